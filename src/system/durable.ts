@@ -1,0 +1,130 @@
+import { constants } from 'node:fs';
+import { copyFile, link, lstat, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { messageOf, PitrError } from '../errors.ts';
+
+/** The code of a system error (`ENOENT`, `ENOSPC`, …), or undefined for anything else. */
+export function systemErrorCode(thrown: unknown): string | undefined {
+  return thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string'
+    ? thrown.code
+    : undefined;
+}
+
+/** Flushes a file's content, or a directory's entries, to the disk. */
+export async function fsyncPath(path: string): Promise<void> {
+  const handle = await open(path, constants.O_RDONLY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The content of a file, or undefined when there is none; anything else that hinders reading is an error. */
+export async function readIfExists(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    throw new PitrError(`cannot read "${path}"`, { detail: messageOf(error), cause: error });
+  }
+}
+
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT' || systemErrorCode(error) === 'ENOTDIR') return false;
+    throw new PitrError(`cannot look at "${path}"`, { detail: messageOf(error), cause: error });
+  }
+}
+
+/**
+ * Replaces a small file so that a crash leaves the old content or the new one, never a part: temporary file
+ * beside it, flush, rename, flush of the directory.
+ */
+export async function writeDurably(path: string, content: string | Uint8Array, mode = 0o600): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
+  try {
+    await rm(temporary, { force: true });
+    const handle = await open(temporary, 'wx', mode);
+    try {
+      await handle.writeFile(content);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, path);
+    await fsyncPath(dirname(path));
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw new PitrError(`cannot write "${path}"`, { detail: messageOf(error), cause: error });
+  }
+}
+
+/** Copies to a new file (a reflink where the file system can) and flushes it. The target must not exist. */
+export async function copyDurably(source: string, target: string): Promise<void> {
+  await copyFile(source, target, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+  await fsyncPath(target);
+}
+
+/**
+ * Gives a whole, flushed file its final name without ever replacing another, and flushes the directory.
+ * `exists` means that the name was taken and nothing was done: compare the bytes.
+ */
+export async function linkDurably(source: string, target: string): Promise<'linked' | 'exists'> {
+  try {
+    await link(source, target);
+  } catch (error) {
+    if (systemErrorCode(error) === 'EEXIST') return 'exists';
+    throw error;
+  }
+  await fsyncPath(dirname(target));
+  return 'linked';
+}
+
+/** Removes a file and flushes its directory; a file that is not there is fine. */
+export async function removeDurably(path: string): Promise<void> {
+  await rm(path, { force: true });
+  await fsyncPath(dirname(path));
+}
+
+/** Makes a directory of ours (0700, parents too) if it is not there, and refuses what we cannot own. */
+export async function ensureDirectory(path: string): Promise<'made' | 'present'> {
+  const before = await exists(path);
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    if (!before) await fsyncPath(dirname(path));
+  } catch (error) {
+    throw new PitrError(`cannot make directory "${path}"`, {
+      detail: messageOf(error),
+      hint: `Make it yourself, owned by the user who runs this program: install -d -m 0700 -o USER ${path}`,
+      cause: error,
+    });
+  }
+  await requireOwnDirectory(path);
+  return before ? 'present' : 'made';
+}
+
+/** Refuses a path that is no directory, is not ours, or that we cannot write to. */
+export async function requireOwnDirectory(path: string): Promise<void> {
+  const found = await stat(path).catch((error: unknown) => {
+    throw new PitrError(`cannot use directory "${path}"`, { detail: messageOf(error), cause: error });
+  });
+  if (!found.isDirectory()) throw new PitrError(`"${path}" is not a directory`);
+  const uid = process.getuid?.();
+  if (uid !== undefined && found.uid !== uid) {
+    throw new PitrError(`directory "${path}" belongs to user ${found.uid}, not to us (user ${uid})`, {
+      hint: `Run this program as the owner, or give the directory away: chown USER ${path}`,
+    });
+  }
+  if ((found.mode & 0o700) !== 0o700) {
+    throw new PitrError(
+      `directory "${path}" may not be written by its owner (mode ${(found.mode & 0o777).toString(8)})`,
+      {
+        hint: `chmod 0700 ${path}`,
+      },
+    );
+  }
+}

@@ -1,0 +1,36 @@
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { messageOf, PitrError } from '../errors.ts';
+import { describeResult, type RunCommand } from './command.ts';
+
+export interface Lock {
+  /** The descriptor that holds the lock: a child that inherits it holds it too. */
+  readonly fd: number;
+  release(): Promise<void>;
+}
+
+const heldByOther = 1;
+
+/**
+ * Takes an exclusive lock that the kernel drops when its last holder is gone, so that none can go stale.
+ * Node has no flock: flock(1) locks the open file description that we hand it as its fd 3, and we keep it.
+ *
+ * @param waitMs 0 for "now or not at all"
+ * @returns undefined when somebody else holds it
+ */
+export async function takeLock(run: RunCommand, path: string, waitMs: number): Promise<Lock | undefined> {
+  const handle = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600).catch((error: unknown) => {
+    throw new PitrError(`cannot open lock file "${path}"`, { detail: messageOf(error), cause: error });
+  });
+  const wait = waitMs === 0 ? ['-n'] : ['-w', (waitMs / 1000).toFixed(3)];
+  const result = await run(
+    { program: 'flock', args: [...wait, '3'] },
+    { limitMs: waitMs + 10_000, heldFds: [handle.fd] },
+  );
+  if (result.kind === 'exited' && result.code === 0) return { fd: handle.fd, release: () => handle.close() };
+  await handle.close();
+  if (result.kind === 'exited' && result.code === heldByOther) return undefined;
+  throw new PitrError(`cannot lock "${path}": flock: ${describeResult(result)}`, {
+    hint: 'flock(1) is part of the package util-linux.',
+  });
+}

@@ -1,0 +1,75 @@
+import { PitrError } from '../errors.ts';
+
+/** Facts that belong to a message: shown as they are in JSON, left out of the text form. */
+export type Facts = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** Logs go to standard error, in the look of PostgreSQL's own client messages or as JSON. Reports for people go to standard output. */
+export interface Log {
+  debug(message: string, facts?: Facts): void;
+  notice(message: string, facts?: Facts): void;
+  warning(message: string, facts?: Facts): void;
+  error(message: string, facts?: Facts): void;
+}
+
+export interface LogOptions {
+  readonly format: 'text' | 'json';
+  readonly debug: boolean;
+  readonly program: string;
+}
+
+type Write = (text: string) => void;
+
+const toStderr: Write = (text) => {
+  process.stderr.write(text);
+};
+
+export function textLog(options: Pick<LogOptions, 'debug'>, write: Write = toStderr): Log {
+  const line = (level: string) => (message: string) => {
+    write(`${level}: ${message}\n`);
+  };
+  return {
+    debug: options.debug ? line('DEBUG') : () => undefined,
+    notice: line('NOTICE'),
+    warning: line('WARNING'),
+    error: line('ERROR'),
+  };
+}
+
+/** pino is loaded only when JSON is asked for: the text form must cost nothing per segment. */
+export async function jsonLog(options: LogOptions): Promise<Log> {
+  const { pino } = await import('pino');
+  const logger = pino(
+    { level: options.debug ? 'debug' : 'info', base: { program: options.program, pid: process.pid } },
+    pino.destination({ dest: 2, sync: true }),
+  );
+  return {
+    debug: (message, facts = {}) => {
+      logger.debug(facts, message);
+    },
+    notice: (message, facts = {}) => {
+      logger.info(facts, message);
+    },
+    warning: (message, facts = {}) => {
+      logger.warn(facts, message);
+    },
+    error: (message, facts = {}) => {
+      logger.error(facts, message);
+    },
+  };
+}
+
+export async function openLog(options: LogOptions): Promise<Log> {
+  return options.format === 'json' ? jsonLog(options) : textLog(options);
+}
+
+/** Shows a failure: a user's as message, detail and hint; a bug with its stack. */
+export function logFailure(log: Log, thrown: unknown): void {
+  if (thrown instanceof PitrError) {
+    log.error(thrown.message, { exitCode: thrown.exitCode });
+    if (thrown.detail !== undefined) log.error(`DETAIL: ${thrown.detail}`);
+    if (thrown.hint !== undefined) log.error(`HINT: ${thrown.hint}`);
+    return;
+  }
+  const stack = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+  log.error(`this is a bug in pitrtools, please report it: ${stack}`);
+}
