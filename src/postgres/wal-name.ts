@@ -1,0 +1,102 @@
+/**
+ * The names of the files that PostgreSQL archives (manual, chapter "Continuous Archiving and
+ * Point-in-Time Recovery"). Parsed once, at the edge; below it nothing handles a raw name.
+ */
+
+export interface SegmentName {
+  readonly kind: 'segment';
+  readonly name: string;
+  readonly timeline: number;
+  /** The high half of the segment's first LSN. */
+  readonly log: number;
+  /** The segment's place among those that share `log`. */
+  readonly seg: number;
+}
+
+/** The unfinished last segment of a timeline, as a promoted server archives it from 9.5. */
+export interface PartialName {
+  readonly kind: 'partial';
+  readonly name: string;
+  readonly segment: SegmentName;
+}
+
+/** Where a timeline branched off; `history.ts` reads its text. */
+export interface HistoryName {
+  readonly kind: 'history';
+  readonly name: string;
+  readonly timeline: number;
+}
+
+/** The mark that a base backup leaves in the archive when it ends. */
+export interface BackupName {
+  readonly kind: 'backup';
+  readonly name: string;
+  /** The first segment that the backup needs. */
+  readonly segment: SegmentName;
+  /** The byte in that segment at which the backup's redo starts. */
+  readonly offset: number;
+}
+
+export interface NotWal {
+  readonly kind: 'not-wal';
+  readonly name: string;
+  readonly reason: string;
+}
+
+/** What PostgreSQL archives and we ship. */
+export type WalName = SegmentName | PartialName | HistoryName | BackupName;
+
+/** PostgreSQL writes these names with upper-case hexadecimal digits only. */
+const shape =
+  /^(?<timeline>[0-9A-F]{8})(?:\.history|(?<log>[0-9A-F]{8})(?<seg>[0-9A-F]{8})(?<partial>\.partial)?(?:\.(?<offset>[0-9A-F]{8})\.backup)?)$/;
+
+/** `text` is a bare file name; a path is not a WAL name. */
+export function parseWalName(text: string): WalName | NotWal {
+  const groups = shape.exec(text)?.groups;
+  if (groups === undefined || text.includes('\n')) return notWal(text);
+  const { timeline = '', log, seg, partial, offset } = groups;
+  if (hex(timeline) === 0) return { kind: 'not-wal', name: text, reason: 'there is no timeline 0' };
+  if (log === undefined || seg === undefined) return { kind: 'history', name: text, timeline: hex(timeline) };
+  const segment = segmentName(hex(timeline), hex(log), hex(seg));
+  if (partial !== undefined && offset !== undefined) return notWal(text);
+  if (partial !== undefined) return { kind: 'partial', name: text, segment };
+  if (offset !== undefined) return { kind: 'backup', name: text, segment, offset: hex(offset) };
+  return segment;
+}
+
+function notWal(name: string): NotWal {
+  const reason = shape.test(name.toUpperCase().replace(/\.[A-Z]+$/, (suffix) => suffix.toLowerCase()))
+    ? 'PostgreSQL writes the name of a WAL file with upper-case digits'
+    : 'not the name of a WAL segment, .partial, .history or .backup file';
+  return { kind: 'not-wal', name, reason };
+}
+
+export function segmentName(timeline: number, log: number, seg: number): SegmentName {
+  return { kind: 'segment', name: hex8(timeline) + hex8(log) + hex8(seg), timeline, log, seg };
+}
+
+export function historyName(timeline: number): HistoryName {
+  return { kind: 'history', name: `${hex8(timeline)}.history`, timeline };
+}
+
+/** The timeline that a file of the archive belongs to. */
+export function timelineOf(name: WalName): number {
+  return name.kind === 'segment' || name.kind === 'history' ? name.timeline : name.segment.timeline;
+}
+
+/**
+ * The order in which a queue is sent. The names themselves sort so: by timeline, then a timeline's `.history`
+ * before its segments ('.' sorts before '0'), then by place, and a segment before its `.backup` and `.partial`.
+ */
+export function compareWalNames(a: { readonly name: string }, b: { readonly name: string }): number {
+  if (a.name === b.name) return 0;
+  return a.name < b.name ? -1 : 1;
+}
+
+function hex(digits: string): number {
+  return Number.parseInt(digits, 16);
+}
+
+function hex8(value: number): string {
+  return value.toString(16).toUpperCase().padStart(8, '0');
+}
