@@ -46,13 +46,13 @@ export type RunCommand = (command: CommandLine, options: RunOptions) => Promise<
 export interface Session {
   readonly pid: number | undefined;
   /** Writes to its standard input. A session that has ended swallows it: `ended` tells. */
-  write(text: string): void;
+  readonly write: (text: string) => void;
   /** Closes its standard input. */
-  close(): void;
+  readonly close: () => void;
   /** Ends its process group. */
-  kill(): void;
+  readonly kill: () => void;
   /** Standard error so far (the last 64 KiB of it). */
-  stderr(): string;
+  readonly stderr: () => string;
   readonly ended: Promise<CommandResult>;
 }
 

@@ -1,0 +1,149 @@
+import { randomBytes } from 'node:crypto';
+import { PitrError } from '../errors.ts';
+import { describeResult, type CommandLine, type CommandResult } from './command.ts';
+import type { Log } from './log.ts';
+import { shellQuote } from './shell-quote.ts';
+import type { RemoteShell } from './ssh.ts';
+
+/** Where psql runs and what it connects to, as seen from the remote host. */
+export interface PsqlTarget {
+  readonly psql: CommandLine;
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly database: string;
+}
+
+/** One psql that stays connected: a non-exclusive backup must be started and stopped in one session. */
+export interface PsqlSession {
+  /**
+   * Runs one or more SQL statements; rows of the last ones that return any, each an array of its fields as text (NULL is "").
+   * An error of the server, a lost session or the limit throws a PitrError, and the session is over.
+   */
+  query(sql: string, limitMs: number): Promise<readonly (readonly string[])[]>;
+}
+
+type Rows = readonly (readonly string[])[];
+
+/** The words of the psql command; separators are random, because a file name may hold any character. */
+function psqlWords(target: PsqlTarget, field: string, record: string): readonly string[] {
+  const { program, args } = target.psql;
+  const connection = ['-U', target.user, '-p', String(target.port), '-d', target.database, '-h', target.host];
+  return [
+    program,
+    ...args,
+    '-X',
+    '-A',
+    '-t',
+    '-q',
+    '-w',
+    '-v',
+    'ON_ERROR_STOP=1',
+    '-F',
+    field,
+    '-R',
+    record,
+    ...connection,
+  ];
+}
+
+/** Removes rc files, prompts and endless connecting from the way; `exec` lets psql read what follows on our stdin. */
+function startScript(words: readonly string[]): string {
+  return `PGCONNECT_TIMEOUT=10 PGAPPNAME=pitrtools exec ${words.map(shellQuote).join(' ')}`;
+}
+
+function failure(result: CommandResult, target: PsqlTarget, sql: string): PitrError {
+  const missing = result.kind === 'exited' && (result.code === 127 || result.code === 126);
+  const where = `${target.user}@${target.host}:${target.port}`;
+  const what = missing
+    ? `cannot run "${target.psql.program}" on the primary`
+    : `psql on the primary (${where}) failed`;
+  return new PitrError(what, {
+    detail: `${describeResult(result)} (while running: ${sql})`,
+    hint: missing
+      ? 'Set r_psql: to the path of psql on the primary.'
+      : 'The connection must work there without a password prompt: use .pgpass or pg_hba.conf.',
+  });
+}
+
+interface Pending {
+  readonly nonce: string;
+  readonly lines: string[];
+  readonly done: (lines: readonly string[]) => void;
+}
+
+function parseRows(lines: readonly string[], field: string, record: string): Rows {
+  const text = lines.join('\n').replace(/\n$/, '');
+  if (text === '') return [];
+  return text.split(record).map((row) => row.split(field));
+}
+
+/** Opens psql over the connection, hands it to `use`, and ends it. */
+export async function withPsql<T>(
+  shell: RemoteShell,
+  target: PsqlTarget,
+  log: Log,
+  use: (psql: PsqlSession) => Promise<T>,
+): Promise<T> {
+  const field = randomBytes(12).toString('hex');
+  const record = randomBytes(12).toString('hex');
+  let pending: Pending | undefined;
+  const session = shell.start(startScript(psqlWords(target, field, record)), {
+    onLine: (line) => {
+      if (pending === undefined) return;
+      if (line === pending.nonce) pending.done(pending.lines);
+      else pending.lines.push(line);
+    },
+    onErrorLine: (line) => {
+      log.debug(`psql: ${line}`);
+    },
+  });
+
+  const query = async (sql: string, limitMs: number): Promise<Rows> => {
+    const nonce = randomBytes(12).toString('hex');
+    const shown = psqlWords(target, ' ', ' ').filter((word) => word.trim() !== '');
+    log.debug(`executing query '${sql}' by ${target.psql.program} on ${shell.target.host}`, {
+      psql: shown.join(' '),
+    });
+    const answer = new Promise<readonly string[]>((done) => {
+      pending = { nonce, lines: [], done };
+      // A statement of its own, and not \echo: psql flushes its output after a result.
+      session.write(`${sql.replace(/;?\s*$/, ';')}\nSELECT '${nonce}';\n`);
+    });
+    const lines = await race(answer, session.ended, limitMs);
+    pending = undefined;
+    if (lines.kind === 'answer') return parseRows(lines.value, field, record);
+    session.kill();
+    const result = lines.kind === 'ended' ? lines.value : await session.ended;
+    if (lines.kind === 'ended') throw failure(result, target, sql);
+    throw new PitrError(`the primary did not answer within ${Math.round(limitMs / 1000)} s`, { detail: sql });
+  };
+
+  try {
+    return await use({ query });
+  } finally {
+    session.close();
+    session.kill();
+    await session.ended;
+  }
+}
+
+type Raced<A, E> = { kind: 'answer'; value: A } | { kind: 'ended'; value: E } | { kind: 'limit' };
+
+async function race<A, E>(answer: Promise<A>, ended: Promise<E>, limitMs: number): Promise<Raced<A, E>> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<Raced<A, E>>((resolve) => {
+    timer = setTimeout(() => {
+      resolve({ kind: 'limit' });
+    }, limitMs);
+  });
+  try {
+    return await Promise.race([
+      answer.then((value): Raced<A, E> => ({ kind: 'answer', value })),
+      ended.then((value): Raced<A, E> => ({ kind: 'ended', value })),
+      limit,
+    ]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,58 @@
+import { describeResult, type CommandLine, type CommandResult } from './command.ts';
+import { rsyncHost, type RemoteShell } from './ssh.ts';
+import { shellQuote } from './shell-quote.ts';
+
+export interface RsyncProgram {
+  readonly rsync: CommandLine;
+  /** The user's own flags: they come after ours, so they win where rsync lets the last one win. */
+  readonly flags: readonly string[];
+  /** 2 for rsync 2.x, which has no `--protect-args`. */
+  readonly version: 2 | 3;
+}
+
+/** The exit statuses of rsync that we tell apart (manual, "EXIT VALUES"). */
+export type RsyncOutcome =
+  | { readonly kind: 'whole' }
+  /** 24: files vanished while it ran; harmless only while copying a live data directory. */
+  | { readonly kind: 'vanished' }
+  /** 23: some files were not transferred. */
+  | { readonly kind: 'partial'; readonly reason: string }
+  /** 11 with a full disk, or the quota, at the receiver. */
+  | { readonly kind: 'no-space'; readonly reason: string }
+  | { readonly kind: 'timeout'; readonly reason: string }
+  | { readonly kind: 'failed'; readonly reason: string };
+
+const partialTransfer = 23;
+const vanishedFiles = 24;
+const ioTimeouts = new Set([30, 35]);
+
+export function rsyncOutcome(result: CommandResult): RsyncOutcome {
+  const reason = `rsync: ${describeResult(result)}`;
+  if (result.kind === 'timed-out') return { kind: 'timeout', reason };
+  if (result.kind !== 'exited') return { kind: 'failed', reason };
+  if (result.code === 0) return { kind: 'whole' };
+  if (/No space left on device|Disk quota exceeded/.test(result.stderr)) return { kind: 'no-space', reason };
+  if (result.code === vanishedFiles) return { kind: 'vanished' };
+  if (result.code === partialTransfer) return { kind: 'partial', reason };
+  if (ioTimeouts.has(result.code)) return { kind: 'timeout', reason };
+  return { kind: 'failed', reason };
+}
+
+/** A path at the other end, safe from the shell there: by rsync itself from 3.0 on, else by our quoting. */
+export function remotePath(shell: RemoteShell, program: RsyncProgram, path: string): string {
+  return `${rsyncHost(shell.target)}:${program.version === 2 ? shellQuote(path) : path}`;
+}
+
+/** The arguments that every transfer over a kept connection has. */
+export function rsyncCommand(
+  shell: RemoteShell,
+  program: RsyncProgram,
+  timeoutS: number,
+  args: readonly string[],
+): CommandLine {
+  const common = ['-e', shell.rsyncShell, `--timeout=${timeoutS}`, ...(program.version === 2 ? [] : ['-s'])];
+  return {
+    program: program.rsync.program,
+    args: [...program.rsync.args, ...common, ...program.flags, ...args],
+  };
+}

@@ -1,0 +1,242 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  describeResult,
+  type CommandLine,
+  type CommandResult,
+  type Session,
+  type SessionOptions,
+  type StartSession,
+} from './command.ts';
+import type { Log } from './log.ts';
+import { isProcessAlive } from './processes.ts';
+import { rsyncShellOption } from './shell-quote.ts';
+
+/** A host to reach, with the user's own ssh command, whose flags win over ours. */
+export interface SshTarget {
+  readonly host: string;
+  readonly user: string;
+  readonly ssh: CommandLine;
+  readonly connectTimeoutS: number;
+  readonly debug: boolean;
+}
+
+export type RemoteResult =
+  | { readonly kind: 'done'; readonly status: number; readonly lines: readonly string[] }
+  | { readonly kind: 'lost'; readonly reason: string };
+
+export interface RemoteOptions {
+  /** Wall-clock limit in milliseconds; a script that passes it costs the whole connection. */
+  readonly limitMs: number;
+  readonly onLine?: ((line: string) => void) | undefined;
+}
+
+/** One kept connection to a host. */
+export interface RemoteShell {
+  readonly target: SshTarget;
+  /** Runs a POSIX sh script, with no standard input. Calls queue behind each other. */
+  readonly run: (script: string, options: RemoteOptions) => Promise<RemoteResult>;
+  /** Starts a second `sh` over the same connection whose first input is `script`; what is written later follows it. */
+  readonly start: (script: string, options: SessionOptions) => Session;
+  /** What rsync is to use as `-e`, so that it goes over this connection. */
+  readonly rsyncShell: string;
+  /** Standard error of the connection so far, for messages. */
+  readonly stderr: () => string;
+}
+
+export type ConnectResult<T> =
+  { readonly kind: 'used'; readonly value: T } | { readonly kind: 'unreachable'; readonly reason: string };
+
+export interface SshDeps {
+  readonly startSession: StartSession;
+  readonly log: Log;
+}
+
+/** Runs `use` with one connection to the target, and ends the connection afterwards, whatever happened. */
+export type WithRemoteShell = <T>(
+  deps: SshDeps,
+  target: SshTarget,
+  use: (shell: RemoteShell) => Promise<T>,
+) => Promise<ConnectResult<T>>;
+
+/** `user@host`, with the brackets that an IPv6 address needs before a path. */
+export function rsyncHost(target: SshTarget): string {
+  return `${target.user}@${target.host.includes(':') ? `[${target.host}]` : target.host}`;
+}
+
+/** The ssh words that all our connections share. ssh takes the first value of an option: the user's flags come first. */
+export function sshWords(target: SshTarget, extra: readonly string[]): readonly string[] {
+  const options = [
+    'BatchMode=yes',
+    `ConnectTimeout=${target.connectTimeoutS}`,
+    'StrictHostKeyChecking=accept-new',
+    'ServerAliveInterval=5',
+    'ServerAliveCountMax=3',
+    'ClearAllForwardings=yes',
+    'ForwardAgent=no',
+    ...(target.debug ? [] : ['LogLevel=ERROR']),
+  ];
+  return [
+    target.ssh.program,
+    ...target.ssh.args,
+    ...(target.debug ? ['-v'] : []),
+    '-T',
+    '-l',
+    target.user,
+    ...options.flatMap((option) => ['-o', option]),
+    ...extra,
+  ];
+}
+
+function commandLine(words: readonly string[]): CommandLine {
+  const [program = 'ssh', ...args] = words;
+  return { program, args };
+}
+
+// sun_path holds 108 bytes, and ssh appends a random suffix of 17 while it binds the socket.
+const longestSocketDirectory = 80;
+const socketDirectoryName = /^pitrtools-(\d+)-/;
+
+function socketParent(): string {
+  return tmpdir().length + 'pitrtools-4194304-XXXXXX'.length > longestSocketDirectory ? '/tmp' : tmpdir();
+}
+
+/** Removes socket directories that processes left which died without a chance to do so. */
+export async function removeDeadSocketDirectories(): Promise<void> {
+  const parent = socketParent();
+  for (const name of await readdir(parent).catch(() => [])) {
+    const pid = socketDirectoryName.exec(name)?.[1];
+    if (pid === undefined || isProcessAlive(Number(pid))) continue;
+    // Another user's is not ours to remove: rm fails, and that is right.
+    await rm(join(parent, name), { recursive: true, force: true }).catch(() => undefined);
+  }
+}
+
+interface Exchange {
+  readonly nonce: string;
+  readonly lines: string[];
+  readonly onLine: ((line: string) => void) | undefined;
+  readonly finish: (result: RemoteResult) => void;
+}
+
+const marker = '@pitrtools';
+
+/** Speaks with the remote `sh`: one script at a time, each ended by a line with its nonce and status. */
+function scriptChannel(session: () => Session) {
+  let current: Exchange | undefined;
+  let tail: Promise<unknown> = Promise.resolve();
+  let lost: string | undefined;
+
+  const onLine = (line: string): void => {
+    if (current === undefined) return;
+    const [mark, nonce, status] = line.split(' ');
+    if (mark === marker && nonce === current.nonce) {
+      // The marker is printed after a line feed, so that output without one cannot hide it.
+      if (current.lines.at(-1) === '') current.lines.pop();
+      current.finish({ kind: 'done', status: Number(status), lines: current.lines });
+    } else if (current.onLine === undefined) current.lines.push(line);
+    else current.onLine(line);
+  };
+
+  const lose = (reason: string): void => {
+    lost ??= reason;
+    current?.finish({ kind: 'lost', reason: lost });
+  };
+
+  const exchange = async (script: string, options: RemoteOptions): Promise<RemoteResult> => {
+    if (lost !== undefined) return { kind: 'lost', reason: lost };
+    const nonce = randomBytes(12).toString('hex');
+    let timer: NodeJS.Timeout | undefined;
+    const result = await new Promise<RemoteResult>((finish) => {
+      current = { nonce, lines: [], onLine: options.onLine, finish };
+      timer = setTimeout(() => {
+        lose(`no answer within ${Math.round(options.limitMs / 1000)} s`);
+        session().kill();
+      }, options.limitMs);
+      session().write(`(\n${script}\n) </dev/null\nprintf '\\n${marker} ${nonce} %s\\n' "$?"\n`);
+    });
+    clearTimeout(timer);
+    current = undefined;
+    return result;
+  };
+
+  const run = (script: string, options: RemoteOptions): Promise<RemoteResult> => {
+    const result = tail.then(() => exchange(script, options));
+    tail = result;
+    return result;
+  };
+  return { onLine, lose, run };
+}
+
+/** Why a connection is gone, in ssh's own words where it said any. */
+function lossReason(result: CommandResult): string {
+  const said = result.stderr
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('debug'));
+  return said.length > 0 ? said.slice(-3).join('; ') : `ssh: ${describeResult({ ...result, stderr: '' })}`;
+}
+
+/** How long a whole login may take: ssh's own ConnectTimeout does not cover authentication. */
+export function loginLimitMs(target: SshTarget): number {
+  return (target.connectTimeoutS + 2) * 1000;
+}
+
+async function openShell(deps: SshDeps, target: SshTarget, socket: string) {
+  const words = sshWords(target, [
+    '-o',
+    'ControlMaster=yes',
+    '-o',
+    `ControlPath=${socket}`,
+    '-o',
+    'ControlPersist=no',
+    target.host,
+    'sh',
+  ]);
+  const command = commandLine(words);
+  deps.log.debug(`connecting: ${words.join(' ')}`);
+  const onErrorLine = target.debug
+    ? (line: string) => {
+        deps.log.debug(line);
+      }
+    : undefined;
+  const channel = scriptChannel(() => session);
+  const session: Session = deps.startSession(command, { onLine: channel.onLine, onErrorLine });
+  void session.ended.then((result) => {
+    channel.lose(lossReason(result));
+  });
+  const clientWords = sshWords(target, ['-o', 'ControlMaster=no', '-o', `ControlPath=${socket}`]);
+  const shell: RemoteShell = {
+    target,
+    run: channel.run,
+    start: (script, options) => {
+      const client = deps.startSession(commandLine([...clientWords, target.host, 'sh']), options);
+      client.write(`${script}\n`);
+      return client;
+    },
+    rsyncShell: rsyncShellOption(clientWords),
+    stderr: session.stderr,
+  };
+  const answer = await channel.run('umask 077', { limitMs: loginLimitMs(target) });
+  return { shell, session, answer };
+}
+
+export const withRemoteShell: WithRemoteShell = async (deps, target, use) => {
+  await removeDeadSocketDirectories();
+  const directory = await mkdtemp(join(socketParent(), `pitrtools-${process.pid}-`));
+  try {
+    const { shell, session, answer } = await openShell(deps, target, join(directory, 's'));
+    try {
+      if (answer.kind === 'lost') return { kind: 'unreachable', reason: answer.reason };
+      return { kind: 'used', value: await use(shell) };
+    } finally {
+      session.close();
+      session.kill();
+      await session.ended;
+    }
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+};
