@@ -37,12 +37,13 @@ export async function notify(
 ): Promise<void> {
   const command = settings[`notify_${notification.severity}`];
   if (command === undefined || command.trim() === '') return;
+  const facts: Notification['facts'] = {
+    severity: notification.severity,
+    message: notification.message,
+    ...notification.facts,
+  };
   const env = Object.fromEntries(
-    Object.entries({
-      severity: notification.severity,
-      message: notification.message,
-      ...notification.facts,
-    }).map(([name, value]) => [`PITRTOOLS_${name.toUpperCase()}`, `${value}`]),
+    Object.entries(facts).map(([name, value]) => [`PITRTOOLS_${name.toUpperCase()}`, value.toString()]),
   );
   const result = await deps.run(
     { program: '/bin/sh', args: ['-c', `${command} "$@"`, 'sh', notification.message] },

@@ -1,0 +1,69 @@
+import { exitCodes, PitrError } from './errors.ts';
+import { endAllCommands } from './system/command.ts';
+import { logFailure, textLog, type Log } from './system/log.ts';
+
+/** What the edge of a program hands to its `main`. */
+export interface ProgramContext {
+  readonly argv: readonly string[];
+  /** Aborted by the first SIGINT, SIGTERM or SIGHUP: finish or undo what is under way, then return. */
+  readonly signal: AbortSignal;
+  /** Replaces the log that shows failures, once the INI says how it is to look. */
+  useLog(log: Log): void;
+}
+
+export type Main = (context: ProgramContext) => Promise<number>;
+
+const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+function refuseRoot(): void {
+  if (process.getuid?.() !== 0) return;
+  throw new PitrError('this program must not be run as root', {
+    hint: 'Run it as the user who owns the database cluster, for example: su - postgres',
+    exitCode: exitCodes.refused,
+  });
+}
+
+function abortOnSignals(): AbortController {
+  const controller = new AbortController();
+  for (const name of stopSignals) {
+    process.on(name, () => {
+      const reason = new PitrError(`stopped by ${name}`, { exitCode: exitCodes.interrupted });
+      controller.abort(reason);
+    });
+  }
+  return controller;
+}
+
+function exitCodeOf(thrown: unknown): number {
+  return thrown instanceof PitrError ? thrown.exitCode : exitCodes.bug;
+}
+
+/**
+ * The edge of a program: refuses root, turns signals into an AbortSignal, sets `process.exitCode` once, and is the only place
+ * that catches everything. What needs no rights (help, version) is `main`'s to answer before it asks for `mustNotBeRoot`.
+ */
+export async function runProgram(main: Main, argv: readonly string[]): Promise<void> {
+  let log = textLog({ debug: false });
+  const controller = abortOnSignals();
+  const context: ProgramContext = {
+    argv,
+    signal: controller.signal,
+    useLog: (next) => {
+      log = next;
+    },
+  };
+  // A reader of our output that goes away (a pager, a dead log collector) is no reason to leave a backup half done.
+  process.stdout.on('error', () => undefined);
+  process.stderr.on('error', () => undefined);
+  try {
+    process.exitCode = await main(context);
+  } catch (error) {
+    logFailure(log, error);
+    process.exitCode = exitCodeOf(error);
+  } finally {
+    endAllCommands('SIGTERM');
+  }
+}
+
+/** To be called before anything is read or written on behalf of the user. */
+export const mustNotBeRoot = refuseRoot;
