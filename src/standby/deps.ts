@@ -1,0 +1,31 @@
+import type { StandbySettings } from '../config/options-standby.ts';
+import type { RunCommand, StartSession } from '../system/command.ts';
+import type { WithLocalSql } from '../system/local-sql.ts';
+import type { Log } from '../system/log.ts';
+import type { WithRemoteShell } from '../system/ssh.ts';
+
+/** All that an action of the standby uses of the world: passed first, so that a test can pass another. */
+export interface StandbyDeps {
+  readonly settings: StandbySettings;
+  readonly run: RunCommand;
+  readonly startSession: StartSession;
+  readonly withRemoteShell: WithRemoteShell;
+  readonly withLocalSql: WithLocalSql;
+  readonly log: Log;
+  /** One line of the report for people, on standard output. */
+  readonly report: (line: string) => void;
+  readonly now: () => Date;
+  /** Resolves after so many milliseconds, or rejects with the signal's reason. */
+  readonly pause: (ms: number) => Promise<void>;
+  readonly hostName: string;
+  /** Random hexadecimal text that no other run has. */
+  readonly nonce: () => string;
+  /** Aborted when the program is told to stop. */
+  readonly signal: AbortSignal;
+}
+
+/** What the command line asks for beside the action itself. */
+export interface ActionOptions {
+  readonly dryRun: boolean;
+  readonly force: boolean;
+}

@@ -1,0 +1,59 @@
+import { join } from 'node:path';
+import { PitrError } from '../errors.ts';
+import { readIfExists, writeDurably } from '../system/durable.ts';
+
+/** Facts of the base backup that pgdata holds. LSNs as PostgreSQL prints them, times in ISO 8601 with zone. */
+export interface BackupRecord {
+  /** `copying` from before the first byte changes until the copy is known to be whole. */
+  readonly status: 'copying' | 'complete';
+  readonly label: string;
+  readonly systemIdentifier: string;
+  /** The primary's data directory: where a postmaster.pid of a living primary would be. */
+  readonly primaryPgdata: string;
+  readonly timeline: number;
+  readonly segmentSize: number;
+  readonly startLsn: string;
+  readonly startSegment: string;
+  readonly startTime: string;
+  readonly stopLsn?: string;
+  readonly stopSegment?: string;
+  readonly stopTime?: string;
+  /** The primary's TimeZone setting: a recovery target without a zone is read in it. */
+  readonly timeZone: string;
+}
+
+/** What we wrote into the server's settings, so that the next run can take exactly that away again. */
+export interface SettingsRecord {
+  readonly mode: 'standby' | 'recovery';
+  /** Parameter names, lower case, that we set in `file`. */
+  readonly names: readonly string[];
+  readonly file: string;
+}
+
+/** `pgdata/pitrtools.json`. Unknown fields are kept by whoever rewrites it. */
+export interface StandbyRecord {
+  readonly backup?: BackupRecord;
+  readonly settings?: SettingsRecord;
+  readonly promotedAtTimeline?: number;
+}
+
+export const recordFileName = 'pitrtools.json';
+
+export async function readRecord(pgdata: string): Promise<StandbyRecord> {
+  const path = join(pgdata, recordFileName);
+  const content = await readIfExists(path);
+  if (content === undefined) return {};
+  try {
+    return JSON.parse(content.toString('utf8')) as StandbyRecord;
+  } catch (error) {
+    throw new PitrError(`cannot understand "${path}"`, {
+      hint: 'It is the record of the base backup; make a new one with -B.',
+      cause: error,
+    });
+  }
+}
+
+export async function changeRecord(pgdata: string, change: Partial<StandbyRecord>): Promise<void> {
+  const record = { ...(await readRecord(pgdata)), ...change };
+  await writeDurably(join(pgdata, recordFileName), `${JSON.stringify(record, null, 2)}\n`);
+}

@@ -1,0 +1,49 @@
+import { join } from 'node:path';
+import { readIfExists, writeDurably } from '../system/durable.ts';
+
+/** The file that proves an archive directory to be the right one, mounted: `archivedir/.pitrtools`. */
+export interface Sentinel {
+  readonly systemIdentifier: string;
+  readonly standby: string;
+  readonly primaryPgdata: string | undefined;
+  /** Set by a failover: from then on no primary of an older timeline may deliver here. */
+  readonly promotedAtTimeline: number | undefined;
+}
+
+export const sentinelName = '.pitrtools';
+
+export function formatSentinel(sentinel: Sentinel): string {
+  const lines = [`system_identifier: ${sentinel.systemIdentifier}`, `standby: ${sentinel.standby}`];
+  if (sentinel.primaryPgdata !== undefined) lines.push(`primary_pgdata: ${sentinel.primaryPgdata}`);
+  if (sentinel.promotedAtTimeline !== undefined)
+    lines.push(`promoted_at_timeline: ${sentinel.promotedAtTimeline}`);
+  return `${lines.join('\n')}\n`;
+}
+
+/** Undefined for a text that names no system identifier: such a file proves nothing. */
+export function parseSentinel(text: string): Sentinel | undefined {
+  const values = new Map(
+    text.split('\n').flatMap((line) => {
+      const colon = line.indexOf(': ');
+      return colon < 0 ? [] : [[line.slice(0, colon), line.slice(colon + 2)] as const];
+    }),
+  );
+  const systemIdentifier = values.get('system_identifier');
+  if (systemIdentifier === undefined || !/^\d+$/.test(systemIdentifier)) return undefined;
+  const promoted = values.get('promoted_at_timeline');
+  return {
+    systemIdentifier,
+    standby: values.get('standby') ?? '',
+    primaryPgdata: values.get('primary_pgdata'),
+    promotedAtTimeline: promoted === undefined ? undefined : Number(promoted),
+  };
+}
+
+export async function readSentinel(archivedir: string): Promise<Sentinel | undefined> {
+  const content = await readIfExists(join(archivedir, sentinelName));
+  return content === undefined ? undefined : parseSentinel(content.toString('utf8'));
+}
+
+export async function writeSentinel(archivedir: string, sentinel: Sentinel): Promise<void> {
+  await writeDurably(join(archivedir, sentinelName), formatSentinel(sentinel));
+}
