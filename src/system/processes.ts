@@ -1,3 +1,5 @@
+import { readdir, readFile, readlink, realpath } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { systemErrorCode } from './durable.ts';
 
 /** Whether a process exists. One of another user's counts: that it may not be signalled proves that it is there. */
@@ -8,4 +10,34 @@ export function isProcessAlive(pid: number): boolean {
   } catch (error) {
     return systemErrorCode(error) === 'EPERM';
   }
+}
+
+/** The working directory of a process, or undefined when we may not know it or it is gone. */
+export async function workingDirectoryOf(pid: number): Promise<string | undefined> {
+  return readlink(`/proc/${pid}/cwd`).catch(() => undefined);
+}
+
+async function nameOf(pid: number): Promise<string> {
+  const exe = await readlink(`/proc/${pid}/exe`).catch(() => undefined);
+  if (exe !== undefined) return basename(exe.replace(/ \(deleted\)$/, ''));
+  return (await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')).trim();
+}
+
+/**
+ * Processes of these program names that have `directory` as their working directory. PostgreSQL's all sit in the data
+ * directory, so this finds backends that outlived a killed postmaster, which the pid file does not show.
+ */
+export async function processesWorkingIn(
+  directory: string,
+  names: readonly string[],
+): Promise<readonly number[]> {
+  const wanted = await realpath(directory).catch(() => undefined);
+  if (wanted === undefined) return [];
+  const found: number[] = [];
+  for (const entry of await readdir('/proc').catch(() => [])) {
+    const pid = Number(entry);
+    if (!Number.isInteger(pid) || (await workingDirectoryOf(pid)) !== wanted) continue;
+    if (names.includes(await nameOf(pid))) found.push(pid);
+  }
+  return found;
 }

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { readIfExists, writeDurably } from '../system/durable.ts';
+import { readIfExists, writeDurably } from './durable.ts';
 
 /** The file that proves an archive directory to be the right one, mounted: `archivedir/.pitrtools`. */
 export interface Sentinel {
