@@ -1,0 +1,33 @@
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** The majors that tests run on: `scripts/test` chooses them. */
+export function testMajors(): number[] {
+  return (process.env['PITRTOOLS_TEST_MAJORS'] ?? '11,15,18').split(',').map(Number);
+}
+
+/** A server program (`postgres`, `initdb`, `pg_ctl`) of a major. */
+export function serverProgram(major: number, program: string): string {
+  const place = process.env[`PITRTOOLS_PG_${major}`];
+  const file = join(place ?? `/usr/lib/postgresql/${major}`, 'bin', program);
+  try {
+    accessSync(file, constants.X_OK);
+  } catch {
+    throw new Error(`no ${program} of PostgreSQL ${major} at ${file}: start the tests by scripts/test`);
+  }
+  return file;
+}
+
+const debianServers = '/usr/lib/postgresql';
+
+/** A client program (`psql`, `pgbench`, `pg_archivecleanup`) of Debian's newest version: it talks to all of ours. */
+export function clientProgram(program: string): string {
+  const majors = existsSync(debianServers) ? readdirSync(debianServers) : [];
+  const files = majors
+    .sort((a, b) => Number(b) - Number(a))
+    .map((major) => join(debianServers, major, 'bin', program));
+  const found = files.find((file) => existsSync(file));
+  if (found === undefined)
+    throw new Error(`no ${program} below ${debianServers}: start the tests by scripts/test`);
+  return found;
+}
