@@ -1,0 +1,131 @@
+/**
+ * `global/pg_control`, the file that PostgreSQL starts from (`src/include/catalog/pg_control.h`).
+ *
+ * Only fields at offsets that are sure for every version are read. The checksum stands behind the last field,
+ * at an offset that differs by version and machine; it is looked for.
+ */
+import { crc32c, legacyCrc32 } from './crc32.ts';
+
+/** The whole file; its end is filled with zeros, so that a short copy is found. */
+export const controlFileBytes = 8192;
+
+export const clusterStates = [
+  'starting-up',
+  'shut-down',
+  'shut-down-in-recovery',
+  'shutting-down',
+  'in-crash-recovery',
+  'in-archive-recovery',
+  'in-production',
+] as const;
+
+export type ClusterState = (typeof clusterStates)[number] | 'unknown';
+
+export interface ControlFile {
+  /** Decimal, as PostgreSQL prints it. */
+  readonly systemIdentifier: string;
+  readonly controlVersion: number;
+  readonly catalogVersion: number;
+  readonly state: ClusterState;
+  /** When the file was written, in seconds since 1970. */
+  readonly time: bigint;
+  /** Where the last checkpoint's record is; on a standby, the last restartpoint's. */
+  readonly checkpointLsn: bigint;
+  /** Where recovery starts: no WAL before it is needed. */
+  readonly redoLsn: bigint;
+  /** The timeline of the last checkpoint. */
+  readonly timeline: number;
+}
+
+export type ControlFileCheck =
+  | { readonly kind: 'good'; readonly control: ControlFile }
+  | { readonly kind: 'bad'; readonly reason: string };
+
+export function checkControlFile(bytes: Uint8Array): ControlFileCheck {
+  if (bytes.length !== controlFileBytes) {
+    return { kind: 'bad', reason: `pg_control has ${bytes.length} bytes instead of ${controlFileBytes}` };
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const littleEndian = byteOrderOf(view);
+  if (littleEndian === undefined) {
+    return { kind: 'bad', reason: `pg_control has the unknown format ${view.getUint32(8, true)}` };
+  }
+  if (!hasGoodChecksum(bytes, view, littleEndian)) {
+    return { kind: 'bad', reason: 'the checksum of pg_control does not fit its contents' };
+  }
+  return { kind: 'good', control: readFields(view, littleEndian) };
+}
+
+/**
+ * The system identifier alone, which stands at the same place in every version; for a file that may be read
+ * while the server writes it, so that its checksum cannot be relied on.
+ */
+export function systemIdentifierOf(bytes: Uint8Array): string | undefined {
+  if (bytes.length < 12) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const littleEndian = byteOrderOf(view);
+  return littleEndian === undefined ? undefined : view.getBigUint64(0, littleEndian).toString();
+}
+
+/** Read in the wrong order, the format's number (843 for 8.4, 1800 for 18) becomes huge. */
+function byteOrderOf(view: DataView): boolean | undefined {
+  const isFormat = (value: number) => value >= 843 && value < 10_000;
+  if (isFormat(view.getUint32(8, true))) return true;
+  return isFormat(view.getUint32(8, false)) ? false : undefined;
+}
+
+/** The shortest known structure (8.4 on a 32-bit machine) and the longest that one disk sector holds. */
+const firstChecksumOffset = 120;
+const lastChecksumOffset = 508;
+
+function hasGoodChecksum(bytes: Uint8Array, view: DataView, littleEndian: boolean): boolean {
+  for (let offset = firstChecksumOffset; offset <= lastChecksumOffset; offset += 4) {
+    const stored = view.getUint32(offset, littleEndian);
+    const covered = bytes.subarray(0, offset);
+    // 9.4 and 9.5 have the same format number and different checksums.
+    if (stored === crc32c(covered) || stored === legacyCrc32(covered)) return true;
+  }
+  return false;
+}
+
+function readFields(view: DataView, littleEndian: boolean): ControlFile {
+  const controlVersion = view.getUint32(8, littleEndian);
+  const timeOffset = timeOffsetOf(view, littleEndian);
+  // Up to 10 the place of the checkpoint before the last one stands in between.
+  const redoOffset = timeOffset + (controlVersion < 1100 ? 24 : 16);
+  const lsnAt = (offset: number) => readLsn(view, littleEndian, controlVersion, offset);
+  return {
+    systemIdentifier: view.getBigUint64(0, littleEndian).toString(),
+    controlVersion,
+    catalogVersion: view.getUint32(12, littleEndian),
+    state: stateOf(view.getUint32(16, littleEndian), view.getUint32(12, littleEndian)),
+    time: view.getBigInt64(timeOffset, littleEndian),
+    checkpointLsn: lsnAt(timeOffset + 8),
+    redoLsn: lsnAt(redoOffset),
+    timeline: view.getUint32(redoOffset + 8, littleEndian),
+  };
+}
+
+/**
+ * Behind the state, at 16, follows the time as a 64-bit integer: on most machines at 24 with zeros before it,
+ * on 32-bit x86 at 20.
+ */
+function timeOffsetOf(view: DataView, littleEndian: boolean): number {
+  return view.getUint32(20, littleEndian) === 0 ? 24 : 20;
+}
+
+/** Up to 9.2 (format 922) two 32-bit halves, the high one first. */
+function readLsn(view: DataView, littleEndian: boolean, controlVersion: number, offset: number): bigint {
+  if (controlVersion > 922) return view.getBigUint64(offset, littleEndian);
+  return (
+    (BigInt(view.getUint32(offset, littleEndian)) << 32n) | BigInt(view.getUint32(offset + 4, littleEndian))
+  );
+}
+
+/** 9.1 put a state in the middle of the list without a new format number; 9.0 ended with this catalog. */
+const lastCatalogVersionOf90 = 201008051;
+
+function stateOf(value: number, catalogVersion: number): ClusterState {
+  const skipsOne = catalogVersion <= lastCatalogVersionOf90 && value >= 2;
+  return clusterStates[skipsOne ? value + 1 : value] ?? 'unknown';
+}
