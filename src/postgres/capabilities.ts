@@ -1,0 +1,345 @@
+/**
+ * What each PostgreSQL release can do: the one place where versions are compared. Every field names the
+ * release that changed it; the facts are from the release notes and manuals of those releases.
+ */
+import { PitrError } from '../errors.ts';
+import { formatVersion, type Version } from './version.ts';
+
+/** Kinds of recovery target that a release knows. */
+export type RecoveryTarget = 'time' | 'xid' | 'name' | 'immediate' | 'lsn';
+
+export interface Capabilities {
+  readonly version: Version;
+  /** The major release is newer than this program; it is treated as the newest one known. */
+  readonly isNewerThanKnown: boolean;
+
+  // -- files --
+  /** 10 renamed `pg_xlog`. */
+  readonly walDirName: 'pg_xlog' | 'pg_wal';
+  /** From 12 recovery settings are ordinary parameters, switched on by a signal file; the server refuses to start with a `recovery.conf`. */
+  readonly recoveryConf: 'recovery.conf' | 'signal-files';
+  /** From 9.4, `ALTER SYSTEM` and its file `postgresql.auto.conf`. */
+  readonly hasAutoConf: boolean;
+  /** From 9.5 a base backup has a `tablespace_map`; before, only the symbolic links in `pg_tblspc`. */
+  readonly hasTablespaceMap: boolean;
+  /** Up to 9.2 the last segment of each log (`FF`) does not exist. */
+  readonly walSegmentSkipsFF: boolean;
+  /** Up to 10 the segment size is fixed when the server is compiled; from 11 initdb chooses it. */
+  readonly segmentSizeChosenAtInitdb: boolean;
+  /** Up to 9.2 the history file names a segment, from 9.3 a location. */
+  readonly historyHasLsn: boolean;
+  /** From 9.5 a promoted server archives the unfinished last segment of the old timeline as `.partial`; before, under its full name. */
+  readonly archivesFullLastSegmentAtPromotion: boolean;
+  /** The helper functions for this release, in `scripts/`. */
+  readonly helperSqlFile: string;
+
+  // -- archiving --
+  /** `archive_command` that exits above this ends the archiver process: 128 up to 9.3, 125 from 9.4. */
+  readonly archiveCommandFatalAbove: 125 | 128;
+  /** From 9.5 a standby calls `archive_command`, too, if asked. */
+  readonly hasArchiveModeAlways: boolean;
+  /** From 15, `archive_library` may take the place of `archive_command`. */
+  readonly hasArchiveLibrary: boolean;
+  /** `wal_level` came with 9.0; each list names what suffices. Empty: nothing to set (8.4). */
+  readonly walLevelsForArchiving: readonly string[];
+  readonly walLevelsForHotStandby: readonly string[];
+  /** From 9.4. */
+  readonly hasStatArchiver: boolean;
+
+  // -- base backup --
+  /** 9.6 brought the backup that belongs to a session; 15 renamed its functions. */
+  readonly backupApi: 'exclusive' | 'nonexclusive-start-stop' | 'nonexclusive-backup_start';
+  /** 15 removed the exclusive backup. */
+  readonly canExclusive: boolean;
+  /** Up to 9.0 only a superuser may; from 9.1 a REPLICATION role, too; from 9.6 whoever is granted EXECUTE. */
+  readonly backupPrivilege: 'superuser' | 'replication role' | 'granted execute';
+  /** 9.2 moved a tablespace's path from `pg_tablespace.spclocation` to this function. */
+  readonly tablespaceLocation: 'spclocation' | 'pg_tablespace_location';
+  /** `pg_read_file` needs all three arguments up to 9.0. */
+  readonly readFileNeedsLength: boolean;
+  /** From 10 this role may read every setting (`data_directory`); before, only a superuser. */
+  readonly hasReadAllSettingsRole: boolean;
+  /** From 11 the functions that read the server's files may be granted. */
+  readonly hasReadServerFilesRole: boolean;
+
+  // -- functions, by the name that this release gives them --
+  readonly switchWalFunction: 'pg_switch_xlog' | 'pg_switch_wal';
+  readonly currentLsnFunction: 'pg_current_xlog_location' | 'pg_current_wal_lsn';
+  readonly insertLsnFunction: 'pg_current_xlog_insert_location' | 'pg_current_wal_insert_lsn';
+  readonly walFileNameFunction: 'pg_xlogfile_name' | 'pg_walfile_name';
+  /** From 9.0. */
+  readonly isInRecoveryFunction: 'pg_is_in_recovery' | undefined;
+  readonly lastReceiveLsnFunction: 'pg_last_xlog_receive_location' | 'pg_last_wal_receive_lsn' | undefined;
+  readonly lastReplayLsnFunction: 'pg_last_xlog_replay_location' | 'pg_last_wal_replay_lsn' | undefined;
+  /** From 9.1. */
+  readonly lastReplayTimestampFunction: 'pg_last_xact_replay_timestamp' | undefined;
+  readonly replayPauseFunction: 'pg_xlog_replay_pause' | 'pg_wal_replay_pause' | undefined;
+  readonly replayResumeFunction: 'pg_xlog_replay_resume' | 'pg_wal_replay_resume' | undefined;
+  readonly isReplayPausedFunction: 'pg_is_xlog_replay_paused' | 'pg_is_wal_replay_paused' | undefined;
+  /** From 12. */
+  readonly promoteFunction: 'pg_promote' | undefined;
+  /** From 9.6 SQL can read pg_control. */
+  readonly controlFunctions: boolean;
+  /** From 9.1 SQL can read binary files; before 9.6 the only way to the system identifier by SQL. */
+  readonly readBinaryFileFunction: 'pg_read_binary_file' | undefined;
+
+  // -- standby --
+  /** From 9.0 the server has a standby mode of its own; 8.4 needs a `restore_command` that waits. */
+  readonly standbyMode: boolean;
+  /** On 8.4 the `restore_command` that waits is `pg_standby`. */
+  readonly needsPgStandby: boolean;
+  /** From 9.0. */
+  readonly streaming: boolean;
+  /** From 9.0 a standby can answer queries. */
+  readonly hotStandby: boolean;
+  /** From 10 `hot_standby` is on unless switched off. */
+  readonly hotStandbyDefaultOn: boolean;
+  /** From 9.1 streaming needs the REPLICATION attribute; on 9.0 a superuser. */
+  readonly hasReplicationRole: boolean;
+  /** From 9.2 a standby can stream from another standby. */
+  readonly cascading: boolean;
+  /** From 9.0. */
+  readonly hasArchiveCleanupCommand: boolean;
+  /** From 9.5; before, a standby asks the archive again every 5 seconds. */
+  readonly hasWalRetrieveRetryInterval: boolean;
+  /** From 9.4. */
+  readonly hasPrimarySlotName: boolean;
+  /** From 9.4. */
+  readonly hasRecoveryMinApplyDelay: boolean;
+  /** Before 12 the default is the base backup's timeline: a standby stops where its primary was promoted. */
+  readonly timelineLatestMustBeWritten: boolean;
+  /** From 13 a changed `primary_conninfo` takes effect by reload; before, by restart. */
+  readonly primaryConninfoReloads: boolean;
+  /** From 14 a changed `restore_command` takes effect by reload; before, by restart. */
+  readonly restoreCommandReloads: boolean;
+  /** 13 replaced the number of segments by a size; 8.4 has neither. */
+  readonly keepWalParameter: 'wal_keep_segments' | 'wal_keep_size' | undefined;
+
+  // -- promotion --
+  /** From 9.0 in recovery.conf, renamed and an ordinary parameter in 12, gone in 16. */
+  readonly triggerFile: 'trigger_file' | 'promote_trigger_file' | undefined;
+  /** From 9.1. */
+  readonly hasPgCtlPromote: boolean;
+  /** 9.1 to 12: a promotion of a server whose replay is paused waits until somebody resumes it. */
+  readonly promotionResumeNeeded: boolean;
+
+  // -- recovery to a target --
+  /** `name` came with 9.1, `immediate` with 9.4, `lsn` with 10. */
+  readonly recoveryTargets: readonly RecoveryTarget[];
+  /** 9.5 made the switch of 9.1 a choice; 8.4 and 9.0 always open. */
+  readonly targetAction: 'recovery_target_action' | 'pause_at_recovery_target' | undefined;
+  /** From 12 the server does not start with two targets set. */
+  readonly onlyOneRecoveryTarget: boolean;
+  /** From 13 a target that is not reached is FATAL; before, the server opens at the end of the WAL. */
+  readonly unreachedTargetIsFatal: boolean;
+
+  // -- programs and connections --
+  /** From 10 every action of `pg_ctl` waits unless told not to, `promote` included; before, only `stop` did. */
+  readonly pgCtlWaitsByDefault: boolean;
+  /** From 9.3. */
+  readonly hasPgIsready: boolean;
+  /** From 9.0. */
+  readonly hasPgArchivecleanup: boolean;
+  /** From 9.5. */
+  readonly hasPgRewind: boolean;
+  /** From 9.0 a connection can carry its program's name. */
+  readonly hasApplicationName: boolean;
+  /** 9.3 allowed several directories and renamed the parameter. */
+  readonly socketDirectoryParameter: 'unix_socket_directory' | 'unix_socket_directories';
+  /** Up to 9.0 a backslash escapes in an ordinary string literal, unless the parameter says otherwise. */
+  readonly standardConformingStringsDefaultOn: boolean;
+}
+
+const oldestNum = 80_400;
+const newestNum = 180_000;
+
+/** 8.4 to 18; a newer release is taken for 18 and marked so, an older one is refused. */
+export function capabilitiesOf(version: Version): Capabilities {
+  const major = majorNum(version);
+  if (major < oldestNum) {
+    throw new PitrError(`PostgreSQL ${formatVersion(version)} is not supported`, {
+      hint: 'PITR tools work with PostgreSQL 8.4 and later.',
+    });
+  }
+  const since = (num: number) => major >= num;
+  return {
+    version,
+    isNewerThanKnown: major > newestNum,
+    ...fileFacts(since),
+    ...archivingFacts(since),
+    ...backupFacts(since),
+    ...functionNames(since),
+    ...standbyFacts(since),
+    ...promotionFacts(since),
+    ...targetFacts(since),
+    ...programFacts(since),
+  };
+}
+
+/** `server_version_num` without the minor part. */
+function majorNum(version: Version): number {
+  return version.num >= 100_000 ? version.num - (version.num % 10_000) : version.num - (version.num % 100);
+}
+
+type Since = (num: number) => boolean;
+
+function fileFacts(since: Since) {
+  return {
+    walDirName: since(100_000) ? 'pg_wal' : 'pg_xlog',
+    recoveryConf: since(120_000) ? 'signal-files' : 'recovery.conf',
+    hasAutoConf: since(90_400),
+    hasTablespaceMap: since(90_500),
+    walSegmentSkipsFF: !since(90_300),
+    segmentSizeChosenAtInitdb: since(110_000),
+    historyHasLsn: since(90_300),
+    archivesFullLastSegmentAtPromotion: !since(90_500),
+    helperSqlFile: helperSqlFile(since),
+  } as const;
+}
+
+function helperSqlFile(since: Since): string {
+  if (since(150_000)) return 'cmd_standby.15.sql';
+  if (since(90_600)) return 'cmd_standby.96.sql';
+  return since(90_200) ? 'cmd_standby.92.sql' : 'cmd_standby.sql';
+}
+
+function archivingFacts(since: Since) {
+  const replica = since(90_600) ? ['replica'] : [];
+  return {
+    archiveCommandFatalAbove: since(90_400) ? 125 : 128,
+    hasArchiveModeAlways: since(90_500),
+    hasArchiveLibrary: since(150_000),
+    // 9.6 joined archive and hot_standby into replica and goes on reading the old names.
+    walLevelsForArchiving: walLevels(since, ['archive', 'hot_standby', ...replica]),
+    walLevelsForHotStandby: walLevels(since, ['hot_standby', ...replica]),
+    hasStatArchiver: since(90_400),
+  } as const;
+}
+
+function walLevels(since: Since, names: readonly string[]): readonly string[] {
+  if (!since(90_000)) return [];
+  return since(90_400) ? [...names, 'logical'] : names;
+}
+
+function backupFacts(since: Since) {
+  return {
+    backupApi: backupApi(since),
+    canExclusive: !since(150_000),
+    backupPrivilege: backupPrivilege(since),
+    tablespaceLocation: since(90_200) ? 'pg_tablespace_location' : 'spclocation',
+    readFileNeedsLength: !since(90_100),
+    hasReadAllSettingsRole: since(100_000),
+    hasReadServerFilesRole: since(110_000),
+  } as const;
+}
+
+function backupApi(since: Since): Capabilities['backupApi'] {
+  if (since(150_000)) return 'nonexclusive-backup_start';
+  return since(90_600) ? 'nonexclusive-start-stop' : 'exclusive';
+}
+
+function backupPrivilege(since: Since): Capabilities['backupPrivilege'] {
+  if (since(90_600)) return 'granted execute';
+  return since(90_100) ? 'replication role' : 'superuser';
+}
+
+function functionNames(since: Since) {
+  return {
+    switchWalFunction: since(100_000) ? 'pg_switch_wal' : 'pg_switch_xlog',
+    currentLsnFunction: since(100_000) ? 'pg_current_wal_lsn' : 'pg_current_xlog_location',
+    insertLsnFunction: since(100_000) ? 'pg_current_wal_insert_lsn' : 'pg_current_xlog_insert_location',
+    walFileNameFunction: since(100_000) ? 'pg_walfile_name' : 'pg_xlogfile_name',
+    isInRecoveryFunction: since(90_000) ? 'pg_is_in_recovery' : undefined,
+    promoteFunction: since(120_000) ? 'pg_promote' : undefined,
+    controlFunctions: since(90_600),
+    readBinaryFileFunction: since(90_100) ? 'pg_read_binary_file' : undefined,
+    ...replayFunctionNames(since),
+  } as const;
+}
+
+function replayFunctionNames(since: Since) {
+  const named = <T>(first: number, before10: T, from10: T): T | undefined => {
+    if (!since(first)) return undefined;
+    return since(100_000) ? from10 : before10;
+  };
+  return {
+    lastReceiveLsnFunction: named(90_000, 'pg_last_xlog_receive_location', 'pg_last_wal_receive_lsn'),
+    lastReplayLsnFunction: named(90_000, 'pg_last_xlog_replay_location', 'pg_last_wal_replay_lsn'),
+    lastReplayTimestampFunction: since(90_100) ? 'pg_last_xact_replay_timestamp' : undefined,
+    replayPauseFunction: named(90_100, 'pg_xlog_replay_pause', 'pg_wal_replay_pause'),
+    replayResumeFunction: named(90_100, 'pg_xlog_replay_resume', 'pg_wal_replay_resume'),
+    isReplayPausedFunction: named(90_100, 'pg_is_xlog_replay_paused', 'pg_is_wal_replay_paused'),
+  } as const;
+}
+
+function standbyFacts(since: Since) {
+  return {
+    standbyMode: since(90_000),
+    needsPgStandby: !since(90_000),
+    streaming: since(90_000),
+    hotStandby: since(90_000),
+    hotStandbyDefaultOn: since(100_000),
+    hasReplicationRole: since(90_100),
+    cascading: since(90_200),
+    hasArchiveCleanupCommand: since(90_000),
+    hasWalRetrieveRetryInterval: since(90_500),
+    hasPrimarySlotName: since(90_400),
+    hasRecoveryMinApplyDelay: since(90_400),
+    timelineLatestMustBeWritten: !since(120_000),
+    primaryConninfoReloads: since(130_000),
+    restoreCommandReloads: since(140_000),
+    keepWalParameter: keepWalParameter(since),
+  };
+}
+
+function keepWalParameter(since: Since): Capabilities['keepWalParameter'] {
+  if (since(130_000)) return 'wal_keep_size';
+  return since(90_000) ? 'wal_keep_segments' : undefined;
+}
+
+function promotionFacts(since: Since) {
+  return {
+    triggerFile: triggerFile(since),
+    hasPgCtlPromote: since(90_100),
+    promotionResumeNeeded: since(90_100) && !since(130_000),
+  };
+}
+
+function triggerFile(since: Since): Capabilities['triggerFile'] {
+  if (!since(90_000) || since(160_000)) return undefined;
+  return since(120_000) ? 'promote_trigger_file' : 'trigger_file';
+}
+
+function targetFacts(since: Since) {
+  return {
+    recoveryTargets: recoveryTargets(since),
+    targetAction: targetAction(since),
+    onlyOneRecoveryTarget: since(120_000),
+    unreachedTargetIsFatal: since(130_000),
+  };
+}
+
+function recoveryTargets(since: Since): readonly RecoveryTarget[] {
+  const targets: RecoveryTarget[] = ['time', 'xid'];
+  if (since(90_100)) targets.push('name');
+  if (since(90_400)) targets.push('immediate');
+  if (since(100_000)) targets.push('lsn');
+  return targets;
+}
+
+function targetAction(since: Since): Capabilities['targetAction'] {
+  if (since(90_500)) return 'recovery_target_action';
+  return since(90_100) ? 'pause_at_recovery_target' : undefined;
+}
+
+function programFacts(since: Since) {
+  return {
+    pgCtlWaitsByDefault: since(100_000),
+    hasPgIsready: since(90_300),
+    hasPgArchivecleanup: since(90_000),
+    hasPgRewind: since(90_500),
+    hasApplicationName: since(90_000),
+    socketDirectoryParameter: since(90_300) ? 'unix_socket_directories' : 'unix_socket_directory',
+    standardConformingStringsDefaultOn: since(90_100),
+  } as const;
+}
