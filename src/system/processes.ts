@@ -1,15 +1,26 @@
+import { readFileSync } from 'node:fs';
 import { readdir, readFile, readlink, realpath } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { systemErrorCode } from './durable.ts';
 
-/** Whether a process exists. One of another user's counts: that it may not be signalled proves that it is there. */
+/** A process that ended but was not yet waited for: it does nothing any more. */
+function isZombie(pid: number): boolean {
+  try {
+    // The state follows the name in parentheses, which may itself hold any character (proc(5)).
+    return /\) [ZX] [^)]*$/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+/** Whether a process runs. One of another user's counts: that it may not be signalled proves that it is there. */
 export function isProcessAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
     return systemErrorCode(error) === 'EPERM';
   }
+  return !isZombie(pid);
 }
 
 /** The working directory of a process, or undefined when we may not know it or it is gone. */

@@ -1,0 +1,86 @@
+import { expect, test } from 'vitest';
+import { isProcessAlive } from '../../../src/system/processes.ts';
+import { describeResult, runCommand, startSession, succeeded } from '../../../src/system/command.ts';
+
+const sh = (script: string) => ({ program: '/bin/sh', args: ['-c', script] });
+const minute = { limitMs: 60_000 };
+
+test('the output and the exit status of a command come back apart', async () => {
+  const result = await runCommand(sh('echo out; echo err >&2; exit 3'), minute);
+  expect(result).toEqual({ kind: 'exited', code: 3, stdout: 'out\n', stderr: 'err\n' });
+  expect(succeeded(result)).toBe(false);
+  expect(describeResult(result)).toBe('exit status 3: err');
+});
+
+test('a command gets its input, its environment and its directory', async () => {
+  const result = await runCommand(sh('cat; echo " $NAME $PWD"'), {
+    ...minute,
+    input: 'in',
+    env: { NAME: 'x' },
+    cwd: '/',
+  });
+  expect(result.stdout).toBe('in x /\n');
+});
+
+test('a program that is not there is a value, not an exception', async () => {
+  const result = await runCommand({ program: '/nonexistent/rsync', args: [] }, minute);
+  expect(result.kind).toBe('not-started');
+  expect(describeResult(result)).toContain('ENOENT');
+});
+
+test('a death by a signal is told apart from an exit', async () => {
+  expect(await runCommand(sh('kill -9 $$'), minute)).toMatchObject({ kind: 'killed', signal: 'SIGKILL' });
+});
+
+test('a command past its limit is ended with its whole process group, though it ignores SIGTERM', async () => {
+  const script = 'trap "" TERM; sleep 300 & echo $!; while :; do sleep 1; done';
+  const result = await runCommand(sh(script), { limitMs: 300 });
+  expect(result.kind).toBe('timed-out');
+  expect(isProcessAlive(Number(result.stdout))).toBe(false);
+});
+
+test('a child that left the group and holds the pipe cannot hold us', async () => {
+  const result = await runCommand(sh('setsid sleep 15 & sleep 300'), { limitMs: 200 });
+  expect(result.kind).toBe('timed-out');
+});
+
+test('an abort ends the command', async () => {
+  const controller = new AbortController();
+  const running = runCommand(sh('echo started; sleep 300'), {
+    ...minute,
+    signal: controller.signal,
+    onLine: () => {
+      controller.abort();
+    },
+  });
+  expect((await running).kind).toBe('killed');
+});
+
+test('a command that is started after the abort is ended at once', async () => {
+  expect((await runCommand(sh('sleep 300'), { ...minute, signal: AbortSignal.abort() })).kind).toBe('killed');
+});
+
+test('lines come whole, however the output is cut', async () => {
+  const lines: string[] = [];
+  await runCommand(sh('printf a; sleep 0.1; printf "b\\nc\\n"'), {
+    ...minute,
+    onLine: (line) => lines.push(line),
+  });
+  expect(lines).toEqual(['ab', 'c']);
+});
+
+test('a session answers what it is asked until its input is closed', async () => {
+  const lines: string[] = [];
+  const session = startSession({ program: 'cat', args: [] }, { onLine: (line) => lines.push(line) });
+  session.write('one\n');
+  session.write('two\n');
+  session.close();
+  expect(await session.ended).toMatchObject({ kind: 'exited', code: 0 });
+  expect(lines).toEqual(['one', 'two']);
+});
+
+test('writing to a session that has ended does no harm', async () => {
+  const session = startSession(sh('exit 4'), { onLine: () => undefined });
+  expect(await session.ended).toMatchObject({ kind: 'exited', code: 4 });
+  session.write('too late\n');
+});

@@ -1,0 +1,64 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { runCommand } from '../../../src/system/command.ts';
+import { textLog } from '../../../src/system/log.ts';
+import { isNotificationDue, notify } from '../../../src/system/notify.ts';
+import { temporaryDirectory } from './temporary.ts';
+
+function world(commands: { ok?: string; warning?: string; critical?: string }) {
+  const said: string[] = [];
+  const log = textLog({ debug: false }, (line) => said.push(line));
+  const settings = {
+    notify_ok: commands.ok,
+    notify_warning: commands.warning,
+    notify_critical: commands.critical,
+    notify_reminder: 3600,
+  };
+  return { deps: { run: runCommand, log }, settings, said };
+}
+
+test('the alert text run through a shell: the message is an argument, whatever it holds', async () => {
+  const marker = join(temporaryDirectory(), 'marker');
+  const { deps, settings, said } = world({ warning: 'printf "%s\\n"' });
+  const message = `down; touch ${marker} $(touch ${marker}) \`touch ${marker}\` "'`;
+  await notify(deps, settings, { severity: 'warning', message, facts: {} });
+  expect(said).toEqual([`NOTICE: ${message}\n`]);
+  expect(existsSync(marker)).toBe(false);
+});
+
+test('the facts are in the environment', async () => {
+  const { deps, settings, said } = world({
+    critical: 'echo $PITRTOOLS_SEVERITY $PITRTOOLS_STANDBY $PITRTOOLS_QUEUE_LENGTH; :',
+  });
+  await notify(deps, settings, {
+    severity: 'critical',
+    message: 'm',
+    facts: { standby: 's1', queue_length: 7 },
+  });
+  expect(said).toEqual(['NOTICE: critical s1 7\n']);
+});
+
+test('a command that fails is said and does no more', async () => {
+  const { deps, settings, said } = world({ ok: 'echo no >&2; exit 3;' });
+  await notify(deps, settings, { severity: 'ok', message: 'm', facts: {} });
+  expect(said).toEqual(['WARNING: notify_ok failed: exit status 3: no\n']);
+});
+
+test('without a command nothing is run', async () => {
+  const { deps, settings, said } = world({});
+  await notify(deps, settings, { severity: 'ok', message: 'm', facts: {} });
+  expect(said).toEqual([]);
+});
+
+test.each([
+  ['nothing said yet, all well', undefined, 'ok', false],
+  ['nothing said yet, bad', undefined, 'warning', true],
+  ['a change for the worse', { severity: 'warning', lastNotified: 1000 }, 'critical', true],
+  ['a recovery', { severity: 'critical', lastNotified: 1000 }, 'ok', true],
+  ['the same bad state, too early', { severity: 'critical', lastNotified: 1000 }, 'critical', false],
+  ['the same bad state, time for a reminder', { severity: 'critical', lastNotified: 0 }, 'critical', true],
+  ['still well, long after', { severity: 'ok', lastNotified: 0 }, 'ok', false],
+] as const)('%s', (_name, said, severity, due) => {
+  expect(isNotificationDue(said, severity, 1060, 600)).toBe(due);
+});
