@@ -1,0 +1,111 @@
+import { parseIniText, type IniText } from './ini-text.ts';
+import { resolveSection, type ResolvedSection } from './ini-values.ts';
+import { isWithin, loaded, type LoadedConfig } from './loaded.ts';
+import { didYouMean } from './nearest.ts';
+import {
+  archiverOptions,
+  standbyTargetOptions,
+  type ArchiverSettings,
+  type StandbyTarget,
+} from './options-archiver.ts';
+import type { Problem } from './problem.ts';
+import { readOptions } from './read-options.ts';
+
+interface ReadTargets {
+  readonly targets: readonly StandbyTarget[];
+  readonly problems: readonly Problem[];
+}
+
+/** Reads cmd_archiver's INI file: settings, or every problem of the file at once. */
+export function parseArchiverConfig(text: string): LoadedConfig<ArchiverSettings> {
+  const ini = parseIniText(text);
+  const defaults = resolveSection(ini, 'DEFAULT');
+  const read = readOptions(archiverOptions, defaults);
+  const slaves = read.values['slaves'] as readonly string[] | undefined;
+  const { targets, problems } = readTargets(ini, slaves ?? []);
+  // The table types what it reads; this is where that promise is made.
+  const settings = { ...read.values, standbys: targets } as ArchiverSettings;
+  const all = [
+    ...ini.problems,
+    ...read.problems.map(explainHost),
+    ...problems,
+    ...findUnknownSections(ini, slaves),
+    ...findSharedPlaces(ini, targets),
+  ];
+  return loaded(all, {
+    settings,
+    warnings: [...read.warnings, ...warnOfQueueInPgdata(settings, defaults)],
+    lines: new Map([['', defaults.line], ...[...defaults.entries].map(([key, e]) => [key, e.line] as const)]),
+  });
+}
+
+/** `host` is a key of the sections only, so an unknown `host` in [DEFAULT] deserves its reason. */
+function explainHost(problem: Problem): Problem {
+  if (!problem.message.startsWith('unknown key "host"')) return problem;
+  return { ...problem, message: '"host" belongs in the section of one standby, not in [DEFAULT]' };
+}
+
+/** Reads each standby's settings: its own section over [DEFAULT]. */
+function readTargets(ini: IniText, names: readonly string[]): ReadTargets {
+  const problems: Problem[] = [];
+  const targets = names.map((name) => {
+    const section = resolveSection(ini, name);
+    problems.push(...findMisplacedKeys(section));
+    const read = readOptions(standbyTargetOptions, withoutMisplacedKeys(section));
+    problems.push(...read.problems);
+    return { host: name, ...read.values, name } as StandbyTarget;
+  });
+  return { targets, problems };
+}
+
+function isMisplaced(key: string): boolean {
+  return Object.hasOwn(archiverOptions, key) && !Object.hasOwn(standbyTargetOptions, key);
+}
+
+function findMisplacedKeys(section: ResolvedSection): Problem[] {
+  const allowed = Object.keys(standbyTargetOptions).join(', ');
+  return [...section.entries.values()]
+    .filter((entry) => !entry.inherited && isMisplaced(entry.key))
+    .map(({ key, line }) => ({
+      line,
+      message: `"${key}" belongs in [DEFAULT]: a standby's section may set ${allowed}`,
+    }));
+}
+
+function withoutMisplacedKeys(section: ResolvedSection): ResolvedSection {
+  const entries = [...section.entries].filter(([key]) => !isMisplaced(key));
+  return { ...section, entries: new Map(entries) };
+}
+
+function findUnknownSections(ini: IniText, slaves: readonly string[] | undefined): Problem[] {
+  const known = ['DEFAULT', ...(slaves ?? [])];
+  const others = [...ini.sections.values()].filter(({ name }) => name !== '' && !known.includes(name));
+  return others.flatMap(({ name, line }) => {
+    const hint = didYouMean(name, known);
+    // When slaves itself cannot be read, it is not known which sections are right.
+    if (slaves === undefined && hint === '') return [];
+    return [{ line, message: `section [${name}] is not a standby in "slaves"${hint}` }];
+  });
+}
+
+/** Two lanes into one directory would take each other's segments for their own. */
+function findSharedPlaces(ini: IniText, targets: readonly StandbyTarget[]): Problem[] {
+  const seen = new Map<string, string>();
+  return targets.flatMap(({ name, host, r_archivedir }) => {
+    const place = `${host}:${r_archivedir}`;
+    const other = seen.get(place);
+    seen.set(place, other ?? name);
+    if (other === undefined) return [];
+    const line = (ini.sections.get(name) ?? ini.sections.get(other))?.line ?? 1;
+    return [{ line, message: `standbys "${other}" and "${name}" both mean ${place}` }];
+  });
+}
+
+function warnOfQueueInPgdata(settings: ArchiverSettings, defaults: ResolvedSection): Problem[] {
+  const entry = defaults.entries.get('l_archivedir');
+  const paths: Partial<ArchiverSettings> = settings;
+  if (entry === undefined || paths.l_archivedir === undefined || paths.pgdata === undefined) return [];
+  if (!isWithin(paths.l_archivedir, paths.pgdata)) return [];
+  const message = `l_archivedir ${paths.l_archivedir} lies in pgdata, so every base backup copies the queues as well`;
+  return [{ line: entry.line, message }];
+}

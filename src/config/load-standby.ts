@@ -1,0 +1,80 @@
+import { parseIniText, type IniText } from './ini-text.ts';
+import { resolveSection, type ResolvedEntry } from './ini-values.ts';
+import { isWithin, loaded, type LoadedConfig } from './loaded.ts';
+import { didYouMean } from './nearest.ts';
+import { standbyOptions, tablespacesSection, type StandbySettings } from './options-standby.ts';
+import { readPath } from './path-values.ts';
+import type { Problem } from './problem.ts';
+import { readOptions } from './read-options.ts';
+
+interface ReadTablespaces {
+  readonly tablespaces: ReadonlyMap<string, string>;
+  readonly problems: readonly Problem[];
+}
+
+/** Reads cmd_standby's INI file: settings, or every problem of the file at once. */
+export function parseStandbyConfig(text: string): LoadedConfig<StandbySettings> {
+  const ini = parseIniText(text, { pathSections: [tablespacesSection] });
+  const defaults = resolveSection(ini, 'DEFAULT');
+  const read = readOptions(standbyOptions, defaults);
+  const { tablespaces, problems } = readTablespaces(ini, read.values['pgdata'] as string | undefined);
+  // The table types what it reads; this is where that promise is made.
+  const settings = { ...read.values, tablespaces } as StandbySettings;
+  const lines = new Map([
+    ['', defaults.line],
+    ...[...defaults.entries].map(([key, e]) => [key, e.line] as const),
+  ]);
+  const all = [
+    ...ini.problems,
+    ...read.problems,
+    ...problems,
+    ...findUnknownSections(ini),
+    ...findDoomedArchive(settings, lines.get('archivedir') ?? 1),
+  ];
+  return loaded(all, { settings, warnings: read.warnings, lines });
+}
+
+function findUnknownSections(ini: IniText): Problem[] {
+  const known = ['DEFAULT', tablespacesSection];
+  return [...ini.sections.values()]
+    .filter(({ name }) => name !== '' && !known.includes(name))
+    .map(({ name, line }) => ({ line, message: `unknown section [${name}]${didYouMean(name, known)}` }));
+}
+
+/** Reads `[tablespaces]`: old path = new path. */
+function readTablespaces(ini: IniText, pgdata: string | undefined): ReadTablespaces {
+  const section = resolveSection(ini, tablespacesSection);
+  const own = [...section.entries.values()].filter((entry) => !entry.inherited);
+  const problems = ini.sections.has(tablespacesSection) ? [...section.problems] : [];
+  const tablespaces = new Map<string, string>();
+  for (const entry of own) {
+    const messages = readTablespace(entry, tablespaces, pgdata);
+    problems.push(...messages.map((message) => ({ line: entry.line, message: `tablespace: ${message}` })));
+  }
+  return { tablespaces, problems };
+}
+
+/** Adds one pair, or says why not. */
+function readTablespace(
+  entry: ResolvedEntry,
+  tablespaces: Map<string, string>,
+  pgdata: string | undefined,
+): string[] {
+  const [from, to] = [readPath(entry.key), readPath(entry.value)];
+  if (from.kind === 'problems' || to.kind === 'problems') {
+    return [from, to].flatMap((result) => (result.kind === 'problems' ? result.messages : []));
+  }
+  const [oldPath, newPath] = [from.value as string, to.value as string];
+  const taken = [...(pgdata === undefined ? [] : [pgdata]), ...tablespaces.values()];
+  const other = taken.find((path) => isWithin(newPath, path) || isWithin(path, newPath));
+  if (other !== undefined) return [`${newPath} overlaps with ${other}`];
+  tablespaces.set(oldPath, newPath);
+  return [];
+}
+
+/** A base backup makes pgdata equal to the primary's: an archive in there would be deleted. */
+function findDoomedArchive(settings: Partial<StandbySettings>, line: number): Problem[] {
+  const { pgdata, archivedir } = settings;
+  if (pgdata === undefined || archivedir === undefined || !isWithin(archivedir, pgdata)) return [];
+  return [{ line, message: `archivedir ${archivedir} lies in pgdata, where a base backup would delete it` }];
+}

@@ -1,0 +1,31 @@
+import { splitList } from './path-values.ts';
+import { value, wrong, type ValueResult } from './value-result.ts';
+
+/** A user or a host: what could be taken for a flag or for `user@host` is refused. */
+export function readName(text: string): ValueResult {
+  if (text.startsWith('-')) return wrong(`"${text}" would be taken for a flag`);
+  if (text.includes('@')) return wrong(`"${text}" holds an "@": user and host have keys of their own`);
+  if (/[\s/'"\\$`]/.test(text)) return wrong(`"${text}" is not a single plain name`);
+  return value(text);
+}
+
+/** Standbys, separated by commas: each is the name of a directory, and mostly of a host. */
+export function readStandbyNames(text: string): ValueResult {
+  const names = splitList(text, /[,\n]/);
+  const messages = names.flatMap(judgeStandbyName);
+  for (const [index, name] of names.entries()) {
+    if (names.indexOf(name) !== index) messages.push(`"${name}" is listed twice`);
+  }
+  if (names.length === 0) messages.push('names no standby');
+  return messages.length === 0 ? value(names) : wrong(...messages);
+}
+
+function judgeStandbyName(name: string): string[] {
+  if (/\s/.test(name)) return [`"${name}" holds a blank: separate standbys by commas`];
+  if (name === 'DEFAULT') return ['"DEFAULT" cannot be a standby: it is the section of the defaults'];
+  if (/^[.-]/.test(name))
+    return [`"${name}" begins with "${name.charAt(0)}", which a queue directory must not`];
+  if (name.includes('@')) return [`"${name}" holds an "@": the user has a key of its own`];
+  if (/[/'"\\$`[\]]/.test(name)) return [`"${name}" cannot be the name of a queue directory`];
+  return [];
+}

@@ -1,0 +1,136 @@
+import type { OptionTable, SettingsOf } from './option.ts';
+import { commonOptions, groups } from './options-common.ts';
+
+const archivePlace = {
+  kind: 'path',
+  group: groups.basics,
+  since: '1.3',
+  example: '/var/lib/postgresql/archive',
+  summary: "where WAL goes on the standby: the standby's archivedir",
+} as const;
+const noEffect = { kind: 'text', group: groups.legacy, since: '1.4' } as const;
+
+/** Every key of cmd_archiver's INI file, in the sample's order. */
+export const archiverOptions = {
+  pgdata: {
+    kind: 'path',
+    group: groups.basics,
+    since: '1.3',
+    required: true,
+    example: '/var/lib/postgresql/15/main',
+    expects: 'directory',
+    summary: "the primary's data directory",
+  },
+  slaves: {
+    kind: 'standby-names',
+    group: groups.basics,
+    since: '1.3',
+    required: true,
+    example: 'bitarena-clone',
+    summary: 'host names or IP addresses of the standbys, separated by commas',
+    detail:
+      'Each names a queue directory in l_archivedir. A section of the same name may give the standby settings of its own.',
+  },
+  r_archivedir: { ...archivePlace, required: true },
+  l_archivedir: {
+    kind: 'path',
+    group: groups.basics,
+    since: '1.3',
+    required: true,
+    example: '/var/lib/postgresql/archive',
+    summary: 'where WAL waits here for a standby that cannot be reached, one directory per standby',
+  },
+  state: {
+    kind: 'choice',
+    choices: ['online', 'offline'],
+    group: groups.state,
+    since: '1.3',
+    default: 'online',
+    summary: 'offline: archive_command fails at once and PostgreSQL keeps its WAL',
+  },
+  user: commonOptions.user,
+  ssh_timeout: {
+    kind: 'seconds',
+    min: 1,
+    max: 3600,
+    group: groups.connection,
+    since: '1.3',
+    default: '10',
+    summary: 'seconds a standby may take to answer before its WAL is queued',
+  },
+  ssh: commonOptions.ssh,
+  rsync_bin: {
+    kind: 'program',
+    group: groups.programs,
+    since: '1.3',
+    default: 'rsync',
+    example: '/usr/bin/rsync',
+    expects: 'program',
+    summary: 'rsync on this host',
+  },
+  rsync_flags: commonOptions.rsync_flags,
+  rsync_version: {
+    kind: 'integer',
+    min: 2,
+    max: 3,
+    group: groups.programs,
+    since: '1.3',
+    default: '3',
+    summary: '2 when either end has an rsync older than 3.0, else 3',
+  },
+  includepath: commonOptions.includepath,
+  notify_ok: commonOptions.notify_ok,
+  notify_warning: commonOptions.notify_warning,
+  notify_critical: commonOptions.notify_critical,
+  notify_reminder: commonOptions.notify_reminder,
+  debug: commonOptions.debug,
+  ssh_debug: commonOptions.ssh_debug,
+  log_format: commonOptions.log_format,
+  queue_user: {
+    ...noEffect,
+    example: 'postgres',
+    summary: 'the user of the queue process of 1.4',
+    legacy: 'there is no separate queue process; everything runs as the user that runs cmd_archiver',
+  },
+  queue_wait: {
+    ...noEffect,
+    example: '5',
+    summary: 'the pause between deliveries of 1.4',
+    legacy: 'WAL is sent at once; cmd_archiver --flush sends what is queued',
+  },
+  max_queue_workers: {
+    ...noEffect,
+    example: '1',
+    summary: 'the number of delivery processes of 1.4',
+    legacy: 'every standby has a delivery of its own, so none waits for another',
+  },
+} as const satisfies OptionTable;
+
+/** What a standby's own section may set; everything but `host` falls back to [DEFAULT]. */
+export const standbyTargetOptions = {
+  host: {
+    kind: 'name',
+    group: groups.connection,
+    since: '2.0',
+    example: '192.168.3.2',
+    summary: 'host name or IP address to connect to',
+    detail: 'Defaults to the name of the section.',
+  },
+  user: archiverOptions.user,
+  ssh: archiverOptions.ssh,
+  ssh_timeout: archiverOptions.ssh_timeout,
+  rsync_flags: archiverOptions.rsync_flags,
+  r_archivedir: archivePlace,
+} as const satisfies OptionTable;
+
+/** One standby to ship to, with what its own section overrides. */
+export type StandbyTarget = Omit<SettingsOf<typeof standbyTargetOptions>, 'host' | 'r_archivedir'> & {
+  readonly name: string;
+  readonly host: string;
+  readonly r_archivedir: string;
+};
+
+export type ArchiverSettings = SettingsOf<typeof archiverOptions> & {
+  /** In the order of `slaves`. */
+  readonly standbys: readonly StandbyTarget[];
+};

@@ -1,0 +1,112 @@
+import type { Option } from './option.ts';
+
+export const groups = {
+  basics: 'What must be set',
+  state: 'State',
+  connection: 'Connection',
+  programs: 'Programs',
+  server: 'Server',
+  streaming: 'Streaming replication',
+  configuration: "The server's configuration files",
+  backup: 'Base backup and archive',
+  limits: 'Time limits',
+  commands: "The site's own commands for the server",
+  notification: 'Notifications',
+  failover: 'Failover',
+  logging: 'Logging',
+  legacy: 'Keys of the 1.4 release without effect',
+} as const;
+
+/** Keys that both programs read alike. */
+export const commonOptions = {
+  user: {
+    kind: 'name',
+    group: groups.connection,
+    since: '1.3',
+    default: 'postgres',
+    summary: 'the system user to log in as on the other host',
+  },
+  ssh: {
+    kind: 'program',
+    group: groups.programs,
+    since: '1.3',
+    default: 'ssh',
+    example: '/usr/bin/ssh',
+    expects: 'program',
+    summary: 'ssh, with flags of its own where needed: /usr/bin/ssh -p 2222',
+    detail: 'Flags given here win over ours.',
+  },
+  rsync_flags: {
+    kind: 'rsync-flags',
+    group: groups.programs,
+    since: '1.3',
+    default: '-z',
+    summary: 'extra flags for rsync',
+    detail:
+      'Left empty, nothing is added. Flags that would lose or fake data, such as --ignore-existing or --remove-source-files, are refused.',
+  },
+  includepath: {
+    kind: 'search-path',
+    group: groups.programs,
+    since: '1.4',
+    default: '',
+    example: '/usr/bin:/usr/local/bin',
+    expects: 'directory',
+    summary: 'directories in which programs given without a path are looked for, before PATH',
+    detail: 'Separated by colons or commas.',
+  },
+  notify_ok: {
+    kind: 'shell',
+    group: groups.notification,
+    since: '1.3',
+    example: 'echo OK',
+    summary: 'command to run when what was wrong is right again',
+    detail:
+      'A shell command. The message reaches it as one more argument, the facts as environment variables whose names begin with PITRTOOLS_.',
+  },
+  notify_warning: {
+    kind: 'shell',
+    group: groups.notification,
+    since: '1.3',
+    example: 'echo WARNING',
+    summary: 'command to run when something needs attention',
+  },
+  notify_critical: {
+    kind: 'shell',
+    group: groups.notification,
+    since: '1.3',
+    example: 'echo CRITICAL',
+    summary: 'command to run when data or the ability to fail over is in danger',
+  },
+  notify_reminder: {
+    kind: 'seconds',
+    min: 0,
+    max: 2_678_400,
+    group: groups.notification,
+    since: '2.0',
+    default: '3600',
+    summary: 'seconds between reminders while a bad state lasts; 0 for none',
+  },
+  debug: {
+    kind: 'boolean',
+    group: groups.logging,
+    since: '1.3',
+    default: 'off',
+    summary: 'log each step and each command',
+  },
+  ssh_debug: {
+    kind: 'boolean',
+    group: groups.logging,
+    since: '1.3',
+    default: 'off',
+    summary: 'make ssh tell what it does (noisy)',
+  },
+  log_format: {
+    kind: 'choice',
+    choices: ['text', 'json'],
+    group: groups.logging,
+    since: '2.0',
+    default: 'text',
+    summary: 'text for people, json for machines: one object a line',
+  },
+} as const satisfies Record<string, Option>;

@@ -1,0 +1,305 @@
+import type { OptionTable, SettingsOf } from './option.ts';
+import { commonOptions, groups } from './options-common.ts';
+
+const serverProgram = { kind: 'program', group: groups.programs, since: '1.3', expects: 'program' } as const;
+const readyFile = { kind: 'path', group: groups.configuration, since: '1.3', expects: 'file' } as const;
+const siteCommand = { kind: 'shell', group: groups.commands, since: '2.0' } as const;
+const longest = 86_400;
+
+/** Every key of cmd_standby's INI file, in the sample's order. */
+export const standbyOptions = {
+  master_public_ip: {
+    kind: 'name',
+    group: groups.basics,
+    since: '1.3',
+    required: true,
+    example: 'bitarena',
+    summary: 'host name or IP address of the primary',
+  },
+  pgdata: {
+    kind: 'path',
+    group: groups.basics,
+    since: '1.3',
+    required: true,
+    example: '/var/lib/postgresql/15/main',
+    summary: "the standby's data directory, on this host",
+  },
+  archivedir: {
+    kind: 'path',
+    group: groups.basics,
+    since: '1.3',
+    required: true,
+    example: '/var/lib/postgresql/archive',
+    summary: "where the primary's WAL arrives: the archiver's r_archivedir",
+  },
+  user: {
+    ...commonOptions.user,
+    summary: "the system user to log in as on the primary, and the database's superuser there and here",
+  },
+  port: {
+    kind: 'port',
+    group: groups.connection,
+    since: '1.3',
+    default: '5432',
+    summary: "the port of the primary's server",
+  },
+  master_local_ip: {
+    kind: 'text',
+    group: groups.connection,
+    since: '1.3',
+    default: '127.0.0.1',
+    summary: 'the address at which psql reaches the server when it runs on the primary itself',
+    detail: 'The directory of its Unix socket will do as well.',
+  },
+  ssh_timeout: {
+    kind: 'seconds',
+    min: 1,
+    max: 3600,
+    group: groups.connection,
+    since: '1.3',
+    default: '30',
+    summary: 'seconds the primary may take to answer over ssh',
+  },
+  pgversion: {
+    kind: 'version',
+    group: groups.server,
+    since: '1.3',
+    example: '15',
+    summary: "PostgreSQL's major version, as a check: a server of another version is reported",
+    detail: 'The version itself is asked of the server and of its data directory.',
+  },
+  local_port: {
+    kind: 'port',
+    group: groups.server,
+    since: '2.0',
+    example: '5432',
+    summary: "the port of the standby's own server",
+    detail: 'Left out, it is what the configuration of that server says.',
+  },
+  logfile: {
+    kind: 'path',
+    group: groups.server,
+    since: '1.3',
+    example: '/var/log/postgresql/standby.log',
+    summary: "where pg_ctl sends the server's output until the server opens its own log",
+  },
+  ssh: commonOptions.ssh,
+  rsync: {
+    ...serverProgram,
+    default: 'rsync',
+    example: '/usr/bin/rsync',
+    summary: 'rsync on this host',
+  },
+  rsync_flags: commonOptions.rsync_flags,
+  pg_ctl: {
+    ...serverProgram,
+    default: 'pg_ctl',
+    example: '/usr/lib/postgresql/15/bin/pg_ctl',
+    summary: 'pg_ctl on this host',
+  },
+  r_psql: {
+    kind: 'program',
+    group: groups.programs,
+    since: '1.3',
+    default: 'psql',
+    example: '/usr/bin/psql',
+    summary: 'psql on the primary',
+  },
+  pg_standby: {
+    ...serverProgram,
+    example: '/usr/lib/postgresql/8.4/bin/pg_standby',
+    summary: 'pg_standby on this host; only 8.4 needs it',
+  },
+  pg_archivecleanup: {
+    ...serverProgram,
+    example: '/usr/lib/postgresql/15/bin/pg_archivecleanup',
+    summary: 'pg_archivecleanup on this host; the server then removes WAL that it needs no more',
+  },
+  includepath: commonOptions.includepath,
+  use_streaming_replication: {
+    kind: 'boolean',
+    group: groups.streaming,
+    since: '1.3',
+    default: 'no',
+    summary: 'stream from the primary, with the archive to fall back on (9.0 and later)',
+  },
+  repl_db_user: {
+    kind: 'text',
+    group: groups.streaming,
+    since: '1.3',
+    example: 'replication',
+    requiredBy: ['start-standby'],
+    requiredIf: 'use_streaming_replication',
+    summary: 'the database role to stream with',
+  },
+  repl_db_password: {
+    kind: 'secret',
+    group: groups.streaming,
+    since: '1.3',
+    example: 'changeme',
+    summary: 'its password; left out, .pgpass or pg_hba.conf decide',
+    detail: 'Keep the file readable by its owner only when it holds one.',
+  },
+  sslmode: {
+    kind: 'choice',
+    choices: ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'],
+    group: groups.streaming,
+    since: '1.3',
+    default: 'prefer',
+    summary: "libpq's sslmode for streaming",
+  },
+  trigger_file: {
+    kind: 'path',
+    group: groups.streaming,
+    since: '1.3',
+    example: '/var/lib/postgresql/pitrtools/cmd_end_recovery',
+    summary: 'the file whose appearance promotes the standby (9.0 to 15)',
+  },
+  pg_conf: {
+    ...readyFile,
+    example: '/var/lib/postgresql/pitrtools/etc/pg_conf/postgresql.conf',
+    summary: 'the postgresql.conf of the standby',
+  },
+  pg_hba_conf: {
+    ...readyFile,
+    example: '/var/lib/postgresql/pitrtools/etc/pg_conf/pg_hba.conf',
+    summary: 'the pg_hba.conf of the standby',
+  },
+  pg_conf_failover: {
+    ...readyFile,
+    example: '/var/lib/postgresql/pitrtools/etc/pg_conf_failover/postgresql.conf',
+    summary: 'the postgresql.conf that a failover puts into force',
+  },
+  pg_hba_conf_failover: {
+    ...readyFile,
+    example: '/var/lib/postgresql/pitrtools/etc/pg_conf_failover/pg_hba.conf',
+    summary: 'the pg_hba.conf that a failover puts into force',
+  },
+  no_copy_conf: {
+    kind: 'boolean',
+    group: groups.configuration,
+    since: '1.3',
+    default: 'off',
+    summary: 'make the server read the files above where they are instead of copies in pgdata',
+  },
+  recovery_conf: {
+    kind: 'path',
+    group: groups.configuration,
+    since: '1.3',
+    default: '%(pgdata)/recovery.conf',
+    summary: 'the recovery.conf to write (up to 11)',
+    detail: 'Later versions have no such file: their settings go to postgresql.auto.conf.',
+  },
+  rsync_threads: {
+    kind: 'integer',
+    min: 1,
+    max: 32,
+    group: groups.backup,
+    since: '1.4',
+    default: '1',
+    summary: 'how many rsync processes share the base backup',
+  },
+  numarchives: {
+    kind: 'integer',
+    min: 0,
+    max: 1_000_000,
+    group: groups.backup,
+    since: '1.3',
+    default: '10',
+    summary: 'how many segments --cleanup keeps at least in archivedir',
+  },
+  failover_probe_timeout: {
+    kind: 'seconds',
+    min: 1,
+    max: 300,
+    group: groups.limits,
+    since: '2.0',
+    default: '5',
+    summary: 'seconds in which a failover must have learned whether the primary is alive',
+  },
+  start_timeout: {
+    kind: 'seconds',
+    min: 1,
+    max: longest,
+    group: groups.limits,
+    since: '2.0',
+    default: '120',
+    summary: 'seconds in which a started server must be seen recovering or accepting',
+  },
+  wal_timeout: {
+    kind: 'seconds',
+    min: 1,
+    max: longest,
+    group: groups.limits,
+    since: '2.0',
+    default: '120',
+    summary: 'seconds in which WAL that a base backup asks for must arrive in archivedir',
+  },
+  base_backup_timeout: {
+    kind: 'seconds',
+    min: 60,
+    max: 30 * longest,
+    group: groups.limits,
+    since: '2.0',
+    default: '86400',
+    summary: 'seconds that the copy of a base backup may take',
+  },
+  start_command: {
+    ...siteCommand,
+    example: 'sudo systemctl start postgresql@15-main',
+    summary: 'starts the server instead of pg_ctl',
+  },
+  stop_command: {
+    ...siteCommand,
+    example: 'sudo systemctl stop postgresql@15-main',
+    summary: 'stops the server instead of pg_ctl',
+  },
+  restart_command: {
+    ...siteCommand,
+    example: 'sudo systemctl restart postgresql@15-main',
+    summary: 'restarts the server instead of pg_ctl',
+  },
+  promote_command: {
+    ...siteCommand,
+    example: 'pg_ctlcluster 15 main promote',
+    summary: 'promotes the server instead of pg_ctl',
+  },
+  action_failover: {
+    kind: 'shell',
+    group: groups.failover,
+    since: '1.3',
+    example: '/var/lib/postgresql/pitrtools/scripts/failover.sh',
+    expects: 'program',
+    summary: 'command to run after a failover; it must exit 0',
+    detail:
+      'A shell command. When it fails, the failover has happened all the same, and the exit code says so.',
+  },
+  notify_ok: commonOptions.notify_ok,
+  notify_warning: commonOptions.notify_warning,
+  notify_critical: commonOptions.notify_critical,
+  notify_reminder: commonOptions.notify_reminder,
+  debug: commonOptions.debug,
+  ssh_debug: commonOptions.ssh_debug,
+  log_format: commonOptions.log_format,
+} as const satisfies OptionTable;
+
+/** The section that sends tablespaces elsewhere: its keys and values are paths. */
+export const tablespacesSection = 'tablespaces';
+
+/** The actions that `requiredBy` in the table may name. */
+export type StandbyAction =
+  | 'init'
+  | 'ping'
+  | 'base-backup'
+  | 'start-standby'
+  | 'failover'
+  | 'start'
+  | 'stop'
+  | 'start-basebackup'
+  | 'stop-basebackup'
+  | 'cleanup';
+
+export type StandbySettings = SettingsOf<typeof standbyOptions> & {
+  /** Where each of the primary's tablespaces goes here: old path to new path. */
+  readonly tablespaces: ReadonlyMap<string, string>;
+};

@@ -1,0 +1,49 @@
+import { splitWords } from './command-words.ts';
+import { value, wrong, type ValueResult } from './value-result.ts';
+
+/** Accepts an absolute path only: what a relative one means depends on who starts the program. */
+export function readPath(text: string): ValueResult {
+  if (text.startsWith('~')) return wrong(notExpanded(text));
+  if (!text.startsWith('/')) return wrong(`"${text}" is not an absolute path`);
+  if (text.split('/').includes('..')) return wrong(`"${text}" holds "..": write the path without it`);
+  const path = text.replace(/\/{2,}/g, '/').replace(/(\/\.)*\/?$/, '');
+  // rsync with --delete or a mode of 0700 would work on the whole machine.
+  if (path === '') return wrong(`"${text}" is the root directory`);
+  return value(path);
+}
+
+/** A program by its absolute path or its plain name, followed by flags of its own. */
+export function readProgram(text: string): ValueResult {
+  const split = splitWords(text);
+  if (split.kind === 'problem') return wrong(split.message);
+  const [program = '', ...args] = split.words;
+  if (program.startsWith('~')) return wrong(notExpanded(program));
+  if (program === '' || program.startsWith('-')) return wrong(`"${text}" does not begin with a program`);
+  if (program.includes('/') && !program.startsWith('/')) {
+    return wrong(`"${program}" is neither an absolute path nor a plain program name`);
+  }
+  return value({ program, args });
+}
+
+/** Directories, separated by colons as in PATH, or by commas. */
+export function readSearchPath(text: string): ValueResult {
+  const directories: unknown[] = [];
+  const messages: string[] = [];
+  for (const part of splitList(text, /[:,\n]/)) {
+    const result = readPath(part);
+    if (result.kind === 'value') directories.push(result.value);
+    else messages.push(...result.messages);
+  }
+  return messages.length === 0 ? value([...new Set(directories)]) : wrong(...messages);
+}
+
+export function splitList(text: string, separator: RegExp): string[] {
+  return text
+    .split(separator)
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+}
+
+function notExpanded(text: string): string {
+  return `"${text}": "~" is not expanded here, write the whole path`;
+}

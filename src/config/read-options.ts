@@ -1,0 +1,108 @@
+import { interpolateDefault, type ResolvedEntry, type ResolvedSection } from './ini-values.ts';
+import { nearestName } from './nearest.ts';
+import type { Option, OptionTable } from './option.ts';
+import { readValue } from './option-values.ts';
+import type { Problem } from './problem.ts';
+
+export interface ReadOptions {
+  /** By key; a key without value and default is missing. */
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly Problem[];
+}
+
+interface Findings {
+  readonly values: Record<string, unknown>;
+  readonly problems: Problem[];
+  readonly warnings: Problem[];
+}
+
+/** Reads a section by its table and finds everything that is wrong with it, unknown keys included. */
+export function readOptions(table: OptionTable, section: ResolvedSection): ReadOptions {
+  const found: Findings = { values: {}, problems: [...section.problems], warnings: [] };
+  const unknown = unknownKeys(table, section);
+  found.problems.push(...unknown.map((key) => describeUnknown(key, table)));
+  // A mistyped required key is one mistake, and told once: as the unknown key that names it.
+  const mistyped = new Set(unknown.map((key) => nearestName(key.key, Object.keys(table))));
+  for (const [key, option] of Object.entries(table)) {
+    const entry = section.entries.get(key);
+    if (entry !== undefined) readEntry(found, option, entry, table);
+    else if (!section.failedKeys.has(key)) readMissing(found, option, key, section, mistyped.has(key));
+  }
+  return found;
+}
+
+function unknownKeys(table: OptionTable, section: ResolvedSection): ResolvedEntry[] {
+  return [...section.entries.values()].filter(
+    (entry) => !entry.inherited && !Object.hasOwn(table, entry.key),
+  );
+}
+
+function describeUnknown(entry: ResolvedEntry, table: OptionTable): Problem {
+  const nearest = nearestName(entry.key, Object.keys(table));
+  const hint = nearest === undefined ? '' : ` (did you mean "${nearest}"?)`;
+  return { line: entry.line, message: `unknown key "${entry.key}"${hint}` };
+}
+
+function readEntry(found: Findings, option: Option, entry: ResolvedEntry, table: OptionTable): void {
+  const { key, line } = entry;
+  found.problems.push(...findSwallowedKeys(entry, table));
+  if (option.legacy !== undefined) {
+    found.warnings.push({ line, message: `"${key}" has no effect any more: ${option.legacy}` });
+    return;
+  }
+  const text = /^(""|'')$/.test(entry.value) ? '' : entry.value;
+  if (text === '' && !mayBeEmpty(option)) {
+    readEmpty(found, option, entry);
+    return;
+  }
+  const result = readValue(option, text);
+  if (result.kind === 'value') found.values[key] = result.value;
+  else found.problems.push(...result.messages.map((message) => ({ line, message: `${key}: ${message}` })));
+}
+
+/** No flags, no directories: an empty list says something that leaving the key out does not. */
+function mayBeEmpty(option: Option): boolean {
+  return option.kind === 'rsync-flags' || option.kind === 'search-path';
+}
+
+function readEmpty(found: Findings, option: Option, { key, line }: ResolvedEntry): void {
+  if (option.required) {
+    found.problems.push({ line, message: `${key}: is empty, but needed: ${option.summary}` });
+  } else if (option.default !== undefined) {
+    const message = `${key}: is empty; without the line it is ${option.default}`;
+    found.problems.push({ line, message });
+  }
+}
+
+function readMissing(
+  found: Findings,
+  option: Option,
+  key: string,
+  section: ResolvedSection,
+  isMistyped: boolean,
+): void {
+  if (option.required === true && !isMistyped) {
+    const message = `missing required key "${key}": ${option.summary}`;
+    found.problems.push({ line: section.line, message });
+  }
+  if (option.default === undefined) return;
+  const text = interpolateDefault(option.default, section.entries);
+  // A default that refers to a key which is missing: that key is reported, its followers are not.
+  if (text.kind === 'problem') return;
+  const result = readValue(option, text.value);
+  if (result.kind === 'value') found.values[key] = result.value;
+}
+
+/**
+ * A key that is indented deeper than the one above it is, by the dialect, a part of that one's value.
+ * Nobody means that, and the setting would be lost without a word.
+ */
+function findSwallowedKeys(entry: ResolvedEntry, table: OptionTable): Problem[] {
+  return entry.continued.flatMap(({ line, text }) => {
+    const key = /^([A-Za-z_]+)\s*[:=]/.exec(text)?.[1]?.toLowerCase();
+    if (key === undefined || !Object.hasOwn(table, key)) return [];
+    const message = `"${key}" is indented deeper than "${entry.key}" on line ${entry.line}, so it would be a part of that value`;
+    return [{ line, message }];
+  });
+}
