@@ -1,7 +1,11 @@
 import { defineConfig } from 'vitest/config';
 
+/** `scripts/test` adds up what the parts of a run report here. */
+const report = process.env['PITRTOOLS_TEST_REPORT'];
+
 export default defineConfig({
   test: {
+    reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
       {

@@ -1,0 +1,77 @@
+# Node, the packages of the lock file, and the build: each only when it is not there already.
+
+require_node() {
+  local version
+  command -v node >/dev/null && command -v npm >/dev/null || die "Node.js 20.19 or newer with npm is needed, and there is none on the PATH"
+  version=$(node -p 'process.versions.node')
+  node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' ||
+    die "Node.js 20.19 or newer is needed; this is $version ($(command -v node))"
+}
+
+# Leaves the checkout installed and built, and a shared lock on it in descriptor 8: who wants to change either
+# waits until nobody uses them.
+require_build() {
+  as_owner mkdir -p "$checkout/.cache"
+  as_owner touch "$checkout/.cache/lock"
+  exec 8<"$checkout/.cache/lock"
+  take_lock 8 -s "$checkout/.cache/lock"
+  if is_installed && is_built; then return; fi
+  take_lock 8 -x "$checkout/.cache/lock"
+  is_installed || install_node_packages
+  is_built || build
+  take_lock 8 -s "$checkout/.cache/lock"
+}
+
+release_build() {
+  exec 8<&-
+}
+
+# With sudo, what is made in somebody's checkout stays theirs.
+as_owner() {
+  local owner
+  owner=$(stat -c %U "$checkout")
+  if is_root && [ "$owner" != root ]; then
+    runuser -u "$owner" -- env "HOME=$(getent passwd "$owner" | cut -d: -f6)" "PATH=$PATH" "$@"
+  else
+    "$@"
+  fi
+}
+
+digest() {
+  sha256sum | cut -c 1-16
+}
+
+packages_wanted() {
+  { cat "$checkout/package-lock.json"; node -p 'process.versions.modules'; } | digest
+}
+
+build_wanted() {
+  (cd "$checkout" && packages_wanted && cat tsconfig.json tsconfig.build.json && find src -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | digest
+}
+
+is_installed() {
+  [ "$(cat "$checkout/node_modules/.pitrtools-stamp" 2>/dev/null)" = "$(packages_wanted)" ]
+}
+
+is_built() {
+  [ "$(cat "$checkout/dist/.pitrtools-stamp" 2>/dev/null)" = "$(build_wanted)" ]
+}
+
+install_node_packages() {
+  # Somebody's own `npm install` of this lock file will do as well.
+  if ! { [ -d "$checkout/node_modules" ] && in_checkout npm ls --all >/dev/null 2>&1; }; then
+    say "installing the npm packages of package-lock.json"
+    in_checkout npm ci --ignore-scripts --no-fund --no-audit --loglevel=error >&2 || die "npm ci failed"
+  fi
+  packages_wanted | as_owner tee "$checkout/node_modules/.pitrtools-stamp" >/dev/null
+}
+
+build() {
+  say "building"
+  in_checkout npm run --silent build >&2 || die "the build failed"
+  build_wanted | as_owner tee "$checkout/dist/.pitrtools-stamp" >/dev/null
+}
+
+in_checkout() {
+  (cd "$checkout" && interruptible as_owner "$@" </dev/null 8<&-)
+}

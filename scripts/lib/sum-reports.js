@@ -1,0 +1,20 @@
+// Usage: sum-reports.js DIRECTORY [FAILED_PART...]
+// Adds up what vitest reported in DIRECTORY/*.json and ends with one plain line for whoever reads only that.
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const [directory, ...failedParts] = process.argv.slice(2);
+const reports = readdirSync(directory)
+  .filter((name) => name.endsWith('.json'))
+  .map((name) => JSON.parse(readFileSync(join(directory, name), 'utf8')));
+const sum = (key) => reports.reduce((total, report) => total + report[key], 0);
+
+const passed = sum('numPassedTests');
+const skipped = sum('numPendingTests') + sum('numTodoTests');
+// A part can fail without a failed test: a file that does not load, a lint error, an error between tests.
+const failed = Math.max(sum('numFailedTests'), failedParts.length);
+
+if (failedParts.length > 0) console.log(`failed: ${failedParts.join(', ')}`);
+if (passed === 0) console.log('no test was run');
+console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
+process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
