@@ -1,3 +1,4 @@
+import { describeRange } from './describe-kind.ts';
 import { splitWords } from './command-words.ts';
 import { readName, readStandbyNames } from './name-values.ts';
 import type { Option } from './option.ts';
@@ -70,7 +71,7 @@ function readBoolean(text: string): ValueResult {
 function readInteger(text: string, min: number, max: number, unit: string): ValueResult {
   const number = /^[+-]?\d+$/.test(text) ? Number(text) : NaN;
   if (number >= min && number <= max) return value(number);
-  return wrong(`"${text}" is not a whole number${unit} from ${min} to ${max}`);
+  return wrong(`"${text}" is not a whole number${unit}: ${describeRange(min, max)}`);
 }
 
 function readChoice(text: string, choices: readonly string[]): ValueResult {

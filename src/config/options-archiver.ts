@@ -114,7 +114,6 @@ export const standbyTargetOptions = {
     since: '2.0',
     example: '192.168.3.2',
     summary: 'host name or IP address to connect to',
-    detail: 'Defaults to the name of the section.',
   },
   user: archiverOptions.user,
   ssh: archiverOptions.ssh,

@@ -33,7 +33,7 @@ export const commonOptions = {
     default: 'ssh',
     example: '/usr/bin/ssh',
     expects: 'program',
-    summary: 'ssh, with flags of its own where needed: /usr/bin/ssh -p 2222',
+    summary: 'ssh, with flags of its own if needed (such as -p 2222)',
     detail: 'Flags given here win over ours.',
   },
   rsync_flags: {
@@ -42,8 +42,7 @@ export const commonOptions = {
     since: '1.3',
     default: '-z',
     summary: 'extra flags for rsync',
-    detail:
-      'Left empty, nothing is added. Flags that would lose or fake data, such as --ignore-existing or --remove-source-files, are refused.',
+    detail: 'Left empty, nothing is added. Flags that would lose or fake data are refused: see below.',
   },
   includepath: {
     kind: 'search-path',
@@ -62,7 +61,7 @@ export const commonOptions = {
     example: 'echo OK',
     summary: 'command to run when what was wrong is right again',
     detail:
-      'A shell command. The message reaches it as one more argument, the facts as environment variables whose names begin with PITRTOOLS_.',
+      'The message reaches it as one more argument, the facts as environment variables whose names begin with PITRTOOLS_.',
   },
   notify_warning: {
     kind: 'shell',

@@ -271,8 +271,7 @@ export const standbyOptions = {
     example: '/var/lib/postgresql/pitrtools/scripts/failover.sh',
     expects: 'program',
     summary: 'command to run after a failover; it must exit 0',
-    detail:
-      'A shell command. When it fails, the failover has happened all the same, and the exit code says so.',
+    detail: 'When it fails, the failover has happened all the same, and the exit code says so.',
   },
   notify_ok: commonOptions.notify_ok,
   notify_warning: commonOptions.notify_warning,

@@ -1,40 +1,52 @@
-/** Why a flag of rsync must not stand in `rsync_flags`: what it would do to the data. */
-const reasons = {
-  removesSource: 'it deletes files on the sending side',
-  deletes: 'it deletes files at the receiving side on its own terms',
-  skips: 'it leaves files out, and rsync says success',
-  nothing: 'it copies nothing, and rsync says success',
-  inPlace: 'it changes files under their final names, so that a broken transfer leaves half a file',
-  elsewhere: 'it puts files elsewhere or under other names',
-  links: 'it changes what symbolic links are, and tablespaces are reached through them',
-  stored: 'what arrives is not the file as a server can use it',
-  connection: 'the connection is made by us: see the keys ssh, user and ssh_timeout',
-  protocol: 'it changes how our own list of files is read',
-  unseen: 'it hands the other rsync flags that are not checked here',
-} as const;
+/** What a group of rsync's flags would do to the data, for which they must not stand in `rsync_flags`. */
+export interface RefusedFlags {
+  readonly reason: string;
+  /** Long names, without their dashes. */
+  readonly names: readonly string[];
+}
 
-const refusedLong: ReadonlyMap<string, string> = new Map(
-  Object.entries({
-    removesSource: 'remove-source-files remove-sent-files',
-    deletes:
-      'del delete delete-before delete-during delete-delay delete-after delete-excluded ' +
+export const refusedFlags: readonly RefusedFlags[] = [
+  refuse('it deletes files on the sending side', 'remove-source-files remove-sent-files'),
+  refuse(
+    'it deletes files at the receiving side on its own terms',
+    'del delete delete-before delete-during delete-delay delete-after delete-excluded ' +
       'delete-missing-args force force-delete ignore-errors max-delete',
-    skips:
-      'existing ignore-non-existing ignore-existing update size-only max-size min-size exclude exclude-from ' +
+  ),
+  refuse(
+    'it leaves files out, and rsync says success',
+    'existing ignore-non-existing ignore-existing update size-only max-size min-size exclude exclude-from ' +
       'include include-from filter cvs-exclude files-from one-file-system prune-empty-dirs modify-window ' +
       'ignore-missing-args compare-dest stop-after stop-at time-limit',
-    nothing: 'dry-run list-only only-write-batch help version',
-    inPlace: 'inplace append append-verify write-devices',
-    elsewhere: 'link-dest copy-dest backup backup-dir suffix relative iconv write-batch read-batch',
-    links: 'copy-links copy-dirlinks keep-dirlinks copy-unsafe-links safe-links munge-links copy-devices',
-    stored: 'fake-super',
-    connection: 'rsh daemon server sender config dparam port address sockopts password-file',
-    protocol: 'from0',
-    unseen: 'remote-option',
-  }).flatMap(([reason, names]) =>
-    names.split(' ').map((name) => [name, reasons[reason as keyof typeof reasons]] as const),
   ),
-);
+  refuse('it copies nothing, and rsync says success', 'dry-run list-only only-write-batch help version'),
+  refuse(
+    'it changes files under their final names, so that a broken transfer leaves half a file',
+    'inplace append append-verify write-devices',
+  ),
+  refuse(
+    'it puts files elsewhere or under other names',
+    'link-dest copy-dest backup backup-dir suffix relative iconv write-batch read-batch',
+  ),
+  refuse(
+    'it changes what symbolic links are, and tablespaces are reached through them',
+    'copy-links copy-dirlinks keep-dirlinks copy-unsafe-links safe-links munge-links copy-devices',
+  ),
+  refuse('what arrives is not the file as a server can use it', 'fake-super'),
+  refuse(
+    'the connection is made by us: see the keys ssh, user and ssh_timeout',
+    'rsh daemon server sender config dparam port address sockopts password-file',
+  ),
+  refuse('it changes how our own list of files is read', 'from0'),
+  refuse('it hands the other rsync flags that are not checked here', 'remote-option'),
+];
+
+function refuse(reason: string, names: string): RefusedFlags {
+  return { reason, names: names.split(' ') };
+}
+
+function reasonAgainst(longName: string): string | undefined {
+  return refusedFlags.find(({ names }) => names.includes(longName))?.reason;
+}
 
 const longNameOfShort: Readonly<Record<string, string>> = {
   b: 'backup',
@@ -96,7 +108,7 @@ function judgeWord(word: string): string | undefined {
 
 function judgeLong(text: string): string | undefined {
   const [name = ''] = text.split('=');
-  const reason = refusedLong.get(name);
+  const reason = reasonAgainst(name);
   if (reason !== undefined) return `--${name} is refused: ${reason}`;
   if (!name.startsWith('no-') || harmlessNegations.has(name.slice(3))) return undefined;
   return `--${name} is refused: it takes away what a safe copy relies on`;
@@ -104,7 +116,7 @@ function judgeLong(text: string): string | undefined {
 
 function judgeShort(word: string): string | undefined {
   for (const letter of word.slice(1)) {
-    const reason = refusedLong.get(longNameOfShort[letter] ?? '');
+    const reason = reasonAgainst(longNameOfShort[letter] ?? '');
     if (reason !== undefined) return `-${letter}${inside(word)} is refused: ${reason}`;
     if (shortTakesValue.includes(letter)) return undefined;
   }

@@ -1,0 +1,43 @@
+import type { Option } from './option.ts';
+
+/** What may stand behind the key, in the reference's words. */
+export function describeKind(option: Option): string {
+  switch (option.kind) {
+    case 'integer':
+      return describeRange(option.min, option.max);
+    case 'seconds':
+      return `seconds, ${describeRange(option.min, option.max)}`;
+    case 'choice':
+      return option.choices.map((choice) => `\`${choice}\``).join(', ');
+    case 'text':
+    case 'secret':
+      return 'text';
+    case 'name':
+      return 'name';
+    case 'path':
+      return 'absolute path';
+    case 'program':
+      return 'program, with flags if needed';
+    case 'rsync-flags':
+      return 'flags';
+    case 'shell':
+      return 'shell command';
+    case 'boolean':
+      return '`on` or `off`';
+    case 'port':
+      return 'port number';
+    case 'size':
+      return 'size, such as `500MB`';
+    case 'version':
+      return 'version';
+    case 'standby-names':
+      return 'names, separated by commas';
+    case 'search-path':
+      return 'directories';
+  }
+}
+
+/** `2 or 3`, `1 to 32`. */
+export function describeRange(min: number, max: number): string {
+  return max - min === 1 ? `${min} or ${max}` : `${min} to ${max}`;
+}

@@ -1,0 +1,104 @@
+import { exitCodes } from '../errors.ts';
+import { describeKind } from './describe-kind.ts';
+import type { Option, OptionTable } from './option.ts';
+import { archiverOptions, standbyTargetOptions } from './options-archiver.ts';
+import { standbyOptions } from './options-standby.ts';
+import { dialectText, standbySectionText, tablespacesText } from './reference-texts.ts';
+import { refusedFlags } from './rsync-flags.ts';
+import { asSentence, byGroup } from './render-text.ts';
+
+/** What each exit code tells the caller. The type makes sure that none is forgotten. */
+const exitCodeMeanings: Readonly<Record<keyof typeof exitCodes, string>> = {
+  failure: 'The operation was tried and did not succeed.',
+  usage: 'The command line cannot be understood.',
+  configuration: 'The INI file cannot be used; each of its problems is named with its line.',
+  refused: 'The operation was not tried, because it would have done harm; nothing was changed.',
+  actionFailed: 'The failover happened, but `action_failover` did not exit 0.',
+  interrupted: 'The program was told to stop (SIGINT, SIGTERM or SIGHUP) before it had finished.',
+  bug: 'A bug of pitrtools, shown with a stack. Please report it.',
+};
+
+export function renderReference(): string {
+  return [
+    '# Reference',
+    '<!-- Made from the option tables in src/config by `npm run docs`. Change the tables, not this file. -->',
+    'Both programs read an INI file, named with `-C FILE`. Only the keys marked **required** must be there.',
+    dialectText,
+    '## cmd_archiver.ini',
+    ...renderTable(archiverOptions),
+    standbySectionText,
+    ...renderOptions(Object.entries(standbyTargetOptions), inSection),
+    '## cmd_standby.ini',
+    ...renderTable(standbyOptions),
+    tablespacesText,
+    renderRefusedFlags(),
+    renderExitCodes(),
+  ]
+    .join('\n\n')
+    .concat('\n');
+}
+
+function renderTable(table: OptionTable): string[] {
+  return [...byGroup(table)].flatMap(([group, options]) => [`### ${group}`, ...renderOptions(options)]);
+}
+
+function renderOptions(options: readonly [string, Option][], defaultOf = inDefault): string[] {
+  const rows = options.map(([key, option]) => {
+    const value = option.legacy === undefined ? `${describeKind(option)}; ${defaultOf(option)}` : 'ignored';
+    return `| \`${key}\` | ${value} | ${meaningCell(option)} |`;
+  });
+  return [['| key | value | meaning |', '| --- | --- | --- |', ...rows].join('\n')];
+}
+
+function inDefault(option: Option): string {
+  if (option.required === true) return '**required**';
+  if (option.default === undefined) return 'no default';
+  return option.default === '' ? 'none by default' : `default \`${option.default}\``;
+}
+
+/** In a standby's own section all but one key fall back on [DEFAULT]. */
+function inSection(option: Option): string {
+  return option === standbyTargetOptions.host ? "default the section's name" : 'as in `[DEFAULT]`';
+}
+
+function meaningCell(option: Option): string {
+  const parts = [asSentence(option.summary), option.detail ?? ''];
+  if (option.legacy !== undefined) parts.push(`Has no effect: ${option.legacy}.`);
+  if (option.requiredIf !== undefined) parts.push(`Needed when \`${option.requiredIf}\` is on.`);
+  if (option.since !== '1.3') parts.push(`Since ${option.since}.`);
+  return parts
+    .filter((part) => part !== '')
+    .join(' ')
+    .replaceAll('|', '\\|');
+}
+
+function renderRefusedFlags(): string {
+  const rows = refusedFlags.map(({ reason, names }) => {
+    return `| ${names.map((name) => `\`--${name}\``).join(', ')} | ${reason} |`;
+  });
+  return [
+    '## Flags that `rsync_flags` must not hold',
+    '',
+    'Their short forms are refused as well, and so is every `--no-…` that takes away what a safe copy relies on.',
+    '',
+    '| flags | reason |',
+    '| --- | --- |',
+    ...rows,
+  ].join('\n');
+}
+
+function renderExitCodes(): string {
+  const names = Object.keys(exitCodes) as (keyof typeof exitCodes)[];
+  const rows = names.map((name) => `| ${exitCodes[name]} | ${exitCodeMeanings[name]} |`);
+  return [
+    '## Exit codes',
+    '',
+    'Both programs exit 0 only when what was asked for was done and seen to be done. The other codes:',
+    '',
+    '| code | meaning |',
+    '| --- | --- |',
+    ...rows,
+    '',
+    'None is above 125, because PostgreSQL ends its archiver process when `archive_command` exits above that.',
+  ].join('\n');
+}

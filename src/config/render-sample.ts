@@ -1,0 +1,77 @@
+import type { Option, OptionTable } from './option.ts';
+import { archiverOptions } from './options-archiver.ts';
+import { standbyOptions, tablespacesSection } from './options-standby.ts';
+import { asSentence, byGroup, wrapText } from './render-text.ts';
+
+const width = 96;
+
+export function renderArchiverSample(): string {
+  return [
+    ...comment('cmd_archiver.ini: what cmd_archiver does on the primary.'),
+    ...comment(
+      'Copy this file to cmd_archiver.ini and set the first keys. A key behind ";" shows its default, or an example where there is none.',
+    ),
+    ...renderTable(archiverOptions),
+    '',
+    ...heading('Settings of one standby'),
+    ...comment('A section named as in slaves overrides keys for that standby:'),
+    ';[bitarena-clone]',
+    ';host: 192.168.3.2',
+    ';ssh: /usr/bin/ssh -p 2222',
+    ';r_archivedir: /srv/archive',
+    '',
+  ].join('\n');
+}
+
+export function renderStandbySample(): string {
+  return [
+    ...comment('cmd_standby.ini: what cmd_standby does on a standby.'),
+    ...comment(
+      'Copy this file to cmd_standby.ini and set the first keys. A key behind ";" shows its default, or an example where there is none. Keep the file readable by its owner only when it holds a password.',
+    ),
+    ...renderTable(standbyOptions),
+    '',
+    ...heading('Tablespaces at other places'),
+    ...comment('Where a tablespace of the primary goes on this host: its old path = its new path.'),
+    `;[${tablespacesSection}]`,
+    ';/srv/fast = /data/fast',
+    '',
+  ].join('\n');
+}
+
+function renderTable(table: OptionTable): string[] {
+  const groups = [...byGroup(table)].flatMap(([group, options]) => [
+    '',
+    ...heading(group),
+    ...options.flatMap(([key, option]) => ['', ...renderOption(key, option)]),
+  ]);
+  return ['', '[DEFAULT]', ...groups];
+}
+
+function heading(group: string): string[] {
+  return [`; ---- ${group} ${'-'.repeat(Math.max(4, width - group.length - 8))}`];
+}
+
+function renderOption(key: string, option: Option): string[] {
+  return [...comment(asSentence(option.summary)), ...comment(factsOf(option)), assignment(key, option)];
+}
+
+function factsOf(option: Option): string {
+  const facts: string[] = [];
+  if (option.legacy !== undefined) facts.push(`Has no effect: ${option.legacy}.`);
+  if (option.kind === 'choice') facts.push(`One of: ${option.choices.join(', ')}.`);
+  if (option.default !== undefined && option.example !== undefined) {
+    facts.push(option.default === '' ? 'Default: none.' : `Default: ${option.default}`);
+  }
+  return facts.join(' ');
+}
+
+/** Required keys stand there ready to be edited, all others behind a `;`. */
+function assignment(key: string, option: Option): string {
+  const shown = option.example ?? option.default ?? '';
+  return option.required === true ? `${key}: ${shown}` : `;${key}: ${shown}`;
+}
+
+function comment(text: string): string[] {
+  return text === '' ? [] : wrapText(text, width - 2).map((line) => `; ${line}`);
+}
