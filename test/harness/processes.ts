@@ -36,7 +36,7 @@ const directories = new Set<string>();
 
 /** A net for runs that end without `world.close()`: whatever belongs to the directory dies with this process. */
 export function endWithUs(directory: string): () => void {
-  if (directories.size === 0) process.once('exit', killEverything);
+  if (!process.listeners('exit').includes(killEverything)) process.once('exit', killEverything);
   directories.add(directory);
   return () => directories.delete(directory);
 }

@@ -4,7 +4,7 @@ import { eventually } from './eventually.ts';
 import { writeScript, type Host } from './host.ts';
 import { writeIni, type IniKeys } from './ini.ts';
 import { clientProgram, serverProgram } from './postgres-programs.ts';
-import { archiveOf, type Primary } from './primary.ts';
+import type { Primary } from './primary.ts';
 import {
   baseSettings,
   createServer,
@@ -56,7 +56,7 @@ export interface StandbyPlace {
 export function createStandby(place: StandbyPlace, options: StandbyOptions): Standby {
   const { host } = place;
   const iniFile = join(host.directory, 'etc', 'cmd_standby.ini');
-  const archiveDir = archiveOf(host);
+  const archiveDir = host.archiveDir;
   const server = createServer({
     major: place.major,
     pgdata: options.pgdata ?? join(host.directory, 'data', 'main'),
@@ -142,7 +142,7 @@ function ownKeys({ host, major }: StandbyPlace, server: Server): IniKeys {
   return {
     pg_ctl: serverProgram(major, 'pg_ctl'),
     pg_archivecleanup: clientProgram('pg_archivecleanup'),
-    archivedir: archiveOf(host),
+    archivedir: host.archiveDir,
     pgdata: server.pgdata,
     pg_conf: join(etc, 'pg_conf', 'postgresql.conf'),
     pg_hba_conf: join(etc, 'pg_conf', 'pg_hba.conf'),

@@ -22,6 +22,11 @@ export interface WorldOptions {
   readonly major: number;
 }
 
+export interface HostOptions {
+  /** On a small disk, say; `archive` in the host's directory by default. */
+  readonly archiveDir?: string;
+}
+
 export interface ProgramOptions extends StartOptions {
   /** INI file in place of the host's own; `null` leaves `-C` out. */
   readonly ini?: string | null;
@@ -36,7 +41,7 @@ export interface World {
   /** The operating system's user: ssh login, owner of all files, superuser of all clusters. */
   readonly user: string;
   /** The host of this name; made, with a running sshd, when it is first asked for. */
-  host(name: string): Promise<Host>;
+  host(name: string, options?: HostOptions): Promise<Host>;
   startPrimary(options?: PrimaryOptions): Promise<Primary>;
   addStandby(name: string, primary: Primary, options?: StandbyOptions): Promise<Standby>;
   /** A port for something else of the test's own. */
@@ -79,8 +84,8 @@ function assemble(ground: Ground): World {
     undo.push(() => reserved.release());
     return reserved.number;
   };
-  const host = (name: string): Promise<Host> => {
-    const known = hosts.get(name) ?? settle(ground, name, hosts, port);
+  const host = (name: string, options?: HostOptions): Promise<Host> => {
+    const known = hosts.get(name) ?? settle(ground, { name, ...options }, hosts, port);
     hosts.set(name, known);
     return known;
   };
@@ -92,7 +97,7 @@ function assemble(ground: Ground): World {
     port,
     startPrimary: async (options = {}) => {
       const place = { major, user, host: await host(options.name ?? 'primary'), port: await port() };
-      const slaves = await inOrder(options.slaves ?? [], host);
+      const slaves = await inOrder(options.slaves ?? [], (name) => host(name));
       servers.push(serverAt({ ...place, pgdata: join(place.host.directory, 'pgdata') }));
       return createPrimary({ ...place, slaves }, options);
     },
@@ -116,14 +121,14 @@ function assemble(ground: Ground): World {
 /** Makes a host and lets every host find every other one. */
 async function settle(
   ground: Ground,
-  name: string,
+  wanted: { name: string } & HostOptions,
   hosts: ReadonlyMap<string, Promise<Host>>,
   port: () => Promise<number>,
 ): Promise<Host> {
   const others = [...hosts.values()];
   const address = `${ground.prefix}.${others.length + 1}`;
   const host = createHost(ground.keys, {
-    name,
+    ...wanted,
     world: ground.directory,
     address,
     sshPort: await port(),
