@@ -47,6 +47,6 @@ export default tseslint.config(
   forbid(['src/postgres/**'], [...pureOnly, ...Object.values(doors), { group: ['**/config/**'] }]),
   forbid(['src/archiver/**'], [...Object.values(doors), { group: ['**/standby/**'] }]),
   forbid(['src/standby/**'], [...Object.values(doors), { group: ['**/archiver/**'] }]),
-  forbid(['test/**'], []),
+  forbid(['test/**', 'scripts/**'], []),
   { files: ['**/*.js'], languageOptions: { globals: { process: 'readonly', console: 'readonly' } } },
 );
