@@ -3,6 +3,7 @@
  * release that changed it; the facts are from the release notes and manuals of those releases.
  */
 import { PitrError } from '../errors.ts';
+import type { ValueSyntax } from './quoting.ts';
 import { formatVersion, type Version } from './version.ts';
 
 /** Kinds of recovery target that a release knows. */
@@ -18,6 +19,8 @@ export interface Capabilities {
   readonly walDirName: 'pg_xlog' | 'pg_wal';
   /** From 12 recovery settings are ordinary parameters, switched on by a signal file; the server refuses to start with a `recovery.conf`. */
   readonly recoveryConf: 'recovery.conf' | 'signal-files';
+  /** How `recovery.conf` reads a quoted value: 8.4 ends it at any quote, 9.0 knows the doubled quote, 9.1 to 11 read it as `postgresql.conf`. */
+  readonly recoveryConfSyntax: ValueSyntax;
   /** From 9.4, `ALTER SYSTEM` and its file `postgresql.auto.conf`. */
   readonly hasAutoConf: boolean;
   /** From 9.5 a base backup has a `tablespace_map`; before, only the symbolic links in `pg_tblspc`. */
@@ -187,6 +190,7 @@ function fileFacts(since: Since) {
   return {
     walDirName: since(100_000) ? 'pg_wal' : 'pg_xlog',
     recoveryConf: since(120_000) ? 'signal-files' : 'recovery.conf',
+    recoveryConfSyntax: recoveryConfSyntax(since),
     hasAutoConf: since(90_400),
     hasTablespaceMap: since(90_500),
     walSegmentSkipsFF: !since(90_300),
@@ -195,6 +199,11 @@ function fileFacts(since: Since) {
     archivesFullLastSegmentAtPromotion: !since(90_500),
     helperSqlFile: helperSqlFile(since),
   } as const;
+}
+
+function recoveryConfSyntax(since: Since): ValueSyntax {
+  if (since(90_100)) return 'parameter';
+  return since(90_000) ? 'doubled' : 'plain';
 }
 
 function helperSqlFile(since: Since): string {

@@ -1,0 +1,82 @@
+/**
+ * `backup_label`, which says where recovery of a base backup starts, and the `.backup` file, which says in
+ * the archive where that backup ended. Both have the same lines; newer releases add some.
+ */
+import { PitrError } from '../errors.ts';
+import { parseLsn } from './lsn.ts';
+import { parseWalName, type SegmentName } from './wal-name.ts';
+
+export interface BackupLabel {
+  readonly startLsn: bigint;
+  readonly startSegment: SegmentName;
+  readonly checkpointLsn: bigint;
+  /** As the server prints it, with its zone's abbreviation. */
+  readonly startTime: string;
+  readonly label: string;
+  /** From 11; in every release it is the timeline of `startSegment`, too. */
+  readonly startTimeline: number;
+  /** From 9.1: `pg_start_backup` or `streamed`. */
+  readonly method: string | undefined;
+  /** From 9.2: was the backup taken on a standby? */
+  readonly fromStandby: boolean;
+  /** From 17: an incremental backup cannot be started from by itself. */
+  readonly isIncremental: boolean;
+  /** In a `.backup` file only. */
+  readonly stop: BackupStop | undefined;
+}
+
+export interface BackupStop {
+  readonly lsn: bigint;
+  readonly segment: SegmentName;
+  readonly time: string;
+}
+
+/** `name` is for messages: the file's name. */
+export function parseBackupLabel(text: string, name: string): BackupLabel {
+  const fields = fieldsOf(text);
+  const need = (field: string) => fields.get(field) ?? missing(name, field);
+  const start = parseLocation(need('START WAL LOCATION'), name);
+  return {
+    startLsn: start.lsn,
+    startSegment: start.segment,
+    checkpointLsn: parseLsn(need('CHECKPOINT LOCATION')),
+    startTime: need('START TIME'),
+    label: need('LABEL'),
+    startTimeline: Number(fields.get('START TIMELINE') ?? start.segment.timeline),
+    method: fields.get('BACKUP METHOD'),
+    fromStandby: fields.get('BACKUP FROM') === 'standby',
+    isIncremental: fields.has('INCREMENTAL FROM LSN'),
+    stop: fields.has('STOP WAL LOCATION') ? stopOf(need, name) : undefined,
+  };
+}
+
+function stopOf(need: (field: string) => string, name: string): BackupStop {
+  return { ...parseLocation(need('STOP WAL LOCATION'), name), time: need('STOP TIME') };
+}
+
+/** The first line of a name counts: a label may hold a line break and then look like another field. */
+function fieldsOf(text: string): Map<string, string> {
+  const fields = new Map<string, string>();
+  for (const line of text.split('\n')) {
+    const match = /^([A-Z ]+): (.*?)\r?$/.exec(line);
+    if (match?.[1] === undefined || match[2] === undefined) continue;
+    if (!fields.has(match[1])) fields.set(match[1], match[2]);
+  }
+  return fields;
+}
+
+/** `1/25000020 (file 000000010000000100000025)` */
+function parseLocation(text: string, name: string): { lsn: bigint; segment: SegmentName } {
+  const match = /^(\S+) \(file (\S+)\)$/.exec(text);
+  const segment = parseWalName(match?.[2] ?? '');
+  if (match?.[1] === undefined || segment.kind !== 'segment') throw damaged(name, text);
+  return { lsn: parseLsn(match[1]), segment };
+}
+
+function missing(name: string, field: string): never {
+  throw damaged(name, `there is no line '${field}'`);
+}
+
+function damaged(name: string, detail: string): PitrError {
+  return new PitrError(`${name} is not a backup label`, { detail });
+}

@@ -1,0 +1,209 @@
+/**
+ * The SQL of a base backup, for every release. All of it goes through one session that is held open: the
+ * backup of 9.6 and later ends with its session.
+ *
+ * Beginning and ending is left to the helper functions (`scripts/cmd_standby*.sql`), which are the same to
+ * call everywhere; what they return tells which kind of backup it was.
+ */
+import { PitrError } from '../errors.ts';
+import type { Capabilities } from './capabilities.ts';
+import { systemIdentifierOf } from './control-file.ts';
+import { parseLsn } from './lsn.ts';
+import { sqlLiteral } from './quoting.ts';
+import { parseWalName } from './wal-name.ts';
+
+/** A row as psql or pg gives it: columns in order, NULL as null or as an empty text. */
+export type SqlRow = readonly (string | null)[];
+
+/** What every version needs to know about the server before the capabilities are known. */
+export const serverVersionSql = "SELECT current_setting('server_version_num')";
+
+// -- helper functions --
+
+/** One row for each function of ours that the session finds: `cmd_pg_start_backup(text, boolean)`. */
+export const installedHelpersSql =
+  "SELECT p.proname || '(' || pg_catalog.oidvectortypes(p.proargtypes) || ')' FROM pg_catalog.pg_proc p " +
+  "WHERE pg_catalog.pg_function_is_visible(p.oid) AND p.proname IN ('cmd_get_data_dirs', 'cmd_get_pgdata', " +
+  "'cmd_get_tablespaces', 'cmd_pg_start_backup', 'cmd_pg_stop_backup') ORDER BY 1";
+
+const helpers = [
+  'cmd_get_data_dirs()',
+  'cmd_get_pgdata()',
+  'cmd_get_tablespaces()',
+  'cmd_pg_start_backup()',
+  'cmd_pg_start_backup(text, boolean)',
+  'cmd_pg_stop_backup()',
+  'cmd_pg_stop_backup(text)',
+] as const;
+
+/** Helpers of an older release lack those with arguments. */
+export function missingHelpers(rows: readonly SqlRow[]): string[] {
+  const installed = new Set(rows.map(([signature]) => signature));
+  return helpers.filter((helper) => !installed.has(helper));
+}
+
+/** What to do about missing helpers, as a hint. `database` is the one that the session is connected to. */
+export function installHint(capabilities: Capabilities, user: string, database: string): string {
+  const command = `psql -U ${user} -d ${database} < scripts/${capabilities.helperSqlFile}`;
+  return `Install the helper functions on the primary: ${command}`;
+}
+
+export const dataDirectoriesSql = 'SELECT * FROM cmd_get_data_dirs()';
+export const dataDirectorySql = 'SELECT * FROM cmd_get_pgdata() LIMIT 1';
+
+// -- the backup --
+
+/** Some text that a label of ours may be: it must stay one line, and readable in every encoding. */
+function checkedLabel(label: string): string {
+  if (/^[\x20-\x7e]{1,200}$/.test(label)) return label;
+  throw new PitrError(`not usable as the label of a backup: ${JSON.stringify(label)}`, {
+    hint: 'A label is 1 to 200 printable ASCII characters.',
+  });
+}
+
+/** One row: where the backup starts. `fast` asks for a checkpoint at once, not spread over minutes. */
+export function startBackupSql(label: string, fast: boolean): string {
+  return `SELECT cmd_pg_start_backup(${sqlLiteral(checkedLabel(label))}, ${fast})`;
+}
+
+/**
+ * One row of `StoppedBackup`, or none where no backup with this label was in progress (up to 9.5). Waits until
+ * PostgreSQL has archived the WAL of the backup: the caller sets the limit.
+ */
+export function stopBackupSql(label: string): string {
+  return `SELECT lsn, labelfile, spcmapfile FROM cmd_pg_stop_backup(${sqlLiteral(checkedLabel(label))})`;
+}
+
+export interface StoppedBackup {
+  readonly stopLsn: bigint;
+  /** Contents for `backup_label`; undefined when the server left that file in its data directory (up to 9.5). */
+  readonly labelFile: string | undefined;
+  /** Contents for `tablespace_map`; undefined when there is none to write. */
+  readonly tablespaceMap: string | undefined;
+}
+
+/** Undefined: nothing was ended. */
+export function parseStoppedBackup(rows: readonly SqlRow[]): StoppedBackup | undefined {
+  const [row] = rows;
+  if (row === undefined) return undefined;
+  const [lsn, labelFile, tablespaceMap] = row;
+  return {
+    stopLsn: parseLsn(lsn ?? ''),
+    labelFile: textOf(labelFile),
+    tablespaceMap: textOf(tablespaceMap),
+  };
+}
+
+/** The exclusive backup outlives its session: for `-A start_basebackup`, up to 14. */
+export function startExclusiveBackupSql(capabilities: Capabilities, label: string): string {
+  requireExclusive(capabilities);
+  return `SELECT pg_start_backup(${sqlLiteral(checkedLabel(label))}, true)`;
+}
+
+/** Ends the exclusive backup with this label and returns where; no row where there is none. */
+export function stopExclusiveBackupSql(capabilities: Capabilities, label: string): string {
+  requireExclusive(capabilities);
+  const line = sqlLiteral(`LABEL: ${checkedLabel(label)}`);
+  return (
+    'SELECT pg_stop_backup() WHERE CASE ' +
+    "WHEN 'backup_label' IN (SELECT pg_ls_dir('.')) " +
+    `THEN ${line} = ANY (string_to_array(${readLabelFile(capabilities)}, E'\\n')) ELSE false END`
+  );
+}
+
+/** The text of `backup_label` on the server, while an exclusive backup is in progress; else no row. */
+export function exclusiveBackupLabelSql(capabilities: Capabilities): string {
+  requireExclusive(capabilities);
+  return `SELECT ${readLabelFile(capabilities)} WHERE 'backup_label' IN (SELECT pg_ls_dir('.'))`;
+}
+
+/** The label of the functions without arguments, which the user calls. */
+export const helperBackupLabel = 'cmd_pg_start_backup';
+
+function readLabelFile(capabilities: Capabilities): string {
+  return capabilities.readFileNeedsLength
+    ? "pg_read_file('backup_label', 0, 100000)"
+    : "pg_read_file('backup_label')";
+}
+
+function requireExclusive(capabilities: Capabilities): void {
+  if (capabilities.canExclusive) return;
+  throw new PitrError(`PostgreSQL ${capabilities.version.major} has no exclusive backup`, {
+    hint: 'Use cmd_standby -B: it begins and ends the backup in one session.',
+  });
+}
+
+// -- WAL --
+
+export const checkpointSql = 'CHECKPOINT';
+
+/** Ends the current segment and returns its name, if anything was written to it. */
+export function switchWalSql(capabilities: Capabilities): string {
+  return `SELECT ${capabilities.walFileNameFunction}(${capabilities.switchWalFunction}())`;
+}
+
+/** One row of `WalPosition`; only on a server that is not in recovery. */
+export function walPositionSql(capabilities: Capabilities): string {
+  const { walFileNameFunction, currentLsnFunction } = capabilities;
+  return `SELECT here::text, ${walFileNameFunction}(here) FROM (SELECT ${currentLsnFunction}() AS here OFFSET 0) AS p`;
+}
+
+export interface WalPosition {
+  readonly lsn: bigint;
+  readonly timeline: number;
+}
+
+export function parseWalPosition(rows: readonly SqlRow[]): WalPosition {
+  const [lsn, file] = rows[0] ?? [];
+  const segment = parseWalName(file ?? '');
+  if (segment.kind !== 'segment') throw new PitrError(`not the name of a WAL segment: '${file ?? ''}'`);
+  return { lsn: parseLsn(lsn ?? ''), timeline: segment.timeline };
+}
+
+// -- cluster --
+
+/** Undefined up to 9.0, where SQL has no way to it. */
+export function systemIdentifierSql(capabilities: Capabilities): string | undefined {
+  if (capabilities.controlFunctions) return 'SELECT system_identifier::text FROM pg_control_system()';
+  if (capabilities.readBinaryFileFunction === undefined) return undefined;
+  return `SELECT encode(${capabilities.readBinaryFileFunction}('global/pg_control', 0, 12), 'hex')`;
+}
+
+/** Decimal, whichever of the two queries gave it. */
+export function parseSystemIdentifier(rows: readonly SqlRow[], capabilities: Capabilities): string {
+  const text = rows[0]?.[0] ?? '';
+  // The column is a signed bigint: an identifier of 2038 or later is printed as a negative number.
+  if (capabilities.controlFunctions) return BigInt.asUintN(64, BigInt(text)).toString();
+  const identifier = systemIdentifierOf(Buffer.from(text, 'hex'));
+  if (identifier === undefined) throw new PitrError(`no system identifier in the server's answer: '${text}'`);
+  return identifier;
+}
+
+/** One row for each tablespace with a directory of its own: oid, name, directory. */
+export function tablespacesSql(capabilities: Capabilities): string {
+  const location = { spclocation: 'spclocation', pg_tablespace_location: 'pg_tablespace_location(oid)' };
+  return (
+    `SELECT oid, spcname, location FROM (SELECT oid, spcname, ${location[capabilities.tablespaceLocation]} ` +
+    "AS location FROM pg_tablespace) AS t WHERE location LIKE '/%' ORDER BY oid"
+  );
+}
+
+export interface Tablespace {
+  /** Name of its link in `pg_tblspc`. */
+  readonly oid: string;
+  readonly name: string;
+  /** On the server. */
+  readonly location: string;
+}
+
+export function parseTablespaces(rows: readonly SqlRow[]): Tablespace[] {
+  return rows.map(([oid, name, location]) => ({
+    oid: oid ?? '',
+    name: name ?? '',
+    location: location ?? '',
+  }));
+}
+
+function textOf(value: string | null | undefined): string | undefined {
+  return value === null || value === undefined || value === '' ? undefined : value;
+}

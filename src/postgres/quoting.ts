@@ -1,0 +1,92 @@
+/**
+ * Writing a value into each of PostgreSQL's little languages so that it is read back as it was. Text that a
+ * language cannot hold is an error: a value cut short in a recovery setting would be found during a failover.
+ */
+import { PitrError } from '../errors.ts';
+
+/** A string literal that means the same whatever `standard_conforming_strings` says (8.4 on). */
+export function sqlLiteral(value: string): string {
+  refuse(value, '\0', 'an SQL literal');
+  const quoted = `'${value.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`;
+  return value.includes('\\') ? `E${quoted}` : quoted;
+}
+
+export function sqlIdentifier(name: string): string {
+  refuse(name, '\0', 'an SQL identifier');
+  if (name === '') throw new PitrError('an SQL identifier cannot be empty');
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** One value of a libpq connection string (manual, section "Connection Strings"). */
+export function conninfoValue(value: string): string {
+  refuse(value, '\0', 'a connection string');
+  if (/^[A-Za-z0-9_./-]+$/.test(value)) return value;
+  return `'${value.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
+}
+
+/** `host=primary port=5432 …`, in the order given; parameters without a value are left out. */
+export function conninfo(parameters: Readonly<Record<string, string | number | undefined>>): string {
+  return Object.entries(parameters)
+    .flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${conninfoValue(String(value))}`]))
+    .join(' ');
+}
+
+/**
+ * How a configuration file reads a quoted value:
+ * - `parameter`: `postgresql.conf`, `postgresql.auto.conf`, and `recovery.conf` from 9.1;
+ * - `doubled`: `recovery.conf` of 9.0, where a quote is doubled and a backslash is nothing special;
+ * - `plain`: `recovery.conf` of 8.4, where the value ends at the next quote, whatever is before it.
+ */
+export type ValueSyntax = 'parameter' | 'doubled' | 'plain';
+
+export function settingValue(value: string, syntax: ValueSyntax): string {
+  refuse(value, '\0', 'a configuration file');
+  if (syntax === 'parameter') return parameterValue(value);
+  refuse(value, '\n', 'recovery.conf');
+  if (syntax === 'doubled') return `'${value.replaceAll("'", "''")}'`;
+  refuse(value, "'", 'recovery.conf of PostgreSQL 8.4');
+  if (value === '') throw new PitrError('recovery.conf of PostgreSQL 8.4 cannot hold an empty value');
+  return `'${value}'`;
+}
+
+function parameterValue(value: string): string {
+  const escaped = value
+    .replaceAll('\\', '\\\\')
+    .replaceAll("'", "''")
+    .replaceAll('\n', '\\n')
+    .replaceAll('\r', '\\r');
+  return `'${escaped}'`;
+}
+
+/**
+ * Text that shall reach the shell as it is through `archive_command`, `restore_command` or another parameter
+ * in which PostgreSQL replaces `%p`, `%f` and `%r`.
+ */
+export function doublePercent(text: string): string {
+  return text.replaceAll('%', '%%');
+}
+
+export interface PasswordEntry {
+  readonly host: string;
+  readonly port: string | number;
+  readonly database: string;
+  readonly user: string;
+  readonly password: string;
+}
+
+/** One line of `.pgpass`, without its end (manual, section "The Password File"). `*` matches anything. */
+export function passwordLine(entry: PasswordEntry): string {
+  const { host, port, database, user, password } = entry;
+  return [host, String(port), database, user, password].map(passwordField).join(':');
+}
+
+function passwordField(value: string): string {
+  for (const character of ['\0', '\n', '\r']) refuse(value, character, 'a password file');
+  return value.replaceAll('\\', '\\\\').replaceAll(':', '\\:');
+}
+
+/** The value itself stays out of the message: it may be a password. */
+function refuse(value: string, character: string, place: string): void {
+  if (!value.includes(character)) return;
+  throw new PitrError(`${place} cannot hold a value with the character ${JSON.stringify(character)}`);
+}
