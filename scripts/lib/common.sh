@@ -1,8 +1,12 @@
+# shellcheck shell=bash
 # Shared by the scripts in this folder's parent: messages, locks, and what has to be undone at the end.
 # To be sourced by bash with `set -euo pipefail`.
 
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 program=$(basename "$0")
+
+# npm shall not speak of itself.
+export NPM_CONFIG_UPDATE_NOTIFIER=false
 
 say() {
   printf '%s\n' "$program: $*" >&2

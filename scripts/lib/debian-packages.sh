@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the tests and the demo need from Debian's packages. Nothing that is installed here may start a service,
 # or let one start with the machine, that was not there before.
 

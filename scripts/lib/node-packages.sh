@@ -1,8 +1,11 @@
+# shellcheck shell=bash
 # Node, the packages of the lock file, and the build: each only when it is not there already.
 
 require_node() {
   local version
-  command -v node >/dev/null && command -v npm >/dev/null || die "Node.js 20.19 or newer with npm is needed, and there is none on the PATH"
+  if ! { command -v node && command -v npm; } >/dev/null; then
+    die "Node.js 20.19 or newer with npm is needed, and there is none on the PATH"
+  fi
   version=$(node -p 'process.versions.node')
   node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' ||
     die "Node.js 20.19 or newer is needed; this is $version ($(command -v node))"
@@ -11,8 +14,9 @@ require_node() {
 # Leaves the checkout installed and built, and a shared lock on it in descriptor 8: who wants to change either
 # waits until nobody uses them.
 require_build() {
-  as_owner mkdir -p "$checkout/.cache"
-  as_owner touch "$checkout/.cache/lock"
+  find_owner
+  "${as_owner[@]}" mkdir -p .cache
+  "${as_owner[@]}" touch .cache/lock
   exec 8<"$checkout/.cache/lock"
   take_lock 8 -s "$checkout/.cache/lock"
   if is_installed && is_built; then return; fi
@@ -26,14 +30,15 @@ release_build() {
   exec 8<&-
 }
 
-# With sudo, what is made in somebody's checkout stays theirs.
-as_owner() {
+# Sets the words that make a command run in the checkout as its owner: with sudo, what is made in somebody's
+# checkout stays theirs. Words and no function, so that a signal reaches the command itself.
+find_owner() {
   local owner
   owner=$(stat -c %U "$checkout")
+  as_owner=(env -C "$checkout")
   if is_root && [ "$owner" != root ]; then
-    runuser -u "$owner" -- env "HOME=$(getent passwd "$owner" | cut -d: -f6)" "PATH=$PATH" "$@"
-  else
-    "$@"
+    as_owner=(setpriv "--reuid=$owner" "--regid=$(id -g "$owner")" --init-groups
+      env -C "$checkout" "HOME=$(getent passwd "$owner" | cut -d: -f6)")
   fi
 }
 
@@ -63,15 +68,15 @@ install_node_packages() {
     say "installing the npm packages of package-lock.json"
     in_checkout npm ci --ignore-scripts --no-fund --no-audit --loglevel=error >&2 || die "npm ci failed"
   fi
-  packages_wanted | as_owner tee "$checkout/node_modules/.pitrtools-stamp" >/dev/null
+  packages_wanted | "${as_owner[@]}" tee node_modules/.pitrtools-stamp >/dev/null
 }
 
 build() {
   say "building"
   in_checkout npm run --silent build >&2 || die "the build failed"
-  build_wanted | as_owner tee "$checkout/dist/.pitrtools-stamp" >/dev/null
+  build_wanted | "${as_owner[@]}" tee dist/.pitrtools-stamp >/dev/null
 }
 
 in_checkout() {
-  (cd "$checkout" && interruptible as_owner "$@" </dev/null 8<&-)
+  interruptible "${as_owner[@]}" "$@" </dev/null 8<&-
 }

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Runs a command as an unprivileged user in a directory of its own, so that nothing stays behind however the
 # run ends. Where the kernel allows it, the command gets its own process, mount and IPC namespaces: their end
 # takes every process with it, its /tmp is a directory of the run, and it has small disks to fill.
@@ -112,18 +113,17 @@ supervised() {
 
 # The first process of a namespace takes all others along, and its parent ends when they have ended.
 end_supervised() {
-  local first
-  for first in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do kill -KILL "$first" 2>/dev/null; done
-  [ "${first:-}" ] || kill -KILL "$1" 2>/dev/null
+  local first=''
+  read -r first _ 2>/dev/null <"/proc/$1/task/$1/children"
+  kill -KILL "${first:-$1}" 2>/dev/null
   wait "$1" 2>/dev/null
 }
 
 # For where there are no namespaces: ends whatever works in a directory or names it.
 end_processes_of() {
-  local pid round
-  for round in 1 2 3; do
-    for pid in $(processes_of "$1"); do kill -KILL "$pid" 2>/dev/null; done
-    [ -n "$(processes_of "$1")" ] || return 0
+  local rounds=5 left
+  while left=$(processes_of "$1") && [ -n "$left" ] && [ "$((rounds -= 1))" -gt 0 ]; do
+    xargs -r kill -KILL 2>/dev/null <<<"$left"
     sleep 0.2
   done
 }
@@ -132,7 +132,7 @@ processes_of() {
   local entry pid
   for entry in /proc/[0-9]*; do
     pid=${entry#/proc/}
-    [ "$pid" != $$ ] && [ "$pid" != "$BASHPID" ] || continue
+    if [ "$pid" = $$ ] || [ "$pid" = "$BASHPID" ]; then continue; fi
     case "$(readlink "$entry/cwd" 2>/dev/null) $(tr '\0' ' ' 2>/dev/null <"$entry/cmdline") $(tr '\0' ' ' 2>/dev/null <"$entry/environ")" in
       *"$1"*) echo "$pid" ;;
     esac

