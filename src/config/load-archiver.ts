@@ -53,7 +53,7 @@ function readTargets(ini: IniText, names: readonly string[]): ReadTargets {
     problems.push(...findMisplacedKeys(section));
     const read = readOptions(standbyTargetOptions, withoutMisplacedKeys(section));
     problems.push(...read.problems);
-    return { host: name, ...read.values, name } as StandbyTarget;
+    return { ...read.values, name, host: read.values['host'] ?? name } as StandbyTarget;
   });
   return { targets, problems };
 }
@@ -72,8 +72,11 @@ function findMisplacedKeys(section: ResolvedSection): Problem[] {
     }));
 }
 
+/** What a standby's settings are read from. A `host` in [DEFAULT] is a mistake of its own, told there. */
 function withoutMisplacedKeys(section: ResolvedSection): ResolvedSection {
-  const entries = [...section.entries].filter(([key]) => !isMisplaced(key));
+  const entries = [...section.entries].filter(
+    ([key, entry]) => !isMisplaced(key) && !(key === 'host' && entry.inherited),
+  );
   return { ...section, entries: new Map(entries) };
 }
 

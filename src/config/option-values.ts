@@ -27,11 +27,11 @@ export function readValue(option: Option, text: string): ValueResult {
     case 'boolean':
       return readBoolean(text);
     case 'port':
-      return readInteger(text, 1, 65535, '');
+      return readInteger(text, 1, 65535, 'port number');
     case 'integer':
-      return readInteger(text, option.min, option.max, '');
+      return readInteger(text, option.min, option.max, 'whole number');
     case 'seconds':
-      return readInteger(text, option.min, option.max, ' of seconds');
+      return readInteger(text, option.min, option.max, 'number of seconds');
     case 'choice':
       return readChoice(text, option.choices);
     case 'size':
@@ -68,10 +68,11 @@ function readBoolean(text: string): ValueResult {
   return wrong(`"${text}" is neither on (yes, true, 1) nor off (no, false, 0)`);
 }
 
-function readInteger(text: string, min: number, max: number, unit: string): ValueResult {
-  const number = /^[+-]?\d+$/.test(text) ? Number(text) : NaN;
-  if (number >= min && number <= max) return value(number);
-  return wrong(`"${text}" is not a whole number${unit}: ${describeRange(min, max)}`);
+function readInteger(text: string, min: number, max: number, noun: string): ValueResult {
+  const range = describeRange(min, max);
+  if (!/^[+-]?\d+$/.test(text)) return wrong(`"${text}" is not a ${noun} (${range})`);
+  const number = Number(text);
+  return number >= min && number <= max ? value(number) : wrong(`"${text}" is out of range (${range})`);
 }
 
 function readChoice(text: string, choices: readonly string[]): ValueResult {

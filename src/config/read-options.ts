@@ -5,7 +5,7 @@ import { readValue } from './option-values.ts';
 import type { Problem } from './problem.ts';
 
 export interface ReadOptions {
-  /** By key; a key without value and default is missing. */
+  /** By key; undefined without value and default. */
   readonly values: Readonly<Record<string, unknown>>;
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
@@ -26,6 +26,7 @@ export function readOptions(table: OptionTable, section: ResolvedSection): ReadO
   const mistyped = new Set(unknown.map((key) => nearestName(key.key, Object.keys(table))));
   for (const [key, option] of Object.entries(table)) {
     const entry = section.entries.get(key);
+    if (option.legacy === undefined) found.values[key] = undefined;
     if (entry !== undefined) readEntry(found, option, entry, table);
     else if (!section.failedKeys.has(key)) readMissing(found, option, key, section, mistyped.has(key));
   }

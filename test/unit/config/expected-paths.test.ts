@@ -1,0 +1,47 @@
+import { expect, it } from 'vitest';
+import { listExpectedPaths } from '../../../src/config/expected-paths.ts';
+import { archiverOptions } from '../../../src/config/options-archiver.ts';
+import { standbyOptions } from '../../../src/config/options-standby.ts';
+import { archiverSettings, goodStandby, readFixture, standbySettings } from './fixtures.ts';
+
+it('lists what the archiver expects here, and nothing of the standby', () => {
+  const settings = archiverSettings(readFixture('how-to-archiver.ini'));
+  expect(listExpectedPaths(archiverOptions, settings)).toEqual([
+    { key: 'pgdata', kind: 'directory', path: '/var/lib/postgresql/8.4/main' },
+    { key: 'ssh', kind: 'program', path: '/usr/bin/ssh' },
+    { key: 'rsync_bin', kind: 'program', path: '/usr/bin/rsync' },
+  ]);
+});
+
+it('lists what the standby expects here, and nothing of the primary', () => {
+  const keys = listExpectedPaths(standbyOptions, standbySettings(readFixture('how-to-standby.ini'))).map(
+    ({ key }) => key,
+  );
+  expect(keys).toEqual([
+    'ssh',
+    'rsync',
+    'pg_ctl',
+    'pg_standby',
+    'pg_archivecleanup',
+    'pg_conf',
+    'pg_hba_conf',
+    'pg_conf_failover',
+    'pg_hba_conf_failover',
+    'action_failover',
+  ]);
+});
+
+it.each([
+  ['/opt/failover.sh now', ['/opt/failover.sh']],
+  ['echo done', []],
+  ['/opt/a;b', []],
+  ["/opt/'", []],
+])('takes the script out of %j only where it is plain', (command, scripts) => {
+  const settings = standbySettings(`${goodStandby}action_failover: ${command}\nincludepath: /opt/bin:/bin\n`);
+  const expected = listExpectedPaths(standbyOptions, settings);
+  expect(expected.filter(({ key }) => key === 'action_failover').map(({ path }) => path)).toEqual(scripts);
+  expect(expected.filter(({ key }) => key === 'includepath').map(({ path }) => path)).toEqual([
+    '/opt/bin',
+    '/bin',
+  ]);
+});

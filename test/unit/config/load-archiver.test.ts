@@ -1,0 +1,212 @@
+import { describe, expect, it } from 'vitest';
+import { parseArchiverConfig } from '../../../src/config/load-archiver.ts';
+import { archiverSettings, goodArchiver, problemsOf, usable } from './fixtures.ts';
+
+const problems = (text: string): string[] => problemsOf(parseArchiverConfig(text));
+
+describe('what must be there', () => {
+  it('is four keys', () => {
+    expect(archiverSettings(goodArchiver)).toMatchObject({
+      state: 'online',
+      rsync_flags: ['-z'],
+      slaves: ['a', 'b'],
+      notify_ok: undefined,
+    });
+  });
+
+  it.each(['pgdata', 'slaves', 'r_archivedir', 'l_archivedir'])(
+    'without %s is told with the header',
+    (key) => {
+      const text = `\n${goodArchiver}`.replace(new RegExp(`^${key}:.*\n`, 'm'), '');
+      expect(problems(text)).toHaveLength(1);
+      expect(problems(text)[0]).toMatch(new RegExp(`^2: missing required key "${key}": `));
+    },
+  );
+
+  it('is told for an empty file at once, on its first line', () => {
+    expect(problems('').map((problem) => problem.slice(0, 23))).toEqual(
+      Array(4).fill('1: missing required key'),
+    );
+  });
+
+  it('is told once when the key is mistyped', () => {
+    expect(problems(goodArchiver.replace('slaves', 'slavs'))).toEqual([
+      '3: unknown key "slavs" (did you mean "slaves"?)',
+    ]);
+  });
+
+  it('is told once when its interpolation fails', () => {
+    expect(problems(goodArchiver.replace('/data', '%(home)/data'))).toEqual([
+      '2: "pgdata" refers to %(home), which is not set',
+    ]);
+  });
+
+  it('may not be empty', () => {
+    expect(problems(goodArchiver.replace('pgdata: /data', 'pgdata:').replace('a, b', '""'))).toEqual([
+      "2: pgdata: is empty, but needed: the primary's data directory",
+      '3: slaves: is empty, but needed: host names or IP addresses of the standbys, separated by commas',
+    ]);
+  });
+});
+
+describe('empty values', () => {
+  it('leave a command unset', () => {
+    expect(archiverSettings(`${goodArchiver}notify_ok:\n`).notify_ok).toBeUndefined();
+  });
+
+  it('mean no flags and no directories', () => {
+    const settings = archiverSettings(`${goodArchiver}rsync_flags:\nincludepath: ""\n`);
+    expect(settings).toMatchObject({ rsync_flags: [], includepath: [] });
+  });
+
+  it('are told where there is a default', () => {
+    expect(problems(`${goodArchiver}ssh_timeout:\n`)).toEqual([
+      '6: ssh_timeout: is empty; without the line it is 10',
+    ]);
+  });
+});
+
+describe('mistakes', () => {
+  it('are told all at once, in the order of the file', () => {
+    const text = `[DEFAULT]
+state: maybe
+pgdata: data
+slaves: a,a
+colour: red
+r_archivedir: ~/archive
+ssh_timeout: 0
+ssh_timeout: 5
+rsync_flags: -z --update
+nonsense
+[c]
+user: x
+`;
+    expect(problems(text)).toEqual([
+      '1: missing required key "l_archivedir": where WAL waits here for a standby that cannot be reached, one directory per standby',
+      '2: state: "maybe" is none of online, offline',
+      '3: pgdata: "data" is not an absolute path',
+      '4: slaves: "a" is listed twice',
+      '5: unknown key "colour"',
+      '6: r_archivedir: "~/archive": "~" is not expanded here, write the whole path',
+      '7: ssh_timeout: "0" is out of range (1 to 3600)',
+      '8: "ssh_timeout" is already on line 7',
+      '9: rsync_flags: --update is refused: it leaves files out, and rsync says success',
+      '10: neither "key: value", a [section] nor a comment',
+    ]);
+  });
+
+  it('of indentation do not swallow a key', () => {
+    expect(problems(`${goodArchiver}notify_ok: echo\n  state: offline\n`)).toEqual([
+      '7: "state" is indented deeper than "notify_ok" on line 6, so it would be a part of that value',
+    ]);
+  });
+
+  it('in the name of a key are harmless even if they mean something to JavaScript', () => {
+    expect(problems(`${goodArchiver}__proto__: x\nconstructor: y\n`)).toEqual([
+      '6: unknown key "__proto__"',
+      '7: unknown key "constructor"',
+    ]);
+  });
+
+  it('of case in [DEFAULT] are understood', () => {
+    expect(problems(goodArchiver.replace('DEFAULT', 'default'))).toContain(
+      '1: section [default] is not a standby in "slaves" (did you mean "DEFAULT"?)',
+    );
+  });
+});
+
+describe("a standby's own section", () => {
+  it('overrides the defaults', () => {
+    const text = `${goodArchiver}user: postgres
+[b]
+host: 10.0.0.2
+user: replica
+ssh: /usr/bin/ssh -p 2222
+ssh_timeout: 3
+rsync_flags: --bwlimit=100
+r_archivedir: /srv/archive
+`;
+    expect(archiverSettings(text).standbys).toEqual([
+      {
+        name: 'a',
+        host: 'a',
+        user: 'postgres',
+        ssh: { program: 'ssh', args: [] },
+        ssh_timeout: 10,
+        rsync_flags: ['-z'],
+        r_archivedir: '/remote',
+      },
+      {
+        name: 'b',
+        host: '10.0.0.2',
+        user: 'replica',
+        ssh: { program: '/usr/bin/ssh', args: ['-p', '2222'] },
+        ssh_timeout: 3,
+        rsync_flags: ['--bwlimit=100'],
+        r_archivedir: '/srv/archive',
+      },
+    ]);
+  });
+
+  it('may be named by an address with dots', () => {
+    const text = `${goodArchiver.replace('a, b', '10.0.0.1')}[10.0.0.1]\nuser: x\n`;
+    expect(archiverSettings(text).standbys).toMatchObject([
+      { name: '10.0.0.1', host: '10.0.0.1', user: 'x' },
+    ]);
+  });
+
+  it('must name a standby', () => {
+    expect(problems(`${goodArchiver.replace('a, b', 'bitarena-clone')}[bitarena_clone]\nuser: x\n`)).toEqual([
+      '6: section [bitarena_clone] is not a standby in "slaves" (did you mean "bitarena-clone"?)',
+    ]);
+  });
+
+  it('takes only what can differ between standbys', () => {
+    expect(problems(`${goodArchiver}[a]\nstate: offline\nusr: x\nssh_timeout: 0\n`)).toEqual([
+      '7: "state" belongs in [DEFAULT]: a standby\'s section may set host, user, ssh, ssh_timeout, rsync_flags, r_archivedir',
+      '8: unknown key "usr" (did you mean "user"?)',
+      '9: ssh_timeout: "0" is out of range (1 to 3600)',
+    ]);
+  });
+
+  it('is where host belongs', () => {
+    expect(problems(`${goodArchiver}host: x\n`)).toEqual([
+      '6: "host" belongs in the section of one standby, not in [DEFAULT]',
+    ]);
+  });
+
+  it('tells a mistake in a default once, not for each standby', () => {
+    expect(problems(`${goodArchiver}user: a@b\n[a]\n[b]\n`)).toEqual([
+      '6: user: "a@b" holds an "@": user and host have keys of their own',
+    ]);
+  });
+
+  it('must not lead two standbys into one directory', () => {
+    expect(problems(`${goodArchiver}[b]\nhost: a\n`)).toEqual([
+      '6: standbys "a" and "b" both mean a:/remote',
+    ]);
+  });
+});
+
+describe('warnings', () => {
+  it('name a queue in the data directory', () => {
+    const config = usable(parseArchiverConfig(goodArchiver.replace('/local', '/data/archive/')));
+    expect(config.warnings).toEqual([
+      {
+        line: 5,
+        message: 'l_archivedir /data/archive lies in pgdata, so every base backup copies the queues as well',
+      },
+    ]);
+  });
+
+  it('do not take a longer name for a place inside', () => {
+    expect(usable(parseArchiverConfig(goodArchiver.replace('/local', '/data2'))).warnings).toEqual([]);
+  });
+});
+
+it('tells the lines of the keys', () => {
+  expect(Object.fromEntries(usable(parseArchiverConfig(goodArchiver)).lines)).toMatchObject({
+    '': 1,
+    slaves: 3,
+  });
+});

@@ -1,0 +1,105 @@
+import { describe, expect, it } from 'vitest';
+import { parseStandbyConfig } from '../../../src/config/load-standby.ts';
+import { requireFor } from '../../../src/config/requirements.ts';
+import { goodStandby, problemsOf, standbySettings, usable } from './fixtures.ts';
+
+const problems = (text: string): string[] => problemsOf(parseStandbyConfig(text));
+
+describe('what must be there', () => {
+  it('is three keys', () => {
+    expect(standbySettings(goodStandby)).toMatchObject({
+      port: 5432,
+      ssh_timeout: 30,
+      rsync: { program: 'rsync', args: [] },
+      recovery_conf: '/data/recovery.conf',
+      repl_db_user: undefined,
+      tablespaces: new Map(),
+    });
+  });
+
+  it.each(['master_public_ip', 'pgdata', 'archivedir'])('without %s is told, and nothing else', (key) => {
+    const text = goodStandby.replace(new RegExp(`^${key}:.*\n`, 'm'), '');
+    expect(problems(text)).toHaveLength(1);
+    expect(problems(text)[0]).toMatch(new RegExp(`^1: missing required key "${key}": `));
+  });
+});
+
+describe('secrets', () => {
+  it('are taken as they are', () => {
+    expect(standbySettings(`${goodStandby}repl_db_password: "it's" \\#=%x;\n`).repl_db_password).toBe(
+      `"it's" \\#=%x;`,
+    );
+  });
+
+  it('do not appear in messages', () => {
+    const text = `${goodStandby}repl_db_password: hunter2\n  hunter3\nrepl_db_passwd: hunter4\nhunter5\n`;
+    expect(problems(text)).toHaveLength(3);
+    expect(problems(text).join('\n')).not.toContain('hunter');
+  });
+});
+
+describe('[tablespaces]', () => {
+  it('maps old paths to new ones', () => {
+    const text =
+      `${goodStandby}base: /mnt\n`.replace('base', 'logfile') +
+      '[tablespaces]\n/srv/Fast/ = /data2/fast\n/b: %(logfile)/b\n';
+    expect(standbySettings(text).tablespaces).toEqual(
+      new Map([
+        ['/srv/Fast', '/data2/fast'],
+        ['/b', '/mnt/b'],
+      ]),
+    );
+  });
+
+  it('refuses what is no path, or overlaps', () => {
+    const text = `${goodStandby}[tablespaces]\nfast = /x\n/a = y\n/b = /data/b\n/c = /new\n/d = /new/d\n/e = /\n/c = /other\n`;
+    expect(problems(text)).toEqual([
+      '6: tablespace: "fast" is not an absolute path',
+      '7: tablespace: "y" is not an absolute path',
+      '8: tablespace: /data/b overlaps with /data',
+      '10: tablespace: /new/d overlaps with /new',
+      '11: tablespace: "/" is the root directory',
+      '12: "/c" is already on line 9',
+    ]);
+  });
+
+  it('is the only section beside [DEFAULT]', () => {
+    expect(problems(`${goodStandby}[tablespace]\n[other]\n`)).toEqual([
+      '5: unknown section [tablespace] (did you mean "tablespaces"?)',
+      '6: unknown section [other]',
+    ]);
+  });
+});
+
+describe('places', () => {
+  it.each(['/data', '/data/archive', '//data/./archive/'])('refuses archivedir %s under pgdata', (path) => {
+    expect(problems(goodStandby.replace('/archive', path))[0]).toMatch(
+      /^4: archivedir .* lies in pgdata, where a base backup would delete it$/,
+    );
+  });
+
+  it('allows an archivedir beside it', () => {
+    expect(problems(goodStandby.replace('/archive', '/database'))).toEqual([]);
+  });
+});
+
+describe('requireFor', () => {
+  it('asks for the role only where an action streams', () => {
+    const text = `${goodStandby}use_streaming_replication: on\n`;
+    const config = usable(parseStandbyConfig(text));
+    expect(requireFor(config, 'start-standby')).toEqual([
+      {
+        line: 5,
+        message:
+          'missing key "repl_db_user", which start-standby needs when "use_streaming_replication" is on: the database role to stream with',
+      },
+    ]);
+    expect(requireFor(config, 'base-backup')).toEqual([]);
+  });
+
+  it('is content with a role, or without streaming', () => {
+    const streaming = `${goodStandby}use_streaming_replication: on\nrepl_db_user: r\n`;
+    expect(requireFor(usable(parseStandbyConfig(streaming)), 'start-standby')).toEqual([]);
+    expect(requireFor(usable(parseStandbyConfig(goodStandby)), 'start-standby')).toEqual([]);
+  });
+});

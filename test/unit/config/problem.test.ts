@@ -1,0 +1,12 @@
+import { expect, it } from 'vitest';
+import { describeProblems } from '../../../src/config/problem.ts';
+
+it('gives one line per problem, by line, without repetitions', () => {
+  const problems = [
+    { line: 12, message: 'b' },
+    { line: 2, message: 'a' },
+    { line: 12, message: 'b' },
+    { line: 12, message: 'c' },
+  ];
+  expect(describeProblems('etc/x.ini', problems)).toBe('etc/x.ini:2: a\netc/x.ini:12: b\netc/x.ini:12: c');
+});

@@ -1,0 +1,90 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { parseArchiverConfig } from '../../../src/config/load-archiver.ts';
+import { parseStandbyConfig } from '../../../src/config/load-standby.ts';
+import { archiverOptions } from '../../../src/config/options-archiver.ts';
+import { standbyOptions } from '../../../src/config/options-standby.ts';
+import { asSentence, wrapText } from '../../../src/config/render-text.ts';
+import { renderArchiverSample, renderStandbySample } from '../../../src/config/render-sample.ts';
+import { renderGeneratedFiles } from '../../../src/config/render.ts';
+import { exitCodes } from '../../../src/errors.ts';
+import { problemsOf } from './fixtures.ts';
+
+const root = new URL('../../../', import.meta.url);
+const files = [...renderGeneratedFiles()];
+
+describe('generated files', () => {
+  it.each(files)('%s is what the tables say: otherwise run npm run docs', (path, text) => {
+    expect(readFileSync(new URL(path, root), 'utf8')).toBe(text);
+  });
+});
+
+/** Puts every commented key and section of a sample into force. */
+function uncomment(sample: string): string {
+  return sample.replace(/^;(?=[\w[/])/gm, '');
+}
+
+describe('samples', () => {
+  it('load as they are', () => {
+    expect(problemsOf(parseArchiverConfig(renderArchiverSample()))).toEqual([]);
+    expect(problemsOf(parseStandbyConfig(renderStandbySample()))).toEqual([]);
+  });
+
+  it('load with everything uncommented', () => {
+    expect(problemsOf(parseArchiverConfig(uncomment(renderArchiverSample())))).toEqual([]);
+    expect(problemsOf(parseStandbyConfig(uncomment(renderStandbySample())))).toEqual([]);
+  });
+
+  it('hold every key once', () => {
+    const samples = [
+      [renderArchiverSample().split('[bitarena-clone]')[0] ?? '', archiverOptions],
+      [renderStandbySample(), standbyOptions],
+    ] as const;
+    for (const [sample, table] of samples) {
+      const keys = [...uncomment(sample).matchAll(/^(\w+): /gm)].map((match) => match[1]);
+      expect(keys).toEqual(Object.keys(table));
+    }
+  });
+
+  it('keep to a width that a terminal shows', () => {
+    const lines = [renderArchiverSample(), renderStandbySample()].join('\n').split('\n');
+    expect(lines.filter((line) => line.length > 96)).toEqual([]);
+  });
+});
+
+describe('the reference', () => {
+  const reference = renderGeneratedFiles().get('doc/reference.md') ?? '';
+
+  it('names every key and every exit code', () => {
+    for (const key of [...Object.keys(archiverOptions), ...Object.keys(standbyOptions)]) {
+      expect(reference).toContain(`| \`${key}\` |`);
+    }
+    for (const code of Object.values(exitCodes)) expect(reference).toContain(`\n| ${code} | `);
+  });
+
+  it('has three cells in every row of an option table', () => {
+    const rows = reference.split('\n').filter((line) => line.startsWith('| `') && !line.startsWith('| `--'));
+    for (const row of rows) expect(row.split(/(?<!\\)\|/)).toHaveLength(5);
+  });
+});
+
+describe('text', () => {
+  it('is wrapped at blanks, and a long word stands alone', () => {
+    expect(wrapText('one two three abcdefghijklmnop four', 9)).toEqual([
+      'one two',
+      'three',
+      'abcdefghijklmnop',
+      'four',
+    ]);
+  });
+
+  it.each([
+    ['the port', 'The port.'],
+    ['rsync on this host', 'rsync on this host.'],
+    ['libpq does', 'libpq does.'],
+    ['2 when old', '2 when old.'],
+    ['pg_ctl here', 'pg_ctl here.'],
+  ])('makes %j the sentence %j', (text, sentence) => {
+    expect(asSentence(text)).toBe(sentence);
+  });
+});

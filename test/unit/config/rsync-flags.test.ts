@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest';
+import { findDangerousFlags } from '../../../src/config/rsync-flags.ts';
+
+describe('flags that are taken', () => {
+  it.each([
+    '-z',
+    '-zz',
+    '-avz',
+    '--bwlimit=100',
+    '--bwlimit 100',
+    '--compress-choice=zstd --compress-level 3',
+    '-B 8192 -z',
+    '-zB 8192',
+    '-B8192',
+    '-T /var/tmp',
+    '--no-compress',
+    '--no-W',
+    '--rsync-path=/opt/bin/rsync',
+    '--timeout=30 --stats --numeric-ids',
+  ])('%s', (flags) => {
+    expect(findDangerousFlags(flags.split(' '))).toEqual([]);
+  });
+
+  it('are an empty list as well', () => {
+    expect(findDangerousFlags([])).toEqual([]);
+  });
+});
+
+describe('flags that would lose or fake data', () => {
+  it.each([
+    ['--remove-source-files', '--remove-source-files is refused: it deletes files on the sending side'],
+    ['--delete-after', '--delete-after is refused: it deletes files at the receiving side on its own terms'],
+    ['--ignore-existing', '--ignore-existing is refused: it leaves files out, and rsync says success'],
+    ['--exclude=*.conf', '--exclude is refused: it leaves files out, and rsync says success'],
+    ['-u', '-u is refused: it leaves files out, and rsync says success'],
+    ['-n', '-n is refused: it copies nothing, and rsync says success'],
+    ['-azn', '-n (in -azn) is refused: it copies nothing, and rsync says success'],
+    ['-e', '-e is refused: the connection is made by us: see the keys ssh, user and ssh_timeout'],
+    [
+      '-M--fake-super',
+      '-M (in -M--fake-super) is refused: it hands the other rsync flags that are not checked here',
+    ],
+    ['--no-ignore-times', '--no-ignore-times is refused: it takes away what a safe copy relies on'],
+    ['--no-r', '--no-r is refused: it takes away what a safe copy relies on'],
+    ['/etc/passwd', '"/etc/passwd" is not a flag, so rsync would take it for a file to copy'],
+    ['--', '"--" is not a flag, so rsync would take it for a file to copy'],
+    ['-', '"-" is not a flag, so rsync would take it for a file to copy'],
+  ])('%s', (flag, message) => {
+    expect(findDangerousFlags([flag])).toEqual([message]);
+  });
+
+  it.each(
+    (
+      '--remove-sent-files --del --delete --delete-excluded --existing --ignore-non-existing --dry-run --inplace ' +
+      '--append --append-verify --link-dest=/x --copy-dest=/x --compare-dest=/x --update --max-size=1 --min-size=1 ' +
+      '--filter=x --include=x --files-from=x --rsh=ssh --size-only --list-only --version --backup --safe-links -L -R -x'
+    ).split(' '),
+  )('%s', (flag) => {
+    expect(findDangerousFlags([flag])).toHaveLength(1);
+  });
+
+  it('are found behind a value, and each is told', () => {
+    expect(findDangerousFlags(['--bwlimit', '100', '-n', '--bwlimit=5', '100', '--update'])).toHaveLength(3);
+  });
+});
