@@ -22,6 +22,11 @@ export interface StandbyDeps {
   readonly nonce: () => string;
   /** Aborted when the program is told to stop. */
   readonly signal: AbortSignal;
+  /**
+   * Descriptor of the lock that keeps two changing actions apart; undefined where none was taken. A child that writes into
+   * pgdata inherits it, so that the next run waits for it even after our own death; a server that we start never does.
+   */
+  readonly lockFd: number | undefined;
 }
 
 /** What the command line asks for beside the action itself. */

@@ -52,6 +52,13 @@ function startScript(words: readonly string[]): string {
   return `PGCONNECT_TIMEOUT=10 PGAPPNAME=pitrtools exec ${words.map(shellQuote).join(' ')}`;
 }
 
+/** The command as a person would type it to do the same by hand. */
+function printedCommand(shell: RemoteShell, target: PsqlTarget): string {
+  const { ssh, connectTimeoutS, user, host } = shell.target;
+  const psql = `${target.psql.program} -A -t -U${target.user} -p${target.port} -d${target.database} -h${target.host}`;
+  return `${[ssh.program, ...ssh.args].join(' ')} -o ConnectTimeout=${connectTimeoutS} ${user}@${host} "${psql}"`;
+}
+
 function failure(result: CommandResult, target: PsqlTarget, sql: string): PitrError {
   const missing = result.kind === 'exited' && (result.code === 127 || result.code === 126);
   const where = `${target.user}@${target.host}:${target.port}`;
@@ -101,10 +108,7 @@ export async function withPsql<T>(
 
   const query = async (sql: string, limitMs: number): Promise<Rows> => {
     const nonce = randomBytes(12).toString('hex');
-    const shown = psqlWords(target, ' ', ' ').filter((word) => word.trim() !== '');
-    log.debug(`executing query '${sql}' by ${target.psql.program} on ${shell.target.host}`, {
-      psql: shown.join(' '),
-    });
+    log.debug(`executing query '${sql}' by ${printedCommand(shell, target)}`);
     const answer = new Promise<readonly string[]>((done) => {
       pending = { nonce, lines: [], done };
       // A statement of its own, and not \echo: psql flushes its output after a result.
