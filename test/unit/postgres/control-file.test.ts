@@ -1,0 +1,155 @@
+import { describe, expect, test } from 'vitest';
+import { checkControlFile, systemIdentifierOf } from '../../../src/postgres/control-file.ts';
+import { crc32c, legacyCrc32 } from '../../../src/postgres/crc32.ts';
+import { controlFile, realServers, someIdentifier } from './fixtures/build.ts';
+
+describe('checksums', () => {
+  test('CRC-32C gives the published check value', () => {
+    expect(crc32c(Buffer.from('123456789'))).toBe(0xe3069283);
+    expect(crc32c(new Uint8Array())).toBe(0);
+  });
+
+  test("the old one is as PostgreSQL's source describes it, bit by bit", () => {
+    const bytes = Buffer.from('123456789');
+    expect(legacyCrc32(bytes)).toBe(bitwiseLegacy(bytes));
+    expect(legacyCrc32(bytes)).not.toBe(0xcbf43926);
+  });
+});
+
+/** Entries of the right-shifting table, one bit at a time, applied to a register that shifts left. */
+function bitwiseLegacy(bytes: Uint8Array): number {
+  let crc = 0xffffffffn;
+  for (const byte of bytes) {
+    let entry = ((crc >> 24n) ^ BigInt(byte)) & 0xffn;
+    for (let bit = 0; bit < 8; bit++) entry = (entry >> 1n) ^ ((entry & 1n) * 0xedb88320n);
+    crc = entry ^ ((crc << 8n) & 0xffffffffn);
+  }
+  return Number(crc ^ 0xffffffffn);
+}
+
+describe.each(realServers())('pg_control of a real PostgreSQL %s', (_, { control, header }) => {
+  test('is good', () => {
+    const check = checkControlFile(control);
+    expect(check).toMatchObject({ kind: 'good', control: { state: 'shut-down', timeline: 1 } });
+    if (check.kind === 'bad') throw new Error(check.reason);
+    // A fresh cluster was shut down: its last checkpoint is where recovery would start.
+    expect(check.control.redoLsn).toBe(check.control.checkpointLsn);
+    expect(check.control.redoLsn).toBeGreaterThan(0x1000000n);
+    expect(check.control.redoLsn).toBeLessThan(0x2000000n);
+    expect(check.control.systemIdentifier).toBe(Buffer.from(header).readBigUInt64LE(24).toString());
+    // The identifier's high half is the second in which initdb ran.
+    expect(check.control.time - (BigInt(check.control.systemIdentifier) >> 32n)).toBeLessThan(60n);
+  });
+
+  test.each([0, 9, 17, 40, 100, 200])('is bad with one bit of byte %i changed', (place) => {
+    const damaged = Uint8Array.from(control);
+    damaged[place] = (damaged[place] ?? 0) ^ 0x10;
+    expect(checkControlFile(damaged)).toMatchObject({ kind: 'bad' });
+  });
+});
+
+const old = { redo: 0x1_2635_b428n, timeline: 9, littleEndian: true };
+
+describe('pg_control of releases that cannot be had here', () => {
+  test.each([
+    [
+      '8.4',
+      { ...old, controlVersion: 843, catalogVersion: 200904091, state: 4, checksum: 'legacy' },
+      'in-archive-recovery',
+    ],
+    [
+      '9.0',
+      { ...old, controlVersion: 903, catalogVersion: 201008051, state: 5, checksum: 'legacy' },
+      'in-production',
+    ],
+    [
+      '9.1',
+      { ...old, controlVersion: 903, catalogVersion: 201105231, state: 5, checksum: 'legacy' },
+      'in-archive-recovery',
+    ],
+    [
+      '9.2',
+      { ...old, controlVersion: 922, catalogVersion: 201204301, state: 2, checksum: 'legacy' },
+      'shut-down-in-recovery',
+    ],
+    [
+      '9.3',
+      { ...old, controlVersion: 937, catalogVersion: 201306121, state: 6, checksum: 'legacy' },
+      'in-production',
+    ],
+    [
+      '9.4',
+      { ...old, controlVersion: 942, catalogVersion: 201409291, state: 1, checksum: 'legacy' },
+      'shut-down',
+    ],
+    [
+      '9.5',
+      { ...old, controlVersion: 942, catalogVersion: 201510051, state: 1, checksum: 'crc32c' },
+      'shut-down',
+    ],
+    [
+      '9.6',
+      { ...old, controlVersion: 960, catalogVersion: 201608131, state: 99, checksum: 'crc32c' },
+      'unknown',
+    ],
+  ] as const)('%s', (_, fields, state) => {
+    for (const machine of [{}, { is32Bit: true }, { littleEndian: false }]) {
+      expect(checkControlFile(controlFile({ ...fields, ...machine }))).toMatchObject({
+        kind: 'good',
+        control: {
+          state,
+          timeline: 9,
+          redoLsn: old.redo,
+          checkpointLsn: old.redo + 56n,
+          time: 1_350_000_000n,
+          systemIdentifier: someIdentifier.toString(),
+        },
+      });
+    }
+  });
+});
+
+describe('a bad pg_control:', () => {
+  const good = controlFile({
+    ...old,
+    controlVersion: 1300,
+    catalogVersion: 202209061,
+    state: 6,
+    checksum: 'crc32c',
+  });
+
+  test.each([0, 512, 8191, 8193])('%i bytes', (length) => {
+    const bytes = new Uint8Array(length);
+    bytes.set(good.subarray(0, length));
+    expect(checkControlFile(bytes)).toEqual({
+      kind: 'bad',
+      reason: `pg_control has ${length} bytes instead of 8192`,
+    });
+  });
+
+  test('zeros', () => {
+    expect(checkControlFile(new Uint8Array(8192))).toEqual({
+      kind: 'bad',
+      reason: 'pg_control has the unknown format 0',
+    });
+  });
+
+  test('its first sector of one moment and the rest of its fields of another', () => {
+    const torn = Uint8Array.from(good);
+    torn.fill(0, 128, 512);
+    expect(checkControlFile(torn)).toMatchObject({ kind: 'bad', reason: /checksum/ });
+  });
+});
+
+test('the system identifier alone is read from the first bytes', () => {
+  const good = controlFile({
+    ...old,
+    controlVersion: 843,
+    catalogVersion: 200904091,
+    state: 1,
+    checksum: 'legacy',
+  });
+  expect(systemIdentifierOf(good.subarray(0, 12))).toBe(someIdentifier.toString());
+  expect(systemIdentifierOf(good.subarray(0, 11))).toBeUndefined();
+  expect(systemIdentifierOf(new Uint8Array(8192))).toBeUndefined();
+});
