@@ -1,0 +1,250 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import {
+  exclusiveBackupLabelSql,
+  installHint,
+  missingHelpers,
+  parseStoppedBackup,
+  parseSystemIdentifier,
+  parseTablespaces,
+  parseWalPosition,
+  startBackupSql,
+  startExclusiveBackupSql,
+  stopBackupSql,
+  stopExclusiveBackupSql,
+  switchWalSql,
+  systemIdentifierSql,
+  tablespacesSql,
+  walPositionSql,
+} from '../../../src/postgres/backup-sql.ts';
+import { capabilitiesOf } from '../../../src/postgres/capabilities.ts';
+import { parseServerSettings, serverSettingsSql } from '../../../src/postgres/server-settings.ts';
+import { parseVersion } from '../../../src/postgres/version.ts';
+
+const of = (major: string) => capabilitiesOf(parseVersion(major));
+
+describe('beginning and ending a backup', () => {
+  test('is called the same way on every release', () => {
+    expect(startBackupSql("cmd_standby it's 1", true)).toBe(
+      "SELECT cmd_pg_start_backup('cmd_standby it''s 1', true)",
+    );
+    expect(stopBackupSql('l 1')).toBe("SELECT lsn, labelfile, spcmapfile FROM cmd_pg_stop_backup('l 1')");
+  });
+
+  test.each(['', 'two\nlines', 'schön', 'x'.repeat(201)])('a label such as %j is refused', (label) => {
+    expect(() => startBackupSql(label, true)).toThrow('not usable as the label of a backup');
+    expect(() => stopBackupSql(label)).toThrow('not usable as the label of a backup');
+  });
+
+  test('gives the label file from 9.6 on, and leaves it on the server before', () => {
+    expect(parseStoppedBackup([['0/3000100', 'START WAL …\n', '16384 /srv/a\n']])).toEqual({
+      stopLsn: 0x3000100n,
+      labelFile: 'START WAL …\n',
+      tablespaceMap: '16384 /srv/a\n',
+    });
+    expect(parseStoppedBackup([['0/3000100', null, '']])).toEqual({
+      stopLsn: 0x3000100n,
+      labelFile: undefined,
+      tablespaceMap: undefined,
+    });
+  });
+
+  test('ended nothing where no row came', () => {
+    expect(parseStoppedBackup([])).toBeUndefined();
+  });
+});
+
+describe('an exclusive backup', () => {
+  test('ends only under its own label', () => {
+    expect(stopExclusiveBackupSql(of('8.4'), 'a')).toMatchInlineSnapshot(
+      `"SELECT pg_stop_backup() WHERE CASE WHEN 'backup_label' IN (SELECT pg_ls_dir('.')) THEN 'LABEL: a' = ANY (string_to_array(pg_read_file('backup_label', 0, 100000), E'\\n')) ELSE false END"`,
+    );
+    expect(stopExclusiveBackupSql(of('14'), 'a')).toMatchInlineSnapshot(
+      `"SELECT pg_stop_backup() WHERE CASE WHEN 'backup_label' IN (SELECT pg_ls_dir('.')) THEN 'LABEL: a' = ANY (string_to_array(pg_read_file('backup_label'), E'\\n')) ELSE false END"`,
+    );
+    expect(startExclusiveBackupSql(of('14'), 'a')).toBe("SELECT pg_start_backup('a', true)");
+    expect(exclusiveBackupLabelSql(of('9.0'))).toMatchInlineSnapshot(
+      `"SELECT pg_read_file('backup_label', 0, 100000) WHERE 'backup_label' IN (SELECT pg_ls_dir('.'))"`,
+    );
+  });
+
+  test('does not exist from 15 on', () => {
+    for (const make of [startExclusiveBackupSql, stopExclusiveBackupSql]) {
+      expect(() => make(of('15'), 'a')).toThrow('PostgreSQL 15 has no exclusive backup');
+    }
+    expect(() => exclusiveBackupLabelSql(of('18'))).toThrow('PostgreSQL 18 has no exclusive backup');
+  });
+});
+
+test.each([
+  ['8.4', 'SELECT pg_xlogfile_name(pg_switch_xlog())'],
+  ['9.6', 'SELECT pg_xlogfile_name(pg_switch_xlog())'],
+  ['10', 'SELECT pg_walfile_name(pg_switch_wal())'],
+])('on %s a segment is ended by %s', (major, sql) => {
+  expect(switchWalSql(of(major))).toBe(sql);
+});
+
+test('the position in the WAL', () => {
+  expect(walPositionSql(of('9.6'))).toMatchInlineSnapshot(
+    `"SELECT here::text, pg_xlogfile_name(here) FROM (SELECT pg_current_xlog_location() AS here OFFSET 0) AS p"`,
+  );
+  expect(walPositionSql(of('10'))).toMatchInlineSnapshot(
+    `"SELECT here::text, pg_walfile_name(here) FROM (SELECT pg_current_wal_lsn() AS here OFFSET 0) AS p"`,
+  );
+  expect(parseWalPosition([['1/25000020', '0000000300000001000000A5']])).toEqual({
+    lsn: 0x1_2500_0020n,
+    timeline: 3,
+  });
+  expect(() => parseWalPosition([])).toThrow("not the name of a WAL segment: ''");
+});
+
+test('tablespaces', () => {
+  expect(tablespacesSql(of('9.1'))).toMatchInlineSnapshot(
+    `"SELECT oid, spcname, location FROM (SELECT oid, spcname, spclocation AS location FROM pg_tablespace) AS t WHERE location LIKE '/%' ORDER BY oid"`,
+  );
+  expect(tablespacesSql(of('9.2'))).toMatchInlineSnapshot(
+    `"SELECT oid, spcname, location FROM (SELECT oid, spcname, pg_tablespace_location(oid) AS location FROM pg_tablespace) AS t WHERE location LIKE '/%' ORDER BY oid"`,
+  );
+  expect(parseTablespaces([['16384', 'fast', '/srv/a b']])).toEqual([
+    { oid: '16384', name: 'fast', location: '/srv/a b' },
+  ]);
+});
+
+describe('the system identifier', () => {
+  test.each([
+    ['9.0', undefined],
+    ['9.1', "SELECT encode(pg_read_binary_file('global/pg_control', 0, 12), 'hex')"],
+    ['9.6', 'SELECT system_identifier::text FROM pg_control_system()'],
+  ])('is asked of %s by %s', (major, sql) => {
+    expect(systemIdentifierSql(of(major))).toBe(sql);
+  });
+
+  test('is the same decimal number, whichever way it came', () => {
+    expect(parseSystemIdentifier([['4867ef9a4a41036b86030000']], of('9.4'))).toBe('7711078775671187272');
+    expect(parseSystemIdentifier([['7711078775671187272']], of('15'))).toBe('7711078775671187272');
+    expect(parseSystemIdentifier([['-1']], of('15'))).toBe('18446744073709551615');
+    expect(() => parseSystemIdentifier([['00']], of('9.4'))).toThrow('no system identifier');
+  });
+});
+
+test('missing helpers are named, and how to install them', () => {
+  const old = [
+    'cmd_get_data_dirs()',
+    'cmd_get_pgdata()',
+    'cmd_get_tablespaces()',
+    'cmd_pg_start_backup()',
+    'cmd_pg_stop_backup()',
+  ];
+  expect(missingHelpers(old.map((name) => [name]))).toEqual([
+    'cmd_pg_start_backup(text, boolean)',
+    'cmd_pg_stop_backup(text)',
+  ]);
+  expect(missingHelpers([])).toHaveLength(7);
+  expect(installHint(of('9.2'), 'postgres', 'postgres')).toBe(
+    'Install the helper functions on the primary: psql -U postgres -d postgres < scripts/cmd_standby.92.sql',
+  );
+});
+
+describe('the settings of a server', () => {
+  const rows: [string, string][] = [
+    ['server_version_num', '150018'],
+    ['data_directory', '/srv/pg'],
+    ['wal_block_size', '8192'],
+    ['archive_mode', 'on'],
+    ['archive_command', 'cmd_archiver -F %p'],
+    ['TimeZone', 'Europe/Berlin'],
+    ['data_checksums', 'on'],
+    ['max_connections', '100'],
+    ['wal_segment_size', '16777216'],
+    ['in_recovery', 'false'],
+  ];
+
+  test('are read', () => {
+    expect(parseServerSettings(rows)).toMatchObject({
+      version: { major: '15', num: 150018 },
+      inRecovery: false,
+      dataDirectory: '/srv/pg',
+      hbaFile: undefined,
+      walSegmentSize: 16777216,
+      archiveMode: 'on',
+      archiveLibrary: '',
+      walLevel: undefined,
+      dataChecksums: true,
+      timeZone: 'Europe/Berlin',
+      standbyLimits: new Map([['max_connections', 100]]),
+    });
+  });
+
+  test('say so where the server says something impossible, or nothing', () => {
+    expect(() => parseServerSettings(rows.slice(1))).toThrow(
+      'does not report its setting server_version_num',
+    );
+    expect(() => parseServerSettings([...rows, ['wal_segment_size', '2048']])).toThrow(
+      'impossible WAL segment size: 2048',
+    );
+    expect(() => parseServerSettings([...rows, ['wal_block_size', '8kB']])).toThrow(
+      "no number for wal_block_size: '8kB'",
+    );
+  });
+
+  test('are asked of 8.4 without the function that it lacks', () => {
+    expect(serverSettingsSql(of('8.4'))).toContain("'in_recovery', 'false'");
+    expect(serverSettingsSql(of('9.0'))).toContain('pg_is_in_recovery()::text');
+  });
+});
+
+describe('the helper functions of releases that cannot be had here', () => {
+  const file = (name: string) => readFileSync(join(import.meta.dirname, '../../../scripts', name), 'utf8');
+  const files = ['cmd_standby.sql', 'cmd_standby.92.sql', 'cmd_standby.96.sql', 'cmd_standby.15.sql'];
+
+  test.each(files)('%s prints the lines of the how-to', (name) => {
+    const [shown = ''] = file(name).split('\\set QUIET on');
+    const commands = shown
+      .split('\n')
+      .filter((line) => /^[A-Z]/.test(line) && !line.startsWith('LANGUAGE') && !/^(BEGIN|END)$/.test(line));
+    expect(commands.map((line) => /^(CREATE OR REPLACE FUNCTION|COMMENT) /.exec(line)?.[1])).toEqual([
+      'CREATE OR REPLACE FUNCTION',
+      'COMMENT',
+      'CREATE OR REPLACE FUNCTION',
+      'CREATE OR REPLACE FUNCTION',
+      'CREATE OR REPLACE FUNCTION',
+      'COMMENT',
+      'CREATE OR REPLACE FUNCTION',
+      'COMMENT',
+    ]);
+  });
+
+  test('return the same types in all files, for PostgreSQL cannot change them', () => {
+    const signatures = files.map((name) =>
+      [...file(name).matchAll(/^CREATE OR REPLACE FUNCTION ([^$]*?)\s*LANGUAGE/gm)].map((match) => match[1]),
+    );
+    expect(signatures[0]).toMatchInlineSnapshot(`
+      [
+        "cmd_get_data_dirs() RETURNS SETOF text",
+        "cmd_get_pgdata() RETURNS text",
+        "cmd_get_tablespaces() RETURNS SETOF text",
+        "cmd_pg_start_backup() RETURNS integer",
+        "cmd_pg_stop_backup() RETURNS integer",
+        "cmd_pg_start_backup(label text, fast boolean) RETURNS text",
+        "cmd_pg_stop_backup(label text, OUT lsn text, OUT labelfile text, OUT spcmapfile text)
+      RETURNS SETOF record",
+      ]
+    `);
+    for (const other of signatures) expect(other).toEqual(signatures[0]);
+  });
+
+  test('8.4 to 9.1 use nothing that came later', () => {
+    const text = file('cmd_standby.sql');
+    expect(text).toContain('spclocation');
+    expect(text).not.toMatch(/pg_tablespace_location|plpgsql|DO \$|format\(|pg_read_file\('backup_label'\)/);
+    // Names of arguments can be used in the SQL language from 9.2 only.
+    expect(text).toMatch(/pg_start_backup\(\$1, \$2\)/);
+  });
+
+  test('9.2 to 9.5 use neither what had gone nor what came later', () => {
+    expect(file('cmd_standby.92.sql')).not.toMatch(
+      /spclocation|pg_stop_backup\(false|pg_start_backup\(\$1, \$2, false/,
+    );
+  });
+});

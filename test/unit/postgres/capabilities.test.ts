@@ -1,0 +1,135 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { capabilitiesOf, type Capabilities } from '../../../src/postgres/capabilities.ts';
+import { parseVersion } from '../../../src/postgres/version.ts';
+
+const majors = '8.4 9.0 9.1 9.2 9.3 9.4 9.5 9.6 10 11 12 13 14 15 16 17 18'.split(' ');
+const all = majors.map((major) => capabilitiesOf(parseVersion(major)));
+
+/**
+ * The table as a reader can check it against the release notes: each fact, and from which major on it has
+ * which value.
+ */
+function changes(): Record<string, string> {
+  const keys = Object.keys(all[0] ?? {}).filter((key) => key !== 'version') as (keyof Capabilities)[];
+  return Object.fromEntries(keys.map((key) => [key, changesOf(key)]));
+}
+
+function changesOf(key: keyof Capabilities): string {
+  const values = all.map((capabilities) =>
+    capabilities[key] === undefined ? 'none' : JSON.stringify(capabilities[key]),
+  );
+  return majors
+    .flatMap((major, index) =>
+      values[index] === values[index - 1] ? [] : [`${major}: ${values[index] ?? ''}`],
+    )
+    .join(', ');
+}
+
+test('what each release can do', () => {
+  expect(changes()).toMatchInlineSnapshot(`
+    {
+      "archiveCommandFatalAbove": "8.4: 128, 9.4: 125",
+      "archivesFullLastSegmentAtPromotion": "8.4: true, 9.5: false",
+      "backupApi": "8.4: "exclusive", 9.6: "nonexclusive-start-stop", 15: "nonexclusive-backup_start"",
+      "backupPrivilege": "8.4: "superuser", 9.1: "replication role", 9.6: "granted execute"",
+      "canExclusive": "8.4: true, 15: false",
+      "cascading": "8.4: false, 9.2: true",
+      "controlFunctions": "8.4: false, 9.6: true",
+      "currentLsnFunction": "8.4: "pg_current_xlog_location", 10: "pg_current_wal_lsn"",
+      "hasApplicationName": "8.4: false, 9.0: true",
+      "hasArchiveCleanupCommand": "8.4: false, 9.0: true",
+      "hasArchiveLibrary": "8.4: false, 15: true",
+      "hasArchiveModeAlways": "8.4: false, 9.5: true",
+      "hasAutoConf": "8.4: false, 9.4: true",
+      "hasPgArchivecleanup": "8.4: false, 9.0: true",
+      "hasPgCtlPromote": "8.4: false, 9.1: true",
+      "hasPgIsready": "8.4: false, 9.3: true",
+      "hasPgRewind": "8.4: false, 9.5: true",
+      "hasPrimarySlotName": "8.4: false, 9.4: true",
+      "hasReadAllSettingsRole": "8.4: false, 10: true",
+      "hasReadServerFilesRole": "8.4: false, 11: true",
+      "hasRecoveryMinApplyDelay": "8.4: false, 9.4: true",
+      "hasReplicationRole": "8.4: false, 9.1: true",
+      "hasStatArchiver": "8.4: false, 9.4: true",
+      "hasTablespaceMap": "8.4: false, 9.5: true",
+      "hasTablespaceVersionFolder": "8.4: false, 9.0: true",
+      "hasWalRetrieveRetryInterval": "8.4: false, 9.5: true",
+      "helperSqlFile": "8.4: "cmd_standby.sql", 9.2: "cmd_standby.92.sql", 9.6: "cmd_standby.96.sql", 15: "cmd_standby.15.sql"",
+      "historyHasLsn": "8.4: false, 9.3: true",
+      "hotStandby": "8.4: false, 9.0: true",
+      "hotStandbyDefaultOn": "8.4: false, 10: true",
+      "insertLsnFunction": "8.4: "pg_current_xlog_insert_location", 10: "pg_current_wal_insert_lsn"",
+      "isInRecoveryFunction": "8.4: none, 9.0: "pg_is_in_recovery"",
+      "isNewerThanKnown": "8.4: false",
+      "isReplayPausedFunction": "8.4: none, 9.1: "pg_is_xlog_replay_paused", 10: "pg_is_wal_replay_paused"",
+      "keepWalParameter": "8.4: none, 9.0: "wal_keep_segments", 13: "wal_keep_size"",
+      "lastReceiveLsnFunction": "8.4: none, 9.0: "pg_last_xlog_receive_location", 10: "pg_last_wal_receive_lsn"",
+      "lastReplayLsnFunction": "8.4: none, 9.0: "pg_last_xlog_replay_location", 10: "pg_last_wal_replay_lsn"",
+      "lastReplayTimestampFunction": "8.4: none, 9.1: "pg_last_xact_replay_timestamp"",
+      "needsPgStandby": "8.4: true, 9.0: false",
+      "onlyOneRecoveryTarget": "8.4: false, 12: true",
+      "pgCtlWaitsByDefault": "8.4: false, 10: true",
+      "primaryConninfoReloads": "8.4: false, 13: true",
+      "promoteFunction": "8.4: none, 12: "pg_promote"",
+      "promotionResumeNeeded": "8.4: false, 9.1: true, 13: false",
+      "readBinaryFileFunction": "8.4: none, 9.1: "pg_read_binary_file"",
+      "readFileNeedsLength": "8.4: true, 9.1: false",
+      "recoveryConf": "8.4: "recovery.conf", 12: "signal-files"",
+      "recoveryConfSyntax": "8.4: "plain", 9.0: "doubled", 9.1: "parameter"",
+      "recoveryTargets": "8.4: ["time","xid"], 9.1: ["time","xid","name"], 9.4: ["time","xid","name","immediate"], 10: ["time","xid","name","immediate","lsn"]",
+      "replayPauseFunction": "8.4: none, 9.1: "pg_xlog_replay_pause", 10: "pg_wal_replay_pause"",
+      "replayResumeFunction": "8.4: none, 9.1: "pg_xlog_replay_resume", 10: "pg_wal_replay_resume"",
+      "restoreCommandReloads": "8.4: false, 14: true",
+      "segmentSizeChosenAtInitdb": "8.4: false, 11: true",
+      "socketDirectoryParameter": "8.4: "unix_socket_directory", 9.3: "unix_socket_directories"",
+      "standardConformingStringsDefaultOn": "8.4: false, 9.1: true",
+      "standbyMode": "8.4: false, 9.0: true",
+      "streaming": "8.4: false, 9.0: true",
+      "switchWalFunction": "8.4: "pg_switch_xlog", 10: "pg_switch_wal"",
+      "tablespaceLocation": "8.4: "spclocation", 9.2: "pg_tablespace_location"",
+      "targetAction": "8.4: none, 9.1: "pause_at_recovery_target", 9.5: "recovery_target_action"",
+      "timelineLatestMustBeWritten": "8.4: true, 12: false",
+      "triggerFile": "8.4: none, 9.0: "trigger_file", 12: "promote_trigger_file", 16: none",
+      "unreachedTargetIsFatal": "8.4: false, 13: true",
+      "walDirName": "8.4: "pg_xlog", 10: "pg_wal"",
+      "walFileNameFunction": "8.4: "pg_xlogfile_name", 10: "pg_walfile_name"",
+      "walLevelsForArchiving": "8.4: [], 9.0: ["archive","hot_standby"], 9.4: ["archive","hot_standby","logical"], 9.6: ["archive","hot_standby","replica","logical"]",
+      "walLevelsForHotStandby": "8.4: [], 9.0: ["hot_standby"], 9.4: ["hot_standby","logical"], 9.6: ["hot_standby","replica","logical"]",
+      "walSegmentSkipsFF": "8.4: true, 9.3: false",
+    }
+  `);
+});
+
+test('every release has all the facts', () => {
+  const keys = all.map((capabilities) => Object.keys(capabilities).sort().join());
+  expect(new Set(keys).size).toBe(1);
+});
+
+test('a minor release is what its major is', () => {
+  const { version, ...facts } = capabilitiesOf(parseVersion('9.6.24'));
+  expect(version.num).toBe(90624);
+  expect({ ...facts, version: parseVersion('9.6') }).toEqual(capabilitiesOf(parseVersion('9.6')));
+});
+
+test('a release newer than this program is taken for the newest known one, and says so', () => {
+  const newer = capabilitiesOf(parseVersion('19beta1'));
+  const newest = capabilitiesOf(parseVersion('18.4'));
+  expect(newer).toEqual({ ...newest, version: newer.version, isNewerThanKnown: true });
+});
+
+test.each(['8.3', '8.3.23', '7.4'])('PostgreSQL %s is refused', (text) => {
+  expect(() => capabilitiesOf(parseVersion(text))).toThrow(
+    `PostgreSQL ${text.startsWith('8.3.') ? text : `${text}.0`} is not supported`,
+  );
+});
+
+describe('the helper functions', () => {
+  test.each(all.map(({ version, helperSqlFile }) => [version.major, helperSqlFile]))(
+    'of %s are in %s',
+    (_, file) => {
+      expect(existsSync(join(import.meta.dirname, '../../../scripts', file))).toBe(true);
+    },
+  );
+});
