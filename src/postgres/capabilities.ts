@@ -14,7 +14,6 @@ import {
   standbyFacts,
   targetFacts,
 } from './release-facts.ts';
-import type { ValueSyntax } from './quoting.ts';
 import { formatVersion, type Version } from './version.ts';
 
 /** Kinds of recovery target that a release knows. */
@@ -31,8 +30,6 @@ export interface Capabilities {
   /** From 12 recovery settings are ordinary parameters, switched on by a signal file; the server refuses to start with a `recovery.conf`. */
   readonly recoveryConf: 'recovery.conf' | 'signal-files';
   /** How `recovery.conf` reads a quoted value: 8.4 ends it at any quote, 9.0 knows the doubled quote, 9.1 to 11 read it as `postgresql.conf`. */
-  readonly recoveryConfSyntax: ValueSyntax;
-  /** How recovery.conf reads a quoted value; 9.1 gave it the rules of postgresql.conf. */
   readonly recoveryConfSyntax: ValueSyntax;
   /** From 9.4, `ALTER SYSTEM` and its file `postgresql.auto.conf`. */
   readonly hasAutoConf: boolean;

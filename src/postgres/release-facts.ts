@@ -14,7 +14,6 @@ export function fileFacts(since: Since) {
     recoveryConf: since(120_000) ? 'signal-files' : 'recovery.conf',
     recoveryConfSyntax: recoveryConfSyntax(since),
     hasAutoConf: since(90_400),
-    hasTablespaceVersionFolder: since(90_000),
     hasTablespaceMap: since(90_500),
     hasTablespaceVersionFolder: since(90_000),
     walSegmentSkipsFF: !since(90_300),
