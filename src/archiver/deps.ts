@@ -1,0 +1,30 @@
+import type { ArchiverSettings } from '../config/options-archiver.ts';
+import type { RunCommand, StartSession } from '../system/command.ts';
+import type { Log } from '../system/log.ts';
+import type { WithRemoteShell } from '../system/ssh.ts';
+
+/** All that an action of the archiver uses of the world: passed first, so that a test can pass another. */
+export interface ArchiverDeps {
+  readonly settings: ArchiverSettings;
+  readonly run: RunCommand;
+  readonly startSession: StartSession;
+  readonly withRemoteShell: WithRemoteShell;
+  readonly log: Log;
+  /** One line of the report for people, on standard output. */
+  readonly report: (line: string) => void;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly pid: number;
+  readonly hostName: string;
+  /** PostgreSQL's data directory, when it is PostgreSQL that called. */
+  readonly workingDirectory: string;
+  /** Random hexadecimal text that no other run has. */
+  readonly nonce: () => string;
+  /** Aborted when the program is told to stop. */
+  readonly signal: AbortSignal;
+}
+
+/** What the command line asks for beside the action itself. */
+export interface ActionOptions {
+  readonly dryRun: boolean;
+}

@@ -1,0 +1,97 @@
+import type { StandbyTarget } from '../config/options-archiver.ts';
+import { messageOf } from '../errors.ts';
+import { isNotificationDue, notify, type Severity } from '../system/notify.ts';
+import type { ArchiverDeps } from './deps.ts';
+import { severityOfHealth, writeLaneState, type Health, type LaneState } from './lane-state.ts';
+import { layoutOf, queueOf } from './layout.ts';
+import { listQueue } from './queue.ts';
+
+/** How a lane was found, and the file it was about. */
+export interface Finding {
+  readonly health: Health;
+  readonly reason?: string | undefined;
+  readonly retryAt?: number | undefined;
+  /** Name of the file that was to be shipped, if there was one. */
+  readonly segment?: string | undefined;
+  readonly seenRequest?: string | undefined;
+}
+
+const sentences: Readonly<Partial<Record<Health, (standby: string) => string>>> = {
+  ok: (standby) => `standby ${standby} has all WAL again`,
+  behind: (standby) => `standby ${standby} is behind`,
+  unsafe: (standby) => `WAL for standby ${standby} could neither be sent nor queued`,
+  abandoned: (standby) => `standby ${standby} is abandoned and needs a new base backup`,
+};
+
+function sentenceOf(standby: string, { health, reason }: Finding): string {
+  const sentence = sentences[health]?.(standby) ?? `WAL for standby ${standby} is queued`;
+  return reason === undefined ? sentence : `${sentence}: ${reason}`;
+}
+
+async function sendNotification(
+  deps: ArchiverDeps,
+  standby: string,
+  severity: Severity,
+  finding: Finding,
+): Promise<void> {
+  const queue = await listQueue(queueOf(layoutOf(deps.settings.l_archivedir), standby)).catch(() => []);
+  await notify(deps, deps.settings, {
+    severity,
+    message: sentenceOf(standby, finding),
+    facts: {
+      program: 'cmd_archiver',
+      standby,
+      segment: finding.segment ?? '',
+      queue_length: queue.length,
+    },
+  });
+}
+
+function isSame(before: LaneState, after: LaneState): boolean {
+  return (
+    before.health === after.health &&
+    before.reason === after.reason &&
+    before.retryAt === after.retryAt &&
+    before.seenRequest === after.seenRequest &&
+    before.abandoned === after.abandoned
+  );
+}
+
+function nextState(before: LaneState, finding: Finding, nowMs: number): LaneState {
+  const { abandoned, said } = before;
+  return {
+    health: finding.health,
+    since: finding.health === before.health ? before.since : new Date(nowMs).toISOString(),
+    reason: finding.reason,
+    retryAt: finding.retryAt,
+    seenRequest: finding.seenRequest ?? before.seenRequest,
+    ...(said === undefined ? {} : { said }),
+    ...(abandoned === undefined || finding.health !== 'abandoned' ? {} : { abandoned }),
+  };
+}
+
+/**
+ * Notes how the lane is, and tells the operator when that is news. `before` is what the state file holds. Notified first,
+ * written then: killed in between, the next call says it again rather than never.
+ */
+export async function recordFinding(
+  deps: ArchiverDeps,
+  standby: StandbyTarget['name'],
+  before: LaneState,
+  finding: Finding,
+): Promise<void> {
+  const nowMs = deps.now();
+  const severity = severityOfHealth(finding.health);
+  const reminderS = deps.settings.notify_reminder === 0 ? Infinity : deps.settings.notify_reminder;
+  const isDue = isNotificationDue(before.said, severity, nowMs / 1000, reminderS);
+  const after = nextState(before, finding, nowMs);
+  if (isDue) await sendNotification(deps, standby, severity, finding);
+  if (!isDue && isSame(before, after)) return;
+  const said = isDue ? { severity, lastNotified: Math.floor(nowMs / 1000) } : before.said;
+  try {
+    await writeLaneState(layoutOf(deps.settings.l_archivedir), standby, said ? { ...after, said } : after);
+  } catch (error) {
+    // What became of the WAL is known by now; a state that cannot be noted must not turn it into a failure.
+    deps.log.warning(`cannot note the state of standby ${standby}: ${messageOf(error)}`);
+  }
+}

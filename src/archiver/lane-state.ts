@@ -1,0 +1,88 @@
+import { messageOf, PitrError } from '../errors.ts';
+import { readIfExists, writeDurably } from '../system/durable.ts';
+import type { SaidState, Severity } from '../system/notify.ts';
+import { stateFileOf, type Layout } from './layout.ts';
+import { severityOf, type TroubleKind } from './trouble.ts';
+
+/** How a lane is doing. */
+export type Health =
+  | 'ok'
+  /** Reached, but its queue is not empty yet. */
+  | 'behind'
+  /** The standby did not take it, and it could not be queued either. */
+  | 'unsafe'
+  | 'abandoned'
+  | TroubleKind;
+
+export interface Abandoned {
+  /** ISO 8601. */
+  readonly since: string;
+  readonly by: 'operator';
+  /** The WAL that the standby will never get, oldest and newest name. */
+  readonly firstLost?: string | undefined;
+  readonly lastLost?: string | undefined;
+}
+
+/** What one lane remembers between calls: written only by whoever holds its lock. */
+export interface LaneState {
+  readonly health: Health;
+  /** When `health` became what it is; ISO 8601. */
+  readonly since?: string | undefined;
+  readonly reason?: string | undefined;
+  /** The standby is left in peace until then: milliseconds since 1970. */
+  readonly retryAt?: number | undefined;
+  readonly said?: SaidState | undefined;
+  /** The last resume request that was seen: one request ends one abandonment only. */
+  readonly seenRequest?: string | undefined;
+  readonly abandoned?: Abandoned | undefined;
+}
+
+const fresh: LaneState = { health: 'ok' };
+
+export async function readLaneState(layout: Layout, standby: string): Promise<LaneState> {
+  const path = stateFileOf(layout, standby);
+  const content = await readIfExists(path);
+  if (content === undefined) return fresh;
+  try {
+    const value: unknown = JSON.parse(content.toString('utf8'));
+    if (typeof value === 'object' && value !== null && 'health' in value) return value as LaneState;
+    throw new Error('it has no "health"');
+  } catch (error) {
+    // To go on as if nothing were known would forget that the standby may be abandoned.
+    throw new PitrError(`cannot understand "${path}"`, {
+      detail: messageOf(error),
+      hint: `Remove it if the standby "${standby}" is not abandoned; else remove it and run --abandon ${standby}.`,
+    });
+  }
+}
+
+export async function writeLaneState(layout: Layout, standby: string, state: LaneState): Promise<void> {
+  await writeDurably(stateFileOf(layout, standby), `${JSON.stringify(state, undefined, 2)}\n`);
+}
+
+export function severityOfHealth(health: Health): Severity {
+  if (health === 'ok') return 'ok';
+  if (health === 'behind') return 'warning';
+  if (health === 'unsafe' || health === 'abandoned') return 'critical';
+  return severityOf(health);
+}
+
+/** A standby in trouble may cost each call only a small part of its time: five times as long as a try took, it rests. */
+const restFactor = 5;
+const longestRestMs = 60_000;
+
+export function restUntil(nowMs: number, tookMs: number): number {
+  return nowMs + Math.min(longestRestMs, tookMs * restFactor);
+}
+
+/** A `retryAt` further away than any rest comes from a clock that was set back. */
+export function isResting(state: LaneState, nowMs: number): boolean {
+  return state.retryAt !== undefined && state.retryAt > nowMs && state.retryAt - nowMs <= longestRestMs;
+}
+
+/** The state with `name` counted among what the standby will never get. */
+export function withLost(abandoned: Abandoned, names: readonly string[]): Abandoned {
+  const known = [abandoned.firstLost, abandoned.lastLost].filter((name) => name !== undefined);
+  const all = [...known, ...names].sort();
+  return { ...abandoned, firstLost: all[0], lastLost: all.at(-1) };
+}

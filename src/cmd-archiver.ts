@@ -1,0 +1,101 @@
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import type { ArchiverDeps } from './archiver/deps.ts';
+import { parseArguments, type Request } from './archiver/command-line.ts';
+import { parseArchiverConfig } from './config/load-archiver.ts';
+import type { ArchiverSettings } from './config/options-archiver.ts';
+import { describeProblems } from './config/problem.ts';
+import { exitCodes, messageOf, PitrError, unreachable } from './errors.ts';
+import { mustNotBeRoot, runProgram, type ProgramContext } from './program.ts';
+import { endAllCommands, runCommand, startSession } from './system/command.ts';
+import { openLog, type Log } from './system/log.ts';
+import { withRemoteShell } from './system/ssh.ts';
+
+interface Configuration {
+  readonly settings: ArchiverSettings;
+  /** What has no effect, or is asking for trouble; ready to be shown. */
+  readonly warnings: string;
+}
+
+async function readConfiguration(file: string): Promise<Configuration> {
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    throw new PitrError(`cannot read the configuration file "${file}"`, {
+      detail: messageOf(error),
+      exitCode: exitCodes.configuration,
+      cause: error,
+    });
+  });
+  const config = parseArchiverConfig(text);
+  if (config.kind === 'ok') {
+    return { settings: config.settings, warnings: describeProblems(file, config.warnings) };
+  }
+  throw new PitrError(`the configuration file cannot be used:\n${describeProblems(file, config.problems)}`, {
+    exitCode: exitCodes.configuration,
+  });
+}
+
+function composeDeps(context: ProgramContext, settings: ArchiverSettings, log: Log): ArchiverDeps {
+  // Whoever waits for a command learns at once that it ended; what was half done is seen as not done.
+  context.signal.addEventListener('abort', () => {
+    endAllCommands('SIGTERM');
+  });
+  return {
+    settings,
+    run: runCommand,
+    startSession,
+    withRemoteShell,
+    log,
+    report: (line) => process.stdout.write(`${line}\n`),
+    now: Date.now,
+    pid: process.pid,
+    hostName: hostname(),
+    workingDirectory: process.cwd(),
+    nonce: () => randomBytes(8).toString('hex'),
+    signal: context.signal,
+  };
+}
+
+type ActionRequest = Exclude<Request, { kind: 'answered' }>;
+
+/** Each action's code is loaded only when it is asked for: -F runs once per segment. */
+async function perform(deps: ArchiverDeps, request: ActionRequest): Promise<number> {
+  switch (request.kind) {
+    case 'archive':
+      await (await import('./archiver/archive.ts')).archiveFile(deps, request.path);
+      return 0;
+    case 'initialize':
+      await (await import('./archiver/init.ts')).initialize(deps);
+      return 0;
+    case 'flush':
+      return (await import('./archiver/flush.ts')).flush(deps, request);
+    case 'cleanup':
+      await (await import('./archiver/cleanup.ts')).cleanUp(deps, request);
+      return 0;
+    case 'abandon':
+      await (await import('./archiver/abandon.ts')).abandonStandby(deps, request.standby, request);
+      return 0;
+    case 'resume':
+      await (await import('./archiver/abandon.ts')).resumeStandby(deps, request.standby, request);
+      return 0;
+    case 'check':
+      await (await import('./archiver/check.ts')).checkConfiguration(deps);
+      return 0;
+    default:
+      return unreachable(request);
+  }
+}
+
+async function main(context: ProgramContext): Promise<number> {
+  const request = await parseArguments(context.argv, (text) => process.stdout.write(text));
+  if (request.kind === 'answered') return 0;
+  mustNotBeRoot();
+  const { settings, warnings } = await readConfiguration(request.configFile);
+  const log = await openLog({ format: settings.log_format, debug: settings.debug, program: 'cmd_archiver' });
+  context.useLog(log);
+  // Once per segment would fill PostgreSQL's log.
+  if (request.kind !== 'archive') for (const line of warnings.split('\n').filter(Boolean)) log.warning(line);
+  return perform(composeDeps(context, settings, log), request);
+}
+
+await runProgram(main, process.argv.slice(2));
