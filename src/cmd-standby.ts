@@ -1,0 +1,184 @@
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { listExpectedPaths } from './config/expected-paths.ts';
+import { parseStandbyConfig } from './config/load-standby.ts';
+import type { UsableConfig } from './config/loaded.ts';
+import { standbyOptions, type StandbyAction, type StandbySettings } from './config/options-standby.ts';
+import { describeProblems, type Problem } from './config/problem.ts';
+import { requireFor } from './config/requirements.ts';
+import { exitCodes, messageOf, PitrError, refusal, unreachable } from './errors.ts';
+import { mustNotBeRoot, runProgram, type ProgramContext } from './program.ts';
+import type { StandbyDeps } from './standby/deps.ts';
+import { parseRequest, type Action, type Request } from './standby/request.ts';
+import { runCommand, startSession } from './system/command.ts';
+import { exists } from './system/durable.ts';
+import { findProgram } from './system/find-program.ts';
+import { withLocalSql } from './system/local-sql.ts';
+import { takeLock, type Lock } from './system/lock.ts';
+import { openLog, type Log } from './system/log.ts';
+import { programVersion } from './system/program-version.ts';
+import { withRemoteShell } from './system/ssh.ts';
+
+type RunRequest = Extract<Request, { kind: 'run' }>;
+
+const report = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+
+function unusable(iniFile: string, problems: readonly Problem[]): PitrError {
+  const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
+  return new PitrError(`${count} in the configuration\n${describeProblems(iniFile, problems)}`, {
+    exitCode: exitCodes.configuration,
+  });
+}
+
+async function loadConfig({ iniFile, action }: RunRequest): Promise<UsableConfig<StandbySettings>> {
+  const text = await readFile(iniFile, 'utf8').catch((error: unknown) => {
+    throw new PitrError(`cannot read the INI file "${iniFile}"`, {
+      detail: messageOf(error),
+      exitCode: exitCodes.configuration,
+      cause: error,
+    });
+  });
+  const config = parseStandbyConfig(text);
+  if (config.kind === 'problems') throw unusable(iniFile, config.problems);
+  const missing = requireFor(config, configAction(action));
+  if (missing.length > 0) throw unusable(iniFile, missing);
+  return config;
+}
+
+/** The name by which the option table knows an action. */
+function configAction(action: Action): StandbyAction {
+  if (action.kind === 'check') return 'ping';
+  return action.kind === 'recover' ? 'failover' : action.kind;
+}
+
+function createDeps(settings: StandbySettings, log: Log, signal: AbortSignal): StandbyDeps {
+  return {
+    settings,
+    run: runCommand,
+    startSession,
+    withRemoteShell,
+    withLocalSql,
+    log,
+    report,
+    now: () => new Date(),
+    pause: async (ms) => {
+      await delay(ms, undefined, { signal }).catch(() => undefined);
+      signal.throwIfAborted();
+    },
+    hostName: hostname(),
+    nonce: () => randomBytes(8).toString('hex'),
+    signal,
+    lockFd: undefined,
+  };
+}
+
+const lockName = '.cmd_standby.lock';
+/** An rsync of a run that was killed holds the lock until it notices that nobody reads what it prints. */
+const lockWaitMs = 10_000;
+
+/** Actions that change nothing, or nothing that another action could trip over. */
+const needsNoLock: readonly Action['kind'][] = ['check', 'ping'];
+/** Actions that must go on even where archivedir cannot be written: a full disk must not stop a failover. */
+const goesOnWithoutLock: readonly Action['kind'][] = ['failover', 'recover', 'start', 'stop'];
+
+async function lockFor(deps: StandbyDeps, { action, dryRun }: RunRequest): Promise<Lock | undefined> {
+  const { archivedir } = deps.settings;
+  if (dryRun || needsNoLock.includes(action.kind) || !(await exists(archivedir))) return undefined;
+  let lock: Lock | undefined;
+  try {
+    lock = await takeLock(deps.run, join(archivedir, lockName), lockWaitMs);
+  } catch (error) {
+    if (!goesOnWithoutLock.includes(action.kind)) throw error;
+    deps.log.warning(`going on without a lock: ${messageOf(error)}`);
+    return undefined;
+  }
+  if (lock !== undefined) return lock;
+  throw refusal('another action of cmd_standby, or the copy that it began, is under way', {
+    hint: `Wait for its end. Who holds it: fuser -v ${join(archivedir, lockName)}`,
+  });
+}
+
+/** What the settings expect on this host and is not there, one line each. */
+async function missingPaths(settings: StandbySettings): Promise<readonly string[]> {
+  const lines: string[] = [];
+  for (const { key, kind, path } of listExpectedPaths(standbyOptions, settings)) {
+    const isThere =
+      kind === 'program'
+        ? (await findProgram(path, settings.includepath)) !== undefined
+        : await exists(path).catch(() => false);
+    if (!isThere) lines.push(`${key}: there is no ${kind} "${path}"`);
+  }
+  return lines;
+}
+
+async function checkConfig(deps: StandbyDeps, iniFile: string): Promise<number> {
+  const missing = await missingPaths(deps.settings);
+  for (const line of missing) deps.log.warning(line);
+  deps.report(
+    missing.length === 0
+      ? `The configuration in ${iniFile} is good.`
+      : `The configuration in ${iniFile} can be read, but names what is not on this host.`,
+  );
+  return 0;
+}
+
+/** Each action is loaded only when it is asked for. */
+async function perform(deps: StandbyDeps, { action, dryRun, force, iniFile }: RunRequest): Promise<number> {
+  const options = { dryRun, force };
+  switch (action.kind) {
+    case 'check':
+      return checkConfig(deps, iniFile);
+    case 'init':
+      return (await import('./standby/init.ts')).initStandby(deps, options);
+    case 'ping':
+      return (await import('./standby/ping-master.ts')).pingMaster(deps, options);
+    case 'base-backup':
+      return (await import('./standby/base-backup.ts')).baseBackup(deps, options);
+    case 'start-standby':
+      return (await import('./standby/start-standby.ts')).startStandby(deps, options);
+    case 'failover':
+      return (await import('./standby/failover.ts')).failover(deps, options);
+    case 'recover':
+      return (await import('./standby/recover.ts')).recoverTo(deps, options, action.timestamp);
+    case 'start':
+      return (await import('./standby/server-control.ts')).startServer(deps, options);
+    case 'stop':
+      return (await import('./standby/server-control.ts')).stopServer(deps, options);
+    case 'start-basebackup':
+      return (await import('./standby/manual-backup.ts')).startBaseBackup(deps, options);
+    case 'stop-basebackup':
+      return (await import('./standby/manual-backup.ts')).stopBaseBackup(deps, options);
+    case 'cleanup':
+      return (await import('./standby/cleanup.ts')).cleanUpArchive(deps, options);
+    default:
+      return unreachable(action);
+  }
+}
+
+async function main(context: ProgramContext): Promise<number> {
+  const { argv, signal } = context;
+  const request = parseRequest(argv, programVersion());
+  if (request.kind === 'show') {
+    process.stdout.write(request.text);
+    return 0;
+  }
+  mustNotBeRoot();
+  const { settings, warnings } = await loadConfig(request);
+  const log = await openLog({ format: settings.log_format, debug: settings.debug, program: 'cmd_standby' });
+  context.useLog(log);
+  for (const { line, message } of warnings) log.warning(`${request.iniFile}:${line}: ${message}`);
+  const deps = createDeps(settings, log, signal);
+  const lock = await lockFor(deps, request);
+  try {
+    return await perform({ ...deps, lockFd: lock?.fd }, request);
+  } finally {
+    await lock?.release();
+  }
+}
+
+await runProgram(main, process.argv.slice(2));

@@ -1,0 +1,79 @@
+import { unreachable } from '../errors.ts';
+import { ensureDirectory } from '../system/durable.ts';
+import { writeSentinel, type Sentinel } from '../system/sentinel.ts';
+import type { ActionOptions, StandbyDeps } from './deps.ts';
+import { newSentinel, observeLocalPlace, placeObjections, refuseOn, type LocalPlace } from './local-place.ts';
+import { carryOut, printPlan, type StepHandler } from './plan.ts';
+import { withPrimary, type PrimaryFacts } from './primary.ts';
+
+export type InitStep =
+  | { readonly kind: 'make-directory'; readonly path: string; readonly purpose: string }
+  | { readonly kind: 'write-sentinel'; readonly archivedir: string; readonly sentinel: Sentinel };
+
+/** The steps that make this host ready for a base backup; the same on each run. Throws a refusal. */
+export function planInit(
+  place: LocalPlace,
+  facts: PrimaryFacts,
+  standby: string,
+  force: boolean,
+): readonly InitStep[] {
+  refuseOn(placeObjections(place, facts, force));
+  const tablespaces = place.targets.filter((target) => !target.isInsidePgdata);
+  const promoted = place.sentinel.kind === 'found' ? place.sentinel.sentinel.promotedAtTimeline : undefined;
+  return [
+    { kind: 'make-directory', path: place.pgdata, purpose: 'the data directory' },
+    ...tablespaces.map(({ name, target }): InitStep => {
+      return { kind: 'make-directory', path: target, purpose: `tablespace "${name}"` };
+    }),
+    { kind: 'make-directory', path: place.archivedir, purpose: 'the archive' },
+    {
+      kind: 'write-sentinel',
+      archivedir: place.archivedir,
+      // A promotion stays marked until a new base backup follows the primary again.
+      sentinel: { ...newSentinel(facts, standby), promotedAtTimeline: promoted },
+    },
+  ];
+}
+
+function initHandler(): StepHandler<InitStep> {
+  return {
+    describe: (step) => {
+      switch (step.kind) {
+        case 'make-directory':
+          return `make ${step.purpose} "${step.path}" (0700) unless it is there`;
+        case 'write-sentinel':
+          return `mark "${step.archivedir}" as the archive of cluster ${step.sentinel.systemIdentifier}`;
+        default:
+          return unreachable(step);
+      }
+    },
+    run: async (step) => {
+      switch (step.kind) {
+        case 'make-directory':
+          await ensureDirectory(step.path);
+          return;
+        case 'write-sentinel':
+          await writeSentinel(step.archivedir, step.sentinel);
+          return;
+        default:
+          unreachable(step);
+      }
+    },
+  };
+}
+
+/** -I: makes the directories of a standby and marks its archive. Repeatable; needs the primary. */
+export async function initStandby(deps: StandbyDeps, options: ActionOptions): Promise<number> {
+  const steps = await withPrimary(deps, async (primary) => {
+    const place = await observeLocalPlace(deps, primary, !options.dryRun);
+    return planInit(place, primary.facts, deps.hostName, options.force);
+  });
+  const handler = initHandler();
+  if (options.dryRun) {
+    printPlan(deps, steps, handler);
+    return 0;
+  }
+  await carryOut(deps, steps, handler);
+  deps.report('Standby is ready');
+  return 0;
+}

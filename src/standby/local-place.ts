@@ -1,0 +1,244 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PitrError, refusal } from '../errors.ts';
+import { findVersion, isSameMajor } from '../postgres/version.ts';
+import { parseWalName } from '../postgres/wal-name.ts';
+import { exists, readIfExists, requireOwnDirectory } from '../system/durable.ts';
+import { parseSentinel, sentinelName, type Sentinel } from '../system/sentinel.ts';
+import type { StandbyDeps } from './deps.ts';
+import { inspectPgdata, type PgdataContent } from './pgdata-content.ts';
+import { readPostmaster, type Postmaster } from './postmaster.ts';
+import type { Primary, PrimaryFacts } from './primary.ts';
+import { findOverlaps, isSharedWith, type FoundOverlap } from './same-place.ts';
+import { requirePgCtl } from './server/server-programs.ts';
+import { tablespaceTargets, type TablespaceTarget } from './tablespaces.ts';
+import { readSegmentStart } from './wal-arrival.ts';
+
+/** Why an action must not begin. */
+export interface Objection {
+  readonly message: string;
+  readonly hint: string;
+}
+
+export type SentinelState =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'found'; readonly sentinel: Sentinel }
+  /** There, but nothing that proves a cluster. */
+  | { readonly kind: 'unreadable' };
+
+/** All that is true on this host before a standby is made. */
+export interface LocalPlace {
+  readonly pgdata: string;
+  readonly archivedir: string;
+  readonly postmaster: Postmaster;
+  readonly content: PgdataContent;
+  readonly hasArchivedir: boolean;
+  readonly sentinel: SentinelState;
+  /** A segment in archivedir that another cluster wrote. */
+  readonly foreignSegment: string | undefined;
+  readonly targets: readonly TablespaceTarget[];
+  readonly overlaps: readonly FoundOverlap[];
+  /** What hinders us from owning a directory, or from finding a server of this version. */
+  readonly troubles: readonly Objection[];
+  /** The INI's `pgversion:`. */
+  readonly expectedVersion: string | undefined;
+}
+
+async function readSentinelState(archivedir: string): Promise<SentinelState> {
+  const content = await readIfExists(join(archivedir, sentinelName));
+  if (content === undefined) return { kind: 'none' };
+  const sentinel = parseSentinel(content.toString('utf8'));
+  return sentinel === undefined ? { kind: 'unreadable' } : { kind: 'found', sentinel };
+}
+
+async function findForeignSegment(archivedir: string, systemIdentifier: string): Promise<string | undefined> {
+  const names = (await readdir(archivedir)).map(parseWalName).filter((name) => name.kind === 'segment');
+  for (const { name } of names) {
+    const start = await readSegmentStart(join(archivedir, name));
+    if (start?.header.kind === 'header' && start.header.systemIdentifier !== systemIdentifier) return name;
+  }
+  return undefined;
+}
+
+/** Turns what would end the program into one objection among others, so that all are told at once. */
+async function objectionsOf(tries: readonly (() => Promise<unknown>)[]): Promise<readonly Objection[]> {
+  const found: Objection[] = [];
+  for (const attempt of tries) {
+    try {
+      await attempt();
+    } catch (error) {
+      if (!(error instanceof PitrError)) throw error;
+      found.push({ message: error.message, hint: [error.detail, error.hint].filter(Boolean).join(' ') });
+    }
+  }
+  return found;
+}
+
+async function ownIfThere(path: string): Promise<void> {
+  if (await exists(path)) await requireOwnDirectory(path);
+}
+
+async function findShared(
+  deps: StandbyDeps,
+  { shell, facts }: Primary,
+  ours: readonly string[],
+): Promise<readonly FoundOverlap[]> {
+  const found: FoundOverlap[] = [];
+  const theirs = [facts.dataDirectory, ...facts.tablespaces.map(({ location }) => location)];
+  for (const path of ours) {
+    for (const other of theirs) {
+      if (await isSharedWith(shell, path, other, deps.nonce()))
+        found.push({ ours: path, theirs: other, overlap: 'same' });
+    }
+  }
+  return found;
+}
+
+/** @param mayProbe false for a dry run, which must not write even for a moment */
+export async function observeLocalPlace(
+  deps: StandbyDeps,
+  primary: Primary,
+  mayProbe: boolean,
+): Promise<LocalPlace> {
+  const { pgdata, archivedir, tablespaces, pgversion } = deps.settings;
+  const { facts, shell } = primary;
+  deps.log.notice('check_pgpid_func()');
+  const targets = tablespaceTargets(facts.tablespaces, facts.dataDirectory, pgdata, tablespaces);
+  const ours = [pgdata, ...targets.flatMap(({ target, isInsidePgdata }) => (isInsidePgdata ? [] : [target]))];
+  const theirs = [facts.dataDirectory, ...facts.tablespaces.map(({ location }) => location)];
+  const hasArchivedir = await exists(archivedir);
+  const troubles = await objectionsOf([
+    ...[...ours, archivedir].map((path) => () => ownIfThere(path)),
+    ...(deps.settings.start_command === undefined ? [() => requirePgCtl(deps, facts.capabilities)] : []),
+  ]);
+  const overlaps = await findOverlaps(deps.run, shell, ours, theirs);
+  const canProbe = mayProbe && troubles.length === 0 && overlaps.length === 0;
+  return {
+    pgdata,
+    archivedir,
+    postmaster: await readPostmaster(pgdata),
+    content: await inspectPgdata(pgdata),
+    hasArchivedir,
+    sentinel: await readSentinelState(archivedir),
+    foreignSegment: hasArchivedir ? await findForeignSegment(archivedir, facts.systemIdentifier) : undefined,
+    targets,
+    overlaps: canProbe ? await findShared(deps, primary, ours) : overlaps,
+    troubles,
+    expectedVersion: pgversion,
+  };
+}
+
+function serverObjections({ postmaster, pgdata }: LocalPlace): Objection[] {
+  switch (postmaster.kind) {
+    case 'none':
+    case 'stale':
+      return [];
+    case 'running':
+      return [
+        {
+          message: `PostgreSQL runs here on "${pgdata}" (pid ${postmaster.pid})`,
+          hint: 'Stop it first: cmd_standby -C FILE -A stop',
+        },
+      ];
+    case 'unclear':
+      return [
+        {
+          message: `cannot tell whether PostgreSQL runs here: ${postmaster.reason}`,
+          hint: 'Make sure that no server runs on that directory; only then remove the pid file.',
+        },
+      ];
+  }
+}
+
+function contentObjections(place: LocalPlace, facts: PrimaryFacts, force: boolean): Objection[] {
+  const { content, pgdata } = place;
+  if (content.kind === 'unknown') {
+    const hint = 'Check pgdata:, or empty that directory.';
+    return [{ message: `pgdata "${pgdata}" is no data directory: ${content.reason}`, hint }];
+  }
+  if (content.kind !== 'cluster' || content.systemIdentifier === facts.systemIdentifier) return [];
+  if (content.isFresh || force) return [];
+  return [
+    {
+      message: `pgdata "${pgdata}" holds another cluster (${content.systemIdentifier}), not the primary's (${facts.systemIdentifier})`,
+      hint: 'Move it away if it is still needed; if it can be lost, --force lets -B replace it.',
+    },
+  ];
+}
+
+function sentinelObjections(place: LocalPlace, facts: PrimaryFacts): Objection[] {
+  const { sentinel, archivedir, foreignSegment } = place;
+  const hint =
+    'Each standby of each cluster needs an archivedir of its own: choose another, or empty this one.';
+  const ours = facts.systemIdentifier;
+  if (sentinel.kind === 'unreadable')
+    return [{ message: `"${join(archivedir, sentinelName)}" names no cluster`, hint }];
+  if (sentinel.kind === 'found' && sentinel.sentinel.systemIdentifier !== ours) {
+    const { systemIdentifier } = sentinel.sentinel;
+    return [
+      { message: `archivedir "${archivedir}" belongs to cluster ${systemIdentifier}, not to ${ours}`, hint },
+    ];
+  }
+  if (foreignSegment === undefined) return [];
+  return [
+    { message: `"${join(archivedir, foreignSegment)}" was written by another cluster than ${ours}`, hint },
+  ];
+}
+
+const overlapWords = { same: 'is', 'holds-theirs': 'holds', 'lies-in-theirs': 'lies in' } as const;
+
+function overlapObjections({ overlaps, pgdata }: LocalPlace): Objection[] {
+  return overlaps.map(({ ours, theirs, overlap }) => ({
+    message: `"${ours}" ${overlapWords[overlap]} the primary's own directory "${theirs}"`,
+    hint:
+      ours === pgdata
+        ? 'This host is the primary, or shares its storage: the standby needs a pgdata of its own.'
+        : `Send the tablespace elsewhere in the INI file: [tablespaces] with the line ${theirs} = /another/directory`,
+  }));
+}
+
+function versionObjections({ expectedVersion }: LocalPlace, facts: PrimaryFacts): Objection[] {
+  const { version } = facts.capabilities;
+  const expected = expectedVersion === undefined ? undefined : findVersion(expectedVersion);
+  if (expected === undefined || isSameMajor(expected, version)) return [];
+  return [
+    {
+      message: `pgversion: says ${expected.major}, but the primary is PostgreSQL ${version.major}`,
+      hint: 'Correct the key, or check that master_public_ip: and port: name the right server.',
+    },
+  ];
+}
+
+export function placeObjections(place: LocalPlace, facts: PrimaryFacts, force: boolean): Objection[] {
+  return [
+    ...serverObjections(place),
+    ...place.troubles,
+    ...versionObjections(place, facts),
+    ...overlapObjections(place),
+    ...contentObjections(place, facts, force),
+    ...sentinelObjections(place, facts),
+  ];
+}
+
+/** Refuses with all objections at once. */
+export function refuseOn(objections: readonly Objection[]): void {
+  const [first, ...others] = objections;
+  if (first === undefined) return;
+  throw refusal(first.message, {
+    detail:
+      others.length === 0
+        ? undefined
+        : ['also:', ...others.map((other) => `- ${other.message}. ${other.hint}`)].join('\n'),
+    hint: first.hint,
+  });
+}
+
+/** The sentinel that archivedir is to have for this primary; a promotion of the past ends with the new base backup. */
+export function newSentinel(facts: PrimaryFacts, standby: string): Sentinel {
+  return {
+    systemIdentifier: facts.systemIdentifier,
+    standby,
+    primaryPgdata: facts.dataDirectory,
+    promotedAtTimeline: undefined,
+  };
+}

@@ -1,0 +1,76 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf } from '../errors.ts';
+import { systemIdentifierOf } from '../postgres/control-file.ts';
+import { readIfExists, systemErrorCode } from '../system/durable.ts';
+import { readRecord } from './record.ts';
+import { incompleteControlFile } from './server/data-directory.ts';
+
+/** What lies in pgdata, as far as it decides whether a base backup may replace it. */
+export type PgdataContent =
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'empty' }
+  | {
+      readonly kind: 'cluster';
+      /** Decimal. */
+      readonly systemIdentifier: string;
+      /** As initdb made it: no database and no table of a user's has ever been in it. */
+      readonly isFresh: boolean;
+    }
+  | { readonly kind: 'unknown'; readonly reason: string };
+
+/** Files that a DBA puts into an empty data directory before the base backup, and what a mounted file system has. */
+const noContent = new Set(['postgresql.conf', 'pg_hba.conf', 'pg_ident.conf', 'conf.d', 'lost+found']);
+
+/** Objects that users make have numbers from here on (FirstNormalObjectId). */
+const firstUserNumber = 16_384;
+
+async function listIfExists(directory: string): Promise<readonly string[] | undefined> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function identifierIn(pgdata: string): Promise<string | undefined> {
+  for (const name of ['pg_control', incompleteControlFile]) {
+    const bytes = await readIfExists(join(pgdata, 'global', name));
+    const identifier = bytes === undefined ? undefined : systemIdentifierOf(bytes);
+    if (identifier !== undefined) return identifier;
+  }
+  // A first base backup that was cut off has copied no pg_control yet.
+  return (await readRecord(pgdata)).backup?.systemIdentifier;
+}
+
+/** A cluster in which nobody ever made anything, such as the one that Debian's package makes. */
+async function isFreshCluster(pgdata: string): Promise<boolean> {
+  const base = join(pgdata, 'base');
+  const databases = (await listIfExists(base)) ?? [];
+  const files = await Promise.all(
+    databases.map(async (name) => (await listIfExists(join(base, name))) ?? []),
+  );
+  const tablespaces = (await listIfExists(join(pgdata, 'pg_tblspc'))) ?? [];
+  const numbers = [...databases, ...files.flat()].map((name) => Number.parseInt(name, 10));
+  return tablespaces.length === 0 && databases.length > 0 && !numbers.some((n) => n >= firstUserNumber);
+}
+
+export async function inspectPgdata(pgdata: string): Promise<PgdataContent> {
+  try {
+    const names = await listIfExists(pgdata);
+    if (names === undefined) return { kind: 'missing' };
+    if (names.every((name) => noContent.has(name))) return { kind: 'empty' };
+    const systemIdentifier = await identifierIn(pgdata);
+    if (systemIdentifier !== undefined)
+      return { kind: 'cluster', systemIdentifier, isFresh: await isFreshCluster(pgdata) };
+    return { kind: 'unknown', reason: 'it is not empty and holds no global/pg_control' };
+  } catch (error) {
+    return { kind: 'unknown', reason: messageOf(error) };
+  }
+}
+
+/** The major release of the cluster in pgdata, as its PG_VERSION has it. */
+export async function pgVersionIn(pgdata: string): Promise<string | undefined> {
+  return (await readFile(join(pgdata, 'PG_VERSION'), 'utf8').catch(() => undefined))?.trim();
+}

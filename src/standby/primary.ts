@@ -1,0 +1,173 @@
+import { PitrError, refusal } from '../errors.ts';
+import {
+  dataDirectoriesSql,
+  dataDirectorySql,
+  installedHelpersSql,
+  installHint,
+  missingHelpers,
+  parseTablespaces,
+  parseWalPosition,
+  serverVersionSql,
+  tablespacesSql,
+  walPositionSql,
+  type Tablespace,
+} from '../postgres/backup-sql.ts';
+import { capabilitiesOf, type Capabilities } from '../postgres/capabilities.ts';
+import { checkControlFile, controlFileBytes, type ControlFile } from '../postgres/control-file.ts';
+import { parseServerSettings, serverSettingsSql, type ServerSettings } from '../postgres/server-settings.ts';
+import { parseVersion } from '../postgres/version.ts';
+import { requireProgram } from '../system/find-program.ts';
+import { withPsql, type PsqlTarget } from '../system/psql.ts';
+import type { RemoteShell, SshTarget } from '../system/ssh.ts';
+import type { StandbyDeps } from './deps.ts';
+import { readRemoteFile } from './remote-files.ts';
+
+type Rows = readonly (readonly string[])[];
+
+/** The primary's host and its server, held for the length of one action. */
+export interface Primary {
+  readonly shell: RemoteShell;
+  readonly facts: PrimaryFacts;
+  /** A statement in the one session that is held open. Ends with the signal's reason when the program is told to stop. */
+  readonly query: (sql: string, limitMs?: number) => Promise<Rows>;
+  /** The same for taking something back after such a signal. */
+  readonly queryToUndo: (sql: string, limitMs?: number) => Promise<Rows>;
+}
+
+export interface PrimaryFacts {
+  readonly capabilities: Capabilities;
+  readonly settings: ServerSettings;
+  readonly dataDirectory: string;
+  readonly tablespaces: readonly Tablespace[];
+  /** Decimal. */
+  readonly systemIdentifier: string;
+  readonly control: ControlFile;
+  /** The timeline that the server writes now; undefined for one that is in recovery. */
+  readonly timeline: number | undefined;
+}
+
+/** The database that holds the helper functions. */
+const database = 'postgres';
+const questionMs = 60_000;
+
+async function sshTarget({ settings }: StandbyDeps): Promise<SshTarget> {
+  return {
+    host: settings.master_public_ip,
+    user: settings.user,
+    ssh: await requireProgram('ssh', settings.ssh, settings.includepath),
+    connectTimeoutS: settings.ssh_timeout,
+    debug: settings.ssh_debug,
+  };
+}
+
+function psqlTarget({ settings }: StandbyDeps): PsqlTarget {
+  const { r_psql: psql, master_local_ip: host, port, user } = settings;
+  return { psql, host, port, user, database };
+}
+
+interface Stop {
+  readonly aborted: Promise<never>;
+  readonly release: () => void;
+}
+
+function rejectWhenAborted(signal: AbortSignal): Stop {
+  let onAbort: () => void = () => undefined;
+  const aborted = new Promise<never>((_resolve, reject) => {
+    onAbort = () => {
+      reject(signal.reason as Error);
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  return {
+    aborted,
+    release: () => {
+      signal.removeEventListener('abort', onAbort);
+    },
+  };
+}
+
+async function unlessStopped<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  signal.throwIfAborted();
+  const { aborted, release } = rejectWhenAborted(signal);
+  try {
+    return await Promise.race([work(), aborted]);
+  } finally {
+    release();
+  }
+}
+
+async function requireHelpers(deps: StandbyDeps, capabilities: Capabilities, query: Primary['query']) {
+  const missing = missingHelpers(await query(installedHelpersSql));
+  if (missing.length === 0) return;
+  throw refusal(`the primary lacks helper functions: ${missing.join(', ')}`, {
+    hint: installHint(capabilities, deps.settings.user, database),
+  });
+}
+
+const controlAttempts = 5;
+
+/** The server may be writing the file while it is read. */
+async function readRemoteControl(shell: RemoteShell, dataDirectory: string): Promise<ControlFile> {
+  const path = `${dataDirectory}/global/pg_control`;
+  for (let attempt = 1; ; attempt += 1) {
+    const check = checkControlFile(await readRemoteFile(shell, path, controlFileBytes));
+    if (check.kind === 'good') return check.control;
+    if (attempt === controlAttempts)
+      throw new PitrError(`"${path}" on the primary cannot be used: ${check.reason}`);
+  }
+}
+
+async function gatherFacts(
+  deps: StandbyDeps,
+  shell: RemoteShell,
+  query: Primary['query'],
+): Promise<PrimaryFacts> {
+  const capabilities = capabilitiesOf(parseVersion((await query(serverVersionSql))[0]?.[0] ?? ''));
+  await requireHelpers(deps, capabilities, query);
+  for (const [directory] of await query(dataDirectoriesSql)) deps.log.debug(directory ?? '');
+  const settings = parseServerSettings(await query(serverSettingsSql(capabilities)));
+  const dataDirectory = (await query(dataDirectorySql))[0]?.[0] ?? '';
+  const control = await readRemoteControl(shell, dataDirectory);
+  return {
+    capabilities,
+    settings,
+    dataDirectory,
+    tablespaces: parseTablespaces(await query(tablespacesSql(capabilities))),
+    systemIdentifier: control.systemIdentifier,
+    control,
+    timeline: settings.inRecovery
+      ? undefined
+      : parseWalPosition(await query(walPositionSql(capabilities))).timeline,
+  };
+}
+
+async function converse<T>(
+  deps: StandbyDeps,
+  shell: RemoteShell,
+  use: (primary: Primary) => Promise<T>,
+): Promise<T> {
+  return withPsql(shell, psqlTarget(deps), deps.log, async (psql) => {
+    const queryToUndo = (sql: string, limitMs = questionMs) => psql.query(sql, limitMs);
+    const query = (sql: string, limitMs?: number) =>
+      unlessStopped(deps.signal, () => queryToUndo(sql, limitMs));
+    return use({ shell, facts: await gatherFacts(deps, shell, query), query, queryToUndo });
+  });
+}
+
+/** Connects to the primary, once by ssh and once by psql over it, learns what it is, and ends both afterwards. */
+export async function withPrimary<T>(deps: StandbyDeps, use: (primary: Primary) => Promise<T>): Promise<T> {
+  const target = await sshTarget(deps);
+  deps.signal.throwIfAborted();
+  const stop = rejectWhenAborted(deps.signal);
+  const work = deps.withRemoteShell(deps, target, (shell) => {
+    // From here on a stop must let what is under way undo itself; only the login may be left alone.
+    stop.release();
+    return converse(deps, shell, use);
+  });
+  const result = await Promise.race([work, stop.aborted]).finally(stop.release);
+  if (result.kind === 'used') return result.value;
+  throw new PitrError(`cannot reach the primary ${target.user}@${target.host} over ssh`, {
+    detail: result.reason,
+    hint: `It must work by hand, without a password: ssh ${target.user}@${target.host} true`,
+  });
+}

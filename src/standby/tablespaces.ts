@@ -1,0 +1,45 @@
+import { join, relative } from 'node:path';
+import { isWithin } from '../config/loaded.ts';
+import type { Tablespace } from '../postgres/backup-sql.ts';
+import type { Capabilities } from '../postgres/capabilities.ts';
+import type { ControlFile } from '../postgres/control-file.ts';
+
+/** Where a tablespace of the primary goes on this host. */
+export interface TablespaceTarget extends Tablespace {
+  readonly target: string;
+  /** It lies inside the primary's data directory, with which it is copied. */
+  readonly isInsidePgdata: boolean;
+}
+
+/** To where the INI's [tablespaces] sends it, else to the same path; what lies inside pgdata stays inside. */
+export function tablespaceTargets(
+  tablespaces: readonly Tablespace[],
+  primaryPgdata: string,
+  pgdata: string,
+  mapping: ReadonlyMap<string, string>,
+): readonly TablespaceTarget[] {
+  return tablespaces.map((tablespace) => {
+    const isInside = isWithin(tablespace.location, primaryPgdata) && !mapping.has(tablespace.location);
+    const inside = join(pgdata, relative(primaryPgdata, tablespace.location));
+    const target = isInside ? inside : (mapping.get(tablespace.location) ?? tablespace.location);
+    return { ...tablespace, target, isInsidePgdata: isInside };
+  });
+}
+
+/** From 9.0 a server keeps to one directory of its own in a tablespace's: only that is ours to change. */
+export function tablespaceFolder(capabilities: Capabilities, control: ControlFile): string | undefined {
+  if (!capabilities.hasTablespaceVersionFolder) return undefined;
+  return `PG_${capabilities.version.major}_${control.catalogVersion}`;
+}
+
+/**
+ * The server's `tablespace_map` with our paths: lines of a link's name, a blank and the directory. A tablespace
+ * that we do not know keeps its line: it was made while the copy ran, and its WAL will make it here.
+ */
+export function rewriteTablespaceMap(map: string, targets: readonly TablespaceTarget[]): string {
+  const byOid = new Map(targets.map(({ oid, target }) => [oid, target]));
+  return map.replaceAll(
+    /^(\d+) (.*)$/gm,
+    (_line, oid: string, path: string) => `${oid} ${byOid.get(oid) ?? path}`,
+  );
+}

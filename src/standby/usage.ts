@@ -1,0 +1,42 @@
+/** What `cmd_standby --help` says. */
+
+export const description =
+  'Makes, runs and promotes a PostgreSQL standby that is fed by cmd_archiver. Runs on the standby, as the user\n' +
+  'who owns the data directory. Without an action the configuration is checked.';
+
+export const optionTexts = {
+  config: 'the INI file',
+  init: 'make the directories of a standby and mark its archive',
+  ping: 'ask whether the master is alive; the exit status tells',
+  base: "make a base backup of the master in this host's pgdata",
+  standby: 'start the server as a warm or hot standby',
+  failover: 'fail over: make this standby the production server (999 is a safety catch)',
+  recover: 'with -F999: recover to this moment instead of to the end of the WAL',
+  action:
+    'start, stop: the server on this host; start_basebackup, stop_basebackup: backup mode of the master (to PostgreSQL 14)',
+  cleanup: 'remove the WAL from archivedir that nothing here needs any more',
+  dryRun: 'show the steps of the action and change nothing',
+  force: 'go on where the action would refuse: -F999 while the master answers, -B over another cluster',
+  version: 'show the version of this program',
+  help: 'show this text',
+} as const;
+
+export const examples = `
+Making a standby:
+  cmd_standby -C /etc/cmd_standby.ini -I
+  cmd_standby -C /etc/cmd_standby.ini -B
+  cmd_standby -C /etc/cmd_standby.ini -S
+
+When the master has died:
+  cmd_standby -C /etc/cmd_standby.ini -P
+  cmd_standby -C /etc/cmd_standby.ini -F999
+
+Back to a moment, on a standby that was never started with -S:
+  cmd_standby -C /etc/cmd_standby.ini -F999 -R '2008-05-28 11:00:38.059389'
+
+From cron:
+  cmd_standby -C /etc/cmd_standby.ini --cleanup
+
+Exit status: 0 success, 1 failure, 2 command line, 3 configuration, 4 refused and nothing changed,
+5 failover done but action_failover failed, 6 stopped by a signal.
+`;
