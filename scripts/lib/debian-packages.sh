@@ -32,9 +32,9 @@ require_debian_packages() {
       "$program" "$checkout/scripts/lib" "${missing[@]}"
   else
     say "these packages are missing: ${missing[*]}"
-    say "install them, then start this again:"
+    say "install them and start this again:"
     printf '  su -c "apt-get update && apt-get install --no-install-recommends %s"\n' "${missing[*]}" >&2
-    say "(openssh-server and postgresql start services when they are installed by hand)"
+    say "or run scripts/setup as root: that way nothing of theirs is started or enabled"
     exit 1
   fi
 }

@@ -71,9 +71,15 @@ install_node_packages() {
   packages_wanted | "${as_owner[@]}" tee node_modules/.pitrtools-stamp >/dev/null
 }
 
+# With `build_may_complain` set, type errors are shown and what the compiler wrote is used all the same: for
+# somebody in the middle of a change who runs one test.
 build() {
   say "building"
-  in_checkout npm run --silent build >&2 || die "the build failed"
+  if ! in_checkout npm run --silent build >&2; then
+    [ "${build_may_complain:-}" ] || die "the build failed"
+    say "going on with a build that has errors"
+    return
+  fi
   build_wanted | "${as_owner[@]}" tee dist/.pitrtools-stamp >/dev/null
 }
 
