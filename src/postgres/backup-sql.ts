@@ -135,7 +135,11 @@ function requireExclusive(capabilities: Capabilities): void {
 
 // -- WAL --
 
+/** See `checkpointPrivilege` for who may. A backup does not need it: beginning one makes a checkpoint. */
 export const checkpointSql = 'CHECKPOINT';
+
+/** Whoever may connect can do this; the transaction's end is a record, without which no segment is switched. */
+export const writeWalRecordSql = 'SELECT txid_current()';
 
 /** Ends the current segment and returns its name, if anything was written to it. */
 export function switchWalSql(capabilities: Capabilities): string {

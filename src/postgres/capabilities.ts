@@ -68,6 +68,8 @@ export interface Capabilities {
   readonly canExclusive: boolean;
   /** Up to 9.0 only a superuser may; from 9.1 a REPLICATION role, too; from 9.6 whoever is granted EXECUTE. */
   readonly backupPrivilege: 'superuser' | 'replication role' | 'granted execute';
+  /** From 15 a member of the role `pg_checkpoint` may run CHECKPOINT, too. */
+  readonly checkpointPrivilege: 'superuser' | 'pg_checkpoint';
   /** 9.2 moved a tablespace's path from `pg_tablespace.spclocation` to this function. */
   readonly tablespaceLocation: 'spclocation' | 'pg_tablespace_location';
   /** `pg_read_file` needs all three arguments up to 9.0. */
@@ -137,6 +139,9 @@ export interface Capabilities {
   readonly hasPgCtlPromote: boolean;
   /** 9.1 to 12: a promotion of a server whose replay is paused waits until somebody resumes it. */
   readonly promotionResumeNeeded: boolean;
+
+  /** From 9.1 a commit can be told to wait for no standby; 9.0 has no synchronous replication. */
+  readonly hasSynchronousCommitLocal: boolean;
 
   // -- recovery to a target --
   /** `name` came with 9.1, `immediate` with 9.4, `lsn` with 10. */

@@ -58,6 +58,7 @@ export function backupFacts(since: Since) {
     backupApi: backupApi(since),
     canExclusive: !since(150_000),
     backupPrivilege: backupPrivilege(since),
+    checkpointPrivilege: since(150_000) ? 'pg_checkpoint' : 'superuser',
     tablespaceLocation: since(90_200) ? 'pg_tablespace_location' : 'spclocation',
     readFileNeedsLength: !since(90_100),
     hasReadAllSettingsRole: since(100_000),
@@ -133,6 +134,7 @@ export function promotionFacts(since: Since) {
   return {
     triggerFile: triggerFile(since),
     hasPgCtlPromote: since(90_100),
+    hasSynchronousCommitLocal: since(90_100),
     promotionResumeNeeded: since(90_100) && !since(130_000),
   };
 }

@@ -1,0 +1,282 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type pg from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseBackupLabel } from '../../src/postgres/backup-label.ts';
+import {
+  checkpointSql,
+  dataDirectoriesSql,
+  dataDirectorySql,
+  exclusiveBackupLabelSql,
+  installedHelpersSql,
+  missingHelpers,
+  parseStoppedBackup,
+  parseSystemIdentifier,
+  parseTablespaces,
+  parseWalPosition,
+  startBackupSql,
+  startExclusiveBackupSql,
+  stopBackupSql,
+  stopExclusiveBackupSql,
+  switchWalSql,
+  systemIdentifierSql,
+  tablespacesSql,
+  walPositionSql,
+  writeWalRecordSql,
+  type SqlRow,
+} from '../../src/postgres/backup-sql.ts';
+import { capabilitiesOf } from '../../src/postgres/capabilities.ts';
+import { checkControlFile } from '../../src/postgres/control-file.ts';
+import { formatLsn } from '../../src/postgres/lsn.ts';
+import { sqlIdentifier, sqlLiteral } from '../../src/postgres/quoting.ts';
+import { parseServerSettings, serverSettingsSql } from '../../src/postgres/server-settings.ts';
+import { parseVersion } from '../../src/postgres/version.ts';
+import { checkout } from '../harness/checkout.ts';
+import { clientProgram, testMajors } from '../harness/postgres-programs.ts';
+import type { Primary } from '../harness/primary.ts';
+import { createWorld, type World } from '../harness/world.ts';
+
+const shownByHowTo = [
+  'CREATE FUNCTION',
+  'COMMENT',
+  'CREATE FUNCTION',
+  'CREATE FUNCTION',
+  'CREATE FUNCTION',
+  'COMMENT',
+  'CREATE FUNCTION',
+  'COMMENT',
+  '',
+].join('\n');
+
+/** The names and types that releases 1.3 and 1.4 installed: what must be replaced where they are. */
+const olderRelease = `
+  CREATE FUNCTION cmd_get_data_dirs() RETURNS SETOF text AS $$ SELECT 'x'::text $$ LANGUAGE sql;
+  CREATE FUNCTION cmd_get_pgdata() RETURNS text AS $$ SELECT 'x'::text $$ LANGUAGE sql IMMUTABLE;
+  CREATE FUNCTION cmd_get_tablespaces() RETURNS SETOF text AS $$ SELECT 'x'::text $$ LANGUAGE sql STABLE;
+  CREATE FUNCTION cmd_pg_start_backup() RETURNS int AS $$ SELECT 1 $$ LANGUAGE sql;
+  CREATE FUNCTION cmd_pg_stop_backup() RETURNS int AS $$ SELECT 1 $$ LANGUAGE sql;
+`;
+
+describe.each(testMajors())('the helper functions on PostgreSQL %i', (major) => {
+  const capabilities = capabilitiesOf(parseVersion(String(major)));
+  const file = checkout('scripts', capabilities.helperSqlFile);
+  let world: World;
+  let primary: Primary;
+  let tablespace: string;
+
+  beforeAll(async () => {
+    world = await createWorld({ major });
+    primary = await world.startPrimary({ settings: { archive_command: 'true', timezone: 'Europe/Berlin' } });
+    tablespace = join(primary.host.directory, 'a table space');
+    mkdirSync(tablespace);
+    await primary.sql(`CREATE TABLESPACE ${sqlIdentifier('fast "1"')} LOCATION ${sqlLiteral(tablespace)}`);
+  });
+
+  afterAll(async () => {
+    await world.close();
+  });
+
+  test('print what the how-to shows, again and over those of an older release', async () => {
+    await primary.sql(olderRelease);
+    expect(missingHelpers(await rows(primary, installedHelpersSql))).toHaveLength(2);
+    expect(await primary.psqlFile(file)).toBe(shownByHowTo);
+    expect(await primary.psqlFile(file)).toBe(shownByHowTo);
+    expect(missingHelpers(await rows(primary, installedHelpersSql))).toEqual([]);
+  });
+
+  test('are installed by the command of the how-to', async () => {
+    const connection = `-X -U ${primary.user} -h ${primary.socketDirectory} -p ${primary.port} -d postgres`;
+    const done = await primary.host.runOn('primary', `${clientProgram('psql')} ${connection} < ${file}`);
+    expect(done).toMatchObject({ code: 0, stdout: shownByHowTo, stderr: '' });
+  });
+
+  test('name the data directory and every tablespace', async () => {
+    expect(await rows(primary, dataDirectorySql)).toEqual([[primary.pgdata]]);
+    expect(await rows(primary, dataDirectoriesSql)).toEqual([[primary.pgdata], [tablespace]]);
+    expect(await rows(primary, 'SELECT * FROM cmd_get_tablespaces()')).toEqual([[tablespace]]);
+    const [found, ...others] = parseTablespaces(await rows(primary, tablespacesSql(capabilities)));
+    expect(found).toMatchObject({ name: 'fast "1"', location: tablespace });
+    expect(others).toEqual([]);
+  });
+
+  test('begin and end a backup under a label', async () => {
+    const label = "cmd_standby it's 4711";
+    await primary.withSession(async (client) => {
+      const begun = await query(client, startBackupSql(label, true));
+      const stopped = parseStoppedBackup(await query(client, stopBackupSql(label)));
+      const written = parseBackupLabel(stopped?.labelFile ?? '', 'backup_label');
+      expect(written).toMatchObject({ label, startTimeline: 1, method: 'streamed', stop: undefined });
+      expect(formatLsn(written.startLsn)).toBe(begun[0]?.[0]);
+      expect(stopped?.stopLsn).toBeGreaterThan(written.startLsn);
+      expect(stopped?.tablespaceMap).toMatch(/^\d+ .*a table space\n$/);
+    });
+  });
+
+  test('leave no backup behind when the session ends', async () => {
+    await primary.sql(startBackupSql('abandoned', true));
+    await expect(primary.sql(stopBackupSql('abandoned'))).rejects.toThrow(/backup is not in progress/);
+  });
+
+  test.runIf(capabilities.canExclusive)(
+    'without arguments they begin and end an exclusive backup',
+    async () => {
+      expect(await rows(primary, 'SELECT cmd_pg_start_backup()')).toEqual([['1']]);
+      expect(await rows(primary, exclusiveBackupLabelSql(capabilities))).toEqual([
+        [expect.stringContaining('\nLABEL: cmd_pg_start_backup\n')],
+      ]);
+      const notices: string[] = [];
+      await primary.withSession(async (client) => {
+        client.on('notice', ({ message }) => notices.push(message ?? ''));
+        expect(await query(client, 'SELECT cmd_pg_stop_backup()')).toEqual([['1']]);
+      });
+      expect(notices.join('\n')).toMatch(/all required WAL segments have been archived/);
+      expect(await rows(primary, exclusiveBackupLabelSql(capabilities))).toEqual([]);
+    },
+  );
+
+  test.runIf(capabilities.canExclusive)('an exclusive backup is ended under its own label only', async () => {
+    await primary.sql(startExclusiveBackupSql(capabilities, "mine's"));
+    expect(await rows(primary, stopExclusiveBackupSql(capabilities, 'mine'))).toEqual([]);
+    expect(await rows(primary, exclusiveBackupLabelSql(capabilities))).toHaveLength(1);
+    expect(await rows(primary, stopExclusiveBackupSql(capabilities, "mine's"))).toHaveLength(1);
+    expect(await rows(primary, stopExclusiveBackupSql(capabilities, "mine's"))).toEqual([]);
+  });
+
+  test.runIf(capabilities.canExclusive)(
+    'those of 9.2 to 9.5 end a backup under its own label only',
+    async () => {
+      await primary.psqlFile(checkout('scripts', 'cmd_standby.92.sql'));
+      try {
+        await primary.sql(startBackupSql("mine's", true));
+        expect(parseStoppedBackup(await rows(primary, stopBackupSql('mine')))).toBeUndefined();
+        const stopped = parseStoppedBackup(await rows(primary, stopBackupSql("mine's")));
+        expect(stopped).toMatchObject({ labelFile: undefined, tablespaceMap: undefined });
+        expect(parseStoppedBackup(await rows(primary, stopBackupSql("mine's")))).toBeUndefined();
+      } finally {
+        await primary.psqlFile(file);
+      }
+    },
+  );
+
+  test.runIf(!capabilities.canExclusive)(
+    'without arguments they say why there is no exclusive backup',
+    async () => {
+      for (const call of ['cmd_pg_start_backup()', 'cmd_pg_stop_backup()']) {
+        const refused = primary.sql(`SELECT ${call}`);
+        await expect(refused).rejects.toThrow(/PostgreSQL 15 and later have no exclusive backup/);
+        await expect(refused).rejects.toMatchObject({ hint: expect.stringMatching(/session/) as string });
+      }
+    },
+  );
+
+  test('are of no use with the file of another release, and say so', async () => {
+    const other = capabilities.canExclusive ? 'cmd_standby.15.sql' : 'cmd_standby.96.sql';
+    await expect(primary.psqlFile(checkout('scripts', other))).rejects.toThrow(/does not exist/);
+    await expect(primary.psqlFile(checkout('scripts', 'cmd_standby.sql'))).rejects.toThrow(/spclocation/);
+    expect(await primary.psqlFile(file)).toBe(shownByHowTo);
+  });
+
+  test('work for a role that is no superuser, with the grants of the documentation', async () => {
+    await primary.sql('CREATE ROLE helper LOGIN');
+    await expect(rowsAs(primary, 'helper', dataDirectoriesSql)).rejects.toThrow(/data_directory/);
+    await expect(rowsAs(primary, 'helper', startBackupSql('a', true))).rejects.toThrow(/permission denied/);
+    await primary.sql(documentedGrants(major).replaceAll('pitrtools', 'helper'));
+    expect(await rowsAs(primary, 'helper', dataDirectoriesSql)).toEqual([[primary.pgdata], [tablespace]]);
+    expect(await rowsAs(primary, 'helper', startBackupSql('a', true), stopBackupSql('a'))).toHaveLength(1);
+    expect(await rowsAs(primary, 'helper', writeWalRecordSql, switchWalSql(capabilities))).toHaveLength(1);
+    const checkpoint = rowsAs(primary, 'helper', checkpointSql);
+    if (capabilities.checkpointPrivilege === 'superuser')
+      await expect(checkpoint).rejects.toThrow(/superuser/);
+    else await checkpoint;
+    const settings = parseServerSettings(await rowsAs(primary, 'helper', serverSettingsSql(capabilities)));
+    expect(settings.dataDirectory).toBe(primary.pgdata);
+  });
+
+  test('the server tells its settings', async () => {
+    const settings = parseServerSettings(await rows(primary, serverSettingsSql(capabilities)));
+    expect(settings).toMatchObject({
+      version: { major: String(major) },
+      inRecovery: false,
+      dataDirectory: primary.pgdata,
+      configFile: join(primary.pgdata, 'postgresql.conf'),
+      walSegmentSize: 16 * 1024 * 1024,
+      walBlockSize: 8192,
+      archiveMode: 'on',
+      archiveCommand: 'true',
+      walLevel: 'replica',
+      timeZone: 'Europe/Berlin',
+      dataChecksums: major >= 18,
+    });
+    expect(settings.standbyLimits.get('max_connections')).toBe(40);
+    expect(settings.standbyLimits.size).toBe(5);
+  });
+
+  test('the server tells its place in the WAL and its identifier as its files do', async () => {
+    const before = parseWalPosition(await rows(primary, walPositionSql(capabilities)));
+    await primary.sql(writeWalRecordSql);
+    const ended = await rows(primary, switchWalSql(capabilities));
+    expect(ended).toEqual([[expect.stringMatching(/^00000001[0-9A-F]{16}$/)]]);
+    const after = parseWalPosition(await rows(primary, walPositionSql(capabilities)));
+    expect(after.timeline).toBe(1);
+    // The switch ends the segment that held the position before it.
+    expect(after.lsn & 0xffffffn).toBe(0n);
+    expect(after.lsn - before.lsn).toBeLessThanOrEqual(0x1000000n);
+
+    await primary.sql(checkpointSql);
+    const check = checkControlFile(readFileSync(join(primary.pgdata, 'global', 'pg_control')));
+    const [said] = await rows(
+      primary,
+      'SELECT checkpoint_lsn::text, redo_lsn::text, timeline_id FROM pg_control_checkpoint()',
+    );
+    if (check.kind === 'bad') throw new Error(check.reason);
+    const { checkpointLsn, redoLsn, timeline, systemIdentifier, state } = check.control;
+    expect([formatLsn(checkpointLsn), formatLsn(redoLsn), String(timeline)]).toEqual(said?.map(String));
+    expect(state).toBe('in-production');
+    const sql = systemIdentifierSql(capabilities) ?? '';
+    expect(parseSystemIdentifier(await rows(primary, sql), capabilities)).toBe(systemIdentifier);
+    // The way of 9.1 to 9.5, which is there still.
+    const of94 = capabilitiesOf(parseVersion('9.4'));
+    expect(parseSystemIdentifier(await rows(primary, systemIdentifierSql(of94) ?? ''), of94)).toBe(
+      systemIdentifier,
+    );
+  });
+
+  test.each(['back\\slash', "quote's", "both\\'s", '\\', 'two\nlines', '"double"', '%p $x `y`'])(
+    'the literal of %j means the same whatever the server is told about backslashes',
+    async (value) => {
+      await primary.withSession(async (client) => {
+        for (const setting of ['on', 'off']) {
+          await client.query(`SET standard_conforming_strings = ${setting}`);
+          expect(await query(client, `SELECT ${sqlLiteral(value)}`)).toEqual([[value]]);
+        }
+      });
+    },
+  );
+});
+
+/** The block of doc/helper-sql.md that is for this release. */
+function documentedGrants(major: number): string {
+  const text = readFileSync(checkout('doc', 'helper-sql.md'), 'utf8');
+  const heading = major >= 15 ? '15 and later' : '10 to 14';
+  const block = new RegExp(`### ${heading}[^]*?\`\`\`sql\n([^]*?)\`\`\``).exec(text)?.[1];
+  if (block === undefined) throw new Error(`doc/helper-sql.md has no grants for ${heading}`);
+  return block.replace(/^CREATE ROLE.*$/m, '');
+}
+
+async function rows(primary: Primary, sql: string): Promise<SqlRow[]> {
+  return primary.withSession((client) => query(client, sql));
+}
+
+async function rowsAs(primary: Primary, role: string, ...statements: string[]): Promise<SqlRow[]> {
+  return primary.withSession(async (client) => {
+    await client.query(`SET SESSION AUTHORIZATION ${sqlIdentifier(role)}`);
+    let last: SqlRow[] = [];
+    for (const sql of statements) last = await query(client, sql);
+    return last;
+  });
+}
+
+async function query(client: pg.Client, sql: string): Promise<SqlRow[]> {
+  const result = await client.query<(string | number | null)[]>({ text: sql, rowMode: 'array' });
+  return result.rows.map((row) => row.map((value) => (value === null ? null : String(value))));
+}
