@@ -17,6 +17,7 @@ export default defineConfig({
           hookTimeout: 180_000,
           // Two cores: more servers at once only make each of them slower.
           maxWorkers: 2,
+          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -140,6 +140,14 @@ function spawn(command: CommandLine, options: Omit<RunOptions, 'limitMs' | 'sign
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   };
   const child = execa(command.program, [...command.args], settings);
+  // A daemon that it left behind, or an ssh master that was handed its descriptors, may hold the pipes open for ever: they are
+  // waited for only a little longer than the process itself.
+  child.once('exit', () => {
+    setTimeout(() => {
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+    }, graceMs).unref();
+  });
   return {
     pid: child.pid,
     stdin: child.stdin,
@@ -188,13 +196,7 @@ function guard(child: Child, limitMs: number, signal?: AbortSignal) {
       setTimeout(() => {
         endGroup(child.pid, 'SIGKILL');
         // Someone who left the group may hold our pipes open for ever: do not wait for them.
-        timers.push(
-          setTimeout(() => {
-            child.stdout?.destroy();
-            child.stderr?.destroy();
-            giveUp?.();
-          }, graceMs),
-        );
+        timers.push(setTimeout(() => giveUp?.(), 2 * graceMs));
       }, graceMs),
     );
   };

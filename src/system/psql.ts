@@ -47,9 +47,9 @@ function psqlWords(target: PsqlTarget, field: string, record: string): readonly 
   ];
 }
 
-/** Removes rc files, prompts and endless connecting from the way; `exec` lets psql read what follows on our stdin. */
+/** psql has no option for either of the two variables. */
 function startScript(words: readonly string[]): string {
-  return `PGCONNECT_TIMEOUT=10 PGAPPNAME=pitrtools exec ${words.map(shellQuote).join(' ')}`;
+  return `env PGCONNECT_TIMEOUT=10 PGAPPNAME=pitrtools ${words.map(shellQuote).join(' ')}`;
 }
 
 /** The command as a person would type it to do the same by hand. */
@@ -80,9 +80,12 @@ interface Pending {
 }
 
 function parseRows(lines: readonly string[], field: string, record: string): Rows {
-  const text = lines.join('\n').replace(/\n$/, '');
-  if (text === '') return [];
-  return text.split(record).map((row) => row.split(field));
+  // Every row ends with a line feed of its own, so a row of one empty field is one empty line.
+  if (lines.length === 0) return [];
+  return lines
+    .join('\n')
+    .split(record)
+    .map((row) => row.split(field));
 }
 
 /** Opens psql over the connection, hands it to `use`, and ends it. */

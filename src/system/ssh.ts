@@ -38,8 +38,8 @@ export interface RemoteShell {
   readonly target: SshTarget;
   /** Runs a POSIX sh script, with no standard input. Calls queue behind each other. */
   readonly run: (script: string, options: RemoteOptions) => Promise<RemoteResult>;
-  /** Starts a second `sh` over the same connection whose first input is `script`; what is written later follows it. */
-  readonly start: (script: string, options: SessionOptions) => Session;
+  /** Starts a program (quoted for sh) over the same connection; what is written to the session is its standard input. */
+  readonly start: (program: string, options: SessionOptions) => Session;
   /** What rsync is to use as `-e`, so that it goes over this connection. */
   readonly rsyncShell: string;
   /** Standard error of the connection so far, for messages. */
@@ -170,6 +170,41 @@ function scriptChannel(session: () => Session) {
   return { onLine, lose, run };
 }
 
+/**
+ * Lets the remote `sh` become another program. dash reads its input in blocks: what is sent before it has gone would be
+ * lost in its buffer, so nothing is written until it says that it is about to.
+ */
+function startRemoteProgram(
+  start: (onLine: (line: string) => void) => Session,
+  program: string,
+  onLine: (line: string) => void,
+): Session {
+  const ready = randomBytes(12).toString('hex');
+  const waiting: string[] = [];
+  let state: 'waiting' | 'open' = 'waiting';
+  let closed = false;
+  const session = start((line) => {
+    if (state === 'open') onLine(line);
+    else if (line === ready) {
+      state = 'open';
+      for (const text of waiting) session.write(text);
+      if (closed) session.close();
+    }
+  });
+  session.write(`printf '${ready}\\n'; exec ${program}\n`);
+  return {
+    ...session,
+    write: (text) => {
+      if (state === 'open') session.write(text);
+      else waiting.push(text);
+    },
+    close: () => {
+      closed = true;
+      if (state === 'open') session.close();
+    },
+  };
+}
+
 /** Why a connection is gone, in ssh's own words where it said any. */
 function lossReason(result: CommandResult): string {
   const said = result.stderr
@@ -211,11 +246,13 @@ async function openShell(deps: SshDeps, target: SshTarget, socket: string) {
   const shell: RemoteShell = {
     target,
     run: channel.run,
-    start: (script, options) => {
-      const client = deps.startSession(commandLine([...clientWords, target.host, 'sh']), options);
-      client.write(`${script}\n`);
-      return client;
-    },
+    start: (program, options) =>
+      startRemoteProgram(
+        (onLine) =>
+          deps.startSession(commandLine([...clientWords, target.host, 'sh']), { ...options, onLine }),
+        program,
+        options.onLine,
+      ),
     rsyncShell: rsyncShellOption(clientWords),
     stderr: session.stderr,
   };

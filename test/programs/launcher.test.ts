@@ -1,0 +1,159 @@
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { checkout } from '../harness/checkout.ts';
+import { eventually } from '../harness/eventually.ts';
+import { mustRun, run, start } from '../harness/processes.ts';
+
+const programs = ['cmd_archiver', 'cmd_standby'] as const;
+const shells = ['dash', 'bash'] as const;
+
+function temporaryDirectory(): string {
+  const directory = mkdtempSync(join(process.env['PITRTOOLS_TEST_TMP'] ?? tmpdir(), 'launcher-'));
+  onTestFinished(() => {
+    rmSync(directory, { recursive: true, force: true });
+  });
+  return directory;
+}
+
+/** A PATH with the tools that the launcher may use and no Node on it. */
+const bare = { PATH: '/nonexistent' };
+const basic = (directory: string) => ({
+  PATH: toolsWithoutNode(directory),
+  PITRTOOLS_NODE: process.execPath,
+});
+
+function toolsWithoutNode(directory: string): string {
+  const tools = join(directory, 'tools');
+  mkdirSync(tools);
+  for (const tool of ['readlink', 'env', 'rsync', 'ssh']) symlinkSync(`/usr/bin/${tool}`, join(tools, tool));
+  return tools;
+}
+
+/** Stands in for Node, so that the test decides how it ends. */
+function fakeNode(directory: string, body: string): string {
+  const path = join(directory, 'fake-node');
+  writeFileSync(path, `#!/bin/sh\n${body}\n`, { mode: 0o700 });
+  return path;
+}
+
+describe.each(programs)('%s', (program) => {
+  test('runs from the checkout, whatever the working directory', async () => {
+    const result = await run(checkout('bin', program), ['--version'], { cwd: '/' });
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    expect(result.stdout).toMatch(/^\S*\d+\.\d+\.\d+/m);
+  });
+
+  test('runs through a chain of symbolic links, relative and absolute', async () => {
+    const directory = temporaryDirectory();
+    symlinkSync(checkout('bin', program), join(directory, 'first'));
+    symlinkSync('first', join(directory, program));
+    const result = await run(join(directory, program), ['--version'], { env: basic(directory) });
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  test('runs from a copy of the folder with blanks in its path', async () => {
+    const copy = join(temporaryDirectory(), 'a copy');
+    for (const part of ['bin', 'dist', 'node_modules', 'package.json'])
+      cpSync(checkout(part), join(copy, part), { recursive: true, verbatimSymlinks: true });
+    const result = await run(join(copy, 'bin', program), ['--version']);
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  test('a checkout that was not built says what to do', async () => {
+    const copy = temporaryDirectory();
+    cpSync(checkout('bin'), join(copy, 'bin'), { recursive: true });
+    const result = await run(join(copy, 'bin', program), ['--version']);
+    expect(result.code).toBe(1);
+    expect(result.stderr).toBe(`ERROR: ${program}: ${copy} is not built\nHINT: Run: cd ${copy} && npm ci\n`);
+  });
+
+  test('a PITRTOOLS_NODE that cannot be run is named', async () => {
+    const env = { ...process.env, PITRTOOLS_NODE: '/nonexistent/node' };
+    const result = await run(checkout('bin', program), ['--version'], { env });
+    expect(result.code).toBe(1);
+    expect(result.stderr).toContain('PITRTOOLS_NODE is /nonexistent/node, which cannot be run');
+  });
+
+  test('Node is found in the home of the user when the PATH lacks it', async () => {
+    const home = temporaryDirectory();
+    const bin = join(home, '.nvm', 'versions', 'node', 'v20.19.0', 'bin');
+    mkdirSync(bin, { recursive: true });
+    symlinkSync(process.execPath, join(bin, 'node'));
+    const usual = ['/usr/local/bin/node', '/usr/bin/node'].some(existsSync);
+    const result = await run('/bin/sh', [checkout('bin', program), '--version'], {
+      env: { ...bare, HOME: home },
+    });
+    expect(result.code).toBe(0);
+    expect(usual || result.stdout !== '').toBe(true);
+  });
+});
+
+describe.each(shells)('cmd_archiver under %s', (shell) => {
+  const launch = (directory: string, node: string, ...args: string[]) =>
+    start(`/usr/bin/${shell}`, [checkout('bin', 'cmd_archiver'), ...args], {
+      env: { PATH: '/usr/bin:/bin', PITRTOOLS_NODE: node, DIRECTORY: directory },
+    });
+
+  test.each([
+    [0, 0],
+    [1, 1],
+    [4, 4],
+    [125, 125],
+    [126, 1],
+    [127, 1],
+    [255, 1],
+  ])('Node exits %i, PostgreSQL sees %i', async (inner, outer) => {
+    const directory = temporaryDirectory();
+    const result = await launch(directory, fakeNode(directory, `exit ${inner}`)).finished;
+    expect(result).toMatchObject({ code: outer, signal: null });
+  });
+
+  test('the death of Node by a signal is a failure that PostgreSQL counts', async () => {
+    const directory = temporaryDirectory();
+    const result = await launch(directory, fakeNode(directory, 'kill -9 $$')).finished;
+    expect(result).toMatchObject({ code: 1, signal: null });
+  });
+
+  test.each(['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP'] as const)(
+    '%s is answered with exit 1',
+    async (signal) => {
+      const directory = temporaryDirectory();
+      const node = fakeNode(
+        directory,
+        `trap 'echo told; exit 9' TERM\necho up\nwhile :; do sleep 0.05; done`,
+      );
+      const running = launch(directory, node);
+      await eventually(() => running.output().includes('up'));
+      running.signal(signal);
+      expect(await running.finished).toMatchObject({ code: 1, signal: null, stdout: 'up\ntold\n' });
+    },
+  );
+});
+
+test('a global npm install puts both programs on the PATH', async () => {
+  const directory = temporaryDirectory();
+  const packed = await mustRun('npm', ['pack', '--ignore-scripts', '--pack-destination', directory], {
+    cwd: checkout(),
+  });
+  const archive = join(directory, packed.trim().split('\n').at(-1) ?? '');
+  const env = { ...process.env, npm_config_cache: join(directory, 'cache') };
+  await mustRun('npm', ['install', '--global', '--prefix', directory, '--no-fund', '--no-audit', archive], {
+    env,
+  });
+  for (const program of programs) {
+    const path = join(directory, 'bin', program);
+    expect(readlinkSync(path)).toContain('node_modules/pitrtools/bin');
+    expect(await run(path, ['--version'])).toMatchObject({ code: 0, stderr: '' });
+  }
+});
