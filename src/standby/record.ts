@@ -53,7 +53,10 @@ export async function readRecord(pgdata: string): Promise<StandbyRecord> {
   }
 }
 
-export async function changeRecord(pgdata: string, change: Partial<StandbyRecord>): Promise<void> {
+/** `undefined` takes a part out of the record. */
+export type RecordChange = { readonly [Part in keyof StandbyRecord]?: StandbyRecord[Part] | undefined };
+
+export async function changeRecord(pgdata: string, change: RecordChange): Promise<void> {
   const record = { ...(await readRecord(pgdata)), ...change };
   await writeDurably(join(pgdata, recordFileName), `${JSON.stringify(record, null, 2)}\n`);
 }

@@ -1,0 +1,89 @@
+import { exitCodes } from '../errors.ts';
+import { readSentinel } from '../system/sentinel.ts';
+import type { ActionOptions, StandbyDeps } from './deps.ts';
+import { observeHere, type FailoverFacts } from './failover/facts.ts';
+import { planFailover } from './failover/plan.ts';
+import { failoverHandler, newRun, type FailoverRun } from './failover/run-steps.ts';
+import type { FailoverStep } from './failover/steps.ts';
+import { describeLiveness, probePrimary, type Liveness } from './liveness.ts';
+import { carryOut, printPlan } from './plan.ts';
+import { readRecord } from './record.ts';
+
+/** Where the primary's server would be on its host, as -B or -I have left it on record. */
+export async function primaryPgdata(deps: Pick<StandbyDeps, 'settings'>): Promise<string | undefined> {
+  const sentinel = await readSentinel(deps.settings.archivedir).catch(() => undefined);
+  if (sentinel?.primaryPgdata !== undefined) return sentinel.primaryPgdata;
+  const record = await readRecord(deps.settings.pgdata).catch(() => undefined);
+  return record?.backup?.primaryPgdata;
+}
+
+/** What the operator must know before the server opens. */
+function sayLiveness(deps: StandbyDeps, liveness: Liveness): void {
+  switch (liveness.kind) {
+    case 'alive':
+      deps.log.warning(
+        `${describeLiveness(liveness)}; failing over all the same (--force): two servers take writes now, and what the old one takes is lost`,
+      );
+      return;
+    case 'dead':
+      deps.log.notice(describeLiveness(liveness));
+      if (liveness.unsent !== 0)
+        deps.log.warning(
+          `${liveness.unsent === undefined ? 'WAL' : `${liveness.unsent} WAL files`} may remain there unsent; "cmd_archiver --flush" on that host sends it first`,
+        );
+      return;
+    case 'unreachable':
+      deps.log.warning(
+        `${describeLiveness(liveness)}: it was not seen dead; make sure that nobody writes to it`,
+      );
+  }
+}
+
+function sayState(deps: StandbyDeps, facts: FailoverFacts): void {
+  if (facts.state.kind === 'production')
+    deps.log.notice('the server here is out of recovery already: only what comes after a promotion is done');
+  if (facts.archive.kind === 'unusable')
+    deps.log.warning(`going on without the archive (--force): ${facts.archive.reason}`);
+  if (facts.triggerFile !== undefined)
+    deps.log.warning(`the trigger file "${facts.triggerFile}" is there: remove it before the next -S`);
+}
+
+/** The last lines, and the exit code, of a failover that has happened. */
+export function reportFailover(deps: StandbyDeps, run: FailoverRun): number {
+  deps.log.notice('Statistics are not replicated in warm standy mode.');
+  deps.report('HINT: Execute ANALYZE on your databases');
+  deps.report('Failover finished');
+  if (run.actionFailure === undefined) return 0;
+  deps.log.error(`the failover has happened, but action_failover failed: ${run.actionFailure}`);
+  deps.log.error('HINT: Run the script again by hand when its trouble is mended.');
+  return exitCodes.actionFailed;
+}
+
+export async function carryOutFailover(
+  deps: StandbyDeps,
+  facts: Pick<FailoverFacts, 'directory'>,
+  steps: readonly FailoverStep[],
+  options: ActionOptions,
+): Promise<number> {
+  const run = newRun();
+  const handler = failoverHandler(deps, facts.directory, run);
+  if (options.dryRun) {
+    printPlan(deps, steps, handler);
+    return 0;
+  }
+  await carryOut(deps, steps, handler);
+  return reportFailover(deps, run);
+}
+
+/** `-F999`: turns the standby into a production server, unless the primary is alive. */
+export async function failover(deps: StandbyDeps, options: ActionOptions): Promise<number> {
+  const [liveness, here] = await Promise.all([
+    primaryPgdata(deps).then((pgdata) => probePrimary(deps, pgdata)),
+    observeHere(deps),
+  ]);
+  const facts: FailoverFacts = { ...here, liveness, force: options.force };
+  const steps = planFailover(facts);
+  sayLiveness(deps, liveness);
+  sayState(deps, facts);
+  return carryOutFailover(deps, facts, steps, options);
+}

@@ -1,0 +1,106 @@
+import { exists } from '../../system/durable.ts';
+import { messageOf } from '../../errors.ts';
+import { hasOtherSources, planConfCopies, type ConfCopy } from '../conf-files.ts';
+import type { StandbyDeps } from '../deps.ts';
+import type { Liveness } from '../liveness.ts';
+import { recoveryPlace } from '../recovery/recovery-place.ts';
+import type { RecoveryPlace } from '../recovery-settings.ts';
+import { readArchive, requireArchive, type Archive } from '../server/archive.ts';
+import { readDataDirectory, refuseIncompleteCopy, type DataDirectory } from '../server/data-directory.ts';
+import {
+  readConfiguration,
+  serverOptions,
+  type ServerConfiguration,
+} from '../server/server-configuration.ts';
+import { requirePgCtl } from '../server/server-programs.ts';
+import {
+  observeServer,
+  requireClearPostmaster,
+  withLocalServer,
+  type ServerState,
+} from '../server/server-state.ts';
+import { warnOfVersion } from '../server/version-check.ts';
+import type { FailoverConf } from './steps.ts';
+
+export type ArchiveFact =
+  | { readonly kind: 'archive'; readonly archive: Archive }
+  | { readonly kind: 'unusable'; readonly reason: string };
+
+/** What is true on this host. */
+export interface LocalFacts {
+  readonly directory: DataDirectory;
+  readonly state: ServerState;
+  readonly isPaused: boolean;
+  readonly archive: ArchiveFact;
+  readonly place: RecoveryPlace;
+  /** What a standby is started with here. */
+  readonly configuration: ServerConfiguration;
+  readonly standbyCopies: readonly ConfCopy[];
+  readonly failoverConf: FailoverConf | undefined;
+  /** A trigger file that is there: it promotes by itself. */
+  readonly triggerFile: string | undefined;
+  readonly action: string | undefined;
+}
+
+export interface FailoverFacts extends LocalFacts {
+  readonly liveness: Liveness;
+  readonly force: boolean;
+}
+
+async function archiveFact(deps: StandbyDeps, directory: DataDirectory): Promise<ArchiveFact> {
+  const { archivedir } = deps.settings;
+  const read = await readArchive(archivedir);
+  if (read.kind === 'unusable') return read;
+  try {
+    return { kind: 'archive', archive: await requireArchive(archivedir, directory) };
+  } catch (error) {
+    return { kind: 'unusable', reason: messageOf(error) };
+  }
+}
+
+/** Undefined when the standby's configuration goes on being the right one. */
+async function failoverConf(deps: StandbyDeps, major: string): Promise<FailoverConf | undefined> {
+  const { settings } = deps;
+  const copies = await planConfCopies(settings, 'failover');
+  const configuration = await readConfiguration(settings, 'failover', major);
+  const before = await readConfiguration(settings, 'standby', major);
+  const isOtherStart = serverOptions(configuration.parameters) !== serverOptions(before.parameters);
+  const mustRestart = isOtherStart || (settings.no_copy_conf && hasOtherSources(settings));
+  return copies.length === 0 && !mustRestart ? undefined : { copies, configuration, mustRestart };
+}
+
+async function isPaused(deps: StandbyDeps, directory: DataDirectory, state: ServerState): Promise<boolean> {
+  const { isReplayPausedFunction: paused } = directory.capabilities;
+  if (state.kind !== 'recovering' || !state.answers || paused === undefined) return false;
+  const answer = await withLocalServer(deps, directory.capabilities, (sql) =>
+    sql(`SELECT ${paused}() AS paused`),
+  );
+  return answer.kind === 'answered' && answer.value[0]?.['paused'] === true;
+}
+
+export async function observeHere(deps: StandbyDeps): Promise<LocalFacts> {
+  const { settings } = deps;
+  await requireClearPostmaster(deps);
+  await refuseIncompleteCopy(settings.pgdata);
+  const directory = await readDataDirectory(settings.pgdata);
+  const { capabilities } = directory;
+  const { major } = capabilities.version;
+  warnOfVersion(deps, capabilities);
+  if (settings.start_command === undefined || settings.promote_command === undefined)
+    await requirePgCtl(deps, capabilities);
+  const configuration = await readConfiguration(settings, 'standby', major);
+  const state = await observeServer(deps, capabilities);
+  const trigger = capabilities.triggerFile === undefined ? undefined : settings.trigger_file;
+  return {
+    directory,
+    state,
+    isPaused: await isPaused(deps, directory, state),
+    archive: await archiveFact(deps, directory),
+    place: await recoveryPlace(deps, capabilities, configuration),
+    configuration,
+    standbyCopies: await planConfCopies(settings, 'standby'),
+    failoverConf: await failoverConf(deps, major),
+    triggerFile: trigger !== undefined && (await exists(trigger)) ? trigger : undefined,
+    action: settings.action_failover,
+  };
+}

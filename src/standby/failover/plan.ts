@@ -1,0 +1,104 @@
+import { refusal } from '../../errors.ts';
+import { describeLiveness } from '../liveness.ts';
+import { recoverySettings } from '../recovery-settings.ts';
+import { refuseNoStandby } from '../start-standby.ts';
+import type { FailoverFacts, LocalFacts } from './facts.ts';
+import type { FailoverStep } from './steps.ts';
+
+/** What is done once the server is open. */
+export function afterSteps(facts: LocalFacts): readonly FailoverStep[] {
+  const { failoverConf, action, directory } = facts;
+  const steps: FailoverStep[] = [];
+  if (directory.capabilities.archivesFullLastSegmentAtPromotion)
+    steps.push({ kind: 'set-aside-last-segment' });
+  steps.push({ kind: 'verify-write' }, { kind: 'mark-archive' }, { kind: 'clear-settings' });
+  if (failoverConf !== undefined)
+    steps.push({ kind: 'use-failover-conf', conf: failoverConf }, { kind: 'verify-write' });
+  steps.push({ kind: 'check-archiving' }, { kind: 'record-promotion' });
+  if (action !== undefined) steps.push({ kind: 'run-action', command: action });
+  return steps;
+}
+
+function refuseAlive({ liveness, force }: FailoverFacts): void {
+  if (liveness.kind !== 'alive' || force) return;
+  throw refusal(`${describeLiveness(liveness)}; nothing was changed`, {
+    hint: 'Stop the primary first. --force fails over all the same: then two servers take writes, and what the old one takes is lost.',
+  });
+}
+
+/** WAL that cannot be read is WAL that a promotion would leave behind. */
+function refuseArchive({ archive, force }: FailoverFacts): void {
+  if (archive.kind === 'archive' || force) return;
+  throw refusal(`the archive cannot be read: ${archive.reason}; nothing was changed`, {
+    hint: 'Mount or repair archivedir. --force fails over without it: what it holds and the standby has not replayed is lost.',
+  });
+}
+
+/** A standby that does not run is started first; a running one is promoted as it is. */
+function openingSteps(facts: LocalFacts): readonly FailoverStep[] {
+  const { state, directory, place, configuration, standbyCopies } = facts;
+  const { capabilities } = directory;
+  const promotes = capabilities.hasPgCtlPromote;
+  const opened: FailoverStep = { kind: 'see-it-open', target: undefined };
+  if (state.kind === 'recovering' && promotes) {
+    const resume: readonly FailoverStep[] = facts.isPaused ? [{ kind: 'resume-replay' }] : [];
+    return [...resume, { kind: 'promote' }, opened];
+  }
+  const stop: readonly FailoverStep[] = state.kind === 'stopped' ? [] : [{ kind: 'stop-server' }];
+  const mode = promotes
+    ? ({ kind: 'standby', streaming: undefined } as const)
+    : ({ kind: 'to-end' } as const);
+  const start: readonly FailoverStep[] = [
+    ...standbyCopies.map((copy) => ({ kind: 'copy-conf', copy }) as const),
+    {
+      kind: 'write-settings',
+      mode: promotes ? 'standby' : 'recovery',
+      settings: recoverySettings(capabilities, mode, place),
+    },
+    { kind: 'start-server', configuration },
+  ];
+  const promote: readonly FailoverStep[] = promotes ? [{ kind: 'see-it-recover' }, { kind: 'promote' }] : [];
+  return [...stop, ...start, ...promote, opened];
+}
+
+/** Whether what is here was a standby of ours whose failover has not been carried to its end. */
+function isUnfinished({ directory, archive }: LocalFacts): boolean {
+  if (directory.record.settings !== undefined) return true;
+  const marked = archive.kind === 'archive' && archive.archive.sentinel.promotedAtTimeline !== undefined;
+  return marked || directory.record.backup !== undefined;
+}
+
+function refuseProduction(facts: LocalFacts): void {
+  const { directory } = facts;
+  const { promotedAtTimeline: promoted } = directory.record;
+  if (promoted !== undefined) {
+    throw refusal(
+      `the server in "${directory.pgdata}" has been failed over already, at timeline ${promoted}`,
+      {
+        hint: 'It takes writes: there is nothing to do.',
+      },
+    );
+  }
+  if (isUnfinished(facts)) return;
+  throw refusal(
+    `the server in "${directory.pgdata}" is no standby: it is out of recovery and was not made by -B`,
+  );
+}
+
+export function planFailover(facts: FailoverFacts): readonly FailoverStep[] {
+  const { state, directory } = facts;
+  refuseAlive(facts);
+  if (state.kind === 'production') {
+    refuseProduction(facts);
+    return afterSteps(facts);
+  }
+  if (state.kind === 'starting') {
+    throw refusal('the server here is still starting: it neither recovers nor serves yet', {
+      detail: state.progress,
+      hint: 'Wait until it is seen recovering, or stop it with -A stop; then run -F999 again.',
+    });
+  }
+  refuseArchive(facts);
+  if (state.kind === 'stopped') refuseNoStandby(directory);
+  return [...openingSteps(facts), ...afterSteps(facts)];
+}

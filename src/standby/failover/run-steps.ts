@@ -1,0 +1,206 @@
+import { PitrError, unreachable } from '../../errors.ts';
+import { describeResult, succeeded } from '../../system/command.ts';
+import { readSentinel, writeSentinel } from '../../system/sentinel.ts';
+import { copyConf } from '../conf-files.ts';
+import type { StandbyDeps } from '../deps.ts';
+import {
+  promoteServerProgram,
+  serverLogTail,
+  startServerProgram,
+  stopServerProgram,
+  type Started,
+} from '../local-server.ts';
+import type { StepHandler } from '../plan.ts';
+import { changeRecord } from '../record.ts';
+import { clearRecoverySettings, writeRecoverySettings } from '../recovery/recovery-files.ts';
+import { readControlFile, type DataDirectory } from '../server/data-directory.ts';
+import { waitUntilRecovering } from '../server/recovering.ts';
+import { mustAnswer, observeServer } from '../server/server-state.ts';
+import { runSiteCommand } from '../server/shell-command.ts';
+import { mustBecome, type Look } from '../server/wait.ts';
+import { checkArchiving } from './archiving-check.ts';
+import { setAsideLastSegment } from './last-segment.ts';
+import { describeStep, isAfterStep, type AfterStep, type FailoverStep, type OpeningStep } from './steps.ts';
+import { useFailoverConf } from './use-conf.ts';
+import { verifyWrite } from './verify.ts';
+
+/** What the steps learn as they go. */
+export interface FailoverRun {
+  started: Started;
+  timeline: number | undefined;
+  /** How action_failover failed; undefined while it has not. */
+  actionFailure: string | undefined;
+}
+
+export function newRun(): FailoverRun {
+  return { started: { logOffset: 0, atS: 0 }, timeline: undefined, actionFailure: undefined };
+}
+
+async function seeItRecover(deps: StandbyDeps, directory: DataDirectory, run: FailoverRun): Promise<void> {
+  const seen = await waitUntilRecovering(deps, directory.capabilities, run.started);
+  if (seen.kind === 'done') return;
+  throw new PitrError('the server was started, but is not seen recovering', {
+    detail: `${seen.reason}; ${await serverLogTail(deps, run.started)}`,
+    hint: 'The reason stands in the server log. The server has not been promoted.',
+  });
+}
+
+async function lookForOpen(
+  deps: StandbyDeps,
+  directory: DataDirectory,
+  run: FailoverRun,
+): Promise<Look<undefined>> {
+  const state = await observeServer(deps, directory.capabilities, run.started.atS);
+  if (state.kind === 'production' && state.answers) return { kind: 'done', value: undefined };
+  if (state.kind === 'stopped' && (await hasAppeared(deps, run)))
+    return { kind: 'failed', reason: 'it has stopped' };
+  return { kind: 'waiting', progress: 'progress' in state ? state.progress : state.kind };
+}
+
+/** A server that was told to start a moment ago may not have left its pid file yet. */
+async function hasAppeared(deps: StandbyDeps, run: FailoverRun): Promise<boolean> {
+  const control = await readControlFile(deps.settings.pgdata);
+  const isYoung = deps.now().getTime() < (run.started.atS + 5) * 1000;
+  return !isYoung || (control !== undefined && control.time >= BigInt(run.started.atS));
+}
+
+async function seeItOpen(deps: StandbyDeps, directory: DataDirectory, run: FailoverRun): Promise<void> {
+  await mustBecome(
+    deps,
+    deps.settings.start_timeout,
+    () => lookForOpen(deps, directory, run),
+    async (reason) =>
+      new PitrError('the server is not seen out of recovery', {
+        detail: `${reason}; ${await serverLogTail(deps, run.started)}`,
+        hint: 'The reason stands in the server log. When it is mended, run -F999 again.',
+      }),
+  );
+}
+
+async function resumeReplay(deps: StandbyDeps, directory: DataDirectory): Promise<void> {
+  const { replayResumeFunction: resume } = directory.capabilities;
+  if (resume === undefined) return;
+  await mustAnswer(deps, directory.capabilities, 'cannot resume the replay', (sql) =>
+    sql(`SELECT ${resume}()`),
+  );
+}
+
+async function markArchive(deps: StandbyDeps, run: FailoverRun): Promise<void> {
+  const { archivedir } = deps.settings;
+  const sentinel = await readSentinel(archivedir).catch(() => undefined);
+  if (sentinel === undefined) {
+    deps.log.warning(
+      `archivedir "${archivedir}" cannot be marked as promoted: keep the old primary from delivering there`,
+    );
+    return;
+  }
+  await writeSentinel(archivedir, { ...sentinel, promotedAtTimeline: run.timeline });
+}
+
+async function runAction(deps: StandbyDeps, run: FailoverRun, command: string): Promise<void> {
+  const { settings } = deps;
+  const message = `failed over to ${deps.hostName}, timeline ${run.timeline ?? 0}`;
+  const env = {
+    PITRTOOLS_PROGRAM: 'cmd_standby',
+    PITRTOOLS_STANDBY: deps.hostName,
+    PITRTOOLS_PRIMARY: settings.master_public_ip,
+    PITRTOOLS_PGDATA: settings.pgdata,
+    PITRTOOLS_ARCHIVEDIR: settings.archivedir,
+    PITRTOOLS_TIMELINE: String(run.timeline ?? 0),
+    PITRTOOLS_MESSAGE: message,
+  };
+  const result = await runSiteCommand(deps, command, actionLimitMs, { env, args: [message] });
+  if (!succeeded(result)) run.actionFailure = describeResult(result);
+}
+
+/** A site's script may well wait for an address to move; it may not wait for ever. */
+const actionLimitMs = 600_000;
+
+async function runOpening(
+  deps: StandbyDeps,
+  directory: DataDirectory,
+  run: FailoverRun,
+  step: OpeningStep,
+): Promise<void> {
+  const { capabilities } = directory;
+  switch (step.kind) {
+    case 'stop-server':
+      return stopServerProgram(deps, capabilities);
+    case 'write-settings':
+      return writeRecoverySettings(deps, directory, step.mode, step.settings);
+    case 'copy-conf':
+      return copyConf(deps, step.copy);
+    case 'start-server':
+      run.started = await startServerProgram(deps, capabilities, step.configuration);
+      return;
+    case 'see-it-recover':
+      return seeItRecover(deps, directory, run);
+    case 'resume-replay':
+      return resumeReplay(deps, directory);
+    case 'promote':
+      return promoteServerProgram(deps, capabilities);
+    case 'see-it-open':
+      return seeItOpen(deps, directory, run);
+    default:
+      return unreachable(step);
+  }
+}
+
+async function runAfter(
+  deps: StandbyDeps,
+  directory: DataDirectory,
+  run: FailoverRun,
+  step: AfterStep,
+): Promise<void> {
+  const { capabilities } = directory;
+  switch (step.kind) {
+    case 'verify-write':
+      run.timeline = await verifyWrite(deps, capabilities);
+      return;
+    case 'mark-archive':
+      return markArchive(deps, run);
+    case 'clear-settings':
+      return clearRecoverySettings(deps, directory);
+    case 'set-aside-last-segment':
+      return setAsideLastSegment(deps, directory, await verifyWrite(deps, capabilities));
+    case 'use-failover-conf':
+      return useFailoverConf(deps, capabilities, step.conf);
+    case 'check-archiving':
+      return checkArchiving(deps, capabilities);
+    case 'run-action':
+      return runAction(deps, run, step.command);
+    case 'record-promotion':
+      return changeRecord(directory.pgdata, { promotedAtTimeline: run.timeline });
+    default:
+      return unreachable(step);
+  }
+}
+
+/** From the moment that the server is open, a failure must not read as if nothing had happened. */
+function afterwards(error: unknown): unknown {
+  if (!(error instanceof PitrError)) return error;
+  const { detail, hint, cause } = error;
+  return new PitrError(`the failover has happened, but was not finished: ${error.message}`, {
+    detail,
+    hint: hint ?? 'The server here is out of recovery. Run -F999 again to finish what is left.',
+    cause,
+  });
+}
+
+export function failoverHandler(
+  deps: StandbyDeps,
+  directory: DataDirectory,
+  run: FailoverRun,
+): StepHandler<FailoverStep> {
+  return {
+    describe: describeStep,
+    run: async (step) => {
+      if (!isAfterStep(step)) return runOpening(deps, directory, run, step);
+      try {
+        await runAfter(deps, directory, run, step);
+      } catch (error) {
+        throw afterwards(error);
+      }
+    },
+  };
+}

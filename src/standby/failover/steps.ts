@@ -1,0 +1,113 @@
+import { unreachable } from '../../errors.ts';
+import type { ConfCopy } from '../conf-files.ts';
+import type { RecoverySettings } from '../recovery-settings.ts';
+import type { ServerConfiguration } from '../server/server-configuration.ts';
+
+/** What turns a standby into a production server, by promotion or by recovery to a moment. */
+export type FailoverStep = OpeningStep | AfterStep;
+
+/** What opens the server. */
+export type OpeningStep =
+  | { readonly kind: 'stop-server' }
+  | {
+      readonly kind: 'write-settings';
+      readonly settings: RecoverySettings;
+      readonly mode: 'standby' | 'recovery';
+    }
+  | { readonly kind: 'copy-conf'; readonly copy: ConfCopy }
+  | { readonly kind: 'start-server'; readonly configuration: ServerConfiguration }
+  | { readonly kind: 'see-it-recover' }
+  | { readonly kind: 'resume-replay' }
+  | { readonly kind: 'promote' }
+  | { readonly kind: 'see-it-open'; readonly target: string | undefined };
+
+/** What comes once the server is out of recovery: the failover has happened then, whatever fails now. */
+export type AfterStep =
+  | { readonly kind: 'verify-write' }
+  | { readonly kind: 'mark-archive' }
+  | { readonly kind: 'clear-settings' }
+  | { readonly kind: 'set-aside-last-segment' }
+  | { readonly kind: 'use-failover-conf'; readonly conf: FailoverConf }
+  | { readonly kind: 'check-archiving' }
+  | { readonly kind: 'run-action'; readonly command: string }
+  | { readonly kind: 'record-promotion' };
+
+export interface FailoverConf {
+  readonly copies: readonly ConfCopy[];
+  /** The configuration to restart with, where a reload cannot do. */
+  readonly configuration: ServerConfiguration;
+  readonly mustRestart: boolean;
+}
+
+const afterKinds: readonly FailoverStep['kind'][] = [
+  'verify-write',
+  'mark-archive',
+  'clear-settings',
+  'set-aside-last-segment',
+  'use-failover-conf',
+  'check-archiving',
+  'run-action',
+  'record-promotion',
+];
+
+export function isAfterStep(step: FailoverStep): step is AfterStep {
+  return afterKinds.includes(step.kind);
+}
+
+function describeConf({ copies, configuration, mustRestart }: FailoverConf): string {
+  const files = copies.map(({ key, from }) => `${from} (${key})`);
+  const what = files.length > 0 ? files.join(' and ') : configuration.configFile;
+  return `put ${what} into force, by ${mustRestart ? 'restart' : 'reload, or by restart where a setting needs one'}`;
+}
+
+export function describeStep(step: FailoverStep): string {
+  return isAfterStep(step) ? describeAfterStep(step) : describeOpeningStep(step);
+}
+
+function describeOpeningStep(step: OpeningStep): string {
+  switch (step.kind) {
+    case 'stop-server':
+      return 'stop the server';
+    case 'write-settings':
+      return `write the settings of ${step.mode === 'standby' ? 'a standby that reads the archive' : 'the recovery'}`;
+    case 'copy-conf':
+      return `copy ${step.copy.from} (${step.copy.key}) to ${step.copy.to}`;
+    case 'start-server':
+      return `start the server with ${step.configuration.configFile}`;
+    case 'see-it-recover':
+      return 'wait until it is seen recovering';
+    case 'resume-replay':
+      return 'resume the replay, which is paused';
+    case 'promote':
+      return 'promote the server: it replays all WAL that is here, and opens';
+    case 'see-it-open':
+      return step.target === undefined
+        ? 'wait until it is out of recovery'
+        : `wait until it has recovered to ${step.target} and is out of recovery`;
+    default:
+      return unreachable(step);
+  }
+}
+
+function describeAfterStep(step: AfterStep): string {
+  switch (step.kind) {
+    case 'verify-write':
+      return 'verify that it takes a write';
+    case 'mark-archive':
+      return 'mark the archive as promoted, so that the old primary delivers nothing there any more';
+    case 'clear-settings':
+      return 'take our recovery settings away';
+    case 'set-aside-last-segment':
+      return "keep the unfinished last segment of the old timeline from being archived under a whole segment's name";
+    case 'use-failover-conf':
+      return describeConf(step.conf);
+    case 'check-archiving':
+      return 'look where the promoted server would archive to';
+    case 'run-action':
+      return `run action_failover: ${step.command}`;
+    case 'record-promotion':
+      return 'record the promotion';
+    default:
+      return unreachable(step);
+  }
+}

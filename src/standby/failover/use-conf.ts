@@ -1,0 +1,119 @@
+import { readFile } from 'node:fs/promises';
+import { messageOf, PitrError } from '../../errors.ts';
+import type { Capabilities } from '../../postgres/capabilities.ts';
+import { writeDurably } from '../../system/durable.ts';
+import { copyConf, type ConfCopy } from '../conf-files.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { restartServerProgram, serverLogTail, startServerProgram, type Started } from '../local-server.ts';
+import { readPostmaster } from '../postmaster.ts';
+import { readConfiguration, type ServerConfiguration } from '../server/server-configuration.ts';
+import { mustAnswer, observeServer, withLocalServer } from '../server/server-state.ts';
+import { waitUntil, type Look } from '../server/wait.ts';
+import type { FailoverConf } from './steps.ts';
+
+type Old = readonly { readonly path: string; readonly content: Buffer | undefined }[];
+
+async function readOld(copies: readonly ConfCopy[]): Promise<Old> {
+  return Promise.all(
+    copies.map(async ({ to }) => ({ path: to, content: await readFile(to).catch(() => undefined) })),
+  );
+}
+
+async function loadTime(deps: StandbyDeps, capabilities: Capabilities): Promise<string> {
+  return mustAnswer(deps, capabilities, 'cannot reload the configuration', async (sql) => {
+    const [row] = await sql('SELECT pg_conf_load_time()::text AS loaded');
+    return String(row?.['loaded']);
+  });
+}
+
+/** Whether the server has taken the new files by a reload; one that it cannot read, it does not take. */
+async function reload(deps: StandbyDeps, capabilities: Capabilities): Promise<boolean> {
+  const before = await loadTime(deps, capabilities);
+  await mustAnswer(deps, capabilities, 'cannot reload the configuration', (sql) =>
+    sql('SELECT pg_reload_conf()'),
+  );
+  const look = async (): Promise<Look<undefined>> =>
+    (await loadTime(deps, capabilities)) === before
+      ? { kind: 'waiting', progress: '' }
+      : { kind: 'done', value: undefined };
+  return (await waitUntil(deps, reloadLimitS, look)).kind === 'done';
+}
+
+const reloadLimitS = 5;
+
+/** Before 9.5 nobody tells which settings wait for a restart: then there is one. */
+async function needsRestart(deps: StandbyDeps, capabilities: Capabilities): Promise<boolean> {
+  const answer = await withLocalServer(deps, capabilities, (sql) =>
+    sql('SELECT name FROM pg_settings WHERE pending_restart'),
+  );
+  if (answer.kind !== 'answered') return true;
+  const names = answer.value.map((row) => String(row['name']));
+  if (names.length > 0) deps.log.notice(`restarting for ${names.join(', ')}`);
+  return names.length > 0;
+}
+
+async function opens(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  started: Started,
+): Promise<string | undefined> {
+  const look = async (): Promise<Look<undefined>> => {
+    const state = await observeServer(deps, capabilities, started.atS);
+    if (state.kind === 'production' && state.answers) return { kind: 'done', value: undefined };
+    if (state.kind === 'stopped') return { kind: 'failed', reason: 'it has stopped' };
+    return { kind: 'waiting', progress: state.kind === 'production' ? '' : state.progress };
+  };
+  const end = await waitUntil(deps, deps.settings.start_timeout, look);
+  return end.kind === 'done' ? undefined : end.reason;
+}
+
+async function tryRestart(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  configuration: ServerConfiguration,
+): Promise<string | undefined> {
+  try {
+    const started = await restartServerProgram(deps, capabilities, configuration);
+    const reason = await opens(deps, capabilities, started);
+    return reason === undefined ? undefined : `${reason}; ${await serverLogTail(deps, started)}`;
+  } catch (error) {
+    if (!(error instanceof PitrError)) throw error;
+    return [messageOf(error), error.detail].filter(Boolean).join('; ');
+  }
+}
+
+/** A production server that does not run for a mistake in a file is worse than one with the standby's file. */
+async function goBack(deps: StandbyDeps, capabilities: Capabilities, old: Old): Promise<string> {
+  for (const { path, content } of old) if (content !== undefined) await writeDurably(path, content);
+  const before = await readConfiguration(deps.settings, 'standby', capabilities.version.major);
+  // What the former file was is in pgdata again, whatever the INI says; only the start's parameters are the standby's.
+  if ((await readPostmaster(deps.settings.pgdata)).kind === 'running') return 'the server runs';
+  const started = await startServerProgram(deps, capabilities, before);
+  const reason = await opens(deps, capabilities, started);
+  return reason === undefined
+    ? 'the server runs with its former configuration'
+    : `and not with its former configuration either: ${reason}`;
+}
+
+async function restartOrGoBack(deps: StandbyDeps, capabilities: Capabilities, conf: FailoverConf, old: Old) {
+  const problem = await tryRestart(deps, capabilities, conf.configuration);
+  if (problem === undefined) return;
+  const now = await goBack(deps, capabilities, old);
+  throw new PitrError(`the server does not start with the failover configuration; ${now}`, {
+    detail: problem,
+    hint: 'Correct pg_conf_failover and pg_hba_conf_failover; then run -F999 again to put them into force.',
+  });
+}
+
+/** Puts `pg_conf_failover` and `pg_hba_conf_failover` into force: by a reload, or a restart where one is needed. */
+export async function useFailoverConf(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  conf: FailoverConf,
+): Promise<void> {
+  const old = await readOld(conf.copies);
+  for (const copy of conf.copies) await copyConf(deps, copy);
+  const isLoaded = !conf.mustRestart && (await reload(deps, capabilities));
+  if (isLoaded && !(await needsRestart(deps, capabilities))) return;
+  await restartOrGoBack(deps, capabilities, conf, old);
+}

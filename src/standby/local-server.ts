@@ -1,0 +1,156 @@
+import { open, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PitrError } from '../errors.ts';
+import type { Capabilities } from '../postgres/capabilities.ts';
+import { describeResult, succeeded, type CommandResult } from '../system/command.ts';
+import { fsyncPath } from '../system/durable.ts';
+import type { StandbyDeps } from './deps.ts';
+import { readPostmaster } from './postmaster.ts';
+import { serverOptions, type ServerConfiguration } from './server/server-configuration.ts';
+import { requirePgCtl } from './server/server-programs.ts';
+import { runSiteCommand } from './server/shell-command.ts';
+import { mustBecome, type Look } from './server/wait.ts';
+
+/** Where the server's output goes when `logfile:` is not set: never to our own streams, which it would hold open for ever. */
+export const defaultLogName = 'pitrtools-server.log';
+
+/** pg_ctl is told not to wait (what it would wait for differs by version); it ends at once. */
+const pgCtlLimitMs = 30_000;
+const shownLogBytes = 4096;
+const shownLogLines = 12;
+
+export function serverLogFile(deps: Pick<StandbyDeps, 'settings'>): string {
+  return deps.settings.logfile ?? join(deps.settings.pgdata, defaultLogName);
+}
+
+/** A started server: where its log stood before, and since when what it writes counts. */
+export interface Started {
+  readonly logOffset: number;
+  /** Seconds since 1970, as pg_control has its times. */
+  readonly atS: number;
+}
+
+async function logSize(deps: StandbyDeps): Promise<number> {
+  return (await stat(serverLogFile(deps)).catch(() => undefined))?.size ?? 0;
+}
+
+/** The last lines that the server has logged since it was started. */
+export async function serverLogTail(deps: StandbyDeps, started: Started): Promise<string> {
+  const path = serverLogFile(deps);
+  const size = await logSize(deps);
+  const from = Math.max(started.logOffset, size - shownLogBytes);
+  const elsewhere = `nothing new in ${path}: look at the log that postgresql.conf names`;
+  if (size <= from) return elsewhere;
+  const handle = await open(path, 'r').catch(() => undefined);
+  if (handle === undefined) return elsewhere;
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(size - from), 0, size - from, from);
+    const lines = buffer.subarray(0, bytesRead).toString('utf8').trimEnd().split('\n');
+    return `the end of ${path}:\n${lines.slice(-shownLogLines).join('\n')}`;
+  } finally {
+    await handle.close();
+  }
+}
+
+async function pgCtl(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  args: readonly string[],
+  limitMs = pgCtlLimitMs,
+): Promise<CommandResult> {
+  const command = await requirePgCtl(deps, capabilities);
+  const all = [...command.args, '-D', deps.settings.pgdata, ...args];
+  return deps.run({ program: command.program, args: all }, { limitMs, cwd: '/' });
+}
+
+function siteLimitMs(deps: StandbyDeps): number {
+  return deps.settings.start_timeout * 1000;
+}
+
+function requireSuccess(result: CommandResult, what: string): void {
+  if (succeeded(result)) return;
+  const said = result.stdout.trim();
+  throw new PitrError(`${what} failed`, {
+    detail: `${describeResult(result)}${said === '' ? '' : `; ${said}`}`,
+  });
+}
+
+/** Starts the server and returns at once: `observeServer` tells what becomes of it. */
+export async function startServerProgram(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  configuration: ServerConfiguration,
+): Promise<Started> {
+  const started = { logOffset: await logSize(deps), atS: Math.floor(deps.now().getTime() / 1000) };
+  const { start_command: own, pgdata } = deps.settings;
+  // What was just written to pgdata must be there after a crash, too.
+  await fsyncPath(pgdata);
+  deps.report('server starting');
+  if (own !== undefined) {
+    requireSuccess(await runSiteCommand(deps, own, siteLimitMs(deps)), `start_command "${own}"`);
+    return started;
+  }
+  const options = serverOptions(configuration.parameters);
+  const given = options === '' ? [] : ['-o', options];
+  const log = ['-l', serverLogFile(deps)];
+  const result = await pgCtl(deps, capabilities, ['-W', ...log, ...given, 'start']);
+  if (!succeeded(result)) {
+    const detail = `${describeResult(result)}\n${await serverLogTail(deps, started)}`;
+    throw new PitrError('pg_ctl could not start the server', { detail });
+  }
+  return started;
+}
+
+async function stopped(pgdata: string): Promise<Look<undefined>> {
+  const postmaster = await readPostmaster(pgdata);
+  if (postmaster.kind === 'none' || postmaster.kind === 'stale') return { kind: 'done', value: undefined };
+  return { kind: 'waiting', progress: '' };
+}
+
+/** Stops the server fast, and is back when no process of it is left. */
+export async function stopServerProgram(deps: StandbyDeps, capabilities: Capabilities): Promise<void> {
+  const { stop_command: own, pgdata, start_timeout: limitS } = deps.settings;
+  const result =
+    own === undefined
+      ? await pgCtl(deps, capabilities, ['-m', 'fast', '-W', 'stop'])
+      : await runSiteCommand(deps, own, siteLimitMs(deps));
+  requireSuccess(result, own === undefined ? 'pg_ctl stop' : `stop_command "${own}"`);
+  await mustBecome(
+    deps,
+    limitS,
+    () => stopped(pgdata),
+    (reason) =>
+      Promise.resolve(
+        new PitrError(`the server in "${pgdata}" has not stopped`, {
+          detail: reason,
+          hint: 'Look at its log: it may still be writing its last checkpoint. Raise start_timeout: if it needs longer.',
+        }),
+      ),
+  );
+}
+
+/** With the site's own command where there is one, for it may have to tell a service manager. */
+export async function restartServerProgram(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  configuration: ServerConfiguration,
+): Promise<Started> {
+  const { restart_command: own } = deps.settings;
+  if (own === undefined) {
+    await stopServerProgram(deps, capabilities);
+    return startServerProgram(deps, capabilities, configuration);
+  }
+  const started = { logOffset: await logSize(deps), atS: Math.floor(deps.now().getTime() / 1000) };
+  requireSuccess(await runSiteCommand(deps, own, siteLimitMs(deps)), `restart_command "${own}"`);
+  return started;
+}
+
+/** Asks a standby to end its recovery (9.1 and later) and returns at once. */
+export async function promoteServerProgram(deps: StandbyDeps, capabilities: Capabilities): Promise<void> {
+  const { promote_command: own } = deps.settings;
+  const result =
+    own === undefined
+      ? await pgCtl(deps, capabilities, ['-W', 'promote'])
+      : await runSiteCommand(deps, own, siteLimitMs(deps));
+  requireSuccess(result, own === undefined ? 'pg_ctl promote' : `promote_command "${own}"`);
+}

@@ -1,0 +1,152 @@
+import { PitrError, refusal, unreachable } from '../errors.ts';
+import type { ActionOptions, StandbyDeps } from './deps.ts';
+import { serverLogTail, startServerProgram, stopServerProgram, type Started } from './local-server.ts';
+import { carryOut, printPlan, type StepHandler } from './plan.ts';
+import type { Postmaster } from './postmaster.ts';
+import {
+  readCapabilities,
+  readDataDirectory,
+  refuseIncompleteCopy,
+  type DataDirectory,
+} from './server/data-directory.ts';
+import { readConfiguration, type ServerConfiguration } from './server/server-configuration.ts';
+import { requirePgCtl } from './server/server-programs.ts';
+import { observeServer, requireClearPostmaster } from './server/server-state.ts';
+import { mustBecome, type Look } from './server/wait.ts';
+
+type ControlStep =
+  | { readonly kind: 'start-server'; readonly configuration: ServerConfiguration }
+  | { readonly kind: 'stop-server'; readonly pid: number }
+  | { readonly kind: 'see-it-run' };
+
+type Mode = 'standby' | 'production';
+
+export interface ControlFacts {
+  readonly directory: DataDirectory;
+  readonly postmaster: Postmaster;
+  readonly configuration: ServerConfiguration;
+}
+
+/** A base backup that was never told how to recover would come up as a copy that goes its own way. */
+function refuseUnpreparedBackup({ backupLabel, signals, pgdata }: DataDirectory): void {
+  const isPrepared = signals.standby || signals.recovery || signals.recoveryConf;
+  if (backupLabel === undefined || isPrepared) return;
+  throw refusal(`"${pgdata}" holds a base backup that has not been told how to recover`, {
+    hint: 'Start it as a standby: cmd_standby -C … -S',
+  });
+}
+
+export function planStart(facts: ControlFacts): readonly ControlStep[] {
+  const { directory, postmaster, configuration } = facts;
+  if (postmaster.kind === 'running')
+    throw refusal(`PostgreSQL is running already in "${directory.pgdata}" (pid ${postmaster.pid})`);
+  if (directory.control === undefined)
+    throw refusal(`cannot start on "${directory.pgdata}"`, { detail: directory.controlProblem });
+  refuseUnpreparedBackup(directory);
+  return [{ kind: 'start-server', configuration }, { kind: 'see-it-run' }];
+}
+
+export function planStop(postmaster: Postmaster): readonly ControlStep[] {
+  return postmaster.kind === 'running' ? [{ kind: 'stop-server', pid: postmaster.pid }] : [];
+}
+
+async function lookForRun(
+  deps: StandbyDeps,
+  directory: DataDirectory,
+  started: Started,
+): Promise<Look<Mode>> {
+  const state = await observeServer(deps, directory.capabilities, started.atS);
+  switch (state.kind) {
+    case 'production':
+      return { kind: 'done', value: 'production' };
+    case 'recovering':
+      return { kind: 'done', value: 'standby' };
+    case 'starting':
+      return { kind: 'waiting', progress: state.progress };
+    case 'stopped':
+      return deps.now().getTime() < (started.atS + 2) * 1000
+        ? { kind: 'waiting', progress: 'stopped' }
+        : { kind: 'failed', reason: 'it has stopped' };
+  }
+}
+
+async function seeItRun(deps: StandbyDeps, directory: DataDirectory, started: Started): Promise<void> {
+  const mode = await mustBecome(
+    deps,
+    deps.settings.start_timeout,
+    () => lookForRun(deps, directory, started),
+    async (reason) =>
+      new PitrError('the server was started, but is not seen running', {
+        detail: `${reason}; ${await serverLogTail(deps, started)}`,
+      }),
+  );
+  deps.report(mode === 'standby' ? 'server started as a standby' : 'server started');
+}
+
+type Directory = Pick<DataDirectory, 'capabilities'>;
+
+function describe(step: ControlStep): string {
+  switch (step.kind) {
+    case 'start-server':
+      return `start the server with ${step.configuration.configFile}`;
+    case 'stop-server':
+      return `stop the server (pid ${step.pid}) fast, and wait for its end`;
+    case 'see-it-run':
+      return 'wait until it is seen recovering or serving';
+    default:
+      return unreachable(step);
+  }
+}
+
+function stopHandler(deps: StandbyDeps, { capabilities }: Directory): StepHandler<ControlStep> {
+  return {
+    describe,
+    run: async (step) => {
+      if (step.kind === 'stop-server') await stopServerProgram(deps, capabilities);
+    },
+  };
+}
+
+function startHandler(deps: StandbyDeps, directory: DataDirectory): StepHandler<ControlStep> {
+  let started: Started = { logOffset: 0, atS: 0 };
+  return {
+    describe,
+    run: async (step) => {
+      if (step.kind === 'start-server')
+        started = await startServerProgram(deps, directory.capabilities, step.configuration);
+      else await seeItRun(deps, directory, started);
+    },
+  };
+}
+
+/** `-A start`: starts the server in whatever mode its data directory says. */
+export async function startServer(deps: StandbyDeps, options: ActionOptions): Promise<number> {
+  const { settings } = deps;
+  const postmaster = await requireClearPostmaster(deps);
+  await refuseIncompleteCopy(settings.pgdata);
+  const directory = await readDataDirectory(settings.pgdata);
+  const { capabilities, record } = directory;
+  if (settings.start_command === undefined) await requirePgCtl(deps, capabilities);
+  const role = record.promotedAtTimeline === undefined ? 'standby' : 'failover';
+  const configuration = await readConfiguration(settings, role, capabilities.version.major);
+  const steps = planStart({ directory, postmaster, configuration });
+  const handler = startHandler(deps, directory);
+  if (options.dryRun) printPlan(deps, steps, handler);
+  else await carryOut(deps, steps, handler);
+  return 0;
+}
+
+/** `-A stop`: ends the server fast, and says so only when no process of it is left. */
+export async function stopServer(deps: StandbyDeps, options: ActionOptions): Promise<number> {
+  const postmaster = await requireClearPostmaster(deps);
+  const capabilities = await readCapabilities(deps.settings.pgdata);
+  const steps = planStop(postmaster);
+  const handler = stopHandler(deps, { capabilities });
+  if (options.dryRun) {
+    printPlan(deps, steps, handler);
+    return 0;
+  }
+  await carryOut(deps, steps, handler);
+  deps.report(steps.length === 0 ? 'server is not running' : 'server stopped');
+  return 0;
+}

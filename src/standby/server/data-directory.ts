@@ -1,0 +1,106 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { refusal } from '../../errors.ts';
+import { parseBackupLabel, type BackupLabel } from '../../postgres/backup-label.ts';
+import { capabilitiesOf, type Capabilities } from '../../postgres/capabilities.ts';
+import { checkControlFile, type ControlFile } from '../../postgres/control-file.ts';
+import { parseVersion } from '../../postgres/version.ts';
+import { exists, readIfExists } from '../../system/durable.ts';
+import { readRecord, type StandbyRecord } from '../record.ts';
+
+/** What a data directory says of itself, whether or not a server runs on it. */
+export interface DataDirectory {
+  readonly pgdata: string;
+  readonly capabilities: Capabilities;
+  /** Undefined where pg_control is missing or cannot be understood; `controlProblem` then says why. */
+  readonly control: ControlFile | undefined;
+  readonly controlProblem: string | undefined;
+  readonly record: StandbyRecord;
+  /** A base backup was begun and has not been finished: no server may start here. */
+  readonly isIncomplete: boolean;
+  /** There until a server has begun to recover from the base backup. */
+  readonly backupLabel: BackupLabel | undefined;
+  readonly signals: RecoverySignals;
+}
+
+/** Files by which a server is told to recover. */
+export interface RecoverySignals {
+  readonly standby: boolean;
+  readonly recovery: boolean;
+  readonly recoveryConf: boolean;
+}
+
+export const incompleteControlFile = 'pg_control.pitrtools';
+const attempts = 5;
+
+/** A running server writes the file in one piece, but we may read between two of them. */
+async function readControl(pgdata: string): Promise<Pick<DataDirectory, 'control' | 'controlProblem'>> {
+  const path = join(pgdata, 'global', 'pg_control');
+  let problem = '';
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    const bytes = await readIfExists(path);
+    const check =
+      bytes === undefined
+        ? ({ kind: 'bad', reason: `there is no file ${path}` } as const)
+        : checkControlFile(bytes);
+    if (check.kind === 'good') return { control: check.control, controlProblem: undefined };
+    problem = check.reason;
+  }
+  return { control: undefined, controlProblem: problem };
+}
+
+async function readLabel(pgdata: string): Promise<BackupLabel | undefined> {
+  const content = await readIfExists(join(pgdata, 'backup_label'));
+  return content === undefined ? undefined : parseBackupLabel(content.toString('utf8'), 'backup_label');
+}
+
+/** The major version that the data directory is of. */
+export async function readCapabilities(pgdata: string): Promise<Capabilities> {
+  const text = await readFile(join(pgdata, 'PG_VERSION'), 'utf8').catch((error: unknown) => {
+    throw refusal(`"${pgdata}" is no data directory: its PG_VERSION cannot be read`, {
+      hint: 'Check pgdata:, and make the base backup first: cmd_standby -C … -B',
+      cause: error,
+    });
+  });
+  return capabilitiesOf(parseVersion(text));
+}
+
+async function readSignals(pgdata: string): Promise<RecoverySignals> {
+  const has = (name: string) => exists(join(pgdata, name));
+  return {
+    standby: await has('standby.signal'),
+    recovery: await has('recovery.signal'),
+    recoveryConf: await has('recovery.conf'),
+  };
+}
+
+async function hasUnfinishedCopy(pgdata: string): Promise<boolean> {
+  const record = await readRecord(pgdata);
+  return record.backup?.status === 'copying' || exists(join(pgdata, 'global', incompleteControlFile));
+}
+
+/** An unfinished copy is told before anything else of it is read: the rest may be half of one cluster and half of another. */
+export async function refuseIncompleteCopy(pgdata: string): Promise<void> {
+  if (!(await hasUnfinishedCopy(pgdata))) return;
+  throw refusal(`the base backup in "${pgdata}" is incomplete`, {
+    detail: 'A server that starts on it would be damaged.',
+    hint: 'Run -B again: cmd_standby -C … -B',
+  });
+}
+
+export async function readDataDirectory(pgdata: string): Promise<DataDirectory> {
+  return {
+    pgdata,
+    capabilities: await readCapabilities(pgdata),
+    ...(await readControl(pgdata)),
+    record: await readRecord(pgdata),
+    isIncomplete: await hasUnfinishedCopy(pgdata),
+    backupLabel: await readLabel(pgdata),
+    signals: await readSignals(pgdata),
+  };
+}
+
+/** The state of the cluster as pg_control has it now. */
+export async function readControlFile(pgdata: string): Promise<ControlFile | undefined> {
+  return (await readControl(pgdata)).control;
+}

@@ -1,0 +1,36 @@
+import { refusal } from '../../errors.ts';
+import type { Capabilities } from '../../postgres/capabilities.ts';
+import { findVersion, isSameMajor } from '../../postgres/version.ts';
+import { describeResult, type CommandLine } from '../../system/command.ts';
+import { requireProgram } from '../../system/find-program.ts';
+import type { StandbyDeps } from '../deps.ts';
+
+const limitMs = 10_000;
+
+/** Where packages put the programs of one major release, which are not on the PATH. */
+function packageFolders(major: string): readonly string[] {
+  return [`/usr/lib/postgresql/${major}/bin`, `/usr/pgsql-${major}/bin`, `/usr/local/pgsql/bin`];
+}
+
+/**
+ * pg_ctl of the version that the data directory is of. One of another version would refuse it at best, and with
+ * the wrong message.
+ */
+export async function requirePgCtl(deps: StandbyDeps, capabilities: Capabilities): Promise<CommandLine> {
+  const { settings } = deps;
+  const folders = [...settings.includepath, ...packageFolders(capabilities.version.major)];
+  const command = await requireProgram('pg_ctl', settings.pg_ctl, folders);
+  const result = await deps.run({ ...command, args: [...command.args, '--version'] }, { limitMs });
+  const version = findVersion(result.stdout);
+  if (version === undefined) {
+    throw refusal(`"${command.program}" does not tell its version`, {
+      detail: describeResult(result),
+      hint: "Set pg_ctl: to the path of the server's pg_ctl.",
+    });
+  }
+  if (isSameMajor(version, capabilities.version)) return command;
+  throw refusal(
+    `"${command.program}" is of PostgreSQL ${version.major}, but the data directory "${settings.pgdata}" of ${capabilities.version.major}`,
+    { hint: `Set pg_ctl: to the pg_ctl of PostgreSQL ${capabilities.version.major}, or check pgdata:.` },
+  );
+}

@@ -1,0 +1,125 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { messageOf, refusal } from '../../errors.ts';
+import type { Capabilities } from '../../postgres/capabilities.ts';
+import type { ClusterState } from '../../postgres/control-file.ts';
+import type { LocalResult, LocalSql } from '../../system/local-sql.ts';
+import { workingDirectoryOf } from '../../system/processes.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { readPostmaster, type Postmaster } from '../postmaster.ts';
+import { readControlFile } from './data-directory.ts';
+import { localServerAt } from './local-address.ts';
+import { readConfiguration } from './server-configuration.ts';
+
+/** What the server of this host is doing. */
+export type ServerState =
+  | { readonly kind: 'stopped' }
+  /** A server is there; it is not yet known to recover or to serve. */
+  | { readonly kind: 'starting'; readonly progress: string }
+  | {
+      readonly kind: 'recovering';
+      /** Whether it told so itself: only a hot standby answers queries. */
+      readonly answers: boolean;
+      readonly progress: string;
+    }
+  | { readonly kind: 'production'; readonly answers: boolean };
+
+const sqlLimitMs = 5_000;
+
+/** Connects to the server of this host, wherever it listens. */
+export async function withLocalServer<T>(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  use: (sql: LocalSql) => Promise<T>,
+  limitMs = sqlLimitMs,
+): Promise<LocalResult<T>> {
+  const { settings } = deps;
+  const postmaster = await readPostmaster(settings.pgdata);
+  const { inFile } = await readConfiguration(settings, 'standby', capabilities.version.major);
+  return deps.withLocalSql(localServerAt(settings, postmaster, inFile), limitMs, use);
+}
+
+/** The pid file that cannot be read is not "not running". */
+export async function requireClearPostmaster(deps: StandbyDeps): Promise<Postmaster> {
+  deps.log.notice('check_pgpid_func()');
+  const postmaster = await readPostmaster(deps.settings.pgdata);
+  if (postmaster.kind !== 'unclear') return postmaster;
+  throw refusal(`cannot tell whether PostgreSQL runs in "${deps.settings.pgdata}"`, {
+    detail: postmaster.reason,
+    hint: 'End those processes, or make the file readable; then run this again.',
+  });
+}
+
+/** What the startup process shows in the process list: the segment that it replays. */
+async function startupTitle(pgdata: string): Promise<string> {
+  for (const entry of await readdir('/proc').catch(() => [])) {
+    if (!/^\d+$/.test(entry) || (await workingDirectoryOf(Number(entry))) !== pgdata) continue;
+    const title = await readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => '');
+    if (/^postgres: .*startup/.test(title)) return title.replaceAll('\0', ' ').trim();
+  }
+  return '';
+}
+
+interface Answer {
+  readonly recovering: boolean;
+  readonly replayed: string;
+}
+
+async function ask(capabilities: Capabilities, sql: LocalSql): Promise<Answer> {
+  const { isInRecoveryFunction, lastReplayLsnFunction } = capabilities;
+  // A server that answers queries and cannot recover while it does so (8.4) is out of recovery.
+  if (isInRecoveryFunction === undefined) return { recovering: false, replayed: '' };
+  const [row] = await sql(
+    `SELECT ${isInRecoveryFunction}() AS recovering, ${lastReplayLsnFunction ?? 'NULL'}${lastReplayLsnFunction === undefined ? '' : '()'}::text AS replayed`,
+  );
+  return { recovering: row?.['recovering'] === true, replayed: String(row?.['replayed']) };
+}
+
+/** The states that a server writes once it is past its own start; anything older is what an earlier run left. */
+function fromControl(state: ClusterState, progress: string): ServerState {
+  if (state === 'in-archive-recovery') return { kind: 'recovering', answers: false, progress };
+  if (state === 'in-production') return { kind: 'production', answers: false };
+  return { kind: 'starting', progress };
+}
+
+/**
+ * @param startedAtS when the server was told to start, in seconds since 1970: what pg_control said before proves nothing. 0 for a
+ * server that was found running.
+ */
+export async function observeServer(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  startedAtS = 0,
+): Promise<ServerState> {
+  const { pgdata } = deps.settings;
+  const postmaster = await readPostmaster(pgdata);
+  if (postmaster.kind === 'unclear') return { kind: 'starting', progress: postmaster.reason };
+  if (postmaster.kind !== 'running') return { kind: 'stopped' };
+  const answer = await withLocalServer(deps, capabilities, (sql) => ask(capabilities, sql));
+  const control = await readControlFile(pgdata);
+  const written = `${control?.checkpointLsn ?? 0n} ${control?.time ?? 0n} ${control?.state ?? ''}`;
+  const progress = `${written} ${await startupTitle(pgdata)}`;
+  if (answer.kind === 'answered') {
+    const { recovering, replayed } = answer.value;
+    if (!recovering) return { kind: 'production', answers: true };
+    return { kind: 'recovering', answers: true, progress: `${progress} ${replayed}` };
+  }
+  deps.log.debug(`the server does not answer: ${answer.reason}`);
+  if (control === undefined || control.time < BigInt(startedAtS)) return { kind: 'starting', progress };
+  return fromControl(control.state, progress);
+}
+
+/** One statement to a server that must answer. */
+export async function mustAnswer<T>(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  what: string,
+  use: (sql: LocalSql) => Promise<T>,
+  limitMs = sqlLimitMs,
+): Promise<T> {
+  const result = await withLocalServer(deps, capabilities, use, limitMs);
+  if (result.kind === 'answered') return result.value;
+  throw refusal(`${what}: the server here does not answer`, {
+    detail: messageOf(result.reason),
+    hint: `The user "${deps.settings.user}" must be able to connect to database postgres here without a password prompt.`,
+  });
+}

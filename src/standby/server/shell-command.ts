@@ -1,0 +1,39 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { CommandResult } from '../../system/command.ts';
+import type { StandbyDeps } from '../deps.ts';
+
+export interface SiteCommandOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Further arguments, which no shell reads. */
+  readonly args?: readonly string[];
+}
+
+/**
+ * Runs one of the site's own commands (`start_command` and the like), which are shell text by their documentation. Its output
+ * goes to a file: a server that it leaves behind would hold a pipe open for ever.
+ */
+export async function runSiteCommand(
+  deps: Pick<StandbyDeps, 'run' | 'log'>,
+  command: string,
+  limitMs: number,
+  options: SiteCommandOptions = {},
+): Promise<CommandResult> {
+  const directory = await mkdtemp(join(tmpdir(), 'pitrtools-output-'));
+  const file = join(directory, 'output');
+  const { args = [], env } = options;
+  try {
+    const given = args.length > 0 ? ' "$@"' : '';
+    const script = `exec >"$1" 2>&1 </dev/null\nshift\n${command}${given}\n`;
+    const result = await deps.run(
+      { program: '/bin/sh', args: ['-c', script, 'sh', file, ...args] },
+      { limitMs, env },
+    );
+    const output = await readFile(file, 'utf8').catch(() => '');
+    for (const line of output.split('\n').filter(Boolean)) deps.log.notice(line);
+    return { ...result, stderr: `${output}${result.stderr}` };
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}

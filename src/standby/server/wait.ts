@@ -1,0 +1,45 @@
+import { PitrError } from '../../errors.ts';
+import type { StandbyDeps } from '../deps.ts';
+
+export type Look<T> =
+  | { readonly kind: 'done'; readonly value: T }
+  | { readonly kind: 'failed'; readonly reason: string }
+  /** `progress` is any text that changes while something goes on. */
+  | { readonly kind: 'waiting'; readonly progress: string };
+
+const everyMs = 100;
+
+/**
+ * Looks again and again until there is an end. The limit counts from the last progress, so that a replay which takes hours is
+ * waited for, and one which stands still is not.
+ */
+export async function waitUntil<T>(
+  deps: Pick<StandbyDeps, 'pause' | 'now' | 'signal'>,
+  limitS: number,
+  look: () => Promise<Look<T>>,
+): Promise<Exclude<Look<T>, { kind: 'waiting' }>> {
+  let progress: string | undefined;
+  let since = deps.now().getTime();
+  for (;;) {
+    deps.signal.throwIfAborted();
+    const seen = await look();
+    if (seen.kind !== 'waiting') return seen;
+    const now = deps.now().getTime();
+    if (seen.progress !== progress) since = now;
+    progress = seen.progress;
+    if (now - since >= limitS * 1000) return { kind: 'failed', reason: `nothing moved for ${limitS} s` };
+    await deps.pause(everyMs);
+  }
+}
+
+/** The same for what must come, or the action fails with what the caller says. */
+export async function mustBecome<T>(
+  deps: Pick<StandbyDeps, 'pause' | 'now' | 'signal'>,
+  limitS: number,
+  look: () => Promise<Look<T>>,
+  explain: (reason: string) => Promise<PitrError>,
+): Promise<T> {
+  const end = await waitUntil(deps, limitS, look);
+  if (end.kind === 'done') return end.value;
+  throw await explain(end.reason);
+}

@@ -1,0 +1,192 @@
+import { join } from 'node:path';
+import { PitrError, refusal, unreachable } from '../errors.ts';
+import { exists } from '../system/durable.ts';
+import { copyConf, planConfCopies, type ConfCopy } from './conf-files.ts';
+import type { ActionOptions, StandbyDeps } from './deps.ts';
+import { serverLogTail, startServerProgram, type Started } from './local-server.ts';
+import { carryOut, printPlan, type StepHandler } from './plan.ts';
+import type { Postmaster } from './postmaster.ts';
+import { writeRecoverySettings } from './recovery/recovery-files.ts';
+import { recoveryPlace, streamingOf } from './recovery/recovery-place.ts';
+import { recoverySettings, type RecoverySettings } from './recovery-settings.ts';
+import { requireArchive, type Archive } from './server/archive.ts';
+import { readDataDirectory, refuseIncompleteCopy, type DataDirectory } from './server/data-directory.ts';
+import { readConfiguration, type ServerConfiguration } from './server/server-configuration.ts';
+import { requirePgCtl } from './server/server-programs.ts';
+import { requireClearPostmaster } from './server/server-state.ts';
+import { waitUntilRecovering } from './server/recovering.ts';
+import { warnOfVersion } from './server/version-check.ts';
+
+export interface StartFacts {
+  readonly directory: DataDirectory;
+  readonly postmaster: Postmaster;
+  readonly archive: Archive;
+  readonly configuration: ServerConfiguration;
+  readonly copies: readonly ConfCopy[];
+  readonly settings: RecoverySettings;
+  readonly streams: boolean;
+  /** A file whose presence would promote the standby as soon as it runs. */
+  readonly triggerFile: string | undefined;
+  /** Whether the first segment that the base backup needs is to be had. */
+  readonly hasFirstSegment: boolean;
+}
+
+export type StartStep =
+  | { readonly kind: 'copy-conf'; readonly copy: ConfCopy }
+  | { readonly kind: 'write-settings'; readonly settings: RecoverySettings; readonly streams: boolean }
+  | { readonly kind: 'start-server'; readonly configuration: ServerConfiguration }
+  | { readonly kind: 'see-it-recover' };
+
+const newBackup = 'Make a new base backup: cmd_standby -C … -B';
+
+/** Refuses a data directory from which no standby can come. */
+export function refuseNoStandby(directory: DataDirectory): void {
+  const { pgdata, record, control, backupLabel } = directory;
+  if (control === undefined)
+    throw refusal(`cannot start on "${pgdata}"`, { detail: directory.controlProblem, hint: newBackup });
+  if (backupLabel !== undefined) return;
+  if (record.promotedAtTimeline !== undefined) {
+    throw refusal(
+      `the server in "${pgdata}" was promoted at timeline ${record.promotedAtTimeline}: it is no standby any more`,
+      { hint: newBackup },
+    );
+  }
+  if (control.state === 'in-archive-recovery' || control.state === 'shut-down-in-recovery') return;
+  throw refusal(`"${pgdata}" holds no base backup`, {
+    detail: `There is no backup_label, and the server was last ${control.state.replaceAll('-', ' ')}, not in recovery.`,
+    hint: newBackup,
+  });
+}
+
+function refuseUnfit(facts: StartFacts): void {
+  const { directory, archive, triggerFile } = facts;
+  if (facts.postmaster.kind === 'running')
+    throw refusal(`PostgreSQL is running already in "${directory.pgdata}" (pid ${facts.postmaster.pid})`);
+  refuseNoStandby(directory);
+  const { promotedAtTimeline: promoted } = archive.sentinel;
+  if (promoted !== undefined) {
+    throw refusal(`archivedir "${archive.directory}" is marked as promoted at timeline ${promoted}`, {
+      hint: newBackup,
+    });
+  }
+  if (triggerFile !== undefined) {
+    throw refusal(
+      `the trigger file "${triggerFile}" is there: the standby would be promoted as soon as it runs`,
+      {
+        hint: `Remove it: rm ${triggerFile}`,
+      },
+    );
+  }
+  if (facts.hasFirstSegment || facts.streams) return;
+  throw refusal(
+    `WAL segment ${directory.backupLabel?.startSegment.name ?? ''}, with which the base backup begins, is neither in "${archive.directory}" nor in pgdata`,
+    { hint: newBackup },
+  );
+}
+
+export function planStartStandby(facts: StartFacts): readonly StartStep[] {
+  refuseUnfit(facts);
+  return [
+    ...facts.copies.map((copy) => ({ kind: 'copy-conf', copy }) as const),
+    { kind: 'write-settings', settings: facts.settings, streams: facts.streams },
+    { kind: 'start-server', configuration: facts.configuration },
+    { kind: 'see-it-recover' },
+  ];
+}
+
+async function hasFirstSegment(directory: DataDirectory, archive: Archive): Promise<boolean> {
+  const name = directory.backupLabel?.startSegment.name;
+  if (name === undefined || archive.files.some((file) => file.name === name)) return true;
+  return exists(join(directory.pgdata, directory.capabilities.walDirName, name));
+}
+
+async function observe(deps: StandbyDeps): Promise<StartFacts> {
+  const { settings } = deps;
+  const postmaster = await requireClearPostmaster(deps);
+  await refuseIncompleteCopy(settings.pgdata);
+  const directory = await readDataDirectory(settings.pgdata);
+  const { capabilities } = directory;
+  warnOfVersion(deps, capabilities);
+  if (settings.start_command === undefined) await requirePgCtl(deps, capabilities);
+  const archive = await requireArchive(settings.archivedir, directory);
+  const configuration = await readConfiguration(settings, 'standby', capabilities.version.major);
+  const streaming = streamingOf(deps, capabilities);
+  const place = await recoveryPlace(deps, capabilities, configuration);
+  const trigger = streaming?.triggerFile;
+  return {
+    directory,
+    postmaster,
+    archive,
+    configuration,
+    copies: await planConfCopies(settings, 'standby'),
+    settings: recoverySettings(capabilities, { kind: 'standby', streaming }, place),
+    streams: streaming !== undefined,
+    triggerFile: trigger !== undefined && (await exists(trigger)) ? trigger : undefined,
+    hasFirstSegment: await hasFirstSegment(directory, archive),
+  };
+}
+
+function describeSettings(settings: RecoverySettings): string {
+  const names = [...settings.recoveryConf.keys(), ...settings.parameters.keys()].join(', ');
+  return settings.signal === undefined ? names : `${names}; and ${settings.signal}`;
+}
+
+export function describeStartStep(step: StartStep): string {
+  switch (step.kind) {
+    case 'copy-conf':
+      return `copy ${step.copy.from} (${step.copy.key}) to ${step.copy.to}`;
+    case 'write-settings':
+      return `write the recovery settings (${step.streams ? 'streaming, with the archive to fall back on' : 'from the archive'}): ${describeSettings(step.settings)}`;
+    case 'start-server':
+      return `start the server with ${step.configuration.configFile}`;
+    case 'see-it-recover':
+      return 'wait until it is seen recovering';
+    default:
+      return unreachable(step);
+  }
+}
+
+function startHandler(deps: StandbyDeps, directory: DataDirectory): StepHandler<StartStep> {
+  let started: Started = { logOffset: 0, atS: 0 };
+  return {
+    describe: describeStartStep,
+    run: async (step) => {
+      switch (step.kind) {
+        case 'copy-conf':
+          return copyConf(deps, step.copy);
+        case 'write-settings':
+          return writeRecoverySettings(deps, directory, 'standby', step.settings);
+        case 'start-server':
+          started = await startServerProgram(deps, directory.capabilities, step.configuration);
+          return;
+        case 'see-it-recover':
+          return seeItRecover(deps, directory, started);
+      }
+    },
+  };
+}
+
+async function seeItRecover(deps: StandbyDeps, directory: DataDirectory, started: Started): Promise<void> {
+  const seen = await waitUntilRecovering(deps, directory.capabilities, started);
+  if (seen.kind === 'done' && seen.value === 'recovering') return;
+  const reason = seen.kind === 'failed' ? seen.reason : 'it is out of recovery: it has been promoted';
+  throw new PitrError('the standby was started, but is not seen recovering', {
+    detail: `${reason}; ${await serverLogTail(deps, started)}`,
+    hint: 'The reason stands in the server log.',
+  });
+}
+
+/** `-S`: starts the standby, warm or hot, on the base backup that is here. */
+export async function startStandby(deps: StandbyDeps, options: ActionOptions): Promise<number> {
+  const facts = await observe(deps);
+  const steps = planStartStandby(facts);
+  const handler = startHandler(deps, facts.directory);
+  if (options.dryRun) {
+    printPlan(deps, steps, handler);
+    return 0;
+  }
+  await carryOut(deps, steps, handler);
+  deps.log.notice('check_pgpid_func()');
+  deps.report('Successfully entered standby mode');
+  return 0;
+}
