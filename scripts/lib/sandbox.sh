@@ -96,7 +96,7 @@ sandbox_environment() {
     "PATH=$(dirname "$run_node"):/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
     "HOME=$run_dir/home" "USER=$run_user" "LOGNAME=$run_user" "LANG=C.UTF-8" "NPM_CONFIG_UPDATE_NOTIFIER=false"
   )
-  for name in $(compgen -v | grep -E '^(PITRTOOLS_.*|CI|TERM|NO_COLOR|FORCE_COLOR)$'); do
+  for name in $(compgen -v | grep -E '^(PITRTOOLS_.*|CI|TERM|NO_COLOR|FORCE_COLOR|NODE_EXTRA_CA_CERTS|https?_proxy|HTTPS?_PROXY|no_proxy|NO_PROXY)$'); do
     environment+=("$name=${!name}")
   done
 }
