@@ -1,0 +1,157 @@
+import { mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseBackupLabel } from '../../src/postgres/backup-label.ts';
+import { capabilitiesOf } from '../../src/postgres/capabilities.ts';
+import { checkControlFile } from '../../src/postgres/control-file.ts';
+import { ancestorsIn, parseHistory } from '../../src/postgres/history.ts';
+import { nextSegment, segmentContaining, segmentEndingAt, type WalLayout } from '../../src/postgres/lsn.ts';
+import { doublePercent } from '../../src/postgres/quoting.ts';
+import { withSettings } from '../../src/postgres/settings-file.ts';
+import { parseVersion } from '../../src/postgres/version.ts';
+import { checkSegmentHeader, longHeaderBytes, type SegmentCheck } from '../../src/postgres/wal-header.ts';
+import { parseWalName, type SegmentName } from '../../src/postgres/wal-name.ts';
+import { shellQuote } from '../../src/system/shell-quote.ts';
+import { eventually } from '../harness/eventually.ts';
+import { testMajors } from '../harness/postgres-programs.ts';
+import type { Primary } from '../harness/primary.ts';
+import { createWorld, type World } from '../harness/world.ts';
+
+/** A path that every kind of quoting has to carry: the shell's, the configuration file's, PostgreSQL's `%`. */
+const awkward = "it's 100%f \\n of $HOME";
+
+describe.each(testMajors())('the WAL that PostgreSQL %i archives', (major) => {
+  const capabilities = capabilitiesOf(parseVersion(String(major)));
+  const segmentMb = capabilities.segmentSizeChosenAtInitdb ? 1 : 16;
+  const layout: WalLayout = { ...capabilities, segmentSize: segmentMb * 1024 * 1024 };
+  let world: World;
+  let primary: Primary;
+  let archive: string;
+
+  beforeAll(async () => {
+    world = await createWorld({ major });
+    const chosen = capabilities.segmentSizeChosenAtInitdb ? { walSegmentMb: segmentMb } : {};
+    primary = await world.startPrimary({ ...chosen, start: false });
+    archive = join(primary.host.directory, awkward);
+    mkdirSync(archive);
+    const place = doublePercent(shellQuote(archive));
+    set(primary, 'postgresql.conf', { archive_command: `test ! -e ${place}/%f && cp %p ${place}/%f` });
+    await primary.start();
+  });
+
+  afterAll(async () => {
+    await world.close();
+  });
+
+  test('is good by its header, and only under its own name', async () => {
+    const name = segment(await primary.switchWal());
+    await primary.archived(name.name);
+    expect(check(name.name, name)).toMatchObject({
+      kind: 'good',
+      header: { major: String(major), timeline: 1 },
+    });
+    expect(check(name.name, nextSegment(name, layout))).toMatchObject({
+      kind: 'bad',
+      problem: 'wrong-place',
+    });
+  });
+
+  test('lies where the arithmetic of locations says', async () => {
+    const [row] = await primary.sql(
+      'SELECT pg_current_wal_insert_lsn()::text AS lsn, pg_walfile_name(pg_current_wal_insert_lsn()) AS file',
+    );
+    const lsn = BigInt(
+      await primary.value('SELECT pg_wal_lsn_diff($1::pg_lsn, $2::pg_lsn)::text', [row?.['lsn'], '0/0']),
+    );
+    // From 16, and before it in the case of a boundary, the server names the segment that ends there.
+    const named = [segmentContaining(1, lsn, layout).name, segmentEndingAt(1, lsn, layout).name];
+    expect(named).toContain(row?.['file']);
+  });
+
+  test('has a mark for each base backup', async () => {
+    await primary.withSession(async (client) => {
+      const exclusive = capabilities.backupApi === 'nonexclusive-start-stop';
+      await client.query(
+        exclusive ? "SELECT pg_start_backup('mark', true, false)" : "SELECT pg_backup_start('mark', true)",
+      );
+      await client.query(
+        exclusive ? 'SELECT * FROM pg_stop_backup(false)' : 'SELECT * FROM pg_backup_stop()',
+      );
+    });
+    const mark = archived().find(({ kind }) => kind === 'backup');
+    if (mark?.kind !== 'backup') throw new Error('no .backup file');
+    const label = parseBackupLabel(readFileSync(join(archive, mark.name), 'utf8'), mark.name);
+    expect(label).toMatchObject({ label: 'mark', startSegment: mark.segment, startTimeline: 1 });
+    expect(Number(label.startLsn) % layout.segmentSize).toBe(mark.offset);
+    expect(segmentEndingAt(1, label.stop?.lsn ?? 0n, layout)).toEqual(label.stop?.segment);
+  });
+
+  test('goes on after a promotion in the middle of a segment with a segment that begins on the old timeline', async () => {
+    await primary.sql('CREATE TABLE before_promotion AS SELECT 1');
+    // A clean stop would end the segment.
+    await primary.stop('immediate');
+    recover(primary, { restore_command: `cp ${doublePercent(shellQuote(archive))}/%f %p` });
+    await primary.start();
+    await eventually(async () => (await primary.value('SELECT pg_is_in_recovery()')) === 'false');
+    await primary.archived(await primary.switchWal());
+    const first = archived().find((name) => name.kind === 'segment' && name.timeline === 2);
+    if (first?.kind !== 'segment') throw new Error('no segment of timeline 2');
+
+    const history = parseHistory(readFileSync(join(archive, '00000002.history'), 'utf8'), '00000002.history');
+    expect(history).toMatchObject([{ timeline: 1, end: { kind: 'lsn' } }]);
+    expect(check(first.name, first)).toMatchObject({ kind: 'bad', problem: 'wrong-timeline' });
+    expect(check(first.name, first, ancestorsIn(history))).toMatchObject({
+      kind: 'good',
+      header: { timeline: 1 },
+    });
+    expect(archived()).toContainEqual(
+      expect.objectContaining({
+        kind: 'partial',
+        segment: { ...first, name: first.name.replace(/^00000002/, '00000001'), timeline: 1 },
+      }),
+    );
+  });
+
+  function archived() {
+    return readdirSync(archive)
+      .map((name) => parseWalName(name))
+      .map((name) => (name.kind === 'not-wal' ? fail(name.reason) : name));
+  }
+
+  function check(file: string, name: SegmentName, ancestors: ReadonlySet<number> = new Set()): SegmentCheck {
+    const path = join(archive, file);
+    return checkSegmentHeader(readFileSync(path).subarray(0, longHeaderBytes), {
+      name,
+      systemIdentifier: identifierOf(primary),
+      fileSize: statSync(path).size,
+      isAncestor: (timeline) => ancestors.has(timeline),
+    });
+  }
+});
+
+function recover(primary: Primary, settings: Record<string, string>): void {
+  if (primary.major >= 12) {
+    set(primary, 'postgresql.auto.conf', settings);
+    writeFileSync(join(primary.pgdata, 'recovery.signal'), '');
+  } else set(primary, 'recovery.conf', settings);
+}
+
+function set(primary: Primary, file: string, settings: Record<string, string>): void {
+  const path = join(primary.pgdata, file);
+  const text = readdirSync(primary.pgdata).includes(file) ? readFileSync(path, 'utf8') : '';
+  writeFileSync(path, withSettings(text, { set: new Map(Object.entries(settings)) }));
+}
+
+function identifierOf(primary: Primary): string {
+  const control = checkControlFile(readFileSync(join(primary.pgdata, 'global', 'pg_control')));
+  return control.kind === 'good' ? control.control.systemIdentifier : fail(control.reason);
+}
+
+function segment(text: string): SegmentName {
+  const name = parseWalName(text);
+  return name.kind === 'segment' ? name : fail(`${text} is no segment`);
+}
+
+function fail(reason: string): never {
+  throw new Error(reason);
+}
