@@ -1,0 +1,115 @@
+import { PitrError, unreachable } from '../../errors.ts';
+import { describeResult, succeeded } from '../../system/command.ts';
+import { removeDurably } from '../../system/durable.ts';
+import { sentinelName, writeSentinel } from '../../system/sentinel.ts';
+import { join } from 'node:path';
+import type { StepHandler } from '../plan.ts';
+import { cleanSettings, copyConfiguration } from './configuration.ts';
+import { failure, type BackupContext } from './context.ts';
+import { copyData, copyTablespace } from './copy-files.ts';
+import {
+  copiedRoots,
+  linkTablespaces,
+  markCopying,
+  putControlInPlace,
+  readBefore,
+  removeLeftovers,
+  unmarkCopying,
+  writeLabelFiles,
+  type Before,
+} from './pgdata-files.ts';
+import { describeStep, type BackupStep } from './plan.ts';
+import { abandonBackup, fetchControl, startBackup, stopBackup } from './primary-backup.ts';
+import { putBack, setAside } from './set-aside.ts';
+import { awaitWal, proveWal } from './wait-for-wal.ts';
+
+/** What undoing a step needs to know of its doing. */
+interface Traces {
+  aside?: string;
+  before?: Before;
+}
+
+async function flush(context: BackupContext): Promise<void> {
+  const { deps } = context;
+  const roots = await copiedRoots(context);
+  const result = await deps.run(
+    { program: 'sync', args: ['-f', '--', ...roots] },
+    { limitMs: deps.settings.base_backup_timeout * 1000, signal: deps.signal },
+  );
+  if (succeeded(result)) return;
+  throw failure(deps, new PitrError(`cannot flush the copy to the disk: sync: ${describeResult(result)}`));
+}
+
+async function runStep(context: BackupContext, traces: Traces, step: BackupStep): Promise<void> {
+  const { archivedir } = context.facts.place;
+  switch (step.kind) {
+    case 'write-sentinel':
+      return writeSentinel(archivedir, step.sentinel);
+    case 'set-aside':
+      traces.aside = await setAside(context, step.names);
+      return;
+    case 'prove-wal':
+      return proveWal(context);
+    case 'start-backup':
+      return startBackup(context, step.label);
+    case 'mark-copying':
+      traces.before = await readBefore(context);
+      return markCopying(context, traces.before);
+    case 'copy-data':
+      await copyData(context, step.comparison);
+      return removeLeftovers(context);
+    case 'copy-tablespace':
+      return copyTablespace(context, step.tablespace, step.comparison);
+    case 'link-tablespaces':
+      return linkTablespaces(context, step.targets);
+    case 'copy-configuration':
+      return copyConfiguration(context, step.files);
+    case 'fetch-control':
+      return fetchControl(context);
+    case 'stop-backup':
+      return stopBackup(context, step.label);
+    case 'write-label':
+      return writeLabelFiles(context);
+    case 'clean-settings':
+      return cleanSettings(context);
+    case 'flush':
+      return flush(context);
+    case 'await-wal':
+      return awaitWal(context);
+    case 'finish':
+      return putControlInPlace(context);
+    default:
+      return unreachable(step);
+  }
+}
+
+async function unmark(context: BackupContext, before: Before | undefined): Promise<void> {
+  const { deps, facts, run } = context;
+  if (run.isCopyBegun) {
+    deps.log.warning(
+      `the copy in ${facts.place.pgdata} is not complete, and no server can start on it until -B has succeeded`,
+    );
+  } else if (before !== undefined) await unmarkCopying(context, before);
+}
+
+async function undoStep(context: BackupContext, traces: Traces, step: BackupStep): Promise<void> {
+  const { archivedir } = context.facts.place;
+  if (step.kind === 'start-backup') await abandonBackup(context, step.label);
+  if (step.kind === 'mark-copying') await unmark(context, traces.before);
+  // What prepares the archive stays once pgdata follows the new history.
+  if (context.run.isCopyBegun) return;
+  if (step.kind === 'set-aside' && traces.aside !== undefined)
+    await putBack(context, step.names, traces.aside);
+  if (step.kind !== 'write-sentinel') return;
+  if (step.previous === undefined) await removeDurably(join(archivedir, sentinelName));
+  else await writeSentinel(archivedir, step.previous);
+}
+
+export function backupHandler(context: BackupContext): StepHandler<BackupStep> {
+  const traces: Traces = {};
+  return {
+    describe: (step) => describeStep(step, context.facts),
+    run: (step) => runStep(context, traces, step),
+    undo: (step) => undoStep(context, traces, step),
+  };
+}

@@ -1,0 +1,117 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseWalPosition, walPositionSql, type WalPosition } from '../../postgres/backup-sql.ts';
+import { parseWalName, type WalName } from '../../postgres/wal-name.ts';
+import { describeResult, succeeded } from '../../system/command.ts';
+import { exists } from '../../system/durable.ts';
+import { requireProgram } from '../../system/find-program.ts';
+import type { RsyncProgram } from '../../system/rsync.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { observeLocalPlace, type LocalPlace } from '../local-place.ts';
+import type { Primary, PrimaryFacts } from '../primary.ts';
+import { readRecord, type StandbyRecord } from '../record.ts';
+import { debianConfigFile } from '../server/server-configuration.ts';
+
+/** A configuration file of the primary that is copied because this host has none. */
+export interface MissingConfiguration {
+  readonly name: 'postgresql.conf' | 'pg_hba.conf' | 'pg_ident.conf';
+  /** On the primary. */
+  readonly source: string;
+}
+
+/** Everything that a base backup is planned from. */
+export interface BackupFacts {
+  readonly primary: PrimaryFacts;
+  readonly place: LocalPlace;
+  readonly record: StandbyRecord;
+  readonly rsync: RsyncAbility;
+  readonly missingConfiguration: readonly MissingConfiguration[];
+  /** WAL files in archivedir, read before `position`: what lies beyond it comes from another history. */
+  readonly archived: readonly WalName[];
+  readonly position: WalPosition | undefined;
+  /** Carries standby and run. */
+  readonly label: string;
+  readonly standby: string;
+  readonly force: boolean;
+}
+
+export interface RsyncAbility {
+  readonly program: RsyncProgram;
+  /** From 3.1.3 files can be compared by nanoseconds; whole seconds miss a change within the same second. */
+  readonly comparesNanoseconds: boolean;
+}
+
+const questionMs = 10_000;
+
+export function parseRsyncVersion(
+  text: string,
+): { readonly major: number; readonly num: number } | undefined {
+  const match = /version v?(\d+)\.(\d+)\.(\d+)/.exec(text);
+  if (match === null) return undefined;
+  const [major = 0, minor = 0, patch = 0] = match.slice(1).map(Number);
+  return { major, num: major * 10_000 + minor * 100 + patch };
+}
+
+async function observeRsync(deps: StandbyDeps): Promise<RsyncAbility> {
+  const { settings } = deps;
+  const rsync = await requireProgram('rsync', settings.rsync, settings.includepath);
+  const result = await deps.run({ ...rsync, args: [...rsync.args, '--version'] }, { limitMs: questionMs });
+  const version = succeeded(result) ? parseRsyncVersion(result.stdout) : undefined;
+  if (version === undefined)
+    deps.log.warning(`"${rsync.program}" does not tell its version: ${describeResult(result)}`);
+  return {
+    program: { rsync, flags: settings.rsync_flags, version: (version?.major ?? 3) < 3 ? 2 : 3 },
+    comparesNanoseconds: (version?.num ?? 0) >= 30_103,
+  };
+}
+
+async function findMissingConfiguration(
+  deps: StandbyDeps,
+  { settings: server, capabilities }: PrimaryFacts,
+): Promise<readonly MissingConfiguration[]> {
+  const { pgdata, pg_conf, pg_hba_conf } = deps.settings;
+  if (await exists(debianConfigFile(pgdata, capabilities.version.major))) return [];
+  const files = [
+    { name: 'postgresql.conf', source: server.configFile, given: pg_conf },
+    { name: 'pg_hba.conf', source: server.hbaFile, given: pg_hba_conf },
+    { name: 'pg_ident.conf', source: server.identFile, given: undefined },
+  ] as const;
+  const missing: MissingConfiguration[] = [];
+  for (const { name, source, given } of files) {
+    if (source === undefined || given !== undefined || (await exists(join(pgdata, name)))) continue;
+    missing.push({ name, source });
+  }
+  return missing;
+}
+
+async function listArchived(place: LocalPlace): Promise<readonly WalName[]> {
+  if (!place.hasArchivedir) return [];
+  const names = (await readdir(place.archivedir)).map(parseWalName);
+  return names.filter((name): name is WalName => name.kind !== 'not-wal');
+}
+
+export async function observeForBackup(
+  deps: StandbyDeps,
+  primary: Primary,
+  options: { readonly dryRun: boolean; readonly force: boolean },
+): Promise<BackupFacts> {
+  const { facts } = primary;
+  const place = await observeLocalPlace(deps, primary, !options.dryRun);
+  const archived = await listArchived(place);
+  const { capabilities, settings } = facts;
+  return {
+    primary: facts,
+    place,
+    // A record that cannot be read is replaced: it describes what this backup replaces.
+    record: await readRecord(place.pgdata).catch(() => ({})),
+    rsync: await observeRsync(deps),
+    missingConfiguration: await findMissingConfiguration(deps, facts),
+    archived,
+    position: settings.inRecovery
+      ? undefined
+      : parseWalPosition(await primary.query(walPositionSql(capabilities))),
+    label: `pitrtools ${deps.hostName} ${deps.nonce()}`,
+    standby: deps.hostName,
+    force: options.force,
+  };
+}

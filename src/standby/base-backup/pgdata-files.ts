@@ -1,0 +1,130 @@
+import { lstat, mkdir, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  exists,
+  ensureDirectory,
+  fsyncPath,
+  readIfExists,
+  removeDurably,
+  writeDurably,
+} from '../../system/durable.ts';
+import { recordFileName, type BackupRecord } from '../record.ts';
+import { incompleteControlFile } from '../server/data-directory.ts';
+import { rewriteTablespaceMap, type TablespaceTarget } from '../tablespaces.ts';
+import { needed, type BackupContext } from './context.ts';
+import { emptiedDirectories, runtimeFiles } from './copy-rules.ts';
+
+/** What was in pgdata before this run made it unstartable, to be put back while no byte of it has changed. */
+export interface Before {
+  readonly record: Buffer | undefined;
+  readonly hadControl: boolean;
+}
+
+function controlPaths(pgdata: string) {
+  const global = join(pgdata, 'global');
+  return { global, control: join(global, 'pg_control'), incomplete: join(global, incompleteControlFile) };
+}
+
+async function writeRecord(pgdata: string, backup: BackupRecord): Promise<void> {
+  await writeDurably(join(pgdata, recordFileName), `${JSON.stringify({ backup }, null, 2)}\n`);
+}
+
+export async function readBefore({ facts }: BackupContext): Promise<Before> {
+  const { pgdata } = facts.place;
+  return {
+    record: await readIfExists(join(pgdata, recordFileName)),
+    hadControl: await exists(controlPaths(pgdata).control),
+  };
+}
+
+/**
+ * Takes pg_control away and notes that a copy is under way, each on disk before the next step: from here on no
+ * server starts on this directory, whoever starts it.
+ */
+export async function markCopying({ facts, run }: BackupContext, before: Before): Promise<void> {
+  const { pgdata } = facts.place;
+  await ensureDirectory(pgdata);
+  await writeRecord(pgdata, needed(run.record, 'the record'));
+  if (!before.hadControl) return;
+  const { global, control, incomplete } = controlPaths(pgdata);
+  await rename(control, incomplete);
+  await fsyncPath(global);
+}
+
+/** Only while nothing was copied: what is there is still what was there. */
+export async function unmarkCopying({ facts }: BackupContext, before: Before): Promise<void> {
+  const { pgdata } = facts.place;
+  const { global, control, incomplete } = controlPaths(pgdata);
+  if (before.hadControl && !(await exists(control))) {
+    await rename(incomplete, control);
+    await fsyncPath(global);
+  }
+  const record = join(pgdata, recordFileName);
+  if (before.record === undefined) await removeDurably(record);
+  else await writeDurably(record, before.record);
+}
+
+async function emptyDirectory(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o700 });
+  for (const name of await readdir(path)) await rm(join(path, name), { recursive: true, force: true });
+}
+
+/** Removes what the copy leaves alone but the server that was here before left behind; its WAL with it. */
+export async function removeLeftovers({ deps, facts }: BackupContext): Promise<void> {
+  const { pgdata } = facts.place;
+  const { walDirName } = facts.primary.capabilities;
+  for (const name of runtimeFiles) await rm(join(pgdata, name), { recursive: true, force: true });
+  for (const name of emptiedDirectories) {
+    if (await exists(join(pgdata, name))) await emptyDirectory(join(pgdata, name));
+  }
+  const wal = join(pgdata, walDirName);
+  deps.log.debug(`cleaning up ${wal}/ directory`);
+  await emptyDirectory(wal);
+  await mkdir(join(wal, 'archive_status'), { mode: 0o700 });
+}
+
+/** Makes the links of `pg_tblspc` and removes those that no tablespace of this backup has. */
+export async function linkTablespaces(
+  { facts }: BackupContext,
+  targets: readonly TablespaceTarget[],
+): Promise<void> {
+  const directory = join(facts.place.pgdata, 'pg_tblspc');
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  for (const name of await readdir(directory)) {
+    const path = join(directory, name);
+    if ((await lstat(path)).isSymbolicLink()) await rm(path);
+  }
+  for (const { oid, target } of targets) await symlink(target, join(directory, oid));
+  await fsyncPath(directory);
+}
+
+/** `backup_label`, without which a server would take the copy for a crashed cluster, and `tablespace_map`. */
+export async function writeLabelFiles({ facts, run }: BackupContext): Promise<void> {
+  const { pgdata, targets } = facts.place;
+  const { labelFile, tablespaceMap } = needed(run.stopped, 'the backup_label');
+  await writeDurably(join(pgdata, 'backup_label'), needed(labelFile, 'the backup_label'));
+  if (tablespaceMap === undefined) return;
+  await writeDurably(join(pgdata, 'tablespace_map'), rewriteTablespaceMap(tablespaceMap, targets));
+}
+
+/**
+ * Gives pg_control its name: all else is on disk, backup_label included, so that from this rename on a server can
+ * start, and not before. The record follows: a crash in between only asks for another -B.
+ */
+export async function putControlInPlace({ facts, run }: BackupContext): Promise<void> {
+  const { pgdata } = facts.place;
+  const { global, control, incomplete } = controlPaths(pgdata);
+  await writeDurably(control, needed(run.control, 'pg_control'));
+  await fsyncPath(global);
+  await writeRecord(pgdata, { ...needed(run.record, 'the record'), status: 'complete' });
+  await removeDurably(incomplete);
+}
+
+/** Where the files of the copy lie, for flushing: a directory of the WAL may be a link to another file system. */
+export async function copiedRoots({ facts }: BackupContext): Promise<readonly string[]> {
+  const { pgdata, targets } = facts.place;
+  const wal = join(pgdata, facts.primary.capabilities.walDirName);
+  const walTarget = await readlink(wal).catch(() => undefined);
+  const outside = targets.filter((target) => !target.isInsidePgdata).map(({ target }) => target);
+  return [pgdata, ...outside, ...(walTarget === undefined ? [] : [wal])];
+}

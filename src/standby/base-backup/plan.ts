@@ -1,0 +1,187 @@
+import { unreachable } from '../../errors.ts';
+import { segmentContaining, type WalLayout } from '../../postgres/lsn.ts';
+import { timelineOf, type WalName } from '../../postgres/wal-name.ts';
+import type { Sentinel } from '../../system/sentinel.ts';
+import { newSentinel, placeObjections, refuseOn, type Objection } from '../local-place.ts';
+import type { TablespaceTarget } from '../tablespaces.ts';
+import type { BackupFacts, MissingConfiguration } from './facts.ts';
+
+/** How rsync finds out what to transfer: by size and time, or by reading every byte on both sides. */
+export type Comparison = 'times' | 'contents';
+
+export type BackupStep =
+  | { readonly kind: 'write-sentinel'; readonly sentinel: Sentinel; readonly previous: Sentinel | undefined }
+  | { readonly kind: 'set-aside'; readonly names: readonly WalName[] }
+  | { readonly kind: 'prove-wal' }
+  | { readonly kind: 'start-backup'; readonly label: string }
+  | { readonly kind: 'mark-copying' }
+  | { readonly kind: 'copy-data'; readonly comparison: Comparison }
+  | {
+      readonly kind: 'copy-tablespace';
+      readonly tablespace: TablespaceTarget;
+      readonly comparison: Comparison;
+    }
+  | { readonly kind: 'link-tablespaces'; readonly targets: readonly TablespaceTarget[] }
+  | { readonly kind: 'copy-configuration'; readonly files: readonly MissingConfiguration[] }
+  | { readonly kind: 'fetch-control' }
+  | { readonly kind: 'stop-backup'; readonly label: string }
+  | { readonly kind: 'write-label' }
+  | { readonly kind: 'clean-settings' }
+  | { readonly kind: 'flush' }
+  | { readonly kind: 'await-wal' }
+  | { readonly kind: 'finish' };
+
+export function layoutOf({ primary }: BackupFacts): WalLayout {
+  return {
+    segmentSize: primary.settings.walSegmentSize,
+    walSegmentSkipsFF: primary.capabilities.walSegmentSkipsFF,
+  };
+}
+
+function primaryObjections(facts: BackupFacts): Objection[] {
+  const { settings, tablespaces } = facts.primary;
+  const objections: Objection[] = [];
+  if (settings.inRecovery) {
+    objections.push({
+      message: 'the server there is in recovery: it is a standby itself',
+      hint: 'Check master_public_ip: and port:; a base backup is made of the primary.',
+    });
+  }
+  if (settings.archiveMode === 'off') {
+    objections.push({
+      message: 'archive_mode is off on the primary, so the WAL that a base backup needs would never arrive',
+      hint: 'Set archive_mode = on and archive_command in its postgresql.conf, and restart it.',
+    });
+  } else if (settings.archiveCommand === '' && settings.archiveLibrary === '') {
+    objections.push({
+      message: 'archive_command is empty on the primary, so no WAL is shipped',
+      hint: "Set archive_command = 'cmd_archiver -C FILE -F %p' there and reload.",
+    });
+  }
+  const unwritable = tablespaces.find(({ location }) => /[\n\\]/.test(location));
+  if (unwritable !== undefined) {
+    objections.push({
+      message: `the path of tablespace "${unwritable.name}" holds a line break or a backslash`,
+      hint: 'Move the tablespace to a directory with a plain name.',
+    });
+  }
+  return objections;
+}
+
+function archiveObjections({ place }: BackupFacts): Objection[] {
+  if (place.hasArchivedir) return [];
+  return [
+    {
+      message: `there is no archivedir "${place.archivedir}"`,
+      hint: 'Run cmd_standby -C FILE -I first, or mount it.',
+    },
+  ];
+}
+
+/**
+ * Files in archivedir that the primary cannot have written on its way to where it is now: of a later timeline, or
+ * of this one beyond its end. They are left by a promotion of this standby or by a primary that was set back. The
+ * server would follow such a timeline, and the archiver would meet other bytes under the same name.
+ */
+export function findForeignHistory(facts: BackupFacts): readonly WalName[] {
+  const { position, archived } = facts;
+  if (position === undefined) return [];
+  const current = segmentContaining(position.timeline, position.lsn, layoutOf(facts));
+  return archived.filter((name) => {
+    const timeline = timelineOf(name);
+    if (timeline !== position.timeline) return timeline > position.timeline;
+    if (name.kind === 'history') return false;
+    return (name.kind === 'segment' ? name : name.segment).name > current.name;
+  });
+}
+
+/**
+ * Size and time are believed only of files that an earlier backup of ours finished and flushed, and only to the
+ * nanosecond: a file may change without changing its size within the second in which it was copied.
+ */
+export function comparisonFor({ primary, place, record, rsync }: BackupFacts): Comparison {
+  const isOurs =
+    place.content.kind === 'cluster' && place.content.systemIdentifier === primary.systemIdentifier;
+  const isWhole =
+    record.backup?.status === 'complete' && record.backup.systemIdentifier === primary.systemIdentifier;
+  if (place.content.kind === 'missing' || place.content.kind === 'empty') return 'times';
+  return isOurs && isWhole && rsync.comparesNanoseconds ? 'times' : 'contents';
+}
+
+/** The steps of a base backup. Throws a refusal that names everything which stands against it. */
+export function planBaseBackup(facts: BackupFacts): readonly BackupStep[] {
+  const { place, primary, label } = facts;
+  refuseOn([
+    ...placeObjections(place, primary, facts.force),
+    ...archiveObjections(facts),
+    ...primaryObjections(facts),
+  ]);
+  const comparison = comparisonFor(facts);
+  const foreign = findForeignHistory(facts);
+  const files = facts.missingConfiguration;
+  const separate = place.targets.filter((target) => !target.isInsidePgdata);
+  return [
+    {
+      kind: 'write-sentinel',
+      sentinel: newSentinel(primary, facts.standby),
+      previous: place.sentinel.kind === 'found' ? place.sentinel.sentinel : undefined,
+    },
+    ...(foreign.length === 0 ? [] : [{ kind: 'set-aside', names: foreign } as const]),
+    { kind: 'prove-wal' },
+    { kind: 'start-backup', label },
+    { kind: 'mark-copying' },
+    { kind: 'copy-data', comparison },
+    ...separate.map((tablespace) => ({ kind: 'copy-tablespace', tablespace, comparison }) as const),
+    { kind: 'link-tablespaces', targets: place.targets },
+    ...(files.length === 0 ? [] : [{ kind: 'copy-configuration', files } as const]),
+    { kind: 'fetch-control' },
+    { kind: 'stop-backup', label },
+    { kind: 'write-label' },
+    { kind: 'clean-settings' },
+    { kind: 'flush' },
+    { kind: 'await-wal' },
+    { kind: 'finish' },
+  ];
+}
+
+/** One line a step, for --dry-run and debug. */
+export function describeStep(step: BackupStep, facts: BackupFacts): string {
+  const { pgdata, archivedir } = facts.place;
+  const how = (comparison: Comparison) => (comparison === 'contents' ? ', comparing every byte' : '');
+  switch (step.kind) {
+    case 'write-sentinel':
+      return `mark "${archivedir}" as the archive of cluster ${step.sentinel.systemIdentifier}`;
+    case 'set-aside':
+      return `move ${step.names.length} files of another history aside in "${archivedir}"`;
+    case 'prove-wal':
+      return `prove that WAL arrives: switch a segment on the primary and wait for it in "${archivedir}"`;
+    case 'start-backup':
+      return `begin a backup on the primary with the label "${step.label}"`;
+    case 'mark-copying':
+      return `make it impossible for a server to start on "${pgdata}" until the copy is whole`;
+    case 'copy-data':
+      return `copy "${facts.primary.dataDirectory}" to "${pgdata}"${how(step.comparison)}`;
+    case 'copy-tablespace':
+      return `copy tablespace "${step.tablespace.name}" to "${step.tablespace.target}"${how(step.comparison)}`;
+    case 'link-tablespaces':
+      return `link ${step.targets.length} tablespaces in "${pgdata}/pg_tblspc"`;
+    case 'copy-configuration':
+      return `copy the primary's ${step.files.map(({ name }) => name).join(', ')}, since there is none here`;
+    case 'fetch-control':
+      return 'read pg_control of the primary and check it';
+    case 'stop-backup':
+      return 'end the backup on the primary';
+    case 'write-label':
+      return `write backup_label to "${pgdata}"`;
+    case 'clean-settings':
+      return "remove the primary's own recovery settings from the copy";
+    case 'flush':
+      return 'flush the copy to the disk';
+    case 'await-wal':
+      return `wait until all WAL of the backup is in "${archivedir}"`;
+    case 'finish':
+      return 'put pg_control into place: from here on a server can start';
+    default:
+      return unreachable(step);
+  }
+}

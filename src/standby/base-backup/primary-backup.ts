@@ -1,0 +1,114 @@
+import { PitrError } from '../../errors.ts';
+import { parseBackupLabel } from '../../postgres/backup-label.ts';
+import {
+  parseStoppedBackup,
+  startBackupSql,
+  stopBackupSql,
+  type StoppedBackup,
+} from '../../postgres/backup-sql.ts';
+import { checkControlFile, controlFileBytes } from '../../postgres/control-file.ts';
+import { formatLsn, parseLsn, segmentContaining, segmentEndingAt } from '../../postgres/lsn.ts';
+import { isRemoteFile, readRemoteFile } from '../remote-files.ts';
+import { needed, type BackupContext } from './context.ts';
+import { layoutOf } from './plan.ts';
+
+/** The server's own clock, in ISO 8601 and UTC: what -R is compared with. */
+const clockSql = `SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+
+/** It begins with a checkpoint. */
+const startMs = 30 * 60_000;
+const stopGraceMs = 10_000;
+const longestLabel = 64 * 1024;
+
+async function clock({ primary }: BackupContext): Promise<string> {
+  return (await primary.query(clockSql))[0]?.[0] ?? '';
+}
+
+export async function startBackup(context: BackupContext, label: string): Promise<void> {
+  const { primary, facts, run } = context;
+  const startTime = await clock(context);
+  const lsn = parseLsn((await primary.query(startBackupSql(label, true), startMs))[0]?.[0] ?? '');
+  run.isBackupActive = true;
+  const timeline = needed(facts.position, 'the position').timeline;
+  run.record = {
+    status: 'copying',
+    label,
+    systemIdentifier: facts.primary.systemIdentifier,
+    primaryPgdata: facts.primary.dataDirectory,
+    timeline,
+    segmentSize: facts.primary.settings.walSegmentSize,
+    startLsn: formatLsn(lsn),
+    startSegment: segmentContaining(timeline, lsn, layoutOf(facts)).name,
+    startTime,
+    timeZone: facts.primary.settings.timeZone,
+  };
+}
+
+/**
+ * Ends the backup that this run began, if it still goes on. From 9.6 it is bound to the session, which ends
+ * with us; before, the label makes sure that no other backup is ended.
+ */
+export async function abandonBackup({ deps, primary, run }: BackupContext, label: string): Promise<void> {
+  if (!run.isBackupActive || primary.facts.capabilities.backupApi !== 'exclusive') return;
+  await primary.queryToUndo(stopBackupSql(label), deps.settings.wal_timeout * 1000);
+  run.isBackupActive = false;
+}
+
+/** Up to 9.5 the server keeps both files in its data directory while the backup goes on. */
+async function readExclusiveFiles({ primary }: BackupContext): Promise<Partial<StoppedBackup>> {
+  const { capabilities, dataDirectory } = primary.facts;
+  if (capabilities.backupApi !== 'exclusive') return {};
+  const read = async (name: string) =>
+    (await readRemoteFile(primary.shell, `${dataDirectory}/${name}`, longestLabel)).toString('utf8');
+  const hasMap =
+    capabilities.hasTablespaceMap && (await isRemoteFile(primary.shell, `${dataDirectory}/tablespace_map`));
+  return {
+    labelFile: await read('backup_label'),
+    tablespaceMap: hasMap ? await read('tablespace_map') : undefined,
+  };
+}
+
+/** Ends the backup in the session that began it, and keeps what recovery from the copy needs. */
+export async function stopBackup(context: BackupContext, label: string): Promise<void> {
+  const { deps, primary, facts, run } = context;
+  const own = await readExclusiveFiles(context);
+  deps.log.debug('ending the backup; the primary waits until its WAL is archived');
+  const limitMs = deps.settings.wal_timeout * 1000 + stopGraceMs;
+  const stopped = parseStoppedBackup(await primary.query(stopBackupSql(label), limitMs));
+  run.isBackupActive = false;
+  if (stopped === undefined) {
+    throw new PitrError(`the backup "${label}" was ended on the primary by somebody else`, {
+      hint: 'The copy cannot be used. Run -B again.',
+    });
+  }
+  const labelFile = stopped.labelFile ?? own.labelFile;
+  run.stopped = { ...stopped, labelFile, tablespaceMap: stopped.tablespaceMap ?? own.tablespaceMap };
+  run.label = parseBackupLabel(needed(labelFile, 'the label'), 'backup_label');
+  const { startSegment, startLsn } = run.label;
+  run.record = {
+    ...needed(run.record, 'the record'),
+    startLsn: formatLsn(startLsn),
+    startSegment: startSegment.name,
+    timeline: startSegment.timeline,
+    stopLsn: formatLsn(stopped.stopLsn),
+    stopSegment: segmentEndingAt(startSegment.timeline, stopped.stopLsn, layoutOf(facts)).name,
+    stopTime: await clock(context),
+  };
+}
+
+const controlAttempts = 5;
+
+/** Reads pg_control after all other files and while the backup goes on, as the manual asks; torn reads are repeated. */
+export async function fetchControl({ primary, run }: BackupContext): Promise<void> {
+  const path = `${primary.facts.dataDirectory}/global/pg_control`;
+  for (let attempt = 1; ; attempt += 1) {
+    const bytes = await readRemoteFile(primary.shell, path, controlFileBytes);
+    const check = checkControlFile(bytes);
+    if (check.kind === 'good') {
+      run.control = bytes;
+      return;
+    }
+    if (attempt === controlAttempts)
+      throw new PitrError(`"${path}" on the primary cannot be used: ${check.reason}`);
+  }
+}

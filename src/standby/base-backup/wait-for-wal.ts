@@ -1,0 +1,145 @@
+import { join } from 'node:path';
+import { PitrError, refusal } from '../../errors.ts';
+import { checkpointSql, switchWalSql } from '../../postgres/backup-sql.ts';
+import { listSegments, segmentEndingAt } from '../../postgres/lsn.ts';
+import { parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
+import { exists, removeDurably, writeDurably } from '../../system/durable.ts';
+import { arrivalOf } from '../wal-arrival.ts';
+import { needed, type BackupContext } from './context.ts';
+import { layoutOf } from './plan.ts';
+
+/** A request of ours to the archiver: it looks for this file whenever it connects, and then ships again. */
+export const resumeRequest = '.resume';
+
+const pollMs = 200;
+const progressMs = 10_000;
+/** A checkpoint writes all that is dirty: on a busy primary that takes its time. */
+const checkpointMs = 30 * 60_000;
+
+/** Those of the segments that are not whole in archivedir. One that is there with other contents is an error. */
+async function missingOf(
+  { facts }: BackupContext,
+  segments: readonly SegmentName[],
+): Promise<readonly SegmentName[]> {
+  const { archivedir } = facts.place;
+  const { systemIdentifier } = facts.primary;
+  const { segmentSize } = layoutOf(facts);
+  const missing: SegmentName[] = [];
+  for (const segment of segments) {
+    const arrival = await arrivalOf(archivedir, segment, { systemIdentifier, segmentSize });
+    if (arrival.kind === 'wrong') {
+      throw new PitrError(`"${join(archivedir, segment.name)}" is not the primary's: ${arrival.reason}`, {
+        hint: 'Move that file away, and find out who put it there.',
+      });
+    }
+    if (arrival.kind !== 'whole') missing.push(segment);
+  }
+  return missing;
+}
+
+/** Waits up to `wal_timeout`; returns what is still missing then. */
+async function waitFor(
+  context: BackupContext,
+  segments: readonly SegmentName[],
+): Promise<readonly SegmentName[]> {
+  const { deps } = context;
+  const startMs = deps.now().getTime();
+  let saidMs = startMs;
+  let missing = await missingOf(context, segments);
+  while (missing.length > 0) {
+    const nowMs = deps.now().getTime();
+    if (nowMs - startMs > deps.settings.wal_timeout * 1000) return missing;
+    if (nowMs - saidMs > progressMs) {
+      saidMs = nowMs;
+      deps.log.notice(`waiting for ${missing.length} WAL segments, the first is ${missing[0]?.name ?? ''}`);
+    }
+    await deps.pause(pollMs);
+    missing = await missingOf(context, missing);
+  }
+  return [];
+}
+
+/** What the primary says about its archiving: the last line of a message about WAL that does not come. */
+async function archiverStatistics({ primary }: BackupContext): Promise<string | undefined> {
+  if (!primary.facts.capabilities.hasStatArchiver) return undefined;
+  const [row] = await primary.query(
+    'SELECT archived_count, last_archived_wal, last_archived_time, failed_count, last_failed_wal, last_failed_time FROM pg_stat_archiver',
+  );
+  const [archived = '', lastArchived = '', archivedAt = '', failed = '', lastFailed = '', failedAt = ''] =
+    row ?? [];
+  const good = lastArchived === '' ? 'none yet' : `the last was ${lastArchived} at ${archivedAt}`;
+  const bad = lastFailed === '' ? 'none' : `the last was ${lastFailed} at ${failedAt}`;
+  return `pg_stat_archiver on the primary: ${archived} archived (${good}), ${failed} failures (${bad})`;
+}
+
+async function refuseUnproven(context: BackupContext, segment: SegmentName): Promise<never> {
+  const { deps, facts } = context;
+  const { archivedir, wal_timeout } = deps.settings;
+  const causes = [
+    `archive_command on the primary is "${facts.primary.settings.archiveCommand}": does it ship to "${archivedir}" on this host?`,
+    'it may be failing: see the log of the server there',
+    `cmd_archiver may have this standby marked as abandoned: then run there  cmd_archiver -C FILE --resume ${deps.hostName}`,
+  ];
+  throw refusal(`segment ${segment.name} did not arrive in "${archivedir}" within ${wal_timeout} s`, {
+    detail: [await archiverStatistics(context), ...causes.map((cause) => `- ${cause}`)]
+      .filter(Boolean)
+      .join('\n'),
+    hint: 'Nothing was copied and the standby is as it was. Get the WAL to arrive, then run -B again.',
+  });
+}
+
+async function switchSegment({ primary }: BackupContext): Promise<SegmentName> {
+  // Its record also makes sure that there is something in the segment, or the switch would do nothing.
+  await primary.query(checkpointSql, checkpointMs);
+  const name = parseWalName((await primary.query(switchWalSql(primary.facts.capabilities)))[0]?.[0] ?? '');
+  if (name.kind !== 'segment') throw new PitrError(`the primary names no WAL segment but "${name.name}"`);
+  return name;
+}
+
+function refuseStale({ facts }: BackupContext, segment: SegmentName): void {
+  const isOld = facts.archived.some(({ name }) => name === segment.name);
+  if (!isOld) return;
+  throw refusal(
+    `"${join(facts.place.archivedir, segment.name)}" was there before the primary had finished that segment`,
+    { hint: 'It is left from another history of this cluster. Move it away, then run -B again.' },
+  );
+}
+
+/**
+ * Proves that WAL of the primary arrives here: asks its archiver to resume, ends a segment there and waits for that
+ * segment. Nothing of the standby changes before this has succeeded.
+ */
+export async function proveWal(context: BackupContext): Promise<void> {
+  const { deps, facts } = context;
+  const request = join(facts.place.archivedir, resumeRequest);
+  await writeDurably(request, `${deps.nonce()}\n`);
+  try {
+    const segment = await switchSegment(context);
+    refuseStale(context, segment);
+    deps.log.debug(`waiting for ${segment.name} in ${facts.place.archivedir}`);
+    if ((await waitFor(context, [segment])).length > 0) await refuseUnproven(context, segment);
+  } finally {
+    if (await exists(request)) await removeDurably(request);
+  }
+}
+
+/** All that recovery from this backup must read: from its start to its stop. */
+export function segmentsOfBackup({ facts, run }: BackupContext): readonly SegmentName[] {
+  const { startSegment } = needed(run.label, 'the label');
+  const { stopLsn } = needed(run.stopped, 'the end of the backup');
+  const layout = layoutOf(facts);
+  return listSegments(startSegment, segmentEndingAt(startSegment.timeline, stopLsn, layout), layout);
+}
+
+export async function awaitWal(context: BackupContext): Promise<void> {
+  const { wal_timeout, archivedir } = context.deps.settings;
+  const missing = await waitFor(context, segmentsOfBackup(context));
+  if (missing.length === 0) return;
+  throw new PitrError(
+    `the backup needs WAL that did not arrive in "${archivedir}" within ${wal_timeout} s: ${missing.map(({ name }) => name).join(', ')}`,
+    {
+      detail: await archiverStatistics(context),
+      hint: 'The copy is kept, and the next -B transfers only what has changed. Get the WAL to arrive first; wal_timeout: says how long to wait for it.',
+    },
+  );
+}
