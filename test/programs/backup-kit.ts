@@ -1,9 +1,11 @@
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { capabilitiesOf } from '../../src/postgres/capabilities.ts';
 import { parseVersion } from '../../src/postgres/version.ts';
 import { checkout } from '../harness/checkout.ts';
 import type { IniKeys } from '../harness/ini.ts';
-import { archiveOf, type Primary } from '../harness/primary.ts';
+import type { Primary } from '../harness/primary.ts';
 import type { ServerSettings } from '../harness/server.ts';
 import type { Standby } from '../harness/standby.ts';
 import type { World } from '../harness/world.ts';
@@ -43,10 +45,30 @@ export async function backupPair(world: World, options: BackupPairOptions = {}):
 
 /** An archive_command that needs none of our programs, for tests about what the primary does. */
 export function copyingArchiver(standby: Standby): string {
-  const archive = archiveOf(standby.host);
+  const archive = standby.archiveDir;
   return `test ! -f ${archive}/%f && cp %p ${archive}/.%f && mv ${archive}/.%f ${archive}/%f`;
 }
 
 export function inPgdata(standby: Standby, ...path: string[]): string {
   return join(standby.pgdata, ...path);
+}
+
+/** Every file below a directory with its bytes' digest: what must be the same before and after. Times of directories are not. */
+export function snapshot(directory: string): Record<string, string> {
+  const entries = readdirSync(directory, { recursive: true, withFileTypes: true });
+  return Object.fromEntries(
+    entries
+      .map((entry) => join(entry.parentPath, entry.name))
+      // The lock's file stays, empty, from one run to the next.
+      .filter((path) => !path.endsWith('/.cmd_standby.lock'))
+      .sort()
+      .map((path) => [relative(directory, path), contentOf(path)]),
+  );
+}
+
+function contentOf(path: string): string {
+  const found = lstatSync(path);
+  if (found.isSymbolicLink()) return `link to ${readlinkSync(path)}`;
+  if (!found.isFile()) return 'directory';
+  return `${found.mtimeMs} ${createHash('sha256').update(readFileSync(path)).digest('hex')}`;
 }
