@@ -15,8 +15,8 @@ export default defineConfig({
           // A whole program drives real servers: what may take long is bounded by the program's own limits.
           testTimeout: 120_000,
           hookTimeout: 180_000,
-          // Two cores: more servers at once only make each of them slower.
-          maxWorkers: 2,
+          // They wait more than they compute: three keep two cores busy.
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },

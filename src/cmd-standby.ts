@@ -3,10 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { listExpectedPaths } from './config/expected-paths.ts';
 import { parseStandbyConfig } from './config/load-standby.ts';
 import type { UsableConfig } from './config/loaded.ts';
-import { standbyOptions, type StandbyAction, type StandbySettings } from './config/options-standby.ts';
+import type { StandbyAction, StandbySettings } from './config/options-standby.ts';
 import { describeProblems, type Problem } from './config/problem.ts';
 import { requireFor } from './config/requirements.ts';
 import { exitCodes, messageOf, PitrError, refusal, unreachable } from './errors.ts';
@@ -15,7 +14,6 @@ import type { StandbyDeps } from './standby/deps.ts';
 import { parseRequest, type Action, type Request } from './standby/request.ts';
 import { runCommand, startSession } from './system/command.ts';
 import { exists } from './system/durable.ts';
-import { findProgram } from './system/find-program.ts';
 import { withLocalSql } from './system/local-sql.ts';
 import { takeLock, type Lock } from './system/lock.ts';
 import { openLog, type Log } from './system/log.ts';
@@ -103,36 +101,12 @@ async function lockFor(deps: StandbyDeps, { action, dryRun }: RunRequest): Promi
   });
 }
 
-/** What the settings expect on this host and is not there, one line each. */
-async function missingPaths(settings: StandbySettings): Promise<readonly string[]> {
-  const lines: string[] = [];
-  for (const { key, kind, path } of listExpectedPaths(standbyOptions, settings)) {
-    const isThere =
-      kind === 'program'
-        ? (await findProgram(path, settings.includepath)) !== undefined
-        : await exists(path).catch(() => false);
-    if (!isThere) lines.push(`${key}: there is no ${kind} "${path}"`);
-  }
-  return lines;
-}
-
-async function checkConfig(deps: StandbyDeps, iniFile: string): Promise<number> {
-  const missing = await missingPaths(deps.settings);
-  for (const line of missing) deps.log.warning(line);
-  deps.report(
-    missing.length === 0
-      ? `The configuration in ${iniFile} is good.`
-      : `The configuration in ${iniFile} can be read, but names what is not on this host.`,
-  );
-  return 0;
-}
-
 /** Each action is loaded only when it is asked for. */
-async function perform(deps: StandbyDeps, { action, dryRun, force, iniFile }: RunRequest): Promise<number> {
+async function perform(deps: StandbyDeps, { action, dryRun, force }: RunRequest): Promise<number> {
   const options = { dryRun, force };
   switch (action.kind) {
     case 'check':
-      return checkConfig(deps, iniFile);
+      return (await import('./standby/check.ts')).checkConfiguration(deps);
     case 'init':
       return (await import('./standby/init.ts')).initStandby(deps, options);
     case 'ping':

@@ -5,7 +5,7 @@ import pg from 'pg';
 import { createTraffic, type Traffic } from './demo-traffic.ts';
 import { checkout } from '../../test/harness/checkout.ts';
 import { eventually } from '../../test/harness/eventually.ts';
-import type { Finished } from '../../test/harness/processes.ts';
+import { run } from '../../test/harness/processes.ts';
 import type { Primary } from '../../test/harness/primary.ts';
 import type { Standby } from '../../test/harness/standby.ts';
 import { createWorld, type World } from '../../test/harness/world.ts';
@@ -20,25 +20,24 @@ function chapter(title: string): void {
   say(`\n== ${title}`);
 }
 
-function show(command: string, result: Finished): void {
-  say(`$ ${command}`);
-  for (const line of `${result.stdout}${result.stderr}`.trimEnd().split('\n')) say(`  ${line}`);
-  if (result.code !== 0) throw new Error(`"${command}" exited ${String(result.code ?? result.signal)}`);
-}
-
 interface Stage {
   readonly world: World;
   readonly alpha: Primary;
   readonly beta: Standby;
 }
 
-async function archiver({ world, alpha }: Stage, ...args: string[]): Promise<void> {
-  show(`cmd_archiver -C ${alpha.iniFile} ${args.join(' ')}`, await world.cmdArchiver(alpha, args));
+/** Runs one of our programs as its host's user would, and shows both of its streams as they came. */
+async function show(program: string, place: Primary | Standby, args: readonly string[]): Promise<void> {
+  const command = [program, '-C', place.iniFile, ...args].join(' ');
+  say(`$ ${command}`);
+  const words = ['-c', 'exec "$@" 2>&1', 'sh', checkout('bin', program), '-C', place.iniFile, ...args];
+  const result = await run('/bin/sh', words, { cwd: place.host.directory, env: place.host.env });
+  for (const line of result.stdout.trimEnd().split('\n')) say(`  ${line}`);
+  if (result.code !== 0) throw new Error(`"${command}" exited ${String(result.code ?? result.signal)}`);
 }
 
-async function standby({ world, beta }: Stage, ...args: string[]): Promise<void> {
-  show(`cmd_standby -C ${beta.iniFile} ${args.join(' ')}`, await world.cmdStandby(beta, args));
-}
+const archiver = ({ alpha }: Stage, ...args: string[]) => show('cmd_archiver', alpha, args);
+const standby = ({ beta }: Stage, ...args: string[]) => show('cmd_standby', beta, args);
 
 async function setTheStage(world: World): Promise<Stage> {
   chapter('Two hosts on this machine, each with its own directories and its own sshd');

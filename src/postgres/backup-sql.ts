@@ -141,9 +141,15 @@ export const checkpointSql = 'CHECKPOINT';
 /** Whoever may connect can do this; the transaction's end is a record, without which no segment is switched. */
 export const writeWalRecordSql = 'SELECT txid_current()';
 
-/** Ends the current segment and returns its name, if anything was written to it. */
+/**
+ * Ends the current segment and returns its name. If nothing was written to it, nothing is ended, and the name is
+ * that of the segment that was ended last.
+ */
 export function switchWalSql(capabilities: Capabilities): string {
-  return `SELECT ${capabilities.walFileNameFunction}(${capabilities.switchWalFunction}())`;
+  const { walFileNameFunction, switchWalFunction, walFileNameOfBoundary } = capabilities;
+  // Where nothing was to end, the switch returns the boundary behind the segment that is meant.
+  const back = walFileNameOfBoundary === 'segment before' ? '' : ' - 1';
+  return `SELECT ${walFileNameFunction}(${switchWalFunction}()${back})`;
 }
 
 /** One row of `WalPosition`; only on a server that is not in recovery. */

@@ -84,6 +84,8 @@ export interface Capabilities {
   readonly currentLsnFunction: 'pg_current_xlog_location' | 'pg_current_wal_lsn';
   readonly insertLsnFunction: 'pg_current_xlog_insert_location' | 'pg_current_wal_insert_lsn';
   readonly walFileNameFunction: 'pg_xlogfile_name' | 'pg_walfile_name';
+  /** What that function names for a location between two segments; 17 changed it. */
+  readonly walFileNameOfBoundary: 'segment before' | 'segment behind';
   /** From 9.0. */
   readonly isInRecoveryFunction: 'pg_is_in_recovery' | undefined;
   readonly lastReceiveLsnFunction: 'pg_last_xlog_receive_location' | 'pg_last_wal_receive_lsn' | undefined;

@@ -91,7 +91,7 @@ export function segmentContaining(timeline: number, lsn: bigint, layout: WalLayo
 /**
  * The segment that holds the byte before `lsn`: the last one needed by whoever must read up to an end such as
  * a backup's stop location. On a segment boundary this is the segment before the boundary, as
- * `pg_walfile_name()` has it, too.
+ * `pg_walfile_name()` has it up to 16.
  */
 export function segmentEndingAt(timeline: number, lsn: bigint, layout: WalLayout): SegmentName {
   const containing = segmentContaining(timeline, lsn, layout);

@@ -82,6 +82,7 @@ export function functionNames(since: Since) {
     currentLsnFunction: since(100_000) ? 'pg_current_wal_lsn' : 'pg_current_xlog_location',
     insertLsnFunction: since(100_000) ? 'pg_current_wal_insert_lsn' : 'pg_current_xlog_insert_location',
     walFileNameFunction: since(100_000) ? 'pg_walfile_name' : 'pg_xlogfile_name',
+    walFileNameOfBoundary: since(170_000) ? 'segment behind' : 'segment before',
     isInRecoveryFunction: since(90_000) ? 'pg_is_in_recovery' : undefined,
     promoteFunction: since(120_000) ? 'pg_promote' : undefined,
     controlFunctions: since(90_600),

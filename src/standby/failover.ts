@@ -1,4 +1,4 @@
-import { exitCodes } from '../errors.ts';
+import { exitCodes, type PitrError } from '../errors.ts';
 import { readSentinel } from '../system/sentinel.ts';
 import type { ActionOptions, StandbyDeps } from './deps.ts';
 import { observeHere, type FailoverFacts } from './failover/facts.ts';
@@ -17,6 +17,10 @@ export async function primaryPgdata(deps: Pick<StandbyDeps, 'settings'>): Promis
   return record?.backup?.primaryPgdata;
 }
 
+function unsentWords(unsent: number | undefined): string {
+  return unsent === undefined || unsent === 0 ? '' : ` (${unsent} files wait to be archived)`;
+}
+
 /** What the operator must know before the server opens. */
 function sayLiveness(deps: StandbyDeps, liveness: Liveness): void {
   switch (liveness.kind) {
@@ -27,10 +31,10 @@ function sayLiveness(deps: StandbyDeps, liveness: Liveness): void {
       return;
     case 'dead':
       deps.log.notice(describeLiveness(liveness));
-      if (liveness.unsent !== 0)
-        deps.log.warning(
-          `${liveness.unsent === undefined ? 'WAL' : `${liveness.unsent} WAL files`} may remain there unsent; "cmd_archiver --flush" on that host sends it first`,
-        );
+      // Even with nothing marked as ready: queues may hold WAL, and the last segment was never finished.
+      deps.log.warning(
+        `WAL that never left may remain there${unsentWords(liveness.unsent)}: "cmd_archiver --flush" on that host sends it, and must come before a failover to count`,
+      );
       return;
     case 'unreachable':
       deps.log.warning(
@@ -59,19 +63,27 @@ export function reportFailover(deps: StandbyDeps, run: FailoverRun): number {
   return exitCodes.actionFailed;
 }
 
+/** What a recovery to a moment does beside a failover. */
+export interface FailoverExtras {
+  readonly explainNotOpen?: (error: PitrError) => PitrError;
+  readonly beforeReport?: () => Promise<void>;
+}
+
 export async function carryOutFailover(
   deps: StandbyDeps,
   facts: Pick<FailoverFacts, 'directory'>,
   steps: readonly FailoverStep[],
   options: ActionOptions,
+  extras: FailoverExtras = {},
 ): Promise<number> {
   const run = newRun();
-  const handler = failoverHandler(deps, facts.directory, run);
+  const handler = failoverHandler(deps, facts.directory, run, extras.explainNotOpen);
   if (options.dryRun) {
     printPlan(deps, steps, handler);
     return 0;
   }
   await carryOut(deps, steps, handler);
+  await extras.beforeReport?.();
   return reportFailover(deps, run);
 }
 

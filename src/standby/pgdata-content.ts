@@ -1,9 +1,9 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../errors.ts';
 import { systemIdentifierOf } from '../postgres/control-file.ts';
 import { readIfExists, systemErrorCode } from '../system/durable.ts';
-import { readRecord } from './record.ts';
+import { readRecord, type StandbyRecord } from './record.ts';
 import { incompleteControlFile } from './server/data-directory.ts';
 
 /** What lies in pgdata, as far as it decides whether a base backup may replace it. */
@@ -34,14 +34,22 @@ async function listIfExists(directory: string): Promise<readonly string[] | unde
   }
 }
 
+async function identifierOfFile(pgdata: string, name: string): Promise<string | undefined> {
+  const bytes = await readIfExists(join(pgdata, 'global', name));
+  return bytes === undefined ? undefined : systemIdentifierOf(bytes);
+}
+
+/**
+ * While a copy is unfinished its record tells whose it is: the control file that was taken away may be of a cluster that the
+ * copy replaces.
+ */
 async function identifierIn(pgdata: string): Promise<string | undefined> {
-  for (const name of ['pg_control', incompleteControlFile]) {
-    const bytes = await readIfExists(join(pgdata, 'global', name));
-    const identifier = bytes === undefined ? undefined : systemIdentifierOf(bytes);
-    if (identifier !== undefined) return identifier;
-  }
-  // A first base backup that was cut off has copied no pg_control yet.
-  return (await readRecord(pgdata)).backup?.systemIdentifier;
+  const { backup } = await readRecord(pgdata).catch((): StandbyRecord => ({}));
+  return (
+    (await identifierOfFile(pgdata, 'pg_control')) ??
+    backup?.systemIdentifier ??
+    (await identifierOfFile(pgdata, incompleteControlFile))
+  );
 }
 
 /** A cluster in which nobody ever made anything, such as the one that Debian's package makes. */
@@ -68,9 +76,4 @@ export async function inspectPgdata(pgdata: string): Promise<PgdataContent> {
   } catch (error) {
     return { kind: 'unknown', reason: messageOf(error) };
   }
-}
-
-/** The major release of the cluster in pgdata, as its PG_VERSION has it. */
-export async function pgVersionIn(pgdata: string): Promise<string | undefined> {
-  return (await readFile(join(pgdata, 'PG_VERSION'), 'utf8').catch(() => undefined))?.trim();
 }

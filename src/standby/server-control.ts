@@ -27,11 +27,12 @@ export interface ControlFacts {
   readonly configuration: ServerConfiguration;
 }
 
-/** A base backup that was never told how to recover would come up as a copy that goes its own way. */
-function refuseUnpreparedBackup({ backupLabel, signals, pgdata }: DataDirectory): void {
-  const isPrepared = signals.standby || signals.recovery || signals.recoveryConf;
-  if (backupLabel === undefined || isPrepared) return;
-  throw refusal(`"${pgdata}" holds a base backup that has not been told how to recover`, {
+/** A base backup, or a standby, that is not told to recover would come up as a copy that goes its own way. */
+function refuseUnprepared({ backupLabel, control, signals, pgdata }: DataDirectory): void {
+  if (signals.standby || signals.recovery || signals.recoveryConf) return;
+  const recovers = control?.state === 'in-archive-recovery' || control?.state === 'shut-down-in-recovery';
+  if (backupLabel === undefined && !recovers) return;
+  throw refusal(`"${pgdata}" holds a standby, or a base backup, that has not been told how to recover`, {
     hint: 'Start it as a standby: cmd_standby -C … -S',
   });
 }
@@ -42,7 +43,7 @@ export function planStart(facts: ControlFacts): readonly ControlStep[] {
     throw refusal(`PostgreSQL is running already in "${directory.pgdata}" (pid ${postmaster.pid})`);
   if (directory.control === undefined)
     throw refusal(`cannot start on "${directory.pgdata}"`, { detail: directory.controlProblem });
-  refuseUnpreparedBackup(directory);
+  refuseUnprepared(directory);
   return [{ kind: 'start-server', configuration }, { kind: 'see-it-run' }];
 }
 

@@ -2,10 +2,17 @@ import { mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseBackupLabel } from '../../src/postgres/backup-label.ts';
+import { switchWalSql, writeWalRecordSql } from '../../src/postgres/backup-sql.ts';
 import { capabilitiesOf } from '../../src/postgres/capabilities.ts';
 import { checkControlFile } from '../../src/postgres/control-file.ts';
 import { ancestorsIn, parseHistory } from '../../src/postgres/history.ts';
-import { nextSegment, segmentContaining, segmentEndingAt, type WalLayout } from '../../src/postgres/lsn.ts';
+import {
+  nextSegment,
+  parseLsn,
+  segmentContaining,
+  segmentEndingAt,
+  type WalLayout,
+} from '../../src/postgres/lsn.ts';
 import { doublePercent } from '../../src/postgres/quoting.ts';
 import { withSettings } from '../../src/postgres/settings-file.ts';
 import { parseVersion } from '../../src/postgres/version.ts';
@@ -63,9 +70,24 @@ describe.each(testMajors())('the WAL that PostgreSQL %i archives', (major) => {
     const lsn = BigInt(
       await primary.value('SELECT pg_wal_lsn_diff($1::pg_lsn, $2::pg_lsn)::text', [row?.['lsn'], '0/0']),
     );
-    // From 16, and before it in the case of a boundary, the server names the segment that ends there.
-    const named = [segmentContaining(1, lsn, layout).name, segmentEndingAt(1, lsn, layout).name];
-    expect(named).toContain(row?.['file']);
+    const rule =
+      capabilities.walFileNameOfBoundary === 'segment before' ? segmentEndingAt : segmentContaining;
+    expect(rule(1, lsn, layout).name).toBe(row?.['file']);
+
+    const boundary = '0/2000000';
+    expect(await primary.value('SELECT pg_walfile_name($1::pg_lsn)', [boundary])).toBe(
+      rule(1, parseLsn(boundary), layout).name,
+    );
+  });
+
+  test('ends with a segment that has a name, also when there was nothing to end', async () => {
+    await primary.sql(writeWalRecordSql);
+    const current = await primary.value('SELECT pg_walfile_name(pg_current_wal_insert_lsn())');
+    for (const attempt of ['something', 'nothing', 'nothing']) {
+      expect([attempt, await primary.value(switchWalSql(capabilities))]).toEqual([attempt, current]);
+    }
+    await primary.archived(current);
+    expect(check(current, segment(current))).toMatchObject({ kind: 'good' });
   });
 
   test('has a mark for each base backup', async () => {

@@ -57,7 +57,9 @@ async function copyTree(context: BackupContext, tree: Tree): Promise<void> {
   let result = await runRsync(context, tree);
   if (isWorthAnotherTry(result)) result = await runRsync(context, tree);
   const outcome = rsyncOutcome(result);
-  // 24, files that vanished while they were to be copied, is a running server's daily life: its WAL tells the same.
+  // Files that go while they are to be copied are a running server's daily life: its WAL tells the same.
+  if (outcome.kind === 'vanished')
+    context.deps.log.debug(`files vanished during the copy, which is harmless: ${describeResult(result)}`);
   if (outcome.kind === 'whole' || outcome.kind === 'vanished') return;
   throw failure(
     context.deps,

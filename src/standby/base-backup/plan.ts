@@ -104,7 +104,6 @@ export function comparisonFor({ primary, place, record, rsync }: BackupFacts): C
     place.content.kind === 'cluster' && place.content.systemIdentifier === primary.systemIdentifier;
   const isWhole =
     record.backup?.status === 'complete' && record.backup.systemIdentifier === primary.systemIdentifier;
-  if (place.content.kind === 'missing' || place.content.kind === 'empty') return 'times';
   return isOurs && isWhole && rsync.comparesNanoseconds ? 'times' : 'contents';
 }
 

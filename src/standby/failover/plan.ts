@@ -19,7 +19,7 @@ export function afterSteps(facts: LocalFacts): readonly FailoverStep[] {
   return steps;
 }
 
-function refuseAlive({ liveness, force }: FailoverFacts): void {
+export function refuseAlive({ liveness, force }: Pick<FailoverFacts, 'liveness' | 'force'>): void {
   if (liveness.kind !== 'alive' || force) return;
   throw refusal(`${describeLiveness(liveness)}; nothing was changed`, {
     hint: 'Stop the primary first. --force fails over all the same: then two servers take writes, and what the old one takes is lost.',

@@ -27,13 +27,14 @@ import { verifyWrite } from './verify.ts';
 /** What the steps learn as they go. */
 export interface FailoverRun {
   started: Started;
+  isOpen: boolean;
   timeline: number | undefined;
   /** How action_failover failed; undefined while it has not. */
   actionFailure: string | undefined;
 }
 
 export function newRun(): FailoverRun {
-  return { started: { logOffset: 0, atS: 0 }, timeline: undefined, actionFailure: undefined };
+  return { started: { logOffset: 0, atS: 0 }, isOpen: false, timeline: undefined, actionFailure: undefined };
 }
 
 async function seeItRecover(deps: StandbyDeps, directory: DataDirectory, run: FailoverRun): Promise<void> {
@@ -140,7 +141,9 @@ async function runOpening(
     case 'promote':
       return promoteServerProgram(deps, capabilities);
     case 'see-it-open':
-      return seeItOpen(deps, directory, run);
+      await seeItOpen(deps, directory, run);
+      run.isOpen = true;
+      return;
     default:
       return unreachable(step);
   }
@@ -191,16 +194,23 @@ export function failoverHandler(
   deps: StandbyDeps,
   directory: DataDirectory,
   run: FailoverRun,
+  explainNotOpen: (error: PitrError) => PitrError = (error) => error,
 ): StepHandler<FailoverStep> {
   return {
     describe: describeStep,
     run: async (step) => {
-      if (!isAfterStep(step)) return runOpening(deps, directory, run, step);
       try {
-        await runAfter(deps, directory, run, step);
+        if (isAfterStep(step)) await runAfter(deps, directory, run, step);
+        else await runOpening(deps, directory, run, step);
       } catch (error) {
-        throw afterwards(error);
+        if (isAfterStep(step)) throw afterwards(error);
+        throw step.kind === 'see-it-open' && error instanceof PitrError ? explainNotOpen(error) : error;
       }
+    },
+    undo: async (step) => {
+      // A recovery that did not get to its moment must not be tried again by whoever starts the server next.
+      if (step.kind !== 'write-settings' || step.mode !== 'recovery' || run.isOpen) return;
+      await clearRecoverySettings(deps, directory);
     },
   };
 }

@@ -1,4 +1,4 @@
-import { PitrError } from '../../errors.ts';
+import type { PitrError } from '../../errors.ts';
 import type { StandbyDeps } from '../deps.ts';
 
 export type Look<T> =

@@ -81,6 +81,8 @@ test.each([
   ['8.4', 'SELECT pg_xlogfile_name(pg_switch_xlog())'],
   ['9.6', 'SELECT pg_xlogfile_name(pg_switch_xlog())'],
   ['10', 'SELECT pg_walfile_name(pg_switch_wal())'],
+  ['16', 'SELECT pg_walfile_name(pg_switch_wal())'],
+  ['17', 'SELECT pg_walfile_name(pg_switch_wal() - 1)'],
 ])('on %s a segment is ended by %s', (major, sql) => {
   expect(switchWalSql(of(major))).toBe(sql);
 });

@@ -97,6 +97,7 @@ test('what each release can do', () => {
       "unreachedTargetIsFatal": "8.4: false, 13: true",
       "walDirName": "8.4: "pg_xlog", 10: "pg_wal"",
       "walFileNameFunction": "8.4: "pg_xlogfile_name", 10: "pg_walfile_name"",
+      "walFileNameOfBoundary": "8.4: "segment before", 17: "segment behind"",
       "walLevelsForArchiving": "8.4: [], 9.0: ["archive","hot_standby"], 9.4: ["archive","hot_standby","logical"], 9.6: ["archive","hot_standby","replica","logical"]",
       "walLevelsForHotStandby": "8.4: [], 9.0: ["hot_standby"], 9.4: ["hot_standby","logical"], 9.6: ["hot_standby","replica","logical"]",
       "walSegmentSkipsFF": "8.4: true, 9.3: false",

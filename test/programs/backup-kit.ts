@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto';
+import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { capabilitiesOf } from '../../src/postgres/capabilities.ts';
+import { parseVersion } from '../../src/postgres/version.ts';
+import { checkout } from '../harness/checkout.ts';
+import type { IniKeys } from '../harness/ini.ts';
+import type { Primary } from '../harness/primary.ts';
+import type { ServerSettings } from '../harness/server.ts';
+import type { Standby } from '../harness/standby.ts';
+import type { World } from '../harness/world.ts';
+
+/** A primary with the helper functions, and the place of a standby that nobody has touched yet. */
+export interface BackupPair {
+  readonly primary: Primary;
+  readonly standby: Standby;
+}
+
+export interface BackupPairOptions {
+  readonly ini?: IniKeys;
+  readonly primarySettings?: ServerSettings;
+  /** `none` leaves the helper functions out. */
+  readonly helpers?: 'none';
+}
+
+export async function installHelpers(primary: Primary): Promise<void> {
+  const { helperSqlFile } = capabilitiesOf(parseVersion(String(primary.major)));
+  await primary.psqlFile(checkout('scripts', helperSqlFile));
+}
+
+/** The whole of the how-to's set-up of both hosts, up to the standby's `-I`: cmd_archiver ships. */
+export async function backupPair(world: World, options: BackupPairOptions = {}): Promise<BackupPair> {
+  const primary = await world.startPrimary({
+    slaves: ['standby1'],
+    ...(options.primarySettings === undefined ? {} : { settings: options.primarySettings }),
+  });
+  const standby = await world.addStandby('standby1', primary, {
+    ini: { wal_timeout: 20, start_timeout: 30, failover_probe_timeout: 2, ...options.ini },
+  });
+  const init = await world.cmdArchiver(primary, ['-I']);
+  if (init.code !== 0) throw new Error(init.stdout + init.stderr);
+  if (options.helpers !== 'none') await installHelpers(primary);
+  return { primary, standby };
+}
+
+/** An archive_command that needs none of our programs, for tests about what the primary does. */
+export function copyingArchiver(standby: Standby): string {
+  const archive = standby.archiveDir;
+  return `test ! -f ${archive}/%f && cp %p ${archive}/.%f && mv ${archive}/.%f ${archive}/%f`;
+}
+
+export function inPgdata(standby: Standby, ...path: string[]): string {
+  return join(standby.pgdata, ...path);
+}
+
+/** Every file below a directory with its bytes' digest: what must be the same before and after. Times of directories are not. */
+export function snapshot(directory: string): Record<string, string> {
+  const entries = readdirSync(directory, { recursive: true, withFileTypes: true });
+  return Object.fromEntries(
+    entries
+      .map((entry) => join(entry.parentPath, entry.name))
+      // The lock's file stays, empty, from one run to the next.
+      .filter((path) => !path.endsWith('/.cmd_standby.lock'))
+      .sort()
+      .map((path) => [relative(directory, path), contentOf(path)]),
+  );
+}
+
+function contentOf(path: string): string {
+  const found = lstatSync(path);
+  if (found.isSymbolicLink()) return `link to ${readlinkSync(path)}`;
+  if (!found.isFile()) return 'directory';
+  return `${found.mtimeMs} ${createHash('sha256').update(readFileSync(path)).digest('hex')}`;
+}

@@ -1,0 +1,41 @@
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { afterEach, describe, expect, test } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
+import { testMajors } from '../harness/postgres-programs.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { backupPair, inPgdata } from './backup-kit.ts';
+
+let world: World | undefined;
+afterEach(async () => {
+  await world?.close();
+  world = undefined;
+});
+
+describe.each(testMajors())('a base backup of PostgreSQL %i', (major) => {
+  test('-I and -B as the how-to shows them, and a standby that replays', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world);
+    const init = await world.cmdStandby(standby, ['-I']);
+    expect(init).toMatchObject({ code: 0, stdout: 'Standby is ready\n' });
+    expect(init.stderr).toContain('NOTICE: check_pgpid_func()');
+    expect(init.stderr).toMatch(
+      /^DEBUG: executing query 'SELECT \* FROM cmd_get_data_dirs\(\)' by \/usr\/bin\/ssh /m,
+    );
+    expect(init.stderr).toContain(`DEBUG: ${primary.pgdata}\n`);
+    for (const path of [standby.pgdata, standby.archiveDir]) expect(statSync(path).mode & 0o777).toBe(0o700);
+
+    await primary.sql('CREATE TABLE t AS SELECT generate_series(1, 1000) AS n');
+    const backup = await world.cmdStandby(standby, ['-B']);
+    expect(backup).toMatchObject({ code: 0 });
+    expect(backup.stdout).toMatch(/Base backup finished successfully\n$/);
+    expect(backup.stdout).toContain('Number of files');
+    expect(existsSync(inPgdata(standby, 'backup_label'))).toBe(true);
+    expect(readdirSync(inPgdata(standby, 'global')).join()).not.toContain('pitrtools');
+
+    const start = await world.cmdStandby(standby, ['-S']);
+    expect(start).toMatchObject({ code: 0 });
+    await primary.sql('INSERT INTO t VALUES (1001)');
+    await primary.archived(await primary.switchWal());
+    await eventually(async () => (await standby.value('SELECT max(n) FROM t')) === '1001');
+  });
+});

@@ -1,0 +1,303 @@
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
+import { writeScript } from '../harness/host.ts';
+import { hangingListener, packetSink } from '../harness/network.ts';
+import { serverProgram, testMajors } from '../harness/postgres-programs.ts';
+import { mustRun } from '../harness/processes.ts';
+import type { Standby } from '../harness/standby.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { archiveRows, countRows, makePair, type Pair, type PairOptions } from './standby-kit.ts';
+
+let world: World | undefined;
+afterEach(async () => {
+  await world?.close();
+  world = undefined;
+});
+
+async function timelineOf(server: Standby): Promise<number> {
+  return Number(
+    await server.value("SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"),
+  );
+}
+
+function leftOver(standby: Standby): string[] {
+  return ['standby.signal', 'recovery.signal', 'recovery.conf'].filter((name) =>
+    existsSync(join(standby.pgdata, name)),
+  );
+}
+
+function sentinelText(standby: Standby): string {
+  return readFileSync(join(standby.archiveDir, '.pitrtools'), 'utf8');
+}
+
+interface RunningPair extends Pair {
+  readonly here: World;
+}
+
+/** A world with a standby that runs and has `rows` rows in its archive. */
+async function startedPair(major: number, rows: number, options: PairOptions = {}): Promise<RunningPair> {
+  const here = await createWorld({ major });
+  world = here;
+  const pair = await makePair(here, options);
+  expect(await here.cmdStandby(pair.standby, ['-S'])).toMatchObject({ code: 0 });
+  await archiveRows(pair, rows);
+  return { ...pair, here };
+}
+
+describe.each(testMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
+  test('failover needs ssh to the dead primary: not so, and the server stays on its timeline', async () => {
+    const { here, primary, standby } = await startedPair(major, 1000, {
+      failoverSettings: { work_mem: '7MB' },
+    });
+    await primary.kill9();
+    await primary.host.sshd.kill();
+
+    const run = await here.cmdStandby(standby, ['-F999']);
+    expect(run).toMatchObject({ code: 0 });
+    expect(run.stderr).toContain('was not seen dead');
+    expect(run.stderr).toContain('NOTICE: Statistics are not replicated in warm standy mode.\n');
+    expect(run.stdout).toContain('HINT: Execute ANALYZE on your databases\nFailover finished\n');
+
+    expect(await standby.inRecovery()).toBe(false);
+    expect(await countRows(standby)).toBe(1000);
+    expect(await standby.value('SHOW work_mem')).toBe('7MB');
+    expect(standby.failoverActions()).toBe(1);
+    expect(leftOver(standby)).toEqual([]);
+    expect(sentinelText(standby)).toContain('promoted_at_timeline: 2\n');
+    const autoConf = readFileSync(join(standby.pgdata, 'postgresql.auto.conf'), 'utf8');
+    expect(autoConf).not.toMatch(/restore_command|wal_retrieve_retry_interval/);
+    expect(await standby.value("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'pitrtools%'")).toBe(
+      '0',
+    );
+
+    await standby.restart();
+    expect(await standby.inRecovery()).toBe(false);
+    expect(await timelineOf(standby)).toBe(2);
+
+    const again = await here.cmdStandby(standby, ['-F999']);
+    expect(again).toMatchObject({ code: 4 });
+    expect(again.stderr).toContain('has been failed over already');
+    expect(standby.failoverActions()).toBe(1);
+    const asStandby = await here.cmdStandby(standby, ['-S']);
+    expect(asStandby).toMatchObject({ code: 4 });
+  });
+
+  test('a streaming standby keeps what was streamed and never archived', async () => {
+    const { here, primary, standby } = await startedPair(major, 10, {
+      ini: { use_streaming_replication: 'on' },
+    });
+    await primary.sql('INSERT INTO rows SELECT generate_series(11, 30)');
+    await eventually(async () => (await countRows(standby)) === 30);
+    await primary.kill9();
+
+    const run = await here.cmdStandby(standby, ['-F999']);
+    expect(run).toMatchObject({ code: 0 });
+    expect(run.stderr).toContain('the primary is dead: its host answers');
+    expect(run.stderr).toContain('cmd_archiver --flush');
+    expect(await standby.inRecovery()).toBe(false);
+    expect(await countRows(standby)).toBe(30);
+    const files = ['postgresql.auto.conf', 'recovery.conf'].map((name) => join(standby.pgdata, name));
+    for (const file of files.filter(existsSync))
+      expect(readFileSync(file, 'utf8')).not.toContain('primary_conninfo');
+  });
+
+  test('fails over a cold standby that was never started', async () => {
+    world = await createWorld({ major });
+    const pair = await makePair(world);
+    const { primary, standby } = pair;
+    await archiveRows(pair, 500);
+    await primary.kill9();
+
+    expect(await world.cmdStandby(standby, ['-F999'])).toMatchObject({ code: 0 });
+    expect(await countRows(standby)).toBe(500);
+    expect(await standby.inRecovery()).toBe(false);
+    expect(leftOver(standby)).toEqual([]);
+  });
+
+  test('promotes while the primary still answers: never, and nothing is changed', async () => {
+    const { here, primary, standby } = await startedPair(major, 10);
+    const before = sentinelText(standby);
+
+    const refused = await here.cmdStandby(standby, ['-F999']);
+    expect(refused).toMatchObject({ code: 4 });
+    expect(refused.stderr).toContain('PostgreSQL answers at');
+    primary.configure({ listen_addresses: '127.0.0.1' });
+    await primary.restart();
+    const alsoRefused = await here.cmdStandby(standby, ['-F999']);
+    expect(alsoRefused).toMatchObject({ code: 4 });
+    expect(alsoRefused.stderr).toMatch(/its postmaster runs there \(pid \d+\)/);
+
+    expect(await standby.inRecovery()).toBe(true);
+    expect(sentinelText(standby)).toBe(before);
+    expect(standby.failoverActions()).toBe(0);
+
+    const forced = await here.cmdStandby(standby, ['-F999', '--force']);
+    expect(forced).toMatchObject({ code: 0 });
+    expect(forced.stderr).toContain('two servers take writes');
+    expect(await standby.inRecovery()).toBe(false);
+  });
+
+  test('a failing action script is exit 5, after a failover that is said to have happened', async () => {
+    const { here, primary, standby } = await startedPair(major, 10);
+    standby.writeIni({
+      action_failover: writeScript(
+        standby.host,
+        'failing.sh',
+        `echo "$PITRTOOLS_TIMELINE $1" > '${standby.host.directory}/facts'; echo no such address >&2; exit 3`,
+      ),
+    });
+    await primary.kill9();
+
+    const run = await here.cmdStandby(standby, ['-F999']);
+    expect(run).toMatchObject({ code: 5 });
+    expect(run.stdout).toContain('Failover finished\n');
+    expect(run.stderr).toContain('action_failover failed: exit status 3: no such address');
+    expect(readFileSync(join(standby.host.directory, 'facts'), 'utf8')).toMatch(
+      /^2 failed over to .*, timeline 2\n$/,
+    );
+    expect(await standby.inRecovery()).toBe(false);
+  });
+
+  test('a packet sink in the place of the primary delays it by no more than the limit', async () => {
+    const { here, primary, standby } = await startedPair(major, 10, { ini: { action_failover: undefined } });
+    await primary.kill9();
+    const port = await packetSink({ address: primary.host.address, port: primary.port });
+    here.onClose(() => port.close());
+    const ssh = await packetSink({ address: primary.host.address });
+    here.onClose(() => ssh.close());
+    standby.host.routeTo(primary.host, ssh);
+
+    const run = await here.cmdStandby(standby, ['-F999'], { limitMs: 60_000 });
+    expect(run).toMatchObject({ code: 0, timedOut: false });
+    expect(run.stderr).toContain('no answer within 3 s');
+    expect(run.stderr).toContain('was not seen dead');
+    expect(await countRows(standby)).toBe(10);
+  });
+
+  test('a primary that accepts connections and says nothing is not waited for either', async () => {
+    const { here, primary, standby } = await startedPair(major, 10);
+    await primary.kill9();
+    const silent = await hangingListener({ address: primary.host.address, port: primary.port });
+    here.onClose(() => silent.close());
+    const ssh = await hangingListener({ address: primary.host.address });
+    here.onClose(() => ssh.close());
+    standby.host.routeTo(primary.host, ssh);
+
+    const run = await here.cmdStandby(standby, ['-F999'], { limitMs: 60_000 });
+    expect(run).toMatchObject({ code: 0, timedOut: false });
+    expect(run.stderr).toContain('accepted the connection and said nothing');
+  });
+
+  test('a paused replay is resumed, and commits need no other standby', async () => {
+    const { here, primary, standby } = await startedPair(major, 10, {
+      failoverSettings: { synchronous_standby_names: 'nobody' },
+    });
+    await eventually(async () => (await countRows(standby)) === 10);
+    await standby.sql('SELECT pg_wal_replay_pause()');
+    await archiveRows({ primary, standby }, 200);
+    await primary.kill9();
+
+    expect(await here.cmdStandby(standby, ['-F999'])).toMatchObject({ code: 0 });
+    expect(await countRows(standby)).toBe(200);
+    expect(await standby.value('SHOW synchronous_standby_names')).toBe('nobody');
+  });
+
+  test('an archive that cannot be read is no end of the WAL', async () => {
+    const { here, primary, standby } = await startedPair(major, 10);
+    await primary.kill9();
+    const sentinel = sentinelText(standby);
+    rmSync(join(standby.archiveDir, '.pitrtools'));
+
+    const run = await here.cmdStandby(standby, ['-F999']);
+    expect(run).toMatchObject({ code: 4 });
+    expect(run.stderr).toContain('the archive cannot be read');
+    expect(await standby.inRecovery()).toBe(true);
+
+    writeFileSync(join(standby.archiveDir, '.pitrtools'), sentinel);
+    expect(await here.cmdStandby(standby, ['-F999'])).toMatchObject({ code: 0 });
+    expect(await countRows(standby)).toBe(10);
+  });
+
+  test('promotion assumed after a two-second sleep: it is seen, and killed in the middle it is finished by another run', async () => {
+    const { here, primary, standby } = await startedPair(major, 10);
+    await primary.kill9();
+    const first = here.startStandby(standby, ['-F999']);
+    await eventually(() => first.output().includes('promote the server'));
+    first.killFamily();
+    await first.finished;
+
+    const second = await here.cmdStandby(standby, ['-F999']);
+    expect(second).toMatchObject({ code: 0 });
+    expect(await standby.inRecovery()).toBe(false);
+    expect(await timelineOf(standby)).toBe(2);
+    expect(leftOver(standby)).toEqual([]);
+    expect(sentinelText(standby)).toContain('promoted_at_timeline: 2\n');
+    expect(standby.failoverActions()).toBe(1);
+  });
+
+  test('a failover configuration that needs a restart gets one, and a broken one does not keep the server down', async () => {
+    const { here, primary, standby } = await startedPair(major, 10, {
+      failoverSettings: { max_connections: 41 },
+    });
+    const conf = join(standby.host.directory, 'etc', 'pg_conf_failover', 'postgresql.conf');
+    const good = readFileSync(conf, 'utf8');
+    writeFileSync(conf, `${good}no such line\n`);
+    await primary.kill9();
+
+    const broken = await here.cmdStandby(standby, ['-F999']);
+    expect(broken).toMatchObject({ code: 1 });
+    expect(broken.stderr).toContain('the failover has happened, but was not finished');
+    expect(await standby.inRecovery()).toBe(false);
+    expect(await standby.value('SHOW max_connections')).toBe('40');
+
+    writeFileSync(conf, good);
+    expect(await here.cmdStandby(standby, ['-F999'])).toMatchObject({ code: 0 });
+    expect(await standby.value('SHOW max_connections')).toBe('41');
+    expect(await countRows(standby)).toBe(10);
+  });
+
+  test('the configuration files are used where they are with no_copy_conf', async () => {
+    const { here, primary, standby } = await startedPair(major, 10, {
+      ini: { no_copy_conf: 'on' },
+      settings: { work_mem: '5MB' },
+      failoverSettings: { work_mem: '6MB' },
+    });
+    expect(existsSync(join(standby.pgdata, 'postgresql.conf'))).toBe(false);
+    expect(await standby.value('SHOW work_mem')).toBe('5MB');
+    await primary.kill9();
+
+    expect(await here.cmdStandby(standby, ['-F999'])).toMatchObject({ code: 0 });
+    expect(await standby.value('SHOW work_mem')).toBe('6MB');
+    expect(await standby.value('SHOW hba_file')).toContain('/etc/pg_conf_failover/pg_hba.conf');
+    expect(await countRows(standby)).toBe(10);
+  });
+
+  test('a server that was promoted by hand gets what comes after a promotion', async () => {
+    const { here, primary, standby } = await startedPair(major, 10, {
+      failoverSettings: { work_mem: '7MB' },
+    });
+    await primary.kill9();
+    await mustRun(serverProgram(major, 'pg_ctl'), ['-D', standby.pgdata, 'promote'], { env: standby.env });
+    await eventually(async () => !(await standby.inRecovery()));
+
+    const run = await here.cmdStandby(standby, ['-F999']);
+    expect(run).toMatchObject({ code: 0 });
+    expect(run.stderr).toContain('out of recovery already');
+    expect(await standby.value('SHOW work_mem')).toBe('7MB');
+    expect(standby.failoverActions()).toBe(1);
+  });
+});
+
+test('a successful failover without action_failover exits 0, and --dry-run before it changes nothing', async () => {
+  const major = testMajors()[0] ?? 15;
+  const { here, primary, standby } = await startedPair(major, 10, { ini: { action_failover: undefined } });
+  await primary.kill9();
+  const plan = await here.cmdStandby(standby, ['-F999', '--dry-run']);
+  expect(plan).toMatchObject({ code: 0 });
+  expect(plan.stdout).toMatch(/^1\. promote the server/);
+  expect(plan.stdout).toContain('Dry run: nothing was changed.');
+  expect(await standby.inRecovery()).toBe(true);
+  expect(await here.cmdStandby(standby, ['-F999'])).toMatchObject({ code: 0 });
+});

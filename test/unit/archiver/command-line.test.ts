@@ -1,0 +1,38 @@
+import { describe, expect, test } from 'vitest';
+import { parseArguments } from '../../../src/archiver/command-line.ts';
+
+const parse = (...argv: string[]) => parseArguments(argv, () => undefined);
+
+describe('the command line of cmd_archiver', () => {
+  test.each([
+    [['-C', 'x.ini', '-F', 'pg_wal/1'], { kind: 'archive', configFile: 'x.ini', path: 'pg_wal/1' }],
+    [['-F', 'pg_wal/1', '-C', 'x.ini'], { kind: 'archive', configFile: 'x.ini', path: 'pg_wal/1' }],
+    [['-Cx.ini', '-Fpg_wal/1'], { kind: 'archive', configFile: 'x.ini', path: 'pg_wal/1' }],
+    [['-C', 'x.ini'], { kind: 'check', configFile: 'x.ini' }],
+    [['-C', 'x.ini', '-I'], { kind: 'initialize', configFile: 'x.ini' }],
+    [['-C', 'x.ini', '--flush'], { kind: 'flush', configFile: 'x.ini', dryRun: false }],
+    [['-C', 'x.ini', '--cleanup', '--dry-run'], { kind: 'cleanup', configFile: 'x.ini', dryRun: true }],
+    [
+      ['-C', 'x.ini', '--abandon', 's'],
+      { kind: 'abandon', standby: 's', configFile: 'x.ini', dryRun: false },
+    ],
+    [['-C', 'x.ini', '--resume=s'], { kind: 'resume', standby: 's', configFile: 'x.ini', dryRun: false }],
+  ])('%j', async (argv, request) => {
+    expect(await parse(...argv)).toEqual(request);
+  });
+
+  test.each([
+    [['-I'], /-C FILE is missing/],
+    [['-C', 'x.ini', '-I', '-F', 'y'], /one action at a time, not -I and -F/],
+    [['-C', 'x.ini', '--abandon', 'a', '--resume', 'b'], /one action at a time/],
+    [['-C', 'x.ini', '-F', ''], /-F needs the path/],
+    [['-C', 'x.ini', '-F', 'y', '--dry-run'], /--dry-run goes with/],
+    [['-C', 'x.ini', '-F', 'y', 'z'], /too many arguments/],
+    [['-C', 'x.ini', '-X'], /unknown option/],
+  ])('%j is a usage error', async (argv, message) => {
+    await expect(parse(...argv)).rejects.toMatchObject({
+      exitCode: 2,
+      message: expect.stringMatching(message) as string,
+    });
+  });
+});

@@ -1,0 +1,18 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseWalName, type WalName } from '../../../src/postgres/wal-name.ts';
+import { walFileAt, type WalFile } from '../../../src/archiver/wal-file.ts';
+
+export function walName(name: string): WalName {
+  const parsed = parseWalName(name);
+  if (parsed.kind === 'not-wal') throw new Error(`${name}: ${parsed.reason}`);
+  return parsed;
+}
+
+/** A file of that name with that content, as the archiver sees it. */
+export async function walFile(directory: string, name: string, content: string): Promise<WalFile> {
+  mkdirSync(directory, { recursive: true });
+  const path = join(directory, name);
+  writeFileSync(path, content);
+  return walFileAt(path, walName(name));
+}

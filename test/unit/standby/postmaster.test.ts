@@ -1,0 +1,77 @@
+import { chmodSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { readPostmaster } from '../../../src/standby/postmaster.ts';
+import { startSession } from '../../../src/system/command.ts';
+import { temporaryDirectory } from '../system/temporary.ts';
+
+function pidFile(content: string): string {
+  const pgdata = temporaryDirectory();
+  writeFileSync(join(pgdata, 'postmaster.pid'), content);
+  return pgdata;
+}
+
+/** A living process that has `pgdata` as its working directory, as a postmaster has. */
+async function withProcessIn<T>(pgdata: string, use: (pid: number) => Promise<T>): Promise<T> {
+  let up: (() => void) | undefined;
+  const ready = new Promise<void>((resolve) => (up = resolve));
+  const script = 'cd "$1" && echo up && exec cat';
+  const session = startSession(
+    { program: '/bin/sh', args: ['-c', script, 'sh', pgdata] },
+    { onLine: () => up?.() },
+  );
+  await ready;
+  try {
+    return await use(session.pid ?? 0);
+  } finally {
+    session.kill();
+    await session.ended;
+  }
+}
+
+describe('whether a server runs', () => {
+  test('no pid file and no process: none', async () => {
+    expect(await readPostmaster(temporaryDirectory())).toEqual({ kind: 'none' });
+    expect(await readPostmaster('/nonexistent/pgdata')).toEqual({ kind: 'none' });
+  });
+
+  test('a living process that works in pgdata: running, with what the file tells', async () => {
+    const pgdata = pidFile('');
+    await withProcessIn(pgdata, async (pid) => {
+      writeFileSync(
+        join(pgdata, 'postmaster.pid'),
+        `${pid}\n${pgdata}\n1700000000\n5433\n/run/pg\nlocalhost\n  1 2\nready\n`,
+      );
+      expect(await readPostmaster(pgdata)).toEqual({
+        kind: 'running',
+        pid,
+        port: 5433,
+        socketDirectory: '/run/pg',
+        listenAddress: 'localhost',
+      });
+      // 8.4 and 9.0 write two lines only.
+      writeFileSync(join(pgdata, 'postmaster.pid'), `${pid}\n${pgdata}\n`);
+      expect(await readPostmaster(pgdata)).toMatchObject({ kind: 'running', port: undefined });
+    });
+  });
+
+  test('a pid that another program got since: stale', async () => {
+    expect(await readPostmaster(pidFile(`${process.pid}\n/elsewhere\n`))).toEqual({
+      kind: 'stale',
+      pid: process.pid,
+    });
+    expect(await readPostmaster(pidFile('4194303\n/elsewhere\n'))).toEqual({ kind: 'stale', pid: 4194303 });
+  });
+
+  test('any error while reading the pid file means "not running": it means "unclear" here', async () => {
+    expect(await readPostmaster(pidFile('garbage\n'))).toMatchObject({ kind: 'unclear' });
+    expect(await readPostmaster(pidFile(''))).toMatchObject({ kind: 'unclear' });
+    const pgdata = pidFile('1\n');
+    chmodSync(join(pgdata, 'postmaster.pid'), 0o000);
+    const isRoot = process.getuid?.() === 0;
+    if (!isRoot) expect(await readPostmaster(pgdata)).toMatchObject({ kind: 'unclear' });
+    const file = join(temporaryDirectory(), 'file');
+    writeFileSync(file, '');
+    expect(await readPostmaster(file)).toEqual({ kind: 'none' });
+  });
+});
