@@ -96,6 +96,15 @@ export async function countLost(
   await recordFinding(deps, standby, marked, finding);
 }
 
+/** What the INI's `queue_full: abandon` asks for. The lane's lock is held, or about to be freed by its holder. */
+export async function abandonByPolicy(deps: ArchiverDeps, standby: string, reason: string): Promise<void> {
+  const state = await readLaneState(layoutOf(deps.settings.l_archivedir), standby);
+  const since = new Date(deps.now()).toISOString();
+  const marked = await markAndFree(deps, standby, state, state.abandoned ?? { since, by: 'policy' });
+  const range = rangeOf(marked.abandoned ?? { since, by: 'policy' });
+  await recordFinding(deps, standby, marked, { health: 'abandoned', reason: `${reason} (${range})` });
+}
+
 /** Longer than any call that holds a lane, but for a --flush of a long queue. */
 const lockWaitMs = 30_000;
 

@@ -1,0 +1,245 @@
+import { messageOf, PitrError } from '../../errors.ts';
+import { logFailure } from '../../system/log.ts';
+import { pollAbandoned } from '../abandon.ts';
+import { sayHello, type Delivery } from '../delivery.ts';
+import { firstNames, withDelivery } from '../lane.ts';
+import { isResting, readLaneState, type LaneState } from '../lane-state.ts';
+import { queueOf } from '../layout.ts';
+import { isQueueEmpty } from '../queue.ts';
+import type { Trouble } from '../trouble.ts';
+import { offerAgain, owedTo, wasLost } from './board.ts';
+import { lockLane, record, unlockLane, type Lane } from './lane-record.ts';
+import { directSource, queueSource } from './lane-sources.ts';
+import { sendBatches } from './pipeline.ts';
+import { runToEnd } from './run-to-end.ts';
+import type { Work } from './work.ts';
+
+/** So long a lane goes on without letting go of its lock: --abandon and --flush wait for it. */
+const burstMs = 5_000;
+/** How often a lane looks for what another process has put into its queue. */
+const idleMs = 10_000;
+const lockRetryMs = 200;
+const shortestRestMs = 500;
+const longestRestMs = 10_000;
+
+/** How a conversation with a standby ended. */
+type Ending =
+  | { readonly kind: 'trouble'; readonly trouble: Trouble }
+  /** The connection was lost while nothing was to be sent: one more try costs little. */
+  | { readonly kind: 'reconnect' }
+  | { readonly kind: 'done' };
+
+type BurstEnd = Trouble | 'interrupted' | undefined;
+
+function isQueueDry({ layout }: Work, { standby }: Lane): Promise<boolean> {
+  return isQueueEmpty(queueOf(layout, standby.name));
+}
+
+/** --resume may have ended the abandonment. */
+async function noticeResumption({ board, layout }: Work, { standby }: Lane): Promise<void> {
+  if (!wasLost(board, standby.name)) return;
+  const { abandoned } = await readLaneState(layout, standby.name);
+  if (abandoned === undefined) offerAgain(board, standby.name);
+}
+
+async function hasWork(work: Work, lane: Lane): Promise<boolean> {
+  await noticeResumption(work, lane);
+  if (owedTo(work.board, lane.standby.name).some(({ file }) => !lane.inFlight.has(file.name.name))) {
+    return true;
+  }
+  return !(await isQueueDry(work, lane));
+}
+
+async function burstDirectly(work: Work, lane: Lane, delivery: Delivery): Promise<BurstEnd> {
+  const source = directSource(work, lane);
+  lane.stopDirect = new AbortController();
+  const signal = AbortSignal.any([lane.stopDirect.signal, work.stop]);
+  const run = runToEnd(work.deps.startSession);
+  const deps = {
+    ...work.deps,
+    run: (...[command, options]: Parameters<typeof run>) => run(command, { ...options, signal }),
+  };
+  try {
+    const trouble = await sendBatches(deps, delivery, source);
+    if (trouble === undefined) return undefined;
+    return signal.aborted || source.wasOvertaken() ? 'interrupted' : trouble;
+  } finally {
+    for (const { readers } of work.board.shipments.values()) readers.delete(lane.standby.name);
+    lane.inFlight.clear();
+  }
+}
+
+/** The queue first; straight from pg_wal only once it is empty. */
+async function burst(work: Work, lane: Lane, delivery: Delivery): Promise<BurstEnd> {
+  const { deps } = work;
+  if (!(await isQueueDry(work, lane))) {
+    lane.isBehind = true;
+    const run: typeof deps.run = (command, options) => deps.run(command, { ...options, signal: work.stop });
+    const source = queueSource(work, lane, deps.now() + burstMs);
+    const trouble = await sendBatches({ ...deps, run }, delivery, source);
+    if (trouble !== undefined) return work.stop.aborted ? 'interrupted' : trouble;
+    if (!(await isQueueDry(work, lane))) {
+      await record(work, lane, { health: 'behind', reason: 'its queue is being sent' });
+      return undefined;
+    }
+  }
+  lane.isBehind = false;
+  return burstDirectly(work, lane, delivery);
+}
+
+/** A burst went well: says so, and lets go of the lane. */
+async function noteBurst(work: Work, lane: Lane): Promise<void> {
+  lane.failures = 0;
+  lane.restUntilMs = 0;
+  // A short queue of a moment is no news: only one that outlasts a burst is told.
+  if (await isQueueDry(work, lane)) await record(work, lane, { health: 'ok' });
+  await unlockLane(lane);
+}
+
+/** Returns with the lane's lock held, or because the shipper stops. */
+async function awaitWork(work: Work, lane: Lane): Promise<void> {
+  let waitMs = 0;
+  while (!work.stop.aborted) {
+    if (waitMs > 0) await lane.wakeUp.wait(waitMs);
+    if (work.stop.aborted) return;
+    if (!(await hasWork(work, lane))) waitMs = idleMs;
+    else if (await lockLane(work, lane)) return;
+    else waitMs = lockRetryMs;
+  }
+}
+
+/** A new place for what travels: who was sending into the last one may still write there. */
+async function greetAgain(work: Work, lane: Lane, delivery: Delivery): Promise<Delivery | Trouble> {
+  const place = { ...delivery.place, run: work.deps.nonce() };
+  const next = { ...delivery, place };
+  const names = await firstNames(queueOf(work.layout, lane.standby.name));
+  const partial = owedTo(work.board, lane.standby.name).map(({ file }) => file.name.name);
+  const hello = await sayHello(next, [...names, ...partial].slice(0, 128), lane.standby.ssh_timeout * 1000);
+  return hello.kind === 'ready' ? next : hello.trouble;
+}
+
+/** Sends over one kept connection until something goes wrong. The lane's lock is held when it begins. */
+async function converse(work: Work, lane: Lane, first: Delivery): Promise<Ending> {
+  let delivery = first;
+  for (;;) {
+    const ended = await burst(work, lane, delivery);
+    if (ended !== undefined && ended !== 'interrupted') return { kind: 'trouble', trouble: ended };
+    const wasIdle = ended === undefined;
+    if (wasIdle) {
+      await noteBurst(work, lane);
+      await awaitWork(work, lane);
+    }
+    if (work.stop.aborted) return { kind: 'done' };
+    const { abandoned } = await readLaneState(work.layout, lane.standby.name);
+    if (abandoned !== undefined) return { kind: 'done' };
+    const next = await greetAgain(work, lane, delivery);
+    if (!('kind' in next)) delivery = next;
+    else if (wasIdle && next.kind === 'unreachable') return { kind: 'reconnect' };
+    else return { kind: 'trouble', trouble: next };
+  }
+}
+
+/** An abandoned standby gets nothing, unless it asks to be resumed. */
+async function resumeOrLose(work: Work, lane: Lane, state: LaneState): Promise<boolean> {
+  const { board, deps, cluster } = work;
+  const { name } = lane.standby;
+  const owed = owedTo(board, name);
+  const names = owed.map(({ file }) => file.name.name);
+  const resumed = await pollAbandoned(deps, lane.standby, cluster, state, names);
+  lane.queueUse = undefined;
+  if (resumed !== undefined) return true;
+  for (const shipment of owed) {
+    shipment.owed.delete(name);
+    shipment.abandoned.add(name);
+  }
+  lane.isBehind = false;
+  work.decide.wake();
+  return false;
+}
+
+function restMs(lane: Lane, chance: number): number {
+  const limit = Math.min(longestRestMs, shortestRestMs * 2 ** Math.min(lane.failures, 10));
+  return Math.round(limit * (0.5 + chance / 2));
+}
+
+/** Between 0 and 1. */
+function chanceOf(nonce: string): number {
+  return Number.parseInt(nonce.slice(0, 6), 16) / 0xff_ff_ff;
+}
+
+/** What comes is queued from now on; the standby is left alone for a while, longer each time. */
+async function noteTrouble(work: Work, lane: Lane, trouble: Trouble): Promise<void> {
+  const { deps } = work;
+  lane.failures += 1;
+  lane.isBehind = true;
+  lane.restUntilMs = deps.now() + restMs(lane, chanceOf(deps.nonce()));
+  work.decide.wake();
+  deps.log.warning(`standby ${lane.standby.name}: ${trouble.reason}`);
+  if (trouble.hint !== undefined) deps.log.warning(`HINT: ${trouble.hint}`);
+  await record(work, lane, { health: trouble.kind, reason: trouble.reason, retryAt: lane.restUntilMs });
+}
+
+/** One connection's life. The lane's lock is held. */
+async function serve(work: Work, lane: Lane): Promise<void> {
+  const { deps, layout, cluster } = work;
+  const state = await readLaneState(layout, lane.standby.name);
+  if (state.abandoned !== undefined && !(await resumeOrLose(work, lane, state))) return;
+  const names = await firstNames(queueOf(layout, lane.standby.name));
+  const use = await withDelivery(deps, lane.standby, cluster, names, (delivery) =>
+    Promise.race([converse(work, lane, delivery), whenStopped(work)]),
+  );
+  if (work.stop.aborted) return;
+  if (use.kind === 'trouble') return noteTrouble(work, lane, use.trouble);
+  if (use.value.kind === 'trouble') return noteTrouble(work, lane, use.value.trouble);
+}
+
+/** A connection that hangs must not keep the shipper from its end. */
+function whenStopped({ stop }: Work): Promise<Ending> {
+  return new Promise((resolve) => {
+    const onStop = (): void => {
+      resolve({ kind: 'done' });
+    };
+    if (stop.aborted) onStop();
+    stop.addEventListener('abort', onStop, { once: true });
+  });
+}
+
+async function serveSafely(work: Work, lane: Lane): Promise<void> {
+  try {
+    await serve(work, lane);
+  } catch (error) {
+    if (work.stop.aborted) return;
+    if (!(error instanceof PitrError)) logFailure(work.deps.log, error);
+    const detail = error instanceof PitrError && error.detail !== undefined ? ` (${error.detail})` : '';
+    await noteTrouble(work, lane, { kind: 'failed', reason: `${messageOf(error)}${detail}` });
+  }
+}
+
+/** Whatever another process noted last: a standby that rests is not waited for. */
+export async function adoptState(work: Work, lane: Lane): Promise<void> {
+  const state = await readLaneState(work.layout, lane.standby.name);
+  lane.isBehind = isResting(state, work.deps.now()) || !(await isQueueDry(work, lane));
+}
+
+/** Serves one standby until the shipper stops. Whatever happens there stays there. */
+export async function runLane(work: Work, lane: Lane): Promise<void> {
+  const { deps, stop } = work;
+  let waitMs = 0;
+  while (!stop.aborted) {
+    if (waitMs > 0) await lane.wakeUp.wait(waitMs);
+    const rest = lane.restUntilMs - deps.now();
+    waitMs = rest > 0 ? rest : idleMs;
+    if (stop.aborted || rest > 0 || !(await hasWork(work, lane))) continue;
+    waitMs = lockRetryMs;
+    try {
+      if (await lockLane(work, lane)) await serveSafely(work, lane);
+      waitMs = Math.max(1, lane.restUntilMs - deps.now());
+    } catch (error) {
+      logFailure(deps.log, error);
+      lane.isBehind = true;
+      waitMs = longestRestMs;
+    } finally {
+      await unlockLane(lane);
+    }
+  }
+}
