@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { capabilitiesOf } from '../../src/postgres/capabilities.ts';
 import { parseVersion } from '../../src/postgres/version.ts';
@@ -71,4 +71,9 @@ function contentOf(path: string): string {
   if (found.isSymbolicLink()) return `link to ${readlinkSync(path)}`;
   if (!found.isFile()) return 'directory';
   return `${found.mtimeMs} ${createHash('sha256').update(readFileSync(path)).digest('hex')}`;
+}
+
+/** Whether the copy is under way: rsync has a temporary file in pgdata. */
+export function isCopying(standby: Standby): boolean {
+  return existsSync(standby.pgdata) && readdirSync(standby.pgdata).some((name) => /^\.aaa-bulk\./.test(name));
 }
