@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { packetSink } from '../harness/network.ts';
 import { testMajors } from '../harness/postgres-programs.ts';
 import { createWorld, type World } from '../harness/world.ts';
-import { writeSentinelFor } from './standby-kit.ts';
+import { expectExit, writeSentinelFor } from './standby-kit.ts';
 
 let world: World | undefined;
 afterEach(async () => {
@@ -25,13 +25,13 @@ describe.each(testMajors())('cmd_standby -P on PostgreSQL %i', (major) => {
     const ping = () => here.cmdStandby(standby, ['-P']);
 
     const alive = await ping();
-    expect(alive).toMatchObject({ code: 0 });
+    expectExit(alive, 0);
     expect(alive.stdout).toContain('the primary is alive: PostgreSQL answers at');
     expect(standby.host.notifications()).toEqual([]);
 
     await primary.kill9();
     const dead = await ping();
-    expect(dead).toMatchObject({ code: 1 });
+    expectExit(dead, 1);
     expect(dead.stdout).toContain('the primary is dead: its host answers, and no server runs there');
     await ping();
     expect(standby.host.notifications().map(({ severity }) => severity)).toEqual(['critical']);
@@ -49,7 +49,7 @@ describe.each(testMajors())('cmd_standby -P on PostgreSQL %i', (major) => {
     primary.configure({ listen_addresses: '127.0.0.1' });
     await primary.restart();
     const seen = await here.cmdStandby(standby, ['-P']);
-    expect(seen).toMatchObject({ code: 0 });
+    expectExit(seen, 0);
     expect(seen.stdout).toContain('its postmaster runs there');
   });
 });

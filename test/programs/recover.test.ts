@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { testMajors } from '../harness/postgres-programs.ts';
 import { createWorld, type World } from '../harness/world.ts';
-import { archiveRows, countRows, makePair, type Pair, type PairOptions } from './standby-kit.ts';
+import { type Pair, type PairOptions, archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
 
 let world: World | undefined;
 afterEach(async () => {
@@ -37,7 +37,7 @@ describe.each(testMajors())('cmd_standby -F999 -R on PostgreSQL %i', (major) => 
     await primary.kill9();
 
     const run = await here.cmdStandby(standby, ['-F999', '-R', moment]);
-    expect(run).toMatchObject({ code: 0 });
+    expectExit(run, 0);
     expect(run.stdout).toMatch(/^Recovery to \d{4}-.* UTC\)\n/);
     expect(run.stdout).toContain('Failover finished\n');
     expect(await standby.inRecovery()).toBe(false);
@@ -63,33 +63,33 @@ describe.each(testMajors())('cmd_standby -F999 -R on PostgreSQL %i', (major) => 
       'before the end of the base backup',
     );
     const zoneless = await recover('2999-01-01 00:00:00');
-    expect(zoneless).toMatchObject({ code: 4 });
+    expectExit(zoneless, 4);
     expect(existsSync(join(standby.pgdata, 'backup_label'))).toBe(true);
     expect(existsSync(join(standby.pgdata, 'pitrtools.json'))).toBe(false);
 
     const plan = await recover(moment, '--dry-run');
-    expect(plan).toMatchObject({ code: 0 });
+    expectExit(plan, 0);
     expect(plan.stdout).toContain('wait until it has recovered to');
     expect(existsSync(join(standby.pgdata, 'backup_label'))).toBe(true);
 
     standby.writeIni({ use_streaming_replication: 'on' });
     const streaming = await recover(moment);
-    expect(streaming).toMatchObject({ code: 4 });
+    expectExit(streaming, 4);
     expect(streaming.stderr).toContain('use_streaming_replication is on');
   });
 
   test('refuses while the primary answers, and on a hot standby that has replayed past the moment', async () => {
     const { here, primary, standby, moment } = await timedPair(major);
     const alive = await here.cmdStandby(standby, ['-F999', '-R', moment]);
-    expect(alive).toMatchObject({ code: 4 });
+    expectExit(alive, 4);
     expect(alive.stderr).toContain('the primary is alive');
 
-    expect(await here.cmdStandby(standby, ['-S'])).toMatchObject({ code: 0 });
+    expectExit(await here.cmdStandby(standby, ['-S']), 0);
     await archiveRows({ primary, standby }, 40);
     await primary.kill9();
     await expect.poll(() => countRows(standby), { timeout: 30_000 }).toBe(40);
     const past = await here.cmdStandby(standby, ['-F999', '-R', moment]);
-    expect(past).toMatchObject({ code: 4 });
+    expectExit(past, 4);
     expect(past.stderr).toContain('has replayed past');
     expect(await standby.inRecovery()).toBe(true);
   });
@@ -103,17 +103,17 @@ describe.each(testMajors())('cmd_standby -F999 -R on PostgreSQL %i', (major) => 
 
     const run = await here.cmdStandby(standby, ['-F999', '-R', later]);
     if (major < 13) {
-      expect(run).toMatchObject({ code: 0 });
+      expectExit(run, 0);
       expect(run.stdout).toMatch(/The last transaction in it was committed at \d{4}-/);
       expect(run.stderr).toContain('it was opened at that end');
       return;
     }
-    expect(run).toMatchObject({ code: 1 });
+    expectExit(run, 1);
     expect(run.stderr).toContain('the WAL in the archive ends before');
     expect(standby.failoverActions()).toBe(0);
     expect(existsSync(join(standby.pgdata, 'recovery.signal'))).toBe(false);
-    expect(await here.cmdStandby(standby, ['-A', 'start'])).toMatchObject({ code: 4 });
-    expect(await here.cmdStandby(standby, ['-S'])).toMatchObject({ code: 0 });
+    expectExit(await here.cmdStandby(standby, ['-A', 'start']), 4);
+    expectExit(await here.cmdStandby(standby, ['-S']), 0);
     expect(await countRows(standby)).toBe(30);
   });
 
@@ -128,7 +128,7 @@ describe.each(testMajors())('cmd_standby -F999 -R on PostgreSQL %i', (major) => 
     truncateSync(join(standby.archiveDir, last), 1000);
 
     const run = await here.cmdStandby(standby, ['-F999', '-R', after]);
-    expect(run).toMatchObject({ code: 1 });
+    expectExit(run, 1);
     expect(run.stderr).toContain('is not whole');
     expect(standby.isRunning()).toBe(false);
   });
