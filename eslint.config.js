@@ -26,7 +26,7 @@ const pureOnly = [
 ];
 
 export default tseslint.config(
-  { ignores: ['dist', 'node_modules', 'test/servers', 'coverage'] },
+  { ignores: ['.cache', 'dist', 'node_modules', 'test/servers', 'coverage'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],

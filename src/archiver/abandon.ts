@@ -52,7 +52,7 @@ async function askForRequest(deps: ArchiverDeps, standby: StandbyTarget, cluster
   const began = deps.now();
   const use = await withDelivery(deps, standby, cluster, [], (_, request) => Promise.resolve(request));
   if (use.kind === 'used') return { request: use.value, retryAt: undefined };
-  return { request: undefined, retryAt: restUntil(deps.now(), deps.now() - began) };
+  return { request: undefined, retryAt: restUntil(deps.now(), deps.now() - began, use.trouble.kind) };
 }
 
 /**

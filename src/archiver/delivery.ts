@@ -1,6 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { StandbyTarget } from '../config/options-archiver.ts';
-import { remotePath, rsyncCommand, rsyncOutcome, type RsyncProgram } from '../system/rsync.ts';
+import {
+  remotePath,
+  rsyncCommand,
+  rsyncEnvironment,
+  rsyncOutcome,
+  type RsyncProgram,
+} from '../system/rsync.ts';
 import type { RemoteShell } from '../system/ssh.ts';
 import { readCommitAnswers, readGreeting, troubleOf, type FileAnswer } from './delivery-answers.ts';
 import { commitScript, helloScript, inboxOf, type DeliveryPlace } from './delivery-scripts.ts';
@@ -70,7 +76,7 @@ async function transfer(
   const ours = ['--times', '--ignore-times', '--partial', '--from0', '--files-from=-'];
   const command = rsyncCommand(shell, rsync, standby.ssh_timeout, [...ours, `${batch.directory}/`, target]);
   const input = batch.files.map((file) => `${file.name.name}\0`).join('');
-  const outcome = rsyncOutcome(await deps.run(command, { limitMs, input }));
+  const outcome = rsyncOutcome(await deps.run(command, { limitMs, input, env: rsyncEnvironment(rsync) }));
   switch (outcome.kind) {
     case 'whole':
       return undefined;

@@ -7,7 +7,7 @@ import { readCluster, requirePinned, type Cluster } from './cluster.ts';
 import { sendBatch, type Delivery } from './delivery.ts';
 import type { ActionOptions, ArchiverDeps } from './deps.ts';
 import { bytesOf, drainQueue, firstNames, nextBatch, withDelivery, type Pace } from './lane.ts';
-import { recordFinding } from './lane-report.ts';
+import { recordFinding, type Finding } from './lane-report.ts';
 import { readLaneState, restUntil } from './lane-state.ts';
 import { layoutOf, lockFileOf, queueOf } from './layout.ts';
 import { listQueue } from './queue.ts';
@@ -62,6 +62,12 @@ async function sendAll(deps: ArchiverDeps, delivery: Delivery, ready: StoppedFil
   return { sent: sent + direct.shipped.size, ...direct };
 }
 
+function findingOf(deps: ArchiverDeps, trouble: Trouble | undefined, tookMs: number): Finding {
+  if (trouble === undefined) return { health: 'ok' };
+  const { kind, reason } = trouble;
+  return { health: kind, reason, retryAt: restUntil(deps.now(), tookMs, kind) };
+}
+
 async function flushUnderLock(
   deps: ArchiverDeps,
   standby: StandbyTarget,
@@ -80,14 +86,7 @@ async function flushUnderLock(
   deps.signal.throwIfAborted();
   const result =
     use.kind === 'used' ? use.value : { sent: 0, shipped: new Set<string>(), trouble: use.trouble };
-  const { trouble } = result;
-  const retryAt = restUntil(deps.now(), deps.now() - began);
-  await recordFinding(
-    deps,
-    standby.name,
-    state,
-    trouble === undefined ? { health: 'ok' } : { health: trouble.kind, reason: trouble.reason, retryAt },
-  );
+  await recordFinding(deps, standby.name, state, findingOf(deps, result.trouble, deps.now() - began));
   return { kind: 'tried', ...result };
 }
 

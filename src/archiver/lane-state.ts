@@ -72,8 +72,9 @@ export function severityOfHealth(health: Health): Severity {
 const restFactor = 5;
 const longestRestMs = 60_000;
 
-export function restUntil(nowMs: number, tookMs: number): number {
-  return nowMs + Math.min(longestRestMs, tookMs * restFactor);
+/** A conflict is found only by sending the file anew, and only people end it: it is looked at least often. */
+export function restUntil(nowMs: number, tookMs: number, kind: TroubleKind): number {
+  return nowMs + (kind === 'conflict' ? longestRestMs : Math.min(longestRestMs, tookMs * restFactor));
 }
 
 /** A `retryAt` further away than any rest comes from a clock that was set back. */

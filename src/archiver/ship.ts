@@ -94,9 +94,10 @@ async function safeAttempt(...args: Parameters<typeof attempt>): Promise<Attempt
   }
 }
 
-function findingOf(result: Attempt, retryAt: number, segment: string): Finding {
+function findingOf(deps: ArchiverDeps, result: Attempt, tookMs: number, segment: string): Finding {
   const { trouble, seenRequest } = result;
   if (trouble !== undefined) {
+    const retryAt = restUntil(deps.now(), tookMs, trouble.kind);
     return { health: trouble.kind, reason: trouble.reason, retryAt, segment, seenRequest };
   }
   if (result.isQueueEmpty) return { health: 'ok', segment, seenRequest };
@@ -135,9 +136,8 @@ async function shipOnLane(
   const began = deps.now();
   const result = await safeAttempt(deps, standby, shipment, isQueued);
   deps.signal.throwIfAborted();
-  const retryAt = restUntil(deps.now(), deps.now() - began);
   const error = result.isDelivered || isQueued ? undefined : await tryEnqueue(standby, shipment, queue);
-  const finding = findingOf(result, retryAt, segment);
+  const finding = findingOf(deps, result, deps.now() - began, segment);
   if (error !== undefined) return unsafe(deps, standby, state, finding, error);
   await recordFinding(deps, standby.name, state, finding);
   return result.isDelivered ? { kind: 'delivered' } : { kind: 'queued', trouble: result.trouble };

@@ -1,5 +1,5 @@
 import { open, stat } from 'node:fs/promises';
-import { basename, isAbsolute, join, resolve } from 'node:path';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { messageOf, PitrError, refusal } from '../errors.ts';
 import { ancestorsIn, parseHistory } from '../postgres/history.ts';
 import { checkSegmentHeader, longHeaderBytes } from '../postgres/wal-header.ts';
@@ -108,14 +108,11 @@ async function ancestorsOf(timeline: number, directories: readonly string[]): Pr
   return new Set();
 }
 
-/** Where a timeline's history may lie. */
-export function historyPlaces(pgdata: string, beside: string): readonly string[] {
-  return [join(beside, '..'), join(pgdata, 'pg_wal'), join(pgdata, 'pg_xlog')];
-}
-
 async function checkSegment(file: WalFile, segment: SegmentName, cluster: Cluster, pgdata: string) {
   const bytes = await readStart(file.path);
-  const ancestors = await ancestorsOf(timelineOf(file.name), historyPlaces(pgdata, file.path));
+  // PostgreSQL never removes a history file from its WAL directory, which was pg_xlog up to 9.6.
+  const places = [dirname(file.path), join(pgdata, 'pg_wal'), join(pgdata, 'pg_xlog')];
+  const ancestors = await ancestorsOf(timelineOf(file.name), places);
   const check = checkSegmentHeader(bytes, {
     name: segment,
     systemIdentifier: cluster.systemIdentifier,

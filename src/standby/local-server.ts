@@ -9,7 +9,7 @@ import { readPostmaster } from './postmaster.ts';
 import { serverOptions, type ServerConfiguration } from './server/server-configuration.ts';
 import { requirePgCtl } from './server/server-programs.ts';
 import { runSiteCommand } from './server/shell-command.ts';
-import { mustBecome, type Look } from './server/wait.ts';
+import { mustBecome, waitUntil, type Look } from './server/wait.ts';
 
 /** Where the server's output goes when `logfile:` is not set: never to our own streams, which it would hold open for ever. */
 export const defaultLogName = 'pitrtools-server.log';
@@ -75,7 +75,19 @@ function requireSuccess(result: CommandResult, what: string): void {
   });
 }
 
-/** Starts the server and returns at once: `observeServer` tells what becomes of it. */
+/** How long a postmaster may take to leave its pid file; one that finds its configuration wrong never does. */
+const appearS = 5;
+
+/** From then on, a server that is not there has ended. */
+async function waitForPidFile(deps: StandbyDeps): Promise<void> {
+  await waitUntil(deps, appearS, async () => {
+    const postmaster = await readPostmaster(deps.settings.pgdata);
+    if (postmaster.kind === 'running') return { kind: 'done', value: undefined };
+    return { kind: 'waiting', progress: '' };
+  });
+}
+
+/** Starts the server and returns as soon as it is there: `observeServer` tells what becomes of it. */
 export async function startServerProgram(
   deps: StandbyDeps,
   capabilities: Capabilities,
@@ -86,19 +98,25 @@ export async function startServerProgram(
   // What was just written to pgdata must be there after a crash, too.
   await fsyncPath(pgdata);
   deps.report('server starting');
-  if (own !== undefined) {
-    requireSuccess(await runSiteCommand(deps, own, siteLimitMs(deps)), `start_command "${own}"`);
-    return started;
-  }
+  if (own === undefined) await startByPgCtl(deps, capabilities, configuration, started);
+  else requireSuccess(await runSiteCommand(deps, own, siteLimitMs(deps)), `start_command "${own}"`);
+  await waitForPidFile(deps);
+  return started;
+}
+
+async function startByPgCtl(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  configuration: ServerConfiguration,
+  started: Started,
+): Promise<void> {
   const options = serverOptions(configuration.parameters);
   const given = options === '' ? [] : ['-o', options];
-  const log = ['-l', serverLogFile(deps)];
-  const result = await pgCtl(deps, capabilities, ['-W', ...log, ...given, 'start']);
-  if (!succeeded(result)) {
-    const detail = `${describeResult(result)}\n${await serverLogTail(deps, started)}`;
-    throw new PitrError('pg_ctl could not start the server', { detail });
-  }
-  return started;
+  const args = ['-W', '-l', serverLogFile(deps), ...given, 'start'];
+  const result = await pgCtl(deps, capabilities, args);
+  if (succeeded(result)) return;
+  const detail = `${describeResult(result)}\n${await serverLogTail(deps, started)}`;
+  throw new PitrError('pg_ctl could not start the server', { detail });
 }
 
 async function stopped(pgdata: string): Promise<Look<undefined>> {
@@ -142,6 +160,7 @@ export async function restartServerProgram(
   }
   const started = { logOffset: await logSize(deps), atS: Math.floor(deps.now().getTime() / 1000) };
   requireSuccess(await runSiteCommand(deps, own, siteLimitMs(deps)), `restart_command "${own}"`);
+  await waitForPidFile(deps);
   return started;
 }
 

@@ -65,9 +65,7 @@ async function lookForRun(
     case 'starting':
       return { kind: 'waiting', progress: state.progress };
     case 'stopped':
-      return deps.now().getTime() < (started.atS + 2) * 1000
-        ? { kind: 'waiting', progress: 'stopped' }
-        : { kind: 'failed', reason: 'it has stopped' };
+      return { kind: 'failed', reason: 'it has stopped' };
   }
 }
 

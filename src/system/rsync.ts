@@ -43,6 +43,14 @@ export function remotePath(shell: RemoteShell, program: RsyncProgram, path: stri
   return `${rsyncHost(shell.target)}:${program.version === 2 ? shellQuote(path) : path}`;
 }
 
+/**
+ * What rsync needs in its environment. From 3.2.4 it quotes paths for the remote shell by itself unless told not to; where
+ * the other end is an rsync 2.x we quote, and twice would be once too often. An older rsync ignores the variables.
+ */
+export function rsyncEnvironment(program: RsyncProgram): Readonly<Record<string, string>> {
+  return program.version === 2 ? { RSYNC_OLD_ARGS: '1', RSYNC_PROTECT_ARGS: '0' } : {};
+}
+
 /** The arguments that every transfer over a kept connection has. */
 export function rsyncCommand(
   shell: RemoteShell,

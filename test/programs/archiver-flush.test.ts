@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Host } from '../harness/host.ts';
@@ -61,6 +61,22 @@ describe('--flush', () => {
     expect(cluster.queue('s2')).toEqual([]);
     const severities = cluster.host.notifications().map(({ severity }) => severity);
     expect(severities).toEqual(['warning', 'warning', 'ok', 'ok']);
+  });
+
+  test('sends a long queue in batches, oldest first, and stops at a conflict', async () => {
+    const { cluster, s1 } = await twoStandbys();
+    const names = Array.from({ length: 150 }, (_, index) => cluster.segment(index + 1));
+    for (const name of names) writeFileSync(join(cluster.lArchiveDir, 's1', name), `bytes of ${name}`);
+    writeFileSync(join(s1.archiveDir, names[100] ?? ''), 'other bytes');
+    const result = await cluster.run(['--flush']);
+    expect(result.code).toBe(1);
+    expect(result.stdout).toMatch(/Standby s1: 100 files sent, 50 remain in its queue \(.*different file/);
+    expect(archivedFiles(s1)).toEqual(names.slice(0, 101));
+    expect(cluster.queue('s1')).toEqual(names.slice(100));
+    rmSync(join(s1.archiveDir, names[100] ?? ''));
+    expect((await cluster.run(['--flush'])).code).toBe(0);
+    expect(archivedFiles(s1)).toEqual(names);
+    for (const name of names) expect(archivedBytes(s1, name).toString()).toBe(`bytes of ${name}`);
   });
 
   test('sends what a stopped server had not archived, history first, and tells the server so', async () => {

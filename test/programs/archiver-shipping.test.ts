@@ -1,4 +1,4 @@
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { hangingListener } from '../harness/network.ts';
@@ -38,6 +38,19 @@ describe('archive_command', () => {
     expect(standby && readdirSync(join(standby.archiveDir, '.incoming'), { recursive: true })).toHaveLength(
       2,
     );
+  });
+
+  test.each([2, 3])('reaches a directory with any name, rsync_version %i', async (version) => {
+    const cluster = await readyCluster(world, { slaves: ['s1'] });
+    const [standby] = cluster.standbys;
+    if (standby === undefined) throw new Error('no standby');
+    const archive = join(standby.directory, `it's a "$HOME" & more*`);
+    renameSync(standby.archiveDir, archive);
+    cluster.writeIni({ rsync_version: version }, { s1: { r_archivedir: archive } });
+    const name = cluster.segment(1);
+    const bytes = cluster.addSegment(name);
+    expect(await cluster.archive(name)).toMatchObject({ code: 0, stderr: '' });
+    expect(readFileSync(join(archive, name)).equals(bytes)).toBe(true);
   });
 
   test('takes history, backup and partial files', async () => {

@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
-import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { capabilitiesOf } from '../../src/postgres/capabilities.ts';
 import { parseVersion } from '../../src/postgres/version.ts';
 import { checkout } from '../harness/checkout.ts';
 import type { IniKeys } from '../harness/ini.ts';
+import { serverProgram } from '../harness/postgres-programs.ts';
+import { run } from '../harness/processes.ts';
 import type { Primary } from '../harness/primary.ts';
 import type { ServerSettings } from '../harness/server.ts';
 import type { Standby } from '../harness/standby.ts';
@@ -43,12 +45,6 @@ export async function backupPair(world: World, options: BackupPairOptions = {}):
   return { primary, standby };
 }
 
-/** An archive_command that needs none of our programs, for tests about what the primary does. */
-export function copyingArchiver(standby: Standby): string {
-  const archive = standby.archiveDir;
-  return `test ! -f ${archive}/%f && cp %p ${archive}/.%f && mv ${archive}/.%f ${archive}/%f`;
-}
-
 export function inPgdata(standby: Standby, ...path: string[]): string {
   return join(standby.pgdata, ...path);
 }
@@ -71,4 +67,21 @@ function contentOf(path: string): string {
   if (found.isSymbolicLink()) return `link to ${readlinkSync(path)}`;
   if (!found.isFile()) return 'directory';
   return `${found.mtimeMs} ${createHash('sha256').update(readFileSync(path)).digest('hex')}`;
+}
+
+/** Whether the copy is under way: rsync has a temporary file in pgdata. */
+export function isCopying(standby: Standby): boolean {
+  return existsSync(standby.pgdata) && readdirSync(standby.pgdata).some((name) => /^\.aaa-bulk\./.test(name));
+}
+
+/** What the server itself says when somebody starts it on pgdata as it is; it must not come up. */
+export async function startDirectly(standby: Standby): Promise<string> {
+  const configuration = join(standby.host.directory, 'etc', 'pg_conf', 'postgresql.conf');
+  const { code, stdout, stderr } = await run(
+    serverProgram(standby.major, 'postgres'),
+    ['-D', standby.pgdata, '-c', `config_file=${configuration}`],
+    { env: standby.env, limitMs: 20_000 },
+  );
+  if (code === 0 || code === null) throw new Error(`a server started on ${standby.pgdata}`);
+  return stdout + stderr;
 }

@@ -8,7 +8,7 @@ import { serverProgram, testMajors } from '../harness/postgres-programs.ts';
 import { mustRun } from '../harness/processes.ts';
 import type { Standby } from '../harness/standby.ts';
 import { createWorld, type World } from '../harness/world.ts';
-import { archiveRows, countRows, makePair, type Pair, type PairOptions } from './standby-kit.ts';
+import { type Pair, type PairOptions, archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
 
 let world: World | undefined;
 afterEach(async () => {
@@ -41,7 +41,7 @@ async function startedPair(major: number, rows: number, options: PairOptions = {
   const here = await createWorld({ major });
   world = here;
   const pair = await makePair(here, options);
-  expect(await here.cmdStandby(pair.standby, ['-S'])).toMatchObject({ code: 0 });
+  expectExit(await here.cmdStandby(pair.standby, ['-S']), 0);
   await archiveRows(pair, rows);
   return { ...pair, here };
 }
@@ -55,7 +55,7 @@ describe.each(testMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
     await primary.host.sshd.kill();
 
     const run = await here.cmdStandby(standby, ['-F999']);
-    expect(run).toMatchObject({ code: 0 });
+    expectExit(run, 0);
     expect(run.stderr).toContain('was not seen dead');
     expect(run.stderr).toContain('NOTICE: Statistics are not replicated in warm standy mode.\n');
     expect(run.stdout).toContain('HINT: Execute ANALYZE on your databases\nFailover finished\n');
@@ -77,11 +77,11 @@ describe.each(testMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
     expect(await timelineOf(standby)).toBe(2);
 
     const again = await here.cmdStandby(standby, ['-F999']);
-    expect(again).toMatchObject({ code: 4 });
+    expectExit(again, 4);
     expect(again.stderr).toContain('has been failed over already');
     expect(standby.failoverActions()).toBe(1);
     const asStandby = await here.cmdStandby(standby, ['-S']);
-    expect(asStandby).toMatchObject({ code: 4 });
+    expectExit(asStandby, 4);
   });
 
   test('a streaming standby keeps what was streamed and never archived', async () => {
@@ -93,7 +93,7 @@ describe.each(testMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
     await primary.kill9();
 
     const run = await here.cmdStandby(standby, ['-F999']);
-    expect(run).toMatchObject({ code: 0 });
+    expectExit(run, 0);
     expect(run.stderr).toContain('the primary is dead: its host answers');
     expect(run.stderr).toContain('cmd_archiver --flush');
     expect(await standby.inRecovery()).toBe(false);
@@ -110,7 +110,7 @@ describe.each(testMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
     await archiveRows(pair, 500);
     await primary.kill9();
 
-    expect(await world.cmdStandby(standby, ['-F999'])).toMatchObject({ code: 0 });
+    expectExit(await world.cmdStandby(standby, ['-F999']), 0);
     expect(await countRows(standby)).toBe(500);
     expect(await standby.inRecovery()).toBe(false);
     expect(leftOver(standby)).toEqual([]);
@@ -121,12 +121,12 @@ describe.each(testMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
     const before = sentinelText(standby);
 
     const refused = await here.cmdStandby(standby, ['-F999']);
-    expect(refused).toMatchObject({ code: 4 });
+    expectExit(refused, 4);
     expect(refused.stderr).toContain('PostgreSQL answers at');
     primary.configure({ listen_addresses: '127.0.0.1' });
     await primary.restart();
     const alsoRefused = await here.cmdStandby(standby, ['-F999']);
-    expect(alsoRefused).toMatchObject({ code: 4 });
+    expectExit(alsoRefused, 4);
     expect(alsoRefused.stderr).toMatch(/its postmaster runs there \(pid \d+\)/);
 
     expect(await standby.inRecovery()).toBe(true);
@@ -134,7 +134,7 @@ describe.each(testMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
     expect(standby.failoverActions()).toBe(0);
 
     const forced = await here.cmdStandby(standby, ['-F999', '--force']);
-    expect(forced).toMatchObject({ code: 0 });
+    expectExit(forced, 0);
     expect(forced.stderr).toContain('two servers take writes');
     expect(await standby.inRecovery()).toBe(false);
   });
@@ -151,7 +151,7 @@ describe.each(testMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
     await primary.kill9();
 
     const run = await here.cmdStandby(standby, ['-F999']);
-    expect(run).toMatchObject({ code: 5 });
+    expectExit(run, 5);
     expect(run.stdout).toContain('Failover finished\n');
     expect(run.stderr).toContain('action_failover failed: exit status 3: no such address');
     expect(readFileSync(join(standby.host.directory, 'facts'), 'utf8')).toMatch(
@@ -199,7 +199,7 @@ describe.each(testMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
     await archiveRows({ primary, standby }, 200);
     await primary.kill9();
 
-    expect(await here.cmdStandby(standby, ['-F999'])).toMatchObject({ code: 0 });
+    expectExit(await here.cmdStandby(standby, ['-F999']), 0);
     expect(await countRows(standby)).toBe(200);
     expect(await standby.value('SHOW synchronous_standby_names')).toBe('nobody');
   });
@@ -211,12 +211,12 @@ describe.each(testMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
     rmSync(join(standby.archiveDir, '.pitrtools'));
 
     const run = await here.cmdStandby(standby, ['-F999']);
-    expect(run).toMatchObject({ code: 4 });
+    expectExit(run, 4);
     expect(run.stderr).toContain('the archive cannot be read');
     expect(await standby.inRecovery()).toBe(true);
 
     writeFileSync(join(standby.archiveDir, '.pitrtools'), sentinel);
-    expect(await here.cmdStandby(standby, ['-F999'])).toMatchObject({ code: 0 });
+    expectExit(await here.cmdStandby(standby, ['-F999']), 0);
     expect(await countRows(standby)).toBe(10);
   });
 
@@ -229,7 +229,7 @@ describe.each(testMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
     await first.finished;
 
     const second = await here.cmdStandby(standby, ['-F999']);
-    expect(second).toMatchObject({ code: 0 });
+    expectExit(second, 0);
     expect(await standby.inRecovery()).toBe(false);
     expect(await timelineOf(standby)).toBe(2);
     expect(leftOver(standby)).toEqual([]);
@@ -247,13 +247,13 @@ describe.each(testMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
     await primary.kill9();
 
     const broken = await here.cmdStandby(standby, ['-F999']);
-    expect(broken).toMatchObject({ code: 1 });
+    expectExit(broken, 1);
     expect(broken.stderr).toContain('the failover has happened, but was not finished');
     expect(await standby.inRecovery()).toBe(false);
     expect(await standby.value('SHOW max_connections')).toBe('40');
 
     writeFileSync(conf, good);
-    expect(await here.cmdStandby(standby, ['-F999'])).toMatchObject({ code: 0 });
+    expectExit(await here.cmdStandby(standby, ['-F999']), 0);
     expect(await standby.value('SHOW max_connections')).toBe('41');
     expect(await countRows(standby)).toBe(10);
   });
@@ -268,7 +268,7 @@ describe.each(testMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
     expect(await standby.value('SHOW work_mem')).toBe('5MB');
     await primary.kill9();
 
-    expect(await here.cmdStandby(standby, ['-F999'])).toMatchObject({ code: 0 });
+    expectExit(await here.cmdStandby(standby, ['-F999']), 0);
     expect(await standby.value('SHOW work_mem')).toBe('6MB');
     expect(await standby.value('SHOW hba_file')).toContain('/etc/pg_conf_failover/pg_hba.conf');
     expect(await countRows(standby)).toBe(10);
@@ -283,7 +283,7 @@ describe.each(testMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
     await eventually(async () => !(await standby.inRecovery()));
 
     const run = await here.cmdStandby(standby, ['-F999']);
-    expect(run).toMatchObject({ code: 0 });
+    expectExit(run, 0);
     expect(run.stderr).toContain('out of recovery already');
     expect(await standby.value('SHOW work_mem')).toBe('7MB');
     expect(standby.failoverActions()).toBe(1);
@@ -295,9 +295,9 @@ test('a successful failover without action_failover exits 0, and --dry-run befor
   const { here, primary, standby } = await startedPair(major, 10, { ini: { action_failover: undefined } });
   await primary.kill9();
   const plan = await here.cmdStandby(standby, ['-F999', '--dry-run']);
-  expect(plan).toMatchObject({ code: 0 });
+  expectExit(plan, 0);
   expect(plan.stdout).toMatch(/^1\. promote the server/);
   expect(plan.stdout).toContain('Dry run: nothing was changed.');
   expect(await standby.inRecovery()).toBe(true);
-  expect(await here.cmdStandby(standby, ['-F999'])).toMatchObject({ code: 0 });
+  expectExit(await here.cmdStandby(standby, ['-F999']), 0);
 });

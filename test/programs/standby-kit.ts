@@ -1,6 +1,7 @@
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from 'pg';
+import { expect } from 'vitest';
 import { checkControlFile } from '../../src/postgres/control-file.ts';
 import { formatSentinel } from '../../src/system/sentinel.ts';
 import type { IniKeys } from '../harness/ini.ts';
@@ -107,7 +108,7 @@ export async function countRows(server: Pick<Standby, 'value'>): Promise<number>
   return Number(await server.value('SELECT count(*) FROM rows'));
 }
 
-/** What a person sees of a run, for messages of failed expectations. */
-export function shown(run: Finished): string {
-  return `exit ${String(run.code)}\n${run.stdout}${run.stderr}`;
+/** A run that ended otherwise is shown whole. */
+export function expectExit(run: Finished, code: number): void {
+  expect(run.code, `${run.stdout}${run.stderr}`).toBe(code);
 }

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { testMajors } from '../harness/postgres-programs.ts';
 import { createWorld, type World } from '../harness/world.ts';
-import { archiveRows, countRows, makePair } from './standby-kit.ts';
+import { archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
 
 let world: World | undefined;
 afterEach(async () => {
@@ -20,7 +20,7 @@ describe.each(testMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
     await archiveRows(pair, 10);
 
     const run = await world.cmdStandby(standby, ['-S']);
-    expect(run).toMatchObject({ code: 0 });
+    expectExit(run, 0);
     expect(run.stdout).toBe('server starting\nSuccessfully entered standby mode\n');
     expect(run.stderr).toContain('NOTICE: check_pgpid_func()');
 
@@ -38,7 +38,7 @@ describe.each(testMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
     await archiveRows(pair, 10);
 
     const run = await world.cmdStandby(standby, ['-S']);
-    expect(run).toMatchObject({ code: 0 });
+    expectExit(run, 0);
     expect(run.stdout + run.stderr).not.toContain('secret');
 
     await primary.sql('INSERT INTO rows VALUES (11)');

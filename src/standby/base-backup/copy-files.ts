@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { PitrError } from '../../errors.ts';
 import { ensureDirectory } from '../../system/durable.ts';
 import { describeResult, succeeded, type CommandResult } from '../../system/command.ts';
-import { remotePath, rsyncCommand, rsyncOutcome } from '../../system/rsync.ts';
+import { remotePath, rsyncCommand, rsyncEnvironment, rsyncOutcome } from '../../system/rsync.ts';
 import { tablespaceFolder, type TablespaceTarget } from '../tablespaces.ts';
 import { failure, type BackupContext } from './context.ts';
 import { dataRules, tablespaceRules } from './copy-rules.ts';
@@ -41,6 +41,7 @@ async function runRsync({ deps, primary, facts }: BackupContext, tree: Tree): Pr
   deps.log.debug(`${command.program} ${command.args.join(' ')}`);
   return deps.run(command, {
     limitMs: deps.settings.base_backup_timeout * 1000,
+    env: rsyncEnvironment(program),
     signal: deps.signal,
     heldFds: deps.lockFd === undefined ? [] : [deps.lockFd],
     // Asked for even where it is not shown: an rsync that has outlived us ends at the next line that nobody reads.

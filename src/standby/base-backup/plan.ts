@@ -1,7 +1,7 @@
 import { unreachable } from '../../errors.ts';
 import { segmentContaining, type WalLayout } from '../../postgres/lsn.ts';
 import { timelineOf, type WalName } from '../../postgres/wal-name.ts';
-import type { Sentinel } from '../../system/sentinel.ts';
+import { formatSentinel, type Sentinel } from '../../system/sentinel.ts';
 import { newSentinel, placeObjections, refuseOn, type Objection } from '../local-place.ts';
 import type { TablespaceTarget } from '../tablespaces.ts';
 import type { BackupFacts, MissingConfiguration } from './facts.ts';
@@ -107,6 +107,13 @@ export function comparisonFor({ primary, place, record, rsync }: BackupFacts): C
   return isOurs && isWhole && rsync.comparesNanoseconds ? 'times' : 'contents';
 }
 
+function sentinelSteps({ primary, place, standby }: BackupFacts): readonly BackupStep[] {
+  const sentinel = newSentinel(primary, standby);
+  const previous = place.sentinel.kind === 'found' ? place.sentinel.sentinel : undefined;
+  if (previous !== undefined && formatSentinel(previous) === formatSentinel(sentinel)) return [];
+  return [{ kind: 'write-sentinel', sentinel, previous }];
+}
+
 /** The steps of a base backup. Throws a refusal that names everything which stands against it. */
 export function planBaseBackup(facts: BackupFacts): readonly BackupStep[] {
   const { place, primary, label } = facts;
@@ -120,11 +127,7 @@ export function planBaseBackup(facts: BackupFacts): readonly BackupStep[] {
   const files = facts.missingConfiguration;
   const separate = place.targets.filter((target) => !target.isInsidePgdata);
   return [
-    {
-      kind: 'write-sentinel',
-      sentinel: newSentinel(primary, facts.standby),
-      previous: place.sentinel.kind === 'found' ? place.sentinel.sentinel : undefined,
-    },
+    ...sentinelSteps(facts),
     ...(foreign.length === 0 ? [] : [{ kind: 'set-aside', names: foreign } as const]),
     { kind: 'prove-wal' },
     { kind: 'start-backup', label },

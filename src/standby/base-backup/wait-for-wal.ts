@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { PitrError, refusal } from '../../errors.ts';
-import { checkpointSql, switchWalSql } from '../../postgres/backup-sql.ts';
+import { messageOf, PitrError, refusal } from '../../errors.ts';
+import { checkpointSql, switchWalSql, writeWalRecordSql } from '../../postgres/backup-sql.ts';
 import { listSegments, segmentEndingAt } from '../../postgres/lsn.ts';
 import { parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
 import { exists, removeDurably, writeDurably } from '../../system/durable.ts';
@@ -37,6 +37,20 @@ async function missingOf(
   return missing;
 }
 
+/**
+ * Ends one more segment, so that archive_command is called again: an archiver that found this standby unreachable a moment
+ * ago lets it rest, and an idle primary would not call for a long time.
+ */
+async function nudgeArchiver({ deps, primary }: BackupContext): Promise<void> {
+  try {
+    await primary.query(writeWalRecordSql);
+    await primary.query(switchWalSql(primary.facts.capabilities));
+  } catch (error) {
+    // What is waited for may arrive without it; if not, that is what will be said.
+    deps.log.debug(`the primary could not be asked to end another segment: ${messageOf(error)}`);
+  }
+}
+
 /** Waits up to `wal_timeout`; returns what is still missing then. */
 async function waitFor(
   context: BackupContext,
@@ -52,6 +66,7 @@ async function waitFor(
     if (nowMs - saidMs > progressMs) {
       saidMs = nowMs;
       deps.log.notice(`waiting for ${missing.length} WAL segments, the first is ${missing[0]?.name ?? ''}`);
+      await nudgeArchiver(context);
     }
     await deps.pause(pollMs);
     missing = await missingOf(context, missing);
@@ -59,12 +74,16 @@ async function waitFor(
   return [];
 }
 
+const statisticsSql =
+  'SELECT archived_count, last_archived_wal, last_archived_time, failed_count, last_failed_wal, last_failed_time FROM pg_stat_archiver';
+
 /** What the primary says about its archiving: the last line of a message about WAL that does not come. */
 async function archiverStatistics({ primary }: BackupContext): Promise<string | undefined> {
   if (!primary.facts.capabilities.hasStatArchiver) return undefined;
-  const [row] = await primary.query(
-    'SELECT archived_count, last_archived_wal, last_archived_time, failed_count, last_failed_wal, last_failed_time FROM pg_stat_archiver',
-  );
+  // A primary that has gone since must not hide what is missing here.
+  const rows = await primary.query(statisticsSql).catch(() => []);
+  if (rows.length === 0) return undefined;
+  const [row] = rows;
   const [archived = '', lastArchived = '', archivedAt = '', failed = '', lastFailed = '', failedAt = ''] =
     row ?? [];
   const good = lastArchived === '' ? 'none yet' : `the last was ${lastArchived} at ${archivedAt}`;

@@ -13,7 +13,7 @@ import {
 import type { StepHandler } from '../plan.ts';
 import { changeRecord } from '../record.ts';
 import { clearRecoverySettings, writeRecoverySettings } from '../recovery/recovery-files.ts';
-import { readControlFile, type DataDirectory } from '../server/data-directory.ts';
+import type { DataDirectory } from '../server/data-directory.ts';
 import { waitUntilRecovering } from '../server/recovering.ts';
 import { mustAnswer, observeServer } from '../server/server-state.ts';
 import { runSiteCommand } from '../server/shell-command.ts';
@@ -53,16 +53,8 @@ async function lookForOpen(
 ): Promise<Look<undefined>> {
   const state = await observeServer(deps, directory.capabilities, run.started.atS);
   if (state.kind === 'production' && state.answers) return { kind: 'done', value: undefined };
-  if (state.kind === 'stopped' && (await hasAppeared(deps, run)))
-    return { kind: 'failed', reason: 'it has stopped' };
+  if (state.kind === 'stopped') return { kind: 'failed', reason: 'it has stopped' };
   return { kind: 'waiting', progress: 'progress' in state ? state.progress : state.kind };
-}
-
-/** A server that was told to start a moment ago may not have left its pid file yet. */
-async function hasAppeared(deps: StandbyDeps, run: FailoverRun): Promise<boolean> {
-  const control = await readControlFile(deps.settings.pgdata);
-  const isYoung = deps.now().getTime() < (run.started.atS + 5) * 1000;
-  return !isYoung || (control !== undefined && control.time >= BigInt(run.started.atS));
 }
 
 async function seeItOpen(deps: StandbyDeps, directory: DataDirectory, run: FailoverRun): Promise<void> {

@@ -9,33 +9,26 @@ const settleMs = 1_000;
 
 type Seen = 'recovering' | 'production';
 
-/** How long a server that was told to start may take to leave a pid file. */
-const appearMs = 5_000;
+/** Since when it has been seen recovering without an answer. */
+interface FirstSeen {
+  atMs: number | undefined;
+}
 
 async function look(
   deps: StandbyDeps,
   capabilities: Capabilities,
   started: Started,
-  firstSeen: { atMs: number | undefined },
+  firstSeen: FirstSeen,
 ): Promise<Look<Seen>> {
   const state = await observeServer(deps, capabilities, started.atS);
+  if (state.kind === 'stopped') return { kind: 'failed', reason: 'it has stopped' };
+  if (state.kind === 'production') return { kind: 'done', value: 'production' };
+  if (state.kind === 'starting') return { kind: 'waiting', progress: state.progress };
+  if (state.answers) return { kind: 'done', value: 'recovering' };
   const nowMs = deps.now().getTime();
-  switch (state.kind) {
-    case 'stopped':
-      if (nowMs < started.atS * 1000 + appearMs && firstSeen.atMs === undefined)
-        return { kind: 'waiting', progress: 'stopped' };
-      return { kind: 'failed', reason: 'it has stopped' };
-    case 'starting':
-      firstSeen.atMs ??= Number.POSITIVE_INFINITY;
-      return { kind: 'waiting', progress: state.progress };
-    case 'production':
-      return { kind: 'done', value: 'production' };
-    case 'recovering':
-      if (state.answers) return { kind: 'done', value: 'recovering' };
-      if (firstSeen.atMs === undefined || firstSeen.atMs === Number.POSITIVE_INFINITY) firstSeen.atMs = nowMs;
-      if (nowMs - firstSeen.atMs >= settleMs) return { kind: 'done', value: 'recovering' };
-      return { kind: 'waiting', progress: state.progress };
-  }
+  firstSeen.atMs ??= nowMs;
+  if (nowMs - firstSeen.atMs >= settleMs) return { kind: 'done', value: 'recovering' };
+  return { kind: 'waiting', progress: state.progress };
 }
 
 /**
@@ -43,6 +36,6 @@ async function look(
  * standby answers nobody).
  */
 export async function waitUntilRecovering(deps: StandbyDeps, capabilities: Capabilities, started: Started) {
-  const firstSeen: { atMs: number | undefined } = { atMs: undefined };
+  const firstSeen: FirstSeen = { atMs: undefined };
   return waitUntil(deps, deps.settings.start_timeout, () => look(deps, capabilities, started, firstSeen));
 }

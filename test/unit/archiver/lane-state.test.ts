@@ -44,8 +44,9 @@ describe('the state of a lane', () => {
 
 describe('rest', () => {
   test('lasts five times as long as the try took, a minute at most', () => {
-    expect(restUntil(1_000, 100)).toBe(1_500);
-    expect(restUntil(1_000, 30_000)).toBe(61_000);
+    expect(restUntil(1_000, 100, 'unreachable')).toBe(1_500);
+    expect(restUntil(1_000, 30_000, 'slow')).toBe(61_000);
+    expect(restUntil(1_000, 100, 'conflict')).toBe(61_000);
   });
 
   test('ends, also when the clock was set back', () => {

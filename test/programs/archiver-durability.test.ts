@@ -1,0 +1,53 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { checkout } from '../harness/checkout.ts';
+import { run } from '../harness/processes.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { readyCluster } from './archiver-cluster.ts';
+
+let world: World;
+beforeEach(async () => {
+  world = await createWorld({ major: 15 });
+});
+afterEach(async () => {
+  await world.close();
+});
+
+/** Where strace is not installed, or may not trace, the order of system calls cannot be seen. */
+async function canTrace(): Promise<boolean> {
+  if (!existsSync('/usr/bin/strace')) return false;
+  return (await run('/usr/bin/strace', ['-o', '/dev/null', '/bin/true'])).code === 0;
+}
+
+test('bug of the original: no fsync before success: a queued segment is on the disk before exit 0', async ({
+  skip,
+}) => {
+  skip(!(await canTrace()), 'strace cannot be used here');
+  const cluster = await readyCluster(world, { slaves: ['s1'] });
+  await cluster.standbys[0]?.sshd.kill();
+  const name = cluster.segment(1);
+  cluster.addSegment(name);
+  const trace = join(cluster.host.directory, 'trace');
+  const calls = 'trace=fsync,fdatasync,link,linkat,exit_group';
+  const program = [process.execPath, checkout('dist', 'cmd-archiver.js'), '-C', cluster.iniFile];
+  const result = await run(
+    '/usr/bin/strace',
+    ['-f', '-qq', '-y', '-e', calls, '-o', trace, ...program, '-F', `pg_wal/${name}`],
+    { cwd: cluster.pgdata, env: cluster.host.env },
+  );
+  expect(result.code).toBe(0);
+  const queue = join(cluster.lArchiveDir, 's1');
+  const lines = readFileSync(trace, 'utf8').split('\n');
+  const at = (pattern: RegExp): number => {
+    const index = lines.findIndex((line) => pattern.test(line));
+    expect(index, String(pattern)).toBeGreaterThanOrEqual(0);
+    return index;
+  };
+  const order = [
+    at(new RegExp(`f(data)?sync\\(.*/tmp/\\d+\\.${name}>`)),
+    at(new RegExp(`link(at)?\\(.*/tmp/\\d+\\.${name}", .*"${queue}/${name}"`)),
+    at(new RegExp(`fsync\\(.*<${queue}>`)),
+  ];
+  expect([...order].sort((a, b) => a - b)).toEqual(order);
+});

@@ -1,0 +1,142 @@
+import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { testMajors } from '../harness/postgres-programs.ts';
+import { makeCluster } from '../harness/server.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { backupPair, inPgdata, installHelpers, snapshot } from './backup-kit.ts';
+
+let world: World | undefined;
+afterEach(async () => {
+  await world?.close();
+  world = undefined;
+});
+
+const refused = 4;
+
+describe.each(testMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', (major) => {
+  test('any error while reading the pid file means "not running", so rsync --delete hits a live server', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world);
+    await world.cmdStandby(standby, ['-I']);
+    await world.cmdStandby(standby, ['-B']);
+    await world.cmdStandby(standby, ['-S']);
+    const live = await world.cmdStandby(standby, ['-B']);
+    expect(live).toMatchObject({ code: refused });
+    expect(live.stderr).toContain(`PostgreSQL runs here on "${standby.pgdata}"`);
+    expect(await world.cmdStandby(standby, ['-I'])).toMatchObject({ code: refused });
+
+    chmodSync(inPgdata(standby, 'postmaster.pid'), 0o000);
+    const unreadable = await world.cmdStandby(standby, ['-B']);
+    expect(unreadable).toMatchObject({ code: refused });
+    expect(unreadable.stderr).toContain('cannot tell whether PostgreSQL runs here');
+    chmodSync(inPgdata(standby, 'postmaster.pid'), 0o600);
+    expect(await standby.inRecovery()).toBe(true);
+    expect(primary.isRunning()).toBe(true);
+  });
+
+  test('the standby emptied before anything is known to work: WAL that does not arrive leaves it as it was', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world, { ini: { wal_timeout: 2 } });
+    await world.cmdStandby(standby, ['-I']);
+    expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
+    const before = [snapshot(standby.pgdata), snapshot(standby.archiveDir)];
+    primary.configure({ archive_command: 'false' });
+    await primary.reload();
+
+    const run = await world.cmdStandby(standby, ['-B']);
+    expect(run).toMatchObject({ code: refused });
+    expect(run.stderr).toMatch(/segment [0-9A-F]{24} did not arrive in/);
+    expect(run.stderr).toContain('cmd_archiver -C FILE --resume');
+    expect(run.stderr).toMatch(/pg_stat_archiver on the primary: .* failures/);
+    expect([snapshot(standby.pgdata), snapshot(standby.archiveDir)]).toEqual(before);
+    expect(existsSync(join(standby.archiveDir, '.resume'))).toBe(false);
+  });
+
+  test('a primary without the helper functions, naming the file and the command', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world, { helpers: 'none' });
+    const run = await world.cmdStandby(standby, ['-I']);
+    expect(run).toMatchObject({ code: refused });
+    const file = major >= 15 ? 'cmd_standby.15.sql' : 'cmd_standby.96.sql';
+    expect(run.stderr).toContain(`psql -U ${world.user} -d postgres < scripts/${file}`);
+    expect(existsSync(standby.pgdata)).toBe(false);
+    await installHelpers(primary);
+    expect(await world.cmdStandby(standby, ['-I'])).toMatchObject({ code: 0 });
+  });
+
+  test('a pgdata that is, holds or lies in the primary’s own', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world);
+    for (const pgdata of [primary.pgdata, join(primary.pgdata, 'base'), join(primary.pgdata, '..')]) {
+      standby.writeIni({ pgdata });
+      for (const action of ['-I', '-B']) {
+        const run = await world.cmdStandby(standby, [action]);
+        expect(run).toMatchObject({ code: refused });
+        expect(run.stderr).toMatch(/the primary's own directory|PostgreSQL runs here/);
+      }
+    }
+    expect(await primary.value('SELECT 1')).toBe('1');
+  });
+
+  test('another cluster in pgdata, but not one that nobody ever used', async () => {
+    world = await createWorld({ major });
+    const { standby } = await backupPair(world);
+    await makeCluster(standby, { settings: {} });
+    await standby.start();
+    await standby.sql('CREATE TABLE precious AS SELECT 1 AS n');
+    await standby.stop();
+    for (const action of ['-I', '-B']) {
+      const run = await world.cmdStandby(standby, [action]);
+      expect(run).toMatchObject({ code: refused });
+      expect(run.stderr).toContain('holds another cluster');
+    }
+    rmSync(standby.pgdata, { recursive: true });
+    await makeCluster(standby, { settings: {} });
+    expect(await world.cmdStandby(standby, ['-I'])).toMatchObject({ code: 0 });
+    expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
+    expect(await world.cmdStandby(standby, ['-S'])).toMatchObject({ code: 0 });
+  });
+
+  test("another cluster's archive, a missing one, and another version", async () => {
+    world = await createWorld({ major });
+    const { standby } = await backupPair(world);
+    const missing = await world.cmdStandby(standby, ['-B']);
+    expect(missing).toMatchObject({ code: refused });
+    expect(missing.stderr).toContain('there is no archivedir');
+
+    mkdirSync(standby.archiveDir, { mode: 0o700 });
+    writeFileSync(join(standby.archiveDir, '.pitrtools'), 'system_identifier: 42\nstandby: x\n');
+    standby.writeIni({ pgversion: '9.6' });
+    const run = await world.cmdStandby(standby, ['-B']);
+    expect(run).toMatchObject({ code: refused });
+    expect(run.stderr).toContain('belongs to cluster 42');
+    expect(run.stderr).toContain(`pgversion: says 9.6, but the primary is PostgreSQL ${major}`);
+    expect(existsSync(standby.pgdata)).toBe(false);
+  });
+
+  test('--dry-run prints the plan and changes nothing', async () => {
+    world = await createWorld({ major });
+    const { standby } = await backupPair(world);
+    const init = await world.cmdStandby(standby, ['-I', '--dry-run']);
+    expect(init).toMatchObject({ code: 0 });
+    expect(init.stdout).toMatch(/^1\. make the data directory .*\n[^]*Dry run: nothing was changed\.\n$/);
+    expect(existsSync(standby.pgdata) || existsSync(standby.archiveDir)).toBe(false);
+    await world.cmdStandby(standby, ['-I']);
+    const before = [snapshot(standby.pgdata), snapshot(standby.archiveDir)];
+    const backup = await world.cmdStandby(standby, ['-B', '--dry-run']);
+    expect(backup).toMatchObject({ code: 0 });
+    expect(backup.stdout).toMatch(/prove that WAL arrives[^]*put pg_control into place/);
+    expect([snapshot(standby.pgdata), snapshot(standby.archiveDir)]).toEqual(before);
+  });
+
+  test('a primary that cannot be reached', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world);
+    await primary.host.sshd.kill();
+    const run = await world.cmdStandby(standby, ['-I']);
+    expect(run).toMatchObject({ code: 1 });
+    expect(run.stderr).toContain('cannot reach the primary');
+    expect(run.stderr).toContain('Connection refused');
+  });
+});

@@ -1,0 +1,135 @@
+import { existsSync, readFileSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { testMajors } from '../harness/postgres-programs.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { type Pair, type PairOptions, archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
+
+let world: World | undefined;
+afterEach(async () => {
+  await world?.close();
+  world = undefined;
+});
+
+interface TimedPair extends Pair {
+  readonly here: World;
+  /** A moment with 10 rows: 20 more came later. */
+  readonly moment: string;
+  /** A moment of the primary's clock after all that was archived. */
+  readonly after: string;
+}
+
+/** A cold standby with an archive in which 10 rows were written before a moment, and 20 more after it. */
+async function timedPair(major: number, options: PairOptions = {}): Promise<TimedPair> {
+  const here = await createWorld({ major });
+  world = here;
+  const pair = await makePair(here, options);
+  await archiveRows(pair, 10);
+  const moment = await pair.primary.value('SELECT clock_timestamp()::text');
+  await archiveRows(pair, 30);
+  const after = await pair.primary.value('SELECT clock_timestamp()::text');
+  return { ...pair, here, moment, after };
+}
+
+describe.each(testMajors())('cmd_standby -F999 -R on PostgreSQL %i', (major) => {
+  test('recovers a cold standby to the moment, and it stays there', async () => {
+    const { here, primary, standby, moment } = await timedPair(major);
+    await primary.kill9();
+
+    const run = await here.cmdStandby(standby, ['-F999', '-R', moment]);
+    expectExit(run, 0);
+    expect(run.stdout).toMatch(/^Recovery to \d{4}-.* UTC\)\n/);
+    expect(run.stdout).toContain('Failover finished\n');
+    expect(await standby.inRecovery()).toBe(false);
+    expect(await countRows(standby)).toBe(10);
+    expect(standby.failoverActions()).toBe(1);
+
+    const autoConf = readFileSync(join(standby.pgdata, 'postgresql.auto.conf'), 'utf8');
+    expect(autoConf).not.toContain('recovery_target_time');
+    for (const name of ['recovery.signal', 'standby.signal', 'recovery.conf'])
+      expect(existsSync(join(standby.pgdata, name))).toBe(false);
+    await standby.restart();
+    expect(await countRows(standby)).toBe(10);
+  });
+
+  test('refuses, before anything is touched, what cannot be', async () => {
+    const { here, primary, standby, moment } = await timedPair(major);
+    await primary.kill9();
+    const recover = (at: string, ...more: string[]) => here.cmdStandby(standby, ['-F999', '-R', at, ...more]);
+
+    expect((await recover('half past ten')).stderr).toContain('is not a timestamp');
+    expect((await recover('2999-01-01 00:00:00+00')).stderr).toContain('lies in the future');
+    expect((await recover('2008-05-28 11:00:38.059389+00')).stderr).toContain(
+      'before the end of the base backup',
+    );
+    const zoneless = await recover('2999-01-01 00:00:00');
+    expectExit(zoneless, 4);
+    expect(existsSync(join(standby.pgdata, 'backup_label'))).toBe(true);
+    expect(existsSync(join(standby.pgdata, 'pitrtools.json'))).toBe(false);
+
+    const plan = await recover(moment, '--dry-run');
+    expectExit(plan, 0);
+    expect(plan.stdout).toContain('wait until it has recovered to');
+    expect(existsSync(join(standby.pgdata, 'backup_label'))).toBe(true);
+
+    standby.writeIni({ use_streaming_replication: 'on' });
+    const streaming = await recover(moment);
+    expectExit(streaming, 4);
+    expect(streaming.stderr).toContain('use_streaming_replication is on');
+  });
+
+  test('refuses while the primary answers, and on a hot standby that has replayed past the moment', async () => {
+    const { here, primary, standby, moment } = await timedPair(major);
+    const alive = await here.cmdStandby(standby, ['-F999', '-R', moment]);
+    expectExit(alive, 4);
+    expect(alive.stderr).toContain('the primary is alive');
+
+    expectExit(await here.cmdStandby(standby, ['-S']), 0);
+    await archiveRows({ primary, standby }, 40);
+    await primary.kill9();
+    await expect.poll(() => countRows(standby), { timeout: 30_000 }).toBe(40);
+    const past = await here.cmdStandby(standby, ['-F999', '-R', moment]);
+    expectExit(past, 4);
+    expect(past.stderr).toContain('has replayed past');
+    expect(await standby.inRecovery()).toBe(true);
+  });
+
+  test('a moment that the archive does not reach is reported, never taken for reached', async () => {
+    const { here, primary, standby, after } = await timedPair(major);
+    await primary.sql('INSERT INTO rows VALUES (31)');
+    const later = await primary.value('SELECT clock_timestamp()::text');
+    await primary.kill9();
+    expect(after < later).toBe(true);
+
+    const run = await here.cmdStandby(standby, ['-F999', '-R', later]);
+    if (major < 13) {
+      expectExit(run, 0);
+      expect(run.stdout).toMatch(/The last transaction in it was committed at \d{4}-/);
+      expect(run.stderr).toContain('it was opened at that end');
+      return;
+    }
+    expectExit(run, 1);
+    expect(run.stderr).toContain('the WAL in the archive ends before');
+    expect(standby.failoverActions()).toBe(0);
+    expect(existsSync(join(standby.pgdata, 'recovery.signal'))).toBe(false);
+    expectExit(await here.cmdStandby(standby, ['-A', 'start']), 4);
+    expectExit(await here.cmdStandby(standby, ['-S']), 0);
+    expect(await countRows(standby)).toBe(30);
+  });
+
+  test('a segment that is not whole ends the recovery instead of being taken for the end of the WAL', async () => {
+    const { here, primary, standby, after } = await timedPair(major);
+    await primary.kill9();
+    const last =
+      standby
+        .archive()
+        .filter((name) => name.length === 24)
+        .at(-1) ?? '';
+    truncateSync(join(standby.archiveDir, last), 1000);
+
+    const run = await here.cmdStandby(standby, ['-F999', '-R', after]);
+    expectExit(run, 1);
+    expect(run.stderr).toContain('is not whole');
+    expect(standby.isRunning()).toBe(false);
+  });
+});

@@ -1,0 +1,143 @@
+import { describe, expect, test } from 'vitest';
+import type { FailoverFacts } from '../../../../src/standby/failover/facts.ts';
+import { planFailover } from '../../../../src/standby/failover/plan.ts';
+import { describeStep } from '../../../../src/standby/failover/steps.ts';
+import { planRecovery } from '../../../../src/standby/recover.ts';
+import { archive, configuration, controlFile, dataDirectory, label, localFacts } from '../standby-facts.ts';
+
+function facts(major: string, changes: Partial<FailoverFacts> = {}): FailoverFacts {
+  return { ...localFacts(major), liveness: { kind: 'unreachable', reason: 'x' }, force: false, ...changes };
+}
+
+const kinds = (input: FailoverFacts) => planFailover(input).map(({ kind }) => kind);
+const after = ['verify-write', 'mark-archive', 'clear-settings', 'check-archiving', 'record-promotion'];
+const stopped = { kind: 'stopped' } as const;
+const production = { kind: 'production', answers: true } as const;
+
+describe('-F999', () => {
+  test.each(['9.5', '11', '15', '18'])('promotes a running standby (%s)', (major) => {
+    expect(kinds(facts(major))).toEqual(['promote', 'see-it-open', ...after]);
+  });
+
+  test('resumes a paused replay first: 9.3 would wait for ever', () => {
+    expect(kinds(facts('9.5', { isPaused: true }))[0]).toBe('resume-replay');
+  });
+
+  test('up to 9.4 the unfinished last segment of the old timeline is kept out of other archives', () => {
+    expect(kinds(facts('9.4'))).toEqual(['promote', 'see-it-open', 'set-aside-last-segment', ...after]);
+  });
+
+  test.each(['8.4', '9.0'])(
+    'without pg_ctl promote the server is restarted to recover to the end (%s)',
+    (major) => {
+      expect(kinds(facts(major))).toEqual([
+        'stop-server',
+        'write-settings',
+        'start-server',
+        'see-it-open',
+        'set-aside-last-segment',
+        ...after,
+      ]);
+    },
+  );
+
+  test('starts a cold standby as a standby, without streaming, and promotes it', () => {
+    const directory = dataDirectory('15', { backupLabel: label });
+    const steps = planFailover(facts('15', { state: stopped, directory }));
+    expect(steps.map(({ kind }) => kind).slice(0, 5)).toEqual([
+      'write-settings',
+      'start-server',
+      'see-it-recover',
+      'promote',
+      'see-it-open',
+    ]);
+    const [write] = steps;
+    expect(write?.kind === 'write-settings' && [...write.settings.parameters.keys()]).not.toContain(
+      'primary_conninfo',
+    );
+  });
+
+  test('puts the failover configuration into force and verifies after it, and runs the action last', () => {
+    const failoverConf = { copies: [], configuration, mustRestart: true };
+    expect(kinds(facts('15', { failoverConf, action: 'true' })).slice(-6)).toEqual([
+      'clear-settings',
+      'use-failover-conf',
+      'verify-write',
+      'check-archiving',
+      'record-promotion',
+      'run-action',
+    ]);
+  });
+
+  test('refuses a living primary whatever else is true, but for --force', () => {
+    const liveness = { kind: 'alive', by: 'psql there says: 1' } as const;
+    expect(() => planFailover(facts('15', { liveness, state: production }))).toThrow(
+      'the primary is alive: psql there says: 1; nothing was changed',
+    );
+    expect(kinds(facts('15', { liveness, force: true }))[0]).toBe('promote');
+  });
+
+  test('refuses an archive that cannot be read, but for --force', () => {
+    const unusable = { kind: 'unusable', reason: 'not mounted' } as const;
+    expect(() => planFailover(facts('15', { archive: unusable }))).toThrow(
+      'the archive cannot be read: not mounted',
+    );
+    expect(kinds(facts('15', { archive: unusable, force: true }))[0]).toBe('promote');
+  });
+
+  test('finishes what an earlier run, or a promotion by hand, has begun', () => {
+    const record = { settings: { mode: 'standby', names: [], file: 'x' } } as const;
+    const directory = dataDirectory('15', { record });
+    expect(kinds(facts('15', { state: production, directory }))).toEqual(after);
+    const marked = { ...archive, sentinel: { ...archive.sentinel, promotedAtTimeline: 2 } };
+    expect(kinds(facts('15', { state: production, archive: { kind: 'archive', archive: marked } }))).toEqual(
+      after,
+    );
+  });
+
+  test('refuses a server that was failed over to its end, and one that never was a standby', () => {
+    const directory = dataDirectory('15', { record: { promotedAtTimeline: 2 } });
+    expect(() => planFailover(facts('15', { state: production, directory }))).toThrow(
+      'failed over already, at timeline 2',
+    );
+    expect(() => planFailover(facts('15', { state: production }))).toThrow('is no standby');
+  });
+
+  test('refuses to start what is no standby, and to judge what is still starting', () => {
+    const directory = dataDirectory('15', { control: controlFile({ state: 'shut-down' }) });
+    expect(() => planFailover(facts('15', { state: stopped, directory }))).toThrow('holds no base backup');
+    expect(() => planFailover(facts('15', { state: { kind: 'starting', progress: '' } }))).toThrow(
+      'still starting',
+    );
+  });
+
+  test('every step can be said in a line', () => {
+    const failoverConf = { copies: [], configuration, mustRestart: false };
+    const steps = [
+      ...planFailover(facts('8.4', { failoverConf, action: 'true' })),
+      ...planFailover(facts('15', { isPaused: true })),
+      ...planFailover(facts('15', { state: stopped })),
+    ];
+    for (const step of steps) expect(describeStep(step)).toMatch(/^[a-z].*[^.]$/);
+  });
+});
+
+describe('-F999 -R', () => {
+  const target = { micros: 0n, shown: '1970-01-01 00:00:00+00' };
+  const plan = (input: FailoverFacts) => planRecovery(input, target).map(({ kind }) => kind);
+
+  test('recovers a cold standby, and stops a hot one first', () => {
+    const opening = ['write-settings', 'start-server', 'see-it-open'];
+    expect(plan(facts('15', { state: stopped })).slice(0, 3)).toEqual(opening);
+    expect(plan(facts('15')).slice(0, 4)).toEqual(['stop-server', ...opening]);
+  });
+
+  test.each([
+    [{ state: { kind: 'recovering', answers: false, progress: '' } as const }, 'cannot be asked how far'],
+    [{ state: production }, 'cannot be recovered to another moment'],
+    [{ archive: { kind: 'unusable', reason: 'x' } as const, force: true }, 'the archive cannot be read'],
+    [{ liveness: { kind: 'alive', by: 'x' } as const }, 'the primary is alive'],
+  ])('refuses %j', (changes, reason) => {
+    expect(() => planRecovery(facts('15', changes), target)).toThrow(reason);
+  });
+});

@@ -1,0 +1,128 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+
+const launcher = join(import.meta.dirname, '..', '..', '..', 'bin', 'cmd_standby');
+const segment = '000000010000000000000001';
+const mebibyte = Buffer.alloc(1024 * 1024, 7);
+
+let directory = '';
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'pitrtools-unit-'));
+  mkdirSync(join(directory, "a r'c"));
+  writeFileSync(join(directory, "a r'c", '.pitrtools'), 'system_identifier: 1\n');
+});
+afterEach(() => {
+  rmSync(directory, { recursive: true, force: true });
+});
+
+function hasShell(shell: string): boolean {
+  try {
+    execFileSync(shell, ['-c', ':']);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function put(name: string, content: Buffer | string): void {
+  writeFileSync(join(directory, "a r'c", name), content);
+}
+
+function restore(shell: string, mode: string, name = segment, archive = "a r'c") {
+  // Relative, as PostgreSQL gives %p, and without Node on the PATH: a restored segment must not need it.
+  const result = spawnSync(shell, [launcher, '--restore', mode, join(directory, archive), name, 'target'], {
+    cwd: directory,
+    encoding: 'utf8',
+    env: { PATH: '/usr/bin:/bin' },
+  });
+  return { code: result.status, stderr: result.stderr };
+}
+
+function target(): Buffer | undefined {
+  const path = join(directory, 'target');
+  return existsSync(path) ? readFileSync(path) : undefined;
+}
+
+describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restore in %s', (shell) => {
+  test.each(['standby', 'target'])('copies a whole file (%s)', (mode) => {
+    put(segment, mebibyte);
+    expect(restore(shell, mode)).toEqual({ code: 0, stderr: '' });
+    expect(target()?.equals(mebibyte)).toBe(true);
+    put('00000002.history', 'x');
+    expect(restore(shell, mode, '00000002.history').code).toBe(0);
+    expect(target()?.toString()).toBe('x');
+  });
+
+  test.each(['standby', 'target'])('says 1, and nothing, for what is not in the archive (%s)', (mode) => {
+    expect(restore(shell, mode)).toEqual({ code: 1, stderr: '' });
+  });
+
+  const troubles: [string, () => unknown][] = [
+    [
+      'a directory that has gone',
+      () => {
+        rmSync(join(directory, "a r'c"), { recursive: true });
+      },
+    ],
+    [
+      'an archive that is not mounted',
+      () => {
+        rmSync(join(directory, "a r'c", '.pitrtools'));
+      },
+    ],
+    [
+      'a short segment',
+      () => {
+        put(segment, mebibyte.subarray(100));
+      },
+    ],
+    [
+      'an empty segment',
+      () => {
+        put(segment, '');
+      },
+    ],
+    [
+      'a target that cannot be written',
+      () => {
+        put(segment, mebibyte);
+        mkdirSync(join(directory, 'target.pitrtools'));
+      },
+    ],
+  ];
+  test.each(troubles)('with %s a standby asks again and a recovery stops', (_, spoil) => {
+    spoil();
+    expect(restore(shell, 'standby')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('ERROR: ') as string,
+    });
+    expect(restore(shell, 'target')).toMatchObject({
+      code: 126,
+      stderr: expect.stringContaining('ERROR: ') as string,
+    });
+    expect(target()).toBeUndefined();
+    expect(readdirSync(directory)).not.toContain('target');
+  });
+
+  test('a copy that was cut short by a crash is not taken up', () => {
+    writeFileSync(join(directory, 'target.pitrtools'), 'half');
+    put(segment, mebibyte);
+    expect(restore(shell, 'standby').code).toBe(0);
+    expect(target()?.equals(mebibyte)).toBe(true);
+  });
+});
+
+test('a call that cannot be understood does not look like the end of the WAL', () => {
+  expect(spawnSync(launcher, ['--restore', 'standby'], { encoding: 'utf8' }).status).toBe(126);
+});

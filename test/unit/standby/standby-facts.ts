@@ -1,0 +1,78 @@
+import { capabilitiesOf } from '../../../src/postgres/capabilities.ts';
+import { parseBackupLabel } from '../../../src/postgres/backup-label.ts';
+import type { ControlFile } from '../../../src/postgres/control-file.ts';
+import { parseVersion } from '../../../src/postgres/version.ts';
+import type { LocalFacts } from '../../../src/standby/failover/facts.ts';
+import type { DataDirectory } from '../../../src/standby/server/data-directory.ts';
+import type { RecoveryPlace } from '../../../src/standby/recovery-settings.ts';
+
+export const label = parseBackupLabel(
+  'START WAL LOCATION: 0/3000028 (file 000000010000000000000003)\nCHECKPOINT LOCATION: 0/3000060\nSTART TIME: 2024-01-01 00:00:00 UTC\nLABEL: x\n',
+  'backup_label',
+);
+
+export function controlFile(changes: Partial<ControlFile> = {}): ControlFile {
+  return {
+    systemIdentifier: '1',
+    controlVersion: 1300,
+    catalogVersion: 202209061,
+    state: 'in-archive-recovery',
+    time: 0n,
+    checkpointLsn: 0x5000060n,
+    redoLsn: 0x5000028n,
+    timeline: 1,
+    ...changes,
+  };
+}
+
+/** A standby that ran before and does not run now. */
+export function dataDirectory(major: string, changes: Partial<DataDirectory> = {}): DataDirectory {
+  return {
+    pgdata: '/d',
+    capabilities: capabilitiesOf(parseVersion(major)),
+    control: controlFile(),
+    controlProblem: undefined,
+    record: {},
+    isIncomplete: false,
+    backupLabel: undefined,
+    signals: { standby: false, recovery: false, recoveryConf: false },
+    ...changes,
+  };
+}
+
+export const place: RecoveryPlace = {
+  launcher: '/p/bin/cmd_standby',
+  archivedir: '/a',
+  pgStandby: undefined,
+  pgArchivecleanup: undefined,
+  ownRetryInterval: false,
+};
+
+export const configuration = { configFile: '/d/postgresql.conf', parameters: new Map(), inFile: new Map() };
+
+export const archive = {
+  directory: '/a',
+  sentinel: {
+    systemIdentifier: '1',
+    standby: 'bitarena-clone',
+    primaryPgdata: undefined,
+    promotedAtTimeline: undefined,
+  },
+  files: [],
+};
+
+export function localFacts(major: string, changes: Partial<LocalFacts> = {}): LocalFacts {
+  return {
+    directory: dataDirectory(major),
+    state: { kind: 'recovering', answers: true, progress: '' },
+    isPaused: false,
+    archive: { kind: 'archive', archive },
+    place,
+    configuration,
+    standbyCopies: [],
+    failoverConf: undefined,
+    triggerFile: undefined,
+    action: undefined,
+    ...changes,
+  };
+}
