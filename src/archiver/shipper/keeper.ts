@@ -10,7 +10,7 @@ import { identityOf, isUnchanged } from '../wal-file.ts';
 import { findComplete, isWanted, shipmentsInOrder, updateHead, type Shipment } from './board.ts';
 import { recordIfFree, type Lane } from './lane-record.ts';
 import { leaveMarkers, removeMarker } from './markers.ts';
-import type { Work } from './work.ts';
+import { isStopped, type Work } from './work.ts';
 
 /** A queue that takes nothing is tried again after this time. */
 const blockedMs = 1_000;
@@ -180,15 +180,15 @@ async function decide(work: Work, lanes: readonly Lane[]): Promise<number> {
 
 /** Decides what is queued, and marks what is safe, until the shipper stops. */
 export async function runKeeper(work: Work, lanes: readonly Lane[]): Promise<void> {
-  const { deps, stop } = work;
+  const { deps } = work;
   let waitMs = 0;
-  while (!stop.aborted) {
+  while (!isStopped(work)) {
     if (waitMs > 0) await work.decide.wait(waitMs);
-    if (stop.aborted) return;
+    if (isStopped(work)) return;
     try {
       waitMs = await decide(work, lanes);
     } catch (error) {
-      if (stop.aborted) return;
+      if (isStopped(work)) return;
       logFailure(deps.log, error);
       waitMs = blockedMs;
     }

@@ -12,7 +12,7 @@ import { lockLane, record, unlockLane, type Lane } from './lane-record.ts';
 import { directSource, queueSource } from './lane-sources.ts';
 import { sendBatches } from './pipeline.ts';
 import { runToEnd } from './run-to-end.ts';
-import type { Work } from './work.ts';
+import { isStopped, type Work } from './work.ts';
 
 /** So long a lane goes on without letting go of its lock: --abandon and --flush wait for it. */
 const burstMs = 5_000;
@@ -77,7 +77,7 @@ async function burst(work: Work, lane: Lane, delivery: Delivery): Promise<BurstE
     const run: typeof deps.run = (command, options) => deps.run(command, { ...options, signal: work.stop });
     const source = queueSource(work, lane, deps.now() + burstMs);
     const trouble = await sendBatches({ ...deps, run }, delivery, source);
-    if (trouble !== undefined) return work.stop.aborted ? 'interrupted' : trouble;
+    if (trouble !== undefined) return isStopped(work) ? 'interrupted' : trouble;
     if (!(await isQueueDry(work, lane))) {
       await record(work, lane, { health: 'behind', reason: 'its queue is being sent' });
       return undefined;
@@ -99,9 +99,9 @@ async function noteBurst(work: Work, lane: Lane): Promise<void> {
 /** Returns with the lane's lock held, or because the shipper stops. */
 async function awaitWork(work: Work, lane: Lane): Promise<void> {
   let waitMs = 0;
-  while (!work.stop.aborted) {
+  while (!isStopped(work)) {
     if (waitMs > 0) await lane.wakeUp.wait(waitMs);
-    if (work.stop.aborted) return;
+    if (isStopped(work)) return;
     if (!(await hasWork(work, lane))) waitMs = idleMs;
     else if (await lockLane(work, lane)) return;
     else waitMs = lockRetryMs;
@@ -129,7 +129,7 @@ async function converse(work: Work, lane: Lane, first: Delivery): Promise<Ending
       await noteBurst(work, lane);
       await awaitWork(work, lane);
     }
-    if (work.stop.aborted) return { kind: 'done' };
+    if (isStopped(work)) return { kind: 'done' };
     const { abandoned } = await readLaneState(work.layout, lane.standby.name);
     if (abandoned !== undefined) return { kind: 'done' };
     const next = await greetAgain(work, lane, delivery);
@@ -188,7 +188,7 @@ async function serve(work: Work, lane: Lane): Promise<void> {
   const use = await withDelivery(deps, lane.standby, cluster, names, (delivery) =>
     Promise.race([converse(work, lane, delivery), whenStopped(work)]),
   );
-  if (work.stop.aborted) return;
+  if (isStopped(work)) return;
   if (use.kind === 'trouble') return noteTrouble(work, lane, use.trouble);
   if (use.value.kind === 'trouble') return noteTrouble(work, lane, use.value.trouble);
 }
@@ -208,7 +208,7 @@ async function serveSafely(work: Work, lane: Lane): Promise<void> {
   try {
     await serve(work, lane);
   } catch (error) {
-    if (work.stop.aborted) return;
+    if (isStopped(work)) return;
     if (!(error instanceof PitrError)) logFailure(work.deps.log, error);
     const detail = error instanceof PitrError && error.detail !== undefined ? ` (${error.detail})` : '';
     await noteTrouble(work, lane, { kind: 'failed', reason: `${messageOf(error)}${detail}` });
@@ -223,17 +223,17 @@ export async function adoptState(work: Work, lane: Lane): Promise<void> {
 
 /** Serves one standby until the shipper stops. Whatever happens there stays there. */
 export async function runLane(work: Work, lane: Lane): Promise<void> {
-  const { deps, stop } = work;
+  const { deps } = work;
   let waitMs = 0;
-  while (!stop.aborted) {
+  while (!isStopped(work)) {
     if (waitMs > 0) await lane.wakeUp.wait(waitMs);
     const rest = lane.restUntilMs - deps.now();
     waitMs = rest > 0 ? rest : idleMs;
-    if (stop.aborted || rest > 0 || !(await hasWork(work, lane))) continue;
-    waitMs = lockRetryMs;
+    if (isStopped(work) || rest > 0 || !(await hasWork(work, lane))) continue;
     try {
-      if (await lockLane(work, lane)) await serveSafely(work, lane);
-      waitMs = Math.max(1, lane.restUntilMs - deps.now());
+      const isOurs = await lockLane(work, lane);
+      if (isOurs) await serveSafely(work, lane);
+      waitMs = isOurs ? Math.max(1, lane.restUntilMs - deps.now()) : lockRetryMs;
     } catch (error) {
       logFailure(deps.log, error);
       lane.isBehind = true;

@@ -7,7 +7,7 @@ import { listQueue, removeFromQueue } from '../queue.ts';
 import { isWanted, owedTo, type Shipment } from './board.ts';
 import type { Lane } from './lane-record.ts';
 import type { BatchSource } from './pipeline.ts';
-import type { Work } from './work.ts';
+import { isStopped, type Work } from './work.ts';
 
 /** What is slower than this has stalled, whatever rsync's own --timeout says. */
 const slowestBytesPerMs = 32;
@@ -38,7 +38,7 @@ export function queueSource(work: Work, lane: Lane, untilMs: number): BatchSourc
   let sent = 0;
   let uncommitted = 0;
   const next = async (): Promise<Batch | undefined> => {
-    if (work.stop.aborted || work.deps.now() >= untilMs) return undefined;
+    if (isStopped(work) || work.deps.now() >= untilMs) return undefined;
     if (sent >= names.length) {
       // What is on its way still lies in the queue: listed now, it would be sent twice.
       if (uncommitted > 0) return undefined;
@@ -116,7 +116,7 @@ export function directSource(work: Work, lane: Lane): DirectSource {
     work.decide.wake();
   };
   const next = (): Promise<Batch | undefined> => {
-    if (work.stop.aborted || lane.isBehind) return Promise.resolve(undefined);
+    if (isStopped(work) || lane.isBehind) return Promise.resolve(undefined);
     reading = pickDirect(work, lane);
     const [first] = reading;
     if (first === undefined) return Promise.resolve(undefined);

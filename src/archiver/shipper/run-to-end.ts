@@ -7,9 +7,9 @@ import type { CommandResult, RunCommand, StartSession } from '../../system/comma
 export function runToEnd(startSession: StartSession): RunCommand {
   return async (command, options) => {
     const session = startSession(command, { env: options.env, onLine: () => undefined });
-    let isOverdue = false;
+    const overdue = new AbortController();
     const timer = setTimeout(() => {
-      isOverdue = true;
+      overdue.abort();
       session.kill();
     }, options.limitMs);
     options.signal?.addEventListener('abort', session.kill, { once: true });
@@ -19,7 +19,7 @@ export function runToEnd(startSession: StartSession): RunCommand {
     const result: CommandResult = await session.ended;
     clearTimeout(timer);
     options.signal?.removeEventListener('abort', session.kill);
-    if (!isOverdue) return result;
+    if (!overdue.signal.aborted) return result;
     return { kind: 'timed-out', limitMs: options.limitMs, stdout: result.stdout, stderr: result.stderr };
   };
 }

@@ -10,7 +10,7 @@ import { addReady, admit, removeReady, replaceReady, unseen } from './board.ts';
 import type { Lane } from './lane-record.ts';
 import { removeMarker } from './markers.ts';
 import { createWakeUp } from './signal.ts';
-import type { Work } from './work.ts';
+import { isStopped, type Work } from './work.ts';
 
 /** How often the whole directory is listed: a net for what the watch did not tell. */
 const pollMs = 5_000;
@@ -110,7 +110,7 @@ export async function runScanner(work: Work, lanes: readonly Lane[], directory: 
   });
   let listedMs = 0;
   try {
-    while (!work.stop.aborted) {
+    while (!isStopped(work)) {
       const nowMs = work.deps.now();
       if (Math.abs(nowMs - listedMs) >= pollMs) {
         news.everything = true;
@@ -137,7 +137,7 @@ async function scanOnce(
     work.decide.wake();
     for (const { wakeUp } of lanes) wakeUp.wake();
   } catch (error) {
-    if (!work.stop.aborted) logFailure(work.deps.log, error);
+    if (!isStopped(work)) logFailure(work.deps.log, error);
     news.everything = true;
   }
 }

@@ -114,7 +114,11 @@ function wakeAll(work: Work, lanes: readonly Lane[]): void {
 }
 
 /** Offline: queues go on draining, nothing new is taken, nothing is proven. */
-async function startTaking(work: Work, lanes: readonly Lane[], config: ConfigIdentity) {
+async function startTaking(
+  work: Work,
+  lanes: readonly Lane[],
+  config: ConfigIdentity,
+): Promise<{ readonly parts: readonly Promise<void>[]; readonly isStamped: boolean }> {
   const { deps, places, cluster } = work;
   if (deps.settings.state === 'offline') return { parts: [], isStamped: true };
   await prepareMarkers(places, cluster.systemIdentifier, deps.settings.pgdata);

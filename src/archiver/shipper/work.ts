@@ -19,3 +19,7 @@ export interface Work {
   /** When a file was last delivered or queued. */
   lastProgressMs: number;
 }
+
+export function isStopped({ stop }: Work): boolean {
+  return stop.aborted;
+}
