@@ -1,6 +1,9 @@
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkout } from '../harness/checkout.ts';
+import type { Host } from '../harness/host.ts';
+import type { Primary } from '../harness/primary.ts';
 import { eventually } from '../harness/eventually.ts';
 import { processesOf } from '../harness/process-table.ts';
 import { run, start, type Running } from '../harness/processes.ts';
@@ -91,14 +94,16 @@ export async function isProvenByShell(
   return result.code === 0;
 }
 
-/** Pids of the shippers of this cluster. */
-export function shippers(cluster: FakeCluster): number[] {
-  return processesOf(cluster.host.directory)
-    .filter(
-      ({ commandLine }) =>
-        /cmd-archiver\.js.* --ship/.test(commandLine) && !/\bsh\b/.test(commandLine.split(' ')[0] ?? ''),
-    )
+/** Pids of the shippers that work on this host. */
+export function shipperPids(host: Host): number[] {
+  return processesOf(host.directory)
+    .filter(({ commandLine }) => /cmd-archiver\.js .*--ship/.test(commandLine))
     .map(({ pid }) => pid);
+}
+
+export async function systemIdentifierOf(primary: Primary): Promise<bigint> {
+  const control = await readFile(join(primary.pgdata, 'global', 'pg_control'));
+  return control.readBigUInt64LE();
 }
 
 export function shipperLog(cluster: FakeCluster): string {
