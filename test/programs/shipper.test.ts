@@ -42,7 +42,6 @@ describe('--ship', () => {
     await eventually(() => marked(cluster).length === 0);
     shipper.signal('SIGTERM');
     expect(await shipper.finished).toMatchObject({ code: 0 });
-    console.log(shipper.output(), (await shipper.finished).ms);
   });
 
   test('a standby that is down gets a queue, and its WAL when it is back', async () => {
@@ -60,7 +59,6 @@ describe('--ship', () => {
     await eventually(() => archivedFiles(s1).length === 10, { limitMs: 30_000 });
     await eventually(() => cluster.queue('s1').length === 0);
     shipper.signal('SIGTERM');
-    console.log(shipper.output());
     expect((await shipper.finished).code).toBe(0);
   });
 });

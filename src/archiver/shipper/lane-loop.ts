@@ -43,6 +43,8 @@ async function noticeResumption({ board, layout }: Work, { standby }: Lane): Pro
 }
 
 async function hasWork(work: Work, lane: Lane): Promise<boolean> {
+  // The first segment shall find the connection open, and the operator what is wrong with it.
+  if (lane.isNew) return true;
   await noticeResumption(work, lane);
   if (owedTo(work.board, lane.standby.name).some(({ file }) => !lane.inFlight.has(file.name.name))) {
     return true;
@@ -118,24 +120,32 @@ async function greetAgain(work: Work, lane: Lane, delivery: Delivery): Promise<D
   return hello.kind === 'ready' ? next : hello.trouble;
 }
 
+/** Lets go of the lane until there is work again; then sees whether standby and connection are still what they were. */
+async function pause(work: Work, lane: Lane, delivery: Delivery): Promise<Ending | 'goes-on'> {
+  await noteBurst(work, lane);
+  await awaitWork(work, lane);
+  if (isStopped(work)) return { kind: 'done' };
+  const { abandoned } = await readLaneState(work.layout, lane.standby.name);
+  if (abandoned !== undefined) return { kind: 'done' };
+  // Nothing was interrupted, so the place for what travels is still right; each commit asks for the rest.
+  const answer = await delivery.shell.run(':', { limitMs: lane.standby.ssh_timeout * 1000 });
+  return answer.kind === 'lost' ? { kind: 'reconnect' } : 'goes-on';
+}
+
 /** Sends over one kept connection until something goes wrong. The lane's lock is held when it begins. */
 async function converse(work: Work, lane: Lane, first: Delivery): Promise<Ending> {
   let delivery = first;
   for (;;) {
     const ended = await burst(work, lane, delivery);
-    if (ended !== undefined && ended !== 'interrupted') return { kind: 'trouble', trouble: ended };
-    const wasIdle = ended === undefined;
-    if (wasIdle) {
-      await noteBurst(work, lane);
-      await awaitWork(work, lane);
-    }
     if (isStopped(work)) return { kind: 'done' };
-    const { abandoned } = await readLaneState(work.layout, lane.standby.name);
-    if (abandoned !== undefined) return { kind: 'done' };
-    const next = await greetAgain(work, lane, delivery);
-    if (!('kind' in next)) delivery = next;
-    else if (wasIdle && next.kind === 'unreachable') return { kind: 'reconnect' };
-    else return { kind: 'trouble', trouble: next };
+    if (ended === undefined) {
+      const pauseEnd = await pause(work, lane, delivery);
+      if (pauseEnd !== 'goes-on') return pauseEnd;
+    } else if (ended === 'interrupted') {
+      const next = await greetAgain(work, lane, delivery);
+      if ('kind' in next) return { kind: 'trouble', trouble: next };
+      delivery = next;
+    } else return { kind: 'trouble', trouble: ended };
   }
 }
 
@@ -181,6 +191,7 @@ async function noteTrouble(work: Work, lane: Lane, trouble: Trouble): Promise<vo
 
 /** One connection's life. The lane's lock is held. */
 async function serve(work: Work, lane: Lane): Promise<void> {
+  lane.isNew = false;
   const { deps, layout, cluster } = work;
   const state = await readLaneState(layout, lane.standby.name);
   if (state.abandoned !== undefined && !(await resumeOrLose(work, lane, state))) return;

@@ -11,6 +11,8 @@ import type { Work } from './work.ts';
 export interface Lane {
   readonly standby: StandbyTarget;
   readonly wakeUp: WakeUp;
+  /** It was not spoken to yet. */
+  isNew: boolean;
   /** It has a queue, or did not confirm in time: what comes is queued at once, and delivered from the queue. */
   isBehind: boolean;
   /** It is left in peace until then. */
@@ -36,6 +38,7 @@ export function createLane(standby: StandbyTarget): Lane {
   return {
     standby,
     wakeUp: createWakeUp(),
+    isNew: true,
     isBehind: false,
     restUntilMs: 0,
     failures: 0,

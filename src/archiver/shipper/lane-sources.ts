@@ -71,7 +71,7 @@ export function queueSource(work: Work, lane: Lane, untilMs: number): BatchSourc
 const longestList = 64;
 
 /** Of the first batch, while nothing is known of the link. */
-const firstBatchBytes = 32 * 1024 * 1024;
+const firstBatchBytes = 16 * 1024 * 1024;
 const mostBatchBytes = 128 * 1024 * 1024;
 
 /** PostgreSQL waits for the first file until its whole batch is safe: a batch takes half of that time at most. */
