@@ -67,6 +67,7 @@ export function localFacts(major: string, changes: Partial<LocalFacts> = {}): Lo
     state: { kind: 'recovering', answers: true, progress: '' },
     isPaused: false,
     archive: { kind: 'archive', archive },
+    replayProblems: [],
     place,
     configuration,
     standbyCopies: [],
