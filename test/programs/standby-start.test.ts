@@ -110,6 +110,30 @@ describe.each(testMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
     expectExit(await world.cmdStandby(standby, ['-S']), 0);
   });
 
+  test('an archive that goes away under a running standby is told once, and so is its return', async () => {
+    world = await createWorld({ major });
+    const pair = await makePair(world);
+    const { standby } = pair;
+    await archiveRows(pair, 10);
+    expectExit(await world.cmdStandby(standby, ['-S']), 0);
+    await eventually(async () => (await countRows(standby)) === 10);
+
+    const sentinel = join(standby.archiveDir, '.pitrtools');
+    renameSync(sentinel, `${sentinel}.away`);
+    const said = () => standby.host.notifications().map(({ severity }) => severity);
+    await eventually(() => said().length === 1);
+    const troubles = () => standby.logText().split('is not the archive of this standby').length - 1;
+    const soFar = troubles();
+    await eventually(() => troubles() > soFar + 1, { what: 'the server to ask again' });
+    expect(await standby.inRecovery()).toBe(true);
+    renameSync(`${sentinel}.away`, sentinel);
+    await eventually(() => said().length === 2);
+    expect(said()).toEqual(['critical', 'ok']);
+
+    await archiveRows(pair, 20);
+    await eventually(async () => (await countRows(standby)) === 20);
+  });
+
   test('-A stop and -A start end the standby and bring it back as a standby', async () => {
     world = await createWorld({ major });
     const pair = await makePair(world, { ini: { logfile: undefined } });

@@ -43,6 +43,7 @@ export function dataDirectory(major: string, changes: Partial<DataDirectory> = {
 export const place: RecoveryPlace = {
   launcher: '/p/bin/cmd_standby',
   archivedir: '/a',
+  iniFile: '/i',
   pgStandby: undefined,
   pgArchivecleanup: undefined,
   ownRetryInterval: false,
