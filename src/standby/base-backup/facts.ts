@@ -10,7 +10,7 @@ import type { StandbyDeps } from '../deps.ts';
 import { observeLocalPlace, type LocalPlace } from '../local-place.ts';
 import type { Primary, PrimaryFacts } from '../primary.ts';
 import { readRecord, type StandbyRecord } from '../record.ts';
-import { debianConfigFile } from '../server/server-configuration.ts';
+import { findDebianConfigFile } from '../server/server-configuration.ts';
 
 /** A configuration file of the primary that is copied because this host has none. */
 export interface MissingConfiguration {
@@ -70,7 +70,7 @@ async function findMissingConfiguration(
   { settings: server, capabilities }: PrimaryFacts,
 ): Promise<readonly MissingConfiguration[]> {
   const { pgdata, pg_conf, pg_hba_conf } = deps.settings;
-  if (await exists(debianConfigFile(pgdata, capabilities.version.major))) return [];
+  if ((await findDebianConfigFile(pgdata, capabilities.version.major)) !== undefined) return [];
   const files = [
     { name: 'postgresql.conf', source: server.configFile, given: pg_conf },
     { name: 'pg_hba.conf', source: server.hbaFile, given: pg_hba_conf },
