@@ -6,6 +6,7 @@ import { describeResult, succeeded } from '../../system/command.ts';
 import { exists } from '../../system/durable.ts';
 import { requireProgram } from '../../system/find-program.ts';
 import type { RsyncProgram } from '../../system/rsync.ts';
+import { findExclusiveBackup, ownLabelPrefix, type BackupInProgress } from '../backup-in-progress.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { observeLocalPlace, type LocalPlace } from '../local-place.ts';
 import type { Primary, PrimaryFacts } from '../primary.ts';
@@ -29,6 +30,8 @@ export interface BackupFacts {
   /** WAL files in archivedir, read before `position`: what lies beyond it comes from another history. */
   readonly archived: readonly WalName[];
   readonly position: WalPosition | undefined;
+  /** Up to 9.5, where there can be only one backup at a time and one of a run that was killed goes on. */
+  readonly backupInProgress: BackupInProgress | undefined;
   /** Carries standby and run. */
   readonly label: string;
   readonly standby: string;
@@ -110,7 +113,8 @@ export async function observeForBackup(
     position: settings.inRecovery
       ? undefined
       : parseWalPosition(await primary.query(walPositionSql(capabilities))),
-    label: `pitrtools ${deps.hostName} ${deps.nonce()}`,
+    backupInProgress: capabilities.backupApi === 'exclusive' ? await findExclusiveBackup(primary) : undefined,
+    label: `${ownLabelPrefix(deps.hostName)}${deps.nonce()}`,
     standby: deps.hostName,
     force: options.force,
   };
