@@ -50,7 +50,7 @@ async function reload(deps: StandbyDeps, capabilities: Capabilities): Promise<bo
   return (await waitUntil(deps, reloadLimitS, look)).kind === 'done';
 }
 
-const reloadLimitS = 10;
+const reloadLimitS = 5;
 
 /** Before 9.5 nobody tells which settings wait for a restart: then there is one. */
 async function needsRestart(deps: StandbyDeps, capabilities: Capabilities): Promise<boolean> {
