@@ -1,4 +1,4 @@
-import { Command, CommanderError, Option } from 'commander';
+import { Command, CommanderError } from 'commander';
 import { exitCodes, PitrError } from '../errors.ts';
 import { description, examples, optionTexts } from './usage.ts';
 
@@ -61,7 +61,7 @@ function createCommand(version: string, write: (text: string) => void): Command 
       .option('-S, --standby', optionTexts.standby)
       .option('-F, --failover <999>', optionTexts.failover)
       .option('-R, --recover <TIMESTAMP>', optionTexts.recover)
-      .addOption(new Option('-A, --action <WHAT>', optionTexts.action))
+      .option('-A, --action <WHAT>', optionTexts.action)
       .option('--cleanup', optionTexts.cleanup)
       // For bin/cmd_standby itself, as the server's restore_command.
       .addOption(new Option('--restore-trouble <MESSAGE>').hideHelp())
