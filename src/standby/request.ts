@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { exitCodes, PitrError } from '../errors.ts';
 import { description, examples, optionTexts } from './usage.ts';
 
