@@ -154,7 +154,7 @@ describe.each(testMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
     const started = await world.cmdStandby(standby, ['-Astart']);
     expectExit(started, 0);
     expect(started.stdout).toBe('server starting\nserver started as a standby\n');
-    expect(await standby.inRecovery()).toBe(true);
+    await eventually(() => standby.inRecovery());
     expectExit(await world.cmdStandby(standby, ['-A', 'start']), 4);
   });
 
