@@ -2,7 +2,7 @@ import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
-import { testMajors } from '../harness/postgres-programs.ts';
+import { failureMajors } from '../harness/postgres-programs.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { backupPair, inPgdata } from './backup-kit.ts';
 
@@ -12,7 +12,7 @@ afterEach(async () => {
   world = undefined;
 });
 
-describe.each(testMajors())('rsync_threads on PostgreSQL %i', (major) => {
+describe.each(failureMajors())('rsync_threads on PostgreSQL %i', (major) => {
   test('a file that failed in the threaded copy is skipped and the backup says success', async () => {
     world = await createWorld({ major });
     const { primary, standby } = await backupPair(world, { ini: { rsync_threads: 3 } });

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
 import { hangingListener, packetSink } from '../harness/network.ts';
-import { serverProgram, testMajors } from '../harness/postgres-programs.ts';
+import { serverProgram, failureMajors, testMajors } from '../harness/postgres-programs.ts';
 import { mustRun } from '../harness/processes.ts';
 import type { Standby } from '../harness/standby.ts';
 import { createWorld, type World } from '../harness/world.ts';
@@ -138,7 +138,9 @@ describe.each(testMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
     expect(forced.stderr).toContain('two servers take writes');
     expect(await standby.inRecovery()).toBe(false);
   });
+});
 
+describe.each(failureMajors())('when -F999 meets trouble on PostgreSQL %i', (major) => {
   test('a failing action script is exit 5, after a failover that is said to have happened', async () => {
     const { here, primary, standby } = await startedPair(major, 10);
     standby.writeIni({

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { testMajors } from '../harness/postgres-programs.ts';
+import { failureMajors } from '../harness/postgres-programs.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { type Pair, type PairOptions, archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
 
@@ -31,7 +31,7 @@ async function timedPair(major: number, options: PairOptions = {}): Promise<Time
   return { ...pair, here, moment, after };
 }
 
-describe.each(testMajors())('cmd_standby -F999 -R on PostgreSQL %i', (major) => {
+describe.each(failureMajors())('cmd_standby -F999 -R on PostgreSQL %i', (major) => {
   test('recovers a cold standby to the moment, and it stays there', async () => {
     const { here, primary, standby, moment } = await timedPair(major);
     await primary.kill9();
