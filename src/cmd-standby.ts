@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseStandbyConfig } from './config/load-standby.ts';
 import type { UsableConfig } from './config/loaded.ts';
@@ -50,13 +50,14 @@ async function loadConfig({ iniFile, action }: RunRequest): Promise<UsableConfig
 
 /** The name by which the option table knows an action. */
 function configAction(action: Action): StandbyAction {
-  if (action.kind === 'check') return 'ping';
+  if (action.kind === 'check' || action.kind === 'restore-state') return 'ping';
   return action.kind === 'recover' ? 'failover' : action.kind;
 }
 
-function createDeps(settings: StandbySettings, log: Log, signal: AbortSignal): StandbyDeps {
+function createDeps(iniFile: string, settings: StandbySettings, log: Log, signal: AbortSignal): StandbyDeps {
   return {
     settings,
+    iniFile: resolve(iniFile),
     run: runCommand,
     startSession,
     withRemoteShell,
@@ -80,7 +81,7 @@ const lockName = '.cmd_standby.lock';
 const lockWaitMs = 10_000;
 
 /** Actions that change nothing, or nothing that another action could trip over. */
-const needsNoLock: readonly Action['kind'][] = ['check', 'ping'];
+const needsNoLock: readonly Action['kind'][] = ['check', 'ping', 'restore-state'];
 /** Actions that must go on even where archivedir cannot be written: a full disk must not stop a failover. */
 const goesOnWithoutLock: readonly Action['kind'][] = ['failover', 'recover', 'start', 'stop'];
 
@@ -129,6 +130,8 @@ async function perform(deps: StandbyDeps, { action, dryRun, force }: RunRequest)
       return (await import('./standby/manual-backup.ts')).stopBaseBackup(deps, options);
     case 'cleanup':
       return (await import('./standby/cleanup.ts')).cleanUpArchive(deps, options);
+    case 'restore-state':
+      return (await import('./standby/restore-state.ts')).tellRestoreState(deps, action.trouble);
     default:
       return unreachable(action);
   }
@@ -146,7 +149,7 @@ async function main(context: ProgramContext): Promise<number> {
   const log = await openLog({ format: settings.log_format, debug: settings.debug, program: 'cmd_standby' });
   context.useLog(log);
   for (const { line, message } of warnings) log.warning(`${request.iniFile}:${line}: ${message}`);
-  const deps = createDeps(settings, log, signal);
+  const deps = createDeps(request.iniFile, settings, log, signal);
   const lock = await lockFor(deps, request);
   try {
     return await perform({ ...deps, lockFd: lock?.fd }, request);

@@ -7,6 +7,8 @@ import type { WithRemoteShell } from '../system/ssh.ts';
 /** All that an action of the standby uses of the world: passed first, so that a test can pass another. */
 export interface StandbyDeps {
   readonly settings: StandbySettings;
+  /** Absolute path of the file that they come from. */
+  readonly iniFile: string;
   readonly run: RunCommand;
   readonly startSession: StartSession;
   readonly withRemoteShell: WithRemoteShell;

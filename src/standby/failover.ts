@@ -48,6 +48,8 @@ function sayState(deps: StandbyDeps, facts: FailoverFacts): void {
     deps.log.notice('the server here is out of recovery already: only what comes after a promotion is done');
   if (facts.archive.kind === 'unusable')
     deps.log.warning(`going on without the archive (--force): ${facts.archive.reason}`);
+  for (const problem of facts.replayProblems)
+    deps.log.warning(`${problem}: the WAL from there on is not replayed`);
   if (facts.triggerFile !== undefined)
     deps.log.warning(`the trigger file "${facts.triggerFile}" is there: remove it before the next -S`);
 }
@@ -66,7 +68,7 @@ export function reportFailover(deps: StandbyDeps, run: FailoverRun): number {
 /** What a recovery to a moment does beside a failover. */
 export interface FailoverExtras {
   readonly explainNotOpen?: (error: PitrError) => PitrError;
-  readonly beforeReport?: () => Promise<void>;
+  readonly beforeReport?: (run: FailoverRun) => Promise<void>;
 }
 
 export async function carryOutFailover(
@@ -83,7 +85,7 @@ export async function carryOutFailover(
     return 0;
   }
   await carryOut(deps, steps, handler);
-  await extras.beforeReport?.();
+  await extras.beforeReport?.(run);
   return reportFailover(deps, run);
 }
 

@@ -34,22 +34,31 @@ async function logSize(deps: StandbyDeps): Promise<number> {
   return (await stat(serverLogFile(deps)).catch(() => undefined))?.size ?? 0;
 }
 
+/** What the server has logged since it was started, or the end of it; undefined where it logs elsewhere. */
+export async function serverLogSince(
+  deps: StandbyDeps,
+  started: Started,
+  atMostBytes: number,
+): Promise<string | undefined> {
+  const path = serverLogFile(deps);
+  const size = await logSize(deps);
+  const from = Math.max(started.logOffset, size - atMostBytes);
+  if (size <= from) return undefined;
+  const handle = await open(path, 'r').catch(() => undefined);
+  try {
+    const read = await handle?.read(Buffer.alloc(size - from), 0, size - from, from);
+    return read?.buffer.subarray(0, read.bytesRead).toString('utf8');
+  } finally {
+    await handle?.close();
+  }
+}
+
 /** The last lines that the server has logged since it was started. */
 export async function serverLogTail(deps: StandbyDeps, started: Started): Promise<string> {
   const path = serverLogFile(deps);
-  const size = await logSize(deps);
-  const from = Math.max(started.logOffset, size - shownLogBytes);
-  const elsewhere = `nothing new in ${path}: look at the log that postgresql.conf names`;
-  if (size <= from) return elsewhere;
-  const handle = await open(path, 'r').catch(() => undefined);
-  if (handle === undefined) return elsewhere;
-  try {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(size - from), 0, size - from, from);
-    const lines = buffer.subarray(0, bytesRead).toString('utf8').trimEnd().split('\n');
-    return `the end of ${path}:\n${lines.slice(-shownLogLines).join('\n')}`;
-  } finally {
-    await handle.close();
-  }
+  const text = await serverLogSince(deps, started, shownLogBytes);
+  if (text === undefined) return `nothing new in ${path}: look at the log that postgresql.conf names`;
+  return `the end of ${path}:\n${text.trimEnd().split('\n').slice(-shownLogLines).join('\n')}`;
 }
 
 async function pgCtl(

@@ -1,10 +1,6 @@
 import { refusal, unreachable } from '../errors.ts';
-import {
-  exclusiveBackupLabelSql,
-  startExclusiveBackupSql,
-  stopExclusiveBackupSql,
-} from '../postgres/backup-sql.ts';
-import { parseBackupLabel } from '../postgres/backup-label.ts';
+import { startExclusiveBackupSql, stopExclusiveBackupSql } from '../postgres/backup-sql.ts';
+import { findExclusiveBackup, ownLabelPrefix, type BackupInProgress } from './backup-in-progress.ts';
 import type { ActionOptions, StandbyDeps } from './deps.ts';
 import { carryOut, printPlan, type StepHandler } from './plan.ts';
 import { withPrimary, type Primary, type PrimaryFacts } from './primary.ts';
@@ -12,19 +8,8 @@ import { withPrimary, type Primary, type PrimaryFacts } from './primary.ts';
 export type ManualBackupStep =
   { readonly kind: 'start'; readonly label: string } | { readonly kind: 'stop'; readonly label: string };
 
-/** The exclusive backup that goes on at the primary, if any. */
-export interface BackupInProgress {
-  readonly label: string;
-  readonly startTime: string;
-}
-
 const startMs = 30 * 60_000;
 const stopGraceMs = 10_000;
-
-/** Labels of this standby begin so, those of -B too; what follows tells the run. */
-function ownPrefix(standby: string): string {
-  return `pitrtools ${standby} `;
-}
 
 function requireExclusive({ capabilities }: PrimaryFacts): void {
   if (capabilities.canExclusive) return;
@@ -34,13 +19,6 @@ function requireExclusive({ capabilities }: PrimaryFacts): void {
       hint: 'There a backup belongs to a session and ends with it. Use -B, which needs nothing before or after.',
     },
   );
-}
-
-async function findBackup({ facts, query }: Primary): Promise<BackupInProgress | undefined> {
-  const [row] = await query(exclusiveBackupLabelSql(facts.capabilities));
-  if (row === undefined) return undefined;
-  const { label, startTime } = parseBackupLabel(row[0] ?? '', 'backup_label');
-  return { label, startTime };
 }
 
 export function planStart(label: string, current: BackupInProgress | undefined): readonly ManualBackupStep[] {
@@ -59,7 +37,7 @@ export function planStop(
       hint: 'There is nothing to stop. A backup of -B ends with its session from PostgreSQL 9.6 on.',
     });
   }
-  if (current.label.startsWith(ownPrefix(standby))) return [{ kind: 'stop', label: current.label }];
+  if (current.label.startsWith(ownLabelPrefix(standby))) return [{ kind: 'stop', label: current.label }];
   throw refusal(
     `the backup on the primary is not of this standby: "${current.label}" since ${current.startTime}`,
     {
@@ -98,7 +76,7 @@ async function perform(
 ): Promise<void> {
   await withPrimary(deps, async (primary) => {
     requireExclusive(primary.facts);
-    const steps = plan(await findBackup(primary));
+    const steps = plan(await findExclusiveBackup(primary));
     const handler = manualHandler(deps, primary);
     if (options.dryRun) printPlan(deps, steps, handler);
     else await carryOut(deps, steps, handler);
@@ -107,7 +85,7 @@ async function perform(
 
 /** -A start_basebackup: puts the primary into backup mode, for a copy by other means. Up to 14. */
 export async function startBaseBackup(deps: StandbyDeps, options: ActionOptions): Promise<number> {
-  const label = `${ownPrefix(deps.hostName)}${deps.nonce()}`;
+  const label = `${ownLabelPrefix(deps.hostName)}${deps.nonce()}`;
   await perform(deps, options, (current) => planStart(label, current));
   if (!options.dryRun) deps.report('The master is in backup mode');
   return 0;

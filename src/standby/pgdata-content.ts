@@ -19,8 +19,16 @@ export type PgdataContent =
     }
   | { readonly kind: 'unknown'; readonly reason: string };
 
-/** Files that a DBA puts into an empty data directory before the base backup, and what a mounted file system has. */
-const noContent = new Set(['postgresql.conf', 'pg_hba.conf', 'pg_ident.conf', 'conf.d', 'lost+found']);
+/** What a DBA puts into an empty data directory before the base backup, a link for the WAL included, and what a file system has. */
+const noContent = new Set([
+  'postgresql.conf',
+  'pg_hba.conf',
+  'pg_ident.conf',
+  'conf.d',
+  'lost+found',
+  'pg_wal',
+  'pg_xlog',
+]);
 
 /** Objects that users make have numbers from here on (FirstNormalObjectId). */
 const firstUserNumber = 16_384;

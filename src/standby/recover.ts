@@ -2,9 +2,11 @@ import { PitrError, refusal } from '../errors.ts';
 import type { ActionOptions, StandbyDeps } from './deps.ts';
 import { carryOutFailover, primaryPgdata } from './failover.ts';
 import { observeHere, type FailoverFacts } from './failover/facts.ts';
-import { afterSteps, refuseAlive } from './failover/plan.ts';
+import { afterSteps, refuseAlive, refuseArchive } from './failover/plan.ts';
 import type { FailoverStep } from './failover/steps.ts';
 import { describeLiveness, probePrimary } from './liveness.ts';
+import { formatUtc } from '../postgres/timestamp.ts';
+import { serverLogSince, type Started } from './local-server.ts';
 import { chooseTarget, microsOf, type Target, type TargetBounds } from './recover/target.ts';
 import { recoverySettings } from './recovery-settings.ts';
 import type { DataDirectory } from './server/data-directory.ts';
@@ -12,9 +14,9 @@ import { withLocalServer } from './server/server-state.ts';
 import { refuseNoStandby } from './start-standby.ts';
 
 export function planRecovery(facts: FailoverFacts, target: Target): readonly FailoverStep[] {
-  const { state, directory, place, configuration, standbyCopies, archive } = facts;
+  const { state, directory, place, configuration, standbyCopies } = facts;
   refuseAlive(facts);
-  if (archive.kind === 'unusable') throw refusal(`the archive cannot be read: ${archive.reason}`);
+  refuseArchive({ ...facts, force: false });
   if (state.kind === 'production') {
     throw refusal(
       `the server in "${directory.pgdata}" is out of recovery: it cannot be recovered to another moment`,
@@ -82,17 +84,24 @@ async function bounds(
   };
 }
 
+/** More than a server logs while it recovers. */
+const readLogBytes = 1024 * 1024;
+
 /** Before 13 a server opens at the end of the WAL as if that were the moment: what it reached must be said. */
-async function sayReached(deps: StandbyDeps, directory: DataDirectory, target: Target): Promise<void> {
+async function sayReached(
+  deps: StandbyDeps,
+  directory: DataDirectory,
+  target: Target,
+  started: Started,
+): Promise<void> {
   const reached = await replayedUpTo(deps, directory);
-  if (reached !== undefined)
-    deps.report(
-      `The last transaction in it was committed at ${new Date(Number(reached / 1000n)).toISOString()}.`,
-    );
-  if (!directory.capabilities.unreachedTargetIsFatal)
-    deps.log.notice(
-      `if the WAL here ended before ${target.shown}, it was opened at that end: this release does not say so`,
-    );
+  if (reached !== undefined) deps.report(`The last transaction in it was committed at ${formatUtc(reached)}`);
+  if (directory.capabilities.unreachedTargetIsFatal) return;
+  const log = await serverLogSince(deps, started, readLogBytes);
+  if (log !== undefined && /recovery stopping (before|after)/.test(log)) return;
+  deps.log.warning(
+    `no transaction after ${target.shown} was met: if there were any, the WAL here ended before it, and the server was opened at that end`,
+  );
 }
 
 function refuseStreaming(deps: StandbyDeps): void {
@@ -118,7 +127,7 @@ export async function recoverTo(
   deps.log.notice(describeLiveness(liveness));
   return carryOutFailover(deps, facts, steps, options, {
     explainNotOpen: (error) => explain(error, target),
-    beforeReport: () => sayReached(deps, here.directory, target),
+    beforeReport: (run) => sayReached(deps, here.directory, target, run.started),
   });
 }
 

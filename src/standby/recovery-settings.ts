@@ -29,6 +29,8 @@ export interface RecoveryPlace {
   /** Path of our `bin/cmd_standby`. */
   readonly launcher: string;
   readonly archivedir: string;
+  /** For the notification when a standby cannot restore. */
+  readonly iniFile: string;
   /** For 8.4 only. */
   readonly pgStandby: CommandLine | undefined;
   readonly pgArchivecleanup: CommandLine | undefined;
@@ -62,8 +64,9 @@ function shellWords(command: CommandLine): string {
  * for the end (manual, section "Recovering Using a Continuous Archive Backup").
  */
 function restoreCommand(place: RecoveryPlace, mode: 'standby' | 'target'): string {
-  const { launcher, archivedir } = place;
-  return `${shellWord(launcher)} --restore ${mode} ${shellWord(archivedir)} "%f" "%p"`;
+  const { launcher, archivedir, iniFile } = place;
+  const tell = mode === 'standby' ? ` ${shellWord(iniFile)}` : '';
+  return `${shellWord(launcher)} --restore ${mode} ${shellWord(archivedir)} "%f" "%p"${tell}`;
 }
 
 /** 8.4 waits in the restore_command itself: once a second it looks for the next segment. */

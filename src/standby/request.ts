@@ -15,7 +15,9 @@ export type Action =
   | { readonly kind: 'stop' }
   | { readonly kind: 'start-basebackup' }
   | { readonly kind: 'stop-basebackup' }
-  | { readonly kind: 'cleanup' };
+  | { readonly kind: 'cleanup' }
+  /** Asked for by our own restore_command; `trouble` is undefined once all is well again. */
+  | { readonly kind: 'restore-state'; readonly trouble: string | undefined };
 
 export type Request =
   | { readonly kind: 'show'; readonly text: string }
@@ -37,6 +39,8 @@ interface Flags {
   readonly recover?: string;
   readonly action?: string;
   readonly cleanup?: true;
+  readonly restoreTrouble?: string;
+  readonly restoreGood?: true;
   readonly dryRun?: true;
   readonly force?: true;
 }
@@ -46,26 +50,31 @@ function usageError(message: string, hint = 'cmd_standby --help shows all action
 }
 
 function createCommand(version: string, write: (text: string) => void): Command {
-  return new Command('cmd_standby')
-    .description(description)
-    .usage('-C FILE [ACTION] [--dry-run] [--force]')
-    .option('-C, --config <FILE>', optionTexts.config)
-    .option('-I, --init', optionTexts.init)
-    .option('-P, --ping', optionTexts.ping)
-    .option('-B, --base', optionTexts.base)
-    .option('-S, --standby', optionTexts.standby)
-    .option('-F, --failover <999>', optionTexts.failover)
-    .option('-R, --recover <TIMESTAMP>', optionTexts.recover)
-    .addOption(new Option('-A, --action <WHAT>', optionTexts.action))
-    .option('--cleanup', optionTexts.cleanup)
-    .option('--dry-run', optionTexts.dryRun)
-    .option('--force', optionTexts.force)
-    .version(version, '--version', optionTexts.version)
-    .helpOption('-h, --help', optionTexts.help)
-    .addHelpText('after', examples)
-    .exitOverride()
-    .configureHelp({ helpWidth: 100 })
-    .configureOutput({ writeOut: write, writeErr: () => undefined });
+  return (
+    new Command('cmd_standby')
+      .description(description)
+      .usage('-C FILE [ACTION] [--dry-run] [--force]')
+      .option('-C, --config <FILE>', optionTexts.config)
+      .option('-I, --init', optionTexts.init)
+      .option('-P, --ping', optionTexts.ping)
+      .option('-B, --base', optionTexts.base)
+      .option('-S, --standby', optionTexts.standby)
+      .option('-F, --failover <999>', optionTexts.failover)
+      .option('-R, --recover <TIMESTAMP>', optionTexts.recover)
+      .option('-A, --action <WHAT>', optionTexts.action)
+      .option('--cleanup', optionTexts.cleanup)
+      // For bin/cmd_standby itself, as the server's restore_command.
+      .addOption(new Option('--restore-trouble <MESSAGE>').hideHelp())
+      .addOption(new Option('--restore-good').hideHelp())
+      .option('--dry-run', optionTexts.dryRun)
+      .option('--force', optionTexts.force)
+      .version(version, '--version', optionTexts.version)
+      .helpOption('-h, --help', optionTexts.help)
+      .addHelpText('after', examples)
+      .exitOverride()
+      .configureHelp({ helpWidth: 100 })
+      .configureOutput({ writeOut: write, writeErr: () => undefined })
+  );
 }
 
 function controlAction(what: string): Action {
@@ -104,10 +113,18 @@ function askedActions(flags: Flags): readonly { readonly word: string; readonly 
     { word: '-B', given: flags.base, action: { kind: 'base-backup' } },
     { word: '-S', given: flags.standby, action: { kind: 'start-standby' } },
     { word: '--cleanup', given: flags.cleanup, action: { kind: 'cleanup' } },
+    {
+      word: '--restore-good',
+      given: flags.restoreGood,
+      action: { kind: 'restore-state', trouble: undefined },
+    },
   ] as const;
-  const { failover, action, recover } = flags;
+  const { failover, action, recover, restoreTrouble: trouble } = flags;
   return [
     ...simple.filter(({ given }) => given === true),
+    ...(trouble === undefined
+      ? []
+      : [{ word: '--restore-trouble', action: { kind: 'restore-state', trouble } as const }]),
     ...(failover === undefined ? [] : [{ word: `-F${failover}`, action: failoverAction(failover, recover) }]),
     ...(action === undefined ? [] : [{ word: `-A ${action}`, action: controlAction(action) }]),
   ];

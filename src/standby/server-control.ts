@@ -9,17 +9,15 @@ import {
   refuseIncompleteCopy,
   type DataDirectory,
 } from './server/data-directory.ts';
+import { waitUntilRecovering } from './server/recovering.ts';
 import { readConfiguration, type ServerConfiguration } from './server/server-configuration.ts';
 import { requirePgCtl } from './server/server-programs.ts';
-import { observeServer, requireClearPostmaster } from './server/server-state.ts';
-import { mustBecome, type Look } from './server/wait.ts';
+import { requireClearPostmaster } from './server/server-state.ts';
 
 type ControlStep =
   | { readonly kind: 'start-server'; readonly configuration: ServerConfiguration }
   | { readonly kind: 'stop-server'; readonly pid: number }
   | { readonly kind: 'see-it-run' };
-
-type Mode = 'standby' | 'production';
 
 export interface ControlFacts {
   readonly directory: DataDirectory;
@@ -51,35 +49,15 @@ export function planStop(postmaster: Postmaster): readonly ControlStep[] {
   return postmaster.kind === 'running' ? [{ kind: 'stop-server', pid: postmaster.pid }] : [];
 }
 
-async function lookForRun(
-  deps: StandbyDeps,
-  directory: DataDirectory,
-  started: Started,
-): Promise<Look<Mode>> {
-  const state = await observeServer(deps, directory.capabilities, started.atS);
-  switch (state.kind) {
-    case 'production':
-      return { kind: 'done', value: 'production' };
-    case 'recovering':
-      return { kind: 'done', value: 'standby' };
-    case 'starting':
-      return { kind: 'waiting', progress: state.progress };
-    case 'stopped':
-      return { kind: 'failed', reason: 'it has stopped' };
-  }
-}
-
 async function seeItRun(deps: StandbyDeps, directory: DataDirectory, started: Started): Promise<void> {
-  const mode = await mustBecome(
-    deps,
-    deps.settings.start_timeout,
-    () => lookForRun(deps, directory, started),
-    async (reason) =>
-      new PitrError('the server was started, but is not seen running', {
-        detail: `${reason}; ${await serverLogTail(deps, started)}`,
-      }),
-  );
-  deps.report(mode === 'standby' ? 'server started as a standby' : 'server started');
+  const seen = await waitUntilRecovering(deps, directory.capabilities, started);
+  if (seen.kind === 'failed') {
+    throw new PitrError('the server was started, but is not seen running', {
+      detail: `${seen.reason}; ${await serverLogTail(deps, started)}`,
+      hint: 'The reason stands in the server log.',
+    });
+  }
+  deps.report(seen.value === 'recovering' ? 'server started as a standby' : 'server started');
 }
 
 type Directory = Pick<DataDirectory, 'capabilities'>;

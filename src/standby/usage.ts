@@ -1,8 +1,7 @@
 /** What `cmd_standby --help` says. */
 
 export const description =
-  'Makes, runs and promotes a PostgreSQL standby that is fed by cmd_archiver. Runs on the standby, as the user\n' +
-  'who owns the data directory. Without an action the configuration is checked.';
+  'Makes, runs and promotes a PostgreSQL standby that is fed by cmd_archiver. To be run on the standby, by the user who owns its data directory. Without an action it checks the configuration.';
 
 export const optionTexts = {
   config: 'the INI file',

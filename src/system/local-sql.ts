@@ -43,7 +43,7 @@ function failed(error: unknown): Exclude<LocalResult<never>, { kind: 'answered' 
 }
 
 /**
- * Connects to the local server for one conversation. Every statement is under `limitMs` at both ends, so that a
+ * Connects to the local server for one conversation. No application_name: 8.4 refuses a connection that brings one. Every statement is under `limitMs` at both ends, so that a
  * commit that waits for a standby cannot hold us.
  */
 export const withLocalSql: WithLocalSql = async (server, limitMs, use) => {
@@ -53,7 +53,6 @@ export const withLocalSql: WithLocalSql = async (server, limitMs, use) => {
     connectionTimeoutMillis: limitMs,
     query_timeout: limitMs + 1000,
     statement_timeout: limitMs,
-    application_name: 'pitrtools',
   });
   // An idle connection that the server ends must not end us.
   client.on('error', () => undefined);

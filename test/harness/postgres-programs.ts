@@ -6,6 +6,15 @@ export function testMajors(): number[] {
   return (process.env['PITRTOOLS_TEST_MAJORS'] ?? '11,15,18').split(',').map(Number);
 }
 
+/**
+ * The majors on which failure paths run: fewer, because each of them waits for limits to pass, and what fails there is seldom
+ * the version's doing.
+ */
+export function failureMajors(): number[] {
+  const majors = process.env['PITRTOOLS_TEST_FAILURE_MAJORS'];
+  return majors === undefined ? testMajors() : majors.split(',').map(Number);
+}
+
 /** A server program (`postgres`, `initdb`, `pg_ctl`) of a major. */
 export function serverProgram(major: number, program: string): string {
   const place = process.env[`PITRTOOLS_PG_${major}`];

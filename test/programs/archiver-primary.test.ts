@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import type { Host } from '../harness/host.ts';
-import { testMajors } from '../harness/postgres-programs.ts';
+import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { archivedBytes, archivedFiles } from './archiver-cluster.ts';
@@ -44,7 +44,7 @@ function setRecovery(primary: Primary, major: number, lines: readonly string[], 
   writeFileSync(join(primary.pgdata, 'postgresql.auto.conf'), `${lines.join('\n')}\n`);
 }
 
-describe.each(testMajors())('archive_command of PostgreSQL %i', (major) => {
+describe.each(failureMajors())('archive_command of PostgreSQL %i', (major) => {
   test('ships, queues for a standby that is down, refuses while offline, and forgets nothing', async () => {
     const { world: here, primary, s1, s2 } = await scene(major);
     const first = await primary.switchWal();

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
-import { testMajors } from '../harness/postgres-programs.ts';
+import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import type { Standby } from '../harness/standby.ts';
 import { createWorld, type World } from '../harness/world.ts';
@@ -34,7 +34,7 @@ async function expectStandbyOf(primary: Primary, standby: Standby, here: World):
   await eventually(async () => (await standby.value('SELECT count(*) FROM late')) === '1');
 }
 
-describe.each(testMajors())('a base backup of PostgreSQL %i that fails', (major) => {
+describe.each(failureMajors())('a base backup of PostgreSQL %i that fails', (major) => {
   test('kill -9 in the middle: nothing can start on the copy, and the next run succeeds', async () => {
     world = await createWorld({ major });
     const { primary, standby } = await backupPair(world);
@@ -154,7 +154,7 @@ describe.each(testMajors())('a base backup of PostgreSQL %i that fails', (major)
   });
 });
 
-describe.each(testMajors().filter((major) => major < 15))('the backup mode of PostgreSQL %i', (major) => {
+describe.each(failureMajors().filter((major) => major < 15))('the backup mode of PostgreSQL %i', (major) => {
   test('-A start_basebackup and stop_basebackup; another tool’s backup goes on through -B', async () => {
     world = await createWorld({ major });
     const { primary, standby } = await backupPair(world);
@@ -180,7 +180,7 @@ describe.each(testMajors().filter((major) => major < 15))('the backup mode of Po
   });
 });
 
-describe.each(testMajors().filter((major) => major >= 15))('the backup mode of PostgreSQL %i', (major) => {
+describe.each(failureMajors().filter((major) => major >= 15))('the backup mode of PostgreSQL %i', (major) => {
   test('is gone, and -A start_basebackup and stop_basebackup say so', async () => {
     world = await createWorld({ major });
     const { standby } = await backupPair(world);

@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { testMajors } from '../harness/postgres-programs.ts';
+import { failureMajors } from '../harness/postgres-programs.ts';
 import { makeCluster } from '../harness/server.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { backupPair, inPgdata, installHelpers, snapshot } from './backup-kit.ts';
@@ -14,7 +14,7 @@ afterEach(async () => {
 
 const refused = 4;
 
-describe.each(testMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', (major) => {
+describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', (major) => {
   test('any error while reading the pid file means "not running", so rsync --delete hits a live server', async () => {
     world = await createWorld({ major });
     const { primary, standby } = await backupPair(world);

@@ -11,7 +11,7 @@ import {
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
-import { testMajors } from '../harness/postgres-programs.ts';
+import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { backupPair, inPgdata, isCopying } from './backup-kit.ts';
@@ -32,7 +32,7 @@ async function makeTablespace(primary: Primary, name: string): Promise<string> {
 
 const megabyte = 1024 * 1024;
 
-describe.each(testMajors())('tablespaces on PostgreSQL %i', (major) => {
+describe.each(failureMajors())('tablespaces on PostgreSQL %i', (major) => {
   test('a base backup with a tablespace crashes: two of them, a file that vanishes, pgdata elsewhere', async () => {
     world = await createWorld({ major });
     const { primary, standby } = await backupPair(world, { ini: { rsync_flags: '--bwlimit=2000' } });

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
-import { testMajors } from '../harness/postgres-programs.ts';
+import { failureMajors } from '../harness/postgres-programs.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
 
@@ -12,7 +12,7 @@ afterEach(async () => {
   world = undefined;
 });
 
-describe.each(testMajors())('cmd_standby --cleanup on PostgreSQL %i', (major) => {
+describe.each(failureMajors())('cmd_standby --cleanup on PostgreSQL %i', (major) => {
   test('keeps what the base backup needs, then what the last restartpoint needs, and numarchives', async () => {
     world = await createWorld({ major });
     const here = world;

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
 import { hangingListener, packetSink } from '../harness/network.ts';
-import { serverProgram, testMajors } from '../harness/postgres-programs.ts';
+import { serverProgram, failureMajors, testMajors } from '../harness/postgres-programs.ts';
 import { mustRun } from '../harness/processes.ts';
 import type { Standby } from '../harness/standby.ts';
 import { createWorld, type World } from '../harness/world.ts';
@@ -138,7 +138,9 @@ describe.each(testMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
     expect(forced.stderr).toContain('two servers take writes');
     expect(await standby.inRecovery()).toBe(false);
   });
+});
 
+describe.each(failureMajors())('when -F999 meets trouble on PostgreSQL %i', (major) => {
   test('a failing action script is exit 5, after a failover that is said to have happened', async () => {
     const { here, primary, standby } = await startedPair(major, 10);
     standby.writeIni({
@@ -220,6 +222,43 @@ describe.each(testMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
     expect(await countRows(standby)).toBe(10);
   });
 
+  test('a segment that is missing in the middle is no end of the WAL either', async () => {
+    const { here, primary, standby } = await startedPair(major, 10);
+    await eventually(async () => (await countRows(standby)) === 10);
+    await standby.stop();
+    const middle = await archiveRows({ primary, standby }, 20);
+    await archiveRows({ primary, standby }, 30);
+    await primary.kill9();
+    const bytes = standby.archivedBytes(middle);
+    rmSync(join(standby.archiveDir, middle));
+
+    const run = await here.cmdStandby(standby, ['-F999']);
+    expectExit(run, 4);
+    expect(run.stderr).toContain(`segment ${middle} is missing`);
+    expect(standby.isRunning()).toBe(false);
+
+    writeFileSync(join(standby.archiveDir, middle), bytes);
+    expectExit(await here.cmdStandby(standby, ['-F999']), 0);
+    expect(await countRows(standby)).toBe(30);
+  });
+
+  test('a streaming standby whose primary became a packet sink is not kept by it, and no signal file is left', async () => {
+    const { here, primary, standby } = await startedPair(major, 10, {
+      ini: { use_streaming_replication: 'on' },
+    });
+    await eventually(async () => (await countRows(standby)) === 10);
+    await primary.kill9();
+    const port = await packetSink({ address: primary.host.address, port: primary.port });
+    here.onClose(() => port.close());
+    if (major >= 12) writeFileSync(join(standby.pgdata, 'recovery.signal'), '');
+
+    const run = await here.cmdStandby(standby, ['-F999'], { limitMs: 60_000 });
+    expectExit(run, 0);
+    expect(leftOver(standby)).toEqual([]);
+    await standby.restart();
+    expect(await timelineOf(standby)).toBe(2);
+  });
+
   test('promotion assumed after a two-second sleep: it is seen, and killed in the middle it is finished by another run', async () => {
     const { here, primary, standby } = await startedPair(major, 10);
     await primary.kill9();
@@ -246,7 +285,10 @@ describe.each(testMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
     writeFileSync(conf, `${good}no such line\n`);
     await primary.kill9();
 
+    const postmaster = standby.postmaster();
     const broken = await here.cmdStandby(standby, ['-F999']);
+    expect(standby.postmaster()).toBe(postmaster);
+    expect(broken.stderr).toContain('it runs with its former one');
     expectExit(broken, 1);
     expect(broken.stderr).toContain('the failover has happened, but was not finished');
     expect(await standby.inRecovery()).toBe(false);

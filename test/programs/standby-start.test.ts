@@ -1,8 +1,8 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
-import { testMajors } from '../harness/postgres-programs.ts';
+import { serverProgram, testMajors } from '../harness/postgres-programs.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
 
@@ -47,5 +47,138 @@ describe.each(testMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
     expect(readFileSync(file, 'utf8')).toContain('secret');
     expect(statSync(file).mode & 0o777).toBe(0o600);
     expect(existsSync(join(standby.pgdata, 'standby.signal'))).toBe(major >= 12);
+  });
+
+  test('refuses what would go wrong, before anything is changed', async () => {
+    world = await createWorld({ major });
+    const here = world;
+    const pair = await makePair(here);
+    const { primary, standby } = pair;
+    await archiveRows(pair, 10);
+    const refused = async (reason: string, args = ['-S']) => {
+      const run = await here.cmdStandby(standby, args);
+      expectExit(run, 4);
+      expect(run.stderr).toContain(reason);
+      expect(standby.isRunning()).toBe(false);
+    };
+    const sentinel = join(standby.archiveDir, '.pitrtools');
+    const good = readFileSync(sentinel, 'utf8');
+
+    rmSync(sentinel);
+    await refused('cannot use archivedir');
+    writeFileSync(sentinel, good.replace(/system_identifier: \d+/, 'system_identifier: 1'));
+    await refused('holds WAL of another cluster');
+    writeFileSync(sentinel, `${good}promoted_at_timeline: 2\n`);
+    await refused('is marked as promoted at timeline 2');
+    writeFileSync(sentinel, good);
+
+    const control = join(standby.pgdata, 'global', 'pg_control');
+    renameSync(control, `${control}.pitrtools`);
+    for (const args of [['-S'], ['-A', 'start'], ['-F999']]) await refused('is incomplete', args);
+    renameSync(`${control}.pitrtools`, control);
+    await refused('has not been told how to recover', ['-A', 'start']);
+
+    const other = testMajors().find((one) => one !== major);
+    if (other !== undefined) {
+      standby.writeIni({ pg_ctl: serverProgram(other, 'pg_ctl') });
+      await refused(`is of PostgreSQL ${other}`);
+      standby.writeIni({ pg_ctl: serverProgram(major, 'pg_ctl') });
+    }
+    const plan = await here.cmdStandby(standby, ['-S', '--dry-run']);
+    expectExit(plan, 0);
+    expect(plan.stdout).toContain('start the server with');
+    expect(existsSync(join(standby.pgdata, 'pitrtools.json'))).toBe(false);
+    expect(primary.isRunning()).toBe(true);
+  });
+
+  test('a server that cannot start shows why, and the next try with the mistake mended succeeds', async () => {
+    world = await createWorld({ major });
+    const pair = await makePair(world, { settings: { max_connections: 5 } });
+    const { standby } = pair;
+    await archiveRows(pair, 10);
+    const failed = await world.cmdStandby(standby, ['-S']);
+    expectExit(failed, 1);
+    expect(failed.stderr).toMatch(/is not seen recovering|could not start/);
+    expect(failed.stderr).toContain('max_connections');
+
+    const conf = join(standby.host.directory, 'etc', 'pg_conf', 'postgresql.conf');
+    writeFileSync(
+      conf,
+      readFileSync(conf, 'utf8').replace("max_connections = '5'", "max_connections = '40'"),
+    );
+    if (standby.isRunning()) expectExit(await world.cmdStandby(standby, ['-A', 'stop']), 0);
+    expectExit(await world.cmdStandby(standby, ['-S']), 0);
+  });
+
+  test('an archive that goes away under a running standby is told once, and so is its return', async () => {
+    world = await createWorld({ major });
+    const pair = await makePair(world);
+    const { standby } = pair;
+    await archiveRows(pair, 10);
+    expectExit(await world.cmdStandby(standby, ['-S']), 0);
+    await eventually(async () => (await countRows(standby)) === 10);
+
+    const sentinel = join(standby.archiveDir, '.pitrtools');
+    renameSync(sentinel, `${sentinel}.away`);
+    const said = () => standby.host.notifications().map(({ severity }) => severity);
+    await eventually(() => said().length === 1);
+    const troubles = () => standby.logText().split('is not the archive of this standby').length - 1;
+    const soFar = troubles();
+    await eventually(() => troubles() > soFar + 1, { what: 'the server to ask again' });
+    expect(await standby.inRecovery()).toBe(true);
+    renameSync(`${sentinel}.away`, sentinel);
+    await eventually(() => said().length === 2);
+    expect(said()).toEqual(['critical', 'ok']);
+
+    await archiveRows(pair, 20);
+    await eventually(async () => (await countRows(standby)) === 20);
+  });
+
+  test('-A stop and -A start end the standby and bring it back as a standby', async () => {
+    world = await createWorld({ major });
+    const pair = await makePair(world, { ini: { logfile: undefined } });
+    const { standby } = pair;
+    await archiveRows(pair, 10);
+    expectExit(await world.cmdStandby(standby, ['-S']), 0);
+    // Without logfile: the output goes to a file all the same, and not to streams that the server would hold open.
+    expect(readFileSync(join(standby.pgdata, 'pitrtools-server.log'), 'utf8')).toContain(
+      'entering standby mode',
+    );
+
+    const stopped = await world.cmdStandby(standby, ['-A', 'stop']);
+    expectExit(stopped, 0);
+    expect(stopped.stdout).toBe('server stopped\n');
+    expect(standby.isRunning()).toBe(false);
+    expectExit(await world.cmdStandby(standby, ['-A', 'stop']), 0);
+
+    const started = await world.cmdStandby(standby, ['-Astart']);
+    expectExit(started, 0);
+    expect(started.stdout).toBe('server starting\nserver started as a standby\n');
+    await eventually(() => standby.inRecovery());
+    expectExit(await world.cmdStandby(standby, ['-A', 'start']), 4);
+  });
+
+  test("the site's own commands take the place of pg_ctl", async () => {
+    world = await createWorld({ major });
+    const pair = await makePair(world);
+    const { primary, standby } = pair;
+    await archiveRows(pair, 10);
+    const pgCtl = `${serverProgram(major, 'pg_ctl')} -D '${standby.pgdata}'`;
+    const log = join(standby.host.directory, 'commands.log');
+    // Without -l the server holds the command's output for as long as it lives.
+    standby.writeIni({
+      pg_ctl: '/nonexistent/pg_ctl',
+      start_command: `echo start >> ${log}; ${pgCtl} -W start`,
+      stop_command: `echo stop >> ${log}; ${pgCtl} -m fast stop`,
+      restart_command: `echo restart >> ${log}; ${pgCtl} -m fast restart`,
+      promote_command: `echo promote >> ${log}; ${pgCtl} promote`,
+    });
+    expectExit(await world.cmdStandby(standby, ['-S']), 0);
+    expectExit(await world.cmdStandby(standby, ['-A', 'stop']), 0);
+    expectExit(await world.cmdStandby(standby, ['-S']), 0);
+    await primary.kill9();
+    expectExit(await world.cmdStandby(standby, ['-F999']), 0);
+    expect(readFileSync(log, 'utf8')).toBe('start\nstop\nstart\npromote\n');
+    expect(await countRows(standby)).toBe(10);
   });
 });

@@ -72,6 +72,11 @@ export function dataRules(targets: readonly TablespaceTarget[]): readonly string
   ];
 }
 
+/** For a database that is copied by itself. */
+export function databaseRules(): readonly string[] {
+  return everywhere.map(exclude);
+}
+
 /**
  * From 9.0 the whole of the server's own folder. On 8.4 a tablespace's directory itself holds what the server
  * made, and perhaps more that is not the server's to remove.

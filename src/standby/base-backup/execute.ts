@@ -19,7 +19,7 @@ import {
   type Before,
 } from './pgdata-files.ts';
 import { describeStep, type BackupStep } from './plan.ts';
-import { abandonBackup, fetchControl, startBackup, stopBackup } from './primary-backup.ts';
+import { abandonBackup, endLeftover, fetchControl, startBackup, stopBackup } from './primary-backup.ts';
 import { putBack, setAside } from './set-aside.ts';
 import { awaitWal, proveWal } from './wait-for-wal.ts';
 
@@ -50,6 +50,8 @@ async function runStep(context: BackupContext, traces: Traces, step: BackupStep)
       return;
     case 'prove-wal':
       return proveWal(context);
+    case 'end-leftover':
+      return endLeftover(context, step.label);
     case 'start-backup':
       return startBackup(context, step.label);
     case 'mark-copying':

@@ -6,11 +6,12 @@ import { describeResult, succeeded } from '../../system/command.ts';
 import { exists } from '../../system/durable.ts';
 import { requireProgram } from '../../system/find-program.ts';
 import type { RsyncProgram } from '../../system/rsync.ts';
+import { findExclusiveBackup, ownLabelPrefix, type BackupInProgress } from '../backup-in-progress.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { observeLocalPlace, type LocalPlace } from '../local-place.ts';
 import type { Primary, PrimaryFacts } from '../primary.ts';
 import { readRecord, type StandbyRecord } from '../record.ts';
-import { debianConfigFile } from '../server/server-configuration.ts';
+import { findDebianConfigFile } from '../server/server-configuration.ts';
 
 /** A configuration file of the primary that is copied because this host has none. */
 export interface MissingConfiguration {
@@ -29,6 +30,8 @@ export interface BackupFacts {
   /** WAL files in archivedir, read before `position`: what lies beyond it comes from another history. */
   readonly archived: readonly WalName[];
   readonly position: WalPosition | undefined;
+  /** Up to 9.5, where there can be only one backup at a time and one of a run that was killed goes on. */
+  readonly backupInProgress: BackupInProgress | undefined;
   /** Carries standby and run. */
   readonly label: string;
   readonly standby: string;
@@ -70,7 +73,7 @@ async function findMissingConfiguration(
   { settings: server, capabilities }: PrimaryFacts,
 ): Promise<readonly MissingConfiguration[]> {
   const { pgdata, pg_conf, pg_hba_conf } = deps.settings;
-  if (await exists(debianConfigFile(pgdata, capabilities.version.major))) return [];
+  if ((await findDebianConfigFile(pgdata, capabilities.version.major)) !== undefined) return [];
   const files = [
     { name: 'postgresql.conf', source: server.configFile, given: pg_conf },
     { name: 'pg_hba.conf', source: server.hbaFile, given: pg_hba_conf },
@@ -110,7 +113,8 @@ export async function observeForBackup(
     position: settings.inRecovery
       ? undefined
       : parseWalPosition(await primary.query(walPositionSql(capabilities))),
-    label: `pitrtools ${deps.hostName} ${deps.nonce()}`,
+    backupInProgress: capabilities.backupApi === 'exclusive' ? await findExclusiveBackup(primary) : undefined,
+    label: `${ownLabelPrefix(deps.hostName)}${deps.nonce()}`,
     standby: deps.hostName,
     force: options.force,
   };

@@ -2,6 +2,7 @@ import { unreachable } from '../../errors.ts';
 import { segmentContaining, type WalLayout } from '../../postgres/lsn.ts';
 import { timelineOf, type WalName } from '../../postgres/wal-name.ts';
 import { formatSentinel, type Sentinel } from '../../system/sentinel.ts';
+import { ownLabelPrefix } from '../backup-in-progress.ts';
 import { newSentinel, placeObjections, refuseOn, type Objection } from '../local-place.ts';
 import type { TablespaceTarget } from '../tablespaces.ts';
 import type { BackupFacts, MissingConfiguration } from './facts.ts';
@@ -13,6 +14,7 @@ export type BackupStep =
   | { readonly kind: 'write-sentinel'; readonly sentinel: Sentinel; readonly previous: Sentinel | undefined }
   | { readonly kind: 'set-aside'; readonly names: readonly WalName[] }
   | { readonly kind: 'prove-wal' }
+  | { readonly kind: 'end-leftover'; readonly label: string }
   | { readonly kind: 'start-backup'; readonly label: string }
   | { readonly kind: 'mark-copying' }
   | { readonly kind: 'copy-data'; readonly comparison: Comparison }
@@ -68,6 +70,16 @@ function primaryObjections(facts: BackupFacts): Objection[] {
   return objections;
 }
 
+function backupObjections({ backupInProgress: current, standby }: BackupFacts): Objection[] {
+  if (current === undefined || current.label.startsWith(ownLabelPrefix(standby))) return [];
+  return [
+    {
+      message: `another backup goes on at the primary: "${current.label}" since ${current.startTime}`,
+      hint: 'This version can make only one at a time. Whoever began it must end it.',
+    },
+  ];
+}
+
 function archiveObjections({ place }: BackupFacts): Objection[] {
   if (place.hasArchivedir) return [];
   return [
@@ -121,7 +133,9 @@ export function planBaseBackup(facts: BackupFacts): readonly BackupStep[] {
     ...placeObjections(place, primary, facts.force),
     ...archiveObjections(facts),
     ...primaryObjections(facts),
+    ...backupObjections(facts),
   ]);
+  const leftover = facts.backupInProgress;
   const comparison = comparisonFor(facts);
   const foreign = findForeignHistory(facts);
   const files = facts.missingConfiguration;
@@ -130,6 +144,7 @@ export function planBaseBackup(facts: BackupFacts): readonly BackupStep[] {
     ...sentinelSteps(facts),
     ...(foreign.length === 0 ? [] : [{ kind: 'set-aside', names: foreign } as const]),
     { kind: 'prove-wal' },
+    ...(leftover === undefined ? [] : [{ kind: 'end-leftover', label: leftover.label } as const]),
     { kind: 'start-backup', label },
     { kind: 'mark-copying' },
     { kind: 'copy-data', comparison },
@@ -157,6 +172,8 @@ export function describeStep(step: BackupStep, facts: BackupFacts): string {
       return `move ${step.names.length} files of another history aside in "${archivedir}"`;
     case 'prove-wal':
       return `prove that WAL arrives: switch a segment on the primary and wait for it in "${archivedir}"`;
+    case 'end-leftover':
+      return `end the backup "${step.label}" that an earlier run left on the primary`;
     case 'start-backup':
       return `begin a backup on the primary with the label "${step.label}"`;
     case 'mark-copying':

@@ -44,6 +44,11 @@ export async function startBackup(context: BackupContext, label: string): Promis
   };
 }
 
+/** Up to 9.5 a run that was killed leaves its backup behind: the lock of this host says that no other run needs it. */
+export async function endLeftover({ deps, primary }: BackupContext, label: string): Promise<void> {
+  await primary.query(stopBackupSql(label), deps.settings.wal_timeout * 1000 + stopGraceMs);
+}
+
 /**
  * Ends the backup that this run began, if it still goes on. From 9.6 it is bound to the session, which ends
  * with us; before, the label makes sure that no other backup is ended.

@@ -6,6 +6,7 @@ import type { Liveness } from '../liveness.ts';
 import { recoveryPlace } from '../recovery/recovery-place.ts';
 import type { RecoveryPlace } from '../recovery-settings.ts';
 import { readArchive, requireArchive, type Archive } from '../server/archive.ts';
+import { checkArchive } from '../server/archive-check.ts';
 import { readDataDirectory, refuseIncompleteCopy, type DataDirectory } from '../server/data-directory.ts';
 import {
   readConfiguration,
@@ -32,6 +33,8 @@ export interface LocalFacts {
   readonly state: ServerState;
   readonly isPaused: boolean;
   readonly archive: ArchiveFact;
+  /** What keeps a promotion from replaying all that the archive holds. */
+  readonly replayProblems: readonly string[];
   readonly place: RecoveryPlace;
   /** What a standby is started with here. */
   readonly configuration: ServerConfiguration;
@@ -90,12 +93,16 @@ export async function observeHere(deps: StandbyDeps): Promise<LocalFacts> {
     await requirePgCtl(deps, capabilities);
   const configuration = await readConfiguration(settings, 'standby', major);
   const state = await observeServer(deps, capabilities);
+  const archive = await archiveFact(deps, directory);
+  const replayed = state.kind === 'recovering' ? state.replayed : undefined;
   const trigger = capabilities.triggerFile === undefined ? undefined : settings.trigger_file;
   return {
     directory,
     state,
     isPaused: await isPaused(deps, directory, state),
-    archive: await archiveFact(deps, directory),
+    archive,
+    replayProblems:
+      archive.kind === 'archive' ? await checkArchive(directory, archive.archive, replayed) : [],
     place: await recoveryPlace(deps, capabilities, configuration),
     configuration,
     standbyCopies: await planConfCopies(settings, 'standby'),

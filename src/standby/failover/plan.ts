@@ -27,10 +27,22 @@ export function refuseAlive({ liveness, force }: Pick<FailoverFacts, 'liveness' 
 }
 
 /** WAL that cannot be read is WAL that a promotion would leave behind. */
-function refuseArchive({ archive, force }: FailoverFacts): void {
-  if (archive.kind === 'archive' || force) return;
-  throw refusal(`the archive cannot be read: ${archive.reason}; nothing was changed`, {
-    hint: 'Mount or repair archivedir. --force fails over without it: what it holds and the standby has not replayed is lost.',
+export function refuseArchive({
+  archive,
+  replayProblems,
+  force,
+}: LocalFacts & { readonly force: boolean }): void {
+  if (force) return;
+  if (archive.kind === 'unusable') {
+    throw refusal(`the archive cannot be read: ${archive.reason}; nothing was changed`, {
+      hint: 'Mount or repair archivedir. --force fails over without it: what it holds and the standby has not replayed is lost.',
+    });
+  }
+  const [first] = replayProblems;
+  if (first === undefined) return;
+  throw refusal(`not all WAL in the archive can be replayed: ${first}; nothing was changed`, {
+    detail: replayProblems.join('; '),
+    hint: 'Bring what is missing: the primary may still have it ("cmd_archiver --flush" there). --force fails over without the WAL from there on.',
   });
 }
 

@@ -1,4 +1,4 @@
-import { PitrError, unreachable } from '../../errors.ts';
+import { messageOf, PitrError, unreachable } from '../../errors.ts';
 import { describeResult, succeeded } from '../../system/command.ts';
 import { readSentinel, writeSentinel } from '../../system/sentinel.ts';
 import { copyConf } from '../conf-files.ts';
@@ -28,13 +28,21 @@ import { verifyWrite } from './verify.ts';
 export interface FailoverRun {
   started: Started;
   isOpen: boolean;
+  /** Since when pg_control says so, while the server answers nothing. */
+  openSinceMs: number | undefined;
   timeline: number | undefined;
   /** How action_failover failed; undefined while it has not. */
   actionFailure: string | undefined;
 }
 
 export function newRun(): FailoverRun {
-  return { started: { logOffset: 0, atS: 0 }, isOpen: false, timeline: undefined, actionFailure: undefined };
+  return {
+    started: { logOffset: 0, atS: 0 },
+    isOpen: false,
+    openSinceMs: undefined,
+    timeline: undefined,
+    actionFailure: undefined,
+  };
 }
 
 async function seeItRecover(deps: StandbyDeps, directory: DataDirectory, run: FailoverRun): Promise<void> {
@@ -46,13 +54,23 @@ async function seeItRecover(deps: StandbyDeps, directory: DataDirectory, run: Fa
   });
 }
 
+/** A server that is open and lets us not in must not look like one that is still recovering. */
+const unansweredMs = 10_000;
+
+function hasBeenOpen(deps: StandbyDeps, run: FailoverRun): boolean {
+  const nowMs = deps.now().getTime();
+  run.openSinceMs ??= nowMs;
+  return nowMs - run.openSinceMs >= unansweredMs;
+}
+
 async function lookForOpen(
   deps: StandbyDeps,
   directory: DataDirectory,
   run: FailoverRun,
 ): Promise<Look<undefined>> {
   const state = await observeServer(deps, directory.capabilities, run.started.atS);
-  if (state.kind === 'production' && state.answers) return { kind: 'done', value: undefined };
+  if (state.kind === 'production' && (state.answers || hasBeenOpen(deps, run)))
+    return { kind: 'done', value: undefined };
   if (state.kind === 'stopped') return { kind: 'failed', reason: 'it has stopped' };
   return { kind: 'waiting', progress: 'progress' in state ? state.progress : state.kind };
 }
@@ -78,16 +96,18 @@ async function resumeReplay(deps: StandbyDeps, directory: DataDirectory): Promis
   );
 }
 
+/** A full or missing archive must not keep the rest from being done. */
 async function markArchive(deps: StandbyDeps, run: FailoverRun): Promise<void> {
   const { archivedir } = deps.settings;
-  const sentinel = await readSentinel(archivedir).catch(() => undefined);
-  if (sentinel === undefined) {
+  try {
+    const sentinel = await readSentinel(archivedir);
+    if (sentinel === undefined) throw new PitrError('it has no sentinel');
+    await writeSentinel(archivedir, { ...sentinel, promotedAtTimeline: run.timeline });
+  } catch (error) {
     deps.log.warning(
-      `archivedir "${archivedir}" cannot be marked as promoted: keep the old primary from delivering there`,
+      `archivedir "${archivedir}" cannot be marked as promoted (${messageOf(error)}): keep the old primary from delivering there`,
     );
-    return;
   }
-  await writeSentinel(archivedir, { ...sentinel, promotedAtTimeline: run.timeline });
 }
 
 async function runAction(deps: StandbyDeps, run: FailoverRun, command: string): Promise<void> {

@@ -19,6 +19,13 @@ async function readOld(copies: readonly ConfCopy[]): Promise<Old> {
   );
 }
 
+async function writeBack(old: Old): Promise<void> {
+  for (const { path, content } of old) if (content !== undefined) await writeDurably(path, content);
+}
+
+const correctThem =
+  'Correct pg_conf_failover and pg_hba_conf_failover; then run -F999 again to put them into force.';
+
 async function loadTime(deps: StandbyDeps, capabilities: Capabilities): Promise<string> {
   return mustAnswer(deps, capabilities, 'cannot reload the configuration', async (sql) => {
     const [row] = await sql('SELECT pg_conf_load_time()::text AS loaded');
@@ -26,12 +33,16 @@ async function loadTime(deps: StandbyDeps, capabilities: Capabilities): Promise<
   });
 }
 
-/** Whether the server has taken the new files by a reload; one that it cannot read, it does not take. */
-async function reload(deps: StandbyDeps, capabilities: Capabilities): Promise<boolean> {
-  const before = await loadTime(deps, capabilities);
+async function signalReload(deps: StandbyDeps, capabilities: Capabilities): Promise<void> {
   await mustAnswer(deps, capabilities, 'cannot reload the configuration', (sql) =>
     sql('SELECT pg_reload_conf()'),
   );
+}
+
+/** Whether the server has taken the new files by a reload; one that it cannot read, it does not take. */
+async function reload(deps: StandbyDeps, capabilities: Capabilities): Promise<boolean> {
+  const before = await loadTime(deps, capabilities);
+  await signalReload(deps, capabilities);
   const look = async (): Promise<Look<undefined>> =>
     (await loadTime(deps, capabilities)) === before
       ? { kind: 'waiting', progress: '' }
@@ -84,7 +95,7 @@ async function tryRestart(
 
 /** A production server that does not run for a mistake in a file is worse than one with the standby's file. */
 async function goBack(deps: StandbyDeps, capabilities: Capabilities, old: Old): Promise<string> {
-  for (const { path, content } of old) if (content !== undefined) await writeDurably(path, content);
+  await writeBack(old);
   const before = await readConfiguration(deps.settings, 'standby', capabilities.version.major);
   // What the former file was is in pgdata again, whatever the INI says; only the start's parameters are the standby's.
   if ((await readPostmaster(deps.settings.pgdata)).kind === 'running') return 'the server runs';
@@ -101,7 +112,29 @@ async function restartOrGoBack(deps: StandbyDeps, capabilities: Capabilities, co
   const now = await goBack(deps, capabilities, old);
   throw new PitrError(`the server does not start with the failover configuration; ${now}`, {
     detail: problem,
-    hint: 'Correct pg_conf_failover and pg_hba_conf_failover; then run -F999 again to put them into force.',
+    hint: correctThem,
+  });
+}
+
+/** What the server has against its files, from 9.5 on. */
+async function fileErrors(deps: StandbyDeps, capabilities: Capabilities): Promise<string> {
+  const answer = await withLocalServer(deps, capabilities, (sql) =>
+    sql(
+      "SELECT sourcefile || ':' || sourceline || ': ' || error AS problem FROM pg_file_settings WHERE error IS NOT NULL",
+    ),
+  );
+  if (answer.kind !== 'answered') return 'the reason stands in the server log';
+  return answer.value.map((row) => String(row['problem'])).join('; ');
+}
+
+/** A restart with files that a reload does not take would end in no server at all. */
+async function giveUpFiles(deps: StandbyDeps, capabilities: Capabilities, old: Old): Promise<never> {
+  const detail = await fileErrors(deps, capabilities);
+  await writeBack(old);
+  await signalReload(deps, capabilities);
+  throw new PitrError('the server does not take the failover configuration; it runs with its former one', {
+    detail,
+    hint: correctThem,
   });
 }
 
@@ -113,7 +146,9 @@ export async function useFailoverConf(
 ): Promise<void> {
   const old = await readOld(conf.copies);
   for (const copy of conf.copies) await copyConf(deps, copy);
-  const isLoaded = !conf.mustRestart && (await reload(deps, capabilities));
-  if (isLoaded && !(await needsRestart(deps, capabilities))) return;
+  if (!conf.mustRestart) {
+    if (!(await reload(deps, capabilities))) await giveUpFiles(deps, capabilities, old);
+    if (!(await needsRestart(deps, capabilities))) return;
+  }
   await restartOrGoBack(deps, capabilities, conf, old);
 }

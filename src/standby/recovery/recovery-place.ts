@@ -38,6 +38,7 @@ export async function recoveryPlace(
   return {
     launcher: launcherPath(),
     archivedir: deps.settings.archivedir,
+    iniFile: deps.iniFile,
     pgStandby: await pgStandby(deps, capabilities),
     pgArchivecleanup: await pgArchivecleanup(deps, capabilities),
     ownRetryInterval: configuration.inFile.has('wal_retrieve_retry_interval'),

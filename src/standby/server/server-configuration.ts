@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { StandbySettings } from '../../config/options-standby.ts';
 import { settingsIn } from '../../postgres/settings-file.ts';
@@ -32,9 +33,19 @@ export function configurationSources(
   };
 }
 
-/** Debian keeps a cluster's configuration in /etc/postgresql/VERSION/NAME. */
-export function debianConfigFile(pgdata: string, major: string): string {
-  return join('/etc/postgresql', major, basename(pgdata), 'postgresql.conf');
+/**
+ * Debian keeps a cluster's configuration in /etc/postgresql/VERSION/NAME. A file there counts only if it says itself that
+ * it is for this data directory: "main" is the name of many.
+ */
+export async function findDebianConfigFile(
+  pgdata: string,
+  major: string,
+  root = '/etc/postgresql',
+): Promise<string | undefined> {
+  const path = join(root, major, basename(pgdata), 'postgresql.conf');
+  const text = await readFile(path, 'utf8').catch(() => undefined);
+  if (text === undefined || settingsIn(text).get('data_directory') !== pgdata) return undefined;
+  return path;
 }
 
 async function configFileOf(
@@ -44,8 +55,8 @@ async function configFileOf(
 ): Promise<string> {
   const inPgdata = join(settings.pgdata, 'postgresql.conf');
   if (sources.conf !== undefined) return settings.no_copy_conf ? sources.conf : inPgdata;
-  const debian = debianConfigFile(settings.pgdata, major);
-  return !(await exists(inPgdata)) && (await exists(debian)) ? debian : inPgdata;
+  if (await exists(inPgdata)) return inPgdata;
+  return (await findDebianConfigFile(settings.pgdata, major)) ?? inPgdata;
 }
 
 /** The parameters that keep the server in this data directory and with these files, whatever `configFile` says. */

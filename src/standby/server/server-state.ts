@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { messageOf, refusal } from '../../errors.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import type { ClusterState } from '../../postgres/control-file.ts';
+import { parseLsn } from '../../postgres/lsn.ts';
 import type { LocalResult, LocalSql } from '../../system/local-sql.ts';
 import { workingDirectoryOf } from '../../system/processes.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -19,6 +20,8 @@ export type ServerState =
       readonly kind: 'recovering';
       /** Whether it told so itself: only a hot standby answers queries. */
       readonly answers: boolean;
+      /** How far, if it tells. */
+      readonly replayed?: bigint | undefined;
       readonly progress: string;
     }
   | { readonly kind: 'production'; readonly answers: boolean };
@@ -57,6 +60,11 @@ async function startupTitle(pgdata: string): Promise<string> {
     if (/^postgres: .*startup/.test(title)) return title.replaceAll('\0', ' ').trim();
   }
   return '';
+}
+
+/** NULL until something has been replayed. */
+function lsnOf(text: string): bigint | undefined {
+  return text.includes('/') ? parseLsn(text) : undefined;
 }
 
 interface Answer {
@@ -101,7 +109,12 @@ export async function observeServer(
   if (answer.kind === 'answered') {
     const { recovering, replayed } = answer.value;
     if (!recovering) return { kind: 'production', answers: true };
-    return { kind: 'recovering', answers: true, progress: `${progress} ${replayed}` };
+    return {
+      kind: 'recovering',
+      answers: true,
+      replayed: lsnOf(replayed),
+      progress: `${progress} ${replayed}`,
+    };
   }
   deps.log.debug(`the server does not answer: ${answer.reason}`);
   if (control === undefined || control.time < BigInt(startedAtS)) return { kind: 'starting', progress };

@@ -38,6 +38,7 @@ const majors = [
 const place: RecoveryPlace = {
   launcher: '/var/lib/postgresql/pitrtools/bin/cmd_standby',
   archivedir: '/var/lib/postgresql/archive',
+  iniFile: '/var/lib/postgresql/pitrtools/etc/cmd_standby.ini',
   pgStandby: { program: '/usr/lib/postgresql/8.4/bin/pg_standby', args: [] },
   pgArchivecleanup: { program: '/usr/lib/postgresql/15/bin/pg_archivecleanup', args: [] },
   ownRetryInterval: false,

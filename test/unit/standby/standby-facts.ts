@@ -43,6 +43,7 @@ export function dataDirectory(major: string, changes: Partial<DataDirectory> = {
 export const place: RecoveryPlace = {
   launcher: '/p/bin/cmd_standby',
   archivedir: '/a',
+  iniFile: '/i',
   pgStandby: undefined,
   pgArchivecleanup: undefined,
   ownRetryInterval: false,
@@ -67,6 +68,7 @@ export function localFacts(major: string, changes: Partial<LocalFacts> = {}): Lo
     state: { kind: 'recovering', answers: true, progress: '' },
     isPaused: false,
     archive: { kind: 'archive', archive },
+    replayProblems: [],
     place,
     configuration,
     standbyCopies: [],

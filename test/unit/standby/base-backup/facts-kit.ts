@@ -71,6 +71,7 @@ export function backupFacts(changes: Partial<BackupFacts> = {}): BackupFacts {
     missingConfiguration: [],
     archived: [],
     position: { lsn: parseLsn('0/5000000'), timeline: 1 },
+    backupInProgress: undefined,
     label: 'pitrtools here abc',
     standby: 'here',
     force: false,

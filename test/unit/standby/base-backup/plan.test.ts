@@ -156,6 +156,14 @@ describe('a base backup is refused', () => {
     expect(error.hint).toBeTruthy();
   });
 
+  test("while somebody else's backup goes on where there can be only one, but its own leftover is ended", () => {
+    const startTime = '2012-10-16 02:44:37 PDT';
+    const other = backupFacts({ backupInProgress: { label: 'other tool', startTime } });
+    expect(refusalOf(other).message).toContain('another backup goes on at the primary: "other tool"');
+    const own = backupFacts({ backupInProgress: { label: 'pitrtools here old', startTime } });
+    expect(planBaseBackup(own)).toContainEqual({ kind: 'end-leftover', label: 'pitrtools here old' });
+  });
+
   test('for everything that stands against it at once', () => {
     const facts = backupFacts({
       primary: primaryFacts({ archiveMode: 'off' }),

@@ -1,0 +1,143 @@
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
+import { failureMajors } from '../harness/postgres-programs.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { backupPair, inPgdata } from './backup-kit.ts';
+
+let world: World | undefined;
+afterEach(async () => {
+  await world?.close();
+  world = undefined;
+});
+
+describe.each(failureMajors())('a further base backup of PostgreSQL %i', (major) => {
+  test('brings a promoted standby back behind its master, as the how-to has it', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world);
+    for (const action of ['-I', '-B', '-S'])
+      expect(await world.cmdStandby(standby, [action])).toMatchObject({ code: 0 });
+    await primary.stop('immediate');
+    expect(await world.cmdStandby(standby, ['-F999'])).toMatchObject({ code: 0 });
+    await standby.sql('CREATE TABLE only_here (n int)');
+    expect(await world.cmdStandby(standby, ['-Astop'])).toMatchObject({ code: 0 });
+    // What a promoted server leaves where it ships into its own archive.
+    writeFileSync(
+      join(standby.archiveDir, '00000002.history'),
+      '1\t0/4000000\tno recovery target specified\n',
+    );
+    await primary.start();
+    await primary.sql('CREATE TABLE t AS SELECT 1 AS n');
+
+    const again = await world.cmdStandby(standby, ['-B']);
+    expect(again).toMatchObject({ code: 0 });
+    expect(again.stderr).toMatch(/NOTICE: moved \d+ WAL files of another history to .*\.aside-/);
+    expect(existsSync(join(standby.archiveDir, '00000002.history'))).toBe(false);
+    expect(readFileSync(join(standby.archiveDir, '.pitrtools'), 'utf8')).not.toContain('promoted');
+
+    expect(await world.cmdStandby(standby, ['-S'])).toMatchObject({ code: 0 });
+    await primary.sql('INSERT INTO t VALUES (2)');
+    await primary.archived(await primary.switchWal());
+    await eventually(async () => (await standby.value('SELECT count(*) FROM t')) === '2');
+    expect(await standby.value("SELECT to_regclass('only_here') IS NULL")).toBe('true');
+  });
+
+  test('sees a change within the second of the last copy, of a file that kept its size', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world);
+    await world.cmdStandby(standby, ['-I']);
+    const file = join(primary.pgdata, 'base', '1', '77777');
+    writeFileSync(file, 'before');
+    // Written while the first backup looks at it: the time is not before its start.
+    const soon = new Date(Date.now() + 3_600_000);
+    utimesSync(file, soon, soon);
+    expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
+    writeFileSync(file, 'behind');
+    utimesSync(file, soon, soon);
+    expect(statSync(file).mtimeMs).toBe(statSync(inPgdata(standby, 'base', '1', '77777')).mtimeMs);
+    expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
+    expect(readFileSync(inPgdata(standby, 'base', '1', '77777'), 'utf8')).toBe('behind');
+  });
+
+  test("takes the primary's configuration once, without what names its places, and never again", async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world, {
+      ini: { pg_conf: undefined, pg_hba_conf: undefined },
+    });
+    const hba = join(primary.pgdata, 'pg_hba.conf');
+    primary.configure({ data_directory: primary.pgdata, hba_file: hba });
+    appendFileSync(join(primary.pgdata, 'postgresql.conf'), "include_dir 'conf.d'\n");
+    mkdirSync(join(primary.pgdata, 'conf.d'));
+    await primary.restart();
+    await primary.sql("ALTER SYSTEM SET synchronous_standby_names = ''");
+    if (major >= 12) await primary.sql("ALTER SYSTEM SET restore_command = 'false'");
+    await world.cmdStandby(standby, ['-I']);
+
+    const backup = await world.cmdStandby(standby, ['-B']);
+    expect(backup).toMatchObject({ code: 0 });
+    expect(backup.stderr).toContain("NOTICE: copying the primary's postgresql.conf");
+    expect(backup.stderr).toContain('comes along with its archive_command');
+    const configuration = readFileSync(inPgdata(standby, 'postgresql.conf'), 'utf8');
+    expect(configuration).not.toMatch(/^(data_directory|hba_file)/m);
+    expect(configuration).toContain('max_wal_senders');
+    expect(readFileSync(inPgdata(standby, 'pg_hba.conf'))).toEqual(readFileSync(hba));
+    expect(readFileSync(inPgdata(standby, 'postgresql.auto.conf'), 'utf8')).not.toContain('restore_command');
+
+    appendFileSync(
+      inPgdata(standby, 'postgresql.conf'),
+      `port = ${standby.port}\nunix_socket_directories = '${standby.socketDirectory}'\nlisten_addresses = ''\n`,
+    );
+    expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
+    expect(readFileSync(inPgdata(standby, 'postgresql.conf'), 'utf8')).toContain(`port = ${standby.port}`);
+    expect(await world.cmdStandby(standby, ['-S'])).toMatchObject({ code: 0 });
+    expect(await standby.inRecovery()).toBe(true);
+  });
+
+  test('keeps a pg_wal that is a link here, follows no link of the primary, and removes what an old server left', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world);
+    await primary.stop();
+    const [theirWal, ourWal] = [join(world.directory, 'their wal'), join(world.directory, 'our wal')];
+    cpSync(join(primary.pgdata, 'pg_wal'), theirWal, { recursive: true });
+    rmSync(join(primary.pgdata, 'pg_wal'), { recursive: true });
+    symlinkSync(theirWal, join(primary.pgdata, 'pg_wal'));
+    mkdirSync(join(world.directory, 'outside'));
+    writeFileSync(join(world.directory, 'outside', 'file'), 'content');
+    symlinkSync(join(world.directory, 'outside'), join(primary.pgdata, 'linked'));
+    await primary.start();
+
+    mkdirSync(ourWal);
+    mkdirSync(standby.pgdata, { recursive: true, mode: 0o700 });
+    symlinkSync(ourWal, inPgdata(standby, 'pg_wal'));
+    await world.cmdStandby(standby, ['-I']);
+    expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
+    expect(lstatSync(inPgdata(standby, 'pg_wal')).isSymbolicLink()).toBe(true);
+    expect(readdirSync(ourWal)).toEqual(['archive_status']);
+    expect(lstatSync(inPgdata(standby, 'linked')).isSymbolicLink()).toBe(false);
+    expect(readFileSync(inPgdata(standby, 'linked', 'file'), 'utf8')).toBe('content');
+
+    const leftovers = ['recovery.signal', 'backup_label.old', 'recovery.conf', 'postmaster.opts', 'gone.txt'];
+    for (const name of leftovers) writeFileSync(inPgdata(standby, name), '');
+    mkdirSync(inPgdata(standby, 'pg_replslot', 'mine'));
+    writeFileSync(join(ourWal, '000000010000000000000001'), '');
+    expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
+    expect(leftovers.filter((name) => existsSync(inPgdata(standby, name)))).toEqual([]);
+    expect(readdirSync(inPgdata(standby, 'pg_replslot'))).toEqual([]);
+    expect(readdirSync(ourWal)).toEqual(['archive_status']);
+    expect(await world.cmdStandby(standby, ['-S'])).toMatchObject({ code: 0 });
+  });
+});

@@ -1,0 +1,45 @@
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
+import { failureMajors } from '../harness/postgres-programs.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { backupPair, inPgdata } from './backup-kit.ts';
+
+let world: World | undefined;
+afterEach(async () => {
+  await world?.close();
+  world = undefined;
+});
+
+describe.each(failureMajors())('rsync_threads on PostgreSQL %i', (major) => {
+  test('a file that failed in the threaded copy is skipped and the backup says success', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world, { ini: { rsync_threads: 3 } });
+    await primary.sql('CREATE DATABASE dropped');
+    await world.cmdStandby(standby, ['-I']);
+    expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
+    const oid = await primary.value("SELECT oid FROM pg_database WHERE datname = 'dropped'");
+    expect(existsSync(inPgdata(standby, 'base', oid))).toBe(true);
+    await primary.sql('DROP DATABASE dropped');
+
+    const unreadable = ['1', await primary.value("SELECT oid FROM pg_database WHERE datname = 'postgres'")];
+    const files = unreadable.map((database) => join(primary.pgdata, 'base', database, '77777'));
+    for (const file of files) {
+      writeFileSync(file, 'x');
+      chmodSync(file, 0o000);
+    }
+    const failed = await world.cmdStandby(standby, ['-B']);
+    expect(failed).toMatchObject({ code: 1 });
+    for (const file of files) expect(failed.stderr).toContain(file);
+
+    for (const file of files) chmodSync(file, 0o600);
+    expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
+    expect(existsSync(inPgdata(standby, 'base', oid))).toBe(false);
+    expect(readFileSync(inPgdata(standby, 'base', '1', '77777'), 'utf8')).toBe('x');
+    expect(await world.cmdStandby(standby, ['-S'])).toMatchObject({ code: 0 });
+    await primary.sql('CREATE TABLE t AS SELECT 1 AS n');
+    await primary.archived(await primary.switchWal());
+    await eventually(async () => (await standby.value('SELECT count(*) FROM t')) === '1');
+  });
+});

@@ -1,0 +1,98 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
+import type { IniKeys } from '../harness/ini.ts';
+import { testMajors } from '../harness/postgres-programs.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { backupPair, type BackupPair } from './backup-kit.ts';
+import { countRows, expectExit } from './standby-kit.ts';
+
+let world: World | undefined;
+afterEach(async () => {
+  await world?.close();
+  world = undefined;
+});
+
+interface Made extends BackupPair {
+  readonly here: World;
+}
+
+/** Both hosts as the how-to sets them up, with ten rows in the base backup. */
+async function madeByTheHowTo(major: number, ini: IniKeys = {}): Promise<Made> {
+  const here = await createWorld({ major });
+  world = here;
+  const pair = await backupPair(here, { ini, primarySettings: { timezone: 'Pacific/Auckland' } });
+  const { primary, standby } = pair;
+  await primary.sql('CREATE TABLE rows (id serial PRIMARY KEY, at timestamptz DEFAULT clock_timestamp())');
+  await primary.sql('INSERT INTO rows SELECT FROM generate_series(1, 10)');
+  const init = await here.cmdStandby(standby, ['-I']);
+  expectExit(init, 0);
+  expect(init.stdout).toContain('Standby is ready\n');
+  const backup = await here.cmdStandby(standby, ['-B']);
+  expectExit(backup, 0);
+  expect(backup.stdout).toMatch(/Base backup finished successfully\n$/);
+  return { ...pair, here };
+}
+
+async function insertAndShip({ primary, standby }: BackupPair, rows: number): Promise<void> {
+  await primary.sql('INSERT INTO rows SELECT FROM generate_series(1, $1::int)', [rows]);
+  await standby.received(await primary.switchWal());
+}
+
+describe.each(testMajors())('the whole how-to on PostgreSQL %i', (major) => {
+  test.each(['no', 'on'])('use_streaming_replication: %s', async (streaming) => {
+    const made = await madeByTheHowTo(major, { use_streaming_replication: streaming });
+    const { here, primary, standby } = made;
+    const start = await here.cmdStandby(standby, ['-S']);
+    expectExit(start, 0);
+    expect(start.stdout).toBe('server starting\nSuccessfully entered standby mode\n');
+    await insertAndShip(made, 15);
+    await eventually(async () => (await countRows(standby)) === 25);
+    if (streaming === 'on') {
+      await primary.sql('INSERT INTO rows DEFAULT VALUES');
+      await eventually(async () => (await countRows(standby)) === 26);
+    }
+    const refused = await here.cmdStandby(standby, ['-F999']);
+    expectExit(refused, 4);
+    expect(refused.stderr).toContain('the primary is alive');
+
+    await primary.kill9();
+    await primary.host.sshd.kill();
+    const failover = await here.cmdStandby(standby, ['-F999']);
+    expectExit(failover, 0);
+    expect(failover.stdout).toMatch(/HINT: Execute ANALYZE on your databases\nFailover finished\n$/);
+    expect(await countRows(standby)).toBe(streaming === 'on' ? 26 : 25);
+    for (const name of ['standby.signal', 'recovery.signal', 'recovery.conf'])
+      expect(existsSync(join(standby.pgdata, name))).toBe(false);
+    await standby.sql('INSERT INTO rows DEFAULT VALUES');
+    await standby.restart();
+    expect(await standby.inRecovery()).toBe(false);
+    expect(await standby.value('SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)')).toBe(
+      '00000002',
+    );
+    expect(standby.failoverActions()).toBe(1);
+  });
+
+  test("-R takes a moment as the primary's clock shows it, and knows when the base backup ended", async () => {
+    const made = await madeByTheHowTo(major);
+    const { here, primary, standby } = made;
+    await insertAndShip(made, 5);
+    const moment = await primary.value('SELECT clock_timestamp()::timestamp::text');
+    const begin = await primary.value(
+      "SELECT (pg_postmaster_start_time() - interval '1 second')::timestamp::text",
+    );
+    await insertAndShip(made, 5);
+    await primary.kill9();
+
+    const tooEarly = await here.cmdStandby(standby, ['-F999', '-R', begin]);
+    expectExit(tooEarly, 4);
+    expect(tooEarly.stderr).toContain('lies before the end of the base backup');
+    const run = await here.cmdStandby(standby, ['-F999', '-R', moment]);
+    expectExit(run, 0);
+    expect(run.stdout).toMatch(
+      new RegExp(`^Recovery to ${moment.slice(0, 19)}[.\\d]*\\+1[23] \\(.*\\+00 UTC\\)\n`),
+    );
+    expect(await countRows(standby)).toBe(15);
+  });
+});

@@ -1,0 +1,100 @@
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { testMajors } from '../harness/postgres-programs.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { backupPair, snapshot } from './backup-kit.ts';
+
+let world: World | undefined;
+afterEach(async () => {
+  await world?.close();
+  world = undefined;
+});
+
+const major = testMajors()[0] ?? 15;
+
+describe('cmd_standby -I', () => {
+  test('can be repeated, and changes nothing then', async () => {
+    world = await createWorld({ major });
+    const { standby } = await backupPair(world);
+    expect(await world.cmdStandby(standby, ['-I'])).toMatchObject({ code: 0 });
+    const sentinel = readFileSync(join(standby.archiveDir, '.pitrtools'), 'utf8');
+    expect(sentinel).toMatch(/^system_identifier: \d+\nstandby: .+\nprimary_pgdata: .+\n$/);
+    mkdirSync(join(standby.archiveDir, 'kept'));
+    writeFileSync(join(standby.pgdata, 'postgresql.conf'), '# mine\n');
+    const before = Object.keys(snapshot(standby.archiveDir));
+    expect(await world.cmdStandby(standby, ['-I'])).toMatchObject({ code: 0, stdout: 'Standby is ready\n' });
+    expect(Object.keys(snapshot(standby.archiveDir))).toEqual(before);
+    expect(readFileSync(join(standby.pgdata, 'postgresql.conf'), 'utf8')).toBe('# mine\n');
+  });
+
+  test('refuses a directory that it cannot make or own, saying what to do', async () => {
+    world = await createWorld({ major });
+    const { standby } = await backupPair(world);
+    const parent = join(standby.host.directory, 'closed');
+    mkdirSync(parent);
+    chmodSync(parent, 0o500);
+    standby.writeIni({ pgdata: join(parent, 'main') });
+    const run = await world.cmdStandby(standby, ['-I']);
+    expect(run).toMatchObject({ code: 1 });
+    expect(run.stderr).toContain(`cannot make directory "${join(parent, 'main')}"`);
+    expect(run.stderr).toContain('install -d -m 0700');
+    chmodSync(parent, 0o700);
+  });
+});
+
+describe('the command line of cmd_standby', () => {
+  test('two actions, an unknown one, -F with another number, -R alone: said, and nothing done', async () => {
+    world = await createWorld({ major });
+    const { standby } = await backupPair(world);
+    const cases: readonly (readonly [readonly string[], string])[] = [
+      [['-I', '-B'], 'one action at a time, not -I and -B'],
+      [['-Arestart'], 'unknown action -A restart'],
+      [['-F998'], '-F 998 is not -F 999'],
+      [['-R', '2020-01-01 00:00:00'], '-R needs -F999'],
+    ];
+    for (const [args, message] of cases) {
+      const run = await world.cmdStandby(standby, args);
+      expect(run).toMatchObject({ code: 2, stdout: '' });
+      expect(run.stderr).toContain(`ERROR: ${message}`);
+      expect(run.stderr).not.toContain('Config OK');
+    }
+    expect(existsSync(standby.pgdata)).toBe(false);
+  });
+
+  test('any -F value but 999 prints "Config OK" and exits 0', async () => {
+    world = await createWorld({ major });
+    const { standby } = await backupPair(world);
+    for (const value of ['-F0', '-F', '-F9999', '-Fyes']) {
+      const run = await world.cmdStandby(standby, [value]);
+      expect(run).toMatchObject({ code: 2 });
+      expect(run.stdout).not.toContain('Config OK');
+    }
+  });
+
+  test('without an action the configuration is checked', async () => {
+    world = await createWorld({ major });
+    const { standby } = await backupPair(world);
+    expect(await world.cmdStandby(standby, [])).toMatchObject({ code: 0, stdout: 'Config OK\n' });
+    standby.writeIni({ pg_conf: '/not/there', port: 'x', unknwon: 1 });
+    const run = await world.cmdStandby(standby, ['-B']);
+    expect(run).toMatchObject({ code: 3 });
+    expect(run.stderr).toMatch(/cmd_standby\.ini:\d+: port: "x" is not/);
+    expect(run.stderr).toMatch(/cmd_standby\.ini:\d+: unknown key "unknwon"/);
+    standby.writeIni({ port: 5432, unknwon: undefined });
+    const missing = await world.cmdStandby(standby, []);
+    expect(missing).toMatchObject({ code: 3 });
+    expect(missing.stderr).toContain('pg_conf: /not/there does not exist');
+  });
+
+  test('help and version need no INI file', async () => {
+    world = await createWorld({ major });
+    const { standby } = await backupPair(world, { helpers: 'none' });
+    const help = await world.cmdStandby(standby, ['-h'], { ini: null });
+    expect(help).toMatchObject({ code: 0, stderr: '' });
+    expect(help.stdout).toContain(
+      "cmd_standby -C /etc/cmd_standby.ini -F999 -R '2008-05-28 11:00:38.059389'",
+    );
+    expect(await world.cmdStandby(standby, ['--version'], { ini: null })).toMatchObject({ code: 0 });
+  });
+});
