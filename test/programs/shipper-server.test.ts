@@ -86,7 +86,7 @@ describe.each(testMajors())('with PostgreSQL %i', (major) => {
     await eventually(() => readIfThere(marker) !== undefined, { what: 'a marker' });
     primary.writeIni({ slaves: 's1, s2' }, { s2: { r_archivedir: s2.archiveDir } });
     expect(await world.cmdArchiver(primary, ['-I'])).toMatchObject({ code: 0 });
-    await primary.sql(`ALTER SYSTEM SET archive_command = '${command as string}'`);
+    await primary.sql(`ALTER SYSTEM SET archive_command = '${command}'`);
     await primary.sql('SELECT pg_reload_conf()');
     await primary.archived(name, 90_000);
     await eventually(() => archivedFiles(s2).includes(name) || primary.queue('s2').includes(name));
