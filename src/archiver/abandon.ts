@@ -96,12 +96,18 @@ export async function countLost(
   await recordFinding(deps, standby, marked, finding);
 }
 
-/** What the INI's `queue_full: abandon` asks for. The lane's lock is held, or about to be freed by its holder. */
-export async function abandonByPolicy(deps: ArchiverDeps, standby: string, reason: string): Promise<void> {
+/** What `queue_full: abandon` asks for. `names` are those that found no room; the lane's lock is held. */
+export async function abandonByPolicy(
+  deps: ArchiverDeps,
+  standby: string,
+  reason: string,
+  names: readonly string[],
+): Promise<void> {
   const state = await readLaneState(layoutOf(deps.settings.l_archivedir), standby);
   const since = new Date(deps.now()).toISOString();
-  const marked = await markAndFree(deps, standby, state, state.abandoned ?? { since, by: 'policy' });
-  const range = rangeOf(marked.abandoned ?? { since, by: 'policy' });
+  const abandoned = withLost(state.abandoned ?? { since, by: 'policy' }, names);
+  const marked = await markAndFree(deps, standby, state, abandoned);
+  const range = rangeOf(marked.abandoned ?? abandoned);
   await recordFinding(deps, standby, marked, { health: 'abandoned', reason: `${reason} (${range})` });
 }
 

@@ -1,6 +1,7 @@
 import { stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PitrError } from '../errors.ts';
+import { systemErrorCode } from '../system/durable.ts';
 import type { ArchiverDeps } from './deps.ts';
 import { layoutOf, queueOf } from './layout.ts';
 import { listQueue } from './queue.ts';
@@ -52,9 +53,22 @@ export async function findNoSpace(deps: ArchiverDeps, bytes: number): Promise<st
   return `only ${inMegabytes(free)} are free on the file system of ${l_archivedir} (queue_min_free)`;
 }
 
-/** A queue that has no room, by the INI's own limits. */
+/** A queue that has no room, by the INI's own limits: to its caller the same as a full disk. */
 export function queueFull(standby: string, reason: string): PitrError {
   return new PitrError(`the queue of standby "${standby}" is full: ${reason}`, {
+    cause: Object.assign(new Error(reason), { code: 'ENOSPC' }),
     hint: `Repair the standby, raise the limit, or give the standby up: cmd_archiver --abandon ${standby}`,
   });
+}
+
+export function isQueueFull(error: PitrError): boolean {
+  return ['ENOSPC', 'EDQUOT'].includes(systemErrorCode(error.cause) ?? '');
+}
+
+/** Throws when a file of this size may not be queued. Counts the queue: for calls that are rare. */
+export async function requireRoom(deps: ArchiverDeps, standby: string, bytes: number): Promise<void> {
+  const { queue_max } = deps.settings;
+  const use = queue_max === undefined ? { files: 0, bytes: 0 } : await measureQueue(deps, standby);
+  const reason = findLimit(deps, use, bytes) ?? (await findNoSpace(deps, bytes));
+  if (reason !== undefined) throw queueFull(standby, reason);
 }

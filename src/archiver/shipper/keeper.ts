@@ -1,14 +1,13 @@
 import { PitrError } from '../../errors.ts';
-import { systemErrorCode } from '../../system/durable.ts';
 import { logFailure } from '../../system/log.ts';
 import { abandonByPolicy } from '../abandon.ts';
 import { readLaneState } from '../lane-state.ts';
 import { queueOf } from '../layout.ts';
 import { enqueue, withLocalCopy, type LocalCopy } from '../queue.ts';
-import { findLimit, findNoSpace, measureQueue, queueFull } from '../room.ts';
+import { findLimit, findNoSpace, isQueueFull, measureQueue, queueFull } from '../room.ts';
 import { identityOf, isUnchanged } from '../wal-file.ts';
 import { findComplete, isWanted, shipmentsInOrder, updateHead, type Shipment } from './board.ts';
-import { recordIfFree, type Lane } from './lane-record.ts';
+import { recordIfFree, withState, type Lane } from './lane-record.ts';
 import { leaveMarkers, removeMarker } from './markers.ts';
 import { isStopped, type Work } from './work.ts';
 
@@ -74,23 +73,37 @@ function countIn(lane: Lane, bytes: number): void {
 async function settle(work: Work, lane: Lane, shipment: Shipment): Promise<void> {
   const { name } = lane.standby;
   const { abandoned } = await readLaneState(work.layout, name);
-  if (abandoned !== undefined) shipment.abandoned.add(name);
+  if (abandoned !== undefined) {
+    shipment.abandoned.add(name);
+    lane.restUntilMs = 0;
+  }
   shipment.owed.delete(name);
   if (shipment.readers.has(name)) lane.stopDirect.abort();
   lane.blocked = undefined;
-  lane.isBehind = true;
+  lane.isBehind = abandoned === undefined;
   work.lastProgressMs = work.deps.now();
   lane.wakeUp.wake();
 }
 
-async function giveUpByPolicy(work: Work, lane: Lane, shipment: Shipment, reason: string): Promise<void> {
+/** Whether the standby was given up: not while another process holds its lane. */
+async function giveUpByPolicy(
+  work: Work,
+  lane: Lane,
+  shipment: Shipment,
+  error: PitrError,
+): Promise<boolean> {
   const { name } = lane.standby;
-  await abandonByPolicy(work.deps, name, reason);
+  const names = [shipment.file.name.name];
+  const isDone = await withState(work, lane, () => abandonByPolicy(work.deps, name, error.message, names));
+  if (!isDone) return false;
+  work.deps.log.error(error.message);
   lane.queueUse = undefined;
+  lane.isBehind = false;
   shipment.owed.delete(name);
   shipment.abandoned.add(name);
   if (shipment.readers.has(name)) lane.stopDirect.abort();
   lane.wakeUp.wake();
+  return true;
 }
 
 /** PostgreSQL keeps the file; the operator is told, once. */
@@ -107,14 +120,6 @@ async function queueForLane(work: Work, lane: Lane, shipment: Shipment, copy: Lo
   const bytes = Number(file.identity.size);
   try {
     await requireRoom(work, lane, bytes);
-  } catch (error) {
-    if (!(error instanceof PitrError)) throw error;
-    if (work.deps.settings.queue_full === 'abandon') {
-      return giveUpByPolicy(work, lane, shipment, error.message);
-    }
-    return block(work, lane, shipment, error);
-  }
-  try {
     await enqueue(copy, file.name, queueOf(work.layout, lane.standby.name), lane.standby.name);
     countIn(lane, bytes);
     await settle(work, lane, shipment);
@@ -132,11 +137,9 @@ async function handleFailure(work: Work, lane: Lane, shipment: Shipment, error: 
     if (isWanted(work.board, shipment)) work.board.shipments.delete(file.name.name);
     return;
   }
-  const code = systemErrorCode(error.cause) ?? '';
-  if (['ENOSPC', 'EDQUOT'].includes(code) && work.deps.settings.queue_full === 'abandon') {
-    return giveUpByPolicy(work, lane, shipment, error.message);
-  }
-  return block(work, lane, shipment, error);
+  const isToAbandon = isQueueFull(error) && work.deps.settings.queue_full === 'abandon';
+  if (isToAbandon && (await giveUpByPolicy(work, lane, shipment, error))) return;
+  await block(work, lane, shipment, error);
 }
 
 /** One local copy for all who need it. */

@@ -21,6 +21,7 @@ const idleMs = 10_000;
 const lockRetryMs = 200;
 const shortestRestMs = 500;
 const longestRestMs = 10_000;
+const conflictRestMs = 60_000;
 
 /** How a conversation with a standby ended. */
 type Ending =
@@ -167,8 +168,10 @@ async function resumeOrLose(work: Work, lane: Lane, state: LaneState): Promise<b
   return false;
 }
 
-function restMs(lane: Lane, chance: number): number {
-  const limit = Math.min(longestRestMs, shortestRestMs * 2 ** Math.min(lane.failures, 10));
+/** A conflict is found only by sending the file anew, and only people end it. */
+function restMs(lane: Lane, kind: Trouble['kind'], chance: number): number {
+  const growing = Math.min(longestRestMs, shortestRestMs * 2 ** Math.min(lane.failures, 10));
+  const limit = kind === 'conflict' ? conflictRestMs : growing;
   return Math.round(limit * (0.5 + chance / 2));
 }
 
@@ -182,7 +185,7 @@ async function noteTrouble(work: Work, lane: Lane, trouble: Trouble): Promise<vo
   const { deps } = work;
   lane.failures += 1;
   lane.isBehind = true;
-  lane.restUntilMs = deps.now() + restMs(lane, chanceOf(deps.nonce()));
+  lane.restUntilMs = deps.now() + restMs(lane, trouble.kind, chanceOf(deps.nonce()));
   work.decide.wake();
   deps.log.warning(`standby ${lane.standby.name}: ${trouble.reason}`);
   if (trouble.hint !== undefined) deps.log.warning(`HINT: ${trouble.hint}`);

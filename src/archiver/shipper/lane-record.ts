@@ -84,14 +84,28 @@ export function record(work: Work, lane: Lane, finding: Finding): Promise<void> 
   return noted;
 }
 
-/** The same for who may not hold the lock; if another process does, that one notes what it finds. */
-export async function recordIfFree(work: Work, lane: Lane, finding: Finding): Promise<void> {
-  if (lane.lock !== undefined) return record(work, lane, finding);
-  const lock = await takeLock(work.deps.run, lockFileOf(work.layout, lane.standby.name), 0);
-  if (lock === undefined) return;
+/**
+ * Does something to the lane's state file for who may not hold the lock.
+ *
+ * @returns false if another process holds it: then nothing was done
+ */
+export async function withState(work: Work, lane: Lane, use: () => Promise<void>): Promise<boolean> {
+  const isOurs = lane.lock !== undefined;
+  const lock = isOurs
+    ? undefined
+    : await takeLock(work.deps.run, lockFileOf(work.layout, lane.standby.name), 0);
+  if (!isOurs && lock === undefined) return false;
   try {
-    await record(work, lane, finding);
+    const done = lane.recording.then(use);
+    lane.recording = done.catch(() => undefined);
+    await done;
+    return true;
   } finally {
-    await lock.release();
+    await lock?.release();
   }
+}
+
+/** If another process holds the lane, that one notes what it finds. */
+export async function recordIfFree(work: Work, lane: Lane, finding: Finding): Promise<void> {
+  await withState(work, lane, () => recordNow(work, lane, finding));
 }
