@@ -23,6 +23,7 @@ export const runtimeFiles = [
   'backup_manifest',
   'current_logfiles',
   'postgresql.auto.conf.tmp',
+  'pitrtools-restore-trouble',
   'postmaster.opts',
   'postmaster.pid',
   'recovery.conf',
@@ -39,10 +40,14 @@ const keptFiles = [
   'pg_hba.conf',
   'pg_ident.conf',
   'pitrtools.json',
+  'pitrtools-server.log',
   'log',
   'pg_log',
   'lost+found',
 ];
+
+/** Configuration files of this host that another one took the place of. */
+const keptPatterns = ['*.before-pitrtools-*'];
 
 const walDirectories = ['pg_wal', 'pg_xlog'];
 
@@ -65,6 +70,7 @@ export function dataRules(targets: readonly TablespaceTarget[]): readonly string
   const anchored = [...runtimeFiles, ...keptFiles, ...walDirectories, ...controlFiles];
   return [
     ...anchored.map((path) => exclude(`/${literal(path)}`)),
+    ...keptPatterns.map((pattern) => exclude(`/${pattern}`)),
     ...emptiedDirectories.map((path) => exclude(`/${path}/*`)),
     // The links are made anew, to where the tablespaces are here.
     ...targets.map(({ oid }) => exclude(`/pg_tblspc/${oid}`)),

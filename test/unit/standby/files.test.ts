@@ -1,0 +1,138 @@
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { StandbySettings } from '../../../src/config/options-standby.ts';
+import { copyConf, planConfCopies } from '../../../src/standby/conf-files.ts';
+import type { StandbyDeps } from '../../../src/standby/deps.ts';
+import { setAsideLastSegment } from '../../../src/standby/failover/last-segment.ts';
+import { readRecord } from '../../../src/standby/record.ts';
+import {
+  clearRecoverySettings,
+  writeRecoverySettings,
+} from '../../../src/standby/recovery/recovery-files.ts';
+import { recoverySettings } from '../../../src/standby/recovery-settings.ts';
+import { dataDirectory, place } from './standby-facts.ts';
+
+let pgdata = '';
+beforeEach(() => {
+  pgdata = mkdtempSync(join(tmpdir(), 'pitrtools-unit-'));
+});
+afterEach(() => {
+  rmSync(pgdata, { recursive: true, force: true });
+});
+
+const notices: string[] = [];
+const quiet = { debug: () => undefined, warning: () => undefined, error: () => undefined };
+
+function depsWith(settings: Partial<StandbySettings>): StandbyDeps {
+  const log = { ...quiet, notice: (line: string) => notices.push(line) };
+  const all = { pgdata, no_copy_conf: false, recovery_conf: join(pgdata, 'recovery.conf'), ...settings };
+  return { settings: all, log, now: () => new Date('2024-05-06T07:08:09Z') } as unknown as StandbyDeps;
+}
+
+const read = (name: string) => readFileSync(join(pgdata, name), 'utf8');
+const directory = (major: string) => dataDirectory(major, { pgdata });
+const standby = { kind: 'standby', streaming: undefined } as const;
+
+describe('recovery settings on disk', () => {
+  test("from 12 on they join the user's own, and go again without them", async () => {
+    const own = "# mine\nwork_mem = '5MB'\n";
+    writeFileSync(join(pgdata, 'postgresql.auto.conf'), own);
+    writeFileSync(join(pgdata, 'recovery.signal'), '');
+    const where = directory('15');
+    await writeRecoverySettings(
+      depsWith({}),
+      where,
+      'standby',
+      recoverySettings(where.capabilities, standby, place),
+    );
+    expect(read('postgresql.auto.conf')).toMatch(/^# mine\nwork_mem = '5MB'\nrestore_command = /);
+    expect(statSync(join(pgdata, 'postgresql.auto.conf')).mode & 0o777).toBe(0o600);
+    expect(existsSync(join(pgdata, 'standby.signal'))).toBe(true);
+    expect(existsSync(join(pgdata, 'recovery.signal'))).toBe(false);
+
+    const target = recoverySettings(where.capabilities, { kind: 'to-time', micros: 0n }, place);
+    await writeRecoverySettings(depsWith({}), where, 'recovery', target);
+    expect(read('postgresql.auto.conf')).not.toContain('wal_retrieve_retry_interval');
+    expect(existsSync(join(pgdata, 'standby.signal'))).toBe(false);
+    expect(existsSync(join(pgdata, 'recovery.signal'))).toBe(true);
+
+    await clearRecoverySettings(depsWith({}), where);
+    expect(read('postgresql.auto.conf')).toBe(own);
+    expect(readdirSync(pgdata).filter((name) => name.endsWith('.signal'))).toEqual([]);
+    expect((await readRecord(pgdata)).settings).toBeUndefined();
+  });
+
+  test('the password world-readable: recovery.conf is for its owner only, and where the INI wants it', async () => {
+    const elsewhere = join(pgdata, 'etc');
+    mkdirSync(elsewhere);
+    const deps = depsWith({ recovery_conf: join(elsewhere, 'my-recovery.conf') });
+    const where = directory('9.3');
+    await writeRecoverySettings(deps, where, 'standby', recoverySettings(where.capabilities, standby, place));
+    expect(statSync(join(elsewhere, 'my-recovery.conf')).mode & 0o777).toBe(0o600);
+    expect(lstatSync(join(pgdata, 'recovery.conf')).isSymbolicLink()).toBe(true);
+    expect(read('recovery.conf')).toContain("standby_mode = 'on'");
+    expect(existsSync(join(pgdata, 'postgresql.auto.conf'))).toBe(false);
+
+    await clearRecoverySettings(deps, where);
+    expect(readdirSync(elsewhere)).toEqual([]);
+    expect(existsSync(join(pgdata, 'recovery.conf'))).toBe(false);
+  });
+});
+
+describe('configuration files', () => {
+  test('are copied when they differ, and what they replace is kept unless it is one of ours', async () => {
+    const [first, second] = [join(pgdata, 'first'), join(pgdata, 'second')];
+    writeFileSync(first, 'one');
+    writeFileSync(second, 'two');
+    writeFileSync(join(pgdata, 'postgresql.conf'), 'by hand');
+    const deps = depsWith({ pg_conf: first, pg_conf_failover: second });
+    const kept = 'postgresql.conf.before-pitrtools-20240506T070809Z';
+
+    for (const copy of await planConfCopies(deps.settings, 'standby')) await copyConf(deps, copy);
+    expect(read('postgresql.conf')).toBe('one');
+    expect(read(kept)).toBe('by hand');
+    expect(notices.at(-1)).toContain(kept);
+    expect(await planConfCopies(deps.settings, 'standby')).toEqual([]);
+
+    for (const copy of await planConfCopies(deps.settings, 'failover')) await copyConf(deps, copy);
+    expect(read('postgresql.conf')).toBe('two');
+    expect(readdirSync(pgdata).filter((name) => name.includes('before-pitrtools'))).toEqual([kept]);
+  });
+
+  test('stay where they are with no_copy_conf, but must be there', async () => {
+    const settings = depsWith({ pg_conf: join(pgdata, 'absent'), no_copy_conf: true }).settings;
+    await expect(planConfCopies(settings, 'standby')).rejects.toThrow('(key pg_conf)');
+    writeFileSync(join(pgdata, 'absent'), '');
+    expect(await planConfCopies(settings, 'standby')).toEqual([]);
+  });
+});
+
+test("a lawful conflict: up to 9.4 only the old timeline's last segment is kept from being archived", async () => {
+  const status = join(pgdata, 'pg_xlog', 'archive_status');
+  mkdirSync(status, { recursive: true });
+  const files = [
+    '000000010000000000000004.ready',
+    '000000010000000000000005.ready',
+    '000000020000000000000005.ready',
+  ];
+  for (const file of [...files, '00000002.history.ready']) writeFileSync(join(status, file), '');
+  await setAsideLastSegment(depsWith({}), directory('9.4'), 2);
+  expect(readdirSync(status).sort()).toEqual([
+    '000000010000000000000004.ready',
+    '000000010000000000000005.done',
+    '00000002.history.ready',
+    '000000020000000000000005.ready',
+  ]);
+});
