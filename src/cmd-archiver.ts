@@ -83,7 +83,8 @@ function shipperAccess(file: string): ShipperAccess {
     configFile,
     startShipper: async (log) => {
       const { startDetached } = await import('./system/detached.ts');
-      const args = [fileURLToPath(import.meta.url), '-C', configFile, '--ship'];
+      // As the launcher starts it: short-lived garbage shall not pile up to 50 MB.
+      const args = ['--max-semi-space-size=2', fileURLToPath(import.meta.url), '-C', configFile, '--ship'];
       return startDetached({ program: process.execPath, args }, log);
     },
   };

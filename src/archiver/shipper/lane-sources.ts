@@ -42,7 +42,7 @@ export function queueSource(work: Work, lane: Lane, untilMs: number): BatchSourc
     if (sent >= names.length) {
       // What is on its way still lies in the queue: listed now, it would be sent twice.
       if (uncommitted > 0) return undefined;
-      names = await listQueue(queue);
+      names = (await listQueue(queue)).slice(0, keptNames);
       sent = 0;
       if (names.length === 0) return undefined;
     }
@@ -66,6 +66,9 @@ export function queueSource(work: Work, lane: Lane, untilMs: number): BatchSourc
     limitMs: transferLimitMs,
   };
 }
+
+/** Of a long queue only so many names are kept in memory at a time. */
+const keptNames = 2_048;
 
 /** No batch has more files. */
 const longestList = 64;
