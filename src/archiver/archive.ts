@@ -55,8 +55,10 @@ function logOutcome(deps: ArchiverDeps, { name }: StandbyTarget, file: WalFile, 
       return;
     case 'queued':
       if (outcome.trouble === undefined) deps.log.debug(`${segment} is queued for standby ${name}`);
-      else deps.log.warning(`${segment} is queued for standby ${name}: ${outcome.trouble.reason}`);
-      if (outcome.trouble?.hint !== undefined) deps.log.warning(`HINT: ${outcome.trouble.hint}`);
+      else {
+        const { reason, hint } = outcome.trouble;
+        deps.log.warning(`${segment} is queued for standby ${name}: ${reason}`, { hint });
+      }
   }
 }
 

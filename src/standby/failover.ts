@@ -60,8 +60,9 @@ export function reportFailover(deps: StandbyDeps, run: FailoverRun): number {
   deps.report('HINT: Execute ANALYZE on your databases');
   deps.report('Failover finished');
   if (run.actionFailure === undefined) return 0;
-  deps.log.error(`the failover has happened, but action_failover failed: ${run.actionFailure}`);
-  deps.log.error('HINT: Run the script again by hand when its trouble is mended.');
+  deps.log.error(`the failover has happened, but action_failover failed: ${run.actionFailure}`, {
+    hint: 'Run the script again by hand when its trouble is mended.',
+  });
   return exitCodes.actionFailed;
 }
 

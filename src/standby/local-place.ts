@@ -7,7 +7,7 @@ import { exists, readIfExists, requireOwnDirectory } from '../system/durable.ts'
 import { parseSentinel, sentinelName, type Sentinel } from '../system/sentinel.ts';
 import type { StandbyDeps } from './deps.ts';
 import { inspectPgdata, type PgdataContent } from './pgdata-content.ts';
-import { readPostmaster, type Postmaster } from './postmaster.ts';
+import { readPostmaster, type Postmaster } from '../system/postmaster.ts';
 import type { Primary, PrimaryFacts } from './primary.ts';
 import { findOverlaps, isSharedWith, type FoundOverlap } from './same-place.ts';
 import { requirePgCtl } from './server/server-programs.ts';

@@ -5,7 +5,7 @@ import type { Capabilities } from '../postgres/capabilities.ts';
 import { describeResult, succeeded, type CommandResult } from '../system/command.ts';
 import { fsyncPath } from '../system/durable.ts';
 import type { StandbyDeps } from './deps.ts';
-import { readPostmaster } from './postmaster.ts';
+import { readPostmaster } from '../system/postmaster.ts';
 import { serverOptions, type ServerConfiguration } from './server/server-configuration.ts';
 import { requirePgCtl } from './server/server-programs.ts';
 import { runSiteCommand } from './server/shell-command.ts';

@@ -2,7 +2,7 @@ import { PitrError, refusal, unreachable } from '../errors.ts';
 import type { ActionOptions, StandbyDeps } from './deps.ts';
 import { serverLogTail, startServerProgram, stopServerProgram, type Started } from './local-server.ts';
 import { carryOut, printPlan, type StepHandler } from './plan.ts';
-import type { Postmaster } from './postmaster.ts';
+import type { Postmaster } from '../system/postmaster.ts';
 import {
   readCapabilities,
   readDataDirectory,

@@ -5,7 +5,7 @@ import { copyConf, planConfCopies, type ConfCopy } from './conf-files.ts';
 import type { ActionOptions, StandbyDeps } from './deps.ts';
 import { serverLogTail, startServerProgram, type Started } from './local-server.ts';
 import { carryOut, printPlan, type StepHandler } from './plan.ts';
-import type { Postmaster } from './postmaster.ts';
+import type { Postmaster } from '../system/postmaster.ts';
 import { writeRecoverySettings } from './recovery/recovery-files.ts';
 import { recoveryPlace, streamingOf } from './recovery/recovery-place.ts';
 import { recoverySettings, type RecoverySettings } from './recovery-settings.ts';

@@ -1,6 +1,6 @@
 import { PitrError } from '../errors.ts';
 
-/** Facts that belong to a message: shown as they are in JSON, left out of the text form. */
+/** Facts that belong to a message: shown as they are in JSON. The text form shows `detail` and `hint` in lines of their own. */
 export type Facts = Readonly<Record<string, string | number | boolean | undefined>>;
 
 /** Logs go to standard error, in the look of PostgreSQL's own client messages or as JSON. Reports for people go to standard output. */
@@ -24,9 +24,12 @@ const toStderr: Write = (text) => {
 };
 
 export function textLog(options: Pick<LogOptions, 'debug'>, write: Write = toStderr): Log {
-  const line = (level: string) => (message: string) => {
-    write(`${level}: ${message}\n`);
-  };
+  const line =
+    (level: string) =>
+    (message: string, { detail, hint }: Facts = {}) => {
+      const more = `${detail === undefined ? '' : `DETAIL: ${detail}\n`}${hint === undefined ? '' : `HINT: ${hint}\n`}`;
+      write(`${level}: ${message}\n${more}`);
+    };
   return {
     debug: options.debug ? line('DEBUG') : () => undefined,
     notice: line('NOTICE'),
@@ -65,9 +68,8 @@ export async function openLog(options: LogOptions): Promise<Log> {
 /** Shows a failure: a user's as message, detail and hint; a bug with its stack. */
 export function logFailure(log: Log, thrown: unknown): void {
   if (thrown instanceof PitrError) {
-    log.error(thrown.message, { exitCode: thrown.exitCode });
-    if (thrown.detail !== undefined) log.error(`DETAIL: ${thrown.detail}`);
-    if (thrown.hint !== undefined) log.error(`HINT: ${thrown.hint}`);
+    const { message, detail, hint, exitCode } = thrown;
+    log.error(message, { detail, hint, exitCode });
     return;
   }
   const stack = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);

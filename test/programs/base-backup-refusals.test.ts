@@ -35,7 +35,7 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     expect(primary.isRunning()).toBe(true);
   });
 
-  test('the standby emptied before anything is known to work: WAL that does not arrive leaves it as it was', async () => {
+  test("the standby's archive emptied before anything is known to work: WAL that does not arrive leaves it as it was", async () => {
     world = await createWorld({ major });
     const { primary, standby } = await backupPair(world, { ini: { wal_timeout: 2 } });
     await world.cmdStandby(standby, ['-I']);

@@ -37,7 +37,7 @@ describe('the INI files of the how-to, byte for byte', () => {
     const [first, detail, ...rest] = result.stderr.trimEnd().split('\n');
     expect(first).toBe('ERROR: the configuration is readable, but not everything it names is here');
     for (const key of keys) expect(detail).toContain(`${key}: /var/lib/postgresql/`);
-    const complaints = (detail ?? '').replace('ERROR: DETAIL: ', '').split('; ');
+    const complaints = (detail ?? '').replace('DETAIL: ', '').split('; ');
     for (const complaint of complaints)
       expect(complaint).toMatch(/^\w+: (\S+ does not exist|there is no program \S+)$/);
     expect(rest).toEqual([]);

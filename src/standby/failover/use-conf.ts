@@ -5,7 +5,7 @@ import { writeDurably } from '../../system/durable.ts';
 import { copyConf, type ConfCopy } from '../conf-files.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { restartServerProgram, serverLogTail, startServerProgram, type Started } from '../local-server.ts';
-import { readPostmaster } from '../postmaster.ts';
+import { readPostmaster } from '../../system/postmaster.ts';
 import { readConfiguration, type ServerConfiguration } from '../server/server-configuration.ts';
 import { mustAnswer, observeServer, withLocalServer } from '../server/server-state.ts';
 import { waitUntil, type Look } from '../server/wait.ts';

@@ -1,7 +1,7 @@
 import { isAbsolute, join } from 'node:path';
 import type { LocalServer } from '../../system/local-sql.ts';
 import type { StandbySettings } from '../../config/options-standby.ts';
-import type { Postmaster } from '../postmaster.ts';
+import type { Postmaster } from '../../system/postmaster.ts';
 
 const defaultPort = 5432;
 const defaultSocketDirectory = '/tmp';

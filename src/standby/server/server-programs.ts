@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises';
 import { refusal } from '../../errors.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import { findVersion, isSameMajor } from '../../postgres/version.ts';
@@ -6,6 +7,13 @@ import { requireProgram } from '../../system/find-program.ts';
 import type { StandbyDeps } from '../deps.ts';
 
 const limitMs = 10_000;
+
+/** Package folders of whatever releases are installed here: for a question that no release is known for yet. */
+export async function installedPackageFolders(): Promise<readonly string[]> {
+  const majors = await readdir('/usr/lib/postgresql').catch((): string[] => []);
+  const pgdg = (await readdir('/usr').catch((): string[] => [])).filter((name) => name.startsWith('pgsql-'));
+  return [...majors, ...pgdg.map((name) => name.slice('pgsql-'.length))].flatMap(packageFolders);
+}
 
 /** Where packages put the programs of one major release, which are not on the PATH. */
 function packageFolders(major: string): readonly string[] {

@@ -6,7 +6,7 @@ import { parseLsn } from '../../postgres/lsn.ts';
 import type { LocalResult, LocalSql } from '../../system/local-sql.ts';
 import { workingDirectoryOf } from '../../system/processes.ts';
 import type { StandbyDeps } from '../deps.ts';
-import { readPostmaster, type Postmaster } from '../postmaster.ts';
+import { readPostmaster, type Postmaster } from '../../system/postmaster.ts';
 import { readControlFile } from './data-directory.ts';
 import { localServerAt } from './local-address.ts';
 import { readConfiguration } from './server-configuration.ts';

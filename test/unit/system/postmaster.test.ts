@@ -1,9 +1,9 @@
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readPostmaster } from '../../../src/standby/postmaster.ts';
+import { readPostmaster } from '../../../src/system/postmaster.ts';
 import { startSession } from '../../../src/system/command.ts';
-import { temporaryDirectory } from '../system/temporary.ts';
+import { temporaryDirectory } from './temporary.ts';
 
 function pidFile(content: string): string {
   const pgdata = temporaryDirectory();

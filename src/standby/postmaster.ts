@@ -1,1 +1,0 @@
-export { readPostmaster, type Postmaster } from '../system/postmaster.ts';

@@ -1,0 +1,32 @@
+import { stat } from 'node:fs/promises';
+import type { ExpectedPath } from '../config/expected-paths.ts';
+import { exitCodes, PitrError } from '../errors.ts';
+import { findProgram } from './find-program.ts';
+
+async function problemOf(
+  { key, kind, path }: ExpectedPath,
+  includePath: readonly string[],
+): Promise<string | undefined> {
+  if (kind === 'program') {
+    const program = await findProgram(path, includePath);
+    return program === undefined ? `${key}: there is no program ${path}` : undefined;
+  }
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined) return `${key}: ${path} does not exist`;
+  const isRight = kind === 'directory' ? found.isDirectory() : found.isFile();
+  return isRight ? undefined : `${key}: ${path} is no ${kind}`;
+}
+
+/** Throws one error that names every path and program of the INI file that is not here. */
+export async function requirePaths(
+  expected: readonly ExpectedPath[],
+  includePath: readonly string[],
+): Promise<void> {
+  const found = await Promise.all(expected.map((path) => problemOf(path, includePath)));
+  const problems = found.filter((problem) => problem !== undefined);
+  if (problems.length === 0) return;
+  throw new PitrError('the configuration is readable, but not everything it names is here', {
+    detail: problems.join('; '),
+    exitCode: exitCodes.configuration,
+  });
+}

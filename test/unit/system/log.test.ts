@@ -1,0 +1,38 @@
+import { describe, expect, test } from 'vitest';
+import { PitrError } from '../../../src/errors.ts';
+import { logFailure, textLog } from '../../../src/system/log.ts';
+
+function recorded(debug: boolean) {
+  const said: string[] = [];
+  return { said, log: textLog({ debug }, (text) => said.push(text)) };
+}
+
+describe('the text form', () => {
+  test("looks like PostgreSQL's own messages", () => {
+    const { said, log } = recorded(true);
+    log.debug('d');
+    log.notice('n');
+    log.warning('w', { detail: 'more', hint: 'Do this.', code: 3 });
+    expect(said).toEqual(['DEBUG: d\n', 'NOTICE: n\n', 'WARNING: w\nDETAIL: more\nHINT: Do this.\n']);
+  });
+
+  test('shows debug messages only when asked to', () => {
+    const { said, log } = recorded(false);
+    log.debug('d');
+    expect(said).toEqual([]);
+  });
+});
+
+describe('a failure', () => {
+  test('of the user has message, detail and hint, and no stack', () => {
+    const { said, log } = recorded(false);
+    logFailure(log, new PitrError('cannot write "x"', { detail: 'ENOSPC', hint: 'Make room.' }));
+    expect(said.join('')).toBe('ERROR: cannot write "x"\nDETAIL: ENOSPC\nHINT: Make room.\n');
+  });
+
+  test('that is a bug shows its stack and asks to be reported', () => {
+    const { said, log } = recorded(false);
+    logFailure(log, new TypeError('x is undefined'));
+    expect(said.join('')).toMatch(/bug in pitrtools.*TypeError: x is undefined\n\s+at /s);
+  });
+});
