@@ -24,6 +24,8 @@ export interface Board {
   readonly shipments: Map<string, Shipment>;
   /** Why others of the window are not shipped. */
   readonly refused: Map<string, string>;
+  /** What the log knows of refusals. */
+  readonly told: Map<string, string>;
   /** The oldest that is not marked, and since when it is that: the one that PostgreSQL may be waiting for. */
   head: { readonly name: string; readonly sinceMs: number } | undefined;
 }
@@ -32,7 +34,7 @@ export interface Board {
 const windowFiles = 256;
 
 export function createBoard(standbys: readonly string[]): Board {
-  return { standbys, order: [], shipments: new Map(), refused: new Map(), head: undefined };
+  return { standbys, order: [], shipments: new Map(), refused: new Map(), told: new Map(), head: undefined };
 }
 
 /** History files first, whatever their timeline: PostgreSQL archives them so as well. */
@@ -67,6 +69,7 @@ export function removeReady(board: Board, name: string): Shipment | undefined {
   const shipment = board.shipments.get(name);
   board.shipments.delete(name);
   board.refused.delete(name);
+  board.told.delete(name);
   return shipment;
 }
 

@@ -55,8 +55,13 @@ async function hasWork(work: Work, lane: Lane): Promise<boolean> {
 
 async function burstDirectly(work: Work, lane: Lane, delivery: Delivery): Promise<BurstEnd> {
   const source = directSource(work, lane);
-  lane.stopDirect = new AbortController();
-  const signal = AbortSignal.any([lane.stopDirect.signal, work.stop]);
+  const end = new AbortController();
+  const onStop = (): void => {
+    end.abort();
+  };
+  lane.stopDirect = end;
+  work.stop.addEventListener('abort', onStop, { once: true });
+  const { signal } = end;
   const run = runToEnd(work.deps.startSession);
   const deps = {
     ...work.deps,
@@ -67,6 +72,7 @@ async function burstDirectly(work: Work, lane: Lane, delivery: Delivery): Promis
     if (trouble === undefined) return undefined;
     return signal.aborted || source.wasOvertaken() ? 'interrupted' : trouble;
   } finally {
+    work.stop.removeEventListener('abort', onStop);
     for (const { readers } of work.board.shipments.values()) readers.delete(lane.standby.name);
     lane.inFlight.clear();
   }
@@ -94,6 +100,7 @@ async function burst(work: Work, lane: Lane, delivery: Delivery): Promise<BurstE
 async function noteBurst(work: Work, lane: Lane): Promise<void> {
   lane.failures = 0;
   lane.restUntilMs = 0;
+  lane.toldReason = undefined;
   // A short queue of a moment is no news: only one that outlasts a burst is told.
   if (await isQueueDry(work, lane)) await record(work, lane, { health: 'ok' });
   await unlockLane(lane);
@@ -180,6 +187,14 @@ function chanceOf(nonce: string): number {
   return Number.parseInt(nonce.slice(0, 6), 16) / 0xff_ff_ff;
 }
 
+/** A standby may be down for days: what was said of it is not said again at every try. */
+function tellTrouble({ deps }: Work, lane: Lane, { reason, hint }: Trouble): void {
+  if (lane.toldReason === reason) return;
+  lane.toldReason = reason;
+  deps.log.warning(`standby ${lane.standby.name}: ${reason}`);
+  if (hint !== undefined) deps.log.warning(`HINT: ${hint}`);
+}
+
 /** What comes is queued from now on; the standby is left alone for a while, longer each time. */
 async function noteTrouble(work: Work, lane: Lane, trouble: Trouble): Promise<void> {
   const { deps } = work;
@@ -187,8 +202,7 @@ async function noteTrouble(work: Work, lane: Lane, trouble: Trouble): Promise<vo
   lane.isBehind = true;
   lane.restUntilMs = deps.now() + restMs(lane, trouble.kind, chanceOf(deps.nonce()));
   work.decide.wake();
-  deps.log.warning(`standby ${lane.standby.name}: ${trouble.reason}`);
-  if (trouble.hint !== undefined) deps.log.warning(`HINT: ${trouble.hint}`);
+  tellTrouble(work, lane, trouble);
   await record(work, lane, { health: trouble.kind, reason: trouble.reason, retryAt: lane.restUntilMs });
 }
 
@@ -200,7 +214,7 @@ async function serve(work: Work, lane: Lane): Promise<void> {
   if (state.abandoned !== undefined && !(await resumeOrLose(work, lane, state))) return;
   const names = await firstNames(queueOf(layout, lane.standby.name));
   const use = await withDelivery(deps, lane.standby, cluster, names, (delivery) =>
-    Promise.race([converse(work, lane, delivery), whenStopped(work)]),
+    untilStopped(work, converse(work, lane, delivery)),
   );
   if (isStopped(work)) return;
   if (use.kind === 'trouble') return noteTrouble(work, lane, use.trouble);
@@ -208,14 +222,19 @@ async function serve(work: Work, lane: Lane): Promise<void> {
 }
 
 /** A connection that hangs must not keep the shipper from its end. */
-function whenStopped({ stop }: Work): Promise<Ending> {
-  return new Promise((resolve) => {
-    const onStop = (): void => {
+async function untilStopped({ stop }: Work, conversation: Promise<Ending>): Promise<Ending> {
+  let onStop = (): void => undefined;
+  const stopped = new Promise<Ending>((resolve) => {
+    onStop = () => {
       resolve({ kind: 'done' });
     };
-    if (stop.aborted) onStop();
     stop.addEventListener('abort', onStop, { once: true });
   });
+  try {
+    return await Promise.race([conversation, stopped]);
+  } finally {
+    stop.removeEventListener('abort', onStop);
+  }
 }
 
 async function serveSafely(work: Work, lane: Lane): Promise<void> {

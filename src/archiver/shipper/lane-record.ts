@@ -18,6 +18,8 @@ export interface Lane {
   /** It is left in peace until then. */
   restUntilMs: number;
   failures: number;
+  /** The trouble that the log knows of. */
+  toldReason: string | undefined;
   /** Of the last transfers; 0 as long as none has ended. */
   bytesPerMs: number;
   /** The lane's lock while this process holds it. */
@@ -42,6 +44,7 @@ export function createLane(standby: StandbyTarget): Lane {
     isBehind: false,
     restUntilMs: 0,
     failures: 0,
+    toldReason: undefined,
     bytesPerMs: 0,
     lock: undefined,
     stopDirect: new AbortController(),

@@ -88,7 +88,8 @@ async function admitUnseen(work: Work, directory: string): Promise<void> {
     } catch (error) {
       if (!(error instanceof PitrError)) throw error;
       board.refused.set(text, error.message);
-      deps.log.error(error.message);
+      if (board.told.get(text) !== error.message) deps.log.error(error.message);
+      board.told.set(text, error.message);
     }
   }
 }
