@@ -1,0 +1,70 @@
+import { readFileSync } from 'node:fs';
+import { afterEach, describe, expect, test } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
+import { failureMajors } from '../harness/postgres-programs.ts';
+import type { Primary } from '../harness/primary.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { backupPair, inPgdata } from './backup-kit.ts';
+
+let world: World | undefined;
+afterEach(async () => {
+  await world?.close();
+  world = undefined;
+});
+
+/** Writes rows, and ends a segment after each thousand, as fast as they are archived, until it is told to stop. */
+function load(primary: Primary): { stop: () => Promise<number> } {
+  const state = { isOver: false, rows: 0 };
+  const writeSome = async (): Promise<void> => {
+    await primary.sql(`INSERT INTO loaded SELECT generate_series(${state.rows + 1}, ${state.rows + 1000})`);
+    state.rows += 1000;
+    await primary.archived(await primary.switchWal());
+  };
+  const writing = (async () => {
+    while (!state.isOver) await writeSome();
+  })();
+  return {
+    stop: async () => {
+      state.isOver = true;
+      await writing;
+      return state.rows;
+    },
+  };
+}
+
+describe.each(failureMajors())('a standby that was abandoned, PostgreSQL %i', (major) => {
+  test('is resumed by its next base backup under load, and misses no segment from the backup on', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world);
+    await primary.sql('CREATE TABLE loaded (n int)');
+    expect(await world.cmdStandby(standby, ['-I'])).toMatchObject({ code: 0 });
+    expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
+    const abandon = await world.cmdArchiver(primary, ['--abandon', 'standby1']);
+    expect(abandon).toMatchObject({ code: 0 });
+    expect(abandon.stdout).toContain('It needs a new base backup');
+    const lost = await primary.switchWal();
+    await eventually(async () => (await primary.archiver()).failed > 0, { what: 'a failed archive_command' });
+
+    const writing = load(primary);
+    const backup = await world.cmdStandby(standby, ['-B']);
+    expect(backup.code, backup.stderr).toBe(0);
+    const rows = await writing.stop();
+
+    const record = JSON.parse(readFileSync(inPgdata(standby, 'pitrtools.json'), 'utf8')) as {
+      backup: { startSegment: string };
+    };
+    const last = await primary.switchWal();
+    await standby.received(last);
+    const archived = standby.archive().filter((name) => /^[0-9A-F]{24}$/.test(name));
+    expect(archived.indexOf(record.backup.startSegment)).toBeGreaterThanOrEqual(0);
+    const from = Number.parseInt(record.backup.startSegment.slice(16), 16);
+    const to = Number.parseInt(last.slice(16), 16);
+    const wanted = Array.from({ length: to - from + 1 }, (_, index) => from + index);
+    const present = new Set(archived.map((name) => Number.parseInt(name.slice(16), 16)));
+    expect(wanted.filter((segment) => !present.has(segment))).toEqual([]);
+    expect(lost < record.backup.startSegment).toBe(true);
+
+    expect(await world.cmdStandby(standby, ['-S'])).toMatchObject({ code: 0 });
+    await eventually(async () => Number(await standby.value('SELECT count(*) FROM loaded')) === rows);
+  });
+});
