@@ -30,7 +30,12 @@ export async function measureDrain({ major, options, say }: BenchContext): Promi
     async (site) => {
       for (let round = 1; round <= options.rounds; round++) {
         for (const tool of inTurn(tools, round)) {
-          const result = await drainOnce(site, tool);
+          const result = await drainOnce(site, tool).catch((error: unknown) => String(error));
+          if (typeof result === 'string') {
+            // What cannot do it here must not keep the others from being measured.
+            say(`drain ${tool.label} FAILED: ${result}\n${site.primary.logText().slice(-600)}`);
+            continue;
+          }
           results.get(tool.name)?.push(result);
           say(
             `drain ${String(round)}/${String(options.rounds)} ${tool.label}: archived ${seconds(result.archivedSeconds)}, ` +
@@ -102,7 +107,7 @@ export function isArchived({ primary }: Pick<Site, 'primary'>, segments: readonl
 }
 
 /** What lies in archivedir is what lies in pg_wal: a benchmark of something that loses bytes would be worth nothing. */
-async function verify(site: Site): Promise<void> {
+export async function verify(site: Site): Promise<void> {
   for (const { archiveDir } of site.standbys) {
     await mustRun('/bin/sh', [
       '-c',

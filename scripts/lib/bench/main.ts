@@ -1,6 +1,9 @@
 // scripts/bench, inside the sandbox: measures part after part, prints each table and saves all of them.
 import { cpus, release } from 'node:os';
+import { measureCall } from './call.ts';
 import { measureDrain, type BenchContext } from './drain.ts';
+import { measureFanOut } from './fan-out.ts';
+import { measureLag } from './lag.ts';
 import { cpuMethod } from './measure.ts';
 import { parseOptions, type Part } from './options.ts';
 import { saveReport, tableText, type Report, type Table } from './report.ts';
@@ -9,6 +12,9 @@ import { serverProgram } from '../../../test/harness/postgres-programs.ts';
 
 const measures: Partial<Record<Part, (context: BenchContext) => Promise<Table>>> = {
   drain: measureDrain,
+  lag: measureLag,
+  call: measureCall,
+  'fan-out': measureFanOut,
 };
 
 async function main(): Promise<void> {
