@@ -1,7 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { ArchiverDeps } from './archiver/deps.ts';
+import type { ShipperAccess } from './archiver/shipper/ask.ts';
+import type { ReadConfiguration } from './archiver/shipper/shipper.ts';
+import { identityOf } from './archiver/wal-file.ts';
 import { parseArguments, type Request } from './archiver/command-line.ts';
 import { parseArchiverConfig } from './config/load-archiver.ts';
 import type { ArchiverSettings } from './config/options-archiver.ts';
@@ -56,17 +61,53 @@ function composeDeps(context: ProgramContext, settings: ArchiverSettings, log: L
   };
 }
 
+/** What a running shipper reads anew each time the INI file changes; the file is looked at before it is read. */
+function rereader(file: string): ReadConfiguration {
+  return async () => {
+    const identity = { file, identity: await identityOf(file) };
+    const { settings, warnings } = await readConfiguration(file);
+    const log = await openLog({
+      format: settings.log_format,
+      debug: settings.debug,
+      program: 'cmd_archiver',
+    });
+    for (const line of warnings.split('\n').filter(Boolean)) log.warning(line);
+    return { identity, settings, log };
+  };
+}
+
+/** A shipper that archive_command starts runs on its own; what it says goes to its log. */
+function shipperAccess(file: string): ShipperAccess {
+  const configFile = resolve(file);
+  return {
+    configFile,
+    startShipper: async (log) => {
+      const { startDetached } = await import('./system/detached.ts');
+      // As the launcher starts it: short-lived garbage shall not pile up to 50 MB.
+      const args = ['--max-semi-space-size=2', fileURLToPath(import.meta.url), '-C', configFile, '--ship'];
+      return startDetached({ program: process.execPath, args }, log);
+    },
+  };
+}
+
 type ActionRequest = Exclude<Request, { kind: 'answered' }>;
 
 /** Each action's code is loaded only when it is asked for: -F runs once per segment. */
 async function perform(deps: ArchiverDeps, request: ActionRequest): Promise<number> {
   switch (request.kind) {
     case 'archive':
-      await (await import('./archiver/archive.ts')).archiveFile(deps, request.path);
+      await (
+        await import('./archiver/archive.ts')
+      ).archiveFile(deps, request.path, shipperAccess(request.configFile));
       return 0;
     case 'initialize':
       await (await import('./archiver/init.ts')).initialize(deps);
       return 0;
+    case 'ship': {
+      const { shipContinuously } = await import('./archiver/shipper/shipper.ts');
+      await shipContinuously(deps, rereader(resolve(request.configFile)));
+      return 0;
+    }
     case 'flush':
       return (await import('./archiver/flush.ts')).flush(deps, request);
     case 'cleanup':
@@ -94,7 +135,8 @@ async function main(context: ProgramContext): Promise<number> {
   const log = await openLog({ format: settings.log_format, debug: settings.debug, program: 'cmd_archiver' });
   context.useLog(log);
   // Once per segment would fill PostgreSQL's log.
-  if (request.kind !== 'archive') for (const line of warnings.split('\n').filter(Boolean)) log.warning(line);
+  if (!['archive', 'ship'].includes(request.kind))
+    for (const line of warnings.split('\n').filter(Boolean)) log.warning(line);
   return perform(composeDeps(context, settings, log), request);
 }
 

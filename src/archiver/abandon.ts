@@ -96,6 +96,21 @@ export async function countLost(
   await recordFinding(deps, standby, marked, finding);
 }
 
+/** What `queue_full: abandon` asks for. `names` are those that found no room; the lane's lock is held. */
+export async function abandonByPolicy(
+  deps: ArchiverDeps,
+  standby: string,
+  reason: string,
+  names: readonly string[],
+): Promise<void> {
+  const state = await readLaneState(layoutOf(deps.settings.l_archivedir), standby);
+  const since = new Date(deps.now()).toISOString();
+  const abandoned = withLost(state.abandoned ?? { since, by: 'policy' }, names);
+  const marked = await markAndFree(deps, standby, state, abandoned);
+  const range = rangeOf(marked.abandoned ?? abandoned);
+  await recordFinding(deps, standby, marked, { health: 'abandoned', reason: `${reason} (${range})` });
+}
+
 /** Longer than any call that holds a lane, but for a --flush of a long queue. */
 const lockWaitMs = 30_000;
 

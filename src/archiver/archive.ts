@@ -7,6 +7,7 @@ import type { ArchiverDeps } from './deps.ts';
 import type { Pace } from './lane.ts';
 import { layoutOf } from './layout.ts';
 import { withLocalCopy } from './queue.ts';
+import { askShipper, type ShipperAccess } from './shipper/ask.ts';
 import { shipToStandby, type LaneOutcome } from './ship.ts';
 import { removeDeadTemporaries } from './temporaries.ts';
 import { checkWalFile, locateWalFile, type WalFile } from './wal-file.ts';
@@ -92,7 +93,7 @@ function refuseOffline(deps: ArchiverDeps): void {
  * `-F %p`: PostgreSQL's archive_command. Resolves only when every standby that is not abandoned has a safe copy of the
  * file, delivered or in its queue; throws otherwise, and PostgreSQL keeps the file.
  */
-export async function archiveFile(deps: ArchiverDeps, path: string): Promise<void> {
+export async function archiveFile(deps: ArchiverDeps, path: string, shipper?: ShipperAccess): Promise<void> {
   refuseOffline(deps);
   const { settings } = deps;
   const layout = layoutOf(settings.l_archivedir);
@@ -100,6 +101,7 @@ export async function archiveFile(deps: ArchiverDeps, path: string): Promise<voi
   const cluster = await readCluster(settings.pgdata);
   await requirePinned(layout, cluster, settings.pgdata);
   await checkWalFile(file, cluster, settings.pgdata);
+  if (shipper !== undefined && (await askShipper(deps, shipper, cluster, file)) === 'safe') return;
   await removeDeadTemporaries(layout);
   const outcomes = await withLocalCopy(file, layout.temporary, deps.pid, (copy) => {
     const shipment = { file, cluster, copy, paceOf: (standby: StandbyTarget) => paceOf(deps, file, standby) };

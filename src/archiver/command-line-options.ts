@@ -26,6 +26,7 @@ function declare(version: string, print: (text: string) => void): Command {
     .option('-C, --config <file>', 'the configuration file (cmd_archiver.ini)')
     .option('-I, --init', 'make the queues, one per standby; can be repeated')
     .option('-F, --file <path>', "archive one WAL file: PostgreSQL's %p")
+    .option('--ship', 'ship WAL ahead of archive_command until the server stops; for a service')
     .option('--flush', 'send what the queues hold, and what a stopped PostgreSQL had not archived')
     .option('--cleanup', 'remove what dead processes left half made')
     .option('--abandon <standby>', 'free the queue of a standby; it will need a new base backup')

@@ -12,7 +12,7 @@ export type Request =
   /** Help or version, already printed. */
   | { readonly kind: 'answered' }
   | (Common & { readonly kind: 'archive'; readonly path: string })
-  | (Common & { readonly kind: 'initialize' | 'check' })
+  | (Common & { readonly kind: 'initialize' | 'check' | 'ship' })
   | (Changing & { readonly kind: 'flush' | 'cleanup' })
   | (Changing & { readonly kind: 'abandon' | 'resume'; readonly standby: string });
 
@@ -21,6 +21,7 @@ interface RawOptions {
   readonly config?: string;
   readonly init?: true;
   readonly file?: string;
+  readonly ship?: true;
   readonly flush?: true;
   readonly cleanup?: true;
   readonly abandon?: string;
@@ -47,6 +48,7 @@ function parseArchiveCommand(argv: readonly string[]): Request | undefined {
 const actionFlags = {
   init: '-I',
   file: '-F',
+  ship: '--ship',
   flush: '--flush',
   cleanup: '--cleanup',
   abandon: '--abandon',
@@ -67,6 +69,7 @@ function requestOf(options: RawOptions): Request {
   if (changing.dryRun) throw usageError('--dry-run goes with --flush, --cleanup, --abandon or --resume');
   if (options.file === '') throw usageError('-F needs the path of a WAL file');
   if (options.file !== undefined) return { kind: 'archive', path: options.file, ...common };
+  if (options.ship === true) return { kind: 'ship', ...common };
   return { kind: options.init === true ? 'initialize' : 'check', ...common };
 }
 

@@ -123,7 +123,8 @@ function judge(answers: readonly FileAnswer[], batch: Batch, standby: string): B
 /** Comparing, flushing and digests at the slowest disk that is worth having. */
 const commitBytesPerMs = 5_000;
 
-async function commit(delivery: Delivery, batch: Batch): Promise<BatchResult> {
+/** Has the standby make a batch safe whose bytes have arrived there. */
+export async function commitBatch(delivery: Delivery, batch: Batch): Promise<BatchResult> {
   const { shell, place, standby } = delivery;
   const files = batch.files.map(({ name, identity }) => ({ name: name.name, size: Number(identity.size) }));
   const bytes = files.reduce((sum, { size }) => sum + size, 0);
@@ -132,6 +133,16 @@ async function commit(delivery: Delivery, batch: Batch): Promise<BatchResult> {
   if (answer.kind === 'lost') return { delivered: [], trouble: lost(answer.reason) };
   const { files: answers, trouble } = readCommitAnswers(answer.lines, place.archivedir);
   return trouble === undefined ? judge(answers, batch, standby.name) : { delivered: [], trouble };
+}
+
+/** Brings the bytes of a batch to the standby; nothing has its name there yet. */
+export async function transferBatch(
+  deps: ArchiverDeps,
+  delivery: Delivery,
+  batch: Batch,
+  limitMs: number,
+): Promise<Trouble | undefined> {
+  return (await transfer(deps, delivery, batch, limitMs)) ?? findChanged(batch);
 }
 
 /**
@@ -144,7 +155,7 @@ export async function sendBatch(
   batch: Batch,
   limitMs: number,
 ): Promise<BatchResult> {
-  const trouble = (await transfer(deps, delivery, batch, limitMs)) ?? (await findChanged(batch));
+  const trouble = await transferBatch(deps, delivery, batch, limitMs);
   if (trouble !== undefined) return { delivered: [], trouble };
-  return commit(delivery, batch);
+  return commitBatch(delivery, batch);
 }

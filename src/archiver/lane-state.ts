@@ -17,7 +17,8 @@ export type Health =
 export interface Abandoned {
   /** ISO 8601. */
   readonly since: string;
-  readonly by: 'operator';
+  /** By the operator's word, or by `queue_full: abandon`. */
+  readonly by: 'operator' | 'policy';
   /** The WAL that the standby will never get, oldest and newest name. */
   readonly firstLost?: string | undefined;
   readonly lastLost?: string | undefined;

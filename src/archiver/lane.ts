@@ -32,8 +32,18 @@ async function findTools(deps: ArchiverDeps, standby: StandbyTarget): Promise<La
       connectTimeoutS: standby.ssh_timeout,
       debug: settings.ssh_debug,
     },
-    rsync: { rsync, flags: standby.rsync_flags, version: settings.rsync_version === 2 ? 2 : 3 },
+    rsync: {
+      rsync,
+      flags: [...bandwidthFlags(settings.ship_bwlimit), ...standby.rsync_flags],
+      version: settings.rsync_version === 2 ? 2 : 3,
+    },
   };
+}
+
+/** rsync counts in KiB per second, and takes 0 for no limit. */
+function bandwidthFlags(bytesPerSecond: number | undefined): readonly string[] {
+  if (bytesPerSecond === undefined) return [];
+  return [`--bwlimit=${Math.max(1, Math.round(bytesPerSecond / 1024))}`];
 }
 
 export function sshTargetOf(deps: ArchiverDeps, standby: StandbyTarget): Promise<SshTarget> {

@@ -24,14 +24,16 @@ export type ReadyFiles =
 
 const readySuffix = '.ready';
 
-async function walDirectory(pgdata: string): Promise<string> {
+/** pg_wal, or pg_xlog up to 9.6. */
+export async function walDirectory(pgdata: string): Promise<string> {
   for (const name of ['pg_wal', 'pg_xlog']) {
     if (await exists(join(pgdata, name))) return join(pgdata, name);
   }
   throw new PitrError(`"${pgdata}" holds neither pg_wal nor pg_xlog`);
 }
 
-async function listReady(directory: string): Promise<readonly WalName[]> {
+/** The names that are marked as ready there, in the order of `compareWalNames`. */
+export async function listReady(directory: string): Promise<readonly WalName[]> {
   const status = join(directory, 'archive_status');
   const entries = await readdir(status).catch((error: unknown) => {
     throw new PitrError(`cannot look into "${status}"`, { detail: messageOf(error), cause: error });

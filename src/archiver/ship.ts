@@ -3,7 +3,7 @@ import type { StandbyTarget } from '../config/options-archiver.ts';
 import { messageOf, PitrError } from '../errors.ts';
 import { logFailure } from '../system/log.ts';
 import { takeLock } from '../system/lock.ts';
-import { pollAbandoned } from './abandon.ts';
+import { abandonByPolicy, pollAbandoned } from './abandon.ts';
 import type { Cluster } from './cluster.ts';
 import { sendBatch, type Delivery } from './delivery.ts';
 import type { ArchiverDeps } from './deps.ts';
@@ -12,6 +12,7 @@ import { recordFinding, type Finding } from './lane-report.ts';
 import { isResting, readLaneState, restUntil, type LaneState } from './lane-state.ts';
 import { layoutOf, lockFileOf, queueOf } from './layout.ts';
 import { enqueue, isQueueEmpty, type LocalCopy } from './queue.ts';
+import { isQueueFull, requireRoom } from './room.ts';
 import type { Trouble } from './trouble.ts';
 import type { WalFile } from './wal-file.ts';
 
@@ -105,11 +106,13 @@ function findingOf(deps: ArchiverDeps, result: Attempt, tookMs: number, segment:
 }
 
 async function tryEnqueue(
+  deps: ArchiverDeps,
   standby: StandbyTarget,
   { copy, file }: Shipment,
   queue: string,
 ): Promise<PitrError | undefined> {
   try {
+    await requireRoom(deps, standby.name, Number(file.identity.size));
     await enqueue(copy, file.name, queue, standby.name);
     return undefined;
   } catch (error) {
@@ -130,20 +133,20 @@ async function shipOnLane(
   const resting = isResting(state, deps.now());
   // Behind others, or nothing to be hoped for: safe first. A full disk is no reason not to try, which makes room.
   const mustQueue = resting || !(await isQueueEmpty(queue));
-  const isQueued = mustQueue && (await tryEnqueue(standby, shipment, queue)) === undefined;
+  const isQueued = mustQueue && (await tryEnqueue(deps, standby, shipment, queue)) === undefined;
   if (resting && isQueued) return { kind: 'queued', trouble: undefined };
 
   const began = deps.now();
   const result = await safeAttempt(deps, standby, shipment, isQueued);
   deps.signal.throwIfAborted();
-  const error = result.isDelivered || isQueued ? undefined : await tryEnqueue(standby, shipment, queue);
+  const error = result.isDelivered || isQueued ? undefined : await tryEnqueue(deps, standby, shipment, queue);
   const finding = findingOf(deps, result, deps.now() - began, segment);
   if (error !== undefined) return unsafe(deps, standby, state, finding, error);
   await recordFinding(deps, standby.name, state, finding);
   return result.isDelivered ? { kind: 'delivered' } : { kind: 'queued', trouble: result.trouble };
 }
 
-/** Neither sent nor queued: PostgreSQL has to keep the file. */
+/** Neither sent nor queued: PostgreSQL has to keep the file, unless the INI would rather give the standby up. */
 async function unsafe(
   deps: ArchiverDeps,
   standby: StandbyTarget,
@@ -151,6 +154,15 @@ async function unsafe(
   finding: Finding,
   error: PitrError,
 ): Promise<LaneOutcome> {
+  if (isQueueFull(error) && deps.settings.queue_full === 'abandon') {
+    await abandonByPolicy(
+      deps,
+      standby.name,
+      error.message,
+      finding.segment === undefined ? [] : [finding.segment],
+    );
+    return { kind: 'abandoned' };
+  }
   const sending = finding.reason === undefined ? '' : `; sending: ${finding.reason}`;
   const reason = `${error.message}${error.detail === undefined ? '' : ` (${error.detail})`}${sending}`;
   await recordFinding(deps, standby.name, state, { health: 'unsafe', reason, segment: finding.segment });
@@ -199,6 +211,7 @@ async function queueBesideAnother(
   { copy, file, cluster }: Shipment,
 ): Promise<LaneOutcome> {
   if (cluster.isInRecovery) throw new PitrError(`standby ${standby.name}: another process is sending`);
+  await requireRoom(deps, standby.name, Number(file.identity.size));
   await enqueue(copy, file.name, queueOf(layoutOf(deps.settings.l_archivedir), standby.name), standby.name);
   return { kind: 'queued', trouble: undefined };
 }

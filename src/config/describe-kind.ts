@@ -28,6 +28,8 @@ export function describeKind(option: Option): string {
       return 'port number';
     case 'size':
       return 'size, such as `500MB`';
+    case 'queue-limit':
+      return 'size, such as `50GB`, or number of files';
     case 'version':
       return 'version';
     case 'standby-names':

@@ -22,6 +22,7 @@ export function readStandbyNames(text: string): ValueResult {
 
 function judgeStandbyName(name: string): string[] {
   if (/\s/.test(name)) return [`"${name}" holds a blank: separate standbys by commas`];
+  if (name === 'shipper') return ['"shipper" cannot be a standby: the files of the shipper have that name'];
   if (name === 'DEFAULT') return ['"DEFAULT" cannot be a standby: it is the section of the defaults'];
   if (/^[.-]/.test(name))
     return [`"${name}" begins with "${name.charAt(0)}", which a queue directory must not`];

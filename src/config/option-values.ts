@@ -36,6 +36,8 @@ export function readValue(option: Option, text: string): ValueResult {
       return readChoice(text, option.choices);
     case 'size':
       return readSize(text);
+    case 'queue-limit':
+      return readQueueLimit(text);
     case 'version':
       return readVersion(text);
     case 'standby-names':
@@ -89,6 +91,13 @@ function readSize(text: string): ValueResult {
   const bytes = Number(digits) * 1024 ** power;
   if (power >= 0 && Number.isSafeInteger(bytes)) return value(bytes);
   return wrong(`"${text}" is not a size such as 500MB or 20GB`);
+}
+
+function readQueueLimit(text: string): ValueResult {
+  if (/^[1-9]\d{0,8}$/.test(text)) return value({ kind: 'files', files: Number(text) });
+  const size = readSize(text);
+  if (size.kind === 'value' && size.value !== 0) return value({ kind: 'bytes', bytes: size.value });
+  return wrong(`"${text}" is neither a size such as 50GB nor a number of files`);
 }
 
 /** Before 10 the first two numbers are the major version, from 10 on the first one is. */

@@ -4,6 +4,10 @@ export interface ProgramLine {
   readonly args: readonly string[];
 }
 
+/** How much a queue may hold. */
+export type QueueLimit =
+  { readonly kind: 'bytes'; readonly bytes: number } | { readonly kind: 'files'; readonly files: number };
+
 /** What each kind of value becomes. */
 interface KindValue {
   /** Anything but control characters. */
@@ -24,6 +28,7 @@ interface KindValue {
   port: number;
   /** Bytes. */
   size: number;
+  'queue-limit': QueueLimit;
   /** PostgreSQL's, as written. */
   version: string;
   /** Names that can be directory names. */

@@ -8,6 +8,7 @@ const archivePlace = {
   example: '/var/lib/postgresql/archive',
   summary: "where WAL goes on the standby: the standby's archivedir",
 } as const;
+const shipping = 'Shipping and queues';
 const noEffect = { kind: 'text', group: groups.legacy, since: '1.4' } as const;
 
 /** Every key of cmd_archiver's INI file, in the sample's order. */
@@ -79,6 +80,57 @@ export const archiverOptions = {
     summary: '2 when either end has an rsync older than 3.0, else 3',
   },
   includepath: commonOptions.includepath,
+  queue_after: {
+    kind: 'seconds',
+    min: 0,
+    max: 3600,
+    group: shipping,
+    since: '2.0',
+    default: '1',
+    summary: 'seconds PostgreSQL waits for a standby before its WAL is queued here instead',
+    detail: 'A standby that is known to be in trouble or behind is not waited for at all.',
+  },
+  queue_max: {
+    kind: 'queue-limit',
+    group: shipping,
+    since: '2.0',
+    example: '50GB',
+    summary: 'how much one queue may hold: a size, or a number of files',
+    detail: 'Not set: as much as the file system has room for.',
+  },
+  queue_min_free: {
+    kind: 'size',
+    group: shipping,
+    since: '2.0',
+    example: '5GB',
+    summary: 'free space that the queues leave on the file system of l_archivedir',
+  },
+  queue_full: {
+    kind: 'choice',
+    choices: ['block', 'abandon'],
+    group: shipping,
+    since: '2.0',
+    default: 'block',
+    summary: 'what happens when a queue has no room',
+    detail:
+      '`block`: archive_command fails and PostgreSQL keeps its WAL. `abandon`: the queue of that standby is freed and the standby needs a new base backup.',
+  },
+  ship_bwlimit: {
+    kind: 'size',
+    group: shipping,
+    since: '2.0',
+    example: '20MB',
+    summary: 'the most that rsync may send to one standby, per second',
+  },
+  ship_nice: {
+    kind: 'integer',
+    min: 0,
+    max: 19,
+    group: shipping,
+    since: '2.0',
+    default: '0',
+    summary: 'niceness of the shipper, its ssh and its rsync; 19 is the lowest priority',
+  },
   notify_ok: commonOptions.notify_ok,
   notify_warning: commonOptions.notify_warning,
   notify_critical: commonOptions.notify_critical,

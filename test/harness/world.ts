@@ -14,6 +14,7 @@ import {
   type Running,
   type StartOptions,
 } from './processes.ts';
+import { processesOf } from './process-table.ts';
 import { createServer, type Server } from './server.ts';
 import { makeKeys, type SshKeys } from './sshd.ts';
 import { createStandby, type Standby, type StandbyOptions } from './standby.ts';
@@ -187,6 +188,11 @@ async function close(
   hosts: ReadonlyMap<string, Promise<Host>>,
 ): Promise<void> {
   for (const server of servers.filter((one) => one.isRunning())) await server.kill9();
+  // archive_command starts a shipper that outlives it: with the server gone it would still wait for its return.
+  killAll(
+    processesOf(ground.directory).filter(({ commandLine }) => / --ship\b/.test(commandLine)),
+    'SIGTERM',
+  );
   for (const host of await Promise.all(hosts.values())) await host.sshd.kill();
   for (const action of ground.undo.splice(1).reverse()) await action();
   const left = await lingering(ground.directory, graceMs);

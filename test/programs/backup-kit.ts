@@ -57,6 +57,8 @@ export function snapshot(directory: string): Record<string, string> {
       .map((entry) => join(entry.parentPath, entry.name))
       // The lock's file stays, empty, from one run to the next.
       .filter((path) => !path.endsWith('/.cmd_standby.lock'))
+      // The primary's shipper makes a place of its own there with each connection.
+      .filter((path) => !path.includes('/.incoming'))
       .sort()
       .map((path) => [relative(directory, path), contentOf(path)]),
   );

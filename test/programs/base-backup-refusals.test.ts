@@ -41,8 +41,8 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     await world.cmdStandby(standby, ['-I']);
     expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
     const before = [snapshot(standby.pgdata), snapshot(standby.archiveDir)];
-    primary.configure({ archive_command: 'false' });
-    await primary.reload();
+    // A shipper would go on for an archive_command that only fails.
+    primary.writeIni({ state: 'offline' });
 
     const run = await world.cmdStandby(standby, ['-B']);
     expect(run).toMatchObject({ code: refused });

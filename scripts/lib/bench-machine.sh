@@ -1,0 +1,86 @@
+# shellcheck shell=bash
+# What scripts/bench asks of the machine beside the tests' needs: the tools to compare with, and a group of processes
+# whose time the kernel counts.
+
+# The package that brings each tool's command.
+peers=(pgbackrest:pgbackrest barman-wal-archive:barman-cli)
+
+# A tool that cannot be had is left out of the table; the benchmark goes on.
+offer_peers() {
+  local missing
+  mapfile -t missing < <(missing_peers)
+  [ "${#missing[@]}" -gt 0 ] || return 0
+  if ! command -v apt-get >/dev/null; then
+    say "left out, because there is no apt-get to install them: ${missing[*]}"
+  elif is_root; then
+    install_peers "${missing[@]}"
+  else
+    say "left out: ${missing[*]} (run this as root once to have them installed, or install them yourself)"
+  fi
+}
+
+missing_peers() {
+  local peer
+  for peer in "${peers[@]}"; do
+    [ -x "/usr/bin/${peer%%:*}" ] || echo "${peer#*:}"
+  done
+}
+
+install_peers() {
+  local before after peer
+  exec 7>/run/lock/pitrtools-install.lock
+  take_lock 7 -x /run/lock/pitrtools-install.lock
+  say "installing from Debian's packages: $*"
+  before=$(installed_packages)
+  keep_services_as_they_are
+  for peer in "$@"; do
+    # In a subshell, because apt_install ends the script that it fails in.
+    (apt_install "$peer") || say "left out: $peer cannot be had here"
+  done
+  restore_services
+  after=$(installed_packages)
+  say "installed: $(comm -13 <(echo "$before") <(echo "$after") | paste -sd ' ')"
+  say "no service was started or enabled"
+  exec 7>&-
+}
+
+# Puts this script, and so all that it starts, into a control group of its own. Without the right to do so the
+# benchmark adds up what /proc shows.
+count_processor_time() {
+  local parent group=''
+  for parent in /sys/fs/cgroup/cpuacct /sys/fs/cgroup; do
+    [ -w "$parent/cgroup.procs" ] || continue
+    group=$parent/pitrtools-bench.$$
+    mkdir "$group" 2>/dev/null || continue
+    undo_at_end leave_control_group "$parent" "$group"
+    if echo $$ 2>/dev/null >"$group/cgroup.procs"; then
+      for PITRTOOLS_BENCH_CPU in "$group/cpuacct.usage" "$group/cpu.stat"; do
+        if [ -r "$PITRTOOLS_BENCH_CPU" ]; then
+          export PITRTOOLS_BENCH_CPU
+          return
+        fi
+      done
+    fi
+  done
+  unset PITRTOOLS_BENCH_CPU
+}
+
+leave_control_group() {
+  echo $$ 2>/dev/null >"$1/cgroup.procs"
+  rmdir "$2" 2>/dev/null
+}
+
+revision() {
+  git -C "$checkout" describe --always --dirty 2>/dev/null || echo unknown
+}
+
+# keep_results FROM TO: the files of the run, to the owner of the checkout.
+keep_results() {
+  local file
+  for file in "$1"/*; do
+    [ -e "$file" ] || continue
+    "${as_owner[@]}" mkdir -p "$2"
+    "${as_owner[@]}" tee "$2/${file##*/}" <"$file" >/dev/null
+    say "saved $2/${file##*/}"
+  done
+}

@@ -1,0 +1,93 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { mustRun } from '../../../test/harness/processes.ts';
+import { over, prepareAll, type BenchContext } from './drain.ts';
+import { secondsUntil } from './measure.ts';
+import { pgBackRest, pushCommand } from './pgbackrest.ts';
+import { milliseconds, ratio, type Table } from './report.ts';
+import { runPgbench, withSite, type Site } from './site.ts';
+import { percentile } from './statistics.ts';
+import { archiverCommand, startShipper } from './tools.ts';
+
+/** bash alone tells the time without starting a program for it. As PostgreSQL does, each call goes through sh -c. */
+const timer = `
+for ((i = 0; i < $1; i++)); do
+  for command in "\${@:2}"; do
+    from=$EPOCHREALTIME
+    /bin/sh -c "$command" || exit
+    to=$EPOCHREALTIME
+    echo "$((\${to/./} - \${from/./}))"
+  done
+done`;
+
+/** What one call costs that finds its segment safe already: the most frequent of all. */
+export async function measureCall({ major, options, say }: BenchContext): Promise<Table> {
+  const peer = pgBackRest('async');
+  const hasPeer = peer.needs !== undefined && existsSync(peer.needs);
+  return withSite(
+    {
+      major,
+      standbys: 1,
+      prepare: (ground) => (hasPeer ? prepareAll([peer], ground) : Promise.resolve()),
+      load: (primary) => runPgbench(primary, 3),
+    },
+    async (site) => {
+      await site.restore();
+      const [segment = ''] = site.backlog;
+      const commands = new Map([
+        ['/bin/true', '/bin/true'],
+        ['cmd_archiver, marker there', forSegment(await safeByShipper(site, segment), segment)],
+      ]);
+      if (hasPeer)
+        commands.set('pgBackRest async, segment pushed already', await pushedByPeer(site, segment));
+      const times = await timeInTurn(site, [...commands.values()], options.calls);
+      say(`call: ${String(options.calls)} each`);
+      return callTable([...commands.keys()], times, options.calls);
+    },
+  );
+}
+
+function forSegment(command: string, segment: string): string {
+  return command.replace('%p', `pg_wal/${segment}`);
+}
+
+/** PostgreSQL does not ask meanwhile, so the marker stays. */
+async function safeByShipper(site: Site, segment: string): Promise<string> {
+  startShipper(site);
+  const marker = join(site.primary.lArchiveDir, '.archiver', 'current', segment);
+  await secondsUntil(performance.now(), () => existsSync(marker), `marker of ${segment}`);
+  return archiverCommand(site);
+}
+
+async function pushedByPeer(site: Site, segment: string): Promise<string> {
+  const command = forSegment(pushCommand(site, 'async'), segment);
+  await mustRun('/bin/sh', ['-c', command], { cwd: site.primary.pgdata, env: site.primary.env });
+  return command;
+}
+
+/** Microseconds of each call, by command. */
+async function timeInTurn(site: Site, commands: readonly string[], calls: number): Promise<number[][]> {
+  const printed = await mustRun('/bin/bash', ['-c', timer, 'bash', String(calls), ...commands], {
+    cwd: site.primary.pgdata,
+    env: site.primary.env,
+    limitMs: 600_000,
+  });
+  const times = printed.trim().split('\n').map(Number);
+  return commands.map((_, place) => times.filter((_time, index) => index % commands.length === place));
+}
+
+function callTable(labels: readonly string[], times: readonly (readonly number[])[], calls: number): Table {
+  const ms = (place: number, share: number): number => percentile(times[place] ?? [], share) / 1000;
+  const rows = labels.map((label, place) => [
+    label,
+    ...[0.5, 0.95, 0.99].map((share) => milliseconds(ms(place, share))),
+    ratio(over(ms(place, 0.5), ms(1, 0.5))),
+  ]);
+  return {
+    title: 'One call that finds its segment safe already',
+    note: `sh -c COMMAND, as PostgreSQL calls it, ${String(calls)} times each, one after the other in turn.`,
+    columns: ['command', 'p50', 'p95', 'p99', 'p50 ÷ cmd_archiver'],
+    rows,
+    samples: Object.fromEntries(labels.map((label, place) => [label, times[place]])),
+  };
+}

@@ -1,0 +1,159 @@
+import { mustRun } from '../../../test/harness/processes.ts';
+import type { BenchOptions } from './options.ts';
+import { secondsUntil, startMeter, type Usage } from './measure.ts';
+import { megabytes, ratio, seconds, type Table } from './report.ts';
+import { runPgbench, waiting, withSite, type Site } from './site.ts';
+import { median } from './statistics.ts';
+import { availableTools, type Tool } from './tools.ts';
+
+interface Drain extends Usage {
+  readonly archivedSeconds: number | undefined;
+  readonly deliveredSeconds: number;
+}
+
+export interface BenchContext {
+  readonly major: number;
+  readonly options: BenchOptions;
+  say(text: string): void;
+}
+
+export async function measureDrain({ major, options, say }: BenchContext): Promise<Table> {
+  const { tools, missing } = availableTools(options.tools);
+  const results = new Map<string, Drain[]>(tools.map(({ name }) => [name, []]));
+  return withSite(
+    {
+      major,
+      standbys: 1,
+      prepare: (ground) => prepareAll(tools, ground),
+      load: (primary) => runPgbench(primary, options.segments),
+    },
+    async (site) => {
+      for (let round = 1; round <= options.rounds; round++) {
+        for (const tool of inTurn(tools, round)) {
+          const result = await drainOnce(site, tool).catch((error: unknown) => String(error));
+          if (typeof result === 'string') {
+            // What cannot do it here must not keep the others from being measured.
+            say(`drain ${tool.label} FAILED: ${result}\n${site.primary.logText().slice(-600)}`);
+            continue;
+          }
+          results.get(tool.name)?.push(result);
+          say(
+            `drain ${String(round)}/${String(options.rounds)} ${tool.label}: archived ${seconds(result.archivedSeconds)}, ` +
+              `delivered ${seconds(result.deliveredSeconds)}, CPU ${seconds(result.cpuSeconds)}, ${megabytes(result.peakMemoryMb)}`,
+          );
+        }
+      }
+      return drainTable(site, tools, missing, results);
+    },
+  );
+}
+
+export async function prepareAll(
+  tools: readonly Tool[],
+  ground: Parameters<NonNullable<Tool['prepare']>>[0],
+): Promise<void> {
+  for (const tool of tools) await tool.prepare?.(ground);
+}
+
+/** Each round begins with another tool, so that none always follows the same one. */
+export function inTurn<T>(items: readonly T[], round: number): T[] {
+  const first = (round - 1) % Math.max(1, items.length);
+  return [...items.slice(first), ...items.slice(0, first)];
+}
+
+async function drainOnce(site: Site, tool: Tool): Promise<Drain> {
+  await site.restore();
+  await tool.open?.(site);
+  const meter = startMeter();
+  const start = performance.now();
+  const end =
+    tool.sendAll === undefined ? await archiveAll(site, tool, start) : await sendAll(site, tool, start);
+  const usage = meter.stop();
+  await verify(site);
+  await site.quiet();
+  return { ...end, ...usage };
+}
+
+type Ends = Pick<Drain, 'archivedSeconds' | 'deliveredSeconds'>;
+
+async function archiveAll(site: Site, tool: Tool, start: number): Promise<Ends> {
+  tool.begin?.(site);
+  await useCommand(site, tool.archiveCommand(site));
+  const [archivedSeconds, deliveredSeconds] = await Promise.all([
+    secondsUntil(
+      start,
+      () => isArchived(site, site.backlog),
+      `${tool.label}: all archived; ${site.primary.log}`,
+    ),
+    secondsUntil(start, () => tool.isDelivered(site, site.backlog), `${tool.label}: all at the standby`),
+  ]);
+  return { archivedSeconds, deliveredSeconds };
+}
+
+async function sendAll(site: Site, tool: Tool, start: number): Promise<Ends> {
+  await tool.sendAll?.(site);
+  const deliveredSeconds = await secondsUntil(start, () => tool.isDelivered(site, site.backlog), tool.label);
+  return { archivedSeconds: undefined, deliveredSeconds };
+}
+
+export async function useCommand({ primary }: Pick<Site, 'primary'>, command: string): Promise<void> {
+  primary.configure({ archive_command: command });
+  await primary.reload();
+}
+
+export function isArchived({ primary }: Pick<Site, 'primary'>, segments: readonly string[]): boolean {
+  const left = new Set(waiting(primary));
+  return segments.every((name) => !left.has(name));
+}
+
+/** What lies in archivedir is what lies in pg_wal: a benchmark of something that loses bytes would be worth nothing. */
+export async function verify(site: Site): Promise<void> {
+  for (const { archiveDir } of site.standbys) {
+    await mustRun('/bin/sh', [
+      '-c',
+      `cd '${archiveDir}' && for name in [0-9A-F]*; do [ ! -e "$name" ] || cmp "$name" '${site.primary.pgdata}/pg_wal/'"$name" || exit; done`,
+    ]);
+  }
+}
+
+function drainTable(
+  site: Site,
+  tools: readonly Tool[],
+  missing: readonly Tool[],
+  results: ReadonlyMap<string, readonly Drain[]>,
+): Table {
+  const of = (name: string, key: keyof Drain): number | undefined => middle(results.get(name) ?? [], key);
+  const row = ({ name, label }: Tool): string[] => [
+    label,
+    seconds(of(name, 'archivedSeconds')),
+    seconds(of(name, 'deliveredSeconds')),
+    seconds(of(name, 'cpuSeconds')),
+    megabytes(of(name, 'peakMemoryMb')),
+    ratio(over(of(name, 'archivedSeconds'), of('shipper', 'archivedSeconds'))),
+    ratio(over(of(name, 'deliveredSeconds'), of('shipper', 'deliveredSeconds'))),
+    ratio(over(of(name, 'cpuSeconds'), of('shipper', 'cpuSeconds'))),
+  ];
+  const count = String(site.backlog.length);
+  return {
+    title: `Draining a backlog of ${count} segments of 16 MB to one standby`,
+    note:
+      'Medians. Archived: PostgreSQL has been told so for all of them; delivered: all are at the standby, whole, under their final ' +
+      'names. The last columns say how many times what cmd_archiver (first row) takes.',
+    columns: ['tool', 'archived', 'delivered', 'CPU', 'memory', 'archived ×', 'delivered ×', 'CPU ×'],
+    rows: [...tools.map(row), ...missing.map(absentRow(8))],
+    samples: Object.fromEntries(results),
+  };
+}
+
+export function absentRow(columns: number): (tool: Tool) => string[] {
+  return ({ label }) => [`${label}: not installed`, ...Array.from({ length: columns - 1 }, () => '–')];
+}
+
+function middle(runs: readonly Drain[], key: keyof Drain): number | undefined {
+  const values = runs.flatMap((run) => run[key] ?? []);
+  return values.length === 0 ? undefined : median(values);
+}
+
+export function over(value: number | undefined, base: number | undefined): number | undefined {
+  return value === undefined || base === undefined ? undefined : value / base;
+}

@@ -1,0 +1,102 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { inTurn, isArchived, over, prepareAll, useCommand, type BenchContext } from './drain.ts';
+import { secondsUntil } from './measure.ts';
+import { milliseconds, ratio, type Table } from './report.ts';
+import { runPgbench, withSite, type Site } from './site.ts';
+import { percentile } from './statistics.ts';
+import { availableTools, type Tool } from './tools.ts';
+
+/** From the switch of a segment until it is whole at the standby, with nothing else to do. */
+export async function measureLag({ major, options, say }: BenchContext): Promise<Table> {
+  const { tools } = availableTools(options.tools);
+  // The tool that starts no service is the same one here, once it runs; and nothing waits that all could be sent of.
+  const measured = tools.filter(({ sendAll, begin }) => sendAll === undefined && begin === undefined);
+  const lags = new Map<string, number[]>(measured.map(({ name }) => [name, []]));
+  await withSite(
+    {
+      major,
+      standbys: 1,
+      prepare: (ground) => prepareAll(measured, ground),
+      load: (primary) => runPgbench(primary, 1),
+    },
+    async (site) => {
+      for (let round = 1; round <= options.rounds; round++) {
+        for (const tool of inTurn(measured, round)) {
+          const found = await lagsOf(site, tool, Math.ceil(options.switches / options.rounds)).catch(
+            (error: unknown) => String(error),
+          );
+          if (typeof found === 'string') say(`lag ${tool.label} FAILED: ${found}`);
+          else {
+            lags.get(tool.name)?.push(...found);
+            say(
+              `lag ${String(round)}/${String(options.rounds)} ${tool.label}: p50 ${milliseconds(percentile(found, 0.5))}`,
+            );
+          }
+        }
+      }
+    },
+  );
+  return lagTable(measured, lags);
+}
+
+async function lagsOf(site: Site, tool: Tool, switches: number): Promise<number[]> {
+  await site.restore();
+  await tool.open?.(site);
+  await useCommand(site, tool.archiveCommand(site));
+  await secondsUntil(performance.now(), () => isArchived(site, site.backlog), `${tool.label}: archived`);
+  const lags: number[] = [];
+  // The first one pays for what is opened once.
+  for (let number = 0; number <= switches; number++) {
+    const lag = await lagOfOne(site, tool);
+    if (number > 0) lags.push(lag);
+  }
+  await site.quiet();
+  return lags;
+}
+
+async function lagOfOne(site: Site, tool: Tool): Promise<number> {
+  const { segment, start } = await switchSegment(site);
+  while (!tool.isDelivered(site, [segment])) {
+    if (performance.now() - start > 60_000) throw new Error(`${tool.label} does not deliver ${segment}`);
+    await turn();
+    await pause();
+  }
+  const lagMs = performance.now() - start;
+  await secondsUntil(performance.now(), () => isArchived(site, [segment]), `${segment} archived`);
+  return lagMs;
+}
+
+/** One millisecond is the finest that a timer gives; looking without a pause would take a processor from the tool. */
+function pause(): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, 1);
+  });
+}
+
+/** Some rows, then the switch; the clock starts when the switch has been answered. */
+function switchSegment({ primary }: Site): Promise<{ segment: string; start: number }> {
+  return primary.withSession(async (client) => {
+    await client.query('UPDATE pgbench_tellers SET tbalance = tbalance + 1');
+    const { rows } = await client.query<{ name: string }>('SELECT pg_walfile_name(pg_switch_wal()) AS name');
+    return { segment: rows[0]?.name ?? '', start: performance.now() };
+  });
+}
+
+function lagTable(tools: readonly Tool[], lags: ReadonlyMap<string, readonly number[]>): Table {
+  const at = (name: string, share: number): number | undefined => {
+    const values = lags.get(name) ?? [];
+    return values.length === 0 ? undefined : percentile(values, share);
+  };
+  const plain = at('rsync', 0.5);
+  return {
+    title: 'Lag of one switched segment',
+    note: `From the answer of pg_switch_wal() until the segment is whole at the standby; ${String(lags.values().next().value?.length ?? 0)} each. The last columns compare with the p50 of rsync over a new ssh.`,
+    columns: ['tool', 'p50', 'p95', 'p99', 'p50 ÷ rsync p50', 'p95 ÷ rsync p50'],
+    rows: tools.map(({ name, label }) => [
+      label,
+      ...[0.5, 0.95, 0.99].map((share) => milliseconds(at(name, share))),
+      ...[0.5, 0.95].map((share) => ratio(over(at(name, share), plain))),
+    ]),
+    samples: Object.fromEntries(lags),
+  };
+}

@@ -1,0 +1,71 @@
+// scripts/bench, inside the sandbox: measures part after part, prints each table and saves all of them.
+import { cpus, release } from 'node:os';
+import { measureCall } from './call.ts';
+import { measureDrain, type BenchContext } from './drain.ts';
+import { measureFanOut } from './fan-out.ts';
+import { measureLag } from './lag.ts';
+import { cpuMethod } from './measure.ts';
+import { parseOptions, type Part } from './options.ts';
+import { saveReport, tableText, type Report, type Table } from './report.ts';
+import { run } from '../../../test/harness/processes.ts';
+import { serverProgram } from '../../../test/harness/postgres-programs.ts';
+
+const measures: Partial<Record<Part, (context: BenchContext) => Promise<Table>>> = {
+  drain: measureDrain,
+  lag: measureLag,
+  call: measureCall,
+  'fan-out': measureFanOut,
+};
+
+async function main(): Promise<void> {
+  const began = new Date();
+  const major = Number(process.env['PITRTOOLS_BENCH_MAJOR'] ?? '15');
+  const options = parseOptions(process.argv.slice(2));
+  const say = (text: string): void => {
+    process.stderr.write(`${text}\n`);
+  };
+  const about = await machine(major, began);
+  const tables: Table[] = [];
+  for (const part of options.parts) {
+    const table = await measures[part]?.({ major, options, say });
+    if (table === undefined) continue;
+    process.stdout.write(`${tableText(table)}\n\n`);
+    tables.push(table);
+    save({ about, tables });
+  }
+}
+
+function save(report: Report): void {
+  const directory = process.env['PITRTOOLS_BENCH_OUT'];
+  if (directory !== undefined) saveReport(report, directory);
+}
+
+async function machine(major: number, began: Date): Promise<Record<string, string>> {
+  const [processor] = cpus();
+  return {
+    date: began.toISOString().slice(0, 16).replace('T', ' '),
+    machine: `${String(cpus().length)} × ${processor?.model.trim() ?? 'processor'}, Linux ${release()}`,
+    versions: (await versions(major)).join('; '),
+    revision: process.env['PITRTOOLS_BENCH_REVISION'] ?? 'unknown',
+    'processor time': cpuMethod(),
+    memory: "private memory of all processes but PostgreSQL's, largest sum seen at 100 ms",
+  };
+}
+
+async function versions(major: number): Promise<string[]> {
+  const commands = [
+    [serverProgram(major, 'postgres'), '--version'],
+    ['rsync', '--version'],
+    ['pgbackrest', 'version'],
+    ['barman-wal-archive', '--version'],
+  ];
+  const answers: string[] = [`Node ${process.versions.node}`];
+  for (const [program = '', ...args] of commands) {
+    const answer = await run(program, args).catch(() => undefined);
+    const line = answer?.code === 0 ? answer.stdout.split('\n')[0] : undefined;
+    if (line !== undefined) answers.push(line.replace(/\s+/g, ' ').trim());
+  }
+  return answers;
+}
+
+await main();

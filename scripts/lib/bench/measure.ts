@@ -1,0 +1,114 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { readProc } from '../../../test/harness/process-table.ts';
+
+/** What a run took beside time. `undefined` where this machine does not let it be measured. */
+export interface Usage {
+  /** Processor seconds of every process of the run, also of those that have ended, less our own. */
+  readonly cpuSeconds: number | undefined;
+  /** Largest sum, seen every 100 ms, of the private memory of all processes but PostgreSQL's and our own. */
+  readonly peakMemoryMb: number | undefined;
+}
+
+export interface Meter {
+  stop(): Usage;
+}
+
+const everyMs = 100;
+const ticksPerSecond = 100;
+
+/** Which way the processor time is counted, for the report. */
+export function cpuMethod(): string {
+  if (process.env['PITRTOOLS_BENCH_CPU'] !== undefined) return 'control group of the run';
+  return isAlone() ? 'sum over /proc of living processes and the children that they reaped' : 'not measured';
+}
+
+export function startMeter(): Meter {
+  const before = cpuSeconds();
+  let peak = privateMb();
+  const timer = setInterval(() => {
+    peak = Math.max(peak, privateMb());
+  }, everyMs);
+  return {
+    stop: () => {
+      clearInterval(timer);
+      const after = cpuSeconds();
+      return {
+        cpuSeconds: before === undefined || after === undefined ? undefined : after - before,
+        peakMemoryMb: isAlone() ? Math.max(peak, privateMb()) : undefined,
+      };
+    },
+  };
+}
+
+function cpuSeconds(): number | undefined {
+  const file = process.env['PITRTOOLS_BENCH_CPU'];
+  const total = file === undefined ? secondsInProc() : secondsOfGroup(file);
+  const own = process.cpuUsage();
+  return total === undefined ? undefined : total - (own.user + own.system) / 1e6;
+}
+
+/** `cpuacct.usage` holds nanoseconds, `cpu.stat` a line of microseconds. */
+function secondsOfGroup(file: string): number {
+  const text = readFileSync(file, 'utf8');
+  const stat = /^usage_usec (\d+)$/m.exec(text)?.[1];
+  return stat === undefined ? Number(text) / 1e9 : Number(stat) / 1e6;
+}
+
+/**
+ * Time of a process that ends goes to the one that reaps it, in the end to the first process of our namespace: so the
+ * sum over all of them loses nothing but children whose parent ignores their end.
+ */
+function secondsInProc(): number | undefined {
+  if (!isAlone()) return undefined;
+  return pids().reduce((sum, pid) => sum + ticksOf(pid), 0) / ticksPerSecond;
+}
+
+function ticksOf(pid: number): number {
+  const stat = readProc(pid, 'stat');
+  // Behind the name: state is the third field of proc(5), utime to cstime the 14th to 17th.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
+}
+
+function privateMb(): number {
+  if (!isAlone()) return 0;
+  const others = pids().filter((pid) => pid !== 1 && pid !== process.pid);
+  return others.reduce((sum, pid) => sum + privateKb(pid), 0) / 1024;
+}
+
+function privateKb(pid: number): number {
+  const status = readProc(pid, 'status');
+  if (/^Name:\tpostgres$/m.test(status)) return 0;
+  return Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0);
+}
+
+/** Most memory that a process has had, in MB. */
+export function highWaterMb(pid: number): number {
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readProc(pid, 'status'))?.[1] ?? NaN) / 1024;
+}
+
+function pids(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+}
+
+/** In a process namespace of our own, whatever /proc shows is part of the run. */
+function isAlone(): boolean {
+  alone ??= readProc(1, 'cmdline').includes('inside-sandbox');
+  return alone;
+}
+
+let alone: boolean | undefined;
+
+/** Seconds from `start` until the answer is yes; asked often, because what is measured takes little more than that. */
+export async function secondsUntil(start: number, ask: () => boolean, what: string): Promise<number> {
+  const limitMs = 120_000;
+  for (;;) {
+    if (ask()) return (performance.now() - start) / 1000;
+    if (performance.now() - start > limitMs)
+      throw new Error(`not within ${String(limitMs / 1000)} s: ${what}`);
+    await delay(5);
+  }
+}

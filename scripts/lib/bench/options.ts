@@ -1,0 +1,70 @@
+import { parseArgs } from 'node:util';
+
+export const parts = ['drain', 'lag', 'call', 'fan-out', 'outage', 'queued'] as const;
+export type Part = (typeof parts)[number];
+
+export interface BenchOptions {
+  readonly parts: readonly Part[];
+  /** Names of tools; all that are installed when it is empty. */
+  readonly tools: readonly string[];
+  readonly rounds: number;
+  /** Backlog of the drain, 16 MB each. */
+  readonly segments: number;
+  /** Backlog of the fan-out and of the outage. */
+  readonly fanOutSegments: number;
+  readonly fanOut: readonly number[];
+  /** Switched segments per tool, over all rounds. */
+  readonly switches: number;
+  readonly calls: number;
+  /** Lengths of the queues compared. */
+  readonly queued: readonly [number, number];
+}
+
+const full = { rounds: 5, segments: 47, fanOutSegments: 32, switches: 200, calls: 300 };
+const quick = { rounds: 2, segments: 12, fanOutSegments: 8, switches: 20, calls: 60 };
+
+export function parseOptions(args: readonly string[]): BenchOptions {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      quick: { type: 'boolean', default: false },
+      only: { type: 'string' },
+      tools: { type: 'string' },
+      rounds: { type: 'string' },
+      segments: { type: 'string' },
+    },
+  });
+  const size = values.quick ? quick : full;
+  const segments = count('--segments', values.segments) ?? size.segments;
+  return {
+    ...size,
+    parts: values.only === undefined ? parts : listed(values.only).map(partNamed),
+    tools: listed(values.tools ?? ''),
+    rounds: count('--rounds', values.rounds) ?? size.rounds,
+    segments,
+    fanOutSegments: Math.min(segments, size.fanOutSegments),
+    fanOut: values.quick ? [1, 4] : [1, 2, 4, 8],
+    queued: values.quick ? [50, 500] : [100, 10_000],
+  };
+}
+
+function listed(text: string): string[] {
+  return text
+    .split(',')
+    .map((word) => word.trim())
+    .filter((word) => word !== '');
+}
+
+function partNamed(name: string): Part {
+  const part = parts.find((one) => one === name);
+  if (part === undefined) throw new Error(`no part is named "${name}": there are ${parts.join(', ')}`);
+  return part;
+}
+
+function count(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 1)
+    throw new Error(`${option} wants a number from 1, not "${text}"`);
+  return number;
+}

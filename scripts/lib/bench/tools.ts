@@ -1,0 +1,125 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { checkout } from '../../../test/harness/checkout.ts';
+import { writeScript, type Host } from '../../../test/harness/host.ts';
+import { mustRun, start } from '../../../test/harness/processes.ts';
+import { barman } from './barman.ts';
+import { pgBackRest } from './pgbackrest.ts';
+import { holdsAll, type Ground, type Site } from './site.ts';
+
+/** A way to bring WAL from the primary to the first standby. */
+export interface Tool {
+  /** For `--tools`. */
+  readonly name: string;
+  readonly label: string;
+  /** The program that must be there; a tool without it is left out. */
+  readonly needs?: string;
+  /** Once, before the snapshot, with the server up. */
+  prepare?(ground: Ground): Promise<void>;
+  /** Before the clock starts; for what stays open from call to call. */
+  open?(site: Site): Promise<void>;
+  /** As the clock starts, beside what PostgreSQL calls. */
+  begin?(site: Site): void;
+  /** Where nothing is archived one by one: the whole work, instead of an archive_command. */
+  sendAll?(site: Site): Promise<void>;
+  archiveCommand(site: Site): string;
+  /** Every one of these is whole at the standby. */
+  isDelivered(site: Site, segments: readonly string[]): boolean;
+}
+
+const hostKeys = '-o BatchMode=yes -o StrictHostKeyChecking=accept-new';
+
+/** ssh as this host's programs call it, as one path without arguments. */
+export function sshScript(host: Host): string {
+  return writeScript(host, 'bench-ssh', `exec ${host.ssh} ${hostKeys} "$@"`);
+}
+
+function inArchive(site: Site, segments: readonly string[]): boolean {
+  const [standby] = site.standbys;
+  return standby !== undefined && holdsAll(standby.archiveDir, segments, site.segmentBytes);
+}
+
+function firstArchive(site: Site): string {
+  const [standby] = site.standbys;
+  if (standby === undefined) throw new Error('a tool needs a standby');
+  return `${standby.name}:${standby.archiveDir}/`;
+}
+
+export function archiverCommand(site: Pick<Site, 'primary'>): string {
+  return `${checkout('bin', 'cmd_archiver')} -C ${site.primary.iniFile} -F %p`;
+}
+
+/** Runs a shipper as its service does; it ends with the run. */
+export function startShipper(site: Pick<Site, 'world' | 'primary'>): void {
+  void site.world.startArchiver(site.primary, ['--ship'], { limitMs: 3_600_000 });
+}
+
+export const shipper: Tool = {
+  name: 'shipper',
+  label: 'cmd_archiver, started by archive_command',
+  archiveCommand: archiverCommand,
+  isDelivered: inArchive,
+};
+
+export const service: Tool = {
+  ...shipper,
+  name: 'service',
+  label: 'cmd_archiver, its service started then',
+  begin: startShipper,
+};
+
+export const rsync: Tool = {
+  name: 'rsync',
+  label: 'rsync, new ssh per segment',
+  archiveCommand: (site) => `rsync -az -e '${site.primary.host.ssh} ${hostKeys}' %p ${firstArchive(site)}%f`,
+  isDelivered: inArchive,
+};
+
+const rsyncKept: Tool = {
+  name: 'rsync-kept',
+  label: 'rsync, one kept ssh (ControlMaster)',
+  open: async (site) => {
+    const { host } = site.primary;
+    const [standby] = site.standbys;
+    const command = `${host.ssh} ${hostKeys} -M -S ${controlSocket(site)} -N ${standby?.name ?? ''}`;
+    start('/bin/sh', ['-c', `exec ${command}`], { env: host.env, limitMs: 3_600_000 });
+    await mustRun('/bin/sh', [
+      '-c',
+      `until ${host.ssh} -S ${controlSocket(site)} -O check x 2>/dev/null; do sleep 0.05; done`,
+    ]);
+  },
+  archiveCommand: (site) =>
+    `rsync -az -e '${site.primary.host.ssh} -S ${controlSocket(site)}' %p ${firstArchive(site)}%f`,
+  isDelivered: inArchive,
+};
+
+function controlSocket(site: Site): string {
+  return join(site.primary.host.directory, 'run', 'control');
+}
+
+const rsyncAll: Tool = {
+  name: 'rsync-all',
+  label: 'one rsync -az of all (the limit of the link)',
+  sendAll: async (site) => {
+    const { host, pgdata } = site.primary;
+    await mustRun(
+      'rsync',
+      ['-az', '--files-from=-', '-e', `${host.ssh} ${hostKeys}`, join(pgdata, 'pg_wal'), firstArchive(site)],
+      { env: host.env, stdin: site.backlog.join('\n') },
+    );
+  },
+  archiveCommand: () => '',
+  isDelivered: inArchive,
+};
+
+/** In the order of the table; what is missing on this machine is named in `missing`. */
+export function availableTools(wanted: readonly string[]): { tools: Tool[]; missing: Tool[] } {
+  const all = [shipper, service, rsync, rsyncKept, rsyncAll, barman, pgBackRest('sync'), pgBackRest('async')];
+  for (const name of wanted) {
+    if (!all.some((tool) => tool.name === name))
+      throw new Error(`no tool is named "${name}": there are ${all.map((tool) => tool.name).join(', ')}`);
+  }
+  const chosen = all.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
+  const isThere = ({ needs }: Tool): boolean => needs === undefined || existsSync(needs);
+  return { tools: chosen.filter(isThere), missing: chosen.filter((tool) => !isThere(tool)) };
+}

@@ -1,0 +1,145 @@
+import type { WalFile } from '../wal-file.ts';
+
+/** One file that PostgreSQL wants archived, and who has not got it yet. */
+export interface Shipment {
+  readonly file: WalFile;
+  /** Standbys that neither have it nor have it in their queue. */
+  readonly owed: Set<string>;
+  /** Standbys that will never get it. */
+  readonly abandoned: Set<string>;
+  /** Standbys to which a process reads it from pg_wal right now. */
+  readonly readers: Set<string>;
+  isMarked: boolean;
+}
+
+/**
+ * What PostgreSQL has marked as ready, in memory: no directory is listed for a single segment. Only a window of it is looked at
+ * closely, so that a long backlog costs what its window costs.
+ */
+export interface Board {
+  readonly standbys: readonly string[];
+  /** All that is ready, in the order in which it is sent. */
+  readonly order: string[];
+  /** Those of the window that passed their check. */
+  readonly shipments: Map<string, Shipment>;
+  /** Why others of the window are not shipped. */
+  readonly refused: Map<string, string>;
+  /** What the log knows of refusals. */
+  readonly told: Map<string, string>;
+  /** The oldest that is not marked, and since when it is that: the one that PostgreSQL may be waiting for. */
+  head: { readonly name: string; readonly sinceMs: number } | undefined;
+}
+
+/** How far ahead of PostgreSQL segments are shipped. */
+const windowFiles = 256;
+
+export function createBoard(standbys: readonly string[]): Board {
+  return { standbys, order: [], shipments: new Map(), refused: new Map(), told: new Map(), head: undefined };
+}
+
+/** History files first, whatever their timeline: PostgreSQL archives them so as well. */
+export function compareReady(a: string, b: string): number {
+  const historyFirst = Number(b.endsWith('.history')) - Number(a.endsWith('.history'));
+  if (historyFirst !== 0) return historyFirst;
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}
+
+/** The place of a name in the order, or where it would go. */
+function placeOf(order: readonly string[], name: string): number {
+  let low = 0;
+  let high = order.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (compareReady(order[middle] ?? '', name) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+export function addReady(board: Board, name: string): void {
+  const place = placeOf(board.order, name);
+  if (board.order[place] !== name) board.order.splice(place, 0, name);
+}
+
+/** PostgreSQL does not want it archived any more: somebody has done it. */
+export function removeReady(board: Board, name: string): Shipment | undefined {
+  const place = placeOf(board.order, name);
+  if (board.order[place] === name) board.order.splice(place, 1);
+  const shipment = board.shipments.get(name);
+  board.shipments.delete(name);
+  board.refused.delete(name);
+  board.told.delete(name);
+  return shipment;
+}
+
+/** Brings the board to what the directory says; the names that went. */
+export function replaceReady(board: Board, names: readonly string[]): readonly string[] {
+  const now = new Set(names);
+  const gone = board.order.filter((name) => !now.has(name));
+  for (const name of gone) removeReady(board, name);
+  board.order.splice(0, board.order.length, ...[...now].sort(compareReady));
+  return gone;
+}
+
+/** Names of the window that were not looked at yet. */
+export function unseen(board: Board): readonly string[] {
+  const near = board.order.slice(0, windowFiles);
+  return near.filter((name) => !board.shipments.has(name) && !board.refused.has(name));
+}
+
+export function admit(board: Board, file: WalFile): void {
+  board.shipments.set(file.name.name, {
+    file,
+    owed: new Set(board.standbys),
+    abandoned: new Set(),
+    readers: new Set(),
+    isMarked: false,
+  });
+}
+
+/** In the order in which they are sent. */
+export function shipmentsInOrder(board: Board): Shipment[] {
+  return board.order
+    .slice(0, windowFiles)
+    .map((name) => board.shipments.get(name))
+    .filter((shipment) => shipment !== undefined);
+}
+
+export function owedTo(board: Board, standby: string): Shipment[] {
+  return shipmentsInOrder(board).filter(({ owed }) => owed.has(standby));
+}
+
+/** An abandoned standby that takes WAL again gets what nobody has acknowledged yet. */
+export function offerAgain(board: Board, standby: string): void {
+  for (const { isMarked, abandoned, owed } of board.shipments.values()) {
+    if (!isMarked && abandoned.delete(standby)) owed.add(standby);
+  }
+}
+
+export function wasLost(board: Board, standby: string): boolean {
+  return [...board.shipments.values()].some(({ isMarked, abandoned }) => !isMarked && abandoned.has(standby));
+}
+
+/** A marker may be left: everyone has it safe, nobody reads it, and at least one standby counts. */
+export function isComplete(board: Board, { owed, readers, abandoned }: Shipment): boolean {
+  return owed.size === 0 && readers.size === 0 && abandoned.size < board.standbys.length;
+}
+
+export function findComplete(board: Board): Shipment[] {
+  return shipmentsInOrder(board).filter((shipment) => !shipment.isMarked && isComplete(board, shipment));
+}
+
+/** The oldest that PostgreSQL cannot have been told of, with the moment since which it is that. */
+export function updateHead(board: Board, nowMs: number): Board['head'] {
+  const first = shipmentsInOrder(board).find(({ isMarked }) => !isMarked);
+  const name = first?.file.name.name;
+  if (name === undefined) board.head = undefined;
+  else if (board.head?.name !== name) board.head = { name, sinceMs: nowMs };
+  return board.head;
+}
+
+/** Whether the shipment is still the one on the board: PostgreSQL may have made another of the same name. */
+export function isWanted(board: Board, shipment: Shipment): boolean {
+  return board.shipments.get(shipment.file.name.name) === shipment;
+}

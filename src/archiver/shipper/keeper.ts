@@ -1,0 +1,199 @@
+import { PitrError } from '../../errors.ts';
+import { logFailure } from '../../system/log.ts';
+import { abandonByPolicy } from '../abandon.ts';
+import { readLaneState } from '../lane-state.ts';
+import { queueOf } from '../layout.ts';
+import { enqueue, withLocalCopy, type LocalCopy } from '../queue.ts';
+import { findLimit, findNoSpace, isQueueFull, measureQueue, queueFull } from '../room.ts';
+import { identityOf, isUnchanged } from '../wal-file.ts';
+import { findComplete, isWanted, shipmentsInOrder, updateHead, type Shipment } from './board.ts';
+import { recordIfFree, withState, type Lane } from './lane-record.ts';
+import { leaveMarkers, removeMarker } from './markers.ts';
+import { isStopped, type Work } from './work.ts';
+
+/** A queue that takes nothing is tried again after this time. */
+const blockedMs = 1_000;
+const idleMs = 60_000;
+
+interface Due {
+  readonly shipment: Shipment;
+  readonly lanes: readonly Lane[];
+}
+
+/** PostgreSQL has waited long enough for the oldest segment: who has not confirmed it counts as behind. */
+function declareLate(work: Work, lanes: readonly Lane[]): number {
+  const nowMs = work.deps.now();
+  const head = updateHead(work.board, nowMs);
+  const shipment = head === undefined ? undefined : work.board.shipments.get(head.name);
+  if (head === undefined || shipment === undefined) return idleMs;
+  const leftMs = head.sinceMs + work.deps.settings.queue_after * 1000 - nowMs;
+  if (leftMs > 0) return leftMs;
+  for (const lane of lanes) if (shipment.owed.has(lane.standby.name)) lane.isBehind = true;
+  return idleMs;
+}
+
+function isQueueing(lane: Lane, nowMs: number): boolean {
+  if (lane.blocked !== undefined && lane.blocked.untilMs > nowMs) return false;
+  return lane.isBehind || lane.restUntilMs > nowMs;
+}
+
+/** The oldest file that is to be queued now, and for whom. */
+function findDue(work: Work, lanes: readonly Lane[]): Due | undefined {
+  const nowMs = work.deps.now();
+  const taking = lanes.filter((lane) => isQueueing(lane, nowMs));
+  if (taking.length === 0) return undefined;
+  for (const shipment of shipmentsInOrder(work.board)) {
+    const due = taking.filter(({ standby }) => shipment.owed.has(standby.name));
+    if (due.length > 0) return { shipment, lanes: due };
+  }
+  return undefined;
+}
+
+async function requireRoom({ deps }: Work, lane: Lane, bytes: number): Promise<void> {
+  const { name } = lane.standby;
+  if (deps.settings.queue_max !== undefined) {
+    lane.queueUse ??= await measureQueue(deps, name);
+    if (findLimit(deps, lane.queueUse, bytes) !== undefined) {
+      // Somebody else may have sent from it: counted anew before it is called full.
+      lane.queueUse = await measureQueue(deps, name);
+      const reason = findLimit(deps, lane.queueUse, bytes);
+      if (reason !== undefined) throw queueFull(name, reason);
+    }
+  }
+  const reason = await findNoSpace(deps, bytes);
+  if (reason !== undefined) throw queueFull(name, reason);
+}
+
+function countIn(lane: Lane, bytes: number): void {
+  const use = lane.queueUse;
+  if (use !== undefined) lane.queueUse = { files: use.files + 1, bytes: use.bytes + bytes };
+}
+
+/** For an abandoned standby a copy is kept only until it has said whether it wants WAL again: it does not count as safe. */
+async function settle(work: Work, lane: Lane, shipment: Shipment): Promise<void> {
+  const { name } = lane.standby;
+  const { abandoned } = await readLaneState(work.layout, name);
+  if (abandoned !== undefined) {
+    shipment.abandoned.add(name);
+    lane.restUntilMs = 0;
+  }
+  shipment.owed.delete(name);
+  if (shipment.readers.has(name)) lane.stopDirect.abort();
+  lane.blocked = undefined;
+  lane.isBehind = abandoned === undefined;
+  work.lastProgressMs = work.deps.now();
+  lane.wakeUp.wake();
+}
+
+/** Whether the standby was given up: not while another process holds its lane. */
+async function giveUpByPolicy(
+  work: Work,
+  lane: Lane,
+  shipment: Shipment,
+  error: PitrError,
+): Promise<boolean> {
+  const { name } = lane.standby;
+  const names = [shipment.file.name.name];
+  const isDone = await withState(work, lane, () => abandonByPolicy(work.deps, name, error.message, names));
+  if (!isDone) return false;
+  work.deps.log.error(error.message);
+  lane.queueUse = undefined;
+  lane.isBehind = false;
+  shipment.owed.delete(name);
+  shipment.abandoned.add(name);
+  if (shipment.readers.has(name)) lane.stopDirect.abort();
+  lane.wakeUp.wake();
+  return true;
+}
+
+/** PostgreSQL keeps the file; the operator is told, once. */
+async function block(work: Work, lane: Lane, shipment: Shipment, error: PitrError): Promise<void> {
+  const detail = error.detail === undefined ? '' : ` (${error.detail})`;
+  const reason = `${error.message}${detail}`;
+  if (lane.blocked === undefined) work.deps.log.error(reason);
+  lane.blocked = { reason, untilMs: work.deps.now() + blockedMs };
+  await recordIfFree(work, lane, { health: 'unsafe', reason, segment: shipment.file.name.name });
+}
+
+async function queueForLane(work: Work, lane: Lane, shipment: Shipment, copy: LocalCopy): Promise<void> {
+  const { file } = shipment;
+  const bytes = Number(file.identity.size);
+  try {
+    await requireRoom(work, lane, bytes);
+    await enqueue(copy, file.name, queueOf(work.layout, lane.standby.name), lane.standby.name);
+    countIn(lane, bytes);
+    await settle(work, lane, shipment);
+  } catch (error) {
+    if (!(error instanceof PitrError)) throw error;
+    await handleFailure(work, lane, shipment, error);
+  }
+}
+
+/** Changed under us: it is another file now, and looked at anew. Else there is no room, or worse. */
+async function handleFailure(work: Work, lane: Lane, shipment: Shipment, error: PitrError): Promise<void> {
+  const { file } = shipment;
+  const now = await identityOf(file.path).catch(() => undefined);
+  if (now === undefined || !isUnchanged(now, file.identity)) {
+    if (isWanted(work.board, shipment)) work.board.shipments.delete(file.name.name);
+    return;
+  }
+  const isToAbandon = isQueueFull(error) && work.deps.settings.queue_full === 'abandon';
+  if (isToAbandon && (await giveUpByPolicy(work, lane, shipment, error))) return;
+  await block(work, lane, shipment, error);
+}
+
+/** One local copy for all who need it. */
+async function queueShipment(work: Work, { shipment, lanes }: Due): Promise<void> {
+  const { deps, layout } = work;
+  await withLocalCopy(shipment.file, layout.temporary, deps.pid, async (copy) => {
+    for (const lane of lanes) {
+      await queueForLane(work, lane, shipment, copy);
+      // What could not be copied may fit now that a queue was freed: begun anew for the others.
+      if (shipment.abandoned.has(lane.standby.name)) return;
+    }
+  });
+}
+
+/** Markers for all that is safe everywhere. One whose file changed since is looked at anew. */
+async function markComplete(work: Work): Promise<boolean> {
+  const complete = findComplete(work.board);
+  if (complete.length === 0) return false;
+  const { deps, places, cluster, board } = work;
+  const files = complete.map(({ file }) => file);
+  const left = new Set(await leaveMarkers(deps.run, places, cluster.systemIdentifier, files));
+  for (const shipment of complete) {
+    const { name } = shipment.file.name;
+    if (!isWanted(board, shipment)) await removeMarker(places, cluster.systemIdentifier, name);
+    else if (left.has(name)) shipment.isMarked = true;
+    else board.shipments.delete(name);
+    if (left.has(name)) deps.log.debug(`${name} is safe`);
+  }
+  return true;
+}
+
+/** One round; how long nothing is to be done after it. */
+async function decide(work: Work, lanes: readonly Lane[]): Promise<number> {
+  if (await markComplete(work)) return 0;
+  const waitMs = declareLate(work, lanes);
+  const due = findDue(work, lanes);
+  if (due === undefined) return lanes.some(({ blocked }) => blocked !== undefined) ? blockedMs : waitMs;
+  await queueShipment(work, due);
+  return 0;
+}
+
+/** Decides what is queued, and marks what is safe, until the shipper stops. */
+export async function runKeeper(work: Work, lanes: readonly Lane[]): Promise<void> {
+  const { deps } = work;
+  let waitMs = 0;
+  while (!isStopped(work)) {
+    if (waitMs > 0) await work.decide.wait(waitMs);
+    if (isStopped(work)) return;
+    try {
+      waitMs = await decide(work, lanes);
+    } catch (error) {
+      if (isStopped(work)) return;
+      logFailure(deps.log, error);
+      waitMs = blockedMs;
+    }
+  }
+}

@@ -1,0 +1,278 @@
+import { messageOf, PitrError } from '../../errors.ts';
+import { logFailure } from '../../system/log.ts';
+import { pollAbandoned } from '../abandon.ts';
+import { sayHello, type Delivery } from '../delivery.ts';
+import { firstNames, withDelivery } from '../lane.ts';
+import { isResting, readLaneState, type LaneState } from '../lane-state.ts';
+import { queueOf } from '../layout.ts';
+import { isQueueEmpty } from '../queue.ts';
+import type { Trouble } from '../trouble.ts';
+import { offerAgain, owedTo, wasLost } from './board.ts';
+import { lockLane, record, unlockLane, type Lane } from './lane-record.ts';
+import { directSource, queueSource } from './lane-sources.ts';
+import { sendBatches } from './pipeline.ts';
+import { runToEnd } from './run-to-end.ts';
+import { isStopped, type Work } from './work.ts';
+
+/** So long a lane goes on without letting go of its lock: --abandon and --flush wait for it. */
+const burstMs = 5_000;
+/** How often a lane looks for what another process has put into its queue. */
+const idleMs = 10_000;
+const lockRetryMs = 200;
+const shortestRestMs = 500;
+const longestRestMs = 10_000;
+const conflictRestMs = 60_000;
+
+/** How a conversation with a standby ended. */
+type Ending =
+  | { readonly kind: 'trouble'; readonly trouble: Trouble }
+  /** The connection was lost while nothing was to be sent: one more try costs little. */
+  | { readonly kind: 'reconnect' }
+  | { readonly kind: 'done' };
+
+type BurstEnd = Trouble | 'interrupted' | undefined;
+
+function isQueueDry({ layout }: Work, { standby }: Lane): Promise<boolean> {
+  return isQueueEmpty(queueOf(layout, standby.name));
+}
+
+/** --resume may have ended the abandonment. */
+async function noticeResumption({ board, layout }: Work, { standby }: Lane): Promise<void> {
+  if (!wasLost(board, standby.name)) return;
+  const { abandoned } = await readLaneState(layout, standby.name);
+  if (abandoned === undefined) offerAgain(board, standby.name);
+}
+
+async function hasWork(work: Work, lane: Lane): Promise<boolean> {
+  // The first segment shall find the connection open, and the operator what is wrong with it.
+  if (lane.isNew) return true;
+  await noticeResumption(work, lane);
+  if (owedTo(work.board, lane.standby.name).some(({ file }) => !lane.inFlight.has(file.name.name))) {
+    return true;
+  }
+  return !(await isQueueDry(work, lane));
+}
+
+async function burstDirectly(work: Work, lane: Lane, delivery: Delivery): Promise<BurstEnd> {
+  const source = directSource(work, lane);
+  const end = new AbortController();
+  const onStop = (): void => {
+    end.abort();
+  };
+  lane.stopDirect = end;
+  work.stop.addEventListener('abort', onStop, { once: true });
+  const { signal } = end;
+  const run = runToEnd(work.deps.startSession);
+  const deps = {
+    ...work.deps,
+    run: (...[command, options]: Parameters<typeof run>) => run(command, { ...options, signal }),
+  };
+  try {
+    const trouble = await sendBatches(deps, delivery, source);
+    if (trouble === undefined) return undefined;
+    return signal.aborted || source.wasOvertaken() ? 'interrupted' : trouble;
+  } finally {
+    work.stop.removeEventListener('abort', onStop);
+    for (const { readers } of work.board.shipments.values()) readers.delete(lane.standby.name);
+    lane.inFlight.clear();
+  }
+}
+
+/** The queue first; straight from pg_wal only once it is empty. */
+async function burst(work: Work, lane: Lane, delivery: Delivery): Promise<BurstEnd> {
+  const { deps } = work;
+  if (!(await isQueueDry(work, lane))) {
+    lane.isBehind = true;
+    const run: typeof deps.run = (command, options) => deps.run(command, { ...options, signal: work.stop });
+    const source = queueSource(work, lane, deps.now() + burstMs);
+    const trouble = await sendBatches({ ...deps, run }, delivery, source);
+    if (trouble !== undefined) return isStopped(work) ? 'interrupted' : trouble;
+    if (!(await isQueueDry(work, lane))) {
+      await record(work, lane, { health: 'behind', reason: 'its queue is being sent' });
+      return undefined;
+    }
+  }
+  lane.isBehind = false;
+  return burstDirectly(work, lane, delivery);
+}
+
+/** A burst went well: says so, and lets go of the lane. */
+async function noteBurst(work: Work, lane: Lane): Promise<void> {
+  lane.failures = 0;
+  lane.restUntilMs = 0;
+  lane.toldReason = undefined;
+  // A short queue of a moment is no news: only one that outlasts a burst is told.
+  if (await isQueueDry(work, lane)) await record(work, lane, { health: 'ok' });
+  await unlockLane(lane);
+}
+
+/** Returns with the lane's lock held, or because the shipper stops. */
+async function awaitWork(work: Work, lane: Lane): Promise<void> {
+  let waitMs = 0;
+  while (!isStopped(work)) {
+    if (waitMs > 0) await lane.wakeUp.wait(waitMs);
+    if (isStopped(work)) return;
+    if (!(await hasWork(work, lane))) waitMs = idleMs;
+    else if (await lockLane(work, lane)) return;
+    else waitMs = lockRetryMs;
+  }
+}
+
+/** A new place for what travels: who was sending into the last one may still write there. */
+async function greetAgain(work: Work, lane: Lane, delivery: Delivery): Promise<Delivery | Trouble> {
+  const place = { ...delivery.place, run: work.deps.nonce() };
+  const next = { ...delivery, place };
+  const names = await firstNames(queueOf(work.layout, lane.standby.name));
+  const partial = owedTo(work.board, lane.standby.name).map(({ file }) => file.name.name);
+  const hello = await sayHello(next, [...names, ...partial].slice(0, 128), lane.standby.ssh_timeout * 1000);
+  return hello.kind === 'ready' ? next : hello.trouble;
+}
+
+/** Lets go of the lane until there is work again; then sees whether standby and connection are still what they were. */
+async function pause(work: Work, lane: Lane, delivery: Delivery): Promise<Ending | 'goes-on'> {
+  await noteBurst(work, lane);
+  await awaitWork(work, lane);
+  if (isStopped(work)) return { kind: 'done' };
+  const { abandoned } = await readLaneState(work.layout, lane.standby.name);
+  if (abandoned !== undefined) return { kind: 'done' };
+  // Nothing was interrupted, so the place for what travels is still right; each commit asks for the rest.
+  const answer = await delivery.shell.run(':', { limitMs: lane.standby.ssh_timeout * 1000 });
+  return answer.kind === 'lost' ? { kind: 'reconnect' } : 'goes-on';
+}
+
+/** Sends over one kept connection until something goes wrong. The lane's lock is held when it begins. */
+async function converse(work: Work, lane: Lane, first: Delivery): Promise<Ending> {
+  let delivery = first;
+  for (;;) {
+    const ended = await burst(work, lane, delivery);
+    if (isStopped(work)) return { kind: 'done' };
+    if (ended === undefined) {
+      const pauseEnd = await pause(work, lane, delivery);
+      if (pauseEnd !== 'goes-on') return pauseEnd;
+    } else if (ended === 'interrupted') {
+      const next = await greetAgain(work, lane, delivery);
+      if ('kind' in next) return { kind: 'trouble', trouble: next };
+      delivery = next;
+    } else return { kind: 'trouble', trouble: ended };
+  }
+}
+
+/** An abandoned standby gets nothing, unless it asks to be resumed. */
+async function resumeOrLose(work: Work, lane: Lane, state: LaneState): Promise<boolean> {
+  const { board, deps, cluster } = work;
+  const { name } = lane.standby;
+  const owed = owedTo(board, name);
+  const names = owed.map(({ file }) => file.name.name);
+  const resumed = await pollAbandoned(deps, lane.standby, cluster, state, names);
+  lane.queueUse = undefined;
+  if (resumed !== undefined) return true;
+  for (const shipment of owed) {
+    shipment.owed.delete(name);
+    shipment.abandoned.add(name);
+  }
+  lane.isBehind = false;
+  work.decide.wake();
+  return false;
+}
+
+/** A conflict is found only by sending the file anew, and only people end it. */
+function restMs(lane: Lane, kind: Trouble['kind'], chance: number): number {
+  const growing = Math.min(longestRestMs, shortestRestMs * 2 ** Math.min(lane.failures, 10));
+  const limit = kind === 'conflict' ? conflictRestMs : growing;
+  return Math.round(limit * (0.5 + chance / 2));
+}
+
+/** Between 0 and 1. */
+function chanceOf(nonce: string): number {
+  return Number.parseInt(nonce.slice(0, 6), 16) / 0xff_ff_ff;
+}
+
+/** A standby may be down for days: what was said of it is not said again at every try. */
+function tellTrouble({ deps }: Work, lane: Lane, { reason, hint }: Trouble): void {
+  if (lane.toldReason === reason) return;
+  lane.toldReason = reason;
+  deps.log.warning(`standby ${lane.standby.name}: ${reason}`);
+  if (hint !== undefined) deps.log.warning(`HINT: ${hint}`);
+}
+
+/** What comes is queued from now on; the standby is left alone for a while, longer each time. */
+async function noteTrouble(work: Work, lane: Lane, trouble: Trouble): Promise<void> {
+  const { deps } = work;
+  lane.failures += 1;
+  lane.isBehind = true;
+  lane.restUntilMs = deps.now() + restMs(lane, trouble.kind, chanceOf(deps.nonce()));
+  work.decide.wake();
+  tellTrouble(work, lane, trouble);
+  await record(work, lane, { health: trouble.kind, reason: trouble.reason, retryAt: lane.restUntilMs });
+}
+
+/** One connection's life. The lane's lock is held. */
+async function serve(work: Work, lane: Lane): Promise<void> {
+  lane.isNew = false;
+  const { deps, layout, cluster } = work;
+  const state = await readLaneState(layout, lane.standby.name);
+  if (state.abandoned !== undefined && !(await resumeOrLose(work, lane, state))) return;
+  const names = await firstNames(queueOf(layout, lane.standby.name));
+  const use = await withDelivery(deps, lane.standby, cluster, names, (delivery) =>
+    untilStopped(work, converse(work, lane, delivery)),
+  );
+  if (isStopped(work)) return;
+  if (use.kind === 'trouble') return noteTrouble(work, lane, use.trouble);
+  if (use.value.kind === 'trouble') return noteTrouble(work, lane, use.value.trouble);
+}
+
+/** A connection that hangs must not keep the shipper from its end. */
+async function untilStopped({ stop }: Work, conversation: Promise<Ending>): Promise<Ending> {
+  let onStop = (): void => undefined;
+  const stopped = new Promise<Ending>((resolve) => {
+    onStop = () => {
+      resolve({ kind: 'done' });
+    };
+    stop.addEventListener('abort', onStop, { once: true });
+  });
+  try {
+    return await Promise.race([conversation, stopped]);
+  } finally {
+    stop.removeEventListener('abort', onStop);
+  }
+}
+
+async function serveSafely(work: Work, lane: Lane): Promise<void> {
+  try {
+    await serve(work, lane);
+  } catch (error) {
+    if (isStopped(work)) return;
+    if (!(error instanceof PitrError)) logFailure(work.deps.log, error);
+    const detail = error instanceof PitrError && error.detail !== undefined ? ` (${error.detail})` : '';
+    await noteTrouble(work, lane, { kind: 'failed', reason: `${messageOf(error)}${detail}` });
+  }
+}
+
+/** Whatever another process noted last: a standby that rests is not waited for. */
+export async function adoptState(work: Work, lane: Lane): Promise<void> {
+  const state = await readLaneState(work.layout, lane.standby.name);
+  lane.isBehind = isResting(state, work.deps.now()) || !(await isQueueDry(work, lane));
+}
+
+/** Serves one standby until the shipper stops. Whatever happens there stays there. */
+export async function runLane(work: Work, lane: Lane): Promise<void> {
+  const { deps } = work;
+  let waitMs = 0;
+  while (!isStopped(work)) {
+    if (waitMs > 0) await lane.wakeUp.wait(waitMs);
+    const rest = lane.restUntilMs - deps.now();
+    waitMs = rest > 0 ? rest : idleMs;
+    if (isStopped(work) || rest > 0 || !(await hasWork(work, lane))) continue;
+    try {
+      const isOurs = await lockLane(work, lane);
+      if (isOurs) await serveSafely(work, lane);
+      waitMs = isOurs ? Math.max(1, lane.restUntilMs - deps.now()) : lockRetryMs;
+    } catch (error) {
+      logFailure(deps.log, error);
+      lane.isBehind = true;
+      waitMs = longestRestMs;
+    } finally {
+      await unlockLane(lane);
+    }
+  }
+}

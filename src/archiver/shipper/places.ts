@@ -1,0 +1,34 @@
+import { join } from 'node:path';
+import type { Layout } from '../layout.ts';
+
+/**
+ * What the shipper keeps in `.archiver`. `current`, `pgdata` and `config` are symbolic links: by them the launcher compares
+ * what it was called with, without starting a program.
+ */
+export interface ShipperPlaces {
+  /** Locked by the one shipper of this l_archivedir. */
+  readonly lock: string;
+  readonly log: string;
+  /** `SYSTEM_IDENTIFIER/SEGMENT`: proofs that a segment is safe. */
+  readonly marks: string;
+  /** To the directory of this cluster's marks. */
+  readonly current: string;
+  readonly pgdata: string;
+  /** To the INI file that the marks were made by. */
+  readonly config: string;
+  /** Carries the modification time of that INI file. */
+  readonly stamp: string;
+}
+
+export function shipperPlaces(layout: Layout): ShipperPlaces {
+  const at = (name: string): string => join(layout.privateDirectory, name);
+  return {
+    lock: at('shipper.lock'),
+    log: at('shipper.log'),
+    marks: at('marks'),
+    current: at('current'),
+    pgdata: at('pgdata'),
+    config: at('config'),
+    stamp: at('stamp'),
+  };
+}

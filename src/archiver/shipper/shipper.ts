@@ -1,0 +1,235 @@
+import { setPriority } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ArchiverSettings } from '../../config/options-archiver.ts';
+import { messageOf, PitrError } from '../../errors.ts';
+import { takeLock } from '../../system/lock.ts';
+import { logFailure, type Log } from '../../system/log.ts';
+import { readPostmaster } from '../../system/postmaster.ts';
+import { readCluster, requirePinned, requirePinnedDirectory, type Cluster } from '../cluster.ts';
+import type { ArchiverDeps } from '../deps.ts';
+import { layoutOf, queueOf } from '../layout.ts';
+import { isQueueEmpty } from '../queue.ts';
+import { walDirectory } from '../ready-files.ts';
+import { removeDeadTemporaries } from '../temporaries.ts';
+import { createBoard, shipmentsInOrder } from './board.ts';
+import { runKeeper } from './keeper.ts';
+import { adoptState, runLane } from './lane-loop.ts';
+import { createLane, type Lane } from './lane-record.ts';
+import {
+  isConfigUnchanged,
+  prepareMarkers,
+  stampConfig,
+  wipeMarkers,
+  type ConfigIdentity,
+} from './markers.ts';
+import { shipperPlaces, type ShipperPlaces } from './places.ts';
+import { runScanner } from './scanner.ts';
+import { createWakeUp } from './signal.ts';
+import type { Work } from './work.ts';
+
+/** An INI file, read and understood. */
+export interface Configuration {
+  readonly identity: ConfigIdentity;
+  readonly settings: ArchiverSettings;
+  readonly log: Log;
+}
+
+/** Reads the INI file as it is now; throws what is wrong with it. */
+export type ReadConfiguration = () => Promise<Configuration>;
+
+/** Why a shipper stopped working by one configuration. */
+type Stop = 'told' | 'config-changed' | 'nothing-to-do' | 'in-recovery';
+
+const watchMs = 250;
+/** A server that is restarted finds its shipper still there. */
+const stoppedMs = 10_000;
+/** With the server stopped, a shipper that can deliver nothing does not try for ever. */
+const fruitlessMs = 60_000;
+/** Longer than this no lane is waited for when all are told to stop: one of them may be hanging. */
+const partingMs = 5_000;
+
+async function areQueuesEmpty({ deps, layout }: Work): Promise<boolean> {
+  for (const { name } of deps.settings.standbys) {
+    if (!(await isQueueEmpty(queueOf(layout, name)))) return false;
+  }
+  return true;
+}
+
+function isEverythingSent({ board }: Work): boolean {
+  return board.refused.size === 0 && shipmentsInOrder(board).every(({ isMarked }) => isMarked);
+}
+
+/** Whether there is a reason to go on although the server is stopped. */
+async function isStillUseful(work: Work, stoppedForMs: number): Promise<boolean> {
+  if (stoppedForMs < stoppedMs) return true;
+  if (isEverythingSent(work) && (await areQueuesEmpty(work))) return false;
+  const quietMs = work.deps.now() - work.lastProgressMs;
+  return Math.min(quietMs, stoppedForMs) < fruitlessMs;
+}
+
+async function clusterStop({ deps, cluster }: Work): Promise<Stop | undefined> {
+  const now = await readCluster(deps.settings.pgdata);
+  if (now.systemIdentifier !== cluster.systemIdentifier) return 'nothing-to-do';
+  return now.isInRecovery ? 'in-recovery' : undefined;
+}
+
+/** Looks after what would end this configuration's work. */
+async function awaitStop(work: Work, config: ConfigIdentity): Promise<Stop> {
+  const { deps } = work;
+  let runningMs = deps.now();
+  let askedMs = 0;
+  while (!deps.signal.aborted) {
+    if (!(await isConfigUnchanged(config))) return 'config-changed';
+    if (deps.now() - askedMs >= 4 * watchMs) {
+      askedMs = deps.now();
+      const { kind } = await readPostmaster(deps.settings.pgdata);
+      if (kind === 'running' || kind === 'unclear') runningMs = deps.now();
+      const stop = await clusterStop(work).catch((): Stop => 'nothing-to-do');
+      if (stop !== undefined) return stop;
+      if (!(await isStillUseful(work, deps.now() - runningMs))) return 'nothing-to-do';
+    }
+    await delay(watchMs, undefined, { signal: deps.signal }).catch(() => undefined);
+  }
+  return 'told';
+}
+
+function createWork(deps: ArchiverDeps, cluster: Cluster, stop: AbortSignal): Work {
+  const { settings } = deps;
+  const layout = layoutOf(settings.l_archivedir);
+  return {
+    deps,
+    cluster,
+    layout,
+    places: shipperPlaces(layout),
+    board: createBoard(settings.standbys.map(({ name }) => name)),
+    stop,
+    decide: createWakeUp(),
+    lastProgressMs: deps.now(),
+  };
+}
+
+function wakeAll(work: Work, lanes: readonly Lane[]): void {
+  work.decide.wake();
+  for (const { wakeUp } of lanes) wakeUp.wake();
+}
+
+/** Offline: queues go on draining, nothing new is taken, nothing is proven. */
+async function startTaking(
+  work: Work,
+  lanes: readonly Lane[],
+  config: ConfigIdentity,
+): Promise<{ readonly parts: readonly Promise<void>[]; readonly isStamped: boolean }> {
+  const { deps, places, cluster } = work;
+  if (deps.settings.state === 'offline') return { parts: [], isStamped: true };
+  await prepareMarkers(places, cluster.systemIdentifier, deps.settings.pgdata);
+  const isStamped = await stampConfig(deps.run, places, cluster.systemIdentifier, config);
+  if (!isStamped) return { parts: [], isStamped };
+  const directory = await walDirectory(deps.settings.pgdata);
+  return { parts: [runKeeper(work, lanes), runScanner(work, lanes, directory)], isStamped };
+}
+
+/** Works by one configuration until something ends that. */
+async function shipBy(deps: ArchiverDeps, config: ConfigIdentity): Promise<Stop> {
+  const cluster = await readCluster(deps.settings.pgdata);
+  await requirePinned(layoutOf(deps.settings.l_archivedir), cluster, deps.settings.pgdata);
+  if (cluster.isInRecovery) return 'in-recovery';
+  const end = new AbortController();
+  const work = createWork(deps, cluster, AbortSignal.any([end.signal, deps.signal]));
+  await wipeMarkers(work.places);
+  await removeDeadTemporaries(work.layout);
+  const lanes = deps.settings.standbys.map(createLane);
+  for (const lane of lanes) await adoptState(work, lane);
+  const { parts, isStamped } = await startTaking(work, lanes, config);
+  if (!isStamped) return 'config-changed';
+  const running = lanes.map((lane) => runLane(work, lane));
+  try {
+    return await awaitStop(work, config);
+  } finally {
+    end.abort();
+    wakeAll(work, lanes);
+    // No marker may be left once the next configuration is in force; a lane can only deliver, which harms nobody.
+    await Promise.all(parts);
+    await Promise.race([Promise.all(running), delay(partingMs, undefined, { ref: false })]);
+  }
+}
+
+/** An INI that cannot be used any more: nothing is proven or taken until it can. */
+async function awaitUsable(
+  deps: ArchiverDeps,
+  places: ShipperPlaces,
+  read: ReadConfiguration,
+): Promise<Configuration | undefined> {
+  let said = '';
+  while (!deps.signal.aborted) {
+    try {
+      return await read();
+    } catch (error) {
+      await wipeMarkers(places);
+      if (messageOf(error) !== said) logFailure(deps.log, error);
+      said = messageOf(error);
+    }
+    await delay(1_000, undefined, { signal: deps.signal }).catch(() => undefined);
+  }
+  return undefined;
+}
+
+function describeStop(stop: Stop, pgdata: string): string {
+  switch (stop) {
+    case 'told':
+      return 'the shipper ends: it was told to';
+    case 'config-changed':
+      return 'the configuration changed';
+    case 'nothing-to-do':
+      return `the shipper ends: the server in ${pgdata} is stopped, and nothing more can be delivered`;
+    case 'in-recovery':
+      return `the shipper ends: the server in ${pgdata} is a standby`;
+  }
+}
+
+async function shipUnderLock(
+  deps: ArchiverDeps,
+  places: ShipperPlaces,
+  read: ReadConfiguration,
+): Promise<void> {
+  for (;;) {
+    const config = await awaitUsable(deps, places, read);
+    if (config === undefined) return;
+    const { settings, log, identity } = config;
+    if (settings.l_archivedir !== deps.settings.l_archivedir) {
+      await wipeMarkers(places);
+      log.notice(`the shipper ends: l_archivedir is ${settings.l_archivedir} now`);
+      return;
+    }
+    const stop = await shipBy({ ...deps, settings, log }, identity);
+    log.notice(describeStop(stop, settings.pgdata));
+    if (stop !== 'config-changed') return;
+  }
+}
+
+function lowerPriority({ settings, log }: ArchiverDeps): void {
+  if (settings.ship_nice === 0) return;
+  try {
+    setPriority(settings.ship_nice);
+  } catch (error) {
+    log.warning(`cannot set ship_nice: ${messageOf(error)}`);
+  }
+}
+
+/**
+ * `--ship`: ships what PostgreSQL has ready ahead of its asking, and leaves a marker for what is safe, so that
+ * archive_command has nothing to do but to look. One per l_archivedir; a second one ends at once.
+ */
+export async function shipContinuously(deps: ArchiverDeps, read: ReadConfiguration): Promise<void> {
+  const layout = layoutOf(deps.settings.l_archivedir);
+  await requirePinnedDirectory(layout);
+  const places = shipperPlaces(layout);
+  const lock = await takeLock(deps.run, places.lock, 0);
+  if (lock === undefined) throw new PitrError(`a shipper already works for "${layout.root}"`);
+  try {
+    lowerPriority(deps);
+    deps.log.notice(`shipping from ${deps.settings.pgdata}`);
+    await shipUnderLock(deps, places, read);
+  } finally {
+    await lock.release();
+  }
+}

@@ -1,0 +1,30 @@
+/** Lets one part of the shipper wait until another has something for it. A wake-up that nobody waits for yet is kept. */
+export interface WakeUp {
+  readonly wake: () => void;
+  /** Resolves at the next wake-up, at once if there was one since the last wait, or when the time is over. */
+  readonly wait: (limitMs: number) => Promise<void>;
+}
+
+export function createWakeUp(): WakeUp {
+  let isDue = false;
+  let finish: (() => void) | undefined;
+  return {
+    wake: () => {
+      isDue = true;
+      finish?.();
+    },
+    wait: async (limitMs) => {
+      if (!isDue) {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, Math.max(0, limitMs));
+          finish = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+        });
+        finish = undefined;
+      }
+      isDue = false;
+    },
+  };
+}

@@ -1,0 +1,221 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { checkout } from '../harness/checkout.ts';
+import { run } from '../harness/processes.ts';
+
+const shells = ['/usr/bin/dash', '/usr/bin/bash'] as const;
+const segment = '000000010000000000000001';
+const identifier = '7000000000000000001';
+
+/** All that a shipper leaves behind it, made by hand, so that a test can spoil one thing. */
+interface Proof {
+  readonly root: string;
+  readonly ini: string;
+  readonly pgdata: string;
+  readonly place: string;
+  readonly path: string;
+  readonly marker: string;
+  /** Gives the stamp the INI's time again, after the INI was changed. */
+  stamp(): void;
+}
+
+function copyTime(from: string, to: string): void {
+  execFileSync('touch', ['-r', from, to]);
+}
+
+function prove(iniText?: (place: string) => string): Proof {
+  const root = mkdtempSync(join(process.env['PITRTOOLS_TEST_TMP'] ?? tmpdir(), 'fast-'));
+  onTestFinished(() => {
+    rmSync(root, { recursive: true, force: true });
+  });
+  const [ini, pgdata, place] = [join(root, 'a.ini'), join(root, 'pgdata'), join(root, 'queue')];
+  const own = join(place, '.archiver');
+  const marks = join(own, 'marks', identifier);
+  mkdirSync(join(pgdata, 'pg_wal'), { recursive: true });
+  mkdirSync(marks, { recursive: true });
+  writeFileSync(ini, iniText?.(place) ?? plainIni(place));
+  writeFileSync(join(pgdata, 'pg_wal', segment), 'wal');
+  symlinkSync(ini, join(own, 'config'));
+  symlinkSync(pgdata, join(own, 'pgdata'));
+  symlinkSync(marks, join(own, 'current'));
+  const proof: Proof = {
+    root,
+    ini,
+    pgdata,
+    place,
+    path: `pg_wal/${segment}`,
+    marker: join(marks, segment),
+    stamp: () => {
+      copyTime(ini, join(own, 'stamp'));
+    },
+  };
+  proof.stamp();
+  copyTime(join(pgdata, proof.path), proof.marker);
+  return proof;
+}
+
+function plainIni(place: string): string {
+  return `[DEFAULT]\npgdata: /somewhere\nl_archivedir: ${place}\nslaves: a\n`;
+}
+
+/** Exit 0 without Node: the Node that the launcher finds can only fail. */
+async function isProven(shell: string, proof: Proof, args?: readonly string[], cwd = proof.pgdata) {
+  const result = await run(
+    shell,
+    [checkout('bin', 'cmd_archiver'), ...(args ?? ['-C', proof.ini, '-F', proof.path])],
+    { cwd, env: { PATH: '/usr/bin:/bin', PITRTOOLS_NODE: '/bin/false' } },
+  );
+  expect(result.stdout).toBe('');
+  expect([0, 1]).toContain(result.code);
+  return result.code === 0;
+}
+
+describe.each(shells)('under %s', (shell) => {
+  test('a marker proves a segment, whichever way round the arguments stand', async () => {
+    const proof = prove();
+    expect(await isProven(shell, proof)).toBe(true);
+    expect(await isProven(shell, proof, ['-F', proof.path, '-C', proof.ini])).toBe(true);
+  });
+
+  test.each<[string, (place: string) => string]>([
+    ['=', (place) => `[DEFAULT]\nl_archivedir=${place}\n`],
+    [' = ', (place) => `[DEFAULT]\nl_archivedir = ${place}\n`],
+    [':', (place) => `[DEFAULT]\nl_archivedir:${place}\n`],
+    ['tabs', (place) => `[DEFAULT]\nl_archivedir\t:\t${place}\t\n`],
+    ['blanks behind it', (place) => `[DEFAULT]\nl_archivedir: ${place}   \n`],
+    ['no line feed at the end', (place) => `[DEFAULT]\nl_archivedir: ${place}`],
+    ['comments and empty lines', (place) => `; a\n\n  # b\n[DEFAULT]\n\n ; c\nl_archivedir: ${place}\n`],
+    ['the whole file indented', (place) => `    [DEFAULT]\n    pgdata: /x\n\n    l_archivedir: ${place}\n`],
+    ['% in another value', (place) => `[DEFAULT]\npgdata: /x\nuser: %(pgdata)s\nl_archivedir: ${place}\n`],
+  ])('reads l_archivedir with %s', async (_, text) => {
+    expect(await isProven(shell, prove(text))).toBe(true);
+  });
+
+  test.each<[string, (place: string) => string]>([
+    ['a key before any section', (place) => `l_archivedir: ${place}\n`],
+    ['another section first', (place) => `[a]\nuser: x\n[DEFAULT]\nl_archivedir: ${place}\n`],
+    ['a standby section', (place) => `[DEFAULT]\nuser: x\n[a]\nl_archivedir: ${place}\n`],
+    ['a continuation line', (place) => `[DEFAULT]\nuser: x\n  l_archivedir: ${place}\n`],
+    ['a line with less indentation', (place) => `  [DEFAULT]\n  user: x\nl_archivedir: ${place}\n`],
+    ['interpolation', (place) => `[DEFAULT]\nroot: ${place}\nl_archivedir: %(root)s\n`],
+    ['quotes', (place) => `[DEFAULT]\nl_archivedir: "${place}"\n`],
+    ['a comment behind it', (place) => `[DEFAULT]\nl_archivedir: ${place} ; here\n`],
+    ['two words', (place) => `[DEFAULT]\nl_archivedir: ${place} x\n`],
+    ['a carriage return', (place) => `[DEFAULT]\r\nl_archivedir: ${place}\r\n`],
+    ['a byte order mark', (place) => `\uFEFF[DEFAULT]\nl_archivedir: ${place}\n`],
+    ['..', (place) => `[DEFAULT]\nl_archivedir: ${place}/../queue\n`],
+    ['a relative path', () => `[DEFAULT]\nl_archivedir: ../queue\n`],
+    ['no value', () => `[DEFAULT]\nl_archivedir:\n`],
+    ['no such key', () => `[DEFAULT]\nr_archivedir: /x\n`],
+    ['nothing', () => ''],
+  ])('leaves %s to Node', async (_, text) => {
+    expect(await isProven(shell, prove(text))).toBe(false);
+  });
+
+  test.each<[string, (proof: Proof) => void]>([
+    [
+      'no marker',
+      ({ marker }) => {
+        rmSync(marker);
+      },
+    ],
+    [
+      'an older marker',
+      ({ marker }) => {
+        utimesSync(marker, 1, 1);
+      },
+    ],
+    [
+      'a newer marker',
+      ({ marker }) => {
+        utimesSync(marker, 4e9, 4e9);
+      },
+    ],
+    [
+      'a marker that differs by a nanosecond',
+      ({ marker, root, pgdata, path }) => {
+        const file = join(pgdata, path);
+        execFileSync('touch', ['-d', '2026-01-02 03:04:05.123456789', file]);
+        execFileSync('touch', ['-d', '2026-01-02 03:04:05.123456788', marker]);
+        expect(root).toBeDefined();
+      },
+    ],
+    [
+      'a segment that is gone',
+      ({ pgdata, path }) => {
+        rmSync(join(pgdata, path));
+      },
+    ],
+    [
+      'no stamp',
+      ({ place }) => {
+        rmSync(join(place, '.archiver', 'stamp'));
+      },
+    ],
+    [
+      'an INI that was changed since',
+      ({ ini }) => {
+        utimesSync(ini, 4e9, 4e9);
+      },
+    ],
+    [
+      'an INI that was set back since',
+      ({ ini }) => {
+        utimesSync(ini, 1, 1);
+      },
+    ],
+    [
+      'no marks',
+      ({ place }) => {
+        rmSync(join(place, '.archiver', 'current'));
+      },
+    ],
+    [
+      'another INI of the same time',
+      ({ place, root, ini }) => {
+        const other = join(root, 'b.ini');
+        writeFileSync(other, '');
+        copyTime(ini, other);
+        rmSync(join(place, '.archiver', 'config'));
+        symlinkSync(other, join(place, '.archiver', 'config'));
+      },
+    ],
+    [
+      'another cluster',
+      ({ place, root, pgdata, path }) => {
+        const other = join(root, 'other');
+        mkdirSync(join(other, 'pg_wal'), { recursive: true });
+        writeFileSync(join(other, path), 'wal');
+        copyTime(join(pgdata, path), join(other, path));
+        rmSync(join(place, '.archiver', 'pgdata'));
+        symlinkSync(other, join(place, '.archiver', 'pgdata'));
+      },
+    ],
+  ])('%s proves nothing', async (_, spoil) => {
+    const proof = prove();
+    spoil(proof);
+    expect(await isProven(shell, proof)).toBe(false);
+  });
+
+  test.each<[string, (proof: Proof) => string[]]>([
+    ['an absolute path', ({ ini, pgdata, path }) => ['-C', ini, '-F', join(pgdata, path)]],
+    ['a path above', ({ ini }) => ['-C', ini, '-F', `pg_wal/../pg_wal/${segment}`]],
+    ['a directory', ({ ini }) => ['-C', ini, '-F', 'pg_wal/']],
+    ['one argument more', ({ ini, path }) => ['-C', ini, '-F', path, '--flush']],
+    ['another action', ({ ini, path }) => ['-C', ini, '--abandon', path]],
+    ['a missing INI', ({ path }) => ['-C', '/nonexistent.ini', '-F', path]],
+  ])('leaves %s to Node', async (_, args) => {
+    const proof = prove();
+    expect(await isProven(shell, proof, args(proof))).toBe(false);
+  });
+});
+
+test('bash alone would take anything for newer than a file that is missing', () => {
+  const proof = prove();
+  rmSync(proof.marker);
+  const naive = ['-c', `[ ${join(proof.pgdata, proof.path)} -nt ${proof.marker} ]`];
+  expect(() => execFileSync('/usr/bin/bash', naive)).not.toThrow();
+});

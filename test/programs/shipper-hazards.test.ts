@@ -1,0 +1,188 @@
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
+import { writeScript } from '../harness/host.ts';
+import { processesOf } from '../harness/process-table.ts';
+import { sendSignal } from '../harness/processes.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { archivedBytes, archivedFiles, readyCluster, writeControlFile } from './archiver-cluster.ts';
+import {
+  addReadySegments,
+  isProvenByShell,
+  makeDone,
+  makeReady,
+  marked,
+  pretendRunning,
+  privatePath,
+  shipperPids,
+  startShipper,
+  untilMarked,
+} from './shipper-kit.ts';
+
+let world: World;
+beforeEach(async () => {
+  world = await createWorld({ major: 15 });
+});
+afterEach(async () => {
+  await world.close();
+});
+
+const rounds = process.env['PITRTOOLS_TEST_LONG'] === '1' ? 50 : 5;
+
+test(`two shippers started at once, ${String(rounds)} times: one runs`, { timeout: 300_000 }, async () => {
+  const cluster = await readyCluster(world, { slaves: ['s1'] });
+  pretendRunning(world, cluster);
+  for (let round = 0; round < rounds; round++) {
+    const both = [cluster.start(['--ship']), cluster.start(['--ship'])];
+    const loser = await Promise.race(both.map((one) => one.finished));
+    expect(loser.code).toBe(1);
+    expect(loser.stderr).toContain('a shipper already works for');
+    await eventually(() => shipperPids(cluster.host).length === 1);
+    for (const one of both) one.signal('SIGTERM');
+    const codes = await Promise.all(both.map(async (one) => (await one.finished).code));
+    expect(codes.sort()).toEqual([0, 1]);
+  }
+});
+
+describe('what was marked', () => {
+  test('is not proven any more after the segment was written again, even at an earlier time', async () => {
+    const cluster = await readyCluster(world, { slaves: ['s1'] });
+    pretendRunning(world, cluster);
+    const [name = ''] = [...addReadySegments(cluster, 1, 1).keys()];
+    const shipper = await startShipper(cluster);
+    await untilMarked(cluster, [name]);
+    expect(await isProvenByShell(cluster, name)).toBe(true);
+    const path = join(cluster.pgdata, 'pg_wal', name);
+    shipper.killFamily();
+    await shipper.finished;
+    // As after a return to a snapshot with the clock set back: the marker is newer than the segment.
+    cluster.addSegment(name, { seed: 99 });
+    utimesSync(path, new Date('2020-01-01'), new Date('2020-01-01'));
+    const marker = privatePath(cluster, 'current', name);
+    expect(() => execFileSync('/usr/bin/dash', ['-c', `[ ${marker} -nt ${path} ]`])).not.toThrow();
+    expect(await isProvenByShell(cluster, name)).toBe(false);
+    expect(await isProvenByShell(cluster, name, '/usr/bin/bash')).toBe(false);
+    // The standby holds other bytes of that name: refused there, and never replaced.
+    const other = readFileSync(path);
+    await cluster.archive(name);
+    await eventually(() =>
+      cluster.host
+        .notifications()
+        .some(
+          ({ severity, message }) => severity === 'critical' && message.includes('a different file named'),
+        ),
+    );
+    const [s1] = cluster.standbys;
+    expect(s1 && archivedBytes(s1, name).equals(other)).toBe(false);
+  });
+
+  test('is nothing to a cluster that was made anew in the same place', async () => {
+    const cluster = await readyCluster(world, { slaves: ['s1'] });
+    pretendRunning(world, cluster);
+    const [name = ''] = [...addReadySegments(cluster, 1, 1).keys()];
+    const shipper = await startShipper(cluster);
+    await untilMarked(cluster, [name]);
+    writeControlFile(cluster.pgdata, 7_000_000_000_000_000_002n);
+    cluster.addSegment(name, { systemIdentifier: 7_000_000_000_000_000_002n });
+    expect(await isProvenByShell(cluster, name)).toBe(false);
+    // The shipper sees whom it would ship for, and goes.
+    expect((await shipper.finished).stderr).toContain('the shipper ends');
+    const refused = await cluster.archive(name);
+    expect(refused.code).toBe(4);
+    expect(refused.stderr).toContain('belongs to cluster');
+  });
+
+  test('counts no more from the moment the INI changes, and what cannot be used takes nothing', async () => {
+    const cluster = await readyCluster(world, { slaves: ['s1'] });
+    pretendRunning(world, cluster);
+    const [name = ''] = [...addReadySegments(cluster, 1, 1).keys()];
+    const shipper = await startShipper(cluster);
+    await untilMarked(cluster, [name]);
+    cluster.writeIni({ state: 'offline' });
+    expect(await isProvenByShell(cluster, name)).toBe(false);
+    expect((await cluster.archive(name)).code).toBe(4);
+    await eventually(() => marked(cluster).length === 0);
+    writeFileSync(cluster.iniFile, 'nonsense');
+    await eventually(() => shipper.output().includes('the configuration file cannot be used'));
+    cluster.writeIni({ state: 'online' });
+    await untilMarked(cluster, [name]);
+    expect(await isProvenByShell(cluster, name)).toBe(true);
+  });
+});
+
+test('a segment that is recycled while a slow lane owes it is not sent, and was queued before', async () => {
+  const cluster = await readyCluster(world, { slaves: ['s1'], ini: { ssh_timeout: 20 } });
+  pretendRunning(world, cluster);
+  const [s1] = cluster.standbys;
+  if (s1 === undefined) throw new Error('no standby');
+  const began = join(cluster.host.directory, 'began');
+  // The first transfer reads slowly; those from the queue are quick.
+  const body = `case "$*" in *pg_wal*) touch ${began}; exec sleep 600 ;; esac\nexec /usr/bin/rsync "$@"`;
+  cluster.writeIni({ rsync_bin: writeScript(cluster.host, 'rsync', body) });
+  await startShipper(cluster);
+  const segments = addReadySegments(cluster, 1, 1);
+  const [[name, bytes] = ['', Buffer.of()]] = segments;
+  await eventually(() => existsSync(began));
+  await untilMarked(cluster, [name]);
+  // From the marker on PostgreSQL may do this at once: no process may still be reading the file.
+  const sleepers = processesOf(cluster.host.directory).filter(({ commandLine }) =>
+    commandLine.includes('sleep 600'),
+  );
+  // The one that is left plays the postmaster.
+  expect(sleepers).toHaveLength(1);
+  makeDone(cluster, name);
+  const path = join(cluster.pgdata, 'pg_wal', name);
+  copyFileSync(path, join(cluster.pgdata, 'pg_wal', cluster.segment(9)));
+  rmSync(path);
+  await eventually(() => archivedFiles(s1).includes(name));
+  expect(archivedBytes(s1, name).equals(bytes)).toBe(true);
+});
+
+test('a shipper that is stopped keeps PostgreSQL waiting only shortly; what it does later harms nobody', async () => {
+  const cluster = await readyCluster(world, { slaves: ['s1'] });
+  pretendRunning(world, cluster);
+  const [s1] = cluster.standbys;
+  if (s1 === undefined) throw new Error('no standby');
+  await startShipper(cluster);
+  const [pid = 0] = shipperPids(cluster.host);
+  sendSignal(pid, 'SIGSTOP');
+  const [[name, bytes] = ['', Buffer.of()]] = addReadySegments(cluster, 1, 1);
+  const result = await cluster.archive(name);
+  expect(result.code).toBe(0);
+  expect(result.ms).toBeLessThan(15_000);
+  expect(archivedFiles(s1).includes(name) || cluster.queue('s1').includes(name)).toBe(true);
+  makeDone(cluster, name);
+  sendSignal(pid, 'SIGCONT');
+  const next = cluster.segment(2);
+  cluster.addSegment(next);
+  makeReady(cluster, next);
+  await untilMarked(cluster, [next]);
+  await eventually(() => archivedFiles(s1).includes(name));
+  expect(archivedBytes(s1, name).equals(bytes)).toBe(true);
+  expect(marked(cluster)).toEqual([next]);
+});
+
+test('a standby that hangs keeps nobody waiting longer than queue_after and one copy', async () => {
+  const cluster = await readyCluster(world, { slaves: ['s1', 's2'], ini: { ssh_timeout: 10 } });
+  pretendRunning(world, cluster);
+  const [hung, fine] = cluster.standbys;
+  if (hung === undefined || fine === undefined) throw new Error('no standby');
+  await startShipper(cluster);
+  const first = [...addReadySegments(cluster, 1, 3).keys()];
+  await untilMarked(cluster, first);
+  hung.sshd.freeze();
+  const began = performance.now();
+  const second = [...addReadySegments(cluster, 4, 10).keys()];
+  await untilMarked(cluster, second);
+  expect(performance.now() - began).toBeLessThan(8_000);
+  expect(archivedFiles(fine)).toEqual([...first, ...second]);
+  const third = [...addReadySegments(cluster, 14, 3).keys()];
+  const again = performance.now();
+  await untilMarked(cluster, third);
+  expect(performance.now() - again).toBeLessThan(5_000);
+  hung.sshd.thaw();
+  await eventually(() => archivedFiles(hung).length === 16, { limitMs: 60_000 });
+  await eventually(() => cluster.queue(hung.name).length === 0);
+});

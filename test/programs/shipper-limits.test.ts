@@ -1,0 +1,138 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { hasSmallDisks, smallDisk } from '../harness/disk.ts';
+import { eventually } from '../harness/eventually.ts';
+import type { Host } from '../harness/host.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { archivedFiles, readyCluster, segmentBytes, type FakeCluster } from './archiver-cluster.ts';
+import { addReadySegments, marked, pretendRunning, startShipper, untilMarked } from './shipper-kit.ts';
+
+let world: World;
+beforeEach(async () => {
+  world = await createWorld({ major: 15 });
+});
+afterEach(async () => {
+  await world.close();
+});
+
+function criticals(cluster: FakeCluster): string[] {
+  return cluster.host
+    .notifications()
+    .filter(({ severity }) => severity === 'critical')
+    .map(({ message }) => message);
+}
+
+async function twoStandbysOneDown(ini: Record<string, string>): Promise<{
+  readonly cluster: FakeCluster;
+  readonly down: Host;
+  readonly up: Host;
+}> {
+  const cluster = await readyCluster(world, { slaves: ['s1', 's2'], ini });
+  pretendRunning(world, cluster);
+  const [down, up] = cluster.standbys;
+  if (down === undefined || up === undefined) throw new Error('no standby');
+  await down.sshd.kill();
+  return { cluster, down, up };
+}
+
+describe('a queue that has reached queue_max', () => {
+  test('blocks: PostgreSQL keeps its WAL, the others are served, one critical word, and it goes on later', async () => {
+    const { cluster, down, up } = await twoStandbysOneDown({ queue_max: '3', queue_after: '5' });
+    await startShipper(cluster);
+    const segments = [...addReadySegments(cluster, 1, 8).keys()];
+    await untilMarked(cluster, segments.slice(0, 3));
+    await eventually(() => archivedFiles(up).length === 8);
+    await eventually(() => criticals(cluster).length > 0);
+    expect(cluster.queue('s1')).toEqual(segments.slice(0, 3));
+    expect(marked(cluster).sort()).toEqual(segments.slice(0, 3));
+    expect(criticals(cluster)[0]).toContain('its queue holds 3 files (queue_max)');
+    const refused = await cluster.archive(segments[3] ?? '');
+    expect(refused.code).toBeGreaterThan(0);
+    expect(refused.code).toBeLessThanOrEqual(125);
+    expect(refused.stderr).toContain('queue_max');
+    await down.sshd.start();
+    await untilMarked(cluster, segments);
+    await eventually(() => archivedFiles(down).length === 8);
+    await eventually(() => cluster.host.notifications().at(-1)?.severity === 'ok');
+    expect(criticals(cluster)).toHaveLength(1);
+  });
+
+  test('counts bytes where the INI does', async () => {
+    const { cluster } = await twoStandbysOneDown({ queue_max: `${2 * segmentBytes}B` });
+    await startShipper(cluster);
+    const segments = [...addReadySegments(cluster, 1, 4).keys()];
+    await eventually(() => criticals(cluster).length > 0);
+    expect(criticals(cluster)[0]).toContain('its queue holds 2 MB of 2 MB (queue_max)');
+    expect(cluster.queue('s1')).toEqual(segments.slice(0, 2));
+  });
+
+  test('abandons where the INI says so: the queue is freed, the lost range noted, the others untouched', async () => {
+    const { cluster, up } = await twoStandbysOneDown({
+      queue_max: '3',
+      queue_full: 'abandon',
+      queue_after: '5',
+    });
+    await startShipper(cluster);
+    const segments = [...addReadySegments(cluster, 1, 8).keys()];
+    await untilMarked(cluster, segments);
+    await eventually(() => archivedFiles(up).length === 8);
+    await eventually(() => cluster.queue('s1').length === 0);
+    await eventually(() => {
+      const abandoned = cluster.state('s1')['abandoned'] as Record<string, string> | undefined;
+      return abandoned?.['firstLost'] === segments[0] && abandoned?.['lastLost'] === segments[7];
+    });
+    expect(cluster.state('s1')).toMatchObject({ health: 'abandoned', abandoned: { by: 'policy' } });
+    expect(cluster.queue('s2')).toEqual([]);
+    expect(criticals(cluster).some((message) => message.includes('needs a new base backup'))).toBe(true);
+  });
+
+  test('abandoning the only standby acknowledges nothing', async () => {
+    const cluster = await readyCluster(world, {
+      slaves: ['s1'],
+      ini: { queue_max: '2', queue_full: 'abandon' },
+    });
+    pretendRunning(world, cluster);
+    await cluster.standbys[0]?.sshd.kill();
+    await startShipper(cluster);
+    const segments = [...addReadySegments(cluster, 1, 4).keys()];
+    await eventually(() => (cluster.state('s1')['abandoned'] as object | undefined) !== undefined);
+    expect((await cluster.archive(segments[3] ?? '')).code).toBe(4);
+    expect(marked(cluster)).not.toContain(segments[3]);
+  });
+});
+
+test('queue_min_free holds with a file system that has less', async () => {
+  const { cluster, up } = await twoStandbysOneDown({ queue_min_free: '900TB' });
+  await startShipper(cluster);
+  addReadySegments(cluster, 1, 2);
+  await eventually(() => criticals(cluster).length > 0);
+  expect(criticals(cluster)[0]).toContain('(queue_min_free)');
+  await eventually(() => archivedFiles(up).length === 2);
+  expect(cluster.queue('s1')).toEqual([]);
+  expect(marked(cluster)).toEqual([]);
+  cluster.writeIni({ queue_min_free: '1MB' });
+  await eventually(() => cluster.queue('s1').length === 2);
+  await eventually(() => marked(cluster).length === 2);
+});
+
+describe.skipIf(!hasSmallDisks())('a full disk', () => {
+  test('blocks, and goes on when there is space again', async () => {
+    const disk = await smallDisk();
+    world.onClose(() => {
+      disk.release();
+    });
+    const place = join(disk.directory, 'l_archive');
+    const { cluster, up } = await twoStandbysOneDown({ l_archivedir: place });
+    disk.fill(3 * segmentBytes + segmentBytes / 2);
+    await startShipper(cluster);
+    addReadySegments(cluster, 1, 8);
+    await eventually(() => archivedFiles(up).length === 8);
+    await eventually(() => criticals(cluster).length > 0);
+    const queue = join(place, 's1');
+    expect(readdirSync(queue).length).toBeLessThan(8);
+    disk.relieve();
+    await eventually(() => readdirSync(queue).length === 8);
+    await eventually(() => readdirSync(join(place, '.archiver', 'tmp')).length === 0);
+  });
+});

@@ -1,0 +1,102 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { eventually } from '../harness/eventually.ts';
+import { sendSignal } from '../harness/processes.ts';
+import { testMajors } from '../harness/postgres-programs.ts';
+import type { Primary } from '../harness/primary.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { prepareArchive, archivedFiles } from './archiver-cluster.ts';
+import { shipperPids, systemIdentifierOf } from './shipper-kit.ts';
+
+let world: World;
+
+async function readyPrimary(slaves: readonly string[]): Promise<Primary> {
+  const primary = await world.startPrimary({ slaves, walSegmentMb: 1 });
+  for (const name of slaves) prepareArchive(await world.host(name), await systemIdentifierOf(primary));
+  expect(await world.cmdArchiver(primary, ['-I'])).toMatchObject({ code: 0 });
+  return primary;
+}
+
+async function switchWal(primary: Primary): Promise<string> {
+  await primary.sql('CREATE TABLE IF NOT EXISTS t (n int)');
+  await primary.sql('INSERT INTO t SELECT generate_series(1, 100)');
+  return primary.switchWal();
+}
+
+describe.each(testMajors())('with PostgreSQL %i', (major) => {
+  beforeEach(async () => {
+    world = await createWorld({ major });
+  });
+  afterEach(async () => {
+    await world.close();
+  });
+
+  test('archive_command starts a shipper, one that is killed is replaced, and nobody waits for its end', async () => {
+    const primary = await readyPrimary(['s1']);
+    const s1 = await world.host('s1');
+    const first = await switchWal(primary);
+    await primary.archived(first);
+    await eventually(() => shipperPids(primary.host).length === 1);
+    expect(archivedFiles(s1)).toContain(first);
+    const [pid = 0] = shipperPids(primary.host);
+    sendSignal(pid, 'SIGKILL');
+    await eventually(() => shipperPids(primary.host).length === 0);
+    const second = await switchWal(primary);
+    await primary.archived(second);
+    await eventually(() => shipperPids(primary.host).length === 1);
+    await eventually(() => archivedFiles(s1).includes(second));
+    const began = performance.now();
+    await primary.stop();
+    expect(performance.now() - began).toBeLessThan(10_000);
+    await eventually(() => shipperPids(primary.host).length === 0, { limitMs: 30_000, what: 'the end' });
+    expect(readFileSync(join(primary.lArchiveDir, '.archiver', 'shipper.log'), 'utf8')).toMatch(
+      /nothing more can be delivered/,
+    );
+  });
+
+  test('state: offline holds from the very next call on, and back online it goes on where it stopped', async () => {
+    const primary = await readyPrimary(['s1', 's2']);
+    const s1 = await world.host('s1');
+    await primary.archived(await switchWal(primary));
+    await eventually(() => shipperPids(primary.host).length === 1);
+    primary.writeIni({ state: 'offline' });
+    const { archived } = await primary.archiver();
+    const names: string[] = [];
+    for (let index = 0; index < 5; index++) names.push(await switchWal(primary));
+    await eventually(async () => (await primary.archiver()).failed > 0);
+    expect((await primary.archiver()).archived).toBe(archived);
+    expect(archivedFiles(s1)).not.toContain(names[0]);
+    primary.writeIni({ state: 'online' });
+    for (const name of names) await primary.archived(name, 120_000);
+    for (const name of names) expect(archivedFiles(s1)).toContain(name);
+  });
+
+  test('a standby that is added while a marker stands gets that segment', async () => {
+    const primary = await readyPrimary(['s1']);
+    const s2 = await world.host('s2');
+    prepareArchive(s2, await systemIdentifierOf(primary));
+    await primary.archived(await switchWal(primary));
+    // The archiver is kept from asking, so that the marker of what is ready stands.
+    const command = await primary.value('SHOW archive_command');
+    await primary.sql(`ALTER SYSTEM SET archive_command = '/bin/false'`);
+    await primary.sql('SELECT pg_reload_conf()');
+    const name = await switchWal(primary);
+    const marker = join(primary.lArchiveDir, '.archiver', 'current', name);
+    await eventually(() => readIfThere(marker) !== undefined, { what: 'a marker' });
+    primary.writeIni({ slaves: 's1, s2' }, { s2: { r_archivedir: s2.archiveDir } });
+    expect(await world.cmdArchiver(primary, ['-I'])).toMatchObject({ code: 0 });
+    await primary.sql(`ALTER SYSTEM SET archive_command = '${command}'`);
+    await primary.sql('SELECT pg_reload_conf()');
+    await primary.archived(name, 90_000);
+    await eventually(() => archivedFiles(s2).includes(name) || primary.queue('s2').includes(name));
+  });
+});
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,64 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { archivedBytes, archivedFiles, readyCluster } from './archiver-cluster.ts';
+import {
+  addReadySegments,
+  isProvenByShell,
+  makeDone,
+  marked,
+  pretendRunning,
+  startShipper,
+  untilMarked,
+} from './shipper-kit.ts';
+
+let world: World;
+beforeEach(async () => {
+  world = await createWorld({ major: 15 });
+});
+afterEach(async () => {
+  await world.close();
+});
+
+describe('--ship', () => {
+  test('ships what is ready to every standby and marks it; a marker goes with its .ready', async () => {
+    const cluster = await readyCluster(world, { slaves: ['s1', 's2'] });
+    pretendRunning(world, cluster);
+    const first = addReadySegments(cluster, 1, 20);
+    const shipper = await startShipper(cluster);
+    await untilMarked(cluster, first.keys());
+    const more = addReadySegments(cluster, 21, 5);
+    await untilMarked(cluster, more.keys());
+    for (const standby of cluster.standbys) {
+      for (const [name, bytes] of [...first, ...more]) {
+        expect(archivedBytes(standby, name).equals(bytes)).toBe(true);
+      }
+      expect(cluster.queue(standby.name)).toEqual([]);
+    }
+    for (const name of [...first.keys(), ...more.keys()]) {
+      expect(await isProvenByShell(cluster, name)).toBe(true);
+      makeDone(cluster, name);
+    }
+    await eventually(() => marked(cluster).length === 0);
+    shipper.signal('SIGTERM');
+    expect(await shipper.finished).toMatchObject({ code: 0 });
+  });
+
+  test('a standby that is down gets a queue, and its WAL when it is back', async () => {
+    const cluster = await readyCluster(world, { slaves: ['s1', 's2'] });
+    pretendRunning(world, cluster);
+    const [s1, s2] = cluster.standbys;
+    if (s1 === undefined || s2 === undefined) throw new Error('no standby');
+    await s1.sshd.kill();
+    const shipper = await startShipper(cluster);
+    const segments = addReadySegments(cluster, 1, 10);
+    await untilMarked(cluster, segments.keys());
+    expect(archivedFiles(s2)).toEqual([...segments.keys()]);
+    expect(cluster.queue('s1')).toEqual([...segments.keys()]);
+    await s1.sshd.start();
+    await eventually(() => archivedFiles(s1).length === 10, { limitMs: 30_000 });
+    await eventually(() => cluster.queue('s1').length === 0);
+    shipper.signal('SIGTERM');
+    expect((await shipper.finished).code).toBe(0);
+  });
+});

@@ -1,0 +1,111 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { layoutOf } from '../../../../src/archiver/layout.ts';
+import {
+  isConfigUnchanged,
+  isProven,
+  leaveMarkers,
+  prepareMarkers,
+  removeMarker,
+  stampConfig,
+  wipeMarkers,
+} from '../../../../src/archiver/shipper/markers.ts';
+import { shipperPlaces } from '../../../../src/archiver/shipper/places.ts';
+import { identityOf, walFileAt, type WalFile } from '../../../../src/archiver/wal-file.ts';
+import { parseWalName } from '../../../../src/postgres/wal-name.ts';
+import { runCommand } from '../../../../src/system/command.ts';
+
+const cluster = '7000000000000000001';
+const names = ['000000010000000000000001', '000000010000000000000002', '00000002.history'];
+
+let root: string;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'markers-'));
+  mkdirSync(join(root, 'l', '.archiver'), { recursive: true });
+  mkdirSync(join(root, 'pg_wal'));
+  writeFileSync(join(root, 'a.ini'), 'x');
+});
+afterEach(() => {
+  rmSync(root, { recursive: true, force: true });
+});
+
+const placesIn = () => shipperPlaces(layoutOf(join(root, 'l')));
+const iniFile = () => join(root, 'a.ini');
+
+async function wal(name: string): Promise<WalFile> {
+  const parsed = parseWalName(name);
+  if (parsed.kind === 'not-wal') throw new Error(name);
+  const path = join(root, 'pg_wal', name);
+  writeFileSync(path, name);
+  // A time that no floating point number of seconds holds.
+  execFileSync('touch', ['-d', '2026-01-02 03:04:05.123456789', path]);
+  return walFileAt(path, parsed);
+}
+
+async function adopt(): Promise<boolean> {
+  await prepareMarkers(placesIn(), cluster, root);
+  const config = { file: iniFile(), identity: await identityOf(iniFile()) };
+  return stampConfig(runCommand, placesIn(), cluster, config);
+}
+
+describe('markers', () => {
+  it('prove a whole batch, to the nanosecond', async () => {
+    expect(await adopt()).toBe(true);
+    const files = await Promise.all(names.map(wal));
+    expect(await leaveMarkers(runCommand, placesIn(), cluster, files)).toEqual(names);
+    for (const file of files) {
+      expect(await isProven(placesIn(), cluster, iniFile(), file)).toBe(true);
+      const marker = await identityOf(join(placesIn().current, file.name.name));
+      expect(marker.mtimeNs).toBe(file.identity.mtimeNs);
+      expect(marker.size).toBe(0n);
+    }
+  });
+
+  it('are not left for a file that changed since it was looked at, nor for one that is gone', async () => {
+    await adopt();
+    const [changed, gone, good] = await Promise.all(names.map(wal));
+    if (changed === undefined || gone === undefined || good === undefined) throw new Error('files');
+    utimesSync(changed.path, 5, 5);
+    rmSync(gone.path);
+    expect(await leaveMarkers(runCommand, placesIn(), cluster, [changed, gone, good])).toEqual([
+      good.name.name,
+    ]);
+    expect(existsSync(join(placesIn().current, changed.name.name))).toBe(false);
+  });
+
+  it('prove nothing once they, the stamp or all are gone, or the INI or the file changed', async () => {
+    await adopt();
+    const file = await wal(names[0] ?? '');
+    const prove = () => isProven(placesIn(), cluster, iniFile(), file);
+    const mark = () => leaveMarkers(runCommand, placesIn(), cluster, [file]);
+    await mark();
+    expect(await prove()).toBe(true);
+    expect(await isProven(placesIn(), '1', iniFile(), file)).toBe(false);
+    await removeMarker(placesIn(), cluster, file.name.name);
+    expect(await prove()).toBe(false);
+    await mark();
+    utimesSync(iniFile(), 7, 7);
+    expect(await prove()).toBe(false);
+    await adopt();
+    expect(await prove()).toBe(true);
+    utimesSync(file.path, 7, 7);
+    expect(await prove()).toBe(false);
+    await wipeMarkers(placesIn());
+    expect(existsSync(placesIn().stamp)).toBe(false);
+    expect(await prove()).toBe(false);
+  });
+});
+
+describe('the stamp', () => {
+  it('is not made from an INI that changed since it was read', async () => {
+    await prepareMarkers(placesIn(), cluster, root);
+    const config = { file: iniFile(), identity: await identityOf(iniFile()) };
+    utimesSync(iniFile(), 9, 9);
+    expect(await isConfigUnchanged(config)).toBe(false);
+    expect(await stampConfig(runCommand, placesIn(), cluster, config)).toBe(false);
+    expect(existsSync(placesIn().stamp)).toBe(false);
+  });
+});

@@ -1,0 +1,28 @@
+import { expect, it } from 'vitest';
+import { createWakeUp } from '../../../../src/archiver/shipper/signal.ts';
+
+const never = 1_000_000;
+
+it('keeps a wake-up that nobody waits for yet, once', async () => {
+  const wakeUp = createWakeUp();
+  wakeUp.wake();
+  wakeUp.wake();
+  await wakeUp.wait(never);
+  let isOver = false;
+  const waiting = wakeUp.wait(never).then(() => {
+    isOver = true;
+  });
+  await Promise.resolve();
+  expect(isOver).toBe(false);
+  wakeUp.wake();
+  await waiting;
+  expect(isOver).toBe(true);
+});
+
+it('does not take a wake-up for two waits, nor wait beyond its time', async () => {
+  const wakeUp = createWakeUp();
+  const waiting = wakeUp.wait(never);
+  wakeUp.wake();
+  await waiting;
+  await wakeUp.wait(1);
+});
