@@ -6,7 +6,7 @@ import type { Standby } from '../../../test/harness/standby.ts';
 import { inTurn, isArchived, over, useCommand, type BenchContext } from './drain.ts';
 import { secondsUntil } from './measure.ts';
 import { ratio, seconds, type Table } from './report.ts';
-import { holdsAll, runPgbench, withSite, type Site } from './site.ts';
+import { holdsAll, listStandbys, runPgbench, withSite, type Site } from './site.ts';
 import { median } from './statistics.ts';
 import { archiverCommand } from './tools.ts';
 
@@ -48,7 +48,7 @@ async function drainWith(site: Site, kind: 'alone' | 'among'): Promise<Outage> {
   const living = site.standbys.slice(dead + hung);
   // The bad ones come first: whoever takes them one after the other pays for it.
   const listed = kind === 'among' ? site.standbys : living;
-  site.primary.writeIni({ slaves: listed.map(({ name }) => name).join(', ') });
+  listStandbys(site, listed);
   const log = join(site.primary.host.directory, 'calls.log');
   rmSync(log, { force: true });
   const command = writeScript(site.primary.host, 'timed', timedScript(site, log));
