@@ -64,7 +64,7 @@ function writeSsh(host: Ground['primary']['host'], receiver: string): void {
   const script = `#!/bin/sh
 for word do
   shift
-  case $word in "barman "*) word="${receiver} \${word#barman }" ;; esac
+  [ "$word" != barman ] || word=${receiver}
   set -- "$@" "$word"
 done
 exec ${host.ssh} -o BatchMode=yes -o StrictHostKeyChecking=accept-new "$@"

@@ -14,7 +14,7 @@ interface Drain extends Usage {
 export interface BenchContext {
   readonly major: number;
   readonly options: BenchOptions;
-  say(text: string): void;
+  readonly say: (text: string) => void;
 }
 
 export async function measureDrain({ major, options, say }: BenchContext): Promise<Table> {

@@ -1,7 +1,7 @@
 import { isArchived, over, useCommand, verify, type BenchContext } from './drain.ts';
 import { secondsUntil, startMeter } from './measure.ts';
 import { megabytes, ratio, seconds, type Table } from './report.ts';
-import { holdsAll, runPgbench, withSite, type Site } from './site.ts';
+import { holdsAll, listStandbys, runPgbench, withSite, type Site } from './site.ts';
 import { median } from './statistics.ts';
 import { archiverCommand } from './tools.ts';
 
@@ -39,7 +39,7 @@ export async function measureFanOut({ major, options, say }: BenchContext): Prom
 async function drainTo(site: Site, count: number): Promise<FanOut> {
   await site.restore();
   const some = site.standbys.slice(0, count);
-  site.primary.writeIni({ slaves: some.map(({ name }) => name).join(', ') });
+  listStandbys(site, some);
   const meter = startMeter();
   const start = performance.now();
   await useCommand(site, archiverCommand(site));

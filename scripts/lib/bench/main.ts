@@ -4,17 +4,21 @@ import { measureCall } from './call.ts';
 import { measureDrain, type BenchContext } from './drain.ts';
 import { measureFanOut } from './fan-out.ts';
 import { measureLag } from './lag.ts';
+import { measureOutage } from './outage.ts';
+import { measureQueued } from './queued.ts';
 import { cpuMethod } from './measure.ts';
 import { parseOptions, type Part } from './options.ts';
 import { saveReport, tableText, type Report, type Table } from './report.ts';
 import { run } from '../../../test/harness/processes.ts';
 import { serverProgram } from '../../../test/harness/postgres-programs.ts';
 
-const measures: Partial<Record<Part, (context: BenchContext) => Promise<Table>>> = {
+const measures: Record<Part, (context: BenchContext) => Promise<Table>> = {
   drain: measureDrain,
   lag: measureLag,
   call: measureCall,
   'fan-out': measureFanOut,
+  outage: measureOutage,
+  queued: measureQueued,
 };
 
 async function main(): Promise<void> {
@@ -27,8 +31,7 @@ async function main(): Promise<void> {
   const about = await machine(major, began);
   const tables: Table[] = [];
   for (const part of options.parts) {
-    const table = await measures[part]?.({ major, options, say });
-    if (table === undefined) continue;
+    const table = await measures[part]({ major, options, say });
     process.stdout.write(`${tableText(table)}\n\n`);
     tables.push(table);
     save({ about, tables });

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from '../../../test/harness/eventually.ts';
 import { clientProgram } from '../../../test/harness/postgres-programs.ts';
@@ -144,6 +144,16 @@ function endAll(world: World): void {
 function workers(world: World): ReturnType<typeof processesOf> {
   const isLasting = /\[listener\]|sshd_config|bin\/postgres -D|^postgres: /;
   return processesOf(world.directory).filter(({ commandLine }) => !isLasting.test(commandLine));
+}
+
+/** Makes these the list of standbys. A section of one that is not in the list would be refused. */
+export function listStandbys({ primary }: Site, listed: readonly Standby[]): void {
+  const names = listed.map(({ name }) => name);
+  primary.writeIni({ slaves: names.join(', ') });
+  const sections = readFileSync(primary.iniFile, 'utf8').split(/\n(?=\[)/);
+  const isWanted = (section: string): boolean =>
+    ['DEFAULT', ...names].some((name) => section.startsWith(`[${name}]`));
+  writeFileSync(primary.iniFile, sections.filter(isWanted).join('\n'));
 }
 
 /** Whether a directory holds every segment, each whole. */

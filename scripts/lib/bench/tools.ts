@@ -15,16 +15,16 @@ export interface Tool {
   /** The program that must be there; a tool without it is left out. */
   readonly needs?: string;
   /** Once, before the snapshot, with the server up. */
-  prepare?(ground: Ground): Promise<void>;
+  readonly prepare?: (ground: Ground) => Promise<void>;
   /** Before the clock starts; for what stays open from call to call. */
-  open?(site: Site): Promise<void>;
+  readonly open?: (site: Site) => Promise<void>;
   /** As the clock starts, beside what PostgreSQL calls. */
-  begin?(site: Site): void;
+  readonly begin?: (site: Site) => void;
   /** Where nothing is archived one by one: the whole work, instead of an archive_command. */
-  sendAll?(site: Site): Promise<void>;
-  archiveCommand(site: Site): string;
+  readonly sendAll?: (site: Site) => Promise<void>;
+  readonly archiveCommand: (site: Site) => string;
   /** Every one of these is whole at the standby. */
-  isDelivered(site: Site, segments: readonly string[]): boolean;
+  readonly isDelivered: (site: Site, segments: readonly string[]) => boolean;
 }
 
 const hostKeys = '-o BatchMode=yes -o StrictHostKeyChecking=accept-new';

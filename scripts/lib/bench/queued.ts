@@ -1,0 +1,101 @@
+import { readdirSync } from 'node:fs';
+import { processesOf } from '../../../test/harness/process-table.ts';
+import type { Primary } from '../../../test/harness/primary.ts';
+import { over, useCommand, type BenchContext } from './drain.ts';
+import { highWaterMb, secondsUntil } from './measure.ts';
+import { megabytes, milliseconds, ratio, seconds, type Table } from './report.ts';
+import { withSite, type Site } from './site.ts';
+import { archiverCommand, startShipper } from './tools.ts';
+
+interface Queued {
+  readonly count: number;
+  readonly queueSeconds: number;
+  readonly deliverSeconds: number;
+  readonly memoryMb: number;
+}
+
+/** A queue of a few segments and one of very many: each segment must cost the same. */
+export async function measureQueued(context: BenchContext): Promise<Table> {
+  const runs: Queued[] = [];
+  for (const count of context.options.queued) {
+    runs.push(await queueAndDeliver(context, count));
+    context.say(`queued ${String(count)}: delivered in ${seconds(runs.at(-1)?.deliverSeconds)}`);
+  }
+  return queuedTable(runs);
+}
+
+function queueAndDeliver({ major }: BenchContext, count: number): Promise<Queued> {
+  return withSite(
+    { major, standbys: 1, walSegmentMb: 1, load: (primary) => switchMany(primary, count) },
+    async (site) => {
+      const [standby] = site.standbys;
+      if (standby === undefined) throw new Error('no standby');
+      await site.restore();
+      await standby.host.sshd.kill();
+      startShipper(site);
+      const start = performance.now();
+      await useCommand(site, archiverCommand(site));
+      const queueSeconds = await secondsUntil(
+        start,
+        () => queueLength(site) >= site.backlog.length,
+        'all queued',
+      );
+      await standby.host.sshd.start();
+      const deliverSeconds = await deliver(site, standby.archiveDir);
+      const memoryMb = Math.max(...shippers(site).map(highWaterMb));
+      await site.quiet();
+      return { count: site.backlog.length, queueSeconds, deliverSeconds, memoryMb };
+    },
+  );
+}
+
+/** From the first arrival, because until then the lane's pause between its attempts is what is measured. */
+async function deliver(site: Site, archive: string): Promise<number> {
+  const arrived = (): number => readdirSync(archive).filter((name) => name.length === 24).length;
+  await secondsUntil(performance.now(), () => arrived() > 0, 'the first one delivered');
+  const first = performance.now();
+  const already = arrived();
+  const took = await secondsUntil(first, () => arrived() >= site.backlog.length, 'the queue delivered');
+  return (took * site.backlog.length) / Math.max(1, site.backlog.length - already);
+}
+
+function queueLength({ primary, standbys }: Site): number {
+  return primary.queue(standbys[0]?.name ?? '').length;
+}
+
+function shippers(site: Site): number[] {
+  return processesOf(site.primary.host.directory)
+    .filter(({ commandLine }) => /cmd-archiver\.js .*--ship/.test(commandLine))
+    .map(({ pid }) => pid);
+}
+
+async function switchMany(primary: Primary, count: number): Promise<void> {
+  await primary.withSession(async (client) => {
+    await client.query('CREATE TABLE filler (text text)');
+    for (let number = 0; number < count; number++) {
+      await client.query('INSERT INTO filler SELECT md5(random()::text) FROM generate_series(1, 100)');
+      await client.query('SELECT pg_switch_wal()');
+    }
+  });
+}
+
+function queuedTable(runs: readonly Queued[]): Table {
+  const [few] = runs;
+  const each = (run: Queued | undefined, key: 'queueSeconds' | 'deliverSeconds'): number | undefined =>
+    run === undefined ? undefined : (run[key] / run.count) * 1000;
+  return {
+    title: 'A long queue of segments of 1 MB',
+    note: 'The standby is down until all are queued. Delivered: from the first arrival to the last. Memory: the most that the shipper has had.',
+    columns: ['segments', 'queued, each', 'delivered, each', 'memory', 'queued ×', 'delivered ×', 'memory ×'],
+    rows: runs.map((run) => [
+      String(run.count),
+      milliseconds(each(run, 'queueSeconds')),
+      milliseconds(each(run, 'deliverSeconds')),
+      megabytes(run.memoryMb),
+      ratio(over(each(run, 'queueSeconds'), each(few, 'queueSeconds'))),
+      ratio(over(each(run, 'deliverSeconds'), each(few, 'deliverSeconds'))),
+      ratio(over(run.memoryMb, few?.memoryMb)),
+    ]),
+    samples: runs,
+  };
+}
