@@ -1,5 +1,6 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { checkout } from '../../../test/harness/checkout.ts';
 import { mustRun } from '../../../test/harness/processes.ts';
 import { over, prepareAll, type BenchContext } from './drain.ts';
 import { secondsUntil } from './measure.ts';
@@ -51,8 +52,24 @@ function forSegment(command: string, segment: string): string {
   return command.replace('%p', `pg_wal/${segment}`);
 }
 
+/** The how-to's INI file with this site's values: its comments and its order are what the shell has to read through. */
+function useHowToIni({ primary }: Site): void {
+  const here = readFileSync(primary.iniFile, 'utf8');
+  const values = new Map(
+    [...here.matchAll(/^(\w+): (.*)$/gm)].map(([, key = '', value = '']) => [key, value]),
+  );
+  const text = readFileSync(checkout('test', 'fixtures', 'ini', 'how-to-archiver.ini'), 'utf8');
+  const line = /^( *)(\w+)( *[:=] *)(.*)$/gm;
+  const own = text.replace(line, (whole, indent: string, key: string, separator: string) => {
+    const value = values.get(key);
+    return value === undefined ? whole : `${indent}${key}${separator}${value}`;
+  });
+  writeFileSync(primary.iniFile, own);
+}
+
 /** PostgreSQL does not ask meanwhile, so the marker stays. */
 async function safeByShipper(site: Site, segment: string): Promise<string> {
+  useHowToIni(site);
   startShipper(site);
   const marker = join(site.primary.lArchiveDir, '.archiver', 'current', segment);
   await secondsUntil(performance.now(), () => existsSync(marker), `marker of ${segment}`);
@@ -85,7 +102,7 @@ function callTable(labels: readonly string[], times: readonly (readonly number[]
   ]);
   return {
     title: 'One call that finds its segment safe already',
-    note: `sh -c COMMAND, as PostgreSQL calls it, ${String(calls)} times each, one after the other in turn.`,
+    note: `sh -c COMMAND, as PostgreSQL calls it, ${String(calls)} times each, one after the other in turn; cmd_archiver with the INI file of the how-to.`,
     columns: ['command', 'p50', 'p95', 'p99', 'p50 ÷ cmd_archiver'],
     rows,
     samples: Object.fromEntries(labels.map((label, place) => [label, times[place]])),

@@ -104,7 +104,7 @@ let alone: boolean | undefined;
 
 /** Seconds from `start` until the answer is yes; asked often, because what is measured takes little more than that. */
 export async function secondsUntil(start: number, ask: () => boolean, what: string): Promise<number> {
-  const limitMs = 120_000;
+  const limitMs = 900_000;
   for (;;) {
     if (ask()) return (performance.now() - start) / 1000;
     if (performance.now() - start > limitMs)
