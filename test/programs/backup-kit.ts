@@ -4,6 +4,7 @@ import { join, relative } from 'node:path';
 import { capabilitiesOf } from '../../src/postgres/capabilities.ts';
 import { parseVersion } from '../../src/postgres/version.ts';
 import { checkout } from '../harness/checkout.ts';
+import { eventually } from '../harness/eventually.ts';
 import type { IniKeys } from '../harness/ini.ts';
 import { serverProgram } from '../harness/postgres-programs.ts';
 import { run } from '../harness/processes.ts';
@@ -47,6 +48,16 @@ export async function backupPair(world: World, options: BackupPairOptions = {}):
 
 export function inPgdata(standby: Standby, ...path: string[]): string {
   return join(standby.pgdata, ...path);
+}
+
+/** Waits until nothing of the primary is on its way to the standby any more: what -B has no use for may still be. */
+export async function allShipped(primary: Primary): Promise<void> {
+  await eventually(
+    () =>
+      primary.queue('standby1').length === 0 &&
+      !primary.archiveStatus().some((name) => name.endsWith('.ready')),
+    { what: 'all WAL shipped' },
+  );
 }
 
 /** Every file below a directory with its bytes' digest: what must be the same before and after. Times of directories are not. */

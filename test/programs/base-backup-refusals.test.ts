@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { makeCluster } from '../harness/server.ts';
 import { createWorld, type World } from '../harness/world.ts';
-import { backupPair, inPgdata, installHelpers, snapshot } from './backup-kit.ts';
+import { allShipped, backupPair, inPgdata, installHelpers, snapshot } from './backup-kit.ts';
 
 let world: World | undefined;
 afterEach(async () => {
@@ -40,9 +40,10 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     const { primary, standby } = await backupPair(world, { ini: { wal_timeout: 2 } });
     await world.cmdStandby(standby, ['-I']);
     expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
-    const before = [snapshot(standby.pgdata), snapshot(standby.archiveDir)];
+    await allShipped(primary);
     // A shipper would go on for an archive_command that only fails.
     primary.writeIni({ state: 'offline' });
+    const before = [snapshot(standby.pgdata), snapshot(standby.archiveDir)];
 
     const run = await world.cmdStandby(standby, ['-B']);
     expect(run).toMatchObject({ code: refused });
@@ -117,12 +118,13 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
 
   test('--dry-run prints the plan and changes nothing', async () => {
     world = await createWorld({ major });
-    const { standby } = await backupPair(world);
+    const { primary, standby } = await backupPair(world);
     const init = await world.cmdStandby(standby, ['-I', '--dry-run']);
     expect(init).toMatchObject({ code: 0 });
     expect(init.stdout).toMatch(/^1\. make the data directory .*\n[^]*Dry run: nothing was changed\.\n$/);
     expect(existsSync(standby.pgdata) || existsSync(standby.archiveDir)).toBe(false);
     await world.cmdStandby(standby, ['-I']);
+    await allShipped(primary);
     const before = [snapshot(standby.pgdata), snapshot(standby.archiveDir)];
     const backup = await world.cmdStandby(standby, ['-B', '--dry-run']);
     expect(backup).toMatchObject({ code: 0 });
