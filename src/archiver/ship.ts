@@ -202,7 +202,7 @@ async function shipUnderLock(
 }
 
 /** How long to wait for a lock whose holder writes only a few words. */
-const abandonedLockMs = 2_000;
+const shortLockMs = 2_000;
 
 /** Another process is sending on this lane: it will find what is queued now, or the next call will. */
 async function queueBesideAnother(
@@ -223,7 +223,8 @@ async function shipWithLock(
 ): Promise<LaneOutcome> {
   const layout = layoutOf(deps.settings.l_archivedir);
   const { abandoned } = await readLaneState(layout, standby.name);
-  const waitMs = abandoned === undefined ? 0 : abandonedLockMs;
+  // In recovery nothing may be queued instead: whoever has the lane is waited for a moment.
+  const waitMs = abandoned === undefined && !shipment.cluster.isInRecovery ? 0 : shortLockMs;
   const lock = await takeLock(deps.run, lockFileOf(layout, standby.name), waitMs);
   if (lock === undefined) {
     if (abandoned !== undefined) throw new PitrError(`standby ${standby.name}: its lane is busy`);

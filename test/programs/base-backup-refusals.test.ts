@@ -37,9 +37,10 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
 
   test("the standby's archive emptied before anything is known to work: WAL that does not arrive leaves it as it was", async () => {
     world = await createWorld({ major });
-    const { primary, standby } = await backupPair(world, { ini: { wal_timeout: 2 } });
+    const { primary, standby } = await backupPair(world);
     await world.cmdStandby(standby, ['-I']);
     expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
+    standby.writeIni({ wal_timeout: 2 });
     await allShipped(primary);
     // A shipper would go on for an archive_command that only fails.
     primary.writeIni({ state: 'offline' });
