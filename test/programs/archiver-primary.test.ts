@@ -7,6 +7,7 @@ import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { archivedBytes, archivedFiles } from './archiver-cluster.ts';
+import { goOffline } from './shipper-kit.ts';
 
 let world: World | undefined;
 afterEach(async () => {
@@ -58,7 +59,7 @@ describe.each(failureMajors())('archive_command of PostgreSQL %i', (major) => {
     expect(primary.queue('s1')).toEqual([second]);
     expect(archivedFiles(s2)).toEqual([first, second]);
 
-    primary.writeIni({ state: 'offline' });
+    await goOffline(primary);
     const third = await primary.switchWal();
     await eventually(async () => (await primary.archiver()).failed > 0);
     expect(archivedFiles(s2)).toEqual([first, second]);
@@ -112,14 +113,14 @@ describe.each(failureMajors())('archive_command of PostgreSQL %i', (major) => {
     await primary.archived(known);
     // The shutdown checkpoint may recycle it.
     const copy = primary.copyOfSegment(known);
-    primary.writeIni({ state: 'offline' });
+    await goOffline(primary);
     const unknown = await primary.switchWal();
     await primary.stop();
-    primary.writeIni({ state: 'online' });
     primary.configure({ archive_mode: 'always', archive_command: 'false' });
     setRecovery(primary, major, ["restore_command = 'false'"], 'standby.signal');
     await primary.start();
     await eventually(async () => (await primary.value('SELECT pg_is_in_recovery()')) === 'true');
+    primary.writeIni({ state: 'online' });
 
     expect(await here.cmdArchiver(primary, ['-F', copy])).toMatchObject({ code: 0, stdout: '' });
     const refused = await here.cmdArchiver(primary, ['-F', `pg_wal/${unknown}`], { cwd: primary.pgdata });

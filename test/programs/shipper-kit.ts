@@ -110,3 +110,13 @@ export function shipperLog(cluster: FakeCluster): string {
   const log = privatePath(cluster, 'shipper.log');
   return existsSync(log) ? readFileSync(log, 'utf8') : '';
 }
+
+/**
+ * Says `state: offline` and waits until the shipper, if there is one, has seen it. archive_command says no from the very
+ * next call on; what the shipper has in hand at that moment may still be delivered.
+ */
+export async function goOffline(primary: Primary): Promise<void> {
+  primary.writeIni({ state: 'offline' });
+  const stamp = join(primary.lArchiveDir, '.archiver', 'stamp');
+  await eventually(() => !existsSync(stamp), { what: 'the shipper offline' });
+}

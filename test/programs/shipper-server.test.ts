@@ -7,7 +7,7 @@ import { testMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { prepareArchive, archivedFiles } from './archiver-cluster.ts';
-import { shipperPids, systemIdentifierOf } from './shipper-kit.ts';
+import { goOffline, shipperPids, systemIdentifierOf } from './shipper-kit.ts';
 
 let world: World;
 
@@ -62,11 +62,8 @@ describe.each(testMajors())('with PostgreSQL %i', (major) => {
     const s1 = await world.host('s1');
     await primary.archived(await switchWal(primary));
     await eventually(() => shipperPids(primary.host).length === 1);
-    primary.writeIni({ state: 'offline' });
     const { archived } = await primary.archiver();
-    // From now on no call is answered with yes; the shipper itself sees the change a moment later.
-    const stamp = join(primary.lArchiveDir, '.archiver', 'stamp');
-    await eventually(() => readIfThere(stamp) === undefined, { what: 'the shipper offline' });
+    await goOffline(primary);
     const names: string[] = [];
     for (let index = 0; index < 5; index++) names.push(await switchWal(primary));
     await eventually(async () => (await primary.archiver()).failed > 0);
