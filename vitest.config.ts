@@ -15,8 +15,6 @@ export default defineConfig({
           // A whole program drives real servers: what may take long is bounded by the program's own limits.
           testTimeout: 120_000,
           hookTimeout: 180_000,
-          // A busy machine may cost a test its limit once: .ci/run asks for a second try, which the report shows.
-          retry: Number(process.env['PITRTOOLS_TEST_RETRY'] ?? '0'),
           // They wait more than they compute: three keep two cores busy.
           maxWorkers: 3,
           sequence: { groupOrder: 1 },
