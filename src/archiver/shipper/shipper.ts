@@ -229,6 +229,10 @@ export async function shipContinuously(deps: ArchiverDeps, read: ReadConfigurati
     lowerPriority(deps);
     deps.log.notice(`shipping from ${deps.settings.pgdata}`);
     await shipUnderLock(deps, places, read);
+  } catch (error) {
+    // The signal also ends the commands that we wait for: what fails by that is no failure of the service that is stopped.
+    if (!deps.signal.aborted) throw error;
+    deps.log.notice(`${describeStop('told', deps.settings.pgdata)} (${messageOf(error)})`);
   } finally {
     await lock.release();
   }
