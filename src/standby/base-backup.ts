@@ -14,7 +14,8 @@ export async function baseBackup(deps: StandbyDeps, options: ActionOptions): Pro
     const facts = await observeForBackup(deps, primary, options);
     const steps = planBaseBackup(facts);
     const run = { isBackupActive: false, isCopyBegun: false };
-    const handler = backupHandler({ deps, primary, facts, run });
+    // Whoever shows the progress subscribes here.
+    const handler = backupHandler({ deps, primary, facts, run, onEvent: () => undefined });
     if (options.dryRun) {
       printPlan(deps, steps, handler);
       return;

@@ -20,6 +20,24 @@ export interface BackupRecord {
   readonly stopTime?: string;
   /** The primary's TimeZone setting: a recovery target without a zone is read in it. */
   readonly timeZone: string;
+  /** There once all files are copied. Records of earlier releases have none. */
+  readonly copy?: CopyFacts;
+}
+
+/** What the copy of a base backup's files took. Sizes in bytes. */
+export interface CopyFacts {
+  readonly files: number;
+  readonly bytes: number;
+  /** Contents that came from the primary; the rest of `bytes` was here already. */
+  readonly movedBytes: number;
+  readonly reusedBytes: number;
+  /** What the connections carried to this host, compressed. */
+  readonly receivedBytes: number;
+  readonly threads: number;
+  /** Of the copy alone, from its first to its last file. */
+  readonly copySeconds: number;
+  /** Of the whole base backup so far, when the record was written. */
+  readonly seconds: number;
 }
 
 /** What we wrote into the server's settings, so that the next run can take exactly that away again. */

@@ -4,6 +4,8 @@ import { PitrError } from '../../errors.ts';
 import type { StandbyDeps } from '../deps.ts';
 import type { Primary } from '../primary.ts';
 import type { BackupRecord } from '../record.ts';
+import type { CopyPlan } from './copy-plan.ts';
+import type { OnBackupEvent } from './events.ts';
 import type { BackupFacts } from './facts.ts';
 
 /** What the steps of one run learn and hand on to later ones. */
@@ -13,6 +15,7 @@ export interface BackupRun {
   /** From the moment at which the first byte below pgdata may have changed. */
   isCopyBegun: boolean;
   record?: BackupRecord;
+  plan?: CopyPlan;
   control?: Buffer;
   stopped?: StoppedBackup;
   label?: BackupLabel;
@@ -23,6 +26,7 @@ export interface BackupContext {
   readonly primary: Primary;
   readonly facts: BackupFacts;
   readonly run: BackupRun;
+  readonly onEvent: OnBackupEvent;
 }
 
 /** What an earlier step must have left: that it has not is a bug. */

@@ -26,6 +26,7 @@ async function clock({ primary }: BackupContext): Promise<string> {
 
 export async function startBackup(context: BackupContext, label: string): Promise<void> {
   const { primary, facts, run } = context;
+  context.onEvent({ kind: 'phase', phase: 'checkpoint' });
   const startTime = await clock(context);
   const lsn = parseLsn((await primary.query(startBackupSql(label, true), startMs))[0]?.[0] ?? '');
   run.isBackupActive = true;

@@ -152,6 +152,7 @@ export function segmentsOfBackup({ facts, run }: BackupContext): readonly Segmen
 
 export async function awaitWal(context: BackupContext): Promise<void> {
   const { wal_timeout, archivedir } = context.deps.settings;
+  context.onEvent({ kind: 'phase', phase: 'wal' });
   const missing = await waitFor(context, segmentsOfBackup(context));
   if (missing.length === 0) return;
   throw new PitrError(

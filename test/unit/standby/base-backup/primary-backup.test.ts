@@ -66,7 +66,7 @@ function fakeWorld(
     signal: new AbortController().signal,
   } as unknown as StandbyDeps;
   const run = { isBackupActive: false, isCopyBegun: false };
-  return { context: { deps, primary, facts, run }, sent, scripts };
+  return { context: { deps, primary, facts, run, onEvent: () => undefined }, sent, scripts };
 }
 
 const clock = [/clock_timestamp/, [['2026-01-01T00:00:01.000000Z']]] as const;

@@ -1,0 +1,62 @@
+/**
+ * What a base backup copies, as the primary had it when the backup had begun: made once, before the first byte changes here,
+ * and what the copy is held against at its end. A file that comes later is made by the WAL.
+ */
+
+/** A regular file, or a symbolic link to one. */
+export interface PlannedFile {
+  /**
+   * Relative to its root, one character for each byte of the name: a name need not be valid in any encoding.
+   * `localPath` makes a path of it.
+   */
+  readonly path: string;
+  readonly size: number;
+  readonly isLink: boolean;
+}
+
+export interface PlannedDirectory {
+  /** Like a file's; empty for the root itself. */
+  readonly path: string;
+  /** Permission bits. */
+  readonly mode: number;
+}
+
+/** The data directory, or the server's own folder of one tablespace. */
+export interface CopyRoot {
+  readonly kind: 'data' | 'tablespace';
+  /** The tablespace's name; of the data directory, `data directory`. */
+  readonly name: string;
+  /** On the primary. */
+  readonly source: string;
+  /** On this host. */
+  readonly target: string;
+  readonly directories: readonly PlannedDirectory[];
+  readonly files: readonly PlannedFile[];
+  readonly bytes: number;
+}
+
+export interface CopyPlan {
+  readonly roots: readonly CopyRoot[];
+  readonly files: number;
+  readonly bytes: number;
+}
+
+export function planOf(roots: readonly CopyRoot[]): CopyPlan {
+  const sum = (of: (root: CopyRoot) => number) => roots.reduce((total, root) => total + of(root), 0);
+  return { roots, files: sum(({ files }) => files.length), bytes: sum(({ bytes }) => bytes) };
+}
+
+// eslint-disable-next-line no-control-regex -- the whole of ASCII is meant
+const plainName = /^[\x00-\x7f]*$/;
+
+/** The path of something below a root, for node's file functions. */
+export function localPath(target: string, path: string): string | Buffer {
+  if (path === '') return target;
+  if (plainName.test(path)) return `${target}/${path}`;
+  return Buffer.concat([Buffer.from(`${target}/`), Buffer.from(path, 'latin1')]);
+}
+
+/** A planned path as a person reads it. */
+export function printablePath(path: string): string {
+  return plainName.test(path) ? path : Buffer.from(path, 'latin1').toString('utf8');
+}

@@ -1,0 +1,12 @@
+/** In the order in which a base backup goes through them. */
+export type BackupPhase = 'checkpoint' | 'tablespaces' | 'data' | 'wal';
+
+/** What a base backup tells of itself while it runs, for whoever shows it. Numbers are of the whole backup so far. */
+export type BackupEvent =
+  | { readonly kind: 'phase'; readonly phase: BackupPhase }
+  /** How much there is; told once, before the first byte. */
+  | { readonly kind: 'planned'; readonly bytes: number; readonly files: number }
+  /** How much of it is done: moved, or found to be here already. */
+  | { readonly kind: 'progress'; readonly bytes: number; readonly files: number };
+
+export type OnBackupEvent = (event: BackupEvent) => void;
