@@ -15,7 +15,7 @@ import {
   type LaneState,
 } from './lane-state.ts';
 import { layoutOf, lockFileOf, queueOf } from './layout.ts';
-import { listQueue, removeFromQueue } from './queue.ts';
+import { isQueueEmpty, listQueue, removeFromQueue } from './queue.ts';
 
 function rangeOf({ firstLost, lastLost }: Abandoned): string {
   if (firstLost === undefined || lastLost === undefined) return 'nothing was lost yet';
@@ -47,8 +47,8 @@ function resumedState(state: LaneState, request: string | undefined): LaneState 
   };
 }
 
-async function askForRequest(deps: ArchiverDeps, standby: StandbyTarget, cluster: Cluster, state: LaneState) {
-  if (isResting(state, deps.now())) return { request: undefined, retryAt: state.retryAt };
+/** Whether an abandoned standby asks to be resumed; if it could not be asked, when it may be tried again. */
+async function askForRequest(deps: ArchiverDeps, standby: StandbyTarget, cluster: Cluster) {
   const began = deps.now();
   const use = await withDelivery(deps, standby, cluster, [], (_, request) => Promise.resolve(request));
   if (use.kind === 'used') return { request: use.value, retryAt: undefined };
@@ -69,15 +69,23 @@ export async function pollAbandoned(
   names: readonly string[],
 ): Promise<LaneState | undefined> {
   if (state.abandoned === undefined) return state;
-  const { request, retryAt } = await askForRequest(deps, standby, cluster, state);
+  const layout = layoutOf(deps.settings.l_archivedir);
+  // Who asks without any file at hand keeps nobody waiting, and sees for itself how often that is.
+  const isLeftAlone = names.length > 0 && isResting(state, deps.now());
+  const { request, retryAt } = isLeftAlone
+    ? { request: undefined, retryAt: state.retryAt }
+    : await askForRequest(deps, standby, cluster);
   deps.signal.throwIfAborted();
   if (request !== undefined && request !== state.seenRequest) {
     const resumed = resumedState(state, request);
-    await writeLaneState(layoutOf(deps.settings.l_archivedir), standby.name, resumed);
+    await writeLaneState(layout, standby.name, resumed);
     deps.log.notice(`standby ${standby.name} asked to be resumed (${rangeOf(state.abandoned)})`);
     return resumed;
   }
-  await countLost(deps, standby.name, { ...state, retryAt }, names);
+  // The state file is not written anew each time that nothing happened.
+  if (names.length > 0 || retryAt !== state.retryAt || !(await isQueueEmpty(queueOf(layout, standby.name)))) {
+    await countLost(deps, standby.name, { ...state, retryAt }, names);
+  }
   return undefined;
 }
 

@@ -5,6 +5,7 @@ import { requirePaths } from '../system/check-paths.ts';
 import { readCluster, readPinnedIdentifier } from './cluster.ts';
 import type { ArchiverDeps } from './deps.ts';
 import { layoutOf } from './layout.ts';
+import { mentionLeftoverQueues } from './leftover-queues.ts';
 
 /** The program that a standby's own section names instead of the common one. */
 function ownPrograms(deps: ArchiverDeps): ExpectedPath[] {
@@ -34,6 +35,7 @@ export async function checkConfiguration(deps: ArchiverDeps): Promise<void> {
   const expected = [...listExpectedPaths(archiverOptions, settings), ...ownPrograms(deps)];
   await requirePaths(expected, settings.includepath);
   await checkPinned(deps);
+  await mentionLeftoverQueues(deps);
   if (settings.state === 'offline') deps.log.notice('state is offline: nothing will be archived');
   deps.report('Config OK');
 }

@@ -5,6 +5,7 @@ import { pinCluster, readCluster, type Cluster } from './cluster.ts';
 import type { ArchiverDeps } from './deps.ts';
 import { sshTargetOf } from './lane.ts';
 import { layoutOf, queueOf, type Layout } from './layout.ts';
+import { mentionLeftoverQueues } from './leftover-queues.ts';
 import { plantSentinel, type PlantResult } from './plant-sentinel.ts';
 
 async function makeDirectories(layout: Layout, standbys: readonly string[]): Promise<void> {
@@ -72,6 +73,7 @@ export async function initialize(deps: ArchiverDeps): Promise<void> {
   await makeDirectories(layout, names);
   report('NOTICE: generate_slave_list_func()');
   report(`NOTICE: Your slaves are: ${printList(names)}`);
+  await mentionLeftoverQueues(deps);
   if (cluster.isInRecovery) {
     deps.log.warning('this server is in recovery: it delivers nothing of its own before it is promoted');
     return;

@@ -68,6 +68,13 @@ export function severityOfHealth(health: Health): Severity {
   return severityOf(health);
 }
 
+/** Since when the lane has been in the trouble that it is in; undefined: it is in none, or that is not known. */
+export function troubleSinceMs({ health, since }: LaneState): number | undefined {
+  if (health === 'ok' || health === 'behind' || health === 'abandoned') return undefined;
+  const sinceMs = Date.parse(since ?? '');
+  return Number.isNaN(sinceMs) ? undefined : sinceMs;
+}
+
 /** A standby in trouble may cost each call only a small part of its time: five times as long as a try took, it rests. */
 const restFactor = 5;
 const longestRestMs = 60_000;

@@ -8,6 +8,7 @@ import type { Cluster } from './cluster.ts';
 import { sendBatch, type Delivery } from './delivery.ts';
 import type { ArchiverDeps } from './deps.ts';
 import { drainQueue, firstNames, withDelivery, type Pace } from './lane.ts';
+import { fullnessOf, mayGiveUp } from './give-up.ts';
 import { recordFinding, type Finding } from './lane-report.ts';
 import { isResting, readLaneState, restUntil, type LaneState } from './lane-state.ts';
 import { layoutOf, lockFileOf, queueOf } from './layout.ts';
@@ -146,6 +147,23 @@ async function shipOnLane(
   return result.isDelivered ? { kind: 'delivered' } : { kind: 'queued', trouble: result.trouble };
 }
 
+/** What `queue_full: abandon` says, once the standby has had its time. */
+async function giveUpIfDue(
+  deps: ArchiverDeps,
+  standby: StandbyTarget,
+  state: LaneState,
+  finding: Finding,
+  error: PitrError,
+): Promise<boolean> {
+  if (!isQueueFull(error) || deps.settings.queue_full !== 'abandon') return false;
+  const nowMs = deps.now();
+  const fullness = fullnessOf(state, finding.health === 'behind', nowMs);
+  if (!mayGiveUp(fullness, nowMs, standby.ssh_timeout * 1000)) return false;
+  const names = finding.segment === undefined ? [] : [finding.segment];
+  await abandonByPolicy(deps, standby.name, error.message, names);
+  return true;
+}
+
 /** Neither sent nor queued: PostgreSQL has to keep the file, unless the INI would rather give the standby up. */
 async function unsafe(
   deps: ArchiverDeps,
@@ -154,15 +172,7 @@ async function unsafe(
   finding: Finding,
   error: PitrError,
 ): Promise<LaneOutcome> {
-  if (isQueueFull(error) && deps.settings.queue_full === 'abandon') {
-    await abandonByPolicy(
-      deps,
-      standby.name,
-      error.message,
-      finding.segment === undefined ? [] : [finding.segment],
-    );
-    return { kind: 'abandoned' };
-  }
+  if (await giveUpIfDue(deps, standby, state, finding, error)) return { kind: 'abandoned' };
   const sending = finding.reason === undefined ? '' : `; sending: ${finding.reason}`;
   const reason = `${error.message}${error.detail === undefined ? '' : ` (${error.detail})`}${sending}`;
   await recordFinding(deps, standby.name, state, { health: 'unsafe', reason, segment: finding.segment });

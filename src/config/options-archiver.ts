@@ -113,7 +113,7 @@ export const archiverOptions = {
     default: 'block',
     summary: 'what happens when a queue has no room',
     detail:
-      '`block`: archive_command fails and PostgreSQL keeps its WAL. `abandon`: the queue of that standby is freed and the standby needs a new base backup.',
+      '`block`: archive_command fails and PostgreSQL keeps its WAL. `abandon`: a standby that has taken nothing for `ssh_timeout` seconds is given up: its queue is freed, and it needs a new base backup.',
   },
   ship_bwlimit: {
     kind: 'size',

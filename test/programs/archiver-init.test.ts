@@ -168,6 +168,20 @@ describe('the command line', () => {
     );
   });
 
+  test('the queue of a standby that was taken out of the list is mentioned, and left alone', async () => {
+    const cluster = await readyCluster(world, { slaves: ['s1'] });
+    const name = cluster.segment(1);
+    for (const directory of ['gone', 'empty']) mkdirSync(join(cluster.lArchiveDir, directory));
+    writeFileSync(join(cluster.lArchiveDir, 'gone', name), cluster.addSegment(name));
+    for (const args of [['-I'], []]) {
+      const result = await cluster.run(args);
+      expect(result.code).toBe(0);
+      const mentions = result.stderr.split('\n').filter((line) => line.includes('no standby in slaves'));
+      expect(mentions).toEqual([expect.stringMatching(/\/gone is the queue of .*: 1 WAL files, 1 MB;/)]);
+    }
+    expect(cluster.queue('gone')).toEqual([name]);
+  });
+
   test('a configuration with mistakes names each with its line, whatever the action', async () => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     cluster.writeIni({ ssh_timeout: 'soon', colour: 'blue', l_archivedir: undefined });

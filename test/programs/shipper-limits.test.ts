@@ -1,12 +1,19 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { hasSmallDisks, smallDisk } from '../harness/disk.ts';
 import { eventually } from '../harness/eventually.ts';
-import type { Host } from '../harness/host.ts';
+import { writeScript, type Host } from '../harness/host.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { archivedFiles, readyCluster, segmentBytes, type FakeCluster } from './archiver-cluster.ts';
-import { addReadySegments, marked, pretendRunning, startShipper, untilMarked } from './shipper-kit.ts';
+import {
+  addReadySegments,
+  makeDone,
+  marked,
+  pretendRunning,
+  startShipper,
+  untilMarked,
+} from './shipper-kit.ts';
 
 let world: World;
 beforeEach(async () => {
@@ -87,6 +94,32 @@ describe('a queue that has reached queue_max', () => {
     expect(criticals(cluster).some((message) => message.includes('needs a new base backup'))).toBe(true);
   });
 
+  test('abandons nobody who was only slow for a moment, however small the queue', async () => {
+    const cluster = await readyCluster(world, {
+      slaves: ['s1', 's2'],
+      ini: { queue_max: '2', queue_full: 'abandon', queue_after: '1', ssh_timeout: '30' },
+    });
+    pretendRunning(world, cluster);
+    const [slow] = cluster.standbys;
+    if (slow === undefined) throw new Error('no standby');
+    const gate = join(cluster.host.directory, 'gate');
+    writeFileSync(gate, '');
+    // The disk of one standby is busy for a while.
+    const body = `case "$*" in *${slow.archiveDir}*) while test -e ${gate}; do sleep 0.1; done ;; esac\nexec /usr/bin/rsync "$@"`;
+    cluster.writeIni({ rsync_bin: writeScript(cluster.host, 'rsync', body) });
+    const shipper = await startShipper(cluster);
+    const segments = [...addReadySegments(cluster, 1, 8).keys()];
+    await eventually(() => shipper.output().includes('it is given up unless it takes WAL soon'));
+    expect(cluster.queue('s1')).toHaveLength(2);
+    // PostgreSQL waits, and keeps what it has.
+    expect(marked(cluster).sort()).toEqual(segments.slice(0, 2));
+    rmSync(gate);
+    await untilMarked(cluster, segments);
+    for (const standby of cluster.standbys) await eventually(() => archivedFiles(standby).length === 8);
+    expect((await cluster.run(['--resume', 's1'])).stdout).toContain('is not abandoned');
+    expect(criticals(cluster)).toEqual([]);
+  });
+
   test('abandoning the only standby acknowledges nothing', async () => {
     const cluster = await readyCluster(world, {
       slaves: ['s1'],
@@ -117,22 +150,53 @@ test('queue_min_free holds with a file system that has less', async () => {
 });
 
 describe.skipIf(!hasSmallDisks())('a full disk', () => {
-  test('blocks, and goes on when there is space again', async () => {
+  async function fullDisk(ini: Record<string, string> = {}) {
     const disk = await smallDisk();
     world.onClose(() => {
       disk.release();
     });
     const place = join(disk.directory, 'l_archive');
-    const { cluster, up } = await twoStandbysOneDown({ l_archivedir: place });
+    const two = await twoStandbysOneDown({ l_archivedir: place, ...ini });
     disk.fill(3 * segmentBytes + segmentBytes / 2);
-    await startShipper(cluster);
-    addReadySegments(cluster, 1, 8);
+    await startShipper(two.cluster);
+    const segments = [...addReadySegments(two.cluster, 1, 8).keys()];
+    return { ...two, disk, place, segments, queue: join(place, 's1') };
+  }
+
+  test('blocks, and goes on when there is space again', async () => {
+    const { cluster, down, up, disk, place, queue } = await fullDisk();
     await eventually(() => archivedFiles(up).length === 8);
     await eventually(() => criticals(cluster).length > 0);
-    const queue = join(place, 's1');
+    expect(criticals(cluster)[0]).toContain('no space left');
     expect(readdirSync(queue).length).toBeLessThan(8);
     disk.relieve();
     await eventually(() => readdirSync(queue).length === 8);
     await eventually(() => readdirSync(join(place, '.archiver', 'tmp')).length === 0);
+    await down.sshd.start();
+    await eventually(() => archivedFiles(down).length === 8);
+    await eventually(() => cluster.host.notifications().at(-1)?.severity === 'ok');
+    expect(criticals(cluster)).toHaveLength(1);
+  });
+
+  test('abandons where the INI says so; with space again the standby can be resumed', async () => {
+    const { cluster, down, up, disk, place, segments, queue } = await fullDisk({ queue_full: 'abandon' });
+    // Beside the marks lies the directory where they are made.
+    const marks = join(place, '.archiver', 'current');
+    await eventually(() => readdirSync(marks).length === segments.length + 1, { what: 'all marked' });
+    expect(archivedFiles(up)).toEqual(segments);
+    const critical = await eventually(() =>
+      criticals(cluster).find((message) => message.includes('needs a new base backup')),
+    );
+    expect(critical).toContain(`lost: ${segments[0] ?? ''} to`);
+    await eventually(() => readdirSync(queue).length === 0);
+    for (const name of segments) makeDone(cluster, name);
+    disk.relieve();
+    await down.sshd.start();
+    expect(await cluster.run(['--resume', 's1'])).toMatchObject({ code: 0 });
+    const next = [...addReadySegments(cluster, 9, 2).keys()];
+    await eventually(() => archivedFiles(up).length === 10);
+    await eventually(() => archivedFiles(down).length === 2);
+    expect(archivedFiles(down)).toEqual(next);
+    await eventually(() => cluster.host.notifications().at(-1)?.severity === 'ok');
   });
 });

@@ -1,12 +1,13 @@
 import { PitrError } from '../../errors.ts';
 import { logFailure } from '../../system/log.ts';
 import { abandonByPolicy } from '../abandon.ts';
+import { mayGiveUp } from '../give-up.ts';
 import { readLaneState } from '../lane-state.ts';
 import { queueOf } from '../layout.ts';
 import { enqueue, withLocalCopy, type LocalCopy } from '../queue.ts';
 import { findLimit, findNoSpace, isQueueFull, measureQueue, queueFull } from '../room.ts';
 import { identityOf, isUnchanged } from '../wal-file.ts';
-import { findComplete, isWanted, shipmentsInOrder, updateHead, type Shipment } from './board.ts';
+import { findComplete, isWanted, owedTo, shipmentsInOrder, updateHead, type Shipment } from './board.ts';
 import { recordIfFree, withState, type Lane } from './lane-record.ts';
 import { leaveMarkers, removeMarker } from './markers.ts';
 import { isStopped, type Work } from './work.ts';
@@ -85,6 +86,28 @@ async function settle(work: Work, lane: Lane, shipment: Shipment): Promise<void>
   lane.wakeUp.wake();
 }
 
+/** PostgreSQL has got its room: what comes is a new case. */
+function forgetFullness(work: Work, lanes: readonly Lane[]): void {
+  for (const lane of lanes) {
+    if (lane.fullSinceMs === undefined || owedTo(work.board, lane.standby.name).length > 0) continue;
+    lane.fullSinceMs = undefined;
+    lane.blocked = undefined;
+  }
+}
+
+/** A queue is full within a moment, and a base backup is dear: a standby that may only have been slow is waited for first. */
+function isGivenTime({ deps }: Work, lane: Lane, { message }: PitrError): boolean {
+  const nowMs = deps.now();
+  const fullSinceMs = Math.min(lane.fullSinceMs ?? nowMs, nowMs);
+  const troubleMs = lane.failures > 0 ? lane.troubleSinceMs : undefined;
+  const silentSinceMs = Math.max(lane.lastDeliveredMs, troubleMs ?? fullSinceMs);
+  if (mayGiveUp({ fullSinceMs, silentSinceMs }, nowMs, lane.standby.ssh_timeout * 1000)) return false;
+  if (lane.fullSinceMs === undefined) deps.log.warning(`${message}; it is given up unless it takes WAL soon`);
+  lane.fullSinceMs = fullSinceMs;
+  lane.blocked = { reason: message, untilMs: nowMs + blockedMs, isNews: false };
+  return true;
+}
+
 /** Whether the standby was given up: not while another process holds its lane. */
 async function giveUpByPolicy(
   work: Work,
@@ -98,6 +121,8 @@ async function giveUpByPolicy(
   if (!isDone) return false;
   work.deps.log.error(error.message);
   lane.queueUse = undefined;
+  lane.fullSinceMs = undefined;
+  lane.blocked = undefined;
   lane.isBehind = false;
   shipment.owed.delete(name);
   shipment.abandoned.add(name);
@@ -111,7 +136,7 @@ async function block(work: Work, lane: Lane, shipment: Shipment, error: PitrErro
   const detail = error.detail === undefined ? '' : ` (${error.detail})`;
   const reason = `${error.message}${detail}`;
   if (lane.blocked === undefined) work.deps.log.error(reason);
-  lane.blocked = { reason, untilMs: work.deps.now() + blockedMs };
+  lane.blocked = { reason, untilMs: work.deps.now() + blockedMs, isNews: true };
   await recordIfFree(work, lane, { health: 'unsafe', reason, segment: shipment.file.name.name });
 }
 
@@ -137,8 +162,9 @@ async function handleFailure(work: Work, lane: Lane, shipment: Shipment, error: 
     if (isWanted(work.board, shipment)) work.board.shipments.delete(file.name.name);
     return;
   }
-  const isToAbandon = isQueueFull(error) && work.deps.settings.queue_full === 'abandon';
-  if (isToAbandon && (await giveUpByPolicy(work, lane, shipment, error))) return;
+  if (isQueueFull(error) && work.deps.settings.queue_full === 'abandon') {
+    if (isGivenTime(work, lane, error) || (await giveUpByPolicy(work, lane, shipment, error))) return;
+  }
   await block(work, lane, shipment, error);
 }
 
@@ -174,6 +200,7 @@ async function markComplete(work: Work): Promise<boolean> {
 /** One round; how long nothing is to be done after it. */
 async function decide(work: Work, lanes: readonly Lane[]): Promise<number> {
   if (await markComplete(work)) return 0;
+  forgetFullness(work, lanes);
   const waitMs = declareLate(work, lanes);
   const due = findDue(work, lanes);
   if (due === undefined) return lanes.some(({ blocked }) => blocked !== undefined) ? blockedMs : waitMs;

@@ -3,13 +3,14 @@ import { logFailure } from '../../system/log.ts';
 import { pollAbandoned } from '../abandon.ts';
 import { sayHello, type Delivery } from '../delivery.ts';
 import { firstNames, withDelivery } from '../lane.ts';
-import { isResting, readLaneState, type LaneState } from '../lane-state.ts';
+import { isResting, readLaneState, troubleSinceMs, type LaneState } from '../lane-state.ts';
 import { queueOf } from '../layout.ts';
 import { isQueueEmpty } from '../queue.ts';
 import type { Trouble } from '../trouble.ts';
 import { offerAgain, owedTo, wasLost } from './board.ts';
 import { lockLane, record, unlockLane, type Lane } from './lane-record.ts';
 import { directSource, queueSource } from './lane-sources.ts';
+import { longestRestMs, noteTrouble } from './lane-trouble.ts';
 import { sendBatches } from './pipeline.ts';
 import { runToEnd } from './run-to-end.ts';
 import { isStopped, type Work } from './work.ts';
@@ -19,9 +20,6 @@ const burstMs = 5_000;
 /** How often a lane looks for what another process has put into its queue. */
 const idleMs = 10_000;
 const lockRetryMs = 200;
-const shortestRestMs = 500;
-const longestRestMs = 10_000;
-const conflictRestMs = 60_000;
 
 /** How a conversation with a standby ended. */
 type Ending =
@@ -43,9 +41,21 @@ async function noticeResumption({ board, layout }: Work, { standby }: Lane): Pro
   if (abandoned === undefined) offerAgain(board, standby.name);
 }
 
+/** --abandon and --resume end a rest; an abandoned standby is asked now and then, WAL or not, whether it wants WAL again. */
+async function noticeState({ deps, layout }: Work, lane: Lane): Promise<void> {
+  const nowMs = deps.now();
+  if (Math.abs(nowMs - lane.lookedMs) < idleMs) return;
+  lane.lookedMs = nowMs;
+  const { abandoned } = await readLaneState(layout, lane.standby.name);
+  const isAbandoned = abandoned !== undefined;
+  if (isAbandoned !== lane.isAbandoned) lane.restUntilMs = 0;
+  lane.isAbandoned = isAbandoned;
+  lane.isPollDue = isAbandoned;
+}
+
 async function hasWork(work: Work, lane: Lane): Promise<boolean> {
   // The first segment shall find the connection open, and the operator what is wrong with it.
-  if (lane.isNew) return true;
+  if (lane.isNew || lane.isPollDue) return true;
   await noticeResumption(work, lane);
   if (owedTo(work.board, lane.standby.name).some(({ file }) => !lane.inFlight.has(file.name.name))) {
     return true;
@@ -99,6 +109,7 @@ async function burst(work: Work, lane: Lane, delivery: Delivery): Promise<BurstE
 /** A burst went well: says so, and lets go of the lane. */
 async function noteBurst(work: Work, lane: Lane): Promise<void> {
   lane.failures = 0;
+  lane.troubleSinceMs = undefined;
   lane.restUntilMs = 0;
   lane.toldReason = undefined;
   // A short queue of a moment is no news: only one that outlasts a burst is told.
@@ -175,40 +186,10 @@ async function resumeOrLose(work: Work, lane: Lane, state: LaneState): Promise<b
   return false;
 }
 
-/** A conflict is found only by sending the file anew, and only people end it. */
-function restMs(lane: Lane, kind: Trouble['kind'], chance: number): number {
-  const growing = Math.min(longestRestMs, shortestRestMs * 2 ** Math.min(lane.failures, 10));
-  const limit = kind === 'conflict' ? conflictRestMs : growing;
-  return Math.round(limit * (0.5 + chance / 2));
-}
-
-/** Between 0 and 1. */
-function chanceOf(nonce: string): number {
-  return Number.parseInt(nonce.slice(0, 6), 16) / 0xff_ff_ff;
-}
-
-/** A standby may be down for days: what was said of it is not said again at every try. */
-function tellTrouble({ deps }: Work, lane: Lane, { reason, hint }: Trouble): void {
-  if (lane.toldReason === reason) return;
-  lane.toldReason = reason;
-  deps.log.warning(`standby ${lane.standby.name}: ${reason}`);
-  if (hint !== undefined) deps.log.warning(`HINT: ${hint}`);
-}
-
-/** What comes is queued from now on; the standby is left alone for a while, longer each time. */
-async function noteTrouble(work: Work, lane: Lane, trouble: Trouble): Promise<void> {
-  const { deps } = work;
-  lane.failures += 1;
-  lane.isBehind = true;
-  lane.restUntilMs = deps.now() + restMs(lane, trouble.kind, chanceOf(deps.nonce()));
-  work.decide.wake();
-  tellTrouble(work, lane, trouble);
-  await record(work, lane, { health: trouble.kind, reason: trouble.reason, retryAt: lane.restUntilMs });
-}
-
 /** One connection's life. The lane's lock is held. */
 async function serve(work: Work, lane: Lane): Promise<void> {
   lane.isNew = false;
+  lane.isPollDue = false;
   const { deps, layout, cluster } = work;
   const state = await readLaneState(layout, lane.standby.name);
   if (state.abandoned !== undefined && !(await resumeOrLose(work, lane, state))) return;
@@ -252,6 +233,7 @@ async function serveSafely(work: Work, lane: Lane): Promise<void> {
 export async function adoptState(work: Work, lane: Lane): Promise<void> {
   const state = await readLaneState(work.layout, lane.standby.name);
   lane.isBehind = isResting(state, work.deps.now()) || !(await isQueueDry(work, lane));
+  lane.troubleSinceMs = troubleSinceMs(state);
 }
 
 /** Serves one standby until the shipper stops. Whatever happens there stays there. */
@@ -260,10 +242,12 @@ export async function runLane(work: Work, lane: Lane): Promise<void> {
   let waitMs = 0;
   while (!isStopped(work)) {
     if (waitMs > 0) await lane.wakeUp.wait(waitMs);
-    const rest = lane.restUntilMs - deps.now();
-    waitMs = rest > 0 ? rest : idleMs;
-    if (isStopped(work) || rest > 0 || !(await hasWork(work, lane))) continue;
+    if (isStopped(work)) return;
     try {
+      await noticeState(work, lane);
+      const rest = lane.restUntilMs - deps.now();
+      waitMs = rest > 0 ? Math.min(rest, idleMs) : idleMs;
+      if (rest > 0 || !(await hasWork(work, lane))) continue;
       const isOurs = await lockLane(work, lane);
       if (isOurs) await serveSafely(work, lane);
       waitMs = isOurs ? Math.max(1, lane.restUntilMs - deps.now()) : lockRetryMs;

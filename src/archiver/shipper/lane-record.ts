@@ -28,8 +28,19 @@ export interface Lane {
   stopDirect: AbortController;
   /** Files that this lane is sending straight from pg_wal. */
   readonly inFlight: Set<string>;
-  /** Why its queue takes nothing, and until when that is not tried again. */
-  blocked: { readonly reason: string; readonly untilMs: number } | undefined;
+  /** Why its queue takes nothing, until when that is not tried again, and whether the operator is to know. */
+  blocked: { readonly reason: string; readonly untilMs: number; readonly isNews: boolean } | undefined;
+  /** Since when PostgreSQL has been waiting, now and then at least, for room in its queue. */
+  fullSinceMs: number | undefined;
+  /** Since when it has been in trouble. Read from the state file, so only believed after a failure of our own. */
+  troubleSinceMs: number | undefined;
+  /** When its state file was last looked at for what other processes did to it. */
+  lookedMs: number;
+  isAbandoned: boolean;
+  /** It is abandoned, and may be asked whether it wants WAL again. */
+  isPollDue: boolean;
+  /** When it last took a file. */
+  lastDeliveredMs: number;
   /** What the queue holds; undefined until it was counted. */
   queueUse: QueueUse | undefined;
   /** The last note on its state file: one at a time. */
@@ -50,6 +61,12 @@ export function createLane(standby: StandbyTarget): Lane {
     stopDirect: new AbortController(),
     inFlight: new Set(),
     blocked: undefined,
+    fullSinceMs: undefined,
+    troubleSinceMs: undefined,
+    lookedMs: 0,
+    isAbandoned: false,
+    isPollDue: false,
+    lastDeliveredMs: 0,
     queueUse: undefined,
     recording: Promise.resolve(),
   };
@@ -69,7 +86,8 @@ export async function unlockLane(lane: Lane): Promise<void> {
 
 /** While WAL cannot be queued either, nothing less than that is told. */
 function worstOf(lane: Lane, finding: Finding): Finding {
-  if (lane.blocked === undefined || finding.health === 'ok' || finding.health === 'abandoned') return finding;
+  if (lane.blocked?.isNews !== true || finding.health === 'ok' || finding.health === 'abandoned')
+    return finding;
   const sending = finding.reason === undefined || finding.health === 'unsafe' ? '' : `; ${finding.reason}`;
   return { ...finding, health: 'unsafe', reason: `${lane.blocked.reason}${sending}` };
 }

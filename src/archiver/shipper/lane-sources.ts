@@ -17,8 +17,9 @@ function transferLimitMs(batch: Batch): number {
   return shortestTransferMs + Math.ceil(bytesOf(batch) / slowestBytesPerMs);
 }
 
-function noteProgress(work: Work): void {
+function noteProgress(work: Work, lane: Lane): void {
   work.lastProgressMs = work.deps.now();
+  lane.lastDeliveredMs = work.lastProgressMs;
 }
 
 /** Files of the queue that left it, for the count that `queue_max` is held against. */
@@ -61,7 +62,7 @@ export function queueSource(work: Work, lane: Lane, untilMs: number): BatchSourc
         result.delivered.map(({ name }) => name),
       );
       countOut(lane, result);
-      if (result.delivered.length > 0) noteProgress(work);
+      if (result.delivered.length > 0) noteProgress(work, lane);
     },
     limitMs: transferLimitMs,
   };
@@ -168,6 +169,6 @@ async function settleDirect(
     await removeFromQueue(queueOf(work.layout, name), queued);
     lane.queueUse = undefined;
   }
-  if (delivered.size > 0) noteProgress(work);
+  if (delivered.size > 0) noteProgress(work, lane);
   work.decide.wake();
 }

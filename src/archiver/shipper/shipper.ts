@@ -4,27 +4,20 @@ import type { ArchiverSettings } from '../../config/options-archiver.ts';
 import { messageOf, PitrError } from '../../errors.ts';
 import { takeLock } from '../../system/lock.ts';
 import { logFailure, type Log } from '../../system/log.ts';
-import { readPostmaster } from '../../system/postmaster.ts';
 import { readCluster, requirePinned, requirePinnedDirectory, type Cluster } from '../cluster.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { layoutOf, queueOf } from '../layout.ts';
-import { isQueueEmpty } from '../queue.ts';
+import { layoutOf } from '../layout.ts';
 import { walDirectory } from '../ready-files.ts';
 import { removeDeadTemporaries } from '../temporaries.ts';
-import { createBoard, shipmentsInOrder } from './board.ts';
+import { createBoard } from './board.ts';
 import { runKeeper } from './keeper.ts';
 import { adoptState, runLane } from './lane-loop.ts';
 import { createLane, type Lane } from './lane-record.ts';
-import {
-  isConfigUnchanged,
-  prepareMarkers,
-  stampConfig,
-  wipeMarkers,
-  type ConfigIdentity,
-} from './markers.ts';
+import { prepareMarkers, stampConfig, wipeMarkers, type ConfigIdentity } from './markers.ts';
 import { shipperPlaces, type ShipperPlaces } from './places.ts';
 import { runScanner } from './scanner.ts';
 import { createWakeUp } from './signal.ts';
+import { awaitStop, describeStop, type Stop } from './stop.ts';
 import type { Work } from './work.ts';
 
 /** An INI file, read and understood. */
@@ -37,61 +30,8 @@ export interface Configuration {
 /** Reads the INI file as it is now; throws what is wrong with it. */
 export type ReadConfiguration = () => Promise<Configuration>;
 
-/** Why a shipper stopped working by one configuration. */
-type Stop = 'told' | 'config-changed' | 'nothing-to-do' | 'in-recovery';
-
-const watchMs = 250;
-/** A server that is restarted finds its shipper still there. */
-const stoppedMs = 10_000;
-/** With the server stopped, a shipper that can deliver nothing does not try for ever. */
-const fruitlessMs = 60_000;
 /** Longer than this no lane is waited for when all are told to stop: one of them may be hanging. */
 const partingMs = 5_000;
-
-async function areQueuesEmpty({ deps, layout }: Work): Promise<boolean> {
-  for (const { name } of deps.settings.standbys) {
-    if (!(await isQueueEmpty(queueOf(layout, name)))) return false;
-  }
-  return true;
-}
-
-function isEverythingSent({ board }: Work): boolean {
-  return board.refused.size === 0 && shipmentsInOrder(board).every(({ isMarked }) => isMarked);
-}
-
-/** Whether there is a reason to go on although the server is stopped. */
-async function isStillUseful(work: Work, stoppedForMs: number): Promise<boolean> {
-  if (stoppedForMs < stoppedMs) return true;
-  if (isEverythingSent(work) && (await areQueuesEmpty(work))) return false;
-  const quietMs = work.deps.now() - work.lastProgressMs;
-  return Math.min(quietMs, stoppedForMs) < fruitlessMs;
-}
-
-async function clusterStop({ deps, cluster }: Work): Promise<Stop | undefined> {
-  const now = await readCluster(deps.settings.pgdata);
-  if (now.systemIdentifier !== cluster.systemIdentifier) return 'nothing-to-do';
-  return now.isInRecovery ? 'in-recovery' : undefined;
-}
-
-/** Looks after what would end this configuration's work. */
-async function awaitStop(work: Work, config: ConfigIdentity): Promise<Stop> {
-  const { deps } = work;
-  let runningMs = deps.now();
-  let askedMs = 0;
-  while (!deps.signal.aborted) {
-    if (!(await isConfigUnchanged(config))) return 'config-changed';
-    if (deps.now() - askedMs >= 4 * watchMs) {
-      askedMs = deps.now();
-      const { kind } = await readPostmaster(deps.settings.pgdata);
-      if (kind === 'running' || kind === 'unclear') runningMs = deps.now();
-      const stop = await clusterStop(work).catch((): Stop => 'nothing-to-do');
-      if (stop !== undefined) return stop;
-      if (!(await isStillUseful(work, deps.now() - runningMs))) return 'nothing-to-do';
-    }
-    await delay(watchMs, undefined, { signal: deps.signal }).catch(() => undefined);
-  }
-  return 'told';
-}
 
 function createWork(deps: ArchiverDeps, cluster: Cluster, stop: AbortSignal): Work {
   const { settings } = deps;
@@ -171,19 +111,6 @@ async function awaitUsable(
     await delay(1_000, undefined, { signal: deps.signal }).catch(() => undefined);
   }
   return undefined;
-}
-
-function describeStop(stop: Stop, pgdata: string): string {
-  switch (stop) {
-    case 'told':
-      return 'the shipper ends: it was told to';
-    case 'config-changed':
-      return 'the configuration changed';
-    case 'nothing-to-do':
-      return `the shipper ends: the server in ${pgdata} is stopped, and nothing more can be delivered`;
-    case 'in-recovery':
-      return `the shipper ends: the server in ${pgdata} is a standby`;
-  }
 }
 
 async function shipUnderLock(

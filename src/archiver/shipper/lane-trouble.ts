@@ -1,0 +1,39 @@
+import type { Trouble } from '../trouble.ts';
+import { record, type Lane } from './lane-record.ts';
+import type { Work } from './work.ts';
+
+const shortestRestMs = 500;
+export const longestRestMs = 10_000;
+const conflictRestMs = 60_000;
+
+/** A conflict is found only by sending the file anew, and only people end it. */
+function restMs(lane: Lane, kind: Trouble['kind'], chance: number): number {
+  const growing = Math.min(longestRestMs, shortestRestMs * 2 ** Math.min(lane.failures, 10));
+  const limit = kind === 'conflict' ? conflictRestMs : growing;
+  return Math.round(limit * (0.5 + chance / 2));
+}
+
+/** Between 0 and 1. */
+function chanceOf(nonce: string): number {
+  return Number.parseInt(nonce.slice(0, 6), 16) / 0xff_ff_ff;
+}
+
+/** A standby may be down for days: what was said of it is not said again at every try. */
+function tellTrouble({ deps }: Work, lane: Lane, { reason, hint }: Trouble): void {
+  if (lane.toldReason === reason) return;
+  lane.toldReason = reason;
+  deps.log.warning(`standby ${lane.standby.name}: ${reason}`);
+  if (hint !== undefined) deps.log.warning(`HINT: ${hint}`);
+}
+
+/** What comes is queued from now on; the standby is left alone for a while, longer each time. */
+export async function noteTrouble(work: Work, lane: Lane, trouble: Trouble): Promise<void> {
+  const { deps } = work;
+  lane.failures += 1;
+  lane.troubleSinceMs ??= deps.now();
+  lane.isBehind = true;
+  lane.restUntilMs = deps.now() + restMs(lane, trouble.kind, chanceOf(deps.nonce()));
+  work.decide.wake();
+  tellTrouble(work, lane, trouble);
+  await record(work, lane, { health: trouble.kind, reason: trouble.reason, retryAt: lane.restUntilMs });
+}

@@ -1,0 +1,92 @@
+import { readPostmaster } from '../../system/postmaster.ts';
+import { readCluster } from '../cluster.ts';
+import { queueOf } from '../layout.ts';
+import { isQueueEmpty } from '../queue.ts';
+import { shipmentsInOrder } from './board.ts';
+import { watchConfigFile } from './config-watch.ts';
+import { isConfigUnchanged, type ConfigIdentity } from './markers.ts';
+import { createWakeUp } from './signal.ts';
+import type { Work } from './work.ts';
+
+/** Why a shipper stopped working by one configuration. */
+export type Stop = 'told' | 'config-changed' | 'nothing-to-do' | 'in-recovery';
+
+const watchMs = 250;
+/** A server that is restarted finds its shipper still there. */
+const stoppedMs = 10_000;
+/** With the server stopped, a shipper that can deliver nothing does not try for ever. */
+const fruitlessMs = 60_000;
+async function areQueuesEmpty({ deps, layout }: Work): Promise<boolean> {
+  for (const { name } of deps.settings.standbys) {
+    if (!(await isQueueEmpty(queueOf(layout, name)))) return false;
+  }
+  return true;
+}
+
+function isEverythingSent({ board }: Work): boolean {
+  return board.refused.size === 0 && shipmentsInOrder(board).every(({ isMarked }) => isMarked);
+}
+
+/** Whether there is a reason to go on although the server is stopped. */
+async function isStillUseful(work: Work, stoppedForMs: number): Promise<boolean> {
+  if (stoppedForMs < stoppedMs) return true;
+  if (isEverythingSent(work) && (await areQueuesEmpty(work))) return false;
+  const quietMs = work.deps.now() - work.lastProgressMs;
+  return Math.min(quietMs, stoppedForMs) < fruitlessMs;
+}
+
+async function clusterStop({ deps, cluster }: Work): Promise<Stop | undefined> {
+  const now = await readCluster(deps.settings.pgdata);
+  if (now.systemIdentifier !== cluster.systemIdentifier) return 'nothing-to-do';
+  return now.isInRecovery ? 'in-recovery' : undefined;
+}
+
+/** Asked rarely: whether there is still something to do for this cluster. */
+function createUsefulness(work: Work): () => Promise<Stop | undefined> {
+  const { deps } = work;
+  let runningMs = deps.now();
+  let askedMs = 0;
+  return async () => {
+    if (deps.now() - askedMs < 4 * watchMs) return undefined;
+    askedMs = deps.now();
+    const { kind } = await readPostmaster(deps.settings.pgdata);
+    if (kind === 'running' || kind === 'unclear') runningMs = deps.now();
+    const stop = await clusterStop(work).catch((): Stop => 'nothing-to-do');
+    if (stop !== undefined) return stop;
+    return (await isStillUseful(work, deps.now() - runningMs)) ? undefined : 'nothing-to-do';
+  };
+}
+
+/** Looks after what would end this configuration's work: at the INI as soon as it is told of it, and every quarter of a second. */
+export async function awaitStop(work: Work, config: ConfigIdentity): Promise<Stop> {
+  const { signal } = work.deps;
+  const lookAgain = createWakeUp();
+  const findStop = createUsefulness(work);
+  const unwatch = await watchConfigFile(config.file, lookAgain.wake);
+  signal.addEventListener('abort', lookAgain.wake, { once: true });
+  try {
+    while (!signal.aborted) {
+      if (!(await isConfigUnchanged(config))) return 'config-changed';
+      const stop = await findStop();
+      if (stop !== undefined) return stop;
+      await lookAgain.wait(watchMs);
+    }
+    return 'told';
+  } finally {
+    signal.removeEventListener('abort', lookAgain.wake);
+    unwatch();
+  }
+}
+
+export function describeStop(stop: Stop, pgdata: string): string {
+  switch (stop) {
+    case 'told':
+      return 'the shipper ends: it was told to';
+    case 'config-changed':
+      return 'the configuration changed';
+    case 'nothing-to-do':
+      return `the shipper ends: the server in ${pgdata} is stopped, and nothing more can be delivered`;
+    case 'in-recovery':
+      return `the shipper ends: the server in ${pgdata} is a standby`;
+  }
+}
