@@ -1,0 +1,140 @@
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { checkControlFile } from '../../src/postgres/control-file.ts';
+import { eventually } from '../harness/eventually.ts';
+import { writeScript, type Host } from '../harness/host.ts';
+import { failureMajors } from '../harness/postgres-programs.ts';
+import type { Standby } from '../harness/standby.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { backupPair } from './backup-kit.ts';
+import { archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
+
+let world: World | undefined;
+afterEach(async () => {
+  await world?.close();
+  world = undefined;
+});
+
+/** What an unmounted file system leaves: an empty directory. Returns what mounts it again. */
+function unmount(standby: Standby): () => void {
+  const away = `${standby.archiveDir}.away`;
+  renameSync(standby.archiveDir, away);
+  mkdirSync(standby.archiveDir, { mode: 0o700 });
+  return () => {
+    // Fails if anybody has written there meanwhile.
+    rmdirSync(standby.archiveDir);
+    renameSync(away, standby.archiveDir);
+  };
+}
+
+/** A PATH on which restore_command, with that segment copied, waits before it hands it to the server. */
+function holdRestore(host: Host, segment: string) {
+  const [began, gate] = [join(host.directory, 'began'), join(host.directory, 'gate')];
+  writeFileSync(gate, '');
+  const wait = `touch ${began}; while test -e ${gate}; do sleep 0.1; done`;
+  const caller = `$(tr '\\0' ' ' </proc/$PPID/cmdline)`;
+  const body = `case "${caller}" in *--restore*${segment}*) ${wait} ;; esac\nexec /bin/mv "$@"`;
+  const script = writeScript(host, 'mv', body);
+  const directory = join(host.directory, 'shims');
+  mkdirSync(directory);
+  renameSync(script, join(directory, 'mv'));
+  return {
+    path: `${directory}:${process.env['PATH'] ?? ''}`,
+    isHeld: () => existsSync(began),
+    release: () => {
+      renameSync(gate, `${gate}.open`);
+    },
+  };
+}
+
+function stateOf(standby: Standby): string {
+  const check = checkControlFile(readFileSync(join(standby.pgdata, 'global', 'pg_control')));
+  return check.kind === 'good' ? check.control.state : check.reason;
+}
+
+function criticals(host: Host): string[] {
+  return host
+    .notifications()
+    .filter(({ severity }) => severity === 'critical')
+    .map(({ message }) => message);
+}
+
+describe.each(failureMajors())('an archive that is unmounted, on PostgreSQL %i', (major) => {
+  test('in the middle of a recovery to a moment: the server stops and does not open; mounted again, it finishes', async () => {
+    world = await createWorld({ major });
+    const pair = await makePair(world);
+    const { primary, standby } = pair;
+    await archiveRows(pair, 10);
+    const middle = await archiveRows(pair, 20);
+    await archiveRows(pair, 30);
+    const moment = await primary.value('SELECT clock_timestamp()::text');
+    await archiveRows(pair, 40);
+    await primary.kill9();
+
+    const hold = holdRestore(standby.host, middle);
+    const running = world.startStandby(standby, ['-F999', '-R', moment], { variables: { PATH: hold.path } });
+    await eventually(hold.isHeld, { what: `the restore of ${middle}` });
+    const mount = unmount(standby);
+    hold.release();
+    const failed = await running.finished;
+    expectExit(failed, 1);
+    expect(failed.stdout).not.toContain('Failover finished');
+    expect(failed.stderr).toContain('is not the archive of this standby, or is not mounted');
+    expect(standby.isRunning()).toBe(false);
+    expect(standby.failoverActions()).toBe(0);
+    expect(stateOf(standby)).toBe('in-archive-recovery');
+    // It never began a timeline of its own.
+    expect(readdirSync(join(standby.pgdata, 'pg_wal')).filter((name) => /^00000002/.test(name))).toEqual([]);
+
+    mount();
+    const again = await world.cmdStandby(standby, ['-F999', '-R', moment]);
+    expectExit(again, 0);
+    expect(await standby.inRecovery()).toBe(false);
+    expect(await countRows(standby)).toBe(30);
+    expect(standby.failoverActions()).toBe(1);
+  });
+
+  test('under a serving hot standby: it serves on, is told of once at each end, and goes on when it is back', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world);
+    await primary.sql('CREATE TABLE rows (id int PRIMARY KEY)');
+    for (const args of [['-I'], ['-B'], ['-S']]) expectExit(await world.cmdStandby(standby, args), 0);
+    await archiveRows({ primary, standby }, 10);
+    await eventually(async () => (await countRows(standby)) === 10, { what: 'the first rows' });
+
+    await standby.withSession(async (client) => {
+      const mount = unmount(standby);
+      await eventually(() => criticals(standby.host).length === 1, { what: 'word of the archive' });
+      await primary.sql('INSERT INTO rows SELECT generate_series(11, 20)');
+      await primary.archived(await primary.switchWal());
+      await eventually(() => criticals(primary.host).length === 1, { what: 'word of the standby' });
+      expect(criticals(primary.host)[0]).toMatch(/sentinel/);
+      const troubles = () => standby.logText().split('is not the archive of this standby').length - 1;
+      const soFar = troubles();
+      await eventually(() => troubles() > soFar + 1, { what: 'the server to ask again' });
+      // The session that was there before goes on.
+      const { rows } = await client.query<{ n: string }>('SELECT count(*) AS n FROM rows');
+      expect(rows).toEqual([{ n: '10' }]);
+      expect(readdirSync(standby.archiveDir)).toEqual([]);
+      mount();
+      await eventually(async () => (await countRows(standby)) === 20, {
+        limitMs: 60_000,
+        what: 'the rows that were written meanwhile',
+      });
+      expect((await client.query('SELECT pg_is_in_recovery() AS yes')).rows).toEqual([{ yes: true }]);
+    });
+    await eventually(() => standby.host.notifications().at(-1)?.severity === 'ok');
+    await eventually(() => primary.host.notifications().at(-1)?.severity === 'ok');
+    expect(criticals(standby.host)).toHaveLength(1);
+    expect(criticals(primary.host)).toHaveLength(1);
+  });
+});
