@@ -1,7 +1,9 @@
 // Usage: sum-reports.js DIRECTORY [FAILED_PART...]
-// Adds up what vitest reported in DIRECTORY/*.json and ends with one plain line for whoever reads only that.
+// Adds up what vitest reported in DIRECTORY/*.json: a grid of PostgreSQL's versions by the scenarios that the tests say they show
+// (test/harness/scenarios.ts), and at the end one plain line for whoever reads only that.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gridOf } from './scenario-grid.js';
 
 const [directory, ...failedParts] = process.argv.slice(2);
 const reports = readdirSync(directory)
@@ -14,6 +16,7 @@ const skipped = sum('numPendingTests') + sum('numTodoTests');
 // A part can fail without a failed test: a file that does not load, a lint error, an error between tests.
 const failed = Math.max(sum('numFailedTests'), failedParts.length);
 
+for (const line of gridOf(reports)) console.log(line);
 if (failedParts.length > 0) console.log(`failed: ${failedParts.join(', ')}`);
 if (passed === 0) console.log('no test was run');
 console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);

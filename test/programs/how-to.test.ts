@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import type { IniKeys } from '../harness/ini.ts';
 import { testMajors } from '../harness/postgres-programs.ts';
+import { shows } from '../harness/scenarios.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { backupPair, type BackupPair } from './backup-kit.ts';
 import { countRows, expectExit } from './standby-kit.ts';
@@ -41,7 +42,7 @@ async function insertAndShip({ primary, standby }: BackupPair, rows: number): Pr
 }
 
 describe.each(testMajors())('the whole how-to on PostgreSQL %i', (major) => {
-  test.each(['no', 'on'])('use_streaming_replication: %s', async (streaming) => {
+  const asTheHowToHasIt = async (streaming: 'no' | 'on') => {
     const made = await madeByTheHowTo(major, { use_streaming_replication: streaming });
     const { here, primary, standby } = made;
     const start = await here.cmdStandby(standby, ['-S']);
@@ -72,9 +73,19 @@ describe.each(testMajors())('the whole how-to on PostgreSQL %i', (major) => {
       '00000002',
     );
     expect(standby.failoverActions()).toBe(1);
-  });
+  };
 
-  test("-R takes a moment as the primary's clock shows it, and knows when the base backup ended", async () => {
+  test('a warm standby', shows('archive', 'base backup', 'warm standby', 'failover'), () =>
+    asTheHowToHasIt('no'),
+  );
+
+  test('a streaming standby', shows('archive', 'base backup', 'streaming standby', 'failover'), () =>
+    asTheHowToHasIt('on'),
+  );
+
+  const takesAMoment =
+    "-R takes a moment as the primary's clock shows it, and knows when the base backup ended";
+  test(takesAMoment, shows('recovery to a target'), async () => {
     const made = await madeByTheHowTo(major);
     const { here, primary, standby } = made;
     await insertAndShip(made, 5);

@@ -1,0 +1,32 @@
+import { expect, test } from 'vitest';
+import { gridOf } from '../../scripts/lib/scenario-grid.js';
+
+const result = (fullName: string, status: string, ...names: string[]) => ({
+  fullName,
+  status,
+  meta: { scenarios: names.map((name) => ({ name, order: name.length })) },
+});
+
+test('versions by scenarios: ok, failed, not run', () => {
+  const report = {
+    testResults: [
+      {
+        assertionResults: [
+          result('how-to on PostgreSQL 9 x', 'passed', 'archive', 'failover'),
+          result('how-to on PostgreSQL 18 x', 'passed', 'archive'),
+          result('more on PostgreSQL 18 y', 'failed', 'archive'),
+          result('more on PostgreSQL 18 z', 'skipped', 'failover'),
+          { fullName: 'something else', status: 'passed' },
+        ],
+      },
+    ],
+  };
+  expect(gridOf([report])).toEqual([
+    '',
+    'PostgreSQL      9     18',
+    'archive        ok FAILED',
+    'failover       ok      -',
+    '',
+  ]);
+  expect(gridOf([{ testResults: [] }])).toEqual([]);
+});
