@@ -1,7 +1,7 @@
 import { readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseWalName } from '../../postgres/wal-name.ts';
-import { fsyncPath } from '../../system/durable.ts';
+import { historyName, parseWalName } from '../../postgres/wal-name.ts';
+import { exists, fsyncPath, writeDurably } from '../../system/durable.ts';
 import type { StandbyDeps } from '../deps.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 
@@ -28,4 +28,22 @@ export async function setAsideLastSegment(
   await rename(join(status, `${last}${ready}`), join(status, `${last}.done`));
   await fsyncPath(status);
   deps.log.notice(`segment ${last}, in which the old timeline ended, is not archived from here`);
+}
+
+/**
+ * The server marks its history file for archiving at the moment of the promotion only, and only if it archives then: one that
+ * is told to by the failover configuration would leave its standbys waiting for ever on the old timeline.
+ */
+export async function archiveHistory(
+  deps: StandbyDeps,
+  { pgdata, capabilities }: DataDirectory,
+  timeline: number,
+): Promise<void> {
+  const directory = join(pgdata, capabilities.walDirName);
+  const history = historyName(timeline).name;
+  const mark = (suffix: string) => join(directory, 'archive_status', `${history}${suffix}`);
+  const isKnown = (await exists(mark(ready))) || (await exists(mark('.done')));
+  if (isKnown || !(await exists(join(directory, history)))) return;
+  await writeDurably(mark(ready), '');
+  deps.log.notice(`${history} is archived, so that standbys of this server follow it`);
 }

@@ -14,7 +14,7 @@ export function afterSteps(facts: LocalFacts): readonly FailoverStep[] {
   steps.push({ kind: 'verify-write' }, { kind: 'mark-archive' }, { kind: 'clear-settings' });
   if (failoverConf !== undefined)
     steps.push({ kind: 'use-failover-conf', conf: failoverConf }, { kind: 'verify-write' });
-  steps.push({ kind: 'check-archiving' }, { kind: 'record-promotion' });
+  steps.push({ kind: 'archive-history' }, { kind: 'check-archiving' }, { kind: 'record-promotion' });
   if (action !== undefined) steps.push({ kind: 'run-action', command: action });
   return steps;
 }

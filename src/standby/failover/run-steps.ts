@@ -19,7 +19,7 @@ import { mustAnswer, observeServer } from '../server/server-state.ts';
 import { runSiteCommand } from '../server/shell-command.ts';
 import { mustBecome, type Look } from '../server/wait.ts';
 import { checkArchiving } from './archiving-check.ts';
-import { setAsideLastSegment } from './last-segment.ts';
+import { archiveHistory, setAsideLastSegment } from './last-segment.ts';
 import { describeStep, isAfterStep, type AfterStep, type FailoverStep, type OpeningStep } from './steps.ts';
 import { useFailoverConf } from './use-conf.ts';
 import { verifyWrite } from './verify.ts';
@@ -180,6 +180,8 @@ async function runAfter(
       return setAsideLastSegment(deps, directory, await verifyWrite(deps, capabilities));
     case 'use-failover-conf':
       return useFailoverConf(deps, capabilities, step.conf);
+    case 'archive-history':
+      return archiveHistory(deps, directory, await verifyWrite(deps, capabilities));
     case 'check-archiving':
       return checkArchiving(deps, capabilities);
     case 'run-action':

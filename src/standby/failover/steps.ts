@@ -28,6 +28,7 @@ export type AfterStep =
   | { readonly kind: 'clear-settings' }
   | { readonly kind: 'set-aside-last-segment' }
   | { readonly kind: 'use-failover-conf'; readonly conf: FailoverConf }
+  | { readonly kind: 'archive-history' }
   | { readonly kind: 'check-archiving' }
   | { readonly kind: 'run-action'; readonly command: string }
   | { readonly kind: 'record-promotion' };
@@ -45,6 +46,7 @@ const afterKinds: readonly FailoverStep['kind'][] = [
   'clear-settings',
   'set-aside-last-segment',
   'use-failover-conf',
+  'archive-history',
   'check-archiving',
   'run-action',
   'record-promotion',
@@ -101,6 +103,8 @@ function describeAfterStep(step: AfterStep): string {
       return "keep the unfinished last segment of the old timeline from being archived under a whole segment's name";
     case 'use-failover-conf':
       return describeConf(step.conf);
+    case 'archive-history':
+      return 'see that the history of the new timeline is archived';
     case 'check-archiving':
       return 'look where the promoted server would archive to';
     case 'run-action':

@@ -10,7 +10,14 @@ function facts(major: string, changes: Partial<FailoverFacts> = {}): FailoverFac
 }
 
 const kinds = (input: FailoverFacts) => planFailover(input).map(({ kind }) => kind);
-const after = ['verify-write', 'mark-archive', 'clear-settings', 'check-archiving', 'record-promotion'];
+const after = [
+  'verify-write',
+  'mark-archive',
+  'clear-settings',
+  'archive-history',
+  'check-archiving',
+  'record-promotion',
+];
 const stopped = { kind: 'stopped' } as const;
 const production = { kind: 'production', answers: true } as const;
 
@@ -59,10 +66,11 @@ describe('-F999', () => {
 
   test('puts the failover configuration into force and verifies after it, and runs the action last', () => {
     const failoverConf = { copies: [], configuration, mustRestart: true };
-    expect(kinds(facts('15', { failoverConf, action: 'true' })).slice(-6)).toEqual([
+    expect(kinds(facts('15', { failoverConf, action: 'true' })).slice(-7)).toEqual([
       'clear-settings',
       'use-failover-conf',
       'verify-write',
+      'archive-history',
       'check-archiving',
       'record-promotion',
       'run-action',
