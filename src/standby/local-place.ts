@@ -109,7 +109,9 @@ export async function observeLocalPlace(
   const hasArchivedir = await exists(archivedir);
   const troubles = await objectionsOf([
     ...[...ours, archivedir].map((path) => () => ownIfThere(path)),
-    ...(deps.settings.start_command === undefined ? [() => requirePgCtl(deps, facts.capabilities)] : []),
+    ...(deps.settings.start_command === undefined
+      ? [() => requirePgCtl(deps, facts.capabilities, 'primary')]
+      : []),
   ]);
   const overlaps = await findOverlaps(deps.run, shell, ours, theirs);
   const canProbe = mayProbe && troubles.length === 0 && overlaps.length === 0;

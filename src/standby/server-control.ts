@@ -13,6 +13,7 @@ import { waitUntilRecovering } from './server/recovering.ts';
 import { readConfiguration, type ServerConfiguration } from './server/server-configuration.ts';
 import { requirePgCtl } from './server/server-programs.ts';
 import { requireClearPostmaster } from './server/server-state.ts';
+import { requireExpectedVersion } from './server/version-check.ts';
 
 type ControlStep =
   | { readonly kind: 'start-server'; readonly configuration: ServerConfiguration }
@@ -103,6 +104,7 @@ export async function startServer(deps: StandbyDeps, options: ActionOptions): Pr
   await refuseIncompleteCopy(settings.pgdata);
   const directory = await readDataDirectory(settings.pgdata);
   const { capabilities, record } = directory;
+  requireExpectedVersion(settings, capabilities);
   if (settings.start_command === undefined) await requirePgCtl(deps, capabilities);
   const role = record.promotedAtTimeline === undefined ? 'standby' : 'failover';
   const configuration = await readConfiguration(settings, role, capabilities.version.major);

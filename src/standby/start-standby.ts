@@ -15,7 +15,7 @@ import { readConfiguration, type ServerConfiguration } from './server/server-con
 import { requirePgCtl } from './server/server-programs.ts';
 import { requireClearPostmaster } from './server/server-state.ts';
 import { waitUntilRecovering } from './server/recovering.ts';
-import { warnOfVersion } from './server/version-check.ts';
+import { requireExpectedVersion } from './server/version-check.ts';
 
 export interface StartFacts {
   readonly directory: DataDirectory;
@@ -106,7 +106,7 @@ async function observe(deps: StandbyDeps): Promise<StartFacts> {
   await refuseIncompleteCopy(settings.pgdata);
   const directory = await readDataDirectory(settings.pgdata);
   const { capabilities } = directory;
-  warnOfVersion(deps, capabilities);
+  requireExpectedVersion(settings, capabilities);
   if (settings.start_command === undefined) await requirePgCtl(deps, capabilities);
   const archive = await requireArchive(settings.archivedir, directory);
   const configuration = await readConfiguration(settings, 'standby', capabilities.version.major);

@@ -23,8 +23,14 @@ function packageFolders(major: string): readonly string[] {
 /**
  * pg_ctl of the version that the data directory is of. One of another version would refuse it at best, and with
  * the wrong message.
+ *
+ * @param whose what has that version, where it is not the data directory
  */
-export async function requirePgCtl(deps: StandbyDeps, capabilities: Capabilities): Promise<CommandLine> {
+export async function requirePgCtl(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  whose: 'data directory' | 'primary' = 'data directory',
+): Promise<CommandLine> {
   const { settings } = deps;
   const folders = [...settings.includepath, ...packageFolders(capabilities.version.major)];
   const command = await requireProgram('pg_ctl', settings.pg_ctl, folders);
@@ -37,8 +43,10 @@ export async function requirePgCtl(deps: StandbyDeps, capabilities: Capabilities
     });
   }
   if (isSameMajor(version, capabilities.version)) return command;
-  throw refusal(
-    `"${command.program}" is of PostgreSQL ${version.major}, but the data directory "${settings.pgdata}" of ${capabilities.version.major}`,
-    { hint: `Set pg_ctl: to the pg_ctl of PostgreSQL ${capabilities.version.major}, or check pgdata:.` },
-  );
+  const { major } = capabilities.version;
+  const other = whose === 'primary' ? 'the primary is' : `the data directory "${settings.pgdata}"`;
+  const check = whose === 'primary' ? 'port:' : 'pgdata:';
+  throw refusal(`"${command.program}" is of PostgreSQL ${version.major}, but ${other} of ${major}`, {
+    hint: `Install PostgreSQL ${major} here and set pg_ctl: to its pg_ctl, or check ${check}.`,
+  });
 }

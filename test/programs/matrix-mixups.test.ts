@@ -1,0 +1,68 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { writeScript } from '../harness/host.ts';
+import { failureMajors } from '../harness/postgres-programs.ts';
+import { shows } from '../harness/scenarios.ts';
+import type { Standby } from '../harness/standby.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { allShipped, backupPair, inPgdata, snapshot } from './backup-kit.ts';
+import { expectExit } from './standby-kit.ts';
+
+let world: World | undefined;
+afterEach(async () => {
+  await world?.close();
+  world = undefined;
+});
+
+const refusal = 4;
+
+function everything(standby: Standby) {
+  return [snapshot(standby.pgdata), snapshot(standby.archiveDir)];
+}
+
+describe.each(failureMajors())('mix-ups of versions on PostgreSQL %i', (major) => {
+  test('are refused, and the standby is untouched', shows('version mix-ups'), async () => {
+    const here = await createWorld({ major });
+    world = here;
+    const { primary, standby } = await backupPair(here);
+    for (const action of ['-I', '-B']) expectExit(await here.cmdStandby(standby, [action]), 0);
+    await allShipped(primary);
+    let before = everything(standby);
+    const refused = async (args: readonly string[], reason: string, variables = {}) => {
+      const run = await here.cmdStandby(standby, args, { variables });
+      expectExit(run, refusal);
+      expect(run.stderr).toContain(reason);
+      expect(everything(standby)).toEqual(before);
+      expect(standby.isRunning()).toBe(false);
+    };
+
+    // The INI names another release than the server is of.
+    standby.writeIni({ pgversion: '9.6' });
+    for (const action of ['-I', '-B'])
+      await refused([action], `pgversion: says 9.6, but the primary is PostgreSQL ${major}`);
+    for (const args of [['-S'], ['-A', 'start']])
+      await refused(args, `pgversion: says 9.6, but the data directory "${standby.pgdata}" is of`);
+    standby.writeIni({ pgversion: major });
+
+    // The programs of this host are of another release than the primary and its copy.
+    const folder = join(standby.host.directory, 'bin');
+    const pgCtl = writeScript(standby.host, 'pg_ctl', "echo 'pg_ctl (PostgreSQL) 9.6.24'");
+    standby.writeIni({ pg_ctl: pgCtl });
+    for (const action of ['-I', '-B'])
+      await refused([action], `"${pgCtl}" is of PostgreSQL 9.6, but the primary is of ${major}`);
+    const other = `"${pgCtl}" is of PostgreSQL 9.6, but the data directory "${standby.pgdata}" of ${major}`;
+    for (const args of [['-S'], ['-A', 'start']]) await refused(args, other);
+    await primary.kill9();
+    await refused(['-F999'], other);
+
+    // Nothing in the INI: what includepath, or else the PATH, leads to.
+    standby.writeIni({ pg_ctl: undefined, includepath: folder });
+    await refused(['-S'], other);
+    standby.writeIni({ pgversion: undefined, includepath: undefined });
+    writeFileSync(inPgdata(standby, 'PG_VERSION'), '9.5\n');
+    before = everything(standby);
+    const onPath = `"${pgCtl}" is of PostgreSQL 9.6, but the data directory "${standby.pgdata}" of 9.5`;
+    await refused(['-S'], onPath, { PATH: `${folder}:${process.env['PATH'] ?? ''}` });
+  });
+});
