@@ -208,6 +208,15 @@ export const standbyOptions = {
     default: '10',
     summary: 'how many segments --cleanup keeps at least in archivedir',
   },
+  basebackup_checkpoint: {
+    kind: 'choice',
+    choices: ['fast', 'spread'],
+    group: groups.backup,
+    since: '2.0',
+    default: 'fast',
+    summary: 'the checkpoint that a base backup begins with: at once, or spread to spare the disks',
+    detail: "A spread one takes about as long as the primary's checkpoint_timeout.",
+  },
   failover_probe_timeout: {
     kind: 'seconds',
     min: 1,

@@ -95,9 +95,9 @@ export function parseStoppedBackup(rows: readonly SqlRow[]): StoppedBackup | und
 }
 
 /** The exclusive backup outlives its session: for `-A start_basebackup`, up to 14. */
-export function startExclusiveBackupSql(capabilities: Capabilities, label: string): string {
+export function startExclusiveBackupSql(capabilities: Capabilities, label: string, fast: boolean): string {
   requireExclusive(capabilities);
-  return `SELECT pg_start_backup(${sqlLiteral(checkedLabel(label))}, true)`;
+  return `SELECT pg_start_backup(${sqlLiteral(checkedLabel(label))}, ${fast})`;
 }
 
 /** Ends the exclusive backup with this label and returns where; no row where there is none. */

@@ -1,6 +1,8 @@
 import { refusal, unreachable } from '../errors.ts';
 import { startExclusiveBackupSql, stopExclusiveBackupSql } from '../postgres/backup-sql.ts';
+import { explainUnarchived } from './archiver-statistics.ts';
 import { findExclusiveBackup, ownLabelPrefix, type BackupInProgress } from './backup-in-progress.ts';
+import { checkpointLimitMs } from './checkpoint-limit.ts';
 import type { ActionOptions, StandbyDeps } from './deps.ts';
 import { carryOut, printPlan, type StepHandler } from './plan.ts';
 import { withPrimary, type Primary, type PrimaryFacts } from './primary.ts';
@@ -8,8 +10,7 @@ import { withPrimary, type Primary, type PrimaryFacts } from './primary.ts';
 export type ManualBackupStep =
   { readonly kind: 'start'; readonly label: string } | { readonly kind: 'stop'; readonly label: string };
 
-const startMs = 30 * 60_000;
-const stopGraceMs = 10_000;
+const afterStop = 'The primary is out of backup mode, and the copy needs that WAL.';
 
 function requireExclusive({ capabilities }: PrimaryFacts): void {
   if (capabilities.canExclusive) return;
@@ -46,26 +47,33 @@ export function planStop(
   );
 }
 
-function manualHandler(deps: StandbyDeps, primary: Primary): StepHandler<ManualBackupStep> {
+async function runStep(deps: StandbyDeps, primary: Primary, step: ManualBackupStep): Promise<void> {
   const { capabilities } = primary.facts;
-  const stopMs = deps.settings.wal_timeout * 1000 + stopGraceMs;
+  const { basebackup_checkpoint: checkpoint, wal_timeout } = deps.settings;
+  switch (step.kind) {
+    case 'start':
+      await primary.query(
+        startExclusiveBackupSql(capabilities, step.label, checkpoint === 'fast'),
+        checkpointLimitMs(deps.settings),
+      );
+      return;
+    case 'stop':
+      await explainUnarchived(primary, wal_timeout, afterStop, (limitMs) =>
+        primary.query(stopExclusiveBackupSql(capabilities, step.label), limitMs),
+      );
+      return;
+    default:
+      unreachable(step);
+  }
+}
+
+function manualHandler(deps: StandbyDeps, primary: Primary): StepHandler<ManualBackupStep> {
   return {
     describe: (step) =>
       step.kind === 'start'
         ? `put the primary into backup mode with the label "${step.label}"`
         : `end the backup "${step.label}" on the primary`,
-    run: async (step) => {
-      switch (step.kind) {
-        case 'start':
-          await primary.query(startExclusiveBackupSql(capabilities, step.label), startMs);
-          return;
-        case 'stop':
-          await primary.query(stopExclusiveBackupSql(capabilities, step.label), stopMs);
-          return;
-        default:
-          unreachable(step);
-      }
-    },
+    run: (step) => runStep(deps, primary, step),
   };
 }
 

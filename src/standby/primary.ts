@@ -30,6 +30,8 @@ export interface Primary {
   readonly facts: PrimaryFacts;
   /** A statement in the one session that is held open. Ends with the signal's reason when the program is told to stop. */
   readonly query: (sql: string, limitMs?: number) => Promise<Rows>;
+  /** The same in a session of its own, for when the one that is held open waits or has gone. */
+  readonly queryAside: (sql: string) => Promise<Rows>;
   /** The same for taking something back after such a signal. */
   readonly queryToUndo: (sql: string, limitMs?: number) => Promise<Rows>;
 }
@@ -150,7 +152,9 @@ async function converse<T>(
     const queryToUndo = (sql: string, limitMs = questionMs) => psql.query(sql, limitMs);
     const query = (sql: string, limitMs?: number) =>
       unlessStopped(deps.signal, () => queryToUndo(sql, limitMs));
-    return use({ shell, facts: await gatherFacts(deps, shell, query), query, queryToUndo });
+    const queryAside = (sql: string) =>
+      withPsql(shell, psqlTarget(deps), deps.log, (aside) => aside.query(sql, questionMs));
+    return use({ shell, facts: await gatherFacts(deps, shell, query), query, queryAside, queryToUndo });
   });
 }
 

@@ -135,7 +135,7 @@ describe.each(testMajors())('the helper functions on PostgreSQL %i', (major) => 
   );
 
   test.runIf(capabilities.canExclusive)('an exclusive backup is ended under its own label only', async () => {
-    await primary.sql(startExclusiveBackupSql(capabilities, "mine's"));
+    await primary.sql(startExclusiveBackupSql(capabilities, "mine's", true));
     expect(await rows(primary, stopExclusiveBackupSql(capabilities, 'mine'))).toEqual([]);
     expect(await rows(primary, exclusiveBackupLabelSql(capabilities))).toHaveLength(1);
     expect(await rows(primary, stopExclusiveBackupSql(capabilities, "mine's"))).toHaveLength(1);

@@ -8,6 +8,8 @@ import {
 } from '../../postgres/backup-sql.ts';
 import { checkControlFile, controlFileBytes } from '../../postgres/control-file.ts';
 import { formatLsn, parseLsn, segmentContaining, segmentEndingAt } from '../../postgres/lsn.ts';
+import { explainUnarchived } from '../archiver-statistics.ts';
+import { checkpointLimitMs } from '../checkpoint-limit.ts';
 import { isRemoteFile, readRemoteFile } from '../remote-files.ts';
 import { needed, type BackupContext } from './context.ts';
 import { layoutOf } from './plan.ts';
@@ -15,8 +17,6 @@ import { layoutOf } from './plan.ts';
 /** The server's own clock, in ISO 8601 and UTC: what -R is compared with. */
 const clockSql = `SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 
-/** It begins with a checkpoint. */
-const startMs = 30 * 60_000;
 const stopGraceMs = 10_000;
 const longestLabel = 64 * 1024;
 
@@ -25,10 +25,11 @@ async function clock({ primary }: BackupContext): Promise<string> {
 }
 
 export async function startBackup(context: BackupContext, label: string): Promise<void> {
-  const { primary, facts, run } = context;
+  const { deps, primary, facts, run } = context;
   context.onEvent({ kind: 'phase', phase: 'checkpoint' });
   const startTime = await clock(context);
-  const lsn = parseLsn((await primary.query(startBackupSql(label, true), startMs))[0]?.[0] ?? '');
+  const start = startBackupSql(label, deps.settings.basebackup_checkpoint === 'fast');
+  const lsn = parseLsn((await primary.query(start, checkpointLimitMs(deps.settings)))[0]?.[0] ?? '');
   run.isBackupActive = true;
   const timeline = needed(facts.position, 'the position').timeline;
   run.record = {
@@ -74,13 +75,17 @@ async function readExclusiveFiles({ primary }: BackupContext): Promise<Partial<S
   };
 }
 
+const afterStop = 'The copy is kept, and the next -B transfers only what has changed.';
+
 /** Ends the backup in the session that began it, and keeps what recovery from the copy needs. */
 export async function stopBackup(context: BackupContext, label: string): Promise<void> {
   const { deps, primary, facts, run } = context;
   const own = await readExclusiveFiles(context);
   deps.log.debug('ending the backup; the primary waits until its WAL is archived');
-  const limitMs = deps.settings.wal_timeout * 1000 + stopGraceMs;
-  const stopped = parseStoppedBackup(await primary.query(stopBackupSql(label), limitMs));
+  const rows = await explainUnarchived(primary, deps.settings.wal_timeout, afterStop, (limitMs) =>
+    primary.query(stopBackupSql(label), limitMs),
+  );
+  const stopped = parseStoppedBackup(rows);
   run.isBackupActive = false;
   if (stopped === undefined) {
     throw new PitrError(`the backup "${label}" was ended on the primary by somebody else`, {

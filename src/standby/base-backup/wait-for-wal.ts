@@ -4,6 +4,7 @@ import { checkpointSql, switchWalSql, writeWalRecordSql } from '../../postgres/b
 import { listSegments, segmentEndingAt } from '../../postgres/lsn.ts';
 import { parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
 import { exists, removeDurably, writeDurably } from '../../system/durable.ts';
+import { archiverStatistics } from '../archiver-statistics.ts';
 import { arrivalOf } from '../wal-arrival.ts';
 import { needed, type BackupContext } from './context.ts';
 import { layoutOf } from './plan.ts';
@@ -74,23 +75,6 @@ async function waitFor(
   return [];
 }
 
-const statisticsSql =
-  'SELECT archived_count, last_archived_wal, last_archived_time, failed_count, last_failed_wal, last_failed_time FROM pg_stat_archiver';
-
-/** What the primary says about its archiving: the last line of a message about WAL that does not come. */
-async function archiverStatistics({ primary }: BackupContext): Promise<string | undefined> {
-  if (!primary.facts.capabilities.hasStatArchiver) return undefined;
-  // A primary that has gone since must not hide what is missing here.
-  const rows = await primary.query(statisticsSql).catch(() => []);
-  if (rows.length === 0) return undefined;
-  const [row] = rows;
-  const [archived = '', lastArchived = '', archivedAt = '', failed = '', lastFailed = '', failedAt = ''] =
-    row ?? [];
-  const good = lastArchived === '' ? 'none yet' : `the last was ${lastArchived} at ${archivedAt}`;
-  const bad = lastFailed === '' ? 'none' : `the last was ${lastFailed} at ${failedAt}`;
-  return `pg_stat_archiver on the primary: ${archived} archived (${good}), ${failed} failures (${bad})`;
-}
-
 async function refuseUnproven(context: BackupContext, segment: SegmentName): Promise<never> {
   const { deps, facts } = context;
   const { archivedir, wal_timeout } = deps.settings;
@@ -100,16 +84,17 @@ async function refuseUnproven(context: BackupContext, segment: SegmentName): Pro
     `cmd_archiver may have this standby marked as abandoned: then run there  cmd_archiver -C FILE --resume ${deps.hostName}`,
   ];
   throw refusal(`segment ${segment.name} did not arrive in "${archivedir}" within ${wal_timeout} s`, {
-    detail: [await archiverStatistics(context), ...causes.map((cause) => `- ${cause}`)]
+    detail: [await archiverStatistics(context.primary), ...causes.map((cause) => `- ${cause}`)]
       .filter(Boolean)
       .join('\n'),
     hint: 'Nothing was copied and the standby is as it was. Get the WAL to arrive, then run -B again.',
   });
 }
 
-async function switchSegment({ primary }: BackupContext): Promise<SegmentName> {
-  // Its record also makes sure that there is something in the segment, or the switch would do nothing.
-  await primary.query(checkpointSql, checkpointMs);
+async function switchSegment({ deps, primary }: BackupContext): Promise<SegmentName> {
+  // Either leaves a record, so that there is something in the segment: or the switch would do nothing.
+  if (deps.settings.basebackup_checkpoint === 'fast') await primary.query(checkpointSql, checkpointMs);
+  else await primary.query(writeWalRecordSql);
   const name = parseWalName((await primary.query(switchWalSql(primary.facts.capabilities)))[0]?.[0] ?? '');
   if (name.kind !== 'segment') throw new PitrError(`the primary names no WAL segment but "${name.name}"`);
   return name;
@@ -158,7 +143,7 @@ export async function awaitWal(context: BackupContext): Promise<void> {
   throw new PitrError(
     `the backup needs WAL that did not arrive in "${archivedir}" within ${wal_timeout} s: ${missing.map(({ name }) => name).join(', ')}`,
     {
-      detail: await archiverStatistics(context),
+      detail: await archiverStatistics(context.primary),
       hint: 'The copy is kept, and the next -B transfers only what has changed. Get the WAL to arrive first; wal_timeout: says how long to wait for it.',
     },
   );

@@ -126,6 +126,7 @@ describe("the how-to's standby file", () => {
       start_timeout: 120,
       wal_timeout: 120,
       base_backup_timeout: 86400,
+      basebackup_checkpoint: 'fast',
       log_format: 'text',
       tablespaces: new Map(),
     });

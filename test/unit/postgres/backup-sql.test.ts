@@ -63,16 +63,17 @@ describe('an exclusive backup', () => {
     expect(stopExclusiveBackupSql(of('14'), 'a')).toMatchInlineSnapshot(
       `"SELECT pg_stop_backup() WHERE CASE WHEN 'backup_label' IN (SELECT pg_ls_dir('.')) THEN 'LABEL: a' = ANY (string_to_array(pg_read_file('backup_label'), E'\\n')) ELSE false END"`,
     );
-    expect(startExclusiveBackupSql(of('14'), 'a')).toBe("SELECT pg_start_backup('a', true)");
+    expect(startExclusiveBackupSql(of('14'), 'a', true)).toBe("SELECT pg_start_backup('a', true)");
+    expect(startExclusiveBackupSql(of('8.4'), 'a', false)).toBe("SELECT pg_start_backup('a', false)");
     expect(exclusiveBackupLabelSql(of('9.0'))).toMatchInlineSnapshot(
       `"SELECT pg_read_file('backup_label', 0, 100000) WHERE 'backup_label' IN (SELECT pg_ls_dir('.'))"`,
     );
   });
 
   test('does not exist from 15 on', () => {
-    for (const make of [startExclusiveBackupSql, stopExclusiveBackupSql]) {
-      expect(() => make(of('15'), 'a')).toThrow('PostgreSQL 15 has no exclusive backup');
-    }
+    const none = 'PostgreSQL 15 has no exclusive backup';
+    expect(() => startExclusiveBackupSql(of('15'), 'a', true)).toThrow(none);
+    expect(() => stopExclusiveBackupSql(of('15'), 'a')).toThrow(none);
     expect(() => exclusiveBackupLabelSql(of('18'))).toThrow('PostgreSQL 18 has no exclusive backup');
   });
 });

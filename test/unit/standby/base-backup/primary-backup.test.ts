@@ -55,13 +55,14 @@ function fakeWorld(
       sent.push(sql);
       return answer(sql);
     },
+    queryAside: answer,
     queryToUndo: (sql) => {
       sent.push(`undo: ${sql}`);
       return answer(sql);
     },
   };
   const deps = {
-    settings: { wal_timeout: 1 },
+    settings: { wal_timeout: 1, basebackup_checkpoint: 'fast', base_backup_timeout: 60 },
     log: { debug: () => undefined },
     signal: new AbortController().signal,
   } as unknown as StandbyDeps;

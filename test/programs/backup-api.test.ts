@@ -1,0 +1,60 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { writeScript } from '../harness/host.ts';
+import { failureMajors } from '../harness/postgres-programs.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { allShipped, backupPair } from './backup-kit.ts';
+import { expectExit } from './standby-kit.ts';
+
+let world: World | undefined;
+afterEach(async () => {
+  await world?.close();
+  world = undefined;
+});
+
+describe.each(failureMajors())('the checkpoint and the end of a backup on PostgreSQL %i', (major) => {
+  test.each(['fast', 'spread'])('basebackup_checkpoint: %s is what the server makes', async (checkpoint) => {
+    const here = await createWorld({ major });
+    world = here;
+    const { primary, standby } = await backupPair(here, {
+      ini: { basebackup_checkpoint: checkpoint },
+      // So that a spread one ends at once: nothing is left to write between two of its pauses.
+      primarySettings: { log_checkpoints: true, checkpoint_timeout: 30, checkpoint_completion_target: 0.01 },
+    });
+    expectExit(await here.cmdStandby(standby, ['-I']), 0);
+    const begun = () => primary.logText().match(/checkpoint starting: .*/g) ?? [];
+    await primary.sql('CHECKPOINT');
+    const before = begun().length;
+    expectExit(await here.cmdStandby(standby, ['-B']), 0);
+    const own = begun()
+      .slice(before)
+      .filter((line) => line.includes('force'));
+    expect(own.length).toBeGreaterThan(0);
+    // The server's own words: "immediate", and from 18 "fast".
+    const isFast = (line: string) => /\b(immediate|fast)\b/.test(line);
+    expect(own.map(isFast)).toEqual(own.map(() => checkpoint === 'fast'));
+  });
+
+  test('an archiver that fails while the backup ends is named as the cause', async () => {
+    const here = await createWorld({ major });
+    world = here;
+    const { primary, standby } = await backupPair(here, { ini: { wal_timeout: 3 } });
+    expectExit(await here.cmdStandby(standby, ['-I']), 0);
+    await allShipped(primary);
+    // Ships the segment that proves the way, and none after it.
+    const count = join(primary.host.directory, 'archived');
+    const archive = `test ! -e '${count}' && touch '${count}' && cp "$1" '${standby.archiveDir}'/"$2"`;
+    primary.configure({ archive_command: `${writeScript(primary.host, 'once', archive)} %p %f` });
+    await primary.reload();
+    const run = await here.cmdStandby(standby, ['-B'], { limitMs: 90_000 });
+    expectExit(run, 1);
+    expect(existsSync(count)).toBe(true);
+    expect(run.stderr).toContain('the primary has not archived the WAL of the backup within 3 s');
+    expect(run.stderr).toMatch(
+      /pg_stat_archiver on the primary: .* [1-9]\d* failures \(the last was [0-9A-F]{24}/,
+    );
+    expect(run.stderr).toContain('archive_command there is');
+    expect(run.stderr).toContain('the next -B transfers only what has changed');
+  });
+});
