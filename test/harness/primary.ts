@@ -19,6 +19,8 @@ export interface PrimaryOptions {
   /** Keys by standby, beside the `r_archivedir` that we write. */
   readonly sections?: Readonly<Record<string, IniKeys>>;
   readonly walSegmentMb?: number;
+  /** As initdb would have it by default, if left out. */
+  readonly checksums?: boolean;
   /** `l_archive` in the host's directory by default. */
   readonly lArchiveDir?: string;
   /** `false`: the cluster is made, but not started. */
@@ -55,7 +57,6 @@ export interface PrimaryPlace {
 
 export async function createPrimary(place: PrimaryPlace, options: PrimaryOptions): Promise<Primary> {
   const { host } = place;
-  const iniFile = join(host.directory, 'etc', 'cmd_archiver.ini');
   const lArchiveDir = options.lArchiveDir ?? join(host.directory, 'l_archive');
   mkdirSync(join(host.directory, 'etc'), { recursive: true });
   const server = createServer({
@@ -69,10 +70,34 @@ export async function createPrimary(place: PrimaryPlace, options: PrimaryOptions
   });
   await makeCluster(server, {
     walSegmentMb: options.walSegmentMb,
-    settings: { ...archivingSettings(host, iniFile), ...options.settings },
+    checksums: options.checksums,
+    settings: {
+      listen_addresses: `127.0.0.1, ${host.address}`,
+      ...archivingSettings(host),
+      ...options.settings,
+    },
   });
+  const primary = primaryOn({ ...place, server, lArchiveDir }, options);
+  if (options.start !== false) await primary.start();
+  return primary;
+}
 
-  const ini = { keys: archiverKeys(place, lArchiveDir), sections: slaveSections(place.slaves) };
+export interface ArchiverPlace {
+  readonly host: Host;
+  readonly server: Server;
+  readonly user: string;
+  readonly slaves: readonly Host[];
+  readonly lArchiveDir: string;
+}
+
+/** A server with its cmd_archiver.ini: one that was made as a primary, or a standby that is to become one. */
+export function primaryOn(
+  place: ArchiverPlace,
+  options: Pick<PrimaryOptions, 'ini' | 'sections'> = {},
+): Primary {
+  const { host, server, lArchiveDir } = place;
+  const iniFile = archiverIniOf(host);
+  const ini = { keys: archiverKeys(place), sections: slaveSections(place.slaves) };
   const primary: Primary = {
     ...server,
     name: host.name,
@@ -92,23 +117,26 @@ export async function createPrimary(place: PrimaryPlace, options: PrimaryOptions
     copyOfSegment: (segment) => copyOfSegment(server, host, segment),
   };
   primary.writeIni(options.ini ?? {}, options.sections);
-  if (options.start !== false) await primary.start();
   return primary;
 }
 
-function archivingSettings(host: Host, iniFile: string): ServerSettings {
+function archiverIniOf(host: Host): string {
+  return join(host.directory, 'etc', 'cmd_archiver.ini');
+}
+
+/** What makes a server of this host ship by the host's cmd_archiver.ini. */
+export function archivingSettings(host: Host): ServerSettings {
   return {
-    listen_addresses: `127.0.0.1, ${host.address}`,
     archive_mode: true,
-    archive_command: `${checkout('bin', 'cmd_archiver')} -C ${iniFile} -F %p`,
+    archive_command: `${checkout('bin', 'cmd_archiver')} -C ${archiverIniOf(host)} -F %p`,
   };
 }
 
-function archiverKeys(place: PrimaryPlace, lArchiveDir: string): Record<string, string | number | undefined> {
-  const { host } = place;
+function archiverKeys(place: ArchiverPlace): Record<string, string | number | undefined> {
+  const { host, server, lArchiveDir } = place;
   return {
     state: 'online',
-    pgdata: join(host.directory, 'pgdata'),
+    pgdata: server.pgdata,
     l_archivedir: lArchiveDir,
     r_archivedir: (place.slaves[0] ?? host).archiveDir,
     ssh: host.ssh,

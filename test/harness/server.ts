@@ -87,6 +87,7 @@ export function createServer(place: ServerPlace): Server {
 export interface NewCluster {
   /** 1 to 1024; other than 16 from PostgreSQL 11. */
   readonly walSegmentMb?: number | undefined;
+  readonly checksums?: boolean | undefined;
   readonly settings: ServerSettings;
 }
 
@@ -107,6 +108,7 @@ export async function makeCluster(place: ServerPlace, cluster: NewCluster): Prom
       '-A',
       'trust',
       ...segment,
+      ...checksumFlags(place.major, cluster.checksums),
     ],
     { env: place.env },
   );
@@ -115,6 +117,13 @@ export async function makeCluster(place: ServerPlace, cluster: NewCluster): Prom
     settingLines({ ...baseSettings(place), ...cluster.settings }),
   );
   writeFileSync(join(place.pgdata, 'pg_hba.conf'), trustingHba);
+}
+
+/** 18 made them the default, and brought the flag that leaves them out. */
+function checksumFlags(major: number, wanted: boolean | undefined): string[] {
+  if (wanted === undefined) return [];
+  if (wanted) return ['--data-checksums'];
+  return major >= 18 ? ['--no-data-checksums'] : [];
 }
 
 export const trustingHba = [

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { checkout } from './checkout.ts';
 import { createHost, type Host } from './host.ts';
 import { reserveNetwork, reservePort } from './ports.ts';
-import { createPrimary, type Primary, type PrimaryOptions } from './primary.ts';
+import { createPrimary, primaryOn, type Primary, type PrimaryOptions } from './primary.ts';
 import {
   endWithUs,
   killAll,
@@ -45,6 +45,8 @@ export interface World {
   host(name: string, options?: HostOptions): Promise<Host>;
   startPrimary(options?: PrimaryOptions): Promise<Primary>;
   addStandby(name: string, primary: Primary, options?: StandbyOptions): Promise<Standby>;
+  /** A standby as the primary that it is to become: writes its cmd_archiver.ini, and nothing else. */
+  asPrimary(standby: Standby, slaves: readonly string[]): Promise<Primary>;
   /** A port for something else of the test's own. */
   port(): Promise<number>;
   startArchiver(primary: Primary, args: readonly string[], options?: ProgramOptions): Running;
@@ -109,6 +111,12 @@ function assemble(ground: Ground): World {
       );
       servers.push(standby);
       return standby;
+    },
+    asPrimary: async (standby, names) => {
+      const { host: itsHost } = standby;
+      const lArchiveDir = join(itsHost.directory, 'l_archive');
+      const slaves = await inOrder(names, (name) => host(name));
+      return primaryOn({ host: itsHost, server: standby, user, slaves, lArchiveDir });
     },
     startArchiver: (primary, args, options) => startProgram('cmd_archiver', primary, args, options),
     startStandby: (standby, args, options) => startProgram('cmd_standby', standby, args, options),
@@ -187,7 +195,8 @@ async function close(
   servers: readonly Server[],
   hosts: ReadonlyMap<string, Promise<Host>>,
 ): Promise<void> {
-  for (const server of servers.filter((one) => one.isRunning())) await server.kill9();
+  // Two of them may be the same server: a primary that has become a standby.
+  for (const server of servers) if (server.isRunning()) await server.kill9();
   // archive_command starts a shipper that outlives it: with the server gone it would still wait for its return.
   killAll(
     processesOf(ground.directory).filter(({ commandLine }) => / --ship\b/.test(commandLine)),

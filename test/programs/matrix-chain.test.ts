@@ -1,0 +1,87 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { failureMajors } from '../harness/postgres-programs.ts';
+import { shows } from '../harness/scenarios.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { installHelpers } from './backup-kit.ts';
+import {
+  addBoth,
+  addHeir,
+  addRows,
+  failOver,
+  hasRows,
+  leaveIn,
+  makeStandby,
+  segmentsIn,
+  timelineOf,
+  timelinesIn,
+  turnTo,
+} from './matrix-kit.ts';
+import { countRows, expectExit } from './standby-kit.ts';
+
+let world: World | undefined;
+afterEach(async () => {
+  await world?.close();
+  world = undefined;
+});
+
+describe.each(failureMajors())('a chain of failovers on PostgreSQL %i', (major) => {
+  test(
+    'A to B, B to C, and A again as the standby of C',
+    shows('chain of failovers', 'promoted primary'),
+    async () => {
+      const here = await createWorld({ major });
+      world = here;
+      const a = await here.startPrimary({ name: 'a', slaves: ['b', 'witness'] });
+      await a.sql('CREATE TABLE rows (id serial PRIMARY KEY)');
+      await installHelpers(a);
+      const b = await addHeir(here, 'b', a, 'failover configuration');
+      // A warm standby that every primary of the chain ships to, and that nobody restarts.
+      const witness = await here.addStandby('witness', a, { ini: { wal_timeout: 60 } });
+      expectExit(await here.cmdArchiver(a, ['-I']), 0);
+      await makeStandby(here, b);
+      await makeStandby(here, witness);
+
+      await addBoth(a, [b, witness], 100);
+      await hasRows(b, 200);
+      const second = await failOver(here, a, b, ['c', 'witness']);
+      expect(await timelineOf(b)).toBe(2);
+      const c = await addHeir(here, 'c', second, 'promotion');
+      await makeStandby(here, c);
+      await addBoth(second, [c, witness], 100);
+      await hasRows(c, 400);
+      await hasRows(witness, 300);
+      await c.received('00000002.history');
+
+      const third = await failOver(here, b, c, ['a', 'witness']);
+      expect(await timelineOf(c)).toBe(3);
+      await addBoth(third, [witness], 100);
+      await hasRows(witness, 500);
+      expect(witness.archive()).toEqual(expect.arrayContaining(['00000002.history', '00000003.history']));
+      expect(timelinesIn(witness.archive())).toEqual([1, 2, 3]);
+
+      // A comes back alone, goes on where it was, and leaves what nobody else has in its own archive.
+      await a.start();
+      await addRows(a, 1000);
+      await a.switchWal();
+      await addRows(a, 1000);
+      const abandoned = segmentsIn(a.pgdata).sort();
+      await a.stop('immediate');
+      const again = await here.addStandby('a', third, {
+        pgdata: a.pgdata,
+        ini: { wal_timeout: 60, failover_probe_timeout: 2 },
+      });
+      leaveIn(again.archiveDir, a.pgdata, abandoned);
+      await makeStandby(here, again);
+      expect(again.archive()).toEqual(expect.arrayContaining(abandoned.slice(0, 1)));
+      await addBoth(third, [again, witness], 100);
+      await hasRows(again, 700);
+      expect(await again.inRecovery()).toBe(true);
+
+      await c.kill9();
+      turnTo(again, third);
+      expectExit(await here.cmdStandby(again, ['-F999']), 0);
+      expect(await timelineOf(again)).toBe(4);
+      expect(await countRows(again)).toBe(700);
+    },
+  );
+});
