@@ -29,6 +29,14 @@ export function serverProgram(major: number, program: string): string {
 
 const debianServers = '/usr/lib/postgresql';
 
+/** The newest server that Debian has installed here. */
+export function debianMajor(): number {
+  const majors = existsSync(debianServers) ? readdirSync(debianServers).map(Number) : [];
+  const newest = Math.max(0, ...majors);
+  if (newest === 0) throw new Error(`no server below ${debianServers}: start the tests by scripts/test`);
+  return newest;
+}
+
 /** A client program (`psql`, `pgbench`, `pg_archivecleanup`) of Debian's newest version: it talks to all of ours. */
 export function clientProgram(program: string): string {
   const majors = existsSync(debianServers) ? readdirSync(debianServers) : [];

@@ -8,7 +8,7 @@ import { eventually } from '../harness/eventually.ts';
 import type { IniKeys } from '../harness/ini.ts';
 import { serverProgram } from '../harness/postgres-programs.ts';
 import { run } from '../harness/processes.ts';
-import type { Primary } from '../harness/primary.ts';
+import type { Primary, PrimaryOptions } from '../harness/primary.ts';
 import type { ServerSettings } from '../harness/server.ts';
 import type { Standby } from '../harness/standby.ts';
 import type { World } from '../harness/world.ts';
@@ -22,6 +22,8 @@ export interface BackupPair {
 export interface BackupPairOptions {
   readonly ini?: IniKeys;
   readonly primarySettings?: ServerSettings;
+  readonly standbySettings?: ServerSettings;
+  readonly cluster?: Pick<PrimaryOptions, 'walSegmentMb' | 'checksums'>;
   /** `none` leaves the helper functions out. */
   readonly helpers?: 'none';
 }
@@ -35,10 +37,12 @@ export async function installHelpers(primary: Primary): Promise<void> {
 export async function backupPair(world: World, options: BackupPairOptions = {}): Promise<BackupPair> {
   const primary = await world.startPrimary({
     slaves: ['standby1'],
+    ...options.cluster,
     ...(options.primarySettings === undefined ? {} : { settings: options.primarySettings }),
   });
   const standby = await world.addStandby('standby1', primary, {
     ini: { wal_timeout: 20, start_timeout: 30, failover_probe_timeout: 2, ...options.ini },
+    ...(options.standbySettings === undefined ? {} : { settings: options.standbySettings }),
   });
   const init = await world.cmdArchiver(primary, ['-I']);
   if (init.code !== 0) throw new Error(init.stdout + init.stderr);

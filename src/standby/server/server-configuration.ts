@@ -35,12 +35,12 @@ export function configurationSources(
 
 /**
  * Debian keeps a cluster's configuration in /etc/postgresql/VERSION/NAME. A file there counts only if it says itself that
- * it is for this data directory: "main" is the name of many.
+ * it is for this data directory: "main" is the name of many. Debian's own tools look elsewhere where `PG_CLUSTER_CONF_ROOT` is set.
  */
 export async function findDebianConfigFile(
   pgdata: string,
   major: string,
-  root = '/etc/postgresql',
+  root = process.env['PG_CLUSTER_CONF_ROOT'] ?? '/etc/postgresql',
 ): Promise<string | undefined> {
   const path = join(root, major, basename(pgdata), 'postgresql.conf');
   const text = await readFile(path, 'utf8').catch(() => undefined);
