@@ -7,7 +7,13 @@ import { writeScript } from '../harness/host.ts';
 import { processesOf } from '../harness/process-table.ts';
 import { sendSignal } from '../harness/processes.ts';
 import { createWorld, type World } from '../harness/world.ts';
-import { archivedBytes, archivedFiles, readyCluster, writeControlFile } from './archiver-cluster.ts';
+import {
+  archivedBytes,
+  archivedFiles,
+  prepareArchive,
+  readyCluster,
+  writeControlFile,
+} from './archiver-cluster.ts';
 import {
   addReadySegments,
   isProvenByShell,
@@ -95,6 +101,29 @@ describe('what was marked', () => {
     const refused = await cluster.archive(name);
     expect(refused.code).toBe(4);
     expect(refused.stderr).toContain('belongs to cluster');
+  });
+
+  test('counts no more for a standby that is added, though the shipper has not seen it yet', async () => {
+    const cluster = await readyCluster(world, { slaves: ['s1'] });
+    pretendRunning(world, cluster);
+    const s2 = await world.host('s2');
+    prepareArchive(s2, cluster.systemIdentifier);
+    const [name = ''] = [...addReadySegments(cluster, 1, 1).keys()];
+    await startShipper(cluster);
+    await untilMarked(cluster, [name]);
+    const [pid = 0] = shipperPids(cluster.host);
+    sendSignal(pid, 'SIGSTOP');
+    cluster.writeIni({ slaves: 's1, s2' }, { s2: { r_archivedir: s2.archiveDir } });
+    // The marker stands, with the segment's own time: whoever looks no further takes the segment for safe.
+    const [marker, path] = [privatePath(cluster, 'current', name), join(cluster.pgdata, 'pg_wal', name)];
+    const naive = `[ -e ${marker} ] && ! [ ${marker} -nt ${path} ] && ! [ ${marker} -ot ${path} ]`;
+    expect(() => execFileSync('/usr/bin/dash', ['-c', naive])).not.toThrow();
+    expect(await isProvenByShell(cluster, name)).toBe(false);
+    expect(await isProvenByShell(cluster, name, '/usr/bin/bash')).toBe(false);
+    sendSignal(pid, 'SIGCONT');
+    await eventually(() => archivedFiles(s2).includes(name));
+    await untilMarked(cluster, [name]);
+    expect(await isProvenByShell(cluster, name)).toBe(true);
   });
 
   test('counts no more from the moment the INI changes, and what cannot be used takes nothing', async () => {

@@ -1,4 +1,4 @@
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ArchiverSettings } from '../../config/options-archiver.ts';
 import { messageOf, PitrError } from '../../errors.ts';
@@ -127,18 +127,20 @@ async function shipUnderLock(
       log.notice(`the shipper ends: l_archivedir is ${settings.l_archivedir} now`);
       return;
     }
+    adoptPriority(settings, log);
     const stop = await shipBy({ ...deps, settings, log }, identity);
     log.notice(describeStop(stop, settings.pgdata));
     if (stop !== 'config-changed') return;
   }
 }
 
-function lowerPriority({ settings, log }: ArchiverDeps): void {
-  if (settings.ship_nice === 0) return;
+/** What this process and its children run at. Only the superuser may take back a niceness, so a lower one waits for the next start. */
+function adoptPriority({ ship_nice }: ArchiverSettings, log: Log): void {
+  if (ship_nice === 0 || ship_nice === getPriority()) return;
   try {
-    setPriority(settings.ship_nice);
+    setPriority(ship_nice);
   } catch (error) {
-    log.warning(`cannot set ship_nice: ${messageOf(error)}`);
+    log.warning(`ship_nice: ${ship_nice} holds from the next start of the shipper: ${messageOf(error)}`);
   }
 }
 
@@ -153,7 +155,6 @@ export async function shipContinuously(deps: ArchiverDeps, read: ReadConfigurati
   const lock = await takeLock(deps.run, places.lock, 0);
   if (lock === undefined) throw new PitrError(`a shipper already works for "${layout.root}"`);
   try {
-    lowerPriority(deps);
     deps.log.notice(`shipping from ${deps.settings.pgdata}`);
     await shipUnderLock(deps, places, read);
   } catch (error) {

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { networkInterfaces } from 'node:os';
 import { splitWords } from '../../config/command-words.ts';
 import { parseArchiverConfig } from '../../config/load-archiver.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
@@ -15,6 +16,15 @@ export function archiverIniOf(archiveCommand: string): string | undefined {
   const flag = words[at];
   if (flag === undefined) return undefined;
   return flag === '-C' || flag === '--config' ? words[at + 1] : flag.replace(/^(-C|--config=)/, '');
+}
+
+function isLoopback(host: string): boolean {
+  return /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+/** The how-to's list of standbys is one of addresses. */
+function ownAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address));
 }
 
 /** Who we are, as a list of standbys might name us. */
@@ -39,7 +49,7 @@ export function archivingProblems(
   const config = parseArchiverConfig(iniText);
   if (config.kind === 'problems') return [];
   return config.settings.standbys
-    .filter(({ name, host }) => own.names.includes(name) || own.names.includes(host))
+    .filter(({ name, host }) => own.names.includes(name) || own.names.includes(host) || isLoopback(host))
     .map(({ name }) => `its list of standbys has "${name}", which is this host`);
 }
 
@@ -61,8 +71,7 @@ export async function checkArchiving(deps: StandbyDeps, capabilities: Capabiliti
   const names = [
     deps.hostName,
     'localhost',
-    '127.0.0.1',
-    '::1',
+    ...ownAddresses(),
     ...(sentinel === undefined ? [] : [sentinel.standby]),
   ];
   for (const problem of archivingProblems(command, text, { archivedir: deps.settings.archivedir, names }))

@@ -28,6 +28,7 @@ describe('the archive_command of a promoted server', () => {
       'its list of standbys has "bitarena-clone", which is this host',
     ]);
     expect(archivingProblems('cmd_archiver', ini('a', '[a]\nhost: localhost\n'), own)).toHaveLength(1);
+    expect(archivingProblems('cmd_archiver', ini('127.0.0.1'), own)).toHaveLength(1);
     expect(archivingProblems('cmd_archiver', ini('bitarena, other'), own)).toEqual([]);
     expect(archivingProblems('cmd_archiver', 'not an ini file', own)).toEqual([]);
   });

@@ -1,0 +1,68 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { getPriority } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
+import { writeScript } from '../harness/host.ts';
+import { processesOf } from '../harness/process-table.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { archivedFiles, readyCluster, type FakeCluster } from './archiver-cluster.ts';
+import { addReadySegments, pretendRunning, shipperPids, startShipper, untilMarked } from './shipper-kit.ts';
+
+let world: World;
+beforeEach(async () => {
+  world = await createWorld({ major: 15 });
+});
+afterEach(async () => {
+  await world.close();
+});
+
+/** Has an rsync between that notes its niceness and its arguments, one line each. */
+function noteTransfers(cluster: FakeCluster): () => string[] {
+  const log = join(cluster.host.directory, 'rsync.log');
+  const body = `echo "$(nice) $*" >>${log}\nexec /usr/bin/rsync "$@"`;
+  cluster.writeIni({ rsync_bin: writeScript(cluster.host, 'rsync', body) });
+  return () => (existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n') : []);
+}
+
+test('ship_nice holds for the shipper, its ssh and its rsync; ship_bwlimit and -z reach rsync', async () => {
+  const cluster = await readyCluster(world, {
+    slaves: ['s1'],
+    ini: { ship_nice: 7, ship_bwlimit: '20MB' },
+  });
+  pretendRunning(world, cluster);
+  const transfers = noteTransfers(cluster);
+  await startShipper(cluster);
+  await untilMarked(cluster, addReadySegments(cluster, 1, 2).keys());
+  await eventually(() => archivedFiles(cluster.host).length === 0 && transfers().length > 0);
+  const niceness = (): number[] => shipperPids(cluster.host).map((pid) => getPriority(pid));
+  expect(niceness()).toContain(7);
+  const ssh = processesOf(cluster.host.directory).filter(({ commandLine }) =>
+    commandLine.includes('ControlMaster=yes'),
+  );
+  expect(ssh.length).toBeGreaterThan(0);
+  for (const { pid } of ssh) expect(getPriority(pid)).toBe(7);
+  for (const line of transfers()) {
+    expect(line).toMatch(/^7 /);
+    expect(line).toMatch(/ --bwlimit=20480 /);
+    expect(line).toMatch(/ -z /);
+  }
+  cluster.writeIni({ ship_nice: 9 });
+  await eventually(() => niceness().includes(9), { what: 'the niceness of the changed INI' });
+});
+
+test('an empty rsync_flags sends without compression, one of its own compresses otherwise; nothing is limited unless told', async () => {
+  const cluster = await readyCluster(world, { slaves: ['s1', 's2'], ini: { rsync_flags: '' } });
+  cluster.writeIni({}, { s2: { rsync_flags: '--compress --compress-level=1' } });
+  pretendRunning(world, cluster);
+  const transfers = noteTransfers(cluster);
+  await startShipper(cluster);
+  await untilMarked(cluster, addReadySegments(cluster, 1, 1).keys());
+  const [s1, s2] = cluster.standbys.map(({ archiveDir }) =>
+    transfers().find((line) => line.includes(archiveDir)),
+  );
+  expect(s1).toBeDefined();
+  expect(s1).not.toMatch(/ -z |--compress|--bwlimit/);
+  expect(s2).toMatch(/ --compress --compress-level=1 /);
+  expect(s1).toMatch(new RegExp(`^${String(getPriority())} `));
+});
