@@ -40,7 +40,7 @@ describe.each(testMajors())('with PostgreSQL %i', (major) => {
     const first = await switchWal(primary);
     await primary.archived(first);
     await eventually(() => shipperPids(primary.host).length === 1);
-    expect(archivedFiles(s1)).toContain(first);
+    await eventually(() => archivedFiles(s1).includes(first));
     const [pid = 0] = shipperPids(primary.host);
     sendSignal(pid, 'SIGKILL');
     await eventually(() => shipperPids(primary.host).length === 0);
@@ -75,7 +75,7 @@ describe.each(testMajors())('with PostgreSQL %i', (major) => {
     for (const name of names.slice(1)) expect(archivedFiles(s1)).not.toContain(name);
     primary.writeIni({ state: 'online' });
     for (const name of names) await primary.archived(name, 120_000);
-    for (const name of names) expect(archivedFiles(s1)).toContain(name);
+    await eventually(() => names.every((name) => archivedFiles(s1).includes(name)));
   });
 
   test('a standby that is added while a marker stands gets that segment', async () => {
