@@ -51,6 +51,7 @@ async function loadConfig({ iniFile, action }: RunRequest): Promise<UsableConfig
 /** The name by which the option table knows an action. */
 function configAction(action: Action): StandbyAction {
   if (action.kind === 'check' || action.kind === 'restore-state') return 'ping';
+  if (action.kind === 'wal') return 'cleanup';
   return action.kind === 'recover' ? 'failover' : action.kind;
 }
 
@@ -81,7 +82,7 @@ const lockName = '.cmd_standby.lock';
 const lockWaitMs = 10_000;
 
 /** Actions that change nothing, or nothing that another action could trip over. */
-const needsNoLock: readonly Action['kind'][] = ['check', 'ping', 'restore-state'];
+const needsNoLock: readonly Action['kind'][] = ['check', 'ping', 'wal', 'restore-state'];
 /** Actions that must go on even where archivedir cannot be written: a full disk must not stop a failover. */
 const goesOnWithoutLock: readonly Action['kind'][] = ['failover', 'recover', 'start', 'stop'];
 
@@ -119,7 +120,7 @@ async function perform(deps: StandbyDeps, { action, dryRun, force }: RunRequest)
     case 'failover':
       return (await import('./standby/failover.ts')).failover(deps, options);
     case 'recover':
-      return (await import('./standby/recover.ts')).recoverTo(deps, options, action.timestamp);
+      return (await import('./standby/recover.ts')).recoverTo(deps, options, action.target);
     case 'start':
       return (await import('./standby/server-control.ts')).startServer(deps, options);
     case 'stop':
@@ -130,6 +131,8 @@ async function perform(deps: StandbyDeps, { action, dryRun, force }: RunRequest)
       return (await import('./standby/manual-backup.ts')).stopBaseBackup(deps, options);
     case 'cleanup':
       return (await import('./standby/cleanup.ts')).cleanUpArchive(deps, options);
+    case 'wal':
+      return (await import('./standby/wal-listing.ts')).listWal(deps);
     case 'restore-state':
       return (await import('./standby/restore-state.ts')).tellRestoreState(deps, action.trouble);
     default:

@@ -4,6 +4,7 @@
  */
 import { PitrError } from '../errors.ts';
 import type { ValueSyntax } from './quoting.ts';
+import type { TargetAction } from './recovery-target.ts';
 import {
   archivingFacts,
   backupFacts,
@@ -95,6 +96,8 @@ export interface Capabilities {
   readonly replayPauseFunction: 'pg_xlog_replay_pause' | 'pg_wal_replay_pause' | undefined;
   readonly replayResumeFunction: 'pg_xlog_replay_resume' | 'pg_wal_replay_resume' | undefined;
   readonly isReplayPausedFunction: 'pg_is_xlog_replay_paused' | 'pg_is_wal_replay_paused' | undefined;
+  /** Whether a transaction has ended; from 10. */
+  readonly transactionStatusFunction: 'txid_status' | undefined;
   /** From 12. */
   readonly promoteFunction: 'pg_promote' | undefined;
   /** From 9.6 SQL can read pg_control. */
@@ -150,6 +153,10 @@ export interface Capabilities {
   readonly recoveryTargets: readonly RecoveryTarget[];
   /** 9.5 made the switch of 9.1 a choice; 8.4 and 9.0 always open. */
   readonly targetAction: 'recovery_target_action' | 'pause_at_recovery_target' | undefined;
+  /** What a server can do at a target, by the name that 9.5 gave it. */
+  readonly targetActions: readonly TargetAction[];
+  /** Up to 11 the base backup's timeline is followed when none is written; 12 has the word `current`. */
+  readonly currentTimelineMustBeLeftOut: boolean;
   /** From 12 the server does not start with two targets set. */
   readonly onlyOneRecoveryTarget: boolean;
   /** From 13 a target that is not reached is FATAL; before, the server opens at the end of the WAL. */

@@ -35,6 +35,18 @@ export interface ControlFile {
   readonly redoLsn: bigint;
   /** The timeline of the last checkpoint. */
   readonly timeline: number;
+  /** Undefined where the places of these fields are not sure: before 10, and on machines that align them otherwise. */
+  readonly progress?: RecoveryProgress | undefined;
+}
+
+/** How far a recovery has come. */
+export interface RecoveryProgress {
+  /** When the last checkpoint was made on the primary, in seconds since 1970. */
+  readonly checkpointTime: bigint;
+  /** No recovery can stop before this any more; 0 where none has begun. */
+  readonly minRecoveryLsn: bigint;
+  /** Transactions before this one had ended at the last checkpoint. */
+  readonly endedBeforeXid: number;
 }
 
 export type ControlFileCheck =
@@ -103,8 +115,31 @@ function readFields(view: DataView, littleEndian: boolean): ControlFile {
     checkpointLsn: lsnAt(timeOffset + 8),
     redoLsn: lsnAt(redoOffset),
     timeline: view.getUint32(redoOffset + 8, littleEndian),
+    progress: timeOffset === 24 ? progressOf(view, littleEndian, controlVersion, redoOffset) : undefined,
   };
 }
+
+/** From 12 the next transaction's number has 64 bits, and what follows moves. */
+function progressOf(
+  view: DataView,
+  littleEndian: boolean,
+  controlVersion: number,
+  redoOffset: number,
+): RecoveryProgress | undefined {
+  if (controlVersion < firstControlVersionOf10) return undefined;
+  const moved = controlVersion < firstControlVersionOf12 ? 0 : 8;
+  const at32 = (offset: number) => view.getUint32(redoOffset + offset, littleEndian);
+  const oldestActive = at32(72 + moved);
+  return {
+    checkpointTime: view.getBigInt64(redoOffset + 56 + moved, littleEndian),
+    minRecoveryLsn: view.getBigUint64(redoOffset + 88 + moved, littleEndian),
+    // A checkpoint at a shutdown finds no transaction under way.
+    endedBeforeXid: oldestActive === 0 ? at32(24) : oldestActive,
+  };
+}
+
+const firstControlVersionOf10 = 1002;
+const firstControlVersionOf12 = 1201;
 
 /**
  * Behind the state, at 16, follows the time as a 64-bit integer: on most machines at 24 with zeros before it,

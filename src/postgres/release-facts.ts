@@ -4,6 +4,7 @@
  */
 import type { Capabilities, RecoveryTarget } from './capabilities.ts';
 import type { ValueSyntax } from './quoting.ts';
+import type { TargetAction } from './recovery-target.ts';
 
 /** Is the release this one, by `server_version_num` without its minor part, or a later one? */
 export type Since = (num: number) => boolean;
@@ -103,6 +104,7 @@ function replayFunctionNames(since: Since) {
     replayPauseFunction: named(90_100, 'pg_xlog_replay_pause', 'pg_wal_replay_pause'),
     replayResumeFunction: named(90_100, 'pg_xlog_replay_resume', 'pg_wal_replay_resume'),
     isReplayPausedFunction: named(90_100, 'pg_is_xlog_replay_paused', 'pg_is_wal_replay_paused'),
+    transactionStatusFunction: since(100_000) ? 'txid_status' : undefined,
   } as const;
 }
 
@@ -149,6 +151,8 @@ export function targetFacts(since: Since) {
   return {
     recoveryTargets: recoveryTargets(since),
     targetAction: targetAction(since),
+    targetActions: targetActions(since),
+    currentTimelineMustBeLeftOut: !since(120_000),
     onlyOneRecoveryTarget: since(120_000),
     unreachedTargetIsFatal: since(130_000),
   };
@@ -160,6 +164,11 @@ function recoveryTargets(since: Since): readonly RecoveryTarget[] {
   if (since(90_400)) targets.push('immediate');
   if (since(100_000)) targets.push('lsn');
   return targets;
+}
+
+function targetActions(since: Since): readonly TargetAction[] {
+  if (since(90_500)) return ['promote', 'pause', 'shutdown'];
+  return since(90_100) ? ['promote', 'pause'] : ['promote'];
 }
 
 function targetAction(since: Since): Capabilities['targetAction'] {

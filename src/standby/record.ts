@@ -42,7 +42,8 @@ export interface CopyFacts {
 
 /** What we wrote into the server's settings, so that the next run can take exactly that away again. */
 export interface SettingsRecord {
-  readonly mode: 'standby' | 'recovery';
+  /** `held`: a recovery was left off, and no server starts until -S or -F999 writes other settings. */
+  readonly mode: 'standby' | 'recovery' | 'held';
   /** Parameter names, lower case, that we set in `file`. */
   readonly names: readonly string[];
   readonly file: string;
@@ -53,6 +54,8 @@ export interface StandbyRecord {
   readonly backup?: BackupRecord;
   readonly settings?: SettingsRecord;
   readonly promotedAtTimeline?: number;
+  /** The recovery target at which a server paused or shut down; it has not been in standby mode since. */
+  readonly recoveredTo?: string;
 }
 
 export const recordFileName = 'pitrtools.json';

@@ -4,6 +4,8 @@
  */
 import type { Capabilities } from '../postgres/capabilities.ts';
 import { conninfo, doublePercent, settingValue } from '../postgres/quoting.ts';
+import { formatLsn } from '../postgres/lsn.ts';
+import type { RecoveryGoal, RecoveryTargetSettings } from '../postgres/recovery-target.ts';
 import { formatUtc } from '../postgres/timestamp.ts';
 import type { CommandLine } from '../system/command.ts';
 
@@ -11,8 +13,9 @@ export type RecoveryMode =
   | { readonly kind: 'standby'; readonly streaming: Streaming | undefined }
   /** Plain archive recovery, which opens at the end of the WAL: how releases without `pg_ctl promote` fail over. */
   | { readonly kind: 'to-end' }
-  /** Microseconds since 1970 in UTC. */
-  | { readonly kind: 'to-time'; readonly micros: bigint };
+  | { readonly kind: 'to-target'; readonly target: RecoveryTargetSettings }
+  /** No recovery at all: whoever starts the server finds that it does not start. */
+  | { readonly kind: 'hold' };
 
 export interface Streaming {
   readonly host: string;
@@ -36,6 +39,8 @@ export interface RecoveryPlace {
   readonly pgArchivecleanup: CommandLine | undefined;
   /** Whether the user's own configuration sets `wal_retrieve_retry_interval`. */
   readonly ownRetryInterval: boolean;
+  /** Recovery targets that the server's configuration sets by itself; from 12 on they would be in force. */
+  readonly ownTargets: readonly string[];
 }
 
 export interface RecoverySettings {
@@ -63,7 +68,7 @@ function shellWords(command: CommandLine): string {
  * The mode tells how trouble is answered: a standby goes on asking, a recovery that opens at the end must not take trouble
  * for the end (manual, section "Recovering Using a Continuous Archive Backup").
  */
-function restoreCommand(place: RecoveryPlace, mode: 'standby' | 'target'): string {
+function restoreCommand(place: RecoveryPlace, mode: 'standby' | 'target' | 'must-reach' | 'hold'): string {
   const { launcher, archivedir, iniFile } = place;
   const tell = mode === 'standby' ? ` ${shellWord(iniFile)}` : '';
   return `${shellWord(launcher)} --restore ${mode} ${shellWord(archivedir)} "%f" "%p"${tell}`;
@@ -111,14 +116,52 @@ function standbySettings(
   return new Map([...settings, ...streamingSettings(capabilities, streaming)]);
 }
 
-function targetSettings(capabilities: Capabilities, micros: bigint, place: RecoveryPlace) {
-  const settings = new Map([
-    ['restore_command', restoreCommand(place, 'target')],
-    ['recovery_target_time', formatUtc(micros)],
-  ]);
+function goalSetting(goal: RecoveryGoal): [string, string] {
+  switch (goal.kind) {
+    case 'time':
+      return ['recovery_target_time', formatUtc(goal.micros)];
+    case 'xid':
+      return ['recovery_target_xid', String(goal.xid)];
+    case 'lsn':
+      return ['recovery_target_lsn', formatLsn(goal.lsn)];
+    case 'name':
+      return ['recovery_target_name', goal.name];
+    case 'immediate':
+      return ['recovery_target', 'immediate'];
+  }
+}
+
+/**
+ * Up to 12 a plain archive recovery opens at the end of the WAL as if that were its target. In standby mode it cannot: it
+ * stops at the target all the same, and where the WAL ends our restore_command ends the server.
+ */
+function recoversInStandbyMode({ unreachedTargetIsFatal, standbyMode }: Capabilities): boolean {
+  return standbyMode && !unreachedTargetIsFatal;
+}
+
+function targetSettings(
+  capabilities: Capabilities,
+  { goal, exclusive, action, timeline }: RecoveryTargetSettings,
+  place: RecoveryPlace,
+) {
   const { targetAction } = capabilities;
-  if (targetAction === 'recovery_target_action') settings.set(targetAction, 'promote');
-  if (targetAction === 'pause_at_recovery_target') settings.set(targetAction, 'false');
+  const standsBy = recoversInStandbyMode(capabilities);
+  const settings = new Map<string, string>();
+  if (standsBy && capabilities.recoveryConf === 'recovery.conf') settings.set('standby_mode', 'on');
+  settings.set(
+    'restore_command',
+    restoreCommand(place, capabilities.unreachedTargetIsFatal ? 'target' : 'must-reach'),
+  );
+  // It must end where the archive ends, not go on with what a living primary would send.
+  if (standsBy && capabilities.recoveryConf === 'signal-files') settings.set('primary_conninfo', '');
+  settings.set(...goalSetting(goal));
+  // Also where it is the default: the user's own configuration may say otherwise.
+  if (goal.kind !== 'name' && goal.kind !== 'immediate')
+    settings.set('recovery_target_inclusive', String(!exclusive));
+  if (targetAction === 'recovery_target_action') settings.set(targetAction, action);
+  if (targetAction === 'pause_at_recovery_target') settings.set(targetAction, String(action === 'pause'));
+  if (timeline !== 'current' || !capabilities.currentTimelineMustBeLeftOut)
+    settings.set('recovery_target_timeline', String(timeline));
   return settings;
 }
 
@@ -128,9 +171,16 @@ function settingsOf(capabilities: Capabilities, mode: RecoveryMode, place: Recov
       return standbySettings(capabilities, mode.streaming, place);
     case 'to-end':
       return new Map([['restore_command', restoreCommand(place, 'target')]]);
-    case 'to-time':
-      return targetSettings(capabilities, mode.micros, place);
+    case 'hold':
+      return new Map([['restore_command', restoreCommand(place, 'hold')]]);
+    case 'to-target':
+      return targetSettings(capabilities, mode.target, place);
   }
+}
+
+/** A target that stands in the server's own configuration would stop this recovery, or keep it from starting. */
+function withoutTargets({ ownTargets }: RecoveryPlace): [string, string][] {
+  return ownTargets.map((name) => [name, name === 'recovery_target_timeline' ? 'latest' : '']);
 }
 
 export function recoverySettings(
@@ -139,14 +189,18 @@ export function recoverySettings(
   place: RecoveryPlace,
 ): RecoverySettings {
   const settings = settingsOf(capabilities, mode, place);
-  if (capabilities.timelineLatestMustBeWritten) settings.set('recovery_target_timeline', 'latest');
+  if (mode.kind !== 'to-target' && capabilities.timelineLatestMustBeWritten)
+    settings.set('recovery_target_timeline', 'latest');
   const waits = mode.kind === 'standby' && capabilities.hasWalRetrieveRetryInterval;
   const retry: [string, string][] =
     waits && !place.ownRetryInterval ? [['wal_retrieve_retry_interval', retryInterval]] : [];
   if (capabilities.recoveryConf === 'recovery.conf')
     return { recoveryConf: settings, parameters: new Map(retry), signal: undefined };
-  const signal = mode.kind === 'standby' ? 'standby.signal' : 'recovery.signal';
-  return { recoveryConf: new Map(), parameters: new Map([...settings, ...retry]), signal };
+  const standsBy =
+    mode.kind === 'standby' || (mode.kind === 'to-target' && recoversInStandbyMode(capabilities));
+  const signal = standsBy ? 'standby.signal' : 'recovery.signal';
+  const parameters = new Map([...withoutTargets(place), ...settings, ...retry]);
+  return { recoveryConf: new Map(), parameters, signal };
 }
 
 /** The text of recovery.conf, which up to 9.0 has a syntax of its own. */

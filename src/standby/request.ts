@@ -1,5 +1,11 @@
 import { Command, CommanderError, Option } from 'commander';
 import { exitCodes, PitrError } from '../errors.ts';
+import {
+  requestedTarget,
+  targetWord,
+  type RequestedTarget,
+  type TargetFlags,
+} from './recover/requested-target.ts';
 import { description, examples, optionTexts } from './usage.ts';
 
 /** What one call of cmd_standby is to do. `check` is what it does without an action. */
@@ -10,12 +16,13 @@ export type Action =
   | { readonly kind: 'base-backup' }
   | { readonly kind: 'start-standby' }
   | { readonly kind: 'failover' }
-  | { readonly kind: 'recover'; readonly timestamp: string }
+  | { readonly kind: 'recover'; readonly target: RequestedTarget }
   | { readonly kind: 'start' }
   | { readonly kind: 'stop' }
   | { readonly kind: 'start-basebackup' }
   | { readonly kind: 'stop-basebackup' }
   | { readonly kind: 'cleanup' }
+  | { readonly kind: 'wal' }
   /** Asked for by our own restore_command; `trouble` is undefined once all is well again. */
   | { readonly kind: 'restore-state'; readonly trouble: string | undefined };
 
@@ -29,16 +36,16 @@ export type Request =
       readonly force: boolean;
     };
 
-interface Flags {
+interface Flags extends TargetFlags {
   readonly config?: string;
   readonly init?: true;
   readonly ping?: true;
   readonly base?: true;
   readonly standby?: true;
   readonly failover?: string;
-  readonly recover?: string;
   readonly action?: string;
   readonly cleanup?: true;
+  readonly wal?: true;
   readonly restoreTrouble?: string;
   readonly restoreGood?: true;
   readonly dryRun?: true;
@@ -61,7 +68,16 @@ function createCommand(version: string, write: (text: string) => void): Command 
       .option('-S, --standby', optionTexts.standby)
       .option('-F, --failover <999>', optionTexts.failover)
       .option('-R, --recover <TIMESTAMP>', optionTexts.recover)
+      .option('--target-time <TIMESTAMP>', optionTexts.targetTime)
+      .option('--target-xid <NUMBER>', optionTexts.targetXid)
+      .option('--target-lsn <LSN>', optionTexts.targetLsn)
+      .option('--target-name <NAME>', optionTexts.targetName)
+      .option('--target-immediate', optionTexts.targetImmediate)
+      .option('--target-exclusive', optionTexts.targetExclusive)
+      .option('--target-timeline <TIMELINE>', optionTexts.targetTimeline)
+      .option('--target-action <WHAT>', optionTexts.targetAction)
       .option('-A, --action <WHAT>', optionTexts.action)
+      .option('--wal', optionTexts.wal)
       .option('--cleanup', optionTexts.cleanup)
       // For bin/cmd_standby itself, as the server's restore_command.
       .addOption(new Option('--restore-trouble <MESSAGE>').hideHelp())
@@ -95,14 +111,15 @@ function controlAction(what: string): Action {
   }
 }
 
-function failoverAction(number: string, timestamp: string | undefined): Action {
+function failoverAction(number: string, flags: Flags): Action {
   if (number !== '999') {
     throw usageError(
       `-F ${number} is not -F 999`,
       'The number is a safety catch: a failover is asked for by -F999.',
     );
   }
-  return timestamp === undefined ? { kind: 'failover' } : { kind: 'recover', timestamp };
+  const target = requestedTarget(flags);
+  return target === undefined ? { kind: 'failover' } : { kind: 'recover', target };
 }
 
 /** Every action that the flags ask for, with the words to name it by. */
@@ -112,6 +129,7 @@ function askedActions(flags: Flags): readonly { readonly word: string; readonly 
     { word: '-P', given: flags.ping, action: { kind: 'ping' } },
     { word: '-B', given: flags.base, action: { kind: 'base-backup' } },
     { word: '-S', given: flags.standby, action: { kind: 'start-standby' } },
+    { word: '--wal', given: flags.wal, action: { kind: 'wal' } },
     { word: '--cleanup', given: flags.cleanup, action: { kind: 'cleanup' } },
     {
       word: '--restore-good',
@@ -119,22 +137,23 @@ function askedActions(flags: Flags): readonly { readonly word: string; readonly 
       action: { kind: 'restore-state', trouble: undefined },
     },
   ] as const;
-  const { failover, action, recover, restoreTrouble: trouble } = flags;
+  const { failover, action, restoreTrouble: trouble } = flags;
   return [
     ...simple.filter(({ given }) => given === true),
     ...(trouble === undefined
       ? []
       : [{ word: '--restore-trouble', action: { kind: 'restore-state', trouble } as const }]),
-    ...(failover === undefined ? [] : [{ word: `-F${failover}`, action: failoverAction(failover, recover) }]),
+    ...(failover === undefined ? [] : [{ word: `-F${failover}`, action: failoverAction(failover, flags) }]),
     ...(action === undefined ? [] : [{ word: `-A ${action}`, action: controlAction(action) }]),
   ];
 }
 
 function chosenAction(flags: Flags): Action {
   const asked = askedActions(flags);
-  if (flags.recover !== undefined && flags.failover === undefined) {
+  const target = targetWord(flags);
+  if (target !== undefined && flags.failover === undefined) {
     throw usageError(
-      '-R needs -F999',
+      `${target} needs -F999`,
       "Recovery to a moment: cmd_standby -C FILE -F999 -R '2008-05-28 11:00:38'",
     );
   }

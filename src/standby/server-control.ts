@@ -27,7 +27,12 @@ export interface ControlFacts {
 }
 
 /** A base backup, or a standby, that is not told to recover would come up as a copy that goes its own way. */
-function refuseUnprepared({ backupLabel, control, signals, pgdata }: DataDirectory): void {
+function refuseUnprepared({ backupLabel, control, signals, pgdata, record }: DataDirectory): void {
+  if (record.settings?.mode === 'held') {
+    throw refusal(`a recovery was left off in "${pgdata}": it goes on neither by itself nor by -A start`, {
+      hint: 'As a standby: -S. To its target, or to another one: -F999 with a target. To the end of the WAL: -F999.',
+    });
+  }
   if (signals.standby || signals.recovery || signals.recoveryConf) return;
   const recovers = control?.state === 'in-archive-recovery' || control?.state === 'shut-down-in-recovery';
   if (backupLabel === undefined && !recovers) return;

@@ -11,8 +11,17 @@ export const optionTexts = {
   standby: 'start the server as a warm or hot standby',
   failover: 'fail over: make this standby the production server (999 is a safety catch)',
   recover: 'with -F999: recover to this moment instead of to the end of the WAL',
+  targetTime: 'the same as -R',
+  targetXid: 'with -F999: recover to the end of this transaction',
+  targetLsn: 'with -F999: recover to this location in the WAL (from PostgreSQL 10)',
+  targetName: 'with -F999: recover to the point that pg_create_restore_point() named (from 9.1)',
+  targetImmediate: 'with -F999: stop as soon as the base backup is consistent (from 9.4)',
+  targetExclusive: 'stop just before the time, transaction or LSN, not just after it',
+  targetTimeline: 'follow this timeline: a number, latest (the default), or current, that of the base backup',
+  targetAction: 'at the target: promote (the default), pause (from 9.1) or shutdown (from 9.5)',
   action:
     'start, stop: the server on this host; start_basebackup, stop_basebackup: backup mode of the master (to PostgreSQL 14)',
+  wal: 'list the WAL in archivedir by timeline, its gaps, and what can be recovered to',
   cleanup: 'remove the WAL from archivedir that nothing here needs any more',
   dryRun: 'show the steps of the action and change nothing',
   force: 'go on where the action would refuse: -F999 while the master answers, -B over another cluster',
@@ -32,6 +41,8 @@ When the master has died:
 
 Back to a moment, on a standby that was never started with -S:
   cmd_standby -C /etc/cmd_standby.ini -F999 -R '2008-05-28 11:00:38.059389'
+  cmd_standby -C /etc/cmd_standby.ini --wal
+  cmd_standby -C /etc/cmd_standby.ini -F999 --target-xid 4711 --target-exclusive --target-action pause
 
 From cron:
   cmd_standby -C /etc/cmd_standby.ini --cleanup

@@ -46,8 +46,28 @@ export function refuseArchive({
   });
 }
 
+/** A recovery that waits at its target opens there: what the archive holds beyond was left out on purpose. */
+function isPausedAtTarget({ state, isPaused, directory }: LocalFacts): boolean {
+  return state.kind === 'recovering' && isPaused && directory.record.settings?.mode === 'recovery';
+}
+
+function refuseForgottenTarget({ state, directory, force }: FailoverFacts): void {
+  if (directory.record.settings?.mode !== 'recovery' || force) return;
+  const hint = '--force goes on past the target, to the end of the WAL.';
+  if (state.kind === 'stopped') {
+    throw refusal(
+      `a recovery to a target was under way in "${directory.pgdata}", and the server has been stopped since; nothing was changed`,
+      { hint: `To that target again: -A start, or -F999 with the target. ${hint}` },
+    );
+  }
+  throw refusal('the server here is on its way to a recovery target; nothing was changed', {
+    hint: `Wait until it pauses there; then -F999 opens it. ${hint}`,
+  });
+}
+
 /** A standby that does not run is started first; a running one is promoted as it is. */
 function openingSteps(facts: LocalFacts): readonly FailoverStep[] {
+  if (isPausedAtTarget(facts)) return [{ kind: 'resume-replay' }, { kind: 'see-it-open', target: undefined }];
   const { state, directory, place, configuration, standbyCopies } = facts;
   const { capabilities } = directory;
   const promotes = capabilities.hasPgCtlPromote;
@@ -110,7 +130,10 @@ export function planFailover(facts: FailoverFacts): readonly FailoverStep[] {
       hint: 'Wait until it is seen recovering, or stop it with -A stop; then run -F999 again.',
     });
   }
-  refuseArchive(facts);
+  if (!isPausedAtTarget(facts)) {
+    refuseArchive(facts);
+    refuseForgottenTarget(facts);
+  }
   if (state.kind === 'stopped') refuseNoStandby(directory);
   return [...openingSteps(facts), ...afterSteps(facts)];
 }

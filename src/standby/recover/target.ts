@@ -1,43 +1,102 @@
 import { refusal } from '../../errors.ts';
+import { formatLsn } from '../../postgres/lsn.ts';
+import type { RecoveryGoal } from '../../postgres/recovery-target.ts';
 import { formatInZone, formatUtc, parseTimestamp } from '../../postgres/timestamp.ts';
+import type { RequestedGoal } from './requested-target.ts';
 
-/** What the moment must lie between. Microseconds since 1970 in UTC; undefined where it is not known. */
+/** What the target must lie between; undefined where it is not known. Times in microseconds since 1970 in UTC. */
 export interface TargetBounds {
   /** The end of the base backup. */
   readonly notBefore: bigint | undefined;
-  /** The last transaction that was replayed already. */
+  readonly notBeforeLsn: bigint | undefined;
+  /** What was replayed already. */
   readonly replayed: bigint | undefined;
+  readonly replayedLsn: bigint | undefined;
+  /** Every transaction before this one has ended in what is here. */
+  readonly endedBeforeXid: number | undefined;
   readonly now: bigint;
   /** The primary's TimeZone. */
   readonly zone: string;
 }
 
 export interface Target {
-  readonly micros: bigint;
-  /** The moment as the primary's clock shows it, and in UTC. */
+  readonly goal: RecoveryGoal;
+  /** For messages; a moment as the primary's clock shows it, and in UTC. */
   readonly shown: string;
 }
 
+const forwardOnly = 'Recovery goes forward only: an older base backup is needed.';
+const replayedHint =
+  'Recovery goes forward only. Make a new base backup and recover from that, or use a standby that was kept cold.';
+
+export function showMoment(micros: bigint, zone: string): string {
+  return `${formatInZone(micros, zone)} (${formatUtc(micros)} UTC)`;
+}
+
 /** Reads the moment and refuses one to which this standby cannot be brought. */
-export function chooseTarget(text: string, bounds: TargetBounds): Target {
+function chooseTime(text: string, bounds: TargetBounds): Target {
   const parsed = parseTimestamp(text, bounds.zone);
   if (parsed.kind === 'bad') throw refusal(parsed.reason);
   const { micros } = parsed;
-  const show = (moment: bigint) => `${formatInZone(moment, bounds.zone)} (${formatUtc(moment)} UTC)`;
+  const show = (moment: bigint) => showMoment(moment, bounds.zone);
   const shown = show(micros);
   if (micros > bounds.now)
     throw refusal(`${shown} lies in the future: it is ${formatInZone(bounds.now, bounds.zone)} now`);
   if (bounds.notBefore !== undefined && micros < bounds.notBefore) {
     throw refusal(`${shown} lies before the end of the base backup, ${show(bounds.notBefore)}`, {
-      hint: 'Recovery goes forward only: an older base backup is needed.',
+      hint: forwardOnly,
     });
   }
   if (bounds.replayed !== undefined && bounds.replayed > micros) {
     throw refusal(`the standby has replayed past ${shown} already: up to ${show(bounds.replayed)}`, {
-      hint: 'Recovery goes forward only. Make a new base backup and recover from that, or use a standby that was kept cold.',
+      hint: replayedHint,
     });
   }
-  return { micros, shown };
+  return { goal: { kind: 'time', micros }, shown };
+}
+
+function chooseLsn(lsn: bigint, { notBeforeLsn, replayedLsn }: TargetBounds): Target {
+  const shown = `LSN ${formatLsn(lsn)}`;
+  if (notBeforeLsn !== undefined && lsn < notBeforeLsn) {
+    throw refusal(`${shown} lies before the end of the base backup, ${formatLsn(notBeforeLsn)}`, {
+      hint: forwardOnly,
+    });
+  }
+  if (replayedLsn !== undefined && lsn < replayedLsn) {
+    throw refusal(`the standby has replayed past ${shown} already: up to ${formatLsn(replayedLsn)}`, {
+      hint: replayedHint,
+    });
+  }
+  return { goal: { kind: 'lsn', lsn }, shown };
+}
+
+/** Numbers go round: of two, the one that comes first is less than half a circle behind. */
+export function isEarlierXid(xid: number, than: number): boolean {
+  return ((xid - than) | 0) < 0;
+}
+
+function chooseXid(xid: number, { endedBeforeXid }: TargetBounds): Target {
+  const shown = `transaction ${xid}`;
+  if (endedBeforeXid === undefined || !isEarlierXid(xid, endedBeforeXid))
+    return { goal: { kind: 'xid', xid }, shown };
+  throw refusal(`${shown} has ended in what is here already: all before transaction ${endedBeforeXid} have`, {
+    hint: 'Recovery goes forward only: a base backup from before that transaction is needed.',
+  });
+}
+
+export function chooseTarget(requested: RequestedGoal, bounds: TargetBounds): Target {
+  switch (requested.kind) {
+    case 'time':
+      return chooseTime(requested.text, bounds);
+    case 'lsn':
+      return chooseLsn(requested.lsn, bounds);
+    case 'xid':
+      return chooseXid(requested.xid, bounds);
+    case 'name':
+      return { goal: requested, shown: `restore point '${requested.name}'` };
+    case 'immediate':
+      return { goal: requested, shown: 'the end of the base backup' };
+  }
 }
 
 /** Microseconds of a text that a server or we wrote with its offset; undefined for one that cannot be understood. */

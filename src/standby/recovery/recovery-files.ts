@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { withSettings } from '../../postgres/settings-file.ts';
 import { exists, fsyncPath, readIfExists, removeDurably, writeDurably } from '../../system/durable.ts';
 import type { StandbyDeps } from '../deps.ts';
-import { changeRecord, readRecord } from '../record.ts';
+import { changeRecord, readRecord, type SettingsRecord } from '../record.ts';
 import { recoveryConfText, type RecoverySettings } from '../recovery-settings.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 
@@ -40,10 +40,11 @@ async function writeSignal(pgdata: string, wanted: RecoverySettings['signal']): 
 }
 
 /** Our names of this run and of earlier ones: recorded before the file changes, so that a crash forgets none. */
-async function recordNames(pgdata: string, mode: 'standby' | 'recovery', names: readonly string[]) {
+async function recordNames(pgdata: string, mode: SettingsRecord['mode'], names: readonly string[]) {
   const earlier = (await readRecord(pgdata)).settings?.names ?? [];
   const all = [...new Set([...earlier, ...names])];
-  await changeRecord(pgdata, { settings: { mode, names: all, file: autoConf } });
+  const stands = mode === 'standby' ? { recoveredTo: undefined } : {};
+  await changeRecord(pgdata, { settings: { mode, names: all, file: autoConf }, ...stands });
   return earlier;
 }
 
@@ -51,7 +52,7 @@ async function recordNames(pgdata: string, mode: 'standby' | 'recovery', names: 
 export async function writeRecoverySettings(
   deps: Pick<StandbyDeps, 'settings'>,
   directory: Directory,
-  mode: 'standby' | 'recovery',
+  mode: SettingsRecord['mode'],
   settings: RecoverySettings,
 ): Promise<void> {
   const { pgdata, capabilities } = directory;
@@ -76,7 +77,7 @@ export async function clearRecoverySettings(
   if (capabilities.recoveryConf === 'signal-files')
     for (const name of signalFiles) await removeDurably(join(pgdata, name));
   else await removeRecoveryConf(pgdata, deps.settings.recovery_conf);
-  await changeRecord(pgdata, { settings: undefined });
+  await changeRecord(pgdata, { settings: undefined, recoveredTo: undefined });
 }
 
 /** The server renames its recovery.conf itself; a file that the link led to stays, and holds a password perhaps. */

@@ -1,8 +1,12 @@
+import { join } from 'node:path';
 import { refusal } from '../../errors.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
+import { settingsIn } from '../../postgres/settings-file.ts';
 import type { CommandLine } from '../../system/command.ts';
+import { readIfExists } from '../../system/durable.ts';
 import { findProgram, requireProgram } from '../../system/find-program.ts';
 import type { StandbyDeps } from '../deps.ts';
+import { readRecord } from '../record.ts';
 import type { RecoveryPlace, Streaming } from '../recovery-settings.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
 import { launcherPath } from './launcher.ts';
@@ -30,6 +34,30 @@ async function pgArchivecleanup(
   return undefined;
 }
 
+/** Every parameter by which a target can be set; from 12 they are ordinary ones. */
+const targetParameters = [
+  'recovery_target',
+  'recovery_target_time',
+  'recovery_target_xid',
+  'recovery_target_lsn',
+  'recovery_target_name',
+  'recovery_target_timeline',
+];
+
+async function ownTargets(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  { inFile }: ServerConfiguration,
+): Promise<readonly string[]> {
+  if (capabilities.recoveryConf !== 'signal-files') return [];
+  const { pgdata } = deps.settings;
+  const text = await readIfExists(join(pgdata, 'postgresql.auto.conf'));
+  const ours = (await readRecord(pgdata)).settings?.names ?? [];
+  const theirs = [...settingsIn(text?.toString('utf8') ?? '')].filter(([name]) => !ours.includes(name));
+  const inForce = new Map([...inFile, ...theirs]);
+  return targetParameters.filter((name) => !['', 'latest'].includes(inForce.get(name) ?? ''));
+}
+
 export async function recoveryPlace(
   deps: StandbyDeps,
   capabilities: Capabilities,
@@ -42,6 +70,7 @@ export async function recoveryPlace(
     pgStandby: await pgStandby(deps, capabilities),
     pgArchivecleanup: await pgArchivecleanup(deps, capabilities),
     ownRetryInterval: configuration.inFile.has('wal_retrieve_retry_interval'),
+    ownTargets: await ownTargets(deps, capabilities, configuration),
   };
 }
 

@@ -41,6 +41,17 @@ describe.each(realServers())('pg_control of a real PostgreSQL %s', (_, { control
     expect(check.control.time - (BigInt(check.control.systemIdentifier) >> 32n)).toBeLessThan(60n);
   });
 
+  test('tells how far a recovery would have come', () => {
+    const check = checkControlFile(control);
+    const progress = check.kind === 'good' ? check.control.progress : undefined;
+    const written = check.kind === 'good' ? check.control.time : 0n;
+    // initdb has just run: no recovery yet, transactions from 3 on, and a checkpoint a moment ago.
+    expect(progress?.minRecoveryLsn).toBe(0n);
+    expect(progress?.endedBeforeXid).toBeGreaterThan(3);
+    expect(progress?.endedBeforeXid).toBeLessThan(10_000);
+    expect(written - (progress?.checkpointTime ?? 0n)).toBeLessThan(60n);
+  });
+
   test.each([0, 9, 17, 40, 100, 200])('is bad with one bit of byte %i changed', (place) => {
     const damaged = Uint8Array.from(control);
     damaged[place] = (damaged[place] ?? 0) ^ 0x10;

@@ -62,7 +62,19 @@ describe('recovery settings on disk', () => {
     expect(existsSync(join(pgdata, 'standby.signal'))).toBe(true);
     expect(existsSync(join(pgdata, 'recovery.signal'))).toBe(false);
 
-    const target = recoverySettings(where.capabilities, { kind: 'to-time', micros: 0n }, place);
+    const target = recoverySettings(
+      where.capabilities,
+      {
+        kind: 'to-target',
+        target: {
+          goal: { kind: 'time', micros: 0n },
+          exclusive: false,
+          timeline: 'latest',
+          action: 'promote',
+        },
+      },
+      place,
+    );
     await writeRecoverySettings(depsWith({}), where, 'recovery', target);
     expect(read('postgresql.auto.conf')).not.toContain('wal_retrieve_retry_interval');
     expect(existsSync(join(pgdata, 'standby.signal'))).toBe(false);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { capabilitiesOf } from '../../../src/postgres/capabilities.ts';
 import { settingsIn } from '../../../src/postgres/settings-file.ts';
+import type { RecoveryTargetSettings } from '../../../src/postgres/recovery-target.ts';
 import { parseVersion } from '../../../src/postgres/version.ts';
 import {
   primaryConninfo,
@@ -42,6 +43,7 @@ const place: RecoveryPlace = {
   pgStandby: { program: '/usr/lib/postgresql/8.4/bin/pg_standby', args: [] },
   pgArchivecleanup: { program: '/usr/lib/postgresql/15/bin/pg_archivecleanup', args: [] },
   ownRetryInterval: false,
+  ownTargets: [],
 };
 
 const streaming: Streaming = {
@@ -53,6 +55,21 @@ const streaming: Streaming = {
   applicationName: 'bitarena-clone',
   triggerFile: '/var/lib/postgresql/pitrtools/cmd_end_recovery',
 };
+
+const toTime: RecoveryTargetSettings = {
+  goal: { kind: 'time', micros: 1_211_997_638_059_389n },
+  exclusive: false,
+  timeline: 'latest',
+  action: 'promote',
+};
+
+const goals: readonly RecoveryTargetSettings[] = [
+  toTime,
+  { ...toTime, goal: { kind: 'xid', xid: 4711 }, exclusive: true },
+  { ...toTime, goal: { kind: 'lsn', lsn: 0x1_2500_0020n }, timeline: 'current' },
+  { ...toTime, goal: { kind: 'name', name: "before 'it'" } },
+  { ...toTime, goal: { kind: 'immediate' } },
+];
 
 const capabilities = (major: string) => capabilitiesOf(parseVersion(major));
 
@@ -76,9 +93,23 @@ describe.each(majors)('recovery settings of PostgreSQL %s', (major) => {
     expect(written(major, { kind: 'standby', streaming })).toMatchSnapshot();
   });
 
-  test('recovery to the end and to a moment', () => {
+  test('recovery to the end, and none at all', () => {
     expect(written(major, { kind: 'to-end' })).toMatchSnapshot();
-    expect(written(major, { kind: 'to-time', micros: 1_211_997_638_059_389n })).toMatchSnapshot();
+    expect(written(major, { kind: 'hold' })).toMatchSnapshot();
+  });
+
+  const { recoveryTargets, targetActions } = capabilities(major);
+
+  test.each(goals.filter(({ goal }) => recoveryTargets.includes(goal.kind)))(
+    'recovery to $goal.kind',
+    (target) => {
+      expect(written(major, { kind: 'to-target', target })).toMatchSnapshot();
+    },
+  );
+
+  test.each(targetActions)('at the target: %s', (action) => {
+    const target = { ...toTime, action, timeline: 3 };
+    expect(written(major, { kind: 'to-target', target })).toMatchSnapshot();
   });
 
   test('a signal file is written from 12 on only, and recovery.conf before', () => {
@@ -110,6 +141,17 @@ test('before 12 a parameter that is not one of recovery.conf does not go there',
   const settings = recoverySettings(capabilities('9.6'), { kind: 'standby', streaming: undefined }, place);
   expect([...settings.recoveryConf.keys()]).not.toContain('wal_retrieve_retry_interval');
   expect([...settings.parameters.keys()]).toEqual(['wal_retrieve_retry_interval']);
+});
+
+test("a target in the server's own configuration is put out of force, and the way that it gave", () => {
+  const where = { ...place, ownTargets: ['recovery_target_time', 'recovery_target_timeline'] };
+  const { parameters } = recoverySettings(
+    capabilities('15'),
+    { kind: 'standby', streaming: undefined },
+    where,
+  );
+  expect(parameters.get('recovery_target_time')).toBe('');
+  expect(parameters.get('recovery_target_timeline')).toBe('latest');
 });
 
 test("the user's own wal_retrieve_retry_interval stays", () => {

@@ -16,6 +16,8 @@ function usageErrorOf(...argv: string[]): PitrError {
   throw new Error(`${argv.join(' ')} was accepted`);
 }
 
+const plainly = { exclusive: false, timeline: 'latest', action: 'promote' };
+
 describe('the command line of cmd_standby', () => {
   test.each([
     [[], { kind: 'check' }],
@@ -27,8 +29,27 @@ describe('the command line of cmd_standby', () => {
     [['-F', '999'], { kind: 'failover' }],
     [
       ['-F999', '-R', '2008-05-28 11:00:38.059389'],
-      { kind: 'recover', timestamp: '2008-05-28 11:00:38.059389' },
+      {
+        kind: 'recover',
+        target: { goal: { kind: 'time', text: '2008-05-28 11:00:38.059389' }, ...plainly },
+      },
     ],
+    [
+      ['-F999', '--target-xid', '4711', '--target-exclusive', '--target-action', 'pause'],
+      {
+        kind: 'recover',
+        target: { ...plainly, goal: { kind: 'xid', xid: 4711 }, exclusive: true, action: 'pause' },
+      },
+    ],
+    [
+      ['-F999', '--target-lsn', '1/25000020', '--target-timeline', '3'],
+      { kind: 'recover', target: { ...plainly, goal: { kind: 'lsn', lsn: 0x1_2500_0020n }, timeline: 3 } },
+    ],
+    [
+      ['-F999', '--target-immediate'],
+      { kind: 'recover', target: { ...plainly, goal: { kind: 'immediate' } } },
+    ],
+    [['--wal'], { kind: 'wal' }],
     [['-Astart'], { kind: 'start' }],
     [['-A', 'stop'], { kind: 'stop' }],
     [['-Astart_basebackup'], { kind: 'start-basebackup' }],
@@ -50,6 +71,37 @@ describe('the command line of cmd_standby', () => {
     [['-C', 'f.ini', '-FS'], '-F S is not -F 999'],
     [['-C', 'f.ini', '-R', 'now'], '-R needs -F999'],
     [['-C', 'f.ini', '-B', '-R', 'now'], '-R needs -F999'],
+    [
+      ['-C', 'f.ini', '-F999', '-R', 'now', '--target-xid', '5'],
+      'one target at a time, not -R and --target-xid',
+    ],
+    [['-C', 'f.ini', '--target-name', 'x'], '--target-name needs -F999'],
+    [['-C', 'f.ini', '-F999', '--target-action', 'pause'], '--target-action needs a target'],
+    [
+      ['-C', 'f.ini', '-F999', '--target-name', 'x', '--target-exclusive'],
+      '--target-exclusive does not go with --target-name',
+    ],
+    [
+      ['-C', 'f.ini', '-F999', '--target-immediate', '--target-exclusive'],
+      '--target-exclusive does not go with --target-immediate',
+    ],
+    [['-C', 'f.ini', '-F999', '--target-xid', 'x'], "--target-xid: 'x' is not the number of a transaction"],
+    [
+      ['-C', 'f.ini', '-F999', '--target-lsn', '16'],
+      "--target-lsn: '16' is not a location in the WAL such as 1/25000020",
+    ],
+    [
+      ['-C', 'f.ini', '-F999', '--target-name', 'é'.repeat(32)],
+      `--target-name: the name of a restore point has at most 63 bytes, and '${'é'.repeat(32)}' has 64`,
+    ],
+    [
+      ['-C', 'f.ini', '-F999', '--target-immediate', '--target-timeline', '0'],
+      "--target-timeline: '0' is not a timeline: a number, latest or current",
+    ],
+    [
+      ['-C', 'f.ini', '-F999', '--target-immediate', '--target-action', 'open'],
+      "--target-action: 'open' is not one of promote, pause, shutdown",
+    ],
     [['-C', 'f.ini', '-X'], "unknown option '-X'"],
     [['-C', 'f.ini', '-F'], "option '-F, --failover <999>' argument missing"],
     [['-B'], 'no INI file is given'],

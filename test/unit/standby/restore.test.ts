@@ -55,6 +55,36 @@ function target(): Buffer | undefined {
 }
 
 describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restore in %s', (shell) => {
+  test('must-reach ends the server where the WAL ends, and nowhere else', () => {
+    put(segment, mebibyte);
+    expect(restore(shell, 'must-reach')).toEqual({ code: 0, stderr: '' });
+    expect(restore(shell, 'must-reach', '00000002.history').code).toBe(1);
+    // The server asks for the newest timeline first.
+    expect(restore(shell, 'must-reach', '000000020000000000000001').code).toBe(1);
+    const end = restore(shell, 'must-reach', '000000010000000000000002');
+    expect(end.code).toBe(126);
+    expect(end.stderr).toContain('the WAL ends before 000000010000000000000002');
+  });
+
+  test('must-reach leaves to the server what lies in pg_wal only', () => {
+    mkdirSync(join(directory, 'pg_wal'));
+    writeFileSync(join(directory, 'pg_wal', '000000010000000000000002'), mebibyte);
+    const result = spawnSync(
+      shell,
+      [launcher, '--restore', 'must-reach', join(directory, "a r'c"), '000000010000000000000002', 'pg_wal/x'],
+      { cwd: directory, encoding: 'utf8' },
+    );
+    expect(result.status).toBe(1);
+  });
+
+  test('hold gives nothing to nobody', () => {
+    put(segment, mebibyte);
+    const held = restore(shell, 'hold');
+    expect(held.code).toBe(126);
+    expect(held.stderr).toContain('go on with cmd_standby -S or -F999');
+    expect(target()).toBeUndefined();
+  });
+
   test.each(['standby', 'target'])('copies a whole file (%s)', (mode) => {
     put(segment, mebibyte);
     expect(restore(shell, mode)).toEqual({ code: 0, stderr: '' });

@@ -47,6 +47,7 @@ export const place: RecoveryPlace = {
   pgStandby: undefined,
   pgArchivecleanup: undefined,
   ownRetryInterval: false,
+  ownTargets: [],
 };
 
 export const configuration = { configFile: '/d/postgresql.conf', parameters: new Map(), inFile: new Map() };

@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest';
 import type { FailoverFacts } from '../../../../src/standby/failover/facts.ts';
 import { planFailover } from '../../../../src/standby/failover/plan.ts';
 import { describeStep } from '../../../../src/standby/failover/steps.ts';
-import { planRecovery } from '../../../../src/standby/recover.ts';
 import { archive, configuration, controlFile, dataDirectory, label, localFacts } from '../standby-facts.ts';
 
 function facts(major: string, changes: Partial<FailoverFacts> = {}): FailoverFacts {
@@ -119,6 +118,24 @@ describe('-F999', () => {
     );
   });
 
+  const recovering = dataDirectory('15', {
+    record: { settings: { mode: 'recovery', names: [], file: 'postgresql.auto.conf' } },
+  });
+
+  test('opens a recovery that is paused at its target there, whatever the archive holds beyond', () => {
+    const paused = facts('15', { isPaused: true, directory: recovering, replayProblems: ['a gap'] });
+    expect(kinds(paused)).toEqual(['resume-replay', 'see-it-open', ...after]);
+  });
+
+  test.each([
+    [stopped, 'the server has been stopped since'],
+    [{ kind: 'recovering', answers: true, progress: '' } as const, 'on its way to a recovery target'],
+  ])('does not replay past a target that was asked for: %j', (state, reason) => {
+    const input = facts('15', { directory: recovering, state });
+    expect(() => planFailover(input)).toThrow(reason);
+    expect(planFailover({ ...input, force: true }).length).toBeGreaterThan(0);
+  });
+
   test('every step can be said in a line', () => {
     const failoverConf = { copies: [], configuration, mustRestart: false };
     const steps = [
@@ -127,25 +144,5 @@ describe('-F999', () => {
       ...planFailover(facts('15', { state: stopped })),
     ];
     for (const step of steps) expect(describeStep(step)).toMatch(/^[a-z].*[^.]$/);
-  });
-});
-
-describe('-F999 -R', () => {
-  const target = { micros: 0n, shown: '1970-01-01 00:00:00+00' };
-  const plan = (input: FailoverFacts) => planRecovery(input, target).map(({ kind }) => kind);
-
-  test('recovers a cold standby, and stops a hot one first', () => {
-    const opening = ['write-settings', 'start-server', 'see-it-open'];
-    expect(plan(facts('15', { state: stopped })).slice(0, 3)).toEqual(opening);
-    expect(plan(facts('15')).slice(0, 4)).toEqual(['stop-server', ...opening]);
-  });
-
-  test.each([
-    [{ state: { kind: 'recovering', answers: false, progress: '' } as const }, 'cannot be asked how far'],
-    [{ state: production }, 'cannot be recovered to another moment'],
-    [{ archive: { kind: 'unusable', reason: 'x' } as const, force: true }, 'the archive cannot be read'],
-    [{ liveness: { kind: 'alive', by: 'x' } as const }, 'the primary is alive'],
-  ])('refuses %j', (changes, reason) => {
-    expect(() => planRecovery(facts('15', changes), target)).toThrow(reason);
   });
 });

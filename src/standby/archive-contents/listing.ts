@@ -1,0 +1,85 @@
+/** What an archive holds, by timeline. Pure. */
+import { firstLsnOf, isPossibleSegment, nameOf, segmentNumber } from '../../postgres/lsn.ts';
+import type { SegmentName } from '../../postgres/wal-name.ts';
+import type { ArchiveContents, FoundSegment } from './contents.ts';
+import { pathTo, type TimelinePath } from './timelines.ts';
+
+export interface Stretch {
+  readonly first: SegmentName;
+  readonly last: SegmentName;
+  readonly count: number;
+}
+
+export interface TimelineListing {
+  readonly timeline: number;
+  /** The timeline that it branched off, and where; undefined for one without history. */
+  readonly parent: { readonly timeline: number; readonly lsn: bigint | undefined } | undefined;
+  readonly bytes: number;
+  readonly firstLsn: bigint;
+  /** The first byte behind the last segment. */
+  readonly endLsn: bigint;
+  /** Segments without a gap between them. */
+  readonly stretches: readonly Stretch[];
+  readonly gaps: readonly Stretch[];
+  readonly unusable: readonly { readonly name: string; readonly reason: string }[];
+  /** How many segments lie beyond the place where the way to the newest timeline leaves this one. */
+  readonly leftBehind: number;
+}
+
+type Numbered = readonly (FoundSegment & { readonly number: number })[];
+
+function numberedOf(contents: ArchiveContents, timeline: number): Numbered {
+  const { layout } = contents;
+  return contents.segments
+    .filter(({ name }) => name.timeline === timeline && isPossibleSegment(name, layout))
+    .map((segment) => ({ ...segment, number: segmentNumber(segment.name, layout) }))
+    .sort((a, b) => a.number - b.number);
+}
+
+function stretchesOf(segments: Numbered, { layout }: ArchiveContents) {
+  const stretches: Stretch[] = [];
+  const gaps: Stretch[] = [];
+  let start = 0;
+  for (const [index, { name, number }] of segments.entries()) {
+    const next = segments[index + 1];
+    if (next?.number === number + 1) continue;
+    const first = segments[start]?.name ?? name;
+    stretches.push({ first, last: name, count: index - start + 1 });
+    start = index + 1;
+    if (next === undefined) continue;
+    const place = (at: number) => nameOf(name.timeline, at, layout);
+    gaps.push({ first: place(number + 1), last: place(next.number - 1), count: next.number - number - 1 });
+  }
+  return { stretches, gaps };
+}
+
+function listTimeline(
+  contents: ArchiveContents,
+  timeline: number,
+  newest: TimelinePath,
+): TimelineListing | undefined {
+  const segments = numberedOf(contents, timeline);
+  const [first, last] = [segments[0], segments.at(-1)];
+  if (first === undefined || last === undefined) return undefined;
+  const { layout, histories } = contents;
+  const parent = pathTo(timeline, histories, layout).at(-2);
+  const lastOnWay = newest.find((part) => part.timeline === timeline)?.lastNumber ?? -1;
+  return {
+    timeline,
+    parent: parent === undefined ? undefined : { timeline: parent.timeline, lsn: parent.endLsn },
+    bytes: segments.reduce((sum, { bytes }) => sum + bytes, 0),
+    firstLsn: firstLsnOf(first.name, layout.segmentSize),
+    endLsn: firstLsnOf(nameOf(timeline, last.number + 1, layout), layout.segmentSize),
+    ...stretchesOf(segments, contents),
+    unusable: segments.flatMap(({ name, fault }) =>
+      fault === undefined ? [] : [{ name: name.name, reason: fault }],
+    ),
+    leftBehind: segments.filter(({ number }) => number > lastOnWay).length,
+  };
+}
+
+/** @param newest the way that a recovery to the newest timeline takes */
+export function listTimelines(contents: ArchiveContents, newest: TimelinePath): readonly TimelineListing[] {
+  const timelines = [...new Set(contents.segments.map(({ name }) => name.timeline))].sort((a, b) => a - b);
+  return timelines.flatMap((timeline) => listTimeline(contents, timeline, newest) ?? []);
+}

@@ -1,0 +1,44 @@
+/** The timelines of a cluster as its history files tell them. Pure. */
+import type { TimelineEntry } from '../../postgres/history.ts';
+import { segmentContaining, segmentNumber, type WalLayout } from '../../postgres/lsn.ts';
+
+/** History files by the timeline that they are named after. */
+export type Histories = ReadonlyMap<number, readonly TimelineEntry[]>;
+
+/** A timeline's part of the way from the beginning of the WAL to some timeline. */
+export interface PathPart {
+  readonly timeline: number;
+  /** Numbers of its first and last segment, both included. The segment of a branch is of both timelines. */
+  readonly firstNumber: number;
+  readonly lastNumber: number;
+  /** Where the next timeline branched off; undefined up to 9.2, and for the last part. */
+  readonly endLsn: bigint | undefined;
+}
+
+/** Oldest first. */
+export type TimelinePath = readonly PathPart[];
+
+function endNumber({ timeline, end }: TimelineEntry, layout: WalLayout): number {
+  const segment = end.kind === 'lsn' ? segmentContaining(timeline, end.lsn, layout) : end.segment;
+  return segmentNumber(segment, layout);
+}
+
+/** Timeline 1 needs no history file; any other one without a file has, as for the server, no ancestors. */
+export function pathTo(timeline: number, histories: Histories, layout: WalLayout): TimelinePath {
+  const parts: PathPart[] = [];
+  let firstNumber = 0;
+  for (const entry of histories.get(timeline) ?? []) {
+    const lastNumber = endNumber(entry, layout);
+    const endLsn = entry.end.kind === 'lsn' ? entry.end.lsn : undefined;
+    parts.push({ timeline: entry.timeline, firstNumber, lastNumber, endLsn });
+    firstNumber = lastNumber;
+  }
+  return [...parts, { timeline, firstNumber, lastNumber: Number.MAX_SAFE_INTEGER, endLsn: undefined }];
+}
+
+/** What the server takes for the newest timeline: it asks for one history file after the other, up to the first that is not there. */
+export function latestTimeline(from: number, histories: Histories): number {
+  let timeline = from;
+  while (histories.has(timeline + 1)) timeline++;
+  return timeline;
+}

@@ -1,0 +1,62 @@
+import type { RecoveryTargetSettings } from '../../postgres/recovery-target.ts';
+import { afterSteps, refuseAlive } from '../failover/plan.ts';
+import { recoverySettings } from '../recovery-settings.ts';
+import type { RecoveryFacts } from './facts.ts';
+import { choosePath, refuseEndedXid, refuseWithoutWal } from './refusals.ts';
+import type { RequestedTarget } from './requested-target.ts';
+import type { RecoveryStep } from './steps.ts';
+import { chooseTarget, type Target } from './target.ts';
+
+export interface PlannedRecovery {
+  readonly target: Target;
+  /** With what is said of it: `just before …`. */
+  readonly shown: string;
+  readonly steps: readonly RecoveryStep[];
+}
+
+function endSteps(facts: RecoveryFacts, { action }: RequestedTarget, shown: string): readonly RecoveryStep[] {
+  switch (action) {
+    case 'promote':
+      return [{ kind: 'see-it-open', target: shown }, ...afterSteps(facts)];
+    case 'pause':
+      return [{ kind: 'see-it-paused', target: shown }];
+    case 'shutdown': {
+      const { capabilities } = facts.directory;
+      const settings = recoverySettings(capabilities, { kind: 'hold' }, facts.place);
+      return [
+        { kind: 'see-it-shut-down', target: shown },
+        { kind: 'hold', settings },
+      ];
+    }
+  }
+}
+
+function startSteps(facts: RecoveryFacts, settings: RecoveryTargetSettings): readonly RecoveryStep[] {
+  const { state, directory, place, configuration, standbyCopies } = facts;
+  const stop: readonly RecoveryStep[] = state.kind === 'stopped' ? [] : [{ kind: 'stop-server' }];
+  return [
+    ...stop,
+    ...standbyCopies.map((copy) => ({ kind: 'copy-conf', copy }) as const),
+    {
+      kind: 'write-settings',
+      mode: 'recovery',
+      settings: recoverySettings(directory.capabilities, { kind: 'to-target', target: settings }, place),
+    },
+    { kind: 'start-server', configuration },
+  ];
+}
+
+export function planRecovery(facts: RecoveryFacts, requested: RequestedTarget): PlannedRecovery {
+  const target = chooseTarget(requested.goal, facts.bounds);
+  // A server that does not open takes no write from anybody.
+  if (requested.action === 'promote') refuseAlive(facts);
+  refuseEndedXid(facts, target);
+  refuseWithoutWal(facts, choosePath(facts, requested.timeline), target);
+  const shown = requested.exclusive ? `just before ${target.shown}` : target.shown;
+  const settings = { ...requested, goal: target.goal };
+  return {
+    target,
+    shown,
+    steps: [...startSteps(facts, settings), ...endSteps(facts, requested, shown)],
+  };
+}

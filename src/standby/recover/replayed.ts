@@ -1,0 +1,71 @@
+import { parseLsn } from '../../postgres/lsn.ts';
+import type { StandbyDeps } from '../deps.ts';
+import type { DataDirectory } from '../server/data-directory.ts';
+import { withLocalServer, type ServerState } from '../server/server-state.ts';
+import { microsOf } from './target.ts';
+
+/** What the data here holds already. */
+export interface Replayed {
+  /** Commit of the last transaction that was replayed, in microseconds since 1970 in UTC. */
+  readonly time: bigint | undefined;
+  readonly lsn: bigint | undefined;
+}
+
+/** From a server that answers, recovering or open since. */
+export async function askReplayed(
+  deps: StandbyDeps,
+  { capabilities }: Pick<DataDirectory, 'capabilities'>,
+): Promise<Replayed> {
+  const { lastReplayTimestampFunction: last, lastReplayLsnFunction: lsn } = capabilities;
+  if (last === undefined || lsn === undefined) return { time: undefined, lsn: undefined };
+  // Six digits of a second, and UTC, whatever DateStyle and TimeZone say.
+  const answer = await withLocalServer(deps, capabilities, (sql) =>
+    sql(
+      `SELECT to_char(${last}() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00' AS at, ${lsn}()::text AS lsn`,
+    ),
+  );
+  const row = answer.kind === 'answered' ? answer.value[0] : undefined;
+  const text = (name: string) => (typeof row?.[name] === 'string' ? row[name] : undefined);
+  const location = text('lsn');
+  return { time: microsOf(text('at')), lsn: location === undefined ? undefined : parseLsn(location) };
+}
+
+/** From pg_control: the last checkpoint, and the place before which no recovery can stop. A copy that never ran says nothing. */
+function controlSays({ control, backupLabel }: DataDirectory): Replayed {
+  const progress = backupLabel === undefined ? control?.progress : undefined;
+  if (progress === undefined) return { time: undefined, lsn: undefined };
+  const { checkpointTime, minRecoveryLsn } = progress;
+  return {
+    time: checkpointTime > 0n ? checkpointTime * 1_000_000n : undefined,
+    lsn: minRecoveryLsn > 0n ? minRecoveryLsn : undefined,
+  };
+}
+
+export async function observeReplayed(
+  deps: StandbyDeps,
+  directory: DataDirectory,
+  state: ServerState,
+): Promise<Replayed> {
+  if (state.kind !== 'recovering' || !state.answers) return controlSays(directory);
+  const { time, lsn } = await askReplayed(deps, directory);
+  return { time, lsn: lsn ?? state.replayed };
+}
+
+/** Whether a standby that answers has replayed the end of a transaction; false where it cannot tell. */
+export async function hasEnded(
+  deps: StandbyDeps,
+  { capabilities }: Pick<DataDirectory, 'capabilities'>,
+  xid: number,
+): Promise<boolean> {
+  const { transactionStatusFunction: status } = capabilities;
+  if (status === undefined) return false;
+  const full = '(max >> 32 << 32) + $1::bigint';
+  const answer = await withLocalServer(deps, capabilities, (sql) =>
+    sql(
+      `SELECT CASE WHEN ${full} < max THEN ${status}(${full}) END AS status FROM (SELECT txid_snapshot_xmax(txid_current_snapshot()) AS max) AS snapshot`,
+      [xid],
+    ),
+  );
+  const said = answer.kind === 'answered' ? answer.value[0]?.['status'] : undefined;
+  return said === 'committed' || said === 'aborted';
+}

@@ -1,0 +1,108 @@
+import { existsSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { failureMajors } from '../harness/postgres-programs.ts';
+import type { Finished } from '../harness/processes.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { snapshot } from './backup-kit.ts';
+import { expectExit } from './standby-kit.ts';
+import { lastRow, makeScene, type Scene } from './targets-kit.ts';
+
+describe.each(failureMajors())('a recovery target that cannot be, on PostgreSQL %i', (major) => {
+  let world: World;
+  let scene: Scene;
+  const command = (...args: string[]) => world.cmdStandby(scene.standby, ['-F999', ...args]);
+  const archived = (name: string) => join(scene.standby.archiveDir, name);
+  const segments = () => scene.standby.archive().filter((name) => name.length === 24);
+
+  /** Refuses, and leaves every byte of the data directory and of the archive as it was. */
+  async function refuses(args: readonly string[], reason: string): Promise<Finished> {
+    const { standby } = scene;
+    const state = () => ({ ...snapshot(standby.pgdata), ...snapshot(standby.archiveDir) });
+    const before = state();
+    const run = await command(...args);
+    expectExit(run, 4);
+    expect(run.stderr).toContain(reason);
+    expect(state()).toEqual(before);
+    expect(standby.isRunning()).toBe(false);
+    return run;
+  }
+
+  beforeAll(async () => {
+    world = await createWorld({ major });
+    scene = await makeScene(world);
+  }, 120_000);
+  afterAll(async () => {
+    await world.close();
+  });
+  beforeEach(async () => {
+    await scene.again();
+  });
+
+  test('before the end of the base backup', async () => {
+    await refuses(['-R', '2008-05-28 11:00:38.059389+00'], 'lies before the end of the base backup');
+    await refuses(['--target-lsn', '0/1000000'], 'lies before the end of the base backup');
+    await refuses(['--target-xid', '3'], 'transaction 3 has ended in what is here already');
+  });
+
+  test('beyond the archive', async () => {
+    const beyond = await refuses(['--target-lsn', '7F/0'], 'lies beyond the WAL that can be replayed');
+    expect(beyond.stderr).toContain(`${segments().at(-1) ?? ''} is the last segment`);
+    await refuses(['-R', '2999-01-01 00:00:00+00'], 'lies in the future');
+  });
+
+  test('behind a gap, or behind a segment of another place', async () => {
+    const [first = '', second = '', third = ''] = segments().slice(-3);
+    renameSync(archived(second), join(world.directory, 'away'));
+    await refuses(['--target-name', scene.marks.name], `segment ${second} is missing`);
+    await refuses(['--target-lsn', '0/6000000'], 'lies beyond the WAL');
+    // Without a word of the server: the bytes of one segment under the name of another.
+    writeFileSync(archived(second), scene.standby.archivedBytes(third));
+    await refuses(['--target-xid', scene.marks.xid], `segment ${second} cannot be replayed: it begins at`);
+    truncateSync(archived(second), 4096);
+    await refuses(['-R', scene.marks.time], 'it has 4096 bytes instead of 16777216');
+    rmSync(archived(first));
+    await refuses(['--target-immediate'], 'the base backup cannot become consistent');
+  });
+
+  test('behind a gap, tried by --force: reached when it lies before, said when not, and never opened short of it', async () => {
+    const { standby, marks } = scene;
+    const [, second = ''] = segments().slice(-2);
+    const away = join(world.directory, 'later');
+    renameSync(archived(second), away);
+    const last = await world.cmdStandby(standby, ['-F999', '--target-name', 'no such point', '--force']);
+    expectExit(last, 1);
+    expect(last.stderr).toContain("the WAL in the archive ends before restore point 'no such point'");
+    expect(standby.isRunning()).toBe(false);
+
+    await scene.again();
+    renameSync(archived(second), join(world.directory, 'again'));
+    expectExit(await command('--target-name', marks.name, '--force'), 0);
+    expect(await lastRow(standby)).toBe(8);
+  });
+
+  test('on a timeline that is not there, or that leads elsewhere', async () => {
+    await refuses(['--target-name', 'x', '--target-timeline', '7'], 'there is no history file of timeline 7');
+    writeFileSync(archived('00000002.history'), '1\t0/1000100\tno recovery target specified\n');
+    await refuses(['--target-name', 'x'], 'timeline 2 leaves timeline 1 at 0/1000100, before');
+    const run = await command('--target-name', scene.marks.name, '--target-timeline', 'current');
+    expectExit(run, 0);
+    expect(await lastRow(scene.standby)).toBe(8);
+  });
+
+  test.each([
+    ['a transaction', ['--target-xid', '4000000']],
+    ['a restore point', ['--target-name', 'no such point']],
+    ['a restore point to pause at', ['--target-name', 'no such point', '--target-action', 'pause']],
+    ['a restore point to end at', ['--target-name', 'no such point', '--target-action', 'shutdown']],
+  ])('%s that the WAL does not hold is a failure that says so', async (_, args) => {
+    const { standby } = scene;
+    const actions = standby.failoverActions();
+    const run = await command(...args);
+    expectExit(run, 1);
+    expect(run.stderr).toContain('the WAL in the archive ends before');
+    expect(standby.isRunning()).toBe(false);
+    expect(standby.failoverActions()).toBe(actions);
+    expect(existsSync(join(standby.pgdata, 'pitrtools.json'))).toBe(true);
+  });
+});
