@@ -108,7 +108,8 @@ describe.each(failureMajors())('cmd_standby -F999 -R on PostgreSQL %i', (major) 
     expect(standby.failoverActions()).toBe(0);
     expect(standby.isRunning()).toBe(false);
     // Nobody starts by accident what was left off there.
-    await expect(standby.start()).rejects.toThrow();
+    await standby.start().catch(() => undefined);
+    expect(standby.isRunning()).toBe(false);
     expect(standby.logText()).toContain('a recovery was left off here');
     expectExit(await here.cmdStandby(standby, ['-A', 'start']), 4);
     expectExit(await here.cmdStandby(standby, ['-S']), 0);

@@ -69,7 +69,10 @@ describe.each(targetMajors())('at a recovery target on PostgreSQL %i', (major) =
     expectExit(run, 0);
     expect(run.stdout).toMatch(/WAL was replayed up to [0-9A-F]+\/[0-9A-F]+\nShut down at LSN /);
     expect(standby.isRunning()).toBe(false);
-    await expect(standby.start()).rejects.toThrow();
+    // pg_ctl of 18 calls it no failure when a server ends in recovery.
+    await standby.start().catch(() => undefined);
+    expect(standby.isRunning()).toBe(false);
+    expect(standby.logText()).toContain('a recovery was left off here');
     const start = await command('-A', 'start');
     expectExit(start, 4);
     expect(start.stderr).toContain('a recovery was left off');
