@@ -16,6 +16,7 @@ import { observeReplayed } from './recover/replayed.ts';
 import { showMoment } from './recover/target.ts';
 import { readDataDirectory, type DataDirectory } from './server/data-directory.ts';
 import { observeServer } from './server/server-state.ts';
+import { refuseNoStandby } from './start-standby.ts';
 
 /** The archive is worth reading even where there is nothing to recover. */
 async function dataDirectory(deps: StandbyDeps): Promise<DataDirectory | string> {
@@ -126,6 +127,16 @@ function sayBackup(deps: StandbyDeps, { record, backupLabel, pgdata }: DataDirec
     );
 }
 
+/** A server that is out of recovery has gone its own way: the archive's WAL is not for it. */
+function whyNoStandby(directory: DataDirectory): string | undefined {
+  try {
+    refuseNoStandby(directory);
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
 /** `--wal`: what archivedir holds, and what can be recovered to. Changes nothing. */
 export async function listWal(deps: StandbyDeps): Promise<number> {
   const directory = await dataDirectory(deps);
@@ -144,6 +155,8 @@ export async function listWal(deps: StandbyDeps): Promise<number> {
     return 0;
   }
   sayBackup(deps, directory);
-  await reportRange(deps, { contents, directory, path });
+  const unfit = whyNoStandby(directory);
+  if (unfit !== undefined) deps.report(`Nothing can be recovered from here: ${unfit}`);
+  else await reportRange(deps, { contents, directory, path });
   return 0;
 }

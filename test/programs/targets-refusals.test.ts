@@ -1,6 +1,15 @@
-import { existsSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Finished } from '../harness/processes.ts';
 import { createWorld, type World } from '../harness/world.ts';
@@ -104,5 +113,26 @@ describe.each(failureMajors())('a recovery target that cannot be, on PostgreSQL 
     expect(standby.isRunning()).toBe(false);
     expect(standby.failoverActions()).toBe(actions);
     expect(existsSync(join(standby.pgdata, 'pitrtools.json'))).toBe(true);
+  });
+
+  test.skipIf(major < 12)('a recovery that is interrupted leaves nothing that goes on', async () => {
+    const { standby, marks } = scene;
+    const file = join(standby.host.directory, 'etc', 'pg_conf', 'postgresql.conf');
+    const before = readFileSync(file);
+    // Each commit is replayed an hour late: the recovery stands at the first.
+    appendFileSync(file, "recovery_min_apply_delay = '1h'\n");
+    const running = world.startStandby(standby, ['-F999', '--target-name', marks.name]);
+    await eventually(async () => standby.isRunning() && (await standby.inRecovery().catch(() => false)), {
+      what: 'the server in recovery',
+    });
+    running.signal('SIGTERM');
+    const ended = await running.finished;
+    writeFileSync(file, before);
+    expectExit(ended, 6);
+    expect(standby.isRunning()).toBe(false);
+    await standby.start().catch(() => undefined);
+    expect(standby.isRunning()).toBe(false);
+    expectExit(await command('--target-name', marks.name), 0);
+    expect(await lastRow(standby)).toBe(8);
   });
 });

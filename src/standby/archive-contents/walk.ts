@@ -52,7 +52,7 @@ export function walk(contents: ArchiveContents, path: TimelinePath, from: number
   while (places.has(number) && places.get(number)?.fault === undefined) number++;
   return {
     lastNumber: number - 1,
-    last: places.get(number - 1)?.name,
+    last: number === from ? undefined : places.get(number - 1)?.name,
     endLsn: firstLsnOf(nameOf(1, number, layout), layout.segmentSize),
     obstacle: obstacleAt(number, places, path, layout),
   };

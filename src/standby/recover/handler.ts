@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { PitrError } from '../../errors.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { failoverHandler, newRun, type FailoverRun } from '../failover/run-steps.ts';
@@ -31,17 +32,29 @@ function explain(error: PitrError, shown: string): PitrError {
   });
 }
 
+/** The signal that ended the recovery must not end its undoing. */
+function undisturbed(deps: StandbyDeps): StandbyDeps {
+  return {
+    ...deps,
+    signal: new AbortController().signal,
+    pause: async (ms) => {
+      await delay(ms);
+    },
+  };
+}
+
 /**
  * A recovery that did not get to its target: nobody must find it going on by itself, nor start what it has left, which would
  * open wherever it stands.
  */
 async function leaveOff(
-  deps: StandbyDeps,
+  interrupted: StandbyDeps,
   { directory, place }: RecoveryFacts,
   run: FailoverRun,
   step: RecoveryStep,
 ): Promise<void> {
   if (run.isOpen || (step.kind !== 'start-server' && step.kind !== 'write-settings')) return;
+  const deps = undisturbed(interrupted);
   const { capabilities } = directory;
   const state = await observeServer(deps, capabilities);
   if (state.kind === 'production') return;

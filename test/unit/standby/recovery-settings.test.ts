@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { capabilitiesOf } from '../../../src/postgres/capabilities.ts';
-import { settingsIn } from '../../../src/postgres/settings-file.ts';
+import { settingsIn, withSettings } from '../../../src/postgres/settings-file.ts';
 import type { RecoveryTargetSettings } from '../../../src/postgres/recovery-target.ts';
 import { parseVersion } from '../../../src/postgres/version.ts';
 import {
@@ -91,6 +91,20 @@ describe.each(majors)('recovery settings of PostgreSQL %s', (major) => {
 
   test.skipIf(!capabilities(major).streaming)('streaming standby', () => {
     expect(written(major, { kind: 'standby', streaming })).toMatchSnapshot();
+  });
+
+  test.skipIf(!capabilities(major).streaming)('a password that each language must quote', () => {
+    const password = `it's a "pass" \\word 100%`;
+    const { recoveryConf, parameters } = recoverySettings(
+      capabilities(major),
+      { kind: 'standby', streaming: { ...streaming, password } },
+      place,
+    );
+    const written =
+      recoveryConf.size > 0
+        ? recoveryConfText(capabilities(major), recoveryConf)
+        : withSettings('', { set: parameters });
+    expect(written.split('\n').find((line) => line.startsWith('primary_conninfo'))).toMatchSnapshot();
   });
 
   test('recovery to the end, and none at all', () => {
