@@ -33,7 +33,8 @@ describe.each(targetMajors())('after a recovery to a target on PostgreSQL %i', (
     await primary.sql('CREATE TABLE t AS SELECT 1 AS n');
     await command('-I');
     await command('-B');
-    await primary.sql(`INSERT INTO t VALUES (2); SELECT pg_create_restore_point('two')`);
+    await primary.sql('INSERT INTO t VALUES (2)');
+    await primary.sql(`SELECT pg_create_restore_point('two')`);
     await primary.sql('INSERT INTO t VALUES (3)');
     await primary.archived(await primary.switchWal());
 
