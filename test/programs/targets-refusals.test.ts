@@ -54,6 +54,26 @@ describe.each(failureMajors())('a recovery target that cannot be, on PostgreSQL 
     await refuses(['--target-xid', '3'], 'transaction 3 has ended in what is here already');
   });
 
+  test('where the configuration does not allow it; and a dry run changes nothing', async () => {
+    const { standby, marks } = scene;
+    const file = join(standby.host.directory, 'etc', 'pg_conf', 'postgresql.conf');
+    const before = readFileSync(file);
+    appendFileSync(file, 'hot_standby = off\n');
+    await refuses(['--target-name', marks.name, '--target-action', 'pause'], 'hot_standby is off');
+    writeFileSync(file, before);
+    standby.writeIni({ use_streaming_replication: 'on' });
+    await refuses(['--target-name', marks.name], 'use_streaming_replication is on');
+    standby.writeIni({ use_streaming_replication: 'no' });
+
+    const state = snapshot(standby.pgdata);
+    const dry = await command('--target-name', marks.name, '--target-action', 'pause', '--dry-run');
+    expectExit(dry, 0);
+    expect(dry.stdout).toContain(
+      "wait until it has recovered to restore point 'it's row 8' and pauses there",
+    );
+    expect(snapshot(standby.pgdata)).toEqual(state);
+  });
+
   test('beyond the archive', async () => {
     const beyond = await refuses(['--target-lsn', '7F/0'], 'lies beyond the WAL that can be replayed');
     expect(beyond.stderr).toContain(`${segments().at(-1) ?? ''} is the last segment`);

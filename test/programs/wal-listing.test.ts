@@ -5,6 +5,7 @@ import { testMajors } from '../harness/postgres-programs.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { snapshot } from './backup-kit.ts';
 import { archiveRows, expectExit, makePair } from './standby-kit.ts';
+import { targetMajors } from './targets-kit.ts';
 
 let world: World | undefined;
 afterEach(async () => {
@@ -12,7 +13,10 @@ afterEach(async () => {
   world = undefined;
 });
 
-describe.each(testMajors())('cmd_standby --wal on PostgreSQL %i', (major) => {
+/** Debian's server brings its pg_waldump. */
+const majors = targetMajors().length === 1 && testMajors().includes(15) ? [15] : targetMajors();
+
+describe.each(majors)('cmd_standby --wal on PostgreSQL %i', (major) => {
   test('lists the archive by timeline and what can be recovered to, and changes nothing', async () => {
     world = await createWorld({ major });
     const here = world;

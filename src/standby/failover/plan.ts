@@ -52,7 +52,9 @@ function isPausedAtTarget({ state, isPaused, directory }: LocalFacts): boolean {
 }
 
 function refuseForgottenTarget({ state, directory, force }: FailoverFacts): void {
-  if (directory.record.settings?.mode !== 'recovery' || force) return;
+  const { capabilities, record } = directory;
+  // Before 9.1 a failover itself is a recovery, and there is no pause.
+  if (record.settings?.mode !== 'recovery' || force || !capabilities.hasPgCtlPromote) return;
   const hint = '--force goes on past the target, to the end of the WAL.';
   if (state.kind === 'stopped') {
     throw refusal(

@@ -66,15 +66,22 @@ describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restore in
     expect(end.stderr).toContain('the WAL ends before 000000010000000000000002');
   });
 
-  test('must-reach leaves to the server what lies in pg_wal only', () => {
+  test.each([
+    ['WAL of that place', 2 * 1024 * 1024, 0, 1],
+    ['WAL of that place in the order of 9.2', 0, 2 * 1024 * 1024, 1],
+    ['a segment that waits for its reuse', 1024 * 1024, 0, 126],
+  ])('must-reach leaves to the server what lies in pg_wal only: %s', (_, first, second, code) => {
+    const bytes = Buffer.from(mebibyte);
+    bytes.writeUInt32LE(first, 8);
+    bytes.writeUInt32LE(second, 12);
     mkdirSync(join(directory, 'pg_wal'));
-    writeFileSync(join(directory, 'pg_wal', '000000010000000000000002'), mebibyte);
+    writeFileSync(join(directory, 'pg_wal', '000000010000000000000002'), bytes);
     const result = spawnSync(
       shell,
       [launcher, '--restore', 'must-reach', join(directory, "a r'c"), '000000010000000000000002', 'pg_wal/x'],
       { cwd: directory, encoding: 'utf8' },
     );
-    expect(result.status).toBe(1);
+    expect(result.status).toBe(code);
   });
 
   test('hold gives nothing to nobody', () => {

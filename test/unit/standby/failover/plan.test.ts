@@ -136,6 +136,14 @@ describe('-F999', () => {
     expect(planFailover({ ...input, force: true }).length).toBeGreaterThan(0);
   });
 
+  test('before 9.1, where a failover is a recovery itself, one that was killed goes on', () => {
+    const directory = dataDirectory('9.0', { record: recovering.record });
+    expect(kinds(facts('9.0', { directory, state: stopped })).slice(0, 2)).toEqual([
+      'write-settings',
+      'start-server',
+    ]);
+  });
+
   test('every step can be said in a line', () => {
     const failoverConf = { copies: [], configuration, mustRestart: false };
     const steps = [
