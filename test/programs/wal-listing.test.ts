@@ -54,7 +54,7 @@ describe.each(majors)('cmd_standby --wal on PostgreSQL %i', (major) => {
     truncateSync(join(standby.archiveDir, last), 1000);
     expect(await list()).toContain(`  unusable: ${last}: it has 1000 bytes instead of 16777216`);
 
-    await primary.stop();
+    await primary.stop('immediate');
     writeFileSync(join(standby.archiveDir, '00000002.history'), '1\t0/5000100\tx\n');
     const branched = await list();
     expect(branched).toContain('History files of timelines: 2');
