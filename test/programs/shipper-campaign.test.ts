@@ -7,7 +7,7 @@ import type { Host } from '../harness/host.ts';
 import { checkout } from '../harness/checkout.ts';
 import { testMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
-import { processesOf, type ProcessEntry } from '../harness/process-table.ts';
+import { familyOf, processesOf, type ProcessEntry } from '../harness/process-table.ts';
 import { sendSignal } from '../harness/processes.ts';
 import { createRandom, testSeed } from '../harness/random.ts';
 import { createWorld, type World } from '../harness/world.ts';
@@ -86,6 +86,16 @@ function markedNames(primary: Primary): string[] {
   return readdirSync(current).filter((name) => !name.startsWith('.'));
 }
 
+/** A strike that finds nobody is none: one that has just gone, or was just killed, comes again. */
+function presentOf(primary: Primary, victim: Exclude<Victim, 'sshd'>): Promise<ProcessEntry[]> {
+  const look = (): ProcessEntry[] | undefined => {
+    const found =
+      victim === 'postgres' ? familyOf(primary.postmaster() ?? 0) : matching(primary.host, patterns[victim]);
+    return found.length > 0 ? found : undefined;
+  };
+  return eventually(look, { limitMs: 120_000, everyMs: 3, what: `a ${victim} to strike` });
+}
+
 async function strike(
   primary: Primary,
   standbys: readonly Host[],
@@ -104,12 +114,12 @@ async function strike(
     else await standby.sshd.start();
     return;
   }
-  if (victim === 'postgres') {
+  if (victim === 'postgres' && !isStop) {
     await primary.kill9();
     await primary.start();
     return;
   }
-  const found = matching(primary.host, patterns[victim]);
+  const found = await presentOf(primary, victim);
   for (const { pid } of found) sendSignal(pid, isStop ? 'SIGSTOP' : 'SIGKILL');
   if (!isStop) return;
   await delay(pauseMs);
@@ -157,10 +167,14 @@ test(
     const end = new AbortController();
     const writer = makeWal(primary, end.signal);
     const checked = new Set<string>();
+    const strikes: Record<string, number> = {};
     for (let round = 0; round < rounds; round++) {
       await delay(random() * 800);
       const victim = victims[Math.floor(random() * victims.length)] ?? 'shipper';
-      await strike(primary, standbys, victim, random() < 0.4, random);
+      const isStop = random() < 0.4;
+      await strike(primary, standbys, victim, isStop, random);
+      const kind = `${victim} ${isStop ? 'stopped' : 'killed'}`;
+      strikes[kind] = (strikes[kind] ?? 0) + 1;
       for (const name of [...doneNames(primary), ...markedNames(primary)]) {
         if (checked.has(name)) continue;
         expectSafe(primary, standbys, name);
@@ -180,5 +194,6 @@ test(
     }
     for (const name of wanted) expectSafe(primary, standbys, name);
     expect(wanted.length).toBeGreaterThan(rounds);
+    console.log(`${String(wanted.length)} files, strikes: ${JSON.stringify(strikes)}`);
   },
 );
