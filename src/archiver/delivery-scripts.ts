@@ -68,6 +68,27 @@ echo ready
 `;
 }
 
+/**
+ * The whole batch by one process for each thing that must be done, which is what nearly always happens: all are there, none
+ * had its name taken. Whatever is otherwise is left to the commands for single files, which find out what.
+ */
+function commitAtOnce(files: readonly CommitFile[]): string {
+  const inbox = files.map(({ name }) => `"$inbox/${name}"`).join(' ');
+  const sizes = files.map(({ name, size }) => `${size} $inbox/${name}`).join(' ');
+  const total = files.reduce((sum, { size }) => sum + size, 0);
+  const isNew = files.map(({ name }) => `[ ! -e ${name} ]`).join(' && ');
+  return `
+at_once() {
+  # Its columns are as wide as they need to be: echo leaves one blank.
+  sizes=$(echo $(wc -c ${inbox} 2>/dev/null))
+  [ "$sizes" = "${sizes}${files.length > 1 ? ` ${total} total` : ''}" ] || return 1
+  ${isNew} || return 1
+  ln ${inbox} . 2>/dev/null || return 1
+  finished="${inbox.replaceAll('"', '')}"
+${files.map(({ name }) => `  add "stored ${name}"`).join('\n')}
+}`;
+}
+
 const store = `
   err=
   if [ ! -d "$1" ]; then
@@ -85,6 +106,7 @@ const compare = `
 export function commitScript(place: DeliveryPlace, files: readonly CommitFile[]): string {
   const inboxNames = files.map(({ name }) => `"$inbox/${name}"`).join(' ');
   const commits = files.map(({ name, size }) => `commit ${name} ${size}`);
+  const isToStore = place.mode === 'store';
   return `${prologue(place)}
 answers= finished=
 add() { answers="$answers$*
@@ -105,7 +127,7 @@ commit() {
     err=$(sync "$file" 2>&1) || { add "failed $1 $(one_line "cannot be flushed: $err")"; return 1; }
   fi
   finished="$finished $file"
-${place.mode === 'store' ? store : compare}
+${isToStore ? store : compare}
   err=$(cmp -s "$file" "$1" 2>&1)
   case $? in
     0) ;;
@@ -115,7 +137,10 @@ ${place.mode === 'store' ? store : compare}
   err=$(sync "$1" 2>&1) || { add "failed $1 $(one_line "cannot be flushed: $err")"; return 1; }
   add "same $1"
 }
+${isToStore ? commitAtOnce(files) : 'at_once() { return 1; }'}
+[ -n "$flushed" ] && at_once || {
 ${commits.join(' &&\n')}
+}
 if err=$(sync . 2>&1); then
   printf '%s' "$answers"
 else

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { StandbyTarget } from '../config/options-archiver.ts';
 import {
+  lightCompression,
   remotePath,
   rsyncCommand,
   rsyncEnvironment,
@@ -26,6 +27,8 @@ export interface Delivery {
 export interface Batch {
   readonly directory: string;
   readonly files: readonly WalFile[];
+  /** The link is faster than the processors: they are to compress lightly. */
+  readonly isHasty?: boolean;
 }
 
 export interface BatchResult {
@@ -74,6 +77,7 @@ async function transfer(
   const target = remotePath(shell, rsync, `${place.archivedir}/${inboxOf(place)}/`);
   // Equal size and time prove nothing, so rsync may skip nothing; a part that is there already is completed.
   const ours = ['--times', '--ignore-times', '--partial', '--from0', '--files-from=-'];
+  if (batch.isHasty === true) ours.push(...lightCompression(rsync.flags));
   const command = rsyncCommand(shell, rsync, standby.ssh_timeout, [...ours, `${batch.directory}/`, target]);
   const input = batch.files.map((file) => `${file.name.name}\0`).join('');
   const outcome = rsyncOutcome(await deps.run(command, { limitMs, input, env: rsyncEnvironment(rsync) }));

@@ -64,3 +64,15 @@ export function rsyncCommand(
     args: [...program.rsync.args, ...common, ...program.flags, ...args],
   };
 }
+
+/**
+ * What makes the compression that the user's flags ask for cheap: on a fast link its default level takes longer than the
+ * bytes that it saves. Nothing where there is no compression, or where the user has chosen how to compress.
+ */
+export function lightCompression(flags: readonly string[]): readonly string[] {
+  const compresses = flags.some((flag) => flag === '--compress' || /^-[^-BTMef@]*z/.test(flag));
+  const isChosen = flags.some((flag) =>
+    /^--(zl|zc|compress-[a-z]+|no-z|no-compress|(old|new)-compress)(=|$)/.test(flag),
+  );
+  return compresses && !isChosen ? ['--compress-level=1'] : [];
+}

@@ -47,14 +47,19 @@ export function queueSource(work: Work, lane: Lane, untilMs: number): BatchSourc
       sent = 0;
       if (names.length === 0) return undefined;
     }
-    const batch = await nextBatch(queue, names.slice(sent, sent + longestList));
+    const batch = {
+      ...(await nextBatch(queue, names.slice(sent, sent + longestList))),
+      isHasty: isFast(work, lane),
+    };
     sent += batch.files.length;
     uncommitted += 1;
     return batch;
   };
   return {
     next,
-    transferred: () => undefined,
+    transferred: (batch, tookMs) => {
+      noteSpeed(lane, batch, tookMs);
+    },
     committed: async (_, result) => {
       uncommitted -= 1;
       await removeFromQueue(
@@ -65,6 +70,7 @@ export function queueSource(work: Work, lane: Lane, untilMs: number): BatchSourc
       if (result.delivered.length > 0) noteProgress(work, lane);
     },
     limitMs: transferLimitMs,
+    width: () => (isFast(work, lane) ? 2 : 1),
   };
 }
 
@@ -74,15 +80,30 @@ const keptNames = 2_048;
 /** No batch has more files. */
 const longestList = 64;
 
-/** Of the first batch, while nothing is known of the link. */
+/** Of the first batches, while nothing is known of the link. */
 const firstBatchBytes = 16 * 1024 * 1024;
 const mostBatchBytes = 128 * 1024 * 1024;
+
+/** What rsync takes before its first byte travels, more or less. */
+const startMs = 60;
 
 /** PostgreSQL waits for the first file until its whole batch is safe: a batch takes half of that time at most. */
 function batchBytes(work: Work, lane: Lane): number {
   if (lane.bytesPerMs === 0) return firstBatchBytes;
   const targetMs = Math.min(2_000, Math.max(100, work.deps.settings.queue_after * 500));
   return Math.min(mostBatchBytes, lane.bytesPerMs * targetMs);
+}
+
+const fastBytesPerMs = 16_000;
+
+/**
+ * On a fast link one rsync alone leaves the processors idle while it starts and ends. On a slow one the second would only
+ * take from the first, for which PostgreSQL waits; and each takes as much as --bwlimit allows.
+ */
+function isFast({ deps }: Work, { standby, bytesPerMs }: Lane): boolean {
+  if (deps.settings.ship_bwlimit !== undefined) return false;
+  if (standby.rsync_flags.some((flag) => flag.startsWith('--bwl'))) return false;
+  return bytesPerMs === 0 || bytesPerMs >= fastBytesPerMs;
 }
 
 function pickDirect(work: Work, lane: Lane): Shipment[] {
@@ -98,8 +119,13 @@ function pickDirect(work: Work, lane: Lane): Shipment[] {
   return picked;
 }
 
-function noteSpeed(lane: Lane, batch: Batch, tookMs: number): void {
-  const speed = bytesOf(batch) / Math.max(1, tookMs);
+/** What is too short to tell. */
+const tellingBytes = 512 * 1024;
+
+function noteSpeed(lane: Lane, batch: Batch, tookMs: number | undefined): void {
+  if (tookMs === undefined || bytesOf(batch) < tellingBytes) return;
+  const movingMs = Math.max(1, tookMs / 3, tookMs - startMs);
+  const speed = bytesOf(batch) / movingMs;
   lane.bytesPerMs = lane.bytesPerMs === 0 ? speed : (lane.bytesPerMs + speed) / 2;
 }
 
@@ -111,32 +137,26 @@ export interface DirectSource extends BatchSource {
 /** What PostgreSQL has ready, straight from pg_wal: only as long as the lane is not behind. */
 export function directSource(work: Work, lane: Lane): DirectSource {
   const { name } = lane.standby;
-  let reading: Shipment[] = [];
-  let last: readonly Shipment[] = [];
   const shipmentsOf = new Map<Batch, readonly Shipment[]>();
-  const stopReading = (): void => {
-    for (const shipment of reading) shipment.readers.delete(name);
-    reading = [];
-    work.decide.wake();
-  };
   const next = (): Promise<Batch | undefined> => {
     if (isStopped(work) || lane.isBehind) return Promise.resolve(undefined);
-    reading = pickDirect(work, lane);
-    const [first] = reading;
+    const picked = pickDirect(work, lane);
+    const [first] = picked;
     if (first === undefined) return Promise.resolve(undefined);
-    for (const shipment of reading) {
+    for (const shipment of picked) {
       shipment.readers.add(name);
       lane.inFlight.add(shipment.file.name.name);
     }
-    last = reading;
-    const batch = { directory: dirname(first.file.path), files: reading.map(({ file }) => file) };
-    shipmentsOf.set(batch, reading);
+    const files = picked.map(({ file }) => file);
+    const batch = { directory: dirname(first.file.path), files, isHasty: isFast(work, lane) };
+    shipmentsOf.set(batch, picked);
     return Promise.resolve(batch);
   };
   return {
     next,
     transferred: (batch, tookMs) => {
-      stopReading();
+      for (const { readers } of shipmentsOf.get(batch) ?? []) readers.delete(name);
+      work.decide.wake();
       noteSpeed(lane, batch, tookMs);
     },
     committed: async (batch, result) => {
@@ -145,7 +165,8 @@ export function directSource(work: Work, lane: Lane): DirectSource {
       await settleDirect(work, lane, shipments, result);
     },
     limitMs: transferLimitMs,
-    wasOvertaken: () => last.some((shipment) => !isWanted(work.board, shipment)),
+    width: () => (isFast(work, lane) ? 2 : 1),
+    wasOvertaken: () => [...shipmentsOf.values()].flat().some((shipment) => !isWanted(work.board, shipment)),
   };
 }
 

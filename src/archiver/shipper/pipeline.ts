@@ -6,25 +6,92 @@ import type { Trouble } from '../trouble.ts';
 export interface BatchSource {
   /** The next batch; undefined when there is nothing to send now. */
   readonly next: () => Promise<Batch | undefined>;
-  /** The transfer ended, well or not: from here on no process of ours reads the files. */
-  readonly transferred: (batch: Batch, tookMs: number) => void;
+  /**
+   * The transfer ended, well or not: from here on no process of ours reads the files.
+   *
+   * @param tookMs undefined if it ended badly
+   */
+  readonly transferred: (batch: Batch, tookMs: number | undefined) => void;
   readonly committed: (batch: Batch, result: BatchResult) => Promise<void>;
   readonly limitMs: (batch: Batch) => number;
+  /** How many batches may travel at once now. */
+  readonly width: () => number;
 }
 
-async function commitAndTell(
+/** One batch on its way, until the standby has said what became of it. */
+interface Shipping {
+  /** Ends with the transfer, whatever comes then. */
+  readonly moved: Promise<void>;
+  readonly ended: Promise<Trouble | undefined>;
+  isMoved: boolean;
+}
+
+async function move(
+  deps: ArchiverDeps,
   delivery: Delivery,
   source: BatchSource,
   batch: Batch,
 ): Promise<Trouble | undefined> {
-  const result = await commitBatch(delivery, batch);
-  await source.committed(batch, result);
-  return result.trouble;
+  const began = deps.now();
+  let tookMs: number | undefined;
+  try {
+    const trouble = await transferBatch(deps, delivery, batch, source.limitMs(batch));
+    if (trouble === undefined) tookMs = deps.now() - began;
+    return trouble;
+  } finally {
+    source.transferred(batch, tookMs);
+  }
+}
+
+/** Commits go in the order in which the batches left: none gets its names before an older one has them. */
+function ship(
+  deps: ArchiverDeps,
+  delivery: Delivery,
+  source: BatchSource,
+  batch: Batch,
+  earlier: Promise<Trouble | undefined>,
+): Shipping {
+  const transfer = move(deps, delivery, source, batch);
+  const finish = async (): Promise<Trouble | undefined> => {
+    const trouble = await transfer;
+    const before = await earlier;
+    if (before !== undefined || trouble !== undefined) return before ?? trouble;
+    const result = await commitBatch(delivery, batch);
+    await source.committed(batch, result);
+    return result.trouble;
+  };
+  const ended = finish();
+  // It may be awaited later: until then a failure must not count as unhandled.
+  ended.catch(() => undefined);
+  const shipping: Shipping = { moved: settled(transfer), ended, isMoved: false };
+  void shipping.moved.then(() => {
+    shipping.isMoved = true;
+  });
+  return shipping;
+}
+
+async function settled(work: Promise<unknown>): Promise<void> {
+  await work.then(
+    () => undefined,
+    () => undefined,
+  );
+}
+
+/** What became of the oldest. Before trouble is told, nothing may travel any more. */
+async function endOfOldest(under: readonly Shipping[]): Promise<Trouble | undefined> {
+  let isWell = false;
+  try {
+    const trouble = await under[0]?.ended;
+    isWell = trouble === undefined;
+    return trouble;
+  } finally {
+    if (!isWell) await Promise.all(under.map(({ moved }) => moved));
+  }
 }
 
 /**
- * Sends batch after batch; while the standby makes one safe, the next one travels. Nothing is reported as delivered before
- * the standby's own word for it.
+ * Sends batch after batch, some of them at once; while the standby makes one safe, the next ones travel. Nothing is
+ * reported as delivered before the standby's own word for it, and nothing travels any more when this ends.
  *
  * @returns why it stopped before the source was empty
  */
@@ -33,23 +100,26 @@ export async function sendBatches(
   delivery: Delivery,
   source: BatchSource,
 ): Promise<Trouble | undefined> {
-  let committing: Promise<Trouble | undefined> | undefined;
+  let under: readonly Shipping[] = [];
+  let last: Promise<Trouble | undefined> = Promise.resolve(undefined);
   for (;;) {
-    const batch = await source.next();
-    if (batch === undefined) {
-      if (committing === undefined) return undefined;
-      const trouble = await committing;
-      committing = undefined;
-      if (trouble !== undefined) return trouble;
+    const travelling = under.filter(({ isMoved }) => !isMoved);
+    const batch = travelling.length < source.width() ? await source.next() : undefined;
+    if (batch !== undefined) {
+      const shipping = ship(deps, delivery, source, batch, last);
+      last = shipping.ended;
+      under = [...under, shipping];
       continue;
     }
-    const began = deps.now();
-    const trouble = await transferBatch(deps, delivery, batch, source.limitMs(batch));
-    source.transferred(batch, deps.now() - began);
-    const earlier = await committing;
-    if (earlier !== undefined || trouble !== undefined) return earlier ?? trouble;
-    committing = commitAndTell(delivery, source, batch);
-    // It is awaited after the next transfer: until then a failure must not count as unhandled.
-    committing.catch(() => undefined);
+    const [oldest] = under;
+    if (oldest === undefined) return undefined;
+    const isEnded = await Promise.race([
+      ...travelling.map(({ moved }) => moved.then(() => false)),
+      settled(oldest.ended).then(() => true),
+    ]);
+    if (!isEnded) continue;
+    const trouble = await endOfOldest(under);
+    if (trouble !== undefined) return trouble;
+    under = under.slice(1);
   }
 }

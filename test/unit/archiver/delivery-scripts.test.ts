@@ -190,10 +190,46 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       expect(lines).toEqual([`stored ${a}`]);
       expect(readFileSync(log, 'utf8').trim().split('\n')).toEqual([
         `sync ${inboxOf(at)}/${a}`,
-        `ln ${inboxOf(at)}/${a} ${a}`,
+        `ln ${inboxOf(at)}/${a} .`,
         'sync .',
         `rm -f ${inboxOf(at)}/${a}`,
       ]);
+    });
+
+    test.skipIf(!isWatchable)('a batch takes one process for each step, unless a name is taken', () => {
+      const at = place();
+      for (const name of [a, b]) arrive(at, name, 'bytes');
+      const steps = (): string[] => {
+        const { path, log } = traced(['wc', 'sync', 'ln', 'cmp']);
+        run(
+          commitScript(
+            at,
+            [a, b].map((name) => ({ name, size: 5 })),
+          ),
+          path,
+        );
+        return readFileSync(log, 'utf8')
+          .split('\n')
+          .map((line) => line.split(' ')[0] ?? '');
+      };
+      expect(steps()).toEqual(['sync', 'wc', 'ln', 'sync', '']);
+      for (const name of [a, b]) arrive(at, name, 'bytes');
+      expect(steps().filter((step) => step === 'cmp')).toHaveLength(2);
+    });
+
+    test.skipIf(!isWatchable)('a batch that cannot be linked at once is named file by file', () => {
+      const at = place();
+      for (const name of [a, b]) arrive(at, name, 'bytes');
+      const broken = traced(['ln'], { name: 'ln', when: `*' .'` });
+      const lines = run(
+        commitScript(
+          at,
+          [a, b].map((name) => ({ name, size: 5 })),
+        ),
+        broken.path,
+      );
+      expect(lines).toEqual([`stored ${a}`, `stored ${b}`]);
+      expect([read(at, a), read(at, b)]).toEqual(['bytes', 'bytes']);
     });
 
     test.skipIf(!isWatchable)('no line says success when a file or the directory cannot be flushed', () => {
