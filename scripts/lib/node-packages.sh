@@ -51,7 +51,7 @@ packages_wanted() {
 }
 
 build_wanted() {
-  (cd "$checkout" && packages_wanted && cat tsconfig.json tsconfig.build.json && find src -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | digest
+  (cd "$checkout" && packages_wanted && cat tsconfig.json tsconfig.build.json scripts/bundle-execa.js && find src -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | digest
 }
 
 is_installed() {

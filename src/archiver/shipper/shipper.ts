@@ -30,6 +30,8 @@ export interface Configuration {
 /** Reads the INI file as it is now; throws what is wrong with it. */
 export type ReadConfiguration = () => Promise<Configuration>;
 
+/** Who only looks whether there is a shipper has the lock for a moment. */
+const glanceMs = 200;
 /** Longer than this no lane is waited for when all are told to stop: one of them may be hanging. */
 const partingMs = 5_000;
 
@@ -152,7 +154,7 @@ export async function shipContinuously(deps: ArchiverDeps, read: ReadConfigurati
   const layout = layoutOf(deps.settings.l_archivedir);
   await requirePinnedDirectory(layout);
   const places = shipperPlaces(layout);
-  const lock = await takeLock(deps.run, places.lock, 0);
+  const lock = await takeLock(deps.run, places.lock, glanceMs);
   if (lock === undefined) throw new PitrError(`a shipper already works for "${layout.root}"`);
   try {
     deps.log.notice(`shipping from ${deps.settings.pgdata}`);
