@@ -10,5 +10,7 @@ try {
   const bundle = await rolldown({ input: door, platform: 'node' });
   await bundle.write({ file: door, format: 'esm' });
 } catch (error) {
-  console.error(`not bundled, which only costs time: ${error instanceof Error ? error.message : String(error)}`);
+  console.error(
+    `not bundled, which only costs time: ${error instanceof Error ? error.message : String(error)}`,
+  );
 }

@@ -24,6 +24,8 @@ interface Shipping {
   readonly moved: Promise<void>;
   readonly ended: Promise<Trouble | undefined>;
   isMoved: boolean;
+  /** Nothing new is begun then. */
+  hasFailed: boolean;
 }
 
 async function move(
@@ -63,10 +65,19 @@ function ship(
   const ended = finish();
   // It may be awaited later: until then a failure must not count as unhandled.
   ended.catch(() => undefined);
-  const shipping: Shipping = { moved: settled(transfer), ended, isMoved: false };
-  void shipping.moved.then(() => {
+  const shipping: Shipping = { moved: settled(transfer), ended, isMoved: false, hasFailed: false };
+  const noteEnd = (hasFailed: boolean): void => {
     shipping.isMoved = true;
-  });
+    shipping.hasFailed = hasFailed;
+  };
+  transfer.then(
+    (trouble) => {
+      noteEnd(trouble !== undefined);
+    },
+    () => {
+      noteEnd(true);
+    },
+  );
   return shipping;
 }
 
@@ -104,7 +115,8 @@ export async function sendBatches(
   let last: Promise<Trouble | undefined> = Promise.resolve(undefined);
   for (;;) {
     const travelling = under.filter(({ isMoved }) => !isMoved);
-    const batch = travelling.length < source.width() ? await source.next() : undefined;
+    const mayBegin = travelling.length < source.width() && !under.some(({ hasFailed }) => hasFailed);
+    const batch = mayBegin ? await source.next() : undefined;
     if (batch !== undefined) {
       const shipping = ship(deps, delivery, source, batch, last);
       last = shipping.ended;
