@@ -99,7 +99,7 @@ function controlSocket(site: Site): string {
 
 const rsyncAll: Tool = {
   name: 'rsync-all',
-  label: 'one rsync -az of all (the limit of the link)',
+  label: 'one rsync -az of all, flushing nothing',
   sendAll: async (site) => {
     const { host, pgdata } = site.primary;
     await mustRun(
@@ -112,9 +112,32 @@ const rsyncAll: Tool = {
   isDelivered: inArchive,
 };
 
+/** What the one above leaves to chance: its files lie in memory, and are gone if the standby's power fails. */
+const rsyncAllFlushed: Tool = {
+  ...rsyncAll,
+  name: 'rsync-all-sync',
+  label: 'one rsync -az of all, then sync at the standby',
+  sendAll: async (site) => {
+    await rsyncAll.sendAll?.(site);
+    const [standby] = site.standbys;
+    const archive = standby?.archiveDir ?? '';
+    await mustRun('/bin/sh', ['-c', 'cd "$1" && shift && sync "$@" .', 'sh', archive, ...site.backlog]);
+  },
+};
+
 /** In the order of the table; what is missing on this machine is named in `missing`. */
 export function availableTools(wanted: readonly string[]): { tools: Tool[]; missing: Tool[] } {
-  const all = [shipper, service, rsync, rsyncKept, rsyncAll, barman, pgBackRest('sync'), pgBackRest('async')];
+  const all = [
+    shipper,
+    service,
+    rsync,
+    rsyncKept,
+    rsyncAll,
+    rsyncAllFlushed,
+    barman,
+    pgBackRest('sync'),
+    pgBackRest('async'),
+  ];
   for (const name of wanted) {
     if (!all.some((tool) => tool.name === name))
       throw new Error(`no tool is named "${name}": there are ${all.map((tool) => tool.name).join(', ')}`);
