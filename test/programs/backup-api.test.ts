@@ -1,10 +1,12 @@
-import { existsSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { createWorld, type World } from '../harness/world.ts';
-import { allShipped, backupPair } from './backup-kit.ts';
+import { allShipped, backupPair, isCopying } from './backup-kit.ts';
 import { expectExit } from './standby-kit.ts';
 
 let world: World | undefined;
@@ -56,5 +58,27 @@ describe.each(failureMajors())('the checkpoint and the end of a backup on Postgr
     );
     expect(run.stderr).toContain('archive_command there is');
     expect(run.stderr).toContain('the next -B transfers only what has changed');
+  });
+
+  test('a session that is lost in the middle fails the backup, and the next one succeeds', async () => {
+    const here = await createWorld({ major });
+    world = here;
+    const { primary, standby } = await backupPair(here, { ini: { rsync_flags: '--bwlimit=2000' } });
+    expectExit(await here.cmdStandby(standby, ['-I']), 0);
+    writeFileSync(join(primary.pgdata, 'aaa-bulk'), randomBytes(8 * 1024 * 1024));
+    const running = here.startStandby(standby, ['-B']);
+    await eventually(() => isCopying(standby));
+    await primary.sql(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pitrtools'",
+    );
+    const run = await running.finished;
+    expectExit(run, 1);
+    expect(run.stderr).toContain('psql on the primary');
+    expect(run.stdout).not.toContain('finished');
+    const start = await here.cmdStandby(standby, ['-S']);
+    expectExit(start, 4);
+    expect(start.stderr).toContain('is incomplete');
+    standby.writeIni({ rsync_flags: '' });
+    for (const action of ['-B', '-S']) expectExit(await here.cmdStandby(standby, [action]), 0);
   });
 });
