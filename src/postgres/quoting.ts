@@ -49,6 +49,22 @@ export function settingValue(value: string, syntax: ValueSyntax): string {
   return `'${value}'`;
 }
 
+/** Up to 9.0 the server reads recovery.conf into a buffer of 1024 bytes, and takes the rest of a longer line for another one. */
+const longestOldLine = 1023;
+
+/** `name = 'value'`, without a line feed. */
+export function settingLine(name: string, value: string, syntax: ValueSyntax): string {
+  const line = `${name} = ${settingValue(value, syntax)}`;
+  if (syntax === 'parameter' || Buffer.byteLength(line) <= longestOldLine) return line;
+  throw new PitrError(
+    `recovery.conf of PostgreSQL 8.4 and 9.0 cannot hold a line as long as that of ${name}`,
+    {
+      detail: `It has ${Buffer.byteLength(line)} bytes; the server reads no more than ${longestOldLine}.`,
+      hint: 'Choose shorter paths.',
+    },
+  );
+}
+
 function parameterValue(value: string): string {
   const escaped = value
     .replaceAll('\\', '\\\\')

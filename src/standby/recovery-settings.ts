@@ -3,7 +3,7 @@
  * PostgreSQL release wants them. Pure: `recovery/recovery-files.ts` puts them on disk.
  */
 import type { Capabilities } from '../postgres/capabilities.ts';
-import { conninfo, doublePercent, settingValue } from '../postgres/quoting.ts';
+import { conninfo, doublePercent, settingLine } from '../postgres/quoting.ts';
 import { formatLsn } from '../postgres/lsn.ts';
 import type { RecoveryGoal, RecoveryTargetSettings } from '../postgres/recovery-target.ts';
 import { formatUtc } from '../postgres/timestamp.ts';
@@ -209,7 +209,7 @@ export function recoveryConfText(
   settings: ReadonlyMap<string, string>,
 ): string {
   const lines = [...settings].map(
-    ([name, value]) => `${name} = ${settingValue(value, capabilities.recoveryConfSyntax)}\n`,
+    ([name, value]) => `${settingLine(name, value, capabilities.recoveryConfSyntax)}\n`,
   );
   return `# Written by cmd_standby; the next -S or -F999 writes it anew.\n${lines.join('')}`;
 }

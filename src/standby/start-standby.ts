@@ -112,7 +112,7 @@ async function observe(deps: StandbyDeps): Promise<StartFacts> {
   const configuration = await readConfiguration(settings, 'standby', capabilities.version.major);
   const streaming = streamingOf(deps, capabilities);
   const place = await recoveryPlace(deps, capabilities, configuration);
-  const trigger = streaming?.triggerFile;
+  const trigger = capabilities.triggerFile === undefined ? undefined : streaming?.triggerFile;
   return {
     directory,
     postmaster,

@@ -27,7 +27,7 @@ afterEach(async () => {
 describe.each(failureMajors())('a chain of failovers on PostgreSQL %i', (major) => {
   test(
     'A to B, B to C, and A again as the standby of C',
-    shows('chain of failovers', 'promoted primary'),
+    { ...shows('chain of failovers', 'promoted primary'), timeout: 400_000 },
     async () => {
       const here = await createWorld({ major });
       world = here;

@@ -4,6 +4,7 @@ import {
   conninfoValue,
   doublePercent,
   passwordLine,
+  settingLine,
   settingValue,
   sqlIdentifier,
   sqlLiteral,
@@ -90,4 +91,15 @@ test('a value that cannot be written is refused without being shown', () => {
     expect(() => write('secret\0')).toThrow(/cannot hold a value with the character "\\u0000"$/);
   }
   expect(() => sqlIdentifier('')).toThrow('empty');
+});
+
+test('a line that 8.4 and 9.0 would cut in two is refused, by its bytes', () => {
+  const longest = 'ä'.repeat((1023 - "restore_command = ''".length - 1) / 2);
+  for (const syntax of ['plain', 'doubled', 'parameter'] as const)
+    expect(settingLine('restore_command', longest, syntax)).toBe(`restore_command = '${longest}'`);
+  for (const syntax of ['plain', 'doubled'] as const)
+    expect(() => settingLine('restore_command', `${longest}äx`, syntax)).toThrow(
+      /as long as that of restore_command/,
+    );
+  expect(settingLine('restore_command', `${longest}äx`, 'parameter')).toHaveLength(20 + longest.length + 2);
 });
