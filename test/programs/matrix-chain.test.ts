@@ -11,7 +11,6 @@ import {
   hasRows,
   leaveIn,
   makeStandby,
-  segmentsIn,
   timelineOf,
   timelinesIn,
   turnTo,
@@ -61,10 +60,13 @@ describe.each(failureMajors())('a chain of failovers on PostgreSQL %i', (major) 
 
       // A comes back alone, goes on where it was, and leaves what nobody else has in its own archive.
       await a.start();
-      await addRows(a, 1000);
-      await a.switchWal();
-      await addRows(a, 1000);
-      const abandoned = segmentsIn(a.pgdata).sort();
+      const alone: string[] = [];
+      while (alone.length < 8) {
+        await addRows(a, 10);
+        alone.push(await a.switchWal());
+      }
+      // Far beyond where the others are, and with gaps: nothing that anybody could replay.
+      const abandoned = alone.filter((_, index) => index % 2 === 1);
       await a.stop('immediate');
       const again = await here.addStandby('a', third, {
         pgdata: a.pgdata,
@@ -72,7 +74,7 @@ describe.each(failureMajors())('a chain of failovers on PostgreSQL %i', (major) 
       });
       leaveIn(again.archiveDir, a.pgdata, abandoned);
       await makeStandby(here, again);
-      expect(again.archive()).toEqual(expect.arrayContaining(abandoned.slice(0, 1)));
+      expect(again.archive()).toEqual(expect.arrayContaining(abandoned));
       await addBoth(third, [again, witness], 100);
       await hasRows(again, 700);
       expect(await again.inRecovery()).toBe(true);

@@ -1,4 +1,4 @@
-import { appendFileSync, cpSync, mkdirSync, readdirSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from '../harness/eventually.ts';
 import { archivingSettings, type Primary } from '../harness/primary.ts';
@@ -72,10 +72,6 @@ export async function timelineOf(server: Pick<Primary, 'value'>): Promise<number
 export function timelinesIn(archive: readonly string[]): number[] {
   const segments = archive.filter((name) => /^[0-9A-F]{24}$/.test(name));
   return [...new Set(segments.map((name) => Number.parseInt(name.slice(0, 8), 16)))].sort();
-}
-
-export function segmentsIn(pgdata: string): string[] {
-  return readdirSync(join(pgdata, 'pg_wal')).filter((name) => /^[0-9A-F]{24}$/.test(name));
 }
 
 /** Puts a server's own segments of a timeline into an archive, as if they had been shipped there. */

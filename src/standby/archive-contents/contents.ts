@@ -91,7 +91,7 @@ function segmentOf(start: Start, fault: string | undefined): FoundSegment {
   return { name: start.name, bytes: typeof start.start === 'string' ? 0 : start.start.size, fault };
 }
 
-async function readHistories(directory: string, names: readonly WalName[]) {
+export async function readHistories(directory: string, names: readonly WalName[]) {
   const histories = new Map<number, readonly TimelineEntry[]>();
   const bad: string[] = [];
   for (const name of names) {
@@ -106,7 +106,7 @@ async function readHistories(directory: string, names: readonly WalName[]) {
   return { histories, bad };
 }
 
-async function listWal(directory: string): Promise<readonly WalName[]> {
+export async function listWal(directory: string): Promise<readonly WalName[]> {
   const names = await readdir(directory).catch(() => []);
   return names
     .sort()

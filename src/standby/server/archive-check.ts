@@ -1,14 +1,19 @@
 import { constants } from 'node:fs';
-import { access, readdir, stat } from 'node:fs/promises';
+import { access, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
+  isPossibleSegment,
   isSegmentSize,
   nameOf,
   segmentContaining,
   segmentNumber,
   type WalLayout,
 } from '../../postgres/lsn.ts';
-import { parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
+import { checkSegmentHeader } from '../../postgres/wal-header.ts';
+import type { SegmentName, WalName } from '../../postgres/wal-name.ts';
+import { listWal, readHistories } from '../archive-contents/contents.ts';
+import { latestTimeline, pathTo, type Histories, type TimelinePath } from '../archive-contents/timelines.ts';
+import { readSegmentStart } from '../wal-arrival.ts';
 import type { Archive } from './archive.ts';
 import type { DataDirectory } from './data-directory.ts';
 
@@ -22,26 +27,40 @@ export interface ReplayFacts {
   readonly segments: readonly ArchivedSegment[];
   /** The segment that is replayed next. */
   readonly from: SegmentName;
-  /** Segments that lie in pg_wal, streamed or restored. */
-  readonly inPgWal: ReadonlySet<string>;
+  /** The timelines that the server follows. */
+  readonly path: TimelinePath;
+  /** Good segments that lie in pg_wal, streamed or restored. */
+  readonly inPgWal: readonly SegmentName[];
   readonly layout: WalLayout;
 }
 
 /** A list this long helps nobody. */
 const mostShown = 5;
 
-/** Places in the WAL from `from` to the last archived segment of which there is no segment, whatever its timeline. */
-function findGaps({ segments, from, inPgWal, layout }: ReplayFacts): string[] {
-  const numbers = new Set(segments.map(({ name }) => segmentNumber(name, layout)));
-  for (const file of inPgWal) {
-    const name = parseWalName(file);
-    if (name.kind === 'segment') numbers.add(segmentNumber(name, layout));
-  }
-  const last = Math.max(...segments.map(({ name }) => segmentNumber(name, layout)));
+/** Whether the server, on its way, would take this segment: what an abandoned timeline left behind it does not look at. */
+function isOnPath(name: SegmentName, { path, layout }: Pick<ReplayFacts, 'path' | 'layout'>): boolean {
+  if (!isPossibleSegment(name, layout)) return false;
+  const number = segmentNumber(name, layout);
+  return path.some(
+    ({ timeline, firstNumber, lastNumber }) =>
+      timeline === name.timeline && firstNumber <= number && number <= lastNumber,
+  );
+}
+
+/** Places in the WAL from `from` to the last archived segment of which there is no segment on any timeline of the path. */
+function findGaps(facts: ReplayFacts): string[] {
+  const { segments, from, inPgWal, layout, path } = facts;
+  const archived = segments.map(({ name }) => segmentNumber(name, layout));
+  const local = inPgWal.filter((name) => isOnPath(name, facts)).map((name) => segmentNumber(name, layout));
+  const numbers = new Set([...archived, ...local]);
+  const last = Math.max(...archived);
   const missing: string[] = [];
-  for (let number = segmentNumber(from, layout); number < last && missing.length < mostShown; number++)
-    if (!numbers.has(number))
-      missing.push(`segment ${nameOf(from.timeline, number, layout).name} is missing`);
+  for (let number = segmentNumber(from, layout); number < last && missing.length < mostShown; number++) {
+    if (numbers.has(number)) continue;
+    const part = path.findLast(({ firstNumber }) => firstNumber <= number);
+    const { name } = nameOf(part?.timeline ?? from.timeline, number, layout);
+    missing.push(`segment ${name} is missing`);
+  }
   return missing;
 }
 
@@ -52,7 +71,9 @@ function findGaps({ segments, from, inPgWal, layout }: ReplayFacts): string[] {
 export function findReplayProblems(facts: ReplayFacts): readonly string[] {
   const { from, layout } = facts;
   const start = segmentNumber(from, layout);
-  const segments = facts.segments.filter(({ name }) => segmentNumber(name, layout) >= start);
+  const segments = facts.segments.filter(
+    ({ name }) => isOnPath(name, facts) && segmentNumber(name, layout) >= start,
+  );
   if (segments.length === 0) return [];
   const spoilt = segments.flatMap(({ name, size }) => {
     if (size === undefined) return [`segment ${name.name} cannot be read`];
@@ -60,6 +81,12 @@ export function findReplayProblems(facts: ReplayFacts): readonly string[] {
     return [`segment ${name.name} has ${size} bytes instead of ${layout.segmentSize}`];
   });
   return [...findGaps({ ...facts, segments }), ...spoilt.slice(0, mostShown)];
+}
+
+/** From the timeline of the last restartpoint to the newest that branched off it, as the server looks for it. */
+export function pathOf(timeline: number, histories: Histories, layout: WalLayout): TimelinePath {
+  const path = pathTo(latestTimeline(timeline, histories), histories, layout);
+  return path.some((part) => part.timeline === timeline) ? path : pathTo(timeline, histories, layout);
 }
 
 async function readSize(path: string): Promise<number | undefined> {
@@ -92,22 +119,60 @@ function nextSegmentOf(
   return backupLabel?.startSegment ?? segmentContaining(control.timeline, control.redoLsn, layout);
 }
 
+/**
+ * Segments of pg_wal that can be replayed: one that waits for its reuse has its next name already, and the contents that it
+ * had before.
+ */
+async function goodSegments(
+  walDirectory: string,
+  names: readonly WalName[],
+  systemIdentifier: string,
+): Promise<readonly SegmentName[]> {
+  const good: SegmentName[] = [];
+  for (const name of names) {
+    if (name.kind !== 'segment') continue;
+    const start = await readSegmentStart(join(walDirectory, name.name)).catch(() => undefined);
+    if (start === undefined) continue;
+    const expected = {
+      name,
+      systemIdentifier,
+      fileSize: start.size,
+      isAncestor: (older: number) => older < name.timeline,
+    };
+    if (checkSegmentHeader(start.bytes, expected).kind === 'good') good.push(name);
+  }
+  return good;
+}
+
+async function readSizes({ directory, files }: Archive): Promise<readonly ArchivedSegment[]> {
+  const segments: ArchivedSegment[] = [];
+  for (const name of files)
+    if (name.kind === 'segment') segments.push({ name, size: await readSize(join(directory, name.name)) });
+  return segments;
+}
+
 /** Looks at every archived segment that is still to be replayed. */
 export async function checkArchive(
   directory: DataDirectory,
   archive: Archive,
   replayed: bigint | undefined,
 ): Promise<readonly string[]> {
-  const { pgdata, capabilities } = directory;
-  const segments: ArchivedSegment[] = [];
-  for (const name of archive.files)
-    if (name.kind === 'segment')
-      segments.push({ name, size: await readSize(join(archive.directory, name.name)) });
+  const { pgdata, capabilities, control } = directory;
+  const segments = await readSizes(archive);
   const segmentSize = segmentSizeOf(directory, segments);
-  if (segmentSize === undefined) return [];
+  if (segmentSize === undefined || control === undefined) return [];
   const layout = { segmentSize, walSegmentSkipsFF: capabilities.walSegmentSkipsFF };
   const from = nextSegmentOf(directory, replayed, layout);
   if (from === undefined) return [];
-  const inPgWal = new Set(await readdir(join(pgdata, capabilities.walDirName)).catch(() => []));
-  return findReplayProblems({ segments, from, inPgWal, layout });
+  const walDirectory = join(pgdata, capabilities.walDirName);
+  const local = await listWal(walDirectory);
+  const archived = await readHistories(archive.directory, archive.files);
+  const histories = new Map([...(await readHistories(walDirectory, local)).histories, ...archived.histories]);
+  return findReplayProblems({
+    segments,
+    from,
+    path: pathOf(from.timeline, histories, layout),
+    inPgWal: await goodSegments(walDirectory, local, control.systemIdentifier),
+    layout,
+  });
 }

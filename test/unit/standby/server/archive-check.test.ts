@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'vitest';
+import { parseHistory } from '../../../../src/postgres/history.ts';
 import { parseWalName, type SegmentName } from '../../../../src/postgres/wal-name.ts';
-import { findReplayProblems, type ReplayFacts } from '../../../../src/standby/server/archive-check.ts';
+import {
+  findReplayProblems,
+  pathOf,
+  type ReplayFacts,
+} from '../../../../src/standby/server/archive-check.ts';
 
 const segmentSize = 16 * 1024 * 1024;
 const layout = { segmentSize, walSegmentSkipsFF: false };
@@ -13,9 +18,15 @@ function segment(number: number, timeline = 1): SegmentName {
   return name;
 }
 
+function historiesOf(texts: Readonly<Record<number, string>>) {
+  return new Map(
+    Object.entries(texts).map(([timeline, text]) => [Number(timeline), parseHistory(text, 'x')] as const),
+  );
+}
+
 function facts(numbers: readonly number[], changes: Partial<ReplayFacts> = {}): ReplayFacts {
   const segments = numbers.map((number) => ({ name: segment(number), size: segmentSize }));
-  return { segments, from: segment(5), inPgWal: new Set(), layout, ...changes };
+  return { segments, from: segment(5), path: pathOf(1, new Map(), layout), inPgWal: [], layout, ...changes };
 }
 
 describe('what a promotion could not replay', () => {
@@ -35,14 +46,41 @@ describe('what a promotion could not replay', () => {
 
   test('a gap before the next segment to replay, or one that pg_wal fills, is none', () => {
     expect(findReplayProblems(facts([1, 3, 5, 6]))).toEqual([]);
-    const inPgWal = new Set([segment(6).name, 'archive_status']);
-    expect(findReplayProblems(facts([5, 7], { inPgWal }))).toEqual([]);
+    expect(findReplayProblems(facts([5, 7], { inPgWal: [segment(6)] }))).toEqual([]);
   });
 
   test('a segment of a later timeline stands for its place', () => {
     const segments = [5, 7].map((number) => ({ name: segment(number), size: segmentSize }));
     segments.push({ name: segment(6, 2), size: segmentSize });
-    expect(findReplayProblems(facts([], { segments }))).toEqual([]);
+    const path = pathOf(1, historiesOf({ 2: '1\t0/6000100\tx\n' }), layout);
+    expect(findReplayProblems(facts([], { segments, path }))).toEqual([]);
+    segments.push({ name: segment(8, 2), size: segmentSize });
+    expect(findReplayProblems(facts([], { segments, path }))).toEqual([
+      'segment 000000020000000000000007 is missing',
+    ]);
+    segments.push({ name: segment(7, 2), size: segmentSize });
+    expect(findReplayProblems(facts([], { segments, path }))).toEqual([]);
+  });
+
+  test('what an abandoned timeline left behind neither fills a gap nor makes one', () => {
+    const path = pathOf(2, historiesOf({ 2: '1\t0/6000100\tx\n' }), layout);
+    const from = segment(6, 2);
+    const own = [6, 7].map((number) => ({ name: segment(number, 2), size: segmentSize }));
+    const leftovers = [8, 30, 31].map((number) => ({ name: segment(number), size: 17 }));
+    expect(findReplayProblems(facts([], { segments: [...own, ...leftovers], path, from }))).toEqual([]);
+    const later = [...own, { name: segment(9, 2), size: segmentSize }, ...leftovers];
+    expect(findReplayProblems(facts([], { segments: later, path, from, inPgWal: [segment(8)] }))).toEqual([
+      'segment 000000020000000000000008 is missing',
+    ]);
+  });
+
+  test('the way is the one to the newest timeline that branched off the own one', () => {
+    const timelines = (own: number, texts: Record<number, string>) =>
+      pathOf(own, historiesOf(texts), layout).map(({ timeline }) => timeline);
+    const second = '1\t0/6000100\tx\n';
+    expect(timelines(1, { 2: second, 3: `${second}2\t0/8000100\tx\n` })).toEqual([1, 2, 3]);
+    expect(timelines(2, { 2: second, 3: '1\t0/6000100\tx\n' })).toEqual([1, 2]);
+    expect(timelines(1, { 3: second })).toEqual([1]);
   });
 
   test('a short or unreadable segment, and what lies behind it', () => {
