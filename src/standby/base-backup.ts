@@ -1,3 +1,4 @@
+import type { BackupRun } from './base-backup/context.ts';
 import { backupHandler } from './base-backup/execute.ts';
 import { observeForBackup } from './base-backup/facts.ts';
 import { planBaseBackup } from './base-backup/plan.ts';
@@ -13,7 +14,7 @@ export async function baseBackup(deps: StandbyDeps, options: ActionOptions): Pro
   await withPrimary(deps, async (primary) => {
     const facts = await observeForBackup(deps, primary, options);
     const steps = planBaseBackup(facts);
-    const run = { isBackupActive: false, isCopyBegun: false };
+    const run: BackupRun = { isBackupActive: false, isCopyBegun: false, beganMs: deps.now().getTime() };
     // Whoever shows the progress subscribes here.
     const handler = backupHandler({ deps, primary, facts, run, onEvent: () => undefined });
     if (options.dryRun) {

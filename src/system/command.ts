@@ -22,6 +22,8 @@ export interface RunOptions {
   readonly output?: 'capture' | 'inherit' | undefined;
   /** Called for each whole line of standard output as it comes. */
   readonly onLine?: ((line: string) => void) | undefined;
+  /** A carriage return ends a line, too: so a program tells its progress. */
+  readonly endsLinesAtReturns?: boolean | undefined;
   /** Ends the command (as `killed`) when aborted. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -102,10 +104,13 @@ function track(pid: number | undefined): () => void {
 }
 
 /** Splits a stream of chunks into whole lines. */
-function lineSplitter(onLine: (line: string) => void): (chunk: string) => void {
+function lineSplitter(
+  onLine: (line: string) => void,
+  lineEnd: string | RegExp = '\n',
+): (chunk: string) => void {
   let rest = '';
   return (chunk) => {
-    const lines = (rest + chunk).split('\n');
+    const lines = (rest + chunk).split(lineEnd);
     rest = lines.pop() ?? '';
     for (const line of lines) onLine(line);
   };
@@ -162,10 +167,17 @@ interface Watched {
   readonly stderr: () => string;
 }
 
-function collect(child: Child, options: Pick<RunOptions, 'onLine'>, tail: number): Watched {
+function collect(
+  child: Child,
+  options: Pick<RunOptions, 'onLine' | 'endsLinesAtReturns'>,
+  tail: number,
+): Watched {
   const out: string[] = [];
   let err = '';
-  const splitOut = options.onLine === undefined ? undefined : lineSplitter(options.onLine);
+  const splitOut =
+    options.onLine === undefined
+      ? undefined
+      : lineSplitter(options.onLine, options.endsLinesAtReturns === true ? /[\r\n]/ : '\n');
   child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
     if (splitOut === undefined) out.push(chunk);
     else splitOut(chunk);

@@ -86,9 +86,9 @@ function contentOf(path: string): string {
   return `${found.mtimeMs} ${createHash('sha256').update(readFileSync(path)).digest('hex')}`;
 }
 
-/** Whether the copy is under way: rsync has a temporary file in pgdata. */
-export function isCopying(standby: Standby): boolean {
-  return existsSync(standby.pgdata) && readdirSync(standby.pgdata).some((name) => /^\.aaa-bulk\./.test(name));
+/** Whether the copy of a new file of this name in the primary's pgdata has begun. */
+export function isCopying(standby: Standby, name = 'aaa-bulk'): boolean {
+  return existsSync(join(standby.pgdata, name));
 }
 
 /** What the server itself says when somebody starts it on pgdata as it is; it must not come up. */

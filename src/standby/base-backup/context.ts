@@ -7,6 +7,7 @@ import type { BackupRecord } from '../record.ts';
 import type { CopyPlan } from './copy-plan.ts';
 import type { OnBackupEvent } from './events.ts';
 import type { BackupFacts } from './facts.ts';
+import type { LocalFiles } from './local-files.ts';
 
 /** What the steps of one run learn and hand on to later ones. */
 export interface BackupRun {
@@ -15,7 +16,11 @@ export interface BackupRun {
   /** From the moment at which the first byte below pgdata may have changed. */
   isCopyBegun: boolean;
   record?: BackupRecord;
+  /** Made when the backup has begun on the primary. */
   plan?: CopyPlan;
+  /** What was here before, for each root of the plan. */
+  local?: readonly LocalFiles[];
+  readonly beganMs: number;
   control?: Buffer;
   stopped?: StoppedBackup;
   label?: BackupLabel;

@@ -6,19 +6,21 @@ import { join } from 'node:path';
 import type { StepHandler } from '../plan.ts';
 import { cleanSettings, copyConfiguration } from './configuration.ts';
 import { failure, type BackupContext } from './context.ts';
-import { copyData, copyTablespace } from './copy-files.ts';
+import { copyFiles, noteDuration } from './copy-files.ts';
 import {
   copiedRoots,
+  emptyWal,
   linkTablespaces,
   markCopying,
   putControlInPlace,
   readBefore,
-  removeLeftovers,
   unmarkCopying,
   writeLabelFiles,
   type Before,
 } from './pgdata-files.ts';
+import { planCopy } from './plan-copy.ts';
 import { describeStep, type BackupStep } from './plan.ts';
+import { prepareTargets } from './prepare-target.ts';
 import { abandonBackup, endLeftover, fetchControl, startBackup, stopBackup } from './primary-backup.ts';
 import { putBack, setAside } from './set-aside.ts';
 import { awaitWal, proveWal } from './wait-for-wal.ts';
@@ -54,14 +56,16 @@ async function runStep(context: BackupContext, traces: Traces, step: BackupStep)
       return endLeftover(context, step.label);
     case 'start-backup':
       return startBackup(context, step.label);
+    case 'plan-copy':
+      return planCopy(context);
     case 'mark-copying':
       traces.before = await readBefore(context);
       return markCopying(context, traces.before);
-    case 'copy-data':
-      await copyData(context, step.comparison);
-      return removeLeftovers(context);
-    case 'copy-tablespace':
-      return copyTablespace(context, step.tablespace, step.comparison);
+    case 'prepare-targets':
+      return prepareTargets(context, step.comparison);
+    case 'copy-files':
+      await copyFiles(context, step.comparison);
+      return emptyWal(context);
     case 'link-tablespaces':
       return linkTablespaces(context, step.targets);
     case 'copy-configuration':
@@ -79,6 +83,7 @@ async function runStep(context: BackupContext, traces: Traces, step: BackupStep)
     case 'await-wal':
       return awaitWal(context);
     case 'finish':
+      noteDuration(context);
       return putControlInPlace(context);
     default:
       return unreachable(step);

@@ -4,12 +4,14 @@ import { parseWalPosition, walPositionSql, type WalPosition } from '../../postgr
 import { parseWalName, type WalName } from '../../postgres/wal-name.ts';
 import { describeResult, succeeded } from '../../system/command.ts';
 import { exists } from '../../system/durable.ts';
+import { refusal } from '../../errors.ts';
 import { requireProgram } from '../../system/find-program.ts';
 import type { RsyncProgram } from '../../system/rsync.ts';
 import { findExclusiveBackup, ownLabelPrefix, type BackupInProgress } from '../backup-in-progress.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { observeLocalPlace, type LocalPlace } from '../local-place.ts';
 import type { Primary, PrimaryFacts } from '../primary.ts';
+import { runRemotely } from '../remote-files.ts';
 import { readRecord, type StandbyRecord } from '../record.ts';
 import { findDebianConfigFile } from '../server/server-configuration.ts';
 
@@ -42,6 +44,12 @@ export interface RsyncAbility {
   readonly program: RsyncProgram;
   /** From 3.1.3 files can be compared by nanoseconds; whole seconds miss a change within the same second. */
   readonly comparesNanoseconds: boolean;
+  /** Both ends are of 3.1 or later. */
+  readonly hasProgress: boolean;
+  /** Both ends can compress by zstd (3.2 and later, where it was built in). */
+  readonly bothHaveZstd: boolean;
+  /** setpriv(1) can make it end with us, even when we are killed. */
+  readonly diesWithParent: boolean;
 }
 
 const questionMs = 10_000;
@@ -55,16 +63,59 @@ export function parseRsyncVersion(
   return { major, num: major * 10_000 + minor * 100 + patch };
 }
 
-async function observeRsync(deps: StandbyDeps): Promise<RsyncAbility> {
+interface RsyncRelease {
+  readonly major: number;
+  readonly num: number;
+  readonly hasZstd: boolean;
+}
+
+function releaseIn(text: string): RsyncRelease | undefined {
+  const version = parseRsyncVersion(text);
+  return version === undefined ? undefined : { ...version, hasZstd: /\bzstd\b/.test(text) };
+}
+
+/** What the user's flags start as rsync on the primary. */
+export function remoteRsync(flags: readonly string[]): string {
+  const index = flags.findIndex((flag) => flag.startsWith('--rsync-path'));
+  const flag = flags[index];
+  if (flag === undefined) return 'rsync';
+  return flag === '--rsync-path' ? (flags[index + 1] ?? 'rsync') : flag.slice('--rsync-path='.length);
+}
+
+async function observeRemoteRsync(
+  { settings }: StandbyDeps,
+  { shell }: Primary,
+): Promise<RsyncRelease | undefined> {
+  const command = remoteRsync(settings.rsync_flags);
+  const { status, lines } = await runRemotely(shell, `${command} --version 2>&1`);
+  const missing = status === 127;
+  if (!missing) return releaseIn(lines.join('\n'));
+  throw refusal(`there is no "${command}" on the primary ${shell.target.host}`, {
+    detail: lines.join('\n'),
+    hint: 'Install rsync there, or name it by --rsync-path=… in rsync_flags.',
+  });
+}
+
+async function canDieWithParent(deps: StandbyDeps): Promise<boolean> {
+  const command = { program: 'setpriv', args: ['--pdeathsig', 'TERM', '--', 'true'] };
+  return succeeded(await deps.run(command, { limitMs: questionMs }));
+}
+
+async function observeRsync(deps: StandbyDeps, primary: Primary): Promise<RsyncAbility> {
   const { settings } = deps;
   const rsync = await requireProgram('rsync', settings.rsync, settings.includepath);
   const result = await deps.run({ ...rsync, args: [...rsync.args, '--version'] }, { limitMs: questionMs });
-  const version = succeeded(result) ? parseRsyncVersion(result.stdout) : undefined;
-  if (version === undefined)
+  const here = succeeded(result) ? releaseIn(result.stdout) : undefined;
+  if (here === undefined)
     deps.log.warning(`"${rsync.program}" does not tell its version: ${describeResult(result)}`);
+  const there = await observeRemoteRsync(deps, primary);
+  const older = Math.min(here?.num ?? 0, there?.num ?? 0);
   return {
-    program: { rsync, flags: settings.rsync_flags, version: (version?.major ?? 3) < 3 ? 2 : 3 },
-    comparesNanoseconds: (version?.num ?? 0) >= 30_103,
+    program: { rsync, flags: settings.rsync_flags, version: (here?.major ?? 3) < 3 ? 2 : 3 },
+    comparesNanoseconds: (here?.num ?? 0) >= 30_103,
+    hasProgress: older >= 30_100,
+    bothHaveZstd: older >= 30_200 && here?.hasZstd === true && there?.hasZstd === true,
+    diesWithParent: await canDieWithParent(deps),
   };
 }
 
@@ -107,7 +158,7 @@ export async function observeForBackup(
     place,
     // A record that cannot be read is replaced: it describes what this backup replaces.
     record: await readRecord(place.pgdata).catch(() => ({})),
-    rsync: await observeRsync(deps),
+    rsync: await observeRsync(deps, primary),
     missingConfiguration: await findMissingConfiguration(deps, facts),
     archived,
     position: settings.inRecovery

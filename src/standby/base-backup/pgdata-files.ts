@@ -12,7 +12,6 @@ import { recordFileName, type BackupRecord } from '../record.ts';
 import { incompleteControlFile } from '../server/data-directory.ts';
 import { rewriteTablespaceMap, type TablespaceTarget } from '../tablespaces.ts';
 import { needed, type BackupContext } from './context.ts';
-import { emptiedDirectories, runtimeFiles } from './copy-rules.ts';
 
 /** What was in pgdata before this run made it unstartable, to be put back while no byte of it has changed. */
 export interface Before {
@@ -69,15 +68,9 @@ async function emptyDirectory(path: string): Promise<void> {
   for (const name of await readdir(path)) await rm(join(path, name), { recursive: true, force: true });
 }
 
-/** Removes what the copy leaves alone but the server that was here before left behind; its WAL with it. */
-export async function removeLeftovers({ deps, facts }: BackupContext): Promise<void> {
-  const { pgdata } = facts.place;
-  const { walDirName } = facts.primary.capabilities;
-  for (const name of runtimeFiles) await rm(join(pgdata, name), { recursive: true, force: true });
-  for (const name of emptiedDirectories) {
-    if (await exists(join(pgdata, name))) await emptyDirectory(join(pgdata, name));
-  }
-  const wal = join(pgdata, walDirName);
+/** The WAL of the server that was here before: recovery reads that of the backup from the archive. */
+export async function emptyWal({ deps, facts }: BackupContext): Promise<void> {
+  const wal = join(facts.place.pgdata, facts.primary.capabilities.walDirName);
   deps.log.debug(`cleaning up ${wal}/ directory`);
   await emptyDirectory(wal);
   await mkdir(join(wal, 'archive_status'), { mode: 0o700 });

@@ -17,12 +17,9 @@ export type BackupStep =
   | { readonly kind: 'end-leftover'; readonly label: string }
   | { readonly kind: 'start-backup'; readonly label: string }
   | { readonly kind: 'mark-copying' }
-  | { readonly kind: 'copy-data'; readonly comparison: Comparison }
-  | {
-      readonly kind: 'copy-tablespace';
-      readonly tablespace: TablespaceTarget;
-      readonly comparison: Comparison;
-    }
+  | { readonly kind: 'plan-copy' }
+  | { readonly kind: 'prepare-targets'; readonly comparison: Comparison }
+  | { readonly kind: 'copy-files'; readonly comparison: Comparison }
   | { readonly kind: 'link-tablespaces'; readonly targets: readonly TablespaceTarget[] }
   | { readonly kind: 'copy-configuration'; readonly files: readonly MissingConfiguration[] }
   | { readonly kind: 'fetch-control' }
@@ -139,16 +136,16 @@ export function planBaseBackup(facts: BackupFacts): readonly BackupStep[] {
   const comparison = comparisonFor(facts);
   const foreign = findForeignHistory(facts);
   const files = facts.missingConfiguration;
-  const separate = place.targets.filter((target) => !target.isInsidePgdata);
   return [
     ...sentinelSteps(facts),
     ...(foreign.length === 0 ? [] : [{ kind: 'set-aside', names: foreign } as const]),
     { kind: 'prove-wal' },
     ...(leftover === undefined ? [] : [{ kind: 'end-leftover', label: leftover.label } as const]),
     { kind: 'start-backup', label },
+    { kind: 'plan-copy' },
     { kind: 'mark-copying' },
-    { kind: 'copy-data', comparison },
-    ...separate.map((tablespace) => ({ kind: 'copy-tablespace', tablespace, comparison }) as const),
+    { kind: 'prepare-targets', comparison },
+    { kind: 'copy-files', comparison },
     { kind: 'link-tablespaces', targets: place.targets },
     ...(files.length === 0 ? [] : [{ kind: 'copy-configuration', files } as const]),
     { kind: 'fetch-control' },
@@ -159,6 +156,13 @@ export function planBaseBackup(facts: BackupFacts): readonly BackupStep[] {
     { kind: 'await-wal' },
     { kind: 'finish' },
   ];
+}
+
+function copied({ primary, place }: BackupFacts): string {
+  const tablespaces = place.targets
+    .filter(({ isInsidePgdata }) => !isInsidePgdata)
+    .map(({ name, target }) => `, tablespace "${name}" to "${target}"`);
+  return `"${primary.dataDirectory}" to "${place.pgdata}"${tablespaces.join('')}`;
 }
 
 /** One line a step, for --dry-run and debug. */
@@ -178,10 +182,12 @@ export function describeStep(step: BackupStep, facts: BackupFacts): string {
       return `begin a backup on the primary with the label "${step.label}"`;
     case 'mark-copying':
       return `make it impossible for a server to start on "${pgdata}" until the copy is whole`;
-    case 'copy-data':
-      return `copy "${facts.primary.dataDirectory}" to "${pgdata}"${how(step.comparison)}`;
-    case 'copy-tablespace':
-      return `copy tablespace "${step.tablespace.name}" to "${step.tablespace.target}"${how(step.comparison)}`;
+    case 'plan-copy':
+      return `list what is to be copied, and make sure that it can be read there and has room here`;
+    case 'prepare-targets':
+      return `remove from "${pgdata}" what the primary has not`;
+    case 'copy-files':
+      return `copy ${copied(facts)}${how(step.comparison)}, and check that every file is here`;
     case 'link-tablespaces':
       return `link ${step.targets.length} tablespaces in "${pgdata}/pg_tblspc"`;
     case 'copy-configuration':

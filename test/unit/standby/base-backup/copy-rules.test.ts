@@ -1,61 +1,32 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { tmpdir } from 'node:os';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { parseRsyncVersion } from '../../../../src/standby/base-backup/facts.ts';
-import { dataRules, tablespaceRules } from '../../../../src/standby/base-backup/copy-rules.ts';
-import { runCommand, succeeded } from '../../../../src/system/command.ts';
-
-let root = '';
-beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), 'rules-'));
-});
-afterEach(() => {
-  rmSync(root, { recursive: true, force: true });
-});
-
-function fill(side: string, files: readonly string[]): void {
-  for (const file of files) {
-    mkdirSync(dirname(join(root, side, file)), { recursive: true });
-    writeFileSync(join(root, side, file), side);
-  }
-}
-
-async function copy(rules: readonly string[]): Promise<void> {
-  const args = ['-a', '--delete', ...rules, join(root, 'from/'), join(root, 'to/')];
-  expect(succeeded(await runCommand({ program: 'rsync', args }, { limitMs: 10_000 }))).toBe(true);
-}
-
-function stateOf(file: string): string | undefined {
-  try {
-    return readFileSync(join(root, 'to', file), 'utf8');
-  } catch {
-    return undefined;
-  }
-}
+import { describe, expect, test } from 'vitest';
+import { parseRsyncVersion, remoteRsync } from '../../../../src/standby/base-backup/facts.ts';
+import {
+  dataRules,
+  tablespaceRules,
+  withoutUnlogged,
+} from '../../../../src/standby/base-backup/copy-rules.ts';
 
 const target = { oid: '16400', name: 't', location: '/t', target: '/t', isInsidePgdata: false };
+const rules = dataRules([target], '/primary/main');
 
-describe('what rsync copies of a data directory', () => {
-  const both = [
+describe('of a data directory', () => {
+  test.each([
+    'PG_VERSION',
+    'postgresql.auto.conf',
     'base/1/1259',
-    'global/pg_control',
-    'pg_wal/000000010000000000000001',
-    'postgresql.conf',
-    'pitrtools.json',
-  ];
-
-  test('is the data; the standby keeps its configuration, record, WAL and control file', async () => {
-    fill('from', [...both, 'pg_hba.conf', 'PG_VERSION', 'postgresql.auto.conf']);
-    fill('to', [...both, 'base/1/9999', 'log/server.log']);
-    await copy(dataRules([target]));
-    expect(both.map(stateOf)).toEqual(['from', 'to', 'to', 'to', 'to']);
-    expect(['pg_hba.conf', 'log/server.log', 'base/1/9999'].map(stateOf)).toEqual([
-      undefined,
-      'to',
-      undefined,
-    ]);
-    expect(['PG_VERSION', 'postgresql.auto.conf'].map(stateOf)).toEqual(['from', 'from']);
+    'base/1/1259_fsm',
+    'base/1/pg_filenode.map',
+    'base/1/backup_label',
+    'extra/postgresql.conf',
+    'extra/t1_2',
+    'global/1262',
+    'pg_tblspc/16500/PG_15_1/1/2',
+    'pg_replslot',
+    'pg_xact/0000',
+    'server.key',
+  ])('%s is copied', (path) => {
+    expect(rules.isCopied(path)).toBe(true);
+    expect(rules.isKept(path, false)).toBe(false);
   });
 
   test.each([
@@ -66,42 +37,90 @@ describe('what rsync copies of a data directory', () => {
     'standby.signal',
     'recovery.signal',
     'recovery.conf',
+    'promote',
+    'pg_replslot/s',
     'pg_replslot/s/state',
     'pg_stat_tmp/global.stat',
     'pg_notify/0000',
+    'base/pgsql_tmp',
     'base/pgsql_tmp/pgsql_tmp1.0',
     'base/1/pg_internal.init',
-    'pg_tblspc/16400/file',
-    'log/postgresql.log',
-  ])('is not %s', async (file) => {
-    fill('from', [file, 'PG_VERSION']);
-    await copy(dataRules([target]));
-    expect(stateOf(file)).toBeUndefined();
-    expect(stateOf('PG_VERSION')).toBe('from');
+    'base/1/pg_internal.init.4711',
+    'base/1/t3_16384',
+    'base/1/t3_16384_fsm',
+    'base/1/t12_16384.1',
+    'base/1/1259.pgbackrest.tmp',
+    'core.4711',
+  ])('%s is not copied, and removed here', (path) => {
+    expect(rules.isCopied(path)).toBe(false);
+    expect(rules.isKept(path, false)).toBe(false);
   });
 
-  test('is a file of such a name elsewhere', async () => {
-    fill('from', ['base/1/backup_label', 'extra/postgresql.conf', 'pg_tblspc/16500/PG_15/1']);
-    await copy(dataRules([target]));
-    expect(['base/1/backup_label', 'extra/postgresql.conf', 'pg_tblspc/16500/PG_15/1'].map(stateOf)).toEqual([
-      'from',
-      'from',
-      'from',
-    ]);
+  test.each([
+    'postgresql.conf',
+    'pg_hba.conf',
+    'pg_ident.conf',
+    'postgresql.conf.before-pitrtools-20260101',
+    'pitrtools.json',
+    'pg_wal',
+    'pg_xlog',
+    'log',
+    'global/pg_control',
+    'global/pg_control.pitrtools',
+  ])("%s is not copied, and the standby's own", (path) => {
+    expect(rules.isCopied(path)).toBe(false);
+    expect(rules.isKept(path, false)).toBe(true);
+  });
+
+  test("the links of tablespaces are the standby's own, a directory in their place is not", () => {
+    expect(rules.isKept('pg_tblspc/16400', true)).toBe(true);
+    expect(rules.isKept('pg_tblspc/16400', false)).toBe(false);
+    expect(rules.isKept('linked', true)).toBe(false);
+  });
+
+  test('a tablespace in it that goes elsewhere is not copied with it', () => {
+    const inside = { ...target, location: '/primary/main/spaces/t' };
+    const { isCopied, unread } = dataRules([inside], '/primary/main');
+    expect(isCopied('spaces/t')).toBe(false);
+    expect(unread).toContain('spaces/t');
+    expect(dataRules([{ ...inside, isInsidePgdata: true }], '/primary/main').isCopied('spaces/t')).toBe(true);
   });
 });
 
-test('of a tablespace of 8.4 only what the server makes is copied or removed', async () => {
-  fill('from', ['PG_VERSION', '16384/1', 'README']);
-  fill('to', ['16385/1', 'photos/1.jpg']);
-  await copy(tablespaceRules(undefined));
-  expect(['PG_VERSION', '16384/1', 'README', '16385/1', 'photos/1.jpg'].map(stateOf)).toEqual([
-    'from',
-    'from',
-    undefined,
-    undefined,
-    'to',
+test("of a tablespace of 8.4 only what the server makes is copied or removed, later all of the server's folder", () => {
+  const old = tablespaceRules(undefined);
+  expect(['PG_VERSION', '16384', '16384/1', 'README'].map(old.isCopied)).toEqual([true, true, true, false]);
+  expect(['16385/1', 'photos'].map((path) => old.isKept(path, false))).toEqual([false, true]);
+  const later = tablespaceRules('PG_15_202209061');
+  expect(['16384/1', '16384/t1_2', 'pgsql_tmp/x'].map(later.isCopied)).toEqual([true, false, false]);
+  expect(later.isKept('README', false)).toBe(false);
+});
+
+test('of an unlogged relation only the initialization fork is copied', () => {
+  const paths = [
+    'base/5/100',
+    'base/5/100.1',
+    'base/5/100_fsm',
+    'base/5/100_init',
+    'base/5/100_vm',
+    'base/5/1000',
+    'base/6/100',
+    'PG_VERSION',
+  ].map((path) => ({ path }));
+  expect(withoutUnlogged(paths).map(({ path }) => path)).toEqual([
+    'base/5/100_init',
+    'base/5/1000',
+    'base/6/100',
+    'PG_VERSION',
   ]);
+});
+
+test.each([
+  [[], 'rsync'],
+  [['-z', '--rsync-path=/opt/bin/rsync'], '/opt/bin/rsync'],
+  [['--rsync-path', 'sudo rsync', '-z'], 'sudo rsync'],
+])('the rsync that flags %j start on the primary', (flags, expected) => {
+  expect(remoteRsync(flags)).toBe(expected);
 });
 
 test.each([

@@ -67,6 +67,9 @@ export function backupFacts(changes: Partial<BackupFacts> = {}): BackupFacts {
     rsync: {
       program: { rsync: { program: '/usr/bin/rsync', args: [] }, flags: [], version: 3 },
       comparesNanoseconds: true,
+      hasProgress: true,
+      bothHaveZstd: true,
+      diesWithParent: false,
     },
     missingConfiguration: [],
     archived: [],

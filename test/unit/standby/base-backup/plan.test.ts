@@ -35,8 +35,10 @@ describe('the plan of a base backup', () => {
       'write-sentinel',
       'prove-wal',
       'start-backup',
+      'plan-copy',
       'mark-copying',
-      'copy-data',
+      'prepare-targets',
+      'copy-files',
       'link-tablespaces',
       'fetch-control',
       'stop-backup',
@@ -50,13 +52,15 @@ describe('the plan of a base backup', () => {
 
   test('copies tablespaces but those inside pgdata, and configuration that is missing', () => {
     const inside = { ...tablespace, name: 'inside', isInsidePgdata: true };
-    const steps = planBaseBackup(
-      backupFacts({
-        place: localPlace({ targets: [tablespace, inside] }),
-        missingConfiguration: [{ name: 'postgresql.conf', source: '/etc/x' }],
-      }),
+    const facts = backupFacts({
+      place: localPlace({ targets: [tablespace, inside] }),
+      missingConfiguration: [{ name: 'postgresql.conf', source: '/etc/x' }],
+    });
+    const steps = planBaseBackup(facts);
+    const copy = steps.find(({ kind }) => kind === 'copy-files');
+    expect(copy === undefined ? '' : describeStep(copy, facts)).toMatch(
+      /^copy "\/primary\/main" to "[^"]+", tablespace "fast" to "\/here\/fast", comparing every byte,/,
     );
-    expect(steps.filter(({ kind }) => kind === 'copy-tablespace')).toMatchObject([{ tablespace }]);
     expect(steps).toContainEqual({ kind: 'link-tablespaces', targets: [tablespace, inside] });
     expect(steps.map(({ kind }) => kind)).toContain('copy-configuration');
   });

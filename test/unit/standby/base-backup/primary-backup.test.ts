@@ -66,7 +66,7 @@ function fakeWorld(
     log: { debug: () => undefined },
     signal: new AbortController().signal,
   } as unknown as StandbyDeps;
-  const run = { isBackupActive: false, isCopyBegun: false };
+  const run = { isBackupActive: false, isCopyBegun: false, beganMs: 0 };
   return { context: { deps, primary, facts, run, onEvent: () => undefined }, sent, scripts };
 }
 

@@ -1,0 +1,85 @@
+import { refusal } from '../../errors.ts';
+import { tablespaceFolder } from '../tablespaces.ts';
+import { needed, type BackupContext } from './context.ts';
+import { planOf, type CopyRoot } from './copy-plan.ts';
+import { dataRules, tablespaceRules, type CopyRules } from './copy-rules.ts';
+import { listRoot } from './list-files.ts';
+import { surveyTarget } from './local-files.ts';
+import { findLackOfRoom, measureRoom } from './room.ts';
+import { inMegabytes } from './sizes.ts';
+
+type Place = Pick<CopyRoot, 'kind' | 'name' | 'source' | 'target'> & { readonly rules: CopyRules };
+
+/** Tablespaces first: where one of them is missing or full it is found out before the bulk is copied. */
+function placesOf({ facts }: BackupContext): readonly Place[] {
+  const { primary, place } = facts;
+  const folder = tablespaceFolder(primary.capabilities, primary.control);
+  const below = (path: string) => (folder === undefined ? path : `${path}/${folder}`);
+  const tablespaces = place.targets
+    .filter(({ isInsidePgdata }) => !isInsidePgdata)
+    .map(({ name, location, target }) => {
+      const rules = tablespaceRules(folder);
+      return { kind: 'tablespace', name, source: below(location), target: below(target), rules } as const;
+    });
+  const rules = dataRules(place.targets, primary.dataDirectory);
+  const data = { kind: 'data', name: 'data directory', rules } as const;
+  return [...tablespaces, { ...data, source: primary.dataDirectory, target: place.pgdata }];
+}
+
+async function listPlaces(context: BackupContext, places: readonly Place[]): Promise<readonly CopyRoot[]> {
+  const { primary, deps } = context;
+  const roots: CopyRoot[] = [];
+  for (const { rules, ...root } of places) {
+    const limitMs = deps.settings.base_backup_timeout * 1000;
+    const listing = await listRoot(primary.shell, root.source, rules, limitMs);
+    deps.signal.throwIfAborted();
+    // A tablespace that was dropped a moment ago is dropped by the WAL here, too; what is here of it is removed.
+    if (listing !== undefined) roots.push({ ...root, ...listing });
+    else if (root.kind === 'data') throw refusal(`there is no "${root.source}" on the primary`);
+    else roots.push({ ...root, directories: [], files: [], bytes: 0 });
+  }
+  return roots;
+}
+
+async function requireRoom({ deps, facts, run }: BackupContext): Promise<void> {
+  const { roots } = needed(run.plan, 'the plan');
+  const demands = roots.map(({ target }, index) => {
+    const { neededBytes } = needed(run.local?.[index], 'the survey');
+    return { target, neededBytes };
+  });
+  const needs = await measureRoom(demands);
+  for (const { targets, neededBytes, freeBytes } of needs)
+    deps.log.notice(
+      `${targets.join(', ')}: ${inMegabytes(neededBytes)} more are needed, ${inMegabytes(freeBytes)} are free`,
+    );
+  const [first, ...others] = findLackOfRoom(needs);
+  if (first === undefined) return;
+  if (facts.force) {
+    deps.log.warning(`going on by --force, although ${[first, ...others].join('; ')}`);
+    return;
+  }
+  throw refusal(first, {
+    detail: others.join('\n') || undefined,
+    hint: 'Nothing was copied. Make room, or send tablespaces elsewhere by [tablespaces]; --force tries it all the same.',
+  });
+}
+
+/** Lists what there is, and holds it against what is here: all that can be refused is refused before a byte changes. */
+export async function planCopy(context: BackupContext): Promise<void> {
+  const { deps, run } = context;
+  const places = placesOf(context);
+  const roots = await listPlaces(context, places);
+  run.plan = planOf(roots);
+  run.local = [];
+  for (const [index, root] of roots.entries()) {
+    const { rules } = needed(places[index], 'the rules');
+    run.local = [...run.local, await surveyTarget(root, rules)];
+  }
+  const { files, bytes } = run.plan;
+  const present = run.local.reduce((sum, { presentBytes }) => sum + presentBytes, 0);
+  deps.log.notice(
+    `${files} files with ${inMegabytes(bytes)} are to be copied; ${inMegabytes(present)} of them are here in some state`,
+  );
+  context.onEvent({ kind: 'planned', bytes, files });
+  await requireRoom(context);
+}

@@ -1,0 +1,119 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { CommandLine, CommandResult } from '../../system/command.ts';
+import { remotePath, rsyncCommand, rsyncEnvironment } from '../../system/rsync.ts';
+import type { RemoteShell } from '../../system/ssh.ts';
+import type { BackupContext } from './context.ts';
+import type { RsyncAbility } from './facts.ts';
+import type { FileGroup } from './groups.ts';
+import { politeCommand, politeRsyncPath } from './politeness.ts';
+import { addStatistics, parseProgress, type RsyncProgress, type TransferStatistics } from './rsync-output.ts';
+import type { Comparison } from './plan.ts';
+
+/** rsync gives up when nothing moves for so long; a slow disk may be busy for a while with one large file. */
+const leastIoTimeoutS = 120;
+
+/**
+ * Changed files are rewritten in their place: no server starts here before the end, a file that was broken off is gone on
+ * with by the next run, and no room is needed for a second copy of any file. Directories are made and set before.
+ */
+const copyFlags = ['-a', '--no-specials', '--no-devices', '--no-implied-dirs', '-O', '--inplace', '--from0'];
+
+const comparisonFlags = { times: ['--modify-window=-1'], contents: ['--ignore-times'] } as const;
+
+export interface GroupCopy {
+  readonly shell: RemoteShell;
+  readonly group: FileGroup;
+  readonly comparison: Comparison;
+  /** In KiB a second, for this rsync. */
+  readonly bwlimit: number | undefined;
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: RsyncProgress) => void;
+}
+
+/** What the user's flags say themselves is not said by us. */
+function compressionFlags({ program, bothHaveZstd }: RsyncAbility): readonly string[] {
+  const { flags } = program;
+  const isOn = flags.some((flag) => flag === '--compress' || /^-[^-]*z/.test(flag));
+  const isTuned = flags.some((flag) => /^--(compress-|zc|zl|no-compress|no-z)/.test(flag));
+  // At its first level zstd keeps up with the disk and the network; the level of its own choice costs twice as much.
+  return isOn && !isTuned && bothHaveZstd ? ['--compress-choice=zstd', '--compress-level=1'] : [];
+}
+
+/** From 3.1 on; the other end of that age is told to leave out what has gone since the list was made. */
+function modernFlags({ hasProgress }: RsyncAbility): readonly string[] {
+  return hasProgress ? ['--ignore-missing-args', '--info=progress2', '--no-human-readable'] : [];
+}
+
+function groupCommand({ facts, deps }: BackupContext, copy: GroupCopy, list: string): CommandLine {
+  const { rsync } = facts;
+  const { program, comparesNanoseconds } = rsync;
+  const { root } = copy.group;
+  const comparison = comparesNanoseconds ? comparisonFlags[copy.comparison] : comparisonFlags.contents;
+  const timeoutS = Math.max(leastIoTimeoutS, deps.settings.ssh_timeout);
+  const command = rsyncCommand(copy.shell, program, timeoutS, [
+    ...copyFlags,
+    ...comparison,
+    ...modernFlags(rsync),
+    ...compressionFlags(rsync),
+    ...(copy.bwlimit === undefined ? [] : [`--bwlimit=${copy.bwlimit}`]),
+    ...politeRsyncPath(deps.settings, program.flags),
+    ...(deps.settings.debug ? ['-v'] : []),
+    '--stats',
+    `--files-from=${list}`,
+    `${remotePath(copy.shell, program, root.source)}/`,
+    `${root.target}/`,
+  ]);
+  return politeCommand(deps.settings, facts.rsync, command);
+}
+
+/** A dot and a slash before each: no name is taken for a comment or a flag. */
+function listOf({ files }: FileGroup): Buffer {
+  return Buffer.from(files.map(({ path }) => `./${path}\0`).join(''), 'latin1');
+}
+
+async function withList<T>(group: FileGroup, use: (path: string) => Promise<T>): Promise<T> {
+  // Named like the directories of ssh's sockets: what a killed run leaves is removed by the next connection.
+  const directory = await mkdtemp(join(tmpdir(), `pitrtools-${process.pid}-`));
+  try {
+    const path = join(directory, 'files');
+    await writeFile(path, listOf(group), { mode: 0o600 });
+    return await use(path);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+export interface GroupResult {
+  readonly result: CommandResult;
+  readonly statistics: TransferStatistics;
+}
+
+/** Copies a group of files by one rsync. Never throws for what rsync does. */
+export async function runGroup(context: BackupContext, copy: GroupCopy): Promise<GroupResult> {
+  const { deps, facts } = context;
+  let statistics: TransferStatistics = { literal: 0, received: 0 };
+  const onLine = (line: string): void => {
+    const progress = parseProgress(line);
+    if (progress !== undefined) {
+      copy.onProgress(progress);
+      return;
+    }
+    statistics = addStatistics(statistics, line);
+    if (deps.settings.debug) deps.report(line);
+  };
+  return withList(copy.group, async (list) => {
+    const command = groupCommand(context, copy, list);
+    deps.log.debug(`${command.program} ${command.args.join(' ')}`);
+    const result = await deps.run(command, {
+      limitMs: deps.settings.base_backup_timeout * 1000,
+      env: rsyncEnvironment(facts.rsync.program),
+      signal: copy.signal,
+      heldFds: deps.lockFd === undefined ? [] : [deps.lockFd],
+      endsLinesAtReturns: true,
+      onLine,
+    });
+    return { result, statistics };
+  });
+}

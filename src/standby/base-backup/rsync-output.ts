@@ -1,0 +1,74 @@
+/** What rsync says while it copies a group of files, and at its end. */
+
+/** From `--info=progress2`: of the group so far. */
+export interface RsyncProgress {
+  /** Of the files that were transferred; those that were left as they are do not count here. */
+  readonly bytes: number;
+  /** Entries that are still to be looked at, of so many. */
+  readonly remaining: number | undefined;
+  readonly total: number | undefined;
+}
+
+const progressLine = /^\s*([\d,.]+)\s+\d+%\s+\S+\s+\S+(?:\s+\(xfr#\d+, (?:to|ir)-chk=(\d+)\/(\d+)\))?\s*$/;
+
+function wholeNumber(text: string): number {
+  return Number(text.replaceAll(/\D/g, ''));
+}
+
+export function parseProgress(line: string): RsyncProgress | undefined {
+  const match = progressLine.exec(line);
+  if (match === null) return undefined;
+  const [, bytes = '', remaining, total] = match;
+  return {
+    bytes: wholeNumber(bytes),
+    remaining: remaining === undefined ? undefined : Number(remaining),
+    total: total === undefined ? undefined : Number(total),
+  };
+}
+
+/** From `--stats`, in bytes. */
+export interface TransferStatistics {
+  readonly literal: number;
+  readonly received: number;
+}
+
+/** Adds what a line of the statistics tells; other lines change nothing. */
+export function addStatistics(sum: TransferStatistics, line: string): TransferStatistics {
+  const match = /^(Literal data|Total bytes received): ([\d,.]+)/.exec(line);
+  if (match === null) return sum;
+  const bytes = wholeNumber(match[2] ?? '');
+  return match[1] === 'Literal data'
+    ? { ...sum, literal: sum.literal + bytes }
+    : { ...sum, received: sum.received + bytes };
+}
+
+/** What an rsync that ended with 23 said of the files that it did not transfer. */
+export interface PartialTransfer {
+  /** Paths as rsync named them. */
+  readonly paths: readonly string[];
+  /** Lines that name no file: whatever they mean, they are no vanished file. */
+  readonly others: readonly string[];
+}
+
+/** rsync writes bytes that are not printable as a backslash, a hash and three octal digits. */
+function decodeName(text: string): string {
+  const bytes = text.replaceAll(/\\#([0-7]{3})/g, (_all, octal: string) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  );
+  return bytes === text ? text : Buffer.from(bytes, 'latin1').toString('utf8');
+}
+
+/** Said at the end, beside the lines about files. */
+const summaryLine = /^rsync error: |^rsync warning: |^\s*$/;
+
+export function parsePartialTransfer(stderr: string): PartialTransfer {
+  const lines = stderr.split('\n').filter((line) => !summaryLine.test(line));
+  const paths: string[] = [];
+  const others: string[] = [];
+  for (const line of lines) {
+    const path = /"(.*)"/.exec(line)?.[1];
+    if (path === undefined) others.push(line);
+    else paths.push(decodeName(path));
+  }
+  return { paths, others };
+}
