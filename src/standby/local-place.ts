@@ -9,7 +9,13 @@ import type { StandbyDeps } from './deps.ts';
 import { inspectPgdata, type PgdataContent } from './pgdata-content.ts';
 import { readPostmaster, type Postmaster } from '../system/postmaster.ts';
 import type { Primary, PrimaryFacts } from './primary.ts';
-import { findOverlaps, isSharedWith, type FoundOverlap } from './same-place.ts';
+import {
+  findOverlaps,
+  findOwnOverlaps,
+  isSharedWith,
+  type FoundOverlap,
+  type OwnOverlap,
+} from './same-place.ts';
 import { requirePgCtl } from './server/server-programs.ts';
 import { tablespaceTargets, type TablespaceTarget } from './tablespaces.ts';
 import { readSegmentStart } from './wal-arrival.ts';
@@ -38,6 +44,8 @@ export interface LocalPlace {
   readonly foreignSegment: string | undefined;
   readonly targets: readonly TablespaceTarget[];
   readonly overlaps: readonly FoundOverlap[];
+  /** Between pgdata, archivedir and the tablespaces of this host. */
+  readonly ownOverlaps: readonly OwnOverlap[];
   /** What hinders us from owning a directory, or from finding a server of this version. */
   readonly troubles: readonly Objection[];
   /** The INI's `pgversion:`. */
@@ -124,17 +132,30 @@ export async function observeLocalPlace(
     sentinel: await readSentinelState(archivedir),
     foreignSegment: hasArchivedir ? await findForeignSegment(archivedir, facts.systemIdentifier) : undefined,
     targets,
+    ownOverlaps: await findOwnOverlaps(deps.run, [...ours, archivedir]),
     overlaps: canProbe ? await findShared(deps, primary, ours) : overlaps,
     troubles,
     expectedVersion: pgversion,
   };
 }
 
-function serverObjections({ postmaster, pgdata }: LocalPlace): Objection[] {
+function crashObjection({ pgdata }: LocalPlace, reason: string): Objection {
+  return {
+    message: `pgdata "${pgdata}" holds a server that was not shut down: ${reason}`,
+    hint: 'If it was a production server, WAL that nobody has yet may lie in it: send it first (cmd_archiver --flush). If all of it can be lost, --force lets -B replace it.',
+  };
+}
+
+function serverObjections(place: LocalPlace, force: boolean): Objection[] {
+  const { postmaster, pgdata, content } = place;
   switch (postmaster.kind) {
     case 'none':
+      if (force || content.kind !== 'cluster' || !content.isCrashed) return [];
+      return [crashObjection(place, 'its pg_control says that it is in production')];
     case 'stale':
-      return [];
+      return force
+        ? []
+        : [crashObjection(place, `its postmaster.pid names ${postmaster.pid}, which is gone`)];
     case 'running':
       return [
         {
@@ -199,6 +220,13 @@ function overlapObjections({ overlaps, pgdata }: LocalPlace): Objection[] {
   }));
 }
 
+function ownOverlapObjections({ ownOverlaps }: LocalPlace): Objection[] {
+  return ownOverlaps.map(({ inner, outer }) => ({
+    message: inner === outer ? `"${inner}" is to hold two things` : `"${inner}" lies in "${outer}"`,
+    hint: 'pgdata, archivedir and each tablespace need a directory of their own: send tablespaces elsewhere by [tablespaces] in the INI file.',
+  }));
+}
+
 function versionObjections({ expectedVersion }: LocalPlace, facts: PrimaryFacts): Objection[] {
   const { version } = facts.capabilities;
   const expected = expectedVersion === undefined ? undefined : findVersion(expectedVersion);
@@ -213,10 +241,11 @@ function versionObjections({ expectedVersion }: LocalPlace, facts: PrimaryFacts)
 
 export function placeObjections(place: LocalPlace, facts: PrimaryFacts, force: boolean): Objection[] {
   return [
-    ...serverObjections(place),
+    ...serverObjections(place, force),
     ...place.troubles,
     ...versionObjections(place, facts),
     ...overlapObjections(place),
+    ...ownOverlapObjections(place),
     ...contentObjections(place, facts, force),
     ...sentinelObjections(place, facts),
   ];

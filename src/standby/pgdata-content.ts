@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../errors.ts';
-import { systemIdentifierOf } from '../postgres/control-file.ts';
+import { checkControlFile, systemIdentifierOf, type ClusterState } from '../postgres/control-file.ts';
 import { readIfExists, systemErrorCode } from '../system/durable.ts';
 import { readRecord, type StandbyRecord } from './record.ts';
 import { incompleteControlFile } from './server/data-directory.ts';
@@ -16,6 +16,8 @@ export type PgdataContent =
       readonly systemIdentifier: string;
       /** As initdb made it: no database and no table of a user's has ever been in it. */
       readonly isFresh: boolean;
+      /** A production server ended here without a shutdown; a copy that no server was started on yet looks otherwise. */
+      readonly isCrashed: boolean;
     }
   | { readonly kind: 'unknown'; readonly reason: string };
 
@@ -72,6 +74,16 @@ async function isFreshCluster(pgdata: string): Promise<boolean> {
   return tablespaces.length === 0 && databases.length > 0 && !numbers.some((n) => n >= firstUserNumber);
 }
 
+const unfinishedStates: readonly ClusterState[] = ['in-production', 'shutting-down', 'in-crash-recovery'];
+
+/** A base backup carries the state of the living server that it was made of: its label tells it from a crashed one. */
+async function isCrashedServer(pgdata: string, names: readonly string[]): Promise<boolean> {
+  if (names.includes('backup_label')) return false;
+  const bytes = await readIfExists(join(pgdata, 'global', 'pg_control'));
+  const check = bytes === undefined ? undefined : checkControlFile(bytes);
+  return check?.kind === 'good' && unfinishedStates.includes(check.control.state);
+}
+
 export async function inspectPgdata(pgdata: string): Promise<PgdataContent> {
   try {
     const names = await listIfExists(pgdata);
@@ -79,7 +91,12 @@ export async function inspectPgdata(pgdata: string): Promise<PgdataContent> {
     if (names.every((name) => noContent.has(name))) return { kind: 'empty' };
     const systemIdentifier = await identifierIn(pgdata);
     if (systemIdentifier !== undefined)
-      return { kind: 'cluster', systemIdentifier, isFresh: await isFreshCluster(pgdata) };
+      return {
+        kind: 'cluster',
+        systemIdentifier,
+        isFresh: await isFreshCluster(pgdata),
+        isCrashed: await isCrashedServer(pgdata, names),
+      };
     return { kind: 'unknown', reason: 'it is not empty and holds no global/pg_control' };
   } catch (error) {
     return { kind: 'unknown', reason: messageOf(error) };

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { isWithin } from '../config/loaded.ts';
 import { PitrError } from '../errors.ts';
 import { describeResult, succeeded, type RunCommand } from '../system/command.ts';
 import { removeDurably, writeDurably, exists } from '../system/durable.ts';
@@ -81,6 +82,44 @@ export async function findOverlaps(
       const [a, b] = [here.places[i], there.places[j]];
       const overlap = a === undefined || b === undefined ? undefined : overlapOf(a, b);
       return overlap === undefined ? [] : [{ ours: path, theirs: other, overlap }];
+    }),
+  );
+}
+
+/** Two directories of this host of which one is, or lies in, the other. */
+export interface OwnOverlap {
+  readonly inner: string;
+  readonly outer: string;
+}
+
+function ownOverlap(
+  a: string,
+  b: string,
+  [placeA, placeB]: readonly [Place | undefined, Place | undefined],
+): OwnOverlap | undefined {
+  if (isWithin(a, b)) return { inner: a, outer: b };
+  if (isWithin(b, a)) return { inner: b, outer: a };
+  if (placeA === undefined || placeB === undefined) return undefined;
+  // By what is on the disk: either may be reached through a link.
+  if (overlapOf(placeA, placeB) === 'lies-in-theirs') return { inner: a, outer: b };
+  return overlapOf(placeB, placeA) === undefined ? undefined : { inner: b, outer: a };
+}
+
+/** Every overlap between directories that are to be filled, or must not be touched, on this host. */
+export async function findOwnOverlaps(
+  run: RunCommand,
+  paths: readonly string[],
+): Promise<readonly OwnOverlap[]> {
+  const local = await run(
+    { program: '/bin/sh', args: ['-c', placesScript(paths)] },
+    { limitMs: localLimitMs },
+  );
+  if (!succeeded(local)) throw new PitrError(`cannot look at ${paths.join(', ')}: ${describeResult(local)}`);
+  const { places } = parsePlaces(local.stdout.split('\n'), paths.length);
+  return paths.flatMap((path, i) =>
+    paths.slice(i + 1).flatMap((other, j) => {
+      const found = ownOverlap(path, other, [places[i], places[i + 1 + j]]);
+      return found === undefined ? [] : [found];
     }),
   );
 }

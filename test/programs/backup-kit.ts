@@ -24,6 +24,8 @@ export interface BackupPairOptions {
   readonly primarySettings?: ServerSettings;
   readonly standbySettings?: ServerSettings;
   readonly cluster?: Pick<PrimaryOptions, 'walSegmentMb' | 'checksums'>;
+  /** The standby's data directory. */
+  readonly pgdata?: string;
   /** `none` leaves the helper functions out. */
   readonly helpers?: 'none';
 }
@@ -42,6 +44,7 @@ export async function backupPair(world: World, options: BackupPairOptions = {}):
   });
   const standby = await world.addStandby('standby1', primary, {
     ini: { wal_timeout: 20, start_timeout: 30, failover_probe_timeout: 2, ...options.ini },
+    ...(options.pgdata === undefined ? {} : { pgdata: options.pgdata }),
     ...(options.standbySettings === undefined ? {} : { settings: options.standbySettings }),
   });
   const init = await world.cmdArchiver(primary, ['-I']);

@@ -78,12 +78,15 @@ describe.each(failureMajors())('a base backup of PostgreSQL %i that fails', (maj
 
   test('rsync 23 taken for success: a file that cannot be read is a failure', async () => {
     world = await createWorld({ major });
-    const { primary, standby } = await backupPair(world);
+    const { primary, standby } = await backupPair(world, { ini: { rsync_flags: '--bwlimit=2000' } });
     await world.cmdStandby(standby, ['-I']);
+    makeBulk(primary);
     const unreadable = join(primary.pgdata, 'base', '1', '77777');
     writeFileSync(unreadable, 'secret');
+    const running = world.startStandby(standby, ['-B']);
+    await eventually(() => isCopying(standby));
     chmodSync(unreadable, 0o000);
-    const failed = await world.cmdStandby(standby, ['-B']);
+    const failed = await running.finished;
     expect(failed).toMatchObject({ code: 1 });
     expect(failed.stdout).not.toContain('finished successfully');
     expect(failed.stderr).toMatch(/copying .* failed/);
@@ -92,6 +95,7 @@ describe.each(failureMajors())('a base backup of PostgreSQL %i that fails', (maj
     expect(await sessionsOfOurs(primary)).toBe('0');
 
     rmSync(unreadable);
+    standby.writeIni({ rsync_flags: '' });
     expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
     await expectStandbyOf(primary, standby, world);
   });

@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { hasSmallDisks, smallDisk } from '../harness/disk.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { makeCluster } from '../harness/server.ts';
 import { createWorld, type World } from '../harness/world.ts';
@@ -99,6 +101,46 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
     expect(await world.cmdStandby(standby, ['-S'])).toMatchObject({ code: 0 });
   });
+
+  test('a pgdata whose server was not shut down, but for --force', async () => {
+    world = await createWorld({ major });
+    const { standby } = await backupPair(world);
+    for (const action of ['-I', '-B', '-S'])
+      expect(await world.cmdStandby(standby, [action])).toMatchObject({ code: 0 });
+    await standby.kill9();
+    const crashed = await world.cmdStandby(standby, ['-B']);
+    expect(crashed).toMatchObject({ code: refused });
+    expect(crashed.stderr).toContain('holds a server that was not shut down: its postmaster.pid names');
+    expect(await world.cmdStandby(standby, ['-B', '--force'])).toMatchObject({ code: 0 });
+    expect(await world.cmdStandby(standby, ['-S'])).toMatchObject({ code: 0 });
+  });
+
+  test.skipIf(!hasSmallDisks())(
+    'a disk that has no room, with numbers; and one that fills is a failure',
+    async () => {
+      world = await createWorld({ major });
+      const disk = await smallDisk();
+      const { primary, standby } = await backupPair(world, { pgdata: join(disk.directory, 'pgdata') });
+      try {
+        expect(await world.cmdStandby(standby, ['-I'])).toMatchObject({ code: 0 });
+        writeFileSync(join(primary.pgdata, 'aaa-bulk'), randomBytes(30 * 1024 * 1024));
+        const full = await world.cmdStandby(standby, ['-B']);
+        expect(full).toMatchObject({ code: refused });
+        expect(full.stderr).toMatch(
+          /the file system of \S+ has [\d.]+ MB free, and \d+(\.\d)? MB are needed/,
+        );
+        expect(existsSync(inPgdata(standby, 'global'))).toBe(false);
+        const forced = await world.cmdStandby(standby, ['-B', '--force']);
+        expect(forced).toMatchObject({ code: 1 });
+        expect(forced.stderr).toContain('No space left on device');
+        expect(await primary.value('SELECT 1')).toBe('1');
+        rmSync(join(primary.pgdata, 'aaa-bulk'));
+        expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
+      } finally {
+        disk.release();
+      }
+    },
+  );
 
   test("another cluster's archive, a missing one, and another version", async () => {
     world = await createWorld({ major });

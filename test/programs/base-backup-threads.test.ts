@@ -1,10 +1,13 @@
+import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { createWorld, type World } from '../harness/world.ts';
-import { backupPair, inPgdata } from './backup-kit.ts';
+import { backupPair, inPgdata, isCopying } from './backup-kit.ts';
+
+const megabyte = 1024 * 1024;
 
 let world: World | undefined;
 afterEach(async () => {
@@ -26,17 +29,32 @@ describe.each(failureMajors())('rsync_threads on PostgreSQL %i', (major) => {
     const unreadable = ['1', await primary.value("SELECT oid FROM pg_database WHERE datname = 'postgres'")];
     const files = unreadable.map((database) => join(primary.pgdata, 'base', database, '77777'));
     for (const file of files) {
-      writeFileSync(file, 'x');
+      writeFileSync(file, randomBytes(megabyte));
       chmodSync(file, 0o000);
     }
-    const failed = await world.cmdStandby(standby, ['-B']);
+    const refused = await world.cmdStandby(standby, ['-B']);
+    expect(refused).toMatchObject({ code: 4 });
+    for (const file of files) expect(refused.stderr).toContain(file);
+    expect(existsSync(inPgdata(standby, 'global', 'pg_control'))).toBe(true);
+
+    for (const file of files) chmodSync(file, 0o600);
+    writeFileSync(join(primary.pgdata, 'aaa-bulk'), randomBytes(8 * megabyte));
+    standby.writeIni({ rsync_threads: 3, rsync_flags: '--bwlimit=2000' });
+    const running = world.startStandby(standby, ['-B']);
+    await eventually(() => isCopying(standby));
+    for (const file of files) chmodSync(file, 0o000);
+    const failed = await running.finished;
     expect(failed).toMatchObject({ code: 1 });
     for (const file of files) expect(failed.stderr).toContain(file);
+    expect(failed.stderr).toContain('exit status 23');
+    expect(existsSync(inPgdata(standby, 'global', 'pg_control'))).toBe(false);
+    standby.writeIni({ rsync_threads: 3, rsync_flags: '' });
 
     for (const file of files) chmodSync(file, 0o600);
     expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
     expect(existsSync(inPgdata(standby, 'base', oid))).toBe(false);
-    expect(readFileSync(inPgdata(standby, 'base', '1', '77777'), 'utf8')).toBe('x');
+    for (const file of files)
+      expect(readFileSync(inPgdata(standby, relative(primary.pgdata, file)))).toEqual(readFileSync(file));
     expect(await world.cmdStandby(standby, ['-S'])).toMatchObject({ code: 0 });
     await primary.sql('CREATE TABLE t AS SELECT 1 AS n');
     await primary.archived(await primary.switchWal());

@@ -6,9 +6,14 @@ import type { Standby } from '../harness/standby.ts';
 import type { World } from '../harness/world.ts';
 import { countRows, expectExit } from './standby-kit.ts';
 
-/** `-I`, `-B`, `-S`: what the how-to has for every standby. */
-export async function makeStandby(world: World, standby: Standby): Promise<void> {
-  for (const action of ['-I', '-B', '-S']) expectExit(await world.cmdStandby(standby, [action]), 0);
+/** `-I`, `-B`, `-S`: what the how-to has for every standby. `flags` go with the first two. */
+export async function makeStandby(
+  world: World,
+  standby: Standby,
+  flags: readonly string[] = [],
+): Promise<void> {
+  for (const action of ['-I', '-B']) expectExit(await world.cmdStandby(standby, [action, ...flags]), 0);
+  expectExit(await world.cmdStandby(standby, ['-S']), 0);
 }
 
 /** A standby whose server ships by the cmd_archiver.ini of its host as soon as it is promoted. */

@@ -46,7 +46,12 @@ test('a directory with anything else in it is nobody’s to replace', async () =
 
 test('a cluster as initdb made it is fresh; one with a database, a table or a tablespace is not', async () => {
   makeCluster();
-  expect(await inspectPgdata(pgdata)).toEqual({ kind: 'cluster', systemIdentifier: '42', isFresh: true });
+  expect(await inspectPgdata(pgdata)).toEqual({
+    kind: 'cluster',
+    systemIdentifier: '42',
+    isFresh: true,
+    isCrashed: false,
+  });
   mkdirSync(join(pgdata, 'base/16384'));
   expect(await inspectPgdata(pgdata)).toMatchObject({ isFresh: false });
   rmSync(join(pgdata, 'base/16384'), { recursive: true });

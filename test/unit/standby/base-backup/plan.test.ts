@@ -109,10 +109,25 @@ describe('a base backup is refused', () => {
       place({ postmaster: { kind: 'unclear', reason: 'EACCES' } }),
       /cannot tell whether PostgreSQL runs here: EACCES/,
     ],
+    [
+      'over a server that crashed',
+      place({ postmaster: { kind: 'stale', pid: 7 } }),
+      /was not shut down: its postmaster.pid names 7/,
+    ],
+    [
+      'over a production server that was not shut down',
+      place({ content: { kind: 'cluster', systemIdentifier: cluster, isFresh: false, isCrashed: true } }),
+      /was not shut down: its pg_control says/,
+    ],
+    [
+      'into directories that overlap',
+      place({ ownOverlaps: [{ inner: '/here/a/b', outer: '/here/a' }] }),
+      /"\/here\/a\/b" lies in "\/here\/a"/,
+    ],
     ['without an archivedir', place({ hasArchivedir: false }), /there is no archivedir/],
     [
       'over another cluster',
-      place({ content: { kind: 'cluster', systemIdentifier: '1', isFresh: false } }),
+      place({ content: { kind: 'cluster', systemIdentifier: '1', isFresh: false, isCrashed: false } }),
       /holds another cluster \(1\)/,
     ],
     [
@@ -180,7 +195,7 @@ describe('a base backup is refused', () => {
   });
 
   test('not over a cluster that nobody used, nor with --force', () => {
-    const content = { kind: 'cluster', systemIdentifier: '1', isFresh: true } as const;
+    const content = { kind: 'cluster', systemIdentifier: '1', isFresh: true, isCrashed: false } as const;
     expect(planBaseBackup(place({ content }))).not.toEqual([]);
     const facts = { ...place({ content: { ...content, isFresh: false } }), force: true };
     expect(planBaseBackup(facts)).not.toEqual([]);
@@ -224,7 +239,7 @@ describe('WAL of another history in archivedir', () => {
 });
 
 describe('times are believed', () => {
-  const ours = { kind: 'cluster', systemIdentifier: cluster, isFresh: false } as const;
+  const ours = { kind: 'cluster', systemIdentifier: cluster, isFresh: false, isCrashed: false } as const;
   const settled = { place: localPlace({ content: ours }), record: { backup: completeBackup } };
 
   test('after a complete backup of this cluster', () => {
