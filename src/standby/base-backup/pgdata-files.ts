@@ -36,6 +36,10 @@ export async function readBefore({ facts }: BackupContext): Promise<Before> {
   };
 }
 
+function isUnfinished({ record, hadControl }: Before): boolean {
+  return !hadControl && record !== undefined && /"status": *"copying"/.test(record.toString('utf8'));
+}
+
 /**
  * Takes pg_control away and notes that a copy is under way, each on disk before the next step: from here on no
  * server starts on this directory, whoever starts it.
@@ -43,7 +47,12 @@ export async function readBefore({ facts }: BackupContext): Promise<Before> {
 export async function markCopying({ facts, run }: BackupContext, before: Before): Promise<void> {
   const { pgdata } = facts.place;
   await ensureDirectory(pgdata);
-  await writeRecord(pgdata, needed(run.record, 'the record'));
+  try {
+    await writeRecord(pgdata, needed(run.record, 'the record'));
+  } catch (error) {
+    // A copy that filled the disk left no room for this, but its own record, which says the same; room is made next.
+    if (!isUnfinished(before)) throw error;
+  }
   if (!before.hadControl) return;
   const { global, control, incomplete } = controlPaths(pgdata);
   await rename(control, incomplete);
