@@ -50,8 +50,10 @@ async function loadConfig({ iniFile, action }: RunRequest): Promise<UsableConfig
 
 /** The name by which the option table knows an action. */
 function configAction(action: Action): StandbyAction {
-  if (action.kind === 'check' || action.kind === 'restore-state') return 'ping';
   if (action.kind === 'wal') return 'cleanup';
+  if (action.kind === 'verify') return 'base-backup';
+  if (action.kind === 'check' || action.kind === 'restore-state' || action.kind === 'backup-info')
+    return 'ping';
   return action.kind === 'recover' ? 'failover' : action.kind;
 }
 
@@ -82,7 +84,7 @@ const lockName = '.cmd_standby.lock';
 const lockWaitMs = 10_000;
 
 /** Actions that change nothing, or nothing that another action could trip over. */
-const needsNoLock: readonly Action['kind'][] = ['check', 'ping', 'wal', 'restore-state'];
+const needsNoLock: readonly Action['kind'][] = ['check', 'ping', 'wal', 'restore-state', 'backup-info'];
 /** Actions that must go on even where archivedir cannot be written: a full disk must not stop a failover. */
 const goesOnWithoutLock: readonly Action['kind'][] = ['failover', 'recover', 'start', 'stop'];
 
@@ -104,8 +106,8 @@ async function lockFor(deps: StandbyDeps, { action, dryRun }: RunRequest): Promi
 }
 
 /** Each action is loaded only when it is asked for. */
-async function perform(deps: StandbyDeps, { action, dryRun, force }: RunRequest): Promise<number> {
-  const options = { dryRun, force };
+async function perform(deps: StandbyDeps, request: RunRequest): Promise<number> {
+  const { action, ...options } = request;
   switch (action.kind) {
     case 'check':
       return (await import('./standby/check.ts')).checkConfiguration(deps);
@@ -115,6 +117,10 @@ async function perform(deps: StandbyDeps, { action, dryRun, force }: RunRequest)
       return (await import('./standby/ping-master.ts')).pingMaster(deps, options);
     case 'base-backup':
       return (await import('./standby/base-backup.ts')).baseBackup(deps, options);
+    case 'verify':
+      return (await import('./standby/verify.ts')).verifyBackup(deps, options);
+    case 'backup-info':
+      return (await import('./standby/backup-info.ts')).showBackup(deps, options);
     case 'start-standby':
       return (await import('./standby/start-standby.ts')).startStandby(deps, options);
     case 'failover':

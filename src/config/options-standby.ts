@@ -244,6 +244,16 @@ export const standbyOptions = {
     summary: 'the checkpoint that a base backup begins with: at once, or spread to spare the disks',
     detail: "A spread one takes about as long as the primary's checkpoint_timeout.",
   },
+  progress_interval: {
+    kind: 'seconds',
+    min: 0,
+    max: 3600,
+    group: groups.backup,
+    since: '2.0',
+    default: '30',
+    summary: 'seconds between two lines in the log that say how far a base backup is; 0 for none',
+    detail: 'A person at a terminal sees a progress bar instead.',
+  },
   failover_probe_timeout: {
     kind: 'seconds',
     min: 1,

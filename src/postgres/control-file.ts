@@ -49,6 +49,16 @@ export interface RecoveryProgress {
   readonly endedBeforeXid: number;
 }
 
+/** How the cluster cuts its relations into pages and files. */
+export interface PageLayout {
+  /** In bytes. */
+  readonly blockSize: number;
+  /** Pages of one file: a larger relation goes on in a file whose name ends with `.1`. */
+  readonly segmentBlocks: number;
+  /** From 9.3, where initdb or, from 12, pg_checksums was told so. */
+  readonly hasChecksums: boolean;
+}
+
 export type ControlFileCheck =
   | { readonly kind: 'good'; readonly control: ControlFile }
   | { readonly kind: 'bad'; readonly reason: string };
@@ -62,7 +72,7 @@ export function checkControlFile(bytes: Uint8Array): ControlFileCheck {
   if (littleEndian === undefined) {
     return { kind: 'bad', reason: `pg_control has the unknown format ${view.getUint32(8, true)}` };
   }
-  if (!hasGoodChecksum(bytes, view, littleEndian)) {
+  if (findChecksum(bytes, view, littleEndian) === undefined) {
     return { kind: 'bad', reason: 'the checksum of pg_control does not fit its contents' };
   }
   return { kind: 'good', control: readFields(view, littleEndian) };
@@ -90,14 +100,46 @@ function byteOrderOf(view: DataView): boolean | undefined {
 const firstChecksumOffset = 120;
 const lastChecksumOffset = 508;
 
-function hasGoodChecksum(bytes: Uint8Array, view: DataView, littleEndian: boolean): boolean {
+/** Its offset, if it fits what stands before it. */
+function findChecksum(bytes: Uint8Array, view: DataView, littleEndian: boolean): number | undefined {
   for (let offset = firstChecksumOffset; offset <= lastChecksumOffset; offset += 4) {
     const stored = view.getUint32(offset, littleEndian);
     const covered = bytes.subarray(0, offset);
     // 9.4 and 9.5 have the same format number and different checksums.
-    if (stored === crc32c(covered) || stored === legacyCrc32(covered)) return true;
+    if (stored === crc32c(covered) || stored === legacyCrc32(covered)) return offset;
   }
-  return false;
+  return undefined;
+}
+
+/** A constant that is there to prove how floating-point numbers are stored; the size of a page follows it. */
+const floatFormat = 1_234_567;
+
+/** Undefined for a file that is not good. */
+export function pageLayoutOf(bytes: Uint8Array): PageLayout | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const littleEndian = checkControlFile(bytes).kind === 'good' ? byteOrderOf(view) : undefined;
+  if (littleEndian === undefined) return undefined;
+  const end = findChecksum(bytes, view, littleEndian) ?? 0;
+  for (let offset = 64; offset + 16 <= end; offset += 4) {
+    if (view.getFloat64(offset, littleEndian) !== floatFormat) continue;
+    return {
+      blockSize: view.getUint32(offset + 8, littleEndian),
+      segmentBlocks: view.getUint32(offset + 12, littleEndian),
+      hasChecksums: hasPageChecksums(view, littleEndian, end),
+    };
+  }
+  return undefined;
+}
+
+/**
+ * The version of the pages' checksums, 0 for none, came with format 937 (9.3) as the last field. From 1002 (10) a nonce of
+ * 32 bytes follows it, from 1800 (18) a byte more, which moves the file's own checksum by four.
+ */
+function hasPageChecksums(view: DataView, littleEndian: boolean, end: number): boolean {
+  const format = view.getUint32(8, littleEndian);
+  if (format < 937) return false;
+  const behind = format < 1002 ? 0 : format < 1800 ? 32 : 36;
+  return view.getUint32(end - behind - 4, littleEndian) !== 0;
 }
 
 function readFields(view: DataView, littleEndian: boolean): ControlFile {

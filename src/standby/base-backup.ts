@@ -1,28 +1,70 @@
-import type { BackupRun } from './base-backup/context.ts';
+import { exitCodes } from '../errors.ts';
+import { backupJson, describeSummary } from './backup-info/describe.ts';
+import { needed, type BackupContext } from './base-backup/context.ts';
 import { backupHandler } from './base-backup/execute.ts';
 import { observeForBackup } from './base-backup/facts.ts';
 import { planBaseBackup } from './base-backup/plan.ts';
-import type { ActionOptions, StandbyDeps } from './deps.ts';
+import { withProgress } from './base-backup/progress.ts';
+import type { BackupOptions, StandbyDeps } from './deps.ts';
 import { carryOut, printPlan } from './plan.ts';
 import { withPrimary } from './primary.ts';
+import type { BackupRecord } from './record.ts';
+import { describeFindings } from './verify/findings.ts';
+
+function reportEnd({ deps, facts }: BackupContext, backup: BackupRecord, json: boolean): number {
+  const { findings = [] } = backup.verified ?? {};
+  if (json) deps.report(backupJson(facts.place.pgdata, backup, false));
+  else {
+    deps.report('Base backup finished successfully');
+    for (const line of describeSummary(backup)) deps.report(line);
+  }
+  if (findings.length === 0) return 0;
+  // What is left of them: a damaged copy is no finished base backup.
+  deps.log.error('the base backup is a true copy of a damaged primary', {
+    detail: describeFindings(findings),
+    hint: 'Repair the primary, or go back to an older backup. A server can start on this copy, but it has the same damage.',
+  });
+  return exitCodes.failure;
+}
 
 /**
  * -B: makes pgdata a copy of the primary that a server can recover from, together with the WAL in archivedir. All that can
  * be refused is refused before anything changes; from the first changed byte until the end no server can start.
  */
-export async function baseBackup(deps: StandbyDeps, options: ActionOptions): Promise<number> {
-  await withPrimary(deps, async (primary) => {
+export async function baseBackup(deps: StandbyDeps, options: BackupOptions): Promise<number> {
+  return withPrimary(deps, async (primary) => {
     const facts = await observeForBackup(deps, primary, options);
     const steps = planBaseBackup(facts);
-    const run: BackupRun = { isBackupActive: false, isCopyBegun: false, beganMs: deps.now().getTime() };
-    // Whoever shows the progress subscribes here.
-    const handler = backupHandler({ deps, primary, facts, run, onEvent: () => undefined });
+    if (options.verify && !facts.primary.settings.dataChecksums)
+      deps.log.notice('the primary has no data checksums, so --verify has nothing to check');
+    const run: BackupContext['run'] = {
+      isBackupActive: false,
+      isCopyBegun: false,
+      beganMs: deps.now().getTime(),
+    };
+    const contextOf = (watched: Pick<BackupContext, 'deps' | 'onEvent'>) => ({
+      primary,
+      facts,
+      run,
+      ...watched,
+    });
     if (options.dryRun) {
-      printPlan(deps, steps, handler);
-      return;
+      printPlan(deps, steps, backupHandler(contextOf({ deps, onEvent: () => undefined })));
+      return 0;
     }
-    await carryOut(deps, steps, handler);
+    // Standard output is for the one object alone.
+    const report = options.json
+      ? (line: string) => {
+          deps.log.debug(line);
+        }
+      : deps.report;
+    await withProgress({ ...deps, report }, options.json, (watched) =>
+      carryOut(watched.deps, steps, backupHandler(contextOf(watched))),
+    );
+    return reportEnd(
+      contextOf({ deps, onEvent: () => undefined }),
+      { ...needed(run.record, 'the record'), status: 'complete' },
+      options.json,
+    );
   });
-  if (!options.dryRun) deps.report('Base backup finished successfully');
-  return 0;
 }

@@ -36,3 +36,11 @@ export interface ActionOptions {
   readonly dryRun: boolean;
   readonly force: boolean;
 }
+
+/** What -B, --verify and --backup-info may be asked beside. */
+export interface BackupOptions extends ActionOptions {
+  /** With -B: check the copy's pages. */
+  readonly verify: boolean;
+  /** Standard output gets one JSON object and nothing else. */
+  readonly json: boolean;
+}

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { PitrError } from '../errors.ts';
 import { readIfExists, writeDurably } from '../system/durable.ts';
+import type { Verification } from './verify/findings.ts';
 
 /** Facts of the base backup that pgdata holds. LSNs as PostgreSQL prints them, times in ISO 8601 with zone. */
 export interface BackupRecord {
@@ -22,6 +23,14 @@ export interface BackupRecord {
   readonly timeZone: string;
   /** There once all files are copied. Records of earlier releases have none. */
   readonly copy?: CopyFacts;
+  /** There once --verify has looked at every page. */
+  readonly verified?: VerifiedFacts;
+  /** Version of the program that made it. */
+  readonly toolVersion?: string;
+}
+
+export interface VerifiedFacts extends Verification {
+  readonly time: string;
 }
 
 /** What the copy of a base backup's files took. Sizes in bytes. */

@@ -14,6 +14,8 @@ export type Action =
   | { readonly kind: 'init' }
   | { readonly kind: 'ping' }
   | { readonly kind: 'base-backup' }
+  | { readonly kind: 'verify' }
+  | { readonly kind: 'backup-info' }
   | { readonly kind: 'start-standby' }
   | { readonly kind: 'failover' }
   | { readonly kind: 'recover'; readonly target: RequestedTarget }
@@ -34,6 +36,8 @@ export type Request =
       readonly action: Action;
       readonly dryRun: boolean;
       readonly force: boolean;
+      readonly verify: boolean;
+      readonly json: boolean;
     };
 
 interface Flags extends TargetFlags {
@@ -44,12 +48,15 @@ interface Flags extends TargetFlags {
   readonly standby?: true;
   readonly failover?: string;
   readonly action?: string;
+  readonly verify?: true;
+  readonly backupInfo?: true;
   readonly cleanup?: true;
   readonly wal?: true;
   readonly restoreTrouble?: string;
   readonly restoreGood?: true;
   readonly dryRun?: true;
   readonly force?: true;
+  readonly json?: true;
 }
 
 function usageError(message: string, hint = 'cmd_standby --help shows all actions.'): PitrError {
@@ -60,11 +67,13 @@ function createCommand(version: string, write: (text: string) => void): Command 
   return (
     new Command('cmd_standby')
       .description(description)
-      .usage('-C FILE [ACTION] [--dry-run] [--force]')
+      .usage('-C FILE [ACTION] [--dry-run] [--force] [--json]')
       .option('-C, --config <FILE>', optionTexts.config)
       .option('-I, --init', optionTexts.init)
       .option('-P, --ping', optionTexts.ping)
       .option('-B, --base', optionTexts.base)
+      .option('--verify', optionTexts.verify)
+      .option('--backup-info', optionTexts.backupInfo)
       .option('-S, --standby', optionTexts.standby)
       .option('-F, --failover <999>', optionTexts.failover)
       .option('-R, --recover <TIMESTAMP>', optionTexts.recover)
@@ -84,6 +93,7 @@ function createCommand(version: string, write: (text: string) => void): Command 
       .addOption(new Option('--restore-good').hideHelp())
       .option('--dry-run', optionTexts.dryRun)
       .option('--force', optionTexts.force)
+      .option('--json', optionTexts.json)
       .version(version, '--version', optionTexts.version)
       .helpOption('-h, --help', optionTexts.help)
       .addHelpText('after', examples)
@@ -128,6 +138,9 @@ function askedActions(flags: Flags): readonly { readonly word: string; readonly 
     { word: '-I', given: flags.init, action: { kind: 'init' } },
     { word: '-P', given: flags.ping, action: { kind: 'ping' } },
     { word: '-B', given: flags.base, action: { kind: 'base-backup' } },
+    // Beside -B it is no action of its own.
+    { word: '--verify', given: flags.base === true ? undefined : flags.verify, action: { kind: 'verify' } },
+    { word: '--backup-info', given: flags.backupInfo, action: { kind: 'backup-info' } },
     { word: '-S', given: flags.standby, action: { kind: 'start-standby' } },
     { word: '--wal', given: flags.wal, action: { kind: 'wal' } },
     { word: '--cleanup', given: flags.cleanup, action: { kind: 'cleanup' } },
@@ -163,6 +176,8 @@ function chosenAction(flags: Flags): Action {
   return asked[0]?.action ?? { kind: 'check' };
 }
 
+const answersInJson: readonly Action['kind'][] = ['base-backup', 'verify', 'backup-info'];
+
 /** commander's own message without its prefix, in our look. */
 function messageFrom(error: CommanderError): string {
   return error.message
@@ -188,5 +203,8 @@ export function parseRequest(argv: readonly string[], version: string): Request 
   const action = chosenAction(flags);
   if (flags.config === undefined) throw usageError('no INI file is given', 'Name it: cmd_standby -C FILE …');
   const [dryRun, force] = [flags.dryRun === true, flags.force === true];
-  return { kind: 'run', iniFile: flags.config, action, dryRun, force };
+  const [verify, json] = [flags.verify === true, flags.json === true];
+  if (json && !answersInJson.includes(action.kind))
+    throw usageError('--json goes with -B, --verify and --backup-info');
+  return { kind: 'run', iniFile: flags.config, action, dryRun, force, verify, json };
 }

@@ -8,6 +8,9 @@ export const optionTexts = {
   init: 'make the directories of a standby and mark its archive',
   ping: 'ask whether the master is alive; the exit status tells',
   base: "make a base backup of the master in this host's pgdata",
+  verify:
+    'with -B: check every page of the copy by its checksum; alone: those of a base backup that was not started yet',
+  backupInfo: 'show what is known of the base backup in pgdata',
   standby: 'start the server as a warm or hot standby',
   failover: 'fail over: make this standby the production server (999 is a safety catch)',
   recover: 'with -F999: recover to this moment instead of to the end of the WAL',
@@ -25,6 +28,7 @@ export const optionTexts = {
   cleanup: 'remove the WAL from archivedir that nothing here needs any more',
   dryRun: 'show the steps of the action and change nothing',
   force: 'go on where the action would refuse: -F999 while the master answers, -B over another cluster',
+  json: 'with -B, --verify or --backup-info: answer with one JSON object on standard output',
   version: 'show the version of this program',
   help: 'show this text',
 } as const;

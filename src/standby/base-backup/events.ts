@@ -1,7 +1,7 @@
-/** In the order in which a base backup goes through them. */
-export type BackupPhase = 'checkpoint' | 'tablespaces' | 'data' | 'wal';
+/** In the order in which a base backup goes through them; `verify` only where it was asked for. */
+export type BackupPhase = 'checkpoint' | 'tablespaces' | 'data' | 'verify' | 'wal';
 
-/** What a base backup tells of itself while it runs, for whoever shows it. Numbers are of the whole backup so far. */
+/** What a base backup tells of itself while it runs, for whoever shows it. Numbers are of the whole copy so far; in the phase `verify` of what is verified. */
 export type BackupEvent =
   | { readonly kind: 'phase'; readonly phase: BackupPhase }
   /** How much there is; told once, before the first byte. */

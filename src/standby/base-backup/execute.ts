@@ -22,6 +22,7 @@ import { planCopy } from './plan-copy.ts';
 import { describeStep, type BackupStep } from './plan.ts';
 import { prepareTargets } from './prepare-target.ts';
 import { abandonBackup, endLeftover, fetchControl, startBackup, stopBackup } from './primary-backup.ts';
+import { verifyStep } from './verify-step.ts';
 import { putBack, setAside } from './set-aside.ts';
 import { awaitWal, proveWal } from './wait-for-wal.ts';
 
@@ -72,6 +73,8 @@ async function runStep(context: BackupContext, traces: Traces, step: BackupStep)
       return copyConfiguration(context, step.files);
     case 'fetch-control':
       return fetchControl(context);
+    case 'verify':
+      return verifyStep(context);
     case 'stop-backup':
       return stopBackup(context, step.label);
     case 'write-label':

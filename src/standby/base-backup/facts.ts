@@ -38,6 +38,8 @@ export interface BackupFacts {
   readonly label: string;
   readonly standby: string;
   readonly force: boolean;
+  /** Whether the copy's pages are to be checked. */
+  readonly verify: boolean;
 }
 
 export interface RsyncAbility {
@@ -147,7 +149,7 @@ async function listArchived(place: LocalPlace): Promise<readonly WalName[]> {
 export async function observeForBackup(
   deps: StandbyDeps,
   primary: Primary,
-  options: { readonly dryRun: boolean; readonly force: boolean },
+  options: { readonly dryRun: boolean; readonly force: boolean; readonly verify: boolean },
 ): Promise<BackupFacts> {
   const { facts } = primary;
   const place = await observeLocalPlace(deps, primary, !options.dryRun);
@@ -168,5 +170,6 @@ export async function observeForBackup(
     label: `${ownLabelPrefix(deps.hostName)}${deps.nonce()}`,
     standby: deps.hostName,
     force: options.force,
+    verify: options.verify,
   };
 }

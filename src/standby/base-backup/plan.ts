@@ -23,6 +23,7 @@ export type BackupStep =
   | { readonly kind: 'link-tablespaces'; readonly targets: readonly TablespaceTarget[] }
   | { readonly kind: 'copy-configuration'; readonly files: readonly MissingConfiguration[] }
   | { readonly kind: 'fetch-control' }
+  | { readonly kind: 'verify' }
   | { readonly kind: 'stop-backup'; readonly label: string }
   | { readonly kind: 'write-label' }
   | { readonly kind: 'clean-settings' }
@@ -149,6 +150,7 @@ export function planBaseBackup(facts: BackupFacts): readonly BackupStep[] {
     { kind: 'link-tablespaces', targets: place.targets },
     ...(files.length === 0 ? [] : [{ kind: 'copy-configuration', files } as const]),
     { kind: 'fetch-control' },
+    ...(facts.verify && primary.settings.dataChecksums ? [{ kind: 'verify' } as const] : []),
     { kind: 'stop-backup', label },
     { kind: 'write-label' },
     { kind: 'clean-settings' },
@@ -194,6 +196,8 @@ export function describeStep(step: BackupStep, facts: BackupFacts): string {
       return `copy the primary's ${step.files.map(({ name }) => name).join(', ')}, since there is none here`;
     case 'fetch-control':
       return 'read pg_control of the primary and check it';
+    case 'verify':
+      return 'check every page of the copy by its checksum';
     case 'stop-backup':
       return 'end the backup on the primary';
     case 'write-label':

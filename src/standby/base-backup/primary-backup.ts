@@ -10,6 +10,7 @@ import { checkControlFile, controlFileBytes } from '../../postgres/control-file.
 import { formatLsn, parseLsn, segmentContaining, segmentEndingAt } from '../../postgres/lsn.ts';
 import { explainUnarchived } from '../archiver-statistics.ts';
 import { checkpointLimitMs } from '../checkpoint-limit.ts';
+import { programVersion } from '../../system/program-version.ts';
 import { isRemoteFile, readRemoteFile } from '../remote-files.ts';
 import { needed, type BackupContext } from './context.ts';
 import { layoutOf } from './plan.ts';
@@ -43,6 +44,7 @@ export async function startBackup(context: BackupContext, label: string): Promis
     startSegment: segmentContaining(timeline, lsn, layoutOf(facts)).name,
     startTime,
     timeZone: facts.primary.settings.timeZone,
+    toolVersion: programVersion(),
   };
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { checkControlFile, systemIdentifierOf } from '../../../src/postgres/control-file.ts';
+import { checkControlFile, pageLayoutOf, systemIdentifierOf } from '../../../src/postgres/control-file.ts';
 import { crc32c, legacyCrc32 } from '../../../src/postgres/crc32.ts';
 import { controlFile, realServers, someIdentifier } from './fixtures/build.ts';
 
@@ -27,7 +27,16 @@ function bitwiseLegacy(bytes: Uint8Array): number {
   return Number(crc ^ 0xffffffffn);
 }
 
-describe.each(realServers())('pg_control of a real PostgreSQL %s', (_, { control, header }) => {
+describe.each(realServers())('pg_control of a real PostgreSQL %s', (major, { control, header }) => {
+  test('tells how relations are cut into pages and files, and whether pages have checksums', () => {
+    // initdb was not told; only 18 makes checksums then.
+    const hasChecksums = Number(major) >= 18;
+    expect(pageLayoutOf(control)).toEqual({ blockSize: 8192, segmentBlocks: 131_072, hasChecksums });
+    const torn = Uint8Array.from(control);
+    torn[100] = (torn[100] ?? 0) ^ 1;
+    expect(pageLayoutOf(torn)).toBeUndefined();
+  });
+
   test('is good', () => {
     const check = checkControlFile(control);
     expect(check).toMatchObject({ kind: 'good', control: { state: 'shut-down', timeline: 1 } });

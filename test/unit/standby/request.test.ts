@@ -56,7 +56,15 @@ describe('the command line of cmd_standby', () => {
     [['-Astop_basebackup'], { kind: 'stop-basebackup' }],
     [['--cleanup'], { kind: 'cleanup' }],
   ])('%j', (argv, action) => {
-    expect(parse(...argv)).toEqual({ kind: 'run', iniFile: 'f.ini', action, dryRun: false, force: false });
+    expect(parse(...argv)).toEqual({
+      kind: 'run',
+      iniFile: 'f.ini',
+      action,
+      dryRun: false,
+      force: false,
+      verify: false,
+      json: false,
+    });
   });
 
   test('--dry-run and --force go with an action', () => {

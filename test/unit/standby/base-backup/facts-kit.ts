@@ -79,6 +79,7 @@ export function backupFacts(changes: Partial<BackupFacts> = {}): BackupFacts {
     label: 'pitrtools here abc',
     standby: 'here',
     force: false,
+    verify: false,
     ...changes,
   };
 }

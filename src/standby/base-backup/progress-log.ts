@@ -1,0 +1,38 @@
+import type { Log } from '../../system/log.ts';
+import { amountText, isCounting, phaseText, shareDone, type ProgressState } from './progress-state.ts';
+import type { Watcher } from './progress.ts';
+
+function facts({ phase, planned, done }: ProgressState) {
+  return {
+    phase,
+    bytes: done.bytes,
+    files: done.files,
+    plannedBytes: planned?.bytes,
+    plannedFiles: planned?.files,
+  };
+}
+
+/** For a log: a line for each phase, and one every so often in between. */
+export function progressLog(log: Log, everyMs: number, now: () => Date): Watcher {
+  let last: ProgressState | undefined;
+  const say = (): void => {
+    if (last === undefined) return;
+    const percent = `${Math.floor(100 * shareDone(last))} %`;
+    const amount = isCounting(last) ? `, ${percent}: ${amountText(last, now().getTime())}` : '';
+    log.notice(`base backup: ${phaseText(last)}${amount}`, facts(last));
+  };
+  const timer = everyMs === 0 ? undefined : setInterval(say, everyMs);
+  return {
+    show: (state) => {
+      const isNews = state.phase !== last?.phase || state.planned !== last?.planned;
+      last = state;
+      if (isNews) say();
+    },
+    around: (write) => {
+      write();
+    },
+    stop: () => {
+      clearInterval(timer);
+    },
+  };
+}

@@ -1,0 +1,107 @@
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import type { BadPage, FileCheck } from './check-file.ts';
+import type { RelationFile } from './relation-files.ts';
+import type { WorkerData } from './worker.ts';
+
+/** What all files together came to. */
+export interface CopyCheck {
+  readonly files: number;
+  readonly pages: number;
+  readonly bytes: number;
+  readonly bad: readonly BadPage[];
+  readonly troubles: readonly { readonly path: string; readonly reason: string }[];
+}
+
+export interface CheckOptions {
+  readonly signal: AbortSignal;
+  /** Called as the work goes on. */
+  readonly onChecked: (files: number, bytes: number) => void;
+}
+
+/** More readers than this only disturb each other on a disk. */
+const mostThreads = 8;
+/** Small files go to a thread together; one of 1 GB keeps it busy for a second. */
+const batchFiles = 32;
+
+interface Tally {
+  files: number;
+  pages: number;
+  bytes: number;
+  readonly bad: BadPage[];
+  readonly troubles: { readonly path: string; readonly reason: string }[];
+}
+
+function add(tally: Tally, files: readonly RelationFile[], checks: readonly FileCheck[]): void {
+  for (const [index, { pages, bytes, bad, trouble }] of checks.entries()) {
+    tally.files += 1;
+    tally.pages += pages;
+    tally.bytes += bytes;
+    tally.bad.push(...bad);
+    if (trouble !== undefined) tally.troubles.push({ path: files[index]?.path ?? '', reason: trouble });
+  }
+}
+
+/** Gives a thread batch after batch until none is left. Rejects when the thread dies. */
+function keepBusy(
+  worker: Worker,
+  next: () => readonly RelationFile[],
+  onChecks: (files: readonly RelationFile[], checks: readonly FileCheck[]) => void,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let batch = next();
+    const give = (): void => {
+      if (batch.length === 0) resolve();
+      else worker.postMessage(batch);
+    };
+    worker.on('message', (checks: readonly FileCheck[]) => {
+      onChecks(batch, checks);
+      batch = next();
+      give();
+    });
+    worker.once('error', reject);
+    worker.once('exit', () => {
+      reject(new Error('a thread that checks pages ended by itself'));
+    });
+    give();
+  });
+}
+
+/** Checks every page of the files, by several threads. Throws the signal's reason when it is aborted. */
+export async function checkFiles(
+  data: WorkerData,
+  files: readonly RelationFile[],
+  { signal, onChecked }: CheckOptions,
+): Promise<CopyCheck> {
+  signal.throwIfAborted();
+  const tally: Tally = { files: 0, pages: 0, bytes: 0, bad: [], troubles: [] };
+  let place = 0;
+  const next = (): readonly RelationFile[] => files.slice(place, (place += batchFiles));
+  const count = Math.min(availableParallelism(), mostThreads, Math.ceil(files.length / batchFiles));
+  const workers = Array.from(
+    { length: count },
+    () => new Worker(new URL('worker.js', import.meta.url), { workerData: data }),
+  );
+  const endAll = (): void => {
+    for (const worker of workers) void worker.terminate();
+  };
+  signal.addEventListener('abort', endAll, { once: true });
+  try {
+    await Promise.all(
+      workers.map((worker) =>
+        keepBusy(worker, next, (batch, checks) => {
+          add(tally, batch, checks);
+          onChecked(tally.files, tally.bytes);
+        }),
+      ),
+    );
+  } catch (error) {
+    // A thread that was ended by the signal is no news of its own.
+    signal.throwIfAborted();
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', endAll);
+    endAll();
+  }
+  return tally;
+}

@@ -1,0 +1,88 @@
+import { unreachable } from '../../errors.ts';
+import type { BadPage } from './check-file.ts';
+import type { CopyCheck } from './check-files.ts';
+import type { Verdict } from './judge.ts';
+
+/** Something wrong that the verification of a copy found. */
+export interface Finding {
+  /** Relative to the data directory. */
+  readonly file: string;
+  /** Of the relation, as the server's own messages count; undefined where the whole file is meant. */
+  readonly block?: number;
+  readonly kind: 'bad-copy' | 'bad-source' | 'unclear' | 'unreadable';
+  readonly reason: string;
+}
+
+/** What a verification came to, for people, for machines and for the record in pgdata. */
+export interface Verification {
+  readonly files: number;
+  readonly pages: number;
+  readonly bytes: number;
+  /** Pages that were torn by a write while they were copied: the WAL of the backup writes them anew. */
+  readonly leftToWal: number;
+  readonly findings: readonly Finding[];
+}
+
+export interface JudgedPage {
+  readonly page: BadPage;
+  readonly verdict: Verdict;
+}
+
+function reasonOf(verdict: Exclude<Verdict, { kind: 'wal' }>): string {
+  switch (verdict.kind) {
+    case 'bad-copy':
+      return "damaged in the copy; the primary's page is good";
+    case 'bad-source':
+      return 'damaged on the primary, too';
+    case 'unclear':
+      return `damaged in the copy; ${verdict.reason}`;
+    default:
+      return unreachable(verdict);
+  }
+}
+
+function findingOf({ page, verdict }: JudgedPage): Finding | undefined {
+  if (verdict.kind === 'wal') return undefined;
+  return { file: page.file.path, block: page.block, kind: verdict.kind, reason: reasonOf(verdict) };
+}
+
+export function verificationOf(check: CopyCheck, judged: readonly JudgedPage[]): Verification {
+  const unreadable = check.troubles.map(({ path, reason }): Finding => ({
+    file: path,
+    kind: 'unreadable',
+    reason: `cannot be read: ${reason}`,
+  }));
+  const found = judged.map(findingOf).filter((finding) => finding !== undefined);
+  return {
+    files: check.files,
+    pages: check.pages,
+    bytes: check.bytes,
+    leftToWal: judged.length - found.length,
+    findings: [...unreadable, ...found],
+  };
+}
+
+/** The copy itself must not be used, as opposed to a good copy of a damaged primary. */
+export function findingsOfCopy({ findings }: Verification): readonly Finding[] {
+  return findings.filter(({ kind }) => kind !== 'bad-source');
+}
+
+export function describeFinding({ file, block, reason }: Finding): string {
+  return block === undefined ? `${file}: ${reason}` : `${file}, block ${block}: ${reason}`;
+}
+
+const mostLines = 50;
+
+/** One line each, and how many more there are. */
+export function describeFindings(findings: readonly Finding[]): string {
+  const lines = findings.slice(0, mostLines).map(describeFinding);
+  const rest = findings.length - lines.length;
+  return [...lines, ...(rest > 0 ? [`and ${rest} more`] : [])].join('\n');
+}
+
+export function describeVerification({ files, pages, leftToWal, findings }: Verification): string {
+  const torn =
+    leftToWal === 0 ? '' : `; ${leftToWal} were written while they were copied, and the WAL has them whole`;
+  const damage = findings.length === 0 ? 'nothing is damaged' : `${findings.length} findings`;
+  return `${pages} pages in ${files} files, ${damage}${torn}`;
+}

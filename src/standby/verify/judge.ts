@@ -1,0 +1,82 @@
+import type { BadPage } from './check-file.ts';
+import type { SourcePage } from './source-pages.ts';
+
+/** What a page that fails in the copy means. */
+export type Verdict =
+  /** Replay of the backup's own WAL writes the page anew, or removes it: nothing is wrong. */
+  | { readonly kind: 'wal' }
+  /** The primary's page is good and has not changed: only the copy is damaged. */
+  | { readonly kind: 'bad-copy' }
+  /** The primary's page fails, too. */
+  | { readonly kind: 'bad-source' }
+  /** It cannot be told which. */
+  | { readonly kind: 'unclear'; readonly reason: string };
+
+/** The moments of the backup that the page belongs to. */
+export interface BackupSpan {
+  readonly startLsn: bigint;
+  /** Undefined while the backup goes on: all that changes until the page is compared is in its WAL. */
+  readonly stopLsn: bigint | undefined;
+  /** Seconds since 1970, by the primary's clock. */
+  readonly startS: number;
+}
+
+/** A kernel stamps files by a clock that ticks in milliseconds. */
+const clockTickS = 1;
+
+/**
+ * A server makes the pages of these forks without WAL when it extends them, and forgives damage in them: it fills a page
+ * that fails with zeros.
+ */
+function isRemadeByServer({ file }: BadPage, source: SourcePage & { kind: 'page' }): boolean {
+  return (file.fork === 'fsm' || file.fork === 'vm') && source.lsn === 0n;
+}
+
+/** A good page of the primary that no WAL record has changed since the backup began. */
+function judgeUnchanged(page: BadPage, source: SourcePage & { kind: 'page' }, span: BackupSpan): Verdict {
+  const since = span.startS - clockTickS;
+  if (source.changedS < since) return { kind: 'bad-copy' };
+  // CREATE DATABASE may copy whole files; its record copies them again here.
+  if ((source.bornS ?? 0) >= since || isRemadeByServer(page, source)) return { kind: 'wal' };
+  return { kind: 'bad-copy' };
+}
+
+function afterTheBackup(what: string): Verdict {
+  return {
+    kind: 'unclear',
+    reason: `the primary has ${what} since, so that there is nothing to compare with`,
+  };
+}
+
+function judgeSourcePage(page: BadPage, source: SourcePage & { kind: 'page' }, span: BackupSpan): Verdict {
+  if (source.state === 'bad') return { kind: 'bad-source' };
+  if (source.state === 'new') return { kind: 'bad-copy' };
+  if (source.lsn < span.startLsn) return judgeUnchanged(page, source, span);
+  if (span.stopLsn === undefined || source.lsn <= span.stopLsn) return { kind: 'wal' };
+  return afterTheBackup('changed the page');
+}
+
+/**
+ * A page of the copy fails: torn by a write while it was copied, or damaged. What the server changes during a backup it logs
+ * whole, so a torn page is known by its origin: the primary's page is good now and not older than the backup's start. The LSN in
+ * the failing page itself proves nothing, since it may be what was damaged.
+ */
+export function judge(page: BadPage, source: SourcePage, span: BackupSpan): Verdict {
+  switch (source.kind) {
+    case 'gone':
+      return span.stopLsn === undefined ? { kind: 'wal' } : afterTheBackup('removed the file');
+    case 'beyond-end':
+      return span.stopLsn === undefined ? { kind: 'wal' } : afterTheBackup('truncated the file');
+    case 'unreadable':
+      return { kind: 'unclear', reason: source.reason };
+    case 'page':
+      return judgeSourcePage(page, source, span);
+  }
+}
+
+/** Without the primary: by what the page itself says, which a torn one that is newer than the backup's start says, too. */
+export function judgeAlone(page: BadPage, span: BackupSpan): Verdict {
+  const isOfBackup = page.lsn >= span.startLsn && page.lsn <= (span.stopLsn ?? span.startLsn);
+  if (isOfBackup) return { kind: 'wal' };
+  return { kind: 'unclear', reason: 'it could not be compared with the primary' };
+}

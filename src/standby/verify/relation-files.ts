@@ -1,0 +1,60 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { systemErrorCode } from '../../system/durable.ts';
+
+/** A file of a relation's fork, as the server names it. */
+export interface RelationFile {
+  /** Relative to the data directory, through `pg_tblspc` for a tablespace: the same on both hosts. */
+  readonly path: string;
+  readonly fork: 'main' | 'fsm' | 'vm' | 'init';
+  /** 0, or n for a file whose name ends with `.n`. */
+  readonly segment: number;
+}
+
+const namePattern = /^\d+(?:_(fsm|vm|init))?(?:\.(\d+))?$/;
+
+/** Undefined for anything that has no pages: maps, version files, temporary relations, what a DBA left there. */
+export function parseRelationFile(directory: string, name: string): RelationFile | undefined {
+  const match = namePattern.exec(name);
+  if (match === null) return undefined;
+  const fork = (match[1] ?? 'main') as RelationFile['fork'];
+  return { path: join(directory, name), fork, segment: Number(match[2] ?? 0) };
+}
+
+async function list(directory: string): Promise<readonly string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(systemErrorCode(error) ?? '')) return [];
+    throw error;
+  }
+}
+
+/** The directories that hold relations: the shared ones, and one for each database in each tablespace. */
+async function relationDirectories(pgdata: string): Promise<readonly string[]> {
+  const directories = ['global'];
+  const addDatabases = async (parent: string): Promise<void> => {
+    const databases = (await list(join(pgdata, parent))).filter((name) => /^\d+$/.test(name));
+    directories.push(...databases.map((name) => join(parent, name)));
+  };
+  await addDatabases('base');
+  for (const oid of await list(join(pgdata, 'pg_tblspc'))) {
+    const tablespace = join('pg_tblspc', oid);
+    for (const folder of await list(join(pgdata, tablespace))) {
+      if (folder.startsWith('PG_')) await addDatabases(join(tablespace, folder));
+    }
+  }
+  return directories;
+}
+
+/** Every file with pages, of the whole copy. */
+export async function listRelationFiles(pgdata: string): Promise<readonly RelationFile[]> {
+  const files: RelationFile[] = [];
+  for (const directory of await relationDirectories(pgdata)) {
+    for (const name of await list(join(pgdata, directory))) {
+      const file = parseRelationFile(directory, name);
+      if (file !== undefined) files.push(file);
+    }
+  }
+  return files;
+}
