@@ -1,0 +1,138 @@
+import { closeSync, openSync, readSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { listRelationFiles } from '../../src/standby/verify/relation-files.ts';
+import { checkFile, makeBuffer } from '../../src/standby/verify/check-file.ts';
+import { readPageLayout } from '../../src/standby/verify/verify-copy.ts';
+import { failureMajors, testMajors } from '../harness/postgres-programs.ts';
+import type { Primary } from '../harness/primary.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { backupPair, inPgdata, type BackupPair } from './backup-kit.ts';
+
+let world: World | undefined;
+afterEach(async () => {
+  await world?.close();
+  world = undefined;
+});
+
+const blockSize = 8192;
+
+function flipBit(file: string, block: number, byte = 5000): void {
+  const fd = openSync(file, 'r+');
+  const place = block * blockSize + byte;
+  const content = Buffer.alloc(1);
+  readSync(fd, content, 0, 1, place);
+  writeSync(fd, Buffer.from([(content[0] ?? 0) ^ 0x08]), 0, 1, place);
+  closeSync(fd);
+}
+
+/** A table of some pages, and the path of its file below the data directory. */
+async function makeTable(primary: Primary): Promise<string> {
+  await primary.sql(
+    "CREATE TABLE t AS SELECT n, repeat('x', 500) AS filler FROM generate_series(1, 1000) AS n",
+  );
+  await primary.sql('CHECKPOINT');
+  return primary.value("SELECT pg_relation_filepath('t')");
+}
+
+async function withChecksums(here: World): Promise<BackupPair> {
+  const pair = await backupPair(here, { cluster: { checksums: true } });
+  expect(await here.cmdStandby(pair.standby, ['-I'])).toMatchObject({ code: 0 });
+  return pair;
+}
+
+describe.each(testMajors())('page checksums of PostgreSQL %i', (major) => {
+  test('every page of a real cluster is good, at its own place and at no other', async () => {
+    world = await createWorld({ major });
+    const primary = await world.startPrimary({ checksums: true });
+    const path = await makeTable(primary);
+    await primary.stop();
+    const layout = await readPageLayout(join(primary.pgdata, 'global', 'pg_control'));
+    if (layout === undefined) throw new Error('no layout');
+    expect(layout).toEqual({ blockSize, segmentBlocks: 131_072, hasChecksums: true });
+    const files = await listRelationFiles(primary.pgdata);
+    const buffer = makeBuffer(layout);
+    const checks = files.map((file) => checkFile(primary.pgdata, file, layout, buffer));
+    expect(checks.flatMap(({ bad }) => bad)).toEqual([]);
+    expect(checks.filter(({ trouble }) => trouble !== undefined)).toEqual([]);
+    expect(checks.reduce((sum, { pages }) => sum + pages, 0)).toBeGreaterThan(2000);
+    const shifted = { path, fork: 'main', segment: 1 } as const;
+    const wrong = checkFile(primary.pgdata, shifted, layout, buffer);
+    // Some were made ahead and are zeros, which are good anywhere.
+    expect(wrong.bad.length).toBeGreaterThan(60);
+  });
+});
+
+describe.each(failureMajors())('--verify on PostgreSQL %i', (major) => {
+  test('a good copy; then one flipped bit in it, named by file and block, and copied anew by the next -B', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await withChecksums(world);
+    const path = await makeTable(primary);
+    const good = await world.cmdStandby(standby, ['-B', '--verify']);
+    expect(good).toMatchObject({ code: 0 });
+    expect(good.stdout).toMatch(/verified: +\d{4,} pages in \d+ files at .*: nothing is damaged/);
+    const alone = await world.cmdStandby(standby, ['--verify']);
+    expect(alone).toMatchObject({ code: 0 });
+    expect(alone.stdout).toMatch(/^Verified: \d+ pages in \d+ files, nothing is damaged/m);
+
+    flipBit(inPgdata(standby, path), 17);
+    const damaged = await world.cmdStandby(standby, ['--verify']);
+    expect(damaged).toMatchObject({ code: 1 });
+    expect(damaged.stderr).toContain(`${path}, block 17: damaged in the copy; the primary's page is good`);
+    expect(damaged.stderr.match(/block \d+: /g)).toHaveLength(1);
+    const info = await world.cmdStandby(standby, ['--backup-info']);
+    expect(info.stdout).toContain(`${path}, block 17: damaged in the copy`);
+
+    expect(await world.cmdStandby(standby, ['-B', '--verify'])).toMatchObject({ code: 0 });
+    expect(await world.cmdStandby(standby, ['--verify'])).toMatchObject({ code: 0 });
+    expect(await world.cmdStandby(standby, ['-S'])).toMatchObject({ code: 0 });
+    const started = await world.cmdStandby(standby, ['--verify']);
+    expect(started).toMatchObject({ code: 4 });
+    expect(started.stderr).toContain('a server has run on');
+  });
+
+  test('a page that is damaged on the primary: the copy is finished, and the exit status says so', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await withChecksums(world);
+    const path = await makeTable(primary);
+    await primary.stop();
+    flipBit(join(primary.pgdata, path), 23);
+    await primary.start();
+    const backup = await world.cmdStandby(standby, ['-B', '--verify', '--json']);
+    expect(backup).toMatchObject({ code: 1 });
+    expect(backup.stderr).toContain(`${path}, block 23: damaged on the primary, too`);
+    expect(JSON.parse(backup.stdout)).toMatchObject({
+      status: 'complete',
+      verified: { findings: [{ file: path, block: 23, kind: 'bad-source' }] },
+    });
+    expect(await world.cmdStandby(standby, ['-S'])).toMatchObject({ code: 0 });
+  });
+
+  test('without a primary to ask, what fails is reported as not compared', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await withChecksums(world);
+    const path = await makeTable(primary);
+    expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
+    await primary.stop('immediate');
+    expect(await world.cmdStandby(standby, ['--verify'])).toMatchObject({ code: 0 });
+    flipBit(inPgdata(standby, path), 3);
+    const damaged = await world.cmdStandby(standby, ['--verify', '--json']);
+    expect(damaged).toMatchObject({ code: 1 });
+    expect(JSON.parse(damaged.stdout)).toMatchObject({
+      findings: [{ file: path, block: 3, kind: 'unclear' }],
+    });
+    expect(damaged.stderr).toContain('cannot be compared with the primary');
+  });
+
+  test('a cluster without checksums: -B goes on with a notice, --verify alone refuses', async () => {
+    world = await createWorld({ major });
+    const { standby } = await backupPair(world, { cluster: { checksums: false } });
+    await world.cmdStandby(standby, ['-I']);
+    const backup = await world.cmdStandby(standby, ['-B', '--verify']);
+    expect(backup).toMatchObject({ code: 0 });
+    expect(backup.stderr).toContain('NOTICE: the primary has no data checksums');
+    const alone = await world.cmdStandby(standby, ['--verify']);
+    expect(alone).toMatchObject({ code: 4 });
+    expect(alone.stderr).toContain('has no data checksums');
+  });
+});
