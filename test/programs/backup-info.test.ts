@@ -1,0 +1,63 @@
+import { existsSync } from 'node:fs';
+import { afterEach, describe, expect, test } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
+import { failureMajors } from '../harness/postgres-programs.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { backupPair, inPgdata } from './backup-kit.ts';
+
+let world: World | undefined;
+afterEach(async () => {
+  await world?.close();
+  world = undefined;
+});
+
+describe.each(failureMajors())('--backup-info on PostgreSQL %i', (major) => {
+  test('refuses without a base backup, shows one as people and as machines read it, and sees that it was started', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world);
+    await world.cmdStandby(standby, ['-I']);
+    const none = await world.cmdStandby(standby, ['--backup-info']);
+    expect(none).toMatchObject({ code: 4 });
+    expect(none.stderr).toContain('holds no record of a base backup');
+
+    const backup = await world.cmdStandby(standby, ['-B']);
+    expect(backup).toMatchObject({ code: 0 });
+    await primary.stop('immediate');
+    const info = await world.cmdStandby(standby, ['--backup-info']);
+    expect(info).toMatchObject({ code: 0 });
+    expect(info.stdout).toMatch(/^ {2}state: +complete; no server has started on it yet$/m);
+    expect(info.stdout).toMatch(/^ {2}cluster: +\d+, from .*\/pgdata$/m);
+    expect(info.stdout).toMatch(/^ {2}start: +0\/[0-9A-F]+ at 20\d\d-.*Z$/m);
+    expect(info.stdout).toMatch(/^ {2}stop: +0\/[0-9A-F]+ at 20\d\d-.*Z$/m);
+    expect(info.stdout).toMatch(/^ {2}timeline: +1$/m);
+    expect(info.stdout).toMatch(/^ {2}WAL: +00000001[0-9A-F]{16}/m);
+    expect(info.stdout).toMatch(/^ {2}made by: +cmd_standby \d/m);
+    // The summary of -B says the same.
+    for (const line of backup.stdout.split('\n').filter((one) => /^ {2}(start|stop|WAL|size|rate)/.test(one)))
+      expect(info.stdout.split('\n').map((one) => one.replace(/ +/g, ' '))).toContain(
+        line.replace(/ +/g, ' '),
+      );
+
+    const json = await world.cmdStandby(standby, ['--backup-info', '--json']);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      pgdata: standby.pgdata,
+      hasStarted: false,
+      status: 'complete',
+      timeline: 1,
+      segmentSize: 16 * 1024 * 1024,
+      primaryPgdata: primary.pgdata,
+    });
+    expect(await world.cmdStandby(standby, ['-S'])).toMatchObject({ code: 0 });
+    await eventually(() => !existsSync(inPgdata(standby, 'backup_label')));
+    const started = await world.cmdStandby(standby, ['--backup-info', '--json']);
+    expect(JSON.parse(started.stdout)).toMatchObject({ hasStarted: true, status: 'complete' });
+  });
+
+  test('--json is refused where no object could be answered', async () => {
+    world = await createWorld({ major });
+    const { standby } = await backupPair(world, { helpers: 'none' });
+    const wrong = await world.cmdStandby(standby, ['-S', '--json']);
+    expect(wrong).toMatchObject({ code: 2 });
+    expect(wrong.stderr).toContain('--json goes with -B, --verify and --backup-info');
+  });
+});
