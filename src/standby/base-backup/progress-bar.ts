@@ -7,7 +7,7 @@ const barWidth = 24;
 const leastBarColumns = 100;
 
 function lineOf(state: ProgressState, columns: number, now: () => Date): string {
-  if (!isCounting(state)) return `Base backup: ${phaseText(state)} …`;
+  if (!isCounting(state)) return `Base backup: ${phaseText(state)} …`.slice(0, columns);
   const share = shareDone(state);
   const full = Math.round(barWidth * share);
   const bar = columns < leastBarColumns ? '' : `[${'#'.repeat(full)}${'.'.repeat(barWidth - full)}] `;

@@ -15,6 +15,8 @@ function facts({ phase, planned, done }: ProgressState) {
 /** For a log: a line for each phase, and one every so often in between. */
 export function progressLog(log: Log, everyMs: number, now: () => Date): Watcher {
   let last: ProgressState | undefined;
+  // Workers may go to and fro between tablespaces and data.
+  const said = new Set<ProgressState['phase']>();
   const say = (): void => {
     if (last === undefined) return;
     const percent = `${Math.floor(100 * shareDone(last))} %`;
@@ -24,9 +26,10 @@ export function progressLog(log: Log, everyMs: number, now: () => Date): Watcher
   const timer = everyMs === 0 ? undefined : setInterval(say, everyMs);
   return {
     show: (state) => {
-      const isNews = state.phase !== last?.phase || state.planned !== last?.planned;
       last = state;
-      if (isNews) say();
+      if (said.has(state.phase)) return;
+      said.add(state.phase);
+      say();
     },
     around: (write) => {
       write();

@@ -130,6 +130,7 @@ describe("the how-to's standby file", () => {
       wal_timeout: 120,
       base_backup_timeout: 86400,
       basebackup_checkpoint: 'fast',
+      progress_interval: 30,
       log_format: 'text',
       tablespaces: new Map(),
     });
