@@ -6,6 +6,7 @@ import {
   readdirSync,
   readlinkSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -15,6 +16,7 @@ import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { backupPair, inPgdata, isCopying } from './backup-kit.ts';
+import { expectExit } from './standby-kit.ts';
 
 let world: World | undefined;
 afterEach(async () => {
@@ -69,6 +71,59 @@ describe.each(failureMajors())('tablespaces on PostgreSQL %i', (major) => {
     expect(await standby.value('SELECT count(*) FROM "in fast"')).toBe('5000');
     const spaces = await standby.sql('SELECT pg_tablespace_location(oid) AS l FROM pg_tablespace ORDER BY 1');
     expect(spaces.map(({ l }) => l)).toEqual(['', '', ...here]);
+  });
+
+  test('three of them: one sent elsewhere, one on links, one inside pgdata; the standby replays and -F999 works', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world, { ini: { rsync_threads: 2 } });
+    const plain = await makeTablespace(primary, 'plain');
+    const [theirs, ours] = [primary, standby].map(({ host }) => join(host.directory, 'linked space'));
+    for (const link of [theirs ?? '', ours ?? '']) {
+      mkdirSync(`${link} itself`);
+      symlinkSync(`${link} itself`, link);
+    }
+    await primary.sql(`CREATE TABLESPACE linked LOCATION '${theirs ?? ''}'`);
+    await primary.sql('CREATE TABLE "in linked" TABLESPACE linked AS SELECT generate_series(1, 5000) AS n');
+    mkdirSync(join(primary.pgdata, 'inside'));
+    await primary.sql(`CREATE TABLESPACE inside LOCATION '${join(primary.pgdata, 'inside')}'`);
+    await primary.sql('CREATE TABLE "in inside" TABLESPACE inside AS SELECT generate_series(1, 5000) AS n');
+    const elsewhere = join(standby.host.directory, 'elsewhere');
+    appendFileSync(
+      standby.iniFile,
+      `\n[tablespaces]\n${plain} = ${elsewhere}\n${theirs ?? ''} = ${ours ?? ''}\n`,
+    );
+    for (const action of ['-I', '-B', '-S']) expectExit(await world.cmdStandby(standby, [action]), 0);
+    expect(readdirSync(`${ours ?? ''} itself`).join()).toMatch(/^PG_/);
+
+    for (const name of ['plain', 'linked', 'inside'])
+      await primary.sql(`INSERT INTO "in ${name}" VALUES (5001)`);
+    await primary.archived(await primary.switchWal());
+    await eventually(async () => (await standby.value('SELECT count(*) FROM "in inside"')) === '5001');
+    await primary.kill9();
+    expectExit(await world.cmdStandby(standby, ['-F999']), 0);
+    for (const name of ['plain', 'linked', 'inside'])
+      expect(await standby.value(`SELECT count(*) FROM "in ${name}"`)).toBe('5001');
+    const spaces = await standby.sql('SELECT pg_tablespace_location(oid) AS l FROM pg_tablespace');
+    expect(spaces.map(({ l }) => l).filter((path) => path !== '')).toHaveLength(3);
+  });
+
+  test('those that would lie in one another here are refused, also by way of a link', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world);
+    const locations = [await makeTablespace(primary, 'one'), await makeTablespace(primary, 'two')];
+    const real = join(standby.host.directory, 'real');
+    mkdirSync(join(real, 'below'), { recursive: true });
+    symlinkSync(join(real, 'below'), join(standby.host.directory, 'link'));
+    appendFileSync(
+      standby.iniFile,
+      `\n[tablespaces]\n${locations[0] ?? ''} = ${real}\n${locations[1] ?? ''} = ${join(standby.host.directory, 'link')}\n`,
+    );
+    for (const action of ['-I', '-B']) {
+      const run = await world.cmdStandby(standby, [action]);
+      expectExit(run, 4);
+      expect(run.stderr).toContain(`"${join(standby.host.directory, 'link')}" lies in "${real}"`);
+    }
+    expect(existsSync(standby.pgdata)).toBe(false);
   });
 
   test("a tablespace that would land in the primary's own directory is refused", async () => {
