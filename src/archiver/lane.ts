@@ -27,6 +27,7 @@ async function findTools(deps: ArchiverDeps, standby: StandbyTarget): Promise<La
   return {
     target: {
       host: standby.host,
+      what: 'the standby',
       user: standby.user,
       ssh,
       connectTimeoutS: standby.ssh_timeout,

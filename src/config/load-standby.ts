@@ -30,8 +30,10 @@ export function parseStandbyConfig(text: string): LoadedConfig<StandbySettings> 
     ...problems,
     ...findUnknownSections(ini),
     ...findDoomedArchive(settings, lines.get('archivedir') ?? 1),
+    ...findForeignKeys(settings, lines, { basebackup_source: 'a standby is read from by rsync only' }),
   ];
-  return loaded(all, { settings, warnings: read.warnings, lines });
+  const warnings = findForeignKeys(settings, lines, { rsync_threads: 'it has no effect' });
+  return loaded(all, { settings, warnings: [...read.warnings, ...warnings], lines });
 }
 
 function findUnknownSections(ini: IniText): Problem[] {
@@ -77,4 +79,19 @@ function findDoomedArchive(settings: Partial<StandbySettings>, line: number): Pr
   const { pgdata, archivedir } = settings;
   if (pgdata === undefined || archivedir === undefined || !isWithin(archivedir, pgdata)) return [];
   return [{ line, message: `archivedir ${archivedir} lies in pgdata, where a base backup would delete it` }];
+}
+
+/** Keys that are given and mean nothing to pg_basebackup. */
+function findForeignKeys(
+  { basebackup_method: method }: Partial<StandbySettings>,
+  lines: ReadonlyMap<string, number>,
+  keys: Readonly<Record<string, string>>,
+): Problem[] {
+  if (method !== 'pg_basebackup') return [];
+  return Object.entries(keys).flatMap(([key, reason]) => {
+    const line = lines.get(key);
+    return line === undefined
+      ? []
+      : [{ line, message: `${key} with basebackup_method: ${method}: ${reason}` }];
+  });
 }

@@ -97,6 +97,15 @@ export const standbyOptions = {
     example: '/usr/lib/postgresql/15/bin/pg_ctl',
     summary: 'pg_ctl on this host',
   },
+  pg_basebackup: {
+    kind: 'program',
+    group: groups.programs,
+    since: '2.0',
+    default: 'pg_basebackup',
+    example: '/usr/lib/postgresql/15/bin/pg_basebackup',
+    summary:
+      "pg_basebackup on this host, of the primary's version or a later one; psql is looked for beside it",
+  },
   r_psql: {
     kind: 'program',
     group: groups.programs,
@@ -189,6 +198,41 @@ export const standbyOptions = {
     default: '%(pgdata)/recovery.conf',
     summary: 'the recovery.conf to write (up to 11)',
     detail: 'Later versions have no such file: their settings go to postgresql.auto.conf.',
+  },
+  basebackup_method: {
+    kind: 'choice',
+    choices: ['rsync', 'pg_basebackup'],
+    group: groups.backup,
+    since: '2.0',
+    default: 'rsync',
+    summary:
+      'how -B gets the files: rsync over ssh, or pg_basebackup where ssh to the primary is not allowed',
+    detail:
+      "With pg_basebackup everything is asked of the primary's server at master_public_ip: and port:, as repl_db_user: (or user:) with repl_db_password: and sslmode:. See doc/base-backup.md.",
+  },
+  basebackup_source: {
+    kind: 'name',
+    group: groups.backup,
+    since: '2.0',
+    example: 'standby2',
+    summary: 'another standby of the same primary to read the files from (9.6 and later)',
+    detail: 'Its name or address for ssh. The primary then only begins and ends the backup.',
+  },
+  basebackup_source_port: {
+    kind: 'port',
+    group: groups.backup,
+    since: '2.0',
+    example: '5432',
+    summary: 'the port of the server on that standby',
+    detail: 'Left out, it is port:.',
+  },
+  basebackup_source_local_ip: {
+    kind: 'text',
+    group: groups.backup,
+    since: '2.0',
+    example: '127.0.0.1',
+    summary: 'the address at which psql reaches that server when it runs on that standby itself',
+    detail: 'Left out, it is master_local_ip:.',
   },
   rsync_threads: {
     kind: 'integer',

@@ -138,6 +138,18 @@ function requireExclusive(capabilities: Capabilities): void {
 /** See `checkpointPrivilege` for who may. A backup does not need it: beginning one makes a checkpoint. */
 export const checkpointSql = 'CHECKPOINT';
 
+/** One row: whether this role may run CHECKPOINT. An error would end the session. */
+export function mayCheckpointSql({ checkpointPrivilege }: Capabilities): string {
+  const superuser = "current_setting('is_superuser') = 'on'";
+  if (checkpointPrivilege === 'superuser') return `SELECT ${superuser}`;
+  return `SELECT ${superuser} OR pg_has_role(current_user, 'pg_checkpoint', 'MEMBER')`;
+}
+
+/** The answer to a question whose one column is a boolean, as psql prints it. */
+export function isTrue(rows: readonly SqlRow[]): boolean {
+  return rows[0]?.[0] === 't';
+}
+
 /** Whoever may connect can do this; the transaction's end is a record, without which no segment is switched. */
 export const writeWalRecordSql = 'SELECT txid_current()';
 
@@ -213,6 +225,27 @@ export function parseTablespaces(rows: readonly SqlRow[]): Tablespace[] {
     location: location ?? '',
   }));
 }
+
+/**
+ * One row for each tablespace: oid and bytes, empty where the role may not ask. Without the one for what all databases
+ * share, which is small.
+ */
+export function tablespaceSizesSql({ hasReadAllStatsRole }: Capabilities): string {
+  const own = 'oid = (SELECT dattablespace FROM pg_database WHERE datname = current_database())';
+  const role = hasReadAllStatsRole ? " OR pg_has_role(current_user, 'pg_read_all_stats', 'MEMBER')" : '';
+  const mayAsk = `${own} OR has_tablespace_privilege(oid, 'CREATE')${role}`;
+  return `SELECT oid, CASE WHEN ${mayAsk} THEN pg_tablespace_size(oid) END FROM pg_tablespace WHERE spcname <> 'pg_global'`;
+}
+
+/** By oid; undefined where the role may not ask. */
+export function parseTablespaceSizes(rows: readonly SqlRow[]): ReadonlyMap<string, number | undefined> {
+  return new Map(
+    rows.map(([oid, size]) => [oid ?? '', textOf(size) === undefined ? undefined : Number(size)]),
+  );
+}
+
+/** Of the tablespace `pg_default`, in every cluster. */
+export const defaultTablespaceOid = '1663';
 
 function textOf(value: string | null | undefined): string | undefined {
   return value === null || value === undefined || value === '' ? undefined : value;

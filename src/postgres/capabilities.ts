@@ -77,6 +77,10 @@ export interface Capabilities {
   readonly readFileNeedsLength: boolean;
   /** From 10 this role may read every setting (`data_directory`); before, only a superuser. */
   readonly hasReadAllSettingsRole: boolean;
+  /** From 10 this role may ask for the size of everything. */
+  readonly hasReadAllStatsRole: boolean;
+  /** What `pg_control_checkpoint()` calls the place from which recovery starts; undefined up to 9.5, which lack it. */
+  readonly controlRedoColumn: 'redo_location' | 'redo_lsn' | undefined;
   /** From 11 the functions that read the server's files may be granted. */
   readonly hasReadServerFilesRole: boolean;
 
@@ -169,6 +173,14 @@ export interface Capabilities {
   readonly hasPgIsready: boolean;
   /** From 9.0. */
   readonly hasPgArchivecleanup: boolean;
+  /** From 9.1. */
+  readonly hasPgBasebackup: boolean;
+  /** Of the program's own version. From 9.4 it can put tablespaces elsewhere, and be throttled. */
+  readonly pgBasebackupMapsAndThrottles: boolean;
+  /** Of the program's own version. From 10 it must be told to send no WAL, and can leave the flushing to others. */
+  readonly pgBasebackupSendsWalByDefault: boolean;
+  /** Of the program's own version. From 13. */
+  readonly pgBasebackupMakesManifest: boolean;
   /** From 9.5. */
   readonly hasPgRewind: boolean;
   /** From 9.0 a connection can carry its program's name. */

@@ -63,8 +63,15 @@ export function backupFacts(since: Since) {
     tablespaceLocation: since(90_200) ? 'pg_tablespace_location' : 'spclocation',
     readFileNeedsLength: !since(90_100),
     hasReadAllSettingsRole: since(100_000),
+    hasReadAllStatsRole: since(100_000),
+    controlRedoColumn: controlRedoColumn(since),
     hasReadServerFilesRole: since(110_000),
   } as const;
+}
+
+function controlRedoColumn(since: Since): Capabilities['controlRedoColumn'] {
+  if (!since(90_600)) return undefined;
+  return since(100_000) ? 'redo_lsn' : 'redo_location';
 }
 
 function backupApi(since: Since): Capabilities['backupApi'] {
@@ -181,6 +188,10 @@ export function programFacts(since: Since) {
     pgCtlWaitsByDefault: since(100_000),
     hasPgIsready: since(90_300),
     hasPgArchivecleanup: since(90_000),
+    hasPgBasebackup: since(90_100),
+    pgBasebackupMapsAndThrottles: since(90_400),
+    pgBasebackupSendsWalByDefault: since(100_000),
+    pgBasebackupMakesManifest: since(130_000),
     hasPgRewind: since(90_500),
     hasApplicationName: since(90_000),
     socketDirectoryParameter: since(90_300) ? 'unix_socket_directories' : 'unix_socket_directory',

@@ -2,12 +2,12 @@ import { exitCodes } from '../errors.ts';
 import { backupJson, describeSummary } from './backup-info/describe.ts';
 import { needed, type BackupContext } from './base-backup/context.ts';
 import { backupHandler } from './base-backup/execute.ts';
-import { observeForBackup } from './base-backup/facts.ts';
+import { observeForBackup, type BackupFacts } from './base-backup/facts.ts';
 import { planBaseBackup } from './base-backup/plan.ts';
 import { withProgress } from './base-backup/progress.ts';
+import { withPrimaryAndSource } from './connect-primary.ts';
 import type { BackupOptions, StandbyDeps } from './deps.ts';
 import { carryOut, printPlan } from './plan.ts';
-import { withPrimary } from './primary.ts';
 import type { BackupRecord } from './record.ts';
 import { describeFindings } from './verify/findings.ts';
 
@@ -27,16 +27,25 @@ function reportEnd({ deps, facts }: BackupContext, backup: BackupRecord, json: b
   return exitCodes.failure;
 }
 
+/** What --verify does not do, and why. */
+function noticeUnverified(deps: StandbyDeps, { primary, streaming }: BackupFacts): void {
+  if (!primary.settings.dataChecksums)
+    deps.log.notice('the primary has no data checksums, so --verify has nothing to check');
+  else if (streaming !== undefined)
+    deps.log.notice(
+      'from 11 on the server checks every page that it sends to pg_basebackup; for the copy run --verify by itself',
+    );
+}
+
 /**
  * -B: makes pgdata a copy of the primary that a server can recover from, together with the WAL in archivedir. All that can
  * be refused is refused before anything changes; from the first changed byte until the end no server can start.
  */
 export async function baseBackup(deps: StandbyDeps, options: BackupOptions): Promise<number> {
-  return withPrimary(deps, async (primary) => {
+  return withPrimaryAndSource(deps, async (primary) => {
     const facts = await observeForBackup(deps, primary, options);
     const steps = planBaseBackup(facts);
-    if (options.verify && !facts.primary.settings.dataChecksums)
-      deps.log.notice('the primary has no data checksums, so --verify has nothing to check');
+    if (options.verify) noticeUnverified(deps, facts);
     const run: BackupContext['run'] = {
       isBackupActive: false,
       isCopyBegun: false,

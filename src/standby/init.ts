@@ -4,7 +4,8 @@ import { writeSentinel, type Sentinel } from '../system/sentinel.ts';
 import type { ActionOptions, StandbyDeps } from './deps.ts';
 import { newSentinel, observeLocalPlace, placeObjections, refuseOn, type LocalPlace } from './local-place.ts';
 import { carryOut, printPlan, type StepHandler } from './plan.ts';
-import { withPrimary, type PrimaryFacts } from './primary.ts';
+import { withConfiguredPrimary } from './connect-primary.ts';
+import type { PrimaryFacts } from './primary.ts';
 
 export type InitStep =
   | { readonly kind: 'make-directory'; readonly path: string; readonly purpose: string }
@@ -64,7 +65,7 @@ function initHandler(): StepHandler<InitStep> {
 
 /** -I: makes the directories of a standby and marks its archive. Repeatable; needs the primary. */
 export async function initStandby(deps: StandbyDeps, options: ActionOptions): Promise<number> {
-  const steps = await withPrimary(deps, async (primary) => {
+  const steps = await withConfiguredPrimary(deps, async (primary) => {
     const place = await observeLocalPlace(deps, primary, !options.dryRun);
     return planInit(place, primary.facts, deps.hostName, options.force);
   });

@@ -23,6 +23,7 @@ function primaryTarget(deps: Pick<StandbyDeps, 'settings'>): SshTarget {
   const { settings } = deps;
   return {
     host: settings.master_public_ip,
+    what: 'the primary',
     user: settings.user,
     ssh: settings.ssh,
     connectTimeoutS: settings.ssh_timeout,

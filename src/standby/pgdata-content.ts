@@ -32,6 +32,9 @@ const noContent = new Set([
   'pg_xlog',
 ]);
 
+/** What pg_basebackup writes lies in directories of such names until it is whole. */
+export const receivingName = '.pitrtools-receiving';
+
 /** Objects that users make have numbers from here on (FirstNormalObjectId). */
 const firstUserNumber = 16_384;
 
@@ -88,7 +91,9 @@ export async function inspectPgdata(pgdata: string): Promise<PgdataContent> {
   try {
     const names = await listIfExists(pgdata);
     if (names === undefined) return { kind: 'missing' };
-    if (names.every((name) => noContent.has(name))) return { kind: 'empty' };
+    // What pg_basebackup received in a run that was killed is nobody's data.
+    if (names.every((name) => noContent.has(name) || name.startsWith(receivingName)))
+      return { kind: 'empty' };
     const systemIdentifier = await identifierIn(pgdata);
     if (systemIdentifier !== undefined)
       return {

@@ -22,7 +22,7 @@ import type { RemoteShell, SshTarget } from '../system/ssh.ts';
 import type { StandbyDeps } from './deps.ts';
 import { readRemoteFile } from './remote-files.ts';
 
-type Rows = readonly (readonly string[])[];
+export type Rows = readonly (readonly string[])[];
 
 /** The primary's host and its server, held for the length of one action. */
 export interface Primary {
@@ -34,6 +34,18 @@ export interface Primary {
   readonly queryAside: (sql: string) => Promise<Rows>;
   /** The same for taking something back after such a signal. */
   readonly queryToUndo: (sql: string, limitMs?: number) => Promise<Rows>;
+  /** Another standby of it, where the files are to be read from that one. */
+  readonly source?: Primary;
+  /** How programs of PostgreSQL reach the server from here; only where the INI has it asked without ssh. */
+  readonly protocol?: ProtocolAccess;
+}
+
+export interface ProtocolAccess {
+  readonly host: string;
+  readonly port: number;
+  readonly role: string;
+  /** Where libpq finds the password, and how it encrypts. */
+  readonly env: Readonly<Record<string, string>>;
 }
 
 export interface PrimaryFacts {
@@ -43,18 +55,35 @@ export interface PrimaryFacts {
   readonly tablespaces: readonly Tablespace[];
   /** Decimal. */
   readonly systemIdentifier: string;
-  readonly control: ControlFile;
+  /** Undefined where only SQL leads to the primary. */
+  readonly control: ControlFile | undefined;
   /** The timeline that the server writes now; undefined for one that is in recovery. */
   readonly timeline: number | undefined;
 }
 
 /** The database that holds the helper functions. */
-const database = 'postgres';
-const questionMs = 60_000;
+export const database = 'postgres';
+export const questionMs = 60_000;
 
-async function sshTarget({ settings }: StandbyDeps): Promise<SshTarget> {
+/** A server that is reached by ssh to its host and by psql there. */
+export interface ServerPlace {
+  /** In messages: `the primary`. */
+  readonly what: string;
+  readonly host: string;
+  /** Where psql finds the server when it runs on that host. */
+  readonly localAddress: string;
+  readonly port: number;
+}
+
+function primaryPlace({ settings }: StandbyDeps): ServerPlace {
+  const { master_public_ip: host, master_local_ip: localAddress, port } = settings;
+  return { what: 'the primary', host, localAddress, port };
+}
+
+async function sshTarget({ settings }: StandbyDeps, { host, what }: ServerPlace): Promise<SshTarget> {
   return {
-    host: settings.master_public_ip,
+    host,
+    what,
     user: settings.user,
     ssh: await requireProgram('ssh', settings.ssh, settings.includepath),
     connectTimeoutS: settings.ssh_timeout,
@@ -62,8 +91,8 @@ async function sshTarget({ settings }: StandbyDeps): Promise<SshTarget> {
   };
 }
 
-function psqlTarget({ settings }: StandbyDeps): PsqlTarget {
-  const { r_psql: psql, master_local_ip: host, port, user } = settings;
+function psqlTarget({ settings }: StandbyDeps, { localAddress: host, port }: ServerPlace): PsqlTarget {
+  const { r_psql: psql, user } = settings;
   return { psql, host, port, user, database };
 }
 
@@ -88,7 +117,7 @@ function rejectWhenAborted(signal: AbortSignal): Stop {
   };
 }
 
-async function unlessStopped<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+export async function unlessStopped<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();
   const { aborted, release } = rejectWhenAborted(signal);
   try {
@@ -115,7 +144,7 @@ async function readRemoteControl(shell: RemoteShell, dataDirectory: string): Pro
     const check = checkControlFile(await readRemoteFile(shell, path, controlFileBytes));
     if (check.kind === 'good') return check.control;
     if (attempt === controlAttempts)
-      throw new PitrError(`"${path}" on the primary cannot be used: ${check.reason}`);
+      throw new PitrError(`"${path}" on ${shell.target.what} cannot be used: ${check.reason}`);
   }
 }
 
@@ -145,33 +174,42 @@ async function gatherFacts(
 
 async function converse<T>(
   deps: StandbyDeps,
+  place: ServerPlace,
   shell: RemoteShell,
   use: (primary: Primary) => Promise<T>,
 ): Promise<T> {
-  return withPsql(shell, psqlTarget(deps), deps.log, async (psql) => {
+  return withPsql(shell, psqlTarget(deps, place), deps.log, async (psql) => {
     const queryToUndo = (sql: string, limitMs = questionMs) => psql.query(sql, limitMs);
     const query = (sql: string, limitMs?: number) =>
       unlessStopped(deps.signal, () => queryToUndo(sql, limitMs));
     const queryAside = (sql: string) =>
-      withPsql(shell, psqlTarget(deps), deps.log, (aside) => aside.query(sql, questionMs));
+      withPsql(shell, psqlTarget(deps, place), deps.log, (aside) => aside.query(sql, questionMs));
     return use({ shell, facts: await gatherFacts(deps, shell, query), query, queryAside, queryToUndo });
   });
 }
 
-/** Connects to the primary, once by ssh and once by psql over it, learns what it is, and ends both afterwards. */
-export async function withPrimary<T>(deps: StandbyDeps, use: (primary: Primary) => Promise<T>): Promise<T> {
-  const target = await sshTarget(deps);
+/** Connects to a server, once by ssh and once by psql over it, learns what it is, and ends both afterwards. */
+export async function withServer<T>(
+  deps: StandbyDeps,
+  place: ServerPlace,
+  use: (server: Primary) => Promise<T>,
+): Promise<T> {
+  const target = await sshTarget(deps, place);
   deps.signal.throwIfAborted();
   const stop = rejectWhenAborted(deps.signal);
   const work = deps.withRemoteShell(deps, target, (shell) => {
     // From here on a stop must let what is under way undo itself; only the login may be left alone.
     stop.release();
-    return converse(deps, shell, use);
+    return converse(deps, place, shell, use);
   });
   const result = await Promise.race([work, stop.aborted]).finally(stop.release);
   if (result.kind === 'used') return result.value;
-  throw new PitrError(`cannot reach the primary ${target.user}@${target.host} over ssh`, {
+  throw new PitrError(`cannot reach ${place.what} ${target.user}@${target.host} over ssh`, {
     detail: result.reason,
     hint: `It must work by hand, without a password: ssh ${target.user}@${target.host} true`,
   });
+}
+
+export async function withPrimary<T>(deps: StandbyDeps, use: (primary: Primary) => Promise<T>): Promise<T> {
+  return withServer(deps, primaryPlace(deps), use);
 }

@@ -21,6 +21,8 @@ export interface BackupRecord {
   readonly stopTime?: string;
   /** The primary's TimeZone setting: a recovery target without a zone is read in it. */
   readonly timeZone: string;
+  /** The standby whose files were copied; without it the primary's were. */
+  readonly source?: string;
   /** There once all files are copied. Records of earlier releases have none. */
   readonly copy?: CopyFacts;
   /** There once --verify has looked at every page. */
@@ -43,6 +45,8 @@ export interface CopyFacts {
   /** What the connections carried to this host, compressed. */
   readonly receivedBytes: number;
   readonly threads: number;
+  /** Without it, rsync. */
+  readonly method?: 'pg_basebackup';
   /** Of the copy alone, from its first to its last file. */
   readonly copySeconds: number;
   /** Of the whole base backup so far, when the record was written. */

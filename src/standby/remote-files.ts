@@ -11,14 +11,16 @@ export async function runRemotely(
 ): Promise<{ readonly status: number; readonly lines: readonly string[] }> {
   const result = await shell.run(script, { limitMs });
   if (result.kind === 'done') return result;
-  throw new PitrError(`lost the connection to the primary ${shell.target.host}`, { detail: result.reason });
+  throw new PitrError(`lost the connection to ${shell.target.what} ${shell.target.host}`, {
+    detail: result.reason,
+  });
 }
 
 /** The bytes of a small file on the primary's host. Hexadecimal on the way: a file may hold anything, a marker of ours included. */
 export async function readRemoteFile(shell: RemoteShell, path: string, maxBytes: number): Promise<Buffer> {
   const { status, lines } = await runRemotely(shell, `od -An -v -tx1 -N${maxBytes} ${shellQuote(path)} 2>&1`);
   if (status === 0) return Buffer.from(lines.join('').replaceAll(/\s/g, ''), 'hex');
-  throw new PitrError(`cannot read "${path}" on the primary ${shell.target.host}`, {
+  throw new PitrError(`cannot read "${path}" on ${shell.target.what} ${shell.target.host}`, {
     detail: lines.join('; '),
     hint: `The user ${shell.target.user} must be able to read the data directory there.`,
   });

@@ -3,7 +3,7 @@ import { PitrError } from '../errors.ts';
 import { describeResult, type CommandLine, type CommandResult } from './command.ts';
 import type { Log } from './log.ts';
 import { shellQuote } from './shell-quote.ts';
-import type { RemoteShell } from './ssh.ts';
+import type { RemoteShell, SshTarget } from './ssh.ts';
 
 /** Where psql runs and what it connects to, as seen from the remote host. */
 export interface PsqlTarget {
@@ -52,23 +52,42 @@ function startScript(words: readonly string[]): string {
   return `env PGCONNECT_TIMEOUT=10 PGAPPNAME=pitrtools ${words.map(shellQuote).join(' ')}`;
 }
 
+/** Starts psql on the host that `target` is; without one on this host, to connect from here. */
+export interface PsqlRunner {
+  readonly start: RemoteShell['start'];
+  readonly target?: SshTarget;
+}
+
 /** The command as a person would type it to do the same by hand. */
-function printedCommand(shell: RemoteShell, target: PsqlTarget): string {
-  const { ssh, connectTimeoutS, user, host } = shell.target;
+function printedCommand(runner: PsqlRunner, target: PsqlTarget): string {
   const psql = `${target.psql.program} -A -t -U${target.user} -p${target.port} -d${target.database} -h${target.host}`;
+  if (runner.target === undefined) return `"${psql}"`;
+  const { ssh, connectTimeoutS, user, host } = runner.target;
   return `${[ssh.program, ...ssh.args].join(' ')} -o ConnectTimeout=${connectTimeoutS} ${user}@${host} "${psql}"`;
 }
 
-function failure(result: CommandResult, target: PsqlTarget, sql: string): PitrError {
+/** psql here is found before it is started: what fails is the connection. */
+function localFailure(result: CommandResult, target: PsqlTarget, sql: string): PitrError {
+  return new PitrError(
+    `the primary ${target.host}:${target.port} did not do what role "${target.user}" asked`,
+    {
+      detail: `${describeResult(result)} (while running: ${sql})`,
+      hint: `It must work by hand, without a password prompt: psql -h ${target.host} -p ${target.port} -U ${target.user} -d ${target.database}`,
+    },
+  );
+}
+
+function failure(runner: PsqlRunner, result: CommandResult, target: PsqlTarget, sql: string): PitrError {
+  if (runner.target === undefined) return localFailure(result, target, sql);
   const missing = result.kind === 'exited' && (result.code === 127 || result.code === 126);
   const where = `${target.user}@${target.host}:${target.port}`;
   const what = missing
-    ? `cannot run "${target.psql.program}" on the primary`
-    : `psql on the primary (${where}) failed`;
+    ? `cannot run "${target.psql.program}" on ${runner.target.what}`
+    : `psql on ${runner.target.what} (${where}) failed`;
   return new PitrError(what, {
     detail: `${describeResult(result)} (while running: ${sql})`,
     hint: missing
-      ? 'Set r_psql: to the path of psql on the primary.'
+      ? 'Set r_psql: to the path of psql there.'
       : 'The connection must work there without a password prompt: use .pgpass or pg_hba.conf.',
   });
 }
@@ -90,7 +109,7 @@ function parseRows(lines: readonly string[], field: string, record: string): Row
 
 /** Opens psql over the connection, hands it to `use`, and ends it. */
 export async function withPsql<T>(
-  shell: RemoteShell,
+  shell: PsqlRunner,
   target: PsqlTarget,
   log: Log,
   use: (psql: PsqlSession) => Promise<T>,
@@ -122,7 +141,7 @@ export async function withPsql<T>(
     if (lines.kind === 'answer') return parseRows(lines.value, field, record);
     session.kill();
     const result = lines.kind === 'ended' ? lines.value : await session.ended;
-    if (lines.kind === 'ended') throw failure(result, target, sql);
+    if (lines.kind === 'ended') throw failure(shell, result, target, sql);
     throw new PitrError(`the primary did not answer within ${Math.round(limitMs / 1000)} s`, { detail: sql });
   };
 

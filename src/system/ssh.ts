@@ -17,6 +17,8 @@ import { rsyncShellOption } from './shell-quote.ts';
 /** A host to reach, with the user's own ssh command, whose flags win over ours. */
 export interface SshTarget {
   readonly host: string;
+  /** What the host is in messages, such as `the primary`. */
+  readonly what: string;
   readonly user: string;
   readonly ssh: CommandLine;
   readonly connectTimeoutS: number;

@@ -35,6 +35,7 @@ function targetOf(host: Host, change: Partial<SshTarget> = {}): SshTarget {
   const [program = '', ...args] = here.ssh.split(' ');
   return {
     host: host.name,
+    what: 'the other host',
     user: world.user,
     ssh: { program, args },
     connectTimeoutS: 5,

@@ -7,7 +7,8 @@ type Line = readonly [name: string, value: string];
 function copyLines(copy: CopyFacts | undefined): readonly Line[] {
   if (copy === undefined) return [];
   const { files, bytes, movedBytes, reusedBytes, receivedBytes, threads, copySeconds, seconds } = copy;
-  const by = threads === 1 ? 'one rsync at a time' : `${threads} rsyncs at a time`;
+  const rsyncs = threads === 1 ? 'one rsync at a time' : `${threads} rsyncs at a time`;
+  const by = copy.method ?? rsyncs;
   return [
     ['size', `${sizeText(bytes)} in ${files} files`],
     [
@@ -20,9 +21,10 @@ function copyLines(copy: CopyFacts | undefined): readonly Line[] {
 }
 
 function walLines(backup: BackupRecord): readonly Line[] {
-  const { startLsn, startTime, stopLsn, stopTime, startSegment, stopSegment, timeline } = backup;
+  const { startLsn, startTime, stopLsn, stopTime, startSegment, stopSegment, timeline, source } = backup;
   const isOneSegment = stopSegment === undefined || stopSegment === startSegment;
   return [
+    ...(source === undefined ? [] : [['files', `read from the standby ${source}`] as const]),
     ['start', `${startLsn} at ${startTime}`],
     ...(stopLsn === undefined ? [] : [['stop', `${stopLsn} at ${stopTime ?? ''}`] as const]),
     ['timeline', String(timeline)],

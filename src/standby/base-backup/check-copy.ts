@@ -4,6 +4,7 @@ import { systemErrorCode } from '../../system/durable.ts';
 import { needed, type BackupContext } from './context.ts';
 import { copyGroups } from './copy-pool.ts';
 import { localPath, printablePath, type CopyRoot, type PlannedFile } from './copy-plan.ts';
+import { originOf } from './source/origin.ts';
 import { sizesOnPrimary } from './remote-sizes.ts';
 
 /** A file that is not here as the plan has it. Sizes are undefined where there is no file. */
@@ -58,7 +59,7 @@ async function findUnexplained(
   const deviations = await findDeviations(root, files);
   if (deviations.length === 0) return [];
   const sizes = await sizesOnPrimary(
-    primary.shell,
+    originOf(primary).shell,
     root.source,
     deviations.map(({ file }) => file.path),
   );

@@ -66,10 +66,11 @@ async function copyServerConfiguration(context: BackupContext, target: string, t
 export async function copyConfiguration(
   context: BackupContext,
   files: readonly MissingConfiguration[],
+  read = (source: string) => readRemoteFile(context.primary.shell, source, longestFile),
 ): Promise<void> {
-  const { deps, primary, facts } = context;
+  const { deps, facts } = context;
   for (const { name, source } of files) {
-    const content = await readRemoteFile(primary.shell, source, longestFile);
+    const content = await read(source);
     const target = join(facts.place.pgdata, name);
     deps.log.notice(`copying the primary's ${name}, since there is none in ${facts.place.pgdata}`);
     if (name !== 'postgresql.conf') {

@@ -7,6 +7,7 @@ import { trackProgress, type CopyProgress } from './copy-progress.ts';
 import type { FileGroup } from './groups.ts';
 import { findLost } from './partial-transfer.ts';
 import type { Comparison } from './plan.ts';
+import { originOf } from './source/origin.ts';
 import { runGroup, type GroupCopy } from './rsync-group.ts';
 import type { TransferStatistics } from './rsync-output.ts';
 
@@ -110,11 +111,11 @@ async function work(pool: Pool, shell: RemoteShell): Promise<void> {
 /** A further worker has a connection of its own, so that the workers do not share one stream. */
 async function workApart(pool: Pool): Promise<void> {
   const { deps, primary } = pool.context;
-  const { target } = primary.shell;
+  const { target } = originOf(primary).shell;
   const result = await deps.withRemoteShell(deps, target, (shell) => work(pool, shell));
   if (result.kind === 'used') return;
   pool.errors.push(
-    new PitrError(`cannot open another connection to the primary ${target.user}@${target.host}`, {
+    new PitrError(`cannot open another connection to ${target.what} ${target.user}@${target.host}`, {
       detail: result.reason,
       hint: 'MaxStartups and MaxSessions of its sshd limit them; rsync_threads: says how many are opened.',
     }),
@@ -167,7 +168,7 @@ async function runPool(pool: Pool, workers: number): Promise<void> {
   const watch = watchPrimary(pool);
   try {
     const others = Array.from({ length: workers - 1 }, () => workApart(pool));
-    await Promise.all([work(pool, primary.shell), ...others]);
+    await Promise.all([work(pool, originOf(primary).shell), ...others]);
   } finally {
     await watch.end();
     deps.signal.removeEventListener('abort', onStop);

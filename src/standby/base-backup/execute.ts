@@ -24,6 +24,12 @@ import { prepareTargets } from './prepare-target.ts';
 import { abandonBackup, endLeftover, fetchControl, startBackup, stopBackup } from './primary-backup.ts';
 import { verifyStep } from './verify-step.ts';
 import { putBack, setAside } from './set-aside.ts';
+import { awaitSource, requireOneTimeline } from './source/await-source.ts';
+import { copyPrimarysFiles } from './source/own-files.ts';
+import { awaitStop } from './streaming/await-stop.ts';
+import { moveIntoPlace } from './streaming/move-into-place.ts';
+import { removeOldCopy } from './streaming/old-copy.ts';
+import { noteBeginning, receiveBackup, removeReceived } from './streaming/receive.ts';
 import { awaitWal, proveWal } from './wait-for-wal.ts';
 
 /** What undoing a step needs to know of its doing. */
@@ -83,6 +89,22 @@ async function runStep(context: BackupContext, traces: Traces, step: BackupStep)
       return cleanSettings(context);
     case 'flush':
       return flush(context);
+    case 'await-source':
+      return awaitSource(context);
+    case 'check-source':
+      await requireOneTimeline(context);
+      return copyPrimarysFiles(context);
+    case 'note-beginning':
+      return noteBeginning(context, step.label);
+    case 'remove-old-copy':
+      context.run.isCopyBegun = true;
+      return removeOldCopy(context.facts.place);
+    case 'receive':
+      return receiveBackup(context, step.label);
+    case 'move-into-place':
+      return moveIntoPlace(context, step.files);
+    case 'await-stop':
+      return awaitStop(context);
     case 'await-wal':
       return awaitWal(context);
     case 'finish':
@@ -105,6 +127,7 @@ async function unmark(context: BackupContext, before: Before | undefined): Promi
 async function undoStep(context: BackupContext, traces: Traces, step: BackupStep): Promise<void> {
   const { archivedir } = context.facts.place;
   if (step.kind === 'start-backup') await abandonBackup(context, step.label);
+  if (step.kind === 'receive' || step.kind === 'move-into-place') await removeReceived(context);
   if (step.kind === 'mark-copying') await unmark(context, traces.before);
   // What prepares the archive stays once pgdata follows the new history.
   if (context.run.isCopyBegun) return;

@@ -13,6 +13,8 @@ import { observeLocalPlace, type LocalPlace } from '../local-place.ts';
 import type { Primary, PrimaryFacts } from '../primary.ts';
 import { runRemotely } from '../remote-files.ts';
 import { readRecord, type StandbyRecord } from '../record.ts';
+import { observeSource, type SourceFacts } from './source/facts.ts';
+import { observeStreaming, type StreamingFacts } from './streaming/facts.ts';
 import { findDebianConfigFile } from '../server/server-configuration.ts';
 
 /** A configuration file of the primary that is copied because this host has none. */
@@ -27,7 +29,10 @@ export interface BackupFacts {
   readonly primary: PrimaryFacts;
   readonly place: LocalPlace;
   readonly record: StandbyRecord;
-  readonly rsync: RsyncAbility;
+  /** Undefined where pg_basebackup takes its place. */
+  readonly rsync: RsyncAbility | undefined;
+  readonly streaming: StreamingFacts | undefined;
+  readonly source: SourceFacts | undefined;
   readonly missingConfiguration: readonly MissingConfiguration[];
   /** WAL files in archivedir, read before `position`: what lies beyond it comes from another history. */
   readonly archived: readonly WalName[];
@@ -98,7 +103,7 @@ async function observeRemoteRsync(
   });
 }
 
-async function canDieWithParent(deps: StandbyDeps): Promise<boolean> {
+export async function canDieWithParent(deps: StandbyDeps): Promise<boolean> {
   const command = { program: 'setpriv', args: ['--pdeathsig', 'TERM', '--', 'true'] };
   return succeeded(await deps.run(command, { limitMs: questionMs }));
 }
@@ -160,13 +165,21 @@ export async function observeForBackup(
     place,
     // A record that cannot be read is replaced: it describes what this backup replaces.
     record: await readRecord(place.pgdata).catch(() => ({})),
-    rsync: await observeRsync(deps, primary),
+    rsync: primary.protocol === undefined ? await observeRsync(deps, primary.source ?? primary) : undefined,
+    source: primary.source === undefined ? undefined : await observeSource(deps, primary.source, place),
+    streaming:
+      primary.protocol === undefined
+        ? undefined
+        : await observeStreaming(deps, primary, place, primary.protocol, await canDieWithParent(deps)),
     missingConfiguration: await findMissingConfiguration(deps, facts),
     archived,
     position: settings.inRecovery
       ? undefined
       : parseWalPosition(await primary.query(walPositionSql(capabilities))),
-    backupInProgress: capabilities.backupApi === 'exclusive' ? await findExclusiveBackup(primary) : undefined,
+    backupInProgress:
+      capabilities.backupApi === 'exclusive' && primary.protocol === undefined
+        ? await findExclusiveBackup(primary)
+        : undefined,
     label: `${ownLabelPrefix(deps.hostName)}${deps.nonce()}`,
     standby: deps.hostName,
     force: options.force,

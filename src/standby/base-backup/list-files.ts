@@ -151,7 +151,9 @@ export async function listRoot(
     },
   });
   if (result.kind === 'lost')
-    throw new PitrError(`lost the connection to the primary ${shell.target.host}`, { detail: result.reason });
+    throw new PitrError(`lost the connection to ${shell.target.what} ${shell.target.host}`, {
+      detail: result.reason,
+    });
   if (found.isGone) return undefined;
   refuseUnreadable(source, found.unreadable, shell.target.user);
   if (found.status === undefined || found.said.length > 0) {

@@ -3,6 +3,7 @@ import type { CommandResult } from '../../system/command.ts';
 import { runRemotely } from '../remote-files.ts';
 import type { BackupContext } from './context.ts';
 import type { FileGroup } from './groups.ts';
+import { originOf } from './source/origin.ts';
 import { parsePartialTransfer } from './rsync-output.ts';
 
 const pathsAtOnce = 200;
@@ -14,7 +15,7 @@ async function stillThere({ primary }: BackupContext, paths: readonly string[]):
     const script = some
       .map((path, index) => `[ ! -e ${shellQuote(path)} ] || echo ${start + index}`)
       .join('\n');
-    const { lines } = await runRemotely(primary.shell, script);
+    const { lines } = await runRemotely(originOf(primary).shell, script);
     found.push(...lines.flatMap((line) => paths[Number(line)] ?? []));
   }
   return found;

@@ -7,23 +7,27 @@ import { listRoot } from './list-files.ts';
 import { surveyTarget } from './local-files.ts';
 import { findLackOfRoom, measureRoom } from './room.ts';
 import { inMegabytes } from './sizes.ts';
+import { locatedOn, originOf } from './source/origin.ts';
+import { rulesForSource } from './source/own-files.ts';
 
 type Place = Pick<CopyRoot, 'kind' | 'name' | 'source' | 'target'> & { readonly rules: CopyRules };
 
 /** Tablespaces first: where one of them is missing or full it is found out before the bulk is copied. */
-function placesOf({ facts }: BackupContext): readonly Place[] {
-  const { primary, place } = facts;
-  const folder = tablespaceFolder(primary.capabilities, primary.control);
+function placesOf({ facts, primary }: BackupContext): readonly Place[] {
+  const origin = originOf(primary).facts;
+  const targets = locatedOn(facts.place.targets, origin);
+  const folder = tablespaceFolder(origin.capabilities, needed(origin.control, 'pg_control'));
   const below = (path: string) => (folder === undefined ? path : `${path}/${folder}`);
-  const tablespaces = place.targets
+  const tablespaces = targets
     .filter(({ isInsidePgdata }) => !isInsidePgdata)
     .map(({ name, location, target }) => {
       const rules = tablespaceRules(folder);
       return { kind: 'tablespace', name, source: below(location), target: below(target), rules } as const;
     });
-  const rules = dataRules(place.targets, primary.dataDirectory);
+  const own = dataRules(targets, origin.dataDirectory);
+  const rules = primary.source === undefined ? own : rulesForSource(own);
   const data = { kind: 'data', name: 'data directory', rules } as const;
-  return [...tablespaces, { ...data, source: primary.dataDirectory, target: place.pgdata }];
+  return [...tablespaces, { ...data, source: origin.dataDirectory, target: facts.place.pgdata }];
 }
 
 async function listPlaces(context: BackupContext, places: readonly Place[]): Promise<readonly CopyRoot[]> {
@@ -31,7 +35,7 @@ async function listPlaces(context: BackupContext, places: readonly Place[]): Pro
   const roots: CopyRoot[] = [];
   for (const { rules, ...root } of places) {
     const limitMs = deps.settings.base_backup_timeout * 1000;
-    const listing = await listRoot(primary.shell, root.source, rules, limitMs);
+    const listing = await listRoot(originOf(primary).shell, root.source, rules, limitMs);
     deps.signal.throwIfAborted();
     // A tablespace that was dropped a moment ago is dropped by the WAL here, too; what is here of it is removed.
     if (listing !== undefined) roots.push({ ...root, ...listing });

@@ -6,6 +6,8 @@ import { ownLabelPrefix } from '../backup-in-progress.ts';
 import { newSentinel, placeObjections, refuseOn, type Objection } from '../local-place.ts';
 import type { TablespaceTarget } from '../tablespaces.ts';
 import type { BackupFacts, MissingConfiguration } from './facts.ts';
+import { sourceObjections } from './source/objections.ts';
+import { streamingObjections, streamingSteps } from './streaming/plan.ts';
 
 /** How rsync finds out what to transfer: by size and time, or by reading every byte on both sides. */
 export type Comparison = 'times' | 'contents';
@@ -28,6 +30,15 @@ export type BackupStep =
   | { readonly kind: 'write-label' }
   | { readonly kind: 'clean-settings' }
   | { readonly kind: 'flush' }
+  // From another standby.
+  | { readonly kind: 'await-source' }
+  | { readonly kind: 'check-source' }
+  // By pg_basebackup.
+  | { readonly kind: 'note-beginning'; readonly label: string }
+  | { readonly kind: 'remove-old-copy' }
+  | { readonly kind: 'receive'; readonly label: string }
+  | { readonly kind: 'move-into-place'; readonly files: readonly MissingConfiguration[] }
+  | { readonly kind: 'await-stop' }
   | { readonly kind: 'await-wal' }
   | { readonly kind: 'finish' };
 
@@ -109,12 +120,14 @@ export function findForeignHistory(facts: BackupFacts): readonly WalName[] {
  * Size and time are believed only of files that an earlier backup of ours finished and flushed, and only to the
  * nanosecond: a file may change without changing its size within the second in which it was copied.
  */
-export function comparisonFor({ primary, place, record, rsync }: BackupFacts): Comparison {
+export function comparisonFor({ primary, place, record, rsync, source }: BackupFacts): Comparison {
+  // Each host has times of its own: equal ones prove nothing about another host's file.
+  if (source !== undefined || record.backup?.source !== undefined) return 'contents';
   const isOurs =
     place.content.kind === 'cluster' && place.content.systemIdentifier === primary.systemIdentifier;
   const isWhole =
     record.backup?.status === 'complete' && record.backup.systemIdentifier === primary.systemIdentifier;
-  return isOurs && isWhole && rsync.comparesNanoseconds ? 'times' : 'contents';
+  return isOurs && isWhole && rsync?.comparesNanoseconds === true ? 'times' : 'contents';
 }
 
 function sentinelSteps({ primary, place, standby }: BackupFacts): readonly BackupStep[] {
@@ -126,31 +139,41 @@ function sentinelSteps({ primary, place, standby }: BackupFacts): readonly Backu
 
 /** The steps of a base backup. Throws a refusal that names everything which stands against it. */
 export function planBaseBackup(facts: BackupFacts): readonly BackupStep[] {
-  const { place, primary, label } = facts;
+  const { place, primary } = facts;
   refuseOn([
     ...placeObjections(place, primary, facts.force),
     ...archiveObjections(facts),
     ...primaryObjections(facts),
     ...backupObjections(facts),
+    ...(facts.source === undefined ? [] : sourceObjections(facts, facts.source)),
+    ...(facts.streaming === undefined ? [] : streamingObjections(facts, facts.streaming)),
   ]);
-  const leftover = facts.backupInProgress;
-  const comparison = comparisonFor(facts);
   const foreign = findForeignHistory(facts);
-  const files = facts.missingConfiguration;
   return [
     ...sentinelSteps(facts),
     ...(foreign.length === 0 ? [] : [{ kind: 'set-aside', names: foreign } as const]),
     { kind: 'prove-wal' },
+    ...(facts.streaming === undefined ? rsyncSteps(facts) : streamingSteps(facts, facts.streaming)),
+  ];
+}
+
+/** From the beginning of the backup to its end, over ssh. */
+function rsyncSteps(facts: BackupFacts): readonly BackupStep[] {
+  const { place, label, source, backupInProgress: leftover, missingConfiguration: files } = facts;
+  const comparison = comparisonFor(facts);
+  return [
     ...(leftover === undefined ? [] : [{ kind: 'end-leftover', label: leftover.label } as const]),
     { kind: 'start-backup', label },
+    ...(source === undefined ? [] : [{ kind: 'await-source' } as const]),
     { kind: 'plan-copy' },
     { kind: 'mark-copying' },
     { kind: 'prepare-targets', comparison },
     { kind: 'copy-files', comparison },
+    ...(source === undefined ? [] : [{ kind: 'check-source' } as const]),
     { kind: 'link-tablespaces', targets: place.targets },
     ...(files.length === 0 ? [] : [{ kind: 'copy-configuration', files } as const]),
     { kind: 'fetch-control' },
-    ...(facts.verify && primary.settings.dataChecksums ? [{ kind: 'verify' } as const] : []),
+    ...(facts.verify && facts.primary.settings.dataChecksums ? [{ kind: 'verify' } as const] : []),
     { kind: 'stop-backup', label },
     { kind: 'write-label' },
     { kind: 'clean-settings' },
@@ -160,11 +183,12 @@ export function planBaseBackup(facts: BackupFacts): readonly BackupStep[] {
   ];
 }
 
-function copied({ primary, place }: BackupFacts): string {
+function copied({ primary, place, source }: BackupFacts): string {
   const tablespaces = place.targets
     .filter(({ isInsidePgdata }) => !isInsidePgdata)
     .map(({ name, target }) => `, tablespace "${name}" to "${target}"`);
-  return `"${primary.dataDirectory}" to "${place.pgdata}"${tablespaces.join('')}`;
+  const from = source === undefined ? primary.dataDirectory : `${source.host}:${source.server.dataDirectory}`;
+  return `"${from}" to "${place.pgdata}"${tablespaces.join('')}`;
 }
 
 /** One line a step, for --dry-run and debug. */
@@ -206,6 +230,20 @@ export function describeStep(step: BackupStep, facts: BackupFacts): string {
       return "remove the primary's own recovery settings from the copy";
     case 'flush':
       return 'flush the copy to the disk';
+    case 'await-source':
+      return `wait until ${facts.source?.host ?? ''} has all on its disk that was there when the backup began`;
+    case 'check-source':
+      return `check that ${facts.source?.host ?? ''} still follows the primary; copy the primary's own files`;
+    case 'note-beginning':
+      return `ask the primary for its clock: a backup with the label "${step.label}" begins`;
+    case 'remove-old-copy':
+      return `remove the copy in "${pgdata}" and in the tablespaces first: there is no room for two`;
+    case 'receive':
+      return `receive "${facts.primary.dataDirectory}" by pg_basebackup beside what is in "${pgdata}"`;
+    case 'move-into-place':
+      return `move ${copied(facts)} into place`;
+    case 'await-stop':
+      return `wait until the primary has told in "${archivedir}" where the backup ended`;
     case 'await-wal':
       return `wait until all WAL of the backup is in "${archivedir}"`;
     case 'finish':

@@ -16,19 +16,19 @@ import { needed, type BackupContext } from './context.ts';
 import { layoutOf } from './plan.ts';
 
 /** The server's own clock, in ISO 8601 and UTC: what -R is compared with. */
-const clockSql = `SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+export const clockSql = `SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 
 const stopGraceMs = 10_000;
 const longestLabel = 64 * 1024;
 
-async function clock({ primary }: BackupContext): Promise<string> {
+export async function askClock({ primary }: BackupContext): Promise<string> {
   return (await primary.query(clockSql))[0]?.[0] ?? '';
 }
 
 export async function startBackup(context: BackupContext, label: string): Promise<void> {
   const { deps, primary, facts, run } = context;
   context.onEvent({ kind: 'phase', phase: 'checkpoint' });
-  const startTime = await clock(context);
+  const startTime = await askClock(context);
   const start = startBackupSql(label, deps.settings.basebackup_checkpoint === 'fast');
   const lsn = parseLsn((await primary.query(start, checkpointLimitMs(deps.settings)))[0]?.[0] ?? '');
   run.isBackupActive = true;
@@ -45,6 +45,7 @@ export async function startBackup(context: BackupContext, label: string): Promis
     startTime,
     timeZone: facts.primary.settings.timeZone,
     toolVersion: programVersion(),
+    ...(facts.source === undefined ? {} : { source: facts.source.host }),
   };
 }
 
@@ -105,7 +106,7 @@ export async function stopBackup(context: BackupContext, label: string): Promise
     timeline: startSegment.timeline,
     stopLsn: formatLsn(stopped.stopLsn),
     stopSegment: segmentEndingAt(startSegment.timeline, stopped.stopLsn, layoutOf(facts)).name,
-    stopTime: await clock(context),
+    stopTime: await askClock(context),
   };
 }
 

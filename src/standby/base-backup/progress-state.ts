@@ -89,7 +89,8 @@ export function amountText(state: ProgressState, atMs: number): string {
   if (planned === undefined) return '';
   return [
     `${sizeText(done.bytes)} of ${sizeText(planned.bytes)}`,
-    `${done.files} of ${planned.files} files`,
+    // pg_basebackup counts bytes only.
+    ...(planned.files === 0 ? [] : [`${done.files} of ${planned.files} files`]),
     rateText(currentRate(state, atMs)),
     timeLeft(state, atMs),
   ].join(', ');

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { CommandLine, CommandResult } from '../../system/command.ts';
 import { remotePath, rsyncCommand, rsyncEnvironment } from '../../system/rsync.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
-import type { BackupContext } from './context.ts';
+import { needed, type BackupContext } from './context.ts';
 import type { RsyncAbility } from './facts.ts';
 import type { FileGroup } from './groups.ts';
 import { politeCommand, politeRsyncPath } from './politeness.ts';
@@ -47,7 +47,7 @@ function modernFlags({ hasProgress }: RsyncAbility): readonly string[] {
 }
 
 function groupCommand({ facts, deps }: BackupContext, copy: GroupCopy, list: string): CommandLine {
-  const { rsync } = facts;
+  const rsync = needed(facts.rsync, 'rsync');
   const { program, comparesNanoseconds } = rsync;
   const { root } = copy.group;
   const comparison = comparesNanoseconds ? comparisonFlags[copy.comparison] : comparisonFlags.contents;
@@ -65,7 +65,7 @@ function groupCommand({ facts, deps }: BackupContext, copy: GroupCopy, list: str
     `${remotePath(copy.shell, program, root.source)}/`,
     `${root.target}/`,
   ]);
-  return politeCommand(deps.settings, facts.rsync, command);
+  return politeCommand(deps.settings, rsync, command);
 }
 
 /** A dot and a slash before each: no name is taken for a comment or a flag. */
@@ -108,7 +108,7 @@ export async function runGroup(context: BackupContext, copy: GroupCopy): Promise
     deps.log.debug(`${command.program} ${command.args.join(' ')}`);
     const result = await deps.run(command, {
       limitMs: deps.settings.base_backup_timeout * 1000,
-      env: rsyncEnvironment(facts.rsync.program),
+      env: rsyncEnvironment(needed(facts.rsync, 'rsync').program),
       signal: copy.signal,
       heldFds: deps.lockFd === undefined ? [] : [deps.lockFd],
       endsLinesAtReturns: true,

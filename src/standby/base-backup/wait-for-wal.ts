@@ -1,6 +1,12 @@
 import { join } from 'node:path';
 import { messageOf, PitrError, refusal } from '../../errors.ts';
-import { checkpointSql, switchWalSql, writeWalRecordSql } from '../../postgres/backup-sql.ts';
+import {
+  checkpointSql,
+  isTrue,
+  mayCheckpointSql,
+  switchWalSql,
+  writeWalRecordSql,
+} from '../../postgres/backup-sql.ts';
 import { listSegments, segmentEndingAt } from '../../postgres/lsn.ts';
 import { parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
 import { exists, removeDurably, writeDurably } from '../../system/durable.ts';
@@ -42,7 +48,7 @@ async function missingOf(
  * Ends one more segment, so that archive_command is called again: an archiver that found this standby unreachable a moment
  * ago lets it rest, and an idle primary would not call for a long time.
  */
-async function nudgeArchiver({ deps, primary }: BackupContext): Promise<void> {
+export async function nudgeArchiver({ deps, primary }: BackupContext): Promise<void> {
   try {
     await primary.query(writeWalRecordSql);
     await primary.query(switchWalSql(primary.facts.capabilities));
@@ -91,9 +97,16 @@ async function refuseUnproven(context: BackupContext, segment: SegmentName): Pro
   });
 }
 
-async function switchSegment({ deps, primary }: BackupContext): Promise<SegmentName> {
+/** Whether the primary is to make a checkpoint at once, and this role may ask for one. */
+async function mayCheckpointNow({ deps, primary }: BackupContext): Promise<boolean> {
+  if (deps.settings.basebackup_checkpoint !== 'fast') return false;
+  return isTrue(await primary.query(mayCheckpointSql(primary.facts.capabilities)));
+}
+
+async function switchSegment(context: BackupContext): Promise<SegmentName> {
+  const { primary } = context;
   // Either leaves a record, so that there is something in the segment: or the switch would do nothing.
-  if (deps.settings.basebackup_checkpoint === 'fast') await primary.query(checkpointSql, checkpointMs);
+  if (await mayCheckpointNow(context)) await primary.query(checkpointSql, checkpointMs);
   else await primary.query(writeWalRecordSql);
   const name = parseWalName((await primary.query(switchWalSql(primary.facts.capabilities)))[0]?.[0] ?? '');
   if (name.kind !== 'segment') throw new PitrError(`the primary names no WAL segment but "${name.name}"`);

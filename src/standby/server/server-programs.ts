@@ -16,7 +16,7 @@ export async function installedPackageFolders(): Promise<readonly string[]> {
 }
 
 /** Where packages put the programs of one major release, which are not on the PATH. */
-function packageFolders(major: string): readonly string[] {
+export function packageFolders(major: string): readonly string[] {
   return [`/usr/lib/postgresql/${major}/bin`, `/usr/pgsql-${major}/bin`, `/usr/local/pgsql/bin`];
 }
 

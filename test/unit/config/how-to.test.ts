@@ -122,6 +122,8 @@ describe("the how-to's standby file", () => {
       action_failover: '/var/lib/postgresql/pitrtools/scripts/failover.sh',
       includepath: [],
       rsync_threads: 1,
+      basebackup_method: 'rsync',
+      pg_basebackup: { program: 'pg_basebackup', args: [] },
       basebackup_bwlimit: 0,
       basebackup_nice: 0,
       basebackup_ionice: 'off',

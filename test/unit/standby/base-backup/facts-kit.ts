@@ -1,4 +1,4 @@
-import type { BackupFacts } from '../../../../src/standby/base-backup/facts.ts';
+import type { BackupFacts, RsyncAbility } from '../../../../src/standby/base-backup/facts.ts';
 import type { LocalPlace } from '../../../../src/standby/local-place.ts';
 import type { PrimaryFacts } from '../../../../src/standby/primary.ts';
 import type { BackupRecord } from '../../../../src/standby/record.ts';
@@ -60,18 +60,22 @@ export function localPlace(changes: Partial<LocalPlace> = {}): LocalPlace {
   };
 }
 
+export const rsyncAbility: RsyncAbility = {
+  program: { rsync: { program: '/usr/bin/rsync', args: [] }, flags: [], version: 3 },
+  comparesNanoseconds: true,
+  hasProgress: true,
+  bothHaveZstd: true,
+  diesWithParent: false,
+};
+
 export function backupFacts(changes: Partial<BackupFacts> = {}): BackupFacts {
   return {
     primary: primaryFacts(),
     place: localPlace(),
     record: {},
-    rsync: {
-      program: { rsync: { program: '/usr/bin/rsync', args: [] }, flags: [], version: 3 },
-      comparesNanoseconds: true,
-      hasProgress: true,
-      bothHaveZstd: true,
-      diesWithParent: false,
-    },
+    rsync: rsyncAbility,
+    streaming: undefined,
+    source: undefined,
     missingConfiguration: [],
     archived: [],
     position: { lsn: parseLsn('0/5000000'), timeline: 1 },

@@ -8,7 +8,15 @@ import {
   planBaseBackup,
 } from '../../../../src/standby/base-backup/plan.ts';
 import type { LocalPlace } from '../../../../src/standby/local-place.ts';
-import { backupFacts, cluster, completeBackup, localPlace, primaryFacts, walNames } from './facts-kit.ts';
+import {
+  backupFacts,
+  rsyncAbility,
+  cluster,
+  completeBackup,
+  localPlace,
+  primaryFacts,
+  walNames,
+} from './facts-kit.ts';
 
 function refusalOf(facts: BackupFacts): PitrError {
   try {
@@ -257,7 +265,7 @@ describe('times are believed', () => {
     ['another cluster', { ...settled, place: localPlace({ content: { ...ours, systemIdentifier: '1' } }) }],
     [
       'an rsync that compares whole seconds',
-      { ...settled, rsync: { ...backupFacts().rsync, comparesNanoseconds: false } },
+      { ...settled, rsync: { ...rsyncAbility, comparesNanoseconds: false } },
     ],
   ])('but not with %s', (_what, changes) => {
     expect(comparisonFor(backupFacts(changes))).toBe('contents');

@@ -1,0 +1,30 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeDurably } from '../../../system/durable.ts';
+import { isRemoteFile, readRemoteFile } from '../../remote-files.ts';
+import type { BackupContext } from '../context.ts';
+import type { CopyRules } from '../copy-rules.ts';
+
+/** Files of a data directory that each server has for itself, and that a standby's would be wrong here. */
+export const primarysFiles = ['postgresql.auto.conf'];
+
+/** Rules by which a standby's data directory is copied: those files are neither taken from it nor removed here. */
+export function rulesForSource(rules: CopyRules): CopyRules {
+  return {
+    ...rules,
+    isCopied: (path) => rules.isCopied(path) && !primarysFiles.includes(path),
+    isKept: (path, isLink) => rules.isKept(path, isLink) || primarysFiles.includes(path),
+  };
+}
+
+const longestFile = 16 * 1024 * 1024;
+
+export async function copyPrimarysFiles({ primary, facts }: BackupContext): Promise<void> {
+  for (const name of primarysFiles) {
+    const path = `${primary.facts.dataDirectory}/${name}`;
+    const target = join(facts.place.pgdata, name);
+    if (await isRemoteFile(primary.shell, path))
+      await writeDurably(target, await readRemoteFile(primary.shell, path, longestFile));
+    else await rm(target, { force: true });
+  }
+}

@@ -1,0 +1,57 @@
+import type { Objection } from '../../local-place.ts';
+import type { BackupFacts } from '../facts.ts';
+import type { BackupStep } from '../plan.ts';
+import { findLackOfRoom } from '../room.ts';
+import type { StreamingFacts } from './facts.ts';
+
+/** Whether the copy that is here must go before a new one can be received. */
+function mustMakeRoom({ needs, needsAfterRemoval }: StreamingFacts): boolean {
+  return findLackOfRoom(needs).length > 0 && findLackOfRoom(needsAfterRemoval).length === 0;
+}
+
+function roomObjections({ force }: BackupFacts, { needs, needsAfterRemoval }: StreamingFacts): Objection[] {
+  if (force || findLackOfRoom(needs).length === 0) return [];
+  return findLackOfRoom(needsAfterRemoval).map((message) => ({
+    message,
+    hint: 'Make room, or send tablespaces elsewhere by [tablespaces]; --force tries it all the same.',
+  }));
+}
+
+/** What stands against pg_basebackup in particular. */
+export function streamingObjections(facts: BackupFacts, streaming: StreamingFacts): Objection[] {
+  const { capabilities } = facts.primary;
+  const { client, program } = streaming;
+  const objections = roomObjections(facts, streaming);
+  if (!capabilities.hasPgBasebackup) {
+    objections.push({
+      message: `PostgreSQL ${capabilities.version.major} cannot be copied by pg_basebackup`,
+      hint: 'Use basebackup_method: rsync.',
+    });
+  }
+  if (facts.place.targets.length > 0 && !client.pgBasebackupMapsAndThrottles) {
+    objections.push({
+      message: `"${program.program}" is too old to receive tablespaces`,
+      hint: 'Set pg_basebackup: to a later one.',
+    });
+  }
+  return objections;
+}
+
+/** From the beginning of the backup to where its settings are cleaned. */
+export function streamingSteps(facts: BackupFacts, streaming: StreamingFacts): readonly BackupStep[] {
+  const { label, place, missingConfiguration: files } = facts;
+  const makesRoom = mustMakeRoom(streaming);
+  return [
+    { kind: 'note-beginning', label },
+    ...(makesRoom ? [{ kind: 'mark-copying' } as const, { kind: 'remove-old-copy' } as const] : []),
+    { kind: 'receive', label },
+    ...(makesRoom ? [] : [{ kind: 'mark-copying' } as const]),
+    { kind: 'move-into-place', files },
+    { kind: 'link-tablespaces', targets: place.targets },
+    { kind: 'clean-settings' },
+    { kind: 'flush' },
+    { kind: 'await-stop' },
+    { kind: 'await-wal' },
+    { kind: 'finish' },
+  ];
+}
