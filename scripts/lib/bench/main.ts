@@ -1,5 +1,6 @@
 // scripts/bench, inside the sandbox: measures part after part, prints each table and saves all of them.
 import { cpus, release } from 'node:os';
+import { measureBaseBackup } from './base-backup.ts';
 import { measureCall } from './call.ts';
 import { measureDrain, type BenchContext } from './drain.ts';
 import { measureFanOut } from './fan-out.ts';
@@ -19,6 +20,7 @@ const measures: Record<Part, (context: BenchContext) => Promise<Table>> = {
   'fan-out': measureFanOut,
   outage: measureOutage,
   queued: measureQueued,
+  'base-backup': measureBaseBackup,
 };
 
 async function main(): Promise<void> {

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 
-export const parts = ['drain', 'lag', 'call', 'fan-out', 'outage', 'queued'] as const;
+export const parts = ['drain', 'lag', 'call', 'fan-out', 'outage', 'queued', 'base-backup'] as const;
 export type Part = (typeof parts)[number];
 
 export interface BenchOptions {
@@ -18,10 +18,18 @@ export interface BenchOptions {
   readonly calls: number;
   /** Lengths of the queues compared. */
   readonly queued: readonly [number, number];
+  /** pgbench's: 15 MB each. */
+  readonly backupScale: number;
+  readonly backupRounds: number;
+  readonly backupTables: number;
+  readonly backupFiles: number;
 }
 
 const full = { rounds: 5, segments: 47, fanOutSegments: 32, switches: 200, calls: 300 };
+const fullBackup = { backupScale: 80, backupRounds: 3, backupTables: 20_000, backupFiles: 100_000 };
 const quick = { rounds: 2, segments: 12, fanOutSegments: 8, switches: 20, calls: 60 };
+/** No tables and no files: these two parts are left out. */
+const quickBackup = { backupScale: 4, backupRounds: 1, backupTables: 0, backupFiles: 0 };
 
 export function parseOptions(args: readonly string[]): BenchOptions {
   const { values } = parseArgs({
@@ -35,12 +43,15 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     },
   });
   const size = values.quick ? quick : full;
+  const backup = values.quick ? quickBackup : fullBackup;
   const segments = count('--segments', values.segments) ?? size.segments;
   return {
     ...size,
+    ...backup,
     parts: values.only === undefined ? parts : listed(values.only).map(partNamed),
     tools: listed(values.tools ?? ''),
     rounds: count('--rounds', values.rounds) ?? size.rounds,
+    backupRounds: count('--rounds', values.rounds) ?? backup.backupRounds,
     segments,
     fanOutSegments: Math.min(segments, size.fanOutSegments),
     fanOut: values.quick ? [1, 4] : [1, 2, 4, 8],

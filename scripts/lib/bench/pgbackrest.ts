@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeScript, type Host } from '../../../test/harness/host.ts';
 import { mustRun } from '../../../test/harness/processes.ts';
+import type { Standby } from '../../../test/harness/standby.ts';
 import { repositoryOf, type Ground, type Site } from './site.ts';
 import { sshScript, type Tool } from './tools.ts';
 
@@ -69,17 +70,13 @@ async function createStanza(ground: Ground): Promise<void> {
     'pg1-database=postgres',
   ]);
   // Without the variables of the host's environment that it would take for options.
-  await mustRun(
-    writeScript(
-      standby.host,
-      'bench-stanza',
-      `exec ${program} --config=${configOf(standby.host)} --stanza=${stanza} stanza-create`,
-    ),
-    [],
-    {
-      env: standby.host.env,
-    },
-  );
+  await runPgBackRest(standby, ['stanza-create']);
+}
+
+/** Runs a command of it on the repository's host. */
+export async function runPgBackRest({ host }: Pick<Standby, 'host'>, args: readonly string[]): Promise<void> {
+  const script = `exec ${program} --config=${configOf(host)} --stanza=${stanza} "$@"`;
+  await mustRun(writeScript(host, 'bench-pgbackrest', script), args, { env: host.env, limitMs: 1_800_000 });
 }
 
 function write(host: Host, lines: readonly string[]): void {

@@ -1,0 +1,98 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { clientProgram } from '../../../test/harness/postgres-programs.ts';
+import type { Primary } from '../../../test/harness/primary.ts';
+import { killAll, mustRun, type Finished } from '../../../test/harness/processes.ts';
+import { processesOf } from '../../../test/harness/process-table.ts';
+import type { Standby } from '../../../test/harness/standby.ts';
+import { createWorld, type World } from '../../../test/harness/world.ts';
+import { allShipped, installHelpers } from '../../../test/programs/backup-kit.ts';
+import type { Ground } from './site.ts';
+
+/** A primary that archives to the place of a standby which has no copy yet. */
+export interface BackupSite extends Ground {
+  readonly standby: Standby;
+}
+
+export function mustSucceed({ code, stdout, stderr }: Finished): void {
+  if (code !== 0) throw new Error(`the program exited ${String(code)}: ${stdout}${stderr}`);
+}
+
+export async function withBackupSite<T>(
+  major: number,
+  load: (primary: Primary) => Promise<void>,
+  use: (site: BackupSite) => Promise<T>,
+): Promise<T> {
+  const world = await createWorld({ major });
+  try {
+    const site = await setUp(world);
+    await load(site.primary);
+    await settle(site);
+    return await use(site);
+  } finally {
+    const isLasting = /\[listener\]|sshd_config|bin\/postgres -D|^postgres: /;
+    killAll(processesOf(world.directory).filter(({ commandLine }) => !isLasting.test(commandLine)));
+    await world.close();
+  }
+}
+
+async function setUp(world: World): Promise<BackupSite> {
+  const primary = await world.startPrimary({
+    slaves: ['standby1'],
+    ini: { debug: 'off' },
+    settings: { max_wal_size: '8GB', checkpoint_timeout: '1h', shared_buffers: '128MB' },
+  });
+  const standby = await world.addStandby('standby1', primary, { ini: { debug: 'off' } });
+  mkdirSync(standby.archiveDir, { recursive: true, mode: 0o700 });
+  mustSucceed(await world.cmdArchiver(primary, ['-I']));
+  await installHelpers(primary);
+  mustSucceed(await world.cmdStandby(standby, ['-I']));
+  return { world, primary, standby, standbys: [standby] };
+}
+
+/** What is still to be written, or on its way, must not fall into what is measured. */
+export async function settle({ world, primary }: BackupSite): Promise<void> {
+  await primary.sql('CHECKPOINT');
+  await primary.switchWal();
+  await allShipped(primary);
+  await mustRun('sync', ['-f', world.directory], { limitMs: 600_000 });
+}
+
+function place({ socketDirectory, port, user }: Primary): string[] {
+  return ['-h', socketDirectory, '-p', String(port), '-U', user, 'postgres'];
+}
+
+/** About 15 MB a unit. */
+export async function fillByPgbench(primary: Primary, scale: number): Promise<void> {
+  await mustRun(clientProgram('pgbench'), ['-q', '-i', '-s', String(scale), ...place(primary)], {
+    env: primary.env,
+    limitMs: 900_000,
+  });
+}
+
+/** Writes to every hundredth page of the large table, another hundredth each time. */
+export async function changeOnePercent(primary: Primary, round: number): Promise<void> {
+  await primary.sql(
+    `UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE ctid = ANY (ARRAY(
+       SELECT format('(%s,%s)', n, 1 + $1::int % 50)::tid FROM generate_series($1::int % 100,
+         (pg_relation_size('pgbench_accounts') / current_setting('block_size')::int - 1)::int, 100) AS n))`,
+    [round],
+  );
+}
+
+/** Tables of one page, made in transactions that do not ask for too many locks. */
+export async function makeTables(primary: Primary, count: number): Promise<void> {
+  const atOnce = 500;
+  for (let from = 1; from <= count; from += atOnce) {
+    const to = Math.min(count, from + atOnce - 1);
+    await primary.sql(
+      `DO $$ BEGIN FOR i IN ${String(from)}..${String(to)} LOOP EXECUTE format('CREATE TABLE t%s AS SELECT %s AS n', i, i); END LOOP; END $$`,
+    );
+  }
+}
+
+/** Files that nobody reads: their number alone counts. */
+export function makeFiles(primary: Primary, count: number): void {
+  for (let number = 0; number < count; number += 1)
+    writeFileSync(join(primary.pgdata, 'base', '1', String(5_000_000 + number)), 'x');
+}

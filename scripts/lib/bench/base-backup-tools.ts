@@ -1,0 +1,118 @@
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { clientProgram } from '../../../test/harness/postgres-programs.ts';
+import { mustRun } from '../../../test/harness/processes.ts';
+import { mustSucceed, type BackupSite } from './base-backup-site.ts';
+import { pgBackRest, runPgBackRest } from './pgbackrest.ts';
+import { repositoryOf, type Ground } from './site.ts';
+import { sshScript } from './tools.ts';
+
+const limitMs = 1_800_000;
+
+/** A way to make a base backup on the standby's host, flushed there. */
+export interface BackupTool {
+  readonly name: string;
+  readonly label: string;
+  readonly needs?: string;
+  readonly prepare?: (ground: Ground) => Promise<void>;
+  /** Takes away what an earlier run left, before the clock starts. */
+  readonly clear: (site: BackupSite) => void;
+  readonly first: (site: BackupSite) => Promise<void>;
+  /** Once more after changes: over what is there, where the tool can do that. */
+  readonly again: (site: BackupSite) => Promise<void>;
+}
+
+function clearCopy({ standby }: BackupSite): void {
+  rmSync(standby.pgdata, { recursive: true, force: true });
+}
+
+function ours(threads: number): BackupTool {
+  const run = async ({ world, standby }: BackupSite): Promise<void> => {
+    standby.writeIni({ rsync_threads: threads });
+    mustSucceed(await world.cmdStandby(standby, ['-B'], { limitMs }));
+  };
+  return {
+    name: `threads-${String(threads)}`,
+    label: `cmd_standby -B, rsync_threads: ${String(threads)}`,
+    clear: clearCopy,
+    first: run,
+    again: run,
+  };
+}
+
+async function pgBaseBackup(site: BackupSite): Promise<void> {
+  const { primary, standby } = site;
+  // It writes into an empty directory only.
+  clearCopy(site);
+  mkdirSync(standby.pgdata, { recursive: true, mode: 0o700 });
+  const to = ['-h', primary.host.address, '-p', String(primary.port), '-U', primary.user];
+  await mustRun(clientProgram('pg_basebackup'), [...to, '-D', standby.pgdata, '-c', 'fast'], {
+    env: standby.env,
+    limitMs,
+  });
+}
+
+/** With the backup's beginning and end around it, and flushed, as it must be to be worth anything. */
+function rsync(flags: string): BackupTool {
+  const run = async ({ primary, standby }: BackupSite): Promise<void> => {
+    mkdirSync(standby.pgdata, { recursive: true, mode: 0o700 });
+    const [begin, end] =
+      primary.major >= 15
+        ? ["SELECT pg_backup_start('bench', true)", 'SELECT pg_backup_stop(false)']
+        : ["SELECT pg_start_backup('bench', true, false)", 'SELECT pg_stop_backup(false, false)'];
+    await primary.withSession(async (client) => {
+      await client.query(begin);
+      const excluded = ['/pg_wal/*', '/postmaster.pid', '/postmaster.opts'].map(
+        (path) => `--exclude=${path}`,
+      );
+      const paths = [`${primary.host.name}:${primary.pgdata}/`, `${standby.pgdata}/`];
+      const args = [flags, '--delete', ...excluded, '-e', sshScript(standby.host), ...paths];
+      await mustRun('rsync', args, { env: standby.env, limitMs });
+      await mustRun('sync', ['-f', standby.pgdata], { limitMs });
+      await client.query(end);
+    });
+  };
+  return {
+    name: `rsync${flags}`,
+    label: `one rsync ${flags}, then sync`,
+    clear: clearCopy,
+    first: run,
+    again: run,
+  };
+}
+
+const peer = pgBackRest('sync');
+
+const pgBackRestBackup: BackupTool = {
+  name: 'pgbackrest',
+  label: 'pgBackRest backup, 2 processes, zstd; again: incr',
+  ...(peer.needs === undefined ? {} : { needs: peer.needs }),
+  ...(peer.prepare === undefined ? {} : { prepare: peer.prepare }),
+  // What it knows of the cluster stays; what it knows of backups that are gone it forgets by itself.
+  clear: ({ standby }) => {
+    const backups = join(repositoryOf(standby), 'backup', 'bench');
+    for (const entry of readdirSync(backups, { withFileTypes: true })) {
+      if (!entry.isFile()) rmSync(join(backups, entry.name), { recursive: true, force: true });
+    }
+  },
+  first: (site) => runPgBackRest(site.standby, ['backup', '--type=full', ...backupFlags]),
+  again: (site) => runPgBackRest(site.standby, ['backup', '--type=incr', ...backupFlags]),
+};
+
+const backupFlags = ['--start-fast', '--no-archive-check'];
+
+export const baseBackupTools: readonly BackupTool[] = [
+  ours(1),
+  ours(2),
+  ours(4),
+  {
+    name: 'pg_basebackup',
+    label: 'pg_basebackup',
+    clear: clearCopy,
+    first: pgBaseBackup,
+    again: pgBaseBackup,
+  },
+  rsync('-a'),
+  rsync('-az'),
+  pgBackRestBackup,
+];

@@ -1,0 +1,169 @@
+import { existsSync } from 'node:fs';
+import { messageOf } from '../../../src/errors.ts';
+import {
+  changeOnePercent,
+  fillByPgbench,
+  makeFiles,
+  makeTables,
+  settle,
+  withBackupSite,
+  type BackupSite,
+} from './base-backup-site.ts';
+import { baseBackupTools, type BackupTool } from './base-backup-tools.ts';
+import { inTurn, over, type BenchContext } from './drain.ts';
+import { startMeter, type Usage } from './measure.ts';
+import { megabytes, ratio, seconds, type Table } from './report.ts';
+import { median } from './statistics.ts';
+
+type Case = 'first' | 'again' | 'tables' | 'few files' | 'many files';
+
+interface Sample extends Usage {
+  readonly seconds: number;
+}
+
+type Samples = Map<string, Map<Case, Sample[]>>;
+
+function chosenTools({ options }: BenchContext): readonly BackupTool[] {
+  const isThere = ({ needs }: BackupTool): boolean => needs === undefined || existsSync(needs);
+  const isWanted = ({ name }: BackupTool): boolean =>
+    options.tools.length === 0 || options.tools.includes(name);
+  return baseBackupTools.filter((tool) => isThere(tool) && isWanted(tool));
+}
+
+/** One measured run. What a tool cannot do here must not keep the others from being measured. */
+async function measure(
+  context: BenchContext,
+  samples: Samples,
+  tool: BackupTool,
+  name: Case,
+  run: () => Promise<void>,
+): Promise<void> {
+  const meter = startMeter();
+  const began = performance.now();
+  let failure: string | undefined;
+  await run().catch((error: unknown) => {
+    failure = messageOf(error);
+  });
+  const sample = { seconds: (performance.now() - began) / 1000, ...meter.stop() };
+  if (failure !== undefined) {
+    context.say(`base-backup ${name} ${tool.label} FAILED: ${failure}`);
+    return;
+  }
+  context.say(
+    `base-backup ${name} ${tool.label}: ${seconds(sample.seconds)}, CPU ${seconds(sample.cpuSeconds)}, ${megabytes(sample.peakMemoryMb)}`,
+  );
+  const ofTool = samples.get(tool.name) ?? new Map<Case, Sample[]>();
+  samples.set(tool.name, ofTool.set(name, [...(ofTool.get(name) ?? []), sample]));
+}
+
+async function firstAndAgain(context: BenchContext, site: BackupSite, samples: Samples): Promise<void> {
+  const tools = chosenTools(context);
+  for (const tool of tools) await tool.prepare?.(site);
+  let changes = 0;
+  for (let round = 1; round <= context.options.backupRounds; round += 1) {
+    for (const tool of inTurn(tools, round)) {
+      tool.clear(site);
+      await settle(site);
+      await measure(context, samples, tool, 'first', () => tool.first(site));
+      await changeOnePercent(site.primary, (changes += 1));
+      await settle(site);
+      await measure(context, samples, tool, 'again', () => tool.again(site));
+      tool.clear(site);
+    }
+  }
+}
+
+async function manyTables(context: BenchContext, site: BackupSite, samples: Samples): Promise<void> {
+  for (const tool of chosenTools(context)) {
+    await tool.prepare?.(site);
+    tool.clear(site);
+    await settle(site);
+    await measure(context, samples, tool, 'tables', () => tool.first(site));
+    tool.clear(site);
+  }
+}
+
+async function memoryByFiles(context: BenchContext, site: BackupSite, samples: Samples): Promise<void> {
+  const tools = chosenTools(context).filter(({ name }) => name.startsWith('threads-'));
+  for (const name of ['few files', 'many files'] as const) {
+    if (name === 'many files') makeFiles(site.primary, context.options.backupFiles);
+    for (const tool of tools) {
+      tool.clear(site);
+      await settle(site);
+      await measure(context, samples, tool, name, () => tool.first(site));
+    }
+  }
+}
+
+/** The base backup: the first one, one more after some changes, one of many tables, and its memory by number of files. */
+export async function measureBaseBackup(context: BenchContext): Promise<Table> {
+  const { major, options } = context;
+  const samples: Samples = new Map();
+  await withBackupSite(
+    major,
+    (primary) => fillByPgbench(primary, options.backupScale),
+    (site) => firstAndAgain(context, site, samples),
+  );
+  if (options.backupTables > 0) {
+    await withBackupSite(
+      major,
+      (primary) => makeTables(primary, options.backupTables),
+      (site) => manyTables(context, site, samples),
+    );
+  }
+  if (options.backupFiles > 0) {
+    await withBackupSite(
+      major,
+      () => Promise.resolve(),
+      (site) => memoryByFiles(context, site, samples),
+    );
+  }
+  return tableOf(context, samples);
+}
+
+function tableOf(context: BenchContext, samples: Samples): Table {
+  const { backupScale, backupTables, backupFiles, backupRounds } = context.options;
+  const of = (tool: string, name: Case, key: keyof Sample): number | undefined => {
+    const values = (samples.get(tool)?.get(name) ?? []).flatMap((sample) => sample[key] ?? []);
+    return values.length === 0 ? undefined : median(values);
+  };
+  const byPg = (tool: string, name: Case): string =>
+    ratio(over(of(tool, name, 'seconds'), of('pg_basebackup', name, 'seconds')));
+  const rows = chosenTools(context).map(({ name, label }) => [
+    label,
+    seconds(of(name, 'first', 'seconds')),
+    byPg(name, 'first'),
+    ratio(over(of(name, 'first', 'seconds'), of('rsync-az', 'first', 'seconds'))),
+    seconds(of(name, 'again', 'seconds')),
+    byPg(name, 'again'),
+    seconds(of(name, 'tables', 'seconds')),
+    byPg(name, 'tables'),
+    seconds(of(name, 'first', 'cpuSeconds')),
+    megabytes(of(name, 'first', 'peakMemoryMb')),
+    megabytes(of(name, 'few files', 'peakMemoryMb')),
+    megabytes(of(name, 'many files', 'peakMemoryMb')),
+  ]);
+  return {
+    title: `Base backup of a pgbench database of scale ${String(backupScale)}`,
+    note:
+      `Medians of ${String(backupRounds)}; all with a fast checkpoint, all flushed, each first copy into an empty directory. Again: after 1 % of the ` +
+      `pages changed. Tables: ${String(backupTables)} of one page, once. The columns ÷ say how many times what pg_basebackup (or rsync -az) ` +
+      `takes. The last two: memory with a fresh cluster's files alone, and with ${String(backupFiles)} more.`,
+    columns: [
+      'tool',
+      'first',
+      '÷ pg',
+      '÷ -az',
+      'again',
+      '÷ pg',
+      'tables',
+      '÷ pg',
+      'CPU',
+      'memory',
+      'few files',
+      'many files',
+    ],
+    rows,
+    samples: Object.fromEntries([...samples].map(([tool, cases]) => [tool, Object.fromEntries(cases)])),
+  };
+}
