@@ -25,8 +25,8 @@ type Samples = Map<string, Map<Case, Sample[]>>;
 
 function chosenTools({ options }: BenchContext): readonly BackupTool[] {
   const isThere = ({ needs }: BackupTool): boolean => needs === undefined || existsSync(needs);
-  const isWanted = ({ name }: BackupTool): boolean =>
-    options.tools.length === 0 || options.tools.includes(name);
+  const wanted = options.tools.length > 0 ? options.tools : options.backupTools;
+  const isWanted = ({ name }: BackupTool): boolean => wanted.length === 0 || wanted.includes(name);
   return baseBackupTools.filter((tool) => isThere(tool) && isWanted(tool));
 }
 

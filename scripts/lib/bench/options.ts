@@ -19,6 +19,8 @@ export interface BenchOptions {
   /** Lengths of the queues compared. */
   readonly queued: readonly [number, number];
   /** pgbench's: 15 MB each. */
+  /** Without `--tools`: all when it is empty. */
+  readonly backupTools: readonly string[];
   readonly backupScale: number;
   readonly backupRounds: number;
   readonly backupTables: number;
@@ -26,10 +28,22 @@ export interface BenchOptions {
 }
 
 const full = { rounds: 5, segments: 47, fanOutSegments: 32, switches: 200, calls: 300 };
-const fullBackup = { backupScale: 80, backupRounds: 3, backupTables: 20_000, backupFiles: 100_000 };
+const fullBackup = {
+  backupTools: [],
+  backupScale: 80,
+  backupRounds: 3,
+  backupTables: 20_000,
+  backupFiles: 100_000,
+};
 const quick = { rounds: 2, segments: 12, fanOutSegments: 8, switches: 20, calls: 60 };
 /** No tables and no files: these two parts are left out. */
-const quickBackup = { backupScale: 4, backupRounds: 1, backupTables: 0, backupFiles: 0 };
+const quickBackup = {
+  backupTools: ['threads-2', 'pg_basebackup', 'rsync-az'],
+  backupScale: 4,
+  backupRounds: 1,
+  backupTables: 0,
+  backupFiles: 0,
+};
 
 export function parseOptions(args: readonly string[]): BenchOptions {
   const { values } = parseArgs({
