@@ -15,8 +15,8 @@ function reportEnd({ deps, facts }: BackupContext, backup: BackupRecord, json: b
   const { findings = [] } = backup.verified ?? {};
   if (json) deps.report(backupJson(facts.place.pgdata, backup, false));
   else {
-    deps.report('Base backup finished successfully');
     for (const line of describeSummary(backup)) deps.report(line);
+    deps.report('Base backup finished successfully');
   }
   if (findings.length === 0) return 0;
   // What is left of them: a damaged copy is no finished base backup.

@@ -21,7 +21,7 @@ afterEach(async () => {
 });
 
 const isLong = process.env['PITRTOOLS_TEST_LONG'] !== undefined;
-const strikes = isLong ? 100 : 6;
+const strikes = Number(process.env['PITRTOOLS_TEST_STRIKES'] ?? (isLong ? 100 : 6));
 const bulkBytes = 6 * 1024 * 1024;
 
 const victims = ['SIGINT', 'SIGTERM', 'SIGKILL', 'rsync', 'ssh', 'sshd', 'server'] as const;

@@ -100,7 +100,10 @@ describe.skipIf(major < 14)(`base backups of PostgreSQL ${major} under a heavy w
         });
         const check = ['--database=postgres', '--heapallindexed'];
         expect(
-          await mustRun(clientProgram('pg_amcheck'), [...check, ...place(standby)], { env: standby.env }),
+          await mustRun(clientProgram('pg_amcheck'), [...check, ...place(standby)], {
+            env: standby.env,
+            limitMs: 600_000,
+          }),
         ).toBe('');
         expect(await world.cmdStandby(standby, ['-Astop'])).toMatchObject({ code: 0 });
       }
