@@ -1,6 +1,7 @@
 import { closeSync, openSync, readdirSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
+import { removeTree } from './remove-tree.ts';
 
 /** A small file system of its own, for tests that fill it. */
 export interface SmallDisk {
@@ -67,7 +68,7 @@ function fill(directory: string, leaveBytes: number): void {
 }
 
 function clear(directory: string): void {
-  for (const name of readdirSync(directory)) rmSync(join(directory, name), { recursive: true, force: true });
+  for (const name of readdirSync(directory)) removeTree(join(directory, name));
 }
 
 /** A socket in the abstract namespace, which goes when we do, says that the disk is taken. */

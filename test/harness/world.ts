@@ -1,4 +1,4 @@
-import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { mkdtempSync, realpathSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { checkout } from './checkout.ts';
@@ -15,6 +15,7 @@ import {
   type StartOptions,
 } from './processes.ts';
 import { processesOf } from './process-table.ts';
+import { removeTree } from './remove-tree.ts';
 import { createServer, type Server } from './server.ts';
 import { makeKeys, type SshKeys } from './sshd.ts';
 import { createStandby, type Standby, type StandbyOptions } from './standby.ts';
@@ -206,7 +207,7 @@ async function close(
   for (const action of ground.undo.splice(1).reverse()) await action();
   const left = await lingering(ground.directory, graceMs);
   killAll(left);
-  rmSync(ground.directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  removeTree(ground.directory);
   await ground.undo[0]?.();
   if (left.length > 0) {
     const list = left.map(({ pid, commandLine }) => `  ${pid} ${commandLine}`).join('\n');

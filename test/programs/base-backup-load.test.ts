@@ -57,6 +57,17 @@ function startLoad(here: World, primary: Primary): Running {
   });
 }
 
+/** Whose transaction ends in a segment that has not come keeps its locks on the standby, and pg_amcheck waits for them. */
+async function replayAll(primary: Primary, standby: Server): Promise<void> {
+  const end = await primary.value('SELECT pg_current_wal_insert_lsn()');
+  await primary.archived(await primary.switchWal());
+  const reached = `SELECT (pg_last_wal_replay_lsn() >= '${end}')::text`;
+  await eventually(async () => (await standby.value(reached)) === 'true', {
+    limitMs: 120_000,
+    what: 'the replay of what the load has written',
+  });
+}
+
 async function transactions(primary: Primary): Promise<number> {
   return Number(await primary.value("SELECT xact_commit FROM pg_stat_database WHERE datname = 'postgres'"));
 }
@@ -98,11 +109,12 @@ describe.skipIf(major < 14)(`base backups of PostgreSQL ${major} under a heavy w
           limitMs: 120_000,
           what: 'consistency',
         });
+        await replayAll(primary, standby);
         const check = ['--database=postgres', '--heapallindexed'];
         expect(
           await mustRun(clientProgram('pg_amcheck'), [...check, ...place(standby)], {
             env: standby.env,
-            limitMs: 600_000,
+            limitMs: 300_000,
           }),
         ).toBe('');
         expect(await world.cmdStandby(standby, ['-Astop'])).toMatchObject({ code: 0 });

@@ -178,7 +178,7 @@ describe('psql over the connection', () => {
 
   test('an error of the server ends the session with its text', async () => {
     await expect(ask(['SELECT 1/0'])).rejects.toMatchObject({
-      message: expect.stringContaining('psql on the primary') as string,
+      message: expect.stringContaining('psql on the other host') as string,
       detail: expect.stringContaining('division by zero') as string,
     });
   });
@@ -189,7 +189,7 @@ describe('psql over the connection', () => {
     });
     const psql = { program: '/nonexistent/psql', args: [] };
     await expect(ask(['SELECT 1'], { psql })).rejects.toMatchObject({
-      message: 'cannot run "/nonexistent/psql" on the primary',
+      message: 'cannot run "/nonexistent/psql" on the other host',
       hint: expect.stringContaining('r_psql') as string,
     });
   });

@@ -5,6 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
 import { eventually } from '../harness/eventually.ts';
 import { start, type Running } from '../harness/processes.ts';
+import { removeTree } from '../harness/remove-tree.ts';
 
 const segment = '000000010000000000000001';
 
@@ -29,7 +30,7 @@ interface Scene {
 function scene({ ini: more = '', asShipper }: SceneOptions): Scene {
   const root = mkdtempSync(join(process.env['PITRTOOLS_TEST_TMP'] ?? tmpdir(), 'wait-'));
   onTestFinished(() => {
-    rmSync(root, { recursive: true, force: true });
+    removeTree(root);
   });
   const [ini, pgdata, own] = [join(root, 'a.ini'), join(root, 'pgdata'), join(root, 'queue', '.archiver')];
   const [marks, log, node] = [join(own, 'marks'), join(root, 'calls'), join(root, 'node')];

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
 import { run } from '../harness/processes.ts';
+import { removeTree } from '../harness/remove-tree.ts';
 
 const shells = ['/usr/bin/dash', '/usr/bin/bash'] as const;
 const segment = '000000010000000000000001';
@@ -29,7 +30,7 @@ function copyTime(from: string, to: string): void {
 function prove(iniText?: (place: string) => string): Proof {
   const root = mkdtempSync(join(process.env['PITRTOOLS_TEST_TMP'] ?? tmpdir(), 'fast-'));
   onTestFinished(() => {
-    rmSync(root, { recursive: true, force: true });
+    removeTree(root);
   });
   const [ini, pgdata, place] = [join(root, 'a.ini'), join(root, 'pgdata'), join(root, 'queue')];
   const own = join(place, '.archiver');

@@ -1,9 +1,10 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
 import { run } from '../harness/processes.ts';
+import { removeTree } from '../harness/remove-tree.ts';
 
 const howTo = (name: string) => checkout('test', 'fixtures', 'ini', `how-to-${name}.ini`);
 const configurationError = 3;
@@ -11,7 +12,7 @@ const configurationError = 3;
 function temporaryFile(text: string): string {
   const directory = mkdtempSync(join(process.env['PITRTOOLS_TEST_TMP'] ?? tmpdir(), 'ini-'));
   onTestFinished(() => {
-    rmSync(directory, { recursive: true, force: true });
+    removeTree(directory);
   });
   const file = join(directory, 'test.ini');
   writeFileSync(file, text);

@@ -4,7 +4,6 @@ import {
   mkdirSync,
   mkdtempSync,
   readlinkSync,
-  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -14,6 +13,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
 import { eventually } from '../harness/eventually.ts';
 import { mustRun, run, start } from '../harness/processes.ts';
+import { removeTree } from '../harness/remove-tree.ts';
 
 const programs = ['cmd_archiver', 'cmd_standby'] as const;
 const shells = ['dash', 'bash'] as const;
@@ -21,7 +21,7 @@ const shells = ['dash', 'bash'] as const;
 function temporaryDirectory(): string {
   const directory = mkdtempSync(join(process.env['PITRTOOLS_TEST_TMP'] ?? tmpdir(), 'launcher-'));
   onTestFinished(() => {
-    rmSync(directory, { recursive: true, force: true });
+    removeTree(directory);
   });
   return directory;
 }
