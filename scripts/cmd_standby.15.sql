@@ -52,10 +52,11 @@ LANGUAGE sql SET search_path = pg_catalog AS $$
 $$;
 COMMENT ON FUNCTION cmd_pg_start_backup(text, boolean) IS 'pitrtools: begins a backup and returns where in the WAL';
 
+-- It does not wait until the WAL is archived: cmd_standby -B waits until that has arrived where it is needed.
 CREATE OR REPLACE FUNCTION cmd_pg_stop_backup(label text, OUT lsn text, OUT labelfile text, OUT spcmapfile text)
 RETURNS SETOF record
 LANGUAGE sql SET search_path = pg_catalog AS $$
-  SELECT b.lsn::text, b.labelfile, b.spcmapfile FROM pg_backup_stop() AS b;
+  SELECT b.lsn::text, b.labelfile, b.spcmapfile FROM pg_backup_stop(false) AS b;
 $$;
 COMMENT ON FUNCTION cmd_pg_stop_backup(text) IS 'pitrtools: ends the backup of this session';
 

@@ -1,4 +1,4 @@
--- Helper functions of pitrtools for the primary, PostgreSQL 9.6 to 14.
+-- Helper functions of pitrtools for the primary, PostgreSQL 9.6.
 --
 --     psql -U postgres < scripts/cmd_standby.96.sql
 --

@@ -67,8 +67,8 @@ export function startBackupSql(label: string, fast: boolean): string {
 }
 
 /**
- * One row of `StoppedBackup`, or none where no backup with this label was in progress (up to 9.5). Waits until
- * PostgreSQL has archived the WAL of the backup: the caller sets the limit.
+ * One row of `StoppedBackup`, or none where no backup with this label was in progress (up to 9.5). Up to 9.6 it
+ * waits until PostgreSQL has archived the WAL of the backup: the caller sets the limit.
  */
 export function stopBackupSql(label: string): string {
   return `SELECT lsn, labelfile, spcmapfile FROM cmd_pg_stop_backup(${sqlLiteral(checkedLabel(label))})`;

@@ -32,6 +32,7 @@ function recoveryConfSyntax(since: Since): ValueSyntax {
 
 function helperSqlFile(since: Since): string {
   if (since(150_000)) return 'cmd_standby.15.sql';
+  if (since(100_000)) return 'cmd_standby.10.sql';
   if (since(90_600)) return 'cmd_standby.96.sql';
   return since(90_200) ? 'cmd_standby.92.sql' : 'cmd_standby.sql';
 }

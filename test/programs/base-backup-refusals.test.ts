@@ -63,7 +63,7 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     const { primary, standby } = await backupPair(world, { helpers: 'none' });
     const run = await world.cmdStandby(standby, ['-I']);
     expect(run).toMatchObject({ code: refused });
-    const file = major >= 15 ? 'cmd_standby.15.sql' : 'cmd_standby.96.sql';
+    const file = major >= 15 ? 'cmd_standby.15.sql' : 'cmd_standby.10.sql';
     expect(run.stderr).toContain(`psql -U ${world.user} -d postgres < scripts/${file}`);
     expect(existsSync(standby.pgdata)).toBe(false);
     await installHelpers(primary);

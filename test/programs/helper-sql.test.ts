@@ -170,7 +170,7 @@ describe.each(testMajors())('the helper functions on PostgreSQL %i', (major) => 
   );
 
   test('are of no use with the file of another release, and say so', async () => {
-    const other = capabilities.canExclusive ? 'cmd_standby.15.sql' : 'cmd_standby.96.sql';
+    const other = capabilities.canExclusive ? 'cmd_standby.15.sql' : 'cmd_standby.10.sql';
     await expect(primary.psqlFile(checkout('scripts', other))).rejects.toThrow(/does not exist/);
     await expect(primary.psqlFile(checkout('scripts', 'cmd_standby.sql'))).rejects.toThrow(/spclocation/);
     expect(await primary.psqlFile(file)).toBe(shownByHowTo);

@@ -84,7 +84,7 @@ const afterStop = 'The copy is kept, and the next -B transfers only what has cha
 export async function stopBackup(context: BackupContext, label: string): Promise<void> {
   const { deps, primary, facts, run } = context;
   const own = await readExclusiveFiles(context);
-  deps.log.debug('ending the backup; the primary waits until its WAL is archived');
+  deps.log.debug('ending the backup; up to 9.6 the primary waits until its WAL is archived');
   const rows = await explainUnarchived(primary, deps.settings.wal_timeout, afterStop, (limitMs) =>
     primary.query(stopBackupSql(label), limitMs),
   );

@@ -18,7 +18,9 @@ import { layoutOf } from './plan.ts';
 /** A request of ours to the archiver: it looks for this file whenever it connects, and then ships again. */
 export const resumeRequest = '.resume';
 
-const pollMs = 200;
+/** A segment takes a moment as a rule; what takes longer is looked for less often. */
+const leastPollMs = 20;
+const mostPollMs = 500;
 const progressMs = 10_000;
 /** A checkpoint writes all that is dirty: on a busy primary that takes its time. */
 const checkpointMs = 30 * 60_000;
@@ -58,6 +60,10 @@ export async function nudgeArchiver({ deps, primary }: BackupContext): Promise<v
   }
 }
 
+function pollMs(waitedMs: number): number {
+  return Math.min(mostPollMs, Math.max(leastPollMs, waitedMs / 10));
+}
+
 /** Waits up to `wal_timeout`; returns what is still missing then. */
 async function waitFor(
   context: BackupContext,
@@ -75,7 +81,7 @@ async function waitFor(
       deps.log.notice(`waiting for ${missing.length} WAL segments, the first is ${missing[0]?.name ?? ''}`);
       await nudgeArchiver(context);
     }
-    await deps.pause(pollMs);
+    await deps.pause(pollMs(nowMs - startMs));
     missing = await missingOf(context, missing);
   }
   return [];
@@ -149,14 +155,20 @@ export function segmentsOfBackup({ facts, run }: BackupContext): readonly Segmen
 }
 
 export async function awaitWal(context: BackupContext): Promise<void> {
-  const { wal_timeout, archivedir } = context.deps.settings;
+  const { deps, primary } = context;
+  const { wal_timeout, archivedir } = deps.settings;
   context.onEvent({ kind: 'phase', phase: 'wal' });
   const missing = await waitFor(context, segmentsOfBackup(context));
   if (missing.length === 0) return;
   throw new PitrError(
     `the backup needs WAL that did not arrive in "${archivedir}" within ${wal_timeout} s: ${missing.map(({ name }) => name).join(', ')}`,
     {
-      detail: await archiverStatistics(context.primary),
+      detail: [
+        await archiverStatistics(primary),
+        `archive_command there is "${primary.facts.settings.archiveCommand}"`,
+      ]
+        .filter(Boolean)
+        .join('\n'),
       hint: 'The copy is kept, and the next -B transfers only what has changed. Get the WAL to arrive first; wal_timeout: says how long to wait for it.',
     },
   );

@@ -199,7 +199,8 @@ describe('the settings of a server', () => {
 
 describe('the helper functions of releases that cannot be had here', () => {
   const file = (name: string) => readFileSync(join(import.meta.dirname, '../../../scripts', name), 'utf8');
-  const files = ['cmd_standby.sql', 'cmd_standby.92.sql', 'cmd_standby.96.sql', 'cmd_standby.15.sql'];
+  const releases = ['', '.92', '.96', '.10', '.15'];
+  const files = releases.map((release) => `cmd_standby${release}.sql`);
 
   test.each(files)('%s prints the lines of the how-to', (name) => {
     const [shown = ''] = file(name).split('\\set QUIET on');
@@ -249,5 +250,11 @@ describe('the helper functions of releases that cannot be had here', () => {
     expect(file('cmd_standby.92.sql')).not.toMatch(
       /spclocation|pg_stop_backup\(false|pg_start_backup\(\$1, \$2, false/,
     );
+  });
+
+  test('from 10 on, and not before, a backup ends without waiting for the archiver', () => {
+    expect(file('cmd_standby.96.sql')).toContain('pg_stop_backup(false) AS b');
+    expect(file('cmd_standby.10.sql')).toContain('pg_stop_backup(false, false) AS b');
+    expect(file('cmd_standby.15.sql')).toContain('pg_backup_stop(false) AS b');
   });
 });

@@ -62,7 +62,7 @@ test('what each release can do', () => {
       "hasTablespaceMap": "8.4: false, 9.5: true",
       "hasTablespaceVersionFolder": "8.4: false, 9.0: true",
       "hasWalRetrieveRetryInterval": "8.4: false, 9.5: true",
-      "helperSqlFile": "8.4: "cmd_standby.sql", 9.2: "cmd_standby.92.sql", 9.6: "cmd_standby.96.sql", 15: "cmd_standby.15.sql"",
+      "helperSqlFile": "8.4: "cmd_standby.sql", 9.2: "cmd_standby.92.sql", 9.6: "cmd_standby.96.sql", 10: "cmd_standby.10.sql", 15: "cmd_standby.15.sql"",
       "historyHasLsn": "8.4: false, 9.3: true",
       "hotStandby": "8.4: false, 9.0: true",
       "hotStandbyDefaultOn": "8.4: false, 10: true",
