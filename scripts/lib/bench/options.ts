@@ -30,7 +30,7 @@ export interface BenchOptions {
 const full = { rounds: 5, segments: 47, fanOutSegments: 32, switches: 200, calls: 300 };
 const fullBackup = {
   backupTools: [],
-  backupScale: 80,
+  backupScale: 240,
   backupRounds: 3,
   backupTables: 20_000,
   backupFiles: 100_000,
