@@ -1,10 +1,12 @@
 import { exitCodes } from '../errors.ts';
 import { backupJson, describeSummary } from './backup-info/describe.ts';
 import { needed, type BackupContext } from './base-backup/context.ts';
+import { withCrew } from './base-backup/crew.ts';
 import { backupHandler } from './base-backup/execute.ts';
 import { observeForBackup, type BackupFacts } from './base-backup/facts.ts';
-import { planBaseBackup } from './base-backup/plan.ts';
+import { planBaseBackup, type BackupStep } from './base-backup/plan.ts';
 import { withProgress } from './base-backup/progress.ts';
+import { originOf } from './base-backup/source/origin.ts';
 import { withPrimaryAndSource } from './connect-primary.ts';
 import type { BackupOptions, StandbyDeps } from './deps.ts';
 import { carryOut, printPlan } from './plan.ts';
@@ -37,6 +39,27 @@ function noticeUnverified(deps: StandbyDeps, { primary, streaming }: BackupFacts
     );
 }
 
+/** Carries the steps out, watched, with connections for all workers. */
+async function carryOutWatched(
+  context: BackupContext,
+  steps: readonly BackupStep[],
+  json: boolean,
+): Promise<void> {
+  const { deps, facts, primary } = context;
+  // Standard output is for the one object alone.
+  const report = json
+    ? (line: string) => {
+        deps.log.debug(line);
+      }
+    : deps.report;
+  const further = facts.rsync === undefined ? 0 : deps.settings.rsync_threads - 1;
+  await withProgress({ ...deps, report }, json, (watched) =>
+    withCrew(watched.deps, originOf(primary).shell.target, further, (crew) =>
+      carryOut(watched.deps, steps, backupHandler({ ...context, ...watched, crew })),
+    ),
+  );
+}
+
 /**
  * -B: makes pgdata a copy of the primary that a server can recover from, together with the WAL in archivedir. All that can
  * be refused is refused before anything changes; from the first changed byte until the end no server can start.
@@ -46,33 +69,16 @@ export async function baseBackup(deps: StandbyDeps, options: BackupOptions): Pro
     const facts = await observeForBackup(deps, primary, options);
     const steps = planBaseBackup(facts);
     if (options.verify) noticeUnverified(deps, facts);
-    const run: BackupContext['run'] = {
-      isBackupActive: false,
-      isCopyBegun: false,
-      beganMs: deps.now().getTime(),
-    };
-    const contextOf = (watched: Pick<BackupContext, 'deps' | 'onEvent'>) => ({
-      primary,
-      facts,
-      run,
-      ...watched,
-    });
+    const run = { isBackupActive: false, isCopyBegun: false, beganMs: deps.now().getTime() };
+    const context: BackupContext = { deps, primary, facts, run, onEvent: () => undefined };
     if (options.dryRun) {
-      printPlan(deps, steps, backupHandler(contextOf({ deps, onEvent: () => undefined })));
+      printPlan(deps, steps, backupHandler(context));
       return 0;
     }
-    // Standard output is for the one object alone.
-    const report = options.json
-      ? (line: string) => {
-          deps.log.debug(line);
-        }
-      : deps.report;
-    await withProgress({ ...deps, report }, options.json, (watched) =>
-      carryOut(watched.deps, steps, backupHandler(contextOf(watched))),
-    );
+    await carryOutWatched(context, steps, options.json);
     return reportEnd(
-      contextOf({ deps, onEvent: () => undefined }),
-      { ...needed(run.record, 'the record'), status: 'complete' },
+      context,
+      { ...needed(context.run.record, 'the record'), status: 'complete' },
       options.json,
     );
   });

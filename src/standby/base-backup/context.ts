@@ -5,6 +5,7 @@ import type { StandbyDeps } from '../deps.ts';
 import type { Primary } from '../primary.ts';
 import type { BackupRecord } from '../record.ts';
 import type { CopyPlan } from './copy-plan.ts';
+import type { Crew } from './crew.ts';
 import type { OnBackupEvent } from './events.ts';
 import type { BackupFacts } from './facts.ts';
 import type { LocalFiles } from './local-files.ts';
@@ -32,6 +33,7 @@ export interface BackupContext {
   readonly facts: BackupFacts;
   readonly run: BackupRun;
   readonly onEvent: OnBackupEvent;
+  readonly crew?: Crew;
 }
 
 /** What an earlier step must have left: that it has not is a bug. */

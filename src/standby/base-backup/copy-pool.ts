@@ -4,6 +4,7 @@ import { rsyncOutcome } from '../../system/rsync.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
 import { failure, type BackupContext } from './context.ts';
 import { trackProgress, type CopyProgress } from './copy-progress.ts';
+import { flushCopy, flushMeanwhile, type FlushMeanwhile } from './flush.ts';
 import type { FileGroup } from './groups.ts';
 import { findLost } from './partial-transfer.ts';
 import type { Comparison } from './plan.ts';
@@ -15,11 +16,15 @@ import type { TransferStatistics } from './rsync-output.ts';
 interface Pool {
   readonly context: BackupContext;
   readonly comparison: Comparison;
+  readonly workers: number;
   readonly waiting: FileGroup[];
   readonly bwlimit: number | undefined;
   readonly progress: CopyProgress;
+  readonly flush: FlushMeanwhile;
   /** Ends every rsync: the program was told to stop, or going on would be of no use. */
   readonly ending: AbortController;
+  /** For what goes on beside the workers. */
+  readonly fail: (error: unknown, what: string) => void;
   readonly errors: PitrError[];
   moved: TransferStatistics;
 }
@@ -112,7 +117,9 @@ async function work(pool: Pool, shell: RemoteShell): Promise<void> {
 async function workApart(pool: Pool): Promise<void> {
   const { deps, primary } = pool.context;
   const { target } = originOf(primary).shell;
-  const result = await deps.withRemoteShell(deps, target, (shell) => work(pool, shell));
+  const use = (shell: RemoteShell) => work(pool, shell);
+  const member = pool.context.crew?.take();
+  const result = await (member?.(use) ?? deps.withRemoteShell(deps, target, use));
   if (result.kind === 'used') return;
   pool.errors.push(
     new PitrError(`cannot open another connection to ${target.what} ${target.user}@${target.host}`, {
@@ -142,13 +149,7 @@ function watchPrimary(pool: Pool): { readonly end: () => Promise<void> } {
     asked = asked
       .then(() => pool.context.primary.query('SELECT 1'))
       .catch((error: unknown) => {
-        if (pool.ending.signal.aborted) return;
-        pool.errors.push(
-          error instanceof PitrError
-            ? error
-            : new PitrError(`lost the session on the primary: ${messageOf(error)}`),
-        );
-        pool.ending.abort();
+        pool.fail(error, 'lost the session on the primary');
       });
   }, watchMs);
   return {
@@ -159,7 +160,7 @@ function watchPrimary(pool: Pool): { readonly end: () => Promise<void> } {
   };
 }
 
-async function runPool(pool: Pool, workers: number): Promise<void> {
+async function runPool(pool: Pool): Promise<void> {
   const { deps, primary } = pool.context;
   const onStop = (): void => {
     pool.ending.abort();
@@ -167,12 +168,47 @@ async function runPool(pool: Pool, workers: number): Promise<void> {
   deps.signal.addEventListener('abort', onStop, { once: true });
   const watch = watchPrimary(pool);
   try {
-    const others = Array.from({ length: workers - 1 }, () => workApart(pool));
+    const others = Array.from({ length: pool.workers - 1 }, () => workApart(pool));
     await Promise.all([work(pool, originOf(primary).shell), ...others]);
   } finally {
     await watch.end();
+    await pool.flush.end();
     deps.signal.removeEventListener('abort', onStop);
   }
+}
+
+function createPool(context: BackupContext, groups: readonly FileGroup[], comparison: Comparison): Pool {
+  const { rsync_threads, basebackup_bwlimit } = context.deps.settings;
+  const workers = Math.max(1, Math.min(rsync_threads, groups.length));
+  const ending = new AbortController();
+  const errors: PitrError[] = [];
+  const fail: Pool['fail'] = (error, what) => {
+    if (ending.signal.aborted) return;
+    errors.push(error instanceof PitrError ? error : new PitrError(`${what}: ${messageOf(error)}`));
+    ending.abort();
+  };
+  const flush = flushMeanwhile(
+    () => flushCopy(context, ending.signal),
+    (error) => {
+      fail(error, 'cannot flush the copy to the disk');
+    },
+  );
+  return {
+    context,
+    comparison,
+    workers,
+    waiting: [...groups],
+    bwlimit: basebackup_bwlimit === 0 ? undefined : Math.max(1, Math.floor(basebackup_bwlimit / workers)),
+    progress: trackProgress((event) => {
+      if (event.kind === 'progress') flush.note(event.bytes);
+      context.onEvent(event);
+    }),
+    flush,
+    ending,
+    fail,
+    errors,
+    moved: { literal: 0, received: 0 },
+  };
 }
 
 /** Copies all groups, `rsync_threads` at once, and returns what was moved. Every failure is told. */
@@ -181,21 +217,11 @@ export async function copyGroups(
   groups: readonly FileGroup[],
   comparison: Comparison,
 ): Promise<TransferStatistics> {
-  const { rsync_threads, basebackup_bwlimit } = context.deps.settings;
-  const workers = Math.max(1, Math.min(rsync_threads, groups.length));
-  const pool: Pool = {
-    context,
-    comparison,
-    waiting: [...groups],
-    bwlimit: basebackup_bwlimit === 0 ? undefined : Math.max(1, Math.floor(basebackup_bwlimit / workers)),
-    progress: trackProgress(context.onEvent),
-    ending: new AbortController(),
-    errors: [],
-    moved: { literal: 0, received: 0 },
-  };
-  context.deps.signal.throwIfAborted();
-  await runPool(pool, workers);
-  context.deps.signal.throwIfAborted();
+  const { signal } = context.deps;
+  const pool = createPool(context, groups, comparison);
+  signal.throwIfAborted();
+  await runPool(pool);
+  signal.throwIfAborted();
   throwAll(pool);
   return pool.moved;
 }

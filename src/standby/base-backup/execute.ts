@@ -1,14 +1,13 @@
-import { PitrError, unreachable } from '../../errors.ts';
-import { describeResult, succeeded } from '../../system/command.ts';
+import { unreachable } from '../../errors.ts';
 import { removeDurably } from '../../system/durable.ts';
 import { sentinelName, writeSentinel } from '../../system/sentinel.ts';
 import { join } from 'node:path';
 import type { StepHandler } from '../plan.ts';
 import { cleanSettings, copyConfiguration } from './configuration.ts';
-import { failure, type BackupContext } from './context.ts';
+import type { BackupContext } from './context.ts';
 import { copyFiles, noteDuration } from './copy-files.ts';
+import { flushCopy } from './flush.ts';
 import {
-  copiedRoots,
   emptyWal,
   linkTablespaces,
   markCopying,
@@ -36,17 +35,6 @@ import { awaitWal, proveWal } from './wait-for-wal.ts';
 interface Traces {
   aside?: string;
   before?: Before;
-}
-
-async function flush(context: BackupContext): Promise<void> {
-  const { deps } = context;
-  const roots = await copiedRoots(context);
-  const result = await deps.run(
-    { program: 'sync', args: ['-f', '--', ...roots] },
-    { limitMs: deps.settings.base_backup_timeout * 1000, signal: deps.signal },
-  );
-  if (succeeded(result)) return;
-  throw failure(deps, new PitrError(`cannot flush the copy to the disk: sync: ${describeResult(result)}`));
 }
 
 async function runStep(context: BackupContext, traces: Traces, step: BackupStep): Promise<void> {
@@ -88,7 +76,7 @@ async function runStep(context: BackupContext, traces: Traces, step: BackupStep)
     case 'clean-settings':
       return cleanSettings(context);
     case 'flush':
-      return flush(context);
+      return flushCopy(context);
     case 'await-source':
       return awaitSource(context);
     case 'check-source':

@@ -111,18 +111,21 @@ export async function canDieWithParent(deps: StandbyDeps): Promise<boolean> {
 async function observeRsync(deps: StandbyDeps, primary: Primary): Promise<RsyncAbility> {
   const { settings } = deps;
   const rsync = await requireProgram('rsync', settings.rsync, settings.includepath);
-  const result = await deps.run({ ...rsync, args: [...rsync.args, '--version'] }, { limitMs: questionMs });
+  const [result, there, diesWithParent] = await Promise.all([
+    deps.run({ ...rsync, args: [...rsync.args, '--version'] }, { limitMs: questionMs }),
+    observeRemoteRsync(deps, primary),
+    canDieWithParent(deps),
+  ]);
   const here = succeeded(result) ? releaseIn(result.stdout) : undefined;
   if (here === undefined)
     deps.log.warning(`"${rsync.program}" does not tell its version: ${describeResult(result)}`);
-  const there = await observeRemoteRsync(deps, primary);
   const older = Math.min(here?.num ?? 0, there?.num ?? 0);
   return {
     program: { rsync, flags: settings.rsync_flags, version: (here?.major ?? 3) < 3 ? 2 : 3 },
     comparesNanoseconds: (here?.num ?? 0) >= 30_103,
     hasProgress: older >= 30_100,
     bothHaveZstd: older >= 30_200 && here?.hasZstd === true && there?.hasZstd === true,
-    diesWithParent: await canDieWithParent(deps),
+    diesWithParent,
   };
 }
 

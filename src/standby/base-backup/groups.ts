@@ -8,9 +8,11 @@ export interface FileGroup {
 }
 
 /** What a file costs beside its bytes, in bytes that could be moved instead. */
-const fileWeight = 32 * 1024;
-/** Below this the start of an rsync costs more than a better balance brings. */
-const leastWeight = 32 * 1024 * 1024;
+const fileWeight = 128 * 1024;
+/** What the start of an rsync costs: below this a better balance brings less. */
+const leastWeight = 96 * 1024 * 1024;
+/** rsync keeps what it knows of each file of its list, and so at both ends and twice here. */
+const mostFiles = 10_000;
 
 function weightOf({ size }: PlannedFile): number {
   return size + fileWeight;
@@ -20,14 +22,21 @@ function groupOf(root: CopyRoot, files: readonly PlannedFile[]): FileGroup {
   return { root, files, bytes: files.reduce((sum, { size }) => sum + size, 0) };
 }
 
+/** Nothing is faster for one worker than an rsync that need not start again. */
+function inPortions(root: CopyRoot): readonly FileGroup[] {
+  const portions = Math.ceil(root.files.length / mostFiles);
+  return Array.from({ length: portions }, (_none, index) =>
+    groupOf(root, root.files.slice(index * mostFiles, (index + 1) * mostFiles)),
+  );
+}
+
 /**
  * Shares the files out so that workers who each take the next group when they have done one end at about the same time:
- * the largest files first, in groups that become smaller as less remains. One worker gets one group for each root, since
- * nothing is faster than an rsync that need not start again.
+ * the largest files first, in groups that become smaller as less remains.
  */
 export function shareOut({ roots }: CopyPlan, workers: number): readonly FileGroup[] {
   const filled = roots.filter(({ files }) => files.length > 0);
-  if (workers === 1) return filled.map((root) => groupOf(root, root.files));
+  if (workers === 1) return filled.flatMap(inPortions);
   let remaining = filled.reduce((sum, { bytes, files }) => sum + bytes + files.length * fileWeight, 0);
   const groups: FileGroup[] = [];
   for (const root of filled) {
@@ -35,7 +44,7 @@ export function shareOut({ roots }: CopyPlan, workers: number): readonly FileGro
     for (let start = 0; start < bySize.length;) {
       const enough = Math.max(leastWeight, remaining / (2 * workers));
       let end = start;
-      for (let weight = 0; end < bySize.length && weight < enough; end++) {
+      for (let weight = 0; end < bySize.length && end - start < mostFiles && weight < enough; end++) {
         const file = bySize[end];
         if (file === undefined) break;
         weight += weightOf(file);

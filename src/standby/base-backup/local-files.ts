@@ -96,12 +96,15 @@ async function countBelow(survey: Survey, target: string, path: string): Promise
 
 /** Looks at all that is in a root's target, and changes nothing. */
 export async function surveyTarget(root: CopyRoot, rules: CopyRules): Promise<LocalFiles> {
-  const expected = expectedOf(root);
   const needed = root.files.reduce((sum, { size }) => sum + onDisk(size), 0);
   const survey: Survey = { superfluous: [], unwritable: [], presentBytes: 0, neededBytes: needed };
-  const walk = async (path: string): Promise<void> => {
+  const top = readDirectory(root.target, '');
+  // The first copy of many files holds nothing against nothing.
+  if (top.length === 0) return survey;
+  const expected = expectedOf(root);
+  const walk = async (path: string, entries = readDirectory(root.target, path)): Promise<void> => {
     let seen = 0;
-    for (const entry of readDirectory(root.target, path)) {
+    for (const entry of entries) {
       const inner = path === '' ? entry.name : `${path}/${entry.name}`;
       if (rules.isKept(inner, entry.isSymbolicLink())) continue;
       const wanted = isWanted(entry, inner, expected);
@@ -115,6 +118,6 @@ export async function surveyTarget(root: CopyRoot, rules: CopyRules): Promise<Lo
       if (++seen % entriesPerBreath === 0) await breathe();
     }
   };
-  await walk('');
+  await walk('', top);
   return survey;
 }

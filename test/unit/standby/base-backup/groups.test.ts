@@ -50,8 +50,15 @@ describe('the files shared out', () => {
   });
 
   test('are one group for each root where one worker copies', () => {
-    const plan = planOf([root('a', segments), root('empty', []), root('b', small)]);
+    const plan = planOf([root('a', segments), root('empty', []), root('b', [5, 6])]);
     expect(shareOut(plan, 1).map(({ root: { name } }) => name)).toEqual(['a', 'b']);
+  });
+
+  test.each([1, 2, 4])('are never more at once than rsync has memory for (%i workers)', (workers) => {
+    const files = Array.from({ length: 35_000 }, (_none, index) => index % 3);
+    const counts = shareOut(planOf([root('a', files)]), workers).map((group) => group.files.length);
+    expect(Math.max(...counts)).toBeLessThanOrEqual(10_000);
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(35_000);
   });
 });
 
