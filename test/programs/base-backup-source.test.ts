@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
@@ -118,9 +118,14 @@ describe.each(testMajors())('a base backup from another standby on PostgreSQL %i
 });
 
 describe.each(failureMajors())('a base backup from another standby on PostgreSQL %i that fails', (major) => {
-  test('a source that is none: down, paused, behind, of another cluster, promoted', async () => {
+  test('a source that is none: unreadable, down, paused, behind, of another cluster, promoted', async () => {
     world = await createWorld({ major });
     const { primary, source, standby } = await trio(world);
+    writeFileSync(inPgdata(source, 'secret'), '', { mode: 0 });
+    const unreadable = await world.cmdStandby(standby, ['-B']);
+    expectExit(unreadable, 4);
+    expect(unreadable.stderr).toContain(`1 files on ${source.host.address} cannot be read`);
+    rmSync(inPgdata(source, 'secret'));
     await source.sql('SELECT pg_wal_replay_pause()');
     const paused = await world.cmdStandby(standby, ['-B']);
     expectExit(paused, 4);

@@ -4,7 +4,7 @@ import { systemErrorCode } from '../../system/durable.ts';
 import { needed, type BackupContext } from './context.ts';
 import { copyGroups } from './copy-pool.ts';
 import { localPath, printablePath, type CopyRoot, type PlannedFile } from './copy-plan.ts';
-import { originOf } from './source/origin.ts';
+import { originName, originOf } from './source/origin.ts';
 import { sizesOnPrimary } from './remote-sizes.ts';
 
 /** A file that is not here as the plan has it. Sizes are undefined where there is no file. */
@@ -90,7 +90,7 @@ async function checkRoot(context: BackupContext, root: CopyRoot): Promise<number
     .slice(0, shownFiles)
     .map(
       ({ file, here, now }) =>
-        `${root.target}/${printablePath(file.path)}: ${here === undefined ? 'missing here' : `${here} bytes here`}, ${now} on the primary`,
+        `${root.target}/${printablePath(file.path)}: ${here === undefined ? 'missing here' : `${here} bytes here`}, ${now} on ${originName(context.primary)}`,
     );
   throw new PitrError(`${unexplained.length} files of "${root.source}" were not copied whole`, {
     detail: lines.join('\n'),

@@ -119,11 +119,19 @@ function collect(into: Collected, line: string, rules: CopyRules): void {
 
 const shownFiles = 10;
 
-function refuseUnreadable(source: string, paths: readonly string[], user: string): void {
+/** What is to be listed. */
+export interface Listed {
+  readonly source: string;
+  readonly rules: CopyRules;
+  /** The host, for messages. */
+  readonly where: string;
+}
+
+function refuseUnreadable({ source, where }: Listed, paths: readonly string[], user: string): void {
   if (paths.length === 0) return;
   const shown = paths.slice(0, shownFiles).map((path) => `${source}/${printablePath(path)}`);
   const more = paths.length > shownFiles ? [`and ${paths.length - shownFiles} more`] : [];
-  throw refusal(`${paths.length} files on the primary cannot be read by ${user}`, {
+  throw refusal(`${paths.length} files on ${where} cannot be read by ${user}`, {
     detail: [...shown, ...more].join('\n'),
     hint: 'Nothing was copied. Give them back to the owner of the data directory there, or move them out of it.',
   });
@@ -132,10 +140,10 @@ function refuseUnreadable(source: string, paths: readonly string[], user: string
 /** Lists what is to be copied of one root; undefined when there is no such directory. Refuses what could not be copied. */
 export async function listRoot(
   shell: RemoteShell,
-  source: string,
-  rules: CopyRules,
+  listed: Listed,
   limitMs: number,
 ): Promise<RootListing | undefined> {
+  const { source, rules, where } = listed;
   const found: Collected = {
     directories: [],
     files: [],
@@ -155,9 +163,9 @@ export async function listRoot(
       detail: result.reason,
     });
   if (found.isGone) return undefined;
-  refuseUnreadable(source, found.unreadable, shell.target.user);
+  refuseUnreadable(listed, found.unreadable, shell.target.user);
   if (found.status === undefined || found.said.length > 0) {
-    throw new PitrError(`cannot list the files of "${source}" on the primary`, {
+    throw new PitrError(`cannot list the files of "${source}" on ${where}`, {
       detail: found.said.slice(0, shownFiles).join('\n') || `find did not come to its end`,
       hint: `The user ${shell.target.user} must be able to read all of it.`,
     });

@@ -7,7 +7,7 @@ import { listRoot } from './list-files.ts';
 import { surveyTarget } from './local-files.ts';
 import { findLackOfRoom, measureRoom } from './room.ts';
 import { inMegabytes } from './sizes.ts';
-import { locatedOn, originOf } from './source/origin.ts';
+import { locatedOn, originName, originOf } from './source/origin.ts';
 import { rulesForSource } from './source/own-files.ts';
 
 type Place = Pick<CopyRoot, 'kind' | 'name' | 'source' | 'target'> & { readonly rules: CopyRules };
@@ -35,11 +35,12 @@ async function listPlaces(context: BackupContext, places: readonly Place[]): Pro
   const roots: CopyRoot[] = [];
   for (const { rules, ...root } of places) {
     const limitMs = deps.settings.base_backup_timeout * 1000;
-    const listing = await listRoot(originOf(primary).shell, root.source, rules, limitMs);
+    const { shell } = originOf(primary);
+    const listing = await listRoot(shell, { ...root, rules, where: originName(primary) }, limitMs);
     deps.signal.throwIfAborted();
     // A tablespace that was dropped a moment ago is dropped by the WAL here, too; what is here of it is removed.
     if (listing !== undefined) roots.push({ ...root, ...listing });
-    else if (root.kind === 'data') throw refusal(`there is no "${root.source}" on the primary`);
+    else if (root.kind === 'data') throw refusal(`there is no "${root.source}" on ${originName(primary)}`);
     else roots.push({ ...root, directories: [], files: [], bytes: 0 });
   }
   return roots;

@@ -8,6 +8,11 @@ export function originOf(primary: Primary): Pick<Primary, 'shell' | 'facts'> {
   return primary.source ?? primary;
 }
 
+/** The same in messages. */
+export function originName({ source }: Primary): string {
+  return source === undefined ? 'the primary' : source.shell.target.host;
+}
+
 /** A tablespace of the primary whose files cannot be found, or not be placed, on the host that is copied from. */
 export interface Unplaced {
   readonly name: string;

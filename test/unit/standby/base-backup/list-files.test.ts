@@ -37,7 +37,8 @@ function fill(...paths: readonly (string | Buffer)[]): void {
   }
 }
 
-const list = () => listRoot(shell, root, dataRules([], root), 10_000);
+const listed = (source: string) => ({ source, rules: dataRules([], root), where: 'bitarena' });
+const list = () => listRoot(shell, listed(root), 10_000);
 
 describe('the list of a data directory', () => {
   test('holds files with their sizes, directories with their modes, and nothing that is not copied', async () => {
@@ -96,7 +97,7 @@ describe('the list of a data directory', () => {
       expect(error).toBeInstanceOf(PitrError);
       expect(error).toMatchObject({
         exitCode: 4,
-        message: '2 files on the primary cannot be read by postgres',
+        message: '2 files on bitarena cannot be read by postgres',
       });
       const { detail } = error as PitrError;
       expect(detail?.split('\n').sort()).toEqual([`${root}/base/1/2`, `${root}/secret`]);
@@ -104,13 +105,13 @@ describe('the list of a data directory', () => {
   );
 
   test('of what is not there is none', async () => {
-    expect(await listRoot(shell, join(root, 'gone'), dataRules([], root), 10_000)).toBeUndefined();
+    expect(await listRoot(shell, listed(join(root, 'gone')), 10_000)).toBeUndefined();
   });
 
   test('that went round in a circle is no list', async () => {
     fill('base/1/2');
     symlinkSync('..', join(root, 'base', 'up'));
-    await expect(list()).rejects.toThrow(`cannot list the files of "${root}"`);
+    await expect(list()).rejects.toThrow(`cannot list the files of "${root}" on bitarena`);
   });
 });
 
