@@ -9,6 +9,7 @@ import { findLackOfRoom, measureRoom } from './room.ts';
 import { inMegabytes } from './sizes.ts';
 import { locatedOn, originName, originOf } from './source/origin.ts';
 import { rulesForSource } from './source/own-files.ts';
+import { removeReceived } from './streaming/receive.ts';
 
 type Place = Pick<CopyRoot, 'kind' | 'name' | 'source' | 'target'> & { readonly rules: CopyRules };
 
@@ -72,6 +73,8 @@ async function requireRoom({ deps, facts, run }: BackupContext): Promise<void> {
 /** Lists what there is, and holds it against what is here: all that can be refused is refused before a byte changes. */
 export async function planCopy(context: BackupContext): Promise<void> {
   const { deps, run } = context;
+  // What pg_basebackup received in a run that was killed is of no use to rsync, and takes room.
+  await removeReceived(context);
   const places = placesOf(context);
   const roots = await listPlaces(context, places);
   run.plan = planOf(roots);
