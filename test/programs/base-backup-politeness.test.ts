@@ -57,7 +57,7 @@ describe.each(failureMajors())('a polite base backup on PostgreSQL %i', (major) 
       { what: 'two rsync at each end' },
     );
     for (const { pid } of [...both.here, ...both.there]) {
-      expect(getPriority(pid)).toBe(7);
+      expect(getPriority(pid)).toBe(getPriority() + 7);
       expect(await mustRun('ionice', ['-p', String(pid)])).toMatch(/^idle/);
     }
     for (const { commandLine } of both.here) expect(commandLine).toContain(' --bwlimit=1500 ');
