@@ -85,7 +85,7 @@ async function manyTables(context: BenchContext, site: BackupSite, samples: Samp
 }
 
 async function memoryByFiles(context: BenchContext, site: BackupSite, samples: Samples): Promise<void> {
-  const tools = chosenTools(context).filter(({ name }) => name.startsWith('threads-'));
+  const tools = chosenTools(context).filter(({ name }) => /^threads-\d+$/.test(name));
   for (const name of ['few files', 'many files'] as const) {
     if (name === 'many files') makeFiles(site.primary, context.options.backupFiles);
     for (const tool of tools) {
