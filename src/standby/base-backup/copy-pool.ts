@@ -177,6 +177,11 @@ async function runPool(pool: Pool): Promise<void> {
   }
 }
 
+/** Of the limit for the whole copy. */
+function shareOf(bwlimit: number, workers: number): number | undefined {
+  return bwlimit === 0 ? undefined : Math.max(1, Math.floor(bwlimit / workers));
+}
+
 function createPool(context: BackupContext, groups: readonly FileGroup[], comparison: Comparison): Pool {
   const { rsync_threads, basebackup_bwlimit } = context.deps.settings;
   const workers = Math.max(1, Math.min(rsync_threads, groups.length));
@@ -198,7 +203,7 @@ function createPool(context: BackupContext, groups: readonly FileGroup[], compar
     comparison,
     workers,
     waiting: [...groups],
-    bwlimit: basebackup_bwlimit === 0 ? undefined : Math.max(1, Math.floor(basebackup_bwlimit / workers)),
+    bwlimit: shareOf(basebackup_bwlimit, workers),
     progress: trackProgress((event) => {
       if (event.kind === 'progress') flush.note(event.bytes);
       context.onEvent(event);
