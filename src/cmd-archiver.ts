@@ -84,7 +84,8 @@ function shipperAccess(file: string): ShipperAccess {
     startShipper: async (log) => {
       const { startDetached } = await import('./system/detached.ts');
       // As the launcher starts it: short-lived garbage shall not pile up to 50 MB.
-      const args = ['--max-semi-space-size=2', fileURLToPath(import.meta.url), '-C', configFile, '--ship'];
+      const program = fileURLToPath(import.meta.url);
+      const args = ['--max-semi-space-size=2', '--optimize-for-size', program, '-C', configFile, '--ship'];
       return startDetached({ program: process.execPath, args }, log);
     },
   };

@@ -154,5 +154,5 @@ export async function drainQueue(deps: ArchiverDeps, delivery: Delivery, pace: P
 
 /** The names that the first batch from this queue will have. */
 export async function firstNames(queue: string): Promise<readonly string[]> {
-  return (await listQueue(queue)).slice(0, batchFiles).map(({ name }) => name);
+  return (await listQueue(queue, batchFiles)).map(({ name }) => name);
 }

@@ -4,7 +4,7 @@ import { mkdir, opendir, readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { messageOf, PitrError } from '../errors.ts';
-import { compareWalNames, parseWalName, type WalName } from '../postgres/wal-name.ts';
+import { parseWalName, type WalName } from '../postgres/wal-name.ts';
 import { copyDurably, fsyncPath, linkDurably, systemErrorCode } from '../system/durable.ts';
 import { identityOf, isUnchanged, type WalFile } from './wal-file.ts';
 
@@ -123,11 +123,20 @@ export async function isQueueEmpty(queue: string): Promise<boolean> {
   }
 }
 
-/** What waits, in the order in which it is sent. Files that are no WAL are none of ours and stay. */
-export async function listQueue(queue: string): Promise<readonly WalName[]> {
+/**
+ * What waits, in the order in which it is sent, or the first `most` of it. Files that are no WAL are none of ours and stay.
+ * Of the rest of a long queue nothing is kept but bare names for a moment.
+ */
+export async function listQueue(queue: string, most = Infinity): Promise<readonly WalName[]> {
   try {
-    const names = (await readdir(queue)).map(parseWalName);
-    return names.filter((name) => name.kind !== 'not-wal').sort(compareWalNames);
+    // The order of `compareWalNames`.
+    const found = (await readdir(queue)).sort();
+    const names: WalName[] = [];
+    for (let at = 0; at < found.length && names.length < most; at++) {
+      const name = parseWalName(found[at] ?? '');
+      if (name.kind !== 'not-wal') names.push(name);
+    }
+    return names;
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return [];
     throw new PitrError(`cannot look into "${queue}"`, { detail: messageOf(error), cause: error });

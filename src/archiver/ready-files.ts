@@ -32,17 +32,16 @@ export async function walDirectory(pgdata: string): Promise<string> {
   throw new PitrError(`"${pgdata}" holds neither pg_wal nor pg_xlog`);
 }
 
-/** The names that are marked as ready there, in the order of `compareWalNames`. */
-export async function listReady(directory: string): Promise<readonly WalName[]> {
+/** The names that are marked as ready there, in no order. Nothing else is made of them: there may be very many. */
+export async function listReady(directory: string): Promise<readonly string[]> {
   const status = join(directory, 'archive_status');
   const entries = await readdir(status).catch((error: unknown) => {
     throw new PitrError(`cannot look into "${status}"`, { detail: messageOf(error), cause: error });
   });
   return entries
     .filter((entry) => entry.endsWith(readySuffix))
-    .map((entry) => parseWalName(entry.slice(0, -readySuffix.length)))
-    .filter((name) => name.kind !== 'not-wal')
-    .sort(compareWalNames);
+    .map((entry) => entry.slice(0, -readySuffix.length))
+    .filter((name) => parseWalName(name).kind !== 'not-wal');
 }
 
 /** Reads what is ready; only where PostgreSQL is stopped, because a running server archives and recycles by itself. */
@@ -53,7 +52,8 @@ export async function readReadyFiles(pgdata: string, cluster: Cluster): Promise<
   const directory = await walDirectory(pgdata);
   const names: WalName[] = [];
   const problems: string[] = [];
-  for (const name of await listReady(directory)) {
+  const ready = (await listReady(directory)).map(parseWalName).filter((name) => name.kind !== 'not-wal');
+  for (const name of ready.sort(compareWalNames)) {
     try {
       await checkWalFile(await walFileAt(join(directory, name.name), name), cluster, pgdata);
       names.push(name);

@@ -82,7 +82,11 @@ const rsyncKept: Tool = {
     const { host } = site.primary;
     const [standby] = site.standbys;
     const command = `${host.ssh} ${hostKeys} -M -S ${controlSocket(site)} -N ${standby?.name ?? ''}`;
-    start('/bin/sh', ['-c', `exec ${command}`], { env: host.env, limitMs: 3_600_000 });
+    // Who was killed has left its socket, beside which no other master listens.
+    start('/bin/sh', ['-c', `rm -f ${controlSocket(site)}; exec ${command}`], {
+      env: host.env,
+      limitMs: 3_600_000,
+    });
     await mustRun('/bin/sh', [
       '-c',
       `until ${host.ssh} -S ${controlSocket(site)} -O check x 2>/dev/null; do sleep 0.05; done`,

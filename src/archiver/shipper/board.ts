@@ -19,7 +19,7 @@ export interface Shipment {
 export interface Board {
   readonly standbys: readonly string[];
   /** All that is ready, in the order in which it is sent. */
-  readonly order: string[];
+  order: string[];
   /** Those of the window that passed their check. */
   readonly shipments: Map<string, Shipment>;
   /** Why others of the window are not shipped. */
@@ -67,18 +67,22 @@ export function removeReady(board: Board, name: string): Shipment | undefined {
   const place = placeOf(board.order, name);
   if (board.order[place] === name) board.order.splice(place, 1);
   const shipment = board.shipments.get(name);
+  forget(board, name);
+  return shipment;
+}
+
+function forget(board: Board, name: string): void {
   board.shipments.delete(name);
   board.refused.delete(name);
   board.told.delete(name);
-  return shipment;
 }
 
 /** Brings the board to what the directory says; the names that went. */
 export function replaceReady(board: Board, names: readonly string[]): readonly string[] {
   const now = new Set(names);
   const gone = board.order.filter((name) => !now.has(name));
-  for (const name of gone) removeReady(board, name);
-  board.order.splice(0, board.order.length, ...[...now].sort(compareReady));
+  for (const name of gone) forget(board, name);
+  board.order = [...now].sort(compareReady);
   return gone;
 }
 

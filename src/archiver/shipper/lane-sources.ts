@@ -43,7 +43,7 @@ export function queueSource(work: Work, lane: Lane, untilMs: number): BatchSourc
     if (sent >= names.length) {
       // What is on its way still lies in the queue: listed now, it would be sent twice.
       if (uncommitted > 0) return undefined;
-      names = (await listQueue(queue)).slice(0, keptNames);
+      names = await listQueue(queue, keptNames);
       sent = 0;
       if (names.length === 0) return undefined;
     }

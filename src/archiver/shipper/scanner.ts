@@ -60,7 +60,7 @@ async function takeNews(work: Work, status: string, news: News): Promise<void> {
   news.names.clear();
   news.everything = false;
   if (everything) {
-    const ready = (await listReady(join(status, '..'))).map(({ name }) => name);
+    const ready = await listReady(join(status, '..'));
     work.board.refused.clear();
     for (const name of replaceReady(work.board, ready)) await forget(work, name);
     return;
