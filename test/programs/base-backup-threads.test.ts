@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
+import { writeScript } from '../harness/host.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { backupPair, inPgdata, isCopying } from './backup-kit.ts';
@@ -59,5 +60,32 @@ describe.each(failureMajors())('rsync_threads on PostgreSQL %i', (major) => {
     await primary.sql('CREATE TABLE t AS SELECT 1 AS n');
     await primary.archived(await primary.switchWal());
     await eventually(async () => (await standby.value('SELECT count(*) FROM t')) === '1');
+  });
+
+  test('a worker whose connection was lost before its work began connects anew', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world);
+    const masters = join(standby.host.directory, 'masters');
+    // The first connection asks, the second is opened early for the second worker, the third takes its place.
+    const ssh = writeScript(
+      standby.host,
+      'losing-ssh',
+      `case "$*" in
+  *ControlMaster=yes*)
+    mkdir -p '${masters}'
+    if ! mkdir '${masters}/1' 2>/dev/null; then
+      if mkdir '${masters}/2' 2>/dev/null; then exit 255; fi
+      mkdir '${masters}/3'
+    fi
+    ;;
+esac
+exec ${standby.host.ssh} "$@"`,
+    );
+    await world.cmdStandby(standby, ['-I']);
+    standby.writeIni({ ssh, rsync_threads: 2 });
+    for (const number of [1, 2, 3])
+      writeFileSync(join(primary.pgdata, `bulk${String(number)}`), randomBytes(64 * megabyte));
+    expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
+    expect(readdirSync(masters).sort()).toEqual(['1', '2', '3']);
   });
 });

@@ -113,13 +113,26 @@ async function work(pool: Pool, shell: RemoteShell): Promise<void> {
   }
 }
 
+const greetingMs = 30_000;
+
+/** By a connection that was opened before; false if there is none that still lives: what came before may have taken hours. */
+async function workByCrew(pool: Pool): Promise<boolean> {
+  const member = pool.context.crew?.take();
+  if (member === undefined) return false;
+  let isAlive = false;
+  const result = await member(async (shell) => {
+    isAlive = (await shell.run(':', { limitMs: greetingMs })).kind === 'done';
+    if (isAlive) await work(pool, shell);
+  });
+  return result.kind === 'used' && isAlive;
+}
+
 /** A further worker has a connection of its own, so that the workers do not share one stream. */
 async function workApart(pool: Pool): Promise<void> {
   const { deps, primary } = pool.context;
   const { target } = originOf(primary).shell;
-  const use = (shell: RemoteShell) => work(pool, shell);
-  const member = pool.context.crew?.take();
-  const result = await (member?.(use) ?? deps.withRemoteShell(deps, target, use));
+  if (await workByCrew(pool)) return;
+  const result = await deps.withRemoteShell(deps, target, (shell) => work(pool, shell));
   if (result.kind === 'used') return;
   pool.errors.push(
     new PitrError(`cannot open another connection to ${target.what} ${target.user}@${target.host}`, {
