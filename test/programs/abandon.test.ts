@@ -67,4 +67,31 @@ describe.each(failureMajors())('a standby that was abandoned, PostgreSQL %i', (m
     expect(await world.cmdStandby(standby, ['-S'])).toMatchObject({ code: 0 });
     await eventually(async () => Number(await standby.value('SELECT count(*) FROM loaded')) === rows);
   });
+
+  test('and is left alone after it could not be reached is made anew as soon as it is back', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world, {
+      cluster: { slaves: ['standby1', 'standby2'] },
+      ini: { wal_timeout: 60 },
+    });
+    const other = await world.addStandby('standby2', primary);
+    for (const one of [standby, other])
+      expect(await world.cmdStandby(one, ['-I'])).toMatchObject({ code: 0 });
+    await primary.archived(await primary.switchWal());
+    expect(await world.cmdArchiver(primary, ['--abandon', 'standby1'])).toMatchObject({ code: 0 });
+    await standby.host.sshd.kill();
+    // What it does not get is acknowledged all the same, since another one gets it.
+    const lost = await primary.switchWal();
+    await primary.archived(lost);
+    await standby.host.sshd.start();
+    const backup = await world.cmdStandby(standby, ['-B']);
+    expect(backup.code, backup.stderr).toBe(0);
+    expect(standby.archive()).not.toContain(lost);
+    expect(await world.cmdStandby(standby, ['-S'])).toMatchObject({ code: 0 });
+    await primary.sql('CREATE TABLE written (n int)');
+    await primary.archived(await primary.switchWal());
+    await eventually(
+      async () => (await standby.value("SELECT count(*) FROM pg_class WHERE relname = 'written'")) === '1',
+    );
+  });
 });

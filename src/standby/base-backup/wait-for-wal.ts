@@ -11,6 +11,7 @@ import { listSegments, segmentEndingAt } from '../../postgres/lsn.ts';
 import { parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
 import { exists, removeDurably, writeDurably } from '../../system/durable.ts';
 import { archiverStatistics } from '../archiver-statistics.ts';
+import type { Primary } from '../primary.ts';
 import { arrivalOf } from '../wal-arrival.ts';
 import { needed, type BackupContext } from './context.ts';
 import { layoutOf } from './plan.ts';
@@ -49,42 +50,81 @@ async function missingOf(
 /**
  * Ends one more segment, so that archive_command is called again: an archiver that found this standby unreachable a moment
  * ago lets it rest, and an idle primary would not call for a long time.
+ *
+ * @returns that segment; undefined if the primary could not be asked
  */
-export async function nudgeArchiver({ deps, primary }: BackupContext): Promise<void> {
+export async function nudgeArchiver({ deps, primary }: BackupContext): Promise<SegmentName | undefined> {
   try {
     await primary.query(writeWalRecordSql);
-    await primary.query(switchWalSql(primary.facts.capabilities));
+    return await endSegment(primary);
   } catch (error) {
     // What is waited for may arrive without it; if not, that is what will be said.
     deps.log.debug(`the primary could not be asked to end another segment: ${messageOf(error)}`);
+    return undefined;
   }
+}
+
+async function endSegment(primary: Primary): Promise<SegmentName> {
+  const name = parseWalName((await primary.query(switchWalSql(primary.facts.capabilities)))[0]?.[0] ?? '');
+  if (name.kind !== 'segment') throw new PitrError(`the primary names no WAL segment but "${name.name}"`);
+  return name;
 }
 
 function pollMs(waitedMs: number): number {
   return Math.min(mostPollMs, Math.max(leastPollMs, waitedMs / 10));
 }
 
-/** Waits up to `wal_timeout`; returns what is still missing then. */
-async function waitFor(
+/** Looks again and again, up to `wal_timeout`, until nothing is missing; returns what still is then. */
+async function waitUntil(
   context: BackupContext,
-  segments: readonly SegmentName[],
+  look: () => Promise<readonly SegmentName[]>,
+  onNudge?: (segment: SegmentName) => void,
 ): Promise<readonly SegmentName[]> {
   const { deps } = context;
   const startMs = deps.now().getTime();
   let saidMs = startMs;
-  let missing = await missingOf(context, segments);
+  let missing = await look();
   while (missing.length > 0) {
     const nowMs = deps.now().getTime();
     if (nowMs - startMs > deps.settings.wal_timeout * 1000) return missing;
     if (nowMs - saidMs > progressMs) {
       saidMs = nowMs;
       deps.log.notice(`waiting for ${missing.length} WAL segments, the first is ${missing[0]?.name ?? ''}`);
-      await nudgeArchiver(context);
+      const ended = await nudgeArchiver(context);
+      if (ended !== undefined) onNudge?.(ended);
     }
     await deps.pause(pollMs(nowMs - startMs));
-    missing = await missingOf(context, missing);
+    missing = await look();
   }
   return [];
+}
+
+/** Waits for all of them. */
+async function waitFor(
+  context: BackupContext,
+  segments: readonly SegmentName[],
+): Promise<readonly SegmentName[]> {
+  let missing = segments;
+  return waitUntil(context, async () => (missing = await missingOf(context, missing)));
+}
+
+/**
+ * Waits for this segment, or for one that the primary ends after it: an archiver that had given this standby up may let the first
+ * one go before it finds the request to resume.
+ */
+async function waitForAny(context: BackupContext, first: SegmentName): Promise<boolean> {
+  const candidates = [first];
+  const missing = await waitUntil(
+    context,
+    async () => {
+      const absent = await missingOf(context, candidates);
+      return absent.length < candidates.length ? [] : absent;
+    },
+    (later) => {
+      if (!isStale(context, later)) candidates.push(later);
+    },
+  );
+  return missing.length === 0;
 }
 
 async function refuseUnproven(context: BackupContext, segment: SegmentName): Promise<never> {
@@ -114,16 +154,18 @@ async function switchSegment(context: BackupContext): Promise<SegmentName> {
   // Either leaves a record, so that there is something in the segment: or the switch would do nothing.
   if (await mayCheckpointNow(context)) await primary.query(checkpointSql, checkpointMs);
   else await primary.query(writeWalRecordSql);
-  const name = parseWalName((await primary.query(switchWalSql(primary.facts.capabilities)))[0]?.[0] ?? '');
-  if (name.kind !== 'segment') throw new PitrError(`the primary names no WAL segment but "${name.name}"`);
-  return name;
+  return endSegment(primary);
 }
 
-function refuseStale({ facts }: BackupContext, segment: SegmentName): void {
-  const isOld = facts.archived.some(({ name }) => name === segment.name);
-  if (!isOld) return;
+/** It was here before the primary had ended it. */
+function isStale({ facts }: BackupContext, segment: SegmentName): boolean {
+  return facts.archived.some(({ name }) => name === segment.name);
+}
+
+function refuseStale(context: BackupContext, segment: SegmentName): void {
+  if (!isStale(context, segment)) return;
   throw refusal(
-    `"${join(facts.place.archivedir, segment.name)}" was there before the primary had finished that segment`,
+    `"${join(context.facts.place.archivedir, segment.name)}" was there before the primary had finished that segment`,
     { hint: 'It is left from another history of this cluster. Move it away, then run -B again.' },
   );
 }
@@ -140,7 +182,7 @@ export async function proveWal(context: BackupContext): Promise<void> {
     const segment = await switchSegment(context);
     refuseStale(context, segment);
     deps.log.debug(`waiting for ${segment.name} in ${facts.place.archivedir}`);
-    if ((await waitFor(context, [segment])).length > 0) await refuseUnproven(context, segment);
+    if (!(await waitForAny(context, segment))) await refuseUnproven(context, segment);
   } finally {
     if (await exists(request)) await removeDurably(request);
   }
