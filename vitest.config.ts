@@ -1,7 +1,11 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
+import { slowFiles } from './test/slow-files.ts';
 
 /** `scripts/test` adds up what the parts of a run report here. */
 const report = process.env['PITRTOOLS_TEST_REPORT'];
+
+/** Set by `scripts/test` where nothing else was asked for. */
+const isQuick = process.env['PITRTOOLS_TEST_QUICK'] !== undefined;
 
 export default defineConfig({
   test: {
@@ -12,6 +16,7 @@ export default defineConfig({
         test: {
           name: 'programs',
           include: ['test/programs/**/*.test.ts'],
+          exclude: [...configDefaults.exclude, ...(isQuick ? slowFiles : [])],
           // A whole program drives real servers: what may take long is bounded by the program's own limits.
           testTimeout: 120_000,
           hookTimeout: 180_000,

@@ -3,7 +3,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileS
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
-import { failureMajors, testMajors } from '../harness/postgres-programs.ts';
+import { failureMajors, wideMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import type { Standby } from '../harness/standby.ts';
 import { createWorld, type World } from '../harness/world.ts';
@@ -83,7 +83,7 @@ async function sessionsOfOurs(primary: Primary): Promise<string> {
   return primary.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pitrtools'");
 }
 
-describe.each(testMajors())('a base backup from another standby on PostgreSQL %i', (major) => {
+describe.each(wideMajors())('a base backup from another standby on PostgreSQL %i', (major) => {
   test('reads every file from there while the primary is written to', async () => {
     world = await createWorld({ major });
     const { primary, source, standby } = await trio(world);

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { listRelationFiles } from '../../src/standby/verify/relation-files.ts';
 import { checkFile, makeBuffer } from '../../src/standby/verify/check-file.ts';
 import { readPageLayout } from '../../src/standby/verify/verify-copy.ts';
-import { failureMajors, testMajors } from '../harness/postgres-programs.ts';
+import { failureMajors, wideMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { backupPair, inPgdata, type BackupPair } from './backup-kit.ts';
@@ -41,7 +41,7 @@ async function withChecksums(here: World): Promise<BackupPair> {
   return pair;
 }
 
-describe.each(testMajors())('page checksums of PostgreSQL %i', (major) => {
+describe.each(wideMajors())('page checksums of PostgreSQL %i', (major) => {
   test('every page of a real cluster is good, at its own place and at no other', async () => {
     world = await createWorld({ major });
     const primary = await world.startPrimary({ checksums: true });

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
 import { hangingListener, packetSink } from '../harness/network.ts';
-import { serverProgram, failureMajors, testMajors } from '../harness/postgres-programs.ts';
+import { failureMajors, serverProgram, testMajors, wideMajors } from '../harness/postgres-programs.ts';
 import { mustRun } from '../harness/processes.ts';
 import type { Standby } from '../harness/standby.ts';
 import { createWorld, type World } from '../harness/world.ts';
@@ -46,7 +46,7 @@ async function startedPair(major: number, rows: number, options: PairOptions = {
   return { ...pair, here };
 }
 
-describe.each(testMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
+describe.each(wideMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
   test('failover needs ssh to the dead primary: not so, and the server stays on its timeline', async () => {
     const { here, primary, standby } = await startedPair(major, 1000, {
       failoverSettings: { work_mem: '7MB' },

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from '../harness/eventually.ts';
 import { sendSignal } from '../harness/processes.ts';
-import { testMajors } from '../harness/postgres-programs.ts';
+import { wideMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { prepareArchive, archivedFiles } from './archiver-cluster.ts';
@@ -26,7 +26,7 @@ async function switchWal(primary: Primary): Promise<string> {
   return primary.switchWal();
 }
 
-describe.each(testMajors())('with PostgreSQL %i', (major) => {
+describe.each(wideMajors())('with PostgreSQL %i', (major) => {
   beforeEach(async () => {
     world = await createWorld({ major });
   });

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync }
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
-import { serverProgram, testMajors } from '../harness/postgres-programs.ts';
+import { serverProgram, testMajors, wideMajors } from '../harness/postgres-programs.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
 
@@ -12,7 +12,7 @@ afterEach(async () => {
   world = undefined;
 });
 
-describe.each(testMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
+describe.each(wideMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
   test('starts a warm standby that replays what arrives in the archive', async () => {
     world = await createWorld({ major });
     const pair = await makePair(world);
