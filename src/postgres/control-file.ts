@@ -35,6 +35,8 @@ export interface ControlFile {
   readonly redoLsn: bigint;
   /** The timeline of the last checkpoint. */
   readonly timeline: number;
+  /** Of the file itself, as it stands in it: another one tells that the file was written since. */
+  readonly checksum: number;
   /** Undefined where the places of these fields are not sure: before 10, and on machines that align them otherwise. */
   readonly progress?: RecoveryProgress | undefined;
 }
@@ -72,10 +74,11 @@ export function checkControlFile(bytes: Uint8Array): ControlFileCheck {
   if (littleEndian === undefined) {
     return { kind: 'bad', reason: `pg_control has the unknown format ${view.getUint32(8, true)}` };
   }
-  if (findChecksum(bytes, view, littleEndian) === undefined) {
+  const checksumOffset = findChecksum(bytes, view, littleEndian);
+  if (checksumOffset === undefined) {
     return { kind: 'bad', reason: 'the checksum of pg_control does not fit its contents' };
   }
-  return { kind: 'good', control: readFields(view, littleEndian) };
+  return { kind: 'good', control: readFields(view, littleEndian, checksumOffset) };
 }
 
 /**
@@ -142,7 +145,7 @@ function hasPageChecksums(view: DataView, littleEndian: boolean, end: number): b
   return view.getUint32(end - behind - 4, littleEndian) !== 0;
 }
 
-function readFields(view: DataView, littleEndian: boolean): ControlFile {
+function readFields(view: DataView, littleEndian: boolean, checksumOffset: number): ControlFile {
   const controlVersion = view.getUint32(8, littleEndian);
   const timeOffset = timeOffsetOf(view, littleEndian);
   // Up to 10 the place of the checkpoint before the last one stands in between.
@@ -157,6 +160,7 @@ function readFields(view: DataView, littleEndian: boolean): ControlFile {
     checkpointLsn: lsnAt(timeOffset + 8),
     redoLsn: lsnAt(redoOffset),
     timeline: view.getUint32(redoOffset + 8, littleEndian),
+    checksum: view.getUint32(checksumOffset, littleEndian),
     progress: timeOffset === 24 ? progressOf(view, littleEndian, controlVersion, redoOffset) : undefined,
   };
 }

@@ -2,10 +2,12 @@ import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PitrError } from '../errors.ts';
 import type { Capabilities } from '../postgres/capabilities.ts';
+import type { ControlFile } from '../postgres/control-file.ts';
 import { describeResult, succeeded, type CommandResult } from '../system/command.ts';
 import { fsyncPath } from '../system/durable.ts';
 import type { StandbyDeps } from './deps.ts';
 import { readPostmaster } from '../system/postmaster.ts';
+import { readControlFile } from './server/data-directory.ts';
 import { serverOptions, type ServerConfiguration } from './server/server-configuration.ts';
 import { requirePgCtl } from './server/server-programs.ts';
 import { runSiteCommand } from './server/shell-command.ts';
@@ -23,11 +25,24 @@ export function serverLogFile(deps: Pick<StandbyDeps, 'settings'>): string {
   return deps.settings.logfile ?? join(deps.settings.pgdata, defaultLogName);
 }
 
-/** A started server: where its log stood before, and since when what it writes counts. */
+/** A started server: how it was before, so that nothing is taken for its doing which an earlier run or the primary has left. */
 export interface Started {
+  /** In bytes. */
   readonly logOffset: number;
   /** Seconds since 1970, as pg_control has its times. */
   readonly atS: number;
+  readonly control: ControlFile | undefined;
+}
+
+/** For a server that was found running. */
+export const notStartedHere: Started = { logOffset: 0, atS: 0, control: undefined };
+
+async function beforeStart(deps: StandbyDeps): Promise<Started> {
+  return {
+    logOffset: await logSize(deps),
+    atS: Math.floor(deps.now().getTime() / 1000),
+    control: await readControlFile(deps.settings.pgdata),
+  };
 }
 
 async function logSize(deps: StandbyDeps): Promise<number> {
@@ -102,7 +117,7 @@ export async function startServerProgram(
   capabilities: Capabilities,
   configuration: ServerConfiguration,
 ): Promise<Started> {
-  const started = { logOffset: await logSize(deps), atS: Math.floor(deps.now().getTime() / 1000) };
+  const started = await beforeStart(deps);
   const { start_command: own, pgdata } = deps.settings;
   // What was just written to pgdata must be there after a crash, too.
   await fsyncPath(pgdata);
@@ -167,7 +182,7 @@ export async function restartServerProgram(
     await stopServerProgram(deps, capabilities);
     return startServerProgram(deps, capabilities, configuration);
   }
-  const started = { logOffset: await logSize(deps), atS: Math.floor(deps.now().getTime() / 1000) };
+  const started = await beforeStart(deps);
   requireSuccess(await runSiteCommand(deps, own, siteLimitMs(deps)), `restart_command "${own}"`);
   await waitForPidFile(deps);
   return started;

@@ -1,6 +1,12 @@
 import { PitrError, refusal, unreachable } from '../errors.ts';
 import type { ActionOptions, StandbyDeps } from './deps.ts';
-import { serverLogTail, startServerProgram, stopServerProgram, type Started } from './local-server.ts';
+import {
+  notStartedHere,
+  serverLogTail,
+  startServerProgram,
+  stopServerProgram,
+  type Started,
+} from './local-server.ts';
 import { carryOut, printPlan, type StepHandler } from './plan.ts';
 import type { Postmaster } from '../system/postmaster.ts';
 import {
@@ -91,7 +97,7 @@ function stopHandler(deps: StandbyDeps, { capabilities }: Directory): StepHandle
 }
 
 function startHandler(deps: StandbyDeps, directory: DataDirectory): StepHandler<ControlStep> {
-  let started: Started = { logOffset: 0, atS: 0 };
+  let started: Started = notStartedHere;
   return {
     describe,
     run: async (step) => {

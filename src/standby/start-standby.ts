@@ -3,7 +3,7 @@ import { PitrError, refusal, unreachable } from '../errors.ts';
 import { exists } from '../system/durable.ts';
 import { copyConf, planConfCopies, type ConfCopy } from './conf-files.ts';
 import type { ActionOptions, StandbyDeps } from './deps.ts';
-import { serverLogTail, startServerProgram, type Started } from './local-server.ts';
+import { notStartedHere, serverLogTail, startServerProgram, type Started } from './local-server.ts';
 import { carryOut, printPlan, type StepHandler } from './plan.ts';
 import type { Postmaster } from '../system/postmaster.ts';
 import { writeRecoverySettings } from './recovery/recovery-files.ts';
@@ -147,7 +147,7 @@ export function describeStartStep(step: StartStep): string {
 }
 
 function startHandler(deps: StandbyDeps, directory: DataDirectory): StepHandler<StartStep> {
-  let started: Started = { logOffset: 0, atS: 0 };
+  let started: Started = notStartedHere;
   return {
     describe: describeStartStep,
     run: async (step) => {

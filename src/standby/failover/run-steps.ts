@@ -4,6 +4,7 @@ import { readSentinel, writeSentinel } from '../../system/sentinel.ts';
 import { copyConf } from '../conf-files.ts';
 import type { StandbyDeps } from '../deps.ts';
 import {
+  notStartedHere,
   promoteServerProgram,
   serverLogTail,
   startServerProgram,
@@ -37,7 +38,7 @@ export interface FailoverRun {
 
 export function newRun(): FailoverRun {
   return {
-    started: { logOffset: 0, atS: 0 },
+    started: notStartedHere,
     isOpen: false,
     openSinceMs: undefined,
     timeline: undefined,
@@ -68,7 +69,7 @@ async function lookForOpen(
   directory: DataDirectory,
   run: FailoverRun,
 ): Promise<Look<undefined>> {
-  const state = await observeServer(deps, directory.capabilities, run.started.atS);
+  const state = await observeServer(deps, directory.capabilities, run.started);
   if (state.kind === 'production' && (state.answers || hasBeenOpen(deps, run)))
     return { kind: 'done', value: undefined };
   if (state.kind === 'stopped') return { kind: 'failed', reason: 'it has stopped' };

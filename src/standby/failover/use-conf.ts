@@ -69,7 +69,7 @@ async function opens(
   started: Started,
 ): Promise<string | undefined> {
   const look = async (): Promise<Look<undefined>> => {
-    const state = await observeServer(deps, capabilities, started.atS);
+    const state = await observeServer(deps, capabilities, started);
     if (state.kind === 'production' && state.answers) return { kind: 'done', value: undefined };
     if (state.kind === 'stopped') return { kind: 'failed', reason: 'it has stopped' };
     return { kind: 'waiting', progress: state.kind === 'production' ? '' : state.progress };

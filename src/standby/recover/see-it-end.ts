@@ -21,7 +21,7 @@ async function lookForPause(
   directory: DataDirectory,
   run: FailoverRun,
 ): Promise<Look<undefined>> {
-  const state = await observeServer(deps, directory.capabilities, run.started.atS);
+  const state = await observeServer(deps, directory.capabilities, run.started);
   if (state.kind === 'stopped') return { kind: 'failed', reason: 'it has stopped' };
   if (state.kind === 'production' && state.answers)
     return { kind: 'failed', reason: 'it is out of recovery' };
@@ -63,14 +63,15 @@ async function lookForShutdown(
   directory: DataDirectory,
   run: FailoverRun,
 ): Promise<Look<undefined>> {
-  const state = await observeServer(deps, directory.capabilities, run.started.atS);
+  const state = await observeServer(deps, directory.capabilities, run.started);
   if (state.kind === 'production' && state.answers)
     return { kind: 'failed', reason: 'it is out of recovery' };
   if (state.kind !== 'stopped')
     return { kind: 'waiting', progress: 'progress' in state ? state.progress : state.kind };
   // One that ended for another reason did not write its last words into pg_control.
   const control = await readControlFile(directory.pgdata);
-  const isOrderly = control?.state === 'shut-down-in-recovery' && control.time >= BigInt(run.started.atS);
+  const isOrderly =
+    control?.state === 'shut-down-in-recovery' && control.checksum !== run.started.control?.checksum;
   return isOrderly
     ? { kind: 'done', value: undefined }
     : { kind: 'failed', reason: 'it has stopped, but not at the target' };

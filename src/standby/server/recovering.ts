@@ -20,7 +20,7 @@ async function look(
   started: Started,
   firstSeen: FirstSeen,
 ): Promise<Look<Seen>> {
-  const state = await observeServer(deps, capabilities, started.atS);
+  const state = await observeServer(deps, capabilities, started);
   if (state.kind === 'stopped') return { kind: 'failed', reason: 'it has stopped' };
   if (state.kind === 'production') return { kind: 'done', value: 'production' };
   if (state.kind === 'starting') return { kind: 'waiting', progress: state.progress };

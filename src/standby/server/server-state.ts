@@ -1,11 +1,14 @@
 import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { messageOf, refusal } from '../../errors.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
-import type { ClusterState } from '../../postgres/control-file.ts';
+import type { ClusterState, ControlFile } from '../../postgres/control-file.ts';
 import { parseLsn } from '../../postgres/lsn.ts';
 import type { LocalResult, LocalSql } from '../../system/local-sql.ts';
+import { exists } from '../../system/durable.ts';
 import { workingDirectoryOf } from '../../system/processes.ts';
 import type { StandbyDeps } from '../deps.ts';
+import { notStartedHere, type Started } from '../local-server.ts';
 import { readPostmaster, type Postmaster } from '../../system/postmaster.ts';
 import { readControlFile } from './data-directory.ts';
 import { localServerAt } from './local-address.ts';
@@ -82,7 +85,7 @@ async function ask(capabilities: Capabilities, sql: LocalSql): Promise<Answer> {
   return { recovering: row?.['recovering'] === true, replayed: String(row?.['replayed']) };
 }
 
-/** The states that a server writes once it is past its own start; anything older is what an earlier run left. */
+/** The states that a server writes once it is past its own start. */
 function fromControl(state: ClusterState, progress: string): ServerState {
   if (state === 'in-archive-recovery') return { kind: 'recovering', answers: false, progress };
   if (state === 'in-production') return { kind: 'production', answers: false };
@@ -90,13 +93,21 @@ function fromControl(state: ClusterState, progress: string): ServerState {
 }
 
 /**
- * @param startedAtS when the server was told to start, in seconds since 1970: what pg_control said before proves nothing. 0 for a
- * server that was found running.
+ * A server that starts leaves pg_control as it finds it for a while: as an earlier run left it or, out of a base backup, as the
+ * primary had it, "in production", perhaps within this very second. It takes backup_label away after it has written that it
+ * recovers.
  */
+async function isFromBefore(control: ControlFile, pgdata: string, started: Started): Promise<boolean> {
+  if (control.time < BigInt(started.atS)) return true;
+  if (control.state !== 'in-production') return false;
+  return control.checksum === started.control?.checksum || exists(join(pgdata, 'backup_label'));
+}
+
+/** @param started by this run, or `notStartedHere`. */
 export async function observeServer(
   deps: StandbyDeps,
   capabilities: Capabilities,
-  startedAtS = 0,
+  started = notStartedHere,
 ): Promise<ServerState> {
   const { pgdata } = deps.settings;
   const postmaster = await readPostmaster(pgdata);
@@ -117,7 +128,8 @@ export async function observeServer(
     };
   }
   deps.log.debug(`the server does not answer: ${answer.reason}`);
-  if (control === undefined || control.time < BigInt(startedAtS)) return { kind: 'starting', progress };
+  if (control === undefined || (await isFromBefore(control, pgdata, started)))
+    return { kind: 'starting', progress };
   return fromControl(control.state, progress);
 }
 

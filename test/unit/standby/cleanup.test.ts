@@ -17,6 +17,7 @@ function control(changes: Partial<ControlFile>): ControlFile {
     checkpointLsn: parseLsn('0/5000060'),
     redoLsn: parseLsn('0/5000028'),
     timeline: 1,
+    checksum: 0x1234,
     ...changes,
   };
 }

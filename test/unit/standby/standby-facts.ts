@@ -21,6 +21,7 @@ export function controlFile(changes: Partial<ControlFile> = {}): ControlFile {
     checkpointLsn: 0x5000060n,
     redoLsn: 0x5000028n,
     timeline: 1,
+    checksum: 0x1234,
     ...changes,
   };
 }

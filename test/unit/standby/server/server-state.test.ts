@@ -1,0 +1,87 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { capabilitiesOf } from '../../../../src/postgres/capabilities.ts';
+import { parseVersion } from '../../../../src/postgres/version.ts';
+import type { StandbyDeps } from '../../../../src/standby/deps.ts';
+import { notStartedHere, type Started } from '../../../../src/standby/local-server.ts';
+import { readControlFile } from '../../../../src/standby/server/data-directory.ts';
+import { observeServer } from '../../../../src/standby/server/server-state.ts';
+import { controlFile } from '../../postgres/fixtures/build.ts';
+
+const inArchiveRecovery = 5;
+const inProduction = 6;
+/** What the made files say. */
+const controlTimeS = 1_350_000_000;
+const capabilities = capabilitiesOf(parseVersion('15'));
+
+let pgdata: string;
+/** Stands for a postmaster: it sits in the data directory and answers nothing. */
+let postmaster: ChildProcess;
+
+beforeEach(() => {
+  pgdata = realpathSync(mkdtempSync(join(tmpdir(), 'pitrtools-state-')));
+  mkdirSync(join(pgdata, 'global'));
+  postmaster = spawn('sleep', ['60'], { cwd: pgdata, stdio: 'ignore' });
+  writeFileSync(join(pgdata, 'postmaster.pid'), `${postmaster.pid ?? ''}\n${pgdata}\n`);
+});
+
+afterEach(() => {
+  postmaster.kill();
+  rmSync(pgdata, { recursive: true });
+});
+
+function writeControl(state: number, redo: bigint): void {
+  const fields = { controlVersion: 1300, catalogVersion: 202209061, checksum: 'crc32c' } as const;
+  writeFileSync(join(pgdata, 'global', 'pg_control'), controlFile({ ...fields, state, timeline: 1, redo }));
+}
+
+async function observe(started?: Started): Promise<string> {
+  const deps = {
+    settings: { pgdata, port: 5432, pg_conf: undefined, no_copy_conf: false },
+    withLocalSql: () => Promise.resolve({ kind: 'not-accepting', reason: 'starting up' }),
+    log: { debug: () => undefined },
+  } as unknown as StandbyDeps;
+  return (await observeServer(deps, capabilities, started)).kind;
+}
+
+async function startedAt(atS: number): Promise<Started> {
+  return { logOffset: 0, atS, control: await readControlFile(pgdata) };
+}
+
+describe('a server that answers nothing and was just started', () => {
+  test('is not in production because the primary was when the copy of pg_control was taken', async () => {
+    writeControl(inProduction, 0x5000028n);
+    const started = await startedAt(controlTimeS);
+    expect(await observe(started)).toBe('starting');
+    writeControl(inArchiveRecovery, 0x5000028n);
+    expect(await observe(started)).toBe('recovering');
+    writeControl(inProduction, 0x6000028n);
+    expect(await observe(started)).toBe('production');
+  });
+
+  test('does not recover because an earlier run did', async () => {
+    writeControl(inArchiveRecovery, 0x5000028n);
+    expect(await observe(await startedAt(controlTimeS + 1))).toBe('starting');
+    expect(await observe(await startedAt(controlTimeS))).toBe('recovering');
+  });
+});
+
+describe('a server that answers nothing and was found running', () => {
+  test('is believed what pg_control says', async () => {
+    writeControl(inProduction, 0x5000028n);
+    expect(await observe(notStartedHere)).toBe('production');
+    writeControl(inArchiveRecovery, 0x5000028n);
+    expect(await observe(notStartedHere)).toBe('recovering');
+  });
+
+  test('is starting while its base backup still has its label', async () => {
+    writeControl(inProduction, 0x5000028n);
+    writeFileSync(join(pgdata, 'backup_label'), '');
+    expect(await observe(notStartedHere)).toBe('starting');
+    writeControl(inArchiveRecovery, 0x5000028n);
+    expect(await observe(notStartedHere)).toBe('recovering');
+  });
+});
