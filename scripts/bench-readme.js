@@ -4,16 +4,16 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { URL } from 'node:url';
 
 const root = new URL('..', import.meta.url);
-const shown = /^(Draining a backlog|Lag of one|One call)/;
+const shown = /^(Draining a backlog|Lag of one|One call|Base backup)/;
 const [begin, end] = ['<!-- bench -->', '<!-- /bench -->'];
 
 function rowOf(cells) {
   return `| ${cells.join(' | ')} |`;
 }
 
-function tableOf({ title, columns, rows }) {
+function tableOf({ title, note, columns, rows }) {
   const rule = columns.map((_, column) => (column === 0 ? '---' : '---:'));
-  return ['', `**${title}**`, '', ...[columns, rule, ...rows].map(rowOf)];
+  return ['', `**${title}**`, '', note, '', ...[columns, rule, ...rows].map(rowOf)];
 }
 
 const { about, tables } = JSON.parse(await readFile(new URL('bench-results/bench.json', root), 'utf8'));

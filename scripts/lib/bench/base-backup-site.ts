@@ -7,6 +7,7 @@ import { processesOf } from '../../../test/harness/process-table.ts';
 import type { Standby } from '../../../test/harness/standby.ts';
 import { createWorld, type World } from '../../../test/harness/world.ts';
 import { allShipped, installHelpers } from '../../../test/programs/backup-kit.ts';
+import { touchMemory } from './measure.ts';
 import type { Ground } from './site.ts';
 
 /** A primary that archives to the place of a standby which has no copy yet. */
@@ -56,6 +57,7 @@ export async function settle({ world, primary }: BackupSite): Promise<void> {
   await primary.switchWal();
   await allShipped(primary);
   await mustRun('sync', ['-f', world.directory], { limitMs: 600_000 });
+  await touchMemory(world.directory, 4_500);
 }
 
 function place({ socketDirectory, port, user }: Primary): string[] {

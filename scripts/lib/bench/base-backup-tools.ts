@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, truncateSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { clientProgram } from '../../../test/harness/postgres-programs.ts';
 import { mustRun } from '../../../test/harness/processes.ts';
@@ -56,16 +56,30 @@ function ours(threads: number, flags?: string): BackupTool {
   };
 }
 
-async function pgBaseBackup(site: BackupSite): Promise<void> {
+async function pgBaseBackup(site: BackupSite, sslMode: string): Promise<void> {
   const { primary, standby } = site;
   // It writes into an empty directory only.
   clearCopy(site);
   mkdirSync(standby.pgdata, { recursive: true, mode: 0o700 });
   const to = ['-h', primary.host.address, '-p', String(primary.port), '-U', primary.user];
   await mustRun(clientProgram('pg_basebackup'), [...to, '-D', standby.pgdata, '-c', 'fast'], {
-    env: standby.env,
+    env: { ...standby.env, PGSSLMODE: sslMode },
     limitMs,
   });
+}
+
+/** A certificate of its own, as Debian's packages give each server one. */
+async function prepareTls({ primary }: Ground): Promise<void> {
+  const files = ['-keyout', join(primary.pgdata, 'server.key'), '-out', join(primary.pgdata, 'server.crt')];
+  await mustRun('openssl', ['req', '-x509', '-nodes', '-newkey', 'rsa:2048', '-subj', '/CN=bench', ...files]);
+  chmodSync(join(primary.pgdata, 'server.key'), 0o600);
+  primary.configure({ ssl: 'on' });
+  await primary.reload();
+}
+
+function pgBaseBackupBy(sslMode: 'disable' | 'require'): Pick<BackupTool, 'clear' | 'first' | 'again'> {
+  const run = (site: BackupSite): Promise<void> => pgBaseBackup(site, sslMode);
+  return { clear: clearCopy, first: run, again: run };
 }
 
 /** With the backup's beginning and end around it, and flushed, as it must be to be worth anything. */
@@ -124,12 +138,13 @@ export const baseBackupTools: readonly BackupTool[] = [
   ours(2),
   ours(2, forFastLinks),
   ours(4),
+  { name: 'pg_basebackup', label: 'pg_basebackup, not encrypted', ...pgBaseBackupBy('disable') },
   {
-    name: 'pg_basebackup',
-    label: 'pg_basebackup',
-    clear: clearCopy,
-    first: pgBaseBackup,
-    again: pgBaseBackup,
+    name: 'pg_basebackup-tls',
+    label: 'pg_basebackup over TLS',
+    needs: '/usr/bin/openssl',
+    prepare: prepareTls,
+    ...pgBaseBackupBy('require'),
   },
   rsync('-a', true),
   rsync('-az', false),

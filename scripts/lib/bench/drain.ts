@@ -1,6 +1,6 @@
 import { mustRun } from '../../../test/harness/processes.ts';
 import type { BenchOptions } from './options.ts';
-import { secondsUntil, startMeter, type Usage } from './measure.ts';
+import { secondsUntil, startMeter, touchMemory, type Usage } from './measure.ts';
 import { megabytes, ratio, seconds, type Table } from './report.ts';
 import { runPgbench, waiting, withSite, type Site } from './site.ts';
 import { median } from './statistics.ts';
@@ -64,6 +64,7 @@ export function inTurn<T>(items: readonly T[], round: number): T[] {
 async function drainOnce(site: Site, tool: Tool): Promise<Drain> {
   await site.restore();
   await tool.open?.(site);
+  await touchMemory(site.world.directory, 2_000);
   const meter = startMeter();
   const start = performance.now();
   const end =
@@ -123,22 +124,23 @@ function drainTable(
   results: ReadonlyMap<string, readonly Drain[]>,
 ): Table {
   const of = (name: string, key: keyof Drain): number | undefined => middle(results.get(name) ?? [], key);
+  const base = tools[0]?.name ?? '';
   const row = ({ name, label }: Tool): string[] => [
     label,
     seconds(of(name, 'archivedSeconds')),
     seconds(of(name, 'deliveredSeconds')),
     seconds(of(name, 'cpuSeconds')),
     megabytes(of(name, 'peakMemoryMb')),
-    ratio(over(of(name, 'archivedSeconds'), of('shipper', 'archivedSeconds'))),
-    ratio(over(of(name, 'deliveredSeconds'), of('shipper', 'deliveredSeconds'))),
-    ratio(over(of(name, 'cpuSeconds'), of('shipper', 'cpuSeconds'))),
+    ratio(over(of(name, 'archivedSeconds'), of(base, 'archivedSeconds'))),
+    ratio(over(of(name, 'deliveredSeconds'), of(base, 'deliveredSeconds'))),
+    ratio(over(of(name, 'cpuSeconds'), of(base, 'cpuSeconds'))),
   ];
   const count = String(site.backlog.length);
   return {
     title: `Draining a backlog of ${count} segments of 16 MB to one standby`,
     note:
       'Medians. Archived: PostgreSQL has been told so for all of them; delivered: all are at the standby, whole, under their final ' +
-      'names. The last columns say how many times what cmd_archiver (first row) takes.',
+      'names. The last columns say how many times what the first row takes.',
     columns: ['tool', 'archived', 'delivered', 'CPU', 'memory', 'archived ×', 'delivered ×', 'CPU ×'],
     rows: [...tools.map(row), ...missing.map(absentRow(8))],
     samples: Object.fromEntries(results),

@@ -1,5 +1,5 @@
 import { isArchived, over, useCommand, verify, type BenchContext } from './drain.ts';
-import { secondsUntil, startMeter } from './measure.ts';
+import { secondsUntil, startMeter, touchMemory } from './measure.ts';
 import { megabytes, ratio, seconds, type Table } from './report.ts';
 import { holdsAll, listStandbys, runPgbench, withSite, type Site } from './site.ts';
 import { median } from './statistics.ts';
@@ -40,6 +40,7 @@ async function drainTo(site: Site, count: number): Promise<FanOut> {
   await site.restore();
   const some = site.standbys.slice(0, count);
   listStandbys(site, some);
+  await touchMemory(site.world.directory, 4_000);
   const meter = startMeter();
   const start = performance.now();
   await useCommand(site, archiverCommand(site));

@@ -1,6 +1,8 @@
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readProc } from '../../../test/harness/process-table.ts';
+import { mustRun } from '../../../test/harness/processes.ts';
 
 /** What a run took beside time. `undefined` where this machine does not let it be measured. */
 export interface Usage {
@@ -111,4 +113,18 @@ export async function secondsUntil(start: number, ask: () => boolean, what: stri
       throw new Error(`not within ${String(limitMs / 1000)} s: ${what}`);
     await delay(5);
   }
+}
+
+/**
+ * On a virtual machine, memory that lay idle may have been taken back, and whoever writes next pays for getting it again, many times
+ * what the writing takes. Touched and freed, it is there for the run that is measured, whichever tool's.
+ */
+export async function touchMemory(directory: string, megabytes: number): Promise<void> {
+  const path = join(directory, 'touched');
+  const limitMs = 600_000;
+  await mustRun('dd', ['if=/dev/zero', `of=${path}`, 'bs=1M', `count=${String(megabytes)}`, 'status=none'], {
+    limitMs,
+  });
+  rmSync(path);
+  await mustRun('sync', ['-f', directory], { limitMs });
 }

@@ -18,9 +18,9 @@ export interface BenchOptions {
   readonly calls: number;
   /** Lengths of the queues compared. */
   readonly queued: readonly [number, number];
-  /** pgbench's: 15 MB each. */
   /** Without `--tools`: all when it is empty. */
   readonly backupTools: readonly string[];
+  /** pgbench's: 15 MB each. */
   readonly backupScale: number;
   readonly backupRounds: number;
   readonly backupTables: number;

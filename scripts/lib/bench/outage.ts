@@ -4,7 +4,7 @@ import { writeScript } from '../../../test/harness/host.ts';
 import { mustRun } from '../../../test/harness/processes.ts';
 import type { Standby } from '../../../test/harness/standby.ts';
 import { inTurn, isArchived, over, useCommand, type BenchContext } from './drain.ts';
-import { secondsUntil } from './measure.ts';
+import { secondsUntil, touchMemory } from './measure.ts';
 import { ratio, seconds, type Table } from './report.ts';
 import { holdsAll, listStandbys, runPgbench, withSite, type Site } from './site.ts';
 import { median } from './statistics.ts';
@@ -53,6 +53,7 @@ async function drainWith(site: Site, kind: 'alone' | 'among'): Promise<Outage> {
   rmSync(log, { force: true });
   const command = writeScript(site.primary.host, 'timed', timedScript(site, log));
   await breakStandbys(site.standbys);
+  await touchMemory(site.world.directory, 4_000);
   try {
     const start = performance.now();
     await useCommand(site, `${command} %p`);

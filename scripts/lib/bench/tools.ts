@@ -1,6 +1,8 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { checkout } from '../../../test/harness/checkout.ts';
+import { eventually } from '../../../test/harness/eventually.ts';
 import { writeScript, type Host } from '../../../test/harness/host.ts';
 import { mustRun, start } from '../../../test/harness/processes.ts';
 import { barman } from './barman.ts';
@@ -26,6 +28,9 @@ export interface Tool {
   /** Every one of these is whole at the standby. */
   readonly isDelivered: (site: Site, segments: readonly string[]) => boolean;
 }
+
+/** Until what has just connected has nothing more to do. */
+const settleMs = 100;
 
 const hostKeys = '-o BatchMode=yes -o StrictHostKeyChecking=accept-new';
 
@@ -67,6 +72,35 @@ export const service: Tool = {
   label: 'cmd_archiver, its service started then',
   begin: startShipper,
 };
+
+/**
+ * The usual case: a shipper runs as long as its server does, whoever has started it. It finds out about the backlog as the clock
+ * starts, as it would of what a burst of writes has filled.
+ */
+export const running: Tool = {
+  ...shipper,
+  name: 'running',
+  label: 'cmd_archiver, its shipper running',
+  open: async (site) => {
+    mkdirSync(heldBack(site));
+    for (const name of site.backlog) renameSync(readyFile(site, name), join(heldBack(site), name));
+    startShipper(site);
+    const inbox = join(site.standbys[0]?.archiveDir ?? '', '.incoming');
+    await eventually(() => existsSync(inbox), { what: 'the connection of the shipper' });
+    await setTimeout(settleMs);
+  },
+  begin: (site) => {
+    for (const name of site.backlog) renameSync(join(heldBack(site), name), readyFile(site, name));
+  },
+};
+
+function heldBack({ primary }: Site): string {
+  return join(primary.pgdata, 'pg_wal', 'held-back');
+}
+
+function readyFile({ primary }: Site, segment: string): string {
+  return join(primary.pgdata, 'pg_wal', 'archive_status', `${segment}.ready`);
+}
 
 export const rsync: Tool = {
   name: 'rsync',
@@ -132,6 +166,7 @@ const rsyncAllFlushed: Tool = {
 /** In the order of the table; what is missing on this machine is named in `missing`. */
 export function availableTools(wanted: readonly string[]): { tools: Tool[]; missing: Tool[] } {
   const all = [
+    running,
     shipper,
     service,
     rsync,
