@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { eventually } from './eventually.ts';
 import { serverProgram } from './postgres-programs.ts';
-import { familyOf, processTable, readProc } from './process-table.ts';
+import { familyOf, processTable, readProc, type ProcessEntry } from './process-table.ts';
 import { killAll, mustRun, sendSignal } from './processes.ts';
 
 export type Row = Record<string, unknown>;
@@ -215,10 +215,22 @@ function forgetZombie(pgdata: string): void {
   if (stat.includes(') Z ')) rmSync(file);
 }
 
+/** `root` and all below it, none of which can start another one any more: whom the list lacked would live on. */
+function stoppedFamily(root: number): ProcessEntry[] {
+  const stopped = new Set<number>();
+  for (;;) {
+    const family = familyOf(root);
+    const others = family.filter(({ pid }) => !stopped.has(pid));
+    if (others.length === 0) return family;
+    killAll(others, 'SIGSTOP');
+    for (const { pid } of others) stopped.add(pid);
+  }
+}
+
 async function kill9(place: ServerPlace, which: 'machine' | 'postmaster'): Promise<void> {
   const postmaster = postmasterPid(place.pgdata);
   if (postmaster === undefined) throw new Error(`no server runs in ${place.pgdata}`);
-  const family = familyOf(postmaster);
+  const family = which === 'machine' ? stoppedFamily(postmaster) : familyOf(postmaster);
   sendSignal(postmaster, 'SIGKILL');
   if (which === 'machine') killAll(family);
   // Orphans of the postmaster notice its death by themselves; what archive_command had started may go on.
