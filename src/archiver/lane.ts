@@ -97,7 +97,7 @@ function misconfigured(error: unknown): Trouble {
 }
 
 /** So many files, or so many bytes, go with one rsync: enough to reach the link's speed, little enough to stop in time. */
-const batchFiles = 64;
+const batchFiles = 256;
 const batchBytes = 128 * 1024 * 1024;
 
 /** The first files of the list that make one batch; at least one. */

@@ -135,7 +135,7 @@ async function greetAgain(work: Work, lane: Lane, delivery: Delivery): Promise<D
   const next = { ...delivery, place };
   const names = await firstNames(queueOf(work.layout, lane.standby.name));
   const partial = owedTo(work.board, lane.standby.name).map(({ file }) => file.name.name);
-  const hello = await sayHello(next, [...names, ...partial].slice(0, 128), lane.standby.ssh_timeout * 1000);
+  const hello = await sayHello(next, [...names, ...partial].slice(0, 256), lane.standby.ssh_timeout * 1000);
   return hello.kind === 'ready' ? next : hello.trouble;
 }
 

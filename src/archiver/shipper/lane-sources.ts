@@ -78,7 +78,7 @@ export function queueSource(work: Work, lane: Lane, untilMs: number): BatchSourc
 const keptNames = 2_048;
 
 /** No batch has more files. */
-const longestList = 64;
+const longestList = 256;
 
 /** Of the first batches, while nothing is known of the link. */
 const firstBatchBytes = 16 * 1024 * 1024;
