@@ -1,4 +1,5 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { processesOf } from '../../../test/harness/process-table.ts';
 import type { Primary } from '../../../test/harness/primary.ts';
 import { over, useCommand, type BenchContext } from './drain.ts';
@@ -18,8 +19,14 @@ interface Queued {
 export async function measureQueued(context: BenchContext): Promise<Table> {
   const runs: Queued[] = [];
   for (const count of context.options.queued) {
-    runs.push(await queueAndDeliver(context, count));
-    context.say(`queued ${String(count)}: delivered in ${seconds(runs.at(-1)?.deliverSeconds)}`);
+    const same: Queued[] = [];
+    // What takes a moment is told by more than one run.
+    while (same.length < (count < 1_000 ? 3 : 1)) {
+      same.push(await queueAndDeliver(context, count));
+      context.say(`queued ${String(count)}: delivered in ${seconds(same.at(-1)?.deliverSeconds)}`);
+    }
+    same.sort((a, b) => a.deliverSeconds - b.deliverSeconds);
+    runs.push(...same.slice(same.length >> 1, (same.length >> 1) + 1));
   }
   return queuedTable(runs);
 }
@@ -49,14 +56,12 @@ function queueAndDeliver({ major }: BenchContext, count: number): Promise<Queued
   );
 }
 
-/** From the first arrival, because until then the lane's pause between its attempts is what is measured. */
+/** From the shipper's first word to the standby, because until then the lane's pause between its attempts is what is measured. */
 async function deliver(site: Site, archive: string): Promise<number> {
   const arrived = (): number => readdirSync(archive).filter((name) => name.length === 24).length;
-  await secondsUntil(performance.now(), () => arrived() > 0, 'the first one delivered');
-  const first = performance.now();
-  const already = arrived();
-  const took = await secondsUntil(first, () => arrived() >= site.backlog.length, 'the queue delivered');
-  return (took * site.backlog.length) / Math.max(1, site.backlog.length - already);
+  const inbox = join(archive, '.incoming');
+  await secondsUntil(performance.now(), () => existsSync(inbox), 'the standby greeted');
+  return secondsUntil(performance.now(), () => arrived() >= site.backlog.length, 'the queue delivered');
 }
 
 function queueLength({ primary, standbys }: Site): number {
@@ -85,7 +90,7 @@ function queuedTable(runs: readonly Queued[]): Table {
     run === undefined ? undefined : (run[key] / run.count) * 1000;
   return {
     title: 'A long queue of segments of 1 MB',
-    note: 'The standby is down until all are queued. Delivered: from the first arrival to the last. Memory: the most that the shipper has had.',
+    note: 'The standby is down until all are queued; the short queue three times, of which the middle one is shown. Delivered: from the first word to the standby that is back to the last arrival. Memory: the most that the shipper has had.',
     columns: ['segments', 'queued, each', 'delivered, each', 'memory', 'queued ×', 'delivered ×', 'memory ×'],
     rows: runs.map((run) => [
       String(run.count),
