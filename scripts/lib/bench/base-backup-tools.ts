@@ -56,13 +56,13 @@ function ours(threads: number, flags?: string): BackupTool {
   };
 }
 
-async function pgBaseBackup(site: BackupSite, sslMode: string): Promise<void> {
+async function pgBaseBackup(site: BackupSite, sslMode: string, flags: readonly string[]): Promise<void> {
   const { primary, standby } = site;
   // It writes into an empty directory only.
   clearCopy(site);
   mkdirSync(standby.pgdata, { recursive: true, mode: 0o700 });
   const to = ['-h', primary.host.address, '-p', String(primary.port), '-U', primary.user];
-  await mustRun(clientProgram('pg_basebackup'), [...to, '-D', standby.pgdata, '-c', 'fast'], {
+  await mustRun(clientProgram('pg_basebackup'), [...to, '-D', standby.pgdata, '-c', 'fast', ...flags], {
     env: { ...standby.env, PGSSLMODE: sslMode },
     limitMs,
   });
@@ -77,8 +77,11 @@ async function prepareTls({ primary }: Ground): Promise<void> {
   await primary.reload();
 }
 
-function pgBaseBackupBy(sslMode: 'disable' | 'require'): Pick<BackupTool, 'clear' | 'first' | 'again'> {
-  const run = (site: BackupSite): Promise<void> => pgBaseBackup(site, sslMode);
+function pgBaseBackupBy(
+  sslMode: 'disable' | 'require',
+  ...flags: readonly string[]
+): Pick<BackupTool, 'clear' | 'first' | 'again'> {
+  const run = (site: BackupSite): Promise<void> => pgBaseBackup(site, sslMode, flags);
   return { clear: clearCopy, first: run, again: run };
 }
 
@@ -145,6 +148,14 @@ export const baseBackupTools: readonly BackupTool[] = [
     needs: '/usr/bin/openssl',
     prepare: prepareTls,
     ...pgBaseBackupBy('require'),
+  },
+  {
+    name: 'pg_basebackup-zstd',
+    label: 'pg_basebackup over TLS, server-zstd',
+    needs: '/usr/bin/openssl',
+    prepare: prepareTls,
+    // From PostgreSQL 15 on.
+    ...pgBaseBackupBy('require', '--compress=server-zstd:level=1'),
   },
   rsync('-a', true),
   rsync('-az', false),
