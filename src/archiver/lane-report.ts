@@ -82,8 +82,7 @@ export async function recordFinding(
 ): Promise<void> {
   const nowMs = deps.now();
   const severity = severityOfHealth(finding.health);
-  const reminderS = deps.settings.notify_reminder === 0 ? Infinity : deps.settings.notify_reminder;
-  const isDue = isNotificationDue(before.said, severity, nowMs / 1000, reminderS);
+  const isDue = isNotificationDue(before.said, severity, nowMs / 1000, deps.settings.notify_reminder);
   const after = nextState(before, finding, nowMs);
   if (isDue) await sendNotification(deps, standby, severity, finding);
   if (!isDue && isSame(before, after)) return;

@@ -62,8 +62,8 @@ export interface SaidState {
 }
 
 /**
- * Whether to speak: on a change of state, and as a reminder while a bad one lasts. The first time all is well there is
- * nothing to say.
+ * Whether to speak: on a change of state, and as a reminder while a bad one lasts (never where `reminderS` is 0). The first
+ * time all is well there is nothing to say.
  */
 export function isNotificationDue(
   said: SaidState | undefined,
@@ -73,5 +73,5 @@ export function isNotificationDue(
 ): boolean {
   if (said === undefined) return severity !== 'ok';
   if (said.severity !== severity) return true;
-  return severity !== 'ok' && nowS - said.lastNotified >= reminderS;
+  return severity !== 'ok' && reminderS > 0 && nowS - said.lastNotified >= reminderS;
 }
