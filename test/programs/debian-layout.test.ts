@@ -109,9 +109,16 @@ test(`Debian's layout on PostgreSQL ${major}: configuration outside the data dir
   });
   expectExit(await here.cmdStandby(standby, ['-A', 'stop']), 0);
   expectExit(await here.cmdStandby(standby, ['-A', 'start']), 0);
+  // The command starts the server with Debian's file, whatever the INI names.
+  writeFileSync(join(host.directory, 'failover.conf'), settingLines(baseSettings(standby)));
+  standby.writeIni({ pg_conf_failover: join(host.directory, 'failover.conf') });
   await primary.kill9();
-  expectExit(await here.cmdStandby(standby, ['-F999']), 0);
-  expect(readFileSync(log, 'utf8')).toBe('stop\nstart\npromote\n');
+  const failover = await here.cmdStandby(standby, ['-F999']);
+  expectExit(failover, 0);
+  expect(failover.stderr + failover.stdout).toContain(
+    `pg_conf_failover is not in force: the server reads "${conf}"`,
+  );
+  expect(readFileSync(log, 'utf8')).toBe('stop\nstart\npromote\nstop\nstart\n');
   expect(await countRows(standby)).toBe(100);
   expect(await standby.value('SHOW config_file')).toBe(conf);
 });

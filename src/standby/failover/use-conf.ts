@@ -9,6 +9,7 @@ import { readPostmaster } from '../../system/postmaster.ts';
 import { readConfiguration, type ServerConfiguration } from '../server/server-configuration.ts';
 import { mustAnswer, observeServer, withLocalServer } from '../server/server-state.ts';
 import { waitUntil, type Look } from '../server/wait.ts';
+import { warnOfOtherFiles } from './files-in-force.ts';
 import type { FailoverConf } from './steps.ts';
 
 type Old = readonly { readonly path: string; readonly content: Buffer | undefined }[];
@@ -138,12 +139,7 @@ async function giveUpFiles(deps: StandbyDeps, capabilities: Capabilities, old: O
   });
 }
 
-/** Puts `pg_conf_failover` and `pg_hba_conf_failover` into force: by a reload, or a restart where one is needed. */
-export async function useFailoverConf(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
-  conf: FailoverConf,
-): Promise<void> {
+async function putIntoForce(deps: StandbyDeps, capabilities: Capabilities, conf: FailoverConf): Promise<void> {
   const old = await readOld(conf.copies);
   for (const copy of conf.copies) await copyConf(deps, copy);
   if (!conf.mustRestart) {
@@ -151,4 +147,14 @@ export async function useFailoverConf(
     if (!(await needsRestart(deps, capabilities))) return;
   }
   await restartOrGoBack(deps, capabilities, conf, old);
+}
+
+/** Puts `pg_conf_failover` and `pg_hba_conf_failover` into force: by a reload, or a restart where one is needed. */
+export async function useFailoverConf(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  conf: FailoverConf,
+): Promise<void> {
+  await putIntoForce(deps, capabilities, conf);
+  await warnOfOtherFiles(deps, capabilities, conf.configuration);
 }
