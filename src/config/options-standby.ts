@@ -82,6 +82,7 @@ export const standbyOptions = {
     since: '1.3',
     example: '/var/log/postgresql/standby.log',
     summary: "where pg_ctl sends the server's output until the server opens its own log",
+    detail: 'Left out, it is pitrtools-server.log in pgdata.',
   },
   ssh: commonOptions.ssh,
   rsync: {

@@ -10,7 +10,7 @@ export const dialectText = `## The file's form
 - \`%(other_key)s\` or \`%(other_key)\` stands for the value of another key, \`%%\` for a single \`%\`.
 - \`on\`, \`yes\`, \`true\` and \`1\` mean the same, and so do \`off\`, \`no\`, \`false\` and \`0\`.
 - Paths are absolute: \`~\` is not expanded. A program may be given by its path, or by its name alone: then it is
-  looked for in \`includepath\` and on the PATH.
+  looked for in \`includepath\` and on the PATH (\`pg_ctl\` also where packages put it).
 
 Every problem of a file is reported at once, with its line: an unknown key with the known one that it resembles, a
 value that cannot be read, a key that stands there twice, a required key that is missing. The program then exits 3

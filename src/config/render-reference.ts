@@ -14,7 +14,8 @@ const exitCodeMeanings: Readonly<Record<keyof typeof exitCodes, string>> = {
   configuration: 'The INI file cannot be used; each of its problems is named with its line.',
   refused: 'The operation was not tried, because it would have done harm; nothing was changed.',
   actionFailed: 'The failover happened, but `action_failover` did not exit 0.',
-  interrupted: 'The program was told to stop (SIGINT, SIGTERM or SIGHUP) before it had finished.',
+  interrupted:
+    '`cmd_standby` was told to stop (SIGINT, SIGTERM or SIGHUP) before it had finished. `cmd_archiver` exits 1 then, and `--ship` 0.',
   bug: 'A bug of pitrtools, shown with a stack. Please report it.',
 };
 
@@ -98,6 +99,9 @@ function renderExitCodes(): string {
     '| code | meaning |',
     '| --- | --- |',
     ...rows,
+    '',
+    '1 is also the answer of `cmd_standby -P` when the primary is dead or cannot be reached, of `cmd_archiver --flush` while anything is',
+    'still owed, and of either program that finds no Node.js or is not built.',
     '',
     'None is above 125, because PostgreSQL ends its archiver process when `archive_command` exits above that.',
   ].join('\n');

@@ -49,7 +49,7 @@ async function machine(major: number, began: Date): Promise<Record<string, strin
   const [processor] = cpus();
   return {
     date: began.toISOString().slice(0, 16).replace('T', ' '),
-    machine: `${String(cpus().length)} × ${processor?.model.trim() ?? 'processor'}, Linux ${release()}`,
+    machine: `${String(cpus().length)} × ${processor?.model.trim() ?? 'processor'}, Linux ${release().replace(/^(\d+\.\d+).*/, '$1')}`,
     versions: (await versions(major)).join('; '),
     revision: process.env['PITRTOOLS_BENCH_REVISION'] ?? 'unknown',
     'processor time': cpuMethod(),

@@ -13,8 +13,7 @@ interface Expected {
 
 function expectedFiles({ settings }: StandbyDeps, configuration: ServerConfiguration): readonly Expected[] {
   const { configFile, parameters, inFile } = configuration;
-  const hba =
-    parameters.get('hba_file') ?? inFile.get('hba_file') ?? join(settings.pgdata, 'pg_hba.conf');
+  const hba = parameters.get('hba_file') ?? inFile.get('hba_file') ?? join(settings.pgdata, 'pg_hba.conf');
   const all = [
     { key: 'pg_conf_failover', parameter: 'config_file', path: configFile },
     { key: 'pg_hba_conf_failover', parameter: 'hba_file', path: hba },

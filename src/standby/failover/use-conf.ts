@@ -139,7 +139,11 @@ async function giveUpFiles(deps: StandbyDeps, capabilities: Capabilities, old: O
   });
 }
 
-async function putIntoForce(deps: StandbyDeps, capabilities: Capabilities, conf: FailoverConf): Promise<void> {
+async function putIntoForce(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  conf: FailoverConf,
+): Promise<void> {
   const old = await readOld(conf.copies);
   for (const copy of conf.copies) await copyConf(deps, copy);
   if (!conf.mustRestart) {
