@@ -16,13 +16,19 @@ import {
 } from './lane-state.ts';
 import { layoutOf, lockFileOf, queueOf } from './layout.ts';
 import { isQueueEmpty, listQueue, removeFromQueue } from './queue.ts';
+import { withdrawMarkers } from './shipper/markers.ts';
+import { shipperPlaces } from './shipper/places.ts';
 
 function rangeOf({ firstLost, lastLost }: Abandoned): string {
   if (firstLost === undefined || lastLost === undefined) return 'nothing was lost yet';
   return `lost: ${firstLost} to ${lastLost}`;
 }
 
-/** The mark goes first, then the files: killed in between, the next call frees what is left and counts it. */
+/**
+ * The mark goes first, then the files: killed in between, the next call frees what is left and counts it. The shipper's markers
+ * go before both, because this queue may hold the only copy of what they stand for; and once more after the mark, because the
+ * shipper may have left others before it could see it.
+ */
 async function markAndFree(
   deps: ArchiverDeps,
   standby: string,
@@ -30,10 +36,18 @@ async function markAndFree(
   abandoned: Abandoned,
 ): Promise<LaneState> {
   const layout = layoutOf(deps.settings.l_archivedir);
+  const places = shipperPlaces(layout);
   const queued = await listQueue(queueOf(layout, standby));
   const names = queued.map(({ name }) => name);
-  const marked: LaneState = { ...state, health: 'abandoned', abandoned: withLost(abandoned, names) };
+  const lost: LaneState = { ...state, health: 'abandoned', abandoned: withLost(abandoned, names) };
+  if (queued.length === 0 && state.abandoned !== undefined) {
+    await writeLaneState(layout, standby, lost);
+    return lost;
+  }
+  const marked = { ...lost, freed: deps.nonce() };
+  await withdrawMarkers(places);
   await writeLaneState(layout, standby, marked);
+  await withdrawMarkers(places);
   await removeFromQueue(queueOf(layout, standby), queued);
   return marked;
 }
@@ -43,6 +57,7 @@ function resumedState(state: LaneState, request: string | undefined): LaneState 
     health: 'behind',
     reason: 'resumed',
     ...(state.said === undefined ? {} : { said: state.said }),
+    ...(state.freed === undefined ? {} : { freed: state.freed }),
     ...(request === undefined ? {} : { seenRequest: request }),
   };
 }

@@ -5,6 +5,7 @@ import { PitrError, refusal } from '../errors.ts';
 import { readCluster, requirePinned } from './cluster.ts';
 import type { ArchiverDeps } from './deps.ts';
 import type { Pace } from './lane.ts';
+import { readLaneState } from './lane-state.ts';
 import { layoutOf } from './layout.ts';
 import { withLocalCopy } from './queue.ts';
 import { askShipper, type ShipperAccess } from './shipper/ask.ts';
@@ -62,6 +63,22 @@ function logOutcome(deps: ArchiverDeps, { name }: StandbyTarget, file: WalFile, 
   }
 }
 
+/** Another process may have abandoned a standby, and freed its queue, while we were busy with the others. */
+async function lookAgain(
+  deps: ArchiverDeps,
+  outcomes: readonly LaneOutcome[],
+): Promise<readonly LaneOutcome[]> {
+  const layout = layoutOf(deps.settings.l_archivedir);
+  return Promise.all(
+    outcomes.map(async (outcome, index): Promise<LaneOutcome> => {
+      const standby = deps.settings.standbys[index];
+      if (outcome.kind !== 'queued' || standby === undefined) return outcome;
+      const { abandoned } = await readLaneState(layout, standby.name);
+      return abandoned === undefined ? outcome : { kind: 'abandoned' };
+    }),
+  );
+}
+
 /** Every standby that is not abandoned must have a safe copy, and one at least must not be abandoned. */
 function requireSafe(file: WalFile, outcomes: readonly LaneOutcome[]): void {
   const failed = outcomes.filter((outcome) => outcome.kind === 'failed');
@@ -106,7 +123,7 @@ export async function archiveFile(deps: ArchiverDeps, path: string, shipper?: Sh
   const outcomes = await withLocalCopy(file, layout.temporary, deps.pid, (copy) => {
     const shipment = { file, cluster, copy, paceOf: (standby: StandbyTarget) => paceOf(deps, file, standby) };
     return Promise.all(settings.standbys.map((standby) => shipToStandby(deps, standby, shipment)));
-  });
+  }).then((shipped) => lookAgain(deps, shipped));
   deps.signal.throwIfAborted();
   for (const [index, outcome] of outcomes.entries()) {
     const standby = settings.standbys[index];

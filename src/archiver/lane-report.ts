@@ -58,7 +58,7 @@ function isSame(before: LaneState, after: LaneState): boolean {
 }
 
 function nextState(before: LaneState, finding: Finding, nowMs: number): LaneState {
-  const { abandoned, said } = before;
+  const { abandoned, said, freed } = before;
   return {
     health: finding.health,
     since: finding.health === before.health ? before.since : new Date(nowMs).toISOString(),
@@ -66,6 +66,7 @@ function nextState(before: LaneState, finding: Finding, nowMs: number): LaneStat
     retryAt: finding.retryAt,
     seenRequest: finding.seenRequest ?? before.seenRequest,
     ...(said === undefined ? {} : { said }),
+    ...(freed === undefined ? {} : { freed }),
     ...(abandoned === undefined || finding.health !== 'abandoned' ? {} : { abandoned }),
   };
 }

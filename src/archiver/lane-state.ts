@@ -36,6 +36,8 @@ export interface LaneState {
   /** The last resume request that was seen: one request ends one abandonment only. */
   readonly seenRequest?: string | undefined;
   readonly abandoned?: Abandoned | undefined;
+  /** Another text each time that its queue is freed: who remembers what it held knows by it that this is over. */
+  readonly freed?: string | undefined;
 }
 
 const fresh: LaneState = { health: 'ok' };

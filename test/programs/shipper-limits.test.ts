@@ -8,6 +8,7 @@ import { createWorld, type World } from '../harness/world.ts';
 import { archivedFiles, readyCluster, segmentBytes, type FakeCluster } from './archiver-cluster.ts';
 import {
   addReadySegments,
+  isProvenByShell,
   makeDone,
   marked,
   pretendRunning,
@@ -129,9 +130,13 @@ describe('a queue that has reached queue_max', () => {
     await cluster.standbys[0]?.sshd.kill();
     await startShipper(cluster);
     const segments = [...addReadySegments(cluster, 1, 4).keys()];
+    await untilMarked(cluster, segments.slice(0, 2));
     await eventually(() => (cluster.state('s1')['abandoned'] as object | undefined) !== undefined);
-    expect((await cluster.archive(segments[3] ?? '')).code).toBe(4);
-    expect(marked(cluster)).not.toContain(segments[3]);
+    await eventually(() => cluster.queue('s1').length === 0);
+    // The first two had been queued, and marked, before the queue was freed.
+    for (const segment of segments) expect(await isProvenByShell(cluster, segment)).toBe(false);
+    for (const at of [0, 1, 3]) expect((await cluster.archive(segments[at] ?? '')).code).toBe(4);
+    expect(marked(cluster)).toEqual([]);
   });
 });
 

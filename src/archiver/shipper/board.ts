@@ -134,6 +134,11 @@ export function findComplete(board: Board): Shipment[] {
   return shipmentsInOrder(board).filter((shipment) => !shipment.isMarked && isComplete(board, shipment));
 }
 
+export function isAnyMarked(board: Board): boolean {
+  for (const { isMarked } of board.shipments.values()) if (isMarked) return true;
+  return false;
+}
+
 /** The oldest that PostgreSQL cannot have been told of, with the moment since which it is that. */
 export function updateHead(board: Board, nowMs: number): Board['head'] {
   const first = shipmentsInOrder(board).find(({ isMarked }) => !isMarked);

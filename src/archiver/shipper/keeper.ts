@@ -7,14 +7,25 @@ import { queueOf } from '../layout.ts';
 import { enqueue, withLocalCopy, type LocalCopy } from '../queue.ts';
 import { findLimit, findNoSpace, isQueueFull, measureQueue, queueFull } from '../room.ts';
 import { identityOf, isUnchanged } from '../wal-file.ts';
-import { findComplete, isWanted, owedTo, shipmentsInOrder, updateHead, type Shipment } from './board.ts';
+import {
+  findComplete,
+  isAnyMarked,
+  isWanted,
+  owedTo,
+  shipmentsInOrder,
+  updateHead,
+  type Shipment,
+} from './board.ts';
 import { recordIfFree, withState, type Lane } from './lane-record.ts';
-import { leaveMarkers, removeMarker } from './markers.ts';
+import { canLeaveMarkers, leaveMarkers, removeMarker } from './markers.ts';
+import { takeStockIfDue } from './take-stock.ts';
 import { isStopped, type Work } from './work.ts';
 
 /** A queue that takes nothing is tried again after this time. */
 const blockedMs = 1_000;
 const idleMs = 60_000;
+/** How soon it is noticed that another process has taken markers back: PostgreSQL may be waiting for them. */
+const withdrawnMs = 1_000;
 
 interface Due {
   readonly shipment: Shipment;
@@ -124,6 +135,8 @@ async function giveUpByPolicy(
   lane.fullSinceMs = undefined;
   lane.blocked = undefined;
   lane.isBehind = false;
+  lane.isAbandoned = true;
+  lane.restUntilMs = 0;
   shipment.owed.delete(name);
   shipment.abandoned.add(name);
   if (shipment.readers.has(name)) lane.stopDirect.abort();
@@ -187,6 +200,8 @@ async function markComplete(work: Work): Promise<boolean> {
   const { deps, places, cluster, board } = work;
   const files = complete.map(({ file }) => file);
   const left = new Set(await leaveMarkers(deps.run, places, cluster.systemIdentifier, files));
+  // Withdrawn meanwhile: the files are what they were.
+  if (left.size < files.length && !(await canLeaveMarkers(places, cluster.systemIdentifier))) return true;
   for (const shipment of complete) {
     const { name } = shipment.file.name;
     if (!isWanted(board, shipment)) await removeMarker(places, cluster.systemIdentifier, name);
@@ -199,11 +214,15 @@ async function markComplete(work: Work): Promise<boolean> {
 
 /** One round; how long nothing is to be done after it. */
 async function decide(work: Work, lanes: readonly Lane[]): Promise<number> {
+  await takeStockIfDue(work, lanes);
   if (await markComplete(work)) return 0;
   forgetFullness(work, lanes);
   const waitMs = declareLate(work, lanes);
   const due = findDue(work, lanes);
-  if (due === undefined) return lanes.some(({ blocked }) => blocked !== undefined) ? blockedMs : waitMs;
+  if (due === undefined) {
+    if (lanes.some(({ blocked }) => blocked !== undefined)) return blockedMs;
+    return isAnyMarked(work.board) ? Math.min(waitMs, withdrawnMs) : waitMs;
+  }
   await queueShipment(work, due);
   return 0;
 }

@@ -145,7 +145,8 @@ async function pause(work: Work, lane: Lane, delivery: Delivery): Promise<Ending
   await awaitWork(work, lane);
   if (isStopped(work)) return { kind: 'done' };
   const { abandoned } = await readLaneState(work.layout, lane.standby.name);
-  if (abandoned !== undefined) return { kind: 'done' };
+  lane.isAbandoned = abandoned !== undefined;
+  if (lane.isAbandoned) return { kind: 'done' };
   // Nothing was interrupted, so the place for what travels is still right; each commit asks for the rest.
   const answer = await delivery.shell.run(':', { limitMs: lane.standby.ssh_timeout * 1000 });
   return answer.kind === 'lost' ? { kind: 'reconnect' } : 'goes-on';
@@ -192,7 +193,9 @@ async function serve(work: Work, lane: Lane): Promise<void> {
   lane.isPollDue = false;
   const { deps, layout, cluster } = work;
   const state = await readLaneState(layout, lane.standby.name);
+  lane.isAbandoned = state.abandoned !== undefined;
   if (state.abandoned !== undefined && !(await resumeOrLose(work, lane, state))) return;
+  lane.isAbandoned = false;
   const names = await firstNames(queueOf(layout, lane.standby.name));
   const use = await withDelivery(deps, lane.standby, cluster, names, (delivery) =>
     untilStopped(work, converse(work, lane, delivery)),
@@ -234,6 +237,7 @@ export async function adoptState(work: Work, lane: Lane): Promise<void> {
   const state = await readLaneState(work.layout, lane.standby.name);
   lane.isBehind = isResting(state, work.deps.now()) || !(await isQueueDry(work, lane));
   lane.troubleSinceMs = troubleSinceMs(state);
+  lane.freed = state.freed;
 }
 
 /** Serves one standby until the shipper stops. Whatever happens there stays there. */

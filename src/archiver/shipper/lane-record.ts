@@ -37,6 +37,8 @@ export interface Lane {
   /** When its state file was last looked at for what other processes did to it. */
   lookedMs: number;
   isAbandoned: boolean;
+  /** `freed` of its state file, as far as the board knows of it. */
+  freed: string | undefined;
   /** It is abandoned, and may be asked whether it wants WAL again. */
   isPollDue: boolean;
   /** When it last took a file. */
@@ -65,6 +67,7 @@ export function createLane(standby: StandbyTarget): Lane {
     troubleSinceMs: undefined,
     lookedMs: 0,
     isAbandoned: false,
+    freed: undefined,
     isPollDue: false,
     lastDeliveredMs: 0,
     queueUse: undefined,

@@ -139,7 +139,7 @@ export function directSource(work: Work, lane: Lane): DirectSource {
   const { name } = lane.standby;
   const shipmentsOf = new Map<Batch, readonly Shipment[]>();
   const next = (): Promise<Batch | undefined> => {
-    if (isStopped(work) || lane.isBehind) return Promise.resolve(undefined);
+    if (isStopped(work) || lane.isBehind || lane.isAbandoned) return Promise.resolve(undefined);
     const picked = pickDirect(work, lane);
     const [first] = picked;
     if (first === undefined) return Promise.resolve(undefined);
@@ -183,7 +183,8 @@ async function settleDirect(
   for (const shipment of shipments) {
     const segment = shipment.file.name;
     lane.inFlight.delete(segment.name);
-    if (!delivered.has(segment.name)) continue;
+    // Given up while it travelled: it counts as lost, wherever it arrived.
+    if (!delivered.has(segment.name) || lane.isAbandoned) continue;
     if (!shipment.owed.delete(name)) queued.push(segment);
   }
   if (queued.length > 0) {

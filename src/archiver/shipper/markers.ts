@@ -2,7 +2,7 @@ import { mkdir, realpath, rename, rm, symlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { PitrError } from '../../errors.ts';
 import { describeResult, succeeded, type RunCommand } from '../../system/command.ts';
-import { exists } from '../../system/durable.ts';
+import { exists, fsyncPath, systemErrorCode } from '../../system/durable.ts';
 import { identityOf, isSameFile, isUnchanged, type FileIdentity, type WalFile } from '../wal-file.ts';
 import type { ShipperPlaces } from './places.ts';
 
@@ -46,6 +46,21 @@ export async function wipeMarkers(places: ShipperPlaces): Promise<void> {
   await rm(places.stamp, { force: true });
   await rm(places.current, { force: true });
   await rm(places.marks, { recursive: true, force: true });
+}
+
+/**
+ * Takes back every marker, with the directory in which they are made: the shipper cannot leave another one before it has made
+ * that anew, and then it looks first at who was abandoned. To be done before a queue is freed. The stamp stays.
+ */
+export async function withdrawMarkers(places: ShipperPlaces): Promise<void> {
+  // The shipper may be putting one there at this moment.
+  await rm(places.marks, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
+  await fsyncPath(dirname(places.marks));
+}
+
+/** Whether the directory for markers is there: if not, they were withdrawn. */
+export function canLeaveMarkers(places: ShipperPlaces, systemIdentifier: string): Promise<boolean> {
+  return exists(workshopOf(marksOf(places, systemIdentifier)));
 }
 
 function marksOf(places: ShipperPlaces, systemIdentifier: string): string {
@@ -100,6 +115,17 @@ export async function isConfigUnchanged({ file, identity }: ConfigIdentity): Pro
   return now !== undefined && isUnchanged(now, identity);
 }
 
+async function isMoved(from: string, to: string): Promise<boolean> {
+  try {
+    await rename(from, to);
+    return true;
+  } catch (error) {
+    // Withdrawn at this moment.
+    if (systemErrorCode(error) === 'ENOENT') return false;
+    throw error;
+  }
+}
+
 /**
  * Leaves markers for files that are safe at, or queued for, every standby. The caller has seen to it that no process reads
  * them from pg_wal any more. A marker is looked at before it gets its name: it must carry the time that the file had when
@@ -121,8 +147,7 @@ export async function leaveMarkers(
   for (const { name, path, identity } of files) {
     const made = join(workshop, basename(path));
     if (!(await hasTimeOf(made, identity))) continue;
-    await rename(made, join(marks, name.name));
-    left.push(name.name);
+    if (await isMoved(made, join(marks, name.name))) left.push(name.name);
   }
   return left;
 }

@@ -47,6 +47,7 @@ function createWork(deps: ArchiverDeps, cluster: Cluster, stop: AbortSignal): Wo
     stop,
     decide: createWakeUp(),
     lastProgressMs: deps.now(),
+    isStockDue: false,
   };
 }
 

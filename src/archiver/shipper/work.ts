@@ -18,6 +18,8 @@ export interface Work {
   readonly decide: WakeUp;
   /** When a file was last delivered or queued. */
   lastProgressMs: number;
+  /** What is safe is to be found out anew before anything is marked. */
+  isStockDue: boolean;
 }
 
 export function isStopped({ stop }: Work): boolean {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { layoutOf } from '../../../../src/archiver/layout.ts';
 import {
+  canLeaveMarkers,
   isConfigUnchanged,
   isProven,
   leaveMarkers,
@@ -12,6 +13,7 @@ import {
   removeMarker,
   stampConfig,
   wipeMarkers,
+  withdrawMarkers,
 } from '../../../../src/archiver/shipper/markers.ts';
 import { shipperPlaces } from '../../../../src/archiver/shipper/places.ts';
 import { identityOf, walFileAt, type WalFile } from '../../../../src/archiver/wal-file.ts';
@@ -52,6 +54,34 @@ async function adopt(): Promise<boolean> {
 }
 
 describe('markers', () => {
+  it('that were withdrawn are gone, and none is left before their directory is made anew', async () => {
+    await adopt();
+    const files = await Promise.all(names.map(wal));
+    await leaveMarkers(runCommand, placesIn(), cluster, files.slice(0, 2));
+    expect(await canLeaveMarkers(placesIn(), cluster)).toBe(true);
+    await withdrawMarkers(placesIn());
+    expect(await canLeaveMarkers(placesIn(), cluster)).toBe(false);
+    expect(await leaveMarkers(runCommand, placesIn(), cluster, files)).toEqual([]);
+    for (const file of files) expect(await isProven(placesIn(), cluster, iniFile(), file)).toBe(false);
+    await prepareMarkers(placesIn(), cluster, root);
+    for (const file of files) expect(await isProven(placesIn(), cluster, iniFile(), file)).toBe(false);
+    // The stamp is still good.
+    expect(await leaveMarkers(runCommand, placesIn(), cluster, files)).toEqual(names);
+    for (const file of files) expect(await isProven(placesIn(), cluster, iniFile(), file)).toBe(true);
+  });
+
+  it('may be withdrawn again and again, and while they are made', async () => {
+    await adopt();
+    const files = await Promise.all(names.map(wal));
+    for (let round = 0; round < 10; round++) {
+      const leaving = leaveMarkers(runCommand, placesIn(), cluster, files);
+      await withdrawMarkers(placesIn());
+      await leaving;
+      for (const file of files) expect(await isProven(placesIn(), cluster, iniFile(), file)).toBe(false);
+      await prepareMarkers(placesIn(), cluster, root);
+    }
+  });
+
   it('prove a whole batch, to the nanosecond', async () => {
     expect(await adopt()).toBe(true);
     const files = await Promise.all(names.map(wal));

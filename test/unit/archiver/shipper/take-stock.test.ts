@@ -1,0 +1,96 @@
+import { mkdirSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
+import type { Cluster } from '../../../../src/archiver/cluster.ts';
+import { writeLaneState, type LaneState } from '../../../../src/archiver/lane-state.ts';
+import { layoutOf } from '../../../../src/archiver/layout.ts';
+import { addReady, admit, createBoard, findComplete } from '../../../../src/archiver/shipper/board.ts';
+import { createLane, type Lane } from '../../../../src/archiver/shipper/lane-record.ts';
+import { prepareMarkers, withdrawMarkers } from '../../../../src/archiver/shipper/markers.ts';
+import { shipperPlaces } from '../../../../src/archiver/shipper/places.ts';
+import { createWakeUp } from '../../../../src/archiver/shipper/signal.ts';
+import { takeStockIfDue } from '../../../../src/archiver/shipper/take-stock.ts';
+import type { Work } from '../../../../src/archiver/shipper/work.ts';
+import type { WalFile } from '../../../../src/archiver/wal-file.ts';
+import type { StandbyTarget } from '../../../../src/config/options-archiver.ts';
+import { temporaryDirectory } from '../../system/temporary.ts';
+
+const systemIdentifier = '7000000000000000001';
+const segment = '000000010000000000000001';
+
+/** Two standbys that have a segment, queued or delivered, and its marker. */
+async function marked() {
+  const layout = layoutOf(temporaryDirectory());
+  mkdirSync(layout.privateDirectory);
+  const places = shipperPlaces(layout);
+  const board = createBoard(['s1', 's2']);
+  addReady(board, segment);
+  admit(board, { name: { kind: 'segment', name: segment } } as unknown as WalFile);
+  const shipment = board.shipments.get(segment);
+  if (shipment === undefined) throw new Error('no shipment');
+  shipment.owed.clear();
+  shipment.isMarked = true;
+  const work: Work = {
+    deps: { settings: { pgdata: layout.root } } as unknown as ArchiverDeps,
+    cluster: { systemIdentifier } as unknown as Cluster,
+    layout,
+    places,
+    board,
+    stop: new AbortController().signal,
+    decide: createWakeUp(),
+    lastProgressMs: 0,
+    isStockDue: false,
+  };
+  const lanes = ['s1', 's2'].map((name) => createLane({ name } as unknown as StandbyTarget));
+  await prepareMarkers(places, systemIdentifier, layout.root);
+  const free = async (name: string, state: LaneState): Promise<void> => {
+    await writeLaneState(layout, name, state);
+    await withdrawMarkers(places);
+  };
+  return { work, lanes, shipment, free, isComplete: () => findComplete(board).length > 0 };
+}
+
+const abandoned: LaneState = { health: 'abandoned', freed: '1', abandoned: { since: '', by: 'operator' } };
+
+describe('what the shipper remembers of copies', () => {
+  test('is believed as long as no marker was withdrawn', async () => {
+    const { work, lanes, shipment } = await marked();
+    await takeStockIfDue(work, lanes);
+    expect(shipment.isMarked).toBe(true);
+  });
+
+  test('is over for an abandoned standby; the other one still counts', async () => {
+    const { work, lanes, shipment, free, isComplete } = await marked();
+    await free('s1', abandoned);
+    await takeStockIfDue(work, lanes);
+    expect(shipment.isMarked).toBe(false);
+    expect(isComplete()).toBe(true);
+    expect(lanes.map(({ isAbandoned }: Lane) => isAbandoned)).toEqual([true, false]);
+    await free('s2', abandoned);
+    await takeStockIfDue(work, lanes);
+    expect(isComplete()).toBe(false);
+  });
+
+  test('is over for one that was resumed before we looked: it gets all of it again', async () => {
+    const { work, lanes, shipment, free, isComplete } = await marked();
+    await free('s1', { health: 'behind', freed: '1' });
+    await takeStockIfDue(work, lanes);
+    expect([...shipment.owed]).toEqual(['s1']);
+    expect(isComplete()).toBe(false);
+    shipment.owed.clear();
+    await free('s2', abandoned);
+    await takeStockIfDue(work, lanes);
+    expect([...shipment.owed]).toEqual([]);
+    expect(isComplete()).toBe(true);
+  });
+
+  test('is looked at again when that failed half way', async () => {
+    const { work, lanes, shipment, free } = await marked();
+    await free('s2', 'no state' as unknown as LaneState);
+    await expect(takeStockIfDue(work, lanes)).rejects.toThrow('cannot understand');
+    await writeLaneState(work.layout, 's2', abandoned);
+    await takeStockIfDue(work, lanes);
+    expect(shipment.isMarked).toBe(false);
+    expect([...shipment.abandoned]).toEqual(['s2']);
+  });
+});
