@@ -96,6 +96,8 @@ function readFileAnswer({ word, rest }: Words): FileAnswer | undefined {
 
 export interface CommitAnswers {
   readonly files: readonly FileAnswer[];
+  /** As in the greeting: a connection that is kept is greeted only once. */
+  readonly resumeRequest: string | undefined;
   readonly trouble: Trouble | undefined;
 }
 
@@ -103,6 +105,7 @@ export function readCommitAnswers(lines: readonly string[], archivedir: string):
   const words = lines.map(splitFirst);
   return {
     files: words.map(readFileAnswer).filter((answer) => answer !== undefined),
+    resumeRequest: readRequest(words),
     trouble: words.map((each) => placeTrouble(each, archivedir)).find((trouble) => trouble !== undefined),
   };
 }

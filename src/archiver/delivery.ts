@@ -21,6 +21,8 @@ export interface Delivery {
   readonly shell: RemoteShell;
   readonly rsync: RsyncProgram;
   readonly place: DeliveryPlace;
+  /** Told of a resume request that is found while files are delivered. */
+  readonly noteRequest?: ((request: string) => Promise<void>) | undefined;
 }
 
 /** Files of one directory, in the order in which they are to get their names. */
@@ -135,7 +137,8 @@ export async function commitBatch(delivery: Delivery, batch: Batch): Promise<Bat
   const limitMs = standby.ssh_timeout * 1000 + Math.ceil(bytes / commitBytesPerMs);
   const answer = await shell.run(commitScript(place, files), { limitMs });
   if (answer.kind === 'lost') return { delivered: [], trouble: lost(answer.reason) };
-  const { files: answers, trouble } = readCommitAnswers(answer.lines, place.archivedir);
+  const { files: answers, trouble, resumeRequest } = readCommitAnswers(answer.lines, place.archivedir);
+  if (resumeRequest !== undefined) await delivery.noteRequest?.(resumeRequest);
   return trouble === undefined ? judge(answers, batch, standby.name) : { delivered: [], trouble };
 }
 

@@ -12,6 +12,7 @@ import { readLaneState, restUntil } from './lane-state.ts';
 import { layoutOf, lockFileOf, queueOf } from './layout.ts';
 import { listQueue } from './queue.ts';
 import { markDone, readReadyFiles, type ReadyFiles } from './ready-files.ts';
+import { noteRequest } from './resume-request.ts';
 import { removeDeadTemporaries } from './temporaries.ts';
 import type { Trouble } from './trouble.ts';
 
@@ -82,11 +83,16 @@ async function flushUnderLock(
   const names = queued.length > 0 ? queued : (ready?.names ?? []).slice(0, 1).map(({ name }) => name);
   if (names.length === 0) return { kind: 'tried', sent: 0, shipped: new Set(), trouble: undefined };
   const began = deps.now();
-  const use = await withDelivery(deps, standby, cluster, names, (delivery) => sendAll(deps, delivery, ready));
+  const note = (request: string): Promise<void> => noteRequest(deps, standby.name, request);
+  const use = await withDelivery(deps, standby, cluster, names, async (delivery, request) => {
+    if (request !== undefined) await note(request);
+    return sendAll(deps, { ...delivery, noteRequest: note }, ready);
+  });
   deps.signal.throwIfAborted();
   const result =
     use.kind === 'used' ? use.value : { sent: 0, shipped: new Set<string>(), trouble: use.trouble };
-  await recordFinding(deps, standby.name, state, findingOf(deps, result.trouble, deps.now() - began));
+  const finding = findingOf(deps, result.trouble, deps.now() - began);
+  await recordFinding(deps, standby.name, await readLaneState(layout, standby.name), finding);
   return { kind: 'tried', ...result };
 }
 

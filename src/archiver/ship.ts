@@ -13,6 +13,7 @@ import { recordFinding, type Finding } from './lane-report.ts';
 import { isResting, readLaneState, restUntil, type LaneState } from './lane-state.ts';
 import { layoutOf, lockFileOf, queueOf } from './layout.ts';
 import { enqueue, isQueueEmpty, type LocalCopy } from './queue.ts';
+import { noteRequest } from './resume-request.ts';
 import { isQueueFull, requireRoom } from './room.ts';
 import type { Trouble } from './trouble.ts';
 import type { WalFile } from './wal-file.ts';
@@ -76,9 +77,10 @@ async function attempt(
 ): Promise<Attempt> {
   const queue = queueOf(layoutOf(deps.settings.l_archivedir), standby.name);
   const names = isQueued ? await firstNames(queue) : [shipment.file.name.name];
-  const use = await withDelivery(deps, standby, shipment.cluster, names, (delivery) =>
-    useDelivery(deps, delivery, shipment, isQueued),
-  );
+  const use = await withDelivery(deps, standby, shipment.cluster, names, async (delivery, request) => {
+    if (request !== undefined) await noteRequest(deps, standby.name, request);
+    return useDelivery(deps, delivery, shipment, isQueued);
+  });
   if (use.kind === 'trouble') return failed(use.trouble);
   return { ...use.value, seenRequest: use.resumeRequest };
 }
@@ -175,7 +177,8 @@ async function unsafe(
   if (await giveUpIfDue(deps, standby, state, finding, error)) return { kind: 'abandoned' };
   const sending = finding.reason === undefined ? '' : `; sending: ${finding.reason}`;
   const reason = `${error.message}${error.detail === undefined ? '' : ` (${error.detail})`}${sending}`;
-  await recordFinding(deps, standby.name, state, { health: 'unsafe', reason, segment: finding.segment });
+  const { segment, seenRequest } = finding;
+  await recordFinding(deps, standby.name, state, { health: 'unsafe', reason, segment, seenRequest });
   return { kind: 'failed', reason, error };
 }
 

@@ -207,6 +207,20 @@ describe('--abandon and --resume', () => {
     expect(archivedFiles(s1)).toEqual([cluster.segment(2), cluster.segment(4)]);
   });
 
+  test('a request that was there before resumes nothing: --flush has seen it', async () => {
+    const { cluster, s1 } = await twoStandbys();
+    await s1.sshd.kill();
+    await queueSegments(cluster, [1]);
+    await s1.sshd.start();
+    writeFileSync(join(s1.archiveDir, '.resume'), 'stale123\n');
+    expect((await cluster.run(['--flush'])).code).toBe(0);
+    expect(cluster.state('s1')).toMatchObject({ health: 'ok', seenRequest: 'stale123' });
+    expect((await cluster.run(['--abandon', 's1'])).code).toBe(0);
+    await queueSegments(cluster, [2]);
+    expect(archivedFiles(s1)).toEqual([cluster.segment(1)]);
+    expect(cluster.state('s1')['health']).toBe('abandoned');
+  });
+
   test('an unknown standby is an error', async () => {
     const { cluster } = await twoStandbys();
     const result = await cluster.run(['--abandon', 'nobody']);

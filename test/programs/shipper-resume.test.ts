@@ -1,10 +1,17 @@
-import { writeFileSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { archivedFiles, readyCluster, type FakeCluster } from './archiver-cluster.ts';
-import { addReadySegments, makeDone, pretendRunning, startShipper, untilMarked } from './shipper-kit.ts';
+import {
+  addReadySegments,
+  makeDone,
+  pretendRunning,
+  privatePath,
+  startShipper,
+  untilMarked,
+} from './shipper-kit.ts';
 
 let world: World;
 beforeEach(async () => {
@@ -71,5 +78,57 @@ describe('a standby that was abandoned is resumed as soon as it asks, without an
     await untilMarked(cluster, next);
     await eventually(() => archivedFiles(s1).length === 3);
     expect(archivedFiles(s1)).toEqual([...first, ...next]);
+  });
+});
+
+describe('a request that a killed base backup left behind before the standby was abandoned', () => {
+  async function twoStandbys() {
+    const cluster = await readyCluster(world, { slaves: ['s1', 's2'] });
+    pretendRunning(world, cluster);
+    const [s1] = cluster.standbys;
+    if (s1 === undefined) throw new Error('no standby');
+    const leaveRequest = (): void => {
+      writeFileSync(join(s1.archiveDir, '.resume'), 'stale123\n');
+    };
+    const ship = async (number: number): Promise<string> => {
+      const names = [...addReadySegments(cluster, number, 1).keys()];
+      await untilMarked(cluster, names);
+      for (const name of names) makeDone(cluster, name);
+      return names[0] ?? '';
+    };
+    const isNoted = (): boolean => cluster.state('s1')['seenRequest'] === 'stale123';
+    const abandonForGood = async (from: number): Promise<void> => {
+      expect(await cluster.run(['--abandon', 's1'])).toMatchObject({ code: 0 });
+      await untilLost(cluster, await ship(from));
+      expect(cluster.state('s1')['health']).toBe('abandoned');
+      // A new one counts.
+      await askToResume(cluster);
+      const last = await ship(from + 1);
+      await eventually(() => archivedFiles(s1).includes(last));
+    };
+    return { cluster, s1, leaveRequest, ship, isNoted, abandonForGood };
+  }
+
+  test('is seen when the connection is made', async () => {
+    const { cluster, leaveRequest, isNoted, abandonForGood } = await twoStandbys();
+    leaveRequest();
+    await startShipper(cluster);
+    await eventually(isNoted, { what: 'the noted request' });
+    await abandonForGood(1);
+  });
+
+  test('is seen with the next delivery on a connection that is kept, and noted once', async () => {
+    const { cluster, s1, leaveRequest, ship, isNoted, abandonForGood } = await twoStandbys();
+    await startShipper(cluster);
+    await ship(1);
+    leaveRequest();
+    await ship(2);
+    await eventually(isNoted, { what: 'the noted request' });
+    const inode = (): number => statSync(privatePath(cluster, 's1.json')).ino;
+    const noted = inode();
+    await ship(3);
+    await eventually(() => archivedFiles(s1).length === 3);
+    expect(inode()).toBe(noted);
+    await abandonForGood(4);
   });
 });

@@ -6,9 +6,10 @@ import { firstNames, withDelivery } from '../lane.ts';
 import { isResting, readLaneState, troubleSinceMs, type LaneState } from '../lane-state.ts';
 import { queueOf } from '../layout.ts';
 import { isQueueEmpty } from '../queue.ts';
+import { noteRequest } from '../resume-request.ts';
 import type { Trouble } from '../trouble.ts';
 import { offerAgain, owedTo, wasLost } from './board.ts';
-import { lockLane, record, unlockLane, type Lane } from './lane-record.ts';
+import { lockLane, record, unlockLane, withState, type Lane } from './lane-record.ts';
 import { directSource, queueSource } from './lane-sources.ts';
 import { longestRestMs, noteTrouble } from './lane-trouble.ts';
 import { sendBatches } from './pipeline.ts';
@@ -136,7 +137,9 @@ async function greetAgain(work: Work, lane: Lane, delivery: Delivery): Promise<D
   const names = await firstNames(queueOf(work.layout, lane.standby.name));
   const partial = owedTo(work.board, lane.standby.name).map(({ file }) => file.name.name);
   const hello = await sayHello(next, [...names, ...partial].slice(0, 256), lane.standby.ssh_timeout * 1000);
-  return hello.kind === 'ready' ? next : hello.trouble;
+  if (hello.kind === 'trouble') return hello.trouble;
+  if (hello.resumeRequest !== undefined) await delivery.noteRequest?.(hello.resumeRequest);
+  return next;
 }
 
 /** Lets go of the lane until there is work again; then sees whether standby and connection are still what they were. */
@@ -152,9 +155,15 @@ async function pause(work: Work, lane: Lane, delivery: Delivery): Promise<Ending
   return answer.kind === 'lost' ? { kind: 'reconnect' } : 'goes-on';
 }
 
+async function noteRequestOf(work: Work, lane: Lane, request: string): Promise<void> {
+  await withState(work, lane, () => noteRequest(work.deps, lane.standby.name, request));
+}
+
 /** Sends over one kept connection until something goes wrong. The lane's lock is held when it begins. */
-async function converse(work: Work, lane: Lane, first: Delivery): Promise<Ending> {
-  let delivery = first;
+async function converse(work: Work, lane: Lane, first: Delivery, request?: string): Promise<Ending> {
+  const note = (seen: string): Promise<void> => noteRequestOf(work, lane, seen);
+  let delivery: Delivery = { ...first, noteRequest: note };
+  if (request !== undefined) await note(request);
   for (;;) {
     const ended = await burst(work, lane, delivery);
     if (isStopped(work)) return { kind: 'done' };
@@ -197,8 +206,8 @@ async function serve(work: Work, lane: Lane): Promise<void> {
   if (state.abandoned !== undefined && !(await resumeOrLose(work, lane, state))) return;
   lane.isAbandoned = false;
   const names = await firstNames(queueOf(layout, lane.standby.name));
-  const use = await withDelivery(deps, lane.standby, cluster, names, (delivery) =>
-    untilStopped(work, converse(work, lane, delivery)),
+  const use = await withDelivery(deps, lane.standby, cluster, names, (delivery, request) =>
+    untilStopped(work, converse(work, lane, delivery, request)),
   );
   if (isStopped(work)) return;
   if (use.kind === 'trouble') return noteTrouble(work, lane, use.trouble);
