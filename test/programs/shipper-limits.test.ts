@@ -66,6 +66,23 @@ describe('a queue that has reached queue_max', () => {
     expect(criticals(cluster)).toHaveLength(1);
   });
 
+  test('is no news any more once PostgreSQL has what it waited for', async () => {
+    const { cluster, down, up } = await twoStandbysOneDown({ queue_max: '2', queue_after: '5' });
+    await startShipper(cluster);
+    const segments = [...addReadySegments(cluster, 1, 3).keys()];
+    await eventually(() => criticals(cluster).length === 1);
+    for (const name of segments) makeDone(cluster, name);
+    await down.sshd.start();
+    await eventually(() => cluster.host.notifications().at(-1)?.severity === 'ok');
+    await down.sshd.kill();
+    const later = [...addReadySegments(cluster, 4, 1).keys()];
+    await eventually(() => cluster.host.notifications().at(-1)?.severity !== 'ok');
+    await untilMarked(cluster, later);
+    await eventually(() => archivedFiles(up).length === 4);
+    expect(cluster.host.notifications().at(-1)?.severity).toBe('warning');
+    expect(criticals(cluster)).toHaveLength(1);
+  });
+
   test('counts bytes where the INI does', async () => {
     const { cluster } = await twoStandbysOneDown({ queue_max: `${2 * segmentBytes}B` });
     await startShipper(cluster);

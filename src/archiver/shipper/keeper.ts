@@ -100,7 +100,8 @@ async function settle(work: Work, lane: Lane, shipment: Shipment): Promise<void>
 /** PostgreSQL has got its room: what comes is a new case. */
 function forgetFullness(work: Work, lanes: readonly Lane[]): void {
   for (const lane of lanes) {
-    if (lane.fullSinceMs === undefined || owedTo(work.board, lane.standby.name).length > 0) continue;
+    if (lane.fullSinceMs === undefined && lane.blocked === undefined) continue;
+    if (owedTo(work.board, lane.standby.name).length > 0) continue;
     lane.fullSinceMs = undefined;
     lane.blocked = undefined;
   }
