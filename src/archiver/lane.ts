@@ -41,9 +41,9 @@ async function findTools(deps: ArchiverDeps, standby: StandbyTarget): Promise<La
   };
 }
 
-/** rsync counts in KiB per second, and takes 0 for no limit. */
-function bandwidthFlags(bytesPerSecond: number | undefined): readonly string[] {
-  if (bytesPerSecond === undefined) return [];
+/** rsync counts in KiB per second. 0 is no limit, as for rsync itself; less than a KiB is not rounded down to that. */
+function bandwidthFlags(bytesPerSecond = 0): readonly string[] {
+  if (bytesPerSecond === 0) return [];
   return [`--bwlimit=${Math.max(1, Math.round(bytesPerSecond / 1024))}`];
 }
 

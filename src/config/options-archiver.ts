@@ -120,7 +120,7 @@ export const archiverOptions = {
     group: shipping,
     since: '2.0',
     example: '20MB',
-    summary: 'the most that rsync may send to one standby, per second',
+    summary: 'the most that rsync may send to one standby, per second; 0 for no limit',
   },
   ship_nice: {
     kind: 'integer',

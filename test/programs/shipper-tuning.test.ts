@@ -52,7 +52,8 @@ test('ship_nice holds for the shipper, its ssh and its rsync; ship_bwlimit and -
 });
 
 test('an empty rsync_flags sends without compression, one of its own compresses otherwise; nothing is limited unless told', async () => {
-  const cluster = await readyCluster(world, { slaves: ['s1', 's2'], ini: { rsync_flags: '' } });
+  const ini = { rsync_flags: '', ship_bwlimit: '0' };
+  const cluster = await readyCluster(world, { slaves: ['s1', 's2'], ini });
   cluster.writeIni({}, { s2: { rsync_flags: '--compress --compress-level=1' } });
   pretendRunning(world, cluster);
   const transfers = noteTransfers(cluster);

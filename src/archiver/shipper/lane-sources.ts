@@ -101,7 +101,7 @@ const fastBytesPerMs = 16_000;
  * take from the first, for which PostgreSQL waits; and each takes as much as --bwlimit allows.
  */
 function isFast({ deps }: Work, { standby, bytesPerMs }: Lane): boolean {
-  if (deps.settings.ship_bwlimit !== undefined) return false;
+  if ((deps.settings.ship_bwlimit ?? 0) > 0) return false;
   if (standby.rsync_flags.some((flag) => flag.startsWith('--bwl'))) return false;
   return bytesPerMs === 0 || bytesPerMs >= fastBytesPerMs;
 }

@@ -41,6 +41,8 @@ const good: [Option['kind'], string, unknown][] = [
   ['size', '20 gb', 20 * 1024 ** 3],
   ['size', '1kB', 1024],
   ['size', '7B', 7],
+  ['size', '0', 0],
+  ['size', '0MB', 0],
   ['queue-limit', '500', { kind: 'files', files: 500 }],
   ['queue-limit', '2GB', { kind: 'bytes', bytes: 2 * 1024 ** 3 }],
   ['version', '8.4', '8.4'],
