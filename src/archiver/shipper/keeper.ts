@@ -1,4 +1,4 @@
-import { PitrError } from '../../errors.ts';
+import { messageOf, PitrError } from '../../errors.ts';
 import { logFailure } from '../../system/log.ts';
 import { abandonByPolicy } from '../abandon.ts';
 import { mayGiveUp } from '../give-up.ts';
@@ -19,7 +19,7 @@ import {
 import { recordIfFree, withState, type Lane } from './lane-record.ts';
 import { canLeaveMarkers, leaveMarkers, removeMarker } from './markers.ts';
 import { takeStockIfDue } from './take-stock.ts';
-import { isStopped, type Work } from './work.ts';
+import { isStopped, tellFlaw, type Work } from './work.ts';
 
 /** A queue that takes nothing is tried again after this time. */
 const blockedMs = 1_000;
@@ -200,7 +200,9 @@ async function markComplete(work: Work): Promise<boolean> {
   if (complete.length === 0) return false;
   const { deps, places, cluster, board } = work;
   const files = complete.map(({ file }) => file);
-  const left = new Set(await leaveMarkers(deps.run, places, cluster.systemIdentifier, files));
+  const { names, flaw } = await leaveMarkers(deps.run, places, cluster.systemIdentifier, files);
+  if (flaw !== undefined) tellFlaw(work, flaw);
+  const left = new Set(names);
   // Withdrawn meanwhile: the files are what they were.
   if (left.size < files.length && !(await canLeaveMarkers(places, cluster.systemIdentifier))) return true;
   for (const shipment of complete) {
@@ -232,14 +234,17 @@ async function decide(work: Work, lanes: readonly Lane[]): Promise<number> {
 export async function runKeeper(work: Work, lanes: readonly Lane[]): Promise<void> {
   const { deps } = work;
   let waitMs = 0;
+  let said = '';
   while (!isStopped(work)) {
     if (waitMs > 0) await work.decide.wait(waitMs);
     if (isStopped(work)) return;
     try {
       waitMs = await decide(work, lanes);
+      said = '';
     } catch (error) {
       if (isStopped(work)) return;
-      logFailure(deps.log, error);
+      if (messageOf(error) !== said) logFailure(deps.log, error);
+      said = messageOf(error);
       waitMs = blockedMs;
     }
   }

@@ -2,9 +2,10 @@ import { mkdir, realpath, rename, rm, symlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { PitrError } from '../../errors.ts';
 import { describeResult, succeeded, type RunCommand } from '../../system/command.ts';
-import { exists, fsyncPath, systemErrorCode } from '../../system/durable.ts';
+import { exists, fsyncPath } from '../../system/durable.ts';
 import { identityOf, isSameFile, isUnchanged, type FileIdentity, type WalFile } from '../wal-file.ts';
 import type { ShipperPlaces } from './places.ts';
+import { doesTell, findFlaw, isMoved, writeProof, writtenStampOf } from './written-proof.ts';
 
 /** An INI file as it was when it was read. */
 export interface ConfigIdentity {
@@ -29,21 +30,30 @@ async function placeLink(target: string, path: string): Promise<void> {
 /**
  * Makes empty files with the names and the exact modification times of others. Node's own utimes takes a floating point
  * number and loses nanoseconds; cp keeps them, for a whole batch in one process.
+ *
+ * @returns what cp complains of: a file that has gone meanwhile is no failure of the others, so each copy is looked at
  */
-async function copyTimes(run: RunCommand, sources: readonly string[], directory: string): Promise<void> {
+async function copyTimes(
+  run: RunCommand,
+  sources: readonly string[],
+  directory: string,
+): Promise<string | undefined> {
   const flags = ['--attributes-only', '--preserve=timestamps', '--no-dereference'];
   const result = await run(
     { program: 'cp', args: [...flags, '--target-directory', directory, '--', ...sources] },
     { limitMs: copyLimitMs },
   );
-  // A segment that went away meanwhile is no failure of the others: each copy is looked at.
-  if (succeeded(result) || result.kind === 'exited') return;
-  throw new PitrError(`cannot make markers in "${directory}": cp: ${describeResult(result)}`);
+  if (succeeded(result)) return undefined;
+  const complaint = `cp: ${describeResult(result)}`;
+  if (result.kind === 'exited' || result.kind === 'not-started') return complaint;
+  throw new PitrError(`cannot make markers in "${directory}": ${complaint}`);
 }
 
 /** From here on nothing is proven any more. The stamp goes first: without it no marker counts. */
 export async function wipeMarkers(places: ShipperPlaces): Promise<void> {
   await rm(places.stamp, { force: true });
+  await rm(writtenStampOf(places), { force: true });
+  await rm(places.written, { recursive: true, force: true });
   await rm(places.current, { force: true });
   await rm(places.marks, { recursive: true, force: true });
 }
@@ -65,6 +75,11 @@ export function canLeaveMarkers(places: ShipperPlaces, systemIdentifier: string)
 
 function marksOf(places: ShipperPlaces, systemIdentifier: string): string {
   return join(places.marks, systemIdentifier);
+}
+
+/** Beside the markers, so that it goes when they are withdrawn. */
+function writtenMarkOf(marks: string, name: string): string {
+  return join(marks, `${name}.written`);
 }
 
 /** Where markers are made before they are looked at and put in their place. */
@@ -89,41 +104,42 @@ async function hasTimeOf(path: string, identity: FileIdentity): Promise<boolean>
   return made?.mtimeNs === identity.mtimeNs;
 }
 
-/**
- * Says that marks are made by this INI file.
- *
- * @returns whether it is still the file that was read; if not, there is no stamp
- */
+export interface Stamping {
+  /** Whether it is still the file that was read; if not, nothing is proven. */
+  readonly isCurrent: boolean;
+  /** Why the stamp had to be written down. */
+  readonly flaw?: string | undefined;
+}
+
+/** Says that marks are made by this INI file. */
 export async function stampConfig(
   run: RunCommand,
   places: ShipperPlaces,
   systemIdentifier: string,
   config: ConfigIdentity,
-): Promise<boolean> {
+): Promise<Stamping> {
   const workshop = workshopOf(marksOf(places, systemIdentifier));
   const source = await realpath(config.file);
-  await copyTimes(run, [source], workshop);
+  const complaint = await copyTimes(run, [source], workshop);
   const made = join(workshop, basename(source));
-  if (!(await hasTimeOf(made, config.identity))) return false;
+  const isExact = await hasTimeOf(made, config.identity);
+  if (!isExact && !(await isConfigUnchanged(config))) return { isCurrent: false };
   await placeLink(source, places.config);
-  await rename(made, places.stamp);
-  return isConfigUnchanged(config);
+  const flaw = isExact ? undefined : await findFlaw(made, complaint);
+  const isStamped = isExact
+    ? await isMoved(made, places.stamp)
+    : await writeProof(places, made, writtenStampOf(places), config.identity);
+  if (!isStamped) return { isCurrent: false };
+  return { isCurrent: await isConfigUnchanged(config), flaw };
 }
 
-export async function isConfigUnchanged({ file, identity }: ConfigIdentity): Promise<boolean> {
-  const now = await identityOf(file).catch(() => undefined);
+export function isConfigUnchanged({ file, identity }: ConfigIdentity): Promise<boolean> {
+  return isStill(file, identity);
+}
+
+async function isStill(path: string, identity: FileIdentity): Promise<boolean> {
+  const now = await identityOf(path).catch(() => undefined);
   return now !== undefined && isUnchanged(now, identity);
-}
-
-async function isMoved(from: string, to: string): Promise<boolean> {
-  try {
-    await rename(from, to);
-    return true;
-  } catch (error) {
-    // Withdrawn at this moment.
-    if (systemErrorCode(error) === 'ENOENT') return false;
-    throw error;
-  }
 }
 
 /**
@@ -131,25 +147,32 @@ async function isMoved(from: string, to: string): Promise<boolean> {
  * them from pg_wal any more. A marker is looked at before it gets its name: it must carry the time that the file had when
  * it was shipped, not the one that it has now.
  *
- * @returns names of the files that are marked
+ * @returns names of the files that are marked, and why some of the markers had to be written down
  */
 export async function leaveMarkers(
   run: RunCommand,
   places: ShipperPlaces,
   systemIdentifier: string,
   files: readonly WalFile[],
-): Promise<readonly string[]> {
+): Promise<{ readonly names: readonly string[]; readonly flaw: string | undefined }> {
   const marks = marksOf(places, systemIdentifier);
   const workshop = workshopOf(marks);
   const sources = files.map(({ path }) => path);
-  await copyTimes(run, sources, workshop);
-  const left: string[] = [];
+  const complaint = await copyTimes(run, sources, workshop);
+  const names: string[] = [];
+  let flaw: string | undefined;
   for (const { name, path, identity } of files) {
     const made = join(workshop, basename(path));
-    if (!(await hasTimeOf(made, identity))) continue;
-    if (await isMoved(made, join(marks, name.name))) left.push(name.name);
+    if (await hasTimeOf(made, identity)) {
+      if (await isMoved(made, join(marks, name.name))) names.push(name.name);
+    } else if (await isStill(path, identity)) {
+      const found = await findFlaw(made, complaint);
+      if (!(await writeProof(places, made, writtenMarkOf(marks, name.name), identity))) continue;
+      flaw = found;
+      names.push(name.name);
+    }
   }
-  return left;
+  return { names, flaw };
 }
 
 export async function removeMarker(
@@ -157,7 +180,13 @@ export async function removeMarker(
   systemIdentifier: string,
   name: string,
 ): Promise<void> {
-  await rm(join(marksOf(places, systemIdentifier), name), { force: true });
+  const marks = marksOf(places, systemIdentifier);
+  await rm(join(marks, name), { force: true });
+  await rm(writtenMarkOf(marks, name), { force: true });
+}
+
+async function carriesOrTells(exact: string, written: string, identity: FileIdentity): Promise<boolean> {
+  return (await hasTimeOf(exact, identity)) || doesTell(written, identity);
 }
 
 /**
@@ -170,18 +199,18 @@ export async function isProven(
   configFile: string,
   file: WalFile,
 ): Promise<boolean> {
-  const marker = join(marksOf(places, systemIdentifier), file.name.name);
-  if (!(await exists(marker)) || !(await exists(places.stamp))) return false;
+  const { name } = file.name;
   try {
-    const [config, linked, stamp, made, now] = await Promise.all(
-      [configFile, places.config, places.stamp, marker, file.path].map(identityOf),
+    const [config, linked, now] = await Promise.all([configFile, places.config, file.path].map(identityOf));
+    if (config === undefined || linked === undefined || now === undefined) return false;
+    if (!isSameFile(config, linked) || !isUnchanged(now, file.identity)) return false;
+    const marks = marksOf(places, systemIdentifier);
+    return (
+      (await carriesOrTells(join(marks, name), writtenMarkOf(marks, name), now)) &&
+      (await carriesOrTells(places.stamp, writtenStampOf(places), config))
     );
-    if (config === undefined || linked === undefined || stamp === undefined) return false;
-    if (made === undefined || now === undefined) return false;
-    if (!isSameFile(config, linked) || stamp.mtimeNs !== config.mtimeNs) return false;
-    return made.mtimeNs === now.mtimeNs && isUnchanged(now, file.identity);
   } catch {
-    // Something of it has just gone: then it proves nothing.
+    // Something of it is not there, or has just gone: then it proves nothing.
     return false;
   }
 }

@@ -11,6 +11,11 @@ export interface ShipperPlaces {
   readonly log: string;
   /** `SYSTEM_IDENTIFIER/SEGMENT`: proofs that a segment is safe. */
   readonly marks: string;
+  /**
+   * There only if times cannot be carried: its `stamp`, and `SEGMENT.written` beside the marks, say in words what stamp and
+   * mark would prove. Where it is, the launcher does not wait for a mark.
+   */
+  readonly written: string;
   /** To the directory of this cluster's marks. */
   readonly current: string;
   readonly pgdata: string;
@@ -26,6 +31,7 @@ export function shipperPlaces(layout: Layout): ShipperPlaces {
     lock: at('shipper.lock'),
     log: at('shipper.log'),
     marks: at('marks'),
+    written: at('written'),
     current: at('current'),
     pgdata: at('pgdata'),
     config: at('config'),

@@ -18,7 +18,7 @@ import { shipperPlaces, type ShipperPlaces } from './places.ts';
 import { runScanner } from './scanner.ts';
 import { createWakeUp } from './signal.ts';
 import { awaitStop, describeStop, type Stop } from './stop.ts';
-import type { Work } from './work.ts';
+import { tellFlaw, type Work } from './work.ts';
 
 /** An INI file, read and understood. */
 export interface Configuration {
@@ -32,6 +32,10 @@ export type ReadConfiguration = () => Promise<Configuration>;
 
 /** Who only looks whether there is a shipper has the lock for a moment. */
 const glanceMs = 200;
+/** An INI that never stays the same must not keep a processor busy, nor fill the log. */
+const shortestCalmMs = 100;
+const longestCalmMs = 10_000;
+const hurriedMs = 1_000;
 /** Longer than this no lane is waited for when all are told to stop: one of them may be hanging. */
 const partingMs = 5_000;
 
@@ -48,6 +52,7 @@ function createWork(deps: ArchiverDeps, cluster: Cluster, stop: AbortSignal): Wo
     decide: createWakeUp(),
     lastProgressMs: deps.now(),
     isStockDue: false,
+    isFlawTold: false,
   };
 }
 
@@ -61,14 +66,15 @@ async function startTaking(
   work: Work,
   lanes: readonly Lane[],
   config: ConfigIdentity,
-): Promise<{ readonly parts: readonly Promise<void>[]; readonly isStamped: boolean }> {
+): Promise<readonly Promise<void>[] | 'config-changed'> {
   const { deps, places, cluster } = work;
-  if (deps.settings.state === 'offline') return { parts: [], isStamped: true };
+  if (deps.settings.state === 'offline') return [];
   await prepareMarkers(places, cluster.systemIdentifier, deps.settings.pgdata);
-  const isStamped = await stampConfig(deps.run, places, cluster.systemIdentifier, config);
-  if (!isStamped) return { parts: [], isStamped };
+  const { isCurrent, flaw } = await stampConfig(deps.run, places, cluster.systemIdentifier, config);
+  if (!isCurrent) return 'config-changed';
+  if (flaw !== undefined) tellFlaw(work, flaw);
   const directory = await walDirectory(deps.settings.pgdata);
-  return { parts: [runKeeper(work, lanes), runScanner(work, lanes, directory)], isStamped };
+  return [runKeeper(work, lanes), runScanner(work, lanes, directory)];
 }
 
 /** Works by one configuration until something ends that. */
@@ -82,8 +88,8 @@ async function shipBy(deps: ArchiverDeps, config: ConfigIdentity): Promise<Stop>
   await removeDeadTemporaries(work.layout);
   const lanes = deps.settings.standbys.map(createLane);
   for (const lane of lanes) await adoptState(work, lane);
-  const { parts, isStamped } = await startTaking(work, lanes, config);
-  if (!isStamped) return 'config-changed';
+  const parts = await startTaking(work, lanes, config);
+  if (parts === 'config-changed') return parts;
   const running = lanes.map((lane) => runLane(work, lane));
   try {
     return await awaitStop(work, config);
@@ -121,6 +127,7 @@ async function shipUnderLock(
   places: ShipperPlaces,
   read: ReadConfiguration,
 ): Promise<void> {
+  let calmMs = shortestCalmMs;
   for (;;) {
     const config = await awaitUsable(deps, places, read);
     if (config === undefined) return;
@@ -131,9 +138,12 @@ async function shipUnderLock(
       return;
     }
     adoptPriority(settings, log);
+    const began = deps.now();
     const stop = await shipBy({ ...deps, settings, log }, identity);
     log.notice(describeStop(stop, settings.pgdata));
     if (stop !== 'config-changed') return;
+    calmMs = deps.now() - began > hurriedMs ? shortestCalmMs : Math.min(2 * calmMs, longestCalmMs);
+    await delay(calmMs, undefined, { signal: deps.signal }).catch(() => undefined);
   }
 }
 

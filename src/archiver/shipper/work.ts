@@ -20,6 +20,17 @@ export interface Work {
   lastProgressMs: number;
   /** What is safe is to be found out anew before anything is marked. */
   isStockDue: boolean;
+  isFlawTold: boolean;
+}
+
+/** Why archive_command finds its proofs only by means of Node. */
+export function tellFlaw(work: Work, flaw: string): void {
+  if (work.isFlawTold) return;
+  work.isFlawTold = true;
+  const { log, settings } = work.deps;
+  log.warning(`archive_command has to start Node for each segment: ${flaw}`, {
+    hint: `l_archivedir is "${settings.l_archivedir}". A local file system that keeps nanoseconds and GNU's cp in the PATH make it quick.`,
+  });
 }
 
 export function isStopped({ stop }: Work): boolean {

@@ -50,7 +50,7 @@ async function wal(name: string): Promise<WalFile> {
 async function adopt(): Promise<boolean> {
   await prepareMarkers(placesIn(), cluster, root);
   const config = { file: iniFile(), identity: await identityOf(iniFile()) };
-  return stampConfig(runCommand, placesIn(), cluster, config);
+  return (await stampConfig(runCommand, placesIn(), cluster, config)).isCurrent;
 }
 
 describe('markers', () => {
@@ -85,7 +85,7 @@ describe('markers', () => {
   it('prove a whole batch, to the nanosecond', async () => {
     expect(await adopt()).toBe(true);
     const files = await Promise.all(names.map(wal));
-    expect(await leaveMarkers(runCommand, placesIn(), cluster, files)).toEqual(names);
+    expect(await leaveMarkers(runCommand, placesIn(), cluster, files)).toEqual({ names });
     for (const file of files) {
       expect(await isProven(placesIn(), cluster, iniFile(), file)).toBe(true);
       const marker = await identityOf(join(placesIn().current, file.name.name));
@@ -100,9 +100,9 @@ describe('markers', () => {
     if (changed === undefined || gone === undefined || good === undefined) throw new Error('files');
     utimesSync(changed.path, 5, 5);
     rmSync(gone.path);
-    expect(await leaveMarkers(runCommand, placesIn(), cluster, [changed, gone, good])).toEqual([
-      good.name.name,
-    ]);
+    expect(await leaveMarkers(runCommand, placesIn(), cluster, [changed, gone, good])).toEqual({
+      names: [good.name.name],
+    });
     expect(existsSync(join(placesIn().current, changed.name.name))).toBe(false);
   });
 
@@ -135,7 +135,7 @@ describe('the stamp', () => {
     const config = { file: iniFile(), identity: await identityOf(iniFile()) };
     utimesSync(iniFile(), 9, 9);
     expect(await isConfigUnchanged(config)).toBe(false);
-    expect(await stampConfig(runCommand, placesIn(), cluster, config)).toBe(false);
+    expect(await stampConfig(runCommand, placesIn(), cluster, config)).toEqual({ isCurrent: false });
     expect(existsSync(placesIn().stamp)).toBe(false);
   });
 });

@@ -40,6 +40,7 @@ async function marked() {
     decide: createWakeUp(),
     lastProgressMs: 0,
     isStockDue: false,
+    isFlawTold: false,
   };
   const lanes = ['s1', 's2'].map((name) => createLane({ name } as unknown as StandbyTarget));
   await prepareMarkers(places, systemIdentifier, layout.root);
