@@ -53,6 +53,7 @@ function composeDeps(context: ProgramContext, settings: ArchiverSettings, log: L
     log,
     report: (line) => process.stdout.write(`${line}\n`),
     now: Date.now,
+    monotonicMs: () => performance.now(),
     pid: process.pid,
     hostName: hostname(),
     workingDirectory: process.cwd(),

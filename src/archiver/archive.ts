@@ -30,11 +30,11 @@ async function isMoreReady(pgdata: string, file: WalFile): Promise<boolean> {
 
 /** A call takes `ssh_timeout` at most to send, whatever waits in the queue. */
 function paceOf(deps: ArchiverDeps, file: WalFile, standby: StandbyTarget): Pace {
-  const began = deps.now();
+  const began = deps.monotonicMs();
   const budgetMs = standby.ssh_timeout * 1000;
   return {
     mayContinue: async () => {
-      const elapsed = deps.now() - began;
+      const elapsed = deps.monotonicMs() - began;
       if (deps.signal.aborted || elapsed >= budgetMs) return false;
       return elapsed < hurryMs || !(await isMoreReady(deps.settings.pgdata, file));
     },

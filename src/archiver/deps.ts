@@ -14,6 +14,8 @@ export interface ArchiverDeps {
   readonly report: (line: string) => void;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  /** Milliseconds of a clock that nobody sets: how long something takes, and until when this process waits. */
+  readonly monotonicMs: () => number;
   readonly pid: number;
   readonly hostName: string;
   /** PostgreSQL's data directory, when it is PostgreSQL that called. */

@@ -63,8 +63,8 @@ export async function askShipper(
   const copyMs = Number(file.identity.size) / copyBytesPerMs;
   const limitMs =
     deps.settings.queue_after * 1000 + answerMs + copyMs + (shipper === 'started' ? startMs : 0);
-  const began = deps.now();
-  while (deps.now() - began < limitMs) {
+  const began = deps.monotonicMs();
+  while (deps.monotonicMs() - began < limitMs) {
     if (await prove()) return 'safe';
     await delay(askAgainMs);
     deps.signal.throwIfAborted();

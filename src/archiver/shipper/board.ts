@@ -26,7 +26,7 @@ export interface Board {
   readonly refused: Map<string, string>;
   /** What the log knows of refusals. */
   readonly told: Map<string, string>;
-  /** The oldest that is not marked, and since when it is that: the one that PostgreSQL may be waiting for. */
+  /** The oldest that is not marked, and since when it is that (by `monotonicMs`): the one that PostgreSQL may be waiting for. */
   head: { readonly name: string; readonly sinceMs: number } | undefined;
 }
 

@@ -34,7 +34,7 @@ interface Due {
 
 /** PostgreSQL has waited long enough for the oldest segment: who has not confirmed it counts as behind. */
 function declareLate(work: Work, lanes: readonly Lane[]): number {
-  const nowMs = work.deps.now();
+  const nowMs = work.deps.monotonicMs();
   const head = updateHead(work.board, nowMs);
   const shipment = head === undefined ? undefined : work.board.shipments.get(head.name);
   if (head === undefined || shipment === undefined) return idleMs;
@@ -51,7 +51,7 @@ function isQueueing(lane: Lane, nowMs: number): boolean {
 
 /** The oldest file that is to be queued now, and for whom. */
 function findDue(work: Work, lanes: readonly Lane[]): Due | undefined {
-  const nowMs = work.deps.now();
+  const nowMs = work.deps.monotonicMs();
   const taking = lanes.filter((lane) => isQueueing(lane, nowMs));
   if (taking.length === 0) return undefined;
   for (const shipment of shipmentsInOrder(work.board)) {
@@ -93,7 +93,7 @@ async function settle(work: Work, lane: Lane, shipment: Shipment): Promise<void>
   if (shipment.readers.has(name)) lane.stopDirect.abort();
   lane.blocked = undefined;
   lane.isBehind = abandoned === undefined;
-  work.lastProgressMs = work.deps.now();
+  work.lastProgressMs = work.deps.monotonicMs();
   lane.wakeUp.wake();
 }
 
@@ -109,8 +109,8 @@ function forgetFullness(work: Work, lanes: readonly Lane[]): void {
 
 /** A queue is full within a moment, and a base backup is dear: a standby that may only have been slow is waited for first. */
 function isGivenTime({ deps }: Work, lane: Lane, { message }: PitrError): boolean {
-  const nowMs = deps.now();
-  const fullSinceMs = Math.min(lane.fullSinceMs ?? nowMs, nowMs);
+  const nowMs = deps.monotonicMs();
+  const fullSinceMs = lane.fullSinceMs ?? nowMs;
   const troubleMs = lane.failures > 0 ? lane.troubleSinceMs : undefined;
   const silentSinceMs = Math.max(lane.lastDeliveredMs, troubleMs ?? fullSinceMs);
   if (mayGiveUp({ fullSinceMs, silentSinceMs }, nowMs, lane.standby.ssh_timeout * 1000)) return false;
@@ -150,7 +150,7 @@ async function block(work: Work, lane: Lane, shipment: Shipment, error: PitrErro
   const detail = error.detail === undefined ? '' : ` (${error.detail})`;
   const reason = `${error.message}${detail}`;
   if (lane.blocked === undefined) work.deps.log.error(reason);
-  lane.blocked = { reason, untilMs: work.deps.now() + blockedMs, isNews: true };
+  lane.blocked = { reason, untilMs: work.deps.monotonicMs() + blockedMs, isNews: true };
   await recordIfFree(work, lane, { health: 'unsafe', reason, segment: shipment.file.name.name });
 }
 

@@ -44,8 +44,8 @@ async function noticeResumption({ board, layout }: Work, { standby }: Lane): Pro
 
 /** --abandon and --resume end a rest; an abandoned standby is asked now and then, WAL or not, whether it wants WAL again. */
 async function noticeState({ deps, layout }: Work, lane: Lane): Promise<void> {
-  const nowMs = deps.now();
-  if (Math.abs(nowMs - lane.lookedMs) < idleMs) return;
+  const nowMs = deps.monotonicMs();
+  if (nowMs - lane.lookedMs < idleMs) return;
   lane.lookedMs = nowMs;
   const { abandoned } = await readLaneState(layout, lane.standby.name);
   const isAbandoned = abandoned !== undefined;
@@ -95,7 +95,7 @@ async function burst(work: Work, lane: Lane, delivery: Delivery): Promise<BurstE
   if (!(await isQueueDry(work, lane))) {
     lane.isBehind = true;
     const run: typeof deps.run = (command, options) => deps.run(command, { ...options, signal: work.stop });
-    const source = queueSource(work, lane, deps.now() + burstMs);
+    const source = queueSource(work, lane, deps.monotonicMs() + burstMs);
     const trouble = await sendBatches({ ...deps, run }, delivery, source);
     if (trouble !== undefined) return isStopped(work) ? 'interrupted' : trouble;
     if (!(await isQueueDry(work, lane))) {
@@ -244,8 +244,10 @@ async function serveSafely(work: Work, lane: Lane): Promise<void> {
 /** Whatever another process noted last: a standby that rests is not waited for. */
 export async function adoptState(work: Work, lane: Lane): Promise<void> {
   const state = await readLaneState(work.layout, lane.standby.name);
-  lane.isBehind = isResting(state, work.deps.now()) || !(await isQueueDry(work, lane));
-  lane.troubleSinceMs = troubleSinceMs(state);
+  const nowMs = work.deps.now();
+  lane.isBehind = isResting(state, nowMs) || !(await isQueueDry(work, lane));
+  const sinceMs = troubleSinceMs(state);
+  if (sinceMs !== undefined) lane.troubleSinceMs = work.deps.monotonicMs() - Math.max(0, nowMs - sinceMs);
   lane.freed = state.freed;
 }
 
@@ -258,12 +260,12 @@ export async function runLane(work: Work, lane: Lane): Promise<void> {
     if (isStopped(work)) return;
     try {
       await noticeState(work, lane);
-      const rest = lane.restUntilMs - deps.now();
+      const rest = lane.restUntilMs - deps.monotonicMs();
       waitMs = rest > 0 ? Math.min(rest, idleMs) : idleMs;
       if (rest > 0 || !(await hasWork(work, lane))) continue;
       const isOurs = await lockLane(work, lane);
       if (isOurs) await serveSafely(work, lane);
-      waitMs = isOurs ? Math.max(1, lane.restUntilMs - deps.now()) : lockRetryMs;
+      waitMs = isOurs ? Math.max(1, lane.restUntilMs - deps.monotonicMs()) : lockRetryMs;
     } catch (error) {
       logFailure(deps.log, error);
       lane.isBehind = true;

@@ -7,7 +7,7 @@ import type { QueueUse } from '../room.ts';
 import { createWakeUp, type WakeUp } from './signal.ts';
 import type { Work } from './work.ts';
 
-/** One standby, as the shipper sees it. */
+/** One standby, as the shipper sees it. Its times are those of `monotonicMs`. */
 export interface Lane {
   readonly standby: StandbyTarget;
   readonly wakeUp: WakeUp;
@@ -65,11 +65,11 @@ export function createLane(standby: StandbyTarget): Lane {
     blocked: undefined,
     fullSinceMs: undefined,
     troubleSinceMs: undefined,
-    lookedMs: 0,
+    lookedMs: -Infinity,
     isAbandoned: false,
     freed: undefined,
     isPollDue: false,
-    lastDeliveredMs: 0,
+    lastDeliveredMs: -Infinity,
     queueUse: undefined,
     recording: Promise.resolve(),
   };

@@ -18,7 +18,7 @@ function transferLimitMs(batch: Batch): number {
 }
 
 function noteProgress(work: Work, lane: Lane): void {
-  work.lastProgressMs = work.deps.now();
+  work.lastProgressMs = work.deps.monotonicMs();
   lane.lastDeliveredMs = work.lastProgressMs;
 }
 
@@ -39,7 +39,7 @@ export function queueSource(work: Work, lane: Lane, untilMs: number): BatchSourc
   let sent = 0;
   let uncommitted = 0;
   const next = async (): Promise<Batch | undefined> => {
-    if (isStopped(work) || work.deps.now() >= untilMs) return undefined;
+    if (isStopped(work) || work.deps.monotonicMs() >= untilMs) return undefined;
     if (sent >= names.length) {
       // What is on its way still lies in the queue: listed now, it would be sent twice.
       if (uncommitted > 0) return undefined;

@@ -30,10 +30,11 @@ function tellTrouble({ deps }: Work, lane: Lane, { reason, hint }: Trouble): voi
 export async function noteTrouble(work: Work, lane: Lane, trouble: Trouble): Promise<void> {
   const { deps } = work;
   lane.failures += 1;
-  lane.troubleSinceMs ??= deps.now();
+  lane.troubleSinceMs ??= deps.monotonicMs();
   lane.isBehind = true;
-  lane.restUntilMs = deps.now() + restMs(lane, trouble.kind, chanceOf(deps.nonce()));
+  const rest = restMs(lane, trouble.kind, chanceOf(deps.nonce()));
+  lane.restUntilMs = deps.monotonicMs() + rest;
   work.decide.wake();
   tellTrouble(work, lane, trouble);
-  await record(work, lane, { health: trouble.kind, reason: trouble.reason, retryAt: lane.restUntilMs });
+  await record(work, lane, { health: trouble.kind, reason: trouble.reason, retryAt: deps.now() + rest });
 }

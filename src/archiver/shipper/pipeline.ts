@@ -34,11 +34,11 @@ async function move(
   source: BatchSource,
   batch: Batch,
 ): Promise<Trouble | undefined> {
-  const began = deps.now();
+  const began = deps.monotonicMs();
   let tookMs: number | undefined;
   try {
     const trouble = await transferBatch(deps, delivery, batch, source.limitMs(batch));
-    if (trouble === undefined) tookMs = deps.now() - began;
+    if (trouble === undefined) tookMs = deps.monotonicMs() - began;
     return trouble;
   } finally {
     source.transferred(batch, tookMs);

@@ -109,11 +109,11 @@ export async function runScanner(work: Work, lanes: readonly Lane[], directory: 
       wakeUp.wake();
     }
   });
-  let listedMs = 0;
+  let listedMs = -Infinity;
   try {
     while (!isStopped(work)) {
-      const nowMs = work.deps.now();
-      if (Math.abs(nowMs - listedMs) >= pollMs) {
+      const nowMs = work.deps.monotonicMs();
+      if (nowMs - listedMs >= pollMs) {
         news.everything = true;
         listedMs = nowMs;
       }

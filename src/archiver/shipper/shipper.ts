@@ -50,7 +50,7 @@ function createWork(deps: ArchiverDeps, cluster: Cluster, stop: AbortSignal): Wo
     board: createBoard(settings.standbys.map(({ name }) => name)),
     stop,
     decide: createWakeUp(),
-    lastProgressMs: deps.now(),
+    lastProgressMs: deps.monotonicMs(),
     isStockDue: false,
     isFlawTold: false,
   };
@@ -138,11 +138,11 @@ async function shipUnderLock(
       return;
     }
     adoptPriority(settings, log);
-    const began = deps.now();
+    const began = deps.monotonicMs();
     const stop = await shipBy({ ...deps, settings, log }, identity);
     log.notice(describeStop(stop, settings.pgdata));
     if (stop !== 'config-changed') return;
-    calmMs = deps.now() - began > hurriedMs ? shortestCalmMs : Math.min(2 * calmMs, longestCalmMs);
+    calmMs = deps.monotonicMs() - began > hurriedMs ? shortestCalmMs : Math.min(2 * calmMs, longestCalmMs);
     await delay(calmMs, undefined, { signal: deps.signal }).catch(() => undefined);
   }
 }

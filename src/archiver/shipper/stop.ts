@@ -31,7 +31,7 @@ function isEverythingSent({ board }: Work): boolean {
 async function isStillUseful(work: Work, stoppedForMs: number): Promise<boolean> {
   if (stoppedForMs < stoppedMs) return true;
   if (isEverythingSent(work) && (await areQueuesEmpty(work))) return false;
-  const quietMs = work.deps.now() - work.lastProgressMs;
+  const quietMs = work.deps.monotonicMs() - work.lastProgressMs;
   return Math.min(quietMs, stoppedForMs) < fruitlessMs;
 }
 
@@ -44,16 +44,16 @@ async function clusterStop({ deps, cluster }: Work): Promise<Stop | undefined> {
 /** Asked rarely: whether there is still something to do for this cluster. */
 function createUsefulness(work: Work): () => Promise<Stop | undefined> {
   const { deps } = work;
-  let runningMs = deps.now();
-  let askedMs = 0;
+  let runningMs = deps.monotonicMs();
+  let askedMs = -Infinity;
   return async () => {
-    if (deps.now() - askedMs < 4 * watchMs) return undefined;
-    askedMs = deps.now();
+    if (deps.monotonicMs() - askedMs < 4 * watchMs) return undefined;
+    askedMs = deps.monotonicMs();
     const { kind } = await readPostmaster(deps.settings.pgdata);
-    if (kind === 'running' || kind === 'unclear') runningMs = deps.now();
+    if (kind === 'running' || kind === 'unclear') runningMs = deps.monotonicMs();
     const stop = await clusterStop(work).catch((): Stop => 'nothing-to-do');
     if (stop !== undefined) return stop;
-    return (await isStillUseful(work, deps.now() - runningMs)) ? undefined : 'nothing-to-do';
+    return (await isStillUseful(work, deps.monotonicMs() - runningMs)) ? undefined : 'nothing-to-do';
   };
 }
 

@@ -30,7 +30,7 @@ async function stage(width: number, count: number) {
     /0000000(\d)/.exec(text.split('0000000000000000')[1] ?? '')?.[1] ?? '?';
   const nameIn = (text: string): string => /0{7}1\w{16}/.exec(text)?.[0].slice(-1) ?? shortOf(text);
   const deps = {
-    now: () => 0,
+    monotonicMs: () => 0,
     run: (_: unknown, { input }: { input: string }) => {
       const number = nameIn(input);
       events.push(`sends ${number}`);
