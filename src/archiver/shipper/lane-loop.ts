@@ -18,6 +18,8 @@ import { isStopped, type Work } from './work.ts';
 
 /** So long a lane goes on without letting go of its lock: --abandon and --flush wait for it. */
 const burstMs = 5_000;
+/** After an interruption it may take a little longer: a queue that is given no time at all would look long. */
+const shortestBurstMs = 2_000;
 /** How often a lane looks for what another process has put into its queue. */
 const idleMs = 10_000;
 const lockRetryMs = 200;
@@ -64,8 +66,8 @@ async function hasWork(work: Work, lane: Lane): Promise<boolean> {
   return !(await isQueueDry(work, lane));
 }
 
-async function burstDirectly(work: Work, lane: Lane, delivery: Delivery): Promise<BurstEnd> {
-  const source = directSource(work, lane);
+async function burstDirectly(work: Work, lane: Lane, delivery: Delivery, untilMs: number): Promise<BurstEnd> {
+  const source = directSource(work, lane, untilMs);
   const end = new AbortController();
   const onStop = (): void => {
     end.abort();
@@ -90,12 +92,12 @@ async function burstDirectly(work: Work, lane: Lane, delivery: Delivery): Promis
 }
 
 /** The queue first; straight from pg_wal only once it is empty. */
-async function burst(work: Work, lane: Lane, delivery: Delivery): Promise<BurstEnd> {
+async function burst(work: Work, lane: Lane, delivery: Delivery, untilMs: number): Promise<BurstEnd> {
   const { deps } = work;
   if (!(await isQueueDry(work, lane))) {
     lane.isBehind = true;
     const run: typeof deps.run = (command, options) => deps.run(command, { ...options, signal: work.stop });
-    const source = queueSource(work, lane, deps.monotonicMs() + burstMs);
+    const source = queueSource(work, lane, untilMs);
     const trouble = await sendBatches({ ...deps, run }, delivery, source);
     if (trouble !== undefined) return isStopped(work) ? 'interrupted' : trouble;
     if (!(await isQueueDry(work, lane))) {
@@ -104,7 +106,7 @@ async function burst(work: Work, lane: Lane, delivery: Delivery): Promise<BurstE
     }
   }
   lane.isBehind = false;
-  return burstDirectly(work, lane, delivery);
+  return burstDirectly(work, lane, delivery, untilMs);
 }
 
 /** A burst went well: says so, and lets go of the lane. */
@@ -161,20 +163,26 @@ async function noteRequestOf(work: Work, lane: Lane, request: string): Promise<v
 
 /** Sends over one kept connection until something goes wrong. The lane's lock is held when it begins. */
 async function converse(work: Work, lane: Lane, first: Delivery, request?: string): Promise<Ending> {
+  const { monotonicMs } = work.deps;
   const note = (seen: string): Promise<void> => noteRequestOf(work, lane, seen);
   let delivery: Delivery = { ...first, noteRequest: note };
+  let pauseMs = monotonicMs() + burstMs;
   if (request !== undefined) await note(request);
   for (;;) {
-    const ended = await burst(work, lane, delivery);
+    const untilMs = Math.max(pauseMs, monotonicMs() + shortestBurstMs);
+    const ended = await burst(work, lane, delivery, untilMs);
     if (isStopped(work)) return { kind: 'done' };
-    if (ended === undefined) {
+    // A lane that is interrupted again and again must let go of its lock as well.
+    if (ended === undefined || (ended === 'interrupted' && monotonicMs() >= pauseMs)) {
       const pauseEnd = await pause(work, lane, delivery);
       if (pauseEnd !== 'goes-on') return pauseEnd;
-    } else if (ended === 'interrupted') {
+      pauseMs = monotonicMs() + burstMs;
+    }
+    if (ended === 'interrupted') {
       const next = await greetAgain(work, lane, delivery);
       if ('kind' in next) return { kind: 'trouble', trouble: next };
       delivery = next;
-    } else return { kind: 'trouble', trouble: ended };
+    } else if (ended !== undefined) return { kind: 'trouble', trouble: ended };
   }
 }
 

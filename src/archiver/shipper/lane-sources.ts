@@ -134,12 +134,13 @@ export interface DirectSource extends BatchSource {
   readonly wasOvertaken: () => boolean;
 }
 
-/** What PostgreSQL has ready, straight from pg_wal: only as long as the lane is not behind. */
-export function directSource(work: Work, lane: Lane): DirectSource {
+/** What PostgreSQL has ready, straight from pg_wal: only as long as the lane is not behind, and until `untilMs`. */
+export function directSource(work: Work, lane: Lane, untilMs: number): DirectSource {
   const { name } = lane.standby;
   const shipmentsOf = new Map<Batch, readonly Shipment[]>();
   const next = (): Promise<Batch | undefined> => {
-    if (isStopped(work) || lane.isBehind || lane.isAbandoned) return Promise.resolve(undefined);
+    const isOver = work.deps.monotonicMs() >= untilMs;
+    if (isStopped(work) || lane.isBehind || lane.isAbandoned || isOver) return Promise.resolve(undefined);
     const picked = pickDirect(work, lane);
     const [first] = picked;
     if (first === undefined) return Promise.resolve(undefined);
