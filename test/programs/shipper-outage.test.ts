@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
+import { packetSink } from '../harness/network.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { archivedFiles, readyCluster } from './archiver-cluster.ts';
 import { addReadySegments, makeDone, pretendRunning, startShipper } from './shipper-kit.ts';
@@ -47,4 +48,39 @@ test('with four of eight standbys dead and one that hangs, three get all, and on
     await eventually(() => archivedFiles(standby).length === segments.size, { limitMs: 90_000 });
     await eventually(() => cluster.queue(standby.name).length === 0);
   }
+});
+
+test('an abandoned standby that answers nothing costs one wait, however long it is asked', async () => {
+  const queueAfterS = 6;
+  const cluster = await readyCluster(world, {
+    slaves: ['s1', 's2'],
+    ini: { queue_after: queueAfterS, ssh_timeout: 30 },
+  });
+  pretendRunning(world, cluster);
+  const [gone, fine] = cluster.standbys;
+  if (gone === undefined || fine === undefined) throw new Error('no standby');
+  expect(await cluster.run(['--abandon', 's1'])).toMatchObject({ code: 0 });
+  const sink = await packetSink();
+  world.onClose(() => sink.close());
+  cluster.host.routeTo(gone, sink);
+  await startShipper(cluster);
+
+  const segments = addReadySegments(cluster, 1, 8);
+  const names = [...segments.keys()];
+  const began = performance.now();
+  for (const name of names) {
+    expect((await cluster.archive(name)).code).toBe(0);
+    makeDone(cluster, name);
+  }
+  expect(performance.now() - began).toBeLessThan(2 * queueAfterS * 1000);
+  expect(archivedFiles(fine)).toEqual(names);
+  // What was held for the answer is not kept, and on record as lost.
+  await eventually(
+    () => {
+      const abandoned = cluster.state('s1')['abandoned'] as Record<string, string> | undefined;
+      return abandoned?.['firstLost'] === names[0] && abandoned?.['lastLost'] === names.at(-1);
+    },
+    { limitMs: 90_000 },
+  );
+  await eventually(() => cluster.queue('s1').length === 0);
 });

@@ -81,7 +81,10 @@ function countIn(lane: Lane, bytes: number): void {
   if (use !== undefined) lane.queueUse = { files: use.files + 1, bytes: use.bytes + bytes };
 }
 
-/** For an abandoned standby a copy is kept only until it has said whether it wants WAL again: it does not count as safe. */
+/**
+ * For an abandoned standby a copy is kept only until it has said whether it wants WAL again: it does not count as safe. As
+ * long as it is being asked, what comes does not wait for its answer: the lane says when it is no longer behind.
+ */
 async function settle(work: Work, lane: Lane, shipment: Shipment): Promise<void> {
   const { name } = lane.standby;
   const { abandoned } = await readLaneState(work.layout, name);
@@ -92,7 +95,7 @@ async function settle(work: Work, lane: Lane, shipment: Shipment): Promise<void>
   shipment.owed.delete(name);
   if (shipment.readers.has(name)) lane.stopDirect.abort();
   lane.blocked = undefined;
-  lane.isBehind = abandoned === undefined;
+  lane.isBehind = true;
   work.lastProgressMs = work.deps.monotonicMs();
   lane.wakeUp.wake();
 }

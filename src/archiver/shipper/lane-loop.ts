@@ -192,9 +192,20 @@ async function resumeOrLose(work: Work, lane: Lane, state: LaneState): Promise<b
   const { name } = lane.standby;
   const owed = owedTo(board, name);
   const names = owed.map(({ file }) => file.name.name);
+  // One that did not answer last time is not waited for while it is asked again.
+  if (state.retryAt !== undefined && (names.length === 0 || !isResting(state, deps.now()))) {
+    lane.isBehind = true;
+    work.decide.wake();
+  }
   const resumed = await pollAbandoned(deps, lane.standby, cluster, state, names);
   lane.queueUse = undefined;
-  if (resumed !== undefined) return true;
+  if (resumed !== undefined) {
+    // It has answered: what it was before is no reason to give it up again.
+    lane.isBehind = false;
+    lane.failures = 0;
+    lane.troubleSinceMs = undefined;
+    return true;
+  }
   for (const shipment of owed) {
     shipment.owed.delete(name);
     shipment.abandoned.add(name);
