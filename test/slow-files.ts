@@ -22,6 +22,7 @@ export const slowFiles: readonly string[] = [
   'shipper-limits',
   'shipper-outage',
   'shipper-roles',
+  'shipper-steady',
   'targets-actions',
   'targets-refusals',
 ].map((name) => `test/programs/${name}.test.ts`);

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -18,7 +18,7 @@ import {
 import { shipperPlaces } from '../../../../src/archiver/shipper/places.ts';
 import { identityOf, walFileAt, type WalFile } from '../../../../src/archiver/wal-file.ts';
 import { parseWalName } from '../../../../src/postgres/wal-name.ts';
-import { runCommand } from '../../../../src/system/command.ts';
+import { runCommand, type RunCommand } from '../../../../src/system/command.ts';
 
 const cluster = '7000000000000000001';
 const names = ['000000010000000000000001', '000000010000000000000002', '00000002.history'];
@@ -126,6 +126,63 @@ describe('markers', () => {
     await wipeMarkers(placesIn());
     expect(existsSync(placesIn().stamp)).toBe(false);
     expect(await prove()).toBe(false);
+  });
+});
+
+describe('where no file can carry an exact time', () => {
+  /** As on a file system that keeps whole seconds. */
+  const coarse: RunCommand = async (command, options) => {
+    const result = await runCommand(command, options);
+    const directory = command.args[command.args.indexOf('--target-directory') + 1] ?? '';
+    const made = readdirSync(directory).map((name) => join(directory, name));
+    for (const path of made) utimesSync(path, 1_700_000_000, 1_700_000_000);
+    return result;
+  };
+
+  it('it is proven in writing, no less strictly', async () => {
+    const places = placesIn();
+    await prepareMarkers(places, cluster, root);
+    const config = { file: iniFile(), identity: await identityOf(iniFile()) };
+    const flaw = 'l_archivedir cannot keep the times of files exactly';
+    expect(await stampConfig(coarse, places, cluster, config)).toEqual({ isCurrent: true, flaw });
+    const [file, changed] = await Promise.all(names.slice(0, 2).map(wal));
+    if (file === undefined || changed === undefined) throw new Error('files');
+    utimesSync(changed.path, 5, 5);
+    expect(await leaveMarkers(coarse, places, cluster, [file, changed])).toEqual({
+      names: [file.name.name],
+      flaw,
+    });
+    // Nothing that the launcher could take for a marker.
+    expect(existsSync(places.stamp)).toBe(false);
+    expect(existsSync(join(places.current, file.name.name))).toBe(false);
+    const prove = () => isProven(places, cluster, iniFile(), file);
+    expect(await prove()).toBe(true);
+    expect(await isProven(places, '1', iniFile(), file)).toBe(false);
+    utimesSync(file.path, 7, 7);
+    expect(await prove()).toBe(false);
+    expect(await isProven(places, cluster, iniFile(), await walFileAt(file.path, file.name))).toBe(false);
+    execFileSync('touch', ['-d', '2026-01-02 03:04:05.123456789', file.path]);
+    expect(await prove()).toBe(true);
+    writeFileSync(iniFile(), 'xy');
+    expect(await prove()).toBe(false);
+    expect((await stampConfig(coarse, places, cluster, config)).isCurrent).toBe(false);
+    await wipeMarkers(places);
+    expect(existsSync(places.written)).toBe(false);
+  });
+
+  it('removes the writing with the marker, and says what cp complains of', async () => {
+    const places = placesIn();
+    const refusing: RunCommand = () =>
+      Promise.resolve({ kind: 'exited', code: 1, stdout: '', stderr: 'cp: unrecognized option' });
+    await prepareMarkers(places, cluster, root);
+    const config = { file: iniFile(), identity: await identityOf(iniFile()) };
+    const { flaw } = await stampConfig(refusing, places, cluster, config);
+    expect(flaw).toContain('cp: unrecognized option');
+    const file = await wal(names[0] ?? '');
+    await leaveMarkers(refusing, places, cluster, [file]);
+    expect(await isProven(places, cluster, iniFile(), file)).toBe(true);
+    await removeMarker(places, cluster, file.name.name);
+    expect(await isProven(places, cluster, iniFile(), file)).toBe(false);
   });
 });
 
