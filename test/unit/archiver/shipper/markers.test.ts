@@ -61,12 +61,12 @@ describe('markers', () => {
     expect(await canLeaveMarkers(placesIn(), cluster)).toBe(true);
     await withdrawMarkers(placesIn());
     expect(await canLeaveMarkers(placesIn(), cluster)).toBe(false);
-    expect(await leaveMarkers(runCommand, placesIn(), cluster, files)).toEqual([]);
+    expect((await leaveMarkers(runCommand, placesIn(), cluster, files)).names).toEqual([]);
     for (const file of files) expect(await isProven(placesIn(), cluster, iniFile(), file)).toBe(false);
     await prepareMarkers(placesIn(), cluster, root);
     for (const file of files) expect(await isProven(placesIn(), cluster, iniFile(), file)).toBe(false);
     // The stamp is still good.
-    expect(await leaveMarkers(runCommand, placesIn(), cluster, files)).toEqual(names);
+    expect((await leaveMarkers(runCommand, placesIn(), cluster, files)).names).toEqual(names);
     for (const file of files) expect(await isProven(placesIn(), cluster, iniFile(), file)).toBe(true);
   });
 
@@ -168,6 +168,23 @@ describe('where no file can carry an exact time', () => {
     expect((await stampConfig(coarse, places, cluster, config)).isCurrent).toBe(false);
     await wipeMarkers(places);
     expect(existsSync(places.written)).toBe(false);
+  });
+
+  it('the writing is withdrawn with the markers, and none is left before their directory is made anew', async () => {
+    const places = placesIn();
+    await prepareMarkers(places, cluster, root);
+    const config = { file: iniFile(), identity: await identityOf(iniFile()) };
+    await stampConfig(coarse, places, cluster, config);
+    const files = await Promise.all(names.map(wal));
+    const proven = () => Promise.all(files.map((file) => isProven(places, cluster, iniFile(), file)));
+    expect((await leaveMarkers(coarse, places, cluster, files)).names).toEqual(names);
+    expect(await proven()).toEqual([true, true, true]);
+    await withdrawMarkers(places);
+    expect((await leaveMarkers(runCommand, places, cluster, files)).names).toEqual([]);
+    expect(await proven()).toEqual([false, false, false]);
+    await prepareMarkers(places, cluster, root);
+    expect((await leaveMarkers(coarse, places, cluster, files)).names).toEqual(names);
+    expect(await proven()).toEqual([true, true, true]);
   });
 
   it('removes the writing with the marker, and says what cp complains of', async () => {
