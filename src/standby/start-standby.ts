@@ -6,6 +6,7 @@ import type { ActionOptions, StandbyDeps } from './deps.ts';
 import { notStartedHere, serverLogTail, startServerProgram, type Started } from './local-server.ts';
 import { carryOut, printPlan, type StepHandler } from './plan.ts';
 import type { Postmaster } from '../system/postmaster.ts';
+import { removeGuard } from './failover/guard.ts';
 import { writeRecoverySettings } from './recovery/recovery-files.ts';
 import { recoveryPlace, streamingOf } from './recovery/recovery-place.ts';
 import { recoverySettings, type RecoverySettings } from './recovery-settings.ts';
@@ -155,6 +156,7 @@ function startHandler(deps: StandbyDeps, directory: DataDirectory): StepHandler<
         case 'copy-conf':
           return copyConf(deps, step.copy);
         case 'write-settings':
+          await removeGuard(directory.pgdata);
           return writeRecoverySettings(deps, directory, 'standby', step.settings);
         case 'start-server':
           started = await startServerProgram(deps, directory.capabilities, step.configuration);

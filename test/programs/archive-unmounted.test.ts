@@ -1,21 +1,14 @@
-import {
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  renameSync,
-  rmdirSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { checkControlFile } from '../../src/postgres/control-file.ts';
 import { eventually } from '../harness/eventually.ts';
-import { writeScript, type Host } from '../harness/host.ts';
+import type { Host } from '../harness/host.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Standby } from '../harness/standby.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { backupPair } from './backup-kit.ts';
+import { holdRestore } from './hold-restore.ts';
 import { archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
 
 let world: World | undefined;
@@ -33,26 +26,6 @@ function unmount(standby: Standby): () => void {
     // Fails if anybody has written there meanwhile.
     rmdirSync(standby.archiveDir);
     renameSync(away, standby.archiveDir);
-  };
-}
-
-/** A PATH on which restore_command, with that segment copied, waits before it hands it to the server. */
-function holdRestore(host: Host, segment: string) {
-  const [began, gate] = [join(host.directory, 'began'), join(host.directory, 'gate')];
-  writeFileSync(gate, '');
-  const wait = `touch ${began}; while test -e ${gate}; do sleep 0.1; done`;
-  const caller = `$(tr '\\0' ' ' </proc/$PPID/cmdline)`;
-  const body = `case "${caller}" in *--restore*${segment}*) ${wait} ;; esac\nexec /bin/mv "$@"`;
-  const script = writeScript(host, 'mv', body);
-  const directory = join(host.directory, 'shims');
-  mkdirSync(directory);
-  renameSync(script, join(directory, 'mv'));
-  return {
-    path: `${directory}:${process.env['PATH'] ?? ''}`,
-    isHeld: () => existsSync(began),
-    release: () => {
-      renameSync(gate, `${gate}.open`);
-    },
   };
 }
 
@@ -101,6 +74,58 @@ describe.each(failureMajors())('an archive that is unmounted, on PostgreSQL %i',
     expect(await standby.inRecovery()).toBe(false);
     expect(await countRows(standby)).toBe(30);
     expect(standby.failoverActions()).toBe(1);
+  });
+
+  test('while a promoted standby replays: the server ends, and does not open without the rest; mounted again, -F999 loses nothing', async () => {
+    world = await createWorld({ major });
+    const pair = await makePair(world);
+    const { primary, standby } = pair;
+    await archiveRows(pair, 10);
+    const middle = await archiveRows(pair, 20);
+    await archiveRows(pair, 30);
+    await archiveRows(pair, 40);
+    await primary.kill9();
+
+    const hold = holdRestore(standby.host, middle);
+    const running = world.startStandby(standby, ['-F999'], { variables: { PATH: hold.path } });
+    await eventually(hold.isHeld, { what: `the restore of ${middle}` });
+    await eventually(() => running.output().includes('wait until it is out of recovery'));
+    const mount = unmount(standby);
+    hold.release();
+    const failed = await running.finished;
+    expect(failed.stdout).not.toContain('Failover finished');
+    expectExit(failed, 1);
+    expect(failed.stderr).toContain('the server has not opened, because it cannot read the archive');
+    expect(standby.isRunning()).toBe(false);
+    expect(stateOf(standby)).toBe('in-archive-recovery');
+    expect(standby.failoverActions()).toBe(0);
+
+    mount();
+    expectExit(await world.cmdStandby(standby, ['-F999']), 0);
+    expect(await countRows(standby)).toBe(40);
+    expect(standby.failoverActions()).toBe(1);
+    expect(existsSync(join(standby.pgdata, 'pitrtools-promoting'))).toBe(false);
+  });
+
+  test('for a moment while a promoted standby replays: it is waited for', async () => {
+    world = await createWorld({ major });
+    const pair = await makePair(world);
+    const { primary, standby } = pair;
+    await archiveRows(pair, 10);
+    const middle = await archiveRows(pair, 20);
+    await archiveRows(pair, 30);
+    await primary.kill9();
+
+    const hold = holdRestore(standby.host, middle);
+    const running = world.startStandby(standby, ['-F999'], { variables: { PATH: hold.path } });
+    await eventually(hold.isHeld, { what: `the restore of ${middle}` });
+    await eventually(() => running.output().includes('wait until it is out of recovery'));
+    const mount = unmount(standby);
+    hold.release();
+    await eventually(() => existsSync(join(standby.pgdata, 'pitrtools-restore-trouble')));
+    mount();
+    expectExit(await running.finished, 0);
+    expect(await countRows(standby)).toBe(30);
   });
 
   test('under a serving hot standby: it serves on, is told of once at each end, and goes on when it is back', async () => {

@@ -1,4 +1,5 @@
 import { exists } from '../../system/durable.ts';
+import { readPostmaster } from '../../system/postmaster.ts';
 import { messageOf } from '../../errors.ts';
 import { hasOtherSources, planConfCopies, type ConfCopy } from '../conf-files.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -6,7 +7,7 @@ import type { Liveness } from '../liveness.ts';
 import { recoveryPlace } from '../recovery/recovery-place.ts';
 import type { RecoveryPlace } from '../recovery-settings.ts';
 import { readArchive, requireArchive, type Archive } from '../server/archive.ts';
-import { checkArchive } from '../server/archive-check.ts';
+import { checkArchive, type ArchivedEnd } from '../server/archive-check.ts';
 import { readDataDirectory, refuseIncompleteCopy, type DataDirectory } from '../server/data-directory.ts';
 import {
   readConfiguration,
@@ -21,6 +22,7 @@ import {
   type ServerState,
 } from '../server/server-state.ts';
 import { warnOfVersion } from '../server/version-check.ts';
+import { readGuard, type Guard } from './guard.ts';
 import type { FailoverConf } from './steps.ts';
 
 export type ArchiveFact =
@@ -35,6 +37,10 @@ export interface LocalFacts {
   readonly archive: ArchiveFact;
   /** What keeps a promotion from replaying all that the archive holds. */
   readonly replayProblems: readonly string[];
+  /** What a promotion must have replayed at least. */
+  readonly archivedEnd: ArchivedEnd | undefined;
+  /** An earlier promotion of what is here that has not been carried to its end. */
+  readonly guard: Guard | undefined;
   readonly place: RecoveryPlace;
   /** What a standby is started with here. */
   readonly configuration: ServerConfiguration;
@@ -81,6 +87,17 @@ async function isPaused(deps: StandbyDeps, directory: DataDirectory, state: Serv
   return answer.kind === 'answered' && answer.value[0]?.['paused'] === true;
 }
 
+/** What was left by the promotion of a server that has gone on as a standby since, perhaps for months, says nothing. */
+async function guardOf(
+  { settings: { pgdata } }: StandbyDeps,
+  state: ServerState,
+): Promise<Guard | undefined> {
+  const guard = await readGuard(pgdata);
+  if (guard === undefined || state.kind === 'stopped' || state.kind === 'production') return guard;
+  const postmaster = await readPostmaster(pgdata);
+  return postmaster.kind === 'running' && postmaster.pid === guard.pid ? guard : undefined;
+}
+
 export async function observeHere(deps: StandbyDeps): Promise<LocalFacts> {
   const { settings } = deps;
   await requireClearPostmaster(deps);
@@ -96,13 +113,16 @@ export async function observeHere(deps: StandbyDeps): Promise<LocalFacts> {
   const archive = await archiveFact(deps, directory);
   const replayed = state.kind === 'recovering' ? state.replayed : undefined;
   const trigger = capabilities.triggerFile === undefined ? undefined : settings.trigger_file;
+  const check =
+    archive.kind === 'archive' ? await checkArchive(directory, archive.archive, replayed) : undefined;
   return {
     directory,
     state,
     isPaused: await isPaused(deps, directory, state),
     archive,
-    replayProblems:
-      archive.kind === 'archive' ? await checkArchive(directory, archive.archive, replayed) : [],
+    replayProblems: check?.problems ?? [],
+    archivedEnd: check?.end,
+    guard: await guardOf(deps, state),
     place: await recoveryPlace(deps, capabilities, configuration),
     configuration,
     standbyCopies: await planConfCopies(settings, 'standby'),

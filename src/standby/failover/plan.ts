@@ -3,15 +3,19 @@ import { describeLiveness } from '../liveness.ts';
 import { recoverySettings } from '../recovery-settings.ts';
 import { refuseNoStandby } from '../start-standby.ts';
 import type { FailoverFacts, LocalFacts } from './facts.ts';
-import type { FailoverStep } from './steps.ts';
+import type { AfterStep, FailoverStep } from './steps.ts';
 
-/** What is done once the server is open. */
-export function afterSteps(facts: LocalFacts): readonly FailoverStep[] {
+/**
+ * What is done once the server is open.
+ *
+ * @param checks steps that must succeed before the server gets its failover configuration
+ */
+export function afterSteps(facts: LocalFacts, checks: readonly AfterStep[] = []): readonly FailoverStep[] {
   const { failoverConf, action, directory } = facts;
   const steps: FailoverStep[] = [];
   if (directory.capabilities.archivesFullLastSegmentAtPromotion)
     steps.push({ kind: 'set-aside-last-segment' });
-  steps.push({ kind: 'verify-write' }, { kind: 'mark-archive' }, { kind: 'clear-settings' });
+  steps.push({ kind: 'verify-write' }, { kind: 'mark-archive' }, { kind: 'clear-settings' }, ...checks);
   if (failoverConf !== undefined)
     steps.push({ kind: 'use-failover-conf', conf: failoverConf }, { kind: 'verify-write' });
   steps.push({ kind: 'archive-history' }, { kind: 'check-archiving' }, { kind: 'record-promotion' });
@@ -67,8 +71,28 @@ function refuseForgottenTarget({ state, directory, force }: FailoverFacts): void
   });
 }
 
+/** --force, once an earlier run has told what kept the server from replaying all, goes on without it. */
+function acceptsLoss({ force, guard }: FailoverFacts): boolean {
+  return force && guard !== undefined;
+}
+
+function promoteSteps(facts: FailoverFacts): readonly FailoverStep[] {
+  const isToReplayAll =
+    facts.archive.kind === 'archive' && facts.replayProblems.length === 0 && !acceptsLoss(facts);
+  return [
+    isToReplayAll ? { kind: 'guard-replay', end: facts.archivedEnd } : { kind: 'lift-guard' },
+    { kind: 'promote' },
+  ];
+}
+
+function replayChecks(facts: FailoverFacts): readonly AfterStep[] {
+  // The archive may hold more since than it did when the server opened.
+  const end = facts.state.kind === 'production' ? facts.guard?.end : facts.archivedEnd;
+  return end === undefined ? [] : [{ kind: 'see-all-replayed', end, isAccepted: acceptsLoss(facts) }];
+}
+
 /** A standby that does not run is started first; a running one is promoted as it is. */
-function openingSteps(facts: LocalFacts): readonly FailoverStep[] {
+function openingSteps(facts: FailoverFacts): readonly FailoverStep[] {
   if (isPausedAtTarget(facts)) return [{ kind: 'resume-replay' }, { kind: 'see-it-open', target: undefined }];
   const { state, directory, place, configuration, standbyCopies } = facts;
   const { capabilities } = directory;
@@ -76,7 +100,7 @@ function openingSteps(facts: LocalFacts): readonly FailoverStep[] {
   const opened: FailoverStep = { kind: 'see-it-open', target: undefined };
   if (state.kind === 'recovering' && promotes) {
     const resume: readonly FailoverStep[] = facts.isPaused ? [{ kind: 'resume-replay' }] : [];
-    return [...resume, { kind: 'promote' }, opened];
+    return [...resume, ...promoteSteps(facts), opened];
   }
   const stop: readonly FailoverStep[] = state.kind === 'stopped' ? [] : [{ kind: 'stop-server' }];
   const mode = promotes
@@ -91,7 +115,9 @@ function openingSteps(facts: LocalFacts): readonly FailoverStep[] {
     },
     { kind: 'start-server', configuration },
   ];
-  const promote: readonly FailoverStep[] = promotes ? [{ kind: 'see-it-recover' }, { kind: 'promote' }] : [];
+  const promote: readonly FailoverStep[] = promotes
+    ? [{ kind: 'see-it-recover' }, ...promoteSteps(facts)]
+    : [];
   return [...stop, ...start, ...promote, opened];
 }
 
@@ -124,7 +150,7 @@ export function planFailover(facts: FailoverFacts): readonly FailoverStep[] {
   refuseAlive(facts);
   if (state.kind === 'production') {
     refuseProduction(facts);
-    return afterSteps(facts);
+    return afterSteps(facts, replayChecks(facts));
   }
   if (state.kind === 'starting') {
     throw refusal('the server here is still starting: it neither recovers nor serves yet', {
@@ -132,10 +158,9 @@ export function planFailover(facts: FailoverFacts): readonly FailoverStep[] {
       hint: 'Wait until it is seen recovering, or stop it with -A stop; then run -F999 again.',
     });
   }
-  if (!isPausedAtTarget(facts)) {
-    refuseArchive(facts);
-    refuseForgottenTarget(facts);
-  }
+  if (isPausedAtTarget(facts)) return [...openingSteps(facts), ...afterSteps(facts)];
+  refuseArchive(facts);
+  refuseForgottenTarget(facts);
   if (state.kind === 'stopped') refuseNoStandby(directory);
-  return [...openingSteps(facts), ...afterSteps(facts)];
+  return [...openingSteps(facts), ...afterSteps(facts, replayChecks(facts))];
 }

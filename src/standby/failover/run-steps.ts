@@ -1,93 +1,25 @@
 import { messageOf, PitrError, unreachable } from '../../errors.ts';
+import type { Capabilities } from '../../postgres/capabilities.ts';
 import { describeResult, succeeded } from '../../system/command.ts';
 import { readSentinel, writeSentinel } from '../../system/sentinel.ts';
 import { copyConf } from '../conf-files.ts';
 import type { StandbyDeps } from '../deps.ts';
-import {
-  notStartedHere,
-  promoteServerProgram,
-  serverLogTail,
-  startServerProgram,
-  stopServerProgram,
-  type Started,
-} from '../local-server.ts';
+import { promoteServerProgram, startServerProgram, stopServerProgram } from '../local-server.ts';
 import type { StepHandler } from '../plan.ts';
 import { changeRecord } from '../record.ts';
 import { clearRecoverySettings, writeRecoverySettings } from '../recovery/recovery-files.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
-import { waitUntilRecovering } from '../server/recovering.ts';
-import { mustAnswer, observeServer } from '../server/server-state.ts';
+import { mustAnswer } from '../server/server-state.ts';
 import { runSiteCommand } from '../server/shell-command.ts';
-import { mustBecome, type Look } from '../server/wait.ts';
 import { checkArchiving } from './archiving-check.ts';
+import { seeAllReplayed } from './all-replayed.ts';
+import { removeGuard, writeGuard } from './guard.ts';
 import { archiveHistory, setAsideLastSegment } from './last-segment.ts';
+import type { FailoverRun } from './run.ts';
+import { seeItOpen, seeItRecover } from './see-it-open.ts';
 import { describeStep, isAfterStep, type AfterStep, type FailoverStep, type OpeningStep } from './steps.ts';
 import { useFailoverConf } from './use-conf.ts';
 import { verifyWrite } from './verify.ts';
-
-/** What the steps learn as they go. */
-export interface FailoverRun {
-  started: Started;
-  isOpen: boolean;
-  /** Since when pg_control says so, while the server answers nothing. */
-  openSinceMs: number | undefined;
-  timeline: number | undefined;
-  /** How action_failover failed; undefined while it has not. */
-  actionFailure: string | undefined;
-}
-
-export function newRun(): FailoverRun {
-  return {
-    started: notStartedHere,
-    isOpen: false,
-    openSinceMs: undefined,
-    timeline: undefined,
-    actionFailure: undefined,
-  };
-}
-
-async function seeItRecover(deps: StandbyDeps, directory: DataDirectory, run: FailoverRun): Promise<void> {
-  const seen = await waitUntilRecovering(deps, directory.capabilities, run.started);
-  if (seen.kind === 'done') return;
-  throw new PitrError('the server was started, but is not seen recovering', {
-    detail: `${seen.reason}; ${await serverLogTail(deps, run.started)}`,
-    hint: 'The reason stands in the server log. The server has not been promoted.',
-  });
-}
-
-/** A server that is open and lets us not in must not look like one that is still recovering. */
-const unansweredMs = 10_000;
-
-function hasBeenOpen(deps: StandbyDeps, run: FailoverRun): boolean {
-  const nowMs = deps.now().getTime();
-  run.openSinceMs ??= nowMs;
-  return nowMs - run.openSinceMs >= unansweredMs;
-}
-
-async function lookForOpen(
-  deps: StandbyDeps,
-  directory: DataDirectory,
-  run: FailoverRun,
-): Promise<Look<undefined>> {
-  const state = await observeServer(deps, directory.capabilities, run.started);
-  if (state.kind === 'production' && (state.answers || hasBeenOpen(deps, run)))
-    return { kind: 'done', value: undefined };
-  if (state.kind === 'stopped') return { kind: 'failed', reason: 'it has stopped' };
-  return { kind: 'waiting', progress: 'progress' in state ? state.progress : state.kind };
-}
-
-async function seeItOpen(deps: StandbyDeps, directory: DataDirectory, run: FailoverRun): Promise<void> {
-  await mustBecome(
-    deps,
-    deps.settings.start_timeout,
-    () => lookForOpen(deps, directory, run),
-    async (reason) =>
-      new PitrError('the server is not seen out of recovery', {
-        detail: `${reason}; ${await serverLogTail(deps, run.started)}`,
-        hint: 'The reason stands in the server log. When it is mended, run -F999 again.',
-      }),
-  );
-}
 
 async function resumeReplay(deps: StandbyDeps, directory: DataDirectory): Promise<void> {
   const { replayResumeFunction: resume } = directory.capabilities;
@@ -95,6 +27,13 @@ async function resumeReplay(deps: StandbyDeps, directory: DataDirectory): Promis
   await mustAnswer(deps, directory.capabilities, 'cannot resume the replay', (sql) =>
     sql(`SELECT ${resume}()`),
   );
+}
+
+async function promote(deps: StandbyDeps, capabilities: Capabilities, run: FailoverRun): Promise<void> {
+  // A site's own command may wait for the end of a long replay, and be ended before it.
+  run.isPromoted = deps.settings.promote_command !== undefined;
+  await promoteServerProgram(deps, capabilities);
+  run.isPromoted = true;
 }
 
 /** A full or missing archive must not keep the rest from being done. */
@@ -151,8 +90,12 @@ async function runOpening(
       return seeItRecover(deps, directory, run);
     case 'resume-replay':
       return resumeReplay(deps, directory);
+    case 'guard-replay':
+      return writeGuard(directory.pgdata, step.end);
+    case 'lift-guard':
+      return removeGuard(directory.pgdata);
     case 'promote':
-      return promoteServerProgram(deps, capabilities);
+      return promote(deps, capabilities, run);
     case 'see-it-open':
       await seeItOpen(deps, directory, run);
       run.isOpen = true;
@@ -177,6 +120,14 @@ async function runAfter(
       return markArchive(deps, run);
     case 'clear-settings':
       return clearRecoverySettings(deps, directory);
+    case 'see-all-replayed':
+      return seeAllReplayed(
+        deps,
+        directory,
+        step.end,
+        await verifyWrite(deps, capabilities),
+        step.isAccepted,
+      );
     case 'set-aside-last-segment':
       return setAsideLastSegment(deps, directory, await verifyWrite(deps, capabilities));
     case 'use-failover-conf':
@@ -188,6 +139,7 @@ async function runAfter(
     case 'run-action':
       return runAction(deps, run, step.command);
     case 'record-promotion':
+      await removeGuard(directory.pgdata);
       return changeRecord(directory.pgdata, { promotedAtTimeline: run.timeline });
     default:
       return unreachable(step);
@@ -223,6 +175,8 @@ export function failoverHandler(
       }
     },
     undo: async (step) => {
+      // A server that goes on to open must go on to be kept from opening too early.
+      if (step.kind === 'guard-replay' && !run.isPromoted) return removeGuard(directory.pgdata);
       // A recovery that did not get to its moment must not be tried again by whoever starts the server next.
       if (step.kind !== 'write-settings' || step.mode !== 'recovery' || run.isOpen) return;
       await clearRecoverySettings(deps, directory);

@@ -1,6 +1,7 @@
 import { unreachable } from '../../errors.ts';
 import type { ConfCopy } from '../conf-files.ts';
 import type { RecoverySettings } from '../recovery-settings.ts';
+import type { ArchivedEnd } from '../server/archive-check.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
 
 /** What turns a standby into a production server, by promotion or by recovery to a moment. */
@@ -18,6 +19,9 @@ export type OpeningStep =
   | { readonly kind: 'start-server'; readonly configuration: ServerConfiguration }
   | { readonly kind: 'see-it-recover' }
   | { readonly kind: 'resume-replay' }
+  /** Before 'promote'. */
+  | { readonly kind: 'guard-replay'; readonly end: ArchivedEnd | undefined }
+  | { readonly kind: 'lift-guard' }
   | { readonly kind: 'promote' }
   | { readonly kind: 'see-it-open'; readonly target: string | undefined };
 
@@ -26,6 +30,7 @@ export type AfterStep =
   | { readonly kind: 'verify-write' }
   | { readonly kind: 'mark-archive' }
   | { readonly kind: 'clear-settings' }
+  | { readonly kind: 'see-all-replayed'; readonly end: ArchivedEnd; readonly isAccepted: boolean }
   | { readonly kind: 'set-aside-last-segment' }
   | { readonly kind: 'use-failover-conf'; readonly conf: FailoverConf }
   | { readonly kind: 'archive-history' }
@@ -44,6 +49,7 @@ const afterKinds: readonly FailoverStep['kind'][] = [
   'verify-write',
   'mark-archive',
   'clear-settings',
+  'see-all-replayed',
   'set-aside-last-segment',
   'use-failover-conf',
   'archive-history',
@@ -80,6 +86,10 @@ function describeOpeningStep(step: OpeningStep): string {
       return 'wait until it is seen recovering';
     case 'resume-replay':
       return 'resume the replay, which is paused';
+    case 'guard-replay':
+      return 'see to it that the server ends, and does not open, if it cannot read the archive';
+    case 'lift-guard':
+      return 'let the server open even if it cannot read the archive';
     case 'promote':
       return 'promote the server: it replays all WAL that is here, and opens';
     case 'see-it-open':
@@ -99,6 +109,8 @@ function describeAfterStep(step: AfterStep): string {
       return 'mark the archive as promoted, so that the old primary delivers nothing there any more';
     case 'clear-settings':
       return 'take our recovery settings away';
+    case 'see-all-replayed':
+      return `see that the archived WAL was replayed, up to ${step.end.last.name}`;
     case 'set-aside-last-segment':
       return "keep the unfinished last segment of the old timeline from being archived under a whole segment's name";
     case 'use-failover-conf':

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { PitrError } from '../../errors.ts';
 import type { StandbyDeps } from '../deps.ts';
-import { failoverHandler, newRun, type FailoverRun } from '../failover/run-steps.ts';
+import { newRun, type FailoverRun } from '../failover/run.ts';
+import { failoverHandler } from '../failover/run-steps.ts';
 import { stopServerProgram } from '../local-server.ts';
 import type { StepHandler } from '../plan.ts';
 import { recoverySettings } from '../recovery-settings.ts';

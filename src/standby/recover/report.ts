@@ -3,7 +3,7 @@ import { formatLsn } from '../../postgres/lsn.ts';
 import type { TargetAction } from '../../postgres/recovery-target.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { reportFailover } from '../failover.ts';
-import type { FailoverRun } from '../failover/run-steps.ts';
+import type { FailoverRun } from '../failover/run.ts';
 import { serverLogSince } from '../local-server.ts';
 import { readControlFile } from '../server/data-directory.ts';
 import type { RecoveryFacts } from './facts.ts';

@@ -1,6 +1,6 @@
 import { PitrError } from '../../errors.ts';
 import type { StandbyDeps } from '../deps.ts';
-import type { FailoverRun } from '../failover/run-steps.ts';
+import type { FailoverRun } from '../failover/run.ts';
 import { serverLogSince, serverLogTail } from '../local-server.ts';
 import { readControlFile, type DataDirectory } from '../server/data-directory.ts';
 import { observeServer, withLocalServer } from '../server/server-state.ts';

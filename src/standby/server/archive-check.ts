@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
+  firstLsnOf,
   isPossibleSegment,
   isSegmentSize,
   nameOf,
@@ -21,6 +22,20 @@ export interface ArchivedSegment {
   readonly name: SegmentName;
   /** Bytes; undefined for a file that we may not read. */
   readonly size: number | undefined;
+}
+
+/** The last segment that a promotion must have replayed. */
+export interface ArchivedEnd {
+  readonly last: SegmentName;
+  /** In bytes. */
+  readonly segmentSize: number;
+}
+
+export interface ArchiveCheck {
+  /** What would keep a promotion from replaying all that the archive holds. */
+  readonly problems: readonly string[];
+  /** Undefined where nothing is left to replay, and where there are problems. */
+  readonly end: ArchivedEnd | undefined;
 }
 
 export interface ReplayFacts {
@@ -81,6 +96,24 @@ export function findReplayProblems(facts: ReplayFacts): readonly string[] {
     return [`segment ${name.name} has ${size} bytes instead of ${layout.segmentSize}`];
   });
   return [...findGaps({ ...facts, segments }), ...spoilt.slice(0, mostShown)];
+}
+
+/** A timeline that ended between two segments has nothing of its own in the second one. */
+function hasItsOwn(name: SegmentName, { path, layout }: ReplayFacts): boolean {
+  const end = path.find(({ timeline }) => timeline === name.timeline)?.endLsn;
+  return end === undefined || firstLsnOf(name, layout.segmentSize) < end;
+}
+
+/** Where no problem was found: the last archived segment on the way. */
+export function findArchivedEnd(facts: ReplayFacts): ArchivedEnd | undefined {
+  const { segments, from, layout } = facts;
+  const place = (name: SegmentName) => segmentNumber(name, layout);
+  const last = segments
+    .map(({ name }) => name)
+    .filter((name) => isOnPath(name, facts) && place(name) >= place(from) && hasItsOwn(name, facts))
+    .sort((a, b) => place(a) - place(b) || a.timeline - b.timeline)
+    .at(-1);
+  return last === undefined ? undefined : { last, segmentSize: layout.segmentSize };
 }
 
 /** From the timeline of the last restartpoint to the newest that branched off it, as the server looks for it. */
@@ -151,28 +184,32 @@ async function readSizes({ directory, files }: Archive): Promise<readonly Archiv
   return segments;
 }
 
+const nothing: ArchiveCheck = { problems: [], end: undefined };
+
 /** Looks at every archived segment that is still to be replayed. */
 export async function checkArchive(
   directory: DataDirectory,
   archive: Archive,
   replayed: bigint | undefined,
-): Promise<readonly string[]> {
+): Promise<ArchiveCheck> {
   const { pgdata, capabilities, control } = directory;
   const segments = await readSizes(archive);
   const segmentSize = segmentSizeOf(directory, segments);
-  if (segmentSize === undefined || control === undefined) return [];
+  if (segmentSize === undefined || control === undefined) return nothing;
   const layout = { segmentSize, walSegmentSkipsFF: capabilities.walSegmentSkipsFF };
   const from = nextSegmentOf(directory, replayed, layout);
-  if (from === undefined) return [];
+  if (from === undefined) return nothing;
   const walDirectory = join(pgdata, capabilities.walDirName);
   const local = await listWal(walDirectory);
   const archived = await readHistories(archive.directory, archive.files);
   const histories = new Map([...(await readHistories(walDirectory, local)).histories, ...archived.histories]);
-  return findReplayProblems({
+  const facts: ReplayFacts = {
     segments,
     from,
     path: pathOf(from.timeline, histories, layout),
     inPgWal: await goodSegments(walDirectory, local, control.systemIdentifier),
     layout,
-  });
+  };
+  const problems = findReplayProblems(facts);
+  return { problems, end: problems.length > 0 ? undefined : findArchivedEnd(facts) };
 }

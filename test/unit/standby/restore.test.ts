@@ -39,12 +39,12 @@ function put(name: string, content: Buffer | string): void {
   writeFileSync(join(directory, "a r'c", name), content);
 }
 
-function restore(shell: string, mode: string, name = segment, archive = "a r'c") {
+function restore(shell: string, mode: string, name = segment, archive = "a r'c", path = '/usr/bin:/bin') {
   // Relative, as PostgreSQL gives %p, and without Node on the PATH: a restored segment must not need it.
   const result = spawnSync(shell, [launcher, '--restore', mode, join(directory, archive), name, 'target'], {
     cwd: directory,
     encoding: 'utf8',
-    env: { PATH: '/usr/bin:/bin' },
+    env: { PATH: path },
   });
   return { code: result.status, stderr: result.stderr };
 }
@@ -151,6 +151,56 @@ describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restore in
     expect(target()).toBeUndefined();
     expect(readdirSync(directory)).not.toContain('target');
   });
+
+  /** As -F999 leaves it, before it promotes the server that runs. */
+  function promoting(line: string): string {
+    writeFileSync(join(directory, 'postmaster.pid'), '4711\n/data\n1700000000\n5432\n');
+    writeFileSync(join(directory, 'pitrtools-promoting'), `${line}\n`);
+    const shims = join(directory, 'shims');
+    mkdirSync(shims);
+    writeFileSync(join(shims, 'sleep'), '#!/bin/sh\necho "$1" >>slept\nif [ -e cure ]; then . ./cure; fi\n', {
+      mode: 0o755,
+    });
+    return `${shims}:/usr/bin:/bin`;
+  }
+  const slept = () => readFileSync(join(directory, 'slept'), 'utf8').trim().split('\n');
+
+  test.each(troubles)('with %s a standby that is being promoted waits a minute, and ends', (_, spoil) => {
+    const path = promoting(`4711 1700000000 ${segment} 1048576`);
+    spoil();
+    const { code, stderr } = restore(shell, 'standby', segment, "a r'c", path);
+    expect(code).toBe(126);
+    expect(stderr.split('\n').filter((line) => line.startsWith('ERROR: '))).toEqual([
+      expect.not.stringContaining('ends rather than open'),
+      expect.stringContaining('ends rather than open without what the archive holds'),
+    ]);
+    expect(slept()).toEqual(Array.from({ length: 60 }, () => '1'));
+    expect(target()).toBeUndefined();
+  });
+
+  test('a standby that is being promoted takes what it gets in that minute, and the end of the WAL for the end', () => {
+    const path = promoting('4711 1700000000');
+    put(segment, mebibyte);
+    rmSync(join(directory, "a r'c", '.pitrtools'));
+    writeFileSync(join(directory, 'cure'), `: >"${directory}/a r'c/.pitrtools"\n`);
+    expect(restore(shell, 'standby', segment, "a r'c", path).code).toBe(0);
+    expect(target()?.equals(mebibyte)).toBe(true);
+    expect(slept()).toEqual(['1']);
+    const end = restore(shell, 'standby', '000000010000000000000002', "a r'c", path);
+    expect(end).toEqual({ code: 1, stderr: '' });
+  });
+
+  test.each(['4712 1700000000', '4711 1600000000', ''])(
+    'what the promotion of another server has left (%j) ends no standby',
+    (line) => {
+      const path = promoting(line);
+      rmSync(join(directory, "a r'c"), { recursive: true });
+      expect(restore(shell, 'standby', segment, "a r'c", path).code).toBe(1);
+      rmSync(join(directory, 'postmaster.pid'));
+      expect(restore(shell, 'standby', segment, "a r'c", path).code).toBe(1);
+      expect(existsSync(join(directory, 'slept'))).toBe(false);
+    },
+  );
 
   test('a copy that was cut short by a crash is not taken up', () => {
     writeFileSync(join(directory, 'target.pitrtools'), 'half');

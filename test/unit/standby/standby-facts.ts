@@ -71,6 +71,8 @@ export function localFacts(major: string, changes: Partial<LocalFacts> = {}): Lo
     isPaused: false,
     archive: { kind: 'archive', archive },
     replayProblems: [],
+    archivedEnd: undefined,
+    guard: undefined,
     place,
     configuration,
     standbyCopies: [],

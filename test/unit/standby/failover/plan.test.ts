@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { FailoverFacts } from '../../../../src/standby/failover/facts.ts';
 import { planFailover } from '../../../../src/standby/failover/plan.ts';
+import { segmentName } from '../../../../src/postgres/wal-name.ts';
 import { describeStep } from '../../../../src/standby/failover/steps.ts';
 import { archive, configuration, controlFile, dataDirectory, label, localFacts } from '../standby-facts.ts';
 
@@ -18,11 +19,12 @@ const after = [
   'record-promotion',
 ];
 const stopped = { kind: 'stopped' } as const;
+const backedUp = dataDirectory('15', { record: { settings: { mode: 'standby', names: [], file: 'x' } } });
 const production = { kind: 'production', answers: true } as const;
 
 describe('-F999', () => {
   test.each(['9.5', '11', '15', '18'])('promotes a running standby (%s)', (major) => {
-    expect(kinds(facts(major))).toEqual(['promote', 'see-it-open', ...after]);
+    expect(kinds(facts(major))).toEqual(['guard-replay', 'promote', 'see-it-open', ...after]);
   });
 
   test('resumes a paused replay first: 9.3 would wait for ever', () => {
@@ -30,7 +32,13 @@ describe('-F999', () => {
   });
 
   test('up to 9.4 the unfinished last segment of the old timeline is kept out of other archives', () => {
-    expect(kinds(facts('9.4'))).toEqual(['promote', 'see-it-open', 'set-aside-last-segment', ...after]);
+    expect(kinds(facts('9.4'))).toEqual([
+      'guard-replay',
+      'promote',
+      'see-it-open',
+      'set-aside-last-segment',
+      ...after,
+    ]);
   });
 
   test.each(['8.4', '9.0'])(
@@ -50,10 +58,11 @@ describe('-F999', () => {
   test('starts a cold standby as a standby, without streaming, and promotes it', () => {
     const directory = dataDirectory('15', { backupLabel: label });
     const steps = planFailover(facts('15', { state: stopped, directory }));
-    expect(steps.map(({ kind }) => kind).slice(0, 5)).toEqual([
+    expect(steps.map(({ kind }) => kind).slice(0, 6)).toEqual([
       'write-settings',
       'start-server',
       'see-it-recover',
+      'guard-replay',
       'promote',
       'see-it-open',
     ]);
@@ -81,7 +90,7 @@ describe('-F999', () => {
     expect(() => planFailover(facts('15', { liveness, state: production }))).toThrow(
       'the primary is alive: psql there says: 1; nothing was changed',
     );
-    expect(kinds(facts('15', { liveness, force: true }))[0]).toBe('promote');
+    expect(kinds(facts('15', { liveness, force: true })).slice(0, 2)).toEqual(['guard-replay', 'promote']);
   });
 
   test('refuses an archive that cannot be read, but for --force', () => {
@@ -89,7 +98,10 @@ describe('-F999', () => {
     expect(() => planFailover(facts('15', { archive: unusable }))).toThrow(
       'the archive cannot be read: not mounted',
     );
-    expect(kinds(facts('15', { archive: unusable, force: true }))[0]).toBe('promote');
+    expect(kinds(facts('15', { archive: unusable, force: true })).slice(0, 2)).toEqual([
+      'lift-guard',
+      'promote',
+    ]);
   });
 
   test('finishes what an earlier run, or a promotion by hand, has begun', () => {
@@ -118,12 +130,55 @@ describe('-F999', () => {
     );
   });
 
+  const archivedEnd = { last: segmentName(1, 0, 8), segmentSize: 16 * 1024 * 1024 };
+  const guard = { pid: 4711, end: archivedEnd };
+
+  test('keeps the server from opening short of the end of the archive, and looks that it did not', () => {
+    const steps = planFailover(facts('15', { archivedEnd, action: 'true' }));
+    expect(steps[0]).toEqual({ kind: 'guard-replay', end: archivedEnd });
+    const seen = steps.findIndex(({ kind }) => kind === 'see-all-replayed');
+    expect(steps[seen]).toEqual({ kind: 'see-all-replayed', end: archivedEnd, isAccepted: false });
+    expect(steps[seen - 1]?.kind).toBe('clear-settings');
+    // Nothing can be said to a restore_command that ends the server by itself.
+    expect(kinds(facts('9.0', { archivedEnd }))).toContain('see-all-replayed');
+    expect(kinds(facts('9.0', { archivedEnd }))).not.toContain('guard-replay');
+  });
+
+  test('another run looks at what the first one went by, and goes on without it when forced', () => {
+    const again = facts('15', { guard, archivedEnd: undefined, state: production, directory: backedUp });
+    expect(planFailover(again)).toContainEqual({
+      kind: 'see-all-replayed',
+      end: archivedEnd,
+      isAccepted: false,
+    });
+    expect(planFailover({ ...again, force: true })).toContainEqual({
+      kind: 'see-all-replayed',
+      end: archivedEnd,
+      isAccepted: true,
+    });
+    const ended = facts('15', { guard, archivedEnd, state: stopped });
+    expect(kinds(ended)).toContain('guard-replay');
+    expect(kinds({ ...ended, force: true })).toContain('lift-guard');
+    expect(kinds({ ...ended, force: true })).not.toContain('guard-replay');
+  });
+
+  test('what was known to be out of reach is not looked for afterwards', () => {
+    const gap = facts('15', { replayProblems: ['a gap'], force: true });
+    expect(kinds(gap).slice(0, 2)).toEqual(['lift-guard', 'promote']);
+    expect(kinds(gap)).not.toContain('see-all-replayed');
+  });
+
   const recovering = dataDirectory('15', {
     record: { settings: { mode: 'recovery', names: [], file: 'postgresql.auto.conf' } },
   });
 
   test('opens a recovery that is paused at its target there, whatever the archive holds beyond', () => {
-    const paused = facts('15', { isPaused: true, directory: recovering, replayProblems: ['a gap'] });
+    const paused = facts('15', {
+      isPaused: true,
+      directory: recovering,
+      archivedEnd,
+      replayProblems: ['a gap'],
+    });
     expect(kinds(paused)).toEqual(['resume-replay', 'see-it-open', ...after]);
   });
 
@@ -149,7 +204,8 @@ describe('-F999', () => {
     const steps = [
       ...planFailover(facts('8.4', { failoverConf, action: 'true' })),
       ...planFailover(facts('15', { isPaused: true })),
-      ...planFailover(facts('15', { state: stopped })),
+      ...planFailover(facts('15', { state: stopped, archivedEnd })),
+      ...planFailover(facts('15', { force: true, replayProblems: ['a gap'] })),
     ];
     for (const step of steps) expect(describeStep(step)).toMatch(/^[a-z].*[^.]$/);
   });

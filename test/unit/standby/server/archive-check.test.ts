@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { parseHistory } from '../../../../src/postgres/history.ts';
 import { parseWalName, type SegmentName } from '../../../../src/postgres/wal-name.ts';
 import {
+  findArchivedEnd,
   findReplayProblems,
   pathOf,
   type ReplayFacts,
@@ -94,5 +95,28 @@ describe('what a promotion could not replay', () => {
       'segment 000000010000000000000006 has 4096 bytes instead of 16777216',
       'segment 000000010000000000000007 cannot be read',
     ]);
+  });
+});
+
+describe('the last segment that a promotion must have replayed', () => {
+  const lastOf = (input: ReplayFacts) => findArchivedEnd(input)?.last.name;
+
+  test('is the last archived one of the way, and none where all of them were replayed', () => {
+    expect(findArchivedEnd(facts([3, 7, 5, 6]))).toEqual({ last: segment(7), segmentSize });
+    expect(lastOf(facts([3, 4]))).toBeUndefined();
+    expect(lastOf(facts([5, 6], { inPgWal: [segment(7)] }))).toBe(segment(6).name);
+  });
+
+  test('is of the newest timeline, and nothing that an abandoned one left behind', () => {
+    const path = pathOf(1, historiesOf({ 2: '1\t0/6000100\tx\n' }), layout);
+    const both = [5, 6, 7].map((number) => ({ name: segment(number), size: segmentSize }));
+    expect(lastOf(facts([], { segments: both, path }))).toBe(segment(6).name);
+    both.push({ name: segment(6, 2), size: segmentSize });
+    expect(lastOf(facts([], { segments: both, path }))).toBe(segment(6, 2).name);
+  });
+
+  test('is not the one at whose first byte the timeline was left: nothing of it is on the way', () => {
+    const path = pathOf(1, historiesOf({ 2: '1\t0/6000000\tx\n' }), layout);
+    expect(lastOf(facts([5, 6], { path }))).toBe(segment(5).name);
   });
 });

@@ -1,0 +1,25 @@
+import { notStartedHere, type Started } from '../local-server.ts';
+
+/** What the steps learn as they go. */
+export interface FailoverRun {
+  started: Started;
+  isOpen: boolean;
+  /** Since when pg_control says so, while the server answers nothing. */
+  openSinceMs: number | undefined;
+  timeline: number | undefined;
+  /** The server may have been told to promote itself: it opens when it has no more WAL, whatever becomes of this run. */
+  isPromoted: boolean;
+  /** How action_failover failed; undefined while it has not. */
+  actionFailure: string | undefined;
+}
+
+export function newRun(): FailoverRun {
+  return {
+    started: notStartedHere,
+    isOpen: false,
+    openSinceMs: undefined,
+    timeline: undefined,
+    isPromoted: false,
+    actionFailure: undefined,
+  };
+}
