@@ -98,7 +98,8 @@ function openingSteps(facts: FailoverFacts): readonly FailoverStep[] {
   const { capabilities } = directory;
   const promotes = capabilities.hasPgCtlPromote;
   const opened: FailoverStep = { kind: 'see-it-open', target: undefined };
-  if (state.kind === 'recovering' && promotes) {
+  // A recovery to a target would open there, whenever it is promoted.
+  if (state.kind === 'recovering' && promotes && directory.record.settings?.mode !== 'recovery') {
     const resume: readonly FailoverStep[] = facts.isPaused ? [{ kind: 'resume-replay' }] : [];
     return [...resume, ...promoteSteps(facts), opened];
   }

@@ -191,6 +191,21 @@ describe('-F999', () => {
     expect(planFailover({ ...input, force: true }).length).toBeGreaterThan(0);
   });
 
+  test('when forced past a target on the way to it, takes the target away first: a promotion would open there', () => {
+    const forced = planFailover(facts('15', { directory: recovering, force: true }));
+    expect(forced.map(({ kind }) => kind)).toEqual([
+      'stop-server',
+      'write-settings',
+      'start-server',
+      'see-it-recover',
+      'guard-replay',
+      'promote',
+      'see-it-open',
+      ...after,
+    ]);
+    expect(forced[1]).toMatchObject({ mode: 'standby', settings: { signal: 'standby.signal' } });
+  });
+
   test('before 9.1, where a failover is a recovery itself, one that was killed goes on', () => {
     const directory = dataDirectory('9.0', { record: recovering.record });
     expect(kinds(facts('9.0', { directory, state: stopped })).slice(0, 2)).toEqual([
