@@ -1,6 +1,7 @@
 import { messageOf, PitrError, unreachable } from '../../errors.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import { describeResult, succeeded } from '../../system/command.ts';
+import { readPostmaster } from '../../system/postmaster.ts';
 import { readSentinel, writeSentinel } from '../../system/sentinel.ts';
 import { copyConf } from '../conf-files.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -179,6 +180,13 @@ export function failoverHandler(
       if (step.kind === 'guard-replay' && !run.isPromoted) return removeGuard(directory.pgdata);
       // A recovery that did not get to its moment must not be tried again by whoever starts the server next.
       if (step.kind !== 'write-settings' || step.mode !== 'recovery' || run.isOpen) return;
+      // One that runs goes on to the end of the WAL. Without its recovery.conf it would end there in a way after which the next
+      // start opens on the old timeline.
+      const { kind } = await readPostmaster(directory.pgdata);
+      if (kind === 'running' || kind === 'unclear') {
+        deps.log.warning('the server goes on with its recovery, and opens by itself: run -F999 again');
+        return;
+      }
       await clearRecoverySettings(deps, directory);
     },
   };
