@@ -31,6 +31,12 @@ function leash(startSession: StartSession, limitMs: number, signal: AbortSignal)
   };
 }
 
+/** What was seen before the connection was lost counts, if it is life: psql may hang where the postmaster was found. */
+function readCutOff(lines: readonly string[], reason: string): RemoteAnswer {
+  const finding = readFindings(lines);
+  return finding.kind === 'alive' ? finding : { kind: 'unreachable', reason };
+}
+
 /** Looks at the primary's host over ssh, within the limit. */
 export async function probeRemote(
   deps: Pick<StandbyDeps, 'startSession' | 'withRemoteShell' | 'log'>,
@@ -40,6 +46,10 @@ export async function probeRemote(
   signal: AbortSignal,
 ): Promise<RemoteAnswer> {
   const held = leash(deps.startSession, limitMs, signal);
+  const lines: string[] = [];
+  const onLine = (line: string): void => {
+    lines.push(line);
+  };
   try {
     const answer = await deps.withRemoteShell(
       { startSession: held.startSession, log: deps.log },
@@ -47,11 +57,10 @@ export async function probeRemote(
         ...target,
         connectTimeoutS: Math.max(1, Math.min(target.connectTimeoutS, Math.ceil(limitMs / 1000))),
       },
-      (shell) => shell.run(remoteScript(question), { limitMs }),
+      (shell) => shell.run(remoteScript(question), { limitMs, onLine }),
     );
     if (answer.kind === 'unreachable') return answer;
-    if (answer.value.kind === 'lost') return { kind: 'unreachable', reason: answer.value.reason };
-    return readFindings(answer.value.lines);
+    return answer.value.kind === 'lost' ? readCutOff(lines, answer.value.reason) : readFindings(lines);
   } finally {
     held.release();
   }

@@ -9,13 +9,18 @@ export interface RemoteQuestion {
   readonly host: string;
   readonly port: number;
   readonly user: string;
+  /** Seconds for the whole look; psql gets fewer of them. */
   readonly limitS: number;
 }
 
+/** The login and the look at the processes take their part of the limit. */
+const notForPsqlS = 2;
+
 /**
  * A POSIX sh script for the primary's host that prints one line per finding:
- * `postmaster PID`, `process PID` (one that works in the data directory), `no-pgdata`, `looked`, `unsent COUNT`,
- * `psql STATUS` and what psql said, each line after `said `.
+ * `postmaster PID`, which is enough; `process PID` (one that works in the data directory), `no-pgdata`, `looked`,
+ * `unsent COUNT`, what psql said, each line after `said `, and `psql STATUS` last: a session that is cut off must not leave a
+ * status without the words that tell what it means. A host may have thousands of processes: no other is started for each.
  */
 export function remoteScript(question: RemoteQuestion): string {
   return `${pgdataPart(question.primaryPgdata)}\n${psqlPart(question)}`;
@@ -27,15 +32,16 @@ function pgdataPart(pgdata: string | undefined): string {
 if [ -d "$pgdata" ]; then
   real=$(CDPATH= cd -- "$pgdata" && pwd -P)
   is_server() {
-    case $(cat "/proc/$1/comm" 2>/dev/null) in postgres*|postmaster*) ;; *) return 1 ;; esac
+    { IFS= read -r comm < "/proc/$1/comm"; } 2>/dev/null || return 1
+    case $comm in postgres*|postmaster*) ;; *) return 1 ;; esac
     [ "$(readlink "/proc/$1/cwd" 2>/dev/null)" = "$real" ]
   }
   pid=
   if [ -r "$pgdata/postmaster.pid" ]; then read -r pid < "$pgdata/postmaster.pid"; fi
   case $pid in
     ''|*[!0-9]*) ;;
-    *) if [ -d /proc/self ]; then is_server "$pid" && echo "postmaster $pid"
-       else kill -0 "$pid" 2>/dev/null && echo "postmaster $pid"; fi ;;
+    *) if [ -d /proc/self ]; then is_server "$pid"; else kill -0 "$pid" 2>/dev/null; fi &&
+       echo "postmaster $pid" && exit 0 ;;
   esac
   for entry in /proc/[0-9]*; do
     one=\${entry#/proc/}
@@ -65,9 +71,11 @@ function psqlPart(question: RemoteQuestion): string {
     'postgres',
   ];
   const words = [program, ...args, '-X', '-A', '-t', '-q', '-w', ...connection, '-c', 'SELECT 1'];
-  return `said=$(LC_ALL=C PGCONNECT_TIMEOUT=${question.limitS} PGAPPNAME=pitrtools ${words.map(shellQuote).join(' ')} 2>&1)
-echo "psql $?"
-printf '%s\\n' "$said" | sed 's/^/said /'`;
+  const limitS = Math.max(1, question.limitS - notForPsqlS);
+  return `said=$(LC_ALL=C PGCONNECT_TIMEOUT=${limitS} PGAPPNAME=pitrtools ${words.map(shellQuote).join(' ')} 2>&1)
+status=$?
+printf '%s\\n' "$said" | sed 's/^/said /'
+echo "psql $status"`;
 }
 
 /** What a look at the primary's host says. */
@@ -80,14 +88,18 @@ export type RemoteFinding =
 
 /** libpq's own words, in the C locale, for a connection that nobody took. */
 const nobodyThere =
-  /connection refused|no such file or directory|timeout expired|timed out|could not translate host name|unreachable|no route to host/i;
+  /connection refused|no such file or directory|could not translate host name|unreachable|no route to host/i;
 
-type PsqlFinding = 'answered' | 'nobody' | 'cannot-ask';
+/** A stopped server's connections are taken by the kernel: silence proves neither that one lives nor that none does. */
+const silence = /timeout expired|timed out/i;
+
+type PsqlFinding = 'answered' | 'nobody' | 'silent' | 'cannot-ask';
 
 /** Anything that is not plainly "nobody there" counts as an answer: a refused password is one. */
 function readPsql(status: number | undefined, said: string): PsqlFinding {
   if (status === 0) return 'answered';
   if (status !== 2) return 'cannot-ask';
+  if (silence.test(said)) return 'silent';
   return nobodyThere.test(said) ? 'nobody' : 'answered';
 }
 
@@ -108,8 +120,6 @@ export function readFindings(lines: readonly string[]): RemoteFinding {
   const unsent = values(lines, 'unsent')[0];
   if (lines.includes('looked') || psql === 'nobody')
     return { kind: 'dead', unsent: unsent === undefined ? undefined : Number(unsent) };
-  return {
-    kind: 'unclear',
-    reason: `psql cannot be run there (${said}), and its data directory is not known`,
-  };
+  const problem = psql === 'silent' ? 'gets no answer there' : 'cannot be run there';
+  return { kind: 'unclear', reason: `psql ${problem} (${said}), and its data directory is not known` };
 }

@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -70,6 +70,36 @@ describe("the look at the primary's host", () => {
     const pgdata = makePgdata();
     writeFileSync(join(pgdata, 'postmaster.pid'), `${process.pid}\n`);
     expect(look(psqlThat(refused), pgdata).kind).toBe('dead');
+  });
+
+  test('a living postmaster needs no psql', () => {
+    const pgdata = makePgdata();
+    const postmaster = join(directory, 'postgres');
+    copyFileSync('/bin/sleep', postmaster);
+    chmodSync(postmaster, 0o700);
+    const running = spawn(postmaster, ['60'], { cwd: pgdata, stdio: 'ignore' });
+    try {
+      expect(look(psqlThat(refused), pgdata)).toEqual({
+        kind: 'alive',
+        by: `server processes still run there (pid ${running.pid ?? ''})`,
+      });
+      writeFileSync(join(pgdata, 'postmaster.pid'), `${running.pid ?? ''}\n`);
+      expect(look(psqlThat(`touch '${directory}/asked'`), pgdata).kind).toBe('alive');
+      expect(existsSync(join(directory, 'asked'))).toBe(false);
+    } finally {
+      running.kill();
+    }
+  });
+
+  test('psql must end before the limit of the whole look, and its silence proves nothing', () => {
+    const silent = psqlThat(`echo "psql: error: timeout expired after $PGCONNECT_TIMEOUT s" >&2; exit 2`);
+    expect(look(silent, undefined)).toEqual({
+      kind: 'unclear',
+      reason: expect.stringContaining(
+        'gets no answer there (psql: error: timeout expired after 3 s)',
+      ) as string,
+    });
+    expect(look(silent, makePgdata()).kind).toBe('dead');
   });
 
   test('without psql and without a data directory nothing is proven', () => {
