@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, refusal } from '../../errors.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
@@ -57,12 +57,21 @@ export async function requireClearPostmaster(deps: StandbyDeps): Promise<Postmas
 
 /** What the startup process shows in the process list: the segment that it replays. */
 async function startupTitle(pgdata: string): Promise<string> {
+  // The kernel tells working directories without the symbolic links that pgdata may have.
+  const real = await realpath(pgdata).catch(() => pgdata);
   for (const entry of await readdir('/proc').catch(() => [])) {
-    if (!/^\d+$/.test(entry) || (await workingDirectoryOf(Number(entry))) !== pgdata) continue;
+    if (!/^\d+$/.test(entry) || (await workingDirectoryOf(Number(entry))) !== real) continue;
     const title = await readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => '');
     if (/^postgres: .*startup/.test(title)) return title.replaceAll('\0', ' ').trim();
   }
   return '';
+}
+
+/** Replay writes minRecoveryLsn between restartpoints too; where its place is not known, the checksum shows it. */
+function describeControl(control: ControlFile | undefined): string {
+  if (control === undefined) return '0 0';
+  const { checkpointLsn, time, state, checksum, progress } = control;
+  return `${checkpointLsn} ${time} ${state} ${progress?.minRecoveryLsn ?? 0n} ${checksum}`;
 }
 
 /** NULL until something has been replayed. */
@@ -115,8 +124,7 @@ export async function observeServer(
   if (postmaster.kind !== 'running') return { kind: 'stopped' };
   const answer = await withLocalServer(deps, capabilities, (sql) => ask(capabilities, sql));
   const control = await readControlFile(pgdata);
-  const written = `${control?.checkpointLsn ?? 0n} ${control?.time ?? 0n} ${control?.state ?? ''}`;
-  const progress = `${written} ${await startupTitle(pgdata)}`;
+  const progress = `${describeControl(control)} ${await startupTitle(pgdata)}`;
   if (answer.kind === 'answered') {
     const { recovering, replayed } = answer.value;
     if (!recovering) return { kind: 'production', answers: true };

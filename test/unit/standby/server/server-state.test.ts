@@ -1,5 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -8,7 +16,7 @@ import { parseVersion } from '../../../../src/postgres/version.ts';
 import type { StandbyDeps } from '../../../../src/standby/deps.ts';
 import { notStartedHere, type Started } from '../../../../src/standby/local-server.ts';
 import { readControlFile } from '../../../../src/standby/server/data-directory.ts';
-import { observeServer } from '../../../../src/standby/server/server-state.ts';
+import { observeServer, type ServerState } from '../../../../src/standby/server/server-state.ts';
 import { controlFile } from '../../postgres/fixtures/build.ts';
 
 const inArchiveRecovery = 5;
@@ -33,18 +41,30 @@ afterEach(() => {
   rmSync(pgdata, { recursive: true });
 });
 
-function writeControl(state: number, redo: bigint): void {
+function writeControl(state: number, redo: bigint, minRecovery = 0n): void {
   const fields = { controlVersion: 1300, catalogVersion: 202209061, checksum: 'crc32c' } as const;
-  writeFileSync(join(pgdata, 'global', 'pg_control'), controlFile({ ...fields, state, timeline: 1, redo }));
+  writeFileSync(
+    join(pgdata, 'global', 'pg_control'),
+    controlFile({ ...fields, state, timeline: 1, redo, minRecovery }),
+  );
 }
 
-async function observe(started?: Started): Promise<string> {
+async function stateSeen(started?: Started, at = pgdata): Promise<ServerState> {
   const deps = {
-    settings: { pgdata, port: 5432, pg_conf: undefined, no_copy_conf: false },
+    settings: { pgdata: at, port: 5432, pg_conf: undefined, no_copy_conf: false },
     withLocalSql: () => Promise.resolve({ kind: 'not-accepting', reason: 'starting up' }),
     log: { debug: () => undefined },
   } as unknown as StandbyDeps;
-  return (await observeServer(deps, capabilities, started)).kind;
+  return observeServer(deps, capabilities, started);
+}
+
+async function observe(started?: Started): Promise<string> {
+  return (await stateSeen(started)).kind;
+}
+
+async function progressAt(path: string): Promise<string> {
+  const state = await stateSeen(notStartedHere, path);
+  return 'progress' in state ? state.progress : '';
 }
 
 async function startedAt(atS: number): Promise<Started> {
@@ -83,5 +103,30 @@ describe('a server that answers nothing and was found running', () => {
     expect(await observe(notStartedHere)).toBe('starting');
     writeControl(inArchiveRecovery, 0x5000028n);
     expect(await observe(notStartedHere)).toBe('recovering');
+  });
+});
+
+describe('the progress of a server that answers nothing', () => {
+  test('shows the segment under replay, also where pgdata is a symbolic link', async () => {
+    writeControl(inArchiveRecovery, 0x5000028n);
+    const title = 'postgres: startup recovering 000000010000000000000007';
+    const startup = spawn('sleep', ['60'], { argv0: title, cwd: pgdata, stdio: 'ignore' });
+    const link = `${pgdata}.link`;
+    symlinkSync(pgdata, link);
+    try {
+      expect(await progressAt(pgdata)).toContain(title);
+      expect(await progressAt(link)).toContain(title);
+    } finally {
+      unlinkSync(link);
+      startup.kill();
+    }
+  });
+
+  test('changes with each write of pg_control, between restartpoints too', async () => {
+    writeControl(inArchiveRecovery, 0x5000028n);
+    const before = await progressAt(pgdata);
+    expect(await progressAt(pgdata)).toBe(before);
+    writeControl(inArchiveRecovery, 0x5000028n, 0x7000000n);
+    expect(await progressAt(pgdata)).not.toBe(before);
   });
 });
