@@ -4,7 +4,7 @@ import { messageOf, refusal } from '../../errors.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import type { ClusterState, ControlFile } from '../../postgres/control-file.ts';
 import { parseLsn } from '../../postgres/lsn.ts';
-import type { LocalResult, LocalSql } from '../../system/local-sql.ts';
+import type { LocalResult, LocalServer, LocalSql } from '../../system/local-sql.ts';
 import { exists } from '../../system/durable.ts';
 import { workingDirectoryOf } from '../../system/processes.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -12,7 +12,7 @@ import { notStartedHere, type Started } from '../local-server.ts';
 import { readPostmaster, type Postmaster } from '../../system/postmaster.ts';
 import { readControlFile } from './data-directory.ts';
 import { localServerAt } from './local-address.ts';
-import { readConfiguration } from './server-configuration.ts';
+import { readConfiguration, type ConfigurationRole } from './server-configuration.ts';
 
 /** What the server of this host is doing. */
 export type ServerState =
@@ -31,7 +31,21 @@ export type ServerState =
 
 const sqlLimitMs = 5_000;
 
-/** Connects to the server of this host, wherever it listens. */
+async function realPath(path: string): Promise<string> {
+  return realpath(path).catch(() => path);
+}
+
+async function isServerOf(pgdata: string, sql: LocalSql): Promise<boolean> {
+  const [row] = await sql("SELECT current_setting('data_directory') AS data_directory");
+  const [one, other] = await Promise.all([realPath(String(row?.['data_directory'])), realPath(pgdata)]);
+  return one === other;
+}
+
+/**
+ * Connects to the server of this host, wherever it listens. Up to 9.0 nothing tells whether a server that runs was started with
+ * the standby's configuration or the failover's, which may have another port. What answers there may as well be another
+ * server, such as a primary on this host: it must first say that it is ours.
+ */
 export async function withLocalServer<T>(
   deps: StandbyDeps,
   capabilities: Capabilities,
@@ -40,8 +54,22 @@ export async function withLocalServer<T>(
 ): Promise<LocalResult<T>> {
   const { settings } = deps;
   const postmaster = await readPostmaster(settings.pgdata);
-  const { inFile } = await readConfiguration(settings, 'standby', capabilities.version.major);
-  return deps.withLocalSql(localServerAt(settings, postmaster, inFile), limitMs, use);
+  const addressAs = async (role: ConfigurationRole): Promise<LocalServer> => {
+    const { inFile } = await readConfiguration(settings, role, capabilities.version.major);
+    return localServerAt(settings, postmaster, inFile);
+  };
+  const address = await addressAs('standby');
+  const first = await deps.withLocalSql(address, limitMs, use);
+  const isTold = postmaster.kind !== 'running' || postmaster.port !== undefined;
+  if (isTold || first.kind !== 'no-server') return first;
+  const other = await addressAs('failover');
+  if (other.host === address.host && other.port === address.port) return first;
+  const second = await deps.withLocalSql(other, limitMs, async (sql) => {
+    if (await isServerOf(settings.pgdata, sql)) return use(sql);
+    throw new Error(`the server at port ${other.port} is another one`);
+  });
+  if (second.kind !== 'no-server') return second;
+  return { kind: 'no-server', reason: `${first.reason}; ${second.reason}` };
 }
 
 /** The pid file that cannot be read is not "not running". */
@@ -58,7 +86,7 @@ export async function requireClearPostmaster(deps: StandbyDeps): Promise<Postmas
 /** What the startup process shows in the process list: the segment that it replays. */
 async function startupTitle(pgdata: string): Promise<string> {
   // The kernel tells working directories without the symbolic links that pgdata may have.
-  const real = await realpath(pgdata).catch(() => pgdata);
+  const real = await realPath(pgdata);
   for (const entry of await readdir('/proc').catch(() => [])) {
     if (!/^\d+$/.test(entry) || (await workingDirectoryOf(Number(entry))) !== real) continue;
     const title = await readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => '');

@@ -16,7 +16,12 @@ import { parseVersion } from '../../../../src/postgres/version.ts';
 import type { StandbyDeps } from '../../../../src/standby/deps.ts';
 import { notStartedHere, type Started } from '../../../../src/standby/local-server.ts';
 import { readControlFile } from '../../../../src/standby/server/data-directory.ts';
-import { observeServer, type ServerState } from '../../../../src/standby/server/server-state.ts';
+import {
+  observeServer,
+  withLocalServer,
+  type ServerState,
+} from '../../../../src/standby/server/server-state.ts';
+import type { LocalResult, LocalServer, LocalSql } from '../../../../src/system/local-sql.ts';
 import { controlFile } from '../../postgres/fixtures/build.ts';
 
 const inArchiveRecovery = 5;
@@ -128,5 +133,62 @@ describe('the progress of a server that answers nothing', () => {
     expect(await progressAt(pgdata)).toBe(before);
     writeControl(inArchiveRecovery, 0x5000028n, 0x7000000n);
     expect(await progressAt(pgdata)).not.toBe(before);
+  });
+});
+
+describe('a server whose pid file does not tell its port (up to 9.0)', () => {
+  const old = capabilitiesOf(parseVersion('9.0'));
+
+  /** Only one port answers, from this data directory; the others refuse. Returns the ports asked as well. */
+  async function askWhere(port: number, dataDirectory: string) {
+    const asked: number[] = [];
+    const conf = (name: string, text: string): string => {
+      writeFileSync(join(pgdata, name), text);
+      return join(pgdata, name);
+    };
+    const settings = {
+      pgdata,
+      pg_conf: conf('standby.conf', 'port = 5433\n'),
+      pg_conf_failover: conf('failover.conf', 'port = 5434\n'),
+    };
+    const sql: LocalSql = () => Promise.resolve([{ data_directory: dataDirectory }]);
+    const withLocalSql = async (
+      server: LocalServer,
+      _limitMs: number,
+      use: (sql: LocalSql) => Promise<unknown>,
+    ): Promise<LocalResult<unknown>> => {
+      asked.push(server.port);
+      const refused = { kind: 'no-server', reason: `refused at ${server.port}` } as const;
+      if (server.port !== port) return refused;
+      return use(sql).then(
+        (value) => ({ kind: 'answered', value }),
+        (error: unknown) => ({ kind: 'no-server', reason: (error as Error).message }),
+      );
+    };
+    const deps = { settings, withLocalSql } as unknown as StandbyDeps;
+    return { answer: await withLocalServer(deps, old, () => Promise.resolve('answer')), asked };
+  }
+
+  const answered = { kind: 'answered', value: 'answer' };
+
+  test('is asked where the standby listens, then where it listens after a failover', async () => {
+    expect(await askWhere(5433, pgdata)).toEqual({ answer: answered, asked: [5433] });
+    expect(await askWhere(5434, pgdata)).toEqual({ answer: answered, asked: [5433, 5434] });
+    expect((await askWhere(5432, pgdata)).answer).toEqual({
+      kind: 'no-server',
+      reason: 'refused at 5433; refused at 5434',
+    });
+  });
+
+  test('is not mistaken for another that listens where it will after a failover', async () => {
+    expect((await askWhere(5434, '/the/primary')).answer).toMatchObject({
+      kind: 'no-server',
+      reason: expect.stringContaining('is another one') as string,
+    });
+  });
+
+  test('is asked only there where its pid file tells', async () => {
+    writeFileSync(join(pgdata, 'postmaster.pid'), `${postmaster.pid ?? ''}\n${pgdata}\n0\n5431\n`);
+    expect((await askWhere(5434, pgdata)).asked).toEqual([5431]);
   });
 });
