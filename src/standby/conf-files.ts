@@ -35,19 +35,29 @@ async function requireReadable(key: string, path: string): Promise<void> {
   });
 }
 
+/** The files that the INI names for a role, each with its place in pgdata, whether or not it is to be copied there. */
+export async function confFiles(
+  settings: StandbySettings,
+  role: ConfigurationRole,
+): Promise<readonly ConfCopy[]> {
+  const files: ConfCopy[] = [];
+  for (const [key, name] of keysOf(role)) {
+    const from = settings[key];
+    if (from === undefined) continue;
+    await requireReadable(key, from);
+    files.push({ key, from, to: join(settings.pgdata, name) });
+  }
+  return files;
+}
+
 /** The copies that would change something. With `no_copy_conf` none: the server is pointed to the files instead. */
 export async function planConfCopies(
   settings: StandbySettings,
   role: ConfigurationRole,
 ): Promise<readonly ConfCopy[]> {
   const copies: ConfCopy[] = [];
-  for (const [key, name] of keysOf(role)) {
-    const from = settings[key];
-    if (from === undefined) continue;
-    await requireReadable(key, from);
-    const to = join(settings.pgdata, name);
-    if (!settings.no_copy_conf && !(await hasSameContent(from, to))) copies.push({ key, from, to });
-  }
+  for (const file of await confFiles(settings, role))
+    if (!settings.no_copy_conf && !(await hasSameContent(file.from, file.to))) copies.push(file);
   return copies;
 }
 

@@ -1,7 +1,7 @@
 import { exists } from '../../system/durable.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
 import { messageOf } from '../../errors.ts';
-import { hasOtherSources, planConfCopies, type ConfCopy } from '../conf-files.ts';
+import { confFiles, hasOtherSources, planConfCopies, type ConfCopy } from '../conf-files.ts';
 import type { StandbyDeps } from '../deps.ts';
 import type { Liveness } from '../liveness.ts';
 import { recoveryPlace } from '../recovery/recovery-place.ts';
@@ -67,15 +67,22 @@ async function archiveFact(deps: StandbyDeps, directory: DataDirectory): Promise
   }
 }
 
-/** Undefined when the standby's configuration goes on being the right one. */
-async function failoverConf(deps: StandbyDeps, major: string): Promise<FailoverConf | undefined> {
+/**
+ * Undefined when the INI names no other files for a failover. That pgdata holds the same bytes already says nothing: the
+ * standby's are copied over them before a start, and a server may run that has not read them yet.
+ */
+export async function failoverConf(
+  deps: Pick<StandbyDeps, 'settings'>,
+  major: string,
+): Promise<FailoverConf | undefined> {
   const { settings } = deps;
-  const copies = await planConfCopies(settings, 'failover');
+  const files = await confFiles(settings, 'failover');
+  if (files.length === 0) return undefined;
   const configuration = await readConfiguration(settings, 'failover', major);
   const before = await readConfiguration(settings, 'standby', major);
   const isOtherStart = serverOptions(configuration.parameters) !== serverOptions(before.parameters);
   const mustRestart = isOtherStart || (settings.no_copy_conf && hasOtherSources(settings));
-  return copies.length === 0 && !mustRestart ? undefined : { copies, configuration, mustRestart };
+  return { files, configuration, mustRestart };
 }
 
 async function isPaused(deps: StandbyDeps, directory: DataDirectory, state: ServerState): Promise<boolean> {

@@ -39,7 +39,8 @@ export type AfterStep =
   | { readonly kind: 'record-promotion' };
 
 export interface FailoverConf {
-  readonly copies: readonly ConfCopy[];
+  /** The INI's files; which of them are to be copied is seen when they are put into force. */
+  readonly files: readonly ConfCopy[];
   /** The configuration to restart with, where a reload cannot do. */
   readonly configuration: ServerConfiguration;
   readonly mustRestart: boolean;
@@ -62,9 +63,8 @@ export function isAfterStep(step: FailoverStep): step is AfterStep {
   return afterKinds.includes(step.kind);
 }
 
-function describeConf({ copies, configuration, mustRestart }: FailoverConf): string {
-  const files = copies.map(({ key, from }) => `${from} (${key})`);
-  const what = files.length > 0 ? files.join(' and ') : configuration.configFile;
+function describeConf({ files, mustRestart }: FailoverConf): string {
+  const what = files.map(({ key, from }) => `${from} (${key})`).join(' and ');
   return `put ${what} into force, by ${mustRestart ? 'restart' : 'reload, or by restart where a setting needs one'}`;
 }
 

@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { messageOf, PitrError } from '../../errors.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import { writeDurably } from '../../system/durable.ts';
-import { copyConf, type ConfCopy } from '../conf-files.ts';
+import { confFiles, copyConf, planConfCopies, type ConfCopy } from '../conf-files.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { restartServerProgram, serverLogTail, startServerProgram, type Started } from '../local-server.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
@@ -14,9 +14,21 @@ import type { FailoverConf } from './steps.ts';
 
 type Old = readonly { readonly path: string; readonly content: Buffer | undefined }[];
 
-async function readOld(copies: readonly ConfCopy[]): Promise<Old> {
+/** What there is to go back to: the files as they are or, where an earlier run has replaced them already, the standby's. */
+async function readOld(
+  { settings }: StandbyDeps,
+  files: readonly ConfCopy[],
+  copies: readonly ConfCopy[],
+): Promise<Old> {
+  if (settings.no_copy_conf) return [];
+  const standby = await confFiles(settings, 'standby');
   return Promise.all(
-    copies.map(async ({ to }) => ({ path: to, content: await readFile(to).catch(() => undefined) })),
+    files.map(async ({ to }) => {
+      const isReplaced = !copies.some((copy) => copy.to === to);
+      const from = isReplaced ? standby.find((file) => file.to === to)?.from : to;
+      const content = from === undefined ? undefined : await readFile(from).catch(() => undefined);
+      return { path: to, content };
+    }),
   );
 }
 
@@ -53,12 +65,38 @@ async function reload(deps: StandbyDeps, capabilities: Capabilities): Promise<bo
 
 const reloadLimitS = 5;
 
-/** Before 9.5 nobody tells which settings wait for a restart: then there is one. */
-async function needsRestart(deps: StandbyDeps, capabilities: Capabilities): Promise<boolean> {
+/** As late as it may have been: some file systems keep whole seconds. */
+async function changedBeforeMs(path: string): Promise<number> {
+  const { mtimeMs } = await stat(path);
+  return mtimeMs + 1000;
+}
+
+/** Whether the server that runs read these files, as they are, when it was started; in doubt it did not. */
+async function hasStartedWith(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  files: readonly ConfCopy[],
+): Promise<boolean> {
+  const answer = await withLocalServer(deps, capabilities, (sql) =>
+    sql('SELECT extract(epoch FROM pg_postmaster_start_time())::text AS started'),
+  );
+  if (answer.kind !== 'answered') return false;
+  const startedMs = Number(answer.value[0]?.['started']) * 1000;
+  const read = files.map(({ from, to }) => (deps.settings.no_copy_conf ? from : to));
+  const changed = await Promise.all(read.map(changedBeforeMs));
+  return changed.every((changedMs) => changedMs < startedMs);
+}
+
+/** Before 9.5 nobody tells which settings wait for a restart: then there is one, once for each change of the files. */
+async function needsRestart(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  files: readonly ConfCopy[],
+): Promise<boolean> {
   const answer = await withLocalServer(deps, capabilities, (sql) =>
     sql('SELECT name FROM pg_settings WHERE pending_restart'),
   );
-  if (answer.kind !== 'answered') return true;
+  if (answer.kind !== 'answered') return !(await hasStartedWith(deps, capabilities, files));
   const names = answer.value.map((row) => String(row['name']));
   if (names.length > 0) deps.log.notice(`restarting for ${names.join(', ')}`);
   return names.length > 0;
@@ -144,11 +182,13 @@ async function putIntoForce(
   capabilities: Capabilities,
   conf: FailoverConf,
 ): Promise<void> {
-  const old = await readOld(conf.copies);
-  for (const copy of conf.copies) await copyConf(deps, copy);
+  const copies = await planConfCopies(deps.settings, 'failover');
+  const old = await readOld(deps, conf.files, copies);
+  for (const copy of copies) await copyConf(deps, copy);
+  // Also with nothing to copy: an earlier run may have ended between the copy and what puts it into force.
   if (!conf.mustRestart) {
     if (!(await reload(deps, capabilities))) await giveUpFiles(deps, capabilities, old);
-    if (!(await needsRestart(deps, capabilities))) return;
+    if (!(await needsRestart(deps, capabilities, conf.files))) return;
   }
   await restartOrGoBack(deps, capabilities, conf, old);
 }

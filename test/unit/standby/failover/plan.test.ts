@@ -73,7 +73,7 @@ describe('-F999', () => {
   });
 
   test('puts the failover configuration into force and verifies after it, and runs the action last', () => {
-    const failoverConf = { copies: [], configuration, mustRestart: true };
+    const failoverConf = { files: [], configuration, mustRestart: true };
     expect(kinds(facts('15', { failoverConf, action: 'true' })).slice(-7)).toEqual([
       'clear-settings',
       'use-failover-conf',
@@ -215,7 +215,7 @@ describe('-F999', () => {
   });
 
   test('every step can be said in a line', () => {
-    const failoverConf = { copies: [], configuration, mustRestart: false };
+    const failoverConf = { files: [], configuration, mustRestart: false };
     const steps = [
       ...planFailover(facts('8.4', { failoverConf, action: 'true' })),
       ...planFailover(facts('15', { isPaused: true })),
