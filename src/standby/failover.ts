@@ -9,6 +9,7 @@ import type { FailoverStep } from './failover/steps.ts';
 import { describeLiveness, probePrimary, type Liveness } from './liveness.ts';
 import { carryOut, printPlan } from './plan.ts';
 import { readRecord } from './record.ts';
+import { hasUnfinishedFailover } from './unfinished-failover.ts';
 
 /** Where the primary's server would be on its host, as -B or -I have left it on record. */
 export async function primaryPgdata(deps: Pick<StandbyDeps, 'settings'>): Promise<string | undefined> {
@@ -47,6 +48,12 @@ function sayLiveness(deps: StandbyDeps, liveness: Liveness): void {
 function sayState(deps: StandbyDeps, facts: FailoverFacts): void {
   if (facts.state.kind === 'production')
     deps.log.notice('the server here is out of recovery already: only what comes after a promotion is done');
+  if (facts.state.kind === 'stopped' && hasUnfinishedFailover(facts.directory)) {
+    deps.log.notice(
+      'the failover here was begun and not finished: the server is started, and the rest is done',
+    );
+    return;
+  }
   if (facts.archive.kind === 'unusable')
     deps.log.warning(`going on without the archive (--force): ${facts.archive.reason}`);
   for (const problem of facts.replayProblems)

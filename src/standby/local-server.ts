@@ -11,6 +11,7 @@ import { readControlFile } from './server/data-directory.ts';
 import { serverOptions, type ServerConfiguration } from './server/server-configuration.ts';
 import { requirePgCtl } from './server/server-programs.ts';
 import { runSiteCommand } from './server/shell-command.ts';
+import { stopProgress } from './server/stop-progress.ts';
 import { mustBecome, waitUntil, type Look } from './server/wait.ts';
 
 /** Where the server's output goes when `logfile:` is not set: never to our own streams, which it would hold open for ever. */
@@ -146,7 +147,7 @@ async function startByPgCtl(
 async function stopped(pgdata: string): Promise<Look<undefined>> {
   const postmaster = await readPostmaster(pgdata);
   if (postmaster.kind === 'none' || postmaster.kind === 'stale') return { kind: 'done', value: undefined };
-  return { kind: 'waiting', progress: '' };
+  return { kind: 'waiting', progress: await stopProgress(pgdata) };
 }
 
 /** Stops the server fast, and is back when no process of it is left. */

@@ -66,7 +66,10 @@ export interface SettingsRecord {
 export interface StandbyRecord {
   readonly backup?: BackupRecord;
   readonly settings?: SettingsRecord;
+  /** Once the server has taken its first write out of recovery. */
   readonly promotedAtTimeline?: number;
+  /** There while what comes after that has not been done to its end. */
+  readonly isFailoverUnfinished?: true;
   /** The recovery target at which a server paused or shut down; it has not been in standby mode since. */
   readonly recoveredTo?: string;
 }

@@ -117,7 +117,8 @@ export async function startServer(deps: StandbyDeps, options: ActionOptions): Pr
   const { capabilities, record } = directory;
   requireExpectedVersion(settings, capabilities);
   if (settings.start_command === undefined) await requirePgCtl(deps, capabilities);
-  const role = record.promotedAtTimeline === undefined ? 'standby' : 'failover';
+  const isPromoted = record.promotedAtTimeline !== undefined && record.isFailoverUnfinished !== true;
+  const role = isPromoted ? 'failover' : 'standby';
   const configuration = await readConfiguration(settings, role, capabilities.version.major);
   const steps = planStart({ directory, postmaster, configuration });
   const handler = startHandler(deps, directory);

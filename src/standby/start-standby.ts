@@ -17,6 +17,7 @@ import { requirePgCtl } from './server/server-programs.ts';
 import { requireClearPostmaster } from './server/server-state.ts';
 import { waitUntilRecovering } from './server/recovering.ts';
 import { requireExpectedVersion } from './server/version-check.ts';
+import { hasUnfinishedFailover } from './unfinished-failover.ts';
 
 export interface StartFacts {
   readonly directory: DataDirectory;
@@ -49,7 +50,11 @@ export function refuseNoStandby(directory: DataDirectory): void {
   if (record.promotedAtTimeline !== undefined) {
     throw refusal(
       `the server in "${pgdata}" was promoted at timeline ${record.promotedAtTimeline}: it is no standby any more`,
-      { hint: newBackup },
+      {
+        hint: hasUnfinishedFailover(directory)
+          ? 'Its failover was not finished; -F999 starts the server and goes on with it.'
+          : newBackup,
+      },
     );
   }
   if (control.state === 'in-archive-recovery' || control.state === 'shut-down-in-recovery') return;

@@ -21,8 +21,13 @@ export type Postmaster =
 
 const serverPrograms = ['postgres', 'postmaster'];
 
+/** All processes of a server, by their working directory. */
+export function serverProcesses(pgdata: string): Promise<readonly number[]> {
+  return processesWorkingIn(pgdata, serverPrograms);
+}
+
 async function orphans(pgdata: string): Promise<Postmaster | undefined> {
-  const pids = await processesWorkingIn(pgdata, serverPrograms);
+  const pids = await serverProcesses(pgdata);
   if (pids.length === 0) return undefined;
   return {
     kind: 'unclear',

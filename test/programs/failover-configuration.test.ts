@@ -1,11 +1,12 @@
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
-import { failureMajors } from '../harness/postgres-programs.ts';
+import { writeScript } from '../harness/host.ts';
+import { failureMajors, serverProgram } from '../harness/postgres-programs.ts';
 import type { Standby } from '../harness/standby.ts';
 import { createWorld, type World } from '../harness/world.ts';
-import { type Pair, archiveRows, expectExit, makePair } from './standby-kit.ts';
+import { type Pair, archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
 
 let world: World | undefined;
 afterEach(async () => {
@@ -35,6 +36,31 @@ function copyFailoverConf({ host, pgdata }: Standby): void {
   );
 }
 
+function pidFile({ host }: Standby): string {
+  return join(host.directory, 'checkpointer.pid');
+}
+
+/** Stops the server fast, but for its last checkpoint; `then` runs in the background with the checkpointer's $pid. */
+function stopsSlowly(standby: Standby, then: string): string {
+  const { host, pgdata, major } = standby;
+  return writeScript(
+    host,
+    'stop-slowly.sh',
+    `for pid in $(cat /proc/$(head -1 '${pgdata}/postmaster.pid')/task/*/children); do
+  tr '\\0' ' ' < /proc/$pid/cmdline | grep -q checkpointer && break
+done
+echo $pid > '${pidFile(standby)}'
+kill -STOP $pid
+${then} > /dev/null 2>&1 &
+exec '${serverProgram(major, 'pg_ctl')}' -D '${pgdata}' -m fast -W stop`,
+  );
+}
+
+function stoppedCheckpointer(standby: Standby): number {
+  expect(existsSync(pidFile(standby))).toBe(true);
+  return Number(readFileSync(pidFile(standby), 'utf8'));
+}
+
 describe.each(failureMajors())('the failover configuration on PostgreSQL %i', (major) => {
   test('is put into force also where pgdata held a copy of it before', async () => {
     world = await createWorld({ major });
@@ -58,6 +84,52 @@ describe.each(failureMajors())('the failover configuration on PostgreSQL %i', (m
     await first.finished;
 
     standby.writeIni({ stop_command: undefined });
+    expectExit(await here.cmdStandby(standby, ['-F999']), 0);
+    expect(await standby.value('SHOW max_connections')).toBe('41');
+    expect(standby.failoverActions()).toBe(1);
+  });
+
+  test('a restart whose stop outlasts start_timeout says so, and the next run starts what has ended', async () => {
+    const { here, standby } = await orphanedPair(major);
+    standby.writeIni({ start_timeout: 4, stop_command: stopsSlowly(standby, 'true') });
+    const first = await here.cmdStandby(standby, ['-F999']);
+    expectExit(first, 1);
+    expect(first.stderr).toContain('the failover has happened, but was not finished');
+    expect(first.stderr).toContain('the server is still stopping');
+    expect(first.stderr).toMatch(/wait until it has ended; then run -F999 again/);
+    expect(first.stderr).not.toContain('the server runs');
+    expect(standby.isRunning()).toBe(true);
+    expect(standby.failoverActions()).toBe(0);
+
+    process.kill(stoppedCheckpointer(standby), 'SIGCONT');
+    await eventually(() => !standby.isRunning());
+    const asStandby = await here.cmdStandby(standby, ['-S']);
+    expectExit(asStandby, 4);
+    expect(asStandby.stderr).toContain('-F999 starts the server and goes on with it');
+
+    standby.writeIni({ stop_command: undefined, start_timeout: 30 });
+    const second = await here.cmdStandby(standby, ['-F999']);
+    expectExit(second, 0);
+    expect(second.stderr).toContain('was begun and not finished');
+    expect(second.stderr).not.toContain('restarting for');
+    expect(await standby.inRecovery()).toBe(false);
+    expect(await standby.value('SHOW max_connections')).toBe('41');
+    expect(await countRows(standby)).toBe(10);
+    expect(standby.failoverActions()).toBe(1);
+    const again = await here.cmdStandby(standby, ['-F999']);
+    expectExit(again, 4);
+    expect(again.stderr).toContain('has been failed over already, at timeline 2');
+  });
+
+  test('a server that ends late is started again, and only one that answers is said to run', async () => {
+    const { here, standby } = await orphanedPair(major);
+    standby.writeIni({ start_timeout: 4, stop_command: stopsSlowly(standby, '(sleep 6; kill -CONT $pid)') });
+    const first = await here.cmdStandby(standby, ['-F999']);
+    expectExit(first, 1);
+    expect(first.stderr).toContain('the server runs with its former configuration');
+    expect(await standby.value('SHOW max_connections')).toBe('40');
+
+    standby.writeIni({ stop_command: undefined, start_timeout: 30 });
     expectExit(await here.cmdStandby(standby, ['-F999']), 0);
     expect(await standby.value('SHOW max_connections')).toBe('41');
     expect(standby.failoverActions()).toBe(1);

@@ -5,6 +5,7 @@ import { formatSentinel, type Sentinel } from '../../system/sentinel.ts';
 import { ownLabelPrefix } from '../backup-in-progress.ts';
 import { newSentinel, placeObjections, refuseOn, type Objection } from '../local-place.ts';
 import type { TablespaceTarget } from '../tablespaces.ts';
+import { failoverObjections } from '../unfinished-failover.ts';
 import type { BackupFacts, MissingConfiguration } from './facts.ts';
 import { sourceObjections } from './source/objections.ts';
 import { streamingObjections, streamingSteps } from './streaming/plan.ts';
@@ -142,6 +143,7 @@ export function planBaseBackup(facts: BackupFacts): readonly BackupStep[] {
   const { place, primary } = facts;
   refuseOn([
     ...placeObjections(place, primary, facts.force),
+    ...failoverObjections(place.pgdata, facts.record, facts.force),
     ...archiveObjections(facts),
     ...primaryObjections(facts),
     ...backupObjections(facts),

@@ -1,7 +1,9 @@
 import { refusal } from '../../errors.ts';
 import { describeLiveness } from '../liveness.ts';
 import { recoverySettings } from '../recovery-settings.ts';
+import type { ArchivedEnd } from '../server/archive-check.ts';
 import { refuseNoStandby } from '../start-standby.ts';
+import { hasUnfinishedFailover } from '../unfinished-failover.ts';
 import type { FailoverFacts, LocalFacts } from './facts.ts';
 import type { AfterStep, FailoverStep } from './steps.ts';
 
@@ -15,7 +17,13 @@ export function afterSteps(facts: LocalFacts, checks: readonly AfterStep[] = [])
   const steps: FailoverStep[] = [];
   if (directory.capabilities.archivesFullLastSegmentAtPromotion)
     steps.push({ kind: 'set-aside-last-segment' });
-  steps.push({ kind: 'verify-write' }, { kind: 'mark-archive' }, { kind: 'clear-settings' }, ...checks);
+  steps.push(
+    { kind: 'verify-write' },
+    { kind: 'record-opening' },
+    { kind: 'mark-archive' },
+    { kind: 'clear-settings' },
+    ...checks,
+  );
   if (failoverConf !== undefined)
     steps.push({ kind: 'use-failover-conf', conf: failoverConf }, { kind: 'verify-write' });
   steps.push({ kind: 'archive-history' }, { kind: 'check-archiving' }, { kind: 'record-promotion' });
@@ -85,10 +93,13 @@ function promoteSteps(facts: FailoverFacts): readonly FailoverStep[] {
   ];
 }
 
-function replayChecks(facts: FailoverFacts): readonly AfterStep[] {
-  // The archive may hold more since than it did when the server opened.
-  const end = facts.state.kind === 'production' ? facts.guard?.end : facts.archivedEnd;
+function replayChecks(facts: FailoverFacts, end: ArchivedEnd | undefined): readonly AfterStep[] {
   return end === undefined ? [] : [{ kind: 'see-all-replayed', end, isAccepted: acceptsLoss(facts) }];
+}
+
+/** The archive may hold more since than it did when the server opened. */
+function openedChecks(facts: FailoverFacts): readonly AfterStep[] {
+  return replayChecks(facts, facts.guard?.end);
 }
 
 /** A standby that does not run is started first; a running one is promoted as it is. */
@@ -124,15 +135,30 @@ function openingSteps(facts: FailoverFacts): readonly FailoverStep[] {
 
 /** Whether what is here was a standby of ours whose failover has not been carried to its end. */
 function isUnfinished({ directory, archive }: LocalFacts): boolean {
-  if (directory.record.settings !== undefined) return true;
+  if (directory.record.isFailoverUnfinished === true || directory.record.settings !== undefined) return true;
   const marked = archive.kind === 'archive' && archive.archive.sentinel.promotedAtTimeline !== undefined;
   return marked || directory.record.backup !== undefined;
+}
+
+/**
+ * A server that was opened, and ended before the rest was done: it goes on as what it is. Nothing must tell it to recover
+ * again, and it has its failover configuration from the start.
+ */
+function promotedSteps(facts: FailoverFacts): readonly FailoverStep[] {
+  const { failoverConf: conf } = facts;
+  const configuration = conf?.configuration ?? facts.configuration;
+  const started = conf === undefined ? facts : { ...facts, failoverConf: { ...conf, mustRestart: false } };
+  return [
+    { kind: 'clear-settings' },
+    { kind: 'start-promoted', conf, configuration },
+    ...afterSteps(started, openedChecks(facts)),
+  ];
 }
 
 function refuseProduction(facts: LocalFacts): void {
   const { directory } = facts;
   const { promotedAtTimeline: promoted } = directory.record;
-  if (promoted !== undefined) {
+  if (promoted !== undefined && !directory.record.isFailoverUnfinished) {
     throw refusal(
       `the server in "${directory.pgdata}" has been failed over already, at timeline ${promoted}`,
       {
@@ -151,7 +177,13 @@ export function planFailover(facts: FailoverFacts): readonly FailoverStep[] {
   refuseAlive(facts);
   if (state.kind === 'production') {
     refuseProduction(facts);
-    return afterSteps(facts, replayChecks(facts));
+    return afterSteps(facts, openedChecks(facts));
+  }
+  if (state.kind === 'stopped' && hasUnfinishedFailover(directory)) return promotedSteps(facts);
+  if (state.kind === 'starting' && directory.control?.state === 'shutting-down') {
+    throw refusal('the server here is still stopping', {
+      hint: 'Wait until it has ended; then run -F999 again.',
+    });
   }
   if (state.kind === 'starting') {
     throw refusal('the server here is still starting: it neither recovers nor serves yet', {
@@ -163,5 +195,5 @@ export function planFailover(facts: FailoverFacts): readonly FailoverStep[] {
   refuseArchive(facts);
   refuseForgottenTarget(facts);
   if (state.kind === 'stopped') refuseNoStandby(directory);
-  return [...openingSteps(facts), ...afterSteps(facts, replayChecks(facts))];
+  return [...openingSteps(facts), ...afterSteps(facts, replayChecks(facts, facts.archivedEnd))];
 }

@@ -19,7 +19,7 @@ import { archiveHistory, setAsideLastSegment } from './last-segment.ts';
 import type { FailoverRun } from './run.ts';
 import { seeItOpen, seeItRecover } from './see-it-open.ts';
 import { describeStep, isAfterStep, type AfterStep, type FailoverStep, type OpeningStep } from './steps.ts';
-import { useFailoverConf } from './use-conf.ts';
+import { startPromoted, useFailoverConf } from './use-conf.ts';
 import { verifyWrite } from './verify.ts';
 
 async function resumeReplay(deps: StandbyDeps, directory: DataDirectory): Promise<void> {
@@ -117,6 +117,10 @@ async function runAfter(
     case 'verify-write':
       run.timeline = await verifyWrite(deps, capabilities);
       return;
+    case 'start-promoted':
+      return startPromoted(deps, capabilities, step);
+    case 'record-opening':
+      return changeRecord(directory.pgdata, { promotedAtTimeline: run.timeline, isFailoverUnfinished: true });
     case 'mark-archive':
       return markArchive(deps, run);
     case 'clear-settings':
@@ -141,7 +145,10 @@ async function runAfter(
       return runAction(deps, run, step.command);
     case 'record-promotion':
       await removeGuard(directory.pgdata);
-      return changeRecord(directory.pgdata, { promotedAtTimeline: run.timeline });
+      return changeRecord(directory.pgdata, {
+        promotedAtTimeline: run.timeline,
+        isFailoverUnfinished: undefined,
+      });
     default:
       return unreachable(step);
   }

@@ -27,7 +27,9 @@ export type OpeningStep =
 
 /** What comes once the server is out of recovery: the failover has happened then, whatever fails now. */
 export type AfterStep =
+  | StartPromotedStep
   | { readonly kind: 'verify-write' }
+  | { readonly kind: 'record-opening' }
   | { readonly kind: 'mark-archive' }
   | { readonly kind: 'clear-settings' }
   | { readonly kind: 'see-all-replayed'; readonly end: ArchivedEnd; readonly isAccepted: boolean }
@@ -38,6 +40,13 @@ export type AfterStep =
   | { readonly kind: 'run-action'; readonly command: string }
   | { readonly kind: 'record-promotion' };
 
+/** A server that ended before its failover was finished. */
+export interface StartPromotedStep {
+  readonly kind: 'start-promoted';
+  readonly conf: FailoverConf | undefined;
+  readonly configuration: ServerConfiguration;
+}
+
 export interface FailoverConf {
   /** The INI's files; which of them are to be copied is seen when they are put into force. */
   readonly files: readonly ConfCopy[];
@@ -47,7 +56,9 @@ export interface FailoverConf {
 }
 
 const afterKinds: readonly FailoverStep['kind'][] = [
+  'start-promoted',
   'verify-write',
+  'record-opening',
   'mark-archive',
   'clear-settings',
   'see-all-replayed',
@@ -103,6 +114,10 @@ function describeOpeningStep(step: OpeningStep): string {
 
 function describeAfterStep(step: AfterStep): string {
   switch (step.kind) {
+    case 'start-promoted':
+      return `start the server, which is promoted already, with ${step.configuration.configFile}`;
+    case 'record-opening':
+      return 'record that the server is out of recovery, and that the failover is not finished yet';
     case 'verify-write':
       return 'verify that it takes a write';
     case 'mark-archive':
@@ -122,7 +137,7 @@ function describeAfterStep(step: AfterStep): string {
     case 'run-action':
       return `run action_failover: ${step.command}`;
     case 'record-promotion':
-      return 'record the promotion';
+      return 'record that the failover is finished';
     default:
       return unreachable(step);
   }

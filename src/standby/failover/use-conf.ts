@@ -1,18 +1,14 @@
 import { readFile, stat } from 'node:fs/promises';
-import { messageOf, PitrError } from '../../errors.ts';
+import { PitrError } from '../../errors.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
-import { writeDurably } from '../../system/durable.ts';
 import { confFiles, copyConf, planConfCopies, type ConfCopy } from '../conf-files.ts';
 import type { StandbyDeps } from '../deps.ts';
-import { restartServerProgram, serverLogTail, startServerProgram, type Started } from '../local-server.ts';
-import { readPostmaster } from '../../system/postmaster.ts';
-import { readConfiguration, type ServerConfiguration } from '../server/server-configuration.ts';
-import { mustAnswer, observeServer, withLocalServer } from '../server/server-state.ts';
+import { restartServerProgram, startServerProgram } from '../local-server.ts';
+import { mustAnswer, withLocalServer } from '../server/server-state.ts';
 import { waitUntil, type Look } from '../server/wait.ts';
 import { warnOfOtherFiles } from './files-in-force.ts';
-import type { FailoverConf } from './steps.ts';
-
-type Old = readonly { readonly path: string; readonly content: Buffer | undefined }[];
+import { correctThem, startOrGoBack, tryStart, writeBack, type Old } from './start-or-go-back.ts';
+import type { FailoverConf, StartPromotedStep } from './steps.ts';
 
 /** What there is to go back to: the files as they are or, where an earlier run has replaced them already, the standby's. */
 async function readOld(
@@ -31,13 +27,6 @@ async function readOld(
     }),
   );
 }
-
-async function writeBack(old: Old): Promise<void> {
-  for (const { path, content } of old) if (content !== undefined) await writeDurably(path, content);
-}
-
-const correctThem =
-  'Correct pg_conf_failover and pg_hba_conf_failover; then run -F999 again to put them into force.';
 
 async function loadTime(deps: StandbyDeps, capabilities: Capabilities): Promise<string> {
   return mustAnswer(deps, capabilities, 'cannot reload the configuration', async (sql) => {
@@ -102,56 +91,22 @@ async function needsRestart(
   return names.length > 0;
 }
 
-async function opens(
+/** Starts a server that was promoted and has ended since. */
+export async function startPromoted(
   deps: StandbyDeps,
   capabilities: Capabilities,
-  started: Started,
-): Promise<string | undefined> {
-  const look = async (): Promise<Look<undefined>> => {
-    const state = await observeServer(deps, capabilities, started);
-    if (state.kind === 'production' && state.answers) return { kind: 'done', value: undefined };
-    if (state.kind === 'stopped') return { kind: 'failed', reason: 'it has stopped' };
-    return { kind: 'waiting', progress: state.kind === 'production' ? '' : state.progress };
-  };
-  const end = await waitUntil(deps, deps.settings.start_timeout, look);
-  return end.kind === 'done' ? undefined : end.reason;
-}
-
-async function tryRestart(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
-  configuration: ServerConfiguration,
-): Promise<string | undefined> {
-  try {
-    const started = await restartServerProgram(deps, capabilities, configuration);
-    const reason = await opens(deps, capabilities, started);
-    return reason === undefined ? undefined : `${reason}; ${await serverLogTail(deps, started)}`;
-  } catch (error) {
-    if (!(error instanceof PitrError)) throw error;
-    return [messageOf(error), error.detail].filter(Boolean).join('; ');
+  { conf, configuration }: StartPromotedStep,
+): Promise<void> {
+  const start = () => startServerProgram(deps, capabilities, configuration);
+  if (conf !== undefined) {
+    await startOrGoBack(deps, capabilities, await copyFiles(deps, conf), start);
+    return;
   }
-}
-
-/** A production server that does not run for a mistake in a file is worse than one with the standby's file. */
-async function goBack(deps: StandbyDeps, capabilities: Capabilities, old: Old): Promise<string> {
-  await writeBack(old);
-  const before = await readConfiguration(deps.settings, 'standby', capabilities.version.major);
-  // What the former file was is in pgdata again, whatever the INI says; only the start's parameters are the standby's.
-  if ((await readPostmaster(deps.settings.pgdata)).kind === 'running') return 'the server runs';
-  const started = await startServerProgram(deps, capabilities, before);
-  const reason = await opens(deps, capabilities, started);
-  return reason === undefined
-    ? 'the server runs with its former configuration'
-    : `and not with its former configuration either: ${reason}`;
-}
-
-async function restartOrGoBack(deps: StandbyDeps, capabilities: Capabilities, conf: FailoverConf, old: Old) {
-  const problem = await tryRestart(deps, capabilities, conf.configuration);
+  const problem = await tryStart(deps, capabilities, start);
   if (problem === undefined) return;
-  const now = await goBack(deps, capabilities, old);
-  throw new PitrError(`the server does not start with the failover configuration; ${now}`, {
-    detail: problem,
-    hint: correctThem,
+  throw new PitrError('the promoted server does not start', {
+    detail: problem.reason,
+    hint: 'When the reason is mended, run -F999 again.',
   });
 }
 
@@ -177,20 +132,27 @@ async function giveUpFiles(deps: StandbyDeps, capabilities: Capabilities, old: O
   });
 }
 
+async function copyFiles(deps: StandbyDeps, { files }: FailoverConf): Promise<Old> {
+  const copies = await planConfCopies(deps.settings, 'failover');
+  const old = await readOld(deps, files, copies);
+  for (const copy of copies) await copyConf(deps, copy);
+  return old;
+}
+
 async function putIntoForce(
   deps: StandbyDeps,
   capabilities: Capabilities,
   conf: FailoverConf,
 ): Promise<void> {
-  const copies = await planConfCopies(deps.settings, 'failover');
-  const old = await readOld(deps, conf.files, copies);
-  for (const copy of copies) await copyConf(deps, copy);
+  const old = await copyFiles(deps, conf);
   // Also with nothing to copy: an earlier run may have ended between the copy and what puts it into force.
   if (!conf.mustRestart) {
     if (!(await reload(deps, capabilities))) await giveUpFiles(deps, capabilities, old);
     if (!(await needsRestart(deps, capabilities, conf.files))) return;
   }
-  await restartOrGoBack(deps, capabilities, conf, old);
+  await startOrGoBack(deps, capabilities, old, () =>
+    restartServerProgram(deps, capabilities, conf.configuration),
+  );
 }
 
 /** Puts `pg_conf_failover` and `pg_hba_conf_failover` into force: by a reload, or a restart where one is needed. */

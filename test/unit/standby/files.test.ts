@@ -15,6 +15,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { StandbySettings } from '../../../src/config/options-standby.ts';
 import { copyConf, planConfCopies } from '../../../src/standby/conf-files.ts';
 import type { StandbyDeps } from '../../../src/standby/deps.ts';
+import { failoverConf } from '../../../src/standby/failover/facts.ts';
 import { setAsideLastSegment } from '../../../src/standby/failover/last-segment.ts';
 import { readRecord } from '../../../src/standby/record.ts';
 import {
@@ -121,6 +122,19 @@ describe('configuration files', () => {
     for (const copy of await planConfCopies(deps.settings, 'failover')) await copyConf(deps, copy);
     expect(read('postgresql.conf')).toBe('two');
     expect(readdirSync(pgdata).filter((name) => name.includes('before-pitrtools'))).toEqual([kept]);
+  });
+
+  test('of a failover are put into force also where pgdata has the same bytes already', async () => {
+    const [first, second] = [join(pgdata, 'first'), join(pgdata, 'second')];
+    writeFileSync(first, 'one');
+    for (const path of [second, join(pgdata, 'postgresql.conf')]) writeFileSync(path, 'two');
+    const deps = depsWith({ pg_conf: first, pg_conf_failover: second });
+    const conf = await failoverConf(deps, '15');
+    expect(conf?.files).toEqual([
+      { key: 'pg_conf_failover', from: second, to: join(pgdata, 'postgresql.conf') },
+    ]);
+    expect(conf?.mustRestart).toBe(false);
+    expect(await failoverConf(depsWith({ pg_conf: first }), '15')).toBeUndefined();
   });
 
   test('stay where they are with no_copy_conf, but must be there', async () => {

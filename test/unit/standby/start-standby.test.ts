@@ -60,6 +60,14 @@ describe('-S', () => {
     expect(kinds(facts({ directory: { ...promoted, backupLabel: label } }))).toHaveLength(4);
   });
 
+  test('sends one whose failover was not finished to -F999, not to a new base backup', () => {
+    const record = { promotedAtTimeline: 2, isFailoverUnfinished: true } as const;
+    const directory = dataDirectory('15', { record, control: controlFile({ state: 'shut-down' }) });
+    expect(() => planStartStandby(facts({ directory }))).toThrow(
+      expect.objectContaining({ hint: expect.stringContaining('-F999 starts the server') as string }),
+    );
+  });
+
   test('refuses an archive that is marked as promoted', () => {
     const marked = { ...archive, sentinel: { ...archive.sentinel, promotedAtTimeline: 2 } };
     expect(() => planStartStandby(facts({ archive: marked }))).toThrow('is marked as promoted at timeline 2');

@@ -202,6 +202,14 @@ describe('a base backup is refused', () => {
     expect(error.detail).toContain('archive_mode is off');
   });
 
+  test('over a promoted server whose failover was not finished, but for --force', () => {
+    const facts = backupFacts({ record: { promotedAtTimeline: 2, isFailoverUnfinished: true } });
+    expect(refusalOf(facts).message).toMatch(/promoted at timeline 2, and whose failover was not finished/);
+    expect(refusalOf(facts).hint).toContain('-F999');
+    expect(planBaseBackup({ ...facts, force: true })).not.toEqual([]);
+    expect(planBaseBackup(backupFacts({ record: { promotedAtTimeline: 2 } }))).not.toEqual([]);
+  });
+
   test('not over a cluster that nobody used, nor with --force', () => {
     const content = { kind: 'cluster', systemIdentifier: '1', isFresh: true, isCrashed: false } as const;
     expect(planBaseBackup(place({ content }))).not.toEqual([]);

@@ -12,6 +12,7 @@ function facts(major: string, changes: Partial<FailoverFacts> = {}): FailoverFac
 const kinds = (input: FailoverFacts) => planFailover(input).map(({ kind }) => kind);
 const after = [
   'verify-write',
+  'record-opening',
   'mark-archive',
   'clear-settings',
   'archive-history',
@@ -122,6 +123,44 @@ describe('-F999', () => {
     expect(() => planFailover(facts('15', { state: production }))).toThrow('is no standby');
   });
 
+  const ended = dataDirectory('15', {
+    record: { promotedAtTimeline: 2, isFailoverUnfinished: true },
+    control: controlFile({ state: 'shut-down' }),
+  });
+
+  test('starts a server that ended before its failover was finished, and finishes that', () => {
+    const failoverConf = { files: [], configuration, mustRestart: true };
+    const input = facts('15', { state: stopped, directory: ended, failoverConf });
+    expect(kinds(input).slice(0, 3)).toEqual(['clear-settings', 'start-promoted', 'verify-write']);
+    const use = planFailover(input).find(({ kind }) => kind === 'use-failover-conf');
+    // It has just been started with it.
+    expect(use).toMatchObject({ conf: { mustRestart: false } });
+    expect(kinds({ ...input, state: production })[0]).toBe('verify-write');
+    const liveness = { kind: 'alive', by: 'x' } as const;
+    expect(() => planFailover({ ...input, liveness })).toThrow('the primary is alive');
+  });
+
+  test('and proves then that it replayed all that was archived when it was promoted, not what came since', () => {
+    const input = facts('15', { state: stopped, directory: ended, archivedEnd });
+    expect(kinds(input)).not.toContain('see-all-replayed');
+    expect(kinds({ ...input, state: production })).not.toContain('see-all-replayed');
+    const guard = { pid: 1, end: { ...archivedEnd, segmentSize: 1 } };
+    const steps = planFailover({ ...input, guard, archivedEnd });
+    expect(steps.find(({ kind }) => kind === 'see-all-replayed')).toMatchObject({ end: guard.end });
+  });
+
+  test('what has a backup_label is a standby to be, whatever its record says', () => {
+    const directory = { ...ended, backupLabel: label };
+    expect(kinds(facts('15', { state: stopped, directory }))[0]).toBe('write-settings');
+  });
+
+  test('a server that is still stopping is not said to start', () => {
+    const directory = dataDirectory('15', { control: controlFile({ state: 'shutting-down' }) });
+    expect(() => planFailover(facts('15', { directory, state: { kind: 'starting', progress: '' } }))).toThrow(
+      'the server here is still stopping',
+    );
+  });
+
   test('refuses to start what is no standby, and to judge what is still starting', () => {
     const directory = dataDirectory('15', { control: controlFile({ state: 'shut-down' }) });
     expect(() => planFailover(facts('15', { state: stopped, directory }))).toThrow('holds no base backup');
@@ -221,6 +260,7 @@ describe('-F999', () => {
       ...planFailover(facts('15', { isPaused: true })),
       ...planFailover(facts('15', { state: stopped, archivedEnd })),
       ...planFailover(facts('15', { force: true, replayProblems: ['a gap'] })),
+      ...planFailover(facts('15', { state: stopped, directory: ended })),
     ];
     for (const step of steps) expect(describeStep(step)).toMatch(/^[a-z].*[^.]$/);
   });

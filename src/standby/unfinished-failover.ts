@@ -1,0 +1,21 @@
+import type { Objection } from './local-place.ts';
+import type { StandbyRecord } from './record.ts';
+import type { DataDirectory } from './server/data-directory.ts';
+
+/** Whether the server that ended here was out of recovery, but its failover was not carried to its end. */
+export function hasUnfinishedFailover({ record, control, backupLabel }: DataDirectory): boolean {
+  if (record.isFailoverUnfinished !== true || control === undefined || backupLabel !== undefined)
+    return false;
+  return control.state !== 'in-archive-recovery' && control.state !== 'shut-down-in-recovery';
+}
+
+/** What the server took after its promotion may be the only copy, though nobody was told that it serves. */
+export function failoverObjections(pgdata: string, record: StandbyRecord, force: boolean): Objection[] {
+  if (force || record.isFailoverUnfinished !== true) return [];
+  return [
+    {
+      message: `pgdata "${pgdata}" holds a server that was promoted at timeline ${record.promotedAtTimeline ?? 0}, and whose failover was not finished`,
+      hint: 'Run -F999 again to finish it. If all that it took since can be lost, --force lets -B replace it.',
+    },
+  ];
+}
