@@ -1,11 +1,11 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PitrError, refusal } from '../errors.ts';
 import { findVersion, isSameMajor } from '../postgres/version.ts';
 import { parseWalName } from '../postgres/wal-name.ts';
 import { exists, readIfExists, requireOwnDirectory } from '../system/durable.ts';
 import { parseSentinel, sentinelName, type Sentinel } from '../system/sentinel.ts';
 import type { StandbyDeps } from './deps.ts';
+import { objectionsOf, type Objection } from './objections.ts';
 import { inspectPgdata, type PgdataContent } from './pgdata-content.ts';
 import { readPostmaster, type Postmaster } from '../system/postmaster.ts';
 import type { Primary, PrimaryFacts } from './primary.ts';
@@ -19,12 +19,6 @@ import {
 import { requirePgCtl } from './server/server-programs.ts';
 import { tablespaceTargets, type TablespaceTarget } from './tablespaces.ts';
 import { readSegmentStart } from './wal-arrival.ts';
-
-/** Why an action must not begin. */
-export interface Objection {
-  readonly message: string;
-  readonly hint: string;
-}
 
 export type SentinelState =
   | { readonly kind: 'none' }
@@ -66,20 +60,6 @@ async function findForeignSegment(archivedir: string, systemIdentifier: string):
     if (start?.header.kind === 'header' && start.header.systemIdentifier !== systemIdentifier) return name;
   }
   return undefined;
-}
-
-/** Turns what would end the program into one objection among others, so that all are told at once. */
-async function objectionsOf(tries: readonly (() => Promise<unknown>)[]): Promise<readonly Objection[]> {
-  const found: Objection[] = [];
-  for (const attempt of tries) {
-    try {
-      await attempt();
-    } catch (error) {
-      if (!(error instanceof PitrError)) throw error;
-      found.push({ message: error.message, hint: [error.detail, error.hint].filter(Boolean).join(' ') });
-    }
-  }
-  return found;
 }
 
 async function ownIfThere(path: string): Promise<void> {
@@ -249,19 +229,6 @@ export function placeObjections(place: LocalPlace, facts: PrimaryFacts, force: b
     ...contentObjections(place, facts, force),
     ...sentinelObjections(place, facts),
   ];
-}
-
-/** Refuses with all objections at once. */
-export function refuseOn(objections: readonly Objection[]): void {
-  const [first, ...others] = objections;
-  if (first === undefined) return;
-  throw refusal(first.message, {
-    detail:
-      others.length === 0
-        ? undefined
-        : ['also:', ...others.map((other) => `- ${other.message}. ${other.hint}`)].join('\n'),
-    hint: first.hint,
-  });
 }
 
 /** The sentinel that archivedir is to have for this primary; a promotion of the past ends with the new base backup. */

@@ -1,4 +1,4 @@
-import type { Objection } from '../../local-place.ts';
+import type { Objection } from '../../objections.ts';
 import type { BackupFacts } from '../facts.ts';
 import type { SourceFacts } from './facts.ts';
 import { findUnplaced } from './origin.ts';

@@ -1,4 +1,4 @@
-import type { Objection } from '../../local-place.ts';
+import type { Objection } from '../../objections.ts';
 import type { BackupFacts } from '../facts.ts';
 import type { BackupStep } from '../plan.ts';
 import { findLackOfRoom } from '../room.ts';
