@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findVersion, isSameMajor } from '../postgres/version.ts';
 import { parseWalName } from '../postgres/wal-name.ts';
-import { exists, readIfExists, requireOwnDirectory } from '../system/durable.ts';
+import { exists, readIfExists, requireMakeable, requireOwnDirectory } from '../system/durable.ts';
 import { parseSentinel, sentinelName, type Sentinel } from '../system/sentinel.ts';
 import type { StandbyDeps } from './deps.ts';
 import { objectionsOf, type Objection } from './objections.ts';
@@ -62,8 +62,9 @@ async function findForeignSegment(archivedir: string, systemIdentifier: string):
   return undefined;
 }
 
-async function ownIfThere(path: string): Promise<void> {
-  if (await exists(path)) await requireOwnDirectory(path);
+/** It is ours, or can be made: a copy that has begun is too late for finding out. */
+async function requireUsable(path: string): Promise<void> {
+  await ((await exists(path)) ? requireOwnDirectory(path) : requireMakeable(path));
 }
 
 async function findShared(
@@ -96,7 +97,7 @@ export async function observeLocalPlace(
   const theirs = [facts.dataDirectory, ...facts.tablespaces.map(({ location }) => location)];
   const hasArchivedir = await exists(archivedir);
   const troubles = await objectionsOf([
-    ...[...ours, archivedir].map((path) => () => ownIfThere(path)),
+    ...[...ours, archivedir].map((path) => () => requireUsable(path)),
     ...(deps.settings.start_command === undefined
       ? [() => requirePgCtl(deps, facts.capabilities, 'primary')]
       : []),

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { copyFile, link, lstat, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { access, copyFile, link, lstat, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { messageOf, PitrError } from '../errors.ts';
 
@@ -90,6 +90,30 @@ export async function removeDurably(path: string): Promise<void> {
   await fsyncPath(dirname(path));
 }
 
+function cannotMake(path: string, cause: unknown): PitrError {
+  return new PitrError(`cannot make directory "${path}"`, {
+    detail: messageOf(cause),
+    hint: `Make it yourself, owned by the user who runs this program: install -d -m 0700 -o USER ${path}`,
+    cause,
+  });
+}
+
+/** The nearest directory above a path that is there, or what stands in its place. */
+async function existingAbove(path: string): Promise<string> {
+  const above = dirname(path);
+  return above === path || (await exists(above)) ? above : existingAbove(above);
+}
+
+/** Refuses a path that `ensureDirectory` could not make, without making anything. */
+export async function requireMakeable(path: string): Promise<void> {
+  const above = await existingAbove(path);
+  try {
+    await access(`${above}/.`, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw cannotMake(path, error);
+  }
+}
+
 /** Makes a directory of ours (0700, parents too) if it is not there, and refuses what we cannot own. */
 export async function ensureDirectory(path: string): Promise<'made' | 'present'> {
   const before = await exists(path);
@@ -97,11 +121,7 @@ export async function ensureDirectory(path: string): Promise<'made' | 'present'>
     await mkdir(path, { recursive: true, mode: 0o700 });
     if (!before) await fsyncPath(dirname(path));
   } catch (error) {
-    throw new PitrError(`cannot make directory "${path}"`, {
-      detail: messageOf(error),
-      hint: `Make it yourself, owned by the user who runs this program: install -d -m 0700 -o USER ${path}`,
-      cause: error,
-    });
+    throw cannotMake(path, error);
   }
   await requireOwnDirectory(path);
   return before ? 'present' : 'made';

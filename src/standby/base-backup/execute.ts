@@ -27,7 +27,7 @@ import { awaitSource, requireOneTimeline } from './source/await-source.ts';
 import { copyPrimarysFiles } from './source/own-files.ts';
 import { awaitStop } from './streaming/await-stop.ts';
 import { moveIntoPlace } from './streaming/move-into-place.ts';
-import { removeOldCopy } from './streaming/old-copy.ts';
+import { makeTargets, removeOldCopy } from './streaming/old-copy.ts';
 import { noteBeginning, receiveBackup, removeReceived } from './streaming/receive.ts';
 import { awaitWal, proveWal } from './wait-for-wal.ts';
 
@@ -85,6 +85,7 @@ async function runStep(context: BackupContext, traces: Traces, step: BackupStep)
     case 'note-beginning':
       return noteBeginning(context, step.label);
     case 'remove-old-copy':
+      await makeTargets(context.facts.place);
       context.run.isCopyBegun = true;
       return removeOldCopy(context.facts.place);
     case 'receive':

@@ -51,7 +51,6 @@ async function makeDirectory(target: string, { path, mode }: PlannedDirectory): 
 }
 
 async function prepareRoot({ deps }: BackupContext, root: CopyRoot, local: LocalFiles): Promise<void> {
-  await ensureDirectory(root.target);
   for (const path of local.superfluous)
     await rm(localPath(root.target, path), { recursive: true, force: true });
   deps.signal.throwIfAborted();
@@ -62,6 +61,8 @@ async function prepareRoot({ deps }: BackupContext, root: CopyRoot, local: Local
 /** Removes what the primary has not and makes the directories that it has: from here on pgdata is no longer what it was. */
 export async function prepareTargets(context: BackupContext, comparison: Comparison): Promise<void> {
   const { plan, local } = context.run;
+  // While these are made, what is here is still what was here.
+  for (const { target } of needed(plan, 'the plan').roots) await ensureDirectory(target);
   context.run.isCopyBegun = true;
   for (const [index, root] of needed(plan, 'the plan').roots.entries()) {
     try {

@@ -7,6 +7,7 @@ import {
   exists,
   linkDurably,
   readIfExists,
+  requireMakeable,
   requireOwnDirectory,
   writeDurably,
 } from '../../../src/system/durable.ts';
@@ -73,5 +74,18 @@ test('a path that is a file, or that its owner may not write, is refused with th
   await expect(ensureDirectory(join(directory, 'file'))).rejects.toThrow('cannot make directory');
   chmodSync(directory, 0o500);
   await expect(requireOwnDirectory(directory)).rejects.toMatchObject({ hint: `chmod 0700 ${directory}` });
+  chmodSync(directory, 0o700);
+});
+
+test('whether a directory can be made is told by the nearest one above it that is there', async () => {
+  const directory = temporaryDirectory();
+  const path = join(directory, 'a', 'b', 'c');
+  await requireMakeable(path);
+  expect(readdirSync(directory)).toEqual([]);
+  writeFileSync(join(directory, 'a'), '');
+  await expect(requireMakeable(path)).rejects.toThrow(`cannot make directory "${path}"`);
+  chmodSync(directory, 0o500);
+  const isRoot = process.getuid?.() === 0;
+  if (!isRoot) await expect(requireMakeable(join(directory, 'x'))).rejects.toThrow('cannot make directory');
   chmodSync(directory, 0o700);
 });

@@ -1,7 +1,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describeResult, succeeded } from '../../../system/command.ts';
-import { exists } from '../../../system/durable.ts';
+import { ensureDirectory, exists } from '../../../system/durable.ts';
 import { PitrError } from '../../../errors.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import type { LocalPlace } from '../../local-place.ts';
@@ -70,6 +70,12 @@ export async function bytesLeftBehind(deps: StandbyDeps, place: LocalPlace): Pro
       demands.push({ target: dirname(path), neededBytes: -(await measure(deps, [path])) });
   }
   return demands;
+}
+
+/** What cannot be made must be known before the copy that is here is gone. */
+export async function makeTargets({ pgdata, targets }: LocalPlace): Promise<void> {
+  const outside = targets.filter(({ isInsidePgdata }) => !isInsidePgdata);
+  for (const path of [pgdata, ...outside.map(({ target }) => target)]) await ensureDirectory(path);
 }
 
 /** Removes the copy that is here. The directories themselves stay: they may be mount points. */
