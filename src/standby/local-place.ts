@@ -1,7 +1,5 @@
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findVersion, isSameMajor } from '../postgres/version.ts';
-import { parseWalName } from '../postgres/wal-name.ts';
 import { exists, readIfExists, requireMakeable, requireOwnDirectory } from '../system/durable.ts';
 import { parseSentinel, sentinelName, type Sentinel } from '../system/sentinel.ts';
 import type { StandbyDeps } from './deps.ts';
@@ -18,7 +16,8 @@ import {
 } from './same-place.ts';
 import { requirePgCtl } from './server/server-programs.ts';
 import { tablespaceTargets, type TablespaceTarget } from './tablespaces.ts';
-import { readSegmentStart } from './wal-arrival.ts';
+import { findForeignSegment } from './wal-arrival.ts';
+import { readWalLink, requireWalDirectory, type WalLink } from './wal-link.ts';
 
 export type SentinelState =
   | { readonly kind: 'none' }
@@ -37,8 +36,9 @@ export interface LocalPlace {
   /** A segment in archivedir that another cluster wrote. */
   readonly foreignSegment: string | undefined;
   readonly targets: readonly TablespaceTarget[];
+  readonly walLink: WalLink | undefined;
   readonly overlaps: readonly FoundOverlap[];
-  /** Between pgdata, archivedir and the tablespaces of this host. */
+  /** Between pgdata, archivedir, the tablespaces and a linked WAL directory of this host. */
   readonly ownOverlaps: readonly OwnOverlap[];
   /** What hinders us from owning a directory, or from finding a server of this version. */
   readonly troubles: readonly Objection[];
@@ -53,15 +53,6 @@ async function readSentinelState(archivedir: string): Promise<SentinelState> {
   return sentinel === undefined ? { kind: 'unreadable' } : { kind: 'found', sentinel };
 }
 
-async function findForeignSegment(archivedir: string, systemIdentifier: string): Promise<string | undefined> {
-  const names = (await readdir(archivedir)).map(parseWalName).filter((name) => name.kind === 'segment');
-  for (const { name } of names) {
-    const start = await readSegmentStart(join(archivedir, name));
-    if (start?.header.kind === 'header' && start.header.systemIdentifier !== systemIdentifier) return name;
-  }
-  return undefined;
-}
-
 /** It is ours, or can be made: a copy that has begun is too late for finding out. */
 async function requireUsable(path: string): Promise<void> {
   await ((await exists(path)) ? requireOwnDirectory(path) : requireMakeable(path));
@@ -69,11 +60,11 @@ async function requireUsable(path: string): Promise<void> {
 
 async function findShared(
   deps: StandbyDeps,
-  { shell, facts }: Primary,
+  { shell }: Primary,
   ours: readonly string[],
+  theirs: readonly string[],
 ): Promise<readonly FoundOverlap[]> {
   const found: FoundOverlap[] = [];
-  const theirs = [facts.dataDirectory, ...facts.tablespaces.map(({ location }) => location)];
   for (const path of ours) {
     for (const other of theirs) {
       if (await isSharedWith(shell, path, other, deps.nonce()))
@@ -93,28 +84,41 @@ export async function observeLocalPlace(
   const { facts, shell } = primary;
   deps.log.notice('check_pgpid_func()');
   const targets = tablespaceTargets(facts.tablespaces, facts.dataDirectory, pgdata, tablespaces);
-  const ours = [pgdata, ...targets.flatMap(({ target, isInsidePgdata }) => (isInsidePgdata ? [] : [target]))];
-  const theirs = [facts.dataDirectory, ...facts.tablespaces.map(({ location }) => location)];
+  const { walDirName } = facts.capabilities;
+  const walLink = await readWalLink(pgdata, walDirName);
+  const outside = targets.flatMap(({ target, isInsidePgdata }) => (isInsidePgdata ? [] : [target]));
+  const ours = [pgdata, ...outside, ...(walLink?.directory === undefined ? [] : [walLink.directory])];
+  const theirs = [
+    facts.dataDirectory,
+    ...facts.tablespaces.map(({ location }) => location),
+    // It may be a link to elsewhere there, too.
+    ...(walLink === undefined ? [] : [join(facts.dataDirectory, walDirName)]),
+  ];
   const hasArchivedir = await exists(archivedir);
   const troubles = await objectionsOf([
-    ...[...ours, archivedir].map((path) => () => requireUsable(path)),
+    ...[pgdata, ...outside, archivedir].map((path) => () => requireUsable(path)),
+    ...(walLink === undefined ? [] : [() => requireWalDirectory(walLink)]),
     ...(deps.settings.start_command === undefined
       ? [() => requirePgCtl(deps, facts.capabilities, 'primary')]
       : []),
   ]);
   const overlaps = await findOverlaps(deps.run, shell, ours, theirs);
+  const content = await inspectPgdata(pgdata);
   const canProbe = mayProbe && troubles.length === 0 && overlaps.length === 0;
   return {
     pgdata,
     archivedir,
     postmaster: await readPostmaster(pgdata),
-    content: await inspectPgdata(pgdata),
+    content,
     hasArchivedir,
     sentinel: await readSentinelState(archivedir),
-    foreignSegment: hasArchivedir ? await findForeignSegment(archivedir, facts.systemIdentifier) : undefined,
+    foreignSegment: hasArchivedir
+      ? await findForeignSegment(archivedir, [facts.systemIdentifier])
+      : undefined,
     targets,
+    walLink,
     ownOverlaps: await findOwnOverlaps(deps.run, [...ours, archivedir]),
-    overlaps: canProbe ? await findShared(deps, primary, ours) : overlaps,
+    overlaps: canProbe ? await findShared(deps, primary, ours, theirs) : overlaps,
     troubles,
     expectedVersion: pgversion,
   };
@@ -191,20 +195,34 @@ function sentinelObjections(place: LocalPlace, facts: PrimaryFacts): Objection[]
 
 const overlapWords = { same: 'is', 'holds-theirs': 'holds', 'lies-in-theirs': 'lies in' } as const;
 
-function overlapObjections({ overlaps, pgdata }: LocalPlace): Objection[] {
-  return overlaps.map(({ ours, theirs, overlap }) => ({
-    message: `"${ours}" ${overlapWords[overlap]} the primary's own directory "${theirs}"`,
-    hint:
-      ours === pgdata
-        ? 'This host is the primary, or shares its storage: the standby needs a pgdata of its own.'
-        : `Send the tablespace elsewhere in the INI file: [tablespaces] with the line ${theirs} = /another/directory`,
+function overlapHint({ pgdata, walLink }: LocalPlace, { ours, theirs }: FoundOverlap): string {
+  if (ours === pgdata)
+    return 'This host is the primary, or shares its storage: the standby needs a pgdata of its own.';
+  if (ours === walLink?.directory)
+    return `"${walLink.path}" is a link to it, and a base backup empties it: give the link a directory of its own.`;
+  return `Send the tablespace elsewhere in the INI file: [tablespaces] with the line ${theirs} = /another/directory`;
+}
+
+function overlapObjections(place: LocalPlace): Objection[] {
+  return place.overlaps.map((found) => ({
+    message: `"${found.ours}" ${overlapWords[found.overlap]} the primary's own directory "${found.theirs}"`,
+    hint: overlapHint(place, found),
   }));
 }
 
-function ownOverlapObjections({ ownOverlaps }: LocalPlace): Objection[] {
-  return ownOverlaps.map(({ inner, outer }) => ({
-    message: inner === outer ? `"${inner}" is to hold two things` : `"${inner}" lies in "${outer}"`,
-    hint: 'pgdata, archivedir and each tablespace need a directory of their own: send tablespaces elsewhere by [tablespaces] in the INI file.',
+function ownOverlapHint({ walLink }: LocalPlace, { inner, outer }: OwnOverlap): string {
+  if (walLink?.directory !== undefined && [inner, outer].includes(walLink.directory))
+    return `"${walLink.path}" is a link to "${walLink.directory}", and a base backup empties it: give the link a directory of its own.`;
+  return 'pgdata, archivedir and each tablespace need a directory of their own: send tablespaces elsewhere by [tablespaces] in the INI file.';
+}
+
+function ownOverlapObjections(place: LocalPlace): Objection[] {
+  return place.ownOverlaps.map((found) => ({
+    message:
+      found.inner === found.outer
+        ? `"${found.inner}" is to hold two things`
+        : `"${found.inner}" lies in "${found.outer}"`,
+    hint: ownOverlapHint(place, found),
   }));
 }
 

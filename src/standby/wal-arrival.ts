@@ -1,7 +1,7 @@
-import { open } from 'node:fs/promises';
+import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkSegmentHeader, longHeaderBytes, parseWalHeader } from '../postgres/wal-header.ts';
-import type { SegmentName } from '../postgres/wal-name.ts';
+import { parseWalName, type SegmentName } from '../postgres/wal-name.ts';
 import { systemErrorCode } from '../system/durable.ts';
 import { messageOf, PitrError } from '../errors.ts';
 
@@ -53,4 +53,18 @@ export async function arrivalOf(
     isAncestor: (timeline) => timeline < name.timeline,
   });
   return check.kind === 'good' ? { kind: 'whole' } : { kind: 'wrong', reason: check.reason };
+}
+
+/** A segment in a directory that none of these clusters wrote. */
+export async function findForeignSegment(
+  directory: string,
+  systemIdentifiers: readonly string[],
+): Promise<string | undefined> {
+  const names = (await readdir(directory)).map(parseWalName).filter((name) => name.kind === 'segment');
+  for (const { name } of names) {
+    const start = await readSegmentStart(join(directory, name));
+    if (start?.header.kind !== 'header') continue;
+    if (!systemIdentifiers.includes(start.header.systemIdentifier)) return name;
+  }
+  return undefined;
 }

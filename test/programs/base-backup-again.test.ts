@@ -133,11 +133,13 @@ describe.each(failureMajors())('a further base backup of PostgreSQL %i', (major)
     const leftovers = ['recovery.signal', 'backup_label.old', 'recovery.conf', 'postmaster.opts', 'gone.txt'];
     for (const name of leftovers) writeFileSync(inPgdata(standby, name), '');
     mkdirSync(inPgdata(standby, 'pg_replslot', 'mine'));
-    writeFileSync(join(ourWal, '000000010000000000000001'), '');
+    for (const name of ['000000010000000000000001', 'xlogtemp.7', 'RECOVERYXLOG'])
+      writeFileSync(join(ourWal, name), '');
+    mkdirSync(join(ourWal, 'lost+found'));
     expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
     expect(leftovers.filter((name) => existsSync(inPgdata(standby, name)))).toEqual([]);
     expect(readdirSync(inPgdata(standby, 'pg_replslot'))).toEqual([]);
-    expect(readdirSync(ourWal)).toEqual(['archive_status']);
+    expect(readdirSync(ourWal)).toEqual(['archive_status', 'lost+found']);
     expect(await world.cmdStandby(standby, ['-S'])).toMatchObject({ code: 0 });
   });
 });

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { hasSmallDisks, smallDisk } from '../harness/disk.ts';
@@ -101,6 +101,39 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     expect(await world.cmdStandby(standby, ['-I'])).toMatchObject({ code: 0 });
     expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
     expect(await world.cmdStandby(standby, ['-S'])).toMatchObject({ code: 0 });
+  });
+
+  test('a pg_wal that leads to anything but WAL of this cluster: the archive, nothing, other files, the primary’s own', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world);
+    expectExit(await world.cmdStandby(standby, ['-I']), 0);
+    await primary.archived(await primary.switchWal());
+    await allShipped(primary);
+    const before = snapshot(standby.archiveDir);
+    const files = join(world.directory, 'files');
+    mkdirSync(files);
+    writeFileSync(join(files, 'thesis.txt'), '');
+    symlinkSync(standby.archiveDir, join(world.directory, 'by a link'));
+    const cases = [
+      [standby.archiveDir, /is to hold two things/],
+      [join(world.directory, 'by a link'), /is to hold two things/],
+      [standby.host.directory, /"[^"]*archive" lies in/],
+      [join(world.directory, 'nowhere'), /is a link to "[^"]*nowhere", which is not there/],
+      [files, /which holds more than WAL: thesis.txt/],
+      [join(primary.pgdata, 'pg_wal'), /lies in the primary's own directory/],
+    ] as const;
+    const link = inPgdata(standby, 'pg_wal');
+    for (const [target, message] of cases) {
+      symlinkSync(target, link);
+      for (const args of [['-I'], ['-B'], ['-B', '--force']]) {
+        const run = await world.cmdStandby(standby, args);
+        expectExit(run, refused);
+        expect(run.stderr).toMatch(message);
+        expect(run.stderr).toContain(link);
+      }
+      rmSync(link);
+    }
+    expect(snapshot(standby.archiveDir)).toEqual(before);
   });
 
   test('a pgdata whose server was not shut down, but for --force', async () => {

@@ -1,5 +1,6 @@
 import { lstat, mkdir, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { PitrError } from '../../errors.ts';
 import {
   exists,
   ensureDirectory,
@@ -11,7 +12,9 @@ import {
 import { recordFileName, type BackupRecord } from '../record.ts';
 import { incompleteControlFile } from '../server/data-directory.ts';
 import { rewriteTablespaceMap, type TablespaceTarget } from '../tablespaces.ts';
+import { isEmptied, readWalLink, type WalLink } from '../wal-link.ts';
 import { needed, type BackupContext } from './context.ts';
+import type { BackupFacts } from './facts.ts';
 
 /** What was in pgdata before this run made it unstartable, to be put back while no byte of it has changed. */
 export interface Before {
@@ -72,16 +75,27 @@ export async function unmarkCopying({ facts }: BackupContext, before: Before): P
   else await writeDurably(record, before.record);
 }
 
-async function emptyDirectory(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o700 });
-  for (const name of await readdir(path)) await rm(join(path, name), { recursive: true, force: true });
+/** Nobody has looked at what a link leads to that came, or was turned elsewhere, while the copy was made. */
+async function requireSameLink({ place, primary }: BackupFacts): Promise<WalLink | undefined> {
+  const link = await readWalLink(place.pgdata, primary.capabilities.walDirName);
+  if (link === undefined || (link.directory !== undefined && link.directory === place.walLink?.directory))
+    return link;
+  throw new PitrError(`"${link.path}" leads elsewhere than when this run began`, {
+    detail: link.problem ?? `It is a link to "${link.text}" now.`,
+    hint: 'Put the link right, then run -B again.',
+  });
 }
 
 /** The WAL of the server that was here before: recovery reads that of the backup from the archive. */
 export async function emptyWal({ deps, facts }: BackupContext): Promise<void> {
   const wal = join(facts.place.pgdata, facts.primary.capabilities.walDirName);
   deps.log.debug(`cleaning up ${wal}/ directory`);
-  await emptyDirectory(wal);
+  const link = await requireSameLink(facts);
+  if (link === undefined) await mkdir(wal, { recursive: true, mode: 0o700 });
+  // What lies in pgdata itself is the server's alone, but for what a file system has.
+  const isGone = link === undefined ? (name: string) => name !== 'lost+found' : isEmptied;
+  for (const name of (await readdir(wal)).filter(isGone))
+    await rm(join(wal, name), { recursive: true, force: true });
   await mkdir(join(wal, 'archive_status'), { mode: 0o700 });
 }
 

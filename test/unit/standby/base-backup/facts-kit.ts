@@ -52,6 +52,7 @@ export function localPlace(changes: Partial<LocalPlace> = {}): LocalPlace {
     sentinel: { kind: 'none' },
     foreignSegment: undefined,
     targets: [],
+    walLink: undefined,
     overlaps: [],
     ownOverlaps: [],
     troubles: [],
