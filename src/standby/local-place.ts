@@ -3,6 +3,7 @@ import { findVersion, isSameMajor } from '../postgres/version.ts';
 import { exists, readIfExists, requireMakeable, requireOwnDirectory } from '../system/durable.ts';
 import { parseSentinel, sentinelName, type Sentinel } from '../system/sentinel.ts';
 import type { StandbyDeps } from './deps.ts';
+import { findForeignData } from './foreign-data.ts';
 import { objectionsOf, type Objection } from './objections.ts';
 import { inspectPgdata, type PgdataContent } from './pgdata-content.ts';
 import { readPostmaster, type Postmaster } from '../system/postmaster.ts';
@@ -42,6 +43,8 @@ export interface LocalPlace {
   readonly ownOverlaps: readonly OwnOverlap[];
   /** What hinders us from owning a directory, or from finding a server of this version. */
   readonly troubles: readonly Objection[];
+  /** Outside pgdata: what only --force may replace. */
+  readonly foreignData: readonly Objection[];
   /** The INI's `pgversion:`. */
   readonly expectedVersion: string | undefined;
 }
@@ -120,6 +123,7 @@ export async function observeLocalPlace(
     ownOverlaps: await findOwnOverlaps(deps.run, [...ours, archivedir]),
     overlaps: canProbe ? await findShared(deps, primary, ours, theirs) : overlaps,
     troubles,
+    foreignData: await findForeignData({ pgdata, content, targets, walLink }, facts),
     expectedVersion: pgversion,
   };
 }
@@ -246,6 +250,7 @@ export function placeObjections(place: LocalPlace, facts: PrimaryFacts, force: b
     ...overlapObjections(place),
     ...ownOverlapObjections(place),
     ...contentObjections(place, facts, force),
+    ...(force ? [] : place.foreignData),
     ...sentinelObjections(place, facts),
   ];
 }

@@ -11,6 +11,8 @@ export interface BackupRecord {
   readonly systemIdentifier: string;
   /** The primary's data directory: where a postmaster.pid of a living primary would be. */
   readonly primaryPgdata: string;
+  /** While `copying`: directories of this host's tablespaces that the copy fills. They may not be linked yet. */
+  readonly tablespaces?: readonly string[];
   readonly timeline: number;
   readonly segmentSize: number;
   readonly startLsn: string;

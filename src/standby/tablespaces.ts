@@ -33,6 +33,21 @@ export function tablespaceFolder(capabilities: Capabilities, control: ControlFil
 }
 
 /**
+ * Whether a name in a tablespace's directory is of a server of this version: its folder; up to 8.4 all that it made. Where
+ * pg_control cannot be had, the major version alone tells.
+ */
+export function isServersName(
+  capabilities: Capabilities,
+  control: ControlFile | undefined,
+  name: string,
+): boolean {
+  if (!capabilities.hasTablespaceVersionFolder) return /^(PG_VERSION$|\d)/.test(name);
+  if (control !== undefined) return name === tablespaceFolder(capabilities, control);
+  const prefix = `PG_${capabilities.version.major}_`;
+  return name.startsWith(prefix) && /^\d+$/.test(name.slice(prefix.length));
+}
+
+/**
  * The server's `tablespace_map` with our paths: lines of a link's name, a blank and the directory. A tablespace
  * that we do not know keeps its line: it was made while the copy ran, and its WAL will make it here.
  */

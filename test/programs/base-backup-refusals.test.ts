@@ -1,5 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { hasSmallDisks, smallDisk } from '../harness/disk.ts';
@@ -110,8 +119,8 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     await primary.archived(await primary.switchWal());
     await allShipped(primary);
     const before = snapshot(standby.archiveDir);
-    const files = join(world.directory, 'files');
-    mkdirSync(files);
+    const [files, own] = [join(world.directory, 'files'), join(world.directory, 'own')];
+    for (const path of [files, own]) mkdirSync(path);
     writeFileSync(join(files, 'thesis.txt'), '');
     symlinkSync(standby.archiveDir, join(world.directory, 'by a link'));
     const cases = [
@@ -134,6 +143,17 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
       rmSync(link);
     }
     expect(snapshot(standby.archiveDir)).toEqual(before);
+
+    const other = await world.addStandby('standby2', primary, {});
+    await makeCluster(other, { settings: {} });
+    for (const name of readdirSync(inPgdata(other, 'pg_wal')).filter((text) => /^[0-9A-F]{24}$/.test(text)))
+      cpSync(inPgdata(other, 'pg_wal', name), join(own, name));
+    symlinkSync(own, link);
+    const foreign = await world.cmdStandby(standby, ['-B']);
+    expectExit(foreign, refused);
+    expect(foreign.stderr).toContain(`"${link}" is a link to WAL of another cluster`);
+    expectExit(await world.cmdStandby(standby, ['-B', '--force']), 0);
+    expect(readdirSync(own)).toEqual(['archive_status']);
   });
 
   test('a pgdata whose server was not shut down, but for --force', async () => {

@@ -5,9 +5,10 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  rmSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { hasSmallDisks, smallDisk } from '../harness/disk.ts';
 import { eventually } from '../harness/eventually.ts';
@@ -127,6 +128,14 @@ describe.each(majors)('a base backup by pg_basebackup of PostgreSQL %i', (major)
     expect(refused.stderr).toContain(`"${plain}" is the primary's own directory`);
     appendFileSync(standby.iniFile, `\n[tablespaces]\n${plain} = ${here}\n`);
     expectExit(await world.cmdStandby(standby, ['-I']), 0);
+    const foreign = join(here, readdirSync(plain)[0] ?? '', '5');
+    mkdirSync(foreign, { recursive: true, mode: 0o700 });
+    const occupied = await world.cmdStandby(standby, ['-B']);
+    expectExit(occupied, 4);
+    expect(occupied.stderr).toContain(`"${dirname(foreign)}" is not empty, and nothing in`);
+    expect(existsSync(foreign)).toBe(true);
+    rmSync(foreign, { recursive: true });
+    mkdirSync(join(here, 'PG_8.9_200801011', '5'), { recursive: true });
     const backup = await world.cmdStandby(standby, ['-B']);
     expectExit(backup, 0);
     expect(backup.stdout).toContain('Base backup finished successfully');
@@ -160,6 +169,7 @@ describe.each(majors)('a base backup by pg_basebackup of PostgreSQL %i', (major)
     writeFileSync(inPgdata(standby, 'left over'), '');
     expectExit(await world.cmdStandby(standby, ['-B']), 0);
     expect(existsSync(inPgdata(standby, 'left over'))).toBe(false);
+    expect(existsSync(join(here, 'PG_8.9_200801011', '5'))).toBe(true);
     expectExit(await world.cmdStandby(standby, ['-S']), 0);
     await expectReplayOf(primary, standby);
     await primary.stop();

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import {
   appendFileSync,
+  chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -131,6 +132,79 @@ describe.each(failureMajors())('tablespaces on PostgreSQL %i', (major) => {
       expect(run.stderr).toContain(`"${join(standby.host.directory, 'link')}" lies in "${real}"`);
     }
     expect(existsSync(standby.pgdata)).toBe(false);
+  });
+
+  test("another cluster's tablespace is replaced only by --force; one of this standby, or of its interrupted copy, without", async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world);
+    const location = await makeTablespace(primary, 'fast');
+    const folder = readdirSync(location)[0] ?? '';
+    const here = join(standby.host.directory, 'spaces');
+    const [precious, sibling] = [join(here, folder, '99999'), join(here, 'PG_8.9_200801011')];
+    appendFileSync(standby.iniFile, `\n[tablespaces]\n${location} = ${here}\n`);
+    for (const path of [precious, sibling]) mkdirSync(path, { recursive: true, mode: 0o700 });
+    for (const action of ['-I', '-B']) {
+      const run = await world.cmdStandby(standby, [action]);
+      expectExit(run, 4);
+      expect(run.stderr).toContain(`"${join(here, folder)}" is not empty, and nothing in`);
+    }
+    expect(existsSync(precious)).toBe(true);
+    rmSync(precious, { recursive: true });
+    expectExit(await world.cmdStandby(standby, ['-I']), 0);
+
+    // The links are made after the copy: until then only the record tells whose the files are.
+    writeFileSync(join(primary.pgdata, 'aaa-bulk'), randomBytes(6 * megabyte));
+    standby.writeIni({ basebackup_bwlimit: 2000 });
+    appendFileSync(standby.iniFile, `\n[tablespaces]\n${location} = ${here}\n`);
+    const running = world.startStandby(standby, ['-B']);
+    await eventually(() => isCopying(standby) && readdirSync(join(here, folder)).length > 0);
+    running.signal('SIGKILL');
+    await running.finished;
+    expect(existsSync(inPgdata(standby, 'pg_tblspc')) && readdirSync(inPgdata(standby, 'pg_tblspc'))).toEqual(
+      [],
+    );
+    standby.writeIni({ basebackup_bwlimit: 0 });
+    appendFileSync(standby.iniFile, `\n[tablespaces]\n${location} = ${here}\n`);
+    for (const action of ['-B', '-B']) expectExit(await world.cmdStandby(standby, [action]), 0);
+
+    rmSync(standby.pgdata, { recursive: true });
+    mkdirSync(precious);
+    expectExit(await world.cmdStandby(standby, ['-B']), 4);
+    expectExit(await world.cmdStandby(standby, ['-B', '--force']), 0);
+    expect([precious, sibling].map((path) => existsSync(path))).toEqual([false, true]);
+  });
+
+  test('a directory that cannot be made or used leaves the old standby as it was', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world);
+    for (const action of ['-I', '-B']) expectExit(await world.cmdStandby(standby, [action]), 0);
+    const locations = [await makeTablespace(primary, 'one'), await makeTablespace(primary, 'two')];
+    const locked = join(standby.host.directory, 'locked');
+    mkdirSync(locked, { mode: 0o500 });
+    const here = ['one', 'deep/two'].map((path) => join(locked, path));
+    appendFileSync(
+      standby.iniFile,
+      `\n[tablespaces]\n${locations.map((path, i) => `${path} = ${here[i] ?? ''}\n`).join('')}`,
+    );
+    for (const action of ['-I', '-B']) {
+      const refused = await world.cmdStandby(standby, [action]);
+      expectExit(refused, 4);
+      for (const path of here) expect(refused.stderr).toContain(`cannot make directory "${path}"`);
+    }
+    expect(existsSync(inPgdata(standby, 'global', 'pg_control'))).toBe(true);
+
+    // What only the copy finds out.
+    chmodSync(locked, 0o700);
+    const folder = join(here[1] ?? '', readdirSync(locations[1] ?? '')[0] ?? '');
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    chmodSync(folder, 0o500);
+    const failed = await world.cmdStandby(standby, ['-B']);
+    expectExit(failed, 1);
+    expect(failed.stderr).toContain(`directory "${folder}" may not be written`);
+    expect(existsSync(inPgdata(standby, 'global', 'pg_control'))).toBe(true);
+    chmodSync(folder, 0o700);
+    expectExit(await world.cmdStandby(standby, ['-B']), 0);
+    expectExit(await world.cmdStandby(standby, ['-S']), 0);
   });
 
   test("a tablespace that would land in the primary's own directory is refused", async () => {

@@ -87,7 +87,7 @@ async function runStep(context: BackupContext, traces: Traces, step: BackupStep)
     case 'remove-old-copy':
       await makeTargets(context.facts.place);
       context.run.isCopyBegun = true;
-      return removeOldCopy(context.facts.place);
+      return removeOldCopy(context.facts.place, context.facts.primary.capabilities);
     case 'receive':
       return receiveBackup(context, step.label);
     case 'move-into-place':

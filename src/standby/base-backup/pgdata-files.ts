@@ -48,10 +48,11 @@ function isUnfinished({ record, hadControl }: Before): boolean {
  * server starts on this directory, whoever starts it.
  */
 export async function markCopying({ facts, run }: BackupContext, before: Before): Promise<void> {
-  const { pgdata } = facts.place;
+  const { pgdata, targets } = facts.place;
+  const tablespaces = targets.flatMap(({ target, isInsidePgdata }) => (isInsidePgdata ? [] : [target]));
   await ensureDirectory(pgdata);
   try {
-    await writeRecord(pgdata, needed(run.record, 'the record'));
+    await writeRecord(pgdata, { ...needed(run.record, 'the record'), tablespaces });
   } catch (error) {
     // A copy that filled the disk left no room for this, but its own record, which says the same; room is made next.
     if (!isUnfinished(before)) throw error;

@@ -93,7 +93,7 @@ export async function observeStreaming(
     );
   }
   const coming = [...(demands ?? []), ...(await bytesLeftBehind(deps, place))];
-  const freed = await bytesToBeFreed(deps, place);
+  const freed = await bytesToBeFreed(deps, place, primary.facts.capabilities);
   return {
     program: command,
     client,

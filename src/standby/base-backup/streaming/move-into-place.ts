@@ -1,13 +1,14 @@
 import { lstat, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative } from 'node:path';
+import { checkControlFile } from '../../../postgres/control-file.ts';
 import { ensureDirectory, fsyncPath } from '../../../system/durable.ts';
-import type { TablespaceTarget } from '../../tablespaces.ts';
+import { isServersName, type TablespaceTarget } from '../../tablespaces.ts';
 import { copyConfiguration } from '../configuration.ts';
 import { needed, type BackupContext } from '../context.ts';
 import { dataRules } from '../copy-rules.ts';
 import type { MissingConfiguration } from '../facts.ts';
 import { emptyWal } from '../pgdata-files.ts';
-import { isReplaced, isTablespaceFolder } from './old-copy.ts';
+import { isReplaced } from './old-copy.ts';
 import { receivingDirectory, receivingTablespace } from './places.ts';
 import { removeReceived } from './receive.ts';
 
@@ -36,7 +37,7 @@ async function moveData({ facts }: BackupContext): Promise<void> {
   await fsyncPath(place.pgdata);
 }
 
-async function moveTablespace({ facts }: BackupContext, tablespace: TablespaceTarget): Promise<void> {
+async function moveTablespace({ facts, run }: BackupContext, tablespace: TablespaceTarget): Promise<void> {
   const from = receivingTablespace(facts.place, tablespace);
   const { target, isInsidePgdata } = tablespace;
   if (isInsidePgdata) {
@@ -44,8 +45,11 @@ async function moveTablespace({ facts }: BackupContext, tablespace: TablespaceTa
     await replace(from, target);
     return;
   }
-  const received = (await readdir(from)).filter(isTablespaceFolder);
-  for (const name of (await readdir(target)).filter(isTablespaceFolder))
+  const check = checkControlFile(needed(run.control, 'pg_control'));
+  const control = check.kind === 'good' ? check.control : undefined;
+  const isOwn = (name: string) => isServersName(facts.primary.capabilities, control, name);
+  const received = (await readdir(from)).filter(isOwn);
+  for (const name of (await readdir(target)).filter(isOwn))
     await rm(join(target, name), { recursive: true, force: true });
   for (const name of received) await rename(join(from, name), join(target, name));
   await fsyncPath(target);

@@ -3,19 +3,16 @@ import { dirname, join } from 'node:path';
 import { describeResult, succeeded } from '../../../system/command.ts';
 import { ensureDirectory, exists } from '../../../system/durable.ts';
 import { PitrError } from '../../../errors.ts';
+import type { Capabilities } from '../../../postgres/capabilities.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import type { LocalPlace } from '../../local-place.ts';
 import { receivingName } from '../../pgdata-content.ts';
+import { isServersName } from '../../tablespaces.ts';
 import { dataRules } from '../copy-rules.ts';
 import type { Demand } from '../room.ts';
 import { receivingPlaces } from './places.ts';
 
 const measureMs = 10 * 60_000;
-
-/** The server's own folder in a tablespace, of whatever version: all else in that directory is not ours. */
-export function isTablespaceFolder(name: string): boolean {
-  return /^PG_[0-9.]+_\d+$/.test(name);
-}
 
 /** What of pgdata a new copy takes the place of: all but the standby's own, and what is being received. */
 export function isReplaced(place: Pick<LocalPlace, 'targets'>, name: string): boolean {
@@ -32,12 +29,12 @@ interface OldPart {
 }
 
 /** By directory of this host: what of the copy that lies there is in the way of a new one. */
-async function findOldParts(place: LocalPlace): Promise<readonly OldPart[]> {
+async function findOldParts(place: LocalPlace, capabilities: Capabilities): Promise<readonly OldPart[]> {
   const { pgdata, targets } = place;
   const data = (await namesIn(pgdata)).filter((name) => isReplaced(place, name));
   const parts: OldPart[] = [{ target: pgdata, paths: data.map((name) => join(pgdata, name)) }];
   for (const { target } of targets.filter(({ isInsidePgdata }) => !isInsidePgdata)) {
-    const folders = (await namesIn(target)).filter(isTablespaceFolder);
+    const folders = (await namesIn(target)).filter((name) => isServersName(capabilities, undefined, name));
     parts.push({ target, paths: folders.map((name) => join(target, name)) });
   }
   return parts;
@@ -55,9 +52,13 @@ async function measure(deps: StandbyDeps, paths: readonly string[]): Promise<num
 }
 
 /** What the removal of the copy here would give back: as negative needs of the directories that it lies in. */
-export async function bytesToBeFreed(deps: StandbyDeps, place: LocalPlace): Promise<readonly Demand[]> {
+export async function bytesToBeFreed(
+  deps: StandbyDeps,
+  place: LocalPlace,
+  capabilities: Capabilities,
+): Promise<readonly Demand[]> {
   const demands: Demand[] = [];
-  for (const { target, paths } of await findOldParts(place))
+  for (const { target, paths } of await findOldParts(place, capabilities))
     demands.push({ target, neededBytes: -(await measure(deps, paths)) });
   return demands;
 }
@@ -79,7 +80,7 @@ export async function makeTargets({ pgdata, targets }: LocalPlace): Promise<void
 }
 
 /** Removes the copy that is here. The directories themselves stay: they may be mount points. */
-export async function removeOldCopy(place: LocalPlace): Promise<void> {
-  for (const { paths } of await findOldParts(place))
+export async function removeOldCopy(place: LocalPlace, capabilities: Capabilities): Promise<void> {
+  for (const { paths } of await findOldParts(place, capabilities))
     for (const path of paths) await rm(path, { recursive: true, force: true });
 }

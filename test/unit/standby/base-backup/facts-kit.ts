@@ -56,6 +56,7 @@ export function localPlace(changes: Partial<LocalPlace> = {}): LocalPlace {
     overlaps: [],
     ownOverlaps: [],
     troubles: [],
+    foreignData: [],
     expectedVersion: undefined,
     ...changes,
   };
