@@ -135,7 +135,7 @@ function crashObjection({ pgdata }: LocalPlace, reason: string): Objection {
   };
 }
 
-function serverObjections(place: LocalPlace, force: boolean): Objection[] {
+export function serverObjections(place: LocalPlace, force: boolean): Objection[] {
   const { postmaster, pgdata, content } = place;
   switch (postmaster.kind) {
     case 'none':

@@ -1,4 +1,4 @@
-import type { Objection } from './local-place.ts';
+import type { Objection } from './objections.ts';
 import type { StandbyRecord } from './record.ts';
 import type { DataDirectory } from './server/data-directory.ts';
 

@@ -255,6 +255,17 @@ describe.each(failureMajor)('a base backup by pg_basebackup of PostgreSQL %i tha
     await primary.reload();
     expectExit(await world.cmdStandby(standby, ['-S']), 0);
     await expectReplayOf(primary, standby);
+
+    // A server that comes up while the files are received is not overwritten.
+    expectExit(await world.cmdStandby(standby, ['-Astop']), 0);
+    standby.writeIni({ basebackup_bwlimit: 3000, wal_timeout: 20 });
+    const fourth = world.startStandby(standby, ['-B']);
+    await eventually(() => received(standby));
+    await standby.start();
+    const refused = await fourth.finished;
+    expectExit(refused, 4);
+    expect(refused.stderr).toContain('PostgreSQL runs here');
+    await expectReplayOf(primary, standby);
   });
 
   test.skipIf(!hasSmallDisks())('a disk without room for two copies, and one that fills', async () => {

@@ -15,6 +15,7 @@ import { rewriteTablespaceMap, type TablespaceTarget } from '../tablespaces.ts';
 import { isEmptied, readWalLink, type WalLink } from '../wal-link.ts';
 import { needed, type BackupContext } from './context.ts';
 import type { BackupFacts } from './facts.ts';
+import { refuseServerStartedMeanwhile } from './started-meanwhile.ts';
 
 /** What was in pgdata before this run made it unstartable, to be put back while no byte of it has changed. */
 export interface Before {
@@ -47,9 +48,12 @@ function isUnfinished({ record, hadControl }: Before): boolean {
  * Takes pg_control away and notes that a copy is under way, each on disk before the next step: from here on no
  * server starts on this directory, whoever starts it.
  */
-export async function markCopying({ facts, run }: BackupContext, before: Before): Promise<void> {
+export async function markCopying(context: BackupContext, before: Before): Promise<void> {
+  const { facts, run } = context;
   const { pgdata, targets } = facts.place;
   const tablespaces = targets.flatMap(({ target, isInsidePgdata }) => (isInsidePgdata ? [] : [target]));
+  // Without its pg_control a running server would not live for long.
+  await refuseServerStartedMeanwhile(context);
   await ensureDirectory(pgdata);
   try {
     await writeRecord(pgdata, { ...needed(run.record, 'the record'), tablespaces });
@@ -61,6 +65,8 @@ export async function markCopying({ facts, run }: BackupContext, before: Before)
   const { global, control, incomplete } = controlPaths(pgdata);
   await rename(control, incomplete);
   await fsyncPath(global);
+  // One that came up before the rename is seen now, and none can come up any more.
+  await refuseServerStartedMeanwhile(context);
 }
 
 /** Only while nothing was copied: what is there is still what was there. */

@@ -1,0 +1,47 @@
+import { existsSync } from 'node:fs';
+import { afterEach, describe, expect, test } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
+import { failureMajors } from '../harness/postgres-programs.ts';
+import type { Finished } from '../harness/processes.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { allShipped, backupPair, inPgdata, type BackupPair } from './backup-kit.ts';
+import { expectExit } from './standby-kit.ts';
+
+let world: World | undefined;
+afterEach(async () => {
+  await world?.close();
+  world = undefined;
+});
+
+/** Runs `-B`, and does this when all that can be refused has been looked at and nothing has begun yet. */
+async function backupWhile(
+  here: World,
+  { primary, standby }: BackupPair,
+  happens: () => Promise<unknown>,
+): Promise<Finished> {
+  await allShipped(primary);
+  // It waits for a segment that is not shipped for as long.
+  primary.writeIni({ state: 'offline' });
+  const running = here.startStandby(standby, ['-B']);
+  await eventually(() => running.output().includes('DEBUG: prove that WAL arrives'));
+  await happens();
+  primary.writeIni({ state: 'online' });
+  return running.finished;
+}
+
+describe.each(failureMajors())('what happens while -B prepares, on PostgreSQL %i', (major) => {
+  test('a server that is started here lives on, and -B is refused', async () => {
+    world = await createWorld({ major });
+    const pair = await backupPair(world);
+    const { primary, standby } = pair;
+    for (const action of ['-I', '-B', '-S', '-Astop'])
+      expectExit(await world.cmdStandby(standby, [action]), 0);
+    const run = await backupWhile(world, pair, () => standby.start());
+    expectExit(run, 4);
+    expect(run.stderr).toContain(`PostgreSQL runs here on "${standby.pgdata}"`);
+    expect(existsSync(inPgdata(standby, 'global', 'pg_control'))).toBe(true);
+    await primary.sql('CREATE TABLE late (n int)');
+    await primary.archived(await primary.switchWal());
+    await eventually(async () => (await standby.value("SELECT to_regclass('late')")) === 'late');
+  });
+});
