@@ -49,7 +49,7 @@ export function isServersName(
 
 /**
  * The server's `tablespace_map` with our paths: lines of a link's name, a blank and the directory. A tablespace
- * that we do not know keeps its line: it was made while the copy ran, and its WAL will make it here.
+ * that we do not know keeps its line: no tablespace of the primary has that number now, or -B would have refused it.
  */
 export function rewriteTablespaceMap(map: string, targets: readonly TablespaceTarget[]): string {
   const byOid = new Map(targets.map(({ oid, target }) => [oid, target]));

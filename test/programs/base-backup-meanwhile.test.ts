@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
@@ -43,5 +44,25 @@ describe.each(failureMajors())('what happens while -B prepares, on PostgreSQL %i
     await primary.sql('CREATE TABLE late (n int)');
     await primary.archived(await primary.switchWal());
     await eventually(async () => (await standby.value("SELECT to_regclass('late')")) === 'late');
+  });
+
+  test('a tablespace that is made there ends -B, and the next one has it', async () => {
+    world = await createWorld({ major });
+    const pair = await backupPair(world);
+    const { primary, standby } = pair;
+    const [theirs, ours] = [primary, standby].map(({ host }) => join(host.directory, 'space'));
+    mkdirSync(theirs ?? '');
+    appendFileSync(standby.iniFile, `\n[tablespaces]\n${theirs ?? ''} = ${ours ?? ''}\n`);
+    expectExit(await world.cmdStandby(standby, ['-I']), 0);
+    const run = await backupWhile(world, pair, async () => {
+      await primary.sql(`CREATE TABLESPACE fast LOCATION '${theirs ?? ''}'`);
+      await primary.sql('CREATE TABLE placed TABLESPACE fast AS SELECT generate_series(1, 100) AS n');
+    });
+    expectExit(run, 1);
+    expect(run.stderr).toContain('tablespace "fast" was made or moved meanwhile: run -B again');
+    expect(existsSync(inPgdata(standby, 'PG_VERSION'))).toBe(false);
+    for (const action of ['-B', '-S']) expectExit(await world.cmdStandby(standby, [action]), 0);
+    await primary.archived(await primary.switchWal());
+    await eventually(async () => (await standby.value('SELECT count(*) FROM placed')) === '100');
   });
 });

@@ -29,6 +29,7 @@ import { awaitStop } from './streaming/await-stop.ts';
 import { moveIntoPlace } from './streaming/move-into-place.ts';
 import { makeTargets, removeOldCopy } from './streaming/old-copy.ts';
 import { noteBeginning, receiveBackup, removeReceived } from './streaming/receive.ts';
+import { refuseNewTablespaces } from './tablespaces-meanwhile.ts';
 import { awaitWal, proveWal } from './wait-for-wal.ts';
 
 /** What undoing a step needs to know of its doing. */
@@ -50,7 +51,8 @@ async function runStep(context: BackupContext, traces: Traces, step: BackupStep)
     case 'end-leftover':
       return endLeftover(context, step.label);
     case 'start-backup':
-      return startBackup(context, step.label);
+      await startBackup(context, step.label);
+      return refuseNewTablespaces(context);
     case 'plan-copy':
       return planCopy(context);
     case 'mark-copying':

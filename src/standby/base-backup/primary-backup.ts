@@ -14,6 +14,7 @@ import { programVersion } from '../../system/program-version.ts';
 import { isRemoteFile, readRemoteFile } from '../remote-files.ts';
 import { needed, type BackupContext } from './context.ts';
 import { layoutOf } from './plan.ts';
+import { refuseNewInMap } from './tablespaces-meanwhile.ts';
 
 /** The server's own clock, in ISO 8601 and UTC: what -R is compared with. */
 export const clockSql = `SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
@@ -97,6 +98,7 @@ export async function stopBackup(context: BackupContext, label: string): Promise
   }
   const labelFile = stopped.labelFile ?? own.labelFile;
   run.stopped = { ...stopped, labelFile, tablespaceMap: stopped.tablespaceMap ?? own.tablespaceMap };
+  await refuseNewInMap(context, run.stopped.tablespaceMap);
   run.label = parseBackupLabel(needed(labelFile, 'the label'), 'backup_label');
   const { startSegment, startLsn } = run.label;
   run.record = {

@@ -12,6 +12,7 @@ import { explainRefusal } from '../../protocol/identify.ts';
 import { failure, needed, type BackupContext } from '../context.ts';
 import { layoutOf } from '../plan.ts';
 import { askClock, clockSql } from '../primary-backup.ts';
+import { refuseNewReceived } from '../tablespaces-meanwhile.ts';
 import { receivingDirectory, receivingPlaces } from './places.ts';
 import { runPgBasebackup, streamingOf, type Ending, type Received } from './run-pg-basebackup.ts';
 
@@ -121,6 +122,7 @@ export async function receiveBackup(context: BackupContext, label: string): Prom
   deps.signal.throwIfAborted();
   if (!succeeded(received.result)) throw failure(deps, await receiveError(context, received));
   await keepStart(context);
+  await refuseNewReceived(context);
   const { bytes } = received;
   const seconds = (fromMs: number) => Math.round((deps.now().getTime() - fromMs) / 100) / 10;
   run.record = {
