@@ -13,7 +13,12 @@ import { carryOut, printPlan } from './plan.ts';
 import type { BackupRecord } from './record.ts';
 import { describeFindings } from './verify/findings.ts';
 
-function reportEnd({ deps, facts }: BackupContext, backup: BackupRecord, json: boolean): number {
+const repairHint =
+  'Repair the primary, or go back to an older backup. A server can start on this copy, but it has the same damage.';
+const otherSourceHint =
+  'Run -B --verify again without basebackup_source:, so that the files of the primary are copied.';
+
+function reportEnd({ deps, facts, primary }: BackupContext, backup: BackupRecord, json: boolean): number {
   const { findings = [] } = backup.verified ?? {};
   if (json) deps.report(backupJson(facts.place.pgdata, backup, false));
   else {
@@ -22,9 +27,10 @@ function reportEnd({ deps, facts }: BackupContext, backup: BackupRecord, json: b
   }
   if (findings.length === 0) return 0;
   // What is left of them: a damaged copy is no finished base backup.
-  deps.log.error('the base backup is a true copy of a damaged primary', {
+  const isFromPrimary = primary.source === undefined;
+  deps.log.error(`the base backup is a true copy of a damaged ${isFromPrimary ? 'primary' : 'standby'}`, {
     detail: describeFindings(findings),
-    hint: 'Repair the primary, or go back to an older backup. A server can start on this copy, but it has the same damage.',
+    hint: isFromPrimary ? repairHint : otherSourceHint,
   });
   return exitCodes.failure;
 }

@@ -5,13 +5,19 @@ import { pageLayoutOf, type PageLayout } from '../postgres/control-file.ts';
 import { parseLsn } from '../postgres/lsn.ts';
 import { readPostmaster } from '../system/postmaster.ts';
 import type { StandbyDeps } from './deps.ts';
-import { withPrimary } from './primary.ts';
+import { withConfiguredSource } from './connect-primary.ts';
+import { withPrimary, type Primary } from './primary.ts';
 import { changeRecord, readRecord, type BackupRecord } from './record.ts';
 import { readDataDirectory, refuseIncompleteCopy } from './server/data-directory.ts';
 import type { BadPage } from './verify/check-file.ts';
-import { describeFindings, describeVerification, findingsOfCopy } from './verify/findings.ts';
-import type { SourcePage } from './verify/source-pages.ts';
-import { distrustFiles, sourceOf, verifyCopy } from './verify/verify-copy.ts';
+import {
+  describeFindings,
+  describeVerification,
+  findingsOfCopy,
+  type Verification,
+} from './verify/findings.ts';
+import { readSourcePages } from './verify/source-pages.ts';
+import { distrustFiles, verifyCopy, type SourceAnswer } from './verify/verify-copy.ts';
 
 async function requireUntouchedCopy(pgdata: string): Promise<BackupRecord> {
   await refuseIncompleteCopy(pgdata);
@@ -38,24 +44,50 @@ async function requireChecksums(pgdata: string): Promise<PageLayout> {
   });
 }
 
-/** The primary may be dead on the day on which its copy is looked at. */
-async function askPrimary(
+interface Asked {
+  readonly name: string;
+  readonly isOrigin: boolean;
+  readonly connect: (
+    deps: StandbyDeps,
+    use: (server: Primary) => Promise<SourceAnswer>,
+  ) => Promise<SourceAnswer>;
+}
+
+/** The servers whose pages can be compared: first the one that was copied from, where the INI still names it. */
+function serversToAsk({ settings }: StandbyDeps, { source }: BackupRecord): readonly Asked[] {
+  const primary = { name: 'the primary', isOrigin: source === undefined, connect: withPrimary<SourceAnswer> };
+  if (source === undefined || settings.basebackup_source !== source) return [primary];
+  return [{ name: source, isOrigin: true, connect: withConfiguredSource<SourceAnswer> }, primary];
+}
+
+/** They may be dead on the day on which their copy is looked at. */
+async function askSource(
   deps: StandbyDeps,
   backup: BackupRecord,
   pages: readonly BadPage[],
   layout: PageLayout,
-): Promise<readonly SourcePage[] | undefined> {
-  try {
-    return await withPrimary(deps, async (primary) => {
-      if (primary.facts.systemIdentifier !== backup.systemIdentifier)
-        throw new PitrError(`it is another cluster, ${primary.facts.systemIdentifier}`);
-      return sourceOf(deps, primary)(pages, layout);
-    });
-  } catch (error) {
-    deps.signal.throwIfAborted();
-    deps.log.warning(`pages that fail cannot be compared with the primary's: ${messageOf(error)}`);
-    return undefined;
+): Promise<SourceAnswer | undefined> {
+  for (const { name, isOrigin, connect } of serversToAsk(deps, backup)) {
+    try {
+      return await connect(deps, async (server) => {
+        if (server.facts.systemIdentifier !== backup.systemIdentifier)
+          throw new PitrError(`it is another cluster, ${server.facts.systemIdentifier}`);
+        const found = await readSourcePages(server, pages, layout, deps.pause);
+        return { pages: found, name, isOrigin };
+      });
+    } catch (error) {
+      deps.signal.throwIfAborted();
+      deps.log.warning(`pages that fail cannot be compared with ${name}'s: ${messageOf(error)}`);
+    }
   }
+  return undefined;
+}
+
+function hintOn(findings: Verification, { source }: BackupRecord): string {
+  if (findingsOfCopy(findings).length > 0) return 'Run -B --verify again: it copies these files anew.';
+  return source === undefined
+    ? 'Repair the primary: its own pages are damaged. The copy is as good as they are.'
+    : 'Run -B --verify again without basebackup_source: the pages are damaged where they were copied from, too.';
 }
 
 /** `--verify` by itself: the pages of a finished base backup on which no server was started yet. */
@@ -73,7 +105,7 @@ export async function verifyBackup(
       stopLsn: parseLsn(backup.stopLsn ?? backup.startLsn),
       startS: Date.parse(backup.startTime) / 1000,
     },
-    readSource: (pages) => askPrimary(deps, backup, pages, layout),
+    readSource: (pages) => askSource(deps, backup, pages, layout),
     onProgress: () => undefined,
   });
   const verified = { time: deps.now().toISOString(), ...verification };
@@ -83,12 +115,9 @@ export async function verifyBackup(
   }
   deps.report(options.json ? JSON.stringify(verified) : `Verified: ${describeVerification(verification)}`);
   if (verification.findings.length === 0) return 0;
-  const isCopyBad = findingsOfCopy(verification).length > 0;
   deps.log.error('the base backup is damaged', {
     detail: describeFindings(verification.findings),
-    hint: isCopyBad
-      ? 'Run -B --verify again: it copies these files anew.'
-      : 'Repair the primary: its own pages are damaged. The copy is as good as they are.',
+    hint: hintOn(verification, backup),
   });
   return exitCodes.failure;
 }

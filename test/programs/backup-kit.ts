@@ -1,5 +1,15 @@
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  writeSync,
+} from 'node:fs';
 import { join, relative } from 'node:path';
 import { capabilitiesOf } from '../../src/postgres/capabilities.ts';
 import { parseVersion } from '../../src/postgres/version.ts';
@@ -92,6 +102,18 @@ function contentOf(path: string): string {
 /** Whether the copy of a new file of this name in the primary's pgdata has begun. */
 export function isCopying(standby: Standby, name = 'aaa-bulk'): boolean {
   return existsSync(join(standby.pgdata, name));
+}
+
+export const blockSize = 8192;
+
+/** Damages a page of a relation's file; done again, it heals it. */
+export function flipBit(file: string, block: number, byte = 5000): void {
+  const fd = openSync(file, 'r+');
+  const place = block * blockSize + byte;
+  const content = Buffer.alloc(1);
+  readSync(fd, content, 0, 1, place);
+  writeSync(fd, Buffer.from([(content[0] ?? 0) ^ 0x08]), 0, 1, place);
+  closeSync(fd);
 }
 
 /** What the server itself says when somebody starts it on pgdata as it is; it must not come up. */

@@ -7,7 +7,7 @@ import { failureMajors, wideMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import type { Standby } from '../harness/standby.ts';
 import { createWorld, type World } from '../harness/world.ts';
-import { inPgdata, installHelpers, isCopying } from './backup-kit.ts';
+import { flipBit, inPgdata, installHelpers, isCopying } from './backup-kit.ts';
 import { expectExit } from './standby-kit.ts';
 
 let world: World | undefined;
@@ -40,8 +40,8 @@ function sendTablespace(standby: Standby, location: string): void {
 }
 
 /** A primary, a running standby of it with a tablespace elsewhere, and the place of another standby. */
-async function trio(here: World): Promise<Trio> {
-  const primary = await here.startPrimary({ slaves: ['standby1', 'standby2'] });
+async function trio(here: World, checksums = false): Promise<Trio> {
+  const primary = await here.startPrimary({ slaves: ['standby1', 'standby2'], checksums });
   const ini = { wal_timeout: 20, start_timeout: 30, failover_probe_timeout: 2 };
   const source = await here.addStandby('standby1', primary, {
     ini: { ...ini, use_streaming_replication: 'on' },
@@ -118,6 +118,26 @@ describe.each(wideMajors())('a base backup from another standby on PostgreSQL %i
 });
 
 describe.each(failureMajors())('a base backup from another standby on PostgreSQL %i that fails', (major) => {
+  test('--verify asks the standby that was copied from, whatever the primary has', async () => {
+    world = await createWorld({ major });
+    const { primary, source, standby } = await trio(world, true);
+    const path = await primary.value("SELECT pg_relation_filepath('placed')");
+    const address = source.host.address;
+    flipBit(inPgdata(source, path), 7);
+    const damaged = await world.cmdStandby(standby, ['-B', '--verify']);
+    expectExit(damaged, 1);
+    expect(damaged.stdout).toContain('Base backup finished successfully');
+    expect(damaged.stderr).toContain(`${path}, block 7: damaged on ${address}, too`);
+    expect(damaged.stderr).toContain('without basebackup_source:');
+
+    flipBit(inPgdata(source, path), 7);
+    expectExit(await world.cmdStandby(standby, ['-B', '--verify']), 0);
+    flipBit(inPgdata(standby, path), 9);
+    const alone = await world.cmdStandby(standby, ['--verify']);
+    expectExit(alone, 1);
+    expect(alone.stderr).toContain(`${path}, block 9: damaged in the copy; ${address}'s page is good`);
+  });
+
   test('a source that is none: unreadable, down, paused, behind, of another cluster, promoted', async () => {
     world = await createWorld({ major });
     const { primary, source, standby } = await trio(world);

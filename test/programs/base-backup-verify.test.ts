@@ -1,4 +1,3 @@
-import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { listRelationFiles } from '../../src/standby/verify/relation-files.ts';
@@ -7,24 +6,13 @@ import { readPageLayout } from '../../src/standby/verify/verify-copy.ts';
 import { failureMajors, wideMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import { createWorld, type World } from '../harness/world.ts';
-import { backupPair, inPgdata, type BackupPair } from './backup-kit.ts';
+import { backupPair, blockSize, flipBit, inPgdata, type BackupPair } from './backup-kit.ts';
 
 let world: World | undefined;
 afterEach(async () => {
   await world?.close();
   world = undefined;
 });
-
-const blockSize = 8192;
-
-function flipBit(file: string, block: number, byte = 5000): void {
-  const fd = openSync(file, 'r+');
-  const place = block * blockSize + byte;
-  const content = Buffer.alloc(1);
-  readSync(fd, content, 0, 1, place);
-  writeSync(fd, Buffer.from([(content[0] ?? 0) ^ 0x08]), 0, 1, place);
-  closeSync(fd);
-}
 
 /** A table of some pages, and the path of its file below the data directory. */
 async function makeTable(primary: Primary): Promise<string> {

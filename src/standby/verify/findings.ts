@@ -26,14 +26,16 @@ export interface Verification {
 export interface JudgedPage {
   readonly page: BadPage;
   readonly verdict: Verdict;
+  /** The server that was asked for it, in messages: `the primary`. */
+  readonly source: string;
 }
 
-function reasonOf(verdict: Exclude<Verdict, { kind: 'wal' }>): string {
+function reasonOf(verdict: Exclude<Verdict, { kind: 'wal' }>, source: string): string {
   switch (verdict.kind) {
     case 'bad-copy':
-      return "damaged in the copy; the primary's page is good";
+      return `damaged in the copy; ${source}'s page is good`;
     case 'bad-source':
-      return 'damaged on the primary, too';
+      return `damaged on ${source}, too`;
     case 'unclear':
       return `damaged in the copy; ${verdict.reason}`;
     default:
@@ -41,9 +43,9 @@ function reasonOf(verdict: Exclude<Verdict, { kind: 'wal' }>): string {
   }
 }
 
-function findingOf({ page, verdict }: JudgedPage): Finding | undefined {
+function findingOf({ page, verdict, source }: JudgedPage): Finding | undefined {
   if (verdict.kind === 'wal') return undefined;
-  return { file: page.file.path, block: page.block, kind: verdict.kind, reason: reasonOf(verdict) };
+  return { file: page.file.path, block: page.block, kind: verdict.kind, reason: reasonOf(verdict, source) };
 }
 
 export function verificationOf(check: CopyCheck, judged: readonly JudgedPage[]): Verification {
@@ -62,7 +64,7 @@ export function verificationOf(check: CopyCheck, judged: readonly JudgedPage[]):
   };
 }
 
-/** The copy itself must not be used, as opposed to a good copy of a damaged primary. */
+/** The copy itself must not be used, as opposed to a good copy of a damaged source. */
 export function findingsOfCopy({ findings }: Verification): readonly Finding[] {
   return findings.filter(({ kind }) => kind !== 'bad-source');
 }

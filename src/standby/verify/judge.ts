@@ -5,9 +5,9 @@ import type { SourcePage } from './source-pages.ts';
 export type Verdict =
   /** Replay of the backup's own WAL writes the page anew, or removes it: nothing is wrong. */
   | { readonly kind: 'wal' }
-  /** The primary's page is good and has not changed: only the copy is damaged. */
+  /** The source's page is good and has not changed: only the copy is damaged. */
   | { readonly kind: 'bad-copy' }
-  /** The primary's page fails, too. */
+  /** The source's page fails, too. */
   | { readonly kind: 'bad-source' }
   /** It cannot be told which. */
   | { readonly kind: 'unclear'; readonly reason: string };
@@ -41,19 +41,24 @@ function judgeUnchanged(page: BadPage, source: SourcePage & { kind: 'page' }, sp
   return { kind: 'bad-copy' };
 }
 
-function afterTheBackup(what: string): Verdict {
+function afterTheBackup(name: string, what: string): Verdict {
   return {
     kind: 'unclear',
-    reason: `the primary has ${what} since, so that there is nothing to compare with`,
+    reason: `${name} has ${what} since, so that there is nothing to compare with`,
   };
 }
 
-function judgeSourcePage(page: BadPage, source: SourcePage & { kind: 'page' }, span: BackupSpan): Verdict {
+function judgeSourcePage(
+  page: BadPage,
+  source: SourcePage & { kind: 'page' },
+  span: BackupSpan,
+  name: string,
+): Verdict {
   if (source.state === 'bad') return { kind: 'bad-source' };
   if (source.state === 'new') return { kind: 'bad-copy' };
   if (source.lsn < span.startLsn) return judgeUnchanged(page, source, span);
   if (span.stopLsn === undefined || source.lsn <= span.stopLsn) return { kind: 'wal' };
-  return afterTheBackup('changed the page');
+  return afterTheBackup(name, 'changed the page');
 }
 
 /**
@@ -61,22 +66,32 @@ function judgeSourcePage(page: BadPage, source: SourcePage & { kind: 'page' }, s
  * whole, so a torn page is known by its origin: the primary's page is good now and not older than the backup's start. The LSN in
  * the failing page itself proves nothing, since it may be what was damaged.
  */
-export function judge(page: BadPage, source: SourcePage, span: BackupSpan): Verdict {
+export function judge(page: BadPage, source: SourcePage, span: BackupSpan, name = 'the primary'): Verdict {
   switch (source.kind) {
     case 'gone':
-      return span.stopLsn === undefined ? { kind: 'wal' } : afterTheBackup('removed the file');
+      return span.stopLsn === undefined ? { kind: 'wal' } : afterTheBackup(name, 'removed the file');
     case 'beyond-end':
-      return span.stopLsn === undefined ? { kind: 'wal' } : afterTheBackup('truncated the file');
+      return span.stopLsn === undefined ? { kind: 'wal' } : afterTheBackup(name, 'truncated the file');
     case 'unreadable':
       return { kind: 'unclear', reason: source.reason };
     case 'page':
-      return judgeSourcePage(page, source, span);
+      return judgeSourcePage(page, source, span, name);
   }
 }
 
-/** Without the primary: by what the page itself says, which a torn one that is newer than the backup's start says, too. */
+/**
+ * The verdict of a server that the page was not copied from: it may not have written its page to its disk yet where the one
+ * that was copied from had, and so takes a page for damaged that was torn by that write.
+ */
+export function judgeByOther(page: BadPage, source: SourcePage, span: BackupSpan, name: string): Verdict {
+  const verdict = judge(page, source, span, name);
+  if (verdict.kind !== 'bad-copy' || judgeAlone(page, span).kind !== 'wal') return verdict;
+  return { kind: 'unclear', reason: `${name}'s page is good, but it was copied from another server` };
+}
+
+/** Without the source: by what the page itself says, which a torn one that is newer than the backup's start says, too. */
 export function judgeAlone(page: BadPage, span: BackupSpan): Verdict {
   const isOfBackup = page.lsn >= span.startLsn && page.lsn <= (span.stopLsn ?? span.startLsn);
   if (isOfBackup) return { kind: 'wal' };
-  return { kind: 'unclear', reason: 'it could not be compared with the primary' };
+  return { kind: 'unclear', reason: 'it could not be compared with what it was copied from' };
 }

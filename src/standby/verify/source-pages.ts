@@ -6,7 +6,10 @@ import { runRemotely } from '../remote-files.ts';
 import type { Primary } from '../primary.ts';
 import type { BadPage } from './check-file.ts';
 
-/** What is at a page's place on the primary now. */
+/** The server that is asked: where the pages were copied from, or the primary instead. */
+export type PageSource = Pick<Primary, 'shell' | 'facts'>;
+
+/** What is at a page's place on the server that is asked now. */
 export type SourcePage =
   | { readonly kind: 'gone' }
   /** The file ends before the page does. */
@@ -64,7 +67,7 @@ export function parseSourcePage(
 }
 
 async function askOnce(
-  primary: Primary,
+  { shell, facts }: PageSource,
   pages: readonly BadPage[],
   layout: PageLayout,
 ): Promise<SourcePage[]> {
@@ -72,12 +75,12 @@ async function askOnce(
   for (let from = 0; from < pages.length; from += batchPages) {
     const batch = pages.slice(from, from + batchPages);
     const scripts = batch.map((page) =>
-      scriptFor(`${primary.facts.dataDirectory}/${page.file.path}`, indexInFile(page, layout), layout),
+      scriptFor(`${facts.dataDirectory}/${page.file.path}`, indexInFile(page, layout), layout),
     );
-    const { lines } = await runRemotely(primary.shell, scripts.join('\n'));
+    const { lines } = await runRemotely(shell, scripts.join('\n'));
     if (lines.length < 2 * batch.length)
       throw new PitrError(
-        `the primary answered for ${Math.floor(lines.length / 2)} of ${batch.length} pages`,
+        `${shell.target.host} answered for ${Math.floor(lines.length / 2)} of ${batch.length} pages`,
       );
     found.push(
       ...batch.map(({ block }, index) =>
@@ -90,12 +93,12 @@ async function askOnce(
 
 /** Reads these pages where they came from; what is bad there is read again a few times before it is believed. */
 export async function readSourcePages(
-  primary: Primary,
+  server: PageSource,
   pages: readonly BadPage[],
   layout: PageLayout,
   pause: (ms: number) => Promise<void>,
 ): Promise<readonly SourcePage[]> {
-  const found = await askOnce(primary, pages, layout);
+  const found = await askOnce(server, pages, layout);
   for (let attempt = 2; attempt <= attempts; attempt += 1) {
     const again = [...found.keys()].filter((index) => {
       const source = found[index];
@@ -104,7 +107,7 @@ export async function readSourcePages(
     if (again.length === 0) break;
     await pause(retryMs);
     const next = await askOnce(
-      primary,
+      server,
       again.flatMap((index) => pages[index] ?? []),
       layout,
     );

@@ -2,19 +2,26 @@ import { readFile, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pageLayoutOf, type PageLayout } from '../../postgres/control-file.ts';
 import type { StandbyDeps } from '../deps.ts';
+import { originName, originOf } from '../base-backup/source/origin.ts';
 import type { Primary } from '../primary.ts';
 import type { BadPage } from './check-file.ts';
 import { checkFiles } from './check-files.ts';
 import { verificationOf, type Finding, type JudgedPage, type Verification } from './findings.ts';
-import { judge, judgeAlone, type BackupSpan } from './judge.ts';
+import { judge, judgeAlone, judgeByOther, type BackupSpan } from './judge.ts';
 import { listRelationFiles } from './relation-files.ts';
 import { readSourcePages, type SourcePage } from './source-pages.ts';
 
-/** Reads the primary's pages; undefined where there is no way to it now. */
-export type ReadSource = (
-  pages: readonly BadPage[],
-  layout: PageLayout,
-) => Promise<readonly SourcePage[] | undefined>;
+/** What a server has in the places of pages that fail. */
+export interface SourceAnswer {
+  readonly pages: readonly SourcePage[];
+  /** In messages: `the primary`. */
+  readonly name: string;
+  /** Whether the copy was made of this server's files. */
+  readonly isOrigin: boolean;
+}
+
+/** Reads the pages where they were copied from; undefined where there is no way to it now. */
+export type ReadSource = (pages: readonly BadPage[], layout: PageLayout) => Promise<SourceAnswer | undefined>;
 
 export interface VerifyOptions {
   readonly layout: PageLayout;
@@ -25,7 +32,11 @@ export interface VerifyOptions {
 }
 
 export function sourceOf(deps: Pick<StandbyDeps, 'pause'>, primary: Primary): ReadSource {
-  return (pages, layout) => readSourcePages(primary, pages, layout, deps.pause);
+  return async (pages, layout) => ({
+    pages: await readSourcePages(originOf(primary), pages, layout, deps.pause),
+    name: originName(primary),
+    isOrigin: true,
+  });
 }
 
 export async function readPageLayout(controlFile: string): Promise<PageLayout | undefined> {
@@ -36,18 +47,20 @@ async function judgeAll(
   bad: readonly BadPage[],
   { layout, span, readSource }: VerifyOptions,
 ): Promise<JudgedPage[]> {
-  const sources = bad.length === 0 ? [] : await readSource(bad, layout);
+  const answer = bad.length === 0 ? undefined : await readSource(bad, layout);
   return bad.map((page, index) => {
     const alone = judgeAlone(page, span);
-    const source = sources?.[index];
-    if (source === undefined) return { page, verdict: alone };
-    const verdict = judge(page, source, span);
+    const found = answer?.pages[index];
+    if (answer === undefined || found === undefined) return { page, verdict: alone, source: '' };
+    const { name: source, isOrigin } = answer;
+    const verdict = judge(page, found, span, source);
     // What the page says of itself is better than nothing.
-    return { page, verdict: verdict.kind === 'unclear' && alone.kind === 'wal' ? alone : verdict };
+    if (verdict.kind === 'unclear' && alone.kind === 'wal') return { page, verdict: alone, source };
+    return { page, verdict: isOrigin ? verdict : judgeByOther(page, found, span, source), source };
   });
 }
 
-/** Checks every page of a copy, and holds each that fails against the primary's. Changes nothing. */
+/** Checks every page of a copy, and holds each that fails against the one that it was copied from. Changes nothing. */
 export async function verifyCopy(
   deps: Pick<StandbyDeps, 'signal' | 'log'>,
   pgdata: string,
@@ -59,7 +72,7 @@ export async function verifyCopy(
     onChecked: options.onProgress,
   });
   if (check.bad.length > 0)
-    deps.log.debug(`${check.bad.length} pages fail in the copy: asking the primary for them`);
+    deps.log.debug(`${check.bad.length} pages fail in the copy: asking where they came from`);
   return verificationOf(check, await judgeAll(check.bad, options));
 }
 

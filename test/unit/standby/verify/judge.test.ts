@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { BadPage } from '../../../../src/standby/verify/check-file.ts';
-import { judge, judgeAlone, type BackupSpan } from '../../../../src/standby/verify/judge.ts';
+import { judge, judgeAlone, judgeByOther, type BackupSpan } from '../../../../src/standby/verify/judge.ts';
 import { parseRelationFile } from '../../../../src/standby/verify/relation-files.ts';
 import type { SourcePage } from '../../../../src/standby/verify/source-pages.ts';
 
@@ -23,6 +23,16 @@ const source = (changes: Partial<Page>): SourcePage => ({
 });
 
 describe('a page that fails in the copy', () => {
+  test('and is good on a server that it was not copied from is damaged only if it is not of the backup', () => {
+    const good = source({});
+    expect(judgeByOther(badPage('1', 99n), good, over, 'the primary')).toEqual({ kind: 'bad-copy' });
+    expect(judgeByOther(badPage('1', 150n), good, over, 'the primary')).toEqual({
+      kind: 'unclear',
+      reason: "the primary's page is good, but it was copied from another server",
+    });
+    expect(judgeByOther(badPage('1', 150n), source({ lsn: 150n }), over, 'it')).toEqual({ kind: 'wal' });
+  });
+
   test.each<[string, SourcePage, BackupSpan, string]>([
     ['good at the source and not changed since: the copy is damaged', source({}), live, 'bad-copy'],
     ['the same in a file with other changes', source({ changedS: 1500 }), live, 'bad-copy'],
