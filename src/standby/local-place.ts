@@ -7,6 +7,7 @@ import { findForeignData } from './foreign-data.ts';
 import { objectionsOf, type Objection } from './objections.ts';
 import { inspectPgdata, type PgdataContent } from './pgdata-content.ts';
 import { readPostmaster, type Postmaster } from '../system/postmaster.ts';
+import { findOwnConfiguration } from './own-configuration.ts';
 import type { Primary, PrimaryFacts } from './primary.ts';
 import {
   findOverlaps,
@@ -38,6 +39,8 @@ export interface LocalPlace {
   readonly foreignSegment: string | undefined;
   readonly targets: readonly TablespaceTarget[];
   readonly walLink: WalLink | undefined;
+  /** Names in pgdata, beside those that are always the standby's own. */
+  readonly ownConfiguration: readonly string[];
   readonly overlaps: readonly FoundOverlap[];
   /** Between pgdata, archivedir, the tablespaces and a linked WAL directory of this host. */
   readonly ownOverlaps: readonly OwnOverlap[];
@@ -120,6 +123,7 @@ export async function observeLocalPlace(
       : undefined,
     targets,
     walLink,
+    ownConfiguration: await findOwnConfiguration(deps.settings, targets),
     ownOverlaps: await findOwnOverlaps(deps.run, [...ours, archivedir]),
     overlaps: canProbe ? await findShared(deps, primary, ours, theirs) : overlaps,
     troubles,

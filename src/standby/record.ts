@@ -25,6 +25,8 @@ export interface BackupRecord {
   readonly timeZone: string;
   /** The standby whose files were copied; without it the primary's were. */
   readonly source?: string;
+  /** While it is being copied: what of pgdata is configuration of the standby, which the copy leaves alone. */
+  readonly ownConfiguration?: readonly string[];
   /** There once all files are copied. Records of earlier releases have none. */
   readonly copy?: CopyFacts;
   /** There once --verify has looked at every page. */

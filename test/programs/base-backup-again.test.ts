@@ -18,6 +18,7 @@ import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { backupPair, inPgdata } from './backup-kit.ts';
+import { expectExit } from './standby-kit.ts';
 
 let world: World | undefined;
 afterEach(async () => {
@@ -54,6 +55,31 @@ describe.each(failureMajors())('a further base backup of PostgreSQL %i', (major)
     await primary.archived(await primary.switchWal());
     await eventually(async () => (await standby.value('SELECT count(*) FROM t')) === '2');
     expect(await standby.value("SELECT to_regclass('only_here') IS NULL")).toBe('true');
+  });
+
+  test("leaves the standby's own conf.d alone, and what its postgresql.conf includes; the first one, too", async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world);
+    expectExit(await world.cmdStandby(standby, ['-I']), 0);
+    for (const { pgdata } of [primary, standby]) {
+      mkdirSync(join(pgdata, 'conf.d'), { recursive: true });
+      mkdirSync(join(pgdata, 'site'), { recursive: true });
+    }
+    rmSync(inPgdata(standby, 'site'), { recursive: true });
+    writeFileSync(join(primary.pgdata, 'conf.d', 'primary.conf'), '');
+    writeFileSync(join(primary.pgdata, 'site', 'primary.conf'), '');
+    writeFileSync(inPgdata(standby, 'conf.d', 'standby.conf'), '');
+    expectExit(await world.cmdStandby(standby, ['-B']), 0);
+    expect(readdirSync(inPgdata(standby, 'conf.d'))).toEqual(['standby.conf']);
+    expect(readdirSync(inPgdata(standby, 'site'))).toEqual(['primary.conf']);
+
+    writeFileSync(inPgdata(standby, 'postgresql.conf'), "include_dir 'mine'\n");
+    mkdirSync(inPgdata(standby, 'mine'));
+    writeFileSync(inPgdata(standby, 'mine', 'standby.conf'), '');
+    expectExit(await world.cmdStandby(standby, ['-B']), 0);
+    expect(readdirSync(inPgdata(standby, 'conf.d'))).toEqual(['standby.conf']);
+    expect(readdirSync(inPgdata(standby, 'mine'))).toEqual(['standby.conf']);
+    expectExit(await world.cmdStandby(standby, ['-S']), 0);
   });
 
   test('sees a change within the second of the last copy, of a file that kept its size', async () => {

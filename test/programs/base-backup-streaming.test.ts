@@ -167,7 +167,12 @@ describe.each(majors)('a base backup by pg_basebackup of PostgreSQL %i', (major)
     expect(running.stderr).toContain('PostgreSQL runs here');
     expectExit(await world.cmdStandby(standby, ['-Astop']), 0);
     writeFileSync(inPgdata(standby, 'left over'), '');
+    mkdirSync(inPgdata(standby, 'conf.d'));
+    mkdirSync(join(primary.pgdata, 'conf.d'));
+    writeFileSync(inPgdata(standby, 'conf.d', 'standby.conf'), '');
+    writeFileSync(join(primary.pgdata, 'conf.d', 'primary.conf'), '');
     expectExit(await world.cmdStandby(standby, ['-B']), 0);
+    expect(readdirSync(inPgdata(standby, 'conf.d'))).toEqual(['standby.conf']);
     expect(existsSync(inPgdata(standby, 'left over'))).toBe(false);
     expect(existsSync(join(here, 'PG_8.9_200801011', '5'))).toBe(true);
     expectExit(await world.cmdStandby(standby, ['-S']), 0);

@@ -88,17 +88,32 @@ function isBelow(path: string, directories: ReadonlySet<string>): boolean {
   return slash > 0 && directories.has(path.slice(0, slash));
 }
 
-/** For the data directory. */
-export function dataRules(targets: readonly TablespaceTarget[], primaryPgdata: string): CopyRules {
+/**
+ * For the data directory.
+ *
+ * @param ownConfiguration names in it that are the standby's own, too
+ */
+export function dataRules(
+  targets: readonly TablespaceTarget[],
+  primaryPgdata: string,
+  ownConfiguration: readonly string[],
+): CopyRules {
   // A tablespace inside the primary's data directory that goes elsewhere here is copied by itself.
   const elsewhere = targets
     .filter(({ location, isInsidePgdata }) => !isInsidePgdata && isWithin(location, primaryPgdata))
     .map(({ location }) => Buffer.from(relative(primaryPgdata, location)).toString('latin1'));
-  const left = new Set([...runtimeFiles, ...keptFiles, ...walDirectories, ...controlFiles, ...elsewhere]);
+  const own = [...keptFiles, ...ownConfiguration.map((name) => Buffer.from(name).toString('latin1'))];
+  const left = new Set([...runtimeFiles, ...own, ...walDirectories, ...controlFiles, ...elsewhere]);
   const emptied = new Set(emptiedDirectories);
-  const kept = new Set([...keptFiles, ...walDirectories, ...controlFiles]);
+  const kept = new Set([...own, ...walDirectories, ...controlFiles]);
   return {
-    unread: [...walDirectories, ...keptFiles, ...elsewhere, ...emptiedDirectories.map((path) => `${path}/*`)],
+    unread: [
+      ...walDirectories,
+      ...keptFiles,
+      ...ownConfiguration,
+      ...elsewhere,
+      ...emptiedDirectories.map((path) => `${path}/*`),
+    ],
     // The links are made anew, to where the tablespaces are here.
     linksLeftAlone: ['pg_tblspc'],
     isCopied: (path) =>

@@ -56,7 +56,8 @@ export async function markCopying(context: BackupContext, before: Before): Promi
   await refuseServerStartedMeanwhile(context);
   await ensureDirectory(pgdata);
   try {
-    await writeRecord(pgdata, { ...needed(run.record, 'the record'), tablespaces });
+    const { ownConfiguration } = facts.place;
+    await writeRecord(pgdata, { ...needed(run.record, 'the record'), tablespaces, ownConfiguration });
   } catch (error) {
     // A copy that filled the disk left no room for this, but its own record, which says the same; room is made next.
     if (!isUnfinished(before)) throw error;

@@ -25,7 +25,7 @@ function placesOf({ facts, primary }: BackupContext): readonly Place[] {
       const rules = tablespaceRules(folder);
       return { kind: 'tablespace', name, source: below(location), target: below(target), rules } as const;
     });
-  const own = dataRules(targets, origin.dataDirectory);
+  const own = dataRules(targets, origin.dataDirectory, facts.place.ownConfiguration);
   const rules = primary.source === undefined ? own : rulesForSource(own);
   const data = { kind: 'data', name: 'data directory', rules } as const;
   return [...tablespaces, { ...data, source: origin.dataDirectory, target: facts.place.pgdata }];

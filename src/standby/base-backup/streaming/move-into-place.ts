@@ -26,7 +26,7 @@ async function moveData({ facts }: BackupContext): Promise<void> {
   const from = receivingDirectory(place);
   // pg_control has been kept, and comes last.
   await rm(join(from, 'global', 'pg_control'));
-  const rules = dataRules(place.targets, primary.dataDirectory);
+  const rules = dataRules(place.targets, primary.dataDirectory, place.ownConfiguration);
   const isMoved = (name: string) => name === 'backup_label' || rules.isCopied(name);
   const received = (await readdir(from)).filter(isMoved);
   for (const name of await readdir(place.pgdata)) {

@@ -15,8 +15,11 @@ import { receivingPlaces } from './places.ts';
 const measureMs = 10 * 60_000;
 
 /** What of pgdata a new copy takes the place of: all but the standby's own, and what is being received. */
-export function isReplaced(place: Pick<LocalPlace, 'targets'>, name: string): boolean {
-  return !dataRules(place.targets, '/').isKept(name, false) && !name.startsWith(receivingName);
+export function isReplaced(place: Pick<LocalPlace, 'targets' | 'ownConfiguration'>, name: string): boolean {
+  return (
+    !dataRules(place.targets, '/', place.ownConfiguration).isKept(name, false) &&
+    !name.startsWith(receivingName)
+  );
 }
 
 async function namesIn(directory: string): Promise<readonly string[]> {

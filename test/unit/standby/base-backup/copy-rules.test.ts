@@ -7,7 +7,7 @@ import {
 } from '../../../../src/standby/base-backup/copy-rules.ts';
 
 const target = { oid: '16400', name: 't', location: '/t', target: '/t', isInsidePgdata: false };
-const rules = dataRules([target], '/primary/main');
+const rules = dataRules([target], '/primary/main', ['conf.d', 'é.conf']);
 
 describe('of a data directory', () => {
   test.each([
@@ -65,6 +65,9 @@ describe('of a data directory', () => {
     'pg_wal',
     'pg_xlog',
     'log',
+    'conf.d',
+    // As find names it, a character for each byte.
+    'Ã©.conf',
     'global/pg_control',
     'global/pg_control.pitrtools',
   ])("%s is not copied, and the standby's own", (path) => {
@@ -80,10 +83,12 @@ describe('of a data directory', () => {
 
   test('a tablespace in it that goes elsewhere is not copied with it', () => {
     const inside = { ...target, location: '/primary/main/spaces/t' };
-    const { isCopied, unread } = dataRules([inside], '/primary/main');
+    const { isCopied, unread } = dataRules([inside], '/primary/main', []);
     expect(isCopied('spaces/t')).toBe(false);
     expect(unread).toContain('spaces/t');
-    expect(dataRules([{ ...inside, isInsidePgdata: true }], '/primary/main').isCopied('spaces/t')).toBe(true);
+    expect(dataRules([{ ...inside, isInsidePgdata: true }], '/primary/main', []).isCopied('spaces/t')).toBe(
+      true,
+    );
   });
 });
 

@@ -53,6 +53,7 @@ export function localPlace(changes: Partial<LocalPlace> = {}): LocalPlace {
     foreignSegment: undefined,
     targets: [],
     walLink: undefined,
+    ownConfiguration: [],
     overlaps: [],
     ownOverlaps: [],
     troubles: [],

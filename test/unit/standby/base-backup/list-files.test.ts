@@ -37,7 +37,7 @@ function fill(...paths: readonly (string | Buffer)[]): void {
   }
 }
 
-const listed = (source: string) => ({ source, rules: dataRules([], root), where: 'bitarena' });
+const listed = (source: string) => ({ source, rules: dataRules([], root, []), where: 'bitarena' });
 const list = () => listRoot(shell, listed(root), 10_000);
 
 describe('the list of a data directory', () => {

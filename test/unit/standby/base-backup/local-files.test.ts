@@ -37,7 +37,7 @@ function rootOf(files: Readonly<Record<string, number>>, directories: readonly s
   };
 }
 
-const survey = (root: CopyRoot) => surveyTarget(root, dataRules([], '/from'));
+const survey = (root: CopyRoot) => surveyTarget(root, dataRules([], '/from', []));
 
 describe('what is in pgdata before the copy', () => {
   test('is superfluous where the primary has it not, or has something else; what is kept is not', async () => {

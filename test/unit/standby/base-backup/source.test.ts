@@ -109,7 +109,7 @@ test('tablespaces by where that standby has them', () => {
 });
 
 test("a standby's own settings are neither copied nor removed", () => {
-  const rules = rulesForSource(dataRules([], '/source/main'));
+  const rules = rulesForSource(dataRules([], '/source/main', []));
   expect(rules.isCopied('postgresql.auto.conf')).toBe(false);
   expect(rules.isKept('postgresql.auto.conf', false)).toBe(true);
   expect(rules.isCopied('base/1/1259')).toBe(true);
