@@ -74,6 +74,14 @@ export function stopBackupSql(label: string): string {
   return `SELECT lsn, labelfile, spcmapfile FROM cmd_pg_stop_backup(${sqlLiteral(checkedLabel(label))})`;
 }
 
+/** One row for each session whose statement names this label; this one does not. */
+export function sessionsNamingSql(label: string): string {
+  const half = Math.floor(label.length / 2);
+  const [first, second] = [label.slice(0, half), label.slice(half)].map((part) => sqlLiteral(part));
+  // The whole row: the column of the statement has had two names.
+  return `SELECT 1 FROM pg_stat_activity AS a WHERE position(${first ?? ''} || ${second ?? ''} IN a::text) > 0`;
+}
+
 export interface StoppedBackup {
   readonly stopLsn: bigint;
   /** Contents for `backup_label`; undefined when the server left that file in its data directory (up to 9.5). */

@@ -93,7 +93,7 @@ async function perform(
 
 /** -A start_basebackup: puts the primary into backup mode, for a copy by other means. Up to 14. */
 export async function startBaseBackup(deps: StandbyDeps, options: ActionOptions): Promise<number> {
-  const label = `${ownLabelPrefix(deps.hostName)}${deps.nonce()}`;
+  const label = `${ownLabelPrefix(deps.hostName)}by hand ${deps.nonce()}`;
   await perform(deps, options, (current) => planStart(label, current));
   if (!options.dryRun) deps.report('The master is in backup mode');
   return 0;

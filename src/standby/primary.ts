@@ -31,7 +31,7 @@ export interface Primary {
   /** A statement in the one session that is held open. Ends with the signal's reason when the program is told to stop. */
   readonly query: (sql: string, limitMs?: number) => Promise<Rows>;
   /** The same in a session of its own, for when the one that is held open waits or has gone. */
-  readonly queryAside: (sql: string) => Promise<Rows>;
+  readonly queryAside: (sql: string, limitMs?: number) => Promise<Rows>;
   /** The same for taking something back after such a signal. */
   readonly queryToUndo: (sql: string, limitMs?: number) => Promise<Rows>;
   /** Another standby of it, where the files are to be read from that one. */
@@ -182,8 +182,8 @@ async function converse<T>(
     const queryToUndo = (sql: string, limitMs = questionMs) => psql.query(sql, limitMs);
     const query = (sql: string, limitMs?: number) =>
       unlessStopped(deps.signal, () => queryToUndo(sql, limitMs));
-    const queryAside = (sql: string) =>
-      withPsql(shell, psqlTarget(deps, place), deps.log, (aside) => aside.query(sql, questionMs));
+    const queryAside = (sql: string, limitMs = questionMs) =>
+      withPsql(shell, psqlTarget(deps, place), deps.log, (aside) => aside.query(sql, limitMs));
     return use({ shell, facts: await gatherFacts(deps, shell, query), query, queryAside, queryToUndo });
   });
 }

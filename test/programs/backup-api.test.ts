@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { sessionsNamingSql } from '../../src/postgres/backup-sql.ts';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
@@ -13,6 +14,20 @@ let world: World | undefined;
 afterEach(async () => {
   await world?.close();
   world = undefined;
+});
+
+describe.each(failureMajors())('the sessions of PostgreSQL %i', (major) => {
+  test('are found by the label that their statement names, and the question does not find itself', async () => {
+    world = await createWorld({ major });
+    const primary = await world.startPrimary();
+    const label = 'pitrtools here abc';
+    await primary.withSession(async (client) => {
+      await client.query(`SELECT '${label}'`);
+      expect(await primary.sql(sessionsNamingSql(label))).toHaveLength(1);
+      expect(await primary.sql(sessionsNamingSql('pitrtools here abd'))).toHaveLength(0);
+    });
+    await eventually(async () => (await primary.sql(sessionsNamingSql(label))).length === 0);
+  });
 });
 
 describe.each(failureMajors())('the checkpoint and the end of a backup on PostgreSQL %i', (major) => {

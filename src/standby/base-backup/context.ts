@@ -12,6 +12,8 @@ import type { LocalFiles } from './local-files.ts';
 
 /** What the steps of one run learn and hand on to later ones. */
 export interface BackupRun {
+  /** The primary was asked to begin a backup that outlives its session, and has not answered (yet). */
+  isStartOpen?: boolean;
   /** Between a successful start and a successful stop on the primary. */
   isBackupActive: boolean;
   /** From the moment at which the first byte below pgdata may have changed. */

@@ -13,6 +13,7 @@ import { observeLocalPlace, type LocalPlace } from '../local-place.ts';
 import type { Primary, PrimaryFacts } from '../primary.ts';
 import { runRemotely } from '../remote-files.ts';
 import { readRecord, type StandbyRecord } from '../record.ts';
+import { readNotedBackup } from './backup-note.ts';
 import { observeSource, type SourceFacts } from './source/facts.ts';
 import { observeStreaming, type StreamingFacts } from './streaming/facts.ts';
 import { findDebianConfigFile } from '../server/server-configuration.ts';
@@ -39,6 +40,8 @@ export interface BackupFacts {
   readonly position: WalPosition | undefined;
   /** Up to 9.5, where there can be only one backup at a time and one of a run that was killed goes on. */
   readonly backupInProgress: BackupInProgress | undefined;
+  /** The label of the backup that an earlier run began there and, as far as it knew, did not end. */
+  readonly notedBackup: string | undefined;
   /** Carries standby and run. */
   readonly label: string;
   readonly standby: string;
@@ -183,6 +186,7 @@ export async function observeForBackup(
       capabilities.backupApi === 'exclusive' && primary.protocol === undefined
         ? await findExclusiveBackup(primary)
         : undefined,
+    notedBackup: await readNotedBackup(place.archivedir),
     label: `${ownLabelPrefix(deps.hostName)}${deps.nonce()}`,
     standby: deps.hostName,
     force: options.force,

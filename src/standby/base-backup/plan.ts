@@ -81,12 +81,15 @@ function primaryObjections(facts: BackupFacts): Objection[] {
   return objections;
 }
 
-function backupObjections({ backupInProgress: current, standby }: BackupFacts): Objection[] {
-  if (current === undefined || current.label.startsWith(ownLabelPrefix(standby))) return [];
+function backupObjections({ backupInProgress: current, notedBackup, standby }: BackupFacts): Objection[] {
+  if (current === undefined || current.label === notedBackup) return [];
+  const isOfThisHost = current.label.startsWith(ownLabelPrefix(standby));
   return [
     {
       message: `another backup goes on at the primary: "${current.label}" since ${current.startTime}`,
-      hint: 'This version can make only one at a time. Whoever began it must end it.',
+      hint: isOfThisHost
+        ? 'This version can make only one at a time. It was begun by -A start_basebackup or with another INI file of this host; if nobody needs it, end it: cmd_standby -C FILE -A stop_basebackup'
+        : 'This version can make only one at a time. Whoever began it must end it; -A stop_basebackup ends only those of this host.',
     },
   ];
 }

@@ -12,6 +12,8 @@ import { explainUnarchived } from '../archiver-statistics.ts';
 import { checkpointLimitMs } from '../checkpoint-limit.ts';
 import { programVersion } from '../../system/program-version.ts';
 import { isRemoteFile, readRemoteFile } from '../remote-files.ts';
+import { abandonStart } from './abandon-start.ts';
+import { forgetBackup, noteBackup } from './backup-note.ts';
 import { needed, type BackupContext } from './context.ts';
 import { layoutOf } from './plan.ts';
 import { refuseNewInMap } from './tablespaces-meanwhile.ts';
@@ -31,8 +33,17 @@ export async function startBackup(context: BackupContext, label: string): Promis
   context.onEvent({ kind: 'phase', phase: 'checkpoint' });
   const startTime = await askClock(context);
   const start = startBackupSql(label, deps.settings.basebackup_checkpoint === 'fast');
-  const lsn = parseLsn((await primary.query(start, checkpointLimitMs(deps.settings)))[0]?.[0] ?? '');
+  const isExclusive = primary.facts.capabilities.backupApi === 'exclusive';
+  if (isExclusive) {
+    // A start whose run was killed in its checkpoint has no label yet, and would have nobody who ends it.
+    if (facts.notedBackup !== undefined) await abandonStart(context, facts.notedBackup, deps.pause);
+    await noteBackup(facts.place.archivedir, label);
+  }
+  run.isStartOpen = isExclusive;
+  const rows = await primary.query(start, checkpointLimitMs(deps.settings));
+  run.isStartOpen = false;
   run.isBackupActive = true;
+  const lsn = parseLsn(rows[0]?.[0] ?? '');
   const timeline = needed(facts.position, 'the position').timeline;
   run.record = {
     status: 'copying',
@@ -50,7 +61,7 @@ export async function startBackup(context: BackupContext, label: string): Promis
   };
 }
 
-/** Up to 9.5 a run that was killed leaves its backup behind: the lock of this host says that no other run needs it. */
+/** Up to 9.5 a run that was killed leaves its backup behind: the lock of this host says that no other run needs what we noted. */
 export async function endLeftover({ deps, primary }: BackupContext, label: string): Promise<void> {
   await primary.query(stopBackupSql(label), deps.settings.wal_timeout * 1000 + stopGraceMs);
 }
@@ -59,10 +70,20 @@ export async function endLeftover({ deps, primary }: BackupContext, label: strin
  * Ends the backup that this run began, if it still goes on. From 9.6 it is bound to the session, which ends
  * with us; before, the label makes sure that no other backup is ended.
  */
-export async function abandonBackup({ deps, primary, run }: BackupContext, label: string): Promise<void> {
-  if (!run.isBackupActive || primary.facts.capabilities.backupApi !== 'exclusive') return;
-  await primary.queryToUndo(stopBackupSql(label), deps.settings.wal_timeout * 1000);
+export async function abandonBackup(
+  context: BackupContext,
+  label: string,
+  abandonOpen = abandonStart,
+): Promise<void> {
+  const { deps, primary, facts, run } = context;
+  if (primary.facts.capabilities.backupApi !== 'exclusive') return;
+  if (run.isStartOpen === true) await abandonOpen(context, label);
+  else if (run.isBackupActive)
+    await primary.queryToUndo(stopBackupSql(label), deps.settings.wal_timeout * 1000);
+  else return;
+  run.isStartOpen = false;
   run.isBackupActive = false;
+  await forgetBackup(facts.place.archivedir);
 }
 
 /** Up to 9.5 the server keeps both files in its data directory while the backup goes on. */
@@ -91,6 +112,7 @@ export async function stopBackup(context: BackupContext, label: string): Promise
   );
   const stopped = parseStoppedBackup(rows);
   run.isBackupActive = false;
+  if (primary.facts.capabilities.backupApi === 'exclusive') await forgetBackup(facts.place.archivedir);
   if (stopped === undefined) {
     throw new PitrError(`the backup "${label}" was ended on the primary by somebody else`, {
       hint: 'The copy cannot be used. Run -B again.',

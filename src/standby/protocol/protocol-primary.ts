@@ -84,8 +84,8 @@ export async function withPrimaryByProtocol<T>(
     const identity = await identifyPrimary(deps, psql, protocol);
     const target = { psql, host: protocol.host, port: protocol.port, user: role, database };
     const runner = localRunner(deps, protocol);
-    const queryAside = (sql: string) =>
-      withPsql(runner, target, deps.log, (aside) => aside.query(sql, questionMs));
+    const queryAside = (sql: string, limitMs = questionMs) =>
+      withPsql(runner, target, deps.log, (aside) => aside.query(sql, limitMs));
     return withPsql(runner, target, deps.log, async (session) => {
       const queryToUndo = (sql: string, limitMs = questionMs) => session.query(sql, limitMs);
       const query = (sql: string, limitMs?: number) =>

@@ -83,6 +83,7 @@ export function backupFacts(changes: Partial<BackupFacts> = {}): BackupFacts {
     archived: [],
     position: { lsn: parseLsn('0/5000000'), timeline: 1 },
     backupInProgress: undefined,
+    notedBackup: undefined,
     label: 'pitrtools here abc',
     standby: 'here',
     force: false,

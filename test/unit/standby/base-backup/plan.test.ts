@@ -187,7 +187,13 @@ describe('a base backup is refused', () => {
     const startTime = '2012-10-16 02:44:37 PDT';
     const other = backupFacts({ backupInProgress: { label: 'other tool', startTime } });
     expect(refusalOf(other).message).toContain('another backup goes on at the primary: "other tool"');
-    const own = backupFacts({ backupInProgress: { label: 'pitrtools here old', startTime } });
+    const label = 'pitrtools here old';
+    const byHand = backupFacts({ backupInProgress: { label, startTime }, notedBackup: 'pitrtools here new' });
+    expect(refusalOf(byHand).message).toContain(
+      'another backup goes on at the primary: "pitrtools here old"',
+    );
+    expect(refusalOf(byHand).hint).toContain('-A stop_basebackup');
+    const own = backupFacts({ backupInProgress: { label, startTime }, notedBackup: label });
     expect(planBaseBackup(own)).toContainEqual({ kind: 'end-leftover', label: 'pitrtools here old' });
   });
 

@@ -1,4 +1,9 @@
-import { describe, expect, test } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { abandonStart } from '../../../../src/standby/base-backup/abandon-start.ts';
+import { noteBackup, readNotedBackup } from '../../../../src/standby/base-backup/backup-note.ts';
 import type { BackupContext } from '../../../../src/standby/base-backup/context.ts';
 import {
   abandonBackup,
@@ -10,9 +15,18 @@ import { parseLsn } from '../../../../src/postgres/lsn.ts';
 import type { RemoteShell } from '../../../../src/system/ssh.ts';
 import type { Primary } from '../../../../src/standby/primary.ts';
 import type { StandbyDeps } from '../../../../src/standby/deps.ts';
-import { backupFacts, primaryFacts } from './facts-kit.ts';
+import { backupFacts, localPlace, primaryFacts } from './facts-kit.ts';
 
 const label = 'pitrtools here abc';
+
+let archivedir = '';
+beforeEach(() => {
+  archivedir = mkdtempSync(join(tmpdir(), 'pitrtools-unit-'));
+});
+afterEach(() => {
+  rmSync(archivedir, { recursive: true });
+});
+
 const labelFile = (name: string) => `START WAL LOCATION: 0/5000028 (file 000000010000000000000005)
 CHECKPOINT LOCATION: 0/5000060
 START TIME: 2026-01-01 00:00:00 UTC
@@ -34,7 +48,7 @@ function fakeWorld(
 ): World {
   const sent: string[] = [];
   const scripts: string[] = [];
-  const facts = backupFacts({ primary: primaryFacts({}, version) });
+  const facts = backupFacts({ primary: primaryFacts({}, version), place: localPlace({ archivedir }) });
   const answer = (sql: string) => {
     const found = answers.find(([pattern]) => pattern.test(sql))?.[1] ?? [];
     return found instanceof Error ? Promise.reject(found) : Promise.resolve(found);
@@ -55,7 +69,10 @@ function fakeWorld(
       sent.push(sql);
       return answer(sql);
     },
-    queryAside: answer,
+    queryAside: (sql) => {
+      sent.push(`aside: ${sql}`);
+      return answer(sql);
+    },
     queryToUndo: (sql) => {
       sent.push(`undo: ${sql}`);
       return answer(sql);
@@ -64,6 +81,7 @@ function fakeWorld(
   const deps = {
     settings: { wal_timeout: 1, basebackup_checkpoint: 'fast', base_backup_timeout: 60 },
     log: { debug: () => undefined },
+    now: () => new Date(0),
     signal: new AbortController().signal,
   } as unknown as StandbyDeps;
   const run = { isBackupActive: false, isCopyBegun: false, beganMs: 0 };
@@ -154,6 +172,67 @@ describe('an exclusive backup (up to 9.5)', () => {
     const { context } = fakeWorld('9.5', [clock, started], { backup_label: labelFile('other') });
     await startBackup(context, label);
     await expect(stopBackup(context, label)).rejects.toThrow('was ended on the primary by somebody else');
+  });
+
+  test('is noted in archivedir from before its start until it is over', async () => {
+    const { context } = fakeWorld('9.5', [
+      clock,
+      [/cmd_pg_start_backup/, new Error('the connection is lost')],
+    ]);
+    await expect(startBackup(context, label)).rejects.toThrow();
+    expect(await readNotedBackup(archivedir)).toBe(label);
+    await abandonBackup(context, label);
+    expect(await readNotedBackup(archivedir)).toBeUndefined();
+  });
+
+  test('whose start is not answered is ended in another session, once it has begun', async () => {
+    const file = [[labelFile(label)]] as const;
+    const { context, sent } = fakeWorld('9.5', [
+      clock,
+      [/cmd_pg_start_backup/, new Error('stopped by SIGTERM')],
+      [/pg_read_file/, file],
+    ]);
+    await expect(startBackup(context, label)).rejects.toThrow('SIGTERM');
+    const { queryAside } = context.primary;
+    let looks = 0;
+    const isUnderWay = (sql: string) => sql.includes('pg_stat_activity') && ++looks <= 3;
+    const primary: Primary = {
+      ...context.primary,
+      queryAside: async (sql) => (isUnderWay(sql) ? [['1']] : queryAside(sql)),
+    };
+    const pauses: number[] = [];
+    await abandonBackup({ ...context, primary }, label, (open, name) =>
+      abandonStart(open, name, (ms) => Promise.resolve(pauses.push(ms))),
+    );
+    expect(pauses).toHaveLength(3);
+    expect(sent.filter((sql) => sql.includes('stop'))).toEqual([
+      expect.stringMatching(/^aside: SELECT .* FROM cmd_pg_stop_backup\('pitrtools here abc'\)/),
+    ]);
+    expect(await readNotedBackup(archivedir)).toBeUndefined();
+  });
+
+  test('is begun only when the start that a killed run left has ended, and is ended', async () => {
+    const old = 'pitrtools here old';
+    const { context, sent } = fakeWorld('9.5', [clock, started, [/pg_read_file/, [[labelFile(old)]]]]);
+    await startBackup({ ...context, facts: { ...context.facts, notedBackup: old } }, label);
+    expect(sent.filter((sql) => /cmd_pg_(start|stop)/.test(sql))).toEqual([
+      expect.stringMatching(/^aside: .*cmd_pg_stop_backup\('pitrtools here old'\)/),
+      expect.stringContaining("cmd_pg_start_backup('pitrtools here abc'"),
+    ]);
+    expect(await readNotedBackup(archivedir)).toBe(label);
+  });
+
+  test('whose start does not end within the limit stays noted', async () => {
+    const { context } = fakeWorld('9.5', [clock, [/pg_stat_activity/, [['1']]]]);
+    let now = 0;
+    const deps = { ...context.deps, now: () => new Date(now) };
+    await noteBackup(archivedir, label);
+    const open = { ...context, deps, run: { ...context.run, isStartOpen: true } };
+    const pause = (ms: number) => Promise.resolve((now += ms));
+    await expect(
+      abandonBackup(open, label, (there, name) => abandonStart(there, name, pause)),
+    ).rejects.toThrow('the primary is still beginning the backup "pitrtools here abc"');
+    expect(await readNotedBackup(archivedir)).toBe(label);
   });
 
   test('which a killed run left is ended by its own label', async () => {
