@@ -71,6 +71,7 @@ describe('a queue that has reached queue_max', () => {
     await startShipper(cluster);
     const segments = [...addReadySegments(cluster, 1, 3).keys()];
     await eventually(() => criticals(cluster).length === 1);
+    await eventually(() => archivedFiles(up).length === 3);
     for (const name of segments) makeDone(cluster, name);
     await down.sshd.start();
     await eventually(() => cluster.host.notifications().at(-1)?.severity === 'ok');
