@@ -36,7 +36,7 @@ describe('cmd_standby -I', () => {
     chmodSync(parent, 0o500);
     standby.writeIni({ pgdata: join(parent, 'main') });
     const run = await world.cmdStandby(standby, ['-I']);
-    expect(run).toMatchObject({ code: 1 });
+    expect(run).toMatchObject({ code: 4 });
     expect(run.stderr).toContain(`cannot make directory "${join(parent, 'main')}"`);
     expect(run.stderr).toContain('install -d -m 0700');
     chmodSync(parent, 0o700);
