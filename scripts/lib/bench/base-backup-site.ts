@@ -28,7 +28,7 @@ export async function withBackupSite<T>(
   try {
     const site = await setUp(world);
     await load(site.primary);
-    await settle(site);
+    await settle(site, 0);
     return await use(site);
   } finally {
     const isLasting = /\[listener\]|sshd_config|bin\/postgres -D|^postgres: /;
@@ -51,13 +51,17 @@ async function setUp(world: World): Promise<BackupSite> {
   return { world, primary, standby, standbys: [standby] };
 }
 
-/** What is still to be written, or on its way, must not fall into what is measured. */
-export async function settle({ world, primary }: BackupSite): Promise<void> {
+/**
+ * What is still to be written, or on its way, must not fall into what is measured.
+ *
+ * @param copyMegabytes how much the next run will write; touching more would push the primary's files out of memory
+ */
+export async function settle({ world, primary }: BackupSite, copyMegabytes: number): Promise<void> {
   await primary.sql('CHECKPOINT');
   await primary.switchWal();
   await allShipped(primary);
   await mustRun('sync', ['-f', world.directory], { limitMs: 600_000 });
-  await touchMemory(world.directory, 4_500);
+  await touchMemory(world.directory, copyMegabytes + 500);
 }
 
 function place({ socketDirectory, port, user }: Primary): string[] {

@@ -56,7 +56,13 @@ async function measure(
   samples.set(tool.name, ofTool.set(name, [...(ofTool.get(name) ?? []), sample]));
 }
 
-async function firstAndAgain(context: BenchContext, site: BackupSite, samples: Samples): Promise<void> {
+async function firstAndAgain(
+  context: BenchContext,
+  site: BackupSite,
+  bytes: number,
+  samples: Samples,
+): Promise<void> {
+  const megabytesOfCopy = Math.ceil(bytes / 1e6);
   const tools = chosenTools(context);
   for (const tool of tools) await tool.prepare?.(site);
   let changes = 0;
@@ -64,21 +70,25 @@ async function firstAndAgain(context: BenchContext, site: BackupSite, samples: S
     for (const tool of inTurn(tools, round)) {
       if (round > 1 && tool.isAside === true) continue;
       tool.clear(site);
-      await settle(site);
+      await settle(site, megabytesOfCopy);
       await measure(context, samples, tool, 'first', () => tool.first(site));
       await changeOnePercent(site.primary, (changes += 1));
-      await settle(site);
+      // A tool that removes the old copy first gets its memory.
+      await settle(site, 0);
       await measure(context, samples, tool, 'again', () => tool.again(site));
       tool.clear(site);
     }
   }
 }
 
+/** As much as many small files take. */
+const smallMegabytes = 1_000;
+
 async function manyTables(context: BenchContext, site: BackupSite, samples: Samples): Promise<void> {
   for (const tool of chosenTools(context)) {
     await tool.prepare?.(site);
     tool.clear(site);
-    await settle(site);
+    await settle(site, smallMegabytes);
     await measure(context, samples, tool, 'tables', () => tool.first(site));
     tool.clear(site);
   }
@@ -90,7 +100,7 @@ async function memoryByFiles(context: BenchContext, site: BackupSite, samples: S
     if (name === 'many files') makeFiles(site.primary, context.options.backupFiles);
     for (const tool of tools) {
       tool.clear(site);
-      await settle(site);
+      await settle(site, smallMegabytes);
       await measure(context, samples, tool, name, () => tool.first(site));
     }
   }
@@ -105,7 +115,7 @@ export async function measureBaseBackup(context: BenchContext): Promise<Table> {
     (primary) => fillByPgbench(primary, options.backupScale),
     async (site) => {
       const size = await site.primary.value('SELECT sum(pg_database_size(oid)) FROM pg_database');
-      await firstAndAgain(context, site, samples);
+      await firstAndAgain(context, site, Number(size), samples);
       return Number(size);
     },
   );
@@ -132,17 +142,19 @@ function tableOf(context: BenchContext, samples: Samples, bytes: number): Table 
     const values = (samples.get(tool)?.get(name) ?? []).flatMap((sample) => sample[key] ?? []);
     return values.length === 0 ? undefined : median(values);
   };
-  const byPg = (tool: string, name: Case): string =>
-    ratio(over(of(tool, name, 'seconds'), of('pg_basebackup', name, 'seconds')));
+  const by = (other: string, tool: string, name: Case): string =>
+    ratio(over(of(tool, name, 'seconds'), of(other, name, 'seconds')));
   const rows = chosenTools(context).map(({ name, label }) => [
     label,
     seconds(of(name, 'first', 'seconds')),
-    byPg(name, 'first'),
-    ratio(over(of(name, 'first', 'seconds'), of('rsync-az', 'first', 'seconds'))),
+    by('pg_basebackup-tls', name, 'first'),
+    by('pg_basebackup', name, 'first'),
+    by('rsync-az', name, 'first'),
     seconds(of(name, 'again', 'seconds')),
-    byPg(name, 'again'),
+    by('pg_basebackup-tls', name, 'again'),
+    by('pg_basebackup', name, 'again'),
     seconds(of(name, 'tables', 'seconds')),
-    byPg(name, 'tables'),
+    by('pg_basebackup-tls', name, 'tables'),
     seconds(of(name, 'first', 'cpuSeconds')),
     megabytes(of(name, 'first', 'peakMemoryMb')),
     megabytes(of(name, 'few files', 'peakMemoryMb')),
@@ -152,17 +164,19 @@ function tableOf(context: BenchContext, samples: Samples, bytes: number): Table 
     title: `Base backup of ${(bytes / 1e9).toFixed(1)} GB, a pgbench database of scale ${String(backupScale)}`,
     note:
       `Medians of ${String(backupRounds)} (rsync -a, pgBackRest: once); all with a fast checkpoint, all flushed, each first copy into an empty directory. Again: after 1 % of the ` +
-      `pages changed. Tables: ${String(backupTables)} of one page, once. The columns ÷ say how many times what pg_basebackup (or rsync -az) ` +
-      `takes. The last two: memory with a fresh cluster's files alone, and with ${String(backupFiles)} more.`,
+      `pages changed (pg_basebackup has to empty its directory first, which is counted). Tables: ${String(backupTables)} of one page, once. The columns ÷ say how many times what pg_basebackup over ` +
+      `TLS, pg_basebackup without encryption, or rsync -az takes. The last two: memory with a fresh cluster's files alone, and with ${String(backupFiles)} more.`,
     columns: [
       'tool',
       'first',
-      '÷ pg',
+      '÷ TLS',
+      '÷ plain',
       '÷ -az',
       'again',
-      '÷ pg',
+      '÷ TLS',
+      '÷ plain',
       'tables',
-      '÷ pg',
+      '÷ TLS',
       'CPU',
       'memory',
       'few files',

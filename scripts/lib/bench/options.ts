@@ -20,7 +20,7 @@ export interface BenchOptions {
   readonly queued: readonly [number, number];
   /** Without `--tools`: all when it is empty. */
   readonly backupTools: readonly string[];
-  /** pgbench's: 15 MB each. */
+  /** pgbench's: 16 MB each. */
   readonly backupScale: number;
   readonly backupRounds: number;
   readonly backupTables: number;
@@ -30,7 +30,7 @@ export interface BenchOptions {
 const full = { rounds: 5, segments: 47, fanOutSegments: 32, switches: 200, calls: 300 };
 const fullBackup = {
   backupTools: [],
-  backupScale: 240,
+  backupScale: 480,
   backupRounds: 3,
   backupTables: 20_000,
   backupFiles: 100_000,
@@ -38,7 +38,7 @@ const fullBackup = {
 const quick = { rounds: 2, segments: 12, fanOutSegments: 8, switches: 20, calls: 60 };
 /** No tables and no files: these two parts are left out. */
 const quickBackup = {
-  backupTools: ['threads-2', 'pg_basebackup', 'rsync-az'],
+  backupTools: ['threads-2', 'pg_basebackup', 'pg_basebackup-tls', 'rsync-az'],
   backupScale: 4,
   backupRounds: 1,
   backupTables: 0,
