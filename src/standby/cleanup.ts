@@ -1,16 +1,12 @@
-import { rm, stat } from 'node:fs/promises';
+import { readdir, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { refusal } from '../errors.ts';
-import { isSegmentSize, segmentContaining, segmentNumber, type WalLayout } from '../postgres/lsn.ts';
-import {
-  compareWalNames,
-  type BackupName,
-  type PartialName,
-  type SegmentName,
-  type WalName,
-} from '../postgres/wal-name.ts';
+import { isSegmentSize, segmentContaining, type WalLayout } from '../postgres/lsn.ts';
+import { compareWalNames, parseWalName, type SegmentName, type WalName } from '../postgres/wal-name.ts';
 import { fsyncPath } from '../system/durable.ts';
 import type { ActionOptions, StandbyDeps } from './deps.ts';
+import { isSuperseded } from './base-backup/set-aside.ts';
+import { olderThan } from './older-wal.ts';
 import { carryOut, printPlan, type StepHandler } from './plan.ts';
 import { requireArchive, type Archive } from './server/archive.ts';
 import { readDataDirectory, refuseIncompleteCopy, type DataDirectory } from './server/data-directory.ts';
@@ -20,10 +16,20 @@ export interface CleanupFacts {
   readonly files: readonly WalName[];
   readonly layout: WalLayout;
   readonly numarchives: number;
+  readonly superseded: readonly Superseded[];
 }
 
+/** A directory in archivedir with WAL that an earlier base backup here made unneeded. */
+export interface Superseded {
+  readonly directory: string;
+  readonly files: readonly WalName[];
+  /** Something is in there that is not ours. */
+  readonly hasOthers: boolean;
+}
+
+/** `name` is relative to archivedir. */
 export interface CleanupStep {
-  readonly kind: 'remove';
+  readonly kind: 'remove' | 'remove-directory';
   readonly name: string;
 }
 
@@ -44,32 +50,26 @@ function firstNeeded({ directory, layout }: CleanupFacts): SegmentName {
   );
 }
 
-type Placed = SegmentName | PartialName | BackupName;
-
-function segmentOf(name: Placed): SegmentName {
-  return name.kind === 'segment' ? name : name.segment;
+/** Of a directory of superseded WAL; it goes itself if nothing stays in it. */
+function supersededSteps(
+  { directory, files, hasOthers }: Superseded,
+  needed: SegmentName,
+  layout: WalLayout,
+): readonly CleanupStep[] {
+  const steps: CleanupStep[] = [...olderThan(files, needed, layout)]
+    .sort(compareWalNames)
+    .map(({ name }) => ({ kind: 'remove', name: `${directory}/${name}` }));
+  if (hasOthers || steps.length < files.length) return steps;
+  return [...steps, { kind: 'remove-directory', name: directory }];
 }
 
-/** History files are small and may be needed by any later standby; everything else has a place in the WAL. */
-function isPlaced(name: WalName): name is Placed {
-  return name.kind !== 'history';
-}
-
-/** A timeline that the standby has not come to yet may be one that it will be told to follow: that is not for us to know. */
-function isBefore(name: Placed, needed: SegmentName, layout: WalLayout): boolean {
-  const segment = segmentOf(name);
-  if (segment.timeline > needed.timeline) return false;
-  return segmentNumber(segment, layout) < segmentNumber(needed, layout);
-}
-
-/** What nobody needs, oldest first; `numarchives` segments stay in any case. */
+/** What nobody needs, oldest first; `numarchives` segments stay in archivedir in any case. */
 export function planCleanup(facts: CleanupFacts): readonly CleanupStep[] {
+  const { files, layout, numarchives } = facts;
   const needed = firstNeeded(facts);
-  const placed = facts.files.filter(isPlaced).sort(compareWalNames);
-  const segments = placed.filter(({ kind }) => kind === 'segment').length;
-  let mayGo = Math.max(0, segments - facts.numarchives);
-  const steps: CleanupStep[] = [];
-  for (const name of placed.filter((one) => isBefore(one, needed, facts.layout))) {
+  let mayGo = Math.max(0, files.filter(({ kind }) => kind === 'segment').length - numarchives);
+  const steps = facts.superseded.flatMap((superseded) => supersededSteps(superseded, needed, layout));
+  for (const name of [...olderThan(files, needed, layout)].sort(compareWalNames)) {
     if (name.kind === 'segment' && mayGo-- <= 0) break;
     steps.push({ kind: 'remove', name: name.name });
   }
@@ -90,6 +90,18 @@ async function segmentSize(directory: DataDirectory, archive: Archive): Promise<
   );
 }
 
+async function findSuperseded(archivedir: string): Promise<readonly Superseded[]> {
+  const entries = await readdir(archivedir, { withFileTypes: true });
+  const directories = entries.filter((entry) => entry.isDirectory() && isSuperseded(entry.name));
+  return Promise.all(
+    directories.map(async ({ name: directory }) => {
+      const names = (await readdir(join(archivedir, directory))).map(parseWalName);
+      const files = names.filter((name): name is WalName => name.kind !== 'not-wal');
+      return { directory, files, hasOthers: files.length < names.length };
+    }),
+  );
+}
+
 async function observe(deps: StandbyDeps): Promise<CleanupFacts> {
   const { settings } = deps;
   await refuseIncompleteCopy(settings.pgdata);
@@ -99,14 +111,17 @@ async function observe(deps: StandbyDeps): Promise<CleanupFacts> {
     segmentSize: await segmentSize(directory, archive),
     walSegmentSkipsFF: directory.capabilities.walSegmentSkipsFF,
   };
-  return { directory, files: archive.files, layout, numarchives: settings.numarchives };
+  const superseded = await findSuperseded(archive.directory);
+  return { directory, files: archive.files, layout, numarchives: settings.numarchives, superseded };
 }
 
 function handler(deps: StandbyDeps): StepHandler<CleanupStep> {
   return {
-    describe: (step) => `remove ${step.name}`,
+    describe: ({ name }) => `remove ${name}`,
     run: async (step) => {
-      await rm(join(deps.settings.archivedir, step.name), { force: true });
+      const path = join(deps.settings.archivedir, step.name);
+      if (step.kind === 'remove') await rm(path, { force: true });
+      else await rmdir(path);
       deps.report(`removed ${step.name}`);
     },
   };
@@ -122,6 +137,7 @@ export async function cleanUpArchive(deps: StandbyDeps, options: ActionOptions):
   }
   await carryOut(deps, steps, handler(deps));
   await fsyncPath(archivedir);
-  deps.report(`${steps.length} files removed from ${archivedir}`);
+  const files = steps.filter(({ kind }) => kind === 'remove');
+  deps.report(`${files.length} files removed from ${archivedir}`);
   return 0;
 }

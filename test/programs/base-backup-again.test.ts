@@ -1,5 +1,6 @@
 import {
   appendFileSync,
+  chmodSync,
   cpSync,
   existsSync,
   lstatSync,
@@ -55,6 +56,42 @@ describe.each(failureMajors())('a further base backup of PostgreSQL %i', (major)
     await primary.archived(await primary.switchWal());
     await eventually(async () => (await standby.value('SELECT count(*) FROM t')) === '2');
     expect(await standby.value("SELECT to_regclass('only_here') IS NULL")).toBe('true');
+  });
+
+  test('moves the WAL that it made unneeded away, but only once it is good; --cleanup removes that', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world);
+    for (const action of ['-I', '-B']) expectExit(await world.cmdStandby(standby, [action]), 0);
+    const asides = () => readdirSync(standby.archiveDir).filter((name) => name.startsWith('.superseded-'));
+    const olds = asides();
+    await primary.sql('CREATE TABLE t AS SELECT 1 AS n');
+    await primary.archived(await primary.switchWal());
+    const before = standby.archive();
+
+    const closed = join(primary.pgdata, 'base', '1', '77777');
+    writeFileSync(closed, 'x');
+    chmodSync(closed, 0);
+    expectExit(await world.cmdStandby(standby, ['-B']), 4);
+    expect(standby.archive()).toEqual(expect.arrayContaining(before));
+    expect(asides()).toEqual(olds);
+
+    chmodSync(closed, 0o600);
+    const good = await world.cmdStandby(standby, ['-B']);
+    expectExit(good, 0);
+    expect(good.stderr).toMatch(/NOTICE: moved \d+ WAL files that are older than this backup to /);
+    const start = /LOCATION: .*file ([0-9A-F]{24})/.exec(
+      readFileSync(inPgdata(standby, 'backup_label'), 'utf8'),
+    );
+    const older = before.filter((name) => name < (start?.[1] ?? ''));
+    expect(older.length).toBeGreaterThan(1);
+    for (const name of older) expect(standby.archive()).not.toContain(name);
+    const [made = ''] = asides().filter((name) => !olds.includes(name));
+    expect(readdirSync(join(standby.archiveDir, made))).toEqual(expect.arrayContaining(older));
+
+    expectExit(await world.cmdStandby(standby, ['--cleanup']), 0);
+    expect(asides()).toEqual([]);
+    expectExit(await world.cmdStandby(standby, ['-S']), 0);
+    await eventually(async () => (await standby.value('SELECT count(*) FROM t')) === '1');
   });
 
   test("leaves the standby's own conf.d alone, and what its postgresql.conf includes; the first one, too", async () => {

@@ -22,7 +22,7 @@ import { describeStep, type BackupStep } from './plan.ts';
 import { prepareTargets } from './prepare-target.ts';
 import { abandonBackup, endLeftover, fetchControl, startBackup, stopBackup } from './primary-backup.ts';
 import { verifyStep } from './verify-step.ts';
-import { putBack, setAside } from './set-aside.ts';
+import { moveOlder, putBack, setAside } from './set-aside.ts';
 import { awaitSource, requireOneTimeline } from './source/await-source.ts';
 import { copyPrimarysFiles } from './source/own-files.ts';
 import { awaitStop } from './streaming/await-stop.ts';
@@ -101,6 +101,8 @@ async function runStep(context: BackupContext, traces: Traces, step: BackupStep)
     case 'finish':
       noteDuration(context);
       return putControlInPlace(context);
+    case 'move-older':
+      return moveOlder(context);
     default:
       return unreachable(step);
   }

@@ -42,7 +42,9 @@ export type BackupStep =
   | { readonly kind: 'move-into-place'; readonly files: readonly MissingConfiguration[] }
   | { readonly kind: 'await-stop' }
   | { readonly kind: 'await-wal' }
-  | { readonly kind: 'finish' };
+  | { readonly kind: 'finish' }
+  /** Never fails: the backup is good by then. */
+  | { readonly kind: 'move-older' };
 
 export function layoutOf({ primary }: BackupFacts): WalLayout {
   return {
@@ -186,6 +188,7 @@ function rsyncSteps(facts: BackupFacts): readonly BackupStep[] {
     { kind: 'flush' },
     { kind: 'await-wal' },
     { kind: 'finish' },
+    { kind: 'move-older' },
   ];
 }
 
@@ -254,6 +257,8 @@ export function describeStep(step: BackupStep, facts: BackupFacts): string {
       return `wait until all WAL of the backup is in "${archivedir}"`;
     case 'finish':
       return 'put pg_control into place: from here on a server can start';
+    case 'move-older':
+      return `move WAL that is older than the backup aside in "${archivedir}"`;
     default:
       return unreachable(step);
   }

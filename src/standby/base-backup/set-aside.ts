@@ -1,23 +1,64 @@
-import { mkdir, rename, rmdir } from 'node:fs/promises';
+import { mkdir, readdir, rename, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { WalName } from '../../postgres/wal-name.ts';
+import { messageOf } from '../../errors.ts';
+import { parseWalName, type WalName } from '../../postgres/wal-name.ts';
 import { fsyncPath } from '../../system/durable.ts';
-import type { BackupContext } from './context.ts';
+import { olderThan } from '../older-wal.ts';
+import { needed, type BackupContext } from './context.ts';
+import { layoutOf } from './plan.ts';
+
+const supersededPrefix = '.superseded-';
+
+/** Whether a name in archivedir is that of a directory which moveOlder made. */
+export function isSuperseded(name: string): boolean {
+  return name.startsWith(supersededPrefix);
+}
 
 /** Moves files out of the server's and the archiver's sight without removing them; returns where they are now. */
-export async function setAside({ deps, facts }: BackupContext, names: readonly WalName[]): Promise<string> {
+async function moveInto(
+  { deps, facts }: BackupContext,
+  prefix: string,
+  names: readonly WalName[],
+): Promise<string> {
   const { archivedir } = facts.place;
   const stamp = deps
     .now()
     .toISOString()
     .replaceAll(/[-:]|\..*/g, '');
-  const directory = join(archivedir, `.aside-${stamp}-${deps.nonce()}`);
+  const directory = join(archivedir, `${prefix}${stamp}-${deps.nonce()}`);
   await mkdir(directory, { mode: 0o700 });
   for (const { name } of names) await rename(join(archivedir, name), join(directory, name));
   await fsyncPath(directory);
   await fsyncPath(archivedir);
-  deps.log.notice(`moved ${names.length} WAL files of another history to ${directory}`);
   return directory;
+}
+
+export async function setAside(context: BackupContext, names: readonly WalName[]): Promise<string> {
+  const directory = await moveInto(context, '.aside-', names);
+  context.deps.log.notice(`moved ${names.length} WAL files of another history to ${directory}`);
+  return directory;
+}
+
+/**
+ * Moves the WAL away that the copy in pgdata never reads: what is older than the backup. The backup is good by then, and stays so
+ * whatever becomes of this.
+ */
+export async function moveOlder(context: BackupContext): Promise<void> {
+  const { deps, facts, run } = context;
+  try {
+    const names = (await readdir(facts.place.archivedir)).map(parseWalName);
+    const files = names.filter((name): name is WalName => name.kind !== 'not-wal');
+    const older = olderThan(files, needed(run.label, 'the label').startSegment, layoutOf(facts));
+    if (older.length === 0) return;
+    const directory = await moveInto(context, supersededPrefix, older);
+    deps.log.notice(
+      `moved ${older.length} WAL files that are older than this backup to ${directory}; --cleanup removes them`,
+    );
+  } catch (error) {
+    deps.log.warning(
+      `the base backup is good, but the WAL before it could not be moved away: ${messageOf(error)}`,
+    );
+  }
 }
 
 export async function putBack(

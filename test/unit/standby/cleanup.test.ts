@@ -35,6 +35,7 @@ function facts(names: readonly string[], changes: Partial<CleanupFacts> = {}): C
     files,
     layout,
     numarchives: 0,
+    superseded: [],
     ...changes,
   };
 }
@@ -55,6 +56,25 @@ describe('--cleanup', () => {
   test('keeps numarchives segments in any case', () => {
     expect(removed(facts(segments(8), { numarchives: 6 }))).toEqual(segments(2));
     expect(removed(facts(segments(8), { numarchives: 100 }))).toEqual([]);
+  });
+
+  test('removes superseded WAL, whatever numarchives says, but what may be needed, and directories that are empty then', () => {
+    const superseded = (names: readonly string[], hasOthers = false) => ({
+      directory: '.superseded-x',
+      files: facts(names).files,
+      hasOthers,
+    });
+    const cleanup = (one: ReturnType<typeof superseded>) =>
+      planCleanup(facts([], { numarchives: 5, superseded: [one] }));
+    const [first = '', second = ''] = segments(2);
+    expect(cleanup(superseded([second, first]))).toEqual([
+      { kind: 'remove', name: `.superseded-x/${first}` },
+      { kind: 'remove', name: `.superseded-x/${second}` },
+      { kind: 'remove-directory', name: '.superseded-x' },
+    ]);
+    expect(cleanup(superseded([first], true))).toHaveLength(1);
+    expect(cleanup(superseded(segments(8)))).toHaveLength(4);
+    expect(cleanup(superseded([]))).toEqual([{ kind: 'remove-directory', name: '.superseded-x' }]);
   });
 
   test('keeps everything from the start of a base backup that was not started yet', () => {

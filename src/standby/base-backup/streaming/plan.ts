@@ -53,5 +53,6 @@ export function streamingSteps(facts: BackupFacts, streaming: StreamingFacts): r
     { kind: 'await-stop' },
     { kind: 'await-wal' },
     { kind: 'finish' },
+    { kind: 'move-older' },
   ];
 }

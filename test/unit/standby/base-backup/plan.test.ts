@@ -55,6 +55,7 @@ describe('the plan of a base backup', () => {
       'flush',
       'await-wal',
       'finish',
+      'move-older',
     ]);
   });
 

@@ -66,6 +66,7 @@ describe('the plan of a base backup by pg_basebackup', () => {
       'await-stop',
       'await-wal',
       'finish',
+      'move-older',
     ]);
   });
 
