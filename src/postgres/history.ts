@@ -1,6 +1,6 @@
 /** Timeline history files, which say where each timeline branched off (manual, section "Timelines"). */
 import { PitrError } from '../errors.ts';
-import { parseLsn } from './lsn.ts';
+import { firstLsnOf, parseLsn, segmentContaining, segmentNumber, type WalLayout } from './lsn.ts';
 import { parseWalName, type SegmentName } from './wal-name.ts';
 
 /** One ancestor of the timeline that the file is named after, oldest first. */
@@ -48,4 +48,13 @@ function damaged(name: string, detail: string): PitrError {
 /** The timelines that a history file names. */
 export function ancestorsIn(entries: readonly TimelineEntry[]): ReadonlySet<number> {
   return new Set(entries.map((entry) => entry.timeline));
+}
+
+/** Number of the first segment of an ancestor of which nothing belongs to its heirs. */
+export function firstUntouched({ timeline, end }: TimelineEntry, layout: WalLayout): number {
+  // Up to 9.2 the file names the last segment of which something was replayed.
+  if (end.kind === 'segment') return segmentNumber(end.segment, layout) + 1;
+  const segment = segmentContaining(timeline, end.lsn, layout);
+  const number = segmentNumber(segment, layout);
+  return end.lsn > firstLsnOf(segment, layout.segmentSize) ? number + 1 : number;
 }

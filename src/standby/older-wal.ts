@@ -1,7 +1,8 @@
+import { firstUntouched, type TimelineEntry } from '../postgres/history.ts';
 import { segmentNumber, type WalLayout } from '../postgres/lsn.ts';
 import type { BackupName, PartialName, SegmentName, WalName } from '../postgres/wal-name.ts';
 
-export type Placed = SegmentName | PartialName | BackupName;
+type Placed = SegmentName | PartialName | BackupName;
 
 function segmentOf(name: Placed): SegmentName {
   return name.kind === 'segment' ? name : name.segment;
@@ -26,4 +27,23 @@ export function olderThan(
   layout: WalLayout,
 ): readonly Placed[] {
   return files.filter(isPlaced).filter((name) => isBefore(name, needed, layout));
+}
+
+/**
+ * Those of them that are of the history of `needed`: what somebody wrote on a timeline after it was left may be nowhere else.
+ *
+ * @param ancestors of the timeline of `needed`
+ */
+export function olderInHistory(
+  files: readonly WalName[],
+  needed: SegmentName,
+  ancestors: readonly TimelineEntry[],
+  layout: WalLayout,
+): readonly WalName[] {
+  return olderThan(files, needed, layout).filter((name) => {
+    const segment = segmentOf(name);
+    if (segment.timeline === needed.timeline) return true;
+    const ancestor = ancestors.find(({ timeline }) => timeline === segment.timeline);
+    return ancestor !== undefined && segmentNumber(segment, layout) < firstUntouched(ancestor, layout);
+  });
 }

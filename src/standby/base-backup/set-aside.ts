@@ -1,9 +1,10 @@
 import { mkdir, readdir, rename, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../errors.ts';
-import { parseWalName, type WalName } from '../../postgres/wal-name.ts';
-import { fsyncPath } from '../../system/durable.ts';
-import { olderThan } from '../older-wal.ts';
+import { parseHistory, type TimelineEntry } from '../../postgres/history.ts';
+import { historyName, parseWalName, type WalName } from '../../postgres/wal-name.ts';
+import { fsyncPath, readIfExists } from '../../system/durable.ts';
+import { olderInHistory } from '../older-wal.ts';
 import { needed, type BackupContext } from './context.ts';
 import { layoutOf } from './plan.ts';
 
@@ -39,16 +40,26 @@ export async function setAside(context: BackupContext, names: readonly WalName[]
   return directory;
 }
 
+/** None for a timeline whose history is not here. */
+async function ancestorsOf(archivedir: string, timeline: number): Promise<readonly TimelineEntry[]> {
+  const { name } = historyName(timeline);
+  const text = await readIfExists(join(archivedir, name));
+  return text === undefined ? [] : parseHistory(text.toString('utf8'), name);
+}
+
 /**
  * Moves the WAL away that the copy in pgdata never reads: what is older than the backup. The backup is good by then, and stays so
  * whatever becomes of this.
  */
 export async function moveOlder(context: BackupContext): Promise<void> {
   const { deps, facts, run } = context;
+  const { archivedir } = facts.place;
   try {
-    const names = (await readdir(facts.place.archivedir)).map(parseWalName);
+    const { startSegment } = needed(run.label, 'the label');
+    const names = (await readdir(archivedir)).map(parseWalName);
     const files = names.filter((name): name is WalName => name.kind !== 'not-wal');
-    const older = olderThan(files, needed(run.label, 'the label').startSegment, layoutOf(facts));
+    const ancestors = await ancestorsOf(archivedir, startSegment.timeline);
+    const older = olderInHistory(files, startSegment, ancestors, layoutOf(facts));
     if (older.length === 0) return;
     const directory = await moveInto(context, supersededPrefix, older);
     deps.log.notice(

@@ -1,24 +1,12 @@
 import { join } from 'node:path';
 import { messageOf, PitrError } from '../../errors.ts';
-import { parseHistory, type TimelineEntry } from '../../postgres/history.ts';
-import { firstLsnOf, formatLsn, nameOf, segmentContaining, segmentNumber } from '../../postgres/lsn.ts';
+import { firstUntouched, parseHistory, type TimelineEntry } from '../../postgres/history.ts';
+import { formatLsn, nameOf, segmentNumber } from '../../postgres/lsn.ts';
 import { historyName } from '../../postgres/wal-name.ts';
 import { readIfExists } from '../../system/durable.ts';
 import type { StandbyDeps } from '../deps.ts';
 import type { ArchivedEnd } from '../server/archive-check.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
-
-/** Number of the first segment of which nothing was replayed. */
-function firstUntouched(
-  { timeline, end }: TimelineEntry,
-  layout: Parameters<typeof segmentNumber>[1],
-): number {
-  // Up to 9.2 the file names the last segment of which something was replayed.
-  if (end.kind === 'segment') return segmentNumber(end.segment, layout) + 1;
-  const segment = segmentContaining(timeline, end.lsn, layout);
-  const number = segmentNumber(segment, layout);
-  return end.lsn > firstLsnOf(segment, layout.segmentSize) ? number + 1 : number;
-}
 
 export interface NotReplayed {
   readonly first: string;
