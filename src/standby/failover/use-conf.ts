@@ -76,6 +76,13 @@ async function hasStartedWith(
   return changed.every((changedMs) => changedMs < startedMs);
 }
 
+/** Up to 13 ours, which were just taken away, wait for a restart; but a server that is open does not read them. */
+function isForRecovery(name: string): boolean {
+  return /^(recovery_|primary_(conninfo|slot_name)$|(restore|archive_cleanup)_command$|promote_trigger_file$)/.test(
+    name,
+  );
+}
+
 /** Before 9.5 nobody tells which settings wait for a restart: then there is one, once for each change of the files. */
 async function needsRestart(
   deps: StandbyDeps,
@@ -86,7 +93,7 @@ async function needsRestart(
     sql('SELECT name FROM pg_settings WHERE pending_restart'),
   );
   if (answer.kind !== 'answered') return !(await hasStartedWith(deps, capabilities, files));
-  const names = answer.value.map((row) => String(row['name']));
+  const names = answer.value.map((row) => String(row['name'])).filter((name) => !isForRecovery(name));
   if (names.length > 0) deps.log.notice(`restarting for ${names.join(', ')}`);
   return names.length > 0;
 }
