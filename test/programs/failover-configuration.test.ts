@@ -78,7 +78,7 @@ describe.each(failureMajors())('the failover configuration on PostgreSQL %i', (m
   test('is put into force by the next run where one was killed after it had copied it', async () => {
     const { here, standby } = await orphanedPair(major);
     const stopping = join(standby.host.directory, 'stopping');
-    standby.writeIni({ stop_command: `touch ${stopping}; sleep 60` });
+    standby.writeIni({ stop_command: `touch ${stopping}; exec sleep 60` });
     const first = here.startStandby(standby, ['-F999']);
     await eventually(() => existsSync(stopping));
     first.killFamily();
