@@ -25,7 +25,7 @@ type Samples = Map<string, Map<Case, Sample[]>>;
 
 function chosenTools({ options }: BenchContext): readonly BackupTool[] {
   const isThere = ({ needs }: BackupTool): boolean => needs === undefined || existsSync(needs);
-  const wanted = options.tools.length > 0 ? options.tools : options.backupTools;
+  const { backupTools: wanted } = options;
   const isWanted = ({ name }: BackupTool): boolean => wanted.length === 0 || wanted.includes(name);
   return baseBackupTools.filter((tool) => isThere(tool) && isWanted(tool));
 }

@@ -18,7 +18,7 @@ export interface BenchOptions {
   readonly calls: number;
   /** Lengths of the queues compared. */
   readonly queued: readonly [number, number];
-  /** Without `--tools`: all when it is empty. */
+  /** All that are installed when it is empty. */
   readonly backupTools: readonly string[];
   /** pgbench's: 16 MB each. */
   readonly backupScale: number;
@@ -27,7 +27,7 @@ export interface BenchOptions {
   readonly backupFiles: number;
 }
 
-const full = { rounds: 5, segments: 47, fanOutSegments: 32, switches: 200, calls: 300 };
+const full = { tools: [], rounds: 5, segments: 47, fanOutSegments: 32, switches: 200, calls: 300 };
 const fullBackup = {
   backupTools: [],
   backupScale: 480,
@@ -35,7 +35,14 @@ const fullBackup = {
   backupTables: 20_000,
   backupFiles: 100_000,
 };
-const quick = { rounds: 2, segments: 12, fanOutSegments: 8, switches: 20, calls: 60 };
+const quick = {
+  tools: ['running', 'shipper', 'rsync', 'rsync-all', 'pgbackrest-async'],
+  rounds: 1,
+  segments: 12,
+  fanOutSegments: 8,
+  switches: 10,
+  calls: 60,
+};
 /** No tables and no files: these two parts are left out. */
 const quickBackup = {
   backupTools: ['threads-2', 'pg_basebackup', 'pg_basebackup-tls', 'rsync-az'],
@@ -63,7 +70,8 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     ...size,
     ...backup,
     parts: values.only === undefined ? parts : listed(values.only).map(partNamed),
-    tools: listed(values.tools ?? ''),
+    tools: values.tools === undefined ? size.tools : listed(values.tools),
+    backupTools: values.tools === undefined ? backup.backupTools : listed(values.tools),
     rounds: count('--rounds', values.rounds) ?? size.rounds,
     backupRounds: count('--rounds', values.rounds) ?? backup.backupRounds,
     segments,
