@@ -34,8 +34,9 @@ describe.each(failureMajors())('a base backup of PostgreSQL %i in company', (maj
     });
     // It is older than the backup: what was here by the end has been moved away.
     const isHere = (): boolean =>
-      readdirSync(standby.archiveDir, { recursive: true }).some((path) => String(path).endsWith(`/${queued}`)) ||
-      standby.archive().includes(queued);
+      readdirSync(standby.archiveDir, { recursive: true }).some((path) =>
+        String(path).endsWith(`/${queued}`),
+      ) || standby.archive().includes(queued);
     await eventually(() => isHere() && !primary.queue('standby1').includes(queued));
     expectExit(await here.cmdStandby(standby, ['-S']), 0);
     await primary.sql('INSERT INTO t VALUES (1001)');
