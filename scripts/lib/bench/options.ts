@@ -46,7 +46,7 @@ const quick = {
 /** No tables and no files: these two parts are left out. */
 const quickBackup = {
   backupTools: ['threads-2', 'pg_basebackup', 'pg_basebackup-tls', 'rsync-az'],
-  backupScale: 4,
+  backupScale: 16,
   backupRounds: 1,
   backupTables: 0,
   backupFiles: 0,
