@@ -1,10 +1,9 @@
-// Writes the tables of bench-results/bench.json that a newcomer wants to see into README.md, between two marks.
+// Writes the tables of bench-results/bench.json into README.md, between two marks.
 // Run by `scripts/bench --readme`.
 import { readFile, writeFile } from 'node:fs/promises';
 import { URL } from 'node:url';
 
 const root = new URL('..', import.meta.url);
-const shown = /^(Draining a backlog|Lag of one|One call|Base backup)/;
 const [begin, end] = ['<!-- bench -->', '<!-- /bench -->'];
 
 function rowOf(cells) {
@@ -24,7 +23,7 @@ if (from < 0 || to < from) throw new Error(`README.md lacks ${begin} and ${end}`
 const block = [
   begin,
   `Measured on ${about.date} UTC: ${about.machine}; ${about.versions}; revision ${about.revision}.`,
-  ...tables.filter(({ title }) => shown.test(title)).flatMap(tableOf),
+  ...tables.flatMap(tableOf),
   '',
 ];
 await writeFile(readme, `${text.slice(0, from)}${block.join('\n')}${text.slice(to)}`);
