@@ -54,6 +54,14 @@ export const commonOptions = {
     summary: 'directories in which programs given without a path are looked for, before PATH',
     detail: 'Separated by colons or commas.',
   },
+  dbname: {
+    kind: 'text',
+    group: groups.server,
+    since: '2.0',
+    example: 'postgres',
+    summary: 'the database to log in to on the server of this host',
+    detail: 'Left out, it is postgres, or template1 where no database has that name.',
+  },
   notify_ok: {
     kind: 'shell',
     group: groups.notification,

@@ -76,6 +76,12 @@ export const standbyOptions = {
     summary: "the port of the standby's own server",
     detail: 'Left out, it is what the configuration of that server says.',
   },
+  dbname: {
+    ...commonOptions.dbname,
+    summary: 'the database to log in to, on the server of this host and on the primary',
+    detail:
+      'On the primary it holds the helper functions. Left out, it is postgres; on this host template1 where no database has that name.',
+  },
   logfile: {
     kind: 'path',
     group: groups.server,

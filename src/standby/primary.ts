@@ -19,6 +19,7 @@ import { parseVersion } from '../postgres/version.ts';
 import { requireProgram } from '../system/find-program.ts';
 import { withPsql, type PsqlTarget } from '../system/psql.ts';
 import type { RemoteShell, SshTarget } from '../system/ssh.ts';
+import { databaseOf } from './database.ts';
 import type { StandbyDeps } from './deps.ts';
 import { readRemoteFile } from './remote-files.ts';
 
@@ -61,8 +62,6 @@ export interface PrimaryFacts {
   readonly timeline: number | undefined;
 }
 
-/** The database that holds the helper functions. */
-export const database = 'postgres';
 export const questionMs = 60_000;
 
 /** A server that is reached by ssh to its host and by psql there. */
@@ -93,7 +92,7 @@ async function sshTarget({ settings }: StandbyDeps, { host, what }: ServerPlace)
 
 function psqlTarget({ settings }: StandbyDeps, { localAddress: host, port }: ServerPlace): PsqlTarget {
   const { r_psql: psql, user } = settings;
-  return { psql, host, port, user, database };
+  return { psql, host, port, user, database: databaseOf(settings) };
 }
 
 interface Stop {
@@ -131,7 +130,7 @@ async function requireHelpers(deps: StandbyDeps, capabilities: Capabilities, que
   const missing = missingHelpers(await query(installedHelpersSql));
   if (missing.length === 0) return;
   throw refusal(`the primary lacks helper functions: ${missing.join(', ')}`, {
-    hint: installHint(capabilities, deps.settings.user, database),
+    hint: installHint(capabilities, deps.settings.user, databaseOf(deps.settings)),
   });
 }
 

@@ -13,9 +13,9 @@ import { parseVersion } from '../../postgres/version.ts';
 import type { CommandLine } from '../../system/command.ts';
 import { requireProgram } from '../../system/find-program.ts';
 import { withPsql, type PsqlRunner } from '../../system/psql.ts';
+import { databaseOf } from '../database.ts';
 import type { StandbyDeps } from '../deps.ts';
 import {
-  database,
   questionMs,
   unlessStopped,
   type Primary,
@@ -82,7 +82,13 @@ export async function withPrimaryByProtocol<T>(
   return withAccess(settings, role, async (env) => {
     const protocol = { host: settings.master_public_ip, port: settings.port, role, env };
     const identity = await identifyPrimary(deps, psql, protocol);
-    const target = { psql, host: protocol.host, port: protocol.port, user: role, database };
+    const target = {
+      psql,
+      host: protocol.host,
+      port: protocol.port,
+      user: role,
+      database: databaseOf(settings),
+    };
     const runner = localRunner(deps, protocol);
     const queryAside = (sql: string, limitMs = questionMs) =>
       withPsql(runner, target, deps.log, (aside) => aside.query(sql, limitMs));

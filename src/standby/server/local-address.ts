@@ -2,6 +2,7 @@ import { isAbsolute, join } from 'node:path';
 import type { LocalServer } from '../../system/local-sql.ts';
 import type { StandbySettings } from '../../config/options-standby.ts';
 import type { Postmaster } from '../../system/postmaster.ts';
+import { databaseOf } from '../database.ts';
 
 const defaultPort = 5432;
 const defaultSocketDirectory = '/tmp';
@@ -26,7 +27,7 @@ function firstDirectory(text: string | undefined): string | undefined {
  * @param inFile what postgresql.conf sets
  */
 export function localServerAt(
-  settings: Pick<StandbySettings, 'pgdata' | 'user' | 'local_port'>,
+  settings: Pick<StandbySettings, 'pgdata' | 'user' | 'local_port' | 'dbname'>,
   postmaster: Postmaster,
   inFile: ReadonlyMap<string, string>,
 ): LocalServer {
@@ -36,7 +37,7 @@ export function localServerAt(
   );
   const port = told?.port ?? settings.local_port ?? Number(inFile.get('port') ?? defaultPort);
   const socketDirectory = told?.socketDirectory ?? configured;
-  const common = { port, user: settings.user, database: 'postgres' };
+  const common = { port, user: settings.user, database: databaseOf(settings) };
   if (socketDirectory === undefined && told?.listenAddress !== undefined)
     return { host: loopbackOf(told.listenAddress), ...common };
   const directory = socketDirectory ?? defaultSocketDirectory;

@@ -7,11 +7,13 @@ import { parseLsn } from '../../postgres/lsn.ts';
 import type { LocalResult, LocalServer, LocalSql } from '../../system/local-sql.ts';
 import { exists } from '../../system/durable.ts';
 import { workingDirectoryOf } from '../../system/processes.ts';
+import { databaseOf } from '../database.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { notStartedHere, type Started } from '../local-server.ts';
 import { readPostmaster, type Postmaster } from '../../system/postmaster.ts';
 import { readControlFile } from './data-directory.ts';
 import { localServerAt } from './local-address.ts';
+import { logIn } from './log-in.ts';
 import { readConfiguration, type ConfigurationRole } from './server-configuration.ts';
 
 /** What the server of this host is doing. */
@@ -59,12 +61,12 @@ export async function withLocalServer<T>(
     return localServerAt(settings, postmaster, inFile);
   };
   const address = await addressAs('standby');
-  const first = await deps.withLocalSql(address, limitMs, use);
+  const first = await logIn(deps, address, limitMs, use);
   const isTold = postmaster.kind !== 'running' || postmaster.port !== undefined;
   if (isTold || first.kind !== 'no-server') return first;
   const other = await addressAs('failover');
   if (other.host === address.host && other.port === address.port) return first;
-  const second = await deps.withLocalSql(other, limitMs, async (sql) => {
+  const second = await logIn(deps, other, limitMs, async (sql) => {
     if (await isServerOf(settings.pgdata, sql)) return use(sql);
     throw new Error(`the server at port ${other.port} is another one`);
   });
@@ -181,6 +183,6 @@ export async function mustAnswer<T>(
   if (result.kind === 'answered') return result.value;
   throw refusal(`${what}: the server here does not answer`, {
     detail: messageOf(result.reason),
-    hint: `The user "${deps.settings.user}" must be able to connect to database postgres here without a password prompt.`,
+    hint: `The user "${deps.settings.user}" must be able to connect to database ${databaseOf(deps.settings)} here without a password prompt.`,
   });
 }

@@ -50,7 +50,7 @@ describe('what the server is told on its command line', () => {
 });
 
 describe('where the server listens', () => {
-  const settings = { pgdata: '/d', user: 'postgres', local_port: undefined };
+  const settings = { pgdata: '/d', user: 'postgres', local_port: undefined, dbname: undefined };
   const running = { kind: 'running', pid: 1, port: 5433, listenAddress: undefined } as const;
 
   test('is told by postmaster.pid', () => {
