@@ -14,6 +14,7 @@ import { describeProblems } from './config/problem.ts';
 import { exitCodes, messageOf, PitrError, unreachable } from './errors.ts';
 import { mustNotBeRoot, runProgram, type ProgramContext } from './program.ts';
 import { endAllCommands, runCommand, startSession } from './system/command.ts';
+import { callersDirectory } from './system/environment.ts';
 import { openLog, type Log } from './system/log.ts';
 import { withRemoteShell } from './system/ssh.ts';
 
@@ -56,7 +57,7 @@ function composeDeps(context: ProgramContext, settings: ArchiverSettings, log: L
     monotonicMs: () => performance.now(),
     pid: process.pid,
     hostName: hostname(),
-    workingDirectory: process.cwd(),
+    workingDirectory: callersDirectory(),
     nonce: () => randomBytes(8).toString('hex'),
     signal: context.signal,
   };

@@ -2,6 +2,10 @@
 # Shared by the scripts in this folder's parent: messages, locks, and what has to be undone at the end.
 # To be sourced by bash with `set -euo pipefail`.
 
+# Whoever calls us, from where and in which language: what the scripts do and read stays the same.
+export LC_ALL=C
+unset CDPATH GREP_OPTIONS POSIXLY_CORRECT BASH_ENV ENV TAR_OPTIONS
+
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 program=$(basename "$0")
 

@@ -85,7 +85,7 @@ async function pgCtl(
 ): Promise<CommandResult> {
   const command = await requirePgCtl(deps, capabilities);
   const all = [...command.args, '-D', deps.settings.pgdata, ...args];
-  return deps.run({ program: command.program, args: all }, { limitMs, cwd: '/' });
+  return deps.run({ program: command.program, args: all }, { limitMs });
 }
 
 function siteLimitMs(deps: StandbyDeps): number {

@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import { execa, type Options } from 'execa';
+import { callersDirectory, cleanedEnvironment, type Environment } from './environment.ts';
 
 /** A program and its arguments; never a shell command line. */
 export interface CommandLine {
@@ -11,8 +12,13 @@ export interface RunOptions {
   /** Wall-clock limit in milliseconds; the whole process group is ended when it passes. */
   readonly limitMs: number;
   readonly input?: string | undefined;
-  readonly env?: Readonly<Record<string, string>> | undefined;
-  readonly cwd?: string | undefined;
+  /** Variables beside those of the cleaned environment (environment.ts). */
+  readonly env?: Environment | undefined;
+  /**
+   * For the user's own commands: with the environment and in the directory in which we were called. All others get the cleaned
+   * environment and work in `/`, so that nothing depends on who calls us from where.
+   */
+  readonly asCaller?: boolean | undefined;
   /** Descriptors of ours that the child keeps, as its fd 3, 4, …: a lock that must outlive us. */
   readonly heldFds?: readonly number[] | undefined;
   /**
@@ -59,7 +65,7 @@ export interface Session {
 }
 
 export interface SessionOptions {
-  readonly env?: Readonly<Record<string, string>> | undefined;
+  readonly env?: Environment | undefined;
   readonly heldFds?: readonly number[] | undefined;
   readonly onLine: (line: string) => void;
   readonly onErrorLine?: ((line: string) => void) | undefined;
@@ -131,6 +137,14 @@ interface Done {
   readonly originalMessage?: string | undefined;
 }
 
+let cleaned: Environment | undefined;
+
+/** Never our own working directory and environment as they are: the one may be gone, or not ours to enter, and the other is anybody's. */
+function surroundings({ env, asCaller }: Pick<RunOptions, 'env' | 'asCaller'>) {
+  const base = asCaller === true ? process.env : (cleaned ??= cleanedEnvironment(process.env));
+  return { extendEnv: false, env: { ...base, ...env }, cwd: asCaller === true ? callersDirectory() : '/' };
+}
+
 function spawn(command: CommandLine, options: Omit<RunOptions, 'limitMs' | 'signal'>): Child {
   const output = options.output === 'inherit' ? 'inherit' : 'pipe';
   const settings: Options = {
@@ -141,8 +155,7 @@ function spawn(command: CommandLine, options: Omit<RunOptions, 'limitMs' | 'sign
     cleanup: false,
     // execa takes any descriptor here; its types know 0 to 2 only.
     stdio: ['pipe', output, output, ...((options.heldFds ?? []) as readonly 0[])],
-    ...(options.env === undefined ? {} : { env: { ...options.env } }),
-    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...surroundings(options),
   };
   const child = execa(command.program, [...command.args], settings);
   // A daemon that it left behind, or an ssh master that was handed its descriptors, may hold the pipes open for ever: they are

@@ -50,6 +50,8 @@ export const withLocalSql: WithLocalSql = async (server, limitMs, use) => {
   const { default: driver } = await import('pg');
   const client: pg.Client = new driver.Client({
     ...server,
+    // Where this is left out, the driver takes PGOPTIONS.
+    options: '-c search_path=pg_catalog',
     connectionTimeoutMillis: limitMs,
     query_timeout: limitMs + 1000,
     statement_timeout: limitMs,

@@ -47,7 +47,7 @@ export async function notify(
   );
   const result = await deps.run(
     { program: '/bin/sh', args: ['-c', `${command} "$@"`, 'sh', notification.message] },
-    { limitMs, env },
+    { limitMs, env, asCaller: true },
   );
   for (const line of result.stdout.split('\n').filter(Boolean)) deps.log.notice(line);
   if (!succeeded(result))

@@ -10,6 +10,7 @@ import {
   type SessionOptions,
   type StartSession,
 } from './command.ts';
+import { cleanShellLine } from './environment.ts';
 import type { Log } from './log.ts';
 import { isProcessAlive } from './processes.ts';
 import { rsyncShellOption } from './shell-quote.ts';
@@ -193,7 +194,7 @@ function startRemoteProgram(
       if (closed) session.close();
     }
   });
-  session.write(`printf '${ready}\\n'; exec ${program}\n`);
+  session.write(`${cleanShellLine}\nprintf '${ready}\\n'; exec ${program}\n`);
   return {
     ...session,
     write: (text) => {
@@ -258,6 +259,8 @@ async function openShell(deps: SshDeps, target: SshTarget, socket: string) {
     rsyncShell: rsyncShellOption(clientWords),
     stderr: session.stderr,
   };
+  // A login there may set what changes the work of our scripts as well as one here.
+  session.write(`${cleanShellLine}\n`);
   const answer = await channel.run('umask 077', { limitMs: loginLimitMs(target) });
   return { shell, session, answer };
 }

@@ -28,7 +28,7 @@ export async function runSiteCommand(
     const script = `exec >"$1" 2>&1 </dev/null\nshift\n${command}${given}\n`;
     const result = await deps.run(
       { program: '/bin/sh', args: ['-c', script, 'sh', file, ...args] },
-      { limitMs, env },
+      { limitMs, env, asCaller: true },
     );
     const output = await readFile(file, 'utf8').catch(() => '');
     for (const line of output.split('\n').filter(Boolean)) deps.log.notice(line);

@@ -12,14 +12,13 @@ test('the output and the exit status of a command come back apart', async () => 
   expect(describeResult(result)).toBe('exit status 3: err');
 });
 
-test('a command gets its input, its environment and its directory', async () => {
-  const result = await runCommand(sh('cat; echo " $NAME $PWD"'), {
+test('a command gets its input and its environment, and works in the root directory in the language C', async () => {
+  const result = await runCommand(sh('cat; echo " $NAME $PWD $LC_ALL"'), {
     ...minute,
     input: 'in',
     env: { NAME: 'x' },
-    cwd: '/',
   });
-  expect(result.stdout).toBe('in x /\n');
+  expect(result.stdout).toBe('in x / C\n');
 });
 
 test('a program that is not there is a value, not an exception', async () => {
