@@ -18,6 +18,7 @@ export const slowFiles: readonly string[] = [
   'matrix-chain',
   'matrix-clusters',
   'matrix-mixups',
+  'package',
   'replay-lag',
   'shipper-limits',
   'shipper-outage',

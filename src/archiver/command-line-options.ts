@@ -1,16 +1,11 @@
-import { readFile } from 'node:fs/promises';
 import { Command, CommanderError } from 'commander';
+import { programVersion } from '../system/program-version.ts';
 
 /** What commander made of the command line. */
 export type OptionsRead =
   | { readonly kind: 'options'; readonly options: Readonly<Record<string, never>> }
   | { readonly kind: 'answered' }
   | { readonly kind: 'wrong'; readonly message: string };
-
-async function readVersion(): Promise<string> {
-  const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
-}
 
 const after = `
 Without an action: checks the configuration and says so.
@@ -40,11 +35,8 @@ function declare(version: string, print: (text: string) => void): Command {
     .configureOutput({ writeOut: print, writeErr: () => undefined });
 }
 
-export async function readOptions(
-  argv: readonly string[],
-  print: (text: string) => void,
-): Promise<OptionsRead> {
-  const command = declare(await readVersion(), print);
+export function readOptions(argv: readonly string[], print: (text: string) => void): OptionsRead {
+  const command = declare(programVersion(), print);
   try {
     command.parse(argv, { from: 'user' });
     return { kind: 'options', options: command.opts() };

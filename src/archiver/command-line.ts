@@ -81,7 +81,7 @@ export async function parseArguments(
   const archive = parseArchiveCommand(argv);
   if (archive !== undefined) return archive;
   const { readOptions } = await import('./command-line-options.ts');
-  const read = await readOptions(argv, print);
+  const read = readOptions(argv, print);
   if (read.kind === 'answered') return read;
   if (read.kind === 'wrong') throw usageError(read.message);
   return requestOf(read.options);

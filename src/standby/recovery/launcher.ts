@@ -1,7 +1,7 @@
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
+import { programRoot } from '../../system/program-root.ts';
 
 /** Our own `bin/cmd_standby`, which the server runs as its restore_command. */
 export function launcherPath(): string {
-  // From dist/standby/recovery as from src/standby/recovery.
-  return join(resolve(import.meta.dirname, '..', '..', '..'), 'bin', 'cmd_standby');
+  return join(programRoot(), 'bin', 'cmd_standby');
 }
