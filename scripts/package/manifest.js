@@ -1,0 +1,12 @@
+// Usage: node scripts/package/manifest.js PACKAGE.JSON
+//
+// Prints the package.json of the packed program: what it needs is bundled, so it depends on nothing, builds nothing, runs nothing at
+// its installation.
+import { readFile } from 'node:fs/promises';
+
+const [source] = process.argv.slice(2);
+if (source === undefined) throw new Error('usage: manifest.js PACKAGE.JSON');
+const { name, version, description, license, type, engines, os, bin } = JSON.parse(
+  await readFile(source, 'utf8'),
+);
+console.log(JSON.stringify({ name, version, description, license, type, engines, os, bin }, undefined, 2));
