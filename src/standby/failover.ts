@@ -3,6 +3,7 @@ import { readSentinel } from '../system/sentinel.ts';
 import type { ActionOptions, StandbyDeps } from './deps.ts';
 import { observeHere, type FailoverFacts } from './failover/facts.ts';
 import { planFailover } from './failover/plan.ts';
+import { sayLogin } from './failover/local-login.ts';
 import { newRun, type FailoverRun } from './failover/run.ts';
 import { failoverHandler } from './failover/run-steps.ts';
 import type { FailoverStep } from './failover/steps.ts';
@@ -58,6 +59,7 @@ function sayState(deps: StandbyDeps, facts: FailoverFacts): void {
     deps.log.warning(`going on without the archive (--force): ${facts.archive.reason}`);
   for (const problem of facts.replayProblems)
     deps.log.warning(`${problem}: the WAL from there on is not replayed`);
+  sayLogin(deps, facts.login);
   if (facts.triggerFile !== undefined)
     deps.log.warning(`the trigger file "${facts.triggerFile}" is there: remove it before the next -S`);
 }

@@ -1,8 +1,10 @@
 import type pg from 'pg';
 import { messageOf, PitrError } from '../errors.ts';
+import { sessionStatements } from '../postgres/session-settings.ts';
 import { systemErrorCode } from './durable.ts';
+import { accessOf, type Access, type Tls } from './libpq-access.ts';
 
-/** Where the server of this host listens. `host` is a socket directory or an address. */
+/** Where the server of this host listens. `host` is a socket directory, an abstract socket (`@NAME`) or an address. */
 export interface LocalServer {
   readonly host: string;
   readonly port: number;
@@ -29,44 +31,106 @@ export type WithLocalSql = <T>(
   use: (sql: LocalSql) => Promise<T>,
 ) => Promise<LocalResult<T>>;
 
+type Failed = Exclude<LocalResult<never>, { kind: 'answered' }>;
+
 // SQLSTATE 57P03, cannot_connect_now (manual, appendix "PostgreSQL Error Codes").
 const cannotConnectNow = '57P03';
+const invalidPassword = '28P01';
 const sqlState = /^[0-9A-Z]{5}$/;
 
-function failed(error: unknown): Exclude<LocalResult<never>, { kind: 'answered' }> {
+/** The server asks for a password, and there is none to send. */
+class NoPassword extends Error {}
+
+function failed(error: unknown): Failed {
   const reason = messageOf(error);
   const code = systemErrorCode(error);
+  if (error instanceof NoPassword) return { kind: 'rejected', reason, code: invalidPassword };
   if (code === cannotConnectNow) return { kind: 'not-accepting', reason };
   if (code !== undefined && sqlState.test(code) && error instanceof Error && 'severity' in error)
     return { kind: 'rejected', reason, code };
   return { kind: 'no-server', reason: reason === '' ? (code ?? 'no answer') : reason };
 }
 
-/**
- * Connects to the local server for one conversation. No application_name: 8.4 refuses a connection that brings one. Every statement is under `limitMs` at both ends, so that a
- * commit that waits for a standby cannot hold us.
- */
-export const withLocalSql: WithLocalSql = async (server, limitMs, use) => {
-  const { default: driver } = await import('pg');
-  const client: pg.Client = new driver.Client({
+/** 8.4 refuses a connection that brings the name of its program, and the driver takes one from the environment. */
+function withoutProgramName<T>(make: () => T): T {
+  const { PGAPPNAME: name } = process.env;
+  delete process.env['PGAPPNAME'];
+  try {
+    return make();
+  } finally {
+    if (name !== undefined) process.env['PGAPPNAME'] = name;
+  }
+}
+
+/** Nothing is left to the driver's own reading of libpq's variables and files. */
+function configOf(server: LocalServer, access: Access, tls: Tls, limitMs: number): pg.ClientConfig {
+  return {
     ...server,
+    password: () => {
+      if (access.password !== undefined) return access.password;
+      throw new NoPassword(
+        `the server asks for a password of "${server.user}", and none was found: ${access.lookedIn.join('; ')}`,
+      );
+    },
+    ssl: tls,
+    sslnegotiation: 'postgres',
     // Where this is left out, the driver takes PGOPTIONS.
     options: '-c search_path=pg_catalog',
     connectionTimeoutMillis: limitMs,
     query_timeout: limitMs + 1000,
-    statement_timeout: limitMs,
-  });
+  };
+}
+
+/** Node pads the name of an abstract socket with NULs (20 and 22), so that it never finds the server's. */
+function refuseAbstractSocket({ host }: LocalServer): void {
+  if (!host.startsWith('@')) return;
+  throw new Error(
+    `the server listens at the abstract socket "${host}" alone, which cannot be reached from here: add a directory to unix_socket_directories, or an address to listen_addresses`,
+  );
+}
+
+async function connect(server: LocalServer, access: Access, tls: Tls, limitMs: number): Promise<pg.Client> {
+  const { default: driver } = await import('pg');
+  const client = withoutProgramName(() => new driver.Client(configOf(server, access, tls, limitMs)));
   // An idle connection that the server ends must not end us.
   client.on('error', () => undefined);
   try {
     await client.connect();
+    for (const statement of sessionStatements(limitMs, 'utf8')) await client.query(statement);
+    return client;
+  } catch (error) {
+    await client.end().catch(() => undefined);
+    throw error;
+  }
+}
+
+/** With TLS or without, in the order in which libpq tries. */
+async function connectAny(server: LocalServer, access: Access, limitMs: number): Promise<pg.Client> {
+  const [last = false, ...before] = access.tls.toReversed();
+  for (const tls of before.toReversed()) {
+    const client = await connect(server, access, tls, limitMs).catch(() => undefined);
+    if (client !== undefined) return client;
+  }
+  return connect(server, access, last, limitMs);
+}
+
+/**
+ * Connects to the local server for one conversation, with what libpq would find in its variables and files. Every statement is
+ * under `limitMs` at both ends, so that a commit that waits for a standby cannot hold us.
+ */
+export const withLocalSql: WithLocalSql = async (server, limitMs, use) => {
+  let client: pg.Client | undefined;
+  try {
+    refuseAbstractSocket(server);
+    const connected = await connectAny(server, await accessOf(server), limitMs);
+    client = connected;
     const sql: LocalSql = async (text, values = []) =>
-      (await client.query<Record<string, unknown>>(text, [...values])).rows;
+      (await connected.query<Record<string, unknown>>(text, [...values])).rows;
     return { kind: 'answered', value: await use(sql) };
   } catch (error) {
     if (error instanceof PitrError) throw error;
     return failed(error);
   } finally {
-    await client.end().catch(() => undefined);
+    await client?.end().catch(() => undefined);
   }
 };

@@ -23,6 +23,7 @@ import {
 } from '../server/server-state.ts';
 import { warnOfVersion } from '../server/version-check.ts';
 import { readGuard, type Guard } from './guard.ts';
+import { observeLocalLogin, type LocalLogin } from './local-login.ts';
 import type { FailoverConf } from './steps.ts';
 
 export type ArchiveFact =
@@ -34,6 +35,8 @@ export interface LocalFacts {
   readonly directory: DataDirectory;
   readonly state: ServerState;
   readonly isPaused: boolean;
+  /** Whether what comes after a promotion can log in here. */
+  readonly login: LocalLogin;
   readonly archive: ArchiveFact;
   /** What keeps a promotion from replaying all that the archive holds. */
   readonly replayProblems: readonly string[];
@@ -117,6 +120,7 @@ export async function observeHere(deps: StandbyDeps): Promise<LocalFacts> {
     await requirePgCtl(deps, capabilities);
   const configuration = await readConfiguration(settings, 'standby', major);
   const state = await observeServer(deps, capabilities);
+  const conf = await failoverConf(deps, major);
   const archive = await archiveFact(deps, directory);
   const replayed = state.kind === 'recovering' ? state.replayed : undefined;
   const trigger = capabilities.triggerFile === undefined ? undefined : settings.trigger_file;
@@ -126,6 +130,12 @@ export async function observeHere(deps: StandbyDeps): Promise<LocalFacts> {
     directory,
     state,
     isPaused: await isPaused(deps, directory, state),
+    login: await observeLocalLogin(deps, {
+      capabilities,
+      state,
+      configuration,
+      failoverConfiguration: conf?.configuration,
+    }),
     archive,
     replayProblems: check?.problems ?? [],
     archivedEnd: check?.end,
@@ -133,7 +143,7 @@ export async function observeHere(deps: StandbyDeps): Promise<LocalFacts> {
     place: await recoveryPlace(deps, capabilities, configuration),
     configuration,
     standbyCopies: await planConfCopies(settings, 'standby'),
-    failoverConf: await failoverConf(deps, major),
+    failoverConf: conf,
     triggerFile: trigger !== undefined && (await exists(trigger)) ? trigger : undefined,
     action: settings.action_failover,
   };

@@ -5,6 +5,7 @@ import type { ArchivedEnd } from '../server/archive-check.ts';
 import { refuseNoStandby } from '../start-standby.ts';
 import { hasUnfinishedFailover } from '../unfinished-failover.ts';
 import type { FailoverFacts, LocalFacts } from './facts.ts';
+import { loginHint } from './local-login.ts';
 import type { AfterStep, FailoverStep } from './steps.ts';
 
 /**
@@ -58,6 +59,14 @@ export function refuseArchive({
   });
 }
 
+/** A promotion cannot be taken back: what comes after it must not end at a login that never worked. */
+export function refuseLocalLogin({ login, force }: Pick<FailoverFacts, 'login' | 'force'>): void {
+  if (login.kind !== 'refused' || force) return;
+  throw refusal(`the server here does not let us in: ${login.reason}; nothing was changed`, {
+    hint: `${loginHint} --force promotes all the same: then what comes after it fails.`,
+  });
+}
+
 /** A recovery that waits at its target opens there: what the archive holds beyond was left out on purpose. */
 function isPausedAtTarget({ state, isPaused, directory }: LocalFacts): boolean {
   return state.kind === 'recovering' && isPaused && directory.record.settings?.mode === 'recovery';
@@ -102,6 +111,12 @@ function openedChecks(facts: FailoverFacts): readonly AfterStep[] {
   return replayChecks(facts, facts.guard?.end);
 }
 
+/** The same once it runs, before it is promoted. */
+function proveLogin({ configuration, failoverConf, force }: FailoverFacts): FailoverStep {
+  const failoverConfiguration = failoverConf?.configuration;
+  return { kind: 'prove-login', configuration, failoverConfiguration, isAccepted: force };
+}
+
 /** A standby that does not run is started first; a running one is promoted as it is. */
 function openingSteps(facts: FailoverFacts): readonly FailoverStep[] {
   if (isPausedAtTarget(facts)) return [{ kind: 'resume-replay' }, { kind: 'see-it-open', target: undefined }];
@@ -128,7 +143,7 @@ function openingSteps(facts: FailoverFacts): readonly FailoverStep[] {
     { kind: 'start-server', configuration },
   ];
   const promote: readonly FailoverStep[] = promotes
-    ? [{ kind: 'see-it-recover' }, ...promoteSteps(facts)]
+    ? [{ kind: 'see-it-recover' }, proveLogin(facts), ...promoteSteps(facts)]
     : [];
   return [...stop, ...start, ...promote, opened];
 }
@@ -191,6 +206,7 @@ export function planFailover(facts: FailoverFacts): readonly FailoverStep[] {
       hint: 'Wait until it is seen recovering, or stop it with -A stop; then run -F999 again.',
     });
   }
+  refuseLocalLogin(facts);
   if (isPausedAtTarget(facts)) return [...openingSteps(facts), ...afterSteps(facts)];
   refuseArchive(facts);
   refuseForgottenTarget(facts);

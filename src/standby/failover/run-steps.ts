@@ -15,6 +15,7 @@ import { runSiteCommand } from '../server/shell-command.ts';
 import { checkArchiving } from './archiving-check.ts';
 import { seeAllReplayed } from './all-replayed.ts';
 import { removeGuard, writeGuard } from './guard.ts';
+import { proveLogin } from './prove-login.ts';
 import { archiveHistory, setAsideLastSegment } from './last-segment.ts';
 import type { FailoverRun } from './run.ts';
 import { seeItOpen, seeItRecover } from './see-it-open.ts';
@@ -89,6 +90,8 @@ async function runOpening(
       return;
     case 'see-it-recover':
       return seeItRecover(deps, directory, run);
+    case 'prove-login':
+      return proveLogin(deps, capabilities, step);
     case 'resume-replay':
       return resumeReplay(deps, directory);
     case 'guard-replay':

@@ -18,6 +18,7 @@ export type OpeningStep =
   | { readonly kind: 'copy-conf'; readonly copy: ConfCopy }
   | { readonly kind: 'start-server'; readonly configuration: ServerConfiguration }
   | { readonly kind: 'see-it-recover' }
+  | ProveLoginStep
   | { readonly kind: 'resume-replay' }
   /** Before 'promote'. */
   | { readonly kind: 'guard-replay'; readonly end: ArchivedEnd | undefined }
@@ -39,6 +40,15 @@ export type AfterStep =
   | { readonly kind: 'check-archiving' }
   | { readonly kind: 'run-action'; readonly command: string }
   | { readonly kind: 'record-promotion' };
+
+/** Before 'promote', for a server that this run has started. */
+export interface ProveLoginStep {
+  readonly kind: 'prove-login';
+  readonly configuration: ServerConfiguration;
+  readonly failoverConfiguration: ServerConfiguration | undefined;
+  /** A refusal is said and not obeyed. */
+  readonly isAccepted: boolean;
+}
 
 /** A server that ended before its failover was finished. */
 export interface StartPromotedStep {
@@ -95,6 +105,8 @@ function describeOpeningStep(step: OpeningStep): string {
       return `start the server with ${step.configuration.configFile}`;
     case 'see-it-recover':
       return 'wait until it is seen recovering';
+    case 'prove-login':
+      return 'see that what comes after the promotion can log in';
     case 'resume-replay':
       return 'resume the replay, which is paused';
     case 'guard-replay':

@@ -1,5 +1,5 @@
 import type { RecoveryTargetSettings } from '../../postgres/recovery-target.ts';
-import { afterSteps, refuseAlive } from '../failover/plan.ts';
+import { afterSteps, refuseAlive, refuseLocalLogin } from '../failover/plan.ts';
 import { recoverySettings } from '../recovery-settings.ts';
 import type { RecoveryFacts } from './facts.ts';
 import { choosePath, refuseEndedXid, refuseWithoutWal } from './refusals.ts';
@@ -49,7 +49,10 @@ function startSteps(facts: RecoveryFacts, settings: RecoveryTargetSettings): rea
 export function planRecovery(facts: RecoveryFacts, requested: RequestedTarget): PlannedRecovery {
   const target = chooseTarget(requested.goal, facts.bounds);
   // A server that does not open takes no write from anybody.
-  if (requested.action === 'promote') refuseAlive(facts);
+  if (requested.action === 'promote') {
+    refuseAlive(facts);
+    refuseLocalLogin(facts);
+  }
   refuseEndedXid(facts, target);
   refuseWithoutWal(facts, choosePath(facts, requested.timeline), target);
   const shown = requested.exclusive ? `just before ${target.shown}` : target.shown;

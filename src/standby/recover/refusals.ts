@@ -6,6 +6,7 @@ import type { RecoveryGoal, TargetAction } from '../../postgres/recovery-target.
 import { latestTimeline, pathTo, type TimelinePath } from '../archive-contents/timelines.ts';
 import { walk, type Walk } from '../archive-contents/walk.ts';
 import type { LocalFacts } from '../failover/facts.ts';
+import { isHotStandby } from '../server/server-configuration.ts';
 import { refuseNoStandby } from '../start-standby.ts';
 import { firstNumber, type RecoveryFacts } from './facts.ts';
 import type { RequestedTarget } from './requested-target.ts';
@@ -44,9 +45,7 @@ function refuseUnable(
 /** A server that nobody can query would not pause: it would open (up to 9.4) or shut down. */
 function refusePauseUnseen({ directory, configuration }: LocalFacts, action: TargetAction): void {
   if (action !== 'pause') return;
-  const set = configuration.parameters.get('hot_standby') ?? configuration.inFile.get('hot_standby');
-  const isOn = set === undefined ? directory.capabilities.hotStandbyDefaultOn : /^(on|t.*|y.*|1)$/i.test(set);
-  if (isOn) return;
+  if (isHotStandby(configuration, directory.capabilities)) return;
   throw refusal('the server cannot pause at a recovery target: hot_standby is off; nothing was changed', {
     hint: `Set hot_standby = on in ${configuration.configFile}.`,
   });

@@ -12,13 +12,15 @@ function loopbackOf(address: string): string {
   return address === '::' ? '::1' : address;
 }
 
-/** The first of a list as `unix_socket_directories` has it. */
-function firstDirectory(text: string | undefined): string | undefined {
-  const first = text
-    ?.split(',')[0]
-    ?.trim()
-    .replace(/^"(.*)"$/, '$1');
-  return first === '' ? undefined : first;
+/** A list as `unix_socket_directories` has it. */
+function directoriesIn(text: string | undefined): readonly string[] {
+  const names = (text ?? '').split(',').map((name) => name.trim().replace(/^"(.*)"$/, '$1'));
+  return names.filter((name) => name !== '');
+}
+
+/** Known to the kernel alone: libpq reaches it, Node does not. */
+function isAbstract(directory: string): boolean {
+  return directory.startsWith('@');
 }
 
 /**
@@ -32,14 +34,17 @@ export function localServerAt(
   inFile: ReadonlyMap<string, string>,
 ): LocalServer {
   const told = postmaster.kind === 'running' ? postmaster : undefined;
-  const configured = firstDirectory(
+  const configured = directoriesIn(
     inFile.get('unix_socket_directories') ?? inFile.get('unix_socket_directory'),
   );
+  const inFileSystem = configured.find((directory) => !isAbstract(directory));
   const port = told?.port ?? settings.local_port ?? Number(inFile.get('port') ?? defaultPort);
-  const socketDirectory = told?.socketDirectory ?? configured;
   const common = { port, user: settings.user, database: databaseOf(settings) };
+  const first = told?.socketDirectory ?? configured[0];
+  const socketDirectory = first !== undefined && isAbstract(first) ? inFileSystem : first;
   if (socketDirectory === undefined && told?.listenAddress !== undefined)
     return { host: loopbackOf(told.listenAddress), ...common };
-  const directory = socketDirectory ?? defaultSocketDirectory;
-  return { host: isAbsolute(directory) ? directory : join(settings.pgdata, directory), ...common };
+  const directory = socketDirectory ?? first ?? defaultSocketDirectory;
+  const isComplete = isAbsolute(directory) || isAbstract(directory);
+  return { host: isComplete ? directory : join(settings.pgdata, directory), ...common };
 }

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { StandbySettings } from '../../config/options-standby.ts';
+import type { Capabilities } from '../../postgres/capabilities.ts';
 import { settingsIn } from '../../postgres/settings-file.ts';
 import { exists, readIfExists } from '../../system/durable.ts';
 import { shellQuote } from '../../system/shell-quote.ts';
@@ -90,6 +91,15 @@ export async function readConfiguration(
   const inFile = settingsIn(text?.toString('utf8') ?? '');
   const parameters = commandLineParameters(settings, sources, configFile, inFile);
   return { configFile, parameters, inFile };
+}
+
+/** Whether a standby that is started so answers queries, as far as the file itself tells. */
+export function isHotStandby(
+  { parameters, inFile }: Pick<ServerConfiguration, 'parameters' | 'inFile'>,
+  { hotStandbyDefaultOn }: Pick<Capabilities, 'hotStandbyDefaultOn'>,
+): boolean {
+  const set = parameters.get('hot_standby') ?? inFile.get('hot_standby');
+  return set === undefined ? hotStandbyDefaultOn : /^(on|t.*|y.*|1)$/i.test(set);
 }
 
 /** For pg_ctl's `-o`, which a shell reads. */

@@ -59,10 +59,11 @@ describe('-F999', () => {
   test('starts a cold standby as a standby, without streaming, and promotes it', () => {
     const directory = dataDirectory('15', { backupLabel: label });
     const steps = planFailover(facts('15', { state: stopped, directory }));
-    expect(steps.map(({ kind }) => kind).slice(0, 6)).toEqual([
+    expect(steps.map(({ kind }) => kind).slice(0, 7)).toEqual([
       'write-settings',
       'start-server',
       'see-it-recover',
+      'prove-login',
       'guard-replay',
       'promote',
       'see-it-open',
@@ -237,6 +238,7 @@ describe('-F999', () => {
       'write-settings',
       'start-server',
       'see-it-recover',
+      'prove-login',
       'guard-replay',
       'promote',
       'see-it-open',

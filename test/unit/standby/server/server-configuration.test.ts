@@ -62,6 +62,15 @@ describe('where the server listens', () => {
     expect(localServerAt(settings, tcp, none).host).toBe('127.0.0.1');
   });
 
+  test('is never an abstract socket where there is another way', () => {
+    const abstract = { ...running, socketDirectory: '@pg' };
+    const inFile = new Map([['unix_socket_directories', '@pg, "/run/pg"']]);
+    expect(localServerAt(settings, abstract, inFile).host).toBe('/run/pg');
+    const tcp = { ...abstract, listenAddress: 'localhost' };
+    expect(localServerAt(settings, tcp, none).host).toBe('localhost');
+    expect(localServerAt(settings, abstract, none).host).toBe('@pg');
+  });
+
   test('is told by the configuration up to 9.0', () => {
     const old = { ...running, port: undefined, socketDirectory: undefined };
     const inFile = new Map([

@@ -1,0 +1,157 @@
+/**
+ * How libpq would let us in at a server of this host: its password, its certificates and what it does about TLS.
+ * Host, port, user and database are known already, and in libpq, too, they would win over its variables.
+ */
+import { readFile, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { findPassword, findService } from '../postgres/libpq-files.ts';
+
+export interface AccessQuestion {
+  /** A socket directory, an abstract socket's name or an address. */
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly database: string;
+}
+
+export type SslMode = 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full';
+
+/** What `tls.connect` is given; false for a connection without TLS. */
+export type Tls =
+  | false
+  | {
+      readonly rejectUnauthorized: boolean;
+      readonly ca?: string;
+      readonly cert?: string;
+      readonly key?: string;
+      /** Left out, the certificate must be the host's. */
+      readonly checkServerIdentity?: () => undefined;
+    };
+
+export interface Access {
+  readonly password: string | undefined;
+  /** Where a password was looked for, and why a file was left alone: for the message when the server asks for one. */
+  readonly lookedIn: readonly string[];
+  /** Tried one after another until one connects. */
+  readonly tls: readonly Tls[];
+}
+
+/** Each of libpq's parameters: what the service says, else the variable. */
+type Parameter = (name: string, variable: string) => string | undefined;
+
+const groupOrOthers = 0o077;
+/** Where Debian's libpq looks; upstream's place is known only to the library itself. */
+const systemDirectory = '/etc/postgresql-common';
+
+function given(value: string | undefined): string | undefined {
+  return value === '' ? undefined : value;
+}
+
+async function textOf(path: string): Promise<string | undefined> {
+  return readFile(path, 'utf8').catch(() => undefined);
+}
+
+/** The user's own file first, then the system's. */
+async function readService(env: NodeJS.ProcessEnv): Promise<ReadonlyMap<string, string> | undefined> {
+  const name = given(env['PGSERVICE']);
+  if (name === undefined) return undefined;
+  const own = given(env['PGSERVICEFILE']) ?? join(homedir(), '.pg_service.conf');
+  const system = join(given(env['PGSYSCONFDIR']) ?? systemDirectory, 'pg_service.conf');
+  for (const path of [own, system]) {
+    const service = findService((await textOf(path)) ?? '', name);
+    if (service !== undefined) return service;
+  }
+  return undefined;
+}
+
+export function isSocket(host: string): boolean {
+  return host.startsWith('/') || host.startsWith('@');
+}
+
+/**
+ * libpq calls the default socket directory `localhost`. Which one that is was compiled into each libpq; a server of this host
+ * is meant whichever it is.
+ */
+function namesOf(host: string): readonly string[] {
+  return isSocket(host) ? [host, 'localhost'] : [host];
+}
+
+/** As libpq: a password file that others may read is left alone. */
+async function whyLeftAlone(path: string): Promise<string | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined) return `there is no ${path}`;
+  if (!found.isFile()) return `${path} is no plain file`;
+  if ((found.mode & groupOrOthers) === 0) return undefined;
+  const mode = (found.mode & 0o777).toString(8).padStart(4, '0');
+  return `${path} has mode ${mode} and is left alone: chmod 0600 ${path}`;
+}
+
+async function passwordOf(
+  parameter: Parameter,
+  { host, port, user, database }: AccessQuestion,
+): Promise<Pick<Access, 'password' | 'lookedIn'>> {
+  const told = parameter('password', 'PGPASSWORD');
+  if (told !== undefined) return { password: told, lookedIn: ['PGPASSWORD or the service of PGSERVICE'] };
+  const path = parameter('passfile', 'PGPASSFILE') ?? join(homedir(), '.pgpass');
+  const problem = await whyLeftAlone(path);
+  if (problem !== undefined) return { password: undefined, lookedIn: ['PGPASSWORD is not set', problem] };
+  const hosts = namesOf(host);
+  const password = findPassword((await textOf(path)) ?? '', { hosts, port, database, user });
+  const line = `${hosts.join(' or ')}:${port}:${database}:${user}`;
+  return {
+    password,
+    lookedIn: password === undefined ? ['PGPASSWORD is not set', `${path} has no line for ${line}`] : [path],
+  };
+}
+
+async function certificate(parameter: Parameter, name: string, variable: string, file: string) {
+  return textOf(parameter(name, variable) ?? join(homedir(), '.postgresql', file));
+}
+
+async function encrypted(parameter: Parameter, mode: SslMode): Promise<Tls> {
+  const [ca, cert, key] = await Promise.all([
+    certificate(parameter, 'sslrootcert', 'PGSSLROOTCERT', 'root.crt'),
+    certificate(parameter, 'sslcert', 'PGSSLCERT', 'postgresql.crt'),
+    certificate(parameter, 'sslkey', 'PGSSLKEY', 'postgresql.key'),
+  ]);
+  const own = cert === undefined || key === undefined ? {} : { cert, key };
+  // With a root certificate at hand libpq takes `require` for `verify-ca`.
+  const verifies = mode.startsWith('verify') || (mode === 'require' && ca !== undefined);
+  if (!verifies) return { ...own, rejectUnauthorized: false };
+  const identity = mode === 'verify-full' ? {} : { checkServerIdentity: () => undefined };
+  return { ...own, ...identity, rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) };
+}
+
+function sslModeOf(parameter: Parameter): SslMode {
+  const modes: readonly SslMode[] = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'];
+  return modes.find((mode) => mode === parameter('sslmode', 'PGSSLMODE')) ?? 'prefer';
+}
+
+async function tlsOf(parameter: Parameter, host: string): Promise<readonly Tls[]> {
+  if (isSocket(host)) return [false];
+  const mode = sslModeOf(parameter);
+  switch (mode) {
+    case 'disable':
+      return [false];
+    case 'allow':
+      return [false, await encrypted(parameter, mode)];
+    case 'prefer':
+      return [await encrypted(parameter, mode), false];
+    case 'require':
+    case 'verify-ca':
+    case 'verify-full':
+      return [await encrypted(parameter, mode)];
+  }
+}
+
+/** What libpq's variables and files say about this connection. */
+export async function accessOf(question: AccessQuestion, env = process.env): Promise<Access> {
+  const service = await readService(env);
+  const parameter: Parameter = (name, variable) => given(service?.get(name)) ?? given(env[variable]);
+  const [password, tls] = await Promise.all([
+    passwordOf(parameter, question),
+    tlsOf(parameter, question.host),
+  ]);
+  return { ...password, tls };
+}
