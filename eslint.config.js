@@ -51,5 +51,23 @@ export default tseslint.config(
   forbid(['src/archiver/**'], [...Object.values(doors), { group: ['**/standby/**'] }]),
   forbid(['src/standby/**'], [...Object.values(doors), { group: ['**/archiver/**'] }]),
   forbid(['test/**', 'scripts/**'], []),
+  {
+    files: ['src/**/*.ts'],
+    ignores: ['src/system/clock.ts'],
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        { object: 'Date', property: 'now', message: 'only src/system/clock.ts reads a clock' },
+        { object: 'performance', property: 'now', message: 'only src/system/clock.ts reads a clock' },
+      ],
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: "NewExpression[callee.name='Date'][arguments.length=0]",
+          message: 'only src/system/clock.ts reads a clock',
+        },
+      ],
+    },
+  },
   { files: ['**/*.js'], languageOptions: { globals: { process: 'readonly', console: 'readonly' } } },
 );

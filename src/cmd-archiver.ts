@@ -13,6 +13,7 @@ import type { ArchiverSettings } from './config/options-archiver.ts';
 import { describeProblems } from './config/problem.ts';
 import { exitCodes, messageOf, PitrError, unreachable } from './errors.ts';
 import { mustNotBeRoot, runProgram, type ProgramContext } from './program.ts';
+import { systemClock } from './system/clock.ts';
 import { endAllCommands, runCommand, startSession } from './system/command.ts';
 import { callersDirectory } from './system/environment.ts';
 import { openLog, type Log } from './system/log.ts';
@@ -53,8 +54,7 @@ function composeDeps(context: ProgramContext, settings: ArchiverSettings, log: L
     withRemoteShell,
     log,
     report: (line) => process.stdout.write(`${line}\n`),
-    now: Date.now,
-    monotonicMs: () => performance.now(),
+    ...systemClock(context.signal),
     pid: process.pid,
     hostName: hostname(),
     workingDirectory: callersDirectory(),

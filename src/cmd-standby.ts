@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { parseStandbyConfig } from './config/load-standby.ts';
 import type { UsableConfig } from './config/loaded.ts';
 import type { StandbyAction, StandbySettings } from './config/options-standby.ts';
@@ -12,6 +11,7 @@ import { exitCodes, messageOf, PitrError, refusal, unreachable } from './errors.
 import { mustNotBeRoot, runProgram, type ProgramContext } from './program.ts';
 import type { StandbyDeps } from './standby/deps.ts';
 import { parseRequest, type Action, type Request } from './standby/request.ts';
+import { systemClock } from './system/clock.ts';
 import { runCommand, startSession } from './system/command.ts';
 import { exists } from './system/durable.ts';
 import { withLocalSql } from './system/local-sql.ts';
@@ -67,11 +67,7 @@ function createDeps(iniFile: string, settings: StandbySettings, log: Log, signal
     withLocalSql,
     log,
     report,
-    now: () => new Date(),
-    pause: async (ms) => {
-      await delay(ms, undefined, { signal }).catch(() => undefined);
-      signal.throwIfAborted();
-    },
+    ...systemClock(signal),
     hostName: hostname(),
     nonce: () => randomBytes(8).toString('hex'),
     signal,

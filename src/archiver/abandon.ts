@@ -64,10 +64,10 @@ function resumedState(state: LaneState, request: string | undefined): LaneState 
 
 /** Whether an abandoned standby asks to be resumed; if it could not be asked, when it may be tried again. */
 async function askForRequest(deps: ArchiverDeps, standby: StandbyTarget, cluster: Cluster) {
-  const began = deps.now();
+  const began = deps.monotonicMs();
   const use = await withDelivery(deps, standby, cluster, [], (_, request) => Promise.resolve(request));
   if (use.kind === 'used') return { request: use.value, retryAt: undefined };
-  return { request: undefined, retryAt: restUntil(deps.now(), deps.now() - began, use.trouble.kind) };
+  return { request: undefined, retryAt: restUntil(deps.now(), deps.monotonicMs() - began, use.trouble.kind) };
 }
 
 /**

@@ -1,10 +1,11 @@
 import type { ArchiverSettings } from '../config/options-archiver.ts';
+import type { Clock } from '../system/clock.ts';
 import type { RunCommand, StartSession } from '../system/command.ts';
 import type { Log } from '../system/log.ts';
 import type { WithRemoteShell } from '../system/ssh.ts';
 
 /** All that an action of the archiver uses of the world: passed first, so that a test can pass another. */
-export interface ArchiverDeps {
+export interface ArchiverDeps extends Clock {
   readonly settings: ArchiverSettings;
   readonly run: RunCommand;
   readonly startSession: StartSession;
@@ -12,10 +13,6 @@ export interface ArchiverDeps {
   readonly log: Log;
   /** One line of the report for people, on standard output. */
   readonly report: (line: string) => void;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
-  /** Milliseconds of a clock that nobody sets: how long something takes, and until when this process waits. */
-  readonly monotonicMs: () => number;
   readonly pid: number;
   readonly hostName: string;
   /** PostgreSQL's data directory, when it is PostgreSQL that called. */

@@ -82,7 +82,7 @@ async function flushUnderLock(
   const queued = await firstNames(queueOf(layout, standby.name));
   const names = queued.length > 0 ? queued : (ready?.names ?? []).slice(0, 1).map(({ name }) => name);
   if (names.length === 0) return { kind: 'tried', sent: 0, shipped: new Set(), trouble: undefined };
-  const began = deps.now();
+  const began = deps.monotonicMs();
   const note = (request: string): Promise<void> => noteRequest(deps, standby.name, request);
   const use = await withDelivery(deps, standby, cluster, names, async (delivery, request) => {
     if (request !== undefined) await note(request);
@@ -91,7 +91,7 @@ async function flushUnderLock(
   deps.signal.throwIfAborted();
   const result =
     use.kind === 'used' ? use.value : { sent: 0, shipped: new Set<string>(), trouble: use.trouble };
-  const finding = findingOf(deps, result.trouble, deps.now() - began);
+  const finding = findingOf(deps, result.trouble, deps.monotonicMs() - began);
   await recordFinding(deps, standby.name, await readLaneState(layout, standby.name), finding);
   return { kind: 'tried', ...result };
 }

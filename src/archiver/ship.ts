@@ -139,11 +139,11 @@ async function shipOnLane(
   const isQueued = mustQueue && (await tryEnqueue(deps, standby, shipment, queue)) === undefined;
   if (resting && isQueued) return { kind: 'queued', trouble: undefined };
 
-  const began = deps.now();
+  const began = deps.monotonicMs();
   const result = await safeAttempt(deps, standby, shipment, isQueued);
   deps.signal.throwIfAborted();
   const error = result.isDelivered || isQueued ? undefined : await tryEnqueue(deps, standby, shipment, queue);
-  const finding = findingOf(deps, result, deps.now() - began, segment);
+  const finding = findingOf(deps, result, deps.monotonicMs() - began, segment);
   if (error !== undefined) return unsafe(deps, standby, state, finding, error);
   await recordFinding(deps, standby.name, state, finding);
   return result.isDelivered ? { kind: 'delivered' } : { kind: 'queued', trouble: result.trouble };

@@ -1,4 +1,5 @@
 import { PitrError } from '../errors.ts';
+import { systemClock } from '../system/clock.ts';
 import type { Primary } from './primary.ts';
 
 const statisticsSql =
@@ -35,11 +36,12 @@ export async function explainUnarchived<T>(
   stop: (limitMs: number) => Promise<T>,
 ): Promise<T> {
   const limitMs = walTimeoutS * 1000 + stopGraceMs;
-  const startedMs = performance.now();
+  const { monotonicMs } = systemClock();
+  const startedMs = monotonicMs();
   try {
     return await stop(limitMs);
   } catch (error) {
-    if (!(error instanceof PitrError) || performance.now() - startedMs < limitMs) throw error;
+    if (!(error instanceof PitrError) || monotonicMs() - startedMs < limitMs) throw error;
     const command = primary.facts.settings.archiveCommand;
     throw new PitrError(`the primary has not archived the WAL of the backup within ${walTimeoutS} s`, {
       detail: [await archiverStatistics(primary), `archive_command there is "${command}"`]

@@ -75,7 +75,7 @@ export async function baseBackup(deps: StandbyDeps, options: BackupOptions): Pro
     const facts = await observeForBackup(deps, primary, options);
     const steps = planBaseBackup(facts);
     if (options.verify) noticeUnverified(deps, facts);
-    const run = { isBackupActive: false, isCopyBegun: false, beganMs: deps.now().getTime() };
+    const run = { isBackupActive: false, isCopyBegun: false, beganMs: deps.monotonicMs() };
     const context: BackupContext = { deps, primary, facts, run, onEvent: () => undefined };
     if (options.dryRun) {
       printPlan(deps, steps, backupHandler(context));

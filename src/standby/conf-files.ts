@@ -98,7 +98,7 @@ export async function copyConf(
   deps: Pick<StandbyDeps, 'settings' | 'log' | 'now'>,
   copy: ConfCopy,
 ): Promise<void> {
-  const kept = await keepOld(deps.settings, copy, deps.now());
+  const kept = await keepOld(deps.settings, copy, new Date(deps.now()));
   if (kept !== undefined) deps.log.notice(`the file that was ${copy.to} is kept as ${kept}`);
   const content = await readIfExists(copy.from);
   if (content === undefined) throw refusal(`"${copy.from}" (key ${copy.key}) has gone`);

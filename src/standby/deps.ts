@@ -1,11 +1,12 @@
 import type { StandbySettings } from '../config/options-standby.ts';
+import type { Clock } from '../system/clock.ts';
 import type { RunCommand, StartSession } from '../system/command.ts';
 import type { WithLocalSql } from '../system/local-sql.ts';
 import type { Log } from '../system/log.ts';
 import type { WithRemoteShell } from '../system/ssh.ts';
 
 /** All that an action of the standby uses of the world: passed first, so that a test can pass another. */
-export interface StandbyDeps {
+export interface StandbyDeps extends Clock {
   readonly settings: StandbySettings;
   /** Absolute path of the file that they come from. */
   readonly iniFile: string;
@@ -16,9 +17,6 @@ export interface StandbyDeps {
   readonly log: Log;
   /** One line of the report for people, on standard output. */
   readonly report: (line: string) => void;
-  readonly now: () => Date;
-  /** Resolves after so many milliseconds, or rejects with the signal's reason. */
-  readonly pause: (ms: number) => Promise<void>;
   readonly hostName: string;
   /** Random hexadecimal text that no other run has. */
   readonly nonce: () => string;

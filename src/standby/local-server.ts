@@ -41,7 +41,7 @@ export const notStartedHere: Started = { logOffset: 0, atS: 0, control: undefine
 async function beforeStart(deps: StandbyDeps): Promise<Started> {
   return {
     logOffset: await logSize(deps),
-    atS: Math.floor(deps.now().getTime() / 1000),
+    atS: Math.floor(deps.now() / 1000),
     control: await readControlFile(deps.settings.pgdata),
   };
 }

@@ -29,7 +29,7 @@ async function readState(deps: StandbyDeps): Promise<State> {
 
 async function notifyOfChange(deps: StandbyDeps, liveness: Liveness): Promise<void> {
   const severity: Severity = liveness.kind === 'alive' ? 'ok' : 'critical';
-  const nowS = Math.floor(deps.now().getTime() / 1000);
+  const nowS = Math.floor(deps.now() / 1000);
   const state = await readState(deps);
   if (!isNotificationDue(state.ping, severity, nowS, deps.settings.notify_reminder)) return;
   const facts = {

@@ -108,7 +108,7 @@ export async function verifyBackup(
     readSource: (pages) => askSource(deps, backup, pages, layout),
     onProgress: () => undefined,
   });
-  const verified = { time: deps.now().toISOString(), ...verification };
+  const verified = { time: new Date(deps.now()).toISOString(), ...verification };
   if (!options.dryRun) {
     await distrustFiles(pgdata, verification.findings);
     await changeRecord(pgdata, { backup: { ...backup, verified } });

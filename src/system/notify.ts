@@ -73,5 +73,7 @@ export function isNotificationDue(
 ): boolean {
   if (said === undefined) return severity !== 'ok';
   if (said.severity !== severity) return true;
+  // The clock was set back since: how long ago it was said is not known.
+  if (said.lastNotified > nowS) return severity !== 'ok' && reminderS > 0;
   return severity !== 'ok' && reminderS > 0 && nowS - said.lastNotified >= reminderS;
 }

@@ -1,5 +1,4 @@
 import { dirname, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../errors.ts';
 import { exists } from '../../system/durable.ts';
 import { takeLock } from '../../system/lock.ts';
@@ -66,8 +65,7 @@ export async function askShipper(
   const began = deps.monotonicMs();
   while (deps.monotonicMs() - began < limitMs) {
     if (await prove()) return 'safe';
-    await delay(askAgainMs);
-    deps.signal.throwIfAborted();
+    await deps.pause(askAgainMs);
   }
   deps.log.warning(`${file.name.name}: no word of the shipper within ${Math.round(limitMs / 100) / 10} s`);
   return 'no-answer';

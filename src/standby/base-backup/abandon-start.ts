@@ -1,6 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { PitrError } from '../../errors.ts';
 import { sessionsNamingSql, stopBackupSql } from '../../postgres/backup-sql.ts';
+import { systemClock } from '../../system/clock.ts';
 import { findExclusiveBackup } from '../backup-in-progress.ts';
 import type { BackupContext } from './context.ts';
 
@@ -13,10 +13,10 @@ const pollMs = 1000;
 export async function abandonStart(
   { deps, primary }: BackupContext,
   label: string,
-  pause: (ms: number) => Promise<unknown> = delay,
+  pause = systemClock().pause,
 ): Promise<void> {
   const limitMs = deps.settings.wal_timeout * 1000;
-  const startMs = deps.now().getTime();
+  const startMs = deps.monotonicMs();
   for (;;) {
     // In this order: a start that ends between the two has left its label.
     const isUnderWay = (await primary.queryAside(sessionsNamingSql(label))).length > 0;
@@ -25,7 +25,7 @@ export async function abandonStart(
       if (current?.label === label) await primary.queryAside(stopBackupSql(label), limitMs);
       return;
     }
-    if (deps.now().getTime() - startMs > limitMs) {
+    if (deps.monotonicMs() - startMs > limitMs) {
       throw new PitrError(
         `the primary is still beginning the backup "${label}"; the next -B ends it, and so does -A stop_basebackup`,
       );

@@ -14,10 +14,10 @@ export async function copyFiles(context: BackupContext, comparison: Comparison):
   const { deps, run } = context;
   const plan = needed(run.plan, 'the plan');
   const threads = deps.settings.rsync_threads;
-  const beganMs = deps.now().getTime();
+  const beganMs = deps.monotonicMs();
   const moved = await copyGroups(context, shareOut(plan, threads), comparison);
   const movedBytes = moved.literal + (await checkCopy(context));
-  const endedMs = deps.now().getTime();
+  const endedMs = deps.monotonicMs();
   const copy: CopyFacts = {
     files: plan.files,
     bytes: plan.bytes,
@@ -35,5 +35,5 @@ export async function copyFiles(context: BackupContext, comparison: Comparison):
 export function noteDuration({ deps, run }: BackupContext): void {
   const record = needed(run.record, 'the record');
   if (record.copy === undefined) return;
-  run.record = { ...record, copy: { ...record.copy, seconds: seconds(run.beganMs, deps.now().getTime()) } };
+  run.record = { ...record, copy: { ...record.copy, seconds: seconds(run.beganMs, deps.monotonicMs()) } };
 }

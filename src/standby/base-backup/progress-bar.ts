@@ -6,17 +6,17 @@ const barWidth = 24;
 /** What does not fit would wrap, and each redrawing would begin a new line. */
 const leastBarColumns = 100;
 
-function lineOf(state: ProgressState, columns: number, now: () => Date): string {
+function lineOf(state: ProgressState, columns: number, nowMs: () => number): string {
   if (!isCounting(state)) return `Base backup: ${phaseText(state)} …`.slice(0, columns);
   const share = shareDone(state);
   const full = Math.round(barWidth * share);
   const bar = columns < leastBarColumns ? '' : `[${'#'.repeat(full)}${'.'.repeat(barWidth - full)}] `;
-  const text = `Base backup: ${phaseText(state)} ${bar}${Math.floor(100 * share)} % ${amountText(state, now().getTime())}`;
+  const text = `Base backup: ${phaseText(state)} ${bar}${Math.floor(100 * share)} % ${amountText(state, nowMs())}`;
   return text.slice(0, columns);
 }
 
 /** For a terminal: one line that is redrawn in place, and taken away for whatever else is written meanwhile. */
-export function progressBar(stream: NodeJS.WriteStream, now: () => Date): Watcher {
+export function progressBar(stream: NodeJS.WriteStream, nowMs: () => number): Watcher {
   let last: ProgressState | undefined;
   const open = (): cliProgress.SingleBar => {
     const bar = new cliProgress.SingleBar({
@@ -25,7 +25,7 @@ export function progressBar(stream: NodeJS.WriteStream, now: () => Date): Watche
       clearOnComplete: true,
       hideCursor: false,
       format: (_options, { maxWidth }) =>
-        last === undefined ? '' : lineOf(last, Math.max(20, maxWidth - 1), now),
+        last === undefined ? '' : lineOf(last, Math.max(20, maxWidth - 1), nowMs),
     });
     bar.start(1, 0);
     return bar;

@@ -13,14 +13,14 @@ function facts({ phase, planned, done }: ProgressState) {
 }
 
 /** For a log: a line for each phase, and one every so often in between. */
-export function progressLog(log: Log, everyMs: number, now: () => Date): Watcher {
+export function progressLog(log: Log, everyMs: number, nowMs: () => number): Watcher {
   let last: ProgressState | undefined;
   // Workers may go to and fro between tablespaces and data.
   const said = new Set<ProgressState['phase']>();
   const say = (): void => {
     if (last === undefined) return;
     const percent = `${Math.floor(100 * shareDone(last))} %`;
-    const amount = isCounting(last) ? `, ${percent}: ${amountText(last, now().getTime())}` : '';
+    const amount = isCounting(last) ? `, ${percent}: ${amountText(last, nowMs())}` : '';
     log.notice(`base backup: ${phaseText(last)}${amount}`, facts(last));
   };
   const timer = everyMs === 0 ? undefined : setInterval(say, everyMs);

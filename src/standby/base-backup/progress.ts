@@ -27,9 +27,10 @@ export function findTerminal(json: boolean): NodeJS.WriteStream | undefined {
 
 async function createWatcher(deps: StandbyDeps, json: boolean): Promise<Watcher> {
   const terminal = deps.settings.log_format === 'json' ? undefined : findTerminal(json);
-  if (terminal === undefined) return progressLog(deps.log, deps.settings.progress_interval * 1000, deps.now);
+  if (terminal === undefined)
+    return progressLog(deps.log, deps.settings.progress_interval * 1000, deps.monotonicMs);
   const { progressBar } = await import('./progress-bar.ts');
-  return progressBar(terminal, deps.now);
+  return progressBar(terminal, deps.monotonicMs);
 }
 
 function wrapLog({ log, settings }: StandbyDeps, around: Watcher['around']): Log {
@@ -66,7 +67,7 @@ export async function withProgress<T>(
     return await use({
       deps: watchedDeps,
       onEvent: (event) => {
-        state = afterEvent(state, event, deps.now().getTime());
+        state = afterEvent(state, event, deps.monotonicMs());
         watcher.show(state);
       },
     });

@@ -22,10 +22,7 @@ async function moveInto(
   names: readonly WalName[],
 ): Promise<string> {
   const { archivedir } = facts.place;
-  const stamp = deps
-    .now()
-    .toISOString()
-    .replaceAll(/[-:]|\..*/g, '');
+  const stamp = new Date(deps.now()).toISOString().replaceAll(/[-:]|\..*/g, '');
   const directory = join(archivedir, `${prefix}${stamp}-${deps.nonce()}`);
   await mkdir(directory, { mode: 0o700 });
   for (const { name } of names) await rename(join(archivedir, name), join(directory, name));

@@ -26,7 +26,7 @@ export async function verifyStep(context: BackupContext): Promise<void> {
       onEvent({ kind: 'progress', files, bytes });
     },
   });
-  run.record = { ...record, verified: { time: deps.now().toISOString(), ...verification } };
+  run.record = { ...record, verified: { time: new Date(deps.now()).toISOString(), ...verification } };
   deps.log.debug(`verified ${describeVerification(verification)}`);
   const damaged = findingsOfCopy(verification);
   if (damaged.length === 0) return;

@@ -81,11 +81,11 @@ async function waitUntil(
   onNudge?: (segment: SegmentName) => void,
 ): Promise<readonly SegmentName[]> {
   const { deps } = context;
-  const startMs = deps.now().getTime();
+  const startMs = deps.monotonicMs();
   let saidMs = startMs;
   let missing = await look();
   while (missing.length > 0) {
-    const nowMs = deps.now().getTime();
+    const nowMs = deps.monotonicMs();
     if (nowMs - startMs > deps.settings.wal_timeout * 1000) return missing;
     if (nowMs - saidMs > progressMs) {
       saidMs = nowMs;

@@ -25,7 +25,7 @@ export async function seeItRecover(
 const unansweredMs = 10_000;
 
 function hasBeenOpen(deps: StandbyDeps, run: FailoverRun): boolean {
-  const nowMs = deps.now().getTime();
+  const nowMs = deps.monotonicMs();
   run.openSinceMs ??= nowMs;
   return nowMs - run.openSinceMs >= unansweredMs;
 }

@@ -1,7 +1,9 @@
 import { messageOf, refusal } from '../../errors.ts';
 import { segmentContaining, segmentNumber } from '../../postgres/lsn.ts';
 import type { SegmentName } from '../../postgres/wal-name.ts';
+import { parseTimestamp } from '../../postgres/timestamp.ts';
 import { readContents, type ArchiveContents } from '../archive-contents/contents.ts';
+import { lastCommit } from '../archive-contents/last-commit.ts';
 import type { StandbyDeps } from '../deps.ts';
 import type { LocalFacts } from '../failover/facts.ts';
 import type { Liveness } from '../liveness.ts';
@@ -39,6 +41,10 @@ async function bounds(
   const { record, control } = directory;
   const end = await backupEnd(directory, contents);
   const standsThere = record.recoveredTo === targetKey(requested);
+  const zone = record.backup?.timeZone ?? configuration.inFile.get('timezone') ?? 'an unknown zone';
+  const now = BigInt(deps.now()) * 1000n;
+  const asked = requested.goal.kind === 'time' ? parseTimestamp(requested.goal.text, zone) : undefined;
+  const isLater = asked?.kind === 'moment' && asked.micros > now;
   const replayed = standsThere ? undefined : await observeReplayed(deps, directory, state);
   return {
     notBefore: end.time,
@@ -46,9 +52,15 @@ async function bounds(
     replayed: replayed?.time,
     replayedLsn: replayed?.lsn,
     endedBeforeXid: standsThere ? undefined : control?.progress?.endedBeforeXid,
-    now: BigInt(deps.now().getTime()) * 1000n,
-    zone: record.backup?.timeZone ?? configuration.inFile.get('timezone') ?? 'an unknown zone',
+    now,
+    lastCommit: isLater ? await lastCommitIn(deps, directory, contents) : undefined,
+    zone,
   };
+}
+
+async function lastCommitIn(deps: StandbyDeps, directory: DataDirectory, contents: ArchiveContents) {
+  const names = contents.segments.map(({ name }) => name.name);
+  return lastCommit(deps, directory, contents.directory, names);
 }
 
 /** The segment that a start of the server here would replay first. */

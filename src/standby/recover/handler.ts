@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { PitrError } from '../../errors.ts';
+import { systemClock } from '../../system/clock.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { newRun, type FailoverRun } from '../failover/run.ts';
 import { failoverHandler } from '../failover/run-steps.ts';
@@ -37,10 +37,8 @@ function explain(error: PitrError, shown: string): PitrError {
 function undisturbed(deps: StandbyDeps): StandbyDeps {
   return {
     ...deps,
+    ...systemClock(),
     signal: new AbortController().signal,
-    pause: async (ms) => {
-      await delay(ms);
-    },
   };
 }
 

@@ -14,7 +14,10 @@ export interface TargetBounds {
   readonly replayedLsn: bigint | undefined;
   /** Every transaction before this one has ended in what is here. */
   readonly endedBeforeXid: number | undefined;
+  /** By this host's clock, which may be behind the primary's: it does not overrule what the WAL here has reached. */
   readonly now: bigint;
+  /** The last commit in the WAL here; looked for only where the target is later than `now`. */
+  readonly lastCommit: bigint | undefined;
   /** The primary's TimeZone. */
   readonly zone: string;
 }
@@ -40,8 +43,11 @@ function chooseTime(text: string, bounds: TargetBounds): Target {
   const { micros } = parsed;
   const show = (moment: bigint) => showMoment(moment, bounds.zone);
   const shown = show(micros);
-  if (micros > bounds.now)
-    throw refusal(`${shown} lies in the future: it is ${formatInZone(bounds.now, bounds.zone)} now`);
+  if (micros > bounds.now && (bounds.lastCommit === undefined || micros > bounds.lastCommit)) {
+    throw refusal(
+      `${shown} lies in the future: by this host's clock it is ${formatInZone(bounds.now, bounds.zone)}, and no WAL here is known to reach so far`,
+    );
+  }
   if (bounds.notBefore !== undefined && micros < bounds.notBefore) {
     throw refusal(`${shown} lies before the end of the base backup, ${show(bounds.notBefore)}`, {
       hint: forwardOnly,

@@ -25,7 +25,7 @@ async function look(
   if (state.kind === 'production') return { kind: 'done', value: 'production' };
   if (state.kind === 'starting') return { kind: 'waiting', progress: state.progress };
   if (state.answers) return { kind: 'done', value: 'recovering' };
-  const nowMs = deps.now().getTime();
+  const nowMs = deps.monotonicMs();
   firstSeen.atMs ??= nowMs;
   if (nowMs - firstSeen.atMs >= settleMs) return { kind: 'done', value: 'recovering' };
   return { kind: 'waiting', progress: state.progress };

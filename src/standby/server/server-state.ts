@@ -137,9 +137,13 @@ function fromControl(state: ClusterState, progress: string): ServerState {
  * recovers.
  */
 async function isFromBefore(control: ControlFile, pgdata: string, started: Started): Promise<boolean> {
-  if (control.time < BigInt(started.atS)) return true;
+  const { control: before, atS } = started;
+  const isUnchanged = before === undefined || control.checksum === before.checksum;
+  // The clock may have been set back since, and the primary's may be ahead: only where nothing has changed do times speak, for
+  // two writes within one second may leave the same bytes.
+  if (isUnchanged && control.time < BigInt(atS)) return true;
   if (control.state !== 'in-production') return false;
-  return control.checksum === started.control?.checksum || exists(join(pgdata, 'backup_label'));
+  return control.checksum === before?.checksum || exists(join(pgdata, 'backup_label'));
 }
 
 /** @param started by this run, or `notStartedHere`. */

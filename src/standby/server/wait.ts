@@ -14,17 +14,17 @@ const everyMs = 100;
  * waited for, and one which stands still is not.
  */
 export async function waitUntil<T>(
-  deps: Pick<StandbyDeps, 'pause' | 'now' | 'signal'>,
+  deps: Pick<StandbyDeps, 'pause' | 'monotonicMs' | 'signal'>,
   limitS: number,
   look: () => Promise<Look<T>>,
 ): Promise<Exclude<Look<T>, { kind: 'waiting' }>> {
   let progress: string | undefined;
-  let since = deps.now().getTime();
+  let since = deps.monotonicMs();
   for (;;) {
     deps.signal.throwIfAborted();
     const seen = await look();
     if (seen.kind !== 'waiting') return seen;
-    const now = deps.now().getTime();
+    const now = deps.monotonicMs();
     if (seen.progress !== progress) since = now;
     progress = seen.progress;
     if (now - since >= limitS * 1000) return { kind: 'failed', reason: `nothing moved for ${limitS} s` };
@@ -34,7 +34,7 @@ export async function waitUntil<T>(
 
 /** The same for what must come, or the action fails with what the caller says. */
 export async function mustBecome<T>(
-  deps: Pick<StandbyDeps, 'pause' | 'now' | 'signal'>,
+  deps: Pick<StandbyDeps, 'pause' | 'monotonicMs' | 'signal'>,
   limitS: number,
   look: () => Promise<Look<T>>,
   explain: (reason: string) => Promise<PitrError>,

@@ -39,7 +39,7 @@ const quiet = { debug: () => undefined, warning: () => undefined, error: () => u
 function depsWith(settings: Partial<StandbySettings>): StandbyDeps {
   const log = { ...quiet, notice: (line: string) => notices.push(line) };
   const all = { pgdata, no_copy_conf: false, recovery_conf: join(pgdata, 'recovery.conf'), ...settings };
-  return { settings: all, log, now: () => new Date('2024-05-06T07:08:09Z') } as unknown as StandbyDeps;
+  return { settings: all, log, now: () => Date.parse('2024-05-06T07:08:09Z') } as unknown as StandbyDeps;
 }
 
 const read = (name: string) => readFileSync(join(pgdata, name), 'utf8');

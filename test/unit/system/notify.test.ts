@@ -68,3 +68,10 @@ test('without a reminder a bad state is told once', () => {
   expect(isNotificationDue(said, 'critical', 1_000_000, 0)).toBe(false);
   expect(isNotificationDue(said, 'ok', 1_000_000, 0)).toBe(true);
 });
+
+test('where the clock was set back, a bad state is said again rather than not for hours', () => {
+  const said = { severity: 'critical', lastNotified: 5000 } as const;
+  expect(isNotificationDue(said, 'critical', 1000, 600)).toBe(true);
+  expect(isNotificationDue(said, 'critical', 1000, 0)).toBe(false);
+  expect(isNotificationDue({ ...said, severity: 'ok' }, 'ok', 1000, 600)).toBe(false);
+});

@@ -51,10 +51,10 @@ async function waitFor(
 ): Promise<void> {
   const { deps } = context;
   let state = await look();
-  let [movedMs, toldMs] = [deps.now().getTime(), deps.now().getTime()];
+  let [movedMs, toldMs] = [deps.monotonicMs(), deps.monotonicMs()];
   while (!isDone(state)) {
     requireFollowing(host, state);
-    const nowMs = deps.now().getTime();
+    const nowMs = deps.monotonicMs();
     if (nowMs - movedMs > limitS * 1000) {
       throw new PitrError(`${message(state)} within ${limitS} s`, {
         detail: `the backup began at ${shown(startLsn)}; ${host} has replayed to ${shown(state.replayedLsn)}, and its last restartpoint is at ${shown(state.redoLsn)}`,
@@ -71,7 +71,7 @@ async function waitFor(
     }
     await deps.pause(pollMs);
     const next = await look();
-    if (next.replayedLsn !== state.replayedLsn) movedMs = deps.now().getTime();
+    if (next.replayedLsn !== state.replayedLsn) movedMs = deps.monotonicMs();
     state = next;
   }
   requireFollowing(host, state);

@@ -33,11 +33,11 @@ export async function awaitStop(context: BackupContext): Promise<void> {
   const { archivedir, wal_timeout } = deps.settings;
   context.onEvent({ kind: 'phase', phase: 'wal' });
   const name = historyFileName(context);
-  const startMs = deps.now().getTime();
+  const startMs = deps.monotonicMs();
   let nudgedMs = startMs;
   let found = await readHistoryFile(context, join(archivedir, name));
   while (found?.stop === undefined) {
-    const nowMs = deps.now().getTime();
+    const nowMs = deps.monotonicMs();
     if (nowMs - startMs > wal_timeout * 1000) {
       throw new PitrError(
         `the primary's "${name}" did not arrive in "${archivedir}" within ${wal_timeout} s`,

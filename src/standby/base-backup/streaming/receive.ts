@@ -117,14 +117,14 @@ export async function receiveBackup(context: BackupContext, label: string): Prom
   await ensureDirectory(facts.place.pgdata);
   await removeReceived(context);
   context.onEvent({ kind: 'phase', phase: 'checkpoint' });
-  const beganMs = deps.now().getTime();
+  const beganMs = deps.monotonicMs();
   const received = await runPgBasebackup(context, label);
   deps.signal.throwIfAborted();
   if (!succeeded(received.result)) throw failure(deps, await receiveError(context, received));
   await keepStart(context);
   await refuseNewReceived(context);
   const { bytes } = received;
-  const seconds = (fromMs: number) => Math.round((deps.now().getTime() - fromMs) / 100) / 10;
+  const seconds = (fromMs: number) => Math.round((deps.monotonicMs() - fromMs) / 100) / 10;
   run.record = {
     ...needed(run.record, 'the record'),
     // The session that is held open may have been forgotten by a firewall meanwhile.

@@ -81,7 +81,8 @@ function fakeWorld(
   const deps = {
     settings: { wal_timeout: 1, basebackup_checkpoint: 'fast', base_backup_timeout: 60 },
     log: { debug: () => undefined },
-    now: () => new Date(0),
+    now: () => 0,
+    monotonicMs: () => 0,
     signal: new AbortController().signal,
   } as unknown as StandbyDeps;
   const run = { isBackupActive: false, isCopyBegun: false, beganMs: 0 };
@@ -202,7 +203,10 @@ describe('an exclusive backup (up to 9.5)', () => {
     };
     const pauses: number[] = [];
     await abandonBackup({ ...context, primary }, label, (open, name) =>
-      abandonStart(open, name, (ms) => Promise.resolve(pauses.push(ms))),
+      abandonStart(open, name, (ms) => {
+        pauses.push(ms);
+        return Promise.resolve();
+      }),
     );
     expect(pauses).toHaveLength(3);
     expect(sent.filter((sql) => sql.includes('stop'))).toEqual([
@@ -225,10 +229,13 @@ describe('an exclusive backup (up to 9.5)', () => {
   test('whose start does not end within the limit stays noted', async () => {
     const { context } = fakeWorld('9.5', [clock, [/pg_stat_activity/, [['1']]]]);
     let now = 0;
-    const deps = { ...context.deps, now: () => new Date(now) };
+    const deps = { ...context.deps, monotonicMs: () => now };
     await noteBackup(archivedir, label);
     const open = { ...context, deps, run: { ...context.run, isStartOpen: true } };
-    const pause = (ms: number) => Promise.resolve((now += ms));
+    const pause = (ms: number) => {
+      now += ms;
+      return Promise.resolve();
+    };
     await expect(
       abandonBackup(open, label, (there, name) => abandonStart(there, name, pause)),
     ).rejects.toThrow('the primary is still beginning the backup "pitrtools here abc"');

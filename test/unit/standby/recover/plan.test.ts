@@ -34,6 +34,7 @@ function facts(changes: Partial<RecoveryFacts> = {}): RecoveryFacts {
       replayedLsn: undefined,
       endedBeforeXid: undefined,
       now: 0n,
+      lastCommit: undefined,
       zone: 'UTC',
     },
     from: segment('1:3'),

@@ -15,6 +15,7 @@ const bounds: TargetBounds = {
   replayedLsn: undefined,
   endedBeforeXid: 740,
   now: micros('2008-05-30 00:00:00+00'),
+  lastCommit: undefined,
   zone: 'America/Los_Angeles',
 };
 
@@ -37,6 +38,15 @@ describe('the moment of -R', () => {
     ['2008-05-28 02:59:59.999999', /lies before the end of the base backup/],
   ])('refuses %s', (text, reason) => {
     expect(() => chooseTime(text, bounds)).toThrow(reason);
+  });
+
+  test('takes what this host takes for the future, where the WAL here has reached it', () => {
+    const lastCommit = micros('2008-06-01 12:00:00+00');
+    const latest = '2008-06-01 12:00:00+00';
+    expect(microsIn(chooseTime(latest, { ...bounds, lastCommit }))).toBe(lastCommit);
+    expect(() => chooseTime('2008-06-01 12:00:00.000001+00', { ...bounds, lastCommit })).toThrow(
+      /in the future/,
+    );
   });
 
   test('refuses what the standby has replayed past, to the microsecond', () => {

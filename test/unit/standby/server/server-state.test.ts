@@ -192,3 +192,12 @@ describe('a server whose pid file does not tell its port (up to 9.0)', () => {
     expect((await askWhere(5434, pgdata)).asked).toEqual([5431]);
   });
 });
+
+test('a server is believed that has written its state since its start, though the clock was set back meanwhile', async () => {
+  writeControl(inArchiveRecovery, 0x2000028n);
+  const before = await readControlFile(pgdata);
+  const atS = Number(before?.time ?? 0n) + 3600;
+  expect(await observe({ logOffset: 0, atS, control: before })).toBe('starting');
+  writeControl(inArchiveRecovery, 0x3000028n);
+  expect(await observe({ logOffset: 0, atS, control: before })).toBe('recovering');
+});
