@@ -1,14 +1,19 @@
 // Usage: sum-reports.js DIRECTORY [FAILED_PART...]
-// Adds up what vitest reported in DIRECTORY/*.json: a grid of PostgreSQL's versions by the scenarios that the tests say they show
-// (test/harness/scenarios.ts), and at the end one plain line for whoever reads only that.
+// Adds up what vitest reported in DIRECTORY/*.json: grids of PostgreSQL's and of Node.js's versions (node-VERSION.json) by the scenarios
+// that the tests say they show (test/harness/scenarios.ts), and at the end one plain line for whoever reads only that.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { gridOf } from './scenario-grid.js';
+import { gridOf, nodeGridOf } from './scenario-grid.js';
 
 const [directory, ...failedParts] = process.argv.slice(2);
-const reports = readdirSync(directory)
+const named = readdirSync(directory)
   .filter((name) => name.endsWith('.json'))
-  .map((name) => JSON.parse(readFileSync(join(directory, name), 'utf8')));
+  .map((name) => [name, JSON.parse(readFileSync(join(directory, name), 'utf8'))]);
+const reports = named.map(([, report]) => report);
+const ofNodes = named.flatMap(([name, report]) => {
+  const version = /^node-(\d+)\.json$/.exec(name)?.[1];
+  return version === undefined ? [] : [[Number(version), report]];
+});
 const sum = (key) => reports.reduce((total, report) => total + report[key], 0);
 
 const passed = sum('numPassedTests');
@@ -16,7 +21,7 @@ const skipped = sum('numPendingTests') + sum('numTodoTests');
 // A part can fail without a failed test: a file that does not load, a lint error, an error between tests.
 const failed = Math.max(sum('numFailedTests'), failedParts.length);
 
-for (const line of gridOf(reports)) console.log(line);
+for (const line of [...gridOf(reports), ...nodeGridOf(ofNodes)]) console.log(line);
 if (failedParts.length > 0) console.log(`failed: ${failedParts.join(', ')}`);
 if (passed === 0) console.log('no test was run');
 console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { gridOf } from '../../scripts/lib/scenario-grid.js';
+import { gridOf, nodeGridOf } from '../../scripts/lib/scenario-grid.js';
 
 const result = (fullName: string, status: string, ...names: string[]) => ({
   fullName,
@@ -7,7 +7,7 @@ const result = (fullName: string, status: string, ...names: string[]) => ({
   meta: { scenarios: names.map((name) => ({ name, order: name.length })) },
 });
 
-test('versions by scenarios: ok, failed, not run', () => {
+test('PostgreSQL versions by scenarios: ok, failed, not run', () => {
   const report = {
     testResults: [
       {
@@ -29,4 +29,19 @@ test('versions by scenarios: ok, failed, not run', () => {
     '',
   ]);
   expect(gridOf([{ testResults: [] }])).toEqual([]);
+});
+
+test('Node.js versions by scenarios: one failed test on any PostgreSQL spoils the cell', () => {
+  const report = (...results: object[]) => ({ testResults: [{ assertionResults: results }] });
+  const grid = nodeGridOf([
+    [22, report(result('x on PostgreSQL 18', 'passed', 'archive'))],
+    [
+      24,
+      report(
+        result('x on PostgreSQL 18', 'passed', 'archive'),
+        result('x on PostgreSQL 15', 'failed', 'archive'),
+      ),
+    ],
+  ]);
+  expect(grid).toEqual(['', 'Node.js     22     24', 'archive     ok FAILED', '']);
 });
