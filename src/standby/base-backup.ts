@@ -10,6 +10,7 @@ import { originOf } from './base-backup/source/origin.ts';
 import { withPrimaryAndSource } from './connect-primary.ts';
 import type { BackupOptions, StandbyDeps } from './deps.ts';
 import { carryOut, printPlan } from './plan.ts';
+import { sayWherePrimaryIsHere } from './primary-is-here.ts';
 import type { BackupRecord } from './record.ts';
 import { describeFindings } from './verify/findings.ts';
 
@@ -71,6 +72,7 @@ async function carryOutWatched(
  * be refused is refused before anything changes; from the first changed byte until the end no server can start.
  */
 export async function baseBackup(deps: StandbyDeps, options: BackupOptions): Promise<number> {
+  await sayWherePrimaryIsHere(deps);
   return withPrimaryAndSource(deps, async (primary) => {
     const facts = await observeForBackup(deps, primary, options);
     const steps = planBaseBackup(facts);

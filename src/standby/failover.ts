@@ -9,6 +9,7 @@ import { failoverHandler } from './failover/run-steps.ts';
 import type { FailoverStep } from './failover/steps.ts';
 import { describeLiveness, probePrimary, type Liveness } from './liveness.ts';
 import { carryOut, printPlan } from './plan.ts';
+import { sayWherePrimaryIsHere } from './primary-is-here.ts';
 import { readRecord } from './record.ts';
 import { hasUnfinishedFailover } from './unfinished-failover.ts';
 
@@ -104,7 +105,7 @@ export async function carryOutFailover(
 export async function failover(deps: StandbyDeps, options: ActionOptions): Promise<number> {
   const [liveness, here] = await Promise.all([
     primaryPgdata(deps).then((pgdata) => probePrimary(deps, pgdata)),
-    observeHere(deps),
+    sayWherePrimaryIsHere(deps).then(() => observeHere(deps)),
   ]);
   const facts: FailoverFacts = { ...here, liveness, force: options.force };
   const steps = planFailover(facts);

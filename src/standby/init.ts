@@ -7,6 +7,7 @@ import { refuseOn } from './objections.ts';
 import { carryOut, printPlan, type StepHandler } from './plan.ts';
 import { withConfiguredPrimary } from './connect-primary.ts';
 import type { PrimaryFacts } from './primary.ts';
+import { sayWherePrimaryIsHere } from './primary-is-here.ts';
 
 export type InitStep =
   | { readonly kind: 'make-directory'; readonly path: string; readonly purpose: string }
@@ -66,6 +67,7 @@ function initHandler(): StepHandler<InitStep> {
 
 /** -I: makes the directories of a standby and marks its archive. Repeatable; needs the primary. */
 export async function initStandby(deps: StandbyDeps, options: ActionOptions): Promise<number> {
+  await sayWherePrimaryIsHere(deps);
   const steps = await withConfiguredPrimary(deps, async (primary) => {
     const place = await observeLocalPlace(deps, primary, !options.dryRun);
     return planInit(place, primary.facts, deps.hostName, options.force);

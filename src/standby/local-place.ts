@@ -9,6 +9,7 @@ import { inspectPgdata, type PgdataContent } from './pgdata-content.ts';
 import { readPostmaster, type Postmaster } from '../system/postmaster.ts';
 import { findOwnConfiguration } from './own-configuration.ts';
 import type { Primary, PrimaryFacts } from './primary.ts';
+import { hasRecord } from './record.ts';
 import {
   findOverlaps,
   findOwnOverlaps,
@@ -32,6 +33,8 @@ export interface LocalPlace {
   readonly pgdata: string;
   readonly archivedir: string;
   readonly postmaster: Postmaster;
+  /** What is in pgdata was made a standby, or production, by us. */
+  readonly hasRecord: boolean;
   readonly content: PgdataContent;
   readonly hasArchivedir: boolean;
   readonly sentinel: SentinelState;
@@ -115,6 +118,7 @@ export async function observeLocalPlace(
     pgdata,
     archivedir,
     postmaster: await readPostmaster(pgdata),
+    hasRecord: await hasRecord(pgdata),
     content,
     hasArchivedir,
     sentinel: await readSentinelState(archivedir),
@@ -139,6 +143,9 @@ function crashObjection({ pgdata }: LocalPlace, reason: string): Objection {
   };
 }
 
+const notOursHint =
+  'It bears no record of -B, -S or -F999, so it may be the primary, or another server in production: cmd_standby is run on the standby, with a pgdata of its own. A server that is no longer needed is stopped by its own means.';
+
 export function serverObjections(place: LocalPlace, force: boolean): Objection[] {
   const { postmaster, pgdata, content } = place;
   switch (postmaster.kind) {
@@ -153,7 +160,7 @@ export function serverObjections(place: LocalPlace, force: boolean): Objection[]
       return [
         {
           message: `PostgreSQL runs here on "${pgdata}" (pid ${postmaster.pid})`,
-          hint: 'Stop it first: cmd_standby -C FILE -A stop',
+          hint: place.hasRecord ? 'Stop it first: cmd_standby -C FILE -A stop' : notOursHint,
         },
       ];
     case 'unclear':

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { PitrError } from '../errors.ts';
-import { readIfExists, writeDurably } from '../system/durable.ts';
+import { exists, readIfExists, writeDurably } from '../system/durable.ts';
 import type { Verification } from './verify/findings.ts';
 
 /** Facts of the base backup that pgdata holds. LSNs as PostgreSQL prints them, times in ISO 8601 with zone. */
@@ -79,6 +79,11 @@ export interface StandbyRecord {
 }
 
 export const recordFileName = 'pitrtools.json';
+
+/** Whether -B, -S or -F999 has left its record here, be it one that cannot be understood any more. */
+export function hasRecord(pgdata: string): Promise<boolean> {
+  return exists(join(pgdata, recordFileName));
+}
 
 export async function readRecord(pgdata: string): Promise<StandbyRecord> {
   const path = join(pgdata, recordFileName);

@@ -4,6 +4,7 @@ import { primaryPgdata } from './failover.ts';
 import { observeHere } from './failover/facts.ts';
 import { describeLiveness, probePrimary } from './liveness.ts';
 import { carryOut, printPlan } from './plan.ts';
+import { sayWherePrimaryIsHere } from './primary-is-here.ts';
 import { changeRecord } from './record.ts';
 import { observeForTarget, targetKey, type RecoveryFacts } from './recover/facts.ts';
 import { newRecoveryRun, recoveryHandler } from './recover/handler.ts';
@@ -24,6 +25,7 @@ async function observe(
   options: ActionOptions,
   requested: RequestedTarget,
 ): Promise<RecoveryFacts> {
+  await sayWherePrimaryIsHere(deps);
   const here = await observeHere(deps);
   refuseUnfit(here, requested);
   const forTarget = await observeForTarget(deps, here, requested);

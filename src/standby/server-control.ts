@@ -9,6 +9,7 @@ import {
 } from './local-server.ts';
 import { carryOut, printPlan, type StepHandler } from './plan.ts';
 import type { Postmaster } from '../system/postmaster.ts';
+import { hasRecord } from './record.ts';
 import {
   readCapabilities,
   readDataDirectory,
@@ -18,7 +19,7 @@ import {
 import { waitUntilRecovering } from './server/recovering.ts';
 import { readConfiguration, type ServerConfiguration } from './server/server-configuration.ts';
 import { requirePgCtl } from './server/server-programs.ts';
-import { requireClearPostmaster } from './server/server-state.ts';
+import { observeServer, requireClearPostmaster, type ServerState } from './server/server-state.ts';
 import { requireExpectedVersion } from './server/version-check.ts';
 
 type ControlStep =
@@ -57,7 +58,30 @@ export function planStart(facts: ControlFacts): readonly ControlStep[] {
   return [{ kind: 'start-server', configuration }, { kind: 'see-it-run' }];
 }
 
-export function planStop(postmaster: Postmaster): readonly ControlStep[] {
+export interface StopFacts {
+  readonly pgdata: string;
+  readonly postmaster: Postmaster;
+  /** What the server does, where it bears no record of ours; undefined for one that does. */
+  readonly foreignState: ServerState | undefined;
+  readonly force: boolean;
+}
+
+/** A standby that another tool made may be stopped; a server that may take writes is one that nobody gave into our hands. */
+function refuseForeignProduction({ pgdata, postmaster, foreignState, force }: StopFacts): void {
+  if (force || foreignState === undefined || postmaster.kind !== 'running') return;
+  if (foreignState.kind === 'recovering' || foreignState.kind === 'stopped') return;
+  const what = foreignState.kind === 'production' ? 'is in production' : 'is not known to be a standby';
+  throw refusal(
+    `the server in "${pgdata}" (pid ${postmaster.pid}) ${what} and bears no record of -B, -S or -F999; nothing was changed`,
+    {
+      hint: 'This host may be the primary: cmd_standby is run on the standby. --force stops this server all the same.',
+    },
+  );
+}
+
+export function planStop(facts: StopFacts): readonly ControlStep[] {
+  refuseForeignProduction(facts);
+  const { postmaster } = facts;
   return postmaster.kind === 'running' ? [{ kind: 'stop-server', pid: postmaster.pid }] : [];
 }
 
@@ -131,7 +155,13 @@ export async function startServer(deps: StandbyDeps, options: ActionOptions): Pr
 export async function stopServer(deps: StandbyDeps, options: ActionOptions): Promise<number> {
   const postmaster = await requireClearPostmaster(deps);
   const capabilities = await readCapabilities(deps.settings.pgdata);
-  const steps = planStop(postmaster);
+  const { pgdata } = deps.settings;
+  const steps = planStop({
+    pgdata,
+    postmaster,
+    foreignState: (await hasRecord(pgdata)) ? undefined : await observeServer(deps, capabilities),
+    force: options.force,
+  });
   const handler = stopHandler(deps, { capabilities });
   if (options.dryRun) {
     printPlan(deps, steps, handler);

@@ -6,6 +6,7 @@ import type { ActionOptions, StandbyDeps } from './deps.ts';
 import { notStartedHere, serverLogTail, startServerProgram, type Started } from './local-server.ts';
 import { carryOut, printPlan, type StepHandler } from './plan.ts';
 import type { Postmaster } from '../system/postmaster.ts';
+import { sayWherePrimaryIsHere } from './primary-is-here.ts';
 import { removeGuard } from './failover/guard.ts';
 import { writeRecoverySettings } from './recovery/recovery-files.ts';
 import { recoveryPlace, streamingOf } from './recovery/recovery-place.ts';
@@ -185,6 +186,7 @@ async function seeItRecover(deps: StandbyDeps, directory: DataDirectory, started
 
 /** `-S`: starts the standby, warm or hot, on the base backup that is here. */
 export async function startStandby(deps: StandbyDeps, options: ActionOptions): Promise<number> {
+  await sayWherePrimaryIsHere(deps);
   const facts = await observe(deps);
   const steps = planStartStandby(facts);
   const handler = startHandler(deps, facts.directory);

@@ -27,7 +27,8 @@ export const optionTexts = {
   wal: 'list the WAL in archivedir by timeline, its gaps, and what can be recovered to',
   cleanup: 'remove the WAL from archivedir that nothing here needs any more',
   dryRun: 'show the steps of the action and change nothing',
-  force: 'go on where the action would refuse: -F999 while the master answers, -B over another cluster',
+  force:
+    'go on where the action would refuse: -F999 while the master answers, -B over another cluster, -A stop of a server that may be the primary',
   json: 'with -B, --verify or --backup-info: answer with one JSON object on standard output',
   version: 'show the version of this program',
   help: 'show this text',

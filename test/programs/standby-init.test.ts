@@ -1,4 +1,5 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { testMajors } from '../harness/postgres-programs.ts';
@@ -40,6 +41,41 @@ describe('cmd_standby -I', () => {
     expect(run.stderr).toContain(`cannot make directory "${join(parent, 'main')}"`);
     expect(run.stderr).toContain('install -d -m 0700');
     chmodSync(parent, 0o700);
+  });
+});
+
+describe('cmd_standby on the primary by mistake', () => {
+  test('-I says so and leads nobody to stop the primary, and -A stop does not stop it without --force', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world);
+    standby.writeIni({ pgdata: primary.pgdata });
+    const init = await world.cmdStandby(standby, ['-I']);
+    expect(init).toMatchObject({ code: 4 });
+    expect(init.stderr).toContain(`PostgreSQL runs here on "${primary.pgdata}"`);
+    expect(init.stderr).toContain('it may be the primary');
+    expect(init.stderr).not.toContain('-A stop');
+    expect(init.stderr).toContain(`master_public_ip "${primary.host.address}" is this very host`);
+
+    const stop = await world.cmdStandby(standby, ['-A', 'stop']);
+    expect(stop).toMatchObject({ code: 4, stdout: '' });
+    expect(stop.stderr).toContain('is in production and bears no record of -B, -S or -F999');
+    expect(await primary.value('SELECT 1')).toBe('1');
+
+    const forced = await world.cmdStandby(standby, ['-A', 'stop', '--force']);
+    expect(forced).toMatchObject({ code: 0, stdout: 'server stopped\n' });
+    expect(primary.isRunning()).toBe(false);
+  });
+
+  test('every action that trusts master_public_ip says that it is this very host', async () => {
+    world = await createWorld({ major });
+    const { standby } = await backupPair(world);
+    // This machine's own name, as Debian's /etc/hosts leads it to itself.
+    standby.writeIni({ master_public_ip: hostname() });
+    for (const action of [[], ['-I'], ['-B'], ['-S'], ['-F999']]) {
+      const { stderr } = await world.cmdStandby(standby, action);
+      expect(stderr).toContain(`WARNING: master_public_ip "${hostname()}" is this very host`);
+      expect(stderr).toContain('never on the primary');
+    }
   });
 });
 

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { networkInterfaces } from 'node:os';
 import { splitWords } from '../../config/command-words.ts';
 import { parseArchiverConfig } from '../../config/load-archiver.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
+import { isLoopback, ownAddresses } from '../../system/own-addresses.ts';
 import { readSentinel } from '../../system/sentinel.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { withLocalServer } from '../server/server-state.ts';
@@ -16,15 +16,6 @@ export function archiverIniOf(archiveCommand: string): string | undefined {
   const flag = words[at];
   if (flag === undefined) return undefined;
   return flag === '-C' || flag === '--config' ? words[at + 1] : flag.replace(/^(-C|--config=)/, '');
-}
-
-function isLoopback(host: string): boolean {
-  return /^127\.\d+\.\d+\.\d+$/.test(host);
-}
-
-/** The how-to's list of standbys is one of addresses. */
-function ownAddresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address));
 }
 
 /** Who we are, as a list of standbys might name us. */

@@ -1,17 +1,7 @@
-import { lookup } from 'node:dns/promises';
-import { networkInterfaces } from 'node:os';
 import { succeeded } from '../../system/command.ts';
+import { isThisHost } from '../../system/own-addresses.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
 import type { StandbyDeps } from '../deps.ts';
-
-/** Whether a name is this host's, as far as addresses tell. */
-async function isThisHost(host: string): Promise<boolean> {
-  const own = new Set(
-    Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address)),
-  );
-  const found = await lookup(host, { all: true }).catch(() => []);
-  return found.some(({ address }) => own.has(address) || address.startsWith('127.') || address === '::1');
-}
 
 /**
  * Stands where the shell on the primary's host would be. Only the questions whether a directory here is the primary's own

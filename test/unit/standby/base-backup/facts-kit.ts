@@ -47,6 +47,7 @@ export function localPlace(changes: Partial<LocalPlace> = {}): LocalPlace {
     pgdata: '/standby/main',
     archivedir: '/archive',
     postmaster: { kind: 'none' },
+    hasRecord: true,
     content: { kind: 'empty' },
     hasArchivedir: true,
     sentinel: { kind: 'none' },

@@ -1,0 +1,40 @@
+import { lookup } from 'node:dns/promises';
+import { networkInterfaces } from 'node:os';
+
+/** Every address of this host's interfaces. */
+export function ownAddresses(): readonly string[] {
+  return Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address));
+}
+
+/** An address that means this host wherever it is used. */
+export function isLoopback(address: string): boolean {
+  return /^127\.\d+\.\d+\.\d+$/.test(address) || address === '::1';
+}
+
+export type Resolve = (host: string) => Promise<readonly string[]>;
+
+/** A resolver that is down must not hold anybody up. */
+const lookupLimitMs = 2_000;
+
+/** The addresses of a name; none where it has none, or where nobody answers in time. */
+export async function addressesOf(host: string): Promise<readonly string[]> {
+  const found = lookup(host, { all: true }).then(
+    (list) => list.map(({ address }) => address),
+    () => [],
+  );
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<readonly string[]>((resolve) => {
+    timer = setTimeout(() => {
+      resolve([]);
+    }, lookupLimitMs);
+  });
+  return Promise.race([found, late]).finally(() => {
+    clearTimeout(timer);
+  });
+}
+
+/** Whether a name or an address is this host's own. A name that does not resolve is not known to be. */
+export async function isThisHost(host: string, resolve: Resolve = addressesOf): Promise<boolean> {
+  const own = new Set(ownAddresses());
+  return (await resolve(host)).some((address) => own.has(address) || isLoopback(address));
+}
