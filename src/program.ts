@@ -1,4 +1,5 @@
 import { exitCodes, PitrError } from './errors.ts';
+import { refuseOldNode } from './node-version.ts';
 import { endAllCommands } from './system/command.ts';
 import { logFailure, textLog, type Log } from './system/log.ts';
 
@@ -56,6 +57,7 @@ export async function runProgram(main: Main, argv: readonly string[]): Promise<v
   process.stdout.on('error', () => undefined);
   process.stderr.on('error', () => undefined);
   try {
+    refuseOldNode(process.versions.node, process.execPath);
     process.exitCode = await main(context);
   } catch (error) {
     logFailure(log, error);

@@ -85,6 +85,21 @@ describe.each(programs)('%s', (program) => {
     expect(result.stderr).toContain('PITRTOOLS_NODE is /nonexistent/node, which cannot be run');
   });
 
+  test('a Node that is too old is named, and nothing else happens', async () => {
+    const directory = temporaryDirectory();
+    const older = join(directory, 'older.cjs');
+    writeFileSync(
+      older,
+      "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '18.20.8' } });\n",
+    );
+    const env = { ...process.env, NODE_OPTIONS: `--require=${older}` };
+    const result = await run(checkout('bin', program), ['-C', '/nonexistent.ini'], { env });
+    expect(result.code).toBe(4);
+    expect(result.stderr).toMatch(
+      /^ERROR: "\/.+" is Node\.js 18\.20\.8, and 20\.19 or later is needed\nHINT: .*PITRTOOLS_NODE.*\n$/,
+    );
+  });
+
   test('Node is found in the home of the user when the PATH lacks it', async () => {
     const home = temporaryDirectory();
     const bin = join(home, '.nvm', 'versions', 'node', 'v20.19.0', 'bin');

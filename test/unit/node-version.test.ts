@@ -1,0 +1,22 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { oldestNode, refuseOldNode } from '../../src/node-version.ts';
+
+describe('Node.js', () => {
+  test.each(['20.19.0', '20.20.2', '22.0.0', '26.10.0'])('%s will do', (version) => {
+    expect(() => {
+      refuseOldNode(version, '/usr/bin/node');
+    }).not.toThrow();
+  });
+
+  test.each(['16.20.2', '18.20.8', '20.18.3'])('%s is refused by its path', (version) => {
+    expect(() => {
+      refuseOldNode(version, '/usr/bin/node');
+    }).toThrow(`"/usr/bin/node" is Node.js ${version}, and 20.19 or later is needed`);
+  });
+
+  test('package.json names the same release', () => {
+    const { engines } = JSON.parse(readFileSync('package.json', 'utf8')) as { engines: { node: string } };
+    expect(engines.node).toBe(`>=${oldestNode.major}.${oldestNode.minor}`);
+  });
+});
