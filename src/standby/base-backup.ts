@@ -4,11 +4,12 @@ import { needed, type BackupContext } from './base-backup/context.ts';
 import { withCrew } from './base-backup/crew.ts';
 import { backupHandler } from './base-backup/execute.ts';
 import { observeForBackup, type BackupFacts } from './base-backup/facts.ts';
-import { planBaseBackup, type BackupStep } from './base-backup/plan.ts';
+import { listObjections, planBaseBackup, type BackupStep } from './base-backup/plan.ts';
 import { withProgress } from './base-backup/progress.ts';
 import { originOf } from './base-backup/source/origin.ts';
 import { withPrimaryAndSource } from './connect-primary.ts';
 import type { BackupOptions, StandbyDeps } from './deps.ts';
+import { sayOverruled } from './objections.ts';
 import { carryOut, printPlan } from './plan.ts';
 import { sayWherePrimaryIsHere } from './primary-is-here.ts';
 import type { BackupRecord } from './record.ts';
@@ -76,6 +77,7 @@ export async function baseBackup(deps: StandbyDeps, options: BackupOptions): Pro
   return withPrimaryAndSource(deps, async (primary) => {
     const facts = await observeForBackup(deps, primary, options);
     const steps = planBaseBackup(facts);
+    sayOverruled(deps, listObjections(facts), options.force);
     if (options.verify) noticeUnverified(deps, facts);
     const run = { isBackupActive: false, isCopyBegun: false, beganMs: deps.monotonicMs() };
     const context: BackupContext = { deps, primary, facts, run, onEvent: () => undefined };

@@ -4,6 +4,7 @@ import type { RunCommand, StartSession } from '../system/command.ts';
 import type { WithLocalSql } from '../system/local-sql.ts';
 import type { Log } from '../system/log.ts';
 import type { WithRemoteShell } from '../system/ssh.ts';
+import type { Force } from './force.ts';
 
 /** All that an action of the standby uses of the world: passed first, so that a test can pass another. */
 export interface StandbyDeps extends Clock {
@@ -32,7 +33,7 @@ export interface StandbyDeps extends Clock {
 /** What the command line asks for beside the action itself. */
 export interface ActionOptions {
   readonly dryRun: boolean;
-  readonly force: boolean;
+  readonly force: Force;
 }
 
 /** What -B, --verify and --backup-info may be asked beside. */

@@ -2,12 +2,14 @@ import { exitCodes, type PitrError } from '../errors.ts';
 import { readSentinel } from '../system/sentinel.ts';
 import type { ActionOptions, StandbyDeps } from './deps.ts';
 import { observeHere, type FailoverFacts } from './failover/facts.ts';
+import { listFailoverObjections } from './failover/objections.ts';
 import { planFailover } from './failover/plan.ts';
 import { sayLogin } from './failover/local-login.ts';
 import { newRun, type FailoverRun } from './failover/run.ts';
 import { failoverHandler } from './failover/run-steps.ts';
 import type { FailoverStep } from './failover/steps.ts';
 import { describeLiveness, probePrimary, type Liveness } from './liveness.ts';
+import { sayOverruled } from './objections.ts';
 import { carryOut, printPlan } from './plan.ts';
 import { sayWherePrimaryIsHere } from './primary-is-here.ts';
 import { readRecord } from './record.ts';
@@ -29,9 +31,7 @@ function unsentWords(unsent: number | undefined): string {
 function sayLiveness(deps: StandbyDeps, liveness: Liveness): void {
   switch (liveness.kind) {
     case 'alive':
-      deps.log.warning(
-        `${describeLiveness(liveness)}; failing over all the same (--force): two servers take writes now, and what the old one takes is lost`,
-      );
+      // An objection that was overruled, and said as such.
       return;
     case 'dead':
       deps.log.notice(describeLiveness(liveness));
@@ -56,11 +56,7 @@ function sayState(deps: StandbyDeps, facts: FailoverFacts): void {
     );
     return;
   }
-  if (facts.archive.kind === 'unusable')
-    deps.log.warning(`going on without the archive (--force): ${facts.archive.reason}`);
-  for (const problem of facts.replayProblems)
-    deps.log.warning(`${problem}: the WAL from there on is not replayed`);
-  sayLogin(deps, facts.login);
+  if (facts.login.kind !== 'refused') sayLogin(deps, facts.login);
   if (facts.triggerFile !== undefined)
     deps.log.warning(`the trigger file "${facts.triggerFile}" is there: remove it before the next -S`);
 }
@@ -109,6 +105,7 @@ export async function failover(deps: StandbyDeps, options: ActionOptions): Promi
   ]);
   const facts: FailoverFacts = { ...here, liveness, force: options.force };
   const steps = planFailover(facts);
+  sayOverruled(deps, listFailoverObjections(facts), options.force);
   sayLiveness(deps, liveness);
   sayState(deps, facts);
   return carryOutFailover(deps, facts, steps, options);

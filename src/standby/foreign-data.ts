@@ -88,17 +88,21 @@ export async function findForeignData(
   facts: PrimaryFacts,
 ): Promise<readonly Objection[]> {
   const { pgdata, content, targets, walLink } = place;
-  const folders = (await foreignFolders(pgdata, targets, facts)).map((path) => ({
+  const folders = (await foreignFolders(pgdata, targets, facts)).map((path): Objection => ({
+    name: 'foreign-data',
     message: `"${path}" is not empty, and nothing in "${pgdata}" shows that it is this standby's`,
-    hint: "It may be another cluster's tablespace: send this one elsewhere by [tablespaces] in the INI file. If it can be lost, --force lets -B replace it.",
+    hint: "It may be another cluster's tablespace: send this one elsewhere by [tablespaces] in the INI file.",
+    cost: '-B replaces it, and all that is in it is lost',
   }));
   const segment = walLink === undefined ? undefined : await foreignWal(walLink, content, facts);
   if (segment === undefined || walLink === undefined) return folders;
   return [
     ...folders,
     {
+      name: 'foreign-data',
       message: `"${walLink.path}" is a link to WAL of another cluster: "${segment}"`,
-      hint: 'Give the link a directory of its own. If that WAL can be lost, --force lets -B replace it.',
+      hint: 'Give the link a directory of its own.',
+      cost: '-B removes that WAL',
     },
   ];
 }

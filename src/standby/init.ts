@@ -3,7 +3,8 @@ import { ensureDirectory } from '../system/durable.ts';
 import { writeSentinel, type Sentinel } from '../system/sentinel.ts';
 import type { ActionOptions, StandbyDeps } from './deps.ts';
 import { newSentinel, observeLocalPlace, placeObjections, type LocalPlace } from './local-place.ts';
-import { refuseOn } from './objections.ts';
+import type { Force } from './force.ts';
+import { refuseOn, sayOverruled } from './objections.ts';
 import { carryOut, printPlan, type StepHandler } from './plan.ts';
 import { withConfiguredPrimary } from './connect-primary.ts';
 import type { PrimaryFacts } from './primary.ts';
@@ -18,9 +19,9 @@ export function planInit(
   place: LocalPlace,
   facts: PrimaryFacts,
   standby: string,
-  force: boolean,
+  force: Force,
 ): readonly InitStep[] {
-  refuseOn(placeObjections(place, facts, force));
+  refuseOn(placeObjections(place, facts), force);
   const tablespaces = place.targets.filter((target) => !target.isInsidePgdata);
   const promoted = place.sentinel.kind === 'found' ? place.sentinel.sentinel.promotedAtTimeline : undefined;
   return [
@@ -70,7 +71,9 @@ export async function initStandby(deps: StandbyDeps, options: ActionOptions): Pr
   await sayWherePrimaryIsHere(deps);
   const steps = await withConfiguredPrimary(deps, async (primary) => {
     const place = await observeLocalPlace(deps, primary, !options.dryRun);
-    return planInit(place, primary.facts, deps.hostName, options.force);
+    const planned = planInit(place, primary.facts, deps.hostName, options.force);
+    sayOverruled(deps, placeObjections(place, primary.facts), options.force);
+    return planned;
   });
   const handler = initHandler();
   if (options.dryRun) {

@@ -49,7 +49,7 @@ export interface LocalPlace {
   readonly ownOverlaps: readonly OwnOverlap[];
   /** What hinders us from owning a directory, or from finding a server of this version. */
   readonly troubles: readonly Objection[];
-  /** Outside pgdata: what only --force may replace. */
+  /** Outside pgdata: what only --force=foreign-data may replace. */
   readonly foreignData: readonly Objection[];
   /** The INI's `pgversion:`. */
   readonly expectedVersion: string | undefined;
@@ -138,24 +138,24 @@ export async function observeLocalPlace(
 
 function crashObjection({ pgdata }: LocalPlace, reason: string): Objection {
   return {
+    name: 'crashed',
     message: `pgdata "${pgdata}" holds a server that was not shut down: ${reason}`,
-    hint: 'If it was a production server, WAL that nobody has yet may lie in it: send it first (cmd_archiver --flush). If all of it can be lost, --force lets -B replace it.',
+    hint: 'If it was a production server, WAL that nobody has yet may lie in it: send it first (cmd_archiver --flush).',
+    cost: 'all that only it holds is lost',
   };
 }
 
 const notOursHint =
   'It bears no record of -B, -S or -F999, so it may be the primary, or another server in production: cmd_standby is run on the standby, with a pgdata of its own. A server that is no longer needed is stopped by its own means.';
 
-export function serverObjections(place: LocalPlace, force: boolean): Objection[] {
+export function serverObjections(place: LocalPlace): Objection[] {
   const { postmaster, pgdata, content } = place;
   switch (postmaster.kind) {
     case 'none':
-      if (force || content.kind !== 'cluster' || !content.isCrashed) return [];
+      if (content.kind !== 'cluster' || !content.isCrashed) return [];
       return [crashObjection(place, 'its pg_control says that it is in production')];
     case 'stale':
-      return force
-        ? []
-        : [crashObjection(place, `its postmaster.pid names ${postmaster.pid}, which is gone`)];
+      return [crashObjection(place, `its postmaster.pid names ${postmaster.pid}, which is gone`)];
     case 'running':
       return [
         {
@@ -173,18 +173,20 @@ export function serverObjections(place: LocalPlace, force: boolean): Objection[]
   }
 }
 
-function contentObjections(place: LocalPlace, facts: PrimaryFacts, force: boolean): Objection[] {
+function contentObjections(place: LocalPlace, facts: PrimaryFacts): Objection[] {
   const { content, pgdata } = place;
   if (content.kind === 'unknown') {
     const hint = 'Check pgdata:, or empty that directory.';
     return [{ message: `pgdata "${pgdata}" is no data directory: ${content.reason}`, hint }];
   }
   if (content.kind !== 'cluster' || content.systemIdentifier === facts.systemIdentifier) return [];
-  if (content.isFresh || force) return [];
+  if (content.isFresh) return [];
   return [
     {
+      name: 'other-cluster',
       message: `pgdata "${pgdata}" holds another cluster (${content.systemIdentifier}), not the primary's (${facts.systemIdentifier})`,
-      hint: 'Move it away if it is still needed; if it can be lost, --force lets -B replace it.',
+      hint: 'Move it away if it is still needed.',
+      cost: '-B replaces it, and all that is in it is lost',
     },
   ];
 }
@@ -253,15 +255,15 @@ function versionObjections({ expectedVersion }: LocalPlace, facts: PrimaryFacts)
   ];
 }
 
-export function placeObjections(place: LocalPlace, facts: PrimaryFacts, force: boolean): Objection[] {
+export function placeObjections(place: LocalPlace, facts: PrimaryFacts): Objection[] {
   return [
-    ...serverObjections(place, force),
+    ...serverObjections(place),
     ...place.troubles,
     ...versionObjections(place, facts),
     ...overlapObjections(place),
     ...ownOverlapObjections(place),
-    ...contentObjections(place, facts, force),
-    ...(force ? [] : place.foreignData),
+    ...contentObjections(place, facts),
+    ...place.foreignData,
     ...sentinelObjections(place, facts),
   ];
 }

@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import { exitCodes, PitrError } from '../errors.ts';
+import { parseForce, type Force } from './force.ts';
 import {
   requestedTarget,
   targetWord,
@@ -35,7 +36,7 @@ export type Request =
       readonly iniFile: string;
       readonly action: Action;
       readonly dryRun: boolean;
-      readonly force: boolean;
+      readonly force: Force;
       readonly verify: boolean;
       readonly json: boolean;
     };
@@ -55,7 +56,7 @@ interface Flags extends TargetFlags {
   readonly restoreTrouble?: string;
   readonly restoreGood?: true;
   readonly dryRun?: true;
-  readonly force?: true;
+  readonly force?: string | true;
   readonly json?: true;
 }
 
@@ -67,7 +68,7 @@ function createCommand(version: string, write: (text: string) => void): Command 
   return (
     new Command('cmd_standby')
       .description(description)
-      .usage('-C FILE [ACTION] [--dry-run] [--force] [--json]')
+      .usage('-C FILE [ACTION] [--dry-run] [--force[=NAMES]] [--json]')
       .option('-C, --config <FILE>', optionTexts.config)
       .option('-I, --init', optionTexts.init)
       .option('-P, --ping', optionTexts.ping)
@@ -92,7 +93,7 @@ function createCommand(version: string, write: (text: string) => void): Command 
       .addOption(new Option('--restore-trouble <MESSAGE>').hideHelp())
       .addOption(new Option('--restore-good').hideHelp())
       .option('--dry-run', optionTexts.dryRun)
-      .option('--force', optionTexts.force)
+      .option('--force [NAMES]', optionTexts.force)
       .option('--json', optionTexts.json)
       .version(version, '--version', optionTexts.version)
       .helpOption('-h, --help', optionTexts.help)
@@ -202,7 +203,7 @@ export function parseRequest(argv: readonly string[], version: string): Request 
   const flags = command.opts<Flags>();
   const action = chosenAction(flags);
   if (flags.config === undefined) throw usageError('no INI file is given', 'Name it: cmd_standby -C FILE …');
-  const [dryRun, force] = [flags.dryRun === true, flags.force === true];
+  const [dryRun, force] = [flags.dryRun === true, parseForce(flags.force)];
   const [verify, json] = [flags.verify === true, flags.json === true];
   if (json && !answersInJson.includes(action.kind))
     throw usageError('--json goes with -B, --verify and --backup-info');

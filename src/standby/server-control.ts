@@ -1,4 +1,4 @@
-import { PitrError, refusal, unreachable } from '../errors.ts';
+import { PitrError, unreachable } from '../errors.ts';
 import type { ActionOptions, StandbyDeps } from './deps.ts';
 import {
   notStartedHere,
@@ -7,6 +7,8 @@ import {
   stopServerProgram,
   type Started,
 } from './local-server.ts';
+import { noForce, type Force } from './force.ts';
+import { refuseOn, runningObjection, sayOverruled, type Objection } from './objections.ts';
 import { carryOut, printPlan, type StepHandler } from './plan.ts';
 import type { Postmaster } from '../system/postmaster.ts';
 import { hasRecord } from './record.ts';
@@ -34,27 +36,34 @@ export interface ControlFacts {
 }
 
 /** A base backup, or a standby, that is not told to recover would come up as a copy that goes its own way. */
-function refuseUnprepared({ backupLabel, control, signals, pgdata, record }: DataDirectory): void {
-  if (record.settings?.mode === 'held') {
-    throw refusal(`a recovery was left off in "${pgdata}": it goes on neither by itself nor by -A start`, {
-      hint: 'As a standby: -S. To its target, or to another one: -F999 with a target. To the end of the WAL: -F999.',
-    });
-  }
-  if (signals.standby || signals.recovery || signals.recoveryConf) return;
-  const recovers = control?.state === 'in-archive-recovery' || control?.state === 'shut-down-in-recovery';
-  if (backupLabel === undefined && !recovers) return;
-  throw refusal(`"${pgdata}" holds a standby, or a base backup, that has not been told how to recover`, {
-    hint: 'Start it as a standby: cmd_standby -C … -S',
-  });
+function unpreparedObjections(directory: DataDirectory): readonly Objection[] {
+  const { backupLabel, control, signals, pgdata, record, controlProblem = '' } = directory;
+  if (control === undefined) return [{ message: `cannot start on "${pgdata}": ${controlProblem}` }];
+  if (record.settings?.mode === 'held')
+    return [
+      {
+        message: `a recovery was left off in "${pgdata}": it goes on neither by itself nor by -A start`,
+        hint: 'As a standby: -S. To its target, or to another one: -F999 with a target. To the end of the WAL: -F999.',
+      },
+    ];
+  if (signals.standby || signals.recovery || signals.recoveryConf) return [];
+  const recovers = control.state === 'in-archive-recovery' || control.state === 'shut-down-in-recovery';
+  if (backupLabel === undefined && !recovers) return [];
+  return [
+    {
+      message: `"${pgdata}" holds a standby, or a base backup, that has not been told how to recover`,
+      hint: 'Start it as a standby: cmd_standby -C … -S',
+    },
+  ];
 }
 
 export function planStart(facts: ControlFacts): readonly ControlStep[] {
   const { directory, postmaster, configuration } = facts;
-  if (postmaster.kind === 'running')
-    throw refusal(`PostgreSQL is running already in "${directory.pgdata}" (pid ${postmaster.pid})`);
-  if (directory.control === undefined)
-    throw refusal(`cannot start on "${directory.pgdata}"`, { detail: directory.controlProblem });
-  refuseUnprepared(directory);
+  const objections =
+    postmaster.kind === 'running'
+      ? [runningObjection(directory, postmaster.pid)]
+      : unpreparedObjections(directory);
+  refuseOn(objections, noForce);
   return [{ kind: 'start-server', configuration }, { kind: 'see-it-run' }];
 }
 
@@ -63,24 +72,26 @@ export interface StopFacts {
   readonly postmaster: Postmaster;
   /** What the server does, where it bears no record of ours; undefined for one that does. */
   readonly foreignState: ServerState | undefined;
-  readonly force: boolean;
+  readonly force: Force;
 }
 
 /** A standby that another tool made may be stopped; a server that may take writes is one that nobody gave into our hands. */
-function refuseForeignProduction({ pgdata, postmaster, foreignState, force }: StopFacts): void {
-  if (force || foreignState === undefined || postmaster.kind !== 'running') return;
-  if (foreignState.kind === 'recovering' || foreignState.kind === 'stopped') return;
+export function listStopObjections({ pgdata, postmaster, foreignState }: StopFacts): readonly Objection[] {
+  if (foreignState === undefined || postmaster.kind !== 'running') return [];
+  if (foreignState.kind === 'recovering' || foreignState.kind === 'stopped') return [];
   const what = foreignState.kind === 'production' ? 'is in production' : 'is not known to be a standby';
-  throw refusal(
-    `the server in "${pgdata}" (pid ${postmaster.pid}) ${what} and bears no record of -B, -S or -F999; nothing was changed`,
+  return [
     {
-      hint: 'This host may be the primary: cmd_standby is run on the standby. --force stops this server all the same.',
+      name: 'production',
+      message: `the server in "${pgdata}" (pid ${postmaster.pid}) ${what} and bears no record of -B, -S or -F999`,
+      hint: 'This host may be the primary: cmd_standby is run on the standby.',
+      cost: 'it is stopped',
     },
-  );
+  ];
 }
 
 export function planStop(facts: StopFacts): readonly ControlStep[] {
-  refuseForeignProduction(facts);
+  refuseOn(listStopObjections(facts), facts.force);
   const { postmaster } = facts;
   return postmaster.kind === 'running' ? [{ kind: 'stop-server', pid: postmaster.pid }] : [];
 }
@@ -156,12 +167,14 @@ export async function stopServer(deps: StandbyDeps, options: ActionOptions): Pro
   const postmaster = await requireClearPostmaster(deps);
   const capabilities = await readCapabilities(deps.settings.pgdata);
   const { pgdata } = deps.settings;
-  const steps = planStop({
+  const facts: StopFacts = {
     pgdata,
     postmaster,
     foreignState: (await hasRecord(pgdata)) ? undefined : await observeServer(deps, capabilities),
     force: options.force,
-  });
+  };
+  const steps = planStop(facts);
+  sayOverruled(deps, listStopObjections(facts), options.force);
   const handler = stopHandler(deps, { capabilities });
   if (options.dryRun) {
     printPlan(deps, steps, handler);

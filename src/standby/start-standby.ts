@@ -1,9 +1,11 @@
 import { join } from 'node:path';
-import { PitrError, refusal, unreachable } from '../errors.ts';
+import { PitrError, unreachable } from '../errors.ts';
 import { exists } from '../system/durable.ts';
 import { copyConf, planConfCopies, type ConfCopy } from './conf-files.ts';
 import type { ActionOptions, StandbyDeps } from './deps.ts';
 import { notStartedHere, serverLogTail, startServerProgram, type Started } from './local-server.ts';
+import { noForce } from './force.ts';
+import { refuseOn, runningObjection, type Objection } from './objections.ts';
 import { carryOut, printPlan, type StepHandler } from './plan.ts';
 import type { Postmaster } from '../system/postmaster.ts';
 import { sayWherePrimaryIsHere } from './primary-is-here.ts';
@@ -42,57 +44,72 @@ export type StartStep =
 
 const newBackup = 'Make a new base backup: cmd_standby -C … -B';
 
-/** Refuses a data directory from which no standby can come. */
-export function refuseNoStandby(directory: DataDirectory): void {
-  const { pgdata, record, control, backupLabel } = directory;
+/** What stands against a data directory from which no standby can come. */
+export function noStandbyObjections(directory: DataDirectory): readonly Objection[] {
+  const { pgdata, record, control, backupLabel, controlProblem = '' } = directory;
   if (control === undefined)
-    throw refusal(`cannot start on "${pgdata}"`, { detail: directory.controlProblem, hint: newBackup });
-  if (backupLabel !== undefined) return;
+    return [{ message: `cannot start on "${pgdata}": ${controlProblem}`, hint: newBackup }];
+  if (backupLabel !== undefined) return [];
   if (record.promotedAtTimeline !== undefined) {
-    throw refusal(
-      `the server in "${pgdata}" was promoted at timeline ${record.promotedAtTimeline}: it is no standby any more`,
+    const hint = hasUnfinishedFailover(directory)
+      ? 'Its failover was not finished; -F999 starts the server and finishes it.'
+      : newBackup;
+    return [
       {
-        hint: hasUnfinishedFailover(directory)
-          ? 'Its failover was not finished; -F999 starts the server and goes on with it.'
-          : newBackup,
+        message: `the server in "${pgdata}" was promoted at timeline ${record.promotedAtTimeline}: it is no standby any more`,
+        hint,
       },
-    );
+    ];
   }
-  if (control.state === 'in-archive-recovery' || control.state === 'shut-down-in-recovery') return;
-  throw refusal(`"${pgdata}" holds no base backup`, {
-    detail: `There is no backup_label, and the server was last ${control.state.replaceAll('-', ' ')}, not in recovery.`,
-    hint: newBackup,
-  });
+  if (control.state === 'in-archive-recovery' || control.state === 'shut-down-in-recovery') return [];
+  const last = control.state.replaceAll('-', ' ');
+  return [
+    {
+      message: `"${pgdata}" holds no base backup: there is no backup_label, and the server was last ${last}, not in recovery`,
+      hint: newBackup,
+    },
+  ];
 }
 
-function refuseUnfit(facts: StartFacts): void {
-  const { directory, archive, triggerFile } = facts;
-  if (facts.postmaster.kind === 'running')
-    throw refusal(`PostgreSQL is running already in "${directory.pgdata}" (pid ${facts.postmaster.pid})`);
-  refuseNoStandby(directory);
+function archiveObjections({
+  archive,
+  directory,
+  streams,
+  hasFirstSegment: isThere,
+}: StartFacts): Objection[] {
+  const objections: Objection[] = [];
   const { promotedAtTimeline: promoted } = archive.sentinel;
-  if (promoted !== undefined) {
-    throw refusal(`archivedir "${archive.directory}" is marked as promoted at timeline ${promoted}`, {
+  if (promoted !== undefined)
+    objections.push({
+      message: `archivedir "${archive.directory}" is marked as promoted at timeline ${promoted}`,
       hint: newBackup,
     });
-  }
-  if (triggerFile !== undefined) {
-    throw refusal(
-      `the trigger file "${triggerFile}" is there: the standby would be promoted as soon as it runs`,
-      {
-        hint: `Remove it: rm ${triggerFile}`,
-      },
-    );
-  }
-  if (facts.hasFirstSegment || facts.streams) return;
-  throw refusal(
-    `WAL segment ${directory.backupLabel?.startSegment.name ?? ''}, with which the base backup begins, is neither in "${archive.directory}" nor in pgdata`,
-    { hint: newBackup },
-  );
+  if (!isThere && !streams)
+    objections.push({
+      message: `WAL segment ${directory.backupLabel?.startSegment.name ?? ''}, with which the base backup begins, is neither in "${archive.directory}" nor in pgdata`,
+      hint: newBackup,
+    });
+  return objections;
+}
+
+/** All that stands against -S. */
+export function listStartObjections(facts: StartFacts): readonly Objection[] {
+  const { directory, postmaster, triggerFile } = facts;
+  // What else there is to say of a pgdata is said of one that nobody runs on.
+  if (postmaster.kind === 'running') return [runningObjection(directory, postmaster.pid)];
+  const objections = [...noStandbyObjections(directory), ...archiveObjections(facts)];
+  if (triggerFile === undefined) return objections;
+  return [
+    ...objections,
+    {
+      message: `the trigger file "${triggerFile}" is there: the standby would be promoted as soon as it runs`,
+      hint: `Remove it: rm ${triggerFile}`,
+    },
+  ];
 }
 
 export function planStartStandby(facts: StartFacts): readonly StartStep[] {
-  refuseUnfit(facts);
+  refuseOn(listStartObjections(facts), noForce);
   return [
     ...facts.copies.map((copy) => ({ kind: 'copy-conf', copy }) as const),
     { kind: 'write-settings', settings: facts.settings, streams: facts.streams },

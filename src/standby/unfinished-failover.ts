@@ -10,12 +10,14 @@ export function hasUnfinishedFailover({ record, control, backupLabel }: DataDire
 }
 
 /** What the server took after its promotion may be the only copy, though nobody was told that it serves. */
-export function failoverObjections(pgdata: string, record: StandbyRecord, force: boolean): Objection[] {
-  if (force || record.isFailoverUnfinished !== true) return [];
+export function failoverObjections(pgdata: string, record: StandbyRecord): Objection[] {
+  if (record.isFailoverUnfinished !== true) return [];
   return [
     {
+      name: 'unfinished-failover',
       message: `pgdata "${pgdata}" holds a server that was promoted at timeline ${record.promotedAtTimeline ?? 0}, and whose failover was not finished`,
-      hint: 'Run -F999 again to finish it. If all that it took since can be lost, --force lets -B replace it.',
+      hint: 'Run -F999 again to finish it.',
+      cost: '-B replaces it, and all that it took since is lost',
     },
   ];
 }

@@ -1,3 +1,5 @@
+import { forceNames } from './force.ts';
+
 /** What `cmd_standby --help` says. */
 
 export const description =
@@ -27,12 +29,17 @@ export const optionTexts = {
   wal: 'list the WAL in archivedir by timeline, its gaps, and what can be recovered to',
   cleanup: 'remove the WAL from archivedir that nothing here needs any more',
   dryRun: 'show the steps of the action and change nothing',
-  force:
-    'go on where the action would refuse: -F999 while the master answers, -B over another cluster, -A stop of a server that may be the primary',
+  force: 'go on where the action would refuse, for the reasons that are named below, or for all of them',
   json: 'with -B, --verify or --backup-info: answer with one JSON object on standard output',
   version: 'show the version of this program',
   help: 'show this text',
 } as const;
+
+const nameWidth = Math.max(...Object.keys(forceNames).map(({ length }) => length)) + 2;
+
+const forceTexts = Object.entries(forceNames)
+  .map(([name, text]) => `  ${name.padEnd(nameWidth)}${text}`)
+  .join('\n');
 
 export const examples = `
 Making a standby:
@@ -51,6 +58,9 @@ Back to a moment, on a standby that was never started with -S:
 
 From cron:
   cmd_standby -C /etc/cmd_standby.ini --cleanup
+
+--force=NAME,NAME overrules what is named, and --force all of it:
+${forceTexts}
 
 Exit status: 0 success, 1 failure, 2 command line, 3 configuration, 4 refused and nothing changed,
 5 failover done but action_failover failed, 6 stopped by a signal.

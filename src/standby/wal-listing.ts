@@ -16,7 +16,7 @@ import { observeReplayed } from './recover/replayed.ts';
 import { showMoment } from './recover/target.ts';
 import { readDataDirectory, type DataDirectory } from './server/data-directory.ts';
 import { observeServer } from './server/server-state.ts';
-import { refuseNoStandby } from './start-standby.ts';
+import { noStandbyObjections } from './start-standby.ts';
 
 /** The archive is worth reading even where there is nothing to recover. */
 async function dataDirectory(deps: StandbyDeps): Promise<DataDirectory | string> {
@@ -129,12 +129,7 @@ function sayBackup(deps: StandbyDeps, { record, backupLabel, pgdata }: DataDirec
 
 /** A server that is out of recovery has gone its own way: the archive's WAL is not for it. */
 function whyNoStandby(directory: DataDirectory): string | undefined {
-  try {
-    refuseNoStandby(directory);
-    return undefined;
-  } catch (error) {
-    return messageOf(error);
-  }
+  return noStandbyObjections(directory)[0]?.message;
 }
 
 /** `--wal`: what archivedir holds, and what can be recovered to. Changes nothing. */

@@ -9,6 +9,7 @@ import { requireProgram } from '../../system/find-program.ts';
 import type { RsyncProgram } from '../../system/rsync.ts';
 import { findExclusiveBackup, ownLabelPrefix, type BackupInProgress } from '../backup-in-progress.ts';
 import type { StandbyDeps } from '../deps.ts';
+import type { Force } from '../force.ts';
 import { observeLocalPlace, type LocalPlace } from '../local-place.ts';
 import type { Primary, PrimaryFacts } from '../primary.ts';
 import { runRemotely } from '../remote-files.ts';
@@ -45,7 +46,7 @@ export interface BackupFacts {
   /** Carries standby and run. */
   readonly label: string;
   readonly standby: string;
-  readonly force: boolean;
+  readonly force: Force;
   /** Whether the copy's pages are to be checked. */
   readonly verify: boolean;
 }
@@ -160,7 +161,7 @@ async function listArchived(place: LocalPlace): Promise<readonly WalName[]> {
 export async function observeForBackup(
   deps: StandbyDeps,
   primary: Primary,
-  options: { readonly dryRun: boolean; readonly force: boolean; readonly verify: boolean },
+  options: { readonly dryRun: boolean; readonly force: Force; readonly verify: boolean },
 ): Promise<BackupFacts> {
   const { facts } = primary;
   const place = await observeLocalPlace(deps, primary, !options.dryRun);

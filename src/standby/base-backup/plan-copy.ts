@@ -1,11 +1,12 @@
 import { refusal } from '../../errors.ts';
+import { refuseOn, sayOverruled } from '../objections.ts';
 import { tablespaceFolder } from '../tablespaces.ts';
 import { needed, type BackupContext } from './context.ts';
 import { planOf, type CopyRoot } from './copy-plan.ts';
 import { dataRules, tablespaceRules, type CopyRules } from './copy-rules.ts';
 import { listRoot } from './list-files.ts';
 import { surveyTarget } from './local-files.ts';
-import { findLackOfRoom, measureRoom } from './room.ts';
+import { measureRoom, roomObjections } from './room.ts';
 import { inMegabytes } from './sizes.ts';
 import { locatedOn, originName, originOf } from './source/origin.ts';
 import { rulesForSource } from './source/own-files.ts';
@@ -58,16 +59,9 @@ async function requireRoom({ deps, facts, run }: BackupContext): Promise<void> {
     deps.log.notice(
       `${targets.join(', ')}: ${inMegabytes(neededBytes)} more are needed, ${inMegabytes(freeBytes)} are free`,
     );
-  const [first, ...others] = findLackOfRoom(needs);
-  if (first === undefined) return;
-  if (facts.force) {
-    deps.log.warning(`going on by --force, although ${[first, ...others].join('; ')}`);
-    return;
-  }
-  throw refusal(first, {
-    detail: others.join('\n') || undefined,
-    hint: 'Nothing was copied. Make room, or send tablespaces elsewhere by [tablespaces]; --force tries it all the same.',
-  });
+  const objections = roomObjections(needs);
+  refuseOn(objections, facts.force);
+  sayOverruled(deps, objections, facts.force);
 }
 
 /** Lists what there is, and holds it against what is here: all that can be refused is refused before a byte changes. */

@@ -144,18 +144,23 @@ function sentinelSteps({ primary, place, standby }: BackupFacts): readonly Backu
   return [{ kind: 'write-sentinel', sentinel, previous }];
 }
 
-/** The steps of a base backup. Throws a refusal that names everything which stands against it. */
-export function planBaseBackup(facts: BackupFacts): readonly BackupStep[] {
+/** All that stands against a base backup. */
+export function listObjections(facts: BackupFacts): readonly Objection[] {
   const { place, primary } = facts;
-  refuseOn([
-    ...placeObjections(place, primary, facts.force),
-    ...failoverObjections(place.pgdata, facts.record, facts.force),
+  return [
+    ...placeObjections(place, primary),
+    ...failoverObjections(place.pgdata, facts.record),
     ...archiveObjections(facts),
     ...primaryObjections(facts),
     ...backupObjections(facts),
     ...(facts.source === undefined ? [] : sourceObjections(facts, facts.source)),
     ...(facts.streaming === undefined ? [] : streamingObjections(facts, facts.streaming)),
-  ]);
+  ];
+}
+
+/** The steps of a base backup. Throws a refusal that names everything which stands against it. */
+export function planBaseBackup(facts: BackupFacts): readonly BackupStep[] {
+  refuseOn(listObjections(facts), facts.force);
   const foreign = findForeignHistory(facts);
   return [
     ...sentinelSteps(facts),

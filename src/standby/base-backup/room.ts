@@ -2,6 +2,7 @@ import { stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { systemErrorCode } from '../../system/durable.ts';
 import { inMegabytes } from './sizes.ts';
+import type { Objection } from '../objections.ts';
 
 /** What one root asks of the file system that its target lies on. */
 export interface Demand {
@@ -53,4 +54,14 @@ export function findLackOfRoom(needs: readonly FileSystemNeed[]): readonly strin
       ({ targets, neededBytes, freeBytes }) =>
         `the file system of ${targets.join(', ')} has ${inMegabytes(freeBytes)} free, and ${inMegabytes(neededBytes)} are needed`,
     );
+}
+
+/** What stands against a copy for which there is no room. */
+export function roomObjections(needs: readonly FileSystemNeed[]): readonly Objection[] {
+  return findLackOfRoom(needs).map((message) => ({
+    name: 'room',
+    message,
+    hint: 'Make room, or send tablespaces elsewhere by [tablespaces].',
+    cost: 'a copy that finds no room fails half way',
+  }));
 }

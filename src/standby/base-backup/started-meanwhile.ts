@@ -1,6 +1,7 @@
 import { refusal } from '../../errors.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
 import { serverObjections } from '../local-place.ts';
+import { isOverruled } from '../objections.ts';
 import type { BackupContext } from './context.ts';
 
 /**
@@ -10,7 +11,7 @@ import type { BackupContext } from './context.ts';
 export async function refuseServerStartedMeanwhile({ facts }: BackupContext): Promise<void> {
   const { place, force } = facts;
   const now = { ...place, postmaster: await readPostmaster(place.pgdata) };
-  const [objection] = serverObjections(now, force);
+  const [objection] = serverObjections(now).filter((one) => !isOverruled(one, force));
   if (objection === undefined) return;
   throw refusal(objection.message, {
     detail: 'It was not so when this run began. Nothing was copied over it.',

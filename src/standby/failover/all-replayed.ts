@@ -78,11 +78,11 @@ export async function seeAllReplayed(
   if (missing === undefined) return;
   const said = `the server opened short of the archive's end: ${describe(missing)}`;
   if (isAccepted) {
-    deps.log.warning(`${said}; going on all the same (--force)`);
+    deps.log.warning(`${said}; going on all the same (--force=replay)`);
     return;
   }
   throw new PitrError(said, {
     detail: `It is open on timeline ${timeline}, which begins at ${missing.openedAt}; what was committed in the WAL behind that is not in it. action_failover has not been run.`,
-    hint: `Keep clients away, and keep "${deps.settings.archivedir}": -F999 on the base backup or on another standby, with a copy of that directory, replays all of it. To go on with the server as it is: -F999 --force.`,
+    hint: `Keep clients away, and keep "${deps.settings.archivedir}": -F999 on the base backup or on another standby, with a copy of that directory, replays all of it. To go on with the server as it is: -F999 --force=replay.`,
   });
 }

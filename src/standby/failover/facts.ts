@@ -3,6 +3,7 @@ import { readPostmaster } from '../../system/postmaster.ts';
 import { messageOf } from '../../errors.ts';
 import { confFiles, hasOtherSources, planConfCopies, type ConfCopy } from '../conf-files.ts';
 import type { StandbyDeps } from '../deps.ts';
+import type { Force } from '../force.ts';
 import type { Liveness } from '../liveness.ts';
 import { recoveryPlace } from '../recovery/recovery-place.ts';
 import type { RecoveryPlace } from '../recovery-settings.ts';
@@ -56,7 +57,7 @@ export interface LocalFacts {
 
 export interface FailoverFacts extends LocalFacts {
   readonly liveness: Liveness;
-  readonly force: boolean;
+  readonly force: Force;
 }
 
 async function archiveFact(deps: StandbyDeps, directory: DataDirectory): Promise<ArchiveFact> {

@@ -29,7 +29,7 @@ export const loginHint =
 /** What is not known before the promotion must not look as if it were. */
 export function sayLogin({ log }: Pick<StandbyDeps, 'log'>, login: LocalLogin): void {
   if (login.kind === 'refused')
-    log.warning(`going on without a login at the server here (--force): ${login.reason}`);
+    log.warning(`going on without a login at the server here (--force=login): ${login.reason}`);
   if (login.kind === 'unknown')
     log.notice(`whether we can log in after the promotion is not known: ${login.reason}`);
 }

@@ -53,7 +53,7 @@ async function explainNotOpen(deps: StandbyDeps, run: FailoverRun, reason: strin
   }
   return new PitrError(`the server has not opened, because it cannot read the archive: ${trouble}`, {
     detail,
-    hint: 'Nothing is lost. Mend that, then run -F999 again. If it cannot be mended: -F999 --force opens the server without the WAL from there on.',
+    hint: 'Nothing is lost. Mend that, then run -F999 again. If it cannot be mended: -F999 --force=replay opens the server without the WAL from there on.',
   });
 }
 

@@ -6,6 +6,7 @@ import { readContents, type ArchiveContents } from '../archive-contents/contents
 import { lastCommit } from '../archive-contents/last-commit.ts';
 import type { StandbyDeps } from '../deps.ts';
 import type { LocalFacts } from '../failover/facts.ts';
+import type { Force } from '../force.ts';
 import type { Liveness } from '../liveness.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 import { backupEnd } from './base-backup-end.ts';
@@ -15,7 +16,7 @@ import type { TargetBounds } from './target.ts';
 
 export interface RecoveryFacts extends LocalFacts {
   readonly liveness: Liveness;
-  readonly force: boolean;
+  readonly force: Force;
   readonly contents: ArchiveContents;
   readonly bounds: TargetBounds;
   /** Where replay would begin. */

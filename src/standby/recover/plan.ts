@@ -1,8 +1,10 @@
 import type { RecoveryTargetSettings } from '../../postgres/recovery-target.ts';
-import { afterSteps, refuseAlive, refuseLocalLogin } from '../failover/plan.ts';
+import { loginObjections, primaryObjections } from '../failover/objections.ts';
+import { afterSteps } from '../failover/plan.ts';
+import { refuseOn, type Objection } from '../objections.ts';
 import { recoverySettings } from '../recovery-settings.ts';
 import type { RecoveryFacts } from './facts.ts';
-import { choosePath, refuseEndedXid, refuseWithoutWal } from './refusals.ts';
+import { choosePath, endedXidObjections, walObjections } from './refusals.ts';
 import type { RequestedTarget } from './requested-target.ts';
 import type { RecoveryStep } from './steps.ts';
 import { chooseTarget, type Target } from './target.ts';
@@ -46,15 +48,24 @@ function startSteps(facts: RecoveryFacts, settings: RecoveryTargetSettings): rea
   ];
 }
 
-export function planRecovery(facts: RecoveryFacts, requested: RequestedTarget): PlannedRecovery {
+/** All that stands against a recovery to a target. */
+export function listRecoveryObjections(
+  facts: RecoveryFacts,
+  requested: RequestedTarget,
+): readonly Objection[] {
   const target = chooseTarget(requested.goal, facts.bounds);
   // A server that does not open takes no write from anybody.
-  if (requested.action === 'promote') {
-    refuseAlive(facts);
-    refuseLocalLogin(facts);
-  }
-  refuseEndedXid(facts, target);
-  refuseWithoutWal(facts, choosePath(facts, requested.timeline), target);
+  const opens = requested.action === 'promote';
+  return [
+    ...(opens ? [...primaryObjections(facts), ...loginObjections(facts)] : []),
+    ...endedXidObjections(facts, target),
+    ...walObjections(facts, choosePath(facts, requested.timeline), target),
+  ];
+}
+
+export function planRecovery(facts: RecoveryFacts, requested: RequestedTarget): PlannedRecovery {
+  refuseOn(listRecoveryObjections(facts, requested), facts.force);
+  const target = chooseTarget(requested.goal, facts.bounds);
   const shown = requested.exclusive ? `just before ${target.shown}` : target.shown;
   const settings = { ...requested, goal: target.goal };
   return {

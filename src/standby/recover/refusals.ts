@@ -7,7 +7,9 @@ import { latestTimeline, pathTo, type TimelinePath } from '../archive-contents/t
 import { walk, type Walk } from '../archive-contents/walk.ts';
 import type { LocalFacts } from '../failover/facts.ts';
 import { isHotStandby } from '../server/server-configuration.ts';
-import { refuseNoStandby } from '../start-standby.ts';
+import { noForce } from '../force.ts';
+import { refuseOn, type Objection } from '../objections.ts';
+import { noStandbyObjections } from '../start-standby.ts';
 import { firstNumber, type RecoveryFacts } from './facts.ts';
 import type { RequestedTarget } from './requested-target.ts';
 import type { Target } from './target.ts';
@@ -26,60 +28,82 @@ const actionNames: Readonly<Record<TargetAction, string>> = {
   shutdown: 'shut down at a recovery target',
 };
 
-function refuseUnable(
+function unableObjections(
   { version, recoveryTargets, targetActions }: Capabilities,
   { goal, action }: RequestedTarget,
-): void {
+): readonly Objection[] {
   const server = `PostgreSQL ${version.major}`;
+  const objections: Objection[] = [];
   if (!recoveryTargets.includes(goal.kind)) {
-    throw refusal(`${server} cannot recover to ${goalNames[goal.kind]}; nothing was changed`, {
+    objections.push({
+      message: `${server} cannot recover to ${goalNames[goal.kind]}`,
       hint: `It can recover to ${recoveryTargets.map((kind) => goalNames[kind]).join(', ')}.`,
     });
   }
-  if (targetActions.includes(action)) return;
-  throw refusal(`${server} cannot ${actionNames[action]}; nothing was changed`, {
-    hint: `What it can do there: ${targetActions.join(', ')}.`,
-  });
+  if (!targetActions.includes(action)) {
+    objections.push({
+      message: `${server} cannot ${actionNames[action]}`,
+      hint: `What it can do there: ${targetActions.join(', ')}.`,
+    });
+  }
+  return objections;
 }
 
 /** A server that nobody can query would not pause: it would open (up to 9.4) or shut down. */
-function refusePauseUnseen({ directory, configuration }: LocalFacts, action: TargetAction): void {
-  if (action !== 'pause') return;
-  if (isHotStandby(configuration, directory.capabilities)) return;
-  throw refusal('the server cannot pause at a recovery target: hot_standby is off; nothing was changed', {
-    hint: `Set hot_standby = on in ${configuration.configFile}.`,
-  });
+function unseenPauseObjections(
+  { directory, configuration }: LocalFacts,
+  action: TargetAction,
+): readonly Objection[] {
+  if (action !== 'pause' || isHotStandby(configuration, directory.capabilities)) return [];
+  return [
+    {
+      message: 'the server cannot pause at a recovery target: hot_standby is off',
+      hint: `Set hot_standby = on in ${configuration.configFile}.`,
+    },
+  ];
 }
 
-function refuseState({ state, directory }: LocalFacts): void {
-  if (state.kind === 'production') {
-    throw refusal(
-      `the server in "${directory.pgdata}" is out of recovery: it cannot be recovered to another moment`,
-      { hint: 'Make a new base backup and recover from that.' },
-    );
-  }
+function stateObjections({ state, directory }: LocalFacts): readonly Objection[] {
+  if (state.kind === 'production')
+    return [
+      {
+        message: `the server in "${directory.pgdata}" is out of recovery: it cannot be recovered to another moment`,
+        hint: 'Make a new base backup and recover from that.',
+      },
+    ];
   if (state.kind === 'starting')
-    throw refusal('the server here is still starting: stop it first, with -A stop');
-  if (state.kind === 'recovering' && !state.answers) {
-    throw refusal('a warm standby runs here, and cannot be asked how far it has replayed', {
-      hint: 'It has replayed all that the archive held, so that recovery to a moment is for a cold standby. If the moment is still to come, stop it first, with -A stop.',
-    });
-  }
+    return [{ message: 'the server here is still starting: stop it first, with -A stop' }];
+  if (state.kind === 'recovering' && !state.answers)
+    return [
+      {
+        message: 'a warm standby runs here, and cannot be asked how far it has replayed',
+        hint: 'It has replayed all that the archive held, so that recovery to a moment is for a cold standby. If the moment is still to come, stop it first, with -A stop.',
+      },
+    ];
+  return noStandbyObjections(directory);
 }
 
 /** What can be said before the archive is read. */
 export function refuseUnfit(here: LocalFacts, requested: RequestedTarget): void {
-  refuseUnable(here.directory.capabilities, requested);
-  refuseState(here);
-  refuseNoStandby(here.directory);
-  refusePauseUnseen(here, requested.action);
+  const objections = [
+    ...unableObjections(here.directory.capabilities, requested),
+    ...stateObjections(here),
+    ...unseenPauseObjections(here, requested.action),
+  ];
+  refuseOn(objections, noForce);
 }
 
-export function refuseEndedXid({ hasXidEnded }: RecoveryFacts, { goal, shown }: Target): void {
-  if (goal.kind !== 'xid' || !hasXidEnded) return;
-  throw refusal(`the standby has replayed past ${shown} already: it has ended here`, {
-    hint: 'Recovery goes forward only. Make a new base backup and recover from that, or use a standby that was kept cold.',
-  });
+export function endedXidObjections(
+  { hasXidEnded }: RecoveryFacts,
+  { goal, shown }: Target,
+): readonly Objection[] {
+  if (goal.kind !== 'xid' || !hasXidEnded) return [];
+  return [
+    {
+      message: `the standby has replayed past ${shown} already: it has ended here`,
+      hint: 'Recovery goes forward only. Make a new base backup and recover from that, or use a standby that was kept cold.',
+    },
+  ];
 }
 
 /** Where the data here stands, for what is told about timelines. */
@@ -132,42 +156,50 @@ function refuseOtherWay(facts: RecoveryFacts, path: TimelinePath, timeline: numb
 const bringHint =
   'Bring what is missing: the primary may still have it ("cmd_archiver --flush" there); --wal shows what is here.';
 
-function refuseBackupWithoutWal({ bounds, from }: RecoveryFacts, found: Walk, first: number): void {
+function withoutBackupWal(
+  { bounds, from }: RecoveryFacts,
+  found: Walk,
+  first: number,
+): Objection | undefined {
   const isShort = bounds.notBeforeLsn !== undefined && found.endLsn < bounds.notBeforeLsn;
-  if (found.lastNumber >= first && !isShort) return;
-  throw refusal(
-    `the base backup cannot become consistent: ${found.obstacle ?? `the WAL ends before ${found.last === undefined ? `segment ${from.name}` : formatLsn(bounds.notBeforeLsn ?? 0n)}`}; nothing was changed`,
-    { hint: bringHint },
-  );
+  if (found.lastNumber >= first && !isShort) return undefined;
+  const reason =
+    found.obstacle ??
+    `the WAL ends before ${found.last === undefined ? `segment ${from.name}` : formatLsn(bounds.notBeforeLsn ?? 0n)}`;
+  return { message: `the base backup cannot become consistent: ${reason}`, hint: bringHint };
 }
 
-function refuseBeyond(found: Walk, { goal, shown }: Target): void {
-  if (goal.kind !== 'lsn' || goal.lsn < found.endLsn) return;
-  throw refusal(
-    `${shown} lies beyond the WAL that can be replayed, which ends at ${formatLsn(found.endLsn)}: ${found.obstacle ?? `${found.last?.name ?? ''} is the last segment`}; nothing was changed`,
-    { hint: 'Choose an earlier target, or bring the missing WAL.' },
-  );
+function beyond(found: Walk, { goal, shown }: Target): Objection | undefined {
+  if (goal.kind !== 'lsn' || goal.lsn < found.endLsn) return undefined;
+  return {
+    message: `${shown} lies beyond the WAL that can be replayed, which ends at ${formatLsn(found.endLsn)}: ${found.obstacle ?? `${found.last?.name ?? ''} is the last segment`}`,
+    hint: 'Choose an earlier target, or bring the missing WAL.',
+  };
 }
 
 /**
- * Only of an LSN can be told on which side of a gap it lies. --force may try the others: a target that is not reached never
+ * Only of an LSN can be told on which side of a gap it lies. --force=gap may try the others: a target that is not reached never
  * opens the server.
  */
-function refuseGap(facts: RecoveryFacts, found: Walk, { goal, shown }: Target): void {
-  const { force } = facts;
-  if (found.obstacle === undefined || force || goal.kind === 'lsn' || goal.kind === 'immediate') return;
-  throw refusal(
-    `whether ${shown} can be reached cannot be told: ${found.obstacle}, and the WAL before it ends at ${formatLsn(found.endLsn)}; nothing was changed`,
-    {
-      hint: `${bringHint} Or try it with --force: if the target lies beyond the gap, that will be said and the server will not open.`,
-    },
-  );
+function behindGap(found: Walk, { goal, shown }: Target): Objection | undefined {
+  if (found.obstacle === undefined || goal.kind === 'lsn' || goal.kind === 'immediate') return undefined;
+  return {
+    name: 'gap',
+    message: `whether ${shown} can be reached cannot be told: ${found.obstacle}, and the WAL before it ends at ${formatLsn(found.endLsn)}`,
+    hint: bringHint,
+    cost: 'if the target lies beyond the gap, that will be said and the server will not open',
+  };
 }
 
-export function refuseWithoutWal(facts: RecoveryFacts, path: TimelinePath, target: Target): void {
+/** The first of them: each is judged by what the one before it takes for given. */
+export function walObjections(
+  facts: RecoveryFacts,
+  path: TimelinePath,
+  target: Target,
+): readonly Objection[] {
   const first = firstNumber(facts);
   const found = walk(facts.contents, path, first);
-  refuseBackupWithoutWal(facts, found, first);
-  refuseBeyond(found, target);
-  refuseGap(facts, found, target);
+  const objection =
+    withoutBackupWal(facts, found, first) ?? beyond(found, target) ?? behindGap(found, target);
+  return objection === undefined ? [] : [objection];
 }

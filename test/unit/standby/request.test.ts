@@ -61,14 +61,29 @@ describe('the command line of cmd_standby', () => {
       iniFile: 'f.ini',
       action,
       dryRun: false,
-      force: false,
+      force: { kind: 'none' },
       verify: false,
       json: false,
     });
   });
 
   test('--dry-run and --force go with an action', () => {
-    expect(parse('-B', '--dry-run', '--force')).toMatchObject({ dryRun: true, force: true });
+    expect(parse('-B', '--dry-run', '--force')).toMatchObject({
+      dryRun: true,
+      force: { kind: 'all' },
+    });
+  });
+
+  test('--force=NAMES overrules what it names, and refuses a name that it does not know with all that it does', () => {
+    expect(parse('-F999', '--force=primary-alive,archive')).toMatchObject({
+      force: { kind: 'named', names: ['primary-alive', 'archive'] },
+    });
+    const error = usageErrorOf('-C', 'f.ini', '-F999', '--force=primary-alive,archiv');
+    expect(error.message).toBe('unknown name in --force: "archiv"');
+    expect(error.hint).toMatch(/primary-alive, archive, replay/);
+    expect(error.exitCode).toBe(exitCodes.usage);
+    expect(usageErrorOf('-C', 'f.ini', '-F999', '--force=').message).toContain('unknown name');
+    expect(usageErrorOf('-C', 'f.ini', '-F999', '--force=toString').message).toContain('unknown name');
   });
 
   test.each([

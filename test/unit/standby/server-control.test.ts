@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { fullForce, noForce } from '../../../src/standby/force.ts';
 import { planStop, type StopFacts } from '../../../src/standby/server-control.ts';
 
 const running = {
@@ -10,7 +11,7 @@ const running = {
 } as const;
 
 function facts(changes: Partial<StopFacts>): StopFacts {
-  return { pgdata: '/main', postmaster: running, foreignState: undefined, force: false, ...changes };
+  return { pgdata: '/main', postmaster: running, foreignState: undefined, force: noForce, ...changes };
 }
 
 describe('-A stop', () => {
@@ -29,7 +30,7 @@ describe('-A stop', () => {
       'the server in "/main" (pid 7) is in production and bears no record of -B, -S or -F999',
     );
     expect(() => planStop(facts({ foreignState: starting }))).toThrow('is not known to be a standby');
-    expect(planStop(facts({ foreignState: production, force: true }))).toEqual(stops);
+    expect(planStop(facts({ foreignState: production, force: fullForce }))).toEqual(stops);
   });
 
   test('has nothing to do where no server runs', () => {

@@ -1,7 +1,7 @@
 import type { Objection } from '../../objections.ts';
 import type { BackupFacts } from '../facts.ts';
 import type { BackupStep } from '../plan.ts';
-import { findLackOfRoom } from '../room.ts';
+import { findLackOfRoom, roomObjections } from '../room.ts';
 import type { StreamingFacts } from './facts.ts';
 
 /** Whether the copy that is here must go before a new one can be received. */
@@ -9,19 +9,15 @@ function mustMakeRoom({ needs, needsAfterRemoval }: StreamingFacts): boolean {
   return findLackOfRoom(needs).length > 0 && findLackOfRoom(needsAfterRemoval).length === 0;
 }
 
-function roomObjections({ force }: BackupFacts, { needs, needsAfterRemoval }: StreamingFacts): Objection[] {
-  if (force || findLackOfRoom(needs).length === 0) return [];
-  return findLackOfRoom(needsAfterRemoval).map((message) => ({
-    message,
-    hint: 'Make room, or send tablespaces elsewhere by [tablespaces]; --force tries it all the same.',
-  }));
+function streamingRoom({ needs, needsAfterRemoval }: StreamingFacts): readonly Objection[] {
+  return findLackOfRoom(needs).length === 0 ? [] : roomObjections(needsAfterRemoval);
 }
 
 /** What stands against pg_basebackup in particular. */
 export function streamingObjections(facts: BackupFacts, streaming: StreamingFacts): Objection[] {
   const { capabilities } = facts.primary;
   const { client, program } = streaming;
-  const objections = roomObjections(facts, streaming);
+  const objections = [...streamingRoom(streaming)];
   if (!capabilities.hasPgBasebackup) {
     objections.push({
       message: `PostgreSQL ${capabilities.version.major} cannot be copied by pg_basebackup`,

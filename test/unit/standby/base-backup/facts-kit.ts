@@ -8,6 +8,7 @@ import { parseLsn } from '../../../../src/postgres/lsn.ts';
 import type { ServerSettings } from '../../../../src/postgres/server-settings.ts';
 import { parseVersion } from '../../../../src/postgres/version.ts';
 import { parseWalName, type WalName } from '../../../../src/postgres/wal-name.ts';
+import { noForce } from '../../../../src/standby/force.ts';
 
 export const cluster = '7000000000000000001';
 
@@ -87,7 +88,7 @@ export function backupFacts(changes: Partial<BackupFacts> = {}): BackupFacts {
     notedBackup: undefined,
     label: 'pitrtools here abc',
     standby: 'here',
-    force: false,
+    force: noForce,
     verify: false,
     ...changes,
   };

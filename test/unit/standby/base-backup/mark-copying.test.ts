@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { BackupContext } from '../../../../src/standby/base-backup/context.ts';
 import { markCopying, readBefore, unmarkCopying } from '../../../../src/standby/base-backup/pgdata-files.ts';
 import { backupFacts, completeBackup, localPlace } from './facts-kit.ts';
+import { fullForce, noForce, type Force } from '../../../../src/standby/force.ts';
 
 /** Beyond what the kernel gives to any process. */
 const nobodysPid = 2 ** 22 + 1;
@@ -21,7 +22,7 @@ afterEach(() => {
 });
 
 /** A backup at whose first change here a server has come up, and gone. */
-function contextWith(force: boolean): BackupContext {
+function contextWith(force: Force): BackupContext {
   const run = {
     get record() {
       writeFileSync(join(pgdata, 'postmaster.pid'), `${nobodysPid}\n`);
@@ -33,7 +34,7 @@ function contextWith(force: boolean): BackupContext {
 }
 
 test('a server that came up just before pg_control was taken away is seen, and pg_control put back', async () => {
-  const context = contextWith(false);
+  const context = contextWith(noForce);
   const before = await readBefore(context);
   await expect(markCopying(context, before)).rejects.toThrow(/its postmaster.pid names \d+, which is gone/);
   expect(existsSync(control())).toBe(false);
@@ -43,7 +44,7 @@ test('a server that came up just before pg_control was taken away is seen, and p
 });
 
 test('what a server left that is gone hinders no --force', async () => {
-  const context = contextWith(true);
+  const context = contextWith(fullForce);
   await markCopying(context, await readBefore(context));
   expect(existsSync(control())).toBe(false);
 });

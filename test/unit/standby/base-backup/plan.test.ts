@@ -17,6 +17,7 @@ import {
   primaryFacts,
   walNames,
 } from './facts-kit.ts';
+import { fullForce } from '../../../../src/standby/force.ts';
 
 function refusalOf(facts: BackupFacts): PitrError {
   try {
@@ -204,7 +205,7 @@ describe('a base backup is refused', () => {
       place: localPlace({ hasArchivedir: false, troubles: [{ message: 'not ours', hint: 'chown' }] }),
     });
     const error = refusalOf(facts);
-    expect(error.message).toBe('not ours');
+    expect(error.message).toBe('not ours; nothing was changed');
     expect(error.detail).toContain('there is no archivedir');
     expect(error.detail).toContain('archive_mode is off');
   });
@@ -213,14 +214,14 @@ describe('a base backup is refused', () => {
     const facts = backupFacts({ record: { promotedAtTimeline: 2, isFailoverUnfinished: true } });
     expect(refusalOf(facts).message).toMatch(/promoted at timeline 2, and whose failover was not finished/);
     expect(refusalOf(facts).hint).toContain('-F999');
-    expect(planBaseBackup({ ...facts, force: true })).not.toEqual([]);
+    expect(planBaseBackup({ ...facts, force: fullForce })).not.toEqual([]);
     expect(planBaseBackup(backupFacts({ record: { promotedAtTimeline: 2 } }))).not.toEqual([]);
   });
 
   test('not over a cluster that nobody used, nor with --force', () => {
     const content = { kind: 'cluster', systemIdentifier: '1', isFresh: true, isCrashed: false } as const;
     expect(planBaseBackup(place({ content }))).not.toEqual([]);
-    const facts = { ...place({ content: { ...content, isFresh: false } }), force: true };
+    const facts = { ...place({ content: { ...content, isFresh: false } }), force: fullForce };
     expect(planBaseBackup(facts)).not.toEqual([]);
   });
 });

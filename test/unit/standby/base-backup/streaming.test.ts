@@ -12,6 +12,7 @@ import {
 } from '../../../../src/standby/base-backup/streaming/pg-basebackup.ts';
 import { receivingPlaces } from '../../../../src/standby/base-backup/streaming/places.ts';
 import { backupFacts, localPlace, primaryFacts } from './facts-kit.ts';
+import { fullForce, noForce } from '../../../../src/standby/force.ts';
 
 function need(neededBytes: number): FileSystemNeed {
   return { targets: ['/standby/main'], neededBytes, freeBytes: 100 };
@@ -45,7 +46,7 @@ const inside = {
   isInsidePgdata: true,
 };
 
-function kinds(changes: Partial<StreamingFacts>, force = false): readonly string[] {
+function kinds(changes: Partial<StreamingFacts>, force = noForce): readonly string[] {
   return planBaseBackup(backupFacts({ rsync: undefined, streaming: streaming(changes), force })).map(
     ({ kind }) => kind,
   );
@@ -79,7 +80,7 @@ describe('the plan of a base backup by pg_basebackup', () => {
   test('is refused where there is no room even then; --force tries it beside the copy', () => {
     const full = { needs: [need(300)], needsAfterRemoval: [need(200)] };
     expect(() => kinds(full)).toThrow('has 0.0 MB free');
-    expect(kinds(full, true)).not.toContain('remove-old-copy');
+    expect(kinds(full, fullForce)).not.toContain('remove-old-copy');
   });
 
   test('is refused for a server or a program that cannot do it', () => {

@@ -4,9 +4,11 @@ import { planFailover } from '../../../../src/standby/failover/plan.ts';
 import { segmentName } from '../../../../src/postgres/wal-name.ts';
 import { describeStep } from '../../../../src/standby/failover/steps.ts';
 import { archive, configuration, controlFile, dataDirectory, label, localFacts } from '../standby-facts.ts';
+import type { PitrError } from '../../../../src/errors.ts';
+import { fullForce, noForce, type Force, type ForceName } from '../../../../src/standby/force.ts';
 
 function facts(major: string, changes: Partial<FailoverFacts> = {}): FailoverFacts {
-  return { ...localFacts(major), liveness: { kind: 'unreachable', reason: 'x' }, force: false, ...changes };
+  return { ...localFacts(major), liveness: { kind: 'unreachable', reason: 'x' }, force: noForce, ...changes };
 }
 
 const kinds = (input: FailoverFacts) => planFailover(input).map(({ kind }) => kind);
@@ -92,7 +94,34 @@ describe('-F999', () => {
     expect(() => planFailover(facts('15', { liveness, state: production }))).toThrow(
       'the primary is alive: psql there says: 1; nothing was changed',
     );
-    expect(kinds(facts('15', { liveness, force: true })).slice(0, 2)).toEqual(['guard-replay', 'promote']);
+    expect(kinds(facts('15', { liveness, force: fullForce })).slice(0, 2)).toEqual([
+      'guard-replay',
+      'promote',
+    ]);
+  });
+
+  test('refuses for all that stands against it at once, and one --force=NAME overrules no other', () => {
+    const input = facts('15', {
+      liveness: { kind: 'alive', by: 'psql' },
+      archive: { kind: 'unusable', reason: 'not mounted' },
+      login: { kind: 'refused', reason: 'no line' },
+    });
+    const refused = (force: Force): string => {
+      try {
+        planFailover({ ...input, force });
+      } catch (error) {
+        const { message, detail, hint } = error as PitrError;
+        return [message, detail, hint].join('\n');
+      }
+      return '';
+    };
+    const named = (...names: ForceName[]): Force => ({ kind: 'named', names });
+    expect(refused(noForce)).toMatch(
+      /^the primary is alive: psql; nothing was changed\nalso:\n.*does not let us in.*--force=login[^]*--force=archive[^]*--force=primary-alive/,
+    );
+    expect(refused(named('primary-alive'))).toMatch(/^the server here does not let us in[^]*--force=archive/);
+    expect(refused(named('primary-alive', 'login'))).toMatch(/^the archive cannot be read: not mounted/);
+    expect(refused(named('primary-alive', 'login', 'archive'))).toBe('');
   });
 
   test('refuses an archive that cannot be read, but for --force', () => {
@@ -100,7 +129,7 @@ describe('-F999', () => {
     expect(() => planFailover(facts('15', { archive: unusable }))).toThrow(
       'the archive cannot be read: not mounted',
     );
-    expect(kinds(facts('15', { archive: unusable, force: true })).slice(0, 2)).toEqual([
+    expect(kinds(facts('15', { archive: unusable, force: fullForce })).slice(0, 2)).toEqual([
       'lift-guard',
       'promote',
     ]);
@@ -191,19 +220,19 @@ describe('-F999', () => {
       end: archivedEnd,
       isAccepted: false,
     });
-    expect(planFailover({ ...again, force: true })).toContainEqual({
+    expect(planFailover({ ...again, force: fullForce })).toContainEqual({
       kind: 'see-all-replayed',
       end: archivedEnd,
       isAccepted: true,
     });
     const ended = facts('15', { guard, archivedEnd, state: stopped });
     expect(kinds(ended)).toContain('guard-replay');
-    expect(kinds({ ...ended, force: true })).toContain('lift-guard');
-    expect(kinds({ ...ended, force: true })).not.toContain('guard-replay');
+    expect(kinds({ ...ended, force: fullForce })).toContain('lift-guard');
+    expect(kinds({ ...ended, force: fullForce })).not.toContain('guard-replay');
   });
 
   test('what was known to be out of reach is not looked for afterwards', () => {
-    const gap = facts('15', { replayProblems: ['a gap'], force: true });
+    const gap = facts('15', { replayProblems: ['a gap'], force: fullForce });
     expect(kinds(gap).slice(0, 2)).toEqual(['lift-guard', 'promote']);
     expect(kinds(gap)).not.toContain('see-all-replayed');
   });
@@ -228,11 +257,11 @@ describe('-F999', () => {
   ])('does not replay past a target that was asked for: %j', (state, reason) => {
     const input = facts('15', { directory: recovering, state });
     expect(() => planFailover(input)).toThrow(reason);
-    expect(planFailover({ ...input, force: true }).length).toBeGreaterThan(0);
+    expect(planFailover({ ...input, force: fullForce }).length).toBeGreaterThan(0);
   });
 
   test('when forced past a target on the way to it, takes the target away first: a promotion would open there', () => {
-    const forced = planFailover(facts('15', { directory: recovering, force: true }));
+    const forced = planFailover(facts('15', { directory: recovering, force: fullForce }));
     expect(forced.map(({ kind }) => kind)).toEqual([
       'stop-server',
       'write-settings',
@@ -261,7 +290,7 @@ describe('-F999', () => {
       ...planFailover(facts('8.4', { failoverConf, action: 'true' })),
       ...planFailover(facts('15', { isPaused: true })),
       ...planFailover(facts('15', { state: stopped, archivedEnd })),
-      ...planFailover(facts('15', { force: true, replayProblems: ['a gap'] })),
+      ...planFailover(facts('15', { force: fullForce, replayProblems: ['a gap'] })),
       ...planFailover(facts('15', { state: stopped, directory: ended })),
     ];
     for (const step of steps) expect(describeStep(step)).toMatch(/^[a-z].*[^.]$/);

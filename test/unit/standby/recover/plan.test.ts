@@ -7,6 +7,7 @@ import type { RequestedTarget } from '../../../../src/standby/recover/requested-
 import { describeRecoveryStep } from '../../../../src/standby/recover/steps.ts';
 import { contents, found, segment, twoPromotions } from '../archive-contents/contents-kit.ts';
 import { dataDirectory, label, localFacts } from '../standby-facts.ts';
+import { fullForce, noForce } from '../../../../src/standby/force.ts';
 
 const stopped = { kind: 'stopped' } as const;
 const coldBackup = (major: string) => dataDirectory(major, { backupLabel: label });
@@ -25,7 +26,7 @@ function facts(changes: Partial<RecoveryFacts> = {}): RecoveryFacts {
   return {
     ...localFacts('15', { state: stopped, directory: coldBackup('15') }),
     liveness: { kind: 'dead', unsent: undefined },
-    force: false,
+    force: noForce,
     contents: contents(['1:3', '1:4', '1:5']),
     bounds: {
       notBefore: undefined,
@@ -95,7 +96,7 @@ describe('the WAL that a recovery needs', () => {
 
   test('a gap is no matter before it, and beyond it an LSN cannot be reached', () => {
     expect(kinds(facts({ contents: gap }), lsn(0x3ff_0000n))).toContain('see-it-open');
-    expect(() => kinds(facts({ contents: gap, force: true }), lsn(0x500_0000n))).toThrow(
+    expect(() => kinds(facts({ contents: gap, force: fullForce }), lsn(0x500_0000n))).toThrow(
       'which ends at 0/4000000: segment 000000010000000000000004 is missing',
     );
   });
@@ -105,13 +106,13 @@ describe('the WAL that a recovery needs', () => {
     ['spoilt', contents(['1:3', found('1:4', 'it is of another cluster')]), 'cannot be replayed: it is of'],
   ])('of other targets a %s segment is said, and --force tries', (_, here, reason) => {
     expect(() => kinds(facts({ contents: here }))).toThrow(reason);
-    expect(kinds(facts({ contents: here, force: true }))).toContain('see-it-open');
+    expect(kinds(facts({ contents: here, force: fullForce }))).toContain('see-it-open');
   });
 
   test('the end of the base backup needs no more than the base backup does', () => {
     const immediate = target({ goal: { kind: 'immediate' } });
     expect(kinds(facts({ contents: gap }), immediate)).toContain('see-it-open');
-    const short = facts({ contents: contents(['1:4', '1:5']), force: true });
+    const short = facts({ contents: contents(['1:4', '1:5']), force: fullForce });
     expect(() => kinds(short, immediate)).toThrow(
       'the base backup cannot become consistent: segment 000000010000000000000003 is missing',
     );
