@@ -61,6 +61,8 @@ export interface Capabilities {
   readonly walLevelsForHotStandby: readonly string[];
   /** From 9.4. */
   readonly hasStatArchiver: boolean;
+  /** From 9.6. */
+  readonly hasStatWalReceiver: boolean;
 
   // -- base backup --
   /** 9.6 brought the backup that belongs to a session; 15 renamed its functions. */

@@ -47,6 +47,7 @@ export function archivingFacts(since: Since) {
     walLevelsForArchiving: walLevels(since, ['archive', 'hot_standby', ...replica]),
     walLevelsForHotStandby: walLevels(since, ['hot_standby', ...replica]),
     hasStatArchiver: since(90_400),
+    hasStatWalReceiver: since(90_600),
   } as const;
 }
 

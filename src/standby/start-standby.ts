@@ -19,6 +19,7 @@ import { readConfiguration, type ServerConfiguration } from './server/server-con
 import { requirePgCtl } from './server/server-programs.ts';
 import { requireClearPostmaster } from './server/server-state.ts';
 import { waitUntilRecovering } from './server/recovering.ts';
+import { waitUntilStreaming } from './server/streaming.ts';
 import { requireExpectedVersion } from './server/version-check.ts';
 import { hasUnfinishedFailover } from './unfinished-failover.ts';
 
@@ -40,7 +41,8 @@ export type StartStep =
   | { readonly kind: 'copy-conf'; readonly copy: ConfCopy }
   | { readonly kind: 'write-settings'; readonly settings: RecoverySettings; readonly streams: boolean }
   | { readonly kind: 'start-server'; readonly configuration: ServerConfiguration }
-  | { readonly kind: 'see-it-recover' };
+  | { readonly kind: 'see-it-recover' }
+  | { readonly kind: 'see-it-stream' };
 
 const newBackup = 'Make a new base backup: cmd_standby -C … -B';
 
@@ -115,6 +117,7 @@ export function planStartStandby(facts: StartFacts): readonly StartStep[] {
     { kind: 'write-settings', settings: facts.settings, streams: facts.streams },
     { kind: 'start-server', configuration: facts.configuration },
     { kind: 'see-it-recover' },
+    ...(facts.streams ? [{ kind: 'see-it-stream' } as const] : []),
   ];
 }
 
@@ -165,6 +168,8 @@ export function describeStartStep(step: StartStep): string {
       return `start the server with ${step.configuration.configFile}`;
     case 'see-it-recover':
       return 'wait until it is seen recovering';
+    case 'see-it-stream':
+      return 'wait until it is seen streaming from the primary';
     default:
       return unreachable(step);
   }
@@ -186,6 +191,8 @@ function startHandler(deps: StandbyDeps, directory: DataDirectory): StepHandler<
           return;
         case 'see-it-recover':
           return seeItRecover(deps, directory, started);
+        case 'see-it-stream':
+          return seeItStream(deps, directory, started);
       }
     },
   };
@@ -198,6 +205,17 @@ async function seeItRecover(deps: StandbyDeps, directory: DataDirectory, started
   throw new PitrError('the standby was started, but is not seen recovering', {
     detail: `${reason}; ${await serverLogTail(deps, started)}`,
     hint: 'The reason stands in the server log.',
+  });
+}
+
+/** The server stays as it is: what the archive brings it replays, and it asks the primary again and again. */
+async function seeItStream(deps: StandbyDeps, directory: DataDirectory, started: Started): Promise<void> {
+  const seen = await waitUntilStreaming(deps, directory.capabilities, started);
+  if (seen.kind === 'done') return;
+  const { master_public_ip: host, port, repl_db_user: user } = deps.settings;
+  throw new PitrError('the standby was started and recovers, but it is not seen streaming from the primary', {
+    detail: `${seen.reason}; ${await serverLogTail(deps, started)}`,
+    hint: `It goes on with what the archive brings, and asks the primary again by itself. Check on ${host} (port ${port}): pg_hba.conf has a line "host replication ${user ?? 'USER'}" for this host, repl_db_password: is right, max_wal_senders is high enough.`,
   });
 }
 

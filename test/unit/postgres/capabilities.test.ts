@@ -58,6 +58,7 @@ test('what each release can do', () => {
       "hasRecoveryMinApplyDelay": "8.4: false, 9.4: true",
       "hasReplicationRole": "8.4: false, 9.1: true",
       "hasStatArchiver": "8.4: false, 9.4: true",
+      "hasStatWalReceiver": "8.4: false, 9.6: true",
       "hasSynchronousCommitLocal": "8.4: false, 9.1: true",
       "hasTablespaceMap": "8.4: false, 9.5: true",
       "hasTablespaceVersionFolder": "8.4: false, 9.0: true",

@@ -24,6 +24,7 @@ const kinds = (input: StartFacts) => planStartStandby(input).map(({ kind }) => k
 describe('-S', () => {
   test('prepares, starts and sees', () => {
     expect(kinds(facts())).toEqual(['copy-conf', 'write-settings', 'start-server', 'see-it-recover']);
+    expect(kinds(facts({ streams: true })).slice(-2)).toEqual(['see-it-recover', 'see-it-stream']);
   });
 
   test.each(['in-archive-recovery', 'shut-down-in-recovery'] as const)(
@@ -79,7 +80,7 @@ describe('-S', () => {
 
   test('"base backup finished" while the WAL it needs is still on the primary: such a backup is refused', () => {
     expect(() => planStartStandby(facts({ hasFirstSegment: false }))).toThrow('000000010000000000000003');
-    expect(kinds(facts({ hasFirstSegment: false, streams: true }))).toHaveLength(4);
+    expect(kinds(facts({ hasFirstSegment: false, streams: true }))).toHaveLength(5);
   });
 
   test('refuses what pg_control does not vouch for', () => {

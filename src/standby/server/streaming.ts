@@ -1,0 +1,94 @@
+import { readFile } from 'node:fs/promises';
+import type { Capabilities } from '../../postgres/capabilities.ts';
+import { serverProcesses } from '../../system/postmaster.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { serverLogSince, type Started } from '../local-server.ts';
+import { observeServer, withLocalServer } from './server-state.ts';
+import { waitUntil, type Look } from './wait.ts';
+
+/** Each version has words of its own for a stream that the primary refuses, or that cannot begin. */
+const refusedStream =
+  /could not connect to the primary server|could not (?:start WAL streaming|receive data from WAL stream)|could not receive database system identifier|invalid response from primary server|database system identifier differs|highest timeline \d+ of the primary is behind|replication slot ".*" does not exist/;
+const begunStream = /started streaming WAL from primary|streaming replication successfully connected/;
+/** A primary that is just being restarted refuses once or twice. */
+const enoughRefusals = 4;
+const readLogBytes = 64 * 1024;
+
+/** The WAL receiver's title once it has got something: "walreceiver streaming 0/3000060". */
+const streamingTitle = /^postgres: .*(?:wal receiver process|walreceiver)\s+streaming /;
+
+/** What the server's log says of the stream since the server was started. */
+export interface StreamInLog {
+  readonly hasBegun: boolean;
+  /** Each line that refuses it, with nothing begun behind it. */
+  readonly refusals: readonly string[];
+}
+
+export function streamInLog(text: string): StreamInLog {
+  const lines = text.split('\n');
+  const begun = lines.findLastIndex((line) => begunStream.test(line));
+  const refusals = lines.slice(begun + 1).filter((line) => refusedStream.test(line));
+  return { hasBegun: begun >= 0 && refusals.length === 0, refusals };
+}
+
+async function titleOf(pid: number): Promise<string> {
+  const text = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  return text.replaceAll('\0', ' ');
+}
+
+async function hasStreamingTitle(pgdata: string): Promise<boolean> {
+  for (const pid of await serverProcesses(pgdata)) if (streamingTitle.test(await titleOf(pid))) return true;
+  return false;
+}
+
+/** Only a superuser and a reader of all statistics sees more than the pid: no answer proves nothing. */
+async function saysItStreams(deps: StandbyDeps, capabilities: Capabilities): Promise<boolean> {
+  if (!capabilities.hasStatWalReceiver) return false;
+  const answer = await withLocalServer(deps, capabilities, (sql) =>
+    sql('SELECT status FROM pg_stat_wal_receiver'),
+  );
+  return answer.kind === 'answered' && answer.value[0]?.['status'] === 'streaming';
+}
+
+/** Refusals are counted from the last progress: what streaming lacks the archive may bring. */
+interface Counted {
+  progress: string;
+  refusals: number;
+}
+
+async function look(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  started: Started,
+  counted: Counted,
+): Promise<Look<undefined>> {
+  const text = (await serverLogSince(deps, started, readLogBytes)) ?? '';
+  const { hasBegun, refusals } = streamInLog(text);
+  const isSeen =
+    hasBegun || (await hasStreamingTitle(deps.settings.pgdata)) || (await saysItStreams(deps, capabilities));
+  if (isSeen) return { kind: 'done', value: undefined };
+  const state = await observeServer(deps, capabilities, started);
+  if (state.kind === 'stopped') return { kind: 'failed', reason: 'the server has stopped' };
+  if (state.kind === 'production') return { kind: 'failed', reason: 'the server is out of recovery' };
+  if (state.progress !== counted.progress) {
+    counted.progress = state.progress;
+    counted.refusals = refusals.length;
+  }
+  const last = refusals.at(-1);
+  if (last !== undefined && refusals.length - counted.refusals >= enoughRefusals)
+    return { kind: 'failed', reason: last.trim() };
+  return { kind: 'waiting', progress: state.progress };
+}
+
+/**
+ * Waits until the WAL receiver is seen streaming: the server says so (from 9.6), its process does, or its log. A standby that
+ * replays the archive first is waited for as long as it advances.
+ */
+export async function waitUntilStreaming(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  started: Started,
+): Promise<Exclude<Look<undefined>, { kind: 'waiting' }>> {
+  const counted: Counted = { progress: '', refusals: 0 };
+  return waitUntil(deps, deps.settings.start_timeout, () => look(deps, capabilities, started, counted));
+}
