@@ -5,6 +5,7 @@ import type { WalName } from '../postgres/wal-name.ts';
 import { requireProgram } from '../system/find-program.ts';
 import type { RsyncProgram } from '../system/rsync.ts';
 import type { RemoteShell, SshTarget } from '../system/ssh.ts';
+import { sshTarget } from '../system/ssh-target.ts';
 import type { Cluster } from './cluster.ts';
 import { laneId, sayHello, sendBatch, type Batch, type Delivery } from './delivery.ts';
 import type { DeliveryPlace } from './delivery-scripts.ts';
@@ -22,17 +23,10 @@ interface LaneTools {
 
 async function findTools(deps: ArchiverDeps, standby: StandbyTarget): Promise<LaneTools> {
   const { settings } = deps;
-  const ssh = await requireProgram('ssh', standby.ssh, settings.includepath);
+  const target = await sshTargetOf(deps, standby);
   const rsync = await requireProgram('rsync_bin', settings.rsync_bin, settings.includepath);
   return {
-    target: {
-      host: standby.host,
-      what: 'the standby',
-      user: standby.user,
-      ssh,
-      connectTimeoutS: standby.ssh_timeout,
-      debug: settings.ssh_debug,
-    },
+    target,
     rsync: {
       rsync,
       flags: [...bandwidthFlags(settings.ship_bwlimit), ...standby.rsync_flags],
@@ -48,7 +42,7 @@ function bandwidthFlags(bytesPerSecond = 0): readonly string[] {
 }
 
 export function sshTargetOf(deps: ArchiverDeps, standby: StandbyTarget): Promise<SshTarget> {
-  return findTools(deps, standby).then(({ target }) => target);
+  return sshTarget({ ...standby, what: 'the standby' }, deps.settings);
 }
 
 function placeOf(deps: ArchiverDeps, standby: StandbyTarget, cluster: Cluster): DeliveryPlace {

@@ -1,5 +1,5 @@
 import { messageOf } from '../errors.ts';
-import type { SshTarget } from '../system/ssh.ts';
+import { sshTarget } from '../system/ssh-target.ts';
 import type { StandbyDeps } from './deps.ts';
 import { probePort, type PortAnswer, type ProbePort } from './liveness/port-probe.ts';
 import { probeRemote, type RemoteAnswer } from './liveness/remote-probe.ts';
@@ -19,18 +19,6 @@ export function judgeLiveness(place: string, port: PortAnswer, remote: RemoteAns
   return { kind: 'unreachable', reason: `${place}: ${port.reason}; ssh: ${remote.reason}` };
 }
 
-function primaryTarget(deps: Pick<StandbyDeps, 'settings'>): SshTarget {
-  const { settings } = deps;
-  return {
-    host: settings.master_public_ip,
-    what: 'the primary',
-    user: settings.user,
-    ssh: settings.ssh,
-    connectTimeoutS: settings.ssh_timeout,
-    debug: settings.ssh_debug,
-  };
-}
-
 /**
  * Asks both ways at once, under one limit: the port as a client would, and the primary's host over ssh, which also sees a
  * server that listens on localhost only.
@@ -42,7 +30,7 @@ export async function probePrimary(
 ): Promise<Liveness> {
   const { settings } = deps;
   const limitMs = settings.failover_probe_timeout * 1000;
-  const place = `${settings.master_public_ip}:${settings.port}`;
+  const address = `${settings.master_public_ip}:${settings.port}`;
   const enough = new AbortController();
   const question = {
     primaryPgdata,
@@ -53,9 +41,10 @@ export async function probePrimary(
     limitS: settings.failover_probe_timeout,
   };
   const port = probe(settings.master_public_ip, settings.port, limitMs, enough.signal);
-  const remote = probeRemote(deps, primaryTarget(deps), question, limitMs, enough.signal).catch(
-    (error: unknown): RemoteAnswer => ({ kind: 'unreachable', reason: messageOf(error) }),
-  );
+  const place = { ...settings, host: settings.master_public_ip, what: 'the primary' };
+  const remote = sshTarget(place, settings)
+    .then((target) => probeRemote(deps, target, question, limitMs, enough.signal))
+    .catch((error: unknown): RemoteAnswer => ({ kind: 'unreachable', reason: messageOf(error) }));
   // Who says alive first saves the wait for the other.
   void port.then(({ kind }) => {
     if (kind === 'postgresql') enough.abort();
@@ -63,7 +52,7 @@ export async function probePrimary(
   void remote.then(({ kind }) => {
     if (kind === 'alive') enough.abort();
   });
-  const liveness = judgeLiveness(place, await port, await remote);
+  const liveness = judgeLiveness(address, await port, await remote);
   deps.log.debug(`primary: ${JSON.stringify(liveness)}`);
   return liveness;
 }

@@ -16,9 +16,9 @@ import { capabilitiesOf, type Capabilities } from '../postgres/capabilities.ts';
 import { checkControlFile, controlFileBytes, type ControlFile } from '../postgres/control-file.ts';
 import { parseServerSettings, serverSettingsSql, type ServerSettings } from '../postgres/server-settings.ts';
 import { parseVersion } from '../postgres/version.ts';
-import { requireProgram } from '../system/find-program.ts';
 import { withPsql, type PsqlTarget } from '../system/psql.ts';
-import type { RemoteShell, SshTarget } from '../system/ssh.ts';
+import type { RemoteShell } from '../system/ssh.ts';
+import { sshTarget } from '../system/ssh-target.ts';
 import { databaseOf } from './database.ts';
 import type { StandbyDeps } from './deps.ts';
 import { readRemoteFile } from './remote-files.ts';
@@ -77,17 +77,6 @@ export interface ServerPlace {
 function primaryPlace({ settings }: StandbyDeps): ServerPlace {
   const { master_public_ip: host, master_local_ip: localAddress, port } = settings;
   return { what: 'the primary', host, localAddress, port };
-}
-
-async function sshTarget({ settings }: StandbyDeps, { host, what }: ServerPlace): Promise<SshTarget> {
-  return {
-    host,
-    what,
-    user: settings.user,
-    ssh: await requireProgram('ssh', settings.ssh, settings.includepath),
-    connectTimeoutS: settings.ssh_timeout,
-    debug: settings.ssh_debug,
-  };
 }
 
 function psqlTarget({ settings }: StandbyDeps, { localAddress: host, port }: ServerPlace): PsqlTarget {
@@ -193,7 +182,7 @@ export async function withServer<T>(
   place: ServerPlace,
   use: (server: Primary) => Promise<T>,
 ): Promise<T> {
-  const target = await sshTarget(deps, place);
+  const target = await sshTarget({ ...deps.settings, ...place }, deps.settings);
   deps.signal.throwIfAborted();
   const stop = rejectWhenAborted(deps.signal);
   const work = deps.withRemoteShell(deps, target, (shell) => {

@@ -1,4 +1,6 @@
+import { dirname } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { writeScript } from '../harness/host.ts';
 import { packetSink } from '../harness/network.ts';
 import { testMajors } from '../harness/postgres-programs.ts';
 import { createWorld, type World } from '../harness/world.ts';
@@ -52,6 +54,17 @@ describe.each(testMajors())('cmd_standby -P on PostgreSQL %i', (major) => {
     expectExit(seen, 0);
     expect(seen.stdout).toContain('its postmaster runs there');
   });
+});
+
+test('ssh that only includepath leads to reaches the primary for -P as it does for -B', async () => {
+  const { here, primary, standby } = await watchedPrimary(testMajors()[0] ?? 15);
+  primary.configure({ listen_addresses: '127.0.0.1' });
+  await primary.restart();
+  const script = writeScript(standby.host, 'our-ssh', `exec ${standby.host.ssh} "$@"`);
+  standby.writeIni({ ssh: 'our-ssh', includepath: dirname(script) });
+  const seen = await here.cmdStandby(standby, ['-P']);
+  expectExit(seen, 0);
+  expect(seen.stdout).toContain('its postmaster runs there');
 });
 
 test('one hung host does not hang the question', async () => {
