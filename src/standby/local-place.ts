@@ -13,7 +13,7 @@ import { hasRecord } from './record.ts';
 import {
   findOverlaps,
   findOwnOverlaps,
-  isSharedWith,
+  findShared,
   type FoundOverlap,
   type OwnOverlap,
 } from './same-place.ts';
@@ -67,22 +67,6 @@ async function requireUsable(path: string): Promise<void> {
   await ((await exists(path)) ? requireOwnDirectory(path) : requireMakeable(path));
 }
 
-async function findShared(
-  deps: StandbyDeps,
-  { shell }: Primary,
-  ours: readonly string[],
-  theirs: readonly string[],
-): Promise<readonly FoundOverlap[]> {
-  const found: FoundOverlap[] = [];
-  for (const path of ours) {
-    for (const other of theirs) {
-      if (await isSharedWith(shell, path, other, deps.nonce()))
-        found.push({ ours: path, theirs: other, overlap: 'same' });
-    }
-  }
-  return found;
-}
-
 /** @param mayProbe false for a dry run, which must not write even for a moment */
 export async function observeLocalPlace(
   deps: StandbyDeps,
@@ -129,7 +113,7 @@ export async function observeLocalPlace(
     walLink,
     ownConfiguration: await findOwnConfiguration(deps.settings, targets),
     ownOverlaps: await findOwnOverlaps(deps.run, [...ours, archivedir]),
-    overlaps: canProbe ? await findShared(deps, primary, ours, theirs) : overlaps,
+    overlaps: canProbe ? await findShared(shell, ours, theirs, deps.nonce()) : overlaps,
     troubles,
     foreignData: await findForeignData({ pgdata, content, targets, walLink }, facts),
     expectedVersion: pgversion,

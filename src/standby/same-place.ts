@@ -5,7 +5,7 @@ import { describeResult, succeeded, type RunCommand } from '../system/command.ts
 import { removeDurably, writeDurably, exists } from '../system/durable.ts';
 import { shellQuote } from '../system/shell-quote.ts';
 import type { RemoteShell } from '../system/ssh.ts';
-import { isRemoteFile, runRemotely } from './remote-files.ts';
+import { runRemotely } from './remote-files.ts';
 
 /** How a directory of this host and one of the primary's relate. */
 export type Overlap = 'same' | 'holds-theirs' | 'lies-in-theirs';
@@ -26,24 +26,32 @@ interface Places {
 const localLimitMs = 10_000;
 
 /**
- * Prints the kernel's boot id, then for each path its own device and inode and those of all directories above
- * it; links are resolved by walking up physically. The same script runs on both hosts.
+ * Prints the kernel's boot id, then for each path a line of its own device and inode and one for each directory above it, where
+ * `self` stands before those of a path that is there. Links are resolved by walking up physically, and one program is started
+ * for each path, however deep it lies. The same script runs on both hosts.
  */
 export function placesScript(paths: readonly string[]): string {
   const look = (path: string, index: number) =>
     `p=${shellQuote(path)}; w=self; while [ ! -d "$p" ]; do w=above; p=\${p%/*}; [ -n "$p" ] || p=/; done; ` +
-    `(cd -P -- "$p" && while :; do stat -c "${index} $w %d:%i" .; w=above; [ "$PWD" = / ] && break; cd -P ..; done)`;
+    `(cd -P -- "$p" && q=$PWD && d=. && set -- . && while [ -n "\${q%/}" ]; do d=$d/..; set -- "$@" "$d"; q=\${q%/*}; done; ` +
+    `stat -c "${index} $w %d:%i" "$@")`;
   return ['cat /proc/sys/kernel/random/boot_id || echo', ...paths.map(look)].join('\n');
 }
 
 export function parsePlaces(lines: readonly string[], count: number): Places {
   const [kernel = '', ...rest] = lines;
-  const rows = rest.map((line) => line.split(' '));
+  const byPath = new Map<string, string[]>();
+  const selves = new Set<string>();
+  for (const [index = '', kind, id] of rest.map((line) => line.split(' '))) {
+    if (id === undefined) continue;
+    if (kind === 'self') selves.add(index);
+    byPath.set(index, [...(byPath.get(index) ?? []), id]);
+  }
   const places = Array.from({ length: count }, (_, index) => {
-    const own = rows.filter(([row]) => row === String(index));
-    const of = (kind: string) =>
-      own.flatMap(([, what, id]) => (what === kind && id !== undefined ? [id] : []));
-    return { self: of('self')[0], above: of('above') };
+    const ids = byPath.get(String(index)) ?? [];
+    return selves.has(String(index))
+      ? { self: ids[0], above: ids.slice(1) }
+      : { self: undefined, above: ids };
   });
   return { kernel, places };
 }
@@ -124,22 +132,51 @@ export async function findOwnOverlaps(
   );
 }
 
+/** Prints the number of each path that holds the probe, and what the probe says. */
+function probesScript(paths: readonly string[], name: string): string {
+  const look = (path: string, index: number) =>
+    `f=${shellQuote(join(path, name))}; if [ -f "$f" ]; then i='?'; IFS= read -r i <"$f"; echo "${index} \${i:-?}"; fi`;
+  return paths.map(look).join('\n');
+}
+
+function sharedIn(
+  line: string,
+  ours: readonly string[],
+  theirs: readonly string[],
+): FoundOverlap | undefined {
+  const [, their, our] = /^(\d+) (\d+|\?)$/.exec(line) ?? [];
+  const other = theirs[Number(their)];
+  // A probe that cannot be read there lies in some directory of ours all the same.
+  const path = ours[Number(our)] ?? ours[0];
+  return other === undefined || path === undefined
+    ? undefined
+    : { ours: path, theirs: other, overlap: 'same' };
+}
+
 /**
- * Whether a file that we write into our directory appears in the primary's: the proof that holds across hosts,
- * where both see the same storage. The file is gone again when this returns.
+ * Directories of ours in which a file appears in one of the primary's that we write here: the proof that holds across hosts,
+ * where both see the same storage. One file in each of ours, which says whose it is, and one look at each of theirs: a list of
+ * all that lies in there would be what a network file system remembers. The files are gone again when this returns.
  */
-export async function isSharedWith(
+export async function findShared(
   shell: RemoteShell,
-  ours: string,
-  theirs: string,
+  ours: readonly string[],
+  theirs: readonly string[],
   nonce: string,
-): Promise<boolean> {
-  if (!(await exists(ours))) return false;
+): Promise<readonly FoundOverlap[]> {
   const name = `.pitrtools-probe-${nonce}`;
+  const here: (readonly [path: string, index: number])[] = [];
+  for (const [index, path] of ours.entries()) if (await exists(path)) here.push([path, index]);
+  if (here.length === 0) return [];
   try {
-    await writeDurably(join(ours, name), '');
-    return await isRemoteFile(shell, join(theirs, name));
+    // All of them come to an end, so that none is written after it was removed.
+    const written = await Promise.allSettled(
+      here.map(([path, index]) => writeDurably(join(path, name), `${index}\n`)),
+    );
+    for (const write of written) if (write.status === 'rejected') throw write.reason;
+    const { lines } = await runRemotely(shell, probesScript(theirs, name));
+    return lines.flatMap((line) => sharedIn(line, ours, theirs) ?? []);
   } finally {
-    await removeDurably(join(ours, name));
+    await Promise.all(here.map(([path]) => removeDurably(join(path, name))));
   }
 }
