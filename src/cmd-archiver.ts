@@ -17,6 +17,7 @@ import { systemClock } from './system/clock.ts';
 import { endAllCommands, runCommand, startSession } from './system/command.ts';
 import { callersDirectory } from './system/environment.ts';
 import { openLog, type Log } from './system/log.ts';
+import { printable } from './system/printable.ts';
 import { withRemoteShell } from './system/ssh.ts';
 
 interface Configuration {
@@ -53,7 +54,7 @@ function composeDeps(context: ProgramContext, settings: ArchiverSettings, log: L
     startSession,
     withRemoteShell,
     log,
-    report: (line) => process.stdout.write(`${line}\n`),
+    report: (line) => process.stdout.write(`${printable(line)}\n`),
     ...systemClock(context.signal),
     pid: process.pid,
     hostName: hostname(),

@@ -17,13 +17,14 @@ import { exists } from './system/durable.ts';
 import { withLocalSql } from './system/local-sql.ts';
 import { takeLock, type Lock } from './system/lock.ts';
 import { openLog, type Log } from './system/log.ts';
+import { printable } from './system/printable.ts';
 import { programVersion } from './system/program-version.ts';
 import { withRemoteShell } from './system/ssh.ts';
 
 type RunRequest = Extract<Request, { kind: 'run' }>;
 
 const report = (line: string): void => {
-  process.stdout.write(`${line}\n`);
+  process.stdout.write(`${printable(line)}\n`);
 };
 
 function unusable(iniFile: string, problems: readonly Problem[]): PitrError {

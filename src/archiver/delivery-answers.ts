@@ -1,3 +1,4 @@
+import { quoted } from '../system/printable.ts';
 import type { Trouble } from './trouble.ts';
 
 /** What the standby's shell says before anything is done. */
@@ -34,7 +35,7 @@ function placeTrouble({ word, rest }: Words, archivedir: string): Trouble | unde
         hint: 'Run cmd_standby -C FILE -I on the standby; if that was done, its file system may not be mounted.',
       };
     case 'unusable':
-      return { kind: 'failed', reason: `${archivedir} cannot be used: ${rest.trim()}` };
+      return { kind: 'failed', reason: `${archivedir} cannot be used: ${quoted(rest)}` };
     case 'no-sentinel':
       return {
         kind: 'no-sentinel',
@@ -44,17 +45,17 @@ function placeTrouble({ word, rest }: Words, archivedir: string): Trouble | unde
     case 'foreign':
       return {
         kind: 'foreign',
-        reason: `${archivedir} belongs to another cluster (${rest === '' ? 'its sentinel names none' : rest})`,
+        reason: `${archivedir} belongs to another cluster (${rest === '' ? 'its sentinel names none' : quoted(rest, 100)})`,
         hint: 'Check host and r_archivedir of this standby.',
       };
     case 'promoted':
       return {
         kind: 'promoted',
-        reason: `the standby was promoted (timeline ${rest}) and takes no WAL from this server any more`,
+        reason: `the standby was promoted (timeline ${quoted(rest, 100)}) and takes no WAL from this server any more`,
         hint: 'If that server is the primary now, stop this one; to make it a standby again, take a new base backup of it.',
       };
     case 'unflushed':
-      return { kind: 'failed', reason: `${archivedir} cannot be flushed: ${rest.trim()}` };
+      return { kind: 'failed', reason: `${archivedir} cannot be flushed: ${quoted(rest)}` };
     default:
       return undefined;
   }
@@ -74,25 +75,27 @@ export function readGreeting(lines: readonly string[], archivedir: string): Gree
   };
 }
 
+/** As the commit script makes them: of sha256sum or, where there is none, of cksum. */
+const twoDigests = /^((?:sha256|cksum):\S*) ((?:sha256|cksum):\S*)$/;
+
+/** An answer of one of the known kinds counts only in the very form in which the script prints it. */
 function readFileAnswer({ word, rest }: Words): FileAnswer | undefined {
   const { word: name, rest: fact } = splitFirst(rest);
-  switch (word) {
-    case 'stored':
-    case 'same':
-    case 'absent':
+  if (!fileWords.has(word)) return undefined;
+  if (/^[\w.]{1,100}$/.test(name)) {
+    if ((word === 'stored' || word === 'same' || word === 'absent') && fact === '')
       return { kind: word, name };
-    case 'short':
-      return { kind: 'short', name, size: fact };
-    case 'failed':
-      return { kind: 'failed', name, reason: fact.trim() };
-    case 'conflict': {
-      const { word: there, rest: ours } = splitFirst(fact);
-      return { kind: 'conflict', name, there, ours };
-    }
-    default:
-      return undefined;
+    if (word === 'short' && /^\d+$/.test(fact)) return { kind: 'short', name, size: fact };
+    if (word === 'failed') return { kind: 'failed', name, reason: quoted(fact) };
+    const [, there = '', ours = ''] = twoDigests.exec(fact) ?? [];
+    if (word === 'conflict' && there !== '')
+      return { kind: 'conflict', name, there: quoted(there, 100), ours: quoted(ours, 100) };
   }
+  const reason = `the standby's answer is not understood: "${quoted(`${word} ${rest}`, 200)}"`;
+  return { kind: 'failed', name: quoted(name, 100), reason };
 }
+
+const fileWords = new Set(['stored', 'same', 'absent', 'short', 'failed', 'conflict']);
 
 export interface CommitAnswers {
   readonly files: readonly FileAnswer[];

@@ -8,6 +8,7 @@ import {
   rsyncOutcome,
   type RsyncProgram,
 } from '../system/rsync.ts';
+import { quoted } from '../system/printable.ts';
 import type { RemoteShell } from '../system/ssh.ts';
 import { readCommitAnswers, readGreeting, troubleOf, type FileAnswer } from './delivery-answers.ts';
 import { commitScript, helloScript, inboxOf, type DeliveryPlace } from './delivery-scripts.ts';
@@ -65,7 +66,7 @@ export async function sayHello(
   const greeting = readGreeting(answer.lines, place.archivedir);
   if (greeting.trouble !== undefined) return { kind: 'trouble', trouble: greeting.trouble };
   if (greeting.isReady) return { kind: 'ready', resumeRequest: greeting.resumeRequest };
-  const reason = `the standby's shell gave no clear answer: ${[...answer.lines, shell.stderr()].join(' ').trim()}`;
+  const reason = `the standby's shell gave no clear answer: ${quoted([...answer.lines, shell.stderr()].join(' '))}`;
   return { kind: 'trouble', trouble: { kind: 'failed', reason } };
 }
 

@@ -5,7 +5,7 @@
  * Beginning and ending is left to the helper functions (`scripts/cmd_standby*.sql`), which are the same to
  * call everywhere; what they return tells which kind of backup it was.
  */
-import { PitrError } from '../errors.ts';
+import { PitrError, refusal } from '../errors.ts';
 import type { Capabilities } from './capabilities.ts';
 import { systemIdentifierOf } from './control-file.ts';
 import { parseLsn } from './lsn.ts';
@@ -226,12 +226,30 @@ export interface Tablespace {
   readonly location: string;
 }
 
+/** Their numbers and locations become paths here: what no server has is refused. */
 export function parseTablespaces(rows: readonly SqlRow[]): Tablespace[] {
-  return rows.map(([oid, name, location]) => ({
-    oid: oid ?? '',
-    name: name ?? '',
-    location: location ?? '',
-  }));
+  return rows.map((row) => {
+    const [oid = '', name = '', location = ''] = row.map((field) => field ?? '');
+    if (/^\d{1,10}$/.test(oid) && isPlainPath(location)) return { oid, name, location };
+    throw refusal(
+      `the primary names a tablespace that no server has: ${JSON.stringify([oid, name, location])}`,
+      {
+        hint: 'Nothing was changed. Look at pg_tablespace there, and at pg_tblspc in its data directory.',
+      },
+    );
+  });
+}
+
+/** The answer to `dataDirectorySql`. */
+export function parseDataDirectory(rows: readonly SqlRow[]): string {
+  const path = rows[0]?.[0] ?? '';
+  if (isPlainPath(path)) return path;
+  throw refusal(`the primary names a data directory that no server has: ${JSON.stringify(path)}`);
+}
+
+/** Absolute, and nothing in it that leads out of where it seems to be. */
+export function isPlainPath(path: string): boolean {
+  return path.startsWith('/') && !path.includes('\0') && !path.split('/').includes('..');
 }
 
 /**

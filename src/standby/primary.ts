@@ -5,6 +5,7 @@ import {
   installedHelpersSql,
   installHint,
   missingHelpers,
+  parseDataDirectory,
   parseTablespaces,
   parseWalPosition,
   serverVersionSql,
@@ -145,7 +146,7 @@ async function gatherFacts(
   await requireHelpers(deps, capabilities, query);
   for (const [directory] of await query(dataDirectoriesSql)) deps.log.debug(directory ?? '');
   const settings = parseServerSettings(await query(serverSettingsSql(capabilities)));
-  const dataDirectory = (await query(dataDirectorySql))[0]?.[0] ?? '';
+  const dataDirectory = parseDataDirectory(await query(dataDirectorySql));
   const control = await readRemoteControl(shell, dataDirectory);
   return {
     capabilities,

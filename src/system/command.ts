@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import { execa, type Options } from 'execa';
+import { quoted } from './printable.ts';
 import { callersDirectory, cleanedEnvironment, type Environment } from './environment.ts';
 
 /** A program and its arguments; never a shell command line. */
@@ -26,6 +27,8 @@ export interface RunOptions {
    * behind, which would hold a pipe open for ever.
    */
   readonly output?: 'capture' | 'inherit' | undefined;
+  /** A command that prints more than so much is ended as `flooded`, 4 MB unless said; with `onLine` only a line's length counts. */
+  readonly maxOutputBytes?: number | undefined;
   /** Called for each whole line of standard output as it comes. */
   readonly onLine?: ((line: string) => void) | undefined;
   /** A carriage return ends a line, too: so a program tells its progress. */
@@ -45,6 +48,8 @@ export type CommandResult = Output &
     | { readonly kind: 'exited'; readonly code: number }
     | { readonly kind: 'killed'; readonly signal: string }
     | { readonly kind: 'timed-out'; readonly limitMs: number }
+    /** It printed more than its output, or a line of it, may have; what came is not its answer. */
+    | { readonly kind: 'flooded' }
     | { readonly kind: 'not-started'; readonly reason: string }
   );
 
@@ -76,6 +81,11 @@ export type StartSession = (command: CommandLine, options: SessionOptions) => Se
 /** SIGTERM first, SIGKILL this much later. */
 const graceMs = 2_000;
 const keptStderr = 64 * 1024;
+/** rsync names each file there that it could not copy. */
+const keptStderrOfRun = 1024 * 1024;
+const maxOutputBytes = 4 * 1024 * 1024;
+/** Longer than any line that is printed for us to read. */
+const longestLine = 1024 * 1024;
 const neverMs = 2 ** 31 - 1;
 
 /** Process groups that are ours and still run: ended when we exit, whatever the reason. */
@@ -109,9 +119,10 @@ function track(pid: number | undefined): () => void {
   return () => runningGroups.delete(pid);
 }
 
-/** Splits a stream of chunks into whole lines. */
+/** Splits a stream of chunks into whole lines; of one that is too long it keeps nothing. */
 function lineSplitter(
   onLine: (line: string) => void,
+  onTooLong: () => void,
   lineEnd: string | RegExp = '\n',
 ): (chunk: string) => void {
   let rest = '';
@@ -119,6 +130,9 @@ function lineSplitter(
     const lines = (rest + chunk).split(lineEnd);
     rest = lines.pop() ?? '';
     for (const line of lines) onLine(line);
+    if (rest.length <= longestLine) return;
+    rest = '';
+    onTooLong();
   };
 }
 
@@ -180,21 +194,24 @@ interface Watched {
   readonly stderr: () => string;
 }
 
-function collect(
-  child: Child,
-  options: Pick<RunOptions, 'onLine' | 'endsLinesAtReturns'>,
-  tail: number,
-): Watched {
+type Reading = Pick<RunOptions, 'onLine' | 'endsLinesAtReturns' | 'maxOutputBytes'>;
+
+/** Takes the chunks of standard output, as lines or whole, up to their bound. */
+function outputReader(options: Reading, out: string[], onFlood: () => void): (chunk: string) => void {
+  if (options.onLine !== undefined)
+    return lineSplitter(options.onLine, onFlood, options.endsLinesAtReturns === true ? /[\r\n]/ : '\n');
+  let left = options.maxOutputBytes ?? maxOutputBytes;
+  return (chunk) => {
+    left -= chunk.length;
+    if (left >= 0) out.push(chunk);
+    else onFlood();
+  };
+}
+
+function collect(child: Child, options: Reading, tail: number, onFlood: () => void): Watched {
   const out: string[] = [];
   let err = '';
-  const splitOut =
-    options.onLine === undefined
-      ? undefined
-      : lineSplitter(options.onLine, options.endsLinesAtReturns === true ? /[\r\n]/ : '\n');
-  child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
-    if (splitOut === undefined) out.push(chunk);
-    else splitOut(chunk);
-  });
+  child.stdout?.setEncoding('utf8').on('data', outputReader(options, out, onFlood));
   child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
     err = (err + chunk).slice(-tail);
   });
@@ -203,7 +220,7 @@ function collect(
   return { stdout: () => out.join(''), stderr: () => err };
 }
 
-type Ending = { kind: 'limit' } | { kind: 'abort' } | { kind: 'stuck' };
+type Ending = { kind: 'limit' } | { kind: 'abort' } | { kind: 'flood' };
 
 /** Resolves with why the command had to be ended, once its group has had SIGTERM, then SIGKILL. */
 function guard(child: Child, limitMs: number, signal?: AbortSignal) {
@@ -240,6 +257,7 @@ function guard(child: Child, limitMs: number, signal?: AbortSignal) {
   signal?.addEventListener('abort', onAbort, { once: true });
   return {
     gaveUp,
+    end,
     ending: () => ending,
     release: () => {
       timers.forEach(clearTimeout);
@@ -252,6 +270,7 @@ async function resultOf(child: Child, output: () => Output, ending: Ending | und
   const done = await Promise.race([child.done, Promise.resolve(undefined)]);
   const text = output();
   if (ending?.kind === 'limit') return { kind: 'timed-out', limitMs, ...text } as const;
+  if (ending?.kind === 'flood') return { kind: 'flooded', ...text } as const;
   if (ending !== undefined) return { kind: 'killed', signal: 'SIGTERM', ...text } as const;
   if (done?.exitCode !== undefined) return { kind: 'exited', code: done.exitCode, ...text } as const;
   if (done?.signal !== undefined) return { kind: 'killed', signal: done.signal, ...text } as const;
@@ -259,13 +278,27 @@ async function resultOf(child: Child, output: () => Output, ending: Ending | und
   return { kind: 'not-started', reason, ...text } as const;
 }
 
+/** A NUL ends every word that a program is given: with one inside, no program can be started. */
+function whyNeverStarted(
+  { program, args }: CommandLine,
+  { env }: Pick<RunOptions, 'env'>,
+): string | undefined {
+  const words = [program, ...args, ...Object.entries(env ?? {}).flat()];
+  const bad = words.find((word) => word.includes('\0'));
+  return bad === undefined ? undefined : `a word for it holds a NUL: "${quoted(bad)}"`;
+}
+
 /** Runs a command to its end, within its limit. Never throws for what the command does. */
 export const runCommand: RunCommand = async (command, options) => {
+  const reason = whyNeverStarted(command, options);
+  if (reason !== undefined) return { kind: 'not-started', reason, stdout: '', stderr: '' };
   const child = spawn(command, options);
   const untrack = track(child.pid);
-  const output = collect(child, options, Number.POSITIVE_INFINITY);
-  child.stdin?.end(options.input ?? '');
   const watch = guard(child, options.limitMs, options.signal);
+  const output = collect(child, options, keptStderrOfRun, () => {
+    watch.end({ kind: 'flood' });
+  });
+  child.stdin?.end(options.input ?? '');
   try {
     await Promise.race([child.done, watch.gaveUp]);
     const text = () => ({ stdout: output.stdout(), stderr: output.stderr() });
@@ -280,10 +313,20 @@ export const runCommand: RunCommand = async (command, options) => {
 export const startSession: StartSession = (command, options) => {
   const child = spawn(command, { heldFds: options.heldFds, env: options.env });
   const untrack = track(child.pid);
-  const output = collect(child, options, keptStderr);
-  if (options.onErrorLine !== undefined) child.stderr?.on('data', lineSplitter(options.onErrorLine));
-  const text = () => ({ stdout: '', stderr: output.stderr() });
   let killed: Ending | undefined;
+  const kill = (why: Ending): void => {
+    killed ??= why;
+    endGroup(child.pid, 'SIGTERM');
+    setTimeout(() => {
+      endGroup(child.pid, 'SIGKILL');
+    }, graceMs).unref();
+  };
+  const flood = (): void => {
+    kill({ kind: 'flood' });
+  };
+  const output = collect(child, options, keptStderr, flood);
+  if (options.onErrorLine !== undefined) child.stderr?.on('data', lineSplitter(options.onErrorLine, flood));
+  const text = () => ({ stdout: '', stderr: output.stderr() });
   const ended = child.done.then(async () => {
     untrack();
     return resultOf(child, text, killed, 0);
@@ -297,11 +340,7 @@ export const startSession: StartSession = (command, options) => {
       child.stdin?.end();
     },
     kill: () => {
-      killed ??= { kind: 'abort' };
-      endGroup(child.pid, 'SIGTERM');
-      setTimeout(() => {
-        endGroup(child.pid, 'SIGKILL');
-      }, graceMs).unref();
+      kill({ kind: 'abort' });
     },
     stderr: output.stderr,
     ended,
@@ -310,7 +349,7 @@ export const startSession: StartSession = (command, options) => {
 
 /** One line that says how a command ended badly, for messages; the last lines of its standard error with it. */
 export function describeResult(result: CommandResult): string {
-  const tail = result.stderr.trim().split('\n').slice(-5).join('; ');
+  const tail = quoted(result.stderr.trim().split('\n').slice(-5).join('; '), 2000);
   const said = tail === '' ? '' : `: ${tail}`;
   switch (result.kind) {
     case 'exited':
@@ -319,6 +358,8 @@ export function describeResult(result: CommandResult): string {
       return `ended by ${result.signal}${said}`;
     case 'timed-out':
       return `no end within ${Math.round(result.limitMs / 1000)} s${said}`;
+    case 'flooded':
+      return `it printed more than it may, and was ended${said}`;
     case 'not-started':
       return `could not be started: ${result.reason}`;
   }
@@ -326,9 +367,4 @@ export function describeResult(result: CommandResult): string {
 
 export function succeeded(result: CommandResult): boolean {
   return result.kind === 'exited' && result.code === 0;
-}
-
-/** A command as a person would type it, for logs only. */
-export function printable(command: CommandLine): string {
-  return [command.program, ...command.args].join(' ');
 }

@@ -1,4 +1,5 @@
 import { PitrError } from '../errors.ts';
+import { printable } from './printable.ts';
 
 /** Facts that belong to a message: shown as they are in JSON. The text form shows `detail` and `hint` in lines of their own. */
 export type Facts = Readonly<Record<string, string | number | boolean | undefined>>;
@@ -28,7 +29,7 @@ export function textLog(options: Pick<LogOptions, 'debug'>, write: Write = toStd
     (level: string) =>
     (message: string, { detail, hint }: Facts = {}) => {
       const more = `${detail === undefined ? '' : `DETAIL: ${detail}\n`}${hint === undefined ? '' : `HINT: ${hint}\n`}`;
-      write(`${level}: ${message}\n${more}`);
+      write(printable(`${level}: ${message}\n${more}`));
     };
   return {
     debug: options.debug ? line('DEBUG') : () => undefined,
@@ -36,6 +37,11 @@ export function textLog(options: Pick<LogOptions, 'debug'>, write: Write = toStd
     warning: line('WARNING'),
     error: line('ERROR'),
   };
+}
+
+function printableFacts(facts: Facts): Facts {
+  const show = (value: Facts[string]) => (typeof value === 'string' ? printable(value) : value);
+  return Object.fromEntries(Object.entries(facts).map(([name, value]) => [name, show(value)]));
 }
 
 /** pino is loaded only when JSON is asked for: the text form must cost nothing per segment. */
@@ -47,16 +53,16 @@ export async function jsonLog(options: LogOptions): Promise<Log> {
   );
   return {
     debug: (message, facts = {}) => {
-      logger.debug(facts, message);
+      logger.debug(printableFacts(facts), printable(message));
     },
     notice: (message, facts = {}) => {
-      logger.info(facts, message);
+      logger.info(printableFacts(facts), printable(message));
     },
     warning: (message, facts = {}) => {
-      logger.warn(facts, message);
+      logger.warn(printableFacts(facts), printable(message));
     },
     error: (message, facts = {}) => {
-      logger.error(facts, message);
+      logger.error(printableFacts(facts), printable(message));
     },
   };
 }

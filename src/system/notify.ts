@@ -1,5 +1,6 @@
 import { describeResult, succeeded, type RunCommand } from './command.ts';
 import type { Log } from './log.ts';
+import { quoted } from './printable.ts';
 
 export type Severity = 'ok' | 'warning' | 'critical';
 
@@ -25,6 +26,7 @@ export interface NotifyDeps {
 
 /** A hung alert script must not hold up the WAL for longer. */
 const limitMs = 10_000;
+const longestMessage = 2000;
 
 /**
  * Runs the command of that severity. The message is never part of the shell's text: it is `$1` there, so that nothing in
@@ -37,16 +39,17 @@ export async function notify(
 ): Promise<void> {
   const command = settings[`notify_${notification.severity}`];
   if (command === undefined || command.trim() === '') return;
-  const facts: Notification['facts'] = {
-    severity: notification.severity,
-    message: notification.message,
-    ...notification.facts,
-  };
+  // What another host has said may stand in it, and a mail or a pager takes control characters as badly as a terminal.
+  const message = quoted(notification.message, longestMessage);
+  const facts: Notification['facts'] = { severity: notification.severity, message, ...notification.facts };
   const env = Object.fromEntries(
-    Object.entries(facts).map(([name, value]) => [`PITRTOOLS_${name.toUpperCase()}`, value.toString()]),
+    Object.entries(facts).map(([name, value]) => [
+      `PITRTOOLS_${name.toUpperCase()}`,
+      quoted(value.toString(), longestMessage),
+    ]),
   );
   const result = await deps.run(
-    { program: '/bin/sh', args: ['-c', `${command} "$@"`, 'sh', notification.message] },
+    { program: '/bin/sh', args: ['-c', `${command} "$@"`, 'sh', message] },
     { limitMs, env, asCaller: true },
   );
   for (const line of result.stdout.split('\n').filter(Boolean)) deps.log.notice(line);

@@ -92,10 +92,15 @@ function failure(runner: PsqlRunner, result: CommandResult, target: PsqlTarget, 
   });
 }
 
+/** An answer holds names, numbers and settings: of a hundred thousand tablespaces, perhaps. */
+const maxAnswerBytes = 16 * 1024 * 1024;
+
 interface Pending {
   readonly nonce: string;
   readonly lines: string[];
-  readonly done: (lines: readonly string[]) => void;
+  /** How much it may still say. */
+  leftBytes: number;
+  done: (lines: readonly string[]) => void;
 }
 
 function parseRows(lines: readonly string[], field: string, record: string): Rows {
@@ -120,8 +125,11 @@ export async function withPsql<T>(
   const session = shell.start(startScript(psqlWords(target, field, record)), {
     onLine: (line) => {
       if (pending === undefined) return;
+      pending.leftBytes -= line.length + 1;
       if (line === pending.nonce) pending.done(pending.lines);
-      else pending.lines.push(line);
+      else if (pending.leftBytes >= 0) pending.lines.push(line);
+      // Its end says what became of it.
+      else session.kill();
     },
     onErrorLine: (line) => {
       log.debug(`psql: ${line}`);
@@ -131,15 +139,22 @@ export async function withPsql<T>(
   const query = async (sql: string, limitMs: number): Promise<Rows> => {
     const nonce = randomBytes(12).toString('hex');
     log.debug(`executing query '${sql}' by ${printedCommand(shell, target)}`);
+    const asked: Pending = { nonce, lines: [], leftBytes: maxAnswerBytes, done: () => undefined };
     const answer = new Promise<readonly string[]>((done) => {
-      pending = { nonce, lines: [], done };
+      asked.done = done;
+      pending = asked;
       // A statement of its own, and not \echo: psql flushes its output after a result.
       session.write(`${sql.replace(/;?\s*$/, ';')}\nSELECT '${nonce}';\n`);
     });
     const lines = await race(answer, session.ended, limitMs);
+    const { leftBytes } = asked;
     pending = undefined;
     if (lines.kind === 'answer') return parseRows(lines.value, field, record);
     session.kill();
+    if (leftBytes < 0)
+      throw new PitrError('the primary answered with more than anything that is asked of it', {
+        detail: sql,
+      });
     const result = lines.kind === 'ended' ? lines.value : await session.ended;
     if (lines.kind === 'ended') throw failure(shell, result, target, sql);
     throw new PitrError(`the primary did not answer within ${Math.round(limitMs / 1000)} s`, { detail: sql });

@@ -31,6 +31,7 @@ export function parseSentinel(text: string): Sentinel | undefined {
   const systemIdentifier = values.get('system_identifier');
   if (systemIdentifier === undefined || !/^\d+$/.test(systemIdentifier)) return undefined;
   const promoted = values.get('promoted_at_timeline');
+  if (promoted !== undefined && !/^\d{1,10}$/.test(promoted)) return undefined;
   return {
     systemIdentifier,
     standby: values.get('standby') ?? '',

@@ -12,6 +12,7 @@ import {
 } from './command.ts';
 import { cleanShellLine } from './environment.ts';
 import type { Log } from './log.ts';
+import { quoted } from './printable.ts';
 import { isProcessAlive } from './processes.ts';
 import { rsyncShellOption } from './shell-quote.ts';
 
@@ -34,6 +35,8 @@ export interface RemoteOptions {
   /** Wall-clock limit in milliseconds; a script that passes it costs the whole connection. */
   readonly limitMs: number;
   readonly onLine?: ((line: string) => void) | undefined;
+  /** A script that prints more costs the whole connection; 4 MB unless said. */
+  readonly maxOutputBytes?: number | undefined;
 }
 
 /** One kept connection to a host. */
@@ -120,11 +123,14 @@ export async function removeDeadSocketDirectories(): Promise<void> {
 interface Exchange {
   readonly nonce: string;
   readonly lines: string[];
+  /** How much it may still print. */
+  leftBytes: number;
   readonly onLine: ((line: string) => void) | undefined;
   readonly finish: (result: RemoteResult) => void;
 }
 
 const marker = '@pitrtools';
+const maxOutputBytes = 4 * 1024 * 1024;
 
 /** Speaks with the remote `sh`: one script at a time, each ended by a line with its nonce and status. */
 function scriptChannel(session: () => Session) {
@@ -134,6 +140,12 @@ function scriptChannel(session: () => Session) {
 
   const onLine = (line: string): void => {
     if (current === undefined) return;
+    current.leftBytes -= line.length + 1;
+    if (current.leftBytes < 0) {
+      lose('it printed more than it may, and was ended');
+      session().kill();
+      return;
+    }
     const [mark, nonce, status] = line.split(' ');
     if (mark === marker && nonce === current.nonce) {
       // The marker is printed after a line feed, so that output without one cannot hide it.
@@ -153,7 +165,8 @@ function scriptChannel(session: () => Session) {
     const nonce = randomBytes(12).toString('hex');
     let timer: NodeJS.Timeout | undefined;
     const result = await new Promise<RemoteResult>((finish) => {
-      current = { nonce, lines: [], onLine: options.onLine, finish };
+      const leftBytes = options.maxOutputBytes ?? maxOutputBytes;
+      current = { nonce, lines: [], leftBytes, onLine: options.onLine, finish };
       timer = setTimeout(() => {
         lose(`no answer within ${Math.round(options.limitMs / 1000)} s`);
         session().kill();
@@ -214,7 +227,10 @@ function lossReason(result: CommandResult): string {
     .split('\n')
     .map((line) => line.trim())
     .filter((line) => line !== '' && !line.startsWith('debug'));
-  return said.length > 0 ? said.slice(-3).join('; ') : `ssh: ${describeResult({ ...result, stderr: '' })}`;
+  const isExplained = said.length > 0 && result.kind !== 'flooded';
+  return isExplained
+    ? quoted(said.slice(-3).join('; '))
+    : `ssh: ${describeResult({ ...result, stderr: '' })}`;
 }
 
 /** How long a whole login may take: ssh's own ConnectTimeout does not cover authentication. */

@@ -21,6 +21,8 @@ export interface Sshd {
   freeze(): void;
   thaw(): void;
   isRunning(): boolean;
+  /** Takes these lines into its configuration before all others, and starts it anew. */
+  reconfigure(lines: readonly string[]): Promise<void>;
 }
 
 /** One key pair for all hosts of a world, and one host key: making them is slow, and who is who is not tested here. */
@@ -53,7 +55,7 @@ export function createSshd(keys: SshKeys, place: SshdPlace): Sshd {
   const signal = (name: NodeJS.Signals): void => {
     if (listener !== undefined) killAll(familyOf(listener.pid), name);
   };
-  return {
+  const sshd: Sshd = {
     address: place.address,
     port: place.port,
     log: files.log,
@@ -78,7 +80,14 @@ export function createSshd(keys: SshKeys, place: SshdPlace): Sshd {
       signal('SIGCONT');
     },
     isRunning: () => listener !== undefined,
+    async reconfigure(lines) {
+      await sshd.kill();
+      // Of two values for one keyword sshd takes the first.
+      writeFileSync(files.config, `${lines.join('\n')}\n${sshdConfig(keys, place)}`);
+      await sshd.start();
+    },
   };
+  return sshd;
 }
 
 const oneDayMs = 86_400_000;

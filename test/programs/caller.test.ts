@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
@@ -99,8 +99,10 @@ describe.each(failureMajors())('a standby of PostgreSQL %i', (major) => {
     const env = { ...standby.host.env, ...hostile, ...(await german(world.directory)) };
     const caller = { directory: standby.host.directory, env, iniFile: standby.iniFile };
     // The login on the primary's host is hostile, too.
-    const rc = Object.entries(hostile).map(([name, value]) => `export ${name}='${value}'\n`);
-    writeFileSync(join(primary.host.directory, 'home', '.bashrc'), rc.join(''));
+    const words = Object.entries(hostile).map(([name, value]) => `"${name}=${value}"`);
+    await primary.host.sshd.reconfigure([
+      `SetEnv ${words.join(' ')} PITRTOOLS_TEST_WORLD=${world.directory}`,
+    ]);
     expectExit(await callFrom('gone', caller, 'cmd_standby', ['-I']), 0);
     expectExit(await callFrom('closed', caller, 'cmd_standby', ['-B']), 0);
     expectExit(await callFrom('closed', caller, 'cmd_standby', ['-S']), 0);

@@ -7,6 +7,8 @@ import type { DataDirectory } from '../server/data-directory.ts';
 const limitMs = 60_000;
 /** A segment without a commit is rare; a long way back would take minutes. */
 const mostSegments = 8;
+/** A segment of small transactions alone has half a million of them, with a line of a hundred characters each. */
+const mostOutputBytes = 256 * 1024 * 1024;
 
 /** Only the pg_waldump of the release that wrote the WAL can read it. */
 async function findWalDump(
@@ -33,7 +35,10 @@ async function lastCommitIn(
 ): Promise<bigint | undefined> {
   const args = ['-p', directory, '-r', 'Transaction', segment];
   // It fails where the records end, which is where every last segment does: what it printed before counts.
-  const { stdout } = await deps.run({ program, args }, { limitMs, env: { TZ: 'UTC' } });
+  const { stdout } = await deps.run(
+    { program, args },
+    { limitMs, env: { TZ: 'UTC' }, maxOutputBytes: mostOutputBytes },
+  );
   const last = [...stdout.matchAll(commitTime)].at(-1)?.[1];
   return microsOf(last === undefined ? undefined : `${last}+00`);
 }

@@ -1,4 +1,5 @@
 import { PitrError, refusal } from '../../errors.ts';
+import { quoted } from '../../system/printable.ts';
 import { shellQuote } from '../../system/shell-quote.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
 import { printablePath, type CopyRoot, type PlannedDirectory, type PlannedFile } from './copy-plan.ts';
@@ -70,6 +71,17 @@ type Entry =
   | { readonly kind: 'end'; readonly status: number }
   | { readonly kind: 'said'; readonly text: string };
 
+/** Bytes of a listing: of a file of ten million, each with a path of a hundred characters. */
+const longestListing = 1024 ** 3;
+
+/** Names that stay below the root: whatever the other host says, nothing beside it is made, changed or removed here. */
+function staysInside(path: string): boolean {
+  if (path === '') return true;
+  return (
+    !path.includes('\0') && path.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
+  );
+}
+
 const entryLine = /^([dDfFl]) ([0-7]+) (\d+) ([^]*)\$$/;
 
 export function parseEntry(line: string): Entry | undefined {
@@ -97,12 +109,18 @@ interface Collected {
   readonly unreadable: string[];
   readonly said: string[];
   isGone: boolean;
+  /** Why the list is not believed. */
+  untrusted: string | undefined;
   status: number | undefined;
 }
 
-function collect(into: Collected, line: string, rules: CopyRules): void {
+function collect(into: Collected, line: string, { rules, source, where }: Listed): void {
   const entry = parseEntry(line);
   if (entry === undefined) return;
+  if ('path' in entry && !staysInside(entry.path)) {
+    into.untrusted ??= `the list of the files of "${source}" on ${where} names one outside of it: "${quoted(printablePath(entry.path))}"`;
+    return;
+  }
   if (entry.kind === 'end') {
     into.status = entry.status;
   } else if (entry.kind === 'gone') {
@@ -150,17 +168,23 @@ export async function listRoot(
     unreadable: [],
     said: [],
     isGone: false,
+    untrusted: undefined,
     status: undefined,
   };
   const result = await shell.run(listScript(source, rules), {
     limitMs,
+    maxOutputBytes: longestListing,
     onLine: (line) => {
-      collect(found, line, rules);
+      collect(found, line, listed);
     },
   });
   if (result.kind === 'lost')
     throw new PitrError(`lost the connection to ${shell.target.what} ${shell.target.host}`, {
       detail: result.reason,
+    });
+  if (found.untrusted !== undefined)
+    throw new PitrError(found.untrusted, {
+      hint: 'Nothing was copied. No find prints this: look at that host.',
     });
   if (found.isGone) return undefined;
   refuseUnreadable(listed, found.unreadable, shell.target.user);

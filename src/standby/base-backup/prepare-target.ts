@@ -46,8 +46,8 @@ async function makeDirectory(target: string, { path, mode }: PlannedDirectory): 
   } catch (error) {
     if (systemErrorCode(error) !== 'EEXIST') throw error;
   }
-  // Ours to write in, whatever it is on the primary.
-  await chmod(place, (mode & 0o777) | 0o700);
+  // Ours to write in, and nobody else's, whatever it is on the primary.
+  await chmod(place, (mode & 0o755) | 0o700);
 }
 
 async function prepareRoot({ deps }: BackupContext, root: CopyRoot, local: LocalFiles): Promise<void> {

@@ -251,3 +251,29 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
     });
   },
 );
+
+describe('answers that the scripts never make', () => {
+  const answer = (line: string) => readCommitAnswers([line], '/archive').files[0];
+
+  test.each([
+    `stored ${a} and more`,
+    `short ${a} many`,
+    `short ${a}`,
+    `conflict ${a} sha256:1`,
+    `conflict ${a} \x1b[2J x`,
+    'stored ../victim',
+    'stored a\0b',
+  ])('are no success: %j', (line) => {
+    expect(answer(line)).toMatchObject({
+      kind: 'failed',
+      reason: expect.stringContaining('not understood') as string,
+    });
+  });
+
+  test('are quoted without their control characters, and cut', () => {
+    expect(answer(`failed ${a} \x1b]0;x\x07${'y'.repeat(9999)}`)).toMatchObject({
+      reason: expect.stringMatching(/^\\x1b\]0;x\\x07y{400,500} … \(10011 characters\)$/) as string,
+    });
+    expect(readGreeting(['foreign \x1b[2J'], '/archive').trouble?.reason).toContain('\\x1b[2J');
+  });
+});

@@ -7,6 +7,7 @@ import {
   missingHelpers,
   parseStoppedBackup,
   parseSystemIdentifier,
+  parseDataDirectory,
   parseTablespaces,
   parseWalPosition,
   startBackupSql,
@@ -113,6 +114,24 @@ test('tablespaces', () => {
     { oid: '16384', name: 'fast', location: '/srv/a b' },
   ]);
 });
+
+test.each([
+  [['../victim', 'fast', '/srv/fast']],
+  [['16384', 'fast', '/srv/../etc']],
+  [['16384', 'fast', 'srv/fast']],
+  [['16384', 'fast', '/srv/a\0b']],
+  [['16384', 'fast']],
+])('a tablespace that no server has is refused: %j', (row) => {
+  expect(() => parseTablespaces([row])).toThrow('a tablespace that no server has');
+});
+
+test.each(['', 'data', '/srv/../etc', '/srv/a\0'])(
+  'a data directory that no server has is refused: %j',
+  (path) => {
+    expect(() => parseDataDirectory([[path]])).toThrow('a data directory that no server has');
+    expect(parseDataDirectory([['/srv/pgdata']])).toBe('/srv/pgdata');
+  },
+);
 
 describe('the system identifier', () => {
   test.each([

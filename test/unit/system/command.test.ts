@@ -88,3 +88,37 @@ test('writing to a session that has ended does no harm', async () => {
   expect(await session.ended).toMatchObject({ kind: 'exited', code: 4 });
   session.write('too late\n');
 });
+
+test('a program that floods us is ended, whole output, lines and errors alike', async () => {
+  const whole = await runCommand(sh('yes'), minute);
+  expect(whole.kind).toBe('flooded');
+  expect(whole.stdout.length).toBeLessThanOrEqual(4 * 1024 * 1024);
+  expect(describeResult(whole)).toBe('it printed more than it may, and was ended');
+  const lines: string[] = [];
+  const oneLine = await runCommand(sh('echo first; tr "\\0" x </dev/zero'), {
+    ...minute,
+    onLine: (line) => lines.push(line),
+  });
+  expect(oneLine.kind).toBe('flooded');
+  expect(lines).toEqual(['first']);
+  const errors = await runCommand(sh('yes | head -c 20000000 >&2; echo last >&2'), minute);
+  expect(errors).toMatchObject({ kind: 'exited', code: 0 });
+  expect(errors.stderr.length).toBeLessThanOrEqual(1024 * 1024);
+  expect(errors.stderr).toMatch(/last\n$/);
+});
+
+test('output up to its bound is an answer, and a caller may ask for more or less', async () => {
+  const script = sh('yes | head -c 1000');
+  expect((await runCommand(script, { ...minute, maxOutputBytes: 1000 })).stdout).toHaveLength(1000);
+  expect((await runCommand(script, { ...minute, maxOutputBytes: 999 })).kind).toBe('flooded');
+});
+
+test('a session whose lines have no end is ended', async () => {
+  const session = startSession(sh('tr "\\0" x </dev/zero'), { onLine: () => undefined });
+  expect((await session.ended).kind).toBe('flooded');
+});
+
+test('a word with a NUL, which no program can be given, is a value, not an exception', async () => {
+  const result = await runCommand({ program: 'echo', args: ['a\0b'] }, minute);
+  expect(describeResult(result)).toBe('could not be started: a word for it holds a NUL: "a\\x00b"');
+});

@@ -36,3 +36,10 @@ describe('a failure', () => {
     expect(said.join('')).toMatch(/bug in pitrtools.*TypeError: x is undefined\n\s+at /s);
   });
 });
+
+test('what another host said cannot speak to the terminal, nor begin a line of its own in place of ours', () => {
+  const lines: string[] = [];
+  const log = textLog({ debug: false }, (text) => lines.push(text));
+  log.warning('standby s1: \x1b]0;owned\x07\rERROR', { detail: 'a\0b' });
+  expect(lines).toEqual(['WARNING: standby s1: \\x1b]0;owned\\x07\\rERROR\nDETAIL: a\\x00b\n']);
+});

@@ -24,3 +24,7 @@ test('what was never known is absent', () => {
 test.each(['', 'garbage', 'system_identifier: ', 'system_identifier: 12x'])('%j proves nothing', (text) => {
   expect(parseSentinel(text)).toBeUndefined();
 });
+
+test('a sentinel whose timeline is no number proves nothing', () => {
+  expect(parseSentinel('system_identifier: 1\nstandby: s\npromoted_at_timeline: no\n')).toBeUndefined();
+});

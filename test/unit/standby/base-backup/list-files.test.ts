@@ -121,3 +121,35 @@ test.each([
 ])('the word for %j', (path, word) => {
   expect(dottedWord(path)).toBe(word);
 });
+
+describe('the list of a primary that is not to be trusted', () => {
+  const said = (...lines: readonly string[]) => {
+    const hostile = {
+      ...shell,
+      run: (_script: string, { onLine }: { readonly onLine?: (line: string) => void }) => {
+        [...lines, 'Z 0$'].forEach((line) => onLine?.(line));
+        return Promise.resolve({ kind: 'done', status: 0, lines: [] });
+      },
+    } as unknown as RemoteShell;
+    return listRoot(hostile, listed('/primary/data'), 10_000);
+  };
+
+  test.each([
+    'd 777 0 ../victim$',
+    'd 777 0 base/../../victim$',
+    'd 777 0 ..$',
+    'f 600 1 /etc/passwd$',
+    'f 600 1 base//1$',
+    'l 777 1 ./base$',
+    String.raw`f 600 1 base/..\057..\057victim$`,
+    String.raw`d 777 0 base\057..\057..$`,
+    'f 600 1 base/$',
+  ])('is refused where it names what lies outside: %s', async (line) => {
+    await expect(said('d 700 0 $', 'd 700 0 base$', line)).rejects.toThrow('names one outside of it');
+  });
+
+  test('is taken as it is where all names stay inside', async () => {
+    const found = await said('d 700 0 $', 'd 700 0 base$', 'f 600 1 base/..x$', 'f 600 1 ...$');
+    expect(found?.files.map(({ path }) => path)).toEqual(['base/..x', '...']);
+  });
+});

@@ -1,0 +1,80 @@
+import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { Host } from '../harness/host.ts';
+import { failureMajors } from '../harness/postgres-programs.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { readyCluster } from './archiver-cluster.ts';
+import { backupPair } from './backup-kit.ts';
+import { expectExit } from './standby-kit.ts';
+
+let world: World | undefined;
+afterEach(async () => {
+  await world?.close();
+  world = undefined;
+});
+
+/** From now on every login on this host runs this script of sh instead of what was asked, which is `$SSH_ORIGINAL_COMMAND`. */
+async function takeOver(host: Host, script: string): Promise<void> {
+  const path = join(host.directory, 'bin', 'hostile');
+  writeFileSync(path, `#!/bin/sh\n${script}\n`, { mode: 0o700 });
+  await host.sshd.reconfigure([`ForceCommand ${path}`]);
+}
+
+const hasControls = (text: string) => /[^\P{Cc}\n\t]/u.test(text);
+
+describe('a standby whose answers are hostile', () => {
+  const archive = async (script: string) => {
+    world = await createWorld({ major: 18 });
+    const cluster = await readyCluster(world, { slaves: ['standby1'] });
+    const [standby] = cluster.standbys;
+    if (standby === undefined) throw new Error('no standby');
+    await takeOver(standby, script);
+    const name = cluster.segment(1);
+    cluster.addSegment(name);
+    const result = await cluster.archive(name);
+    return { cluster, name, result };
+  };
+
+  test('cannot speak to a terminal, a log or a notification, and the segment is queued', async () => {
+    const answer = String.raw`foreign \x1b]0;owned\x07 \x00 \r\x1b[2J`;
+    const { cluster, name, result } = await archive(
+      `sh -c "$SSH_ORIGINAL_COMMAND" | sed -u 's/^ready$/${answer}/'`,
+    );
+    expectExit(result, 0);
+    expect(cluster.queue('standby1')).toEqual([name]);
+    expect(result.stderr).toContain(String.raw`belongs to another cluster (\x1b]0;owned\x07 \x00 \r\x1b[2J)`);
+    expect(result.stderr).not.toContain('bug');
+    expect(hasControls(result.stderr)).toBe(false);
+    const [said] = cluster.host.notifications();
+    expect(said?.message).toContain(String.raw`\x1b]0;owned\x07 \x00 \r`);
+    expect(hasControls(said?.message ?? '')).toBe(false);
+    expect(JSON.stringify(cluster.state('standby1'))).not.toContain(String.raw`\u001b`);
+  });
+
+  test('is ended when it floods us, and the segment is queued', async () => {
+    const { cluster, name, result } = await archive('yes all work and no play');
+    expectExit(result, 0);
+    expect(cluster.queue('standby1')).toEqual([name]);
+    expect(result.stderr).toContain('it printed more than it may, and was ended');
+  });
+});
+
+describe.each(failureMajors())('a primary of PostgreSQL %i whose list of files is hostile', (major) => {
+  test('changes nothing beside the data directory', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world);
+    const victim = join(standby.pgdata, '..', 'victim');
+    expectExit(await world.cmdStandby(standby, ['-I']), 0);
+    mkdirSync(victim);
+    chmodSync(victim, 0o700);
+    await takeOver(
+      primary.host,
+      `case $SSH_ORIGINAL_COMMAND in sh) sh | sed -u 's/^d 7\\(.*\\) base\\$$/d 7\\1 ..\\/victim$/' ;; *) exec sh -c "$SSH_ORIGINAL_COMMAND" ;; esac`,
+    );
+    const backup = await world.cmdStandby(standby, ['-B']);
+    expectExit(backup, 1);
+    expect(backup.stderr).toMatch(/names one outside of it: "\.\.\/victim"/);
+    expect(statSync(victim).mode & 0o777).toBe(0o700);
+  });
+});

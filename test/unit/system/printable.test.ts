@@ -1,0 +1,24 @@
+import { expect, test } from 'vitest';
+import { printable, quoted } from '../../../src/system/printable.ts';
+
+test.each([
+  ['an escape sequence', 'a\x1b]0;title\x07b', 'a\\x1b]0;title\\x07b'],
+  ['a carriage return', 'ERROR\rOK', 'ERROR\\rOK'],
+  ['a NUL', 'a\0b', 'a\\x00b'],
+  ['a control character of one byte beyond ASCII', 'a\x9b2Jb', 'a\\x9b2Jb'],
+  ['what turns the direction of text', 'a\u202eb', 'a\\u202eb'],
+  ['a line separator', 'a\u2028b', 'a\\u2028b'],
+])('shows %s escaped', (_what, text, shown) => {
+  expect(printable(text)).toBe(shown);
+  expect(quoted(text)).toBe(shown);
+});
+
+test('leaves plain text, other languages, line feeds and tabs as they are', () => {
+  const text = 'größer 日本語 🐘\n\tDETAIL: x';
+  expect(printable(text)).toBe(text);
+});
+
+test('a quotation is one line, and cut', () => {
+  expect(quoted(' a\nERROR: b\n')).toBe('a\\nERROR: b');
+  expect(quoted('x'.repeat(10), 4)).toBe('xxxx … (10 characters)');
+});
