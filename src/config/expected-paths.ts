@@ -1,5 +1,5 @@
 import { splitWords } from './command-words.ts';
-import type { ExpectedKind, Option, OptionTable, ProgramLine } from './option.ts';
+import type { ExpectedKind, Option, OptionTable, ProgramLine, UsedWhere } from './option.ts';
 
 /** Something that a setting says is on this host. */
 export interface ExpectedPath {
@@ -9,12 +9,23 @@ export interface ExpectedPath {
   readonly path: string;
 }
 
-/** What the settings expect to find on this host. Whether it is there is for the caller to see. */
-export function listExpectedPaths(table: OptionTable, settings: object): ExpectedPath[] {
+/** In doubt it is: where nobody knows the release, what is missing is named. */
+function isUsed(usedWhere: UsedWhere | undefined, release: UsedWhere | undefined): boolean {
+  if (usedWhere === undefined || release === undefined) return true;
+  const facts: Readonly<Record<string, unknown>> = { ...release };
+  return Object.entries(usedWhere).every(([fact, wanted]) => facts[fact] === wanted);
+}
+
+/**
+ * What the settings expect to find on this host. Whether it is there is for the caller to see.
+ *
+ * @param release of the server here, as far as it is known: what it does not use need not be there
+ */
+export function listExpectedPaths(table: OptionTable, settings: object, release?: UsedWhere): ExpectedPath[] {
   const values: Readonly<Record<string, unknown>> = { ...settings };
   return Object.entries(table).flatMap(([key, option]) => {
-    const { expects: kind } = option;
-    if (kind === undefined || values[key] === undefined) return [];
+    const { expects: kind, usedWhere } = option;
+    if (kind === undefined || values[key] === undefined || !isUsed(usedWhere, release)) return [];
     return pathsOf(option, values[key]).map((path) => ({ key, kind, path }));
   });
 }

@@ -1,3 +1,5 @@
+import type { Capabilities } from '../postgres/capabilities.ts';
+
 /** A program with the flags that the INI gives it. No shell reads it. */
 export interface ProgramLine {
   readonly program: string;
@@ -37,6 +39,9 @@ interface KindValue {
   'search-path': readonly string[];
 }
 
+/** Facts of `Capabilities` by which a release uses a setting. */
+export type UsedWhere = Readonly<Partial<Pick<Capabilities, 'standbyMode' | 'hasArchiveCleanupCommand'>>>;
+
 /** What must be there on this host before the programs can do their work. */
 export type ExpectedKind = 'directory' | 'file' | 'program';
 
@@ -58,6 +63,8 @@ interface OptionBase {
   /** The boolean key that must be on for `requiredBy` to count. */
   readonly requiredIf?: string;
   readonly expects?: ExpectedKind;
+  /** What a release must, or must not, be able to do for the value to be of any use: others do without it. */
+  readonly usedWhere?: UsedWhere;
   /** An older release's key without effect; says what replaces it. */
   readonly legacy?: string;
 }

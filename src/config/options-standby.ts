@@ -124,11 +124,13 @@ export const standbyOptions = {
   pg_standby: {
     ...serverProgram,
     example: '/usr/lib/postgresql/8.4/bin/pg_standby',
+    usedWhere: { standbyMode: false },
     summary: 'pg_standby on this host; only 8.4 needs it',
   },
   pg_archivecleanup: {
     ...serverProgram,
     example: '/usr/lib/postgresql/15/bin/pg_archivecleanup',
+    usedWhere: { hasArchiveCleanupCommand: true },
     summary: 'pg_archivecleanup on this host; the server then removes WAL that it needs no more',
   },
   includepath: commonOptions.includepath,

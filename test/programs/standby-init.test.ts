@@ -112,6 +112,18 @@ describe('the command line of cmd_standby', () => {
     world = await createWorld({ major });
     const { standby } = await backupPair(world);
     expect(await world.cmdStandby(standby, [])).toMatchObject({ code: 0, stdout: 'Config OK\n' });
+    // As the how-to's INI has them: of versions that are not this one.
+    standby.writeIni({ pg_standby: '/usr/lib/postgresql/8.4/bin/pg_standby' });
+    expect(await world.cmdStandby(standby, [])).toMatchObject({ code: 0, stdout: 'Config OK\n' });
+    standby.writeIni({
+      pgversion: '8.4',
+      pg_archivecleanup: '/usr/lib/postgresql/9.0/bin/pg_archivecleanup',
+    });
+    const old = await world.cmdStandby(standby, []);
+    expect(old).toMatchObject({ code: 3 });
+    expect(old.stderr).toContain('pg_standby: there is no program /usr/lib/postgresql/8.4/bin/pg_standby');
+    expect(old.stderr).not.toContain('pg_archivecleanup');
+    standby.writeIni({ pgversion: major, pg_standby: undefined, pg_archivecleanup: undefined });
     standby.writeIni({ pg_conf: '/not/there', port: 'x', unknwon: 1 });
     const run = await world.cmdStandby(standby, ['-B']);
     expect(run).toMatchObject({ code: 3 });

@@ -2,6 +2,8 @@ import { expect, it } from 'vitest';
 import { listExpectedPaths } from '../../../src/config/expected-paths.ts';
 import { archiverOptions } from '../../../src/config/options-archiver.ts';
 import { standbyOptions } from '../../../src/config/options-standby.ts';
+import { capabilitiesOf } from '../../../src/postgres/capabilities.ts';
+import { parseVersion } from '../../../src/postgres/version.ts';
 import { archiverSettings, goodStandby, readFixture, standbySettings } from './fixtures.ts';
 
 it('lists what the archiver expects here, and nothing of the standby', () => {
@@ -29,6 +31,18 @@ it('lists what the standby expects here, and nothing of the primary', () => {
     'pg_hba_conf_failover',
     'action_failover',
   ]);
+});
+
+it.each([
+  ['8.4', ['pg_standby']],
+  ['9.0', ['pg_archivecleanup']],
+  ['15', ['pg_archivecleanup']],
+  [undefined, ['pg_standby', 'pg_archivecleanup']],
+])('what release %s does not use is not expected, and in doubt it is', (version, used) => {
+  const settings = standbySettings(readFixture('how-to-standby.ini'));
+  const release = version === undefined ? undefined : capabilitiesOf(parseVersion(version));
+  const keys = listExpectedPaths(standbyOptions, settings, release).map(({ key }) => key);
+  expect(keys.filter((key) => key === 'pg_standby' || key === 'pg_archivecleanup')).toEqual(used);
 });
 
 it.each([
