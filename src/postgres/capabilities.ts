@@ -38,6 +38,8 @@ export interface Capabilities {
   readonly hasTablespaceVersionFolder: boolean;
   /** From 9.5 a base backup has a `tablespace_map`; before, only the symbolic links in `pg_tblspc`. */
   readonly hasTablespaceMap: boolean;
+  /** From 11 a data directory may be readable by its group (`initdb --allow-group-access`). */
+  readonly hasGroupAccess: boolean;
   /** Up to 9.2 the last segment of each log (`FF`) does not exist. */
   readonly walSegmentSkipsFF: boolean;
   /** Up to 10 the segment size is fixed when the server is compiled; from 11 initdb chooses it. */

@@ -17,6 +17,7 @@ export function fileFacts(since: Since) {
     hasAutoConf: since(90_400),
     hasTablespaceMap: since(90_500),
     hasTablespaceVersionFolder: since(90_000),
+    hasGroupAccess: since(110_000),
     walSegmentSkipsFF: !since(90_300),
     segmentSizeChosenAtInitdb: since(110_000),
     historyHasLsn: since(90_300),

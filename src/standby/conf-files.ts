@@ -3,8 +3,9 @@ import { access, copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StandbySettings } from '../config/options-standby.ts';
 import { messageOf, refusal } from '../errors.ts';
-import { exists, fsyncPath, readIfExists, writeDurably } from '../system/durable.ts';
+import { exists, fsyncPath, readIfExists } from '../system/durable.ts';
 import type { StandbyDeps } from './deps.ts';
+import { writeForServer } from './server-modes.ts';
 import { configurationSources, type ConfigurationRole } from './server/server-configuration.ts';
 
 /** A configuration file of the INI that is to lie in pgdata under PostgreSQL's own name. */
@@ -102,5 +103,5 @@ export async function copyConf(
   if (kept !== undefined) deps.log.notice(`the file that was ${copy.to} is kept as ${kept}`);
   const content = await readIfExists(copy.from);
   if (content === undefined) throw refusal(`"${copy.from}" (key ${copy.key}) has gone`);
-  await writeDurably(copy.to, content);
+  await writeForServer(deps.settings.pgdata, copy.to, content);
 }

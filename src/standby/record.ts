@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { PitrError } from '../errors.ts';
-import { exists, readIfExists, writeDurably } from '../system/durable.ts';
+import { exists, readIfExists } from '../system/durable.ts';
+import { writeForServer } from './server-modes.ts';
 import type { Verification } from './verify/findings.ts';
 
 /** Facts of the base backup that pgdata holds. LSNs as PostgreSQL prints them, times in ISO 8601 with zone. */
@@ -104,5 +105,5 @@ export type RecordChange = { readonly [Part in keyof StandbyRecord]?: StandbyRec
 
 export async function changeRecord(pgdata: string, change: RecordChange): Promise<void> {
   const record = { ...(await readRecord(pgdata)), ...change };
-  await writeDurably(join(pgdata, recordFileName), `${JSON.stringify(record, null, 2)}\n`);
+  await writeForServer(pgdata, join(pgdata, recordFileName), `${JSON.stringify(record, null, 2)}\n`);
 }

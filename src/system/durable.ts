@@ -50,6 +50,8 @@ export async function writeDurably(path: string, content: string | Uint8Array, m
     await rm(temporary, { force: true });
     const handle = await open(temporary, 'wx', mode);
     try {
+      // The caller's umask may be stricter.
+      if (mode !== 0o600) await handle.chmod(mode);
       await handle.writeFile(content);
       await handle.sync();
     } finally {

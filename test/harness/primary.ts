@@ -21,6 +21,8 @@ export interface PrimaryOptions {
   readonly walSegmentMb?: number;
   /** As initdb would have it by default, if left out. */
   readonly checksums?: boolean;
+  /** `initdb --allow-group-access`. */
+  readonly groupAccess?: boolean;
   /** `l_archive` in the host's directory by default. */
   readonly lArchiveDir?: string;
   /** `false`: the cluster is made, but not started. */
@@ -71,6 +73,7 @@ export async function createPrimary(place: PrimaryPlace, options: PrimaryOptions
   await makeCluster(server, {
     walSegmentMb: options.walSegmentMb,
     checksums: options.checksums,
+    groupAccess: options.groupAccess,
     settings: {
       listen_addresses: `127.0.0.1, ${host.address}`,
       ...archivingSettings(host),

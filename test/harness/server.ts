@@ -88,6 +88,8 @@ export interface NewCluster {
   /** 1 to 1024; other than 16 from PostgreSQL 11. */
   readonly walSegmentMb?: number | undefined;
   readonly checksums?: boolean | undefined;
+  /** The operating system's group reads the data directory; from 11. */
+  readonly groupAccess?: boolean | undefined;
   readonly settings: ServerSettings;
 }
 
@@ -108,6 +110,7 @@ export async function makeCluster(place: ServerPlace, cluster: NewCluster): Prom
       '-A',
       'trust',
       ...segment,
+      ...(cluster.groupAccess === true ? ['--allow-group-access'] : []),
       ...checksumFlags(place.major, cluster.checksums),
     ],
     { env: place.env },

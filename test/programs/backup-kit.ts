@@ -33,7 +33,7 @@ export interface BackupPairOptions {
   readonly ini?: IniKeys;
   readonly primarySettings?: ServerSettings;
   readonly standbySettings?: ServerSettings;
-  readonly cluster?: Pick<PrimaryOptions, 'walSegmentMb' | 'checksums' | 'slaves'>;
+  readonly cluster?: Pick<PrimaryOptions, 'walSegmentMb' | 'checksums' | 'groupAccess' | 'slaves'>;
   /** The standby's data directory. */
   readonly pgdata?: string;
   /** `none` leaves the helper functions out. */

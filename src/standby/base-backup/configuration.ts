@@ -1,8 +1,8 @@
-import { mkdir } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { parseSettings, settingsIn, withSettings } from '../../postgres/settings-file.ts';
-import { exists, readIfExists, writeDurably } from '../../system/durable.ts';
+import { exists, readIfExists } from '../../system/durable.ts';
 import { readRemoteFile } from '../remote-files.ts';
+import { makeForServer, writeForServer } from '../server-modes.ts';
 import type { BackupContext } from './context.ts';
 import type { MissingConfiguration } from './facts.ts';
 
@@ -51,14 +51,14 @@ async function makeIncludedDirectories({ deps, facts }: BackupContext, text: str
     if (await exists(path)) continue;
     deps.log.notice(`postgresql.conf includes "${line.path}", which was not copied`);
     if (line.directive === 'include_dir' && !isAbsolute(line.path))
-      await mkdir(path, { recursive: true, mode: 0o700 });
+      await makeForServer(facts.place.pgdata, path);
   }
 }
 
 async function copyServerConfiguration(context: BackupContext, target: string, text: string): Promise<void> {
   // Bytes beyond ASCII stay what they are, whatever the file's encoding.
   const own = withSettings(text, { set: new Map(), remove: placeSettings });
-  await writeDurably(target, Buffer.from(own, 'latin1'));
+  await writeForServer(context.facts.place.pgdata, target, Buffer.from(own, 'latin1'));
   await makeIncludedDirectories(context, own);
 }
 
@@ -74,7 +74,7 @@ export async function copyConfiguration(
     const target = join(facts.place.pgdata, name);
     deps.log.notice(`copying the primary's ${name}, since there is none in ${facts.place.pgdata}`);
     if (name !== 'postgresql.conf') {
-      await writeDurably(target, content);
+      await writeForServer(facts.place.pgdata, target, content);
       continue;
     }
     const text = content.toString('latin1');
@@ -85,11 +85,12 @@ export async function copyConfiguration(
 
 /** Takes the primary's own recovery settings out of what was copied: -S writes those of this standby. */
 export async function cleanSettings(context: BackupContext): Promise<void> {
-  const path = join(context.facts.place.pgdata, 'postgresql.auto.conf');
+  const { pgdata } = context.facts.place;
+  const path = join(pgdata, 'postgresql.auto.conf');
   const content = await readIfExists(path);
   if (content === undefined) return;
   const text = content.toString('latin1');
   const own = withSettings(text, { set: new Map(), remove: recoverySettings });
-  if (own !== text) await writeDurably(path, Buffer.from(own, 'latin1'));
+  if (own !== text) await writeForServer(pgdata, path, Buffer.from(own, 'latin1'));
   noticeTelling(context, 'postgresql.auto.conf', own);
 }

@@ -1,16 +1,10 @@
-import { lstat, mkdir, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
+import { lstat, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PitrError } from '../../errors.ts';
-import {
-  exists,
-  ensureDirectory,
-  fsyncPath,
-  readIfExists,
-  removeDurably,
-  writeDurably,
-} from '../../system/durable.ts';
+import { exists, ensureDirectory, fsyncPath, readIfExists, removeDurably } from '../../system/durable.ts';
 import { recordFileName, type BackupRecord } from '../record.ts';
 import { incompleteControlFile } from '../server/data-directory.ts';
+import { makeForServer, openToGroup, writeForServer } from '../server-modes.ts';
 import { rewriteTablespaceMap, type TablespaceTarget } from '../tablespaces.ts';
 import { isEmptied, readWalLink, type WalLink } from '../wal-link.ts';
 import { needed, type BackupContext } from './context.ts';
@@ -29,7 +23,7 @@ function controlPaths(pgdata: string) {
 }
 
 async function writeRecord(pgdata: string, backup: BackupRecord): Promise<void> {
-  await writeDurably(join(pgdata, recordFileName), `${JSON.stringify({ backup }, null, 2)}\n`);
+  await writeForServer(pgdata, join(pgdata, recordFileName), `${JSON.stringify({ backup }, null, 2)}\n`);
 }
 
 export async function readBefore({ facts }: BackupContext): Promise<Before> {
@@ -80,7 +74,7 @@ export async function unmarkCopying({ facts }: BackupContext, before: Before): P
   }
   const record = join(pgdata, recordFileName);
   if (before.record === undefined) await removeDurably(record);
-  else await writeDurably(record, before.record);
+  else await writeForServer(pgdata, record, before.record);
 }
 
 /** Nobody has looked at what a link leads to that came, or was turned elsewhere, while the copy was made. */
@@ -96,15 +90,16 @@ async function requireSameLink({ place, primary }: BackupFacts): Promise<WalLink
 
 /** The WAL of the server that was here before: recovery reads that of the backup from the archive. */
 export async function emptyWal({ deps, facts }: BackupContext): Promise<void> {
-  const wal = join(facts.place.pgdata, facts.primary.capabilities.walDirName);
+  const { pgdata } = facts.place;
+  const wal = join(pgdata, facts.primary.capabilities.walDirName);
   deps.log.debug(`cleaning up ${wal}/ directory`);
   const link = await requireSameLink(facts);
-  if (link === undefined) await mkdir(wal, { recursive: true, mode: 0o700 });
+  if (link === undefined) await makeForServer(pgdata, wal);
   // What lies in pgdata itself is the server's alone, but for what a file system has.
   const isGone = link === undefined ? (name: string) => name !== 'lost+found' : isEmptied;
   for (const name of (await readdir(wal)).filter(isGone))
     await rm(join(wal, name), { recursive: true, force: true });
-  await mkdir(join(wal, 'archive_status'), { mode: 0o700 });
+  await makeForServer(pgdata, join(wal, 'archive_status'));
 }
 
 /** Makes the links of `pg_tblspc` and removes those that no tablespace of this backup has. */
@@ -112,13 +107,17 @@ export async function linkTablespaces(
   { facts }: BackupContext,
   targets: readonly TablespaceTarget[],
 ): Promise<void> {
-  const directory = join(facts.place.pgdata, 'pg_tblspc');
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const { pgdata } = facts.place;
+  const directory = join(pgdata, 'pg_tblspc');
+  await makeForServer(pgdata, directory);
   for (const name of await readdir(directory)) {
     const path = join(directory, name);
     if ((await lstat(path)).isSymbolicLink()) await rm(path);
   }
-  for (const { oid, target } of targets) await symlink(target, join(directory, oid));
+  for (const { oid, target, isInsidePgdata } of targets) {
+    if (!isInsidePgdata) await openToGroup(pgdata, target);
+    await symlink(target, join(directory, oid));
+  }
   await fsyncPath(directory);
 }
 
@@ -126,9 +125,9 @@ export async function linkTablespaces(
 export async function writeLabelFiles({ facts, run }: BackupContext): Promise<void> {
   const { pgdata, targets } = facts.place;
   const { labelFile, tablespaceMap } = needed(run.stopped, 'the backup_label');
-  await writeDurably(join(pgdata, 'backup_label'), needed(labelFile, 'the backup_label'));
+  await writeForServer(pgdata, join(pgdata, 'backup_label'), needed(labelFile, 'the backup_label'));
   if (tablespaceMap === undefined) return;
-  await writeDurably(join(pgdata, 'tablespace_map'), rewriteTablespaceMap(tablespaceMap, targets));
+  await writeForServer(pgdata, join(pgdata, 'tablespace_map'), rewriteTablespaceMap(tablespaceMap, targets));
 }
 
 /**
@@ -138,7 +137,7 @@ export async function writeLabelFiles({ facts, run }: BackupContext): Promise<vo
 export async function putControlInPlace({ facts, run }: BackupContext): Promise<void> {
   const { pgdata } = facts.place;
   const { global, control, incomplete } = controlPaths(pgdata);
-  await writeDurably(control, needed(run.control, 'pg_control'));
+  await writeForServer(pgdata, control, needed(run.control, 'pg_control'));
   await fsyncPath(global);
   await writeRecord(pgdata, { ...needed(run.record, 'the record'), status: 'complete' });
   await removeDurably(incomplete);

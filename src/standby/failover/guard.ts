@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PitrError } from '../../errors.ts';
 import { parseWalName } from '../../postgres/wal-name.ts';
-import { readIfExists, removeDurably, writeDurably } from '../../system/durable.ts';
+import { readIfExists, removeDurably } from '../../system/durable.ts';
+import { writeForServer } from '../server-modes.ts';
 import type { ArchivedEnd } from '../server/archive-check.ts';
 
 /**
@@ -38,7 +39,7 @@ export async function writeGuard(pgdata: string, end: ArchivedEnd | undefined): 
   if (pid === undefined || start === undefined)
     throw new PitrError(`cannot understand "${join(pgdata, 'postmaster.pid')}"`);
   const words = [pid.trim(), start.trim(), ...(end === undefined ? [] : [end.last.name, end.segmentSize])];
-  await writeDurably(join(pgdata, guardName), `${words.join(' ')}\n`);
+  await writeForServer(pgdata, join(pgdata, guardName), `${words.join(' ')}\n`);
 }
 
 export async function removeGuard(pgdata: string): Promise<void> {

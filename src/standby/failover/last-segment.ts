@@ -1,8 +1,9 @@
 import { readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { historyName, parseWalName } from '../../postgres/wal-name.ts';
-import { exists, fsyncPath, writeDurably } from '../../system/durable.ts';
+import { exists, fsyncPath } from '../../system/durable.ts';
 import type { StandbyDeps } from '../deps.ts';
+import { writeForServer } from '../server-modes.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 
 const ready = '.ready';
@@ -44,6 +45,6 @@ export async function archiveHistory(
   const mark = (suffix: string) => join(directory, 'archive_status', `${history}${suffix}`);
   const isKnown = (await exists(mark(ready))) || (await exists(mark('.done')));
   if (isKnown || !(await exists(join(directory, history)))) return;
-  await writeDurably(mark(ready), '');
+  await writeForServer(pgdata, mark(ready), '');
   deps.log.notice(`${history} is archived, so that standbys of this server follow it`);
 }

@@ -1,8 +1,9 @@
+import { dirname } from 'node:path';
 import { messageOf, PitrError } from '../../errors.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
-import { writeDurably } from '../../system/durable.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { serverLogTail, startServerProgram, type Started } from '../local-server.ts';
+import { writeForServer } from '../server-modes.ts';
 import { readConfiguration } from '../server/server-configuration.ts';
 import { observeServer, withLocalServer } from '../server/server-state.ts';
 import { stopProgress } from '../server/stop-progress.ts';
@@ -12,7 +13,8 @@ import { waitUntil, type Look } from '../server/wait.ts';
 export type Old = readonly { readonly path: string; readonly content: Buffer | undefined }[];
 
 export async function writeBack(old: Old): Promise<void> {
-  for (const { path, content } of old) if (content !== undefined) await writeDurably(path, content);
+  for (const { path, content } of old)
+    if (content !== undefined) await writeForServer(dirname(path), path, content);
 }
 
 export const correctThem =

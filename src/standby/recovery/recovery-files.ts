@@ -5,6 +5,7 @@ import { exists, fsyncPath, readIfExists, removeDurably, writeDurably } from '..
 import type { StandbyDeps } from '../deps.ts';
 import { changeRecord, readRecord, type SettingsRecord } from '../record.ts';
 import { recoveryConfText, type RecoverySettings } from '../recovery-settings.ts';
+import { writeForServer } from '../server-modes.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 
 const autoConf = 'postgresql.auto.conf';
@@ -20,14 +21,17 @@ async function changeAutoConf(
   const path = join(pgdata, autoConf);
   const before = (await readIfExists(path))?.toString('utf8') ?? '';
   const after = withSettings(before, { set, remove: new Set(remove) });
-  if (after !== before) await writeDurably(path, after);
+  if (after !== before) await writeForServer(pgdata, path, after);
 }
 
 /** The server reads recovery.conf in pgdata only: one that the INI wants elsewhere is linked to from there. */
 async function writeRecoveryConf(pgdata: string, path: string, text: string): Promise<void> {
-  await writeDurably(path, text);
   const inPgdata = join(pgdata, 'recovery.conf');
-  if (path === inPgdata) return;
+  if (path === inPgdata) {
+    await writeForServer(pgdata, path, text);
+    return;
+  }
+  await writeDurably(path, text);
   await removeDurably(inPgdata);
   await symlink(path, inPgdata);
   await fsyncPath(pgdata);
@@ -36,7 +40,7 @@ async function writeRecoveryConf(pgdata: string, path: string, text: string): Pr
 async function writeSignal(pgdata: string, wanted: RecoverySettings['signal']): Promise<void> {
   // Never both: a promotion leaves recovery.signal behind then, and the next restart makes another timeline.
   for (const name of signalFiles) if (name !== wanted) await removeDurably(join(pgdata, name));
-  if (wanted !== undefined) await writeDurably(join(pgdata, wanted), '');
+  if (wanted !== undefined) await writeForServer(pgdata, join(pgdata, wanted), '');
 }
 
 /** Our names of this run and of earlier ones: recorded before the file changes, so that a crash forgets none. */

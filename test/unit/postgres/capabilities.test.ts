@@ -46,6 +46,7 @@ test('what each release can do', () => {
       "hasArchiveLibrary": "8.4: false, 15: true",
       "hasArchiveModeAlways": "8.4: false, 9.5: true",
       "hasAutoConf": "8.4: false, 9.4: true",
+      "hasGroupAccess": "8.4: false, 11: true",
       "hasPgArchivecleanup": "8.4: false, 9.0: true",
       "hasPgBasebackup": "8.4: false, 9.1: true",
       "hasPgCtlPromote": "8.4: false, 9.1: true",

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeDurably } from '../../../system/durable.ts';
 import { isRemoteFile, readRemoteFile } from '../../remote-files.ts';
+import { writeForServer } from '../../server-modes.ts';
 import type { BackupContext } from '../context.ts';
 import type { CopyRules } from '../copy-rules.ts';
 
@@ -22,9 +22,10 @@ const longestFile = 16 * 1024 * 1024;
 export async function copyPrimarysFiles({ primary, facts }: BackupContext): Promise<void> {
   for (const name of primarysFiles) {
     const path = `${primary.facts.dataDirectory}/${name}`;
-    const target = join(facts.place.pgdata, name);
+    const { pgdata } = facts.place;
+    const target = join(pgdata, name);
     if (await isRemoteFile(primary.shell, path))
-      await writeDurably(target, await readRemoteFile(primary.shell, path, longestFile));
+      await writeForServer(pgdata, target, await readRemoteFile(primary.shell, path, longestFile));
     else await rm(target, { force: true });
   }
 }

@@ -1,7 +1,8 @@
-import { lstat, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { chmod, lstat, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative } from 'node:path';
 import { checkControlFile } from '../../../postgres/control-file.ts';
-import { ensureDirectory, fsyncPath } from '../../../system/durable.ts';
+import { fsyncPath } from '../../../system/durable.ts';
+import { makeForServer, openToGroup } from '../../server-modes.ts';
 import { isServersName, type TablespaceTarget } from '../../tablespaces.ts';
 import { copyConfiguration } from '../configuration.ts';
 import { needed, type BackupContext } from '../context.ts';
@@ -24,6 +25,8 @@ async function replace(from: string, to: string): Promise<void> {
 async function moveData({ facts }: BackupContext): Promise<void> {
   const { place, primary } = facts;
   const from = receivingDirectory(place);
+  // pg_basebackup has made it as the primary's data directory is, which the group may read.
+  await chmod(place.pgdata, (await lstat(from)).mode & 0o777);
   // pg_control has been kept, and comes last.
   await rm(join(from, 'global', 'pg_control'));
   const rules = dataRules(place.targets, primary.dataDirectory, place.ownConfiguration);
@@ -41,7 +44,7 @@ async function moveTablespace({ facts, run }: BackupContext, tablespace: Tablesp
   const from = receivingTablespace(facts.place, tablespace);
   const { target, isInsidePgdata } = tablespace;
   if (isInsidePgdata) {
-    await ensureDirectory(dirname(target));
+    await makeForServer(facts.place.pgdata, dirname(target));
     await replace(from, target);
     return;
   }
@@ -52,6 +55,7 @@ async function moveTablespace({ facts, run }: BackupContext, tablespace: Tablesp
   for (const name of (await readdir(target)).filter(isOwn))
     await rm(join(target, name), { recursive: true, force: true });
   for (const name of received) await rename(join(from, name), join(target, name));
+  await openToGroup(facts.place.pgdata, target);
   await fsyncPath(target);
 }
 
