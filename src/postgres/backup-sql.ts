@@ -9,7 +9,7 @@ import { PitrError, refusal } from '../errors.ts';
 import type { Capabilities } from './capabilities.ts';
 import { systemIdentifierOf } from './control-file.ts';
 import { parseLsn } from './lsn.ts';
-import { sqlLiteral } from './quoting.ts';
+import { sqlIdentifier, sqlLiteral } from './quoting.ts';
 import { parseWalName } from './wal-name.ts';
 
 /** A row as psql or pg gives it: columns in order, NULL as null or as an empty text. */
@@ -20,11 +20,18 @@ export const serverVersionSql = "SELECT current_setting('server_version_num')";
 
 // -- helper functions --
 
-/** One row for each function of ours that the session finds: `cmd_pg_start_backup(text, boolean)`. */
+/**
+ * One row for each function of these names, in whatever schema: the schema, `cmd_pg_start_backup(text, boolean)`, the owner, and
+ * whether we may call it. A superuser that calls what an ordinary role has written lends that role all its rights.
+ */
 export const installedHelpersSql =
-  "SELECT p.proname || '(' || pg_catalog.oidvectortypes(p.proargtypes) || ')' FROM pg_catalog.pg_proc p " +
-  "WHERE pg_catalog.pg_function_is_visible(p.oid) AND p.proname IN ('cmd_get_data_dirs', 'cmd_get_pgdata', " +
-  "'cmd_get_tablespaces', 'cmd_pg_start_backup', 'cmd_pg_stop_backup') ORDER BY 1";
+  "SELECT n.nspname, p.proname || '(' || pg_catalog.oidvectortypes(p.proargtypes) || ')', o.rolname, " +
+  "CASE WHEN o.rolsuper OR o.oid = me.oid OR o.oid = d.datdba OR NOT me.rolsuper THEN 't' ELSE 'f' END " +
+  'FROM pg_catalog.pg_proc AS p ' +
+  'JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace JOIN pg_catalog.pg_roles AS o ON o.oid = p.proowner ' +
+  'JOIN pg_catalog.pg_roles AS me ON me.rolname = current_user JOIN pg_catalog.pg_database AS d ON d.datname = current_database() ' +
+  "WHERE p.proname IN ('cmd_get_data_dirs', 'cmd_get_pgdata', 'cmd_get_tablespaces', 'cmd_pg_start_backup', " +
+  "'cmd_pg_stop_backup') ORDER BY n.nspname <> 'public', n.nspname, 2";
 
 const helpers = [
   'cmd_get_data_dirs()',
@@ -36,10 +43,29 @@ const helpers = [
   'cmd_pg_stop_backup(text)',
 ] as const;
 
-/** Helpers of an older release lack those with arguments. */
-export function missingHelpers(rows: readonly SqlRow[]): string[] {
-  const installed = new Set(rows.map(([signature]) => signature));
-  return helpers.filter((helper) => !installed.has(helper));
+export type Helpers =
+  | { readonly kind: 'found'; readonly schema: string }
+  /** `foreign`: owners of functions of these names that a superuser must not call. */
+  | { readonly kind: 'missing'; readonly missing: readonly string[]; readonly foreign: readonly string[] };
+
+/** A schema that has them all. Helpers of an older release lack those with arguments. */
+export function findHelpers(rows: readonly SqlRow[]): Helpers {
+  const bySchema = new Map<string, Set<string>>();
+  const foreign = new Set<string>();
+  for (const [schema, signature, owner, isOurs] of rows) {
+    if (isOurs !== 't') {
+      foreign.add(owner ?? '');
+      continue;
+    }
+    const known = bySchema.get(schema ?? '') ?? new Set();
+    bySchema.set(schema ?? '', known.add(signature ?? ''));
+  }
+  const missingOf = (known: ReadonlySet<string>) => helpers.filter((helper) => !known.has(helper));
+  const [best] = [...bySchema]
+    .map(([schema, known]) => ({ schema, missing: missingOf(known) }))
+    .toSorted((a, b) => a.missing.length - b.missing.length);
+  if (best?.missing.length === 0) return { kind: 'found', schema: best.schema };
+  return { kind: 'missing', missing: best?.missing ?? helpers, foreign: [...foreign] };
 }
 
 /** What to do about missing helpers, as a hint. `database` is the one that the session is connected to. */
@@ -48,8 +74,13 @@ export function installHint(capabilities: Capabilities, user: string, database: 
   return `Install the helper functions on the primary: ${command}`;
 }
 
-export const dataDirectoriesSql = 'SELECT * FROM cmd_get_data_dirs()';
-export const dataDirectorySql = 'SELECT * FROM cmd_get_pgdata() LIMIT 1';
+export function dataDirectoriesSql(schema: string): string {
+  return `SELECT * FROM ${sqlIdentifier(schema)}.cmd_get_data_dirs()`;
+}
+
+export function dataDirectorySql(schema: string): string {
+  return `SELECT * FROM ${sqlIdentifier(schema)}.cmd_get_pgdata() LIMIT 1`;
+}
 
 // -- the backup --
 
@@ -62,16 +93,16 @@ function checkedLabel(label: string): string {
 }
 
 /** One row: where the backup starts. `fast` asks for a checkpoint at once, not spread over minutes. */
-export function startBackupSql(label: string, fast: boolean): string {
-  return `SELECT cmd_pg_start_backup(${sqlLiteral(checkedLabel(label))}, ${fast})`;
+export function startBackupSql(schema: string, label: string, fast: boolean): string {
+  return `SELECT ${sqlIdentifier(schema)}.cmd_pg_start_backup(${sqlLiteral(checkedLabel(label))}, ${fast})`;
 }
 
 /**
  * One row of `StoppedBackup`, or none where no backup with this label was in progress (up to 9.5). Up to 9.6 it
  * waits until PostgreSQL has archived the WAL of the backup: the caller sets the limit.
  */
-export function stopBackupSql(label: string): string {
-  return `SELECT lsn, labelfile, spcmapfile FROM cmd_pg_stop_backup(${sqlLiteral(checkedLabel(label))})`;
+export function stopBackupSql(schema: string, label: string): string {
+  return `SELECT lsn, labelfile, spcmapfile FROM ${sqlIdentifier(schema)}.cmd_pg_stop_backup(${sqlLiteral(checkedLabel(label))})`;
 }
 
 /** One row for each session whose statement names this label; this one does not. */

@@ -1,9 +1,10 @@
 import { exitCodes } from '../errors.ts';
 import { backupJson, describeSummary } from './backup-info/describe.ts';
-import { needed, type BackupContext } from './base-backup/context.ts';
+import { needed, type BackupContext, type BackupRun } from './base-backup/context.ts';
 import { withCrew } from './base-backup/crew.ts';
 import { backupHandler } from './base-backup/execute.ts';
 import { observeForBackup, type BackupFacts } from './base-backup/facts.ts';
+import { stopWithSessions } from './base-backup/needed-sessions.ts';
 import { listObjections, planBaseBackup, type BackupStep } from './base-backup/plan.ts';
 import { withProgress } from './base-backup/progress.ts';
 import { originOf } from './base-backup/source/origin.ts';
@@ -72,14 +73,19 @@ async function carryOutWatched(
  * -B: makes pgdata a copy of the primary that a server can recover from, together with the WAL in archivedir. All that can
  * be refused is refused before anything changes; from the first changed byte until the end no server can start.
  */
-export async function baseBackup(deps: StandbyDeps, options: BackupOptions): Promise<number> {
-  await sayWherePrimaryIsHere(deps);
-  return withPrimaryAndSource(deps, async (primary) => {
+export async function baseBackup(given: StandbyDeps, options: BackupOptions): Promise<number> {
+  await sayWherePrimaryIsHere(given);
+  return withPrimaryAndSource(given, async (primary) => {
+    const run: BackupRun = { isBackupActive: false, isCopyBegun: false, beganMs: given.monotonicMs() };
+    const deps = stopWithSessions(
+      given,
+      primary,
+      () => primary.protocol === undefined && run.stopped === undefined,
+    );
     const facts = await observeForBackup(deps, primary, options);
     const steps = planBaseBackup(facts);
     sayOverruled(deps, listObjections(facts), options.force);
     if (options.verify) noticeUnverified(deps, facts);
-    const run = { isBackupActive: false, isCopyBegun: false, beganMs: deps.monotonicMs() };
     const context: BackupContext = { deps, primary, facts, run, onEvent: () => undefined };
     if (options.dryRun) {
       printPlan(deps, steps, backupHandler(context));

@@ -2,9 +2,9 @@ import { PitrError, refusal } from '../errors.ts';
 import {
   dataDirectoriesSql,
   dataDirectorySql,
+  findHelpers,
   installedHelpersSql,
   installHint,
-  missingHelpers,
   parseDataDirectory,
   parseTablespaces,
   parseWalPosition,
@@ -17,7 +17,8 @@ import { capabilitiesOf, type Capabilities } from '../postgres/capabilities.ts';
 import { checkControlFile, controlFileBytes, type ControlFile } from '../postgres/control-file.ts';
 import { parseServerSettings, serverSettingsSql, type ServerSettings } from '../postgres/server-settings.ts';
 import { parseVersion } from '../postgres/version.ts';
-import { withPsql, type PsqlTarget } from '../system/psql.ts';
+import { withPsql } from '../system/psql.ts';
+import type { PsqlTarget } from '../system/psql-failure.ts';
 import type { RemoteShell } from '../system/ssh.ts';
 import { sshTarget } from '../system/ssh-target.ts';
 import { databaseOf } from './database.ts';
@@ -36,6 +37,8 @@ export interface Primary {
   readonly queryAside: (sql: string, limitMs?: number) => Promise<Rows>;
   /** The same for taking something back after such a signal. */
   readonly queryToUndo: (sql: string, limitMs?: number) => Promise<Rows>;
+  /** Aborted as soon as the session that is held open is known to be over; its reason says why. */
+  readonly lost: AbortSignal;
   /** Another standby of it, where the files are to be read from that one. */
   readonly source?: Primary;
   /** How programs of PostgreSQL reach the server from here; only where the INI has it asked without ssh. */
@@ -52,6 +55,8 @@ export interface ProtocolAccess {
 
 export interface PrimaryFacts {
   readonly capabilities: Capabilities;
+  /** Of the helper functions; undefined where they are not needed. */
+  readonly helperSchema: string | undefined;
   readonly settings: ServerSettings;
   readonly dataDirectory: string;
   readonly tablespaces: readonly Tablespace[];
@@ -116,10 +121,20 @@ export async function unlessStopped<T>(signal: AbortSignal, work: () => Promise<
   }
 }
 
-async function requireHelpers(deps: StandbyDeps, capabilities: Capabilities, query: Primary['query']) {
-  const missing = missingHelpers(await query(installedHelpersSql));
-  if (missing.length === 0) return;
+/** The schema that the helper functions are in. */
+async function requireHelpers(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  query: Primary['query'],
+): Promise<string> {
+  const helpers = findHelpers(await query(installedHelpersSql));
+  if (helpers.kind === 'found') return helpers.schema;
+  const { missing, foreign } = helpers;
   throw refusal(`the primary lacks helper functions: ${missing.join(', ')}`, {
+    detail:
+      foreign.length === 0
+        ? undefined
+        : `functions of these names that belong to ${foreign.join(', ')} are not called as a superuser`,
     hint: installHint(capabilities, deps.settings.user, databaseOf(deps.settings)),
   });
 }
@@ -143,13 +158,14 @@ async function gatherFacts(
   query: Primary['query'],
 ): Promise<PrimaryFacts> {
   const capabilities = capabilitiesOf(parseVersion((await query(serverVersionSql))[0]?.[0] ?? ''));
-  await requireHelpers(deps, capabilities, query);
-  for (const [directory] of await query(dataDirectoriesSql)) deps.log.debug(directory ?? '');
+  const helperSchema = await requireHelpers(deps, capabilities, query);
+  for (const [directory] of await query(dataDirectoriesSql(helperSchema))) deps.log.debug(directory ?? '');
   const settings = parseServerSettings(await query(serverSettingsSql(capabilities)));
-  const dataDirectory = parseDataDirectory(await query(dataDirectorySql));
+  const dataDirectory = parseDataDirectory(await query(dataDirectorySql(helperSchema)));
   const control = await readRemoteControl(shell, dataDirectory);
   return {
     capabilities,
+    helperSchema,
     settings,
     dataDirectory,
     tablespaces: parseTablespaces(await query(tablespacesSql(capabilities))),
@@ -173,7 +189,8 @@ async function converse<T>(
       unlessStopped(deps.signal, () => queryToUndo(sql, limitMs));
     const queryAside = (sql: string, limitMs = questionMs) =>
       withPsql(shell, psqlTarget(deps, place), deps.log, (aside) => aside.query(sql, limitMs));
-    return use({ shell, facts: await gatherFacts(deps, shell, query), query, queryAside, queryToUndo });
+    const facts = await gatherFacts(deps, shell, query);
+    return use({ shell, facts, query, queryAside, queryToUndo, lost: psql.lost });
   });
 }
 

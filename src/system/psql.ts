@@ -1,18 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { PitrError } from '../errors.ts';
-import { describeResult, type CommandLine, type CommandResult } from './command.ts';
+import { sessionStatements } from '../postgres/session-settings.ts';
+import type { CommandResult, Session } from './command.ts';
 import type { Log } from './log.ts';
+import { psqlFailure, type PsqlTarget } from './psql-failure.ts';
 import { shellQuote } from './shell-quote.ts';
 import type { RemoteShell, SshTarget } from './ssh.ts';
-
-/** Where psql runs and what it connects to, as seen from the remote host. */
-export interface PsqlTarget {
-  readonly psql: CommandLine;
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly database: string;
-}
 
 /** One psql that stays connected: a non-exclusive backup must be started and stopped in one session. */
 export interface PsqlSession {
@@ -21,6 +14,8 @@ export interface PsqlSession {
    * An error of the server, a lost session or the limit throws a PitrError, and the session is over.
    */
   query(sql: string, limitMs: number): Promise<readonly (readonly string[])[]>;
+  /** Aborted, with a PitrError as its reason, as soon as the session is known to be over: also while nothing is asked. */
+  readonly lost: AbortSignal;
 }
 
 type Rows = readonly (readonly string[])[];
@@ -66,39 +61,13 @@ function printedCommand(runner: PsqlRunner, target: PsqlTarget): string {
   return `${[ssh.program, ...ssh.args].join(' ')} -o ConnectTimeout=${connectTimeoutS} ${user}@${host} "${psql}"`;
 }
 
-/** psql here is found before it is started: what fails is the connection. */
-function localFailure(result: CommandResult, target: PsqlTarget, sql: string): PitrError {
-  return new PitrError(
-    `the primary ${target.host}:${target.port} did not do what role "${target.user}" asked`,
-    {
-      detail: `${describeResult(result)} (while running: ${sql})`,
-      hint: `It must work by hand, without a password prompt: psql -h ${target.host} -p ${target.port} -U ${target.user} -d ${target.database}`,
-    },
-  );
-}
-
-function failure(runner: PsqlRunner, result: CommandResult, target: PsqlTarget, sql: string): PitrError {
-  if (runner.target === undefined) return localFailure(result, target, sql);
-  const missing = result.kind === 'exited' && (result.code === 127 || result.code === 126);
-  const where = `${target.user}@${target.host}:${target.port}`;
-  const what = missing
-    ? `cannot run "${target.psql.program}" on ${runner.target.what}`
-    : `psql on ${runner.target.what} (${where}) failed`;
-  return new PitrError(what, {
-    detail: `${describeResult(result)} (while running: ${sql})`,
-    hint: missing
-      ? 'Set r_psql: to the path of psql there.'
-      : 'The connection must work there without a password prompt: use .pgpass or pg_hba.conf.',
-  });
-}
-
 /** An answer holds names, numbers and settings: of a hundred thousand tablespaces, perhaps. */
 const maxAnswerBytes = 16 * 1024 * 1024;
 
 interface Pending {
   readonly nonce: string;
   readonly lines: string[];
-  /** How much it may still say. */
+  /** How much more it may bring. */
   leftBytes: number;
   done: (lines: readonly string[]) => void;
 }
@@ -112,6 +81,134 @@ function parseRows(lines: readonly string[], field: string, record: string): Row
     .map((row) => row.split(field));
 }
 
+/**
+ * An idle psql does not see that its server has gone, and some servers end sessions that are idle: it is asked something now and
+ * then.
+ */
+const beatMs = 5_000;
+const beatLimitMs = 60_000;
+
+/** One psql process, and what is asked of it, one thing after another. */
+class Conversation {
+  readonly #shell: PsqlRunner;
+  readonly #target: PsqlTarget;
+  readonly #log: Log;
+  readonly #field = randomBytes(12).toString('hex');
+  readonly #record = randomBytes(12).toString('hex');
+  readonly #session: Session;
+  readonly #lost = new AbortController();
+  #pending: Pending | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+  #wasIn = false;
+  #isClosing = false;
+  #asked = 'the login';
+
+  constructor(shell: PsqlRunner, target: PsqlTarget, log: Log) {
+    this.#shell = shell;
+    this.#target = target;
+    this.#log = log;
+    this.#session = shell.start(startScript(psqlWords(target, this.#field, this.#record)), {
+      onLine: (line) => {
+        this.#take(line);
+      },
+      onErrorLine: (line) => {
+        log.debug(`psql: ${line}`);
+      },
+    });
+    void this.#session.ended.then((result) => {
+      if (!this.#isClosing) this.#lose(this.#failure(result));
+    });
+  }
+
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  /**
+   * Waits its turn: two things may want to know something at once.
+   *
+   * @param isOurs of no interest to a person
+   */
+  query(sql: string, limitMs: number, isOurs = false): Promise<Rows> {
+    if (!isOurs) this.#log.debug(`executing query '${sql}' by ${printedCommand(this.#shell, this.#target)}`);
+    const turn = this.#last.then(() => this.#ask(sql, limitMs));
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async prepare(): Promise<void> {
+    for (const statement of sessionStatements(0)) await this.query(statement, loginLimitMs, true);
+  }
+
+  /** @returns what ends it */
+  keepAlive(): () => void {
+    const timer = setInterval(() => {
+      if (this.#pending !== undefined || this.lost.aborted) return;
+      this.query('SELECT 1', beatLimitMs, true).catch((error: unknown) => {
+        if (!this.#isClosing) this.#lose(error);
+      });
+    }, beatMs);
+    return () => {
+      clearInterval(timer);
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    this.#session.close();
+    this.#session.kill();
+    await this.#session.ended;
+  }
+
+  #take(line: string): void {
+    const pending = this.#pending;
+    if (pending === undefined) return;
+    pending.leftBytes -= line.length + 1;
+    if (line === pending.nonce) pending.done(pending.lines);
+    else if (pending.leftBytes >= 0) pending.lines.push(line);
+    // Its end says what became of it.
+    else this.#session.kill();
+  }
+
+  #lose(error: unknown): void {
+    if (!this.#lost.signal.aborted) this.#lost.abort(error);
+  }
+
+  #failure(result: CommandResult): PitrError {
+    const { target: over } = this.#shell;
+    return psqlFailure({ result, over, target: this.#target, sql: this.#asked, wasIn: this.#wasIn });
+  }
+
+  async #ask(sql: string, limitMs: number): Promise<Rows> {
+    const nonce = randomBytes(12).toString('hex');
+    this.#asked = sql;
+    const asked: Pending = { nonce, lines: [], leftBytes: maxAnswerBytes, done: () => undefined };
+    const answer = new Promise<readonly string[]>((done) => {
+      asked.done = done;
+      this.#pending = asked;
+      // A statement of its own, and not \echo: psql flushes its output after a result.
+      this.#session.write(`${sql.replace(/;?\s*$/, ';')}\nSELECT '${nonce}';\n`);
+    });
+    const lines = await race(answer, this.#session.ended, limitMs);
+    this.#pending = undefined;
+    if (lines.kind === 'answer') {
+      this.#wasIn = true;
+      return parseRows(lines.value, this.#field, this.#record);
+    }
+    this.#session.kill();
+    if (asked.leftBytes < 0) {
+      throw new PitrError('the primary answered with more than anything that is asked of it', {
+        detail: sql,
+      });
+    }
+    const result = lines.kind === 'ended' ? lines.value : await this.#session.ended;
+    if (lines.kind === 'ended') throw this.#failure(result);
+    throw new PitrError(`the primary did not answer within ${Math.round(limitMs / 1000)} s`, { detail: sql });
+  }
+}
+
+const loginLimitMs = 60_000;
+
 /** Opens psql over the connection, hands it to `use`, and ends it. */
 export async function withPsql<T>(
   shell: PsqlRunner,
@@ -119,53 +216,17 @@ export async function withPsql<T>(
   log: Log,
   use: (psql: PsqlSession) => Promise<T>,
 ): Promise<T> {
-  const field = randomBytes(12).toString('hex');
-  const record = randomBytes(12).toString('hex');
-  let pending: Pending | undefined;
-  const session = shell.start(startScript(psqlWords(target, field, record)), {
-    onLine: (line) => {
-      if (pending === undefined) return;
-      pending.leftBytes -= line.length + 1;
-      if (line === pending.nonce) pending.done(pending.lines);
-      else if (pending.leftBytes >= 0) pending.lines.push(line);
-      // Its end says what became of it.
-      else session.kill();
-    },
-    onErrorLine: (line) => {
-      log.debug(`psql: ${line}`);
-    },
-  });
-
-  const query = async (sql: string, limitMs: number): Promise<Rows> => {
-    const nonce = randomBytes(12).toString('hex');
-    log.debug(`executing query '${sql}' by ${printedCommand(shell, target)}`);
-    const asked: Pending = { nonce, lines: [], leftBytes: maxAnswerBytes, done: () => undefined };
-    const answer = new Promise<readonly string[]>((done) => {
-      asked.done = done;
-      pending = asked;
-      // A statement of its own, and not \echo: psql flushes its output after a result.
-      session.write(`${sql.replace(/;?\s*$/, ';')}\nSELECT '${nonce}';\n`);
-    });
-    const lines = await race(answer, session.ended, limitMs);
-    const { leftBytes } = asked;
-    pending = undefined;
-    if (lines.kind === 'answer') return parseRows(lines.value, field, record);
-    session.kill();
-    if (leftBytes < 0)
-      throw new PitrError('the primary answered with more than anything that is asked of it', {
-        detail: sql,
-      });
-    const result = lines.kind === 'ended' ? lines.value : await session.ended;
-    if (lines.kind === 'ended') throw failure(shell, result, target, sql);
-    throw new PitrError(`the primary did not answer within ${Math.round(limitMs / 1000)} s`, { detail: sql });
-  };
-
+  const conversation = new Conversation(shell, target, log);
+  const stopBeating = conversation.keepAlive();
   try {
-    return await use({ query });
+    await conversation.prepare();
+    return await use({
+      query: (sql, limitMs) => conversation.query(sql, limitMs),
+      lost: conversation.lost,
+    });
   } finally {
-    session.close();
-    session.kill();
-    await session.ended;
+    stopBeating();
+    await conversation.close();
   }
 }
 

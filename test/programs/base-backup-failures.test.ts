@@ -133,7 +133,7 @@ describe.each(failureMajors())('a base backup of PostgreSQL %i that fails', (maj
     const control = readFileSync(inPgdata(standby, 'global', 'pg_control'));
     await primary.sql(`CREATE OR REPLACE FUNCTION cmd_pg_start_backup(label text, fast boolean) RETURNS text
       LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'a backup is already in progress'; END $$`);
-    const stops = () => primary.logText().split('FROM cmd_pg_stop_backup(').length;
+    const stops = () => primary.logText().split('.cmd_pg_stop_backup(').length;
     const before = stops();
     const failed = await world.cmdStandby(standby, ['-B']);
     expect(failed).toMatchObject({ code: 1 });

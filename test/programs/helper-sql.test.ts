@@ -7,9 +7,9 @@ import {
   checkpointSql,
   dataDirectoriesSql,
   dataDirectorySql,
+  findHelpers,
   exclusiveBackupLabelSql,
   installedHelpersSql,
-  missingHelpers,
   parseStoppedBackup,
   parseSystemIdentifier,
   parseTablespaces,
@@ -78,10 +78,12 @@ describe.each(testMajors())('the helper functions on PostgreSQL %i', (major) => 
 
   test('print what the how-to shows, again and over those of an older release', async () => {
     await primary.sql(olderRelease);
-    expect(missingHelpers(await rows(primary, installedHelpersSql))).toHaveLength(2);
+    const older = findHelpers(await rows(primary, installedHelpersSql));
+    expect(older.kind === 'missing' && older.missing).toHaveLength(2);
     expect(await primary.psqlFile(file)).toBe(shownByHowTo);
     expect(await primary.psqlFile(file)).toBe(shownByHowTo);
-    expect(missingHelpers(await rows(primary, installedHelpersSql))).toEqual([]);
+    const found = findHelpers(await rows(primary, installedHelpersSql));
+    expect(found).toEqual({ kind: 'found', schema: 'public' });
   });
 
   test('are installed by the command of the how-to', async () => {
@@ -91,8 +93,8 @@ describe.each(testMajors())('the helper functions on PostgreSQL %i', (major) => 
   });
 
   test('name the data directory and every tablespace', async () => {
-    expect(await rows(primary, dataDirectorySql)).toEqual([[primary.pgdata]]);
-    expect(await rows(primary, dataDirectoriesSql)).toEqual([[primary.pgdata], [tablespace]]);
+    expect(await rows(primary, dataDirectorySql('public'))).toEqual([[primary.pgdata]]);
+    expect(await rows(primary, dataDirectoriesSql('public'))).toEqual([[primary.pgdata], [tablespace]]);
     expect(await rows(primary, 'SELECT * FROM cmd_get_tablespaces()')).toEqual([[tablespace]]);
     const [found, ...others] = parseTablespaces(await rows(primary, tablespacesSql(capabilities)));
     expect(found).toMatchObject({ name: 'fast "1"', location: tablespace });
@@ -102,8 +104,8 @@ describe.each(testMajors())('the helper functions on PostgreSQL %i', (major) => 
   test('begin and end a backup under a label', async () => {
     const label = "cmd_standby it's 4711";
     await primary.withSession(async (client) => {
-      const begun = await query(client, startBackupSql(label, true));
-      const stopped = parseStoppedBackup(await query(client, stopBackupSql(label)));
+      const begun = await query(client, startBackupSql('public', label, true));
+      const stopped = parseStoppedBackup(await query(client, stopBackupSql('public', label)));
       const written = parseBackupLabel(stopped?.labelFile ?? '', 'backup_label');
       expect(written).toMatchObject({ label, startTimeline: 1, method: 'streamed', stop: undefined });
       expect(formatLsn(written.startLsn)).toBe(begun[0]?.[0]);
@@ -113,8 +115,10 @@ describe.each(testMajors())('the helper functions on PostgreSQL %i', (major) => 
   });
 
   test('leave no backup behind when the session ends', async () => {
-    await primary.sql(startBackupSql('abandoned', true));
-    await expect(primary.sql(stopBackupSql('abandoned'))).rejects.toThrow(/backup is not in progress/);
+    await primary.sql(startBackupSql('public', 'abandoned', true));
+    await expect(primary.sql(stopBackupSql('public', 'abandoned'))).rejects.toThrow(
+      /backup is not in progress/,
+    );
   });
 
   test.runIf(capabilities.canExclusive)(
@@ -147,11 +151,11 @@ describe.each(testMajors())('the helper functions on PostgreSQL %i', (major) => 
     async () => {
       await primary.psqlFile(checkout('scripts', 'cmd_standby.92.sql'));
       try {
-        await primary.sql(startBackupSql("mine's", true));
-        expect(parseStoppedBackup(await rows(primary, stopBackupSql('mine')))).toBeUndefined();
-        const stopped = parseStoppedBackup(await rows(primary, stopBackupSql("mine's")));
+        await primary.sql(startBackupSql('public', "mine's", true));
+        expect(parseStoppedBackup(await rows(primary, stopBackupSql('public', 'mine')))).toBeUndefined();
+        const stopped = parseStoppedBackup(await rows(primary, stopBackupSql('public', "mine's")));
         expect(stopped).toMatchObject({ labelFile: undefined, tablespaceMap: undefined });
-        expect(parseStoppedBackup(await rows(primary, stopBackupSql("mine's")))).toBeUndefined();
+        expect(parseStoppedBackup(await rows(primary, stopBackupSql('public', "mine's")))).toBeUndefined();
       } finally {
         await primary.psqlFile(file);
       }
@@ -178,11 +182,18 @@ describe.each(testMajors())('the helper functions on PostgreSQL %i', (major) => 
 
   test('work for a role that is no superuser, with the grants of the documentation', async () => {
     await primary.sql('CREATE ROLE helper LOGIN');
-    await expect(rowsAs(primary, 'helper', dataDirectoriesSql)).rejects.toThrow(/data_directory/);
-    await expect(rowsAs(primary, 'helper', startBackupSql('a', true))).rejects.toThrow(/permission denied/);
+    await expect(rowsAs(primary, 'helper', dataDirectoriesSql('public'))).rejects.toThrow(/data_directory/);
+    await expect(rowsAs(primary, 'helper', startBackupSql('public', 'a', true))).rejects.toThrow(
+      /permission denied/,
+    );
     await primary.sql(documentedGrants(major).replaceAll('pitrtools', 'helper'));
-    expect(await rowsAs(primary, 'helper', dataDirectoriesSql)).toEqual([[primary.pgdata], [tablespace]]);
-    expect(await rowsAs(primary, 'helper', startBackupSql('a', true), stopBackupSql('a'))).toHaveLength(1);
+    expect(await rowsAs(primary, 'helper', dataDirectoriesSql('public'))).toEqual([
+      [primary.pgdata],
+      [tablespace],
+    ]);
+    expect(
+      await rowsAs(primary, 'helper', startBackupSql('public', 'a', true), stopBackupSql('public', 'a')),
+    ).toHaveLength(1);
     expect(await rowsAs(primary, 'helper', writeWalRecordSql, switchWalSql(capabilities))).toHaveLength(1);
     const checkpoint = rowsAs(primary, 'helper', checkpointSql);
     if (capabilities.checkpointPrivilege === 'superuser')

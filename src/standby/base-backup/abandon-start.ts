@@ -2,6 +2,7 @@ import { PitrError } from '../../errors.ts';
 import { sessionsNamingSql, stopBackupSql } from '../../postgres/backup-sql.ts';
 import { systemClock } from '../../system/clock.ts';
 import { findExclusiveBackup } from '../backup-in-progress.ts';
+import { helperSchemaOf } from './helper-schema.ts';
 import type { BackupContext } from './context.ts';
 
 const pollMs = 1000;
@@ -22,7 +23,8 @@ export async function abandonStart(
     const isUnderWay = (await primary.queryAside(sessionsNamingSql(label))).length > 0;
     const current = await findExclusiveBackup({ facts: primary.facts, query: primary.queryAside });
     if (!isUnderWay) {
-      if (current?.label === label) await primary.queryAside(stopBackupSql(label), limitMs);
+      if (current?.label === label)
+        await primary.queryAside(stopBackupSql(helperSchemaOf(primary), label), limitMs);
       return;
     }
     if (deps.monotonicMs() - startMs > limitMs) {

@@ -150,41 +150,16 @@ function throwAll({ context, errors }: Pool): void {
   throw failure(context.deps, new PitrError(first.message, { detail: detail.join('\n'), hint: first.hint }));
 }
 
-const watchMs = 5_000;
-
-/**
- * Asks the primary for a sign of life while others copy: the backup ends with its session there, and hours of copying
- * after that would be for nothing.
- */
-function watchPrimary(pool: Pool): { readonly end: () => Promise<void> } {
-  let asked: Promise<unknown> = Promise.resolve();
-  const timer = setInterval(() => {
-    asked = asked
-      .then(() => pool.context.primary.query('SELECT 1'))
-      .catch((error: unknown) => {
-        pool.fail(error, 'lost the session on the primary');
-      });
-  }, watchMs);
-  return {
-    end: async () => {
-      clearInterval(timer);
-      await asked;
-    },
-  };
-}
-
 async function runPool(pool: Pool): Promise<void> {
   const { deps, primary } = pool.context;
   const onStop = (): void => {
     pool.ending.abort();
   };
   deps.signal.addEventListener('abort', onStop, { once: true });
-  const watch = watchPrimary(pool);
   try {
     const others = Array.from({ length: pool.workers - 1 }, () => workApart(pool));
     await Promise.all([work(pool, originOf(primary).shell), ...others]);
   } finally {
-    await watch.end();
     await pool.flush.end();
     deps.signal.removeEventListener('abort', onStop);
   }

@@ -11,6 +11,7 @@ import { formatLsn, parseLsn, segmentContaining, segmentEndingAt } from '../../p
 import { explainUnarchived } from '../archiver-statistics.ts';
 import { checkpointLimitMs } from '../checkpoint-limit.ts';
 import { programVersion } from '../../system/program-version.ts';
+import { helperSchemaOf } from './helper-schema.ts';
 import { isRemoteFile, readRemoteFile } from '../remote-files.ts';
 import { abandonStart } from './abandon-start.ts';
 import { forgetBackup, noteBackup } from './backup-note.ts';
@@ -32,7 +33,11 @@ export async function startBackup(context: BackupContext, label: string): Promis
   const { deps, primary, facts, run } = context;
   context.onEvent({ kind: 'phase', phase: 'checkpoint' });
   const startTime = await askClock(context);
-  const start = startBackupSql(label, deps.settings.basebackup_checkpoint === 'fast');
+  const start = startBackupSql(
+    helperSchemaOf(primary),
+    label,
+    deps.settings.basebackup_checkpoint === 'fast',
+  );
   const isExclusive = primary.facts.capabilities.backupApi === 'exclusive';
   if (isExclusive) {
     // A start whose run was killed in its checkpoint has no label yet, and would have nobody who ends it.
@@ -63,7 +68,10 @@ export async function startBackup(context: BackupContext, label: string): Promis
 
 /** Up to 9.5 a run that was killed leaves its backup behind: the lock of this host says that no other run needs what we noted. */
 export async function endLeftover({ deps, primary }: BackupContext, label: string): Promise<void> {
-  await primary.query(stopBackupSql(label), deps.settings.wal_timeout * 1000 + stopGraceMs);
+  await primary.query(
+    stopBackupSql(helperSchemaOf(primary), label),
+    deps.settings.wal_timeout * 1000 + stopGraceMs,
+  );
 }
 
 /**
@@ -79,7 +87,10 @@ export async function abandonBackup(
   if (primary.facts.capabilities.backupApi !== 'exclusive') return;
   if (run.isStartOpen === true) await abandonOpen(context, label);
   else if (run.isBackupActive)
-    await primary.queryToUndo(stopBackupSql(label), deps.settings.wal_timeout * 1000);
+    await (primary.lost.aborted ? primary.queryAside : primary.queryToUndo)(
+      stopBackupSql(helperSchemaOf(primary), label),
+      deps.settings.wal_timeout * 1000,
+    );
   else return;
   run.isStartOpen = false;
   run.isBackupActive = false;
@@ -108,7 +119,7 @@ export async function stopBackup(context: BackupContext, label: string): Promise
   const own = await readExclusiveFiles(context);
   deps.log.debug('ending the backup; up to 9.6 the primary waits until its WAL is archived');
   const rows = await explainUnarchived(primary, deps.settings.wal_timeout, afterStop, (limitMs) =>
-    primary.query(stopBackupSql(label), limitMs),
+    primary.query(stopBackupSql(helperSchemaOf(primary), label), limitMs),
   );
   const stopped = parseStoppedBackup(rows);
   run.isBackupActive = false;

@@ -56,6 +56,7 @@ async function gatherFacts(identity: Identity, query: Primary['query'], role: st
   }
   return {
     capabilities,
+    helperSchema: undefined,
     settings,
     dataDirectory,
     tablespaces: parseTablespaces(await query(tablespacesSql(capabilities))),
@@ -97,7 +98,16 @@ export async function withPrimaryByProtocol<T>(
       const query = (sql: string, limitMs?: number) =>
         unlessStopped(deps.signal, () => queryToUndo(sql, limitMs));
       const facts = await gatherFacts(identity, query, role);
-      return use({ shell: await shellInstead(deps), facts, query, queryAside, queryToUndo, protocol });
+      const { lost } = session;
+      return use({
+        shell: await shellInstead(deps),
+        facts,
+        query,
+        queryAside,
+        queryToUndo,
+        lost,
+        protocol,
+      });
     });
   });
 }

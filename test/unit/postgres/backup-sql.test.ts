@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import {
   exclusiveBackupLabelSql,
+  findHelpers,
   installHint,
-  missingHelpers,
   parseStoppedBackup,
   parseSystemIdentifier,
   parseDataDirectory,
@@ -27,15 +27,17 @@ const of = (major: string) => capabilitiesOf(parseVersion(major));
 
 describe('beginning and ending a backup', () => {
   test('is called the same way on every release', () => {
-    expect(startBackupSql("cmd_standby it's 1", true)).toBe(
-      "SELECT cmd_pg_start_backup('cmd_standby it''s 1', true)",
+    expect(startBackupSql('public', "cmd_standby it's 1", true)).toBe(
+      `SELECT "public".cmd_pg_start_backup('cmd_standby it''s 1', true)`,
     );
-    expect(stopBackupSql('l 1')).toBe("SELECT lsn, labelfile, spcmapfile FROM cmd_pg_stop_backup('l 1')");
+    expect(stopBackupSql('public', 'l 1')).toBe(
+      `SELECT lsn, labelfile, spcmapfile FROM "public".cmd_pg_stop_backup('l 1')`,
+    );
   });
 
   test.each(['', 'two\nlines', 'schön', 'x'.repeat(201)])('a label such as %j is refused', (label) => {
-    expect(() => startBackupSql(label, true)).toThrow('not usable as the label of a backup');
-    expect(() => stopBackupSql(label)).toThrow('not usable as the label of a backup');
+    expect(() => startBackupSql('public', label, true)).toThrow('not usable as the label of a backup');
+    expect(() => stopBackupSql('public', label)).toThrow('not usable as the label of a backup');
   });
 
   test('gives the label file from 9.6 on, and leaves it on the server before', () => {
@@ -150,6 +152,35 @@ describe('the system identifier', () => {
   });
 });
 
+describe('the helper functions', () => {
+  const all = [
+    'cmd_get_data_dirs()',
+    'cmd_get_pgdata()',
+    'cmd_get_tablespaces()',
+    'cmd_pg_start_backup()',
+    'cmd_pg_start_backup(text, boolean)',
+    'cmd_pg_stop_backup()',
+    'cmd_pg_stop_backup(text)',
+  ];
+  const rows = (schema: string, names: readonly string[], owner = 'postgres', isOurs = 't') =>
+    names.map((name) => [schema, name, owner, isOurs]);
+
+  test('are called in the schema that has them all, wherever it is', () => {
+    const found = findHelpers([...rows('public', all.slice(2)), ...rows('Backup "1"', all)]);
+    expect(found).toEqual({ kind: 'found', schema: 'Backup "1"' });
+    expect(startBackupSql('Backup "1"', 'l', false)).toBe(
+      `SELECT "Backup ""1""".cmd_pg_start_backup('l', false)`,
+    );
+  });
+
+  test('of an ordinary role are not called by a superuser', () => {
+    expect(findHelpers(rows('public', all, 'mallory', 'f'))).toMatchObject({
+      kind: 'missing',
+      foreign: ['mallory'],
+    });
+  });
+});
+
 test('missing helpers are named, and how to install them', () => {
   const old = [
     'cmd_get_data_dirs()',
@@ -158,11 +189,13 @@ test('missing helpers are named, and how to install them', () => {
     'cmd_pg_start_backup()',
     'cmd_pg_stop_backup()',
   ];
-  expect(missingHelpers(old.map((name) => [name]))).toEqual([
-    'cmd_pg_start_backup(text, boolean)',
-    'cmd_pg_stop_backup(text)',
-  ]);
-  expect(missingHelpers([])).toHaveLength(7);
+  expect(findHelpers(old.map((name) => ['public', name, 'postgres', 't']))).toEqual({
+    kind: 'missing',
+    missing: ['cmd_pg_start_backup(text, boolean)', 'cmd_pg_stop_backup(text)'],
+    foreign: [],
+  });
+  const none = findHelpers([]);
+  expect(none.kind === 'missing' && none.missing).toHaveLength(7);
   expect(installHint(of('9.2'), 'postgres', 'postgres')).toBe(
     'Install the helper functions on the primary: psql -U postgres -d postgres < scripts/cmd_standby.92.sql',
   );

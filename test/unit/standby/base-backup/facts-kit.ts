@@ -34,6 +34,7 @@ export function primaryFacts(changes: Partial<ServerSettings> = {}, version = '1
   };
   return {
     capabilities: capabilitiesOf(parseVersion(version)),
+    helperSchema: 'public',
     settings,
     dataDirectory: '/primary/main',
     tablespaces: [],

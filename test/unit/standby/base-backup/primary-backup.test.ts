@@ -77,6 +77,7 @@ function fakeWorld(
       sent.push(`undo: ${sql}`);
       return answer(sql);
     },
+    lost: new AbortController().signal,
   };
   const deps = {
     settings: { wal_timeout: 1, basebackup_checkpoint: 'fast', base_backup_timeout: 60 },
@@ -153,7 +154,7 @@ describe('an exclusive backup (up to 9.5)', () => {
     const { context, sent } = fakeWorld('9.5', [clock, started]);
     await startBackup(context, label);
     await abandonBackup(context, label);
-    expect(sent.at(-1)).toMatch(/^undo: SELECT .* FROM cmd_pg_stop_backup\('pitrtools here abc'\)/);
+    expect(sent.at(-1)).toMatch(/^undo: SELECT .* FROM "public"\.cmd_pg_stop_backup\('pitrtools here abc'\)/);
     const count = sent.length;
     await abandonBackup(context, label);
     expect(sent.length).toBe(count);
@@ -210,7 +211,7 @@ describe('an exclusive backup (up to 9.5)', () => {
     );
     expect(pauses).toHaveLength(3);
     expect(sent.filter((sql) => sql.includes('stop'))).toEqual([
-      expect.stringMatching(/^aside: SELECT .* FROM cmd_pg_stop_backup\('pitrtools here abc'\)/),
+      expect.stringMatching(/^aside: SELECT .* FROM "public"\.cmd_pg_stop_backup\('pitrtools here abc'\)/),
     ]);
     expect(await readNotedBackup(archivedir)).toBeUndefined();
   });
