@@ -47,6 +47,9 @@ export interface WalHeader {
   readonly systemIdentifier: string;
   readonly segmentSize: number;
   readonly blockSize: number;
+  readonly littleEndian: boolean;
+  /** Of 64-bit integers on the machine that wrote it; up to 9.2 the header does not show it. */
+  readonly alignment: 4 | 8 | undefined;
 }
 
 export interface NoWalHeader {
@@ -99,7 +102,14 @@ function readAt(view: DataView, littleEndian: boolean, magic: number, identifier
     systemIdentifier: view.getBigUint64(identifierOffset, littleEndian).toString(),
     segmentSize: view.getUint32(identifierOffset + 8, littleEndian),
     blockSize: view.getUint32(identifierOffset + 12, littleEndian),
+    littleEndian,
+    alignment: alignmentOf(identifierOffset),
   };
+}
+
+function alignmentOf(identifierOffset: number): WalHeader['alignment'] {
+  if (identifierOffset === 16) return undefined;
+  return identifierOffset === 20 ? 4 : 8;
 }
 
 /** Up to 9.2 a location is two 32-bit integers, the high one first on every machine. */

@@ -35,6 +35,8 @@ describe('the header of every release', () => {
         systemIdentifier: someIdentifier.toString(),
         segmentSize: 16 * mb,
         blockSize: 8192,
+        littleEndian,
+        alignment: identifierOffset === 16 ? undefined : 8,
       });
     }
   });

@@ -1,0 +1,327 @@
+/**
+ * Walks from WAL record to WAL record and checks each one, as the server does when it replays them (`xlogreader.c`): to tell
+ * where the WAL ends, and whether it ends there because nothing more was written, or because it is damaged. Pages are given one
+ * after the other; no record is held in memory.
+ *
+ * Locations are numbers here: no cluster writes 2^53 bytes of WAL.
+ */
+import type { WalFormat } from './wal-format.ts';
+
+export interface WalReading {
+  /** The first byte behind the last record that is whole; where the reading began if there was none. */
+  readonly end: number;
+  /** Undefined where the WAL simply ends. */
+  readonly damage: WalDamage | undefined;
+}
+
+export interface WalDamage {
+  readonly at: number;
+  readonly reason: string;
+}
+
+export interface WalReader {
+  /** `bytes` from `offset` on are the page at `address`. Pages before the first record's are not given. */
+  readonly takePage: (bytes: Uint8Array, offset: number, address: number) => void;
+  readonly result: () => WalReading;
+}
+
+/** Where a record's header lies in memory. */
+interface Header {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly offset: number;
+}
+
+interface WholeRecord {
+  readonly start: number;
+  readonly length: number;
+  readonly header: Header;
+  /** Of all behind the header. */
+  crc: number;
+}
+
+/** A record of which more is to come; its header is a copy. */
+interface OpenRecord extends WholeRecord {
+  got: number;
+}
+
+interface Stop {
+  readonly at: number;
+  readonly reason: string;
+  readonly isDamage: boolean;
+}
+
+interface State {
+  readonly format: WalFormat;
+  /** Where the next record begins, unless one is open. */
+  position: number;
+  /** Start of the record before. */
+  previous: number | undefined;
+  end: number;
+  open: OpenRecord | undefined;
+  stop: Stop | undefined;
+}
+
+interface Page {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly offset: number;
+  readonly address: number;
+}
+
+const continuesRecord = 0x0001;
+const hasLongHeader = 0x0002;
+/** From the minor releases of 2021: the record before was never finished, and is left out. */
+const leavesRecordOut = 0x0008;
+const knownFlags = 0x000f;
+
+/** `XLOG_SWITCH`: the rest of its segment is empty. */
+const switchInfo = 0x40;
+
+/** A record's last bytes: not even its checksum tells more of one that was cut off. */
+const tailBytes = 8;
+
+function align({ alignment }: WalFormat, bytes: number): number {
+  return bytes + ((alignment - (bytes % alignment)) % alignment);
+}
+
+function location(view: DataView, at: number, { littleEndian, highHalfFirst }: WalFormat): number {
+  const first = view.getUint32(at, littleEndian);
+  const second = view.getUint32(at + 4, littleEndian);
+  return highHalfFirst || !littleEndian ? first * 0x1_0000_0000 + second : second * 0x1_0000_0000 + first;
+}
+
+function flagsOf({ view, offset }: Page, { littleEndian }: WalFormat): number {
+  return view.getUint16(offset + 2, littleEndian);
+}
+
+function isZero(bytes: Uint8Array, from: number, to: number): boolean {
+  for (let index = from; index < to; index++) if (bytes[index] !== 0) return false;
+  return true;
+}
+
+/** Why this is no page of WAL that belongs here. */
+function pageFault(page: Page, format: WalFormat): string | undefined {
+  const { view, offset, address, bytes } = page;
+  const magic = view.getUint16(offset, format.littleEndian);
+  if (magic !== format.magic)
+    return isZero(bytes, offset, offset + format.shortPageHeader)
+      ? 'the page is empty'
+      : 'it is no page of WAL';
+  if (location(view, offset + 8, format) !== address) return 'the page is of another place in the WAL';
+  const flags = flagsOf(page, format);
+  if ((flags & ~knownFlags) !== 0) return 'the page has unknown flags';
+  const isFirst = address % format.segmentSize === 0;
+  return isFirst && (flags & hasLongHeader) === 0 ? 'the first page lacks its long header' : undefined;
+}
+
+function headerBytes(page: Page, format: WalFormat): number {
+  return (flagsOf(page, format) & hasLongHeader) === 0 ? format.shortPageHeader : format.longPageHeader;
+}
+
+function stopAt(state: State, at: number, reason: string, isDamage: boolean): void {
+  state.stop = { at, reason, isDamage };
+}
+
+/** The header counts without the checksum in it, and last. */
+function hasRightChecksum(
+  { checksum, checksumOffset, recordHeader, littleEndian }: WalFormat,
+  record: Pick<WholeRecord, 'header' | 'crc'>,
+): boolean {
+  const { bytes, view, offset } = record.header;
+  const from = checksumOffset === 0 ? 4 : 0;
+  const to = checksumOffset === 0 ? recordHeader : checksumOffset;
+  const crc = checksum.finish(checksum.add(record.crc, bytes, offset + from, offset + to));
+  return crc === view.getUint32(offset + checksumOffset, littleEndian);
+}
+
+function isPrevious(state: State, start: number, previous: number): boolean {
+  return state.previous === undefined ? previous < start : previous === state.previous;
+}
+
+function previousOf({ format }: State, { view, offset }: Header): number {
+  return location(view, offset + format.previousOffset, format);
+}
+
+/** Whether there is a record on the page behind `at`, which nobody could have written without the one there. */
+function hasRecordBehind({ format }: State, page: Page, at: number): boolean {
+  const { bytes, view, offset, address } = page;
+  const { recordHeader, alignment, blockSize, totalLengthOffset, checksum } = format;
+  for (let next = at + alignment; next + recordHeader <= blockSize; next += alignment) {
+    const length = view.getUint32(offset + next + totalLengthOffset, format.littleEndian);
+    if (length < recordHeader || next + length > blockSize) continue;
+    const start = offset + next;
+    if (location(view, start + format.previousOffset, format) >= address + next) continue;
+    const crc = checksum.add(checksum.start, bytes, start + recordHeader, start + length);
+    if (hasRightChecksum(format, { header: { bytes, view, offset: start }, crc })) return true;
+  }
+  return false;
+}
+
+/** @returns where on the page the next record begins; undefined where there is none */
+function endRecord(state: State, page: Page, record: WholeRecord, end: number): number | undefined {
+  const { format } = state;
+  const { header, start } = record;
+  if (!isPrevious(state, start, previousOf(state, header))) {
+    stopAt(state, start, 'its record does not follow the one before', hasRecordBehind(state, page, end));
+    return undefined;
+  }
+  if (!hasRightChecksum(format, record)) {
+    const tail = Math.max(0, end - Math.min(tailBytes, record.length));
+    const isCut = isZero(page.bytes, page.offset + tail, page.offset + format.blockSize);
+    stopAt(state, start, 'its record has a wrong checksum', !isCut);
+    return undefined;
+  }
+  state.previous = start;
+  const next = align(format, end);
+  const isSwitch =
+    header.view.getUint8(header.offset + format.rmgrOffset) === 0 &&
+    (header.view.getUint8(header.offset + format.infoOffset) & 0xf0) === switchInfo;
+  const { segmentSize } = format;
+  const behind = page.address + next;
+  state.end = isSwitch ? Math.ceil(behind / segmentSize) * segmentSize : behind;
+  state.position = state.end;
+  return isSwitch ? undefined : next;
+}
+
+function openRecord(state: State, page: Page, at: number, length: number): void {
+  const { format } = state;
+  const { recordHeader, blockSize, checksum } = format;
+  const got = blockSize - at;
+  const start = page.address + at;
+  const copy = new Uint8Array(recordHeader);
+  copy.set(page.bytes.subarray(page.offset + at, page.offset + at + Math.min(got, recordHeader)));
+  const header = { bytes: copy, view: new DataView(copy.buffer), offset: 0 };
+  if (got >= recordHeader && !isPrevious(state, start, previousOf(state, header))) {
+    const isDamage = hasRecordBehind(state, page, at);
+    stopAt(state, start, 'its record does not follow the one before', isDamage);
+    return;
+  }
+  const from = page.offset + Math.min(at + recordHeader, blockSize);
+  const crc = checksum.add(checksum.start, page.bytes, from, page.offset + blockSize);
+  state.open = { start, length, header, got, crc };
+}
+
+/** The part of an open record that is on this page. */
+function takePart(state: State, record: OpenRecord, page: Page, at: number): number | undefined {
+  const { recordHeader, blockSize, checksum } = state.format;
+  const part = Math.min(record.length - record.got, blockSize - at);
+  const ofHeader = Math.min(part, Math.max(0, recordHeader - record.got));
+  const from = page.offset + at;
+  record.header.bytes.set(page.bytes.subarray(from, from + ofHeader), Math.min(record.got, recordHeader));
+  record.crc = checksum.add(record.crc, page.bytes, from + ofHeader, from + part);
+  record.got += part;
+  if (record.got < record.length) return undefined;
+  state.open = undefined;
+  return endRecord(state, page, record, at + part);
+}
+
+/** @returns where on the page the next record begins; undefined where there is none */
+function continueRecord(state: State, record: OpenRecord, page: Page, header: number): number | undefined {
+  const { format } = state;
+  const flags = flagsOf(page, format);
+  const { remainderBytes, littleEndian } = format;
+  if ((flags & leavesRecordOut) !== 0) {
+    state.open = undefined;
+    return header;
+  }
+  if ((flags & continuesRecord) === 0) {
+    stopAt(state, record.start, 'the next page does not continue its record', true);
+    return undefined;
+  }
+  const at = page.offset + (remainderBytes === 0 ? 16 : header);
+  const left = page.view.getUint32(at, littleEndian);
+  if (left === record.length - record.got) return takePart(state, record, page, header + remainderBytes);
+  const reason = `the next page continues a record with ${left} bytes instead of ${record.length - record.got}`;
+  stopAt(state, record.start, reason, true);
+  return undefined;
+}
+
+function readRecords(state: State, page: Page, from: number): void {
+  const { format } = state;
+  const { blockSize, recordHeader, cutsHeaders, checksum } = format;
+  let at: number | undefined = from;
+  while (at !== undefined) {
+    const room: number = blockSize - at;
+    state.position = page.address + at;
+    if (room === 0 || (!cutsHeaders && room < recordHeader)) {
+      state.position = page.address + blockSize;
+      return;
+    }
+    const start = page.offset + at;
+    const length = page.view.getUint32(start + format.totalLengthOffset, format.littleEndian);
+    if (length < recordHeader) {
+      // Nothing but zeros: servers copy records into a page at the same time, and a later one may have come first.
+      const isDamage = length > 0 && hasRecordBehind(state, page, at);
+      stopAt(
+        state,
+        state.position,
+        length === 0 ? 'there is no record' : `a record of ${length} bytes`,
+        isDamage,
+      );
+      return;
+    }
+    if (length > room) {
+      openRecord(state, page, at, length);
+      return;
+    }
+    const header = { bytes: page.bytes, view: page.view, offset: start };
+    const crc = checksum.add(checksum.start, page.bytes, start + recordHeader, start + length);
+    at = endRecord(state, page, { start: state.position, length, header, crc }, at + length);
+  }
+}
+
+function takeGoodPage(state: State, page: Page): void {
+  const { format, open } = state;
+  const header = headerBytes(page, format);
+  if (open !== undefined) {
+    const at = continueRecord(state, open, page, header);
+    if (at !== undefined) readRecords(state, page, at);
+    return;
+  }
+  const at = Math.max(state.position - page.address, header);
+  if (at === header && (flagsOf(page, format) & continuesRecord) !== 0) {
+    stopAt(state, state.position, 'the page continues a record that did not begin before it', true);
+    return;
+  }
+  readRecords(state, page, at);
+}
+
+function takePage(state: State, page: Page): void {
+  const { format, stop, open } = state;
+  if (stop?.isDamage === true) return;
+  // What is left of a segment behind a switch is of no meaning.
+  if (open === undefined && page.address + format.blockSize <= state.position) return;
+  const fault = pageFault(page, format);
+  if (stop !== undefined) {
+    // Somebody wrote on behind it: it cannot have been the end.
+    if (fault === undefined) state.stop = { ...stop, isDamage: true };
+    return;
+  }
+  if (fault === undefined) takeGoodPage(state, page);
+  else stopAt(state, open?.start ?? page.address, fault, false);
+}
+
+/** @param from where a record begins, or a page */
+export function createWalReader(format: WalFormat, from: number): WalReader {
+  const state: State = {
+    format,
+    position: from,
+    previous: undefined,
+    end: from,
+    open: undefined,
+    stop: undefined,
+  };
+  let view: DataView = new DataView(new ArrayBuffer(0));
+  return {
+    takePage: (bytes, offset, address) => {
+      if (view.buffer !== bytes.buffer || view.byteOffset !== bytes.byteOffset)
+        view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      takePage(state, { bytes, view, offset, address });
+    },
+    result: () => {
+      const { stop, end } = state;
+      return { end, damage: stop?.isDamage === true ? { at: stop.at, reason: stop.reason } : undefined };
+    },
+  };
+}

@@ -1,0 +1,112 @@
+import { open } from 'node:fs/promises';
+import { firstLsnOf } from '../../postgres/lsn.ts';
+import { walFormat, type Alignment, type WalFormat } from '../../postgres/wal-format.ts';
+import { longHeaderBytes, parseWalHeader } from '../../postgres/wal-header.ts';
+import type { SegmentName } from '../../postgres/wal-name.ts';
+import { createWalReader, type WalReader } from '../../postgres/wal-records.ts';
+
+/** A segment that follows the one before it. */
+export interface SegmentFile {
+  readonly name: SegmentName;
+  readonly path: string;
+}
+
+export type RecordCheck =
+  /** The first byte behind the last whole record, and what keeps a server from reading on where there is more. */
+  | {
+      readonly kind: 'read';
+      readonly end: bigint;
+      readonly damage: { readonly at: bigint; readonly reason: string } | undefined;
+    }
+  /** This program does not know how this release writes its records. */
+  | { readonly kind: 'unknown'; readonly reason: string };
+
+const chunkBytes = 1024 * 1024;
+
+/** Up to 9.2 a page's header is the same whatever the alignment: the records must show it. */
+function formatsOf(start: Uint8Array): readonly WalFormat[] | string {
+  const header = parseWalHeader(start);
+  if (header.kind === 'no-header') return header.reason;
+  const { magic, blockSize, segmentSize, littleEndian } = header;
+  const alignments: readonly Alignment[] = header.alignment === undefined ? [8, 4] : [header.alignment];
+  const formats = alignments.flatMap(
+    (alignment) => walFormat({ magic, littleEndian, alignment, blockSize, segmentSize }) ?? [],
+  );
+  if (formats.length > 0) return formats;
+  return `WAL of an unknown release (page magic 0x${magic.toString(16).toUpperCase()})`;
+}
+
+async function readStart({ path }: SegmentFile): Promise<Uint8Array> {
+  const handle = await open(path, 'r');
+  try {
+    const bytes = new Uint8Array(longHeaderBytes);
+    const { bytesRead } = await handle.read(bytes, 0, longHeaderBytes, 0);
+    return bytes.subarray(0, bytesRead);
+  } finally {
+    await handle.close();
+  }
+}
+
+function takePages(
+  readers: readonly WalReader[],
+  bytes: Uint8Array,
+  blockSize: number,
+  address: number,
+): void {
+  for (let offset = 0; offset + blockSize <= bytes.length; offset += blockSize)
+    for (const reader of readers) reader.takePage(bytes, offset, address + offset);
+}
+
+async function takeSegment(
+  readers: readonly WalReader[],
+  { name, path }: SegmentFile,
+  { segmentSize, blockSize }: WalFormat,
+  from: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const first = Number(firstLsnOf(name, segmentSize));
+  const handle = await open(path, 'r');
+  try {
+    const buffer = new Uint8Array(chunkBytes);
+    let at = Math.max(0, from - first);
+    at -= at % blockSize;
+    while (at < segmentSize) {
+      signal.throwIfAborted();
+      const { bytesRead } = await handle.read(buffer, 0, Math.min(chunkBytes, segmentSize - at), at);
+      const whole = bytesRead - (bytesRead % blockSize);
+      if (whole === 0) return;
+      takePages(readers, buffer.subarray(0, whole), blockSize, first + at);
+      at += whole;
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Reads every record in these segments, which follow each other, and checks it: one pass, a megabyte at a time.
+ *
+ * @param from where a record begins in the first of them
+ */
+export async function checkRecords(
+  segments: readonly SegmentFile[],
+  from: bigint,
+  signal: AbortSignal,
+): Promise<RecordCheck> {
+  const [first] = segments;
+  if (first === undefined) return { kind: 'read', end: from, damage: undefined };
+  const formats = formatsOf(await readStart(first));
+  if (typeof formats === 'string') return { kind: 'unknown', reason: formats };
+  const [format] = formats;
+  if (format === undefined) return { kind: 'unknown', reason: 'no format' };
+  const readers = formats.map((one) => createWalReader(one, Number(from)));
+  for (const segment of segments) await takeSegment(readers, segment, format, Number(from), signal);
+  const [result] = readers.map((reader) => reader.result()).sort((a, b) => b.end - a.end);
+  if (result === undefined) return { kind: 'unknown', reason: 'no format' };
+  const { end, damage } = result;
+  return {
+    kind: 'read',
+    end: BigInt(end),
+    damage: damage === undefined ? undefined : { at: BigInt(damage.at), reason: damage.reason },
+  };
+}
