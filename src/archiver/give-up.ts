@@ -1,6 +1,7 @@
+import type { Clock } from '../system/clock.ts';
 import { troubleSinceMs, type LaneState } from './lane-state.ts';
 
-/** Since when a standby's queue has had no room, and since when nothing got through to the standby; milliseconds since 1970. */
+/** Since when a standby's queue has had no room, and since when nothing got through to the standby; by `monotonicMs`. */
 export interface Fullness {
   readonly fullSinceMs: number;
   readonly silentSinceMs: number;
@@ -24,8 +25,13 @@ export function mayGiveUp(
 }
 
 /** As far as the state file tells it. `gotThrough`: the standby has just taken other files. */
-export function fullnessOf(state: LaneState, gotThrough: boolean, nowMs: number): Fullness {
-  const sinceMs = troubleSinceMs(state) ?? nowMs;
+export function fullnessOf(
+  clock: Pick<Clock, 'moment' | 'monotonicMs'>,
+  state: LaneState,
+  gotThrough: boolean,
+): Fullness {
+  const nowMs = clock.monotonicMs();
+  const sinceMs = troubleSinceMs(clock, state) ?? nowMs;
   return {
     fullSinceMs: state.health === 'unsafe' ? sinceMs : nowMs,
     silentSinceMs: gotThrough ? nowMs : sinceMs,

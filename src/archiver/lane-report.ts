@@ -1,5 +1,6 @@
 import type { StandbyTarget } from '../config/options-archiver.ts';
 import { messageOf } from '../errors.ts';
+import { sinceBoot } from '../system/clock.ts';
 import { isNotificationDue, notify, type Severity } from '../system/notify.ts';
 import type { ArchiverDeps } from './deps.ts';
 import { severityOfHealth, writeLaneState, type Health, type LaneState } from './lane-state.ts';
@@ -52,16 +53,20 @@ function isSame(before: LaneState, after: LaneState): boolean {
     before.health === after.health &&
     before.reason === after.reason &&
     before.retryAt === after.retryAt &&
+    before.sinceMoment === after.sinceMoment &&
     before.seenRequest === after.seenRequest &&
     before.abandoned === after.abandoned
   );
 }
 
-function nextState(before: LaneState, finding: Finding, nowMs: number): LaneState {
+function nextState(deps: ArchiverDeps, before: LaneState, finding: Finding, nowMs: number): LaneState {
   const { abandoned, said, freed } = before;
+  const isOld = finding.health === before.health;
+  const isKnown = isOld && sinceBoot(deps, before.sinceMoment) !== undefined;
   return {
     health: finding.health,
-    since: finding.health === before.health ? before.since : new Date(nowMs).toISOString(),
+    since: isOld ? before.since : new Date(nowMs).toISOString(),
+    sinceMoment: isKnown ? before.sinceMoment : deps.moment(),
     reason: finding.reason,
     retryAt: finding.retryAt,
     seenRequest: finding.seenRequest ?? before.seenRequest,
@@ -84,7 +89,7 @@ export async function recordFinding(
   const nowMs = deps.now();
   const severity = severityOfHealth(finding.health);
   const isDue = isNotificationDue(before.said, severity, nowMs / 1000, deps.settings.notify_reminder);
-  const after = nextState(before, finding, nowMs);
+  const after = nextState(deps, before, finding, nowMs);
   if (isDue) await sendNotification(deps, standby, severity, finding);
   if (!isDue && isSame(before, after)) return;
   const said = isDue ? { severity, lastNotified: Math.floor(nowMs / 1000) } : before.said;

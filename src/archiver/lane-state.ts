@@ -1,4 +1,5 @@
 import { messageOf, PitrError } from '../errors.ts';
+import { sinceBoot, type Clock, type Moment } from '../system/clock.ts';
 import { readIfExists, writeDurably } from '../system/durable.ts';
 import type { SaidState, Severity } from '../system/notify.ts';
 import { stateFileOf, type Layout } from './layout.ts';
@@ -29,6 +30,8 @@ export interface LaneState {
   readonly health: Health;
   /** When `health` became what it is; ISO 8601. */
   readonly since?: string | undefined;
+  /** The same for the programs to count from: the time of day may be set. */
+  readonly sinceMoment?: Moment | undefined;
   readonly reason?: string | undefined;
   /** The standby is left in peace until then: milliseconds since 1970. */
   readonly retryAt?: number | undefined;
@@ -70,11 +73,13 @@ export function severityOfHealth(health: Health): Severity {
   return severityOf(health);
 }
 
-/** Since when the lane has been in the trouble that it is in; undefined: it is in none, or that is not known. */
-export function troubleSinceMs({ health, since }: LaneState): number | undefined {
+/** Since when, by `monotonicMs`, the lane has been in the trouble that it is in; undefined: it is in none, or that is not known. */
+export function troubleSinceMs(
+  clock: Pick<Clock, 'moment'>,
+  { health, sinceMoment }: LaneState,
+): number | undefined {
   if (health === 'ok' || health === 'behind' || health === 'abandoned') return undefined;
-  const sinceMs = Date.parse(since ?? '');
-  return Number.isNaN(sinceMs) ? undefined : sinceMs;
+  return sinceBoot(clock, sinceMoment);
 }
 
 /** A standby in trouble may cost each call only a small part of its time: five times as long as a try took, it rests. */

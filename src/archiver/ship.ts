@@ -158,9 +158,8 @@ async function giveUpIfDue(
   error: PitrError,
 ): Promise<boolean> {
   if (!isQueueFull(error) || deps.settings.queue_full !== 'abandon') return false;
-  const nowMs = deps.now();
-  const fullness = fullnessOf(state, finding.health === 'behind', nowMs);
-  if (!mayGiveUp(fullness, nowMs, standby.ssh_timeout * 1000)) return false;
+  const fullness = fullnessOf(deps, state, finding.health === 'behind');
+  if (!mayGiveUp(fullness, deps.monotonicMs(), standby.ssh_timeout * 1000)) return false;
   const names = finding.segment === undefined ? [] : [finding.segment];
   await abandonByPolicy(deps, standby.name, error.message, names);
   return true;

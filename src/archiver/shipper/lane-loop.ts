@@ -263,10 +263,8 @@ async function serveSafely(work: Work, lane: Lane): Promise<void> {
 /** Whatever another process noted last: a standby that rests is not waited for. */
 export async function adoptState(work: Work, lane: Lane): Promise<void> {
   const state = await readLaneState(work.layout, lane.standby.name);
-  const nowMs = work.deps.now();
-  lane.isBehind = isResting(state, nowMs) || !(await isQueueDry(work, lane));
-  const sinceMs = troubleSinceMs(state);
-  if (sinceMs !== undefined) lane.troubleSinceMs = work.deps.monotonicMs() - Math.max(0, nowMs - sinceMs);
+  lane.isBehind = isResting(state, work.deps.now()) || !(await isQueueDry(work, lane));
+  lane.troubleSinceMs = troubleSinceMs(work.deps, state) ?? lane.troubleSinceMs;
   lane.freed = state.freed;
 }
 

@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
+import type { LaneState } from '../../../src/archiver/lane-state.ts';
 import { fullnessOf, mayGiveUp } from '../../../src/archiver/give-up.ts';
 
-const now = Date.parse('2026-05-01T12:00:00Z');
+const now = 5_000_000;
+const clock = { monotonicMs: () => now, moment: () => ({ boot: 'this', ms: now }) };
 const timeoutMs = 10_000;
 
 function ago(seconds: number): number {
@@ -19,20 +21,20 @@ test.each([
   expect(mayGiveUp(fullness, now, timeoutMs)).toBe(isGivenUp);
 });
 
-test('a clock that was set back gives nobody up', () => {
-  expect(mayGiveUp({ fullSinceMs: ago(-3600), silentSinceMs: ago(-3600) }, now, timeoutMs)).toBe(false);
+test('the state file tells since when there has been trouble', () => {
+  const sinceMoment = { boot: 'this', ms: ago(30) };
+  const seen = (state: LaneState, gotThrough: boolean) => fullnessOf(clock, state, gotThrough);
+  const nothing = { fullSinceMs: now, silentSinceMs: now };
+  expect(seen({ health: 'ok', sinceMoment }, false)).toEqual(nothing);
+  expect(seen({ health: 'unreachable', sinceMoment }, false)).toEqual({ ...nothing, silentSinceMs: ago(30) });
+  expect(seen({ health: 'unsafe', sinceMoment }, true)).toEqual({ ...nothing, fullSinceMs: ago(30) });
+  expect(seen({ health: 'unsafe' }, false)).toEqual(nothing);
 });
 
-test('the state file tells since when there has been trouble', () => {
-  const since = new Date(ago(30)).toISOString();
-  expect(fullnessOf({ health: 'ok', since }, false, now)).toEqual({ fullSinceMs: now, silentSinceMs: now });
-  expect(fullnessOf({ health: 'unreachable', since }, false, now)).toEqual({
-    fullSinceMs: now,
-    silentSinceMs: ago(30),
-  });
-  expect(fullnessOf({ health: 'unsafe', since }, true, now)).toEqual({
-    fullSinceMs: ago(30),
-    silentSinceMs: now,
-  });
-  expect(fullnessOf({ health: 'unsafe' }, false, now)).toEqual({ fullSinceMs: now, silentSinceMs: now });
+test('what was noted before the host was booted, or by the time of day alone, gives nobody up', () => {
+  const sinceMoment = { boot: 'another', ms: 0 };
+  const since = '1970-01-01T00:00:00Z';
+  for (const state of [{ health: 'unsafe', sinceMoment } as const, { health: 'unsafe', since } as const]) {
+    expect(mayGiveUp(fullnessOf(clock, state, false), now, timeoutMs)).toBe(false);
+  }
 });

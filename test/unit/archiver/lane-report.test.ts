@@ -32,7 +32,8 @@ function lane(reminderS = 3600) {
     notify_reminder: reminderS,
   };
   const log = textLog({ debug: false }, () => undefined);
-  const deps = { settings, run, log, now: () => clock.now } as unknown as ArchiverDeps;
+  const moment = () => ({ boot: 'this', ms: clock.now / 2 });
+  const deps = { settings, run, log, now: () => clock.now, moment } as unknown as ArchiverDeps;
   const find = async (health: Finding['health'], atS: number): Promise<string[]> => {
     const before = calls.length;
     clock.now = 1_000_000 + atS * 1000;
@@ -93,4 +94,15 @@ test('the state knows since when it lasts, and forgets an abandonment that has e
   await find('ok', 60);
   expect(await state()).toMatchObject({ health: 'ok', since: new Date(1_060_000).toISOString() });
   expect(await state()).not.toHaveProperty('abandoned');
+});
+
+test('since when a standby is in trouble is counted by a clock that nobody sets', async () => {
+  const { find, state } = lane();
+  await find('unreachable', 1);
+  const { sinceMoment } = await state();
+  expect(sinceMoment).toEqual({ boot: 'this', ms: 500_500 });
+  await find('unreachable', 9);
+  expect((await state()).sinceMoment).toEqual(sinceMoment);
+  await find('conflict', 10);
+  expect((await state()).sinceMoment).toEqual({ boot: 'this', ms: 505_000 });
 });
