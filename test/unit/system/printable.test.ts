@@ -5,7 +5,7 @@ test.each([
   ['an escape sequence', 'a\x1b]0;title\x07b', 'a\\x1b]0;title\\x07b'],
   ['a carriage return', 'ERROR\rOK', 'ERROR\\rOK'],
   ['a NUL', 'a\0b', 'a\\x00b'],
-  ['a control character of one byte beyond ASCII', 'a\x9b2Jb', 'a\\x9b2Jb'],
+  ['a control character of one byte beyond ASCII', 'a\x9b2Jb', 'a\\u009b2Jb'],
   ['what turns the direction of text', 'a\u202eb', 'a\\u202eb'],
   ['a line separator', 'a\u2028b', 'a\\u2028b'],
 ])('shows %s escaped', (_what, text, shown) => {
@@ -16,6 +16,13 @@ test.each([
 test('leaves plain text, other languages, line feeds and tabs as they are', () => {
   const text = 'größer 日本語 🐘\n\tDETAIL: x';
   expect(printable(text)).toBe(text);
+});
+
+test('JSON of anything stays JSON of the same', () => {
+  const value = { a: '\x1b\x7f\x9b\u202e\u2028\0"\\ \n' };
+  const shown = printable(JSON.stringify(value, null, 2));
+  expect(JSON.parse(shown)).toEqual(value);
+  expect(shown).not.toMatch(/[^\P{Cc}\n]|\p{Bidi_Control}/u);
 });
 
 test('a quotation is one line, and cut', () => {
