@@ -1,7 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import {
   describeResult,
   type CommandLine,
@@ -13,7 +10,7 @@ import {
 import { cleanShellLine } from './environment.ts';
 import type { Log } from './log.ts';
 import { quoted } from './printable.ts';
-import { isProcessAlive } from './processes.ts';
+import { withPrivateFile } from './private-directory.ts';
 import { rsyncShellOption } from './shell-quote.ts';
 
 /** A host to reach, with the user's own ssh command, whose flags win over ours. */
@@ -99,25 +96,6 @@ export function sshWords(target: SshTarget, extra: readonly string[]): readonly 
 function commandLine(words: readonly string[]): CommandLine {
   const [program = 'ssh', ...args] = words;
   return { program, args };
-}
-
-// sun_path holds 108 bytes, and ssh appends a random suffix of 17 while it binds the socket.
-const longestSocketDirectory = 80;
-const socketDirectoryName = /^pitrtools-(\d+)-/;
-
-function socketParent(): string {
-  return tmpdir().length + 'pitrtools-4194304-XXXXXX'.length > longestSocketDirectory ? '/tmp' : tmpdir();
-}
-
-/** Removes socket directories that processes left which died without a chance to do so. */
-export async function removeDeadSocketDirectories(): Promise<void> {
-  const parent = socketParent();
-  for (const name of await readdir(parent).catch(() => [])) {
-    const pid = socketDirectoryName.exec(name)?.[1];
-    if (pid === undefined || isProcessAlive(Number(pid))) continue;
-    // Another user's is not ours to remove: rm fails, and that is right.
-    await rm(join(parent, name), { recursive: true, force: true }).catch(() => undefined);
-  }
 }
 
 interface Exchange {
@@ -281,11 +259,9 @@ async function openShell(deps: SshDeps, target: SshTarget, socket: string) {
   return { shell, session, answer };
 }
 
-export const withRemoteShell: WithRemoteShell = async (deps, target, use) => {
-  await removeDeadSocketDirectories();
-  const directory = await mkdtemp(join(socketParent(), `pitrtools-${process.pid}-`));
-  try {
-    const { shell, session, answer } = await openShell(deps, target, join(directory, 's'));
+export const withRemoteShell: WithRemoteShell = (deps, target, use) =>
+  withPrivateFile('socket', async (socket) => {
+    const { shell, session, answer } = await openShell(deps, target, socket);
     try {
       if (answer.kind === 'lost') return { kind: 'unreachable', reason: answer.reason };
       return { kind: 'used', value: await use(shell) };
@@ -294,7 +270,4 @@ export const withRemoteShell: WithRemoteShell = async (deps, target, use) => {
       session.kill();
       await session.ended;
     }
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
-};
+  });

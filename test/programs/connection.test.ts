@@ -52,7 +52,9 @@ async function connected<T>(use: (shell: RemoteShell) => Promise<T>): Promise<T>
 }
 
 const socketDirectories = () =>
-  readdirSync(tmpdir()).filter((name) => name.startsWith(`pitrtools-${process.pid}-`));
+  readdirSync(join(tmpdir(), `pitrtools-${process.getuid?.() ?? 0}`)).filter((name) =>
+    name.startsWith(`${process.pid}-`),
+  );
 
 describe('one connection', () => {
   test('runs scripts one after the other, each with its own status and output', async () => {

@@ -1,7 +1,6 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { writeFile } from 'node:fs/promises';
 import type { CommandLine, CommandResult } from '../../system/command.ts';
+import { withPrivateFile } from '../../system/private-directory.ts';
 import { remotePath, rsyncCommand, rsyncEnvironment } from '../../system/rsync.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
 import { needed, type BackupContext } from './context.ts';
@@ -84,15 +83,10 @@ function listOf({ files }: FileGroup): Buffer {
 }
 
 async function withList<T>(group: FileGroup, use: (path: string) => Promise<T>): Promise<T> {
-  // Named like the directories of ssh's sockets: what a killed run leaves is removed by the next connection.
-  const directory = await mkdtemp(join(tmpdir(), `pitrtools-${process.pid}-`));
-  try {
-    const path = join(directory, 'files');
+  return withPrivateFile('files', async (path) => {
     await writeFile(path, listOf(group), { mode: 0o600 });
-    return await use(path);
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+    return use(path);
+  });
 }
 
 export interface GroupResult {

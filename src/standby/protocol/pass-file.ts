@@ -1,7 +1,5 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { removeDeadSocketDirectories } from '../../system/ssh.ts';
+import { writeFile } from 'node:fs/promises';
+import { withPrivateFile } from '../../system/private-directory.ts';
 import type { StandbySettings } from '../../config/options-standby.ts';
 
 type Access = Pick<StandbySettings, 'repl_db_password' | 'sslmode'>;
@@ -21,21 +19,15 @@ export async function withAccess<T>(
   role: string,
   use: (env: Readonly<Record<string, string>>) => Promise<T>,
 ): Promise<T> {
-  // Named like the directories of ssh's sockets: what a killed run leaves is removed by the next connection.
-  await removeDeadSocketDirectories();
-  const directory = await mkdtemp(join(tmpdir(), `pitrtools-${process.pid}-`));
-  try {
-    const file = join(directory, 'passwords');
+  return withPrivateFile('passwords', async (file) => {
     if (password !== undefined) await writeFile(file, passFileLine(role, password), { mode: 0o600 });
     const own: Record<string, string> = password === undefined ? {} : { PGPASSFILE: file };
-    return await use({
+    return use({
       ...own,
       PGSSLMODE: sslmode,
       PGCONNECT_TIMEOUT: '10',
       PGAPPNAME: 'pitrtools',
       LC_ALL: 'C',
     });
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+  });
 }

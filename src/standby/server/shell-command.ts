@@ -1,7 +1,6 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import type { CommandResult } from '../../system/command.ts';
+import { withPrivateFile } from '../../system/private-directory.ts';
 import type { StandbyDeps } from '../deps.ts';
 
 export interface SiteCommandOptions {
@@ -20,10 +19,8 @@ export async function runSiteCommand(
   limitMs: number,
   options: SiteCommandOptions = {},
 ): Promise<CommandResult> {
-  const directory = await mkdtemp(join(tmpdir(), 'pitrtools-output-'));
-  const file = join(directory, 'output');
   const { args = [], env } = options;
-  try {
+  return withPrivateFile('output', async (file) => {
     const given = args.length > 0 ? ' "$@"' : '';
     const script = `exec >"$1" 2>&1 </dev/null\nshift\n${command}${given}\n`;
     const result = await deps.run(
@@ -33,7 +30,5 @@ export async function runSiteCommand(
     const output = await readFile(file, 'utf8').catch(() => '');
     for (const line of output.split('\n').filter(Boolean)) deps.log.notice(line);
     return { ...result, stderr: `${output}${result.stderr}` };
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+  });
 }

@@ -1,0 +1,39 @@
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { testMajors } from '../harness/postgres-programs.ts';
+import { createWorld, type World } from '../harness/world.ts';
+
+const major = testMajors().at(-1) ?? 18;
+let world: World | undefined;
+afterEach(async () => {
+  await world?.close();
+  world = undefined;
+});
+
+describe('a temporary directory in which others may write', () => {
+  // The run has one user only: names, links and modes that an attacker would choose are planted by hand.
+  test('nothing is removed there but sockets of our own, by their names', async () => {
+    world = await createWorld({ major });
+    const primary = await world.startPrimary({ slaves: ['standby1'] });
+    const shared = join(world.directory, 'shared');
+    const victim = join(world.directory, 'victim');
+    mkdirSync(shared);
+    chmodSync(shared, 0o1777);
+    mkdirSync(victim, { mode: 0o700 });
+    writeFileSync(join(victim, 'file'), 'bytes');
+    symlinkSync(victim, join(shared, `pitrtools-${process.getuid?.() ?? 0}`));
+    const dead = join(shared, `pitrtools-${spawnSync('true').pid}-abcdef`);
+    mkdirSync(join(dead, 'deep'), { recursive: true, mode: 0o700 });
+    writeFileSync(join(dead, 'deep', 'file'), 'bytes');
+    symlinkSync(victim, join(dead, 'socket'));
+
+    const made = await world.cmdArchiver(primary, ['-I'], { variables: { TMPDIR: shared } });
+
+    expect(made).toMatchObject({ code: 0 });
+    expect(existsSync(join(dead, 'deep', 'file'))).toBe(true);
+    expect(readdirSync(victim)).toEqual(['file']);
+    expect(readdirSync(shared)).toHaveLength(2);
+  });
+});
