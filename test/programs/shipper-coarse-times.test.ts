@@ -53,7 +53,11 @@ describe.each(failureMajors())('with PostgreSQL %i', (major) => {
       'rsync',
       `case "$*" in *--files-from*) echo x >>${transfers} ;; esac\nexec /usr/bin/rsync "$@"`,
     );
-    const primary = await world.startPrimary({ slaves: ['s1'], ini: { debug: 'off', rsync_bin: rsync } });
+    const primary = await world.startPrimary({
+      slaves: ['s1'],
+      // A call waits for the shipper however slow this machine is, and does not do its work a second time.
+      ini: { debug: 'off', rsync_bin: rsync, queue_after: 60 },
+    });
     const s1 = await world.host('s1');
     prepareArchive(s1, await systemIdentifierOf(primary));
     if (isWhole) utimesSync(primary.iniFile, 1_700_000_000, 1_700_000_000);
