@@ -28,7 +28,9 @@ describe.each(testMajors())('a base backup of PostgreSQL %i', (major) => {
     const backup = await world.cmdStandby(standby, ['-B']);
     expect(backup).toMatchObject({ code: 0 });
     expect(backup.stdout).toMatch(/Base backup finished successfully\n$/);
+    // What rsync says by debug: on, without the ends of the lines that it draws anew.
     expect(backup.stdout).toContain('Number of files');
+    expect(backup.stdout).not.toContain('\n\n');
     expect(existsSync(inPgdata(standby, 'backup_label'))).toBe(true);
     expect(readdirSync(inPgdata(standby, 'global')).join()).not.toContain('pitrtools');
 

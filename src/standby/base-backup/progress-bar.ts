@@ -1,18 +1,23 @@
 import cliProgress from 'cli-progress';
-import { amountText, isCounting, phaseText, shareDone, type ProgressState } from './progress-state.ts';
+import { amountTexts, isCounting, phaseText, shareDone, type ProgressState } from './progress-state.ts';
 import type { Watcher } from './progress.ts';
 
 const barWidth = 24;
-/** What does not fit would wrap, and each redrawing would begin a new line. */
-const leastBarColumns = 100;
-
-function lineOf(state: ProgressState, columns: number, nowMs: () => number): string {
+/** The longest line that fits: what is longer would wrap, and each redrawing would begin a new line. No word is cut. */
+export function lineOf(state: ProgressState, columns: number, atMs: number): string {
   if (!isCounting(state)) return `Base backup: ${phaseText(state)} …`.slice(0, columns);
   const share = shareDone(state);
   const full = Math.round(barWidth * share);
-  const bar = columns < leastBarColumns ? '' : `[${'#'.repeat(full)}${'.'.repeat(barWidth - full)}] `;
-  const text = `Base backup: ${phaseText(state)} ${bar}${Math.floor(100 * share)} % ${amountText(state, nowMs())}`;
-  return text.slice(0, columns);
+  const bar = `[${'#'.repeat(full)}${'.'.repeat(barWidth - full)}]`;
+  const begin = `Base backup: ${phaseText(state)}`;
+  const percent = `${Math.floor(100 * share)} %`;
+  const amounts = amountTexts(state, atMs);
+  const lines = [
+    `${begin} ${bar} ${percent} ${amounts[0] ?? ''}`,
+    ...amounts.map((amount) => `${begin} ${percent} ${amount}`),
+    `${begin} ${percent}`,
+  ];
+  return lines.find((line) => line.length <= columns) ?? percent;
 }
 
 /** For a terminal: one line that is redrawn in place, and taken away for whatever else is written meanwhile. */
@@ -25,7 +30,7 @@ export function progressBar(stream: NodeJS.WriteStream, nowMs: () => number): Wa
       clearOnComplete: true,
       hideCursor: false,
       format: (_options, { maxWidth }) =>
-        last === undefined ? '' : lineOf(last, Math.max(20, maxWidth - 1), nowMs),
+        last === undefined ? '' : lineOf(last, Math.max(20, maxWidth - 1), nowMs()),
     });
     bar.start(1, 0);
     return bar;

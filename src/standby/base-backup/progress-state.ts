@@ -85,13 +85,18 @@ function timeLeft(state: ProgressState, atMs: number): string {
 
 /** `512 MB of 1.0 GB, 123 of 1234 files, 48 MB/s, 11 s left` */
 export function amountText(state: ProgressState, atMs: number): string {
+  return amountTexts(state, atMs)[0] ?? '';
+}
+
+/** The same in fewer and fewer words, for where there is little room: how long it still takes is said to the last. */
+export function amountTexts(state: ProgressState, atMs: number): readonly string[] {
   const { planned, done } = state;
-  if (planned === undefined) return '';
-  return [
-    `${sizeText(done.bytes)} of ${sizeText(planned.bytes)}`,
-    // pg_basebackup counts bytes only.
-    ...(planned.files === 0 ? [] : [`${done.files} of ${planned.files} files`]),
-    rateText(currentRate(state, atMs)),
-    timeLeft(state, atMs),
-  ].join(', ');
+  if (planned === undefined) return [];
+  const bytes = `${sizeText(done.bytes)} of ${sizeText(planned.bytes)}`;
+  // pg_basebackup counts bytes only.
+  const files = planned.files === 0 ? [] : [`${done.files} of ${planned.files} files`];
+  const rate = rateText(currentRate(state, atMs));
+  const left = timeLeft(state, atMs);
+  const choices = [[bytes, ...files, rate, left], [bytes, rate, left], [bytes, left], [left]];
+  return choices.map((parts) => parts.join(', '));
 }

@@ -105,7 +105,8 @@ export async function runGroup(context: BackupContext, copy: GroupCopy): Promise
       return;
     }
     statistics = addStatistics(statistics, line);
-    if (deps.settings.debug) deps.report(line);
+    // A redrawn progress ends in an empty line.
+    if (deps.settings.debug && line.trim() !== '') deps.report(line);
   };
   return withList(copy.group, async (list) => {
     const command = groupCommand(context, copy, list);

@@ -44,8 +44,9 @@ function listener({ deps, facts, onEvent }: BackupContext, onWait: () => void) {
       onProgress(progress);
       return;
     }
+    if (line.trim() === '') return;
     deps.log.debug(line);
-    if (line.trim() !== '') said.push(line.trim());
+    said.push(line.trim());
     if (saysThatItWaits(line)) onWait();
   };
   return { onLine, said, received: () => received };
