@@ -88,7 +88,8 @@ export const standbyOptions = {
     since: '1.3',
     example: '/var/log/postgresql/standby.log',
     summary: "where pg_ctl sends the server's output until the server opens its own log",
-    detail: 'Left out, it is pitrtools-server.log in pgdata.',
+    detail:
+      'Left out, it is the log that pg_lsclusters shows for a cluster of Debian, which logrotate looks after; elsewhere pitrtools-server.log in pgdata.',
   },
   ssh: commonOptions.ssh,
   rsync: {

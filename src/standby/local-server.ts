@@ -1,5 +1,4 @@
 import { open, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { PitrError } from '../errors.ts';
 import type { Capabilities } from '../postgres/capabilities.ts';
 import type { ControlFile } from '../postgres/control-file.ts';
@@ -9,22 +8,16 @@ import type { StandbyDeps } from './deps.ts';
 import { readPostmaster } from '../system/postmaster.ts';
 import { readControlFile } from './server/data-directory.ts';
 import { serverOptions, type ServerConfiguration } from './server/server-configuration.ts';
+import { serverLogFile } from './server/server-log.ts';
 import { requirePgCtl } from './server/server-programs.ts';
 import { runSiteCommand } from './server/shell-command.ts';
 import { stopProgress } from './server/stop-progress.ts';
 import { mustBecome, waitUntil, type Look } from './server/wait.ts';
 
-/** Where the server's output goes when `logfile:` is not set: never to our own streams, which it would hold open for ever. */
-export const defaultLogName = 'pitrtools-server.log';
-
 /** pg_ctl is told not to wait (what it would wait for differs by version); it ends at once. */
 const pgCtlLimitMs = 30_000;
 const shownLogBytes = 4096;
 const shownLogLines = 12;
-
-export function serverLogFile(deps: Pick<StandbyDeps, 'settings'>): string {
-  return deps.settings.logfile ?? join(deps.settings.pgdata, defaultLogName);
-}
 
 /** A started server: how it was before, so that nothing is taken for its doing which an earlier run or the primary has left. */
 export interface Started {
@@ -47,7 +40,7 @@ async function beforeStart(deps: StandbyDeps): Promise<Started> {
 }
 
 async function logSize(deps: StandbyDeps): Promise<number> {
-  return (await stat(serverLogFile(deps)).catch(() => undefined))?.size ?? 0;
+  return (await stat(await serverLogFile(deps.settings)).catch(() => undefined))?.size ?? 0;
 }
 
 /** What the server has logged since it was started, or the end of it; undefined where it logs elsewhere. */
@@ -56,7 +49,7 @@ export async function serverLogSince(
   started: Started,
   atMostBytes: number,
 ): Promise<string | undefined> {
-  const path = serverLogFile(deps);
+  const path = await serverLogFile(deps.settings);
   const size = await logSize(deps);
   const from = Math.max(started.logOffset, size - atMostBytes);
   if (size <= from) return undefined;
@@ -71,7 +64,7 @@ export async function serverLogSince(
 
 /** The last lines that the server has logged since it was started. */
 export async function serverLogTail(deps: StandbyDeps, started: Started): Promise<string> {
-  const path = serverLogFile(deps);
+  const path = await serverLogFile(deps.settings);
   const text = await serverLogSince(deps, started, shownLogBytes);
   if (text === undefined) return `nothing new in ${path}: look at the log that postgresql.conf names`;
   return `the end of ${path}:\n${text.trimEnd().split('\n').slice(-shownLogLines).join('\n')}`;
@@ -137,7 +130,7 @@ async function startByPgCtl(
 ): Promise<void> {
   const options = serverOptions(configuration.parameters);
   const given = options === '' ? [] : ['-o', options];
-  const args = ['-W', '-l', serverLogFile(deps), ...given, 'start'];
+  const args = ['-W', '-l', await serverLogFile(deps.settings), ...given, 'start'];
   const result = await pgCtl(deps, capabilities, args);
   if (succeeded(result)) return;
   const detail = `${describeResult(result)}\n${await serverLogTail(deps, started)}`;

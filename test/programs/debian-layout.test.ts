@@ -79,7 +79,12 @@ test(`Debian's layout on PostgreSQL ${major}: configuration outside the data dir
   await primary.sql('CREATE TABLE rows (id serial PRIMARY KEY)');
   const host = await here.host('standby1');
   const none = { pg_conf: undefined, pg_hba_conf: undefined };
-  const noneToo = { pg_conf_failover: undefined, pg_hba_conf_failover: undefined, pg_ctl: undefined };
+  const noneToo = {
+    pg_conf_failover: undefined,
+    pg_hba_conf_failover: undefined,
+    pg_ctl: undefined,
+    logfile: undefined,
+  };
   const standby = await here.addStandby('standby1', primary, {
     pgdata: dataDirectory(host),
     ini: { ...none, ...noneToo, wal_timeout: 60, failover_probe_timeout: 2 },
@@ -94,6 +99,9 @@ test(`Debian's layout on PostgreSQL ${major}: configuration outside the data dir
   const conf = join(confRoot(host), ...cluster, 'postgresql.conf');
   expect(await standby.value('SHOW config_file')).toBe(conf);
   expect(await standby.value('SHOW work_mem')).toBe('7MB');
+  // Where pg_lsclusters says.
+  expect(standby.logText()).toContain('entering standby mode');
+  expect(existsSync(inPgdata(standby, 'pitrtools-server.log'))).toBe(false);
   await addRows(primary, 100);
   await primary.switchWal();
   await hasRows(standby, 100);

@@ -24,9 +24,13 @@ describe.each(wideMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
     expect(run.stdout).toBe('server starting\nSuccessfully entered standby mode\n');
     expect(run.stderr).toContain('NOTICE: check_pgpid_func()');
 
-    await archiveRows(pair, 25);
-    await eventually(async () => (await countRows(standby)) === 25, { what: 'the rows to arrive' });
+    for (const last of [25, 30, 35, 40]) {
+      await archiveRows(pair, last);
+      await eventually(async () => (await countRows(standby)) === last, { what: 'the rows to arrive' });
+    }
     expect(await standby.inRecovery()).toBe(true);
+    // From 15 on a server that waits for WAL says so each time, twice a second for as long as it stands by.
+    expect(standby.logText()).not.toContain('waiting for WAL to become available');
   });
 
   test('starts a streaming standby whose password nobody but its owner can read', async () => {

@@ -34,6 +34,11 @@ export function configurationSources(
   };
 }
 
+/** Where Debian's own tools look, too. */
+export function debianRoot(): string {
+  return process.env['PG_CLUSTER_CONF_ROOT'] ?? '/etc/postgresql';
+}
+
 /**
  * Debian keeps a cluster's configuration in /etc/postgresql/VERSION/NAME. A file there counts only if it says itself that
  * it is for this data directory: "main" is the name of many. Debian's own tools look elsewhere where `PG_CLUSTER_CONF_ROOT` is set.
@@ -41,7 +46,7 @@ export function configurationSources(
 export async function findDebianConfigFile(
   pgdata: string,
   major: string,
-  root = process.env['PG_CLUSTER_CONF_ROOT'] ?? '/etc/postgresql',
+  root = debianRoot(),
 ): Promise<string | undefined> {
   const path = join(root, major, basename(pgdata), 'postgresql.conf');
   const text = await readFile(path, 'utf8').catch(() => undefined);

@@ -146,6 +146,23 @@ async function isFromBefore(control: ControlFile, pgdata: string, started: Start
   return control.checksum === before?.checksum || exists(join(pgdata, 'backup_label'));
 }
 
+/**
+ * A server that cannot answer while it recovers (8.4) logs a refusal of whoever asks. Its pg_control says "in archive recovery"
+ * until it has opened, so that nobody needs to.
+ */
+async function recoversInSilence(
+  { settings: { pgdata } }: StandbyDeps,
+  { isInRecoveryFunction }: Capabilities,
+  started: Started,
+): Promise<ServerState | undefined> {
+  if (isInRecoveryFunction !== undefined) return undefined;
+  const control = await readControlFile(pgdata);
+  if (control?.state !== 'in-archive-recovery' || (await isFromBefore(control, pgdata, started)))
+    return undefined;
+  const progress = `${describeControl(control)} ${await startupTitle(pgdata)}`;
+  return { kind: 'recovering', answers: false, progress };
+}
+
 /** @param started by this run, or `notStartedHere`. */
 export async function observeServer(
   deps: StandbyDeps,
@@ -156,6 +173,8 @@ export async function observeServer(
   const postmaster = await readPostmaster(pgdata);
   if (postmaster.kind === 'unclear') return { kind: 'starting', progress: postmaster.reason };
   if (postmaster.kind !== 'running') return { kind: 'stopped' };
+  const silent = await recoversInSilence(deps, capabilities, started);
+  if (silent !== undefined) return silent;
   const answer = await withLocalServer(deps, capabilities, (sql) => ask(capabilities, sql));
   const control = await readControlFile(pgdata);
   const progress = `${describeControl(control)} ${await startupTitle(pgdata)}`;

@@ -7,7 +7,10 @@ export type Look<T> =
   /** `progress` is any text that changes while something goes on. */
   | { readonly kind: 'waiting'; readonly progress: string };
 
-const everyMs = 100;
+/** A server that answers nobody yet logs each look of ours: the longer it takes, the rarer they become. */
+const firstPauseMs = 100;
+const longestPauseMs = 1_000;
+const pauseGrowth = 1.25;
 
 /**
  * Looks again and again until there is an end. The limit counts from the last progress, so that a replay which takes hours is
@@ -19,6 +22,7 @@ export async function waitUntil<T>(
   look: () => Promise<Look<T>>,
 ): Promise<Exclude<Look<T>, { kind: 'waiting' }>> {
   let progress: string | undefined;
+  let pauseMs = firstPauseMs;
   let since = deps.monotonicMs();
   for (;;) {
     deps.signal.throwIfAborted();
@@ -27,8 +31,10 @@ export async function waitUntil<T>(
     const now = deps.monotonicMs();
     if (seen.progress !== progress) since = now;
     progress = seen.progress;
-    if (now - since >= limitS * 1000) return { kind: 'failed', reason: `nothing moved for ${limitS} s` };
-    await deps.pause(everyMs);
+    const leftMs = limitS * 1000 - (now - since);
+    if (leftMs <= 0) return { kind: 'failed', reason: `nothing moved for ${limitS} s` };
+    await deps.pause(Math.min(pauseMs, leftMs));
+    pauseMs = Math.min(longestPauseMs, pauseMs * pauseGrowth);
   }
 }
 

@@ -202,6 +202,28 @@ describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restore in
     },
   );
 
+  test('a standby is kept waiting for a segment as long as the server would wait, and log that it does', () => {
+    const path = promoting('4711 1700000000');
+    rmSync(join(directory, 'pitrtools-promoting'));
+    const waits = (mode: string, name: string) => {
+      rmSync(join(directory, 'slept'), { force: true });
+      restore(shell, mode, name, "a r'c", path);
+      return existsSync(join(directory, 'slept')) ? slept() : [];
+    };
+    expect(waits('standby', segment)).toEqual(['0.5']);
+    expect(waits('standby', '00000002.history')).toEqual([]);
+    expect(waits('target', segment)).toEqual([]);
+    rmSync(join(directory, "a r'c", '.pitrtools'));
+    expect(waits('standby', segment)).toEqual(['0.5']);
+    writeFileSync(join(directory, "a r'c", '.pitrtools'), '');
+    // pg_ctl promote has left it: every moment counts.
+    writeFileSync(join(directory, 'promote'), '');
+    expect(waits('standby', segment)).toEqual([]);
+    rmSync(join(directory, 'promote'));
+    put(segment, mebibyte);
+    expect(waits('standby', segment)).toEqual([]);
+  });
+
   test('a copy that was cut short by a crash is not taken up', () => {
     writeFileSync(join(directory, 'target.pitrtools'), 'half');
     put(segment, mebibyte);

@@ -111,6 +111,34 @@ describe('a server that answers nothing and was found running', () => {
   });
 });
 
+describe('a server that can answer nobody while it recovers (8.4)', () => {
+  test('is asked only once it may have opened: it logs a refusal of each question', async () => {
+    let asked = 0;
+    const deps = {
+      settings: { pgdata, port: 5432, pg_conf: undefined, no_copy_conf: false },
+      withLocalSql: () => {
+        asked += 1;
+        return Promise.resolve({ kind: 'not-accepting', reason: 'starting up' });
+      },
+      log: { debug: () => undefined },
+    } as unknown as StandbyDeps;
+    const old = capabilitiesOf(parseVersion('8.4'));
+    const fields = { controlVersion: 843, catalogVersion: 200904091, checksum: 'legacy' } as const;
+    const write = (state: number) => {
+      const content = controlFile({ ...fields, state, timeline: 1, redo: 0x5000028n, minRecovery: 0n });
+      writeFileSync(join(pgdata, 'global', 'pg_control'), content);
+    };
+    // As 8.4 numbers them.
+    const [recovering, production] = [4, 5];
+    write(recovering);
+    expect(await observeServer(deps, old)).toMatchObject({ kind: 'recovering', answers: false });
+    expect(asked).toBe(0);
+    write(production);
+    await observeServer(deps, old);
+    expect(asked).toBeGreaterThan(0);
+  });
+});
+
 describe('the progress of a server that answers nothing', () => {
   test('shows the segment under replay, also where pgdata is a symbolic link', async () => {
     writeControl(inArchiveRecovery, 0x5000028n);
