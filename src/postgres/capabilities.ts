@@ -175,6 +175,10 @@ export interface Capabilities {
   readonly pgCtlWaitsByDefault: boolean;
   /** From 9.3. */
   readonly hasPgIsready: boolean;
+  /** Reads WAL: from 9.3 pg_xlogdump, renamed in 10. */
+  readonly walDumpProgram: 'pg_xlogdump' | 'pg_waldump' | undefined;
+  /** From 9.5 a server tells which settings wait for a restart, and what is wrong with its files. */
+  readonly tellsPendingRestart: boolean;
   /** From 9.0. */
   readonly hasPgArchivecleanup: boolean;
   /** From 9.1. */

@@ -1,9 +1,10 @@
 /**
  * `global/pg_control`, the file that PostgreSQL starts from (`src/include/catalog/pg_control.h`).
  *
- * Only fields at offsets that are sure for every version are read. The checksum stands behind the last field,
- * at an offset that differs by version and machine; it is looked for.
+ * `control-formats.ts` has the places of its fields. The checksum stands behind the last one, at an offset that differs by
+ * version and machine; it is looked for.
  */
+import { controlFormats, type ControlFormat } from './control-formats.ts';
 import { crc32c, legacyCrc32 } from './crc32.ts';
 
 /** The whole file; its end is filled with zeros, so that a short copy is found. */
@@ -78,7 +79,15 @@ export function checkControlFile(bytes: Uint8Array): ControlFileCheck {
   if (checksumOffset === undefined) {
     return { kind: 'bad', reason: 'the checksum of pg_control does not fit its contents' };
   }
-  return { kind: 'good', control: readFields(view, littleEndian, checksumOffset) };
+  const controlVersion = view.getUint32(8, littleEndian);
+  const format = controlFormats.get(controlVersion);
+  if (format === undefined) {
+    return {
+      kind: 'bad',
+      reason: `pg_control is of version ${controlVersion}, which this release of pitrtools does not know`,
+    };
+  }
+  return { kind: 'good', control: readFields({ view, littleEndian, format }, checksumOffset) };
 }
 
 /**
@@ -134,58 +143,51 @@ export function pageLayoutOf(bytes: Uint8Array): PageLayout | undefined {
   return undefined;
 }
 
-/**
- * The version of the pages' checksums, 0 for none, came with format 937 (9.3) as the last field. From 1002 (10) a nonce of
- * 32 bytes follows it, from 1800 (18) a byte more, which moves the file's own checksum by four.
- */
+/** Whether the version of the pages' checksums is another one than 0. */
 function hasPageChecksums(view: DataView, littleEndian: boolean, end: number): boolean {
-  const format = view.getUint32(8, littleEndian);
-  if (format < 937) return false;
-  const behind = format < 1002 ? 0 : format < 1800 ? 32 : 36;
-  return view.getUint32(end - behind - 4, littleEndian) !== 0;
+  const behind = controlFormats.get(view.getUint32(8, littleEndian))?.behindChecksumVersion;
+  return behind !== undefined && view.getUint32(end - behind - 4, littleEndian) !== 0;
 }
 
-function readFields(view: DataView, littleEndian: boolean, checksumOffset: number): ControlFile {
-  const controlVersion = view.getUint32(8, littleEndian);
+interface Fields {
+  readonly view: DataView;
+  readonly littleEndian: boolean;
+  readonly format: ControlFormat;
+}
+
+function readFields(fields: Fields, checksumOffset: number): ControlFile {
+  const { view, littleEndian, format } = fields;
   const timeOffset = timeOffsetOf(view, littleEndian);
-  // Up to 10 the place of the checkpoint before the last one stands in between.
-  const redoOffset = timeOffset + (controlVersion < 1100 ? 24 : 16);
-  const lsnAt = (offset: number) => readLsn(view, littleEndian, controlVersion, offset);
+  const redoOffset = timeOffset + (format.hasPriorCheckpoint ? 24 : 16);
+  const catalogVersion = view.getUint32(12, littleEndian);
   return {
     systemIdentifier: view.getBigUint64(0, littleEndian).toString(),
-    controlVersion,
-    catalogVersion: view.getUint32(12, littleEndian),
-    state: stateOf(view.getUint32(16, littleEndian), view.getUint32(12, littleEndian)),
+    controlVersion: view.getUint32(8, littleEndian),
+    catalogVersion,
+    state: stateOf(view.getUint32(16, littleEndian), catalogVersion),
     time: view.getBigInt64(timeOffset, littleEndian),
-    checkpointLsn: lsnAt(timeOffset + 8),
-    redoLsn: lsnAt(redoOffset),
+    checkpointLsn: readLsn(fields, timeOffset + 8),
+    redoLsn: readLsn(fields, redoOffset),
     timeline: view.getUint32(redoOffset + 8, littleEndian),
     checksum: view.getUint32(checksumOffset, littleEndian),
-    progress: timeOffset === 24 ? progressOf(view, littleEndian, controlVersion, redoOffset) : undefined,
+    progress: timeOffset === 24 ? progressOf(fields, redoOffset) : undefined,
   };
 }
 
-/** From 12 the next transaction's number has 64 bits, and what follows moves. */
 function progressOf(
-  view: DataView,
-  littleEndian: boolean,
-  controlVersion: number,
+  { view, littleEndian, format }: Fields,
   redoOffset: number,
 ): RecoveryProgress | undefined {
-  if (controlVersion < firstControlVersionOf10) return undefined;
-  const moved = controlVersion < firstControlVersionOf12 ? 0 : 8;
-  const at32 = (offset: number) => view.getUint32(redoOffset + offset, littleEndian);
-  const oldestActive = at32(72 + moved);
+  const { progress: at } = format;
+  if (at === undefined) return undefined;
+  const oldestActive = view.getUint32(redoOffset + at.oldestActiveXid, littleEndian);
   return {
-    checkpointTime: view.getBigInt64(redoOffset + 56 + moved, littleEndian),
-    minRecoveryLsn: view.getBigUint64(redoOffset + 88 + moved, littleEndian),
+    checkpointTime: view.getBigInt64(redoOffset + at.time, littleEndian),
+    minRecoveryLsn: view.getBigUint64(redoOffset + at.minRecoveryLsn, littleEndian),
     // A checkpoint at a shutdown finds no transaction under way.
-    endedBeforeXid: oldestActive === 0 ? at32(24) : oldestActive,
+    endedBeforeXid: oldestActive === 0 ? view.getUint32(redoOffset + at.nextXid, littleEndian) : oldestActive,
   };
 }
-
-const firstControlVersionOf10 = 1002;
-const firstControlVersionOf12 = 1201;
 
 /**
  * Behind the state, at 16, follows the time as a 64-bit integer: on most machines at 24 with zeros before it,
@@ -195,18 +197,17 @@ function timeOffsetOf(view: DataView, littleEndian: boolean): number {
   return view.getUint32(20, littleEndian) === 0 ? 24 : 20;
 }
 
-/** Up to 9.2 (format 922) two 32-bit halves, the high one first. */
-function readLsn(view: DataView, littleEndian: boolean, controlVersion: number, offset: number): bigint {
-  if (controlVersion > 922) return view.getBigUint64(offset, littleEndian);
+function readLsn({ view, littleEndian, format }: Fields, offset: number): bigint {
+  if (!format.hasLsnHalves) return view.getBigUint64(offset, littleEndian);
   return (
     (BigInt(view.getUint32(offset, littleEndian)) << 32n) | BigInt(view.getUint32(offset + 4, littleEndian))
   );
 }
 
-/** 9.1 put a state in the middle of the list without a new format number; 9.0 ended with this catalog. */
-const lastCatalogVersionOf90 = 201008051;
+/** 9.0 put a state in the middle of 8.4's list; no other release changed it. */
+const firstCatalogVersionOf90 = 201008051;
 
 function stateOf(value: number, catalogVersion: number): ClusterState {
-  const skipsOne = catalogVersion <= lastCatalogVersionOf90 && value >= 2;
+  const skipsOne = catalogVersion < firstCatalogVersionOf90 && value >= 2;
   return clusterStates[skipsOne ? value + 1 : value] ?? 'unknown';
 }

@@ -186,10 +186,17 @@ function targetAction(since: Since): Capabilities['targetAction'] {
   return since(90_100) ? 'pause_at_recovery_target' : undefined;
 }
 
+function walDumpProgram(since: Since): Capabilities['walDumpProgram'] {
+  if (since(100_000)) return 'pg_waldump';
+  return since(90_300) ? 'pg_xlogdump' : undefined;
+}
+
 export function programFacts(since: Since) {
   return {
     pgCtlWaitsByDefault: since(100_000),
     hasPgIsready: since(90_300),
+    walDumpProgram: walDumpProgram(since),
+    tellsPendingRestart: since(90_500),
     hasPgArchivecleanup: since(90_000),
     hasPgBasebackup: since(90_100),
     pgBasebackupMapsAndThrottles: since(90_400),

@@ -29,22 +29,24 @@ export function parseVersion(text: string): Version {
 export function findVersion(text: string): Version | undefined {
   const digits = /^\s*([0-9]{5,6})\s*$/.exec(text)?.[1];
   if (digits !== undefined) return versionOfNum(Number(digits));
-  const match =
-    /(?:^|[\s(])([0-9]{1,2})(?:\.([0-9]{1,2}))?(?:\.([0-9]{1,2}))?(?=$|[\s),]|beta|rc|devel|alpha)/.exec(
-      text,
-    );
-  if (match?.[1] === undefined) return undefined;
-  return versionOf(Number(match[1]), match[2], match[3]);
+  for (const [, first, second, third] of text.matchAll(number)) {
+    const version = versionOf(Number(first), second, third);
+    if (version !== undefined) return version;
+  }
+  return undefined;
 }
 
-/** From 10 a version has two parts, before it three. */
+/** A vendor may add a word (`-EDB`, `_custom`, `lts6`) or further numbers; `beta1`, `rc1` and `devel` are PostgreSQL's own. */
+const number =
+  /(?<=^|[\s(])([0-9]{1,2})(?:\.([0-9]{1,2}))?(?:\.([0-9]{1,2}))?(?:\.[0-9]+)*(?=$|[\s),;+_~-]|[a-z])/gi;
+
+/** From 10 a version has two parts, before it three; what a vendor counts behind them is none of PostgreSQL's. */
 function versionOf(
   first: number,
   second: string | undefined,
   third: string | undefined,
 ): Version | undefined {
-  if (first >= 10)
-    return third === undefined ? versionOfNum(first * 10_000 + Number(second ?? 0)) : undefined;
+  if (first >= 10) return versionOfNum(first * 10_000 + Number(second ?? 0));
   if (second === undefined) return undefined;
   return versionOfNum(first * 10_000 + Number(second) * 100 + Number(third ?? 0));
 }

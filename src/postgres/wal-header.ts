@@ -11,7 +11,7 @@ import type { SegmentName } from './wal-name.ts';
 /** So many bytes of a segment must be read to check it. */
 export const longHeaderBytes = 40;
 
-/** XLOG_PAGE_MAGIC of every release. */
+/** XLOG_PAGE_MAGIC of every release; 19 changed it from one beta to the next. */
 export const pageMagics: ReadonlyMap<number, string> = new Map([
   [0xd063, '8.4'],
   [0xd064, '9.0'],
@@ -30,6 +30,9 @@ export const pageMagics: ReadonlyMap<number, string> = new Map([
   [0xd113, '16'],
   [0xd116, '17'],
   [0xd118, '18'],
+  [0xd120, '19'],
+  [0xd121, '19'],
+  [0xd122, '19'],
 ]);
 
 /** From 9.3 on, locations are 64-bit integers and the page header is longer. */

@@ -110,7 +110,7 @@ async function reportTimes(
   const last = await lastCommit(deps, directory, contents.directory, segments);
   deps.report(
     last === undefined
-      ? 'The time of the last commit cannot be told: there is no pg_waldump of this version here, or no commit in the last segments'
+      ? 'The time of the last commit cannot be told: there is no pg_waldump (up to 9.6: pg_xlogdump) of this version here, or no commit in the last segments'
       : `Last commit: ${showMoment(last, zone)}; a time can be reached if it lies before that`,
   );
 }

@@ -10,22 +10,23 @@ const mostSegments = 8;
 /** A segment of small transactions alone has half a million of them, with a line of a hundred characters each. */
 const mostOutputBytes = 256 * 1024 * 1024;
 
-/** Only the pg_waldump of the release that wrote the WAL can read it. */
+/** Only the program of the release that wrote the WAL can read it. */
 async function findWalDump(
   deps: StandbyDeps,
-  { version }: DataDirectory['capabilities'],
+  { version, walDumpProgram }: DataDirectory['capabilities'],
 ): Promise<string | undefined> {
+  if (walDumpProgram === undefined) return undefined;
   const { major } = version;
   const packages = [`/usr/lib/postgresql/${major}/bin`, `/usr/pgsql-${major}/bin`, '/usr/local/pgsql/bin'];
-  const program = await findProgram('pg_waldump', [...deps.settings.includepath, ...packages]);
+  const program = await findProgram(walDumpProgram, [...deps.settings.includepath, ...packages]);
   if (program === undefined) return undefined;
   const said = await deps.run({ program, args: ['--version'] }, { limitMs });
   const found = findVersion(said.stdout);
   return found !== undefined && isSameMajor(found, version) ? program : undefined;
 }
 
-/** Lines end in `desc: COMMIT 2026-05-28 11:00:38.059389 UTC` and perhaps more. */
-const commitTime = /desc: COMMIT (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) UTC/g;
+/** Lines end in `desc: COMMIT 2026-05-28 11:00:38.059389 UTC` and perhaps more; up to 9.4 it is `desc: commit: `. */
+const commitTime = /desc: (?:COMMIT|commit:) (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) UTC/g;
 
 async function lastCommitIn(
   deps: StandbyDeps,
@@ -39,7 +40,12 @@ async function lastCommitIn(
     { program, args },
     { limitMs, env: { TZ: 'UTC' }, maxOutputBytes: mostOutputBytes },
   );
-  const last = [...stdout.matchAll(commitTime)].at(-1)?.[1];
+  return lastCommitTime(stdout);
+}
+
+/** In microseconds since 1970, from what was printed under TZ=UTC. */
+export function lastCommitTime(printed: string): bigint | undefined {
+  const last = [...printed.matchAll(commitTime)].at(-1)?.[1];
   return microsOf(last === undefined ? undefined : `${last}+00`);
 }
 

@@ -89,6 +89,7 @@ async function needsRestart(
   capabilities: Capabilities,
   files: readonly ConfCopy[],
 ): Promise<boolean> {
+  if (!capabilities.tellsPendingRestart) return !(await hasStartedWith(deps, capabilities, files));
   const answer = await withLocalServer(deps, capabilities, (sql) =>
     sql('SELECT name FROM pg_settings WHERE pending_restart'),
   );
@@ -119,6 +120,7 @@ export async function startPromoted(
 
 /** What the server has against its files, from 9.5 on. */
 async function fileErrors(deps: StandbyDeps, capabilities: Capabilities): Promise<string> {
+  if (!capabilities.tellsPendingRestart) return 'the reason stands in the server log';
   const answer = await withLocalServer(deps, capabilities, (sql) =>
     sql(
       "SELECT sourcefile || ':' || sourceline || ': ' || error AS problem FROM pg_file_settings WHERE error IS NOT NULL",

@@ -80,7 +80,7 @@ describe('pg_control of releases that cannot be had here', () => {
     [
       '9.0',
       { ...old, controlVersion: 903, catalogVersion: 201008051, state: 5, checksum: 'legacy' },
-      'in-production',
+      'in-archive-recovery',
     ],
     [
       '9.1',
@@ -127,6 +127,45 @@ describe('pg_control of releases that cannot be had here', () => {
       });
     }
   });
+});
+
+describe('how far a recovery has come', () => {
+  const progressAt = { redo: 0x5000028n, timeline: 1, catalogVersion: 202604011, state: 5 } as const;
+
+  test.each([
+    [1300, 24, 64, 80, 96],
+    [1700, 24, 64, 80, 96],
+    [1800, 24, 64, 80, 96],
+    [1902, 32, 72, 88, 104],
+    [1905, 32, 72, 88, 104],
+  ])('stands where format %i has it', (controlVersion, nextXid, time, oldestActiveXid, minRecoveryLsn) => {
+    const bytes = controlFile({ ...progressAt, controlVersion, checksum: 'crc32c' });
+    const view = new DataView(bytes.buffer);
+    const redo = 40;
+    view.setUint32(redo + nextXid, 777, true);
+    view.setBigInt64(redo + time, 1_700_000_000n, true);
+    view.setBigUint64(redo + minRecoveryLsn, 0x7000000n, true);
+    const progress = () => {
+      view.setUint32(240, crc32c(bytes.subarray(0, 240)), true);
+      const check = checkControlFile(bytes);
+      return check.kind === 'good' ? check.control.progress : check.reason;
+    };
+    const expected = { checkpointTime: 1_700_000_000n, minRecoveryLsn: 0x7000000n };
+    expect(progress()).toEqual({ ...expected, endedBeforeXid: 777 });
+    view.setUint32(redo + oldestActiveXid, 700, true);
+    expect(progress()).toEqual({ ...expected, endedBeforeXid: 700 });
+  });
+
+  test.each([901, 1901, 1906, 2000])(
+    'is not guessed for format %i, which nobody here knows',
+    (controlVersion) => {
+      const bytes = controlFile({ ...progressAt, controlVersion, checksum: 'crc32c' });
+      expect(checkControlFile(bytes)).toEqual({
+        kind: 'bad',
+        reason: `pg_control is of version ${controlVersion}, which this release of pitrtools does not know`,
+      });
+    },
+  );
 });
 
 describe('a bad pg_control:', () => {

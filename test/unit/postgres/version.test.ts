@@ -27,6 +27,18 @@ describe('a version is found in', () => {
     ['18beta1', '18', 180000],
     ['19devel', '19', 190000],
     ['9.6rc1', '9.6', 90600],
+    ['8.4.22lts6', '8.4', 80422],
+    ['15.18-EDB', '15', 150018],
+    ['pg_ctl (PostgreSQL) 9.6.24-pgpro', '9.6', 90624],
+    ['postgres (EnterpriseDB) 16.4.1', '16', 160004],
+    ['14.6_custom', '14', 140006],
+    ['17.2.1.3', '17', 170002],
+    ['13.4+deb11', '13', 130004],
+    ['16~rc1', '16', 160000],
+    ['17rc2', '17', 170000],
+    ['9.5alpha1', '9.5', 90500],
+    ['postgres (Postgres Pro 1c 14.2.1) 14.2.1', '14', 140002],
+    ['psql (2ndQuadrant PostgreSQL) 11.5', '11', 110005],
     ['80413', '8.4', 80413],
     ['150018', '15', 150018],
     [' 100023 ', '10', 100023],
@@ -35,7 +47,7 @@ describe('a version is found in', () => {
   });
 });
 
-test.each(['', 'latest', '9', 'x15', '15.x', '1505', '15.1.2', 'pg_ctl: command not found'])(
+test.each(['', 'latest', '9', 'x15', '15.x', '1505', 'pg_ctl: command not found'])(
   '%j holds none',
   (text) => {
     expect(findVersion(text)).toBeUndefined();
