@@ -1,8 +1,9 @@
-import { readFile, realpath } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../errors.ts';
+import { describeHelper, isServerProgram, roleOf, type ServerRole } from '../postgres/server-process.ts';
 import { systemErrorCode } from './durable.ts';
-import { isProcessAlive, processesWorkingIn, workingDirectoryOf } from './processes.ts';
+import { isProcessAlive, ownerOf, pidsWorkingIn, programOf, titleOf, worksIn } from './processes.ts';
 
 /** Whether a server runs on a data directory, from its postmaster.pid and the processes that work there. */
 export type Postmaster =
@@ -19,26 +20,42 @@ export type Postmaster =
   /** It cannot be told. Never take this for "not running". */
   | { readonly kind: 'unclear'; readonly reason: string };
 
-const serverPrograms = ['postgres', 'postmaster'];
-
-/** All processes of a server, by their working directory. */
-export function serverProcesses(pgdata: string): Promise<readonly number[]> {
-  return processesWorkingIn(pgdata, serverPrograms);
+/** All processes of a server, by their working directory: PostgreSQL's all sit in the data directory. */
+export async function serverProcesses(pgdata: string): Promise<readonly number[]> {
+  const found: number[] = [];
+  for (const pid of await pidsWorkingIn(pgdata)) if (isServerProgram(await programOf(pid))) found.push(pid);
+  return found;
 }
 
-async function orphans(pgdata: string): Promise<Postmaster | undefined> {
-  const pids = await serverProcesses(pgdata);
-  if (pids.length === 0) return undefined;
-  return {
-    kind: 'unclear',
-    reason: `server processes without a postmaster.pid still work in ${pgdata}: ${pids.join(', ')}`,
-  };
+async function describeProcess(pid: number): Promise<{ role: ServerRole; text: string }> {
+  const title = await titleOf(pid);
+  const role = roleOf({ title });
+  const text = role === 'helper' ? describeHelper({ pid, state: '', title }) : `pid ${pid}`;
+  return { role, text };
 }
 
-async function isOtherProcess(pid: number, pgdata: string): Promise<boolean> {
-  const cwd = await workingDirectoryOf(pid);
-  // A postmaster sits in its data directory: a pid that was given to another program since does not.
-  return cwd !== undefined && cwd !== (await realpath(pgdata));
+/** Processes that the pid file does not show: what outlived a killed postmaster, or a server that another namespace has started. */
+async function unnamed(pgdata: string): Promise<Postmaster | undefined> {
+  const processes = await Promise.all((await serverProcesses(pgdata)).map(describeProcess));
+  if (processes.length === 0) return undefined;
+  const postmaster = processes.find(({ role }) => role === 'postmaster');
+  const reason =
+    postmaster === undefined
+      ? `server processes without a postmaster still work in ${pgdata}: ${processes.map(({ text }) => text).join(', ')}`
+      : `a server that its postmaster.pid does not name runs on ${pgdata} (${postmaster.text} here): started in a container, perhaps`;
+  return { kind: 'unclear', reason };
+}
+
+/**
+ * Whether the pid file's process is a server of this directory. In another pid namespace that number is another process, and a
+ * number may have been given to another program since.
+ */
+async function isItsPostmaster(pid: number, pgdata: string): Promise<boolean> {
+  const where = await worksIn(pid, pgdata);
+  if (where !== 'hidden') return where === 'there';
+  // PostgreSQL runs as the owner of its data directory, and its name can always be read.
+  if (!isServerProgram(await programOf(pid))) return false;
+  return (await ownerOf(`/proc/${pid}`)) === (await ownerOf(pgdata));
 }
 
 /** Lines of postmaster.pid: pid, data directory, start time, port, socket directory, listen address (9.1 and later). */
@@ -62,7 +79,7 @@ export async function readPostmaster(pgdata: string): Promise<Postmaster> {
     text = await readFile(path, 'utf8');
   } catch (error) {
     const code = systemErrorCode(error);
-    if (code === 'ENOENT' || code === 'ENOTDIR') return (await orphans(pgdata)) ?? { kind: 'none' };
+    if (code === 'ENOENT' || code === 'ENOTDIR') return (await unnamed(pgdata)) ?? { kind: 'none' };
     return { kind: 'unclear', reason: `cannot read ${path}: ${messageOf(error)}` };
   }
   const lines = text.split('\n');
@@ -70,6 +87,6 @@ export async function readPostmaster(pgdata: string): Promise<Postmaster> {
   const pid = Math.abs(Number(lines[0]));
   if (!Number.isInteger(pid) || pid === 0)
     return { kind: 'unclear', reason: `${path} holds no pid: "${lines[0] ?? ''}"` };
-  if (isProcessAlive(pid) && !(await isOtherProcess(pid, pgdata))) return describe(pid, lines);
-  return (await orphans(pgdata)) ?? { kind: 'stale', pid };
+  if (isProcessAlive(pid) && (await isItsPostmaster(pid, pgdata))) return describe(pid, lines);
+  return (await unnamed(pgdata)) ?? { kind: 'stale', pid };
 }

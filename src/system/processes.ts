@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { readdir, readFile, readlink, realpath } from 'node:fs/promises';
+import { readdir, readFile, readlink, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { systemErrorCode } from './durable.ts';
 
@@ -23,32 +23,70 @@ export function isProcessAlive(pid: number): boolean {
   return !isZombie(pid);
 }
 
-/** The working directory of a process, or undefined when we may not know it or it is gone. */
-export async function workingDirectoryOf(pid: number): Promise<string | undefined> {
-  return readlink(`/proc/${pid}/cwd`).catch(() => undefined);
+/** A directory as the kernel knows it, whatever path leads there. */
+interface Identity {
+  readonly dev: bigint;
+  readonly ino: bigint;
 }
 
-async function nameOf(pid: number): Promise<string> {
+async function identityOf(path: string): Promise<Identity | undefined> {
+  return stat(path, { bigint: true }).catch(() => undefined);
+}
+
+/** Whether two paths lead to one directory, be it by a link or a bind mount. */
+export async function isSameDirectory(one: string, other: string): Promise<boolean> {
+  const [first, second] = await Promise.all([identityOf(one), identityOf(other)]);
+  return first !== undefined && first.dev === second?.dev && first.ino === second.ino;
+}
+
+/**
+ * Where a process works, compared with a directory: by device and inode, in whatever mount namespace the process lives. The text of
+ * /proc/PID/cwd is a path of that namespace, which means nothing, or another directory, in ours.
+ */
+export type WorksThere =
+  | 'there'
+  | 'elsewhere'
+  /** It is there, and the kernel does not let us look into it. */
+  | 'hidden'
+  | 'gone';
+
+export async function worksIn(pid: number, directory: string): Promise<WorksThere> {
+  const cwd = await identityOf(`/proc/${pid}/cwd/.`);
+  if (cwd === undefined) return isProcessAlive(pid) ? 'hidden' : 'gone';
+  const wanted = await identityOf(directory);
+  return wanted?.dev === cwd.dev && wanted.ino === cwd.ino ? 'there' : 'elsewhere';
+}
+
+/** The name of a process's program. */
+export async function programOf(pid: number): Promise<string> {
   const exe = await readlink(`/proc/${pid}/exe`).catch(() => undefined);
   if (exe !== undefined) return basename(exe.replace(/ \(deleted\)$/, ''));
   return (await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')).trim();
 }
 
-/**
- * Processes of these program names that have `directory` as their working directory. PostgreSQL's all sit in the data
- * directory, so this finds backends that outlived a killed postmaster, which the pid file does not show.
- */
-export async function processesWorkingIn(
-  directory: string,
-  names: readonly string[],
-): Promise<readonly number[]> {
-  const wanted = await realpath(directory).catch(() => undefined);
+/** What a process shows in the process list. */
+export async function titleOf(pid: number): Promise<string> {
+  const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  return line.replaceAll('\0', ' ').trim();
+}
+
+/** Processes of this host that have `directory` as their working directory. */
+export async function pidsWorkingIn(directory: string): Promise<readonly number[]> {
+  const wanted = await identityOf(directory);
   if (wanted === undefined) return [];
   const found: number[] = [];
   for (const entry of await readdir('/proc').catch(() => [])) {
-    const pid = Number(entry);
-    if (!Number.isInteger(pid) || (await workingDirectoryOf(pid)) !== wanted) continue;
-    if (names.includes(await nameOf(pid))) found.push(pid);
+    if (!/^\d+$/.test(entry)) continue;
+    const cwd = await identityOf(`/proc/${entry}/cwd/.`);
+    if (cwd?.dev === wanted.dev && cwd.ino === wanted.ino) found.push(Number(entry));
   }
   return found;
+}
+
+/** Whose a process or a file is; undefined for what is gone. */
+export async function ownerOf(path: string): Promise<number | undefined> {
+  return stat(path).then(
+    ({ uid }) => uid,
+    () => undefined,
+  );
 }

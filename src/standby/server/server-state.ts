@@ -1,4 +1,3 @@
-import { readdir, readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, refusal } from '../../errors.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
@@ -6,7 +5,7 @@ import type { ClusterState, ControlFile } from '../../postgres/control-file.ts';
 import { parseLsn } from '../../postgres/lsn.ts';
 import type { LocalResult, LocalServer, LocalSql } from '../../system/local-sql.ts';
 import { exists } from '../../system/durable.ts';
-import { workingDirectoryOf } from '../../system/processes.ts';
+import { isSameDirectory, pidsWorkingIn, titleOf } from '../../system/processes.ts';
 import { databaseOf } from '../database.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { notStartedHere, type Started } from '../local-server.ts';
@@ -33,14 +32,9 @@ export type ServerState =
 
 const sqlLimitMs = 5_000;
 
-async function realPath(path: string): Promise<string> {
-  return realpath(path).catch(() => path);
-}
-
 async function isServerOf(pgdata: string, sql: LocalSql): Promise<boolean> {
   const [row] = await sql("SELECT current_setting('data_directory') AS data_directory");
-  const [one, other] = await Promise.all([realPath(String(row?.['data_directory'])), realPath(pgdata)]);
-  return one === other;
+  return isSameDirectory(String(row?.['data_directory']), pgdata);
 }
 
 /**
@@ -87,12 +81,9 @@ export async function requireClearPostmaster(deps: StandbyDeps): Promise<Postmas
 
 /** What the startup process shows in the process list: the segment that it replays. */
 async function startupTitle(pgdata: string): Promise<string> {
-  // The kernel tells working directories without the symbolic links that pgdata may have.
-  const real = await realPath(pgdata);
-  for (const entry of await readdir('/proc').catch(() => [])) {
-    if (!/^\d+$/.test(entry) || (await workingDirectoryOf(Number(entry))) !== real) continue;
-    const title = await readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => '');
-    if (/^postgres: .*startup/.test(title)) return title.replaceAll('\0', ' ').trim();
+  for (const pid of await pidsWorkingIn(pgdata)) {
+    const title = await titleOf(pid);
+    if (/^postgres: .*startup/.test(title)) return title;
   }
   return '';
 }

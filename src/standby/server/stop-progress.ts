@@ -1,10 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { serverProcesses } from '../../system/postmaster.ts';
+import { titleOf } from '../../system/processes.ts';
 import { readControlFile } from './data-directory.ts';
 
 /** What a process shows in the process list, and how much it has written (proc(5)). */
 async function activityOf(pid: number): Promise<string> {
-  const title = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  const title = await titleOf(pid);
   const io = await readFile(`/proc/${pid}/io`, 'utf8').catch(() => '');
   return `${pid} ${title} ${/^wchar: \d+$/m.exec(io)?.[0] ?? ''}`;
 }

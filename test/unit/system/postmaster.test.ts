@@ -1,4 +1,4 @@
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readPostmaster } from '../../../src/system/postmaster.ts';
@@ -61,6 +61,29 @@ describe('whether a server runs', () => {
       pid: process.pid,
     });
     expect(await readPostmaster(pidFile('4194303\n/elsewhere\n'))).toEqual({ kind: 'stale', pid: 4194303 });
+  });
+
+  test('a server is known by its directory, whatever path leads there: a link', async () => {
+    const pgdata = pidFile('');
+    const link = `${pgdata}.link`;
+    symlinkSync(pgdata, link);
+    await withProcessIn(link, async (pid) => {
+      writeFileSync(join(pgdata, 'postmaster.pid'), `${pid}\n${link}\n`);
+      expect(await readPostmaster(pgdata)).toMatchObject({ kind: 'running', pid });
+      expect(await readPostmaster(link)).toMatchObject({ kind: 'running', pid });
+    });
+    unlinkSync(link);
+  });
+
+  test('a process in a directory that had the same path before is a stranger', async () => {
+    const pgdata = pidFile('');
+    await withProcessIn(pgdata, async (pid) => {
+      renameSync(pgdata, `${pgdata}.before`);
+      mkdirSync(pgdata);
+      writeFileSync(join(pgdata, 'postmaster.pid'), `${pid}\n${pgdata}\n`);
+      expect(await readPostmaster(pgdata)).toEqual({ kind: 'stale', pid });
+      rmSync(`${pgdata}.before`, { recursive: true });
+    });
   });
 
   test('any error while reading the pid file means "not running": it means "unclear" here', async () => {
