@@ -15,6 +15,13 @@ export const exitCodes = {
   actionFailed: 5,
   /** The program was told to stop (SIGINT, SIGTERM, SIGHUP) before it had finished. */
   interrupted: 6,
+  /** `-P` only: what it found that is not the living primary. */
+  primaryDead: 10,
+  primaryUnreachable: 11,
+  primaryUnasked: 12,
+  primarySilent: 13,
+  primaryInRecovery: 14,
+  primaryOfOtherCluster: 15,
   /** A bug of ours: the only case that shows a stack. */
   bug: 70,
 } as const;

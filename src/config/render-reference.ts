@@ -16,6 +16,15 @@ const exitCodeMeanings: Readonly<Record<keyof typeof exitCodes, string>> = {
   actionFailed: 'The failover happened, but `action_failover` did not exit 0.',
   interrupted:
     '`cmd_standby` was told to stop (SIGINT, SIGTERM or SIGHUP) before it had finished. `cmd_archiver` exits 1 then, and `--ship` 0.',
+  primaryDead: '`-P`: the primary is dead. Its host answers, and no server of its data directory runs there.',
+  primaryUnreachable:
+    '`-P`: the primary cannot be reached: neither its port nor ssh answers. It was not seen dead.',
+  primaryUnasked:
+    '`-P`: the primary could not be asked, for a fault of this host: a name that does not resolve, no route, no ssh.',
+  primarySilent:
+    '`-P`: something accepts connections in its place and does not answer as PostgreSQL does: a hung server, a proxy.',
+  primaryInRecovery: '`-P`: a server in recovery is in its place: a standby.',
+  primaryOfOtherCluster: '`-P`: a server of another cluster (system identifier) is in its place.',
   bug: 'A bug of pitrtools, shown with a stack. Please report it.',
 };
 
@@ -100,7 +109,7 @@ function renderExitCodes(): string {
     '| --- | --- |',
     ...rows,
     '',
-    '1 is also the answer of `cmd_standby -P` when the primary is dead or cannot be reached, of `cmd_archiver --flush` while anything is',
+    '1 is also the answer of `cmd_archiver --flush` while anything is',
     'still owed, and of either program that finds no Node.js or is not built.',
     '',
     'None is above 125, because PostgreSQL ends its archiver process when `archive_command` exits above that.',

@@ -1,5 +1,4 @@
 import { exitCodes, type PitrError } from '../errors.ts';
-import { readSentinel } from '../system/sentinel.ts';
 import type { ActionOptions, StandbyDeps } from './deps.ts';
 import { observeHere, type FailoverFacts } from './failover/facts.ts';
 import { listFailoverObjections } from './failover/objections.ts';
@@ -8,20 +7,12 @@ import { sayLogin } from './failover/local-login.ts';
 import { newRun, type FailoverRun } from './failover/run.ts';
 import { failoverHandler } from './failover/run-steps.ts';
 import type { FailoverStep } from './failover/steps.ts';
-import { describeLiveness, probePrimary, type Liveness } from './liveness.ts';
+import { probePrimary } from './liveness.ts';
+import { describeLiveness, type Liveness } from './liveness/verdict.ts';
 import { sayOverruled } from './objections.ts';
 import { carryOut, printPlan } from './plan.ts';
 import { sayWherePrimaryIsHere } from './primary-is-here.ts';
-import { readRecord } from './record.ts';
 import { hasUnfinishedFailover } from './unfinished-failover.ts';
-
-/** Where the primary's server would be on its host, as -B or -I have left it on record. */
-export async function primaryPgdata(deps: Pick<StandbyDeps, 'settings'>): Promise<string | undefined> {
-  const sentinel = await readSentinel(deps.settings.archivedir).catch(() => undefined);
-  if (sentinel?.primaryPgdata !== undefined) return sentinel.primaryPgdata;
-  const record = await readRecord(deps.settings.pgdata).catch(() => undefined);
-  return record?.backup?.primaryPgdata;
-}
 
 function unsentWords(unsent: number | undefined): string {
   return unsent === undefined || unsent === 0 ? '' : ` (${unsent} files wait to be archived)`;
@@ -31,10 +22,12 @@ function unsentWords(unsent: number | undefined): string {
 function sayLiveness(deps: StandbyDeps, liveness: Liveness): void {
   switch (liveness.kind) {
     case 'alive':
+    case 'unasked':
       // An objection that was overruled, and said as such.
       return;
     case 'dead':
       deps.log.notice(describeLiveness(liveness));
+      for (const warning of liveness.warnings) deps.log.warning(warning);
       // Even with nothing marked as ready: queues may hold WAL, and the last segment was never finished.
       deps.log.warning(
         `WAL that never left may remain there${unsentWords(liveness.unsent)}: "cmd_archiver --flush" on that host sends it, and must come before a failover to count`,
@@ -100,7 +93,7 @@ export async function carryOutFailover(
 /** `-F999`: turns the standby into a production server, unless the primary is alive. */
 export async function failover(deps: StandbyDeps, options: ActionOptions): Promise<number> {
   const [liveness, here] = await Promise.all([
-    primaryPgdata(deps).then((pgdata) => probePrimary(deps, pgdata)),
+    probePrimary(deps),
     sayWherePrimaryIsHere(deps).then(() => observeHere(deps)),
   ]);
   const facts: FailoverFacts = { ...here, liveness, force: options.force };

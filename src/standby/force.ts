@@ -3,6 +3,7 @@ import { exitCodes, PitrError } from '../errors.ts';
 /** What `--force=NAME` overrules, by name, in the words of the documentation. */
 export const forceNames = {
   'primary-alive': '-F999 although the primary is alive',
+  'primary-unasked': '-F999 although this host could not ask whether it is',
   archive: '-F999 although the archive cannot be read',
   replay: '-F999 although WAL of the archive cannot be replayed, or was not',
   target: '-F999 past the target of a recovery that has not come there',

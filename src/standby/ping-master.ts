@@ -1,10 +1,10 @@
 import { join } from 'node:path';
-import { exitCodes, messageOf } from '../errors.ts';
+import { messageOf } from '../errors.ts';
 import { readIfExists, writeDurably } from '../system/durable.ts';
 import { isNotificationDue, notify, type SaidState, type Severity } from '../system/notify.ts';
 import type { ActionOptions, StandbyDeps } from './deps.ts';
-import { primaryPgdata } from './failover.ts';
-import { describeLiveness, probePrimary, type Liveness } from './liveness.ts';
+import { lookAtPrimary } from './liveness.ts';
+import { describeWatched, judgeWatched, watchedExitCodes, type Watched } from './liveness/watched.ts';
 
 const stateName = '.cmd_standby.json';
 
@@ -27,8 +27,8 @@ async function readState(deps: StandbyDeps): Promise<State> {
   }
 }
 
-async function notifyOfChange(deps: StandbyDeps, liveness: Liveness): Promise<void> {
-  const severity: Severity = liveness.kind === 'alive' ? 'ok' : 'critical';
+async function notifyOfChange(deps: StandbyDeps, watched: Watched, message: string): Promise<void> {
+  const severity: Severity = watched === 'alive' ? 'ok' : 'critical';
   const nowS = Math.floor(deps.now() / 1000);
   const state = await readState(deps);
   if (!isNotificationDue(state.ping, severity, nowS, deps.settings.notify_reminder)) return;
@@ -36,9 +36,9 @@ async function notifyOfChange(deps: StandbyDeps, liveness: Liveness): Promise<vo
     program: 'cmd_standby',
     standby: deps.hostName,
     primary: deps.settings.master_public_ip,
-    liveness: liveness.kind,
+    liveness: watched,
   };
-  await notify(deps, deps.settings, { severity, message: describeLiveness(liveness), facts });
+  await notify(deps, deps.settings, { severity, message, facts });
   const said: SaidState = { severity, lastNotified: nowS };
   await writeDurably(statePath(deps), `${JSON.stringify({ ...state, ping: said }, null, 2)}\n`).catch(
     (error: unknown) => {
@@ -47,10 +47,13 @@ async function notifyOfChange(deps: StandbyDeps, liveness: Liveness): Promise<vo
   );
 }
 
-/** `-P`: is the primary alive? The exit status tells. */
+/** `-P`: what is in the primary's place? The exit status says it, too. */
 export async function pingMaster(deps: StandbyDeps, options: ActionOptions): Promise<number> {
-  const liveness = await probePrimary(deps, await primaryPgdata(deps));
-  if (!options.dryRun) await notifyOfChange(deps, liveness);
-  deps.report(describeLiveness(liveness));
-  return liveness.kind === 'alive' ? 0 : exitCodes.failure;
+  const { liveness, identity, known } = await lookAtPrimary(deps, true);
+  const watched = judgeWatched(liveness, identity, known.systemIdentifier);
+  const message = describeWatched(watched, liveness, identity, known.systemIdentifier);
+  if (!options.dryRun) await notifyOfChange(deps, watched, message);
+  deps.report(message);
+  if (liveness.kind === 'dead') for (const warning of liveness.warnings) deps.report(warning);
+  return watchedExitCodes[watched];
 }

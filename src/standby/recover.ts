@@ -1,8 +1,8 @@
 import { refusal } from '../errors.ts';
 import type { ActionOptions, StandbyDeps } from './deps.ts';
-import { primaryPgdata } from './failover.ts';
 import { observeHere } from './failover/facts.ts';
-import { describeLiveness, probePrimary } from './liveness.ts';
+import { probePrimary } from './liveness.ts';
+import { describeLiveness } from './liveness/verdict.ts';
 import { sayOverruled } from './objections.ts';
 import { carryOut, printPlan } from './plan.ts';
 import { sayWherePrimaryIsHere } from './primary-is-here.ts';
@@ -30,7 +30,7 @@ async function observe(
   const here = await observeHere(deps);
   refuseUnfit(here, requested);
   const forTarget = await observeForTarget(deps, here, requested);
-  const liveness = await probePrimary(deps, await primaryPgdata(deps));
+  const liveness = await probePrimary(deps);
   return { ...here, ...forTarget, liveness, force: options.force };
 }
 

@@ -178,7 +178,7 @@ describe.each(failureMajors())('when -F999 meets trouble on PostgreSQL %i', (maj
     expect(await countRows(standby)).toBe(10);
   });
 
-  test('a primary that accepts connections and says nothing is not waited for either', async () => {
+  test('a primary that accepts connections and says nothing counts as alive, and is not waited for either', async () => {
     const { here, primary, standby } = await startedPair(major, 10);
     await primary.kill9();
     const silent = await hangingListener({ address: primary.host.address, port: primary.port });
@@ -188,8 +188,9 @@ describe.each(failureMajors())('when -F999 meets trouble on PostgreSQL %i', (maj
     standby.host.routeTo(primary.host, ssh);
 
     const run = await here.cmdStandby(standby, ['-F999'], { limitMs: 60_000 });
-    expect(run).toMatchObject({ code: 0, timedOut: false });
-    expect(run.stderr).toContain('accepted the connection and said nothing');
+    expect(run).toMatchObject({ code: 4, timedOut: false });
+    expect(run.stderr).toContain('and does not answer: a hung server or a proxy');
+    expect(await standby.inRecovery()).toBe(true);
   });
 
   test('a paused replay is resumed, and commits need no other standby', async () => {

@@ -33,7 +33,7 @@ describe.each(testMajors())('cmd_standby -P on PostgreSQL %i', (major) => {
 
     await primary.kill9();
     const dead = await ping();
-    expectExit(dead, 1);
+    expectExit(dead, 10);
     expect(dead.stdout).toContain('the primary is dead: its host answers, and no server runs there');
     await ping();
     expect(standby.host.notifications().map(({ severity }) => severity)).toEqual(['critical']);
@@ -76,6 +76,6 @@ test('one hung host does not hang the question', async () => {
   here.onClose(() => ssh.close());
   standby.host.routeTo(primary.host, ssh);
   const run = await here.cmdStandby(standby, ['-P'], { limitMs: 60_000 });
-  expect(run).toMatchObject({ code: 1, timedOut: false });
+  expect(run).toMatchObject({ code: 11, timedOut: false });
   expect(run.stdout).toContain('cannot be reached');
 });

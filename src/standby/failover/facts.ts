@@ -4,7 +4,7 @@ import { messageOf } from '../../errors.ts';
 import { confFiles, hasOtherSources, planConfCopies, type ConfCopy } from '../conf-files.ts';
 import type { StandbyDeps } from '../deps.ts';
 import type { Force } from '../force.ts';
-import type { Liveness } from '../liveness.ts';
+import type { Liveness } from '../liveness/verdict.ts';
 import { recoveryPlace } from '../recovery/recovery-place.ts';
 import type { RecoveryPlace } from '../recovery-settings.ts';
 import { readArchive, requireArchive, type Archive } from '../server/archive.ts';

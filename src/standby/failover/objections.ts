@@ -1,4 +1,4 @@
-import { describeLiveness, type Liveness } from '../liveness.ts';
+import { livenessObjection, type Liveness } from '../liveness/verdict.ts';
 import type { Objection } from '../objections.ts';
 import { noStandbyObjections } from '../start-standby.ts';
 import { hasUnfinishedFailover } from '../unfinished-failover.ts';
@@ -6,15 +6,8 @@ import type { FailoverFacts, LocalFacts } from './facts.ts';
 import { loginHint } from './local-login.ts';
 
 export function primaryObjections({ liveness }: { readonly liveness: Liveness }): readonly Objection[] {
-  if (liveness.kind !== 'alive') return [];
-  return [
-    {
-      name: 'primary-alive',
-      message: describeLiveness(liveness),
-      hint: 'Stop the primary first.',
-      cost: 'two servers take writes then, and what the old one takes is lost',
-    },
-  ];
+  const objection = livenessObjection(liveness);
+  return objection === undefined ? [] : [objection];
 }
 
 /** A promotion cannot be taken back: what comes after it must not end at a login that never worked. */

@@ -1,3 +1,4 @@
+import { serverProgramPatterns } from '../../postgres/server-process.ts';
 import type { CommandLine } from '../../system/command.ts';
 import { shellQuote } from '../../system/shell-quote.ts';
 
@@ -9,6 +10,7 @@ export interface RemoteQuestion {
   readonly host: string;
   readonly port: number;
   readonly user: string;
+  readonly database: string;
   /** Seconds for the whole look; psql gets fewer of them. */
   readonly limitS: number;
 }
@@ -17,109 +19,106 @@ export interface RemoteQuestion {
 const notForPsqlS = 2;
 
 /**
- * A POSIX sh script for the primary's host that prints one line per finding:
- * `postmaster PID`, which is enough; `process PID` (one that works in the data directory), `no-pgdata`, `looked`,
- * `unsent COUNT`, what psql said, each line after `said `, and `psql STATUS` last: a session that is cut off must not leave a
- * status without the words that tell what it means. A host may have thousands of processes: no other is started for each.
+ * A directory is its device and inode, in whatever mount namespace a process has it: `-ef` compares these, and is built into every
+ * shell that is in use. The text of /proc/PID/cwd is that of the process's own mounts: it finds neither a server in a container
+ * nor one that was started through a bind mount, and takes a stranger's under the same path for ours.
  */
-export function remoteScript(question: RemoteQuestion): string {
-  return `${pgdataPart(question.primaryPgdata)}\n${psqlPart(question)}`;
-}
+const processPart = `
+    is_server() {
+      { IFS= read -r comm < "/proc/$1/comm"; } 2>/dev/null || return 1
+      case $comm in ${serverProgramPatterns}) ;; *) return 1 ;; esac
+      { IFS= read -r stat < "/proc/$1/stat"; } 2>/dev/null || return 1
+      stat=\${stat##*) }
+      state=\${stat%% *}
+      title=
+      if [ "/proc/$1/cwd/." -ef "$pgdata/." ]; then
+        { IFS= read -r title < "/proc/$1/cmdline"; } 2>/dev/null
+        printf '%s\\n' "server $1 $state $title"
+        return 0
+      fi
+      case $state in [ZX]) return 1 ;; esac
+      if [ -O "/proc/$1" ] && ! [ -e "/proc/$1/cwd/." ] && [ -d "/proc/$1" ]; then echo "hidden $1"; fi
+      return 1
+    }
+    if is_server "$pid"; then
+      case $title in ''|'postgres: '*) ;; *) exit 0 ;; esac
+    fi
+    for entry in /proc/[0-9]*; do
+      one=\${entry#/proc/}
+      if [ "$one" != "$pid" ]; then is_server "$one"; fi
+    done
+    if [ "$pid" != 0 ]; then
+      space=$(readlink /proc/self/ns/pid 2>/dev/null)
+      case $space in 'pid:[4026531836]'|'') ;; *) echo "container $pid" ;; esac
+    fi`;
 
-function pgdataPart(pgdata: string | undefined): string {
+/**
+ * A POSIX sh script for the primary's host that prints one line per finding: `identifier` of the cluster in the data directory,
+ * `recovers` if that is a standby's, `server PID STATE TITLE`, `hidden PID` (a server of ours that the kernel keeps from our eyes),
+ * `postmaster PID` where there is no /proc, `container PID` where processes of other containers are out of sight, `blind`,
+ * `no-pgdata`, `unsent COUNT`, and `looked` last: a look that is cut off has not looked. A host may have thousands of processes: no
+ * other is started for each. A postmaster that is found is enough.
+ */
+export function processScript(pgdata: string | undefined): string {
   if (pgdata === undefined) return "echo 'no-pgdata'";
   return `pgdata=${shellQuote(pgdata)}
 if [ -d "$pgdata" ]; then
-  real=$(CDPATH= cd -- "$pgdata" && pwd -P)
-  is_server() {
-    { IFS= read -r comm < "/proc/$1/comm"; } 2>/dev/null || return 1
-    case $comm in postgres*|postmaster*) ;; *) return 1 ;; esac
-    [ "$(readlink "/proc/$1/cwd" 2>/dev/null)" = "$real" ]
-  }
+  if [ -r "$pgdata/global/pg_control" ]; then echo "identifier" $(od -A n -t u8 -N 8 "$pgdata/global/pg_control" 2>/dev/null); fi
+  if [ -e "$pgdata/standby.signal" ] || [ -e "$pgdata/recovery.conf" ]; then echo recovers; fi
   pid=
   if [ -r "$pgdata/postmaster.pid" ]; then read -r pid < "$pgdata/postmaster.pid"; fi
-  case $pid in
-    ''|*[!0-9]*) ;;
-    *) if [ -d /proc/self ]; then is_server "$pid"; else kill -0 "$pid" 2>/dev/null; fi &&
-       echo "postmaster $pid" && exit 0 ;;
-  esac
-  for entry in /proc/[0-9]*; do
-    one=\${entry#/proc/}
-    if [ "$one" != "$pid" ] && is_server "$one"; then echo "process $one"; fi
-  done
+  case $pid in ''|*[!0-9]*) pid=0 ;; esac
+  if ! [ -d /proc/self ]; then
+    if [ "$pid" != 0 ] && kill -0 "$pid" 2>/dev/null; then echo "postmaster $pid"; exit 0; fi
+  elif ! [ / -ef / ] 2>/dev/null; then
+    echo blind
+  else${processPart}
+  fi
   unsent=0
   for ready in "$pgdata"/pg_wal/archive_status/*.ready "$pgdata"/pg_xlog/archive_status/*.ready; do
     if [ -e "$ready" ]; then unsent=$((unsent + 1)); fi
   done
-  if [ -r "$pgdata/PG_VERSION" ]; then echo looked; fi
   echo "unsent $unsent"
+  if [ -r "$pgdata/PG_VERSION" ]; then echo looked; fi
 else
   echo no-pgdata
 fi`;
 }
 
-function psqlPart(question: RemoteQuestion): string {
-  const { program, args } = question.psql;
-  const connection = [
-    '-h',
-    question.host,
-    '-p',
-    String(question.port),
-    '-U',
-    question.user,
-    '-d',
-    'postgres',
-  ];
-  const words = [program, ...args, '-X', '-A', '-t', '-q', '-w', ...connection, '-c', 'SELECT 1'];
+function psqlWords({ psql, host, port, user, database }: RemoteQuestion): readonly string[] {
+  const connection = ['-h', host, '-p', String(port), '-U', user, '-d', database];
+  return [psql.program, ...psql.args, '-X', '-A', '-t', '-q', '-w', ...connection];
+}
+
+function psqlCall(question: RemoteQuestion, more: readonly string[]): string {
   const limitS = Math.max(1, question.limitS - notForPsqlS);
-  return `said=$(LC_ALL=C PGCONNECT_TIMEOUT=${limitS} PGAPPNAME=pitrtools ${words.map(shellQuote).join(' ')} 2>&1)
+  const words = [...psqlWords(question), ...more].map(shellQuote).join(' ');
+  return `LC_ALL=C PGCONNECT_TIMEOUT=${limitS} PGAPPNAME=pitrtools ${words}`;
+}
+
+/**
+ * Prints what psql said, each line after `said `, and `psql STATUS` last: a session that is cut off must not leave a status without
+ * the words that tell what it means.
+ */
+export function psqlScript(question: RemoteQuestion): string {
+  return `said=$(${psqlCall(question, ['-c', 'SELECT 1'])} 2>&1)
 status=$?
 printf '%s\\n' "$said" | sed 's/^/said /'
 echo "psql $status"`;
 }
 
-/** What a look at the primary's host says. */
-export type RemoteFinding =
-  | { readonly kind: 'alive'; readonly by: string }
-  /** `unsent` is the number of WAL files that still wait there to be archived, where it is known. */
-  | { readonly kind: 'dead'; readonly unsent: number | undefined }
-  /** It answered and proved neither. */
-  | { readonly kind: 'unclear'; readonly reason: string };
+/** Each statement stands alone: a release that lacks a function answers the others. */
+const identityStatements = [
+  "SELECT 'release ' || current_setting('server_version_num');",
+  "SELECT 'recovery ' || pg_is_in_recovery()::text;",
+  "SELECT 'identifier ' || system_identifier::text FROM pg_control_system();",
+  "SELECT 'checkpoint-timeline ' || timeline_id::text FROM pg_control_checkpoint();",
+  "SELECT 'file ' || pg_walfile_name(pg_current_wal_lsn());",
+  "SELECT 'file ' || pg_xlogfile_name(pg_current_xlog_location());",
+];
 
-/** libpq's own words, in the C locale, for a connection that nobody took. */
-const nobodyThere =
-  /connection refused|no such file or directory|could not translate host name|unreachable|no route to host/i;
-
-/** A stopped server's connections are taken by the kernel: silence proves neither that one lives nor that none does. */
-const silence = /timeout expired|timed out/i;
-
-type PsqlFinding = 'answered' | 'nobody' | 'silent' | 'cannot-ask';
-
-/** Anything that is not plainly "nobody there" counts as an answer: a refused password is one. */
-function readPsql(status: number | undefined, said: string): PsqlFinding {
-  if (status === 0) return 'answered';
-  if (status !== 2) return 'cannot-ask';
-  if (silence.test(said)) return 'silent';
-  return nobodyThere.test(said) ? 'nobody' : 'answered';
-}
-
-function values(lines: readonly string[], word: string): readonly string[] {
-  return lines.filter((line) => line.startsWith(`${word} `)).map((line) => line.slice(word.length + 1));
-}
-
-export function readFindings(lines: readonly string[]): RemoteFinding {
-  const [postmaster] = values(lines, 'postmaster');
-  if (postmaster !== undefined) return { kind: 'alive', by: `its postmaster runs there (pid ${postmaster})` };
-  const processes = values(lines, 'process');
-  if (processes.length > 0)
-    return { kind: 'alive', by: `server processes still run there (pid ${processes.join(', ')})` };
-  const status = values(lines, 'psql')[0];
-  const said = values(lines, 'said').join(' ').trim();
-  const psql = readPsql(status === undefined ? undefined : Number(status), said);
-  if (psql === 'answered') return { kind: 'alive', by: `psql there says: ${said}` };
-  const unsent = values(lines, 'unsent')[0];
-  if (lines.includes('looked') || psql === 'nobody')
-    return { kind: 'dead', unsent: unsent === undefined ? undefined : Number(unsent) };
-  const problem = psql === 'silent' ? 'gets no answer there' : 'cannot be run there';
-  return { kind: 'unclear', reason: `psql ${problem} (${said}), and its data directory is not known` };
+/** Asks a server that lives what it is: lines `release`, `recovery`, `identifier`, `checkpoint-timeline` and `file`. */
+export function identityScript(question: RemoteQuestion): string {
+  const statements = identityStatements.map(shellQuote).join(' ');
+  return `printf '%s\\n' ${statements} | ${psqlCall(question, [])} 2>/dev/null`;
 }

@@ -7,7 +7,7 @@ import { lastCommit } from '../archive-contents/last-commit.ts';
 import type { StandbyDeps } from '../deps.ts';
 import type { LocalFacts } from '../failover/facts.ts';
 import type { Force } from '../force.ts';
-import type { Liveness } from '../liveness.ts';
+import type { Liveness } from '../liveness/verdict.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 import { backupEnd } from './base-backup-end.ts';
 import { hasEnded, observeReplayed } from './replayed.ts';

@@ -1,7 +1,6 @@
 import { createServer, type Server } from 'node:net';
 import { once } from 'node:events';
 import { afterEach, describe, expect, test } from 'vitest';
-import { judgeLiveness } from '../../../src/standby/liveness.ts';
 import { probePort } from '../../../src/standby/liveness/port-probe.ts';
 
 let server: Server | undefined;
@@ -40,20 +39,17 @@ describe('a port', () => {
     const port = await portThat((write) => {
       write('HTTP/1.1 400 Bad Request');
     });
-    expect((await ask(port)).kind).toBe('other');
+    expect(await ask(port)).toEqual({ kind: 'held', how: 'answers, but not as PostgreSQL does' });
   });
 
-  test('that hangs up or says nothing is nobody', async () => {
+  test('that hangs up or says nothing is held by something', async () => {
     const hangsUp = await portThat((_, end) => {
       end();
     });
-    expect(await ask(hangsUp)).toEqual({ kind: 'none', reason: 'it closed the connection without a word' });
+    expect(await ask(hangsUp)).toEqual({ kind: 'held', how: 'closes them without an answer' });
     server?.close();
     const silent = await portThat(() => undefined);
-    expect(await ask(silent)).toEqual({
-      kind: 'none',
-      reason: 'it accepted the connection and said nothing within 0.3 s',
-    });
+    expect(await ask(silent)).toEqual({ kind: 'held', how: 'does not answer' });
   });
 
   test('that is closed is refused, and one that is no longer wanted is let go', async () => {
@@ -71,17 +67,18 @@ describe('a port', () => {
   });
 });
 
-describe('both answers together', () => {
-  const none = { kind: 'none', reason: 'refused' } as const;
-  test.each([
-    [{ kind: 'postgresql' } as const, { kind: 'unreachable', reason: 'x' } as const, 'alive'],
-    [{ kind: 'postgresql' } as const, { kind: 'dead', unsent: 0 } as const, 'alive'],
-    [none, { kind: 'alive', by: 'pid' } as const, 'alive'],
-    [none, { kind: 'dead', unsent: 0 } as const, 'dead'],
-    [none, { kind: 'unreachable', reason: 'x' } as const, 'unreachable'],
-    [none, { kind: 'unclear', reason: 'x' } as const, 'unreachable'],
-    [{ kind: 'other', reason: 'http' } as const, { kind: 'dead', unsent: 0 } as const, 'dead'],
-  ])('%j and %j make %s', (port, remote, kind) => {
-    expect(judgeLiveness('p:1', port, remote).kind).toBe(kind);
+describe('a question that does not leave this host', () => {
+  test('is for a name that does not resolve', async () => {
+    const answer = await probePort('no-such-host.invalid', 5432, 5_000, new AbortController().signal);
+    expect(answer).toMatchObject({
+      kind: 'unasked',
+      reason: expect.stringContaining('the name "no-such-host.invalid" does not resolve') as string,
+    });
+  });
+
+  test('is for an address that this host cannot connect to from where it is', async () => {
+    // The kernel refuses a broadcast address to TCP, whatever the network is.
+    const answer = await probePort('255.255.255.255', 5432, 5_000, new AbortController().signal);
+    expect(answer.kind).toBe('unasked');
   });
 });

@@ -90,7 +90,7 @@ describe('-F999', () => {
   });
 
   test('refuses a living primary whatever else is true, but for --force', () => {
-    const liveness = { kind: 'alive', by: 'psql there says: 1' } as const;
+    const liveness = { kind: 'alive', by: 'psql there says: 1', answers: true } as const;
     expect(() => planFailover(facts('15', { liveness, state: production }))).toThrow(
       'the primary is alive: psql there says: 1; nothing was changed',
     );
@@ -102,7 +102,7 @@ describe('-F999', () => {
 
   test('refuses for all that stands against it at once, and one --force=NAME overrules no other', () => {
     const input = facts('15', {
-      liveness: { kind: 'alive', by: 'psql' },
+      liveness: { kind: 'alive', by: 'psql', answers: true },
       archive: { kind: 'unusable', reason: 'not mounted' },
       login: { kind: 'refused', reason: 'no line' },
     });
@@ -166,7 +166,7 @@ describe('-F999', () => {
     // It has just been started with it.
     expect(use).toMatchObject({ conf: { mustRestart: false } });
     expect(kinds({ ...input, state: production })[0]).toBe('verify-write');
-    const liveness = { kind: 'alive', by: 'x' } as const;
+    const liveness = { kind: 'alive', by: 'x', answers: true } as const;
     expect(() => planFailover({ ...input, liveness })).toThrow('the primary is alive');
   });
 

@@ -25,7 +25,7 @@ function target(changes: Partial<RequestedTarget> = {}): RequestedTarget {
 function facts(changes: Partial<RecoveryFacts> = {}): RecoveryFacts {
   return {
     ...localFacts('15', { state: stopped, directory: coldBackup('15') }),
-    liveness: { kind: 'dead', unsent: undefined },
+    liveness: { kind: 'dead', unsent: undefined, warnings: [] },
     force: noForce,
     contents: contents(['1:3', '1:4', '1:5']),
     bounds: {
@@ -76,7 +76,7 @@ describe('recovery to a target', () => {
   });
 
   test('only what opens must not have a living primary beside it', () => {
-    const alive = facts({ liveness: { kind: 'alive', by: 'x' } });
+    const alive = facts({ liveness: { kind: 'alive', by: 'x', answers: true } });
     expect(() => kinds(alive)).toThrow('the primary is alive');
     expect(kinds(alive, target({ action: 'pause' }))).toContain('see-it-paused');
   });

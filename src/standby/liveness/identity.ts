@@ -1,0 +1,52 @@
+import { valuesOf } from './remote-findings.ts';
+
+/** What a living server is, as far as it was learned. */
+export interface ServerIdentity {
+  readonly inRecovery: boolean | undefined;
+  /** Decimal. */
+  readonly systemIdentifier: string | undefined;
+  readonly timeline: number | undefined;
+}
+
+export const unknownIdentity: ServerIdentity = {
+  inRecovery: undefined,
+  systemIdentifier: undefined,
+  timeline: undefined,
+};
+
+/** 8.4 answers queries only once it is out of recovery. */
+function readRecovery(answers: readonly string[], hasStandbyFiles: boolean): boolean | undefined {
+  const [recovery] = valuesOf(answers, 'recovery');
+  if (recovery === 'true' || recovery === 'false') return recovery === 'true';
+  const [release] = valuesOf(answers, 'release');
+  if (release !== undefined && Number(release) < 90000) return false;
+  return hasStandbyFiles ? true : undefined;
+}
+
+/** What the server writes now is exact; the last checkpoint may be of before its promotion. */
+function readTimeline(answers: readonly string[]): number | undefined {
+  const [file] = valuesOf(answers, 'file');
+  if (file !== undefined && /^[0-9A-F]{24}$/.test(file)) return parseInt(file.slice(0, 8), 16);
+  const [timeline] = valuesOf(answers, 'checkpoint-timeline');
+  return timeline !== undefined && /^\d+$/.test(timeline) ? Number(timeline) : undefined;
+}
+
+function identifierIn(lines: readonly string[]): string | undefined {
+  return valuesOf(lines, 'identifier').find((text) => /^\d+$/.test(text));
+}
+
+/**
+ * @param answers what the server said of itself
+ * @param processes the look at the data directory; it speaks where the server does not, if it is that directory's that lives
+ */
+export function readIdentity(
+  answers: readonly string[],
+  processes: readonly string[],
+  isOfDirectory: boolean,
+): ServerIdentity {
+  return {
+    inRecovery: readRecovery(answers, isOfDirectory && processes.includes('recovers')),
+    systemIdentifier: identifierIn(answers) ?? (isOfDirectory ? identifierIn(processes) : undefined),
+    timeline: readTimeline(answers),
+  };
+}
