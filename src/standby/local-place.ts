@@ -6,7 +6,7 @@ import type { StandbyDeps } from './deps.ts';
 import { findForeignData } from './foreign-data.ts';
 import { objectionsOf, type Objection } from './objections.ts';
 import { inspectPgdata, type PgdataContent } from './pgdata-content.ts';
-import { readPostmaster, type Postmaster } from '../system/postmaster.ts';
+import type { Postmaster } from '../system/postmaster.ts';
 import { findOwnConfiguration } from './own-configuration.ts';
 import type { Primary, PrimaryFacts } from './primary.ts';
 import { hasRecord } from './record.ts';
@@ -18,6 +18,7 @@ import {
   type OwnOverlap,
 } from './same-place.ts';
 import { requirePgCtl } from './server/server-programs.ts';
+import { settledPostmaster } from './server/server-state.ts';
 import { tablespaceTargets, type TablespaceTarget } from './tablespaces.ts';
 import { findForeignSegment } from './wal-arrival.ts';
 import { readWalLink, requireWalDirectory, type WalLink } from './wal-link.ts';
@@ -101,7 +102,7 @@ export async function observeLocalPlace(
   return {
     pgdata,
     archivedir,
-    postmaster: await readPostmaster(pgdata),
+    postmaster: await settledPostmaster(deps),
     hasRecord: await hasRecord(pgdata),
     content,
     hasArchivedir,

@@ -18,7 +18,12 @@ export type Postmaster =
       readonly listenAddress: string | undefined;
     }
   /** It cannot be told. Never take this for "not running". */
-  | { readonly kind: 'unclear'; readonly reason: string };
+  | {
+      readonly kind: 'unclear';
+      readonly reason: string;
+      /** Only processes that serve no client are left of a killed server: they end without a word of anybody. */
+      readonly endsByItself?: boolean;
+    };
 
 /** All processes of a server, by their working directory: PostgreSQL's all sit in the data directory. */
 export async function serverProcesses(pgdata: string): Promise<readonly number[]> {
@@ -43,7 +48,7 @@ async function unnamed(pgdata: string): Promise<Postmaster | undefined> {
     postmaster === undefined
       ? `server processes without a postmaster still work in ${pgdata}: ${processes.map(({ text }) => text).join(', ')}`
       : `a server that its postmaster.pid does not name runs on ${pgdata} (${postmaster.text} here): started in a container, perhaps`;
-  return { kind: 'unclear', reason };
+  return { kind: 'unclear', reason, endsByItself: processes.every(({ role }) => role === 'helper') };
 }
 
 /**

@@ -68,14 +68,29 @@ export async function withLocalServer<T>(
   return { kind: 'no-server', reason: `${first.reason}; ${second.reason}` };
 }
 
+const leftoverPollMs = 200;
+
+/** Waits, as long as for word of the primary, for what is left of a killed server and ends by itself. */
+export async function settledPostmaster(
+  deps: Pick<StandbyDeps, 'settings' | 'monotonicMs' | 'pause'>,
+): Promise<Postmaster> {
+  const endMs = deps.monotonicMs() + deps.settings.failover_probe_timeout * 1000;
+  for (;;) {
+    const postmaster = await readPostmaster(deps.settings.pgdata);
+    if (postmaster.kind !== 'unclear' || postmaster.endsByItself !== true) return postmaster;
+    if (deps.monotonicMs() >= endMs) return postmaster;
+    await deps.pause(leftoverPollMs);
+  }
+}
+
 /** The pid file that cannot be read is not "not running". */
 export async function requireClearPostmaster(deps: StandbyDeps): Promise<Postmaster> {
   deps.log.notice('check_pgpid_func()');
-  const postmaster = await readPostmaster(deps.settings.pgdata);
+  const postmaster = await settledPostmaster(deps);
   if (postmaster.kind !== 'unclear') return postmaster;
   throw refusal(`cannot tell whether PostgreSQL runs in "${deps.settings.pgdata}"`, {
     detail: postmaster.reason,
-    hint: 'End those processes, or make the file readable; then run this again.',
+    hint: 'Stop that server where it was started, end those processes, or make the file readable; then run this again.',
   });
 }
 

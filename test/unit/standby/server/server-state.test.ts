@@ -1,5 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import {
+  chmodSync,
+  copyFileSync,
   mkdirSync,
   mkdtempSync,
   realpathSync,
@@ -18,6 +21,7 @@ import { notStartedHere, type Started } from '../../../../src/standby/local-serv
 import { readControlFile } from '../../../../src/standby/server/data-directory.ts';
 import {
   observeServer,
+  settledPostmaster,
   withLocalServer,
   type ServerState,
 } from '../../../../src/standby/server/server-state.ts';
@@ -228,4 +232,61 @@ test('a server is believed that has written its state since its start, though th
   expect(await observe({ logOffset: 0, atS, control: before })).toBe('starting');
   writeControl(inArchiveRecovery, 0x3000028n);
   expect(await observe({ logOffset: 0, atS, control: before })).toBe('recovering');
+});
+
+describe('what is left of a killed server', () => {
+  /** A process of a server with this title; its program is called as a server's. */
+  async function leftover(title: string): Promise<ChildProcess> {
+    postmaster.kill();
+    unlinkSync(join(pgdata, 'postmaster.pid'));
+    const program = join(pgdata, 'postgres');
+    copyFileSync('/bin/cat', program);
+    chmodSync(program, 0o700);
+    const child = spawn(program, [], { argv0: title, cwd: pgdata, stdio: ['pipe', 'ignore', 'ignore'] });
+    await once(child, 'spawn');
+    return child;
+  }
+
+  /** A clock that runs by its pauses alone; `end` is called in the third of them. */
+  async function settled(end: () => Promise<void>) {
+    let nowMs = 0;
+    let pauses = 0;
+    const found = await settledPostmaster({
+      settings: { pgdata, failover_probe_timeout: 5 } as StandbyDeps['settings'],
+      monotonicMs: () => nowMs,
+      pause: async (ms) => {
+        nowMs += ms;
+        pauses += 1;
+        if (pauses === 3) await end();
+      },
+    });
+    return { found, pauses };
+  }
+
+  async function kill(child: ChildProcess): Promise<void> {
+    child.kill('SIGKILL');
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  }
+
+  test('is waited for, where it serves no client', async () => {
+    const child = await leftover('postgres: checkpointer ');
+    expect(await settled(() => kill(child))).toEqual({ found: { kind: 'none' }, pauses: 3 });
+  });
+
+  test('is named, where it has not ended within the limit', async () => {
+    const child = await leftover('postgres: checkpointer ');
+    const { found } = await settled(() => Promise.resolve());
+    await kill(child);
+    expect(found).toMatchObject({
+      kind: 'unclear',
+      reason: expect.stringContaining(`checkpointer (pid ${child.pid ?? ''})`) as string,
+    });
+  });
+
+  test('is not waited for, where it may serve a client', async () => {
+    const child = await leftover('postgres: joe shop [local] COMMIT');
+    const { found, pauses } = await settled(() => Promise.resolve());
+    await kill(child);
+    expect([found.kind, pauses]).toEqual(['unclear', 0]);
+  });
 });
