@@ -1,11 +1,13 @@
-import { readdir, rm, rmdir, stat } from 'node:fs/promises';
+import { readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { refusal } from '../errors.ts';
-import { isSegmentSize, segmentContaining, type WalLayout } from '../postgres/lsn.ts';
+import { segmentContaining, type WalLayout } from '../postgres/lsn.ts';
 import { compareWalNames, parseWalName, type SegmentName, type WalName } from '../postgres/wal-name.ts';
 import { fsyncPath } from '../system/durable.ts';
 import type { ActionOptions, StandbyDeps } from './deps.ts';
 import { isSuperseded } from './base-backup/set-aside.ts';
+import { segmentSizeOf } from './archive/judge.ts';
+import { readStarts } from './archive-contents/contents.ts';
 import { olderThan } from './older-wal.ts';
 import { carryOut, printPlan, type StepHandler } from './plan.ts';
 import { requireArchive, type Archive } from './server/archive.ts';
@@ -79,12 +81,9 @@ export function planCleanup(facts: CleanupFacts): readonly CleanupStep[] {
 /** From the record, or from what lies in the archive, if that is of one mind. */
 async function segmentSize(directory: DataDirectory, archive: Archive): Promise<number> {
   const recorded = directory.record.backup?.segmentSize;
-  if (recorded !== undefined) return recorded;
-  const sizes = new Set<number>();
-  for (const { kind, name } of archive.files)
-    if (kind === 'segment') sizes.add((await stat(join(archive.directory, name))).size);
-  const [size = 0] = sizes;
-  if (sizes.size === 1 && isSegmentSize(size)) return size;
+  const starts = recorded === undefined ? await readStarts(archive.directory, archive.files) : [];
+  const found = segmentSizeOf(recorded, starts);
+  if (found?.isSure === true) return found.size;
   throw refusal(
     `cannot tell the size of a WAL segment from what is in "${archive.directory}"; nothing was removed`,
   );

@@ -27,7 +27,7 @@ async function observe(
   requested: RequestedTarget,
 ): Promise<RecoveryFacts> {
   await sayWherePrimaryIsHere(deps);
-  const here = await observeHere(deps);
+  const here = await observeHere(deps, true);
   refuseUnfit(here, requested);
   const forTarget = await observeForTarget(deps, here, requested);
   const liveness = await probePrimary(deps);

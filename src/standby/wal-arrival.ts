@@ -1,9 +1,10 @@
 import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { checkSegmentHeader, longHeaderBytes, parseWalHeader } from '../postgres/wal-header.ts';
+import { longHeaderBytes, parseWalHeader } from '../postgres/wal-header.ts';
 import { parseWalName, type SegmentName } from '../postgres/wal-name.ts';
 import { systemErrorCode } from '../system/durable.ts';
 import { messageOf, PitrError } from '../errors.ts';
+import { faultOf } from './archive/judge.ts';
 
 export interface SegmentStart {
   readonly bytes: Uint8Array;
@@ -45,14 +46,9 @@ export async function arrivalOf(
   const start = await readSegmentStart(join(archivedir, name.name));
   if (start === undefined) return { kind: 'missing' };
   if (start.size < cluster.segmentSize) return { kind: 'short' };
-  const check = checkSegmentHeader(start.bytes, {
-    name,
-    systemIdentifier: cluster.systemIdentifier,
-    fileSize: start.size,
-    // The first segment after a promotion carries the timeline before it.
-    isAncestor: (timeline) => timeline < name.timeline,
-  });
-  return check.kind === 'good' ? { kind: 'whole' } : { kind: 'wrong', reason: check.reason };
+  // The first segment after a promotion carries the timeline before it; its history may come later.
+  const fault = faultOf({ name, start }, { ...cluster, histories: new Map() });
+  return fault === undefined ? { kind: 'whole' } : { kind: 'wrong', reason: fault };
 }
 
 /** A segment in a directory that none of these clusters wrote. */

@@ -1,9 +1,8 @@
 import { access, constants, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../errors.ts';
-import { ancestorsIn, parseHistory, type TimelineEntry } from '../../postgres/history.ts';
-import { isSegmentSize, type WalLayout } from '../../postgres/lsn.ts';
-import { checkSegmentHeader } from '../../postgres/wal-header.ts';
+import { parseHistory, type TimelineEntry } from '../../postgres/history.ts';
+import type { WalLayout } from '../../postgres/lsn.ts';
 import {
   parseWalName,
   type BackupName,
@@ -13,7 +12,8 @@ import {
 } from '../../postgres/wal-name.ts';
 import { readIfExists } from '../../system/durable.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
-import { readSegmentStart, type SegmentStart } from '../wal-arrival.ts';
+import { faultOf, segmentSizeOf, type FoundStart } from '../archive/judge.ts';
+import { readSegmentStart } from '../wal-arrival.ts';
 import type { Histories } from './timelines.ts';
 
 export interface FoundSegment {
@@ -40,14 +40,11 @@ export interface ArchiveContents {
 
 type Place = Pick<DataDirectory, 'pgdata' | 'capabilities' | 'record' | 'control'>;
 
-interface Start {
-  readonly name: SegmentName;
-  /** Or why the file cannot be read. */
-  readonly start: SegmentStart | string;
-}
-
-async function readStarts(directory: string, names: readonly WalName[]): Promise<readonly Start[]> {
-  const found: Start[] = [];
+export async function readStarts(
+  directory: string,
+  names: readonly WalName[],
+): Promise<readonly FoundStart[]> {
+  const found: FoundStart[] = [];
   for (const name of names) {
     if (name.kind !== 'segment') continue;
     const start = await readSegmentStart(join(directory, name.name)).catch((error: unknown) =>
@@ -59,35 +56,7 @@ async function readStarts(directory: string, names: readonly WalName[]): Promise
   return found;
 }
 
-/** As the base backup recorded it, or as most of the segments say themselves. */
-function segmentSizeOf({ record }: Place, starts: readonly Start[]): number {
-  const counts = new Map<number, number>();
-  for (const { start } of starts)
-    if (typeof start !== 'string' && start.header.kind === 'header')
-      counts.set(start.header.segmentSize, (counts.get(start.header.segmentSize) ?? 0) + 1);
-  const [most] = [...counts].sort(([, a], [, b]) => b - a);
-  const size = record.backup?.segmentSize ?? most?.[0];
-  return size !== undefined && isSegmentSize(size) ? size : 16 * 1024 * 1024;
-}
-
-/** A branch's first segment begins with the timeline before it; without a history file any earlier one is believed. */
-function isAncestorOf(histories: Histories, timeline: number): (older: number) => boolean {
-  const history = histories.get(timeline);
-  if (history === undefined) return (older) => older < timeline;
-  const ancestors = ancestorsIn(history);
-  return (older) => ancestors.has(older);
-}
-
-function faultOf({ name, start }: Start, systemIdentifier: string, layout: WalLayout, histories: Histories) {
-  if (typeof start === 'string') return start;
-  if (start.size !== layout.segmentSize) return `it has ${start.size} bytes instead of ${layout.segmentSize}`;
-  const isAncestor = isAncestorOf(histories, name.timeline);
-  const expected = { name, systemIdentifier, fileSize: start.size, isAncestor };
-  const check = checkSegmentHeader(start.bytes, expected);
-  return check.kind === 'good' ? undefined : check.reason;
-}
-
-function segmentOf(start: Start, fault: string | undefined): FoundSegment {
+function segmentOf(start: FoundStart, fault: string | undefined): FoundSegment {
   return { name: start.name, bytes: typeof start.start === 'string' ? 0 : start.start.size, fault };
 }
 
@@ -129,10 +98,11 @@ export async function readContents(
   const histories = new Map([...local.histories, ...archived.histories]);
   const starts = await readStarts(directory, names);
   const layout = {
-    segmentSize: segmentSizeOf(of, starts),
+    segmentSize: segmentSizeOf(of.record.backup?.segmentSize, starts)?.size ?? 16 * 1024 * 1024,
     walSegmentSkipsFF: of.capabilities.walSegmentSkipsFF,
   };
-  const fault = (start: Start) => faultOf(start, systemIdentifier, layout, histories);
+  const cluster = { systemIdentifier, segmentSize: layout.segmentSize, histories };
+  const fault = (start: FoundStart) => faultOf(start, cluster);
   const known = new Set(starts.map(({ name }) => name.name));
   const others = (await readStarts(walDirectory, inPgWal)).filter(({ name }) => !known.has(name.name));
   return {

@@ -5,7 +5,7 @@ import { formatLsn, nameOf, segmentNumber } from '../../postgres/lsn.ts';
 import { historyName } from '../../postgres/wal-name.ts';
 import { readIfExists } from '../../system/durable.ts';
 import type { StandbyDeps } from '../deps.ts';
-import type { ArchivedEnd } from '../server/archive-check.ts';
+import type { ArchivedEnd } from '../archive/replay-check.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 
 export interface NotReplayed {

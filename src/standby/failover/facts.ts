@@ -8,7 +8,7 @@ import type { Liveness } from '../liveness/verdict.ts';
 import { recoveryPlace } from '../recovery/recovery-place.ts';
 import type { RecoveryPlace } from '../recovery-settings.ts';
 import { readArchive, requireArchive, type Archive } from '../server/archive.ts';
-import { checkArchive, type ArchivedEnd } from '../server/archive-check.ts';
+import { checkArchive, type ArchivedEnd } from '../archive/replay-check.ts';
 import { readDataDirectory, refuseIncompleteCopy, type DataDirectory } from '../server/data-directory.ts';
 import {
   readConfiguration,
@@ -23,6 +23,7 @@ import {
   type ServerState,
 } from '../server/server-state.ts';
 import { warnOfVersion } from '../server/version-check.ts';
+import { observeDelay, type ReplayDelay } from './delay.ts';
 import { readGuard, type Guard } from './guard.ts';
 import { observeLocalLogin, type LocalLogin } from './local-login.ts';
 import type { FailoverConf } from './steps.ts';
@@ -36,6 +37,8 @@ export interface LocalFacts {
   readonly directory: DataDirectory;
   readonly state: ServerState;
   readonly isPaused: boolean;
+  /** What keeps replay behind on purpose. */
+  readonly delay: ReplayDelay | undefined;
   /** Whether what comes after a promotion can log in here. */
   readonly login: LocalLogin;
   readonly archive: ArchiveFact;
@@ -109,7 +112,8 @@ async function guardOf(
   return postmaster.kind === 'running' && postmaster.pid === guard.pid ? guard : undefined;
 }
 
-export async function observeHere(deps: StandbyDeps): Promise<LocalFacts> {
+/** @param isToTarget a recovery to a target looks at the archive by itself, and a promoted server has no use for it */
+export async function observeHere(deps: StandbyDeps, isToTarget = false): Promise<LocalFacts> {
   const { settings } = deps;
   await requireClearPostmaster(deps);
   await refuseIncompleteCopy(settings.pgdata);
@@ -125,12 +129,16 @@ export async function observeHere(deps: StandbyDeps): Promise<LocalFacts> {
   const archive = await archiveFact(deps, directory);
   const replayed = state.kind === 'recovering' ? state.replayed : undefined;
   const trigger = capabilities.triggerFile === undefined ? undefined : settings.trigger_file;
+  const replays = !isToTarget && state.kind !== 'production';
   const check =
-    archive.kind === 'archive' ? await checkArchive(directory, archive.archive, replayed) : undefined;
+    archive.kind === 'archive' && replays
+      ? await checkArchive(deps, directory, archive.archive, replayed)
+      : undefined;
   return {
     directory,
     state,
     isPaused: await isPaused(deps, directory, state),
+    delay: await observeDelay(deps, directory, state),
     login: await observeLocalLogin(deps, {
       capabilities,
       state,

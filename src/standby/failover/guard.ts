@@ -4,7 +4,7 @@ import { PitrError } from '../../errors.ts';
 import { parseWalName } from '../../postgres/wal-name.ts';
 import { readIfExists, removeDurably } from '../../system/durable.ts';
 import { writeForServer } from '../server-modes.ts';
-import type { ArchivedEnd } from '../server/archive-check.ts';
+import type { ArchivedEnd } from '../archive/replay-check.ts';
 
 /**
  * A standby that was told to promote itself opens at the next file that its restore_command does not bring. This file in pgdata

@@ -1,7 +1,8 @@
 import { overrules } from '../force.ts';
 import { refuseOn } from '../objections.ts';
 import { recoverySettings } from '../recovery-settings.ts';
-import type { ArchivedEnd } from '../server/archive-check.ts';
+import type { ArchivedEnd } from '../archive/replay-check.ts';
+import { isHotStandby } from '../server/server-configuration.ts';
 import { hasUnfinishedFailover } from '../unfinished-failover.ts';
 import type { FailoverFacts, LocalFacts } from './facts.ts';
 import { isPausedAtTarget, listFailoverObjections } from './objections.ts';
@@ -13,17 +14,17 @@ import type { AfterStep, FailoverStep } from './steps.ts';
  * @param checks steps that must succeed before the server gets its failover configuration
  */
 export function afterSteps(facts: LocalFacts, checks: readonly AfterStep[] = []): readonly FailoverStep[] {
-  const { failoverConf, action, directory } = facts;
-  const steps: FailoverStep[] = [];
-  if (directory.capabilities.archivesFullLastSegmentAtPromotion)
-    steps.push({ kind: 'set-aside-last-segment' });
-  steps.push(
+  const { failoverConf, action, delay } = facts;
+  const steps: FailoverStep[] = [
+    // Before anything that may turn archiving on.
+    { kind: 'set-aside-last-segment' },
     { kind: 'verify-write' },
     { kind: 'record-opening' },
     { kind: 'mark-archive' },
     { kind: 'clear-settings' },
+    ...(delay?.kind === 'setting' ? [{ kind: 'restore-delay', delay } as const] : []),
     ...checks,
-  );
+  ];
   if (failoverConf !== undefined)
     steps.push({ kind: 'use-failover-conf', conf: failoverConf }, { kind: 'verify-write' });
   steps.push({ kind: 'archive-history' }, { kind: 'check-archiving' }, { kind: 'record-promotion' });
@@ -34,6 +35,24 @@ export function afterSteps(facts: LocalFacts, checks: readonly AfterStep[] = [])
 /** --force=replay, once an earlier run has told what kept the server from replaying all, goes on without it. */
 function acceptsLoss({ force, guard }: FailoverFacts): boolean {
   return overrules(force, 'replay') && guard !== undefined;
+}
+
+/** Of one that is being started, the settings tell. */
+function canBeAsked({ state, configuration, directory: { capabilities }, login, delay }: FailoverFacts) {
+  if (delay?.kind === 'until-promotion') return false;
+  if (state.kind === 'recovering') return state.answers;
+  return login.kind !== 'refused' && isHotStandby(configuration, capabilities);
+}
+
+/**
+ * Where the server cannot be asked, restore_command's guard alone keeps it closed until all is replayed.
+ *
+ * @param before what is done before it
+ */
+function seeReplayed(facts: FailoverFacts, before: readonly FailoverStep[]): readonly FailoverStep[] {
+  const { archivedEnd: end, force } = facts;
+  if (end?.lsn === undefined || overrules(force, 'replay') || !canBeAsked(facts)) return [];
+  return [{ kind: 'see-archive-replayed', lsn: end.lsn, last: end.last.name, isFirst: before.length === 0 }];
 }
 
 function promoteSteps(facts: FailoverFacts): readonly FailoverStep[] {
@@ -70,7 +89,10 @@ function openingSteps(facts: FailoverFacts): readonly FailoverStep[] {
   // A recovery to a target would open there, whenever it is promoted.
   if (state.kind === 'recovering' && promotes && directory.record.settings?.mode !== 'recovery') {
     const resume: readonly FailoverStep[] = facts.isPaused ? [{ kind: 'resume-replay' }] : [];
-    return [...resume, ...promoteSteps(facts), opened];
+    const { delay } = facts;
+    const drop: readonly FailoverStep[] = delay?.kind === 'setting' ? [{ kind: 'drop-delay', delay }] : [];
+    const before = [...resume, ...drop];
+    return [...before, ...seeReplayed(facts, before), ...promoteSteps(facts), opened];
   }
   const stop: readonly FailoverStep[] = state.kind === 'stopped' ? [] : [{ kind: 'stop-server' }];
   const mode = promotes
@@ -86,7 +108,7 @@ function openingSteps(facts: FailoverFacts): readonly FailoverStep[] {
     { kind: 'start-server', configuration },
   ];
   const promote: readonly FailoverStep[] = promotes
-    ? [{ kind: 'see-it-recover' }, proveLogin(facts), ...promoteSteps(facts)]
+    ? [{ kind: 'see-it-recover' }, proveLogin(facts), ...seeReplayed(facts, start), ...promoteSteps(facts)]
     : [];
   return [...stop, ...start, ...promote, opened];
 }

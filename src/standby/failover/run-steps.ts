@@ -14,12 +14,14 @@ import { mustAnswer } from '../server/server-state.ts';
 import { runSiteCommand } from '../server/shell-command.ts';
 import { checkArchiving } from './archiving-check.ts';
 import { seeAllReplayed } from './all-replayed.ts';
+import { dropDelay, restoreDelay } from './delay.ts';
 import { removeGuard, writeGuard } from './guard.ts';
 import { proveLogin } from './prove-login.ts';
 import { archiveHistory, setAsideLastSegment } from './last-segment.ts';
 import type { FailoverRun } from './run.ts';
 import { seeItOpen, seeItRecover } from './see-it-open.ts';
 import { describeStep, isAfterStep, type AfterStep, type FailoverStep, type OpeningStep } from './steps.ts';
+import { seeArchiveReplayed } from './see-archive-replayed.ts';
 import { startPromoted, useFailoverConf } from './use-conf.ts';
 import { verifyWrite } from './verify.ts';
 
@@ -94,6 +96,10 @@ async function runOpening(
       return proveLogin(deps, capabilities, step);
     case 'resume-replay':
       return resumeReplay(deps, directory);
+    case 'drop-delay':
+      return dropDelay(deps, capabilities);
+    case 'see-archive-replayed':
+      return seeArchiveReplayed(deps, directory, run, step);
     case 'guard-replay':
       return writeGuard(directory.pgdata, step.end);
     case 'lift-guard':
@@ -128,6 +134,8 @@ async function runAfter(
       return markArchive(deps, run);
     case 'clear-settings':
       return clearRecoverySettings(deps, directory);
+    case 'restore-delay':
+      return restoreDelay(deps, capabilities, step.delay);
     case 'see-all-replayed':
       return seeAllReplayed(
         deps,
@@ -188,6 +196,7 @@ export function failoverHandler(
     undo: async (step) => {
       // A server that goes on to open must go on to be kept from opening too early.
       if (step.kind === 'guard-replay' && !run.isPromoted) return removeGuard(directory.pgdata);
+      if (step.kind === 'drop-delay') return restoreDelay(deps, directory.capabilities, step.delay);
       // A recovery that did not get to its moment must not be tried again by whoever starts the server next.
       if (step.kind !== 'write-settings' || step.mode !== 'recovery' || run.isOpen) return;
       // One that runs goes on to the end of the WAL. Without its recovery.conf it would end there in a way after which the next

@@ -1,7 +1,9 @@
 import { unreachable } from '../../errors.ts';
+import { formatLsn } from '../../postgres/lsn.ts';
 import type { ConfCopy } from '../conf-files.ts';
 import type { RecoverySettings } from '../recovery-settings.ts';
-import type { ArchivedEnd } from '../server/archive-check.ts';
+import type { ArchivedEnd } from '../archive/replay-check.ts';
+import type { ReplayDelay } from './delay.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
 
 /** What turns a standby into a production server, by promotion or by recovery to a moment. */
@@ -20,6 +22,9 @@ export type OpeningStep =
   | { readonly kind: 'see-it-recover' }
   | ProveLoginStep
   | { readonly kind: 'resume-replay' }
+  | DropDelayStep
+  /** Before 'promote', of a server that can be asked. */
+  | SeeArchiveReplayedStep
   /** Before 'promote'. */
   | { readonly kind: 'guard-replay'; readonly end: ArchivedEnd | undefined }
   | { readonly kind: 'lift-guard' }
@@ -33,6 +38,7 @@ export type AfterStep =
   | { readonly kind: 'record-opening' }
   | { readonly kind: 'mark-archive' }
   | { readonly kind: 'clear-settings' }
+  | RestoreDelayStep
   | { readonly kind: 'see-all-replayed'; readonly end: ArchivedEnd; readonly isAccepted: boolean }
   | { readonly kind: 'set-aside-last-segment' }
   | { readonly kind: 'use-failover-conf'; readonly conf: FailoverConf }
@@ -40,6 +46,27 @@ export type AfterStep =
   | { readonly kind: 'check-archiving' }
   | { readonly kind: 'run-action'; readonly command: string }
   | { readonly kind: 'record-promotion' };
+
+type SettingDelay = Extract<ReplayDelay, { readonly kind: 'setting' }>;
+
+export interface DropDelayStep {
+  readonly kind: 'drop-delay';
+  readonly delay: SettingDelay;
+}
+
+export interface RestoreDelayStep {
+  readonly kind: 'restore-delay';
+  readonly delay: SettingDelay;
+}
+
+export interface SeeArchiveReplayedStep {
+  readonly kind: 'see-archive-replayed';
+  readonly lsn: bigint;
+  /** The segment that ends with it. */
+  readonly last: string;
+  /** Nothing has been changed before. */
+  readonly isFirst: boolean;
+}
 
 /** Before 'promote', for a server that this run has started. */
 export interface ProveLoginStep {
@@ -71,6 +98,7 @@ const afterKinds: readonly FailoverStep['kind'][] = [
   'record-opening',
   'mark-archive',
   'clear-settings',
+  'restore-delay',
   'see-all-replayed',
   'set-aside-last-segment',
   'use-failover-conf',
@@ -109,6 +137,10 @@ function describeOpeningStep(step: OpeningStep): string {
       return 'see that what comes after the promotion can log in';
     case 'resume-replay':
       return 'resume the replay, which is paused';
+    case 'drop-delay':
+      return `set recovery_min_apply_delay, which is ${step.delay.value}, to 0`;
+    case 'see-archive-replayed':
+      return `wait until the archive is replayed to its end, LSN ${formatLsn(step.lsn)}`;
     case 'guard-replay':
       return 'see to it that the server ends, and does not open, if it cannot read the archive';
     case 'lift-guard':
@@ -136,6 +168,8 @@ function describeAfterStep(step: AfterStep): string {
       return 'mark the archive as promoted, so that the old primary delivers nothing there any more';
     case 'clear-settings':
       return 'take our recovery settings away';
+    case 'restore-delay':
+      return 'set recovery_min_apply_delay back, for the standby that this server may be again';
     case 'see-all-replayed':
       return `see that the archived WAL was replayed, up to ${step.end.last.name}`;
     case 'set-aside-last-segment':

@@ -145,20 +145,34 @@ describe('configuration files', () => {
   });
 });
 
-test("a lawful conflict: up to 9.4 only the old timeline's last segment is kept from being archived", async () => {
-  const status = join(pgdata, 'pg_xlog', 'archive_status');
+/** A server on timeline 2, which left timeline 1 in its segment 5. */
+function forked(walDir: string, fork: string, marks: readonly string[]): string {
+  const wal = join(pgdata, walDir);
+  const status = join(wal, 'archive_status');
   mkdirSync(status, { recursive: true });
-  const files = [
-    '000000010000000000000004.ready',
-    '000000010000000000000005.ready',
-    '000000020000000000000005.ready',
-  ];
-  for (const file of [...files, '00000002.history.ready']) writeFileSync(join(status, file), '');
+  for (const name of ['000000010000000000000004', '000000010000000000000005', '000000020000000000000005'])
+    writeFileSync(join(wal, name), Buffer.alloc(1024 * 1024));
+  writeFileSync(join(wal, '00000002.history'), `1\t${fork}\tno recovery target specified\n`);
+  for (const file of marks) writeFileSync(join(status, file), '');
+  return status;
+}
+
+test("a lawful conflict: up to 9.4 only the old timeline's last segment is kept from being archived", async () => {
+  const files = ['000000010000000000000004.ready', '000000020000000000000005.ready'];
+  const marks = [...files, '000000010000000000000005.ready', '00000002.history.ready'];
+  const status = forked('pg_xlog', '0/500100', marks);
   await setAsideLastSegment(depsWith({}), directory('9.4'), 2);
-  expect(readdirSync(status).sort()).toEqual([
-    '000000010000000000000004.ready',
-    '000000010000000000000005.done',
-    '00000002.history.ready',
-    '000000020000000000000005.ready',
-  ]);
+  expect(readdirSync(status).sort()).toEqual(
+    [...files, '000000010000000000000005.done', '00000002.history.ready'].sort(),
+  );
+});
+
+test.each([
+  ['9.2', 'pg_xlog', '000000010000000000000005'],
+  ['18', 'pg_wal', '0/500100'],
+])('with archiving off, %s is kept from archiving that segment once it is on', async (major, wal, fork) => {
+  const status = forked(wal, fork, []);
+  await setAsideLastSegment(depsWith({}), directory(major), 2);
+  await setAsideLastSegment(depsWith({}), directory(major), 2);
+  expect(readdirSync(status)).toEqual(['000000010000000000000005.done']);
 });

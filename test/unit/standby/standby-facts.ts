@@ -69,6 +69,7 @@ export function localFacts(major: string, changes: Partial<LocalFacts> = {}): Lo
     directory: dataDirectory(major),
     state: { kind: 'recovering', answers: true, progress: '' },
     isPaused: false,
+    delay: undefined,
     login: { kind: 'proved' },
     archive: { kind: 'archive', archive },
     replayProblems: [],

@@ -6,7 +6,7 @@ import { parseHistory } from '../../../../src/postgres/history.ts';
 import { parseWalName } from '../../../../src/postgres/wal-name.ts';
 import type { StandbyDeps } from '../../../../src/standby/deps.ts';
 import { findNotReplayed, seeAllReplayed } from '../../../../src/standby/failover/all-replayed.ts';
-import type { ArchivedEnd } from '../../../../src/standby/server/archive-check.ts';
+import type { ArchivedEnd } from '../../../../src/standby/archive/replay-check.ts';
 import { dataDirectory } from '../standby-facts.ts';
 
 /** The archive ends with segment 8. */

@@ -13,6 +13,7 @@ function facts(major: string, changes: Partial<FailoverFacts> = {}): FailoverFac
 
 const kinds = (input: FailoverFacts) => planFailover(input).map(({ kind }) => kind);
 const after = [
+  'set-aside-last-segment',
   'verify-write',
   'record-opening',
   'mark-archive',
@@ -34,14 +35,43 @@ describe('-F999', () => {
     expect(kinds(facts('9.5', { isPaused: true }))[0]).toBe('resume-replay');
   });
 
-  test('up to 9.4 the unfinished last segment of the old timeline is kept out of other archives', () => {
-    expect(kinds(facts('9.4'))).toEqual([
-      'guard-replay',
-      'promote',
-      'see-it-open',
-      'set-aside-last-segment',
-      ...after,
+  test.each(['9.4', '15'])(
+    'keeps the unfinished last segment of the old timeline out of other archives before anything else (%s)',
+    (major) => {
+      const failoverConf = { files: [], configuration, mustRestart: true };
+      const steps = kinds(facts(major, { failoverConf }));
+      expect(steps.slice(steps.indexOf('see-it-open')).slice(0, 2)).toEqual([
+        'see-it-open',
+        'set-aside-last-segment',
+      ]);
+    },
+  );
+
+  test('sees that a server which can be asked has replayed the archive to its end before it is promoted', () => {
+    const archivedEnd = { last: segmentName(1, 0, 8), segmentSize: 16 * 1024 * 1024, lsn: 0x8000100n };
+    const see = { kind: 'see-archive-replayed', lsn: 0x8000100n, last: archivedEnd.last.name };
+    const input = facts('15', { archivedEnd });
+    expect(planFailover(input).slice(0, 2)).toEqual([
+      { ...see, isFirst: true },
+      { kind: 'guard-replay', end: archivedEnd },
     ]);
+    const delay = { kind: 'setting', value: '1h', own: undefined } as const;
+    const delayed = planFailover({ ...input, delay, isPaused: true });
+    expect(delayed.slice(0, 4)).toEqual([
+      { kind: 'resume-replay' },
+      { kind: 'drop-delay', delay },
+      { ...see, isFirst: false },
+      { kind: 'guard-replay', end: archivedEnd },
+    ]);
+    expect(delayed).toContainEqual({ kind: 'restore-delay', delay });
+    const silent = { kind: 'recovering', answers: false, progress: '' } as const;
+    for (const changes of [
+      { state: silent },
+      { force: fullForce },
+      { delay: { kind: 'until-promotion' } as const },
+      { archivedEnd: { ...archivedEnd, lsn: undefined } },
+    ])
+      expect(kinds({ ...input, ...changes } as FailoverFacts)[0]).toBe('guard-replay');
   });
 
   test.each(['8.4', '9.0'])(
@@ -52,7 +82,6 @@ describe('-F999', () => {
         'write-settings',
         'start-server',
         'see-it-open',
-        'set-aside-last-segment',
         ...after,
       ]);
     },
@@ -161,11 +190,11 @@ describe('-F999', () => {
   test('starts a server that ended before its failover was finished, and finishes that', () => {
     const failoverConf = { files: [], configuration, mustRestart: true };
     const input = facts('15', { state: stopped, directory: ended, failoverConf });
-    expect(kinds(input).slice(0, 3)).toEqual(['clear-settings', 'start-promoted', 'verify-write']);
+    expect(kinds(input).slice(0, 3)).toEqual(['clear-settings', 'start-promoted', 'set-aside-last-segment']);
     const use = planFailover(input).find(({ kind }) => kind === 'use-failover-conf');
     // It has just been started with it.
     expect(use).toMatchObject({ conf: { mustRestart: false } });
-    expect(kinds({ ...input, state: production })[0]).toBe('verify-write');
+    expect(kinds({ ...input, state: production })[0]).toBe('set-aside-last-segment');
     const liveness = { kind: 'alive', by: 'x', answers: true } as const;
     expect(() => planFailover({ ...input, liveness })).toThrow('the primary is alive');
   });

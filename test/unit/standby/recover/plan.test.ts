@@ -49,7 +49,7 @@ const kinds = (input: RecoveryFacts, requested = target()) =>
 
 describe('recovery to a target', () => {
   test('recovers a cold standby, and stops a hot one first', () => {
-    const opening = ['write-settings', 'start-server', 'see-it-open', 'verify-write'];
+    const opening = ['write-settings', 'start-server', 'see-it-open', 'set-aside-last-segment'];
     expect(kinds(facts()).slice(0, 4)).toEqual(opening);
     const hot = facts({ state: { kind: 'recovering', answers: true, progress: '' } });
     expect(kinds(hot).slice(0, 5)).toEqual(['stop-server', ...opening]);

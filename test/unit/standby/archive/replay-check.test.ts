@@ -6,7 +6,7 @@ import {
   findReplayProblems,
   pathOf,
   type ReplayFacts,
-} from '../../../../src/standby/server/archive-check.ts';
+} from '../../../../src/standby/archive/replay-check.ts';
 
 const segmentSize = 16 * 1024 * 1024;
 const layout = { segmentSize, walSegmentSkipsFF: false };
@@ -26,7 +26,7 @@ function historiesOf(texts: Readonly<Record<number, string>>) {
 }
 
 function facts(numbers: readonly number[], changes: Partial<ReplayFacts> = {}): ReplayFacts {
-  const segments = numbers.map((number) => ({ name: segment(number), size: segmentSize }));
+  const segments = numbers.map((number) => ({ name: segment(number), fault: undefined }));
   return { segments, from: segment(5), path: pathOf(1, new Map(), layout), inPgWal: [], layout, ...changes };
 }
 
@@ -51,25 +51,25 @@ describe('what a promotion could not replay', () => {
   });
 
   test('a segment of a later timeline stands for its place', () => {
-    const segments = [5, 7].map((number) => ({ name: segment(number), size: segmentSize }));
-    segments.push({ name: segment(6, 2), size: segmentSize });
+    const segments = [5, 7].map((number) => ({ name: segment(number), fault: undefined }));
+    segments.push({ name: segment(6, 2), fault: undefined });
     const path = pathOf(1, historiesOf({ 2: '1\t0/6000100\tx\n' }), layout);
     expect(findReplayProblems(facts([], { segments, path }))).toEqual([]);
-    segments.push({ name: segment(8, 2), size: segmentSize });
+    segments.push({ name: segment(8, 2), fault: undefined });
     expect(findReplayProblems(facts([], { segments, path }))).toEqual([
       'segment 000000020000000000000007 is missing',
     ]);
-    segments.push({ name: segment(7, 2), size: segmentSize });
+    segments.push({ name: segment(7, 2), fault: undefined });
     expect(findReplayProblems(facts([], { segments, path }))).toEqual([]);
   });
 
   test('what an abandoned timeline left behind neither fills a gap nor makes one', () => {
     const path = pathOf(2, historiesOf({ 2: '1\t0/6000100\tx\n' }), layout);
     const from = segment(6, 2);
-    const own = [6, 7].map((number) => ({ name: segment(number, 2), size: segmentSize }));
-    const leftovers = [8, 30, 31].map((number) => ({ name: segment(number), size: 17 }));
+    const own = [6, 7].map((number) => ({ name: segment(number, 2), fault: undefined }));
+    const leftovers = [8, 30, 31].map((number) => ({ name: segment(number), fault: 'short' }));
     expect(findReplayProblems(facts([], { segments: [...own, ...leftovers], path, from }))).toEqual([]);
-    const later = [...own, { name: segment(9, 2), size: segmentSize }, ...leftovers];
+    const later = [...own, { name: segment(9, 2), fault: undefined }, ...leftovers];
     expect(findReplayProblems(facts([], { segments: later, path, from, inPgWal: [segment(8)] }))).toEqual([
       'segment 000000020000000000000008 is missing',
     ]);
@@ -84,16 +84,16 @@ describe('what a promotion could not replay', () => {
     expect(timelines(1, { 3: second })).toEqual([1]);
   });
 
-  test('a short or unreadable segment, and what lies behind it', () => {
+  test('a segment that cannot be replayed, and what lies behind it', () => {
     const segments = [
-      { name: segment(4), size: 1 },
-      { name: segment(5), size: segmentSize },
-      { name: segment(6), size: 4096 },
-      { name: segment(7), size: undefined },
+      { name: segment(4), fault: 'it has 1 bytes' },
+      { name: segment(5), fault: undefined },
+      { name: segment(6), fault: 'it has 4096 bytes instead of 16777216' },
+      { name: segment(7), fault: 'no WAL page' },
     ];
     expect(findReplayProblems(facts([], { segments }))).toEqual([
-      'segment 000000010000000000000006 has 4096 bytes instead of 16777216',
-      'segment 000000010000000000000007 cannot be read',
+      'segment 000000010000000000000006 cannot be replayed: it has 4096 bytes instead of 16777216',
+      'segment 000000010000000000000007 cannot be replayed: no WAL page',
     ]);
   });
 });
@@ -109,9 +109,9 @@ describe('the last segment that a promotion must have replayed', () => {
 
   test('is of the newest timeline, and nothing that an abandoned one left behind', () => {
     const path = pathOf(1, historiesOf({ 2: '1\t0/6000100\tx\n' }), layout);
-    const both = [5, 6, 7].map((number) => ({ name: segment(number), size: segmentSize }));
+    const both = [5, 6, 7].map((number) => ({ name: segment(number), fault: undefined }));
     expect(lastOf(facts([], { segments: both, path }))).toBe(segment(6).name);
-    both.push({ name: segment(6, 2), size: segmentSize });
+    both.push({ name: segment(6, 2), fault: undefined });
     expect(lastOf(facts([], { segments: both, path }))).toBe(segment(6, 2).name);
   });
 

@@ -1,0 +1,278 @@
+import { join } from 'node:path';
+import { messageOf } from '../../errors.ts';
+import {
+  firstLsnOf,
+  formatLsn,
+  isPossibleSegment,
+  nameOf,
+  segmentContaining,
+  segmentNumber,
+  type WalLayout,
+} from '../../postgres/lsn.ts';
+import type { SegmentName, WalName } from '../../postgres/wal-name.ts';
+import { listWal, readHistories, readStarts } from '../archive-contents/contents.ts';
+import { latestTimeline, pathTo, type Histories, type TimelinePath } from '../archive-contents/timelines.ts';
+import type { StandbyDeps } from '../deps.ts';
+import type { Archive } from '../server/archive.ts';
+import type { DataDirectory } from '../server/data-directory.ts';
+import { faultOf, segmentSizeOf, type Cluster } from './judge.ts';
+import { checkRecords, type RecordCheck, type SegmentFile } from './read-records.ts';
+
+export interface ArchivedSegment {
+  readonly name: SegmentName;
+  /** Why it cannot be replayed; undefined for a good one. */
+  readonly fault: string | undefined;
+}
+
+/** Where the WAL ends that a promotion must have replayed. */
+export interface ArchivedEnd {
+  /** The last archived segment. */
+  readonly last: SegmentName;
+  /** In bytes. */
+  readonly segmentSize: number;
+  /** The first byte behind the last whole record; undefined where this program cannot read the records. */
+  readonly lsn?: bigint;
+}
+
+export interface ArchiveCheck {
+  /** What would keep a promotion from replaying all that the archive holds. */
+  readonly problems: readonly string[];
+  /** Undefined where nothing is left to replay, and where there are problems. */
+  readonly end: ArchivedEnd | undefined;
+}
+
+export interface ReplayFacts {
+  readonly segments: readonly ArchivedSegment[];
+  /** The segment that is replayed next. */
+  readonly from: SegmentName;
+  /** The timelines that the server follows. */
+  readonly path: TimelinePath;
+  /** Good segments that lie in pg_wal, streamed or restored. */
+  readonly inPgWal: readonly SegmentName[];
+  readonly layout: WalLayout;
+}
+
+/** A list this long helps nobody. */
+const mostShown = 5;
+
+/** Whether the server, on its way, would take this segment: what an abandoned timeline left behind it does not look at. */
+function isOnPath(name: SegmentName, { path, layout }: Pick<ReplayFacts, 'path' | 'layout'>): boolean {
+  if (!isPossibleSegment(name, layout)) return false;
+  const number = segmentNumber(name, layout);
+  return path.some(
+    ({ timeline, firstNumber, lastNumber }) =>
+      timeline === name.timeline && firstNumber <= number && number <= lastNumber,
+  );
+}
+
+/** Places in the WAL from `from` to the last archived segment of which there is no segment on any timeline of the path. */
+function findGaps(facts: ReplayFacts): string[] {
+  const { segments, from, inPgWal, layout, path } = facts;
+  const archived = segments.map(({ name }) => segmentNumber(name, layout));
+  const local = inPgWal.filter((name) => isOnPath(name, facts)).map((name) => segmentNumber(name, layout));
+  const numbers = new Set([...archived, ...local]);
+  const last = Math.max(...archived);
+  const missing: string[] = [];
+  for (let number = segmentNumber(from, layout); number < last && missing.length < mostShown; number++) {
+    if (numbers.has(number)) continue;
+    const part = path.findLast(({ firstNumber }) => firstNumber <= number);
+    const { name } = nameOf(part?.timeline ?? from.timeline, number, layout);
+    missing.push(`segment ${name} is missing`);
+  }
+  return missing;
+}
+
+/**
+ * What would keep a promotion from replaying all that the archive holds: it takes a segment that cannot be had for the end
+ * of the WAL, and leaves the later ones behind.
+ */
+export function findReplayProblems(facts: ReplayFacts): readonly string[] {
+  const { from, layout } = facts;
+  const start = segmentNumber(from, layout);
+  const segments = facts.segments.filter(
+    ({ name }) => isOnPath(name, facts) && segmentNumber(name, layout) >= start,
+  );
+  if (segments.length === 0) return [];
+  const spoilt = segments.flatMap(({ name, fault }) =>
+    fault === undefined ? [] : [`segment ${name.name} cannot be replayed: ${fault}`],
+  );
+  return [...findGaps({ ...facts, segments }), ...spoilt.slice(0, mostShown)];
+}
+
+/** A timeline that ended between two segments has nothing of its own in the second one. */
+function hasItsOwn(name: SegmentName, { path, layout }: ReplayFacts): boolean {
+  const end = path.find(({ timeline }) => timeline === name.timeline)?.endLsn;
+  return end === undefined || firstLsnOf(name, layout.segmentSize) < end;
+}
+
+/** Where no problem was found: the last archived segment on the way. */
+export function findArchivedEnd(facts: ReplayFacts): ArchivedEnd | undefined {
+  const { segments, from, layout } = facts;
+  const place = (name: SegmentName) => segmentNumber(name, layout);
+  const last = segments
+    .map(({ name }) => name)
+    .filter((name) => isOnPath(name, facts) && place(name) >= place(from) && hasItsOwn(name, facts))
+    .sort((a, b) => place(a) - place(b) || a.timeline - b.timeline)
+    .at(-1);
+  return last === undefined ? undefined : { last, segmentSize: layout.segmentSize };
+}
+
+/** From the timeline of the last restartpoint to the newest that branched off it, as the server looks for it. */
+export function pathOf(timeline: number, histories: Histories, layout: WalLayout): TimelinePath {
+  const path = pathTo(latestTimeline(timeline, histories), histories, layout);
+  return path.some((part) => part.timeline === timeline) ? path : pathTo(timeline, histories, layout);
+}
+
+/** Where replay goes on: what the server has replayed, or what a start of it would begin with. */
+function nextRecordOf(directory: DataDirectory, replayed: bigint | undefined): bigint | undefined {
+  const { control, backupLabel } = directory;
+  return replayed ?? backupLabel?.startLsn ?? control?.redoLsn;
+}
+
+function nextSegmentOf(
+  { control, backupLabel }: DataDirectory,
+  replayed: bigint | undefined,
+  layout: WalLayout,
+): SegmentName | undefined {
+  if (control === undefined) return undefined;
+  if (replayed !== undefined) return segmentContaining(control.timeline, replayed, layout);
+  return backupLabel?.startSegment ?? segmentContaining(control.timeline, control.redoLsn, layout);
+}
+
+/** So many of the newest segments are asked for their size. */
+const askedForSize = 32;
+
+async function sizeOf(directory: DataDirectory, { directory: archivedir, files }: Archive) {
+  const recorded = directory.record.backup?.segmentSize;
+  if (recorded !== undefined) return recorded;
+  const segments = files.filter(({ kind }) => kind === 'segment').sort((a, b) => (a.name < b.name ? -1 : 1));
+  return segmentSizeOf(undefined, await readStarts(archivedir, segments.slice(-askedForSize)))?.size;
+}
+
+/** Of what lies there, only what is still to be replayed is looked at. */
+async function judge(
+  directory: string,
+  names: readonly WalName[],
+  { from, layout }: Pick<ReplayFacts, 'from' | 'layout'>,
+  cluster: Cluster,
+): Promise<readonly ArchivedSegment[]> {
+  const start = segmentNumber(from, layout);
+  const wanted = names.filter(
+    (name) =>
+      name.kind === 'segment' && isPossibleSegment(name, layout) && segmentNumber(name, layout) >= start,
+  );
+  const starts = await readStarts(directory, wanted);
+  return starts.map((found) => ({ name: found.name, fault: faultOf(found, cluster) }));
+}
+
+interface Directories {
+  readonly archive: string;
+  readonly wal: string;
+}
+
+/** The good segments that follow each other from the first on: the newest timeline's for each place, the archive's first. */
+function segmentsInRow(facts: ReplayFacts, { archive, wal }: Directories): readonly SegmentFile[] {
+  const { segments, inPgWal, path, layout } = facts;
+  const places = new Map<number, SegmentFile | undefined>();
+  for (const { timeline } of path) {
+    const isHere = (name: SegmentName) => name.timeline === timeline && isOnPath(name, facts);
+    for (const name of inPgWal.filter(isHere))
+      places.set(segmentNumber(name, layout), { name, path: join(wal, name.name) });
+    for (const { name, fault } of segments.filter((segment) => isHere(segment.name)))
+      places.set(
+        segmentNumber(name, layout),
+        fault === undefined ? { name, path: join(archive, name.name) } : undefined,
+      );
+  }
+  const row: SegmentFile[] = [];
+  for (let number = segmentNumber(facts.from, layout); ; number++) {
+    const file = places.get(number);
+    if (file === undefined) return row;
+    row.push(file);
+  }
+}
+
+function upTo(row: readonly SegmentFile[], last: SegmentName, layout: WalLayout): readonly SegmentFile[] {
+  return row.filter(({ name }) => segmentNumber(name, layout) <= segmentNumber(last, layout));
+}
+
+function damageWords(check: RecordCheck, { from, layout }: ReplayFacts): string[] {
+  if (check.kind !== 'read' || check.damage === undefined) return [];
+  const { at, reason } = check.damage;
+  const { name } = segmentContaining(from.timeline, at, layout);
+  return [`the WAL is damaged at LSN ${formatLsn(at)}, in segment …${name.slice(8)}: ${reason}`];
+}
+
+async function readRow(
+  deps: Pick<StandbyDeps, 'log' | 'signal'>,
+  row: readonly SegmentFile[],
+  from: bigint,
+): Promise<RecordCheck | string> {
+  try {
+    const check = await checkRecords(row, from, deps.signal);
+    if (check.kind === 'unknown')
+      deps.log.warning(
+        `whether the records of the archived WAL are whole cannot be told: ${check.reason}; only the first page of each segment was looked at`,
+      );
+    return check;
+  } catch (error) {
+    deps.signal.throwIfAborted();
+    return `the WAL cannot be read: ${messageOf(error)}`;
+  }
+}
+
+async function readFacts(
+  directory: DataDirectory,
+  archive: Archive,
+  replayed: bigint | undefined,
+): Promise<ReplayFacts | undefined> {
+  const { pgdata, capabilities, control } = directory;
+  const segmentSize = await sizeOf(directory, archive);
+  if (segmentSize === undefined || control === undefined) return undefined;
+  const layout = { segmentSize, walSegmentSkipsFF: capabilities.walSegmentSkipsFF };
+  const from = nextSegmentOf(directory, replayed, layout);
+  if (from === undefined) return undefined;
+  const walDirectory = join(pgdata, capabilities.walDirName);
+  const local = await listWal(walDirectory);
+  const archived = await readHistories(archive.directory, archive.files);
+  const histories = new Map([...(await readHistories(walDirectory, local)).histories, ...archived.histories]);
+  const cluster = { systemIdentifier: control.systemIdentifier, segmentSize, histories };
+  const place = { from, layout };
+  // A segment that waits for its reuse has its next name already, and the contents that it had before.
+  const inPgWal = (await judge(walDirectory, local, place, cluster)).filter(
+    ({ fault }) => fault === undefined,
+  );
+  return {
+    segments: await judge(archive.directory, archive.files, place, cluster),
+    from,
+    path: pathOf(from.timeline, histories, layout),
+    inPgWal: inPgWal.map(({ name }) => name),
+    layout,
+  };
+}
+
+/** Looks at every archived segment that is still to be replayed, and at every record in them. */
+export async function checkArchive(
+  deps: Pick<StandbyDeps, 'log' | 'signal'>,
+  directory: DataDirectory,
+  archive: Archive,
+  replayed: bigint | undefined,
+): Promise<ArchiveCheck> {
+  const facts = await readFacts(directory, archive, replayed);
+  const from = nextRecordOf(directory, replayed);
+  const end = facts === undefined ? undefined : findArchivedEnd(facts);
+  if (facts === undefined || from === undefined || end === undefined) return { problems: [], end: undefined };
+  const { pgdata, capabilities } = directory;
+  const directories = { archive: archive.directory, wal: join(pgdata, capabilities.walDirName) };
+  const row = upTo(segmentsInRow(facts, directories), end.last, facts.layout);
+  const check = await readRow(deps, row, from);
+  const inRecords = typeof check === 'string' ? [check] : damageWords(check, facts);
+  const problems = [...inRecords, ...findReplayProblems(facts)];
+  if (problems.length > 0)
+    return {
+      problems: [...problems, `what is behind that, up to ${end.last.name}, is not replayed`],
+      end: undefined,
+    };
+  const isRead = typeof check !== 'string' && check.kind === 'read';
+  return { problems: [], end: isRead ? { ...end, lsn: check.end } : end };
+}
