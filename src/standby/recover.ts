@@ -46,6 +46,8 @@ export async function recoverTo(
   sayOverruled(deps, listRecoveryObjections(facts, requested), options.force);
   deps.report(`Recovery to ${shown}`);
   deps.log.notice(describeLiveness(facts.liveness));
+  if (facts.liveness.kind === 'dead')
+    for (const warning of facts.liveness.warnings) deps.log.warning(warning);
   const run = newRecoveryRun();
   const handler = recoveryHandler(deps, facts, run, shown);
   if (options.dryRun) {

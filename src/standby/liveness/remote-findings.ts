@@ -95,10 +95,13 @@ const nobodyThere =
 /** A stopped server's connections are taken by the kernel: silence proves neither that one lives nor that none does. */
 const silence = /timeout expired|timed out/i;
 
+/** The connection was taken, and nothing that a server says came back: a proxy or another program, or a server that just died. */
+const holding = /server closed the connection unexpectedly|received invalid response/i;
+
 export type PsqlFinding =
   | { readonly kind: 'answered'; readonly said: string }
   | { readonly kind: 'nobody' }
-  | { readonly kind: 'silent' | 'cannot-ask'; readonly said: string };
+  | { readonly kind: 'silent' | 'held' | 'cannot-ask'; readonly said: string };
 
 /** Anything that is not plainly "nobody there" counts as an answer: a refused password is one. */
 export function readPsql(lines: Lines): PsqlFinding {
@@ -108,6 +111,7 @@ export function readPsql(lines: Lines): PsqlFinding {
   if (status === 0) return { kind: 'answered', said };
   if (status !== 2) return { kind: 'cannot-ask', said };
   if (silence.test(said)) return { kind: 'silent', said };
+  if (holding.test(said)) return { kind: 'held', said };
   return nobodyThere.test(said) ? { kind: 'nobody' } : { kind: 'answered', said };
 }
 
@@ -120,8 +124,15 @@ export function judgeRemote(processes: ProcessFinding, psql: PsqlFinding): Remot
     const leftovers = helpers.map(describeHelper).join(', ');
     const left =
       leftovers === '' ? [] : [`its server is gone, and what it left has not ended yet: ${leftovers}`];
-    return { kind: 'dead', unsent, hasLooked, notes: [...left, ...processes.notes] };
+    const held =
+      psql.kind === 'held' ? [`its port is held there by something that is no server: ${psql.said}`] : [];
+    return { kind: 'dead', unsent, hasLooked, notes: [...left, ...held, ...processes.notes] };
   }
+  if (psql.kind === 'held')
+    return life(
+      `its port is held there, by a hung server or a proxy: ${psql.said}; and ${obstacle ?? ''}`,
+      false,
+    );
   if (psql.kind === 'nobody')
     return { kind: 'unclear', reason: `psql is refused there, but ${obstacle ?? ''}` };
   const problem = psql.kind === 'silent' ? 'gets no answer there' : 'cannot be run there';

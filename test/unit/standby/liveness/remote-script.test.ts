@@ -185,6 +185,15 @@ describe("the look at the primary's host", () => {
     expect(look(silent, makePgdata()).kind).toBe('dead');
   });
 
+  test('a port there that closes without a byte is no server where none is seen, and counts as one where nobody can look', () => {
+    const closed = psqlThat(`echo 'psql: error: server closed the connection unexpectedly' >&2; exit 2`);
+    expect(look(closed, makePgdata())).toMatchObject({
+      kind: 'dead',
+      notes: [expect.stringContaining('its port is held there by something that is no server')],
+    });
+    expect(look(closed, undefined)).toMatchObject({ kind: 'alive', answers: false });
+  });
+
   test('without psql and without a data directory nothing is proven', () => {
     expect(look('/nonexistent/psql', undefined).kind).toBe('unclear');
     expect(look('/nonexistent/psql', join(directory, 'elsewhere')).kind).toBe('unclear');
