@@ -96,6 +96,12 @@ function shipperAccess(file: string): ShipperAccess {
 
 type ActionRequest = Exclude<Request, { kind: 'answered' }>;
 
+async function requireClosedIni(file: string): Promise<void> {
+  const { findOpenIni } = await import('./system/file-modes.ts');
+  const problem = await findOpenIni(file, false);
+  if (problem !== undefined) throw problem;
+}
+
 /** Each action's code is loaded only when it is asked for: -F runs once per segment. */
 async function perform(deps: ArchiverDeps, request: ActionRequest): Promise<number> {
   switch (request.kind) {
@@ -105,7 +111,8 @@ async function perform(deps: ArchiverDeps, request: ActionRequest): Promise<numb
       ).archiveFile(deps, request.path, shipperAccess(request.configFile));
       return 0;
     case 'initialize':
-      await (await import('./archiver/init.ts')).initialize(deps);
+      await requireClosedIni(request.configFile);
+      await (await import('./archiver/init.ts')).initialize(deps, request.plant);
       return 0;
     case 'ship': {
       const { shipContinuously } = await import('./archiver/shipper/shipper.ts');
@@ -124,7 +131,9 @@ async function perform(deps: ArchiverDeps, request: ActionRequest): Promise<numb
       await (await import('./archiver/abandon.ts')).resumeStandby(deps, request.standby, request);
       return 0;
     case 'check':
-      await (await import('./archiver/check.ts')).checkConfiguration(deps);
+      await (
+        await import('./archiver/check.ts')
+      ).checkConfiguration(deps, () => requireClosedIni(request.configFile));
       return 0;
     default:
       return unreachable(request);

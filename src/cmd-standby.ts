@@ -143,6 +143,20 @@ async function perform(deps: StandbyDeps, request: RunRequest): Promise<number> 
   }
 }
 
+/** A failover is not the time to refuse for a file's mode. */
+const refusesOpenIni: readonly Action['kind'][] = ['init', 'base-backup'];
+const mentionsOpenIni: readonly Action['kind'][] = ['start-standby', 'failover', 'recover'];
+
+async function judgeIniFile({ settings, iniFile, log }: StandbyDeps, { action }: RunRequest): Promise<void> {
+  const isRefusal = refusesOpenIni.includes(action.kind);
+  if (!isRefusal && !mentionsOpenIni.includes(action.kind)) return;
+  const { findOpenIni } = await import('./system/file-modes.ts');
+  const problem = await findOpenIni(iniFile, settings.repl_db_password !== undefined);
+  if (problem === undefined) return;
+  if (isRefusal) throw problem;
+  log.warning(`${problem.message}: ${problem.hint ?? ''}`);
+}
+
 async function main(context: ProgramContext): Promise<number> {
   const { argv, signal } = context;
   const request = parseRequest(argv, programVersion());
@@ -156,6 +170,7 @@ async function main(context: ProgramContext): Promise<number> {
   context.useLog(log);
   for (const { line, message } of warnings) log.warning(`${request.iniFile}:${line}: ${message}`);
   const deps = createDeps(request.iniFile, settings, log, signal);
+  await judgeIniFile(deps, request);
   const lock = await lockFor(deps, request);
   try {
     return await perform({ ...deps, lockFd: lock?.fd }, request);

@@ -30,10 +30,14 @@ async function checkPinned(deps: ArchiverDeps): Promise<void> {
 }
 
 /** No action: says whether the INI file can be used here. */
-export async function checkConfiguration(deps: ArchiverDeps): Promise<void> {
+export async function checkConfiguration(
+  deps: ArchiverDeps,
+  requireClosedIni: () => Promise<void>,
+): Promise<void> {
   const { settings } = deps;
   const expected = [...listExpectedPaths(archiverOptions, settings), ...ownPrograms(deps)];
   await requirePaths(expected, settings.includepath);
+  await requireClosedIni();
   await checkPinned(deps);
   await mentionLeftoverQueues(deps);
   if (settings.state === 'offline') deps.log.notice('state is offline: nothing will be archived');

@@ -9,6 +9,8 @@ import type { Layout } from './layout.ts';
 export interface Cluster {
   /** Decimal. */
   readonly systemIdentifier: string;
+  /** Of the last checkpoint; undefined where pg_control has a layout that is not known. */
+  readonly timeline: number | undefined;
   /** It replays another server's WAL: it is a standby itself. */
   readonly isInRecovery: boolean;
 }
@@ -36,13 +38,13 @@ export async function readCluster(pgdata: string): Promise<Cluster> {
   const path = join(pgdata, 'global', 'pg_control');
   const { bytes, check } = await readControl(path);
   if (check.kind === 'good') {
-    const { systemIdentifier, state } = check.control;
-    return { systemIdentifier, isInRecovery: recoveryStates.includes(state) };
+    const { systemIdentifier, state, timeline } = check.control;
+    return { systemIdentifier, timeline, isInRecovery: recoveryStates.includes(state) };
   }
   // A layout newer than this program: the identifier stands at the same place all the same.
   const systemIdentifier = systemIdentifierOf(bytes);
   if (systemIdentifier === undefined) throw new PitrError(`"${path}" is damaged: ${check.reason}`);
-  return { systemIdentifier, isInRecovery: false };
+  return { systemIdentifier, timeline: undefined, isInRecovery: false };
 }
 
 export async function readPinnedIdentifier(layout: Layout): Promise<string | undefined> {

@@ -20,6 +20,10 @@ function declare(version: string, print: (text: string) => void): Command {
     .description("Ships PostgreSQL's WAL from the primary to its standbys.")
     .option('-C, --config <file>', 'the configuration file (cmd_archiver.ini)')
     .option('-I, --init', 'make the queues, one per standby; can be repeated')
+    .option(
+      '--plant <standby>',
+      'with -I: mark its archive directory although WAL was delivered there before',
+    )
     .option('-F, --file <path>', "archive one WAL file: PostgreSQL's %p")
     .option('--ship', 'ship WAL ahead of archive_command until the server stops; for a service')
     .option('--flush', 'send what the queues hold, and what a stopped PostgreSQL had not archived')

@@ -12,7 +12,9 @@ export type Request =
   /** Help or version, already printed. */
   | { readonly kind: 'answered' }
   | (Common & { readonly kind: 'archive'; readonly path: string })
-  | (Common & { readonly kind: 'initialize' | 'check' | 'ship' })
+  /** `plant`: the standby whose archive is to be marked whatever is known of it. */
+  | (Common & { readonly kind: 'initialize'; readonly plant: string | undefined })
+  | (Common & { readonly kind: 'check' | 'ship' })
   | (Changing & { readonly kind: 'flush' | 'cleanup' })
   | (Changing & { readonly kind: 'abandon' | 'resume'; readonly standby: string });
 
@@ -27,6 +29,7 @@ interface RawOptions {
   readonly abandon?: string;
   readonly resume?: string;
   readonly dryRun?: true;
+  readonly plant?: string;
 }
 
 function usageError(message: string): PitrError {
@@ -62,6 +65,7 @@ function requestOf(options: RawOptions): Request {
   if (options.config === undefined) throw usageError('-C FILE is missing');
   const common = { configFile: options.config };
   const changing = { ...common, dryRun: options.dryRun === true };
+  if (options.plant !== undefined && options.init !== true) throw usageError('--plant goes with -I');
   if (options.flush === true) return { kind: 'flush', ...changing };
   if (options.cleanup === true) return { kind: 'cleanup', ...changing };
   if (options.abandon !== undefined) return { kind: 'abandon', standby: options.abandon, ...changing };
@@ -70,7 +74,8 @@ function requestOf(options: RawOptions): Request {
   if (options.file === '') throw usageError('-F needs the path of a WAL file');
   if (options.file !== undefined) return { kind: 'archive', path: options.file, ...common };
   if (options.ship === true) return { kind: 'ship', ...common };
-  return { kind: options.init === true ? 'initialize' : 'check', ...common };
+  if (options.init === true) return { kind: 'initialize', plant: options.plant, ...common };
+  return { kind: 'check', ...common };
 }
 
 /** Help and version are printed by `print`; what cannot be understood is thrown as a usage error. */

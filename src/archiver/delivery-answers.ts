@@ -5,6 +5,8 @@ import type { Trouble } from './trouble.ts';
 export interface Greeting {
   /** Nonce of a resume request that a base backup left there. */
   readonly resumeRequest: string | undefined;
+  /** archivedir without symbolic links. */
+  readonly directory: string | undefined;
   readonly trouble: Trouble | undefined;
   readonly isReady: boolean;
 }
@@ -26,6 +28,24 @@ function splitFirst(line: string): Words {
   return blank < 0 ? { word: line, rest: '' } : { word: line.slice(0, blank), rest: line.slice(blank + 1) };
 }
 
+/** Why a directory is not fit for an archive, and the way out. */
+export function unfitness(
+  word: 'open' | 'no-links',
+  fact: string,
+  archivedir: string,
+): { readonly reason: string; readonly hint: string } {
+  if (word === 'open') {
+    return {
+      reason: `${archivedir} has mode ${quoted(fact)}: others may write to it, so what lies there proves nothing`,
+      hint: `On the standby: chmod go-w ${archivedir}`,
+    };
+  }
+  return {
+    reason: `${archivedir} lies on a file system without hard links (${quoted(fact)})`,
+    hint: 'A file gets its name by a link, which never replaces another one: give the archive a file system that has them, such as ext4, XFS or NFS (CIFS and some of FUSE have none).',
+  };
+}
+
 function placeTrouble({ word, rest }: Words, archivedir: string): Trouble | undefined {
   switch (word) {
     case 'no-directory':
@@ -36,11 +56,14 @@ function placeTrouble({ word, rest }: Words, archivedir: string): Trouble | unde
       };
     case 'unusable':
       return { kind: 'failed', reason: `${archivedir} cannot be used: ${quoted(rest)}` };
+    case 'open':
+    case 'no-links':
+      return { kind: 'unfit', ...unfitness(word, rest, archivedir) };
     case 'no-sentinel':
       return {
         kind: 'no-sentinel',
         reason: `${archivedir} has no sentinel .pitrtools`,
-        hint: 'Its file system may not be mounted. If it is the right directory, run cmd_standby -I there, or cmd_archiver -I here.',
+        hint: 'Its file system may not be mounted. If it is the right directory, run cmd_standby -I there (or cmd_archiver -I --plant NAME here).',
       };
     case 'foreign':
       return {
@@ -70,6 +93,7 @@ export function readGreeting(lines: readonly string[], archivedir: string): Gree
   const words = lines.map(splitFirst);
   return {
     resumeRequest: readRequest(words),
+    directory: words.find(({ word, rest }) => word === 'path' && rest.startsWith('/'))?.rest,
     trouble: words.map((each) => placeTrouble(each, archivedir)).find((trouble) => trouble !== undefined),
     isReady: words.some(({ word }) => word === 'ready'),
   };

@@ -25,6 +25,33 @@ export function inboxOf(place: DeliveryPlace): string {
   return `${place.lane}/${place.run}`;
 }
 
+/**
+ * Refuses the directory in which the script stands if others may write to it, and if no file can be given a further name
+ * there, as delivery does, from `probe` to `name`. The group of the files counts as others only if we are not in it.
+ */
+export function refuseUnfitPlace(probe: string, name: string): string {
+  return `
+one_line() { printf '%s' "$*" | tr '\\n' ' '; }
+mode=$(ls -ldn .)
+set -- $mode
+case $1 in
+  ????????w*) printf 'open %s\\n' "$1"; exit 0 ;;
+  ?????w*) case " $(id -G) " in *" $4 "*) ;; *) printf 'open %s\\n' "$1"; exit 0 ;; esac ;;
+esac
+err=$( { : > "${probe}"; } 2>&1 ) || { printf 'unusable %s\\n' "$(one_line "$err")"; exit 0; }
+err=$(ln "${probe}" ${name} 2>&1) || {
+  rm -f "${probe}"
+  # It has them where the reason is another.
+  case $err in
+    *'o space left'* | *uota* | *'ead-only'*) printf 'unusable %s\\n' "$(one_line "$err")" ;;
+    *) printf 'no-links %s\\n' "$(one_line "$err")" ;;
+  esac
+  exit 0
+}
+rm -f "${probe}" ${name}
+`;
+}
+
 /** POSIX sh, for dash, bash and busybox alike. */
 const prologue = (place: DeliveryPlace): string => `
 LC_ALL=C; export LC_ALL; umask 077
@@ -64,6 +91,8 @@ for old in ${place.lane}/*; do
   done
   rm -rf "$old"
 done
+${refuseUnfitPlace('$inbox/.probe', `.probe.${place.run}`)}
+printf 'path %s\\n' "$(pwd -P)"
 echo ready
 `;
 }

@@ -22,6 +22,10 @@ export interface Delivery {
   readonly shell: RemoteShell;
   readonly rsync: RsyncProgram;
   readonly place: DeliveryPlace;
+  /** archivedir without symbolic links: rsync 3.5 follows none of another owner. Undefined: as the INI file has it. */
+  readonly directory?: string | undefined;
+  /** To be called before a file can get its name. */
+  readonly noteDelivery: () => Promise<void>;
   /** Told of a resume request that is found while files are delivered. */
   readonly noteRequest?: ((request: string) => Promise<void>) | undefined;
 }
@@ -42,7 +46,11 @@ export interface BatchResult {
 }
 
 export type HelloResult =
-  | { readonly kind: 'ready'; readonly resumeRequest: string | undefined }
+  | {
+      readonly kind: 'ready';
+      readonly resumeRequest: string | undefined;
+      readonly directory: string | undefined;
+    }
   | { readonly kind: 'trouble'; readonly trouble: Trouble };
 
 /** A name for this primary's lane in the standby's `.incoming`: readable, and unlike that of any other primary. */
@@ -65,7 +73,8 @@ export async function sayHello(
   if (answer.kind === 'lost') return { kind: 'trouble', trouble: lost(answer.reason) };
   const greeting = readGreeting(answer.lines, place.archivedir);
   if (greeting.trouble !== undefined) return { kind: 'trouble', trouble: greeting.trouble };
-  if (greeting.isReady) return { kind: 'ready', resumeRequest: greeting.resumeRequest };
+  if (greeting.isReady)
+    return { kind: 'ready', resumeRequest: greeting.resumeRequest, directory: greeting.directory };
   const reason = `the standby's shell gave no clear answer: ${quoted([...answer.lines, shell.stderr()].join(' '))}`;
   return { kind: 'trouble', trouble: { kind: 'failed', reason } };
 }
@@ -77,7 +86,7 @@ async function transfer(
   limitMs: number,
 ): Promise<Trouble | undefined> {
   const { shell, rsync, place, standby } = delivery;
-  const target = remotePath(shell, rsync, `${place.archivedir}/${inboxOf(place)}/`);
+  const target = remotePath(shell, rsync, `${delivery.directory ?? place.archivedir}/${inboxOf(place)}/`);
   // Equal size and time prove nothing, so rsync may skip nothing; a part that is there already is completed.
   const ours = ['--times', '--ignore-times', '--partial', '--from0', '--files-from=-'];
   if (batch.isHasty === true) ours.push(...lightCompression(rsync.flags));
@@ -136,6 +145,7 @@ export async function commitBatch(delivery: Delivery, batch: Batch): Promise<Bat
   const files = batch.files.map(({ name, identity }) => ({ name: name.name, size: Number(identity.size) }));
   const bytes = files.reduce((sum, { size }) => sum + size, 0);
   const limitMs = standby.ssh_timeout * 1000 + Math.ceil(bytes / commitBytesPerMs);
+  await delivery.noteDelivery();
   const answer = await shell.run(commitScript(place, files), { limitMs });
   if (answer.kind === 'lost') return { delivered: [], trouble: lost(answer.reason) };
   const { files: answers, trouble, resumeRequest } = readCommitAnswers(answer.lines, place.archivedir);

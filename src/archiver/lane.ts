@@ -4,10 +4,11 @@ import { PitrError } from '../errors.ts';
 import type { WalName } from '../postgres/wal-name.ts';
 import { requireProgram } from '../system/find-program.ts';
 import type { RsyncProgram } from '../system/rsync.ts';
-import type { RemoteShell, SshTarget } from '../system/ssh.ts';
+import { noiseHint, type RemoteShell, type SshTarget } from '../system/ssh.ts';
 import { sshTarget } from '../system/ssh-target.ts';
 import type { Cluster } from './cluster.ts';
 import { laneId, sayHello, sendBatch, type Batch, type Delivery } from './delivery.ts';
+import { noteDelivery } from './delivery-history.ts';
 import type { DeliveryPlace } from './delivery-scripts.ts';
 import type { ArchiverDeps } from './deps.ts';
 import { layoutOf, queueOf } from './layout.ts';
@@ -74,15 +75,26 @@ export async function withDelivery<T>(
   if ('kind' in tools) return { kind: 'trouble', trouble: tools };
   const limitMs = standby.ssh_timeout * 1000;
   const open = async (shell: RemoteShell): Promise<LaneUse<T>> => {
-    const delivery = { standby, shell, rsync: tools.rsync, place: placeOf(deps, standby, cluster) };
-    const hello = await sayHello(delivery, names, limitMs);
+    const greeted = {
+      standby,
+      shell,
+      rsync: tools.rsync,
+      place: placeOf(deps, standby, cluster),
+      noteDelivery: () => noteDelivery(layoutOf(deps.settings.l_archivedir), standby.name),
+    };
+    const hello = await sayHello(greeted, names, limitMs);
     if (hello.kind === 'trouble') return hello;
+    const delivery = { ...greeted, directory: hello.directory };
     const value = await use(delivery, hello.resumeRequest);
     return { kind: 'used', value, resumeRequest: hello.resumeRequest };
   };
   const connected = await deps.withRemoteShell(deps, tools.target, open);
   if (connected.kind === 'used') return connected.value;
-  return { kind: 'trouble', trouble: { kind: 'unreachable', reason: connected.reason } };
+  const { kind, reason } = connected;
+  return {
+    kind: 'trouble',
+    trouble: kind === 'noisy' ? { kind: 'unfit', reason, hint: noiseHint } : { kind, reason },
+  };
 }
 
 function misconfigured(error: unknown): Trouble {

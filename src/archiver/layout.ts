@@ -29,6 +29,11 @@ export function stateFileOf(layout: Layout, standby: string): string {
   return join(layout.privateDirectory, `${standby}.json`);
 }
 
+/** There as long as nothing was ever delivered to that name. */
+export function undeliveredFileOf(layout: Layout, standby: string): string {
+  return join(layout.privateDirectory, `${standby}.undelivered`);
+}
+
 export function lockFileOf(layout: Layout, standby: string): string {
   return join(layout.privateDirectory, `${standby}.lock`);
 }

@@ -18,6 +18,8 @@ export type TroubleKind =
   | 'foreign'
   /** The standby was promoted: it is a primary now. */
   | 'promoted'
+  /** archivedir lets others write, or lies where no file can be given its name without replacing another; or a login there prints. */
+  | 'unfit'
   /** A file of the same name and other bytes is there. */
   | 'conflict'
   /** This server is a standby itself, and the file is not there yet. */
@@ -36,6 +38,7 @@ const criticalKinds: ReadonlySet<TroubleKind> = new Set([
   'no-sentinel',
   'foreign',
   'promoted',
+  'unfit',
   'conflict',
   'in-recovery',
 ]);

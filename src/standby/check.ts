@@ -3,6 +3,7 @@ import { listExpectedPaths } from '../config/expected-paths.ts';
 import { standbyOptions } from '../config/options-standby.ts';
 import { capabilitiesOf, type Capabilities } from '../postgres/capabilities.ts';
 import { findVersion } from '../postgres/version.ts';
+import { findOpenIni } from '../system/file-modes.ts';
 import { requirePaths } from '../system/check-paths.ts';
 import { readIfExists } from '../system/durable.ts';
 import type { StandbyDeps } from './deps.ts';
@@ -23,6 +24,8 @@ export async function checkConfiguration(deps: StandbyDeps): Promise<number> {
   // pg_ctl is looked for where packages put it, of the release that pgdata will be of.
   const folders = [...settings.includepath, ...(await installedPackageFolders())];
   await requirePaths(listExpectedPaths(standbyOptions, settings, await releaseHere(deps)), folders);
+  const problem = await findOpenIni(deps.iniFile, settings.repl_db_password !== undefined);
+  if (problem !== undefined) throw problem;
   deps.report('Config OK');
   return 0;
 }

@@ -11,6 +11,8 @@ export const forceNames = {
   gap: '-F999 to a target that may lie behind a gap in the WAL',
   crashed: '-B and -I over a server that was not shut down',
   'other-cluster': '-B and -I over another cluster',
+  'new-archive':
+    '-I where WAL was received already, although archivedir has no sentinel: it may not be mounted',
   'foreign-data': "-B and -I over a tablespace, or linked WAL, that may be another cluster's",
   'unfinished-failover': '-B over a promoted server whose failover was not finished',
   production: '-A stop of a server in production that bears no record of ours: it may be the primary',

@@ -1,10 +1,10 @@
 import { unreachable } from '../errors.ts';
-import { ensureDirectory } from '../system/durable.ts';
-import { writeSentinel, type Sentinel } from '../system/sentinel.ts';
+import { ensureDirectory, requireHardLinks } from '../system/durable.ts';
+import { sentinelName, writeSentinel, type Sentinel } from '../system/sentinel.ts';
 import type { ActionOptions, StandbyDeps } from './deps.ts';
 import { newSentinel, observeLocalPlace, placeObjections, type LocalPlace } from './local-place.ts';
 import type { Force } from './force.ts';
-import { refuseOn, sayOverruled } from './objections.ts';
+import { refuseOn, sayOverruled, type Objection } from './objections.ts';
 import { carryOut, printPlan, type StepHandler } from './plan.ts';
 import { withConfiguredPrimary } from './connect-primary.ts';
 import type { PrimaryFacts } from './primary.ts';
@@ -14,6 +14,19 @@ export type InitStep =
   | { readonly kind: 'make-directory'; readonly path: string; readonly purpose: string }
   | { readonly kind: 'write-sentinel'; readonly archivedir: string; readonly sentinel: Sentinel };
 
+/** This host has received WAL: an archivedir without its sentinel is a mount point rather than the archive. */
+function lostArchiveObjections({ hasRecord, sentinel, archivedir }: LocalPlace): Objection[] {
+  if (!hasRecord || sentinel.kind !== 'none') return [];
+  return [
+    {
+      name: 'new-archive',
+      message: `archivedir "${archivedir}" has no ${sentinelName}, although this host was a standby already: is its file system mounted?`,
+      hint: 'Mount it.',
+      cost: 'if it is not mounted, WAL will be stored in the directory below the mount point',
+    },
+  ];
+}
+
 /** The steps that make this host ready for a base backup; the same on each run. Throws a refusal. */
 export function planInit(
   place: LocalPlace,
@@ -21,7 +34,7 @@ export function planInit(
   standby: string,
   force: Force,
 ): readonly InitStep[] {
-  refuseOn(placeObjections(place, facts), force);
+  refuseOn([...placeObjections(place, facts), ...lostArchiveObjections(place)], force);
   const tablespaces = place.targets.filter((target) => !target.isInsidePgdata);
   const promoted = place.sentinel.kind === 'found' ? place.sentinel.sentinel.promotedAtTimeline : undefined;
   return [
@@ -57,6 +70,7 @@ function initHandler(): StepHandler<InitStep> {
           await ensureDirectory(step.path);
           return;
         case 'write-sentinel':
+          await requireHardLinks(step.archivedir, 'pitrtools-init');
           await writeSentinel(step.archivedir, step.sentinel);
           return;
         default:
@@ -72,7 +86,11 @@ export async function initStandby(deps: StandbyDeps, options: ActionOptions): Pr
   const steps = await withConfiguredPrimary(deps, async (primary) => {
     const place = await observeLocalPlace(deps, primary, !options.dryRun);
     const planned = planInit(place, primary.facts, deps.hostName, options.force);
-    sayOverruled(deps, placeObjections(place, primary.facts), options.force);
+    sayOverruled(
+      deps,
+      [...placeObjections(place, primary.facts), ...lostArchiveObjections(place)],
+      options.force,
+    );
     return planned;
   });
   const handler = initHandler();

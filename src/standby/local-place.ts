@@ -1,6 +1,12 @@
 import { join } from 'node:path';
 import { findVersion, isSameMajor } from '../postgres/version.ts';
-import { exists, readIfExists, requireMakeable, requireOwnDirectory } from '../system/durable.ts';
+import {
+  exists,
+  readIfExists,
+  requireHardLinks,
+  requireMakeable,
+  requireOwnDirectory,
+} from '../system/durable.ts';
 import { parseSentinel, sentinelName, type Sentinel } from '../system/sentinel.ts';
 import type { StandbyDeps } from './deps.ts';
 import { findForeignData } from './foreign-data.ts';
@@ -91,6 +97,7 @@ export async function observeLocalPlace(
   const hasArchivedir = await exists(archivedir);
   const troubles = await objectionsOf([
     ...[pgdata, ...outside, archivedir].map((path) => () => requireUsable(path)),
+    ...(mayProbe && hasArchivedir ? [() => requireHardLinks(archivedir, deps.nonce())] : []),
     ...(walLink === undefined ? [] : [() => requireWalDirectory(walLink)]),
     ...(deps.settings.start_command === undefined
       ? [() => requirePgCtl(deps, facts.capabilities, 'primary')]

@@ -19,7 +19,7 @@ import { parseServerSettings, serverSettingsSql, type ServerSettings } from '../
 import { parseVersion } from '../postgres/version.ts';
 import { withPsql } from '../system/psql.ts';
 import type { PsqlTarget } from '../system/psql-failure.ts';
-import type { RemoteShell } from '../system/ssh.ts';
+import { noiseHint, type RemoteShell } from '../system/ssh.ts';
 import { sshTarget } from '../system/ssh-target.ts';
 import { databaseOf } from './database.ts';
 import type { StandbyDeps } from './deps.ts';
@@ -212,7 +212,10 @@ export async function withServer<T>(
   if (result.kind === 'used') return result.value;
   throw new PitrError(`cannot reach ${place.what} ${target.user}@${target.host} over ssh`, {
     detail: result.reason,
-    hint: `It must work by hand, without a password: ssh ${target.user}@${target.host} true`,
+    hint:
+      result.kind === 'noisy'
+        ? noiseHint
+        : `It must work by hand, without a password: ssh ${target.user}@${target.host} true`,
   });
 }
 

@@ -1,7 +1,21 @@
 import { constants } from 'node:fs';
-import { access, copyFile, link, lstat, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import {
+  access,
+  copyFile,
+  link,
+  lstat,
+  mkdir,
+  open,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { messageOf, PitrError } from '../errors.ts';
+import { letsOthersWrite, octalMode } from './file-modes.ts';
 
 /** The code of a system error (`ENOENT`, `ENOSPC`, …), or undefined for anything else. */
 export function systemErrorCode(thrown: unknown): string | undefined {
@@ -129,7 +143,47 @@ export async function ensureDirectory(path: string): Promise<'made' | 'present'>
   return before ? 'present' : 'made';
 }
 
-/** Refuses a path that is no directory, is not ours, or that we cannot write to. */
+/**
+ * Refuses a directory in which a file cannot be given a further name: a WAL segment gets its name so, which never replaces
+ * another one. Leaves nothing behind.
+ */
+export async function requireHardLinks(directory: string, nonce: string): Promise<void> {
+  const [from, to] = [join(directory, `.probe.${nonce}`), join(directory, `.probe.${nonce}.link`)];
+  try {
+    await writeFile(from, '', { mode: 0o600 }).catch((error: unknown) => {
+      throw new PitrError(`cannot write to "${directory}"`, { detail: messageOf(error), cause: error });
+    });
+    await link(from, to).catch((error: unknown) => {
+      if (!['EPERM', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(systemErrorCode(error) ?? '')) return;
+      throw new PitrError(`"${directory}" lies on a file system without hard links`, {
+        detail: messageOf(error),
+        hint: 'WAL is given its names by links: use a file system that has them, such as ext4, XFS or NFS (CIFS and some of FUSE have none).',
+        cause: error,
+      });
+    });
+  } finally {
+    await rm(to, { force: true });
+    await rm(from, { force: true });
+  }
+}
+
+/** A directory above that others may write to lets them put another one in the place of ours; a sticky one does not. */
+async function requireGuardedAbove(path: string): Promise<void> {
+  const above = dirname(path);
+  if (above === path) return;
+  const found = await stat(above).catch(() => undefined);
+  if (found !== undefined && (found.mode & 0o1002) === 0o002) {
+    throw new PitrError(
+      `others may write to "${above}" (mode ${octalMode(found)}), and so replace what lies below it`,
+      {
+        hint: `chmod o-w ${above}`,
+      },
+    );
+  }
+  await requireGuardedAbove(above);
+}
+
+/** Refuses a path that is no directory, is not ours, that we cannot write to, or that others can. */
 export async function requireOwnDirectory(path: string): Promise<void> {
   const found = await stat(path).catch((error: unknown) => {
     throw new PitrError(`cannot use directory "${path}"`, { detail: messageOf(error), cause: error });
@@ -141,6 +195,12 @@ export async function requireOwnDirectory(path: string): Promise<void> {
       hint: `Run this program as the owner, or give the directory away: chown USER ${path}`,
     });
   }
+  if (letsOthersWrite(found)) {
+    throw new PitrError(`others may write to "${path}" (mode ${octalMode(found)})`, {
+      hint: `chmod go-w ${path}`,
+    });
+  }
+  await requireGuardedAbove(await realpath(path));
   if ((found.mode & 0o700) !== 0o700) {
     throw new PitrError(
       `directory "${path}" may not be written by its owner (mode ${(found.mode & 0o777).toString(8)})`,

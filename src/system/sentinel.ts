@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readIfExists, writeDurably } from './durable.ts';
 
@@ -45,6 +46,27 @@ export async function readSentinel(archivedir: string): Promise<Sentinel | undef
   return content === undefined ? undefined : parseSentinel(content.toString('utf8'));
 }
 
-export async function writeSentinel(archivedir: string, sentinel: Sentinel): Promise<void> {
+/** A sentinel that was written, and the directory it was written in: by its path alone another one may stand there now. */
+export interface WrittenSentinel {
+  readonly directory: string;
+  readonly file: string;
+}
+
+async function identityOf(archivedir: string): Promise<WrittenSentinel> {
+  const idOf = async (path: string) => {
+    const { dev, ino } = await stat(path, { bigint: true });
+    return `${dev.toString()}:${ino.toString()}`;
+  };
+  return { directory: await idOf(archivedir), file: await idOf(join(archivedir, sentinelName)) };
+}
+
+export async function writeSentinel(archivedir: string, sentinel: Sentinel): Promise<WrittenSentinel> {
   await writeDurably(join(archivedir, sentinelName), formatSentinel(sentinel));
+  return identityOf(archivedir);
+}
+
+/** Whether the sentinel that stands there is the one that was written, in the same directory. */
+export async function isStillThere(archivedir: string, written: WrittenSentinel): Promise<boolean> {
+  const now = await identityOf(archivedir).catch(() => undefined);
+  return now?.directory === written.directory && now.file === written.file;
 }

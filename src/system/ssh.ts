@@ -22,6 +22,8 @@ export interface SshTarget {
   readonly ssh: CommandLine;
   readonly connectTimeoutS: number;
   readonly debug: boolean;
+  /** Go on although a start-up file of the login prints: only for a look whose answer is worth more than its tidiness. */
+  readonly allowsNoise?: boolean;
 }
 
 export type RemoteResult =
@@ -50,7 +52,12 @@ export interface RemoteShell {
 }
 
 export type ConnectResult<T> =
-  { readonly kind: 'used'; readonly value: T } | { readonly kind: 'unreachable'; readonly reason: string };
+  | { readonly kind: 'used'; readonly value: T }
+  /** `noisy`: a start-up file of the login there prints, which would get between the words of every program. */
+  | { readonly kind: 'unreachable' | 'noisy'; readonly reason: string };
+
+export const noiseHint =
+  'Nothing may be printed by a login that is not interactive: let ~/.bashrc or the like print only where [ -t 1 ], and see that this prints nothing: ssh USER@HOST true';
 
 export interface SshDeps {
   readonly startSession: StartSession;
@@ -259,11 +266,18 @@ async function openShell(deps: SshDeps, target: SshTarget, socket: string) {
   return { shell, session, answer };
 }
 
+function noiseReason(lines: readonly string[]): string {
+  return `a start-up file of the login there prints "${quoted(lines.join('\n'), 200)}" before anything was asked`;
+}
+
 export const withRemoteShell: WithRemoteShell = (deps, target, use) =>
   withPrivateFile('socket', async (socket) => {
     const { shell, session, answer } = await openShell(deps, target, socket);
     try {
       if (answer.kind === 'lost') return { kind: 'unreachable', reason: answer.reason };
+      if (answer.lines.length > 0 && target.allowsNoise !== true) {
+        return { kind: 'noisy', reason: noiseReason(answer.lines) };
+      }
       return { kind: 'used', value: await use(shell) };
     } finally {
       session.close();

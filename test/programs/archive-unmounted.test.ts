@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { checkControlFile } from '../../src/postgres/control-file.ts';
@@ -163,3 +163,38 @@ describe.each(failureMajors())('an archive that is unmounted, on PostgreSQL %i',
     expect(criticals(primary.host)).toHaveLength(1);
   });
 });
+
+describe.each(failureMajors())(
+  'an archive that is unmounted before it is asked for, on PostgreSQL %i',
+  (major) => {
+    test('neither -B nor a repeated -I, here or at the primary, marks the directory below its mount point', async () => {
+      world = await createWorld({ major });
+      const { primary, standby } = await backupPair(world);
+      expectExit(await world.cmdStandby(standby, ['-I']), 0);
+      expectExit(await world.cmdStandby(standby, ['-B']), 0);
+      const mount = unmount(standby);
+
+      const backup = await world.cmdStandby(standby, ['-B']);
+      expectExit(backup, 4);
+      expect(backup.stderr).toContain('has no .pitrtools: is its file system mounted?');
+      const init = await world.cmdStandby(standby, ['-I']);
+      expectExit(init, 4);
+      expect(init.stderr).toContain('this host was a standby already: is its file system mounted?');
+      expect(init.stderr).toContain('--force=new-archive');
+      const initThere = await world.cmdArchiver(primary, ['-I']);
+      expectExit(initThere, 1);
+      expect(initThere.stderr).toContain('is its file system mounted?');
+      const segment = await primary.switchWal();
+      await primary.archived(segment);
+      expect(readdirSync(standby.archiveDir)).toEqual(['.cmd_standby.lock']);
+
+      rmSync(join(standby.archiveDir, '.cmd_standby.lock'));
+      mount();
+      expectExit(await world.cmdStandby(standby, ['-I']), 0);
+      expectExit(await world.cmdArchiver(primary, ['-I']), 0);
+      unmount(standby);
+      expectExit(await world.cmdStandby(standby, ['-I', '--force=new-archive']), 0);
+      expect(readdirSync(standby.archiveDir)).toContain('.pitrtools');
+    });
+  },
+);

@@ -83,7 +83,7 @@ describe('cmd_archiver -I', () => {
     if (s1 === undefined) throw new Error('no standby');
     prepareArchive(s1, 99n);
     const result = await cluster.run(['-I']);
-    expect(result.code).toBe(4);
+    expect(result.code).toBe(1);
     expect(result.stderr).toMatch(/on standby s1 belongs to another cluster \(99\)/);
     expect(readFileSync(join(s1.archiveDir, '.pitrtools'), 'utf8')).toContain('99');
   });

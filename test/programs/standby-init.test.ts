@@ -112,6 +112,14 @@ describe('the command line of cmd_standby', () => {
     world = await createWorld({ major });
     const { standby } = await backupPair(world);
     expect(await world.cmdStandby(standby, [])).toMatchObject({ code: 0, stdout: 'Config OK\n' });
+    chmodSync(standby.iniFile, 0o644);
+    for (const action of [[], ['-I'], ['-B']]) {
+      const open = await world.cmdStandby(standby, action);
+      expect(open).toMatchObject({ code: 3, stdout: '' });
+      expect(open.stderr).toContain(`others may read the password in "${standby.iniFile}" (mode 0644)`);
+      expect(open.stderr).toContain(`chmod 0600 ${standby.iniFile}`);
+    }
+    chmodSync(standby.iniFile, 0o600);
     // As the how-to's INI has them: of versions that are not this one.
     standby.writeIni({ pg_standby: '/usr/lib/postgresql/8.4/bin/pg_standby' });
     expect(await world.cmdStandby(standby, [])).toMatchObject({ code: 0, stdout: 'Config OK\n' });

@@ -1,7 +1,5 @@
 import { unreachable } from '../../errors.ts';
-import { removeDurably } from '../../system/durable.ts';
-import { sentinelName, writeSentinel } from '../../system/sentinel.ts';
-import { join } from 'node:path';
+import { isStillThere, writeSentinel, type WrittenSentinel } from '../../system/sentinel.ts';
 import type { StepHandler } from '../plan.ts';
 import { cleanSettings, copyConfiguration } from './configuration.ts';
 import type { BackupContext } from './context.ts';
@@ -35,6 +33,7 @@ import { awaitWal, proveWal } from './wait-for-wal.ts';
 /** What undoing a step needs to know of its doing. */
 interface Traces {
   aside?: string;
+  sentinel?: WrittenSentinel;
   before?: Before;
 }
 
@@ -42,7 +41,8 @@ async function runStep(context: BackupContext, traces: Traces, step: BackupStep)
   const { archivedir } = context.facts.place;
   switch (step.kind) {
     case 'write-sentinel':
-      return writeSentinel(archivedir, step.sentinel);
+      traces.sentinel = await writeSentinel(archivedir, step.sentinel);
+      return;
     case 'set-aside':
       traces.aside = await setAside(context, step.names);
       return;
@@ -127,8 +127,13 @@ async function undoStep(context: BackupContext, traces: Traces, step: BackupStep
   if (step.kind === 'set-aside' && traces.aside !== undefined)
     await putBack(context, step.names, traces.aside);
   if (step.kind !== 'write-sentinel') return;
-  if (step.previous === undefined) await removeDurably(join(archivedir, sentinelName));
-  else await writeSentinel(archivedir, step.previous);
+  if (traces.sentinel === undefined) return;
+  if (await isStillThere(archivedir, traces.sentinel)) await writeSentinel(archivedir, step.previous);
+  else {
+    context.deps.log.warning(
+      `"${archivedir}" is not the directory whose sentinel this backup changed, or it has another one now: it is left as it is`,
+    );
+  }
 }
 
 export function backupHandler(context: BackupContext): StepHandler<BackupStep> {

@@ -1,7 +1,7 @@
 import { unreachable } from '../../errors.ts';
 import { segmentContaining, type WalLayout } from '../../postgres/lsn.ts';
 import { timelineOf, type WalName } from '../../postgres/wal-name.ts';
-import { formatSentinel, type Sentinel } from '../../system/sentinel.ts';
+import { formatSentinel, sentinelName, type Sentinel } from '../../system/sentinel.ts';
 import { ownLabelPrefix } from '../backup-in-progress.ts';
 import { newSentinel, placeObjections } from '../local-place.ts';
 import { refuseOn, type Objection } from '../objections.ts';
@@ -15,7 +15,7 @@ import { streamingObjections, streamingSteps } from './streaming/plan.ts';
 export type Comparison = 'times' | 'contents';
 
 export type BackupStep =
-  | { readonly kind: 'write-sentinel'; readonly sentinel: Sentinel; readonly previous: Sentinel | undefined }
+  | { readonly kind: 'write-sentinel'; readonly sentinel: Sentinel; readonly previous: Sentinel }
   | { readonly kind: 'set-aside'; readonly names: readonly WalName[] }
   | { readonly kind: 'prove-wal' }
   | { readonly kind: 'end-leftover'; readonly label: string }
@@ -96,7 +96,16 @@ function backupObjections({ backupInProgress: current, notedBackup, standby }: B
   ];
 }
 
+function lostArchive({ archivedir, hasRecord }: BackupFacts['place']): Objection {
+  const force = hasRecord ? ' --force=new-archive' : '';
+  return {
+    message: `archivedir "${archivedir}" has no ${sentinelName}: is its file system mounted?`,
+    hint: `Mount it; if it is the right directory, mark it as the archive: cmd_standby -C FILE -I${force}`,
+  };
+}
+
 function archiveObjections({ place }: BackupFacts): Objection[] {
+  if (place.hasArchivedir && place.sentinel.kind === 'none') return [lostArchive(place)];
   if (place.hasArchivedir) return [];
   return [
     {
@@ -140,7 +149,8 @@ export function comparisonFor({ primary, place, record, rsync, source }: BackupF
 function sentinelSteps({ primary, place, standby }: BackupFacts): readonly BackupStep[] {
   const sentinel = newSentinel(primary, standby);
   const previous = place.sentinel.kind === 'found' ? place.sentinel.sentinel : undefined;
-  if (previous !== undefined && formatSentinel(previous) === formatSentinel(sentinel)) return [];
+  // One that is missing is an objection: only -I marks a directory as the archive.
+  if (previous === undefined || formatSentinel(previous) === formatSentinel(sentinel)) return [];
   return [{ kind: 'write-sentinel', sentinel, previous }];
 }
 

@@ -144,7 +144,8 @@ export async function probeRemote(
   try {
     const used = await deps.withRemoteShell(
       { startSession: held.startSession, log: deps.log },
-      { ...target, connectTimeoutS },
+      // A host that is reached was reached, whatever its start-up files print.
+      { ...target, connectTimeoutS, allowsNoise: true },
       (shell) => lookThere({ deps, shell, question, wanted, leftMs }),
     );
     if (used.kind === 'used') return used.value;

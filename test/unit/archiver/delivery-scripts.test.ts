@@ -1,5 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readCommitAnswers, readGreeting } from '../../../src/archiver/delivery-answers.ts';
@@ -68,7 +76,12 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       arrive(earlier, b, 'no longer wanted');
       arrive(earlier, `.${a}.Xy12`, 'temporary');
       const greeting = readGreeting(run(helloScript(at, [a])), at.archivedir);
-      expect(greeting).toEqual({ isReady: true, resumeRequest: undefined, trouble: undefined });
+      expect(greeting).toEqual({
+        isReady: true,
+        resumeRequest: undefined,
+        directory: realpathSync(at.archivedir),
+        trouble: undefined,
+      });
       expect(readdirSync(join(at.archivedir, at.lane))).toEqual(['r1']);
       expect(readdirSync(join(at.archivedir, inboxOf(at)))).toEqual([a]);
       expect(statSync(join(at.archivedir, inboxOf(at))).mode & 0o777).toBe(0o700);

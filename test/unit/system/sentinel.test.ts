@@ -1,5 +1,13 @@
-import { expect, test } from 'vitest';
-import { formatSentinel, parseSentinel, readSentinel, writeSentinel } from '../../../src/system/sentinel.ts';
+import { mkdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import {
+  formatSentinel,
+  isStillThere,
+  parseSentinel,
+  readSentinel,
+  writeSentinel,
+} from '../../../src/system/sentinel.ts';
 import { temporaryDirectory } from './temporary.ts';
 
 const whole = {
@@ -27,4 +35,29 @@ test.each(['', 'garbage', 'system_identifier: ', 'system_identifier: 12x'])('%j 
 
 test('a sentinel whose timeline is no number proves nothing', () => {
   expect(parseSentinel('system_identifier: 1\nstandby: s\npromoted_at_timeline: no\n')).toBeUndefined();
+});
+
+describe('a sentinel that was written', () => {
+  test('is known again only in the same directory, and only if nobody wrote another one', async () => {
+    const archive = join(temporaryDirectory(), 'archive');
+    mkdirSync(archive);
+    const sentinel = {
+      systemIdentifier: '1',
+      standby: 's',
+      primaryPgdata: '/p',
+      promotedAtTimeline: undefined,
+    };
+    const written = await writeSentinel(archive, sentinel);
+    expect(await isStillThere(archive, written)).toBe(true);
+    renameSync(archive, `${archive}.away`);
+    expect(await isStillThere(archive, written)).toBe(false);
+    mkdirSync(archive);
+    await writeSentinel(archive, sentinel);
+    expect(await isStillThere(archive, written)).toBe(false);
+    rmSync(archive, { recursive: true });
+    renameSync(`${archive}.away`, archive);
+    expect(await isStillThere(archive, written)).toBe(true);
+    await writeSentinel(archive, sentinel);
+    expect(await isStillThere(archive, written)).toBe(false);
+  });
 });

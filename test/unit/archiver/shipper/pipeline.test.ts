@@ -40,6 +40,7 @@ async function stage(width: number, count: number) {
   const delivery = {
     standby: { name: 's', ssh_timeout: 1 },
     rsync: { rsync: { program: 'rsync', args: [] }, flags: [], version: 3 },
+    noteDelivery: () => Promise.resolve(),
     place: { archivedir: '/a', systemIdentifier: '1', lane: 'l', run: 'r', mode: 'store' },
     shell: {
       target: { host: 'h', user: 'u' },

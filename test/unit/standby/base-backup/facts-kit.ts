@@ -52,7 +52,16 @@ export function localPlace(changes: Partial<LocalPlace> = {}): LocalPlace {
     hasRecord: true,
     content: { kind: 'empty' },
     hasArchivedir: true,
-    sentinel: { kind: 'none' },
+    sentinel: {
+      kind: 'found',
+      // The primary's pgdata has moved since -I.
+      sentinel: {
+        systemIdentifier: cluster,
+        standby: 'here',
+        primaryPgdata: '/x',
+        promotedAtTimeline: undefined,
+      },
+    },
     foreignSegment: undefined,
     targets: [],
     walLink: undefined,

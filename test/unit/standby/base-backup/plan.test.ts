@@ -145,6 +145,11 @@ describe('a base backup is refused', () => {
       place({ content: { kind: 'unknown', reason: 'x' } }),
       /is no data directory: x/,
     ],
+    [
+      'without a sentinel',
+      place({ sentinel: { kind: 'none' } }),
+      /no \.pitrtools: is its file system mounted\?.*/,
+    ],
     ['with a sentinel that names nothing', place({ sentinel: { kind: 'unreadable' } }), /names no cluster/],
     [
       "with another cluster's archive",

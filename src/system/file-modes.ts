@@ -1,0 +1,34 @@
+import { stat } from 'node:fs/promises';
+import { exitCodes, PitrError } from '../errors.ts';
+
+interface Modes {
+  readonly mode: number;
+  readonly gid: number;
+}
+
+/** The group of a file counts as others only if we are not in it. */
+function letsOthers({ mode, gid }: Modes, bit: 0o2 | 0o4): boolean {
+  if ((mode & bit) !== 0) return true;
+  const groups = [process.getegid?.(), ...(process.getgroups?.() ?? [])];
+  return (mode & (bit << 3)) !== 0 && !groups.includes(gid);
+}
+
+/** Whether users beside us may change what lies in a directory, or in a file. */
+export const letsOthersWrite = (modes: Modes): boolean => letsOthers(modes, 0o2);
+
+export const octalMode = ({ mode }: { readonly mode: number }): string =>
+  (mode & 0o7777).toString(8).padStart(4, '0');
+
+/** What an INI file lets others do that they must not, with the command that ends it. Undefined: nothing. */
+export async function findOpenIni(file: string, hasSecret: boolean): Promise<PitrError | undefined> {
+  const found = await stat(file).catch(() => undefined);
+  if (found === undefined) return undefined;
+  const refuse = (what: string, change: string): PitrError =>
+    new PitrError(`${what} "${file}" (mode ${octalMode(found)})`, {
+      hint: `chmod ${change} ${file}`,
+      exitCode: exitCodes.configuration,
+    });
+  if (letsOthersWrite(found)) return refuse('others may write commands that we run into', 'go-w');
+  if (hasSecret && letsOthers(found, 0o4)) return refuse('others may read the password in', '0600');
+  return undefined;
+}
