@@ -23,11 +23,13 @@ export async function accepts(address: string, port: number, limitMs = 1_000): P
   return socket !== undefined;
 }
 
-/** A listener that accepts connections and never says a word. */
-export async function hangingListener(place: Place = {}): Promise<Endpoint> {
+/** A listener that accepts connections, and counts them, and never says a word. */
+export async function hangingListener(place: Place = {}): Promise<Endpoint & { accepted(): number }> {
   const { address, port, release } = await settle(place);
   const sockets = new Set<Socket>();
+  let accepted = 0;
   const server = createServer((socket) => {
+    accepted += 1;
     sockets.add(socket.on('error', () => undefined));
   });
   server.listen({ host: address, port });
@@ -35,6 +37,7 @@ export async function hangingListener(place: Place = {}): Promise<Endpoint> {
   return {
     address,
     port,
+    accepted: () => accepted,
     async close() {
       for (const socket of sockets) socket.destroy();
       server.close();

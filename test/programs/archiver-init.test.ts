@@ -98,7 +98,8 @@ describe('cmd_archiver -I', () => {
     cluster.host.routeTo(s2, silent);
     const result = await cluster.run(['-I']);
     expect(result.code).toBe(0);
-    expect(result.ms).toBeLessThan(6_000);
+    // By itself the one that hangs would never end.
+    expect(result.timedOut).toBe(false);
     expect(result.stderr).toMatch(/standby s1 was not reached/);
     expect(result.stderr).toMatch(/standby s2 was not reached/);
   });

@@ -95,7 +95,8 @@ describe('while rsync sends', () => {
     expect(result.signal).toBeNull();
     expect(result.code).toBeGreaterThanOrEqual(1);
     expect(result.code).toBeLessThanOrEqual(125);
-    expect(result.ms).toBeLessThan(20_000);
+    // The limit of rsync itself has not come by then.
+    expect(result.ms).toBeLessThan(60_000);
     expect(s1 && archivedFiles(s1)).toEqual([]);
     expect(cluster.queue('s1')).toEqual([]);
     expect(cluster.host.notifications()).toEqual([]);
@@ -110,7 +111,7 @@ describe('while rsync sends', () => {
     cluster.addSegment(name);
     const result = await cluster.archive(name);
     expect(result.code).toBe(0);
-    expect(result.ms).toBeLessThan(8_000);
+    expect(result.timedOut).toBe(false);
     expect(result.stderr).toMatch(/is queued for standby s1: rsync: no end within 2 s/);
     expect(cluster.queue('s1')).toEqual([name]);
   });

@@ -128,11 +128,13 @@ test('bug of the original: one hung rsync stalls every standby', async () => {
   for (const name of names) cluster.addSegment(name);
   const first = await cluster.archive(names[0] ?? '');
   expect(first.code).toBe(0);
-  expect(first.ms).toBeLessThan(8_000);
+  expect(first.timedOut).toBe(false);
+  const asked = silent.accepted();
+  expect(asked).toBeGreaterThan(0);
   // Known to be bad from now on: nobody waits for it.
   const second = await cluster.archive(names[1] ?? '');
   expect(second.code).toBe(0);
-  expect(second.ms).toBeLessThan(2_500);
+  expect(silent.accepted()).toBe(asked);
   expect(cluster.queue('s1')).toEqual(names.slice(0, 2));
   expect(archivedFiles(s2)).toEqual(names.slice(0, 2));
   cluster.host.routeTo(s1);

@@ -14,7 +14,7 @@ afterEach(async () => {
 });
 
 test('with four of eight standbys dead and one that hangs, three get all, and one wait is all that PostgreSQL pays', async () => {
-  // Far longer than all the rest takes together: two waits would be seen on the slowest machine.
+  // Far longer than a call takes by itself: each that waits is seen on the slowest machine.
   const queueAfterS = 10;
   const slaves = Array.from({ length: 8 }, (_, index) => `s${index + 1}`);
   const cluster = await readyCluster(world, {
@@ -30,16 +30,18 @@ test('with four of eight standbys dead and one that hangs, three get all, and on
   await startShipper(cluster);
 
   const segments = addReadySegments(cluster, 1, 30);
-  const began = performance.now();
+  const waits: number[] = [];
   for (const name of segments.keys()) {
-    expect((await cluster.archive(name)).code).toBe(0);
+    const { code, ms } = await cluster.archive(name);
+    expect(code).toBe(0);
+    if (ms >= queueAfterS * 1000) waits.push(ms);
     // Whoever is not reached has it queued by now.
     for (const { name: standby } of [...dead, ...(hung ? [hung] : [])]) {
       expect(cluster.queue(standby)).toContain(name);
     }
     makeDone(cluster, name);
   }
-  expect(performance.now() - began).toBeLessThan(2 * queueAfterS * 1000);
+  expect(waits.length).toBeLessThanOrEqual(1);
   for (const standby of alive) expect(archivedFiles(standby)).toEqual([...segments.keys()]);
 
   for (const { sshd } of dead) await sshd.start();
@@ -67,12 +69,14 @@ test('an abandoned standby that answers nothing costs one wait, however long it 
 
   const segments = addReadySegments(cluster, 1, 8);
   const names = [...segments.keys()];
-  const began = performance.now();
+  const waits: number[] = [];
   for (const name of names) {
-    expect((await cluster.archive(name)).code).toBe(0);
+    const { code, ms } = await cluster.archive(name);
+    expect(code).toBe(0);
+    if (ms >= queueAfterS * 1000) waits.push(ms);
     makeDone(cluster, name);
   }
-  expect(performance.now() - began).toBeLessThan(2 * queueAfterS * 1000);
+  expect(waits.length).toBeLessThanOrEqual(1);
   expect(archivedFiles(fine)).toEqual(names);
   // What was held for the answer is not kept, and on record as lost.
   await eventually(

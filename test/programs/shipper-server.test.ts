@@ -48,9 +48,8 @@ describe.each(wideMajors())('with PostgreSQL %i', (major) => {
     await primary.archived(second);
     await eventually(() => shipperPids(primary.host).length === 1);
     await eventually(() => archivedFiles(s1).includes(second));
-    const began = performance.now();
     await primary.stop();
-    expect(performance.now() - began).toBeLessThan(10_000);
+    expect(shipperPids(primary.host)).toHaveLength(1);
     await eventually(() => shipperPids(primary.host).length === 0, { limitMs: 30_000, what: 'the end' });
     expect(readFileSync(join(primary.lArchiveDir, '.archiver', 'shipper.log'), 'utf8')).toMatch(
       /nothing more can be delivered/,
