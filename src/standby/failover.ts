@@ -41,7 +41,9 @@ function sayLiveness(deps: StandbyDeps, liveness: Liveness): void {
 }
 
 function sayState(deps: StandbyDeps, facts: FailoverFacts): void {
-  if (facts.state.kind === 'production')
+  if (facts.directory.record.isActionBegun === true)
+    deps.log.notice('action_failover was begun by an earlier run, and not seen to succeed: it is owed still');
+  else if (facts.state.kind === 'production')
     deps.log.notice('the server here is out of recovery already: only what comes after a promotion is done');
   if (facts.state.kind === 'stopped' && hasUnfinishedFailover(facts.directory)) {
     deps.log.notice(
@@ -61,7 +63,7 @@ export function reportFailover(deps: StandbyDeps, run: FailoverRun): number {
   deps.report('Failover finished');
   if (run.actionFailure === undefined) return 0;
   deps.log.error(`the failover has happened, but action_failover failed: ${run.actionFailure}`, {
-    hint: 'Run the script again by hand when its trouble is mended.',
+    hint: 'When its trouble is mended, run -F999 again: it runs the script alone, with PITRTOOLS_REPEATED=yes.',
   });
   return exitCodes.actionFailed;
 }

@@ -1,4 +1,4 @@
-import { messageOf } from '../errors.ts';
+import { exitCodes, messageOf, PitrError } from '../errors.ts';
 import type { StandbyDeps } from './deps.ts';
 
 /**
@@ -14,6 +14,8 @@ export interface StepHandler<S> {
    * reverse order, after a failure or a signal; never after success.
    */
   readonly undo?: ((step: S) => Promise<void>) | undefined;
+  /** Whether nothing is changed any more once the step has run and was undone: it only looks, or all is taken back. */
+  readonly leavesNothing?: ((step: S) => boolean) | undefined;
 }
 
 export function printPlan<S>(
@@ -28,19 +30,38 @@ export function printPlan<S>(
   deps.report('Dry run: nothing was changed.');
 }
 
+/** Whether all could be undone. */
 async function undoAll<S>(
   deps: Pick<StandbyDeps, 'log'>,
   begun: readonly S[],
   handler: StepHandler<S>,
-): Promise<void> {
+): Promise<boolean> {
+  let isUndone = true;
   for (const step of [...begun].reverse()) {
     try {
       await handler.undo?.(step);
     } catch (error) {
       // The first failure is what the user must see; what could not be undone is said beside it.
       deps.log.error(`could not undo "${handler.describe(step)}": ${messageOf(error)}`);
+      isUndone = false;
     }
   }
+  return isUndone;
+}
+
+/**
+ * A refusal, exit 4, means that nothing was changed. Steps are all that changes anything, so this is the one place that knows:
+ * a step that refuses has changed nothing itself, but those before it may have.
+ */
+function afterChanges(error: unknown, isChanged: boolean): unknown {
+  if (!isChanged || !(error instanceof PitrError) || error.exitCode !== exitCodes.refused) return error;
+  const { message, detail, hint, cause } = error;
+  return new PitrError(message.replace(/; nothing was changed$/, ''), {
+    detail: [detail, 'What was done before is not taken back.'].filter(Boolean).join('\n'),
+    hint,
+    cause,
+    exitCode: exitCodes.failure,
+  });
 }
 
 /** Carries the steps out in order. A failure, or a signal between two steps, undoes what was begun and is thrown. */
@@ -58,7 +79,8 @@ export async function carryOut<S>(
       await handler.run(step);
     }
   } catch (error) {
-    await undoAll(deps, begun, handler);
-    throw error;
+    const isUndone = await undoAll(deps, begun, handler);
+    const isChanged = begun.slice(0, -1).some((step) => handler.leavesNothing?.(step) !== true);
+    throw afterChanges(error, isChanged || !isUndone);
   }
 }

@@ -75,6 +75,8 @@ export interface StandbyRecord {
   readonly promotedAtTimeline?: number;
   /** There while what comes after that has not been done to its end. */
   readonly isFailoverUnfinished?: true;
+  /** There from before action_failover is begun until it was seen to succeed: -F999 still owes it. */
+  readonly isActionBegun?: true;
   /** The recovery target at which a server paused or shut down; it has not been in standby mode since. */
   readonly recoveredTo?: string;
 }

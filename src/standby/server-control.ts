@@ -23,6 +23,7 @@ import { readConfiguration, type ServerConfiguration } from './server/server-con
 import { requirePgCtl } from './server/server-programs.ts';
 import { observeServer, requireClearPostmaster, type ServerState } from './server/server-state.ts';
 import { requireExpectedVersion } from './server/version-check.ts';
+import { isInFailoverConfiguration } from './unfinished-failover.ts';
 
 type ControlStep =
   | { readonly kind: 'start-server'; readonly configuration: ServerConfiguration }
@@ -152,8 +153,7 @@ export async function startServer(deps: StandbyDeps, options: ActionOptions): Pr
   const { capabilities, record } = directory;
   requireExpectedVersion(settings, capabilities);
   if (settings.start_command === undefined) await requirePgCtl(deps, capabilities);
-  const isPromoted = record.promotedAtTimeline !== undefined && record.isFailoverUnfinished !== true;
-  const role = isPromoted ? 'failover' : 'standby';
+  const role = isInFailoverConfiguration(record) ? 'failover' : 'standby';
   const configuration = await readConfiguration(settings, role, capabilities.version.major);
   const steps = planStart({ directory, postmaster, configuration });
   const handler = startHandler(deps, directory);

@@ -9,6 +9,12 @@ export function hasUnfinishedFailover({ record, control, backupLabel }: DataDire
   return control.state !== 'in-archive-recovery' && control.state !== 'shut-down-in-recovery';
 }
 
+/** Whether the failover configuration is in force: all but the action was done. */
+export function isInFailoverConfiguration(record: StandbyRecord): boolean {
+  if (record.promotedAtTimeline === undefined) return false;
+  return record.isFailoverUnfinished !== true || record.isActionBegun === true;
+}
+
 /** What the server took after its promotion may be the only copy, though nobody was told that it serves. */
 export function failoverObjections(pgdata: string, record: StandbyRecord): Objection[] {
   if (record.isFailoverUnfinished !== true) return [];

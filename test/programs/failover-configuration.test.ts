@@ -106,7 +106,7 @@ describe.each(failureMajors())('the failover configuration on PostgreSQL %i', (m
     await eventually(() => !standby.isRunning());
     const asStandby = await here.cmdStandby(standby, ['-S']);
     expectExit(asStandby, 4);
-    expect(asStandby.stderr).toContain('-F999 starts the server and goes on with it');
+    expect(asStandby.stderr).toContain('-F999 starts the server and finishes it');
 
     standby.writeIni({ stop_command: undefined, start_timeout: 30 });
     const second = await here.cmdStandby(standby, ['-F999']);

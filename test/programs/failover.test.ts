@@ -147,7 +147,7 @@ describe.each(failureMajors())('when -F999 meets trouble on PostgreSQL %i', (maj
       action_failover: writeScript(
         standby.host,
         'failing.sh',
-        `echo "$PITRTOOLS_TIMELINE $1" > '${standby.host.directory}/facts'; echo no such address >&2; exit 3`,
+        `echo "$PITRTOOLS_TIMELINE $PITRTOOLS_REPEATED $1" > '${standby.host.directory}/facts'; echo no such address >&2; exit 3`,
       ),
     });
     await primary.kill9();
@@ -156,10 +156,87 @@ describe.each(failureMajors())('when -F999 meets trouble on PostgreSQL %i', (maj
     expectExit(run, 5);
     expect(run.stdout).toContain('Failover finished\n');
     expect(run.stderr).toContain('action_failover failed: exit status 3: no such address');
-    expect(readFileSync(join(standby.host.directory, 'facts'), 'utf8')).toMatch(
-      /^2 failed over to .*, timeline 2\n$/,
-    );
+    const facts = join(standby.host.directory, 'facts');
+    expect(readFileSync(facts, 'utf8')).toMatch(/^2 no failed over to .*, timeline 2\n$/);
     expect(await standby.inRecovery()).toBe(false);
+
+    // It is owed until it succeeds, and nothing else is done again.
+    const postmaster = standby.postmaster();
+    writeScript(standby.host, 'failing.sh', `echo "$PITRTOOLS_TIMELINE $PITRTOOLS_REPEATED $1" > '${facts}'`);
+    const again = await here.cmdStandby(standby, ['-F999']);
+    expectExit(again, 0);
+    expect(again.stderr).toContain('action_failover was begun by an earlier run, and not seen to succeed');
+    expect(readFileSync(facts, 'utf8')).toMatch(/^2 yes failed over to .*, timeline 2\n$/);
+    expect(standby.postmaster()).toBe(postmaster);
+    const third = await here.cmdStandby(standby, ['-F999']);
+    expectExit(third, 4);
+    expect(third.stderr).toContain('has been failed over already');
+  });
+
+  test('killed during action_failover, the next run waits for what is left of it and runs it again', async () => {
+    const { here, primary, standby } = await startedPair(major, 10);
+    const at = (name: string): string => join(standby.host.directory, name);
+    standby.writeIni({
+      action_failover: writeScript(
+        standby.host,
+        'slow.sh',
+        `echo "$PITRTOOLS_REPEATED" >> '${at('runs')}'; until [ -e '${at('release')}' ]; do sleep 0.05; done`,
+      ),
+    });
+    await primary.kill9();
+    const first = here.startStandby(standby, ['-F999']);
+    await eventually(() => existsSync(at('runs')));
+    first.signal('SIGKILL');
+    await first.finished;
+
+    const second = here.startStandby(standby, ['-F999']);
+    await eventually(() => second.output().includes('action_failover of an earlier run still runs'));
+    expect(readFileSync(at('runs'), 'utf8')).toBe('no\n');
+    writeFileSync(at('release'), '');
+    const run = await second.finished;
+    expectExit(run, 0);
+    expect(run.stdout).toContain('Failover finished\n');
+    expect(readFileSync(at('runs'), 'utf8')).toBe('no\nyes\n');
+    expectExit(await here.cmdStandby(standby, ['-F999']), 4);
+  });
+
+  test('killed at each step after the promotion, the next run does what was left', async () => {
+    const { here, primary, standby } = await startedPair(major, 10, {
+      failoverSettings: { work_mem: '7MB' },
+    });
+    await primary.kill9();
+    // No run comes to its end before it is killed.
+    const at = (name: string): string => join(standby.host.directory, name);
+    const action = `echo "$PITRTOOLS_REPEATED" >> '${at('runs')}'; until [ -e '${at('release')}' ]; do sleep 0.05; done`;
+    standby.writeIni({ action_failover: writeScript(standby.host, 'slow.sh', action) });
+    const steps = [
+      'verify that it takes a write',
+      'record that the server is out of recovery',
+      'mark the archive as promoted',
+      'take our recovery settings away',
+      'into force, by reload',
+      'see that the history',
+      'look where the promoted server',
+      'run action_failover',
+    ];
+    for (const step of steps) {
+      const run = here.startStandby(standby, ['-F999']);
+      await eventually(() => run.output().includes(step) || run.output().includes('still runs'));
+      run.signal('SIGKILL');
+      expect((await run.finished).code, run.output()).toBe(null);
+    }
+    writeFileSync(at('release'), '');
+    expectExit(await here.cmdStandby(standby, ['-F999']), 0);
+    expect(readFileSync(at('runs'), 'utf8')).toMatch(/yes\n$|^no\n$/);
+    expect(await standby.inRecovery()).toBe(false);
+    expect(await standby.value('SHOW work_mem')).toBe('7MB');
+    expect(leftOver(standby)).toEqual([]);
+    expect(sentinelText(standby)).toContain('promoted_at_timeline: 2\n');
+    expect(await timelineOf(standby)).toBe(2);
+    expect(await countRows(standby)).toBe(10);
+    const again = await here.cmdStandby(standby, ['-F999']);
+    expectExit(again, 4);
+    expect(again.stderr).toContain('has been failed over already');
   });
 
   test('a packet sink in the place of the primary delays it by no more than the limit', async () => {

@@ -36,6 +36,7 @@ export const runtimeFiles = [
   'current_logfiles',
   'fallback_promote',
   'logrotate',
+  'pitrtools-action',
   'pitrtools-promoting',
   'pitrtools-restore-trouble',
   'postgresql.auto.conf.tmp',

@@ -136,11 +136,25 @@ async function undoStep(context: BackupContext, traces: Traces, step: BackupStep
   }
 }
 
+/** Until the copy begins all is taken back by its undoing, or concerns nobody: a switched segment, a backup that was ended. */
+const takenBack: readonly BackupStep['kind'][] = [
+  'write-sentinel',
+  'set-aside',
+  'prove-wal',
+  'end-leftover',
+  'start-backup',
+  'note-beginning',
+  'await-source',
+  'plan-copy',
+  'mark-copying',
+];
+
 export function backupHandler(context: BackupContext): StepHandler<BackupStep> {
   const traces: Traces = {};
   return {
     describe: (step) => describeStep(step, context.facts),
     run: (step) => runStep(context, traces, step),
     undo: (step) => undoStep(context, traces, step),
+    leavesNothing: ({ kind }) => takenBack.includes(kind),
   };
 }

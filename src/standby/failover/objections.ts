@@ -76,7 +76,8 @@ function targetObjections({ state, directory }: FailoverFacts): readonly Objecti
 
 /** Whether what is here was a standby of ours whose failover has not been carried to its end. */
 function isUnfinished({ directory, archive }: LocalFacts): boolean {
-  if (directory.record.isFailoverUnfinished === true || directory.record.settings !== undefined) return true;
+  const { isFailoverUnfinished, isActionBegun, settings } = directory.record;
+  if (isFailoverUnfinished === true || isActionBegun === true || settings !== undefined) return true;
   const marked = archive.kind === 'archive' && archive.archive.sentinel.promotedAtTimeline !== undefined;
   return marked || directory.record.backup !== undefined;
 }
@@ -84,7 +85,7 @@ function isUnfinished({ directory, archive }: LocalFacts): boolean {
 function productionObjections(facts: LocalFacts): readonly Objection[] {
   const { pgdata, record } = facts.directory;
   const { promotedAtTimeline: promoted } = record;
-  if (promoted !== undefined && !record.isFailoverUnfinished) {
+  if (promoted !== undefined && !record.isFailoverUnfinished && !record.isActionBegun) {
     return [
       {
         message: `the server in "${pgdata}" has been failed over already, at timeline ${promoted}`,

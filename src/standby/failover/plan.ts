@@ -14,7 +14,7 @@ import type { AfterStep, FailoverStep } from './steps.ts';
  * @param checks steps that must succeed before the server gets its failover configuration
  */
 export function afterSteps(facts: LocalFacts, checks: readonly AfterStep[] = []): readonly FailoverStep[] {
-  const { failoverConf, action, delay } = facts;
+  const { failoverConf, delay } = facts;
   const steps: FailoverStep[] = [
     // Before anything that may turn archiving on.
     { kind: 'set-aside-last-segment' },
@@ -27,9 +27,16 @@ export function afterSteps(facts: LocalFacts, checks: readonly AfterStep[] = [])
   ];
   if (failoverConf !== undefined)
     steps.push({ kind: 'use-failover-conf', conf: failoverConf }, { kind: 'verify-write' });
-  steps.push({ kind: 'archive-history' }, { kind: 'check-archiving' }, { kind: 'record-promotion' });
-  if (action !== undefined) steps.push({ kind: 'run-action', command: action });
-  return steps;
+  steps.push({ kind: 'archive-history' }, { kind: 'check-archiving' });
+  return [...steps, ...actionSteps(facts)];
+}
+
+/** The failover is finished only once its action has come to an end. */
+function actionSteps({ action: command, directory }: LocalFacts): readonly FailoverStep[] {
+  const isRepeated = directory.record.isActionBegun === true;
+  const run: readonly FailoverStep[] =
+    command === undefined ? [] : [{ kind: 'run-action', command, isRepeated }];
+  return [...run, { kind: 'record-promotion' }];
 }
 
 /** --force=replay, once an earlier run has told what kept the server from replaying all, goes on without it. */
@@ -132,6 +139,9 @@ function promotedSteps(facts: FailoverFacts): readonly FailoverStep[] {
 export function planFailover(facts: FailoverFacts): readonly FailoverStep[] {
   const { state, directory, force } = facts;
   refuseOn(listFailoverObjections(facts), force);
+  // All that comes before the action was done when that was begun.
+  if (state.kind === 'production' && directory.record.isActionBegun === true)
+    return [{ kind: 'verify-write' }, ...actionSteps(facts)];
   if (state.kind === 'production') return afterSteps(facts, openedChecks(facts));
   if (state.kind === 'stopped' && hasUnfinishedFailover(directory)) return promotedSteps(facts);
   if (isPausedAtTarget(facts)) return [...openingSteps(facts), ...afterSteps(facts)];

@@ -1,6 +1,5 @@
 import { messageOf, PitrError, unreachable } from '../../errors.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
-import { describeResult, succeeded } from '../../system/command.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
 import { readSentinel, writeSentinel } from '../../system/sentinel.ts';
 import { copyConf } from '../conf-files.ts';
@@ -11,7 +10,7 @@ import { changeRecord } from '../record.ts';
 import { clearRecoverySettings, writeRecoverySettings } from '../recovery/recovery-files.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 import { mustAnswer } from '../server/server-state.ts';
-import { runSiteCommand } from '../server/shell-command.ts';
+import { runAction } from './action.ts';
 import { checkArchiving } from './archiving-check.ts';
 import { seeAllReplayed } from './all-replayed.ts';
 import { dropDelay, restoreDelay } from './delay.ts';
@@ -53,25 +52,6 @@ async function markArchive(deps: StandbyDeps, run: FailoverRun): Promise<void> {
     );
   }
 }
-
-async function runAction(deps: StandbyDeps, run: FailoverRun, command: string): Promise<void> {
-  const { settings } = deps;
-  const message = `failed over to ${deps.hostName}, timeline ${run.timeline ?? 0}`;
-  const env = {
-    PITRTOOLS_PROGRAM: 'cmd_standby',
-    PITRTOOLS_STANDBY: deps.hostName,
-    PITRTOOLS_PRIMARY: settings.master_public_ip,
-    PITRTOOLS_PGDATA: settings.pgdata,
-    PITRTOOLS_ARCHIVEDIR: settings.archivedir,
-    PITRTOOLS_TIMELINE: String(run.timeline ?? 0),
-    PITRTOOLS_MESSAGE: message,
-  };
-  const result = await runSiteCommand(deps, command, actionLimitMs, { env, args: [message] });
-  if (!succeeded(result)) run.actionFailure = describeResult(result);
-}
-
-/** A site's script may well wait for an address to move; it may not wait for ever. */
-const actionLimitMs = 600_000;
 
 async function runOpening(
   deps: StandbyDeps,
@@ -153,12 +133,13 @@ async function runAfter(
     case 'check-archiving':
       return checkArchiving(deps, capabilities);
     case 'run-action':
-      return runAction(deps, run, step.command);
+      return runAction(deps, run, step);
     case 'record-promotion':
       await removeGuard(directory.pgdata);
       return changeRecord(directory.pgdata, {
         promotedAtTimeline: run.timeline,
         isFailoverUnfinished: undefined,
+        isActionBegun: run.actionFailure === undefined ? undefined : true,
       });
     default:
       return unreachable(step);
@@ -176,6 +157,8 @@ function afterwards(error: unknown): unknown {
   });
 }
 
+const onlyLooks: readonly FailoverStep['kind'][] = ['see-it-recover', 'prove-login', 'guard-replay'];
+
 export function failoverHandler(
   deps: StandbyDeps,
   directory: DataDirectory,
@@ -184,6 +167,7 @@ export function failoverHandler(
 ): StepHandler<FailoverStep> {
   return {
     describe: describeStep,
+    leavesNothing: ({ kind }) => onlyLooks.includes(kind),
     run: async (step) => {
       try {
         if (isAfterStep(step)) await runAfter(deps, directory, run, step);

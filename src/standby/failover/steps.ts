@@ -44,7 +44,7 @@ export type AfterStep =
   | { readonly kind: 'use-failover-conf'; readonly conf: FailoverConf }
   | { readonly kind: 'archive-history' }
   | { readonly kind: 'check-archiving' }
-  | { readonly kind: 'run-action'; readonly command: string }
+  | RunActionStep
   | { readonly kind: 'record-promotion' };
 
 type SettingDelay = Extract<ReplayDelay, { readonly kind: 'setting' }>;
@@ -66,6 +66,13 @@ export interface SeeArchiveReplayedStep {
   readonly last: string;
   /** Nothing has been changed before. */
   readonly isFirst: boolean;
+}
+
+export interface RunActionStep {
+  readonly kind: 'run-action';
+  readonly command: string;
+  /** An earlier run has begun it, and did not see it succeed. */
+  readonly isRepeated: boolean;
 }
 
 /** Before 'promote', for a server that this run has started. */
@@ -181,7 +188,7 @@ function describeAfterStep(step: AfterStep): string {
     case 'check-archiving':
       return 'look where the promoted server would archive to';
     case 'run-action':
-      return `run action_failover: ${step.command}`;
+      return `run action_failover${step.isRepeated ? ' again' : ''}: ${step.command}`;
     case 'record-promotion':
       return 'record that the failover is finished';
     default:

@@ -7,6 +7,8 @@ export interface SiteCommandOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Further arguments, which no shell reads. */
   readonly args?: readonly string[];
+  /** Gets the pid of the command before it begins. */
+  readonly pidFile?: string;
 }
 
 /**
@@ -19,12 +21,14 @@ export async function runSiteCommand(
   limitMs: number,
   options: SiteCommandOptions = {},
 ): Promise<CommandResult> {
-  const { args = [], env } = options;
+  const { args = [], env, pidFile } = options;
   return withPrivateFile('output', async (file) => {
     const given = args.length > 0 ? ' "$@"' : '';
-    const script = `exec >"$1" 2>&1 </dev/null\nshift\n${command}${given}\n`;
+    const notePid = pidFile === undefined ? '' : 'echo "$$" >"$1"\nshift\n';
+    const script = `exec >"$1" 2>&1 </dev/null\nshift\n${notePid}${command}${given}\n`;
+    const first = pidFile === undefined ? [file] : [file, pidFile];
     const result = await deps.run(
-      { program: '/bin/sh', args: ['-c', script, 'sh', file, ...args] },
+      { program: '/bin/sh', args: ['-c', script, 'sh', ...first, ...args] },
       { limitMs, env, asCaller: true },
     );
     const output = await readFile(file, 'utf8').catch(() => '');

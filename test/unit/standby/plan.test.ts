@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { PitrError, refusal } from '../../../src/errors.ts';
 import { carryOut, printPlan, type StepHandler } from '../../../src/standby/plan.ts';
 import { textLog } from '../../../src/system/log.ts';
 
@@ -55,6 +56,27 @@ describe('carrying out a plan', () => {
     await expect(carryOut(deps, plan, handler)).rejects.toThrow('end failed');
     expect(done.slice(3)).toEqual(['undo end', 'undo copy', 'undo rename']);
     expect(said).toEqual(['ERROR: could not undo "do copy": stuck\n']);
+  });
+
+  test('a refusal stays one only while nothing was changed, or all was taken back', async () => {
+    const codeOf = async (
+      steps: readonly Step[],
+      more: Partial<StepHandler<Step>> = {},
+      undoFailing?: Step,
+    ) => {
+      const { deps, handler } = world(undefined, undoFailing);
+      const run = (step: Step) =>
+        step === 'end' ? Promise.reject(refusal('no; nothing was changed')) : Promise.resolve();
+      const error: unknown = await carryOut(deps, steps, { ...handler, run, ...more }).catch(
+        (e: unknown) => e,
+      );
+      return error instanceof PitrError ? `${error.exitCode} ${error.message}` : error;
+    };
+    const leavesNothing = () => true;
+    expect(await codeOf(['end'])).toBe('4 no; nothing was changed');
+    expect(await codeOf(plan)).toBe('1 no');
+    expect(await codeOf(plan, { leavesNothing })).toBe('4 no; nothing was changed');
+    expect(await codeOf(plan, { leavesNothing }, 'copy')).toBe('1 no');
   });
 
   test('a signal between two steps stops there and undoes', async () => {

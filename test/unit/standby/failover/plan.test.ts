@@ -113,9 +113,20 @@ describe('-F999', () => {
       'verify-write',
       'archive-history',
       'check-archiving',
-      'record-promotion',
       'run-action',
+      'record-promotion',
     ]);
+  });
+
+  test('owes an action that was begun and not seen to succeed, and nothing else', () => {
+    const record = { promotedAtTimeline: 2, isActionBegun: true } as const;
+    for (const more of [{}, { isFailoverUnfinished: true } as const]) {
+      const directory = dataDirectory('15', { record: { ...record, ...more } });
+      const input = facts('15', { state: production, directory, action: 'true' });
+      expect(kinds(input)).toEqual(['verify-write', 'run-action', 'record-promotion']);
+      expect(planFailover(input)[1]).toMatchObject({ isRepeated: true });
+      expect(kinds({ ...input, action: undefined })).toEqual(['verify-write', 'record-promotion']);
+    }
   });
 
   test('refuses a living primary whatever else is true, but for --force', () => {
