@@ -3,6 +3,7 @@ import { PitrError } from '../errors.ts';
 import type { SqlRow } from './backup-sql.ts';
 import type { Capabilities } from './capabilities.ts';
 import { isSegmentSize } from './lsn.ts';
+import { limitNames, type LimitName, type Limits } from './standby-limits.ts';
 import { versionOfNum, type Version } from './version.ts';
 
 export interface ServerSettings {
@@ -26,17 +27,8 @@ export interface ServerSettings {
   readonly timeZone: string;
   readonly synchronousStandbyNames: string;
   /** By name: `max_connections` and the others that a hot standby must not have lower. */
-  readonly standbyLimits: ReadonlyMap<string, number>;
+  readonly standbyLimits: Limits;
 }
-
-/** A hot standby does not start with less of these than its primary (manual, section "Hot Standby"). */
-const limitNames = [
-  'max_connections',
-  'max_prepared_transactions',
-  'max_locks_per_transaction',
-  'max_wal_senders',
-  'max_worker_processes',
-];
 
 const settingNames = [
   'server_version_num',
@@ -96,7 +88,7 @@ export function parseServerSettings(rows: readonly SqlRow[]): ServerSettings {
 
 type Values = ReadonlyMap<string, string>;
 
-function limitOf(values: Values, name: string): [string, number][] {
+function limitOf(values: Values, name: LimitName): [LimitName, number][] {
   return values.has(name) ? [[name, numberOf(values, name)]] : [];
 }
 

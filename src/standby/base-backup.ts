@@ -13,6 +13,8 @@ import type { BackupOptions, StandbyDeps } from './deps.ts';
 import { sayOverruled } from './objections.ts';
 import { carryOut, printPlan } from './plan.ts';
 import { sayWherePrimaryIsHere } from './primary-is-here.ts';
+import { limitObjectionsOf, limitsBelow } from './server/limits.ts';
+import { readConfiguration } from './server/server-configuration.ts';
 import type { BackupRecord } from './record.ts';
 import { describeFindings } from './verify/findings.ts';
 
@@ -46,6 +48,16 @@ function noticeUnverified(deps: StandbyDeps, { primary, streaming }: BackupFacts
     deps.log.notice(
       'from 11 on the server checks every page that it sends to pg_basebackup; for the copy run --verify by itself',
     );
+}
+
+/** A copy is good with any settings: it is -S that these would keep from starting, and they are told in time. */
+async function warnOfLowLimits(deps: StandbyDeps, { primary, place }: BackupFacts): Promise<void> {
+  const { capabilities, settings: server } = primary;
+  // A directory without a configuration gets the primary's own.
+  if (place.content.kind !== 'cluster' && deps.settings.pg_conf === undefined) return;
+  const configuration = await readConfiguration(deps.settings, 'standby', capabilities.version.major);
+  const low = await limitsBelow(deps, capabilities, configuration, server.standbyLimits);
+  for (const { message, hint } of limitObjectionsOf(low, configuration)) deps.log.warning(message, { hint });
 }
 
 /** Carries the steps out, watched, with connections for all workers. */
@@ -86,6 +98,7 @@ export async function baseBackup(given: StandbyDeps, options: BackupOptions): Pr
     const steps = planBaseBackup(facts);
     sayOverruled(deps, listObjections(facts), options.force);
     if (options.verify) noticeUnverified(deps, facts);
+    await warnOfLowLimits(deps, facts);
     const context: BackupContext = { deps, primary, facts, run, onEvent: () => undefined };
     if (options.dryRun) {
       printPlan(deps, steps, backupHandler(context));

@@ -51,6 +51,8 @@ function sayState(deps: StandbyDeps, facts: FailoverFacts): void {
     );
     return;
   }
+  if (facts.memory?.kind === 'unknown')
+    deps.log.notice(`whether there is memory for the raised settings is not known: ${facts.memory.reason}`);
   if (facts.login.kind !== 'refused') sayLogin(deps, facts.login);
   if (facts.triggerFile !== undefined)
     deps.log.warning(`the trigger file "${facts.triggerFile}" is there: remove it before the next -S`);

@@ -77,6 +77,8 @@ export interface StandbyRecord {
   readonly isFailoverUnfinished?: true;
   /** There from before action_failover is begun until it was seen to succeed: -F999 still owes it. */
   readonly isActionBegun?: true;
+  /** What the server was started with for its promotion, since pg_control demanded more than its files have. */
+  readonly raisedSettings?: Readonly<Record<string, number>>;
   /** The recovery target at which a server paused or shut down; it has not been in standby mode since. */
   readonly recoveredTo?: string;
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { PitrError, unreachable } from '../errors.ts';
+import type { LowLimit } from '../postgres/standby-limits.ts';
 import { exists } from '../system/durable.ts';
 import { copyConf, planConfCopies, type ConfCopy } from './conf-files.ts';
 import type { ActionOptions, StandbyDeps } from './deps.ts';
@@ -16,6 +17,7 @@ import { recoverySettings, type RecoverySettings } from './recovery-settings.ts'
 import { requireArchive, type Archive } from './server/archive.ts';
 import { readDataDirectory, refuseIncompleteCopy, type DataDirectory } from './server/data-directory.ts';
 import { readConfiguration, type ServerConfiguration } from './server/server-configuration.ts';
+import { limitObjectionsOf, observeLowLimits } from './server/limits.ts';
 import { requirePgCtl } from './server/server-programs.ts';
 import { requireClearPostmaster } from './server/server-state.ts';
 import { waitUntilRecovering } from './server/recovering.ts';
@@ -35,6 +37,8 @@ export interface StartFacts {
   readonly triggerFile: string | undefined;
   /** Whether the first segment that the base backup needs is to be had. */
   readonly hasFirstSegment: boolean;
+  /** Settings of which the server here has less than its pg_control demands. */
+  readonly lowLimits: readonly LowLimit[];
 }
 
 export type StartStep =
@@ -99,7 +103,11 @@ export function listStartObjections(facts: StartFacts): readonly Objection[] {
   const { directory, postmaster, triggerFile } = facts;
   // What else there is to say of a pgdata is said of one that nobody runs on.
   if (postmaster.kind === 'running') return [runningObjection(directory, postmaster.pid)];
-  const objections = [...noStandbyObjections(directory), ...archiveObjections(facts)];
+  const objections = [
+    ...noStandbyObjections(directory),
+    ...archiveObjections(facts),
+    ...limitObjectionsOf(facts.lowLimits, facts.configuration),
+  ];
   if (triggerFile === undefined) return objections;
   return [
     ...objections,
@@ -127,6 +135,17 @@ async function hasFirstSegment(directory: DataDirectory, archive: Archive): Prom
   return exists(join(directory.pgdata, directory.capabilities.walDirName, name));
 }
 
+/** A server that runs is refused for that. */
+async function lowLimitsBeforeStart(
+  deps: StandbyDeps,
+  directory: DataDirectory,
+  configuration: ServerConfiguration,
+  postmaster: Postmaster,
+): Promise<readonly LowLimit[]> {
+  if (postmaster.kind === 'running') return [];
+  return observeLowLimits(deps, { directory, configuration, state: { kind: 'stopped' } });
+}
+
 async function observe(deps: StandbyDeps): Promise<StartFacts> {
   const { settings } = deps;
   const postmaster = await requireClearPostmaster(deps);
@@ -150,6 +169,7 @@ async function observe(deps: StandbyDeps): Promise<StartFacts> {
     streams: streaming !== undefined,
     triggerFile: trigger !== undefined && (await exists(trigger)) ? trigger : undefined,
     hasFirstSegment: await hasFirstSegment(directory, archive),
+    lowLimits: await lowLimitsBeforeStart(deps, directory, configuration, postmaster),
   };
 }
 

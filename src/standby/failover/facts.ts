@@ -2,6 +2,7 @@ import { exists } from '../../system/durable.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
 import { messageOf } from '../../errors.ts';
 import { confFiles, hasOtherSources, planConfCopies, type ConfCopy } from '../conf-files.ts';
+import type { LowLimit } from '../../postgres/standby-limits.ts';
 import type { StandbyDeps } from '../deps.ts';
 import type { Force } from '../force.ts';
 import type { Liveness } from '../liveness/verdict.ts';
@@ -15,6 +16,7 @@ import {
   serverOptions,
   type ServerConfiguration,
 } from '../server/server-configuration.ts';
+import { observeLowLimits, observeMemory, type MemoryForLimits } from '../server/limits.ts';
 import { requirePgCtl } from '../server/server-programs.ts';
 import {
   observeServer,
@@ -56,6 +58,12 @@ export interface LocalFacts {
   /** A trigger file that is there: it promotes by itself. */
   readonly triggerFile: string | undefined;
   readonly action: string | undefined;
+  /** Settings of which the server here has less than its pg_control demands. */
+  readonly lowLimits: readonly LowLimit[];
+  /** Whether they can be raised; undefined where none is low. */
+  readonly memory: MemoryForLimits | undefined;
+  /** The site starts its server itself, so that no parameter of ours reaches it. */
+  readonly hasOwnStart: boolean;
 }
 
 export interface FailoverFacts extends LocalFacts {
@@ -134,9 +142,14 @@ export async function observeHere(deps: StandbyDeps, isToTarget = false): Promis
     archive.kind === 'archive' && replays
       ? await checkArchive(deps, directory, archive.archive, replayed)
       : undefined;
+  const question = { directory, configuration, state };
+  const lowLimits = await observeLowLimits(deps, question);
   return {
     directory,
     state,
+    lowLimits,
+    memory: lowLimits.length === 0 ? undefined : await observeMemory(deps, question, lowLimits),
+    hasOwnStart: settings.start_command !== undefined,
     isPaused: await isPaused(deps, directory, state),
     delay: await observeDelay(deps, directory, state),
     login: await observeLocalLogin(deps, {

@@ -90,5 +90,6 @@ export async function archiveHistory(
   const isKnown = (await exists(mark(ready))) || (await exists(mark('.done')));
   if (isKnown || !(await exists(join(directory, history)))) return;
   await writeForServer(pgdata, mark(ready), '');
-  deps.log.notice(`${history} is archived, so that standbys of this server follow it`);
+  // Whether and when is up to the server's archive_command: none of it was seen.
+  deps.log.notice(`${history} is marked to be archived: standbys of this server follow it once it has been`);
 }

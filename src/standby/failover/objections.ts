@@ -1,5 +1,6 @@
 import { livenessObjection, type Liveness } from '../liveness/verdict.ts';
 import type { Objection } from '../objections.ts';
+import { describeLowLimit, limitHint } from '../server/limits.ts';
 import { noStandbyObjections } from '../start-standby.ts';
 import { hasUnfinishedFailover } from '../unfinished-failover.ts';
 import type { FailoverFacts, LocalFacts } from './facts.ts';
@@ -44,6 +45,22 @@ export function archiveObjections({ archive, replayProblems }: LocalFacts): read
       cost: 'the WAL from there on is not replayed',
     },
   ];
+}
+
+/** What a hot standby has too little of is raised by a restart, where that can be done. */
+export function limitObjections({
+  lowLimits,
+  memory,
+  hasOwnStart,
+  configuration,
+}: LocalFacts): readonly Objection[] {
+  if (lowLimits.length === 0) return [];
+  const what = lowLimits.map(describeLowLimit).join('; ');
+  const hint = limitHint(lowLimits, configuration);
+  if (hasOwnStart)
+    return [{ message: `${what}: start_command cannot start the server with other settings`, hint }];
+  if (memory?.kind !== 'too-little') return [];
+  return [{ message: `${what}, and cannot be raised: ${memory.reason}`, hint }];
 }
 
 /** A recovery that waits at its target opens there: what the archive holds beyond was left out on purpose. */
@@ -120,6 +137,7 @@ function standbyObjections(facts: FailoverFacts): readonly Objection[] {
   if (isPausedAtTarget(facts)) return loginObjections(facts);
   return [
     ...loginObjections(facts),
+    ...limitObjections(facts),
     ...archiveObjections(facts),
     ...targetObjections(facts),
     ...(facts.state.kind === 'stopped' ? noStandbyObjections(facts.directory) : []),

@@ -3,6 +3,7 @@ import { refuseOn } from '../objections.ts';
 import { recoverySettings } from '../recovery-settings.ts';
 import type { ArchivedEnd } from '../archive/replay-check.ts';
 import { isHotStandby } from '../server/server-configuration.ts';
+import { raised } from '../server/limits.ts';
 import { hasUnfinishedFailover } from '../unfinished-failover.ts';
 import type { FailoverFacts, LocalFacts } from './facts.ts';
 import { isPausedAtTarget, listFailoverObjections } from './objections.ts';
@@ -86,15 +87,29 @@ function proveLogin({ configuration, failoverConf, force }: FailoverFacts): Fail
   return { kind: 'prove-login', configuration, failoverConfiguration, isAccepted: overrules(force, 'login') };
 }
 
+/** One whose replay waits for higher settings would end at the promotion. */
+function isPromotedAsItIs({ state, directory, lowLimits }: LocalFacts): boolean {
+  return state.kind === 'recovering' && directory.capabilities.hasPgCtlPromote && lowLimits.length === 0;
+}
+
+/** A start of the standby, with what pg_control demands. */
+export function startSteps({ configuration, lowLimits }: LocalFacts): readonly FailoverStep[] {
+  if (lowLimits.length === 0) return [{ kind: 'start-server', configuration }];
+  return [
+    { kind: 'raise-settings', limits: lowLimits },
+    { kind: 'start-server', configuration: raised(configuration, lowLimits) },
+  ];
+}
+
 /** A standby that does not run is started first; a running one is promoted as it is. */
 function openingSteps(facts: FailoverFacts): readonly FailoverStep[] {
   if (isPausedAtTarget(facts)) return [{ kind: 'resume-replay' }, { kind: 'see-it-open', target: undefined }];
-  const { state, directory, place, configuration, standbyCopies } = facts;
+  const { state, directory, place, standbyCopies } = facts;
   const { capabilities } = directory;
   const promotes = capabilities.hasPgCtlPromote;
   const opened: FailoverStep = { kind: 'see-it-open', target: undefined };
   // A recovery to a target would open there, whenever it is promoted.
-  if (state.kind === 'recovering' && promotes && directory.record.settings?.mode !== 'recovery') {
+  if (isPromotedAsItIs(facts) && directory.record.settings?.mode !== 'recovery') {
     const resume: readonly FailoverStep[] = facts.isPaused ? [{ kind: 'resume-replay' }] : [];
     const { delay } = facts;
     const drop: readonly FailoverStep[] = delay?.kind === 'setting' ? [{ kind: 'drop-delay', delay }] : [];
@@ -112,7 +127,7 @@ function openingSteps(facts: FailoverFacts): readonly FailoverStep[] {
       mode: promotes ? 'standby' : 'recovery',
       settings: recoverySettings(capabilities, mode, place),
     },
-    { kind: 'start-server', configuration },
+    ...startSteps(facts),
   ];
   const promote: readonly FailoverStep[] = promotes
     ? [{ kind: 'see-it-recover' }, proveLogin(facts), ...seeReplayed(facts, start), ...promoteSteps(facts)]

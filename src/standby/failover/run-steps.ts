@@ -1,5 +1,6 @@
 import { messageOf, PitrError, unreachable } from '../../errors.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
+import type { LowLimit } from '../../postgres/standby-limits.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
 import { readSentinel, writeSentinel } from '../../system/sentinel.ts';
 import { copyConf } from '../conf-files.ts';
@@ -53,6 +54,16 @@ async function markArchive(deps: StandbyDeps, run: FailoverRun): Promise<void> {
   }
 }
 
+/** Whoever looks later at the server's parameters must find out where they come from. */
+async function noteRaised(deps: StandbyDeps, limits: readonly LowLimit[]): Promise<void> {
+  for (const { name, here, demanded } of limits)
+    deps.log.notice(
+      `${name} is raised from ${here} to ${demanded}, until the server is started next: its pg_control demands it`,
+    );
+  const raisedSettings = Object.fromEntries(limits.map(({ name, demanded }) => [name, demanded]));
+  await changeRecord(deps.settings.pgdata, { raisedSettings });
+}
+
 async function runOpening(
   deps: StandbyDeps,
   directory: DataDirectory,
@@ -67,6 +78,8 @@ async function runOpening(
       return writeRecoverySettings(deps, directory, step.mode, step.settings);
     case 'copy-conf':
       return copyConf(deps, step.copy);
+    case 'raise-settings':
+      return noteRaised(deps, step.limits);
     case 'start-server':
       run.started = await startServerProgram(deps, capabilities, step.configuration);
       return;

@@ -1,5 +1,6 @@
 import { unreachable } from '../../errors.ts';
 import { formatLsn } from '../../postgres/lsn.ts';
+import type { LowLimit } from '../../postgres/standby-limits.ts';
 import type { ConfCopy } from '../conf-files.ts';
 import type { RecoverySettings } from '../recovery-settings.ts';
 import type { ArchivedEnd } from '../archive/replay-check.ts';
@@ -18,6 +19,7 @@ export type OpeningStep =
       readonly mode: 'standby' | 'recovery';
     }
   | { readonly kind: 'copy-conf'; readonly copy: ConfCopy }
+  | { readonly kind: 'raise-settings'; readonly limits: readonly LowLimit[] }
   | { readonly kind: 'start-server'; readonly configuration: ServerConfiguration }
   | { readonly kind: 'see-it-recover' }
   | ProveLoginStep
@@ -136,6 +138,8 @@ function describeOpeningStep(step: OpeningStep): string {
       return `write the settings of ${step.mode === 'standby' ? 'a standby that reads the archive' : 'the recovery'}`;
     case 'copy-conf':
       return `copy ${step.copy.from} (${step.copy.key}) to ${step.copy.to}`;
+    case 'raise-settings':
+      return `raise what pg_control demands: ${step.limits.map(({ name, demanded }) => `${name} = ${demanded}`).join(', ')}`;
     case 'start-server':
       return `start the server with ${step.configuration.configFile}`;
     case 'see-it-recover':

@@ -1,6 +1,6 @@
 import type { RecoveryTargetSettings } from '../../postgres/recovery-target.ts';
-import { loginObjections, primaryObjections } from '../failover/objections.ts';
-import { afterSteps } from '../failover/plan.ts';
+import { limitObjections, loginObjections, primaryObjections } from '../failover/objections.ts';
+import { afterSteps, startSteps } from '../failover/plan.ts';
 import { refuseOn, type Objection } from '../objections.ts';
 import { recoverySettings } from '../recovery-settings.ts';
 import type { RecoveryFacts } from './facts.ts';
@@ -33,8 +33,8 @@ function endSteps(facts: RecoveryFacts, { action }: RequestedTarget, shown: stri
   }
 }
 
-function startSteps(facts: RecoveryFacts, settings: RecoveryTargetSettings): readonly RecoveryStep[] {
-  const { state, directory, place, configuration, standbyCopies } = facts;
+function recoverySteps(facts: RecoveryFacts, settings: RecoveryTargetSettings): readonly RecoveryStep[] {
+  const { state, directory, place, standbyCopies } = facts;
   const stop: readonly RecoveryStep[] = state.kind === 'stopped' ? [] : [{ kind: 'stop-server' }];
   return [
     ...stop,
@@ -44,7 +44,7 @@ function startSteps(facts: RecoveryFacts, settings: RecoveryTargetSettings): rea
       mode: 'recovery',
       settings: recoverySettings(directory.capabilities, { kind: 'to-target', target: settings }, place),
     },
-    { kind: 'start-server', configuration },
+    ...startSteps(facts),
   ];
 }
 
@@ -58,6 +58,7 @@ export function listRecoveryObjections(
   const opens = requested.action === 'promote';
   return [
     ...(opens ? [...primaryObjections(facts), ...loginObjections(facts)] : []),
+    ...limitObjections(facts),
     ...endedXidObjections(facts, target),
     ...walObjections(facts, choosePath(facts, requested.timeline), target),
   ];
@@ -71,6 +72,6 @@ export function planRecovery(facts: RecoveryFacts, requested: RequestedTarget): 
   return {
     target,
     shown,
-    steps: [...startSteps(facts, settings), ...endSteps(facts, requested, shown)],
+    steps: [...recoverySteps(facts, settings), ...endSteps(facts, requested, shown)],
   };
 }

@@ -81,6 +81,9 @@ export function localFacts(major: string, changes: Partial<LocalFacts> = {}): Lo
     failoverConf: undefined,
     triggerFile: undefined,
     action: undefined,
+    lowLimits: [],
+    memory: undefined,
+    hasOwnStart: false,
     ...changes,
   };
 }

@@ -15,6 +15,7 @@ function facts(changes: Partial<StartFacts> = {}): StartFacts {
     streams: false,
     triggerFile: undefined,
     hasFirstSegment: true,
+    lowLimits: [],
     ...changes,
   };
 }
@@ -80,6 +81,10 @@ describe('-S', () => {
 
   test('"base backup finished" while the WAL it needs is still on the primary: such a backup is refused', () => {
     expect(() => planStartStandby(facts({ hasFirstSegment: false }))).toThrow('000000010000000000000003');
+    const lowLimits = [{ name: 'max_connections', here: 40, demanded: 60 }] as const;
+    expect(() => planStartStandby(facts({ lowLimits }))).toThrow(
+      'max_connections is 40 here, and the primary has 60',
+    );
     expect(kinds(facts({ hasFirstSegment: false, streams: true }))).toHaveLength(5);
   });
 

@@ -118,6 +118,28 @@ describe('-F999', () => {
     ]);
   });
 
+  test('raises by a restart what pg_control demands, where that can be done', () => {
+    const lowLimits = [{ name: 'max_connections', here: 40, demanded: 60 }] as const;
+    const input = facts('15', { isPaused: true, lowLimits, memory: { kind: 'enough' } });
+    const steps = planFailover(input);
+    expect(steps.map(({ kind }) => kind).slice(0, 5)).toEqual([
+      'stop-server',
+      'write-settings',
+      'raise-settings',
+      'start-server',
+      'see-it-recover',
+    ]);
+    const start = steps.find(({ kind }) => kind === 'start-server');
+    expect(start?.kind === 'start-server' && start.configuration.parameters.get('max_connections')).toBe(
+      '60',
+    );
+    expect(() => planFailover({ ...input, hasOwnStart: true, force: fullForce })).toThrow(
+      'max_connections is 40 here, and the primary has 60: start_command cannot',
+    );
+    const memory = { kind: 'too-little', reason: 'it would take 9 MB' } as const;
+    expect(() => planFailover({ ...input, memory })).toThrow('it would take 9 MB; nothing was changed');
+  });
+
   test('owes an action that was begun and not seen to succeed, and nothing else', () => {
     const record = { promotedAtTimeline: 2, isActionBegun: true } as const;
     for (const more of [{}, { isFailoverUnfinished: true } as const]) {

@@ -1,0 +1,78 @@
+/**
+ * The settings that a hot standby must not have lower than its primary had them (manual, section "Hot Standby"). Replay brings the
+ * primary's values to the standby's pg_control, where its server looks them up.
+ */
+import { checkControlFile } from './control-file.ts';
+
+export const limitNames = [
+  'max_connections',
+  'max_worker_processes',
+  'max_wal_senders',
+  'max_prepared_transactions',
+  'max_locks_per_transaction',
+] as const;
+
+export type LimitName = (typeof limitNames)[number];
+
+export type Limits = ReadonlyMap<LimitName, number>;
+
+/** The order in which pg_control of each format has them; a format that is not known has them nowhere. */
+function namesIn(format: number): readonly LimitName[] {
+  if (format < 903 || format >= 2000) return [];
+  return limitNames.filter(
+    (name) =>
+      (name !== 'max_worker_processes' || format >= 942) && (name !== 'max_wal_senders' || format >= 1201),
+  );
+}
+
+const firstCatalogVersionOf95 = 201510051;
+/** A constant that proves how floating-point numbers are stored: the fields lie just before it. */
+const floatFormat = 1_234_567;
+
+/** A flag, track_commit_timestamp, follows them from 9.5 on, which shares its format with 9.4. */
+function flagBytes(format: number, catalogVersion: number): number {
+  return format > 942 || (format === 942 && catalogVersion >= firstCatalogVersionOf95) ? 4 : 0;
+}
+
+/** Where the largest alignment stands, 4 or 8: before the constant, which itself may have to be aligned. */
+function alignmentOffset(view: DataView, littleEndian: boolean): number | undefined {
+  for (let offset = 64; offset + 8 <= 508; offset += 4) {
+    if (view.getFloat64(offset, littleEndian) !== floatFormat) continue;
+    const found = [offset - 4, offset - 8].find((at) => [4, 8].includes(view.getUint32(at, littleEndian)));
+    return found;
+  }
+  return undefined;
+}
+
+/** More than any of them can be. */
+const mostOfAny = 2 ** 23;
+
+/** What pg_control demands of a hot standby; undefined where it cannot be told. */
+export function demandedLimits(bytes: Uint8Array): Limits | undefined {
+  if (checkControlFile(bytes).kind === 'bad') return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const littleEndian = view.getUint32(8, true) < 10_000;
+  const format = view.getUint32(8, littleEndian);
+  const names = namesIn(format);
+  const end = alignmentOffset(view, littleEndian);
+  if (names.length === 0 || end === undefined) return undefined;
+  const begin = end - flagBytes(format, view.getUint32(12, littleEndian)) - 4 * names.length;
+  const limits = new Map(
+    names.map((name, index) => [name, view.getUint32(begin + 4 * index, littleEndian)] as const),
+  );
+  return [...limits.values()].some((value) => value > mostOfAny) ? undefined : limits;
+}
+
+export interface LowLimit {
+  readonly name: LimitName;
+  readonly here: number;
+  readonly demanded: number;
+}
+
+/** Those of which less is here than is demanded; one that is not known here is not judged. */
+export function findLowLimits(demanded: Limits, here: Limits): readonly LowLimit[] {
+  return [...demanded].flatMap(([name, value]) => {
+    const own = here.get(name);
+    return own === undefined || own >= value ? [] : [{ name, here: own, demanded: value }];
+  });
+}

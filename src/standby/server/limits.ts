@@ -1,0 +1,202 @@
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { Capabilities } from '../../postgres/capabilities.ts';
+import {
+  demandedLimits,
+  findLowLimits,
+  limitNames,
+  type LimitName,
+  type Limits,
+  type LowLimit,
+} from '../../postgres/standby-limits.ts';
+import { succeeded } from '../../system/command.ts';
+import { readIfExists } from '../../system/durable.ts';
+import type { StandbyDeps } from '../deps.ts';
+import type { Objection } from '../objections.ts';
+import type { DataDirectory } from './data-directory.ts';
+import { isHotStandby, configurationSources, type ServerConfiguration } from './server-configuration.ts';
+import { requirePgCtl } from './server-programs.ts';
+import { withLocalServer, type ServerState } from './server-state.ts';
+
+const questionMs = 10_000;
+
+/** The server's own program, which stands beside its pg_ctl. */
+async function serverProgram(deps: StandbyDeps, capabilities: Capabilities): Promise<string> {
+  const pgCtl = await requirePgCtl(deps, capabilities).catch(() => undefined);
+  return pgCtl === undefined ? 'postgres' : join(dirname(pgCtl.program), 'postgres');
+}
+
+function flags(parameters: ReadonlyMap<string, string>): string[] {
+  return [...parameters].flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+}
+
+/** What a server would have there, by its own word (from 9.2): with all that its files include. */
+async function askProgram(
+  deps: StandbyDeps,
+  program: string,
+  name: string,
+  args: readonly string[],
+): Promise<number | undefined> {
+  const result = await deps.run({ program, args: [...args, '-C', name] }, { limitMs: questionMs });
+  const value = Number(result.stdout.trim());
+  return succeeded(result) && result.stdout.trim() !== '' && Number.isFinite(value) ? value : undefined;
+}
+
+/**
+ * As the standby will be started: with the INI's own file where that is to be copied first. What the program does not tell is not
+ * known: a file that includes others, or is overruled by one, says too little by itself.
+ */
+async function limitsOfFiles(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  { configFile, parameters }: ServerConfiguration,
+): Promise<Limits> {
+  const program = await serverProgram(deps, capabilities);
+  const source = configurationSources(deps.settings, 'standby').conf ?? configFile;
+  const all = new Map([...parameters, ['config_file', source]]);
+  const found = new Map<LimitName, number>();
+  for (const name of limitNames) {
+    const args = ['-D', deps.settings.pgdata, ...flags(all)];
+    const value = await askProgram(deps, program, name, args);
+    if (value !== undefined) found.set(name, value);
+  }
+  return found;
+}
+
+async function limitsOfServer(deps: StandbyDeps, capabilities: Capabilities): Promise<Limits> {
+  const list = limitNames.map((name) => `'${name}'`).join(', ');
+  const answer = await withLocalServer(deps, capabilities, (sql) =>
+    sql(`SELECT name, setting FROM pg_settings WHERE name IN (${list})`),
+  );
+  if (answer.kind !== 'answered') return new Map();
+  return new Map(answer.value.map((row) => [String(row['name']) as LimitName, Number(row['setting'])]));
+}
+
+export interface LimitQuestion {
+  readonly directory: Pick<DataDirectory, 'pgdata' | 'capabilities'>;
+  readonly configuration: ServerConfiguration;
+  readonly state: ServerState;
+}
+
+/** What a hot standby here has less of than its pg_control demands. */
+export async function observeLowLimits(
+  deps: StandbyDeps,
+  { directory, configuration, state }: LimitQuestion,
+): Promise<readonly LowLimit[]> {
+  const { capabilities, pgdata } = directory;
+  if (state.kind === 'production' || !isHotStandby(configuration, capabilities)) return [];
+  const bytes = await readIfExists(join(pgdata, 'global', 'pg_control'));
+  const demanded = bytes === undefined ? undefined : demandedLimits(bytes);
+  if (demanded === undefined) return [];
+  const here =
+    state.kind === 'stopped'
+      ? await limitsOfFiles(deps, capabilities, configuration)
+      : await limitsOfServer(deps, capabilities);
+  return findLowLimits(demanded, here);
+}
+
+/** The same for a base backup of a server that has these values. */
+export async function limitsBelow(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  configuration: ServerConfiguration,
+  demanded: Limits,
+): Promise<readonly LowLimit[]> {
+  if (!isHotStandby(configuration, capabilities)) return [];
+  return findLowLimits(demanded, await limitsOfFiles(deps, capabilities, configuration));
+}
+
+export function describeLowLimit({ name, here, demanded }: LowLimit): string {
+  return `${name} is ${here} here, and the primary has ${demanded}`;
+}
+
+/** What to write where. */
+export function limitHint(low: readonly LowLimit[], { configFile }: ServerConfiguration): string {
+  const lines = low.map(({ name, demanded }) => `${name} = ${demanded}`).join(', ');
+  return `Set ${lines} in ${configFile}, or in the file that is copied there.`;
+}
+
+/** What -S would end at: from 14 on its replay stops in the middle, before that the server ends. */
+export function limitObjectionsOf(
+  low: readonly LowLimit[],
+  configuration: ServerConfiguration,
+): readonly Objection[] {
+  if (low.length === 0) return [];
+  const what = low.map(describeLowLimit).join('; ');
+  return [
+    {
+      message: `a hot standby needs at least the primary's settings: ${what}`,
+      hint: limitHint(low, configuration),
+    },
+  ];
+}
+
+/** A server that is started so has what pg_control demands, whatever its files say. */
+export function raised(configuration: ServerConfiguration, low: readonly LowLimit[]): ServerConfiguration {
+  const more = low.map(({ name, demanded }) => [name, String(demanded)] as const);
+  return { ...configuration, parameters: new Map([...configuration.parameters, ...more]) };
+}
+
+/** In megabytes; undefined where it is not known. */
+async function availableMemory(): Promise<number | undefined> {
+  const text = await readFile('/proc/meminfo', 'utf8').catch(() => '');
+  const kilobytes = /^MemAvailable:\s+(\d+) kB/m.exec(text)?.[1];
+  return kilobytes === undefined ? undefined : Number(kilobytes) / 1024;
+}
+
+export type MemoryForLimits =
+  | { readonly kind: 'enough' }
+  | { readonly kind: 'unknown'; readonly reason: string }
+  | { readonly kind: 'too-little'; readonly reason: string };
+
+/**
+ * Asks the server's program for the shared memory that it would take (from 15), on a data directory of its own that holds pg_control
+ * alone: it does not answer this for one that a server runs on.
+ */
+async function sharedMemory(
+  deps: StandbyDeps,
+  program: string,
+  configuration: ServerConfiguration,
+): Promise<number | undefined> {
+  const { pgdata } = deps.settings;
+  const directory = await mkdtemp(join(tmpdir(), 'pitrtools-trial-'));
+  try {
+    await mkdir(join(directory, 'global'), { mode: 0o700 });
+    await copyFile(join(pgdata, 'PG_VERSION'), join(directory, 'PG_VERSION'));
+    await copyFile(join(pgdata, 'global', 'pg_control'), join(directory, 'global', 'pg_control'));
+    await chmod(directory, 0o700);
+    const source = configurationSources(deps.settings, 'standby').conf ?? configuration.configFile;
+    const all = new Map([
+      ...configuration.parameters,
+      ['config_file', source],
+      ['data_directory', directory],
+      // It writes nothing anywhere else.
+      ['external_pid_file', ''],
+      ['logging_collector', 'off'],
+    ]);
+    return await askProgram(deps, program, 'shared_memory_size', ['-D', directory, ...flags(all)]);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** Whether a server that is started with the raised settings gets its memory, as far as that can be known before. */
+export async function observeMemory(
+  deps: StandbyDeps,
+  { directory, configuration, state }: LimitQuestion,
+  low: readonly LowLimit[],
+): Promise<MemoryForLimits> {
+  const program = await serverProgram(deps, directory.capabilities);
+  const needed = await sharedMemory(deps, program, raised(configuration, low));
+  const free = await availableMemory();
+  if (needed === undefined || free === undefined)
+    return { kind: 'unknown', reason: 'the server does not tell what it would take (it does from 15 on)' };
+  // What a running one has is free once it is stopped.
+  const freed = state.kind === 'stopped' ? 0 : ((await sharedMemory(deps, program, configuration)) ?? 0);
+  if (needed <= free + freed) return { kind: 'enough' };
+  return {
+    kind: 'too-little',
+    reason: `the server would take ${needed} MB of shared memory, and ${Math.floor(free + freed)} MB can be had`,
+  };
+}

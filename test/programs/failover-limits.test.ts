@@ -1,0 +1,75 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
+import { failureMajors } from '../harness/postgres-programs.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
+
+let world: World | undefined;
+afterEach(async () => {
+  await world?.close();
+  world = undefined;
+});
+
+describe.each(failureMajors())('a hot standby with less than the primary has, on PostgreSQL %i', (major) => {
+  test('is named with both values by the check and by -S, and raised for its promotion by -F999', async () => {
+    world = await createWorld({ major });
+    const here = world;
+    const pair = await makePair(world, { settings: { max_connections: 40 } });
+    const { primary, standby } = pair;
+    expectExit(await world.cmdStandby(standby, ['-S']), 0);
+    await archiveRows(pair, 10);
+    await eventually(async () => (await countRows(standby)) === 10);
+    primary.configure({ max_connections: 60 });
+    await primary.restart();
+    await archiveRows(pair, 20);
+    // Up to 13 the server ends by itself, later its replay waits.
+    await eventually(
+      async () =>
+        !standby.isRunning() || (await standby.value('SELECT pg_is_wal_replay_paused()')) === 'true',
+    );
+    const wasRunning = standby.isRunning();
+    const check = await here.cmdStandby(standby, []);
+    expectExit(check, 1);
+    expect(check.stderr).toContain('max_connections is 40 here, and the primary has 60');
+    expect(check.stdout).not.toContain('Config OK');
+    await primary.kill9();
+
+    // Nothing is changed where the site's own start_command knows nothing of other settings.
+    standby.writeIni({ start_command: '/bin/true' });
+    const refused = await here.cmdStandby(standby, ['-F999']);
+    expectExit(refused, 4);
+    expect(refused.stderr).toContain('start_command cannot start the server with other settings');
+    expect(standby.isRunning()).toBe(wasRunning);
+    standby.writeIni({ start_command: undefined });
+
+    await standby.stop();
+    const asStandby = await here.cmdStandby(standby, ['-S']);
+    expectExit(asStandby, 4);
+    expect(asStandby.stderr).toMatch(
+      /max_connections is 40 here, and the primary has 60.*nothing was changed/,
+    );
+    expect(asStandby.stderr).toContain('Set max_connections = 60 in ');
+
+    const run = await here.cmdStandby(standby, ['-F999']);
+    expectExit(run, 0);
+    expect(run.stderr).toContain('max_connections is raised from 40 to 60');
+    expect(await standby.inRecovery()).toBe(false);
+    expect(await countRows(standby)).toBe(20);
+  });
+
+  test('that runs and has stopped replaying is restarted for its promotion, and loses nothing', async () => {
+    world = await createWorld({ major });
+    const pair = await makePair(world, { settings: { max_locks_per_transaction: 40 } });
+    const { primary, standby } = pair;
+    primary.configure({ max_locks_per_transaction: 40 });
+    await primary.restart();
+    await archiveRows(pair, 1);
+    // pg_control of the base backup still has the default.
+    const refused = await world.cmdStandby(standby, ['-S']);
+    expectExit(refused, 4);
+    expect(refused.stderr).toContain('max_locks_per_transaction is 40 here, and the primary has 64');
+    await primary.kill9();
+    expectExit(await world.cmdStandby(standby, ['-F999']), 0);
+    expect(await countRows(standby)).toBe(1);
+  });
+});
