@@ -108,8 +108,13 @@ describe('-P says what it found', () => {
     expect(standby.host.notifications()).toEqual([]);
 
     await primary.stop();
-    writeFileSync(join(primary.pgdata, 'standby.signal'), '');
-    primary.configure({ restore_command: 'false' });
+    if (major >= 12) {
+      writeFileSync(join(primary.pgdata, 'standby.signal'), '');
+      primary.configure({ restore_command: 'false' });
+    } else {
+      const lines = "standby_mode = on\nrestore_command = 'false'\n";
+      writeFileSync(join(primary.pgdata, 'recovery.conf'), lines);
+    }
     await primary.start();
     const recovering = await ping();
     expectExit(recovering, 14);
