@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { isWithin } from '../config/loaded.ts';
 import { PitrError } from '../errors.ts';
 import { describeResult, succeeded, type RunCommand } from '../system/command.ts';
-import { removeDurably, writeDurably, exists } from '../system/durable.ts';
+import { exists, removeDurably, systemErrorCode, writeDurably } from '../system/durable.ts';
 import { shellQuote } from '../system/shell-quote.ts';
 import type { RemoteShell } from '../system/ssh.ts';
 import { runRemotely } from './remote-files.ts';
@@ -153,6 +153,16 @@ function sharedIn(
     : { ours: path, theirs: other, overlap: 'same' };
 }
 
+/** On a disk that an earlier copy filled there is room for a file, but not for what it says: it is found all the same. */
+async function writeProbe(path: string, index: number): Promise<void> {
+  try {
+    await writeDurably(path, `${index}\n`);
+  } catch (error) {
+    if (!(error instanceof PitrError) || systemErrorCode(error.cause) !== 'ENOSPC') throw error;
+    await writeDurably(path, '');
+  }
+}
+
 /**
  * Directories of ours in which a file appears in one of the primary's that we write here: the proof that holds across hosts,
  * where both see the same storage. One file in each of ours, which says whose it is, and one look at each of theirs: a list of
@@ -171,7 +181,7 @@ export async function findShared(
   try {
     // All of them come to an end, so that none is written after it was removed.
     const written = await Promise.allSettled(
-      here.map(([path, index]) => writeDurably(join(path, name), `${index}\n`)),
+      here.map(([path, index]) => writeProbe(join(path, name), index)),
     );
     for (const write of written) if (write.status === 'rejected') throw write.reason;
     const { lines } = await runRemotely(shell, probesScript(theirs, name));
