@@ -2,6 +2,7 @@ import { exitCodes, PitrError } from './errors.ts';
 import { refuseOldNode } from './node-version.ts';
 import { endAllCommands } from './system/command.ts';
 import { logFailure, textLog, type Log } from './system/log.ts';
+import { partWithHooks } from './system/notify.ts';
 
 /** What the edge of a program hands to its `main`. */
 export interface ProgramContext {
@@ -63,6 +64,7 @@ export async function runProgram(main: Main, argv: readonly string[]): Promise<v
     logFailure(log, error);
     process.exitCode = exitCodeOf(error);
   } finally {
+    await partWithHooks();
     endAllCommands('SIGTERM');
   }
 }

@@ -1,6 +1,7 @@
 import type { ArchiverSettings } from '../config/options-archiver.ts';
 import type { Clock } from '../system/clock.ts';
 import type { RunCommand, StartSession } from '../system/command.ts';
+import type { StartHook } from '../system/hook.ts';
 import type { Log } from '../system/log.ts';
 import type { WithRemoteShell } from '../system/ssh.ts';
 
@@ -10,6 +11,8 @@ export interface ArchiverDeps extends Clock {
   readonly run: RunCommand;
   readonly startSession: StartSession;
   readonly withRemoteShell: WithRemoteShell;
+  /** Another way of starting notify commands than the usual one. */
+  readonly startHook?: StartHook;
   readonly log: Log;
   /** One line of the report for people, on standard output. */
   readonly report: (line: string) => void;

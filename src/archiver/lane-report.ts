@@ -1,7 +1,7 @@
 import type { StandbyTarget } from '../config/options-archiver.ts';
 import { messageOf } from '../errors.ts';
 import { sinceBoot } from '../system/clock.ts';
-import { isNotificationDue, notify, type Severity } from '../system/notify.ts';
+import { isNotificationDue, notify, type SaidState, type Severity } from '../system/notify.ts';
 import type { ArchiverDeps } from './deps.ts';
 import { severityOfHealth, writeLaneState, type Health, type LaneState } from './lane-state.ts';
 import { layoutOf, queueOf } from './layout.ts';
@@ -36,7 +36,7 @@ async function sendNotification(
   finding: Finding,
 ): Promise<void> {
   const queue = await listQueue(queueOf(layoutOf(deps.settings.l_archivedir), standby)).catch(() => []);
-  await notify(deps, deps.settings, {
+  notify(deps, deps.settings, {
     severity,
     message: sentenceOf(standby, finding),
     facts: {
@@ -79,24 +79,27 @@ function nextState(deps: ArchiverDeps, before: LaneState, finding: Finding, nowM
 /**
  * Notes how the lane is, and tells the operator when that is news. `before` is what the state file holds. Notified first,
  * written then: killed in between, the next call says it again rather than never.
+ *
+ * @returns what was said last, for who can remember it where the disk cannot
  */
 export async function recordFinding(
   deps: ArchiverDeps,
   standby: StandbyTarget['name'],
   before: LaneState,
   finding: Finding,
-): Promise<void> {
+): Promise<SaidState | undefined> {
   const nowMs = deps.now();
   const severity = severityOfHealth(finding.health);
   const isDue = isNotificationDue(before.said, severity, nowMs / 1000, deps.settings.notify_reminder);
   const after = nextState(deps, before, finding, nowMs);
   if (isDue) await sendNotification(deps, standby, severity, finding);
-  if (!isDue && isSame(before, after)) return;
   const said = isDue ? { severity, lastNotified: Math.floor(nowMs / 1000) } : before.said;
+  if (!isDue && isSame(before, after)) return said;
   try {
     await writeLaneState(layoutOf(deps.settings.l_archivedir), standby, said ? { ...after, said } : after);
   } catch (error) {
     // What became of the WAL is known by now; a state that cannot be noted must not turn it into a failure.
     deps.log.warning(`cannot note the state of standby ${standby}: ${messageOf(error)}`);
   }
+  return said;
 }

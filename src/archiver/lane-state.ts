@@ -1,7 +1,8 @@
 import { messageOf, PitrError } from '../errors.ts';
 import { sinceBoot, type Clock, type Moment } from '../system/clock.ts';
-import { readIfExists, writeDurably } from '../system/durable.ts';
+import { exists, readIfExists } from '../system/durable.ts';
 import type { SaidState, Severity } from '../system/notify.ts';
+import { replaceDurably, reserveSpare } from '../system/replaceable.ts';
 import { stateFileOf, type Layout } from './layout.ts';
 import { severityOf, type TroubleKind } from './trouble.ts';
 
@@ -62,8 +63,21 @@ export async function readLaneState(layout: Layout, standby: string): Promise<La
   }
 }
 
+/** The room for a state is reserved: a reason that quotes much is cut. */
+const longestReason = 1_500;
+
+/** On a full disk as well: what was said to the operator, and who was abandoned, must not be forgotten there. */
 export async function writeLaneState(layout: Layout, standby: string, state: LaneState): Promise<void> {
-  await writeDurably(stateFileOf(layout, standby), `${JSON.stringify(state, undefined, 2)}\n`);
+  const reason = state.reason?.slice(0, longestReason);
+  const text = JSON.stringify({ ...state, reason }, undefined, 2);
+  await replaceDurably(stateFileOf(layout, standby), text);
+}
+
+/** For the day on which the disk is full: the file is there, and the room for the next one. */
+export async function reserveLaneState(layout: Layout, standby: string): Promise<void> {
+  const path = stateFileOf(layout, standby);
+  if (await exists(path)) await reserveSpare(path);
+  else await writeLaneState(layout, standby, fresh);
 }
 
 export function severityOfHealth(health: Health): Severity {

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { messageOf } from '../errors.ts';
-import { readIfExists, writeDurably } from '../system/durable.ts';
+import { readIfExists } from '../system/durable.ts';
 import { isNotificationDue, notify, type SaidState, type Severity } from '../system/notify.ts';
+import { replaceDurably } from '../system/replaceable.ts';
 import type { ActionOptions, StandbyDeps } from './deps.ts';
 import { lookAtPrimary } from './liveness.ts';
 import { describeWatched, judgeWatched, watchedExitCodes, type Watched } from './liveness/watched.ts';
@@ -38,9 +39,9 @@ async function notifyOfChange(deps: StandbyDeps, watched: Watched, message: stri
     primary: deps.settings.master_public_ip,
     liveness: watched,
   };
-  await notify(deps, deps.settings, { severity, message, facts });
+  notify(deps, deps.settings, { severity, message, facts });
   const said: SaidState = { severity, lastNotified: nowS };
-  await writeDurably(statePath(deps), `${JSON.stringify({ ...state, ping: said }, null, 2)}\n`).catch(
+  await replaceDurably(statePath(deps), `${JSON.stringify({ ...state, ping: said }, null, 2)}\n`).catch(
     (error: unknown) => {
       deps.log.warning(`cannot remember what was notified: ${messageOf(error)}`);
     },

@@ -7,10 +7,10 @@ import type { StandbyDeps } from './deps.ts';
  *
  * @param trouble undefined once all is well again
  */
-export async function tellRestoreState(deps: StandbyDeps, trouble: string | undefined): Promise<number> {
+export function tellRestoreState(deps: StandbyDeps, trouble: string | undefined): number {
   const { archivedir } = deps.settings;
   const facts = { program: 'cmd_standby', standby: deps.hostName, archivedir };
-  await notify(
+  notify(
     deps,
     deps.settings,
     trouble === undefined

@@ -1,4 +1,4 @@
-import { describeResult, succeeded, type RunCommand } from './command.ts';
+import { startHook, type Hook, type HookEnd, type StartHook } from './hook.ts';
 import type { Log } from './log.ts';
 import { quoted } from './printable.ts';
 
@@ -20,41 +20,73 @@ export interface NotifySettings {
 }
 
 export interface NotifyDeps {
-  readonly run: RunCommand;
   readonly log: Log;
+  readonly startHook?: StartHook | undefined;
 }
 
-/** A hung alert script must not hold up the WAL for longer. */
-const limitMs = 10_000;
+/** What an alert script may take at most; it is nobody's concern but its own. */
+const limitS = 10;
 const longestMessage = 2000;
+/** What the end of our program leaves the hooks for saying what goes to our log. */
+const partingMs = 1_000;
+
+const running = new Map<Hook, Promise<void>>();
+
+function logEnd(log: Log, name: string, end: HookEnd): void {
+  switch (end.kind) {
+    case 'exited':
+      for (const line of end.stdout.split('\n').filter(Boolean)) log.notice(line);
+      if (end.code === 0) return;
+      log.warning(
+        `${name} failed: exit status ${end.code}${end.stderr.trim() === '' ? '' : `: ${end.stderr.trim()}`}`,
+      );
+      return;
+    case 'timed-out':
+      log.warning(`${name} failed: it was ended after ${end.limitS} s`);
+      return;
+    case 'not-started':
+      log.warning(`${name} failed: ${end.reason}`);
+      return;
+    case 'left':
+      log.warning(`${name} is still running; it is ended after ${limitS} s`);
+  }
+}
 
 /**
- * Runs the command of that severity. The message is never part of the shell's text: it is `$1` there, so that nothing in
- * it can be taken for a command. A command that fails is logged and changes nothing else.
+ * Starts the command of that severity, and waits for nothing: an alert script that hangs holds up nobody. The message is never
+ * part of the shell's text: it is `$1` there, so that nothing in it can be taken for a command. A command that fails is logged
+ * and changes nothing else.
  */
-export async function notify(
-  deps: NotifyDeps,
-  settings: NotifySettings,
-  notification: Notification,
-): Promise<void> {
-  const command = settings[`notify_${notification.severity}`];
+export function notify(deps: NotifyDeps, settings: NotifySettings, notification: Notification): void {
+  const name = `notify_${notification.severity}` as const;
+  const command = settings[name];
   if (command === undefined || command.trim() === '') return;
   // What another host has said may stand in it, and a mail or a pager takes control characters as badly as a terminal.
   const message = quoted(notification.message, longestMessage);
   const facts: Notification['facts'] = { severity: notification.severity, message, ...notification.facts };
   const env = Object.fromEntries(
-    Object.entries(facts).map(([name, value]) => [
-      `PITRTOOLS_${name.toUpperCase()}`,
+    Object.entries(facts).map(([key, value]) => [
+      `PITRTOOLS_${key.toUpperCase()}`,
       quoted(value.toString(), longestMessage),
     ]),
   );
-  const result = await deps.run(
-    { program: '/bin/sh', args: ['-c', `${command} "$@"`, 'sh', message] },
-    { limitMs, env, asCaller: true },
-  );
-  for (const line of result.stdout.split('\n').filter(Boolean)) deps.log.notice(line);
-  if (!succeeded(result))
-    deps.log.warning(`notify_${notification.severity} failed: ${describeResult(result)}`);
+  const start = deps.startHook ?? startHook;
+  const hook = start({ command, args: [message], env, limitS });
+  const logged = hook.ended.then((end) => {
+    running.delete(hook);
+    logEnd(deps.log, name, end);
+  });
+  running.set(hook, logged);
+}
+
+/** At the end of a program: the hooks that still run get a moment, and are then left to themselves. */
+export async function partWithHooks(graceMs = partingMs): Promise<void> {
+  if (running.size === 0) return;
+  const timer = setTimeout(() => {
+    for (const hook of running.keys()) hook.leave();
+  }, graceMs);
+  await Promise.all(running.values());
+  clearTimeout(timer);
 }
 
 /** What was last said about one subject; kept on disk between calls. */
@@ -79,4 +111,10 @@ export function isNotificationDue(
   // The clock was set back since: how long ago it was said is not known.
   if (said.lastNotified > nowS) return severity !== 'ok' && reminderS > 0;
   return severity !== 'ok' && reminderS > 0 && nowS - said.lastNotified >= reminderS;
+}
+
+/** The later of two memories of the same subject. */
+export function latestSaid(one: SaidState | undefined, other: SaidState | undefined): SaidState | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return one.lastNotified > other.lastNotified ? one : other;
 }

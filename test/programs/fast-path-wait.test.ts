@@ -50,6 +50,8 @@ adopt() {
   ln -sf '${pgdata}' '${own}/pgdata'
   ln -sfn '${marks}' '${own}/current'
   touch -r '${path}' '${marks}/${segment}'
+  touch -d @1.000000001 '${own}/earlier'
+  touch -d @1.000000002 '${own}/later'
   touch -r '${ini}' '${own}/stamp'
 }
 case "$*" in

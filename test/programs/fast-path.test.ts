@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -54,6 +54,8 @@ function prove(iniText?: (place: string) => string): Proof {
     },
   };
   proof.stamp();
+  execFileSync('touch', ['-d', '@1.000000001', join(own, 'earlier')]);
+  execFileSync('touch', ['-d', '@1.000000002', join(own, 'later')]);
   copyTime(join(pgdata, proof.path), proof.marker);
   return proof;
 }
@@ -168,6 +170,12 @@ describe.each(shells)('under %s', (shell) => {
         utimesSync(ini, 1, 1);
       },
     ],
+    ...['earlier', 'later'].map((name): [string, (proof: Proof) => void] => [
+      `no file "${name}" by which the shell is tried`,
+      ({ place }) => {
+        rmSync(join(place, '.archiver', name));
+      },
+    ]),
     [
       'no marks',
       ({ place }) => {
@@ -213,6 +221,47 @@ describe.each(shells)('under %s', (shell) => {
     expect(await isProven(shell, proof, args(proof))).toBe(false);
   });
 });
+
+/** A shell that compares the times of files by whole seconds, as busybox does. */
+function coarseShell(root: string): string {
+  const shell = join(root, 'coarse');
+  const text = `#!/bin/bash
+function [ {
+  case $2 in
+    -nt) builtin [ "$(stat -c %Y "$1" 2>&1)" -gt "$(stat -c %Y "$3" 2>&1)" ] 2>/dev/null ;;
+    *) builtin [ "$@" ;;
+  esac
+}
+launcher=$1
+shift
+. "$launcher"
+`;
+  writeFileSync(shell, text, { mode: 0o700 });
+  return shell;
+}
+
+const hasBusybox = existsSync('/usr/bin/busybox') || existsSync('/bin/busybox');
+
+test.each(['a stand-in', ...(hasBusybox ? ['busybox'] : [])])(
+  'a shell that compares times by whole seconds leaves all to Node: %s',
+  async (kind) => {
+    const proof = prove();
+    const shell = coarseShell(proof.root);
+    const words = kind === 'busybox' ? ['busybox', 'ash'] : [shell];
+    const [program = '', ...before] = words;
+    const launcher = checkout('bin', 'cmd_archiver');
+    const calls = [...before, launcher, '-C', proof.ini, '-F', proof.path];
+    const result = await run(program, calls, {
+      cwd: proof.pgdata,
+      env: { PATH: '/usr/bin:/bin', PITRTOOLS_NODE: '/bin/false' },
+    });
+    expect(result.code).toBe(1);
+    // With nothing to try it by, it would say yes: the stand-in is one.
+    const own = join(proof.place, '.archiver');
+    execFileSync('touch', ['-d', '@5', join(own, 'later')]);
+    expect((await run(program, calls, { cwd: proof.pgdata, env: { PATH: '/usr/bin:/bin' } })).code).toBe(0);
+  },
+);
 
 test('bash alone would take anything for newer than a file that is missing', () => {
   const proof = prove();

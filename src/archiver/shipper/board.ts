@@ -20,6 +20,8 @@ export interface Board {
   readonly standbys: readonly string[];
   /** All that is ready, in the order in which it is sent. */
   order: string[];
+  /** Whether it holds what PostgreSQL has ready: not before the directory was listed once. */
+  isListed: boolean;
   /** Those of the window that passed their check. */
   readonly shipments: Map<string, Shipment>;
   /** Why others of the window are not shipped. */
@@ -34,7 +36,15 @@ export interface Board {
 const windowFiles = 256;
 
 export function createBoard(standbys: readonly string[]): Board {
-  return { standbys, order: [], shipments: new Map(), refused: new Map(), told: new Map(), head: undefined };
+  return {
+    standbys,
+    order: [],
+    isListed: false,
+    shipments: new Map(),
+    refused: new Map(),
+    told: new Map(),
+    head: undefined,
+  };
 }
 
 /** History files first, whatever their timeline: PostgreSQL archives them so as well. */

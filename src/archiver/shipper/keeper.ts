@@ -102,6 +102,7 @@ async function settle(work: Work, lane: Lane, shipment: Shipment): Promise<void>
 
 /** PostgreSQL has got its room: what comes is a new case. */
 function forgetFullness(work: Work, lanes: readonly Lane[]): void {
+  if (!work.board.isListed) return;
   for (const lane of lanes) {
     if (lane.fullSinceMs === undefined && lane.blocked === undefined) continue;
     if (owedTo(work.board, lane.standby.name).length > 0) continue;

@@ -3,7 +3,7 @@ import { logFailure } from '../../system/log.ts';
 import { pollAbandoned } from '../abandon.ts';
 import { sayHello, type Delivery } from '../delivery.ts';
 import { firstNames, withDelivery } from '../lane.ts';
-import { isResting, readLaneState, troubleSinceMs, type LaneState } from '../lane-state.ts';
+import { isResting, readLaneState, reserveLaneState, troubleSinceMs, type LaneState } from '../lane-state.ts';
 import { queueOf } from '../layout.ts';
 import { isQueueEmpty } from '../queue.ts';
 import { noteRequest } from '../resume-request.ts';
@@ -266,6 +266,11 @@ export async function adoptState(work: Work, lane: Lane): Promise<void> {
   lane.isBehind = isResting(state, work.deps.now()) || !(await isQueueDry(work, lane));
   lane.troubleSinceMs = troubleSinceMs(work.deps, state) ?? lane.troubleSinceMs;
   lane.freed = state.freed;
+  lane.said = state.said;
+  // What an earlier process could not queue counts until it is seen safe: to say less meanwhile would say both again and again.
+  if (state.health === 'unsafe')
+    lane.blocked = { reason: state.reason ?? 'its queue takes nothing', untilMs: 0, isNews: true };
+  await reserveLaneState(work.layout, lane.standby.name).catch(() => undefined);
 }
 
 /** Serves one standby until the shipper stops. Whatever happens there stays there. */

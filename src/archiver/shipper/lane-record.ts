@@ -4,6 +4,7 @@ import { recordFinding, type Finding } from '../lane-report.ts';
 import { readLaneState } from '../lane-state.ts';
 import { lockFileOf } from '../layout.ts';
 import type { QueueUse } from '../room.ts';
+import { latestSaid, type SaidState } from '../../system/notify.ts';
 import { createWakeUp, type WakeUp } from './signal.ts';
 import type { Work } from './work.ts';
 
@@ -45,6 +46,8 @@ export interface Lane {
   lastDeliveredMs: number;
   /** What the queue holds; undefined until it was counted. */
   queueUse: QueueUse | undefined;
+  /** What this process said of it last: on some disks the state file cannot be written any more. */
+  said: SaidState | undefined;
   /** The last note on its state file: one at a time. */
   recording: Promise<void>;
 }
@@ -71,6 +74,7 @@ export function createLane(standby: StandbyTarget): Lane {
     isPollDue: false,
     lastDeliveredMs: -Infinity,
     queueUse: undefined,
+    said: undefined,
     recording: Promise.resolve(),
   };
 }
@@ -98,7 +102,8 @@ function worstOf(lane: Lane, finding: Finding): Finding {
 async function recordNow({ deps, layout }: Work, lane: Lane, finding: Finding): Promise<void> {
   const state = await readLaneState(layout, lane.standby.name);
   if (state.abandoned !== undefined && finding.health !== 'abandoned') return;
-  await recordFinding(deps, lane.standby.name, state, worstOf(lane, finding));
+  const before = { ...state, said: latestSaid(lane.said, state.said) };
+  lane.said = await recordFinding(deps, lane.standby.name, before, worstOf(lane, finding));
 }
 
 /** Notes how the lane is. Its lock is held by this process. */

@@ -104,6 +104,39 @@ async function hasTimeOf(path: string, identity: FileIdentity): Promise<boolean>
   return made?.mtimeNs === identity.mtimeNs;
 }
 
+/** A second and a nanosecond, or two, after 1970 began. */
+const earlierNs = 1_000_000_001n;
+const laterNs = 1_000_000_002n;
+
+const noFineTimes = 'two files whose times differ by a nanosecond cannot be made';
+
+async function isAt(path: string, mtimeNs: bigint): Promise<boolean> {
+  const found = await identityOf(path).catch(() => undefined);
+  return found?.mtimeNs === mtimeNs;
+}
+
+/**
+ * By these two files a shell finds out how finely it compares times. Node's utimes loses nanoseconds, touch keeps them.
+ *
+ * @returns why they are not there as they ought to be
+ */
+async function findCoarseness(
+  run: RunCommand,
+  { earlier, later }: ShipperPlaces,
+): Promise<string | undefined> {
+  const wanted = [
+    [earlier, earlierNs],
+    [later, laterNs],
+  ] as const;
+  for (const [path, mtimeNs] of wanted) {
+    if (await isAt(path, mtimeNs)) continue;
+    const time = `@1.00000000${mtimeNs - 1_000_000_000n}`;
+    await run({ program: 'touch', args: ['-d', time, '--', path] }, { limitMs: copyLimitMs });
+    if (!(await isAt(path, mtimeNs))) return noFineTimes;
+  }
+  return undefined;
+}
+
 export interface Stamping {
   /** Whether it is still the file that was read; if not, nothing is proven. */
   readonly isCurrent: boolean;
@@ -125,7 +158,7 @@ export async function stampConfig(
   const isExact = await hasTimeOf(made, config.identity);
   if (!isExact && !(await isConfigUnchanged(config))) return { isCurrent: false };
   await placeLink(source, places.config);
-  const flaw = isExact ? undefined : await findFlaw(made, complaint);
+  const flaw = isExact ? await findCoarseness(run, places) : await findFlaw(made, complaint);
   const isStamped = isExact
     ? await isMoved(made, places.stamp)
     : await writeProof(places, made, writtenStampOf(places), config.identity);

@@ -23,6 +23,9 @@ export interface ShipperPlaces {
   readonly config: string;
   /** Carries the modification time of that INI file. */
   readonly stamp: string;
+  /** Two empty files whose times differ by a nanosecond: a shell that does not see that can read no proof. */
+  readonly earlier: string;
+  readonly later: string;
 }
 
 export function shipperPlaces(layout: Layout): ShipperPlaces {
@@ -36,5 +39,7 @@ export function shipperPlaces(layout: Layout): ShipperPlaces {
     pgdata: at('pgdata'),
     config: at('config'),
     stamp: at('stamp'),
+    earlier: at('earlier'),
+    later: at('later'),
   };
 }

@@ -135,6 +135,7 @@ async function scanOnce(
   try {
     await takeNews(work, status, news);
     await admitUnseen(work, directory);
+    work.board.isListed = true;
     work.decide.wake();
     for (const { wakeUp } of lanes) wakeUp.wake();
   } catch (error) {

@@ -5,7 +5,7 @@ import { recordFinding, type Finding } from '../../../src/archiver/lane-report.t
 import { readLaneState } from '../../../src/archiver/lane-state.ts';
 import { layoutOf } from '../../../src/archiver/layout.ts';
 import type { ArchiverSettings } from '../../../src/config/options-archiver.ts';
-import type { RunCommand } from '../../../src/system/command.ts';
+import type { StartHook } from '../../../src/system/hook.ts';
 import { textLog } from '../../../src/system/log.ts';
 import { temporaryDirectory } from '../system/temporary.ts';
 
@@ -19,9 +19,10 @@ function lane(reminderS = 3600) {
   const root = temporaryDirectory();
   mkdirSync(layoutOf(root).privateDirectory);
   const calls: Call[] = [];
-  const run: RunCommand = (command, { env }) => {
-    calls.push({ command: command.args[1], env });
-    return Promise.resolve({ kind: 'exited', code: 0, stdout: '', stderr: '' });
+  const startHook: StartHook = ({ command, env }) => {
+    calls.push({ command, env });
+    const ended = Promise.resolve({ kind: 'exited', code: 0, stdout: '', stderr: '' } as const);
+    return { ended, leave: () => undefined };
   };
   const clock = { now: 1_000_000 };
   const settings: Partial<ArchiverSettings> = {
@@ -33,7 +34,7 @@ function lane(reminderS = 3600) {
   };
   const log = textLog({ debug: false }, () => undefined);
   const moment = () => ({ boot: 'this', ms: clock.now / 2 });
-  const deps = { settings, run, log, now: () => clock.now, moment } as unknown as ArchiverDeps;
+  const deps = { settings, startHook, log, now: () => clock.now, moment } as unknown as ArchiverDeps;
   const find = async (health: Finding['health'], atS: number): Promise<string[]> => {
     const before = calls.length;
     clock.now = 1_000_000 + atS * 1000;

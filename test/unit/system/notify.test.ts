@@ -1,9 +1,11 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { runCommand } from '../../../src/system/command.ts';
+import { startHook } from '../../../src/system/hook.ts';
 import { textLog } from '../../../src/system/log.ts';
-import { isNotificationDue, notify } from '../../../src/system/notify.ts';
+import { isProcessAlive } from '../../../src/system/processes.ts';
+import { isNotificationDue, latestSaid, notify, partWithHooks } from '../../../src/system/notify.ts';
+import { eventually } from '../../harness/eventually.ts';
 import { temporaryDirectory } from './temporary.ts';
 
 function world(commands: { ok?: string; warning?: string; critical?: string }) {
@@ -15,14 +17,15 @@ function world(commands: { ok?: string; warning?: string; critical?: string }) {
     notify_critical: commands.critical,
     notify_reminder: 3600,
   };
-  return { deps: { run: runCommand, log }, settings, said };
+  return { deps: { log }, settings, said };
 }
 
 test('the alert text run through a shell: the message is an argument, whatever it holds', async () => {
   const marker = join(temporaryDirectory(), 'marker');
   const { deps, settings, said } = world({ warning: 'printf "%s\\n"' });
   const message = `down; touch ${marker} $(touch ${marker}) \`touch ${marker}\` "'`;
-  await notify(deps, settings, { severity: 'warning', message, facts: {} });
+  notify(deps, settings, { severity: 'warning', message, facts: {} });
+  await partWithHooks(30_000);
   expect(said).toEqual([`NOTICE: ${message}\n`]);
   expect(existsSync(marker)).toBe(false);
 });
@@ -31,23 +34,54 @@ test('the facts are in the environment', async () => {
   const { deps, settings, said } = world({
     critical: 'echo $PITRTOOLS_SEVERITY $PITRTOOLS_STANDBY $PITRTOOLS_QUEUE_LENGTH; :',
   });
-  await notify(deps, settings, {
+  notify(deps, settings, {
     severity: 'critical',
     message: 'm',
     facts: { standby: 's1', queue_length: 7 },
   });
+  await partWithHooks(30_000);
   expect(said).toEqual(['NOTICE: critical s1 7\n']);
 });
 
 test('a command that fails is said and does no more', async () => {
   const { deps, settings, said } = world({ ok: 'echo no >&2; exit 3;' });
-  await notify(deps, settings, { severity: 'ok', message: 'm', facts: {} });
+  notify(deps, settings, { severity: 'ok', message: 'm', facts: {} });
+  await partWithHooks(30_000);
   expect(said).toEqual(['WARNING: notify_ok failed: exit status 3: no\n']);
+});
+
+test('one that hangs holds up nobody, and lives on for itself when the program ends', async () => {
+  const file = join(temporaryDirectory(), 'pid');
+  const { deps, settings, said } = world({ critical: `echo $$ > ${file}; exec sleep 600 #` });
+  notify(deps, settings, { severity: 'critical', message: 'm', facts: {} });
+  await eventually(() => existsSync(file) && readFileSync(file, 'utf8').endsWith('\n'));
+  await partWithHooks(1);
+  const pid = Number(readFileSync(file, 'utf8'));
+  expect(() => process.kill(pid, 0)).not.toThrow();
+  process.kill(pid);
+  expect(said).toEqual(['WARNING: notify_critical is still running; it is ended after 10 s\n']);
+});
+
+test('one that outlives its limit is ended with all that it started', async () => {
+  const file = join(temporaryDirectory(), 'pid');
+  const hook = startHook({ command: `sleep 600 & echo $! > ${file}; wait #`, args: [], env: {}, limitS: 1 });
+  expect(await hook.ended).toEqual({ kind: 'timed-out', limitS: 1 });
+  const pid = Number(readFileSync(file, 'utf8'));
+  await eventually(() => !isProcessAlive(pid));
+});
+
+test('what was said later counts', () => {
+  const early = { severity: 'critical', lastNotified: 10 } as const;
+  const late = { severity: 'ok', lastNotified: 20 } as const;
+  expect(latestSaid(early, late)).toBe(late);
+  expect(latestSaid(late, early)).toBe(late);
+  expect(latestSaid(undefined, early)).toBe(early);
 });
 
 test('without a command nothing is run', async () => {
   const { deps, settings, said } = world({});
-  await notify(deps, settings, { severity: 'ok', message: 'm', facts: {} });
+  notify(deps, settings, { severity: 'ok', message: 'm', facts: {} });
+  await partWithHooks(30_000);
   expect(said).toEqual([]);
 });
 

@@ -1,0 +1,92 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { callersDirectory, type Environment } from './environment.ts';
+
+/** How a hook ended; `left`: it was still running when nobody waited for it any more. */
+export type HookEnd =
+  | { readonly kind: 'exited'; readonly code: number; readonly stdout: string; readonly stderr: string }
+  | { readonly kind: 'timed-out'; readonly limitS: number }
+  | { readonly kind: 'not-started'; readonly reason: string }
+  | { readonly kind: 'left' };
+
+/** A command of the user's that runs beside us, under a limit of its own that outlives us. */
+export interface Hook {
+  readonly ended: Promise<HookEnd>;
+  /** From now on it runs for itself: it keeps us from nothing, ending included. */
+  readonly leave: () => void;
+}
+
+export interface HookCommand {
+  /** Text for the shell. */
+  readonly command: string;
+  /** Its further arguments. */
+  readonly args: readonly string[];
+  readonly env: Environment;
+  readonly limitS: number;
+}
+
+export type StartHook = (hook: HookCommand) => Hook;
+
+/** GNU's and busybox's timeout(1) exit so when the limit has passed; 137 where it took a KILL. */
+const timedOutCodes = [124, 137, 143];
+const keptChars = 16 * 1024;
+const lastWordsMs = 100;
+
+function collect(stream: ChildProcess['stdout'], take: (text: string) => void): void {
+  stream?.setEncoding('utf8');
+  stream?.on('data', take);
+  stream?.on('error', () => undefined);
+}
+
+/** Nobody may be left to read what it says when it says it: SIGPIPE must not end it then. */
+function commandLine({ command, args, limitS }: HookCommand): string[] {
+  const text = `trap '' PIPE\n${command} "$@"`;
+  return ['-k', '2', String(limitS), '/bin/sh', '-c', text, 'sh', ...args];
+}
+
+function follow(child: ChildProcess, limitS: number): Promise<HookEnd> {
+  const said = { stdout: '', stderr: '' };
+  const keep = (name: 'stdout' | 'stderr') => (text: string) => {
+    said[name] = (said[name] + text).slice(0, keptChars);
+  };
+  collect(child.stdout, keep('stdout'));
+  collect(child.stderr, keep('stderr'));
+  return new Promise((resolve) => {
+    child.once('error', (error) => {
+      resolve({ kind: 'not-started', reason: error.message });
+    });
+    let end: HookEnd | undefined;
+    const finish = () => {
+      if (end?.kind === 'exited') resolve({ ...end, ...said });
+      else if (end !== undefined) resolve(end);
+    };
+    child.once('exit', (code, signal) => {
+      const isLate = timedOutCodes.includes(code ?? 0);
+      end = isLate
+        ? { kind: 'timed-out', limitS }
+        : { kind: 'exited', code: code ?? (signal === null ? 1 : 128), ...said };
+      // A descendant that keeps its streams open is not waited for.
+      setTimeout(finish, lastWordsMs);
+    });
+    child.once('close', finish);
+  });
+}
+
+/** Starts the hook in a session of its own, with the environment and in the directory in which we were called. */
+export const startHook: StartHook = (hook) => {
+  const child = spawn('timeout', commandLine(hook), {
+    detached: true,
+    cwd: callersDirectory(),
+    env: { ...process.env, ...hook.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let leave: () => void = () => undefined;
+  const left = new Promise<HookEnd>((resolve) => {
+    leave = () => {
+      child.unref();
+      child.stdout.destroy();
+      child.stderr.destroy();
+      resolve({ kind: 'left' });
+    };
+  });
+  return { ended: Promise.race([follow(child, hook.limitS), left]), leave };
+};
