@@ -133,7 +133,7 @@ async function perform(deps: ArchiverDeps, request: ActionRequest): Promise<numb
     case 'check':
       await (
         await import('./archiver/check.ts')
-      ).checkConfiguration(deps, () => requireClosedIni(request.configFile));
+      ).checkConfiguration(deps, request.configFile, () => requireClosedIni(request.configFile));
       return 0;
     default:
       return unreachable(request);

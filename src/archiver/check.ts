@@ -1,11 +1,15 @@
+import { join, resolve } from 'node:path';
 import { listExpectedPaths, type ExpectedPath } from '../config/expected-paths.ts';
 import { archiverOptions } from '../config/options-archiver.ts';
 import { PitrError } from '../errors.ts';
 import { requirePaths } from '../system/check-paths.ts';
+import { programRoot } from '../system/program-root.ts';
 import { readCluster, readPinnedIdentifier } from './cluster.ts';
 import type { ArchiverDeps } from './deps.ts';
 import { layoutOf } from './layout.ts';
 import { mentionLeftoverQueues } from './leftover-queues.ts';
+import { judgeOwnArchiving } from './own-archive-command.ts';
+import { viewServer } from './server-view.ts';
 
 /** The program that a standby's own section names instead of the common one. */
 function ownPrograms(deps: ArchiverDeps): ExpectedPath[] {
@@ -29,9 +33,32 @@ async function checkPinned(deps: ArchiverDeps): Promise<void> {
   );
 }
 
+/** A server that archives by another program, or by another INI file, ships nothing by this one. */
+async function checkArchiveCommand(deps: ArchiverDeps, iniFile: string): Promise<void> {
+  const view = await viewServer(deps);
+  if (view.kind === 'not-running') {
+    deps.log.notice(
+      `no server runs on ${deps.settings.pgdata}: whether its archive_command is right is not known`,
+    );
+    return;
+  }
+  if (view.kind === 'unknown') {
+    deps.log.notice(`the server's archive_command is not known: ${view.reason}`);
+    return;
+  }
+  const verdict = await judgeOwnArchiving(view.archiving, { pgdata: deps.settings.pgdata, iniFile });
+  if (verdict.kind === 'unknown') deps.log.warning(verdict.reason);
+  if (verdict.kind !== 'wrong') return;
+  throw new PitrError(`PostgreSQL does not archive by this program and INI file: ${verdict.reason}`, {
+    detail: view.statistics,
+    hint: `In postgresql.conf: archive_command = '${join(programRoot(), 'bin', 'cmd_archiver')} -C ${iniFile} -F %p'`,
+  });
+}
+
 /** No action: says whether the INI file can be used here. */
 export async function checkConfiguration(
   deps: ArchiverDeps,
+  configFile: string,
   requireClosedIni: () => Promise<void>,
 ): Promise<void> {
   const { settings } = deps;
@@ -41,5 +68,6 @@ export async function checkConfiguration(
   await checkPinned(deps);
   await mentionLeftoverQueues(deps);
   if (settings.state === 'offline') deps.log.notice('state is offline: nothing will be archived');
+  await checkArchiveCommand(deps, resolve(configFile));
   deps.report('Config OK');
 }

@@ -8,7 +8,7 @@ import { pinCluster, readCluster, type Cluster } from './cluster.ts';
 import { beginHistory, hasHistory } from './delivery-history.ts';
 import type { ArchiverDeps } from './deps.ts';
 import { sshTargetOf } from './lane.ts';
-import { reserveLaneState } from './lane-state.ts';
+import { beginLaneState } from './lane-state.ts';
 import { layoutOf, queueOf, type Layout } from './layout.ts';
 import { mentionLeftoverQueues } from './leftover-queues.ts';
 import { plantSentinel, type PlantPermission, type PlantResult } from './plant-sentinel.ts';
@@ -20,7 +20,7 @@ async function makeDirectories(layout: Layout, standbys: readonly string[]): Pro
   for (const standby of standbys) {
     await beginHistory(layout, standby);
     await ensureDirectory(queueOf(layout, standby));
-    await reserveLaneState(layout, standby);
+    await beginLaneState(layout, standby);
   }
 }
 

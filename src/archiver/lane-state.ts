@@ -73,11 +73,16 @@ export async function writeLaneState(layout: Layout, standby: string, state: Lan
   await replaceDurably(stateFileOf(layout, standby), text);
 }
 
-/** For the day on which the disk is full: the file is there, and the room for the next one. */
+/** For the day on which the disk is full: there is a file, and the room for the next one. `-I` begins a lane by this. */
+export async function beginLaneState(layout: Layout, standby: string): Promise<void> {
+  if (await exists(stateFileOf(layout, standby))) await reserveLaneState(layout, standby);
+  else await writeLaneState(layout, standby, fresh);
+}
+
+/** The same for a lane that was begun before: the file itself is a trace that only `-I` and a delivery may leave. */
 export async function reserveLaneState(layout: Layout, standby: string): Promise<void> {
   const path = stateFileOf(layout, standby);
   if (await exists(path)) await reserveSpare(path);
-  else await writeLaneState(layout, standby, fresh);
 }
 
 export function severityOfHealth(health: Health): Severity {

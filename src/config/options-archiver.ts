@@ -80,6 +80,39 @@ export const archiverOptions = {
     summary: '2 when either end has an rsync older than 3.0, else 3',
   },
   includepath: commonOptions.includepath,
+  psql: {
+    kind: 'program',
+    group: groups.programs,
+    since: '2.0',
+    default: 'psql',
+    example: '/usr/bin/psql',
+    summary: 'psql on this host, with which the server is asked; nothing is archived by it',
+  },
+  port: {
+    kind: 'port',
+    group: groups.server,
+    since: '2.0',
+    example: '5432',
+    summary: "the port of this host's server, asked what it says of its archiving",
+    detail: 'Left out, it is what postmaster.pid says.',
+  },
+  dbname: {
+    ...commonOptions.dbname,
+    summary: 'the database to log in to for that',
+    detail: 'Left out, it is postgres, or template1 where no database has that name.',
+  },
+  archive_stall: {
+    kind: 'seconds',
+    min: 0,
+    max: 86_400,
+    group: shipping,
+    since: '2.0',
+    default: '180',
+    summary:
+      'seconds after which it is an alarm that PostgreSQL takes no segment that was shipped; 0 for never',
+    detail:
+      'The shipper works ahead of archive_command. If that fails before it asks (a path that is not there, status 127), the WAL reaches the standbys and piles up in pg_wal all the same.',
+  },
   queue_after: {
     kind: 'seconds',
     min: 0,

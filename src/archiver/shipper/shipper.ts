@@ -17,6 +17,7 @@ import { prepareMarkers, stampConfig, wipeMarkers, type ConfigIdentity } from '.
 import { shipperPlaces, type ShipperPlaces } from './places.ts';
 import { runScanner } from './scanner.ts';
 import { createWakeUp } from './signal.ts';
+import { watchForStall } from './stall.ts';
 import { awaitStop, describeStop, type Stop } from './stop.ts';
 import { tellFlaw, type Work } from './work.ts';
 
@@ -74,7 +75,7 @@ async function startTaking(
   if (!isCurrent) return 'config-changed';
   if (flaw !== undefined) tellFlaw(work, flaw);
   const directory = await walDirectory(deps.settings.pgdata);
-  return [runKeeper(work, lanes), runScanner(work, lanes, directory)];
+  return [runKeeper(work, lanes), runScanner(work, lanes, directory), watchForStall(work, config.file)];
 }
 
 /** Works by one configuration until something ends that. */

@@ -1,0 +1,34 @@
+import { describe, expect, test } from 'vitest';
+import { archiveCallOf, judgeArchiving } from '../../../src/config/archive-command.ts';
+
+describe('the call that an archive_command makes', () => {
+  test.each([
+    ['/p/bin/cmd_archiver -C /p/a.ini -F %p', { program: '/p/bin/cmd_archiver', iniFile: '/p/a.ini' }],
+    ['"/p q/cmd_archiver" -F "%p" --config=/p/a.ini', { program: '/p q/cmd_archiver', iniFile: '/p/a.ini' }],
+    ['nice -n 5 cmd_archiver -C/p/a.ini -F%p', { program: 'cmd_archiver', iniFile: '/p/a.ini' }],
+    ['cmd_archiver --file %p', { program: 'cmd_archiver', iniFile: undefined }],
+  ])('%s', (command, call) => {
+    expect(archiveCallOf(command)).toEqual({ ...call, passesSegment: true });
+  });
+
+  test('another program makes none that could be seen', () => {
+    expect(archiveCallOf('/usr/local/bin/archive %p')).toBeUndefined();
+  });
+});
+
+describe('what the settings alone decide', () => {
+  const good = { archiveMode: 'on', archiveCommand: 'cmd_archiver -C /a.ini -F %p', archiveLibrary: '' };
+  test.each([
+    [{}, 'call', undefined],
+    [{ archiveMode: 'off', archiveCommand: '(disabled)' }, 'wrong', 'archive_mode is off'],
+    [{ archiveLibrary: 'basic_archive' }, 'wrong', 'archive_library is "basic_archive"'],
+    [{ archiveCommand: '' }, 'wrong', 'archive_command is empty'],
+    [{ archiveCommand: 'cmd_archiver -C /a.ini -F %f' }, 'wrong', 'by -F %p'],
+    [{ archiveCommand: 'cmd_archiver -F %p' }, 'wrong', 'no INI file by -C'],
+    [{ archiveCommand: 'cp %p /x/%f' }, 'unknown', 'is not known'],
+  ])('%j: %s', (change, kind, reason) => {
+    const verdict = judgeArchiving({ ...good, ...change });
+    expect(verdict.kind).toBe(kind);
+    if (verdict.kind !== 'call') expect(verdict.reason).toContain(reason);
+  });
+});
