@@ -113,6 +113,7 @@ test('where the clock was set back, a bad state is said again rather than not fo
 test('a message and facts that hold a NUL or control characters reach the command escaped', async () => {
   const { deps, settings, said } = world({ critical: 'printf "%s|%s" "$PITRTOOLS_SEGMENT" "$1"; true' });
   const facts = { segment: 'a\0b' };
-  await notify(deps, settings, { severity: 'critical', message: 'x\0y\x1b[2J\nz', facts });
+  notify(deps, settings, { severity: 'critical', message: 'x\0y\x1b[2J\nz', facts });
+  await partWithHooks(30_000);
   expect(said).toEqual(['NOTICE: a\\x00b|x\\x00y\\x1b[2J\\nz\n']);
 });
