@@ -60,9 +60,15 @@ describe.each(failureMajors())('the login at the promoted server, on PostgreSQL 
     world = await createWorld({ major });
     const here = world;
     const pair = await startedPair(here, 'local all all scram-sha-256', {}, async (primary) => {
-      await primary.sql(`ALTER ROLE "${primary.user}" PASSWORD 'with:colon'`);
+      // Up to 13 the default is md5.
+      await primary.sql(
+        `SET password_encryption TO 'scram-sha-256'; ALTER ROLE "${primary.user}" PASSWORD 'with:colon'`,
+      );
     });
     const { standby } = pair;
+    await eventually(async () => (await ask(standby, 'postgres', 'SELECT count(*) FROM rows')) === '10', {
+      what: 'the password, and what came after it, replayed',
+    });
     writeFileSync(
       join(standby.host.directory, 'home', '.pgpass'),
       `localhost:${standby.port}:postgres:${standby.user}:with\\:colon\n`,
