@@ -57,7 +57,7 @@ describe.each(failureMajors())('a hot standby with less than the primary has, on
     expect(await countRows(standby)).toBe(20);
   });
 
-  test('that runs and has stopped replaying is restarted for its promotion, and loses nothing', async () => {
+  test('that was never started is refused by -S, and promoted by -F999 with what pg_control demands', async () => {
     world = await createWorld({ major });
     const pair = await makePair(world, { settings: { max_locks_per_transaction: 40 } });
     const { primary, standby } = pair;
