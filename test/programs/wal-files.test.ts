@@ -7,6 +7,8 @@ import { capabilitiesOf } from '../../src/postgres/capabilities.ts';
 import { checkControlFile } from '../../src/postgres/control-file.ts';
 import { ancestorsIn, parseHistory } from '../../src/postgres/history.ts';
 import {
+  firstLsnOf,
+  listSegments,
   nextSegment,
   parseLsn,
   segmentContaining,
@@ -18,6 +20,7 @@ import { withSettings } from '../../src/postgres/settings-file.ts';
 import { parseVersion } from '../../src/postgres/version.ts';
 import { checkSegmentHeader, longHeaderBytes, type SegmentCheck } from '../../src/postgres/wal-header.ts';
 import { parseWalName, type SegmentName } from '../../src/postgres/wal-name.ts';
+import { checkRecords } from '../../src/standby/archive/read-records.ts';
 import { shellQuote } from '../../src/system/shell-quote.ts';
 import { eventually } from '../harness/eventually.ts';
 import { testMajors } from '../harness/postgres-programs.ts';
@@ -61,6 +64,32 @@ describe.each(testMajors())('the WAL that PostgreSQL %i archives', (major) => {
       kind: 'bad',
       problem: 'wrong-place',
     });
+  });
+
+  test('is read record by record to its end, and a wrong byte in one of them is damage', async () => {
+    await primary.sql('CHECKPOINT');
+    const redo = parseLsn(await primary.value('SELECT redo_lsn::text FROM pg_control_checkpoint()'));
+    // Records that are longer than a page, and than a segment of 1 MB.
+    await primary.sql('CREATE TABLE long AS SELECT repeat(md5(i::text), 3000) FROM generate_series(1, 50) i');
+    await primary.sql("SELECT pg_logical_emit_message(false, 'long', repeat('x', 3000000))");
+    const last = segment(await primary.switchWal());
+    await primary.archived(last.name);
+    const files = listSegments(segmentContaining(1, redo, layout), last, layout).map((name) => ({
+      name,
+      path: join(archive, name.name),
+    }));
+    const { signal } = new AbortController();
+    const end = firstLsnOf(nextSegment(last, layout), layout.segmentSize);
+    expect(await checkRecords(files, redo, signal)).toEqual({ kind: 'read', end, damage: undefined });
+
+    const first = segmentContaining(1, redo, layout);
+    const path = join(primary.host.directory, first.name);
+    const bytes = readFileSync(join(archive, first.name));
+    const at = Number(redo - firstLsnOf(first, layout.segmentSize)) + 25;
+    bytes[at] = (bytes[at] ?? 0) ^ 1;
+    writeFileSync(path, bytes);
+    const damaged = await checkRecords([{ name: first, path }, ...files.slice(1)], redo, signal);
+    expect(damaged).toMatchObject({ kind: 'read', damage: { at: redo } });
   });
 
   test('lies where the arithmetic of locations says', async () => {
