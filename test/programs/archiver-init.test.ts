@@ -159,7 +159,11 @@ describe('the command line', () => {
 
   test('no action but -C checks the configuration and what it names', async () => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
-    expect(await cluster.run([])).toMatchObject({ code: 0, stdout: 'Config OK\n', stderr: '' });
+    const stopped = await cluster.run([]);
+    expect(stopped).toMatchObject({ code: 0, stdout: 'Config OK\n' });
+    expect(stopped.stderr).toBe(
+      `NOTICE: no server runs on ${cluster.pgdata}: whether its archive_command is right is not known\n`,
+    );
     rmSync(cluster.pgdata, { recursive: true });
     cluster.writeIni({ rsync_bin: '/nonexistent/rsync' });
     const result = await cluster.run([], { cwd: cluster.host.directory });
