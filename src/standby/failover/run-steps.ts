@@ -10,7 +10,7 @@ import type { StepHandler } from '../plan.ts';
 import { changeRecord } from '../record.ts';
 import { clearRecoverySettings, writeRecoverySettings } from '../recovery/recovery-files.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
-import { mustAnswer } from '../server/server-state.ts';
+import { mustAnswer, observeServer } from '../server/server-state.ts';
 import { runAction } from './action.ts';
 import { checkArchiving } from './archiving-check.ts';
 import { seeAllReplayed } from './all-replayed.ts';
@@ -36,7 +36,12 @@ async function resumeReplay(deps: StandbyDeps, directory: DataDirectory): Promis
 async function promote(deps: StandbyDeps, capabilities: Capabilities, run: FailoverRun): Promise<void> {
   // A site's own command may wait for the end of a long replay, and be ended before it.
   run.isPromoted = deps.settings.promote_command !== undefined;
-  await promoteServerProgram(deps, capabilities);
+  try {
+    await promoteServerProgram(deps, capabilities);
+  } catch (error) {
+    // An earlier run, which was ended, may have told it so: it opens in between, and pg_ctl promotes no open server.
+    if ((await observeServer(deps, capabilities)).kind !== 'production') throw error;
+  }
   run.isPromoted = true;
 }
 
