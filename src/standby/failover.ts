@@ -1,7 +1,9 @@
-import { exitCodes, type PitrError } from '../errors.ts';
+import { exitCodes } from '../errors.ts';
 import type { ActionOptions, StandbyDeps } from './deps.ts';
+import { beginningOf } from './failover/all-replayed.ts';
 import { observeHere, type FailoverFacts } from './failover/facts.ts';
 import { listFailoverObjections } from './failover/objections.ts';
+import { describeOutcome } from './failover/outcome.ts';
 import { planFailover } from './failover/plan.ts';
 import { sayLogin } from './failover/local-login.ts';
 import { newRun, type FailoverRun } from './failover/run.ts';
@@ -70,27 +72,40 @@ export function reportFailover(deps: StandbyDeps, run: FailoverRun): number {
   return exitCodes.actionFailed;
 }
 
-/** What a recovery to a moment does beside a failover. */
-export interface FailoverExtras {
-  readonly explainNotOpen?: (error: PitrError) => PitrError;
-  readonly beforeReport?: (run: FailoverRun) => Promise<void>;
+/** Says what this server is now, what may be missing, and what is to be done next. */
+export async function sayOutcome(
+  deps: StandbyDeps,
+  { directory, liveness }: Pick<FailoverFacts, 'directory' | 'liveness'>,
+  { timeline, replayed, archiveEnd, archiving }: FailoverRun,
+): Promise<void> {
+  const openedAt = timeline === undefined ? undefined : await beginningOf(directory, timeline);
+  const { hostName } = deps;
+  const lines = describeOutcome({
+    timeline,
+    openedAt,
+    replayed,
+    archiveEnd,
+    liveness,
+    archiving,
+    hostName,
+  });
+  for (const line of lines) deps.report(line);
 }
 
-export async function carryOutFailover(
+async function carryOutFailover(
   deps: StandbyDeps,
-  facts: Pick<FailoverFacts, 'directory'>,
+  facts: FailoverFacts,
   steps: readonly FailoverStep[],
   options: ActionOptions,
-  extras: FailoverExtras = {},
 ): Promise<number> {
   const run = newRun();
-  const handler = failoverHandler(deps, facts.directory, run, extras.explainNotOpen);
+  const handler = failoverHandler(deps, facts.directory, run);
   if (options.dryRun) {
     printPlan(deps, steps, handler);
     return 0;
   }
   await carryOut(deps, steps, handler);
-  await extras.beforeReport?.(run);
+  await sayOutcome(deps, facts, run);
   return reportFailover(deps, run);
 }
 

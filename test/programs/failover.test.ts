@@ -59,6 +59,16 @@ describe.each(wideMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
     expect(run.stderr).toContain('was not seen dead');
     expect(run.stderr).toContain('NOTICE: Statistics are not replicated in warm standy mode.\n');
     expect(run.stdout).toContain('HINT: Execute ANALYZE on your databases\nFailover finished\n');
+    const begins = readFileSync(join(standby.pgdata, 'pg_wal', '00000002.history'), 'utf8').split('\t')[1];
+    expect(run.stdout).toContain(
+      `This server is the primary now, on timeline 2, which begins at LSN ${String(begins)}\n`,
+    );
+    expect(run.stdout).toMatch(
+      /^Replayed to LSN [0-9A-F]+\/[0-9A-F]+; time of the last commit: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}\+00$/m,
+    );
+    expect(run.stdout).toMatch(/^All WAL in the archive was replayed, to segment 00000001[0-9A-F]{16}$/m);
+    expect(run.stdout).toMatch(/^The old primary was not seen: .* is not determined$/m);
+    expect(run.stdout).toContain('  - archiving: ');
 
     expect(await standby.inRecovery()).toBe(false);
     expect(await countRows(standby)).toBe(1000);

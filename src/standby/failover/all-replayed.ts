@@ -7,6 +7,7 @@ import { readIfExists } from '../../system/durable.ts';
 import type { StandbyDeps } from '../deps.ts';
 import type { ArchivedEnd } from '../archive/replay-check.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
+import type { ArchiveEnd } from './outcome.ts';
 
 export interface NotReplayed {
   readonly first: string;
@@ -35,19 +36,33 @@ export function findNotReplayed(
   const first = firstUntouched(branch, layout);
   const count = segmentNumber(last, layout) - first + 1;
   if (count <= 0) return undefined;
-  const openedAt = branch.end.kind === 'lsn' ? `LSN ${formatLsn(branch.end.lsn)}` : branch.end.segment.name;
-  return { first: nameOf(branch.timeline, first, layout).name, last: last.name, count, openedAt };
+  return {
+    first: nameOf(branch.timeline, first, layout).name,
+    last: last.name,
+    count,
+    openedAt: placeOf(branch),
+  };
 }
 
-/** Undefined where the server goes on with the timeline that it had: no branch, no place of it. */
-async function historyOf(
+/** The history of a timeline in the server's own pg_wal; undefined where there is none. */
+async function readHistory(
   { pgdata, capabilities }: DataDirectory,
   timeline: number,
-  before: number,
-): Promise<readonly TimelineEntry[]> {
+): Promise<readonly TimelineEntry[] | undefined> {
   const { name } = historyName(timeline);
-  const text = timeline > before && (await readIfExists(join(pgdata, capabilities.walDirName, name)));
-  return text instanceof Buffer ? parseHistory(text.toString('utf8'), name) : [];
+  const text = await readIfExists(join(pgdata, capabilities.walDirName, name));
+  return text === undefined ? undefined : parseHistory(text.toString('utf8'), name);
+}
+
+function placeOf({ end }: TimelineEntry): string {
+  return end.kind === 'lsn' ? `LSN ${formatLsn(end.lsn)}` : `segment ${end.segment.name}`;
+}
+
+/** Where a timeline begins; undefined for the first one, and where no history can be read. */
+export async function beginningOf(directory: DataDirectory, timeline: number): Promise<string | undefined> {
+  const entries = await readHistory(directory, timeline).catch(() => undefined);
+  const branch = entries?.at(-1);
+  return branch === undefined ? undefined : placeOf(branch);
 }
 
 function describe({ first, last, count }: NotReplayed): string {
@@ -68,18 +83,24 @@ export async function seeAllReplayed(
   end: ArchivedEnd,
   timeline: number,
   isAccepted: boolean,
-): Promise<void> {
+): Promise<ArchiveEnd | undefined> {
   const { walSegmentSkipsFF } = directory.capabilities;
-  const entries = await historyOf(directory, timeline, end.last.timeline).catch((error: unknown) => {
-    deps.log.warning(`cannot tell whether all archived WAL was replayed: ${messageOf(error)}`);
-    return [];
-  });
+  const reached: ArchiveEnd = { kind: 'reached', last: end.last.name };
+  // The server goes on with the timeline that it had: no branch, no place of it.
+  if (timeline <= end.last.timeline) return reached;
+  const entries = await readHistory(directory, timeline).catch((error: unknown) => messageOf(error));
+  if (entries === undefined || typeof entries === 'string') {
+    const reason =
+      entries ?? `there is no ${historyName(timeline).name} in ${directory.capabilities.walDirName}`;
+    deps.log.warning(`cannot determine whether all archived WAL was replayed: ${reason}`);
+    return undefined;
+  }
   const missing = findNotReplayed(end, entries, walSegmentSkipsFF);
-  if (missing === undefined) return;
+  if (missing === undefined) return reached;
   const said = `the server opened short of the archive's end: ${describe(missing)}`;
   if (isAccepted) {
     deps.log.warning(`${said}; going on all the same (--force=replay)`);
-    return;
+    return { kind: 'missed', reason: describe(missing) };
   }
   throw new PitrError(said, {
     detail: `It is open on timeline ${timeline}, which begins at ${missing.openedAt}; what was committed in the WAL behind that is not in it. action_failover has not been run.`,

@@ -6,6 +6,7 @@ import { isLoopback, ownAddresses } from '../../system/own-addresses.ts';
 import { readSentinel } from '../../system/sentinel.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { withLocalServer } from '../server/server-state.ts';
+import type { Archiving } from './outcome.ts';
 
 /** The INI file that an archive_command gives to cmd_archiver, or undefined for another program. */
 export function archiverIniOf(archiveCommand: string): string | undefined {
@@ -45,16 +46,16 @@ export function archivingProblems(
 }
 
 /** Warns when the promoted server would ship its WAL to itself: the segments would pile up, or be refused for ever. */
-export async function checkArchiving(deps: StandbyDeps, capabilities: Capabilities): Promise<void> {
+export async function checkArchiving(deps: StandbyDeps, capabilities: Capabilities): Promise<Archiving> {
   const answer = await withLocalServer(deps, capabilities, (sql) =>
     sql("SELECT name, setting FROM pg_settings WHERE name IN ('archive_mode', 'archive_command')"),
   );
-  if (answer.kind !== 'answered') return;
+  if (answer.kind !== 'answered') return { kind: 'unknown', reason: answer.reason };
   const settings = new Map(answer.value.map((row) => [String(row['name']), String(row['setting'])]));
   const command = settings.get('archive_command') ?? '';
   if (settings.get('archive_mode') === 'off' || command === '') {
     deps.log.warning('this server archives nothing: its own standbys need archive_mode and archive_command');
-    return;
+    return { kind: 'nothing' };
   }
   const sentinel = await readSentinel(deps.settings.archivedir).catch(() => undefined);
   const ini = archiverIniOf(command);
@@ -66,5 +67,6 @@ export async function checkArchiving(deps: StandbyDeps, capabilities: Capabiliti
     ...(sentinel === undefined ? [] : [sentinel.standby]),
   ];
   for (const problem of archivingProblems(command, text, { archivedir: deps.settings.archivedir, names }))
-    deps.log.warning(`archive_command of this server wants a change: ${problem}`);
+    deps.log.warning(`archive_command of this server must be changed: ${problem}`);
+  return { kind: 'command', ini };
 }

@@ -8,6 +8,7 @@ import type { StandbyDeps } from '../deps.ts';
 import { promoteServerProgram, startServerProgram, stopServerProgram } from '../local-server.ts';
 import type { StepHandler } from '../plan.ts';
 import { changeRecord } from '../record.ts';
+import { askReplayed } from '../recover/replayed.ts';
 import { clearRecoverySettings, writeRecoverySettings } from '../recovery/recovery-files.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 import { mustAnswer, observeServer } from '../server/server-state.ts';
@@ -123,6 +124,7 @@ async function runAfter(
   switch (step.kind) {
     case 'verify-write':
       run.timeline = await verifyWrite(deps, capabilities);
+      run.replayed ??= await askReplayed(deps, directory);
       return;
     case 'start-promoted':
       return startPromoted(deps, capabilities, step);
@@ -135,13 +137,14 @@ async function runAfter(
     case 'restore-delay':
       return restoreDelay(deps, capabilities, step.delay);
     case 'see-all-replayed':
-      return seeAllReplayed(
+      run.archiveEnd = await seeAllReplayed(
         deps,
         directory,
         step.end,
         await verifyWrite(deps, capabilities),
         step.isAccepted,
       );
+      return;
     case 'set-aside-last-segment':
       return setAsideLastSegment(deps, directory, await verifyWrite(deps, capabilities));
     case 'use-failover-conf':
@@ -149,7 +152,8 @@ async function runAfter(
     case 'archive-history':
       return archiveHistory(deps, directory, await verifyWrite(deps, capabilities));
     case 'check-archiving':
-      return checkArchiving(deps, capabilities);
+      run.archiving = await checkArchiving(deps, capabilities);
+      return;
     case 'run-action':
       return runAction(deps, run, step);
     case 'record-promotion':

@@ -1,4 +1,6 @@
 import { notStartedHere, type Started } from '../local-server.ts';
+import type { Replayed } from '../recover/replayed.ts';
+import type { ArchiveEnd, Archiving } from './outcome.ts';
 
 /** What the steps learn as they go. */
 export interface FailoverRun {
@@ -7,6 +9,10 @@ export interface FailoverRun {
   /** Since when pg_control says so, while the server answers nothing. */
   openSinceMs: number | undefined;
   timeline: number | undefined;
+  /** As the server said right after it had opened: a restart forgets it. */
+  replayed: Replayed | undefined;
+  archiveEnd: ArchiveEnd | undefined;
+  archiving: Archiving | undefined;
   /** The server may have been told to promote itself: it opens when it has no more WAL, whatever becomes of this run. */
   isPromoted: boolean;
   /** How action_failover failed; undefined while it has not. */
@@ -19,6 +25,9 @@ export function newRun(): FailoverRun {
     isOpen: false,
     openSinceMs: undefined,
     timeline: undefined,
+    replayed: undefined,
+    archiveEnd: undefined,
+    archiving: undefined,
     isPromoted: false,
     actionFailure: undefined,
   };

@@ -2,7 +2,7 @@ import { PitrError, unreachable } from '../../errors.ts';
 import { formatLsn } from '../../postgres/lsn.ts';
 import type { TargetAction } from '../../postgres/recovery-target.ts';
 import type { StandbyDeps } from '../deps.ts';
-import { reportFailover } from '../failover.ts';
+import { reportFailover, sayOutcome } from '../failover.ts';
 import type { FailoverRun } from '../failover/run.ts';
 import { serverLogSince } from '../local-server.ts';
 import { readControlFile } from '../server/data-directory.ts';
@@ -51,6 +51,7 @@ export async function reportRecovery(
   switch (action) {
     case 'promote':
       await requireReached(deps, facts, run, shown);
+      await sayOutcome(deps, facts, run);
       return reportFailover(deps, run);
     case 'pause':
       deps.report(`Paused at ${shown}: the server answers queries and takes no writes`);

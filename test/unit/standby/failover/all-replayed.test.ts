@@ -98,22 +98,26 @@ describe('once the server is open', () => {
       detail: expect.stringContaining('open on timeline 2, which begins at LSN 0/7000000') as string,
       hint: expect.stringMatching(/keep "\/a".*another standby.*-F999 --force/) as string,
     });
-    await see(2, true);
+    expect(await see(2, true)).toMatchObject({ kind: 'missed' });
     expect(warnings.splice(0)).toEqual([
       expect.stringContaining('(2) were not replayed; going on all the same'),
     ]);
   });
 
-  test('it says nothing where all was replayed, where no timeline began, and where no history is left', async () => {
+  test('all was replayed where the new timeline begins behind the archive, or none began', async () => {
     writeFileSync(join(pgdata, 'pg_wal', '00000002.history'), '1\t0/9000000\tx\n');
     writeFileSync(join(pgdata, 'pg_wal', '00000001.history'), '1\t0/1000000\tx\n');
-    for (const timeline of [1, 2, 3]) await see(timeline, false);
+    for (const timeline of [1, 2]) expect(await see(timeline, false)).toMatchObject({ kind: 'reached' });
     expect(warnings).toEqual([]);
   });
 
-  test('a history that cannot be read does not fail a failover', async () => {
+  test('a history that is missing or cannot be read does not fail a failover, and proves nothing', async () => {
     writeFileSync(join(pgdata, 'pg_wal', '00000002.history'), 'nonsense\n');
-    await see(2, false);
-    expect(warnings.splice(0)).toEqual([expect.stringContaining('cannot tell whether all archived WAL')]);
+    expect(await see(2, false)).toBeUndefined();
+    expect(await see(3, false)).toBeUndefined();
+    expect(warnings.splice(0)).toEqual([
+      expect.stringContaining('cannot determine whether all archived WAL'),
+      expect.stringContaining('there is no 00000003.history in pg_wal'),
+    ]);
   });
 });
