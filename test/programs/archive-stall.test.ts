@@ -47,7 +47,8 @@ test.each(failureMajors())(
 
     const right = `${checkout('bin', 'cmd_archiver')} -C ${primary.iniFile} -F %p`;
     primary.configure({ archive_command: right });
-    await primary.reload();
+    // An archiver process that a status of 127 has ended is started again only after a while.
+    await primary.restart();
     await primary.archived(segment);
     await eventually(() => said().length > 1, { what: 'the end of the alarm' });
     expect(said().map(({ severity }) => severity)).toEqual(['critical', 'ok']);
