@@ -52,7 +52,7 @@ describe('archived segments that an opened server has not replayed', () => {
       '1\t000000010000000000000006\tx',
       '000000010000000000000007',
       2,
-      '000000010000000000000006',
+      'segment 000000010000000000000006',
     ],
   ])('are told when it opened %s', (_, history, first, count, openedAt) => {
     expect(openedWith(history)).toEqual({ first, last: end.last.name, count, openedAt });
