@@ -4,9 +4,9 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ArchiverDeps } from './archiver/deps.ts';
-import type { ShipperAccess } from './archiver/shipper/ask.ts';
-import type { ReadConfiguration } from './archiver/shipper/shipper.ts';
-import { identityOf } from './archiver/wal-file.ts';
+import type { ShipperAccess } from './archiver/markers/ask.ts';
+import type { ReadConfiguration } from './archiver/actions/ship.ts';
+import { identityOf } from './archiver/wal/wal-file.ts';
 import { parseArguments, type Request } from './archiver/command-line.ts';
 import { parseArchiverConfig } from './config/load-archiver.ts';
 import type { ArchiverSettings } from './config/options-archiver.ts';
@@ -107,32 +107,32 @@ async function perform(deps: ArchiverDeps, request: ActionRequest): Promise<numb
   switch (request.kind) {
     case 'archive':
       await (
-        await import('./archiver/archive.ts')
+        await import('./archiver/actions/archive.ts')
       ).archiveFile(deps, request.path, shipperAccess(request.configFile));
       return 0;
     case 'initialize':
       await requireClosedIni(request.configFile);
-      await (await import('./archiver/init.ts')).initialize(deps, request.plant);
+      await (await import('./archiver/actions/init.ts')).initialize(deps, request.plant);
       return 0;
     case 'ship': {
-      const { shipContinuously } = await import('./archiver/shipper/shipper.ts');
+      const { shipContinuously } = await import('./archiver/actions/ship.ts');
       await shipContinuously(deps, rereader(resolve(request.configFile)));
       return 0;
     }
     case 'flush':
-      return (await import('./archiver/flush.ts')).flush(deps, request);
+      return (await import('./archiver/actions/flush.ts')).flush(deps, request);
     case 'cleanup':
-      await (await import('./archiver/cleanup.ts')).cleanUp(deps, request);
+      await (await import('./archiver/actions/cleanup.ts')).cleanUp(deps, request);
       return 0;
     case 'abandon':
-      await (await import('./archiver/abandon.ts')).abandonStandby(deps, request.standby, request);
+      await (await import('./archiver/actions/abandon.ts')).abandonStandby(deps, request.standby, request);
       return 0;
     case 'resume':
-      await (await import('./archiver/abandon.ts')).resumeStandby(deps, request.standby, request);
+      await (await import('./archiver/actions/abandon.ts')).resumeStandby(deps, request.standby, request);
       return 0;
     case 'check':
       await (
-        await import('./archiver/check.ts')
+        await import('./archiver/actions/check.ts')
       ).checkConfiguration(deps, request.configFile, () => requireClosedIni(request.configFile));
       return 0;
     default:

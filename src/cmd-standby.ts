@@ -10,7 +10,7 @@ import { requireFor } from './config/requirements.ts';
 import { exitCodes, messageOf, PitrError, refusal, unreachable } from './errors.ts';
 import { mustNotBeRoot, runProgram, type ProgramContext } from './program.ts';
 import type { StandbyDeps } from './standby/deps.ts';
-import { parseRequest, type Action, type Request } from './standby/request.ts';
+import { parseRequest, type Action, type Request } from './standby/command-line.ts';
 import { systemClock } from './system/clock.ts';
 import { runCommand, startSession } from './system/command.ts';
 import { exists } from './system/durable.ts';
@@ -107,37 +107,41 @@ async function perform(deps: StandbyDeps, request: RunRequest): Promise<number> 
   const { action, ...options } = request;
   switch (action.kind) {
     case 'check':
-      return (await import('./standby/check.ts')).checkConfiguration(deps);
+      return (await import('./standby/actions/check.ts')).checkConfiguration(deps);
     case 'init':
-      return (await import('./standby/init.ts')).initStandby(deps, options);
+      return (await import('./standby/actions/init.ts')).initStandby(deps, options);
     case 'ping':
-      return (await import('./standby/ping-master.ts')).pingMaster(deps, options);
+      return (await import('./standby/actions/ping-master.ts')).pingMaster(deps, options);
     case 'base-backup':
-      return (await import('./standby/base-backup.ts')).baseBackup(deps, options);
+      return (await import('./standby/actions/base-backup/base-backup.ts')).baseBackup(deps, options);
     case 'verify':
-      return (await import('./standby/verify.ts')).verifyBackup(deps, options);
+      return (await import('./standby/actions/verify.ts')).verifyBackup(deps, options);
     case 'backup-info':
-      return (await import('./standby/backup-info.ts')).showBackup(deps, options);
+      return (await import('./standby/actions/backup-info.ts')).showBackup(deps, options);
     case 'start-standby':
-      return (await import('./standby/start-standby.ts')).startStandby(deps, options);
+      return (await import('./standby/actions/start-standby.ts')).startStandby(deps, options);
     case 'failover':
-      return (await import('./standby/failover.ts')).failover(deps, options);
+      return (await import('./standby/actions/failover/failover.ts')).failover(deps, options);
     case 'recover':
-      return (await import('./standby/recover.ts')).recoverTo(deps, options, action.target);
+      return (await import('./standby/actions/failover/point-in-time.ts')).recoverTo(
+        deps,
+        options,
+        action.target,
+      );
     case 'start':
-      return (await import('./standby/server-control.ts')).startServer(deps, options);
+      return (await import('./standby/actions/start-stop.ts')).startServer(deps, options);
     case 'stop':
-      return (await import('./standby/server-control.ts')).stopServer(deps, options);
+      return (await import('./standby/actions/start-stop.ts')).stopServer(deps, options);
     case 'start-basebackup':
-      return (await import('./standby/manual-backup.ts')).startBaseBackup(deps, options);
+      return (await import('./standby/actions/manual-backup.ts')).startBaseBackup(deps, options);
     case 'stop-basebackup':
-      return (await import('./standby/manual-backup.ts')).stopBaseBackup(deps, options);
+      return (await import('./standby/actions/manual-backup.ts')).stopBaseBackup(deps, options);
     case 'cleanup':
-      return (await import('./standby/cleanup.ts')).cleanUpArchive(deps, options);
+      return (await import('./standby/actions/cleanup.ts')).cleanUpArchive(deps, options);
     case 'wal':
-      return (await import('./standby/wal-listing.ts')).listWal(deps);
+      return (await import('./standby/actions/wal-listing.ts')).listWal(deps);
     case 'restore-state':
-      return (await import('./standby/restore-state.ts')).tellRestoreState(deps, action.trouble);
+      return (await import('./standby/actions/restore-state.ts')).tellRestoreState(deps, action.trouble);
     default:
       return unreachable(action);
   }

@@ -4,7 +4,7 @@ import type { RunCommand, StartSession } from '../system/command.ts';
 import type { WithLocalSql } from '../system/local-sql.ts';
 import type { Log } from '../system/log.ts';
 import type { WithRemoteShell } from '../system/ssh.ts';
-import type { Force } from './force.ts';
+import type { Force } from './steps/force.ts';
 
 /** All that an action of the standby uses of the world: passed first, so that a test can pass another. */
 export interface StandbyDeps extends Clock {

@@ -1,4 +1,4 @@
-import { forceNames } from './force.ts';
+import { forceNames } from './steps/force.ts';
 
 /** What `cmd_standby --help` says. */
 

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { listRelationFiles } from '../../src/standby/verify/relation-files.ts';
-import { checkFile, makeBuffer } from '../../src/standby/verify/check-file.ts';
-import { readPageLayout } from '../../src/standby/verify/verify-copy.ts';
+import { listRelationFiles } from '../../src/standby/page-check/relation-files.ts';
+import { checkFile, makeBuffer } from '../../src/standby/page-check/check-file.ts';
+import { readPageLayout } from '../../src/standby/page-check/verify-copy.ts';
 import { failureMajors, wideMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import { createWorld, type World } from '../harness/world.ts';

@@ -1,4 +1,4 @@
-import type { WalFile } from '../wal-file.ts';
+import type { WalFile } from '../wal/wal-file.ts';
 
 /** One file that PostgreSQL wants archived, and who has not got it yet. */
 export interface Shipment {

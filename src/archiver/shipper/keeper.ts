@@ -1,12 +1,12 @@
 import { messageOf, PitrError } from '../../errors.ts';
 import { logFailure } from '../../system/log.ts';
-import { abandonByPolicy } from '../abandon.ts';
-import { mayGiveUp } from '../give-up.ts';
-import { readLaneState } from '../lane-state.ts';
+import { abandonByPolicy } from '../actions/abandon.ts';
+import { mayGiveUp } from '../lane/give-up.ts';
+import { readLaneState } from '../lane/state.ts';
 import { queueOf } from '../layout.ts';
-import { enqueue, withLocalCopy, type LocalCopy } from '../queue.ts';
-import { findLimit, findNoSpace, isQueueFull, measureQueue, queueFull } from '../room.ts';
-import { identityOf, isUnchanged } from '../wal-file.ts';
+import { enqueue, withLocalCopy, type LocalCopy } from '../queue/queue.ts';
+import { findLimit, findNoSpace, isQueueFull, measureQueue, queueFull } from '../queue/room.ts';
+import { identityOf, isUnchanged } from '../wal/wal-file.ts';
 import {
   findComplete,
   isAnyMarked,
@@ -17,7 +17,7 @@ import {
   type Shipment,
 } from './board.ts';
 import { recordIfFree, withState, type Lane } from './lane-record.ts';
-import { canLeaveMarkers, leaveMarkers, removeMarker } from './markers.ts';
+import { canLeaveMarkers, leaveMarkers, removeMarker } from '../markers/markers.ts';
 import { takeStockIfDue } from './take-stock.ts';
 import { isStopped, tellFlaw, type Work } from './work.ts';
 

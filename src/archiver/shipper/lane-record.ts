@@ -1,9 +1,9 @@
 import type { StandbyTarget } from '../../config/options-archiver.ts';
 import { takeLock, type Lock } from '../../system/lock.ts';
-import { recordFinding, type Finding } from '../lane-report.ts';
-import { readLaneState } from '../lane-state.ts';
+import { recordFinding, type Finding } from '../lane/report.ts';
+import { readLaneState } from '../lane/state.ts';
 import { lockFileOf } from '../layout.ts';
-import type { QueueUse } from '../room.ts';
+import type { QueueUse } from '../queue/room.ts';
 import { latestSaid, type SaidState } from '../../system/notify.ts';
 import { createWakeUp, type WakeUp } from './signal.ts';
 import type { Work } from './work.ts';

@@ -1,9 +1,9 @@
 import { dirname } from 'node:path';
 import type { WalName } from '../../postgres/wal-name.ts';
-import type { Batch, BatchResult } from '../delivery.ts';
-import { bytesOf, nextBatch } from '../lane.ts';
+import type { Batch, BatchResult } from '../delivery/delivery.ts';
+import { bytesOf, nextBatch } from '../lane/lane.ts';
 import { queueOf } from '../layout.ts';
-import { listQueue, removeFromQueue } from '../queue.ts';
+import { listQueue, removeFromQueue } from '../queue/queue.ts';
 import { isWanted, owedTo, type Shipment } from './board.ts';
 import type { Lane } from './lane-record.ts';
 import type { BatchSource } from './pipeline.ts';

@@ -1,4 +1,4 @@
-import type { Trouble } from '../trouble.ts';
+import type { Trouble } from '../delivery/trouble.ts';
 import { record, type Lane } from './lane-record.ts';
 import type { Work } from './work.ts';
 

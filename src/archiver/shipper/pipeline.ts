@@ -1,6 +1,12 @@
-import { commitBatch, transferBatch, type Batch, type BatchResult, type Delivery } from '../delivery.ts';
+import {
+  commitBatch,
+  transferBatch,
+  type Batch,
+  type BatchResult,
+  type Delivery,
+} from '../delivery/delivery.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import type { Trouble } from '../trouble.ts';
+import type { Trouble } from '../delivery/trouble.ts';
 
 /** Where batches come from, and who is told what became of them. */
 export interface BatchSource {

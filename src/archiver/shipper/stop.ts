@@ -1,10 +1,10 @@
 import { readPostmaster } from '../../system/postmaster.ts';
-import { readCluster } from '../cluster.ts';
+import { readCluster } from '../wal/cluster.ts';
 import { queueOf } from '../layout.ts';
-import { isQueueEmpty } from '../queue.ts';
+import { isQueueEmpty } from '../queue/queue.ts';
 import { shipmentsInOrder } from './board.ts';
 import { watchConfigFile } from './config-watch.ts';
-import { isConfigUnchanged, type ConfigIdentity } from './markers.ts';
+import { isConfigUnchanged, type ConfigIdentity } from '../markers/markers.ts';
 import { createWakeUp } from './signal.ts';
 import type { Work } from './work.ts';
 

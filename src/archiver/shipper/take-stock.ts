@@ -1,6 +1,6 @@
-import { readLaneState } from '../lane-state.ts';
+import { readLaneState } from '../lane/state.ts';
 import type { Lane } from './lane-record.ts';
-import { canLeaveMarkers, prepareMarkers } from './markers.ts';
+import { canLeaveMarkers, prepareMarkers } from '../markers/markers.ts';
 import type { Work } from './work.ts';
 
 /** What was queued for, or delivered to, a standby that was abandoned does not count as safe any more. */

@@ -1,8 +1,8 @@
-import type { Cluster } from '../cluster.ts';
+import type { Cluster } from '../wal/cluster.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import type { Layout } from '../layout.ts';
 import type { Board } from './board.ts';
-import type { ShipperPlaces } from './places.ts';
+import type { ShipperPlaces } from '../markers/places.ts';
 import type { WakeUp } from './signal.ts';
 
 /** What the parts of one shipper share as long as its configuration is in force. */

@@ -10,10 +10,10 @@ import {
   type WalLayout,
 } from '../../postgres/lsn.ts';
 import type { SegmentName, WalName } from '../../postgres/wal-name.ts';
-import { listWal, readHistories, readStarts } from '../archive-contents/contents.ts';
-import { latestTimeline, pathTo, type Histories, type TimelinePath } from '../archive-contents/timelines.ts';
+import { listWal, readHistories, readStarts } from './contents.ts';
+import { latestTimeline, pathTo, type Histories, type TimelinePath } from './timelines.ts';
 import type { StandbyDeps } from '../deps.ts';
-import type { Archive } from '../server/archive.ts';
+import type { Archive } from './own-archive.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 import { faultOf, segmentSizeOf, type Cluster } from './judge.ts';
 import { checkRecords, type RecordCheck, type SegmentFile } from './read-records.ts';

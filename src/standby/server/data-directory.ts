@@ -6,7 +6,7 @@ import { capabilitiesOf, type Capabilities } from '../../postgres/capabilities.t
 import { checkControlFile, type ControlFile } from '../../postgres/control-file.ts';
 import { parseVersion } from '../../postgres/version.ts';
 import { exists, readIfExists } from '../../system/durable.ts';
-import { readRecord, type StandbyRecord } from '../record.ts';
+import { readRecord, type StandbyRecord } from '../backup-record/record.ts';
 
 /** What a data directory says of itself, whether or not a server runs on it. */
 export interface DataDirectory {

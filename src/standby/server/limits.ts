@@ -13,7 +13,7 @@ import {
 import { succeeded } from '../../system/command.ts';
 import { readIfExists } from '../../system/durable.ts';
 import type { StandbyDeps } from '../deps.ts';
-import type { Objection } from '../objections.ts';
+import type { Objection } from '../steps/objections.ts';
 import type { DataDirectory } from './data-directory.ts';
 import { isHotStandby, configurationSources, type ServerConfiguration } from './server-configuration.ts';
 import { requirePgCtl } from './server-programs.ts';

@@ -2,7 +2,7 @@ import { isAbsolute, join } from 'node:path';
 import type { LocalServer } from '../../system/local-sql.ts';
 import type { StandbySettings } from '../../config/options-standby.ts';
 import type { Postmaster } from '../../system/postmaster.ts';
-import { databaseOf } from '../database.ts';
+import { databaseOf } from './database.ts';
 
 const defaultPort = 5432;
 const defaultSocketDirectory = '/tmp';

@@ -1,6 +1,6 @@
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import type { StandbyDeps } from '../deps.ts';
-import type { Started } from '../local-server.ts';
+import type { Started } from './local-server.ts';
 import { observeServer } from './server-state.ts';
 import { waitUntil, type Look } from './wait.ts';
 

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import { serverProcesses } from '../../system/postmaster.ts';
 import type { StandbyDeps } from '../deps.ts';
-import { serverLogSince, type Started } from '../local-server.ts';
+import { serverLogSince, type Started } from './local-server.ts';
 import { observeServer, withLocalServer } from './server-state.ts';
 import { waitUntil, type Look } from './wait.ts';
 

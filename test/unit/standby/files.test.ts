@@ -13,16 +13,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { StandbySettings } from '../../../src/config/options-standby.ts';
-import { copyConf, planConfCopies } from '../../../src/standby/conf-files.ts';
+import { copyConf, planConfCopies } from '../../../src/standby/host/conf-files.ts';
 import type { StandbyDeps } from '../../../src/standby/deps.ts';
-import { failoverConf } from '../../../src/standby/failover/facts.ts';
-import { setAsideLastSegment } from '../../../src/standby/failover/last-segment.ts';
-import { readRecord } from '../../../src/standby/record.ts';
-import {
-  clearRecoverySettings,
-  writeRecoverySettings,
-} from '../../../src/standby/recovery/recovery-files.ts';
-import { recoverySettings } from '../../../src/standby/recovery-settings.ts';
+import { failoverConf } from '../../../src/standby/actions/failover/facts.ts';
+import { setAsideLastSegment } from '../../../src/standby/actions/failover/last-segment.ts';
+import { readRecord } from '../../../src/standby/backup-record/record.ts';
+import { clearRecoverySettings, writeRecoverySettings } from '../../../src/standby/recovery/files.ts';
+import { recoverySettings } from '../../../src/standby/recovery/settings.ts';
 import { dataDirectory, place } from './standby-facts.ts';
 
 let pgdata = '';

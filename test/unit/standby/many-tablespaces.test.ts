@@ -2,11 +2,11 @@ import { mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { StandbyDeps } from '../../../src/standby/deps.ts';
-import { observeLocalPlace } from '../../../src/standby/local-place.ts';
-import type { Primary } from '../../../src/standby/primary.ts';
+import { observeLocalPlace } from '../../../src/standby/host/place.ts';
+import type { Primary } from '../../../src/standby/primary/primary.ts';
 import { runCommand, type RunCommand } from '../../../src/system/command.ts';
 import { temporaryDirectory } from '../system/temporary.ts';
-import { primaryFacts } from './base-backup/facts-kit.ts';
+import { primaryFacts } from './actions/base-backup/facts-kit.ts';
 
 const boot = 'cat /proc/sys/kernel/random/boot_id || echo';
 

@@ -19,12 +19,12 @@ import { capabilitiesOf, type Capabilities } from '../../../src/postgres/capabil
 import { serverSettingsSql } from '../../../src/postgres/server-settings.ts';
 import { parseVersion } from '../../../src/postgres/version.ts';
 import type { StandbyDeps } from '../../../src/standby/deps.ts';
-import { verifyWrite } from '../../../src/standby/failover/verify.ts';
+import { verifyWrite } from '../../../src/standby/actions/failover/verify.ts';
 import {
   promoteServerProgram,
   startServerProgram,
   stopServerProgram,
-} from '../../../src/standby/local-server.ts';
+} from '../../../src/standby/server/local-server.ts';
 import type { CommandLine } from '../../../src/system/command.ts';
 
 const majors = ['8.4', '9.0', '9.1', '9.2', '9.3', '9.4', '9.5', '9.6'];

@@ -16,7 +16,7 @@ import {
   wasLost,
   type Board,
 } from '../../../../src/archiver/shipper/board.ts';
-import type { WalFile } from '../../../../src/archiver/wal-file.ts';
+import type { WalFile } from '../../../../src/archiver/wal/wal-file.ts';
 import { parseWalName } from '../../../../src/postgres/wal-name.ts';
 
 function segment(number: number, timeline = 1): string {

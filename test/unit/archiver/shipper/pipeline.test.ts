@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import type { Batch, Delivery } from '../../../../src/archiver/delivery.ts';
+import type { Batch, Delivery } from '../../../../src/archiver/delivery/delivery.ts';
 import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
 import { sendBatches, type BatchSource } from '../../../../src/archiver/shipper/pipeline.ts';
-import { identityOf } from '../../../../src/archiver/wal-file.ts';
+import { identityOf } from '../../../../src/archiver/wal/wal-file.ts';
 import { parseWalName } from '../../../../src/postgres/wal-name.ts';
 import type { CommandResult } from '../../../../src/system/command.ts';
 import type { RemoteResult } from '../../../../src/system/ssh.ts';

@@ -1,17 +1,17 @@
 import { mkdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
-import type { Cluster } from '../../../../src/archiver/cluster.ts';
-import { writeLaneState, type LaneState } from '../../../../src/archiver/lane-state.ts';
+import type { Cluster } from '../../../../src/archiver/wal/cluster.ts';
+import { writeLaneState, type LaneState } from '../../../../src/archiver/lane/state.ts';
 import { layoutOf } from '../../../../src/archiver/layout.ts';
 import { addReady, admit, createBoard, findComplete } from '../../../../src/archiver/shipper/board.ts';
 import { createLane, type Lane } from '../../../../src/archiver/shipper/lane-record.ts';
-import { prepareMarkers, withdrawMarkers } from '../../../../src/archiver/shipper/markers.ts';
-import { shipperPlaces } from '../../../../src/archiver/shipper/places.ts';
+import { prepareMarkers, withdrawMarkers } from '../../../../src/archiver/markers/markers.ts';
+import { shipperPlaces } from '../../../../src/archiver/markers/places.ts';
 import { createWakeUp } from '../../../../src/archiver/shipper/signal.ts';
 import { takeStockIfDue } from '../../../../src/archiver/shipper/take-stock.ts';
 import type { Work } from '../../../../src/archiver/shipper/work.ts';
-import type { WalFile } from '../../../../src/archiver/wal-file.ts';
+import type { WalFile } from '../../../../src/archiver/wal/wal-file.ts';
 import type { StandbyTarget } from '../../../../src/config/options-archiver.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
 

@@ -17,7 +17,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { capabilitiesOf } from '../../../../src/postgres/capabilities.ts';
 import { parseVersion } from '../../../../src/postgres/version.ts';
 import type { StandbyDeps } from '../../../../src/standby/deps.ts';
-import { notStartedHere, type Started } from '../../../../src/standby/local-server.ts';
+import { notStartedHere, type Started } from '../../../../src/standby/server/local-server.ts';
 import { readControlFile } from '../../../../src/standby/server/data-directory.ts';
 import {
   observeServer,

@@ -1,0 +1,133 @@
+import { opendir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { StandbyTarget } from '../../config/options-archiver.ts';
+import { PitrError, refusal } from '../../errors.ts';
+import { readCluster, requirePinned } from '../wal/cluster.ts';
+import type { ArchiverDeps } from '../deps.ts';
+import type { Pace } from '../lane/lane.ts';
+import { readLaneState } from '../lane/state.ts';
+import { layoutOf } from '../layout.ts';
+import { withLocalCopy } from '../queue/queue.ts';
+import { askShipper, type ShipperAccess } from '../markers/ask.ts';
+import { shipToStandby, type LaneOutcome } from '../lane/ship-to-all.ts';
+import { removeDeadTemporaries } from '../queue/temporaries.ts';
+import { checkWalFile, locateWalFile, type WalFile } from '../wal/wal-file.ts';
+
+/** While PostgreSQL has more to archive, a queue is drained no longer than this: the other standbys wait for it. */
+const hurryMs = 1_000;
+
+/** Whether PostgreSQL waits with another file; looks no further than the first. */
+async function isMoreReady(pgdata: string, file: WalFile): Promise<boolean> {
+  for (const wal of ['pg_wal', 'pg_xlog']) {
+    const directory = await opendir(join(pgdata, wal, 'archive_status')).catch(() => undefined);
+    if (directory === undefined) continue;
+    for await (const { name } of directory) {
+      if (name.endsWith('.ready') && name !== `${file.name.name}.ready`) return true;
+    }
+  }
+  return false;
+}
+
+/** A call takes `ssh_timeout` at most to send, whatever waits in the queue. */
+function paceOf(deps: ArchiverDeps, file: WalFile, standby: StandbyTarget): Pace {
+  const began = deps.monotonicMs();
+  const budgetMs = standby.ssh_timeout * 1000;
+  return {
+    mayContinue: async () => {
+      const elapsed = deps.monotonicMs() - began;
+      if (deps.signal.aborted || elapsed >= budgetMs) return false;
+      return elapsed < hurryMs || !(await isMoreReady(deps.settings.pgdata, file));
+    },
+    transferLimitMs: () => budgetMs,
+  };
+}
+
+function logOutcome(deps: ArchiverDeps, { name }: StandbyTarget, file: WalFile, outcome: LaneOutcome): void {
+  const segment = file.name.name;
+  switch (outcome.kind) {
+    case 'delivered':
+      deps.log.debug(`${segment} is safe at standby ${name}`);
+      return;
+    case 'abandoned':
+      deps.log.warning(`standby ${name} is abandoned and does not get ${segment}`);
+      return;
+    case 'failed':
+      deps.log.error(`standby ${name}: ${segment} is not safe: ${outcome.reason}`);
+      return;
+    case 'queued':
+      if (outcome.trouble === undefined) deps.log.debug(`${segment} is queued for standby ${name}`);
+      else {
+        const { reason, hint } = outcome.trouble;
+        deps.log.warning(`${segment} is queued for standby ${name}: ${reason}`, { hint });
+      }
+  }
+}
+
+/** Another process may have abandoned a standby, and freed its queue, while we were busy with the others. */
+async function lookAgain(
+  deps: ArchiverDeps,
+  outcomes: readonly LaneOutcome[],
+): Promise<readonly LaneOutcome[]> {
+  const layout = layoutOf(deps.settings.l_archivedir);
+  return Promise.all(
+    outcomes.map(async (outcome, index): Promise<LaneOutcome> => {
+      const standby = deps.settings.standbys[index];
+      if (outcome.kind !== 'queued' || standby === undefined) return outcome;
+      const { abandoned } = await readLaneState(layout, standby.name);
+      return abandoned === undefined ? outcome : { kind: 'abandoned' };
+    }),
+  );
+}
+
+/** Every standby that is not abandoned must have a safe copy, and one at least must not be abandoned. */
+function requireSafe(file: WalFile, outcomes: readonly LaneOutcome[]): void {
+  const failed = outcomes.filter((outcome) => outcome.kind === 'failed');
+  const segment = file.name.name;
+  if (failed.length > 0) {
+    throw new PitrError(
+      `${segment} is not archived: ${failed.length} of ${outcomes.length} standbys have no safe copy`,
+      {
+        detail: failed.map(({ reason }) => reason).join('; '),
+        hint: failed.map(({ error }) => error.hint).find((hint) => hint !== undefined),
+      },
+    );
+  }
+  if (outcomes.every(({ kind }) => kind === 'abandoned')) {
+    throw refusal(`${segment} is not archived: every standby is abandoned`, {
+      hint: 'Take a new base backup of a standby (cmd_standby -B), or run cmd_archiver --resume STANDBY before one.',
+    });
+  }
+}
+
+function refuseOffline(deps: ArchiverDeps): void {
+  if (deps.settings.state !== 'offline') return;
+  throw refusal('state is offline: nothing is archived', {
+    hint: 'PostgreSQL keeps its WAL until the INI says "state: online".',
+  });
+}
+
+/**
+ * `-F %p`: PostgreSQL's archive_command. Resolves only when every standby that is not abandoned has a safe copy of the
+ * file, delivered or in its queue; throws otherwise, and PostgreSQL keeps the file.
+ */
+export async function archiveFile(deps: ArchiverDeps, path: string, shipper?: ShipperAccess): Promise<void> {
+  refuseOffline(deps);
+  const { settings } = deps;
+  const layout = layoutOf(settings.l_archivedir);
+  const file = await locateWalFile(deps, path);
+  const cluster = await readCluster(settings.pgdata);
+  await requirePinned(layout, cluster, settings.pgdata);
+  await checkWalFile(file, cluster, settings.pgdata);
+  if (shipper !== undefined && (await askShipper(deps, shipper, cluster, file)) === 'safe') return;
+  await removeDeadTemporaries(layout);
+  const outcomes = await withLocalCopy(file, layout.temporary, deps.pid, (copy) => {
+    const shipment = { file, cluster, copy, paceOf: (standby: StandbyTarget) => paceOf(deps, file, standby) };
+    return Promise.all(settings.standbys.map((standby) => shipToStandby(deps, standby, shipment)));
+  }).then((shipped) => lookAgain(deps, shipped));
+  deps.signal.throwIfAborted();
+  for (const [index, outcome] of outcomes.entries()) {
+    const standby = settings.standbys[index];
+    if (standby !== undefined) logOutcome(deps, standby, file, outcome);
+  }
+  requireSafe(file, outcomes);
+}

@@ -1,0 +1,73 @@
+import { join, resolve } from 'node:path';
+import { listExpectedPaths, type ExpectedPath } from '../../config/expected-paths.ts';
+import { archiverOptions } from '../../config/options-archiver.ts';
+import { PitrError } from '../../errors.ts';
+import { requirePaths } from '../../system/check-paths.ts';
+import { programRoot } from '../../system/program-root.ts';
+import { readCluster, readPinnedIdentifier } from '../wal/cluster.ts';
+import type { ArchiverDeps } from '../deps.ts';
+import { layoutOf } from '../layout.ts';
+import { mentionLeftoverQueues } from '../queue/leftover-queues.ts';
+import { judgeOwnArchiving } from '../wal/own-archive-command.ts';
+import { viewServer } from '../wal/server-view.ts';
+
+/** The program that a standby's own section names instead of the common one. */
+function ownPrograms(deps: ArchiverDeps): ExpectedPath[] {
+  const { ssh, standbys } = deps.settings;
+  return standbys
+    .filter((standby) => standby.ssh.program !== ssh.program)
+    .map((standby) => ({ key: `[${standby.name}] ssh`, kind: 'program', path: standby.ssh.program }));
+}
+
+async function checkPinned(deps: ArchiverDeps): Promise<void> {
+  const { settings } = deps;
+  const pinned = await readPinnedIdentifier(layoutOf(settings.l_archivedir));
+  if (pinned === undefined) {
+    deps.log.notice(`${settings.l_archivedir} is not initialized yet: run cmd_archiver -C FILE -I`);
+    return;
+  }
+  const cluster = await readCluster(settings.pgdata);
+  if (cluster.systemIdentifier === pinned) return;
+  throw new PitrError(
+    `l_archivedir ${settings.l_archivedir} belongs to cluster ${pinned}, pgdata is ${cluster.systemIdentifier}`,
+  );
+}
+
+/** A server that archives by another program, or by another INI file, ships nothing by this one. */
+async function checkArchiveCommand(deps: ArchiverDeps, iniFile: string): Promise<void> {
+  const view = await viewServer(deps);
+  if (view.kind === 'not-running') {
+    deps.log.notice(
+      `no server runs on ${deps.settings.pgdata}: whether its archive_command is right is not known`,
+    );
+    return;
+  }
+  if (view.kind === 'unknown') {
+    deps.log.notice(`the server's archive_command is not known: ${view.reason}`);
+    return;
+  }
+  const verdict = await judgeOwnArchiving(view.archiving, { pgdata: deps.settings.pgdata, iniFile });
+  if (verdict.kind === 'unknown') deps.log.warning(verdict.reason);
+  if (verdict.kind !== 'wrong') return;
+  throw new PitrError(`PostgreSQL does not archive by this program and INI file: ${verdict.reason}`, {
+    detail: view.statistics,
+    hint: `In postgresql.conf: archive_command = '${join(programRoot(), 'bin', 'cmd_archiver')} -C ${iniFile} -F %p'`,
+  });
+}
+
+/** No action: says whether the INI file can be used here. */
+export async function checkConfiguration(
+  deps: ArchiverDeps,
+  configFile: string,
+  requireClosedIni: () => Promise<void>,
+): Promise<void> {
+  const { settings } = deps;
+  const expected = [...listExpectedPaths(archiverOptions, settings), ...ownPrograms(deps)];
+  await requirePaths(expected, settings.includepath);
+  await requireClosedIni();
+  await checkPinned(deps);
+  await mentionLeftoverQueues(deps);
+  if (settings.state === 'offline') deps.log.notice('state is offline: nothing will be archived');
+  await checkArchiveCommand(deps, resolve(configFile));
+  deps.report('Config OK');
+}

@@ -1,0 +1,21 @@
+import { rm } from 'node:fs/promises';
+import { requirePinnedDirectory } from '../wal/cluster.ts';
+import type { ActionOptions, ArchiverDeps } from '../deps.ts';
+import { layoutOf } from '../layout.ts';
+import { findDeadTemporaries } from '../queue/temporaries.ts';
+
+/** `--cleanup`: removes what processes that are gone left half made. What a queue owes to a standby is never touched. */
+export async function cleanUp(deps: ArchiverDeps, options: ActionOptions): Promise<void> {
+  const { settings, report } = deps;
+  const layout = layoutOf(settings.l_archivedir);
+  await requirePinnedDirectory(layout);
+  const found = await findDeadTemporaries(
+    layout,
+    settings.standbys.map(({ name }) => name),
+  );
+  for (const path of found) {
+    if (!options.dryRun) await rm(path, { force: true });
+    report(`${options.dryRun ? 'Would remove' : 'Removed'} ${path}`);
+  }
+  if (found.length === 0) report('Nothing to clean up');
+}

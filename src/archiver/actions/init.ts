@@ -1,0 +1,200 @@
+import type { StandbyTarget } from '../../config/options-archiver.ts';
+import { join } from 'node:path';
+import { exitCodes, messageOf, PitrError, refusal } from '../../errors.ts';
+import { ensureDirectory, exists } from '../../system/durable.ts';
+import { quoted } from '../../system/printable.ts';
+import { noiseHint } from '../../system/ssh.ts';
+import { pinCluster, readCluster, type Cluster } from '../wal/cluster.ts';
+import { beginHistory, hasHistory } from '../delivery/history.ts';
+import type { ArchiverDeps } from '../deps.ts';
+import { sshTargetOf } from '../lane/lane.ts';
+import { beginLaneState } from '../lane/state.ts';
+import { layoutOf, queueOf, type Layout } from '../layout.ts';
+import { mentionLeftoverQueues } from '../queue/leftover-queues.ts';
+import { plantSentinel, type PlantPermission, type PlantResult } from '../delivery/plant-sentinel.ts';
+
+async function makeDirectories(layout: Layout, standbys: readonly string[]): Promise<void> {
+  for (const directory of [layout.root, layout.privateDirectory, layout.temporary]) {
+    await ensureDirectory(directory);
+  }
+  for (const standby of standbys) {
+    await beginHistory(layout, standby);
+    await ensureDirectory(queueOf(layout, standby));
+    await beginLaneState(layout, standby);
+  }
+}
+
+/** This server may have followed another one: then its lanes know nothing of what its standbys hold. */
+async function hasFollowed(pgdata: string, { timeline }: Cluster): Promise<boolean> {
+  if (timeline !== undefined && timeline > 1) return true;
+  const traces = ['pitrtools.json', 'backup_label.old', 'recovery.done', 'recovery.conf', 'standby.signal'];
+  for (const name of traces) if (await exists(join(pgdata, name))) return true;
+  return false;
+}
+
+/** What the judgement of one standby rests on. */
+interface Probed {
+  readonly standby: StandbyTarget;
+  readonly result: PlantResult;
+  readonly hasHistory: boolean;
+}
+
+async function permissionFor(
+  deps: ArchiverDeps,
+  { name }: StandbyTarget,
+  cluster: Cluster,
+  plant: string | undefined,
+): Promise<PlantPermission> {
+  if (name === plant) return 'always';
+  if (await hasHistory(layoutOf(deps.settings.l_archivedir), name)) return 'never';
+  return (await hasFollowed(deps.settings.pgdata, cluster)) ? 'never' : 'if-empty';
+}
+
+async function probe(
+  deps: ArchiverDeps,
+  standby: StandbyTarget,
+  cluster: Cluster,
+  permission: PlantPermission,
+): Promise<PlantResult> {
+  try {
+    const target = await sshTargetOf(deps, standby);
+    const planting = { cluster, pgdata: deps.settings.pgdata, nonce: deps.nonce(), permission };
+    const connected = await deps.withRemoteShell(deps, target, (shell) =>
+      plantSentinel(shell, standby, planting),
+    );
+    if (connected.kind === 'used') return connected.value;
+    return { kind: connected.kind === 'noisy' ? 'noisy' : 'unknown', reason: connected.reason };
+  } catch (error) {
+    return { kind: 'unknown', reason: messageOf(error) };
+  }
+}
+
+/** What must not be passed over, and the way out. */
+interface Problem {
+  readonly message: string;
+  readonly hint: string;
+}
+
+const checkHint = 'Check host and r_archivedir of that standby in the INI file.';
+
+function missingSentinel(deps: ArchiverDeps, { standby, hasHistory }: Probed): Problem[] {
+  const { name, r_archivedir } = standby;
+  if (!hasHistory) {
+    deps.log.warning(
+      `standby ${name}: ${r_archivedir} has no sentinel .pitrtools, and this server was a standby once or was promoted: run cmd_standby -I there (where it has no cmd_standby, cmd_archiver -I --plant ${name} here); until then its WAL will be queued`,
+    );
+    return [];
+  }
+  return [
+    {
+      message: `${r_archivedir} on standby ${name} has no sentinel .pitrtools, although WAL may have been delivered there: is its file system mounted?`,
+      hint: `Mount it on ${name}. Only if that directory is to be a new, empty archive: cmd_standby -C FILE -I --force=new-archive there, or cmd_archiver -C FILE -I --plant ${name} here.`,
+    },
+  ];
+}
+
+/** Says what was found; returns what must not be passed over. */
+function judge(deps: ArchiverDeps, probed: Probed): Problem[] {
+  const { result } = probed;
+  const { name, r_archivedir } = probed.standby;
+  switch (result.kind) {
+    case 'planted':
+    case 'present':
+      deps.log.debug(`standby ${name}: ${r_archivedir} belongs to this cluster`);
+      return [];
+    case 'no-directory':
+      deps.log.notice(`standby ${name} has no directory ${r_archivedir} yet: its WAL will be queued here`);
+      return [];
+    case 'no-sentinel':
+      return missingSentinel(deps, probed);
+    case 'not-empty':
+      deps.log.warning(
+        `standby ${name}: ${r_archivedir} has no sentinel .pitrtools and is not empty (${result.example}): if it is the right directory, run cmd_standby -I there, or cmd_archiver -I --plant ${name} here; until then its WAL will be queued`,
+      );
+      return [];
+    case 'unknown':
+      deps.log.notice(`standby ${name} was not reached: its WAL will be queued here (${result.reason})`);
+      return [];
+    case 'promoted':
+      deps.log.warning(
+        `standby ${name} was promoted (timeline ${result.timeline}): it takes no WAL before a new base backup of it`,
+      );
+      return [];
+    case 'noisy':
+      return [{ message: `standby ${name} cannot be used: ${result.reason}`, hint: noiseHint }];
+    case 'unfit':
+      return [{ message: `standby ${name}: ${result.reason}`, hint: result.hint }];
+    case 'foreign': {
+      const whose = quoted(result.systemIdentifier);
+      const message = `${r_archivedir} on standby ${name} belongs to another cluster (${whose})`;
+      return [{ message, hint: checkHint }];
+    }
+  }
+}
+
+function requireKnown(names: readonly string[], plant: string | undefined): void {
+  if (plant === undefined || names.includes(plant)) return;
+  throw new PitrError(`--plant: there is no standby "${plant}" in slaves:`, {
+    hint: `It is one of: ${names.join(', ')}`,
+    exitCode: exitCodes.usage,
+  });
+}
+
+async function probeAll(deps: ArchiverDeps, cluster: Cluster, plant: string | undefined): Promise<void> {
+  const { settings } = deps;
+  const layout = layoutOf(settings.l_archivedir);
+  const probes = await Promise.all(
+    settings.standbys.map(async (standby): Promise<Probed> => {
+      const permission = await permissionFor(deps, standby, cluster, plant);
+      const result = await probe(deps, standby, cluster, permission);
+      return { standby, result, hasHistory: await hasHistory(layout, standby.name) };
+    }),
+  );
+  const problems = probes.flatMap((probed) => judge(deps, probed));
+  const missed = probes.find(({ standby, result }) => standby.name === plant && !isMarked(result));
+  if (problems.length === 0 && missed === undefined) return;
+  const messages = problems.map(({ message }) => message);
+  throw new PitrError(
+    messages.length === 0 ? `nothing was planted for ${missed?.standby.name ?? ''}` : messages.join('; '),
+    {
+      hint: [...new Set(problems.map(({ hint }) => hint))].join(' ') || checkHint,
+    },
+  );
+}
+
+function isMarked({ kind }: PlantResult): boolean {
+  return kind === 'planted' || kind === 'present';
+}
+
+/** Names as the how-to prints them. */
+function printList(names: readonly string[]): string {
+  return `[${names.map((name) => `'${name}'`).join(', ')}]`;
+}
+
+/**
+ * `-I`: makes l_archivedir and a queue per standby, and binds them to this cluster. May be run again at any time, for
+ * instance when a standby was added; what a queue holds is not touched.
+ */
+export async function initialize(deps: ArchiverDeps, plant?: string): Promise<void> {
+  const { settings, report } = deps;
+  const names = settings.standbys.map(({ name }) => name);
+  requireKnown(names, plant);
+  report('We are initializing queues, one moment.');
+  report('');
+  report('NOTICE: init_env_func()');
+  const layout = layoutOf(settings.l_archivedir);
+  const cluster = await readCluster(settings.pgdata);
+  await ensureDirectory(layout.root);
+  await ensureDirectory(layout.privateDirectory);
+  await pinCluster(layout, cluster, settings.pgdata);
+  await makeDirectories(layout, names);
+  report('NOTICE: generate_slave_list_func()');
+  report(`NOTICE: Your slaves are: ${printList(names)}`);
+  await mentionLeftoverQueues(deps);
+  if (cluster.isInRecovery) {
+    deps.log.warning('this server is in recovery: it delivers nothing of its own before it is promoted');
+    if (plant !== undefined) throw refusal('--plant is for the primary: this server is in recovery');
+    return;
+  }
+  await probeAll(deps, cluster, plant);
+}

@@ -1,0 +1,181 @@
+import { getPriority, setPriority } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ArchiverSettings } from '../../config/options-archiver.ts';
+import { messageOf, PitrError } from '../../errors.ts';
+import { takeLock } from '../../system/lock.ts';
+import { logFailure, type Log } from '../../system/log.ts';
+import { readCluster, requirePinned, requirePinnedDirectory, type Cluster } from '../wal/cluster.ts';
+import type { ArchiverDeps } from '../deps.ts';
+import { layoutOf } from '../layout.ts';
+import { walDirectory } from '../wal/ready-files.ts';
+import { removeDeadTemporaries } from '../queue/temporaries.ts';
+import { createBoard } from '../shipper/board.ts';
+import { runKeeper } from '../shipper/keeper.ts';
+import { adoptState, runLane } from '../shipper/lane-loop.ts';
+import { createLane, type Lane } from '../shipper/lane-record.ts';
+import { prepareMarkers, stampConfig, wipeMarkers, type ConfigIdentity } from '../markers/markers.ts';
+import { shipperPlaces, type ShipperPlaces } from '../markers/places.ts';
+import { runScanner } from '../shipper/scanner.ts';
+import { createWakeUp } from '../shipper/signal.ts';
+import { watchForStall } from '../shipper/stall.ts';
+import { awaitStop, describeStop, type Stop } from '../shipper/stop.ts';
+import { tellFlaw, type Work } from '../shipper/work.ts';
+
+/** An INI file, read and understood. */
+export interface Configuration {
+  readonly identity: ConfigIdentity;
+  readonly settings: ArchiverSettings;
+  readonly log: Log;
+}
+
+/** Reads the INI file as it is now; throws what is wrong with it. */
+export type ReadConfiguration = () => Promise<Configuration>;
+
+/** Who only looks whether there is a shipper has the lock for a moment. */
+const glanceMs = 200;
+/** An INI that never stays the same must not keep a processor busy, nor fill the log. */
+const shortestCalmMs = 100;
+const longestCalmMs = 10_000;
+const hurriedMs = 1_000;
+/** Longer than this no lane is waited for when all are told to stop: one of them may be hanging. */
+const partingMs = 5_000;
+
+function createWork(deps: ArchiverDeps, cluster: Cluster, stop: AbortSignal): Work {
+  const { settings } = deps;
+  const layout = layoutOf(settings.l_archivedir);
+  return {
+    deps,
+    cluster,
+    layout,
+    places: shipperPlaces(layout),
+    board: createBoard(settings.standbys.map(({ name }) => name)),
+    stop,
+    decide: createWakeUp(),
+    lastProgressMs: deps.monotonicMs(),
+    isStockDue: false,
+    isFlawTold: false,
+  };
+}
+
+function wakeAll(work: Work, lanes: readonly Lane[]): void {
+  work.decide.wake();
+  for (const { wakeUp } of lanes) wakeUp.wake();
+}
+
+/** Offline: queues go on draining, nothing new is taken, nothing is proven. */
+async function startTaking(
+  work: Work,
+  lanes: readonly Lane[],
+  config: ConfigIdentity,
+): Promise<readonly Promise<void>[] | 'config-changed'> {
+  const { deps, places, cluster } = work;
+  if (deps.settings.state === 'offline') return [];
+  await prepareMarkers(places, cluster.systemIdentifier, deps.settings.pgdata);
+  const { isCurrent, flaw } = await stampConfig(deps.run, places, cluster.systemIdentifier, config);
+  if (!isCurrent) return 'config-changed';
+  if (flaw !== undefined) tellFlaw(work, flaw);
+  const directory = await walDirectory(deps.settings.pgdata);
+  return [runKeeper(work, lanes), runScanner(work, lanes, directory), watchForStall(work, config.file)];
+}
+
+/** Works by one configuration until something ends that. */
+async function shipBy(deps: ArchiverDeps, config: ConfigIdentity): Promise<Stop> {
+  const cluster = await readCluster(deps.settings.pgdata);
+  await requirePinned(layoutOf(deps.settings.l_archivedir), cluster, deps.settings.pgdata);
+  if (cluster.isInRecovery) return 'in-recovery';
+  const end = new AbortController();
+  const work = createWork(deps, cluster, AbortSignal.any([end.signal, deps.signal]));
+  await wipeMarkers(work.places);
+  await removeDeadTemporaries(work.layout);
+  const lanes = deps.settings.standbys.map(createLane);
+  for (const lane of lanes) await adoptState(work, lane);
+  const parts = await startTaking(work, lanes, config);
+  if (parts === 'config-changed') return parts;
+  const running = lanes.map((lane) => runLane(work, lane));
+  try {
+    return await awaitStop(work, config);
+  } finally {
+    end.abort();
+    wakeAll(work, lanes);
+    // No marker may be left once the next configuration is in force; a lane can only deliver, which harms nobody.
+    await Promise.all(parts);
+    await Promise.race([Promise.all(running), delay(partingMs, undefined, { ref: false })]);
+  }
+}
+
+/** An INI that cannot be used any more: nothing is proven or taken until it can. */
+async function awaitUsable(
+  deps: ArchiverDeps,
+  places: ShipperPlaces,
+  read: ReadConfiguration,
+): Promise<Configuration | undefined> {
+  let said = '';
+  while (!deps.signal.aborted) {
+    try {
+      return await read();
+    } catch (error) {
+      await wipeMarkers(places);
+      if (messageOf(error) !== said) logFailure(deps.log, error);
+      said = messageOf(error);
+    }
+    await delay(1_000, undefined, { signal: deps.signal }).catch(() => undefined);
+  }
+  return undefined;
+}
+
+async function shipUnderLock(
+  deps: ArchiverDeps,
+  places: ShipperPlaces,
+  read: ReadConfiguration,
+): Promise<void> {
+  let calmMs = shortestCalmMs;
+  for (;;) {
+    const config = await awaitUsable(deps, places, read);
+    if (config === undefined) return;
+    const { settings, log, identity } = config;
+    if (settings.l_archivedir !== deps.settings.l_archivedir) {
+      await wipeMarkers(places);
+      log.notice(`the shipper ends: l_archivedir is ${settings.l_archivedir} now`);
+      return;
+    }
+    adoptPriority(settings, log);
+    const began = deps.monotonicMs();
+    const stop = await shipBy({ ...deps, settings, log }, identity);
+    log.notice(describeStop(stop, settings.pgdata));
+    if (stop !== 'config-changed') return;
+    calmMs = deps.monotonicMs() - began > hurriedMs ? shortestCalmMs : Math.min(2 * calmMs, longestCalmMs);
+    await delay(calmMs, undefined, { signal: deps.signal }).catch(() => undefined);
+  }
+}
+
+/** What this process and its children run at. Only the superuser may take back a niceness, so a lower one waits for the next start. */
+function adoptPriority({ ship_nice }: ArchiverSettings, log: Log): void {
+  if (ship_nice === 0 || ship_nice === getPriority()) return;
+  try {
+    setPriority(ship_nice);
+  } catch (error) {
+    log.warning(`ship_nice: ${ship_nice} holds from the next start of the shipper: ${messageOf(error)}`);
+  }
+}
+
+/**
+ * `--ship`: ships what PostgreSQL has ready ahead of its asking, and leaves a marker for what is safe, so that
+ * archive_command has nothing to do but to look. One per l_archivedir; a second one ends at once.
+ */
+export async function shipContinuously(deps: ArchiverDeps, read: ReadConfiguration): Promise<void> {
+  const layout = layoutOf(deps.settings.l_archivedir);
+  await requirePinnedDirectory(layout);
+  const places = shipperPlaces(layout);
+  const lock = await takeLock(deps.run, places.lock, glanceMs);
+  if (lock === undefined) throw new PitrError(`a shipper already works for "${layout.root}"`);
+  try {
+    deps.log.notice(`shipping from ${deps.settings.pgdata}`);
+    await shipUnderLock(deps, places, read);
+  } catch (error) {
+    // The signal also ends the commands that we wait for: what fails by that is no failure of the service that is stopped.
+    if (!deps.signal.aborted) throw error;
+    deps.log.notice(`${describeStop('told', deps.settings.pgdata)} (${messageOf(error)})`);
+  } finally {
+    await lock.release();
+  }
+}

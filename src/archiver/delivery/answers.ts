@@ -1,0 +1,163 @@
+import { quoted } from '../../system/printable.ts';
+import type { Trouble } from './trouble.ts';
+
+/** What the standby's shell says before anything is done. */
+export interface Greeting {
+  /** Nonce of a resume request that a base backup left there. */
+  readonly resumeRequest: string | undefined;
+  /** archivedir without symbolic links. */
+  readonly directory: string | undefined;
+  readonly trouble: Trouble | undefined;
+  readonly isReady: boolean;
+}
+
+/** One line of the commit script: what became of one file. */
+export type FileAnswer =
+  | { readonly kind: 'stored' | 'same' | 'absent'; readonly name: string }
+  | { readonly kind: 'short'; readonly name: string; readonly size: string }
+  | { readonly kind: 'conflict'; readonly name: string; readonly there: string; readonly ours: string }
+  | { readonly kind: 'failed'; readonly name: string; readonly reason: string };
+
+interface Words {
+  readonly word: string;
+  readonly rest: string;
+}
+
+function splitFirst(line: string): Words {
+  const blank = line.indexOf(' ');
+  return blank < 0 ? { word: line, rest: '' } : { word: line.slice(0, blank), rest: line.slice(blank + 1) };
+}
+
+/** Why a directory is not fit for an archive, and the way out. */
+export function unfitness(
+  word: 'open' | 'no-links',
+  fact: string,
+  archivedir: string,
+): { readonly reason: string; readonly hint: string } {
+  if (word === 'open') {
+    return {
+      reason: `${archivedir} has mode ${quoted(fact)}: others may write to it, so what lies there proves nothing`,
+      hint: `On the standby: chmod go-w ${archivedir}`,
+    };
+  }
+  return {
+    reason: `${archivedir} lies on a file system without hard links (${quoted(fact)})`,
+    hint: 'A file gets its name by a link, which never replaces another one: give the archive a file system that has them, such as ext4, XFS or NFS (CIFS and some of FUSE have none).',
+  };
+}
+
+function placeTrouble({ word, rest }: Words, archivedir: string): Trouble | undefined {
+  switch (word) {
+    case 'no-directory':
+      return {
+        kind: 'no-directory',
+        reason: `there is no directory ${archivedir}`,
+        hint: 'Run cmd_standby -C FILE -I on the standby; if that was done, its file system may not be mounted.',
+      };
+    case 'unusable':
+      return { kind: 'failed', reason: `${archivedir} cannot be used: ${quoted(rest)}` };
+    case 'open':
+    case 'no-links':
+      return { kind: 'unfit', ...unfitness(word, rest, archivedir) };
+    case 'no-sentinel':
+      return {
+        kind: 'no-sentinel',
+        reason: `${archivedir} has no sentinel .pitrtools`,
+        hint: 'Its file system may not be mounted. If it is the right directory, run cmd_standby -I there (or cmd_archiver -I --plant NAME here).',
+      };
+    case 'foreign':
+      return {
+        kind: 'foreign',
+        reason: `${archivedir} belongs to another cluster (${rest === '' ? 'its sentinel names none' : quoted(rest, 100)})`,
+        hint: 'Check host and r_archivedir of this standby.',
+      };
+    case 'promoted':
+      return {
+        kind: 'promoted',
+        reason: `the standby was promoted (timeline ${quoted(rest, 100)}) and takes no WAL from this server any more`,
+        hint: 'If that server is the primary now, stop this one; to make it a standby again, take a new base backup of it.',
+      };
+    case 'unflushed':
+      return { kind: 'failed', reason: `${archivedir} cannot be flushed: ${quoted(rest)}` };
+    default:
+      return undefined;
+  }
+}
+
+function readRequest(words: readonly Words[]): string | undefined {
+  const text = words.find(({ word }) => word === 'resume')?.rest;
+  return text !== undefined && /^[\w.-]{1,100}$/.test(text) ? text : undefined;
+}
+
+export function readGreeting(lines: readonly string[], archivedir: string): Greeting {
+  const words = lines.map(splitFirst);
+  return {
+    resumeRequest: readRequest(words),
+    directory: words.find(({ word, rest }) => word === 'path' && rest.startsWith('/'))?.rest,
+    trouble: words.map((each) => placeTrouble(each, archivedir)).find((trouble) => trouble !== undefined),
+    isReady: words.some(({ word }) => word === 'ready'),
+  };
+}
+
+/** As the commit script makes them: of sha256sum or, where there is none, of cksum. */
+const twoDigests = /^((?:sha256|cksum):\S*) ((?:sha256|cksum):\S*)$/;
+
+/** An answer of one of the known kinds counts only in the very form in which the script prints it. */
+function readFileAnswer({ word, rest }: Words): FileAnswer | undefined {
+  const { word: name, rest: fact } = splitFirst(rest);
+  if (!fileWords.has(word)) return undefined;
+  if (/^[\w.]{1,100}$/.test(name)) {
+    if ((word === 'stored' || word === 'same' || word === 'absent') && fact === '')
+      return { kind: word, name };
+    if (word === 'short' && /^\d+$/.test(fact)) return { kind: 'short', name, size: fact };
+    if (word === 'failed') return { kind: 'failed', name, reason: quoted(fact) };
+    const [, there = '', ours = ''] = twoDigests.exec(fact) ?? [];
+    if (word === 'conflict' && there !== '')
+      return { kind: 'conflict', name, there: quoted(there, 100), ours: quoted(ours, 100) };
+  }
+  const reason = `the standby's answer is not understood: "${quoted(`${word} ${rest}`, 200)}"`;
+  return { kind: 'failed', name: quoted(name, 100), reason };
+}
+
+const fileWords = new Set(['stored', 'same', 'absent', 'short', 'failed', 'conflict']);
+
+export interface CommitAnswers {
+  readonly files: readonly FileAnswer[];
+  /** As in the greeting: a connection that is kept is greeted only once. */
+  readonly resumeRequest: string | undefined;
+  readonly trouble: Trouble | undefined;
+}
+
+export function readCommitAnswers(lines: readonly string[], archivedir: string): CommitAnswers {
+  const words = lines.map(splitFirst);
+  return {
+    files: words.map(readFileAnswer).filter((answer) => answer !== undefined),
+    resumeRequest: readRequest(words),
+    trouble: words.map((each) => placeTrouble(each, archivedir)).find((trouble) => trouble !== undefined),
+  };
+}
+
+/** Why a file did not get its name. Undefined: it has it. */
+export function troubleOf(answer: FileAnswer, standby: string): Trouble | undefined {
+  switch (answer.kind) {
+    case 'stored':
+    case 'same':
+      return undefined;
+    case 'absent':
+      return {
+        kind: 'in-recovery',
+        reason: `this server is in recovery, and the standby does not have ${answer.name} yet`,
+        hint: 'A server in recovery delivers nothing that its own primary has not delivered. After promotion it will.',
+      };
+    case 'short':
+      return { kind: 'failed', reason: `${answer.name} arrived with ${answer.size} bytes` };
+    case 'failed':
+      return { kind: 'failed', reason: `${answer.name}: ${answer.reason}` };
+    case 'conflict':
+      return {
+        kind: 'conflict',
+        reason: `the standby holds a different file named ${answer.name} (there: ${answer.there}; here: ${answer.ours})`,
+        hint: `Nothing was replaced. The way out: cmd_archiver --abandon ${standby}, then a new base backup of that standby.`,
+      };
+  }
+}

@@ -1,0 +1,179 @@
+import { createHash } from 'node:crypto';
+import type { StandbyTarget } from '../../config/options-archiver.ts';
+import {
+  lightCompression,
+  remotePath,
+  rsyncCommand,
+  rsyncEnvironment,
+  rsyncOutcome,
+  type RsyncProgram,
+} from '../../system/rsync.ts';
+import { quoted } from '../../system/printable.ts';
+import type { RemoteShell } from '../../system/ssh.ts';
+import { readCommitAnswers, readGreeting, troubleOf, type FileAnswer } from './answers.ts';
+import { commitScript, helloScript, inboxOf, type DeliveryPlace } from './scripts.ts';
+import type { ArchiverDeps } from '../deps.ts';
+import type { Trouble } from './trouble.ts';
+import { identityOf, isUnchanged, type WalFile } from '../wal/wal-file.ts';
+
+/** An open connection to a standby that is ready to take WAL. */
+export interface Delivery {
+  readonly standby: StandbyTarget;
+  readonly shell: RemoteShell;
+  readonly rsync: RsyncProgram;
+  readonly place: DeliveryPlace;
+  /** archivedir without symbolic links: rsync 3.5 follows none of another owner. Undefined: as the INI file has it. */
+  readonly directory?: string | undefined;
+  /** To be called before a file can get its name. */
+  readonly noteDelivery: () => Promise<void>;
+  /** Told of a resume request that is found while files are delivered. */
+  readonly noteRequest?: ((request: string) => Promise<void>) | undefined;
+}
+
+/** Files of one directory, in the order in which they are to get their names. */
+export interface Batch {
+  readonly directory: string;
+  readonly files: readonly WalFile[];
+  /** The link is faster than the processors: they are to compress lightly. */
+  readonly isHasty?: boolean;
+}
+
+export interface BatchResult {
+  /** Safe at the standby: whole, flushed, under their names. Always the batch's first ones. */
+  readonly delivered: readonly WalFile[];
+  /** Why the others are not. */
+  readonly trouble: Trouble | undefined;
+}
+
+export type HelloResult =
+  | {
+      readonly kind: 'ready';
+      readonly resumeRequest: string | undefined;
+      readonly directory: string | undefined;
+    }
+  | { readonly kind: 'trouble'; readonly trouble: Trouble };
+
+/** A name for this primary's lane in the standby's `.incoming`: readable, and unlike that of any other primary. */
+export function laneId(hostName: string, layoutRoot: string, standby: string): string {
+  const hash = createHash('sha256').update(`${hostName}\0${layoutRoot}\0${standby}`).digest('hex');
+  return `${hostName.replace(/[^A-Za-z0-9.-]/g, '_').slice(0, 60)}.${hash.slice(0, 12)}`;
+}
+
+function lost(reason: string): Trouble {
+  return { kind: 'unreachable', reason: `the connection was lost: ${reason}` };
+}
+
+export async function sayHello(
+  delivery: Delivery,
+  names: readonly string[],
+  limitMs: number,
+): Promise<HelloResult> {
+  const { shell, place } = delivery;
+  const answer = await shell.run(helloScript(place, names), { limitMs });
+  if (answer.kind === 'lost') return { kind: 'trouble', trouble: lost(answer.reason) };
+  const greeting = readGreeting(answer.lines, place.archivedir);
+  if (greeting.trouble !== undefined) return { kind: 'trouble', trouble: greeting.trouble };
+  if (greeting.isReady)
+    return { kind: 'ready', resumeRequest: greeting.resumeRequest, directory: greeting.directory };
+  const reason = `the standby's shell gave no clear answer: ${quoted([...answer.lines, shell.stderr()].join(' '))}`;
+  return { kind: 'trouble', trouble: { kind: 'failed', reason } };
+}
+
+async function transfer(
+  deps: ArchiverDeps,
+  delivery: Delivery,
+  batch: Batch,
+  limitMs: number,
+): Promise<Trouble | undefined> {
+  const { shell, rsync, place, standby } = delivery;
+  const target = remotePath(shell, rsync, `${delivery.directory ?? place.archivedir}/${inboxOf(place)}/`);
+  // Equal size and time prove nothing, so rsync may skip nothing; a part that is there already is completed.
+  const ours = ['--times', '--ignore-times', '--partial', '--from0', '--files-from=-'];
+  if (batch.isHasty === true) ours.push(...lightCompression(rsync.flags));
+  const command = rsyncCommand(shell, rsync, standby.ssh_timeout, [...ours, `${batch.directory}/`, target]);
+  const input = batch.files.map((file) => `${file.name.name}\0`).join('');
+  const outcome = rsyncOutcome(await deps.run(command, { limitMs, input, env: rsyncEnvironment(rsync) }));
+  switch (outcome.kind) {
+    case 'whole':
+      return undefined;
+    case 'vanished':
+      return { kind: 'failed', reason: 'rsync: files vanished while they were sent' };
+    case 'no-space':
+      return { kind: 'no-space', reason: `no space left in ${place.archivedir} (${outcome.reason})` };
+    case 'timeout':
+      return { kind: 'slow', reason: outcome.reason };
+    case 'partial':
+    case 'failed':
+      return { kind: 'failed', reason: outcome.reason };
+  }
+}
+
+/** PostgreSQL may recycle a segment as soon as another call has archived it: then rsync read something else. */
+async function findChanged(batch: Batch): Promise<Trouble | undefined> {
+  for (const file of batch.files) {
+    const now = await identityOf(file.path).catch(() => undefined);
+    if (now === undefined || !isUnchanged(now, file.identity)) {
+      return { kind: 'failed', reason: `${file.path} changed while it was sent` };
+    }
+  }
+  return undefined;
+}
+
+function judge(answers: readonly FileAnswer[], batch: Batch, standby: string): BatchResult {
+  const delivered: WalFile[] = [];
+  for (const [index, file] of batch.files.entries()) {
+    const answer = answers[index];
+    if (answer?.name !== file.name.name) {
+      return {
+        delivered,
+        trouble: { kind: 'failed', reason: `the standby said nothing of ${file.name.name}` },
+      };
+    }
+    const trouble = troubleOf(answer, standby);
+    if (trouble !== undefined) return { delivered, trouble };
+    delivered.push(file);
+  }
+  return { delivered, trouble: undefined };
+}
+
+/** Comparing, flushing and digests at the slowest disk that is worth having. */
+const commitBytesPerMs = 5_000;
+
+/** Has the standby make a batch safe whose bytes have arrived there. */
+export async function commitBatch(delivery: Delivery, batch: Batch): Promise<BatchResult> {
+  const { shell, place, standby } = delivery;
+  const files = batch.files.map(({ name, identity }) => ({ name: name.name, size: Number(identity.size) }));
+  const bytes = files.reduce((sum, { size }) => sum + size, 0);
+  const limitMs = standby.ssh_timeout * 1000 + Math.ceil(bytes / commitBytesPerMs);
+  await delivery.noteDelivery();
+  const answer = await shell.run(commitScript(place, files), { limitMs });
+  if (answer.kind === 'lost') return { delivered: [], trouble: lost(answer.reason) };
+  const { files: answers, trouble, resumeRequest } = readCommitAnswers(answer.lines, place.archivedir);
+  if (resumeRequest !== undefined) await delivery.noteRequest?.(resumeRequest);
+  return trouble === undefined ? judge(answers, batch, standby.name) : { delivered: [], trouble };
+}
+
+/** Brings the bytes of a batch to the standby; nothing has its name there yet. */
+export async function transferBatch(
+  deps: ArchiverDeps,
+  delivery: Delivery,
+  batch: Batch,
+  limitMs: number,
+): Promise<Trouble | undefined> {
+  return (await transfer(deps, delivery, batch, limitMs)) ?? findChanged(batch);
+}
+
+/**
+ * Sends one batch over an open connection and has the standby make it safe. Nothing is delivered before the standby has
+ * said so in the commit's answer (doc/architecture.md, "Delivery").
+ */
+export async function sendBatch(
+  deps: ArchiverDeps,
+  delivery: Delivery,
+  batch: Batch,
+  limitMs: number,
+): Promise<BatchResult> {
+  const trouble = await transferBatch(deps, delivery, batch, limitMs);
+  if (trouble !== undefined) return { delivered: [], trouble };
+  return commitBatch(delivery, batch);
+}

@@ -1,0 +1,180 @@
+import { sentinelName } from '../../system/sentinel.ts';
+import { shellQuote } from '../../system/shell-quote.ts';
+
+/** One standby's archive directory, as one run of ours delivers into it. */
+export interface DeliveryPlace {
+  readonly archivedir: string;
+  readonly systemIdentifier: string;
+  /** Directory of this primary's lane below archivedir: `.incoming/HOST.HASH`. Plain characters only. */
+  readonly lane: string;
+  /**
+   * Directory of this run below the lane's. A receiver that an earlier run left behind may still write: it does so where
+   * nobody looks any more, and never between our check of a file and its link.
+   */
+  readonly run: string;
+  /** `compare`: nothing new is stored; a file counts only if it is there already. */
+  readonly mode: 'store' | 'compare';
+}
+
+export interface CommitFile {
+  readonly name: string;
+  readonly size: number;
+}
+
+export function inboxOf(place: DeliveryPlace): string {
+  return `${place.lane}/${place.run}`;
+}
+
+/**
+ * Refuses the directory in which the script stands if others may write to it, and if no file can be given a further name
+ * there, as delivery does, from `probe` to `name`. The group of the files counts as others only if we are not in it.
+ */
+export function refuseUnfitPlace(probe: string, name: string): string {
+  return `
+one_line() { printf '%s' "$*" | tr '\\n' ' '; }
+mode=$(ls -ldn .)
+set -- $mode
+case $1 in
+  ????????w*) printf 'open %s\\n' "$1"; exit 0 ;;
+  ?????w*) case " $(id -G) " in *" $4 "*) ;; *) printf 'open %s\\n' "$1"; exit 0 ;; esac ;;
+esac
+err=$( { : > "${probe}"; } 2>&1 ) || { printf 'unusable %s\\n' "$(one_line "$err")"; exit 0; }
+err=$(ln "${probe}" ${name} 2>&1) || {
+  rm -f "${probe}"
+  # It has them where the reason is another.
+  case $err in
+    *'o space left'* | *uota* | *'ead-only'*) printf 'unusable %s\\n' "$(one_line "$err")" ;;
+    *) printf 'no-links %s\\n' "$(one_line "$err")" ;;
+  esac
+  exit 0
+}
+rm -f "${probe}" ${name}
+`;
+}
+
+/** POSIX sh, for dash, bash and busybox alike. */
+const prologue = (place: DeliveryPlace): string => `
+LC_ALL=C; export LC_ALL; umask 077
+one_line() { printf '%s' "$*" | tr '\\n' ' '; }
+[ -d ${shellQuote(place.archivedir)} ] || { echo no-directory; exit 0; }
+err=$(cd ${shellQuote(place.archivedir)} 2>&1) || { printf 'unusable %s\\n' "$(one_line "$err")"; exit 0; }
+cd ${shellQuote(place.archivedir)} || exit 0
+inbox=${inboxOf(place)}
+id= promoted= key= value=
+[ -f ${sentinelName} ] || { echo no-sentinel; exit 0; }
+while read -r key value || [ -n "$key" ]; do
+  case $key in
+    system_identifier:) id=$value ;;
+    promoted_at_timeline:) promoted=$value ;;
+  esac
+done < ${sentinelName}
+[ "$id" = ${place.systemIdentifier} ] || { printf 'foreign %s\\n' "$id"; exit 0; }
+[ -z "$promoted" ] || { printf 'promoted %s\\n' "$promoted"; exit 0; }
+if [ -f .resume ]; then
+  request=
+  read -r request < .resume || :
+  printf 'resume %s\\n' "$request"
+fi
+`;
+
+/**
+ * The first words on a connection: is this the right directory, and whose. Then a place for this run; what earlier runs
+ * of this lane left there is removed, but for files of the coming batch, which rsync completes instead of sending them anew.
+ */
+export function helloScript(place: DeliveryPlace, names: readonly string[]): string {
+  return `${prologue(place)}
+err=$(mkdir -p "$inbox" 2>&1) || { printf 'unusable %s\\n' "$(one_line "$err")"; exit 0; }
+for old in ${place.lane}/*; do
+  [ "$old" = "$inbox" ] && continue
+  for name in ${names.join(' ')}; do
+    [ -f "$old/$name" ] && mv -f "$old/$name" "$inbox/$name"
+  done
+  rm -rf "$old"
+done
+${refuseUnfitPlace('$inbox/.probe', `.probe.${place.run}`)}
+printf 'path %s\\n' "$(pwd -P)"
+echo ready
+`;
+}
+
+/**
+ * The whole batch by one process for each thing that must be done, which is what nearly always happens: all are there, none
+ * had its name taken. Whatever is otherwise is left to the commands for single files, which find out what.
+ */
+function commitAtOnce(files: readonly CommitFile[]): string {
+  const inbox = files.map(({ name }) => `"$inbox/${name}"`).join(' ');
+  const sizes = files.map(({ name, size }) => `${size} $inbox/${name}`).join(' ');
+  const total = files.reduce((sum, { size }) => sum + size, 0);
+  const isNew = files.map(({ name }) => `[ ! -e ${name} ]`).join(' && ');
+  return `
+at_once() {
+  # Its columns are as wide as they need to be: echo leaves one blank.
+  sizes=$(echo $(wc -c ${inbox} 2>/dev/null))
+  [ "$sizes" = "${sizes}${files.length > 1 ? ` ${total} total` : ''}" ] || return 1
+  ${isNew} || return 1
+  ln ${inbox} . 2>/dev/null || return 1
+  finished="${inbox.replaceAll('"', '')}"
+${files.map(({ name }) => `  add "stored ${name}"`).join('\n')}
+}`;
+}
+
+const store = `
+  err=
+  if [ ! -d "$1" ]; then
+    err=$(ln "$file" "$1" 2>&1) && { add "stored $1"; return 0; }
+  fi
+  [ -f "$1" ] || { add "failed $1 $(one_line "cannot be given its name: $err")"; return 1; }`;
+
+const compare = `
+  [ -f "$1" ] || { add "absent $1"; return 1; }`;
+
+/**
+ * Gives the files of a batch their final names, oldest first, up to the first that cannot have it. No line is printed
+ * before the directory is flushed: a line is the only proof of delivery.
+ */
+export function commitScript(place: DeliveryPlace, files: readonly CommitFile[]): string {
+  const inboxNames = files.map(({ name }) => `"$inbox/${name}"`).join(' ');
+  const commits = files.map(({ name, size }) => `commit ${name} ${size}`);
+  const isToStore = place.mode === 'store';
+  return `${prologue(place)}
+answers= finished=
+add() { answers="$answers$*
+"; }
+digest() {
+  sum=$(sha256sum < "$1" 2>/dev/null) && { echo "sha256:\${sum%% *}"; return; }
+  sum=$(cksum < "$1" 2>&1)
+  printf 'cksum:%s\\n' "$(one_line "$sum" | tr ' \\t' '::')"
+}
+flushed=
+sync ${inboxNames} 2>/dev/null && flushed=yes
+commit() {
+  file=$inbox/$1
+  [ -f "$file" ] || { add "failed $1 it did not arrive"; return 1; }
+  size=$(($(wc -c < "$file")))
+  [ "$size" -eq "$2" ] || { add "short $1 $size"; return 1; }
+  if [ -z "$flushed" ]; then
+    err=$(sync "$file" 2>&1) || { add "failed $1 $(one_line "cannot be flushed: $err")"; return 1; }
+  fi
+  finished="$finished $file"
+${isToStore ? store : compare}
+  err=$(cmp -s "$file" "$1" 2>&1)
+  case $? in
+    0) ;;
+    1) add "conflict $1 $(digest "$1") $(digest "$file")"; return 1 ;;
+    *) add "failed $1 $(one_line "cannot be compared: $err")"; return 1 ;;
+  esac
+  err=$(sync "$1" 2>&1) || { add "failed $1 $(one_line "cannot be flushed: $err")"; return 1; }
+  add "same $1"
+}
+${isToStore ? commitAtOnce(files) : 'at_once() { return 1; }'}
+[ -n "$flushed" ] && at_once || {
+${commits.join(' &&\n')}
+}
+if err=$(sync . 2>&1); then
+  printf '%s' "$answers"
+else
+  printf 'unflushed %s\\n' "$(one_line "$err")"
+fi
+rm -f $finished
+`;
+}

@@ -1,0 +1,105 @@
+import type { StandbyTarget } from '../../config/options-archiver.ts';
+import { messageOf } from '../../errors.ts';
+import { sinceBoot } from '../../system/clock.ts';
+import { isNotificationDue, notify, type SaidState, type Severity } from '../../system/notify.ts';
+import type { ArchiverDeps } from '../deps.ts';
+import { severityOfHealth, writeLaneState, type Health, type LaneState } from './state.ts';
+import { layoutOf, queueOf } from '../layout.ts';
+import { listQueue } from '../queue/queue.ts';
+
+/** How a lane was found, and the file it was about. */
+export interface Finding {
+  readonly health: Health;
+  readonly reason?: string | undefined;
+  readonly retryAt?: number | undefined;
+  /** Name of the file that was to be shipped, if there was one. */
+  readonly segment?: string | undefined;
+  readonly seenRequest?: string | undefined;
+}
+
+const sentences: Readonly<Partial<Record<Health, (standby: string) => string>>> = {
+  ok: (standby) => `standby ${standby} has all WAL again`,
+  behind: (standby) => `standby ${standby} is behind`,
+  unsafe: (standby) => `WAL for standby ${standby} could neither be sent nor queued`,
+  abandoned: (standby) => `standby ${standby} is abandoned and needs a new base backup`,
+};
+
+function sentenceOf(standby: string, { health, reason }: Finding): string {
+  const sentence = sentences[health]?.(standby) ?? `WAL for standby ${standby} is queued`;
+  return reason === undefined ? sentence : `${sentence}: ${reason}`;
+}
+
+async function sendNotification(
+  deps: ArchiverDeps,
+  standby: string,
+  severity: Severity,
+  finding: Finding,
+): Promise<void> {
+  const queue = await listQueue(queueOf(layoutOf(deps.settings.l_archivedir), standby)).catch(() => []);
+  notify(deps, deps.settings, {
+    severity,
+    message: sentenceOf(standby, finding),
+    facts: {
+      program: 'cmd_archiver',
+      standby,
+      segment: finding.segment ?? '',
+      queue_length: queue.length,
+    },
+  });
+}
+
+function isSame(before: LaneState, after: LaneState): boolean {
+  return (
+    before.health === after.health &&
+    before.reason === after.reason &&
+    before.retryAt === after.retryAt &&
+    before.sinceMoment === after.sinceMoment &&
+    before.seenRequest === after.seenRequest &&
+    before.abandoned === after.abandoned
+  );
+}
+
+function nextState(deps: ArchiverDeps, before: LaneState, finding: Finding, nowMs: number): LaneState {
+  const { abandoned, said, freed } = before;
+  const isOld = finding.health === before.health;
+  const isKnown = isOld && sinceBoot(deps, before.sinceMoment) !== undefined;
+  return {
+    health: finding.health,
+    since: isOld ? before.since : new Date(nowMs).toISOString(),
+    sinceMoment: isKnown ? before.sinceMoment : deps.moment(),
+    reason: finding.reason,
+    retryAt: finding.retryAt,
+    seenRequest: finding.seenRequest ?? before.seenRequest,
+    ...(said === undefined ? {} : { said }),
+    ...(freed === undefined ? {} : { freed }),
+    ...(abandoned === undefined || finding.health !== 'abandoned' ? {} : { abandoned }),
+  };
+}
+
+/**
+ * Notes how the lane is, and tells the operator when that is news. `before` is what the state file holds. Notified first,
+ * written then: killed in between, the next call says it again rather than never.
+ *
+ * @returns what was said last, for who can remember it where the disk cannot
+ */
+export async function recordFinding(
+  deps: ArchiverDeps,
+  standby: StandbyTarget['name'],
+  before: LaneState,
+  finding: Finding,
+): Promise<SaidState | undefined> {
+  const nowMs = deps.now();
+  const severity = severityOfHealth(finding.health);
+  const isDue = isNotificationDue(before.said, severity, nowMs / 1000, deps.settings.notify_reminder);
+  const after = nextState(deps, before, finding, nowMs);
+  if (isDue) await sendNotification(deps, standby, severity, finding);
+  const said = isDue ? { severity, lastNotified: Math.floor(nowMs / 1000) } : before.said;
+  if (!isDue && isSame(before, after)) return said;
+  try {
+    await writeLaneState(layoutOf(deps.settings.l_archivedir), standby, said ? { ...after, said } : after);
+  } catch (error) {
+    // What became of the WAL is known by now; a state that cannot be noted must not turn it into a failure.
+    deps.log.warning(`cannot note the state of standby ${standby}: ${messageOf(error)}`);
+  }
+  return said;
+}

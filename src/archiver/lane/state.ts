@@ -1,0 +1,123 @@
+import { messageOf, PitrError } from '../../errors.ts';
+import { sinceBoot, type Clock, type Moment } from '../../system/clock.ts';
+import { exists, readIfExists } from '../../system/durable.ts';
+import type { SaidState, Severity } from '../../system/notify.ts';
+import { replaceDurably, reserveSpare } from '../../system/replaceable.ts';
+import { stateFileOf, type Layout } from '../layout.ts';
+import { severityOf, type TroubleKind } from '../delivery/trouble.ts';
+
+/** How a lane is doing. */
+export type Health =
+  | 'ok'
+  /** Reached, but its queue is not empty yet. */
+  | 'behind'
+  /** The standby did not take it, and it could not be queued either. */
+  | 'unsafe'
+  | 'abandoned'
+  | TroubleKind;
+
+export interface Abandoned {
+  /** ISO 8601. */
+  readonly since: string;
+  /** By the operator's word, or by `queue_full: abandon`. */
+  readonly by: 'operator' | 'policy';
+  /** The WAL that the standby will never get, oldest and newest name. */
+  readonly firstLost?: string | undefined;
+  readonly lastLost?: string | undefined;
+}
+
+/** What one lane remembers between calls: written only by whoever holds its lock. */
+export interface LaneState {
+  readonly health: Health;
+  /** When `health` became what it is; ISO 8601. */
+  readonly since?: string | undefined;
+  /** The same for the programs to count from: the time of day may be set. */
+  readonly sinceMoment?: Moment | undefined;
+  readonly reason?: string | undefined;
+  /** The standby is left in peace until then: milliseconds since 1970. */
+  readonly retryAt?: number | undefined;
+  readonly said?: SaidState | undefined;
+  /** The last resume request that was seen: one request ends one abandonment only. */
+  readonly seenRequest?: string | undefined;
+  readonly abandoned?: Abandoned | undefined;
+  /** Another text each time that its queue is freed: who remembers what it held knows by it that this is over. */
+  readonly freed?: string | undefined;
+}
+
+const fresh: LaneState = { health: 'ok' };
+
+export async function readLaneState(layout: Layout, standby: string): Promise<LaneState> {
+  const path = stateFileOf(layout, standby);
+  const content = await readIfExists(path);
+  if (content === undefined) return fresh;
+  try {
+    const value: unknown = JSON.parse(content.toString('utf8'));
+    if (typeof value === 'object' && value !== null && 'health' in value) return value as LaneState;
+    throw new Error('it has no "health"');
+  } catch (error) {
+    // To go on as if nothing were known would forget that the standby may be abandoned.
+    throw new PitrError(`cannot understand "${path}"`, {
+      detail: messageOf(error),
+      hint: `Remove it if the standby "${standby}" is not abandoned; else remove it and run --abandon ${standby}.`,
+    });
+  }
+}
+
+/** The room for a state is reserved: a reason that quotes much is cut. */
+const longestReason = 1_500;
+
+/** On a full disk as well: what was said to the operator, and who was abandoned, must not be forgotten there. */
+export async function writeLaneState(layout: Layout, standby: string, state: LaneState): Promise<void> {
+  const reason = state.reason?.slice(0, longestReason);
+  const text = JSON.stringify({ ...state, reason }, undefined, 2);
+  await replaceDurably(stateFileOf(layout, standby), text);
+}
+
+/** For the day on which the disk is full: there is a file, and the room for the next one. `-I` begins a lane by this. */
+export async function beginLaneState(layout: Layout, standby: string): Promise<void> {
+  if (await exists(stateFileOf(layout, standby))) await reserveLaneState(layout, standby);
+  else await writeLaneState(layout, standby, fresh);
+}
+
+/** The same for a lane that was begun before: the file itself is a trace that only `-I` and a delivery may leave. */
+export async function reserveLaneState(layout: Layout, standby: string): Promise<void> {
+  const path = stateFileOf(layout, standby);
+  if (await exists(path)) await reserveSpare(path);
+}
+
+export function severityOfHealth(health: Health): Severity {
+  if (health === 'ok') return 'ok';
+  if (health === 'behind') return 'warning';
+  if (health === 'unsafe' || health === 'abandoned') return 'critical';
+  return severityOf(health);
+}
+
+/** Since when, by `monotonicMs`, the lane has been in the trouble that it is in; undefined: it is in none, or that is not known. */
+export function troubleSinceMs(
+  clock: Pick<Clock, 'moment'>,
+  { health, sinceMoment }: LaneState,
+): number | undefined {
+  if (health === 'ok' || health === 'behind' || health === 'abandoned') return undefined;
+  return sinceBoot(clock, sinceMoment);
+}
+
+/** A standby in trouble may cost each call only a small part of its time: five times as long as a try took, it rests. */
+const restFactor = 5;
+const longestRestMs = 60_000;
+
+/** A conflict is found only by sending the file anew, and only people end it: it is looked at least often. */
+export function restUntil(nowMs: number, tookMs: number, kind: TroubleKind): number {
+  return nowMs + (kind === 'conflict' ? longestRestMs : Math.min(longestRestMs, tookMs * restFactor));
+}
+
+/** A `retryAt` further away than any rest comes from a clock that was set back. */
+export function isResting(state: LaneState, nowMs: number): boolean {
+  return state.retryAt !== undefined && state.retryAt > nowMs && state.retryAt - nowMs <= longestRestMs;
+}
+
+/** The state with `name` counted among what the standby will never get. */
+export function withLost(abandoned: Abandoned, names: readonly string[]): Abandoned {
+  const known = [abandoned.firstLost, abandoned.lastLost].filter((name) => name !== undefined);
+  const all = [...known, ...names].sort();
+  return { ...abandoned, firstLost: all[0], lastLost: all.at(-1) };
+}

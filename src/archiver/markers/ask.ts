@@ -1,0 +1,72 @@
+import { dirname, join } from 'node:path';
+import { messageOf } from '../../errors.ts';
+import { exists } from '../../system/durable.ts';
+import { takeLock } from '../../system/lock.ts';
+import type { Cluster } from '../wal/cluster.ts';
+import type { ArchiverDeps } from '../deps.ts';
+import { layoutOf } from '../layout.ts';
+import type { WalFile } from '../wal/wal-file.ts';
+import { isProven } from './markers.ts';
+import { shipperPlaces, type ShipperPlaces } from './places.ts';
+
+/** How archive_command reaches the shipper. */
+export interface ShipperAccess {
+  readonly configFile: string;
+  /** Starts a shipper that outlives this process; its output goes to the log. */
+  readonly startShipper: (log: string) => Promise<boolean>;
+}
+
+const askAgainMs = 20;
+/** What a shipper needs beside `queue_after`: to notice, to copy, to mark. */
+const answerMs = 1_500;
+const startMs = 1_500;
+/** A local copy at the slowest disk that is worth having. */
+const copyBytesPerMs = 20_000;
+
+/** Only what PostgreSQL has marked as ready is a shipper's business; -F by hand for another file is not. */
+function isReady(file: WalFile): Promise<boolean> {
+  return exists(join(dirname(file.path), 'archive_status', `${file.name.name}.ready`));
+}
+
+/** Sees that a shipper runs. */
+async function ensureShipper(
+  deps: ArchiverDeps,
+  access: ShipperAccess,
+  places: ShipperPlaces,
+): Promise<'runs' | 'started' | 'none'> {
+  const lock = await takeLock(deps.run, places.lock, 0);
+  if (lock === undefined) return 'runs';
+  await lock.release();
+  return (await access.startShipper(places.log)) ? 'started' : 'none';
+}
+
+/**
+ * Waits for the shipper's word that a file is safe, as long as it may take; starts a shipper where there is none. No word in
+ * time is no failure: then the caller does the work itself.
+ */
+export async function askShipper(
+  deps: ArchiverDeps,
+  access: ShipperAccess,
+  cluster: Cluster,
+  file: WalFile,
+): Promise<'safe' | 'no-answer'> {
+  const places = shipperPlaces(layoutOf(deps.settings.l_archivedir));
+  const prove = (): Promise<boolean> => isProven(places, cluster.systemIdentifier, access.configFile, file);
+  if (await prove()) return 'safe';
+  if (cluster.isInRecovery || !(await isReady(file))) return 'no-answer';
+  const shipper = await ensureShipper(deps, access, places).catch((error: unknown) => {
+    deps.log.warning(`no shipper: ${messageOf(error)}`);
+    return 'none' as const;
+  });
+  if (shipper === 'none') return 'no-answer';
+  const copyMs = Number(file.identity.size) / copyBytesPerMs;
+  const limitMs =
+    deps.settings.queue_after * 1000 + answerMs + copyMs + (shipper === 'started' ? startMs : 0);
+  const began = deps.monotonicMs();
+  while (deps.monotonicMs() - began < limitMs) {
+    if (await prove()) return 'safe';
+    await deps.pause(askAgainMs);
+  }
+  deps.log.warning(`${file.name.name}: no word of the shipper within ${Math.round(limitMs / 100) / 10} s`);
+  return 'no-answer';
+}

@@ -1,0 +1,249 @@
+import { mkdir, realpath, rename, rm, symlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { PitrError } from '../../errors.ts';
+import { describeResult, succeeded, type RunCommand } from '../../system/command.ts';
+import { exists, fsyncPath } from '../../system/durable.ts';
+import { identityOf, isSameFile, isUnchanged, type FileIdentity, type WalFile } from '../wal/wal-file.ts';
+import type { ShipperPlaces } from './places.ts';
+import { doesTell, findFlaw, isMoved, writeProof, writtenStampOf } from './written-proof.ts';
+
+/** An INI file as it was when it was read. */
+export interface ConfigIdentity {
+  readonly file: string;
+  readonly identity: FileIdentity;
+}
+
+const copyLimitMs = 20_000;
+
+function nextTo(path: string): string {
+  return join(dirname(path), `.new.${basename(path)}`);
+}
+
+/** Puts a symbolic link in the place of whatever was there. */
+async function placeLink(target: string, path: string): Promise<void> {
+  const fresh = nextTo(path);
+  await rm(fresh, { force: true });
+  await symlink(target, fresh);
+  await rename(fresh, path);
+}
+
+/**
+ * Makes empty files with the names and the exact modification times of others. Node's own utimes takes a floating point
+ * number and loses nanoseconds; cp keeps them, for a whole batch in one process.
+ *
+ * @returns what cp complains of: a file that has gone meanwhile is no failure of the others, so each copy is looked at
+ */
+async function copyTimes(
+  run: RunCommand,
+  sources: readonly string[],
+  directory: string,
+): Promise<string | undefined> {
+  const flags = ['--attributes-only', '--preserve=timestamps', '--no-dereference'];
+  const result = await run(
+    { program: 'cp', args: [...flags, '--target-directory', directory, '--', ...sources] },
+    { limitMs: copyLimitMs },
+  );
+  if (succeeded(result)) return undefined;
+  const complaint = `cp: ${describeResult(result)}`;
+  if (result.kind === 'exited' || result.kind === 'not-started') return complaint;
+  throw new PitrError(`cannot make markers in "${directory}": ${complaint}`);
+}
+
+/** From here on nothing is proven any more. The stamp goes first: without it no marker counts. */
+export async function wipeMarkers(places: ShipperPlaces): Promise<void> {
+  await rm(places.stamp, { force: true });
+  await rm(writtenStampOf(places), { force: true });
+  await rm(places.written, { recursive: true, force: true });
+  await rm(places.current, { force: true });
+  await rm(places.marks, { recursive: true, force: true });
+}
+
+/**
+ * Takes back every marker, with the directory in which they are made: the shipper cannot leave another one before it has made
+ * that anew, and then it looks first at who was abandoned. To be done before a queue is freed. The stamp stays.
+ */
+export async function withdrawMarkers(places: ShipperPlaces): Promise<void> {
+  // The shipper may be putting one there at this moment.
+  await rm(places.marks, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
+  await fsyncPath(dirname(places.marks));
+}
+
+/** Whether the directory for markers is there: if not, they were withdrawn. */
+export function canLeaveMarkers(places: ShipperPlaces, systemIdentifier: string): Promise<boolean> {
+  return exists(workshopOf(marksOf(places, systemIdentifier)));
+}
+
+function marksOf(places: ShipperPlaces, systemIdentifier: string): string {
+  return join(places.marks, systemIdentifier);
+}
+
+/** Beside the markers, so that it goes when they are withdrawn. */
+function writtenMarkOf(marks: string, name: string): string {
+  return join(marks, `${name}.written`);
+}
+
+/** Where markers are made before they are looked at and put in their place. */
+function workshopOf(marks: string): string {
+  return join(marks, '.new');
+}
+
+/** Makes room for the marks of one cluster; what they are compared with goes beside them. */
+export async function prepareMarkers(
+  places: ShipperPlaces,
+  systemIdentifier: string,
+  pgdata: string,
+): Promise<void> {
+  const marks = marksOf(places, systemIdentifier);
+  await mkdir(workshopOf(marks), { recursive: true, mode: 0o700 });
+  await placeLink(pgdata, places.pgdata);
+  await placeLink(marks, places.current);
+}
+
+async function hasTimeOf(path: string, identity: FileIdentity): Promise<boolean> {
+  const made = await identityOf(path).catch(() => undefined);
+  return made?.mtimeNs === identity.mtimeNs;
+}
+
+/** A second and a nanosecond, or two, after 1970 began. */
+const earlierNs = 1_000_000_001n;
+const laterNs = 1_000_000_002n;
+
+const noFineTimes = 'two files whose times differ by a nanosecond cannot be made';
+
+async function isAt(path: string, mtimeNs: bigint): Promise<boolean> {
+  const found = await identityOf(path).catch(() => undefined);
+  return found?.mtimeNs === mtimeNs;
+}
+
+/**
+ * By these two files a shell finds out how finely it compares times. Node's utimes loses nanoseconds, touch keeps them.
+ *
+ * @returns why they are not there as they ought to be
+ */
+async function findCoarseness(
+  run: RunCommand,
+  { earlier, later }: ShipperPlaces,
+): Promise<string | undefined> {
+  const wanted = [
+    [earlier, earlierNs],
+    [later, laterNs],
+  ] as const;
+  for (const [path, mtimeNs] of wanted) {
+    if (await isAt(path, mtimeNs)) continue;
+    const time = `@1.00000000${mtimeNs - 1_000_000_000n}`;
+    await run({ program: 'touch', args: ['-d', time, '--', path] }, { limitMs: copyLimitMs });
+    if (!(await isAt(path, mtimeNs))) return noFineTimes;
+  }
+  return undefined;
+}
+
+export interface Stamping {
+  /** Whether it is still the file that was read; if not, nothing is proven. */
+  readonly isCurrent: boolean;
+  /** Why the stamp had to be written down. */
+  readonly flaw?: string | undefined;
+}
+
+/** Says that marks are made by this INI file. */
+export async function stampConfig(
+  run: RunCommand,
+  places: ShipperPlaces,
+  systemIdentifier: string,
+  config: ConfigIdentity,
+): Promise<Stamping> {
+  const workshop = workshopOf(marksOf(places, systemIdentifier));
+  const source = await realpath(config.file);
+  const complaint = await copyTimes(run, [source], workshop);
+  const made = join(workshop, basename(source));
+  const isExact = await hasTimeOf(made, config.identity);
+  if (!isExact && !(await isConfigUnchanged(config))) return { isCurrent: false };
+  await placeLink(source, places.config);
+  const flaw = isExact ? await findCoarseness(run, places) : await findFlaw(made, complaint);
+  const isStamped = isExact
+    ? await isMoved(made, places.stamp)
+    : await writeProof(places, made, writtenStampOf(places), config.identity);
+  if (!isStamped) return { isCurrent: false };
+  return { isCurrent: await isConfigUnchanged(config), flaw };
+}
+
+export function isConfigUnchanged({ file, identity }: ConfigIdentity): Promise<boolean> {
+  return isStill(file, identity);
+}
+
+async function isStill(path: string, identity: FileIdentity): Promise<boolean> {
+  const now = await identityOf(path).catch(() => undefined);
+  return now !== undefined && isUnchanged(now, identity);
+}
+
+/**
+ * Leaves markers for files that are safe at, or queued for, every standby. The caller has seen to it that no process reads
+ * them from pg_wal any more. A marker is looked at before it gets its name: it must carry the time that the file had when
+ * it was shipped, not the one that it has now.
+ *
+ * @returns names of the files that are marked, and why some of the markers had to be written down
+ */
+export async function leaveMarkers(
+  run: RunCommand,
+  places: ShipperPlaces,
+  systemIdentifier: string,
+  files: readonly WalFile[],
+): Promise<{ readonly names: readonly string[]; readonly flaw: string | undefined }> {
+  const marks = marksOf(places, systemIdentifier);
+  const workshop = workshopOf(marks);
+  const sources = files.map(({ path }) => path);
+  const complaint = await copyTimes(run, sources, workshop);
+  const names: string[] = [];
+  let flaw: string | undefined;
+  for (const { name, path, identity } of files) {
+    const made = join(workshop, basename(path));
+    if (await hasTimeOf(made, identity)) {
+      if (await isMoved(made, join(marks, name.name))) names.push(name.name);
+    } else if (await isStill(path, identity)) {
+      const found = await findFlaw(made, complaint);
+      if (!(await writeProof(places, made, writtenMarkOf(marks, name.name), identity))) continue;
+      flaw = found;
+      names.push(name.name);
+    }
+  }
+  return { names, flaw };
+}
+
+export async function removeMarker(
+  places: ShipperPlaces,
+  systemIdentifier: string,
+  name: string,
+): Promise<void> {
+  const marks = marksOf(places, systemIdentifier);
+  await rm(join(marks, name), { force: true });
+  await rm(writtenMarkOf(marks, name), { force: true });
+}
+
+async function carriesOrTells(exact: string, written: string, identity: FileIdentity): Promise<boolean> {
+  return (await hasTimeOf(exact, identity)) || doesTell(written, identity);
+}
+
+/**
+ * What the launcher asks by shell builtins, asked once more: whether a marker proves this file, by this INI file, of this
+ * cluster. A marker or stamp whose time differs in either direction proves nothing.
+ */
+export async function isProven(
+  places: ShipperPlaces,
+  systemIdentifier: string,
+  configFile: string,
+  file: WalFile,
+): Promise<boolean> {
+  const { name } = file.name;
+  try {
+    const [config, linked, now] = await Promise.all([configFile, places.config, file.path].map(identityOf));
+    if (config === undefined || linked === undefined || now === undefined) return false;
+    if (!isSameFile(config, linked) || !isUnchanged(now, file.identity)) return false;
+    const marks = marksOf(places, systemIdentifier);
+    return (
+      (await carriesOrTells(join(marks, name), writtenMarkOf(marks, name), now)) &&
+      (await carriesOrTells(places.stamp, writtenStampOf(places), config))
+    );
+  } catch {
+    // Something of it is not there, or has just gone: then it proves nothing.
+    return false;
+  }
+}

@@ -1,0 +1,59 @@
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf, PitrError } from '../../errors.ts';
+import { exists, readIfExists, systemErrorCode } from '../../system/durable.ts';
+import type { FileIdentity } from '../wal/wal-file.ts';
+import type { ShipperPlaces } from './places.ts';
+
+function textOf({ device, inode, size, mtimeNs }: FileIdentity): string {
+  return `device ${device} inode ${inode} size ${size} mtime ${mtimeNs}\n`;
+}
+
+/** @returns false if the directory in which it was made has been taken away: markers are withdrawn at this moment */
+export async function isMoved(from: string, to: string): Promise<boolean> {
+  try {
+    await rename(from, to);
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+export function writtenStampOf(places: ShipperPlaces): string {
+  return join(places.written, 'stamp');
+}
+
+/**
+ * Where no file can carry another one's exact time (a file system with coarser times, a cp that is not GNU's) what would
+ * be told by the time is written down, first in the place of the file that was to carry it. The launcher cannot read that,
+ * so archive_command starts Node each time.
+ *
+ * @returns whether it is there: not if markers are withdrawn at this moment
+ */
+export async function writeProof(
+  places: ShipperPlaces,
+  made: string,
+  path: string,
+  identity: FileIdentity,
+): Promise<boolean> {
+  try {
+    await rm(made, { force: true });
+    await writeFile(made, textOf(identity), { mode: 0o600 });
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return false;
+    throw new PitrError(`cannot write "${made}"`, { detail: messageOf(error), cause: error });
+  }
+  await mkdir(places.written, { recursive: true, mode: 0o700 });
+  return isMoved(made, path);
+}
+
+/** Why a proof has to be written down. */
+export async function findFlaw(made: string, complaint: string | undefined): Promise<string> {
+  const inexact = 'l_archivedir cannot keep the times of files exactly';
+  return complaint === undefined || (await exists(made)) ? inexact : complaint;
+}
+
+export async function doesTell(written: string, identity: FileIdentity): Promise<boolean> {
+  return (await readIfExists(written))?.toString('utf8') === textOf(identity);
+}

@@ -1,0 +1,49 @@
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseWalName } from '../../postgres/wal-name.ts';
+import type { ArchiverDeps } from '../deps.ts';
+import { layoutOf, queueOf } from '../layout.ts';
+
+/** A queue whose standby is not in `slaves` any more: nobody sends it, and nobody removes it. */
+interface LeftoverQueue {
+  readonly directory: string;
+  readonly files: number;
+  readonly bytes: number;
+}
+
+async function measure(directory: string): Promise<LeftoverQueue> {
+  // What cannot be read, lost+found for one, is none of ours.
+  const names = await readdir(directory).catch((): string[] => []);
+  const sizes = await Promise.all(
+    names
+      .filter((name) => parseWalName(name).kind !== 'not-wal')
+      .map((name) =>
+        stat(join(directory, name)).then(
+          ({ size }) => size,
+          () => 0,
+        ),
+      ),
+  );
+  return { directory, files: sizes.length, bytes: sizes.reduce((sum, size) => sum + size, 0) };
+}
+
+async function findLeftovers({ settings }: ArchiverDeps): Promise<readonly LeftoverQueue[]> {
+  const layout = layoutOf(settings.l_archivedir);
+  const known = new Set(settings.standbys.map(({ name }) => name));
+  const entries = await readdir(layout.root, { withFileTypes: true }).catch(() => []);
+  const strangers = entries.filter(
+    (entry) => entry.isDirectory() && !entry.name.startsWith('.') && !known.has(entry.name),
+  );
+  const measured = await Promise.all(strangers.map(({ name }) => measure(queueOf(layout, name))));
+  return measured.filter(({ files }) => files > 0);
+}
+
+/** Says what lies in l_archivedir for standbys that were taken out of the list. Nothing is removed: it may be wanted. */
+export async function mentionLeftoverQueues(deps: ArchiverDeps): Promise<void> {
+  for (const { directory, files, bytes } of await findLeftovers(deps)) {
+    const megabytes = Math.ceil(bytes / 1024 ** 2);
+    deps.log.notice(
+      `${directory} is the queue of no standby in slaves: ${files} WAL files, ${megabytes} MB; remove it if nobody needs them`,
+    );
+  }
+}

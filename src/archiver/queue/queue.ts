@@ -1,0 +1,151 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, opendir, readdir, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { messageOf, PitrError } from '../../errors.ts';
+import { parseWalName, type WalName } from '../../postgres/wal-name.ts';
+import { copyDurably, fsyncPath, linkDurably, systemErrorCode } from '../../system/durable.ts';
+import { identityOf, isUnchanged, type WalFile } from '../wal/wal-file.ts';
+
+/** One whole, flushed copy of a file, made when first asked for; every queue that needs it gets a hard link. */
+export interface LocalCopy {
+  readonly path: () => Promise<string>;
+}
+
+async function copyUnchanged(file: WalFile, target: string): Promise<string> {
+  await rm(target, { force: true });
+  await copyDurably(file.path, target);
+  if (isUnchanged(await identityOf(file.path), file.identity)) return target;
+  throw new PitrError(`"${file.path}" changed while it was copied`);
+}
+
+/** Hands `use` a copy in the directory of temporary files, and removes it afterwards: the links stay. */
+export async function withLocalCopy<T>(
+  file: WalFile,
+  temporary: string,
+  pid: number,
+  use: (copy: LocalCopy) => Promise<T>,
+): Promise<T> {
+  const target = join(temporary, `${pid}.${file.name.name}`);
+  let made: Promise<string> | undefined;
+  try {
+    return await use({ path: () => (made ??= copyUnchanged(file, target)) });
+  } finally {
+    if (made !== undefined) await rm(target, { force: true }).catch(() => undefined);
+  }
+}
+
+export async function sha256Of(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path), hash);
+  return hash.digest('hex');
+}
+
+async function ensureQueue(queue: string): Promise<void> {
+  try {
+    await mkdir(queue, { mode: 0o700 });
+    await fsyncPath(dirname(queue));
+  } catch (error) {
+    if (systemErrorCode(error) !== 'EEXIST') throw error;
+  }
+}
+
+/** A queue that somebody moved to another file system cannot share the copy: it gets one of its own. */
+async function linkFromOtherFileSystem(copy: string, target: string): Promise<'linked' | 'exists'> {
+  const own = join(dirname(target), `.${basename(copy)}.tmp`);
+  try {
+    await rm(own, { force: true });
+    await copyDurably(copy, own);
+    return await linkDurably(own, target);
+  } finally {
+    await rm(own, { force: true }).catch(() => undefined);
+  }
+}
+
+async function linkIntoQueue(copy: string, target: string): Promise<'linked' | 'exists'> {
+  try {
+    return await linkDurably(copy, target);
+  } catch (error) {
+    if (systemErrorCode(error) === 'EXDEV') return linkFromOtherFileSystem(copy, target);
+    throw error;
+  }
+}
+
+async function requireSameBytes(copy: string, queued: string, standby: string): Promise<void> {
+  const [ours, theirs] = await Promise.all([sha256Of(copy), sha256Of(queued)]);
+  if (ours === theirs) return;
+  throw new PitrError(`the queue of standby "${standby}" holds a different file named ${basename(queued)}`, {
+    detail: `queued: sha256 ${theirs}; to archive: sha256 ${ours}`,
+    hint: `Nothing was replaced. If the standby is to be made anew: cmd_archiver --abandon ${standby}, then a new base backup.`,
+  });
+}
+
+/**
+ * Puts a file into a standby's queue, whole and flushed, under its own name. The same bytes already there are
+ * fine; other bytes are an error, never replaced.
+ */
+export async function enqueue(copy: LocalCopy, name: WalName, queue: string, standby: string): Promise<void> {
+  try {
+    await ensureQueue(queue);
+    const path = await copy.path();
+    const target = join(queue, name.name);
+    if ((await linkIntoQueue(path, target)) === 'linked') return;
+    await requireSameBytes(path, target, standby);
+    // Whoever linked it may have died before the directory was flushed.
+    await fsyncPath(queue);
+  } catch (error) {
+    if (error instanceof PitrError) throw error;
+    throw new PitrError(`cannot queue ${name.name} for standby "${standby}" in "${queue}"`, {
+      detail: messageOf(error),
+      hint: systemErrorCode(error) === 'ENOSPC' ? 'The file system of l_archivedir is full.' : undefined,
+      cause: error,
+    });
+  }
+}
+
+/** Looks no further than the first file: the size of a backlog costs nothing here. */
+export async function isQueueEmpty(queue: string): Promise<boolean> {
+  try {
+    const directory = await opendir(queue);
+    try {
+      for (;;) {
+        const entry = await directory.read();
+        if (entry === null) return true;
+        if (!entry.name.startsWith('.')) return false;
+      }
+    } finally {
+      await directory.close();
+    }
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return true;
+    throw new PitrError(`cannot look into "${queue}"`, { detail: messageOf(error), cause: error });
+  }
+}
+
+/**
+ * What waits, in the order in which it is sent, or the first `most` of it. Files that are no WAL are none of ours and stay.
+ * Of the rest of a long queue nothing is kept but bare names for a moment.
+ */
+export async function listQueue(queue: string, most = Infinity): Promise<readonly WalName[]> {
+  try {
+    // The order of `compareWalNames`.
+    const found = (await readdir(queue)).sort();
+    const names: WalName[] = [];
+    for (let at = 0; at < found.length && names.length < most; at++) {
+      const name = parseWalName(found[at] ?? '');
+      if (name.kind !== 'not-wal') names.push(name);
+    }
+    return names;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return [];
+    throw new PitrError(`cannot look into "${queue}"`, { detail: messageOf(error), cause: error });
+  }
+}
+
+/** Takes files out of a queue, once somebody else is sure to have them. */
+export async function removeFromQueue(queue: string, names: readonly WalName[]): Promise<void> {
+  if (names.length === 0) return;
+  for (const { name } of names) await rm(join(queue, name), { force: true });
+  await fsyncPath(queue);
+}

@@ -1,0 +1,74 @@
+import { stat, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PitrError } from '../../errors.ts';
+import { systemErrorCode } from '../../system/durable.ts';
+import type { ArchiverDeps } from '../deps.ts';
+import { layoutOf, queueOf } from '../layout.ts';
+import { listQueue } from './queue.ts';
+
+/** What one queue holds. */
+export interface QueueUse {
+  readonly files: number;
+  readonly bytes: number;
+}
+
+/** Counts a queue: looks at every file of it, so not to be done once per segment. */
+export async function measureQueue(deps: ArchiverDeps, standby: string): Promise<QueueUse> {
+  const queue = queueOf(layoutOf(deps.settings.l_archivedir), standby);
+  const names = await listQueue(queue);
+  if (deps.settings.queue_max?.kind !== 'bytes') return { files: names.length, bytes: 0 };
+  let bytes = 0;
+  for (const { name } of names) {
+    bytes += await stat(join(queue, name)).then(
+      ({ size }) => size,
+      () => 0,
+    );
+  }
+  return { files: names.length, bytes };
+}
+
+function inMegabytes(bytes: number): string {
+  return `${Math.floor(bytes / 1024 ** 2)} MB`;
+}
+
+/** Why a file of this size may not be added to a queue that holds so much; undefined: it may. */
+export function findLimit(deps: ArchiverDeps, use: QueueUse, bytes: number): string | undefined {
+  const limit = deps.settings.queue_max;
+  if (limit?.kind === 'files' && use.files + 1 > limit.files) {
+    return `its queue holds ${use.files} files (queue_max)`;
+  }
+  if (limit?.kind === 'bytes' && use.bytes + bytes > limit.bytes) {
+    return `its queue holds ${inMegabytes(use.bytes)} of ${inMegabytes(limit.bytes)} (queue_max)`;
+  }
+  return undefined;
+}
+
+/** Whether a copy of this size leaves the file system less free space than the INI asks for. */
+export async function findNoSpace(deps: ArchiverDeps, bytes: number): Promise<string | undefined> {
+  const { l_archivedir, queue_min_free } = deps.settings;
+  if (queue_min_free === undefined) return undefined;
+  const { bavail, bsize } = await statfs(l_archivedir);
+  const free = bavail * bsize;
+  if (free - bytes >= queue_min_free) return undefined;
+  return `only ${inMegabytes(free)} are free on the file system of ${l_archivedir} (queue_min_free)`;
+}
+
+/** A queue that has no room, by the INI's own limits: to its caller the same as a full disk. */
+export function queueFull(standby: string, reason: string): PitrError {
+  return new PitrError(`the queue of standby "${standby}" is full: ${reason}`, {
+    cause: Object.assign(new Error(reason), { code: 'ENOSPC' }),
+    hint: `Repair the standby, raise the limit, or give the standby up: cmd_archiver --abandon ${standby}`,
+  });
+}
+
+export function isQueueFull(error: PitrError): boolean {
+  return ['ENOSPC', 'EDQUOT'].includes(systemErrorCode(error.cause) ?? '');
+}
+
+/** Throws when a file of this size may not be queued. Counts the queue: for calls that are rare. */
+export async function requireRoom(deps: ArchiverDeps, standby: string, bytes: number): Promise<void> {
+  const { queue_max } = deps.settings;
+  const use = queue_max === undefined ? { files: 0, bytes: 0 } : await measureQueue(deps, standby);
+  const reason = findLimit(deps, use, bytes) ?? (await findNoSpace(deps, bytes));
+  if (reason !== undefined) throw queueFull(standby, reason);
+}

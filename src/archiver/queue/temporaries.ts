@@ -1,0 +1,48 @@
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { systemErrorCode } from '../../system/durable.ts';
+import { isProcessAlive } from '../../system/processes.ts';
+import { queueOf, type Layout } from '../layout.ts';
+
+async function namesIn(directory: string): Promise<readonly string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+function isDead(pid: string | undefined): boolean {
+  return pid !== undefined && !isProcessAlive(Number(pid));
+}
+
+/** `PID.NAME`: copies in the making. */
+const copyName = /^(\d+)\./;
+/** Small files that were being replaced: `.NAME.PID.tmp`. */
+const replacementName = /^\..+\.(\d+)\.tmp$/;
+/** A queue's own copy in the making: `.PID.NAME.tmp`. */
+const queueCopyName = /^\.(\d+)\..+\.tmp$/;
+
+async function deadFilesIn(directory: string, shape: RegExp): Promise<readonly string[]> {
+  const names = await namesIn(directory);
+  return names.filter((name) => isDead(shape.exec(name)?.[1])).map((name) => join(directory, name));
+}
+
+/** Half-made copies of processes that are gone: nobody owes them to anyone. */
+export async function removeDeadTemporaries(layout: Layout): Promise<void> {
+  for (const path of await deadFilesIn(layout.temporary, copyName)) await rm(path, { force: true });
+}
+
+/** The same, everywhere in l_archivedir. */
+export async function findDeadTemporaries(
+  layout: Layout,
+  standbys: readonly string[],
+): Promise<readonly string[]> {
+  const found = [
+    await deadFilesIn(layout.temporary, copyName),
+    await deadFilesIn(layout.privateDirectory, replacementName),
+  ];
+  for (const standby of standbys) found.push(await deadFilesIn(queueOf(layout, standby), queueCopyName));
+  return found.flat();
+}

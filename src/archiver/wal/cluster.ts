@@ -1,0 +1,86 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf, PitrError, refusal } from '../../errors.ts';
+import { checkControlFile, systemIdentifierOf, type ControlFileCheck } from '../../postgres/control-file.ts';
+import { readIfExists, writeDurably } from '../../system/durable.ts';
+import type { Layout } from '../layout.ts';
+
+/** The cluster in pgdata, as far as it decides what may be shipped. */
+export interface Cluster {
+  /** Decimal. */
+  readonly systemIdentifier: string;
+  /** Of the last checkpoint; undefined where pg_control has a layout that is not known. */
+  readonly timeline: number | undefined;
+  /** It replays another server's WAL: it is a standby itself. */
+  readonly isInRecovery: boolean;
+}
+
+const recoveryStates: readonly string[] = ['in-archive-recovery', 'shut-down-in-recovery'];
+
+/** The server may be writing the file while we read it; a write takes far less than the time between two tries. */
+const attempts = 3;
+
+async function readControl(path: string): Promise<{ bytes: Buffer; check: ControlFileCheck }> {
+  for (let attempt = 1; ; attempt += 1) {
+    const bytes = await readFile(path).catch((error: unknown) => {
+      throw new PitrError(`cannot read "${path}"`, {
+        detail: messageOf(error),
+        hint: 'Key pgdata: must name the data directory of the primary on this host.',
+        cause: error,
+      });
+    });
+    const check = checkControlFile(bytes);
+    if (check.kind === 'good' || attempt === attempts) return { bytes, check };
+  }
+}
+
+export async function readCluster(pgdata: string): Promise<Cluster> {
+  const path = join(pgdata, 'global', 'pg_control');
+  const { bytes, check } = await readControl(path);
+  if (check.kind === 'good') {
+    const { systemIdentifier, state, timeline } = check.control;
+    return { systemIdentifier, timeline, isInRecovery: recoveryStates.includes(state) };
+  }
+  // A layout newer than this program: the identifier stands at the same place all the same.
+  const systemIdentifier = systemIdentifierOf(bytes);
+  if (systemIdentifier === undefined) throw new PitrError(`"${path}" is damaged: ${check.reason}`);
+  return { systemIdentifier, timeline: undefined, isInRecovery: false };
+}
+
+export async function readPinnedIdentifier(layout: Layout): Promise<string | undefined> {
+  const content = await readIfExists(layout.systemIdentifier);
+  if (content === undefined) return undefined;
+  const text = content.toString('utf8').trim();
+  if (/^\d+$/.test(text)) return text;
+  throw new PitrError(`"${layout.systemIdentifier}" holds no system identifier but "${text}"`);
+}
+
+function otherCluster(layout: Layout, pinned: string, cluster: Cluster, pgdata: string): PitrError {
+  return refusal(
+    `"${layout.root}" belongs to cluster ${pinned}, but "${pgdata}" is cluster ${cluster.systemIdentifier}`,
+    {
+      hint: 'Each cluster needs an INI file with its own pgdata and l_archivedir. If the cluster was made anew here, move the old l_archivedir away and run -I.',
+    },
+  );
+}
+
+/** Binds l_archivedir to the cluster: from then on no other cluster's WAL gets in. */
+export async function pinCluster(layout: Layout, cluster: Cluster, pgdata: string): Promise<void> {
+  const pinned = await readPinnedIdentifier(layout);
+  if (pinned === undefined) await writeDurably(layout.systemIdentifier, `${cluster.systemIdentifier}\n`);
+  else if (pinned !== cluster.systemIdentifier) throw otherCluster(layout, pinned, cluster, pgdata);
+}
+
+/** The identifier that `-I` left there: proves that l_archivedir is ours, and mounted. */
+export async function requirePinnedDirectory(layout: Layout): Promise<string> {
+  const pinned = await readPinnedIdentifier(layout);
+  if (pinned !== undefined) return pinned;
+  throw refusal(`"${layout.root}" is not initialized`, {
+    hint: 'Run cmd_archiver -C FILE -I once. If it was run, the file system of l_archivedir may not be mounted.',
+  });
+}
+
+export async function requirePinned(layout: Layout, cluster: Cluster, pgdata: string): Promise<void> {
+  const pinned = await requirePinnedDirectory(layout);
+  if (pinned !== cluster.systemIdentifier) throw otherCluster(layout, pinned, cluster, pgdata);
+}

@@ -1,0 +1,80 @@
+import { readdir, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf, PitrError } from '../../errors.ts';
+import { compareWalNames, parseWalName, type WalName } from '../../postgres/wal-name.ts';
+import { exists, fsyncPath, systemErrorCode } from '../../system/durable.ts';
+import { readPostmaster } from '../../system/postmaster.ts';
+import type { Cluster } from './cluster.ts';
+import { checkWalFile, walFileAt } from './wal-file.ts';
+
+/** The WAL that PostgreSQL still owes to the archive. */
+export type ReadyFiles =
+  /** PostgreSQL runs here and archives by itself. */
+  | { readonly kind: 'running'; readonly pid: number }
+  /** It cannot be told whether it runs. */
+  | { readonly kind: 'unclear'; readonly reason: string }
+  | {
+      readonly kind: 'stopped';
+      /** pg_wal, or pg_xlog. */
+      readonly directory: string;
+      readonly names: readonly WalName[];
+      /** Why files that are marked as ready cannot be shipped. */
+      readonly problems: readonly string[];
+    };
+
+const readySuffix = '.ready';
+
+/** pg_wal, or pg_xlog up to 9.6. */
+export async function walDirectory(pgdata: string): Promise<string> {
+  for (const name of ['pg_wal', 'pg_xlog']) {
+    if (await exists(join(pgdata, name))) return join(pgdata, name);
+  }
+  throw new PitrError(`"${pgdata}" holds neither pg_wal nor pg_xlog`);
+}
+
+/** The names that are marked as ready there, in no order. Nothing else is made of them: there may be very many. */
+export async function listReady(directory: string): Promise<readonly string[]> {
+  const status = join(directory, 'archive_status');
+  const entries = await readdir(status).catch((error: unknown) => {
+    throw new PitrError(`cannot look into "${status}"`, { detail: messageOf(error), cause: error });
+  });
+  return entries
+    .filter((entry) => entry.endsWith(readySuffix))
+    .map((entry) => entry.slice(0, -readySuffix.length))
+    .filter((name) => parseWalName(name).kind !== 'not-wal');
+}
+
+/** Reads what is ready; only where PostgreSQL is stopped, because a running server archives and recycles by itself. */
+export async function readReadyFiles(pgdata: string, cluster: Cluster): Promise<ReadyFiles> {
+  const postmaster = await readPostmaster(pgdata);
+  if (postmaster.kind === 'running') return { kind: 'running', pid: postmaster.pid };
+  if (postmaster.kind === 'unclear') return postmaster;
+  const directory = await walDirectory(pgdata);
+  const names: WalName[] = [];
+  const problems: string[] = [];
+  const ready = (await listReady(directory)).map(parseWalName).filter((name) => name.kind !== 'not-wal');
+  for (const name of ready.sort(compareWalNames)) {
+    try {
+      await checkWalFile(await walFileAt(join(directory, name.name), name), cluster, pgdata);
+      names.push(name);
+    } catch (error) {
+      if (!(error instanceof PitrError)) throw error;
+      problems.push(error.message);
+    }
+  }
+  return { kind: 'stopped', directory, names, problems };
+}
+
+/** Tells PostgreSQL that it need not archive these files any more. */
+export async function markDone(directory: string, names: readonly string[]): Promise<void> {
+  const status = join(directory, 'archive_status');
+  for (const name of names) {
+    try {
+      await rename(join(status, `${name}${readySuffix}`), join(status, `${name}.done`));
+    } catch (error) {
+      // A server that was started meanwhile has done it.
+      if (systemErrorCode(error) !== 'ENOENT') throw error;
+    }
+  }
+  if (names.length > 0) await fsyncPath(status);
+}

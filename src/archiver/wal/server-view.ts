@@ -1,0 +1,101 @@
+import type { Archiving } from '../../config/archive-command.ts';
+import { describeResult, succeeded } from '../../system/command.ts';
+import { findProgram } from '../../system/find-program.ts';
+import { readPostmaster } from '../../system/postmaster.ts';
+import type { ArchiverDeps } from '../deps.ts';
+
+/** What this host's server says of its own archiving. */
+export type ServerView =
+  | {
+      readonly kind: 'seen';
+      readonly archiving: Archiving;
+      /** From 9.4, in a sentence. */
+      readonly statistics: string | undefined;
+    }
+  | { readonly kind: 'not-running' }
+  | { readonly kind: 'unknown'; readonly reason: string };
+
+const limitMs = 10_000;
+const field = '\u001F';
+const record = '\u001E';
+const settingsSql =
+  "SELECT name, setting FROM pg_settings WHERE name IN ('archive_mode', 'archive_command', 'archive_library')";
+const statisticsSql =
+  'SELECT archived_count, last_archived_wal, last_archived_time, failed_count, last_failed_wal, last_failed_time FROM pg_stat_archiver';
+
+type Rows = readonly (readonly string[])[];
+type Answer =
+  { readonly kind: 'rows'; readonly rows: Rows } | { readonly kind: 'none'; readonly reason: string };
+type Ask = (sql: string) => Promise<Answer>;
+
+/** Host and port are the INI's, else those of postmaster.pid (9.1 and later); without either psql's own. */
+async function connectionWords(deps: ArchiverDeps): Promise<string[] | undefined> {
+  const { pgdata, port } = deps.settings;
+  const postmaster = await readPostmaster(pgdata);
+  if (postmaster.kind !== 'running') return undefined;
+  const address = postmaster.listenAddress === '*' ? 'localhost' : postmaster.listenAddress;
+  const host = postmaster.socketDirectory ?? address;
+  const at = port ?? postmaster.port;
+  return [...(host === undefined ? [] : ['-h', host]), ...(at === undefined ? [] : ['-p', String(at)])];
+}
+
+async function askBy(
+  deps: ArchiverDeps,
+  program: string,
+  connection: readonly string[],
+  database: string,
+  sql: string,
+): Promise<Answer> {
+  const shape = ['-X', '-A', '-t', '-q', '-w', '-F', field, '-R', record];
+  const args = [...deps.settings.psql.args, ...shape, ...connection, '-d', database, '-c', sql];
+  const result = await deps.run({ program, args }, { limitMs });
+  if (!succeeded(result)) return { kind: 'none', reason: describeResult(result) };
+  const text = result.stdout.replace(/\n$/, '');
+  return { kind: 'rows', rows: text === '' ? [] : text.split(record).map((row) => row.split(field)) };
+}
+
+/** The database of the INI; where it names none, one that is there. */
+async function chooseDatabase(deps: ArchiverDeps, program: string, connection: readonly string[]) {
+  const { dbname } = deps.settings;
+  const databases = dbname === undefined ? ['postgres', 'template1'] : [dbname];
+  let reason = '';
+  for (const database of databases) {
+    const ask: Ask = (sql) => askBy(deps, program, connection, database, sql);
+    const answer = await ask(settingsSql);
+    if (answer.kind === 'rows') return { ask, rows: answer.rows };
+    reason ||= answer.reason;
+  }
+  return { reason };
+}
+
+async function statisticsBy(ask: Ask): Promise<string | undefined> {
+  const answer = await ask(statisticsSql);
+  const [row] = answer.kind === 'rows' ? answer.rows : [];
+  if (row === undefined) return undefined;
+  const [archived = '', lastArchived = '', archivedAt = '', failed = '', lastFailed = '', failedAt = ''] =
+    row;
+  const good = lastArchived === '' ? 'none yet' : `the last was ${lastArchived} at ${archivedAt}`;
+  const bad = lastFailed === '' ? 'none' : `the last was ${lastFailed} at ${failedAt}`;
+  return `pg_stat_archiver: ${archived} archived (${good}), ${failed} failures (${bad})`;
+}
+
+/** Asks the server of `pgdata`, by psql, as the user who runs this program. */
+export async function viewServer(deps: ArchiverDeps): Promise<ServerView> {
+  const connection = await connectionWords(deps);
+  if (connection === undefined) return { kind: 'not-running' };
+  const { psql, includepath } = deps.settings;
+  const program = await findProgram(psql.program, includepath);
+  if (program === undefined) return { kind: 'unknown', reason: `there is no program "${psql.program}"` };
+  const chosen = await chooseDatabase(deps, program, connection);
+  if ('reason' in chosen) return { kind: 'unknown', reason: chosen.reason };
+  const values = new Map(chosen.rows.map(([name, value]) => [name, value ?? '']));
+  return {
+    kind: 'seen',
+    archiving: {
+      archiveMode: values.get('archive_mode') ?? '',
+      archiveCommand: values.get('archive_command') ?? '',
+      archiveLibrary: values.get('archive_library') ?? '',
+    },
+    statistics: await statisticsBy(chosen.ask),
+  };
+}

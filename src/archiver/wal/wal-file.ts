@@ -1,0 +1,143 @@
+import { open, stat } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import { messageOf, PitrError, refusal } from '../../errors.ts';
+import { ancestorsIn, parseHistory } from '../../postgres/history.ts';
+import { checkSegmentHeader, longHeaderBytes } from '../../postgres/wal-header.ts';
+import {
+  historyName,
+  parseWalName,
+  timelineOf,
+  type SegmentName,
+  type WalName,
+} from '../../postgres/wal-name.ts';
+import { readIfExists, systemErrorCode } from '../../system/durable.ts';
+import type { Cluster } from './cluster.ts';
+import type { ArchiverDeps } from '../deps.ts';
+
+/** What must not change in a file while it is read: else it was recycled under us. */
+export interface FileIdentity {
+  readonly device: bigint;
+  readonly inode: bigint;
+  readonly size: bigint;
+  readonly mtimeNs: bigint;
+}
+
+/** One file to ship, where it lies. */
+export interface WalFile {
+  readonly name: WalName;
+  readonly path: string;
+  readonly identity: FileIdentity;
+}
+
+export async function identityOf(path: string): Promise<FileIdentity> {
+  const { dev, ino, size, mtimeNs } = await stat(path, { bigint: true });
+  return { device: dev, inode: ino, size, mtimeNs };
+}
+
+export function isSameFile(a: FileIdentity, b: FileIdentity): boolean {
+  return a.device === b.device && a.inode === b.inode;
+}
+
+export function isUnchanged(a: FileIdentity, b: FileIdentity): boolean {
+  return isSameFile(a, b) && a.size === b.size && a.mtimeNs === b.mtimeNs;
+}
+
+async function identityIfExists(path: string): Promise<FileIdentity | undefined> {
+  try {
+    return await identityOf(path);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT' || systemErrorCode(error) === 'ENOTDIR') return undefined;
+    throw new PitrError(`cannot look at "${path}"`, { detail: messageOf(error), cause: error });
+  }
+}
+
+export async function walFileAt(path: string, name: WalName): Promise<WalFile> {
+  const identity = await identityIfExists(path);
+  if (identity === undefined) throw new PitrError(`there is no file "${path}"`);
+  return { name, path, identity };
+}
+
+function requireWalName(path: string): WalName {
+  const name = parseWalName(basename(path));
+  if (name.kind !== 'not-wal') return name;
+  throw refusal(`"${path}" is not a WAL file: ${name.reason}`, {
+    hint: 'In postgresql.conf: archive_command = \'cmd_archiver -C FILE -F "%p"\'',
+  });
+}
+
+/**
+ * Finds the file that PostgreSQL means by %p. PostgreSQL's working directory is its data directory: what a
+ * relative path names there must be the very file in the INI's pgdata, else another cluster is calling with
+ * this cluster's INI file. (-F by hand from elsewhere counts from pgdata.)
+ */
+export async function locateWalFile(deps: ArchiverDeps, path: string): Promise<WalFile> {
+  const name = requireWalName(path);
+  if (isAbsolute(path)) return walFileAt(path, name);
+  const { pgdata } = deps.settings;
+  const called = await identityIfExists(resolve(deps.workingDirectory, path));
+  const expected = await identityIfExists(join(pgdata, path));
+  if (called !== undefined && (expected === undefined || !isSameFile(called, expected))) {
+    throw refusal(
+      `"${path}" in ${deps.workingDirectory} is not the file of that name in pgdata "${pgdata}"`,
+      {
+        hint: 'The INI file belongs to another cluster: each needs its own, with its own pgdata and l_archivedir.',
+      },
+    );
+  }
+  return walFileAt(join(pgdata, path), name);
+}
+
+async function readStart(path: string): Promise<Uint8Array> {
+  const handle = await open(path, 'r');
+  try {
+    const buffer = new Uint8Array(longHeaderBytes);
+    const { bytesRead } = await handle.read(buffer, 0, longHeaderBytes, 0);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The timelines that this one branched off, by its history file in one of the directories. */
+async function ancestorsOf(timeline: number, directories: readonly string[]): Promise<ReadonlySet<number>> {
+  const { name } = historyName(timeline);
+  for (const directory of directories) {
+    const content = await readIfExists(join(directory, name));
+    if (content !== undefined) return ancestorsIn(parseHistory(content.toString('utf8'), name));
+  }
+  return new Set();
+}
+
+async function checkSegment(file: WalFile, segment: SegmentName, cluster: Cluster, pgdata: string) {
+  const bytes = await readStart(file.path);
+  // PostgreSQL never removes a history file from its WAL directory, which was pg_xlog up to 9.6.
+  const places = [dirname(file.path), join(pgdata, 'pg_wal'), join(pgdata, 'pg_xlog')];
+  const ancestors = await ancestorsOf(timelineOf(file.name), places);
+  const check = checkSegmentHeader(bytes, {
+    name: segment,
+    systemIdentifier: cluster.systemIdentifier,
+    fileSize: Number(file.identity.size),
+    isAncestor: (timeline) => ancestors.has(timeline),
+  });
+  if (check.kind === 'good') return;
+  throw refusal(`WAL file "${file.path}" is refused: ${check.reason}`, {
+    hint:
+      check.problem === 'foreign'
+        ? 'Another cluster archives with this INI file, or the file was put here by hand.'
+        : 'Nothing was archived; PostgreSQL keeps the file and tries again.',
+  });
+}
+
+/** Proves that the file is what its name says and of this cluster; throws a refusal otherwise. */
+export async function checkWalFile(file: WalFile, cluster: Cluster, pgdata: string): Promise<void> {
+  switch (file.name.kind) {
+    case 'segment':
+      return checkSegment(file, file.name, cluster, pgdata);
+    case 'partial':
+      return checkSegment(file, file.name.segment, cluster, pgdata);
+    case 'history':
+    case 'backup':
+      if (file.identity.size > 0n) return;
+      throw refusal(`WAL file "${file.path}" is refused: it is empty`);
+  }
+}

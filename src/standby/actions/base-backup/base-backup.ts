@@ -1,0 +1,114 @@
+import { exitCodes } from '../../../errors.ts';
+import { backupJson, describeSummary } from '../../backup-record/describe.ts';
+import { needed, type BackupContext, type BackupRun } from './context.ts';
+import { withCrew } from './crew.ts';
+import { backupHandler } from './execute.ts';
+import { observeForBackup, type BackupFacts } from './facts.ts';
+import { stopWithSessions } from './needed-sessions.ts';
+import { listObjections, planBaseBackup, type BackupStep } from './plan.ts';
+import { withProgress } from './progress.ts';
+import { originOf } from './source/origin.ts';
+import { withPrimaryAndSource } from '../../primary/connect.ts';
+import type { BackupOptions, StandbyDeps } from '../../deps.ts';
+import { sayOverruled } from '../../steps/objections.ts';
+import { carryOut, printPlan } from '../../steps/carry-out.ts';
+import { sayWherePrimaryIsHere } from '../../primary/primary-is-here.ts';
+import { limitObjectionsOf, limitsBelow } from '../../server/limits.ts';
+import { readConfiguration } from '../../server/server-configuration.ts';
+import type { BackupRecord } from '../../backup-record/record.ts';
+import { describeFindings } from '../../page-check/findings.ts';
+
+const repairHint =
+  'Repair the primary, or go back to an older backup. A server can start on this copy, but it has the same damage.';
+const otherSourceHint =
+  'Run -B --verify again without basebackup_source:, so that the files of the primary are copied.';
+
+function reportEnd({ deps, facts, primary }: BackupContext, backup: BackupRecord, json: boolean): number {
+  const { findings = [] } = backup.verified ?? {};
+  if (json) deps.report(backupJson(facts.place.pgdata, backup, false));
+  else {
+    for (const line of describeSummary(backup)) deps.report(line);
+    deps.report('Base backup finished successfully');
+  }
+  if (findings.length === 0) return 0;
+  // What is left of them: a damaged copy is no finished base backup.
+  const isFromPrimary = primary.source === undefined;
+  deps.log.error(`the base backup is a true copy of a damaged ${isFromPrimary ? 'primary' : 'standby'}`, {
+    detail: describeFindings(findings),
+    hint: isFromPrimary ? repairHint : otherSourceHint,
+  });
+  return exitCodes.failure;
+}
+
+/** What --verify does not do, and why. */
+function noticeUnverified(deps: StandbyDeps, { primary, streaming }: BackupFacts): void {
+  if (!primary.settings.dataChecksums)
+    deps.log.notice('the primary has no data checksums, so --verify has nothing to check');
+  else if (streaming !== undefined)
+    deps.log.notice(
+      'from 11 on the server checks every page that it sends to pg_basebackup; for the copy run --verify by itself',
+    );
+}
+
+/** A copy is good with any settings: it is -S that these would keep from starting, and they are told in time. */
+async function warnOfLowLimits(deps: StandbyDeps, { primary, place }: BackupFacts): Promise<void> {
+  const { capabilities, settings: server } = primary;
+  // A directory without a configuration gets the primary's own.
+  if (place.content.kind !== 'cluster' && deps.settings.pg_conf === undefined) return;
+  const configuration = await readConfiguration(deps.settings, 'standby', capabilities.version.major);
+  const low = await limitsBelow(deps, capabilities, configuration, server.standbyLimits);
+  for (const { message, hint } of limitObjectionsOf(low, configuration)) deps.log.warning(message, { hint });
+}
+
+/** Carries the steps out, watched, with connections for all workers. */
+async function carryOutWatched(
+  context: BackupContext,
+  steps: readonly BackupStep[],
+  json: boolean,
+): Promise<void> {
+  const { deps, facts, primary } = context;
+  // Standard output is for the one object alone.
+  const report = json
+    ? (line: string) => {
+        deps.log.debug(line);
+      }
+    : deps.report;
+  const further = facts.rsync === undefined ? 0 : deps.settings.rsync_threads - 1;
+  await withProgress({ ...deps, report }, json, (watched) =>
+    withCrew(watched.deps, originOf(primary).shell.target, further, (crew) =>
+      carryOut(watched.deps, steps, backupHandler({ ...context, ...watched, crew })),
+    ),
+  );
+}
+
+/**
+ * -B: makes pgdata a copy of the primary that a server can recover from, together with the WAL in archivedir. All that can
+ * be refused is refused before anything changes; from the first changed byte until the end no server can start.
+ */
+export async function baseBackup(given: StandbyDeps, options: BackupOptions): Promise<number> {
+  await sayWherePrimaryIsHere(given);
+  return withPrimaryAndSource(given, async (primary) => {
+    const run: BackupRun = { isBackupActive: false, isCopyBegun: false, beganMs: given.monotonicMs() };
+    const deps = stopWithSessions(
+      given,
+      primary,
+      () => primary.protocol === undefined && run.stopped === undefined,
+    );
+    const facts = await observeForBackup(deps, primary, options);
+    const steps = planBaseBackup(facts);
+    sayOverruled(deps, listObjections(facts), options.force);
+    if (options.verify) noticeUnverified(deps, facts);
+    await warnOfLowLimits(deps, facts);
+    const context: BackupContext = { deps, primary, facts, run, onEvent: () => undefined };
+    if (options.dryRun) {
+      printPlan(deps, steps, backupHandler(context));
+      return 0;
+    }
+    await carryOutWatched(context, steps, options.json);
+    return reportEnd(
+      context,
+      { ...needed(context.run.record, 'the record'), status: 'complete' },
+      options.json,
+    );
+  });
+}

@@ -1,0 +1,280 @@
+import { unreachable } from '../../../errors.ts';
+import { segmentContaining, type WalLayout } from '../../../postgres/lsn.ts';
+import { timelineOf, type WalName } from '../../../postgres/wal-name.ts';
+import { formatSentinel, sentinelName, type Sentinel } from '../../../system/sentinel.ts';
+import { ownLabelPrefix } from '../../primary/backup-in-progress.ts';
+import { newSentinel, placeObjections } from '../../host/place.ts';
+import { refuseOn, type Objection } from '../../steps/objections.ts';
+import type { TablespaceTarget } from '../../host/tablespaces.ts';
+import { failoverObjections } from '../../recovery/unfinished-failover.ts';
+import type { BackupFacts, MissingConfiguration } from './facts.ts';
+import { sourceObjections } from './source/objections.ts';
+import { streamingObjections, streamingSteps } from './streaming/plan.ts';
+
+/** How rsync finds out what to transfer: by size and time, or by reading every byte on both sides. */
+export type Comparison = 'times' | 'contents';
+
+export type BackupStep =
+  | { readonly kind: 'write-sentinel'; readonly sentinel: Sentinel; readonly previous: Sentinel }
+  | { readonly kind: 'set-aside'; readonly names: readonly WalName[] }
+  | { readonly kind: 'prove-wal' }
+  | { readonly kind: 'end-leftover'; readonly label: string }
+  | { readonly kind: 'start-backup'; readonly label: string }
+  | { readonly kind: 'mark-copying' }
+  | { readonly kind: 'plan-copy' }
+  | { readonly kind: 'prepare-targets'; readonly comparison: Comparison }
+  | { readonly kind: 'copy-files'; readonly comparison: Comparison }
+  | { readonly kind: 'link-tablespaces'; readonly targets: readonly TablespaceTarget[] }
+  | { readonly kind: 'copy-configuration'; readonly files: readonly MissingConfiguration[] }
+  | { readonly kind: 'fetch-control' }
+  | { readonly kind: 'verify' }
+  | { readonly kind: 'stop-backup'; readonly label: string }
+  | { readonly kind: 'write-label' }
+  | { readonly kind: 'clean-settings' }
+  | { readonly kind: 'flush' }
+  // From another standby.
+  | { readonly kind: 'await-source' }
+  | { readonly kind: 'check-source' }
+  // By pg_basebackup.
+  | { readonly kind: 'note-beginning'; readonly label: string }
+  | { readonly kind: 'remove-old-copy' }
+  | { readonly kind: 'receive'; readonly label: string }
+  | { readonly kind: 'move-into-place'; readonly files: readonly MissingConfiguration[] }
+  | { readonly kind: 'await-stop' }
+  | { readonly kind: 'await-wal' }
+  | { readonly kind: 'finish' }
+  /** Never fails: the backup is good by then. */
+  | { readonly kind: 'move-older' };
+
+export function layoutOf({ primary }: BackupFacts): WalLayout {
+  return {
+    segmentSize: primary.settings.walSegmentSize,
+    walSegmentSkipsFF: primary.capabilities.walSegmentSkipsFF,
+  };
+}
+
+function primaryObjections(facts: BackupFacts): Objection[] {
+  const { settings, tablespaces } = facts.primary;
+  const objections: Objection[] = [];
+  if (settings.inRecovery) {
+    objections.push({
+      message: 'the server there is in recovery: it is a standby itself',
+      hint: 'Check master_public_ip: and port:; a base backup is made of the primary.',
+    });
+  }
+  if (settings.archiveMode === 'off') {
+    objections.push({
+      message: 'archive_mode is off on the primary, so the WAL that a base backup needs would never arrive',
+      hint: 'Set archive_mode = on and archive_command in its postgresql.conf, and restart it.',
+    });
+  } else if (settings.archiveCommand === '' && settings.archiveLibrary === '') {
+    objections.push({
+      message: 'archive_command is empty on the primary, so no WAL is shipped',
+      hint: "Set archive_command = 'cmd_archiver -C FILE -F %p' there and reload.",
+    });
+  }
+  const unwritable = tablespaces.find(({ location }) => /[\n\\]/.test(location));
+  if (unwritable !== undefined) {
+    objections.push({
+      message: `the path of tablespace "${unwritable.name}" holds a line break or a backslash`,
+      hint: 'Move the tablespace to a directory with a plain name.',
+    });
+  }
+  return objections;
+}
+
+function backupObjections({ backupInProgress: current, notedBackup, standby }: BackupFacts): Objection[] {
+  if (current === undefined || current.label === notedBackup) return [];
+  const isOfThisHost = current.label.startsWith(ownLabelPrefix(standby));
+  return [
+    {
+      message: `another backup goes on at the primary: "${current.label}" since ${current.startTime}`,
+      hint: isOfThisHost
+        ? 'This version can make only one at a time. It was begun by -A start_basebackup or with another INI file of this host; if nobody needs it, end it: cmd_standby -C FILE -A stop_basebackup'
+        : 'This version can make only one at a time. Whoever began it must end it; -A stop_basebackup ends only those of this host.',
+    },
+  ];
+}
+
+function lostArchive({ archivedir, hasRecord }: BackupFacts['place']): Objection {
+  const force = hasRecord ? ' --force=new-archive' : '';
+  return {
+    message: `archivedir "${archivedir}" has no ${sentinelName}: is its file system mounted?`,
+    hint: `Mount it; if it is the right directory, mark it as the archive: cmd_standby -C FILE -I${force}`,
+  };
+}
+
+function archiveObjections({ place }: BackupFacts): Objection[] {
+  if (place.hasArchivedir && place.sentinel.kind === 'none') return [lostArchive(place)];
+  if (place.hasArchivedir) return [];
+  return [
+    {
+      message: `there is no archivedir "${place.archivedir}"`,
+      hint: 'Run cmd_standby -C FILE -I first, or mount it.',
+    },
+  ];
+}
+
+/**
+ * Files in archivedir that the primary cannot have written on its way to where it is now: of a later timeline, or
+ * of this one beyond its end. They are left by a promotion of this standby or by a primary that was set back. The
+ * server would follow such a timeline, and the archiver would meet other bytes under the same name.
+ */
+export function findForeignHistory(facts: BackupFacts): readonly WalName[] {
+  const { position, archived } = facts;
+  if (position === undefined) return [];
+  const current = segmentContaining(position.timeline, position.lsn, layoutOf(facts));
+  return archived.filter((name) => {
+    const timeline = timelineOf(name);
+    if (timeline !== position.timeline) return timeline > position.timeline;
+    if (name.kind === 'history') return false;
+    return (name.kind === 'segment' ? name : name.segment).name > current.name;
+  });
+}
+
+/**
+ * Size and time are believed only of files that an earlier backup of ours finished and flushed, and only to the
+ * nanosecond: a file may change without changing its size within the second in which it was copied.
+ */
+export function comparisonFor({ primary, place, record, rsync, source }: BackupFacts): Comparison {
+  // Each host has times of its own: equal ones prove nothing about another host's file.
+  if (source !== undefined || record.backup?.source !== undefined) return 'contents';
+  const isOurs =
+    place.content.kind === 'cluster' && place.content.systemIdentifier === primary.systemIdentifier;
+  const isWhole =
+    record.backup?.status === 'complete' && record.backup.systemIdentifier === primary.systemIdentifier;
+  return isOurs && isWhole && rsync?.comparesNanoseconds === true ? 'times' : 'contents';
+}
+
+function sentinelSteps({ primary, place, standby }: BackupFacts): readonly BackupStep[] {
+  const sentinel = newSentinel(primary, standby);
+  const previous = place.sentinel.kind === 'found' ? place.sentinel.sentinel : undefined;
+  // One that is missing is an objection: only -I marks a directory as the archive.
+  if (previous === undefined || formatSentinel(previous) === formatSentinel(sentinel)) return [];
+  return [{ kind: 'write-sentinel', sentinel, previous }];
+}
+
+/** All that stands against a base backup. */
+export function listObjections(facts: BackupFacts): readonly Objection[] {
+  const { place, primary } = facts;
+  return [
+    ...placeObjections(place, primary),
+    ...failoverObjections(place.pgdata, facts.record),
+    ...archiveObjections(facts),
+    ...primaryObjections(facts),
+    ...backupObjections(facts),
+    ...(facts.source === undefined ? [] : sourceObjections(facts, facts.source)),
+    ...(facts.streaming === undefined ? [] : streamingObjections(facts, facts.streaming)),
+  ];
+}
+
+/** The steps of a base backup. Throws a refusal that names everything which stands against it. */
+export function planBaseBackup(facts: BackupFacts): readonly BackupStep[] {
+  refuseOn(listObjections(facts), facts.force);
+  const foreign = findForeignHistory(facts);
+  return [
+    ...sentinelSteps(facts),
+    ...(foreign.length === 0 ? [] : [{ kind: 'set-aside', names: foreign } as const]),
+    { kind: 'prove-wal' },
+    ...(facts.streaming === undefined ? rsyncSteps(facts) : streamingSteps(facts, facts.streaming)),
+  ];
+}
+
+/** From the beginning of the backup to its end, over ssh. */
+function rsyncSteps(facts: BackupFacts): readonly BackupStep[] {
+  const { place, label, source, backupInProgress: leftover, missingConfiguration: files } = facts;
+  const comparison = comparisonFor(facts);
+  return [
+    ...(leftover === undefined ? [] : [{ kind: 'end-leftover', label: leftover.label } as const]),
+    { kind: 'start-backup', label },
+    ...(source === undefined ? [] : [{ kind: 'await-source' } as const]),
+    { kind: 'plan-copy' },
+    { kind: 'mark-copying' },
+    { kind: 'prepare-targets', comparison },
+    { kind: 'copy-files', comparison },
+    ...(source === undefined ? [] : [{ kind: 'check-source' } as const]),
+    { kind: 'link-tablespaces', targets: place.targets },
+    ...(files.length === 0 ? [] : [{ kind: 'copy-configuration', files } as const]),
+    { kind: 'fetch-control' },
+    ...(facts.verify && facts.primary.settings.dataChecksums ? [{ kind: 'verify' } as const] : []),
+    { kind: 'stop-backup', label },
+    { kind: 'write-label' },
+    { kind: 'clean-settings' },
+    { kind: 'flush' },
+    { kind: 'await-wal' },
+    { kind: 'finish' },
+    { kind: 'move-older' },
+  ];
+}
+
+function copied({ primary, place, source }: BackupFacts): string {
+  const tablespaces = place.targets
+    .filter(({ isInsidePgdata }) => !isInsidePgdata)
+    .map(({ name, target }) => `, tablespace "${name}" to "${target}"`);
+  const from = source === undefined ? primary.dataDirectory : `${source.host}:${source.server.dataDirectory}`;
+  return `"${from}" to "${place.pgdata}"${tablespaces.join('')}`;
+}
+
+/** One line a step, for --dry-run and debug. */
+export function describeStep(step: BackupStep, facts: BackupFacts): string {
+  const { pgdata, archivedir } = facts.place;
+  const how = (comparison: Comparison) => (comparison === 'contents' ? ', comparing every byte' : '');
+  switch (step.kind) {
+    case 'write-sentinel':
+      return `mark "${archivedir}" as the archive of cluster ${step.sentinel.systemIdentifier}`;
+    case 'set-aside':
+      return `move ${step.names.length} files of another history aside in "${archivedir}"`;
+    case 'prove-wal':
+      return `prove that WAL arrives: switch a segment on the primary and wait for it in "${archivedir}"`;
+    case 'end-leftover':
+      return `end the backup "${step.label}" that an earlier run left on the primary`;
+    case 'start-backup':
+      return `begin a backup on the primary with the label "${step.label}"`;
+    case 'mark-copying':
+      return `make it impossible for a server to start on "${pgdata}" until the copy is whole`;
+    case 'plan-copy':
+      return `list what is to be copied, and make sure that it can be read there and has room here`;
+    case 'prepare-targets':
+      return `remove from "${pgdata}" what the primary has not`;
+    case 'copy-files':
+      return `copy ${copied(facts)}${how(step.comparison)}, and check that every file is here`;
+    case 'link-tablespaces':
+      return `link ${step.targets.length} tablespaces in "${pgdata}/pg_tblspc"`;
+    case 'copy-configuration':
+      return `copy the primary's ${step.files.map(({ name }) => name).join(', ')}, since there is none here`;
+    case 'fetch-control':
+      return 'read pg_control of the primary and check it';
+    case 'verify':
+      return 'check every page of the copy by its checksum';
+    case 'stop-backup':
+      return 'end the backup on the primary';
+    case 'write-label':
+      return `write backup_label to "${pgdata}"`;
+    case 'clean-settings':
+      return "remove the primary's own recovery settings from the copy";
+    case 'flush':
+      return 'flush the copy to the disk';
+    case 'await-source':
+      return `wait until ${facts.source?.host ?? ''} has all on its disk that was there when the backup began`;
+    case 'check-source':
+      return `check that ${facts.source?.host ?? ''} still follows the primary; copy the primary's own files`;
+    case 'note-beginning':
+      return `ask the primary for its clock: a backup with the label "${step.label}" begins`;
+    case 'remove-old-copy':
+      return `remove the copy in "${pgdata}" and in the tablespaces first: there is no room for two`;
+    case 'receive':
+      return `receive "${facts.primary.dataDirectory}" by pg_basebackup beside what is in "${pgdata}"`;
+    case 'move-into-place':
+      return `move ${copied(facts)} into place`;
+    case 'await-stop':
+      return `wait until the primary has told in "${archivedir}" where the backup ended`;
+    case 'await-wal':
+      return `wait until all WAL of the backup is in "${archivedir}"`;
+    case 'finish':
+      return 'put pg_control into place: from here on a server can start';
+    case 'move-older':
+      return `move WAL that is older than the backup aside in "${archivedir}"`;
+    default:
+      return unreachable(step);
+  }
+}

@@ -1,0 +1,36 @@
+import type { StandbyDeps } from '../../../deps.ts';
+import type { LocalPlace } from '../../../host/place.ts';
+import type { Primary, PrimaryFacts } from '../../../primary/primary.ts';
+import { findOverlaps, type FoundOverlap } from '../../../host/same-place.ts';
+import { parseSourceState, sourceStateSql, type SourceState } from './state.ts';
+
+/** The standby whose files are copied, before anything is begun. */
+export interface SourceFacts {
+  readonly host: string;
+  readonly server: PrimaryFacts;
+  /** Undefined up to 9.5, where it cannot be asked. */
+  readonly state: SourceState | undefined;
+  /** Directories of this host that are that standby's own. */
+  readonly overlaps: readonly FoundOverlap[];
+}
+
+export async function askState({ facts, query }: Pick<Primary, 'facts' | 'query'>): Promise<SourceState> {
+  return parseSourceState(await query(sourceStateSql(facts.capabilities)));
+}
+
+export async function observeSource(
+  deps: StandbyDeps,
+  source: Primary,
+  place: LocalPlace,
+): Promise<SourceFacts> {
+  const { facts, shell } = source;
+  const outside = place.targets.filter(({ isInsidePgdata }) => !isInsidePgdata);
+  const ours = [place.pgdata, ...outside.map(({ target }) => target)];
+  const theirs = [facts.dataDirectory, ...facts.tablespaces.map(({ location }) => location)];
+  return {
+    host: shell.target.host,
+    server: facts,
+    state: facts.capabilities.controlRedoColumn === undefined ? undefined : await askState(source),
+    overlaps: await findOverlaps(deps.run, shell, ours, theirs),
+  };
+}

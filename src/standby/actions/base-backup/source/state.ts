@@ -1,0 +1,44 @@
+import { PitrError } from '../../../../errors.ts';
+import type { SqlRow } from '../../../../postgres/backup-sql.ts';
+import type { Capabilities } from '../../../../postgres/capabilities.ts';
+import { parseLsn } from '../../../../postgres/lsn.ts';
+
+/** Where a standby stands, in one moment. */
+export interface SourceState {
+  readonly inRecovery: boolean;
+  readonly isPaused: boolean;
+  /** All WAL before it has been applied; undefined where none has. */
+  readonly replayedLsn: bigint | undefined;
+  /** What lies before it is on its disk: from here its own recovery would start. */
+  readonly redoLsn: bigint;
+  /** Of its last restartpoint. */
+  readonly timeline: number;
+}
+
+/** One row of `SourceState`. */
+export function sourceStateSql(capabilities: Capabilities): string {
+  const { controlRedoColumn, isReplayPausedFunction, lastReplayLsnFunction } = capabilities;
+  if (
+    controlRedoColumn === undefined ||
+    isReplayPausedFunction === undefined ||
+    lastReplayLsnFunction === undefined
+  )
+    throw new PitrError(`PostgreSQL ${capabilities.version.major} cannot be copied from a standby`);
+  return (
+    'SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() ' +
+    `THEN ${isReplayPausedFunction}() END, ${lastReplayLsnFunction}(), ${controlRedoColumn}, timeline_id ` +
+    'FROM pg_control_checkpoint()'
+  );
+}
+
+export function parseSourceState(rows: readonly SqlRow[]): SourceState {
+  const [inRecovery, isPaused, replayed, redo, timeline] = rows[0] ?? [];
+  return {
+    inRecovery: inRecovery === 't',
+    isPaused: isPaused === 't',
+    replayedLsn:
+      replayed === undefined || replayed === null || replayed === '' ? undefined : parseLsn(replayed),
+    redoLsn: parseLsn(redo ?? ''),
+    timeline: Number(timeline),
+  };
+}

@@ -1,0 +1,106 @@
+import { refusal } from '../../../../errors.ts';
+import {
+  defaultTablespaceOid,
+  parseTablespaceSizes,
+  tablespaceSizesSql,
+} from '../../../../postgres/backup-sql.ts';
+import { capabilitiesOf, type Capabilities } from '../../../../postgres/capabilities.ts';
+import { findVersion } from '../../../../postgres/version.ts';
+import { describeResult, succeeded, type CommandLine } from '../../../../system/command.ts';
+import { findProgram } from '../../../../system/find-program.ts';
+import type { StandbyDeps } from '../../../deps.ts';
+import type { LocalPlace } from '../../../host/place.ts';
+import type { Primary, ProtocolAccess } from '../../../primary/primary.ts';
+import { installedPackageFolders, packageFolders } from '../../../server/server-programs.ts';
+import type { Demand, FileSystemNeed } from '../room.ts';
+import { measureRoom } from '../room.ts';
+import { bytesLeftBehind, bytesToBeFreed } from './old-copy.ts';
+
+const limitMs = 10_000;
+
+/** What only a base backup by pg_basebackup is planned from. */
+export interface StreamingFacts {
+  readonly program: CommandLine;
+  /** What that program can do, by its own version. */
+  readonly client: Capabilities;
+  readonly access: ProtocolAccess;
+  /** setpriv(1) can make it end with us, even when we are killed. */
+  readonly diesWithParent: boolean;
+  /** Of the data directory and the tablespaces; undefined where the role may not ask for all of them. */
+  readonly bytes: number | undefined;
+  /** Each file system with what comes onto it beside the copy that is here. */
+  readonly needs: readonly FileSystemNeed[];
+  /** The same once that copy is removed. */
+  readonly needsAfterRemoval: readonly FileSystemNeed[];
+}
+
+interface Candidate {
+  readonly command: CommandLine;
+  readonly client: Capabilities;
+}
+
+async function examine(deps: StandbyDeps, command: CommandLine): Promise<Candidate> {
+  const result = await deps.run({ ...command, args: [...command.args, '--version'] }, { limitMs });
+  const version = succeeded(result) ? findVersion(result.stdout) : undefined;
+  if (version !== undefined) return { command, client: capabilitiesOf(version) };
+  throw refusal(`"${command.program}" does not tell its version`, {
+    detail: describeResult(result),
+    hint: 'Set pg_basebackup: to the path of the program itself.',
+  });
+}
+
+/** Of the server's version, or a later one: an older program does not know what the server sends. */
+async function findPgBasebackup(deps: StandbyDeps, server: Capabilities): Promise<Candidate> {
+  const { pg_basebackup: command, includepath } = deps.settings;
+  const { major, num } = server.version;
+  const folders = [...includepath, ...packageFolders(major), ...(await installedPackageFolders())];
+  const program = await findProgram(command.program, folders);
+  if (program === undefined) {
+    throw refusal(`there is no "${command.program}" on this host`, {
+      hint: `Install PostgreSQL's client programs (Debian: postgresql-client-${major}), or set pg_basebackup: to its path.`,
+    });
+  }
+  const found = await examine(deps, { ...command, program });
+  const isOlder = found.client.version.num < num && found.client.version.major !== major;
+  if (!isOlder) return found;
+  throw refusal(`"${program}" is of PostgreSQL ${found.client.version.major}, and the primary of ${major}`, {
+    hint: `Set pg_basebackup: to one of PostgreSQL ${major} or later.`,
+  });
+}
+
+/** What comes onto this host: for the data directory with all that lies inside, and for each tablespace. */
+async function measureDemands(primary: Primary, place: LocalPlace): Promise<readonly Demand[] | undefined> {
+  const sizes = parseTablespaceSizes(await primary.query(tablespaceSizesSql(primary.facts.capabilities)));
+  const demands = [{ target: place.pgdata, neededBytes: sizes.get(defaultTablespaceOid) }];
+  for (const { oid, target, isInsidePgdata } of place.targets)
+    demands.push({ target: isInsidePgdata ? place.pgdata : target, neededBytes: sizes.get(oid) });
+  const known = demands.filter((demand): demand is Demand => demand.neededBytes !== undefined);
+  return known.length === demands.length ? known : undefined;
+}
+
+export async function observeStreaming(
+  deps: StandbyDeps,
+  primary: Primary,
+  place: LocalPlace,
+  access: ProtocolAccess,
+  diesWithParent: boolean,
+): Promise<StreamingFacts> {
+  const { command, client } = await findPgBasebackup(deps, primary.facts.capabilities);
+  const demands = await measureDemands(primary, place);
+  if (demands === undefined) {
+    deps.log.warning(
+      `role "${access.role}" may not ask for the size of all tablespaces: whether there is room for them is not known`,
+    );
+  }
+  const coming = [...(demands ?? []), ...(await bytesLeftBehind(deps, place))];
+  const freed = await bytesToBeFreed(deps, place, primary.facts.capabilities);
+  return {
+    program: command,
+    client,
+    access,
+    diesWithParent,
+    bytes: demands?.reduce((sum, { neededBytes }) => sum + neededBytes, 0),
+    needs: await measureRoom(coming),
+    needsAfterRemoval: await measureRoom([...coming, ...freed]),
+  };
+}

@@ -1,0 +1,94 @@
+import { chmod, lstat, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { dirname, isAbsolute, join, relative } from 'node:path';
+import { checkControlFile } from '../../../../postgres/control-file.ts';
+import { fsyncPath } from '../../../../system/durable.ts';
+import { makeForServer, openToGroup } from '../../../server/server-modes.ts';
+import { isServersName, type TablespaceTarget } from '../../../host/tablespaces.ts';
+import { copyConfiguration } from '../configuration.ts';
+import { needed, type BackupContext } from '../context.ts';
+import { dataRules } from '../../../host/copy-rules.ts';
+import type { MissingConfiguration } from '../facts.ts';
+import { emptyWal } from '../pgdata-files.ts';
+import { isReplaced } from './old-copy.ts';
+import { receivingDirectory, receivingTablespace } from './places.ts';
+import { removeReceived } from './receive.ts';
+
+/** A file takes the place of another in one step; a directory cannot. */
+async function replace(from: string, to: string): Promise<void> {
+  const there = await lstat(to).catch(() => undefined);
+  if (there?.isDirectory() === true || !(await lstat(from)).isFile())
+    await rm(to, { recursive: true, force: true });
+  await rename(from, to);
+}
+
+/** backup_label belongs to this copy alone; of other files that tell of a server's run none comes along. */
+async function moveData({ facts }: BackupContext): Promise<void> {
+  const { place, primary } = facts;
+  const from = receivingDirectory(place);
+  // pg_basebackup has made it as the primary's data directory is, which the group may read.
+  await chmod(place.pgdata, (await lstat(from)).mode & 0o777);
+  // pg_control has been kept, and comes last.
+  await rm(join(from, 'global', 'pg_control'));
+  const rules = dataRules(place.targets, primary.dataDirectory, place.ownConfiguration);
+  const isMoved = (name: string) => name === 'backup_label' || rules.isCopied(name);
+  const received = (await readdir(from)).filter(isMoved);
+  for (const name of await readdir(place.pgdata)) {
+    if (isReplaced(place, name) && !received.includes(name))
+      await rm(join(place.pgdata, name), { recursive: true, force: true });
+  }
+  for (const name of received) await replace(join(from, name), join(place.pgdata, name));
+  await fsyncPath(place.pgdata);
+}
+
+async function moveTablespace({ facts, run }: BackupContext, tablespace: TablespaceTarget): Promise<void> {
+  const from = receivingTablespace(facts.place, tablespace);
+  const { target, isInsidePgdata } = tablespace;
+  if (isInsidePgdata) {
+    await makeForServer(facts.place.pgdata, dirname(target));
+    await replace(from, target);
+    return;
+  }
+  const check = checkControlFile(needed(run.control, 'pg_control'));
+  const control = check.kind === 'good' ? check.control : undefined;
+  const isOwn = (name: string) => isServersName(facts.primary.capabilities, control, name);
+  const received = (await readdir(from)).filter(isOwn);
+  for (const name of (await readdir(target)).filter(isOwn))
+    await rm(join(target, name), { recursive: true, force: true });
+  for (const name of received) await rename(join(from, name), join(target, name));
+  await openToGroup(facts.place.pgdata, target);
+  await fsyncPath(target);
+}
+
+/** The primary's configuration files are among what was received, if they lie in its data directory. */
+async function copyReceivedConfiguration(
+  context: BackupContext,
+  files: readonly MissingConfiguration[],
+): Promise<void> {
+  const { deps, facts } = context;
+  const { dataDirectory } = facts.primary;
+  const inside = (path: string) => relative(dataDirectory, path);
+  const isReceived = ({ source }: MissingConfiguration) =>
+    !inside(source).startsWith('..') && !isAbsolute(inside(source));
+  for (const { name, source } of files.filter((file) => !isReceived(file)))
+    deps.log.warning(
+      `there is no ${name} here, and the primary's "${source}" lies outside its data directory`,
+    );
+  await copyConfiguration(context, files.filter(isReceived), (source) =>
+    readFile(join(receivingDirectory(facts.place), inside(source))),
+  );
+}
+
+/** Puts what was received where a server looks for it. From the first rename on the copy that was here is no more. */
+export async function moveIntoPlace(
+  context: BackupContext,
+  files: readonly MissingConfiguration[],
+): Promise<void> {
+  const { facts, run } = context;
+  needed(run.control, 'pg_control');
+  run.isCopyBegun = true;
+  await moveData(context);
+  for (const tablespace of facts.place.targets) await moveTablespace(context, tablespace);
+  await emptyWal(context);
+  await copyReceivedConfiguration(context, files);
+  await removeReceived(context);
+}

@@ -1,0 +1,89 @@
+import { readdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { describeResult, succeeded } from '../../../../system/command.ts';
+import { ensureDirectory, exists } from '../../../../system/durable.ts';
+import { PitrError } from '../../../../errors.ts';
+import type { Capabilities } from '../../../../postgres/capabilities.ts';
+import type { StandbyDeps } from '../../../deps.ts';
+import type { LocalPlace } from '../../../host/place.ts';
+import { receivingName } from '../../../host/pgdata-content.ts';
+import { isServersName } from '../../../host/tablespaces.ts';
+import { dataRules } from '../../../host/copy-rules.ts';
+import type { Demand } from '../room.ts';
+import { receivingPlaces } from './places.ts';
+
+const measureMs = 10 * 60_000;
+
+/** What of pgdata a new copy takes the place of: all but the standby's own, and what is being received. */
+export function isReplaced(place: Pick<LocalPlace, 'targets' | 'ownConfiguration'>, name: string): boolean {
+  return (
+    !dataRules(place.targets, '/', place.ownConfiguration).isKept(name, false) &&
+    !name.startsWith(receivingName)
+  );
+}
+
+async function namesIn(directory: string): Promise<readonly string[]> {
+  return (await exists(directory)) ? readdir(directory) : [];
+}
+
+interface OldPart {
+  readonly target: string;
+  readonly paths: readonly string[];
+}
+
+/** By directory of this host: what of the copy that lies there is in the way of a new one. */
+async function findOldParts(place: LocalPlace, capabilities: Capabilities): Promise<readonly OldPart[]> {
+  const { pgdata, targets } = place;
+  const data = (await namesIn(pgdata)).filter((name) => isReplaced(place, name));
+  const parts: OldPart[] = [{ target: pgdata, paths: data.map((name) => join(pgdata, name)) }];
+  for (const { target } of targets.filter(({ isInsidePgdata }) => !isInsidePgdata)) {
+    const folders = (await namesIn(target)).filter((name) => isServersName(capabilities, undefined, name));
+    parts.push({ target, paths: folders.map((name) => join(target, name)) });
+  }
+  return parts;
+}
+
+async function measure(deps: StandbyDeps, paths: readonly string[]): Promise<number> {
+  if (paths.length === 0) return 0;
+  const result = await deps.run(
+    { program: 'du', args: ['-x', '-c', '-s', '-B1', '--', ...paths] },
+    { limitMs: measureMs, signal: deps.signal },
+  );
+  const total = /^(\d+)\s+total$/m.exec(result.stdout)?.[1];
+  if (succeeded(result) && total !== undefined) return Number(total);
+  throw new PitrError(`cannot measure the copy in ${paths[0] ?? ''}: du: ${describeResult(result)}`);
+}
+
+/** What the removal of the copy here would give back: as negative needs of the directories that it lies in. */
+export async function bytesToBeFreed(
+  deps: StandbyDeps,
+  place: LocalPlace,
+  capabilities: Capabilities,
+): Promise<readonly Demand[]> {
+  const demands: Demand[] = [];
+  for (const { target, paths } of await findOldParts(place, capabilities))
+    demands.push({ target, neededBytes: -(await measure(deps, paths)) });
+  return demands;
+}
+
+/** The same for what a run has received that was killed: the next one removes it before it begins. */
+export async function bytesLeftBehind(deps: StandbyDeps, place: LocalPlace): Promise<readonly Demand[]> {
+  const demands: Demand[] = [];
+  for (const path of receivingPlaces(place)) {
+    if (await exists(path))
+      demands.push({ target: dirname(path), neededBytes: -(await measure(deps, [path])) });
+  }
+  return demands;
+}
+
+/** What cannot be made must be known before the copy that is here is gone. */
+export async function makeTargets({ pgdata, targets }: LocalPlace): Promise<void> {
+  const outside = targets.filter(({ isInsidePgdata }) => !isInsidePgdata);
+  for (const path of [pgdata, ...outside.map(({ target }) => target)]) await ensureDirectory(path);
+}
+
+/** Removes the copy that is here. The directories themselves stay: they may be mount points. */
+export async function removeOldCopy(place: LocalPlace, capabilities: Capabilities): Promise<void> {
+  for (const { paths } of await findOldParts(place, capabilities))
+    for (const path of paths) await rm(path, { recursive: true, force: true });
+}

@@ -1,0 +1,54 @@
+import type { Objection } from '../../../steps/objections.ts';
+import type { BackupFacts } from '../facts.ts';
+import type { BackupStep } from '../plan.ts';
+import { findLackOfRoom, roomObjections } from '../room.ts';
+import type { StreamingFacts } from './facts.ts';
+
+/** Whether the copy that is here must go before a new one can be received. */
+function mustMakeRoom({ needs, needsAfterRemoval }: StreamingFacts): boolean {
+  return findLackOfRoom(needs).length > 0 && findLackOfRoom(needsAfterRemoval).length === 0;
+}
+
+function streamingRoom({ needs, needsAfterRemoval }: StreamingFacts): readonly Objection[] {
+  return findLackOfRoom(needs).length === 0 ? [] : roomObjections(needsAfterRemoval);
+}
+
+/** What stands against pg_basebackup in particular. */
+export function streamingObjections(facts: BackupFacts, streaming: StreamingFacts): Objection[] {
+  const { capabilities } = facts.primary;
+  const { client, program } = streaming;
+  const objections = [...streamingRoom(streaming)];
+  if (!capabilities.hasPgBasebackup) {
+    objections.push({
+      message: `PostgreSQL ${capabilities.version.major} cannot be copied by pg_basebackup`,
+      hint: 'Use basebackup_method: rsync.',
+    });
+  }
+  if (facts.place.targets.length > 0 && !client.pgBasebackupMapsAndThrottles) {
+    objections.push({
+      message: `"${program.program}" is too old to receive tablespaces`,
+      hint: 'Set pg_basebackup: to a later one.',
+    });
+  }
+  return objections;
+}
+
+/** From the beginning of the backup to where its settings are cleaned. */
+export function streamingSteps(facts: BackupFacts, streaming: StreamingFacts): readonly BackupStep[] {
+  const { label, place, missingConfiguration: files } = facts;
+  const makesRoom = mustMakeRoom(streaming);
+  return [
+    { kind: 'note-beginning', label },
+    ...(makesRoom ? [{ kind: 'mark-copying' } as const, { kind: 'remove-old-copy' } as const] : []),
+    { kind: 'receive', label },
+    ...(makesRoom ? [] : [{ kind: 'mark-copying' } as const]),
+    { kind: 'move-into-place', files },
+    { kind: 'link-tablespaces', targets: place.targets },
+    { kind: 'clean-settings' },
+    { kind: 'flush' },
+    { kind: 'await-stop' },
+    { kind: 'await-wal' },
+    { kind: 'finish' },
+    { kind: 'move-older' },
+  ];
+}

@@ -1,0 +1,54 @@
+import { join } from 'node:path';
+import { listExpectedPaths } from '../../config/expected-paths.ts';
+import { standbyOptions } from '../../config/options-standby.ts';
+import { capabilitiesOf, type Capabilities } from '../../postgres/capabilities.ts';
+import { findVersion } from '../../postgres/version.ts';
+import { findOpenIni } from '../../system/file-modes.ts';
+import { requirePaths } from '../../system/check-paths.ts';
+import { readIfExists } from '../../system/durable.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { sayWherePrimaryIsHere } from '../primary/primary-is-here.ts';
+import { exitCodes } from '../../errors.ts';
+import type { Objection } from '../steps/objections.ts';
+import { readDataDirectory } from '../server/data-directory.ts';
+import { limitObjectionsOf, observeLowLimits } from '../server/limits.ts';
+import { readConfiguration } from '../server/server-configuration.ts';
+import { observeServer } from '../server/server-state.ts';
+import { noStandbyObjections } from './start-standby.ts';
+import { installedPackageFolders } from '../server/server-programs.ts';
+
+/** Of the server whose data directory is here; before the first base backup, of what the INI says that it will be. */
+async function releaseHere({ settings }: StandbyDeps): Promise<Capabilities | undefined> {
+  const inPgdata = await readIfExists(join(settings.pgdata, 'PG_VERSION')).catch(() => undefined);
+  const version = findVersion(inPgdata?.toString('utf8') ?? settings.pgversion ?? '');
+  return version === undefined ? undefined : capabilitiesOf(version);
+}
+
+/** No action: says whether the INI file can be used here. */
+export async function checkConfiguration(deps: StandbyDeps): Promise<number> {
+  const { settings } = deps;
+  await sayWherePrimaryIsHere(deps);
+  // pg_ctl is looked for where packages put it, of the release that pgdata will be of.
+  const folders = [...settings.includepath, ...(await installedPackageFolders())];
+  await requirePaths(listExpectedPaths(standbyOptions, settings, await releaseHere(deps)), folders);
+  const problem = await findOpenIni(deps.iniFile, settings.repl_db_password !== undefined);
+  if (problem !== undefined) throw problem;
+  const low = await findLowHere(deps);
+  for (const { message, hint } of low) deps.log.error(message, { hint });
+  if (low.length > 0) return exitCodes.failure;
+  deps.report('Config OK');
+  return 0;
+}
+
+/** Settings with which the standby here would not start, or stop replaying; where there is none yet, nothing is low. */
+async function findLowHere(deps: StandbyDeps): Promise<readonly Objection[]> {
+  const { pgdata } = deps.settings;
+  const directory = await readDataDirectory(pgdata).catch(() => undefined);
+  if (directory?.control === undefined || directory.isIncomplete) return [];
+  if (noStandbyObjections(directory).length > 0) return [];
+  const { capabilities } = directory;
+  const configuration = await readConfiguration(deps.settings, 'standby', capabilities.version.major);
+  const state = await observeServer(deps, capabilities);
+  const low = await observeLowLimits(deps, { directory, configuration, state });
+  return limitObjectionsOf(low, configuration);
+}

@@ -1,0 +1,142 @@
+import { readdir, rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { refusal } from '../../errors.ts';
+import { segmentContaining, type WalLayout } from '../../postgres/lsn.ts';
+import { compareWalNames, parseWalName, type SegmentName, type WalName } from '../../postgres/wal-name.ts';
+import { fsyncPath } from '../../system/durable.ts';
+import type { ActionOptions, StandbyDeps } from '../deps.ts';
+import { isSuperseded } from './base-backup/set-aside.ts';
+import { segmentSizeOf } from '../archive/judge.ts';
+import { readStarts } from '../archive/contents.ts';
+import { olderThan } from '../archive/older.ts';
+import { carryOut, printPlan, type StepHandler } from '../steps/carry-out.ts';
+import { requireArchive, type Archive } from '../archive/own-archive.ts';
+import { readDataDirectory, refuseIncompleteCopy, type DataDirectory } from '../server/data-directory.ts';
+
+export interface CleanupFacts {
+  readonly directory: Pick<DataDirectory, 'pgdata' | 'control' | 'controlProblem' | 'backupLabel' | 'record'>;
+  readonly files: readonly WalName[];
+  readonly layout: WalLayout;
+  readonly numarchives: number;
+  readonly superseded: readonly Superseded[];
+}
+
+/** A directory in archivedir with WAL that an earlier base backup here made unneeded. */
+export interface Superseded {
+  readonly directory: string;
+  readonly files: readonly WalName[];
+  /** Something is in there that is not ours. */
+  readonly hasOthers: boolean;
+}
+
+/** `name` is relative to archivedir. */
+export interface CleanupStep {
+  readonly kind: 'remove' | 'remove-directory';
+  readonly name: string;
+}
+
+/** Where the data directory would begin to replay: nothing before it is ever read again by what is here. */
+function firstNeeded({ directory, layout }: CleanupFacts): SegmentName {
+  const { backupLabel, control, pgdata } = directory;
+  if (control === undefined) {
+    throw refusal(`cannot tell which WAL "${pgdata}" needs; nothing was removed`, {
+      detail: directory.controlProblem,
+    });
+  }
+  if (backupLabel !== undefined) return backupLabel.startSegment;
+  if (control.state === 'in-archive-recovery' || control.state === 'shut-down-in-recovery')
+    return segmentContaining(control.timeline, control.redoLsn, layout);
+  throw refusal(
+    `"${pgdata}" holds neither a base backup nor a standby: which WAL is needed cannot be told; nothing was removed`,
+    { detail: `The server was last ${control.state.replaceAll('-', ' ')}.` },
+  );
+}
+
+/** Of a directory of superseded WAL; it goes itself if nothing stays in it. */
+function supersededSteps(
+  { directory, files, hasOthers }: Superseded,
+  needed: SegmentName,
+  layout: WalLayout,
+): readonly CleanupStep[] {
+  const steps: CleanupStep[] = [...olderThan(files, needed, layout)]
+    .sort(compareWalNames)
+    .map(({ name }) => ({ kind: 'remove', name: `${directory}/${name}` }));
+  if (hasOthers || steps.length < files.length) return steps;
+  return [...steps, { kind: 'remove-directory', name: directory }];
+}
+
+/** What nobody needs, oldest first; `numarchives` segments stay in archivedir in any case. */
+export function planCleanup(facts: CleanupFacts): readonly CleanupStep[] {
+  const { files, layout, numarchives } = facts;
+  const needed = firstNeeded(facts);
+  let mayGo = Math.max(0, files.filter(({ kind }) => kind === 'segment').length - numarchives);
+  const steps = facts.superseded.flatMap((superseded) => supersededSteps(superseded, needed, layout));
+  for (const name of [...olderThan(files, needed, layout)].sort(compareWalNames)) {
+    if (name.kind === 'segment' && mayGo-- <= 0) break;
+    steps.push({ kind: 'remove', name: name.name });
+  }
+  return steps;
+}
+
+/** From the record, or from what lies in the archive, if that is of one mind. */
+async function segmentSize(directory: DataDirectory, archive: Archive): Promise<number> {
+  const recorded = directory.record.backup?.segmentSize;
+  const starts = recorded === undefined ? await readStarts(archive.directory, archive.files) : [];
+  const found = segmentSizeOf(recorded, starts);
+  if (found?.isSure === true) return found.size;
+  throw refusal(
+    `cannot tell the size of a WAL segment from what is in "${archive.directory}"; nothing was removed`,
+  );
+}
+
+async function findSuperseded(archivedir: string): Promise<readonly Superseded[]> {
+  const entries = await readdir(archivedir, { withFileTypes: true });
+  const directories = entries.filter((entry) => entry.isDirectory() && isSuperseded(entry.name));
+  return Promise.all(
+    directories.map(async ({ name: directory }) => {
+      const names = (await readdir(join(archivedir, directory))).map(parseWalName);
+      const files = names.filter((name): name is WalName => name.kind !== 'not-wal');
+      return { directory, files, hasOthers: files.length < names.length };
+    }),
+  );
+}
+
+async function observe(deps: StandbyDeps): Promise<CleanupFacts> {
+  const { settings } = deps;
+  await refuseIncompleteCopy(settings.pgdata);
+  const directory = await readDataDirectory(settings.pgdata);
+  const archive = await requireArchive(settings.archivedir, directory);
+  const layout = {
+    segmentSize: await segmentSize(directory, archive),
+    walSegmentSkipsFF: directory.capabilities.walSegmentSkipsFF,
+  };
+  const superseded = await findSuperseded(archive.directory);
+  return { directory, files: archive.files, layout, numarchives: settings.numarchives, superseded };
+}
+
+function handler(deps: StandbyDeps): StepHandler<CleanupStep> {
+  return {
+    describe: ({ name }) => `remove ${name}`,
+    run: async (step) => {
+      const path = join(deps.settings.archivedir, step.name);
+      if (step.kind === 'remove') await rm(path, { force: true });
+      else await rmdir(path);
+      deps.report(`removed ${step.name}`);
+    },
+  };
+}
+
+/** `--cleanup`: removes from archivedir what is provably needed no more. */
+export async function cleanUpArchive(deps: StandbyDeps, options: ActionOptions): Promise<number> {
+  const { archivedir } = deps.settings;
+  const steps = planCleanup(await observe(deps));
+  if (options.dryRun) {
+    printPlan(deps, steps, handler(deps));
+    return 0;
+  }
+  await carryOut(deps, steps, handler(deps));
+  await fsyncPath(archivedir);
+  const files = steps.filter(({ kind }) => kind === 'remove');
+  deps.report(`${files.length} files removed from ${archivedir}`);
+  return 0;
+}

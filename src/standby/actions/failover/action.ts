@@ -1,0 +1,80 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PitrError } from '../../../errors.ts';
+import { describeResult, succeeded } from '../../../system/command.ts';
+import { readIfExists, removeDurably, systemErrorCode } from '../../../system/durable.ts';
+import { isProcessAlive } from '../../../system/processes.ts';
+import type { StandbyDeps } from '../../deps.ts';
+import { changeRecord } from '../../backup-record/record.ts';
+import { runSiteCommand } from '../../server/shell-command.ts';
+import { waitUntil } from '../../server/wait.ts';
+import type { FailoverRun } from './run.ts';
+import type { RunActionStep } from './steps.ts';
+
+/** A site's script may well wait for an address to move; it may not wait for ever. */
+const actionLimitS = 600;
+
+/** The pid of action_failover while it runs: it outlives a cmd_standby that is killed. */
+const pidName = 'pitrtools-action';
+
+/** A process that may not be looked into (the action became another user) counts: two at once must never be. */
+async function isActionOf(pid: number, pgdata: string): Promise<boolean> {
+  if (!isProcessAlive(pid)) return false;
+  try {
+    const environment = await readFile(`/proc/${pid}/environ`, 'utf8');
+    return environment.split('\0').includes(`PITRTOOLS_PGDATA=${pgdata}`);
+  } catch (error) {
+    return systemErrorCode(error) !== 'ENOENT' && systemErrorCode(error) !== 'ESRCH';
+  }
+}
+
+/** Two actions at once could undo each other: one that an earlier run has left behind is waited for. */
+async function awaitEarlier(deps: StandbyDeps): Promise<void> {
+  const { pgdata } = deps.settings;
+  const text = await readIfExists(join(pgdata, pidName));
+  const pid = Number(text?.toString('utf8').trim());
+  if (!Number.isSafeInteger(pid) || pid <= 0 || !(await isActionOf(pid, pgdata))) return;
+  deps.log.notice(`action_failover of an earlier run still runs (pid ${pid}): waiting for its end`);
+  const end = await waitUntil(deps, actionLimitS, async () =>
+    (await isActionOf(pid, pgdata)) ? { kind: 'waiting', progress: '' } : { kind: 'done', value: undefined },
+  );
+  if (end.kind === 'done') return;
+  throw new PitrError(`action_failover of an earlier run does not end (pid ${pid})`, {
+    hint: `Look what it waits for, end it (kill ${pid}), and run -F999 again.`,
+  });
+}
+
+function factsFor(deps: StandbyDeps, timeline: number, isRepeated: boolean, message: string) {
+  const { settings } = deps;
+  return {
+    PITRTOOLS_PROGRAM: 'cmd_standby',
+    PITRTOOLS_STANDBY: deps.hostName,
+    PITRTOOLS_PRIMARY: settings.master_public_ip,
+    PITRTOOLS_PGDATA: settings.pgdata,
+    PITRTOOLS_ARCHIVEDIR: settings.archivedir,
+    PITRTOOLS_TIMELINE: String(timeline),
+    PITRTOOLS_REPEATED: isRepeated ? 'yes' : 'no',
+    PITRTOOLS_MESSAGE: message,
+  };
+}
+
+/**
+ * Runs action_failover. That it was begun is on record before, and goes only when it has succeeded: whatever ends this run, the next
+ * -F999 runs it again and says in its environment that it does.
+ */
+export async function runAction(
+  deps: StandbyDeps,
+  run: FailoverRun,
+  { command, isRepeated }: RunActionStep,
+): Promise<void> {
+  const { pgdata } = deps.settings;
+  const timeline = run.timeline ?? 0;
+  await awaitEarlier(deps);
+  await changeRecord(pgdata, { isActionBegun: true });
+  const message = `failed over to ${deps.hostName}, timeline ${timeline}`;
+  const env = factsFor(deps, timeline, isRepeated, message);
+  const pidFile = join(pgdata, pidName);
+  const result = await runSiteCommand(deps, command, actionLimitS * 1000, { env, args: [message], pidFile });
+  if (!succeeded(result)) run.actionFailure = describeResult(result);
+  await removeDurably(pidFile);
+}

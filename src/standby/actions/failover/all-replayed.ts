@@ -1,0 +1,109 @@
+import { join } from 'node:path';
+import { messageOf, PitrError } from '../../../errors.ts';
+import { firstUntouched, parseHistory, type TimelineEntry } from '../../../postgres/history.ts';
+import { formatLsn, nameOf, segmentNumber } from '../../../postgres/lsn.ts';
+import { historyName } from '../../../postgres/wal-name.ts';
+import { readIfExists } from '../../../system/durable.ts';
+import type { StandbyDeps } from '../../deps.ts';
+import type { ArchivedEnd } from '../../archive/replay-check.ts';
+import type { DataDirectory } from '../../server/data-directory.ts';
+import type { ArchiveEnd } from './outcome.ts';
+
+export interface NotReplayed {
+  readonly first: string;
+  readonly last: string;
+  readonly count: number;
+  /** Where the new timeline begins, as its history says it. */
+  readonly openedAt: string;
+}
+
+/**
+ * Archived segments of which an opened server has replayed nothing. One of which it has replayed a part is its last: a record that
+ * goes on into the next one, which was never archived, is no record. An archived segment was written to its end, and so it
+ * has more than the end of the record before.
+ *
+ * @param entries the history of the timeline that the server opened on
+ */
+export function findNotReplayed(
+  { last, segmentSize }: ArchivedEnd,
+  entries: readonly TimelineEntry[],
+  walSegmentSkipsFF: boolean,
+): NotReplayed | undefined {
+  const layout = { segmentSize, walSegmentSkipsFF };
+  const branch = entries.at(-1);
+  // It followed a timeline whose history has come since: that may well have left the other one before.
+  if (branch === undefined || branch.timeline > last.timeline) return undefined;
+  const first = firstUntouched(branch, layout);
+  const count = segmentNumber(last, layout) - first + 1;
+  if (count <= 0) return undefined;
+  return {
+    first: nameOf(branch.timeline, first, layout).name,
+    last: last.name,
+    count,
+    openedAt: placeOf(branch),
+  };
+}
+
+/** The history of a timeline in the server's own pg_wal; undefined where there is none. */
+async function readHistory(
+  { pgdata, capabilities }: DataDirectory,
+  timeline: number,
+): Promise<readonly TimelineEntry[] | undefined> {
+  const { name } = historyName(timeline);
+  const text = await readIfExists(join(pgdata, capabilities.walDirName, name));
+  return text === undefined ? undefined : parseHistory(text.toString('utf8'), name);
+}
+
+function placeOf({ end }: TimelineEntry): string {
+  return end.kind === 'lsn' ? `LSN ${formatLsn(end.lsn)}` : `segment ${end.segment.name}`;
+}
+
+/** Where a timeline begins; undefined for the first one, and where no history can be read. */
+export async function beginningOf(directory: DataDirectory, timeline: number): Promise<string | undefined> {
+  const entries = await readHistory(directory, timeline).catch(() => undefined);
+  const branch = entries?.at(-1);
+  return branch === undefined ? undefined : placeOf(branch);
+}
+
+function describe({ first, last, count }: NotReplayed): string {
+  return count === 1
+    ? `segment ${last} was not replayed`
+    : `segments ${first} to ${last} (${count}) were not replayed`;
+}
+
+/**
+ * The server opens where it gets no more WAL, for whatever reason: this proves that it was at the archive's end.
+ *
+ * @param timeline that it opened on
+ * @param isAccepted the operator was told already, and goes on
+ */
+export async function seeAllReplayed(
+  deps: StandbyDeps,
+  directory: DataDirectory,
+  end: ArchivedEnd,
+  timeline: number,
+  isAccepted: boolean,
+): Promise<ArchiveEnd | undefined> {
+  const { walSegmentSkipsFF } = directory.capabilities;
+  const reached: ArchiveEnd = { kind: 'reached', last: end.last.name };
+  // The server goes on with the timeline that it had: no branch, no place of it.
+  if (timeline <= end.last.timeline) return reached;
+  const entries = await readHistory(directory, timeline).catch((error: unknown) => messageOf(error));
+  if (entries === undefined || typeof entries === 'string') {
+    const reason =
+      entries ?? `there is no ${historyName(timeline).name} in ${directory.capabilities.walDirName}`;
+    deps.log.warning(`cannot determine whether all archived WAL was replayed: ${reason}`);
+    return undefined;
+  }
+  const missing = findNotReplayed(end, entries, walSegmentSkipsFF);
+  if (missing === undefined) return reached;
+  const said = `the server opened short of the archive's end: ${describe(missing)}`;
+  if (isAccepted) {
+    deps.log.warning(`${said}; going on all the same (--force=replay)`);
+    return { kind: 'missed', reason: describe(missing) };
+  }
+  throw new PitrError(said, {
+    detail: `It is open on timeline ${timeline}, which begins at ${missing.openedAt}; what was committed in the WAL behind that is not in it. action_failover has not been run.`,
+    hint: `Keep clients away, and keep "${deps.settings.archivedir}": -F999 on the base backup or on another standby, with a copy of that directory, replays all of it. To go on with the server as it is: -F999 --force=replay.`,
+  });
+}

@@ -1,0 +1,172 @@
+import { exists } from '../../../system/durable.ts';
+import { readPostmaster } from '../../../system/postmaster.ts';
+import { messageOf } from '../../../errors.ts';
+import { confFiles, hasOtherSources, planConfCopies, type ConfCopy } from '../../host/conf-files.ts';
+import type { LowLimit } from '../../../postgres/standby-limits.ts';
+import type { StandbyDeps } from '../../deps.ts';
+import type { Force } from '../../steps/force.ts';
+import type { Liveness } from '../../primary/liveness/verdict.ts';
+import { recoveryPlace } from '../../recovery/place.ts';
+import type { RecoveryPlace } from '../../recovery/settings.ts';
+import { readArchive, requireArchive, type Archive } from '../../archive/own-archive.ts';
+import { checkArchive, type ArchivedEnd } from '../../archive/replay-check.ts';
+import { readDataDirectory, refuseIncompleteCopy, type DataDirectory } from '../../server/data-directory.ts';
+import {
+  readConfiguration,
+  serverOptions,
+  type ServerConfiguration,
+} from '../../server/server-configuration.ts';
+import { observeLowLimits, observeMemory, type MemoryForLimits } from '../../server/limits.ts';
+import { requirePgCtl } from '../../server/server-programs.ts';
+import {
+  observeServer,
+  requireClearPostmaster,
+  withLocalServer,
+  type ServerState,
+} from '../../server/server-state.ts';
+import { warnOfVersion } from '../../server/version-check.ts';
+import { observeDelay, type ReplayDelay } from './delay.ts';
+import { readGuard, type Guard } from '../../recovery/guard.ts';
+import { observeLocalLogin, type LocalLogin } from './local-login.ts';
+import type { FailoverConf } from './steps.ts';
+
+export type ArchiveFact =
+  | { readonly kind: 'archive'; readonly archive: Archive }
+  | { readonly kind: 'unusable'; readonly reason: string };
+
+/** What is true on this host. */
+export interface LocalFacts {
+  readonly directory: DataDirectory;
+  readonly state: ServerState;
+  readonly isPaused: boolean;
+  /** What keeps replay behind on purpose. */
+  readonly delay: ReplayDelay | undefined;
+  /** Whether what comes after a promotion can log in here. */
+  readonly login: LocalLogin;
+  readonly archive: ArchiveFact;
+  /** What keeps a promotion from replaying all that the archive holds. */
+  readonly replayProblems: readonly string[];
+  /** What a promotion must have replayed at least. */
+  readonly archivedEnd: ArchivedEnd | undefined;
+  /** An earlier promotion of what is here that has not been carried to its end. */
+  readonly guard: Guard | undefined;
+  readonly place: RecoveryPlace;
+  /** What a standby is started with here. */
+  readonly configuration: ServerConfiguration;
+  readonly standbyCopies: readonly ConfCopy[];
+  readonly failoverConf: FailoverConf | undefined;
+  /** A trigger file that is there: it promotes by itself. */
+  readonly triggerFile: string | undefined;
+  readonly action: string | undefined;
+  /** Settings of which the server here has less than its pg_control demands. */
+  readonly lowLimits: readonly LowLimit[];
+  /** Whether they can be raised; undefined where none is low. */
+  readonly memory: MemoryForLimits | undefined;
+  /** The site starts its server itself, so that no parameter of ours reaches it. */
+  readonly hasOwnStart: boolean;
+}
+
+export interface FailoverFacts extends LocalFacts {
+  readonly liveness: Liveness;
+  readonly force: Force;
+}
+
+async function archiveFact(deps: StandbyDeps, directory: DataDirectory): Promise<ArchiveFact> {
+  const { archivedir } = deps.settings;
+  const read = await readArchive(archivedir);
+  if (read.kind === 'unusable') return read;
+  try {
+    return { kind: 'archive', archive: await requireArchive(archivedir, directory) };
+  } catch (error) {
+    return { kind: 'unusable', reason: messageOf(error) };
+  }
+}
+
+/**
+ * Undefined when the INI names no other files for a failover. That pgdata holds the same bytes already says nothing: the
+ * standby's are copied over them before a start, and a server may run that has not read them yet.
+ */
+export async function failoverConf(
+  deps: Pick<StandbyDeps, 'settings'>,
+  major: string,
+): Promise<FailoverConf | undefined> {
+  const { settings } = deps;
+  const files = await confFiles(settings, 'failover');
+  if (files.length === 0) return undefined;
+  const configuration = await readConfiguration(settings, 'failover', major);
+  const before = await readConfiguration(settings, 'standby', major);
+  const isOtherStart = serverOptions(configuration.parameters) !== serverOptions(before.parameters);
+  const mustRestart = isOtherStart || (settings.no_copy_conf && hasOtherSources(settings));
+  return { files, configuration, mustRestart };
+}
+
+async function isPaused(deps: StandbyDeps, directory: DataDirectory, state: ServerState): Promise<boolean> {
+  const { isReplayPausedFunction: paused } = directory.capabilities;
+  if (state.kind !== 'recovering' || !state.answers || paused === undefined) return false;
+  const answer = await withLocalServer(deps, directory.capabilities, (sql) =>
+    sql(`SELECT ${paused}() AS paused`),
+  );
+  return answer.kind === 'answered' && answer.value[0]?.['paused'] === true;
+}
+
+/** What was left by the promotion of a server that has gone on as a standby since, perhaps for months, says nothing. */
+async function guardOf(
+  { settings: { pgdata } }: StandbyDeps,
+  state: ServerState,
+): Promise<Guard | undefined> {
+  const guard = await readGuard(pgdata);
+  if (guard === undefined || state.kind === 'stopped' || state.kind === 'production') return guard;
+  const postmaster = await readPostmaster(pgdata);
+  return postmaster.kind === 'running' && postmaster.pid === guard.pid ? guard : undefined;
+}
+
+/** @param isToTarget a recovery to a target looks at the archive by itself, and a promoted server has no use for it */
+export async function observeHere(deps: StandbyDeps, isToTarget = false): Promise<LocalFacts> {
+  const { settings } = deps;
+  await requireClearPostmaster(deps);
+  await refuseIncompleteCopy(settings.pgdata);
+  const directory = await readDataDirectory(settings.pgdata);
+  const { capabilities } = directory;
+  const { major } = capabilities.version;
+  warnOfVersion(deps, capabilities);
+  if (settings.start_command === undefined || settings.promote_command === undefined)
+    await requirePgCtl(deps, capabilities);
+  const configuration = await readConfiguration(settings, 'standby', major);
+  const state = await observeServer(deps, capabilities);
+  const conf = await failoverConf(deps, major);
+  const archive = await archiveFact(deps, directory);
+  const replayed = state.kind === 'recovering' ? state.replayed : undefined;
+  const trigger = capabilities.triggerFile === undefined ? undefined : settings.trigger_file;
+  const replays = !isToTarget && state.kind !== 'production';
+  const check =
+    archive.kind === 'archive' && replays
+      ? await checkArchive(deps, directory, archive.archive, replayed)
+      : undefined;
+  const question = { directory, configuration, state };
+  const lowLimits = await observeLowLimits(deps, question);
+  return {
+    directory,
+    state,
+    lowLimits,
+    memory: lowLimits.length === 0 ? undefined : await observeMemory(deps, question, lowLimits),
+    hasOwnStart: settings.start_command !== undefined,
+    isPaused: await isPaused(deps, directory, state),
+    delay: await observeDelay(deps, directory, state),
+    login: await observeLocalLogin(deps, {
+      capabilities,
+      state,
+      configuration,
+      failoverConfiguration: conf?.configuration,
+    }),
+    archive,
+    replayProblems: check?.problems ?? [],
+    archivedEnd: check?.end,
+    guard: await guardOf(deps, state),
+    place: await recoveryPlace(deps, capabilities, configuration),
+    configuration,
+    standbyCopies: await planConfCopies(settings, 'standby'),
+    failoverConf: conf,
+    triggerFile: trigger !== undefined && (await exists(trigger)) ? trigger : undefined,
+    action: settings.action_failover,
+  };
+}

@@ -1,0 +1,52 @@
+import { realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Capabilities } from '../../../postgres/capabilities.ts';
+import type { StandbyDeps } from '../../deps.ts';
+import type { ServerConfiguration } from '../../server/server-configuration.ts';
+import { withLocalServer } from '../../server/server-state.ts';
+
+interface Expected {
+  readonly key: 'pg_conf_failover' | 'pg_hba_conf_failover';
+  readonly parameter: 'config_file' | 'hba_file';
+  readonly path: string;
+}
+
+function expectedFiles({ settings }: StandbyDeps, configuration: ServerConfiguration): readonly Expected[] {
+  const { configFile, parameters, inFile } = configuration;
+  const hba = parameters.get('hba_file') ?? inFile.get('hba_file') ?? join(settings.pgdata, 'pg_hba.conf');
+  const all = [
+    { key: 'pg_conf_failover', parameter: 'config_file', path: configFile },
+    { key: 'pg_hba_conf_failover', parameter: 'hba_file', path: hba },
+  ] as const;
+  return all.filter(({ key }) => settings[key] !== undefined);
+}
+
+async function isSameFile(one: string, other: string): Promise<boolean> {
+  const [first, second] = await Promise.all([one, other].map((path) => realpath(path).catch(() => path)));
+  return first === second;
+}
+
+/**
+ * The site's own start_command may start the server with other files than the INI names, and a reload of these succeeds:
+ * whoever counts on pg_hba_conf_failover to let nobody else in must hear of it. A failover that has come so far is not
+ * failed for it.
+ */
+export async function warnOfOtherFiles(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  configuration: ServerConfiguration,
+): Promise<void> {
+  const expected = expectedFiles(deps, configuration);
+  if (expected.length === 0) return;
+  const answer = await withLocalServer(deps, capabilities, (sql) =>
+    sql("SELECT current_setting('config_file') AS config_file, current_setting('hba_file') AS hba_file"),
+  );
+  if (answer.kind !== 'answered') return;
+  for (const { key, parameter, path } of expected) {
+    const inForce = String(answer.value[0]?.[parameter]);
+    if (await isSameFile(inForce, path)) continue;
+    deps.log.warning(`${key} is not in force: the server reads "${inForce}", not "${path}"`, {
+      hint: 'A start_command starts the server with the files that it knows itself: change these, by action_failover for example.',
+    });
+  }
+}

@@ -1,0 +1,197 @@
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import type { Capabilities } from '../../../postgres/capabilities.ts';
+import { askHba, type HbaAnswer } from '../../../postgres/hba.ts';
+import { readIfExists } from '../../../system/durable.ts';
+import { accessOf, isSocket, type Access } from '../../../system/libpq-access.ts';
+import type { LocalServer, LocalSql } from '../../../system/local-sql.ts';
+import { readPostmaster } from '../../../system/postmaster.ts';
+import type { StandbyDeps } from '../../deps.ts';
+import { localServerAt } from '../../server/local-address.ts';
+import {
+  configurationSources,
+  type ConfigurationRole,
+  type ServerConfiguration,
+} from '../../server/server-configuration.ts';
+import { withLocalServer, type ServerState } from '../../server/server-state.ts';
+
+/** Whether the steps that come after a promotion can log in to the server of this host, and may do what they must. */
+export type LocalLogin =
+  | { readonly kind: 'proved' }
+  /** Nothing speaks against it, and nothing proves it. */
+  | { readonly kind: 'unknown'; readonly reason: string }
+  | { readonly kind: 'refused'; readonly reason: string };
+
+/** Where to look for what keeps us out. */
+export const loginHint =
+  'It must work here without a prompt: mend pg_hba.conf, .pgpass (host localhost for the socket) or the role, or name another database by dbname:.';
+
+/** What is not known before the promotion must not look as if it were. */
+export function sayLogin({ log }: Pick<StandbyDeps, 'log'>, login: LocalLogin): void {
+  if (login.kind === 'refused')
+    log.warning(`going on without a login at the server here (--force=login): ${login.reason}`);
+  if (login.kind === 'unknown')
+    log.notice(`whether we can log in after the promotion is not known: ${login.reason}`);
+}
+
+const proved: LocalLogin = { kind: 'proved' };
+
+interface Rights {
+  readonly isSuper: boolean;
+  readonly mayCreate: boolean;
+  readonly mayReload: boolean;
+}
+
+async function askRights(sql: LocalSql, capabilities: Capabilities): Promise<Rights> {
+  // Up to 9.5 the function itself asks for a superuser, whatever was granted.
+  const mayReload =
+    capabilities.backupPrivilege === 'granted execute'
+      ? "has_function_privilege('pg_reload_conf()', 'EXECUTE')"
+      : 'false';
+  const [row] = await sql(
+    `SELECT rolsuper AS is_super, has_database_privilege(current_database(), 'CREATE') AS may_create, ${mayReload} AS may_reload ` +
+      'FROM pg_roles WHERE rolname = current_user',
+  );
+  return {
+    isSuper: row?.['is_super'] === true,
+    mayCreate: row?.['may_create'] === true,
+    mayReload: row?.['may_reload'] === true,
+  };
+}
+
+/** The write that proves the promotion makes a schema; files for a failover are put into force by a reload. */
+export function judgeRights(user: string, rights: Rights, needsReload: boolean): LocalLogin {
+  if (rights.isSuper) return proved;
+  if (!rights.mayCreate) {
+    return {
+      kind: 'refused',
+      reason: `role "${user}" may not write in its database: it needs CREATE on it, or to be a superuser`,
+    };
+  }
+  if (!needsReload || rights.mayReload) return proved;
+  return {
+    kind: 'refused',
+    reason: `role "${user}" may not reload the configuration: it needs EXECUTE on pg_reload_conf(), or to be a superuser`,
+  };
+}
+
+const passwordMethods = ['password', 'md5', 'scram-sha-256', 'ldap', 'pam', 'radius', 'bsd'];
+
+interface HbaQuestion {
+  readonly file: string;
+  readonly answer: HbaAnswer;
+  readonly user: string;
+  readonly systemUser: string;
+  readonly access: Pick<Access, 'password' | 'lookedIn'>;
+}
+
+/** What the text of pg_hba.conf alone can prove. */
+export function judgeHba({ file, answer, user, systemUser, access }: HbaQuestion): LocalLogin {
+  if (answer.kind === 'no-line')
+    return { kind: 'refused', reason: `"${file}" has no local line for user "${user}"` };
+  if (answer.kind === 'unknown') {
+    return {
+      kind: 'unknown',
+      reason: `line ${answer.number} of "${file}" does not tell by itself whether it is for user "${user}"`,
+    };
+  }
+  const { method, number, hasMap } = answer;
+  const line = `line ${number} of "${file}" (${method})`;
+  if (method === 'trust') return proved;
+  if (method === 'reject') return { kind: 'refused', reason: `${line} refuses user "${user}"` };
+  if (method === 'peer' || method === 'ident') {
+    if (hasMap) return { kind: 'unknown', reason: `${line} asks a map of users` };
+    if (user === systemUser) return proved;
+    return { kind: 'refused', reason: `${line} lets in user "${systemUser}", not "${user}"` };
+  }
+  if (!passwordMethods.includes(method))
+    return { kind: 'unknown', reason: `${line} asks for what cannot be tried before the promotion` };
+  if (access.password !== undefined)
+    return {
+      kind: 'unknown',
+      reason: `${line} asks for a password, and whether it takes the one found is not known`,
+    };
+  return {
+    kind: 'refused',
+    reason: `${line} asks for a password, and none was found: ${access.lookedIn.join('; ')}`,
+  };
+}
+
+/** Where the server that is started in this role will find its pg_hba.conf, before the INI's files are copied. */
+function hbaFile(
+  { settings }: Pick<StandbyDeps, 'settings'>,
+  role: ConfigurationRole,
+  { parameters, inFile }: ServerConfiguration,
+): string {
+  const given = configurationSources(settings, role).hba ?? parameters.get('hba_file');
+  return given ?? inFile.get('hba_file') ?? join(settings.pgdata, 'pg_hba.conf');
+}
+
+async function byFile(file: string, server: LocalServer): Promise<LocalLogin> {
+  const { user, database } = server;
+  if (!isSocket(server.host)) {
+    return {
+      kind: 'unknown',
+      reason: `the server listens at no socket, and "${file}" is judged for sockets alone`,
+    };
+  }
+  const text = await readIfExists(file).catch(() => undefined);
+  if (text === undefined) return { kind: 'unknown', reason: `"${file}" cannot be read here` };
+  return judgeHba({
+    file,
+    answer: askHba(text.toString('utf8'), { user, database }),
+    user,
+    systemUser: userInfo().username,
+    access: await accessOf(server),
+  });
+}
+
+/** The graver of two findings. */
+function worse(one: LocalLogin, other: LocalLogin): LocalLogin {
+  if (one.kind === 'refused') return one;
+  return other.kind === 'refused' || one.kind === 'proved' ? other : one;
+}
+
+export interface LoginQuestion {
+  readonly capabilities: Capabilities;
+  readonly state: ServerState;
+  readonly configuration: ServerConfiguration;
+  /** What the failover puts into force, if it does. */
+  readonly failoverConfiguration?: ServerConfiguration | undefined;
+}
+
+/** By logging in where the server answers; else by its settings. */
+async function tryLogin(
+  deps: StandbyDeps,
+  question: LoginQuestion,
+  server: LocalServer,
+): Promise<LocalLogin> {
+  const { capabilities, state, configuration, failoverConfiguration } = question;
+  if (state.kind === 'stopped') return byFile(hbaFile(deps, 'standby', configuration), server);
+  const answer = await withLocalServer(deps, capabilities, (sql) => askRights(sql, capabilities));
+  if (answer.kind === 'answered')
+    return judgeRights(server.user, answer.value, failoverConfiguration !== undefined);
+  if (answer.kind !== 'not-accepting') return { kind: 'refused', reason: answer.reason };
+  const found = await byFile(hbaFile(deps, 'standby', configuration), server);
+  if (found.kind !== 'proved') return found;
+  return {
+    kind: 'unknown',
+    reason: `the server takes no connections while it recovers (${answer.reason}); its pg_hba.conf lets user "${server.user}" in, and whether that role may write is not known`,
+  };
+}
+
+/** For a standby: what is open already has answered, or has not, by itself. */
+export async function observeLocalLogin(deps: StandbyDeps, question: LoginQuestion): Promise<LocalLogin> {
+  const { state, configuration, failoverConfiguration } = question;
+  if (state.kind === 'production' || state.kind === 'starting') return proved;
+  const server = localServerAt(
+    deps.settings,
+    await readPostmaster(deps.settings.pgdata),
+    configuration.inFile,
+  );
+  const now = await tryLogin(deps, question, server);
+  if (failoverConfiguration === undefined || now.kind === 'refused') return now;
+  const later = hbaFile(deps, 'failover', failoverConfiguration);
+  if (later === hbaFile(deps, 'standby', configuration)) return now;
+  return worse(now, await byFile(later, server));
+}

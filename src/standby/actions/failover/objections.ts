@@ -1,0 +1,164 @@
+import { livenessObjection, type Liveness } from '../../primary/liveness/verdict.ts';
+import type { Objection } from '../../steps/objections.ts';
+import { describeLowLimit, limitHint } from '../../server/limits.ts';
+import { noStandbyObjections } from '../start-standby.ts';
+import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
+import type { FailoverFacts, LocalFacts } from './facts.ts';
+import { loginHint } from './local-login.ts';
+
+export function primaryObjections({ liveness }: { readonly liveness: Liveness }): readonly Objection[] {
+  const objection = livenessObjection(liveness);
+  return objection === undefined ? [] : [objection];
+}
+
+/** A promotion cannot be taken back: what comes after it must not end at a login that never worked. */
+export function loginObjections({ login }: Pick<LocalFacts, 'login'>): readonly Objection[] {
+  if (login.kind !== 'refused') return [];
+  return [
+    {
+      name: 'login',
+      message: `the server here does not let us in: ${login.reason}`,
+      hint: loginHint,
+      cost: 'what comes after the promotion fails then',
+    },
+  ];
+}
+
+/** WAL that cannot be read is WAL that a promotion would leave behind. */
+export function archiveObjections({ archive, replayProblems }: LocalFacts): readonly Objection[] {
+  if (archive.kind === 'unusable') {
+    return [
+      {
+        name: 'archive',
+        message: `the archive cannot be read: ${archive.reason}`,
+        hint: 'Mount or repair archivedir.',
+        cost: 'what it holds and the standby has not replayed is lost',
+      },
+    ];
+  }
+  if (replayProblems.length === 0) return [];
+  return [
+    {
+      name: 'replay',
+      message: `not all WAL in the archive can be replayed: ${replayProblems.join('; ')}`,
+      hint: 'Bring what is missing: the primary may still have it ("cmd_archiver --flush" there).',
+      cost: 'the WAL from there on is not replayed',
+    },
+  ];
+}
+
+/** What a hot standby has too little of is raised by a restart, where that can be done. */
+export function limitObjections({
+  lowLimits,
+  memory,
+  hasOwnStart,
+  configuration,
+}: LocalFacts): readonly Objection[] {
+  if (lowLimits.length === 0) return [];
+  const what = lowLimits.map(describeLowLimit).join('; ');
+  const hint = limitHint(lowLimits, configuration);
+  if (hasOwnStart)
+    return [{ message: `${what}: start_command cannot start the server with other settings`, hint }];
+  if (memory?.kind !== 'too-little') return [];
+  return [{ message: `${what}, and cannot be raised: ${memory.reason}`, hint }];
+}
+
+/** A recovery that waits at its target opens there: what the archive holds beyond was left out on purpose. */
+export function isPausedAtTarget({ state, isPaused, directory }: LocalFacts): boolean {
+  return state.kind === 'recovering' && isPaused && directory.record.settings?.mode === 'recovery';
+}
+
+/** A target that somebody asked for must not be forgotten. */
+function targetObjections({ state, directory }: FailoverFacts): readonly Objection[] {
+  const { capabilities, record, pgdata } = directory;
+  // Before 9.1 a failover itself is a recovery, and there is no pause.
+  if (record.settings?.mode !== 'recovery' || !capabilities.hasPgCtlPromote) return [];
+  const named = { name: 'target', cost: 'it goes past the target, to the end of the WAL' } as const;
+  if (state.kind === 'stopped')
+    return [
+      {
+        ...named,
+        message: `a recovery to a target was under way in "${pgdata}", and the server has been stopped since`,
+        hint: 'To that target again: -A start, or -F999 with the target.',
+      },
+    ];
+  return [
+    {
+      ...named,
+      message: 'the server here is on its way to a recovery target',
+      hint: 'Wait until it pauses there; then -F999 opens it.',
+    },
+  ];
+}
+
+/** Whether what is here was a standby of ours whose failover has not been carried to its end. */
+function isUnfinished({ directory, archive }: LocalFacts): boolean {
+  const { isFailoverUnfinished, isActionBegun, settings } = directory.record;
+  if (isFailoverUnfinished === true || isActionBegun === true || settings !== undefined) return true;
+  const marked = archive.kind === 'archive' && archive.archive.sentinel.promotedAtTimeline !== undefined;
+  return marked || directory.record.backup !== undefined;
+}
+
+function productionObjections(facts: LocalFacts): readonly Objection[] {
+  const { pgdata, record } = facts.directory;
+  const { promotedAtTimeline: promoted } = record;
+  if (promoted !== undefined && !record.isFailoverUnfinished && !record.isActionBegun) {
+    return [
+      {
+        message: `the server in "${pgdata}" has been failed over already, at timeline ${promoted}`,
+        hint: 'It takes writes: there is nothing to do.',
+      },
+    ];
+  }
+  if (isUnfinished(facts)) return [];
+  return [
+    { message: `the server in "${pgdata}" is no standby: it is out of recovery and was not made by -B` },
+  ];
+}
+
+function startingObjections({ directory }: LocalFacts, progress: string): readonly Objection[] {
+  if (directory.control?.state === 'shutting-down')
+    return [
+      {
+        message: 'the server here is still stopping',
+        hint: 'Wait until it has ended; then run -F999 again.',
+      },
+    ];
+  return [
+    {
+      message: `the server here is still starting: it neither recovers nor serves yet (${progress})`,
+      hint: 'Wait until it is seen recovering, or stop it with -A stop; then run -F999 again.',
+    },
+  ];
+}
+
+/** What stands against the promotion of what is here. */
+function standbyObjections(facts: FailoverFacts): readonly Objection[] {
+  if (isPausedAtTarget(facts)) return loginObjections(facts);
+  return [
+    ...loginObjections(facts),
+    ...limitObjections(facts),
+    ...archiveObjections(facts),
+    ...targetObjections(facts),
+    ...(facts.state.kind === 'stopped' ? noStandbyObjections(facts.directory) : []),
+  ];
+}
+
+function hereObjections(facts: FailoverFacts): readonly Objection[] {
+  const { state, directory } = facts;
+  switch (state.kind) {
+    case 'production':
+      return productionObjections(facts);
+    case 'starting':
+      return startingObjections(facts, state.progress);
+    case 'stopped':
+      return hasUnfinishedFailover(directory) ? [] : standbyObjections(facts);
+    case 'recovering':
+      return standbyObjections(facts);
+  }
+}
+
+/** All that stands against a failover. */
+export function listFailoverObjections(facts: FailoverFacts): readonly Objection[] {
+  return [...primaryObjections(facts), ...hereObjections(facts)];
+}

@@ -1,0 +1,97 @@
+import { formatUtc } from '../../../postgres/timestamp.ts';
+import { formatLsn } from '../../../postgres/lsn.ts';
+import type { Liveness } from '../../primary/liveness/verdict.ts';
+import type { Replayed } from '../../recovery/replayed.ts';
+
+/** Whether all that the archive held before the promotion was replayed. */
+export type ArchiveEnd =
+  { readonly kind: 'reached'; readonly last: string } | { readonly kind: 'missed'; readonly reason: string };
+
+/** What the promoted server does with its own WAL. */
+export type Archiving =
+  | { readonly kind: 'nothing' }
+  /** `ini` is the file of cmd_archiver, where the command runs that. */
+  | { readonly kind: 'command'; readonly ini: string | undefined }
+  | { readonly kind: 'unknown'; readonly reason: string };
+
+/** What a failover leaves behind; undefined is what could not be determined. */
+export interface Outcome {
+  readonly timeline: number | undefined;
+  /** Where the new timeline begins, as its history says it. */
+  readonly openedAt: string | undefined;
+  readonly replayed: Replayed | undefined;
+  readonly archiveEnd: ArchiveEnd | undefined;
+  readonly liveness: Liveness;
+  readonly archiving: Archiving | undefined;
+  readonly hostName: string;
+}
+
+const notDetermined = 'not determined';
+
+function describeEnd(end: ArchiveEnd | undefined): string {
+  if (end === undefined) return `Whether all WAL in the archive was replayed is ${notDetermined}`;
+  return end.kind === 'reached'
+    ? `All WAL in the archive was replayed, to segment ${end.last}`
+    : `Not all WAL in the archive was replayed: ${end.reason}`;
+}
+
+function describeOldPrimary(liveness: Liveness): string {
+  switch (liveness.kind) {
+    case 'dead': {
+      const files = liveness.unsent ?? 0;
+      const waiting = files === 0 ? '' : ` (${files} ${files === 1 ? 'file waits' : 'files wait'} there)`;
+      return `The old primary was found dead. It may hold WAL that was never shipped${waiting}: what was committed in that is not here`;
+    }
+    case 'alive':
+      return 'The old primary was alive: what it has committed since, and still commits, is not here';
+    case 'unreachable':
+    case 'unasked':
+      return 'The old primary was not seen: whether it takes writes, and what it holds that was never shipped, is not determined';
+  }
+}
+
+function describeReplayed({ openedAt, replayed }: Outcome): string {
+  const lsn = replayed?.lsn === undefined ? openedAt : `LSN ${formatLsn(replayed.lsn)}`;
+  const commit = replayed?.time === undefined ? notDetermined : formatUtc(replayed.time);
+  return `Replayed to ${lsn ?? `a place that is ${notDetermined}`}; time of the last commit: ${commit}`;
+}
+
+function archivingStep(archiving: Archiving | undefined): string {
+  switch (archiving?.kind) {
+    case 'nothing':
+      return "archiving: this server archives nothing. Set archive_mode = on and archive_command = 'cmd_archiver -C FILE -F %p', name its standbys in FILE, restart it, and run: cmd_archiver -C FILE -I";
+    case 'command':
+      return archiving.ini === undefined
+        ? 'archiving: archive_command runs another program than cmd_archiver; see that it feeds the standbys of this server'
+        : `archiving: name the standbys of this server in ${archiving.ini}, then run: cmd_archiver -C ${archiving.ini} -I`;
+    case 'unknown':
+    case undefined:
+      return `archiving: whether this server archives its WAL is ${notDetermined}; look at archive_mode and archive_command`;
+  }
+}
+
+/** What the operator has to do, in the order in which it is best done. */
+function nextSteps({ archiving, hostName, timeline }: Outcome): readonly string[] {
+  const name = timeline === undefined ? 'the new timeline' : `timeline ${timeline}`;
+  return [
+    'old primary: keep it stopped. To make it a standby: on its host cmd_standby with -I, -B and -S (doc/how-to.md)',
+    archivingStep(archiving),
+    `other standbys: on each, set master_public_ip to this host (${hostName}), then run cmd_standby -C FILE -A stop and -S. One that has replayed beyond the beginning of ${name}, or lacks WAL of it, needs a new base backup: -B`,
+    'a base backup of this server: cmd_standby -C FILE -B on a standby; base backups of the old primary end at the old timeline',
+    'statistics: vacuumdb --all --analyze-only',
+  ];
+}
+
+/** The lines that say what this server is now, and what is to be done next. */
+export function describeOutcome(outcome: Outcome): readonly string[] {
+  const { timeline, openedAt } = outcome;
+  const begun = openedAt === undefined ? '' : `, which begins at ${openedAt}`;
+  return [
+    `This server is the primary now, on timeline ${timeline ?? `(${notDetermined})`}${begun}`,
+    describeReplayed(outcome),
+    describeEnd(outcome.archiveEnd),
+    describeOldPrimary(outcome.liveness),
+    'Next:',
+    ...nextSteps(outcome).map((step) => `  - ${step}`),
+  ];
+}

@@ -1,0 +1,164 @@
+import { overrules } from '../../steps/force.ts';
+import { refuseOn } from '../../steps/objections.ts';
+import { recoverySettings } from '../../recovery/settings.ts';
+import type { ArchivedEnd } from '../../archive/replay-check.ts';
+import { isHotStandby } from '../../server/server-configuration.ts';
+import { raised } from '../../server/limits.ts';
+import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
+import type { FailoverFacts, LocalFacts } from './facts.ts';
+import { isPausedAtTarget, listFailoverObjections } from './objections.ts';
+import type { AfterStep, FailoverStep } from './steps.ts';
+
+/**
+ * What is done once the server is open.
+ *
+ * @param checks steps that must succeed before the server gets its failover configuration
+ */
+export function afterSteps(facts: LocalFacts, checks: readonly AfterStep[] = []): readonly FailoverStep[] {
+  const { failoverConf, delay } = facts;
+  const steps: FailoverStep[] = [
+    // Before anything that may turn archiving on.
+    { kind: 'set-aside-last-segment' },
+    { kind: 'verify-write' },
+    { kind: 'record-opening' },
+    { kind: 'mark-archive' },
+    { kind: 'clear-settings' },
+    ...(delay?.kind === 'setting' ? [{ kind: 'restore-delay', delay } as const] : []),
+    ...checks,
+  ];
+  if (failoverConf !== undefined)
+    steps.push({ kind: 'use-failover-conf', conf: failoverConf }, { kind: 'verify-write' });
+  steps.push({ kind: 'archive-history' }, { kind: 'check-archiving' });
+  return [...steps, ...actionSteps(facts)];
+}
+
+/** The failover is finished only once its action has come to an end. */
+function actionSteps({ action: command, directory }: LocalFacts): readonly FailoverStep[] {
+  const isRepeated = directory.record.isActionBegun === true;
+  const run: readonly FailoverStep[] =
+    command === undefined ? [] : [{ kind: 'run-action', command, isRepeated }];
+  return [...run, { kind: 'record-promotion' }];
+}
+
+/** --force=replay, once an earlier run has told what kept the server from replaying all, goes on without it. */
+function acceptsLoss({ force, guard }: FailoverFacts): boolean {
+  return overrules(force, 'replay') && guard !== undefined;
+}
+
+/** Of one that is being started, the settings tell. */
+function canBeAsked({ state, configuration, directory: { capabilities }, login, delay }: FailoverFacts) {
+  if (delay?.kind === 'until-promotion') return false;
+  if (state.kind === 'recovering') return state.answers;
+  return login.kind !== 'refused' && isHotStandby(configuration, capabilities);
+}
+
+/**
+ * Where the server cannot be asked, restore_command's guard alone keeps it closed until all is replayed.
+ *
+ * @param before what is done before it
+ */
+function seeReplayed(facts: FailoverFacts, before: readonly FailoverStep[]): readonly FailoverStep[] {
+  const { archivedEnd: end, force } = facts;
+  if (end?.lsn === undefined || overrules(force, 'replay') || !canBeAsked(facts)) return [];
+  return [{ kind: 'see-archive-replayed', lsn: end.lsn, last: end.last.name, isFirst: before.length === 0 }];
+}
+
+function promoteSteps(facts: FailoverFacts): readonly FailoverStep[] {
+  const isToReplayAll =
+    facts.archive.kind === 'archive' && facts.replayProblems.length === 0 && !acceptsLoss(facts);
+  return [
+    isToReplayAll ? { kind: 'guard-replay', end: facts.archivedEnd } : { kind: 'lift-guard' },
+    { kind: 'promote' },
+  ];
+}
+
+function replayChecks(facts: FailoverFacts, end: ArchivedEnd | undefined): readonly AfterStep[] {
+  return end === undefined ? [] : [{ kind: 'see-all-replayed', end, isAccepted: acceptsLoss(facts) }];
+}
+
+/** The archive may hold more since than it did when the server opened. */
+function openedChecks(facts: FailoverFacts): readonly AfterStep[] {
+  return replayChecks(facts, facts.guard?.end);
+}
+
+/** The same once it runs, before it is promoted. */
+function proveLogin({ configuration, failoverConf, force }: FailoverFacts): FailoverStep {
+  const failoverConfiguration = failoverConf?.configuration;
+  return { kind: 'prove-login', configuration, failoverConfiguration, isAccepted: overrules(force, 'login') };
+}
+
+/** One whose replay waits for higher settings would end at the promotion. */
+function isPromotedAsItIs({ state, directory, lowLimits }: LocalFacts): boolean {
+  return state.kind === 'recovering' && directory.capabilities.hasPgCtlPromote && lowLimits.length === 0;
+}
+
+/** A start of the standby, with what pg_control demands. */
+export function startSteps({ configuration, lowLimits }: LocalFacts): readonly FailoverStep[] {
+  if (lowLimits.length === 0) return [{ kind: 'start-server', configuration }];
+  return [
+    { kind: 'raise-settings', limits: lowLimits },
+    { kind: 'start-server', configuration: raised(configuration, lowLimits) },
+  ];
+}
+
+/** A standby that does not run is started first; a running one is promoted as it is. */
+function openingSteps(facts: FailoverFacts): readonly FailoverStep[] {
+  if (isPausedAtTarget(facts)) return [{ kind: 'resume-replay' }, { kind: 'see-it-open', target: undefined }];
+  const { state, directory, place, standbyCopies } = facts;
+  const { capabilities } = directory;
+  const promotes = capabilities.hasPgCtlPromote;
+  const opened: FailoverStep = { kind: 'see-it-open', target: undefined };
+  // A recovery to a target would open there, whenever it is promoted.
+  if (isPromotedAsItIs(facts) && directory.record.settings?.mode !== 'recovery') {
+    const resume: readonly FailoverStep[] = facts.isPaused ? [{ kind: 'resume-replay' }] : [];
+    const { delay } = facts;
+    const drop: readonly FailoverStep[] = delay?.kind === 'setting' ? [{ kind: 'drop-delay', delay }] : [];
+    const before = [...resume, ...drop];
+    return [...before, ...seeReplayed(facts, before), ...promoteSteps(facts), opened];
+  }
+  const stop: readonly FailoverStep[] = state.kind === 'stopped' ? [] : [{ kind: 'stop-server' }];
+  const mode = promotes
+    ? ({ kind: 'standby', streaming: undefined } as const)
+    : ({ kind: 'to-end' } as const);
+  const start: readonly FailoverStep[] = [
+    ...standbyCopies.map((copy) => ({ kind: 'copy-conf', copy }) as const),
+    {
+      kind: 'write-settings',
+      mode: promotes ? 'standby' : 'recovery',
+      settings: recoverySettings(capabilities, mode, place),
+    },
+    ...startSteps(facts),
+  ];
+  const promote: readonly FailoverStep[] = promotes
+    ? [{ kind: 'see-it-recover' }, proveLogin(facts), ...seeReplayed(facts, start), ...promoteSteps(facts)]
+    : [];
+  return [...stop, ...start, ...promote, opened];
+}
+
+/**
+ * A server that was opened, and ended before the rest was done: it goes on as what it is. Nothing must tell it to recover
+ * again, and it has its failover configuration from the start.
+ */
+function promotedSteps(facts: FailoverFacts): readonly FailoverStep[] {
+  const { failoverConf: conf } = facts;
+  const configuration = conf?.configuration ?? facts.configuration;
+  const started = conf === undefined ? facts : { ...facts, failoverConf: { ...conf, mustRestart: false } };
+  return [
+    { kind: 'clear-settings' },
+    { kind: 'start-promoted', conf, configuration },
+    ...afterSteps(started, openedChecks(facts)),
+  ];
+}
+
+/** The steps, where nothing that is not overruled stands against them. */
+export function planFailover(facts: FailoverFacts): readonly FailoverStep[] {
+  const { state, directory, force } = facts;
+  refuseOn(listFailoverObjections(facts), force);
+  // All that comes before the action was done when that was begun.
+  if (state.kind === 'production' && directory.record.isActionBegun === true)
+    return [{ kind: 'verify-write' }, ...actionSteps(facts)];
+  if (state.kind === 'production') return afterSteps(facts, openedChecks(facts));
+  if (state.kind === 'stopped' && hasUnfinishedFailover(directory)) return promotedSteps(facts);
+  if (isPausedAtTarget(facts)) return [...openingSteps(facts), ...afterSteps(facts)];
+  return [...openingSteps(facts), ...afterSteps(facts, replayChecks(facts, facts.archivedEnd))];
+}

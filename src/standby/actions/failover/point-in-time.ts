@@ -1,0 +1,61 @@
+import { refusal } from '../../../errors.ts';
+import type { ActionOptions, StandbyDeps } from '../../deps.ts';
+import { observeHere } from './facts.ts';
+import { probePrimary } from '../../primary/liveness/liveness.ts';
+import { describeLiveness } from '../../primary/liveness/verdict.ts';
+import { sayOverruled } from '../../steps/objections.ts';
+import { carryOut, printPlan } from '../../steps/carry-out.ts';
+import { sayWherePrimaryIsHere } from '../../primary/primary-is-here.ts';
+import { changeRecord } from '../../backup-record/record.ts';
+import { observeForTarget, targetKey, type RecoveryFacts } from './point-in-time/facts.ts';
+import { newRecoveryRun, recoveryHandler } from './point-in-time/handler.ts';
+import { listRecoveryObjections, planRecovery } from './point-in-time/plan.ts';
+import { refuseUnfit } from './point-in-time/refusals.ts';
+import { reportRecovery } from './point-in-time/report.ts';
+import type { RequestedTarget } from '../../recovery/requested-target.ts';
+
+function refuseStreaming(deps: StandbyDeps): void {
+  if (!deps.settings.use_streaming_replication) return;
+  throw refusal('recovery to a moment is not for a standby that streams: use_streaming_replication is on', {
+    hint: 'A streaming standby has replayed all there is. Set use_streaming_replication: no on a cold standby.',
+  });
+}
+
+async function observe(
+  deps: StandbyDeps,
+  options: ActionOptions,
+  requested: RequestedTarget,
+): Promise<RecoveryFacts> {
+  await sayWherePrimaryIsHere(deps);
+  const here = await observeHere(deps, true);
+  refuseUnfit(here, requested);
+  const forTarget = await observeForTarget(deps, here, requested);
+  const liveness = await probePrimary(deps);
+  return { ...here, ...forTarget, liveness, force: options.force };
+}
+
+/** `-F999` with a target: recovers to that and opens, pauses or ends there. */
+export async function recoverTo(
+  deps: StandbyDeps,
+  options: ActionOptions,
+  requested: RequestedTarget,
+): Promise<number> {
+  refuseStreaming(deps);
+  const facts = await observe(deps, options, requested);
+  const { shown, steps } = planRecovery(facts, requested);
+  sayOverruled(deps, listRecoveryObjections(facts, requested), options.force);
+  deps.report(`Recovery to ${shown}`);
+  deps.log.notice(describeLiveness(facts.liveness));
+  if (facts.liveness.kind === 'dead')
+    for (const warning of facts.liveness.warnings) deps.log.warning(warning);
+  const run = newRecoveryRun();
+  const handler = recoveryHandler(deps, facts, run, shown);
+  if (options.dryRun) {
+    printPlan(deps, steps, handler);
+    return 0;
+  }
+  await carryOut(deps, steps, handler);
+  if (requested.action !== 'promote')
+    await changeRecord(facts.directory.pgdata, { recoveredTo: targetKey(requested) });
+  return reportRecovery(deps, facts, run, requested.action, shown);
+}

@@ -1,0 +1,109 @@
+import { messageOf, refusal } from '../../../../errors.ts';
+import { segmentContaining, segmentNumber } from '../../../../postgres/lsn.ts';
+import type { SegmentName } from '../../../../postgres/wal-name.ts';
+import { parseTimestamp } from '../../../../postgres/timestamp.ts';
+import { readContents, type ArchiveContents } from '../../../archive/contents.ts';
+import { lastCommit } from '../../../archive/last-commit.ts';
+import type { StandbyDeps } from '../../../deps.ts';
+import type { LocalFacts } from '../facts.ts';
+import type { Force } from '../../../steps/force.ts';
+import type { Liveness } from '../../../primary/liveness/verdict.ts';
+import type { DataDirectory } from '../../../server/data-directory.ts';
+import { backupEnd } from '../../../recovery/base-backup-end.ts';
+import { hasEnded, observeReplayed } from '../../../recovery/replayed.ts';
+import type { RequestedTarget } from '../../../recovery/requested-target.ts';
+import type { TargetBounds } from '../../../recovery/target.ts';
+
+export interface RecoveryFacts extends LocalFacts {
+  readonly liveness: Liveness;
+  readonly force: Force;
+  readonly contents: ArchiveContents;
+  readonly bounds: TargetBounds;
+  /** Where replay would begin. */
+  readonly from: SegmentName;
+  /** The transaction that is aimed at was seen to have ended here. */
+  readonly hasXidEnded: boolean;
+}
+
+/** Identifies a target: the one that this standby stands at may be asked for again, to open there. */
+export function targetKey({ goal, exclusive }: RequestedTarget): string {
+  return JSON.stringify({ ...goal, exclusive }, (_, value: unknown) =>
+    typeof value === 'bigint' ? String(value) : value,
+  );
+}
+
+async function bounds(
+  deps: StandbyDeps,
+  here: LocalFacts,
+  contents: ArchiveContents,
+  requested: RequestedTarget,
+): Promise<TargetBounds> {
+  const { directory, state, configuration } = here;
+  const { record, control } = directory;
+  const end = await backupEnd(directory, contents);
+  const standsThere = record.recoveredTo === targetKey(requested);
+  const zone = record.backup?.timeZone ?? configuration.inFile.get('timezone') ?? 'an unknown zone';
+  const now = BigInt(deps.now()) * 1000n;
+  const asked = requested.goal.kind === 'time' ? parseTimestamp(requested.goal.text, zone) : undefined;
+  const isLater = asked?.kind === 'moment' && asked.micros > now;
+  const replayed = standsThere ? undefined : await observeReplayed(deps, directory, state);
+  return {
+    notBefore: end.time,
+    notBeforeLsn: end.lsn,
+    replayed: replayed?.time,
+    replayedLsn: replayed?.lsn,
+    endedBeforeXid: standsThere ? undefined : control?.progress?.endedBeforeXid,
+    now,
+    lastCommit: isLater ? await lastCommitIn(deps, directory, contents) : undefined,
+    zone,
+  };
+}
+
+async function lastCommitIn(deps: StandbyDeps, directory: DataDirectory, contents: ArchiveContents) {
+  const names = contents.segments.map(({ name }) => name.name);
+  return lastCommit(deps, directory, contents.directory, names);
+}
+
+/** The segment that a start of the server here would replay first. */
+export function firstSegment(
+  { backupLabel, control }: Pick<DataDirectory, 'backupLabel' | 'control'>,
+  contents: Pick<ArchiveContents, 'layout'>,
+): SegmentName {
+  if (backupLabel !== undefined) return backupLabel.startSegment;
+  return segmentContaining(control?.timeline ?? 1, control?.redoLsn ?? 0n, contents.layout);
+}
+
+async function contentsHere(deps: StandbyDeps, { directory, archive }: LocalFacts): Promise<ArchiveContents> {
+  if (archive.kind === 'unusable') {
+    throw refusal(`the archive cannot be read: ${archive.reason}; nothing was changed`, {
+      hint: 'Mount or repair archivedir.',
+    });
+  }
+  const { sentinel } = archive.archive;
+  try {
+    return await readContents(deps.settings.archivedir, directory, sentinel.systemIdentifier);
+  } catch (error) {
+    throw refusal(`the archive cannot be read: ${messageOf(error)}; nothing was changed`);
+  }
+}
+
+/** What a recovery to a target must know beside what a failover must. */
+export async function observeForTarget(
+  deps: StandbyDeps,
+  here: LocalFacts,
+  requested: RequestedTarget,
+): Promise<Pick<RecoveryFacts, 'contents' | 'bounds' | 'from' | 'hasXidEnded'>> {
+  const contents = await contentsHere(deps, here);
+  const { goal } = requested;
+  const mayAsk = here.state.kind === 'recovering' && here.state.answers && goal.kind === 'xid';
+  return {
+    contents,
+    bounds: await bounds(deps, here, contents, requested),
+    from: firstSegment(here.directory, contents),
+    hasXidEnded: mayAsk && (await hasEnded(deps, here.directory, goal.xid)),
+  };
+}
+
+export function firstNumber({ from, contents }: Pick<RecoveryFacts, 'from' | 'contents'>): number {
+  return segmentNumber(from, contents.layout);
+}

@@ -1,0 +1,205 @@
+/** Why a recovery to a target must not begin. Pure: each throws before anything is touched. */
+import { refusal } from '../../../../errors.ts';
+import type { Capabilities } from '../../../../postgres/capabilities.ts';
+import { formatLsn } from '../../../../postgres/lsn.ts';
+import type { RecoveryGoal, TargetAction } from '../../../../postgres/recovery-target.ts';
+import { latestTimeline, pathTo, type TimelinePath } from '../../../archive/timelines.ts';
+import { walk, type Walk } from '../../../archive/walk.ts';
+import type { LocalFacts } from '../facts.ts';
+import { isHotStandby } from '../../../server/server-configuration.ts';
+import { noForce } from '../../../steps/force.ts';
+import { refuseOn, type Objection } from '../../../steps/objections.ts';
+import { noStandbyObjections } from '../../start-standby.ts';
+import { firstNumber, type RecoveryFacts } from './facts.ts';
+import type { RequestedTarget } from '../../../recovery/requested-target.ts';
+import type { Target } from '../../../recovery/target.ts';
+
+const goalNames: Readonly<Record<RecoveryGoal['kind'], string>> = {
+  time: 'a time',
+  xid: 'a transaction',
+  lsn: 'an LSN',
+  name: 'a named restore point',
+  immediate: 'the end of the base backup',
+};
+
+const actionNames: Readonly<Record<TargetAction, string>> = {
+  promote: 'open at a recovery target',
+  pause: 'pause at a recovery target',
+  shutdown: 'shut down at a recovery target',
+};
+
+function unableObjections(
+  { version, recoveryTargets, targetActions }: Capabilities,
+  { goal, action }: RequestedTarget,
+): readonly Objection[] {
+  const server = `PostgreSQL ${version.major}`;
+  const objections: Objection[] = [];
+  if (!recoveryTargets.includes(goal.kind)) {
+    objections.push({
+      message: `${server} cannot recover to ${goalNames[goal.kind]}`,
+      hint: `It can recover to ${recoveryTargets.map((kind) => goalNames[kind]).join(', ')}.`,
+    });
+  }
+  if (!targetActions.includes(action)) {
+    objections.push({
+      message: `${server} cannot ${actionNames[action]}`,
+      hint: `What it can do there: ${targetActions.join(', ')}.`,
+    });
+  }
+  return objections;
+}
+
+/** A server that nobody can query would not pause: it would open (up to 9.4) or shut down. */
+function unseenPauseObjections(
+  { directory, configuration }: LocalFacts,
+  action: TargetAction,
+): readonly Objection[] {
+  if (action !== 'pause' || isHotStandby(configuration, directory.capabilities)) return [];
+  return [
+    {
+      message: 'the server cannot pause at a recovery target: hot_standby is off',
+      hint: `Set hot_standby = on in ${configuration.configFile}.`,
+    },
+  ];
+}
+
+function stateObjections({ state, directory }: LocalFacts): readonly Objection[] {
+  if (state.kind === 'production')
+    return [
+      {
+        message: `the server in "${directory.pgdata}" is out of recovery: it cannot be recovered to another moment`,
+        hint: 'Make a new base backup and recover from that.',
+      },
+    ];
+  if (state.kind === 'starting')
+    return [{ message: 'the server here is still starting: stop it first, with -A stop' }];
+  if (state.kind === 'recovering' && !state.answers)
+    return [
+      {
+        message: 'a warm standby runs here, and cannot be asked how far it has replayed',
+        hint: 'It has replayed all that the archive held, so that recovery to a moment is for a cold standby. If the moment is still to come, stop it first, with -A stop.',
+      },
+    ];
+  return noStandbyObjections(directory);
+}
+
+/** What can be said before the archive is read. */
+export function refuseUnfit(here: LocalFacts, requested: RequestedTarget): void {
+  const objections = [
+    ...unableObjections(here.directory.capabilities, requested),
+    ...stateObjections(here),
+    ...unseenPauseObjections(here, requested.action),
+  ];
+  refuseOn(objections, noForce);
+}
+
+export function endedXidObjections(
+  { hasXidEnded }: RecoveryFacts,
+  { goal, shown }: Target,
+): readonly Objection[] {
+  if (goal.kind !== 'xid' || !hasXidEnded) return [];
+  return [
+    {
+      message: `the standby has replayed past ${shown} already: it has ended here`,
+      hint: 'Recovery goes forward only. Make a new base backup and recover from that, or use a standby that was kept cold.',
+    },
+  ];
+}
+
+/** Where the data here stands, for what is told about timelines. */
+function standsAt({ bounds, directory }: RecoveryFacts): bigint {
+  const known = [bounds.notBeforeLsn, bounds.replayedLsn, directory.backupLabel?.startLsn];
+  return known.reduce<bigint>((most, lsn) => (lsn !== undefined && lsn > most ? lsn : most), 0n);
+}
+
+/** The way to the wanted timeline, which must lead through what is here. */
+export function choosePath(facts: RecoveryFacts, wanted: RequestedTarget['timeline']): TimelinePath {
+  const { contents, from } = facts;
+  const { histories, layout } = contents;
+  if (contents.badHistories.length > 0)
+    throw refusal('a timeline history file cannot be used; nothing was changed', {
+      detail: contents.badHistories.join('; '),
+      hint: 'Bring it again from where it came from, or move it away.',
+    });
+  const own = from.timeline;
+  const timeline = wanted === 'latest' ? latestTimeline(own, histories) : wanted === 'current' ? own : wanted;
+  if (timeline !== own && !histories.has(timeline)) {
+    const known = [...new Set([own, ...histories.keys()])].sort((a, b) => a - b);
+    throw refusal(`there is no history file of timeline ${timeline}; nothing was changed`, {
+      hint: `The timelines known here: ${known.join(', ')}.`,
+    });
+  }
+  const path = pathTo(timeline, histories, layout);
+  refuseOtherWay(facts, path, timeline);
+  return path;
+}
+
+function refuseOtherWay(facts: RecoveryFacts, path: TimelinePath, timeline: number): void {
+  const { timeline: own } = facts.from;
+  const part = path.find((one) => one.timeline === own);
+  const hint = 'See what is there with --wal; choose another --target-timeline, or an older base backup.';
+  if (part === undefined)
+    throw refusal(
+      `timeline ${timeline} does not come from timeline ${own}, which is here; nothing was changed`,
+      {
+        hint,
+      },
+    );
+  const at = standsAt(facts);
+  if (part.endLsn === undefined || part.endLsn >= at) return;
+  throw refusal(
+    `timeline ${timeline} leaves timeline ${own} at ${formatLsn(part.endLsn)}, before ${formatLsn(at)}, where the data here stands; nothing was changed`,
+    { hint },
+  );
+}
+
+const bringHint =
+  'Bring what is missing: the primary may still have it ("cmd_archiver --flush" there); --wal shows what is here.';
+
+function withoutBackupWal(
+  { bounds, from }: RecoveryFacts,
+  found: Walk,
+  first: number,
+): Objection | undefined {
+  const isShort = bounds.notBeforeLsn !== undefined && found.endLsn < bounds.notBeforeLsn;
+  if (found.lastNumber >= first && !isShort) return undefined;
+  const reason =
+    found.obstacle ??
+    `the WAL ends before ${found.last === undefined ? `segment ${from.name}` : formatLsn(bounds.notBeforeLsn ?? 0n)}`;
+  return { message: `the base backup cannot become consistent: ${reason}`, hint: bringHint };
+}
+
+function beyond(found: Walk, { goal, shown }: Target): Objection | undefined {
+  if (goal.kind !== 'lsn' || goal.lsn < found.endLsn) return undefined;
+  return {
+    message: `${shown} lies beyond the WAL that can be replayed, which ends at ${formatLsn(found.endLsn)}: ${found.obstacle ?? `${found.last?.name ?? ''} is the last segment`}`,
+    hint: 'Choose an earlier target, or bring the missing WAL.',
+  };
+}
+
+/**
+ * Only of an LSN can be told on which side of a gap it lies. --force=gap may try the others: a target that is not reached never
+ * opens the server.
+ */
+function behindGap(found: Walk, { goal, shown }: Target): Objection | undefined {
+  if (found.obstacle === undefined || goal.kind === 'lsn' || goal.kind === 'immediate') return undefined;
+  return {
+    name: 'gap',
+    message: `whether ${shown} can be reached cannot be told: ${found.obstacle}, and the WAL before it ends at ${formatLsn(found.endLsn)}`,
+    hint: bringHint,
+    cost: 'if the target lies beyond the gap, that will be said and the server will not open',
+  };
+}
+
+/** The first of them: each is judged by what the one before it takes for given. */
+export function walObjections(
+  facts: RecoveryFacts,
+  path: TimelinePath,
+  target: Target,
+): readonly Objection[] {
+  const first = firstNumber(facts);
+  const found = walk(facts.contents, path, first);
+  const objection =
+    withoutBackupWal(facts, found, first) ?? beyond(found, target) ?? behindGap(found, target);
+  return objection === undefined ? [] : [objection];
+}

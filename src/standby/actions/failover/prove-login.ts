@@ -1,0 +1,50 @@
+import { PitrError } from '../../../errors.ts';
+import type { Capabilities } from '../../../postgres/capabilities.ts';
+import type { StandbyDeps } from '../../deps.ts';
+import { isHotStandby, type ServerConfiguration } from '../../server/server-configuration.ts';
+import { observeServer, type ServerState } from '../../server/server-state.ts';
+import { waitUntil } from '../../server/wait.ts';
+import { loginHint, observeLocalLogin, sayLogin } from './local-login.ts';
+import type { ProveLoginStep } from './steps.ts';
+
+/** A hot standby answers once it is consistent; one that takes longer is not waited for. */
+const consistentS = 10;
+
+async function onceItAnswers(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  configuration: ServerConfiguration,
+): Promise<ServerState> {
+  let state = await observeServer(deps, capabilities);
+  if (!isHotStandby(configuration, capabilities)) return state;
+  await waitUntil(deps, consistentS, async () => {
+    state = await observeServer(deps, capabilities);
+    if (state.kind !== 'recovering' || state.answers) return { kind: 'done', value: undefined };
+    const { kind } = await observeLocalLogin(deps, { capabilities, state, configuration });
+    // What it refuses by now it refuses later, too.
+    return kind === 'refused'
+      ? { kind: 'done', value: undefined }
+      : { kind: 'waiting', progress: state.progress };
+  });
+  return state;
+}
+
+/** Once the standby runs: nothing is promoted that does not let us finish. */
+export async function proveLogin(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  { configuration, failoverConfiguration, isAccepted }: ProveLoginStep,
+): Promise<void> {
+  const state = await onceItAnswers(deps, capabilities, configuration);
+  const login = await observeLocalLogin(deps, { capabilities, state, configuration, failoverConfiguration });
+  if (login.kind !== 'refused' || isAccepted) {
+    sayLogin(deps, login);
+    return;
+  }
+  throw new PitrError(
+    `the server here was started and not promoted: it does not let us in: ${login.reason}`,
+    {
+      hint: `${loginHint} Then run -F999 again.`,
+    },
+  );
+}

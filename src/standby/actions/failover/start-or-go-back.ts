@@ -1,0 +1,124 @@
+import { dirname } from 'node:path';
+import { messageOf, PitrError } from '../../../errors.ts';
+import type { Capabilities } from '../../../postgres/capabilities.ts';
+import type { StandbyDeps } from '../../deps.ts';
+import { serverLogTail, startServerProgram, type Started } from '../../server/local-server.ts';
+import { writeForServer } from '../../server/server-modes.ts';
+import { readConfiguration } from '../../server/server-configuration.ts';
+import { observeServer, withLocalServer } from '../../server/server-state.ts';
+import { stopProgress } from '../../server/stop-progress.ts';
+import { waitUntil, type Look } from '../../server/wait.ts';
+
+/** The files that a failover configuration replaces, as they were. */
+export type Old = readonly { readonly path: string; readonly content: Buffer | undefined }[];
+
+export async function writeBack(old: Old): Promise<void> {
+  for (const { path, content } of old)
+    if (content !== undefined) await writeForServer(dirname(path), path, content);
+}
+
+export const correctThem =
+  'Correct pg_conf_failover and pg_hba_conf_failover if the reason lies there; then run -F999 again to put them into force.';
+
+async function opens(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  started: Started,
+): Promise<string | undefined> {
+  const look = async (): Promise<Look<undefined>> => {
+    const state = await observeServer(deps, capabilities, started);
+    if (state.kind === 'production' && state.answers) return { kind: 'done', value: undefined };
+    if (state.kind === 'stopped') return { kind: 'failed', reason: 'it has stopped' };
+    return { kind: 'waiting', progress: state.kind === 'production' ? '' : state.progress };
+  };
+  const end = await waitUntil(deps, deps.settings.start_timeout, look);
+  return end.kind === 'done' ? undefined : end.reason;
+}
+
+/** Why a server that was to be started, or restarted, is not seen serving. */
+interface Problem {
+  readonly reason: string;
+  /** Otherwise it did not even end. */
+  readonly wasStarted: boolean;
+}
+
+/** Starts a server, and sees it serve. */
+export async function tryStart(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  start: () => Promise<Started>,
+): Promise<Problem | undefined> {
+  try {
+    const started = await start();
+    const reason = await opens(deps, capabilities, started);
+    if (reason === undefined) return undefined;
+    return { reason: `${reason}; ${await serverLogTail(deps, started)}`, wasStarted: true };
+  } catch (error) {
+    if (!(error instanceof PitrError)) throw error;
+    return { reason: [messageOf(error), error.detail].filter(Boolean).join('; '), wasStarted: false };
+  }
+}
+
+type Left = 'ended' | 'serves' | 'there';
+
+/** A server that was told to stop may need long for its last checkpoint. Its postmaster being there does not say that it serves. */
+async function waitForEnd(deps: StandbyDeps, capabilities: Capabilities): Promise<Left> {
+  const look = async (): Promise<Look<Left>> => {
+    const state = await observeServer(deps, capabilities);
+    if (state.kind === 'stopped') return { kind: 'done', value: 'ended' };
+    if (state.kind === 'production' && state.answers) return { kind: 'done', value: 'serves' };
+    return { kind: 'waiting', progress: await stopProgress(deps.settings.pgdata) };
+  };
+  const end = await waitUntil(deps, deps.settings.start_timeout, look);
+  return end.kind === 'done' ? end.value : 'there';
+}
+
+interface Outcome {
+  readonly now: string;
+  readonly hint: string;
+}
+
+const whenItHasEnded =
+  'It answers nobody. Look at its log, and wait until it has ended; then run -F999 again, which starts it with the failover configuration and finishes the failover.';
+
+/** A production server that does not run for a mistake in a file is worse than one with the standby's file. */
+async function goBack(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  old: Old,
+  { wasStarted }: Problem,
+): Promise<Outcome> {
+  await writeBack(old);
+  const left = await waitForEnd(deps, capabilities);
+  if (left === 'there')
+    return { now: `the server is still ${wasStarted ? 'starting' : 'stopping'}`, hint: whenItHasEnded };
+  if (left === 'serves') {
+    await withLocalServer(deps, capabilities, (sql) => sql('SELECT pg_reload_conf()'));
+    return { now: 'the server runs', hint: correctThem };
+  }
+  // What the former file was is in pgdata again, whatever the INI says; only the start's parameters are the standby's.
+  const before = await readConfiguration(deps.settings, 'standby', capabilities.version.major);
+  const problem = await tryStart(deps, capabilities, () => startServerProgram(deps, capabilities, before));
+  const now =
+    problem === undefined
+      ? 'the server runs with its former configuration'
+      : `and not with its former configuration either: ${problem.reason}`;
+  return { now, hint: correctThem };
+}
+
+/** A start, or restart, with the failover configuration; without success the server is back with what it had before. */
+export async function startOrGoBack(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  old: Old,
+  start: () => Promise<Started>,
+): Promise<void> {
+  const problem = await tryStart(deps, capabilities, start);
+  if (problem === undefined) return;
+  const { now, hint } = await goBack(deps, capabilities, old, problem);
+  const what = problem.wasStarted ? 'does not start' : 'was not restarted';
+  throw new PitrError(`the server ${what} with the failover configuration; ${now}`, {
+    detail: problem.reason,
+    hint,
+  });
+}

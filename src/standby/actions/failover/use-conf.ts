@@ -1,0 +1,175 @@
+import { readFile, stat } from 'node:fs/promises';
+import { PitrError } from '../../../errors.ts';
+import type { Capabilities } from '../../../postgres/capabilities.ts';
+import { confFiles, copyConf, planConfCopies, type ConfCopy } from '../../host/conf-files.ts';
+import type { StandbyDeps } from '../../deps.ts';
+import { restartServerProgram, startServerProgram } from '../../server/local-server.ts';
+import { mustAnswer, withLocalServer } from '../../server/server-state.ts';
+import { waitUntil, type Look } from '../../server/wait.ts';
+import { warnOfOtherFiles } from './files-in-force.ts';
+import { correctThem, startOrGoBack, tryStart, writeBack, type Old } from './start-or-go-back.ts';
+import type { FailoverConf, StartPromotedStep } from './steps.ts';
+
+/** What there is to go back to: the files as they are or, where an earlier run has replaced them already, the standby's. */
+async function readOld(
+  { settings }: StandbyDeps,
+  files: readonly ConfCopy[],
+  copies: readonly ConfCopy[],
+): Promise<Old> {
+  if (settings.no_copy_conf) return [];
+  const standby = await confFiles(settings, 'standby');
+  return Promise.all(
+    files.map(async ({ to }) => {
+      const isReplaced = !copies.some((copy) => copy.to === to);
+      const from = isReplaced ? standby.find((file) => file.to === to)?.from : to;
+      const content = from === undefined ? undefined : await readFile(from).catch(() => undefined);
+      return { path: to, content };
+    }),
+  );
+}
+
+async function loadTime(deps: StandbyDeps, capabilities: Capabilities): Promise<string> {
+  return mustAnswer(deps, capabilities, 'cannot reload the configuration', async (sql) => {
+    const [row] = await sql('SELECT pg_conf_load_time()::text AS loaded');
+    return String(row?.['loaded']);
+  });
+}
+
+async function signalReload(deps: StandbyDeps, capabilities: Capabilities): Promise<void> {
+  await mustAnswer(deps, capabilities, 'cannot reload the configuration', (sql) =>
+    sql('SELECT pg_reload_conf()'),
+  );
+}
+
+/** Whether the server has taken the new files by a reload; one that it cannot read, it does not take. */
+async function reload(deps: StandbyDeps, capabilities: Capabilities): Promise<boolean> {
+  const before = await loadTime(deps, capabilities);
+  await signalReload(deps, capabilities);
+  const look = async (): Promise<Look<undefined>> =>
+    (await loadTime(deps, capabilities)) === before
+      ? { kind: 'waiting', progress: '' }
+      : { kind: 'done', value: undefined };
+  return (await waitUntil(deps, reloadLimitS, look)).kind === 'done';
+}
+
+const reloadLimitS = 5;
+
+/** As late as it may have been: some file systems keep whole seconds. */
+async function changedBeforeMs(path: string): Promise<number> {
+  const { mtimeMs } = await stat(path);
+  return mtimeMs + 1000;
+}
+
+/** Whether the server that runs read these files, as they are, when it was started; in doubt it did not. */
+async function hasStartedWith(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  files: readonly ConfCopy[],
+): Promise<boolean> {
+  const answer = await withLocalServer(deps, capabilities, (sql) =>
+    sql('SELECT extract(epoch FROM pg_postmaster_start_time())::text AS started'),
+  );
+  if (answer.kind !== 'answered') return false;
+  const startedMs = Number(answer.value[0]?.['started']) * 1000;
+  const read = files.map(({ from, to }) => (deps.settings.no_copy_conf ? from : to));
+  const changed = await Promise.all(read.map(changedBeforeMs));
+  return changed.every((changedMs) => changedMs < startedMs);
+}
+
+/** Up to 13 ours, which were just taken away, wait for a restart; but a server that is open does not read them. */
+function isForRecovery(name: string): boolean {
+  return /^(recovery_|primary_(conninfo|slot_name)$|(restore|archive_cleanup)_command$|promote_trigger_file$)/.test(
+    name,
+  );
+}
+
+/** Before 9.5 nobody tells which settings wait for a restart: then there is one, once for each change of the files. */
+async function needsRestart(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  files: readonly ConfCopy[],
+): Promise<boolean> {
+  if (!capabilities.tellsPendingRestart) return !(await hasStartedWith(deps, capabilities, files));
+  const answer = await withLocalServer(deps, capabilities, (sql) =>
+    sql('SELECT name FROM pg_settings WHERE pending_restart'),
+  );
+  if (answer.kind !== 'answered') return !(await hasStartedWith(deps, capabilities, files));
+  const names = answer.value.map((row) => String(row['name'])).filter((name) => !isForRecovery(name));
+  if (names.length > 0) deps.log.notice(`restarting for ${names.join(', ')}`);
+  return names.length > 0;
+}
+
+/** Starts a server that was promoted and has ended since. */
+export async function startPromoted(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  { conf, configuration }: StartPromotedStep,
+): Promise<void> {
+  const start = () => startServerProgram(deps, capabilities, configuration);
+  if (conf !== undefined) {
+    await startOrGoBack(deps, capabilities, await copyFiles(deps, conf), start);
+    return;
+  }
+  const problem = await tryStart(deps, capabilities, start);
+  if (problem === undefined) return;
+  throw new PitrError('the promoted server does not start', {
+    detail: problem.reason,
+    hint: 'When the reason is mended, run -F999 again.',
+  });
+}
+
+/** What the server has against its files, from 9.5 on. */
+async function fileErrors(deps: StandbyDeps, capabilities: Capabilities): Promise<string> {
+  if (!capabilities.tellsPendingRestart) return 'the reason stands in the server log';
+  const answer = await withLocalServer(deps, capabilities, (sql) =>
+    sql(
+      "SELECT sourcefile || ':' || sourceline || ': ' || error AS problem FROM pg_file_settings WHERE error IS NOT NULL",
+    ),
+  );
+  if (answer.kind !== 'answered') return 'the reason stands in the server log';
+  return answer.value.map((row) => String(row['problem'])).join('; ');
+}
+
+/** A restart with files that a reload does not take would end in no server at all. */
+async function giveUpFiles(deps: StandbyDeps, capabilities: Capabilities, old: Old): Promise<never> {
+  const detail = await fileErrors(deps, capabilities);
+  await writeBack(old);
+  await signalReload(deps, capabilities);
+  throw new PitrError('the server does not take the failover configuration; it runs with its former one', {
+    detail,
+    hint: correctThem,
+  });
+}
+
+async function copyFiles(deps: StandbyDeps, { files }: FailoverConf): Promise<Old> {
+  const copies = await planConfCopies(deps.settings, 'failover');
+  const old = await readOld(deps, files, copies);
+  for (const copy of copies) await copyConf(deps, copy);
+  return old;
+}
+
+async function putIntoForce(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  conf: FailoverConf,
+): Promise<void> {
+  const old = await copyFiles(deps, conf);
+  // Also with nothing to copy: an earlier run may have ended between the copy and what puts it into force.
+  if (!conf.mustRestart) {
+    if (!(await reload(deps, capabilities))) await giveUpFiles(deps, capabilities, old);
+    if (!(await needsRestart(deps, capabilities, conf.files))) return;
+  }
+  await startOrGoBack(deps, capabilities, old, () =>
+    restartServerProgram(deps, capabilities, conf.configuration),
+  );
+}
+
+/** Puts `pg_conf_failover` and `pg_hba_conf_failover` into force: by a reload, or a restart where one is needed. */
+export async function useFailoverConf(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  conf: FailoverConf,
+): Promise<void> {
+  await putIntoForce(deps, capabilities, conf);
+  await warnOfOtherFiles(deps, capabilities, conf.configuration);
+}

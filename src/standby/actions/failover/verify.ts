@@ -1,0 +1,49 @@
+import { PitrError } from '../../../errors.ts';
+import type { Capabilities } from '../../../postgres/capabilities.ts';
+import { sqlIdentifier } from '../../../postgres/quoting.ts';
+import type { LocalSql } from '../../../system/local-sql.ts';
+import type { StandbyDeps } from '../../deps.ts';
+import { mustAnswer } from '../../server/server-state.ts';
+
+const limitMs = 30_000;
+
+/** A commit that is flushed here and waits for no other standby: `synchronous_standby_names` may name nobody who lives. */
+async function writeAndLeaveNothing(sql: LocalSql, capabilities: Capabilities, nonce: string): Promise<void> {
+  const schema = sqlIdentifier(`pitrtools_${nonce}`);
+  await sql('BEGIN READ WRITE');
+  if (capabilities.hasSynchronousCommitLocal) await sql('SET LOCAL synchronous_commit TO local');
+  await sql(`CREATE SCHEMA ${schema}`);
+  await sql(`CREATE TABLE ${schema}.written (at timestamptz)`);
+  await sql(`INSERT INTO ${schema}.written VALUES (now())`);
+  await sql(`DROP SCHEMA ${schema} CASCADE`);
+  await sql('COMMIT');
+}
+
+async function isInRecovery(sql: LocalSql, capabilities: Capabilities): Promise<boolean> {
+  const { isInRecoveryFunction: asks } = capabilities;
+  if (asks === undefined) return false;
+  const [row] = await sql(`SELECT ${asks}() AS recovering`);
+  return row?.['recovering'] === true;
+}
+
+/** pg_control shows the new timeline only after the next checkpoint; the name of the current segment shows it at once. */
+async function currentTimeline(sql: LocalSql, capabilities: Capabilities): Promise<number> {
+  const { walFileNameFunction: name, currentLsnFunction: current } = capabilities;
+  const [row] = await sql(`SELECT ${name}(${current}()) AS segment`);
+  return Number.parseInt(String(row?.['segment']).slice(0, 8), 16);
+}
+
+/** Proves that the server is out of recovery and takes a write; returns its timeline. */
+export async function verifyWrite(deps: StandbyDeps, capabilities: Capabilities): Promise<number> {
+  return mustAnswer(
+    deps,
+    capabilities,
+    'cannot verify that the server takes writes',
+    async (sql) => {
+      if (await isInRecovery(sql, capabilities)) throw new PitrError('the server is still in recovery');
+      await writeAndLeaveNothing(sql, capabilities, deps.nonce());
+      return currentTimeline(sql, capabilities);
+    },
+    limitMs,
+  );
+}

@@ -1,0 +1,104 @@
+import { unreachable } from '../../errors.ts';
+import { ensureDirectory, requireHardLinks } from '../../system/durable.ts';
+import { sentinelName, writeSentinel, type Sentinel } from '../../system/sentinel.ts';
+import type { ActionOptions, StandbyDeps } from '../deps.ts';
+import { newSentinel, observeLocalPlace, placeObjections, type LocalPlace } from '../host/place.ts';
+import type { Force } from '../steps/force.ts';
+import { refuseOn, sayOverruled, type Objection } from '../steps/objections.ts';
+import { carryOut, printPlan, type StepHandler } from '../steps/carry-out.ts';
+import { withConfiguredPrimary } from '../primary/connect.ts';
+import type { PrimaryFacts } from '../primary/primary.ts';
+import { sayWherePrimaryIsHere } from '../primary/primary-is-here.ts';
+
+export type InitStep =
+  | { readonly kind: 'make-directory'; readonly path: string; readonly purpose: string }
+  | { readonly kind: 'write-sentinel'; readonly archivedir: string; readonly sentinel: Sentinel };
+
+/** This host has received WAL: an archivedir without its sentinel is a mount point rather than the archive. */
+function lostArchiveObjections({ hasRecord, sentinel, archivedir }: LocalPlace): Objection[] {
+  if (!hasRecord || sentinel.kind !== 'none') return [];
+  return [
+    {
+      name: 'new-archive',
+      message: `archivedir "${archivedir}" has no ${sentinelName}, although this host was a standby already: is its file system mounted?`,
+      hint: 'Mount it.',
+      cost: 'if it is not mounted, WAL will be stored in the directory below the mount point',
+    },
+  ];
+}
+
+/** The steps that make this host ready for a base backup; the same on each run. Throws a refusal. */
+export function planInit(
+  place: LocalPlace,
+  facts: PrimaryFacts,
+  standby: string,
+  force: Force,
+): readonly InitStep[] {
+  refuseOn([...placeObjections(place, facts), ...lostArchiveObjections(place)], force);
+  const tablespaces = place.targets.filter((target) => !target.isInsidePgdata);
+  const promoted = place.sentinel.kind === 'found' ? place.sentinel.sentinel.promotedAtTimeline : undefined;
+  return [
+    { kind: 'make-directory', path: place.pgdata, purpose: 'the data directory' },
+    ...tablespaces.map(({ name, target }): InitStep => {
+      return { kind: 'make-directory', path: target, purpose: `tablespace "${name}"` };
+    }),
+    { kind: 'make-directory', path: place.archivedir, purpose: 'the archive' },
+    {
+      kind: 'write-sentinel',
+      archivedir: place.archivedir,
+      // A promotion stays marked until a new base backup follows the primary again.
+      sentinel: { ...newSentinel(facts, standby), promotedAtTimeline: promoted },
+    },
+  ];
+}
+
+function initHandler(): StepHandler<InitStep> {
+  return {
+    describe: (step) => {
+      switch (step.kind) {
+        case 'make-directory':
+          return `make ${step.purpose} "${step.path}" (0700) unless it is there`;
+        case 'write-sentinel':
+          return `mark "${step.archivedir}" as the archive of cluster ${step.sentinel.systemIdentifier}`;
+        default:
+          return unreachable(step);
+      }
+    },
+    run: async (step) => {
+      switch (step.kind) {
+        case 'make-directory':
+          await ensureDirectory(step.path);
+          return;
+        case 'write-sentinel':
+          await requireHardLinks(step.archivedir, 'pitrtools-init');
+          await writeSentinel(step.archivedir, step.sentinel);
+          return;
+        default:
+          unreachable(step);
+      }
+    },
+  };
+}
+
+/** -I: makes the directories of a standby and marks its archive. Repeatable; needs the primary. */
+export async function initStandby(deps: StandbyDeps, options: ActionOptions): Promise<number> {
+  await sayWherePrimaryIsHere(deps);
+  const steps = await withConfiguredPrimary(deps, async (primary) => {
+    const place = await observeLocalPlace(deps, primary, !options.dryRun);
+    const planned = planInit(place, primary.facts, deps.hostName, options.force);
+    sayOverruled(
+      deps,
+      [...placeObjections(place, primary.facts), ...lostArchiveObjections(place)],
+      options.force,
+    );
+    return planned;
+  });
+  const handler = initHandler();
+  if (options.dryRun) {
+    printPlan(deps, steps, handler);
+    return 0;
+  }
+  await carryOut(deps, steps, handler);
+  deps.report('Standby is ready');
+  return 0;
+}

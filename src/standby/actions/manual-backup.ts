@@ -1,0 +1,107 @@
+import { refusal, unreachable } from '../../errors.ts';
+import { startExclusiveBackupSql, stopExclusiveBackupSql } from '../../postgres/backup-sql.ts';
+import { explainUnarchived } from '../primary/archiver-statistics.ts';
+import { findExclusiveBackup, ownLabelPrefix, type BackupInProgress } from '../primary/backup-in-progress.ts';
+import { checkpointLimitMs } from '../primary/checkpoint-limit.ts';
+import type { ActionOptions, StandbyDeps } from '../deps.ts';
+import { carryOut, printPlan, type StepHandler } from '../steps/carry-out.ts';
+import { withPrimary, type Primary, type PrimaryFacts } from '../primary/primary.ts';
+
+export type ManualBackupStep =
+  { readonly kind: 'start'; readonly label: string } | { readonly kind: 'stop'; readonly label: string };
+
+const afterStop = 'The primary is out of backup mode, and the copy needs that WAL.';
+
+function requireExclusive({ capabilities }: PrimaryFacts): void {
+  if (capabilities.canExclusive) return;
+  throw refusal(
+    `PostgreSQL ${capabilities.version.major} has no backup mode that could be started or stopped by itself`,
+    {
+      hint: 'There a backup belongs to a session and ends with it. Use -B, which needs nothing before or after.',
+    },
+  );
+}
+
+export function planStart(label: string, current: BackupInProgress | undefined): readonly ManualBackupStep[] {
+  if (current === undefined) return [{ kind: 'start', label }];
+  throw refusal(`the primary is in backup mode already: "${current.label}" since ${current.startTime}`, {
+    hint: 'If it is of this standby: cmd_standby -C FILE -Astop_basebackup',
+  });
+}
+
+export function planStop(
+  standby: string,
+  current: BackupInProgress | undefined,
+): readonly ManualBackupStep[] {
+  if (current === undefined) {
+    throw refusal('the primary is not in backup mode', {
+      hint: 'There is nothing to stop. A backup of -B ends with its session from PostgreSQL 9.6 on.',
+    });
+  }
+  if (current.label.startsWith(ownLabelPrefix(standby))) return [{ kind: 'stop', label: current.label }];
+  throw refusal(
+    `the backup on the primary is not of this standby: "${current.label}" since ${current.startTime}`,
+    {
+      hint: 'Whoever began it must end it; if nobody does: SELECT cmd_pg_stop_backup() on the primary.',
+    },
+  );
+}
+
+async function runStep(deps: StandbyDeps, primary: Primary, step: ManualBackupStep): Promise<void> {
+  const { capabilities } = primary.facts;
+  const { basebackup_checkpoint: checkpoint, wal_timeout } = deps.settings;
+  switch (step.kind) {
+    case 'start':
+      await primary.query(
+        startExclusiveBackupSql(capabilities, step.label, checkpoint === 'fast'),
+        checkpointLimitMs(deps.settings),
+      );
+      return;
+    case 'stop':
+      await explainUnarchived(primary, wal_timeout, afterStop, (limitMs) =>
+        primary.query(stopExclusiveBackupSql(capabilities, step.label), limitMs),
+      );
+      return;
+    default:
+      unreachable(step);
+  }
+}
+
+function manualHandler(deps: StandbyDeps, primary: Primary): StepHandler<ManualBackupStep> {
+  return {
+    describe: (step) =>
+      step.kind === 'start'
+        ? `put the primary into backup mode with the label "${step.label}"`
+        : `end the backup "${step.label}" on the primary`,
+    run: (step) => runStep(deps, primary, step),
+  };
+}
+
+async function perform(
+  deps: StandbyDeps,
+  options: ActionOptions,
+  plan: (current: BackupInProgress | undefined) => readonly ManualBackupStep[],
+): Promise<void> {
+  await withPrimary(deps, async (primary) => {
+    requireExclusive(primary.facts);
+    const steps = plan(await findExclusiveBackup(primary));
+    const handler = manualHandler(deps, primary);
+    if (options.dryRun) printPlan(deps, steps, handler);
+    else await carryOut(deps, steps, handler);
+  });
+}
+
+/** -A start_basebackup: puts the primary into backup mode, for a copy by other means. Up to 14. */
+export async function startBaseBackup(deps: StandbyDeps, options: ActionOptions): Promise<number> {
+  const label = `${ownLabelPrefix(deps.hostName)}by hand ${deps.nonce()}`;
+  await perform(deps, options, (current) => planStart(label, current));
+  if (!options.dryRun) deps.report('The master is in backup mode');
+  return 0;
+}
+
+/** -A stop_basebackup: ends a backup of this standby that was left behind, and nobody else's. Up to 14. */
+export async function stopBaseBackup(deps: StandbyDeps, options: ActionOptions): Promise<number> {
+  await perform(deps, options, (current) => planStop(deps.hostName, current));
+  if (!options.dryRun) deps.report('The master is out of backup mode');
+  return 0;
+}

@@ -1,0 +1,65 @@
+import { join } from 'node:path';
+import { messageOf } from '../../errors.ts';
+import { readIfExists } from '../../system/durable.ts';
+import { isNotificationDue, notify, type SaidState, type Severity } from '../../system/notify.ts';
+import { replaceDurably } from '../../system/replaceable.ts';
+import type { ActionOptions, StandbyDeps } from '../deps.ts';
+import { lookAtPrimary } from '../primary/liveness/liveness.ts';
+import {
+  describeWatched,
+  judgeWatched,
+  watchedExitCodes,
+  type Watched,
+} from '../primary/liveness/watched.ts';
+
+const stateName = '.cmd_standby.json';
+
+interface State {
+  readonly ping?: SaidState;
+}
+
+function statePath(deps: Pick<StandbyDeps, 'settings'>): string {
+  return join(deps.settings.archivedir, stateName);
+}
+
+/** What cannot be read counts as nothing said: one notification too many is better than none. */
+async function readState(deps: StandbyDeps): Promise<State> {
+  try {
+    const content = await readIfExists(statePath(deps));
+    return content === undefined ? {} : (JSON.parse(content.toString('utf8')) as State);
+  } catch (error) {
+    deps.log.debug(`no state of earlier calls: ${messageOf(error)}`);
+    return {};
+  }
+}
+
+async function notifyOfChange(deps: StandbyDeps, watched: Watched, message: string): Promise<void> {
+  const severity: Severity = watched === 'alive' ? 'ok' : 'critical';
+  const nowS = Math.floor(deps.now() / 1000);
+  const state = await readState(deps);
+  if (!isNotificationDue(state.ping, severity, nowS, deps.settings.notify_reminder)) return;
+  const facts = {
+    program: 'cmd_standby',
+    standby: deps.hostName,
+    primary: deps.settings.master_public_ip,
+    liveness: watched,
+  };
+  notify(deps, deps.settings, { severity, message, facts });
+  const said: SaidState = { severity, lastNotified: nowS };
+  await replaceDurably(statePath(deps), `${JSON.stringify({ ...state, ping: said }, null, 2)}\n`).catch(
+    (error: unknown) => {
+      deps.log.warning(`cannot remember what was notified: ${messageOf(error)}`);
+    },
+  );
+}
+
+/** `-P`: what is in the primary's place? The exit status says it, too. */
+export async function pingMaster(deps: StandbyDeps, options: ActionOptions): Promise<number> {
+  const { liveness, identity, known } = await lookAtPrimary(deps, true);
+  const watched = judgeWatched(liveness, identity, known.systemIdentifier);
+  const message = describeWatched(watched, liveness, identity, known.systemIdentifier);
+  if (!options.dryRun) await notifyOfChange(deps, watched, message);
+  deps.report(message);
+  if (liveness.kind === 'dead') for (const warning of liveness.warnings) deps.report(warning);
+  return watchedExitCodes[watched];
+}

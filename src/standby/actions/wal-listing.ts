@@ -1,0 +1,157 @@
+import { messageOf, refusal } from '../../errors.ts';
+import { capabilitiesOf } from '../../postgres/capabilities.ts';
+import { formatLsn, nameOf, segmentNumber } from '../../postgres/lsn.ts';
+import { findVersion } from '../../postgres/version.ts';
+import { readSentinel } from '../../system/sentinel.ts';
+import { readContents, type ArchiveContents } from '../archive/contents.ts';
+import { describeOthers, describeTimeline } from '../archive/describe.ts';
+import { lastCommit } from '../archive/last-commit.ts';
+import { listTimelines } from '../archive/listing.ts';
+import { latestTimeline, pathTo, type TimelinePath } from '../archive/timelines.ts';
+import { walk, type Walk } from '../archive/walk.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { backupEnd } from '../recovery/base-backup-end.ts';
+import { firstSegment } from './failover/point-in-time/facts.ts';
+import { observeReplayed } from '../recovery/replayed.ts';
+import { showMoment } from '../recovery/target.ts';
+import { readDataDirectory, type DataDirectory } from '../server/data-directory.ts';
+import { observeServer } from '../server/server-state.ts';
+import { noStandbyObjections } from './start-standby.ts';
+
+/** The archive is worth reading even where there is nothing to recover. */
+async function dataDirectory(deps: StandbyDeps): Promise<DataDirectory | string> {
+  try {
+    const directory = await readDataDirectory(deps.settings.pgdata);
+    return directory.isIncomplete ? 'the base backup there is incomplete' : directory;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+/** What must be known of a cluster to read its WAL, where its data directory does not say it. */
+function standIn({ settings }: StandbyDeps) {
+  const version = findVersion(settings.pgversion ?? '') ?? findVersion('18');
+  if (version === undefined) throw new Error('no version');
+  return { pgdata: settings.pgdata, capabilities: capabilitiesOf(version), record: {}, control: undefined };
+}
+
+async function contentsOf(deps: StandbyDeps, directory: DataDirectory | string): Promise<ArchiveContents> {
+  const { archivedir } = deps.settings;
+  const sentinel = await readSentinel(archivedir).catch((error: unknown) => messageOf(error));
+  if (typeof sentinel !== 'object') {
+    throw refusal(`cannot use archivedir "${archivedir}"`, {
+      detail: sentinel ?? 'it has no .pitrtools: it is not the archive, or not mounted',
+      hint: 'Mount it, or make it with: cmd_standby -C … -I',
+    });
+  }
+  const { systemIdentifier, promotedAtTimeline: promoted } = sentinel;
+  deps.report(`WAL of cluster ${systemIdentifier} in ${archivedir}`);
+  if (promoted !== undefined) deps.report(`Marked as promoted at timeline ${promoted}`);
+  const place = typeof directory === 'string' ? standIn(deps) : directory;
+  return readContents(archivedir, place, systemIdentifier);
+}
+
+interface Range {
+  readonly contents: ArchiveContents;
+  readonly directory: DataDirectory;
+  readonly path: TimelinePath;
+}
+
+function segmentsOn({ contents, path }: Range, from: number, { lastNumber }: Walk): string[] {
+  const held = new Set(contents.segments.map(({ name }) => name.name));
+  const names: string[] = [];
+  for (let number = from; number <= lastNumber; number++) {
+    const timelines = path.filter((part) => number >= part.firstNumber && number <= part.lastNumber);
+    const found = timelines
+      .map(({ timeline }) => nameOf(timeline, number, contents.layout).name)
+      .findLast((name) => held.has(name));
+    if (found !== undefined) names.push(found);
+  }
+  return names;
+}
+
+/** The data here may have been replayed further than its base backup. */
+async function earliest(deps: StandbyDeps, { contents, directory }: Range) {
+  const end = await backupEnd(directory, contents);
+  if (directory.backupLabel !== undefined) return end;
+  const state = await observeServer(deps, directory.capabilities);
+  const { lsn, time } = await observeReplayed(deps, directory, state);
+  return { lsn: lsn ?? end.lsn, time: time ?? end.time };
+}
+
+async function reportRange(deps: StandbyDeps, range: Range): Promise<void> {
+  const { contents, directory, path } = range;
+  const from = segmentNumber(firstSegment(directory, contents), contents.layout);
+  const found = walk(contents, path, from);
+  const start = await earliest(deps, range);
+  if (found.last === undefined || (start.lsn !== undefined && found.endLsn < start.lsn)) {
+    deps.report(
+      `Nothing can be recovered to from here: ${found.obstacle ?? 'the WAL that it needs first is not here'}`,
+    );
+    return;
+  }
+  const timeline = path.at(-1)?.timeline ?? 1;
+  const first = start.lsn === undefined ? 'where it is consistent' : `LSN ${formatLsn(start.lsn)}`;
+  deps.report(
+    `Recovery is possible from ${first} to before LSN ${formatLsn(found.endLsn)}, on timeline ${timeline}`,
+  );
+  if (found.obstacle !== undefined) deps.report(`Not beyond: ${found.obstacle}`);
+  await reportTimes(deps, range, start.time, segmentsOn(range, from, found));
+}
+
+async function reportTimes(
+  deps: StandbyDeps,
+  { contents, directory }: Range,
+  start: bigint | undefined,
+  segments: readonly string[],
+): Promise<void> {
+  const zone = directory.record.backup?.timeZone ?? 'UTC';
+  if (start !== undefined) deps.report(`In time: from ${showMoment(start, zone)}`);
+  const last = await lastCommit(deps, directory, contents.directory, segments);
+  deps.report(
+    last === undefined
+      ? 'The time of the last commit cannot be told: there is no pg_waldump (up to 9.6: pg_xlogdump) of this version here, or no commit in the last segments'
+      : `Last commit: ${showMoment(last, zone)}; a time can be reached if it lies before that`,
+  );
+}
+
+function sayBackup(deps: StandbyDeps, { record, backupLabel, pgdata }: DataDirectory): void {
+  const { backup } = record;
+  const label = backup?.label ?? backupLabel?.label;
+  const at = backup?.startLsn ?? (backupLabel === undefined ? undefined : formatLsn(backupLabel.startLsn));
+  if (label === undefined || at === undefined)
+    deps.report(`${pgdata}: a cluster without a base backup's record`);
+  else
+    deps.report(
+      `${pgdata}: base backup "${label}", LSN ${at}${backup?.stopLsn === undefined ? '' : ` to ${backup.stopLsn}`}`,
+    );
+}
+
+/** A server that is out of recovery has gone its own way: the archive's WAL is not for it. */
+function whyNoStandby(directory: DataDirectory): string | undefined {
+  return noStandbyObjections(directory)[0]?.message;
+}
+
+/** `--wal`: what archivedir holds, and what can be recovered to. Changes nothing. */
+export async function listWal(deps: StandbyDeps): Promise<number> {
+  const directory = await dataDirectory(deps);
+  const contents = await contentsOf(deps, directory);
+  const { histories, layout, segments } = contents;
+  const own =
+    typeof directory === 'string'
+      ? Math.min(...segments.map(({ name }) => name.timeline), ...histories.keys())
+      : firstSegment(directory, contents).timeline;
+  const path = pathTo(latestTimeline(Number.isFinite(own) ? own : 1, histories), histories, layout);
+  if (segments.length === 0) deps.report('There is no segment.');
+  for (const timeline of listTimelines(contents, path)) describeTimeline(timeline).forEach(deps.report);
+  describeOthers(contents).forEach(deps.report);
+  if (typeof directory === 'string') {
+    deps.report(`Nothing can be recovered from here: ${directory}`);
+    return 0;
+  }
+  sayBackup(deps, directory);
+  const unfit = whyNoStandby(directory);
+  if (unfit !== undefined) deps.report(`Nothing can be recovered from here: ${unfit}`);
+  else await reportRange(deps, { contents, directory, path });
+  return 0;
+}

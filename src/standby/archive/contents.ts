@@ -1,0 +1,119 @@
+import { access, constants, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf } from '../../errors.ts';
+import { parseHistory, type TimelineEntry } from '../../postgres/history.ts';
+import type { WalLayout } from '../../postgres/lsn.ts';
+import {
+  parseWalName,
+  type BackupName,
+  type PartialName,
+  type SegmentName,
+  type WalName,
+} from '../../postgres/wal-name.ts';
+import { readIfExists } from '../../system/durable.ts';
+import type { DataDirectory } from '../server/data-directory.ts';
+import { faultOf, segmentSizeOf, type FoundStart } from './judge.ts';
+import { readSegmentStart } from './arrival.ts';
+import type { Histories } from './timelines.ts';
+
+export interface FoundSegment {
+  readonly name: SegmentName;
+  readonly bytes: number;
+  /** Why it cannot be replayed; undefined for a good one. */
+  readonly fault: string | undefined;
+}
+
+/** The WAL of a cluster that can be had on this host. */
+export interface ArchiveContents {
+  readonly directory: string;
+  readonly layout: WalLayout;
+  /** In archivedir, by name. */
+  readonly segments: readonly FoundSegment[];
+  /** Good ones that lie in the data directory only. */
+  readonly inPgWal: readonly SegmentName[];
+  readonly partials: readonly PartialName[];
+  readonly backups: readonly BackupName[];
+  readonly histories: Histories;
+  /** History files that cannot be read, and why. */
+  readonly badHistories: readonly string[];
+}
+
+type Place = Pick<DataDirectory, 'pgdata' | 'capabilities' | 'record' | 'control'>;
+
+export async function readStarts(
+  directory: string,
+  names: readonly WalName[],
+): Promise<readonly FoundStart[]> {
+  const found: FoundStart[] = [];
+  for (const name of names) {
+    if (name.kind !== 'segment') continue;
+    const start = await readSegmentStart(join(directory, name.name)).catch((error: unknown) =>
+      messageOf(error),
+    );
+    // It went between the listing and the look: --cleanup, or the server's own.
+    if (start !== undefined) found.push({ name, start });
+  }
+  return found;
+}
+
+function segmentOf(start: FoundStart, fault: string | undefined): FoundSegment {
+  return { name: start.name, bytes: typeof start.start === 'string' ? 0 : start.start.size, fault };
+}
+
+export async function readHistories(directory: string, names: readonly WalName[]) {
+  const histories = new Map<number, readonly TimelineEntry[]>();
+  const bad: string[] = [];
+  for (const name of names) {
+    if (name.kind !== 'history') continue;
+    try {
+      const text = await readIfExists(join(directory, name.name));
+      if (text !== undefined) histories.set(name.timeline, parseHistory(text.toString('utf8'), name.name));
+    } catch (error) {
+      bad.push(`${name.name}: ${messageOf(error)}`);
+    }
+  }
+  return { histories, bad };
+}
+
+export async function listWal(directory: string): Promise<readonly WalName[]> {
+  const names = await readdir(directory).catch(() => []);
+  return names
+    .sort()
+    .map(parseWalName)
+    .filter((name): name is WalName => name.kind !== 'not-wal');
+}
+
+/** Looks at every file of archivedir, and at what the data directory holds beside it. */
+export async function readContents(
+  directory: string,
+  of: Place,
+  systemIdentifier: string,
+): Promise<ArchiveContents> {
+  await access(directory, constants.R_OK);
+  const names = await listWal(directory);
+  const walDirectory = join(of.pgdata, of.capabilities.walDirName);
+  const inPgWal = await listWal(walDirectory);
+  const archived = await readHistories(directory, names);
+  const local = await readHistories(walDirectory, inPgWal);
+  const histories = new Map([...local.histories, ...archived.histories]);
+  const starts = await readStarts(directory, names);
+  const layout = {
+    segmentSize: segmentSizeOf(of.record.backup?.segmentSize, starts)?.size ?? 16 * 1024 * 1024,
+    walSegmentSkipsFF: of.capabilities.walSegmentSkipsFF,
+  };
+  const cluster = { systemIdentifier, segmentSize: layout.segmentSize, histories };
+  const fault = (start: FoundStart) => faultOf(start, cluster);
+  const known = new Set(starts.map(({ name }) => name.name));
+  const others = (await readStarts(walDirectory, inPgWal)).filter(({ name }) => !known.has(name.name));
+  return {
+    directory,
+    layout,
+    segments: starts.map((start) => segmentOf(start, fault(start))),
+    // A segment that waits for its reuse still has the address that it had: it is no WAL of that name.
+    inPgWal: others.filter((start) => fault(start) === undefined).map(({ name }) => name),
+    partials: names.filter((name) => name.kind === 'partial'),
+    backups: names.filter((name) => name.kind === 'backup'),
+    histories,
+    badHistories: archived.bad,
+  };
+}

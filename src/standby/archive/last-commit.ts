@@ -1,0 +1,66 @@
+import { findVersion, isSameMajor } from '../../postgres/version.ts';
+import { findProgram } from '../../system/find-program.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { microsOf } from '../recovery/target.ts';
+import type { DataDirectory } from '../server/data-directory.ts';
+
+const limitMs = 60_000;
+/** A segment without a commit is rare; a long way back would take minutes. */
+const mostSegments = 8;
+/** A segment of small transactions alone has half a million of them, with a line of a hundred characters each. */
+const mostOutputBytes = 256 * 1024 * 1024;
+
+/** Only the program of the release that wrote the WAL can read it. */
+async function findWalDump(
+  deps: StandbyDeps,
+  { version, walDumpProgram }: DataDirectory['capabilities'],
+): Promise<string | undefined> {
+  if (walDumpProgram === undefined) return undefined;
+  const { major } = version;
+  const packages = [`/usr/lib/postgresql/${major}/bin`, `/usr/pgsql-${major}/bin`, '/usr/local/pgsql/bin'];
+  const program = await findProgram(walDumpProgram, [...deps.settings.includepath, ...packages]);
+  if (program === undefined) return undefined;
+  const said = await deps.run({ program, args: ['--version'] }, { limitMs });
+  const found = findVersion(said.stdout);
+  return found !== undefined && isSameMajor(found, version) ? program : undefined;
+}
+
+/** Lines end in `desc: COMMIT 2026-05-28 11:00:38.059389 UTC` and perhaps more; up to 9.4 it is `desc: commit: `. */
+const commitTime = /desc: (?:COMMIT|commit:) (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) UTC/g;
+
+async function lastCommitIn(
+  deps: StandbyDeps,
+  program: string,
+  directory: string,
+  segment: string,
+): Promise<bigint | undefined> {
+  const args = ['-p', directory, '-r', 'Transaction', segment];
+  // It fails where the records end, which is where every last segment does: what it printed before counts.
+  const { stdout } = await deps.run(
+    { program, args },
+    { limitMs, env: { TZ: 'UTC' }, maxOutputBytes: mostOutputBytes },
+  );
+  return lastCommitTime(stdout);
+}
+
+/** In microseconds since 1970, from what was printed under TZ=UTC. */
+export function lastCommitTime(printed: string): bigint | undefined {
+  const last = [...printed.matchAll(commitTime)].at(-1)?.[1];
+  return microsOf(last === undefined ? undefined : `${last}+00`);
+}
+
+/** When the last commit in these segments, oldest first, was made; undefined where that cannot be told. */
+export async function lastCommit(
+  deps: StandbyDeps,
+  { capabilities }: Pick<DataDirectory, 'capabilities'>,
+  directory: string,
+  segments: readonly string[],
+): Promise<bigint | undefined> {
+  const program = await findWalDump(deps, capabilities);
+  if (program === undefined) return undefined;
+  for (const segment of segments.slice(-mostSegments).reverse()) {
+    const found = await lastCommitIn(deps, program, directory, segment);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}

@@ -1,0 +1,49 @@
+import { firstUntouched, type TimelineEntry } from '../../postgres/history.ts';
+import { segmentNumber, type WalLayout } from '../../postgres/lsn.ts';
+import type { BackupName, PartialName, SegmentName, WalName } from '../../postgres/wal-name.ts';
+
+type Placed = SegmentName | PartialName | BackupName;
+
+function segmentOf(name: Placed): SegmentName {
+  return name.kind === 'segment' ? name : name.segment;
+}
+
+/** History files are small and may be needed by any later standby; everything else has a place in the WAL. */
+function isPlaced(name: WalName): name is Placed {
+  return name.kind !== 'history';
+}
+
+/** A timeline that the standby has not come to yet may be one that it will be told to follow: that is not for us to know. */
+function isBefore(name: Placed, needed: SegmentName, layout: WalLayout): boolean {
+  const segment = segmentOf(name);
+  if (segment.timeline > needed.timeline) return false;
+  return segmentNumber(segment, layout) < segmentNumber(needed, layout);
+}
+
+/** What is never read by a recovery that begins in `needed`. */
+export function olderThan(
+  files: readonly WalName[],
+  needed: SegmentName,
+  layout: WalLayout,
+): readonly Placed[] {
+  return files.filter(isPlaced).filter((name) => isBefore(name, needed, layout));
+}
+
+/**
+ * Those of them that are of the history of `needed`: what somebody wrote on a timeline after it was left may be nowhere else.
+ *
+ * @param ancestors of the timeline of `needed`
+ */
+export function olderInHistory(
+  files: readonly WalName[],
+  needed: SegmentName,
+  ancestors: readonly TimelineEntry[],
+  layout: WalLayout,
+): readonly WalName[] {
+  return olderThan(files, needed, layout).filter((name) => {
+    const segment = segmentOf(name);
+    if (segment.timeline === needed.timeline) return true;
+    const ancestor = ancestors.find(({ timeline }) => timeline === segment.timeline);
+    return ancestor !== undefined && segmentNumber(segment, layout) < firstUntouched(ancestor, layout);
+  });
+}

@@ -1,0 +1,50 @@
+import { readdir } from 'node:fs/promises';
+import { messageOf, refusal } from '../../errors.ts';
+import { parseWalName, type WalName } from '../../postgres/wal-name.ts';
+import { readSentinel, sentinelName, type Sentinel } from '../../system/sentinel.ts';
+import type { DataDirectory } from '../server/data-directory.ts';
+
+/** What lies in archivedir. */
+export interface Archive {
+  readonly directory: string;
+  readonly sentinel: Sentinel;
+  readonly files: readonly WalName[];
+}
+
+/** Reads archivedir, or says why it cannot be relied on: an unmounted archive is an empty directory. */
+export async function readArchive(
+  directory: string,
+): Promise<{ kind: 'archive'; archive: Archive } | { kind: 'unusable'; reason: string }> {
+  try {
+    const sentinel = await readSentinel(directory);
+    const names = await readdir(directory);
+    if (sentinel === undefined) {
+      const reason = `it has no ${sentinelName}: it is not the archive, or not mounted`;
+      return { kind: 'unusable', reason };
+    }
+    const files = names.map(parseWalName).filter((name): name is WalName => name.kind !== 'not-wal');
+    return { kind: 'archive', archive: { directory, sentinel, files } };
+  } catch (error) {
+    return { kind: 'unusable', reason: messageOf(error) };
+  }
+}
+
+export async function requireArchive(
+  directory: string,
+  of: Pick<DataDirectory, 'pgdata' | 'control'>,
+): Promise<Archive> {
+  const read = await readArchive(directory);
+  if (read.kind === 'unusable') {
+    throw refusal(`cannot use archivedir "${directory}"`, {
+      detail: read.reason,
+      hint: 'Mount it, or make it with: cmd_standby -C … -I',
+    });
+  }
+  const { sentinel } = read.archive;
+  const own = of.control?.systemIdentifier;
+  if (own === undefined || own === sentinel.systemIdentifier) return read.archive;
+  throw refusal(`archivedir "${directory}" holds WAL of another cluster than "${of.pgdata}"`, {
+    detail: `system identifier ${sentinel.systemIdentifier} there, ${own} here`,
+    hint: 'Check archivedir: and pgdata:.',
+  });
+}

@@ -1,0 +1,113 @@
+import { join } from 'node:path';
+import { PitrError } from '../../errors.ts';
+import { exists, readIfExists } from '../../system/durable.ts';
+import { writeForServer } from '../server/server-modes.ts';
+import type { Verification } from '../page-check/findings.ts';
+
+/** Facts of the base backup that pgdata holds. LSNs as PostgreSQL prints them, times in ISO 8601 with zone. */
+export interface BackupRecord {
+  /** `copying` from before the first byte changes until the copy is known to be whole. */
+  readonly status: 'copying' | 'complete';
+  readonly label: string;
+  readonly systemIdentifier: string;
+  /** The primary's data directory: where a postmaster.pid of a living primary would be. */
+  readonly primaryPgdata: string;
+  /** While `copying`: directories of this host's tablespaces that the copy fills. They may not be linked yet. */
+  readonly tablespaces?: readonly string[];
+  readonly timeline: number;
+  readonly segmentSize: number;
+  readonly startLsn: string;
+  readonly startSegment: string;
+  readonly startTime: string;
+  readonly stopLsn?: string;
+  readonly stopSegment?: string;
+  readonly stopTime?: string;
+  /** The primary's TimeZone setting: a recovery target without a zone is read in it. */
+  readonly timeZone: string;
+  /** The standby whose files were copied; without it the primary's were. */
+  readonly source?: string;
+  /** While it is being copied: what of pgdata is configuration of the standby, which the copy leaves alone. */
+  readonly ownConfiguration?: readonly string[];
+  /** There once all files are copied. Records of earlier releases have none. */
+  readonly copy?: CopyFacts;
+  /** There once --verify has looked at every page. */
+  readonly verified?: VerifiedFacts;
+  /** Version of the program that made it. */
+  readonly toolVersion?: string;
+}
+
+export interface VerifiedFacts extends Verification {
+  readonly time: string;
+}
+
+/** What the copy of a base backup's files took. Sizes in bytes. */
+export interface CopyFacts {
+  readonly files: number;
+  readonly bytes: number;
+  /** Contents that came from the primary; the rest of `bytes` was here already. */
+  readonly movedBytes: number;
+  readonly reusedBytes: number;
+  /** What the connections carried to this host, compressed. */
+  readonly receivedBytes: number;
+  readonly threads: number;
+  /** Without it, rsync. */
+  readonly method?: 'pg_basebackup';
+  /** Of the copy alone, from its first to its last file. */
+  readonly copySeconds: number;
+  /** Of the whole base backup so far, when the record was written. */
+  readonly seconds: number;
+}
+
+/** What we wrote into the server's settings, so that the next run can take exactly that away again. */
+export interface SettingsRecord {
+  /** `held`: a recovery was left off, and no server starts until -S or -F999 writes other settings. */
+  readonly mode: 'standby' | 'recovery' | 'held';
+  /** Parameter names, lower case, that we set in `file`. */
+  readonly names: readonly string[];
+  readonly file: string;
+}
+
+/** `pgdata/pitrtools.json`. Unknown fields are kept by whoever rewrites it. */
+export interface StandbyRecord {
+  readonly backup?: BackupRecord;
+  readonly settings?: SettingsRecord;
+  /** Once the server has taken its first write out of recovery. */
+  readonly promotedAtTimeline?: number;
+  /** There while what comes after that has not been done to its end. */
+  readonly isFailoverUnfinished?: true;
+  /** There from before action_failover is begun until it was seen to succeed: -F999 still owes it. */
+  readonly isActionBegun?: true;
+  /** What the server was started with for its promotion, since pg_control demanded more than its files have. */
+  readonly raisedSettings?: Readonly<Record<string, number>>;
+  /** The recovery target at which a server paused or shut down; it has not been in standby mode since. */
+  readonly recoveredTo?: string;
+}
+
+export const recordFileName = 'pitrtools.json';
+
+/** Whether -B, -S or -F999 has left its record here, be it one that cannot be understood any more. */
+export function hasRecord(pgdata: string): Promise<boolean> {
+  return exists(join(pgdata, recordFileName));
+}
+
+export async function readRecord(pgdata: string): Promise<StandbyRecord> {
+  const path = join(pgdata, recordFileName);
+  const content = await readIfExists(path);
+  if (content === undefined) return {};
+  try {
+    return JSON.parse(content.toString('utf8')) as StandbyRecord;
+  } catch (error) {
+    throw new PitrError(`cannot understand "${path}"`, {
+      hint: 'It is the record of the base backup; make a new one with -B.',
+      cause: error,
+    });
+  }
+}
+
+/** `undefined` takes a part out of the record. */
+export type RecordChange = { readonly [Part in keyof StandbyRecord]?: StandbyRecord[Part] | undefined };
+
+export async function changeRecord(pgdata: string, change: RecordChange): Promise<void> {
+  const record = { ...(await readRecord(pgdata)), ...change };
+  await writeForServer(pgdata, join(pgdata, recordFileName), `${JSON.stringify(record, null, 2)}\n`);
+}

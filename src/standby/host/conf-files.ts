@@ -1,0 +1,107 @@
+import { constants } from 'node:fs';
+import { access, copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { StandbySettings } from '../../config/options-standby.ts';
+import { messageOf, refusal } from '../../errors.ts';
+import { exists, fsyncPath, readIfExists } from '../../system/durable.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { writeForServer } from '../server/server-modes.ts';
+import { configurationSources, type ConfigurationRole } from '../server/server-configuration.ts';
+
+/** A configuration file of the INI that is to lie in pgdata under PostgreSQL's own name. */
+export interface ConfCopy {
+  readonly key: 'pg_conf' | 'pg_hba_conf' | 'pg_conf_failover' | 'pg_hba_conf_failover';
+  readonly from: string;
+  readonly to: string;
+}
+
+function keysOf(role: ConfigurationRole): readonly (readonly [ConfCopy['key'], string])[] {
+  return role === 'standby'
+    ? [
+        ['pg_conf', 'postgresql.conf'],
+        ['pg_hba_conf', 'pg_hba.conf'],
+      ]
+    : [
+        ['pg_conf_failover', 'postgresql.conf'],
+        ['pg_hba_conf_failover', 'pg_hba.conf'],
+      ];
+}
+
+async function requireReadable(key: string, path: string): Promise<void> {
+  await access(path, constants.R_OK).catch((error: unknown) => {
+    throw refusal(`cannot read "${path}" (key ${key})`, {
+      detail: messageOf(error),
+      hint: `Make the file, or take ${key}: out of the INI file.`,
+    });
+  });
+}
+
+/** The files that the INI names for a role, each with its place in pgdata, whether or not it is to be copied there. */
+export async function confFiles(
+  settings: StandbySettings,
+  role: ConfigurationRole,
+): Promise<readonly ConfCopy[]> {
+  const files: ConfCopy[] = [];
+  for (const [key, name] of keysOf(role)) {
+    const from = settings[key];
+    if (from === undefined) continue;
+    await requireReadable(key, from);
+    files.push({ key, from, to: join(settings.pgdata, name) });
+  }
+  return files;
+}
+
+/** The copies that would change something. With `no_copy_conf` none: the server is pointed to the files instead. */
+export async function planConfCopies(
+  settings: StandbySettings,
+  role: ConfigurationRole,
+): Promise<readonly ConfCopy[]> {
+  const copies: ConfCopy[] = [];
+  for (const file of await confFiles(settings, role))
+    if (!settings.no_copy_conf && !(await hasSameContent(file.from, file.to))) copies.push(file);
+  return copies;
+}
+
+async function hasSameContent(one: string, other: string): Promise<boolean> {
+  const [first, second] = [await readIfExists(one), await readIfExists(other)];
+  return first !== undefined && second !== undefined && first.equals(second);
+}
+
+/** Whether the files that a promoted server is to be read from are others than the standby's. */
+export function hasOtherSources(settings: StandbySettings): boolean {
+  const [standby, failover] = [
+    configurationSources(settings, 'standby'),
+    configurationSources(settings, 'failover'),
+  ];
+  return standby.conf !== failover.conf || standby.hba !== failover.hba;
+}
+
+/** What is replaced may hold somebody's changes, which no other file has: such a file is kept beside the new one. */
+async function keepOld(settings: StandbySettings, copy: ConfCopy, now: Date): Promise<string | undefined> {
+  const sources = [
+    settings.pg_conf,
+    settings.pg_hba_conf,
+    settings.pg_conf_failover,
+    settings.pg_hba_conf_failover,
+  ];
+  for (const source of sources)
+    if (source !== undefined && (await hasSameContent(source, copy.to))) return undefined;
+  if (!(await exists(copy.to))) return undefined;
+  const kept = `${copy.to}.before-pitrtools-${now.toISOString().replaceAll(/[-:]|\.\d+/g, '')}`;
+  await copyFile(copy.to, kept, constants.COPYFILE_EXCL).catch((error: unknown) => {
+    throw refusal(`cannot keep "${copy.to}" as "${kept}"`, { detail: messageOf(error) });
+  });
+  await fsyncPath(kept);
+  return kept;
+}
+
+export async function copyConf(
+  deps: Pick<StandbyDeps, 'settings' | 'log' | 'now'>,
+  copy: ConfCopy,
+): Promise<void> {
+  const kept = await keepOld(deps.settings, copy, new Date(deps.now()));
+  if (kept !== undefined) deps.log.notice(`the file that was ${copy.to} is kept as ${kept}`);
+  const content = await readIfExists(copy.from);
+  if (content === undefined) throw refusal(`"${copy.from}" (key ${copy.key}) has gone`);
+  await writeForServer(deps.settings.pgdata, copy.to, content);
+}

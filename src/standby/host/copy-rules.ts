@@ -1,0 +1,155 @@
+/**
+ * What of a data directory is copied (manual, section "Making a Base Backup Using the Low Level API": "Backing Up The
+ * Data Directory"), and what here is the standby's own. Everything else that the primary has not is removed here.
+ */
+import type { TablespaceTarget } from './tablespaces.ts';
+import { isWithin } from '../../config/loaded.ts';
+import { relative } from 'node:path';
+
+/** What is taken from one root. Paths are relative to it, without a slash at either end. */
+export interface CopyRules {
+  /** Nothing below them is looked at, on the primary: they are empty, somebody else's, or copied by another way. */
+  readonly unread: readonly string[];
+  /** Of the symbolic links in here none is followed. */
+  readonly linksLeftAlone: readonly string[];
+  readonly isCopied: (path: string) => boolean;
+  /** On the standby: neither replaced nor removed, nor looked into. */
+  readonly isKept: (path: string, isLink: boolean) => boolean;
+}
+
+/** Directories that a server fills anew: made, and left empty. */
+export const emptiedDirectories = [
+  'pg_dynshmem',
+  'pg_notify',
+  'pg_replslot',
+  'pg_serial',
+  'pg_snapshots',
+  'pg_stat_tmp',
+  'pg_subtrans',
+];
+
+/** They belong to one server's run, backup or recovery, and would mislead another. */
+export const runtimeFiles = [
+  'backup_label',
+  'backup_label.old',
+  'backup_manifest',
+  'current_logfiles',
+  'fallback_promote',
+  'logrotate',
+  'pitrtools-action',
+  'pitrtools-promoting',
+  'pitrtools-restore-trouble',
+  'postgresql.auto.conf.tmp',
+  'postmaster.opts',
+  'postmaster.pid',
+  'promote',
+  'recovery.conf',
+  'recovery.done',
+  'recovery.signal',
+  'standby.signal',
+  'tablespace_map',
+  'tablespace_map.old',
+];
+
+/** The standby's own. */
+const keptFiles = [
+  'postgresql.conf',
+  'pg_hba.conf',
+  'pg_ident.conf',
+  'pitrtools.json',
+  'pitrtools-server.log',
+  'log',
+  'pg_log',
+  'lost+found',
+];
+
+const walDirectories = ['pg_wal', 'pg_xlog'];
+
+/** The control file goes last, and by itself. */
+const controlFiles = ['global/pg_control', 'global/pg_control.pitrtools'];
+
+/** Configuration files of this host that another one took the place of. */
+const keptPattern = /^[^/]*\.before-pitrtools-[^/]*$/;
+
+/** Core dumps, and what other backup tools leave behind in a data directory. */
+const leftover = /^core(\.\d+)?$|^\.barman[^/]*$|\.pgbackrest\.tmp$/;
+
+/** Sort files and caches that a server makes for itself, at any depth. */
+const ownUse = /(^|\/)(pgsql_tmp|pg_internal\.init)/;
+
+/** Files of a session's temporary tables, from 9.1 on: `t`, the session, the number of the relation. */
+const temporaryRelation = /(^|\/)\d+\/t\d+_\d+(_[a-z]+)?(\.\d+)?$/;
+
+function isForNoOther(path: string): boolean {
+  return ownUse.test(path) || temporaryRelation.test(path) || leftover.test(path);
+}
+
+function isBelow(path: string, directories: ReadonlySet<string>): boolean {
+  const slash = path.indexOf('/');
+  return slash > 0 && directories.has(path.slice(0, slash));
+}
+
+/**
+ * For the data directory.
+ *
+ * @param ownConfiguration names in it that are the standby's own, too
+ */
+export function dataRules(
+  targets: readonly TablespaceTarget[],
+  primaryPgdata: string,
+  ownConfiguration: readonly string[],
+): CopyRules {
+  // A tablespace inside the primary's data directory that goes elsewhere here is copied by itself.
+  const elsewhere = targets
+    .filter(({ location, isInsidePgdata }) => !isInsidePgdata && isWithin(location, primaryPgdata))
+    .map(({ location }) => Buffer.from(relative(primaryPgdata, location)).toString('latin1'));
+  const own = [...keptFiles, ...ownConfiguration.map((name) => Buffer.from(name).toString('latin1'))];
+  const left = new Set([...runtimeFiles, ...own, ...walDirectories, ...controlFiles, ...elsewhere]);
+  const emptied = new Set(emptiedDirectories);
+  const kept = new Set([...own, ...walDirectories, ...controlFiles]);
+  return {
+    unread: [
+      ...walDirectories,
+      ...keptFiles,
+      ...ownConfiguration,
+      ...elsewhere,
+      ...emptiedDirectories.map((path) => `${path}/*`),
+    ],
+    // The links are made anew, to where the tablespaces are here.
+    linksLeftAlone: ['pg_tblspc'],
+    isCopied: (path) =>
+      !left.has(path) && !keptPattern.test(path) && !isBelow(path, emptied) && !isForNoOther(path),
+    isKept: (path, isLink) =>
+      kept.has(path) || keptPattern.test(path) || (isLink && /^pg_tblspc\/\d+$/.test(path)),
+  };
+}
+
+/**
+ * For a tablespace. From 9.0 the whole of the server's own folder. On 8.4 the tablespace's directory itself holds what
+ * the server made, and perhaps more that is not the server's to remove.
+ */
+export function tablespaceRules(folder: string | undefined): CopyRules {
+  const isServers = (path: string) => folder !== undefined || /^(PG_VERSION$|\d)/.test(path);
+  return {
+    unread: [],
+    linksLeftAlone: [],
+    isCopied: (path) => isServers(path) && !isForNoOther(path),
+    isKept: (path) => !isServers(path),
+  };
+}
+
+const initFork = /^(.*\/)?(\d+)_init$/;
+const relationFile = /^(?:.*\/)?\d+(?=(?:_[a-z]+)?(?:\.\d+)?$)/;
+
+/**
+ * Takes out the contents of unlogged relations, which recovery throws away: of a relation that has an initialization fork
+ * (9.1 and later) only that one is needed.
+ */
+export function withoutUnlogged<F extends { readonly path: string }>(files: readonly F[]): readonly F[] {
+  const unlogged = new Set(files.flatMap(({ path }) => (initFork.test(path) ? [path.slice(0, -5)] : [])));
+  if (unlogged.size === 0) return files;
+  return files.filter(({ path }) => {
+    const relation = relationFile.exec(path)?.[0];
+    return relation === undefined || !unlogged.has(relation) || initFork.test(path);
+  });
+}

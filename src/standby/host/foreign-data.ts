@@ -1,0 +1,108 @@
+import { readdir, realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import { systemErrorCode } from '../../system/durable.ts';
+import type { Objection } from '../steps/objections.ts';
+import type { PgdataContent } from './pgdata-content.ts';
+import type { PrimaryFacts } from '../primary/primary.ts';
+import { readRecord, type StandbyRecord } from '../backup-record/record.ts';
+import { isServersName, type TablespaceTarget } from './tablespaces.ts';
+import { findForeignSegment } from '../archive/arrival.ts';
+import type { WalLink } from './wal-link.ts';
+
+/** Where nothing is there, or nothing can be read: looking at the directory itself has said the latter. */
+const unseen = new Set(['ENOENT', 'ENOTDIR', 'EACCES']);
+
+function isUnseen(error: unknown): boolean {
+  return unseen.has(systemErrorCode(error) ?? '');
+}
+
+async function namesIn(directory: string): Promise<readonly string[]> {
+  return readdir(directory).catch((error: unknown) => {
+    if (isUnseen(error)) return [];
+    throw error;
+  });
+}
+
+/** Also what is no directory, or cannot be looked into. */
+async function holdsAnything(path: string): Promise<boolean> {
+  const names = await readdir(path).catch(() => undefined);
+  return names === undefined || names.length > 0;
+}
+
+async function realPathOf(path: string): Promise<string | undefined> {
+  return realpath(path).catch(() => undefined);
+}
+
+/**
+ * Directories of tablespaces that are this standby's: pgdata links to them, or an unfinished copy of this cluster, which may not
+ * have come to its links, has noted them before it filled them.
+ */
+async function ownDirectories(pgdata: string, systemIdentifier: string): Promise<ReadonlySet<string>> {
+  const { backup } = await readRecord(pgdata).catch((): StandbyRecord => ({}));
+  const isUnfinished = backup?.status === 'copying' && backup.systemIdentifier === systemIdentifier;
+  const noted = isUnfinished ? (backup.tablespaces ?? []) : [];
+  const links = (await namesIn(join(pgdata, 'pg_tblspc'))).map((name) => join(pgdata, 'pg_tblspc', name));
+  const found = await Promise.all([...noted, ...links].map(realPathOf));
+  return new Set(found.filter((path) => path !== undefined));
+}
+
+async function foreignFolders(
+  pgdata: string,
+  targets: readonly TablespaceTarget[],
+  { capabilities, control, systemIdentifier }: PrimaryFacts,
+): Promise<readonly string[]> {
+  const own = await ownDirectories(pgdata, systemIdentifier);
+  const found: string[] = [];
+  for (const { target } of targets.filter(({ isInsidePgdata }) => !isInsidePgdata)) {
+    if (own.has((await realPathOf(target)) ?? '')) continue;
+    const names = (await namesIn(target)).filter((name) => isServersName(capabilities, control, name));
+    for (const path of names.map((name) => join(target, name)))
+      if (await holdsAnything(path)) found.push(path);
+  }
+  return found;
+}
+
+/** WAL of neither the primary nor the cluster in pgdata, of which others tell. */
+async function foreignWal(
+  { directory }: WalLink,
+  content: PgdataContent,
+  { systemIdentifier }: PrimaryFacts,
+): Promise<string | undefined> {
+  if (directory === undefined) return undefined;
+  const known = content.kind === 'cluster' ? [content.systemIdentifier] : [];
+  const name = await findForeignSegment(directory, [systemIdentifier, ...known]).catch((error: unknown) => {
+    if (isUnseen(error)) return undefined;
+    throw error;
+  });
+  return name === undefined ? undefined : join(directory, name);
+}
+
+/** What a base backup would remove outside pgdata though it may be another cluster's. */
+export async function findForeignData(
+  place: {
+    readonly pgdata: string;
+    readonly content: PgdataContent;
+    readonly targets: readonly TablespaceTarget[];
+    readonly walLink: WalLink | undefined;
+  },
+  facts: PrimaryFacts,
+): Promise<readonly Objection[]> {
+  const { pgdata, content, targets, walLink } = place;
+  const folders = (await foreignFolders(pgdata, targets, facts)).map((path): Objection => ({
+    name: 'foreign-data',
+    message: `"${path}" is not empty, and nothing in "${pgdata}" shows that it is this standby's`,
+    hint: "It may be another cluster's tablespace: send this one elsewhere by [tablespaces] in the INI file.",
+    cost: '-B replaces it, and all that is in it is lost',
+  }));
+  const segment = walLink === undefined ? undefined : await foreignWal(walLink, content, facts);
+  if (segment === undefined || walLink === undefined) return folders;
+  return [
+    ...folders,
+    {
+      name: 'foreign-data',
+      message: `"${walLink.path}" is a link to WAL of another cluster: "${segment}"`,
+      hint: 'Give the link a directory of its own.',
+      cost: '-B removes that WAL',
+    },
+  ];
+}

@@ -1,0 +1,109 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf } from '../../errors.ts';
+import { checkControlFile, systemIdentifierOf, type ClusterState } from '../../postgres/control-file.ts';
+import { readIfExists, systemErrorCode } from '../../system/durable.ts';
+import { readRecord, type StandbyRecord } from '../backup-record/record.ts';
+import { incompleteControlFile } from '../server/data-directory.ts';
+
+/** What lies in pgdata, as far as it decides whether a base backup may replace it. */
+export type PgdataContent =
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'empty' }
+  | {
+      readonly kind: 'cluster';
+      /** Decimal. */
+      readonly systemIdentifier: string;
+      /** As initdb made it: no database and no table of a user's has ever been in it. */
+      readonly isFresh: boolean;
+      /** A production server ended here without a shutdown; a copy that no server was started on yet looks otherwise. */
+      readonly isCrashed: boolean;
+    }
+  | { readonly kind: 'unknown'; readonly reason: string };
+
+/** What a DBA puts into an empty data directory before the base backup, a link for the WAL included, and what a file system has. */
+const noContent = new Set([
+  'postgresql.conf',
+  'pg_hba.conf',
+  'pg_ident.conf',
+  'conf.d',
+  'lost+found',
+  'pg_wal',
+  'pg_xlog',
+]);
+
+/** What pg_basebackup writes lies in directories of such names until it is whole. */
+export const receivingName = '.pitrtools-receiving';
+
+/** Objects that users make have numbers from here on (FirstNormalObjectId). */
+const firstUserNumber = 16_384;
+
+async function listIfExists(directory: string): Promise<readonly string[] | undefined> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function identifierOfFile(pgdata: string, name: string): Promise<string | undefined> {
+  const bytes = await readIfExists(join(pgdata, 'global', name));
+  return bytes === undefined ? undefined : systemIdentifierOf(bytes);
+}
+
+/**
+ * While a copy is unfinished its record tells whose it is: the control file that was taken away may be of a cluster that the
+ * copy replaces.
+ */
+async function identifierIn(pgdata: string): Promise<string | undefined> {
+  const { backup } = await readRecord(pgdata).catch((): StandbyRecord => ({}));
+  return (
+    (await identifierOfFile(pgdata, 'pg_control')) ??
+    backup?.systemIdentifier ??
+    (await identifierOfFile(pgdata, incompleteControlFile))
+  );
+}
+
+/** A cluster in which nobody ever made anything, such as the one that Debian's package makes. */
+async function isFreshCluster(pgdata: string): Promise<boolean> {
+  const base = join(pgdata, 'base');
+  const databases = (await listIfExists(base)) ?? [];
+  const files = await Promise.all(
+    databases.map(async (name) => (await listIfExists(join(base, name))) ?? []),
+  );
+  const tablespaces = (await listIfExists(join(pgdata, 'pg_tblspc'))) ?? [];
+  const numbers = [...databases, ...files.flat()].map((name) => Number.parseInt(name, 10));
+  return tablespaces.length === 0 && databases.length > 0 && !numbers.some((n) => n >= firstUserNumber);
+}
+
+const unfinishedStates: readonly ClusterState[] = ['in-production', 'shutting-down', 'in-crash-recovery'];
+
+/** A base backup carries the state of the living server that it was made of: its label tells it from a crashed one. */
+async function isCrashedServer(pgdata: string, names: readonly string[]): Promise<boolean> {
+  if (names.includes('backup_label')) return false;
+  const bytes = await readIfExists(join(pgdata, 'global', 'pg_control'));
+  const check = bytes === undefined ? undefined : checkControlFile(bytes);
+  return check?.kind === 'good' && unfinishedStates.includes(check.control.state);
+}
+
+export async function inspectPgdata(pgdata: string): Promise<PgdataContent> {
+  try {
+    const names = await listIfExists(pgdata);
+    if (names === undefined) return { kind: 'missing' };
+    // What pg_basebackup received in a run that was killed is nobody's data.
+    if (names.every((name) => noContent.has(name) || name.startsWith(receivingName)))
+      return { kind: 'empty' };
+    const systemIdentifier = await identifierIn(pgdata);
+    if (systemIdentifier !== undefined)
+      return {
+        kind: 'cluster',
+        systemIdentifier,
+        isFresh: await isFreshCluster(pgdata),
+        isCrashed: await isCrashedServer(pgdata, names),
+      };
+    return { kind: 'unknown', reason: 'it is not empty and holds no global/pg_control' };
+  } catch (error) {
+    return { kind: 'unknown', reason: messageOf(error) };
+  }
+}

@@ -1,0 +1,271 @@
+import { join } from 'node:path';
+import { findVersion, isSameMajor } from '../../postgres/version.ts';
+import {
+  exists,
+  readIfExists,
+  requireHardLinks,
+  requireMakeable,
+  requireOwnDirectory,
+} from '../../system/durable.ts';
+import { parseSentinel, sentinelName, type Sentinel } from '../../system/sentinel.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { findForeignData } from './foreign-data.ts';
+import { objectionsOf, type Objection } from '../steps/objections.ts';
+import { inspectPgdata, type PgdataContent } from './pgdata-content.ts';
+import type { Postmaster } from '../../system/postmaster.ts';
+import { findOwnConfiguration } from './own-configuration.ts';
+import type { Primary, PrimaryFacts } from '../primary/primary.ts';
+import { hasRecord } from '../backup-record/record.ts';
+import {
+  findOverlaps,
+  findOwnOverlaps,
+  findShared,
+  type FoundOverlap,
+  type OwnOverlap,
+} from './same-place.ts';
+import { requirePgCtl } from '../server/server-programs.ts';
+import { settledPostmaster } from '../server/server-state.ts';
+import { tablespaceTargets, type TablespaceTarget } from './tablespaces.ts';
+import { findForeignSegment } from '../archive/arrival.ts';
+import { readWalLink, requireWalDirectory, type WalLink } from './wal-link.ts';
+
+export type SentinelState =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'found'; readonly sentinel: Sentinel }
+  /** There, but nothing that proves a cluster. */
+  | { readonly kind: 'unreadable' };
+
+/** All that is true on this host before a standby is made. */
+export interface LocalPlace {
+  readonly pgdata: string;
+  readonly archivedir: string;
+  readonly postmaster: Postmaster;
+  /** What is in pgdata was made a standby, or production, by us. */
+  readonly hasRecord: boolean;
+  readonly content: PgdataContent;
+  readonly hasArchivedir: boolean;
+  readonly sentinel: SentinelState;
+  /** A segment in archivedir that another cluster wrote. */
+  readonly foreignSegment: string | undefined;
+  readonly targets: readonly TablespaceTarget[];
+  readonly walLink: WalLink | undefined;
+  /** Names in pgdata, beside those that are always the standby's own. */
+  readonly ownConfiguration: readonly string[];
+  readonly overlaps: readonly FoundOverlap[];
+  /** Between pgdata, archivedir, the tablespaces and a linked WAL directory of this host. */
+  readonly ownOverlaps: readonly OwnOverlap[];
+  /** What hinders us from owning a directory, or from finding a server of this version. */
+  readonly troubles: readonly Objection[];
+  /** Outside pgdata: what only --force=foreign-data may replace. */
+  readonly foreignData: readonly Objection[];
+  /** The INI's `pgversion:`. */
+  readonly expectedVersion: string | undefined;
+}
+
+async function readSentinelState(archivedir: string): Promise<SentinelState> {
+  const content = await readIfExists(join(archivedir, sentinelName));
+  if (content === undefined) return { kind: 'none' };
+  const sentinel = parseSentinel(content.toString('utf8'));
+  return sentinel === undefined ? { kind: 'unreadable' } : { kind: 'found', sentinel };
+}
+
+/** It is ours, or can be made: a copy that has begun is too late for finding out. */
+async function requireUsable(path: string): Promise<void> {
+  await ((await exists(path)) ? requireOwnDirectory(path) : requireMakeable(path));
+}
+
+/** @param mayProbe false for a dry run, which must not write even for a moment */
+export async function observeLocalPlace(
+  deps: StandbyDeps,
+  primary: Primary,
+  mayProbe: boolean,
+): Promise<LocalPlace> {
+  const { pgdata, archivedir, tablespaces, pgversion } = deps.settings;
+  const { facts, shell } = primary;
+  deps.log.notice('check_pgpid_func()');
+  const targets = tablespaceTargets(facts.tablespaces, facts.dataDirectory, pgdata, tablespaces);
+  const { walDirName } = facts.capabilities;
+  const walLink = await readWalLink(pgdata, walDirName);
+  const outside = targets.flatMap(({ target, isInsidePgdata }) => (isInsidePgdata ? [] : [target]));
+  const ours = [pgdata, ...outside, ...(walLink?.directory === undefined ? [] : [walLink.directory])];
+  const theirs = [
+    facts.dataDirectory,
+    ...facts.tablespaces.map(({ location }) => location),
+    // It may be a link to elsewhere there, too.
+    ...(walLink === undefined ? [] : [join(facts.dataDirectory, walDirName)]),
+  ];
+  const hasArchivedir = await exists(archivedir);
+  const troubles = await objectionsOf([
+    ...[pgdata, ...outside, archivedir].map((path) => () => requireUsable(path)),
+    ...(mayProbe && hasArchivedir ? [() => requireHardLinks(archivedir, deps.nonce())] : []),
+    ...(walLink === undefined ? [] : [() => requireWalDirectory(walLink)]),
+    ...(deps.settings.start_command === undefined
+      ? [() => requirePgCtl(deps, facts.capabilities, 'primary')]
+      : []),
+  ]);
+  const overlaps = await findOverlaps(deps.run, shell, ours, theirs);
+  const content = await inspectPgdata(pgdata);
+  const canProbe = mayProbe && troubles.length === 0 && overlaps.length === 0;
+  return {
+    pgdata,
+    archivedir,
+    postmaster: await settledPostmaster(deps),
+    hasRecord: await hasRecord(pgdata),
+    content,
+    hasArchivedir,
+    sentinel: await readSentinelState(archivedir),
+    foreignSegment: hasArchivedir
+      ? await findForeignSegment(archivedir, [facts.systemIdentifier])
+      : undefined,
+    targets,
+    walLink,
+    ownConfiguration: await findOwnConfiguration(deps.settings, targets),
+    ownOverlaps: await findOwnOverlaps(deps.run, [...ours, archivedir]),
+    overlaps: canProbe ? await findShared(shell, ours, theirs, deps.nonce()) : overlaps,
+    troubles,
+    foreignData: await findForeignData({ pgdata, content, targets, walLink }, facts),
+    expectedVersion: pgversion,
+  };
+}
+
+function crashObjection({ pgdata }: LocalPlace, reason: string): Objection {
+  return {
+    name: 'crashed',
+    message: `pgdata "${pgdata}" holds a server that was not shut down: ${reason}`,
+    hint: 'If it was a production server, WAL that nobody has yet may lie in it: send it first (cmd_archiver --flush).',
+    cost: 'all that only it holds is lost',
+  };
+}
+
+const notOursHint =
+  'It bears no record of -B, -S or -F999, so it may be the primary, or another server in production: cmd_standby is run on the standby, with a pgdata of its own. A server that is no longer needed is stopped by its own means.';
+
+export function serverObjections(place: LocalPlace): Objection[] {
+  const { postmaster, pgdata, content } = place;
+  switch (postmaster.kind) {
+    case 'none':
+      if (content.kind !== 'cluster' || !content.isCrashed) return [];
+      return [crashObjection(place, 'its pg_control says that it is in production')];
+    case 'stale':
+      return [crashObjection(place, `its postmaster.pid names ${postmaster.pid}, which is gone`)];
+    case 'running':
+      return [
+        {
+          message: `PostgreSQL runs here on "${pgdata}" (pid ${postmaster.pid})`,
+          hint: place.hasRecord ? 'Stop it first: cmd_standby -C FILE -A stop' : notOursHint,
+        },
+      ];
+    case 'unclear':
+      return [
+        {
+          message: `cannot tell whether PostgreSQL runs here: ${postmaster.reason}`,
+          hint: 'Make sure that no server runs on that directory; only then remove the pid file.',
+        },
+      ];
+  }
+}
+
+function contentObjections(place: LocalPlace, facts: PrimaryFacts): Objection[] {
+  const { content, pgdata } = place;
+  if (content.kind === 'unknown') {
+    const hint = 'Check pgdata:, or empty that directory.';
+    return [{ message: `pgdata "${pgdata}" is no data directory: ${content.reason}`, hint }];
+  }
+  if (content.kind !== 'cluster' || content.systemIdentifier === facts.systemIdentifier) return [];
+  if (content.isFresh) return [];
+  return [
+    {
+      name: 'other-cluster',
+      message: `pgdata "${pgdata}" holds another cluster (${content.systemIdentifier}), not the primary's (${facts.systemIdentifier})`,
+      hint: 'Move it away if it is still needed.',
+      cost: '-B replaces it, and all that is in it is lost',
+    },
+  ];
+}
+
+function sentinelObjections(place: LocalPlace, facts: PrimaryFacts): Objection[] {
+  const { sentinel, archivedir, foreignSegment } = place;
+  const hint =
+    'Each standby of each cluster needs an archivedir of its own: choose another, or empty this one.';
+  const ours = facts.systemIdentifier;
+  if (sentinel.kind === 'unreadable')
+    return [{ message: `"${join(archivedir, sentinelName)}" names no cluster`, hint }];
+  if (sentinel.kind === 'found' && sentinel.sentinel.systemIdentifier !== ours) {
+    const { systemIdentifier } = sentinel.sentinel;
+    return [
+      { message: `archivedir "${archivedir}" belongs to cluster ${systemIdentifier}, not to ${ours}`, hint },
+    ];
+  }
+  if (foreignSegment === undefined) return [];
+  return [
+    { message: `"${join(archivedir, foreignSegment)}" was written by another cluster than ${ours}`, hint },
+  ];
+}
+
+const overlapWords = { same: 'is', 'holds-theirs': 'holds', 'lies-in-theirs': 'lies in' } as const;
+
+function overlapHint({ pgdata, walLink }: LocalPlace, { ours, theirs }: FoundOverlap): string {
+  if (ours === pgdata)
+    return 'This host is the primary, or shares its storage: the standby needs a pgdata of its own.';
+  if (ours === walLink?.directory)
+    return `"${walLink.path}" is a link to it, and a base backup empties it: give the link a directory of its own.`;
+  return `Send the tablespace elsewhere in the INI file: [tablespaces] with the line ${theirs} = /another/directory`;
+}
+
+function overlapObjections(place: LocalPlace): Objection[] {
+  return place.overlaps.map((found) => ({
+    message: `"${found.ours}" ${overlapWords[found.overlap]} the primary's own directory "${found.theirs}"`,
+    hint: overlapHint(place, found),
+  }));
+}
+
+function ownOverlapHint({ walLink }: LocalPlace, { inner, outer }: OwnOverlap): string {
+  if (walLink?.directory !== undefined && [inner, outer].includes(walLink.directory))
+    return `"${walLink.path}" is a link to "${walLink.directory}", and a base backup empties it: give the link a directory of its own.`;
+  return 'pgdata, archivedir and each tablespace need a directory of their own: send tablespaces elsewhere by [tablespaces] in the INI file.';
+}
+
+function ownOverlapObjections(place: LocalPlace): Objection[] {
+  return place.ownOverlaps.map((found) => ({
+    message:
+      found.inner === found.outer
+        ? `"${found.inner}" is to hold two things`
+        : `"${found.inner}" lies in "${found.outer}"`,
+    hint: ownOverlapHint(place, found),
+  }));
+}
+
+function versionObjections({ expectedVersion }: LocalPlace, facts: PrimaryFacts): Objection[] {
+  const { version } = facts.capabilities;
+  const expected = expectedVersion === undefined ? undefined : findVersion(expectedVersion);
+  if (expected === undefined || isSameMajor(expected, version)) return [];
+  return [
+    {
+      message: `pgversion: says ${expected.major}, but the primary is PostgreSQL ${version.major}`,
+      hint: 'Correct the key, or check that master_public_ip: and port: name the right server.',
+    },
+  ];
+}
+
+export function placeObjections(place: LocalPlace, facts: PrimaryFacts): Objection[] {
+  return [
+    ...serverObjections(place),
+    ...place.troubles,
+    ...versionObjections(place, facts),
+    ...overlapObjections(place),
+    ...ownOverlapObjections(place),
+    ...contentObjections(place, facts),
+    ...place.foreignData,
+    ...sentinelObjections(place, facts),
+  ];
+}
+
+/** The sentinel that archivedir is to have for this primary; a promotion of the past ends with the new base backup. */
+export function newSentinel(facts: PrimaryFacts, standby: string): Sentinel {
+  return {
+    systemIdentifier: facts.systemIdentifier,
+    standby,
+    primaryPgdata: facts.dataDirectory,
+    promotedAtTimeline: undefined,
+  };
+}

@@ -1,0 +1,192 @@
+import { join } from 'node:path';
+import { isWithin } from '../../config/loaded.ts';
+import { PitrError } from '../../errors.ts';
+import { describeResult, succeeded, type RunCommand } from '../../system/command.ts';
+import { exists, removeDurably, systemErrorCode, writeDurably } from '../../system/durable.ts';
+import { shellQuote } from '../../system/shell-quote.ts';
+import type { RemoteShell } from '../../system/ssh.ts';
+import { runRemotely } from '../primary/remote-files.ts';
+
+/** How a directory of this host and one of the primary's relate. */
+export type Overlap = 'same' | 'holds-theirs' | 'lies-in-theirs';
+
+interface Place {
+  /** Device and inode; undefined for a directory that is not there yet. */
+  readonly self: string | undefined;
+  /** Those of the directories above it, up to the root. */
+  readonly above: readonly string[];
+}
+
+interface Places {
+  /** What distinguishes one running kernel from another: device numbers mean nothing across two of them. */
+  readonly kernel: string;
+  readonly places: readonly Place[];
+}
+
+const localLimitMs = 10_000;
+
+/**
+ * Prints the kernel's boot id, then for each path a line of its own device and inode and one for each directory above it, where
+ * `self` stands before those of a path that is there. Links are resolved by walking up physically, and one program is started
+ * for each path, however deep it lies. The same script runs on both hosts.
+ */
+export function placesScript(paths: readonly string[]): string {
+  const look = (path: string, index: number) =>
+    `p=${shellQuote(path)}; w=self; while [ ! -d "$p" ]; do w=above; p=\${p%/*}; [ -n "$p" ] || p=/; done; ` +
+    `(cd -P -- "$p" && q=$PWD && d=. && set -- . && while [ -n "\${q%/}" ]; do d=$d/..; set -- "$@" "$d"; q=\${q%/*}; done; ` +
+    `stat -c "${index} $w %d:%i" "$@")`;
+  return ['cat /proc/sys/kernel/random/boot_id || echo', ...paths.map(look)].join('\n');
+}
+
+export function parsePlaces(lines: readonly string[], count: number): Places {
+  const [kernel = '', ...rest] = lines;
+  const byPath = new Map<string, string[]>();
+  const selves = new Set<string>();
+  for (const [index = '', kind, id] of rest.map((line) => line.split(' '))) {
+    if (id === undefined) continue;
+    if (kind === 'self') selves.add(index);
+    byPath.set(index, [...(byPath.get(index) ?? []), id]);
+  }
+  const places = Array.from({ length: count }, (_, index) => {
+    const ids = byPath.get(String(index)) ?? [];
+    return selves.has(String(index))
+      ? { self: ids[0], above: ids.slice(1) }
+      : { self: undefined, above: ids };
+  });
+  return { kernel, places };
+}
+
+/** Undefined where they have nothing to do with each other, or where device numbers cannot tell. */
+export function overlapOf(ours: Place, theirs: Place): Overlap | undefined {
+  if (theirs.self === undefined) return undefined;
+  if (ours.self === theirs.self) return 'same';
+  if (ours.self !== undefined && theirs.above.includes(ours.self)) return 'holds-theirs';
+  return ours.above.includes(theirs.self) ? 'lies-in-theirs' : undefined;
+}
+
+export interface FoundOverlap {
+  readonly ours: string;
+  readonly theirs: string;
+  readonly overlap: Overlap;
+}
+
+/** Every overlap between directories of ours and of the primary's, on a host that may be the primary itself. */
+export async function findOverlaps(
+  run: RunCommand,
+  shell: RemoteShell,
+  ours: readonly string[],
+  theirs: readonly string[],
+): Promise<readonly FoundOverlap[]> {
+  const local = await run(
+    { program: '/bin/sh', args: ['-c', placesScript(ours)] },
+    { limitMs: localLimitMs },
+  );
+  if (!succeeded(local)) throw new PitrError(`cannot look at ${ours.join(', ')}: ${describeResult(local)}`);
+  const here = parsePlaces(local.stdout.split('\n'), ours.length);
+  const there = parsePlaces((await runRemotely(shell, placesScript(theirs))).lines, theirs.length);
+  if (here.kernel === '' || here.kernel !== there.kernel) return [];
+  return ours.flatMap((path, i) =>
+    theirs.flatMap((other, j) => {
+      const [a, b] = [here.places[i], there.places[j]];
+      const overlap = a === undefined || b === undefined ? undefined : overlapOf(a, b);
+      return overlap === undefined ? [] : [{ ours: path, theirs: other, overlap }];
+    }),
+  );
+}
+
+/** Two directories of this host of which one is, or lies in, the other. */
+export interface OwnOverlap {
+  readonly inner: string;
+  readonly outer: string;
+}
+
+function ownOverlap(
+  a: string,
+  b: string,
+  [placeA, placeB]: readonly [Place | undefined, Place | undefined],
+): OwnOverlap | undefined {
+  if (isWithin(a, b)) return { inner: a, outer: b };
+  if (isWithin(b, a)) return { inner: b, outer: a };
+  if (placeA === undefined || placeB === undefined) return undefined;
+  // By what is on the disk: either may be reached through a link.
+  if (overlapOf(placeA, placeB) === 'lies-in-theirs') return { inner: a, outer: b };
+  return overlapOf(placeB, placeA) === undefined ? undefined : { inner: b, outer: a };
+}
+
+/** Every overlap between directories that are to be filled, or must not be touched, on this host. */
+export async function findOwnOverlaps(
+  run: RunCommand,
+  paths: readonly string[],
+): Promise<readonly OwnOverlap[]> {
+  const local = await run(
+    { program: '/bin/sh', args: ['-c', placesScript(paths)] },
+    { limitMs: localLimitMs },
+  );
+  if (!succeeded(local)) throw new PitrError(`cannot look at ${paths.join(', ')}: ${describeResult(local)}`);
+  const { places } = parsePlaces(local.stdout.split('\n'), paths.length);
+  return paths.flatMap((path, i) =>
+    paths.slice(i + 1).flatMap((other, j) => {
+      const found = ownOverlap(path, other, [places[i], places[i + 1 + j]]);
+      return found === undefined ? [] : [found];
+    }),
+  );
+}
+
+/** Prints the number of each path that holds the probe, and what the probe says. */
+function probesScript(paths: readonly string[], name: string): string {
+  const look = (path: string, index: number) =>
+    `f=${shellQuote(join(path, name))}; if [ -f "$f" ]; then i='?'; IFS= read -r i <"$f"; echo "${index} \${i:-?}"; fi`;
+  return paths.map(look).join('\n');
+}
+
+function sharedIn(
+  line: string,
+  ours: readonly string[],
+  theirs: readonly string[],
+): FoundOverlap | undefined {
+  const [, their, our] = /^(\d+) (\d+|\?)$/.exec(line) ?? [];
+  const other = theirs[Number(their)];
+  // A probe that cannot be read there lies in some directory of ours all the same.
+  const path = ours[Number(our)] ?? ours[0];
+  return other === undefined || path === undefined
+    ? undefined
+    : { ours: path, theirs: other, overlap: 'same' };
+}
+
+/** On a disk that an earlier copy filled there is room for a file, but not for what it says: it is found all the same. */
+async function writeProbe(path: string, index: number): Promise<void> {
+  try {
+    await writeDurably(path, `${index}\n`);
+  } catch (error) {
+    if (!(error instanceof PitrError) || systemErrorCode(error.cause) !== 'ENOSPC') throw error;
+    await writeDurably(path, '');
+  }
+}
+
+/**
+ * Directories of ours in which a file appears in one of the primary's that we write here: the proof that holds across hosts,
+ * where both see the same storage. One file in each of ours, which says whose it is, and one look at each of theirs: a list of
+ * all that lies in there would be what a network file system remembers. The files are gone again when this returns.
+ */
+export async function findShared(
+  shell: RemoteShell,
+  ours: readonly string[],
+  theirs: readonly string[],
+  nonce: string,
+): Promise<readonly FoundOverlap[]> {
+  const name = `.pitrtools-probe-${nonce}`;
+  const here: (readonly [path: string, index: number])[] = [];
+  for (const [index, path] of ours.entries()) if (await exists(path)) here.push([path, index]);
+  if (here.length === 0) return [];
+  try {
+    // All of them come to an end, so that none is written after it was removed.
+    const written = await Promise.allSettled(
+      here.map(([path, index]) => writeProbe(join(path, name), index)),
+    );
+    for (const write of written) if (write.status === 'rejected') throw write.reason;
+    const { lines } = await runRemotely(shell, probesScript(theirs, name));
+    return lines.flatMap((line) => sharedIn(line, ours, theirs) ?? []);
+  } finally {
+    await Promise.all(here.map(([path]) => removeDurably(join(path, name))));
+  }
+}

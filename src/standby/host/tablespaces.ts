@@ -1,0 +1,60 @@
+import { join, relative } from 'node:path';
+import { isWithin } from '../../config/loaded.ts';
+import type { Tablespace } from '../../postgres/backup-sql.ts';
+import type { Capabilities } from '../../postgres/capabilities.ts';
+import type { ControlFile } from '../../postgres/control-file.ts';
+
+/** Where a tablespace of the primary goes on this host. */
+export interface TablespaceTarget extends Tablespace {
+  readonly target: string;
+  /** It lies inside the primary's data directory, with which it is copied. */
+  readonly isInsidePgdata: boolean;
+}
+
+/** To where the INI's [tablespaces] sends it, else to the same path; what lies inside pgdata stays inside. */
+export function tablespaceTargets(
+  tablespaces: readonly Tablespace[],
+  primaryPgdata: string,
+  pgdata: string,
+  mapping: ReadonlyMap<string, string>,
+): readonly TablespaceTarget[] {
+  return tablespaces.map((tablespace) => {
+    const isInside = isWithin(tablespace.location, primaryPgdata) && !mapping.has(tablespace.location);
+    const inside = join(pgdata, relative(primaryPgdata, tablespace.location));
+    const target = isInside ? inside : (mapping.get(tablespace.location) ?? tablespace.location);
+    return { ...tablespace, target, isInsidePgdata: isInside };
+  });
+}
+
+/** From 9.0 a server keeps to one directory of its own in a tablespace's: only that is ours to change. */
+export function tablespaceFolder(capabilities: Capabilities, control: ControlFile): string | undefined {
+  if (!capabilities.hasTablespaceVersionFolder) return undefined;
+  return `PG_${capabilities.version.major}_${control.catalogVersion}`;
+}
+
+/**
+ * Whether a name in a tablespace's directory is of a server of this version: its folder; up to 8.4 all that it made. Where
+ * pg_control cannot be had, the major version alone tells.
+ */
+export function isServersName(
+  capabilities: Capabilities,
+  control: ControlFile | undefined,
+  name: string,
+): boolean {
+  if (!capabilities.hasTablespaceVersionFolder) return /^(PG_VERSION$|\d)/.test(name);
+  if (control !== undefined) return name === tablespaceFolder(capabilities, control);
+  const prefix = `PG_${capabilities.version.major}_`;
+  return name.startsWith(prefix) && /^\d+$/.test(name.slice(prefix.length));
+}
+
+/**
+ * The server's `tablespace_map` with our paths: lines of a link's name, a blank and the directory. A tablespace
+ * that we do not know keeps its line: no tablespace of the primary has that number now, or -B would have refused it.
+ */
+export function rewriteTablespaceMap(map: string, targets: readonly TablespaceTarget[]): string {
+  const byOid = new Map(targets.map(({ oid, target }) => [oid, target]));
+  return map.replaceAll(
+    /^(\d+) (.*)$/gm,
+    (_line, oid: string, path: string) => `${oid} ${byOid.get(oid) ?? path}`,
+  );
+}

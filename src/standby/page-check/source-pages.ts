@@ -1,0 +1,117 @@
+import { PitrError } from '../../errors.ts';
+import type { PageLayout } from '../../postgres/control-file.ts';
+import { pageLsn, pageState, viewPage, type PageState } from '../../postgres/page-checksum.ts';
+import { shellQuote } from '../../system/shell-quote.ts';
+import { runRemotely } from '../primary/remote-files.ts';
+import type { Primary } from '../primary/primary.ts';
+import type { BadPage } from './check-file.ts';
+
+/** The server that is asked: where the pages were copied from, or the primary instead. */
+export type PageSource = Pick<Primary, 'shell' | 'facts'>;
+
+/** What is at a page's place on the server that is asked now. */
+export type SourcePage =
+  | { readonly kind: 'gone' }
+  /** The file ends before the page does. */
+  | { readonly kind: 'beyond-end' }
+  | { readonly kind: 'unreadable'; readonly reason: string }
+  | {
+      readonly kind: 'page';
+      readonly state: PageState;
+      readonly lsn: bigint;
+      /** Of the file, in seconds since 1970 by the primary's clock; undefined where its file system keeps none. */
+      readonly changedS: number;
+      readonly bornS: number | undefined;
+    };
+
+/** A page takes 16 kB of text on the way: so many are asked for at once. */
+const batchPages = 64;
+const attempts = 5;
+/** A page that is being written while it is read is whole a moment later. */
+const retryMs = 250;
+
+/** The place of a page in its own file. */
+export function indexInFile({ file, block }: Pick<BadPage, 'file' | 'block'>, layout: PageLayout): number {
+  return block - file.segment * layout.segmentBlocks;
+}
+
+function scriptFor(path: string, index: number, { blockSize }: PageLayout): string {
+  const file = shellQuote(path);
+  // The times come first: a change between the two shows in the page.
+  return `LC_ALL=C stat -L -c 'times %Y %W' -- ${file} 2>&1
+printf 'bytes '; od -An -v -tx1 -j ${index * blockSize} -N ${blockSize} ${file} 2>/dev/null | tr -d ' \\n'; echo`;
+}
+
+function parsePage(text: string, block: number, { blockSize }: PageLayout) {
+  const bytes = Buffer.from(text, 'hex');
+  if (bytes.length < blockSize) return undefined;
+  // A buffer of its own: one from Node's pool need not begin at a multiple of 4.
+  const page = viewPage(Uint8Array.from(bytes).buffer, 0, blockSize);
+  return { state: pageState(page, block), lsn: pageLsn(page) };
+}
+
+/** The two lines that the script prints for one page. */
+export function parseSourcePage(
+  [times = '', content = '']: readonly string[],
+  block: number,
+  layout: PageLayout,
+): SourcePage {
+  const [word, changed, born] = times.split(' ');
+  if (word !== 'times')
+    return times.includes('No such file') ? { kind: 'gone' } : { kind: 'unreadable', reason: times };
+  const page = parsePage(content.replace(/^bytes /, ''), block, layout);
+  if (page === undefined) return { kind: 'beyond-end' };
+  // 0 or - where birth is not known.
+  const bornS = Number(born) > 0 ? Number(born) : undefined;
+  return { kind: 'page', ...page, changedS: Number(changed), bornS };
+}
+
+async function askOnce(
+  { shell, facts }: PageSource,
+  pages: readonly BadPage[],
+  layout: PageLayout,
+): Promise<SourcePage[]> {
+  const found: SourcePage[] = [];
+  for (let from = 0; from < pages.length; from += batchPages) {
+    const batch = pages.slice(from, from + batchPages);
+    const scripts = batch.map((page) =>
+      scriptFor(`${facts.dataDirectory}/${page.file.path}`, indexInFile(page, layout), layout),
+    );
+    const { lines } = await runRemotely(shell, scripts.join('\n'));
+    if (lines.length < 2 * batch.length)
+      throw new PitrError(
+        `${shell.target.host} answered for ${Math.floor(lines.length / 2)} of ${batch.length} pages`,
+      );
+    found.push(
+      ...batch.map(({ block }, index) =>
+        parseSourcePage(lines.slice(2 * index, 2 * index + 2), block, layout),
+      ),
+    );
+  }
+  return found;
+}
+
+/** Reads these pages where they came from; what is bad there is read again a few times before it is believed. */
+export async function readSourcePages(
+  server: PageSource,
+  pages: readonly BadPage[],
+  layout: PageLayout,
+  pause: (ms: number) => Promise<void>,
+): Promise<readonly SourcePage[]> {
+  const found = await askOnce(server, pages, layout);
+  for (let attempt = 2; attempt <= attempts; attempt += 1) {
+    const again = [...found.keys()].filter((index) => {
+      const source = found[index];
+      return source?.kind === 'page' && source.state === 'bad';
+    });
+    if (again.length === 0) break;
+    await pause(retryMs);
+    const next = await askOnce(
+      server,
+      again.flatMap((index) => pages[index] ?? []),
+      layout,
+    );
+    for (const [place, index] of again.entries()) found[index] = next[place] ?? { kind: 'gone' };
+  }
+  return found;
+}

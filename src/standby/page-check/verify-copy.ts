@@ -1,0 +1,86 @@
+import { readFile, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pageLayoutOf, type PageLayout } from '../../postgres/control-file.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { originName, originOf } from '../actions/base-backup/source/origin.ts';
+import type { Primary } from '../primary/primary.ts';
+import type { BadPage } from './check-file.ts';
+import { checkFiles } from './check-files.ts';
+import { verificationOf, type Finding, type JudgedPage, type Verification } from './findings.ts';
+import { judge, judgeAlone, judgeByOther, type BackupSpan } from './judge.ts';
+import { listRelationFiles } from './relation-files.ts';
+import { readSourcePages, type SourcePage } from './source-pages.ts';
+
+/** What a server has in the places of pages that fail. */
+export interface SourceAnswer {
+  readonly pages: readonly SourcePage[];
+  /** In messages: `the primary`. */
+  readonly name: string;
+  /** Whether the copy was made of this server's files. */
+  readonly isOrigin: boolean;
+}
+
+/** Reads the pages where they were copied from; undefined where there is no way to it now. */
+export type ReadSource = (pages: readonly BadPage[], layout: PageLayout) => Promise<SourceAnswer | undefined>;
+
+export interface VerifyOptions {
+  readonly layout: PageLayout;
+  readonly span: BackupSpan;
+  readonly readSource: ReadSource;
+  /** How much there is, and then how much of it is done. */
+  readonly onProgress: (files: number, bytes: number) => void;
+}
+
+export function sourceOf(deps: Pick<StandbyDeps, 'pause'>, primary: Primary): ReadSource {
+  return async (pages, layout) => ({
+    pages: await readSourcePages(originOf(primary), pages, layout, deps.pause),
+    name: originName(primary),
+    isOrigin: true,
+  });
+}
+
+export async function readPageLayout(controlFile: string): Promise<PageLayout | undefined> {
+  return pageLayoutOf(await readFile(controlFile));
+}
+
+async function judgeAll(
+  bad: readonly BadPage[],
+  { layout, span, readSource }: VerifyOptions,
+): Promise<JudgedPage[]> {
+  const answer = bad.length === 0 ? undefined : await readSource(bad, layout);
+  return bad.map((page, index) => {
+    const alone = judgeAlone(page, span);
+    const found = answer?.pages[index];
+    if (answer === undefined || found === undefined) return { page, verdict: alone, source: '' };
+    const { name: source, isOrigin } = answer;
+    const verdict = judge(page, found, span, source);
+    // What the page says of itself is better than nothing.
+    if (verdict.kind === 'unclear' && alone.kind === 'wal') return { page, verdict: alone, source };
+    return { page, verdict: isOrigin ? verdict : judgeByOther(page, found, span, source), source };
+  });
+}
+
+/** Checks every page of a copy, and holds each that fails against the one that it was copied from. Changes nothing. */
+export async function verifyCopy(
+  deps: Pick<StandbyDeps, 'signal' | 'log'>,
+  pgdata: string,
+  options: VerifyOptions,
+): Promise<Verification> {
+  const files = await listRelationFiles(pgdata);
+  const check = await checkFiles({ pgdata, layout: options.layout }, files, {
+    signal: deps.signal,
+    onChecked: options.onProgress,
+  });
+  if (check.bad.length > 0)
+    deps.log.debug(`${check.bad.length} pages fail in the copy: asking where they came from`);
+  return verificationOf(check, await judgeAll(check.bad, options));
+}
+
+/**
+ * Takes the times away of files that are damaged here alone: their size and time are the primary's, and a further -B, which
+ * believes these, would keep them.
+ */
+export async function distrustFiles(pgdata: string, findings: readonly Finding[]): Promise<void> {
+  const files = new Set(findings.filter(({ kind }) => kind !== 'bad-source').map(({ file }) => file));
+  for (const file of files) await utimes(join(pgdata, file), 0, 0).catch(() => undefined);
+}

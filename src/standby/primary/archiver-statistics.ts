@@ -1,0 +1,54 @@
+import { PitrError } from '../../errors.ts';
+import { systemClock } from '../../system/clock.ts';
+import type { Primary } from './primary.ts';
+
+const statisticsSql =
+  'SELECT archived_count, last_archived_wal, last_archived_time, failed_count, last_failed_wal, last_failed_time FROM pg_stat_archiver';
+
+const stopGraceMs = 10_000;
+
+/** What the primary says about its archiving (9.4 and later): a line for a message about WAL that does not come. */
+export async function archiverStatistics({
+  facts,
+  queryAside,
+}: Pick<Primary, 'facts' | 'queryAside'>): Promise<string | undefined> {
+  if (!facts.capabilities.hasStatArchiver) return undefined;
+  // A primary that has gone since must not hide what is missing here.
+  const [row] = await queryAside(statisticsSql).catch(() => []);
+  if (row === undefined) return undefined;
+  const [archived = '', lastArchived = '', archivedAt = '', failed = '', lastFailed = '', failedAt = ''] =
+    row;
+  const good = lastArchived === '' ? 'none yet' : `the last was ${lastArchived} at ${archivedAt}`;
+  const bad = lastFailed === '' ? 'none' : `the last was ${lastFailed} at ${failedAt}`;
+  return `pg_stat_archiver on the primary: ${archived} archived (${good}), ${failed} failures (${bad})`;
+}
+
+/**
+ * Ends a backup by `stop`, which PostgreSQL lets wait until the WAL of the backup is archived; an archiver that fails makes it
+ * wait for ever.
+ *
+ * @param outcome what has become of the backup, for the message
+ */
+export async function explainUnarchived<T>(
+  primary: Pick<Primary, 'facts' | 'queryAside'>,
+  walTimeoutS: number,
+  outcome: string,
+  stop: (limitMs: number) => Promise<T>,
+): Promise<T> {
+  const limitMs = walTimeoutS * 1000 + stopGraceMs;
+  const { monotonicMs } = systemClock();
+  const startedMs = monotonicMs();
+  try {
+    return await stop(limitMs);
+  } catch (error) {
+    if (!(error instanceof PitrError) || monotonicMs() - startedMs < limitMs) throw error;
+    const command = primary.facts.settings.archiveCommand;
+    throw new PitrError(`the primary has not archived the WAL of the backup within ${walTimeoutS} s`, {
+      detail: [await archiverStatistics(primary), `archive_command there is "${command}"`]
+        .filter(Boolean)
+        .join('\n'),
+      hint: `${outcome} What archive_command says stands in the server log of the primary. When it succeeds, run this again; wal_timeout: says how long to wait.`,
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,24 @@
+import { parseBackupLabel } from '../../postgres/backup-label.ts';
+import { exclusiveBackupLabelSql } from '../../postgres/backup-sql.ts';
+import type { Primary } from './primary.ts';
+
+/** The exclusive backup that goes on at the primary. It outlives the session that began it (up to 14). */
+export interface BackupInProgress {
+  readonly label: string;
+  readonly startTime: string;
+}
+
+/** Labels of this standby begin so; what follows tells the run. */
+export function ownLabelPrefix(standby: string): string {
+  return `pitrtools ${standby} `;
+}
+
+export async function findExclusiveBackup({
+  facts,
+  query,
+}: Pick<Primary, 'facts' | 'query'>): Promise<BackupInProgress | undefined> {
+  const [row] = await query(exclusiveBackupLabelSql(facts.capabilities));
+  if (row === undefined) return undefined;
+  const { label, startTime } = parseBackupLabel(row[0] ?? '', 'backup_label');
+  return { label, startTime };
+}

@@ -1,0 +1,42 @@
+import type { StandbyDeps } from '../deps.ts';
+import { withPrimary, withServer, type Primary, type ServerPlace } from './primary.ts';
+
+/** Connects to the primary in the way that the INI allows: by ssh, or to its server alone. */
+export async function withConfiguredPrimary<T>(
+  deps: StandbyDeps,
+  use: (primary: Primary) => Promise<T>,
+): Promise<T> {
+  if (deps.settings.basebackup_method === 'rsync') return withPrimary(deps, use);
+  return (await import('./protocol/protocol-primary.ts')).withPrimaryByProtocol(deps, use);
+}
+
+function placeOfSource({ settings }: StandbyDeps, host: string): ServerPlace {
+  return {
+    what: 'the standby to copy from,',
+    host,
+    localAddress: settings.basebackup_source_local_ip ?? settings.master_local_ip,
+    port: settings.basebackup_source_port ?? settings.port,
+  };
+}
+
+/** Connects to the standby that files are read from, alone; the INI must name one. */
+export async function withConfiguredSource<T>(
+  deps: StandbyDeps,
+  use: (source: Primary) => Promise<T>,
+): Promise<T> {
+  const { basebackup_source: host } = deps.settings;
+  if (host === undefined) throw new Error('the INI names no standby to copy from');
+  return withServer(deps, placeOfSource(deps, host), use);
+}
+
+/** For a base backup: with the standby that its files are to be read from, where the INI names one. */
+export async function withPrimaryAndSource<T>(
+  deps: StandbyDeps,
+  use: (primary: Primary) => Promise<T>,
+): Promise<T> {
+  const { basebackup_source: host } = deps.settings;
+  return withConfiguredPrimary(deps, (primary) => {
+    if (host === undefined) return use(primary);
+    return withServer(deps, placeOfSource(deps, host), (source) => use({ ...primary, source }));
+  });
+}

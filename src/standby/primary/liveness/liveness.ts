@@ -1,0 +1,122 @@
+import { messageOf, PitrError } from '../../../errors.ts';
+import { sshTarget } from '../../../system/ssh-target.ts';
+import { databaseOf } from '../../server/database.ts';
+import type { StandbyDeps } from '../../deps.ts';
+import { unknownIdentity, type ServerIdentity } from './identity.ts';
+import { knownPrimary, type KnownPrimary } from './known-primary.ts';
+import { ownNetworkFault, type Neighbour } from './own-network.ts';
+import { probePort, type ProbePort } from './port-probe.ts';
+import { probeRemote, type RemoteLook } from './remote-probe.ts';
+import type { RemoteQuestion } from './remote-script.ts';
+import { judgeLiveness, type Liveness, type PortAnswer, type RemoteAnswer } from './verdict.ts';
+
+/** What the two questions have brought. */
+export interface PrimaryLook {
+  readonly liveness: Liveness;
+  readonly identity: ServerIdentity;
+  readonly known: KnownPrimary;
+}
+
+function remoteQuestion({ settings }: StandbyDeps, { pgdata }: KnownPrimary): RemoteQuestion {
+  return {
+    primaryPgdata: pgdata,
+    psql: settings.r_psql,
+    host: settings.master_local_ip,
+    port: settings.port,
+    user: settings.user,
+    database: databaseOf(settings),
+    limitS: settings.failover_probe_timeout,
+  };
+}
+
+/** An ssh that cannot be found has asked nobody. */
+function noLook(error: unknown): RemoteLook {
+  const reason = messageOf(error);
+  const check = error instanceof PitrError ? error.hint : undefined;
+  const answer: RemoteAnswer =
+    check === undefined ? { kind: 'unreachable', reason } : { kind: 'unasked', reason, check };
+  return { answer, identity: unknownIdentity };
+}
+
+async function lookThere(
+  deps: StandbyDeps,
+  known: KnownPrimary,
+  wantsIdentity: boolean,
+  signal: AbortSignal,
+): Promise<RemoteLook> {
+  const { settings } = deps;
+  const wanted = { systemIdentifier: known.systemIdentifier, identity: wantsIdentity };
+  const limitMs = settings.failover_probe_timeout * 1000;
+  try {
+    const place = { ...settings, host: settings.master_public_ip, what: 'the primary' };
+    const target = await sshTarget(place, settings);
+    return await probeRemote(deps, target, remoteQuestion(deps, known), wanted, limitMs, signal);
+  } catch (error) {
+    return noLook(error);
+  }
+}
+
+function otherHosts({ settings }: StandbyDeps): readonly Neighbour[] {
+  const { basebackup_source: host, basebackup_source_port: port } = settings;
+  return host === undefined ? [] : [{ host, port: port ?? settings.port }];
+}
+
+/** An address that does not answer looks the same where the fault is this host's own. */
+async function withoutOwnFault(
+  deps: StandbyDeps,
+  liveness: Liveness,
+  port: PortAnswer,
+  leftMs: number,
+  probe: ProbePort,
+): Promise<Liveness> {
+  if (liveness.kind !== 'unreachable') return liveness;
+  const address =
+    port.kind === 'no-route' ? port.address : port.kind === 'none' ? port.timedOutAt : undefined;
+  if (address === undefined) return liveness;
+  const fault = await ownNetworkFault(address, port.kind === 'no-route', otherHosts(deps), leftMs, probe);
+  if (fault === undefined) return liveness;
+  const check = 'Check the network of this host.';
+  return { kind: 'unasked', reason: `${liveness.reason}; ${fault}`, check };
+}
+
+/** The gateway is asked after EHOSTUNREACH, which takes 3 s: a second is enough for a neighbour. */
+const leastMs = 1_000;
+
+/**
+ * Asks both ways at once, under one limit: the port as a client would, and the primary's host over ssh, which also sees a
+ * server that listens on localhost only.
+ *
+ * @param wantsIdentity waits for ssh though the port answers, and asks the server what it is
+ */
+export async function lookAtPrimary(
+  deps: StandbyDeps,
+  wantsIdentity: boolean,
+  probe: ProbePort = probePort,
+): Promise<PrimaryLook> {
+  const { settings } = deps;
+  const known = await knownPrimary(deps);
+  const limitMs = settings.failover_probe_timeout * 1000;
+  const endMs = deps.monotonicMs() + limitMs;
+  const enough = new AbortController();
+  const port = probe(settings.master_public_ip, settings.port, limitMs, enough.signal);
+  const remote = lookThere(deps, known, wantsIdentity, enough.signal);
+  // The answer that says alive first saves the wait for the other.
+  void port.then(({ kind }) => {
+    if (kind === 'postgresql' && !wantsIdentity) enough.abort();
+  });
+  void remote.then(({ answer }) => {
+    if (answer.kind === 'alive') enough.abort();
+  });
+  const [portAnswer, { answer, identity }] = [await port, await remote];
+  const place = `${settings.master_public_ip}:${settings.port}`;
+  const judged = judgeLiveness(place, portAnswer, answer);
+  const leftMs = Math.max(leastMs, endMs - deps.monotonicMs());
+  const liveness = await withoutOwnFault(deps, judged, portAnswer, leftMs, probe);
+  deps.log.debug(`primary: ${JSON.stringify({ port: portAnswer, remote: answer, liveness, identity })}`);
+  return { liveness, identity, known };
+}
+
+/** Whether the primary is alive. */
+export async function probePrimary(deps: StandbyDeps): Promise<Liveness> {
+  return (await lookAtPrimary(deps, false)).liveness;
+}

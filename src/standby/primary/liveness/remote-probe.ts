@@ -1,0 +1,163 @@
+import type { CommandResult, Session, StartSession } from '../../../system/command.ts';
+import type { RemoteResult, RemoteShell, SshTarget } from '../../../system/ssh.ts';
+import type { StandbyDeps } from '../../deps.ts';
+import { readIdentity, unknownIdentity, type ServerIdentity } from './identity.ts';
+import { judgeRemote, readProcesses, readPsql } from './remote-findings.ts';
+import { identityScript, processScript, psqlScript, type RemoteQuestion } from './remote-script.ts';
+import type { RemoteAnswer } from './verdict.ts';
+
+export interface RemoteLook {
+  readonly answer: RemoteAnswer;
+  /** What lives there; asked only where it is wanted. */
+  readonly identity: ServerIdentity;
+}
+
+export interface Wanted {
+  /** System identifier of our cluster, where it is known. */
+  readonly systemIdentifier: string | undefined;
+  readonly identity: boolean;
+}
+
+export type ProbeDeps = Pick<
+  StandbyDeps,
+  'startSession' | 'withRemoteShell' | 'log' | 'monotonicMs' | 'pause'
+>;
+
+interface Leash {
+  readonly startSession: StartSession;
+  /** Why ssh itself could not be started, if that was so. */
+  readonly notStarted: () => string | undefined;
+  readonly release: () => void;
+}
+
+/** Ends every session of ours when the limit passes or the answer is no longer wanted: ssh alone may wait for ever. */
+function leash(startSession: StartSession, limitMs: number, signal: AbortSignal): Leash {
+  const sessions: Session[] = [];
+  let reason: string | undefined;
+  const endAll = (): void => {
+    for (const session of sessions) session.kill();
+  };
+  const noteStart = (result: CommandResult): void => {
+    if (result.kind === 'not-started') reason = result.reason;
+  };
+  const timer = setTimeout(endAll, limitMs);
+  signal.addEventListener('abort', endAll, { once: true });
+  return {
+    startSession: (command, options) => {
+      const session = startSession(command, options);
+      void session.ended.then(noteStart);
+      sessions.push(session);
+      return session;
+    },
+    notStarted: () => reason,
+    release: () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', endAll);
+    },
+  };
+}
+
+/** The connection of one look, and how long it may take still. */
+interface Look {
+  readonly deps: ProbeDeps;
+  readonly shell: RemoteShell;
+  readonly question: RemoteQuestion;
+  readonly wanted: Wanted;
+  readonly leftMs: () => number;
+}
+
+interface Said {
+  readonly lines: readonly string[];
+  readonly result: RemoteResult;
+}
+
+/** A script whose connection is lost has said something all the same. */
+async function ask({ shell, leftMs }: Look, script: string): Promise<Said> {
+  const lines: string[] = [];
+  const onLine = (line: string): void => {
+    lines.push(line);
+  };
+  return { result: await shell.run(script, { limitMs: leftMs(), onLine }), lines };
+}
+
+const unreachable = (reason: string): RemoteLook => ({
+  answer: { kind: 'unreachable', reason },
+  identity: unknownIdentity,
+});
+
+async function identityOf(look: Look, processes: readonly string[], isOfDirectory: boolean) {
+  if (!look.wanted.identity) return unknownIdentity;
+  const { lines } = await ask(look, identityScript(look.question));
+  return readIdentity(lines, processes, isOfDirectory);
+}
+
+const againMs = 200;
+
+/** Looks until what outlived a postmaster has ended, or the time is over: such processes are no sign of life, and no proof of death. */
+async function awaitHelpers(look: Look, first: Said): Promise<Said> {
+  const { deps, wanted, question, leftMs } = look;
+  const script = processScript(question.primaryPgdata);
+  for (let said = first; ;) {
+    const { alive, helpers } = readProcesses(said.lines, wanted.systemIdentifier);
+    if (alive !== undefined || helpers.length === 0 || leftMs() <= 2 * againMs) return said;
+    await deps.pause(againMs);
+    const next = await ask(look, script);
+    if (next.result.kind === 'lost') return said;
+    said = next;
+  }
+}
+
+async function lookThere(look: Look): Promise<RemoteLook> {
+  const { wanted, question } = look;
+  const first = await ask(look, processScript(question.primaryPgdata));
+  const { alive } = readProcesses(first.lines, wanted.systemIdentifier);
+  // What was seen before the connection was lost counts, if it is life.
+  if (alive !== undefined) {
+    const identity = await identityOf(look, first.lines, true);
+    return { answer: alive, identity };
+  }
+  if (first.result.kind === 'lost') return unreachable(first.result.reason);
+  const psql = await ask(look, psqlScript(question));
+  // A psql that hangs has proved nothing.
+  if (psql.result.kind === 'lost') return unreachable(psql.result.reason);
+  const last = await awaitHelpers(look, first);
+  const answer = judgeRemote(readProcesses(last.lines, wanted.systemIdentifier), readPsql(psql.lines));
+  const identity = answer.kind === 'alive' ? await identityOf(look, last.lines, false) : unknownIdentity;
+  return { answer, identity };
+}
+
+const checkSsh = 'Check ssh: in the INI: nothing can be asked of the primary without it.';
+
+/** Looks at the primary's host over ssh, within the limit. */
+export async function probeRemote(
+  deps: ProbeDeps,
+  target: SshTarget,
+  question: RemoteQuestion,
+  wanted: Wanted,
+  limitMs: number,
+  signal: AbortSignal,
+): Promise<RemoteLook> {
+  const held = leash(deps.startSession, limitMs, signal);
+  const endMs = deps.monotonicMs() + limitMs;
+  const leftMs = (): number => Math.max(1, endMs - deps.monotonicMs());
+  const connectTimeoutS = Math.max(1, Math.min(target.connectTimeoutS, Math.ceil(limitMs / 1000)));
+  try {
+    const used = await deps.withRemoteShell(
+      { startSession: held.startSession, log: deps.log },
+      // A host that is reached was reached, whatever its start-up files print.
+      { ...target, connectTimeoutS, allowsNoise: true },
+      (shell) => lookThere({ deps, shell, question, wanted, leftMs }),
+    );
+    if (used.kind === 'used') return used.value;
+    const reason = held.notStarted();
+    if (reason === undefined) return unreachable(used.reason);
+    const answer = {
+      kind: 'unasked',
+      reason: `ssh could not be started: ${reason}`,
+      check: checkSsh,
+    } as const;
+    return { answer, identity: unknownIdentity };
+  } finally {
+    held.release();
+  }
+}

@@ -1,0 +1,25 @@
+import { addressesOf, isLoopback, isThisHost, type Resolve } from '../../system/own-addresses.ts';
+import type { StandbyDeps } from '../deps.ts';
+
+/** Whoever writes one of these knows that it is this host: two servers on one machine, or the near end of a tunnel. */
+function isWrittenAsLoopback(host: string): boolean {
+  return host === 'localhost' || isLoopback(host);
+}
+
+/**
+ * Says that the INI's primary is this very host. Debian's /etc/hosts gives a host's own name 127.0.1.1, so that the primary's name
+ * leads there when cmd_standby is run on the primary by mistake.
+ */
+export async function sayWherePrimaryIsHere(
+  deps: Pick<StandbyDeps, 'settings' | 'log'>,
+  resolve: Resolve = addressesOf,
+): Promise<void> {
+  const { master_public_ip: host } = deps.settings;
+  if (!(await isThisHost(host, resolve))) return;
+  const message = `master_public_ip "${host}" is this very host`;
+  if (isWrittenAsLoopback(host)) deps.log.notice(message);
+  else
+    deps.log.warning(message, {
+      hint: 'cmd_standby is run on the standby, never on the primary. It is right only where both servers share this machine.',
+    });
+}

@@ -1,0 +1,228 @@
+import { PitrError, refusal } from '../../errors.ts';
+import {
+  dataDirectoriesSql,
+  dataDirectorySql,
+  findHelpers,
+  installedHelpersSql,
+  installHint,
+  parseDataDirectory,
+  parseTablespaces,
+  parseWalPosition,
+  serverVersionSql,
+  tablespacesSql,
+  walPositionSql,
+  type Tablespace,
+} from '../../postgres/backup-sql.ts';
+import { capabilitiesOf, type Capabilities } from '../../postgres/capabilities.ts';
+import { checkControlFile, controlFileBytes, type ControlFile } from '../../postgres/control-file.ts';
+import {
+  parseServerSettings,
+  serverSettingsSql,
+  type ServerSettings,
+} from '../../postgres/server-settings.ts';
+import { parseVersion } from '../../postgres/version.ts';
+import { withPsql } from '../../system/psql.ts';
+import type { PsqlTarget } from '../../system/psql-failure.ts';
+import { noiseHint, type RemoteShell } from '../../system/ssh.ts';
+import { sshTarget } from '../../system/ssh-target.ts';
+import { databaseOf } from '../server/database.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { readRemoteFile } from './remote-files.ts';
+
+export type Rows = readonly (readonly string[])[];
+
+/** The primary's host and its server, held for the length of one action. */
+export interface Primary {
+  readonly shell: RemoteShell;
+  readonly facts: PrimaryFacts;
+  /** A statement in the one session that is held open. Ends with the signal's reason when the program is told to stop. */
+  readonly query: (sql: string, limitMs?: number) => Promise<Rows>;
+  /** The same in a session of its own, for when the one that is held open waits or has gone. */
+  readonly queryAside: (sql: string, limitMs?: number) => Promise<Rows>;
+  /** The same for taking something back after such a signal. */
+  readonly queryToUndo: (sql: string, limitMs?: number) => Promise<Rows>;
+  /** Aborted as soon as the session that is held open is known to be over; its reason says why. */
+  readonly lost: AbortSignal;
+  /** Another standby of it, where the files are to be read from that one. */
+  readonly source?: Primary;
+  /** How programs of PostgreSQL reach the server from here; only where the INI has it asked without ssh. */
+  readonly protocol?: ProtocolAccess;
+}
+
+export interface ProtocolAccess {
+  readonly host: string;
+  readonly port: number;
+  readonly role: string;
+  /** Where libpq finds the password, and how it encrypts. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export interface PrimaryFacts {
+  readonly capabilities: Capabilities;
+  /** Of the helper functions; undefined where they are not needed. */
+  readonly helperSchema: string | undefined;
+  readonly settings: ServerSettings;
+  readonly dataDirectory: string;
+  readonly tablespaces: readonly Tablespace[];
+  /** Decimal. */
+  readonly systemIdentifier: string;
+  /** Undefined where only SQL leads to the primary. */
+  readonly control: ControlFile | undefined;
+  /** The timeline that the server writes now; undefined for one that is in recovery. */
+  readonly timeline: number | undefined;
+}
+
+export const questionMs = 60_000;
+
+/** A server that is reached by ssh to its host and by psql there. */
+export interface ServerPlace {
+  /** In messages: `the primary`. */
+  readonly what: string;
+  readonly host: string;
+  /** Where psql finds the server when it runs on that host. */
+  readonly localAddress: string;
+  readonly port: number;
+}
+
+function primaryPlace({ settings }: StandbyDeps): ServerPlace {
+  const { master_public_ip: host, master_local_ip: localAddress, port } = settings;
+  return { what: 'the primary', host, localAddress, port };
+}
+
+function psqlTarget({ settings }: StandbyDeps, { localAddress: host, port }: ServerPlace): PsqlTarget {
+  const { r_psql: psql, user } = settings;
+  return { psql, host, port, user, database: databaseOf(settings) };
+}
+
+interface Stop {
+  readonly aborted: Promise<never>;
+  readonly release: () => void;
+}
+
+function rejectWhenAborted(signal: AbortSignal): Stop {
+  let onAbort: () => void = () => undefined;
+  const aborted = new Promise<never>((_resolve, reject) => {
+    onAbort = () => {
+      reject(signal.reason as Error);
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  return {
+    aborted,
+    release: () => {
+      signal.removeEventListener('abort', onAbort);
+    },
+  };
+}
+
+export async function unlessStopped<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  signal.throwIfAborted();
+  const { aborted, release } = rejectWhenAborted(signal);
+  try {
+    return await Promise.race([work(), aborted]);
+  } finally {
+    release();
+  }
+}
+
+/** The schema that the helper functions are in. */
+async function requireHelpers(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  query: Primary['query'],
+): Promise<string> {
+  const helpers = findHelpers(await query(installedHelpersSql));
+  if (helpers.kind === 'found') return helpers.schema;
+  const { missing, foreign } = helpers;
+  throw refusal(`the primary lacks helper functions: ${missing.join(', ')}`, {
+    detail:
+      foreign.length === 0
+        ? undefined
+        : `functions of these names that belong to ${foreign.join(', ')} are not called as a superuser`,
+    hint: installHint(capabilities, deps.settings.user, databaseOf(deps.settings)),
+  });
+}
+
+const controlAttempts = 5;
+
+/** The server may be writing the file while it is read. */
+async function readRemoteControl(shell: RemoteShell, dataDirectory: string): Promise<ControlFile> {
+  const path = `${dataDirectory}/global/pg_control`;
+  for (let attempt = 1; ; attempt += 1) {
+    const check = checkControlFile(await readRemoteFile(shell, path, controlFileBytes));
+    if (check.kind === 'good') return check.control;
+    if (attempt === controlAttempts)
+      throw new PitrError(`"${path}" on ${shell.target.what} cannot be used: ${check.reason}`);
+  }
+}
+
+async function gatherFacts(
+  deps: StandbyDeps,
+  shell: RemoteShell,
+  query: Primary['query'],
+): Promise<PrimaryFacts> {
+  const capabilities = capabilitiesOf(parseVersion((await query(serverVersionSql))[0]?.[0] ?? ''));
+  const helperSchema = await requireHelpers(deps, capabilities, query);
+  for (const [directory] of await query(dataDirectoriesSql(helperSchema))) deps.log.debug(directory ?? '');
+  const settings = parseServerSettings(await query(serverSettingsSql(capabilities)));
+  const dataDirectory = parseDataDirectory(await query(dataDirectorySql(helperSchema)));
+  const control = await readRemoteControl(shell, dataDirectory);
+  return {
+    capabilities,
+    helperSchema,
+    settings,
+    dataDirectory,
+    tablespaces: parseTablespaces(await query(tablespacesSql(capabilities))),
+    systemIdentifier: control.systemIdentifier,
+    control,
+    timeline: settings.inRecovery
+      ? undefined
+      : parseWalPosition(await query(walPositionSql(capabilities))).timeline,
+  };
+}
+
+async function converse<T>(
+  deps: StandbyDeps,
+  place: ServerPlace,
+  shell: RemoteShell,
+  use: (primary: Primary) => Promise<T>,
+): Promise<T> {
+  return withPsql(shell, psqlTarget(deps, place), deps.log, async (psql) => {
+    const queryToUndo = (sql: string, limitMs = questionMs) => psql.query(sql, limitMs);
+    const query = (sql: string, limitMs?: number) =>
+      unlessStopped(deps.signal, () => queryToUndo(sql, limitMs));
+    const queryAside = (sql: string, limitMs = questionMs) =>
+      withPsql(shell, psqlTarget(deps, place), deps.log, (aside) => aside.query(sql, limitMs));
+    const facts = await gatherFacts(deps, shell, query);
+    return use({ shell, facts, query, queryAside, queryToUndo, lost: psql.lost });
+  });
+}
+
+/** Connects to a server, once by ssh and once by psql over it, learns what it is, and ends both afterwards. */
+export async function withServer<T>(
+  deps: StandbyDeps,
+  place: ServerPlace,
+  use: (server: Primary) => Promise<T>,
+): Promise<T> {
+  const target = await sshTarget({ ...deps.settings, ...place }, deps.settings);
+  deps.signal.throwIfAborted();
+  const stop = rejectWhenAborted(deps.signal);
+  const work = deps.withRemoteShell(deps, target, (shell) => {
+    // From here on a stop must let what is under way undo itself; only the login may be left alone.
+    stop.release();
+    return converse(deps, place, shell, use);
+  });
+  const result = await Promise.race([work, stop.aborted]).finally(stop.release);
+  if (result.kind === 'used') return result.value;
+  throw new PitrError(`cannot reach ${place.what} ${target.user}@${target.host} over ssh`, {
+    detail: result.reason,
+    hint:
+      result.kind === 'noisy'
+        ? noiseHint
+        : `It must work by hand, without a password: ssh ${target.user}@${target.host} true`,
+  });
+}
+
+export async function withPrimary<T>(deps: StandbyDeps, use: (primary: Primary) => Promise<T>): Promise<T> {
+  return withServer(deps, primaryPlace(deps), use);
+}

@@ -1,0 +1,70 @@
+import { refusal, type PitrError } from '../../../errors.ts';
+import { describeResult, succeeded, type CommandLine, type CommandResult } from '../../../system/command.ts';
+import type { StandbyDeps } from '../../deps.ts';
+import type { ProtocolAccess } from '../primary.ts';
+
+const limitMs = 30_000;
+
+interface Trouble {
+  readonly said: RegExp;
+  readonly message: (role: string) => string;
+  readonly hint: (role: string) => string;
+}
+
+/** What the server says when it does not let somebody replicate, and what to do about it. */
+const troubles: readonly Trouble[] = [
+  {
+    said: /pg_hba\.conf/,
+    message: (role) => `pg_hba.conf of the primary does not let role "${role}" replicate from here`,
+    hint: (role) =>
+      `Add a line there and reload the server: host replication ${role} ADDRESS-OF-THIS-HOST/32 scram-sha-256`,
+  },
+  {
+    said: /superuser or replication role|REPLICATION attribute|permission denied to start WAL sender/,
+    message: (role) => `role "${role}" may not replicate`,
+    hint: (role) => `Run on the primary: ALTER ROLE ${role} REPLICATION`,
+  },
+  {
+    said: /max_wal_senders/,
+    message: () => 'the primary has no connection left for replication',
+    hint: () => 'Raise max_wal_senders there.',
+  },
+  {
+    said: /password|scram/i,
+    message: (role) => `the primary does not accept the password of role "${role}"`,
+    hint: () => 'Check repl_db_password:, or .pgpass where the key is left out.',
+  },
+];
+
+export function explainRefusal(
+  { role, host, port }: Pick<ProtocolAccess, 'role' | 'host' | 'port'>,
+  result: CommandResult,
+): PitrError {
+  const trouble = troubles.find(({ said }) => said.test(result.stderr));
+  const message = trouble?.message(role) ?? `cannot replicate from ${host}:${port} as role "${role}"`;
+  const hint =
+    trouble?.hint(role) ?? 'Check master_public_ip:, port:, repl_db_user: and the pg_hba.conf there.';
+  return refusal(message, { detail: describeResult(result), hint });
+}
+
+/** What the primary says of itself over the protocol that pg_basebackup speaks. */
+export interface Identity {
+  /** Decimal. */
+  readonly systemIdentifier: string;
+  readonly timeline: number;
+}
+
+/** Asks over the very protocol that pg_basebackup will use, so that a missing right is found before anything is begun. */
+export async function identifyPrimary(
+  deps: StandbyDeps,
+  psql: CommandLine,
+  access: ProtocolAccess,
+): Promise<Identity> {
+  const { host, port, role, env } = access;
+  const place = ['-h', host, '-p', String(port), '-U', role, '-d', 'replication=true'];
+  const args = [...psql.args, '-X', '-A', '-t', '-w', '-F', ' ', ...place, '-c', 'IDENTIFY_SYSTEM'];
+  const result = await deps.run({ program: psql.program, args }, { limitMs, env, signal: deps.signal });
+  const match = /^(\d+) (\d+) /.exec(result.stdout);
+  if (!succeeded(result) || match === null) throw explainRefusal(access, result);
+  return { systemIdentifier: match[1] ?? '', timeline: Number(match[2]) };
+}

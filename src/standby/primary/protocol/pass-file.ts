@@ -1,0 +1,33 @@
+import { writeFile } from 'node:fs/promises';
+import { withPrivateFile } from '../../../system/private-directory.ts';
+import type { StandbySettings } from '../../../config/options-standby.ts';
+
+type Access = Pick<StandbySettings, 'repl_db_password' | 'sslmode'>;
+
+/** One line of libpq's password file: colons and backslashes are escaped (manual, section "The Password File"). */
+export function passFileLine(role: string, password: string): string {
+  const escaped = (text: string) => text.replaceAll(/[\\:]/g, '\\$&');
+  return `*:*:*:${escaped(role)}:${escaped(password)}\n`;
+}
+
+/**
+ * What libpq's programs need in their environment. The password of the INI lies in a file that only we can read, in a
+ * directory of ours, for as long as `use` runs; without one, the user's own `.pgpass` decides.
+ */
+export async function withAccess<T>(
+  { repl_db_password: password, sslmode }: Access,
+  role: string,
+  use: (env: Readonly<Record<string, string>>) => Promise<T>,
+): Promise<T> {
+  return withPrivateFile('passwords', async (file) => {
+    if (password !== undefined) await writeFile(file, passFileLine(role, password), { mode: 0o600 });
+    const own: Record<string, string> = password === undefined ? {} : { PGPASSFILE: file };
+    return use({
+      ...own,
+      PGSSLMODE: sslmode,
+      PGCONNECT_TIMEOUT: '10',
+      PGAPPNAME: 'pitrtools',
+      LC_ALL: 'C',
+    });
+  });
+}

@@ -1,0 +1,113 @@
+import { dirname } from 'node:path';
+import { refusal } from '../../../errors.ts';
+import {
+  parseTablespaces,
+  parseWalPosition,
+  serverVersionSql,
+  tablespacesSql,
+  walPositionSql,
+} from '../../../postgres/backup-sql.ts';
+import { capabilitiesOf } from '../../../postgres/capabilities.ts';
+import { parseServerSettings, serverSettingsSql } from '../../../postgres/server-settings.ts';
+import { parseVersion } from '../../../postgres/version.ts';
+import type { CommandLine } from '../../../system/command.ts';
+import { requireProgram } from '../../../system/find-program.ts';
+import { withPsql, type PsqlRunner } from '../../../system/psql.ts';
+import { databaseOf } from '../../server/database.ts';
+import type { StandbyDeps } from '../../deps.ts';
+import {
+  questionMs,
+  unlessStopped,
+  type Primary,
+  type PrimaryFacts,
+  type ProtocolAccess,
+} from '../primary.ts';
+import { installedPackageFolders } from '../../server/server-programs.ts';
+import { shellInstead } from './host-of-primary.ts';
+import { identifyPrimary, type Identity } from './identify.ts';
+import { withAccess } from './pass-file.ts';
+
+/** psql of this host: beside pg_basebackup where the INI names one, else wherever there is one. Any release will do. */
+async function findPsql({ settings }: StandbyDeps): Promise<CommandLine> {
+  const { pg_basebackup, includepath } = settings;
+  const beside = pg_basebackup.program.startsWith('/') ? [dirname(pg_basebackup.program)] : [];
+  const folders = [...beside, ...includepath, ...(await installedPackageFolders())];
+  return requireProgram('includepath', { program: 'psql', args: [] }, folders);
+}
+
+/** Runs psql here, with the password where only it finds it. */
+function localRunner(deps: StandbyDeps, { env }: ProtocolAccess): PsqlRunner {
+  return {
+    start: (program, options) =>
+      deps.startSession({ program: '/bin/sh', args: ['-c', `exec ${program}`] }, { ...options, env }),
+  };
+}
+
+async function gatherFacts(identity: Identity, query: Primary['query'], role: string): Promise<PrimaryFacts> {
+  const capabilities = capabilitiesOf(parseVersion((await query(serverVersionSql))[0]?.[0] ?? ''));
+  const settings = parseServerSettings(await query(serverSettingsSql(capabilities)));
+  const { dataDirectory } = settings;
+  if (dataDirectory === undefined) {
+    throw refusal(`role "${role}" may not read the settings of the primary`, {
+      hint: capabilities.hasReadAllSettingsRole
+        ? `Run there: GRANT pg_read_all_settings TO ${role}`
+        : 'On this version only a superuser may.',
+    });
+  }
+  return {
+    capabilities,
+    helperSchema: undefined,
+    settings,
+    dataDirectory,
+    tablespaces: parseTablespaces(await query(tablespacesSql(capabilities))),
+    systemIdentifier: identity.systemIdentifier,
+    control: undefined,
+    timeline: settings.inRecovery
+      ? undefined
+      : parseWalPosition(await query(walPositionSql(capabilities))).timeline,
+  };
+}
+
+/**
+ * Learns what the primary is without ssh to its host: all is asked of its server, in one session that is held
+ * for the length of the action.
+ */
+export async function withPrimaryByProtocol<T>(
+  deps: StandbyDeps,
+  use: (primary: Primary) => Promise<T>,
+): Promise<T> {
+  const { settings } = deps;
+  const role = settings.repl_db_user ?? settings.user;
+  const psql = await findPsql(deps);
+  deps.signal.throwIfAborted();
+  return withAccess(settings, role, async (env) => {
+    const protocol = { host: settings.master_public_ip, port: settings.port, role, env };
+    const identity = await identifyPrimary(deps, psql, protocol);
+    const target = {
+      psql,
+      host: protocol.host,
+      port: protocol.port,
+      user: role,
+      database: databaseOf(settings),
+    };
+    const runner = localRunner(deps, protocol);
+    const queryAside = (sql: string, limitMs = questionMs) =>
+      withPsql(runner, target, deps.log, (aside) => aside.query(sql, limitMs));
+    return withPsql(runner, target, deps.log, async (session) => {
+      const queryToUndo = (sql: string, limitMs = questionMs) => session.query(sql, limitMs);
+      const query = (sql: string, limitMs?: number) =>
+        unlessStopped(deps.signal, () => queryToUndo(sql, limitMs));
+      const facts = await gatherFacts(identity, query, role);
+      const { lost } = session;
+      return use({
+        shell: await shellInstead(deps),
+        facts,
+        query,
+        queryAside,
+        queryToUndo,
+        lost,
+        protocol,
+      });
+    });
+  });
+}

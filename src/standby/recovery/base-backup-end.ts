@@ -1,0 +1,44 @@
+import { join } from 'node:path';
+import { parseBackupLabel, type BackupLabel } from '../../postgres/backup-label.ts';
+import { firstLsnOf, parseLsn } from '../../postgres/lsn.ts';
+import { readIfExists } from '../../system/durable.ts';
+import type { ArchiveContents } from '../archive/contents.ts';
+import type { DataDirectory } from '../server/data-directory.ts';
+import { microsOf } from './target.ts';
+
+/** Where the base backup in pgdata ended, as far as it is known; of its time, where only its beginning is known, that. */
+export interface BackupEnd {
+  readonly lsn: bigint | undefined;
+  /** Microseconds since 1970 in UTC. */
+  readonly time: bigint | undefined;
+}
+
+/** A base backup that was not made by us has left its end in the archive only. */
+async function readStop(label: BackupLabel | undefined, contents: ArchiveContents) {
+  if (label === undefined) return undefined;
+  const { startSegment, startLsn } = label;
+  const offset = Number(startLsn - firstLsnOf(startSegment, contents.layout.segmentSize));
+  const name = contents.backups.find(
+    (backup) => backup.segment.name === startSegment.name && backup.offset === offset,
+  )?.name;
+  const text = name === undefined ? undefined : await readIfExists(join(contents.directory, name));
+  return text === undefined || name === undefined
+    ? undefined
+    : parseBackupLabel(text.toString('utf8'), name).stop;
+}
+
+export async function backupEnd(
+  { record, backupLabel }: Pick<DataDirectory, 'record' | 'backupLabel'>,
+  contents: ArchiveContents,
+): Promise<BackupEnd> {
+  const { backup } = record;
+  const stop = await readStop(backupLabel, contents);
+  return {
+    lsn: backup?.stopLsn === undefined ? stop?.lsn : parseLsn(backup.stopLsn),
+    time:
+      microsOf(backup?.stopTime) ??
+      microsOf(stop?.time) ??
+      microsOf(backup?.startTime) ??
+      microsOf(backupLabel?.startTime),
+  };
+}

@@ -1,0 +1,91 @@
+import { symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { withSettings } from '../../postgres/settings-file.ts';
+import { exists, fsyncPath, readIfExists, removeDurably, writeDurably } from '../../system/durable.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { changeRecord, readRecord, type SettingsRecord } from '../backup-record/record.ts';
+import { recoveryConfText, type RecoverySettings } from './settings.ts';
+import { writeForServer } from '../server/server-modes.ts';
+import type { DataDirectory } from '../server/data-directory.ts';
+
+const autoConf = 'postgresql.auto.conf';
+const signalFiles = ['standby.signal', 'recovery.signal'] as const;
+
+type Directory = Pick<DataDirectory, 'pgdata' | 'capabilities'>;
+
+async function changeAutoConf(
+  pgdata: string,
+  set: ReadonlyMap<string, string>,
+  remove: readonly string[],
+): Promise<void> {
+  const path = join(pgdata, autoConf);
+  const before = (await readIfExists(path))?.toString('utf8') ?? '';
+  const after = withSettings(before, { set, remove: new Set(remove) });
+  if (after !== before) await writeForServer(pgdata, path, after);
+}
+
+/** The server reads recovery.conf in pgdata only: one that the INI wants elsewhere is linked to from there. */
+async function writeRecoveryConf(pgdata: string, path: string, text: string): Promise<void> {
+  const inPgdata = join(pgdata, 'recovery.conf');
+  if (path === inPgdata) {
+    await writeForServer(pgdata, path, text);
+    return;
+  }
+  await writeDurably(path, text);
+  await removeDurably(inPgdata);
+  await symlink(path, inPgdata);
+  await fsyncPath(pgdata);
+}
+
+async function writeSignal(pgdata: string, wanted: RecoverySettings['signal']): Promise<void> {
+  // Never both: a promotion leaves recovery.signal behind then, and the next restart makes another timeline.
+  for (const name of signalFiles) if (name !== wanted) await removeDurably(join(pgdata, name));
+  if (wanted !== undefined) await writeForServer(pgdata, join(pgdata, wanted), '');
+}
+
+/** Our names of this run and of earlier ones: recorded before the file changes, so that a crash forgets none. */
+async function recordNames(pgdata: string, mode: SettingsRecord['mode'], names: readonly string[]) {
+  const earlier = (await readRecord(pgdata)).settings?.names ?? [];
+  const all = [...new Set([...earlier, ...names])];
+  const stands = mode === 'standby' ? { recoveredTo: undefined } : {};
+  await changeRecord(pgdata, { settings: { mode, names: all, file: autoConf }, ...stands });
+  return earlier;
+}
+
+/** Puts the settings in force for the next start. The user's own lines stay as they are. */
+export async function writeRecoverySettings(
+  deps: Pick<StandbyDeps, 'settings'>,
+  directory: Directory,
+  mode: SettingsRecord['mode'],
+  settings: RecoverySettings,
+): Promise<void> {
+  const { pgdata, capabilities } = directory;
+  const earlier = await recordNames(pgdata, mode, [...settings.parameters.keys()]);
+  if (capabilities.hasAutoConf) await changeAutoConf(pgdata, settings.parameters, earlier);
+  if (capabilities.recoveryConf === 'signal-files') {
+    await writeSignal(pgdata, settings.signal);
+    return;
+  }
+  const text = recoveryConfText(capabilities, settings.recoveryConf);
+  await writeRecoveryConf(pgdata, deps.settings.recovery_conf, text);
+}
+
+/** Takes away what `writeRecoverySettings` wrote, and nothing else, once the server is out of recovery. */
+export async function clearRecoverySettings(
+  deps: Pick<StandbyDeps, 'settings'>,
+  directory: Directory,
+): Promise<void> {
+  const { pgdata, capabilities } = directory;
+  const names = (await readRecord(pgdata)).settings?.names ?? [];
+  if (capabilities.hasAutoConf) await changeAutoConf(pgdata, new Map(), names);
+  if (capabilities.recoveryConf === 'signal-files')
+    for (const name of signalFiles) await removeDurably(join(pgdata, name));
+  else await removeRecoveryConf(pgdata, deps.settings.recovery_conf);
+  await changeRecord(pgdata, { settings: undefined, recoveredTo: undefined });
+}
+
+/** The server renames its recovery.conf itself; a file that the link led to stays, and holds a password perhaps. */
+async function removeRecoveryConf(pgdata: string, path: string): Promise<void> {
+  for (const file of new Set([join(pgdata, 'recovery.conf'), path]))
+    if (await exists(file)) await removeDurably(file);
+}

@@ -1,0 +1,53 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PitrError } from '../../errors.ts';
+import { parseWalName } from '../../postgres/wal-name.ts';
+import { readIfExists, removeDurably } from '../../system/durable.ts';
+import { writeForServer } from '../server/server-modes.ts';
+import type { ArchivedEnd } from '../archive/replay-check.ts';
+
+/**
+ * A standby that was told to promote itself opens at the next file that its restore_command does not bring. This file in pgdata
+ * tells `bin/cmd_standby --restore` so: trouble with the archive is waited out then, and ends the server at last. Its line:
+ *
+ *     PID START [LAST-SEGMENT SEGMENT-SIZE]
+ *
+ * The first two are those of postmaster.pid: a server that is started later is not meant.
+ */
+const guardName = 'pitrtools-promoting';
+
+/** A promotion that was begun, and has not been carried to its end. */
+export interface Guard {
+  /** Of the server that was promoted. */
+  readonly pid: number;
+  /** What it must have replayed when it opens; undefined where all was replayed before. */
+  readonly end: ArchivedEnd | undefined;
+}
+
+export async function readGuard(pgdata: string): Promise<Guard | undefined> {
+  const text = await readIfExists(join(pgdata, guardName));
+  if (text === undefined) return undefined;
+  const [pid, , name = '', size] = text.toString('utf8').trim().split(' ');
+  const last = parseWalName(name);
+  const end = last.kind === 'segment' ? { last, segmentSize: Number(size) } : undefined;
+  return { pid: Number(pid), end };
+}
+
+/** For the server that runs now, before it is promoted. */
+export async function writeGuard(pgdata: string, end: ArchivedEnd | undefined): Promise<void> {
+  const [pid, , start] = (await readFile(join(pgdata, 'postmaster.pid'), 'utf8')).split('\n');
+  if (pid === undefined || start === undefined)
+    throw new PitrError(`cannot understand "${join(pgdata, 'postmaster.pid')}"`);
+  const words = [pid.trim(), start.trim(), ...(end === undefined ? [] : [end.last.name, end.segmentSize])];
+  await writeForServer(pgdata, join(pgdata, guardName), `${words.join(' ')}\n`);
+}
+
+export async function removeGuard(pgdata: string): Promise<void> {
+  await removeDurably(join(pgdata, guardName));
+}
+
+/** Where `bin/cmd_standby --restore` of a standby says what keeps it from the archive; it goes once all is well. */
+export async function restoreTrouble(pgdata: string): Promise<string | undefined> {
+  const text = await readIfExists(join(pgdata, 'pitrtools-restore-trouble')).catch(() => undefined);
+  return text?.toString('utf8').trim();
+}

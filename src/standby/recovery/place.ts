@@ -1,0 +1,100 @@
+import { join } from 'node:path';
+import { refusal } from '../../errors.ts';
+import type { Capabilities } from '../../postgres/capabilities.ts';
+import { settingsIn } from '../../postgres/settings-file.ts';
+import type { CommandLine } from '../../system/command.ts';
+import { readIfExists } from '../../system/durable.ts';
+import { findProgram, requireProgram } from '../../system/find-program.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { readRecord } from '../backup-record/record.ts';
+import type { RecoveryPlace, Streaming } from './settings.ts';
+import type { ServerConfiguration } from '../server/server-configuration.ts';
+import { launcherPath } from './launcher.ts';
+
+async function pgStandby(deps: StandbyDeps, capabilities: Capabilities): Promise<CommandLine | undefined> {
+  const { pg_standby: wanted, includepath } = deps.settings;
+  if (!capabilities.needsPgStandby) return undefined;
+  const command = wanted ?? { program: 'pg_standby', args: [] };
+  const folder = `/usr/lib/postgresql/${capabilities.version.major}/bin`;
+  return requireProgram('pg_standby', command, [...includepath, folder]);
+}
+
+/** Optional by its nature: without it `--cleanup` keeps the archive small. */
+async function pgArchivecleanup(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+): Promise<CommandLine | undefined> {
+  const { pg_archivecleanup: wanted, includepath } = deps.settings;
+  if (wanted === undefined || !capabilities.hasArchiveCleanupCommand) return undefined;
+  const program = await findProgram(wanted.program, includepath);
+  if (program !== undefined) return { ...wanted, program };
+  deps.log.warning(
+    `there is no program "${wanted.program}" (key pg_archivecleanup): archivedir grows until --cleanup is run`,
+  );
+  return undefined;
+}
+
+/** Every parameter by which a target can be set; from 12 they are ordinary ones. */
+const targetParameters = [
+  'recovery_target',
+  'recovery_target_time',
+  'recovery_target_xid',
+  'recovery_target_lsn',
+  'recovery_target_name',
+  'recovery_target_timeline',
+];
+
+async function ownTargets(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  { inFile }: ServerConfiguration,
+): Promise<readonly string[]> {
+  if (capabilities.recoveryConf !== 'signal-files') return [];
+  const { pgdata } = deps.settings;
+  const text = await readIfExists(join(pgdata, 'postgresql.auto.conf'));
+  const ours = (await readRecord(pgdata)).settings?.names ?? [];
+  const theirs = [...settingsIn(text?.toString('utf8') ?? '')].filter(([name]) => !ours.includes(name));
+  const inForce = new Map([...inFile, ...theirs]);
+  return targetParameters.filter((name) => !['', 'latest'].includes(inForce.get(name) ?? ''));
+}
+
+export async function recoveryPlace(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  configuration: ServerConfiguration,
+): Promise<RecoveryPlace> {
+  return {
+    launcher: launcherPath(),
+    archivedir: deps.settings.archivedir,
+    iniFile: deps.iniFile,
+    pgStandby: await pgStandby(deps, capabilities),
+    pgArchivecleanup: await pgArchivecleanup(deps, capabilities),
+    ownRetryInterval: configuration.inFile.has('wal_retrieve_retry_interval'),
+    ownTargets: await ownTargets(deps, capabilities, configuration),
+  };
+}
+
+/** What the INI says of streaming; undefined when it is off. */
+export function streamingOf(deps: StandbyDeps, capabilities: Capabilities): Streaming | undefined {
+  const { settings } = deps;
+  if (!settings.use_streaming_replication) return undefined;
+  if (!capabilities.streaming) {
+    throw refusal(`PostgreSQL ${capabilities.version.major} has no streaming replication`, {
+      hint: 'Set use_streaming_replication: no',
+    });
+  }
+  if (settings.repl_db_user === undefined) {
+    throw refusal('use_streaming_replication is on and repl_db_user is not set', {
+      hint: 'Set repl_db_user: to the role that the standby streams with.',
+    });
+  }
+  return {
+    host: settings.master_public_ip,
+    port: settings.port,
+    user: settings.repl_db_user,
+    password: settings.repl_db_password,
+    sslmode: settings.sslmode,
+    applicationName: deps.hostName,
+    triggerFile: settings.trigger_file,
+  };
+}

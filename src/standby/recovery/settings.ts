@@ -1,0 +1,215 @@
+/**
+ * The recovery settings of a standby, of a recovery to a moment, and of a recovery to the end of the WAL, as each
+ * PostgreSQL release wants them. Pure: `recovery/recovery-files.ts` puts them on disk.
+ */
+import type { Capabilities } from '../../postgres/capabilities.ts';
+import { conninfo, doublePercent, settingLine } from '../../postgres/quoting.ts';
+import { formatLsn } from '../../postgres/lsn.ts';
+import type { RecoveryGoal, RecoveryTargetSettings } from '../../postgres/recovery-target.ts';
+import { formatUtc } from '../../postgres/timestamp.ts';
+import type { CommandLine } from '../../system/command.ts';
+
+export type RecoveryMode =
+  | { readonly kind: 'standby'; readonly streaming: Streaming | undefined }
+  /** Plain archive recovery, which opens at the end of the WAL: how releases without `pg_ctl promote` fail over. */
+  | { readonly kind: 'to-end' }
+  | { readonly kind: 'to-target'; readonly target: RecoveryTargetSettings }
+  /** No recovery at all: whoever starts the server finds that it does not start. */
+  | { readonly kind: 'hold' };
+
+export interface Streaming {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string | undefined;
+  readonly sslmode: string;
+  readonly applicationName: string;
+  readonly triggerFile: string | undefined;
+}
+
+/** What of this host the settings name. */
+export interface RecoveryPlace {
+  /** Path of our `bin/cmd_standby`. */
+  readonly launcher: string;
+  readonly archivedir: string;
+  /** For the notification when a standby cannot restore. */
+  readonly iniFile: string;
+  /** For 8.4 only. */
+  readonly pgStandby: CommandLine | undefined;
+  readonly pgArchivecleanup: CommandLine | undefined;
+  /** Whether the user's own configuration sets `wal_retrieve_retry_interval`. */
+  readonly ownRetryInterval: boolean;
+  /** Recovery targets that the server's configuration sets by itself; from 12 on they would be in force. */
+  readonly ownTargets: readonly string[];
+}
+
+export interface RecoverySettings {
+  /** For `recovery.conf`; empty from 12 on. */
+  readonly recoveryConf: ReadonlyMap<string, string>;
+  /** For `postgresql.auto.conf`. */
+  readonly parameters: ReadonlyMap<string, string>;
+  /** From 12 on; the other one must not be there. */
+  readonly signal: 'standby.signal' | 'recovery.signal' | undefined;
+}
+
+/** The default of 5 s is what an archived segment would wait before it is asked for again. */
+const retryInterval = '500ms';
+
+/** One word for the shell that the server starts; in double quotes, since 8.4 knows no way to write a single one. */
+function shellWord(word: string): string {
+  return `"${doublePercent(word.replaceAll(/[\\"$`]/g, '\\$&'))}"`;
+}
+
+function shellWords(command: CommandLine): string {
+  return [command.program, ...command.args].map(shellWord).join(' ');
+}
+
+/**
+ * The mode tells how trouble is answered: a standby goes on asking, a recovery that opens at the end must not take trouble
+ * for the end (manual, section "Recovering Using a Continuous Archive Backup").
+ */
+function restoreCommand(place: RecoveryPlace, mode: 'standby' | 'target' | 'must-reach' | 'hold'): string {
+  const { launcher, archivedir, iniFile } = place;
+  const tell = mode === 'standby' ? ` ${shellWord(iniFile)}` : '';
+  return `${shellWord(launcher)} --restore ${mode} ${shellWord(archivedir)} "%f" "%p"${tell}`;
+}
+
+/** 8.4 waits in the restore_command itself: once a second it looks for the next segment. */
+function waitingRestoreCommand(pgStandby: CommandLine, archivedir: string): string {
+  return `${shellWords(pgStandby)} -s1 -c ${shellWord(archivedir)} "%f" "%p" "%r"`;
+}
+
+export function primaryConninfo(streaming: Streaming): string {
+  return conninfo({
+    host: streaming.host,
+    port: streaming.port,
+    user: streaming.user,
+    password: streaming.password,
+    sslmode: streaming.sslmode,
+    application_name: streaming.applicationName,
+  });
+}
+
+function streamingSettings(capabilities: Capabilities, streaming: Streaming): Map<string, string> {
+  const settings = new Map([['primary_conninfo', primaryConninfo(streaming)]]);
+  const { triggerFile } = capabilities;
+  if (triggerFile !== undefined && streaming.triggerFile !== undefined)
+    settings.set(triggerFile, streaming.triggerFile);
+  return settings;
+}
+
+function standbySettings(
+  capabilities: Capabilities,
+  streaming: Streaming | undefined,
+  place: RecoveryPlace,
+): Map<string, string> {
+  const settings = new Map<string, string>();
+  if (!capabilities.standbyMode && place.pgStandby !== undefined)
+    return settings.set('restore_command', waitingRestoreCommand(place.pgStandby, place.archivedir));
+  if (capabilities.recoveryConf === 'recovery.conf') settings.set('standby_mode', 'on');
+  settings.set('restore_command', restoreCommand(place, 'standby'));
+  if (place.pgArchivecleanup !== undefined && capabilities.hasArchiveCleanupCommand) {
+    const cleanup = `${shellWords(place.pgArchivecleanup)} ${shellWord(place.archivedir)} "%r"`;
+    settings.set('archive_cleanup_command', cleanup);
+  }
+  if (streaming === undefined) return settings;
+  return new Map([...settings, ...streamingSettings(capabilities, streaming)]);
+}
+
+function goalSetting(goal: RecoveryGoal): [string, string] {
+  switch (goal.kind) {
+    case 'time':
+      return ['recovery_target_time', formatUtc(goal.micros)];
+    case 'xid':
+      return ['recovery_target_xid', String(goal.xid)];
+    case 'lsn':
+      return ['recovery_target_lsn', formatLsn(goal.lsn)];
+    case 'name':
+      return ['recovery_target_name', goal.name];
+    case 'immediate':
+      return ['recovery_target', 'immediate'];
+  }
+}
+
+/**
+ * Up to 12 a plain archive recovery opens at the end of the WAL as if that were its target. In standby mode it cannot: it
+ * stops at the target all the same, and where the WAL ends our restore_command ends the server.
+ */
+function recoversInStandbyMode({ unreachedTargetIsFatal, standbyMode }: Capabilities): boolean {
+  return standbyMode && !unreachedTargetIsFatal;
+}
+
+function targetSettings(
+  capabilities: Capabilities,
+  { goal, exclusive, action, timeline }: RecoveryTargetSettings,
+  place: RecoveryPlace,
+) {
+  const { targetAction } = capabilities;
+  const standsBy = recoversInStandbyMode(capabilities);
+  const settings = new Map<string, string>();
+  if (standsBy && capabilities.recoveryConf === 'recovery.conf') settings.set('standby_mode', 'on');
+  settings.set(
+    'restore_command',
+    restoreCommand(place, capabilities.unreachedTargetIsFatal ? 'target' : 'must-reach'),
+  );
+  // It must end where the archive ends, not go on with what a living primary would send.
+  if (standsBy && capabilities.recoveryConf === 'signal-files') settings.set('primary_conninfo', '');
+  settings.set(...goalSetting(goal));
+  // Also where it is the default: the user's own configuration may say otherwise.
+  if (goal.kind !== 'name' && goal.kind !== 'immediate')
+    settings.set('recovery_target_inclusive', String(!exclusive));
+  if (targetAction === 'recovery_target_action') settings.set(targetAction, action);
+  if (targetAction === 'pause_at_recovery_target') settings.set(targetAction, String(action === 'pause'));
+  if (timeline !== 'current' || !capabilities.currentTimelineMustBeLeftOut)
+    settings.set('recovery_target_timeline', String(timeline));
+  return settings;
+}
+
+function settingsOf(capabilities: Capabilities, mode: RecoveryMode, place: RecoveryPlace) {
+  switch (mode.kind) {
+    case 'standby':
+      return standbySettings(capabilities, mode.streaming, place);
+    case 'to-end':
+      return new Map([['restore_command', restoreCommand(place, 'target')]]);
+    case 'hold':
+      return new Map([['restore_command', restoreCommand(place, 'hold')]]);
+    case 'to-target':
+      return targetSettings(capabilities, mode.target, place);
+  }
+}
+
+/** A target that stands in the server's own configuration would stop this recovery, or keep it from starting. */
+function withoutTargets({ ownTargets }: RecoveryPlace): [string, string][] {
+  return ownTargets.map((name) => [name, name === 'recovery_target_timeline' ? 'latest' : '']);
+}
+
+export function recoverySettings(
+  capabilities: Capabilities,
+  mode: RecoveryMode,
+  place: RecoveryPlace,
+): RecoverySettings {
+  const settings = settingsOf(capabilities, mode, place);
+  if (mode.kind !== 'to-target' && capabilities.timelineLatestMustBeWritten)
+    settings.set('recovery_target_timeline', 'latest');
+  const waits = mode.kind === 'standby' && capabilities.hasWalRetrieveRetryInterval;
+  const retry: [string, string][] =
+    waits && !place.ownRetryInterval ? [['wal_retrieve_retry_interval', retryInterval]] : [];
+  if (capabilities.recoveryConf === 'recovery.conf')
+    return { recoveryConf: settings, parameters: new Map(retry), signal: undefined };
+  const standsBy =
+    mode.kind === 'standby' || (mode.kind === 'to-target' && recoversInStandbyMode(capabilities));
+  const signal = standsBy ? 'standby.signal' : 'recovery.signal';
+  const parameters = new Map([...withoutTargets(place), ...settings, ...retry]);
+  return { recoveryConf: new Map(), parameters, signal };
+}
+
+/** The text of recovery.conf, which up to 9.0 has a syntax of its own. */
+export function recoveryConfText(
+  capabilities: Pick<Capabilities, 'recoveryConfSyntax'>,
+  settings: ReadonlyMap<string, string>,
+): string {
+  const lines = [...settings].map(
+    ([name, value]) => `${settingLine(name, value, capabilities.recoveryConfSyntax)}\n`,
+  );
+  return `# Written by cmd_standby; the next -S or -F999 writes it anew.\n${lines.join('')}`;
+}

@@ -1,0 +1,29 @@
+import type { Objection } from '../steps/objections.ts';
+import type { StandbyRecord } from '../backup-record/record.ts';
+import type { DataDirectory } from '../server/data-directory.ts';
+
+/** Whether the server that ended here was out of recovery, but its failover was not carried to its end. */
+export function hasUnfinishedFailover({ record, control, backupLabel }: DataDirectory): boolean {
+  if (record.isFailoverUnfinished !== true || control === undefined || backupLabel !== undefined)
+    return false;
+  return control.state !== 'in-archive-recovery' && control.state !== 'shut-down-in-recovery';
+}
+
+/** Whether the failover configuration is in force: all but the action was done. */
+export function isInFailoverConfiguration(record: StandbyRecord): boolean {
+  if (record.promotedAtTimeline === undefined) return false;
+  return record.isFailoverUnfinished !== true || record.isActionBegun === true;
+}
+
+/** What the server took after its promotion may be the only copy, though nobody was told that it serves. */
+export function failoverObjections(pgdata: string, record: StandbyRecord): Objection[] {
+  if (record.isFailoverUnfinished !== true) return [];
+  return [
+    {
+      name: 'unfinished-failover',
+      message: `pgdata "${pgdata}" holds a server that was promoted at timeline ${record.promotedAtTimeline ?? 0}, and whose failover was not finished`,
+      hint: 'Run -F999 again to finish it.',
+      cost: '-B replaces it, and all that it took since is lost',
+    },
+  ];
+}

@@ -1,0 +1,193 @@
+import { open, stat } from 'node:fs/promises';
+import { PitrError } from '../../errors.ts';
+import type { Capabilities } from '../../postgres/capabilities.ts';
+import type { ControlFile } from '../../postgres/control-file.ts';
+import { describeResult, succeeded, type CommandResult } from '../../system/command.ts';
+import { fsyncPath } from '../../system/durable.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { readPostmaster } from '../../system/postmaster.ts';
+import { readControlFile } from './data-directory.ts';
+import { serverOptions, type ServerConfiguration } from './server-configuration.ts';
+import { serverLogFile } from './server-log.ts';
+import { requirePgCtl } from './server-programs.ts';
+import { runSiteCommand } from './shell-command.ts';
+import { stopProgress } from './stop-progress.ts';
+import { mustBecome, waitUntil, type Look } from './wait.ts';
+
+/** pg_ctl is told not to wait (what it would wait for differs by version); it ends at once. */
+const pgCtlLimitMs = 30_000;
+const shownLogBytes = 4096;
+const shownLogLines = 12;
+
+/** A started server: how it was before, so that nothing is taken for its doing which an earlier run or the primary has left. */
+export interface Started {
+  /** In bytes. */
+  readonly logOffset: number;
+  /** Seconds since 1970, as pg_control has its times. */
+  readonly atS: number;
+  readonly control: ControlFile | undefined;
+}
+
+/** For a server that was found running. */
+export const notStartedHere: Started = { logOffset: 0, atS: 0, control: undefined };
+
+async function beforeStart(deps: StandbyDeps): Promise<Started> {
+  return {
+    logOffset: await logSize(deps),
+    atS: Math.floor(deps.now() / 1000),
+    control: await readControlFile(deps.settings.pgdata),
+  };
+}
+
+async function logSize(deps: StandbyDeps): Promise<number> {
+  return (await stat(await serverLogFile(deps.settings)).catch(() => undefined))?.size ?? 0;
+}
+
+/** What the server has logged since it was started, or the end of it; undefined where it logs elsewhere. */
+export async function serverLogSince(
+  deps: StandbyDeps,
+  started: Started,
+  atMostBytes: number,
+): Promise<string | undefined> {
+  const path = await serverLogFile(deps.settings);
+  const size = await logSize(deps);
+  const from = Math.max(started.logOffset, size - atMostBytes);
+  if (size <= from) return undefined;
+  const handle = await open(path, 'r').catch(() => undefined);
+  try {
+    const read = await handle?.read(Buffer.alloc(size - from), 0, size - from, from);
+    return read?.buffer.subarray(0, read.bytesRead).toString('utf8');
+  } finally {
+    await handle?.close();
+  }
+}
+
+/** The last lines that the server has logged since it was started. */
+export async function serverLogTail(deps: StandbyDeps, started: Started): Promise<string> {
+  const path = await serverLogFile(deps.settings);
+  const text = await serverLogSince(deps, started, shownLogBytes);
+  if (text === undefined) return `nothing new in ${path}: look at the log that postgresql.conf names`;
+  return `the end of ${path}:\n${text.trimEnd().split('\n').slice(-shownLogLines).join('\n')}`;
+}
+
+async function pgCtl(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  args: readonly string[],
+  limitMs = pgCtlLimitMs,
+): Promise<CommandResult> {
+  const command = await requirePgCtl(deps, capabilities);
+  const all = [...command.args, '-D', deps.settings.pgdata, ...args];
+  return deps.run({ program: command.program, args: all }, { limitMs });
+}
+
+function siteLimitMs(deps: StandbyDeps): number {
+  return deps.settings.start_timeout * 1000;
+}
+
+function requireSuccess(result: CommandResult, what: string): void {
+  if (succeeded(result)) return;
+  const said = result.stdout.trim();
+  throw new PitrError(`${what} failed`, {
+    detail: `${describeResult(result)}${said === '' ? '' : `; ${said}`}`,
+  });
+}
+
+/** How long a postmaster may take to leave its pid file; one that finds its configuration wrong never does. */
+const appearS = 5;
+
+/** From then on, a server that is not there has ended. */
+async function waitForPidFile(deps: StandbyDeps): Promise<void> {
+  await waitUntil(deps, appearS, async () => {
+    const postmaster = await readPostmaster(deps.settings.pgdata);
+    if (postmaster.kind === 'running') return { kind: 'done', value: undefined };
+    return { kind: 'waiting', progress: '' };
+  });
+}
+
+/** Starts the server and returns as soon as it is there: `observeServer` tells what becomes of it. */
+export async function startServerProgram(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  configuration: ServerConfiguration,
+): Promise<Started> {
+  const started = await beforeStart(deps);
+  const { start_command: own, pgdata } = deps.settings;
+  // What was just written to pgdata must be there after a crash, too.
+  await fsyncPath(pgdata);
+  deps.report('server starting');
+  if (own === undefined) await startByPgCtl(deps, capabilities, configuration, started);
+  else requireSuccess(await runSiteCommand(deps, own, siteLimitMs(deps)), `start_command "${own}"`);
+  await waitForPidFile(deps);
+  return started;
+}
+
+async function startByPgCtl(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  configuration: ServerConfiguration,
+  started: Started,
+): Promise<void> {
+  const options = serverOptions(configuration.parameters);
+  const given = options === '' ? [] : ['-o', options];
+  const args = ['-W', '-l', await serverLogFile(deps.settings), ...given, 'start'];
+  const result = await pgCtl(deps, capabilities, args);
+  if (succeeded(result)) return;
+  const detail = `${describeResult(result)}\n${await serverLogTail(deps, started)}`;
+  throw new PitrError('pg_ctl could not start the server', { detail });
+}
+
+async function stopped(pgdata: string): Promise<Look<undefined>> {
+  const postmaster = await readPostmaster(pgdata);
+  if (postmaster.kind === 'none' || postmaster.kind === 'stale') return { kind: 'done', value: undefined };
+  return { kind: 'waiting', progress: await stopProgress(pgdata) };
+}
+
+/** Stops the server fast, and is back when no process of it is left. */
+export async function stopServerProgram(deps: StandbyDeps, capabilities: Capabilities): Promise<void> {
+  const { stop_command: own, pgdata, start_timeout: limitS } = deps.settings;
+  const result =
+    own === undefined
+      ? await pgCtl(deps, capabilities, ['-m', 'fast', '-W', 'stop'])
+      : await runSiteCommand(deps, own, siteLimitMs(deps));
+  requireSuccess(result, own === undefined ? 'pg_ctl stop' : `stop_command "${own}"`);
+  await mustBecome(
+    deps,
+    limitS,
+    () => stopped(pgdata),
+    (reason) =>
+      Promise.resolve(
+        new PitrError(`the server in "${pgdata}" has not stopped`, {
+          detail: reason,
+          hint: 'Look at its log: it may still be writing its last checkpoint. Raise start_timeout: if it needs longer.',
+        }),
+      ),
+  );
+}
+
+/** With the site's own command where there is one, for it may have to tell a service manager. */
+export async function restartServerProgram(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  configuration: ServerConfiguration,
+): Promise<Started> {
+  const { restart_command: own } = deps.settings;
+  if (own === undefined) {
+    await stopServerProgram(deps, capabilities);
+    return startServerProgram(deps, capabilities, configuration);
+  }
+  const started = await beforeStart(deps);
+  requireSuccess(await runSiteCommand(deps, own, siteLimitMs(deps)), `restart_command "${own}"`);
+  await waitForPidFile(deps);
+  return started;
+}
+
+/** Asks a standby to end its recovery (9.1 and later) and returns at once. */
+export async function promoteServerProgram(deps: StandbyDeps, capabilities: Capabilities): Promise<void> {
+  const { promote_command: own } = deps.settings;
+  const result =
+    own === undefined
+      ? await pgCtl(deps, capabilities, ['-W', 'promote'])
+      : await runSiteCommand(deps, own, siteLimitMs(deps));
+  requireSuccess(result, own === undefined ? 'pg_ctl promote' : `promote_command "${own}"`);
+}

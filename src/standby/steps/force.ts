@@ -1,0 +1,52 @@
+import { exitCodes, PitrError } from '../../errors.ts';
+
+/** What `--force=NAME` overrules, by name, in the words of the documentation. */
+export const forceNames = {
+  'primary-alive': '-F999 although the primary is alive',
+  'primary-unasked': '-F999 although this host could not ask whether it is',
+  archive: '-F999 although the archive cannot be read',
+  replay: '-F999 although WAL of the archive cannot be replayed, or was not',
+  target: '-F999 past the target of a recovery that has not come there',
+  login: '-F999 although the server here does not let us in',
+  gap: '-F999 to a target that may lie behind a gap in the WAL',
+  crashed: '-B and -I over a server that was not shut down',
+  'other-cluster': '-B and -I over another cluster',
+  'new-archive':
+    '-I where WAL was received already, although archivedir has no sentinel: it may not be mounted',
+  'foreign-data': "-B and -I over a tablespace, or linked WAL, that may be another cluster's",
+  'unfinished-failover': '-B over a promoted server whose failover was not finished',
+  production: '-A stop of a server in production that bears no record of ours: it may be the primary',
+  room: '-B although there is not enough room',
+} as const;
+
+export type ForceName = keyof typeof forceNames;
+
+/** How much the operator overrules. */
+export type Force =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'all' }
+  | { readonly kind: 'named'; readonly names: readonly ForceName[] };
+
+export const noForce: Force = { kind: 'none' };
+export const fullForce: Force = { kind: 'all' };
+
+export function overrules(force: Force, name: ForceName): boolean {
+  return force.kind === 'all' || (force.kind === 'named' && force.names.includes(name));
+}
+
+function isForceName(text: string): text is ForceName {
+  return Object.hasOwn(forceNames, text);
+}
+
+/** The value of `--force`: undefined without the flag, true without a list. */
+export function parseForce(value: string | true | undefined): Force {
+  if (value === undefined) return noForce;
+  if (value === true) return fullForce;
+  const names = value.split(',').map((name) => name.trim());
+  const unknown = names.filter((name) => !isForceName(name));
+  if (unknown.length === 0) return { kind: 'named', names: names.filter(isForceName) };
+  throw new PitrError(`unknown name in --force: ${unknown.map((name) => `"${name}"`).join(', ')}`, {
+    hint: `It takes names with commas between them, of these: ${Object.keys(forceNames).join(', ')}. Without a list it overrules all.`,
+    exitCode: exitCodes.usage,
+  });
+}

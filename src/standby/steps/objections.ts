@@ -1,0 +1,78 @@
+import { PitrError, refusal } from '../../errors.ts';
+import type { Log } from '../../system/log.ts';
+import { overrules, type Force, type ForceName } from './force.ts';
+
+/** Why an action must not begin. */
+export interface Objection {
+  /** By which `--force=NAME` overrules it; one without a name stands whatever is said. */
+  readonly name?: ForceName;
+  readonly message: string;
+  /** What to do about it. */
+  readonly hint?: string | undefined;
+  /** What overruling it costs, as the end of a sentence. */
+  readonly cost?: string;
+}
+
+/** Turns what would end the program into one objection among others, so that all are told at once. */
+export async function objectionsOf(tries: readonly (() => unknown)[]): Promise<readonly Objection[]> {
+  const found: Objection[] = [];
+  for (const attempt of tries) {
+    try {
+      await attempt();
+    } catch (error) {
+      if (!(error instanceof PitrError)) throw error;
+      found.push({ message: error.message, hint: [error.detail, error.hint].filter(Boolean).join(' ') });
+    }
+  }
+  return found;
+}
+
+export function isOverruled({ name }: Objection, force: Force): boolean {
+  return name !== undefined && overrules(force, name);
+}
+
+/** The way out of one: mend it, or overrule it by its name. */
+function wayOut({ name, hint, cost }: Objection): string | undefined {
+  if (name === undefined) return hint;
+  const price = cost === undefined ? '' : `: ${cost}`;
+  return [hint, `--force=${name} goes on all the same${price}.`].filter(Boolean).join(' ');
+}
+
+const untouched = 'nothing was changed';
+
+function describe(objection: Objection): string {
+  return `- ${objection.message}. ${wayOut(objection) ?? ''}`.trimEnd();
+}
+
+/** Refuses with all objections at once that are not overruled. */
+export function refuseOn(objections: readonly Objection[], force: Force): void {
+  const [first, ...others] = objections.filter((objection) => !isOverruled(objection, force));
+  if (first === undefined) return;
+  throw refusal(first.message.endsWith(untouched) ? first.message : `${first.message}; ${untouched}`, {
+    detail: others.length === 0 ? undefined : ['also:', ...others.map(describe)].join('\n'),
+    hint: wayOut(first),
+  });
+}
+
+/** Says what is overruled, before anything changes. */
+export function sayOverruled(
+  { log }: { readonly log: Log },
+  objections: readonly Objection[],
+  force: Force,
+): void {
+  for (const objection of objections) {
+    if (!isOverruled(objection, force)) continue;
+    const { name, message, cost } = objection;
+    log.warning(
+      `${message}; going on all the same (--force=${name ?? ''})${cost === undefined ? '' : `: ${cost}`}`,
+    );
+  }
+}
+
+/** Of an action for which the server here must not run. */
+export function runningObjection({ pgdata }: { readonly pgdata: string }, pid: number): Objection {
+  return {
+    message: `PostgreSQL is running already in "${pgdata}" (pid ${pid})`,
+    hint: 'To stop it: cmd_standby -C FILE -A stop',
+  };
+}

@@ -1,0 +1,292 @@
+import { spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { readCommitAnswers, readGreeting } from '../../../../src/archiver/delivery/answers.ts';
+import {
+  commitScript,
+  helloScript,
+  inboxOf,
+  type DeliveryPlace,
+} from '../../../../src/archiver/delivery/scripts.ts';
+import { temporaryDirectory } from '../../system/temporary.ts';
+
+function findShell(words: readonly string[]): readonly string[] | undefined {
+  const [program = ''] = words;
+  const found = (process.env['PATH'] ?? '/bin')
+    .split(delimiter)
+    .some((folder) => existsSync(join(folder, program)));
+  return found ? words : undefined;
+}
+
+/** The standby's sh may be any of these; what this machine lacks is not tried. */
+const shells = [['dash'], ['bash', '--posix'], ['busybox', 'sh'], ['sh']]
+  .map(findShell)
+  .filter((words) => words !== undefined);
+
+const [a, b, c] = ['000000010000000000000001', '000000010000000000000002', '000000010000000000000003'];
+
+describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
+  'delivery under $shell',
+  ({ words }) => {
+    function run(script: string, path = process.env['PATH']): string[] {
+      const [program = 'sh', ...args] = words;
+      const result = spawnSync(program, args, { input: script, encoding: 'utf8', env: { PATH: path } });
+      expect(result.stderr).toBe('');
+      return result.stdout.split('\n').filter((line) => line !== '');
+    }
+
+    function place(options: Partial<DeliveryPlace> = {}): DeliveryPlace {
+      const archivedir = join(temporaryDirectory(), 'it\'s $HOME \\ "here"');
+      mkdirSync(archivedir);
+      writeFileSync(join(archivedir, '.pitrtools'), 'system_identifier: 42\nstandby: s1\n');
+      const lane = '.incoming/host.0123';
+      return { archivedir, systemIdentifier: '42', lane, run: 'r1', mode: 'store', ...options };
+    }
+
+    function arrive(at: DeliveryPlace, name: string, content: string): void {
+      mkdirSync(join(at.archivedir, inboxOf(at)), { recursive: true });
+      writeFileSync(join(at.archivedir, inboxOf(at), name), content);
+    }
+
+    const read = (at: DeliveryPlace, name: string) => readFileSync(join(at.archivedir, name), 'utf8');
+    const commit = (at: DeliveryPlace, ...files: [string, number][]) =>
+      readCommitAnswers(
+        run(
+          commitScript(
+            at,
+            files.map(([name, size]) => ({ name, size })),
+          ),
+        ),
+        at.archivedir,
+      );
+
+    test('hello makes a private place, keeps parts of the coming batch and removes the rest', () => {
+      const at = place();
+      const earlier = { ...at, run: 'r0' };
+      arrive(earlier, a, 'part');
+      arrive(earlier, b, 'no longer wanted');
+      arrive(earlier, `.${a}.Xy12`, 'temporary');
+      const greeting = readGreeting(run(helloScript(at, [a])), at.archivedir);
+      expect(greeting).toEqual({
+        isReady: true,
+        resumeRequest: undefined,
+        directory: realpathSync(at.archivedir),
+        trouble: undefined,
+      });
+      expect(readdirSync(join(at.archivedir, at.lane))).toEqual(['r1']);
+      expect(readdirSync(join(at.archivedir, inboxOf(at)))).toEqual([a]);
+      expect(statSync(join(at.archivedir, inboxOf(at))).mode & 0o777).toBe(0o700);
+    });
+
+    test('hello finds a resume request', () => {
+      const at = place();
+      writeFileSync(join(at.archivedir, '.resume'), 'f00-12');
+      expect(readGreeting(run(helloScript(at, [])), at.archivedir).resumeRequest).toBe('f00-12');
+      writeFileSync(join(at.archivedir, '.resume'), 'two words\n');
+      expect(readGreeting(run(helloScript(at, [])), at.archivedir).resumeRequest).toBeUndefined();
+    });
+
+    test.each([
+      ['no-sentinel', undefined],
+      ['foreign', 'system_identifier: 43\n'],
+      ['foreign', 'nothing of use\n'],
+      ['promoted', 'system_identifier: 42\nstandby: s1\npromoted_at_timeline: 2\n'],
+    ])('both scripts refuse a directory that is %s, and change nothing', (kind, sentinel) => {
+      const at = place();
+      const other = sentinel === undefined ? { ...at, archivedir: temporaryDirectory() } : at;
+      if (sentinel !== undefined) writeFileSync(join(at.archivedir, '.pitrtools'), sentinel);
+      arrive(other, a, 'bytes');
+      expect(readGreeting(run(helloScript({ ...other, run: 'r2' }, [])), other.archivedir)).toMatchObject({
+        isReady: false,
+        trouble: { kind },
+      });
+      expect(commit(other, [a, 5])).toMatchObject({ files: [], trouble: { kind } });
+      expect(readdirSync(join(other.archivedir, other.lane))).toEqual(['r1']);
+      expect(existsSync(join(other.archivedir, a))).toBe(false);
+    });
+
+    test('hello tells a directory that is missing from one that cannot be used', () => {
+      const at = place();
+      const missing = { ...at, archivedir: `${at.archivedir}/not there` };
+      expect(readGreeting(run(helloScript(missing, [])), 'x').trouble?.kind).toBe('no-directory');
+      writeFileSync(join(at.archivedir, '.incoming'), 'a file in the way');
+      const { trouble } = readGreeting(run(helloScript(at, [])), at.archivedir);
+      expect(trouble?.reason).toMatch(/cannot be used: .*mkdir/);
+    });
+
+    test('commit names whole files, and empties the inbox', () => {
+      const at = place();
+      arrive(at, a, 'first');
+      arrive(at, b, 'second');
+      expect(commit(at, [a, 5], [b, 6]).files).toEqual([
+        { kind: 'stored', name: a },
+        { kind: 'stored', name: b },
+      ]);
+      expect([read(at, a), read(at, b)]).toEqual(['first', 'second']);
+      expect(readdirSync(join(at.archivedir, inboxOf(at)))).toEqual([]);
+    });
+
+    test('the same bytes again are success; other bytes are a conflict, with both digests, and stay', () => {
+      const at = place();
+      writeFileSync(join(at.archivedir, a), 'first');
+      writeFileSync(join(at.archivedir, b), 'SECOND');
+      arrive(at, a, 'first');
+      arrive(at, b, 'second');
+      arrive(at, c, 'third');
+      const { files } = commit(at, [a, 5], [b, 6], [c, 5]);
+      expect(files[0]).toEqual({ kind: 'same', name: a });
+      const sha256 = expect.stringMatching(/^sha256:[0-9a-f]{64}$/) as string;
+      expect(files[1]).toEqual({ kind: 'conflict', name: b, there: sha256, ours: sha256 });
+      // What comes after a conflict must not overtake it.
+      expect(files).toHaveLength(2);
+      expect(read(at, b)).toBe('SECOND');
+      expect(existsSync(join(at.archivedir, c))).toBe(false);
+    });
+
+    test('a file of another size, one that did not arrive and one whose name is a directory are failures', () => {
+      const at = place();
+      arrive(at, a, 'fir');
+      expect(commit(at, [a, 5]).files).toEqual([{ kind: 'short', name: a, size: '3' }]);
+      expect(commit(at, [b, 5]).files).toMatchObject([{ kind: 'failed', name: b }]);
+      mkdirSync(join(at.archivedir, c));
+      arrive(at, c, 'third');
+      expect(commit(at, [c, 5]).files).toMatchObject([{ kind: 'failed', name: c }]);
+      expect(readdirSync(join(at.archivedir, c))).toEqual([]);
+    });
+
+    test('in recovery nothing is stored: only what is there already counts', () => {
+      const at = place({ mode: 'compare' });
+      writeFileSync(join(at.archivedir, a), 'first');
+      arrive(at, a, 'first');
+      arrive(at, b, 'second');
+      expect(commit(at, [a, 5], [b, 6]).files).toEqual([
+        { kind: 'same', name: a },
+        { kind: 'absent', name: b },
+      ]);
+      expect(existsSync(join(at.archivedir, b))).toBe(false);
+    });
+
+    /** Programs that write down what they were called with, before they do it. */
+    function traced(
+      names: readonly string[],
+      failing?: { name: string; when: string },
+    ): { path: string; log: string } {
+      const bin = temporaryDirectory();
+      const log = join(bin, 'log');
+      writeFileSync(log, '');
+      for (const name of names) {
+        const fail =
+          failing?.name === name ? `case "$*" in ${failing.when}) echo broken disk >&2; exit 1;; esac\n` : '';
+        const body = `#!/bin/sh\nPATH='${process.env['PATH'] ?? ''}'\necho "${name} $*" >> '${log}'\n${fail}exec ${name} "$@"\n`;
+        writeFileSync(join(bin, name), body, { mode: 0o700 });
+      }
+      return { path: `${bin}:${process.env['PATH'] ?? ''}`, log };
+    }
+
+    // busybox runs its own programs whatever the PATH says: there they cannot be watched.
+    const isWatchable = words[0] !== 'busybox';
+
+    test.skipIf(!isWatchable)('bug of the original: no fsync before success', () => {
+      const at = place();
+      arrive(at, a, 'first');
+      const { path, log } = traced(['sync', 'ln', 'rm']);
+      const lines = run(commitScript(at, [{ name: a, size: 5 }]), path);
+      expect(lines).toEqual([`stored ${a}`]);
+      expect(readFileSync(log, 'utf8').trim().split('\n')).toEqual([
+        `sync ${inboxOf(at)}/${a}`,
+        `ln ${inboxOf(at)}/${a} .`,
+        'sync .',
+        `rm -f ${inboxOf(at)}/${a}`,
+      ]);
+    });
+
+    test.skipIf(!isWatchable)('a batch takes one process for each step, unless a name is taken', () => {
+      const at = place();
+      for (const name of [a, b]) arrive(at, name, 'bytes');
+      const steps = (): string[] => {
+        const { path, log } = traced(['wc', 'sync', 'ln', 'cmp']);
+        run(
+          commitScript(
+            at,
+            [a, b].map((name) => ({ name, size: 5 })),
+          ),
+          path,
+        );
+        return readFileSync(log, 'utf8')
+          .split('\n')
+          .map((line) => line.split(' ')[0] ?? '');
+      };
+      expect(steps()).toEqual(['sync', 'wc', 'ln', 'sync', '']);
+      for (const name of [a, b]) arrive(at, name, 'bytes');
+      expect(steps().filter((step) => step === 'cmp')).toHaveLength(2);
+    });
+
+    test.skipIf(!isWatchable)('a batch that cannot be linked at once is named file by file', () => {
+      const at = place();
+      for (const name of [a, b]) arrive(at, name, 'bytes');
+      const broken = traced(['ln'], { name: 'ln', when: `*' .'` });
+      const lines = run(
+        commitScript(
+          at,
+          [a, b].map((name) => ({ name, size: 5 })),
+        ),
+        broken.path,
+      );
+      expect(lines).toEqual([`stored ${a}`, `stored ${b}`]);
+      expect([read(at, a), read(at, b)]).toEqual(['bytes', 'bytes']);
+    });
+
+    test.skipIf(!isWatchable)('no line says success when a file or the directory cannot be flushed', () => {
+      const at = place();
+      arrive(at, a, 'first');
+      const file = traced(['sync'], { name: 'sync', when: `*${a}*` });
+      const first = readCommitAnswers(
+        run(commitScript(at, [{ name: a, size: 5 }]), file.path),
+        at.archivedir,
+      );
+      expect(first.files).toMatchObject([{ kind: 'failed', name: a }]);
+      expect(existsSync(join(at.archivedir, a))).toBe(false);
+      const directory = traced(['sync'], { name: 'sync', when: '.' });
+      const second = readCommitAnswers(
+        run(commitScript(at, [{ name: a, size: 5 }]), directory.path),
+        at.archivedir,
+      );
+      expect(second).toMatchObject({ files: [], trouble: { kind: 'failed' } });
+    });
+  },
+);
+
+describe('answers that the scripts never make', () => {
+  const answer = (line: string) => readCommitAnswers([line], '/archive').files[0];
+
+  test.each([
+    `stored ${a} and more`,
+    `short ${a} many`,
+    `short ${a}`,
+    `conflict ${a} sha256:1`,
+    `conflict ${a} \x1b[2J x`,
+    'stored ../victim',
+    'stored a\0b',
+  ])('are no success: %j', (line) => {
+    expect(answer(line)).toMatchObject({
+      kind: 'failed',
+      reason: expect.stringContaining('not understood') as string,
+    });
+  });
+
+  test('are quoted without their control characters, and cut', () => {
+    expect(answer(`failed ${a} \x1b]0;x\x07${'y'.repeat(9999)}`)).toMatchObject({
+      reason: expect.stringMatching(/^\\x1b\]0;x\\x07y{400,500} … \(10011 characters\)$/) as string,
+    });
+    expect(readGreeting(['foreign \x1b[2J'], '/archive').trouble?.reason).toContain('\\x1b[2J');
+  });
+});

@@ -1,0 +1,109 @@
+import { mkdirSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
+import { recordFinding, type Finding } from '../../../../src/archiver/lane/report.ts';
+import { readLaneState } from '../../../../src/archiver/lane/state.ts';
+import { layoutOf } from '../../../../src/archiver/layout.ts';
+import type { ArchiverSettings } from '../../../../src/config/options-archiver.ts';
+import type { StartHook } from '../../../../src/system/hook.ts';
+import { textLog } from '../../../../src/system/log.ts';
+import { temporaryDirectory } from '../../system/temporary.ts';
+
+interface Call {
+  readonly command: string | undefined;
+  readonly env: Readonly<Record<string, string>> | undefined;
+}
+
+/** A lane whose notify commands are written down instead of run, and a clock that stands where it is put. */
+function lane(reminderS = 3600) {
+  const root = temporaryDirectory();
+  mkdirSync(layoutOf(root).privateDirectory);
+  const calls: Call[] = [];
+  const startHook: StartHook = ({ command, env }) => {
+    calls.push({ command, env });
+    const ended = Promise.resolve({ kind: 'exited', code: 0, stdout: '', stderr: '' } as const);
+    return { ended, leave: () => undefined };
+  };
+  const clock = { now: 1_000_000 };
+  const settings: Partial<ArchiverSettings> = {
+    l_archivedir: root,
+    notify_ok: 'ok',
+    notify_warning: 'warn',
+    notify_critical: 'crit',
+    notify_reminder: reminderS,
+  };
+  const log = textLog({ debug: false }, () => undefined);
+  const moment = () => ({ boot: 'this', ms: clock.now / 2 });
+  const deps = { settings, startHook, log, now: () => clock.now, moment } as unknown as ArchiverDeps;
+  const find = async (health: Finding['health'], atS: number): Promise<string[]> => {
+    const before = calls.length;
+    clock.now = 1_000_000 + atS * 1000;
+    const state = await readLaneState(layoutOf(root), 's1');
+    await recordFinding(deps, 's1', state, { health, reason: 'why', segment: 'seg' });
+    return calls.slice(before).map(({ command }) => String(command).split(' ')[0] ?? '');
+  };
+  return { find, calls, state: () => readLaneState(layoutOf(root), 's1') };
+}
+
+describe('the operator is told', () => {
+  test('of each change of severity once, and of nothing while all is well', async () => {
+    const { find } = lane();
+    expect(await find('ok', 0)).toEqual([]);
+    expect(await find('unreachable', 1)).toEqual(['warn']);
+    expect(await find('unreachable', 2)).toEqual([]);
+    expect(await find('slow', 3)).toEqual([]);
+    expect(await find('behind', 4)).toEqual([]);
+    expect(await find('conflict', 5)).toEqual(['crit']);
+    expect(await find('ok', 6)).toEqual(['ok']);
+    expect(await find('ok', 7)).toEqual([]);
+  });
+
+  test('again after the reminder interval, while it lasts', async () => {
+    const { find } = lane(60);
+    expect(await find('unreachable', 0)).toEqual(['warn']);
+    expect(await find('unreachable', 59)).toEqual([]);
+    expect(await find('unreachable', 60)).toEqual(['warn']);
+    expect(await find('unreachable', 100)).toEqual([]);
+  });
+
+  test('never again, where the interval is 0', async () => {
+    const { find } = lane(0);
+    expect(await find('unreachable', 0)).toEqual(['warn']);
+    expect(await find('unreachable', 1_000_000)).toEqual([]);
+  });
+
+  test('with the facts in the environment', async () => {
+    const { find, calls } = lane();
+    await find('conflict', 0);
+    expect(calls[0]?.env).toEqual({
+      PITRTOOLS_PROGRAM: 'cmd_archiver',
+      PITRTOOLS_STANDBY: 's1',
+      PITRTOOLS_SEVERITY: 'critical',
+      PITRTOOLS_SEGMENT: 'seg',
+      PITRTOOLS_QUEUE_LENGTH: '0',
+      PITRTOOLS_MESSAGE: 'WAL for standby s1 is queued: why',
+    });
+  });
+});
+
+test('the state knows since when it lasts, and forgets an abandonment that has ended', async () => {
+  const { find, state } = lane();
+  await find('unreachable', 0);
+  const first = await state();
+  await find('unreachable', 50);
+  expect((await state()).since).toBe(first.since);
+  await find('ok', 60);
+  expect(await state()).toMatchObject({ health: 'ok', since: new Date(1_060_000).toISOString() });
+  expect(await state()).not.toHaveProperty('abandoned');
+});
+
+test('since when a standby is in trouble is counted by a clock that nobody sets', async () => {
+  const { find, state } = lane();
+  await find('unreachable', 1);
+  const { sinceMoment } = await state();
+  expect(sinceMoment).toEqual({ boot: 'this', ms: 500_500 });
+  await find('unreachable', 9);
+  expect((await state()).sinceMoment).toEqual(sinceMoment);
+  await find('conflict', 10);
+  expect((await state()).sinceMoment).toEqual({ boot: 'this', ms: 505_000 });
+});

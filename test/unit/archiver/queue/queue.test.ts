@@ -1,0 +1,110 @@
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import {
+  enqueue,
+  isQueueEmpty,
+  listQueue,
+  removeFromQueue,
+  withLocalCopy,
+} from '../../../../src/archiver/queue/queue.ts';
+import { temporaryDirectory } from '../../system/temporary.ts';
+import { walFile, walName } from '../wal-fixture.ts';
+
+const segment = '000000010000000000000001';
+
+interface Place {
+  readonly root: string;
+  readonly temporary: string;
+  readonly queue: (standby: string) => string;
+}
+
+function place(): Place {
+  const root = temporaryDirectory();
+  mkdirSync(join(root, 'tmp'));
+  return { root, temporary: join(root, 'tmp'), queue: (standby) => join(root, standby) };
+}
+
+describe('enqueue', () => {
+  test('makes one copy for all queues, never a link to the source', async () => {
+    const { root, temporary, queue } = place();
+    const file = await walFile(join(root, 'pg_wal'), segment, 'bytes');
+    await withLocalCopy(file, temporary, 7, async (copy) => {
+      for (const standby of ['s1', 's2']) await enqueue(copy, file.name, queue(standby), standby);
+      expect(readdirSync(temporary)).toEqual([`7.${segment}`]);
+    });
+    expect(readdirSync(temporary)).toEqual([]);
+    const [first, second] = ['s1', 's2'].map((standby) => statSync(join(queue(standby), segment)));
+    expect(first?.ino).toBe(second?.ino);
+    expect(first?.nlink).toBe(2);
+    expect(first?.ino).not.toBe(statSync(file.path).ino);
+    expect(readFileSync(join(queue('s1'), segment), 'utf8')).toBe('bytes');
+    expect(statSync(queue('s1')).mode & 0o777).toBe(0o700);
+  });
+
+  test('the same bytes again are fine; other bytes are refused with both digests', async () => {
+    const { root, temporary, queue } = place();
+    mkdirSync(queue('s1'));
+    writeFileSync(join(queue('s1'), segment), 'bytes');
+    const same = await walFile(join(root, 'pg_wal'), segment, 'bytes');
+    await withLocalCopy(same, temporary, 7, (copy) => enqueue(copy, same.name, queue('s1'), 's1'));
+    const other = await walFile(join(root, 'pg_wal'), segment, 'other');
+    await expect(
+      withLocalCopy(other, temporary, 7, (copy) => enqueue(copy, other.name, queue('s1'), 's1')),
+    ).rejects.toMatchObject({
+      message: expect.stringContaining('holds a different file') as string,
+      detail: expect.stringMatching(/queued: sha256 [0-9a-f]{64}; to archive: sha256 [0-9a-f]{64}/) as string,
+    });
+    expect(readFileSync(join(queue('s1'), segment), 'utf8')).toBe('bytes');
+    expect(readdirSync(temporary)).toEqual([]);
+  });
+
+  test('a source that changes while it is copied is not queued', async () => {
+    const { root, temporary, queue } = place();
+    const file = await walFile(join(root, 'pg_wal'), segment, 'bytes');
+    writeFileSync(file.path, 'recycled');
+    await expect(
+      withLocalCopy(file, temporary, 7, (copy) => enqueue(copy, file.name, queue('s1'), 's1')),
+    ).rejects.toThrow(/changed while it was copied/);
+    expect(existsSync(join(queue('s1'), segment))).toBe(false);
+    expect(readdirSync(temporary)).toEqual([]);
+  });
+
+  test.skipIf(process.getuid?.() === 0)(
+    'a queue that cannot be written is an error that names it',
+    async () => {
+      const { root, temporary, queue } = place();
+      mkdirSync(queue('s1'), { mode: 0o500 });
+      const file = await walFile(join(root, 'pg_wal'), segment, 'bytes');
+      await expect(
+        withLocalCopy(file, temporary, 7, (copy) => enqueue(copy, file.name, queue('s1'), 's1')),
+      ).rejects.toThrow(`cannot queue ${segment} for standby "s1" in "${queue('s1')}"`);
+      chmodSync(queue('s1'), 0o700);
+      expect(readdirSync(queue('s1'))).toEqual([]);
+    },
+  );
+});
+
+test('a queue is listed in the order of sending, without what is no WAL', async () => {
+  const { queue } = place();
+  expect(await listQueue(queue('s1'))).toEqual([]);
+  expect(await isQueueEmpty(queue('s1'))).toBe(true);
+  mkdirSync(queue('s1'));
+  writeFileSync(join(queue('s1'), '.7.half.tmp'), '');
+  expect(await isQueueEmpty(queue('s1'))).toBe(true);
+  const names = ['00000001000000000000000F', '00000002.history', '000000020000000000000010'];
+  for (const name of [...names].reverse()) writeFileSync(join(queue('s1'), name), '');
+  writeFileSync(join(queue('s1'), 'README'), '');
+  expect((await listQueue(queue('s1'))).map(({ name }) => name)).toEqual(names);
+  expect(await isQueueEmpty(queue('s1'))).toBe(false);
+  await removeFromQueue(queue('s1'), names.map(walName));
+  expect(readdirSync(queue('s1')).sort()).toEqual(['.7.half.tmp', 'README']);
+});

@@ -1,0 +1,294 @@
+import { describe, expect, test } from 'vitest';
+import { exitCodes, PitrError } from '../../../../../src/errors.ts';
+import type { BackupFacts } from '../../../../../src/standby/actions/base-backup/facts.ts';
+import {
+  comparisonFor,
+  describeStep,
+  findForeignHistory,
+  planBaseBackup,
+} from '../../../../../src/standby/actions/base-backup/plan.ts';
+import type { LocalPlace } from '../../../../../src/standby/host/place.ts';
+import {
+  backupFacts,
+  rsyncAbility,
+  cluster,
+  completeBackup,
+  localPlace,
+  primaryFacts,
+  walNames,
+} from './facts-kit.ts';
+import { fullForce } from '../../../../../src/standby/steps/force.ts';
+
+function refusalOf(facts: BackupFacts): PitrError {
+  try {
+    planBaseBackup(facts);
+  } catch (error) {
+    if (error instanceof PitrError) return error;
+    throw error;
+  }
+  throw new Error('not refused');
+}
+
+const place = (changes: Partial<LocalPlace>): BackupFacts => backupFacts({ place: localPlace(changes) });
+const tablespace = {
+  oid: '16400',
+  name: 'fast',
+  location: '/disk/fast',
+  target: '/here/fast',
+  isInsidePgdata: false,
+};
+
+describe('the plan of a base backup', () => {
+  test('changes nothing here before the WAL is proven, and ends with pg_control', () => {
+    expect(planBaseBackup(backupFacts()).map(({ kind }) => kind)).toEqual([
+      'write-sentinel',
+      'prove-wal',
+      'start-backup',
+      'plan-copy',
+      'mark-copying',
+      'prepare-targets',
+      'copy-files',
+      'link-tablespaces',
+      'fetch-control',
+      'stop-backup',
+      'write-label',
+      'clean-settings',
+      'flush',
+      'await-wal',
+      'finish',
+      'move-older',
+    ]);
+  });
+
+  test('copies tablespaces but those inside pgdata, and configuration that is missing', () => {
+    const inside = { ...tablespace, name: 'inside', isInsidePgdata: true };
+    const facts = backupFacts({
+      place: localPlace({ targets: [tablespace, inside] }),
+      missingConfiguration: [{ name: 'postgresql.conf', source: '/etc/x' }],
+    });
+    const steps = planBaseBackup(facts);
+    const copy = steps.find(({ kind }) => kind === 'copy-files');
+    expect(copy === undefined ? '' : describeStep(copy, facts)).toMatch(
+      /^copy "\/primary\/main" to "[^"]+", tablespace "fast" to "\/here\/fast", comparing every byte,/,
+    );
+    expect(steps).toContainEqual({ kind: 'link-tablespaces', targets: [tablespace, inside] });
+    expect(steps.map(({ kind }) => kind)).toContain('copy-configuration');
+  });
+
+  test('every step is described in one line', () => {
+    const facts = backupFacts({
+      place: localPlace({ targets: [tablespace] }),
+      archived: walNames('00000002.history'),
+      missingConfiguration: [{ name: 'pg_hba.conf', source: '/etc/x' }],
+    });
+    for (const step of planBaseBackup(facts)) expect(describeStep(step, facts)).toMatch(/^[a-z][^\n]+$/);
+  });
+
+  test('a promotion of this standby in the past is taken out of the sentinel, and known for undoing', () => {
+    const sentinel = {
+      systemIdentifier: cluster,
+      standby: 'here',
+      primaryPgdata: '/x',
+      promotedAtTimeline: 2,
+    };
+    expect(planBaseBackup(place({ sentinel: { kind: 'found', sentinel } }))[0]).toMatchObject({
+      kind: 'write-sentinel',
+      previous: sentinel,
+      sentinel: { systemIdentifier: cluster, promotedAtTimeline: undefined, primaryPgdata: '/primary/main' },
+    });
+  });
+});
+
+describe('a base backup is refused', () => {
+  test.each<[string, BackupFacts, RegExp]>([
+    [
+      'while PostgreSQL runs here',
+      place({
+        postmaster: {
+          kind: 'running',
+          pid: 7,
+          port: 1,
+          socketDirectory: undefined,
+          listenAddress: undefined,
+        },
+      }),
+      /PostgreSQL runs here.*pid 7/,
+    ],
+    [
+      'when any error while reading the pid file leaves it unclear whether one does',
+      place({ postmaster: { kind: 'unclear', reason: 'EACCES' } }),
+      /cannot tell whether PostgreSQL runs here: EACCES/,
+    ],
+    [
+      'over a server that crashed',
+      place({ postmaster: { kind: 'stale', pid: 7 } }),
+      /was not shut down: its postmaster.pid names 7/,
+    ],
+    [
+      'over a production server that was not shut down',
+      place({ content: { kind: 'cluster', systemIdentifier: cluster, isFresh: false, isCrashed: true } }),
+      /was not shut down: its pg_control says/,
+    ],
+    [
+      'into directories that overlap',
+      place({ ownOverlaps: [{ inner: '/here/a/b', outer: '/here/a' }] }),
+      /"\/here\/a\/b" lies in "\/here\/a"/,
+    ],
+    ['without an archivedir', place({ hasArchivedir: false }), /there is no archivedir/],
+    [
+      'over another cluster',
+      place({ content: { kind: 'cluster', systemIdentifier: '1', isFresh: false, isCrashed: false } }),
+      /holds another cluster \(1\)/,
+    ],
+    [
+      'over what is no cluster',
+      place({ content: { kind: 'unknown', reason: 'x' } }),
+      /is no data directory: x/,
+    ],
+    [
+      'without a sentinel',
+      place({ sentinel: { kind: 'none' } }),
+      /no \.pitrtools: is its file system mounted\?.*/,
+    ],
+    ['with a sentinel that names nothing', place({ sentinel: { kind: 'unreadable' } }), /names no cluster/],
+    [
+      "with another cluster's archive",
+      place({
+        sentinel: {
+          kind: 'found',
+          sentinel: { systemIdentifier: '2', standby: '', primaryPgdata: '', promotedAtTimeline: undefined },
+        },
+      }),
+      /belongs to cluster 2/,
+    ],
+    ["with another cluster's WAL", place({ foreignSegment: '0'.repeat(24) }), /written by another cluster/],
+    [
+      "into the primary's own directory",
+      place({ overlaps: [{ ours: '/standby/main', theirs: '/primary/main', overlap: 'same' }] }),
+      /is the primary's own directory/,
+    ],
+    ['with another version', place({ expectedVersion: '11' }), /says 11, but the primary is PostgreSQL 15/],
+    [
+      'while archive_mode is off',
+      backupFacts({ primary: primaryFacts({ archiveMode: 'off' }) }),
+      /archive_mode is off/,
+    ],
+    [
+      'without an archive_command',
+      backupFacts({ primary: primaryFacts({ archiveCommand: '' }) }),
+      /archive_command is empty/,
+    ],
+    [
+      'of a standby',
+      backupFacts({ primary: primaryFacts({ inRecovery: true }), position: undefined }),
+      /in recovery/,
+    ],
+  ])('%s', (_when, facts, message) => {
+    const error = refusalOf(facts);
+    expect(error.message).toMatch(message);
+    expect(error.exitCode).toBe(exitCodes.refused);
+    expect(error.hint).toBeTruthy();
+  });
+
+  test("while somebody else's backup goes on where there can be only one, but its own leftover is ended", () => {
+    const startTime = '2012-10-16 02:44:37 PDT';
+    const other = backupFacts({ backupInProgress: { label: 'other tool', startTime } });
+    expect(refusalOf(other).message).toContain('another backup goes on at the primary: "other tool"');
+    const label = 'pitrtools here old';
+    const byHand = backupFacts({ backupInProgress: { label, startTime }, notedBackup: 'pitrtools here new' });
+    expect(refusalOf(byHand).message).toContain(
+      'another backup goes on at the primary: "pitrtools here old"',
+    );
+    expect(refusalOf(byHand).hint).toContain('-A stop_basebackup');
+    const own = backupFacts({ backupInProgress: { label, startTime }, notedBackup: label });
+    expect(planBaseBackup(own)).toContainEqual({ kind: 'end-leftover', label: 'pitrtools here old' });
+  });
+
+  test('for everything that stands against it at once', () => {
+    const facts = backupFacts({
+      primary: primaryFacts({ archiveMode: 'off' }),
+      place: localPlace({ hasArchivedir: false, troubles: [{ message: 'not ours', hint: 'chown' }] }),
+    });
+    const error = refusalOf(facts);
+    expect(error.message).toBe('not ours; nothing was changed');
+    expect(error.detail).toContain('there is no archivedir');
+    expect(error.detail).toContain('archive_mode is off');
+  });
+
+  test('over a promoted server whose failover was not finished, but for --force', () => {
+    const facts = backupFacts({ record: { promotedAtTimeline: 2, isFailoverUnfinished: true } });
+    expect(refusalOf(facts).message).toMatch(/promoted at timeline 2, and whose failover was not finished/);
+    expect(refusalOf(facts).hint).toContain('-F999');
+    expect(planBaseBackup({ ...facts, force: fullForce })).not.toEqual([]);
+    expect(planBaseBackup(backupFacts({ record: { promotedAtTimeline: 2 } }))).not.toEqual([]);
+  });
+
+  test('not over a cluster that nobody used, nor with --force', () => {
+    const content = { kind: 'cluster', systemIdentifier: '1', isFresh: true, isCrashed: false } as const;
+    expect(planBaseBackup(place({ content }))).not.toEqual([]);
+    const facts = { ...place({ content: { ...content, isFresh: false } }), force: fullForce };
+    expect(planBaseBackup(facts)).not.toEqual([]);
+  });
+});
+
+describe('WAL of another history in archivedir', () => {
+  test('is what lies on a later timeline or beyond the end of this one', () => {
+    const facts = backupFacts({
+      archived: walNames(
+        '000000010000000000000004',
+        '000000010000000000000005',
+        '000000010000000000000006',
+        '000000010000000000000003.00000028.backup',
+        '00000002.history',
+        '000000020000000000000004',
+        '000000010000000000000007.partial',
+      ),
+    });
+    expect(findForeignHistory(facts).map(({ name }) => name)).toEqual([
+      '000000010000000000000006',
+      '00000002.history',
+      '000000020000000000000004',
+      '000000010000000000000007.partial',
+    ]);
+    expect(planBaseBackup(facts)[1]).toMatchObject({ kind: 'set-aside' });
+  });
+
+  test('is not what belongs to an earlier timeline', () => {
+    const facts = backupFacts({
+      position: { lsn: 0x5000000n, timeline: 3 },
+      archived: walNames(
+        '00000003.history',
+        '00000002.history',
+        '000000020000000000000009',
+        '000000010000000000000009',
+      ),
+    });
+    expect(findForeignHistory(facts)).toEqual([]);
+  });
+});
+
+describe('times are believed', () => {
+  const ours = { kind: 'cluster', systemIdentifier: cluster, isFresh: false, isCrashed: false } as const;
+  const settled = { place: localPlace({ content: ours }), record: { backup: completeBackup } };
+
+  test('after a complete backup of this cluster', () => {
+    expect(comparisonFor(backupFacts(settled))).toBe('times');
+  });
+
+  test.each<[string, Partial<BackupFacts>]>([
+    ['an unfinished copy', { ...settled, record: { backup: { ...completeBackup, status: 'copying' } } }],
+    ['an empty directory, whose tablespaces may be full', {}],
+    ['a directory without a record', { ...settled, record: {} }],
+    [
+      "another cluster's record",
+      { ...settled, record: { backup: { ...completeBackup, systemIdentifier: '1' } } },
+    ],
+    ['another cluster', { ...settled, place: localPlace({ content: { ...ours, systemIdentifier: '1' } }) }],
+    [
+      'an rsync that compares whole seconds',
+      { ...settled, rsync: { ...rsyncAbility, comparesNanoseconds: false } },
+    ],
+  ])('but not with %s', (_what, changes) => {
+    expect(comparisonFor(backupFacts(changes))).toBe('contents');
+  });
+});

@@ -1,0 +1,121 @@
+import { describe, expect, test } from 'vitest';
+import type { ControlFile } from '../../../../src/postgres/control-file.ts';
+import { parseLsn } from '../../../../src/postgres/lsn.ts';
+import { parseBackupLabel } from '../../../../src/postgres/backup-label.ts';
+import { parseWalName, type WalName } from '../../../../src/postgres/wal-name.ts';
+import { planCleanup, type CleanupFacts } from '../../../../src/standby/actions/cleanup.ts';
+
+const layout = { segmentSize: 16 * 1024 * 1024, walSegmentSkipsFF: false };
+
+function control(changes: Partial<ControlFile>): ControlFile {
+  return {
+    systemIdentifier: '1',
+    controlVersion: 1300,
+    catalogVersion: 202209061,
+    state: 'in-archive-recovery',
+    time: 0n,
+    checkpointLsn: parseLsn('0/5000060'),
+    redoLsn: parseLsn('0/5000028'),
+    timeline: 1,
+    checksum: 0x1234,
+    ...changes,
+  };
+}
+
+function facts(names: readonly string[], changes: Partial<CleanupFacts> = {}): CleanupFacts {
+  const files = names.map(parseWalName).filter((name): name is WalName => name.kind !== 'not-wal');
+  return {
+    directory: {
+      pgdata: '/d',
+      control: control({}),
+      controlProblem: undefined,
+      backupLabel: undefined,
+      record: {},
+    },
+    files,
+    layout,
+    numarchives: 0,
+    superseded: [],
+    ...changes,
+  };
+}
+
+const segments = (last: number, timeline = 1) =>
+  Array.from(
+    { length: last },
+    (_, i) => `0000000${timeline}00000000${(i + 1).toString(16).toUpperCase().padStart(8, '0')}`,
+  );
+
+const removed = (input: CleanupFacts) => planCleanup(input).map(({ name }) => name);
+
+describe('--cleanup', () => {
+  test('removes what lies before the last restartpoint, oldest first', () => {
+    expect(removed(facts(segments(8)))).toEqual(segments(4));
+  });
+
+  test('keeps numarchives segments in any case', () => {
+    expect(removed(facts(segments(8), { numarchives: 6 }))).toEqual(segments(2));
+    expect(removed(facts(segments(8), { numarchives: 100 }))).toEqual([]);
+  });
+
+  test('removes superseded WAL, whatever numarchives says, but what may be needed, and directories that are empty then', () => {
+    const superseded = (names: readonly string[], hasOthers = false) => ({
+      directory: '.superseded-x',
+      files: facts(names).files,
+      hasOthers,
+    });
+    const cleanup = (one: ReturnType<typeof superseded>) =>
+      planCleanup(facts([], { numarchives: 5, superseded: [one] }));
+    const [first = '', second = ''] = segments(2);
+    expect(cleanup(superseded([second, first]))).toEqual([
+      { kind: 'remove', name: `.superseded-x/${first}` },
+      { kind: 'remove', name: `.superseded-x/${second}` },
+      { kind: 'remove-directory', name: '.superseded-x' },
+    ]);
+    expect(cleanup(superseded([first], true))).toHaveLength(1);
+    expect(cleanup(superseded(segments(8)))).toHaveLength(4);
+    expect(cleanup(superseded([]))).toEqual([{ kind: 'remove-directory', name: '.superseded-x' }]);
+  });
+
+  test('keeps everything from the start of a base backup that was not started yet', () => {
+    const label = parseBackupLabel(
+      'START WAL LOCATION: 0/3000028 (file 000000010000000000000003)\nCHECKPOINT LOCATION: 0/3000060\nSTART TIME: 2024-01-01 00:00:00 UTC\nLABEL: x\n',
+      'backup_label',
+    );
+    const input = facts(segments(8));
+    expect(removed({ ...input, directory: { ...input.directory, backupLabel: label } })).toEqual(segments(2));
+  });
+
+  test('never touches history files, nor a timeline that the standby has not come to', () => {
+    const names = ['00000002.history', ...segments(6, 2), ...segments(2)];
+    expect(removed(facts(names))).toEqual(segments(2));
+  });
+
+  test('removes the leftovers of older base backups and timelines, and keeps the newer', () => {
+    const old = '000000010000000000000002.00000028.backup';
+    const partial = '000000010000000000000003.partial';
+    const needed = '000000010000000000000006.00000028.backup';
+    expect(removed(facts([old, partial, needed]))).toEqual([old, partial]);
+  });
+
+  test('a segment on a boundary is kept: the redo location lies in it', () => {
+    const input = facts(segments(6));
+    const directory = { ...input.directory, control: control({ redoLsn: parseLsn('0/5000000') }) };
+    expect(removed({ ...input, directory })).toEqual(segments(4));
+  });
+
+  test.each(['in-production', 'shut-down', 'in-crash-recovery'] as const)(
+    'refuses on a server that is %s',
+    (state) => {
+      const input = facts(segments(8));
+      const directory = { ...input.directory, control: control({ state }) };
+      expect(() => planCleanup({ ...input, directory })).toThrow(/cannot be told; nothing was removed/);
+    },
+  );
+
+  test('refuses when pg_control cannot be read', () => {
+    const input = facts(segments(8));
+    const directory = { ...input.directory, control: undefined, controlProblem: 'damaged' };
+    expect(() => planCleanup({ ...input, directory })).toThrow(/nothing was removed/);
+  });
+});

@@ -1,0 +1,43 @@
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { StandbyDeps } from '../../../../../src/standby/deps.ts';
+import { archiveHistory } from '../../../../../src/standby/actions/failover/last-segment.ts';
+import { dataDirectory } from '../../standby-facts.ts';
+
+let pgdata: string;
+beforeEach(() => {
+  pgdata = mkdtempSync(join(tmpdir(), 'pitrtools-unit-'));
+});
+afterEach(() => {
+  rmSync(pgdata, { recursive: true });
+});
+
+const deps = { log: { notice: () => undefined } } as unknown as StandbyDeps;
+
+function makeWal(folder: string, history: boolean): string {
+  const status = join(pgdata, folder, 'archive_status');
+  mkdirSync(status, { recursive: true });
+  if (history) writeFileSync(join(pgdata, folder, '0000000A.history'), '');
+  return status;
+}
+
+test.each([
+  ['9.4', 'pg_xlog'],
+  ['18', 'pg_wal'],
+])('the history of a new timeline of %s is marked for archiving in %s, once', async (major, folder) => {
+  const status = makeWal(folder, true);
+  await archiveHistory(deps, dataDirectory(major, { pgdata }), 10);
+  expect(readdirSync(status)).toEqual(['0000000A.history.ready']);
+  rmSync(join(status, '0000000A.history.ready'));
+  writeFileSync(join(status, '0000000A.history.done'), '');
+  await archiveHistory(deps, dataDirectory(major, { pgdata }), 10);
+  expect(readdirSync(status)).toEqual(['0000000A.history.done']);
+});
+
+test('a history that the server does not have is not asked for', async () => {
+  const status = makeWal('pg_wal', false);
+  await archiveHistory(deps, dataDirectory('18', { pgdata }), 10);
+  expect(readdirSync(status)).toEqual([]);
+});

@@ -1,0 +1,61 @@
+import { describe, expect, test } from 'vitest';
+import { describeOutcome, type Outcome } from '../../../../../src/standby/actions/failover/outcome.ts';
+
+const known: Outcome = {
+  timeline: 2,
+  openedAt: 'LSN 0/5000110',
+  replayed: { lsn: 0x5000110n, time: 1_795_628_408_123_456n },
+  archiveEnd: { kind: 'reached', last: '000000010000000000000005' },
+  liveness: { kind: 'dead', unsent: 3, warnings: [] },
+  archiving: { kind: 'command', ini: '/etc/cmd_archiver.ini' },
+  hostName: 'beta',
+};
+
+describe('the report of a failover', () => {
+  test('says what the server is, how far it was replayed, and what may remain elsewhere', () => {
+    expect(describeOutcome(known).slice(0, 5)).toEqual([
+      'This server is the primary now, on timeline 2, which begins at LSN 0/5000110',
+      'Replayed to LSN 0/5000110; time of the last commit: 2026-11-25 17:40:08.123456+00',
+      'All WAL in the archive was replayed, to segment 000000010000000000000005',
+      'The old primary was found dead. It may hold WAL that was never shipped (3 files wait there): what was committed in that is not here',
+      'Next:',
+    ]);
+  });
+
+  test('takes nothing for granted that could not be determined', () => {
+    const lines = describeOutcome({
+      ...known,
+      timeline: undefined,
+      openedAt: undefined,
+      replayed: { lsn: undefined, time: undefined },
+      archiveEnd: undefined,
+      liveness: { kind: 'unreachable', reason: 'no answer' },
+      archiving: undefined,
+    });
+    expect(lines.slice(0, 4)).toEqual([
+      'This server is the primary now, on timeline (not determined)',
+      'Replayed to a place that is not determined; time of the last commit: not determined',
+      'Whether all WAL in the archive was replayed is not determined',
+      'The old primary was not seen: whether it takes writes, and what it holds that was never shipped, is not determined',
+    ]);
+    expect(lines.join('\n')).toContain('whether this server archives its WAL is not determined');
+  });
+
+  test.each([
+    [{ kind: 'nothing' } as const, 'this server archives nothing. Set archive_mode = on'],
+    [known.archiving, 'run: cmd_archiver -C /etc/cmd_archiver.ini -I'],
+    [{ kind: 'command', ini: undefined } as const, 'runs another program than cmd_archiver'],
+  ])('names the next commands for archiving: %o', (archiving, words) => {
+    expect(describeOutcome({ ...known, archiving }).join('\n')).toContain(words);
+  });
+
+  test('says what a loss is that was accepted', () => {
+    const archiveEnd = {
+      kind: 'missed',
+      reason: 'segment 000000010000000000000005 was not replayed',
+    } as const;
+    expect(describeOutcome({ ...known, archiveEnd })).toContain(
+      'Not all WAL in the archive was replayed: segment 000000010000000000000005 was not replayed',
+    );
+  });
+});

@@ -1,0 +1,367 @@
+import { describe, expect, test } from 'vitest';
+import type { FailoverFacts } from '../../../../../src/standby/actions/failover/facts.ts';
+import { planFailover } from '../../../../../src/standby/actions/failover/plan.ts';
+import { segmentName } from '../../../../../src/postgres/wal-name.ts';
+import { describeStep } from '../../../../../src/standby/actions/failover/steps.ts';
+import {
+  archive,
+  configuration,
+  controlFile,
+  dataDirectory,
+  label,
+  localFacts,
+} from '../../standby-facts.ts';
+import type { PitrError } from '../../../../../src/errors.ts';
+import { fullForce, noForce, type Force, type ForceName } from '../../../../../src/standby/steps/force.ts';
+
+function facts(major: string, changes: Partial<FailoverFacts> = {}): FailoverFacts {
+  return { ...localFacts(major), liveness: { kind: 'unreachable', reason: 'x' }, force: noForce, ...changes };
+}
+
+const kinds = (input: FailoverFacts) => planFailover(input).map(({ kind }) => kind);
+const after = [
+  'set-aside-last-segment',
+  'verify-write',
+  'record-opening',
+  'mark-archive',
+  'clear-settings',
+  'archive-history',
+  'check-archiving',
+  'record-promotion',
+];
+const stopped = { kind: 'stopped' } as const;
+const backedUp = dataDirectory('15', { record: { settings: { mode: 'standby', names: [], file: 'x' } } });
+const production = { kind: 'production', answers: true } as const;
+
+describe('-F999', () => {
+  test.each(['9.5', '11', '15', '18'])('promotes a running standby (%s)', (major) => {
+    expect(kinds(facts(major))).toEqual(['guard-replay', 'promote', 'see-it-open', ...after]);
+  });
+
+  test('resumes a paused replay first: 9.3 would wait for ever', () => {
+    expect(kinds(facts('9.5', { isPaused: true }))[0]).toBe('resume-replay');
+  });
+
+  test.each(['9.4', '15'])(
+    'keeps the unfinished last segment of the old timeline out of other archives before anything else (%s)',
+    (major) => {
+      const failoverConf = { files: [], configuration, mustRestart: true };
+      const steps = kinds(facts(major, { failoverConf }));
+      expect(steps.slice(steps.indexOf('see-it-open')).slice(0, 2)).toEqual([
+        'see-it-open',
+        'set-aside-last-segment',
+      ]);
+    },
+  );
+
+  test('sees that a server which can be asked has replayed the archive to its end before it is promoted', () => {
+    const archivedEnd = { last: segmentName(1, 0, 8), segmentSize: 16 * 1024 * 1024, lsn: 0x8000100n };
+    const see = { kind: 'see-archive-replayed', lsn: 0x8000100n, last: archivedEnd.last.name };
+    const input = facts('15', { archivedEnd });
+    expect(planFailover(input).slice(0, 2)).toEqual([
+      { ...see, isFirst: true },
+      { kind: 'guard-replay', end: archivedEnd },
+    ]);
+    const delay = { kind: 'setting', value: '1h', own: undefined } as const;
+    const delayed = planFailover({ ...input, delay, isPaused: true });
+    expect(delayed.slice(0, 4)).toEqual([
+      { kind: 'resume-replay' },
+      { kind: 'drop-delay', delay },
+      { ...see, isFirst: false },
+      { kind: 'guard-replay', end: archivedEnd },
+    ]);
+    expect(delayed).toContainEqual({ kind: 'restore-delay', delay });
+    const silent = { kind: 'recovering', answers: false, progress: '' } as const;
+    for (const changes of [
+      { state: silent },
+      { force: fullForce },
+      { delay: { kind: 'until-promotion' } as const },
+      { archivedEnd: { ...archivedEnd, lsn: undefined } },
+    ])
+      expect(kinds({ ...input, ...changes } as FailoverFacts)[0]).toBe('guard-replay');
+  });
+
+  test.each(['8.4', '9.0'])(
+    'without pg_ctl promote the server is restarted to recover to the end (%s)',
+    (major) => {
+      expect(kinds(facts(major))).toEqual([
+        'stop-server',
+        'write-settings',
+        'start-server',
+        'see-it-open',
+        ...after,
+      ]);
+    },
+  );
+
+  test('starts a cold standby as a standby, without streaming, and promotes it', () => {
+    const directory = dataDirectory('15', { backupLabel: label });
+    const steps = planFailover(facts('15', { state: stopped, directory }));
+    expect(steps.map(({ kind }) => kind).slice(0, 7)).toEqual([
+      'write-settings',
+      'start-server',
+      'see-it-recover',
+      'prove-login',
+      'guard-replay',
+      'promote',
+      'see-it-open',
+    ]);
+    const [write] = steps;
+    expect(write?.kind === 'write-settings' && [...write.settings.parameters.keys()]).not.toContain(
+      'primary_conninfo',
+    );
+  });
+
+  test('puts the failover configuration into force and verifies after it, and runs the action last', () => {
+    const failoverConf = { files: [], configuration, mustRestart: true };
+    expect(kinds(facts('15', { failoverConf, action: 'true' })).slice(-7)).toEqual([
+      'clear-settings',
+      'use-failover-conf',
+      'verify-write',
+      'archive-history',
+      'check-archiving',
+      'run-action',
+      'record-promotion',
+    ]);
+  });
+
+  test('raises by a restart what pg_control demands, where that can be done', () => {
+    const lowLimits = [{ name: 'max_connections', here: 40, demanded: 60 }] as const;
+    const input = facts('15', { isPaused: true, lowLimits, memory: { kind: 'enough' } });
+    const steps = planFailover(input);
+    expect(steps.map(({ kind }) => kind).slice(0, 5)).toEqual([
+      'stop-server',
+      'write-settings',
+      'raise-settings',
+      'start-server',
+      'see-it-recover',
+    ]);
+    const start = steps.find(({ kind }) => kind === 'start-server');
+    expect(start?.kind === 'start-server' && start.configuration.parameters.get('max_connections')).toBe(
+      '60',
+    );
+    expect(() => planFailover({ ...input, hasOwnStart: true, force: fullForce })).toThrow(
+      'max_connections is 40 here, and the primary has 60: start_command cannot',
+    );
+    const memory = { kind: 'too-little', reason: 'it would take 9 MB' } as const;
+    expect(() => planFailover({ ...input, memory })).toThrow('it would take 9 MB; nothing was changed');
+  });
+
+  test('owes an action that was begun and not seen to succeed, and nothing else', () => {
+    const record = { promotedAtTimeline: 2, isActionBegun: true } as const;
+    for (const more of [{}, { isFailoverUnfinished: true } as const]) {
+      const directory = dataDirectory('15', { record: { ...record, ...more } });
+      const input = facts('15', { state: production, directory, action: 'true' });
+      expect(kinds(input)).toEqual(['verify-write', 'run-action', 'record-promotion']);
+      expect(planFailover(input)[1]).toMatchObject({ isRepeated: true });
+      expect(kinds({ ...input, action: undefined })).toEqual(['verify-write', 'record-promotion']);
+    }
+  });
+
+  test('refuses a living primary whatever else is true, but for --force', () => {
+    const liveness = { kind: 'alive', by: 'psql there says: 1', answers: true } as const;
+    expect(() => planFailover(facts('15', { liveness, state: production }))).toThrow(
+      'the primary is alive: psql there says: 1; nothing was changed',
+    );
+    expect(kinds(facts('15', { liveness, force: fullForce })).slice(0, 2)).toEqual([
+      'guard-replay',
+      'promote',
+    ]);
+  });
+
+  test('refuses for all that stands against it at once, and one --force=NAME overrules no other', () => {
+    const input = facts('15', {
+      liveness: { kind: 'alive', by: 'psql', answers: true },
+      archive: { kind: 'unusable', reason: 'not mounted' },
+      login: { kind: 'refused', reason: 'no line' },
+    });
+    const refused = (force: Force): string => {
+      try {
+        planFailover({ ...input, force });
+      } catch (error) {
+        const { message, detail, hint } = error as PitrError;
+        return [message, detail, hint].join('\n');
+      }
+      return '';
+    };
+    const named = (...names: ForceName[]): Force => ({ kind: 'named', names });
+    expect(refused(noForce)).toMatch(
+      /^the primary is alive: psql; nothing was changed\nalso:\n.*does not let us in.*--force=login[^]*--force=archive[^]*--force=primary-alive/,
+    );
+    expect(refused(named('primary-alive'))).toMatch(/^the server here does not let us in[^]*--force=archive/);
+    expect(refused(named('primary-alive', 'login'))).toMatch(/^the archive cannot be read: not mounted/);
+    expect(refused(named('primary-alive', 'login', 'archive'))).toBe('');
+  });
+
+  test('refuses an archive that cannot be read, but for --force', () => {
+    const unusable = { kind: 'unusable', reason: 'not mounted' } as const;
+    expect(() => planFailover(facts('15', { archive: unusable }))).toThrow(
+      'the archive cannot be read: not mounted',
+    );
+    expect(kinds(facts('15', { archive: unusable, force: fullForce })).slice(0, 2)).toEqual([
+      'lift-guard',
+      'promote',
+    ]);
+  });
+
+  test('finishes what an earlier run, or a promotion by hand, has begun', () => {
+    const record = { settings: { mode: 'standby', names: [], file: 'x' } } as const;
+    const directory = dataDirectory('15', { record });
+    expect(kinds(facts('15', { state: production, directory }))).toEqual(after);
+    const marked = { ...archive, sentinel: { ...archive.sentinel, promotedAtTimeline: 2 } };
+    expect(kinds(facts('15', { state: production, archive: { kind: 'archive', archive: marked } }))).toEqual(
+      after,
+    );
+  });
+
+  test('refuses a server that was failed over to its end, and one that never was a standby', () => {
+    const directory = dataDirectory('15', { record: { promotedAtTimeline: 2 } });
+    expect(() => planFailover(facts('15', { state: production, directory }))).toThrow(
+      'failed over already, at timeline 2',
+    );
+    expect(() => planFailover(facts('15', { state: production }))).toThrow('is no standby');
+  });
+
+  const ended = dataDirectory('15', {
+    record: { promotedAtTimeline: 2, isFailoverUnfinished: true },
+    control: controlFile({ state: 'shut-down' }),
+  });
+
+  test('starts a server that ended before its failover was finished, and finishes that', () => {
+    const failoverConf = { files: [], configuration, mustRestart: true };
+    const input = facts('15', { state: stopped, directory: ended, failoverConf });
+    expect(kinds(input).slice(0, 3)).toEqual(['clear-settings', 'start-promoted', 'set-aside-last-segment']);
+    const use = planFailover(input).find(({ kind }) => kind === 'use-failover-conf');
+    // It has just been started with it.
+    expect(use).toMatchObject({ conf: { mustRestart: false } });
+    expect(kinds({ ...input, state: production })[0]).toBe('set-aside-last-segment');
+    const liveness = { kind: 'alive', by: 'x', answers: true } as const;
+    expect(() => planFailover({ ...input, liveness })).toThrow('the primary is alive');
+  });
+
+  test('and proves then that it replayed all that was archived when it was promoted, not what came since', () => {
+    const input = facts('15', { state: stopped, directory: ended, archivedEnd });
+    expect(kinds(input)).not.toContain('see-all-replayed');
+    expect(kinds({ ...input, state: production })).not.toContain('see-all-replayed');
+    const guard = { pid: 1, end: { ...archivedEnd, segmentSize: 1 } };
+    const steps = planFailover({ ...input, guard, archivedEnd });
+    expect(steps.find(({ kind }) => kind === 'see-all-replayed')).toMatchObject({ end: guard.end });
+  });
+
+  test('what has a backup_label is a standby to be, whatever its record says', () => {
+    const directory = { ...ended, backupLabel: label };
+    expect(kinds(facts('15', { state: stopped, directory }))[0]).toBe('write-settings');
+  });
+
+  test('a server that is still stopping is not said to start', () => {
+    const directory = dataDirectory('15', { control: controlFile({ state: 'shutting-down' }) });
+    expect(() => planFailover(facts('15', { directory, state: { kind: 'starting', progress: '' } }))).toThrow(
+      'the server here is still stopping',
+    );
+  });
+
+  test('refuses to start what is no standby, and to judge what is still starting', () => {
+    const directory = dataDirectory('15', { control: controlFile({ state: 'shut-down' }) });
+    expect(() => planFailover(facts('15', { state: stopped, directory }))).toThrow('holds no base backup');
+    expect(() => planFailover(facts('15', { state: { kind: 'starting', progress: '' } }))).toThrow(
+      'still starting',
+    );
+  });
+
+  const archivedEnd = { last: segmentName(1, 0, 8), segmentSize: 16 * 1024 * 1024 };
+  const guard = { pid: 4711, end: archivedEnd };
+
+  test('keeps the server from opening short of the end of the archive, and looks that it did not', () => {
+    const steps = planFailover(facts('15', { archivedEnd, action: 'true' }));
+    expect(steps[0]).toEqual({ kind: 'guard-replay', end: archivedEnd });
+    const seen = steps.findIndex(({ kind }) => kind === 'see-all-replayed');
+    expect(steps[seen]).toEqual({ kind: 'see-all-replayed', end: archivedEnd, isAccepted: false });
+    expect(steps[seen - 1]?.kind).toBe('clear-settings');
+    // Nothing can be said to a restore_command that ends the server by itself.
+    expect(kinds(facts('9.0', { archivedEnd }))).toContain('see-all-replayed');
+    expect(kinds(facts('9.0', { archivedEnd }))).not.toContain('guard-replay');
+  });
+
+  test('another run looks at what the first one went by, and goes on without it when forced', () => {
+    const again = facts('15', { guard, archivedEnd: undefined, state: production, directory: backedUp });
+    expect(planFailover(again)).toContainEqual({
+      kind: 'see-all-replayed',
+      end: archivedEnd,
+      isAccepted: false,
+    });
+    expect(planFailover({ ...again, force: fullForce })).toContainEqual({
+      kind: 'see-all-replayed',
+      end: archivedEnd,
+      isAccepted: true,
+    });
+    const ended = facts('15', { guard, archivedEnd, state: stopped });
+    expect(kinds(ended)).toContain('guard-replay');
+    expect(kinds({ ...ended, force: fullForce })).toContain('lift-guard');
+    expect(kinds({ ...ended, force: fullForce })).not.toContain('guard-replay');
+  });
+
+  test('what was known to be out of reach is not looked for afterwards', () => {
+    const gap = facts('15', { replayProblems: ['a gap'], force: fullForce });
+    expect(kinds(gap).slice(0, 2)).toEqual(['lift-guard', 'promote']);
+    expect(kinds(gap)).not.toContain('see-all-replayed');
+  });
+
+  const recovering = dataDirectory('15', {
+    record: { settings: { mode: 'recovery', names: [], file: 'postgresql.auto.conf' } },
+  });
+
+  test('opens a recovery that is paused at its target there, whatever the archive holds beyond', () => {
+    const paused = facts('15', {
+      isPaused: true,
+      directory: recovering,
+      archivedEnd,
+      replayProblems: ['a gap'],
+    });
+    expect(kinds(paused)).toEqual(['resume-replay', 'see-it-open', ...after]);
+  });
+
+  test.each([
+    [stopped, 'the server has been stopped since'],
+    [{ kind: 'recovering', answers: true, progress: '' } as const, 'on its way to a recovery target'],
+  ])('does not replay past a target that was asked for: %j', (state, reason) => {
+    const input = facts('15', { directory: recovering, state });
+    expect(() => planFailover(input)).toThrow(reason);
+    expect(planFailover({ ...input, force: fullForce }).length).toBeGreaterThan(0);
+  });
+
+  test('when forced past a target on the way to it, takes the target away first: a promotion would open there', () => {
+    const forced = planFailover(facts('15', { directory: recovering, force: fullForce }));
+    expect(forced.map(({ kind }) => kind)).toEqual([
+      'stop-server',
+      'write-settings',
+      'start-server',
+      'see-it-recover',
+      'prove-login',
+      'guard-replay',
+      'promote',
+      'see-it-open',
+      ...after,
+    ]);
+    expect(forced[1]).toMatchObject({ mode: 'standby', settings: { signal: 'standby.signal' } });
+  });
+
+  test('before 9.1, where a failover is a recovery itself, one that was killed goes on', () => {
+    const directory = dataDirectory('9.0', { record: recovering.record });
+    expect(kinds(facts('9.0', { directory, state: stopped })).slice(0, 2)).toEqual([
+      'write-settings',
+      'start-server',
+    ]);
+  });
+
+  test('every step can be said in a line', () => {
+    const failoverConf = { files: [], configuration, mustRestart: false };
+    const steps = [
+      ...planFailover(facts('8.4', { failoverConf, action: 'true' })),
+      ...planFailover(facts('15', { isPaused: true })),
+      ...planFailover(facts('15', { state: stopped, archivedEnd })),
+      ...planFailover(facts('15', { force: fullForce, replayProblems: ['a gap'] })),
+      ...planFailover(facts('15', { state: stopped, directory: ended })),
+    ];
+    for (const step of steps) expect(describeStep(step)).toMatch(/^[a-z].*[^.]$/);
+  });
+});

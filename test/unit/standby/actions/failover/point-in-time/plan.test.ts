@@ -1,0 +1,202 @@
+import { describe, expect, test } from 'vitest';
+import type { LocalFacts } from '../../../../../../src/standby/actions/failover/facts.ts';
+import type { RecoveryFacts } from '../../../../../../src/standby/actions/failover/point-in-time/facts.ts';
+import { planRecovery } from '../../../../../../src/standby/actions/failover/point-in-time/plan.ts';
+import { refuseUnfit } from '../../../../../../src/standby/actions/failover/point-in-time/refusals.ts';
+import type { RequestedTarget } from '../../../../../../src/standby/recovery/requested-target.ts';
+import { describeRecoveryStep } from '../../../../../../src/standby/actions/failover/point-in-time/steps.ts';
+import { contents, found, segment, twoPromotions } from '../../../archive/contents-kit.ts';
+import { dataDirectory, label, localFacts } from '../../../standby-facts.ts';
+import { fullForce, noForce } from '../../../../../../src/standby/steps/force.ts';
+
+const stopped = { kind: 'stopped' } as const;
+const coldBackup = (major: string) => dataDirectory(major, { backupLabel: label });
+
+function target(changes: Partial<RequestedTarget> = {}): RequestedTarget {
+  return {
+    goal: { kind: 'name', name: 'x' },
+    exclusive: false,
+    timeline: 'latest',
+    action: 'promote',
+    ...changes,
+  };
+}
+
+function facts(changes: Partial<RecoveryFacts> = {}): RecoveryFacts {
+  return {
+    ...localFacts('15', { state: stopped, directory: coldBackup('15') }),
+    liveness: { kind: 'dead', unsent: undefined, warnings: [] },
+    force: noForce,
+    contents: contents(['1:3', '1:4', '1:5']),
+    bounds: {
+      notBefore: undefined,
+      notBeforeLsn: 0x300_0138n,
+      replayed: undefined,
+      replayedLsn: undefined,
+      endedBeforeXid: undefined,
+      now: 0n,
+      lastCommit: undefined,
+      zone: 'UTC',
+    },
+    from: segment('1:3'),
+    hasXidEnded: false,
+    ...changes,
+  };
+}
+
+const kinds = (input: RecoveryFacts, requested = target()) =>
+  planRecovery(input, requested).steps.map(({ kind }) => kind);
+
+describe('recovery to a target', () => {
+  test('recovers a cold standby, and stops a hot one first', () => {
+    const opening = ['write-settings', 'start-server', 'see-it-open', 'set-aside-last-segment'];
+    expect(kinds(facts()).slice(0, 4)).toEqual(opening);
+    const hot = facts({ state: { kind: 'recovering', answers: true, progress: '' } });
+    expect(kinds(hot).slice(0, 5)).toEqual(['stop-server', ...opening]);
+  });
+
+  test('a server that pauses or ends at its target is no production server', () => {
+    expect(kinds(facts(), target({ action: 'pause' }))).toEqual([
+      'write-settings',
+      'start-server',
+      'see-it-paused',
+    ]);
+    expect(kinds(facts(), target({ action: 'shutdown' }))).toEqual([
+      'write-settings',
+      'start-server',
+      'see-it-shut-down',
+      'hold',
+    ]);
+  });
+
+  test('every step can be said in a line', () => {
+    for (const action of ['promote', 'pause', 'shutdown'] as const)
+      for (const step of planRecovery(facts(), target({ action })).steps)
+        expect(describeRecoveryStep(step)).toMatch(/^[a-z].*[^.]$/);
+  });
+
+  test('only what opens must not have a living primary beside it', () => {
+    const alive = facts({ liveness: { kind: 'alive', by: 'x', answers: true } });
+    expect(() => kinds(alive)).toThrow('the primary is alive');
+    expect(kinds(alive, target({ action: 'pause' }))).toContain('see-it-paused');
+  });
+});
+
+const lsn = (at: bigint) => target({ goal: { kind: 'lsn', lsn: at } });
+
+describe('the WAL that a recovery needs', () => {
+  test('an LSN beyond it is refused, exactly', () => {
+    expect(() => kinds(facts(), lsn(0x600_0000n))).toThrow(
+      'LSN 0/6000000 lies beyond the WAL that can be replayed, which ends at 0/6000000: 000000010000000000000005 is the last segment',
+    );
+    expect(kinds(facts(), lsn(0x5ff_ffffn))).toContain('see-it-open');
+  });
+
+  const gap = contents(['1:3', '1:5']);
+
+  test('a gap is no matter before it, and beyond it an LSN cannot be reached', () => {
+    expect(kinds(facts({ contents: gap }), lsn(0x3ff_0000n))).toContain('see-it-open');
+    expect(() => kinds(facts({ contents: gap, force: fullForce }), lsn(0x500_0000n))).toThrow(
+      'which ends at 0/4000000: segment 000000010000000000000004 is missing',
+    );
+  });
+
+  test.each([
+    ['missing', gap, 'segment 000000010000000000000004 is missing'],
+    ['spoilt', contents(['1:3', found('1:4', 'it is of another cluster')]), 'cannot be replayed: it is of'],
+  ])('of other targets a %s segment is said, and --force tries', (_, here, reason) => {
+    expect(() => kinds(facts({ contents: here }))).toThrow(reason);
+    expect(kinds(facts({ contents: here, force: fullForce }))).toContain('see-it-open');
+  });
+
+  test('the end of the base backup needs no more than the base backup does', () => {
+    const immediate = target({ goal: { kind: 'immediate' } });
+    expect(kinds(facts({ contents: gap }), immediate)).toContain('see-it-open');
+    const short = facts({ contents: contents(['1:4', '1:5']), force: fullForce });
+    expect(() => kinds(short, immediate)).toThrow(
+      'the base backup cannot become consistent: segment 000000010000000000000003 is missing',
+    );
+    expect(() => kinds(facts({ contents: contents([]) }), immediate)).toThrow(
+      'the WAL ends before segment 000000010000000000000003',
+    );
+  });
+});
+
+describe('the timeline that a recovery follows', () => {
+  const here = contents(['1:3', '1:4', '1:5', '1:6', '2:6', '2:7', '2:8', '3:8', '3:9'], twoPromotions);
+  const to = (timeline: RequestedTarget['timeline'], at = 0x300_0200n) =>
+    kinds(facts({ contents: here }), { ...lsn(at), timeline });
+
+  test('decides what can be reached', () => {
+    expect(to('latest', 0x900_0000n)).toContain('see-it-open');
+    expect(to(2, 0x800_0000n)).toContain('see-it-open');
+    expect(() => to('current', 0x700_0000n)).toThrow('which ends at 0/7000000');
+    expect(() => to(2, 0x900_0000n)).toThrow('which ends at 0/9000000');
+  });
+
+  test('must be known, and lead through what is here', () => {
+    expect(() => to(4)).toThrow('there is no history file of timeline 4; nothing was changed');
+    const late = facts({
+      contents: here,
+      bounds: { ...facts().bounds, notBeforeLsn: 0x600_0200n },
+    });
+    expect(() => kinds(late, { ...lsn(0x600_0300n), timeline: 2 })).toThrow(
+      'timeline 2 leaves timeline 1 at 0/6000100, before 0/6000200, where the data here stands',
+    );
+    const other = facts({ contents: contents([], { 4: '2\t0/4000000\tx\n' }) });
+    expect(() => kinds(other, { ...lsn(0x300_0200n), timeline: 4 })).toThrow(
+      'timeline 4 does not come from timeline 1',
+    );
+    const spoilt = facts({ contents: { ...here, badHistories: ['00000002.history: x'] } });
+    expect(() => kinds(spoilt)).toThrow('a timeline history file cannot be used');
+  });
+});
+
+describe('what is refused before the archive is read', () => {
+  const unfit = (major: string, requested: Partial<RequestedTarget>, changes: Partial<LocalFacts> = {}) => {
+    refuseUnfit(
+      localFacts(major, { state: stopped, directory: coldBackup(major), ...changes }),
+      target(requested),
+    );
+  };
+
+  test.each([
+    ['9.0', { goal: { kind: 'name', name: 'x' } }, 'PostgreSQL 9.0 cannot recover to a named restore point'],
+    ['9.3', { goal: { kind: 'immediate' } }, 'PostgreSQL 9.3 cannot recover to the end of the base backup'],
+    ['9.6', { goal: { kind: 'lsn', lsn: 1n } }, 'PostgreSQL 9.6 cannot recover to an LSN'],
+    [
+      '8.4',
+      { goal: { kind: 'xid', xid: 5 }, action: 'pause' },
+      'PostgreSQL 8.4 cannot pause at a recovery target',
+    ],
+    ['9.4', { action: 'shutdown' }, 'PostgreSQL 9.4 cannot shut down at a recovery target'],
+    ['9.6', { action: 'pause' }, 'hot_standby is off'],
+  ] as const)('on %s: $1.goal.kind $1.action', (major, requested, reason) => {
+    expect(() => {
+      unfit(major, requested);
+    }).toThrow(reason);
+  });
+
+  test('what each release can do is not', () => {
+    unfit('8.4', { goal: { kind: 'xid', xid: 5 } });
+    unfit('9.1', {});
+    unfit('10', { goal: { kind: 'lsn', lsn: 1n }, action: 'pause' });
+  });
+
+  test.each([
+    [{ state: { kind: 'recovering', answers: false, progress: '' } as const }, 'cannot be asked how far'],
+    [{ state: { kind: 'production', answers: true } as const }, 'cannot be recovered to another moment'],
+    [{ state: { kind: 'starting', progress: '' } as const }, 'is still starting'],
+  ])('%j', (changes, reason) => {
+    expect(() => {
+      unfit('15', {}, changes);
+    }).toThrow(reason);
+  });
+
+  test('a transaction that the running standby has seen end', () => {
+    const requested = target({ goal: { kind: 'xid', xid: 741 } });
+    expect(() => planRecovery(facts({ hasXidEnded: true }), requested)).toThrow(
+      'the standby has replayed past transaction 741 already',
+    );
+  });
+});

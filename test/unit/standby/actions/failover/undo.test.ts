@@ -1,0 +1,82 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { StandbyDeps } from '../../../../../src/standby/deps.ts';
+import { writeGuard } from '../../../../../src/standby/recovery/guard.ts';
+import { failoverHandler } from '../../../../../src/standby/actions/failover/run-steps.ts';
+import { newRun } from '../../../../../src/standby/actions/failover/run.ts';
+import type { FailoverStep } from '../../../../../src/standby/actions/failover/steps.ts';
+import { recoverySettings } from '../../../../../src/standby/recovery/settings.ts';
+import { dataDirectory, place } from '../../standby-facts.ts';
+
+let pgdata: string;
+beforeEach(() => {
+  warnings.length = 0;
+  pgdata = mkdtempSync(join(tmpdir(), 'pitrtools-unit-'));
+});
+afterEach(() => {
+  rmSync(pgdata, { recursive: true });
+});
+
+const warnings: string[] = [];
+
+/** Above every pid that Linux gives. */
+const deadPid = 2 ** 22 + 1;
+
+function writePid(line: string): void {
+  writeFileSync(join(pgdata, 'postmaster.pid'), `${line}\n${pgdata}\n1700000000\n`);
+}
+
+function handlerOf(major: string, isPromoted = false) {
+  const settings = { pgdata, recovery_conf: join(pgdata, 'recovery.conf') };
+  const log = { warning: (line: string) => warnings.push(line) };
+  const deps = { settings, log } as unknown as StandbyDeps;
+  return failoverHandler(deps, dataDirectory(major, { pgdata }), { ...newRun(), isPromoted });
+}
+
+describe.each(['8.4', '9.0'])('a failover of %s that was broken off', (major) => {
+  async function breakOff(): Promise<boolean> {
+    const { capabilities } = dataDirectory(major);
+    const settings = recoverySettings(capabilities, { kind: 'to-end' }, place);
+    const write: FailoverStep = { kind: 'write-settings', mode: 'recovery', settings };
+    const handler = handlerOf(major);
+    await handler.run(write);
+    await handler.undo?.(write);
+    return existsSync(join(pgdata, 'recovery.conf'));
+  }
+
+  test('leaves a server that recovers its recovery.conf: without, it could not end its recovery', async () => {
+    const server = spawn('sleep', ['60'], { cwd: pgdata });
+    writePid(String(server.pid));
+    expect(await breakOff()).toBe(true);
+    server.kill();
+    expect(warnings.splice(0)).toEqual([expect.stringContaining('goes on with its recovery')]);
+  });
+
+  test('leaves it, too, where it cannot be told whether one runs', async () => {
+    writePid('no pid');
+    expect(await breakOff()).toBe(true);
+  });
+
+  test('takes recovery.conf away where no server runs', async () => {
+    expect(await breakOff()).toBe(false);
+    writePid(String(deadPid));
+    expect(await breakOff()).toBe(false);
+  });
+});
+
+describe('what keeps a promoted server from opening too early', () => {
+  const guard = 'pitrtools-promoting';
+  const step: FailoverStep = { kind: 'guard-replay', end: undefined };
+
+  test('goes when the server was not promoted after all, and stays while it may open', async () => {
+    writePid('4711');
+    await writeGuard(pgdata, undefined);
+    await handlerOf('15', true).undo?.(step);
+    expect(existsSync(join(pgdata, guard))).toBe(true);
+    await handlerOf('15').undo?.(step);
+    expect(existsSync(join(pgdata, guard))).toBe(false);
+  });
+});

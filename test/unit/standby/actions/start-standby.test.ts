@@ -1,0 +1,95 @@
+import { describe, expect, test } from 'vitest';
+import { recoverySettings } from '../../../../src/standby/recovery/settings.ts';
+import { planStartStandby, type StartFacts } from '../../../../src/standby/actions/start-standby.ts';
+import { archive, configuration, controlFile, dataDirectory, label, place } from '../standby-facts.ts';
+
+function facts(changes: Partial<StartFacts> = {}): StartFacts {
+  const directory = dataDirectory('15', { backupLabel: label });
+  return {
+    directory,
+    postmaster: { kind: 'none' },
+    archive,
+    configuration,
+    copies: [{ key: 'pg_conf', from: '/etc/x', to: '/d/postgresql.conf' }],
+    settings: recoverySettings(directory.capabilities, { kind: 'standby', streaming: undefined }, place),
+    streams: false,
+    triggerFile: undefined,
+    hasFirstSegment: true,
+    lowLimits: [],
+    ...changes,
+  };
+}
+
+const kinds = (input: StartFacts) => planStartStandby(input).map(({ kind }) => kind);
+
+describe('-S', () => {
+  test('prepares, starts and sees', () => {
+    expect(kinds(facts())).toEqual(['copy-conf', 'write-settings', 'start-server', 'see-it-recover']);
+    expect(kinds(facts({ streams: true })).slice(-2)).toEqual(['see-it-recover', 'see-it-stream']);
+  });
+
+  test.each(['in-archive-recovery', 'shut-down-in-recovery'] as const)(
+    'goes on with a standby that was %s',
+    (state) => {
+      expect(
+        kinds(facts({ directory: dataDirectory('15', { control: controlFile({ state }) }) })),
+      ).toHaveLength(4);
+    },
+  );
+
+  test.each(['in-production', 'shut-down', 'in-crash-recovery', 'starting-up'] as const)(
+    'refuses a data directory without a base backup whose server was %s',
+    (state) => {
+      const directory = dataDirectory('15', { control: controlFile({ state }) });
+      expect(() => planStartStandby(facts({ directory }))).toThrow('holds no base backup');
+    },
+  );
+
+  test('refuses a server that runs', () => {
+    const postmaster = {
+      kind: 'running',
+      pid: 7,
+      port: 5432,
+      socketDirectory: undefined,
+      listenAddress: undefined,
+    } as const;
+    expect(() => planStartStandby(facts({ postmaster }))).toThrow('is running already in "/d" (pid 7)');
+  });
+
+  test('refuses one that was promoted, until a new base backup is here', () => {
+    const promoted = dataDirectory('15', { record: { promotedAtTimeline: 2 } });
+    expect(() => planStartStandby(facts({ directory: promoted }))).toThrow('was promoted at timeline 2');
+    expect(kinds(facts({ directory: { ...promoted, backupLabel: label } }))).toHaveLength(4);
+  });
+
+  test('sends one whose failover was not finished to -F999, not to a new base backup', () => {
+    const record = { promotedAtTimeline: 2, isFailoverUnfinished: true } as const;
+    const directory = dataDirectory('15', { record, control: controlFile({ state: 'shut-down' }) });
+    expect(() => planStartStandby(facts({ directory }))).toThrow(
+      expect.objectContaining({ hint: expect.stringContaining('-F999 starts the server') as string }),
+    );
+  });
+
+  test('refuses an archive that is marked as promoted', () => {
+    const marked = { ...archive, sentinel: { ...archive.sentinel, promotedAtTimeline: 2 } };
+    expect(() => planStartStandby(facts({ archive: marked }))).toThrow('is marked as promoted at timeline 2');
+  });
+
+  test('refuses a trigger file that would promote at once', () => {
+    expect(() => planStartStandby(facts({ triggerFile: '/t' }))).toThrow('the trigger file "/t" is there');
+  });
+
+  test('"base backup finished" while the WAL it needs is still on the primary: such a backup is refused', () => {
+    expect(() => planStartStandby(facts({ hasFirstSegment: false }))).toThrow('000000010000000000000003');
+    const lowLimits = [{ name: 'max_connections', here: 40, demanded: 60 }] as const;
+    expect(() => planStartStandby(facts({ lowLimits }))).toThrow(
+      'max_connections is 40 here, and the primary has 60',
+    );
+    expect(kinds(facts({ hasFirstSegment: false, streams: true }))).toHaveLength(5);
+  });
+
+  test('refuses what pg_control does not vouch for', () => {
+    const directory = dataDirectory('15', { control: undefined, controlProblem: 'torn', backupLabel: label });
+    expect(() => planStartStandby(facts({ directory }))).toThrow('cannot start on "/d"');
+  });
+});

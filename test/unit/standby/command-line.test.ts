@@ -1,0 +1,147 @@
+import { describe, expect, test } from 'vitest';
+import { exitCodes, PitrError } from '../../../src/errors.ts';
+import { parseRequest } from '../../../src/standby/command-line.ts';
+
+function parse(...argv: string[]) {
+  return parseRequest(['-C', 'f.ini', ...argv], '9.9.9');
+}
+
+function usageErrorOf(...argv: string[]): PitrError {
+  try {
+    parseRequest(argv, '9.9.9');
+  } catch (error) {
+    if (error instanceof PitrError) return error;
+    throw error;
+  }
+  throw new Error(`${argv.join(' ')} was accepted`);
+}
+
+const plainly = { exclusive: false, timeline: 'latest', action: 'promote' };
+
+describe('the command line of cmd_standby', () => {
+  test.each([
+    [[], { kind: 'check' }],
+    [['-I'], { kind: 'init' }],
+    [['-P'], { kind: 'ping' }],
+    [['-B'], { kind: 'base-backup' }],
+    [['-S'], { kind: 'start-standby' }],
+    [['-F999'], { kind: 'failover' }],
+    [['-F', '999'], { kind: 'failover' }],
+    [
+      ['-F999', '-R', '2008-05-28 11:00:38.059389'],
+      {
+        kind: 'recover',
+        target: { goal: { kind: 'time', text: '2008-05-28 11:00:38.059389' }, ...plainly },
+      },
+    ],
+    [
+      ['-F999', '--target-xid', '4711', '--target-exclusive', '--target-action', 'pause'],
+      {
+        kind: 'recover',
+        target: { ...plainly, goal: { kind: 'xid', xid: 4711 }, exclusive: true, action: 'pause' },
+      },
+    ],
+    [
+      ['-F999', '--target-lsn', '1/25000020', '--target-timeline', '3'],
+      { kind: 'recover', target: { ...plainly, goal: { kind: 'lsn', lsn: 0x1_2500_0020n }, timeline: 3 } },
+    ],
+    [
+      ['-F999', '--target-immediate'],
+      { kind: 'recover', target: { ...plainly, goal: { kind: 'immediate' } } },
+    ],
+    [['--wal'], { kind: 'wal' }],
+    [['-Astart'], { kind: 'start' }],
+    [['-A', 'stop'], { kind: 'stop' }],
+    [['-Astart_basebackup'], { kind: 'start-basebackup' }],
+    [['-Astop_basebackup'], { kind: 'stop-basebackup' }],
+    [['--cleanup'], { kind: 'cleanup' }],
+  ])('%j', (argv, action) => {
+    expect(parse(...argv)).toEqual({
+      kind: 'run',
+      iniFile: 'f.ini',
+      action,
+      dryRun: false,
+      force: { kind: 'none' },
+      verify: false,
+      json: false,
+    });
+  });
+
+  test('--dry-run and --force go with an action', () => {
+    expect(parse('-B', '--dry-run', '--force')).toMatchObject({
+      dryRun: true,
+      force: { kind: 'all' },
+    });
+  });
+
+  test('--force=NAMES overrules what it names, and refuses a name that it does not know with all that it does', () => {
+    expect(parse('-F999', '--force=primary-alive,archive')).toMatchObject({
+      force: { kind: 'named', names: ['primary-alive', 'archive'] },
+    });
+    const error = usageErrorOf('-C', 'f.ini', '-F999', '--force=primary-alive,archiv');
+    expect(error.message).toBe('unknown name in --force: "archiv"');
+    expect(error.hint).toMatch(/primary-alive, primary-unasked, archive, replay/);
+    expect(error.exitCode).toBe(exitCodes.usage);
+    expect(usageErrorOf('-C', 'f.ini', '-F999', '--force=').message).toContain('unknown name');
+    expect(usageErrorOf('-C', 'f.ini', '-F999', '--force=toString').message).toContain('unknown name');
+  });
+
+  test.each([
+    [['-C', 'f.ini', '-B', '-S'], 'one action at a time, not -B and -S'],
+    [['-C', 'f.ini', '-I', '-Astop'], 'one action at a time, not -I and -A stop'],
+    [['-C', 'f.ini', '-Arestart'], 'unknown action -A restart'],
+    [['-C', 'f.ini', '-F998'], '-F 998 is not -F 999'],
+    [['-C', 'f.ini', '-FS'], '-F S is not -F 999'],
+    [['-C', 'f.ini', '-R', 'now'], '-R needs -F999'],
+    [['-C', 'f.ini', '-B', '-R', 'now'], '-R needs -F999'],
+    [
+      ['-C', 'f.ini', '-F999', '-R', 'now', '--target-xid', '5'],
+      'one target at a time, not -R and --target-xid',
+    ],
+    [['-C', 'f.ini', '--target-name', 'x'], '--target-name needs -F999'],
+    [['-C', 'f.ini', '-F999', '--target-action', 'pause'], '--target-action needs a target'],
+    [
+      ['-C', 'f.ini', '-F999', '--target-name', 'x', '--target-exclusive'],
+      '--target-exclusive does not go with --target-name',
+    ],
+    [
+      ['-C', 'f.ini', '-F999', '--target-immediate', '--target-exclusive'],
+      '--target-exclusive does not go with --target-immediate',
+    ],
+    [['-C', 'f.ini', '-F999', '--target-xid', 'x'], "--target-xid: 'x' is not the number of a transaction"],
+    [
+      ['-C', 'f.ini', '-F999', '--target-lsn', '16'],
+      "--target-lsn: '16' is not a location in the WAL such as 1/25000020",
+    ],
+    [
+      ['-C', 'f.ini', '-F999', '--target-name', 'é'.repeat(32)],
+      `--target-name: the name of a restore point has at most 63 bytes, and '${'é'.repeat(32)}' has 64`,
+    ],
+    [
+      ['-C', 'f.ini', '-F999', '--target-immediate', '--target-timeline', '0'],
+      "--target-timeline: '0' is not a timeline: a number, latest or current",
+    ],
+    [
+      ['-C', 'f.ini', '-F999', '--target-immediate', '--target-action', 'open'],
+      "--target-action: 'open' is not one of promote, pause, shutdown",
+    ],
+    [['-C', 'f.ini', '-X'], "unknown option '-X'"],
+    [['-C', 'f.ini', '-F'], "option '-F, --failover <999>' argument missing"],
+    [['-B'], 'no INI file is given'],
+  ])('%j is refused', (argv, message) => {
+    const error = usageErrorOf(...argv);
+    expect(error.message).toBe(message);
+    expect(error.exitCode).toBe(exitCodes.usage);
+    expect(error.hint).toMatch(/\.$|…$|'$/);
+  });
+
+  test('an argument that belongs to nothing is refused', () => {
+    expect(usageErrorOf('-C', 'f.ini', '-B', 'now').message).toMatch(/too many arguments/);
+  });
+
+  test('help and version are shown, whatever else is missing', () => {
+    expect(parseRequest(['--version'], '9.9.9')).toEqual({ kind: 'show', text: '9.9.9\n' });
+    const help = parseRequest(['-h'], '9.9.9');
+    expect(help).toMatchObject({ kind: 'show', text: expect.stringContaining('cmd_standby -C') as string });
+  });
+});

@@ -1,0 +1,61 @@
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { findForeignData } from '../../../../src/standby/host/foreign-data.ts';
+import { temporaryDirectory } from '../../system/temporary.ts';
+import { cluster, primaryFacts } from '../actions/base-backup/facts-kit.ts';
+
+function makePlace(version = '15', folder = 'PG_15_202209061') {
+  const directory = temporaryDirectory();
+  const [pgdata, target] = [join(directory, 'main'), join(directory, 'space')];
+  mkdirSync(join(pgdata, 'pg_tblspc'), { recursive: true });
+  mkdirSync(join(target, folder), { recursive: true });
+  const targets = [{ oid: '16400', name: 'fast', location: '/fast', target, isInsidePgdata: false }];
+  const find = async (facts = primaryFacts({}, version)) =>
+    (await findForeignData({ pgdata, content: { kind: 'empty' }, targets, walLink: undefined }, facts)).map(
+      ({ message }) => message,
+    );
+  return { pgdata, target, folder: join(target, folder), find };
+}
+
+test('an empty folder, and one of another version, are nobody’s that a base backup would touch', async () => {
+  const { target, find } = makePlace();
+  mkdirSync(join(target, 'PG_14_202107181', '5'), { recursive: true });
+  expect(await find()).toEqual([]);
+});
+
+test('a filled folder is another cluster’s until a link of pgdata or the record of an unfinished copy tells', async () => {
+  const { pgdata, target, folder, find } = makePlace();
+  writeFileSync(join(folder, 'x'), '');
+  expect(await find()).toEqual([
+    `"${folder}" is not empty, and nothing in "${pgdata}" shows that it is this standby's`,
+  ]);
+  symlinkSync(target, join(pgdata, 'pg_tblspc', '99'));
+  expect(await find()).toEqual([]);
+});
+
+test.each([
+  ['copying', cluster, 0],
+  ['copying', '1', 1],
+  ['complete', cluster, 1],
+])('a record that says %s, of cluster %s', async (status, systemIdentifier, count) => {
+  const { pgdata, target, folder, find } = makePlace();
+  writeFileSync(join(folder, 'x'), '');
+  const backup = { status, systemIdentifier, tablespaces: [target] };
+  writeFileSync(join(pgdata, 'pitrtools.json'), JSON.stringify({ backup }));
+  expect(await find()).toHaveLength(count);
+});
+
+test('without pg_control of the primary any folder of its major version counts', async () => {
+  const { folder, find } = makePlace('15', 'PG_15_1');
+  writeFileSync(join(folder, 'x'), '');
+  expect(await find()).toHaveLength(0);
+  expect(await find({ ...primaryFacts(), control: undefined })).toHaveLength(1);
+});
+
+test('up to 8.4 the server’s files lie in the directory itself', async () => {
+  const { find } = makePlace('8.4', '16385');
+  expect(await find()).toHaveLength(0);
+  const filled = makePlace('8.4', '16385/5');
+  expect(await filled.find()).toHaveLength(1);
+});

@@ -1,0 +1,56 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { findOwnConfiguration, includedNames } from '../../../../src/standby/host/own-configuration.ts';
+
+let pgdata = '';
+beforeEach(() => {
+  pgdata = mkdtempSync(join(tmpdir(), 'pitrtools-unit-'));
+});
+afterEach(() => {
+  rmSync(pgdata, { recursive: true });
+});
+
+const settings = () => ({ pgdata, pg_conf: undefined, no_copy_conf: false });
+
+test('what postgresql.conf includes, by its name in pgdata', () => {
+  const text = `include 'a.conf'
+include_dir = 'site/all'
+include_if_exists './b.conf'
+include '/pg/main/c/d.conf'
+include '../outside.conf'
+include '/etc/elsewhere.conf'
+include_dir '.'
+#include 'comment.conf'
+`;
+  expect(includedNames(text, '/pg/main')).toEqual(['a.conf', 'site', 'b.conf', 'c']);
+});
+
+test('is what is there of it and of conf.d, but nothing that the server fills', async () => {
+  const names = ['conf.d', 'site', 'base', 'pg_xact', 'space', 'other'];
+  for (const name of names) mkdirSync(join(pgdata, name));
+  writeFileSync(
+    join(pgdata, 'postgresql.conf'),
+    [...names.slice(1, 5), 'gone'].map((name) => `include_dir '${name}/x'\n`).join(''),
+  );
+  const target = { oid: '16400', name: 't', location: '/p/space', target: join(pgdata, 'space') };
+  expect(await findOwnConfiguration(settings(), [{ ...target, isInsidePgdata: true }])).toEqual([
+    'conf.d',
+    'site',
+  ]);
+});
+
+test('after a copy that was interrupted is what its record says: the rest came with the copy', async () => {
+  for (const name of ['conf.d', 'site']) mkdirSync(join(pgdata, name));
+  writeFileSync(join(pgdata, 'postgresql.conf'), "include_dir 'site'\n");
+  const write = (backup: object) => {
+    writeFileSync(join(pgdata, 'pitrtools.json'), JSON.stringify({ backup }));
+  };
+  write({ status: 'copying', ownConfiguration: ['site'] });
+  expect(await findOwnConfiguration(settings(), [])).toEqual(['site']);
+  write({ status: 'copying' });
+  expect(await findOwnConfiguration(settings(), [])).toEqual([]);
+  write({ status: 'complete' });
+  expect(await findOwnConfiguration(settings(), [])).toEqual(['conf.d', 'site']);
+});

@@ -1,0 +1,77 @@
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { inspectPgdata } from '../../../../src/standby/host/pgdata-content.ts';
+
+let pgdata = '';
+beforeEach(() => {
+  pgdata = mkdtempSync(join(tmpdir(), 'pgdata-'));
+});
+afterEach(() => {
+  chmodSync(pgdata, 0o700);
+  rmSync(pgdata, { recursive: true, force: true });
+});
+
+/** The first 16 bytes of a pg_control: identifier, format, catalog. */
+function control(identifier: bigint): Buffer {
+  const bytes = Buffer.alloc(8192);
+  bytes.writeBigUInt64LE(identifier, 0);
+  bytes.writeUInt32LE(1300, 8);
+  bytes.writeUInt32LE(202209061, 12);
+  return bytes;
+}
+
+function makeCluster(name = 'pg_control'): void {
+  for (const path of ['global', 'base/1', 'base/5', 'pg_tblspc'])
+    mkdirSync(join(pgdata, path), { recursive: true });
+  writeFileSync(join(pgdata, 'global', name), control(42n));
+  writeFileSync(join(pgdata, 'base/5/1259_fsm'), '');
+}
+
+test('a directory that is not there', async () => {
+  expect(await inspectPgdata(join(pgdata, 'x'))).toEqual({ kind: 'missing' });
+});
+
+test('an empty directory may hold configuration and lost+found', async () => {
+  mkdirSync(join(pgdata, 'lost+found'));
+  writeFileSync(join(pgdata, 'postgresql.conf'), '');
+  expect(await inspectPgdata(pgdata)).toEqual({ kind: 'empty' });
+});
+
+test('a directory with anything else in it is nobody’s to replace', async () => {
+  writeFileSync(join(pgdata, 'thesis.txt'), '');
+  expect(await inspectPgdata(pgdata)).toMatchObject({ kind: 'unknown' });
+});
+
+test('a cluster as initdb made it is fresh; one with a database, a table or a tablespace is not', async () => {
+  makeCluster();
+  expect(await inspectPgdata(pgdata)).toEqual({
+    kind: 'cluster',
+    systemIdentifier: '42',
+    isFresh: true,
+    isCrashed: false,
+  });
+  mkdirSync(join(pgdata, 'base/16384'));
+  expect(await inspectPgdata(pgdata)).toMatchObject({ isFresh: false });
+  rmSync(join(pgdata, 'base/16384'), { recursive: true });
+  writeFileSync(join(pgdata, 'base/5/16385.1'), '');
+  expect(await inspectPgdata(pgdata)).toMatchObject({ isFresh: false });
+  rmSync(join(pgdata, 'base/5/16385.1'));
+  writeFileSync(join(pgdata, 'pg_tblspc/16390'), '');
+  expect(await inspectPgdata(pgdata)).toMatchObject({ isFresh: false });
+});
+
+test('an unfinished copy is known by the control file that was taken away, or by the record alone', async () => {
+  makeCluster('pg_control.pitrtools');
+  expect(await inspectPgdata(pgdata)).toMatchObject({ kind: 'cluster', systemIdentifier: '42' });
+  rmSync(join(pgdata, 'global'), { recursive: true });
+  writeFileSync(join(pgdata, 'pitrtools.json'), '{"backup":{"status":"copying","systemIdentifier":"43"}}');
+  expect(await inspectPgdata(pgdata)).toMatchObject({ kind: 'cluster', systemIdentifier: '43' });
+});
+
+test('what cannot be read is not empty', async () => {
+  const file = join(pgdata, 'file');
+  writeFileSync(file, '');
+  expect(await inspectPgdata(file)).toMatchObject({ kind: 'unknown' });
+});

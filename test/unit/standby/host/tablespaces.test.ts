@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest';
+import { capabilitiesOf } from '../../../../src/postgres/capabilities.ts';
+import type { ControlFile } from '../../../../src/postgres/control-file.ts';
+import { parseVersion } from '../../../../src/postgres/version.ts';
+import {
+  rewriteTablespaceMap,
+  tablespaceFolder,
+  tablespaceTargets,
+} from '../../../../src/standby/host/tablespaces.ts';
+
+const tablespaces = [
+  { oid: '16400', name: 'fast', location: '/disk/fast' },
+  { oid: '16401', name: 'slow', location: '/disk/slow' },
+  { oid: '16402', name: 'inside', location: '/primary/main/ts' },
+];
+
+test('a tablespace goes where [tablespaces] sends it, else to the same path; one in pgdata stays there', () => {
+  const mapping = new Map([['/disk/slow', '/here/slow']]);
+  expect(
+    tablespaceTargets(tablespaces, '/primary/main', '/standby/main', mapping).map(
+      ({ name, target, isInsidePgdata }) => [name, target, isInsidePgdata],
+    ),
+  ).toEqual([
+    ['fast', '/disk/fast', false],
+    ['slow', '/here/slow', false],
+    ['inside', '/standby/main/ts', true],
+  ]);
+});
+
+test('a base backup with a tablespace: tablespace_map names our paths, unknown tablespaces keep theirs', () => {
+  const targets = tablespaceTargets(
+    tablespaces,
+    '/primary/main',
+    '/standby/main',
+    new Map([['/disk/fast', '/a b']]),
+  );
+  expect(rewriteTablespaceMap('16400 /disk/fast\n16401 /disk/slow\n16500 /disk/new\n', targets)).toBe(
+    '16400 /a b\n16401 /disk/slow\n16500 /disk/new\n',
+  );
+});
+
+test('a path with $& is put into tablespace_map as it is', () => {
+  const targets = tablespaceTargets(tablespaces, '/p', '/s', new Map([['/disk/fast', "/x$&'"]]));
+  expect(rewriteTablespaceMap('16400 /disk/fast\n', targets)).toBe("16400 /x$&'\n");
+});
+
+test.each([
+  ['8.4', undefined],
+  ['9.6', 'PG_9.6_202209061'],
+  ['15', 'PG_15_202209061'],
+])('the folder of PostgreSQL %s in a tablespace is %s', (version, folder) => {
+  const control = { catalogVersion: 202209061 } as ControlFile;
+  expect(tablespaceFolder(capabilitiesOf(parseVersion(version)), control)).toBe(folder);
+});

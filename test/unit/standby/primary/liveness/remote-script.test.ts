@@ -1,0 +1,205 @@
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import {
+  judgeRemote,
+  readProcesses,
+  readPsql,
+} from '../../../../../src/standby/primary/liveness/remote-findings.ts';
+import { processScript, psqlScript } from '../../../../../src/standby/primary/liveness/remote-script.ts';
+import type { RemoteFinding } from '../../../../../src/standby/primary/liveness/verdict.ts';
+
+let directory = '';
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'pitrtools-unit-'));
+});
+afterEach(() => {
+  rmSync(directory, { recursive: true, force: true });
+});
+
+function psqlThat(script: string): string {
+  const path = join(directory, "p'sql");
+  writeFileSync(path, `#!/bin/sh\n${script}\n`, { mode: 0o700 });
+  return path;
+}
+
+function run(script: string): readonly string[] {
+  return execFileSync('/bin/sh', ['-c', script], { encoding: 'utf8' }).split('\n');
+}
+
+/** Runs the scripts as the primary's sh would. */
+function look(psql: string, primaryPgdata: string | undefined, expected?: string): RemoteFinding {
+  const question = {
+    primaryPgdata,
+    psql: { program: psql, args: [] },
+    host: '127.0.0.1',
+    port: 5432,
+    user: 'postgres',
+    database: 'postgres',
+    limitS: 5,
+  };
+  const processes = readProcesses(run(processScript(primaryPgdata)), expected);
+  return judgeRemote(processes, readPsql(run(psqlScript(question))));
+}
+
+const dead = (unsent: number | undefined, hasLooked = true) =>
+  expect.objectContaining({ kind: 'dead', unsent, hasLooked }) as RemoteFinding;
+
+function makePgdata(): string {
+  const pgdata = join(directory, "d a't a");
+  mkdirSync(join(pgdata, 'pg_wal', 'archive_status'), { recursive: true });
+  writeFileSync(join(pgdata, 'PG_VERSION'), '15\n');
+  return pgdata;
+}
+
+const refused = `echo 'psql: error: connection to server failed: Connection refused' >&2; exit 2`;
+
+describe("the look at the primary's host", () => {
+  test('a server that psql reaches is alive', () => {
+    expect(look(psqlThat('echo 1'), undefined).kind).toBe('alive');
+  });
+
+  test('a server that refuses psql is alive: it answered', () => {
+    const fatal = psqlThat(`echo 'psql: error: FATAL:  the database system is starting up' >&2; exit 2`);
+    expect(look(fatal, undefined)).toMatchObject({
+      kind: 'alive',
+      by: expect.stringContaining('starting up') as string,
+    });
+  });
+
+  test('no server, and a data directory without one, is dead; what waits to be archived is counted', () => {
+    const pgdata = makePgdata();
+    writeFileSync(join(pgdata, 'pg_wal', 'archive_status', '000000010000000000000001.ready'), '');
+    expect(look(psqlThat(refused), pgdata)).toEqual(dead(1));
+    expect(look(psqlThat(refused), undefined)).toEqual(dead(undefined, false));
+    expect(look('/nonexistent/psql', pgdata)).toEqual(dead(1));
+  });
+
+  test('a pid file of a process that is something else is stale', () => {
+    const pgdata = makePgdata();
+    writeFileSync(join(pgdata, 'postmaster.pid'), `${process.pid}\n`);
+    expect(look(psqlThat(refused), pgdata).kind).toBe('dead');
+  });
+
+  /** A process with a server's name and title that works in a directory. */
+  async function serverIn(cwd: string, title?: string): Promise<ChildProcess> {
+    const program = join(directory, 'postgres');
+    copyFileSync('/bin/cat', program);
+    chmodSync(program, 0o700);
+    const running = spawn(program, [], {
+      cwd,
+      stdio: ['pipe', 'ignore', 'ignore'],
+      ...(title === undefined ? {} : { argv0: title }),
+    });
+    await once(running, 'spawn');
+    return running;
+  }
+
+  async function ended(running: ChildProcess): Promise<void> {
+    running.kill('SIGKILL');
+    if (running.exitCode === null && running.signalCode === null) await once(running, 'exit');
+  }
+
+  test('a living postmaster is found by where it works, whatever its pid file says, and by whatever path', async () => {
+    const pgdata = makePgdata();
+    const link = join(directory, 'link');
+    symlinkSync(pgdata, link);
+    const running = await serverIn(pgdata);
+    const by = `its postmaster runs there (pid ${running.pid ?? ''})`;
+    try {
+      expect(look(psqlThat(refused), pgdata)).toEqual({ kind: 'alive', by, answers: true });
+      writeFileSync(join(pgdata, 'postmaster.pid'), `${process.pid}\n`);
+      expect(look(psqlThat(refused), link)).toEqual({ kind: 'alive', by, answers: true });
+      writeFileSync(join(pgdata, 'postmaster.pid'), `${running.pid ?? ''}\n`);
+      expect(look(psqlThat(refused), link)).toEqual({ kind: 'alive', by, answers: true });
+      running.kill('SIGSTOP');
+      expect(look(psqlThat(refused), pgdata)).toMatchObject({
+        kind: 'alive',
+        by: expect.stringContaining('(pid ') as string,
+      });
+    } finally {
+      await ended(running);
+    }
+    expect(look(psqlThat(refused), pgdata).kind).toBe('dead');
+  });
+
+  test('a server that works in another directory is none, though that one had the same path', async () => {
+    const pgdata = makePgdata();
+    const running = await serverIn(pgdata);
+    try {
+      renameSync(pgdata, `${pgdata}.old`);
+      expect(look(psqlThat(refused), makePgdata()).kind).toBe('dead');
+    } finally {
+      await ended(running);
+    }
+  });
+
+  test('what serves no client is no sign of life, and is named', async () => {
+    const pgdata = makePgdata();
+    const running = await serverIn(pgdata, 'postgres: 15/main: checkpointer ');
+    try {
+      expect(look(psqlThat(refused), pgdata)).toMatchObject({
+        kind: 'dead',
+        notes: [
+          `its server is gone, and what it left has not ended yet: checkpointer (pid ${running.pid ?? ''})`,
+        ],
+      });
+    } finally {
+      await ended(running);
+    }
+  });
+
+  test("a data directory of another cluster, or a standby's, proves no death", () => {
+    const pgdata = makePgdata();
+    mkdirSync(join(pgdata, 'global'));
+    const identifier = Buffer.alloc(8);
+    identifier.writeBigUInt64LE(7_000_000_000_000_000_001n);
+    writeFileSync(join(pgdata, 'global', 'pg_control'), identifier);
+    expect(look(psqlThat(refused), pgdata, '7000000000000000001').kind).toBe('dead');
+    expect(look(psqlThat(refused), pgdata, '7000000000000000002')).toEqual({
+      kind: 'unclear',
+      reason: expect.stringContaining(
+        '(system identifier 7000000000000000001, not 7000000000000000002)',
+      ) as string,
+    });
+    writeFileSync(join(pgdata, 'standby.signal'), '');
+    expect(look(psqlThat(refused), pgdata, '7000000000000000001').kind).toBe('unclear');
+  });
+
+  test('psql must end before the limit of the whole look, and its silence proves nothing', () => {
+    const silent = psqlThat(`echo "psql: error: timeout expired after $PGCONNECT_TIMEOUT s" >&2; exit 2`);
+    expect(look(silent, undefined)).toEqual({
+      kind: 'unclear',
+      reason: expect.stringContaining(
+        'gets no answer there (psql: error: timeout expired after 3 s)',
+      ) as string,
+    });
+    expect(look(silent, makePgdata()).kind).toBe('dead');
+  });
+
+  test('a port there that closes without a byte is no server where none is seen, and counts as one where nobody can look', () => {
+    const closed = psqlThat(`echo 'psql: error: server closed the connection unexpectedly' >&2; exit 2`);
+    expect(look(closed, makePgdata())).toMatchObject({
+      kind: 'dead',
+      notes: [expect.stringContaining('its port is held there by something that is no server')],
+    });
+    expect(look(closed, undefined)).toMatchObject({ kind: 'alive', answers: false });
+  });
+
+  test('without psql and without a data directory nothing is proven', () => {
+    expect(look('/nonexistent/psql', undefined).kind).toBe('unclear');
+    expect(look('/nonexistent/psql', join(directory, 'elsewhere')).kind).toBe('unclear');
+  });
+});
