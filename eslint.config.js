@@ -25,6 +25,28 @@ const pureOnly = [
   },
 ];
 
+const noAction = {
+  group: ['**/actions/**'],
+  message: 'actions/ is what is typed: parts do not import it',
+};
+/** From a file that lies so many folders below actions/. */
+const noOtherAction = (depth) => ({
+  regex: depth === 0 ? '^\\./' : `^(\\.\\./){${depth}}[^.]`,
+  message: 'no action imports another: what two share is a part, beside actions/',
+});
+
+/** One program: its actions import its parts, never the other way round, and neither imports the other program. */
+function program(name, other) {
+  const always = [...Object.values(doors), { group: [`**/${other}/**`] }];
+  const actions = `src/${name}/actions`;
+  return [
+    forbid([`src/${name}/**`], [...always, noAction]),
+    forbid([`${actions}/*.ts`], [...always, noOtherAction(0)]),
+    forbid([`${actions}/*/*.ts`], [...always, noOtherAction(1)]),
+    forbid([`${actions}/*/*/*.ts`], [...always, noOtherAction(2)]),
+  ];
+}
+
 export default tseslint.config(
   { ignores: ['.cache', 'dist', 'node_modules', 'test/servers', 'coverage'] },
   js.configs.recommended,
@@ -48,8 +70,8 @@ export default tseslint.config(
   forbid(['src/system/local-sql.ts'], [doors.execa, doors.pino, doors.ini]),
   forbid(['src/config/**'], [...pureOnly, doors.execa, doors.pino, doors.pg]),
   forbid(['src/postgres/**'], [...pureOnly, ...Object.values(doors), { group: ['**/config/**'] }]),
-  forbid(['src/archiver/**'], [...Object.values(doors), { group: ['**/standby/**'] }]),
-  forbid(['src/standby/**'], [...Object.values(doors), { group: ['**/archiver/**'] }]),
+  ...program('archiver', 'standby'),
+  ...program('standby', 'archiver'),
   forbid(['test/**', 'scripts/**'], []),
   {
     files: ['src/**/*.ts'],

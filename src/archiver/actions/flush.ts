@@ -2,7 +2,7 @@ import type { StandbyTarget } from '../../config/options-archiver.ts';
 import { exitCodes, messageOf, PitrError } from '../../errors.ts';
 import { takeLock } from '../../system/lock.ts';
 import { logFailure } from '../../system/log.ts';
-import { countLost, pollAbandoned } from './abandon.ts';
+import { countLost, pollAbandoned } from '../lane/abandonment.ts';
 import { readCluster, requirePinned, type Cluster } from '../wal/cluster.ts';
 import { sendBatch, type Delivery } from '../delivery/delivery.ts';
 import type { ActionOptions, ArchiverDeps } from '../deps.ts';

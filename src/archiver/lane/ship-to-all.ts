@@ -3,7 +3,7 @@ import type { StandbyTarget } from '../../config/options-archiver.ts';
 import { messageOf, PitrError } from '../../errors.ts';
 import { logFailure } from '../../system/log.ts';
 import { takeLock } from '../../system/lock.ts';
-import { abandonByPolicy, pollAbandoned } from '../actions/abandon.ts';
+import { abandonByPolicy, pollAbandoned } from './abandonment.ts';
 import type { Cluster } from '../wal/cluster.ts';
 import { sendBatch, type Delivery } from '../delivery/delivery.ts';
 import type { ArchiverDeps } from '../deps.ts';

@@ -1,6 +1,6 @@
 import { messageOf, PitrError } from '../../errors.ts';
 import { logFailure } from '../../system/log.ts';
-import { abandonByPolicy } from '../actions/abandon.ts';
+import { abandonByPolicy } from '../lane/abandonment.ts';
 import { mayGiveUp } from '../lane/give-up.ts';
 import { readLaneState } from '../lane/state.ts';
 import { queueOf } from '../layout.ts';

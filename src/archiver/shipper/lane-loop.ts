@@ -1,6 +1,6 @@
 import { messageOf, PitrError } from '../../errors.ts';
 import { logFailure } from '../../system/log.ts';
-import { pollAbandoned } from '../actions/abandon.ts';
+import { pollAbandoned } from '../lane/abandonment.ts';
 import { sayHello, type Delivery } from '../delivery/delivery.ts';
 import { firstNames, withDelivery } from '../lane/lane.ts';
 import { isResting, readLaneState, reserveLaneState, troubleSinceMs, type LaneState } from '../lane/state.ts';

@@ -14,7 +14,7 @@ import { readDataDirectory } from '../server/data-directory.ts';
 import { limitObjectionsOf, observeLowLimits } from '../server/limits.ts';
 import { readConfiguration } from '../server/server-configuration.ts';
 import { observeServer } from '../server/server-state.ts';
-import { noStandbyObjections } from './start-standby.ts';
+import { noStandbyObjections } from '../recovery/no-standby.ts';
 import { installedPackageFolders } from '../server/server-programs.ts';
 
 /** Of the server whose data directory is here; before the first base backup, of what the INI says that it will be. */

@@ -5,7 +5,7 @@ import { segmentContaining, type WalLayout } from '../../postgres/lsn.ts';
 import { compareWalNames, parseWalName, type SegmentName, type WalName } from '../../postgres/wal-name.ts';
 import { fsyncPath } from '../../system/durable.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
-import { isSuperseded } from './base-backup/set-aside.ts';
+import { isSuperseded } from '../archive/superseded.ts';
 import { segmentSizeOf } from '../archive/judge.ts';
 import { readStarts } from '../archive/contents.ts';
 import { olderThan } from '../archive/older.ts';

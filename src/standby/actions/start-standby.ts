@@ -1,3 +1,4 @@
+import { newBackup, noStandbyObjections } from '../recovery/no-standby.ts';
 import { join } from 'node:path';
 import { PitrError, unreachable } from '../../errors.ts';
 import type { LowLimit } from '../../postgres/standby-limits.ts';
@@ -23,7 +24,6 @@ import { requireClearPostmaster } from '../server/server-state.ts';
 import { waitUntilRecovering } from '../server/recovering.ts';
 import { waitUntilStreaming } from '../server/streaming.ts';
 import { requireExpectedVersion } from '../server/version-check.ts';
-import { hasUnfinishedFailover } from '../recovery/unfinished-failover.ts';
 
 export interface StartFacts {
   readonly directory: DataDirectory;
@@ -47,35 +47,6 @@ export type StartStep =
   | { readonly kind: 'start-server'; readonly configuration: ServerConfiguration }
   | { readonly kind: 'see-it-recover' }
   | { readonly kind: 'see-it-stream' };
-
-const newBackup = 'Make a new base backup: cmd_standby -C … -B';
-
-/** What stands against a data directory from which no standby can come. */
-export function noStandbyObjections(directory: DataDirectory): readonly Objection[] {
-  const { pgdata, record, control, backupLabel, controlProblem = '' } = directory;
-  if (control === undefined)
-    return [{ message: `cannot start on "${pgdata}": ${controlProblem}`, hint: newBackup }];
-  if (backupLabel !== undefined) return [];
-  if (record.promotedAtTimeline !== undefined) {
-    const hint = hasUnfinishedFailover(directory)
-      ? 'Its failover was not finished; -F999 starts the server and finishes it.'
-      : newBackup;
-    return [
-      {
-        message: `the server in "${pgdata}" was promoted at timeline ${record.promotedAtTimeline}: it is no standby any more`,
-        hint,
-      },
-    ];
-  }
-  if (control.state === 'in-archive-recovery' || control.state === 'shut-down-in-recovery') return [];
-  const last = control.state.replaceAll('-', ' ');
-  return [
-    {
-      message: `"${pgdata}" holds no base backup: there is no backup_label, and the server was last ${last}, not in recovery`,
-      hint: newBackup,
-    },
-  ];
-}
 
 function archiveObjections({
   archive,

@@ -11,12 +11,12 @@ import { latestTimeline, pathTo, type TimelinePath } from '../archive/timelines.
 import { walk, type Walk } from '../archive/walk.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { backupEnd } from '../recovery/base-backup-end.ts';
-import { firstSegment } from './failover/point-in-time/facts.ts';
+import { firstSegment } from '../archive/first-segment.ts';
 import { observeReplayed } from '../recovery/replayed.ts';
 import { showMoment } from '../recovery/target.ts';
 import { readDataDirectory, type DataDirectory } from '../server/data-directory.ts';
 import { observeServer } from '../server/server-state.ts';
-import { noStandbyObjections } from './start-standby.ts';
+import { noStandbyObjections } from '../recovery/no-standby.ts';
 
 /** The archive is worth reading even where there is nothing to recover. */
 async function dataDirectory(deps: StandbyDeps): Promise<DataDirectory | string> {

@@ -2,7 +2,7 @@ import { readFile, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pageLayoutOf, type PageLayout } from '../../postgres/control-file.ts';
 import type { StandbyDeps } from '../deps.ts';
-import { originName, originOf } from '../actions/base-backup/source/origin.ts';
+import { originName, originOf } from '../primary/origin.ts';
 import type { Primary } from '../primary/primary.ts';
 import type { BadPage } from './check-file.ts';
 import { checkFiles } from './check-files.ts';

@@ -7,7 +7,7 @@ import { observeForBackup, type BackupFacts } from './facts.ts';
 import { stopWithSessions } from './needed-sessions.ts';
 import { listObjections, planBaseBackup, type BackupStep } from './plan.ts';
 import { withProgress } from './progress.ts';
-import { originOf } from './source/origin.ts';
+import { originOf } from '../../primary/origin.ts';
 import { withPrimaryAndSource } from '../../primary/connect.ts';
 import type { BackupOptions, StandbyDeps } from '../../deps.ts';
 import { sayOverruled } from '../../steps/objections.ts';

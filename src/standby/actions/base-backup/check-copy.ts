@@ -4,7 +4,7 @@ import { systemErrorCode } from '../../../system/durable.ts';
 import { needed, type BackupContext } from './context.ts';
 import { copyGroups } from './copy-pool.ts';
 import { localPath, printablePath, type CopyRoot, type PlannedFile } from './copy-plan.ts';
-import { originName, originOf } from './source/origin.ts';
+import { originName, originOf } from '../../primary/origin.ts';
 import { sizesOnPrimary } from './remote-sizes.ts';
 
 /** A file that is not here as the plan has it. Sizes are undefined where there is no file. */

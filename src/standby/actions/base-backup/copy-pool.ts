@@ -8,7 +8,7 @@ import { flushCopy, flushMeanwhile, type FlushMeanwhile } from './flush.ts';
 import type { FileGroup } from './groups.ts';
 import { findLost } from './partial-transfer.ts';
 import type { Comparison } from './plan.ts';
-import { originOf } from './source/origin.ts';
+import { originOf } from '../../primary/origin.ts';
 import { runGroup, type GroupCopy } from './rsync-group.ts';
 import type { TransferStatistics } from './rsync-output.ts';
 

@@ -3,7 +3,7 @@ import type { CommandResult } from '../../../system/command.ts';
 import { runRemotely } from '../../primary/remote-files.ts';
 import type { BackupContext } from './context.ts';
 import type { FileGroup } from './groups.ts';
-import { originOf } from './source/origin.ts';
+import { originOf } from '../../primary/origin.ts';
 import { parsePartialTransfer } from './rsync-output.ts';
 
 const pathsAtOnce = 200;

@@ -8,7 +8,8 @@ import { listRoot } from './list-files.ts';
 import { surveyTarget } from './local-files.ts';
 import { measureRoom, roomObjections } from './room.ts';
 import { inMegabytes } from './sizes.ts';
-import { locatedOn, originName, originOf } from './source/origin.ts';
+import { locatedOn } from './source/origin.ts';
+import { originName, originOf } from '../../primary/origin.ts';
 import { rulesForSource } from './source/own-files.ts';
 import { removeReceived } from './streaming/receive.ts';
 

@@ -1,3 +1,4 @@
+import { supersededPrefix } from '../../archive/superseded.ts';
 import { mkdir, readdir, rename, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../../errors.ts';
@@ -7,13 +8,6 @@ import { fsyncPath, readIfExists } from '../../../system/durable.ts';
 import { olderInHistory } from '../../archive/older.ts';
 import { needed, type BackupContext } from './context.ts';
 import { layoutOf } from './plan.ts';
-
-const supersededPrefix = '.superseded-';
-
-/** Whether a name in archivedir is that of a directory which moveOlder made. */
-export function isSuperseded(name: string): boolean {
-  return name.startsWith(supersededPrefix);
-}
 
 /** Moves files out of the server's and the archiver's sight without removing them; returns where they are now. */
 async function moveInto(

@@ -1,7 +1,7 @@
 import { livenessObjection, type Liveness } from '../../primary/liveness/verdict.ts';
 import type { Objection } from '../../steps/objections.ts';
 import { describeLowLimit, limitHint } from '../../server/limits.ts';
-import { noStandbyObjections } from '../start-standby.ts';
+import { noStandbyObjections } from '../../recovery/no-standby.ts';
 import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
 import type { FailoverFacts, LocalFacts } from './facts.ts';
 import { loginHint } from './local-login.ts';

@@ -1,17 +1,7 @@
 import { join, relative } from 'node:path';
 import { isWithin } from '../../../../config/loaded.ts';
-import type { Primary, PrimaryFacts } from '../../../primary/primary.ts';
+import type { PrimaryFacts } from '../../../primary/primary.ts';
 import type { TablespaceTarget } from '../../../host/tablespaces.ts';
-
-/** The host whose files are copied: the primary, or the standby that `basebackup_source` names. */
-export function originOf(primary: Primary): Pick<Primary, 'shell' | 'facts'> {
-  return primary.source ?? primary;
-}
-
-/** The same in messages. */
-export function originName({ source }: Primary): string {
-  return source === undefined ? 'the primary' : source.shell.target.host;
-}
 
 /** A tablespace of the primary whose files cannot be found, or not be placed, on the host that is copied from. */
 export interface Unplaced {

@@ -1,5 +1,6 @@
+import { firstSegment } from '../../../archive/first-segment.ts';
 import { messageOf, refusal } from '../../../../errors.ts';
-import { segmentContaining, segmentNumber } from '../../../../postgres/lsn.ts';
+import { segmentNumber } from '../../../../postgres/lsn.ts';
 import type { SegmentName } from '../../../../postgres/wal-name.ts';
 import { parseTimestamp } from '../../../../postgres/timestamp.ts';
 import { readContents, type ArchiveContents } from '../../../archive/contents.ts';
@@ -62,15 +63,6 @@ async function bounds(
 async function lastCommitIn(deps: StandbyDeps, directory: DataDirectory, contents: ArchiveContents) {
   const names = contents.segments.map(({ name }) => name.name);
   return lastCommit(deps, directory, contents.directory, names);
-}
-
-/** The segment that a start of the server here would replay first. */
-export function firstSegment(
-  { backupLabel, control }: Pick<DataDirectory, 'backupLabel' | 'control'>,
-  contents: Pick<ArchiveContents, 'layout'>,
-): SegmentName {
-  if (backupLabel !== undefined) return backupLabel.startSegment;
-  return segmentContaining(control?.timeline ?? 1, control?.redoLsn ?? 0n, contents.layout);
 }
 
 async function contentsHere(deps: StandbyDeps, { directory, archive }: LocalFacts): Promise<ArchiveContents> {

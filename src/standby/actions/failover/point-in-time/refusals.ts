@@ -9,7 +9,7 @@ import type { LocalFacts } from '../facts.ts';
 import { isHotStandby } from '../../../server/server-configuration.ts';
 import { noForce } from '../../../steps/force.ts';
 import { refuseOn, type Objection } from '../../../steps/objections.ts';
-import { noStandbyObjections } from '../../start-standby.ts';
+import { noStandbyObjections } from '../../../recovery/no-standby.ts';
 import { firstNumber, type RecoveryFacts } from './facts.ts';
 import type { RequestedTarget } from '../../../recovery/requested-target.ts';
 import type { Target } from '../../../recovery/target.ts';

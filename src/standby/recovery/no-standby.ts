@@ -1,0 +1,32 @@
+import type { DataDirectory } from '../server/data-directory.ts';
+import type { Objection } from '../steps/objections.ts';
+import { hasUnfinishedFailover } from './unfinished-failover.ts';
+
+export const newBackup = 'Make a new base backup: cmd_standby -C … -B';
+
+/** What stands against a data directory from which no standby can come. */
+export function noStandbyObjections(directory: DataDirectory): readonly Objection[] {
+  const { pgdata, record, control, backupLabel, controlProblem = '' } = directory;
+  if (control === undefined)
+    return [{ message: `cannot start on "${pgdata}": ${controlProblem}`, hint: newBackup }];
+  if (backupLabel !== undefined) return [];
+  if (record.promotedAtTimeline !== undefined) {
+    const hint = hasUnfinishedFailover(directory)
+      ? 'Its failover was not finished; -F999 starts the server and finishes it.'
+      : newBackup;
+    return [
+      {
+        message: `the server in "${pgdata}" was promoted at timeline ${record.promotedAtTimeline}: it is no standby any more`,
+        hint,
+      },
+    ];
+  }
+  if (control.state === 'in-archive-recovery' || control.state === 'shut-down-in-recovery') return [];
+  const last = control.state.replaceAll('-', ' ');
+  return [
+    {
+      message: `"${pgdata}" holds no base backup: there is no backup_label, and the server was last ${last}, not in recovery`,
+      hint: newBackup,
+    },
+  ];
+}
