@@ -41,6 +41,9 @@ function criticals(host: Host): string[] {
     .map(({ message }) => message);
 }
 
+/** A standby that cannot be asked how far it has replayed: what keeps it closed is its restore_command alone. */
+const unasked = { settings: { hot_standby: 'off' } };
+
 describe.each(failureMajors())('an archive that is unmounted, on PostgreSQL %i', (major) => {
   test('in the middle of a recovery to a moment: the server stops and does not open; mounted again, it finishes', async () => {
     world = await createWorld({ major });
@@ -76,9 +79,36 @@ describe.each(failureMajors())('an archive that is unmounted, on PostgreSQL %i',
     expect(standby.failoverActions()).toBe(1);
   });
 
-  test('while a promoted standby replays: the server ends, and does not open without the rest; mounted again, -F999 loses nothing', async () => {
+  test('while a hot standby replays before its promotion: it is not promoted; mounted again, -F999 loses nothing', async () => {
     world = await createWorld({ major });
-    const pair = await makePair(world);
+    const pair = await makePair(world, { ini: { start_timeout: 5 } });
+    const { primary, standby } = pair;
+    await archiveRows(pair, 10);
+    const middle = await archiveRows(pair, 20);
+    await archiveRows(pair, 30);
+    await primary.kill9();
+
+    const hold = holdRestore(standby.host, middle);
+    const running = world.startStandby(standby, ['-F999'], { variables: { PATH: hold.path } });
+    await eventually(hold.isHeld, { what: `the restore of ${middle}` });
+    const mount = unmount(standby);
+    hold.release();
+    const failed = await running.finished;
+    expectExit(failed, 1);
+    expect(failed.stderr).toContain('does not replay the archive to its end');
+    expect(failed.stderr).toContain('It has not been promoted.');
+    expect(stateOf(standby)).toBe('in-archive-recovery');
+    expect(standby.failoverActions()).toBe(0);
+
+    mount();
+    expectExit(await world.cmdStandby(standby, ['-F999']), 0);
+    expect(await countRows(standby)).toBe(30);
+    expect(standby.failoverActions()).toBe(1);
+  });
+
+  test('while a promoted standby that answers nobody replays: the server ends, and does not open without the rest; mounted again, -F999 loses nothing', async () => {
+    world = await createWorld({ major });
+    const pair = await makePair(world, unasked);
     const { primary, standby } = pair;
     await archiveRows(pair, 10);
     const middle = await archiveRows(pair, 20);
@@ -109,7 +139,7 @@ describe.each(failureMajors())('an archive that is unmounted, on PostgreSQL %i',
 
   test('for a moment while a promoted standby replays: it is waited for', async () => {
     world = await createWorld({ major });
-    const pair = await makePair(world);
+    const pair = await makePair(world, unasked);
     const { primary, standby } = pair;
     await archiveRows(pair, 10);
     const middle = await archiveRows(pair, 20);
