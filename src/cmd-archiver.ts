@@ -16,7 +16,7 @@ import { mustNotBeRoot, runProgram, type ProgramContext } from './program.ts';
 import { systemClock } from './system/clock.ts';
 import { endAllCommands, runCommand, startSession } from './system/command.ts';
 import { callersDirectory } from './system/environment.ts';
-import { openLog, type Log } from './system/log.ts';
+import { openLog, timeStamp, type Log } from './system/log.ts';
 import { printable } from './system/printable.ts';
 import { withRemoteShell } from './system/ssh.ts';
 
@@ -64,16 +64,24 @@ function composeDeps(context: ProgramContext, settings: ArchiverSettings, log: L
   };
 }
 
+/** A service's log is read days later: where the journal does not say when, each message does. */
+async function openOwnLog(settings: ArchiverSettings, isService: boolean): Promise<Log> {
+  const { now } = systemClock();
+  const isStamped = isService && process.env['JOURNAL_STREAM'] === undefined;
+  return openLog({
+    format: settings.log_format,
+    debug: settings.debug,
+    program: 'cmd_archiver',
+    stamp: isStamped ? () => timeStamp(now()) : undefined,
+  });
+}
+
 /** What a running shipper reads anew each time the INI file changes; the file is looked at before it is read. */
 function rereader(file: string): ReadConfiguration {
   return async () => {
     const identity = { file, identity: await identityOf(file) };
     const { settings, warnings } = await readConfiguration(file);
-    const log = await openLog({
-      format: settings.log_format,
-      debug: settings.debug,
-      program: 'cmd_archiver',
-    });
+    const log = await openOwnLog(settings, true);
     for (const line of warnings.split('\n').filter(Boolean)) log.warning(line);
     return { identity, settings, log };
   };
@@ -145,7 +153,7 @@ async function main(context: ProgramContext): Promise<number> {
   if (request.kind === 'answered') return 0;
   mustNotBeRoot();
   const { settings, warnings } = await readConfiguration(request.configFile);
-  const log = await openLog({ format: settings.log_format, debug: settings.debug, program: 'cmd_archiver' });
+  const log = await openOwnLog(settings, request.kind === 'ship');
   context.useLog(log);
   // Once per segment would fill PostgreSQL's log.
   if (!['archive', 'ship'].includes(request.kind))

@@ -16,6 +16,13 @@ export interface LogOptions {
   readonly format: 'text' | 'json';
   readonly debug: boolean;
   readonly program: string;
+  /** What each message begins with, for a log that nobody else stamps with the time. The JSON form has its own. */
+  readonly stamp?: (() => string) | undefined;
+}
+
+/** `2026-11-25 17:57:01.123 UTC`, as in PostgreSQL's own log. */
+export function timeStamp(ms: number): string {
+  return new Date(ms).toISOString().replace('T', ' ').replace('Z', ' UTC');
 }
 
 type Write = (text: string) => void;
@@ -24,12 +31,13 @@ const toStderr: Write = (text) => {
   process.stderr.write(text);
 };
 
-export function textLog(options: Pick<LogOptions, 'debug'>, write: Write = toStderr): Log {
+export function textLog(options: Pick<LogOptions, 'debug' | 'stamp'>, write: Write = toStderr): Log {
+  const begin = () => (options.stamp === undefined ? '' : `${options.stamp()} `);
   const line =
     (level: string) =>
     (message: string, { detail, hint }: Facts = {}) => {
       const more = `${detail === undefined ? '' : `DETAIL: ${detail}\n`}${hint === undefined ? '' : `HINT: ${hint}\n`}`;
-      write(printable(`${level}: ${message}\n${more}`));
+      write(printable(`${begin()}${level}: ${message}\n${more}`));
     };
   return {
     debug: options.debug ? line('DEBUG') : () => undefined,

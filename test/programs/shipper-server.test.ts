@@ -52,7 +52,7 @@ describe.each(wideMajors())('with PostgreSQL %i', (major) => {
     expect(shipperPids(primary.host)).toHaveLength(1);
     await eventually(() => shipperPids(primary.host).length === 0, { limitMs: 30_000, what: 'the end' });
     expect(readFileSync(join(primary.lArchiveDir, '.archiver', 'shipper.log'), 'utf8')).toMatch(
-      /nothing more can be delivered/,
+      /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC NOTICE: .*nothing more can be delivered/m,
     );
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { PitrError } from '../../../src/errors.ts';
-import { logFailure, textLog } from '../../../src/system/log.ts';
+import { logFailure, textLog, timeStamp } from '../../../src/system/log.ts';
 
 function recorded(debug: boolean) {
   const said: string[] = [];
@@ -14,6 +14,15 @@ describe('the text form', () => {
     log.notice('n');
     log.warning('w', { detail: 'more', hint: 'Do this.', code: 3 });
     expect(said).toEqual(['DEBUG: d\n', 'NOTICE: n\n', 'WARNING: w\nDETAIL: more\nHINT: Do this.\n']);
+  });
+
+  test('of a service says when, in front of each message', () => {
+    const said: string[] = [];
+    const log = textLog({ debug: false, stamp: () => timeStamp(1_795_628_221_123) }, (text) =>
+      said.push(text),
+    );
+    log.warning('w', { hint: 'Do this.' });
+    expect(said).toEqual(['2026-11-25 17:37:01.123 UTC WARNING: w\nHINT: Do this.\n']);
   });
 
   test('shows debug messages only when asked to', () => {
