@@ -146,6 +146,8 @@ const takenBack: readonly BackupStep['kind'][] = [
   'note-beginning',
   'await-source',
   'plan-copy',
+  'receive',
+  'await-stop',
   'mark-copying',
 ];
 
