@@ -44,6 +44,31 @@ describe('cmd_standby -I', () => {
   });
 });
 
+describe('a pgdata that is misspelt', () => {
+  test('is refused beside the data directory that is meant, by -I and by the check, and made only on purpose', async () => {
+    world = await createWorld({ major });
+    const { standby } = await backupPair(world);
+    const parent = join(standby.host.directory, 'data');
+    const [meant, misspelt] = [join(parent, 'main'), join(parent, 'mian')];
+    mkdirSync(meant, { recursive: true });
+    writeFileSync(join(meant, 'PG_VERSION'), `${major}\n`);
+    standby.writeIni({ pgdata: misspelt });
+    const said = `pgdata "${misspelt}" does not exist, and "${meant}" beside it is a data directory`;
+
+    const check = await world.cmdStandby(standby, []);
+    expect(check).toMatchObject({ code: 1, stdout: '' });
+    expect(check.stderr).toContain(said);
+    const init = await world.cmdStandby(standby, ['-I']);
+    expect(init).toMatchObject({ code: 4, stdout: '' });
+    expect(init.stderr).toContain(said);
+    expect(existsSync(misspelt)).toBe(false);
+
+    const forced = await world.cmdStandby(standby, ['-I', '--force=new-pgdata']);
+    expect(forced).toMatchObject({ code: 0, stdout: 'Standby is ready\n' });
+    expect(forced.stderr).toContain(`pgdata "${misspelt}" does not exist and is made`);
+  });
+});
+
 describe('cmd_standby on the primary by mistake', () => {
   test('-I says so and leads nobody to stop the primary, and -A stop does not stop it without --force', async () => {
     world = await createWorld({ major });

@@ -5,7 +5,8 @@ import { capabilitiesOf, type Capabilities } from '../../postgres/capabilities.t
 import { findVersion } from '../../postgres/version.ts';
 import { findOpenIni } from '../../system/file-modes.ts';
 import { requirePaths } from '../../system/check-paths.ts';
-import { readIfExists } from '../../system/durable.ts';
+import { exists, readIfExists } from '../../system/durable.ts';
+import { misspeltPgdata } from '../host/misspelt-pgdata.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { sayWherePrimaryIsHere } from '../primary/primary-is-here.ts';
 import { exitCodes } from '../../errors.ts';
@@ -33,9 +34,13 @@ export async function checkConfiguration(deps: StandbyDeps): Promise<number> {
   await requirePaths(listExpectedPaths(standbyOptions, settings, await releaseHere(deps)), folders);
   const problem = await findOpenIni(deps.iniFile, settings.repl_db_password !== undefined);
   if (problem !== undefined) throw problem;
-  const low = await findLowHere(deps);
-  for (const { message, hint } of low) deps.log.error(message, { hint });
-  if (low.length > 0) return exitCodes.failure;
+  if (!(await exists(settings.pgdata)))
+    deps.log.notice(
+      `pgdata "${settings.pgdata}" does not exist here: nothing of a server could be looked at`,
+    );
+  const found = [...(await misspeltPgdata(settings.pgdata)), ...(await findLowHere(deps))];
+  for (const { message, hint } of found) deps.log.error(message, { hint });
+  if (found.length > 0) return exitCodes.failure;
   deps.report('Config OK');
   return 0;
 }

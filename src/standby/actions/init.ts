@@ -27,6 +27,11 @@ function lostArchiveObjections({ hasRecord, sentinel, archivedir }: LocalPlace):
   ];
 }
 
+/** All that stands against -I. */
+function listInitObjections(place: LocalPlace, facts: PrimaryFacts): readonly Objection[] {
+  return [...placeObjections(place, facts), ...lostArchiveObjections(place), ...place.misspelt];
+}
+
 /** The steps that make this host ready for a base backup; the same on each run. Throws a refusal. */
 export function planInit(
   place: LocalPlace,
@@ -34,7 +39,7 @@ export function planInit(
   standby: string,
   force: Force,
 ): readonly InitStep[] {
-  refuseOn([...placeObjections(place, facts), ...lostArchiveObjections(place)], force);
+  refuseOn(listInitObjections(place, facts), force);
   const tablespaces = place.targets.filter((target) => !target.isInsidePgdata);
   const promoted = place.sentinel.kind === 'found' ? place.sentinel.sentinel.promotedAtTimeline : undefined;
   return [
@@ -86,11 +91,9 @@ export async function initStandby(deps: StandbyDeps, options: ActionOptions): Pr
   const steps = await withConfiguredPrimary(deps, async (primary) => {
     const place = await observeLocalPlace(deps, primary, !options.dryRun);
     const planned = planInit(place, primary.facts, deps.hostName, options.force);
-    sayOverruled(
-      deps,
-      [...placeObjections(place, primary.facts), ...lostArchiveObjections(place)],
-      options.force,
-    );
+    sayOverruled(deps, listInitObjections(place, primary.facts), options.force);
+    if (place.content.kind === 'missing' && !options.dryRun)
+      deps.log.notice(`pgdata "${place.pgdata}" does not exist and is made: -B will fill it`);
     return planned;
   });
   const handler = initHandler();

@@ -13,6 +13,7 @@ import { findForeignData } from './foreign-data.ts';
 import { objectionsOf, type Objection } from '../steps/objections.ts';
 import { inspectPgdata, type PgdataContent } from './pgdata-content.ts';
 import type { Postmaster } from '../../system/postmaster.ts';
+import { misspeltPgdata } from './misspelt-pgdata.ts';
 import { findOwnConfiguration } from './own-configuration.ts';
 import type { Primary, PrimaryFacts } from '../primary/primary.ts';
 import { hasRecord } from '../backup-record/record.ts';
@@ -44,6 +45,8 @@ export interface LocalPlace {
   readonly hasRecord: boolean;
   readonly content: PgdataContent;
   readonly hasArchivedir: boolean;
+  /** What speaks for a misspelt pgdata. */
+  readonly misspelt: readonly Objection[];
   readonly sentinel: SentinelState;
   /** A segment in archivedir that another cluster wrote. */
   readonly foreignSegment: string | undefined;
@@ -113,6 +116,7 @@ export async function observeLocalPlace(
     hasRecord: await hasRecord(pgdata),
     content,
     hasArchivedir,
+    misspelt: await misspeltPgdata(pgdata),
     sentinel: await readSentinelState(archivedir),
     foreignSegment: hasArchivedir
       ? await findForeignSegment(archivedir, [facts.systemIdentifier])

@@ -13,6 +13,8 @@ export const forceNames = {
   'other-cluster': '-B and -I over another cluster',
   'new-archive':
     '-I where WAL was received already, although archivedir has no sentinel: it may not be mounted',
+  'new-pgdata':
+    '-I although pgdata does not exist and looks like a misspelt name of the data directory beside it',
   'foreign-data': "-B and -I over a tablespace, or linked WAL, that may be another cluster's",
   'unfinished-failover': '-B over a promoted server whose failover was not finished',
   production: '-A stop of a server in production that bears no record of ours: it may be the primary',

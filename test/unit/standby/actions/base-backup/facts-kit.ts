@@ -52,6 +52,7 @@ export function localPlace(changes: Partial<LocalPlace> = {}): LocalPlace {
     hasRecord: true,
     content: { kind: 'empty' },
     hasArchivedir: true,
+    misspelt: [],
     sentinel: {
       kind: 'found',
       // The primary's pgdata has moved since -I.

@@ -1,0 +1,33 @@
+import { readdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { nearestName } from '../../config/nearest.ts';
+import { exists } from '../../system/durable.ts';
+import type { Objection } from '../steps/objections.ts';
+
+/** Data directories beside a path, by name; none where its parent cannot be read. */
+async function dataDirectoriesBeside(path: string): Promise<readonly string[]> {
+  const parent = dirname(path);
+  const names = await readdir(parent).catch(() => []);
+  const isData = await Promise.all(
+    names.map((name) => exists(join(parent, name, 'PG_VERSION')).catch(() => false)),
+  );
+  return names.filter((_, index) => isData[index]);
+}
+
+/**
+ * A pgdata that does not exist, beside a data directory with nearly the same name: a slip of the pen would give the standby a
+ * directory of its own, and its server would go on with the other one.
+ */
+export async function misspeltPgdata(pgdata: string): Promise<readonly Objection[]> {
+  if (await exists(pgdata)) return [];
+  const meant = nearestName(basename(pgdata), await dataDirectoriesBeside(pgdata));
+  if (meant === undefined) return [];
+  return [
+    {
+      name: 'new-pgdata',
+      message: `pgdata "${pgdata}" does not exist, and "${join(dirname(pgdata), meant)}" beside it is a data directory`,
+      hint: 'Correct pgdata in the INI file, if that one is meant.',
+      cost: 'a new directory is made',
+    },
+  ];
+}
