@@ -64,9 +64,11 @@ describe.each(wideMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
       `This server is the primary now, on timeline 2, which begins at LSN ${String(begins)}\n`,
     );
     expect(run.stdout).toMatch(
-      /^Replayed to LSN [0-9A-F]+\/[0-9A-F]+; time of the last commit: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}\+00$/m,
+      /^Replayed to LSN [0-9A-F]+\/[0-9A-F]+; time of the last commit: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?\+00$/m,
     );
-    expect(run.stdout).toMatch(/^All WAL in the archive was replayed, to segment 00000001[0-9A-F]{16}$/m);
+    expect(run.stdout).toMatch(
+      /^All WAL in the archive (was replayed, to segment 00000001[0-9A-F]{16}|had been replayed before)$/m,
+    );
     expect(run.stdout).toMatch(/^The old primary was not seen: .* is not determined$/m);
     expect(run.stdout).toContain('  - archiving: ');
 

@@ -39,6 +39,8 @@ export interface ArchiveCheck {
   readonly problems: readonly string[];
   /** Undefined where nothing is left to replay, and where there are problems. */
   readonly end: ArchivedEnd | undefined;
+  /** The archive was read, and holds nothing that is not replayed. */
+  readonly isAllReplayed: boolean;
 }
 
 export interface ReplayFacts {
@@ -261,7 +263,8 @@ export async function checkArchive(
   const facts = await readFacts(directory, archive, replayed);
   const from = nextRecordOf(directory, replayed);
   const end = facts === undefined ? undefined : findArchivedEnd(facts);
-  if (facts === undefined || from === undefined || end === undefined) return { problems: [], end: undefined };
+  if (facts === undefined || from === undefined || end === undefined)
+    return { problems: [], end: undefined, isAllReplayed: facts !== undefined && from !== undefined };
   const { pgdata, capabilities } = directory;
   const directories = { archive: archive.directory, wal: join(pgdata, capabilities.walDirName) };
   const row = upTo(segmentsInRow(facts, directories), end.last, facts.layout);
@@ -272,7 +275,8 @@ export async function checkArchive(
     return {
       problems: [...problems, `what is behind that, up to ${end.last.name}, is not replayed`],
       end: undefined,
+      isAllReplayed: false,
     };
   const isRead = typeof check !== 'string' && check.kind === 'read';
-  return { problems: [], end: isRead ? { ...end, lsn: check.end } : end };
+  return { problems: [], end: isRead ? { ...end, lsn: check.end } : end, isAllReplayed: false };
 }

@@ -74,6 +74,7 @@ export function localFacts(major: string, changes: Partial<LocalFacts> = {}): Lo
     archive: { kind: 'archive', archive },
     replayProblems: [],
     archivedEnd: undefined,
+    isAllReplayed: false,
     guard: undefined,
     place,
     configuration,

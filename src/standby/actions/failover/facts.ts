@@ -48,6 +48,8 @@ export interface LocalFacts {
   readonly replayProblems: readonly string[];
   /** What a promotion must have replayed at least. */
   readonly archivedEnd: ArchivedEnd | undefined;
+  /** The archive holds nothing that is not replayed. */
+  readonly isAllReplayed: boolean;
   /** An earlier promotion of what is here that has not been carried to its end. */
   readonly guard: Guard | undefined;
   readonly place: RecoveryPlace;
@@ -161,6 +163,7 @@ export async function observeHere(deps: StandbyDeps, isToTarget = false): Promis
     archive,
     replayProblems: check?.problems ?? [],
     archivedEnd: check?.end,
+    isAllReplayed: check?.isAllReplayed === true,
     guard: await guardOf(deps, state),
     place: await recoveryPlace(deps, capabilities, configuration),
     configuration,

@@ -99,6 +99,7 @@ async function carryOutFailover(
   options: ActionOptions,
 ): Promise<number> {
   const run = newRun();
+  if (facts.isAllReplayed) run.archiveEnd = { kind: 'reached-before' };
   const handler = failoverHandler(deps, facts.directory, run);
   if (options.dryRun) {
     printPlan(deps, steps, handler);

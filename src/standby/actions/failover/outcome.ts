@@ -5,7 +5,10 @@ import type { Replayed } from '../../recovery/replayed.ts';
 
 /** Whether all that the archive held before the promotion was replayed. */
 export type ArchiveEnd =
-  { readonly kind: 'reached'; readonly last: string } | { readonly kind: 'missed'; readonly reason: string };
+  | { readonly kind: 'reached'; readonly last: string }
+  /** The standby had replayed all of it already. */
+  | { readonly kind: 'reached-before' }
+  | { readonly kind: 'missed'; readonly reason: string };
 
 /** What the promoted server does with its own WAL. */
 export type Archiving =
@@ -30,9 +33,14 @@ const notDetermined = 'not determined';
 
 function describeEnd(end: ArchiveEnd | undefined): string {
   if (end === undefined) return `Whether all WAL in the archive was replayed is ${notDetermined}`;
-  return end.kind === 'reached'
-    ? `All WAL in the archive was replayed, to segment ${end.last}`
-    : `Not all WAL in the archive was replayed: ${end.reason}`;
+  switch (end.kind) {
+    case 'reached':
+      return `All WAL in the archive was replayed, to segment ${end.last}`;
+    case 'reached-before':
+      return 'All WAL in the archive had been replayed before';
+    case 'missed':
+      return `Not all WAL in the archive was replayed: ${end.reason}`;
+  }
 }
 
 function describeOldPrimary(liveness: Liveness): string {

@@ -49,6 +49,12 @@ describe('the report of a failover', () => {
     expect(describeOutcome({ ...known, archiving }).join('\n')).toContain(words);
   });
 
+  test('says that nothing was left to replay', () => {
+    expect(describeOutcome({ ...known, archiveEnd: { kind: 'reached-before' } })).toContain(
+      'All WAL in the archive had been replayed before',
+    );
+  });
+
   test('says what a loss is that was accepted', () => {
     const archiveEnd = {
       kind: 'missed',
