@@ -18,6 +18,8 @@ export const forceNames = {
   'foreign-data': "-B and -I over a tablespace, or linked WAL, that may be another cluster's",
   'unfinished-failover': '-B over a promoted server whose failover was not finished',
   production: '-A stop of a server in production that bears no record of ours: it may be the primary',
+  'archive-command':
+    '-B although PostgreSQL on the primary cannot run the cmd_archiver of its archive_command',
   room: '-B although there is not enough room',
 } as const;
 

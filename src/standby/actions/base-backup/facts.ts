@@ -18,6 +18,7 @@ import { observeLocalPlace, type LocalPlace } from '../../host/place.ts';
 import type { Primary, PrimaryFacts } from '../../primary/primary.ts';
 import { runRemotely } from '../../primary/remote-files.ts';
 import { readRecord, type StandbyRecord } from '../../backup-record/record.ts';
+import { findArchiveCommandProblem } from '../../primary/archive-program.ts';
 import { readNotedBackup } from './backup-note.ts';
 import { observeSource, type SourceFacts } from './source/facts.ts';
 import { observeStreaming, type StreamingFacts } from './streaming/facts.ts';
@@ -40,6 +41,8 @@ export interface BackupFacts {
   readonly streaming: StreamingFacts | undefined;
   readonly source: SourceFacts | undefined;
   readonly missingConfiguration: readonly MissingConfiguration[];
+  /** Why PostgreSQL there cannot archive by the program that it names, as far as that can be seen. */
+  readonly archiveCommandProblem: string | undefined;
   /** WAL files in archivedir, read before `position`: what lies beyond it comes from another history. */
   readonly archived: readonly WalName[];
   readonly position: WalPosition | undefined;
@@ -183,6 +186,7 @@ export async function observeForBackup(
         ? undefined
         : await observeStreaming(deps, primary, place, primary.protocol, await canDieWithParent(deps)),
     missingConfiguration: await findMissingConfiguration(deps, facts),
+    archiveCommandProblem: await findArchiveCommandProblem(primary),
     archived,
     position: settings.inRecovery
       ? undefined

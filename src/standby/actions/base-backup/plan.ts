@@ -73,6 +73,14 @@ function primaryObjections(facts: BackupFacts): Objection[] {
       hint: "Set archive_command = 'cmd_archiver -C FILE -F %p' there and reload.",
     });
   }
+  if (facts.archiveCommandProblem !== undefined) {
+    objections.push({
+      name: 'archive-command',
+      message: `PostgreSQL on the primary cannot archive: ${facts.archiveCommandProblem}`,
+      hint: "Mend archive_command there and reload: cmd_archiver without an action checks it. A shipper may deliver meanwhile, but the primary's WAL piles up.",
+      cost: "the base backup is made, and the primary's WAL piles up",
+    });
+  }
   const unwritable = tablespaces.find(({ location }) => /[\n\\]/.test(location));
   if (unwritable !== undefined) {
     objections.push({

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { splitWords } from '../../../config/command-words.ts';
+import { archiveCallOf } from '../../../config/archive-command.ts';
 import { parseArchiverConfig } from '../../../config/load-archiver.ts';
 import type { Capabilities } from '../../../postgres/capabilities.ts';
 import { isLoopback, ownAddresses } from '../../../system/own-addresses.ts';
@@ -7,17 +7,6 @@ import { readSentinel } from '../../../system/sentinel.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import { withLocalServer } from '../../server/server-state.ts';
 import type { Archiving } from './outcome.ts';
-
-/** The INI file that an archive_command gives to cmd_archiver, or undefined for another program. */
-export function archiverIniOf(archiveCommand: string): string | undefined {
-  const split = splitWords(archiveCommand);
-  const words = split.kind === 'words' ? split.words : archiveCommand.split(/\s+/);
-  if (!words.some((word) => /(^|\/)cmd_archiver$/.test(word))) return undefined;
-  const at = words.findIndex((word) => /^(-C|--config)/.test(word));
-  const flag = words[at];
-  if (flag === undefined) return undefined;
-  return flag === '-C' || flag === '--config' ? words[at + 1] : flag.replace(/^(-C|--config=)/, '');
-}
 
 /** Who we are, as a list of standbys might name us. */
 export interface OwnPlace {
@@ -58,7 +47,7 @@ export async function checkArchiving(deps: StandbyDeps, capabilities: Capabiliti
     return { kind: 'nothing' };
   }
   const sentinel = await readSentinel(deps.settings.archivedir).catch(() => undefined);
-  const ini = archiverIniOf(command);
+  const ini = archiveCallOf(command)?.iniFile;
   const text = ini === undefined ? undefined : await readFile(ini, 'utf8').catch(() => undefined);
   const names = [
     deps.hostName,

@@ -93,6 +93,7 @@ export function backupFacts(changes: Partial<BackupFacts> = {}): BackupFacts {
     streaming: undefined,
     source: undefined,
     missingConfiguration: [],
+    archiveCommandProblem: undefined,
     archived: [],
     position: { lsn: parseLsn('0/5000000'), timeline: 1 },
     backupInProgress: undefined,

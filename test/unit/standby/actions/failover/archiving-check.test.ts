@@ -1,8 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import {
-  archiverIniOf,
-  archivingProblems,
-} from '../../../../../src/standby/actions/failover/archiving-check.ts';
+import { archivingProblems } from '../../../../../src/standby/actions/failover/archiving-check.ts';
 
 const own = { archivedir: '/var/lib/postgresql/archive', names: ['bitarena-clone', 'localhost'] };
 
@@ -11,17 +8,6 @@ function ini(slaves: string, more = ''): string {
 }
 
 describe('the archive_command of a promoted server', () => {
-  test.each([
-    ['/p/bin/cmd_archiver -C /p/etc/cmd_archiver.ini -F %p', '/p/etc/cmd_archiver.ini'],
-    ["cmd_archiver -F %p -C '/p q/a.ini'", '/p q/a.ini'],
-    ['cmd_archiver -C/p/a.ini -F %p', '/p/a.ini'],
-    ['cmd_archiver --config=/p/a.ini -F %p', '/p/a.ini'],
-    ['cp %p /x/%f', undefined],
-    ['cmd_archiver -F %p', undefined],
-  ])('%s names %s', (command, file) => {
-    expect(archiverIniOf(command)).toBe(file);
-  });
-
   test('must not write into the archive of this host', () => {
     expect(archivingProblems('cp %p /var/lib/postgresql/archive/%f', undefined, own)).toHaveLength(1);
   });

@@ -1,0 +1,39 @@
+import { judgeArchiving } from '../../config/archive-command.ts';
+import type { ServerSettings } from '../../postgres/server-settings.ts';
+import { shellQuote } from '../../system/shell-quote.ts';
+import type { Primary } from './primary.ts';
+import { runRemotely } from './remote-files.ts';
+
+function archivingOf({ archiveMode, archiveCommand, archiveLibrary }: ServerSettings) {
+  return { archiveMode, archiveCommand, archiveLibrary };
+}
+
+/** PostgreSQL's shell works in the data directory. A bare name is looked up on the server's PATH, which nobody here knows. */
+async function whatIsMissing(
+  { shell, facts }: Pick<Primary, 'shell' | 'facts'>,
+  program: string,
+  iniFile: string,
+): Promise<string | undefined> {
+  const looksForProgram = program.includes('/') ? `test -x ${shellQuote(program)} || exit 11` : ':';
+  const script = `(cd ${shellQuote(facts.dataDirectory)} && { ${looksForProgram}; test -f ${shellQuote(iniFile)} || exit 12; })`;
+  const { status } = await runRemotely(shell, script);
+  if (status === 11) return `there is no program "${program}" that could be run`;
+  return status === 12 ? `there is no INI file "${iniFile}"` : undefined;
+}
+
+/**
+ * Why PostgreSQL on the primary cannot archive by the cmd_archiver that its archive_command names. A shipper delivers all the same, so
+ * that nothing else shows it: an archiver process that ends by such a command counts no failure. Undefined where nothing is wrong,
+ * and where it cannot be seen: another program, or no ssh to the primary.
+ */
+export async function findArchiveCommandProblem(primary: Primary): Promise<string | undefined> {
+  const { settings } = primary.facts;
+  if (settings.archiveMode === 'off' || settings.archiveCommand === '') return undefined;
+  const verdict = judgeArchiving(archivingOf(settings));
+  if (verdict.kind === 'wrong' && settings.archiveLibrary === '') return verdict.reason;
+  if (verdict.kind !== 'call' || primary.protocol !== undefined) return undefined;
+  const { program, iniFile } = verdict.call;
+  if (iniFile === undefined) return undefined;
+  const missing = await whatIsMissing(primary, program, iniFile);
+  return missing === undefined ? undefined : `archive_command is "${settings.archiveCommand}": ${missing}`;
+}

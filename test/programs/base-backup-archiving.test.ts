@@ -1,0 +1,44 @@
+import { afterEach, expect, test } from 'vitest';
+import { checkout } from '../harness/checkout.ts';
+import { testMajors } from '../harness/postgres-programs.ts';
+import { createWorld, type World } from '../harness/world.ts';
+import { backupPair } from './backup-kit.ts';
+import { expectExit } from './standby-kit.ts';
+
+let world: World | undefined;
+afterEach(async () => {
+  await world?.close();
+  world = undefined;
+});
+
+const major = testMajors()[0] ?? 15;
+
+test('-B refuses a primary whose archive_command names a program or an INI file that is not there', async () => {
+  world = await createWorld({ major });
+  const here = world;
+  const { primary, standby } = await backupPair(here);
+  expectExit(await here.cmdStandby(standby, ['-I']), 0);
+  const plan = async (archiveCommand: string, ...more: string[]) => {
+    primary.configure({ archive_command: archiveCommand });
+    await primary.reload();
+    return here.cmdStandby(standby, ['-B', '--dry-run', ...more]);
+  };
+  const program = checkout('bin', 'cmd_archiver');
+
+  const noProgram = await plan(`/nonexistent/cmd_archiver -C ${primary.iniFile} -F %p`);
+  expectExit(noProgram, 4);
+  expect(noProgram.stderr).toContain('there is no program "/nonexistent/cmd_archiver" that could be run');
+  const noIni = await plan(`${program} -C /nonexistent.ini -F %p`);
+  expectExit(noIni, 4);
+  expect(noIni.stderr).toContain('there is no INI file "/nonexistent.ini"');
+  const noSegment = await plan(`${program} -C ${primary.iniFile} -F %f`);
+  expectExit(noSegment, 4);
+  expect(noSegment.stderr).toContain('it does not hand the segment on by -F %p');
+
+  const forced = await plan(`${program} -C /nonexistent.ini -F %p`, '--force=archive-command');
+  expectExit(forced, 0);
+  expect(forced.stderr).toMatch(/WARNING: .*there is no INI file/);
+  expectExit(await plan(`${program} -C ${primary.iniFile} -F %p`), 0);
+  // Whether another program ships is seen by the WAL that arrives.
+  expectExit(await plan('cp %p /somewhere/%f'), 0);
+});
