@@ -54,7 +54,7 @@ When the master has died:
 Back to a moment, on a standby that was never started with -S:
   cmd_standby -C /etc/cmd_standby.ini -F999 -R '2008-05-28 11:00:38.059389'
   cmd_standby -C /etc/cmd_standby.ini --wal
-  cmd_standby -C /etc/cmd_standby.ini -F999 --target-xid 4711 --target-exclusive --target-action pause
+  cmd_standby -C /etc/cmd_standby.ini -F999 -R '2008-05-28 11:00:30' --target-action pause
 
 From cron:
   cmd_standby -C /etc/cmd_standby.ini --cleanup

@@ -54,6 +54,31 @@ describe.each(failureMajors())('cmd_standby -F999 -R on PostgreSQL %i', (major) 
     expect(await countRows(standby)).toBe(10);
   });
 
+  test('a pause just before a DROP names the table on which every query waits', async () => {
+    const { here, primary, standby } = await timedPair(major);
+    const xid = await primary.withSession(async (client) => {
+      await client.query('CREATE TABLE dropped ()');
+      await client.query('BEGIN');
+      await client.query('DROP TABLE dropped');
+      const { rows } = await client.query<{ xid: string }>('SELECT txid_current() AS xid');
+      await client.query('COMMIT');
+      return rows[0]?.xid ?? '';
+    });
+    await standby.received(await primary.switchWal());
+    await primary.kill9();
+
+    const before = ['--target-xid', xid, '--target-exclusive', '--target-action', 'pause'];
+    const run = await here.cmdStandby(standby, ['-F999', ...before]);
+    expectExit(run, 0);
+    expect(run.stdout).toContain(
+      'Locked by transactions that were not finished there: public.dropped in database "postgres"\n',
+    );
+    await standby.withSession(async (client) => {
+      await client.query("SET lock_timeout = '100ms'");
+      await expect(client.query('SELECT FROM dropped')).rejects.toThrow(/lock timeout/);
+    });
+  });
+
   test('refuses, before anything is touched, what cannot be', async () => {
     const { here, primary, standby, moment } = await timedPair(major);
     await primary.kill9();

@@ -3,6 +3,7 @@ import { formatLsn } from '../../../../postgres/lsn.ts';
 import type { TargetAction } from '../../../../postgres/recovery-target.ts';
 import type { StandbyDeps } from '../../../deps.ts';
 import { reportFailover, sayOutcome } from '../failover.ts';
+import { lockedRelations } from '../../../server/locked-relations.ts';
 import type { FailoverRun } from '../run.ts';
 import { serverLogSince } from '../../../server/local-server.ts';
 import { readControlFile } from '../../../server/data-directory.ts';
@@ -37,6 +38,20 @@ async function requireReached(
   });
 }
 
+/** Whoever looks at a table that a DROP was about to remove would wait for ever, and not know for what. */
+async function sayLocked(deps: StandbyDeps, { directory }: RecoveryFacts): Promise<void> {
+  const locked = await lockedRelations(deps, directory.capabilities);
+  if (locked === undefined) {
+    deps.report('Which relations are locked by transactions that were not finished there is not determined');
+    return;
+  }
+  if (locked.length === 0) return;
+  deps.report(`Locked by transactions that were not finished there: ${locked.join(', ')}`);
+  deps.report(
+    'A query on these waits until the server opens or goes on. To read them now, recover to a time before they were locked',
+  );
+}
+
 const elsewhere = 'a later target: -F999 with another --target-…; on as a standby: -A stop, then -S';
 
 /** The last lines, and the exit code. */
@@ -55,6 +70,7 @@ export async function reportRecovery(
       return reportFailover(deps, run);
     case 'pause':
       deps.report(`Paused at ${shown}: the server answers queries and takes no writes`);
+      await sayLocked(deps, facts);
       deps.report(`HINT: To open it there: -F999; ${elsewhere}`);
       return 0;
     case 'shutdown':

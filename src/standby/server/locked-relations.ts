@@ -1,0 +1,22 @@
+import type { Capabilities } from '../../postgres/capabilities.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { withLocalServer } from './server-state.ts';
+
+/** No session of a server in recovery can take this lock (manual, section "Hot Standby"): the replay holds it for its transaction. */
+const heldByReplay = `SELECT d.datname AS database,
+  CASE WHEN d.datname = current_database() THEN l.relation::regclass::text ELSE 'relation ' || l.relation::text END AS name
+  FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
+  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.granted ORDER BY 1, 2`;
+
+/**
+ * The relations that transactions lock which were not finished where the replay has stopped: every query on them waits until it goes
+ * on. Undefined where the server does not say.
+ */
+export async function lockedRelations(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+): Promise<readonly string[] | undefined> {
+  const answer = await withLocalServer(deps, capabilities, (sql) => sql(heldByReplay));
+  if (answer.kind !== 'answered') return undefined;
+  return answer.value.map((row) => `${String(row['name'])} in database "${String(row['database'])}"`);
+}
