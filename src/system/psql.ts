@@ -88,6 +88,11 @@ function parseRows(lines: readonly string[], field: string, record: string): Row
 const beatMs = 5_000;
 const beatLimitMs = 60_000;
 
+/** As the how-to prints it: a helper function in `public` goes by its bare name there. It is called by its schema all the same. */
+function shownQuery(sql: string): string {
+  return sql.replaceAll('"public".cmd_', 'cmd_');
+}
+
 /** One psql process, and what is asked of it, one thing after another. */
 class Conversation {
   readonly #shell: PsqlRunner;
@@ -130,7 +135,8 @@ class Conversation {
    * @param isOurs of no interest to a person
    */
   query(sql: string, limitMs: number, isOurs = false): Promise<Rows> {
-    if (!isOurs) this.#log.debug(`executing query '${sql}' by ${printedCommand(this.#shell, this.#target)}`);
+    if (!isOurs)
+      this.#log.debug(`executing query '${shownQuery(sql)}' by ${printedCommand(this.#shell, this.#target)}`);
     const turn = this.#last.then(() => this.#ask(sql, limitMs));
     this.#last = turn.catch(() => undefined);
     return turn;
