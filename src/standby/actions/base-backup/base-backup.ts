@@ -1,12 +1,12 @@
 import { exitCodes } from '../../../errors.ts';
 import { backupJson, describeSummary } from '../../backup-record/describe.ts';
 import { needed, type BackupContext, type BackupRun } from './context.ts';
-import { withCrew } from './crew.ts';
+import { withCrew } from './copy/connections.ts';
 import { backupHandler } from './execute.ts';
 import { observeForBackup, type BackupFacts } from './facts.ts';
-import { stopWithSessions } from './needed-sessions.ts';
+import { stopWithSessions } from './on-primary/needed-sessions.ts';
 import { listObjections, planBaseBackup, type BackupStep } from './plan.ts';
-import { withProgress } from './progress.ts';
+import { withProgress } from './progress/progress.ts';
 import { originOf } from '../../primary/origin.ts';
 import { withPrimaryAndSource } from '../../primary/connect.ts';
 import type { BackupOptions, StandbyDeps } from '../../deps.ts';

@@ -4,11 +4,11 @@ import { PitrError } from '../../../errors.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import type { Primary } from '../../primary/primary.ts';
 import type { BackupRecord } from '../../backup-record/record.ts';
-import type { CopyPlan } from './copy-plan.ts';
-import type { Crew } from './crew.ts';
-import type { OnBackupEvent } from './events.ts';
+import type { CopyPlan } from './copy/planned-files.ts';
+import type { Crew } from './copy/connections.ts';
+import type { OnBackupEvent } from './progress/events.ts';
 import type { BackupFacts } from './facts.ts';
-import type { LocalFiles } from './local-files.ts';
+import type { LocalFiles } from './copy/local-files.ts';
 
 /** What the steps of one run learn and hand on to later ones. */
 export interface BackupRun {

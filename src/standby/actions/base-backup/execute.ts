@@ -1,10 +1,10 @@
 import { unreachable } from '../../../errors.ts';
 import { isStillThere, writeSentinel, type WrittenSentinel } from '../../../system/sentinel.ts';
 import type { StepHandler } from '../../steps/carry-out.ts';
-import { cleanSettings, copyConfiguration } from './configuration.ts';
+import { cleanSettings, copyConfiguration } from './pgdata/configuration.ts';
 import type { BackupContext } from './context.ts';
-import { copyFiles, noteDuration } from './copy-files.ts';
-import { flushCopy } from './flush.ts';
+import { copyFiles, noteDuration } from './copy/copy-files.ts';
+import { flushCopy } from './pgdata/flush.ts';
 import {
   emptyWal,
   linkTablespaces,
@@ -14,21 +14,27 @@ import {
   unmarkCopying,
   writeLabelFiles,
   type Before,
-} from './pgdata-files.ts';
-import { planCopy } from './plan-copy.ts';
+} from './pgdata/pgdata-files.ts';
+import { planCopy } from './copy/plan-copy.ts';
 import { describeStep, type BackupStep } from './plan.ts';
-import { prepareTargets } from './prepare-target.ts';
-import { abandonBackup, endLeftover, fetchControl, startBackup, stopBackup } from './primary-backup.ts';
+import { prepareTargets } from './copy/prepare-target.ts';
+import {
+  abandonBackup,
+  endLeftover,
+  fetchControl,
+  startBackup,
+  stopBackup,
+} from './on-primary/primary-backup.ts';
 import { verifyStep } from './verify-step.ts';
-import { moveOlder, putBack, setAside } from './set-aside.ts';
+import { moveOlder, putBack, setAside } from './wal/set-aside.ts';
 import { awaitSource, requireOneTimeline } from './source/await-source.ts';
 import { copyPrimarysFiles } from './source/own-files.ts';
 import { awaitStop } from './streaming/await-stop.ts';
 import { moveIntoPlace } from './streaming/move-into-place.ts';
 import { makeTargets, removeOldCopy } from './streaming/old-copy.ts';
 import { noteBeginning, receiveBackup, removeReceived } from './streaming/receive.ts';
-import { refuseNewTablespaces } from './tablespaces-meanwhile.ts';
-import { awaitWal, proveWal } from './wait-for-wal.ts';
+import { refuseNewTablespaces } from './on-primary/tablespaces-meanwhile.ts';
+import { awaitWal, proveWal } from './wal/wait-for-wal.ts';
 
 /** What undoing a step needs to know of its doing. */
 interface Traces {

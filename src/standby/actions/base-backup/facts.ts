@@ -19,7 +19,7 @@ import type { Primary, PrimaryFacts } from '../../primary/primary.ts';
 import { runRemotely } from '../../primary/remote-files.ts';
 import { readRecord, type StandbyRecord } from '../../backup-record/record.ts';
 import { findArchiveCommandProblem } from '../../primary/archive-program.ts';
-import { readNotedBackup } from './backup-note.ts';
+import { readNotedBackup } from './on-primary/backup-note.ts';
 import { observeSource, type SourceFacts } from './source/facts.ts';
 import { observeStreaming, type StreamingFacts } from './streaming/facts.ts';
 import { findDebianConfigFile } from '../../server/server-configuration.ts';

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { emptyWal } from '../../../../src/standby/actions/base-backup/pgdata-files.ts';
+import { emptyWal } from '../../../../src/standby/actions/base-backup/pgdata/pgdata-files.ts';
 import type { BackupContext } from '../../../../src/standby/actions/base-backup/context.ts';
 import { readWalLink, requireWalDirectory, type WalLink } from '../../../../src/standby/host/wal-link.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';

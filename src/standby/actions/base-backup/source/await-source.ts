@@ -3,7 +3,7 @@ import { checkpointSql, isTrue, mayCheckpointSql } from '../../../../postgres/ba
 import { formatLsn, parseLsn } from '../../../../postgres/lsn.ts';
 import type { Primary } from '../../../primary/primary.ts';
 import { needed, type BackupContext } from '../context.ts';
-import { nudgeArchiver } from '../wait-for-wal.ts';
+import { nudgeArchiver } from '../wal/wait-for-wal.ts';
 import { askState } from './facts.ts';
 import type { SourceState } from './state.ts';
 

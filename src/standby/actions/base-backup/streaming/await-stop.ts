@@ -5,7 +5,7 @@ import { formatLsn, segmentEndingAt } from '../../../../postgres/lsn.ts';
 import { readIfExists } from '../../../../system/durable.ts';
 import { needed, type BackupContext } from '../context.ts';
 import { layoutOf } from '../plan.ts';
-import { nudgeArchiver } from '../wait-for-wal.ts';
+import { nudgeArchiver } from '../wal/wait-for-wal.ts';
 
 const pollMs = 200;
 const nudgeMs = 10_000;

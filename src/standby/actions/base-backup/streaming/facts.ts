@@ -12,8 +12,8 @@ import type { StandbyDeps } from '../../../deps.ts';
 import type { LocalPlace } from '../../../host/place.ts';
 import type { Primary, ProtocolAccess } from '../../../primary/primary.ts';
 import { installedPackageFolders, packageFolders } from '../../../server/server-programs.ts';
-import type { Demand, FileSystemNeed } from '../room.ts';
-import { measureRoom } from '../room.ts';
+import type { Demand, FileSystemNeed } from '../copy/room.ts';
+import { measureRoom } from '../copy/room.ts';
 import { bytesLeftBehind, bytesToBeFreed } from './old-copy.ts';
 
 const limitMs = 10_000;

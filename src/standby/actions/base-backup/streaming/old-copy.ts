@@ -9,7 +9,7 @@ import type { LocalPlace } from '../../../host/place.ts';
 import { receivingName } from '../../../host/pgdata-content.ts';
 import { isServersName } from '../../../host/tablespaces.ts';
 import { dataRules } from '../../../host/copy-rules.ts';
-import type { Demand } from '../room.ts';
+import type { Demand } from '../copy/room.ts';
 import { receivingPlaces } from './places.ts';
 
 const measureMs = 10 * 60_000;

@@ -1,7 +1,7 @@
 import type { Objection } from '../../../steps/objections.ts';
 import type { BackupFacts } from '../facts.ts';
 import type { BackupStep } from '../plan.ts';
-import { findLackOfRoom, roomObjections } from '../room.ts';
+import { findLackOfRoom, roomObjections } from '../copy/room.ts';
 import type { StreamingFacts } from './facts.ts';
 
 /** Whether the copy that is here must go before a new one can be received. */

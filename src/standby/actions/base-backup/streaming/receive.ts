@@ -11,8 +11,8 @@ import { programVersion } from '../../../../system/program-version.ts';
 import { explainRefusal } from '../../../primary/protocol/identify.ts';
 import { failure, needed, type BackupContext } from '../context.ts';
 import { layoutOf } from '../plan.ts';
-import { askClock, clockSql } from '../primary-backup.ts';
-import { refuseNewReceived } from '../tablespaces-meanwhile.ts';
+import { askClock, clockSql } from '../on-primary/primary-backup.ts';
+import { refuseNewReceived } from '../on-primary/tablespaces-meanwhile.ts';
 import { receivingDirectory, receivingPlaces } from './places.ts';
 import { runPgBasebackup, streamingOf, type Ending, type Received } from './run-pg-basebackup.ts';
 

@@ -1,7 +1,7 @@
 import type { CommandResult, Session } from '../../../../system/command.ts';
 import type { BackupContext } from '../context.ts';
 import { needed } from '../context.ts';
-import { politeCommand } from '../politeness.ts';
+import { politeCommand } from '../copy/politeness.ts';
 import type { StreamingFacts } from './facts.ts';
 import {
   parseReceiveProgress,

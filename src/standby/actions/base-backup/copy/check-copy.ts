@@ -1,0 +1,106 @@
+import { lstat } from 'node:fs/promises';
+import { PitrError } from '../../../../errors.ts';
+import { systemErrorCode } from '../../../../system/durable.ts';
+import { needed, type BackupContext } from '../context.ts';
+import { copyGroups } from './copy-pool.ts';
+import { localPath, printablePath, type CopyRoot, type PlannedFile } from './planned-files.ts';
+import { originName, originOf } from '../../../primary/origin.ts';
+import { sizesOnPrimary } from './remote-sizes.ts';
+
+/** A file that is not here as the plan has it. Sizes are undefined where there is no file. */
+export interface Deviation {
+  readonly file: PlannedFile;
+  readonly here: number | undefined;
+}
+
+export type Verdict = 'lawful' | 'again';
+
+/**
+ * Whether a running server can have made a file differ so. One that has gone there is dropped by the WAL, and one that
+ * changed its size in the meantime was copied somewhere on its way. Anything else is looked at again: a file that was cut and
+ * grew anew looks the same as one that was not copied whole.
+ *
+ * @param planned when the backup began
+ * @param now after the copy; undefined for a file that has gone
+ */
+export function judgeDeviation({ file, here }: Deviation, now: number | undefined): Verdict {
+  if (now === undefined) return 'lawful';
+  if (here === undefined) return 'again';
+  const [least, most] = [Math.min(file.size, now), Math.max(file.size, now)];
+  return file.isLink || (here >= least && here <= most) ? 'lawful' : 'again';
+}
+
+async function sizeHere(target: string, { path, isLink }: PlannedFile): Promise<number | undefined> {
+  try {
+    const found = await lstat(localPath(target, path));
+    if (isLink) return found.isSymbolicLink() ? 0 : undefined;
+    return found.isFile() ? found.size : undefined;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function findDeviations(root: CopyRoot, files: readonly PlannedFile[]): Promise<readonly Deviation[]> {
+  const found: Deviation[] = [];
+  for (const file of files) {
+    const here = await sizeHere(root.target, file);
+    if (here === undefined || (!file.isLink && here !== file.size)) found.push({ file, here });
+  }
+  return found;
+}
+
+/** Those of the files that cannot be explained by what a running server does. */
+async function findUnexplained(
+  { primary }: BackupContext,
+  root: CopyRoot,
+  files: readonly PlannedFile[],
+): Promise<readonly (Deviation & { readonly now: number })[]> {
+  const deviations = await findDeviations(root, files);
+  if (deviations.length === 0) return [];
+  const sizes = await sizesOnPrimary(
+    originOf(primary).shell,
+    root.source,
+    deviations.map(({ file }) => file.path),
+  );
+  return deviations.flatMap((deviation, index) => {
+    const now = sizes[index];
+    return now === undefined || judgeDeviation(deviation, now) === 'lawful' ? [] : [{ ...deviation, now }];
+  });
+}
+
+/** A busy server may change a file every time that we look at it. */
+const rounds = 5;
+const shownFiles = 10;
+
+async function checkRoot(context: BackupContext, root: CopyRoot): Promise<number> {
+  let unexplained = await findUnexplained(context, root, root.files);
+  let moved = 0;
+  const silent = { ...context, onEvent: () => undefined };
+  for (let round = 1; unexplained.length > 0 && round < rounds; round++) {
+    context.deps.log.debug(`${unexplained.length} files of ${root.source} are copied once more`);
+    // From here on what was seen last is what the copy is held against.
+    const files = unexplained.map(({ file, now }) => ({ ...file, size: now }));
+    const bytes = files.reduce((sum, { size }) => sum + size, 0);
+    moved += (await copyGroups(silent, [{ root, files, bytes }], 'contents')).literal;
+    unexplained = await findUnexplained(context, root, files);
+  }
+  if (unexplained.length === 0) return moved;
+  const lines = unexplained
+    .slice(0, shownFiles)
+    .map(
+      ({ file, here, now }) =>
+        `${root.target}/${printablePath(file.path)}: ${here === undefined ? 'missing here' : `${here} bytes here`}, ${now} on ${originName(context.primary)}`,
+    );
+  throw new PitrError(`${unexplained.length} files of "${root.source}" were not copied whole`, {
+    detail: lines.join('\n'),
+    hint: 'rsync said that all was well. Look for what changes files below that directory here, then run -B again.',
+  });
+}
+
+/** Holds what is here against the plan: every file, its presence and its size. Returns what had to be moved once more. */
+export async function checkCopy(context: BackupContext): Promise<number> {
+  let moved = 0;
+  for (const root of needed(context.run.plan, 'the plan').roots) moved += await checkRoot(context, root);
+  return moved;
+}

@@ -1,0 +1,220 @@
+import { PitrError, messageOf } from '../../../../errors.ts';
+import { describeResult, type CommandResult } from '../../../../system/command.ts';
+import { rsyncOutcome } from '../../../../system/rsync.ts';
+import type { RemoteShell } from '../../../../system/ssh.ts';
+import { failure, type BackupContext } from '../context.ts';
+import { trackProgress, type CopyProgress } from '../progress/copy-progress.ts';
+import { flushCopy, flushMeanwhile, type FlushMeanwhile } from '../pgdata/flush.ts';
+import type { FileGroup } from './groups.ts';
+import { findLost } from './partial-transfer.ts';
+import type { Comparison } from '../plan.ts';
+import { originOf } from '../../../primary/origin.ts';
+import { runGroup, type GroupCopy } from './rsync-group.ts';
+import type { TransferStatistics } from './rsync-output.ts';
+
+/** What several workers share while they copy. */
+interface Pool {
+  readonly context: BackupContext;
+  readonly comparison: Comparison;
+  readonly workers: number;
+  readonly waiting: FileGroup[];
+  readonly bwlimit: number | undefined;
+  readonly progress: CopyProgress;
+  readonly flush: FlushMeanwhile;
+  /** Ends every rsync: the program was told to stop, or going on would be of no use. */
+  readonly ending: AbortController;
+  /** For what goes on beside the workers. */
+  readonly fail: (error: unknown, what: string) => void;
+  readonly errors: PitrError[];
+  moved: TransferStatistics;
+}
+
+/** A block that changed on the primary between two looks of rsync: the file's checksum does not fit, and rsync says 23. */
+function isWorthAnotherTry(result: CommandResult): boolean {
+  return rsyncOutcome(result).kind === 'partial' && result.stderr.includes('failed verification');
+}
+
+function copyError({ root }: FileGroup, detail: string): PitrError {
+  return new PitrError(`copying "${root.source}" to "${root.target}" failed`, {
+    detail,
+    hint: 'What is here is kept, and the next -B moves only the rest. Put right what rsync names, then run -B again.',
+  });
+}
+
+async function transfer(pool: Pool, copy: GroupCopy): Promise<CommandResult> {
+  const { result, statistics } = await runGroup(pool.context, copy);
+  pool.moved = {
+    literal: pool.moved.literal + statistics.literal,
+    received: pool.moved.received + statistics.received,
+  };
+  return result;
+}
+
+/** `ends-all` for a failure that the other workers will meet as well, or that makes their work useless. */
+interface Failed {
+  readonly error: PitrError;
+  readonly endsAll: boolean;
+}
+
+async function judge(pool: Pool, group: FileGroup, result: CommandResult): Promise<Failed | undefined> {
+  const outcome = rsyncOutcome(result);
+  switch (outcome.kind) {
+    case 'whole':
+      return undefined;
+    case 'vanished':
+      // Files that go while they are to be copied are a running server's daily life: its WAL tells the same.
+      pool.context.deps.log.debug(
+        `files vanished during the copy, which is harmless: ${describeResult(result)}`,
+      );
+      return undefined;
+    case 'partial': {
+      const lost = await findLost(pool.context, group, result);
+      if (lost.length === 0) return undefined;
+      return { error: copyError(group, [outcome.reason, ...lost].join('\n')), endsAll: false };
+    }
+    case 'no-space':
+    case 'timeout':
+    case 'failed':
+      return { error: copyError(group, outcome.reason), endsAll: true };
+  }
+}
+
+async function copyGroup(pool: Pool, shell: RemoteShell, group: FileGroup): Promise<Failed | undefined> {
+  const { comparison, bwlimit, progress, ending } = pool;
+  progress.begin(group);
+  const copy: GroupCopy = {
+    shell,
+    group,
+    comparison,
+    bwlimit,
+    signal: ending.signal,
+    onProgress: (update) => {
+      progress.update(group, update);
+    },
+  };
+  let result = await transfer(pool, copy);
+  if (isWorthAnotherTry(result)) result = await transfer(pool, copy);
+  // What was ended by us is no failure of its own.
+  if (ending.signal.aborted && result.kind === 'killed') return undefined;
+  const failed = await judge(pool, group, result);
+  if (failed === undefined) progress.end(group);
+  return failed;
+}
+
+/** Takes one group after the other, until there is none or somebody's failure ends all. */
+async function work(pool: Pool, shell: RemoteShell): Promise<void> {
+  while (!pool.ending.signal.aborted) {
+    const group = pool.waiting.shift();
+    if (group === undefined) return;
+    const failed = await copyGroup(pool, shell, group);
+    if (failed === undefined) continue;
+    pool.errors.push(failed.error);
+    if (failed.endsAll) pool.ending.abort();
+  }
+}
+
+const greetingMs = 30_000;
+
+/** By a connection that was opened before; false if there is none that still lives: what came before may have taken hours. */
+async function workByCrew(pool: Pool): Promise<boolean> {
+  const member = pool.context.crew?.take();
+  if (member === undefined) return false;
+  let isAlive = false;
+  const result = await member(async (shell) => {
+    isAlive = (await shell.run(':', { limitMs: greetingMs })).kind === 'done';
+    if (isAlive) await work(pool, shell);
+  });
+  return result.kind === 'used' && isAlive;
+}
+
+/** A further worker has a connection of its own, so that the workers do not share one stream. */
+async function workApart(pool: Pool): Promise<void> {
+  const { deps, primary } = pool.context;
+  const { target } = originOf(primary).shell;
+  if (await workByCrew(pool)) return;
+  const result = await deps.withRemoteShell(deps, target, (shell) => work(pool, shell));
+  if (result.kind === 'used') return;
+  pool.errors.push(
+    new PitrError(`cannot open another connection to ${target.what} ${target.user}@${target.host}`, {
+      detail: result.reason,
+      hint: 'MaxStartups and MaxSessions of its sshd limit them; rsync_threads: says how many are opened.',
+    }),
+  );
+  pool.ending.abort();
+}
+
+function throwAll({ context, errors }: Pool): void {
+  const [first, ...others] = errors;
+  if (first === undefined) return;
+  const detail = [first.detail, ...others.map((other) => `${other.message}: ${other.detail ?? ''}`)];
+  throw failure(context.deps, new PitrError(first.message, { detail: detail.join('\n'), hint: first.hint }));
+}
+
+async function runPool(pool: Pool): Promise<void> {
+  const { deps, primary } = pool.context;
+  const onStop = (): void => {
+    pool.ending.abort();
+  };
+  deps.signal.addEventListener('abort', onStop, { once: true });
+  try {
+    const others = Array.from({ length: pool.workers - 1 }, () => workApart(pool));
+    await Promise.all([work(pool, originOf(primary).shell), ...others]);
+  } finally {
+    await pool.flush.end();
+    deps.signal.removeEventListener('abort', onStop);
+  }
+}
+
+/** Of the limit for the whole copy. */
+function shareOf(bwlimit: number, workers: number): number | undefined {
+  return bwlimit === 0 ? undefined : Math.max(1, Math.floor(bwlimit / workers));
+}
+
+function createPool(context: BackupContext, groups: readonly FileGroup[], comparison: Comparison): Pool {
+  const { rsync_threads, basebackup_bwlimit } = context.deps.settings;
+  const workers = Math.max(1, Math.min(rsync_threads, groups.length));
+  const ending = new AbortController();
+  const errors: PitrError[] = [];
+  const fail: Pool['fail'] = (error, what) => {
+    if (ending.signal.aborted) return;
+    errors.push(error instanceof PitrError ? error : new PitrError(`${what}: ${messageOf(error)}`));
+    ending.abort();
+  };
+  const flush = flushMeanwhile(
+    () => flushCopy(context, ending.signal),
+    (error) => {
+      fail(error, 'cannot flush the copy to the disk');
+    },
+  );
+  return {
+    context,
+    comparison,
+    workers,
+    waiting: [...groups],
+    bwlimit: shareOf(basebackup_bwlimit, workers),
+    progress: trackProgress((event) => {
+      if (event.kind === 'progress') flush.note(event.bytes);
+      context.onEvent(event);
+    }),
+    flush,
+    ending,
+    fail,
+    errors,
+    moved: { literal: 0, received: 0 },
+  };
+}
+
+/** Copies all groups, `rsync_threads` at once, and returns what was moved. Every failure is told. */
+export async function copyGroups(
+  context: BackupContext,
+  groups: readonly FileGroup[],
+  comparison: Comparison,
+): Promise<TransferStatistics> {
+  const { signal } = context.deps;
+  const pool = createPool(context, groups, comparison);
+  signal.throwIfAborted();
+  await runPool(pool);
+  signal.throwIfAborted();
+  throwAll(pool);
+  return pool.moved;
+}

@@ -1,0 +1,58 @@
+import type { CopyPlan, CopyRoot, PlannedFile } from './planned-files.ts';
+
+/** Files that one rsync copies. */
+export interface FileGroup {
+  readonly root: CopyRoot;
+  readonly files: readonly PlannedFile[];
+  readonly bytes: number;
+}
+
+/** What a file costs beside its bytes, in bytes that could be moved instead. */
+const fileWeight = 128 * 1024;
+/** What the start of an rsync costs: below this a better balance brings less. */
+const leastWeight = 96 * 1024 * 1024;
+/** rsync keeps what it knows of each file of its list, and so at both ends and twice here. */
+const mostFiles = 10_000;
+
+function weightOf({ size }: PlannedFile): number {
+  return size + fileWeight;
+}
+
+function groupOf(root: CopyRoot, files: readonly PlannedFile[]): FileGroup {
+  return { root, files, bytes: files.reduce((sum, { size }) => sum + size, 0) };
+}
+
+/** Nothing is faster for one worker than an rsync that need not start again. */
+function inPortions(root: CopyRoot): readonly FileGroup[] {
+  const portions = Math.ceil(root.files.length / mostFiles);
+  return Array.from({ length: portions }, (_none, index) =>
+    groupOf(root, root.files.slice(index * mostFiles, (index + 1) * mostFiles)),
+  );
+}
+
+/**
+ * Shares the files out so that workers who each take the next group when they have done one end at about the same time:
+ * the largest files first, in groups that become smaller as less remains.
+ */
+export function shareOut({ roots }: CopyPlan, workers: number): readonly FileGroup[] {
+  const filled = roots.filter(({ files }) => files.length > 0);
+  if (workers === 1) return filled.flatMap(inPortions);
+  let remaining = filled.reduce((sum, { bytes, files }) => sum + bytes + files.length * fileWeight, 0);
+  const groups: FileGroup[] = [];
+  for (const root of filled) {
+    const bySize = [...root.files].sort((a, b) => b.size - a.size);
+    for (let start = 0; start < bySize.length;) {
+      const enough = Math.max(leastWeight, remaining / (2 * workers));
+      let end = start;
+      for (let weight = 0; end < bySize.length && end - start < mostFiles && weight < enough; end++) {
+        const file = bySize[end];
+        if (file === undefined) break;
+        weight += weightOf(file);
+        remaining -= weightOf(file);
+      }
+      groups.push(groupOf(root, bySize.slice(start, end)));
+      start = end;
+    }
+  }
+  return groups;
+}

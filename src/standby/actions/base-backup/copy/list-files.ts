@@ -1,0 +1,199 @@
+import { PitrError, refusal } from '../../../../errors.ts';
+import { quoted } from '../../../../system/printable.ts';
+import { shellQuote } from '../../../../system/shell-quote.ts';
+import type { RemoteShell } from '../../../../system/ssh.ts';
+import { printablePath, type CopyRoot, type PlannedDirectory, type PlannedFile } from './planned-files.ts';
+import { withoutUnlogged, type CopyRules } from '../../../host/copy-rules.ts';
+
+/** What there is below a root on the primary, as far as the rules let it be copied. */
+export type RootListing = Pick<CopyRoot, 'directories' | 'files' | 'bytes'>;
+
+function findPatterns(rules: CopyRules): string {
+  const literal = (path: string) => path.replaceAll(/[[\]?\\]/g, '\\$&');
+  const unread = rules.unread.map((path) => `-path ${shellQuote(`./${literal(path)}`)}`);
+  const links = rules.linksLeftAlone.map((path) => `-path ${shellQuote(`./${literal(path)}/*`)} -xtype l`);
+  const all = [...unread, ...links];
+  return all.length === 0 ? '' : `\\( ${all.join(' -o ')} \\) -prune -o`;
+}
+
+/**
+ * Lists a root: a line for each entry with its kind, mode, size and path, where a path is unambiguous whatever its bytes are.
+ * Links to directories are followed, since they would point to nothing on another host; those to files are named. Capital
+ * letters are for what cannot be read. The last lines hold what find said, and how it ended.
+ */
+export function listScript(source: string, rules: CopyRules): string {
+  const print = (kind: string) => `-printf '${kind} %m %s %P\\0'`;
+  const tests = [
+    `-type d \\( -readable -executable ${print('d')} -o ${print('D')} -prune \\)`,
+    `-xtype l ${print('l')}`,
+    `-type f \\( -readable ${print('f')} -o ${print('F')} \\)`,
+  ];
+  const find = `find -L . ${findPatterns(rules)} \\( ${tests.join(' -o ')} \\)`;
+  // tr lets a line end at what find puts behind a path, sed makes every byte of the path readable.
+  const readable = `tr '\\n\\0' '\\0\\n' | LC_ALL=C sed -n 'l 0' >&3`;
+  const place = shellQuote(source);
+  return [
+    `{ [ -e ${place} ] || { echo gone; exit 0; }`,
+    `cd -- ${place} || exit 1`,
+    `said=$({ { LC_ALL=C ${find}; printf 'Z %s\\0' "$?"; } | ${readable}; } 3>&4 2>&1)`,
+    `printf '%s\\n' "$said" | sed 's/^/E /'; } 4>&1`,
+  ].join('\n');
+}
+
+const escapes: Readonly<Record<string, string>> = {
+  a: '\x07',
+  b: '\b',
+  f: '\f',
+  n: '\n',
+  r: '\r',
+  t: '\t',
+  v: '\v',
+};
+
+/** Takes back what sed made of a byte: NUL there is a line feed, which changed places with it. */
+function decodePath(text: string): string {
+  if (!text.includes('\\')) return text;
+  return text.replaceAll(/\\(?:([0-7]{3})|(.))/gs, (_all, octal: string | undefined, letter: string) => {
+    if (octal === undefined) return escapes[letter] ?? letter;
+    const code = Number.parseInt(octal, 8);
+    return code === 0 ? '\n' : String.fromCharCode(code);
+  });
+}
+
+type Entry =
+  | {
+      readonly kind: 'd' | 'D' | 'f' | 'F' | 'l';
+      readonly mode: number;
+      readonly size: number;
+      readonly path: string;
+    }
+  | { readonly kind: 'gone' }
+  | { readonly kind: 'end'; readonly status: number }
+  | { readonly kind: 'said'; readonly text: string };
+
+/** Bytes of a listing: of a file of ten million, each with a path of a hundred characters. */
+const longestListing = 1024 ** 3;
+
+/** Names that stay below the root: whatever the other host says, nothing beside it is made, changed or removed here. */
+function staysInside(path: string): boolean {
+  if (path === '') return true;
+  return (
+    !path.includes('\0') && path.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
+  );
+}
+
+const entryLine = /^([dDfFl]) ([0-7]+) (\d+) ([^]*)\$$/;
+
+export function parseEntry(line: string): Entry | undefined {
+  if (line.startsWith('E ')) return { kind: 'said', text: line.slice(2) };
+  const end = /^Z (\d+)\$$/.exec(line);
+  if (end !== null) return { kind: 'end', status: Number(end[1]) };
+  if (line === 'gone') return { kind: 'gone' };
+  const match = entryLine.exec(line);
+  if (match === null) return undefined;
+  const [, kind = '', mode = '', size = '', path = ''] = match;
+  return {
+    kind: kind as 'd' | 'D' | 'f' | 'F' | 'l',
+    mode: Number.parseInt(mode, 8),
+    size: Number(size),
+    path: decodePath(path),
+  };
+}
+
+/** Files that go while find looks at them are a running server's daily life. */
+const isHarmless = (text: string) => text === '' || text.includes('No such file or directory');
+
+interface Collected {
+  readonly directories: PlannedDirectory[];
+  readonly files: PlannedFile[];
+  readonly unreadable: string[];
+  readonly said: string[];
+  isGone: boolean;
+  /** Why the list is not believed. */
+  untrusted: string | undefined;
+  status: number | undefined;
+}
+
+function collect(into: Collected, line: string, { rules, source, where }: Listed): void {
+  const entry = parseEntry(line);
+  if (entry === undefined) return;
+  if ('path' in entry && !staysInside(entry.path)) {
+    into.untrusted ??= `the list of the files of "${source}" on ${where} names one outside of it: "${quoted(printablePath(entry.path))}"`;
+    return;
+  }
+  if (entry.kind === 'end') {
+    into.status = entry.status;
+  } else if (entry.kind === 'gone') {
+    into.isGone = true;
+  } else if (entry.kind === 'said') {
+    if (!isHarmless(entry.text)) into.said.push(entry.text);
+  } else if (entry.path === '' || rules.isCopied(entry.path)) {
+    const { kind, path, mode, size } = entry;
+    if (kind === 'D' || kind === 'F') into.unreadable.push(path);
+    else if (kind === 'd') into.directories.push({ path, mode });
+    else into.files.push({ path, size: kind === 'l' ? 0 : size, isLink: kind === 'l' });
+  }
+}
+
+const shownFiles = 10;
+
+/** What is to be listed. */
+export interface Listed {
+  readonly source: string;
+  readonly rules: CopyRules;
+  /** The host, for messages. */
+  readonly where: string;
+}
+
+function refuseUnreadable({ source, where }: Listed, paths: readonly string[], user: string): void {
+  if (paths.length === 0) return;
+  const shown = paths.slice(0, shownFiles).map((path) => `${source}/${printablePath(path)}`);
+  const more = paths.length > shownFiles ? [`and ${paths.length - shownFiles} more`] : [];
+  throw refusal(`${paths.length} files on ${where} cannot be read by ${user}`, {
+    detail: [...shown, ...more].join('\n'),
+    hint: 'Nothing was copied. Give them back to the owner of the data directory there, or move them out of it.',
+  });
+}
+
+/** Lists what is to be copied of one root; undefined when there is no such directory. Refuses what could not be copied. */
+export async function listRoot(
+  shell: RemoteShell,
+  listed: Listed,
+  limitMs: number,
+): Promise<RootListing | undefined> {
+  const { source, rules, where } = listed;
+  const found: Collected = {
+    directories: [],
+    files: [],
+    unreadable: [],
+    said: [],
+    isGone: false,
+    untrusted: undefined,
+    status: undefined,
+  };
+  const result = await shell.run(listScript(source, rules), {
+    limitMs,
+    maxOutputBytes: longestListing,
+    onLine: (line) => {
+      collect(found, line, listed);
+    },
+  });
+  if (result.kind === 'lost')
+    throw new PitrError(`lost the connection to ${shell.target.what} ${shell.target.host}`, {
+      detail: result.reason,
+    });
+  if (found.untrusted !== undefined)
+    throw new PitrError(found.untrusted, {
+      hint: 'Nothing was copied. No find prints this: look at that host.',
+    });
+  if (found.isGone) return undefined;
+  refuseUnreadable(listed, found.unreadable, shell.target.user);
+  if (found.status === undefined || found.said.length > 0) {
+    throw new PitrError(`cannot list the files of "${source}" on ${where}`, {
+      detail: found.said.slice(0, shownFiles).join('\n') || `find did not come to its end`,
+      hint: `The user ${shell.target.user} must be able to read all of it.`,
+    });
+  }
+  const files = withoutUnlogged(found.files);
+  return { directories: found.directories, files, bytes: files.reduce((sum, { size }) => sum + size, 0) };
+}

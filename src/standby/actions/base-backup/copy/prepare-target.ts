@@ -1,0 +1,78 @@
+import { chmod, mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf, PitrError } from '../../../../errors.ts';
+import { describeResult, succeeded } from '../../../../system/command.ts';
+import { ensureDirectory, systemErrorCode } from '../../../../system/durable.ts';
+import { failure, needed, type BackupContext } from '../context.ts';
+import { localPath, type CopyRoot, type PlannedDirectory } from './planned-files.ts';
+import type { LocalFiles } from './local-files.ts';
+import type { Comparison } from '../plan.ts';
+
+/** Files that were written when the last backup looked at them may have changed again without a newer time. */
+const clockTickMs = 2_000;
+
+/**
+ * Takes the times away of files that the last backup copied while they may still have been written: with the same
+ * time before and after such a change, a comparison by time would miss it.
+ */
+async function distrustRecentTimes(context: BackupContext, places: readonly string[]): Promise<void> {
+  const { deps, facts } = context;
+  if (places.length === 0) return;
+  const startTime = Date.parse(facts.record.backup?.startTime ?? '');
+  if (Number.isNaN(startTime)) return;
+  const since = `@${Math.floor((startTime - clockTickMs) / 1000)}`;
+  const args = [...places, '-type', 'f', '-newermt', since, '-exec', 'touch', '-d', '@0', '--', '{}', '+'];
+  const result = await deps.run(
+    { program: 'find', args },
+    { limitMs: deps.settings.base_backup_timeout * 1000, signal: deps.signal },
+  );
+  if (succeeded(result)) return;
+  throw failure(deps, new PitrError(`cannot prepare ${places.join(', ')}: find: ${describeResult(result)}`));
+}
+
+/** What the server writes in pgdata; the DBA's own files keep their times. */
+function serverPlaces({ kind, target, directories, files }: CopyRoot): readonly string[] {
+  if (kind === 'tablespace') return [target];
+  const isServers = (name: string) =>
+    /^(base|global|pg_(?!wal|xlog|log|hba|ident).*|postgresql\.auto\.conf)$/.test(name);
+  return [...directories, ...files].flatMap(({ path }) => (isServers(path) ? [join(target, path)] : []));
+}
+
+/** Directories come in the order of a walk: none before the one that it lies in. */
+async function makeDirectory(target: string, { path, mode }: PlannedDirectory): Promise<void> {
+  const place = localPath(target, path);
+  try {
+    await mkdir(place, { mode: 0o700 });
+  } catch (error) {
+    if (systemErrorCode(error) !== 'EEXIST') throw error;
+  }
+  // Ours to write in, and nobody else's, whatever it is on the primary.
+  await chmod(place, (mode & 0o755) | 0o700);
+}
+
+async function prepareRoot({ deps }: BackupContext, root: CopyRoot, local: LocalFiles): Promise<void> {
+  for (const path of local.superfluous)
+    await rm(localPath(root.target, path), { recursive: true, force: true });
+  deps.signal.throwIfAborted();
+  for (const directory of root.directories) await makeDirectory(root.target, directory);
+  for (const path of local.unwritable) await chmod(localPath(root.target, path), 0o600);
+}
+
+/** Removes what the primary has not and makes the directories that it has: from here on pgdata is no longer what it was. */
+export async function prepareTargets(context: BackupContext, comparison: Comparison): Promise<void> {
+  const { plan, local } = context.run;
+  // While these are made, what is here is still what was here.
+  for (const { target } of needed(plan, 'the plan').roots) await ensureDirectory(target);
+  context.run.isCopyBegun = true;
+  for (const [index, root] of needed(plan, 'the plan').roots.entries()) {
+    try {
+      await prepareRoot(context, root, needed(needed(local, 'the survey')[index], 'the survey'));
+    } catch (error) {
+      if (error instanceof PitrError) throw error;
+      throw new PitrError(`cannot prepare "${root.target}"`, { detail: messageOf(error), cause: error });
+    }
+  }
+  if (comparison === 'contents') return;
+  const places = needed(plan, 'the plan').roots.flatMap(serverPlaces);
+  await distrustRecentTimes(context, places);
+}

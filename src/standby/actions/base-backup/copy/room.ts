@@ -1,0 +1,67 @@
+import { stat, statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { systemErrorCode } from '../../../../system/durable.ts';
+import { inMegabytes } from './sizes.ts';
+import type { Objection } from '../../../steps/objections.ts';
+
+/** What one root asks of the file system that its target lies on. */
+export interface Demand {
+  readonly target: string;
+  readonly neededBytes: number;
+}
+
+/** One file system of this host, with all that is to come onto it. */
+export interface FileSystemNeed {
+  readonly targets: readonly string[];
+  readonly neededBytes: number;
+  readonly freeBytes: number;
+}
+
+/** The directory itself, or the nearest one above it that is there. */
+async function existingAbove(path: string): Promise<string> {
+  try {
+    await stat(path);
+    return path;
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT' || dirname(path) === path) throw error;
+    return existingAbove(dirname(path));
+  }
+}
+
+/** Sums up by file system: directories that share one share its room. */
+export async function measureRoom(demands: readonly Demand[]): Promise<readonly FileSystemNeed[]> {
+  const byDevice = new Map<number, FileSystemNeed>();
+  for (const { target, neededBytes } of demands) {
+    const place = await existingAbove(target);
+    const { dev } = await stat(place);
+    const known = byDevice.get(dev);
+    if (known !== undefined) {
+      const targets = [...known.targets, target];
+      byDevice.set(dev, { ...known, targets, neededBytes: known.neededBytes + neededBytes });
+      continue;
+    }
+    const { bavail, bsize } = await statfs(place);
+    byDevice.set(dev, { targets: [target], neededBytes, freeBytes: bavail * bsize });
+  }
+  return [...byDevice.values()];
+}
+
+/** One line for each file system that cannot take what is to come. */
+export function findLackOfRoom(needs: readonly FileSystemNeed[]): readonly string[] {
+  return needs
+    .filter(({ neededBytes, freeBytes }) => neededBytes > freeBytes)
+    .map(
+      ({ targets, neededBytes, freeBytes }) =>
+        `the file system of ${targets.join(', ')} has ${inMegabytes(freeBytes)} free, and ${inMegabytes(neededBytes)} are needed`,
+    );
+}
+
+/** What stands against a copy for which there is no room. */
+export function roomObjections(needs: readonly FileSystemNeed[]): readonly Objection[] {
+  return findLackOfRoom(needs).map((message) => ({
+    name: 'room',
+    message,
+    hint: 'Make room, or send tablespaces elsewhere by [tablespaces].',
+    cost: 'a copy that finds no room fails half way',
+  }));
+}

@@ -1,0 +1,124 @@
+import { writeFile } from 'node:fs/promises';
+import type { CommandLine, CommandResult } from '../../../../system/command.ts';
+import { withPrivateFile } from '../../../../system/private-directory.ts';
+import { remotePath, rsyncCommand, rsyncEnvironment } from '../../../../system/rsync.ts';
+import type { RemoteShell } from '../../../../system/ssh.ts';
+import { needed, type BackupContext } from '../context.ts';
+import type { RsyncAbility } from '../facts.ts';
+import type { FileGroup } from './groups.ts';
+import { politeCommand, politeRsyncPath } from './politeness.ts';
+import { addStatistics, parseProgress, type RsyncProgress, type TransferStatistics } from './rsync-output.ts';
+import type { Comparison } from '../plan.ts';
+
+/** rsync gives up when nothing moves for so long; a slow disk may be busy for a while with one large file. */
+const leastIoTimeoutS = 120;
+
+/**
+ * Changed files are rewritten in their place: no server starts here before the end, a file that was broken off is gone on
+ * with by the next run, and no room is needed for a second copy of any file. Directories are made and set before.
+ */
+const copyFlags = ['-a', '--no-specials', '--no-devices', '--no-implied-dirs', '-O', '--inplace', '--from0'];
+
+const comparisonFlags = { times: ['--modify-window=-1'], contents: ['--ignore-times'] } as const;
+
+export interface GroupCopy {
+  readonly shell: RemoteShell;
+  readonly group: FileGroup;
+  readonly comparison: Comparison;
+  /** In KiB a second, for this rsync. */
+  readonly bwlimit: number | undefined;
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: RsyncProgress) => void;
+}
+
+/** What the user's flags say themselves is not said by us. */
+function compressionFlags({ program, bothHaveZstd }: RsyncAbility): readonly string[] {
+  const { flags } = program;
+  const isOn = flags.some((flag) => flag === '--compress' || /^-[^-]*z/.test(flag));
+  const isTuned = flags.some((flag) => /^--(compress-|zc|zl|no-compress|no-z)/.test(flag));
+  // At its first level zstd keeps up with the disk and the network; the level of its own choice costs twice as much.
+  return isOn && !isTuned && bothHaveZstd ? ['--compress-choice=zstd', '--compress-level=1'] : [];
+}
+
+/**
+ * A changed file is compared page by page, for that is how a server writes it: in the larger blocks that rsync would take, one
+ * changed page costs all its neighbours, and the search for them costs more than the bytes.
+ */
+function blockFlags({ program }: RsyncAbility): readonly string[] {
+  const isChosen = program.flags.some((flag) => /^(-[^-]*B|--block-size)/.test(flag));
+  return isChosen ? [] : ['--block-size=8192'];
+}
+
+/** From 3.1 on; the other end of that age is told to leave out what has gone since the list was made. */
+function modernFlags({ hasProgress }: RsyncAbility): readonly string[] {
+  return hasProgress ? ['--ignore-missing-args', '--info=progress2', '--no-human-readable'] : [];
+}
+
+function groupCommand({ facts, deps }: BackupContext, copy: GroupCopy, list: string): CommandLine {
+  const rsync = needed(facts.rsync, 'rsync');
+  const { program, comparesNanoseconds } = rsync;
+  const { root } = copy.group;
+  const comparison = comparesNanoseconds ? comparisonFlags[copy.comparison] : comparisonFlags.contents;
+  const timeoutS = Math.max(leastIoTimeoutS, deps.settings.ssh_timeout);
+  const command = rsyncCommand(copy.shell, program, timeoutS, [
+    ...copyFlags,
+    ...comparison,
+    ...modernFlags(rsync),
+    ...compressionFlags(rsync),
+    ...blockFlags(rsync),
+    ...(copy.bwlimit === undefined ? [] : [`--bwlimit=${copy.bwlimit}`]),
+    ...politeRsyncPath(deps.settings, program.flags),
+    ...(deps.settings.debug ? ['-v'] : []),
+    '--stats',
+    `--files-from=${list}`,
+    `${remotePath(copy.shell, program, root.source)}/`,
+    `${root.target}/`,
+  ]);
+  return politeCommand(deps.settings, rsync, command);
+}
+
+/** A dot and a slash before each: no name is taken for a comment or a flag. */
+function listOf({ files }: FileGroup): Buffer {
+  return Buffer.from(files.map(({ path }) => `./${path}\0`).join(''), 'latin1');
+}
+
+async function withList<T>(group: FileGroup, use: (path: string) => Promise<T>): Promise<T> {
+  return withPrivateFile('files', async (path) => {
+    await writeFile(path, listOf(group), { mode: 0o600 });
+    return use(path);
+  });
+}
+
+export interface GroupResult {
+  readonly result: CommandResult;
+  readonly statistics: TransferStatistics;
+}
+
+/** Copies a group of files by one rsync. Never throws for what rsync does. */
+export async function runGroup(context: BackupContext, copy: GroupCopy): Promise<GroupResult> {
+  const { deps, facts } = context;
+  let statistics: TransferStatistics = { literal: 0, received: 0 };
+  const onLine = (line: string): void => {
+    const progress = parseProgress(line);
+    if (progress !== undefined) {
+      copy.onProgress(progress);
+      return;
+    }
+    statistics = addStatistics(statistics, line);
+    // A redrawn progress ends in an empty line.
+    if (deps.settings.debug && line.trim() !== '') deps.report(line);
+  };
+  return withList(copy.group, async (list) => {
+    const command = groupCommand(context, copy, list);
+    deps.log.debug(`${command.program} ${command.args.join(' ')}`);
+    const result = await deps.run(command, {
+      limitMs: deps.settings.base_backup_timeout * 1000,
+      env: rsyncEnvironment(needed(facts.rsync, 'rsync').program),
+      signal: copy.signal,
+      heldFds: deps.lockFd === undefined ? [] : [deps.lockFd],
+      endsLinesAtReturns: true,
+      onLine,
+    });
+    return { result, statistics };
+  });
+}

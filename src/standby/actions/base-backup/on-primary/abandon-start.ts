@@ -1,0 +1,37 @@
+import { PitrError } from '../../../../errors.ts';
+import { sessionsNamingSql, stopBackupSql } from '../../../../postgres/backup-sql.ts';
+import { systemClock } from '../../../../system/clock.ts';
+import { findExclusiveBackup } from '../../../primary/backup-in-progress.ts';
+import { helperSchemaOf } from './helper-schema.ts';
+import type { BackupContext } from '../context.ts';
+
+const pollMs = 1000;
+
+/**
+ * Ends an exclusive backup whose start was not answered: the primary goes on with its checkpoint whatever becomes of the session
+ * that asked for it, and is in backup mode afterwards. Until then it has no label by which the backup could be ended.
+ */
+export async function abandonStart(
+  { deps, primary }: BackupContext,
+  label: string,
+  pause = systemClock().pause,
+): Promise<void> {
+  const limitMs = deps.settings.wal_timeout * 1000;
+  const startMs = deps.monotonicMs();
+  for (;;) {
+    // In this order: a start that ends between the two has left its label.
+    const isUnderWay = (await primary.queryAside(sessionsNamingSql(label))).length > 0;
+    const current = await findExclusiveBackup({ facts: primary.facts, query: primary.queryAside });
+    if (!isUnderWay) {
+      if (current?.label === label)
+        await primary.queryAside(stopBackupSql(helperSchemaOf(primary), label), limitMs);
+      return;
+    }
+    if (deps.monotonicMs() - startMs > limitMs) {
+      throw new PitrError(
+        `the primary is still beginning the backup "${label}"; the next -B ends it, and so does -A stop_basebackup`,
+      );
+    }
+    await pause(pollMs);
+  }
+}

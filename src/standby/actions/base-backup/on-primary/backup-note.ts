@@ -1,0 +1,20 @@
+import { join } from 'node:path';
+import { readIfExists, removeDurably, writeDurably } from '../../../../system/durable.ts';
+
+/**
+ * In archivedir: the label of the exclusive backup that -B has begun (up to 9.5). It tells a leftover of a killed run from a backup
+ * that somebody began on purpose, by -A start_basebackup or with another INI file on this host.
+ */
+const noteName = '.cmd_standby.backup';
+
+export async function noteBackup(archivedir: string, label: string): Promise<void> {
+  await writeDurably(join(archivedir, noteName), `${label}\n`);
+}
+
+export async function readNotedBackup(archivedir: string): Promise<string | undefined> {
+  return (await readIfExists(join(archivedir, noteName)))?.toString('utf8').trimEnd();
+}
+
+export async function forgetBackup(archivedir: string): Promise<void> {
+  await removeDurably(join(archivedir, noteName));
+}

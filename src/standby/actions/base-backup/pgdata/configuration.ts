@@ -1,0 +1,96 @@
+import { isAbsolute, join } from 'node:path';
+import { parseSettings, settingsIn, withSettings } from '../../../../postgres/settings-file.ts';
+import { exists, readIfExists } from '../../../../system/durable.ts';
+import { readRemoteFile } from '../../../primary/remote-files.ts';
+import { makeForServer, writeForServer } from '../../../server/server-modes.ts';
+import type { BackupContext } from '../context.ts';
+import type { MissingConfiguration } from '../facts.ts';
+
+const longestFile = 16 * 1024 * 1024;
+
+/** They say where things are on the primary. */
+const placeSettings = new Set(['data_directory', 'hba_file', 'ident_file', 'external_pid_file']);
+
+/**
+ * Settings that make a server recover: the primary has them if it once was a standby, and from 12 on they come
+ * along in `postgresql.auto.conf`.
+ */
+const recoverySettings = new Set([
+  'archive_cleanup_command',
+  'primary_conninfo',
+  'primary_slot_name',
+  'promote_trigger_file',
+  'recovery_end_command',
+  'recovery_min_apply_delay',
+  'recovery_target',
+  'recovery_target_action',
+  'recovery_target_inclusive',
+  'recovery_target_lsn',
+  'recovery_target_name',
+  'recovery_target_time',
+  'recovery_target_timeline',
+  'recovery_target_xid',
+  'restore_command',
+  'wal_retrieve_retry_interval',
+]);
+
+/** Settings that do something to others as soon as this server is promoted. */
+const tellingSettings = ['archive_command', 'archive_library', 'synchronous_standby_names'];
+
+function noticeTelling({ deps }: BackupContext, file: string, text: string): void {
+  const values = settingsIn(text);
+  const named = tellingSettings.filter((name) => (values.get(name) ?? '') !== '');
+  if (named.length > 0) deps.log.notice(`${file} of the primary comes along with its ${named.join(' and ')}`);
+}
+
+/** A directory that a server is told to include must be there, or it does not start. */
+async function makeIncludedDirectories({ deps, facts }: BackupContext, text: string): Promise<void> {
+  for (const line of parseSettings(text)) {
+    if (line.kind !== 'include') continue;
+    const path = isAbsolute(line.path) ? line.path : join(facts.place.pgdata, line.path);
+    if (await exists(path)) continue;
+    deps.log.notice(`postgresql.conf includes "${line.path}", which was not copied`);
+    if (line.directive === 'include_dir' && !isAbsolute(line.path))
+      await makeForServer(facts.place.pgdata, path);
+  }
+}
+
+async function copyServerConfiguration(context: BackupContext, target: string, text: string): Promise<void> {
+  // Bytes beyond ASCII stay what they are, whatever the file's encoding.
+  const own = withSettings(text, { set: new Map(), remove: placeSettings });
+  await writeForServer(context.facts.place.pgdata, target, Buffer.from(own, 'latin1'));
+  await makeIncludedDirectories(context, own);
+}
+
+/** Gives the standby the primary's configuration where it has none of its own: once, for it is never overwritten. */
+export async function copyConfiguration(
+  context: BackupContext,
+  files: readonly MissingConfiguration[],
+  read = (source: string) => readRemoteFile(context.primary.shell, source, longestFile),
+): Promise<void> {
+  const { deps, facts } = context;
+  for (const { name, source } of files) {
+    const content = await read(source);
+    const target = join(facts.place.pgdata, name);
+    deps.log.notice(`copying the primary's ${name}, since there is none in ${facts.place.pgdata}`);
+    if (name !== 'postgresql.conf') {
+      await writeForServer(facts.place.pgdata, target, content);
+      continue;
+    }
+    const text = content.toString('latin1');
+    await copyServerConfiguration(context, target, text);
+    noticeTelling(context, name, text);
+  }
+}
+
+/** Takes the primary's own recovery settings out of what was copied: -S writes those of this standby. */
+export async function cleanSettings(context: BackupContext): Promise<void> {
+  const { pgdata } = context.facts.place;
+  const path = join(pgdata, 'postgresql.auto.conf');
+  const content = await readIfExists(path);
+  if (content === undefined) return;
+  const text = content.toString('latin1');
+  const own = withSettings(text, { set: new Map(), remove: recoverySettings });
+  if (own !== text) await writeForServer(pgdata, path, Buffer.from(own, 'latin1'));
+  noticeTelling(context, 'postgresql.auto.conf', own);
+}

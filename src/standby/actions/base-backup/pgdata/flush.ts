@@ -1,0 +1,50 @@
+import { PitrError } from '../../../../errors.ts';
+import { describeResult, succeeded } from '../../../../system/command.ts';
+import { failure, type BackupContext } from '../context.ts';
+import { copiedRoots } from './pgdata-files.ts';
+
+/** Flushes the file systems of the copy to the disk, whoever wrote to them. */
+export async function flushCopy(context: BackupContext, signal = context.deps.signal): Promise<void> {
+  const { deps } = context;
+  const roots = await copiedRoots(context);
+  const result = await deps.run(
+    { program: 'sync', args: ['-f', '--', ...roots] },
+    { limitMs: deps.settings.base_backup_timeout * 1000, signal },
+  );
+  if (succeeded(result)) return;
+  throw failure(deps, new PitrError(`cannot flush the copy to the disk: sync: ${describeResult(result)}`));
+}
+
+/** Flushes what there is by now while more is copied, so that little is left for the end. */
+export interface FlushMeanwhile {
+  /** Told how many bytes there are by now. */
+  readonly note: (bytes: number) => void;
+  /** Waits for the flush that goes on. */
+  readonly end: () => Promise<void>;
+}
+
+/** Often enough to keep the disk busy, seldom enough not to be felt. */
+const everyBytes = 256 * 1024 * 1024;
+
+/** @param onError the system tells of a page that it could not write only once: then the copy is no good */
+export function flushMeanwhile(
+  flush: () => Promise<void>,
+  onError: (error: unknown) => void,
+): FlushMeanwhile {
+  let flushed = 0;
+  let current: Promise<void> | undefined;
+  return {
+    note: (bytes) => {
+      if (current !== undefined || bytes - flushed < everyBytes) return;
+      flushed = bytes;
+      current = flush()
+        .catch(onError)
+        .finally(() => {
+          current = undefined;
+        });
+    },
+    end: async () => {
+      await current;
+    },
+  };
+}

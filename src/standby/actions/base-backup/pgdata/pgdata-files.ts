@@ -1,0 +1,159 @@
+import { lstat, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PitrError } from '../../../../errors.ts';
+import {
+  exists,
+  ensureDirectory,
+  fsyncPath,
+  readIfExists,
+  removeDurably,
+} from '../../../../system/durable.ts';
+import { recordFileName, type BackupRecord } from '../../../backup-record/record.ts';
+import { incompleteControlFile } from '../../../server/data-directory.ts';
+import { makeForServer, openToGroup, writeForServer } from '../../../server/server-modes.ts';
+import { rewriteTablespaceMap, type TablespaceTarget } from '../../../host/tablespaces.ts';
+import { isEmptied, readWalLink, type WalLink } from '../../../host/wal-link.ts';
+import { needed, type BackupContext } from '../context.ts';
+import type { BackupFacts } from '../facts.ts';
+import { refuseServerStartedMeanwhile } from './started-meanwhile.ts';
+
+/** What was in pgdata before this run made it unstartable, to be put back while no byte of it has changed. */
+export interface Before {
+  readonly record: Buffer | undefined;
+  readonly hadControl: boolean;
+}
+
+function controlPaths(pgdata: string) {
+  const global = join(pgdata, 'global');
+  return { global, control: join(global, 'pg_control'), incomplete: join(global, incompleteControlFile) };
+}
+
+async function writeRecord(pgdata: string, backup: BackupRecord): Promise<void> {
+  await writeForServer(pgdata, join(pgdata, recordFileName), `${JSON.stringify({ backup }, null, 2)}\n`);
+}
+
+export async function readBefore({ facts }: BackupContext): Promise<Before> {
+  const { pgdata } = facts.place;
+  return {
+    record: await readIfExists(join(pgdata, recordFileName)),
+    hadControl: await exists(controlPaths(pgdata).control),
+  };
+}
+
+function isUnfinished({ record, hadControl }: Before): boolean {
+  return !hadControl && record !== undefined && /"status": *"copying"/.test(record.toString('utf8'));
+}
+
+/**
+ * Takes pg_control away and notes that a copy is under way, each on disk before the next step: from here on no
+ * server starts on this directory, whoever starts it.
+ */
+export async function markCopying(context: BackupContext, before: Before): Promise<void> {
+  const { facts, run } = context;
+  const { pgdata, targets } = facts.place;
+  const tablespaces = targets.flatMap(({ target, isInsidePgdata }) => (isInsidePgdata ? [] : [target]));
+  // Without its pg_control a running server would not live for long.
+  await refuseServerStartedMeanwhile(context);
+  await ensureDirectory(pgdata);
+  try {
+    const { ownConfiguration } = facts.place;
+    await writeRecord(pgdata, { ...needed(run.record, 'the record'), tablespaces, ownConfiguration });
+  } catch (error) {
+    // A copy that filled the disk left no room for this, but its own record, which says the same; room is made next.
+    if (!isUnfinished(before)) throw error;
+  }
+  if (!before.hadControl) return;
+  const { global, control, incomplete } = controlPaths(pgdata);
+  await rename(control, incomplete);
+  await fsyncPath(global);
+  // One that came up before the rename is seen now, and none can come up any more.
+  await refuseServerStartedMeanwhile(context);
+}
+
+/** Only while nothing was copied: what is there is still what was there. */
+export async function unmarkCopying({ facts }: BackupContext, before: Before): Promise<void> {
+  const { pgdata } = facts.place;
+  const { global, control, incomplete } = controlPaths(pgdata);
+  if (before.hadControl && !(await exists(control))) {
+    await rename(incomplete, control);
+    await fsyncPath(global);
+  }
+  const record = join(pgdata, recordFileName);
+  if (before.record === undefined) await removeDurably(record);
+  else await writeForServer(pgdata, record, before.record);
+}
+
+/** Nobody has looked at what a link leads to that came, or was turned elsewhere, while the copy was made. */
+async function requireSameLink({ place, primary }: BackupFacts): Promise<WalLink | undefined> {
+  const link = await readWalLink(place.pgdata, primary.capabilities.walDirName);
+  if (link === undefined || (link.directory !== undefined && link.directory === place.walLink?.directory))
+    return link;
+  throw new PitrError(`"${link.path}" leads elsewhere than when this run began`, {
+    detail: link.problem ?? `It is a link to "${link.text}" now.`,
+    hint: 'Put the link right, then run -B again.',
+  });
+}
+
+/** The WAL of the server that was here before: recovery reads that of the backup from the archive. */
+export async function emptyWal({ deps, facts }: BackupContext): Promise<void> {
+  const { pgdata } = facts.place;
+  const wal = join(pgdata, facts.primary.capabilities.walDirName);
+  deps.log.debug(`cleaning up ${wal}/ directory`);
+  const link = await requireSameLink(facts);
+  if (link === undefined) await makeForServer(pgdata, wal);
+  // What lies in pgdata itself is the server's alone, but for what a file system has.
+  const isGone = link === undefined ? (name: string) => name !== 'lost+found' : isEmptied;
+  for (const name of (await readdir(wal)).filter(isGone))
+    await rm(join(wal, name), { recursive: true, force: true });
+  await makeForServer(pgdata, join(wal, 'archive_status'));
+}
+
+/** Makes the links of `pg_tblspc` and removes those that no tablespace of this backup has. */
+export async function linkTablespaces(
+  { facts }: BackupContext,
+  targets: readonly TablespaceTarget[],
+): Promise<void> {
+  const { pgdata } = facts.place;
+  const directory = join(pgdata, 'pg_tblspc');
+  await makeForServer(pgdata, directory);
+  for (const name of await readdir(directory)) {
+    const path = join(directory, name);
+    if ((await lstat(path)).isSymbolicLink()) await rm(path);
+  }
+  for (const { oid, target, isInsidePgdata } of targets) {
+    if (!isInsidePgdata) await openToGroup(pgdata, target);
+    await symlink(target, join(directory, oid));
+  }
+  await fsyncPath(directory);
+}
+
+/** `backup_label`, without which a server would take the copy for a crashed cluster, and `tablespace_map`. */
+export async function writeLabelFiles({ facts, run }: BackupContext): Promise<void> {
+  const { pgdata, targets } = facts.place;
+  const { labelFile, tablespaceMap } = needed(run.stopped, 'the backup_label');
+  await writeForServer(pgdata, join(pgdata, 'backup_label'), needed(labelFile, 'the backup_label'));
+  if (tablespaceMap === undefined) return;
+  await writeForServer(pgdata, join(pgdata, 'tablespace_map'), rewriteTablespaceMap(tablespaceMap, targets));
+}
+
+/**
+ * Gives pg_control its name: all else is on disk, backup_label included, so that from this rename on a server can
+ * start, and not before. The record follows: a crash in between only asks for another -B.
+ */
+export async function putControlInPlace({ facts, run }: BackupContext): Promise<void> {
+  const { pgdata } = facts.place;
+  const { global, control, incomplete } = controlPaths(pgdata);
+  await writeForServer(pgdata, control, needed(run.control, 'pg_control'));
+  await fsyncPath(global);
+  await writeRecord(pgdata, { ...needed(run.record, 'the record'), status: 'complete' });
+  await removeDurably(incomplete);
+}
+
+/** Where the files of the copy lie, for flushing: a directory of the WAL may be a link to another file system. */
+export async function copiedRoots({ facts }: BackupContext): Promise<readonly string[]> {
+  const { pgdata, targets } = facts.place;
+  const wal = join(pgdata, facts.primary.capabilities.walDirName);
+  const walTarget = await readlink(wal).catch(() => undefined);
+  const outside = targets.filter((target) => !target.isInsidePgdata).map(({ target }) => target);
+  return [pgdata, ...outside, ...(walTarget === undefined ? [] : [wal])];
+}

@@ -1,0 +1,60 @@
+import type { BackupPhase, OnBackupEvent } from './events.ts';
+import type { FileGroup } from '../copy/groups.ts';
+import type { RsyncProgress } from '../copy/rsync-output.ts';
+
+interface Done {
+  readonly bytes: number;
+  readonly files: number;
+}
+
+/** Adds up what the workers have done, and tells it. */
+export interface CopyProgress {
+  readonly begin: (group: FileGroup) => void;
+  readonly update: (group: FileGroup, progress: RsyncProgress) => void;
+  readonly end: (group: FileGroup) => void;
+}
+
+function phaseOf({ root }: FileGroup): BackupPhase {
+  return root.kind === 'data' ? 'data' : 'tablespaces';
+}
+
+/** rsync counts directories and what it left alone differently in each release: never more than there is. */
+function doneOf(group: FileGroup, progress: RsyncProgress, before: Done): Done {
+  const { remaining, total } = progress;
+  const looked = remaining === undefined || total === undefined ? before.files : total - remaining;
+  return {
+    bytes: Math.max(before.bytes, Math.min(group.bytes, progress.bytes)),
+    files: Math.max(before.files, Math.min(group.files.length, looked)),
+  };
+}
+
+export function trackProgress(onEvent: OnBackupEvent): CopyProgress {
+  const current = new Map<FileGroup, Done>();
+  let ended: Done = { bytes: 0, files: 0 };
+  let phase: BackupPhase | undefined;
+  const tell = (): void => {
+    const all = [ended, ...current.values()];
+    onEvent({
+      kind: 'progress',
+      bytes: all.reduce((sum, { bytes }) => sum + bytes, 0),
+      files: all.reduce((sum, { files }) => sum + files, 0),
+    });
+  };
+  return {
+    begin: (group) => {
+      current.set(group, { bytes: 0, files: 0 });
+      if (phase === phaseOf(group)) return;
+      phase = phaseOf(group);
+      onEvent({ kind: 'phase', phase });
+    },
+    update: (group, progress) => {
+      current.set(group, doneOf(group, progress, current.get(group) ?? { bytes: 0, files: 0 }));
+      tell();
+    },
+    end: (group) => {
+      current.delete(group);
+      ended = { bytes: ended.bytes + group.bytes, files: ended.files + group.files.length };
+      tell();
+    },
+  };
+}

@@ -1,0 +1,77 @@
+import type { Log } from '../../../../system/log.ts';
+import type { StandbyDeps } from '../../../deps.ts';
+import type { OnBackupEvent } from './events.ts';
+import { progressLog } from './progress-log.ts';
+import { afterEvent, noProgress, type ProgressState } from './progress-state.ts';
+
+/** Shows how far a base backup is. */
+export interface Watcher {
+  readonly show: (state: ProgressState) => void;
+  /** Lets something else be written. */
+  readonly around: (write: () => void) => void;
+  readonly stop: () => void;
+}
+
+/** What the base backup runs with while it is watched: its messages find their way around what is drawn. */
+export interface Watched {
+  readonly deps: StandbyDeps;
+  readonly onEvent: OnBackupEvent;
+}
+
+/** Where a person sees it: the log's stream first. A terminal that cannot move its cursor gets lines. */
+export function findTerminal(json: boolean): NodeJS.WriteStream | undefined {
+  if (process.env['TERM'] === 'dumb') return undefined;
+  if (process.stderr.isTTY) return process.stderr;
+  return process.stdout.isTTY && !json ? process.stdout : undefined;
+}
+
+async function createWatcher(deps: StandbyDeps, json: boolean): Promise<Watcher> {
+  const terminal = deps.settings.log_format === 'json' ? undefined : findTerminal(json);
+  if (terminal === undefined)
+    return progressLog(deps.log, deps.settings.progress_interval * 1000, deps.monotonicMs);
+  const { progressBar } = await import('./progress-bar.ts');
+  return progressBar(terminal, deps.monotonicMs);
+}
+
+function wrapLog({ log, settings }: StandbyDeps, around: Watcher['around']): Log {
+  const wrap =
+    (level: keyof Log): Log['notice'] =>
+    (message, facts) => {
+      around(() => {
+        log[level](message, facts);
+      });
+    };
+  // Where it shows nothing, nothing need make room for it.
+  const debug: Log['debug'] = settings.debug ? wrap('debug') : () => undefined;
+  return { debug, notice: wrap('notice'), warning: wrap('warning'), error: wrap('error') };
+}
+
+/** Runs `use` while a person, or a log, is shown how far it is. */
+export async function withProgress<T>(
+  deps: StandbyDeps,
+  json: boolean,
+  use: (watched: Watched) => Promise<T>,
+): Promise<T> {
+  const watcher = await createWatcher(deps, json);
+  const watchedDeps: StandbyDeps = {
+    ...deps,
+    log: wrapLog(deps, watcher.around),
+    report: (line) => {
+      watcher.around(() => {
+        deps.report(line);
+      });
+    },
+  };
+  let state = noProgress;
+  try {
+    return await use({
+      deps: watchedDeps,
+      onEvent: (event) => {
+        state = afterEvent(state, event, deps.monotonicMs());
+        watcher.show(state);
+      },
+    });
+  } finally {
+    watcher.stop();
+  }
+}

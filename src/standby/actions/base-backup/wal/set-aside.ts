@@ -1,0 +1,75 @@
+import { supersededPrefix } from '../../../archive/superseded.ts';
+import { mkdir, readdir, rename, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf } from '../../../../errors.ts';
+import { parseHistory, type TimelineEntry } from '../../../../postgres/history.ts';
+import { historyName, parseWalName, type WalName } from '../../../../postgres/wal-name.ts';
+import { fsyncPath, readIfExists } from '../../../../system/durable.ts';
+import { olderInHistory } from '../../../archive/older.ts';
+import { needed, type BackupContext } from '../context.ts';
+import { layoutOf } from '../plan.ts';
+
+/** Moves files out of the server's and the archiver's sight without removing them; returns where they are now. */
+async function moveInto(
+  { deps, facts }: BackupContext,
+  prefix: string,
+  names: readonly WalName[],
+): Promise<string> {
+  const { archivedir } = facts.place;
+  const stamp = new Date(deps.now()).toISOString().replaceAll(/[-:]|\..*/g, '');
+  const directory = join(archivedir, `${prefix}${stamp}-${deps.nonce()}`);
+  await mkdir(directory, { mode: 0o700 });
+  for (const { name } of names) await rename(join(archivedir, name), join(directory, name));
+  await fsyncPath(directory);
+  await fsyncPath(archivedir);
+  return directory;
+}
+
+export async function setAside(context: BackupContext, names: readonly WalName[]): Promise<string> {
+  const directory = await moveInto(context, '.aside-', names);
+  context.deps.log.notice(`moved ${names.length} WAL files of another history to ${directory}`);
+  return directory;
+}
+
+/** None for a timeline whose history is not here. */
+async function ancestorsOf(archivedir: string, timeline: number): Promise<readonly TimelineEntry[]> {
+  const { name } = historyName(timeline);
+  const text = await readIfExists(join(archivedir, name));
+  return text === undefined ? [] : parseHistory(text.toString('utf8'), name);
+}
+
+/**
+ * Moves the WAL away that the copy in pgdata never reads: what is older than the backup. The backup is good by then, and stays so
+ * whatever becomes of this.
+ */
+export async function moveOlder(context: BackupContext): Promise<void> {
+  const { deps, facts, run } = context;
+  const { archivedir } = facts.place;
+  try {
+    const { startSegment } = needed(run.label, 'the label');
+    const names = (await readdir(archivedir)).map(parseWalName);
+    const files = names.filter((name): name is WalName => name.kind !== 'not-wal');
+    const ancestors = await ancestorsOf(archivedir, startSegment.timeline);
+    const older = olderInHistory(files, startSegment, ancestors, layoutOf(facts));
+    if (older.length === 0) return;
+    const directory = await moveInto(context, supersededPrefix, older);
+    deps.log.notice(
+      `moved ${older.length} WAL files that are older than this backup to ${directory}; --cleanup removes them`,
+    );
+  } catch (error) {
+    deps.log.warning(
+      `the base backup is good, but the WAL before it could not be moved away: ${messageOf(error)}`,
+    );
+  }
+}
+
+export async function putBack(
+  { facts }: BackupContext,
+  names: readonly WalName[],
+  directory: string,
+): Promise<void> {
+  const { archivedir } = facts.place;
+  for (const { name } of names) await rename(join(directory, name), join(archivedir, name));
+  await rmdir(directory);
+  await fsyncPath(archivedir);
+}

@@ -1,0 +1,32 @@
+import { expect, test } from 'vitest';
+import {
+  politeCommand,
+  politeRsyncPath,
+} from '../../../../../../src/standby/actions/base-backup/copy/politeness.ts';
+
+const rsync = { program: '/usr/bin/rsync', args: ['-a'] };
+
+test.each([
+  [0, 'off', [], '/usr/bin/rsync -a'],
+  [10, 'off', ['--rsync-path=nice -n 10 rsync'], 'nice -n 10 /usr/bin/rsync -a'],
+  [0, 'idle', ['--rsync-path=ionice -t -c 3 rsync'], 'ionice -t -c 3 /usr/bin/rsync -a'],
+  [
+    19,
+    '7',
+    ['--rsync-path=nice -n 19 ionice -t -c 2 -n 7 rsync'],
+    'nice -n 19 ionice -t -c 2 -n 7 /usr/bin/rsync -a',
+  ],
+] as const)('niceness %i and disk priority %s', (basebackup_nice, basebackup_ionice, remote, local) => {
+  const settings = { basebackup_nice, basebackup_ionice };
+  expect(politeRsyncPath(settings, ['-z'])).toEqual(remote);
+  const { program, args } = politeCommand(settings, { diesWithParent: false }, rsync);
+  expect([program, ...args].join(' ')).toBe(local);
+});
+
+test("the user's own rsync on the primary wins, and the local one ends with its parent", () => {
+  const settings = { basebackup_nice: 10, basebackup_ionice: 'off' } as const;
+  expect(politeRsyncPath(settings, ['--rsync-path=/opt/rsync'])).toEqual([]);
+  expect(politeCommand(settings, { diesWithParent: true }, rsync).args.join(' ')).toBe(
+    '--pdeathsig TERM -- nice -n 10 /usr/bin/rsync -a',
+  );
+});

@@ -1,0 +1,254 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { abandonStart } from '../../../../../../src/standby/actions/base-backup/on-primary/abandon-start.ts';
+import {
+  noteBackup,
+  readNotedBackup,
+} from '../../../../../../src/standby/actions/base-backup/on-primary/backup-note.ts';
+import type { BackupContext } from '../../../../../../src/standby/actions/base-backup/context.ts';
+import {
+  abandonBackup,
+  endLeftover,
+  startBackup,
+  stopBackup,
+} from '../../../../../../src/standby/actions/base-backup/on-primary/primary-backup.ts';
+import { parseLsn } from '../../../../../../src/postgres/lsn.ts';
+import type { RemoteShell } from '../../../../../../src/system/ssh.ts';
+import type { Primary } from '../../../../../../src/standby/primary/primary.ts';
+import type { StandbyDeps } from '../../../../../../src/standby/deps.ts';
+import { backupFacts, localPlace, primaryFacts } from '../facts-kit.ts';
+
+const label = 'pitrtools here abc';
+
+let archivedir = '';
+beforeEach(() => {
+  archivedir = mkdtempSync(join(tmpdir(), 'pitrtools-unit-'));
+});
+afterEach(() => {
+  rmSync(archivedir, { recursive: true });
+});
+
+const labelFile = (name: string) => `START WAL LOCATION: 0/5000028 (file 000000010000000000000005)
+CHECKPOINT LOCATION: 0/5000060
+START TIME: 2026-01-01 00:00:00 UTC
+LABEL: ${name}
+`;
+
+interface World {
+  readonly context: BackupContext;
+  /** SQL in the order it was sent; with `undo: ` before what goes through the way that a signal does not close. */
+  readonly sent: string[];
+  readonly scripts: string[];
+}
+
+/** A primary of the given version: answers from a list of patterns, files by their path's end. */
+function fakeWorld(
+  version: string,
+  answers: readonly (readonly [RegExp, readonly (readonly string[])[] | Error])[],
+  files: Readonly<Record<string, string>> = {},
+): World {
+  const sent: string[] = [];
+  const scripts: string[] = [];
+  const facts = backupFacts({ primary: primaryFacts({}, version), place: localPlace({ archivedir }) });
+  const answer = (sql: string) => {
+    const found = answers.find(([pattern]) => pattern.test(sql))?.[1] ?? [];
+    return found instanceof Error ? Promise.reject(found) : Promise.resolve(found);
+  };
+  const shell = {
+    target: { host: 'primary', user: 'postgres' },
+    run: (script: string) => {
+      scripts.push(script);
+      const name = Object.keys(files).find((path) => script.includes(`/${path}'`));
+      const hex = Buffer.from(files[name ?? ''] ?? '').toString('hex');
+      return Promise.resolve({ kind: 'done', status: name === undefined ? 1 : 0, lines: [hex] });
+    },
+  };
+  const primary: Primary = {
+    shell: shell as unknown as RemoteShell,
+    facts: facts.primary,
+    query: (sql) => {
+      sent.push(sql);
+      return answer(sql);
+    },
+    queryAside: (sql) => {
+      sent.push(`aside: ${sql}`);
+      return answer(sql);
+    },
+    queryToUndo: (sql) => {
+      sent.push(`undo: ${sql}`);
+      return answer(sql);
+    },
+    lost: new AbortController().signal,
+  };
+  const deps = {
+    settings: { wal_timeout: 1, basebackup_checkpoint: 'fast', base_backup_timeout: 60 },
+    log: { debug: () => undefined },
+    now: () => 0,
+    monotonicMs: () => 0,
+    signal: new AbortController().signal,
+  } as unknown as StandbyDeps;
+  const run = { isBackupActive: false, isCopyBegun: false, beganMs: 0 };
+  return { context: { deps, primary, facts, run, onEvent: () => undefined }, sent, scripts };
+}
+
+const clock = [/clock_timestamp/, [['2026-01-01T00:00:01.000000Z']]] as const;
+const started = [/cmd_pg_start_backup/, [['0/5000028']]] as const;
+
+describe('a backup in one session (9.6 and later)', () => {
+  test('takes both files from what ended it', async () => {
+    const stopped = [['0/6000000', labelFile(label), '16400 /t\n']];
+    const { context, scripts } = fakeWorld('15', [clock, started, [/cmd_pg_stop_backup/, stopped]]);
+    await startBackup(context, label);
+    expect(context.run).toMatchObject({
+      isBackupActive: true,
+      record: {
+        status: 'copying',
+        label,
+        startSegment: '000000010000000000000005',
+        startTime: expect.any(String) as string,
+      },
+    });
+    await stopBackup(context, label);
+    expect(context.run).toMatchObject({
+      isBackupActive: false,
+      stopped: { stopLsn: parseLsn('0/6000000'), labelFile: labelFile(label), tablespaceMap: '16400 /t\n' },
+      record: { stopSegment: '000000010000000000000005', stopLsn: '0/6000000' },
+    });
+    expect(scripts).toEqual([]);
+  });
+
+  test('ends with the session: nothing is sent to undo it', async () => {
+    const { context, sent } = fakeWorld('15', [clock, started]);
+    await startBackup(context, label);
+    const before = sent.length;
+    await abandonBackup(context, label);
+    expect(sent.length).toBe(before);
+  });
+});
+
+describe('an exclusive backup (up to 9.5)', () => {
+  test('takes both files from the data directory before it is ended', async () => {
+    const files = { backup_label: labelFile(label), tablespace_map: '16400 /t\n' };
+    const { context } = fakeWorld(
+      '9.5',
+      [clock, started, [/cmd_pg_stop_backup/, [['0/6000000', '', '']]]],
+      files,
+    );
+    await startBackup(context, label);
+    await stopBackup(context, label);
+    expect(context.run.stopped).toMatchObject({ labelFile: labelFile(label), tablespaceMap: '16400 /t\n' });
+  });
+
+  test('up to 9.4 has no tablespace_map', async () => {
+    const files = { backup_label: labelFile(label), tablespace_map: 'a leftover' };
+    const { context } = fakeWorld(
+      '8.4',
+      [clock, started, [/cmd_pg_stop_backup/, [['0/6000000', '', '']]]],
+      files,
+    );
+    await startBackup(context, label);
+    await stopBackup(context, label);
+    expect(context.run.stopped?.tablespaceMap).toBeUndefined();
+  });
+
+  test('is ended by its label when the run fails, also after a signal', async () => {
+    const { context, sent } = fakeWorld('9.5', [clock, started]);
+    await startBackup(context, label);
+    await abandonBackup(context, label);
+    expect(sent.at(-1)).toMatch(/^undo: SELECT .* FROM "public"\.cmd_pg_stop_backup\('pitrtools here abc'\)/);
+    const count = sent.length;
+    await abandonBackup(context, label);
+    expect(sent.length).toBe(count);
+  });
+
+  test("stop_basebackup run although start failed, ending somebody else's backup", async () => {
+    const { context, sent } = fakeWorld('9.5', [
+      clock,
+      [/cmd_pg_start_backup/, new Error('already in progress')],
+    ]);
+    await expect(startBackup(context, label)).rejects.toThrow('already in progress');
+    await abandonBackup(context, label);
+    expect(sent.filter((sql) => sql.includes('stop'))).toEqual([]);
+  });
+
+  test('that somebody else has ended makes the copy unusable', async () => {
+    const { context } = fakeWorld('9.5', [clock, started], { backup_label: labelFile('other') });
+    await startBackup(context, label);
+    await expect(stopBackup(context, label)).rejects.toThrow('was ended on the primary by somebody else');
+  });
+
+  test('is noted in archivedir from before its start until it is over', async () => {
+    const { context } = fakeWorld('9.5', [
+      clock,
+      [/cmd_pg_start_backup/, new Error('the connection is lost')],
+    ]);
+    await expect(startBackup(context, label)).rejects.toThrow();
+    expect(await readNotedBackup(archivedir)).toBe(label);
+    await abandonBackup(context, label);
+    expect(await readNotedBackup(archivedir)).toBeUndefined();
+  });
+
+  test('whose start is not answered is ended in another session, once it has begun', async () => {
+    const file = [[labelFile(label)]] as const;
+    const { context, sent } = fakeWorld('9.5', [
+      clock,
+      [/cmd_pg_start_backup/, new Error('stopped by SIGTERM')],
+      [/pg_read_file/, file],
+    ]);
+    await expect(startBackup(context, label)).rejects.toThrow('SIGTERM');
+    const { queryAside } = context.primary;
+    let looks = 0;
+    const isUnderWay = (sql: string) => sql.includes('pg_stat_activity') && ++looks <= 3;
+    const primary: Primary = {
+      ...context.primary,
+      queryAside: async (sql) => (isUnderWay(sql) ? [['1']] : queryAside(sql)),
+    };
+    const pauses: number[] = [];
+    await abandonBackup({ ...context, primary }, label, (open, name) =>
+      abandonStart(open, name, (ms) => {
+        pauses.push(ms);
+        return Promise.resolve();
+      }),
+    );
+    expect(pauses).toHaveLength(3);
+    expect(sent.filter((sql) => sql.includes('stop'))).toEqual([
+      expect.stringMatching(/^aside: SELECT .* FROM "public"\.cmd_pg_stop_backup\('pitrtools here abc'\)/),
+    ]);
+    expect(await readNotedBackup(archivedir)).toBeUndefined();
+  });
+
+  test('is begun only when the start that a killed run left has ended, and is ended', async () => {
+    const old = 'pitrtools here old';
+    const { context, sent } = fakeWorld('9.5', [clock, started, [/pg_read_file/, [[labelFile(old)]]]]);
+    await startBackup({ ...context, facts: { ...context.facts, notedBackup: old } }, label);
+    expect(sent.filter((sql) => /cmd_pg_(start|stop)/.test(sql))).toEqual([
+      expect.stringMatching(/^aside: .*cmd_pg_stop_backup\('pitrtools here old'\)/),
+      expect.stringContaining("cmd_pg_start_backup('pitrtools here abc'"),
+    ]);
+    expect(await readNotedBackup(archivedir)).toBe(label);
+  });
+
+  test('whose start does not end within the limit stays noted', async () => {
+    const { context } = fakeWorld('9.5', [clock, [/pg_stat_activity/, [['1']]]]);
+    let now = 0;
+    const deps = { ...context.deps, monotonicMs: () => now };
+    await noteBackup(archivedir, label);
+    const open = { ...context, deps, run: { ...context.run, isStartOpen: true } };
+    const pause = (ms: number) => {
+      now += ms;
+      return Promise.resolve();
+    };
+    await expect(
+      abandonBackup(open, label, (there, name) => abandonStart(there, name, pause)),
+    ).rejects.toThrow('the primary is still beginning the backup "pitrtools here abc"');
+    expect(await readNotedBackup(archivedir)).toBe(label);
+  });
+
+  test('which a killed run left is ended by its own label', async () => {
+    const { context, sent } = fakeWorld('9.5', []);
+    await endLeftover(context, 'pitrtools here old');
+    expect(sent).toEqual([expect.stringContaining("cmd_pg_stop_backup('pitrtools here old')")]);
+  });
+});

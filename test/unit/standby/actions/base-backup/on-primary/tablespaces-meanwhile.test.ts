@@ -1,0 +1,63 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import type { BackupContext } from '../../../../../../src/standby/actions/base-backup/context.ts';
+import {
+  findNew,
+  refuseNewInMap,
+  refuseNewReceived,
+} from '../../../../../../src/standby/actions/base-backup/on-primary/tablespaces-meanwhile.ts';
+import { backupFacts, localPlace, primaryFacts } from '../facts-kit.ts';
+
+const fast = { oid: '16400', name: 'fast', location: '/disk/fast' };
+const late = { oid: '16401', name: 'late', location: '/disk/late' };
+const rowOf = ({ oid, name, location }: typeof fast): readonly string[] => [oid, name, location];
+
+const made: string[] = [];
+afterEach(() => {
+  for (const path of made.splice(0)) rmSync(path, { recursive: true });
+});
+
+/** A backup that knows one tablespace, of a primary that has those now. */
+function contextWith(now: readonly (typeof fast)[], pgdata = '/standby/main'): BackupContext {
+  const facts = backupFacts({
+    primary: { ...primaryFacts(), tablespaces: [fast] },
+    place: localPlace({ pgdata }),
+  });
+  const query = () => Promise.resolve(now.map(rowOf));
+  return { facts, primary: { query, queryAside: query } } as unknown as BackupContext;
+}
+
+/** A pgdata into which pg_basebackup has received links with these names. */
+function receivedWith(...oids: readonly string[]): string {
+  const pgdata = mkdtempSync(join(tmpdir(), 'pitrtools-unit-'));
+  made.push(pgdata);
+  const links = join(pgdata, '.pitrtools-receiving', 'pg_tblspc');
+  mkdirSync(links, { recursive: true });
+  for (const oid of oids) symlinkSync('/somewhere', join(links, oid));
+  return pgdata;
+}
+
+test('what is new is what was made or moved, not what was dropped', () => {
+  expect(findNew([fast], [fast])).toEqual([]);
+  expect(findNew([fast], [])).toEqual([]);
+  expect(findNew([fast], [fast, late])).toEqual([late]);
+  expect(findNew([fast], [{ ...fast, location: '/elsewhere' }])).toHaveLength(1);
+});
+
+test('a tablespace that the map has and the plan has not fails the backup, a stale link in it does not', async () => {
+  const map = '16400 /disk/fast\n16401 /disk/late\n';
+  await expect(refuseNewInMap(contextWith([fast, late]), map)).rejects.toThrow(
+    'tablespace "late" was made or moved meanwhile: run -B again',
+  );
+  await refuseNewInMap(contextWith([fast]), map);
+  await refuseNewInMap(contextWith([fast, late]), undefined);
+});
+
+test('a tablespace that only pg_basebackup knew of fails the backup, one that came after it does not', async () => {
+  const context = contextWith([fast, late], receivedWith('16400', '16401'));
+  await expect(refuseNewReceived(context)).rejects.toThrow('tablespace "late" was made or moved meanwhile');
+  await refuseNewReceived(contextWith([fast, late], receivedWith('16400')));
+  await refuseNewReceived(contextWith([fast], receivedWith('16400', '16401')));
+});
