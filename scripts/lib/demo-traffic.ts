@@ -3,7 +3,7 @@ import { eventually } from '../../test/harness/eventually.ts';
 import type { Primary } from '../../test/harness/primary.ts';
 
 /** A row whose commit the server acknowledged, and the segment that its commit record cannot lie behind. */
-export interface AcknowledgedRow {
+interface AcknowledgedRow {
   readonly id: number;
   readonly segment: string;
 }

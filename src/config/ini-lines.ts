@@ -6,7 +6,7 @@ export interface ContinuedLine {
   readonly text: string;
 }
 
-export interface SectionLine {
+interface SectionLine {
   readonly kind: 'section';
   readonly name: string;
   readonly line: number;

@@ -11,7 +11,7 @@ export interface IniEntry {
   readonly continued: readonly ContinuedLine[];
 }
 
-export interface IniSection {
+interface IniSection {
   readonly name: string;
   readonly line: number;
   /** By key, in the file's order. */

@@ -7,7 +7,7 @@ export interface ProgramLine {
 }
 
 /** How much a queue may hold. */
-export type QueueLimit =
+type QueueLimit =
   { readonly kind: 'bytes'; readonly bytes: number } | { readonly kind: 'files'; readonly files: number };
 
 /** What each kind of value becomes. */
@@ -69,7 +69,7 @@ interface OptionBase {
   readonly legacy?: string;
 }
 
-export type PlainKind = Exclude<keyof KindValue, 'integer' | 'seconds'>;
+type PlainKind = Exclude<keyof KindValue, 'integer' | 'seconds'>;
 
 export type Option = OptionBase &
   (
@@ -80,7 +80,7 @@ export type Option = OptionBase &
 
 export type OptionTable = Readonly<Record<string, Option>>;
 
-export type OptionValue<O extends Option> = O extends { readonly choices: readonly (infer Choice)[] }
+type OptionValue<O extends Option> = O extends { readonly choices: readonly (infer Choice)[] }
   ? Choice
   : O['kind'] extends keyof KindValue
     ? KindValue[O['kind']]

@@ -25,7 +25,7 @@ export interface BackupLabel {
   readonly stop: BackupStop | undefined;
 }
 
-export interface BackupStop {
+interface BackupStop {
   readonly lsn: bigint;
   readonly segment: SegmentName;
   readonly time: string;

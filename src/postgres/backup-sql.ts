@@ -156,9 +156,6 @@ export function exclusiveBackupLabelSql(capabilities: Capabilities): string {
   return `SELECT ${readLabelFile(capabilities)} WHERE 'backup_label' IN (SELECT pg_ls_dir('.'))`;
 }
 
-/** The label of the functions without arguments, which the user calls. */
-export const helperBackupLabel = 'cmd_pg_start_backup';
-
 function readLabelFile(capabilities: Capabilities): string {
   return capabilities.readFileNeedsLength
     ? "pg_read_file('backup_label', 0, 100000)"
@@ -279,7 +276,7 @@ export function parseDataDirectory(rows: readonly SqlRow[]): string {
 }
 
 /** Absolute, and nothing in it that leads out of where it seems to be. */
-export function isPlainPath(path: string): boolean {
+function isPlainPath(path: string): boolean {
   return path.startsWith('/') && !path.includes('\0') && !path.split('/').includes('..');
 }
 

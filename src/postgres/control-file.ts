@@ -10,7 +10,7 @@ import { crc32c, legacyCrc32 } from './crc32.ts';
 /** The whole file; its end is filled with zeros, so that a short copy is found. */
 export const controlFileBytes = 8192;
 
-export const clusterStates = [
+const clusterStates = [
   'starting-up',
   'shut-down',
   'shut-down-in-recovery',
@@ -43,7 +43,7 @@ export interface ControlFile {
 }
 
 /** How far a recovery has come. */
-export interface RecoveryProgress {
+interface RecoveryProgress {
   /** When the last checkpoint was made on the primary, in seconds since 1970. */
   readonly checkpointTime: bigint;
   /** No recovery can stop before this any more; 0 where none has begun. */

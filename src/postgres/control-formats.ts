@@ -4,7 +4,7 @@
  */
 
 /** Offsets from the redo location in the copy of the checkpoint, on machines that align 64-bit integers to 8 bytes. */
-export interface ProgressOffsets {
+interface ProgressOffsets {
   readonly nextXid: number;
   readonly time: number;
   readonly oldestActiveXid: number;

@@ -14,7 +14,7 @@ export type RecoveryGoal =
   | { readonly kind: 'immediate' };
 
 /** What the server does there. */
-export const targetActions = ['promote', 'pause', 'shutdown'] as const;
+const targetActions = ['promote', 'pause', 'shutdown'] as const;
 export type TargetAction = (typeof targetActions)[number];
 
 /** `current` is the timeline of the base backup. */

@@ -139,7 +139,7 @@ export interface SegmentExpectation {
   readonly isAncestor: (timeline: number) => boolean;
 }
 
-export type SegmentProblem = 'no-header' | 'foreign' | 'truncated' | 'wrong-place' | 'wrong-timeline';
+type SegmentProblem = 'no-header' | 'foreign' | 'truncated' | 'wrong-place' | 'wrong-timeline';
 
 export type SegmentCheck =
   | { readonly kind: 'good'; readonly header: WalHeader }

@@ -14,7 +14,7 @@ export interface WalReading {
   readonly damage: WalDamage | undefined;
 }
 
-export interface WalDamage {
+interface WalDamage {
   readonly at: number;
   readonly reason: string;
 }

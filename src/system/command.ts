@@ -9,7 +9,7 @@ export interface CommandLine {
   readonly args: readonly string[];
 }
 
-export interface RunOptions {
+interface RunOptions {
   /** Wall-clock limit in milliseconds; the whole process group is ended when it passes. */
   readonly limitMs: number;
   readonly input?: string | undefined;

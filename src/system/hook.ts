@@ -15,7 +15,7 @@ export interface Hook {
   readonly leave: () => void;
 }
 
-export interface HookCommand {
+interface HookCommand {
   /** Text for the shell. */
   readonly command: string;
   /** Its further arguments. */

@@ -15,7 +15,7 @@ export interface AccessQuestion {
   readonly database: string;
 }
 
-export type SslMode = 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full';
+type SslMode = 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full';
 
 /** What `tls.connect` is given; false for a connection without TLS. */
 export type Tls =

@@ -2,7 +2,7 @@ import { PitrError } from '../errors.ts';
 import { printable } from './printable.ts';
 
 /** Facts that belong to a message: shown as they are in JSON. The text form shows `detail` and `hint` in lines of their own. */
-export type Facts = Readonly<Record<string, string | number | boolean | undefined>>;
+type Facts = Readonly<Record<string, string | number | boolean | undefined>>;
 
 /** Logs go to standard error, in the look of PostgreSQL's own client messages or as JSON. Reports for people go to standard output. */
 export interface Log {
@@ -53,7 +53,7 @@ function printableFacts(facts: Facts): Facts {
 }
 
 /** pino is loaded only when JSON is asked for: the text form must cost nothing per segment. */
-export async function jsonLog(options: LogOptions): Promise<Log> {
+async function jsonLog(options: LogOptions): Promise<Log> {
   const { pino } = await import('pino');
   const logger = pino(
     { level: options.debug ? 'debug' : 'info', base: { program: options.program, pid: process.pid } },

@@ -77,7 +77,7 @@ const elseLogin = (target: PsqlTarget) => `It must work by hand, without a promp
 const elseSession = () => 'The log of the server has the whole of it.';
 
 /** Fits what went wrong: passwords are spoken of only where it is about them. */
-export function hintFor({ result, target, wasIn }: Pick<PsqlEnd, 'result' | 'target' | 'wasIn'>): string {
+function hintFor({ result, target, wasIn }: Pick<PsqlEnd, 'result' | 'target' | 'wasIn'>): string {
   const causes = wasIn ? sessionCauses : loginCauses;
   const cause = causes.find(({ said }) => said.test(result.stderr));
   return (cause?.hint ?? (wasIn ? elseSession : elseLogin))(target);

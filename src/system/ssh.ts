@@ -59,7 +59,7 @@ export type ConnectResult<T> =
 export const noiseHint =
   'Nothing may be printed by a login that is not interactive: let ~/.bashrc or the like print only where [ -t 1 ], and see that this prints nothing: ssh USER@HOST true';
 
-export interface SshDeps {
+interface SshDeps {
   readonly startSession: StartSession;
   readonly log: Log;
 }
@@ -77,7 +77,7 @@ export function rsyncHost(target: SshTarget): string {
 }
 
 /** The ssh words that all our connections share. ssh takes the first value of an option: the user's flags come first. */
-export function sshWords(target: SshTarget, extra: readonly string[]): readonly string[] {
+function sshWords(target: SshTarget, extra: readonly string[]): readonly string[] {
   const options = [
     'BatchMode=yes',
     `ConnectTimeout=${target.connectTimeoutS}`,
@@ -219,7 +219,7 @@ function lossReason(result: CommandResult): string {
 }
 
 /** How long a whole login may take: ssh's own ConnectTimeout does not cover authentication. */
-export function loginLimitMs(target: SshTarget): number {
+function loginLimitMs(target: SshTarget): number {
   return (target.connectTimeoutS + 2) * 1000;
 }
 

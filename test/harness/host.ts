@@ -4,12 +4,12 @@ import { createSshd, type SshKeys, type Sshd } from './sshd.ts';
 import { run, type Finished, type StartOptions } from './processes.ts';
 
 /** Where one host's ssh finds another one. */
-export interface Route {
+interface Route {
   readonly address: string;
   readonly port: number;
 }
 
-export interface Notification {
+interface Notification {
   /** What the INI gave the script: `ok`, `warning` or `critical`. */
   readonly severity: string;
   readonly message: string;

@@ -2,7 +2,7 @@
  * What every major release goes through. A test says which of these it shows, and `scripts/test` makes a grid of versions by
  * scenarios of the results: `test('…', shows('failover'), async () => { … })`. The version is the one in the test's full name.
  */
-export const scenarios = [
+const scenarios = [
   'archive',
   'base backup',
   'warm standby',

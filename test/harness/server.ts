@@ -6,7 +6,7 @@ import { serverProgram } from './postgres-programs.ts';
 import { familyOf, processTable, readProc, type ProcessEntry } from './process-table.ts';
 import { killAll, mustRun, sendSignal } from './processes.ts';
 
-export type Row = Record<string, unknown>;
+type Row = Record<string, unknown>;
 /** `undefined` takes a setting of ours out of the file. */
 export type ServerSettings = Readonly<Record<string, string | number | boolean | undefined>>;
 

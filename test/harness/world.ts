@@ -24,12 +24,12 @@ export interface WorldOptions {
   readonly major: number;
 }
 
-export interface HostOptions {
+interface HostOptions {
   /** On a small disk, say; `archive` in the host's directory by default. */
   readonly archiveDir?: string;
 }
 
-export interface ProgramOptions extends StartOptions {
+interface ProgramOptions extends StartOptions {
   /** INI file in place of the host's own; `null` leaves `-C` out. */
   readonly ini?: string | null;
   /** Variables over those of the host; `undefined` takes one out. */

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkout } from '../harness/checkout.ts';
@@ -104,11 +104,6 @@ export function shipperPids(host: Host): number[] {
 export async function systemIdentifierOf(primary: Primary): Promise<bigint> {
   const control = await readFile(join(primary.pgdata, 'global', 'pg_control'));
   return control.readBigUInt64LE();
-}
-
-export function shipperLog(cluster: FakeCluster): string {
-  const log = privatePath(cluster, 'shipper.log');
-  return existsSync(log) ? readFileSync(log, 'utf8') : '';
 }
 
 /**

@@ -24,7 +24,7 @@ export interface PairOptions {
   readonly primarySettings?: ServerSettings;
 }
 
-export function systemIdentifier(pgdata: string): string {
+function systemIdentifier(pgdata: string): string {
   const check = checkControlFile(readFileSync(join(pgdata, 'global', 'pg_control')));
   if (check.kind === 'bad') throw new Error(check.reason);
   return check.control.systemIdentifier;

@@ -147,7 +147,7 @@ function drainTable(
   };
 }
 
-export function absentRow(columns: number): (tool: Tool) => string[] {
+function absentRow(columns: number): (tool: Tool) => string[] {
   return ({ label }) => [`${label}: not installed`, ...Array.from({ length: columns - 1 }, () => '–')];
 }
 

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 
-export const parts = ['drain', 'lag', 'call', 'fan-out', 'outage', 'queued', 'base-backup'] as const;
+const parts = ['drain', 'lag', 'call', 'fan-out', 'outage', 'queued', 'base-backup'] as const;
 export type Part = (typeof parts)[number];
 
 export interface BenchOptions {

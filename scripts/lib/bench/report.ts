@@ -36,7 +36,7 @@ function fixed(value: number | undefined, digits: number, unit: string): string 
   return value === undefined || Number.isNaN(value) ? '–' : `${value.toFixed(digits)}${unit}`;
 }
 
-export function markdownOf(report: Report): string {
+function markdownOf(report: Report): string {
   const about = Object.entries(report.about).map(([name, value]) => `- ${name}: ${value}`);
   return [`# Benchmark of WAL shipping`, '', ...about, ...report.tables.map(tableText), ''].join('\n');
 }

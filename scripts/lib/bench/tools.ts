@@ -59,14 +59,14 @@ export function startShipper(site: Pick<Site, 'world' | 'primary'>): void {
   void site.world.startArchiver(site.primary, ['--ship'], { limitMs: 3_600_000 });
 }
 
-export const shipper: Tool = {
+const shipper: Tool = {
   name: 'shipper',
   label: 'cmd_archiver, started by archive_command',
   archiveCommand: archiverCommand,
   isDelivered: inArchive,
 };
 
-export const service: Tool = {
+const service: Tool = {
   ...shipper,
   name: 'service',
   label: 'cmd_archiver, its service started then',
@@ -77,7 +77,7 @@ export const service: Tool = {
  * The usual case: a shipper runs as long as its server does, whoever has started it. It finds out about the backlog as the clock
  * starts, as it would of what a burst of writes has filled.
  */
-export const running: Tool = {
+const running: Tool = {
   ...shipper,
   name: 'running',
   label: 'cmd_archiver, its shipper running',
@@ -102,7 +102,7 @@ function readyFile({ primary }: Site, segment: string): string {
   return join(primary.pgdata, 'pg_wal', 'archive_status', `${segment}.ready`);
 }
 
-export const rsync: Tool = {
+const rsync: Tool = {
   name: 'rsync',
   label: 'rsync, new ssh per segment',
   archiveCommand: (site) => `rsync -az -e '${site.primary.host.ssh} ${hostKeys}' %p ${firstArchive(site)}%f`,

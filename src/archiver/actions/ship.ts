@@ -22,7 +22,7 @@ import { awaitStop, describeStop, type Stop } from '../shipper/stop.ts';
 import { tellFlaw, type Work } from '../shipper/work.ts';
 
 /** An INI file, read and understood. */
-export interface Configuration {
+interface Configuration {
   readonly identity: ConfigIdentity;
   readonly settings: ArchiverSettings;
   readonly log: Log;

@@ -40,7 +40,7 @@ const permissionTests: Readonly<Record<PlantPermission, string>> = {
 };
 
 /** Puts a sentinel where there is none, as far as it is permitted; prints the one that is there. Never replaces one. */
-export function plantScript(
+function plantScript(
   archivedir: string,
   content: string,
   nonce: string,

@@ -136,7 +136,7 @@ export function wasLost(board: Board, standby: string): boolean {
 }
 
 /** A marker may be left: everyone has it safe, nobody reads it, and at least one standby counts. */
-export function isComplete(board: Board, { owed, readers, abandoned }: Shipment): boolean {
+function isComplete(board: Board, { owed, readers, abandoned }: Shipment): boolean {
   return owed.size === 0 && readers.size === 0 && abandoned.size < board.standbys.length;
 }
 

@@ -18,7 +18,7 @@ import type { DataDirectory } from '../server/data-directory.ts';
 import { faultOf, segmentSizeOf, type Cluster } from './judge.ts';
 import { checkRecords, type RecordCheck, type SegmentFile } from './read-records.ts';
 
-export interface ArchivedSegment {
+interface ArchivedSegment {
   readonly name: SegmentName;
   /** Why it cannot be replayed; undefined for a good one. */
   readonly fault: string | undefined;

@@ -6,7 +6,7 @@ import { segmentContaining, segmentNumber, type WalLayout } from '../../postgres
 export type Histories = ReadonlyMap<number, readonly TimelineEntry[]>;
 
 /** A timeline's part of the way from the beginning of the WAL to some timeline. */
-export interface PathPart {
+interface PathPart {
   readonly timeline: number;
   /** Numbers of its first and last segment, both included. The segment of a branch is of both timelines. */
   readonly firstNumber: number;

@@ -18,7 +18,7 @@ export interface CopyRules {
 }
 
 /** Directories that a server fills anew: made, and left empty. */
-export const emptiedDirectories = [
+const emptiedDirectories = [
   'pg_dynshmem',
   'pg_notify',
   'pg_replslot',

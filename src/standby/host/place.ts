@@ -30,7 +30,7 @@ import { tablespaceTargets, type TablespaceTarget } from './tablespaces.ts';
 import { findForeignSegment } from '../archive/arrival.ts';
 import { readWalLink, requireWalDirectory, type WalLink } from './wal-link.ts';
 
-export type SentinelState =
+type SentinelState =
   | { readonly kind: 'none' }
   | { readonly kind: 'found'; readonly sentinel: Sentinel }
   /** There, but nothing that proves a cluster. */

@@ -69,7 +69,7 @@ export function findingsOfCopy({ findings }: Verification): readonly Finding[] {
   return findings.filter(({ kind }) => kind !== 'bad-source');
 }
 
-export function describeFinding({ file, block, reason }: Finding): string {
+function describeFinding({ file, block, reason }: Finding): string {
   return block === undefined ? `${file}: ${reason}` : `${file}, block ${block}: ${reason}`;
 }
 

@@ -31,7 +31,7 @@ const attempts = 5;
 const retryMs = 250;
 
 /** The place of a page in its own file. */
-export function indexInFile({ file, block }: Pick<BadPage, 'file' | 'block'>, layout: PageLayout): number {
+function indexInFile({ file, block }: Pick<BadPage, 'file' | 'block'>, layout: PageLayout): number {
   return block - file.segment * layout.segmentBlocks;
 }
 

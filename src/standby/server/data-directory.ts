@@ -24,7 +24,7 @@ export interface DataDirectory {
 }
 
 /** Files by which a server is told to recover. */
-export interface RecoverySignals {
+interface RecoverySignals {
   readonly standby: boolean;
   readonly recovery: boolean;
   readonly recoveryConf: boolean;

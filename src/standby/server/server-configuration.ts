@@ -35,7 +35,7 @@ export function configurationSources(
 }
 
 /** Where Debian's own tools look, too. */
-export function debianRoot(): string {
+function debianRoot(): string {
   return process.env['PG_CLUSTER_CONF_ROOT'] ?? '/etc/postgresql';
 }
 

@@ -7,7 +7,7 @@ import { exists } from '../../system/durable.ts';
 import { findDebianConfigFile } from './server-configuration.ts';
 
 /** Where nothing else says it: never our own streams, which the server would hold open for ever. */
-export const defaultLogName = 'pitrtools-server.log';
+const defaultLogName = 'pitrtools-server.log';
 
 const debianLogs = '/var/log/postgresql';
 

@@ -114,7 +114,7 @@ async function observeRemoteRsync(
   });
 }
 
-export async function canDieWithParent(deps: StandbyDeps): Promise<boolean> {
+async function canDieWithParent(deps: StandbyDeps): Promise<boolean> {
   const command = { program: 'setpriv', args: ['--pdeathsig', 'TERM', '--', 'true'] };
   return succeeded(await deps.run(command, { limitMs: questionMs }));
 }

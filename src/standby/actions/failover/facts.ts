@@ -30,7 +30,7 @@ import { readGuard, type Guard } from '../../recovery/guard.ts';
 import { observeLocalLogin, type LocalLogin } from './local-login.ts';
 import type { FailoverConf } from './steps.ts';
 
-export type ArchiveFact =
+type ArchiveFact =
   | { readonly kind: 'archive'; readonly archive: Archive }
   | { readonly kind: 'unusable'; readonly reason: string };
 

@@ -25,7 +25,7 @@ export function loginObjections({ login }: Pick<LocalFacts, 'login'>): readonly 
 }
 
 /** WAL that cannot be read is WAL that a promotion would leave behind. */
-export function archiveObjections({ archive, replayProblems }: LocalFacts): readonly Objection[] {
+function archiveObjections({ archive, replayProblems }: LocalFacts): readonly Objection[] {
   if (archive.kind === 'unusable') {
     return [
       {

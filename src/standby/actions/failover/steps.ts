@@ -51,12 +51,12 @@ export type AfterStep =
 
 type SettingDelay = Extract<ReplayDelay, { readonly kind: 'setting' }>;
 
-export interface DropDelayStep {
+interface DropDelayStep {
   readonly kind: 'drop-delay';
   readonly delay: SettingDelay;
 }
 
-export interface RestoreDelayStep {
+interface RestoreDelayStep {
   readonly kind: 'restore-delay';
   readonly delay: SettingDelay;
 }

@@ -2,7 +2,7 @@ import { parseHistory } from '../../../../src/postgres/history.ts';
 import { parseWalName, type SegmentName } from '../../../../src/postgres/wal-name.ts';
 import type { ArchiveContents, FoundSegment } from '../../../../src/standby/archive/contents.ts';
 
-export const segmentSize = 16 * 1024 * 1024;
+const segmentSize = 16 * 1024 * 1024;
 export const layout = { segmentSize, walSegmentSkipsFF: false };
 
 /** `2:5` is segment 5 of timeline 2. */

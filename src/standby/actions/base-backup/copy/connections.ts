@@ -4,7 +4,7 @@ import type { StandbyDeps } from '../../../deps.ts';
 type Work = (shell: RemoteShell) => Promise<void>;
 
 /** Does the work over a connection of its own. */
-export type Member = (work: Work) => Promise<ConnectResult<void>>;
+type Member = (work: Work) => Promise<ConnectResult<void>>;
 
 /** Connections for the further workers, opened while the backup is prepared: a login takes longer than the rest of that. */
 export interface Crew {

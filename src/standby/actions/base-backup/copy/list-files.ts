@@ -21,7 +21,7 @@ function findPatterns(rules: CopyRules): string {
  * Links to directories are followed, since they would point to nothing on another host; those to files are named. Capital
  * letters are for what cannot be read. The last lines hold what find said, and how it ended.
  */
-export function listScript(source: string, rules: CopyRules): string {
+function listScript(source: string, rules: CopyRules): string {
   const print = (kind: string) => `-printf '${kind} %m %s %P\\0'`;
   const tests = [
     `-type d \\( -readable -executable ${print('d')} -o ${print('D')} -prune \\)`,
@@ -84,7 +84,7 @@ function staysInside(path: string): boolean {
 
 const entryLine = /^([dDfFl]) ([0-7]+) (\d+) ([^]*)\$$/;
 
-export function parseEntry(line: string): Entry | undefined {
+function parseEntry(line: string): Entry | undefined {
   if (line.startsWith('E ')) return { kind: 'said', text: line.slice(2) };
   const end = /^Z (\d+)\$$/.exec(line);
   if (end !== null) return { kind: 'end', status: Number(end[1]) };

@@ -22,7 +22,7 @@ const blockBytes = 4096;
 const statBlockBytes = 512;
 const entriesPerBreath = 2000;
 
-export function onDisk(size: number): number {
+function onDisk(size: number): number {
   return Math.ceil(size / blockBytes) * blockBytes;
 }
 

@@ -5,7 +5,7 @@ import type { RsyncAbility } from '../facts.ts';
 type Throttles = Pick<StandbySettings, 'basebackup_nice' | 'basebackup_ionice'>;
 
 /** The words before a command that make it wait for others: for the processor by nice(1), for the disk by ionice(1). */
-export function politeWords({ basebackup_nice, basebackup_ionice }: Throttles): readonly string[] {
+function politeWords({ basebackup_nice, basebackup_ionice }: Throttles): readonly string[] {
   const nice = basebackup_nice === 0 ? [] : ['nice', '-n', String(basebackup_nice)];
   if (basebackup_ionice === 'off') return nice;
   // -t: a kernel that has no such classes is no reason to do nothing.

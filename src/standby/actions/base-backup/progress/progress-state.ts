@@ -10,7 +10,7 @@ export interface ProgressState {
   readonly recent: readonly (Amount & { readonly atMs: number })[];
 }
 
-export interface Amount {
+interface Amount {
   readonly bytes: number;
   readonly files: number;
 }
@@ -71,7 +71,7 @@ export function shareDone({ planned, done }: ProgressState): number {
 }
 
 /** Bytes per second of the last while. */
-export function currentRate({ recent, done }: ProgressState, atMs: number): number | undefined {
+function currentRate({ recent, done }: ProgressState, atMs: number): number | undefined {
   const [first] = recent;
   return first === undefined ? undefined : rateOf(done.bytes - first.bytes, (atMs - first.atMs) / 1000);
 }

@@ -19,7 +19,7 @@ export interface Watched {
 }
 
 /** Where a person sees it: the log's stream first. A terminal that cannot move its cursor gets lines. */
-export function findTerminal(json: boolean): NodeJS.WriteStream | undefined {
+function findTerminal(json: boolean): NodeJS.WriteStream | undefined {
   if (process.env['TERM'] === 'dumb') return undefined;
   if (process.stderr.isTTY) return process.stderr;
   return process.stdout.isTTY && !json ? process.stdout : undefined;

@@ -14,7 +14,7 @@ const checkpointMs = 30 * 60_000;
 const marginS = 60;
 const checkpointTimeoutSql = "SELECT setting FROM pg_settings WHERE name = 'checkpoint_timeout'";
 
-export function sourceOf({ primary }: BackupContext): Primary {
+function sourceOf({ primary }: BackupContext): Primary {
   return needed(primary.source, 'the standby to copy from');
 }
 

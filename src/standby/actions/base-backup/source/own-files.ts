@@ -6,7 +6,7 @@ import type { BackupContext } from '../context.ts';
 import type { CopyRules } from '../../../host/copy-rules.ts';
 
 /** Files of a data directory that each server has for itself, and that a standby's would be wrong here. */
-export const primarysFiles = ['postgresql.auto.conf'];
+const primarysFiles = ['postgresql.auto.conf'];
 
 /** Rules by which a standby's data directory is copied: those files are neither taken from it nor removed here. */
 export function rulesForSource(rules: CopyRules): CopyRules {

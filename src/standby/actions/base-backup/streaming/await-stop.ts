@@ -11,7 +11,7 @@ const pollMs = 200;
 const nudgeMs = 10_000;
 
 /** The file that the primary archives at the end of a backup: named by where it began. */
-export function historyFileName(context: BackupContext): string {
+function historyFileName(context: BackupContext): string {
   const { startSegment, startLsn } = needed(context.run.label, 'the label');
   const { segmentSize } = layoutOf(context.facts);
   const offset = (startLsn % BigInt(segmentSize)).toString(16).toUpperCase().padStart(8, '0');

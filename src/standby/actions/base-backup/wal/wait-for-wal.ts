@@ -17,7 +17,7 @@ import { needed, type BackupContext } from '../context.ts';
 import { layoutOf } from '../plan.ts';
 
 /** A request of ours to the archiver: it looks for this file whenever it connects, and then ships again. */
-export const resumeRequest = '.resume';
+const resumeRequest = '.resume';
 
 /** A segment takes a moment as a rule; what takes longer is looked for less often. */
 const leastPollMs = 20;
@@ -189,7 +189,7 @@ export async function proveWal(context: BackupContext): Promise<void> {
 }
 
 /** All that recovery from this backup must read: from its start to its stop. */
-export function segmentsOfBackup({ facts, run }: BackupContext): readonly SegmentName[] {
+function segmentsOfBackup({ facts, run }: BackupContext): readonly SegmentName[] {
   const { startSegment } = needed(run.label, 'the label');
   const { stopLsn } = needed(run.stopped, 'the end of the backup');
   const layout = layoutOf(facts);
