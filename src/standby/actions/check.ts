@@ -11,8 +11,9 @@ import type { StandbyDeps } from '../deps.ts';
 import { sayWherePrimaryIsHere } from '../primary/primary-is-here.ts';
 import { exitCodes } from '../../errors.ts';
 import type { Objection } from '../steps/objections.ts';
-import { readDataDirectory } from '../server/data-directory.ts';
+import { readDataDirectory, type DataDirectory } from '../server/data-directory.ts';
 import { limitObjectionsOf, observeLowLimits } from '../server/limits.ts';
+import { observeArchiving, warnOfArchiving } from '../server/own-archiving.ts';
 import { readConfiguration } from '../server/server-configuration.ts';
 import { observeServer } from '../server/server-state.ts';
 import { noStandbyObjections } from '../recovery/no-standby.ts';
@@ -38,7 +39,7 @@ export async function checkConfiguration(deps: StandbyDeps): Promise<number> {
     deps.log.notice(
       `pgdata "${settings.pgdata}" does not exist here: nothing of a server could be looked at`,
     );
-  const found = [...(await misspeltPgdata(settings.pgdata)), ...(await findLowHere(deps))];
+  const found = [...(await misspeltPgdata(settings.pgdata)), ...(await checkServer(deps))];
   for (const { message, hint } of found) deps.log.error(message, { hint });
   if (found.length > 0) return exitCodes.failure;
   deps.report('Config OK');
@@ -46,14 +47,26 @@ export async function checkConfiguration(deps: StandbyDeps): Promise<number> {
 }
 
 /** Settings with which the standby here would not start, or stop replaying; where there is none yet, nothing is low. */
-async function findLowHere(deps: StandbyDeps): Promise<readonly Objection[]> {
-  const { pgdata } = deps.settings;
-  const directory = await readDataDirectory(pgdata).catch(() => undefined);
-  if (directory?.control === undefined || directory.isIncomplete) return [];
+async function findLowHere(deps: StandbyDeps, directory: DataDirectory): Promise<readonly Objection[]> {
   if (noStandbyObjections(directory).length > 0) return [];
   const { capabilities } = directory;
   const configuration = await readConfiguration(deps.settings, 'standby', capabilities.version.major);
   const state = await observeServer(deps, capabilities);
   const low = await observeLowLimits(deps, { directory, configuration, state });
   return limitObjectionsOf(low, configuration);
+}
+
+/** A standby may have inherited its archive_command from the primary: nothing shows before a promotion that it cannot run here. */
+async function checkArchiving(deps: StandbyDeps, { capabilities }: DataDirectory): Promise<void> {
+  const seen = await observeArchiving(deps, capabilities);
+  if (seen.kind === 'known') return warnOfArchiving(deps, seen.archiving);
+  deps.log.notice(`the archive_command of this server is not known: ${seen.reason}`);
+}
+
+/** What is wrong with the server in pgdata, if a whole one is there. */
+async function checkServer(deps: StandbyDeps): Promise<readonly Objection[]> {
+  const directory = await readDataDirectory(deps.settings.pgdata).catch(() => undefined);
+  if (directory?.control === undefined || directory.isIncomplete) return [];
+  await checkArchiving(deps, directory);
+  return findLowHere(deps, directory);
 }

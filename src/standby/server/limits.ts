@@ -22,7 +22,7 @@ import { withLocalServer, type ServerState } from './server-state.ts';
 const questionMs = 10_000;
 
 /** The server's own program, which stands beside its pg_ctl. */
-async function serverProgram(deps: StandbyDeps, capabilities: Capabilities): Promise<string> {
+export async function serverProgram(deps: StandbyDeps, capabilities: Capabilities): Promise<string> {
   const pgCtl = await requirePgCtl(deps, capabilities).catch(() => undefined);
   return pgCtl === undefined ? 'postgres' : join(dirname(pgCtl.program), 'postgres');
 }
@@ -32,15 +32,21 @@ function flags(parameters: ReadonlyMap<string, string>): string[] {
 }
 
 /** What a server would have there, by its own word (from 9.2): with all that its files include. */
-async function askProgram(
+export async function askProgram(
   deps: StandbyDeps,
   program: string,
   name: string,
-  args: readonly string[],
-): Promise<number | undefined> {
-  const result = await deps.run({ program, args: [...args, '-C', name] }, { limitMs: questionMs });
-  const value = Number(result.stdout.trim());
-  return succeeded(result) && result.stdout.trim() !== '' && Number.isFinite(value) ? value : undefined;
+  parameters: ReadonlyMap<string, string>,
+  directory = deps.settings.pgdata,
+): Promise<string | undefined> {
+  const args = ['-D', directory, ...flags(parameters), '-C', name];
+  const result = await deps.run({ program, args }, { limitMs: questionMs });
+  return succeeded(result) ? result.stdout.trim() : undefined;
+}
+
+function numberIn(answer: string | undefined): number | undefined {
+  const value = Number(answer);
+  return answer !== '' && Number.isFinite(value) ? value : undefined;
 }
 
 /**
@@ -57,8 +63,7 @@ async function limitsOfFiles(
   const all = new Map([...parameters, ['config_file', source]]);
   const found = new Map<LimitName, number>();
   for (const name of limitNames) {
-    const args = ['-D', deps.settings.pgdata, ...flags(all)];
-    const value = await askProgram(deps, program, name, args);
+    const value = numberIn(await askProgram(deps, program, name, all));
     if (value !== undefined) found.set(name, value);
   }
   return found;
@@ -175,7 +180,7 @@ async function sharedMemory(
       ['external_pid_file', ''],
       ['logging_collector', 'off'],
     ]);
-    return await askProgram(deps, program, 'shared_memory_size', ['-D', directory, ...flags(all)]);
+    return numberIn(await askProgram(deps, program, 'shared_memory_size', all, directory));
   } finally {
     await rm(directory, { recursive: true, force: true });
   }

@@ -44,7 +44,7 @@ describe('the report of a failover', () => {
   test.each([
     [{ kind: 'nothing' } as const, 'this server archives nothing. Set archive_mode = on'],
     [known.archiving, 'run: cmd_archiver -C /etc/cmd_archiver.ini -I'],
-    [{ kind: 'command', ini: undefined } as const, 'runs another program than cmd_archiver'],
+    [{ kind: 'command', ini: undefined } as const, 'by another program than cmd_archiver'],
   ])('names the next commands for archiving: %o', (archiving, words) => {
     expect(describeOutcome({ ...known, archiving }).join('\n')).toContain(words);
   });

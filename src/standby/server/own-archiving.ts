@@ -1,0 +1,118 @@
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { judgeArchiving, type ArchiveCall, type Archiving } from '../../config/archive-command.ts';
+import { parseArchiverConfig } from '../../config/load-archiver.ts';
+import { messageOf } from '../../errors.ts';
+import type { Capabilities } from '../../postgres/capabilities.ts';
+import { findProgram } from '../../system/find-program.ts';
+import { isLoopback, ownAddresses } from '../../system/own-addresses.ts';
+import { programRoot } from '../../system/program-root.ts';
+import { readSentinel } from '../../system/sentinel.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { askProgram, serverProgram } from './limits.ts';
+import { configurationSources, readConfiguration, type ConfigurationRole } from './server-configuration.ts';
+import { withLocalServer } from './server-state.ts';
+
+/** How this host's server archives once it is promoted. */
+export type OwnArchiving =
+  | { readonly kind: 'known'; readonly archiving: Archiving }
+  | { readonly kind: 'unknown'; readonly reason: string };
+
+const names = ['archive_mode', 'archive_command', 'archive_library'] as const;
+
+function known(values: ReadonlyMap<string, string>): OwnArchiving {
+  const [archiveMode = '', archiveCommand = '', archiveLibrary = ''] = names.map((name) => values.get(name));
+  return { kind: 'known', archiving: { archiveMode, archiveCommand, archiveLibrary } };
+}
+
+/** The running server's own word. */
+export async function askServer(deps: StandbyDeps, capabilities: Capabilities): Promise<OwnArchiving> {
+  const list = names.map((name) => `'${name}'`).join(', ');
+  const answer = await withLocalServer(deps, capabilities, (sql) =>
+    sql(`SELECT name, setting FROM pg_settings WHERE name IN (${list})`),
+  );
+  if (answer.kind !== 'answered') return { kind: 'unknown', reason: answer.reason };
+  return known(new Map(answer.value.map((row) => [String(row['name']), String(row['setting'])])));
+}
+
+/** What the files say that a promoted server is read from, by the word of the server's program (from 9.2). */
+async function askFiles(deps: StandbyDeps, capabilities: Capabilities): Promise<OwnArchiving> {
+  const configuration = await readConfiguration(deps.settings, 'failover', capabilities.version.major);
+  const conf = configurationSources(deps.settings, 'failover').conf ?? configuration.configFile;
+  const program = await serverProgram(deps, capabilities);
+  const parameters = new Map([...configuration.parameters, ['config_file', conf]]);
+  const values = new Map<string, string>();
+  for (const name of names) {
+    const value = await askProgram(deps, program, name, parameters);
+    if (value !== undefined) values.set(name, value);
+  }
+  if (values.has('archive_mode') && values.has('archive_command')) return known(values);
+  return { kind: 'unknown', reason: `"${program}" reads none from "${conf}"` };
+}
+
+/** The running server's own word counts unless other files are put in force by the promotion. */
+export async function observeArchiving(deps: StandbyDeps, capabilities: Capabilities): Promise<OwnArchiving> {
+  const { settings } = deps;
+  const confOf = (role: ConfigurationRole) => configurationSources(settings, role).conf;
+  if (confOf('standby') !== confOf('failover')) return askFiles(deps, capabilities);
+  const answer = await askServer(deps, capabilities);
+  return answer.kind === 'known' ? answer : askFiles(deps, capabilities);
+}
+
+/** Who we are, as a list of standbys might name us. */
+async function ownNames({ settings, hostName }: StandbyDeps): Promise<readonly string[]> {
+  const sentinel = await readSentinel(settings.archivedir).catch(() => undefined);
+  return [hostName, 'localhost', ...ownAddresses(), ...(sentinel === undefined ? [] : [sentinel.standby])];
+}
+
+/** A bare name is looked up on the server's PATH, which nobody here knows. */
+async function programProblem({ program }: ArchiveCall, pgdata: string): Promise<readonly string[]> {
+  if (!program.includes('/')) return [];
+  const path = resolve(pgdata, program);
+  if ((await findProgram(path, [])) !== undefined) return [];
+  return [`there is no program "${path}" that could be run`];
+}
+
+/** Problems of the archiver's INI file: it is not there, cannot be used, or has this host in its list of standbys. */
+export function iniProblems(iniFile: string, text: string, own: readonly string[]): readonly string[] {
+  const config = parseArchiverConfig(text);
+  if (config.kind === 'problems')
+    return [`its INI file "${iniFile}" cannot be used: cmd_archiver -C ${iniFile} says why`];
+  return config.settings.standbys
+    .filter(({ name, host }) => own.includes(name) || own.includes(host) || isLoopback(host))
+    .map(({ name }) => `its list of standbys has "${name}", which is this host`);
+}
+
+async function callProblems(deps: StandbyDeps, call: ArchiveCall): Promise<readonly string[]> {
+  const { pgdata } = deps.settings;
+  const found = await programProblem(call, pgdata);
+  if (call.iniFile === undefined) return found;
+  // PostgreSQL's shell works in the data directory.
+  const path = resolve(pgdata, call.iniFile);
+  try {
+    return [...found, ...iniProblems(path, await readFile(path, 'utf8'), await ownNames(deps))];
+  } catch (error) {
+    return [...found, `its INI file cannot be read: ${messageOf(error)}`];
+  }
+}
+
+/**
+ * Why an archive_command, which a standby may have inherited from its primary, must not stay as it is once this server is promoted.
+ * None where it archives nothing, and of another program than cmd_archiver only that it names this host's own archive.
+ */
+export async function archivingProblems(deps: StandbyDeps, archiving: Archiving): Promise<readonly string[]> {
+  const { archivedir } = deps.settings;
+  const { archiveMode, archiveCommand, archiveLibrary } = archiving;
+  if (archiveMode === 'off' || archiveCommand === '' || archiveLibrary !== '') return [];
+  if (archiveCommand.includes(archivedir)) return [`it names ${archivedir}, the archive of this host itself`];
+  const verdict = judgeArchiving(archiving);
+  if (verdict.kind === 'wrong') return [verdict.reason];
+  return verdict.kind === 'call' ? callProblems(deps, verdict.call) : [];
+}
+
+export async function warnOfArchiving(deps: StandbyDeps, archiving: Archiving): Promise<void> {
+  const launcher = join(programRoot(), 'bin', 'cmd_archiver');
+  const hint = `Make an INI file for cmd_archiver on this host whose list does not have this host, and set: archive_command = '${launcher} -C FILE -F %p'`;
+  for (const problem of await archivingProblems(deps, archiving))
+    deps.log.warning(`archive_command of this server must be changed: ${problem}`, { hint });
+}
