@@ -1,0 +1,81 @@
+// Writes the tables of bench-results/bench.json into doc/bench.md, and three of their rows into README.md,
+// each between two marks. Run by `scripts/bench --doc`.
+import { readFile, writeFile } from 'node:fs/promises';
+import { URL } from 'node:url';
+
+const root = new URL('..', import.meta.url);
+const [begin, end] = ['<!-- bench -->', '<!-- /bench -->'];
+
+/** The README's rows. Each one names a table by the beginning of its title, a column, and three tools. */
+const excerpts = [
+  {
+    label: 'a backlog of WAL, until the standby has all of it',
+    title: 'Draining a backlog',
+    column: 'delivered',
+    tools: [
+      'cmd_archiver, its shipper running',
+      'pgBackRest async, 2 processes, zstd',
+      'rsync, new ssh per segment',
+    ],
+  },
+  {
+    label: 'one switched segment, until the standby has it (median)',
+    title: 'Lag of one switched segment',
+    column: 'p50',
+    tools: [
+      'cmd_archiver, started by archive_command',
+      'pgBackRest async, 2 processes, zstd',
+      'rsync, new ssh per segment',
+    ],
+  },
+  {
+    label: 'a base backup into an empty directory',
+    title: 'Base backup of',
+    column: 'first',
+    tools: [
+      'cmd_standby -B, rsync_threads: 2',
+      'pgBackRest backup, 2 processes, zstd; again: incr',
+      'one rsync -az, then sync',
+    ],
+  },
+];
+
+function rowOf(cells) {
+  return `| ${cells.join(' | ')} |`;
+}
+
+function ruleOf(columns) {
+  return columns.map((_, column) => (column === 0 ? '---' : '---:'));
+}
+
+function tableOf({ title, note, columns, rows }) {
+  return ['', `**${title}**`, '', note, '', ...[columns, ruleOf(columns), ...rows].map(rowOf)];
+}
+
+function excerptOf(tables, { label, title, column, tools }) {
+  const table = tables.find((one) => one.title.startsWith(title));
+  const at = table?.columns.indexOf(column) ?? -1;
+  if (at < 0) throw new Error(`bench.json has no table "${title}…" with a column "${column}"`);
+  const cells = tools.map((tool) => table.rows.find(([name]) => name === tool)?.[at]);
+  const missing = tools.filter((_, index) => cells[index] === undefined);
+  if (missing.length > 0) throw new Error(`the table "${table.title}" has no row for ${missing.join(' and ')}`);
+  return [label, ...cells];
+}
+
+async function replaceBlock(name, lines) {
+  const file = new URL(name, root);
+  const text = await readFile(file, 'utf8');
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`${name} lacks ${begin} and ${end}`);
+  await writeFile(file, `${text.slice(0, from)}${[begin, ...lines, ''].join('\n')}${text.slice(to)}`);
+  console.log(`wrote ${name}`);
+}
+
+const { about, tables } = JSON.parse(await readFile(new URL('bench-results/bench.json', root), 'utf8'));
+const columns = ['', 'pitrtools', 'pgBackRest', 'rsync'];
+const rows = excerpts.map((excerpt) => excerptOf(tables, excerpt));
+await replaceBlock('doc/bench.md', [
+  `Measured on ${about.date} UTC: ${about.machine}; ${about.versions}; revision ${about.revision}.`,
+  ...tables.flatMap(tableOf),
+]);
+await replaceBlock('README.md', [columns, ruleOf(columns), ...rows].map(rowOf));
