@@ -58,7 +58,8 @@ function excerptOf(tables, { label, title, column, tools }) {
   if (at < 0) throw new Error(`bench.json has no table "${title}…" with a column "${column}"`);
   const cells = tools.map((tool) => table.rows.find(([name]) => name === tool)?.[at]);
   const missing = tools.filter((_, index) => cells[index] === undefined);
-  if (missing.length > 0) throw new Error(`the table "${table.title}" has no row for ${missing.join(' and ')}`);
+  if (missing.length > 0)
+    throw new Error(`the table "${table.title}" has no row for ${missing.join(' and ')}`);
   return [label, ...cells];
 }
 

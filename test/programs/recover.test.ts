@@ -133,10 +133,10 @@ describe.each(failureMajors())('cmd_standby -F999 -R on PostgreSQL %i', (major) 
     expect(run.stderr).toContain('the WAL in the archive ends before');
     expect(standby.failoverActions()).toBe(0);
     expect(standby.isRunning()).toBe(false);
-    // Nobody starts by accident what was left off there.
+    // Nobody starts by accident a recovery that is on hold.
     await standby.start().catch(() => undefined);
     expect(standby.isRunning()).toBe(false);
-    expect(standby.logText()).toContain('a recovery was left off here');
+    expect(standby.logText()).toContain('an interrupted recovery is on hold');
     expectExit(await here.cmdStandby(standby, ['-A', 'start']), 4);
     expectExit(await here.cmdStandby(standby, ['-S']), 0);
     await eventually(async () => (await countRows(standby)) === 30);

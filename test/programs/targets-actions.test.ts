@@ -72,10 +72,10 @@ describe.each(targetMajors())('at a recovery target on PostgreSQL %i', (major) =
     // pg_ctl of 18 calls it no failure when a server ends in recovery.
     await standby.start().catch(() => undefined);
     expect(standby.isRunning()).toBe(false);
-    expect(standby.logText()).toContain('a recovery was left off here');
+    expect(standby.logText()).toContain('an interrupted recovery is on hold');
     const start = await command('-A', 'start');
     expectExit(start, 4);
-    expect(start.stderr).toContain('a recovery was left off');
+    expect(start.stderr).toContain('an interrupted recovery is on hold');
 
     const earlier = await command('-F999', '-R', marks.time);
     expectExit(earlier, 1);

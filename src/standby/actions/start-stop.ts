@@ -43,8 +43,8 @@ function unpreparedObjections(directory: DataDirectory): readonly Objection[] {
   if (record.settings?.mode === 'held')
     return [
       {
-        message: `a recovery was left off in "${pgdata}": it goes on neither by itself nor by -A start`,
-        hint: 'As a standby: -S. To its target, or to another one: -F999 with a target. To the end of the WAL: -F999.',
+        message: `an interrupted recovery is on hold in "${pgdata}": -A start cannot continue it`,
+        hint: 'To continue as a standby: -S. To its target, or to another one: -F999 with a target. To the end of the WAL: -F999.',
       },
     ];
   if (signals.standby || signals.recovery || signals.recoveryConf) return [];

@@ -60,7 +60,7 @@ export interface CopyFacts {
 
 /** What we wrote into the server's settings, so that the next run can take exactly that away again. */
 export interface SettingsRecord {
-  /** `held`: a recovery was left off, and no server starts until -S or -F999 writes other settings. */
+  /** `held`: an interrupted recovery is on hold, and no server starts until -S or -F999 writes other settings. */
   readonly mode: 'standby' | 'recovery' | 'held';
   /** Parameter names, lower case, that we set in `file`. */
   readonly names: readonly string[];

@@ -88,7 +88,7 @@ describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restore in
     put(segment, mebibyte);
     const held = restore(shell, 'hold');
     expect(held.code).toBe(126);
-    expect(held.stderr).toContain('go on with cmd_standby -S or -F999');
+    expect(held.stderr).toContain('continue with cmd_standby -S or -F999');
     expect(target()).toBeUndefined();
   });
 
