@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ArchiverDeps } from './archiver/deps.ts';
+import { layoutOf } from './archiver/layout.ts';
 import type { ShipperAccess } from './archiver/markers/ask.ts';
 import type { ReadConfiguration } from './archiver/actions/ship.ts';
 import { identityOf } from './archiver/wal/wal-file.ts';
@@ -50,6 +51,7 @@ function composeDeps(context: ProgramContext, settings: ArchiverSettings, log: L
   });
   return {
     settings,
+    layout: layoutOf(settings.l_archivedir),
     run: runCommand,
     startSession,
     withRemoteShell,

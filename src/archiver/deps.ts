@@ -4,10 +4,13 @@ import type { RunCommand, StartSession } from '../system/command.ts';
 import type { StartHook } from '../system/hook.ts';
 import type { Log } from '../system/log.ts';
 import type { WithRemoteShell } from '../system/ssh.ts';
+import type { Layout } from './layout.ts';
 
 /** All that an action of the archiver uses of the world: passed first, so that a test can pass another. */
 export interface ArchiverDeps extends Clock {
   readonly settings: ArchiverSettings;
+  /** Of l_archivedir, which no change of the INI file changes while a program runs. */
+  readonly layout: Layout;
   readonly run: RunCommand;
   readonly startSession: StartSession;
   readonly withRemoteShell: WithRemoteShell;

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-/** Where everything lies in l_archivedir; see doc/architecture.md, "Files on disk". */
+/** Where everything lies in l_archivedir; see doc/architecture.md, "Files on disk". What belongs to one standby: lane/lane.ts. */
 export interface Layout {
   readonly root: string;
   readonly privateDirectory: string;
@@ -19,21 +19,4 @@ export function layoutOf(archiveDirectory: string): Layout {
     temporary: join(privateDirectory, 'tmp'),
     systemIdentifier: join(privateDirectory, 'system_identifier'),
   };
-}
-
-export function queueOf(layout: Layout, standby: string): string {
-  return join(layout.root, standby);
-}
-
-export function stateFileOf(layout: Layout, standby: string): string {
-  return join(layout.privateDirectory, `${standby}.json`);
-}
-
-/** There as long as nothing was ever delivered to that name. */
-export function undeliveredFileOf(layout: Layout, standby: string): string {
-  return join(layout.privateDirectory, `${standby}.undelivered`);
-}
-
-export function lockFileOf(layout: Layout, standby: string): string {
-  return join(layout.privateDirectory, `${standby}.lock`);
 }

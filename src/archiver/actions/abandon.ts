@@ -1,33 +1,37 @@
 import { PitrError } from '../../errors.ts';
-import { takeLock } from '../../system/lock.ts';
 import type { ActionOptions, ArchiverDeps } from '../deps.ts';
 import { markAndFree, rangeOf, resumedState } from '../lane/abandonment.ts';
 import { recordFinding } from '../lane/report.ts';
 import { readLaneState, writeLaneState } from '../lane/state.ts';
-import { layoutOf, lockFileOf, queueOf } from '../layout.ts';
+import { lanesOf, withLaneLock, type Lane } from '../lane/lane.ts';
 import { listQueue } from '../queue/queue.ts';
 
 /** Longer than any call that holds a lane, but for a --flush of a long queue. */
 const lockWaitMs = 30_000;
 
-async function withLane<T>(deps: ArchiverDeps, standby: string, use: () => Promise<T>): Promise<T> {
-  if (!deps.settings.standbys.some(({ name }) => name === standby)) {
+async function withLane(
+  deps: ArchiverDeps,
+  standby: string,
+  use: (lane: Lane) => Promise<void>,
+): Promise<void> {
+  const lanes = lanesOf(deps);
+  const lane = lanes.find(({ name }) => name === standby);
+  if (lane === undefined) {
     throw new PitrError(`"${standby}" is not a standby of this configuration`, {
-      hint: `Known: ${deps.settings.standbys.map(({ name }) => name).join(', ')}.`,
+      hint: `Known: ${lanes.map(({ name }) => name).join(', ')}.`,
     });
   }
-  const layout = layoutOf(deps.settings.l_archivedir);
-  const lock = await takeLock(deps.run, lockFileOf(layout, standby), lockWaitMs);
-  if (lock === undefined) {
-    throw new PitrError(`another process is sending to standby "${standby}"`, {
-      hint: 'End the running cmd_archiver --flush, or wait for it, and try again.',
-    });
-  }
-  try {
-    return await use();
-  } finally {
-    await lock.release();
-  }
+  return withLaneLock(
+    deps,
+    lane,
+    lockWaitMs,
+    () => use(lane),
+    () => {
+      throw new PitrError(`another process is sending to standby "${standby}"`, {
+        hint: 'End the running cmd_archiver --flush, or wait for it, and try again.',
+      });
+    },
+  );
 }
 
 /** `--abandon`: the standby gets no WAL any more and its queue is freed, until it is resumed for a new base backup. */
@@ -36,20 +40,19 @@ export async function abandonStandby(
   standby: string,
   options: ActionOptions,
 ): Promise<void> {
-  await withLane(deps, standby, async () => {
-    const layout = layoutOf(deps.settings.l_archivedir);
-    const state = await readLaneState(layout, standby);
-    const queued = await listQueue(queueOf(layout, standby));
+  await withLane(deps, standby, async (lane) => {
+    const state = await readLaneState(lane);
+    const queued = await listQueue(lane.queue);
     if (options.dryRun) {
       deps.report(`Would abandon standby ${standby} and remove ${queued.length} files from its queue`);
       return;
     }
     const since = new Date(deps.now()).toISOString();
-    const marked = await markAndFree(deps, standby, state, state.abandoned ?? { since, by: 'operator' });
+    const marked = await markAndFree(deps, lane, state, state.abandoned ?? { since, by: 'operator' });
     const range = rangeOf(marked.abandoned ?? { since, by: 'operator' });
     deps.report(`Standby ${standby} is abandoned; ${queued.length} files removed from its queue (${range})`);
     deps.report(`It needs a new base backup: run cmd_standby -B there`);
-    await recordFinding(deps, standby, marked, { health: 'abandoned', reason: range });
+    await recordFinding(deps, lane, marked, { health: 'abandoned', reason: range });
   });
 }
 
@@ -59,15 +62,14 @@ export async function resumeStandby(
   standby: string,
   options: ActionOptions,
 ): Promise<void> {
-  await withLane(deps, standby, async () => {
-    const layout = layoutOf(deps.settings.l_archivedir);
-    const state = await readLaneState(layout, standby);
+  await withLane(deps, standby, async (lane) => {
+    const state = await readLaneState(lane);
     if (state.abandoned === undefined) {
       deps.report(`Standby ${standby} is not abandoned`);
       return;
     }
     const verb = options.dryRun ? 'Would resume' : 'Resumed';
-    if (!options.dryRun) await writeLaneState(layout, standby, resumedState(state, state.seenRequest));
+    if (!options.dryRun) await writeLaneState(lane, resumedState(state, state.seenRequest));
     deps.report(`${verb} standby ${standby} (${rangeOf(state.abandoned)})`);
     deps.report('It needs a base backup that begins after this moment: run cmd_standby -B there');
   });

@@ -1,12 +1,11 @@
 import { opendir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { StandbyTarget } from '../../config/options-archiver.ts';
 import { PitrError, refusal } from '../../errors.ts';
-import { readCluster, requirePinned } from '../wal/cluster.ts';
+import { readPinnedCluster } from '../wal/cluster.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import type { Pace } from '../lane/lane.ts';
+import { lanesOf, type Lane } from '../lane/lane.ts';
+import type { Pace } from '../lane/send.ts';
 import { readLaneState } from '../lane/state.ts';
-import { layoutOf } from '../layout.ts';
 import { withLocalCopy } from '../queue/queue.ts';
 import { askShipper, type ShipperAccess } from '../markers/ask.ts';
 import { shipToStandby, type LaneOutcome } from '../lane/ship-to-all.ts';
@@ -29,7 +28,7 @@ async function isMoreReady(pgdata: string, file: WalFile): Promise<boolean> {
 }
 
 /** A call takes `ssh_timeout` at most to send, whatever waits in the queue. */
-function paceOf(deps: ArchiverDeps, file: WalFile, standby: StandbyTarget): Pace {
+function paceOf(deps: ArchiverDeps, file: WalFile, { standby }: Lane): Pace {
   const began = deps.monotonicMs();
   const budgetMs = standby.ssh_timeout * 1000;
   return {
@@ -42,7 +41,7 @@ function paceOf(deps: ArchiverDeps, file: WalFile, standby: StandbyTarget): Pace
   };
 }
 
-function logOutcome(deps: ArchiverDeps, { name }: StandbyTarget, file: WalFile, outcome: LaneOutcome): void {
+function logOutcome(deps: ArchiverDeps, { name }: Lane, file: WalFile, outcome: LaneOutcome): void {
   const segment = file.name.name;
   switch (outcome.kind) {
     case 'delivered':
@@ -63,18 +62,19 @@ function logOutcome(deps: ArchiverDeps, { name }: StandbyTarget, file: WalFile, 
   }
 }
 
+/** One lane, and what became of the file there. */
+interface Shipped {
+  readonly lane: Lane;
+  readonly outcome: LaneOutcome;
+}
+
 /** Another process may have abandoned a standby, and freed its queue, while we were busy with the others. */
-async function lookAgain(
-  deps: ArchiverDeps,
-  outcomes: readonly LaneOutcome[],
-): Promise<readonly LaneOutcome[]> {
-  const layout = layoutOf(deps.settings.l_archivedir);
+async function lookAgain(shipped: readonly Shipped[]): Promise<readonly Shipped[]> {
   return Promise.all(
-    outcomes.map(async (outcome, index): Promise<LaneOutcome> => {
-      const standby = deps.settings.standbys[index];
-      if (outcome.kind !== 'queued' || standby === undefined) return outcome;
-      const { abandoned } = await readLaneState(layout, standby.name);
-      return abandoned === undefined ? outcome : { kind: 'abandoned' };
+    shipped.map(async ({ lane, outcome }): Promise<Shipped> => {
+      if (outcome.kind !== 'queued') return { lane, outcome };
+      const { abandoned } = await readLaneState(lane);
+      return { lane, outcome: abandoned === undefined ? outcome : { kind: 'abandoned' } };
     }),
   );
 }
@@ -112,22 +112,21 @@ function refuseOffline(deps: ArchiverDeps): void {
  */
 export async function archiveFile(deps: ArchiverDeps, path: string, shipper?: ShipperAccess): Promise<void> {
   refuseOffline(deps);
-  const { settings } = deps;
-  const layout = layoutOf(settings.l_archivedir);
+  const { layout } = deps;
   const file = await locateWalFile(deps, path);
-  const cluster = await readCluster(settings.pgdata);
-  await requirePinned(layout, cluster, settings.pgdata);
-  await checkWalFile(file, cluster, settings.pgdata);
+  const cluster = await readPinnedCluster(deps);
+  await checkWalFile(file, cluster, deps.settings.pgdata);
   if (shipper !== undefined && (await askShipper(deps, shipper, cluster, file)) === 'safe') return;
   await removeDeadTemporaries(layout);
-  const outcomes = await withLocalCopy(file, layout.temporary, deps.pid, (copy) => {
-    const shipment = { file, cluster, copy, paceOf: (standby: StandbyTarget) => paceOf(deps, file, standby) };
-    return Promise.all(settings.standbys.map((standby) => shipToStandby(deps, standby, shipment)));
-  }).then((shipped) => lookAgain(deps, shipped));
+  const shipped = await withLocalCopy(file, layout.temporary, deps.pid, (copy) => {
+    const shipment = { file, cluster, copy, paceOf: (lane: Lane) => paceOf(deps, file, lane) };
+    const ship = async (lane: Lane) => ({ lane, outcome: await shipToStandby(deps, lane, shipment) });
+    return Promise.all(lanesOf(deps).map(ship));
+  }).then(lookAgain);
   deps.signal.throwIfAborted();
-  for (const [index, outcome] of outcomes.entries()) {
-    const standby = settings.standbys[index];
-    if (standby !== undefined) logOutcome(deps, standby, file, outcome);
-  }
-  requireSafe(file, outcomes);
+  for (const { lane, outcome } of shipped) logOutcome(deps, lane, file, outcome);
+  requireSafe(
+    file,
+    shipped.map(({ outcome }) => outcome),
+  );
 }

@@ -6,7 +6,6 @@ import { requirePaths } from '../../system/check-paths.ts';
 import { programRoot } from '../../system/program-root.ts';
 import { readCluster, readPinnedIdentifier } from '../wal/cluster.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { layoutOf } from '../layout.ts';
 import { mentionLeftoverQueues } from '../queue/leftover-queues.ts';
 import { judgeOwnArchiving } from '../wal/own-archive-command.ts';
 import { viewServer } from '../wal/server-view.ts';
@@ -21,7 +20,7 @@ function ownPrograms(deps: ArchiverDeps): ExpectedPath[] {
 
 async function checkPinned(deps: ArchiverDeps): Promise<void> {
   const { settings } = deps;
-  const pinned = await readPinnedIdentifier(layoutOf(settings.l_archivedir));
+  const pinned = await readPinnedIdentifier(deps.layout);
   if (pinned === undefined) {
     deps.log.notice(`${settings.l_archivedir} is not initialized yet: run cmd_archiver -C FILE -I`);
     return;

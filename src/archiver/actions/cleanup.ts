@@ -1,18 +1,14 @@
 import { rm } from 'node:fs/promises';
 import { requirePinnedDirectory } from '../wal/cluster.ts';
 import type { ActionOptions, ArchiverDeps } from '../deps.ts';
-import { layoutOf } from '../layout.ts';
+import { lanesOf } from '../lane/lane.ts';
 import { findDeadTemporaries } from '../queue/temporaries.ts';
 
 /** `--cleanup`: removes what processes that are gone left half made. What a queue owes to a standby is never touched. */
 export async function cleanUp(deps: ArchiverDeps, options: ActionOptions): Promise<void> {
-  const { settings, report } = deps;
-  const layout = layoutOf(settings.l_archivedir);
+  const { layout, report } = deps;
   await requirePinnedDirectory(layout);
-  const found = await findDeadTemporaries(
-    layout,
-    settings.standbys.map(({ name }) => name),
-  );
+  const found = await findDeadTemporaries(layout, lanesOf(deps));
   for (const path of found) {
     if (!options.dryRun) await rm(path, { force: true });
     report(`${options.dryRun ? 'Would remove' : 'Removed'} ${path}`);

@@ -1,15 +1,14 @@
-import type { StandbyTarget } from '../../config/options-archiver.ts';
 import { exitCodes, messageOf, PitrError } from '../../errors.ts';
-import { takeLock } from '../../system/lock.ts';
 import { logFailure } from '../../system/log.ts';
 import { countLost, pollAbandoned } from '../lane/abandonment.ts';
-import { readCluster, requirePinned, type Cluster } from '../wal/cluster.ts';
+import { readPinnedCluster, type Cluster } from '../wal/cluster.ts';
 import { sendBatch, type Delivery } from '../delivery/delivery.ts';
 import type { ActionOptions, ArchiverDeps } from '../deps.ts';
-import { bytesOf, drainQueue, firstNames, nextBatch, withDelivery, type Pace } from '../lane/lane.ts';
+import { withDelivery } from '../lane/connect.ts';
+import { lanesOf, withLaneLock, type Lane } from '../lane/lane.ts';
 import { recordFinding, type Finding } from '../lane/report.ts';
 import { readLaneState, restUntil } from '../lane/state.ts';
-import { layoutOf, lockFileOf, queueOf } from '../layout.ts';
+import { bytesOf, drainQueue, firstNames, nextBatch, type Pace } from '../lane/send.ts';
 import { listQueue } from '../queue/queue.ts';
 import { markDone, readReadyFiles, type ReadyFiles } from '../wal/ready-files.ts';
 import { noteRequest } from '../lane/resume-request.ts';
@@ -56,8 +55,8 @@ async function sendReady(deps: ArchiverDeps, delivery: Delivery, ready: StoppedF
   return { shipped, trouble: undefined };
 }
 
-async function sendAll(deps: ArchiverDeps, delivery: Delivery, ready: StoppedFiles | undefined) {
-  const { sent, trouble } = await drainQueue(deps, delivery, unhurried(deps));
+async function sendAll(deps: ArchiverDeps, lane: Lane, delivery: Delivery, ready: StoppedFiles | undefined) {
+  const { sent, trouble } = await drainQueue(deps, lane, delivery, unhurried(deps));
   if (trouble !== undefined) return { sent, shipped: new Set<string>(), trouble };
   const direct = await sendReady(deps, delivery, ready);
   return { sent: sent + direct.shipped.size, ...direct };
@@ -71,46 +70,41 @@ function findingOf(deps: ArchiverDeps, trouble: Trouble | undefined, tookMs: num
 
 async function flushUnderLock(
   deps: ArchiverDeps,
-  standby: StandbyTarget,
+  lane: Lane,
   cluster: Cluster,
   ready: StoppedFiles | undefined,
 ): Promise<LaneFlush> {
-  const layout = layoutOf(deps.settings.l_archivedir);
-  const stored = await readLaneState(layout, standby.name);
-  const state = await pollAbandoned(deps, standby, cluster, stored, []);
+  const stored = await readLaneState(lane);
+  const state = await pollAbandoned(deps, lane, cluster, stored, []);
   if (state === undefined) return { kind: 'abandoned' };
-  const queued = await firstNames(queueOf(layout, standby.name));
+  const queued = await firstNames(lane);
   const names = queued.length > 0 ? queued : (ready?.names ?? []).slice(0, 1).map(({ name }) => name);
   if (names.length === 0) return { kind: 'tried', sent: 0, shipped: new Set(), trouble: undefined };
   const began = deps.monotonicMs();
-  const note = (request: string): Promise<void> => noteRequest(deps, standby.name, request);
-  const use = await withDelivery(deps, standby, cluster, names, async (delivery, request) => {
+  const note = (request: string): Promise<void> => noteRequest(deps, lane, request);
+  const use = await withDelivery(deps, lane, cluster, names, async (delivery, request) => {
     if (request !== undefined) await note(request);
-    return sendAll(deps, { ...delivery, noteRequest: note }, ready);
+    return sendAll(deps, lane, { ...delivery, noteRequest: note }, ready);
   });
   deps.signal.throwIfAborted();
   const result =
     use.kind === 'used' ? use.value : { sent: 0, shipped: new Set<string>(), trouble: use.trouble };
   const finding = findingOf(deps, result.trouble, deps.monotonicMs() - began);
-  await recordFinding(deps, standby.name, await readLaneState(layout, standby.name), finding);
+  await recordFinding(deps, lane, await readLaneState(lane), finding);
   return { kind: 'tried', ...result };
 }
 
 async function flushLane(
   deps: ArchiverDeps,
-  standby: StandbyTarget,
+  lane: Lane,
   cluster: Cluster,
   ready: StoppedFiles | undefined,
 ): Promise<LaneFlush> {
   try {
-    const path = lockFileOf(layoutOf(deps.settings.l_archivedir), standby.name);
-    const lock = await takeLock(deps.run, path, standby.ssh_timeout * 1000);
-    if (lock === undefined) return { kind: 'failed', reason: 'another process is sending' };
-    try {
-      return await flushUnderLock(deps, standby, cluster, ready);
-    } finally {
-      await lock.release();
-    }
+    const use = (): Promise<LaneFlush> => flushUnderLock(deps, lane, cluster, ready);
+    return await withLaneLock(deps, lane, lane.standby.ssh_timeout * 1000, use, () =>
+      Promise.resolve({ kind: 'failed', reason: 'another process is sending' }),
+    );
   } catch (error) {
     deps.signal.throwIfAborted();
     if (!(error instanceof PitrError)) logFailure(deps.log, error);
@@ -118,48 +112,50 @@ async function flushLane(
   }
 }
 
+/** A lane, and what became of it. */
+interface Flushed {
+  readonly lane: Lane;
+  readonly flushed: LaneFlush;
+}
+
 /** The ready files that every standby has which is not abandoned. */
-function safeEverywhere(ready: StoppedFiles, lanes: readonly LaneFlush[]): readonly string[] {
-  const alive = lanes.filter((lane) => lane.kind !== 'abandoned');
+function safeEverywhere(ready: StoppedFiles, lanes: readonly Flushed[]): readonly string[] {
+  const alive = lanes.filter(({ flushed }) => flushed.kind !== 'abandoned');
   if (alive.length === 0) return [];
   return ready.names
     .map(({ name }) => name)
-    .filter((name) => alive.every((lane) => lane.kind === 'tried' && lane.shipped.has(name)));
+    .filter((name) => alive.every(({ flushed }) => flushed.kind === 'tried' && flushed.shipped.has(name)));
 }
 
-async function countLostOnAbandoned(deps: ArchiverDeps, standby: string, names: readonly string[]) {
-  const layout = layoutOf(deps.settings.l_archivedir);
-  const lock = await takeLock(deps.run, lockFileOf(layout, standby), 10_000);
-  if (lock === undefined) throw new PitrError(`standby ${standby}: its lane is busy`);
-  try {
-    await countLost(deps, standby, await readLaneState(layout, standby), names);
-  } finally {
-    await lock.release();
-  }
+async function countLostOnAbandoned(deps: ArchiverDeps, lane: Lane, names: readonly string[]) {
+  const count = async (): Promise<void> => countLost(deps, lane, await readLaneState(lane), names);
+  await withLaneLock(deps, lane, 10_000, count, () => {
+    throw new PitrError(`standby ${lane.name}: its lane is busy`);
+  });
 }
 
 /** Marks as done what is safe; before that, what an abandoned standby loses by it is noted. */
-async function settleReady(deps: ArchiverDeps, ready: StoppedFiles, lanes: readonly LaneFlush[]) {
+async function settleReady(deps: ArchiverDeps, ready: StoppedFiles, lanes: readonly Flushed[]) {
   const done = safeEverywhere(ready, lanes);
   if (done.length === 0) return done;
-  for (const [index, { name }] of deps.settings.standbys.entries()) {
-    if (lanes[index]?.kind === 'abandoned') await countLostOnAbandoned(deps, name, done);
+  for (const { lane, flushed } of lanes) {
+    if (flushed.kind === 'abandoned') await countLostOnAbandoned(deps, lane, done);
   }
   await markDone(ready.directory, done);
   return done;
 }
 
 /** One line per standby; whether its queue is empty. */
-async function reportLane(deps: ArchiverDeps, standby: string, lane: LaneFlush): Promise<boolean> {
-  if (lane.kind === 'abandoned') {
-    deps.report(`Standby ${standby}: abandoned, it needs a new base backup`);
+async function reportLane({ report }: ArchiverDeps, { lane, flushed }: Flushed): Promise<boolean> {
+  if (flushed.kind === 'abandoned') {
+    report(`Standby ${lane.name}: abandoned, it needs a new base backup`);
     return true;
   }
-  const left = await listQueue(queueOf(layoutOf(deps.settings.l_archivedir), standby));
-  const sent = lane.kind === 'tried' ? lane.sent : 0;
-  const reason = lane.kind === 'failed' ? lane.reason : lane.trouble?.reason;
+  const left = await listQueue(lane.queue);
+  const sent = flushed.kind === 'tried' ? flushed.sent : 0;
+  const reason = flushed.kind === 'failed' ? flushed.reason : flushed.trouble?.reason;
   const rest = left.length === 0 ? 'its queue is empty' : `${left.length} remain in its queue`;
-  deps.report(`Standby ${standby}: ${sent} files sent, ${rest}${reason === undefined ? '' : ` (${reason})`}`);
+  report(`Standby ${lane.name}: ${sent} files sent, ${rest}${reason === undefined ? '' : ` (${reason})`}`);
   return left.length === 0 && reason === undefined;
 }
 
@@ -188,11 +184,11 @@ function reportReady(deps: ArchiverDeps, ready: ReadyFiles, done: readonly strin
 }
 
 async function reportPlan(deps: ArchiverDeps, ready: ReadyFiles): Promise<void> {
-  const layout = layoutOf(deps.settings.l_archivedir);
   const direct = ready.kind === 'stopped' ? ready.names.length : 0;
-  for (const { name } of deps.settings.standbys) {
-    const { abandoned } = await readLaneState(layout, name);
-    const queued = await listQueue(queueOf(layout, name));
+  for (const lane of lanesOf(deps)) {
+    const { name, queue } = lane;
+    const { abandoned } = await readLaneState(lane);
+    const queued = await listQueue(queue);
     if (abandoned !== undefined) deps.report(`Standby ${name}: abandoned, nothing would be sent`);
     else
       deps.report(`Standby ${name}: would send ${queued.length} files of its queue and ${direct} of pgdata`);
@@ -213,25 +209,21 @@ async function readyUnlessOffline(deps: ArchiverDeps, cluster: Cluster): Promise
  * @returns 0 only if nothing is owed any more
  */
 export async function flush(deps: ArchiverDeps, options: ActionOptions): Promise<number> {
-  const { settings } = deps;
-  const layout = layoutOf(settings.l_archivedir);
-  const cluster = await readCluster(settings.pgdata);
-  await requirePinned(layout, cluster, settings.pgdata);
+  const cluster = await readPinnedCluster(deps);
   const ready = await readyUnlessOffline(deps, cluster);
   if (options.dryRun) {
     await reportPlan(deps, ready);
     return 0;
   }
-  await removeDeadTemporaries(layout);
+  await removeDeadTemporaries(deps.layout);
   const stopped = ready.kind === 'stopped' ? ready : undefined;
-  const lanes = await Promise.all(
-    settings.standbys.map((standby) => flushLane(deps, standby, cluster, stopped)),
-  );
+  const flushAll = lanesOf(deps).map(async (lane) => ({
+    lane,
+    flushed: await flushLane(deps, lane, cluster, stopped),
+  }));
+  const lanes = await Promise.all(flushAll);
   const done = stopped === undefined ? [] : await settleReady(deps, stopped, lanes);
   const reported: boolean[] = [reportReady(deps, ready, done)];
-  for (const [index, { name }] of settings.standbys.entries()) {
-    const lane = lanes[index];
-    if (lane !== undefined) reported.push(await reportLane(deps, name, lane));
-  }
+  for (const lane of lanes) reported.push(await reportLane(deps, lane));
   return reported.every(Boolean) ? 0 : exitCodes.failure;
 }

@@ -1,4 +1,3 @@
-import type { StandbyTarget } from '../../config/options-archiver.ts';
 import { join } from 'node:path';
 import { exitCodes, messageOf, PitrError, refusal } from '../../errors.ts';
 import { ensureDirectory, exists } from '../../system/durable.ts';
@@ -7,20 +6,20 @@ import { noiseHint } from '../../system/ssh.ts';
 import { pinCluster, readCluster, type Cluster } from '../wal/cluster.ts';
 import { beginHistory, hasHistory } from '../delivery/history.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { sshTargetOf } from '../lane/lane.ts';
+import { sshTargetOf } from '../lane/connect.ts';
+import { lanesOf, type Lane } from '../lane/lane.ts';
 import { beginLaneState } from '../lane/state.ts';
-import { layoutOf, queueOf, type Layout } from '../layout.ts';
 import { mentionLeftoverQueues } from '../queue/leftover-queues.ts';
 import { plantSentinel, type PlantPermission, type PlantResult } from '../delivery/plant-sentinel.ts';
 
-async function makeDirectories(layout: Layout, standbys: readonly string[]): Promise<void> {
+async function makeDirectories({ layout }: ArchiverDeps, lanes: readonly Lane[]): Promise<void> {
   for (const directory of [layout.root, layout.privateDirectory, layout.temporary]) {
     await ensureDirectory(directory);
   }
-  for (const standby of standbys) {
-    await beginHistory(layout, standby);
-    await ensureDirectory(queueOf(layout, standby));
-    await beginLaneState(layout, standby);
+  for (const lane of lanes) {
+    await beginHistory(lane);
+    await ensureDirectory(lane.queue);
+    await beginLaneState(lane);
   }
 }
 
@@ -34,33 +33,33 @@ async function hasFollowed(pgdata: string, { timeline }: Cluster): Promise<boole
 
 /** What the judgement of one standby rests on. */
 interface Probed {
-  readonly standby: StandbyTarget;
+  readonly lane: Lane;
   readonly result: PlantResult;
   readonly hasHistory: boolean;
 }
 
 async function permissionFor(
   deps: ArchiverDeps,
-  { name }: StandbyTarget,
+  lane: Lane,
   cluster: Cluster,
   plant: string | undefined,
 ): Promise<PlantPermission> {
-  if (name === plant) return 'always';
-  if (await hasHistory(layoutOf(deps.settings.l_archivedir), name)) return 'never';
+  if (lane.name === plant) return 'always';
+  if (await hasHistory(lane)) return 'never';
   return (await hasFollowed(deps.settings.pgdata, cluster)) ? 'never' : 'if-empty';
 }
 
 async function probe(
   deps: ArchiverDeps,
-  standby: StandbyTarget,
+  lane: Lane,
   cluster: Cluster,
   permission: PlantPermission,
 ): Promise<PlantResult> {
   try {
-    const target = await sshTargetOf(deps, standby);
+    const target = await sshTargetOf(deps, lane);
     const planting = { cluster, pgdata: deps.settings.pgdata, nonce: deps.nonce(), permission };
     const connected = await deps.withRemoteShell(deps, target, (shell) =>
-      plantSentinel(shell, standby, planting),
+      plantSentinel(shell, lane.standby, planting),
     );
     if (connected.kind === 'used') return connected.value;
     return { kind: connected.kind === 'noisy' ? 'noisy' : 'unknown', reason: connected.reason };
@@ -77,8 +76,8 @@ interface Problem {
 
 const checkHint = 'Check host and r_archivedir of that standby in the INI file.';
 
-function missingSentinel(deps: ArchiverDeps, { standby, hasHistory }: Probed): Problem[] {
-  const { name, r_archivedir } = standby;
+function missingSentinel(deps: ArchiverDeps, { lane, hasHistory }: Probed): Problem[] {
+  const { name, r_archivedir } = lane.standby;
   if (!hasHistory) {
     deps.log.warning(
       `standby ${name}: ${r_archivedir} has no sentinel .pitrtools, and this server was a standby once or was promoted: run cmd_standby -I there (where it has no cmd_standby, cmd_archiver -I --plant ${name} here); until then its WAL will be queued`,
@@ -96,7 +95,7 @@ function missingSentinel(deps: ArchiverDeps, { standby, hasHistory }: Probed): P
 /** Says what was found; returns what must not be passed over. */
 function judge(deps: ArchiverDeps, probed: Probed): Problem[] {
   const { result } = probed;
-  const { name, r_archivedir } = probed.standby;
+  const { name, r_archivedir } = probed.lane.standby;
   switch (result.kind) {
     case 'planted':
     case 'present':
@@ -140,22 +139,25 @@ function requireKnown(names: readonly string[], plant: string | undefined): void
   });
 }
 
-async function probeAll(deps: ArchiverDeps, cluster: Cluster, plant: string | undefined): Promise<void> {
-  const { settings } = deps;
-  const layout = layoutOf(settings.l_archivedir);
+async function probeAll(
+  deps: ArchiverDeps,
+  lanes: readonly Lane[],
+  cluster: Cluster,
+  plant: string | undefined,
+): Promise<void> {
   const probes = await Promise.all(
-    settings.standbys.map(async (standby): Promise<Probed> => {
-      const permission = await permissionFor(deps, standby, cluster, plant);
-      const result = await probe(deps, standby, cluster, permission);
-      return { standby, result, hasHistory: await hasHistory(layout, standby.name) };
+    lanes.map(async (lane): Promise<Probed> => {
+      const permission = await permissionFor(deps, lane, cluster, plant);
+      const result = await probe(deps, lane, cluster, permission);
+      return { lane, result, hasHistory: await hasHistory(lane) };
     }),
   );
   const problems = probes.flatMap((probed) => judge(deps, probed));
-  const missed = probes.find(({ standby, result }) => standby.name === plant && !isMarked(result));
+  const missed = probes.find(({ lane, result }) => lane.name === plant && !isMarked(result));
   if (problems.length === 0 && missed === undefined) return;
   const messages = problems.map(({ message }) => message);
   throw new PitrError(
-    messages.length === 0 ? `nothing was planted for ${missed?.standby.name ?? ''}` : messages.join('; '),
+    messages.length === 0 ? `nothing was planted for ${missed?.lane.name ?? ''}` : messages.join('; '),
     {
       hint: [...new Set(problems.map(({ hint }) => hint))].join(' ') || checkHint,
     },
@@ -176,18 +178,18 @@ function printList(names: readonly string[]): string {
  * instance when a standby was added; what a queue holds is not touched.
  */
 export async function initialize(deps: ArchiverDeps, plant?: string): Promise<void> {
-  const { settings, report } = deps;
-  const names = settings.standbys.map(({ name }) => name);
+  const { settings, layout, report } = deps;
+  const lanes = lanesOf(deps);
+  const names = lanes.map(({ name }) => name);
   requireKnown(names, plant);
   report('We are initializing queues, one moment.');
   report('');
   report('NOTICE: init_env_func()');
-  const layout = layoutOf(settings.l_archivedir);
   const cluster = await readCluster(settings.pgdata);
   await ensureDirectory(layout.root);
   await ensureDirectory(layout.privateDirectory);
   await pinCluster(layout, cluster, settings.pgdata);
-  await makeDirectories(layout, names);
+  await makeDirectories(deps, lanes);
   report('NOTICE: generate_slave_list_func()');
   report(`NOTICE: Your slaves are: ${printList(names)}`);
   await mentionLeftoverQueues(deps);
@@ -196,5 +198,5 @@ export async function initialize(deps: ArchiverDeps, plant?: string): Promise<vo
     if (plant !== undefined) throw refusal('--plant is for the primary: this server is in recovery');
     return;
   }
-  await probeAll(deps, cluster, plant);
+  await probeAll(deps, lanes, cluster, plant);
 }

@@ -4,15 +4,15 @@ import type { ArchiverSettings } from '../../config/options-archiver.ts';
 import { messageOf, PitrError } from '../../errors.ts';
 import { takeLock } from '../../system/lock.ts';
 import { logFailure, type Log } from '../../system/log.ts';
-import { readCluster, requirePinned, requirePinnedDirectory, type Cluster } from '../wal/cluster.ts';
+import { readPinnedCluster, requirePinnedDirectory, type Cluster } from '../wal/cluster.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { layoutOf } from '../layout.ts';
+import { lanesOf } from '../lane/lane.ts';
 import { walDirectory } from '../wal/ready-files.ts';
 import { removeDeadTemporaries } from '../queue/temporaries.ts';
 import { createBoard } from '../shipper/board.ts';
 import { runKeeper } from '../shipper/keeper.ts';
 import { adoptState, runLane } from '../shipper/lane-loop.ts';
-import { createLane, type Lane } from '../shipper/lane-record.ts';
+import { createShipperLane } from '../shipper/lane-record.ts';
 import { prepareMarkers, stampConfig, wipeMarkers, type ConfigIdentity } from '../markers/markers.ts';
 import { shipperPlaces, type ShipperPlaces } from '../markers/places.ts';
 import { runScanner } from '../shipper/scanner.ts';
@@ -41,14 +41,13 @@ const hurriedMs = 1_000;
 const partingMs = 5_000;
 
 function createWork(deps: ArchiverDeps, cluster: Cluster, stop: AbortSignal): Work {
-  const { settings } = deps;
-  const layout = layoutOf(settings.l_archivedir);
+  const lanes = lanesOf(deps).map(createShipperLane);
   return {
     deps,
     cluster,
-    layout,
-    places: shipperPlaces(layout),
-    board: createBoard(settings.standbys.map(({ name }) => name)),
+    places: shipperPlaces(deps.layout),
+    board: createBoard(lanes.map(({ name }) => name)),
+    lanes,
     stop,
     decide: createWakeUp(),
     lastProgressMs: deps.monotonicMs(),
@@ -57,15 +56,14 @@ function createWork(deps: ArchiverDeps, cluster: Cluster, stop: AbortSignal): Wo
   };
 }
 
-function wakeAll(work: Work, lanes: readonly Lane[]): void {
-  work.decide.wake();
+function wakeAll({ decide, lanes }: Work): void {
+  decide.wake();
   for (const { wakeUp } of lanes) wakeUp.wake();
 }
 
 /** Offline: queues go on draining, nothing new is taken, nothing is proven. */
 async function startTaking(
   work: Work,
-  lanes: readonly Lane[],
   config: ConfigIdentity,
 ): Promise<readonly Promise<void>[] | 'config-changed'> {
   const { deps, places, cluster } = work;
@@ -75,28 +73,26 @@ async function startTaking(
   if (!isCurrent) return 'config-changed';
   if (flaw !== undefined) tellFlaw(work, flaw);
   const directory = await walDirectory(deps.settings.pgdata);
-  return [runKeeper(work, lanes), runScanner(work, lanes, directory), watchForStall(work, config.file)];
+  return [runKeeper(work), runScanner(work, directory), watchForStall(work, config.file)];
 }
 
 /** Works by one configuration until something ends that. */
 async function shipBy(deps: ArchiverDeps, config: ConfigIdentity): Promise<Stop> {
-  const cluster = await readCluster(deps.settings.pgdata);
-  await requirePinned(layoutOf(deps.settings.l_archivedir), cluster, deps.settings.pgdata);
+  const cluster = await readPinnedCluster(deps);
   if (cluster.isInRecovery) return 'in-recovery';
   const end = new AbortController();
   const work = createWork(deps, cluster, AbortSignal.any([end.signal, deps.signal]));
   await wipeMarkers(work.places);
-  await removeDeadTemporaries(work.layout);
-  const lanes = deps.settings.standbys.map(createLane);
-  for (const lane of lanes) await adoptState(work, lane);
-  const parts = await startTaking(work, lanes, config);
+  await removeDeadTemporaries(deps.layout);
+  for (const lane of work.lanes) await adoptState(work, lane);
+  const parts = await startTaking(work, config);
   if (parts === 'config-changed') return parts;
-  const running = lanes.map((lane) => runLane(work, lane));
+  const running = work.lanes.map((lane) => runLane(work, lane));
   try {
     return await awaitStop(work, config);
   } finally {
     end.abort();
-    wakeAll(work, lanes);
+    wakeAll(work);
     // No marker may be left once the next configuration is in force; a lane can only deliver, which harms nobody.
     await Promise.all(parts);
     await Promise.race([Promise.all(running), delay(partingMs, undefined, { ref: false })]);
@@ -163,7 +159,7 @@ function adoptPriority({ ship_nice }: ArchiverSettings, log: Log): void {
  * archive_command has nothing to do but to look. One per l_archivedir; a second one ends at once.
  */
 export async function shipContinuously(deps: ArchiverDeps, read: ReadConfiguration): Promise<void> {
-  const layout = layoutOf(deps.settings.l_archivedir);
+  const { layout } = deps;
   await requirePinnedDirectory(layout);
   const places = shipperPlaces(layout);
   const lock = await takeLock(deps.run, places.lock, glanceMs);

@@ -1,11 +1,10 @@
-import type { StandbyTarget } from '../../config/options-archiver.ts';
 import { messageOf } from '../../errors.ts';
 import { sinceBoot } from '../../system/clock.ts';
 import { isNotificationDue, notify, type SaidState, type Severity } from '../../system/notify.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { severityOfHealth, writeLaneState, type Health, type LaneState } from './state.ts';
-import { layoutOf, queueOf } from '../layout.ts';
 import { listQueue } from '../queue/queue.ts';
+import type { Lane } from './lane.ts';
 
 /** How a lane was found, and the file it was about. */
 export interface Finding {
@@ -31,19 +30,19 @@ function sentenceOf(standby: string, { health, reason }: Finding): string {
 
 async function sendNotification(
   deps: ArchiverDeps,
-  standby: string,
+  { name, queue }: Lane,
   severity: Severity,
   finding: Finding,
 ): Promise<void> {
-  const queue = await listQueue(queueOf(layoutOf(deps.settings.l_archivedir), standby)).catch(() => []);
+  const queued = await listQueue(queue).catch(() => []);
   notify(deps, deps.settings, {
     severity,
-    message: sentenceOf(standby, finding),
+    message: sentenceOf(name, finding),
     facts: {
       program: 'cmd_archiver',
-      standby,
+      standby: name,
       segment: finding.segment ?? '',
-      queue_length: queue.length,
+      queue_length: queued.length,
     },
   });
 }
@@ -84,7 +83,7 @@ function nextState(deps: ArchiverDeps, before: LaneState, finding: Finding, nowM
  */
 export async function recordFinding(
   deps: ArchiverDeps,
-  standby: StandbyTarget['name'],
+  lane: Lane,
   before: LaneState,
   finding: Finding,
 ): Promise<SaidState | undefined> {
@@ -92,14 +91,14 @@ export async function recordFinding(
   const severity = severityOfHealth(finding.health);
   const isDue = isNotificationDue(before.said, severity, nowMs / 1000, deps.settings.notify_reminder);
   const after = nextState(deps, before, finding, nowMs);
-  if (isDue) await sendNotification(deps, standby, severity, finding);
+  if (isDue) await sendNotification(deps, lane, severity, finding);
   const said = isDue ? { severity, lastNotified: Math.floor(nowMs / 1000) } : before.said;
   if (!isDue && isSame(before, after)) return said;
   try {
-    await writeLaneState(layoutOf(deps.settings.l_archivedir), standby, said ? { ...after, said } : after);
+    await writeLaneState(lane, said ? { ...after, said } : after);
   } catch (error) {
     // What became of the WAL is known by now; a state that cannot be noted must not turn it into a failure.
-    deps.log.warning(`cannot note the state of standby ${standby}: ${messageOf(error)}`);
+    deps.log.warning(`cannot note the state of standby ${lane.name}: ${messageOf(error)}`);
   }
   return said;
 }

@@ -1,17 +1,16 @@
 import { dirname } from 'node:path';
-import type { StandbyTarget } from '../../config/options-archiver.ts';
 import { messageOf, PitrError } from '../../errors.ts';
 import { logFailure } from '../../system/log.ts';
-import { takeLock } from '../../system/lock.ts';
 import { abandonByPolicy, pollAbandoned } from './abandonment.ts';
 import type { Cluster } from '../wal/cluster.ts';
 import { sendBatch, type Delivery } from '../delivery/delivery.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { drainQueue, firstNames, withDelivery, type Pace } from './lane.ts';
+import { withDelivery } from './connect.ts';
 import { fullnessOf, mayGiveUp } from './give-up.ts';
 import { recordFinding, type Finding } from './report.ts';
 import { isResting, readLaneState, restUntil, type LaneState } from './state.ts';
-import { layoutOf, lockFileOf, queueOf } from '../layout.ts';
+import { withLaneLock, type Lane } from './lane.ts';
+import { drainQueue, firstNames, type Pace } from './send.ts';
 import { enqueue, isQueueEmpty, type LocalCopy } from '../queue/queue.ts';
 import { noteRequest } from './resume-request.ts';
 import { isQueueFull, requireRoom } from '../queue/room.ts';
@@ -31,7 +30,7 @@ export interface Shipment {
   readonly cluster: Cluster;
   readonly copy: LocalCopy;
   /** How long this call may go on with one standby. */
-  readonly paceOf: (standby: StandbyTarget) => Pace;
+  readonly paceOf: (lane: Lane) => Pace;
 }
 
 /** What one connection achieved. */
@@ -54,12 +53,13 @@ async function sendDirectly(deps: ArchiverDeps, delivery: Delivery, { file }: Sh
 /** Older files first; the new one itself only when it is not queued behind them. */
 async function useDelivery(
   deps: ArchiverDeps,
+  lane: Lane,
   delivery: Delivery,
   shipment: Shipment,
   isQueued: boolean,
 ): Promise<Attempt> {
-  const pace = shipment.paceOf(delivery.standby);
-  const drained = await drainQueue(deps, delivery, pace);
+  const pace = shipment.paceOf(lane);
+  const drained = await drainQueue(deps, lane, delivery, pace);
   const { trouble, isEmpty } = drained;
   if (trouble !== undefined || isQueued || !isEmpty) {
     return { isDelivered: isQueued && isEmpty, isQueueEmpty: isEmpty, trouble };
@@ -71,15 +71,14 @@ async function useDelivery(
 
 async function attempt(
   deps: ArchiverDeps,
-  standby: StandbyTarget,
+  lane: Lane,
   shipment: Shipment,
   isQueued: boolean,
 ): Promise<Attempt> {
-  const queue = queueOf(layoutOf(deps.settings.l_archivedir), standby.name);
-  const names = isQueued ? await firstNames(queue) : [shipment.file.name.name];
-  const use = await withDelivery(deps, standby, shipment.cluster, names, async (delivery, request) => {
-    if (request !== undefined) await noteRequest(deps, standby.name, request);
-    return useDelivery(deps, delivery, shipment, isQueued);
+  const names = isQueued ? await firstNames(lane) : [shipment.file.name.name];
+  const use = await withDelivery(deps, lane, shipment.cluster, names, async (delivery, request) => {
+    if (request !== undefined) await noteRequest(deps, lane, request);
+    return useDelivery(deps, lane, delivery, shipment, isQueued);
   });
   if (use.kind === 'trouble') return failed(use.trouble);
   return { ...use.value, seenRequest: use.resumeRequest };
@@ -110,13 +109,12 @@ function findingOf(deps: ArchiverDeps, result: Attempt, tookMs: number, segment:
 
 async function tryEnqueue(
   deps: ArchiverDeps,
-  standby: StandbyTarget,
+  lane: Lane,
   { copy, file }: Shipment,
-  queue: string,
 ): Promise<PitrError | undefined> {
   try {
-    await requireRoom(deps, standby.name, Number(file.identity.size));
-    await enqueue(copy, file.name, queue, standby.name);
+    await requireRoom(deps, lane, Number(file.identity.size));
+    await enqueue(copy, file.name, lane);
     return undefined;
   } catch (error) {
     if (error instanceof PitrError) return error;
@@ -127,90 +125,85 @@ async function tryEnqueue(
 /** The lane as long as it is not abandoned; its lock is held. */
 async function shipOnLane(
   deps: ArchiverDeps,
-  standby: StandbyTarget,
+  lane: Lane,
   shipment: Shipment,
   state: LaneState,
 ): Promise<LaneOutcome> {
-  const queue = queueOf(layoutOf(deps.settings.l_archivedir), standby.name);
   const segment = shipment.file.name.name;
   const resting = isResting(state, deps.now());
   // Behind others, or nothing to be hoped for: safe first. A full disk is no reason not to try, which makes room.
-  const mustQueue = resting || !(await isQueueEmpty(queue));
-  const isQueued = mustQueue && (await tryEnqueue(deps, standby, shipment, queue)) === undefined;
+  const mustQueue = resting || !(await isQueueEmpty(lane.queue));
+  const isQueued = mustQueue && (await tryEnqueue(deps, lane, shipment)) === undefined;
   if (resting && isQueued) return { kind: 'queued', trouble: undefined };
 
   const began = deps.monotonicMs();
-  const result = await safeAttempt(deps, standby, shipment, isQueued);
+  const result = await safeAttempt(deps, lane, shipment, isQueued);
   deps.signal.throwIfAborted();
-  const error = result.isDelivered || isQueued ? undefined : await tryEnqueue(deps, standby, shipment, queue);
+  const error = result.isDelivered || isQueued ? undefined : await tryEnqueue(deps, lane, shipment);
   const finding = findingOf(deps, result, deps.monotonicMs() - began, segment);
-  if (error !== undefined) return unsafe(deps, standby, state, finding, error);
-  await recordFinding(deps, standby.name, state, finding);
+  if (error !== undefined) return unsafe(deps, lane, state, finding, error);
+  await recordFinding(deps, lane, state, finding);
   return result.isDelivered ? { kind: 'delivered' } : { kind: 'queued', trouble: result.trouble };
 }
 
 /** What `queue_full: abandon` says, once the standby has had its time. */
 async function giveUpIfDue(
   deps: ArchiverDeps,
-  standby: StandbyTarget,
+  lane: Lane,
   state: LaneState,
   finding: Finding,
   error: PitrError,
 ): Promise<boolean> {
   if (!isQueueFull(error) || deps.settings.queue_full !== 'abandon') return false;
   const fullness = fullnessOf(deps, state, finding.health === 'behind');
-  if (!mayGiveUp(fullness, deps.monotonicMs(), standby.ssh_timeout * 1000)) return false;
+  if (!mayGiveUp(fullness, deps.monotonicMs(), lane.standby.ssh_timeout * 1000)) return false;
   const names = finding.segment === undefined ? [] : [finding.segment];
-  await abandonByPolicy(deps, standby.name, error.message, names);
+  await abandonByPolicy(deps, lane, error.message, names);
   return true;
 }
 
 /** Neither sent nor queued: PostgreSQL has to keep the file, unless the INI would rather give the standby up. */
 async function unsafe(
   deps: ArchiverDeps,
-  standby: StandbyTarget,
+  lane: Lane,
   state: LaneState,
   finding: Finding,
   error: PitrError,
 ): Promise<LaneOutcome> {
-  if (await giveUpIfDue(deps, standby, state, finding, error)) return { kind: 'abandoned' };
+  if (await giveUpIfDue(deps, lane, state, finding, error)) return { kind: 'abandoned' };
   const sending = finding.reason === undefined ? '' : `; sending: ${finding.reason}`;
   const reason = `${error.message}${error.detail === undefined ? '' : ` (${error.detail})`}${sending}`;
   const { segment, seenRequest } = finding;
-  await recordFinding(deps, standby.name, state, { health: 'unsafe', reason, segment, seenRequest });
+  await recordFinding(deps, lane, state, { health: 'unsafe', reason, segment, seenRequest });
   return { kind: 'failed', reason, error };
 }
 
 /** While this server is in recovery nothing is stored and nothing queued: the file must be at the standby already. */
 async function compareOnLane(
   deps: ArchiverDeps,
-  standby: StandbyTarget,
+  lane: Lane,
   { file, cluster, paceOf }: Shipment,
 ): Promise<LaneOutcome> {
-  const pace = paceOf(standby);
+  const pace = paceOf(lane);
   const batch = { directory: dirname(file.path), files: [file] };
-  const use = await withDelivery(deps, standby, cluster, [file.name.name], (delivery) =>
+  const use = await withDelivery(deps, lane, cluster, [file.name.name], (delivery) =>
     sendBatch(deps, delivery, batch, pace.transferLimitMs(Number(file.identity.size))),
   );
   const trouble = use.kind === 'trouble' ? use.trouble : use.value.trouble;
   if (trouble === undefined) return { kind: 'delivered' };
-  const error = new PitrError(`standby ${standby.name}: ${trouble.reason}`, { hint: trouble.hint });
+  const error = new PitrError(`standby ${lane.name}: ${trouble.reason}`, { hint: trouble.hint });
   return { kind: 'failed', reason: trouble.reason, error };
 }
 
-async function shipUnderLock(
-  deps: ArchiverDeps,
-  standby: StandbyTarget,
-  shipment: Shipment,
-): Promise<LaneOutcome> {
-  const state = await readLaneState(layoutOf(deps.settings.l_archivedir), standby.name);
+async function shipUnderLock(deps: ArchiverDeps, lane: Lane, shipment: Shipment): Promise<LaneOutcome> {
+  const state = await readLaneState(lane);
   if (shipment.cluster.isInRecovery) {
-    return state.abandoned === undefined ? compareOnLane(deps, standby, shipment) : { kind: 'abandoned' };
+    return state.abandoned === undefined ? compareOnLane(deps, lane, shipment) : { kind: 'abandoned' };
   }
-  if (state.abandoned === undefined) return shipOnLane(deps, standby, shipment, state);
+  if (state.abandoned === undefined) return shipOnLane(deps, lane, shipment, state);
   const names = [shipment.file.name.name];
-  const resumed = await pollAbandoned(deps, standby, shipment.cluster, state, names);
-  return resumed === undefined ? { kind: 'abandoned' } : shipOnLane(deps, standby, shipment, resumed);
+  const resumed = await pollAbandoned(deps, lane, shipment.cluster, state, names);
+  return resumed === undefined ? { kind: 'abandoned' } : shipOnLane(deps, lane, shipment, resumed);
 }
 
 /** How long to wait for a lock whose holder writes only a few words. */
@@ -219,44 +212,34 @@ const shortLockMs = 2_000;
 /** Another process is sending on this lane: it will find what is queued now, or the next call will. */
 async function queueBesideAnother(
   deps: ArchiverDeps,
-  standby: StandbyTarget,
+  lane: Lane,
   { copy, file, cluster }: Shipment,
 ): Promise<LaneOutcome> {
-  if (cluster.isInRecovery) throw new PitrError(`standby ${standby.name}: another process is sending`);
-  await requireRoom(deps, standby.name, Number(file.identity.size));
-  await enqueue(copy, file.name, queueOf(layoutOf(deps.settings.l_archivedir), standby.name), standby.name);
+  if (cluster.isInRecovery) throw new PitrError(`standby ${lane.name}: another process is sending`);
+  await requireRoom(deps, lane, Number(file.identity.size));
+  await enqueue(copy, file.name, lane);
   return { kind: 'queued', trouble: undefined };
 }
 
-async function shipWithLock(
-  deps: ArchiverDeps,
-  standby: StandbyTarget,
-  shipment: Shipment,
-): Promise<LaneOutcome> {
-  const layout = layoutOf(deps.settings.l_archivedir);
-  const { abandoned } = await readLaneState(layout, standby.name);
+async function shipWithLock(deps: ArchiverDeps, lane: Lane, shipment: Shipment): Promise<LaneOutcome> {
+  const { abandoned } = await readLaneState(lane);
   // In recovery nothing may be queued instead: whoever has the lane is waited for a moment.
   const waitMs = abandoned === undefined && !shipment.cluster.isInRecovery ? 0 : shortLockMs;
-  const lock = await takeLock(deps.run, lockFileOf(layout, standby.name), waitMs);
-  if (lock === undefined) {
-    if (abandoned !== undefined) throw new PitrError(`standby ${standby.name}: its lane is busy`);
-    return queueBesideAnother(deps, standby, shipment);
-  }
-  try {
-    return await shipUnderLock(deps, standby, shipment);
-  } finally {
-    await lock.release();
-  }
+  const use = (): Promise<LaneOutcome> => shipUnderLock(deps, lane, shipment);
+  return withLaneLock(deps, lane, waitMs, use, () => {
+    if (abandoned !== undefined) throw new PitrError(`standby ${lane.name}: its lane is busy`);
+    return queueBesideAnother(deps, lane, shipment);
+  });
 }
 
 /** Ships one file on one lane. Whatever happens there stays there: it resolves, or the program was told to stop. */
 export async function shipToStandby(
   deps: ArchiverDeps,
-  standby: StandbyTarget,
+  lane: Lane,
   shipment: Shipment,
 ): Promise<LaneOutcome> {
   try {
-    return await shipWithLock(deps, standby, shipment);
+    return await shipWithLock(deps, lane, shipment);
   } catch (error) {
     deps.signal.throwIfAborted();
     if (!(error instanceof PitrError)) logFailure(deps.log, error);

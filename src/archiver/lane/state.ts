@@ -3,7 +3,7 @@ import { sinceBoot, type Clock, type Moment } from '../../system/clock.ts';
 import { exists, readIfExists } from '../../system/durable.ts';
 import type { SaidState, Severity } from '../../system/notify.ts';
 import { replaceDurably, reserveSpare } from '../../system/replaceable.ts';
-import { stateFileOf, type Layout } from '../layout.ts';
+import type { Lane } from './lane.ts';
 import { severityOf, type TroubleKind } from '../delivery/trouble.ts';
 
 /** How a lane is doing. */
@@ -46,9 +46,8 @@ export interface LaneState {
 
 const fresh: LaneState = { health: 'ok' };
 
-export async function readLaneState(layout: Layout, standby: string): Promise<LaneState> {
-  const path = stateFileOf(layout, standby);
-  const content = await readIfExists(path);
+export async function readLaneState({ stateFile, name }: Lane): Promise<LaneState> {
+  const content = await readIfExists(stateFile);
   if (content === undefined) return fresh;
   try {
     const value: unknown = JSON.parse(content.toString('utf8'));
@@ -56,9 +55,9 @@ export async function readLaneState(layout: Layout, standby: string): Promise<La
     throw new Error('it has no "health"');
   } catch (error) {
     // To go on as if nothing were known would forget that the standby may be abandoned.
-    throw new PitrError(`cannot understand "${path}"`, {
+    throw new PitrError(`cannot understand "${stateFile}"`, {
       detail: messageOf(error),
-      hint: `Remove it if the standby "${standby}" is not abandoned; else remove it and run --abandon ${standby}.`,
+      hint: `Remove it if the standby "${name}" is not abandoned; else remove it and run --abandon ${name}.`,
     });
   }
 }
@@ -67,22 +66,21 @@ export async function readLaneState(layout: Layout, standby: string): Promise<La
 const longestReason = 1_500;
 
 /** On a full disk as well: what was said to the operator, and who was abandoned, must not be forgotten there. */
-export async function writeLaneState(layout: Layout, standby: string, state: LaneState): Promise<void> {
+export async function writeLaneState({ stateFile }: Lane, state: LaneState): Promise<void> {
   const reason = state.reason?.slice(0, longestReason);
   const text = JSON.stringify({ ...state, reason }, undefined, 2);
-  await replaceDurably(stateFileOf(layout, standby), text);
+  await replaceDurably(stateFile, text);
 }
 
 /** For the day on which the disk is full: there is a file, and the room for the next one. `-I` begins a lane by this. */
-export async function beginLaneState(layout: Layout, standby: string): Promise<void> {
-  if (await exists(stateFileOf(layout, standby))) await reserveLaneState(layout, standby);
-  else await writeLaneState(layout, standby, fresh);
+export async function beginLaneState(lane: Lane): Promise<void> {
+  if (await exists(lane.stateFile)) await reserveSpare(lane.stateFile);
+  else await writeLaneState(lane, fresh);
 }
 
 /** The same for a lane that was begun before: the file itself is a trace that only `-I` and a delivery may leave. */
-export async function reserveLaneState(layout: Layout, standby: string): Promise<void> {
-  const path = stateFileOf(layout, standby);
-  if (await exists(path)) await reserveSpare(path);
+export async function reserveLaneState({ stateFile }: Lane): Promise<void> {
+  if (await exists(stateFile)) await reserveSpare(stateFile);
 }
 
 export function severityOfHealth(health: Health): Severity {

@@ -4,7 +4,6 @@ import { exists } from '../../system/durable.ts';
 import { takeLock } from '../../system/lock.ts';
 import type { Cluster } from '../wal/cluster.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { layoutOf } from '../layout.ts';
 import type { WalFile } from '../wal/wal-file.ts';
 import { isProven } from './markers.ts';
 import { shipperPlaces, type ShipperPlaces } from './places.ts';
@@ -50,7 +49,7 @@ export async function askShipper(
   cluster: Cluster,
   file: WalFile,
 ): Promise<'safe' | 'no-answer'> {
-  const places = shipperPlaces(layoutOf(deps.settings.l_archivedir));
+  const places = shipperPlaces(deps.layout);
   const prove = (): Promise<boolean> => isProven(places, cluster.systemIdentifier, access.configFile, file);
   if (await prove()) return 'safe';
   if (cluster.isInRecovery || !(await isReady(file))) return 'no-answer';

@@ -2,7 +2,6 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseWalName } from '../../postgres/wal-name.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { layoutOf, queueOf } from '../layout.ts';
 
 /** A queue whose standby is not in `slaves` any more: nobody sends it, and nobody removes it. */
 interface LeftoverQueue {
@@ -27,14 +26,13 @@ async function measure(directory: string): Promise<LeftoverQueue> {
   return { directory, files: sizes.length, bytes: sizes.reduce((sum, size) => sum + size, 0) };
 }
 
-async function findLeftovers({ settings }: ArchiverDeps): Promise<readonly LeftoverQueue[]> {
-  const layout = layoutOf(settings.l_archivedir);
+async function findLeftovers({ layout, settings }: ArchiverDeps): Promise<readonly LeftoverQueue[]> {
   const known = new Set(settings.standbys.map(({ name }) => name));
   const entries = await readdir(layout.root, { withFileTypes: true }).catch(() => []);
   const strangers = entries.filter(
     (entry) => entry.isDirectory() && !entry.name.startsWith('.') && !known.has(entry.name),
   );
-  const measured = await Promise.all(strangers.map(({ name }) => measure(queueOf(layout, name))));
+  const measured = await Promise.all(strangers.map(({ name }) => measure(join(layout.root, name))));
   return measured.filter(({ files }) => files > 0);
 }
 

@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { messageOf, PitrError } from '../../errors.ts';
 import { parseWalName, type WalName } from '../../postgres/wal-name.ts';
 import { copyDurably, fsyncPath, linkDurably, systemErrorCode } from '../../system/durable.ts';
+import type { Lane } from '../lane/lane.ts';
 import { identityOf, isUnchanged, type WalFile } from '../wal/wal-file.ts';
 
 /** One whole, flushed copy of a file, made when first asked for; every queue that needs it gets a hard link. */
@@ -85,7 +86,11 @@ async function requireSameBytes(copy: string, queued: string, standby: string): 
  * Puts a file into a standby's queue, whole and flushed, under its own name. The same bytes already there are
  * fine; other bytes are an error, never replaced.
  */
-export async function enqueue(copy: LocalCopy, name: WalName, queue: string, standby: string): Promise<void> {
+export async function enqueue(
+  copy: LocalCopy,
+  name: WalName,
+  { queue, name: standby }: Pick<Lane, 'queue' | 'name'>,
+): Promise<void> {
   try {
     await ensureQueue(queue);
     const path = await copy.path();

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { PitrError } from '../../errors.ts';
 import { systemErrorCode } from '../../system/durable.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { layoutOf, queueOf } from '../layout.ts';
+import type { Lane } from '../lane/lane.ts';
 import { listQueue } from './queue.ts';
 
 /** What one queue holds. */
@@ -13,10 +13,9 @@ export interface QueueUse {
 }
 
 /** Counts a queue: looks at every file of it, so not to be done once per segment. */
-export async function measureQueue(deps: ArchiverDeps, standby: string): Promise<QueueUse> {
-  const queue = queueOf(layoutOf(deps.settings.l_archivedir), standby);
+export async function measureQueue({ settings }: ArchiverDeps, { queue }: Lane): Promise<QueueUse> {
   const names = await listQueue(queue);
-  if (deps.settings.queue_max?.kind !== 'bytes') return { files: names.length, bytes: 0 };
+  if (settings.queue_max?.kind !== 'bytes') return { files: names.length, bytes: 0 };
   let bytes = 0;
   for (const { name } of names) {
     bytes += await stat(join(queue, name)).then(
@@ -54,10 +53,10 @@ export async function findNoSpace(deps: ArchiverDeps, bytes: number): Promise<st
 }
 
 /** A queue that has no room, by the INI's own limits: to its caller the same as a full disk. */
-export function queueFull(standby: string, reason: string): PitrError {
-  return new PitrError(`the queue of standby "${standby}" is full: ${reason}`, {
+export function queueFull({ name }: Lane, reason: string): PitrError {
+  return new PitrError(`the queue of standby "${name}" is full: ${reason}`, {
     cause: Object.assign(new Error(reason), { code: 'ENOSPC' }),
-    hint: `Repair the standby, raise the limit, or give the standby up: cmd_archiver --abandon ${standby}`,
+    hint: `Repair the standby, raise the limit, or give the standby up: cmd_archiver --abandon ${name}`,
   });
 }
 
@@ -66,9 +65,9 @@ export function isQueueFull(error: PitrError): boolean {
 }
 
 /** Throws when a file of this size may not be queued. Counts the queue: for calls that are rare. */
-export async function requireRoom(deps: ArchiverDeps, standby: string, bytes: number): Promise<void> {
+export async function requireRoom(deps: ArchiverDeps, lane: Lane, bytes: number): Promise<void> {
   const { queue_max } = deps.settings;
-  const use = queue_max === undefined ? { files: 0, bytes: 0 } : await measureQueue(deps, standby);
+  const use = queue_max === undefined ? { files: 0, bytes: 0 } : await measureQueue(deps, lane);
   const reason = findLimit(deps, use, bytes) ?? (await findNoSpace(deps, bytes));
-  if (reason !== undefined) throw queueFull(standby, reason);
+  if (reason !== undefined) throw queueFull(lane, reason);
 }

@@ -2,7 +2,8 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemErrorCode } from '../../system/durable.ts';
 import { isProcessAlive } from '../../system/processes.ts';
-import { queueOf, type Layout } from '../layout.ts';
+import type { Lane } from '../lane/lane.ts';
+import type { Layout } from '../layout.ts';
 
 async function namesIn(directory: string): Promise<readonly string[]> {
   try {
@@ -37,12 +38,12 @@ export async function removeDeadTemporaries(layout: Layout): Promise<void> {
 /** The same, everywhere in l_archivedir. */
 export async function findDeadTemporaries(
   layout: Layout,
-  standbys: readonly string[],
+  lanes: readonly Lane[],
 ): Promise<readonly string[]> {
   const found = [
     await deadFilesIn(layout.temporary, copyName),
     await deadFilesIn(layout.privateDirectory, replacementName),
   ];
-  for (const standby of standbys) found.push(await deadFilesIn(queueOf(layout, standby), queueCopyName));
+  for (const { queue } of lanes) found.push(await deadFilesIn(queue, queueCopyName));
   return found.flat();
 }

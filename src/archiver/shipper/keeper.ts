@@ -3,7 +3,6 @@ import { logFailure } from '../../system/log.ts';
 import { abandonByPolicy } from '../lane/abandonment.ts';
 import { mayGiveUp } from '../lane/give-up.ts';
 import { readLaneState } from '../lane/state.ts';
-import { queueOf } from '../layout.ts';
 import { enqueue, withLocalCopy, type LocalCopy } from '../queue/queue.ts';
 import { findLimit, findNoSpace, isQueueFull, measureQueue, queueFull } from '../queue/room.ts';
 import { identityOf, isUnchanged } from '../wal/wal-file.ts';
@@ -16,7 +15,8 @@ import {
   updateHead,
   type Shipment,
 } from './board.ts';
-import { recordIfFree, withState, type Lane } from './lane-record.ts';
+import { recordIfFree, withState } from './lane-notes.ts';
+import type { ShipperLane } from './lane-record.ts';
 import { canLeaveMarkers, leaveMarkers, removeMarker } from '../markers/markers.ts';
 import { takeStockIfDue } from './take-stock.ts';
 import { isStopped, tellFlaw, type Work } from './work.ts';
@@ -29,54 +29,53 @@ const withdrawnMs = 1_000;
 
 interface Due {
   readonly shipment: Shipment;
-  readonly lanes: readonly Lane[];
+  readonly lanes: readonly ShipperLane[];
 }
 
 /** PostgreSQL has waited long enough for the oldest segment: who has not confirmed it counts as behind. */
-function declareLate(work: Work, lanes: readonly Lane[]): number {
+function declareLate(work: Work): number {
   const nowMs = work.deps.monotonicMs();
   const head = updateHead(work.board, nowMs);
   const shipment = head === undefined ? undefined : work.board.shipments.get(head.name);
   if (head === undefined || shipment === undefined) return idleMs;
   const leftMs = head.sinceMs + work.deps.settings.queue_after * 1000 - nowMs;
   if (leftMs > 0) return leftMs;
-  for (const lane of lanes) if (shipment.owed.has(lane.standby.name)) lane.isBehind = true;
+  for (const lane of work.lanes) if (shipment.owed.has(lane.name)) lane.isBehind = true;
   return idleMs;
 }
 
-function isQueueing(lane: Lane, nowMs: number): boolean {
+function isQueueing(lane: ShipperLane, nowMs: number): boolean {
   if (lane.blocked !== undefined && lane.blocked.untilMs > nowMs) return false;
   return lane.isBehind || lane.restUntilMs > nowMs;
 }
 
 /** The oldest file that is to be queued now, and for whom. */
-function findDue(work: Work, lanes: readonly Lane[]): Due | undefined {
+function findDue(work: Work): Due | undefined {
   const nowMs = work.deps.monotonicMs();
-  const taking = lanes.filter((lane) => isQueueing(lane, nowMs));
+  const taking = work.lanes.filter((lane) => isQueueing(lane, nowMs));
   if (taking.length === 0) return undefined;
   for (const shipment of shipmentsInOrder(work.board)) {
-    const due = taking.filter(({ standby }) => shipment.owed.has(standby.name));
+    const due = taking.filter(({ name }) => shipment.owed.has(name));
     if (due.length > 0) return { shipment, lanes: due };
   }
   return undefined;
 }
 
-async function requireRoom({ deps }: Work, lane: Lane, bytes: number): Promise<void> {
-  const { name } = lane.standby;
+async function requireRoom({ deps }: Work, lane: ShipperLane, bytes: number): Promise<void> {
   if (deps.settings.queue_max !== undefined) {
-    lane.queueUse ??= await measureQueue(deps, name);
+    lane.queueUse ??= await measureQueue(deps, lane);
     if (findLimit(deps, lane.queueUse, bytes) !== undefined) {
       // Somebody else may have sent from it: counted anew before it is called full.
-      lane.queueUse = await measureQueue(deps, name);
+      lane.queueUse = await measureQueue(deps, lane);
       const reason = findLimit(deps, lane.queueUse, bytes);
-      if (reason !== undefined) throw queueFull(name, reason);
+      if (reason !== undefined) throw queueFull(lane, reason);
     }
   }
   const reason = await findNoSpace(deps, bytes);
-  if (reason !== undefined) throw queueFull(name, reason);
+  if (reason !== undefined) throw queueFull(lane, reason);
 }
 
-function countIn(lane: Lane, bytes: number): void {
+function countIn(lane: ShipperLane, bytes: number): void {
   const use = lane.queueUse;
   if (use !== undefined) lane.queueUse = { files: use.files + 1, bytes: use.bytes + bytes };
 }
@@ -85,9 +84,9 @@ function countIn(lane: Lane, bytes: number): void {
  * For an abandoned standby a copy is kept only until it has said whether it wants WAL again: it does not count as safe. As
  * long as it is being asked, what comes does not wait for its answer: the lane says when it is no longer behind.
  */
-async function settle(work: Work, lane: Lane, shipment: Shipment): Promise<void> {
-  const { name } = lane.standby;
-  const { abandoned } = await readLaneState(work.layout, name);
+async function settle(work: Work, lane: ShipperLane, shipment: Shipment): Promise<void> {
+  const { name } = lane;
+  const { abandoned } = await readLaneState(lane);
   if (abandoned !== undefined) {
     shipment.abandoned.add(name);
     lane.restUntilMs = 0;
@@ -101,18 +100,18 @@ async function settle(work: Work, lane: Lane, shipment: Shipment): Promise<void>
 }
 
 /** PostgreSQL has got its room: what comes is a new case. */
-function forgetFullness(work: Work, lanes: readonly Lane[]): void {
+function forgetFullness(work: Work): void {
   if (!work.board.isListed) return;
-  for (const lane of lanes) {
+  for (const lane of work.lanes) {
     if (lane.fullSinceMs === undefined && lane.blocked === undefined) continue;
-    if (owedTo(work.board, lane.standby.name).length > 0) continue;
+    if (owedTo(work.board, lane.name).length > 0) continue;
     lane.fullSinceMs = undefined;
     lane.blocked = undefined;
   }
 }
 
 /** A queue is full within a moment, and a base backup is dear: a standby that may only have been slow is waited for first. */
-function isGivenTime({ deps }: Work, lane: Lane, { message }: PitrError): boolean {
+function isGivenTime({ deps }: Work, lane: ShipperLane, { message }: PitrError): boolean {
   const nowMs = deps.monotonicMs();
   const fullSinceMs = lane.fullSinceMs ?? nowMs;
   const troubleMs = lane.failures > 0 ? lane.troubleSinceMs : undefined;
@@ -127,13 +126,13 @@ function isGivenTime({ deps }: Work, lane: Lane, { message }: PitrError): boolea
 /** Whether the standby was given up: not while another process holds its lane. */
 async function giveUpByPolicy(
   work: Work,
-  lane: Lane,
+  lane: ShipperLane,
   shipment: Shipment,
   error: PitrError,
 ): Promise<boolean> {
-  const { name } = lane.standby;
+  const { name } = lane;
   const names = [shipment.file.name.name];
-  const isDone = await withState(work, lane, () => abandonByPolicy(work.deps, name, error.message, names));
+  const isDone = await withState(work, lane, () => abandonByPolicy(work.deps, lane, error.message, names));
   if (!isDone) return false;
   work.deps.log.error(error.message);
   lane.queueUse = undefined;
@@ -150,7 +149,7 @@ async function giveUpByPolicy(
 }
 
 /** PostgreSQL keeps the file; the operator is told, once. */
-async function block(work: Work, lane: Lane, shipment: Shipment, error: PitrError): Promise<void> {
+async function block(work: Work, lane: ShipperLane, shipment: Shipment, error: PitrError): Promise<void> {
   const detail = error.detail === undefined ? '' : ` (${error.detail})`;
   const reason = `${error.message}${detail}`;
   if (lane.blocked === undefined) work.deps.log.error(reason);
@@ -158,12 +157,17 @@ async function block(work: Work, lane: Lane, shipment: Shipment, error: PitrErro
   await recordIfFree(work, lane, { health: 'unsafe', reason, segment: shipment.file.name.name });
 }
 
-async function queueForLane(work: Work, lane: Lane, shipment: Shipment, copy: LocalCopy): Promise<void> {
+async function queueForLane(
+  work: Work,
+  lane: ShipperLane,
+  shipment: Shipment,
+  copy: LocalCopy,
+): Promise<void> {
   const { file } = shipment;
   const bytes = Number(file.identity.size);
   try {
     await requireRoom(work, lane, bytes);
-    await enqueue(copy, file.name, queueOf(work.layout, lane.standby.name), lane.standby.name);
+    await enqueue(copy, file.name, lane);
     countIn(lane, bytes);
     await settle(work, lane, shipment);
   } catch (error) {
@@ -173,7 +177,12 @@ async function queueForLane(work: Work, lane: Lane, shipment: Shipment, copy: Lo
 }
 
 /** Changed under us: it is another file now, and looked at anew. Else there is no room, or worse. */
-async function handleFailure(work: Work, lane: Lane, shipment: Shipment, error: PitrError): Promise<void> {
+async function handleFailure(
+  work: Work,
+  lane: ShipperLane,
+  shipment: Shipment,
+  error: PitrError,
+): Promise<void> {
   const { file } = shipment;
   const now = await identityOf(file.path).catch(() => undefined);
   if (now === undefined || !isUnchanged(now, file.identity)) {
@@ -188,12 +197,12 @@ async function handleFailure(work: Work, lane: Lane, shipment: Shipment, error: 
 
 /** One local copy for all who need it. */
 async function queueShipment(work: Work, { shipment, lanes }: Due): Promise<void> {
-  const { deps, layout } = work;
-  await withLocalCopy(shipment.file, layout.temporary, deps.pid, async (copy) => {
+  const { deps } = work;
+  await withLocalCopy(shipment.file, deps.layout.temporary, deps.pid, async (copy) => {
     for (const lane of lanes) {
       await queueForLane(work, lane, shipment, copy);
       // What could not be copied may fit now that a queue was freed: begun anew for the others.
-      if (shipment.abandoned.has(lane.standby.name)) return;
+      if (shipment.abandoned.has(lane.name)) return;
     }
   });
 }
@@ -220,14 +229,14 @@ async function markComplete(work: Work): Promise<boolean> {
 }
 
 /** One round; how long nothing is to be done after it. */
-async function decide(work: Work, lanes: readonly Lane[]): Promise<number> {
-  await takeStockIfDue(work, lanes);
+async function decide(work: Work): Promise<number> {
+  await takeStockIfDue(work);
   if (await markComplete(work)) return 0;
-  forgetFullness(work, lanes);
-  const waitMs = declareLate(work, lanes);
-  const due = findDue(work, lanes);
+  forgetFullness(work);
+  const waitMs = declareLate(work);
+  const due = findDue(work);
   if (due === undefined) {
-    if (lanes.some(({ blocked }) => blocked !== undefined)) return blockedMs;
+    if (work.lanes.some(({ blocked }) => blocked !== undefined)) return blockedMs;
     return isAnyMarked(work.board) ? Math.min(waitMs, withdrawnMs) : waitMs;
   }
   await queueShipment(work, due);
@@ -235,7 +244,7 @@ async function decide(work: Work, lanes: readonly Lane[]): Promise<number> {
 }
 
 /** Decides what is queued, and marks what is safe, until the shipper stops. */
-export async function runKeeper(work: Work, lanes: readonly Lane[]): Promise<void> {
+export async function runKeeper(work: Work): Promise<void> {
   const { deps } = work;
   let waitMs = 0;
   let said = '';
@@ -243,7 +252,7 @@ export async function runKeeper(work: Work, lanes: readonly Lane[]): Promise<voi
     if (waitMs > 0) await work.decide.wait(waitMs);
     if (isStopped(work)) return;
     try {
-      waitMs = await decide(work, lanes);
+      waitMs = await decide(work);
       said = '';
     } catch (error) {
       if (isStopped(work)) return;

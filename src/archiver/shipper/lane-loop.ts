@@ -2,14 +2,15 @@ import { messageOf, PitrError } from '../../errors.ts';
 import { logFailure } from '../../system/log.ts';
 import { pollAbandoned } from '../lane/abandonment.ts';
 import { sayHello, type Delivery } from '../delivery/delivery.ts';
-import { firstNames, withDelivery } from '../lane/lane.ts';
+import { withDelivery } from '../lane/connect.ts';
+import { firstNames } from '../lane/send.ts';
 import { isResting, readLaneState, reserveLaneState, troubleSinceMs, type LaneState } from '../lane/state.ts';
-import { queueOf } from '../layout.ts';
 import { isQueueEmpty } from '../queue/queue.ts';
 import { noteRequest } from '../lane/resume-request.ts';
 import type { Trouble } from '../delivery/trouble.ts';
 import { offerAgain, owedTo, wasLost } from './board.ts';
-import { lockLane, record, unlockLane, withState, type Lane } from './lane-record.ts';
+import { lockLane, record, unlockLane, withState } from './lane-notes.ts';
+import type { ShipperLane } from './lane-record.ts';
 import { directSource, queueSource } from './lane-sources.ts';
 import { longestRestMs, noteTrouble } from './lane-trouble.ts';
 import { sendBatches } from './pipeline.ts';
@@ -33,40 +34,41 @@ type Ending =
 
 type BurstEnd = Trouble | 'interrupted' | undefined;
 
-function isQueueDry({ layout }: Work, { standby }: Lane): Promise<boolean> {
-  return isQueueEmpty(queueOf(layout, standby.name));
-}
-
 /** --resume may have ended the abandonment. */
-async function noticeResumption({ board, layout }: Work, { standby }: Lane): Promise<void> {
-  if (!wasLost(board, standby.name)) return;
-  const { abandoned } = await readLaneState(layout, standby.name);
-  if (abandoned === undefined) offerAgain(board, standby.name);
+async function noticeResumption({ board }: Work, lane: ShipperLane): Promise<void> {
+  if (!wasLost(board, lane.name)) return;
+  const { abandoned } = await readLaneState(lane);
+  if (abandoned === undefined) offerAgain(board, lane.name);
 }
 
 /** --abandon and --resume end a rest; an abandoned standby is asked now and then, WAL or not, whether it wants WAL again. */
-async function noticeState({ deps, layout }: Work, lane: Lane): Promise<void> {
+async function noticeState({ deps }: Work, lane: ShipperLane): Promise<void> {
   const nowMs = deps.monotonicMs();
   if (nowMs - lane.lookedMs < idleMs) return;
   lane.lookedMs = nowMs;
-  const { abandoned } = await readLaneState(layout, lane.standby.name);
+  const { abandoned } = await readLaneState(lane);
   const isAbandoned = abandoned !== undefined;
   if (isAbandoned !== lane.isAbandoned) lane.restUntilMs = 0;
   lane.isAbandoned = isAbandoned;
   lane.isPollDue = isAbandoned;
 }
 
-async function hasWork(work: Work, lane: Lane): Promise<boolean> {
+async function hasWork(work: Work, lane: ShipperLane): Promise<boolean> {
   // The first segment shall find the connection open, and the operator what is wrong with it.
   if (lane.isNew || lane.isPollDue) return true;
   await noticeResumption(work, lane);
-  if (owedTo(work.board, lane.standby.name).some(({ file }) => !lane.inFlight.has(file.name.name))) {
+  if (owedTo(work.board, lane.name).some(({ file }) => !lane.inFlight.has(file.name.name))) {
     return true;
   }
-  return !(await isQueueDry(work, lane));
+  return !(await isQueueEmpty(lane.queue));
 }
 
-async function burstDirectly(work: Work, lane: Lane, delivery: Delivery, untilMs: number): Promise<BurstEnd> {
+async function burstDirectly(
+  work: Work,
+  lane: ShipperLane,
+  delivery: Delivery,
+  untilMs: number,
+): Promise<BurstEnd> {
   const source = directSource(work, lane, untilMs);
   const end = new AbortController();
   const onStop = (): void => {
@@ -86,21 +88,21 @@ async function burstDirectly(work: Work, lane: Lane, delivery: Delivery, untilMs
     return signal.aborted || source.wasOvertaken() ? 'interrupted' : trouble;
   } finally {
     work.stop.removeEventListener('abort', onStop);
-    for (const { readers } of work.board.shipments.values()) readers.delete(lane.standby.name);
+    for (const { readers } of work.board.shipments.values()) readers.delete(lane.name);
     lane.inFlight.clear();
   }
 }
 
 /** The queue first; straight from pg_wal only once it is empty. */
-async function burst(work: Work, lane: Lane, delivery: Delivery, untilMs: number): Promise<BurstEnd> {
+async function burst(work: Work, lane: ShipperLane, delivery: Delivery, untilMs: number): Promise<BurstEnd> {
   const { deps } = work;
-  if (!(await isQueueDry(work, lane))) {
+  if (!(await isQueueEmpty(lane.queue))) {
     lane.isBehind = true;
     const run: typeof deps.run = (command, options) => deps.run(command, { ...options, signal: work.stop });
     const source = queueSource(work, lane, untilMs);
     const trouble = await sendBatches({ ...deps, run }, delivery, source);
     if (trouble !== undefined) return isStopped(work) ? 'interrupted' : trouble;
-    if (!(await isQueueDry(work, lane))) {
+    if (!(await isQueueEmpty(lane.queue))) {
       await record(work, lane, { health: 'behind', reason: 'its queue is being sent' });
       return undefined;
     }
@@ -110,18 +112,18 @@ async function burst(work: Work, lane: Lane, delivery: Delivery, untilMs: number
 }
 
 /** A burst went well: says so, and lets go of the lane. */
-async function noteBurst(work: Work, lane: Lane): Promise<void> {
+async function noteBurst(work: Work, lane: ShipperLane): Promise<void> {
   lane.failures = 0;
   lane.troubleSinceMs = undefined;
   lane.restUntilMs = 0;
   lane.toldReason = undefined;
   // A short queue of a moment is no news: only one that outlasts a burst is told.
-  if (await isQueueDry(work, lane)) await record(work, lane, { health: 'ok' });
+  if (await isQueueEmpty(lane.queue)) await record(work, lane, { health: 'ok' });
   await unlockLane(lane);
 }
 
 /** Returns with the lane's lock held, or because the shipper stops. */
-async function awaitWork(work: Work, lane: Lane): Promise<void> {
+async function awaitWork(work: Work, lane: ShipperLane): Promise<void> {
   let waitMs = 0;
   while (!isStopped(work)) {
     if (waitMs > 0) await lane.wakeUp.wait(waitMs);
@@ -133,11 +135,11 @@ async function awaitWork(work: Work, lane: Lane): Promise<void> {
 }
 
 /** A new place for what travels: who was sending into the last one may still write there. */
-async function greetAgain(work: Work, lane: Lane, delivery: Delivery): Promise<Delivery | Trouble> {
+async function greetAgain(work: Work, lane: ShipperLane, delivery: Delivery): Promise<Delivery | Trouble> {
   const place = { ...delivery.place, run: work.deps.nonce() };
   const next = { ...delivery, place };
-  const names = await firstNames(queueOf(work.layout, lane.standby.name));
-  const partial = owedTo(work.board, lane.standby.name).map(({ file }) => file.name.name);
+  const names = await firstNames(lane);
+  const partial = owedTo(work.board, lane.name).map(({ file }) => file.name.name);
   const hello = await sayHello(next, [...names, ...partial].slice(0, 256), lane.standby.ssh_timeout * 1000);
   if (hello.kind === 'trouble') return hello.trouble;
   if (hello.resumeRequest !== undefined) await delivery.noteRequest?.(hello.resumeRequest);
@@ -145,11 +147,11 @@ async function greetAgain(work: Work, lane: Lane, delivery: Delivery): Promise<D
 }
 
 /** Lets go of the lane until there is work again; then sees whether standby and connection are still what they were. */
-async function pause(work: Work, lane: Lane, delivery: Delivery): Promise<Ending | 'goes-on'> {
+async function pause(work: Work, lane: ShipperLane, delivery: Delivery): Promise<Ending | 'goes-on'> {
   await noteBurst(work, lane);
   await awaitWork(work, lane);
   if (isStopped(work)) return { kind: 'done' };
-  const { abandoned } = await readLaneState(work.layout, lane.standby.name);
+  const { abandoned } = await readLaneState(lane);
   lane.isAbandoned = abandoned !== undefined;
   if (lane.isAbandoned) return { kind: 'done' };
   // Nothing was interrupted, so the place for what travels is still right; each commit asks for the rest.
@@ -157,12 +159,12 @@ async function pause(work: Work, lane: Lane, delivery: Delivery): Promise<Ending
   return answer.kind === 'lost' ? { kind: 'reconnect' } : 'goes-on';
 }
 
-async function noteRequestOf(work: Work, lane: Lane, request: string): Promise<void> {
-  await withState(work, lane, () => noteRequest(work.deps, lane.standby.name, request));
+async function noteRequestOf(work: Work, lane: ShipperLane, request: string): Promise<void> {
+  await withState(work, lane, () => noteRequest(work.deps, lane, request));
 }
 
 /** Sends over one kept connection until something goes wrong. The lane's lock is held when it begins. */
-async function converse(work: Work, lane: Lane, first: Delivery, request?: string): Promise<Ending> {
+async function converse(work: Work, lane: ShipperLane, first: Delivery, request?: string): Promise<Ending> {
   const { monotonicMs } = work.deps;
   const note = (seen: string): Promise<void> => noteRequestOf(work, lane, seen);
   let delivery: Delivery = { ...first, noteRequest: note };
@@ -187,9 +189,9 @@ async function converse(work: Work, lane: Lane, first: Delivery, request?: strin
 }
 
 /** An abandoned standby gets nothing, unless it asks to be resumed. */
-async function resumeOrLose(work: Work, lane: Lane, state: LaneState): Promise<boolean> {
+async function resumeOrLose(work: Work, lane: ShipperLane, state: LaneState): Promise<boolean> {
   const { board, deps, cluster } = work;
-  const { name } = lane.standby;
+  const { name } = lane;
   const owed = owedTo(board, name);
   const names = owed.map(({ file }) => file.name.name);
   // One that did not answer last time is not waited for while it is asked again.
@@ -197,7 +199,7 @@ async function resumeOrLose(work: Work, lane: Lane, state: LaneState): Promise<b
     lane.isBehind = true;
     work.decide.wake();
   }
-  const resumed = await pollAbandoned(deps, lane.standby, cluster, state, names);
+  const resumed = await pollAbandoned(deps, lane, cluster, state, names);
   lane.queueUse = undefined;
   if (resumed !== undefined) {
     // It has answered: what it was before is no reason to give it up again.
@@ -216,16 +218,16 @@ async function resumeOrLose(work: Work, lane: Lane, state: LaneState): Promise<b
 }
 
 /** One connection's life. The lane's lock is held. */
-async function serve(work: Work, lane: Lane): Promise<void> {
+async function serve(work: Work, lane: ShipperLane): Promise<void> {
   lane.isNew = false;
   lane.isPollDue = false;
-  const { deps, layout, cluster } = work;
-  const state = await readLaneState(layout, lane.standby.name);
+  const { deps, cluster } = work;
+  const state = await readLaneState(lane);
   lane.isAbandoned = state.abandoned !== undefined;
   if (state.abandoned !== undefined && !(await resumeOrLose(work, lane, state))) return;
   lane.isAbandoned = false;
-  const names = await firstNames(queueOf(layout, lane.standby.name));
-  const use = await withDelivery(deps, lane.standby, cluster, names, (delivery, request) =>
+  const names = await firstNames(lane);
+  const use = await withDelivery(deps, lane, cluster, names, (delivery, request) =>
     untilStopped(work, converse(work, lane, delivery, request)),
   );
   if (isStopped(work)) return;
@@ -249,7 +251,7 @@ async function untilStopped({ stop }: Work, conversation: Promise<Ending>): Prom
   }
 }
 
-async function serveSafely(work: Work, lane: Lane): Promise<void> {
+async function serveSafely(work: Work, lane: ShipperLane): Promise<void> {
   try {
     await serve(work, lane);
   } catch (error) {
@@ -261,20 +263,20 @@ async function serveSafely(work: Work, lane: Lane): Promise<void> {
 }
 
 /** Whatever another process noted last: a standby that rests is not waited for. */
-export async function adoptState(work: Work, lane: Lane): Promise<void> {
-  const state = await readLaneState(work.layout, lane.standby.name);
-  lane.isBehind = isResting(state, work.deps.now()) || !(await isQueueDry(work, lane));
+export async function adoptState(work: Work, lane: ShipperLane): Promise<void> {
+  const state = await readLaneState(lane);
+  lane.isBehind = isResting(state, work.deps.now()) || !(await isQueueEmpty(lane.queue));
   lane.troubleSinceMs = troubleSinceMs(work.deps, state) ?? lane.troubleSinceMs;
   lane.freed = state.freed;
   lane.said = state.said;
   // What an earlier process could not queue counts until it is seen safe: to say less meanwhile would say both again and again.
   if (state.health === 'unsafe')
     lane.blocked = { reason: state.reason ?? 'its queue takes nothing', untilMs: 0, isNews: true };
-  await reserveLaneState(work.layout, lane.standby.name).catch(() => undefined);
+  await reserveLaneState(lane).catch(() => undefined);
 }
 
 /** Serves one standby until the shipper stops. Whatever happens there stays there. */
-export async function runLane(work: Work, lane: Lane): Promise<void> {
+export async function runLane(work: Work, lane: ShipperLane): Promise<void> {
   const { deps } = work;
   let waitMs = 0;
   while (!isStopped(work)) {

@@ -1,16 +1,11 @@
-import type { StandbyTarget } from '../../config/options-archiver.ts';
-import { takeLock, type Lock } from '../../system/lock.ts';
-import { recordFinding, type Finding } from '../lane/report.ts';
-import { readLaneState } from '../lane/state.ts';
-import { lockFileOf } from '../layout.ts';
+import type { Lock } from '../../system/lock.ts';
+import type { SaidState } from '../../system/notify.ts';
+import type { Lane } from '../lane/lane.ts';
 import type { QueueUse } from '../queue/room.ts';
-import { latestSaid, type SaidState } from '../../system/notify.ts';
 import { createWakeUp, type WakeUp } from './signal.ts';
-import type { Work } from './work.ts';
 
-/** One standby, as the shipper sees it. Its times are those of `monotonicMs`. */
-export interface Lane {
-  readonly standby: StandbyTarget;
+/** A lane, and what the shipper remembers of it. Its times are those of `monotonicMs`. */
+export interface ShipperLane extends Lane {
   readonly wakeUp: WakeUp;
   /** It was not spoken to yet. */
   isNew: boolean;
@@ -52,9 +47,9 @@ export interface Lane {
   recording: Promise<void>;
 }
 
-export function createLane(standby: StandbyTarget): Lane {
+export function createShipperLane(lane: Lane): ShipperLane {
   return {
-    standby,
+    ...lane,
     wakeUp: createWakeUp(),
     isNew: true,
     isBehind: false,
@@ -77,64 +72,4 @@ export function createLane(standby: StandbyTarget): Lane {
     said: undefined,
     recording: Promise.resolve(),
   };
-}
-
-/** Takes the lane's lock, which keeps --flush, --abandon and an archive_command of its own out. */
-export async function lockLane({ deps, layout }: Work, lane: Lane): Promise<boolean> {
-  lane.lock ??= await takeLock(deps.run, lockFileOf(layout, lane.standby.name), 0);
-  return lane.lock !== undefined;
-}
-
-export async function unlockLane(lane: Lane): Promise<void> {
-  const { lock } = lane;
-  lane.lock = undefined;
-  await lock?.release();
-}
-
-/** While WAL cannot be queued either, nothing less than that is told. */
-function worstOf(lane: Lane, finding: Finding): Finding {
-  if (lane.blocked?.isNews !== true || finding.health === 'ok' || finding.health === 'abandoned')
-    return finding;
-  const sending = finding.reason === undefined || finding.health === 'unsafe' ? '' : `; ${finding.reason}`;
-  return { ...finding, health: 'unsafe', reason: `${lane.blocked.reason}${sending}` };
-}
-
-async function recordNow({ deps, layout }: Work, lane: Lane, finding: Finding): Promise<void> {
-  const state = await readLaneState(layout, lane.standby.name);
-  if (state.abandoned !== undefined && finding.health !== 'abandoned') return;
-  const before = { ...state, said: latestSaid(lane.said, state.said) };
-  lane.said = await recordFinding(deps, lane.standby.name, before, worstOf(lane, finding));
-}
-
-/** Notes how the lane is. Its lock is held by this process. */
-export function record(work: Work, lane: Lane, finding: Finding): Promise<void> {
-  const noted = lane.recording.then(() => recordNow(work, lane, finding));
-  lane.recording = noted.catch(() => undefined);
-  return noted;
-}
-
-/**
- * Does something to the lane's state file for who may not hold the lock.
- *
- * @returns false if another process holds it: then nothing was done
- */
-export async function withState(work: Work, lane: Lane, use: () => Promise<void>): Promise<boolean> {
-  const isOurs = lane.lock !== undefined;
-  const lock = isOurs
-    ? undefined
-    : await takeLock(work.deps.run, lockFileOf(work.layout, lane.standby.name), 0);
-  if (!isOurs && lock === undefined) return false;
-  try {
-    const done = lane.recording.then(use);
-    lane.recording = done.catch(() => undefined);
-    await done;
-    return true;
-  } finally {
-    await lock?.release();
-  }
-}
-
-/** If another process holds the lane, that one notes what it finds. */
-export async function recordIfFree(work: Work, lane: Lane, finding: Finding): Promise<void> {
-  await withState(work, lane, () => recordNow(work, lane, finding));
 }

@@ -1,11 +1,10 @@
 import { dirname } from 'node:path';
 import type { WalName } from '../../postgres/wal-name.ts';
 import type { Batch, BatchResult } from '../delivery/delivery.ts';
-import { bytesOf, nextBatch } from '../lane/lane.ts';
-import { queueOf } from '../layout.ts';
+import { bytesOf, nextBatch } from '../lane/send.ts';
 import { listQueue, removeFromQueue } from '../queue/queue.ts';
 import { isWanted, owedTo, type Shipment } from './board.ts';
-import type { Lane } from './lane-record.ts';
+import type { ShipperLane } from './lane-record.ts';
 import type { BatchSource } from './pipeline.ts';
 import { isStopped, type Work } from './work.ts';
 
@@ -17,13 +16,13 @@ function transferLimitMs(batch: Batch): number {
   return shortestTransferMs + Math.ceil(bytesOf(batch) / slowestBytesPerMs);
 }
 
-function noteProgress(work: Work, lane: Lane): void {
+function noteProgress(work: Work, lane: ShipperLane): void {
   work.lastProgressMs = work.deps.monotonicMs();
   lane.lastDeliveredMs = work.lastProgressMs;
 }
 
 /** Files of the queue that left it, for the count that `queue_max` is held against. */
-function countOut(lane: Lane, result: BatchResult): void {
+function countOut(lane: ShipperLane, result: BatchResult): void {
   if (lane.queueUse === undefined) return;
   const bytes = result.delivered.reduce((sum, { identity }) => sum + Number(identity.size), 0);
   lane.queueUse = {
@@ -33,8 +32,8 @@ function countOut(lane: Lane, result: BatchResult): void {
 }
 
 /** What waits in the queue, oldest first, until it is empty or `untilMs` has come. The directory is listed when a list is used up. */
-export function queueSource(work: Work, lane: Lane, untilMs: number): BatchSource {
-  const queue = queueOf(work.layout, lane.standby.name);
+export function queueSource(work: Work, lane: ShipperLane, untilMs: number): BatchSource {
+  const { queue } = lane;
   let names: readonly WalName[] = [];
   let sent = 0;
   let uncommitted = 0;
@@ -88,7 +87,7 @@ const mostBatchBytes = 128 * 1024 * 1024;
 const startMs = 60;
 
 /** PostgreSQL waits for the first file until its whole batch is safe: a batch takes half of that time at most. */
-function batchBytes(work: Work, lane: Lane): number {
+function batchBytes(work: Work, lane: ShipperLane): number {
   if (lane.bytesPerMs === 0) return firstBatchBytes;
   const targetMs = Math.min(2_000, Math.max(100, work.deps.settings.queue_after * 500));
   return Math.min(mostBatchBytes, lane.bytesPerMs * targetMs);
@@ -100,16 +99,16 @@ const fastBytesPerMs = 16_000;
  * On a fast link one rsync alone leaves the processors idle while it starts and ends. On a slow one the second would only
  * take from the first, for which PostgreSQL waits; and each takes as much as --bwlimit allows.
  */
-function isFast({ deps }: Work, { standby, bytesPerMs }: Lane): boolean {
+function isFast({ deps }: Work, { standby, bytesPerMs }: ShipperLane): boolean {
   if ((deps.settings.ship_bwlimit ?? 0) > 0) return false;
   if (standby.rsync_flags.some((flag) => flag.startsWith('--bwl'))) return false;
   return bytesPerMs === 0 || bytesPerMs >= fastBytesPerMs;
 }
 
-function pickDirect(work: Work, lane: Lane): Shipment[] {
+function pickDirect(work: Work, lane: ShipperLane): Shipment[] {
   const picked: Shipment[] = [];
   let bytes = 0;
-  for (const shipment of owedTo(work.board, lane.standby.name)) {
+  for (const shipment of owedTo(work.board, lane.name)) {
     if (lane.inFlight.has(shipment.file.name.name)) continue;
     bytes += Number(shipment.file.identity.size);
     if (picked.length > 0 && bytes > batchBytes(work, lane)) break;
@@ -122,7 +121,7 @@ function pickDirect(work: Work, lane: Lane): Shipment[] {
 /** What is too short to tell. */
 const tellingBytes = 512 * 1024;
 
-function noteSpeed(lane: Lane, batch: Batch, tookMs: number | undefined): void {
+function noteSpeed(lane: ShipperLane, batch: Batch, tookMs: number | undefined): void {
   if (tookMs === undefined || bytesOf(batch) < tellingBytes) return;
   const movingMs = Math.max(1, tookMs / 3, tookMs - startMs);
   const speed = bytesOf(batch) / movingMs;
@@ -135,8 +134,8 @@ export interface DirectSource extends BatchSource {
 }
 
 /** What PostgreSQL has ready, straight from pg_wal: only as long as the lane is not behind, and until `untilMs`. */
-export function directSource(work: Work, lane: Lane, untilMs: number): DirectSource {
-  const { name } = lane.standby;
+export function directSource(work: Work, lane: ShipperLane, untilMs: number): DirectSource {
+  const { name } = lane;
   const shipmentsOf = new Map<Batch, readonly Shipment[]>();
   const next = (): Promise<Batch | undefined> => {
     const isOver = work.deps.monotonicMs() >= untilMs;
@@ -174,11 +173,11 @@ export function directSource(work: Work, lane: Lane, untilMs: number): DirectSou
 /** A file that was queued while it travelled need not be sent again. */
 async function settleDirect(
   work: Work,
-  lane: Lane,
+  lane: ShipperLane,
   shipments: readonly Shipment[],
   result: BatchResult,
 ): Promise<void> {
-  const { name } = lane.standby;
+  const { name } = lane;
   const delivered = new Set(result.delivered.map((file) => file.name.name));
   const queued: WalName[] = [];
   for (const shipment of shipments) {
@@ -189,7 +188,7 @@ async function settleDirect(
     if (!shipment.owed.delete(name)) queued.push(segment);
   }
   if (queued.length > 0) {
-    await removeFromQueue(queueOf(work.layout, name), queued);
+    await removeFromQueue(lane.queue, queued);
     lane.queueUse = undefined;
   }
   if (delivered.size > 0) noteProgress(work, lane);

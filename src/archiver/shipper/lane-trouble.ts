@@ -1,5 +1,6 @@
 import type { Trouble } from '../delivery/trouble.ts';
-import { record, type Lane } from './lane-record.ts';
+import { record } from './lane-notes.ts';
+import type { ShipperLane } from './lane-record.ts';
 import type { Work } from './work.ts';
 
 const shortestRestMs = 500;
@@ -7,7 +8,7 @@ export const longestRestMs = 10_000;
 const conflictRestMs = 60_000;
 
 /** A conflict is found only by sending the file anew, and only people end it. */
-function restMs(lane: Lane, kind: Trouble['kind'], chance: number): number {
+function restMs(lane: ShipperLane, kind: Trouble['kind'], chance: number): number {
   const growing = Math.min(longestRestMs, shortestRestMs * 2 ** Math.min(lane.failures, 10));
   const limit = kind === 'conflict' ? conflictRestMs : growing;
   return Math.round(limit * (0.5 + chance / 2));
@@ -19,15 +20,15 @@ function chanceOf(nonce: string): number {
 }
 
 /** A standby may be down for days: what was said of it is not said again at every try. */
-function tellTrouble({ deps }: Work, lane: Lane, { reason, hint }: Trouble): void {
+function tellTrouble({ deps }: Work, lane: ShipperLane, { reason, hint }: Trouble): void {
   if (lane.toldReason === reason) return;
   lane.toldReason = reason;
-  deps.log.warning(`standby ${lane.standby.name}: ${reason}`);
+  deps.log.warning(`standby ${lane.name}: ${reason}`);
   if (hint !== undefined) deps.log.warning(`HINT: ${hint}`);
 }
 
 /** What comes is queued from now on; the standby is left alone for a while, longer each time. */
-export async function noteTrouble(work: Work, lane: Lane, trouble: Trouble): Promise<void> {
+export async function noteTrouble(work: Work, lane: ShipperLane, trouble: Trouble): Promise<void> {
   const { deps } = work;
   lane.failures += 1;
   lane.troubleSinceMs ??= deps.monotonicMs();

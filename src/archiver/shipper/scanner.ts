@@ -7,7 +7,6 @@ import { logFailure } from '../../system/log.ts';
 import { listReady } from '../wal/ready-files.ts';
 import { checkWalFile, walFileAt } from '../wal/wal-file.ts';
 import { addReady, admit, removeReady, replaceReady, unseen } from './board.ts';
-import type { Lane } from './lane-record.ts';
 import { removeMarker } from '../markers/markers.ts';
 import { createWakeUp } from './signal.ts';
 import { isStopped, type Work } from './work.ts';
@@ -95,7 +94,7 @@ async function admitUnseen(work: Work, directory: string): Promise<void> {
 }
 
 /** Keeps the board at what PostgreSQL has ready, until the shipper stops. */
-export async function runScanner(work: Work, lanes: readonly Lane[], directory: string): Promise<void> {
+export async function runScanner(work: Work, directory: string): Promise<void> {
   const status = join(directory, 'archive_status');
   const news: News = { names: new Set(), everything: true };
   const wakeUp = createWakeUp();
@@ -117,7 +116,7 @@ export async function runScanner(work: Work, lanes: readonly Lane[], directory: 
         news.everything = true;
         listedMs = nowMs;
       }
-      await scanOnce(work, lanes, directory, status, news);
+      await scanOnce(work, directory, status, news);
       await wakeUp.wait(pollMs);
     }
   } finally {
@@ -125,19 +124,13 @@ export async function runScanner(work: Work, lanes: readonly Lane[], directory: 
   }
 }
 
-async function scanOnce(
-  work: Work,
-  lanes: readonly Lane[],
-  directory: string,
-  status: string,
-  news: News,
-): Promise<void> {
+async function scanOnce(work: Work, directory: string, status: string, news: News): Promise<void> {
   try {
     await takeNews(work, status, news);
     await admitUnseen(work, directory);
     work.board.isListed = true;
     work.decide.wake();
-    for (const { wakeUp } of lanes) wakeUp.wake();
+    for (const { wakeUp } of work.lanes) wakeUp.wake();
   } catch (error) {
     if (!isStopped(work)) logFailure(work.deps.log, error);
     news.everything = true;

@@ -35,8 +35,8 @@ export function stalledSince(watch: Watch, board: Board, nowMs: number): number 
 
 const longestTickMs = 5_000;
 
-function stateFile({ layout }: Work): string {
-  return join(layout.privateDirectory, 'archive_stall.state');
+function stateFile({ deps }: Work): string {
+  return join(deps.layout.privateDirectory, 'archive_stall.state');
 }
 
 async function readSaid(work: Work): Promise<SaidState | undefined> {

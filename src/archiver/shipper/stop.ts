@@ -1,6 +1,5 @@
 import { readPostmaster } from '../../system/postmaster.ts';
 import { readCluster } from '../wal/cluster.ts';
-import { queueOf } from '../layout.ts';
 import { isQueueEmpty } from '../queue/queue.ts';
 import { shipmentsInOrder } from './board.ts';
 import { watchConfigFile } from './config-watch.ts';
@@ -16,9 +15,9 @@ const watchMs = 250;
 const stoppedMs = 10_000;
 /** With the server stopped, a shipper that can deliver nothing does not try for ever. */
 const fruitlessMs = 60_000;
-async function areQueuesEmpty({ deps, layout }: Work): Promise<boolean> {
-  for (const { name } of deps.settings.standbys) {
-    if (!(await isQueueEmpty(queueOf(layout, name)))) return false;
+async function areQueuesEmpty({ lanes }: Work): Promise<boolean> {
+  for (const { queue } of lanes) {
+    if (!(await isQueueEmpty(queue))) return false;
   }
   return true;
 }

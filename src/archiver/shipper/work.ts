@@ -1,7 +1,7 @@
 import type { Cluster } from '../wal/cluster.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import type { Layout } from '../layout.ts';
 import type { Board } from './board.ts';
+import type { ShipperLane } from './lane-record.ts';
 import type { ShipperPlaces } from '../markers/places.ts';
 import type { WakeUp } from './signal.ts';
 
@@ -9,9 +9,10 @@ import type { WakeUp } from './signal.ts';
 export interface Work {
   readonly deps: ArchiverDeps;
   readonly cluster: Cluster;
-  readonly layout: Layout;
   readonly places: ShipperPlaces;
   readonly board: Board;
+  /** One per standby. */
+  readonly lanes: readonly ShipperLane[];
   /** Aborted when the shipper ends or adopts another configuration. */
   readonly stop: AbortSignal;
   /** Wakes whoever decides what is queued and what is marked. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { messageOf, PitrError, refusal } from '../../errors.ts';
 import { checkControlFile, systemIdentifierOf, type ControlFileCheck } from '../../postgres/control-file.ts';
 import { readIfExists, writeDurably } from '../../system/durable.ts';
+import type { ArchiverDeps } from '../deps.ts';
 import type { Layout } from '../layout.ts';
 
 /** The cluster in pgdata, as far as it decides what may be shipped. */
@@ -80,7 +81,10 @@ export async function requirePinnedDirectory(layout: Layout): Promise<string> {
   });
 }
 
-export async function requirePinned(layout: Layout, cluster: Cluster, pgdata: string): Promise<void> {
+/** The cluster in pgdata; throws unless l_archivedir was bound to it. */
+export async function readPinnedCluster({ layout, settings }: ArchiverDeps): Promise<Cluster> {
+  const cluster = await readCluster(settings.pgdata);
   const pinned = await requirePinnedDirectory(layout);
-  if (pinned !== cluster.systemIdentifier) throw otherCluster(layout, pinned, cluster, pgdata);
+  if (pinned !== cluster.systemIdentifier) throw otherCluster(layout, pinned, cluster, settings.pgdata);
+  return cluster;
 }

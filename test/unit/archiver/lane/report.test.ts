@@ -3,8 +3,9 @@ import { describe, expect, test } from 'vitest';
 import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
 import { recordFinding, type Finding } from '../../../../src/archiver/lane/report.ts';
 import { readLaneState } from '../../../../src/archiver/lane/state.ts';
+import { laneOf } from '../../../../src/archiver/lane/lane.ts';
 import { layoutOf } from '../../../../src/archiver/layout.ts';
-import type { ArchiverSettings } from '../../../../src/config/options-archiver.ts';
+import type { ArchiverSettings, StandbyTarget } from '../../../../src/config/options-archiver.ts';
 import type { StartHook } from '../../../../src/system/hook.ts';
 import { textLog } from '../../../../src/system/log.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
@@ -17,7 +18,9 @@ interface Call {
 /** A lane whose notify commands are written down instead of run, and a clock that stands where it is put. */
 function lane(reminderS = 3600) {
   const root = temporaryDirectory();
-  mkdirSync(layoutOf(root).privateDirectory);
+  const layout = layoutOf(root);
+  const s1 = laneOf(layout, { name: 's1' } as StandbyTarget);
+  mkdirSync(layout.privateDirectory);
   const calls: Call[] = [];
   const startHook: StartHook = ({ command, env }) => {
     calls.push({ command, env });
@@ -38,11 +41,11 @@ function lane(reminderS = 3600) {
   const find = async (health: Finding['health'], atS: number): Promise<string[]> => {
     const before = calls.length;
     clock.now = 1_000_000 + atS * 1000;
-    const state = await readLaneState(layoutOf(root), 's1');
-    await recordFinding(deps, 's1', state, { health, reason: 'why', segment: 'seg' });
+    const state = await readLaneState(s1);
+    await recordFinding(deps, s1, state, { health, reason: 'why', segment: 'seg' });
     return calls.slice(before).map(({ command }) => String(command).split(' ')[0] ?? '');
   };
-  return { find, calls, state: () => readLaneState(layoutOf(root), 's1') };
+  return { find, calls, state: () => readLaneState(s1) };
 }
 
 describe('the operator is told', () => {

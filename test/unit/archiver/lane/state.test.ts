@@ -8,26 +8,32 @@ import {
   withLost,
   writeLaneState,
 } from '../../../../src/archiver/lane/state.ts';
-import { layoutOf, stateFileOf } from '../../../../src/archiver/layout.ts';
+import { laneOf } from '../../../../src/archiver/lane/lane.ts';
+import { layoutOf } from '../../../../src/archiver/layout.ts';
+import type { StandbyTarget } from '../../../../src/config/options-archiver.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
+
+function newLane() {
+  const layout = layoutOf(temporaryDirectory());
+  mkdirSync(layout.privateDirectory);
+  return laneOf(layout, { name: 's1' } as StandbyTarget);
+}
 
 describe('the state of a lane', () => {
   test('is kept in a file, and unknown at first', async () => {
-    const layout = layoutOf(temporaryDirectory());
-    mkdirSync(layout.privateDirectory);
-    expect(await readLaneState(layout, 's1')).toEqual({ health: 'ok' });
+    const lane = newLane();
+    expect(await readLaneState(lane)).toEqual({ health: 'ok' });
     const state = { health: 'slow', retryAt: 5, said: { severity: 'warning', lastNotified: 1 } } as const;
-    await writeLaneState(layout, 's1', state);
-    expect(await readLaneState(layout, 's1')).toEqual(state);
+    await writeLaneState(lane, state);
+    expect(await readLaneState(lane)).toEqual(state);
   });
 
   test.each(['', '{', '[]', '{"reason":"x"}'])(
     'a damaged file (%j) is an error: it may say "abandoned"',
     async (text) => {
-      const layout = layoutOf(temporaryDirectory());
-      mkdirSync(layout.privateDirectory);
-      writeFileSync(stateFileOf(layout, 's1'), text);
-      await expect(readLaneState(layout, 's1')).rejects.toThrow(/cannot understand/);
+      const lane = newLane();
+      writeFileSync(lane.stateFile, text);
+      await expect(readLaneState(lane)).rejects.toThrow(/cannot understand/);
     },
   );
 

@@ -25,12 +25,14 @@ interface Place {
   readonly root: string;
   readonly temporary: string;
   readonly queue: (standby: string) => string;
+  readonly s1: { readonly queue: string; readonly name: string };
 }
 
 function place(): Place {
   const root = temporaryDirectory();
   mkdirSync(join(root, 'tmp'));
-  return { root, temporary: join(root, 'tmp'), queue: (standby) => join(root, standby) };
+  const queue = (standby: string) => join(root, standby);
+  return { root, temporary: join(root, 'tmp'), queue, s1: { queue: queue('s1'), name: 's1' } };
 }
 
 describe('enqueue', () => {
@@ -38,7 +40,8 @@ describe('enqueue', () => {
     const { root, temporary, queue } = place();
     const file = await walFile(join(root, 'pg_wal'), segment, 'bytes');
     await withLocalCopy(file, temporary, 7, async (copy) => {
-      for (const standby of ['s1', 's2']) await enqueue(copy, file.name, queue(standby), standby);
+      for (const standby of ['s1', 's2'])
+        await enqueue(copy, file.name, { queue: queue(standby), name: standby });
       expect(readdirSync(temporary)).toEqual([`7.${segment}`]);
     });
     expect(readdirSync(temporary)).toEqual([]);
@@ -51,14 +54,14 @@ describe('enqueue', () => {
   });
 
   test('the same bytes again are fine; other bytes are refused with both digests', async () => {
-    const { root, temporary, queue } = place();
+    const { root, temporary, queue, s1 } = place();
     mkdirSync(queue('s1'));
     writeFileSync(join(queue('s1'), segment), 'bytes');
     const same = await walFile(join(root, 'pg_wal'), segment, 'bytes');
-    await withLocalCopy(same, temporary, 7, (copy) => enqueue(copy, same.name, queue('s1'), 's1'));
+    await withLocalCopy(same, temporary, 7, (copy) => enqueue(copy, same.name, s1));
     const other = await walFile(join(root, 'pg_wal'), segment, 'other');
     await expect(
-      withLocalCopy(other, temporary, 7, (copy) => enqueue(copy, other.name, queue('s1'), 's1')),
+      withLocalCopy(other, temporary, 7, (copy) => enqueue(copy, other.name, s1)),
     ).rejects.toMatchObject({
       message: expect.stringContaining('holds a different file') as string,
       detail: expect.stringMatching(/queued: sha256 [0-9a-f]{64}; to archive: sha256 [0-9a-f]{64}/) as string,
@@ -68,12 +71,12 @@ describe('enqueue', () => {
   });
 
   test('a source that changes while it is copied is not queued', async () => {
-    const { root, temporary, queue } = place();
+    const { root, temporary, queue, s1 } = place();
     const file = await walFile(join(root, 'pg_wal'), segment, 'bytes');
     writeFileSync(file.path, 'recycled');
-    await expect(
-      withLocalCopy(file, temporary, 7, (copy) => enqueue(copy, file.name, queue('s1'), 's1')),
-    ).rejects.toThrow(/changed while it was copied/);
+    await expect(withLocalCopy(file, temporary, 7, (copy) => enqueue(copy, file.name, s1))).rejects.toThrow(
+      /changed while it was copied/,
+    );
     expect(existsSync(join(queue('s1'), segment))).toBe(false);
     expect(readdirSync(temporary)).toEqual([]);
   });
@@ -81,12 +84,12 @@ describe('enqueue', () => {
   test.skipIf(process.getuid?.() === 0)(
     'a queue that cannot be written is an error that names it',
     async () => {
-      const { root, temporary, queue } = place();
+      const { root, temporary, queue, s1 } = place();
       mkdirSync(queue('s1'), { mode: 0o500 });
       const file = await walFile(join(root, 'pg_wal'), segment, 'bytes');
-      await expect(
-        withLocalCopy(file, temporary, 7, (copy) => enqueue(copy, file.name, queue('s1'), 's1')),
-      ).rejects.toThrow(`cannot queue ${segment} for standby "s1" in "${queue('s1')}"`);
+      await expect(withLocalCopy(file, temporary, 7, (copy) => enqueue(copy, file.name, s1))).rejects.toThrow(
+        `cannot queue ${segment} for standby "s1" in "${queue('s1')}"`,
+      );
       chmodSync(queue('s1'), 0o700);
       expect(readdirSync(queue('s1'))).toEqual([]);
     },

@@ -3,9 +3,10 @@ import { describe, expect, test } from 'vitest';
 import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
 import type { Cluster } from '../../../../src/archiver/wal/cluster.ts';
 import { writeLaneState, type LaneState } from '../../../../src/archiver/lane/state.ts';
+import { laneOf } from '../../../../src/archiver/lane/lane.ts';
 import { layoutOf } from '../../../../src/archiver/layout.ts';
 import { addReady, admit, createBoard, findComplete } from '../../../../src/archiver/shipper/board.ts';
-import { createLane, type Lane } from '../../../../src/archiver/shipper/lane-record.ts';
+import { createShipperLane } from '../../../../src/archiver/shipper/lane-record.ts';
 import { prepareMarkers, withdrawMarkers } from '../../../../src/archiver/markers/markers.ts';
 import { shipperPlaces } from '../../../../src/archiver/markers/places.ts';
 import { createWakeUp } from '../../../../src/archiver/shipper/signal.ts';
@@ -30,22 +31,24 @@ async function marked() {
   if (shipment === undefined) throw new Error('no shipment');
   shipment.owed.clear();
   shipment.isMarked = true;
+  const lanes = (['s1', 's2'] as const).map((name) =>
+    createShipperLane(laneOf(layout, { name } as StandbyTarget)),
+  );
   const work: Work = {
-    deps: { settings: { pgdata: layout.root } } as unknown as ArchiverDeps,
+    deps: { layout, settings: { pgdata: layout.root } } as unknown as ArchiverDeps,
     cluster: { systemIdentifier } as unknown as Cluster,
-    layout,
     places,
     board,
+    lanes,
     stop: new AbortController().signal,
     decide: createWakeUp(),
     lastProgressMs: 0,
     isStockDue: false,
     isFlawTold: false,
   };
-  const lanes = ['s1', 's2'].map((name) => createLane({ name } as unknown as StandbyTarget));
   await prepareMarkers(places, systemIdentifier, layout.root);
   const free = async (name: string, state: LaneState): Promise<void> => {
-    await writeLaneState(layout, name, state);
+    await writeLaneState(laneOf(layout, { name } as StandbyTarget), state);
     await withdrawMarkers(places);
   };
   return { work, lanes, shipment, free, isComplete: () => findComplete(board).length > 0 };
@@ -55,42 +58,42 @@ const abandoned: LaneState = { health: 'abandoned', freed: '1', abandoned: { sin
 
 describe('what the shipper remembers of copies', () => {
   test('is believed as long as no marker was withdrawn', async () => {
-    const { work, lanes, shipment } = await marked();
-    await takeStockIfDue(work, lanes);
+    const { work, shipment } = await marked();
+    await takeStockIfDue(work);
     expect(shipment.isMarked).toBe(true);
   });
 
   test('is over for an abandoned standby; the other one still counts', async () => {
     const { work, lanes, shipment, free, isComplete } = await marked();
     await free('s1', abandoned);
-    await takeStockIfDue(work, lanes);
+    await takeStockIfDue(work);
     expect(shipment.isMarked).toBe(false);
     expect(isComplete()).toBe(true);
-    expect(lanes.map(({ isAbandoned }: Lane) => isAbandoned)).toEqual([true, false]);
+    expect(lanes.map(({ isAbandoned }) => isAbandoned)).toEqual([true, false]);
     await free('s2', abandoned);
-    await takeStockIfDue(work, lanes);
+    await takeStockIfDue(work);
     expect(isComplete()).toBe(false);
   });
 
   test('is over for one that was resumed before we looked: it gets all of it again', async () => {
-    const { work, lanes, shipment, free, isComplete } = await marked();
+    const { work, shipment, free, isComplete } = await marked();
     await free('s1', { health: 'behind', freed: '1' });
-    await takeStockIfDue(work, lanes);
+    await takeStockIfDue(work);
     expect([...shipment.owed]).toEqual(['s1']);
     expect(isComplete()).toBe(false);
     shipment.owed.clear();
     await free('s2', abandoned);
-    await takeStockIfDue(work, lanes);
+    await takeStockIfDue(work);
     expect([...shipment.owed]).toEqual([]);
     expect(isComplete()).toBe(true);
   });
 
   test('is looked at again when that failed half way', async () => {
-    const { work, lanes, shipment, free } = await marked();
+    const { work, shipment, free } = await marked();
     await free('s2', 'no state' as unknown as LaneState);
-    await expect(takeStockIfDue(work, lanes)).rejects.toThrow('cannot understand');
-    await writeLaneState(work.layout, 's2', abandoned);
-    await takeStockIfDue(work, lanes);
+    await expect(takeStockIfDue(work)).rejects.toThrow('cannot understand');
+    await writeLaneState(laneOf(work.deps.layout, { name: 's2' } as StandbyTarget), abandoned);
+    await takeStockIfDue(work);
     expect(shipment.isMarked).toBe(false);
     expect([...shipment.abandoned]).toEqual(['s2']);
   });

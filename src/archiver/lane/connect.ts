@@ -1,0 +1,99 @@
+import { PitrError } from '../../errors.ts';
+import { requireProgram } from '../../system/find-program.ts';
+import type { RsyncProgram } from '../../system/rsync.ts';
+import { noiseHint, type RemoteShell, type SshTarget } from '../../system/ssh.ts';
+import { sshTarget } from '../../system/ssh-target.ts';
+import type { Cluster } from '../wal/cluster.ts';
+import { laneId, sayHello, type Delivery } from '../delivery/delivery.ts';
+import { noteDelivery } from '../delivery/history.ts';
+import type { DeliveryPlace } from '../delivery/scripts.ts';
+import type { ArchiverDeps } from '../deps.ts';
+import type { Trouble } from '../delivery/trouble.ts';
+import type { Lane } from './lane.ts';
+
+/** What a lane needs on this host before it can connect. */
+interface LaneTools {
+  readonly target: SshTarget;
+  readonly rsync: RsyncProgram;
+}
+
+async function findTools(deps: ArchiverDeps, lane: Lane): Promise<LaneTools> {
+  const { settings } = deps;
+  const target = await sshTargetOf(deps, lane);
+  const rsync = await requireProgram('rsync_bin', settings.rsync_bin, settings.includepath);
+  return {
+    target,
+    rsync: {
+      rsync,
+      flags: [...bandwidthFlags(settings.ship_bwlimit), ...lane.standby.rsync_flags],
+      version: settings.rsync_version === 2 ? 2 : 3,
+    },
+  };
+}
+
+/** rsync counts in KiB per second. 0 is no limit, as for rsync itself; less than a KiB is not rounded down to that. */
+function bandwidthFlags(bytesPerSecond = 0): readonly string[] {
+  if (bytesPerSecond === 0) return [];
+  return [`--bwlimit=${Math.max(1, Math.round(bytesPerSecond / 1024))}`];
+}
+
+export function sshTargetOf(deps: ArchiverDeps, { standby }: Lane): Promise<SshTarget> {
+  return sshTarget({ ...standby, what: 'the standby' }, deps.settings);
+}
+
+function placeOf(deps: ArchiverDeps, { standby, name }: Lane, cluster: Cluster): DeliveryPlace {
+  return {
+    archivedir: standby.r_archivedir,
+    systemIdentifier: cluster.systemIdentifier,
+    lane: `.incoming/${laneId(deps.hostName, deps.layout.root, name)}`,
+    run: deps.nonce(),
+    mode: cluster.isInRecovery ? 'compare' : 'store',
+  };
+}
+
+export type LaneUse<T> =
+  | { readonly kind: 'used'; readonly value: T; readonly resumeRequest: string | undefined }
+  | { readonly kind: 'trouble'; readonly trouble: Trouble };
+
+/**
+ * Connects to a standby, sees that its archive directory is the right one, hands the open delivery to `use`, and ends the
+ * connection. The caller holds the lane's lock. `names` are those of the first batch.
+ */
+export async function withDelivery<T>(
+  deps: ArchiverDeps,
+  lane: Lane,
+  cluster: Cluster,
+  names: readonly string[],
+  use: (delivery: Delivery, resumeRequest: string | undefined) => Promise<T>,
+): Promise<LaneUse<T>> {
+  const tools = await findTools(deps, lane).catch(misconfigured);
+  if ('kind' in tools) return { kind: 'trouble', trouble: tools };
+  const { standby } = lane;
+  const limitMs = standby.ssh_timeout * 1000;
+  const open = async (shell: RemoteShell): Promise<LaneUse<T>> => {
+    const greeted = {
+      standby,
+      shell,
+      rsync: tools.rsync,
+      place: placeOf(deps, lane, cluster),
+      noteDelivery: () => noteDelivery(lane),
+    };
+    const hello = await sayHello(greeted, names, limitMs);
+    if (hello.kind === 'trouble') return hello;
+    const delivery = { ...greeted, directory: hello.directory };
+    const value = await use(delivery, hello.resumeRequest);
+    return { kind: 'used', value, resumeRequest: hello.resumeRequest };
+  };
+  const connected = await deps.withRemoteShell(deps, tools.target, open);
+  if (connected.kind === 'used') return connected.value;
+  const { kind, reason } = connected;
+  return {
+    kind: 'trouble',
+    trouble: kind === 'noisy' ? { kind: 'unfit', reason, hint: noiseHint } : { kind, reason },
+  };
+}
+
+function misconfigured(error: unknown): Trouble {
+  if (error instanceof PitrError) return { kind: 'misconfigured', reason: error.message, hint: error.hint };
+  throw error;
+}
