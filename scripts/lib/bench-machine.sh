@@ -84,3 +84,15 @@ keep_results() {
     say "saved $2/${file##*/}"
   done
 }
+
+# The run's user may read neither the other checkout nor a folder above it: for root, its programs run from a copy.
+offer_other_checkout() {
+  PITRTOOLS_BENCH_AGAINST=$against
+  if is_root; then
+    PITRTOOLS_BENCH_AGAINST=$run_dir/against
+    mkdir "$PITRTOOLS_BENCH_AGAINST"
+    tar -C "$against" --exclude=./.git --exclude=./.cache -cf - . | tar -C "$PITRTOOLS_BENCH_AGAINST" --no-same-owner -xf -
+    chown -R "$run_user:" "$PITRTOOLS_BENCH_AGAINST"
+  fi
+  export PITRTOOLS_BENCH_AGAINST
+}

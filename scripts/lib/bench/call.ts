@@ -5,10 +5,11 @@ import { mustRun } from '../../../test/harness/processes.ts';
 import { over, prepareAll, type BenchContext } from './drain.ts';
 import { secondsUntil } from './measure.ts';
 import { pgBackRest, pushCommand } from './pgbackrest.ts';
+import { againstOther, twinOf } from './pairs.ts';
 import { milliseconds, ratio, type Table } from './report.ts';
 import { runPgbench, withSite, type Site } from './site.ts';
 import { percentile } from './statistics.ts';
-import { archiverCommand, startShipper } from './tools.ts';
+import { archiverCommand, otherCheckout, startShipper } from './tools.ts';
 
 /** bash alone tells the time without starting a program for it. As PostgreSQL does, each call goes through sh -c. */
 const timer = `
@@ -20,6 +21,8 @@ for ((i = 0; i < $1; i++)); do
     echo "$((\${to/./} - \${from/./}))"
   done
 done`;
+
+const ourCall = 'cmd_archiver, marker there';
 
 /** What one call costs that finds its segment safe already: the most frequent of all. */
 export async function measureCall({ major, options, say }: BenchContext): Promise<Table> {
@@ -37,8 +40,10 @@ export async function measureCall({ major, options, say }: BenchContext): Promis
       const [segment = ''] = site.backlog;
       const commands = new Map([
         ['/bin/true', '/bin/true'],
-        ['cmd_archiver, marker there', forSegment(await safeByShipper(site, segment), segment)],
+        [ourCall, forSegment(await safeByShipper(site, segment), segment)],
       ]);
+      if (otherCheckout !== undefined)
+        commands.set(twinOf(ourCall), forSegment(archiverCommand(site, otherCheckout), segment));
       if (hasPeer)
         commands.set('pgBackRest async, segment pushed already', await pushedByPeer(site, segment));
       const times = await timeInTurn(site, [...commands.values()], options.calls);
@@ -100,9 +105,10 @@ function callTable(labels: readonly string[], times: readonly (readonly number[]
     ...[0.5, 0.95, 0.99].map((share) => milliseconds(ms(place, share))),
     ratio(over(ms(place, 0.5), ms(1, 0.5))),
   ]);
+  const against = againstOther(labels, { 'a call': (label) => times[labels.indexOf(label)] ?? [] });
   return {
     title: 'One call that finds its segment safe already',
-    note: `sh -c COMMAND, as PostgreSQL calls it, ${String(calls)} times each, one after the other in turn; cmd_archiver with the INI file of the how-to.`,
+    note: `sh -c COMMAND, as PostgreSQL calls it, ${String(calls)} times each, one after the other in turn; cmd_archiver with the INI file of the how-to.${against}`,
     columns: ['command', 'p50', 'p95', 'p99', 'p50 ÷ cmd_archiver'],
     rows,
     samples: Object.fromEntries(labels.map((label, place) => [label, times[place]])),

@@ -1,6 +1,7 @@
 import { mustRun } from '../../../test/harness/processes.ts';
 import type { BenchOptions } from './options.ts';
 import { secondsUntil, startMeter, touchMemory, type Usage } from './measure.ts';
+import { againstOther } from './pairs.ts';
 import { megabytes, ratio, seconds, type Table } from './report.ts';
 import { runPgbench, waiting, withSite, type Site } from './site.ts';
 import { median } from './statistics.ts';
@@ -124,6 +125,7 @@ function drainTable(
   results: ReadonlyMap<string, readonly Drain[]>,
 ): Table {
   const of = (name: string, key: keyof Drain): number | undefined => middle(results.get(name) ?? [], key);
+  const all = (key: keyof Drain) => (name: string) => valuesOf(results.get(name) ?? [], key);
   const base = tools[0]?.name ?? '';
   const row = ({ name, label }: Tool): string[] => [
     label,
@@ -140,7 +142,12 @@ function drainTable(
     title: `Draining a backlog of ${count} segments of 16 MB to one standby`,
     note:
       'Medians. Archived: PostgreSQL has been told so for all of them; delivered: all are at the standby, whole, under their final ' +
-      'names. The last columns say how many times what the first row takes.',
+      'names. The last columns say how many times what the first row takes.' +
+      againstOther([...results.keys()], {
+        archived: all('archivedSeconds'),
+        delivered: all('deliveredSeconds'),
+        CPU: all('cpuSeconds'),
+      }),
     columns: ['tool', 'archived', 'delivered', 'CPU', 'memory', 'archived ×', 'delivered ×', 'CPU ×'],
     rows: [...tools.map(row), ...missing.map(absentRow(8))],
     samples: Object.fromEntries(results),
@@ -151,8 +158,12 @@ function absentRow(columns: number): (tool: Tool) => string[] {
   return ({ label }) => [`${label}: not installed`, ...Array.from({ length: columns - 1 }, () => '–')];
 }
 
+function valuesOf(runs: readonly Drain[], key: keyof Drain): number[] {
+  return runs.flatMap((run) => run[key] ?? []);
+}
+
 function middle(runs: readonly Drain[], key: keyof Drain): number | undefined {
-  const values = runs.flatMap((run) => run[key] ?? []);
+  const values = valuesOf(runs, key);
   return values.length === 0 ? undefined : median(values);
 }
 

@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { inTurn, isArchived, over, prepareAll, useCommand, type BenchContext } from './drain.ts';
 import { secondsUntil } from './measure.ts';
+import { againstOther } from './pairs.ts';
 import { milliseconds, ratio, type Table } from './report.ts';
 import { runPgbench, withSite, type Site } from './site.ts';
 import { percentile } from './statistics.ts';
@@ -12,6 +13,7 @@ export async function measureLag({ major, options, say }: BenchContext): Promise
   // The tool that starts no service is the same one here, once it runs; and nothing waits that all could be sent of.
   const measured = tools.filter(({ sendAll, begin }) => sendAll === undefined && begin === undefined);
   const lags = new Map<string, number[]>(measured.map(({ name }) => [name, []]));
+  const medians = new Map<string, number[]>(measured.map(({ name }) => [name, []]));
   await withSite(
     {
       major,
@@ -28,6 +30,7 @@ export async function measureLag({ major, options, say }: BenchContext): Promise
           if (typeof found === 'string') say(`lag ${tool.label} FAILED: ${found}`);
           else {
             lags.get(tool.name)?.push(...found);
+            medians.get(tool.name)?.push(percentile(found, 0.5));
             say(
               `lag ${String(round)}/${String(options.rounds)} ${tool.label}: p50 ${milliseconds(percentile(found, 0.5))}`,
             );
@@ -36,7 +39,8 @@ export async function measureLag({ major, options, say }: BenchContext): Promise
       }
     },
   );
-  return lagTable(measured, lags);
+  const against = againstOther([...medians.keys()], { "a round's p50": (name) => medians.get(name) ?? [] });
+  return lagTable(measured, lags, against);
 }
 
 async function lagsOf(site: Site, tool: Tool, switches: number): Promise<number[]> {
@@ -82,7 +86,11 @@ function switchSegment({ primary }: Site): Promise<{ segment: string; start: num
   });
 }
 
-function lagTable(tools: readonly Tool[], lags: ReadonlyMap<string, readonly number[]>): Table {
+function lagTable(
+  tools: readonly Tool[],
+  lags: ReadonlyMap<string, readonly number[]>,
+  against: string,
+): Table {
   const at = (name: string, share: number): number | undefined => {
     const values = lags.get(name) ?? [];
     return values.length === 0 ? undefined : percentile(values, share);
@@ -90,7 +98,7 @@ function lagTable(tools: readonly Tool[], lags: ReadonlyMap<string, readonly num
   const plain = at('rsync', 0.5);
   return {
     title: 'Lag of one switched segment',
-    note: `From the answer of pg_switch_wal() until the segment is whole at the standby; ${String(lags.values().next().value?.length ?? 0)} each. The last columns compare with the p50 of rsync over a new ssh.`,
+    note: `From the answer of pg_switch_wal() until the segment is whole at the standby; ${String(lags.values().next().value?.length ?? 0)} each. The last columns compare with the p50 of rsync over a new ssh.${against}`,
     columns: ['tool', 'p50', 'p95', 'p99', 'p50 ÷ rsync p50', 'p95 ÷ rsync p50'],
     rows: tools.map(({ name, label }) => [
       label,

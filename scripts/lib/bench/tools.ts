@@ -6,6 +6,7 @@ import { eventually } from '../../../test/harness/eventually.ts';
 import { writeScript, type Host } from '../../../test/harness/host.ts';
 import { mustRun, start } from '../../../test/harness/processes.ts';
 import { barman } from './barman.ts';
+import { twinOf } from './pairs.ts';
 import { pgBackRest } from './pgbackrest.ts';
 import { holdsAll, type Ground, type Site } from './site.ts';
 
@@ -32,6 +33,9 @@ export interface Tool {
 /** Until what has just connected has nothing more to do. */
 const settleMs = 100;
 
+/** Another checkout of ours, built, to measure beside this one: what `--against` names. */
+export const otherCheckout = process.env['PITRTOOLS_BENCH_AGAINST'];
+
 const hostKeys = '-o BatchMode=yes -o StrictHostKeyChecking=accept-new';
 
 /** ssh as this host's programs call it, as one path without arguments. */
@@ -50,49 +54,61 @@ function firstArchive(site: Site): string {
   return `${standby.name}:${standby.archiveDir}/`;
 }
 
-export function archiverCommand(site: Pick<Site, 'primary'>): string {
-  return `${checkout('bin', 'cmd_archiver')} -C ${site.primary.iniFile} -F %p`;
+export function archiverCommand(site: Pick<Site, 'primary'>, root = checkout()): string {
+  return `${join(root, 'bin', 'cmd_archiver')} -C ${site.primary.iniFile} -F %p`;
 }
 
 /** Runs a shipper as its service does; it ends with the run. */
-export function startShipper(site: Pick<Site, 'world' | 'primary'>): void {
-  void site.world.startArchiver(site.primary, ['--ship'], { limitMs: 3_600_000 });
+export function startShipper({ primary }: Pick<Site, 'primary'>, root = checkout()): void {
+  start(join(root, 'bin', 'cmd_archiver'), ['-C', primary.iniFile, '--ship'], {
+    cwd: primary.host.directory,
+    env: primary.host.env,
+    limitMs: 3_600_000,
+  });
 }
-
-const shipper: Tool = {
-  name: 'shipper',
-  label: 'cmd_archiver, started by archive_command',
-  archiveCommand: archiverCommand,
-  isDelivered: inArchive,
-};
-
-const service: Tool = {
-  ...shipper,
-  name: 'service',
-  label: 'cmd_archiver, its service started then',
-  begin: startShipper,
-};
 
 /**
  * The usual case: a shipper runs as long as its server does, whoever has started it. It finds out about the backlog as the clock
  * starts, as it would of what a burst of writes has filled.
  */
-const running: Tool = {
-  ...shipper,
-  name: 'running',
-  label: 'cmd_archiver, its shipper running',
-  open: async (site) => {
-    mkdirSync(heldBack(site));
-    for (const name of site.backlog) renameSync(readyFile(site, name), join(heldBack(site), name));
-    startShipper(site);
-    const inbox = join(site.standbys[0]?.archiveDir ?? '', '.incoming');
-    await eventually(() => existsSync(inbox), { what: 'the connection of the shipper' });
-    await setTimeout(settleMs);
-  },
-  begin: (site) => {
-    for (const name of site.backlog) renameSync(join(heldBack(site), name), readyFile(site, name));
-  },
-};
+async function openRunning(site: Site, root: string): Promise<void> {
+  mkdirSync(heldBack(site));
+  for (const name of site.backlog) renameSync(readyFile(site, name), join(heldBack(site), name));
+  startShipper(site, root);
+  const inbox = join(site.standbys[0]?.archiveDir ?? '', '.incoming');
+  await eventually(() => existsSync(inbox), { what: 'the connection of the shipper' });
+  await setTimeout(settleMs);
+}
+
+/** The programs of one checkout: with the shipper running, started by archive_command, started as a service. */
+function programsOf(root: string, named = (name: string): string => name, words = ''): Tool[] {
+  const shipper: Tool = {
+    name: named('shipper'),
+    label: `cmd_archiver${words}, started by archive_command`,
+    archiveCommand: (site) => archiverCommand(site, root),
+    isDelivered: inArchive,
+  };
+  return [
+    {
+      ...shipper,
+      name: named('running'),
+      label: `cmd_archiver${words}, its shipper running`,
+      open: (site) => openRunning(site, root),
+      begin: (site) => {
+        for (const name of site.backlog) renameSync(join(heldBack(site), name), readyFile(site, name));
+      },
+    },
+    shipper,
+    {
+      ...shipper,
+      name: named('service'),
+      label: `cmd_archiver${words}, its service started then`,
+      begin: (site) => {
+        startShipper(site, root);
+      },
+    },
+  ];
+}
 
 function heldBack({ primary }: Site): string {
   return join(primary.pgdata, 'pg_wal', 'held-back');
@@ -102,7 +118,7 @@ function readyFile({ primary }: Site, segment: string): string {
   return join(primary.pgdata, 'pg_wal', 'archive_status', `${segment}.ready`);
 }
 
-const rsync: Tool = {
+export const rsync: Tool = {
   name: 'rsync',
   label: 'rsync, new ssh per segment',
   archiveCommand: (site) => `rsync -az -e '${site.primary.host.ssh} ${hostKeys}' %p ${firstArchive(site)}%f`,
@@ -166,9 +182,8 @@ const rsyncAllFlushed: Tool = {
 /** In the order of the table; what is missing on this machine is named in `missing`. */
 export function availableTools(wanted: readonly string[]): { tools: Tool[]; missing: Tool[] } {
   const all = [
-    running,
-    shipper,
-    service,
+    ...programsOf(checkout()),
+    ...(otherCheckout === undefined ? [] : programsOf(otherCheckout, twinOf, ' of the other checkout')),
     rsync,
     rsyncKept,
     rsyncAll,
