@@ -1,227 +1,197 @@
 /**
- * What each PostgreSQL release can do. Every field names the release that changed it; the comparisons are in
- * `release-facts.ts` and nowhere else.
+ * What each PostgreSQL release can do: the one place where releases are compared. A fact is a row of `factsAt`: its
+ * values, the release that each one holds from, and the chapter of PostgreSQL's manual that says so.
  */
 import { PitrError } from '../errors.ts';
 import type { ValueSyntax } from './quoting.ts';
-import type { TargetAction } from './recovery-target.ts';
-import {
-  archivingFacts,
-  backupFacts,
-  fileFacts,
-  functionNames,
-  programFacts,
-  promotionFacts,
-  standbyFacts,
-  targetFacts,
-} from './release-facts.ts';
-import { formatVersion, type Version } from './version.ts';
+import type { RecoveryGoal, TargetAction } from './recovery-target.ts';
+import { formatVersion, parseVersion, type Version } from './version.ts';
 
-/** Kinds of recovery target that a release knows. */
-export type RecoveryTarget = 'time' | 'xid' | 'name' | 'immediate' | 'lsn';
-
-export interface Capabilities {
+export interface Capabilities extends Readonly<ReturnType<typeof factsAt>> {
   readonly version: Version;
-  /** The major release is newer than this program; it is treated as the newest one known. */
-  readonly isNewerThanKnown: boolean;
-
-  // -- files --
-  /** 10 renamed `pg_xlog`. */
-  readonly walDirName: 'pg_xlog' | 'pg_wal';
-  /** From 12 recovery settings are ordinary parameters, switched on by a signal file; the server refuses to start with a `recovery.conf`. */
-  readonly recoveryConf: 'recovery.conf' | 'signal-files';
-  /** How `recovery.conf` reads a quoted value: 8.4 ends it at any quote, 9.0 knows the doubled quote, 9.1 to 11 read it as `postgresql.conf`. */
-  readonly recoveryConfSyntax: ValueSyntax;
-  /** From 9.4, `ALTER SYSTEM` and its file `postgresql.auto.conf`. */
-  readonly hasAutoConf: boolean;
-  /** From 9.0 a server keeps a tablespace's files in a folder of its own version: `PG_15_202209061`. */
-  readonly hasTablespaceVersionFolder: boolean;
-  /** From 9.5 a base backup has a `tablespace_map`; before, only the symbolic links in `pg_tblspc`. */
-  readonly hasTablespaceMap: boolean;
-  /** From 11 a data directory may be readable by its group (`initdb --allow-group-access`). */
-  readonly hasGroupAccess: boolean;
-  /** Up to 9.2 the last segment of each log (`FF`) does not exist. */
-  readonly walSegmentSkipsFF: boolean;
-  /** Up to 10 the segment size is fixed when the server is compiled; from 11 initdb chooses it. */
-  readonly segmentSizeChosenAtInitdb: boolean;
-  /** Up to 9.2 the history file names a segment, from 9.3 a location. */
-  readonly historyHasLsn: boolean;
-  /** From 9.5 a promoted server archives the unfinished last segment of the old timeline as `.partial`; before, under its full name. */
-  readonly archivesFullLastSegmentAtPromotion: boolean;
-  /** The helper functions for this release, in `scripts/`. */
-  readonly helperSqlFile: string;
-
-  // -- archiving --
-  /** `archive_command` that exits above this ends the archiver process: 128 up to 9.3, 125 from 9.4. */
-  readonly archiveCommandFatalAbove: 125 | 128;
-  /** From 9.5 a standby calls `archive_command`, too, if asked. */
-  readonly hasArchiveModeAlways: boolean;
-  /** From 15, `archive_library` may take the place of `archive_command`. */
-  readonly hasArchiveLibrary: boolean;
-  /** `wal_level` came with 9.0; each list names what suffices. Empty: nothing to set (8.4). */
-  readonly walLevelsForArchiving: readonly string[];
-  readonly walLevelsForHotStandby: readonly string[];
-  /** From 9.4. */
-  readonly hasStatArchiver: boolean;
-  /** From 9.6. */
-  readonly hasStatWalReceiver: boolean;
-
-  // -- base backup --
-  /** 9.6 brought the backup that belongs to a session; 15 renamed its functions. */
-  readonly backupApi: 'exclusive' | 'nonexclusive-start-stop' | 'nonexclusive-backup_start';
-  /** 15 removed the exclusive backup. */
-  readonly canExclusive: boolean;
-  /** Up to 9.0 only a superuser may; from 9.1 a REPLICATION role, too; from 9.6 whoever is granted EXECUTE. */
-  readonly backupPrivilege: 'superuser' | 'replication role' | 'granted execute';
-  /** From 15 a member of the role `pg_checkpoint` may run CHECKPOINT, too. */
-  readonly checkpointPrivilege: 'superuser' | 'pg_checkpoint';
-  /** 9.2 moved a tablespace's path from `pg_tablespace.spclocation` to this function. */
-  readonly tablespaceLocation: 'spclocation' | 'pg_tablespace_location';
-  /** `pg_read_file` needs all three arguments up to 9.0. */
-  readonly readFileNeedsLength: boolean;
-  /** From 10 this role may read every setting (`data_directory`); before, only a superuser. */
-  readonly hasReadAllSettingsRole: boolean;
-  /** From 10 this role may ask for the size of everything. */
-  readonly hasReadAllStatsRole: boolean;
-  /** What `pg_control_checkpoint()` calls the place from which recovery starts; undefined up to 9.5, which lack it. */
-  readonly controlRedoColumn: 'redo_location' | 'redo_lsn' | undefined;
-  /** From 11 the functions that read the server's files may be granted. */
-  readonly hasReadServerFilesRole: boolean;
-
-  // -- functions, by the name that this release gives them --
-  readonly switchWalFunction: 'pg_switch_xlog' | 'pg_switch_wal';
-  readonly currentLsnFunction: 'pg_current_xlog_location' | 'pg_current_wal_lsn';
-  readonly insertLsnFunction: 'pg_current_xlog_insert_location' | 'pg_current_wal_insert_lsn';
-  readonly walFileNameFunction: 'pg_xlogfile_name' | 'pg_walfile_name';
-  /** What that function names for a location between two segments; 17 changed it. */
-  readonly walFileNameOfBoundary: 'segment before' | 'segment behind';
-  /** From 9.0. */
-  readonly isInRecoveryFunction: 'pg_is_in_recovery' | undefined;
-  readonly lastReceiveLsnFunction: 'pg_last_xlog_receive_location' | 'pg_last_wal_receive_lsn' | undefined;
-  readonly lastReplayLsnFunction: 'pg_last_xlog_replay_location' | 'pg_last_wal_replay_lsn' | undefined;
-  /** From 9.1. */
-  readonly lastReplayTimestampFunction: 'pg_last_xact_replay_timestamp' | undefined;
-  readonly replayPauseFunction: 'pg_xlog_replay_pause' | 'pg_wal_replay_pause' | undefined;
-  readonly replayResumeFunction: 'pg_xlog_replay_resume' | 'pg_wal_replay_resume' | undefined;
-  readonly isReplayPausedFunction: 'pg_is_xlog_replay_paused' | 'pg_is_wal_replay_paused' | undefined;
-  /** Whether a transaction has ended; from 10. */
-  readonly transactionStatusFunction: 'txid_status' | undefined;
-  /** From 12. */
-  readonly promoteFunction: 'pg_promote' | undefined;
-  /** From 9.6 SQL can read pg_control. */
-  readonly controlFunctions: boolean;
-  /** From 9.1 SQL can read binary files; before 9.6 the only way to the system identifier by SQL. */
-  readonly readBinaryFileFunction: 'pg_read_binary_file' | undefined;
-
-  // -- standby --
-  /** From 9.0 the server has a standby mode of its own; 8.4 needs a `restore_command` that waits. */
-  readonly standbyMode: boolean;
-  /** On 8.4 the `restore_command` that waits is `pg_standby`. */
-  readonly needsPgStandby: boolean;
-  /** From 9.0. */
-  readonly streaming: boolean;
-  /** From 9.0 a standby can answer queries. */
-  readonly hotStandby: boolean;
-  /** From 10 `hot_standby` is on unless switched off. */
-  readonly hotStandbyDefaultOn: boolean;
-  /** From 9.1 streaming needs the REPLICATION attribute; on 9.0 a superuser. */
-  readonly hasReplicationRole: boolean;
-  /** From 9.2 a standby can stream from another standby. */
-  readonly cascading: boolean;
-  /** From 9.0. */
-  readonly hasArchiveCleanupCommand: boolean;
-  /** From 9.5; before, a standby asks the archive again every 5 seconds. */
-  readonly hasWalRetrieveRetryInterval: boolean;
-  /** From 9.4. */
-  readonly hasPrimarySlotName: boolean;
-  /** From 9.4. */
-  readonly hasRecoveryMinApplyDelay: boolean;
-  /** Before 12 the default is the base backup's timeline: a standby stops where its primary was promoted. */
-  readonly timelineLatestMustBeWritten: boolean;
-  /** From 13 a changed `primary_conninfo` takes effect by reload; before, by restart. */
-  readonly primaryConninfoReloads: boolean;
-  /** From 14 a changed `restore_command` takes effect by reload; before, by restart. */
-  readonly restoreCommandReloads: boolean;
-  /** 13 replaced the number of segments by a size; 8.4 has neither. */
-  readonly keepWalParameter: 'wal_keep_segments' | 'wal_keep_size' | undefined;
-
-  // -- promotion --
-  /** From 9.0 in recovery.conf, renamed and an ordinary parameter in 12, gone in 16. */
-  readonly triggerFile: 'trigger_file' | 'promote_trigger_file' | undefined;
-  /** From 9.1. */
-  readonly hasPgCtlPromote: boolean;
-  /** 9.1 to 12: a promotion of a server whose replay is paused waits until somebody resumes it. */
-  readonly promotionResumeNeeded: boolean;
-
-  /** From 9.1 a commit can be told to wait for no standby; 9.0 has no synchronous replication. */
-  readonly hasSynchronousCommitLocal: boolean;
-
-  // -- recovery to a target --
-  /** `name` came with 9.1, `immediate` with 9.4, `lsn` with 10. */
-  readonly recoveryTargets: readonly RecoveryTarget[];
-  /** 9.5 made the switch of 9.1 a choice; 8.4 and 9.0 always open. */
-  readonly targetAction: 'recovery_target_action' | 'pause_at_recovery_target' | undefined;
-  /** What a server can do at a target, by the name that 9.5 gave it. */
-  readonly targetActions: readonly TargetAction[];
-  /** Up to 11 the base backup's timeline is followed when none is written; 12 has the word `current`. */
-  readonly currentTimelineMustBeLeftOut: boolean;
-  /** From 12 the server does not start with two targets set. */
-  readonly onlyOneRecoveryTarget: boolean;
-  /** From 13 a target that is not reached is FATAL; before, the server opens at the end of the WAL. */
-  readonly unreachedTargetIsFatal: boolean;
-
-  // -- programs and connections --
-  /** From 10 every action of `pg_ctl` waits unless told not to, `promote` included; before, only `stop` did. */
-  readonly pgCtlWaitsByDefault: boolean;
-  /** From 9.3. */
-  readonly hasPgIsready: boolean;
-  /** Reads WAL: from 9.3 pg_xlogdump, renamed in 10. */
-  readonly walDumpProgram: 'pg_xlogdump' | 'pg_waldump' | undefined;
-  /** From 9.5 a server tells which settings wait for a restart, and what is wrong with its files. */
-  readonly tellsPendingRestart: boolean;
-  /** From 9.0. */
-  readonly hasPgArchivecleanup: boolean;
-  /** From 9.1. */
-  readonly hasPgBasebackup: boolean;
-  /** Of the program's own version. From 9.4 it can put tablespaces elsewhere, and be throttled. */
-  readonly pgBasebackupMapsAndThrottles: boolean;
-  /** Of the program's own version. From 10 it must be told to send no WAL, and can leave the flushing to others. */
-  readonly pgBasebackupSendsWalByDefault: boolean;
-  /** Of the program's own version. From 13. */
-  readonly pgBasebackupMakesManifest: boolean;
-  /** From 9.5. */
-  readonly hasPgRewind: boolean;
-  /** From 9.0 a connection can carry its program's name. */
-  readonly hasApplicationName: boolean;
-  /** 9.3 allowed several directories and renamed the parameter. */
-  readonly socketDirectoryParameter: 'unix_socket_directory' | 'unix_socket_directories';
-  /** Up to 9.0 a backslash escapes in an ordinary string literal, unless the parameter says otherwise. */
-  readonly standardConformingStringsDefaultOn: boolean;
 }
 
-const oldestNum = 80_400;
-const newestNum = 180_000;
+/** Compares with the release that a row names. */
+interface At {
+  /** It holds from that release on. */
+  readonly since: (release: string) => boolean;
+  /** It held until that release came. */
+  readonly before: (release: string) => boolean;
+  /** What 8.4 has, then each release that changed it. */
+  readonly value: <const T>(oldest: T, ...changes: readonly (readonly [release: string, value: T])[]) => T;
+}
 
-/** 8.4 to 18; a newer release is taken for 18 and marked so, an older one is refused. */
+function factsAt({ since, before, value }: At) {
+  return {
+    // -- files --
+    /** Renamed. "Database File Layout" */
+    walDirName: value('pg_xlog', ['10', 'pg_wal']),
+    /**
+     * Recovery settings became ordinary parameters, switched on by a signal file; the server refuses to start with a
+     * `recovery.conf`. "Obsolete or Renamed Features"
+     */
+    recoveryConf: value('recovery.conf', ['12', 'signal-files']),
+    /**
+     * How `recovery.conf` reads a quoted value: 8.4 ends it at any quote, 9.0 knows the doubled quote, 9.1 to 11 read it as
+     * `postgresql.conf`. "Recovery Configuration"
+     */
+    recoveryConfSyntax: value<ValueSyntax>('plain', ['9.0', 'doubled'], ['9.1', 'parameter']),
+    /** `ALTER SYSTEM` and its file `postgresql.auto.conf`. "Setting Parameters" */
+    hasAutoConf: since('9.4'),
+    /** A tablespace's files lie in a folder of the server's version: `PG_15_202209061`. "Database File Layout" */
+    hasTablespaceVersionFolder: since('9.0'),
+    /**
+     * A base backup has a `tablespace_map`; before, only the symbolic links in `pg_tblspc`.
+     * "Continuous Archiving and Point-in-Time Recovery"
+     */
+    hasTablespaceMap: since('9.5'),
+    /** A data directory may be readable by its group (`--allow-group-access`). "initdb" */
+    hasGroupAccess: since('11'),
+    /** The last segment of each log (`FF`) does not exist. "Release 9.3", Migration */
+    walSegmentSkipsFF: before('9.3'),
+    /** The helper functions for this release, in `scripts/`: ours, by what the rows below say. */
+    helperSqlFile: value(
+      'cmd_standby.sql',
+      ['9.2', 'cmd_standby.92.sql'],
+      ['9.6', 'cmd_standby.96.sql'],
+      ['10', 'cmd_standby.10.sql'],
+      ['15', 'cmd_standby.15.sql'],
+    ),
+
+    // -- archiving and statistics --
+    /** `pg_stat_archiver`. "The Statistics Collector" */
+    hasStatArchiver: since('9.4'),
+    /** `pg_stat_wal_receiver`. "The Statistics Collector" */
+    hasStatWalReceiver: since('9.6'),
+
+    // -- base backup --
+    /** A backup that belongs to a session; 15 renamed its functions. "System Administration Functions" */
+    backupApi: value('exclusive', ['9.6', 'nonexclusive-start-stop'], ['15', 'nonexclusive-backup_start']),
+    /** The exclusive backup was removed. "Release 15", Migration */
+    canExclusive: before('15'),
+    /** A member of the role `pg_checkpoint` may run CHECKPOINT, too. "Predefined Roles" */
+    checkpointPrivilege: value('superuser', ['15', 'pg_checkpoint']),
+    /** A tablespace's path is given by this function; before, by `pg_tablespace.spclocation`. "System Information Functions" */
+    tablespaceLocation: value('spclocation', ['9.2', 'pg_tablespace_location']),
+    /** `pg_read_file` needs all three arguments. "System Administration Functions" */
+    readFileNeedsLength: before('9.1'),
+    /** This role may read every setting (`data_directory`); before, only a superuser. "Predefined Roles" ("Default Roles" up to 13) */
+    hasReadAllSettingsRole: since('10'),
+    /** This role may ask for the size of everything. "Predefined Roles" ("Default Roles" up to 13) */
+    hasReadAllStatsRole: since('10'),
+    /** Where recovery starts, as `pg_control_checkpoint()` calls it. "System Information Functions" */
+    controlRedoColumn: value(undefined, ['9.6', 'redo_location'], ['10', 'redo_lsn']),
+
+    // -- functions, by the name that this release gives them --
+    /** "System Administration Functions" */
+    switchWalFunction: value('pg_switch_xlog', ['10', 'pg_switch_wal']),
+    /** "System Administration Functions" */
+    currentLsnFunction: value('pg_current_xlog_location', ['10', 'pg_current_wal_lsn']),
+    /** "System Administration Functions" */
+    walFileNameFunction: value('pg_xlogfile_name', ['10', 'pg_walfile_name']),
+    /** What that function names for a location between two segments. "Release 17", Migration */
+    walFileNameOfBoundary: value('segment before', ['17', 'segment behind']),
+    /** "System Administration Functions", Recovery Control; the next four, too. */
+    isInRecoveryFunction: value(undefined, ['9.0', 'pg_is_in_recovery']),
+    lastReplayLsnFunction: value(
+      undefined,
+      ['9.0', 'pg_last_xlog_replay_location'],
+      ['10', 'pg_last_wal_replay_lsn'],
+    ),
+    lastReplayTimestampFunction: value(undefined, ['9.1', 'pg_last_xact_replay_timestamp']),
+    replayResumeFunction: value(undefined, ['9.1', 'pg_xlog_replay_resume'], ['10', 'pg_wal_replay_resume']),
+    isReplayPausedFunction: value(
+      undefined,
+      ['9.1', 'pg_is_xlog_replay_paused'],
+      ['10', 'pg_is_wal_replay_paused'],
+    ),
+    /** EXECUTE on them can be granted; before, they ask for a superuser themselves. "System Administration Functions" */
+    canGrantAdminFunctions: since('9.6'),
+    /** Whether a transaction has ended. "System Information Functions" */
+    transactionStatusFunction: value(undefined, ['10', 'txid_status']),
+    /** SQL can read pg_control. "System Information Functions" */
+    controlFunctions: since('9.6'),
+    /** Before 9.6 the only way to the system identifier by SQL. "System Administration Functions" */
+    readBinaryFileFunction: value(undefined, ['9.1', 'pg_read_binary_file']),
+
+    // -- standby --
+    /** The server waits for WAL by itself; before, a `restore_command` must (`pg_standby`). "Log-Shipping Standby Servers" */
+    standbyMode: since('9.0'),
+    /** "Log-Shipping Standby Servers", Streaming Replication */
+    streaming: since('9.0'),
+    /** `hot_standby` is on unless switched off. "Release 10", Migration */
+    hotStandbyDefaultOn: since('10'),
+    /** "Archive Recovery Settings" */
+    hasArchiveCleanupCommand: since('9.0'),
+    /** Before, a standby asks the archive again every 5 seconds. Server Configuration, "Replication" */
+    hasWalRetrieveRetryInterval: since('9.5'),
+    /** "Standby Server Settings" */
+    hasRecoveryMinApplyDelay: since('9.4'),
+    /** The default is the base backup's timeline: a standby stops where its primary was promoted. "Release 12", Migration */
+    timelineLatestMustBeWritten: before('12'),
+
+    // -- promotion --
+    /** In recovery.conf, then an ordinary parameter, then gone. "Standby Server Settings"; "Release 16", Migration */
+    triggerFile: value(undefined, ['9.0', 'trigger_file'], ['12', 'promote_trigger_file'], ['16', undefined]),
+    /** "pg_ctl" */
+    hasPgCtlPromote: since('9.1'),
+    /** A commit can be told to wait for no standby; 9.0 has no synchronous replication. "Write Ahead Log" */
+    hasSynchronousCommitLocal: since('9.1'),
+
+    // -- recovery to a target --
+    /** "Recovery Target Settings" */
+    recoveryTargets: value<readonly RecoveryGoal['kind'][]>(
+      ['time', 'xid'],
+      ['9.1', ['time', 'xid', 'name']],
+      ['9.4', ['time', 'xid', 'name', 'immediate']],
+      ['10', ['time', 'xid', 'name', 'immediate', 'lsn']],
+    ),
+    /** 9.5 made the switch of 9.1 a choice; before 9.1 a server always opens. "Recovery Target Settings" */
+    targetAction: value(undefined, ['9.1', 'pause_at_recovery_target'], ['9.5', 'recovery_target_action']),
+    /** What a server can do at a target, by the name that 9.5 gave it. "Recovery Target Settings" */
+    targetActions: value<readonly TargetAction[]>(
+      ['promote'],
+      ['9.1', ['promote', 'pause']],
+      ['9.5', ['promote', 'pause', 'shutdown']],
+    ),
+    /** The base backup's timeline is followed when none is written; 12 has the word `current`. "Release 12", Migration */
+    currentTimelineMustBeLeftOut: before('12'),
+    /** A target that is not reached is FATAL; before, the server opens at the end of the WAL. "Release 13", Migration */
+    unreachedTargetIsFatal: since('13'),
+
+    // -- programs --
+    /** Reads WAL. "PostgreSQL Server Applications" */
+    walDumpProgram: value(undefined, ['9.3', 'pg_xlogdump'], ['10', 'pg_waldump']),
+    /** A server says which settings wait for a restart, and what is wrong with its files. "pg_settings", "pg_file_settings" */
+    tellsPendingRestart: since('9.5'),
+    /** "pg_basebackup" */
+    hasPgBasebackup: since('9.1'),
+    /** By the program's own version: it can put tablespaces elsewhere, and be throttled. "pg_basebackup" */
+    pgBasebackupMapsAndThrottles: since('9.4'),
+    /** By the program's own version: it must be told to send no WAL, and can leave the flushing to others. "pg_basebackup" */
+    pgBasebackupSendsWalByDefault: since('10'),
+    /** By the program's own version. "pg_basebackup" */
+    pgBasebackupMakesManifest: since('13'),
+  };
+}
+
+/** From 8.4; a release newer than the newest row is taken for that one, an older one is refused. */
 export function capabilitiesOf(version: Version): Capabilities {
   const major = majorNum(version);
-  if (major < oldestNum) {
+  const since = (release: string) => major >= majorNum(parseVersion(release));
+  if (!since('8.4')) {
     throw new PitrError(`PostgreSQL ${formatVersion(version)} is not supported`, {
-      hint: 'PITR tools work with PostgreSQL 8.4 and later.',
+      hint: 'pitrtools supports PostgreSQL 8.4 and later.',
     });
   }
-  const since = (num: number) => major >= num;
   return {
     version,
-    isNewerThanKnown: major > newestNum,
-    ...fileFacts(since),
-    ...archivingFacts(since),
-    ...backupFacts(since),
-    ...functionNames(since),
-    ...standbyFacts(since),
-    ...promotionFacts(since),
-    ...targetFacts(since),
-    ...programFacts(since),
+    ...factsAt({
+      since,
+      before: (release) => !since(release),
+      value: (oldest, ...changes) =>
+        changes.reduce((held, [release, changed]) => (since(release) ? changed : held), oldest),
+    }),
   };
 }
 

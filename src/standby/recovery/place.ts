@@ -13,7 +13,7 @@ import { launcherPath } from './launcher.ts';
 
 async function pgStandby(deps: StandbyDeps, capabilities: Capabilities): Promise<CommandLine | undefined> {
   const { pg_standby: wanted, includepath } = deps.settings;
-  if (!capabilities.needsPgStandby) return undefined;
+  if (capabilities.standbyMode) return undefined;
   const command = wanted ?? { program: 'pg_standby', args: [] };
   const folder = `/usr/lib/postgresql/${capabilities.version.major}/bin`;
   return requireProgram('pg_standby', command, [...includepath, folder]);

@@ -43,11 +43,9 @@ interface Rights {
 }
 
 async function askRights(sql: LocalSql, capabilities: Capabilities): Promise<Rights> {
-  // Up to 9.5 the function itself asks for a superuser, whatever was granted.
-  const mayReload =
-    capabilities.backupPrivilege === 'granted execute'
-      ? "has_function_privilege('pg_reload_conf()', 'EXECUTE')"
-      : 'false';
+  const mayReload = capabilities.canGrantAdminFunctions
+    ? "has_function_privilege('pg_reload_conf()', 'EXECUTE')"
+    : 'false';
   const [row] = await sql(
     `SELECT rolsuper AS is_super, has_database_privilege(current_database(), 'CREATE') AS may_create, ${mayReload} AS may_reload ` +
       'FROM pg_roles WHERE rolname = current_user',
