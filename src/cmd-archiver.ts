@@ -1,6 +1,3 @@
-import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ArchiverDeps } from './archiver/deps.ts';
@@ -11,58 +8,28 @@ import { identityOf } from './archiver/wal/wal-file.ts';
 import { parseArguments, type Request } from './archiver/command-line.ts';
 import { parseArchiverConfig } from './config/load-archiver.ts';
 import type { ArchiverSettings } from './config/options-archiver.ts';
-import { describeProblems } from './config/problem.ts';
-import { exitCodes, messageOf, PitrError, unreachable } from './errors.ts';
-import { mustNotBeRoot, runProgram, type ProgramContext } from './program.ts';
+import { readConfiguration } from './config/read-file.ts';
+import { unreachable } from './errors.ts';
+import { refuseRoot, runProgram, type ProgramContext } from './program.ts';
 import { systemClock } from './system/clock.ts';
-import { endAllCommands, runCommand, startSession } from './system/command.ts';
+import { endAllCommands } from './system/command.ts';
 import { callersDirectory } from './system/environment.ts';
 import { openLog, timeStamp, type Log } from './system/log.ts';
-import { printable } from './system/printable.ts';
-import { withRemoteShell } from './system/ssh.ts';
+import { programDeps } from './system/program-deps.ts';
 
-interface Configuration {
-  readonly settings: ArchiverSettings;
-  /** What has no effect, or is asking for trouble; ready to be shown. */
-  readonly warnings: string;
-}
+const readSettings = (file: string) => readConfiguration(file, { parse: parseArchiverConfig });
 
-async function readConfiguration(file: string): Promise<Configuration> {
-  const text = await readFile(file, 'utf8').catch((error: unknown) => {
-    throw new PitrError(`cannot read the configuration file "${file}"`, {
-      detail: messageOf(error),
-      exitCode: exitCodes.configuration,
-      cause: error,
-    });
-  });
-  const config = parseArchiverConfig(text);
-  if (config.kind === 'ok') {
-    return { settings: config.settings, warnings: describeProblems(file, config.warnings) };
-  }
-  throw new PitrError(`the configuration file cannot be used:\n${describeProblems(file, config.problems)}`, {
-    exitCode: exitCodes.configuration,
-  });
-}
-
-function composeDeps(context: ProgramContext, settings: ArchiverSettings, log: Log): ArchiverDeps {
-  // Whoever waits for a command learns at once that it ended; what was half done is seen as not done.
-  context.signal.addEventListener('abort', () => {
+function composeDeps({ signal }: ProgramContext, settings: ArchiverSettings, log: Log): ArchiverDeps {
+  // A caller that waits for a command learns at once that it ended; what was half done is seen as not done.
+  signal.addEventListener('abort', () => {
     endAllCommands('SIGTERM');
   });
   return {
+    ...programDeps(log, signal),
     settings,
     layout: layoutOf(settings.l_archivedir),
-    run: runCommand,
-    startSession,
-    withRemoteShell,
-    log,
-    report: (line) => process.stdout.write(`${printable(line)}\n`),
-    ...systemClock(context.signal),
     pid: process.pid,
-    hostName: hostname(),
     workingDirectory: callersDirectory(),
-    nonce: () => randomBytes(8).toString('hex'),
-    signal: context.signal,
   };
 }
 
@@ -82,9 +49,9 @@ async function openOwnLog(settings: ArchiverSettings, isService: boolean): Promi
 function rereader(file: string): ReadConfiguration {
   return async () => {
     const identity = { file, identity: await identityOf(file) };
-    const { settings, warnings } = await readConfiguration(file);
+    const { settings, warnings } = await readSettings(file);
     const log = await openOwnLog(settings, true);
-    for (const line of warnings.split('\n').filter(Boolean)) log.warning(line);
+    for (const line of warnings) log.warning(line);
     return { identity, settings, log };
   };
 }
@@ -118,15 +85,15 @@ async function perform(deps: ArchiverDeps, request: ActionRequest): Promise<numb
     case 'archive':
       await (
         await import('./archiver/actions/archive.ts')
-      ).archiveFile(deps, request.path, shipperAccess(request.configFile));
+      ).archiveFile(deps, request.path, shipperAccess(request.iniFile));
       return 0;
     case 'initialize':
-      await requireClosedIni(request.configFile);
+      await requireClosedIni(request.iniFile);
       await (await import('./archiver/actions/init.ts')).initialize(deps, request.plant);
       return 0;
     case 'ship': {
       const { shipContinuously } = await import('./archiver/actions/ship.ts');
-      await shipContinuously(deps, rereader(resolve(request.configFile)));
+      await shipContinuously(deps, rereader(resolve(request.iniFile)));
       return 0;
     }
     case 'flush':
@@ -143,7 +110,7 @@ async function perform(deps: ArchiverDeps, request: ActionRequest): Promise<numb
     case 'check':
       await (
         await import('./archiver/actions/check.ts')
-      ).checkConfiguration(deps, request.configFile, () => requireClosedIni(request.configFile));
+      ).checkConfiguration(deps, request.iniFile, () => requireClosedIni(request.iniFile));
       return 0;
     default:
       return unreachable(request);
@@ -153,13 +120,12 @@ async function perform(deps: ArchiverDeps, request: ActionRequest): Promise<numb
 async function main(context: ProgramContext): Promise<number> {
   const request = await parseArguments(context.argv, (text) => process.stdout.write(text));
   if (request.kind === 'answered') return 0;
-  mustNotBeRoot();
-  const { settings, warnings } = await readConfiguration(request.configFile);
+  refuseRoot();
+  const { settings, warnings } = await readSettings(request.iniFile);
   const log = await openOwnLog(settings, request.kind === 'ship');
   context.useLog(log);
   // Once per segment would fill PostgreSQL's log.
-  if (!['archive', 'ship'].includes(request.kind))
-    for (const line of warnings.split('\n').filter(Boolean)) log.warning(line);
+  if (!['archive', 'ship'].includes(request.kind)) for (const line of warnings) log.warning(line);
   return perform(composeDeps(context, settings, log), request);
 }
 

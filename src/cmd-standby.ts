@@ -1,52 +1,26 @@
-import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseStandbyConfig } from './config/load-standby.ts';
-import type { UsableConfig } from './config/loaded.ts';
 import type { StandbyAction, StandbySettings } from './config/options-standby.ts';
-import { describeProblems, type Problem } from './config/problem.ts';
+import { readConfiguration, type ConfigurationFile } from './config/read-file.ts';
 import { requireFor } from './config/requirements.ts';
-import { exitCodes, messageOf, PitrError, refusal, unreachable } from './errors.ts';
-import { mustNotBeRoot, runProgram, type ProgramContext } from './program.ts';
+import { messageOf, refusal, unreachable } from './errors.ts';
+import { refuseRoot, runProgram, type ProgramContext } from './program.ts';
 import type { StandbyDeps } from './standby/deps.ts';
 import { parseRequest, type Action, type Request } from './standby/command-line.ts';
-import { systemClock } from './system/clock.ts';
-import { runCommand, startSession } from './system/command.ts';
 import { exists } from './system/durable.ts';
 import { withLocalSql } from './system/local-sql.ts';
 import { takeLock, type Lock } from './system/lock.ts';
-import { openLog, type Log } from './system/log.ts';
-import { printable } from './system/printable.ts';
+import { openLog } from './system/log.ts';
+import { programDeps } from './system/program-deps.ts';
 import { programVersion } from './system/program-version.ts';
-import { withRemoteShell } from './system/ssh.ts';
 
 type RunRequest = Extract<Request, { kind: 'run' }>;
 
-const report = (line: string): void => {
-  process.stdout.write(`${printable(line)}\n`);
-};
-
-function unusable(iniFile: string, problems: readonly Problem[]): PitrError {
-  const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
-  return new PitrError(`${count} in the configuration\n${describeProblems(iniFile, problems)}`, {
-    exitCode: exitCodes.configuration,
+function readSettings({ iniFile, action }: RunRequest): Promise<ConfigurationFile<StandbySettings>> {
+  return readConfiguration(iniFile, {
+    parse: parseStandbyConfig,
+    findMissing: (config) => requireFor(config, configAction(action)),
   });
-}
-
-async function loadConfig({ iniFile, action }: RunRequest): Promise<UsableConfig<StandbySettings>> {
-  const text = await readFile(iniFile, 'utf8').catch((error: unknown) => {
-    throw new PitrError(`cannot read the INI file "${iniFile}"`, {
-      detail: messageOf(error),
-      exitCode: exitCodes.configuration,
-      cause: error,
-    });
-  });
-  const config = parseStandbyConfig(text);
-  if (config.kind === 'problems') throw unusable(iniFile, config.problems);
-  const missing = requireFor(config, configAction(action));
-  if (missing.length > 0) throw unusable(iniFile, missing);
-  return config;
 }
 
 /** The name by which the option table knows an action. */
@@ -56,24 +30,6 @@ function configAction(action: Action): StandbyAction {
   if (action.kind === 'check' || action.kind === 'restore-state' || action.kind === 'backup-info')
     return 'ping';
   return action.kind === 'recover' ? 'failover' : action.kind;
-}
-
-function createDeps(iniFile: string, settings: StandbySettings, log: Log, signal: AbortSignal): StandbyDeps {
-  return {
-    settings,
-    iniFile: resolve(iniFile),
-    run: runCommand,
-    startSession,
-    withRemoteShell,
-    withLocalSql,
-    log,
-    report,
-    ...systemClock(signal),
-    hostName: hostname(),
-    nonce: () => randomBytes(8).toString('hex'),
-    signal,
-    lockFd: undefined,
-  };
 }
 
 const lockName = '.cmd_standby.lock';
@@ -168,12 +124,13 @@ async function main(context: ProgramContext): Promise<number> {
     process.stdout.write(request.text);
     return 0;
   }
-  mustNotBeRoot();
-  const { settings, warnings } = await loadConfig(request);
+  refuseRoot();
+  const { settings, warnings } = await readSettings(request);
   const log = await openLog({ format: settings.log_format, debug: settings.debug, program: 'cmd_standby' });
   context.useLog(log);
-  for (const { line, message } of warnings) log.warning(`${request.iniFile}:${line}: ${message}`);
-  const deps = createDeps(request.iniFile, settings, log, signal);
+  for (const line of warnings) log.warning(line);
+  const iniFile = resolve(request.iniFile);
+  const deps = { ...programDeps(log, signal), settings, iniFile, withLocalSql, lockFd: undefined };
   await judgeIniFile(deps, request);
   const lock = await lockFor(deps, request);
   try {

@@ -17,7 +17,8 @@ export type Main = (context: ProgramContext) => Promise<number>;
 
 const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-function refuseRoot(): void {
+/** To be called before anything is read or written on behalf of the user. */
+export function refuseRoot(): void {
   if (process.getuid?.() !== 0) return;
   throw new PitrError('this program must not be run as root', {
     hint: 'Run it as the user who owns the database cluster, for example: su - postgres',
@@ -42,7 +43,7 @@ function exitCodeOf(thrown: unknown): number {
 
 /**
  * The edge of a program: refuses root, turns signals into an AbortSignal, sets `process.exitCode` once, and is the only place
- * that catches everything. What needs no rights (help, version) is `main`'s to answer before it asks for `mustNotBeRoot`.
+ * that catches everything. What needs no rights (help, version) is `main`'s to answer before it asks for `refuseRoot`.
  */
 export async function runProgram(main: Main, argv: readonly string[]): Promise<void> {
   let log = textLog({ debug: false });
@@ -68,6 +69,3 @@ export async function runProgram(main: Main, argv: readonly string[]): Promise<v
     endAllCommands('SIGTERM');
   }
 }
-
-/** To be called before anything is read or written on behalf of the user. */
-export const mustNotBeRoot = refuseRoot;

@@ -1,7 +1,7 @@
 import { exitCodes, PitrError } from '../errors.ts';
 
 interface Common {
-  readonly configFile: string;
+  readonly iniFile: string;
 }
 interface Changing extends Common {
   readonly dryRun: boolean;
@@ -41,11 +41,11 @@ function usageError(message: string): PitrError {
 
 /** The form that PostgreSQL calls, once per segment: taken apart here, because commander costs 10 ms. */
 function parseArchiveCommand(argv: readonly string[]): Request | undefined {
-  const [c, configFile, f, path] = argv;
+  const [c, iniFile, f, path] = argv;
   if (argv.length !== 4 || c !== '-C' || f !== '-F') return undefined;
-  if (configFile === undefined || path === undefined || path === '') return undefined;
-  if (configFile.startsWith('-') || path.startsWith('-')) return undefined;
-  return { kind: 'archive', configFile, path };
+  if (iniFile === undefined || path === undefined || path === '') return undefined;
+  if (iniFile.startsWith('-') || path.startsWith('-')) return undefined;
+  return { kind: 'archive', iniFile, path };
 }
 
 const actionFlags = {
@@ -63,7 +63,7 @@ function requestOf(options: RawOptions): Request {
   const asked = keys.filter((key) => options[key] !== undefined).map((key) => actionFlags[key]);
   if (asked.length > 1) throw usageError(`one action at a time, not ${asked.join(' and ')}`);
   if (options.config === undefined) throw usageError('-C FILE is missing');
-  const common = { configFile: options.config };
+  const common = { iniFile: options.config };
   const changing = { ...common, dryRun: options.dryRun === true };
   if (options.plant !== undefined && options.init !== true) throw usageError('--plant goes with -I');
   if (options.flush === true) return { kind: 'flush', ...changing };

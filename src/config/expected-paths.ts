@@ -1,5 +1,5 @@
-import { splitWords } from './command-words.ts';
-import type { ExpectedKind, Option, OptionTable, ProgramLine, UsedWhere } from './option.ts';
+import { splitWords, type CommandLine } from './command-words.ts';
+import type { ExpectedKind, Option, OptionTable, UsedWhere } from './option.ts';
 
 /** Something that a setting says is on this host. */
 export interface ExpectedPath {
@@ -32,7 +32,7 @@ export function listExpectedPaths(table: OptionTable, settings: object, release?
 
 function pathsOf(option: Option, value: unknown): readonly string[] {
   if (option.kind === 'search-path') return value as readonly string[];
-  if (option.kind === 'program') return [(value as ProgramLine).program];
+  if (option.kind === 'program') return [(value as CommandLine).program];
   if (option.kind === 'shell') return scriptOf(value as string);
   return [value as string];
 }

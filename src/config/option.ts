@@ -1,10 +1,5 @@
 import type { Capabilities } from '../postgres/capabilities.ts';
-
-/** A program with the flags that the INI gives it. No shell reads it. */
-export interface ProgramLine {
-  readonly program: string;
-  readonly args: readonly string[];
-}
+import type { CommandLine } from './command-words.ts';
 
 /** How much a queue may hold. */
 type QueueLimit =
@@ -20,7 +15,7 @@ interface KindValue {
   secret: string;
   /** Absolute, without a slash at its end. */
   path: string;
-  program: ProgramLine;
+  program: CommandLine;
   'rsync-flags': readonly string[];
   /** Shell command text. */
   shell: string;

@@ -7,10 +7,8 @@ export interface Problem {
 }
 
 /** One line per problem, in the file's order, in the form that editors and `grep -n` use. */
-export function describeProblems(fileName: string, problems: readonly Problem[]): string {
-  return orderProblems(problems)
-    .map((problem) => `${fileName}:${problem.line}: ${problem.message}`)
-    .join('\n');
+export function describeProblems(fileName: string, problems: readonly Problem[]): string[] {
+  return orderProblems(problems).map(({ line, message }) => `${fileName}:${line}: ${message}`);
 }
 
 /** By line, and each only once: a default is read again for every section that inherits it. */

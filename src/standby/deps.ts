@@ -1,28 +1,14 @@
 import type { StandbySettings } from '../config/options-standby.ts';
-import type { Clock } from '../system/clock.ts';
-import type { RunCommand, StartSession } from '../system/command.ts';
 import type { WithLocalSql } from '../system/local-sql.ts';
-import type { Log } from '../system/log.ts';
-import type { WithRemoteShell } from '../system/ssh.ts';
+import type { ProgramDeps } from '../system/program-deps.ts';
 import type { Force } from './steps/force.ts';
 
 /** All that an action of the standby uses of the world: passed first, so that a test can pass another. */
-export interface StandbyDeps extends Clock {
+export interface StandbyDeps extends ProgramDeps {
   readonly settings: StandbySettings;
   /** Absolute path of the file that they come from. */
   readonly iniFile: string;
-  readonly run: RunCommand;
-  readonly startSession: StartSession;
-  readonly withRemoteShell: WithRemoteShell;
   readonly withLocalSql: WithLocalSql;
-  readonly log: Log;
-  /** One line of the report for people, on standard output. */
-  readonly report: (line: string) => void;
-  readonly hostName: string;
-  /** Random hexadecimal text that no other run has. */
-  readonly nonce: () => string;
-  /** Aborted when the program is told to stop. */
-  readonly signal: AbortSignal;
   /**
    * Descriptor of the lock that keeps two changing actions apart; undefined where none was taken. A child that writes into
    * pgdata inherits it, so that the next run waits for it even after our own death; a server that we start never does.

@@ -1,13 +1,10 @@
 import type { Readable, Writable } from 'node:stream';
 import { execa, type Options } from 'execa';
+import type { CommandLine } from '../config/command-words.ts';
 import { quoted } from './printable.ts';
 import { callersDirectory, cleanedEnvironment, type Environment } from './environment.ts';
 
-/** A program and its arguments; never a shell command line. */
-export interface CommandLine {
-  readonly program: string;
-  readonly args: readonly string[];
-}
+export type { CommandLine };
 
 interface RunOptions {
   /** Wall-clock limit in milliseconds; the whole process group is ended when it passes. */

@@ -5,18 +5,15 @@ const parse = (...argv: string[]) => parseArguments(argv, () => undefined);
 
 describe('the command line of cmd_archiver', () => {
   test.each([
-    [['-C', 'x.ini', '-F', 'pg_wal/1'], { kind: 'archive', configFile: 'x.ini', path: 'pg_wal/1' }],
-    [['-F', 'pg_wal/1', '-C', 'x.ini'], { kind: 'archive', configFile: 'x.ini', path: 'pg_wal/1' }],
-    [['-Cx.ini', '-Fpg_wal/1'], { kind: 'archive', configFile: 'x.ini', path: 'pg_wal/1' }],
-    [['-C', 'x.ini'], { kind: 'check', configFile: 'x.ini' }],
-    [['-C', 'x.ini', '-I'], { kind: 'initialize', configFile: 'x.ini' }],
-    [['-C', 'x.ini', '--flush'], { kind: 'flush', configFile: 'x.ini', dryRun: false }],
-    [['-C', 'x.ini', '--cleanup', '--dry-run'], { kind: 'cleanup', configFile: 'x.ini', dryRun: true }],
-    [
-      ['-C', 'x.ini', '--abandon', 's'],
-      { kind: 'abandon', standby: 's', configFile: 'x.ini', dryRun: false },
-    ],
-    [['-C', 'x.ini', '--resume=s'], { kind: 'resume', standby: 's', configFile: 'x.ini', dryRun: false }],
+    [['-C', 'x.ini', '-F', 'pg_wal/1'], { kind: 'archive', iniFile: 'x.ini', path: 'pg_wal/1' }],
+    [['-F', 'pg_wal/1', '-C', 'x.ini'], { kind: 'archive', iniFile: 'x.ini', path: 'pg_wal/1' }],
+    [['-Cx.ini', '-Fpg_wal/1'], { kind: 'archive', iniFile: 'x.ini', path: 'pg_wal/1' }],
+    [['-C', 'x.ini'], { kind: 'check', iniFile: 'x.ini' }],
+    [['-C', 'x.ini', '-I'], { kind: 'initialize', iniFile: 'x.ini' }],
+    [['-C', 'x.ini', '--flush'], { kind: 'flush', iniFile: 'x.ini', dryRun: false }],
+    [['-C', 'x.ini', '--cleanup', '--dry-run'], { kind: 'cleanup', iniFile: 'x.ini', dryRun: true }],
+    [['-C', 'x.ini', '--abandon', 's'], { kind: 'abandon', standby: 's', iniFile: 'x.ini', dryRun: false }],
+    [['-C', 'x.ini', '--resume=s'], { kind: 'resume', standby: 's', iniFile: 'x.ini', dryRun: false }],
   ])('%j', async (argv, request) => {
     expect(await parse(...argv)).toEqual(request);
   });

@@ -8,5 +8,9 @@ it('gives one line per problem, by line, without repetitions', () => {
     { line: 12, message: 'b' },
     { line: 12, message: 'c' },
   ];
-  expect(describeProblems('etc/x.ini', problems)).toBe('etc/x.ini:2: a\netc/x.ini:12: b\netc/x.ini:12: c');
+  expect(describeProblems('etc/x.ini', problems)).toEqual([
+    'etc/x.ini:2: a',
+    'etc/x.ini:12: b',
+    'etc/x.ini:12: c',
+  ]);
 });

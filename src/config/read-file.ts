@@ -1,0 +1,43 @@
+import { readFile } from 'node:fs/promises';
+import { exitCodes, messageOf, PitrError } from '../errors.ts';
+import type { LoadedConfig, UsableConfig } from './loaded.ts';
+import { describeProblems, type Problem } from './problem.ts';
+
+/** The settings of an INI file, and its warnings as `FILE:LINE: message`. */
+export interface ConfigurationFile<Settings> {
+  readonly settings: Settings;
+  readonly warnings: readonly string[];
+}
+
+/** How one program reads its INI file. */
+export interface ConfigurationReader<Settings> {
+  readonly parse: (text: string) => LoadedConfig<Settings>;
+  /** Keys that one action needs and the file, although good for other actions, does not have. */
+  readonly findMissing?: (config: UsableConfig<Settings>) => readonly Problem[];
+}
+
+function unusable(file: string, problems: readonly Problem[]): PitrError {
+  const lines = problems.length === 1 ? 'this line' : 'these lines';
+  return new PitrError(
+    `the configuration file cannot be used:\n${describeProblems(file, problems).join('\n')}`,
+    { hint: `Correct ${lines}; doc/reference.md explains each key.`, exitCode: exitCodes.configuration },
+  );
+}
+
+/** Throws one error that names every problem of the file. */
+export async function readConfiguration<Settings>(
+  file: string,
+  { parse, findMissing = () => [] }: ConfigurationReader<Settings>,
+): Promise<ConfigurationFile<Settings>> {
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    throw new PitrError(`cannot read the configuration file "${file}"`, {
+      detail: messageOf(error),
+      exitCode: exitCodes.configuration,
+      cause: error,
+    });
+  });
+  const config = parse(text);
+  const problems = config.kind === 'ok' ? findMissing(config) : config.problems;
+  if (config.kind === 'problems' || problems.length > 0) throw unusable(file, problems);
+  return { settings: config.settings, warnings: describeProblems(file, config.warnings) };
+}

@@ -1,0 +1,75 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { parseArchiverConfig } from '../../../src/config/load-archiver.ts';
+import { parseStandbyConfig } from '../../../src/config/load-standby.ts';
+import { readConfiguration } from '../../../src/config/read-file.ts';
+import { requireFor } from '../../../src/config/requirements.ts';
+import { exitCodes } from '../../../src/errors.ts';
+import { removeTree } from '../../harness/remove-tree.ts';
+import { goodArchiver, goodStandby } from './fixtures.ts';
+
+function iniFile(text: string): string {
+  const directory = mkdtempSync(join(tmpdir(), 'read-file-'));
+  onTestFinished(() => {
+    removeTree(directory);
+  });
+  const file = join(directory, 'x.ini');
+  writeFileSync(file, text);
+  return file;
+}
+
+const programs = [
+  {
+    name: 'cmd_archiver',
+    read: (file: string) => readConfiguration(file, { parse: parseArchiverConfig }),
+    good: goodArchiver,
+  },
+  {
+    name: 'cmd_standby',
+    read: (file: string) => readConfiguration(file, { parse: parseStandbyConfig }),
+    good: goodStandby,
+  },
+];
+
+test.each(programs)('$name: every problem of a file is one error, with its line', async ({ read, good }) => {
+  const file = iniFile(`${good}ssh_timeout: ten\nfoo: bar\n`);
+  const last = good.split('\n').length;
+  await expect(read(file)).rejects.toMatchObject({
+    message: `the configuration file cannot be used:
+${file}:${last}: ssh_timeout: "ten" is not a number of seconds (1 to 3600)
+${file}:${last + 1}: unknown key "foo"`,
+    hint: 'Correct these lines; doc/reference.md explains each key.',
+    exitCode: exitCodes.configuration,
+  });
+});
+
+test.each(programs)('$name: a file that cannot be read is named, with the reason', async ({ read }) => {
+  await expect(read('/nonexistent.ini')).rejects.toMatchObject({
+    message: 'cannot read the configuration file "/nonexistent.ini"',
+    detail: expect.stringContaining('ENOENT') as string,
+    exitCode: exitCodes.configuration,
+  });
+});
+
+test('what one action needs is missing in the same words', async () => {
+  const file = iniFile(`${goodStandby}use_streaming_replication: on\n`);
+  const read = readConfiguration(file, {
+    parse: parseStandbyConfig,
+    findMissing: (config) => requireFor(config, 'start-standby'),
+  });
+  await expect(read).rejects.toMatchObject({
+    message: expect.stringMatching(
+      /^the configuration file cannot be used:\n.*x\.ini:5: missing key/,
+    ) as string,
+    exitCode: exitCodes.configuration,
+  });
+});
+
+test('warnings come with the file and the line', async () => {
+  const file = iniFile(`${goodArchiver}queue_wait: 5\n`);
+  const { settings, warnings } = await readConfiguration(file, { parse: parseArchiverConfig });
+  expect(settings.pgdata).toBe('/data');
+  expect(warnings).toEqual([expect.stringMatching(/x\.ini:6: "queue_wait" has no effect any more/)]);
+});
