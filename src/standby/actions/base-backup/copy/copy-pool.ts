@@ -5,7 +5,7 @@ import type { RemoteShell } from '../../../../system/ssh.ts';
 import { failure, type BackupContext } from '../context.ts';
 import { trackProgress, type CopyProgress } from '../progress/copy-progress.ts';
 import { flushCopy, flushMeanwhile, type FlushMeanwhile } from '../pgdata/flush.ts';
-import type { FileGroup } from './groups.ts';
+import { splitAtLinks, type FileGroup } from './groups.ts';
 import { findLost } from './partial-transfer.ts';
 import type { Comparison } from '../plan.ts';
 import { originOf } from '../../../primary/origin.ts';
@@ -190,7 +190,7 @@ function createPool(context: BackupContext, groups: readonly FileGroup[], compar
     context,
     comparison,
     workers,
-    waiting: [...groups],
+    waiting: groups.flatMap(splitAtLinks),
     bwlimit: shareOf(basebackup_bwlimit, workers),
     progress: trackProgress((event) => {
       if (event.kind === 'progress') flush.note(event.bytes);

@@ -1,4 +1,4 @@
-import type { CopyPlan, CopyRoot, PlannedFile } from './planned-files.ts';
+import { printablePath, type CopyPlan, type CopyRoot, type PlannedFile } from './planned-files.ts';
 
 /** Files that one rsync copies. */
 export interface FileGroup {
@@ -20,6 +20,24 @@ function weightOf({ size }: PlannedFile): number {
 
 function groupOf(root: CopyRoot, files: readonly PlannedFile[]): FileGroup {
   return { root, files, bytes: files.reduce((sum, { size }) => sum + size, 0) };
+}
+
+/**
+ * rsync 3.5 follows no symbolic link of another owner: what lies behind a linked directory is copied from where the link leads.
+ * Here it is a directory.
+ */
+export function splitAtLinks({ root, files }: FileGroup): readonly FileGroup[] {
+  const groups: FileGroup[] = [];
+  let rest = files;
+  // A link that lies behind another one comes before that.
+  for (const { path, directory } of [...root.links].sort((a, b) => b.path.length - a.path.length)) {
+    const isBehind = (file: PlannedFile) => file.path.startsWith(`${path}/`);
+    const below = rest.filter(isBehind).map((file) => ({ ...file, path: file.path.slice(path.length + 1) }));
+    const target = `${root.target}/${printablePath(path)}`;
+    groups.push(groupOf({ ...root, source: directory, target, links: [] }, below));
+    rest = rest.filter((file) => !isBehind(file));
+  }
+  return [groupOf(root, rest), ...groups].filter((group) => group.files.length > 0);
 }
 
 /** Nothing is faster for one worker than an rsync that need not start again. */

@@ -2,11 +2,17 @@ import { PitrError, refusal } from '../../../../errors.ts';
 import { quoted } from '../../../../system/printable.ts';
 import { shellQuote } from '../../../../system/shell-quote.ts';
 import type { RemoteShell } from '../../../../system/ssh.ts';
-import { printablePath, type CopyRoot, type PlannedDirectory, type PlannedFile } from './planned-files.ts';
+import {
+  printablePath,
+  type CopyRoot,
+  type DirectoryLink,
+  type PlannedDirectory,
+  type PlannedFile,
+} from './planned-files.ts';
 import { withoutUnlogged, type CopyRules } from '../../../host/copy-rules.ts';
 
 /** What there is below a root on the primary, as far as the rules let it be copied. */
-export type RootListing = Pick<CopyRoot, 'directories' | 'files' | 'bytes'>;
+export type RootListing = Pick<CopyRoot, 'source' | 'directories' | 'files' | 'links' | 'bytes'>;
 
 function findPatterns(rules: CopyRules): string {
   const literal = (path: string) => path.replaceAll(/[[\]?\\]/g, '\\$&');
@@ -16,15 +22,19 @@ function findPatterns(rules: CopyRules): string {
   return all.length === 0 ? '' : `\\( ${all.join(' -o ')} \\) -prune -o`;
 }
 
+/** Prints where a linked directory leads, in a line before its own. */
+const ledTo = `-printf 'p 0 0 ' -exec sh -c 'printf "%s\\0" "$(cd -P -- "$1" && pwd -P)"' - {} \\;`;
+
 /**
  * Lists a root: a line for each entry with its kind, mode, size and path, where a path is unambiguous whatever its bytes are.
  * Links to directories are followed, since they would point to nothing on another host; those to files are named. Capital
- * letters are for what cannot be read. The last lines hold what find said, and how it ended.
+ * letters are for what cannot be read. Where the root and the linked directories lie without links is told before each of them.
+ * The last lines hold what find said, and how it ended.
  */
 function listScript(source: string, rules: CopyRules): string {
   const print = (kind: string) => `-printf '${kind} %m %s %P\\0'`;
   const tests = [
-    `-type d \\( -readable -executable ${print('d')} -o ${print('D')} -prune \\)`,
+    `-type d \\( -readable -executable \\( \\( -path . -o -xtype l \\) ${ledTo} , ${print('d')} \\) -o ${print('D')} -prune \\)`,
     `-xtype l ${print('l')}`,
     `-type f \\( -readable ${print('f')} -o ${print('F')} \\)`,
   ];
@@ -67,6 +77,7 @@ type Entry =
       readonly size: number;
       readonly path: string;
     }
+  | { readonly kind: 'place'; readonly directory: string }
   | { readonly kind: 'gone' }
   | { readonly kind: 'end'; readonly status: number }
   | { readonly kind: 'said'; readonly text: string };
@@ -82,7 +93,7 @@ function staysInside(path: string): boolean {
   );
 }
 
-const entryLine = /^([dDfFl]) ([0-7]+) (\d+) ([^]*)\$$/;
+const entryLine = /^([dDfFlp]) ([0-7]+) (\d+) ([^]*)\$$/;
 
 function parseEntry(line: string): Entry | undefined {
   if (line.startsWith('E ')) return { kind: 'said', text: line.slice(2) };
@@ -92,6 +103,7 @@ function parseEntry(line: string): Entry | undefined {
   const match = entryLine.exec(line);
   if (match === null) return undefined;
   const [, kind = '', mode = '', size = '', path = ''] = match;
+  if (kind === 'p') return { kind: 'place', directory: printablePath(decodePath(path)) };
   return {
     kind: kind as 'd' | 'D' | 'f' | 'F' | 'l',
     mode: Number.parseInt(mode, 8),
@@ -106,6 +118,11 @@ const isHarmless = (text: string) => text === '' || text.includes('No such file 
 interface Collected {
   readonly directories: PlannedDirectory[];
   readonly files: PlannedFile[];
+  readonly links: DirectoryLink[];
+  /** Of the directory whose line comes next. */
+  place: string | undefined;
+  /** Of the root itself. */
+  source: string;
   readonly unreadable: string[];
   readonly said: string[];
   isGone: boolean;
@@ -117,6 +134,9 @@ interface Collected {
 function collect(into: Collected, line: string, { rules, source, where }: Listed): void {
   const entry = parseEntry(line);
   if (entry === undefined) return;
+  // It is the next line's, whether that is copied or not.
+  const { place } = into;
+  into.place = entry.kind === 'place' ? entry.directory : undefined;
   if ('path' in entry && !staysInside(entry.path)) {
     into.untrusted ??= `the list of the files of "${source}" on ${where} names one outside of it: "${quoted(printablePath(entry.path))}"`;
     return;
@@ -127,12 +147,24 @@ function collect(into: Collected, line: string, { rules, source, where }: Listed
     into.isGone = true;
   } else if (entry.kind === 'said') {
     if (!isHarmless(entry.text)) into.said.push(entry.text);
-  } else if (entry.path === '' || rules.isCopied(entry.path)) {
+  } else if ('path' in entry && (entry.path === '' || rules.isCopied(entry.path))) {
     const { kind, path, mode, size } = entry;
     if (kind === 'D' || kind === 'F') into.unreadable.push(path);
-    else if (kind === 'd') into.directories.push({ path, mode });
+    else if (kind === 'd') collectDirectory(into, { path, mode }, place);
     else into.files.push({ path, size: kind === 'l' ? 0 : size, isLink: kind === 'l' });
   }
+}
+
+/** A place that is no valid text cannot be given to rsync, which is left to follow the link. */
+function collectDirectory(
+  into: Collected,
+  { path, mode }: PlannedDirectory,
+  place: string | undefined,
+): void {
+  into.directories.push({ path, mode });
+  if (place?.startsWith('/') !== true || `${place}${printablePath(path)}`.includes('\ufffd')) return;
+  if (path === '') into.source = place;
+  else into.links.push({ path, directory: place });
 }
 
 const shownFiles = 10;
@@ -165,6 +197,9 @@ export async function listRoot(
   const found: Collected = {
     directories: [],
     files: [],
+    links: [],
+    place: undefined,
+    source,
     unreadable: [],
     said: [],
     isGone: false,
@@ -195,5 +230,6 @@ export async function listRoot(
     });
   }
   const files = withoutUnlogged(found.files);
-  return { directories: found.directories, files, bytes: files.reduce((sum, { size }) => sum + size, 0) };
+  const bytes = files.reduce((sum, { size }) => sum + size, 0);
+  return { source: found.source, directories: found.directories, files, links: found.links, bytes };
 }

@@ -44,7 +44,7 @@ async function listPlaces(context: BackupContext, places: readonly Place[]): Pro
     // A tablespace that was dropped a moment ago is dropped by the WAL here, too; what is here of it is removed.
     if (listing !== undefined) roots.push({ ...root, ...listing });
     else if (root.kind === 'data') throw refusal(`there is no "${root.source}" on ${originName(primary)}`);
-    else roots.push({ ...root, directories: [], files: [], bytes: 0 });
+    else roots.push({ ...root, directories: [], files: [], links: [], bytes: 0 });
   }
   return roots;
 }

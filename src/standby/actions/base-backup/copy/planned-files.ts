@@ -21,17 +21,26 @@ export interface PlannedDirectory {
   readonly mode: number;
 }
 
+/** A symbolic link to a directory, whose files are listed as if they lay there. */
+export interface DirectoryLink {
+  /** Like a file's. */
+  readonly path: string;
+  /** Where it leads on the primary, without links. */
+  readonly directory: string;
+}
+
 /** The data directory, or the server's own folder of one tablespace. */
 export interface CopyRoot {
   readonly kind: 'data' | 'tablespace';
   /** The tablespace's name; of the data directory, `data directory`. */
   readonly name: string;
-  /** On the primary. */
+  /** On the primary; without links once it was listed. */
   readonly source: string;
   /** On this host. */
   readonly target: string;
   readonly directories: readonly PlannedDirectory[];
   readonly files: readonly PlannedFile[];
+  readonly links: readonly DirectoryLink[];
   readonly bytes: number;
 }
 

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { realpath, writeFile } from 'node:fs/promises';
 import type { CommandLine, CommandResult } from '../../../../system/command.ts';
 import { withPrivateFile } from '../../../../system/private-directory.ts';
 import { remotePath, rsyncCommand, rsyncEnvironment } from '../../../../system/rsync.ts';
@@ -54,7 +54,12 @@ function modernFlags({ hasProgress }: RsyncAbility): readonly string[] {
   return hasProgress ? ['--ignore-missing-args', '--info=progress2', '--no-human-readable'] : [];
 }
 
-function groupCommand({ facts, deps }: BackupContext, copy: GroupCopy, list: string): CommandLine {
+function groupCommand(
+  { facts, deps }: BackupContext,
+  copy: GroupCopy,
+  list: string,
+  target: string,
+): CommandLine {
   const rsync = needed(facts.rsync, 'rsync');
   const { program, comparesNanoseconds } = rsync;
   const { root } = copy.group;
@@ -72,7 +77,7 @@ function groupCommand({ facts, deps }: BackupContext, copy: GroupCopy, list: str
     '--stats',
     `--files-from=${list}`,
     `${remotePath(copy.shell, program, root.source)}/`,
-    `${root.target}/`,
+    `${target}/`,
   ]);
   return politeCommand(deps.settings, rsync, command);
 }
@@ -109,7 +114,9 @@ export async function runGroup(context: BackupContext, copy: GroupCopy): Promise
     if (deps.settings.debug && line.trim() !== '') deps.report(line);
   };
   return withList(copy.group, async (list) => {
-    const command = groupCommand(context, copy, list);
+    // rsync 3.5 follows no symbolic link of another owner.
+    const target = await realpath(copy.group.root.target);
+    const command = groupCommand(context, copy, list, target);
     deps.log.debug(`${command.program} ${command.args.join(' ')}`);
     const result = await deps.run(command, {
       limitMs: deps.settings.base_backup_timeout * 1000,

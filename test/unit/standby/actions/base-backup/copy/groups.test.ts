@@ -3,7 +3,7 @@ import {
   planOf,
   type CopyRoot,
 } from '../../../../../../src/standby/actions/base-backup/copy/planned-files.ts';
-import { shareOut } from '../../../../../../src/standby/actions/base-backup/copy/groups.ts';
+import { shareOut, splitAtLinks } from '../../../../../../src/standby/actions/base-backup/copy/groups.ts';
 
 const megabyte = 1024 * 1024;
 
@@ -17,6 +17,7 @@ function root(name: string, sizes: readonly number[]): CopyRoot {
     target: `/to/${name}`,
     directories: [],
     files,
+    links: [],
     bytes,
   };
 }
@@ -68,3 +69,20 @@ describe('the files shared out', () => {
 function groupBytes(groups: readonly { readonly bytes: number }[]): number[] {
   return groups.map(({ bytes }) => bytes);
 }
+
+test('files behind linked directories are copied from where the links lead, each by its nearest one', () => {
+  const paths = ['PG_VERSION', 'base/1/2', 'base/5/6', 'basement/1'];
+  const files = paths.map((path) => ({ path, size: 1, isLink: false }));
+  const links = [
+    { path: 'base', directory: '/disk' },
+    { path: 'base/5', directory: '/other disk' },
+  ];
+  const groups = splitAtLinks({ root: { ...root('a', []), files, links }, files, bytes: 4 });
+  expect(
+    groups.map((group) => [group.root.source, group.root.target, group.files.map(({ path }) => path)]),
+  ).toEqual([
+    ['/from/a', '/to/a', ['PG_VERSION', 'basement/1']],
+    ['/other disk', '/to/a/base/5', ['6']],
+    ['/disk', '/to/a/base', ['1/2']],
+  ]);
+});

@@ -87,6 +87,14 @@ describe('the list of a data directory', () => {
       ['pg_tblspc/16500/PG_15/1', false],
       ['server.crt', true],
     ]);
+    expect(found?.links).toEqual([{ path: 'linked', directory: join(root, 'elsewhere') }]);
+    const link = `${root} link`;
+    symlinkSync(root, link);
+    try {
+      expect(await listRoot(shell, listed(link), 10_000)).toMatchObject({ source: root });
+    } finally {
+      rmSync(link);
+    }
   });
 
   // root reads everything.
@@ -149,6 +157,19 @@ describe('the list of a primary that is not to be trusted', () => {
     'f 600 1 base/$',
   ])('is refused where it names what lies outside: %s', async (line) => {
     await expect(said('d 700 0 $', 'd 700 0 base$', line)).rejects.toThrow('names one outside of it');
+  });
+
+  test('takes the place that a line tells for that of the next one alone', async () => {
+    const found = await said(
+      'p 0 0 /real$',
+      'd 700 0 $',
+      'p 0 0 /elsewhere$',
+      'd 700 0 pg_wal$',
+      'd 700 0 base$',
+      'p 0 0 relative$',
+      'd 700 0 global$',
+    );
+    expect(found).toMatchObject({ source: '/real', links: [] });
   });
 
   test('is taken as it is where all names stay inside', async () => {

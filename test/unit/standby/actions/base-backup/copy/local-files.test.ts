@@ -33,6 +33,7 @@ function rootOf(files: Readonly<Record<string, number>>, directories: readonly s
     target,
     directories: ['', ...directories].map((path) => ({ path, mode: 0o700 })),
     files: planned,
+    links: [],
     bytes: planned.reduce((sum, { size }) => sum + size, 0),
   };
 }

@@ -15,7 +15,7 @@ test('a directory that cannot be used is found out before anything is removed', 
   mkdirSync(pgdata);
   for (const path of [join(pgdata, 'old'), space]) writeFileSync(path, '');
   const root = (target: string): CopyRoot => {
-    return { kind: 'data', name: '', source: '', target, directories: [], files: [], bytes: 0 };
+    return { kind: 'data', name: '', source: '', target, directories: [], files: [], links: [], bytes: 0 };
   };
   const local = { superfluous: ['old'], unwritable: [], presentBytes: 0, neededBytes: 0 };
   const run: BackupRun = {
