@@ -15,6 +15,7 @@ import { readDataDirectory, type DataDirectory } from '../server/data-directory.
 import { limitObjectionsOf, observeLowLimits } from '../server/limits.ts';
 import { observeArchiving, warnOfArchiving } from '../server/own-archiving.ts';
 import { readConfiguration } from '../server/server-configuration.ts';
+import { serverOf, type Server } from '../server/server.ts';
 import { observeServer } from '../server/server-state.ts';
 import { noStandbyObjections } from '../recovery/no-standby.ts';
 import { installedPackageFolders } from '../server/server-programs.ts';
@@ -47,18 +48,19 @@ export async function checkConfiguration(deps: StandbyDeps): Promise<number> {
 }
 
 /** Settings with which the standby here would not start, or stop replaying; where there is none yet, nothing is low. */
-async function findLowHere(deps: StandbyDeps, directory: DataDirectory): Promise<readonly Objection[]> {
+async function findLowHere(server: Server, directory: DataDirectory): Promise<readonly Objection[]> {
   if (noStandbyObjections(directory).length > 0) return [];
-  const { capabilities } = directory;
+  const { deps, capabilities } = server;
   const configuration = await readConfiguration(deps.settings, 'standby', capabilities.version.major);
-  const state = await observeServer(deps, capabilities);
-  const low = await observeLowLimits(deps, { directory, configuration, state });
+  const state = await observeServer(server);
+  const low = await observeLowLimits({ server, configuration, state });
   return limitObjectionsOf(low, configuration);
 }
 
 /** A standby may have inherited its archive_command from the primary: nothing shows before a promotion that it cannot run here. */
-async function checkArchiving(deps: StandbyDeps, { capabilities }: DataDirectory): Promise<void> {
-  const seen = await observeArchiving(deps, capabilities);
+async function checkArchiving(server: Server): Promise<void> {
+  const { deps } = server;
+  const seen = await observeArchiving(server);
   if (seen.kind === 'known') return warnOfArchiving(deps, seen.archiving);
   deps.log.notice(`the archive_command of this server is not known: ${seen.reason}`);
 }
@@ -67,6 +69,7 @@ async function checkArchiving(deps: StandbyDeps, { capabilities }: DataDirectory
 async function checkServer(deps: StandbyDeps): Promise<readonly Objection[]> {
   const directory = await readDataDirectory(deps.settings.pgdata).catch(() => undefined);
   if (directory?.control === undefined || directory.isIncomplete) return [];
-  await checkArchiving(deps, directory);
-  return findLowHere(deps, directory);
+  const server = serverOf(deps, directory.capabilities);
+  await checkArchiving(server);
+  return findLowHere(server, directory);
 }

@@ -1,14 +1,12 @@
 import { newBackup, noStandbyObjections } from '../recovery/no-standby.ts';
 import { join } from 'node:path';
-import { PitrError, unreachable } from '../../errors.ts';
+import { PitrError } from '../../errors.ts';
 import type { LowLimit } from '../../postgres/standby-limits.ts';
 import { exists } from '../../system/durable.ts';
-import { copyConf, planConfCopies, type ConfCopy } from '../host/conf-files.ts';
+import { planConfCopies, type ConfCopy } from '../host/conf-files.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
-import { notStartedHere, serverLogTail, startServerProgram, type Started } from '../server/local-server.ts';
 import { noForce } from '../steps/force.ts';
 import { refuseOn, runningObjection, type Objection } from '../steps/objections.ts';
-import { carryOut, printPlan, type StepHandler } from '../steps/carry-out.ts';
 import type { Postmaster } from '../../system/postmaster.ts';
 import { sayWherePrimaryIsHere } from '../primary/primary-is-here.ts';
 import { removeGuard } from '../recovery/guard.ts';
@@ -16,14 +14,15 @@ import { writeRecoverySettings } from '../recovery/files.ts';
 import { recoveryPlace, streamingOf } from '../recovery/place.ts';
 import { recoverySettings, type RecoverySettings } from '../recovery/settings.ts';
 import { requireArchive, type Archive } from '../archive/own-archive.ts';
-import { readDataDirectory, refuseIncompleteCopy, type DataDirectory } from '../server/data-directory.ts';
-import { readConfiguration, type ServerConfiguration } from '../server/server-configuration.ts';
 import { limitObjectionsOf, observeLowLimits } from '../server/limits.ts';
-import { requirePgCtl } from '../server/server-programs.ts';
-import { requireClearPostmaster } from '../server/server-state.ts';
-import { waitUntilRecovering } from '../server/recovering.ts';
+import { notStartedHere, serverLogTail } from '../server/local-server.ts';
+import type { DataDirectory } from '../server/data-directory.ts';
+import { findServer, type FoundServer } from '../server/find-server.ts';
+import { readConfiguration, type ServerConfiguration } from '../server/server-configuration.ts';
+import { serverSteps, type ServerContext, type ServerStep } from '../steps/server-steps.ts';
+import { perform, type StepTable } from '../steps/step-table.ts';
+import { mustBeSeen } from '../server/recovering.ts';
 import { waitUntilStreaming } from '../server/streaming.ts';
-import { requireExpectedVersion } from '../server/version-check.ts';
 
 export interface StartFacts {
   readonly directory: DataDirectory;
@@ -42,10 +41,8 @@ export interface StartFacts {
 }
 
 export type StartStep =
-  | { readonly kind: 'copy-conf'; readonly copy: ConfCopy }
+  | Exclude<ServerStep, { readonly kind: 'stop-server' }>
   | { readonly kind: 'write-settings'; readonly settings: RecoverySettings; readonly streams: boolean }
-  | { readonly kind: 'start-server'; readonly configuration: ServerConfiguration }
-  | { readonly kind: 'see-it-recover' }
   | { readonly kind: 'see-it-stream' };
 
 function archiveObjections({
@@ -106,29 +103,13 @@ async function hasFirstSegment(directory: DataDirectory, archive: Archive): Prom
   return exists(join(directory.pgdata, directory.capabilities.walDirName, name));
 }
 
-/** A server that runs is refused for that. */
-async function lowLimitsBeforeStart(
-  deps: StandbyDeps,
-  directory: DataDirectory,
-  configuration: ServerConfiguration,
-  postmaster: Postmaster,
-): Promise<readonly LowLimit[]> {
-  if (postmaster.kind === 'running') return [];
-  return observeLowLimits(deps, { directory, configuration, state: { kind: 'stopped' } });
-}
-
-async function observe(deps: StandbyDeps): Promise<StartFacts> {
+async function observe({ server, directory, postmaster }: FoundServer): Promise<StartFacts> {
+  const { deps, capabilities } = server;
   const { settings } = deps;
-  const postmaster = await requireClearPostmaster(deps);
-  await refuseIncompleteCopy(settings.pgdata);
-  const directory = await readDataDirectory(settings.pgdata);
-  const { capabilities } = directory;
-  requireExpectedVersion(settings, capabilities);
-  if (settings.start_command === undefined) await requirePgCtl(deps, capabilities);
   const archive = await requireArchive(settings.archivedir, directory);
   const configuration = await readConfiguration(settings, 'standby', capabilities.version.major);
-  const streaming = streamingOf(deps, capabilities);
-  const place = await recoveryPlace(deps, capabilities, configuration);
+  const streaming = streamingOf(server);
+  const place = await recoveryPlace(server, configuration);
   const trigger = capabilities.triggerFile === undefined ? undefined : streaming?.triggerFile;
   return {
     directory,
@@ -140,7 +121,11 @@ async function observe(deps: StandbyDeps): Promise<StartFacts> {
     streams: streaming !== undefined,
     triggerFile: trigger !== undefined && (await exists(trigger)) ? trigger : undefined,
     hasFirstSegment: await hasFirstSegment(directory, archive),
-    lowLimits: await lowLimitsBeforeStart(deps, directory, configuration, postmaster),
+    // One that runs is refused for that.
+    lowLimits:
+      postmaster.kind === 'running'
+        ? []
+        : await observeLowLimits({ server, configuration, state: { kind: 'stopped' } }),
   };
 }
 
@@ -149,60 +134,35 @@ function describeSettings(settings: RecoverySettings): string {
   return settings.signal === undefined ? names : `${names}; and ${settings.signal}`;
 }
 
-export function describeStartStep(step: StartStep): string {
-  switch (step.kind) {
-    case 'copy-conf':
-      return `copy ${step.copy.from} (${step.copy.key}) to ${step.copy.to}`;
-    case 'write-settings':
-      return `write the recovery settings (${step.streams ? 'streaming, with the archive to fall back on' : 'from the archive'}): ${describeSettings(step.settings)}`;
-    case 'start-server':
-      return `start the server with ${step.configuration.configFile}`;
-    case 'see-it-recover':
-      return 'wait until it is seen recovering';
-    case 'see-it-stream':
-      return 'wait until it is seen streaming from the primary';
-    default:
-      return unreachable(step);
-  }
-}
-
-function startHandler(deps: StandbyDeps, directory: DataDirectory): StepHandler<StartStep> {
-  let started: Started = notStartedHere;
-  return {
-    describe: describeStartStep,
-    run: async (step) => {
-      switch (step.kind) {
-        case 'copy-conf':
-          return copyConf(deps, step.copy);
-        case 'write-settings':
-          await removeGuard(directory.pgdata);
-          return writeRecoverySettings(deps, directory, 'standby', step.settings);
-        case 'start-server':
-          started = await startServerProgram(deps, directory.capabilities, step.configuration);
-          return;
-        case 'see-it-recover':
-          return seeItRecover(deps, directory, started);
-        case 'see-it-stream':
-          return seeItStream(deps, directory, started);
-      }
+const startSteps: StepTable<StartStep, ServerContext> = {
+  ...serverSteps,
+  'write-settings': {
+    say: ({ settings, streams }) =>
+      `write the recovery settings (${streams ? 'streaming, with the archive to fall back on' : 'from the archive'}): ${describeSettings(settings)}`,
+    run: async ({ server }, { settings }) => {
+      await removeGuard(server.pgdata);
+      await writeRecoverySettings(server, 'standby', settings);
     },
-  };
-}
-
-async function seeItRecover(deps: StandbyDeps, directory: DataDirectory, started: Started): Promise<void> {
-  const seen = await waitUntilRecovering(deps, directory.capabilities, started);
-  if (seen.kind === 'done' && seen.value === 'recovering') return;
-  const reason = seen.kind === 'failed' ? seen.reason : 'it is out of recovery: it has been promoted';
-  throw new PitrError('the standby was started, but is not seen recovering', {
-    detail: `${reason}; ${await serverLogTail(deps, started)}`,
-    hint: 'The reason stands in the server log.',
-  });
-}
+  },
+  'see-it-recover': {
+    ...serverSteps['see-it-recover'],
+    run: ({ server, started }) =>
+      mustBeSeen(server, started, {
+        wanted: ['recovering'],
+        message: 'the standby was started, but is not seen recovering',
+      }),
+  },
+  'see-it-stream': {
+    say: () => 'wait until it is seen streaming from the primary',
+    run: seeItStream,
+  },
+};
 
 /** The server stays as it is: what the archive brings it replays, and it asks the primary again and again. */
-async function seeItStream(deps: StandbyDeps, directory: DataDirectory, started: Started): Promise<void> {
-  const seen = await waitUntilStreaming(deps, directory.capabilities, started);
+async function seeItStream({ server, started }: ServerContext): Promise<void> {
+  const seen = await waitUntilStreaming(server, started);
   if (seen.kind === 'done') return;
+  const { deps } = server;
   const { master_public_ip: host, port, repl_db_user: user } = deps.settings;
   throw new PitrError('the standby was started and recovers, but it is not seen streaming from the primary', {
     detail: `${seen.reason}; ${await serverLogTail(deps, started)}`,
@@ -213,14 +173,10 @@ async function seeItStream(deps: StandbyDeps, directory: DataDirectory, started:
 /** `-S`: starts the standby, warm or hot, on the base backup that is here. */
 export async function startStandby(deps: StandbyDeps, options: ActionOptions): Promise<number> {
   await sayWherePrimaryIsHere(deps);
-  const facts = await observe(deps);
-  const steps = planStartStandby(facts);
-  const handler = startHandler(deps, facts.directory);
-  if (options.dryRun) {
-    printPlan(deps, steps, handler);
-    return 0;
-  }
-  await carryOut(deps, steps, handler);
+  const found = await findServer(deps, 'start');
+  const steps = planStartStandby(await observe(found));
+  const context = { server: found.server, started: notStartedHere };
+  if (!(await perform(deps, options, steps, startSteps, context))) return 0;
   deps.log.notice('check_pgpid_func()');
   deps.report('Successfully entered standby mode');
   return 0;

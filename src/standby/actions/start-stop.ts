@@ -1,28 +1,17 @@
-import { PitrError, unreachable } from '../../errors.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
-import {
-  notStartedHere,
-  serverLogTail,
-  startServerProgram,
-  stopServerProgram,
-  type Started,
-} from '../server/local-server.ts';
+import { notStartedHere } from '../server/local-server.ts';
 import { noForce, type Force } from '../steps/force.ts';
 import { refuseOn, runningObjection, sayOverruled, type Objection } from '../steps/objections.ts';
-import { carryOut, printPlan, type StepHandler } from '../steps/carry-out.ts';
+import { serverSteps, type ServerContext } from '../steps/server-steps.ts';
+import { perform, type StepTable } from '../steps/step-table.ts';
 import type { Postmaster } from '../../system/postmaster.ts';
 import { hasRecord } from '../backup-record/record.ts';
-import {
-  readCapabilities,
-  readDataDirectory,
-  refuseIncompleteCopy,
-  type DataDirectory,
-} from '../server/data-directory.ts';
-import { waitUntilRecovering } from '../server/recovering.ts';
+import { readCapabilities, type DataDirectory } from '../server/data-directory.ts';
+import { findServer } from '../server/find-server.ts';
+import { mustBeSeen } from '../server/recovering.ts';
+import { serverOf } from '../server/server.ts';
 import { readConfiguration, type ServerConfiguration } from '../server/server-configuration.ts';
-import { requirePgCtl } from '../server/server-programs.ts';
 import { observeServer, requireClearPostmaster, type ServerState } from '../server/server-state.ts';
-import { requireExpectedVersion } from '../server/version-check.ts';
 import { isInFailoverConfiguration } from '../recovery/unfinished-failover.ts';
 
 type ControlStep =
@@ -97,90 +86,52 @@ export function planStop(facts: StopFacts): readonly ControlStep[] {
   return postmaster.kind === 'running' ? [{ kind: 'stop-server', pid: postmaster.pid }] : [];
 }
 
-async function seeItRun(deps: StandbyDeps, directory: DataDirectory, started: Started): Promise<void> {
-  const seen = await waitUntilRecovering(deps, directory.capabilities, started);
-  if (seen.kind === 'failed') {
-    throw new PitrError('the server was started, but is not seen running', {
-      detail: `${seen.reason}; ${await serverLogTail(deps, started)}`,
-      hint: 'The reason stands in the server log.',
-    });
-  }
-  deps.report(seen.value === 'recovering' ? 'server started as a standby' : 'server started');
+async function seeItRun({ server, started }: ServerContext): Promise<void> {
+  const seen = await mustBeSeen(server, started, {
+    wanted: ['recovering', 'production'],
+    message: 'the server was started, but is not seen running',
+  });
+  server.deps.report(seen === 'recovering' ? 'server started as a standby' : 'server started');
 }
 
-type Directory = Pick<DataDirectory, 'capabilities'>;
-
-function describe(step: ControlStep): string {
-  switch (step.kind) {
-    case 'start-server':
-      return `start the server with ${step.configuration.configFile}`;
-    case 'stop-server':
-      return `stop the server (pid ${step.pid}) fast, and wait for its end`;
-    case 'see-it-run':
-      return 'wait until it is seen recovering or serving';
-    default:
-      return unreachable(step);
-  }
-}
-
-function stopHandler(deps: StandbyDeps, { capabilities }: Directory): StepHandler<ControlStep> {
-  return {
-    describe,
-    run: async (step) => {
-      if (step.kind === 'stop-server') await stopServerProgram(deps, capabilities);
-    },
-  };
-}
-
-function startHandler(deps: StandbyDeps, directory: DataDirectory): StepHandler<ControlStep> {
-  let started: Started = notStartedHere;
-  return {
-    describe,
-    run: async (step) => {
-      if (step.kind === 'start-server')
-        started = await startServerProgram(deps, directory.capabilities, step.configuration);
-      else await seeItRun(deps, directory, started);
-    },
-  };
-}
+const controlSteps: StepTable<ControlStep, ServerContext> = {
+  ...serverSteps,
+  'stop-server': {
+    ...serverSteps['stop-server'],
+    say: ({ pid }) => `stop the server (pid ${pid}) fast, and wait for its end`,
+  },
+  'see-it-run': {
+    say: () => 'wait until it is seen recovering or serving',
+    run: seeItRun,
+  },
+};
 
 /** `-A start`: starts the server in whatever mode its data directory says. */
 export async function startServer(deps: StandbyDeps, options: ActionOptions): Promise<number> {
-  const { settings } = deps;
-  const postmaster = await requireClearPostmaster(deps);
-  await refuseIncompleteCopy(settings.pgdata);
-  const directory = await readDataDirectory(settings.pgdata);
-  const { capabilities, record } = directory;
-  requireExpectedVersion(settings, capabilities);
-  if (settings.start_command === undefined) await requirePgCtl(deps, capabilities);
-  const role = isInFailoverConfiguration(record) ? 'failover' : 'standby';
-  const configuration = await readConfiguration(settings, role, capabilities.version.major);
+  const { server, directory, postmaster } = await findServer(deps, 'start');
+  const role = isInFailoverConfiguration(directory.record) ? 'failover' : 'standby';
+  const { major } = server.capabilities.version;
+  const configuration = await readConfiguration(deps.settings, role, major);
   const steps = planStart({ directory, postmaster, configuration });
-  const handler = startHandler(deps, directory);
-  if (options.dryRun) printPlan(deps, steps, handler);
-  else await carryOut(deps, steps, handler);
+  await perform(deps, options, steps, controlSteps, { server, started: notStartedHere });
   return 0;
 }
 
 /** `-A stop`: ends the server fast, and says so only when no process of it is left. */
 export async function stopServer(deps: StandbyDeps, options: ActionOptions): Promise<number> {
   const postmaster = await requireClearPostmaster(deps);
-  const capabilities = await readCapabilities(deps.settings.pgdata);
   const { pgdata } = deps.settings;
+  const server = serverOf(deps, await readCapabilities(pgdata));
   const facts: StopFacts = {
     pgdata,
     postmaster,
-    foreignState: (await hasRecord(pgdata)) ? undefined : await observeServer(deps, capabilities),
+    foreignState: (await hasRecord(pgdata)) ? undefined : await observeServer(server),
     force: options.force,
   };
   const steps = planStop(facts);
   sayOverruled(deps, listStopObjections(facts), options.force);
-  const handler = stopHandler(deps, { capabilities });
-  if (options.dryRun) {
-    printPlan(deps, steps, handler);
-    return 0;
-  }
-  await carryOut(deps, steps, handler);
+  const context = { server, started: notStartedHere };
+  if (!(await perform(deps, options, steps, controlSteps, context))) return 0;
   deps.report(steps.length === 0 ? 'server is not running' : 'server stopped');
   return 0;
 }

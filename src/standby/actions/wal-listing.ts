@@ -15,6 +15,7 @@ import { firstSegment } from '../archive/first-segment.ts';
 import { observeReplayed } from '../recovery/replayed.ts';
 import { showMoment } from '../recovery/target.ts';
 import { readDataDirectory, type DataDirectory } from '../server/data-directory.ts';
+import { serverOf, type Server } from '../server/server.ts';
 import { observeServer } from '../server/server-state.ts';
 import { noStandbyObjections } from '../recovery/no-standby.ts';
 
@@ -54,6 +55,7 @@ async function contentsOf(deps: StandbyDeps, directory: DataDirectory | string):
 interface Range {
   readonly contents: ArchiveContents;
   readonly directory: DataDirectory;
+  readonly server: Server;
   readonly path: TimelinePath;
 }
 
@@ -71,19 +73,20 @@ function segmentsOn({ contents, path }: Range, from: number, { lastNumber }: Wal
 }
 
 /** The data here may have been replayed further than its base backup. */
-async function earliest(deps: StandbyDeps, { contents, directory }: Range) {
+async function earliest({ contents, directory, server }: Range) {
   const end = await backupEnd(directory, contents);
   if (directory.backupLabel !== undefined) return end;
-  const state = await observeServer(deps, directory.capabilities);
-  const { lsn, time } = await observeReplayed(deps, directory, state);
+  const state = await observeServer(server);
+  const { lsn, time } = await observeReplayed(server, directory, state);
   return { lsn: lsn ?? end.lsn, time: time ?? end.time };
 }
 
-async function reportRange(deps: StandbyDeps, range: Range): Promise<void> {
+async function reportRange(range: Range): Promise<void> {
   const { contents, directory, path } = range;
+  const { deps } = range.server;
   const from = segmentNumber(firstSegment(directory, contents), contents.layout);
   const found = walk(contents, path, from);
-  const start = await earliest(deps, range);
+  const start = await earliest(range);
   if (found.last === undefined || (start.lsn !== undefined && found.endLsn < start.lsn)) {
     deps.report(
       `Nothing can be recovered to from here: ${found.obstacle ?? 'the WAL that it needs first is not here'}`,
@@ -96,18 +99,18 @@ async function reportRange(deps: StandbyDeps, range: Range): Promise<void> {
     `Recovery is possible from ${first} to before LSN ${formatLsn(found.endLsn)}, on timeline ${timeline}`,
   );
   if (found.obstacle !== undefined) deps.report(`Not beyond: ${found.obstacle}`);
-  await reportTimes(deps, range, start.time, segmentsOn(range, from, found));
+  await reportTimes(range, start.time, segmentsOn(range, from, found));
 }
 
 async function reportTimes(
-  deps: StandbyDeps,
-  { contents, directory }: Range,
+  { contents, directory, server }: Range,
   start: bigint | undefined,
   segments: readonly string[],
 ): Promise<void> {
+  const { deps } = server;
   const zone = directory.record.backup?.timeZone ?? 'UTC';
   if (start !== undefined) deps.report(`In time: from ${showMoment(start, zone)}`);
-  const last = await lastCommit(deps, directory, contents.directory, segments);
+  const last = await lastCommit(server, contents.directory, segments);
   deps.report(
     last === undefined
       ? 'The time of the last commit cannot be told: there is no pg_waldump (up to 9.6: pg_xlogdump) of this version here, or no commit in the last segments'
@@ -152,6 +155,6 @@ export async function listWal(deps: StandbyDeps): Promise<number> {
   sayBackup(deps, directory);
   const unfit = whyNoStandby(directory);
   if (unfit !== undefined) deps.report(`Nothing can be recovered from here: ${unfit}`);
-  else await reportRange(deps, { contents, directory, path });
+  else await reportRange({ contents, directory, path, server: serverOf(deps, directory.capabilities) });
   return 0;
 }

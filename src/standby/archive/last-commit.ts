@@ -2,6 +2,7 @@ import { findVersion, isSameMajor } from '../../postgres/version.ts';
 import { findProgram } from '../../system/find-program.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { microsOf } from '../recovery/target.ts';
+import type { Server } from '../server/server.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 
 const limitMs = 60_000;
@@ -51,8 +52,7 @@ export function lastCommitTime(printed: string): bigint | undefined {
 
 /** When the last commit in these segments, oldest first, was made; undefined where that cannot be told. */
 export async function lastCommit(
-  deps: StandbyDeps,
-  { capabilities }: Pick<DataDirectory, 'capabilities'>,
+  { deps, capabilities }: Server,
   directory: string,
   segments: readonly string[],
 ): Promise<bigint | undefined> {

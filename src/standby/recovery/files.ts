@@ -2,16 +2,13 @@ import { symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { withSettings } from '../../postgres/settings-file.ts';
 import { exists, fsyncPath, readIfExists, removeDurably, writeDurably } from '../../system/durable.ts';
-import type { StandbyDeps } from '../deps.ts';
 import { changeRecord, readRecord, type SettingsRecord } from '../backup-record/record.ts';
 import { recoveryConfText, type RecoverySettings } from './settings.ts';
+import type { Server } from '../server/server.ts';
 import { writeForServer } from '../server/server-modes.ts';
-import type { DataDirectory } from '../server/data-directory.ts';
 
 const autoConf = 'postgresql.auto.conf';
 const signalFiles = ['standby.signal', 'recovery.signal'] as const;
-
-type Directory = Pick<DataDirectory, 'pgdata' | 'capabilities'>;
 
 async function changeAutoConf(
   pgdata: string,
@@ -54,12 +51,12 @@ async function recordNames(pgdata: string, mode: SettingsRecord['mode'], names: 
 
 /** Puts the settings in force for the next start. The user's own lines stay as they are. */
 export async function writeRecoverySettings(
-  deps: Pick<StandbyDeps, 'settings'>,
-  directory: Directory,
+  server: Server,
   mode: SettingsRecord['mode'],
   settings: RecoverySettings,
 ): Promise<void> {
-  const { pgdata, capabilities } = directory;
+  const { deps } = server;
+  const { pgdata, capabilities } = server;
   const earlier = await recordNames(pgdata, mode, [...settings.parameters.keys()]);
   if (capabilities.hasAutoConf) await changeAutoConf(pgdata, settings.parameters, earlier);
   if (capabilities.recoveryConf === 'signal-files') {
@@ -71,11 +68,9 @@ export async function writeRecoverySettings(
 }
 
 /** Takes away what `writeRecoverySettings` wrote, and nothing else, once the server is out of recovery. */
-export async function clearRecoverySettings(
-  deps: Pick<StandbyDeps, 'settings'>,
-  directory: Directory,
-): Promise<void> {
-  const { pgdata, capabilities } = directory;
+export async function clearRecoverySettings(server: Server): Promise<void> {
+  const { deps } = server;
+  const { pgdata, capabilities } = server;
   const names = (await readRecord(pgdata)).settings?.names ?? [];
   if (capabilities.hasAutoConf) await changeAutoConf(pgdata, new Map(), names);
   if (capabilities.recoveryConf === 'signal-files')

@@ -1,17 +1,16 @@
 import { join } from 'node:path';
 import { refusal } from '../../errors.ts';
-import type { Capabilities } from '../../postgres/capabilities.ts';
 import { settingsIn } from '../../postgres/settings-file.ts';
 import type { CommandLine } from '../../system/command.ts';
 import { readIfExists } from '../../system/durable.ts';
 import { findProgram, requireProgram } from '../../system/find-program.ts';
-import type { StandbyDeps } from '../deps.ts';
+import type { Server } from '../server/server.ts';
 import { readRecord } from '../backup-record/record.ts';
 import type { RecoveryPlace, Streaming } from './settings.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
 import { launcherPath } from './launcher.ts';
 
-async function pgStandby(deps: StandbyDeps, capabilities: Capabilities): Promise<CommandLine | undefined> {
+async function pgStandby({ deps, capabilities }: Server): Promise<CommandLine | undefined> {
   const { pg_standby: wanted, includepath } = deps.settings;
   if (capabilities.standbyMode) return undefined;
   const command = wanted ?? { program: 'pg_standby', args: [] };
@@ -20,10 +19,7 @@ async function pgStandby(deps: StandbyDeps, capabilities: Capabilities): Promise
 }
 
 /** Optional by its nature: without it `--cleanup` keeps the archive small. */
-async function pgArchivecleanup(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
-): Promise<CommandLine | undefined> {
+async function pgArchivecleanup({ deps, capabilities }: Server): Promise<CommandLine | undefined> {
   const { pg_archivecleanup: wanted, includepath } = deps.settings;
   if (wanted === undefined || !capabilities.hasArchiveCleanupCommand) return undefined;
   const program = await findProgram(wanted.program, includepath);
@@ -45,12 +41,10 @@ const targetParameters = [
 ];
 
 async function ownTargets(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
+  { pgdata, capabilities }: Server,
   { inFile }: ServerConfiguration,
 ): Promise<readonly string[]> {
   if (capabilities.recoveryConf !== 'signal-files') return [];
-  const { pgdata } = deps.settings;
   const text = await readIfExists(join(pgdata, 'postgresql.auto.conf'));
   const ours = (await readRecord(pgdata)).settings?.names ?? [];
   const theirs = [...settingsIn(text?.toString('utf8') ?? '')].filter(([name]) => !ours.includes(name));
@@ -59,23 +53,23 @@ async function ownTargets(
 }
 
 export async function recoveryPlace(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
+  server: Server,
   configuration: ServerConfiguration,
 ): Promise<RecoveryPlace> {
+  const { deps } = server;
   return {
     launcher: launcherPath(),
     archivedir: deps.settings.archivedir,
     iniFile: deps.iniFile,
-    pgStandby: await pgStandby(deps, capabilities),
-    pgArchivecleanup: await pgArchivecleanup(deps, capabilities),
+    pgStandby: await pgStandby(server),
+    pgArchivecleanup: await pgArchivecleanup(server),
     ownRetryInterval: configuration.inFile.has('wal_retrieve_retry_interval'),
-    ownTargets: await ownTargets(deps, capabilities, configuration),
+    ownTargets: await ownTargets(server, configuration),
   };
 }
 
 /** What the INI says of streaming; undefined when it is off. */
-export function streamingOf(deps: StandbyDeps, capabilities: Capabilities): Streaming | undefined {
+export function streamingOf({ deps, capabilities }: Server): Streaming | undefined {
   const { settings } = deps;
   if (!settings.use_streaming_replication) return undefined;
   if (!capabilities.streaming) {

@@ -1,5 +1,5 @@
 import { parseLsn } from '../../postgres/lsn.ts';
-import type { StandbyDeps } from '../deps.ts';
+import type { Server } from '../server/server.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 import { withLocalServer, type ServerState } from '../server/server-state.ts';
 import { microsOf } from './target.ts';
@@ -12,14 +12,12 @@ export interface Replayed {
 }
 
 /** From a server that answers, recovering or open since. */
-export async function askReplayed(
-  deps: StandbyDeps,
-  { capabilities }: Pick<DataDirectory, 'capabilities'>,
-): Promise<Replayed> {
+export async function askReplayed(server: Server): Promise<Replayed> {
+  const { capabilities } = server;
   const { lastReplayTimestampFunction: last, lastReplayLsnFunction: lsn } = capabilities;
   if (last === undefined || lsn === undefined) return { time: undefined, lsn: undefined };
   // Six digits of a second, and UTC, whatever DateStyle and TimeZone say.
-  const answer = await withLocalServer(deps, capabilities, (sql) =>
+  const answer = await withLocalServer(server, (sql) =>
     sql(
       `SELECT to_char(${last}() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00' AS at, ${lsn}()::text AS lsn`,
     ),
@@ -42,25 +40,22 @@ function controlSays({ control, backupLabel }: DataDirectory): Replayed {
 }
 
 export async function observeReplayed(
-  deps: StandbyDeps,
+  server: Server,
   directory: DataDirectory,
   state: ServerState,
 ): Promise<Replayed> {
   if (state.kind !== 'recovering' || !state.answers) return controlSays(directory);
-  const { time, lsn } = await askReplayed(deps, directory);
+  const { time, lsn } = await askReplayed(server);
   return { time, lsn: lsn ?? state.replayed };
 }
 
 /** Whether a standby that answers has replayed the end of a transaction; false where it cannot tell. */
-export async function hasEnded(
-  deps: StandbyDeps,
-  { capabilities }: Pick<DataDirectory, 'capabilities'>,
-  xid: number,
-): Promise<boolean> {
+export async function hasEnded(server: Server, xid: number): Promise<boolean> {
+  const { capabilities } = server;
   const { transactionStatusFunction: status } = capabilities;
   if (status === undefined) return false;
   const full = '(max >> 32 << 32) + $1::bigint';
-  const answer = await withLocalServer(deps, capabilities, (sql) =>
+  const answer = await withLocalServer(server, (sql) =>
     sql(
       `SELECT CASE WHEN ${full} < max THEN ${status}(${full}) END AS status FROM (SELECT txid_snapshot_xmax(txid_current_snapshot()) AS max) AS snapshot`,
       [xid],

@@ -1,7 +1,6 @@
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { Capabilities } from '../../postgres/capabilities.ts';
 import {
   demandedLimits,
   findLowLimits,
@@ -14,7 +13,7 @@ import { succeeded } from '../../system/command.ts';
 import { readIfExists } from '../../system/durable.ts';
 import type { StandbyDeps } from '../deps.ts';
 import type { Objection } from '../steps/objections.ts';
-import type { DataDirectory } from './data-directory.ts';
+import type { Server } from './server.ts';
 import { isHotStandby, configurationSources, type ServerConfiguration } from './server-configuration.ts';
 import { requirePgCtl } from './server-programs.ts';
 import { withLocalServer, type ServerState } from './server-state.ts';
@@ -22,7 +21,7 @@ import { withLocalServer, type ServerState } from './server-state.ts';
 const questionMs = 10_000;
 
 /** The server's own program, which stands beside its pg_ctl. */
-export async function serverProgram(deps: StandbyDeps, capabilities: Capabilities): Promise<string> {
+export async function serverProgram({ deps, capabilities }: Server): Promise<string> {
   const pgCtl = await requirePgCtl(deps, capabilities).catch(() => undefined);
   return pgCtl === undefined ? 'postgres' : join(dirname(pgCtl.program), 'postgres');
 }
@@ -54,11 +53,11 @@ function numberIn(answer: string | undefined): number | undefined {
  * known: a file that includes others, or is overruled by one, says too little by itself.
  */
 async function limitsOfFiles(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
+  server: Server,
   { configFile, parameters }: ServerConfiguration,
 ): Promise<Limits> {
-  const program = await serverProgram(deps, capabilities);
+  const { deps } = server;
+  const program = await serverProgram(server);
   const source = configurationSources(deps.settings, 'standby').conf ?? configFile;
   const all = new Map([...parameters, ['config_file', source]]);
   const found = new Map<LimitName, number>();
@@ -69,9 +68,9 @@ async function limitsOfFiles(
   return found;
 }
 
-async function limitsOfServer(deps: StandbyDeps, capabilities: Capabilities): Promise<Limits> {
+async function limitsOfServer(server: Server): Promise<Limits> {
   const list = limitNames.map((name) => `'${name}'`).join(', ');
-  const answer = await withLocalServer(deps, capabilities, (sql) =>
+  const answer = await withLocalServer(server, (sql) =>
     sql(`SELECT name, setting FROM pg_settings WHERE name IN (${list})`),
   );
   if (answer.kind !== 'answered') return new Map();
@@ -79,37 +78,35 @@ async function limitsOfServer(deps: StandbyDeps, capabilities: Capabilities): Pr
 }
 
 export interface LimitQuestion {
-  readonly directory: Pick<DataDirectory, 'pgdata' | 'capabilities'>;
+  readonly server: Server;
   readonly configuration: ServerConfiguration;
   readonly state: ServerState;
 }
 
 /** What a hot standby here has less of than its pg_control demands. */
-export async function observeLowLimits(
-  deps: StandbyDeps,
-  { directory, configuration, state }: LimitQuestion,
-): Promise<readonly LowLimit[]> {
-  const { capabilities, pgdata } = directory;
+export async function observeLowLimits({
+  server,
+  configuration,
+  state,
+}: LimitQuestion): Promise<readonly LowLimit[]> {
+  const { capabilities, pgdata } = server;
   if (state.kind === 'production' || !isHotStandby(configuration, capabilities)) return [];
   const bytes = await readIfExists(join(pgdata, 'global', 'pg_control'));
   const demanded = bytes === undefined ? undefined : demandedLimits(bytes);
   if (demanded === undefined) return [];
   const here =
-    state.kind === 'stopped'
-      ? await limitsOfFiles(deps, capabilities, configuration)
-      : await limitsOfServer(deps, capabilities);
+    state.kind === 'stopped' ? await limitsOfFiles(server, configuration) : await limitsOfServer(server);
   return findLowLimits(demanded, here);
 }
 
 /** The same for a base backup of a server that has these values. */
 export async function limitsBelow(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
+  server: Server,
   configuration: ServerConfiguration,
   demanded: Limits,
 ): Promise<readonly LowLimit[]> {
-  if (!isHotStandby(configuration, capabilities)) return [];
-  return findLowLimits(demanded, await limitsOfFiles(deps, capabilities, configuration));
+  if (!isHotStandby(configuration, server.capabilities)) return [];
+  return findLowLimits(demanded, await limitsOfFiles(server, configuration));
 }
 
 export function describeLowLimit({ name, here, demanded }: LowLimit): string {
@@ -160,11 +157,10 @@ export type MemoryForLimits =
  * alone: it does not answer this for one that a server runs on.
  */
 async function sharedMemory(
-  deps: StandbyDeps,
+  { deps, pgdata }: Server,
   program: string,
   configuration: ServerConfiguration,
 ): Promise<number | undefined> {
-  const { pgdata } = deps.settings;
   const directory = await mkdtemp(join(tmpdir(), 'pitrtools-trial-'));
   try {
     await mkdir(join(directory, 'global'), { mode: 0o700 });
@@ -188,17 +184,16 @@ async function sharedMemory(
 
 /** Whether a server that is started with the raised settings gets its memory, as far as that can be known before. */
 export async function observeMemory(
-  deps: StandbyDeps,
-  { directory, configuration, state }: LimitQuestion,
+  { server, configuration, state }: LimitQuestion,
   low: readonly LowLimit[],
 ): Promise<MemoryForLimits> {
-  const program = await serverProgram(deps, directory.capabilities);
-  const needed = await sharedMemory(deps, program, raised(configuration, low));
+  const program = await serverProgram(server);
+  const needed = await sharedMemory(server, program, raised(configuration, low));
   const free = await availableMemory();
   if (needed === undefined || free === undefined)
     return { kind: 'unknown', reason: 'the server does not tell what it would take (it does from 15 on)' };
   // What a running one has is free once it is stopped.
-  const freed = state.kind === 'stopped' ? 0 : ((await sharedMemory(deps, program, configuration)) ?? 0);
+  const freed = state.kind === 'stopped' ? 0 : ((await sharedMemory(server, program, configuration)) ?? 0);
   if (needed <= free + freed) return { kind: 'enough' };
   return {
     kind: 'too-little',

@@ -1,6 +1,5 @@
 import { open, stat } from 'node:fs/promises';
 import { PitrError } from '../../errors.ts';
-import type { Capabilities } from '../../postgres/capabilities.ts';
 import type { ControlFile } from '../../postgres/control-file.ts';
 import { describeResult, succeeded, type CommandResult } from '../../system/command.ts';
 import { fsyncPath } from '../../system/durable.ts';
@@ -8,6 +7,7 @@ import type { StandbyDeps } from '../deps.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
 import { readControlFile } from './data-directory.ts';
 import { serverOptions, type ServerConfiguration } from './server-configuration.ts';
+import type { Server } from './server.ts';
 import { serverLogFile } from './server-log.ts';
 import { requirePgCtl } from './server-programs.ts';
 import { runSiteCommand } from './shell-command.ts';
@@ -71,14 +71,12 @@ export async function serverLogTail(deps: StandbyDeps, started: Started): Promis
 }
 
 async function pgCtl(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
+  { deps, pgdata, capabilities }: Server,
   args: readonly string[],
-  limitMs = pgCtlLimitMs,
 ): Promise<CommandResult> {
   const command = await requirePgCtl(deps, capabilities);
-  const all = [...command.args, '-D', deps.settings.pgdata, ...args];
-  return deps.run({ program: command.program, args: all }, { limitMs });
+  const all = [...command.args, '-D', pgdata, ...args];
+  return deps.run({ program: command.program, args: all }, { limitMs: pgCtlLimitMs });
 }
 
 function siteLimitMs(deps: StandbyDeps): number {
@@ -107,31 +105,31 @@ async function waitForPidFile(deps: StandbyDeps): Promise<void> {
 
 /** Starts the server and returns as soon as it is there: `observeServer` tells what becomes of it. */
 export async function startServerProgram(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
+  server: Server,
   configuration: ServerConfiguration,
 ): Promise<Started> {
+  const { deps, pgdata } = server;
   const started = await beforeStart(deps);
-  const { start_command: own, pgdata } = deps.settings;
+  const { start_command: own } = deps.settings;
   // What was just written to pgdata must be there after a crash, too.
   await fsyncPath(pgdata);
   deps.report('server starting');
-  if (own === undefined) await startByPgCtl(deps, capabilities, configuration, started);
+  if (own === undefined) await startByPgCtl(server, configuration, started);
   else requireSuccess(await runSiteCommand(deps, own, siteLimitMs(deps)), `start_command "${own}"`);
   await waitForPidFile(deps);
   return started;
 }
 
 async function startByPgCtl(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
+  server: Server,
   configuration: ServerConfiguration,
   started: Started,
 ): Promise<void> {
+  const { deps } = server;
   const options = serverOptions(configuration.parameters);
   const given = options === '' ? [] : ['-o', options];
   const args = ['-W', '-l', await serverLogFile(deps.settings), ...given, 'start'];
-  const result = await pgCtl(deps, capabilities, args);
+  const result = await pgCtl(server, args);
   if (succeeded(result)) return;
   const detail = `${describeResult(result)}\n${await serverLogTail(deps, started)}`;
   throw new PitrError('pg_ctl could not start the server', { detail });
@@ -144,11 +142,12 @@ async function stopped(pgdata: string): Promise<Look<undefined>> {
 }
 
 /** Stops the server fast, and is back when no process of it is left. */
-export async function stopServerProgram(deps: StandbyDeps, capabilities: Capabilities): Promise<void> {
-  const { stop_command: own, pgdata, start_timeout: limitS } = deps.settings;
+export async function stopServerProgram(server: Server): Promise<void> {
+  const { deps, pgdata } = server;
+  const { stop_command: own, start_timeout: limitS } = deps.settings;
   const result =
     own === undefined
-      ? await pgCtl(deps, capabilities, ['-m', 'fast', '-W', 'stop'])
+      ? await pgCtl(server, ['-m', 'fast', '-W', 'stop'])
       : await runSiteCommand(deps, own, siteLimitMs(deps));
   requireSuccess(result, own === undefined ? 'pg_ctl stop' : `stop_command "${own}"`);
   await mustBecome(
@@ -167,14 +166,14 @@ export async function stopServerProgram(deps: StandbyDeps, capabilities: Capabil
 
 /** With the site's own command where there is one, for it may have to tell a service manager. */
 export async function restartServerProgram(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
+  server: Server,
   configuration: ServerConfiguration,
 ): Promise<Started> {
+  const { deps } = server;
   const { restart_command: own } = deps.settings;
   if (own === undefined) {
-    await stopServerProgram(deps, capabilities);
-    return startServerProgram(deps, capabilities, configuration);
+    await stopServerProgram(server);
+    return startServerProgram(server, configuration);
   }
   const started = await beforeStart(deps);
   requireSuccess(await runSiteCommand(deps, own, siteLimitMs(deps)), `restart_command "${own}"`);
@@ -183,11 +182,12 @@ export async function restartServerProgram(
 }
 
 /** Asks a standby to end its recovery (9.1 and later) and returns at once. */
-export async function promoteServerProgram(deps: StandbyDeps, capabilities: Capabilities): Promise<void> {
+export async function promoteServerProgram(server: Server): Promise<void> {
+  const { deps } = server;
   const { promote_command: own } = deps.settings;
   const result =
     own === undefined
-      ? await pgCtl(deps, capabilities, ['-W', 'promote'])
+      ? await pgCtl(server, ['-W', 'promote'])
       : await runSiteCommand(deps, own, siteLimitMs(deps));
   requireSuccess(result, own === undefined ? 'pg_ctl promote' : `promote_command "${own}"`);
 }

@@ -1,5 +1,4 @@
-import type { Capabilities } from '../../postgres/capabilities.ts';
-import type { StandbyDeps } from '../deps.ts';
+import type { Server } from './server.ts';
 import { withLocalServer } from './server-state.ts';
 
 /** No session of a server in recovery can take this lock (manual, section "Hot Standby"): the replay holds it for its transaction. */
@@ -12,11 +11,8 @@ const heldByReplay = `SELECT d.datname AS database,
  * The relations that transactions lock which were not finished where the replay has stopped: every query on them waits until it goes
  * on. Undefined where the server does not say.
  */
-export async function lockedRelations(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
-): Promise<readonly string[] | undefined> {
-  const answer = await withLocalServer(deps, capabilities, (sql) => sql(heldByReplay));
+export async function lockedRelations(server: Server): Promise<readonly string[] | undefined> {
+  const answer = await withLocalServer(server, (sql) => sql(heldByReplay));
   if (answer.kind !== 'answered') return undefined;
   return answer.value.map((row) => `${String(row['name'])} in database "${String(row['database'])}"`);
 }

@@ -3,13 +3,13 @@ import { join, resolve } from 'node:path';
 import { judgeArchiving, type ArchiveCall, type Archiving } from '../../config/archive-command.ts';
 import { parseArchiverConfig } from '../../config/load-archiver.ts';
 import { messageOf } from '../../errors.ts';
-import type { Capabilities } from '../../postgres/capabilities.ts';
 import { findProgram } from '../../system/find-program.ts';
 import { isLoopback, ownAddresses } from '../../system/own-addresses.ts';
 import { programRoot } from '../../system/program-root.ts';
 import { readSentinel } from '../../system/sentinel.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { askProgram, serverProgram } from './limits.ts';
+import type { Server } from './server.ts';
 import { configurationSources, readConfiguration, type ConfigurationRole } from './server-configuration.ts';
 import { withLocalServer } from './server-state.ts';
 
@@ -26,9 +26,9 @@ function known(values: ReadonlyMap<string, string>): OwnArchiving {
 }
 
 /** The running server's own word. */
-export async function askServer(deps: StandbyDeps, capabilities: Capabilities): Promise<OwnArchiving> {
+export async function askServer(server: Server): Promise<OwnArchiving> {
   const list = names.map((name) => `'${name}'`).join(', ');
-  const answer = await withLocalServer(deps, capabilities, (sql) =>
+  const answer = await withLocalServer(server, (sql) =>
     sql(`SELECT name, setting FROM pg_settings WHERE name IN (${list})`),
   );
   if (answer.kind !== 'answered') return { kind: 'unknown', reason: answer.reason };
@@ -36,10 +36,11 @@ export async function askServer(deps: StandbyDeps, capabilities: Capabilities): 
 }
 
 /** What the files say that a promoted server is read from, by the word of the server's program (from 9.2). */
-async function askFiles(deps: StandbyDeps, capabilities: Capabilities): Promise<OwnArchiving> {
+async function askFiles(server: Server): Promise<OwnArchiving> {
+  const { deps, capabilities } = server;
   const configuration = await readConfiguration(deps.settings, 'failover', capabilities.version.major);
   const conf = configurationSources(deps.settings, 'failover').conf ?? configuration.configFile;
-  const program = await serverProgram(deps, capabilities);
+  const program = await serverProgram(server);
   const parameters = new Map([...configuration.parameters, ['config_file', conf]]);
   const values = new Map<string, string>();
   for (const name of names) {
@@ -51,12 +52,12 @@ async function askFiles(deps: StandbyDeps, capabilities: Capabilities): Promise<
 }
 
 /** The running server's own word counts unless other files are put in force by the promotion. */
-export async function observeArchiving(deps: StandbyDeps, capabilities: Capabilities): Promise<OwnArchiving> {
-  const { settings } = deps;
+export async function observeArchiving(server: Server): Promise<OwnArchiving> {
+  const { settings } = server.deps;
   const confOf = (role: ConfigurationRole) => configurationSources(settings, role).conf;
-  if (confOf('standby') !== confOf('failover')) return askFiles(deps, capabilities);
-  const answer = await askServer(deps, capabilities);
-  return answer.kind === 'known' ? answer : askFiles(deps, capabilities);
+  if (confOf('standby') !== confOf('failover')) return askFiles(server);
+  const answer = await askServer(server);
+  return answer.kind === 'known' ? answer : askFiles(server);
 }
 
 /** Who we are, as a list of standbys might name us. */

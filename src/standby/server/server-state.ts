@@ -13,6 +13,7 @@ import { readPostmaster, type Postmaster } from '../../system/postmaster.ts';
 import { readControlFile } from './data-directory.ts';
 import { localServerAt } from './local-address.ts';
 import { logIn } from './log-in.ts';
+import type { Server } from './server.ts';
 import { readConfiguration, type ConfigurationRole } from './server-configuration.ts';
 
 /** What the server of this host is doing. */
@@ -43,13 +44,12 @@ async function isServerOf(pgdata: string, sql: LocalSql): Promise<boolean> {
  * server, such as a primary on this host: it must first say that it is ours.
  */
 export async function withLocalServer<T>(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
+  { deps, pgdata, capabilities }: Server,
   use: (sql: LocalSql) => Promise<T>,
   limitMs = sqlLimitMs,
 ): Promise<LocalResult<T>> {
   const { settings } = deps;
-  const postmaster = await readPostmaster(settings.pgdata);
+  const postmaster = await readPostmaster(pgdata);
   const addressAs = async (role: ConfigurationRole): Promise<LocalServer> => {
     const { inFile } = await readConfiguration(settings, role, capabilities.version.major);
     return localServerAt(settings, postmaster, inFile);
@@ -61,7 +61,7 @@ export async function withLocalServer<T>(
   const other = await addressAs('failover');
   if (other.host === address.host && other.port === address.port) return first;
   const second = await logIn(deps, other, limitMs, async (sql) => {
-    if (await isServerOf(settings.pgdata, sql)) return use(sql);
+    if (await isServerOf(pgdata, sql)) return use(sql);
     throw new Error(`the server at port ${other.port} is another one`);
   });
   if (second.kind !== 'no-server') return second;
@@ -157,11 +157,10 @@ async function isFromBefore(control: ControlFile, pgdata: string, started: Start
  * until it has opened, so that nobody needs to.
  */
 async function recoversInSilence(
-  { settings: { pgdata } }: StandbyDeps,
-  { isInRecoveryFunction }: Capabilities,
+  { pgdata, capabilities }: Server,
   started: Started,
 ): Promise<ServerState | undefined> {
-  if (isInRecoveryFunction !== undefined) return undefined;
+  if (capabilities.isInRecoveryFunction !== undefined) return undefined;
   const control = await readControlFile(pgdata);
   if (control?.state !== 'in-archive-recovery' || (await isFromBefore(control, pgdata, started)))
     return undefined;
@@ -170,18 +169,14 @@ async function recoversInSilence(
 }
 
 /** @param started by this run, or `notStartedHere`. */
-export async function observeServer(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
-  started = notStartedHere,
-): Promise<ServerState> {
-  const { pgdata } = deps.settings;
+export async function observeServer(server: Server, started = notStartedHere): Promise<ServerState> {
+  const { deps, pgdata, capabilities } = server;
   const postmaster = await readPostmaster(pgdata);
   if (postmaster.kind === 'unclear') return { kind: 'starting', progress: postmaster.reason };
   if (postmaster.kind !== 'running') return { kind: 'stopped' };
-  const silent = await recoversInSilence(deps, capabilities, started);
+  const silent = await recoversInSilence(server, started);
   if (silent !== undefined) return silent;
-  const answer = await withLocalServer(deps, capabilities, (sql) => ask(capabilities, sql));
+  const answer = await withLocalServer(server, (sql) => ask(capabilities, sql));
   const control = await readControlFile(pgdata);
   const progress = `${describeControl(control)} ${await startupTitle(pgdata)}`;
   if (answer.kind === 'answered') {
@@ -202,16 +197,16 @@ export async function observeServer(
 
 /** One statement to a server that must answer. */
 export async function mustAnswer<T>(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
+  server: Server,
   what: string,
   use: (sql: LocalSql) => Promise<T>,
   limitMs = sqlLimitMs,
 ): Promise<T> {
-  const result = await withLocalServer(deps, capabilities, use, limitMs);
+  const result = await withLocalServer(server, use, limitMs);
   if (result.kind === 'answered') return result.value;
+  const { settings } = server.deps;
   throw refusal(`${what}: the server here does not answer`, {
     detail: messageOf(result.reason),
-    hint: `The user "${deps.settings.user}" must be able to connect to database ${databaseOf(deps.settings)} here without a password prompt.`,
+    hint: `The user "${settings.user}" must be able to connect to database ${databaseOf(settings)} here without a password prompt.`,
   });
 }

@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import type { Capabilities } from '../../postgres/capabilities.ts';
 import { serverProcesses } from '../../system/postmaster.ts';
-import type { StandbyDeps } from '../deps.ts';
 import { serverLogSince, type Started } from './local-server.ts';
+import type { Server } from './server.ts';
 import { observeServer, withLocalServer } from './server-state.ts';
 import { waitUntil, type Look } from './wait.ts';
 
@@ -42,11 +41,9 @@ async function hasStreamingTitle(pgdata: string): Promise<boolean> {
 }
 
 /** Only a superuser and a reader of all statistics sees more than the pid: no answer proves nothing. */
-async function saysItStreams(deps: StandbyDeps, capabilities: Capabilities): Promise<boolean> {
-  if (!capabilities.hasStatWalReceiver) return false;
-  const answer = await withLocalServer(deps, capabilities, (sql) =>
-    sql('SELECT status FROM pg_stat_wal_receiver'),
-  );
+async function saysItStreams(server: Server): Promise<boolean> {
+  if (!server.capabilities.hasStatWalReceiver) return false;
+  const answer = await withLocalServer(server, (sql) => sql('SELECT status FROM pg_stat_wal_receiver'));
   return answer.kind === 'answered' && answer.value[0]?.['status'] === 'streaming';
 }
 
@@ -56,18 +53,12 @@ interface Counted {
   refusals: number;
 }
 
-async function look(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
-  started: Started,
-  counted: Counted,
-): Promise<Look<undefined>> {
-  const text = (await serverLogSince(deps, started, readLogBytes)) ?? '';
+async function look(server: Server, started: Started, counted: Counted): Promise<Look<undefined>> {
+  const text = (await serverLogSince(server.deps, started, readLogBytes)) ?? '';
   const { hasBegun, refusals } = streamInLog(text);
-  const isSeen =
-    hasBegun || (await hasStreamingTitle(deps.settings.pgdata)) || (await saysItStreams(deps, capabilities));
+  const isSeen = hasBegun || (await hasStreamingTitle(server.pgdata)) || (await saysItStreams(server));
   if (isSeen) return { kind: 'done', value: undefined };
-  const state = await observeServer(deps, capabilities, started);
+  const state = await observeServer(server, started);
   if (state.kind === 'stopped') return { kind: 'failed', reason: 'the server has stopped' };
   if (state.kind === 'production') return { kind: 'failed', reason: 'the server is out of recovery' };
   if (state.progress !== counted.progress) {
@@ -85,10 +76,10 @@ async function look(
  * replays the archive first is waited for as long as it advances.
  */
 export async function waitUntilStreaming(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
+  server: Server,
   started: Started,
 ): Promise<Exclude<Look<undefined>, { kind: 'waiting' }>> {
   const counted: Counted = { progress: '', refusals: 0 };
-  return waitUntil(deps, deps.settings.start_timeout, () => look(deps, capabilities, started, counted));
+  const { deps } = server;
+  return waitUntil(deps, deps.settings.start_timeout, () => look(server, started, counted));
 }

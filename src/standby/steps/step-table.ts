@@ -1,4 +1,5 @@
-import type { StepHandler } from './carry-out.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { carryOut, printPlan, type StepHandler } from './carry-out.ts';
 
 /** One kind of step: its sentence, its doing and its undoing. */
 export interface StepEntry<S, C> {
@@ -37,4 +38,18 @@ export function handlerOf<S extends { readonly kind: string }, C>(
     undo: async (step) => entryOf(table, step).undo?.(context, step),
     leavesNothing: (step) => entryOf(table, step).leavesNothing === true,
   };
+}
+
+/** Carries the steps out; with `--dry-run` it prints them. @returns whether they were carried out */
+export async function perform<S extends { readonly kind: string }, C>(
+  deps: Pick<StandbyDeps, 'log' | 'report' | 'signal'>,
+  { dryRun }: { readonly dryRun: boolean },
+  steps: readonly S[],
+  table: StepTable<S, C>,
+  context: C,
+): Promise<boolean> {
+  const handler = handlerOf(table, context);
+  if (dryRun) printPlan(deps, steps, handler);
+  else await carryOut(deps, steps, handler);
+  return !dryRun;
 }

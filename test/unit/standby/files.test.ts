@@ -21,6 +21,7 @@ import { readRecord } from '../../../src/standby/backup-record/record.ts';
 import { clearRecoverySettings, writeRecoverySettings } from '../../../src/standby/recovery/files.ts';
 import { recoverySettings } from '../../../src/standby/recovery/settings.ts';
 import { dataDirectory, place } from './standby-facts.ts';
+import { serverOf } from '../../../src/standby/server/server.ts';
 
 let pgdata = '';
 beforeEach(() => {
@@ -48,20 +49,16 @@ describe('recovery settings on disk', () => {
     const own = "# mine\nwork_mem = '5MB'\n";
     writeFileSync(join(pgdata, 'postgresql.auto.conf'), own);
     writeFileSync(join(pgdata, 'recovery.signal'), '');
-    const where = directory('15');
-    await writeRecoverySettings(
-      depsWith({}),
-      where,
-      'standby',
-      recoverySettings(where.capabilities, standby, place),
-    );
+    const { capabilities } = directory('15');
+    const server = serverOf(depsWith({}), capabilities);
+    await writeRecoverySettings(server, 'standby', recoverySettings(capabilities, standby, place));
     expect(read('postgresql.auto.conf')).toMatch(/^# mine\nwork_mem = '5MB'\nrestore_command = /);
     expect(statSync(join(pgdata, 'postgresql.auto.conf')).mode & 0o777).toBe(0o600);
     expect(existsSync(join(pgdata, 'standby.signal'))).toBe(true);
     expect(existsSync(join(pgdata, 'recovery.signal'))).toBe(false);
 
     const target = recoverySettings(
-      where.capabilities,
+      capabilities,
       {
         kind: 'to-target',
         target: {
@@ -73,12 +70,12 @@ describe('recovery settings on disk', () => {
       },
       place,
     );
-    await writeRecoverySettings(depsWith({}), where, 'recovery', target);
+    await writeRecoverySettings(server, 'recovery', target);
     expect(read('postgresql.auto.conf')).not.toContain('wal_retrieve_retry_interval');
     expect(existsSync(join(pgdata, 'standby.signal'))).toBe(false);
     expect(existsSync(join(pgdata, 'recovery.signal'))).toBe(true);
 
-    await clearRecoverySettings(depsWith({}), where);
+    await clearRecoverySettings(server);
     expect(read('postgresql.auto.conf')).toBe(own);
     expect(readdirSync(pgdata).filter((name) => name.endsWith('.signal'))).toEqual([]);
     expect((await readRecord(pgdata)).settings).toBeUndefined();
@@ -88,14 +85,15 @@ describe('recovery settings on disk', () => {
     const elsewhere = join(pgdata, 'etc');
     mkdirSync(elsewhere);
     const deps = depsWith({ recovery_conf: join(elsewhere, 'my-recovery.conf') });
-    const where = directory('9.3');
-    await writeRecoverySettings(deps, where, 'standby', recoverySettings(where.capabilities, standby, place));
+    const { capabilities } = directory('9.3');
+    const server = serverOf(deps, capabilities);
+    await writeRecoverySettings(server, 'standby', recoverySettings(capabilities, standby, place));
     expect(statSync(join(elsewhere, 'my-recovery.conf')).mode & 0o777).toBe(0o600);
     expect(lstatSync(join(pgdata, 'recovery.conf')).isSymbolicLink()).toBe(true);
     expect(read('recovery.conf')).toContain("standby_mode = 'on'");
     expect(existsSync(join(pgdata, 'postgresql.auto.conf'))).toBe(false);
 
-    await clearRecoverySettings(deps, where);
+    await clearRecoverySettings(server);
     expect(readdirSync(elsewhere)).toEqual([]);
     expect(existsSync(join(pgdata, 'recovery.conf'))).toBe(false);
   });
@@ -158,7 +156,7 @@ test("a lawful conflict: up to 9.4 only the old timeline's last segment is kept 
   const files = ['000000010000000000000004.ready', '000000020000000000000005.ready'];
   const marks = [...files, '000000010000000000000005.ready', '00000002.history.ready'];
   const status = forked('pg_xlog', '0/500100', marks);
-  await setAsideLastSegment(depsWith({}), directory('9.4'), 2);
+  await setAsideLastSegment(serverOf(depsWith({}), directory('9.4').capabilities), 2);
   expect(readdirSync(status).sort()).toEqual(
     [...files, '000000010000000000000005.done', '00000002.history.ready'].sort(),
   );
@@ -169,7 +167,8 @@ test.each([
   ['18', 'pg_wal', '0/500100'],
 ])('with archiving off, %s is kept from archiving that segment once it is on', async (major, wal, fork) => {
   const status = forked(wal, fork, []);
-  await setAsideLastSegment(depsWith({}), directory(major), 2);
-  await setAsideLastSegment(depsWith({}), directory(major), 2);
+  const server = serverOf(depsWith({}), directory(major).capabilities);
+  await setAsideLastSegment(server, 2);
+  await setAsideLastSegment(server, 2);
   expect(readdirSync(status)).toEqual(['000000010000000000000005.done']);
 });

@@ -26,6 +26,7 @@ import {
   stopServerProgram,
 } from '../../../src/standby/server/local-server.ts';
 import type { CommandLine } from '../../../src/system/command.ts';
+import { serverOf } from '../../../src/standby/server/server.ts';
 
 const majors = ['8.4', '9.0', '9.1', '9.2', '9.3', '9.4', '9.5', '9.6'];
 
@@ -147,9 +148,10 @@ describe('the server of this host', () => {
       const { deps, calls: made } = host(capabilities);
       const parameters = new Map([['config_file', "/etc/it's/postgresql.conf"]]);
       const configuration = { configFile: '/x', parameters, inFile: new Map<string, string>() };
-      await startServerProgram(deps, capabilities, configuration);
-      if (capabilities.hasPgCtlPromote) await promoteServerProgram(deps, capabilities);
-      await stopServerProgram(deps, capabilities);
+      const server = serverOf(deps, capabilities);
+      await startServerProgram(server, configuration);
+      if (capabilities.hasPgCtlPromote) await promoteServerProgram(server);
+      await stopServerProgram(server);
       return made.join('; ');
     });
     expect(calls).toMatchInlineSnapshot(`
@@ -163,7 +165,7 @@ describe('the server of this host', () => {
   test('proves by these statements that it takes a write', async () => {
     const statements = await byRelease(async (capabilities) => {
       const { deps, statements: made } = host(capabilities);
-      expect(await verifyWrite(deps, capabilities)).toBe(2);
+      expect(await verifyWrite(serverOf(deps, capabilities))).toBe(2);
       return made.join('; ');
     });
     expect(statements).toMatchInlineSnapshot(`

@@ -13,6 +13,7 @@ import type { BackupOptions, StandbyDeps } from '../../deps.ts';
 import { sayOverruled } from '../../steps/objections.ts';
 import { carryOut, printPlan } from '../../steps/carry-out.ts';
 import { sayWherePrimaryIsHere } from '../../primary/primary-is-here.ts';
+import { serverOf } from '../../server/server.ts';
 import { limitObjectionsOf, limitsBelow } from '../../server/limits.ts';
 import { readConfiguration } from '../../server/server-configuration.ts';
 import type { BackupRecord } from '../../backup-record/record.ts';
@@ -56,7 +57,7 @@ async function warnOfLowLimits(deps: StandbyDeps, { primary, place }: BackupFact
   // A directory without a configuration gets the primary's own.
   if (place.content.kind !== 'cluster' && deps.settings.pg_conf === undefined) return;
   const configuration = await readConfiguration(deps.settings, 'standby', capabilities.version.major);
-  const low = await limitsBelow(deps, capabilities, configuration, server.standbyLimits);
+  const low = await limitsBelow(serverOf(deps, capabilities), configuration, server.standbyLimits);
   for (const { message, hint } of limitObjectionsOf(low, configuration)) deps.log.warning(message, { hint });
 }
 

@@ -4,8 +4,8 @@ import { firstUntouched, parseHistory, type TimelineEntry } from '../../../postg
 import { formatLsn, nameOf, segmentNumber } from '../../../postgres/lsn.ts';
 import { historyName } from '../../../postgres/wal-name.ts';
 import { readIfExists } from '../../../system/durable.ts';
-import type { StandbyDeps } from '../../deps.ts';
 import type { ArchivedEnd } from '../../archive/replay-check.ts';
+import type { Server } from '../../server/server.ts';
 import type { DataDirectory } from '../../server/data-directory.ts';
 import type { ArchiveEnd } from './outcome.ts';
 
@@ -46,7 +46,7 @@ export function findNotReplayed(
 
 /** The history of a timeline in the server's own pg_wal; undefined where there is none. */
 async function readHistory(
-  { pgdata, capabilities }: DataDirectory,
+  { pgdata, capabilities }: Pick<Server, 'pgdata' | 'capabilities'>,
   timeline: number,
 ): Promise<readonly TimelineEntry[] | undefined> {
   const { name } = historyName(timeline);
@@ -78,20 +78,20 @@ function describe({ first, last, count }: NotReplayed): string {
  * @param isAccepted the operator was told already, and goes on
  */
 export async function seeAllReplayed(
-  deps: StandbyDeps,
-  directory: DataDirectory,
+  server: Server,
   end: ArchivedEnd,
   timeline: number,
   isAccepted: boolean,
 ): Promise<ArchiveEnd | undefined> {
-  const { walSegmentSkipsFF } = directory.capabilities;
+  const { deps } = server;
+  const { walSegmentSkipsFF } = server.capabilities;
   const reached: ArchiveEnd = { kind: 'reached', last: end.last.name };
   // The server goes on with the timeline that it had: no branch, no place of it.
   if (timeline <= end.last.timeline) return reached;
-  const entries = await readHistory(directory, timeline).catch((error: unknown) => messageOf(error));
+  const entries = await readHistory(server, timeline).catch((error: unknown) => messageOf(error));
   if (entries === undefined || typeof entries === 'string') {
     const reason =
-      entries ?? `there is no ${historyName(timeline).name} in ${directory.capabilities.walDirName}`;
+      entries ?? `there is no ${historyName(timeline).name} in ${server.capabilities.walDirName}`;
     deps.log.warning(`cannot determine whether all archived WAL was replayed: ${reason}`);
     return undefined;
   }

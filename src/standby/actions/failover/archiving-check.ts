@@ -1,12 +1,12 @@
 import { archiveCallOf } from '../../../config/archive-command.ts';
-import type { Capabilities } from '../../../postgres/capabilities.ts';
-import type { StandbyDeps } from '../../deps.ts';
+import type { Server } from '../../server/server.ts';
 import { askServer, warnOfArchiving } from '../../server/own-archiving.ts';
 import type { Archiving } from './outcome.ts';
 
 /** Warns when the promoted server cannot archive, or would ship its WAL to itself: it would pile up, or be refused for ever. */
-export async function checkArchiving(deps: StandbyDeps, capabilities: Capabilities): Promise<Archiving> {
-  const answer = await askServer(deps, capabilities);
+export async function checkArchiving(server: Server): Promise<Archiving> {
+  const { deps } = server;
+  const answer = await askServer(server);
   if (answer.kind === 'unknown') return answer;
   const { archiveMode, archiveCommand, archiveLibrary } = answer.archiving;
   if (archiveMode === 'off' || (archiveCommand === '' && archiveLibrary === '')) {

@@ -1,9 +1,7 @@
 import { join } from 'node:path';
-import type { Capabilities } from '../../../postgres/capabilities.ts';
 import { sqlLiteral } from '../../../postgres/quoting.ts';
 import { readIfExists } from '../../../system/durable.ts';
-import type { StandbyDeps } from '../../deps.ts';
-import type { DataDirectory } from '../../server/data-directory.ts';
+import type { Server } from '../../server/server.ts';
 import { mustAnswer, withLocalServer, type ServerState } from '../../server/server-state.ts';
 
 const parameter = 'recovery_min_apply_delay';
@@ -15,21 +13,17 @@ export type ReplayDelay =
   /** `own` is what `ALTER SYSTEM` has set, if it was that. */
   | { readonly kind: 'setting'; readonly value: string; readonly own: string | undefined };
 
-async function inRecoveryConf({ pgdata }: DataDirectory): Promise<ReplayDelay | undefined> {
+async function inRecoveryConf({ pgdata }: Server): Promise<ReplayDelay | undefined> {
   const text = (await readIfExists(join(pgdata, 'recovery.conf')))?.toString('utf8') ?? '';
   return new RegExp(`^\\s*${parameter}\\b`, 'm').test(text) ? { kind: 'until-promotion' } : undefined;
 }
 
-export async function observeDelay(
-  deps: StandbyDeps,
-  directory: DataDirectory,
-  state: ServerState,
-): Promise<ReplayDelay | undefined> {
-  const { capabilities } = directory;
+export async function observeDelay(server: Server, state: ServerState): Promise<ReplayDelay | undefined> {
+  const { capabilities } = server;
   if (!capabilities.hasRecoveryMinApplyDelay || state.kind !== 'recovering' || !state.answers)
     return undefined;
-  if (capabilities.recoveryConf === 'recovery.conf') return inRecoveryConf(directory);
-  const answer = await withLocalServer(deps, capabilities, (sql) =>
+  if (capabilities.recoveryConf === 'recovery.conf') return inRecoveryConf(server);
+  const answer = await withLocalServer(server, (sql) =>
     sql(
       `SELECT current_setting(name) AS value, sourcefile FROM pg_settings WHERE name = '${parameter}' AND setting <> '0'`,
     ),
@@ -41,32 +35,26 @@ export async function observeDelay(
   return { kind: 'setting', value, own: isOwn ? value : undefined };
 }
 
-async function setDelay(deps: StandbyDeps, capabilities: Capabilities, value: string | undefined) {
+async function setDelay(server: Server, value: string | undefined) {
   const change =
     value === undefined
       ? `ALTER SYSTEM RESET ${parameter}`
       : `ALTER SYSTEM SET ${parameter} = ${sqlLiteral(value)}`;
-  await mustAnswer(
-    deps,
-    capabilities,
-    `cannot set ${parameter} to ${value ?? 'its former value'}`,
-    async (sql) => {
-      await sql(change);
-      await sql('SELECT pg_reload_conf()');
-    },
-  );
+  await mustAnswer(server, `cannot set ${parameter} to ${value ?? 'its former value'}`, async (sql) => {
+    await sql(change);
+    await sql('SELECT pg_reload_conf()');
+  });
 }
 
 /** All that is here is to be replayed now. */
-export async function dropDelay(deps: StandbyDeps, capabilities: Capabilities): Promise<void> {
-  await setDelay(deps, capabilities, '0');
+export async function dropDelay(server: Server): Promise<void> {
+  await setDelay(server, '0');
 }
 
 /** A production server has no use for it, but the standby that it may be again has. */
 export async function restoreDelay(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
+  server: Server,
   { own }: Extract<ReplayDelay, { kind: 'setting' }>,
 ): Promise<void> {
-  await setDelay(deps, capabilities, own);
+  await setDelay(server, own);
 }

@@ -10,21 +10,16 @@ import { recoveryPlace } from '../../recovery/place.ts';
 import type { RecoveryPlace } from '../../recovery/settings.ts';
 import { readArchive, requireArchive, type Archive } from '../../archive/own-archive.ts';
 import { checkArchive, type ArchivedEnd } from '../../archive/replay-check.ts';
-import { readDataDirectory, refuseIncompleteCopy, type DataDirectory } from '../../server/data-directory.ts';
+import type { DataDirectory } from '../../server/data-directory.ts';
+import { findServer } from '../../server/find-server.ts';
+import { isReplayPaused } from '../../server/replay-paused.ts';
 import {
   readConfiguration,
   serverOptions,
   type ServerConfiguration,
 } from '../../server/server-configuration.ts';
 import { observeLowLimits, observeMemory, type MemoryForLimits } from '../../server/limits.ts';
-import { requirePgCtl } from '../../server/server-programs.ts';
-import {
-  observeServer,
-  requireClearPostmaster,
-  withLocalServer,
-  type ServerState,
-} from '../../server/server-state.ts';
-import { warnOfVersion } from '../../server/version-check.ts';
+import { observeServer, type ServerState } from '../../server/server-state.ts';
 import { observeDelay, type ReplayDelay } from './delay.ts';
 import { readGuard, type Guard } from '../../recovery/guard.ts';
 import { observeLocalLogin, type LocalLogin } from './local-login.ts';
@@ -102,15 +97,6 @@ export async function failoverConf(
   return { files, configuration, mustRestart };
 }
 
-async function isPaused(deps: StandbyDeps, directory: DataDirectory, state: ServerState): Promise<boolean> {
-  const { isReplayPausedFunction: paused } = directory.capabilities;
-  if (state.kind !== 'recovering' || !state.answers || paused === undefined) return false;
-  const answer = await withLocalServer(deps, directory.capabilities, (sql) =>
-    sql(`SELECT ${paused}() AS paused`),
-  );
-  return answer.kind === 'answered' && answer.value[0]?.['paused'] === true;
-}
-
 /** What was left by the promotion of a server that has gone on as a standby since, perhaps for months, says nothing. */
 async function guardOf(
   { settings: { pgdata } }: StandbyDeps,
@@ -125,16 +111,11 @@ async function guardOf(
 /** @param isToTarget a recovery to a target looks at the archive by itself, and a promoted server has no use for it */
 export async function observeHere(deps: StandbyDeps, isToTarget = false): Promise<LocalFacts> {
   const { settings } = deps;
-  await requireClearPostmaster(deps);
-  await refuseIncompleteCopy(settings.pgdata);
-  const directory = await readDataDirectory(settings.pgdata);
-  const { capabilities } = directory;
+  const { server, directory } = await findServer(deps, 'failover');
+  const { capabilities } = server;
   const { major } = capabilities.version;
-  warnOfVersion(deps, capabilities);
-  if (settings.start_command === undefined || settings.promote_command === undefined)
-    await requirePgCtl(deps, capabilities);
   const configuration = await readConfiguration(settings, 'standby', major);
-  const state = await observeServer(deps, capabilities);
+  const state = await observeServer(server);
   const conf = await failoverConf(deps, major);
   const archive = await archiveFact(deps, directory);
   const replayed = state.kind === 'recovering' ? state.replayed : undefined;
@@ -144,18 +125,18 @@ export async function observeHere(deps: StandbyDeps, isToTarget = false): Promis
     archive.kind === 'archive' && replays
       ? await checkArchive(deps, directory, archive.archive, replayed)
       : undefined;
-  const question = { directory, configuration, state };
-  const lowLimits = await observeLowLimits(deps, question);
+  const question = { server, configuration, state };
+  const lowLimits = await observeLowLimits(question);
   return {
     directory,
     state,
     lowLimits,
-    memory: lowLimits.length === 0 ? undefined : await observeMemory(deps, question, lowLimits),
+    memory: lowLimits.length === 0 ? undefined : await observeMemory(question, lowLimits),
     hasOwnStart: settings.start_command !== undefined,
-    isPaused: await isPaused(deps, directory, state),
-    delay: await observeDelay(deps, directory, state),
-    login: await observeLocalLogin(deps, {
-      capabilities,
+    isPaused: await isReplayPaused(server, state),
+    delay: await observeDelay(server, state),
+    login: await observeLocalLogin({
+      server,
       state,
       configuration,
       failoverConfiguration: conf?.configuration,
@@ -165,7 +146,7 @@ export async function observeHere(deps: StandbyDeps, isToTarget = false): Promis
     archivedEnd: check?.end,
     isAllReplayed: check?.isAllReplayed === true,
     guard: await guardOf(deps, state),
-    place: await recoveryPlace(deps, capabilities, configuration),
+    place: await recoveryPlace(server, configuration),
     configuration,
     standbyCopies: await planConfCopies(settings, 'standby'),
     failoverConf: conf,

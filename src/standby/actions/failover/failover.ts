@@ -14,6 +14,7 @@ import { describeLiveness, type Liveness } from '../../primary/liveness/verdict.
 import { sayOverruled } from '../../steps/objections.ts';
 import { carryOut, printPlan } from '../../steps/carry-out.ts';
 import { sayWherePrimaryIsHere } from '../../primary/primary-is-here.ts';
+import { serverOf } from '../../server/server.ts';
 import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
 
 function unsentWords(unsent: number | undefined): string {
@@ -100,7 +101,7 @@ async function carryOutFailover(
 ): Promise<number> {
   const run = newRun();
   if (facts.isAllReplayed) run.archiveEnd = { kind: 'reached-before' };
-  const handler = failoverHandler(deps, facts.directory, run);
+  const handler = failoverHandler(serverOf(deps, facts.directory.capabilities), run);
   if (options.dryRun) {
     printPlan(deps, steps, handler);
     return 0;

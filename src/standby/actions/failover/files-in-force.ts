@@ -1,7 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Capabilities } from '../../../postgres/capabilities.ts';
 import type { StandbyDeps } from '../../deps.ts';
+import type { Server } from '../../server/server.ts';
 import type { ServerConfiguration } from '../../server/server-configuration.ts';
 import { withLocalServer } from '../../server/server-state.ts';
 
@@ -31,14 +31,11 @@ async function isSameFile(one: string, other: string): Promise<boolean> {
  * whoever counts on pg_hba_conf_failover to let nobody else in must hear of it. A failover that has come so far is not
  * failed for it.
  */
-export async function warnOfOtherFiles(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
-  configuration: ServerConfiguration,
-): Promise<void> {
+export async function warnOfOtherFiles(server: Server, configuration: ServerConfiguration): Promise<void> {
+  const { deps } = server;
   const expected = expectedFiles(deps, configuration);
   if (expected.length === 0) return;
-  const answer = await withLocalServer(deps, capabilities, (sql) =>
+  const answer = await withLocalServer(server, (sql) =>
     sql("SELECT current_setting('config_file') AS config_file, current_setting('hba_file') AS hba_file"),
   );
   if (answer.kind !== 'answered') return;

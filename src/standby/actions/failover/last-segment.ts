@@ -9,9 +9,8 @@ import {
 } from '../../../postgres/lsn.ts';
 import { compareWalNames, historyName, parseWalName, type SegmentName } from '../../../postgres/wal-name.ts';
 import { exists, fsyncPath, readIfExists } from '../../../system/durable.ts';
-import type { StandbyDeps } from '../../deps.ts';
+import type { Server } from '../../server/server.ts';
 import { writeForServer } from '../../server/server-modes.ts';
-import type { DataDirectory } from '../../server/data-directory.ts';
 
 const ready = '.ready';
 
@@ -66,8 +65,7 @@ async function segmentSizeIn(directory: string, name: string): Promise<number> {
  * what is in it, so nobody needs it.
  */
 export async function setAsideLastSegment(
-  deps: StandbyDeps,
-  { pgdata, capabilities }: DataDirectory,
+  { deps, pgdata, capabilities }: Server,
   newTimeline: number,
 ): Promise<void> {
   const directory = join(pgdata, capabilities.walDirName);
@@ -84,11 +82,8 @@ export async function setAsideLastSegment(
  * The server marks its history file for archiving at the moment of the promotion only, and only if it archives then: one that
  * is told to by the failover configuration would leave its standbys waiting for ever on the old timeline.
  */
-export async function archiveHistory(
-  deps: StandbyDeps,
-  { pgdata, capabilities }: DataDirectory,
-  timeline: number,
-): Promise<void> {
+export async function archiveHistory(server: Server, timeline: number): Promise<void> {
+  const { deps, pgdata, capabilities } = server;
   const directory = join(pgdata, capabilities.walDirName);
   const history = historyName(timeline).name;
   const mark = (suffix: string) => join(directory, 'archive_status', `${history}${suffix}`);

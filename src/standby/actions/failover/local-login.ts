@@ -7,6 +7,7 @@ import { accessOf, isSocket, type Access } from '../../../system/libpq-access.ts
 import type { LocalServer, LocalSql } from '../../../system/local-sql.ts';
 import { readPostmaster } from '../../../system/postmaster.ts';
 import type { StandbyDeps } from '../../deps.ts';
+import type { Server } from '../../server/server.ts';
 import { localServerAt } from '../../server/local-address.ts';
 import {
   configurationSources,
@@ -151,7 +152,7 @@ function worse(one: LocalLogin, other: LocalLogin): LocalLogin {
 }
 
 export interface LoginQuestion {
-  readonly capabilities: Capabilities;
+  readonly server: Server;
   readonly state: ServerState;
   readonly configuration: ServerConfiguration;
   /** What the failover puts into force, if it does. */
@@ -160,36 +161,32 @@ export interface LoginQuestion {
 
 /** By logging in where the server answers; else by its settings. */
 async function tryLogin(
-  deps: StandbyDeps,
-  question: LoginQuestion,
-  server: LocalServer,
+  { server, state, configuration, failoverConfiguration }: LoginQuestion,
+  address: LocalServer,
 ): Promise<LocalLogin> {
-  const { capabilities, state, configuration, failoverConfiguration } = question;
-  if (state.kind === 'stopped') return byFile(hbaFile(deps, 'standby', configuration), server);
-  const answer = await withLocalServer(deps, capabilities, (sql) => askRights(sql, capabilities));
+  const { deps, capabilities } = server;
+  if (state.kind === 'stopped') return byFile(hbaFile(deps, 'standby', configuration), address);
+  const answer = await withLocalServer(server, (sql) => askRights(sql, capabilities));
   if (answer.kind === 'answered')
-    return judgeRights(server.user, answer.value, failoverConfiguration !== undefined);
+    return judgeRights(address.user, answer.value, failoverConfiguration !== undefined);
   if (answer.kind !== 'not-accepting') return { kind: 'refused', reason: answer.reason };
-  const found = await byFile(hbaFile(deps, 'standby', configuration), server);
+  const found = await byFile(hbaFile(deps, 'standby', configuration), address);
   if (found.kind !== 'proved') return found;
   return {
     kind: 'unknown',
-    reason: `the server takes no connections while it recovers (${answer.reason}); its pg_hba.conf lets user "${server.user}" in, and whether that role may write is not known`,
+    reason: `the server takes no connections while it recovers (${answer.reason}); its pg_hba.conf lets user "${address.user}" in, and whether that role may write is not known`,
   };
 }
 
 /** For a standby: what is open already has answered, or has not, by itself. */
-export async function observeLocalLogin(deps: StandbyDeps, question: LoginQuestion): Promise<LocalLogin> {
-  const { state, configuration, failoverConfiguration } = question;
+export async function observeLocalLogin(question: LoginQuestion): Promise<LocalLogin> {
+  const { server, state, configuration, failoverConfiguration } = question;
   if (state.kind === 'production' || state.kind === 'starting') return proved;
-  const server = localServerAt(
-    deps.settings,
-    await readPostmaster(deps.settings.pgdata),
-    configuration.inFile,
-  );
-  const now = await tryLogin(deps, question, server);
+  const { deps, pgdata } = server;
+  const address = localServerAt(deps.settings, await readPostmaster(pgdata), configuration.inFile);
+  const now = await tryLogin(question, address);
   if (failoverConfiguration === undefined || now.kind === 'refused') return now;
   const later = hbaFile(deps, 'failover', failoverConfiguration);
   if (later === hbaFile(deps, 'standby', configuration)) return now;
-  return worse(now, await byFile(later, server));
+  return worse(now, await byFile(later, address));
 }

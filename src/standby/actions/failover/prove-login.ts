@@ -1,6 +1,5 @@
 import { PitrError } from '../../../errors.ts';
-import type { Capabilities } from '../../../postgres/capabilities.ts';
-import type { StandbyDeps } from '../../deps.ts';
+import type { Server } from '../../server/server.ts';
 import { isHotStandby, type ServerConfiguration } from '../../server/server-configuration.ts';
 import { observeServer, type ServerState } from '../../server/server-state.ts';
 import { waitUntil } from '../../server/wait.ts';
@@ -10,17 +9,14 @@ import type { ProveLoginStep } from './steps.ts';
 /** A hot standby answers once it is consistent; one that takes longer is not waited for. */
 const consistentS = 10;
 
-async function onceItAnswers(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
-  configuration: ServerConfiguration,
-): Promise<ServerState> {
-  let state = await observeServer(deps, capabilities);
+async function onceItAnswers(server: Server, configuration: ServerConfiguration): Promise<ServerState> {
+  const { deps, capabilities } = server;
+  let state = await observeServer(server);
   if (!isHotStandby(configuration, capabilities)) return state;
   await waitUntil(deps, consistentS, async () => {
-    state = await observeServer(deps, capabilities);
+    state = await observeServer(server);
     if (state.kind !== 'recovering' || state.answers) return { kind: 'done', value: undefined };
-    const { kind } = await observeLocalLogin(deps, { capabilities, state, configuration });
+    const { kind } = await observeLocalLogin({ server, state, configuration });
     // What it refuses by now it refuses later, too.
     return kind === 'refused'
       ? { kind: 'done', value: undefined }
@@ -31,14 +27,13 @@ async function onceItAnswers(
 
 /** Once the standby runs: nothing is promoted that does not let us finish. */
 export async function proveLogin(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
+  server: Server,
   { configuration, failoverConfiguration, isAccepted }: ProveLoginStep,
 ): Promise<void> {
-  const state = await onceItAnswers(deps, capabilities, configuration);
-  const login = await observeLocalLogin(deps, { capabilities, state, configuration, failoverConfiguration });
+  const state = await onceItAnswers(server, configuration);
+  const login = await observeLocalLogin({ server, state, configuration, failoverConfiguration });
   if (login.kind !== 'refused' || isAccepted) {
-    sayLogin(deps, login);
+    sayLogin(server.deps, login);
     return;
   }
   throw new PitrError(

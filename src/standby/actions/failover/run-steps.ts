@@ -1,16 +1,16 @@
 import { messageOf, PitrError, unreachable } from '../../../errors.ts';
-import type { Capabilities } from '../../../postgres/capabilities.ts';
 import type { LowLimit } from '../../../postgres/standby-limits.ts';
 import { readPostmaster } from '../../../system/postmaster.ts';
 import { readSentinel, writeSentinel } from '../../../system/sentinel.ts';
 import { copyConf } from '../../host/conf-files.ts';
 import type { StandbyDeps } from '../../deps.ts';
+import type { Server } from '../../server/server.ts';
 import { promoteServerProgram, startServerProgram, stopServerProgram } from '../../server/local-server.ts';
+import { serverSteps } from '../../steps/server-steps.ts';
 import type { StepHandler } from '../../steps/carry-out.ts';
 import { changeRecord } from '../../backup-record/record.ts';
 import { askReplayed } from '../../recovery/replayed.ts';
 import { clearRecoverySettings, writeRecoverySettings } from '../../recovery/files.ts';
-import type { DataDirectory } from '../../server/data-directory.ts';
 import { mustAnswer, observeServer } from '../../server/server-state.ts';
 import { runAction } from './action.ts';
 import { checkArchiving } from './archiving-check.ts';
@@ -20,28 +20,27 @@ import { removeGuard, writeGuard } from '../../recovery/guard.ts';
 import { proveLogin } from './prove-login.ts';
 import { archiveHistory, setAsideLastSegment } from './last-segment.ts';
 import type { FailoverRun } from './run.ts';
-import { seeItOpen, seeItRecover } from './see-it-open.ts';
+import { seeItOpen } from './see-it-open.ts';
 import { describeStep, isAfterStep, type AfterStep, type FailoverStep, type OpeningStep } from './steps.ts';
 import { seeArchiveReplayed } from './see-archive-replayed.ts';
 import { startPromoted, useFailoverConf } from './use-conf.ts';
 import { verifyWrite } from './verify.ts';
 
-async function resumeReplay(deps: StandbyDeps, directory: DataDirectory): Promise<void> {
-  const { replayResumeFunction: resume } = directory.capabilities;
+async function resumeReplay(server: Server): Promise<void> {
+  const { replayResumeFunction: resume } = server.capabilities;
   if (resume === undefined) return;
-  await mustAnswer(deps, directory.capabilities, 'cannot resume the replay', (sql) =>
-    sql(`SELECT ${resume}()`),
-  );
+  await mustAnswer(server, 'cannot resume the replay', (sql) => sql(`SELECT ${resume}()`));
 }
 
-async function promote(deps: StandbyDeps, capabilities: Capabilities, run: FailoverRun): Promise<void> {
+async function promote(server: Server, run: FailoverRun): Promise<void> {
+  const { deps } = server;
   // A site's own command may wait for the end of a long replay, and be ended before it.
   run.isPromoted = deps.settings.promote_command !== undefined;
   try {
-    await promoteServerProgram(deps, capabilities);
+    await promoteServerProgram(server);
   } catch (error) {
     // An earlier run, which was ended, may have told it so: it opens in between, and pg_ctl promotes no open server.
-    if ((await observeServer(deps, capabilities)).kind !== 'production') throw error;
+    if ((await observeServer(server)).kind !== 'production') throw error;
   }
   run.isPromoted = true;
 }
@@ -70,43 +69,39 @@ async function noteRaised(deps: StandbyDeps, limits: readonly LowLimit[]): Promi
   await changeRecord(deps.settings.pgdata, { raisedSettings });
 }
 
-async function runOpening(
-  deps: StandbyDeps,
-  directory: DataDirectory,
-  run: FailoverRun,
-  step: OpeningStep,
-): Promise<void> {
-  const { capabilities } = directory;
+async function runOpening(server: Server, run: FailoverRun, step: OpeningStep): Promise<void> {
+  const { deps } = server;
   switch (step.kind) {
     case 'stop-server':
-      return stopServerProgram(deps, capabilities);
+      return stopServerProgram(server);
     case 'write-settings':
-      return writeRecoverySettings(deps, directory, step.mode, step.settings);
+      return writeRecoverySettings(server, step.mode, step.settings);
     case 'copy-conf':
       return copyConf(deps, step.copy);
     case 'raise-settings':
       return noteRaised(deps, step.limits);
     case 'start-server':
-      run.started = await startServerProgram(deps, capabilities, step.configuration);
+      run.started = await startServerProgram(server, step.configuration);
       return;
     case 'see-it-recover':
-      return seeItRecover(deps, directory, run);
+      await serverSteps['see-it-recover'].run({ server, started: run.started }, step);
+      return;
     case 'prove-login':
-      return proveLogin(deps, capabilities, step);
+      return proveLogin(server, step);
     case 'resume-replay':
-      return resumeReplay(deps, directory);
+      return resumeReplay(server);
     case 'drop-delay':
-      return dropDelay(deps, capabilities);
+      return dropDelay(server);
     case 'see-archive-replayed':
-      return seeArchiveReplayed(deps, directory, run, step);
+      return seeArchiveReplayed(server, run, step);
     case 'guard-replay':
-      return writeGuard(directory.pgdata, step.end);
+      return writeGuard(server.pgdata, step.end);
     case 'lift-guard':
-      return removeGuard(directory.pgdata);
+      return removeGuard(server.pgdata);
     case 'promote':
-      return promote(deps, capabilities, run);
+      return promote(server, run);
     case 'see-it-open':
-      await seeItOpen(deps, directory, run);
+      await seeItOpen(server, run);
       run.isOpen = true;
       return;
     default:
@@ -114,51 +109,40 @@ async function runOpening(
   }
 }
 
-async function runAfter(
-  deps: StandbyDeps,
-  directory: DataDirectory,
-  run: FailoverRun,
-  step: AfterStep,
-): Promise<void> {
-  const { capabilities } = directory;
+async function runAfter(server: Server, run: FailoverRun, step: AfterStep): Promise<void> {
+  const { deps } = server;
   switch (step.kind) {
     case 'verify-write':
-      run.timeline = await verifyWrite(deps, capabilities);
-      run.replayed ??= await askReplayed(deps, directory);
+      run.timeline = await verifyWrite(server);
+      run.replayed ??= await askReplayed(server);
       return;
     case 'start-promoted':
-      return startPromoted(deps, capabilities, step);
+      return startPromoted(server, step);
     case 'record-opening':
-      return changeRecord(directory.pgdata, { promotedAtTimeline: run.timeline, isFailoverUnfinished: true });
+      return changeRecord(server.pgdata, { promotedAtTimeline: run.timeline, isFailoverUnfinished: true });
     case 'mark-archive':
       return markArchive(deps, run);
     case 'clear-settings':
-      return clearRecoverySettings(deps, directory);
+      return clearRecoverySettings(server);
     case 'restore-delay':
-      return restoreDelay(deps, capabilities, step.delay);
+      return restoreDelay(server, step.delay);
     case 'see-all-replayed':
-      run.archiveEnd = await seeAllReplayed(
-        deps,
-        directory,
-        step.end,
-        await verifyWrite(deps, capabilities),
-        step.isAccepted,
-      );
+      run.archiveEnd = await seeAllReplayed(server, step.end, await verifyWrite(server), step.isAccepted);
       return;
     case 'set-aside-last-segment':
-      return setAsideLastSegment(deps, directory, await verifyWrite(deps, capabilities));
+      return setAsideLastSegment(server, await verifyWrite(server));
     case 'use-failover-conf':
-      return useFailoverConf(deps, capabilities, step.conf);
+      return useFailoverConf(server, step.conf);
     case 'archive-history':
-      return archiveHistory(deps, directory, await verifyWrite(deps, capabilities));
+      return archiveHistory(server, await verifyWrite(server));
     case 'check-archiving':
-      run.archiving = await checkArchiving(deps, capabilities);
+      run.archiving = await checkArchiving(server);
       return;
     case 'run-action':
       return runAction(deps, run, step);
     case 'record-promotion':
-      await removeGuard(directory.pgdata);
-      return changeRecord(directory.pgdata, {
+      await removeGuard(server.pgdata);
+      return changeRecord(server.pgdata, {
         promotedAtTimeline: run.timeline,
         isFailoverUnfinished: undefined,
         isActionBegun: run.actionFailure === undefined ? undefined : true,
@@ -182,18 +166,18 @@ function afterwards(error: unknown): unknown {
 const onlyLooks: readonly FailoverStep['kind'][] = ['see-it-recover', 'prove-login', 'guard-replay'];
 
 export function failoverHandler(
-  deps: StandbyDeps,
-  directory: DataDirectory,
+  server: Server,
   run: FailoverRun,
   explainNotOpen: (error: PitrError) => PitrError = (error) => error,
 ): StepHandler<FailoverStep> {
+  const { deps } = server;
   return {
     describe: describeStep,
     leavesNothing: ({ kind }) => onlyLooks.includes(kind),
     run: async (step) => {
       try {
-        if (isAfterStep(step)) await runAfter(deps, directory, run, step);
-        else await runOpening(deps, directory, run, step);
+        if (isAfterStep(step)) await runAfter(server, run, step);
+        else await runOpening(server, run, step);
       } catch (error) {
         if (isAfterStep(step)) throw afterwards(error);
         throw step.kind === 'see-it-open' && error instanceof PitrError ? explainNotOpen(error) : error;
@@ -201,18 +185,18 @@ export function failoverHandler(
     },
     undo: async (step) => {
       // A server that goes on to open must go on to be kept from opening too early.
-      if (step.kind === 'guard-replay' && !run.isPromoted) return removeGuard(directory.pgdata);
-      if (step.kind === 'drop-delay') return restoreDelay(deps, directory.capabilities, step.delay);
+      if (step.kind === 'guard-replay' && !run.isPromoted) return removeGuard(server.pgdata);
+      if (step.kind === 'drop-delay') return restoreDelay(server, step.delay);
       // A recovery that did not get to its moment must not be tried again by whoever starts the server next.
       if (step.kind !== 'write-settings' || step.mode !== 'recovery' || run.isOpen) return;
       // One that runs goes on to the end of the WAL. Without its recovery.conf it would end there in a way after which the next
       // start opens on the old timeline.
-      const { kind } = await readPostmaster(directory.pgdata);
+      const { kind } = await readPostmaster(server.pgdata);
       if (kind === 'running' || kind === 'unclear') {
         deps.log.warning('the server goes on with its recovery, and opens by itself: run -F999 again');
         return;
       }
-      await clearRecoverySettings(deps, directory);
+      await clearRecoverySettings(server);
     },
   };
 }

@@ -1,20 +1,14 @@
 import { PitrError, refusal } from '../../../errors.ts';
 import { formatLsn } from '../../../postgres/lsn.ts';
-import type { StandbyDeps } from '../../deps.ts';
+import type { Server } from '../../server/server.ts';
 import { serverLogTail } from '../../server/local-server.ts';
-import type { DataDirectory } from '../../server/data-directory.ts';
 import { observeServer } from '../../server/server-state.ts';
 import { mustBecome, type Look } from '../../server/wait.ts';
 import type { FailoverRun } from './run.ts';
 import type { SeeArchiveReplayedStep } from './steps.ts';
 
-async function lookForEnd(
-  deps: StandbyDeps,
-  directory: DataDirectory,
-  run: FailoverRun,
-  end: bigint,
-): Promise<Look<undefined>> {
-  const state = await observeServer(deps, directory.capabilities, run.started);
+async function lookForEnd(server: Server, run: FailoverRun, end: bigint): Promise<Look<undefined>> {
+  const state = await observeServer(server, run.started);
   if (state.kind === 'stopped') return { kind: 'failed', reason: 'it has stopped' };
   // A trigger file, or somebody else, was faster: what was replayed is seen afterwards.
   if (state.kind === 'production') return { kind: 'done', value: undefined };
@@ -25,15 +19,15 @@ async function lookForEnd(
 
 /** A promotion cannot be taken back: the standby must have replayed what the archive holds before it. */
 export async function seeArchiveReplayed(
-  deps: StandbyDeps,
-  directory: DataDirectory,
+  server: Server,
   run: FailoverRun,
   { lsn, last, isFirst }: SeeArchiveReplayedStep,
 ): Promise<void> {
+  const { deps } = server;
   await mustBecome(
     deps,
     deps.settings.start_timeout,
-    () => lookForEnd(deps, directory, run, lsn),
+    () => lookForEnd(server, run, lsn),
     async (reason) => {
       const message = `the standby does not replay the archive to its end, LSN ${formatLsn(lsn)} in ${last}`;
       const explanation = {

@@ -1,25 +1,11 @@
 import { PitrError } from '../../../errors.ts';
 import type { StandbyDeps } from '../../deps.ts';
+import type { Server } from '../../server/server.ts';
 import { serverLogTail } from '../../server/local-server.ts';
-import type { DataDirectory } from '../../server/data-directory.ts';
-import { waitUntilRecovering } from '../../server/recovering.ts';
 import { observeServer } from '../../server/server-state.ts';
 import { mustBecome, type Look } from '../../server/wait.ts';
 import { restoreTrouble } from '../../recovery/guard.ts';
 import type { FailoverRun } from './run.ts';
-
-export async function seeItRecover(
-  deps: StandbyDeps,
-  directory: DataDirectory,
-  run: FailoverRun,
-): Promise<void> {
-  const seen = await waitUntilRecovering(deps, directory.capabilities, run.started);
-  if (seen.kind === 'done') return;
-  throw new PitrError('the server was started, but is not seen recovering', {
-    detail: `${seen.reason}; ${await serverLogTail(deps, run.started)}`,
-    hint: 'The reason stands in the server log. The server has not been promoted.',
-  });
-}
 
 /** A server that is open and lets us not in must not look like one that is still recovering. */
 const unansweredMs = 10_000;
@@ -30,12 +16,9 @@ function hasBeenOpen(deps: StandbyDeps, run: FailoverRun): boolean {
   return nowMs - run.openSinceMs >= unansweredMs;
 }
 
-async function lookForOpen(
-  deps: StandbyDeps,
-  directory: DataDirectory,
-  run: FailoverRun,
-): Promise<Look<undefined>> {
-  const state = await observeServer(deps, directory.capabilities, run.started);
+async function lookForOpen(server: Server, run: FailoverRun): Promise<Look<undefined>> {
+  const { deps } = server;
+  const state = await observeServer(server, run.started);
   if (state.kind === 'production' && (state.answers || hasBeenOpen(deps, run)))
     return { kind: 'done', value: undefined };
   if (state.kind === 'stopped') return { kind: 'failed', reason: 'it has stopped' };
@@ -57,15 +40,12 @@ async function explainNotOpen(deps: StandbyDeps, run: FailoverRun, reason: strin
   });
 }
 
-export async function seeItOpen(
-  deps: StandbyDeps,
-  directory: DataDirectory,
-  run: FailoverRun,
-): Promise<void> {
+export async function seeItOpen(server: Server, run: FailoverRun): Promise<void> {
+  const { deps } = server;
   await mustBecome(
     deps,
     deps.settings.start_timeout,
-    () => lookForOpen(deps, directory, run),
+    () => lookForOpen(server, run),
     (reason) => explainNotOpen(deps, run, reason),
   );
 }

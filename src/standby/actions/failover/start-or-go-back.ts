@@ -1,7 +1,6 @@
 import { dirname } from 'node:path';
 import { messageOf, PitrError } from '../../../errors.ts';
-import type { Capabilities } from '../../../postgres/capabilities.ts';
-import type { StandbyDeps } from '../../deps.ts';
+import type { Server } from '../../server/server.ts';
 import { serverLogTail, startServerProgram, type Started } from '../../server/local-server.ts';
 import { writeForServer } from '../../server/server-modes.ts';
 import { readConfiguration } from '../../server/server-configuration.ts';
@@ -20,13 +19,10 @@ export async function writeBack(old: Old): Promise<void> {
 export const correctThem =
   'Correct pg_conf_failover and pg_hba_conf_failover if the reason lies there; then run -F999 again to put them into force.';
 
-async function opens(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
-  started: Started,
-): Promise<string | undefined> {
+async function opens(server: Server, started: Started): Promise<string | undefined> {
+  const { deps } = server;
   const look = async (): Promise<Look<undefined>> => {
-    const state = await observeServer(deps, capabilities, started);
+    const state = await observeServer(server, started);
     if (state.kind === 'production' && state.answers) return { kind: 'done', value: undefined };
     if (state.kind === 'stopped') return { kind: 'failed', reason: 'it has stopped' };
     return { kind: 'waiting', progress: state.kind === 'production' ? '' : state.progress };
@@ -43,14 +39,11 @@ interface Problem {
 }
 
 /** Starts a server, and sees it serve. */
-export async function tryStart(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
-  start: () => Promise<Started>,
-): Promise<Problem | undefined> {
+export async function tryStart(server: Server, start: () => Promise<Started>): Promise<Problem | undefined> {
+  const { deps } = server;
   try {
     const started = await start();
-    const reason = await opens(deps, capabilities, started);
+    const reason = await opens(server, started);
     if (reason === undefined) return undefined;
     return { reason: `${reason}; ${await serverLogTail(deps, started)}`, wasStarted: true };
   } catch (error) {
@@ -62,9 +55,10 @@ export async function tryStart(
 type Left = 'ended' | 'serves' | 'there';
 
 /** A server that was told to stop may need long for its last checkpoint. Its postmaster being there does not say that it serves. */
-async function waitForEnd(deps: StandbyDeps, capabilities: Capabilities): Promise<Left> {
+async function waitForEnd(server: Server): Promise<Left> {
+  const { deps } = server;
   const look = async (): Promise<Look<Left>> => {
-    const state = await observeServer(deps, capabilities);
+    const state = await observeServer(server);
     if (state.kind === 'stopped') return { kind: 'done', value: 'ended' };
     if (state.kind === 'production' && state.answers) return { kind: 'done', value: 'serves' };
     return { kind: 'waiting', progress: await stopProgress(deps.settings.pgdata) };
@@ -82,23 +76,19 @@ const whenItHasEnded =
   'It answers nobody. Look at its log, and wait until it has ended; then run -F999 again, which starts it with the failover configuration and finishes the failover.';
 
 /** A production server that does not run for a mistake in a file is worse than one with the standby's file. */
-async function goBack(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
-  old: Old,
-  { wasStarted }: Problem,
-): Promise<Outcome> {
+async function goBack(server: Server, old: Old, { wasStarted }: Problem): Promise<Outcome> {
+  const { deps, capabilities } = server;
   await writeBack(old);
-  const left = await waitForEnd(deps, capabilities);
+  const left = await waitForEnd(server);
   if (left === 'there')
     return { now: `the server is still ${wasStarted ? 'starting' : 'stopping'}`, hint: whenItHasEnded };
   if (left === 'serves') {
-    await withLocalServer(deps, capabilities, (sql) => sql('SELECT pg_reload_conf()'));
+    await withLocalServer(server, (sql) => sql('SELECT pg_reload_conf()'));
     return { now: 'the server runs', hint: correctThem };
   }
   // What the former file was is in pgdata again, whatever the INI says; only the start's parameters are the standby's.
   const before = await readConfiguration(deps.settings, 'standby', capabilities.version.major);
-  const problem = await tryStart(deps, capabilities, () => startServerProgram(deps, capabilities, before));
+  const problem = await tryStart(server, () => startServerProgram(server, before));
   const now =
     problem === undefined
       ? 'the server runs with its former configuration'
@@ -107,15 +97,10 @@ async function goBack(
 }
 
 /** A start, or restart, with the failover configuration; without success the server is back with what it had before. */
-export async function startOrGoBack(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
-  old: Old,
-  start: () => Promise<Started>,
-): Promise<void> {
-  const problem = await tryStart(deps, capabilities, start);
+export async function startOrGoBack(server: Server, old: Old, start: () => Promise<Started>): Promise<void> {
+  const problem = await tryStart(server, start);
   if (problem === undefined) return;
-  const { now, hint } = await goBack(deps, capabilities, old, problem);
+  const { now, hint } = await goBack(server, old, problem);
   const what = problem.wasStarted ? 'does not start' : 'was not restarted';
   throw new PitrError(`the server ${what} with the failover configuration; ${now}`, {
     detail: problem.reason,

@@ -1,8 +1,8 @@
 import { readFile, stat } from 'node:fs/promises';
 import { PitrError } from '../../../errors.ts';
-import type { Capabilities } from '../../../postgres/capabilities.ts';
 import { confFiles, copyConf, planConfCopies, type ConfCopy } from '../../host/conf-files.ts';
 import type { StandbyDeps } from '../../deps.ts';
+import type { Server } from '../../server/server.ts';
 import { restartServerProgram, startServerProgram } from '../../server/local-server.ts';
 import { mustAnswer, withLocalServer } from '../../server/server-state.ts';
 import { waitUntil, type Look } from '../../server/wait.ts';
@@ -28,25 +28,24 @@ async function readOld(
   );
 }
 
-async function loadTime(deps: StandbyDeps, capabilities: Capabilities): Promise<string> {
-  return mustAnswer(deps, capabilities, 'cannot reload the configuration', async (sql) => {
+async function loadTime(server: Server): Promise<string> {
+  return mustAnswer(server, 'cannot reload the configuration', async (sql) => {
     const [row] = await sql('SELECT pg_conf_load_time()::text AS loaded');
     return String(row?.['loaded']);
   });
 }
 
-async function signalReload(deps: StandbyDeps, capabilities: Capabilities): Promise<void> {
-  await mustAnswer(deps, capabilities, 'cannot reload the configuration', (sql) =>
-    sql('SELECT pg_reload_conf()'),
-  );
+async function signalReload(server: Server): Promise<void> {
+  await mustAnswer(server, 'cannot reload the configuration', (sql) => sql('SELECT pg_reload_conf()'));
 }
 
 /** Whether the server has taken the new files by a reload; one that it cannot read, it does not take. */
-async function reload(deps: StandbyDeps, capabilities: Capabilities): Promise<boolean> {
-  const before = await loadTime(deps, capabilities);
-  await signalReload(deps, capabilities);
+async function reload(server: Server): Promise<boolean> {
+  const { deps } = server;
+  const before = await loadTime(server);
+  await signalReload(server);
   const look = async (): Promise<Look<undefined>> =>
-    (await loadTime(deps, capabilities)) === before
+    (await loadTime(server)) === before
       ? { kind: 'waiting', progress: '' }
       : { kind: 'done', value: undefined };
   return (await waitUntil(deps, reloadLimitS, look)).kind === 'done';
@@ -61,12 +60,9 @@ async function changedBeforeMs(path: string): Promise<number> {
 }
 
 /** Whether the server that runs read these files, as they are, when it was started; in doubt it did not. */
-async function hasStartedWith(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
-  files: readonly ConfCopy[],
-): Promise<boolean> {
-  const answer = await withLocalServer(deps, capabilities, (sql) =>
+async function hasStartedWith(server: Server, files: readonly ConfCopy[]): Promise<boolean> {
+  const { deps } = server;
+  const answer = await withLocalServer(server, (sql) =>
     sql('SELECT extract(epoch FROM pg_postmaster_start_time())::text AS started'),
   );
   if (answer.kind !== 'answered') return false;
@@ -84,16 +80,13 @@ function isForRecovery(name: string): boolean {
 }
 
 /** Before 9.5 nobody tells which settings wait for a restart: then there is one, once for each change of the files. */
-async function needsRestart(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
-  files: readonly ConfCopy[],
-): Promise<boolean> {
-  if (!capabilities.tellsPendingRestart) return !(await hasStartedWith(deps, capabilities, files));
-  const answer = await withLocalServer(deps, capabilities, (sql) =>
+async function needsRestart(server: Server, files: readonly ConfCopy[]): Promise<boolean> {
+  const { deps, capabilities } = server;
+  if (!capabilities.tellsPendingRestart) return !(await hasStartedWith(server, files));
+  const answer = await withLocalServer(server, (sql) =>
     sql('SELECT name FROM pg_settings WHERE pending_restart'),
   );
-  if (answer.kind !== 'answered') return !(await hasStartedWith(deps, capabilities, files));
+  if (answer.kind !== 'answered') return !(await hasStartedWith(server, files));
   const names = answer.value.map((row) => String(row['name'])).filter((name) => !isForRecovery(name));
   if (names.length > 0) deps.log.notice(`restarting for ${names.join(', ')}`);
   return names.length > 0;
@@ -101,16 +94,16 @@ async function needsRestart(
 
 /** Starts a server that was promoted and has ended since. */
 export async function startPromoted(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
+  server: Server,
   { conf, configuration }: StartPromotedStep,
 ): Promise<void> {
-  const start = () => startServerProgram(deps, capabilities, configuration);
+  const { deps } = server;
+  const start = () => startServerProgram(server, configuration);
   if (conf !== undefined) {
-    await startOrGoBack(deps, capabilities, await copyFiles(deps, conf), start);
+    await startOrGoBack(server, await copyFiles(deps, conf), start);
     return;
   }
-  const problem = await tryStart(deps, capabilities, start);
+  const problem = await tryStart(server, start);
   if (problem === undefined) return;
   throw new PitrError('the promoted server does not start', {
     detail: problem.reason,
@@ -119,9 +112,10 @@ export async function startPromoted(
 }
 
 /** What the server has against its files, from 9.5 on. */
-async function fileErrors(deps: StandbyDeps, capabilities: Capabilities): Promise<string> {
+async function fileErrors(server: Server): Promise<string> {
+  const { capabilities } = server;
   if (!capabilities.tellsPendingRestart) return 'the reason stands in the server log';
-  const answer = await withLocalServer(deps, capabilities, (sql) =>
+  const answer = await withLocalServer(server, (sql) =>
     sql(
       "SELECT sourcefile || ':' || sourceline || ': ' || error AS problem FROM pg_file_settings WHERE error IS NOT NULL",
     ),
@@ -131,10 +125,10 @@ async function fileErrors(deps: StandbyDeps, capabilities: Capabilities): Promis
 }
 
 /** A restart with files that a reload does not take would end in no server at all. */
-async function giveUpFiles(deps: StandbyDeps, capabilities: Capabilities, old: Old): Promise<never> {
-  const detail = await fileErrors(deps, capabilities);
+async function giveUpFiles(server: Server, old: Old): Promise<never> {
+  const detail = await fileErrors(server);
   await writeBack(old);
-  await signalReload(deps, capabilities);
+  await signalReload(server);
   throw new PitrError('the server does not take the failover configuration; it runs with its former one', {
     detail,
     hint: correctThem,
@@ -148,28 +142,19 @@ async function copyFiles(deps: StandbyDeps, { files }: FailoverConf): Promise<Ol
   return old;
 }
 
-async function putIntoForce(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
-  conf: FailoverConf,
-): Promise<void> {
+async function putIntoForce(server: Server, conf: FailoverConf): Promise<void> {
+  const { deps } = server;
   const old = await copyFiles(deps, conf);
   // Also with nothing to copy: an earlier run may have ended between the copy and what puts it into force.
   if (!conf.mustRestart) {
-    if (!(await reload(deps, capabilities))) await giveUpFiles(deps, capabilities, old);
-    if (!(await needsRestart(deps, capabilities, conf.files))) return;
+    if (!(await reload(server))) await giveUpFiles(server, old);
+    if (!(await needsRestart(server, conf.files))) return;
   }
-  await startOrGoBack(deps, capabilities, old, () =>
-    restartServerProgram(deps, capabilities, conf.configuration),
-  );
+  await startOrGoBack(server, old, () => restartServerProgram(server, conf.configuration));
 }
 
 /** Puts `pg_conf_failover` and `pg_hba_conf_failover` into force: by a reload, or a restart where one is needed. */
-export async function useFailoverConf(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
-  conf: FailoverConf,
-): Promise<void> {
-  await putIntoForce(deps, capabilities, conf);
-  await warnOfOtherFiles(deps, capabilities, conf.configuration);
+export async function useFailoverConf(server: Server, conf: FailoverConf): Promise<void> {
+  await putIntoForce(server, conf);
+  await warnOfOtherFiles(server, conf.configuration);
 }

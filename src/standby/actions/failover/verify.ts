@@ -2,7 +2,7 @@ import { PitrError } from '../../../errors.ts';
 import type { Capabilities } from '../../../postgres/capabilities.ts';
 import { sqlIdentifier } from '../../../postgres/quoting.ts';
 import type { LocalSql } from '../../../system/local-sql.ts';
-import type { StandbyDeps } from '../../deps.ts';
+import type { Server } from '../../server/server.ts';
 import { mustAnswer } from '../../server/server-state.ts';
 
 const limitMs = 30_000;
@@ -34,10 +34,10 @@ async function currentTimeline(sql: LocalSql, capabilities: Capabilities): Promi
 }
 
 /** Proves that the server is out of recovery and takes a write; returns its timeline. */
-export async function verifyWrite(deps: StandbyDeps, capabilities: Capabilities): Promise<number> {
+export async function verifyWrite(server: Server): Promise<number> {
+  const { deps, capabilities } = server;
   return mustAnswer(
-    deps,
-    capabilities,
+    server,
     'cannot verify that the server takes writes',
     async (sql) => {
       if (await isInRecovery(sql, capabilities)) throw new PitrError('the server is still in recovery');

@@ -27,6 +27,7 @@ import {
 } from '../../../../src/standby/server/server-state.ts';
 import type { LocalResult, LocalServer, LocalSql } from '../../../../src/system/local-sql.ts';
 import { controlFile } from '../../postgres/fixtures/build.ts';
+import { serverOf } from '../../../../src/standby/server/server.ts';
 
 const inArchiveRecovery = 5;
 const inProduction = 6;
@@ -64,7 +65,7 @@ async function stateSeen(started?: Started, at = pgdata): Promise<ServerState> {
     withLocalSql: () => Promise.resolve({ kind: 'not-accepting', reason: 'starting up' }),
     log: { debug: () => undefined },
   } as unknown as StandbyDeps;
-  return observeServer(deps, capabilities, started);
+  return observeServer(serverOf(deps, capabilities), started);
 }
 
 async function observe(started?: Started): Promise<string> {
@@ -135,10 +136,10 @@ describe('a server that can answer nobody while it recovers (8.4)', () => {
     // As 8.4 numbers them.
     const [recovering, production] = [4, 5];
     write(recovering);
-    expect(await observeServer(deps, old)).toMatchObject({ kind: 'recovering', answers: false });
+    expect(await observeServer(serverOf(deps, old))).toMatchObject({ kind: 'recovering', answers: false });
     expect(asked).toBe(0);
     write(production);
-    await observeServer(deps, old);
+    await observeServer(serverOf(deps, old));
     expect(asked).toBeGreaterThan(0);
   });
 });
@@ -198,7 +199,7 @@ describe('a server whose pid file does not tell its port (up to 9.0)', () => {
       );
     };
     const deps = { settings, withLocalSql } as unknown as StandbyDeps;
-    return { answer: await withLocalServer(deps, old, () => Promise.resolve('answer')), asked };
+    return { answer: await withLocalServer(serverOf(deps, old), () => Promise.resolve('answer')), asked };
   }
 
   const answered = { kind: 'answered', value: 'answer' };

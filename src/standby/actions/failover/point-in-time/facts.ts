@@ -9,7 +9,7 @@ import type { StandbyDeps } from '../../../deps.ts';
 import type { LocalFacts } from '../facts.ts';
 import type { Force } from '../../../steps/force.ts';
 import type { Liveness } from '../../../primary/liveness/verdict.ts';
-import type { DataDirectory } from '../../../server/data-directory.ts';
+import { serverOf, type Server } from '../../../server/server.ts';
 import { backupEnd } from '../../../recovery/base-backup-end.ts';
 import { hasEnded, observeReplayed } from '../../../recovery/replayed.ts';
 import type { RequestedTarget } from '../../../recovery/requested-target.ts';
@@ -34,11 +34,12 @@ export function targetKey({ goal, exclusive }: RequestedTarget): string {
 }
 
 async function bounds(
-  deps: StandbyDeps,
+  server: Server,
   here: LocalFacts,
   contents: ArchiveContents,
   requested: RequestedTarget,
 ): Promise<TargetBounds> {
+  const { deps } = server;
   const { directory, state, configuration } = here;
   const { record, control } = directory;
   const end = await backupEnd(directory, contents);
@@ -47,7 +48,7 @@ async function bounds(
   const now = BigInt(deps.now()) * 1000n;
   const asked = requested.goal.kind === 'time' ? parseTimestamp(requested.goal.text, zone) : undefined;
   const isLater = asked?.kind === 'moment' && asked.micros > now;
-  const replayed = standsThere ? undefined : await observeReplayed(deps, directory, state);
+  const replayed = standsThere ? undefined : await observeReplayed(server, directory, state);
   return {
     notBefore: end.time,
     notBeforeLsn: end.lsn,
@@ -55,14 +56,14 @@ async function bounds(
     replayedLsn: replayed?.lsn,
     endedBeforeXid: standsThere ? undefined : control?.progress?.endedBeforeXid,
     now,
-    lastCommit: isLater ? await lastCommitIn(deps, directory, contents) : undefined,
+    lastCommit: isLater ? await lastCommitIn(server, contents) : undefined,
     zone,
   };
 }
 
-async function lastCommitIn(deps: StandbyDeps, directory: DataDirectory, contents: ArchiveContents) {
+async function lastCommitIn(server: Server, contents: ArchiveContents) {
   const names = contents.segments.map(({ name }) => name.name);
-  return lastCommit(deps, directory, contents.directory, names);
+  return lastCommit(server, contents.directory, names);
 }
 
 async function contentsHere(deps: StandbyDeps, { directory, archive }: LocalFacts): Promise<ArchiveContents> {
@@ -85,14 +86,15 @@ export async function observeForTarget(
   here: LocalFacts,
   requested: RequestedTarget,
 ): Promise<Pick<RecoveryFacts, 'contents' | 'bounds' | 'from' | 'hasXidEnded'>> {
+  const server = serverOf(deps, here.directory.capabilities);
   const contents = await contentsHere(deps, here);
   const { goal } = requested;
   const mayAsk = here.state.kind === 'recovering' && here.state.answers && goal.kind === 'xid';
   return {
     contents,
-    bounds: await bounds(deps, here, contents, requested),
+    bounds: await bounds(server, here, contents, requested),
     from: firstSegment(here.directory, contents),
-    hasXidEnded: mayAsk && (await hasEnded(deps, here.directory, goal.xid)),
+    hasXidEnded: mayAsk && (await hasEnded(server, goal.xid)),
   };
 }
 

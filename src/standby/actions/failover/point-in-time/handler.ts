@@ -3,6 +3,7 @@ import { systemClock } from '../../../../system/clock.ts';
 import type { StandbyDeps } from '../../../deps.ts';
 import { newRun, type FailoverRun } from '../run.ts';
 import { failoverHandler } from '../run-steps.ts';
+import { serverOf, type Server } from '../../../server/server.ts';
 import { stopServerProgram } from '../../../server/local-server.ts';
 import type { StepHandler } from '../../../steps/carry-out.ts';
 import { recoverySettings } from '../../../recovery/settings.ts';
@@ -53,31 +54,26 @@ async function leaveOff(
   step: RecoveryStep,
 ): Promise<void> {
   if (run.isOpen || (step.kind !== 'start-server' && step.kind !== 'write-settings')) return;
-  const deps = undisturbed(interrupted);
   const { capabilities } = directory;
-  const state = await observeServer(deps, capabilities);
+  const server = serverOf(undisturbed(interrupted), capabilities);
+  const state = await observeServer(server);
   if (state.kind === 'production') return;
   if (step.kind === 'start-server') {
-    if (state.kind !== 'stopped') await stopServerProgram(deps, capabilities);
+    if (state.kind !== 'stopped') await stopServerProgram(server);
     return;
   }
   const settings = recoverySettings(capabilities, { kind: 'hold' }, place);
-  await writeRecoverySettings(deps, directory, 'held', settings);
+  await writeRecoverySettings(server, 'held', settings);
 }
 
-async function runEnd(
-  deps: StandbyDeps,
-  { directory }: RecoveryFacts,
-  run: FailoverRun,
-  step: EndStep,
-): Promise<void> {
+async function runEnd(server: Server, run: FailoverRun, step: EndStep): Promise<void> {
   switch (step.kind) {
     case 'see-it-paused':
-      return seeItPaused(deps, directory, run);
+      return seeItPaused(server, run);
     case 'see-it-shut-down':
-      return seeItShutDown(deps, directory, run);
+      return seeItShutDown(server, run);
     case 'hold':
-      return writeRecoverySettings(deps, directory, 'held', step.settings);
+      return writeRecoverySettings(server, 'held', step.settings);
   }
 }
 
@@ -98,19 +94,20 @@ export function recoveryHandler(
   shown: string,
 ): StepHandler<RecoveryStep> {
   const { failover: run } = recovery;
-  const failover = failoverHandler(deps, facts.directory, run, (error) => explain(error, shown));
+  const server = serverOf(deps, facts.directory.capabilities);
+  const failover = failoverHandler(server, run, (error) => explain(error, shown));
   return {
     describe: describeRecoveryStep,
     run: async (step) => {
       if (!isEndStep(step)) {
         await failover.run(step);
         // A restart with other configuration files forgets it.
-        if (step.kind === 'see-it-open') recovery.reached = await askReplayed(deps, facts.directory);
+        if (step.kind === 'see-it-open') recovery.reached = await askReplayed(server);
         return;
       }
       try {
-        await runEnd(deps, facts, run, step);
-        if (step.kind === 'see-it-paused') recovery.reached = await askReplayed(deps, facts.directory);
+        await runEnd(server, run, step);
+        if (step.kind === 'see-it-paused') recovery.reached = await askReplayed(server);
       } catch (error) {
         throw error instanceof PitrError ? explain(error, shown) : error;
       }

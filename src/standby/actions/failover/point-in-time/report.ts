@@ -3,6 +3,7 @@ import { formatLsn } from '../../../../postgres/lsn.ts';
 import type { TargetAction } from '../../../../postgres/recovery-target.ts';
 import type { StandbyDeps } from '../../../deps.ts';
 import { reportFailover, sayOutcome } from '../failover.ts';
+import { serverOf } from '../../../server/server.ts';
 import { lockedRelations } from '../../../server/locked-relations.ts';
 import type { FailoverRun } from '../run.ts';
 import { serverLogSince } from '../../../server/local-server.ts';
@@ -40,7 +41,7 @@ async function requireReached(
 
 /** Whoever looks at a table that a DROP was about to remove would wait for ever, and not know for what. */
 async function sayLocked(deps: StandbyDeps, { directory }: RecoveryFacts): Promise<void> {
-  const locked = await lockedRelations(deps, directory.capabilities);
+  const locked = await lockedRelations(serverOf(deps, directory.capabilities));
   if (locked === undefined) {
     deps.report('Which relations are locked by transactions that were not finished there is not determined');
     return;

@@ -1,32 +1,22 @@
 import { PitrError } from '../../../../errors.ts';
 import type { StandbyDeps } from '../../../deps.ts';
 import type { FailoverRun } from '../run.ts';
+import type { Server } from '../../../server/server.ts';
 import { serverLogSince, serverLogTail } from '../../../server/local-server.ts';
-import { readControlFile, type DataDirectory } from '../../../server/data-directory.ts';
-import { observeServer, withLocalServer } from '../../../server/server-state.ts';
+import { readControlFile } from '../../../server/data-directory.ts';
+import { observeServer } from '../../../server/server-state.ts';
+import { isReplayPaused } from '../../../server/replay-paused.ts';
 import { mustBecome, type Look } from '../../../server/wait.ts';
 
 /** More than a server logs while it recovers. */
 const readLogBytes = 1024 * 1024;
 
-async function isPaused(deps: StandbyDeps, { capabilities }: DataDirectory): Promise<boolean> {
-  const { isReplayPausedFunction: paused } = capabilities;
-  if (paused === undefined) return false;
-  const answer = await withLocalServer(deps, capabilities, (sql) => sql(`SELECT ${paused}() AS paused`));
-  return answer.kind === 'answered' && answer.value[0]?.['paused'] === true;
-}
-
-async function lookForPause(
-  deps: StandbyDeps,
-  directory: DataDirectory,
-  run: FailoverRun,
-): Promise<Look<undefined>> {
-  const state = await observeServer(deps, directory.capabilities, run.started);
+async function lookForPause(server: Server, run: FailoverRun): Promise<Look<undefined>> {
+  const state = await observeServer(server, run.started);
   if (state.kind === 'stopped') return { kind: 'failed', reason: 'it has stopped' };
   if (state.kind === 'production' && state.answers)
     return { kind: 'failed', reason: 'it is out of recovery' };
-  if (state.kind === 'recovering' && state.answers && (await isPaused(deps, directory)))
-    return { kind: 'done', value: undefined };
+  if (await isReplayPaused(server, state)) return { kind: 'done', value: undefined };
   return { kind: 'waiting', progress: 'progress' in state ? state.progress : state.kind };
 }
 
@@ -40,15 +30,12 @@ async function refuseOtherPause(deps: StandbyDeps, run: FailoverRun): Promise<vo
   });
 }
 
-export async function seeItPaused(
-  deps: StandbyDeps,
-  directory: DataDirectory,
-  run: FailoverRun,
-): Promise<void> {
+export async function seeItPaused(server: Server, run: FailoverRun): Promise<void> {
+  const { deps } = server;
   await mustBecome(
     deps,
     deps.settings.start_timeout,
-    () => lookForPause(deps, directory, run),
+    () => lookForPause(server, run),
     async (reason) =>
       new PitrError('the server is not seen paused at the target', {
         detail: `${reason}; ${await serverLogTail(deps, run.started)}`,
@@ -58,18 +45,14 @@ export async function seeItPaused(
   await refuseOtherPause(deps, run);
 }
 
-async function lookForShutdown(
-  deps: StandbyDeps,
-  directory: DataDirectory,
-  run: FailoverRun,
-): Promise<Look<undefined>> {
-  const state = await observeServer(deps, directory.capabilities, run.started);
+async function lookForShutdown(server: Server, run: FailoverRun): Promise<Look<undefined>> {
+  const state = await observeServer(server, run.started);
   if (state.kind === 'production' && state.answers)
     return { kind: 'failed', reason: 'it is out of recovery' };
   if (state.kind !== 'stopped')
     return { kind: 'waiting', progress: 'progress' in state ? state.progress : state.kind };
   // One that ended for another reason did not write its last words into pg_control.
-  const control = await readControlFile(directory.pgdata);
+  const control = await readControlFile(server.pgdata);
   const isOrderly =
     control?.state === 'shut-down-in-recovery' && control.checksum !== run.started.control?.checksum;
   return isOrderly
@@ -77,15 +60,12 @@ async function lookForShutdown(
     : { kind: 'failed', reason: 'it has stopped, but not at the target' };
 }
 
-export async function seeItShutDown(
-  deps: StandbyDeps,
-  directory: DataDirectory,
-  run: FailoverRun,
-): Promise<void> {
+export async function seeItShutDown(server: Server, run: FailoverRun): Promise<void> {
+  const { deps } = server;
   await mustBecome(
     deps,
     deps.settings.start_timeout,
-    () => lookForShutdown(deps, directory, run),
+    () => lookForShutdown(server, run),
     async (reason) =>
       new PitrError('the server is not seen to have shut down at the target', {
         detail: `${reason}; ${await serverLogTail(deps, run.started)}`,

@@ -8,6 +8,7 @@ import type { StandbyDeps } from '../../../../../src/standby/deps.ts';
 import { findNotReplayed, seeAllReplayed } from '../../../../../src/standby/actions/failover/all-replayed.ts';
 import type { ArchivedEnd } from '../../../../../src/standby/archive/replay-check.ts';
 import { dataDirectory } from '../../standby-facts.ts';
+import { serverOf } from '../../../../../src/standby/server/server.ts';
 
 /** The archive ends with segment 8. */
 function endAt(name: string): ArchivedEnd {
@@ -81,13 +82,12 @@ describe('once the server is open', () => {
   });
 
   const warnings: string[] = [];
-  const deps = {
-    settings: { archivedir: '/a' },
-    log: { warning: (line: string) => warnings.push(line) },
-  } as unknown as StandbyDeps;
-
   function see(timeline: number, isAccepted: boolean) {
-    return seeAllReplayed(deps, dataDirectory('15', { pgdata }), end, timeline, isAccepted);
+    const deps = {
+      settings: { archivedir: '/a', pgdata },
+      log: { warning: (line: string) => warnings.push(line) },
+    } as unknown as StandbyDeps;
+    return seeAllReplayed(serverOf(deps, dataDirectory('15').capabilities), end, timeline, isAccepted);
   }
 
   test('it fails loudly where that was too early, and warns whoever goes on all the same', async () => {

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { StandbyDeps } from '../../../../../src/standby/deps.ts';
 import { archiveHistory } from '../../../../../src/standby/actions/failover/last-segment.ts';
 import { dataDirectory } from '../../standby-facts.ts';
+import { serverOf } from '../../../../../src/standby/server/server.ts';
 
 let pgdata: string;
 beforeEach(() => {
@@ -14,7 +15,10 @@ afterEach(() => {
   rmSync(pgdata, { recursive: true });
 });
 
-const deps = { log: { notice: () => undefined } } as unknown as StandbyDeps;
+function server(major: string) {
+  const deps = { settings: { pgdata }, log: { notice: () => undefined } } as unknown as StandbyDeps;
+  return serverOf(deps, dataDirectory(major).capabilities);
+}
 
 function makeWal(folder: string, history: boolean): string {
   const status = join(pgdata, folder, 'archive_status');
@@ -28,16 +32,16 @@ test.each([
   ['18', 'pg_wal'],
 ])('the history of a new timeline of %s is marked for archiving in %s, once', async (major, folder) => {
   const status = makeWal(folder, true);
-  await archiveHistory(deps, dataDirectory(major, { pgdata }), 10);
+  await archiveHistory(server(major), 10);
   expect(readdirSync(status)).toEqual(['0000000A.history.ready']);
   rmSync(join(status, '0000000A.history.ready'));
   writeFileSync(join(status, '0000000A.history.done'), '');
-  await archiveHistory(deps, dataDirectory(major, { pgdata }), 10);
+  await archiveHistory(server(major), 10);
   expect(readdirSync(status)).toEqual(['0000000A.history.done']);
 });
 
 test('a history that the server does not have is not asked for', async () => {
   const status = makeWal('pg_wal', false);
-  await archiveHistory(deps, dataDirectory('18', { pgdata }), 10);
+  await archiveHistory(server('18'), 10);
   expect(readdirSync(status)).toEqual([]);
 });

@@ -10,6 +10,7 @@ import { newRun } from '../../../../../src/standby/actions/failover/run.ts';
 import type { FailoverStep } from '../../../../../src/standby/actions/failover/steps.ts';
 import { recoverySettings } from '../../../../../src/standby/recovery/settings.ts';
 import { dataDirectory, place } from '../../standby-facts.ts';
+import { serverOf } from '../../../../../src/standby/server/server.ts';
 
 let pgdata: string;
 beforeEach(() => {
@@ -33,7 +34,7 @@ function handlerOf(major: string, isPromoted = false) {
   const settings = { pgdata, recovery_conf: join(pgdata, 'recovery.conf') };
   const log = { warning: (line: string) => warnings.push(line) };
   const deps = { settings, log } as unknown as StandbyDeps;
-  return failoverHandler(deps, dataDirectory(major, { pgdata }), { ...newRun(), isPromoted });
+  return failoverHandler(serverOf(deps, dataDirectory(major).capabilities), { ...newRun(), isPromoted });
 }
 
 describe.each(['8.4', '9.0'])('a failover of %s that was broken off', (major) => {

@@ -1,0 +1,27 @@
+import type { StandbyDeps } from '../deps.ts';
+import type { Postmaster } from '../../system/postmaster.ts';
+import { readDataDirectory, refuseIncompleteCopy, type DataDirectory } from './data-directory.ts';
+import { serverOf, type Server } from './server.ts';
+import { requirePgCtl } from './server-programs.ts';
+import { requireClearPostmaster } from './server-state.ts';
+import { requireExpectedVersion, warnOfVersion } from './version-check.ts';
+
+export interface FoundServer {
+  readonly server: Server;
+  readonly directory: DataDirectory;
+  readonly postmaster: Postmaster;
+}
+
+/** What is true of the server of this host; refused where it could not be started. */
+export async function findServer(deps: StandbyDeps, purpose: 'start' | 'failover'): Promise<FoundServer> {
+  const { start_command: start, promote_command: promote, pgdata } = deps.settings;
+  const postmaster = await requireClearPostmaster(deps);
+  await refuseIncompleteCopy(pgdata);
+  const directory = await readDataDirectory(pgdata);
+  const { capabilities } = directory;
+  if (purpose === 'start') requireExpectedVersion(deps.settings, capabilities);
+  else warnOfVersion(deps, capabilities);
+  const isPgCtlNeeded = start === undefined || (purpose === 'failover' && promote === undefined);
+  if (isPgCtlNeeded) await requirePgCtl(deps, capabilities);
+  return { server: serverOf(deps, capabilities), directory, postmaster };
+}

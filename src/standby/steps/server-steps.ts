@@ -1,0 +1,46 @@
+import { copyConf, type ConfCopy } from '../host/conf-files.ts';
+import { startServerProgram, stopServerProgram, type Started } from '../server/local-server.ts';
+import type { Server } from '../server/server.ts';
+import type { ServerConfiguration } from '../server/server-configuration.ts';
+import { mustBeSeen } from '../server/recovering.ts';
+import type { StepTable } from './step-table.ts';
+
+/** What steps on the server of this host need: `started` is how it was before one of them has started it. */
+export interface ServerContext {
+  readonly server: Server;
+  started: Started;
+}
+
+/** Steps that several actions have in common. */
+export type ServerStep =
+  | { readonly kind: 'stop-server' }
+  | { readonly kind: 'copy-conf'; readonly copy: ConfCopy }
+  | { readonly kind: 'start-server'; readonly configuration: ServerConfiguration }
+  | { readonly kind: 'see-it-recover' };
+
+export const serverSteps: StepTable<ServerStep, ServerContext> = {
+  'stop-server': {
+    say: () => 'stop the server',
+    run: ({ server }) => stopServerProgram(server),
+  },
+  'copy-conf': {
+    say: ({ copy }) => `copy ${copy.from} (${copy.key}) to ${copy.to}`,
+    run: ({ server }, { copy }) => copyConf(server.deps, copy),
+  },
+  'start-server': {
+    say: ({ configuration }) => `start the server with ${configuration.configFile}`,
+    run: async (context, { configuration }) => {
+      context.started = await startServerProgram(context.server, configuration);
+    },
+  },
+  'see-it-recover': {
+    say: () => 'wait until it is seen recovering',
+    leavesNothing: true,
+    run: ({ server, started }) =>
+      mustBeSeen(server, started, {
+        wanted: ['recovering', 'production'],
+        message: 'the server was started, but is not seen recovering',
+        hint: 'The reason stands in the server log. The server has not been promoted.',
+      }),
+  },
+};
