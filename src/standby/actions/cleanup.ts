@@ -9,7 +9,7 @@ import { isSuperseded } from '../archive/superseded.ts';
 import { segmentSizeOf } from '../archive/judge.ts';
 import { readStarts } from '../archive/contents.ts';
 import { olderThan } from '../archive/older.ts';
-import { carryOut, printPlan, type StepHandler } from '../steps/carry-out.ts';
+import { perform, type StepEntry, type StepTable } from '../steps/step-table.ts';
 import { requireArchive, type Archive } from '../archive/own-archive.ts';
 import { readDataDirectory, refuseIncompleteCopy, type DataDirectory } from '../server/data-directory.ts';
 
@@ -30,10 +30,9 @@ export interface Superseded {
 }
 
 /** `name` is relative to archivedir. */
-export interface CleanupStep {
-  readonly kind: 'remove' | 'remove-directory';
-  readonly name: string;
-}
+export type CleanupStep =
+  | { readonly kind: 'remove'; readonly name: string }
+  | { readonly kind: 'remove-directory'; readonly name: string };
 
 /** Where the data directory would begin to replay: nothing before it is ever read again by what is here. */
 function firstNeeded({ directory, layout }: CleanupFacts): SegmentName {
@@ -114,27 +113,26 @@ async function observe(deps: StandbyDeps): Promise<CleanupFacts> {
   return { directory, files: archive.files, layout, numarchives: settings.numarchives, superseded };
 }
 
-function handler(deps: StandbyDeps): StepHandler<CleanupStep> {
+function removal(remove: (path: string) => Promise<void>): StepEntry<{ readonly name: string }, StandbyDeps> {
   return {
-    describe: ({ name }) => `remove ${name}`,
-    run: async (step) => {
-      const path = join(deps.settings.archivedir, step.name);
-      if (step.kind === 'remove') await rm(path, { force: true });
-      else await rmdir(path);
-      deps.report(`removed ${step.name}`);
+    say: ({ name }) => `remove ${name}`,
+    run: async ({ settings, report }, { name }) => {
+      await remove(join(settings.archivedir, name));
+      report(`removed ${name}`);
     },
   };
 }
+
+const cleanupSteps: StepTable<CleanupStep, StandbyDeps> = {
+  remove: removal((path) => rm(path, { force: true })),
+  'remove-directory': removal(rmdir),
+};
 
 /** `--cleanup`: removes from archivedir what is provably needed no more. */
 export async function cleanUpArchive(deps: StandbyDeps, options: ActionOptions): Promise<number> {
   const { archivedir } = deps.settings;
   const steps = planCleanup(await observe(deps));
-  if (options.dryRun) {
-    printPlan(deps, steps, handler(deps));
-    return 0;
-  }
-  await carryOut(deps, steps, handler(deps));
+  if (!(await perform(deps, options, steps, cleanupSteps, deps))) return 0;
   await fsyncPath(archivedir);
   const files = steps.filter(({ kind }) => kind === 'remove');
   deps.report(`${files.length} files removed from ${archivedir}`);

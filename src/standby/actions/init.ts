@@ -1,11 +1,10 @@
-import { unreachable } from '../../errors.ts';
 import { ensureDirectory, requireHardLinks } from '../../system/durable.ts';
 import { sentinelName, writeSentinel, type Sentinel } from '../../system/sentinel.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
 import { newSentinel, observeLocalPlace, placeObjections, type LocalPlace } from '../host/place.ts';
 import type { Force } from '../steps/force.ts';
 import { refuseOn, sayOverruled, type Objection } from '../steps/objections.ts';
-import { carryOut, printPlan, type StepHandler } from '../steps/carry-out.ts';
+import { perform, type StepTable } from '../steps/step-table.ts';
 import { withConfiguredPrimary } from '../primary/connect.ts';
 import type { PrimaryFacts } from '../primary/primary.ts';
 import { sayWherePrimaryIsHere } from '../primary/primary-is-here.ts';
@@ -57,33 +56,20 @@ export function planInit(
   ];
 }
 
-function initHandler(): StepHandler<InitStep> {
-  return {
-    describe: (step) => {
-      switch (step.kind) {
-        case 'make-directory':
-          return `make ${step.purpose} "${step.path}" (0700) unless it is there`;
-        case 'write-sentinel':
-          return `mark "${step.archivedir}" as the archive of cluster ${step.sentinel.systemIdentifier}`;
-        default:
-          return unreachable(step);
-      }
+const initSteps: StepTable<InitStep, undefined> = {
+  'make-directory': {
+    say: ({ purpose, path }) => `make ${purpose} "${path}" (0700) unless it is there`,
+    run: (_, { path }) => ensureDirectory(path),
+  },
+  'write-sentinel': {
+    say: ({ archivedir, sentinel }) =>
+      `mark "${archivedir}" as the archive of cluster ${sentinel.systemIdentifier}`,
+    run: async (_, { archivedir, sentinel }) => {
+      await requireHardLinks(archivedir, 'pitrtools-init');
+      await writeSentinel(archivedir, sentinel);
     },
-    run: async (step) => {
-      switch (step.kind) {
-        case 'make-directory':
-          await ensureDirectory(step.path);
-          return;
-        case 'write-sentinel':
-          await requireHardLinks(step.archivedir, 'pitrtools-init');
-          await writeSentinel(step.archivedir, step.sentinel);
-          return;
-        default:
-          unreachable(step);
-      }
-    },
-  };
-}
+  },
+};
 
 /** -I: makes the directories of a standby and marks its archive. Repeatable; needs the primary. */
 export async function initStandby(deps: StandbyDeps, options: ActionOptions): Promise<number> {
@@ -96,12 +82,6 @@ export async function initStandby(deps: StandbyDeps, options: ActionOptions): Pr
       deps.log.notice(`pgdata "${place.pgdata}" does not exist and is made: -B will fill it`);
     return planned;
   });
-  const handler = initHandler();
-  if (options.dryRun) {
-    printPlan(deps, steps, handler);
-    return 0;
-  }
-  await carryOut(deps, steps, handler);
-  deps.report('Standby is ready');
+  if (await perform(deps, options, steps, initSteps, undefined)) deps.report('Standby is ready');
   return 0;
 }

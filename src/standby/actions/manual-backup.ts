@@ -1,10 +1,10 @@
-import { refusal, unreachable } from '../../errors.ts';
+import { refusal } from '../../errors.ts';
 import { startExclusiveBackupSql, stopExclusiveBackupSql } from '../../postgres/backup-sql.ts';
 import { explainUnarchived } from '../primary/archiver-statistics.ts';
 import { findExclusiveBackup, ownLabelPrefix, type BackupInProgress } from '../primary/backup-in-progress.ts';
 import { checkpointLimitMs } from '../primary/checkpoint-limit.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
-import { carryOut, printPlan, type StepHandler } from '../steps/carry-out.ts';
+import { perform, type StepTable } from '../steps/step-table.ts';
 import { withPrimary, type Primary, type PrimaryFacts } from '../primary/primary.ts';
 
 export type ManualBackupStep =
@@ -47,61 +47,52 @@ export function planStop(
   );
 }
 
-async function runStep(deps: StandbyDeps, primary: Primary, step: ManualBackupStep): Promise<void> {
-  const { capabilities } = primary.facts;
-  const { basebackup_checkpoint: checkpoint, wal_timeout } = deps.settings;
-  switch (step.kind) {
-    case 'start':
-      await primary.query(
-        startExclusiveBackupSql(capabilities, step.label, checkpoint === 'fast'),
-        checkpointLimitMs(deps.settings),
-      );
-      return;
-    case 'stop':
-      await explainUnarchived(primary, wal_timeout, afterStop, (limitMs) =>
-        primary.query(stopExclusiveBackupSql(capabilities, step.label), limitMs),
-      );
-      return;
-    default:
-      unreachable(step);
-  }
+interface ManualContext {
+  readonly settings: StandbyDeps['settings'];
+  readonly primary: Primary;
 }
 
-function manualHandler(deps: StandbyDeps, primary: Primary): StepHandler<ManualBackupStep> {
-  return {
-    describe: (step) =>
-      step.kind === 'start'
-        ? `put the primary into backup mode with the label "${step.label}"`
-        : `end the backup "${step.label}" on the primary`,
-    run: (step) => runStep(deps, primary, step),
-  };
-}
+const manualSteps: StepTable<ManualBackupStep, ManualContext> = {
+  start: {
+    say: ({ label }) => `put the primary into backup mode with the label "${label}"`,
+    run: ({ settings, primary }, { label }) => {
+      const isFast = settings.basebackup_checkpoint === 'fast';
+      const statement = startExclusiveBackupSql(primary.facts.capabilities, label, isFast);
+      return primary.query(statement, checkpointLimitMs(settings));
+    },
+  },
+  stop: {
+    say: ({ label }) => `end the backup "${label}" on the primary`,
+    run: ({ settings, primary }, { label }) =>
+      explainUnarchived(primary, settings.wal_timeout, afterStop, (limitMs) =>
+        primary.query(stopExclusiveBackupSql(primary.facts.capabilities, label), limitMs),
+      ),
+  },
+};
 
-async function perform(
+async function performPlan(
   deps: StandbyDeps,
   options: ActionOptions,
   plan: (current: BackupInProgress | undefined) => readonly ManualBackupStep[],
-): Promise<void> {
-  await withPrimary(deps, async (primary) => {
+): Promise<boolean> {
+  return withPrimary(deps, async (primary) => {
     requireExclusive(primary.facts);
     const steps = plan(await findExclusiveBackup(primary));
-    const handler = manualHandler(deps, primary);
-    if (options.dryRun) printPlan(deps, steps, handler);
-    else await carryOut(deps, steps, handler);
+    return perform(deps, options, steps, manualSteps, { settings: deps.settings, primary });
   });
 }
 
 /** -A start_basebackup: puts the primary into backup mode, for a copy by other means. Up to 14. */
 export async function startBaseBackup(deps: StandbyDeps, options: ActionOptions): Promise<number> {
   const label = `${ownLabelPrefix(deps.hostName)}by hand ${deps.nonce()}`;
-  await perform(deps, options, (current) => planStart(label, current));
-  if (!options.dryRun) deps.report('The master is in backup mode');
+  if (await performPlan(deps, options, (current) => planStart(label, current)))
+    deps.report('The master is in backup mode');
   return 0;
 }
 
 /** -A stop_basebackup: ends a backup of this standby that was left behind, and nobody else's. Up to 14. */
 export async function stopBaseBackup(deps: StandbyDeps, options: ActionOptions): Promise<number> {
-  await perform(deps, options, (current) => planStop(deps.hostName, current));
-  if (!options.dryRun) deps.report('The master is out of backup mode');
+  if (await performPlan(deps, options, (current) => planStop(deps.hostName, current)))
+    deps.report('The master is out of backup mode');
   return 0;
 }
