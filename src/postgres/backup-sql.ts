@@ -7,7 +7,6 @@
  */
 import { PitrError, refusal } from '../errors.ts';
 import type { Capabilities } from './capabilities.ts';
-import { systemIdentifierOf } from './control-file.ts';
 import { parseLsn } from './lsn.ts';
 import { sqlIdentifier, sqlLiteral } from './quoting.ts';
 import { parseWalName } from './wal-name.ts';
@@ -219,23 +218,6 @@ export function parseWalPosition(rows: readonly SqlRow[]): WalPosition {
 }
 
 // -- cluster --
-
-/** Undefined up to 9.0, where SQL has no way to it. */
-export function systemIdentifierSql(capabilities: Capabilities): string | undefined {
-  if (capabilities.controlFunctions) return 'SELECT system_identifier::text FROM pg_control_system()';
-  if (capabilities.readBinaryFileFunction === undefined) return undefined;
-  return `SELECT encode(${capabilities.readBinaryFileFunction}('global/pg_control', 0, 12), 'hex')`;
-}
-
-/** Decimal, whichever of the two queries gave it. */
-export function parseSystemIdentifier(rows: readonly SqlRow[], capabilities: Capabilities): string {
-  const text = rows[0]?.[0] ?? '';
-  // The column is a signed bigint: an identifier of 2038 or later is printed as a negative number.
-  if (capabilities.controlFunctions) return BigInt.asUintN(64, BigInt(text)).toString();
-  const identifier = systemIdentifierOf(Buffer.from(text, 'hex'));
-  if (identifier === undefined) throw new PitrError(`no system identifier in the server's answer: '${text}'`);
-  return identifier;
-}
 
 /** One row for each tablespace with a directory of its own: oid, name, directory. */
 export function tablespacesSql(capabilities: Capabilities): string {

@@ -109,10 +109,6 @@ function factsAt({ since, before, value }: At) {
     canGrantAdminFunctions: since('9.6'),
     /** Whether a transaction has ended. "System Information Functions" */
     transactionStatusFunction: value(undefined, ['10', 'txid_status']),
-    /** SQL can read pg_control. "System Information Functions" */
-    controlFunctions: since('9.6'),
-    /** Before 9.6 the only way to the system identifier by SQL. "System Administration Functions" */
-    readBinaryFileFunction: value(undefined, ['9.1', 'pg_read_binary_file']),
 
     // -- standby --
     /** The server waits for WAL by itself; before, a `restore_command` must (`pg_standby`). "Log-Shipping Standby Servers" */

@@ -65,10 +65,6 @@ export function nameOf(timeline: number, number: number, layout: WalLayout): Seg
   return segmentName(timeline, Math.floor(number / perLog), number % perLog);
 }
 
-export function nextSegment(name: SegmentName, layout: WalLayout): SegmentName {
-  return nameOf(name.timeline, segmentNumber(name, layout) + 1, layout);
-}
-
 /** Undefined before the first segment that there can be. */
 export function previousSegment(name: SegmentName, layout: WalLayout): SegmentName | undefined {
   const number = segmentNumber(name, layout);

@@ -82,25 +82,6 @@ export function doublePercent(text: string): string {
   return text.replaceAll('%', '%%');
 }
 
-export interface PasswordEntry {
-  readonly host: string;
-  readonly port: string | number;
-  readonly database: string;
-  readonly user: string;
-  readonly password: string;
-}
-
-/** One line of `.pgpass`, without its end (manual, section "The Password File"). `*` matches anything. */
-export function passwordLine(entry: PasswordEntry): string {
-  const { host, port, database, user, password } = entry;
-  return [host, String(port), database, user, password].map(passwordField).join(':');
-}
-
-function passwordField(value: string): string {
-  for (const character of ['\0', '\n', '\r']) refuse(value, character, 'a password file');
-  return value.replaceAll('\\', '\\\\').replaceAll(':', '\\:');
-}
-
 /** The value itself stays out of the message: it may be a password. */
 function refuse(value: string, character: string, place: string): void {
   if (!value.includes(character)) return;

@@ -1,8 +1,9 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { listRelationFiles } from '../../src/standby/page-check/relation-files.ts';
 import { checkFile, makeBuffer } from '../../src/standby/page-check/check-file.ts';
-import { readPageLayout } from '../../src/standby/page-check/verify-copy.ts';
+import { pageLayoutOf } from '../../src/postgres/control-file.ts';
 import { failureMajors, wideMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import { createWorld, type World } from '../harness/world.ts';
@@ -35,7 +36,7 @@ describe.each(wideMajors())('page checksums of PostgreSQL %i', (major) => {
     const primary = await world.startPrimary({ checksums: true });
     const path = await makeTable(primary);
     await primary.stop();
-    const layout = await readPageLayout(join(primary.pgdata, 'global', 'pg_control'));
+    const layout = pageLayoutOf(await readFile(join(primary.pgdata, 'global', 'pg_control')));
     if (layout === undefined) throw new Error('no layout');
     expect(layout).toEqual({ blockSize, segmentBlocks: 131_072, hasChecksums: true });
     const files = await listRelationFiles(primary.pgdata);

@@ -11,7 +11,6 @@ import {
   exclusiveBackupLabelSql,
   installedHelpersSql,
   parseStoppedBackup,
-  parseSystemIdentifier,
   parseTablespaces,
   parseWalPosition,
   startBackupSql,
@@ -19,7 +18,6 @@ import {
   stopBackupSql,
   stopExclusiveBackupSql,
   switchWalSql,
-  systemIdentifierSql,
   tablespacesSql,
   walPositionSql,
   writeWalRecordSql,
@@ -222,7 +220,7 @@ describe.each(testMajors())('the helper functions on PostgreSQL %i', (major) => 
     expect(settings.standbyLimits.size).toBe(5);
   });
 
-  test('the server tells its place in the WAL and its identifier as its files do', async () => {
+  test('the server reports its place in the WAL and its last checkpoint as its files do', async () => {
     const before = parseWalPosition(await rows(primary, walPositionSql(capabilities)));
     await primary.sql(writeWalRecordSql);
     const ended = await rows(primary, switchWalSql(capabilities));
@@ -240,16 +238,9 @@ describe.each(testMajors())('the helper functions on PostgreSQL %i', (major) => 
       'SELECT checkpoint_lsn::text, redo_lsn::text, timeline_id FROM pg_control_checkpoint()',
     );
     if (check.kind === 'bad') throw new Error(check.reason);
-    const { checkpointLsn, redoLsn, timeline, systemIdentifier, state } = check.control;
+    const { checkpointLsn, redoLsn, timeline, state } = check.control;
     expect([formatLsn(checkpointLsn), formatLsn(redoLsn), String(timeline)]).toEqual(said?.map(String));
     expect(state).toBe('in-production');
-    const sql = systemIdentifierSql(capabilities) ?? '';
-    expect(parseSystemIdentifier(await rows(primary, sql), capabilities)).toBe(systemIdentifier);
-    // The way of 9.1 to 9.5, which is there still.
-    const of94 = capabilitiesOf(parseVersion('9.4'));
-    expect(parseSystemIdentifier(await rows(primary, systemIdentifierSql(of94) ?? ''), of94)).toBe(
-      systemIdentifier,
-    );
   });
 
   test.each(['back\\slash', "quote's", "both\\'s", '\\', 'two\nlines', '"double"', '%p $x `y`'])(

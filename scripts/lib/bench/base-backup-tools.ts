@@ -5,7 +5,7 @@ import { mustRun } from '../../../test/harness/processes.ts';
 import { mustSucceed, type BackupSite } from './base-backup-site.ts';
 import { pgBackRest, runPgBackRest } from './pgbackrest.ts';
 import { repositoryOf, type Ground } from './site.ts';
-import { sshScript } from './tools.ts';
+import { sshScript } from './ssh-script.ts';
 
 const limitMs = 1_800_000;
 

@@ -4,7 +4,8 @@ import { writeScript, type Host } from '../../../test/harness/host.ts';
 import { mustRun } from '../../../test/harness/processes.ts';
 import type { Standby } from '../../../test/harness/standby.ts';
 import { repositoryOf, type Ground, type Site } from './site.ts';
-import { sshScript, type Tool } from './tools.ts';
+import { sshScript } from './ssh-script.ts';
+import type { Tool } from './tools.ts';
 
 const program = '/usr/bin/pgbackrest';
 const stanza = 'bench';

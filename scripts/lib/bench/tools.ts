@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { checkout } from '../../../test/harness/checkout.ts';
 import { eventually } from '../../../test/harness/eventually.ts';
-import { writeScript, type Host } from '../../../test/harness/host.ts';
 import { mustRun, start } from '../../../test/harness/processes.ts';
 import { barman } from './barman.ts';
 import { twinOf } from './pairs.ts';
 import { pgBackRest } from './pgbackrest.ts';
 import { holdsAll, type Ground, type Site } from './site.ts';
+import { hostKeys } from './ssh-script.ts';
 
 /** A way to bring WAL from the primary to the first standby. */
 export interface Tool {
@@ -35,13 +35,6 @@ const settleMs = 100;
 
 /** Another checkout of ours, built, to measure beside this one: what `--against` names. */
 export const otherCheckout = process.env['PITRTOOLS_BENCH_AGAINST'];
-
-const hostKeys = '-o BatchMode=yes -o StrictHostKeyChecking=accept-new';
-
-/** ssh as this host's programs call it, as one path without arguments. */
-export function sshScript(host: Host): string {
-  return writeScript(host, 'bench-ssh', `exec ${host.ssh} ${hostKeys} "$@"`);
-}
 
 function inArchive(site: Site, segments: readonly string[]): boolean {
   const [standby] = site.standbys;
@@ -118,7 +111,7 @@ function readyFile({ primary }: Site, segment: string): string {
   return join(primary.pgdata, 'pg_wal', 'archive_status', `${segment}.ready`);
 }
 
-export const rsync: Tool = {
+const rsync: Tool = {
   name: 'rsync',
   label: 'rsync, new ssh per segment',
   archiveCommand: (site) => `rsync -az -e '${site.primary.host.ssh} ${hostKeys}' %p ${firstArchive(site)}%f`,

@@ -1,6 +1,6 @@
-import { readFile, utimes } from 'node:fs/promises';
+import { utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pageLayoutOf, type PageLayout } from '../../postgres/control-file.ts';
+import type { PageLayout } from '../../postgres/control-file.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { originName, originOf } from '../primary/origin.ts';
 import type { Primary } from '../primary/primary.ts';
@@ -37,10 +37,6 @@ export function sourceOf(deps: Pick<StandbyDeps, 'pause'>, primary: Primary): Re
     name: originName(primary),
     isOrigin: true,
   });
-}
-
-export async function readPageLayout(controlFile: string): Promise<PageLayout | undefined> {
-  return pageLayoutOf(await readFile(controlFile));
 }
 
 async function judgeAll(

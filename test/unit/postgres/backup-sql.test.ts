@@ -6,7 +6,6 @@ import {
   findHelpers,
   installHint,
   parseStoppedBackup,
-  parseSystemIdentifier,
   parseDataDirectory,
   parseTablespaces,
   parseWalPosition,
@@ -15,7 +14,6 @@ import {
   stopBackupSql,
   stopExclusiveBackupSql,
   switchWalSql,
-  systemIdentifierSql,
   tablespacesSql,
   walPositionSql,
 } from '../../../src/postgres/backup-sql.ts';
@@ -134,23 +132,6 @@ test.each(['', 'data', '/srv/../etc', '/srv/a\0'])(
     expect(parseDataDirectory([['/srv/pgdata']])).toBe('/srv/pgdata');
   },
 );
-
-describe('the system identifier', () => {
-  test.each([
-    ['9.0', undefined],
-    ['9.1', "SELECT encode(pg_read_binary_file('global/pg_control', 0, 12), 'hex')"],
-    ['9.6', 'SELECT system_identifier::text FROM pg_control_system()'],
-  ])('is asked of %s by %s', (major, sql) => {
-    expect(systemIdentifierSql(of(major))).toBe(sql);
-  });
-
-  test('is the same decimal number, whichever way it came', () => {
-    expect(parseSystemIdentifier([['4867ef9a4a41036b86030000']], of('9.4'))).toBe('7711078775671187272');
-    expect(parseSystemIdentifier([['7711078775671187272']], of('15'))).toBe('7711078775671187272');
-    expect(parseSystemIdentifier([['-1']], of('15'))).toBe('18446744073709551615');
-    expect(() => parseSystemIdentifier([['00']], of('9.4'))).toThrow('no system identifier');
-  });
-});
 
 describe('the helper functions', () => {
   const all = [

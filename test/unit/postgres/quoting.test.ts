@@ -3,7 +3,6 @@ import {
   conninfo,
   conninfoValue,
   doublePercent,
-  passwordLine,
   settingLine,
   settingValue,
   sqlIdentifier,
@@ -73,12 +72,6 @@ describe('a value in a configuration file', () => {
 
 test('percent signs that PostgreSQL must not replace are doubled', () => {
   expect(doublePercent('/srv/100%/%f')).toBe('/srv/100%%/%%f');
-});
-
-test('a line of .pgpass', () => {
-  const entry = { host: '::1', port: '*', database: 'replication', user: 'o:hara', password: 'a:b\\c' };
-  expect(passwordLine(entry)).toBe('\\:\\:1:*:replication:o\\:hara:a\\:b\\\\c');
-  expect(() => passwordLine({ ...entry, password: 'a\nb' })).toThrow('a password file cannot hold');
 });
 
 test('a value that cannot be written is refused without being shown', () => {

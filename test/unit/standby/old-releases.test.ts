@@ -11,7 +11,6 @@ import {
   startExclusiveBackupSql,
   stopExclusiveBackupSql,
   switchWalSql,
-  systemIdentifierSql,
   tablespacesSql,
   walPositionSql,
 } from '../../../src/postgres/backup-sql.ts';
@@ -65,13 +64,6 @@ test('the SQL that the primary gets beside the helper functions', async () => {
   expect(await byRelease(switchWalSql)).toMatchInlineSnapshot(`
     [
       "8.4: SELECT pg_xlogfile_name(pg_switch_xlog())",
-    ]
-  `);
-  expect(await byRelease(systemIdentifierSql)).toMatchInlineSnapshot(`
-    [
-      "8.4: none",
-      "9.1: SELECT encode(pg_read_binary_file('global/pg_control', 0, 12), 'hex')",
-      "9.6: SELECT system_identifier::text FROM pg_control_system()",
     ]
   `);
   expect(await byRelease(exclusiveBackupLabelSql)).toMatchInlineSnapshot(`
