@@ -1,6 +1,7 @@
 import { parseIniText, type IniText } from './ini-text.ts';
 import { resolveSection, type ResolvedSection } from './ini-values.ts';
-import { isWithin, loaded, type LoadedConfig } from './loaded.ts';
+import { loaded, type LoadedConfig } from './loaded.ts';
+import { isWithin } from './path-values.ts';
 import { didYouMean } from './nearest.ts';
 import {
   archiverOptions,

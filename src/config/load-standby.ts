@@ -1,9 +1,9 @@
 import { parseIniText, type IniText } from './ini-text.ts';
 import { resolveSection, type ResolvedEntry } from './ini-values.ts';
-import { isWithin, loaded, type LoadedConfig } from './loaded.ts';
+import { loaded, type LoadedConfig } from './loaded.ts';
 import { didYouMean } from './nearest.ts';
 import { standbyOptions, tablespacesSection, type StandbySettings } from './options-standby.ts';
-import { readPath } from './path-values.ts';
+import { isWithin, readPath } from './path-values.ts';
 import type { Problem } from './problem.ts';
 import { readOptions } from './read-options.ts';
 

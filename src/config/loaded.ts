@@ -21,8 +21,3 @@ export function loaded<Settings>(
   if (problems.length > 0) return { kind: 'problems', problems: orderProblems(problems) };
   return { kind: 'ok', ...usable, warnings: orderProblems(usable.warnings) };
 }
-
-/** Whether `path` is `directory` or lies below it. Both are as `readPath` leaves them. */
-export function isWithin(path: string, directory: string): boolean {
-  return path === directory || path.startsWith(`${directory}/`);
-}

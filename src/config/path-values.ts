@@ -12,6 +12,11 @@ export function readPath(text: string): ValueResult {
   return value(path);
 }
 
+/** Whether `path` is `directory` or lies below it. Both are as `readPath` leaves them. */
+export function isWithin(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(`${directory}/`);
+}
+
 /** A program by its absolute path or its plain name, followed by flags of its own. */
 export function readProgram(text: string): ValueResult {
   const split = splitWords(text);

@@ -114,15 +114,14 @@ function cannotMake(path: string, cause: unknown): PitrError {
   });
 }
 
-/** The nearest directory above a path that is there, or what stands in its place. */
-async function existingAbove(path: string): Promise<string> {
-  const above = dirname(path);
-  return above === path || (await exists(above)) ? above : existingAbove(above);
+/** The path itself or, where it is not there, the nearest one above it that is. */
+export async function nearestExisting(path: string): Promise<string> {
+  return (await exists(path)) ? path : nearestExisting(dirname(path));
 }
 
 /** Refuses a path that `ensureDirectory` could not make, without making anything. */
 export async function requireMakeable(path: string): Promise<void> {
-  const above = await existingAbove(path);
+  const above = await nearestExisting(dirname(path));
   try {
     await access(`${above}/.`, constants.W_OK | constants.X_OK);
   } catch (error) {

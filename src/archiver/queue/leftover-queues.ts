@@ -1,3 +1,4 @@
+import { inMegabytes } from '../../megabytes.ts';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseWalName } from '../../postgres/wal-name.ts';
@@ -39,9 +40,8 @@ async function findLeftovers({ layout, settings }: ArchiverDeps): Promise<readon
 /** Says what lies in l_archivedir for standbys that were taken out of the list. Nothing is removed: it may be wanted. */
 export async function mentionLeftoverQueues(deps: ArchiverDeps): Promise<void> {
   for (const { directory, files, bytes } of await findLeftovers(deps)) {
-    const megabytes = Math.ceil(bytes / 1024 ** 2);
     deps.log.notice(
-      `${directory} is the queue of no standby in slaves: ${files} WAL files, ${megabytes} MB; remove it if nobody needs them`,
+      `${directory} is the queue of no standby in slaves: ${files} WAL files, ${inMegabytes(bytes)}; remove it if nobody needs them`,
     );
   }
 }

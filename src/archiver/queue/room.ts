@@ -1,3 +1,4 @@
+import { inMegabytes } from '../../megabytes.ts';
 import { stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PitrError } from '../../errors.ts';
@@ -24,10 +25,6 @@ export async function measureQueue({ settings }: ArchiverDeps, { queue }: Lane):
     );
   }
   return { files: names.length, bytes };
-}
-
-function inMegabytes(bytes: number): string {
-  return `${Math.floor(bytes / 1024 ** 2)} MB`;
 }
 
 /** Why a file of this size may not be added to a queue that holds so much; undefined: it may. */

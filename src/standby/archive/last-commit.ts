@@ -1,6 +1,7 @@
 import { findVersion, isSameMajor } from '../../postgres/version.ts';
 import { findProgram } from '../../system/find-program.ts';
 import type { StandbyDeps } from '../deps.ts';
+import { packageFolders } from '../server/server-programs.ts';
 import { microsOf } from '../recovery/target.ts';
 import type { Server } from '../server/server.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
@@ -17,8 +18,7 @@ async function findWalDump(
   { version, walDumpProgram }: DataDirectory['capabilities'],
 ): Promise<string | undefined> {
   if (walDumpProgram === undefined) return undefined;
-  const { major } = version;
-  const packages = [`/usr/lib/postgresql/${major}/bin`, `/usr/pgsql-${major}/bin`, '/usr/local/pgsql/bin'];
+  const packages = packageFolders(version.major);
   const program = await findProgram(walDumpProgram, [...deps.settings.includepath, ...packages]);
   if (program === undefined) return undefined;
   const said = await deps.run({ program, args: ['--version'] }, { limitMs });

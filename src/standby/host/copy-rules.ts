@@ -3,7 +3,7 @@
  * Data Directory"), and what here is the standby's own. Everything else that the primary has not is removed here.
  */
 import type { TablespaceTarget } from './tablespaces.ts';
-import { isWithin } from '../../config/loaded.ts';
+import { isWithin } from '../../config/path-values.ts';
 import { relative } from 'node:path';
 
 /** What is taken from one root. Paths are relative to it, without a slash at either end. */

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { isWithin } from '../../config/loaded.ts';
+import { isWithin } from '../../config/path-values.ts';
 import { PitrError } from '../../errors.ts';
 import { describeResult, succeeded, type RunCommand } from '../../system/command.ts';
 import { exists, removeDurably, systemErrorCode, writeDurably } from '../../system/durable.ts';

@@ -1,5 +1,5 @@
 import { join, relative } from 'node:path';
-import { isWithin } from '../../config/loaded.ts';
+import { isWithin } from '../../config/path-values.ts';
 import type { Tablespace } from '../../postgres/backup-sql.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import type { ControlFile } from '../../postgres/control-file.ts';

@@ -8,14 +8,17 @@ import type { Server } from '../server/server.ts';
 import { readRecord } from '../backup-record/record.ts';
 import type { RecoveryPlace, Streaming } from './settings.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
+import { packageFolders } from '../server/server-programs.ts';
 import { launcherPath } from './launcher.ts';
 
 async function pgStandby({ deps, capabilities }: Server): Promise<CommandLine | undefined> {
   const { pg_standby: wanted, includepath } = deps.settings;
   if (capabilities.standbyMode) return undefined;
   const command = wanted ?? { program: 'pg_standby', args: [] };
-  const folder = `/usr/lib/postgresql/${capabilities.version.major}/bin`;
-  return requireProgram('pg_standby', command, [...includepath, folder]);
+  return requireProgram('pg_standby', command, [
+    ...includepath,
+    ...packageFolders(capabilities.version.major),
+  ]);
 }
 
 /** Optional by its nature: without it `--cleanup` keeps the archive small. */

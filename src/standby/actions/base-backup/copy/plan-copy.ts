@@ -7,7 +7,7 @@ import { dataRules, tablespaceRules, type CopyRules } from '../../../host/copy-r
 import { listRoot } from './list-files.ts';
 import { surveyTarget } from './local-files.ts';
 import { measureRoom, roomObjections } from './room.ts';
-import { inMegabytes } from './sizes.ts';
+import { inMegabytes } from '../../../../megabytes.ts';
 import { locatedOn } from '../source/origin.ts';
 import { originName, originOf } from '../../../primary/origin.ts';
 import { rulesForSource } from '../source/own-files.ts';

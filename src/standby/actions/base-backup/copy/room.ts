@@ -1,7 +1,6 @@
 import { stat, statfs } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { systemErrorCode } from '../../../../system/durable.ts';
-import { inMegabytes } from './sizes.ts';
+import { nearestExisting } from '../../../../system/durable.ts';
+import { inMegabytes } from '../../../../megabytes.ts';
 import type { Objection } from '../../../steps/objections.ts';
 
 /** What one root asks of the file system that its target lies on. */
@@ -17,22 +16,11 @@ export interface FileSystemNeed {
   readonly freeBytes: number;
 }
 
-/** The directory itself, or the nearest one above it that is there. */
-async function existingAbove(path: string): Promise<string> {
-  try {
-    await stat(path);
-    return path;
-  } catch (error) {
-    if (systemErrorCode(error) !== 'ENOENT' || dirname(path) === path) throw error;
-    return existingAbove(dirname(path));
-  }
-}
-
 /** Sums up by file system: directories that share one share its room. */
 export async function measureRoom(demands: readonly Demand[]): Promise<readonly FileSystemNeed[]> {
   const byDevice = new Map<number, FileSystemNeed>();
   for (const { target, neededBytes } of demands) {
-    const place = await existingAbove(target);
+    const place = await nearestExisting(target);
     const { dev } = await stat(place);
     const known = byDevice.get(dev);
     if (known !== undefined) {

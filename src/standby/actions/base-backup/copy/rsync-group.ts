@@ -1,7 +1,7 @@
 import { realpath, writeFile } from 'node:fs/promises';
 import type { CommandLine, CommandResult } from '../../../../system/command.ts';
 import { withPrivateFile } from '../../../../system/private-directory.ts';
-import { remotePath, rsyncCommand, rsyncEnvironment } from '../../../../system/rsync.ts';
+import { lightCompression, remotePath, rsyncCommand, rsyncEnvironment } from '../../../../system/rsync.ts';
 import type { RemoteShell } from '../../../../system/ssh.ts';
 import { needed, type BackupContext } from '../context.ts';
 import type { RsyncAbility } from '../facts.ts';
@@ -33,11 +33,9 @@ export interface GroupCopy {
 
 /** What the user's flags say themselves is not said by us. */
 function compressionFlags({ program, bothHaveZstd }: RsyncAbility): readonly string[] {
-  const { flags } = program;
-  const isOn = flags.some((flag) => flag === '--compress' || /^-[^-]*z/.test(flag));
-  const isTuned = flags.some((flag) => /^--(compress-|zc|zl|no-compress|no-z)/.test(flag));
+  const light = lightCompression(program.flags);
   // At its first level zstd keeps up with the disk and the network; the level of its own choice costs twice as much.
-  return isOn && !isTuned && bothHaveZstd ? ['--compress-choice=zstd', '--compress-level=1'] : [];
+  return light.length > 0 && bothHaveZstd ? ['--compress-choice=zstd', ...light] : [];
 }
 
 /**

@@ -1,5 +1,5 @@
 import { join, relative } from 'node:path';
-import { isWithin } from '../../../../config/loaded.ts';
+import { isWithin } from '../../../../config/path-values.ts';
 import type { PrimaryFacts } from '../../../primary/primary.ts';
 import type { TablespaceTarget } from '../../../host/tablespaces.ts';
 

@@ -79,7 +79,7 @@ describe('the plan of a base backup by pg_basebackup', () => {
 
   test('is refused where there is no room even then; --force tries it beside the copy', () => {
     const full = { needs: [need(300)], needsAfterRemoval: [need(200)] };
-    expect(() => kinds(full)).toThrow('has 0.0 MB free');
+    expect(() => kinds(full)).toThrow('has 0 MB free');
     expect(kinds(full, fullForce)).not.toContain('remove-old-copy');
   });
 
