@@ -7,18 +7,18 @@ import { psqlFailure, type PsqlTarget } from './psql-failure.ts';
 import { shellQuote } from './shell-quote.ts';
 import type { RemoteShell, SshTarget } from './ssh.ts';
 
+export type Rows = readonly (readonly string[])[];
+
 /** One psql that stays connected: a non-exclusive backup must be started and stopped in one session. */
 export interface PsqlSession {
   /**
    * Runs one or more SQL statements; rows of the last ones that return any, each an array of its fields as text (NULL is "").
    * An error of the server, a lost session or the limit throws a PitrError, and the session is over.
    */
-  query(sql: string, limitMs: number): Promise<readonly (readonly string[])[]>;
+  query(sql: string, limitMs: number): Promise<Rows>;
   /** Aborted, with a PitrError as its reason, as soon as the session is known to be over: also while nothing is asked. */
   readonly lost: AbortSignal;
 }
-
-type Rows = readonly (readonly string[])[];
 
 /** The words of the psql command; separators are random, because a file name may hold any character. */
 function psqlWords(target: PsqlTarget, field: string, record: string): readonly string[] {

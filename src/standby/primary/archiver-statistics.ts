@@ -23,6 +23,28 @@ export async function archiverStatistics({
   return `pg_stat_archiver on the primary: ${archived} archived (${good}), ${failed} failures (${bad})`;
 }
 
+/** What is known of why the WAL does not come, as the detail of a message. */
+export async function describeArchiving(primary: Pick<Primary, 'facts' | 'queryAside'>): Promise<string> {
+  const command = primary.facts.settings.archiveCommand;
+  return [await archiverStatistics(primary), `archive_command there is "${command}"`]
+    .filter(Boolean)
+    .join('\n');
+}
+
+/** @param outcome what has become of the backup */
+export async function unarchived(
+  primary: Pick<Primary, 'facts' | 'queryAside'>,
+  walTimeoutS: number,
+  outcome: string,
+  cause?: unknown,
+): Promise<PitrError> {
+  return new PitrError(`the primary has not archived the WAL of the backup within ${walTimeoutS} s`, {
+    detail: await describeArchiving(primary),
+    hint: `${outcome} What archive_command says stands in the server log of the primary. When it succeeds, run this again; wal_timeout: says how long to wait.`.trimStart(),
+    cause,
+  });
+}
+
 /**
  * Ends a backup by `stop`, which PostgreSQL lets wait until the WAL of the backup is archived; an archiver that fails makes it
  * wait for ever.
@@ -42,13 +64,6 @@ export async function explainUnarchived<T>(
     return await stop(limitMs);
   } catch (error) {
     if (!(error instanceof PitrError) || monotonicMs() - startedMs < limitMs) throw error;
-    const command = primary.facts.settings.archiveCommand;
-    throw new PitrError(`the primary has not archived the WAL of the backup within ${walTimeoutS} s`, {
-      detail: [await archiverStatistics(primary), `archive_command there is "${command}"`]
-        .filter(Boolean)
-        .join('\n'),
-      hint: `${outcome} What archive_command says stands in the server log of the primary. When it succeeds, run this again; wal_timeout: says how long to wait.`,
-      cause: error,
-    });
+    throw await unarchived(primary, walTimeoutS, outcome, error);
   }
 }

@@ -1,7 +1,7 @@
 import type { Primary } from './primary.ts';
 
 /** The host whose files are copied: the primary, or the standby that `basebackup_source` names. */
-export function originOf(primary: Primary): Pick<Primary, 'shell' | 'facts'> {
+export function originOf(primary: Primary): Primary {
   return primary.source ?? primary;
 }
 

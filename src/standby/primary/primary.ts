@@ -21,28 +21,18 @@ import {
   type ServerSettings,
 } from '../../postgres/server-settings.ts';
 import { parseVersion } from '../../postgres/version.ts';
-import { withPsql } from '../../system/psql.ts';
 import type { PsqlTarget } from '../../system/psql-failure.ts';
 import { noiseHint, type RemoteShell } from '../../system/ssh.ts';
 import { sshTarget } from '../../system/ssh-target.ts';
 import { databaseOf } from '../server/database.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { readRemoteFile } from './remote-files.ts';
-
-export type Rows = readonly (readonly string[])[];
+import { rejectWhenAborted, withSession, type Query, type ServerSession } from './session.ts';
 
 /** The primary's host and its server, held for the length of one action. */
-export interface Primary {
+export interface Primary extends ServerSession {
   readonly shell: RemoteShell;
   readonly facts: PrimaryFacts;
-  /** A statement in the one session that is held open. Ends with the signal's reason when the program is told to stop. */
-  readonly query: (sql: string, limitMs?: number) => Promise<Rows>;
-  /** The same in a session of its own, for when the one that is held open waits or has gone. */
-  readonly queryAside: (sql: string, limitMs?: number) => Promise<Rows>;
-  /** The same for taking something back after such a signal. */
-  readonly queryToUndo: (sql: string, limitMs?: number) => Promise<Rows>;
-  /** Aborted as soon as the session that is held open is known to be over; its reason says why. */
-  readonly lost: AbortSignal;
   /** Another standby of it, where the files are to be read from that one. */
   readonly source?: Primary;
   /** How programs of PostgreSQL reach the server from here; only where the INI has it asked without ssh. */
@@ -72,8 +62,6 @@ export interface PrimaryFacts {
   readonly timeline: number | undefined;
 }
 
-export const questionMs = 60_000;
-
 /** A server that is reached by ssh to its host and by psql there. */
 export interface ServerPlace {
   /** In messages: `the primary`. */
@@ -94,43 +82,8 @@ function psqlTarget({ settings }: StandbyDeps, { localAddress: host, port }: Ser
   return { psql, host, port, user, database: databaseOf(settings) };
 }
 
-interface Stop {
-  readonly aborted: Promise<never>;
-  readonly release: () => void;
-}
-
-function rejectWhenAborted(signal: AbortSignal): Stop {
-  let onAbort: () => void = () => undefined;
-  const aborted = new Promise<never>((_resolve, reject) => {
-    onAbort = () => {
-      reject(signal.reason as Error);
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
-  return {
-    aborted,
-    release: () => {
-      signal.removeEventListener('abort', onAbort);
-    },
-  };
-}
-
-export async function unlessStopped<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  signal.throwIfAborted();
-  const { aborted, release } = rejectWhenAborted(signal);
-  try {
-    return await Promise.race([work(), aborted]);
-  } finally {
-    release();
-  }
-}
-
 /** The schema that the helper functions are in. */
-async function requireHelpers(
-  deps: StandbyDeps,
-  capabilities: Capabilities,
-  query: Primary['query'],
-): Promise<string> {
+async function requireHelpers(deps: StandbyDeps, capabilities: Capabilities, query: Query): Promise<string> {
   const helpers = findHelpers(await query(installedHelpersSql));
   if (helpers.kind === 'found') return helpers.schema;
   const { missing, foreign } = helpers;
@@ -145,57 +98,39 @@ async function requireHelpers(
 
 const controlAttempts = 5;
 
-/** The server may be writing the file while it is read. */
-async function readRemoteControl(shell: RemoteShell, dataDirectory: string): Promise<ControlFile> {
+/** pg_control of the server; it may be writing the file while it is read. */
+export async function readRemoteControl(
+  shell: RemoteShell,
+  dataDirectory: string,
+): Promise<{ readonly bytes: Buffer; readonly control: ControlFile }> {
   const path = `${dataDirectory}/global/pg_control`;
   for (let attempt = 1; ; attempt += 1) {
-    const check = checkControlFile(await readRemoteFile(shell, path, controlFileBytes));
-    if (check.kind === 'good') return check.control;
+    const bytes = await readRemoteFile(shell, path, controlFileBytes);
+    const check = checkControlFile(bytes);
+    if (check.kind === 'good') return { bytes, control: check.control };
     if (attempt === controlAttempts)
       throw new PitrError(`"${path}" on ${shell.target.what} cannot be used: ${check.reason}`);
   }
 }
 
-async function gatherFacts(
-  deps: StandbyDeps,
-  shell: RemoteShell,
-  query: Primary['query'],
-): Promise<PrimaryFacts> {
+/** What SQL alone tells of a server. */
+export async function askFacts(query: Query) {
   const capabilities = capabilitiesOf(parseVersion((await query(serverVersionSql))[0]?.[0] ?? ''));
-  const helperSchema = await requireHelpers(deps, capabilities, query);
-  for (const [directory] of await query(dataDirectoriesSql(helperSchema))) deps.log.debug(directory ?? '');
   const settings = parseServerSettings(await query(serverSettingsSql(capabilities)));
-  const dataDirectory = parseDataDirectory(await query(dataDirectorySql(helperSchema)));
-  const control = await readRemoteControl(shell, dataDirectory);
-  return {
-    capabilities,
-    helperSchema,
-    settings,
-    dataDirectory,
-    tablespaces: parseTablespaces(await query(tablespacesSql(capabilities))),
-    systemIdentifier: control.systemIdentifier,
-    control,
-    timeline: settings.inRecovery
-      ? undefined
-      : parseWalPosition(await query(walPositionSql(capabilities))).timeline,
-  };
+  const tablespaces = parseTablespaces(await query(tablespacesSql(capabilities)));
+  const timeline = settings.inRecovery
+    ? undefined
+    : parseWalPosition(await query(walPositionSql(capabilities))).timeline;
+  return { capabilities, settings, tablespaces, timeline };
 }
 
-async function converse<T>(
-  deps: StandbyDeps,
-  place: ServerPlace,
-  shell: RemoteShell,
-  use: (primary: Primary) => Promise<T>,
-): Promise<T> {
-  return withPsql(shell, psqlTarget(deps, place), deps.log, async (psql) => {
-    const queryToUndo = (sql: string, limitMs = questionMs) => psql.query(sql, limitMs);
-    const query = (sql: string, limitMs?: number) =>
-      unlessStopped(deps.signal, () => queryToUndo(sql, limitMs));
-    const queryAside = (sql: string, limitMs = questionMs) =>
-      withPsql(shell, psqlTarget(deps, place), deps.log, (aside) => aside.query(sql, limitMs));
-    const facts = await gatherFacts(deps, shell, query);
-    return use({ shell, facts, query, queryAside, queryToUndo, lost: psql.lost });
-  });
+async function gatherFacts(deps: StandbyDeps, shell: RemoteShell, query: Query): Promise<PrimaryFacts> {
+  const facts = await askFacts(query);
+  const helperSchema = await requireHelpers(deps, facts.capabilities, query);
+  for (const [directory] of await query(dataDirectoriesSql(helperSchema))) deps.log.debug(directory ?? '');
+  const dataDirectory = parseDataDirectory(await query(dataDirectorySql(helperSchema)));
+  const { control } = await readRemoteControl(shell, dataDirectory);
+  return { ...facts, helperSchema, dataDirectory, systemIdentifier: control.systemIdentifier, control };
 }
 
 /** Connects to a server, once by ssh and once by psql over it, learns what it is, and ends both afterwards. */
@@ -210,7 +145,9 @@ export async function withServer<T>(
   const work = deps.withRemoteShell(deps, target, (shell) => {
     // From here on a stop must let what is under way undo itself; only the login may be left alone.
     stop.release();
-    return converse(deps, place, shell, use);
+    return withSession(deps, shell, psqlTarget(deps, place), async (session) =>
+      use({ shell, facts: await gatherFacts(deps, shell, session.query), ...session }),
+    );
   });
   const result = await Promise.race([work, stop.aborted]).finally(stop.release);
   if (result.kind === 'used') return result.value;

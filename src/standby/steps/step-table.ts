@@ -4,7 +4,7 @@ import { carryOut, printPlan, type StepHandler } from './carry-out.ts';
 /** One kind of step: its sentence, its doing and its undoing. */
 export interface StepEntry<S, C> {
   /** One line, as a person would say what is going to happen. */
-  readonly say: (step: S) => string;
+  readonly say: (step: S, context: C) => string;
   readonly run: (context: C, step: S) => unknown;
   /**
    * Takes back what `run` did, also when `run` failed half way. Absent for a step that leaves nothing to undo. Called once, in
@@ -31,7 +31,7 @@ export function handlerOf<S extends { readonly kind: string }, C>(
   context: C,
 ): StepHandler<S> {
   return {
-    describe: (step) => entryOf(table, step).say(step),
+    describe: (step) => entryOf(table, step).say(step, context),
     run: async (step) => {
       await entryOf(table, step).run(context, step);
     },

@@ -1,17 +1,19 @@
 import { exitCodes } from '../../../errors.ts';
 import { backupJson, describeSummary } from '../../backup-record/describe.ts';
-import { needed, type BackupContext, type BackupRun } from './context.ts';
+import type { BackupContext } from './context.ts';
 import { withCrew } from './copy/connections.ts';
-import { backupHandler } from './execute.ts';
 import { observeForBackup, type BackupFacts } from './facts.ts';
 import { stopWithSessions } from './on-primary/needed-sessions.ts';
 import { listObjections, planBaseBackup, type BackupStep } from './plan.ts';
+import { resultOf, type BackupRun } from './results.ts';
+import { backupSteps } from './steps.ts';
 import { withProgress } from './progress/progress.ts';
 import { originOf } from '../../primary/origin.ts';
 import { withPrimaryAndSource } from '../../primary/connect.ts';
 import type { BackupOptions, StandbyDeps } from '../../deps.ts';
 import { sayOverruled } from '../../steps/objections.ts';
 import { carryOut, printPlan } from '../../steps/carry-out.ts';
+import { handlerOf } from '../../steps/step-table.ts';
 import { sayWherePrimaryIsHere } from '../../primary/primary-is-here.ts';
 import { serverOf } from '../../server/server.ts';
 import { limitObjectionsOf, limitsBelow } from '../../server/limits.ts';
@@ -62,12 +64,8 @@ async function warnOfLowLimits(deps: StandbyDeps, { primary, place }: BackupFact
 }
 
 /** Carries the steps out, watched, with connections for all workers. */
-async function carryOutWatched(
-  context: BackupContext,
-  steps: readonly BackupStep[],
-  json: boolean,
-): Promise<void> {
-  const { deps, facts, primary } = context;
+async function carryOutWatched(run: BackupRun, steps: readonly BackupStep[], json: boolean): Promise<void> {
+  const { deps, facts, primary } = run;
   // Standard output is for the one object alone.
   const report = json
     ? (line: string) => {
@@ -77,7 +75,7 @@ async function carryOutWatched(
   const further = facts.rsync === undefined ? 0 : deps.settings.rsync_threads - 1;
   await withProgress({ ...deps, report }, json, (watched) =>
     withCrew(watched.deps, originOf(primary).shell.target, further, (crew) =>
-      carryOut(watched.deps, steps, backupHandler({ ...context, ...watched, crew })),
+      carryOut(watched.deps, steps, handlerOf(backupSteps, { ...run, ...watched, crew })),
     ),
   );
 }
@@ -89,27 +87,24 @@ async function carryOutWatched(
 export async function baseBackup(given: StandbyDeps, options: BackupOptions): Promise<number> {
   await sayWherePrimaryIsHere(given);
   return withPrimaryAndSource(given, async (primary) => {
-    const run: BackupRun = { isBackupActive: false, isCopyBegun: false, beganMs: given.monotonicMs() };
+    const beganMs = given.monotonicMs();
+    const state: BackupRun['state'] = { onPrimary: 'none', isCopyBegun: false };
     const deps = stopWithSessions(
       given,
       primary,
-      () => primary.protocol === undefined && run.stopped === undefined,
+      () => primary.protocol === undefined && state.onPrimary !== 'ended',
     );
     const facts = await observeForBackup(deps, primary, options);
     const steps = planBaseBackup(facts);
     sayOverruled(deps, listObjections(facts), options.force);
     if (options.verify) noticeUnverified(deps, facts);
     await warnOfLowLimits(deps, facts);
-    const context: BackupContext = { deps, primary, facts, run, onEvent: () => undefined };
+    const run: BackupRun = { deps, primary, facts, onEvent: () => undefined, results: {}, state, beganMs };
     if (options.dryRun) {
-      printPlan(deps, steps, backupHandler(context));
+      printPlan(deps, steps, handlerOf(backupSteps, run));
       return 0;
     }
-    await carryOutWatched(context, steps, options.json);
-    return reportEnd(
-      context,
-      { ...needed(context.run.record, 'the record'), status: 'complete' },
-      options.json,
-    );
+    await carryOutWatched(run, steps, options.json);
+    return reportEnd(run, resultOf(run, 'finish'), options.json);
   });
 }

@@ -1,13 +1,11 @@
-import { unreachable } from '../../../errors.ts';
 import { segmentContaining, type WalLayout } from '../../../postgres/lsn.ts';
 import { timelineOf, type WalName } from '../../../postgres/wal-name.ts';
 import { formatSentinel, sentinelName, type Sentinel } from '../../../system/sentinel.ts';
 import { ownLabelPrefix } from '../../primary/backup-in-progress.ts';
 import { newSentinel, placeObjections } from '../../host/place.ts';
 import { refuseOn, type Objection } from '../../steps/objections.ts';
-import type { TablespaceTarget } from '../../host/tablespaces.ts';
 import { failoverObjections } from '../../recovery/unfinished-failover.ts';
-import type { BackupFacts, MissingConfiguration } from './facts.ts';
+import type { BackupFacts } from './facts.ts';
 import { sourceObjections } from './source/objections.ts';
 import { streamingObjections, streamingSteps } from './streaming/plan.ts';
 
@@ -19,16 +17,16 @@ export type BackupStep =
   | { readonly kind: 'set-aside'; readonly names: readonly WalName[] }
   | { readonly kind: 'prove-wal' }
   | { readonly kind: 'end-leftover'; readonly label: string }
-  | { readonly kind: 'start-backup'; readonly label: string }
+  | { readonly kind: 'start-backup' }
   | { readonly kind: 'mark-copying' }
   | { readonly kind: 'plan-copy' }
-  | { readonly kind: 'prepare-targets'; readonly comparison: Comparison }
-  | { readonly kind: 'copy-files'; readonly comparison: Comparison }
-  | { readonly kind: 'link-tablespaces'; readonly targets: readonly TablespaceTarget[] }
-  | { readonly kind: 'copy-configuration'; readonly files: readonly MissingConfiguration[] }
+  | { readonly kind: 'prepare-targets' }
+  | { readonly kind: 'copy-files' }
+  | { readonly kind: 'link-tablespaces' }
+  | { readonly kind: 'copy-configuration' }
   | { readonly kind: 'fetch-control' }
   | { readonly kind: 'verify' }
-  | { readonly kind: 'stop-backup'; readonly label: string }
+  | { readonly kind: 'stop-backup' }
   | { readonly kind: 'write-label' }
   | { readonly kind: 'clean-settings' }
   | { readonly kind: 'flush' }
@@ -36,10 +34,10 @@ export type BackupStep =
   | { readonly kind: 'await-source' }
   | { readonly kind: 'check-source' }
   // By pg_basebackup.
-  | { readonly kind: 'note-beginning'; readonly label: string }
+  | { readonly kind: 'note-beginning' }
   | { readonly kind: 'remove-old-copy' }
-  | { readonly kind: 'receive'; readonly label: string }
-  | { readonly kind: 'move-into-place'; readonly files: readonly MissingConfiguration[] }
+  | { readonly kind: 'receive' }
+  | { readonly kind: 'move-into-place' }
   | { readonly kind: 'await-stop' }
   | { readonly kind: 'await-wal' }
   | { readonly kind: 'finish' }
@@ -184,28 +182,29 @@ export function planBaseBackup(facts: BackupFacts): readonly BackupStep[] {
     ...sentinelSteps(facts),
     ...(foreign.length === 0 ? [] : [{ kind: 'set-aside', names: foreign } as const]),
     { kind: 'prove-wal' },
-    ...(facts.streaming === undefined ? rsyncSteps(facts) : streamingSteps(facts, facts.streaming)),
+    ...(facts.streaming === undefined ? rsyncSteps(facts) : streamingSteps(facts.streaming)),
   ];
 }
 
 /** From the beginning of the backup to its end, over ssh. */
 function rsyncSteps(facts: BackupFacts): readonly BackupStep[] {
-  const { place, label, source, backupInProgress: leftover, missingConfiguration: files } = facts;
-  const comparison = comparisonFor(facts);
+  const { source, backupInProgress: leftover, missingConfiguration } = facts;
+  const when = <S>(isWanted: boolean, step: S) => (isWanted ? [step] : []);
+  const verifies = facts.verify && facts.primary.settings.dataChecksums;
   return [
     ...(leftover === undefined ? [] : [{ kind: 'end-leftover', label: leftover.label } as const]),
-    { kind: 'start-backup', label },
-    ...(source === undefined ? [] : [{ kind: 'await-source' } as const]),
+    { kind: 'start-backup' },
+    ...when(source !== undefined, { kind: 'await-source' } as const),
     { kind: 'plan-copy' },
     { kind: 'mark-copying' },
-    { kind: 'prepare-targets', comparison },
-    { kind: 'copy-files', comparison },
-    ...(source === undefined ? [] : [{ kind: 'check-source' } as const]),
-    { kind: 'link-tablespaces', targets: place.targets },
-    ...(files.length === 0 ? [] : [{ kind: 'copy-configuration', files } as const]),
+    { kind: 'prepare-targets' },
+    { kind: 'copy-files' },
+    ...when(source !== undefined, { kind: 'check-source' } as const),
+    { kind: 'link-tablespaces' },
+    ...when(missingConfiguration.length > 0, { kind: 'copy-configuration' } as const),
     { kind: 'fetch-control' },
-    ...(facts.verify && facts.primary.settings.dataChecksums ? [{ kind: 'verify' } as const] : []),
-    { kind: 'stop-backup', label },
+    ...when(verifies, { kind: 'verify' } as const),
+    { kind: 'stop-backup' },
     { kind: 'write-label' },
     { kind: 'clean-settings' },
     { kind: 'flush' },
@@ -213,76 +212,4 @@ function rsyncSteps(facts: BackupFacts): readonly BackupStep[] {
     { kind: 'finish' },
     { kind: 'move-older' },
   ];
-}
-
-function copied({ primary, place, source }: BackupFacts): string {
-  const tablespaces = place.targets
-    .filter(({ isInsidePgdata }) => !isInsidePgdata)
-    .map(({ name, target }) => `, tablespace "${name}" to "${target}"`);
-  const from = source === undefined ? primary.dataDirectory : `${source.host}:${source.server.dataDirectory}`;
-  return `"${from}" to "${place.pgdata}"${tablespaces.join('')}`;
-}
-
-/** One line a step, for --dry-run and debug. */
-export function describeStep(step: BackupStep, facts: BackupFacts): string {
-  const { pgdata, archivedir } = facts.place;
-  const how = (comparison: Comparison) => (comparison === 'contents' ? ', comparing every byte' : '');
-  switch (step.kind) {
-    case 'write-sentinel':
-      return `mark "${archivedir}" as the archive of cluster ${step.sentinel.systemIdentifier}`;
-    case 'set-aside':
-      return `move ${step.names.length} files of another history aside in "${archivedir}"`;
-    case 'prove-wal':
-      return `prove that WAL arrives: switch a segment on the primary and wait for it in "${archivedir}"`;
-    case 'end-leftover':
-      return `end the backup "${step.label}" that an earlier run left on the primary`;
-    case 'start-backup':
-      return `begin a backup on the primary with the label "${step.label}"`;
-    case 'mark-copying':
-      return `make it impossible for a server to start on "${pgdata}" until the copy is whole`;
-    case 'plan-copy':
-      return `list what is to be copied, and make sure that it can be read there and has room here`;
-    case 'prepare-targets':
-      return `remove from "${pgdata}" what the primary has not`;
-    case 'copy-files':
-      return `copy ${copied(facts)}${how(step.comparison)}, and check that every file is here`;
-    case 'link-tablespaces':
-      return `link ${step.targets.length} tablespaces in "${pgdata}/pg_tblspc"`;
-    case 'copy-configuration':
-      return `copy the primary's ${step.files.map(({ name }) => name).join(', ')}, since there is none here`;
-    case 'fetch-control':
-      return 'read pg_control of the primary and check it';
-    case 'verify':
-      return 'check every page of the copy by its checksum';
-    case 'stop-backup':
-      return 'end the backup on the primary';
-    case 'write-label':
-      return `write backup_label to "${pgdata}"`;
-    case 'clean-settings':
-      return "remove the primary's own recovery settings from the copy";
-    case 'flush':
-      return 'flush the copy to the disk';
-    case 'await-source':
-      return `wait until ${facts.source?.host ?? ''} has all on its disk that was there when the backup began`;
-    case 'check-source':
-      return `check that ${facts.source?.host ?? ''} still follows the primary; copy the primary's own files`;
-    case 'note-beginning':
-      return `ask the primary for its clock: a backup with the label "${step.label}" begins`;
-    case 'remove-old-copy':
-      return `remove the copy in "${pgdata}" and in the tablespaces first: there is no room for two`;
-    case 'receive':
-      return `receive "${facts.primary.dataDirectory}" by pg_basebackup beside what is in "${pgdata}"`;
-    case 'move-into-place':
-      return `move ${copied(facts)} into place`;
-    case 'await-stop':
-      return `wait until the primary has told in "${archivedir}" where the backup ended`;
-    case 'await-wal':
-      return `wait until all WAL of the backup is in "${archivedir}"`;
-    case 'finish':
-      return 'put pg_control into place: from here on a server can start';
-    case 'move-older':
-      return `move WAL that is older than the backup aside in "${archivedir}"`;
-    default:
-      return unreachable(step);
-  }
 }

@@ -3,19 +3,22 @@ import { pageLayoutOf } from '../../../postgres/control-file.ts';
 import { parseLsn } from '../../../postgres/lsn.ts';
 import { describeFindings, describeVerification, findingsOfCopy } from '../../page-check/findings.ts';
 import { distrustFiles, sourceOf, verifyCopy } from '../../page-check/verify-copy.ts';
+import type { BackupRecord, VerifiedFacts } from '../../backup-record/record.ts';
 import { needed, type BackupContext } from './context.ts';
 
 /**
  * `-B --verify`: every page of the copy. While the backup still goes on on the primary: so all that changes there until a page is
  * compared is in the WAL of this backup, and a torn page can be told from a damaged one.
  */
-export async function verifyStep(context: BackupContext): Promise<void> {
-  const { deps, primary, facts, run, onEvent } = context;
+export async function verifyStep(
+  { deps, primary, facts, onEvent }: BackupContext,
+  control: Buffer,
+  record: BackupRecord,
+): Promise<VerifiedFacts> {
   const { pgdata } = facts.place;
-  const record = needed(run.record, 'the record');
   onEvent({ kind: 'phase', phase: 'verify' });
   const verification = await verifyCopy(deps, pgdata, {
-    layout: needed(pageLayoutOf(needed(run.control, 'pg_control')), 'the size of a page'),
+    layout: needed(pageLayoutOf(control), 'the size of a page'),
     span: {
       startLsn: parseLsn(record.startLsn),
       stopLsn: undefined,
@@ -26,10 +29,9 @@ export async function verifyStep(context: BackupContext): Promise<void> {
       onEvent({ kind: 'progress', files, bytes });
     },
   });
-  run.record = { ...record, verified: { time: new Date(deps.now()).toISOString(), ...verification } };
   deps.log.debug(`verified ${describeVerification(verification)}`);
   const damaged = findingsOfCopy(verification);
-  if (damaged.length === 0) return;
+  if (damaged.length === 0) return { time: new Date(deps.now()).toISOString(), ...verification };
   await distrustFiles(pgdata, damaged);
   throw new PitrError('the copy is damaged', {
     detail: describeFindings(verification.findings),

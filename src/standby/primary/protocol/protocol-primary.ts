@@ -1,27 +1,12 @@
 import { dirname } from 'node:path';
 import { refusal } from '../../../errors.ts';
-import {
-  parseTablespaces,
-  parseWalPosition,
-  serverVersionSql,
-  tablespacesSql,
-  walPositionSql,
-} from '../../../postgres/backup-sql.ts';
-import { capabilitiesOf } from '../../../postgres/capabilities.ts';
-import { parseServerSettings, serverSettingsSql } from '../../../postgres/server-settings.ts';
-import { parseVersion } from '../../../postgres/version.ts';
 import type { CommandLine } from '../../../system/command.ts';
 import { requireProgram } from '../../../system/find-program.ts';
-import { withPsql, type PsqlRunner } from '../../../system/psql.ts';
+import type { PsqlRunner } from '../../../system/psql.ts';
 import { databaseOf } from '../../server/database.ts';
 import type { StandbyDeps } from '../../deps.ts';
-import {
-  questionMs,
-  unlessStopped,
-  type Primary,
-  type PrimaryFacts,
-  type ProtocolAccess,
-} from '../primary.ts';
+import { askFacts, type Primary, type PrimaryFacts, type ProtocolAccess } from '../primary.ts';
+import { withSession, type Query } from '../session.ts';
 import { installedPackageFolders } from '../../server/server-programs.ts';
 import { shellInstead } from './host-of-primary.ts';
 import { identifyPrimary, type Identity } from './identify.ts';
@@ -43,9 +28,9 @@ function localRunner(deps: StandbyDeps, { env }: ProtocolAccess): PsqlRunner {
   };
 }
 
-async function gatherFacts(identity: Identity, query: Primary['query'], role: string): Promise<PrimaryFacts> {
-  const capabilities = capabilitiesOf(parseVersion((await query(serverVersionSql))[0]?.[0] ?? ''));
-  const settings = parseServerSettings(await query(serverSettingsSql(capabilities)));
+async function gatherFacts(identity: Identity, query: Query, role: string): Promise<PrimaryFacts> {
+  const facts = await askFacts(query);
+  const { capabilities, settings } = facts;
   const { dataDirectory } = settings;
   if (dataDirectory === undefined) {
     throw refusal(`role "${role}" may not read the settings of the primary`, {
@@ -54,18 +39,8 @@ async function gatherFacts(identity: Identity, query: Primary['query'], role: st
         : 'On this version only a superuser may.',
     });
   }
-  return {
-    capabilities,
-    helperSchema: undefined,
-    settings,
-    dataDirectory,
-    tablespaces: parseTablespaces(await query(tablespacesSql(capabilities))),
-    systemIdentifier: identity.systemIdentifier,
-    control: undefined,
-    timeline: settings.inRecovery
-      ? undefined
-      : parseWalPosition(await query(walPositionSql(capabilities))).timeline,
-  };
+  const { systemIdentifier } = identity;
+  return { ...facts, helperSchema: undefined, dataDirectory, systemIdentifier, control: undefined };
 }
 
 /**
@@ -91,23 +66,9 @@ export async function withPrimaryByProtocol<T>(
       database: databaseOf(settings),
     };
     const runner = localRunner(deps, protocol);
-    const queryAside = (sql: string, limitMs = questionMs) =>
-      withPsql(runner, target, deps.log, (aside) => aside.query(sql, limitMs));
-    return withPsql(runner, target, deps.log, async (session) => {
-      const queryToUndo = (sql: string, limitMs = questionMs) => session.query(sql, limitMs);
-      const query = (sql: string, limitMs?: number) =>
-        unlessStopped(deps.signal, () => queryToUndo(sql, limitMs));
-      const facts = await gatherFacts(identity, query, role);
-      const { lost } = session;
-      return use({
-        shell: await shellInstead(deps),
-        facts,
-        query,
-        queryAside,
-        queryToUndo,
-        lost,
-        protocol,
-      });
+    return withSession(deps, runner, target, async (session) => {
+      const facts = await gatherFacts(identity, session.query, role);
+      return use({ shell: await shellInstead(deps), facts, ...session, protocol });
     });
   });
 }

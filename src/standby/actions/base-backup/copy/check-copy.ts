@@ -1,9 +1,9 @@
 import { lstat } from 'node:fs/promises';
 import { PitrError } from '../../../../errors.ts';
 import { systemErrorCode } from '../../../../system/durable.ts';
-import { needed, type BackupContext } from '../context.ts';
+import type { BackupContext } from '../context.ts';
 import { copyGroups } from './copy-pool.ts';
-import { localPath, printablePath, type CopyRoot, type PlannedFile } from './planned-files.ts';
+import { localPath, printablePath, type CopyPlan, type CopyRoot, type PlannedFile } from './planned-files.ts';
 import { originName, originOf } from '../../../primary/origin.ts';
 import { sizesOnPrimary } from './remote-sizes.ts';
 
@@ -99,8 +99,8 @@ async function checkRoot(context: BackupContext, root: CopyRoot): Promise<number
 }
 
 /** Holds what is here against the plan: every file, its presence and its size. Returns what had to be moved once more. */
-export async function checkCopy(context: BackupContext): Promise<number> {
+export async function checkCopy(context: BackupContext, { roots }: CopyPlan): Promise<number> {
   let moved = 0;
-  for (const root of needed(context.run.plan, 'the plan').roots) moved += await checkRoot(context, root);
+  for (const root of roots) moved += await checkRoot(context, root);
   return moved;
 }

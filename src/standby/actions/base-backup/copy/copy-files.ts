@@ -1,39 +1,32 @@
 import type { CopyFacts } from '../../../backup-record/record.ts';
+import { comparisonFor } from '../plan.ts';
+import type { BackupContext } from '../context.ts';
+import { secondsBetween } from '../results.ts';
 import { checkCopy } from './check-copy.ts';
-import { needed, type BackupContext } from '../context.ts';
 import { copyGroups } from './copy-pool.ts';
 import { shareOut } from './groups.ts';
-import type { Comparison } from '../plan.ts';
+import type { CopyPlan } from './planned-files.ts';
 
-function seconds(fromMs: number, toMs: number): number {
-  return Math.round((toMs - fromMs) / 100) / 10;
-}
-
-/** Copies what was planned, holds what arrived against the plan, and notes what it took. */
-export async function copyFiles(context: BackupContext, comparison: Comparison): Promise<void> {
-  const { deps, run } = context;
-  const plan = needed(run.plan, 'the plan');
+/** Copies what was planned, holds what arrived against the plan, and returns what it took. */
+export async function copyFiles(
+  context: BackupContext,
+  plan: CopyPlan,
+  backupBeganMs: number,
+): Promise<CopyFacts> {
+  const { deps, facts } = context;
   const threads = deps.settings.rsync_threads;
   const beganMs = deps.monotonicMs();
-  const moved = await copyGroups(context, shareOut(plan, threads), comparison);
-  const movedBytes = moved.literal + (await checkCopy(context));
+  const moved = await copyGroups(context, shareOut(plan, threads), comparisonFor(facts));
+  const movedBytes = moved.literal + (await checkCopy(context, plan));
   const endedMs = deps.monotonicMs();
-  const copy: CopyFacts = {
+  return {
     files: plan.files,
     bytes: plan.bytes,
     movedBytes,
     reusedBytes: Math.max(0, plan.bytes - movedBytes),
     receivedBytes: moved.received,
     threads,
-    copySeconds: seconds(beganMs, endedMs),
-    seconds: seconds(run.beganMs, endedMs),
+    copySeconds: secondsBetween(beganMs, endedMs),
+    seconds: secondsBetween(backupBeganMs, endedMs),
   };
-  run.record = { ...needed(run.record, 'the record'), copy };
-}
-
-/** The time that the whole took, for the record at the end. */
-export function noteDuration({ deps, run }: BackupContext): void {
-  const record = needed(run.record, 'the record');
-  if (record.copy === undefined) return;
-  run.record = { ...record, copy: { ...record.copy, seconds: seconds(run.beganMs, deps.monotonicMs()) } };
 }

@@ -1,4 +1,4 @@
-import { printablePath, type CopyPlan, type CopyRoot, type PlannedFile } from './planned-files.ts';
+import { printablePath, type CopyRoot, type PlannedFile } from './planned-files.ts';
 
 /** Files that one rsync copies. */
 export interface FileGroup {
@@ -52,7 +52,10 @@ function inPortions(root: CopyRoot): readonly FileGroup[] {
  * Shares the files out so that workers who each take the next group when they have done one end at about the same time:
  * the largest files first, in groups that become smaller as less remains.
  */
-export function shareOut({ roots }: CopyPlan, workers: number): readonly FileGroup[] {
+export function shareOut(
+  { roots }: { readonly roots: readonly CopyRoot[] },
+  workers: number,
+): readonly FileGroup[] {
   const filled = roots.filter(({ files }) => files.length > 0);
   if (workers === 1) return filled.flatMap(inPortions);
   let remaining = filled.reduce((sum, { bytes, files }) => sum + bytes + files.length * fileWeight, 0);

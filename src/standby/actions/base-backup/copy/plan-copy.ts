@@ -2,7 +2,7 @@ import { refusal } from '../../../../errors.ts';
 import { refuseOn, sayOverruled } from '../../../steps/objections.ts';
 import { tablespaceFolder } from '../../../host/tablespaces.ts';
 import { needed, type BackupContext } from '../context.ts';
-import { planOf, type CopyRoot } from './planned-files.ts';
+import { planOf, type CopyPlan, type CopyRoot, type SurveyedRoot } from './planned-files.ts';
 import { dataRules, tablespaceRules, type CopyRules } from '../../../host/copy-rules.ts';
 import { listRoot } from './list-files.ts';
 import { surveyTarget } from './local-files.ts';
@@ -33,29 +33,21 @@ function placesOf({ facts, primary }: BackupContext): readonly Place[] {
   return [...tablespaces, { ...data, source: origin.dataDirectory, target: facts.place.pgdata }];
 }
 
-async function listPlaces(context: BackupContext, places: readonly Place[]): Promise<readonly CopyRoot[]> {
-  const { primary, deps } = context;
-  const roots: CopyRoot[] = [];
-  for (const { rules, ...root } of places) {
-    const limitMs = deps.settings.base_backup_timeout * 1000;
-    const { shell } = originOf(primary);
-    const listing = await listRoot(shell, { ...root, rules, where: originName(primary) }, limitMs);
-    deps.signal.throwIfAborted();
-    // A tablespace that was dropped a moment ago is dropped by the WAL here, too; what is here of it is removed.
-    if (listing !== undefined) roots.push({ ...root, ...listing });
-    else if (root.kind === 'data') throw refusal(`there is no "${root.source}" on ${originName(primary)}`);
-    else roots.push({ ...root, directories: [], files: [], links: [], bytes: 0 });
-  }
-  return roots;
+/** A tablespace that was dropped a moment ago is dropped by the WAL here, too; what is here of it is removed. */
+const nothing = { directories: [], files: [], links: [], bytes: 0 } as const;
+
+async function listPlace({ primary, deps }: BackupContext, { rules, ...root }: Place): Promise<CopyRoot> {
+  const limitMs = deps.settings.base_backup_timeout * 1000;
+  const where = originName(primary);
+  const listing = await listRoot(originOf(primary).shell, { ...root, rules, where }, limitMs);
+  deps.signal.throwIfAborted();
+  if (listing === undefined && root.kind === 'data')
+    throw refusal(`there is no "${root.source}" on ${where}`);
+  return { ...root, ...(listing ?? nothing) };
 }
 
-async function requireRoom({ deps, facts, run }: BackupContext): Promise<void> {
-  const { roots } = needed(run.plan, 'the plan');
-  const demands = roots.map(({ target }, index) => {
-    const { neededBytes } = needed(run.local?.[index], 'the survey');
-    return { target, neededBytes };
-  });
-  const needs = await measureRoom(demands);
+async function requireRoom({ deps, facts }: BackupContext, roots: readonly SurveyedRoot[]): Promise<void> {
+  const needs = await measureRoom(roots.map(({ target, here }) => ({ target, ...here })));
   for (const { targets, neededBytes, freeBytes } of needs)
     deps.log.notice(
       `${targets.join(', ')}: ${inMegabytes(neededBytes)} more are needed, ${inMegabytes(freeBytes)} are free`,
@@ -66,23 +58,22 @@ async function requireRoom({ deps, facts, run }: BackupContext): Promise<void> {
 }
 
 /** Lists what there is, and holds it against what is here: all that can be refused is refused before a byte changes. */
-export async function planCopy(context: BackupContext): Promise<void> {
-  const { deps, run } = context;
+export async function planCopy(context: BackupContext): Promise<CopyPlan> {
+  const { deps, facts } = context;
   // What pg_basebackup received in a run that was killed is of no use to rsync, and takes room.
-  await removeReceived(context);
-  const places = placesOf(context);
-  const roots = await listPlaces(context, places);
-  run.plan = planOf(roots);
-  run.local = [];
-  for (const [index, root] of roots.entries()) {
-    const { rules } = needed(places[index], 'the rules');
-    run.local = [...run.local, await surveyTarget(root, rules)];
-  }
-  const { files, bytes } = run.plan;
-  const present = run.local.reduce((sum, { presentBytes }) => sum + presentBytes, 0);
+  await removeReceived(facts.place);
+  const listed: { root: CopyRoot; rules: CopyRules }[] = [];
+  for (const place of placesOf(context))
+    listed.push({ root: await listPlace(context, place), rules: place.rules });
+  const roots: SurveyedRoot[] = [];
+  for (const { root, rules } of listed) roots.push({ ...root, here: await surveyTarget(root, rules) });
+  const plan = planOf(roots);
+  const { files, bytes } = plan;
+  const present = roots.reduce((sum, { here }) => sum + here.presentBytes, 0);
   deps.log.notice(
-    `${files} files with ${inMegabytes(bytes)} are to be copied; ${inMegabytes(present)} of them are here in some state`,
+    `${files} files (${inMegabytes(bytes)}) to copy; ${inMegabytes(present)} already here, to be checked`,
   );
   context.onEvent({ kind: 'planned', bytes, files });
-  await requireRoom(context);
+  await requireRoom(context, roots);
+  return plan;
 }

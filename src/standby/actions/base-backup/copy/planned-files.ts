@@ -1,3 +1,5 @@
+import type { LocalFiles } from './local-files.ts';
+
 /**
  * What a base backup copies, as the primary had it when the backup had begun: made once, before the first byte changes here,
  * and what the copy is held against at its end. A file that comes later is made by the WAL.
@@ -44,13 +46,18 @@ export interface CopyRoot {
   readonly bytes: number;
 }
 
+/** A root with how its target looked before the copy. */
+export interface SurveyedRoot extends CopyRoot {
+  readonly here: LocalFiles;
+}
+
 export interface CopyPlan {
-  readonly roots: readonly CopyRoot[];
+  readonly roots: readonly SurveyedRoot[];
   readonly files: number;
   readonly bytes: number;
 }
 
-export function planOf(roots: readonly CopyRoot[]): CopyPlan {
+export function planOf(roots: readonly SurveyedRoot[]): CopyPlan {
   const sum = (of: (root: CopyRoot) => number) => roots.reduce((total, root) => total + of(root), 0);
   return { roots, files: sum(({ files }) => files.length), bytes: sum(({ bytes }) => bytes) };
 }

@@ -2,11 +2,10 @@ import { chmod, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, PitrError } from '../../../../errors.ts';
 import { describeResult, succeeded } from '../../../../system/command.ts';
-import { ensureDirectory, systemErrorCode } from '../../../../system/durable.ts';
-import { failure, needed, type BackupContext } from '../context.ts';
-import { localPath, type CopyRoot, type PlannedDirectory } from './planned-files.ts';
-import type { LocalFiles } from './local-files.ts';
-import type { Comparison } from '../plan.ts';
+import { systemErrorCode } from '../../../../system/durable.ts';
+import { failure, type BackupContext } from '../context.ts';
+import { localPath, type CopyRoot, type PlannedDirectory, type SurveyedRoot } from './planned-files.ts';
+import { comparisonFor } from '../plan.ts';
 
 /** Files that were written when the last backup looked at them may have changed again without a newer time. */
 const clockTickMs = 2_000;
@@ -50,29 +49,24 @@ async function makeDirectory(target: string, { path, mode }: PlannedDirectory): 
   await chmod(place, (mode & 0o755) | 0o700);
 }
 
-async function prepareRoot({ deps }: BackupContext, root: CopyRoot, local: LocalFiles): Promise<void> {
-  for (const path of local.superfluous)
+async function prepareRoot({ deps }: BackupContext, root: SurveyedRoot): Promise<void> {
+  for (const path of root.here.superfluous)
     await rm(localPath(root.target, path), { recursive: true, force: true });
   deps.signal.throwIfAborted();
   for (const directory of root.directories) await makeDirectory(root.target, directory);
-  for (const path of local.unwritable) await chmod(localPath(root.target, path), 0o600);
+  for (const path of root.here.unwritable) await chmod(localPath(root.target, path), 0o600);
 }
 
-/** Removes what the primary has not and makes the directories that it has: from here on pgdata is no longer what it was. */
-export async function prepareTargets(context: BackupContext, comparison: Comparison): Promise<void> {
-  const { plan, local } = context.run;
-  // While these are made, what is here is still what was here.
-  for (const { target } of needed(plan, 'the plan').roots) await ensureDirectory(target);
-  context.run.isCopyBegun = true;
-  for (const [index, root] of needed(plan, 'the plan').roots.entries()) {
+/** Removes what the primary has not and makes the directories that it has. */
+export async function prepareTargets(context: BackupContext, roots: readonly SurveyedRoot[]): Promise<void> {
+  for (const root of roots) {
     try {
-      await prepareRoot(context, root, needed(needed(local, 'the survey')[index], 'the survey'));
+      await prepareRoot(context, root);
     } catch (error) {
       if (error instanceof PitrError) throw error;
       throw new PitrError(`cannot prepare "${root.target}"`, { detail: messageOf(error), cause: error });
     }
   }
-  if (comparison === 'contents') return;
-  const places = needed(plan, 'the plan').roots.flatMap(serverPlaces);
-  await distrustRecentTimes(context, places);
+  if (comparisonFor(context.facts) === 'times')
+    await distrustRecentTimes(context, roots.flatMap(serverPlaces));
 }

@@ -1,5 +1,6 @@
 import type { StandbyDeps } from '../../../deps.ts';
-import { unlessStopped, type Primary } from '../../../primary/primary.ts';
+import type { Primary } from '../../../primary/primary.ts';
+import { unlessStopped } from '../../../primary/session.ts';
 
 /**
  * A backup of 9.6 and later is void once its session is over, and the copy of hours with it: what it runs with is stopped then, as

@@ -1,77 +1,69 @@
 import { PitrError } from '../../../../errors.ts';
-import { parseBackupLabel } from '../../../../postgres/backup-label.ts';
-import {
-  parseStoppedBackup,
-  startBackupSql,
-  stopBackupSql,
-  type StoppedBackup,
-} from '../../../../postgres/backup-sql.ts';
-import { checkControlFile, controlFileBytes } from '../../../../postgres/control-file.ts';
-import { formatLsn, parseLsn, segmentContaining, segmentEndingAt } from '../../../../postgres/lsn.ts';
+import { parseBackupLabel, type BackupLabel } from '../../../../postgres/backup-label.ts';
+import { parseStoppedBackup, startBackupSql, stopBackupSql } from '../../../../postgres/backup-sql.ts';
+import { parseLsn } from '../../../../postgres/lsn.ts';
+import type { BackupRecord } from '../../../backup-record/record.ts';
 import { explainUnarchived } from '../../../primary/archiver-statistics.ts';
 import { checkpointLimitMs } from '../../../primary/checkpoint-limit.ts';
-import { programVersion } from '../../../../system/program-version.ts';
-import { helperSchemaOf } from './helper-schema.ts';
+import type { Primary } from '../../../primary/primary.ts';
 import { isRemoteFile, readRemoteFile } from '../../../primary/remote-files.ts';
+import type { Query } from '../../../primary/session.ts';
+import type { BackupContext } from '../context.ts';
+import { recordOfStart, startIn, stopAt } from '../record-parts.ts';
 import { abandonStart } from './abandon-start.ts';
 import { forgetBackup, noteBackup } from './backup-note.ts';
-import { needed, type BackupContext } from '../context.ts';
-import { layoutOf } from '../plan.ts';
+import { helperSchemaOf } from './helper-schema.ts';
 import { refuseNewInMap } from './tablespaces-meanwhile.ts';
 
+/** `starting`: the primary was asked to begin a backup, and has not answered (yet). */
+export type BackupOnPrimary = 'none' | 'starting' | 'active' | 'ended';
+
+/** A backup that was ended, with what recovery from the copy needs. */
+export interface StoppedOnPrimary {
+  readonly stopLsn: bigint;
+  readonly label: BackupLabel;
+  readonly labelFile: string;
+  readonly tablespaceMap: string | undefined;
+  readonly record: ReturnType<typeof startIn> & ReturnType<typeof stopAt> & { readonly stopTime: string };
+}
+
+/** How far it is: an undo must know it however a step ended. */
+interface Progress {
+  onPrimary: BackupOnPrimary;
+}
+
 /** The server's own clock, in ISO 8601 and UTC: what -R is compared with. */
-export const clockSql = `SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+const clockSql = `SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 
 const stopGraceMs = 10_000;
 const longestLabel = 64 * 1024;
+const afterStop = 'The copy is kept, and the next -B transfers only what has changed.';
 
-export async function askClock({ primary }: BackupContext): Promise<string> {
-  return (await primary.query(clockSql))[0]?.[0] ?? '';
+export async function askClock(query: Query): Promise<string> {
+  return (await query(clockSql))[0]?.[0] ?? '';
 }
 
-export async function startBackup(context: BackupContext, label: string): Promise<void> {
-  const { deps, primary, facts, run } = context;
+export async function startBackup(context: BackupContext, state: Progress): Promise<BackupRecord> {
+  const { deps, primary, facts } = context;
   context.onEvent({ kind: 'phase', phase: 'checkpoint' });
-  const startTime = await askClock(context);
-  const start = startBackupSql(
-    helperSchemaOf(primary),
-    label,
-    deps.settings.basebackup_checkpoint === 'fast',
-  );
-  const isExclusive = primary.facts.capabilities.backupApi === 'exclusive';
-  if (isExclusive) {
+  const startTime = await askClock(primary.query);
+  const isFast = deps.settings.basebackup_checkpoint === 'fast';
+  const start = startBackupSql(helperSchemaOf(primary), facts.label, isFast);
+  if (primary.facts.capabilities.backupApi === 'exclusive') {
     // A start whose run was killed in its checkpoint has no label yet, and would have nobody who ends it.
     if (facts.notedBackup !== undefined) await abandonStart(context, facts.notedBackup, deps.pause);
-    await noteBackup(facts.place.archivedir, label);
+    await noteBackup(facts.place.archivedir, facts.label);
   }
-  run.isStartOpen = isExclusive;
+  state.onPrimary = 'starting';
   const rows = await primary.query(start, checkpointLimitMs(deps.settings));
-  run.isStartOpen = false;
-  run.isBackupActive = true;
-  const lsn = parseLsn(rows[0]?.[0] ?? '');
-  const timeline = needed(facts.position, 'the position').timeline;
-  run.record = {
-    status: 'copying',
-    label,
-    systemIdentifier: facts.primary.systemIdentifier,
-    primaryPgdata: facts.primary.dataDirectory,
-    timeline,
-    segmentSize: facts.primary.settings.walSegmentSize,
-    startLsn: formatLsn(lsn),
-    startSegment: segmentContaining(timeline, lsn, layoutOf(facts)).name,
-    startTime,
-    timeZone: facts.primary.settings.timeZone,
-    toolVersion: programVersion(),
-    ...(facts.source === undefined ? {} : { source: facts.source.host }),
-  };
+  state.onPrimary = 'active';
+  return recordOfStart(facts, parseLsn(rows[0]?.[0] ?? ''), startTime);
 }
 
 /** Up to 9.5 a run that was killed leaves its backup behind: the lock of this host says that no other run needs what we noted. */
 export async function endLeftover({ deps, primary }: BackupContext, label: string): Promise<void> {
-  await primary.query(
-    stopBackupSql(helperSchemaOf(primary), label),
-    deps.settings.wal_timeout * 1000 + stopGraceMs,
-  );
+  const limitMs = deps.settings.wal_timeout * 1000 + stopGraceMs;
+  await primary.query(stopBackupSql(helperSchemaOf(primary), label), limitMs);
 }
 
 /**
@@ -80,84 +72,61 @@ export async function endLeftover({ deps, primary }: BackupContext, label: strin
  */
 export async function abandonBackup(
   context: BackupContext,
-  label: string,
+  state: Progress,
   abandonOpen = abandonStart,
 ): Promise<void> {
-  const { deps, primary, facts, run } = context;
-  if (primary.facts.capabilities.backupApi !== 'exclusive') return;
-  if (run.isStartOpen === true) await abandonOpen(context, label);
-  else if (run.isBackupActive)
-    await (primary.lost.aborted ? primary.queryAside : primary.queryToUndo)(
-      stopBackupSql(helperSchemaOf(primary), label),
-      deps.settings.wal_timeout * 1000,
-    );
-  else return;
-  run.isStartOpen = false;
-  run.isBackupActive = false;
+  const { deps, primary, facts } = context;
+  const { onPrimary } = state;
+  const isOver = onPrimary === 'none' || onPrimary === 'ended';
+  if (primary.facts.capabilities.backupApi !== 'exclusive' || isOver) return;
+  if (onPrimary === 'starting') await abandonOpen(context, facts.label);
+  else {
+    const query = primary.lost.aborted ? primary.queryAside : primary.queryToUndo;
+    await query(stopBackupSql(helperSchemaOf(primary), facts.label), deps.settings.wal_timeout * 1000);
+  }
+  state.onPrimary = 'ended';
   await forgetBackup(facts.place.archivedir);
 }
 
+interface LabelFiles {
+  readonly labelFile?: string;
+  readonly tablespaceMap?: string;
+}
+
 /** Up to 9.5 the server keeps both files in its data directory while the backup goes on. */
-async function readExclusiveFiles({ primary }: BackupContext): Promise<Partial<StoppedBackup>> {
-  const { capabilities, dataDirectory } = primary.facts;
+async function readExclusiveFiles({ shell, facts }: Primary): Promise<LabelFiles> {
+  const { capabilities, dataDirectory } = facts;
   if (capabilities.backupApi !== 'exclusive') return {};
   const read = async (name: string) =>
-    (await readRemoteFile(primary.shell, `${dataDirectory}/${name}`, longestLabel)).toString('utf8');
+    (await readRemoteFile(shell, `${dataDirectory}/${name}`, longestLabel)).toString('utf8');
   const hasMap =
-    capabilities.hasTablespaceMap && (await isRemoteFile(primary.shell, `${dataDirectory}/tablespace_map`));
+    capabilities.hasTablespaceMap && (await isRemoteFile(shell, `${dataDirectory}/tablespace_map`));
   return {
     labelFile: await read('backup_label'),
-    tablespaceMap: hasMap ? await read('tablespace_map') : undefined,
+    ...(hasMap ? { tablespaceMap: await read('tablespace_map') } : {}),
   };
 }
 
-const afterStop = 'The copy is kept, and the next -B transfers only what has changed.';
-
 /** Ends the backup in the session that began it, and keeps what recovery from the copy needs. */
-export async function stopBackup(context: BackupContext, label: string): Promise<void> {
-  const { deps, primary, facts, run } = context;
-  const own = await readExclusiveFiles(context);
+export async function stopBackup(context: BackupContext, state: Progress): Promise<StoppedOnPrimary> {
+  const { deps, primary, facts } = context;
+  const own = await readExclusiveFiles(primary);
   deps.log.debug('ending the backup; up to 9.6 the primary waits until its WAL is archived');
   const rows = await explainUnarchived(primary, deps.settings.wal_timeout, afterStop, (limitMs) =>
-    primary.query(stopBackupSql(helperSchemaOf(primary), label), limitMs),
+    primary.query(stopBackupSql(helperSchemaOf(primary), facts.label), limitMs),
   );
   const stopped = parseStoppedBackup(rows);
-  run.isBackupActive = false;
+  state.onPrimary = 'ended';
   if (primary.facts.capabilities.backupApi === 'exclusive') await forgetBackup(facts.place.archivedir);
   if (stopped === undefined) {
-    throw new PitrError(`the backup "${label}" was ended on the primary by somebody else`, {
+    throw new PitrError(`the backup "${facts.label}" was ended on the primary by somebody else`, {
       hint: 'The copy cannot be used. Run -B again.',
     });
   }
-  const labelFile = stopped.labelFile ?? own.labelFile;
-  run.stopped = { ...stopped, labelFile, tablespaceMap: stopped.tablespaceMap ?? own.tablespaceMap };
-  await refuseNewInMap(context, run.stopped.tablespaceMap);
-  run.label = parseBackupLabel(needed(labelFile, 'the label'), 'backup_label');
-  const { startSegment, startLsn } = run.label;
-  run.record = {
-    ...needed(run.record, 'the record'),
-    startLsn: formatLsn(startLsn),
-    startSegment: startSegment.name,
-    timeline: startSegment.timeline,
-    stopLsn: formatLsn(stopped.stopLsn),
-    stopSegment: segmentEndingAt(startSegment.timeline, stopped.stopLsn, layoutOf(facts)).name,
-    stopTime: await askClock(context),
-  };
-}
-
-const controlAttempts = 5;
-
-/** Reads pg_control after all other files and while the backup goes on, as the manual asks; torn reads are repeated. */
-export async function fetchControl({ primary, run }: BackupContext): Promise<void> {
-  const path = `${primary.facts.dataDirectory}/global/pg_control`;
-  for (let attempt = 1; ; attempt += 1) {
-    const bytes = await readRemoteFile(primary.shell, path, controlFileBytes);
-    const check = checkControlFile(bytes);
-    if (check.kind === 'good') {
-      run.control = bytes;
-      return;
-    }
-    if (attempt === controlAttempts)
-      throw new PitrError(`"${path}" on the primary cannot be used: ${check.reason}`);
-  }
+  const { stopLsn, labelFile = own.labelFile ?? '', tablespaceMap = own.tablespaceMap } = stopped;
+  await refuseNewInMap(context, tablespaceMap);
+  const label = parseBackupLabel(labelFile, 'backup_label');
+  const stopTime = await askClock(primary.query);
+  const record = { ...startIn(label), ...stopAt(facts, label, stopLsn), stopTime };
+  return { stopLsn, label, labelFile, tablespaceMap, record };
 }

@@ -2,7 +2,7 @@ import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PitrError } from '../../../../errors.ts';
 import { parseTablespaces, tablespacesSql, type Tablespace } from '../../../../postgres/backup-sql.ts';
-import type { Rows } from '../../../primary/primary.ts';
+import type { Query } from '../../../primary/session.ts';
 import type { BackupContext } from '../context.ts';
 import { receivingDirectory } from '../streaming/places.ts';
 
@@ -24,10 +24,7 @@ function refuseNew(found: readonly Tablespace[]): void {
   });
 }
 
-async function askNew(
-  { facts }: BackupContext,
-  query: (sql: string) => Promise<Rows>,
-): Promise<readonly Tablespace[]> {
+async function askNew({ facts }: BackupContext, query: Query): Promise<readonly Tablespace[]> {
   const { capabilities, tablespaces } = facts.primary;
   return findNew(tablespaces, parseTablespaces(await query(tablespacesSql(capabilities))));
 }

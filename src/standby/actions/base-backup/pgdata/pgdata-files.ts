@@ -11,10 +11,12 @@ import {
 import { recordFileName, type BackupRecord } from '../../../backup-record/record.ts';
 import { incompleteControlFile } from '../../../server/data-directory.ts';
 import { makeForServer, openToGroup, writeForServer } from '../../../server/server-modes.ts';
-import { rewriteTablespaceMap, type TablespaceTarget } from '../../../host/tablespaces.ts';
+import { rewriteTablespaceMap } from '../../../host/tablespaces.ts';
 import { isEmptied, readWalLink, type WalLink } from '../../../host/wal-link.ts';
-import { needed, type BackupContext } from '../context.ts';
+import type { LocalPlace } from '../../../host/place.ts';
+import type { BackupContext } from '../context.ts';
 import type { BackupFacts } from '../facts.ts';
+import type { StoppedOnPrimary } from '../on-primary/primary-backup.ts';
 import { refuseServerStartedMeanwhile } from './started-meanwhile.ts';
 
 /** What was in pgdata before this run made it unstartable, to be put back while no byte of it has changed. */
@@ -32,8 +34,7 @@ async function writeRecord(pgdata: string, backup: BackupRecord): Promise<void> 
   await writeForServer(pgdata, join(pgdata, recordFileName), `${JSON.stringify({ backup }, null, 2)}\n`);
 }
 
-export async function readBefore({ facts }: BackupContext): Promise<Before> {
-  const { pgdata } = facts.place;
+export async function readBefore(pgdata: string): Promise<Before> {
   return {
     record: await readIfExists(join(pgdata, recordFileName)),
     hadControl: await exists(controlPaths(pgdata).control),
@@ -48,16 +49,14 @@ function isUnfinished({ record, hadControl }: Before): boolean {
  * Takes pg_control away and notes that a copy is under way, each on disk before the next step: from here on no
  * server starts on this directory, whoever starts it.
  */
-export async function markCopying(context: BackupContext, before: Before): Promise<void> {
-  const { facts, run } = context;
-  const { pgdata, targets } = facts.place;
+export async function markCopying(facts: BackupFacts, record: BackupRecord, before: Before): Promise<void> {
+  const { pgdata, targets, ownConfiguration } = facts.place;
   const tablespaces = targets.flatMap(({ target, isInsidePgdata }) => (isInsidePgdata ? [] : [target]));
   // Without its pg_control a running server would not live for long.
-  await refuseServerStartedMeanwhile(context);
+  await refuseServerStartedMeanwhile(facts);
   await ensureDirectory(pgdata);
   try {
-    const { ownConfiguration } = facts.place;
-    await writeRecord(pgdata, { ...needed(run.record, 'the record'), tablespaces, ownConfiguration });
+    await writeRecord(pgdata, { ...record, tablespaces, ownConfiguration });
   } catch (error) {
     // A copy that filled the disk left no room for this, but its own record, which says the same; room is made next.
     if (!isUnfinished(before)) throw error;
@@ -67,12 +66,11 @@ export async function markCopying(context: BackupContext, before: Before): Promi
   await rename(control, incomplete);
   await fsyncPath(global);
   // One that came up before the rename is seen now, and none can come up any more.
-  await refuseServerStartedMeanwhile(context);
+  await refuseServerStartedMeanwhile(facts);
 }
 
 /** Only while nothing was copied: what is there is still what was there. */
-export async function unmarkCopying({ facts }: BackupContext, before: Before): Promise<void> {
-  const { pgdata } = facts.place;
+export async function unmarkCopying(pgdata: string, before: Before): Promise<void> {
   const { global, control, incomplete } = controlPaths(pgdata);
   if (before.hadControl && !(await exists(control))) {
     await rename(incomplete, control);
@@ -109,11 +107,10 @@ export async function emptyWal({ deps, facts }: BackupContext): Promise<void> {
 }
 
 /** Makes the links of `pg_tblspc` and removes those that no tablespace of this backup has. */
-export async function linkTablespaces(
-  { facts }: BackupContext,
-  targets: readonly TablespaceTarget[],
-): Promise<void> {
-  const { pgdata } = facts.place;
+export async function linkTablespaces({
+  pgdata,
+  targets,
+}: Pick<LocalPlace, 'pgdata' | 'targets'>): Promise<void> {
   const directory = join(pgdata, 'pg_tblspc');
   await makeForServer(pgdata, directory);
   for (const name of await readdir(directory)) {
@@ -128,10 +125,11 @@ export async function linkTablespaces(
 }
 
 /** `backup_label`, without which a server would take the copy for a crashed cluster, and `tablespace_map`. */
-export async function writeLabelFiles({ facts, run }: BackupContext): Promise<void> {
-  const { pgdata, targets } = facts.place;
-  const { labelFile, tablespaceMap } = needed(run.stopped, 'the backup_label');
-  await writeForServer(pgdata, join(pgdata, 'backup_label'), needed(labelFile, 'the backup_label'));
+export async function writeLabelFiles(
+  { pgdata, targets }: Pick<LocalPlace, 'pgdata' | 'targets'>,
+  { labelFile, tablespaceMap }: StoppedOnPrimary,
+): Promise<void> {
+  await writeForServer(pgdata, join(pgdata, 'backup_label'), labelFile);
   if (tablespaceMap === undefined) return;
   await writeForServer(pgdata, join(pgdata, 'tablespace_map'), rewriteTablespaceMap(tablespaceMap, targets));
 }
@@ -140,12 +138,15 @@ export async function writeLabelFiles({ facts, run }: BackupContext): Promise<vo
  * Gives pg_control its name: all else is on disk, backup_label included, so that from this rename on a server can
  * start, and not before. The record follows: a crash in between only asks for another -B.
  */
-export async function putControlInPlace({ facts, run }: BackupContext): Promise<void> {
-  const { pgdata } = facts.place;
+export async function putControlInPlace(
+  pgdata: string,
+  content: Buffer,
+  record: BackupRecord,
+): Promise<void> {
   const { global, control, incomplete } = controlPaths(pgdata);
-  await writeForServer(pgdata, control, needed(run.control, 'pg_control'));
+  await writeForServer(pgdata, control, content);
   await fsyncPath(global);
-  await writeRecord(pgdata, { ...needed(run.record, 'the record'), status: 'complete' });
+  await writeRecord(pgdata, record);
   await removeDurably(incomplete);
 }
 

@@ -2,21 +2,18 @@ import { PitrError } from '../../../../errors.ts';
 import { checkpointSql, isTrue, mayCheckpointSql } from '../../../../postgres/backup-sql.ts';
 import { formatLsn, parseLsn } from '../../../../postgres/lsn.ts';
 import type { Primary } from '../../../primary/primary.ts';
-import { needed, type BackupContext } from '../context.ts';
-import { nudgeArchiver } from '../wal/wait-for-wal.ts';
+import type { BackupRecord } from '../../../backup-record/record.ts';
+import { originOf } from '../../../primary/origin.ts';
+import { waitUntil, type Look } from '../../../server/wait.ts';
+import type { BackupContext } from '../context.ts';
+import { nudgeArchiver, nudgesAtTimes } from '../wal/nudge.ts';
 import { askState } from './facts.ts';
 import type { SourceState } from './state.ts';
 
-const pollMs = 500;
-const tellMs = 10_000;
 const checkpointMs = 30 * 60_000;
 /** A restartpoint that nobody asks for may come so much later than checkpoint_timeout. */
 const marginS = 60;
 const checkpointTimeoutSql = "SELECT setting FROM pg_settings WHERE name = 'checkpoint_timeout'";
-
-function sourceOf({ primary }: BackupContext): Primary {
-  return needed(primary.source, 'the standby to copy from');
-}
 
 function shown(lsn: bigint | undefined): string {
   return lsn === undefined ? 'nowhere' : formatLsn(lsn);
@@ -37,97 +34,82 @@ function requireFollowing(host: string, state: SourceState): void {
 
 interface Waiting {
   readonly context: BackupContext;
-  readonly host: string;
+  readonly source: Primary;
   readonly startLsn: bigint;
 }
 
 /** Looks again and again, until it is true or nothing has moved for so long. */
 async function waitFor(
-  { context, host, startLsn }: Waiting,
+  { context, source, startLsn }: Waiting,
   limitS: number,
-  look: () => Promise<SourceState>,
   isDone: (state: SourceState) => boolean,
-  message: (state: SourceState) => string,
+  message: string,
+  ask = () => askState(source),
 ): Promise<void> {
-  const { deps } = context;
-  let state = await look();
-  let [movedMs, toldMs] = [deps.monotonicMs(), deps.monotonicMs()];
-  while (!isDone(state)) {
+  const { host } = source.shell.target;
+  // A source that reads its WAL from an archive sees it one whole segment after the other.
+  const nudge = nudgesAtTimes(context);
+  let state: SourceState | undefined;
+  const look = async (): Promise<Look<undefined>> => {
+    state = await ask();
     requireFollowing(host, state);
-    const nowMs = deps.monotonicMs();
-    if (nowMs - movedMs > limitS * 1000) {
-      throw new PitrError(`${message(state)} within ${limitS} s`, {
-        detail: `the backup began at ${shown(startLsn)}; ${host} has replayed to ${shown(state.replayedLsn)}, and its last restartpoint is at ${shown(state.redoLsn)}`,
-        hint: `See why ${host} is behind, or leave basebackup_source: out; wal_timeout: says how long a standstill is waited for.`,
-      });
-    }
-    if (nowMs - toldMs > tellMs) {
-      toldMs = nowMs;
-      deps.log.notice(
-        `waiting for ${host}, which has replayed to ${shown(state.replayedLsn)} of ${shown(startLsn)}`,
-      );
-      // A source that reads its WAL from an archive sees it one whole segment after the other.
-      await nudgeArchiver(context);
-    }
-    await deps.pause(pollMs);
-    const next = await look();
-    if (next.replayedLsn !== state.replayedLsn) movedMs = deps.monotonicMs();
-    state = next;
-  }
-  requireFollowing(host, state);
+    if (isDone(state)) return { kind: 'done', value: undefined };
+    const progress = shown(state.replayedLsn);
+    await nudge(`${host}, which has replayed to ${progress} of ${shown(startLsn)}`);
+    return { kind: 'waiting', progress };
+  };
+  const end = await waitUntil(context.deps, limitS, look);
+  if (end.kind === 'done') return;
+  throw new PitrError(`${message} within ${limitS} s`, {
+    detail: `the backup began at ${shown(startLsn)}; ${host} has replayed to ${shown(state?.replayedLsn)}, and its last restartpoint is at ${shown(state?.redoLsn)}`,
+    hint: `See why ${host} is behind, or leave basebackup_source: out; wal_timeout: says how long a standstill is waited for.`,
+  });
 }
 
 /** Asks for a restartpoint where the role may; otherwise the server makes one when its checkpoint_timeout has passed. */
-async function waitForRestartpoint(waiting: Waiting, source: Primary): Promise<void> {
-  const { deps } = waiting.context;
+async function waitForRestartpoint(waiting: Waiting): Promise<void> {
+  const { source, startLsn } = waiting;
+  const { settings, log } = waiting.context.deps;
+  const { host } = source.shell.target;
   const mayAsk = isTrue(await source.query(mayCheckpointSql(source.facts.capabilities)));
   const limitS = mayAsk
-    ? deps.settings.wal_timeout
+    ? settings.wal_timeout
     : Number((await source.query(checkpointTimeoutSql))[0]?.[0]) + marginS;
-  if (!mayAsk)
-    deps.log.notice(`waiting up to ${limitS} s for ${waiting.host} to make a restartpoint by itself`);
-  const look = async () => {
+  if (!mayAsk) log.notice(`waiting up to ${limitS} s for ${host} to make a restartpoint by itself`);
+  const ask = async () => {
     // It does nothing while no later checkpoint has been replayed.
     if (mayAsk) await source.query(checkpointSql, checkpointMs);
     return askState(source);
   };
-  await waitFor(
-    waiting,
-    limitS,
-    look,
-    ({ redoLsn }) => redoLsn >= waiting.startLsn,
-    () => `${waiting.host} completed no restartpoint at or after the start of the backup`,
-  );
+  const message = `${host} completed no restartpoint at or after the start of the backup`;
+  await waitFor(waiting, limitS, ({ redoLsn }) => redoLsn >= startLsn, message, ask);
 }
 
 /**
  * Waits until all that happened before the start of the backup is in the files of the source: it has been replayed there, and
  * a restartpoint has written it out. What happened later is in the WAL of the backup, whole pages first.
  */
-export async function awaitSource(context: BackupContext): Promise<void> {
-  const source = sourceOf(context);
-  const { host } = source.shell.target;
-  const startLsn = parseLsn(needed(context.run.record, 'the record').startLsn);
-  const waiting = { context, host, startLsn };
+export async function awaitSource(context: BackupContext, start: BackupRecord): Promise<void> {
+  const source = originOf(context.primary);
+  const startLsn = parseLsn(start.startLsn);
+  const waiting = { context, source, startLsn };
   await nudgeArchiver(context);
   await waitFor(
     waiting,
     context.deps.settings.wal_timeout,
-    () => askState(source),
     ({ replayedLsn }) => replayedLsn !== undefined && replayedLsn > startLsn,
-    () => `${host} did not replay the start of the backup`,
+    `${source.shell.target.host} did not replay the start of the backup`,
   );
-  await waitForRestartpoint(waiting, source);
-  await requireOneTimeline(context);
+  await waitForRestartpoint(waiting);
+  await requireOneTimeline(context, start.timeline);
 }
 
 /** The source still follows, and neither it nor the primary has begun another timeline. */
-export async function requireOneTimeline(context: BackupContext): Promise<void> {
-  const source = sourceOf(context);
+export async function requireOneTimeline({ primary }: BackupContext, timeline: number): Promise<void> {
+  const source = originOf(primary);
   const { host } = source.shell.target;
   const state = await askState(source);
   requireFollowing(host, state);
-  const { timeline } = needed(context.facts.position, 'the position');
   if (state.timeline === timeline) return;
   throw new PitrError(`${host} is on timeline ${state.timeline}, and the backup began on ${timeline}`, {
     hint: 'Run -B again when all servers follow one primary.',

@@ -5,9 +5,9 @@ import { fsyncPath } from '../../../../system/durable.ts';
 import { makeForServer, openToGroup } from '../../../server/server-modes.ts';
 import { isServersName, type TablespaceTarget } from '../../../host/tablespaces.ts';
 import { copyConfiguration } from '../pgdata/configuration.ts';
-import { needed, type BackupContext } from '../context.ts';
+import type { BackupContext } from '../context.ts';
 import { dataRules } from '../../../host/copy-rules.ts';
-import type { MissingConfiguration } from '../facts.ts';
+import type { BackupFacts, MissingConfiguration } from '../facts.ts';
 import { emptyWal } from '../pgdata/pgdata-files.ts';
 import { isReplaced } from './old-copy.ts';
 import { receivingDirectory, receivingTablespace } from './places.ts';
@@ -22,8 +22,7 @@ async function replace(from: string, to: string): Promise<void> {
 }
 
 /** backup_label belongs to this copy alone; of other files that tell of a server's run none comes along. */
-async function moveData({ facts }: BackupContext): Promise<void> {
-  const { place, primary } = facts;
+async function moveData({ place, primary }: BackupFacts): Promise<void> {
   const from = receivingDirectory(place);
   // pg_basebackup has made it as the primary's data directory is, which the group may read.
   await chmod(place.pgdata, (await lstat(from)).mode & 0o777);
@@ -40,7 +39,11 @@ async function moveData({ facts }: BackupContext): Promise<void> {
   await fsyncPath(place.pgdata);
 }
 
-async function moveTablespace({ facts, run }: BackupContext, tablespace: TablespaceTarget): Promise<void> {
+async function moveTablespace(
+  facts: BackupFacts,
+  content: Buffer,
+  tablespace: TablespaceTarget,
+): Promise<void> {
   const from = receivingTablespace(facts.place, tablespace);
   const { target, isInsidePgdata } = tablespace;
   if (isInsidePgdata) {
@@ -48,7 +51,7 @@ async function moveTablespace({ facts, run }: BackupContext, tablespace: Tablesp
     await replace(from, target);
     return;
   }
-  const check = checkControlFile(needed(run.control, 'pg_control'));
+  const check = checkControlFile(content);
   const control = check.kind === 'good' ? check.control : undefined;
   const isOwn = (name: string) => isServersName(facts.primary.capabilities, control, name);
   const received = (await readdir(from)).filter(isOwn);
@@ -60,11 +63,9 @@ async function moveTablespace({ facts, run }: BackupContext, tablespace: Tablesp
 }
 
 /** The primary's configuration files are among what was received, if they lie in its data directory. */
-async function copyReceivedConfiguration(
-  context: BackupContext,
-  files: readonly MissingConfiguration[],
-): Promise<void> {
+async function copyReceivedConfiguration(context: BackupContext): Promise<void> {
   const { deps, facts } = context;
+  const files = facts.missingConfiguration;
   const { dataDirectory } = facts.primary;
   const inside = (path: string) => relative(dataDirectory, path);
   const isReceived = ({ source }: MissingConfiguration) =>
@@ -79,16 +80,11 @@ async function copyReceivedConfiguration(
 }
 
 /** Puts what was received where a server looks for it. From the first rename on the copy that was here is no more. */
-export async function moveIntoPlace(
-  context: BackupContext,
-  files: readonly MissingConfiguration[],
-): Promise<void> {
-  const { facts, run } = context;
-  needed(run.control, 'pg_control');
-  run.isCopyBegun = true;
-  await moveData(context);
-  for (const tablespace of facts.place.targets) await moveTablespace(context, tablespace);
+export async function moveIntoPlace(context: BackupContext, control: Buffer): Promise<void> {
+  const { facts } = context;
+  await moveData(facts);
+  for (const tablespace of facts.place.targets) await moveTablespace(facts, control, tablespace);
   await emptyWal(context);
-  await copyReceivedConfiguration(context, files);
-  await removeReceived(context);
+  await copyReceivedConfiguration(context);
+  await removeReceived(facts.place);
 }

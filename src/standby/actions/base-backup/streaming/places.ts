@@ -3,6 +3,8 @@ import { receivingName } from '../../../host/pgdata-content.ts';
 import type { LocalPlace } from '../../../host/place.ts';
 import type { TablespaceTarget } from '../../../host/tablespaces.ts';
 
+export type ReceivingPlace = Pick<LocalPlace, 'pgdata' | 'targets'>;
+
 /** Where pg_basebackup writes: on the file system on which the files are to lie, so that moving them is renaming. */
 export function receivingDirectory({ pgdata }: Pick<LocalPlace, 'pgdata'>): string {
   return join(pgdata, receivingName);
@@ -18,6 +20,6 @@ export function receivingTablespace(
     : join(target.target, receivingName);
 }
 
-export function receivingPlaces(place: Pick<LocalPlace, 'pgdata' | 'targets'>): readonly string[] {
+export function receivingPlaces(place: ReceivingPlace): readonly string[] {
   return [receivingDirectory(place), ...place.targets.map((target) => receivingTablespace(place, target))];
 }

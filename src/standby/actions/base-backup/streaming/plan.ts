@@ -34,16 +34,15 @@ export function streamingObjections(facts: BackupFacts, streaming: StreamingFact
 }
 
 /** From the beginning of the backup to where its settings are cleaned. */
-export function streamingSteps(facts: BackupFacts, streaming: StreamingFacts): readonly BackupStep[] {
-  const { label, place, missingConfiguration: files } = facts;
+export function streamingSteps(streaming: StreamingFacts): readonly BackupStep[] {
   const makesRoom = mustMakeRoom(streaming);
   return [
-    { kind: 'note-beginning', label },
+    { kind: 'note-beginning' },
     ...(makesRoom ? [{ kind: 'mark-copying' } as const, { kind: 'remove-old-copy' } as const] : []),
-    { kind: 'receive', label },
+    { kind: 'receive' },
     ...(makesRoom ? [] : [{ kind: 'mark-copying' } as const]),
-    { kind: 'move-into-place', files },
-    { kind: 'link-tablespaces', targets: place.targets },
+    { kind: 'move-into-place' },
+    { kind: 'link-tablespaces' },
     { kind: 'clean-settings' },
     { kind: 'flush' },
     { kind: 'await-stop' },

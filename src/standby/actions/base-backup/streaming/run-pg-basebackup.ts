@@ -54,13 +54,13 @@ function listener({ deps, facts, onEvent }: BackupContext, onWait: () => void) {
 
 const longestTimerMs = 2 ** 31 - 1;
 
-function startPgBasebackup(context: BackupContext, label: string, onLine: (line: string) => void): Session {
+function startPgBasebackup(context: BackupContext, onLine: (line: string) => void): Session {
   const { deps, facts } = context;
   const streaming = streamingOf(context);
   const command = politeCommand(
     deps.settings,
     streaming,
-    pgBasebackupCommand(deps.settings, streaming, facts.place, label),
+    pgBasebackupCommand(deps.settings, streaming, facts.place, facts.label),
   );
   deps.log.debug(`${command.program} ${command.args.join(' ')}`);
   const session = deps.startSession(command, {
@@ -74,7 +74,7 @@ function startPgBasebackup(context: BackupContext, label: string, onLine: (line:
 }
 
 /** Runs pg_basebackup to its end, within its limits. It ends with us, however we end. */
-export async function runPgBasebackup(context: BackupContext, label: string): Promise<Received> {
+export async function runPgBasebackup(context: BackupContext): Promise<Received> {
   const { deps, onEvent } = context;
   const { base_backup_timeout, wal_timeout } = deps.settings;
   const timers: NodeJS.Timeout[] = [];
@@ -90,7 +90,7 @@ export async function runPgBasebackup(context: BackupContext, label: string): Pr
     onEvent({ kind: 'phase', phase: 'wal' });
     endAfter(wal_timeout, 'unarchived');
   });
-  const session = startPgBasebackup(context, label, heard.onLine);
+  const session = startPgBasebackup(context, heard.onLine);
   endAfter(base_backup_timeout, 'limit');
   deps.signal.addEventListener('abort', session.kill, { once: true });
   if (deps.signal.aborted) session.kill();

@@ -3,10 +3,10 @@ import { mkdir, readdir, rename, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../../../errors.ts';
 import { parseHistory, type TimelineEntry } from '../../../../postgres/history.ts';
-import { historyName, parseWalName, type WalName } from '../../../../postgres/wal-name.ts';
+import { historyName, parseWalName, type SegmentName, type WalName } from '../../../../postgres/wal-name.ts';
 import { fsyncPath, readIfExists } from '../../../../system/durable.ts';
 import { olderInHistory } from '../../../archive/older.ts';
-import { needed, type BackupContext } from '../context.ts';
+import type { BackupContext } from '../context.ts';
 import { layoutOf } from '../plan.ts';
 
 /** Moves files out of the server's and the archiver's sight without removing them; returns where they are now. */
@@ -42,11 +42,10 @@ async function ancestorsOf(archivedir: string, timeline: number): Promise<readon
  * Moves the WAL away that the copy in pgdata never reads: what is older than the backup. The backup is good by then, and stays so
  * whatever becomes of this.
  */
-export async function moveOlder(context: BackupContext): Promise<void> {
-  const { deps, facts, run } = context;
+export async function moveOlder(context: BackupContext, startSegment: SegmentName): Promise<void> {
+  const { deps, facts } = context;
   const { archivedir } = facts.place;
   try {
-    const { startSegment } = needed(run.label, 'the label');
     const names = (await readdir(archivedir)).map(parseWalName);
     const files = names.filter((name): name is WalName => name.kind !== 'not-wal');
     const ancestors = await ancestorsOf(archivedir, startSegment.timeline);
@@ -64,11 +63,10 @@ export async function moveOlder(context: BackupContext): Promise<void> {
 }
 
 export async function putBack(
-  { facts }: BackupContext,
+  archivedir: string,
   names: readonly WalName[],
   directory: string,
 ): Promise<void> {
-  const { archivedir } = facts.place;
   for (const { name } of names) await rename(join(directory, name), join(archivedir, name));
   await rmdir(directory);
   await fsyncPath(archivedir);

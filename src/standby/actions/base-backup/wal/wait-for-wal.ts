@@ -1,28 +1,24 @@
 import { join } from 'node:path';
-import { messageOf, PitrError, refusal } from '../../../../errors.ts';
+import { PitrError, refusal } from '../../../../errors.ts';
 import {
   checkpointSql,
   isTrue,
   mayCheckpointSql,
-  switchWalSql,
   writeWalRecordSql,
 } from '../../../../postgres/backup-sql.ts';
 import { listSegments, segmentEndingAt } from '../../../../postgres/lsn.ts';
-import { parseWalName, type SegmentName } from '../../../../postgres/wal-name.ts';
+import type { SegmentName } from '../../../../postgres/wal-name.ts';
 import { exists, removeDurably, writeDurably } from '../../../../system/durable.ts';
-import { archiverStatistics } from '../../../primary/archiver-statistics.ts';
-import type { Primary } from '../../../primary/primary.ts';
+import { archiverStatistics, describeArchiving } from '../../../primary/archiver-statistics.ts';
 import { arrivalOf } from '../../../archive/arrival.ts';
-import { needed, type BackupContext } from '../context.ts';
+import { waitUntil } from '../../../server/wait.ts';
+import type { BackupContext } from '../context.ts';
 import { layoutOf } from '../plan.ts';
+import { endSegment, nudgesAtTimes } from './nudge.ts';
 
 /** A request of ours to the archiver: it looks for this file whenever it connects, and then ships again. */
 const resumeRequest = '.resume';
 
-/** A segment takes a moment as a rule; what takes longer is looked for less often. */
-const leastPollMs = 20;
-const mostPollMs = 500;
-const progressMs = 10_000;
 /** A checkpoint writes all that is dirty: on a busy primary that takes its time. */
 const checkpointMs = 30 * 60_000;
 
@@ -47,65 +43,23 @@ async function missingOf(
   return missing;
 }
 
-/**
- * Ends one more segment, so that archive_command is called again: an archiver that found this standby unreachable a moment
- * ago lets it rest, and an idle primary would not call for a long time.
- *
- * @returns that segment; undefined if the primary could not be asked
- */
-export async function nudgeArchiver({ deps, primary }: BackupContext): Promise<SegmentName | undefined> {
-  try {
-    await primary.query(writeWalRecordSql);
-    return await endSegment(primary);
-  } catch (error) {
-    // What is waited for may arrive without it; if not, that is what will be said.
-    deps.log.debug(`the primary could not be asked to end another segment: ${messageOf(error)}`);
-    return undefined;
-  }
-}
-
-async function endSegment(primary: Primary): Promise<SegmentName> {
-  const name = parseWalName((await primary.query(switchWalSql(primary.facts.capabilities)))[0]?.[0] ?? '');
-  if (name.kind !== 'segment') throw new PitrError(`the primary names no WAL segment but "${name.name}"`);
-  return name;
-}
-
-function pollMs(waitedMs: number): number {
-  return Math.min(mostPollMs, Math.max(leastPollMs, waitedMs / 10));
-}
-
 /** Looks again and again, up to `wal_timeout`, until nothing is missing; returns what still is then. */
-async function waitUntil(
+async function waitUntilHere(
   context: BackupContext,
   look: () => Promise<readonly SegmentName[]>,
   onNudge?: (segment: SegmentName) => void,
 ): Promise<readonly SegmentName[]> {
-  const { deps } = context;
-  const startMs = deps.monotonicMs();
-  let saidMs = startMs;
-  let missing = await look();
-  while (missing.length > 0) {
-    const nowMs = deps.monotonicMs();
-    if (nowMs - startMs > deps.settings.wal_timeout * 1000) return missing;
-    if (nowMs - saidMs > progressMs) {
-      saidMs = nowMs;
-      deps.log.notice(`waiting for ${missing.length} WAL segments, the first is ${missing[0]?.name ?? ''}`);
-      const ended = await nudgeArchiver(context);
-      if (ended !== undefined) onNudge?.(ended);
-    }
-    await deps.pause(pollMs(nowMs - startMs));
+  const nudge = nudgesAtTimes(context);
+  let missing: readonly SegmentName[] = [];
+  await waitUntil(context.deps, context.deps.settings.wal_timeout, async () => {
     missing = await look();
-  }
-  return [];
-}
-
-/** Waits for all of them. */
-async function waitFor(
-  context: BackupContext,
-  segments: readonly SegmentName[],
-): Promise<readonly SegmentName[]> {
-  let missing = segments;
-  return waitUntil(context, async () => (missing = await missingOf(context, missing)));
+    const [first] = missing;
+    if (first === undefined) return { kind: 'done', value: undefined };
+    const ended = await nudge(`${missing.length} WAL segments, the first is ${first.name}`);
+    if (ended !== undefined) onNudge?.(ended);
+    return { kind: 'waiting', progress: '' };
+  });
+  return missing;
 }
 
 /**
@@ -114,7 +68,7 @@ async function waitFor(
  */
 async function waitForAny(context: BackupContext, first: SegmentName): Promise<boolean> {
   const candidates = [first];
-  const missing = await waitUntil(
+  const missing = await waitUntilHere(
     context,
     async () => {
       const absent = await missingOf(context, candidates);
@@ -188,29 +142,23 @@ export async function proveWal(context: BackupContext): Promise<void> {
   }
 }
 
-/** All that recovery from this backup must read: from its start to its stop. */
-function segmentsOfBackup({ facts, run }: BackupContext): readonly SegmentName[] {
-  const { startSegment } = needed(run.label, 'the label');
-  const { stopLsn } = needed(run.stopped, 'the end of the backup');
-  const layout = layoutOf(facts);
-  return listSegments(startSegment, segmentEndingAt(startSegment.timeline, stopLsn, layout), layout);
-}
-
-export async function awaitWal(context: BackupContext): Promise<void> {
-  const { deps, primary } = context;
+/** Waits for all that recovery from this backup must read: from its start to its stop. */
+export async function awaitWal(context: BackupContext, first: SegmentName, stopLsn: bigint): Promise<void> {
+  const { deps, primary, facts } = context;
   const { wal_timeout, archivedir } = deps.settings;
   context.onEvent({ kind: 'phase', phase: 'wal' });
-  const missing = await waitFor(context, segmentsOfBackup(context));
+  const layout = layoutOf(facts);
+  let missing: readonly SegmentName[] = listSegments(
+    first,
+    segmentEndingAt(first.timeline, stopLsn, layout),
+    layout,
+  );
+  missing = await waitUntilHere(context, async () => (missing = await missingOf(context, missing)));
   if (missing.length === 0) return;
   throw new PitrError(
     `the backup needs WAL that did not arrive in "${archivedir}" within ${wal_timeout} s: ${missing.map(({ name }) => name).join(', ')}`,
     {
-      detail: [
-        await archiverStatistics(primary),
-        `archive_command there is "${primary.facts.settings.archiveCommand}"`,
-      ]
-        .filter(Boolean)
-        .join('\n'),
+      detail: await describeArchiving(primary),
       hint: 'The copy is kept, and the next -B transfers only what has changed. Get the WAL to arrive first; wal_timeout: says how long to wait for it.',
     },
   );

@@ -3,10 +3,13 @@ import { exitCodes, PitrError } from '../../../../../src/errors.ts';
 import type { BackupFacts } from '../../../../../src/standby/actions/base-backup/facts.ts';
 import {
   comparisonFor,
-  describeStep,
   findForeignHistory,
   planBaseBackup,
+  type BackupStep,
 } from '../../../../../src/standby/actions/base-backup/plan.ts';
+import type { BackupRun } from '../../../../../src/standby/actions/base-backup/results.ts';
+import { backupSteps } from '../../../../../src/standby/actions/base-backup/steps.ts';
+import { handlerOf } from '../../../../../src/standby/steps/step-table.ts';
 import type { LocalPlace } from '../../../../../src/standby/host/place.ts';
 import {
   backupFacts,
@@ -27,6 +30,10 @@ function refusalOf(facts: BackupFacts): PitrError {
     throw error;
   }
   throw new Error('not refused');
+}
+
+function sentenceOf(step: BackupStep, facts: BackupFacts): string {
+  return handlerOf(backupSteps, { facts } as BackupRun).describe(step);
 }
 
 const place = (changes: Partial<LocalPlace>): BackupFacts => backupFacts({ place: localPlace(changes) });
@@ -68,10 +75,12 @@ describe('the plan of a base backup', () => {
     });
     const steps = planBaseBackup(facts);
     const copy = steps.find(({ kind }) => kind === 'copy-files');
-    expect(copy === undefined ? '' : describeStep(copy, facts)).toMatch(
+    expect(copy === undefined ? '' : sentenceOf(copy, facts)).toMatch(
       /^copy "\/primary\/main" to "[^"]+", tablespace "fast" to "\/here\/fast", comparing every byte,/,
     );
-    expect(steps).toContainEqual({ kind: 'link-tablespaces', targets: [tablespace, inside] });
+    expect(steps.map((step) => sentenceOf(step, facts))).toContain(
+      'link 2 tablespaces in "/standby/main/pg_tblspc"',
+    );
     expect(steps.map(({ kind }) => kind)).toContain('copy-configuration');
   });
 
@@ -81,7 +90,7 @@ describe('the plan of a base backup', () => {
       archived: walNames('00000002.history'),
       missingConfiguration: [{ name: 'pg_hba.conf', source: '/etc/x' }],
     });
-    for (const step of planBaseBackup(facts)) expect(describeStep(step, facts)).toMatch(/^[a-z][^\n]+$/);
+    for (const step of planBaseBackup(facts)) expect(sentenceOf(step, facts)).toMatch(/^[a-z][^\n]+$/);
   });
 
   test('a promotion of this standby in the past is taken out of the sentinel, and known for undoing', () => {

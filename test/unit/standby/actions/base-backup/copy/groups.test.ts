@@ -1,8 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import {
-  planOf,
-  type CopyRoot,
-} from '../../../../../../src/standby/actions/base-backup/copy/planned-files.ts';
+import type { CopyRoot } from '../../../../../../src/standby/actions/base-backup/copy/planned-files.ts';
 import { shareOut, splitAtLinks } from '../../../../../../src/standby/actions/base-backup/copy/groups.ts';
 
 const megabyte = 1024 * 1024;
@@ -27,7 +24,7 @@ const small = Array.from({ length: 30_000 }, () => 8192);
 
 describe('the files shared out', () => {
   test('are all there, once', () => {
-    const plan = planOf([root('a', [...segments, ...small]), root('b', [5, 6])]);
+    const plan = { roots: [root('a', [...segments, ...small]), root('b', [5, 6])] };
     const shared = shareOut(plan, 4).flatMap(({ root: { name }, files }) =>
       files.map(({ path }) => `${name} ${path}`),
     );
@@ -36,31 +33,31 @@ describe('the files shared out', () => {
   });
 
   test('spread the segments of a large table over the workers', () => {
-    const groups = shareOut(planOf([root('a', segments)]), 4);
+    const groups = shareOut({ roots: [root('a', segments)] }, 4);
     expect(groups.length).toBeGreaterThanOrEqual(8);
     expect(Math.max(...groups.map(({ files }) => files.length))).toBeLessThanOrEqual(2);
   });
 
   test('go in groups, never one by one where they are small', () => {
-    const groups = shareOut(planOf([root('a', small)]), 4);
+    const groups = shareOut({ roots: [root('a', small)] }, 4);
     expect(groups.length).toBeLessThan(40);
     expect(Math.min(...groups.slice(0, -1).map(({ files }) => files.length))).toBeGreaterThan(500);
   });
 
   test('end with small groups, so that no worker is left with a large one', () => {
-    const sizes = groupBytes(shareOut(planOf([root('a', [...segments, ...small])]), 2));
+    const sizes = groupBytes(shareOut({ roots: [root('a', [...segments, ...small])] }, 2));
     expect(sizes.at(-1)).toBeLessThan(64 * megabyte);
     expect(sizes[0]).toBeGreaterThan(2 * 1024 * megabyte);
   });
 
   test('are one group for each root where one worker copies', () => {
-    const plan = planOf([root('a', segments), root('empty', []), root('b', [5, 6])]);
+    const plan = { roots: [root('a', segments), root('empty', []), root('b', [5, 6])] };
     expect(shareOut(plan, 1).map(({ root: { name } }) => name)).toEqual(['a', 'b']);
   });
 
   test.each([1, 2, 4])('are never more at once than rsync has memory for (%i workers)', (workers) => {
     const files = Array.from({ length: 35_000 }, (_none, index) => index % 3);
-    const counts = shareOut(planOf([root('a', files)]), workers).map((group) => group.files.length);
+    const counts = shareOut({ roots: [root('a', files)] }, workers).map((group) => group.files.length);
     expect(Math.max(...counts)).toBeLessThanOrEqual(10_000);
     expect(counts.reduce((sum, count) => sum + count, 0)).toBe(35_000);
   });

@@ -13,6 +13,7 @@ import {
   endLeftover,
   startBackup,
   stopBackup,
+  type BackupOnPrimary,
 } from '../../../../../../src/standby/actions/base-backup/on-primary/primary-backup.ts';
 import { parseLsn } from '../../../../../../src/postgres/lsn.ts';
 import type { RemoteShell } from '../../../../../../src/system/ssh.ts';
@@ -38,6 +39,7 @@ LABEL: ${name}
 
 interface World {
   readonly context: BackupContext;
+  readonly state: { onPrimary: BackupOnPrimary };
   /** SQL in the order it was sent; with `undo: ` before what goes through the way that a signal does not close. */
   readonly sent: string[];
   readonly scripts: string[];
@@ -89,8 +91,8 @@ function fakeWorld(
     monotonicMs: () => 0,
     signal: new AbortController().signal,
   } as unknown as StandbyDeps;
-  const run = { isBackupActive: false, isCopyBegun: false, beganMs: 0 };
-  return { context: { deps, primary, facts, run, onEvent: () => undefined }, sent, scripts };
+  const state: World['state'] = { onPrimary: 'none' };
+  return { context: { deps, primary, facts, onEvent: () => undefined }, state, sent, scripts };
 }
 
 const clock = [/clock_timestamp/, [['2026-01-01T00:00:01.000000Z']]] as const;
@@ -99,31 +101,28 @@ const started = [/cmd_pg_start_backup/, [['0/5000028']]] as const;
 describe('a backup in one session (9.6 and later)', () => {
   test('takes both files from what ended it', async () => {
     const stopped = [['0/6000000', labelFile(label), '16400 /t\n']];
-    const { context, scripts } = fakeWorld('15', [clock, started, [/cmd_pg_stop_backup/, stopped]]);
-    await startBackup(context, label);
-    expect(context.run).toMatchObject({
-      isBackupActive: true,
-      record: {
-        status: 'copying',
-        label,
-        startSegment: '000000010000000000000005',
-        startTime: expect.any(String) as string,
-      },
+    const { context, state, scripts } = fakeWorld('15', [clock, started, [/cmd_pg_stop_backup/, stopped]]);
+    expect(await startBackup(context, state)).toMatchObject({
+      status: 'copying',
+      label,
+      startSegment: '000000010000000000000005',
+      startTime: expect.any(String) as string,
     });
-    await stopBackup(context, label);
-    expect(context.run).toMatchObject({
-      isBackupActive: false,
-      stopped: { stopLsn: parseLsn('0/6000000'), labelFile: labelFile(label), tablespaceMap: '16400 /t\n' },
+    expect(state.onPrimary).toBe('active');
+    expect(await stopBackup(context, state)).toMatchObject({
+      stopLsn: parseLsn('0/6000000'),
+      labelFile: labelFile(label),
+      tablespaceMap: '16400 /t\n',
       record: { stopSegment: '000000010000000000000005', stopLsn: '0/6000000' },
     });
     expect(scripts).toEqual([]);
   });
 
   test('ends with the session: nothing is sent to undo it', async () => {
-    const { context, sent } = fakeWorld('15', [clock, started]);
-    await startBackup(context, label);
+    const { context, state, sent } = fakeWorld('15', [clock, started]);
+    await startBackup(context, state);
     const before = sent.length;
-    await abandonBackup(context, label);
+    await abandonBackup(context, state);
     expect(sent.length).toBe(before);
   });
 });
@@ -131,73 +130,74 @@ describe('a backup in one session (9.6 and later)', () => {
 describe('an exclusive backup (up to 9.5)', () => {
   test('takes both files from the data directory before it is ended', async () => {
     const files = { backup_label: labelFile(label), tablespace_map: '16400 /t\n' };
-    const { context } = fakeWorld(
+    const { context, state } = fakeWorld(
       '9.5',
       [clock, started, [/cmd_pg_stop_backup/, [['0/6000000', '', '']]]],
       files,
     );
-    await startBackup(context, label);
-    await stopBackup(context, label);
-    expect(context.run.stopped).toMatchObject({ labelFile: labelFile(label), tablespaceMap: '16400 /t\n' });
+    await startBackup(context, state);
+    expect(await stopBackup(context, state)).toMatchObject({
+      labelFile: labelFile(label),
+      tablespaceMap: '16400 /t\n',
+    });
   });
 
   test('up to 9.4 has no tablespace_map', async () => {
     const files = { backup_label: labelFile(label), tablespace_map: 'a leftover' };
-    const { context } = fakeWorld(
+    const { context, state } = fakeWorld(
       '8.4',
       [clock, started, [/cmd_pg_stop_backup/, [['0/6000000', '', '']]]],
       files,
     );
-    await startBackup(context, label);
-    await stopBackup(context, label);
-    expect(context.run.stopped?.tablespaceMap).toBeUndefined();
+    await startBackup(context, state);
+    expect((await stopBackup(context, state)).tablespaceMap).toBeUndefined();
   });
 
   test('is ended by its label when the run fails, also after a signal', async () => {
-    const { context, sent } = fakeWorld('9.5', [clock, started]);
-    await startBackup(context, label);
-    await abandonBackup(context, label);
+    const { context, state, sent } = fakeWorld('9.5', [clock, started]);
+    await startBackup(context, state);
+    await abandonBackup(context, state);
     expect(sent.at(-1)).toMatch(/^undo: SELECT .* FROM "public"\.cmd_pg_stop_backup\('pitrtools here abc'\)/);
     const count = sent.length;
-    await abandonBackup(context, label);
+    await abandonBackup(context, state);
     expect(sent.length).toBe(count);
   });
 
   test("stop_basebackup run although start failed, ending somebody else's backup", async () => {
-    const { context, sent } = fakeWorld('9.5', [
+    const { context, state, sent } = fakeWorld('9.5', [
       clock,
       [/cmd_pg_start_backup/, new Error('already in progress')],
     ]);
-    await expect(startBackup(context, label)).rejects.toThrow('already in progress');
-    await abandonBackup(context, label);
+    await expect(startBackup(context, state)).rejects.toThrow('already in progress');
+    await abandonBackup(context, state);
     expect(sent.filter((sql) => sql.includes('stop'))).toEqual([]);
   });
 
   test('that somebody else has ended makes the copy unusable', async () => {
-    const { context } = fakeWorld('9.5', [clock, started], { backup_label: labelFile('other') });
-    await startBackup(context, label);
-    await expect(stopBackup(context, label)).rejects.toThrow('was ended on the primary by somebody else');
+    const { context, state } = fakeWorld('9.5', [clock, started], { backup_label: labelFile('other') });
+    await startBackup(context, state);
+    await expect(stopBackup(context, state)).rejects.toThrow('was ended on the primary by somebody else');
   });
 
   test('is noted in archivedir from before its start until it is over', async () => {
-    const { context } = fakeWorld('9.5', [
+    const { context, state } = fakeWorld('9.5', [
       clock,
       [/cmd_pg_start_backup/, new Error('the connection is lost')],
     ]);
-    await expect(startBackup(context, label)).rejects.toThrow();
+    await expect(startBackup(context, state)).rejects.toThrow();
     expect(await readNotedBackup(archivedir)).toBe(label);
-    await abandonBackup(context, label);
+    await abandonBackup(context, state);
     expect(await readNotedBackup(archivedir)).toBeUndefined();
   });
 
   test('whose start is not answered is ended in another session, once it has begun', async () => {
     const file = [[labelFile(label)]] as const;
-    const { context, sent } = fakeWorld('9.5', [
+    const { context, state, sent } = fakeWorld('9.5', [
       clock,
       [/cmd_pg_start_backup/, new Error('stopped by SIGTERM')],
       [/pg_read_file/, file],
     ]);
-    await expect(startBackup(context, label)).rejects.toThrow('SIGTERM');
+    await expect(startBackup(context, state)).rejects.toThrow('SIGTERM');
     const { queryAside } = context.primary;
     let looks = 0;
     const isUnderWay = (sql: string) => sql.includes('pg_stat_activity') && ++looks <= 3;
@@ -206,7 +206,7 @@ describe('an exclusive backup (up to 9.5)', () => {
       queryAside: async (sql) => (isUnderWay(sql) ? [['1']] : queryAside(sql)),
     };
     const pauses: number[] = [];
-    await abandonBackup({ ...context, primary }, label, (open, name) =>
+    await abandonBackup({ ...context, primary }, state, (open, name) =>
       abandonStart(open, name, (ms) => {
         pauses.push(ms);
         return Promise.resolve();
@@ -221,8 +221,8 @@ describe('an exclusive backup (up to 9.5)', () => {
 
   test('is begun only when the start that a killed run left has ended, and is ended', async () => {
     const old = 'pitrtools here old';
-    const { context, sent } = fakeWorld('9.5', [clock, started, [/pg_read_file/, [[labelFile(old)]]]]);
-    await startBackup({ ...context, facts: { ...context.facts, notedBackup: old } }, label);
+    const { context, state, sent } = fakeWorld('9.5', [clock, started, [/pg_read_file/, [[labelFile(old)]]]]);
+    await startBackup({ ...context, facts: { ...context.facts, notedBackup: old } }, state);
     expect(sent.filter((sql) => /cmd_pg_(start|stop)/.test(sql))).toEqual([
       expect.stringMatching(/^aside: .*cmd_pg_stop_backup\('pitrtools here old'\)/),
       expect.stringContaining("cmd_pg_start_backup('pitrtools here abc'"),
@@ -231,17 +231,18 @@ describe('an exclusive backup (up to 9.5)', () => {
   });
 
   test('whose start does not end within the limit stays noted', async () => {
-    const { context } = fakeWorld('9.5', [clock, [/pg_stat_activity/, [['1']]]]);
+    const { context, state } = fakeWorld('9.5', [clock, [/pg_stat_activity/, [['1']]]]);
     let now = 0;
     const deps = { ...context.deps, monotonicMs: () => now };
     await noteBackup(archivedir, label);
-    const open = { ...context, deps, run: { ...context.run, isStartOpen: true } };
+    state.onPrimary = 'starting';
+    const open = { ...context, deps };
     const pause = (ms: number) => {
       now += ms;
       return Promise.resolve();
     };
     await expect(
-      abandonBackup(open, label, (there, name) => abandonStart(there, name, pause)),
+      abandonBackup(open, state, (there, name) => abandonStart(there, name, pause)),
     ).rejects.toThrow('the primary is still beginning the backup "pitrtools here abc"');
     expect(await readNotedBackup(archivedir)).toBe(label);
   });

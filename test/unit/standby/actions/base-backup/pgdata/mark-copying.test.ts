@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { BackupContext } from '../../../../../../src/standby/actions/base-backup/context.ts';
+import type { BackupRecord } from '../../../../../../src/standby/backup-record/record.ts';
 import {
   markCopying,
   readBefore,
@@ -25,30 +25,29 @@ afterEach(() => {
   rmSync(pgdata, { recursive: true });
 });
 
-/** A backup at whose first change here a server has come up, and gone. */
-function contextWith(force: Force): BackupContext {
-  const run = {
-    get record() {
-      writeFileSync(join(pgdata, 'postmaster.pid'), `${nobodysPid}\n`);
-      return completeBackup;
-    },
-  };
-  const facts = backupFacts({ place: localPlace({ pgdata }), force });
-  return { facts, run } as unknown as BackupContext;
-}
+const factsWith = (force: Force) => backupFacts({ place: localPlace({ pgdata }), force });
+
+/** As it is written, the first change here, a server has come up, and gone. */
+const record: BackupRecord = {
+  ...completeBackup,
+  get label() {
+    writeFileSync(join(pgdata, 'postmaster.pid'), `${nobodysPid}\n`);
+    return completeBackup.label;
+  },
+};
 
 test('a server that came up just before pg_control was taken away is seen, and pg_control put back', async () => {
-  const context = contextWith(noForce);
-  const before = await readBefore(context);
-  await expect(markCopying(context, before)).rejects.toThrow(/its postmaster.pid names \d+, which is gone/);
+  const before = await readBefore(pgdata);
+  await expect(markCopying(factsWith(noForce), record, before)).rejects.toThrow(
+    /its postmaster.pid names \d+, which is gone/,
+  );
   expect(existsSync(control())).toBe(false);
-  await unmarkCopying(context, before);
+  await unmarkCopying(pgdata, before);
   expect(readFileSync(control(), 'utf8')).toBe('as it was');
   expect(existsSync(join(pgdata, 'pitrtools.json'))).toBe(false);
 });
 
 test('what a server left that is gone hinders no --force', async () => {
-  const context = contextWith(fullForce);
-  await markCopying(context, await readBefore(context));
+  await markCopying(factsWith(fullForce), record, await readBefore(pgdata));
   expect(existsSync(control())).toBe(false);
 });

@@ -1,0 +1,83 @@
+import type { BackupLabel } from '../../../postgres/backup-label.ts';
+import type { WrittenSentinel } from '../../../system/sentinel.ts';
+import type { BackupRecord } from '../../backup-record/record.ts';
+import type { BackupContext } from './context.ts';
+import type { CopyPlan } from './copy/planned-files.ts';
+import type { BackupOnPrimary, StoppedOnPrimary } from './on-primary/primary-backup.ts';
+import type { Before } from './pgdata/pgdata-files.ts';
+
+type PartOf<K extends keyof BackupRecord> = Required<Pick<BackupRecord, K>>;
+
+/** Recovery starts from what pg_basebackup received. */
+export interface ReceivedBackup {
+  readonly control: Buffer;
+  readonly label: BackupLabel;
+  readonly record: PartOf<'startLsn' | 'startSegment' | 'timeline' | 'stopTime' | 'copy'>;
+}
+
+/** What a step leaves for later ones and for its own undo, under the step's kind. */
+export interface StepResults {
+  'write-sentinel': WrittenSentinel;
+  /** The directory that the files were moved to. */
+  'set-aside': string;
+  'start-backup': BackupRecord;
+  'note-beginning': BackupRecord;
+  'plan-copy': CopyPlan;
+  'mark-copying': Before;
+  'copy-files': PartOf<'copy'>;
+  'fetch-control': { readonly control: Buffer };
+  verify: PartOf<'verified'>;
+  'stop-backup': StoppedOnPrimary;
+  receive: ReceivedBackup;
+  'await-stop': { readonly stopLsn: bigint; readonly record: PartOf<'stopLsn' | 'stopSegment'> };
+  finish: BackupRecord;
+}
+
+/** One base backup under way. */
+export interface BackupRun extends BackupContext {
+  readonly results: { [K in keyof StepResults]?: StepResults[K] };
+  readonly state: {
+    onPrimary: BackupOnPrimary;
+    /** From the moment at which the first byte below pgdata may have changed. */
+    isCopyBegun: boolean;
+  };
+  readonly beganMs: number;
+}
+
+/** What the one of these steps left that the plan holds: either way of copying has its own. */
+export function resultOf<K extends keyof StepResults>(
+  { results }: Pick<BackupRun, 'results'>,
+  ...kinds: readonly K[]
+): StepResults[K] {
+  for (const kind of kinds) {
+    const result = results[kind];
+    if (result !== undefined) return result;
+  }
+  throw new Error(`the plan of the base backup has no step ${kinds.join(' or ')} before this one`);
+}
+
+/** All that is known of the backup by now. */
+export function recordOf(run: Pick<BackupRun, 'results'>): BackupRecord {
+  const { results } = run;
+  return {
+    ...resultOf(run, 'start-backup', 'note-beginning'),
+    ...results.receive?.record,
+    ...results['copy-files'],
+    ...results.verify,
+    ...results['stop-backup']?.record,
+    ...results['await-stop']?.record,
+  };
+}
+
+/** The same at the end, with the time that all of it took. */
+export function finalRecord(run: BackupRun): BackupRecord {
+  const record = recordOf(run);
+  const seconds = secondsBetween(run.beganMs, run.deps.monotonicMs());
+  const copy = record.copy === undefined ? {} : { copy: { ...record.copy, seconds } };
+  return { ...record, ...copy, status: 'complete' };
+}
+
+/** To a tenth. */
+export function secondsBetween(fromMs: number, toMs: number): number {
+  return Math.round((toMs - fromMs) / 100) / 10;
+}
