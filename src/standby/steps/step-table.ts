@@ -20,6 +20,11 @@ export type StepTable<S extends { readonly kind: string }, C> = {
   readonly [K in S['kind']]: StepEntry<Extract<S, { readonly kind: K }>, C>;
 };
 
+/** The steps that a table has entries for, as a plan names them: for an action whose steps are declared by their entries. */
+export type StepsOf<T> = {
+  readonly [K in keyof T & string]: T[K] extends StepEntry<infer P, never> ? { readonly kind: K } & P : never;
+}[keyof T & string];
+
 /** The compiler knows no relation between a step's kind and its entry; the table's type is what keeps it. */
 function entryOf<S extends { readonly kind: string }, C>(table: StepTable<S, C>, step: S): StepEntry<S, C> {
   return table[step.kind as S['kind']] as StepEntry<S, C>;

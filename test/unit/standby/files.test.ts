@@ -15,7 +15,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { StandbySettings } from '../../../src/config/options-standby.ts';
 import { copyConf, planConfCopies } from '../../../src/standby/host/conf-files.ts';
 import type { StandbyDeps } from '../../../src/standby/deps.ts';
-import { failoverConf } from '../../../src/standby/actions/failover/facts.ts';
+import { failoverConf } from '../../../src/standby/actions/failover/use-conf.ts';
 import { setAsideLastSegment } from '../../../src/standby/actions/failover/last-segment.ts';
 import { readRecord } from '../../../src/standby/backup-record/record.ts';
 import { clearRecoverySettings, writeRecoverySettings } from '../../../src/standby/recovery/files.ts';

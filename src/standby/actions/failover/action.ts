@@ -9,7 +9,6 @@ import { changeRecord } from '../../backup-record/record.ts';
 import { runSiteCommand } from '../../server/shell-command.ts';
 import { waitUntil } from '../../server/wait.ts';
 import type { FailoverRun } from './run.ts';
-import type { RunActionStep } from './steps.ts';
 
 /** A site's script may well wait for an address to move; it may not wait for ever. */
 const actionLimitS = 600;
@@ -58,16 +57,18 @@ function factsFor(deps: StandbyDeps, timeline: number, isRepeated: boolean, mess
   };
 }
 
+export interface SiteAction {
+  readonly command: string;
+  /** An earlier run has begun it, and did not see it succeed. */
+  readonly isRepeated: boolean;
+}
+
 /**
  * Runs action_failover. That it was begun is on record before, and goes only when it has succeeded: whatever ends this run, the next
  * -F999 runs it again and says in its environment that it does.
  */
-export async function runAction(
-  deps: StandbyDeps,
-  run: FailoverRun,
-  { command, isRepeated }: RunActionStep,
-): Promise<void> {
-  const { pgdata } = deps.settings;
+export async function runAction(run: FailoverRun, { command, isRepeated }: SiteAction): Promise<void> {
+  const { deps, pgdata } = run.server;
   const timeline = run.timeline ?? 0;
   await awaitEarlier(deps);
   await changeRecord(pgdata, { isActionBegun: true });

@@ -6,7 +6,6 @@ import { historyName } from '../../../postgres/wal-name.ts';
 import { readIfExists } from '../../../system/durable.ts';
 import type { ArchivedEnd } from '../../archive/replay-check.ts';
 import type { Server } from '../../server/server.ts';
-import type { DataDirectory } from '../../server/data-directory.ts';
 import type { ArchiveEnd } from './outcome.ts';
 
 export interface NotReplayed {
@@ -59,8 +58,8 @@ function placeOf({ end }: TimelineEntry): string {
 }
 
 /** Where a timeline begins; undefined for the first one, and where no history can be read. */
-export async function beginningOf(directory: DataDirectory, timeline: number): Promise<string | undefined> {
-  const entries = await readHistory(directory, timeline).catch(() => undefined);
+export async function beginningOf(server: Server, timeline: number): Promise<string | undefined> {
+  const entries = await readHistory(server, timeline).catch(() => undefined);
   const branch = entries?.at(-1);
   return branch === undefined ? undefined : placeOf(branch);
 }

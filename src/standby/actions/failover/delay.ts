@@ -13,6 +13,8 @@ export type ReplayDelay =
   /** `own` is what `ALTER SYSTEM` has set, if it was that. */
   | { readonly kind: 'setting'; readonly value: string; readonly own: string | undefined };
 
+export type SettingDelay = Extract<ReplayDelay, { readonly kind: 'setting' }>;
+
 async function inRecoveryConf({ pgdata }: Server): Promise<ReplayDelay | undefined> {
   const text = (await readIfExists(join(pgdata, 'recovery.conf')))?.toString('utf8') ?? '';
   return new RegExp(`^\\s*${parameter}\\b`, 'm').test(text) ? { kind: 'until-promotion' } : undefined;
@@ -52,9 +54,6 @@ export async function dropDelay(server: Server): Promise<void> {
 }
 
 /** A production server has no use for it, but the standby that it may be again has. */
-export async function restoreDelay(
-  server: Server,
-  { own }: Extract<ReplayDelay, { kind: 'setting' }>,
-): Promise<void> {
+export async function restoreDelay(server: Server, { own }: SettingDelay): Promise<void> {
   await setDelay(server, own);
 }

@@ -1,7 +1,7 @@
 import { exists } from '../../../system/durable.ts';
 import { readPostmaster } from '../../../system/postmaster.ts';
 import { messageOf } from '../../../errors.ts';
-import { confFiles, hasOtherSources, planConfCopies, type ConfCopy } from '../../host/conf-files.ts';
+import { planConfCopies, type ConfCopy } from '../../host/conf-files.ts';
 import type { LowLimit } from '../../../postgres/standby-limits.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import type { Force } from '../../steps/force.ts';
@@ -13,17 +13,13 @@ import { checkArchive, type ArchivedEnd } from '../../archive/replay-check.ts';
 import type { DataDirectory } from '../../server/data-directory.ts';
 import { findServer } from '../../server/find-server.ts';
 import { isReplayPaused } from '../../server/replay-paused.ts';
-import {
-  readConfiguration,
-  serverOptions,
-  type ServerConfiguration,
-} from '../../server/server-configuration.ts';
+import { readConfiguration, type ServerConfiguration } from '../../server/server-configuration.ts';
 import { observeLowLimits, observeMemory, type MemoryForLimits } from '../../server/limits.ts';
 import { observeServer, type ServerState } from '../../server/server-state.ts';
 import { observeDelay, type ReplayDelay } from './delay.ts';
 import { readGuard, type Guard } from '../../recovery/guard.ts';
 import { observeLocalLogin, type LocalLogin } from './local-login.ts';
-import type { FailoverConf } from './steps.ts';
+import { failoverConf, type FailoverConf } from './use-conf.ts';
 
 type ArchiveFact =
   | { readonly kind: 'archive'; readonly archive: Archive }
@@ -77,24 +73,6 @@ async function archiveFact(deps: StandbyDeps, directory: DataDirectory): Promise
   } catch (error) {
     return { kind: 'unusable', reason: messageOf(error) };
   }
-}
-
-/**
- * Undefined when the INI names no other files for a failover. That pgdata holds the same bytes already says nothing: the
- * standby's are copied over them before a start, and a server may run that has not read them yet.
- */
-export async function failoverConf(
-  deps: Pick<StandbyDeps, 'settings'>,
-  major: string,
-): Promise<FailoverConf | undefined> {
-  const { settings } = deps;
-  const files = await confFiles(settings, 'failover');
-  if (files.length === 0) return undefined;
-  const configuration = await readConfiguration(settings, 'failover', major);
-  const before = await readConfiguration(settings, 'standby', major);
-  const isOtherStart = serverOptions(configuration.parameters) !== serverOptions(before.parameters);
-  const mustRestart = isOtherStart || (settings.no_copy_conf && hasOtherSources(settings));
-  return { files, configuration, mustRestart };
 }
 
 /** What was left by the promotion of a server that has gone on as a standby since, perhaps for months, says nothing. */

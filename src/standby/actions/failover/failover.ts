@@ -1,24 +1,20 @@
-import { exitCodes } from '../../../errors.ts';
 import type { ActionOptions, StandbyDeps } from '../../deps.ts';
-import { beginningOf } from './all-replayed.ts';
 import { observeHere, type FailoverFacts } from './facts.ts';
 import { listFailoverObjections } from './objections.ts';
-import { describeOutcome } from './outcome.ts';
 import { planFailover } from './plan.ts';
 import { sayLogin } from './local-login.ts';
-import { newRun, type FailoverRun } from './run.ts';
-import { failoverHandler } from './run-steps.ts';
-import type { FailoverStep } from './steps.ts';
+import { reportFailover } from './report.ts';
+import { newRun } from './run.ts';
+import { failoverSteps } from './steps.ts';
 import { probePrimary } from '../../primary/liveness/liveness.ts';
 import { describeLiveness, type Liveness } from '../../primary/liveness/verdict.ts';
 import { sayOverruled } from '../../steps/objections.ts';
-import { carryOut, printPlan } from '../../steps/carry-out.ts';
+import { perform } from '../../steps/step-table.ts';
 import { sayWherePrimaryIsHere } from '../../primary/primary-is-here.ts';
-import { serverOf } from '../../server/server.ts';
 import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
 
 function unsentWords(unsent: number | undefined): string {
-  return unsent === undefined || unsent === 0 ? '' : ` (${unsent} files wait to be archived)`;
+  return unsent === undefined || unsent === 0 ? '' : ` (${unsent} files waiting)`;
 }
 
 /** What the operator must know before the server opens. */
@@ -33,12 +29,12 @@ function sayLiveness(deps: StandbyDeps, liveness: Liveness): void {
       for (const warning of liveness.warnings) deps.log.warning(warning);
       // Even with nothing marked as ready: queues may hold WAL, and the last segment was never finished.
       deps.log.warning(
-        `WAL that never left may remain there${unsentWords(liveness.unsent)}: "cmd_archiver --flush" on that host sends it, and must come before a failover to count`,
+        `the old primary may hold WAL that was never shipped${unsentWords(liveness.unsent)}. Run "cmd_archiver --flush" there first; after the failover it is too late`,
       );
       return;
     case 'unreachable':
       deps.log.warning(
-        `${describeLiveness(liveness)}: it was not seen dead; make sure that nobody writes to it`,
+        `${describeLiveness(liveness)}: this does not prove that it is down: make sure that no client can write to it`,
       );
   }
 }
@@ -61,66 +57,22 @@ function sayState(deps: StandbyDeps, facts: FailoverFacts): void {
     deps.log.warning(`the trigger file "${facts.triggerFile}" is there: remove it before the next -S`);
 }
 
-/** The last lines, and the exit code, of a failover that has happened. */
-export function reportFailover(deps: StandbyDeps, run: FailoverRun): number {
-  deps.log.notice('Statistics are not replicated in warm standy mode.');
-  deps.report('HINT: Execute ANALYZE on your databases');
-  deps.report('Failover finished');
-  if (run.actionFailure === undefined) return 0;
-  deps.log.error(`the failover has happened, but action_failover failed: ${run.actionFailure}`, {
-    hint: 'When its trouble is mended, run -F999 again: it runs the script alone, with PITRTOOLS_REPEATED=yes.',
-  });
-  return exitCodes.actionFailed;
-}
-
-/** Says what this server is now, what may be missing, and what is to be done next. */
-export async function sayOutcome(
-  deps: StandbyDeps,
-  { directory, liveness }: Pick<FailoverFacts, 'directory' | 'liveness'>,
-  { timeline, replayed, archiveEnd, archiving }: FailoverRun,
-): Promise<void> {
-  const openedAt = timeline === undefined ? undefined : await beginningOf(directory, timeline);
-  const { hostName } = deps;
-  const lines = describeOutcome({
-    timeline,
-    openedAt,
-    replayed,
-    archiveEnd,
-    liveness,
-    archiving,
-    hostName,
-  });
-  for (const line of lines) deps.report(line);
-}
-
-async function carryOutFailover(
-  deps: StandbyDeps,
-  facts: FailoverFacts,
-  steps: readonly FailoverStep[],
-  options: ActionOptions,
-): Promise<number> {
-  const run = newRun();
-  if (facts.isAllReplayed) run.archiveEnd = { kind: 'reached-before' };
-  const handler = failoverHandler(serverOf(deps, facts.directory.capabilities), run);
-  if (options.dryRun) {
-    printPlan(deps, steps, handler);
-    return 0;
-  }
-  await carryOut(deps, steps, handler);
-  await sayOutcome(deps, facts, run);
-  return reportFailover(deps, run);
-}
-
-/** `-F999`: turns the standby into a production server, unless the primary is alive. */
-export async function failover(deps: StandbyDeps, options: ActionOptions): Promise<number> {
+async function observe(deps: StandbyDeps, { force }: ActionOptions): Promise<FailoverFacts> {
   const [liveness, here] = await Promise.all([
     probePrimary(deps),
     sayWherePrimaryIsHere(deps).then(() => observeHere(deps)),
   ]);
-  const facts: FailoverFacts = { ...here, liveness, force: options.force };
+  return { ...here, liveness, force };
+}
+
+/** `-F999`: turns the standby into a production server, unless the primary is alive. */
+export async function failover(deps: StandbyDeps, options: ActionOptions): Promise<number> {
+  const facts = await observe(deps, options);
   const steps = planFailover(facts);
-  sayOverruled(deps, listFailoverObjections(facts), options.force);
-  sayLiveness(deps, liveness);
+  sayOverruled(deps, listFailoverObjections(facts), facts.force);
+  sayLiveness(deps, facts.liveness);
   sayState(deps, facts);
-  return carryOutFailover(deps, facts, steps, options);
+  const run = newRun(deps, facts);
+  if (!(await perform(deps, options, steps, failoverSteps, run))) return 0;
+  return reportFailover(run, facts.liveness);
 }

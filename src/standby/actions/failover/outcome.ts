@@ -1,7 +1,7 @@
 import { formatUtc } from '../../../postgres/timestamp.ts';
 import { formatLsn } from '../../../postgres/lsn.ts';
 import type { Liveness } from '../../primary/liveness/verdict.ts';
-import type { Replayed } from '../../recovery/replayed.ts';
+import type { FailoverRun } from './run.ts';
 
 /** Whether all that the archive held before the promotion was replayed. */
 export type ArchiveEnd =
@@ -18,14 +18,10 @@ export type Archiving =
   | { readonly kind: 'unknown'; readonly reason: string };
 
 /** What a failover leaves behind; undefined is what could not be determined. */
-export interface Outcome {
-  readonly timeline: number | undefined;
+export interface Outcome extends Pick<FailoverRun, 'timeline' | 'replayed' | 'archiveEnd' | 'archiving'> {
   /** Where the new timeline begins, as its history says it. */
   readonly openedAt: string | undefined;
-  readonly replayed: Replayed | undefined;
-  readonly archiveEnd: ArchiveEnd | undefined;
   readonly liveness: Liveness;
-  readonly archiving: Archiving | undefined;
   readonly hostName: string;
 }
 

@@ -7,14 +7,14 @@ import { raised } from '../../server/limits.ts';
 import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
 import type { FailoverFacts, LocalFacts } from './facts.ts';
 import { isPausedAtTarget, listFailoverObjections } from './objections.ts';
-import type { AfterStep, FailoverStep } from './steps.ts';
+import type { FailoverStep } from './steps.ts';
 
 /**
  * What is done once the server is open.
  *
  * @param checks steps that must succeed before the server gets its failover configuration
  */
-export function afterSteps(facts: LocalFacts, checks: readonly AfterStep[] = []): readonly FailoverStep[] {
+export function afterSteps(facts: LocalFacts, checks: readonly FailoverStep[] = []): readonly FailoverStep[] {
   const { failoverConf, delay } = facts;
   const steps: FailoverStep[] = [
     // Before anything that may turn archiving on.
@@ -72,12 +72,12 @@ function promoteSteps(facts: FailoverFacts): readonly FailoverStep[] {
   ];
 }
 
-function replayChecks(facts: FailoverFacts, end: ArchivedEnd | undefined): readonly AfterStep[] {
+function replayChecks(facts: FailoverFacts, end: ArchivedEnd | undefined): readonly FailoverStep[] {
   return end === undefined ? [] : [{ kind: 'see-all-replayed', end, isAccepted: acceptsLoss(facts) }];
 }
 
 /** The archive may hold more since than it did when the server opened. */
-function openedChecks(facts: FailoverFacts): readonly AfterStep[] {
+function openedChecks(facts: FailoverFacts): readonly FailoverStep[] {
   return replayChecks(facts, facts.guard?.end);
 }
 

@@ -4,14 +4,15 @@ import { observeHere } from './facts.ts';
 import { probePrimary } from '../../primary/liveness/liveness.ts';
 import { describeLiveness } from '../../primary/liveness/verdict.ts';
 import { sayOverruled } from '../../steps/objections.ts';
-import { carryOut, printPlan } from '../../steps/carry-out.ts';
+import { perform } from '../../steps/step-table.ts';
 import { sayWherePrimaryIsHere } from '../../primary/primary-is-here.ts';
 import { changeRecord } from '../../backup-record/record.ts';
 import { observeForTarget, targetKey, type RecoveryFacts } from './point-in-time/facts.ts';
-import { newRecoveryRun, recoveryHandler } from './point-in-time/handler.ts';
 import { listRecoveryObjections, planRecovery } from './point-in-time/plan.ts';
 import { refuseUnfit } from './point-in-time/refusals.ts';
 import { reportRecovery } from './point-in-time/report.ts';
+import { recoverySteps, type RecoveryRun } from './point-in-time/steps.ts';
+import { newRun } from './run.ts';
 import type { RequestedTarget } from '../../recovery/requested-target.ts';
 
 function refuseStreaming(deps: StandbyDeps): void {
@@ -48,14 +49,9 @@ export async function recoverTo(
   deps.log.notice(describeLiveness(facts.liveness));
   if (facts.liveness.kind === 'dead')
     for (const warning of facts.liveness.warnings) deps.log.warning(warning);
-  const run = newRecoveryRun();
-  const handler = recoveryHandler(deps, facts, run, shown);
-  if (options.dryRun) {
-    printPlan(deps, steps, handler);
-    return 0;
-  }
-  await carryOut(deps, steps, handler);
+  const run: RecoveryRun = { ...newRun(deps, facts), place: facts.place, shown };
+  if (!(await perform(deps, options, steps, recoverySteps, run))) return 0;
   if (requested.action !== 'promote')
     await changeRecord(facts.directory.pgdata, { recoveredTo: targetKey(requested) });
-  return reportRecovery(deps, facts, run, requested.action, shown);
+  return reportRecovery(run, facts, requested.action);
 }

@@ -4,7 +4,6 @@ import { isHotStandby, type ServerConfiguration } from '../../server/server-conf
 import { observeServer, type ServerState } from '../../server/server-state.ts';
 import { waitUntil } from '../../server/wait.ts';
 import { loginHint, observeLocalLogin, sayLogin } from './local-login.ts';
-import type { ProveLoginStep } from './steps.ts';
 
 /** A hot standby answers once it is consistent; one that takes longer is not waited for. */
 const consistentS = 10;
@@ -25,10 +24,17 @@ async function onceItAnswers(server: Server, configuration: ServerConfiguration)
   return state;
 }
 
+export interface LoginProof {
+  readonly configuration: ServerConfiguration;
+  readonly failoverConfiguration: ServerConfiguration | undefined;
+  /** A refusal is said and not obeyed. */
+  readonly isAccepted: boolean;
+}
+
 /** Once the standby runs: nothing is promoted that does not let us finish. */
 export async function proveLogin(
   server: Server,
-  { configuration, failoverConfiguration, isAccepted }: ProveLoginStep,
+  { configuration, failoverConfiguration, isAccepted }: LoginProof,
 ): Promise<void> {
   const state = await onceItAnswers(server, configuration);
   const login = await observeLocalLogin({ server, state, configuration, failoverConfiguration });

@@ -1,34 +1,39 @@
-import { notStartedHere, type Started } from '../../server/local-server.ts';
+import type { StandbyDeps } from '../../deps.ts';
+import type { ServerContext } from '../../steps/server-steps.ts';
+import type { StepEntry } from '../../steps/step-table.ts';
 import type { Replayed } from '../../recovery/replayed.ts';
+import { notStartedHere } from '../../server/local-server.ts';
+import { serverOf } from '../../server/server.ts';
+import type { LocalFacts } from './facts.ts';
 import type { ArchiveEnd, Archiving } from './outcome.ts';
 
-/** What the steps learn as they go. */
-export interface FailoverRun {
-  started: Started;
-  isOpen: boolean;
-  /** Since when pg_control says so, while the server answers nothing. */
-  openSinceMs: number | undefined;
-  timeline: number | undefined;
+/** What the steps work on, and what each leaves for those after it. */
+export interface FailoverRun extends ServerContext {
+  /** Once it is begun the server may open when it has no more WAL, whatever becomes of this run. */
+  opening: 'not begun' | 'begun' | 'done';
+  /** Of the server as it runs now, once it was seen to take a write. */
+  timeline?: number | undefined;
   /** As the server said right after it had opened: a restart forgets it. */
-  replayed: Replayed | undefined;
-  archiveEnd: ArchiveEnd | undefined;
-  archiving: Archiving | undefined;
-  /** The server may have been told to promote itself: it opens when it has no more WAL, whatever becomes of this run. */
-  isPromoted: boolean;
+  replayed?: Replayed | undefined;
+  archiveEnd?: ArchiveEnd | undefined;
+  archiving?: Archiving | undefined;
   /** How action_failover failed; undefined while it has not. */
-  actionFailure: string | undefined;
+  actionFailure?: string;
 }
 
-export function newRun(): FailoverRun {
+export function newRun(
+  deps: StandbyDeps,
+  { directory, isAllReplayed }: Pick<LocalFacts, 'directory' | 'isAllReplayed'>,
+): FailoverRun {
   return {
+    server: serverOf(deps, directory.capabilities),
     started: notStartedHere,
-    isOpen: false,
-    openSinceMs: undefined,
-    timeline: undefined,
-    replayed: undefined,
-    archiveEnd: undefined,
-    archiving: undefined,
-    isPromoted: false,
-    actionFailure: undefined,
+    opening: 'not begun',
+    archiveEnd: isAllReplayed ? { kind: 'reached-before' } : undefined,
   };
+}
+
+/** One kind of step of a failover; `P` is what the plan tells it. */
+export function step<P = unknown>(entry: StepEntry<P, FailoverRun>): StepEntry<P, FailoverRun> {
+  return entry;
 }

@@ -1,35 +1,46 @@
-import { PitrError } from '../../../errors.ts';
-import type { StandbyDeps } from '../../deps.ts';
-import type { Server } from '../../server/server.ts';
-import { serverLogTail } from '../../server/local-server.ts';
-import { observeServer } from '../../server/server-state.ts';
-import { mustBecome, type Look } from '../../server/wait.ts';
+import { PitrError, refusal } from '../../../errors.ts';
+import { formatLsn } from '../../../postgres/lsn.ts';
 import { restoreTrouble } from '../../recovery/guard.ts';
 import type { FailoverRun } from './run.ts';
+import { mustReach } from './watch.ts';
 
-/** A server that is open and lets us not in must not look like one that is still recovering. */
-const unansweredMs = 10_000;
-
-function hasBeenOpen(deps: StandbyDeps, run: FailoverRun): boolean {
-  const nowMs = deps.monotonicMs();
-  run.openSinceMs ??= nowMs;
-  return nowMs - run.openSinceMs >= unansweredMs;
+/** How far the standby must have replayed before it is promoted. */
+export interface ReplayProof {
+  readonly lsn: bigint;
+  /** The segment that ends with it. */
+  readonly last: string;
+  /** Nothing has been changed before. */
+  readonly isFirst: boolean;
 }
 
-async function lookForOpen(server: Server, run: FailoverRun): Promise<Look<undefined>> {
-  const { deps } = server;
-  const state = await observeServer(server, run.started);
-  if (state.kind === 'production' && (state.answers || hasBeenOpen(deps, run)))
-    return { kind: 'done', value: undefined };
-  if (state.kind === 'stopped') return { kind: 'failed', reason: 'it has stopped' };
-  return { kind: 'waiting', progress: 'progress' in state ? state.progress : state.kind };
+/** A promotion cannot be taken back: the standby must have replayed what the archive holds before it. */
+export async function seeArchiveReplayed(
+  run: FailoverRun,
+  { lsn, last, isFirst }: ReplayProof,
+): Promise<void> {
+  await mustReach(
+    run,
+    // A trigger file, or somebody else, may have been faster: what was replayed is seen afterwards.
+    (state) =>
+      state.kind === 'production' ||
+      (state.kind === 'recovering' && state.replayed !== undefined && state.replayed >= lsn),
+    (detail) => {
+      const message = `the standby does not replay the archive to its end, LSN ${formatLsn(lsn)} in ${last}`;
+      const explanation = {
+        detail,
+        hint: 'It has not been promoted. The reason stands in the server log; when it is mended, run -F999 again. --force=replay promotes without the WAL that it does not replay.',
+      };
+      return isFirst
+        ? refusal(`${message}; nothing was changed`, explanation)
+        : new PitrError(message, explanation);
+    },
+  );
 }
 
-async function explainNotOpen(deps: StandbyDeps, run: FailoverRun, reason: string): Promise<PitrError> {
-  const detail = `${reason}; ${await serverLogTail(deps, run.started)}`;
-  const trouble = await restoreTrouble(deps.settings.pgdata);
+async function explainNotOpen(pgdata: string, detail: string): Promise<PitrError> {
+  const trouble = await restoreTrouble(pgdata);
   if (trouble === undefined) {
-    return new PitrError('the server is not seen out of recovery', {
+    return new PitrError('the server did not leave recovery within start_timeout', {
       detail,
       hint: 'The reason stands in the server log. When it is mended, run -F999 again.',
     });
@@ -40,12 +51,21 @@ async function explainNotOpen(deps: StandbyDeps, run: FailoverRun, reason: strin
   });
 }
 
-export async function seeItOpen(server: Server, run: FailoverRun): Promise<void> {
-  const { deps } = server;
-  await mustBecome(
-    deps,
-    deps.settings.start_timeout,
-    () => lookForOpen(server, run),
-    (reason) => explainNotOpen(deps, run, reason),
+/** A server that is open and lets us not in must not look like one that is still recovering. */
+const unansweredMs = 10_000;
+
+export async function seeItOpen(run: FailoverRun): Promise<void> {
+  const { deps, pgdata } = run.server;
+  let openSinceMs: number | undefined;
+  await mustReach(
+    run,
+    (state) => {
+      if (state.kind !== 'production') return false;
+      if (state.answers) return true;
+      const nowMs = deps.monotonicMs();
+      openSinceMs ??= nowMs;
+      return nowMs - openSinceMs >= unansweredMs;
+    },
+    (detail) => explainNotOpen(pgdata, detail),
   );
 }

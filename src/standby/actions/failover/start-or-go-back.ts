@@ -7,6 +7,7 @@ import { readConfiguration } from '../../server/server-configuration.ts';
 import { observeServer, withLocalServer } from '../../server/server-state.ts';
 import { stopProgress } from '../../server/stop-progress.ts';
 import { waitUntil, type Look } from '../../server/wait.ts';
+import { whyNotReached } from './watch.ts';
 
 /** The files that a failover configuration replaces, as they were. */
 export type Old = readonly { readonly path: string; readonly content: Buffer | undefined }[];
@@ -18,18 +19,6 @@ export async function writeBack(old: Old): Promise<void> {
 
 export const correctThem =
   'Correct pg_conf_failover and pg_hba_conf_failover if the reason lies there; then run -F999 again to put them into force.';
-
-async function opens(server: Server, started: Started): Promise<string | undefined> {
-  const { deps } = server;
-  const look = async (): Promise<Look<undefined>> => {
-    const state = await observeServer(server, started);
-    if (state.kind === 'production' && state.answers) return { kind: 'done', value: undefined };
-    if (state.kind === 'stopped') return { kind: 'failed', reason: 'it has stopped' };
-    return { kind: 'waiting', progress: state.kind === 'production' ? '' : state.progress };
-  };
-  const end = await waitUntil(deps, deps.settings.start_timeout, look);
-  return end.kind === 'done' ? undefined : end.reason;
-}
 
 /** Why a server that was to be started, or restarted, is not seen serving. */
 interface Problem {
@@ -43,7 +32,11 @@ export async function tryStart(server: Server, start: () => Promise<Started>): P
   const { deps } = server;
   try {
     const started = await start();
-    const reason = await opens(server, started);
+    const reason = await whyNotReached(
+      server,
+      started,
+      (state) => state.kind === 'production' && state.answers,
+    );
     if (reason === undefined) return undefined;
     return { reason: `${reason}; ${await serverLogTail(deps, started)}`, wasStarted: true };
   } catch (error) {

@@ -1,14 +1,56 @@
 import { readFile, stat } from 'node:fs/promises';
 import { PitrError } from '../../../errors.ts';
-import { confFiles, copyConf, planConfCopies, type ConfCopy } from '../../host/conf-files.ts';
+import {
+  confFiles,
+  copyConf,
+  hasOtherSources,
+  planConfCopies,
+  type ConfCopy,
+} from '../../host/conf-files.ts';
 import type { StandbyDeps } from '../../deps.ts';
+import {
+  readConfiguration,
+  serverOptions,
+  type ServerConfiguration,
+} from '../../server/server-configuration.ts';
 import type { Server } from '../../server/server.ts';
 import { restartServerProgram, startServerProgram } from '../../server/local-server.ts';
 import { mustAnswer, withLocalServer } from '../../server/server-state.ts';
 import { waitUntil, type Look } from '../../server/wait.ts';
 import { warnOfOtherFiles } from './files-in-force.ts';
 import { correctThem, startOrGoBack, tryStart, writeBack, type Old } from './start-or-go-back.ts';
-import type { FailoverConf, StartPromotedStep } from './steps.ts';
+
+export interface FailoverConf {
+  /** The INI's files; which of them are to be copied is seen when they are put into force. */
+  readonly files: readonly ConfCopy[];
+  /** The configuration to restart with, where a reload cannot do. */
+  readonly configuration: ServerConfiguration;
+  readonly mustRestart: boolean;
+}
+
+/**
+ * Undefined when the INI names no other files for a failover. That pgdata holds the same bytes already says nothing: the
+ * standby's are copied over them before a start, and a server may run that has not read them yet.
+ */
+export async function failoverConf(
+  deps: Pick<StandbyDeps, 'settings'>,
+  major: string,
+): Promise<FailoverConf | undefined> {
+  const { settings } = deps;
+  const files = await confFiles(settings, 'failover');
+  if (files.length === 0) return undefined;
+  const configuration = await readConfiguration(settings, 'failover', major);
+  const before = await readConfiguration(settings, 'standby', major);
+  const isOtherStart = serverOptions(configuration.parameters) !== serverOptions(before.parameters);
+  const mustRestart = isOtherStart || (settings.no_copy_conf && hasOtherSources(settings));
+  return { files, configuration, mustRestart };
+}
+
+/** The start of a server that ended before its failover was finished. */
+export interface PromotedStart {
+  readonly conf: FailoverConf | undefined;
+  readonly configuration: ServerConfiguration;
+}
 
 /** What there is to go back to: the files as they are or, where an earlier run has replaced them already, the standby's. */
 async function readOld(
@@ -39,6 +81,8 @@ async function signalReload(server: Server): Promise<void> {
   await mustAnswer(server, 'cannot reload the configuration', (sql) => sql('SELECT pg_reload_conf()'));
 }
 
+const reloadLimitS = 5;
+
 /** Whether the server has taken the new files by a reload; one that it cannot read, it does not take. */
 async function reload(server: Server): Promise<boolean> {
   const { deps } = server;
@@ -50,8 +94,6 @@ async function reload(server: Server): Promise<boolean> {
       : { kind: 'done', value: undefined };
   return (await waitUntil(deps, reloadLimitS, look)).kind === 'done';
 }
-
-const reloadLimitS = 5;
 
 /** As late as it may have been: some file systems keep whole seconds. */
 async function changedBeforeMs(path: string): Promise<number> {
@@ -93,10 +135,7 @@ async function needsRestart(server: Server, files: readonly ConfCopy[]): Promise
 }
 
 /** Starts a server that was promoted and has ended since. */
-export async function startPromoted(
-  server: Server,
-  { conf, configuration }: StartPromotedStep,
-): Promise<void> {
+export async function startPromoted(server: Server, { conf, configuration }: PromotedStart): Promise<void> {
   const { deps } = server;
   const start = () => startServerProgram(server, configuration);
   if (conf !== undefined) {

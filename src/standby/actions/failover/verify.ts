@@ -4,6 +4,7 @@ import { sqlIdentifier } from '../../../postgres/quoting.ts';
 import type { LocalSql } from '../../../system/local-sql.ts';
 import type { Server } from '../../server/server.ts';
 import { mustAnswer } from '../../server/server-state.ts';
+import type { FailoverRun } from './run.ts';
 
 const limitMs = 30_000;
 
@@ -46,4 +47,10 @@ export async function verifyWrite(server: Server): Promise<number> {
     },
     limitMs,
   );
+}
+
+/** The timeline of the open server: the write is made once, and what needs the timeline first makes it. */
+export async function provenTimeline(run: FailoverRun): Promise<number> {
+  run.timeline ??= await verifyWrite(run.server);
+  return run.timeline;
 }

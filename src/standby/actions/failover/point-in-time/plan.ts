@@ -22,14 +22,8 @@ function endSteps(facts: RecoveryFacts, { action }: RequestedTarget, shown: stri
       return [{ kind: 'see-it-open', target: shown }, ...afterSteps(facts)];
     case 'pause':
       return [{ kind: 'see-it-paused', target: shown }];
-    case 'shutdown': {
-      const { capabilities } = facts.directory;
-      const settings = recoverySettings(capabilities, { kind: 'hold' }, facts.place);
-      return [
-        { kind: 'see-it-shut-down', target: shown },
-        { kind: 'hold', settings },
-      ];
-    }
+    case 'shutdown':
+      return [{ kind: 'see-it-shut-down', target: shown }, { kind: 'hold' }];
   }
 }
 

@@ -1,75 +1,69 @@
 import { PitrError } from '../../../../errors.ts';
-import type { StandbyDeps } from '../../../deps.ts';
-import type { FailoverRun } from '../run.ts';
-import type { Server } from '../../../server/server.ts';
-import { serverLogSince, serverLogTail } from '../../../server/local-server.ts';
 import { readControlFile } from '../../../server/data-directory.ts';
-import { observeServer } from '../../../server/server-state.ts';
+import { serverLogSince, serverLogTail } from '../../../server/local-server.ts';
 import { isReplayPaused } from '../../../server/replay-paused.ts';
-import { mustBecome, type Look } from '../../../server/wait.ts';
+import type { ServerState } from '../../../server/server-state.ts';
+import type { FailoverRun } from '../run.ts';
+import { mustReach } from '../watch.ts';
 
 /** More than a server logs while it recovers. */
 const readLogBytes = 1024 * 1024;
 
-async function lookForPause(server: Server, run: FailoverRun): Promise<Look<undefined>> {
-  const state = await observeServer(server, run.started);
-  if (state.kind === 'stopped') return { kind: 'failed', reason: 'it has stopped' };
-  if (state.kind === 'production' && state.answers)
-    return { kind: 'failed', reason: 'it is out of recovery' };
-  if (await isReplayPaused(server, state)) return { kind: 'done', value: undefined };
-  return { kind: 'waiting', progress: 'progress' in state ? state.progress : state.kind };
+/** All that the server has logged since it was started; undefined where it logs elsewhere. */
+export async function recoveryLog({ server, started }: FailoverRun): Promise<string | undefined> {
+  return serverLogSince(server.deps, started, readLogBytes);
+}
+
+function isSeenOpen(state: ServerState): boolean {
+  return state.kind === 'production' && state.answers;
+}
+
+const isOpen = 'it is out of recovery';
+
+async function mustEnd(
+  run: FailoverRun,
+  isThere: (state: ServerState) => boolean | string | Promise<boolean | string>,
+  message: string,
+): Promise<void> {
+  await mustReach(
+    run,
+    (state) => (isSeenOpen(state) ? isOpen : isThere(state)),
+    (detail) => new PitrError(message, { detail, hint: 'The reason stands in the server log.' }),
+  );
 }
 
 /** From 14 a server also pauses where a limit of its is lower than the primary's: that is not the target. */
-async function refuseOtherPause(deps: StandbyDeps, run: FailoverRun): Promise<void> {
-  const log = await serverLogSince(deps, run.started, readLogBytes);
+async function refuseOtherPause(run: FailoverRun): Promise<void> {
+  const log = await recoveryLog(run);
   if (log?.includes('insufficient parameter settings') !== true) return;
-  throw new PitrError('the server has paused before the target, because a limit of its is too low', {
-    detail: await serverLogTail(deps, run.started),
+  throw new PitrError('replay paused before the target: a setting here is lower than on the primary', {
+    detail: await serverLogTail(run.server.deps, run.started),
     hint: 'Its log names the limit (max_connections and others): it must be at least what the primary had.',
   });
 }
 
-export async function seeItPaused(server: Server, run: FailoverRun): Promise<void> {
-  const { deps } = server;
-  await mustBecome(
-    deps,
-    deps.settings.start_timeout,
-    () => lookForPause(server, run),
-    async (reason) =>
-      new PitrError('the server is not seen paused at the target', {
-        detail: `${reason}; ${await serverLogTail(deps, run.started)}`,
-        hint: 'The reason stands in the server log.',
-      }),
+export async function seeItPaused(run: FailoverRun): Promise<void> {
+  await mustEnd(
+    run,
+    (state) => isReplayPaused(run.server, state),
+    'the server is not seen paused at the target',
   );
-  await refuseOtherPause(deps, run);
+  await refuseOtherPause(run);
 }
 
-async function lookForShutdown(server: Server, run: FailoverRun): Promise<Look<undefined>> {
-  const state = await observeServer(server, run.started);
-  if (state.kind === 'production' && state.answers)
-    return { kind: 'failed', reason: 'it is out of recovery' };
-  if (state.kind !== 'stopped')
-    return { kind: 'waiting', progress: 'progress' in state ? state.progress : state.kind };
-  // One that ended for another reason did not write its last words into pg_control.
+/** One that ended for another reason did not write its last words into pg_control. */
+async function isShutDownInRecovery({ server, started }: FailoverRun): Promise<boolean> {
   const control = await readControlFile(server.pgdata);
-  const isOrderly =
-    control?.state === 'shut-down-in-recovery' && control.checksum !== run.started.control?.checksum;
-  return isOrderly
-    ? { kind: 'done', value: undefined }
-    : { kind: 'failed', reason: 'it has stopped, but not at the target' };
+  return control?.state === 'shut-down-in-recovery' && control.checksum !== started.control?.checksum;
 }
 
-export async function seeItShutDown(server: Server, run: FailoverRun): Promise<void> {
-  const { deps } = server;
-  await mustBecome(
-    deps,
-    deps.settings.start_timeout,
-    () => lookForShutdown(server, run),
-    async (reason) =>
-      new PitrError('the server is not seen to have shut down at the target', {
-        detail: `${reason}; ${await serverLogTail(deps, run.started)}`,
-        hint: 'The reason stands in the server log.',
-      }),
+export async function seeItShutDown(run: FailoverRun): Promise<void> {
+  await mustEnd(
+    run,
+    async ({ kind }) => {
+      if (kind !== 'stopped') return false;
+      return (await isShutDownInRecovery(run)) || 'it has stopped, but not at the target';
+    },
+    'the server is not seen to have shut down at the target',
   );
 }

@@ -1,30 +1,123 @@
-import { describeStep, type FailoverStep } from '../steps.ts';
-import type { RecoverySettings } from '../../../recovery/settings.ts';
+import { PitrError } from '../../../../errors.ts';
+import { systemClock } from '../../../../system/clock.ts';
+import { writeRecoverySettings } from '../../../recovery/files.ts';
+import { askReplayed, type Replayed } from '../../../recovery/replayed.ts';
+import { recoverySettings, type RecoveryPlace } from '../../../recovery/settings.ts';
+import { stopServerProgram } from '../../../server/local-server.ts';
+import { serverOf, type Server } from '../../../server/server.ts';
+import { observeServer } from '../../../server/server-state.ts';
+import type { StepEntry, StepsOf } from '../../../steps/step-table.ts';
+import type { FailoverRun } from '../run.ts';
+import { failoverSteps } from '../steps.ts';
+import { seeItPaused, seeItShutDown } from './see-it-end.ts';
 
-/** What a failover does not know. */
-export type EndStep =
-  | { readonly kind: 'see-it-paused'; readonly target: string }
-  | { readonly kind: 'see-it-shut-down'; readonly target: string }
-  /** Keeps everybody but us from starting what a recovery has left. */
-  | { readonly kind: 'hold'; readonly settings: RecoverySettings };
-
-export type RecoveryStep = FailoverStep | EndStep;
-
-export function isEndStep(step: RecoveryStep): step is EndStep {
-  return step.kind === 'see-it-paused' || step.kind === 'see-it-shut-down' || step.kind === 'hold';
+/** A failover whose server is to stop replaying at a target. */
+export interface RecoveryRun extends FailoverRun {
+  readonly place: RecoveryPlace;
+  /** The target, for messages. */
+  readonly shown: string;
+  /** As the server said at the target: a restart with other configuration files forgets it. */
+  reached?: Replayed;
 }
 
-function describeEndStep(step: EndStep): string {
-  switch (step.kind) {
-    case 'see-it-paused':
-      return `wait until it has recovered to ${step.target} and pauses there`;
-    case 'see-it-shut-down':
-      return `wait until it has recovered to ${step.target} and has shut down there`;
-    case 'hold':
-      return 'keep the server from being started by anything but cmd_standby';
+/** The server's own words, in the C locale, for its ways of not getting there, and those of our restore_command. */
+function explain(error: unknown, shown: string): unknown {
+  if (!(error instanceof PitrError)) return error;
+  const { detail, cause } = error;
+  const otherwise = 'or go on as a standby, with -S.';
+  if (
+    /before configured recovery target was reached|the recovery target was not reached/.test(detail ?? '')
+  ) {
+    return new PitrError(`the WAL in the archive ends before ${shown}`, {
+      detail,
+      cause,
+      hint: `The server has not been opened. Choose an earlier target, or bring the missing WAL; ${otherwise}`,
+    });
   }
+  if (!detail?.includes('before consistent recovery point')) return error;
+  return new PitrError(`the standby has replayed past ${shown} already`, {
+    detail,
+    cause,
+    hint: `Make a new base backup and recover from that; ${otherwise}`,
+  });
 }
 
-export function describeRecoveryStep(step: RecoveryStep): string {
-  return isEndStep(step) ? describeEndStep(step) : describeStep(step);
+/** A step that waits for the server to come to its target, or follows that. */
+function atTarget<P>({ run, ...entry }: StepEntry<P, RecoveryRun>): StepEntry<P, RecoveryRun> {
+  return {
+    ...entry,
+    run: async (recovery, step) => {
+      try {
+        await run(recovery, step);
+      } catch (error) {
+        throw explain(error, recovery.shown);
+      }
+    },
+  };
 }
+
+async function noteReached(run: RecoveryRun): Promise<void> {
+  run.reached = await askReplayed(run.server);
+}
+
+/** The signal that ended the recovery must not end its undoing. */
+function withoutAbort({ deps, capabilities }: Server): Server {
+  return serverOf({ ...deps, ...systemClock(), signal: new AbortController().signal }, capabilities);
+}
+
+async function stopUnlessOpen(run: RecoveryRun): Promise<void> {
+  if (run.opening === 'done') return;
+  const server = withoutAbort(run.server);
+  const { kind } = await observeServer(server);
+  if (kind !== 'production' && kind !== 'stopped') await stopServerProgram(server);
+}
+
+async function hold({ server, place }: RecoveryRun): Promise<void> {
+  const settings = recoverySettings(server.capabilities, { kind: 'hold' }, place);
+  await writeRecoverySettings(server, 'held', settings);
+}
+
+/**
+ * A recovery that did not get to its target: nobody must find it going on by itself, nor start what it has left, which would
+ * open wherever it stands.
+ */
+async function holdUnlessOpen(run: RecoveryRun): Promise<void> {
+  if (run.opening === 'done') return;
+  const server = withoutAbort(run.server);
+  if ((await observeServer(server)).kind !== 'production') await hold({ ...run, server });
+}
+
+interface AtTarget {
+  readonly target: string;
+}
+
+export const recoverySteps = {
+  ...failoverSteps,
+  'write-settings': { ...failoverSteps['write-settings'], undo: holdUnlessOpen },
+  'start-server': { ...failoverSteps['start-server'], undo: stopUnlessOpen },
+  'see-it-open': atTarget({
+    ...failoverSteps['see-it-open'],
+    run: async (run, step) => {
+      await failoverSteps['see-it-open'].run(run, step);
+      await noteReached(run);
+    },
+  }),
+  'see-it-paused': atTarget<AtTarget>({
+    say: ({ target }) => `wait until it has recovered to ${target} and pauses there`,
+    run: async (run) => {
+      await seeItPaused(run);
+      await noteReached(run);
+    },
+  }),
+  'see-it-shut-down': atTarget<AtTarget>({
+    say: ({ target }) => `wait until it has recovered to ${target} and has shut down there`,
+    run: seeItShutDown,
+  }),
+  /** Keeps everybody but us from starting what a recovery has left. */
+  hold: atTarget<unknown>({
+    say: () => 'keep the server from being started by anything but cmd_standby',
+    run: hold,
+  }),
+};
+
+export type RecoveryStep = StepsOf<typeof recoverySteps>;

@@ -2,7 +2,9 @@ import { describe, expect, test } from 'vitest';
 import type { FailoverFacts } from '../../../../../src/standby/actions/failover/facts.ts';
 import { planFailover } from '../../../../../src/standby/actions/failover/plan.ts';
 import { segmentName } from '../../../../../src/postgres/wal-name.ts';
-import { describeStep } from '../../../../../src/standby/actions/failover/steps.ts';
+import { newRun, type FailoverRun } from '../../../../../src/standby/actions/failover/run.ts';
+import { failoverSteps, type FailoverStep } from '../../../../../src/standby/actions/failover/steps.ts';
+import { handlerOf } from '../../../../../src/standby/steps/step-table.ts';
 import {
   archive,
   configuration,
@@ -11,6 +13,7 @@ import {
   label,
   localFacts,
 } from '../../standby-facts.ts';
+import type { StandbyDeps } from '../../../../../src/standby/deps.ts';
 import type { PitrError } from '../../../../../src/errors.ts';
 import { fullForce, noForce, type Force, type ForceName } from '../../../../../src/standby/steps/force.ts';
 
@@ -362,6 +365,8 @@ describe('-F999', () => {
       ...planFailover(facts('15', { force: fullForce, replayProblems: ['a gap'] })),
       ...planFailover(facts('15', { state: stopped, directory: ended })),
     ];
-    for (const step of steps) expect(describeStep(step)).toMatch(/^[a-z].*[^.]$/);
+    const run = newRun({ settings: {} } as StandbyDeps, facts('15'));
+    const { describe: say } = handlerOf<FailoverStep, FailoverRun>(failoverSteps, run);
+    for (const step of steps) expect(say(step)).toMatch(/^[a-z].*[^.]$/);
   });
 });

@@ -5,12 +5,11 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { StandbyDeps } from '../../../../../src/standby/deps.ts';
 import { writeGuard } from '../../../../../src/standby/recovery/guard.ts';
-import { failoverHandler } from '../../../../../src/standby/actions/failover/run-steps.ts';
-import { newRun } from '../../../../../src/standby/actions/failover/run.ts';
-import type { FailoverStep } from '../../../../../src/standby/actions/failover/steps.ts';
+import { newRun, type FailoverRun } from '../../../../../src/standby/actions/failover/run.ts';
+import { handlerOf } from '../../../../../src/standby/steps/step-table.ts';
+import { failoverSteps, type FailoverStep } from '../../../../../src/standby/actions/failover/steps.ts';
 import { recoverySettings } from '../../../../../src/standby/recovery/settings.ts';
-import { dataDirectory, place } from '../../standby-facts.ts';
-import { serverOf } from '../../../../../src/standby/server/server.ts';
+import { dataDirectory, localFacts, place } from '../../standby-facts.ts';
 
 let pgdata: string;
 beforeEach(() => {
@@ -30,19 +29,20 @@ function writePid(line: string): void {
   writeFileSync(join(pgdata, 'postmaster.pid'), `${line}\n${pgdata}\n1700000000\n`);
 }
 
-function handlerOf(major: string, isPromoted = false) {
+function handlerFor(major: string, opening: FailoverRun['opening'] = 'not begun') {
   const settings = { pgdata, recovery_conf: join(pgdata, 'recovery.conf') };
   const log = { warning: (line: string) => warnings.push(line) };
   const deps = { settings, log } as unknown as StandbyDeps;
-  return failoverHandler(serverOf(deps, dataDirectory(major).capabilities), { ...newRun(), isPromoted });
+  const run = newRun(deps, localFacts(major, { directory: dataDirectory(major, { pgdata }) }));
+  return handlerOf<FailoverStep, FailoverRun>(failoverSteps, { ...run, opening });
 }
 
-describe.each(['8.4', '9.0'])('a failover of %s that was broken off', (major) => {
+describe.each(['8.4', '9.0'])('a failover of %s that was interrupted', (major) => {
   async function breakOff(): Promise<boolean> {
     const { capabilities } = dataDirectory(major);
     const settings = recoverySettings(capabilities, { kind: 'to-end' }, place);
     const write: FailoverStep = { kind: 'write-settings', mode: 'recovery', settings };
-    const handler = handlerOf(major);
+    const handler = handlerFor(major);
     await handler.run(write);
     await handler.undo?.(write);
     return existsSync(join(pgdata, 'recovery.conf'));
@@ -75,9 +75,9 @@ describe('what keeps a promoted server from opening too early', () => {
   test('goes when the server was not promoted after all, and stays while it may open', async () => {
     writePid('4711');
     await writeGuard(pgdata, undefined);
-    await handlerOf('15', true).undo?.(step);
+    await handlerFor('15', 'begun').undo?.(step);
     expect(existsSync(join(pgdata, guard))).toBe(true);
-    await handlerOf('15').undo?.(step);
+    await handlerFor('15').undo?.(step);
     expect(existsSync(join(pgdata, guard))).toBe(false);
   });
 });

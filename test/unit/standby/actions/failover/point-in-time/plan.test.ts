@@ -4,7 +4,14 @@ import type { RecoveryFacts } from '../../../../../../src/standby/actions/failov
 import { planRecovery } from '../../../../../../src/standby/actions/failover/point-in-time/plan.ts';
 import { refuseUnfit } from '../../../../../../src/standby/actions/failover/point-in-time/refusals.ts';
 import type { RequestedTarget } from '../../../../../../src/standby/recovery/requested-target.ts';
-import { describeRecoveryStep } from '../../../../../../src/standby/actions/failover/point-in-time/steps.ts';
+import {
+  recoverySteps,
+  type RecoveryRun,
+  type RecoveryStep,
+} from '../../../../../../src/standby/actions/failover/point-in-time/steps.ts';
+import { newRun } from '../../../../../../src/standby/actions/failover/run.ts';
+import type { StandbyDeps } from '../../../../../../src/standby/deps.ts';
+import { handlerOf } from '../../../../../../src/standby/steps/step-table.ts';
 import { contents, found, segment, twoPromotions } from '../../../archive/contents-kit.ts';
 import { dataDirectory, label, localFacts } from '../../../standby-facts.ts';
 import { fullForce, noForce } from '../../../../../../src/standby/steps/force.ts';
@@ -70,9 +77,15 @@ describe('recovery to a target', () => {
   });
 
   test('every step can be said in a line', () => {
+    const run = newRun({ settings: {} } as StandbyDeps, facts());
+    const { describe: say } = handlerOf<RecoveryStep, RecoveryRun>(recoverySteps, {
+      ...run,
+      place: facts().place,
+      shown: 'x',
+    });
     for (const action of ['promote', 'pause', 'shutdown'] as const)
       for (const step of planRecovery(facts(), target({ action })).steps)
-        expect(describeRecoveryStep(step)).toMatch(/^[a-z].*[^.]$/);
+        expect(say(step)).toMatch(/^[a-z].*[^.]$/);
   });
 
   test('only what opens must not have a living primary beside it', () => {

@@ -1,0 +1,139 @@
+/** The steps of a server that is out of recovery: the failover has happened then, whatever fails now. */
+import { messageOf, PitrError } from '../../../errors.ts';
+import { readSentinel, writeSentinel } from '../../../system/sentinel.ts';
+import { changeRecord } from '../../backup-record/record.ts';
+import { clearRecoverySettings } from '../../recovery/files.ts';
+import { removeGuard } from '../../recovery/guard.ts';
+import { askReplayed } from '../../recovery/replayed.ts';
+import type { StepEntry } from '../../steps/step-table.ts';
+import { runAction, type SiteAction } from './action.ts';
+import type { ArchivedEnd } from '../../archive/replay-check.ts';
+import { seeAllReplayed } from './all-replayed.ts';
+import { checkArchiving } from './archiving-check.ts';
+import { restoreDelay, type SettingDelay } from './delay.ts';
+import { archiveHistory, setAsideLastSegment } from './last-segment.ts';
+import { step, type FailoverRun } from './run.ts';
+import { startPromoted, useFailoverConf, type FailoverConf, type PromotedStart } from './use-conf.ts';
+import { provenTimeline } from './verify.ts';
+
+/** From the moment that the server is open, a failure must not read as if nothing had happened. */
+function afterwards(error: unknown): unknown {
+  if (!(error instanceof PitrError)) return error;
+  const { detail, hint, cause } = error;
+  return new PitrError(`the failover has happened, but was not finished: ${error.message}`, {
+    detail,
+    hint: hint ?? 'The server here is out of recovery. Run -F999 again to finish what is left.',
+    cause,
+  });
+}
+
+function afterOpening<P = unknown>(entry: StepEntry<P, FailoverRun>): StepEntry<P, FailoverRun> {
+  return step<P>({
+    ...entry,
+    run: async (run, planned) => {
+      try {
+        await entry.run(run, planned);
+      } catch (error) {
+        throw afterwards(error);
+      }
+    },
+  });
+}
+
+/** A full or missing archive must not keep the rest from being done. */
+async function markArchive({ server: { deps }, timeline }: FailoverRun): Promise<void> {
+  const { archivedir } = deps.settings;
+  try {
+    const sentinel = await readSentinel(archivedir);
+    if (sentinel === undefined) throw new PitrError('it has no sentinel');
+    await writeSentinel(archivedir, { ...sentinel, promotedAtTimeline: timeline });
+  } catch (error) {
+    deps.log.warning(
+      `archivedir "${archivedir}" cannot be marked as promoted (${messageOf(error)}): keep the old primary from delivering there`,
+    );
+  }
+}
+
+function describeConf({ files, mustRestart }: FailoverConf): string {
+  const what = files.map(({ key, from }) => `${from} (${key})`).join(' and ');
+  return `put ${what} into force, by ${mustRestart ? 'restart' : 'reload, or by restart where a setting needs one'}`;
+}
+
+async function recordPromotion({ server, timeline, actionFailure }: FailoverRun): Promise<void> {
+  await removeGuard(server.pgdata);
+  await changeRecord(server.pgdata, {
+    promotedAtTimeline: timeline,
+    isFailoverUnfinished: undefined,
+    isActionBegun: actionFailure === undefined ? undefined : true,
+  });
+}
+
+export const finishingSteps = {
+  /** Of a server that ended before its failover was finished. */
+  'start-promoted': afterOpening<PromotedStart>({
+    say: ({ configuration }) =>
+      `start the server, which is promoted already, with ${configuration.configFile}`,
+    run: ({ server }, start) => startPromoted(server, start),
+  }),
+  'set-aside-last-segment': afterOpening({
+    say: () =>
+      "keep the unfinished last segment of the old timeline from being archived under a whole segment's name",
+    run: async (run) => setAsideLastSegment(run.server, await provenTimeline(run)),
+  }),
+  'verify-write': afterOpening({
+    say: () => 'verify that it takes a write',
+    run: async (run) => {
+      await provenTimeline(run);
+      run.replayed ??= await askReplayed(run.server);
+    },
+  }),
+  'record-opening': afterOpening({
+    say: () => 'record that the server is out of recovery, and that the failover is not finished yet',
+    run: ({ server, timeline }) =>
+      changeRecord(server.pgdata, { promotedAtTimeline: timeline, isFailoverUnfinished: true }),
+  }),
+  'mark-archive': afterOpening({
+    say: () => 'mark the archive as promoted, so that the old primary delivers nothing there any more',
+    run: markArchive,
+  }),
+  'clear-settings': afterOpening({
+    say: () => 'take our recovery settings away',
+    run: ({ server }) => clearRecoverySettings(server),
+  }),
+  'restore-delay': afterOpening<{ readonly delay: SettingDelay }>({
+    say: () => 'set recovery_min_apply_delay back, for the standby that this server may be again',
+    run: ({ server }, { delay }) => restoreDelay(server, delay),
+  }),
+  'see-all-replayed': afterOpening<{ readonly end: ArchivedEnd; readonly isAccepted: boolean }>({
+    say: ({ end }) => `see that the archived WAL was replayed, up to ${end.last.name}`,
+    run: async (run, { end, isAccepted }) => {
+      run.archiveEnd = await seeAllReplayed(run.server, end, await provenTimeline(run), isAccepted);
+    },
+  }),
+  'use-failover-conf': afterOpening<{ readonly conf: FailoverConf }>({
+    say: ({ conf }) => describeConf(conf),
+    run: async (run, { conf }) => {
+      // A server that was restarted, or has another configuration, is to be seen taking a write once more.
+      run.timeline = undefined;
+      await useFailoverConf(run.server, conf);
+    },
+  }),
+  'archive-history': afterOpening({
+    say: () => 'see that the history of the new timeline is archived',
+    run: async (run) => archiveHistory(run.server, await provenTimeline(run)),
+  }),
+  'check-archiving': afterOpening({
+    say: () => 'look where the promoted server would archive to',
+    run: async (run) => {
+      run.archiving = await checkArchiving(run.server);
+    },
+  }),
+  'run-action': afterOpening<SiteAction>({
+    say: ({ command, isRepeated }) => `run action_failover${isRepeated ? ' again' : ''}: ${command}`,
+    run: runAction,
+  }),
+  'record-promotion': afterOpening({
+    say: () => 'record that the failover is finished',
+    run: recordPromotion,
+  }),
+};

@@ -1,0 +1,133 @@
+/** The steps that bring the server out of recovery. */
+import { formatLsn } from '../../../postgres/lsn.ts';
+import type { LowLimit } from '../../../postgres/standby-limits.ts';
+import { readPostmaster } from '../../../system/postmaster.ts';
+import type { ArchivedEnd } from '../../archive/replay-check.ts';
+import { changeRecord } from '../../backup-record/record.ts';
+import { clearRecoverySettings, writeRecoverySettings } from '../../recovery/files.ts';
+import { removeGuard, writeGuard } from '../../recovery/guard.ts';
+import type { RecoverySettings } from '../../recovery/settings.ts';
+import { promoteServerProgram } from '../../server/local-server.ts';
+import type { Server } from '../../server/server.ts';
+import { mustAnswer, observeServer } from '../../server/server-state.ts';
+import { dropDelay, restoreDelay, type SettingDelay } from './delay.ts';
+import { proveLogin, type LoginProof } from './prove-login.ts';
+import { step, type FailoverRun } from './run.ts';
+import { serverSteps } from '../../steps/server-steps.ts';
+import { seeArchiveReplayed, seeItOpen, type ReplayProof } from './see-it-open.ts';
+
+async function resumeReplay(server: Server): Promise<void> {
+  const { replayResumeFunction: resume } = server.capabilities;
+  if (resume === undefined) return;
+  await mustAnswer(server, 'cannot resume the replay', (sql) => sql(`SELECT ${resume}()`));
+}
+
+async function promote(run: FailoverRun): Promise<void> {
+  const { server } = run;
+  // A site's own command may wait for the end of a long replay, and be ended before it.
+  if (server.deps.settings.promote_command !== undefined) run.opening = 'begun';
+  try {
+    await promoteServerProgram(server);
+  } catch (error) {
+    // An earlier run, which was ended, may have told it so: it opens in between, and pg_ctl promotes no open server.
+    if ((await observeServer(server)).kind !== 'production') throw error;
+  }
+  run.opening = 'begun';
+}
+
+/** Whoever looks later at the server's parameters must find out where they come from. */
+async function noteRaised(
+  { server: { deps, pgdata } }: FailoverRun,
+  limits: readonly LowLimit[],
+): Promise<void> {
+  for (const { name, here, demanded } of limits)
+    deps.log.notice(
+      `${name} is raised from ${here} to ${demanded}, until the server is started next: its pg_control demands it`,
+    );
+  const raisedSettings = Object.fromEntries(limits.map(({ name, demanded }) => [name, demanded]));
+  await changeRecord(pgdata, { raisedSettings });
+}
+
+interface SettingsToWrite {
+  readonly settings: RecoverySettings;
+  readonly mode: 'standby' | 'recovery';
+}
+
+/** A recovery that did not get to its end must not be tried again by whoever starts the server next. */
+async function clearUnlessItRecovers(
+  { server, opening }: FailoverRun,
+  { mode }: SettingsToWrite,
+): Promise<void> {
+  if (mode !== 'recovery' || opening === 'done') return;
+  // One that runs goes on to the end of the WAL. Without its recovery.conf it would end there in a way after which the next
+  // start opens on the old timeline.
+  const { kind } = await readPostmaster(server.pgdata);
+  if (kind === 'running' || kind === 'unclear') {
+    server.deps.log.warning('the server goes on with its recovery, and opens by itself: run -F999 again');
+    return;
+  }
+  await clearRecoverySettings(server);
+}
+
+export const openingSteps = {
+  ...serverSteps,
+  'write-settings': step<SettingsToWrite>({
+    say: ({ mode }) =>
+      `write the settings of ${mode === 'standby' ? 'a standby that reads the archive' : 'the recovery'}`,
+    run: ({ server }, { mode, settings }) => writeRecoverySettings(server, mode, settings),
+    undo: clearUnlessItRecovers,
+  }),
+  'raise-settings': step<{ readonly limits: readonly LowLimit[] }>({
+    say: ({ limits }) =>
+      `raise what pg_control demands: ${limits.map(({ name, demanded }) => `${name} = ${demanded}`).join(', ')}`,
+    run: (run, { limits }) => noteRaised(run, limits),
+  }),
+  /** Before 'promote', for a server that this run has started. */
+  'prove-login': step<LoginProof>({
+    say: () => 'see that what comes after the promotion can log in',
+    run: ({ server }, proof) => proveLogin(server, proof),
+    leavesNothing: true,
+  }),
+  'resume-replay': step({
+    say: () => 'resume the replay, which is paused',
+    run: ({ server }) => resumeReplay(server),
+  }),
+  'drop-delay': step<{ readonly delay: SettingDelay }>({
+    say: ({ delay }) => `set recovery_min_apply_delay, which is ${delay.value}, to 0`,
+    run: ({ server }) => dropDelay(server),
+    undo: ({ server }, { delay }) => restoreDelay(server, delay),
+  }),
+  /** Before 'promote', of a server that can be asked. */
+  'see-archive-replayed': step<ReplayProof>({
+    say: ({ lsn }) => `wait until the archive is replayed to its end, LSN ${formatLsn(lsn)}`,
+    run: seeArchiveReplayed,
+  }),
+  /** Before 'promote'. */
+  'guard-replay': step<{ readonly end: ArchivedEnd | undefined }>({
+    say: () => 'see to it that the server ends, and does not open, if it cannot read the archive',
+    run: ({ server }, { end }) => writeGuard(server.pgdata, end),
+    // A server that goes on to open must go on to be kept from opening too early.
+    undo: async ({ server, opening }) => {
+      if (opening === 'not begun') await removeGuard(server.pgdata);
+    },
+    leavesNothing: true,
+  }),
+  'lift-guard': step({
+    say: () => 'let the server open even if it cannot read the archive',
+    run: ({ server }) => removeGuard(server.pgdata),
+  }),
+  promote: step({
+    say: () => 'promote the server: it replays all WAL that is here, and opens',
+    run: promote,
+  }),
+  'see-it-open': step<{ readonly target: string | undefined }>({
+    say: ({ target }) =>
+      target === undefined
+        ? 'wait until it is out of recovery'
+        : `wait until it has recovered to ${target} and is out of recovery`,
+    run: async (run) => {
+      await seeItOpen(run);
+      run.opening = 'done';
+    },
+  }),
+};

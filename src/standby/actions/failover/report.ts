@@ -1,0 +1,22 @@
+import { exitCodes } from '../../../errors.ts';
+import type { Liveness } from '../../primary/liveness/verdict.ts';
+import { beginningOf } from './all-replayed.ts';
+import { describeOutcome } from './outcome.ts';
+import type { FailoverRun } from './run.ts';
+
+/** Reports what this server is now, what may be missing, and what is to be done next; returns the exit code. */
+export async function reportFailover(run: FailoverRun, liveness: Liveness): Promise<number> {
+  const { server, timeline, actionFailure } = run;
+  const { deps } = server;
+  const openedAt = timeline === undefined ? undefined : await beginningOf(server, timeline);
+  for (const line of describeOutcome({ ...run, openedAt, liveness, hostName: deps.hostName }))
+    deps.report(line);
+  deps.log.notice('Statistics are not replicated in warm standy mode.');
+  deps.report('HINT: Execute ANALYZE on your databases');
+  deps.report('Failover finished');
+  if (actionFailure === undefined) return 0;
+  deps.log.error(`the failover has happened, but action_failover failed: ${actionFailure}`, {
+    hint: 'When its trouble is mended, run -F999 again: it runs the script alone, with PITRTOOLS_REPEATED=yes.',
+  });
+  return exitCodes.actionFailed;
+}
