@@ -18,9 +18,35 @@ const doors = {
   pg: packages(['pg'], 'src/system/local-sql.ts'),
   ini: packages(['ini'], 'src/config/ini-text.ts'),
 };
+
+/** Reading is free everywhere; a file is opened for writing, or changed, by system/ alone. */
+const fileWrites = {
+  group: ['node:fs', 'node:fs/promises'],
+  importNamePattern: `^(${[
+    'appendFile|chmod|chown|copyFile|cp|createWriteStream|fchmod|fchown|ftruncate|futimes|lchmod|lchown|link|lutimes',
+    'mkdir|mkdtemp|mkdtempDisposable|rename|rm|rmdir|symlink|truncate|unlink|utimes|write|writeFile|writev',
+  ].join('|')})(Sync)?$`,
+  message: 'only src/system/ writes files: see system/files.ts and system/durable.ts',
+};
+const opensToWrite = {
+  selector: "CallExpression[callee.name=/^open(Sync)?$/][arguments.length>0]:not([arguments.1.value='r'])",
+  message: fileWrites.message,
+};
+const readsClock = {
+  selector: "NewExpression[callee.name='Date'][arguments.length=0]",
+  message: 'only src/system/clock.ts reads a clock',
+};
+
 const pureOnly = [
   { group: ['node:*', '!node:path'], message: 'this folder is pure: no I/O here' },
   { group: ['**/system/**', '**/archiver/**', '**/standby/**'], message: 'this folder is below the others' },
+];
+
+const below = [
+  {
+    group: ['**/config/**', '**/archiver/**', '**/standby/**'],
+    message: 'system/ is what these are built on: it imports none of them',
+  },
 ];
 
 const noAction = {
@@ -35,7 +61,7 @@ const noOtherAction = (depth) => ({
 
 /** One program: its actions import its parts, never the other way round, and neither imports the other program. */
 function program(name, other) {
-  const always = [...Object.values(doors), { group: [`**/${other}/**`] }];
+  const always = [...Object.values(doors), fileWrites, { group: [`**/${other}/**`] }];
   const actions = `src/${name}/actions`;
   return [
     forbid([`src/${name}/**`], [...always, noAction]),
@@ -63,9 +89,11 @@ export default tseslint.config(
       eqeqeq: 'error',
     },
   },
-  forbid(['src/system/command.ts'], [doors.pino, doors.pg, doors.ini]),
-  forbid(['src/system/log.ts'], [doors.execa, doors.pg, doors.ini]),
-  forbid(['src/system/local-sql.ts'], [doors.execa, doors.pino, doors.ini]),
+  forbid(['src/*.ts'], [...Object.values(doors), fileWrites]),
+  forbid(['src/system/**'], [...Object.values(doors), ...below]),
+  forbid(['src/system/command.ts'], [doors.pino, doors.pg, doors.ini, ...below]),
+  forbid(['src/system/log.ts'], [doors.execa, doors.pg, doors.ini, ...below]),
+  forbid(['src/system/local-sql.ts'], [doors.execa, doors.pino, doors.ini, ...below]),
   forbid(['src/config/**'], [...pureOnly, doors.execa, doors.pino, doors.pg]),
   forbid(['src/config/read-file.ts'], [pureOnly[1], ...Object.values(doors)]),
   forbid(['src/postgres/**'], [...pureOnly, ...Object.values(doors), { group: ['**/config/**'] }]),
@@ -81,14 +109,13 @@ export default tseslint.config(
         { object: 'Date', property: 'now', message: 'only src/system/clock.ts reads a clock' },
         { object: 'performance', property: 'now', message: 'only src/system/clock.ts reads a clock' },
       ],
-      'no-restricted-syntax': [
-        'error',
-        {
-          selector: "NewExpression[callee.name='Date'][arguments.length=0]",
-          message: 'only src/system/clock.ts reads a clock',
-        },
-      ],
+      'no-restricted-syntax': ['error', readsClock],
     },
+  },
+  {
+    files: ['src/**/*.ts'],
+    ignores: ['src/system/**'],
+    rules: { 'no-restricted-syntax': ['error', readsClock, opensToWrite] },
   },
   { files: ['**/*.js'], languageOptions: { globals: { process: 'readonly', console: 'readonly' } } },
 );

@@ -1,9 +1,3 @@
-/** A program and its arguments; no shell reads them. */
-export interface CommandLine {
-  readonly program: string;
-  readonly args: readonly string[];
-}
-
 export type WordsResult =
   | { readonly kind: 'words'; readonly words: readonly string[] }
   | { readonly kind: 'problem'; readonly message: string };

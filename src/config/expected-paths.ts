@@ -1,4 +1,5 @@
-import { splitWords, type CommandLine } from './command-words.ts';
+import type { CommandLine } from '../command-line.ts';
+import { splitWords } from './command-words.ts';
 import type { ExpectedKind, Option, OptionTable, UsedWhere } from './option.ts';
 
 /** Something that a setting says is on this host. */

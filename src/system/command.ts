@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import { execa, type Options } from 'execa';
-import type { CommandLine } from '../config/command-words.ts';
+import type { CommandLine } from '../command-line.ts';
 import { quoted } from './printable.ts';
 import { callersDirectory, cleanedEnvironment, type Environment } from './environment.ts';
 

@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path';
 import { listExpectedPaths, type ExpectedPath } from '../../config/expected-paths.ts';
 import { archiverOptions } from '../../config/options-archiver.ts';
 import { PitrError } from '../../errors.ts';
-import { requirePaths } from '../../system/check-paths.ts';
+import { requirePaths } from '../../check-paths.ts';
 import { programRoot } from '../../system/program-root.ts';
 import { readCluster, readPinnedIdentifier } from '../wal/cluster.ts';
 import type { ArchiverDeps } from '../deps.ts';

@@ -1,8 +1,8 @@
-import { rm } from 'node:fs/promises';
 import { requirePinnedDirectory } from '../wal/cluster.ts';
 import type { ActionOptions, ArchiverDeps } from '../deps.ts';
 import { lanesOf } from '../lane/lane.ts';
 import { findDeadTemporaries } from '../queue/temporaries.ts';
+import { removeFile } from '../../system/files.ts';
 
 /** `--cleanup`: removes what processes that are gone left half made. What a queue owes to a standby is never touched. */
 export async function cleanUp(deps: ArchiverDeps, options: ActionOptions): Promise<void> {
@@ -10,7 +10,7 @@ export async function cleanUp(deps: ArchiverDeps, options: ActionOptions): Promi
   await requirePinnedDirectory(layout);
   const found = await findDeadTemporaries(layout, lanesOf(deps));
   for (const path of found) {
-    if (!options.dryRun) await rm(path, { force: true });
+    if (!options.dryRun) await removeFile(path);
     report(`${options.dryRun ? 'Would remove' : 'Removed'} ${path}`);
   }
   if (found.length === 0) report('Nothing to clean up');

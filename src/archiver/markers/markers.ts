@@ -1,8 +1,9 @@
-import { mkdir, realpath, rename, rm, symlink } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { PitrError } from '../../errors.ts';
 import { describeResult, succeeded, type RunCommand } from '../../system/command.ts';
 import { exists, fsyncPath } from '../../system/durable.ts';
+import { mkdir, removeFile, removeTree, rename, symlink } from '../../system/files.ts';
 import { identityOf, isSameFile, isUnchanged, type FileIdentity, type WalFile } from '../wal/wal-file.ts';
 import type { ShipperPlaces } from './places.ts';
 import { doesTell, findFlaw, isMoved, writeProof, writtenStampOf } from './written-proof.ts';
@@ -22,7 +23,7 @@ function nextTo(path: string): string {
 /** Puts a symbolic link in the place of whatever was there. */
 async function placeLink(target: string, path: string): Promise<void> {
   const fresh = nextTo(path);
-  await rm(fresh, { force: true });
+  await removeFile(fresh);
   await symlink(target, fresh);
   await rename(fresh, path);
 }
@@ -51,11 +52,11 @@ async function copyTimes(
 
 /** From here on nothing is proven any more. The stamp goes first: without it no marker counts. */
 export async function wipeMarkers(places: ShipperPlaces): Promise<void> {
-  await rm(places.stamp, { force: true });
-  await rm(writtenStampOf(places), { force: true });
-  await rm(places.written, { recursive: true, force: true });
-  await rm(places.current, { force: true });
-  await rm(places.marks, { recursive: true, force: true });
+  await removeFile(places.stamp);
+  await removeFile(writtenStampOf(places));
+  await removeTree(places.written);
+  await removeFile(places.current);
+  await removeTree(places.marks);
 }
 
 /**
@@ -64,7 +65,7 @@ export async function wipeMarkers(places: ShipperPlaces): Promise<void> {
  */
 export async function withdrawMarkers(places: ShipperPlaces): Promise<void> {
   // The shipper may be putting one there at this moment.
-  await rm(places.marks, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
+  await removeTree(places.marks);
   await fsyncPath(dirname(places.marks));
 }
 
@@ -214,8 +215,8 @@ export async function removeMarker(
   name: string,
 ): Promise<void> {
   const marks = marksOf(places, systemIdentifier);
-  await rm(join(marks, name), { force: true });
-  await rm(writtenMarkOf(marks, name), { force: true });
+  await removeFile(join(marks, name));
+  await removeFile(writtenMarkOf(marks, name));
 }
 
 async function carriesOrTells(exact: string, written: string, identity: FileIdentity): Promise<boolean> {

@@ -1,7 +1,7 @@
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, PitrError } from '../../errors.ts';
 import { exists, readIfExists, systemErrorCode } from '../../system/durable.ts';
+import { mkdir, removeFile, rename, writePrivately } from '../../system/files.ts';
 import type { FileIdentity } from '../wal/wal-file.ts';
 import type { ShipperPlaces } from './places.ts';
 
@@ -38,8 +38,8 @@ export async function writeProof(
   identity: FileIdentity,
 ): Promise<boolean> {
   try {
-    await rm(made, { force: true });
-    await writeFile(made, textOf(identity), { mode: 0o600 });
+    await removeFile(made);
+    await writePrivately(made, textOf(identity));
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return false;
     throw new PitrError(`cannot write "${made}"`, { detail: messageOf(error), cause: error });

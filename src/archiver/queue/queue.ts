@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, opendir, readdir, rm } from 'node:fs/promises';
+import { opendir, readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { messageOf, PitrError } from '../../errors.ts';
 import { parseWalName, type WalName } from '../../postgres/wal-name.ts';
 import { copyDurably, fsyncPath, linkDurably, systemErrorCode } from '../../system/durable.ts';
+import { mkdir, removeFile } from '../../system/files.ts';
 import type { Lane } from '../lane/lane.ts';
 import { identityOf, isUnchanged, type WalFile } from '../wal/wal-file.ts';
 
@@ -15,7 +16,7 @@ export interface LocalCopy {
 }
 
 async function copyUnchanged(file: WalFile, target: string): Promise<string> {
-  await rm(target, { force: true });
+  await removeFile(target);
   await copyDurably(file.path, target);
   if (isUnchanged(await identityOf(file.path), file.identity)) return target;
   throw new PitrError(`"${file.path}" changed while it was copied`);
@@ -33,7 +34,7 @@ export async function withLocalCopy<T>(
   try {
     return await use({ path: () => (made ??= copyUnchanged(file, target)) });
   } finally {
-    if (made !== undefined) await rm(target, { force: true }).catch(() => undefined);
+    if (made !== undefined) await removeFile(target).catch(() => undefined);
   }
 }
 
@@ -56,11 +57,11 @@ async function ensureQueue(queue: string): Promise<void> {
 async function linkFromOtherFileSystem(copy: string, target: string): Promise<'linked' | 'exists'> {
   const own = join(dirname(target), `.${basename(copy)}.tmp`);
   try {
-    await rm(own, { force: true });
+    await removeFile(own);
     await copyDurably(copy, own);
     return await linkDurably(own, target);
   } finally {
-    await rm(own, { force: true }).catch(() => undefined);
+    await removeFile(own).catch(() => undefined);
   }
 }
 
@@ -151,6 +152,6 @@ export async function listQueue(queue: string, most = Infinity): Promise<readonl
 /** Takes files out of a queue, once somebody else is sure to have them. */
 export async function removeFromQueue(queue: string, names: readonly WalName[]): Promise<void> {
   if (names.length === 0) return;
-  for (const { name } of names) await rm(join(queue, name), { force: true });
+  for (const { name } of names) await removeFile(join(queue, name));
   await fsyncPath(queue);
 }

@@ -1,6 +1,7 @@
-import { readdir, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemErrorCode } from '../../system/durable.ts';
+import { removeFile } from '../../system/files.ts';
 import { isProcessAlive } from '../../system/processes.ts';
 import type { Lane } from '../lane/lane.ts';
 import type { Layout } from '../layout.ts';
@@ -32,7 +33,7 @@ async function deadFilesIn(directory: string, shape: RegExp): Promise<readonly s
 
 /** Half-made copies of processes that are gone: nobody owes them to anyone. */
 export async function removeDeadTemporaries(layout: Layout): Promise<void> {
-  for (const path of await deadFilesIn(layout.temporary, copyName)) await rm(path, { force: true });
+  for (const path of await deadFilesIn(layout.temporary, copyName)) await removeFile(path);
 }
 
 /** The same, everywhere in l_archivedir. */

@@ -1,8 +1,9 @@
-import { readdir, rename } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, PitrError } from '../../errors.ts';
 import { compareWalNames, parseWalName, type WalName } from '../../postgres/wal-name.ts';
 import { exists, fsyncPath, systemErrorCode } from '../../system/durable.ts';
+import { rename } from '../../system/files.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
 import type { Cluster } from './cluster.ts';
 import { checkWalFile, walFileAt } from './wal-file.ts';

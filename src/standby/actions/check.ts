@@ -4,7 +4,7 @@ import { standbyOptions } from '../../config/options-standby.ts';
 import { capabilitiesOf, type Capabilities } from '../../postgres/capabilities.ts';
 import { findVersion } from '../../postgres/version.ts';
 import { findOpenIni } from '../../system/file-modes.ts';
-import { requirePaths } from '../../system/check-paths.ts';
+import { requirePaths } from '../../check-paths.ts';
 import { exists, readIfExists } from '../../system/durable.ts';
 import { misspeltPgdata } from '../host/misspelt-pgdata.ts';
 import type { StandbyDeps } from '../deps.ts';

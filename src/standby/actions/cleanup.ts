@@ -1,9 +1,10 @@
-import { readdir, rm, rmdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { refusal } from '../../errors.ts';
 import { segmentContaining, type WalLayout } from '../../postgres/lsn.ts';
 import { compareWalNames, parseWalName, type SegmentName, type WalName } from '../../postgres/wal-name.ts';
 import { fsyncPath } from '../../system/durable.ts';
+import { removeFile, rmdir } from '../../system/files.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
 import { isSuperseded } from '../archive/superseded.ts';
 import { segmentSizeOf } from '../archive/judge.ts';
@@ -124,7 +125,7 @@ function removal(remove: (path: string) => Promise<void>): StepEntry<{ readonly 
 }
 
 const cleanupSteps: StepTable<CleanupStep, StandbyDeps> = {
-  remove: removal((path) => rm(path, { force: true })),
+  remove: removal(removeFile),
   'remove-directory': removal(rmdir),
 };
 

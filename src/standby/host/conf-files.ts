@@ -1,9 +1,9 @@
 import { constants } from 'node:fs';
-import { access, copyFile } from 'node:fs/promises';
+import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StandbySettings } from '../../config/options-standby.ts';
 import { messageOf, refusal } from '../../errors.ts';
-import { exists, fsyncPath, readIfExists } from '../../system/durable.ts';
+import { copyDurably, exists, readIfExists } from '../../system/durable.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { writeForServer } from '../server/server-modes.ts';
 import { configurationSources, type ConfigurationRole } from '../server/server-configuration.ts';
@@ -88,10 +88,9 @@ async function keepOld(settings: StandbySettings, copy: ConfCopy, now: Date): Pr
     if (source !== undefined && (await hasSameContent(source, copy.to))) return undefined;
   if (!(await exists(copy.to))) return undefined;
   const kept = `${copy.to}.before-pitrtools-${now.toISOString().replaceAll(/[-:]|\.\d+/g, '')}`;
-  await copyFile(copy.to, kept, constants.COPYFILE_EXCL).catch((error: unknown) => {
+  await copyDurably(copy.to, kept).catch((error: unknown) => {
     throw refusal(`cannot keep "${copy.to}" as "${kept}"`, { detail: messageOf(error) });
   });
-  await fsyncPath(kept);
   return kept;
 }
 

@@ -1,4 +1,3 @@
-import { utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PageLayout } from '../../postgres/control-file.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -10,6 +9,7 @@ import { verificationOf, type Finding, type JudgedPage, type Verification } from
 import { judge, judgeAlone, judgeByOther, type BackupSpan } from './judge.ts';
 import { listRelationFiles } from './relation-files.ts';
 import { readSourcePages, type SourcePage } from './source-pages.ts';
+import { utimes } from '../../system/files.ts';
 
 /** What a server has in the places of pages that fail. */
 export interface SourceAnswer {

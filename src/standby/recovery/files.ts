@@ -1,7 +1,7 @@
-import { symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { withSettings } from '../../postgres/settings-file.ts';
 import { exists, fsyncPath, readIfExists, removeDurably, writeDurably } from '../../system/durable.ts';
+import { symlink } from '../../system/files.ts';
 import { changeRecord, readRecord, type SettingsRecord } from '../backup-record/record.ts';
 import { recoveryConfText, type RecoverySettings } from './settings.ts';
 import type { Server } from '../server/server.ts';

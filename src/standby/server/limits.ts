@@ -1,5 +1,4 @@
-import { chmod, copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import {
   demandedLimits,
@@ -10,7 +9,8 @@ import {
   type LowLimit,
 } from '../../postgres/standby-limits.ts';
 import { succeeded } from '../../system/command.ts';
-import { readIfExists } from '../../system/durable.ts';
+import { copyDurably, readIfExists } from '../../system/durable.ts';
+import { mkdir, withTemporaryDirectory } from '../../system/files.ts';
 import type { StandbyDeps } from '../deps.ts';
 import type { Objection } from '../steps/objections.ts';
 import type { Server } from './server.ts';
@@ -161,12 +161,10 @@ async function sharedMemory(
   program: string,
   configuration: ServerConfiguration,
 ): Promise<number | undefined> {
-  const directory = await mkdtemp(join(tmpdir(), 'pitrtools-trial-'));
-  try {
+  return withTemporaryDirectory('pitrtools-trial-', async (directory) => {
     await mkdir(join(directory, 'global'), { mode: 0o700 });
-    await copyFile(join(pgdata, 'PG_VERSION'), join(directory, 'PG_VERSION'));
-    await copyFile(join(pgdata, 'global', 'pg_control'), join(directory, 'global', 'pg_control'));
-    await chmod(directory, 0o700);
+    for (const file of ['PG_VERSION', join('global', 'pg_control')])
+      await copyDurably(join(pgdata, file), join(directory, file));
     const source = configurationSources(deps.settings, 'standby').conf ?? configuration.configFile;
     const all = new Map([
       ...configuration.parameters,
@@ -177,9 +175,7 @@ async function sharedMemory(
       ['logging_collector', 'off'],
     ]);
     return numberIn(await askProgram(deps, program, 'shared_memory_size', all, directory));
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+  });
 }
 
 /** Whether a server that is started with the raised settings gets its memory, as far as that can be known before. */

@@ -1,8 +1,9 @@
-import { chmod, mkdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { capabilitiesOf } from '../../postgres/capabilities.ts';
 import { findVersion } from '../../postgres/version.ts';
 import { readIfExists, writeDurably } from '../../system/durable.ts';
+import { chmod, mkdir } from '../../system/files.ts';
 
 /** What a server gives the files and directories that it makes. */
 export interface ServerModes {

@@ -1,4 +1,4 @@
-import { readdir, rename, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseHistory, type TimelineEntry } from '../../../postgres/history.ts';
 import {
@@ -9,6 +9,7 @@ import {
 } from '../../../postgres/lsn.ts';
 import { compareWalNames, historyName, parseWalName, type SegmentName } from '../../../postgres/wal-name.ts';
 import { exists, fsyncPath, readIfExists } from '../../../system/durable.ts';
+import { rename } from '../../../system/files.ts';
 import type { Server } from '../../server/server.ts';
 import { writeForServer } from '../../server/server-modes.ts';
 

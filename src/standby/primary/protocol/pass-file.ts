@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { writePrivately } from '../../../system/files.ts';
 import { withPrivateFile } from '../../../system/private-directory.ts';
 import type { StandbySettings } from '../../../config/options-standby.ts';
 
@@ -20,7 +20,7 @@ export async function withAccess<T>(
   use: (env: Readonly<Record<string, string>>) => Promise<T>,
 ): Promise<T> {
   return withPrivateFile('passwords', async (file) => {
-    if (password !== undefined) await writeFile(file, passFileLine(role, password), { mode: 0o600 });
+    if (password !== undefined) await writePrivately(file, passFileLine(role, password));
     const own: Record<string, string> = password === undefined ? {} : { PGPASSFILE: file };
     return use({
       ...own,

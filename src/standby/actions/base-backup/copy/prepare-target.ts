@@ -1,8 +1,8 @@
-import { chmod, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, PitrError } from '../../../../errors.ts';
 import { describeResult, succeeded } from '../../../../system/command.ts';
 import { systemErrorCode } from '../../../../system/durable.ts';
+import { chmod, mkdir, removeTree } from '../../../../system/files.ts';
 import { failure, type BackupContext } from '../context.ts';
 import { localPath, type CopyRoot, type PlannedDirectory, type SurveyedRoot } from './planned-files.ts';
 import { comparisonFor } from '../plan.ts';
@@ -50,8 +50,7 @@ async function makeDirectory(target: string, { path, mode }: PlannedDirectory): 
 }
 
 async function prepareRoot({ deps }: BackupContext, root: SurveyedRoot): Promise<void> {
-  for (const path of root.here.superfluous)
-    await rm(localPath(root.target, path), { recursive: true, force: true });
+  for (const path of root.here.superfluous) await removeTree(localPath(root.target, path));
   deps.signal.throwIfAborted();
   for (const directory of root.directories) await makeDirectory(root.target, directory);
   for (const path of root.here.unwritable) await chmod(localPath(root.target, path), 0o600);

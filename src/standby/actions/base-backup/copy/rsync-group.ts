@@ -1,5 +1,6 @@
-import { realpath, writeFile } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import type { CommandLine, CommandResult } from '../../../../system/command.ts';
+import { writePrivately } from '../../../../system/files.ts';
 import { withPrivateFile } from '../../../../system/private-directory.ts';
 import { lightCompression, remotePath, rsyncCommand, rsyncEnvironment } from '../../../../system/rsync.ts';
 import type { RemoteShell } from '../../../../system/ssh.ts';
@@ -87,7 +88,7 @@ function listOf({ files }: FileGroup): Buffer {
 
 async function withList<T>(group: FileGroup, use: (path: string) => Promise<T>): Promise<T> {
   return withPrivateFile('files', async (path) => {
-    await writeFile(path, listOf(group), { mode: 0o600 });
+    await writePrivately(path, listOf(group));
     return use(path);
   });
 }

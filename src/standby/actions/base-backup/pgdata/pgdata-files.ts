@@ -1,4 +1,4 @@
-import { lstat, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
+import { lstat, readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PitrError } from '../../../../errors.ts';
 import {
@@ -8,6 +8,7 @@ import {
   readIfExists,
   removeDurably,
 } from '../../../../system/durable.ts';
+import { removeTree, rename, symlink, unlink } from '../../../../system/files.ts';
 import { recordFileName, type BackupRecord } from '../../../backup-record/record.ts';
 import { incompleteControlFile } from '../../../server/data-directory.ts';
 import { makeForServer, openToGroup, writeForServer } from '../../../server/server-modes.ts';
@@ -101,8 +102,7 @@ export async function emptyWal({ deps, facts }: BackupContext): Promise<void> {
   if (link === undefined) await makeForServer(pgdata, wal);
   // What lies in pgdata itself is the server's alone, but for what a file system has.
   const isGone = link === undefined ? (name: string) => name !== 'lost+found' : isEmptied;
-  for (const name of (await readdir(wal)).filter(isGone))
-    await rm(join(wal, name), { recursive: true, force: true });
+  for (const name of (await readdir(wal)).filter(isGone)) await removeTree(join(wal, name));
   await makeForServer(pgdata, join(wal, 'archive_status'));
 }
 
@@ -115,7 +115,7 @@ export async function linkTablespaces({
   await makeForServer(pgdata, directory);
   for (const name of await readdir(directory)) {
     const path = join(directory, name);
-    if ((await lstat(path)).isSymbolicLink()) await rm(path);
+    if ((await lstat(path)).isSymbolicLink()) await unlink(path);
   }
   for (const { oid, target, isInsidePgdata } of targets) {
     if (!isInsidePgdata) await openToGroup(pgdata, target);

@@ -1,9 +1,9 @@
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isRemoteFile, readRemoteFile } from '../../../primary/remote-files.ts';
 import { writeForServer } from '../../../server/server-modes.ts';
 import type { BackupContext } from '../context.ts';
 import type { CopyRules } from '../../../host/copy-rules.ts';
+import { removeFile } from '../../../../system/files.ts';
 
 /** Files of a data directory that each server has for itself, and that a standby's would be wrong here. */
 const primarysFiles = ['postgresql.auto.conf'];
@@ -26,6 +26,6 @@ export async function copyPrimarysFiles({ primary, facts }: BackupContext): Prom
     const target = join(pgdata, name);
     if (await isRemoteFile(primary.shell, path))
       await writeForServer(pgdata, target, await readRemoteFile(primary.shell, path, longestFile));
-    else await rm(target, { force: true });
+    else await removeFile(target);
   }
 }

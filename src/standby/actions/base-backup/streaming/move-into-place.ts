@@ -1,7 +1,8 @@
-import { chmod, lstat, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { lstat, readdir, readFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative } from 'node:path';
 import { checkControlFile } from '../../../../postgres/control-file.ts';
 import { fsyncPath } from '../../../../system/durable.ts';
+import { chmod, removeTree, rename, unlink } from '../../../../system/files.ts';
 import { makeForServer, openToGroup } from '../../../server/server-modes.ts';
 import { isServersName, type TablespaceTarget } from '../../../host/tablespaces.ts';
 import { copyConfiguration } from '../pgdata/configuration.ts';
@@ -16,8 +17,7 @@ import { removeReceived } from './receive.ts';
 /** A file takes the place of another in one step; a directory cannot. */
 async function replace(from: string, to: string): Promise<void> {
   const there = await lstat(to).catch(() => undefined);
-  if (there?.isDirectory() === true || !(await lstat(from)).isFile())
-    await rm(to, { recursive: true, force: true });
+  if (there?.isDirectory() === true || !(await lstat(from)).isFile()) await removeTree(to);
   await rename(from, to);
 }
 
@@ -27,13 +27,12 @@ async function moveData({ place, primary }: BackupFacts): Promise<void> {
   // pg_basebackup has made it as the primary's data directory is, which the group may read.
   await chmod(place.pgdata, (await lstat(from)).mode & 0o777);
   // pg_control has been kept, and comes last.
-  await rm(join(from, 'global', 'pg_control'));
+  await unlink(join(from, 'global', 'pg_control'));
   const rules = dataRules(place.targets, primary.dataDirectory, place.ownConfiguration);
   const isMoved = (name: string) => name === 'backup_label' || rules.isCopied(name);
   const received = (await readdir(from)).filter(isMoved);
   for (const name of await readdir(place.pgdata)) {
-    if (isReplaced(place, name) && !received.includes(name))
-      await rm(join(place.pgdata, name), { recursive: true, force: true });
+    if (isReplaced(place, name) && !received.includes(name)) await removeTree(join(place.pgdata, name));
   }
   for (const name of received) await replace(join(from, name), join(place.pgdata, name));
   await fsyncPath(place.pgdata);
@@ -55,8 +54,7 @@ async function moveTablespace(
   const control = check.kind === 'good' ? check.control : undefined;
   const isOwn = (name: string) => isServersName(facts.primary.capabilities, control, name);
   const received = (await readdir(from)).filter(isOwn);
-  for (const name of (await readdir(target)).filter(isOwn))
-    await rm(join(target, name), { recursive: true, force: true });
+  for (const name of (await readdir(target)).filter(isOwn)) await removeTree(join(target, name));
   for (const name of received) await rename(join(from, name), join(target, name));
   await openToGroup(facts.place.pgdata, target);
   await fsyncPath(target);

@@ -1,7 +1,8 @@
-import { readdir, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describeResult, succeeded } from '../../../../system/command.ts';
 import { ensureDirectory, exists } from '../../../../system/durable.ts';
+import { removeTree } from '../../../../system/files.ts';
 import { PitrError } from '../../../../errors.ts';
 import type { Capabilities } from '../../../../postgres/capabilities.ts';
 import type { StandbyDeps } from '../../../deps.ts';
@@ -85,5 +86,5 @@ export async function makeTargets({ pgdata, targets }: LocalPlace): Promise<void
 /** Removes the copy that is here. The directories themselves stay: they may be mount points. */
 export async function removeOldCopy(place: LocalPlace, capabilities: Capabilities): Promise<void> {
   for (const { paths } of await findOldParts(place, capabilities))
-    for (const path of paths) await rm(path, { recursive: true, force: true });
+    for (const path of paths) await removeTree(path);
 }

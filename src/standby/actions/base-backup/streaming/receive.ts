@@ -1,10 +1,11 @@
-import { opendir, readFile, rm } from 'node:fs/promises';
+import { opendir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PitrError, unreachable } from '../../../../errors.ts';
 import { parseBackupLabel } from '../../../../postgres/backup-label.ts';
 import { checkControlFile } from '../../../../postgres/control-file.ts';
 import { describeResult, succeeded } from '../../../../system/command.ts';
 import { ensureDirectory } from '../../../../system/durable.ts';
+import { removeTree } from '../../../../system/files.ts';
 import { unarchived } from '../../../primary/archiver-statistics.ts';
 import { explainRefusal } from '../../../primary/protocol/identify.ts';
 import { failure, needed, type BackupContext } from '../context.ts';
@@ -18,7 +19,7 @@ import { runPgBasebackup, streamingOf, type Ending, type Received } from './run-
 
 /** Also what a run left that was killed. */
 export async function removeReceived(place: ReceivingPlace): Promise<void> {
-  for (const path of receivingPlaces(place)) await rm(path, { recursive: true, force: true });
+  for (const path of receivingPlaces(place)) await removeTree(path);
 }
 
 async function countFiles(directory: string): Promise<number> {

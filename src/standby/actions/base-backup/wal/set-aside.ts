@@ -1,10 +1,11 @@
 import { supersededPrefix } from '../../../archive/superseded.ts';
-import { mkdir, readdir, rename, rmdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../../../errors.ts';
 import { parseHistory, type TimelineEntry } from '../../../../postgres/history.ts';
 import { historyName, parseWalName, type SegmentName, type WalName } from '../../../../postgres/wal-name.ts';
 import { fsyncPath, readIfExists } from '../../../../system/durable.ts';
+import { mkdir, rename, rmdir } from '../../../../system/files.ts';
 import { olderInHistory } from '../../../archive/older.ts';
 import type { BackupContext } from '../context.ts';
 import { layoutOf } from '../plan.ts';

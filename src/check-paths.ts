@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
-import type { ExpectedPath } from '../config/expected-paths.ts';
-import { exitCodes, PitrError } from '../errors.ts';
-import { findProgram } from './find-program.ts';
+import type { ExpectedPath } from './config/expected-paths.ts';
+import { exitCodes, PitrError } from './errors.ts';
+import { findProgram } from './system/find-program.ts';
 
 async function problemOf(
   { key, kind, path }: ExpectedPath,

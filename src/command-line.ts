@@ -1,0 +1,5 @@
+/** A program and its arguments; no shell reads them. */
+export interface CommandLine {
+  readonly program: string;
+  readonly args: readonly string[];
+}
