@@ -10,18 +10,18 @@ export interface BackupLabel {
   readonly startLsn: bigint;
   readonly startSegment: SegmentName;
   readonly checkpointLsn: bigint;
-  /** As the server prints it, with its zone's abbreviation. */
+  /** The time as the server prints it, with the abbreviation of its time zone. */
   readonly startTime: string;
   readonly label: string;
-  /** From 11; in every release it is the timeline of `startSegment`, too. */
+  /** From 11. In every release it is also the timeline of `startSegment`. */
   readonly startTimeline: number;
   /** From 9.1: `pg_start_backup` or `streamed`. */
   readonly method: string | undefined;
   /** From 9.2: was the backup taken on a standby? */
   readonly fromStandby: boolean;
-  /** From 17: an incremental backup cannot be started from by itself. */
+  /** From 17: whether this is an incremental backup, from which alone no server can start. */
   readonly isIncremental: boolean;
-  /** In a `.backup` file only. */
+  /** Only in a `.backup` file. */
   readonly stop: BackupStop | undefined;
 }
 
@@ -54,7 +54,7 @@ function stopOf(need: (field: string) => string, name: string): BackupStop {
   return { ...parseLocation(need('STOP WAL LOCATION'), name), time: need('STOP TIME') };
 }
 
-/** The first line of a name counts: a label may hold a line break and then look like another field. */
+/** The first line of a name counts: a label may contain a line break and then look like another field. */
 function fieldsOf(text: string): Map<string, string> {
   const fields = new Map<string, string>();
   for (const line of text.split('\n')) {

@@ -1,9 +1,9 @@
 /**
- * The SQL of a base backup, for every release. All of it goes through one session that is held open: the
- * backup of 9.6 and later ends with its session.
+ * The SQL of a base backup, for every release. All of it runs in one session that stays open, because the backup of
+ * 9.6 and later ends with its session.
  *
- * Beginning and ending is left to the helper functions (`scripts/cmd_standby*.sql`), which are the same to
- * call everywhere; what they return tells which kind of backup it was.
+ * The helper functions (`scripts/cmd_standby*.sql`) start and end the backup. They are called in the same way
+ * everywhere; what they return shows which kind of backup it was.
  */
 import { PitrError, refusal } from '../errors.ts';
 import type { Capabilities } from './capabilities.ts';
@@ -14,14 +14,15 @@ import { parseWalName } from './wal-name.ts';
 /** A row as psql or pg gives it: columns in order, NULL as null or as an empty text. */
 export type SqlRow = readonly (string | null)[];
 
-/** What every version needs to know about the server before the capabilities are known. */
+/** Facts about the server that every version needs before the capabilities are known. */
 export const serverVersionSql = "SELECT current_setting('server_version_num')";
 
 // -- helper functions --
 
 /**
- * One row for each function of these names, in whatever schema: the schema, `cmd_pg_start_backup(text, boolean)`, the owner, and
- * whether we may call it. A superuser that calls what an ordinary role has written lends that role all its rights.
+ * One row for each function of these names, in any schema: the schema, `cmd_pg_start_backup(text, boolean)`, the
+ * owner, and whether we may call it. A superuser that calls a function of an ordinary role lends that role all its
+ * rights.
  */
 export const installedHelpersSql =
   "SELECT n.nspname, p.proname || '(' || pg_catalog.oidvectortypes(p.proargtypes) || ')', o.rolname, " +
@@ -67,7 +68,7 @@ export function findHelpers(rows: readonly SqlRow[]): Helpers {
   return { kind: 'missing', missing: best?.missing ?? helpers, foreign: [...foreign] };
 }
 
-/** What to do about missing helpers, as a hint. `database` is the one that the session is connected to. */
+/** A hint what to do about missing helpers. `database` is the one that the session is connected to. */
 export function installHint(capabilities: Capabilities, user: string, database: string): string {
   const command = `psql -U ${user} -d ${database} < scripts/${capabilities.helperSqlFile}`;
   return `Install the helper functions on the primary: ${command}`;
@@ -83,7 +84,7 @@ export function dataDirectorySql(schema: string): string {
 
 // -- the backup --
 
-/** Some text that a label of ours may be: it must stay one line, and readable in every encoding. */
+/** The labels that we accept: a label must stay one line, and be readable in every encoding. */
 function checkedLabel(label: string): string {
   if (/^[\x20-\x7e]{1,200}$/.test(label)) return label;
   throw new PitrError(`not usable as the label of a backup: ${JSON.stringify(label)}`, {
@@ -104,11 +105,11 @@ export function stopBackupSql(schema: string, label: string): string {
   return `SELECT lsn, labelfile, spcmapfile FROM ${sqlIdentifier(schema)}.cmd_pg_stop_backup(${sqlLiteral(checkedLabel(label))})`;
 }
 
-/** One row for each session whose statement names this label; this one does not. */
+/** One row for each other session whose statement names this label. */
 export function sessionsNamingSql(label: string): string {
   const half = Math.floor(label.length / 2);
   const [first, second] = [label.slice(0, half), label.slice(half)].map((part) => sqlLiteral(part));
-  // The whole row: the column of the statement has had two names.
+  // The whole row, because the column of the statement has had two names.
   return `SELECT 1 FROM pg_stat_activity AS a WHERE position(${first ?? ''} || ${second ?? ''} IN a::text) > 0`;
 }
 
@@ -120,7 +121,7 @@ export interface StoppedBackup {
   readonly tablespaceMap: string | undefined;
 }
 
-/** Undefined: nothing was ended. */
+/** Undefined if nothing was ended. */
 export function parseStoppedBackup(rows: readonly SqlRow[]): StoppedBackup | undefined {
   const [row] = rows;
   if (row === undefined) return undefined;
@@ -170,7 +171,7 @@ function requireExclusive(capabilities: Capabilities): void {
 
 // -- WAL --
 
-/** See `checkpointPrivilege` for who may. A backup does not need it: beginning one makes a checkpoint. */
+/** `checkpointPrivilege` says which roles may do this. A backup does not need it: its start makes a checkpoint. */
 export const checkpointSql = 'CHECKPOINT';
 
 /** One row: whether this role may run CHECKPOINT. An error would end the session. */
@@ -185,7 +186,10 @@ export function isTrue(rows: readonly SqlRow[]): boolean {
   return rows[0]?.[0] === 't';
 }
 
-/** Whoever may connect can do this; the transaction's end is a record, without which no segment is switched. */
+/**
+ * Any role that may connect can do this. The end of the transaction is a record, without which no segment is
+ * switched.
+ */
 export const writeWalRecordSql = 'SELECT txid_current()';
 
 /**
@@ -194,7 +198,7 @@ export const writeWalRecordSql = 'SELECT txid_current()';
  */
 export function switchWalSql(capabilities: Capabilities): string {
   const { walFileNameFunction, switchWalFunction, walFileNameOfBoundary } = capabilities;
-  // Where nothing was to end, the switch returns the boundary behind the segment that is meant.
+  // If there was nothing to end, the switch returns the boundary after the segment in question.
   const back = walFileNameOfBoundary === 'segment before' ? '' : ' - 1';
   return `SELECT ${walFileNameFunction}(${switchWalFunction}()${back})`;
 }
@@ -232,11 +236,11 @@ export interface Tablespace {
   /** Name of its link in `pg_tblspc`. */
   readonly oid: string;
   readonly name: string;
-  /** On the server. */
+  /** The path on the server. */
   readonly location: string;
 }
 
-/** Their numbers and locations become paths here: what no server has is refused. */
+/** Oids and locations become paths here: values that no server has are refused. */
 export function parseTablespaces(rows: readonly SqlRow[]): Tablespace[] {
   return rows.map((row) => {
     const [oid = '', name = '', location = ''] = row.map((field) => field ?? '');
@@ -257,14 +261,14 @@ export function parseDataDirectory(rows: readonly SqlRow[]): string {
   throw refusal(`the primary names a data directory that no server has: ${JSON.stringify(path)}`);
 }
 
-/** Absolute, and nothing in it that leads out of where it seems to be. */
+/** An absolute path, without parts that lead out of it. */
 function isPlainPath(path: string): boolean {
   return path.startsWith('/') && !path.includes('\0') && !path.split('/').includes('..');
 }
 
 /**
- * One row for each tablespace: oid and bytes, empty where the role may not ask. Without the one for what all databases
- * share, which is small.
+ * One row for each tablespace: oid and bytes; bytes are empty if the role may not ask. The small one that all
+ * databases share is left out.
  */
 export function tablespaceSizesSql({ hasReadAllStatsRole }: Capabilities): string {
   const own = 'oid = (SELECT dattablespace FROM pg_database WHERE datname = current_database())';
@@ -273,14 +277,14 @@ export function tablespaceSizesSql({ hasReadAllStatsRole }: Capabilities): strin
   return `SELECT oid, CASE WHEN ${mayAsk} THEN pg_tablespace_size(oid) END FROM pg_tablespace WHERE spcname <> 'pg_global'`;
 }
 
-/** By oid; undefined where the role may not ask. */
+/** By oid; undefined if the role may not ask. */
 export function parseTablespaceSizes(rows: readonly SqlRow[]): ReadonlyMap<string, number | undefined> {
   return new Map(
     rows.map(([oid, size]) => [oid ?? '', textOf(size) === undefined ? undefined : Number(size)]),
   );
 }
 
-/** Of the tablespace `pg_default`, in every cluster. */
+/** The oid of the tablespace `pg_default`, in every cluster. */
 export const defaultTablespaceOid = '1663';
 
 function textOf(value: string | null | undefined): string | undefined {

@@ -17,7 +17,7 @@ interface At {
   readonly since: (release: string) => boolean;
   /** It held until that release came. */
   readonly before: (release: string) => boolean;
-  /** What 8.4 has, then each release that changed it. */
+  /** The value in 8.4, then each release that changed it. */
   readonly value: <const T>(oldest: T, ...changes: readonly (readonly [release: string, value: T])[]) => T;
 }
 
@@ -49,7 +49,7 @@ function factsAt({ since, before, value }: At) {
     hasGroupAccess: since('11'),
     /** The last segment of each log (`FF`) does not exist. "Release 9.3", Migration */
     walSegmentSkipsFF: before('9.3'),
-    /** The helper functions for this release, in `scripts/`: ours, by what the rows below say. */
+    /** The file of helper functions for this release, in `scripts/`; the rows below decide which. */
     helperSqlFile: value(
       'cmd_standby.sql',
       ['9.2', 'cmd_standby.92.sql'],
@@ -69,9 +69,12 @@ function factsAt({ since, before, value }: At) {
     backupApi: value('exclusive', ['9.6', 'nonexclusive-start-stop'], ['15', 'nonexclusive-backup_start']),
     /** The exclusive backup was removed. "Release 15", Migration */
     canExclusive: before('15'),
-    /** A member of the role `pg_checkpoint` may run CHECKPOINT, too. "Predefined Roles" */
+    /** A member of the role `pg_checkpoint` may run CHECKPOINT as well. "Predefined Roles" */
     checkpointPrivilege: value('superuser', ['15', 'pg_checkpoint']),
-    /** A tablespace's path is given by this function; before, by `pg_tablespace.spclocation`. "System Information Functions" */
+    /**
+     * This function returns a tablespace's path; before, it was in `pg_tablespace.spclocation`. "System Information
+     * Functions"
+     */
     tablespaceLocation: value('spclocation', ['9.2', 'pg_tablespace_location']),
     /** `pg_read_file` needs all three arguments. "System Administration Functions" */
     readFileNeedsLength: before('9.1'),
@@ -89,9 +92,9 @@ function factsAt({ since, before, value }: At) {
     currentLsnFunction: value('pg_current_xlog_location', ['10', 'pg_current_wal_lsn']),
     /** "System Administration Functions" */
     walFileNameFunction: value('pg_xlogfile_name', ['10', 'pg_walfile_name']),
-    /** What that function names for a location between two segments. "Release 17", Migration */
+    /** The segment that this function names for a location between two segments. "Release 17", Migration */
     walFileNameOfBoundary: value('segment before', ['17', 'segment behind']),
-    /** "System Administration Functions", Recovery Control; the next four, too. */
+    /** This one and the next four: "System Administration Functions", Recovery Control. */
     isInRecoveryFunction: value(undefined, ['9.0', 'pg_is_in_recovery']),
     lastReplayLsnFunction: value(
       undefined,
@@ -119,7 +122,7 @@ function factsAt({ since, before, value }: At) {
     hotStandbyDefaultOn: since('10'),
     /** "Archive Recovery Settings" */
     hasArchiveCleanupCommand: since('9.0'),
-    /** Before, a standby asks the archive again every 5 seconds. Server Configuration, "Replication" */
+    /** Earlier releases ask the archive again every 5 seconds. Server Configuration, "Replication" */
     hasWalRetrieveRetryInterval: since('9.5'),
     /** "Standby Server Settings" */
     hasRecoveryMinApplyDelay: since('9.4'),
@@ -144,7 +147,7 @@ function factsAt({ since, before, value }: At) {
     ),
     /** 9.5 made the switch of 9.1 a choice; before 9.1 a server always opens. "Recovery Target Settings" */
     targetAction: value(undefined, ['9.1', 'pause_at_recovery_target'], ['9.5', 'recovery_target_action']),
-    /** What a server can do at a target, by the name that 9.5 gave it. "Recovery Target Settings" */
+    /** What a server can do at a target, named as in 9.5. "Recovery Target Settings" */
     targetActions: value<readonly TargetAction[]>(
       ['promote'],
       ['9.1', ['promote', 'pause']],

@@ -1,8 +1,8 @@
 /**
  * `global/pg_control`, the file that PostgreSQL starts from (`src/include/catalog/pg_control.h`).
  *
- * `control-formats.ts` has the places of its fields. The checksum stands behind the last one, at an offset that differs by
- * version and machine; it is looked for.
+ * `control-formats.ts` has the offsets of its fields. The checksum follows the last field, at an offset that differs
+ * by version and machine; we look for it.
  */
 import { controlFormats, type ControlFormat } from './control-formats.ts';
 import { crc32c, legacyCrc32 } from './crc32.ts';
@@ -30,15 +30,17 @@ export interface ControlFile {
   readonly state: ClusterState;
   /** When the file was written, in seconds since 1970. */
   readonly time: bigint;
-  /** Where the last checkpoint's record is; on a standby, the last restartpoint's. */
+  /** The location of the last checkpoint's record; on a standby, of the last restartpoint's. */
   readonly checkpointLsn: bigint;
   /** Where recovery starts: no WAL before it is needed. */
   readonly redoLsn: bigint;
   /** The timeline of the last checkpoint. */
   readonly timeline: number;
-  /** Of the file itself, as it stands in it: another one tells that the file was written since. */
+  /** The file's own checksum. A different one shows that the file was written since. */
   readonly checksum: number;
-  /** Undefined where the places of these fields are not sure: before 10, and on machines that align them otherwise. */
+  /**
+   * Undefined if the offsets of these fields are not certain: before 10, and on machines that align them differently.
+   */
   readonly progress?: RecoveryProgress | undefined;
 }
 
@@ -46,7 +48,7 @@ export interface ControlFile {
 interface RecoveryProgress {
   /** When the last checkpoint was made on the primary, in seconds since 1970. */
   readonly checkpointTime: bigint;
-  /** No recovery can stop before this any more; 0 where none has begun. */
+  /** No recovery can stop before this location any more; 0 if no recovery has begun. */
   readonly minRecoveryLsn: bigint;
   /** Transactions before this one had ended at the last checkpoint. */
   readonly endedBeforeXid: number;
@@ -56,9 +58,9 @@ interface RecoveryProgress {
 export interface PageLayout {
   /** In bytes. */
   readonly blockSize: number;
-  /** Pages of one file: a larger relation goes on in a file whose name ends with `.1`. */
+  /** The number of pages in one file: a larger relation continues in a file whose name ends with `.1`. */
   readonly segmentBlocks: number;
-  /** From 9.3, where initdb or, from 12, pg_checksums was told so. */
+  /** From 9.3, if initdb or, from 12, pg_checksums turned them on. */
   readonly hasChecksums: boolean;
 }
 
@@ -91,8 +93,8 @@ export function checkControlFile(bytes: Uint8Array): ControlFileCheck {
 }
 
 /**
- * The system identifier alone, which stands at the same place in every version; for a file that may be read
- * while the server writes it, so that its checksum cannot be relied on.
+ * The system identifier alone, which is at the same offset in every version. For a file that the server may write
+ * while we read it: then its checksum does not count.
  */
 export function systemIdentifierOf(bytes: Uint8Array): string | undefined {
   if (bytes.length < 12) return undefined;
@@ -101,7 +103,7 @@ export function systemIdentifierOf(bytes: Uint8Array): string | undefined {
   return littleEndian === undefined ? undefined : view.getBigUint64(0, littleEndian).toString();
 }
 
-/** Read in the wrong order, the format's number (843 for 8.4, 1800 for 18) becomes huge. */
+/** If read in the wrong byte order, the number of the format (843 for 8.4, 1800 for 18) becomes huge. */
 function byteOrderOf(view: DataView): boolean | undefined {
   const isFormat = (value: number) => value >= 843 && value < 10_000;
   if (isFormat(view.getUint32(8, true))) return true;
@@ -112,7 +114,7 @@ function byteOrderOf(view: DataView): boolean | undefined {
 const firstChecksumOffset = 120;
 const lastChecksumOffset = 508;
 
-/** Its offset, if it fits what stands before it. */
+/** The offset of the checksum, if it matches the bytes before it. */
 function findChecksum(bytes: Uint8Array, view: DataView, littleEndian: boolean): number | undefined {
   for (let offset = firstChecksumOffset; offset <= lastChecksumOffset; offset += 4) {
     const stored = view.getUint32(offset, littleEndian);
@@ -123,10 +125,10 @@ function findChecksum(bytes: Uint8Array, view: DataView, littleEndian: boolean):
   return undefined;
 }
 
-/** A constant that is there to prove how floating-point numbers are stored; the size of a page follows it. */
+/** A constant that proves how floating-point numbers are stored. The size of a page follows it. */
 const floatFormat = 1_234_567;
 
-/** Undefined for a file that is not good. */
+/** Undefined if the file is invalid. */
 export function pageLayoutOf(bytes: Uint8Array): PageLayout | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const littleEndian = checkControlFile(bytes).kind === 'good' ? byteOrderOf(view) : undefined;
@@ -143,7 +145,7 @@ export function pageLayoutOf(bytes: Uint8Array): PageLayout | undefined {
   return undefined;
 }
 
-/** Whether the version of the pages' checksums is another one than 0. */
+/** Whether the version of the page checksums is not 0. */
 function hasPageChecksums(view: DataView, littleEndian: boolean, end: number): boolean {
   const behind = controlFormats.get(view.getUint32(8, littleEndian))?.behindChecksumVersion;
   return behind !== undefined && view.getUint32(end - behind - 4, littleEndian) !== 0;
@@ -184,14 +186,14 @@ function progressOf(
   return {
     checkpointTime: view.getBigInt64(redoOffset + at.time, littleEndian),
     minRecoveryLsn: view.getBigUint64(redoOffset + at.minRecoveryLsn, littleEndian),
-    // A checkpoint at a shutdown finds no transaction under way.
+    // At a shutdown checkpoint no transaction is in progress.
     endedBeforeXid: oldestActive === 0 ? view.getUint32(redoOffset + at.nextXid, littleEndian) : oldestActive,
   };
 }
 
 /**
- * Behind the state, at 16, follows the time as a 64-bit integer: on most machines at 24 with zeros before it,
- * on 32-bit x86 at 20.
+ * After the state, at 16, the time follows as a 64-bit integer: on most machines at 24 with zeros before it, on
+ * 32-bit x86 at 20.
  */
 function timeOffsetOf(view: DataView, littleEndian: boolean): number {
   return view.getUint32(20, littleEndian) === 0 ? 24 : 20;

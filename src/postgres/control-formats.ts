@@ -1,6 +1,7 @@
 /**
- * Where the fields of pg_control stand, by the number of its format (PG_CONTROL_VERSION in `src/include/catalog/pg_control.h`).
- * A number that is not here is told as unknown: what stands at an offset of another release would be a guess.
+ * The offsets of the fields of pg_control, by the number of its format (PG_CONTROL_VERSION in
+ * `src/include/catalog/pg_control.h`). A number that is missing here is reported as unknown: reading at the offsets
+ * of another release would be a guess.
  */
 
 /** Offsets from the redo location in the copy of the checkpoint, on machines that align 64-bit integers to 8 bytes. */
@@ -14,7 +15,7 @@ interface ProgressOffsets {
 export interface ControlFormat {
   /** Up to 9.2 a location is two 32-bit halves, the high one first. */
   readonly hasLsnHalves: boolean;
-  /** Up to 10 the place of the checkpoint before the last one stands before the copy of the last. */
+  /** Up to 10 the location of the checkpoint before the last one precedes the copy of the last. */
   readonly hasPriorCheckpoint: boolean;
   readonly progress: ProgressOffsets | undefined;
   /** Bytes between the version of the pages' checksums and the file's own; undefined where pages have none (before 9.3). */
@@ -38,9 +39,12 @@ const of12: ControlFormat = {
   ...of11,
   progress: { nextXid: 24, time: 64, oldestActiveXid: 80, minRecoveryLsn: 96 },
 };
-/** A byte for the signedness of characters comes before the nonce, and moves the file's own checksum by four. */
+/** A byte for the signedness of characters precedes the nonce, and moves the file's own checksum by four. */
 const of18: ControlFormat = { ...of12, behindChecksumVersion: 36 };
-/** A flag after wal_level moves what follows. The checkpoint's copy ends with a state of the checksums of its own. */
+/**
+ * A flag after wal_level moves the fields that follow. The checkpoint's copy ends with a state of the checksums of
+ * its own.
+ */
 const of19: ControlFormat = {
   ...of18,
   progress: { nextXid: 32, time: 72, oldestActiveXid: 88, minRecoveryLsn: 104 },

@@ -5,7 +5,7 @@
 
 export interface Crc {
   readonly start: number;
-  /** Takes `bytes[from]` up to but without `bytes[to]` in. */
+  /** Takes in the bytes from `from` up to, but not including, `to`. */
   readonly add: (crc: number, bytes: Uint8Array, from: number, to: number) => number;
   readonly finish: (crc: number) => number;
 }
@@ -16,7 +16,7 @@ function finish(crc: number): number {
 
 const slices = 8;
 
-/** Table `n` of the slices holds what a byte comes to that is followed by `n` zero bytes. */
+/** Table `n` of the slices holds, for each byte, the checksum of that byte followed by `n` zero bytes. */
 function slicedTable(polynomial: number): Int32Array {
   const table = new Int32Array(256 * slices);
   for (let byte = 0; byte < 256; byte++) {
@@ -43,7 +43,7 @@ function once<T>(make: () => T): () => T {
 const castagnoli = once(() => slicedTable(0x82f63b78));
 const ethernet = once(() => slicedTable(0xedb88320).subarray(0, 256));
 
-/** Eight bytes at a time: WAL is read by the gigabyte. */
+/** We process eight bytes at a time, because gigabytes of WAL are read. */
 function addCastagnoli(start: number, bytes: Uint8Array, from: number, to: number): number {
   const table = castagnoli();
   let crc = start;

@@ -1,4 +1,4 @@
-/** What pg_hba.conf says of a login over the Unix socket, as far as its text alone can tell (manual, "The pg_hba.conf File"). */
+/** What the text of pg_hba.conf alone shows about a login over the Unix socket (manual, "The pg_hba.conf File"). */
 
 export interface SocketLogin {
   readonly user: string;
@@ -6,21 +6,21 @@ export interface SocketLogin {
 }
 
 export type HbaAnswer =
-  /** The first line that fits. */
+  /** The first line that matches. */
   | { readonly kind: 'line'; readonly number: number; readonly method: string; readonly hasMap: boolean }
   | { readonly kind: 'no-line' }
-  /** A line before the first that fits depends on what the text does not hold: a role's members, another file. */
+  /** A line before the first match depends on what the text does not contain: a role's members, another file. */
   | { readonly kind: 'unknown'; readonly number: number };
 
 interface Token {
   readonly text: string;
-  /** Quotes take the meaning from a keyword. */
+  /** A keyword in quotes loses its meaning. */
   readonly isQuoted: boolean;
 }
 
 type Fit = 'yes' | 'no' | 'unknown';
 
-/** The fields of a line, each a list. Blanks end a field, and a comma goes on with it. */
+/** The fields of a line, each a list. Blanks end a field; a comma continues it. */
 function fieldsOf(line: string): readonly (readonly Token[])[] {
   const fields: Token[][] = [];
   let isListOpen = false;

@@ -50,7 +50,7 @@ export function ancestorsIn(entries: readonly TimelineEntry[]): ReadonlySet<numb
   return new Set(entries.map((entry) => entry.timeline));
 }
 
-/** Number of the first segment of an ancestor of which nothing belongs to its heirs. */
+/** The number of the first segment of an ancestor that contains nothing of its descendants' history. */
 export function firstUntouched({ timeline, end }: TimelineEntry, layout: WalLayout): number {
   // Up to 9.2 the file names the last segment of which something was replayed.
   if (end.kind === 'segment') return segmentNumber(end.segment, layout) + 1;

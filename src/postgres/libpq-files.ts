@@ -3,9 +3,9 @@
  * (manual, sections "The Password File" and "The Connection Service File").
  */
 
-/** What a line of the password file is held against. */
+/** The connection that a line of the password file must match. */
 export interface PasswordQuestion {
-  /** Any of these may stand in the line: the default socket directory goes by the name `localhost`, too. */
+  /** Any of these may be in the line: the default socket directory also has the name `localhost`. */
   readonly hosts: readonly string[];
   readonly port: number;
   readonly database: string;
@@ -15,11 +15,11 @@ export interface PasswordQuestion {
 interface Field {
   readonly text: string;
   readonly isWildcard: boolean;
-  /** Where the next field begins. */
+  /** The position at which the next field begins. */
   readonly end: number;
 }
 
-/** A backslash takes the next character as it is; undefined where no colon ends the field. */
+/** A backslash makes the next character literal. Undefined if no colon ends the field. */
 function readField(line: string, start: number): Field | undefined {
   let text = '';
   for (let at = start; at < line.length; at += 1) {
@@ -40,7 +40,7 @@ function passwordOf(line: string, { hosts, port, database, user }: PasswordQuest
   return line.slice(start).replaceAll(/\\(.)/gsu, '$1');
 }
 
-/** The password of the first line that fits. An empty one counts as none, as in libpq. */
+/** The password of the first line that matches. An empty one counts as none, as in libpq. */
 export function findPassword(text: string, question: PasswordQuestion): string | undefined {
   for (const line of text.split(/\r?\n/)) {
     if (line === '' || line.startsWith('#')) continue;
@@ -50,7 +50,7 @@ export function findPassword(text: string, question: PasswordQuestion): string |
   return undefined;
 }
 
-/** The parameters of one service; undefined where the file has none of that name. */
+/** The parameters of one service; undefined if the file has no service of that name. */
 export function findService(text: string, name: string): ReadonlyMap<string, string> | undefined {
   let found: Map<string, string> | undefined;
   for (const raw of text.split(/\r?\n/)) {

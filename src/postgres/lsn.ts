@@ -1,8 +1,8 @@
 /**
  * LSNs, PostgreSQL's addresses of bytes in the WAL, as bigint; and the arithmetic of segments.
  *
- * Two rules of old versions are kept here. Up to 9.2 the last segment of each log file (`FF` with segments of
- * 16 MB) does not exist; and a segment's first byte is `log * 2^32 + seg * size` in every version.
+ * Two rules of old versions apply here. Up to 9.2 the last segment of each log file (`FF` with segments of 16 MB)
+ * does not exist; and in every version a segment's first byte is `log * 2^32 + seg * size`.
  */
 import { PitrError } from '../errors.ts';
 import { segmentName, type SegmentName } from './wal-name.ts';
@@ -76,7 +76,7 @@ export function firstLsnOf(name: SegmentName, segmentSize: number): bigint {
   return (BigInt(name.log) << 32n) + BigInt(name.seg) * BigInt(segmentSize);
 }
 
-/** The segment that holds the byte at `lsn`: where a record that starts there is. */
+/** The segment that contains the byte at `lsn`: a record that starts there is in this segment. */
 export function segmentContaining(timeline: number, lsn: bigint, layout: WalLayout): SegmentName {
   const seg = Math.floor(Number(lsn & 0xffff_ffffn) / layout.segmentSize);
   const log = Number(lsn >> 32n);
@@ -85,9 +85,8 @@ export function segmentContaining(timeline: number, lsn: bigint, layout: WalLayo
 }
 
 /**
- * The segment that holds the byte before `lsn`: the last one needed by whoever must read up to an end such as
- * a backup's stop location. On a segment boundary this is the segment before the boundary, as
- * `pg_walfile_name()` has it up to 16.
+ * The segment that contains the byte before `lsn`: the last one needed to read up to an end such as a backup's stop
+ * location. On a segment boundary this is the segment before the boundary, as `pg_walfile_name()` has it up to 16.
  */
 export function segmentEndingAt(timeline: number, lsn: bigint, layout: WalLayout): SegmentName {
   const containing = segmentContaining(timeline, lsn, layout);
@@ -102,10 +101,10 @@ export function countSegments(first: SegmentName, last: SegmentName, layout: Wal
   return Math.max(0, segmentNumber(last, layout) - segmentNumber(first, layout) + 1);
 }
 
-/** More names than any archive holds: a list this long comes from a wrong end point. */
+/** No archive holds more names than this: a longer list comes from a wrong end point. */
 const mostListed = 10_000_000;
 
-/** The names from `first` to `last`, both included, which must be of one timeline. */
+/** The names from `first` to `last`, both included. Both must be of one timeline. */
 export function listSegments(first: SegmentName, last: SegmentName, layout: WalLayout): SegmentName[] {
   if (first.timeline !== last.timeline) {
     throw new PitrError(`segments ${first.name} and ${last.name} are of different timelines`);

@@ -4,13 +4,15 @@
  * page's number are combined by exclusive or. The machine's own byte order counts, as it does for the server.
  */
 
-/** What the page header says (`src/include/storage/bufpage.h`), in bytes from its start: LSN 0, checksum 8, upper 14. */
+/**
+ * Offsets in the page header (`src/include/storage/bufpage.h`), in bytes from its start: LSN 0, checksum 8, upper 14.
+ */
 const checksumOffset = 8;
 const upperOffset = 14;
 const lanes = 32;
 const prime = 16_777_619;
 
-// Any numbers that differ would do; these are the ones that every page on disk was made with.
+// Any different numbers would do; every page on disk was written with these.
 const starts = Int32Array.from(
   (
     '5b1f36e9 b8525960 02ab50aa 1de66d2a 79ff467a 9bb9f8a3 217e7cd2 83e13d2c f8d4474f e39eb970 42c6ae16 993216fa ' +
@@ -27,8 +29,8 @@ function finish(sum: number): number {
 }
 
 /**
- * Eight of the sums in one go. Each is a variable of its own and nothing is called in the loop, so that the sums stay in
- * the processor's registers: with an array of sums, or with a function for the step, this takes several times as long.
+ * We compute eight of the sums at a time. Each is a variable of its own and the loop calls no function, which keeps
+ * the sums in the processor's registers: an array of sums, or a function for the step, takes several times as long.
  */
 function eightSums(words: Int32Array, lane: number): number {
   let s0 = starts[lane] as number;
@@ -75,7 +77,7 @@ export function viewPage(buffer: ArrayBufferLike, offset: number, blockSize: num
   };
 }
 
-/** What the page's checksum must be, if it is the page with this number in its relation. Never 0. */
+/** The checksum that the page must have, given its number in its relation. Never 0. */
 export function pageChecksum({ words, halves }: PageView, blockNumber: number): number {
   const place = checksumOffset / 2;
   const stored = halves[place] ?? 0;
@@ -90,12 +92,12 @@ export function pageChecksum({ words, halves }: PageView, blockNumber: number): 
 export type PageState = 'good' | 'new' | 'bad';
 
 export function pageState(page: PageView, blockNumber: number): PageState {
-  // A page that was ever used has free space that ends somewhere; one that was not must be zeros throughout.
+  // A page that was ever used has free space that ends somewhere; an unused page must be zeros throughout.
   if (page.halves[upperOffset / 2] === 0) return page.words.every((word) => word === 0) ? 'new' : 'bad';
   return page.halves[checksumOffset / 2] === pageChecksum(page, blockNumber) ? 'good' : 'bad';
 }
 
-/** Of the last WAL record that changed the page: two halves, the high one first. */
+/** The LSN of the last WAL record that changed the page: two halves, the high one first. */
 export function pageLsn({ words }: Pick<PageView, 'words'>): bigint {
   return (BigInt((words[0] as number) >>> 0) << 32n) | BigInt((words[1] ?? 0) >>> 0);
 }

@@ -1,6 +1,6 @@
 /**
- * Writing a value into each of PostgreSQL's little languages so that it is read back as it was. Text that a
- * language cannot hold is an error: a value cut short in a recovery setting would be found during a failover.
+ * Writes a value into each of PostgreSQL's small languages such that it is read back unchanged. Text that a language
+ * cannot represent is an error: a truncated value in a recovery setting would be found only during a failover.
  */
 import { PitrError } from '../errors.ts';
 
@@ -49,7 +49,10 @@ export function settingValue(value: string, syntax: ValueSyntax): string {
   return `'${value}'`;
 }
 
-/** Up to 9.0 the server reads recovery.conf into a buffer of 1024 bytes, and takes the rest of a longer line for another one. */
+/**
+ * Up to 9.0 the server reads recovery.conf into a buffer of 1024 bytes, and takes the rest of a longer line for
+ * another line.
+ */
 const longestOldLine = 1023;
 
 /** `name = 'value'`, without a line feed. */
@@ -75,8 +78,8 @@ function parameterValue(value: string): string {
 }
 
 /**
- * Text that shall reach the shell as it is through `archive_command`, `restore_command` or another parameter
- * in which PostgreSQL replaces `%p`, `%f` and `%r`.
+ * Text that must reach the shell unchanged through `archive_command`, `restore_command` or another parameter in which
+ * PostgreSQL replaces `%p`, `%f` and `%r`.
  */
 export function doublePercent(text: string): string {
   return text.replaceAll('%', '%%');

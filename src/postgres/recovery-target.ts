@@ -1,19 +1,19 @@
-/** Where a recovery may be told to stop (manual, section "Recovery Target"). */
+/** The points at which a recovery can be told to stop (manual, section "Recovery Target"). */
 import { parseLsn } from './lsn.ts';
 
 /** Kinds as `Capabilities.recoveryTargets` lists them. */
 export type RecoveryGoal =
   /** Microseconds since 1970 in UTC. */
   | { readonly kind: 'time'; readonly micros: bigint }
-  /** As the WAL has it: 32 bits. */
+  /** The number as WAL contains it: 32 bits. */
   | { readonly kind: 'xid'; readonly xid: number }
   | { readonly kind: 'lsn'; readonly lsn: bigint }
   /** A point that `pg_create_restore_point()` has named. */
   | { readonly kind: 'name'; readonly name: string }
-  /** As soon as the base backup is consistent. */
+  /** The first point at which the base backup is consistent. */
   | { readonly kind: 'immediate' };
 
-/** What the server does there. */
+/** What the server does at the target. */
 const targetActions = ['promote', 'pause', 'shutdown'] as const;
 export type TargetAction = (typeof targetActions)[number];
 
@@ -22,7 +22,7 @@ export type TargetTimeline = 'latest' | 'current' | number;
 
 export interface RecoveryTargetSettings {
   readonly goal: RecoveryGoal;
-  /** Stop before the target, not after it; of time, xid and LSN only. */
+  /** Stop before the target, not after it. Only for time, xid and LSN. */
   readonly exclusive: boolean;
   readonly timeline: TargetTimeline;
   readonly action: TargetAction;
@@ -34,7 +34,7 @@ export type Parsed<T> =
 const good = <T>(value: T): Parsed<T> => ({ kind: 'good', value });
 const bad = (reason: string): Parsed<never> => ({ kind: 'bad', reason });
 
-/** Numbers below are the system's own. */
+/** Smaller numbers belong to the system itself. */
 const firstNormalXid = 3;
 const largest64Bits = 0xffff_ffff_ffff_ffffn;
 

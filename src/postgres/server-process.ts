@@ -1,9 +1,9 @@
-/** A process that has a data directory as its working directory, as PostgreSQL's all have. */
+/** A process whose working directory is a data directory. All processes of PostgreSQL have theirs. */
 export interface ServerProcess {
   readonly pid: number;
   /** One letter (proc(5)): R and S work, T is stopped, D waits for a device. */
   readonly state: string;
-  /** Its command line, which a server overwrites by what each process does. */
+  /** Its command line, which a server overwrites with the task of each process. */
   readonly title: string;
 }
 
@@ -11,7 +11,10 @@ export type ServerRole = 'postmaster' | 'backend' | 'helper';
 
 const programName = /^\.?(?:edb-)?(?:postgres|postmaster)(?![a-z_])/i;
 
-/** Whether a program of this name may be a server: also as a vendor or a wrapper calls it, and not `postgres_exporter`. */
+/**
+ * Whether a program of this name may be a server, also under a vendor's or a wrapper's name. `postgres_exporter` is
+ * none.
+ */
 export function isServerProgram(name: string): boolean {
   return programName.test(name);
 }
@@ -24,8 +27,9 @@ export const serverProgramPatterns = [
 ].join('|');
 
 /**
- * Processes that take no statement from a client: up to 9.6 some outlive a killed postmaster by a minute, and end by themselves.
- * Their titles are fixed (`ps` of 8.4 to 19), before them perhaps cluster_name; a client's has more words.
+ * Processes that accept no statement from a client. Up to 9.6 some outlive a killed postmaster by a minute, and end
+ * by themselves. Their titles are fixed (`ps` of 8.4 to 19), perhaps after cluster_name; a client's title has more
+ * words.
  */
 const helpers = [
   'checkpointer(?: process)?',
@@ -45,7 +49,10 @@ const helpers = [
 ].join('|');
 const helperTitle = new RegExp(`^postgres: (?:.*: )?(${helpers})\\s*$`);
 
-/** What the title of a server's process says it is. Whatever is not known to be a helper may serve a client; one that ends has no title. */
+/**
+ * What the title of a server's process shows. Every process that is not known to be a helper may serve a client; a
+ * process that is ending has no title.
+ */
 export function roleOf({ title }: Pick<ServerProcess, 'title'>): ServerRole {
   if (title === '') return 'backend';
   if (!title.startsWith('postgres: ')) return 'postmaster';
@@ -61,8 +68,8 @@ export function isStopped({ state }: Pick<ServerProcess, 'state'>): boolean {
   return state === 'T' || state === 't';
 }
 
-/** Where a process stands that gives no answer though it lives. */
+/** Why a process gives no answer although it is alive. */
 export function describeState({ state }: Pick<ServerProcess, 'state'>): string {
-  if (isStopped({ state })) return ': it is stopped, and can resume at any moment';
+  if (isStopped({ state })) return ': it is stopped, and can continue at any moment';
   return state === 'D' ? ': it waits for a device' : '';
 }

@@ -1,4 +1,4 @@
-/** What is asked of a server about itself, in one query that every release answers. */
+/** The facts that a server reports about itself, in one query that every release answers. */
 import { PitrError } from '../errors.ts';
 import type { SqlRow } from './backup-sql.ts';
 import type { Capabilities } from './capabilities.ts';
@@ -9,7 +9,7 @@ import { versionOfNum, type Version } from './version.ts';
 export interface ServerSettings {
   readonly version: Version;
   readonly inRecovery: boolean;
-  /** Undefined where the role may not read it (`pg_read_all_settings` from 10, else a superuser). */
+  /** Undefined if the role may not read it (`pg_read_all_settings` from 10, otherwise a superuser). */
   readonly dataDirectory: string | undefined;
   readonly configFile: string | undefined;
   readonly hbaFile: string | undefined;
@@ -47,7 +47,7 @@ const settingNames = [
   ...limitNames,
 ];
 
-/** Rows of name and value; a setting that the release does not have is left out. */
+/** Rows of name and value; settings that the release does not have are missing. */
 export function serverSettingsSql(capabilities: Capabilities): string {
   const names = settingNames.map((name) => `'${name}'`).join(', ');
   const inRecovery =

@@ -1,7 +1,7 @@
 /**
- * What our own sessions depend on, whatever the role, the database and the server were told. A name that the release does not
- * have is left out by the last statement; the ones before must not need a snapshot, which a serializable session on a hot standby
- * does not get.
+ * Settings that our own sessions depend on, whatever the role, the database and the server set. The last statement
+ * skips names that the release does not have; the statements before it must not need a snapshot, which a serializable
+ * session on a hot standby does not get.
  */
 
 /** Known to every release. `statement_timeout` in milliseconds; 0 for none. */
@@ -29,7 +29,7 @@ const whereKnown: Readonly<Record<string, string>> = {
   lc_messages: 'C',
 };
 
-/** A role that may not change a setting keeps it: only the language of messages is one of these. */
+/** A role that cannot change a setting keeps it: of these, that is only the language of messages. */
 function setWhereKnown(encoding: string): string {
   const rows = Object.entries(whereKnown).map(([name, value]) => `('${name}', '${value}')`);
   return (

@@ -10,7 +10,7 @@ export type SettingsLine =
   | { readonly kind: 'include'; readonly text: string; readonly directive: string; readonly path: string }
   /** Empty, or a comment only. */
   | { readonly kind: 'blank'; readonly text: string }
-  /** The server would refuse it; it is the user's and stays. */
+  /** The server would refuse this line; it belongs to the user and stays. */
   | { readonly kind: 'unreadable'; readonly text: string };
 
 const includeDirectives = new Set(['include', 'include_if_exists', 'include_dir']);
@@ -20,7 +20,7 @@ const quotedInParameter = String.raw`'(?:[^'\\\n]|\\.|'')*'`;
 const quotedDoubled = `'(?:[^'\\n]|'')*'`;
 const quotedPlain = `'[^'\\n]+'`;
 
-/** Reads no further than the text itself: files that it includes are the caller's to read. */
+/** Reads only the text itself: the caller reads the files that it includes. */
 export function parseSettings(text: string, syntax: ValueSyntax = 'parameter'): SettingsLine[] {
   const pattern = linePattern(syntax);
   const lines = text.split('\n');
@@ -60,7 +60,7 @@ function unquote(quoted: string, syntax: ValueSyntax): string {
 
 const controlCharacters: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' };
 
-/** What the text itself sets, by lower-case name. */
+/** The settings in the text itself, by lower-case name. */
 export function settingsIn(text: string, syntax: ValueSyntax = 'parameter'): Map<string, string> {
   const settings = new Map<string, string>();
   for (const line of parseSettings(text, syntax)) {
@@ -70,17 +70,20 @@ export function settingsIn(text: string, syntax: ValueSyntax = 'parameter'): Map
 }
 
 export interface SettingsChange {
-  /** Written at the end of the file, where neither an earlier line nor an included file overrides them. */
+  /**
+   * Settings that are written at the end of the file, where neither an earlier line nor an included file overrides
+   * them.
+   */
   readonly set: ReadonlyMap<string, string>;
-  /** Taken out of the file, wherever they stand. */
+  /** Settings that are removed from the file, wherever they are. */
   readonly remove?: ReadonlySet<string>;
   readonly syntax?: ValueSyntax;
 }
 
 /**
- * The text with some settings changed. Settings are known by their names, since `ALTER SYSTEM` drops every
- * comment that could mark them as ours. All other lines stay as they are. The same change made again gives
- * the same text.
+ * The text with some settings changed. We identify settings by their names, because `ALTER SYSTEM` drops every
+ * comment that could mark them as ours. All other lines stay as they are. Repeating the same change gives the same
+ * text.
  */
 export function withSettings(text: string, change: SettingsChange): string {
   const { set, remove = new Set<string>(), syntax = 'parameter' } = change;

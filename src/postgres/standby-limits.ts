@@ -1,6 +1,6 @@
 /**
- * The settings that a hot standby must not have lower than its primary had them (manual, section "Hot Standby"). Replay brings the
- * primary's values to the standby's pg_control, where its server looks them up.
+ * The settings that must not be lower on a hot standby than they were on its primary (manual, section "Hot Standby").
+ * Replay copies the primary's values into the standby's pg_control, where its server compares them.
  */
 import { checkControlFile } from './control-file.ts';
 
@@ -16,7 +16,7 @@ export type LimitName = (typeof limitNames)[number];
 
 export type Limits = ReadonlyMap<LimitName, number>;
 
-/** The order in which pg_control of each format has them; a format that is not known has them nowhere. */
+/** The order of the settings in pg_control of each format; an unknown format has no order. */
 function namesIn(format: number): readonly LimitName[] {
   if (format < 903 || format >= 2000) return [];
   return limitNames.filter(
@@ -26,7 +26,7 @@ function namesIn(format: number): readonly LimitName[] {
 }
 
 const firstCatalogVersionOf95 = 201510051;
-/** A constant that proves how floating-point numbers are stored: the fields lie just before it. */
+/** A constant that proves how floating-point numbers are stored: the fields precede it. */
 const floatFormat = 1_234_567;
 
 /** A flag, track_commit_timestamp, follows them from 9.5 on, which shares its format with 9.4. */
@@ -34,7 +34,7 @@ function flagBytes(format: number, catalogVersion: number): number {
   return format > 942 || (format === 942 && catalogVersion >= firstCatalogVersionOf95) ? 4 : 0;
 }
 
-/** Where the largest alignment stands, 4 or 8: before the constant, which itself may have to be aligned. */
+/** The offset with the largest alignment, 4 or 8: before the constant, which itself may have to be aligned. */
 function alignmentOffset(view: DataView, littleEndian: boolean): number | undefined {
   for (let offset = 64; offset + 8 <= 508; offset += 4) {
     if (view.getFloat64(offset, littleEndian) !== floatFormat) continue;
@@ -47,7 +47,7 @@ function alignmentOffset(view: DataView, littleEndian: boolean): number | undefi
 /** More than any of them can be. */
 const mostOfAny = 2 ** 23;
 
-/** What pg_control demands of a hot standby; undefined where it cannot be told. */
+/** The values that pg_control demands of a hot standby; undefined if they cannot be determined. */
 export function demandedLimits(bytes: Uint8Array): Limits | undefined {
   if (checkControlFile(bytes).kind === 'bad') return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -69,7 +69,7 @@ export interface LowLimit {
   readonly demanded: number;
 }
 
-/** Those of which less is here than is demanded; one that is not known here is not judged. */
+/** The settings that are lower here than demanded. A setting whose value here is unknown is not judged. */
 export function findLowLimits(demanded: Limits, here: Limits): readonly LowLimit[] {
   return [...demanded].flatMap(([name, value]) => {
     const own = here.get(name);

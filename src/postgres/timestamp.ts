@@ -10,10 +10,9 @@ const shape =
   /^(?<date>\d{4}-\d{2}-\d{2})[ T](?<time>\d{2}:\d{2}(?::\d{2})?)(?:\.(?<fraction>\d{1,6}))?\s*(?<zone>[A-Za-z+-].*)?$/;
 
 /**
- * Reads `2008-05-28 11:00:38.059389`, with or without an offset (`+02`, `-07:30`, `Z`) or the name of a zone.
- * `serverZone`, the server's TimeZone setting, is taken where the text says none. Abbreviations (CEST) are
- * refused, for they mean different things in different places; so is a local time that a change of the clock
- * leaves out or repeats.
+ * Reads `2008-05-28 11:00:38.059389`, with or without an offset (`+02`, `-07:30`, `Z`) or the name of a zone. Without
+ * one, `serverZone` applies, the server's TimeZone setting. Abbreviations (CEST) are refused, because they mean
+ * different things in different places. Local times that a change of the clock skips or repeats are refused as well.
  */
 export function parseTimestamp(text: string, serverZone: string): ParsedTimestamp {
   const groups = shape.exec(text.trim())?.groups;
@@ -31,12 +30,12 @@ function utcMillisOf(date: string, time: string): number | undefined {
   const [hour = 0, minute = 0, second = 0] = time.split(':').map(Number);
   if (hour > 23 || minute > 59 || second > 59) return undefined;
   const midnight = new Date(`${date}T00:00:00Z`);
-  // A day that does not exist is either invalid or rolls over into the next month.
+  // A day that does not exist is either invalid or becomes a day of the next month.
   if (Number.isNaN(midnight.getTime()) || midnight.toISOString().slice(0, 10) !== date) return undefined;
   return midnight.getTime() + ((hour * 60 + minute) * 60 + second) * 1000;
 }
 
-/** UTC milliseconds, or why not. */
+/** UTC milliseconds, or the reason why there are none. */
 function instantOf(localMs: number, zone: string, text: string): number | string {
   const offset = fixedOffsetMs(zone);
   if (offset !== undefined) return localMs - offset;
@@ -61,8 +60,8 @@ function fixedOffsetMs(zone: string): number | undefined {
 }
 
 /**
- * Names of three letters are refused, for Intl takes abbreviations for zones of its own choice (IST for India's)
- * which PostgreSQL may read otherwise; longer names are the same in both.
+ * Names of three letters are refused: Intl takes abbreviations for zones of its own choice (IST for India's), and
+ * PostgreSQL may read them otherwise. Longer names are the same in both.
  */
 function isKnownZone(zone: string): boolean {
   if (!/^[A-Za-z][A-Za-z0-9_+/-]{3,}$/.test(zone)) return false;
@@ -115,12 +114,12 @@ function formatterOf(zone: string): Intl.DateTimeFormat {
   });
 }
 
-/** `2008-05-28 09:00:38.059389+00`: read by every server the same way, whatever its time zone. */
+/** `2008-05-28 09:00:38.059389+00`, which every server reads in the same way, whatever its time zone. */
 export function formatUtc(micros: bigint): string {
   return format(micros, 0);
 }
 
-/** As a server with this TimeZone prints it; in UTC where the zone is not known here. */
+/** The moment as a server with this TimeZone prints it; in UTC if the zone is not known here. */
 export function formatInZone(micros: bigint, zone: string): string {
   const fixed = fixedOffsetMs(zone);
   if (fixed !== undefined) return format(micros, fixed);

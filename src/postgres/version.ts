@@ -1,8 +1,8 @@
 /**
- * PostgreSQL's version numbers, in every form that they are met: `server_version`, `server_version_num`,
- * a program's `--version`, a data directory's `PG_VERSION`, the INI's `pgversion`.
+ * PostgreSQL's version numbers, in every form in which they occur: `server_version`, `server_version_num`, a
+ * program's `--version`, a data directory's `PG_VERSION`, the INI's `pgversion`.
  *
- * What a version can do is in `capabilities.ts`; no other code compares versions.
+ * `capabilities.ts` lists what each version can do; no other code compares versions.
  */
 import { PitrError } from '../errors.ts';
 
@@ -40,7 +40,7 @@ export function findVersion(text: string): Version | undefined {
 const number =
   /(?<=^|[\s(])([0-9]{1,2})(?:\.([0-9]{1,2}))?(?:\.([0-9]{1,2}))?(?:\.[0-9]+)*(?=$|[\s),;+_~-]|[a-z])/gi;
 
-/** From 10 a version has two parts, before it three; what a vendor counts behind them is none of PostgreSQL's. */
+/** From 10 on a version has two parts, before 10 three; PostgreSQL ignores what a vendor adds. */
 function versionOf(
   first: number,
   second: string | undefined,
@@ -51,7 +51,7 @@ function versionOf(
   return versionOfNum(first * 10_000 + Number(second) * 100 + Number(third ?? 0));
 }
 
-/** From `server_version_num`. */
+/** Made from `server_version_num`. */
 export function versionOfNum(num: number): Version {
   const first = Math.floor(num / 10_000);
   const major = first >= 10 ? String(first) : `${first}.${Math.floor(num / 100) % 100}`;
@@ -63,7 +63,7 @@ export function isSameMajor(a: Version, b: Version): boolean {
   return a.major === b.major;
 }
 
-/** `8.4.13`, `15.18`: as the PostgreSQL project writes it. */
+/** `8.4.13`, `15.18`: the form of the PostgreSQL project. */
 export function formatVersion(version: Version): string {
   const minor = version.num >= 100_000 ? version.num % 10_000 : version.num % 100;
   return `${version.major}.${minor}`;

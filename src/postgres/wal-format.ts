@@ -1,6 +1,6 @@
 /**
- * How each release lays out the pages and records of its WAL (`src/include/access/xlog_internal.h` and `xlogrecord.h`, up to
- * 9.4 `xlog.h`), as far as one must know it to walk from record to record and to check each one.
+ * How each release lays out the pages and records of its WAL (`src/include/access/xlog_internal.h` and
+ * `xlogrecord.h`, up to 9.4 `xlog.h`), as far as needed to walk from record to record and to check each one.
  */
 import { castagnoliCrc, legacyCrc, type Crc } from './crc32.ts';
 import { pageMagics } from './wal-header.ts';
@@ -17,7 +17,7 @@ export interface WalFormat {
   readonly segmentSize: number;
   readonly shortPageHeader: number;
   readonly longPageHeader: number;
-  /** Up to 9.2 the length of what is left of a record stands behind the page header, outside of it. */
+  /** Up to 9.2 the remaining length of a record follows the page header, outside of it. */
   readonly remainderBytes: 0 | 4;
   readonly recordHeader: number;
   readonly totalLengthOffset: number;
@@ -25,7 +25,7 @@ export interface WalFormat {
   readonly rmgrOffset: number;
   readonly infoOffset: number;
   readonly checksumOffset: number;
-  /** Up to 9.2 a record's header is never cut by the end of a page. */
+  /** Up to 9.2 the end of a page never cuts a record's header. */
   readonly cutsHeaders: boolean;
   /** Up to 9.2 a location is two 32-bit integers, the high one first on every machine. */
   readonly highHalfFirst: boolean;
@@ -85,7 +85,7 @@ function records84(alignment: Alignment): Records {
 const firstMagicOf93 = 0xd075;
 const firstMagicOf95 = 0xd087;
 
-/** Undefined for the WAL of a release that this program does not know. */
+/** Undefined for WAL of a release that this program does not know. */
 export function walFormat(
   page: Pick<WalFormat, 'magic' | 'littleEndian' | 'alignment' | 'blockSize' | 'segmentSize'>,
 ): WalFormat | undefined {

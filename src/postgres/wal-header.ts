@@ -8,10 +8,10 @@
 import { firstLsnOf, formatLsn, isSegmentSize } from './lsn.ts';
 import type { SegmentName } from './wal-name.ts';
 
-/** So many bytes of a segment must be read to check it. */
+/** The number of bytes of a segment that must be read to check it. */
 export const longHeaderBytes = 40;
 
-/** XLOG_PAGE_MAGIC of every release; 19 changed it from one beta to the next. */
+/** XLOG_PAGE_MAGIC of every release. It changed between the betas of 19. */
 export const pageMagics: ReadonlyMap<number, string> = new Map([
   [0xd063, '8.4'],
   [0xd064, '9.0'],
@@ -51,7 +51,7 @@ export interface WalHeader {
   readonly segmentSize: number;
   readonly blockSize: number;
   readonly littleEndian: boolean;
-  /** Of 64-bit integers on the machine that wrote it; up to 9.2 the header does not show it. */
+  /** The alignment of 64-bit integers on the machine that wrote it. Up to 9.2 the header does not show it. */
   readonly alignment: 4 | 8 | undefined;
 }
 
@@ -78,9 +78,9 @@ export function parseWalHeader(bytes: Uint8Array): WalHeader | NoWalHeader {
 }
 
 /**
- * A magic number that this program does not know is no error: every release changes it, and to refuse the
- * WAL of a release that is newer than this program would stop archiving on the day of the upgrade. All have
- * begun with the digit D; what the page says about cluster, place and timeline is checked all the same.
+ * A magic number that this program does not know is no error. Every release changes it, and refusing the WAL of a
+ * newer release would stop archiving on the day of the upgrade. All have begun with the digit D so far. The page's
+ * cluster, place and timeline are checked all the same.
  */
 function byteOrderOf(view: DataView): boolean | undefined {
   if (pageMagics.has(view.getUint16(0, true))) return true;
@@ -89,7 +89,7 @@ function byteOrderOf(view: DataView): boolean | undefined {
   return view.getUint16(0, false) >= 0xd000 && view.getUint16(0, false) <= 0xdfff ? false : undefined;
 }
 
-/** 20: from 9.3 where 64-bit integers are aligned to 4 bytes, as on 32-bit x86. */
+/** 20: from 9.3 if 64-bit integers are aligned to 4 bytes, as on 32-bit x86. */
 function identifierOffsets(magic: number): readonly number[] {
   return magic < firstMagicWith64Bits ? [16] : [24, 20];
 }
@@ -124,17 +124,17 @@ function isPlausible({ segmentSize, blockSize }: WalHeader): boolean {
   return isSegmentSize(segmentSize) && [1, 2, 4, 8, 16, 32, 64].includes(blockSize / 1024);
 }
 
-/** What the file is compared with. */
+/** The expected values. */
 export interface SegmentExpectation {
   readonly name: SegmentName;
-  /** Decimal; of the cluster that the segment must belong to. */
+  /** Decimal: the cluster that the segment must belong to. */
   readonly systemIdentifier: string;
   /** In bytes. */
   readonly fileSize: number;
   /**
-   * Is `timeline` one that `name.timeline` branched off, directly or not? The answer comes from the timeline's
-   * `.history` file, which the server writes before the timeline's first segment and never removes; without
-   * one the answer is no.
+   * Whether `name.timeline` branched off `timeline`, directly or not. The answer comes from the timeline's `.history`
+   * file, which the server writes before the timeline's first segment and never removes. Without that file the answer
+   * is no.
    */
   readonly isAncestor: (timeline: number) => boolean;
 }
@@ -146,8 +146,8 @@ export type SegmentCheck =
   | { readonly kind: 'bad'; readonly problem: SegmentProblem; readonly reason: string };
 
 /**
- * Is the file that begins with `bytes` the segment that its name says, whole, of this cluster? An ancestor's
- * timeline in the header is right for the first segment after a promotion: its first pages are copied from
+ * Whether the file that begins with `bytes` is the segment that its name says, complete, of this cluster. The first
+ * segment after a promotion may have an ancestor's timeline in its header, because its first pages are copied from
  * the old timeline.
  */
 export function checkSegmentHeader(bytes: Uint8Array, expected: SegmentExpectation): SegmentCheck {

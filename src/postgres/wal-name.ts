@@ -1,6 +1,6 @@
 /**
- * The names of the files that PostgreSQL archives (manual, chapter "Continuous Archiving and
- * Point-in-Time Recovery"). Parsed once, at the edge; below it nothing handles a raw name.
+ * The names of the files that PostgreSQL archives (manual, chapter "Continuous Archiving and Point-in-Time
+ * Recovery"). Names are parsed once, where they enter; all other code handles the parsed form.
  */
 
 export interface SegmentName {
@@ -13,14 +13,14 @@ export interface SegmentName {
   readonly seg: number;
 }
 
-/** The unfinished last segment of a timeline, as a promoted server archives it from 9.5. */
+/** The incomplete last segment of a timeline, as a promoted server archives it from 9.5. */
 export interface PartialName {
   readonly kind: 'partial';
   readonly name: string;
   readonly segment: SegmentName;
 }
 
-/** Where a timeline branched off; `history.ts` reads its text. */
+/** The file that says where a timeline branched off; `history.ts` reads its text. */
 export interface HistoryName {
   readonly kind: 'history';
   readonly name: string;
@@ -43,7 +43,7 @@ export interface NotWal {
   readonly reason: string;
 }
 
-/** What PostgreSQL archives and we ship. */
+/** The files that PostgreSQL archives and we ship. */
 export type WalName = SegmentName | PartialName | HistoryName | BackupName;
 
 /** PostgreSQL writes these names with upper-case hexadecimal digits only. */
@@ -85,7 +85,7 @@ export function timelineOf(name: WalName): number {
 }
 
 /**
- * The order in which a queue is sent. The names themselves sort so: by timeline, then a timeline's `.history`
+ * The order in which a queue is sent. Sorting the names gives this order: by timeline, then a timeline's `.history`
  * before its segments ('.' sorts before '0'), then by place, and a segment before its `.backup` and `.partial`.
  */
 export function compareWalNames(a: { readonly name: string }, b: { readonly name: string }): number {

@@ -1,16 +1,16 @@
 /**
- * Walks from WAL record to WAL record and checks each one, as the server does when it replays them (`xlogreader.c`): to tell
- * where the WAL ends, and whether it ends there because nothing more was written, or because it is damaged. Pages are given one
- * after the other; no record is held in memory.
+ * Walks from WAL record to WAL record and checks each one, as the server does when it replays them (`xlogreader.c`).
+ * It determines where the WAL ends, and whether it ends there because nothing more was written or because it is
+ * damaged. The caller gives one page after the other; no record is kept in memory.
  *
  * Locations are numbers here: no cluster writes 2^53 bytes of WAL.
  */
 import type { WalFormat } from './wal-format.ts';
 
 export interface WalReading {
-  /** The first byte behind the last record that is whole; where the reading began if there was none. */
+  /** The first byte after the last complete record; the start of the reading if there was none. */
   readonly end: number;
-  /** Undefined where the WAL simply ends. */
+  /** Undefined if the WAL simply ends. */
   readonly damage: WalDamage | undefined;
 }
 
@@ -25,7 +25,7 @@ export interface WalReader {
   readonly result: () => WalReading;
 }
 
-/** Where a record's header lies in memory. */
+/** The position of a record's header in memory. */
 interface Header {
   readonly bytes: Uint8Array;
   readonly view: DataView;
@@ -36,11 +36,11 @@ interface WholeRecord {
   readonly start: number;
   readonly length: number;
   readonly header: Header;
-  /** Of all behind the header. */
+  /** The checksum of all that follows the header. */
   crc: number;
 }
 
-/** A record of which more is to come; its header is a copy. */
+/** A record that is not complete yet; its header is a copy. */
 interface OpenRecord extends WholeRecord {
   got: number;
 }
@@ -53,9 +53,9 @@ interface Stop {
 
 interface State {
   readonly format: WalFormat;
-  /** Where the next record begins, unless one is open. */
+  /** The place where the next record begins, unless a record is open. */
   position: number;
-  /** Start of the record before. */
+  /** The start of the previous record. */
   previous: number | undefined;
   end: number;
   open: OpenRecord | undefined;
@@ -71,14 +71,14 @@ interface Page {
 
 const continuesRecord = 0x0001;
 const hasLongHeader = 0x0002;
-/** From the minor releases of 2021: the record before was never finished, and is left out. */
+/** From the minor releases of 2021: the previous record was never completed, and is skipped. */
 const leavesRecordOut = 0x0008;
 const knownFlags = 0x000f;
 
 /** `XLOG_SWITCH`: the rest of its segment is empty. */
 const switchInfo = 0x40;
 
-/** A record's last bytes: not even its checksum tells more of one that was cut off. */
+/** If a record's last bytes are missing, not even its checksum can say more about it. */
 const tailBytes = 8;
 
 function align({ alignment }: WalFormat, bytes: number): number {
@@ -100,7 +100,7 @@ function isZero(bytes: Uint8Array, from: number, to: number): boolean {
   return true;
 }
 
-/** Why this is no page of WAL that belongs here. */
+/** The reason why this is no page of WAL that belongs here. */
 function pageFault(page: Page, format: WalFormat): string | undefined {
   const { view, offset, address, bytes } = page;
   const magic = view.getUint16(offset, format.littleEndian);
@@ -123,7 +123,7 @@ function stopAt(state: State, at: number, reason: string, isDamage: boolean): vo
   state.stop = { at, reason, isDamage };
 }
 
-/** The header counts without the checksum in it, and last. */
+/** The checksum covers the header last, without the checksum field itself. */
 function hasRightChecksum(
   { checksum, checksumOffset, recordHeader, littleEndian }: WalFormat,
   record: Pick<WholeRecord, 'header' | 'crc'>,
@@ -143,7 +143,7 @@ function previousOf({ format }: State, { view, offset }: Header): number {
   return location(view, offset + format.previousOffset, format);
 }
 
-/** Whether there is a record on the page behind `at`, which nobody could have written without the one there. */
+/** Whether the page contains a record after `at`: nobody could have written it without the record at `at`. */
 function hasRecordBehind({ format }: State, page: Page, at: number): boolean {
   const { bytes, view, offset, address } = page;
   const { recordHeader, alignment, blockSize, totalLengthOffset, checksum } = format;
@@ -251,7 +251,7 @@ function readRecords(state: State, page: Page, from: number): void {
     const start = page.offset + at;
     const length = page.view.getUint32(start + format.totalLengthOffset, format.littleEndian);
     if (length < recordHeader) {
-      // Nothing but zeros: servers copy records into a page at the same time, and a later one may have come first.
+      // Only zeros follow: servers copy records into a page concurrently, and a later record may have arrived first.
       const isDamage = length > 0 && hasRecordBehind(state, page, at);
       stopAt(
         state,
@@ -290,11 +290,11 @@ function takeGoodPage(state: State, page: Page): void {
 function takePage(state: State, page: Page): void {
   const { format, stop, open } = state;
   if (stop?.isDamage === true) return;
-  // What is left of a segment behind a switch is of no meaning.
+  // The rest of a segment after a switch has no meaning.
   if (open === undefined && page.address + format.blockSize <= state.position) return;
   const fault = pageFault(page, format);
   if (stop !== undefined) {
-    // Somebody wrote on behind it: it cannot have been the end.
+    // More WAL was written after this place: it cannot have been the end.
     if (fault === undefined) state.stop = { ...stop, isDamage: true };
     return;
   }

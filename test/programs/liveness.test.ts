@@ -62,7 +62,7 @@ describe('a port that accepts and does not answer', () => {
       const stopped = await ping();
       expectExit(stopped, 13);
       expect(stopped.stdout).toContain(
-        `its postmaster runs there (pid ${postmaster}): it is stopped, and can resume at any moment`,
+        `its postmaster runs there (pid ${postmaster}): it is stopped, and can continue at any moment`,
       );
     } finally {
       sendSignal(postmaster, 'SIGCONT');

@@ -61,7 +61,7 @@ describe('a look that the limit cuts off', () => {
     ['server 1234 S /usr/bin/postgres-D/data', 'its postmaster runs there (pid 1234)'],
     [
       'server 1234 T /usr/bin/postgres',
-      'its postmaster runs there (pid 1234): it is stopped, and can resume at any moment',
+      'its postmaster runs there (pid 1234): it is stopped, and can continue at any moment',
     ],
     ['server 1235 D postgres: joe db [local] UPDATE', 'server processes still run there (pid 1235)'],
   ])('after "%s" has seen life', async (line, by) => {
