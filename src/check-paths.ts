@@ -17,7 +17,7 @@ async function problemOf(
   return isRight ? undefined : `${key}: ${path} is no ${kind}`;
 }
 
-/** Throws one error that names every path and program of the INI file that is not here. */
+/** Throws one error that names every path and program in the INI file that does not exist here. */
 export async function requirePaths(
   expected: readonly ExpectedPath[],
   includePath: readonly string[],

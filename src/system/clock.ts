@@ -1,24 +1,25 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** A moment that another process of this host can count from, as long as the host is not booted anew. */
+/** A moment that other processes of this host can measure from, until the host is booted again. */
 export interface Moment {
   readonly boot: string;
-  /** By `monotonicMs`. */
+  /** On the clock of `monotonicMs`. */
   readonly ms: number;
 }
 
 /** The one clock of both programs. */
 export interface Clock {
   /**
-   * Milliseconds since 1970, as this host has it: for names, records and people. It may be set at any moment, and no other host has the same:
-   * it never says how long something has taken, and never judges a time that comes from another host or from WAL.
+   * Milliseconds since 1970 by this host's clock, for names, records and people. That clock may be set at any moment
+   * and differs between hosts: never use it to measure a duration, or to compare with a time from another host or
+   * from WAL.
    */
   readonly now: () => number;
-  /** Milliseconds since this host was booted, which nobody sets: how long something takes, and until when it is waited for. */
+  /** Milliseconds since this host was booted, by a clock that nobody sets: for durations and limits. */
   readonly monotonicMs: () => number;
   readonly moment: () => Moment;
-  /** Resolves after so many milliseconds, or rejects with the signal's reason. */
+  /** Resolves after this many milliseconds, or rejects with the signal's reason. */
   readonly pause: (ms: number) => Promise<void>;
 }
 
@@ -31,17 +32,19 @@ function bootId(): string {
   try {
     return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
   } catch {
-    // Then each process is alone with its moments.
+    // Without it, each process has moments that only the process itself understands.
     return `pid ${process.pid}`;
   }
 }
 
-/** When that was by `monotonicMs`; undefined of a moment before the host was booted, or of none. */
+/** The moment on the clock of `monotonicMs`; undefined if it was before the host was booted, or if there is none. */
 export function sinceBoot(clock: Pick<Clock, 'moment'>, moment: Moment | undefined): number | undefined {
   return moment !== undefined && moment.boot === clock.moment().boot ? moment.ms : undefined;
 }
 
-/** @param signal ends every pause; without one a pause lasts its time, for undoing what a signal has interrupted */
+/**
+ * @param signal ends every pause. Without one a pause lasts its full time: for undoing what a signal has interrupted.
+ */
 export function systemClock(signal?: AbortSignal): Clock {
   return {
     now: Date.now,

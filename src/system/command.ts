@@ -7,28 +7,31 @@ import { callersDirectory, cleanedEnvironment, type Environment } from './enviro
 export type { CommandLine };
 
 interface RunOptions {
-  /** Wall-clock limit in milliseconds; the whole process group is ended when it passes. */
+  /** Wall-clock limit in milliseconds. When it has passed, the whole process group is ended. */
   readonly limitMs: number;
   readonly input?: string | undefined;
-  /** Variables beside those of the cleaned environment (environment.ts). */
+  /** Variables in addition to those of the cleaned environment (environment.ts). */
   readonly env?: Environment | undefined;
   /**
-   * For the user's own commands: with the environment and in the directory in which we were called. All others get the cleaned
-   * environment and work in `/`, so that nothing depends on who calls us from where.
+   * For the user's own commands: they get the environment and directory in which we were called. All others get the
+   * cleaned environment and work in `/`, so that nothing depends on who calls us from where.
    */
   readonly asCaller?: boolean | undefined;
-  /** Descriptors of ours that the child keeps, as its fd 3, 4, …: a lock that must outlive us. */
+  /** Descriptors of ours that the child keeps, as its fd 3, 4, …, for example a lock that must outlive us. */
   readonly heldFds?: readonly number[] | undefined;
   /**
-   * `capture` collects both streams. `inherit` gives the child ours: for a program that leaves a daemon
-   * behind, which would hold a pipe open for ever.
+   * `capture` collects both streams. `inherit` gives the child our streams: for a program that leaves a daemon
+   * behind, which would hold a pipe open forever.
    */
   readonly output?: 'capture' | 'inherit' | undefined;
-  /** A command that prints more than so much is ended as `flooded`, 4 MB unless said; with `onLine` only a line's length counts. */
+  /**
+   * A command that prints more than this is ended as `flooded`; 4 MB by default. With `onLine` only the length of a
+   * line counts.
+   */
   readonly maxOutputBytes?: number | undefined;
-  /** Called for each whole line of standard output as it comes. */
+  /** Called for each complete line of standard output as it arrives. */
   readonly onLine?: ((line: string) => void) | undefined;
-  /** A carriage return ends a line, too: so a program tells its progress. */
+  /** A carriage return ends a line as well: programs use it to show progress. */
   readonly endsLinesAtReturns?: boolean | undefined;
   /** Ends the command (as `killed`) when aborted. */
   readonly signal?: AbortSignal | undefined;
@@ -39,23 +42,23 @@ interface Output {
   readonly stderr: string;
 }
 
-/** How a command ended. All that can be expected of one is a value here, not an exception. */
+/** How a command ended. Everything that can be expected is a value here, not an exception. */
 export type CommandResult = Output &
   (
     | { readonly kind: 'exited'; readonly code: number }
     | { readonly kind: 'killed'; readonly signal: string }
     | { readonly kind: 'timed-out'; readonly limitMs: number }
-    /** It printed more than its output, or a line of it, may have; what came is not its answer. */
+    /** It printed more than its output, or a line of it, may have. The output is not its answer. */
     | { readonly kind: 'flooded' }
     | { readonly kind: 'not-started'; readonly reason: string }
   );
 
 export type RunCommand = (command: CommandLine, options: RunOptions) => Promise<CommandResult>;
 
-/** A running command that is spoken to while it runs. */
+/** A running command to which we write while it runs. */
 export interface Session {
   readonly pid: number | undefined;
-  /** Writes to its standard input. A session that has ended swallows it: `ended` tells. */
+  /** Writes to its standard input. Does nothing if the session has ended; see `ended`. */
   readonly write: (text: string) => void;
   /** Closes its standard input. */
   readonly close: () => void;
@@ -78,14 +81,14 @@ export type StartSession = (command: CommandLine, options: SessionOptions) => Se
 /** SIGTERM first, SIGKILL this much later. */
 const graceMs = 2_000;
 const keptStderr = 64 * 1024;
-/** rsync names each file there that it could not copy. */
+/** rsync names there each file that it could not copy. */
 const keptStderrOfRun = 1024 * 1024;
 const maxOutputBytes = 4 * 1024 * 1024;
 /** Longer than any line that is printed for us to read. */
 const longestLine = 1024 * 1024;
 const neverMs = 2 ** 31 - 1;
 
-/** Process groups that are ours and still run: ended when we exit, whatever the reason. */
+/** Process groups of ours that still run. We end them when we exit, for whatever reason. */
 const runningGroups = new Set<number>();
 
 function endGroup(pid: number | undefined, signal: 'SIGTERM' | 'SIGKILL'): void {
@@ -93,11 +96,11 @@ function endGroup(pid: number | undefined, signal: 'SIGTERM' | 'SIGKILL'): void 
   try {
     process.kill(-pid, signal);
   } catch {
-    // The group is gone already: that is what was wanted.
+    // The group is gone already, as intended.
   }
 }
 
-/** Ends every command that still runs. For the end of the program; a group that ignores SIGTERM is killed. */
+/** Ends every command that still runs, at the end of the program. A group that ignores SIGTERM is killed. */
 export function endAllCommands(signal: 'SIGTERM' | 'SIGKILL' = 'SIGKILL'): void {
   for (const pid of runningGroups) endGroup(pid, signal);
 }
@@ -116,7 +119,7 @@ function track(pid: number | undefined): () => void {
   return () => runningGroups.delete(pid);
 }
 
-/** Splits a stream of chunks into whole lines; of one that is too long it keeps nothing. */
+/** Splits a stream of chunks into complete lines. It keeps nothing of a line that is too long. */
 function lineSplitter(
   onLine: (line: string) => void,
   onTooLong: () => void,
@@ -133,7 +136,7 @@ function lineSplitter(
   };
 }
 
-/** What we use of execa's child; its own type depends on options that are known only at run time. */
+/** The part of execa's child that we use; its own type depends on options that are known only at run time. */
 interface Child {
   readonly pid: number | undefined;
   readonly stdin: Writable | null;
@@ -150,7 +153,10 @@ interface Done {
 
 let cleaned: Environment | undefined;
 
-/** Never our own working directory and environment as they are: the one may be gone, or not ours to enter, and the other is anybody's. */
+/**
+ * Never our own working directory and environment: the directory may be gone or closed to us, and the environment may
+ * contain anything.
+ */
 function surroundings({ env, asCaller }: Pick<RunOptions, 'env' | 'asCaller'>) {
   const base = asCaller === true ? process.env : (cleaned ??= cleanedEnvironment(process.env));
   return { extendEnv: false, env: { ...base, ...env }, cwd: asCaller === true ? callersDirectory() : '/' };
@@ -159,18 +165,18 @@ function surroundings({ env, asCaller }: Pick<RunOptions, 'env' | 'asCaller'>) {
 function spawn(command: CommandLine, options: Omit<RunOptions, 'limitMs' | 'signal'>): Child {
   const output = options.output === 'inherit' ? 'inherit' : 'pipe';
   const settings: Options = {
-    // A group of its own, so that it can be ended whole: rsync has children, and ssh is one of them.
+    // A group of its own can be ended as a whole: rsync has children, and ssh is one of them.
     detached: true,
     reject: false,
     buffer: false,
     cleanup: false,
-    // execa takes any descriptor here; its types know 0 to 2 only.
+    // execa accepts any descriptor here; its types know only 0 to 2.
     stdio: ['pipe', output, output, ...((options.heldFds ?? []) as readonly 0[])],
     ...surroundings(options),
   };
   const child = execa(command.program, [...command.args], settings);
-  // A daemon that it left behind, or an ssh master that was handed its descriptors, may hold the pipes open for ever: they are
-  // waited for only a little longer than the process itself.
+  // A daemon that the command left behind, or an ssh master with its descriptors, may hold the pipes open forever: we
+  // wait for the pipes only a little longer than for the process.
   child.once('exit', () => {
     setTimeout(() => {
       child.stdout?.destroy();
@@ -193,7 +199,7 @@ interface Watched {
 
 type Reading = Pick<RunOptions, 'onLine' | 'endsLinesAtReturns' | 'maxOutputBytes'>;
 
-/** Takes the chunks of standard output, as lines or whole, up to their bound. */
+/** Collects the chunks of standard output, as lines or as a whole, up to their limit. */
 function outputReader(options: Reading, out: string[], onFlood: () => void): (chunk: string) => void {
   if (options.onLine !== undefined)
     return lineSplitter(options.onLine, onFlood, options.endsLinesAtReturns === true ? /[\r\n]/ : '\n');
@@ -212,14 +218,14 @@ function collect(child: Child, options: Reading, tail: number, onFlood: () => vo
   child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
     err = (err + chunk).slice(-tail);
   });
-  // A child that ends before it has read its input is no news of its own: how it ended is.
+  // If a child ends before it has read its input, only how it ended matters.
   child.stdin?.on('error', () => undefined);
   return { stdout: () => out.join(''), stderr: () => err };
 }
 
 type Ending = { kind: 'limit' } | { kind: 'abort' } | { kind: 'flood' };
 
-/** Resolves with why the command had to be ended, once its group has had SIGTERM, then SIGKILL. */
+/** Resolves with the reason why the command had to be ended, once its group has received SIGTERM, then SIGKILL. */
 function guard(child: Child, limitMs: number, signal?: AbortSignal) {
   const timers: NodeJS.Timeout[] = [];
   let ending: Ending | undefined;
@@ -234,7 +240,7 @@ function guard(child: Child, limitMs: number, signal?: AbortSignal) {
     timers.push(
       setTimeout(() => {
         endGroup(child.pid, 'SIGKILL');
-        // Someone who left the group may hold our pipes open for ever: do not wait for them.
+        // A process that left the group may hold our pipes open forever: we do not wait for them.
         timers.push(setTimeout(() => giveUp?.(), 2 * graceMs));
       }, graceMs),
     );
@@ -275,7 +281,7 @@ async function resultOf(child: Child, output: () => Output, ending: Ending | und
   return { kind: 'not-started', reason, ...text } as const;
 }
 
-/** A NUL ends every word that a program is given: with one inside, no program can be started. */
+/** A NUL ends every argument of a program: with one inside, no program can be started. */
 function whyNeverStarted(
   { program, args }: CommandLine,
   { env }: Pick<RunOptions, 'env'>,
@@ -285,7 +291,7 @@ function whyNeverStarted(
   return bad === undefined ? undefined : `a word for it holds a NUL: "${quoted(bad)}"`;
 }
 
-/** Runs a command to its end, within its limit. Never throws for what the command does. */
+/** Runs a command to its end, within its limit. Never throws because of what the command does. */
 export const runCommand: RunCommand = async (command, options) => {
   const reason = whyNeverStarted(command, options);
   if (reason !== undefined) return { kind: 'not-started', reason, stdout: '', stderr: '' };
@@ -306,7 +312,10 @@ export const runCommand: RunCommand = async (command, options) => {
   }
 };
 
-/** Starts a command that is spoken to while it runs. The caller bounds each exchange and ends it. */
+/**
+ * Starts a command and lets the caller write to it while it runs. The caller limits each exchange and ends the
+ * command.
+ */
 export const startSession: StartSession = (command, options) => {
   const child = spawn(command, { heldFds: options.heldFds, env: options.env });
   const untrack = track(child.pid);
@@ -344,7 +353,7 @@ export const startSession: StartSession = (command, options) => {
   };
 };
 
-/** One line that says how a command ended badly, for messages; the last lines of its standard error with it. */
+/** One line for messages that says how a command failed, with the last lines of its standard error. */
 export function describeResult(result: CommandResult): string {
   const tail = quoted(result.stderr.trim().split('\n').slice(-5).join('; '), 2000);
   const said = tail === '' ? '' : `: ${tail}`;

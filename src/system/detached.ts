@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { open, rename, stat } from 'node:fs/promises';
 import type { CommandLine } from './command.ts';
 
-/** A log that nobody rotates is put aside at this size; one older is kept. */
+/** A log that nobody rotates is set aside at this size; one older log is kept. */
 const longestLogBytes = 1024 * 1024;
 
 async function putAside(log: string): Promise<void> {
@@ -14,10 +14,10 @@ async function putAside(log: string): Promise<void> {
 }
 
 /**
- * Starts a program in a session of its own that outlives us: nothing of ours stays open in it, so that nobody who waits for
- * the end of our output waits for it.
+ * Starts a program in a session of its own that outlives us. It holds none of our descriptors open: a process that
+ * waits for the end of our output does not wait for this program.
  *
- * @returns whether it could be started; what becomes of it then is its own affair
+ * @returns whether it could be started; we do not watch what it does then
  */
 export async function startDetached({ program, args }: CommandLine, log: string): Promise<boolean> {
   await putAside(log);

@@ -17,7 +17,7 @@ import { basename, dirname, join } from 'node:path';
 import { messageOf, PitrError } from '../errors.ts';
 import { letsOthersWrite, octalMode } from './file-modes.ts';
 
-/** The code of a system error (`ENOENT`, `ENOSPC`, …), or undefined for anything else. */
+/** The code of a system error (`ENOENT`, `ENOSPC`, …), or undefined for any other error. */
 export function systemErrorCode(thrown: unknown): string | undefined {
   return thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string'
     ? thrown.code
@@ -34,7 +34,7 @@ export async function fsyncPath(path: string): Promise<void> {
   }
 }
 
-/** The content of a file, or undefined when there is none; anything else that hinders reading is an error. */
+/** The content of a file, or undefined if it does not exist. Any other obstacle is an error. */
 export async function readIfExists(path: string): Promise<Buffer | undefined> {
   try {
     return await readFile(path);
@@ -55,8 +55,8 @@ export async function exists(path: string): Promise<boolean> {
 }
 
 /**
- * Replaces a small file so that a crash leaves the old content or the new one, never a part: temporary file
- * beside it, flush, rename, flush of the directory.
+ * Replaces a small file such that a crash leaves the old content or the new one, never a part: temporary file in the
+ * same directory, flush, rename, flush of the directory.
  */
 export async function writeDurably(path: string, content: string | Uint8Array, mode = 0o600): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
@@ -64,7 +64,7 @@ export async function writeDurably(path: string, content: string | Uint8Array, m
     await rm(temporary, { force: true });
     const handle = await open(temporary, 'wx', mode);
     try {
-      // The caller's umask may be stricter.
+      // The caller's umask may remove permissions that are wanted here.
       if (mode !== 0o600) await handle.chmod(mode);
       await handle.writeFile(content);
       await handle.sync();
@@ -79,15 +79,15 @@ export async function writeDurably(path: string, content: string | Uint8Array, m
   }
 }
 
-/** Copies to a new file (a reflink where the file system can) and flushes it. The target must not exist. */
+/** Copies to a new file (a reflink if the file system supports that) and flushes it. The target must not exist. */
 export async function copyDurably(source: string, target: string): Promise<void> {
   await copyFile(source, target, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
   await fsyncPath(target);
 }
 
 /**
- * Gives a whole, flushed file its final name without ever replacing another, and flushes the directory.
- * `exists` means that the name was taken and nothing was done: compare the bytes.
+ * Gives a complete, flushed file its final name, never replaces another file, and flushes the directory. `exists`
+ * means that the name is taken and nothing was done: compare the contents.
  */
 export async function linkDurably(source: string, target: string): Promise<'linked' | 'exists'> {
   try {
@@ -100,7 +100,7 @@ export async function linkDurably(source: string, target: string): Promise<'link
   return 'linked';
 }
 
-/** Removes a file and flushes its directory; a file that is not there is fine. */
+/** Removes a file and flushes its directory; a file that does not exist is no error. */
 export async function removeDurably(path: string): Promise<void> {
   await rm(path, { force: true });
   await fsyncPath(dirname(path));
@@ -143,8 +143,8 @@ export async function ensureDirectory(path: string): Promise<'made' | 'present'>
 }
 
 /**
- * Refuses a directory in which a file cannot be given a further name: a WAL segment gets its name so, which never replaces
- * another one. Leaves nothing behind.
+ * Refuses a directory in which files cannot have hard links: a WAL segment gets its name by a link, because a link
+ * never replaces another file. Leaves nothing behind.
  */
 export async function requireHardLinks(directory: string, nonce: string): Promise<void> {
   const [from, to] = [join(directory, `.probe.${nonce}`), join(directory, `.probe.${nonce}.link`)];
@@ -166,7 +166,7 @@ export async function requireHardLinks(directory: string, nonce: string): Promis
   }
 }
 
-/** A directory above that others may write to lets them put another one in the place of ours; a sticky one does not. */
+/** If others can write to a directory above, they can replace our directory; a sticky directory prevents that. */
 async function requireGuardedAbove(path: string): Promise<void> {
   const above = dirname(path);
   if (above === path) return;
@@ -182,7 +182,7 @@ async function requireGuardedAbove(path: string): Promise<void> {
   await requireGuardedAbove(above);
 }
 
-/** Refuses a path that is no directory, is not ours, that we cannot write to, or that others can. */
+/** Refuses a path that is no directory, is not ours, that we cannot write to, or that others can write to. */
 export async function requireOwnDirectory(path: string): Promise<void> {
   const found = await stat(path).catch((error: unknown) => {
     throw new PitrError(`cannot use directory "${path}"`, { detail: messageOf(error), cause: error });

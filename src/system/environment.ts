@@ -1,8 +1,8 @@
 import { accessSync, constants } from 'node:fs';
 
 /**
- * libpq's variables that say how to log in (manual, section "Environment Variables"): passwords, certificates, Kerberos, and
- * how much encryption the site demands. doc/environment.md promises that they hold for us, too.
+ * libpq's variables that determine how to log in (manual, section "Environment Variables"): passwords, certificates,
+ * Kerberos, and the encryption that the site demands. doc/environment.md promises that they apply to us as well.
  */
 const loginVariables = new Set([
   'PGPASSFILE',
@@ -29,7 +29,7 @@ const loginVariables = new Set([
   'PGKRBSRVNAME',
 ]);
 
-/** libpq's and psql's other variables, by name: a remote shell can be cleaned of them without asking what it has. */
+/** libpq's and psql's other variables, by name: a remote shell can be cleaned of them without listing what it has. */
 const connectionVariables = [
   'PGHOST',
   'PGHOSTADDR',
@@ -48,13 +48,13 @@ const connectionVariables = [
   'PGTARGETSESSIONATTRS',
   'PGLOADBALANCEHOSTS',
   'PGCTLTIMEOUT',
-  // Debian's wrapper of psql chooses its server by it.
+  // Debian's wrapper of psql chooses its server by this variable.
   'PGCLUSTER',
   'PSQLRC',
   'PSQL_PAGER',
 ];
 
-/** What changes the work or the words of rsync, grep, the shell, find, du and df. */
+/** Variables that change the work or the output of rsync, grep, the shell, find, du and df. */
 const toolVariables = [
   'RSYNC_RSH',
   'RSYNC_CONNECT_PROG',
@@ -84,7 +84,10 @@ const toolVariables = [
 const languageVariables = ['LANG', 'LANGUAGE'];
 
 const removed = new Set([...connectionVariables, ...toolVariables, ...languageVariables]);
-/** A newer release may know further ones of these kinds. `PG` alone would take PG_OOM_ADJUST_FILE and the like away, too. */
+/**
+ * A newer release may know more variables of these kinds. `PG` alone would also remove PG_OOM_ADJUST_FILE and the
+ * like.
+ */
 const removedKinds = /^(PG[A-Z]|RSYNC_|GREP_|LC_|BASH_FUNC_)/;
 
 function isKept(name: string): boolean {
@@ -93,7 +96,10 @@ function isKept(name: string): boolean {
 
 export type Environment = Readonly<Record<string, string>>;
 
-/** The caller's environment without what would change the work of our programs, in the language that we read and write. */
+/**
+ * The caller's environment without the variables that would change the work of our programs, and with the language
+ * whose output we can read.
+ */
 export function cleanedEnvironment(given: NodeJS.ProcessEnv): Environment {
   const kept: Record<string, string> = {};
   for (const [name, value] of Object.entries(given)) {
@@ -105,7 +111,7 @@ export function cleanedEnvironment(given: NodeJS.ProcessEnv): Environment {
 /** One line of sh that does the same in a login on another host. */
 export const cleanShellLine = `LC_ALL=C; export LC_ALL; unset ${[...removed].join(' ')}`;
 
-/** The directory in which we were called, if it is still there and may be entered; spawn(2) in any other one fails. */
+/** The directory in which we were called, if it still exists and can be entered; in any other one spawn(2) fails. */
 export function callersDirectory(): string {
   try {
     const directory = process.cwd();

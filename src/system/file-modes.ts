@@ -13,13 +13,16 @@ function letsOthers({ mode, gid }: Modes, bit: 0o2 | 0o4): boolean {
   return (mode & (bit << 3)) !== 0 && !groups.includes(gid);
 }
 
-/** Whether users beside us may change what lies in a directory, or in a file. */
+/** Whether other users may change a file, or the entries of a directory. */
 export const letsOthersWrite = (modes: Modes): boolean => letsOthers(modes, 0o2);
 
 export const octalMode = ({ mode }: { readonly mode: number }): string =>
   (mode & 0o7777).toString(8).padStart(4, '0');
 
-/** What an INI file lets others do that they must not, with the command that ends it. Undefined: nothing. */
+/**
+ * The permission of an INI file that others must not have, with the command that removes it. Undefined if there is
+ * none.
+ */
 export async function findOpenIni(file: string, hasSecret: boolean): Promise<PitrError | undefined> {
   const found = await stat(file).catch(() => undefined);
   if (found === undefined) return undefined;

@@ -12,7 +12,7 @@ async function isExecutable(path: string): Promise<boolean> {
   }
 }
 
-/** The whole path of a program: as given when it has a slash, else from `includepath`, else from PATH. */
+/** The full path of a program: as given if it contains a slash, otherwise from `includepath`, otherwise from PATH. */
 export async function findProgram(
   program: string,
   includePath: readonly string[],
@@ -25,7 +25,7 @@ export async function findProgram(
   return undefined;
 }
 
-/** The command with its program's path found, or an error that names the INI key. */
+/** The command with the path of its program, or an error that names the INI key. */
 export async function requireProgram(
   key: string,
   command: CommandLine,

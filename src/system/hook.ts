@@ -1,22 +1,22 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { callersDirectory, type Environment } from './environment.ts';
 
-/** How a hook ended; `left`: it was still running when nobody waited for it any more. */
+/** How a hook ended. `left`: it was still running when we stopped waiting for it. */
 export type HookEnd =
   | { readonly kind: 'exited'; readonly code: number; readonly stdout: string; readonly stderr: string }
   | { readonly kind: 'timed-out'; readonly limitS: number }
   | { readonly kind: 'not-started'; readonly reason: string }
   | { readonly kind: 'left' };
 
-/** A command of the user's that runs beside us, under a limit of its own that outlives us. */
+/** A command of the user's that runs in parallel to us, under a limit of its own that outlives us. */
 export interface Hook {
   readonly ended: Promise<HookEnd>;
-  /** From now on it runs for itself: it keeps us from nothing, ending included. */
+  /** From now on it runs alone: it does not delay us, or our end. */
   readonly leave: () => void;
 }
 
 interface HookCommand {
-  /** Text for the shell. */
+  /** Shell command text. */
   readonly command: string;
   /** Its further arguments. */
   readonly args: readonly string[];
@@ -26,7 +26,7 @@ interface HookCommand {
 
 export type StartHook = (hook: HookCommand) => Hook;
 
-/** GNU's and busybox's timeout(1) exit so when the limit has passed; 137 where it took a KILL. */
+/** GNU's and busybox's timeout(1) exit with this status when the limit has passed; with 137 if it took a KILL. */
 const timedOutCodes = [124, 137, 143];
 const keptChars = 16 * 1024;
 const lastWordsMs = 100;
@@ -37,7 +37,7 @@ function collect(stream: ChildProcess['stdout'], take: (text: string) => void): 
   stream?.on('error', () => undefined);
 }
 
-/** Nobody may be left to read what it says when it says it: SIGPIPE must not end it then. */
+/** By then nobody may read its output any more: SIGPIPE must not end it. */
 function commandLine({ command, args, limitS }: HookCommand): string[] {
   const text = `trap '' PIPE\n${command} "$@"`;
   return ['-k', '2', String(limitS), '/bin/sh', '-c', text, 'sh', ...args];
@@ -64,7 +64,7 @@ function follow(child: ChildProcess, limitS: number): Promise<HookEnd> {
       end = isLate
         ? { kind: 'timed-out', limitS }
         : { kind: 'exited', code: code ?? (signal === null ? 1 : 128), ...said };
-      // A descendant that keeps its streams open is not waited for.
+      // We do not wait for a descendant that keeps its streams open.
       setTimeout(finish, lastWordsMs);
     });
     child.once('close', finish);

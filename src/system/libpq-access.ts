@@ -1,6 +1,6 @@
 /**
- * How libpq would let us in at a server of this host: its password, its certificates and what it does about TLS.
- * Host, port, user and database are known already, and in libpq, too, they would win over its variables.
+ * How libpq would log in at a server of this host: its password, its certificates and its use of TLS. Host, port,
+ * user and database are known already; in libpq, too, they take precedence over its variables.
  */
 import { readFile, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
@@ -17,7 +17,7 @@ export interface AccessQuestion {
 
 type SslMode = 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full';
 
-/** What `tls.connect` is given; false for a connection without TLS. */
+/** The TLS options for `tls.connect`; false for a connection without TLS. */
 export type Tls =
   | false
   | {
@@ -25,23 +25,26 @@ export type Tls =
       readonly ca?: string;
       readonly cert?: string;
       readonly key?: string;
-      /** Left out, the certificate must be the host's. */
+      /** If not set, the certificate must be the host's. */
       readonly checkServerIdentity?: () => undefined;
     };
 
 export interface Access {
   readonly password: string | undefined;
-  /** Where a password was looked for, and why a file was left alone: for the message when the server asks for one. */
+  /**
+   * The places where a password was looked for, and why a file was ignored: for the message when the server asks for
+   * one.
+   */
   readonly lookedIn: readonly string[];
   /** Tried one after another until one connects. */
   readonly tls: readonly Tls[];
 }
 
-/** Each of libpq's parameters: what the service says, else the variable. */
+/** Each of libpq's parameters: from the service, otherwise from the variable. */
 type Parameter = (name: string, variable: string) => string | undefined;
 
 const groupOrOthers = 0o077;
-/** Where Debian's libpq looks; upstream's place is known only to the library itself. */
+/** Debian's libpq looks here; only the library itself knows upstream's place. */
 const systemDirectory = '/etc/postgresql-common';
 
 function given(value: string | undefined): string | undefined {
@@ -52,7 +55,7 @@ async function textOf(path: string): Promise<string | undefined> {
   return readFile(path, 'utf8').catch(() => undefined);
 }
 
-/** The user's own file first, then the system's. */
+/** The user's own file comes first, then the system's. */
 async function readService(env: NodeJS.ProcessEnv): Promise<ReadonlyMap<string, string> | undefined> {
   const name = given(env['PGSERVICE']);
   if (name === undefined) return undefined;
@@ -70,14 +73,14 @@ export function isSocket(host: string): boolean {
 }
 
 /**
- * libpq calls the default socket directory `localhost`. Which one that is was compiled into each libpq; a server of this host
- * is meant whichever it is.
+ * libpq calls the default socket directory `localhost`. Each libpq was compiled with its own default; whichever it
+ * is, a server of this host is meant.
  */
 function namesOf(host: string): readonly string[] {
   return isSocket(host) ? [host, 'localhost'] : [host];
 }
 
-/** As libpq: a password file that others may read is left alone. */
+/** As in libpq, a password file that others may read is ignored. */
 async function whyLeftAlone(path: string): Promise<string | undefined> {
   const found = await stat(path).catch(() => undefined);
   if (found === undefined) return `there is no ${path}`;
@@ -116,7 +119,7 @@ async function encrypted(parameter: Parameter, mode: SslMode): Promise<Tls> {
     certificate(parameter, 'sslkey', 'PGSSLKEY', 'postgresql.key'),
   ]);
   const own = cert === undefined || key === undefined ? {} : { cert, key };
-  // With a root certificate at hand libpq takes `require` for `verify-ca`.
+  // If a root certificate exists, libpq treats `require` as `verify-ca`.
   const verifies = mode.startsWith('verify') || (mode === 'require' && ca !== undefined);
   if (!verifies) return { ...own, rejectUnauthorized: false };
   const identity = mode === 'verify-full' ? {} : { checkServerIdentity: () => undefined };
@@ -145,7 +148,7 @@ async function tlsOf(parameter: Parameter, host: string): Promise<readonly Tls[]
   }
 }
 
-/** What libpq's variables and files say about this connection. */
+/** The settings that libpq's variables and files contain for this connection. */
 export async function accessOf(question: AccessQuestion, env = process.env): Promise<Access> {
   const service = await readService(env);
   const parameter: Parameter = (name, variable) => given(service?.get(name)) ?? given(env[variable]);

@@ -4,7 +4,10 @@ import { sessionStatements } from '../postgres/session-settings.ts';
 import { systemErrorCode } from './durable.ts';
 import { accessOf, type Access, type Tls } from './libpq-access.ts';
 
-/** Where the server of this host listens. `host` is a socket directory, an abstract socket (`@NAME`) or an address. */
+/**
+ * The address at which the server of this host listens. `host` is a socket directory, an abstract socket (`@NAME`) or
+ * an address.
+ */
 export interface LocalServer {
   readonly host: string;
   readonly port: number;
@@ -19,9 +22,9 @@ export type LocalSql = (
 
 export type LocalResult<T> =
   | { readonly kind: 'answered'; readonly value: T }
-  /** The server is there but does not take connections yet: starting up, or in recovery without hot standby. */
+  /** The server exists but does not accept connections yet: it is starting up, or in recovery without hot standby. */
   | { readonly kind: 'not-accepting'; readonly reason: string }
-  /** It let us not in, or a statement failed: `code` is the SQLSTATE. */
+  /** It rejected the login, or a statement failed: `code` is the SQLSTATE. */
   | { readonly kind: 'rejected'; readonly reason: string; readonly code: string }
   | { readonly kind: 'no-server'; readonly reason: string };
 
@@ -51,7 +54,7 @@ function failed(error: unknown): Failed {
   return { kind: 'no-server', reason: reason === '' ? (code ?? 'no answer') : reason };
 }
 
-/** 8.4 refuses a connection that brings the name of its program, and the driver takes one from the environment. */
+/** 8.4 refuses a connection that names its program, and the driver takes that name from the environment. */
 function withoutProgramName<T>(make: () => T): T {
   const { PGAPPNAME: name } = process.env;
   delete process.env['PGAPPNAME'];
@@ -62,7 +65,7 @@ function withoutProgramName<T>(make: () => T): T {
   }
 }
 
-/** Nothing is left to the driver's own reading of libpq's variables and files. */
+/** The driver must not read libpq's variables and files by itself. */
 function configOf(server: LocalServer, access: Access, tls: Tls, limitMs: number): pg.ClientConfig {
   return {
     ...server,
@@ -74,14 +77,14 @@ function configOf(server: LocalServer, access: Access, tls: Tls, limitMs: number
     },
     ssl: tls,
     sslnegotiation: 'postgres',
-    // Where this is left out, the driver takes PGOPTIONS.
+    // If this is left out, the driver takes PGOPTIONS.
     options: '-c search_path=pg_catalog',
     connectionTimeoutMillis: limitMs,
     query_timeout: limitMs + 1000,
   };
 }
 
-/** Node pads the name of an abstract socket with NULs (20 and 22), so that it never finds the server's. */
+/** Node pads the name of an abstract socket with NULs (20 and 22), and never finds the server's. */
 function refuseAbstractSocket({ host }: LocalServer): void {
   if (!host.startsWith('@')) return;
   throw new Error(
@@ -104,7 +107,7 @@ async function connect(server: LocalServer, access: Access, tls: Tls, limitMs: n
   }
 }
 
-/** With TLS or without, in the order in which libpq tries. */
+/** With or without TLS, in the order in which libpq tries. */
 async function connectAny(server: LocalServer, access: Access, limitMs: number): Promise<pg.Client> {
   const [last = false, ...before] = access.tls.toReversed();
   for (const tls of before.toReversed()) {
@@ -115,8 +118,8 @@ async function connectAny(server: LocalServer, access: Access, limitMs: number):
 }
 
 /**
- * Connects to the local server for one conversation, with what libpq would find in its variables and files. Every statement is
- * under `limitMs` at both ends, so that a commit that waits for a standby cannot hold us.
+ * Connects to the local server for one conversation, with the settings that libpq would find in its variables and
+ * files. Every statement has the limit `limitMs` at both ends: a commit that waits for a standby cannot hold us up.
  */
 export const withLocalSql: WithLocalSql = async (server, limitMs, use) => {
   let client: pg.Client | undefined;

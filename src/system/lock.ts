@@ -4,7 +4,7 @@ import { messageOf, PitrError } from '../errors.ts';
 import { describeResult, type RunCommand } from './command.ts';
 
 export interface Lock {
-  /** The descriptor that holds the lock: a child that inherits it holds it too. */
+  /** The descriptor that holds the lock: a child that inherits it holds the lock as well. */
   readonly fd: number;
   release(): Promise<void>;
 }
@@ -12,11 +12,11 @@ export interface Lock {
 const heldByOther = 1;
 
 /**
- * Takes an exclusive lock that the kernel drops when its last holder is gone, so that none can go stale.
- * Node has no flock: flock(1) locks the open file description that we hand it as its fd 3, and we keep it.
+ * Takes an exclusive lock. The kernel drops it when its last holder is gone: it cannot become stale. Node has no
+ * flock: flock(1) locks the open file description that we hand it as its fd 3, and we keep it.
  *
- * @param waitMs 0 for "now or not at all"
- * @returns undefined when somebody else holds it
+ * @param waitMs 0 to try only once
+ * @returns undefined if another process holds the lock
  */
 export async function takeLock(run: RunCommand, path: string, waitMs: number): Promise<Lock | undefined> {
   const handle = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600).catch((error: unknown) => {

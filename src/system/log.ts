@@ -1,10 +1,16 @@
 import { PitrError } from '../errors.ts';
 import { printable } from './printable.ts';
 
-/** Facts that belong to a message: shown as they are in JSON. The text form shows `detail` and `hint` in lines of their own. */
+/**
+ * Facts that belong to a message. JSON shows them as they are; the text form shows `detail` and `hint` in lines of
+ * their own.
+ */
 type Facts = Readonly<Record<string, string | number | boolean | undefined>>;
 
-/** Logs go to standard error, in the look of PostgreSQL's own client messages or as JSON. Reports for people go to standard output. */
+/**
+ * Logs go to standard error, in the form of PostgreSQL's own client messages or as JSON. Reports for people go to
+ * standard output.
+ */
 export interface Log {
   debug(message: string, facts?: Facts): void;
   notice(message: string, facts?: Facts): void;
@@ -16,7 +22,7 @@ export interface LogOptions {
   readonly format: 'text' | 'json';
   readonly debug: boolean;
   readonly program: string;
-  /** What each message begins with, for a log that nobody else stamps with the time. The JSON form has its own. */
+  /** The beginning of each message, for a log to which nothing else adds the time. The JSON form has its own time. */
   readonly stamp?: (() => string) | undefined;
 }
 
@@ -52,7 +58,7 @@ function printableFacts(facts: Facts): Facts {
   return Object.fromEntries(Object.entries(facts).map(([name, value]) => [name, show(value)]));
 }
 
-/** pino is loaded only when JSON is asked for: the text form must cost nothing per segment. */
+/** pino is loaded only for JSON: the text form must cost nothing per segment. */
 async function jsonLog(options: LogOptions): Promise<Log> {
   const { pino } = await import('pino');
   const logger = pino(

@@ -4,7 +4,7 @@ import { quoted } from './printable.ts';
 
 export type Severity = 'ok' | 'warning' | 'critical';
 
-/** What a notification says. The message reaches the command as one argument, the facts as environment variables. */
+/** One notification. The message reaches the command as one argument, the facts as environment variables. */
 export interface Notification {
   readonly severity: Severity;
   readonly message: string;
@@ -24,10 +24,10 @@ export interface NotifyDeps {
   readonly startHook?: StartHook | undefined;
 }
 
-/** What an alert script may take at most; it is nobody's concern but its own. */
+/** The longest time that an alert script may run; nothing waits for it. */
 const limitS = 10;
 const longestMessage = 2000;
-/** What the end of our program leaves the hooks for saying what goes to our log. */
+/** The time that the end of our program leaves the hooks for output to our log. */
 const partingMs = 1_000;
 
 const running = new Map<Hook, Promise<void>>();
@@ -53,15 +53,16 @@ function logEnd(log: Log, name: string, end: HookEnd): void {
 }
 
 /**
- * Starts the command of that severity, and waits for nothing: an alert script that hangs holds up nobody. The message is never
- * part of the shell's text: it is `$1` there, so that nothing in it can be taken for a command. A command that fails is logged
- * and changes nothing else.
+ * Starts the command of that severity, and waits for nothing: an alert script that hangs delays nobody. The message
+ * is never part of the shell's text: the shell sees it as `$1`, and nothing in it can be taken for a command. A
+ * command that fails is logged and changes nothing else.
  */
 export function notify(deps: NotifyDeps, settings: NotifySettings, notification: Notification): void {
   const name = `notify_${notification.severity}` as const;
   const command = settings[name];
   if (command === undefined || command.trim() === '') return;
-  // What another host has said may stand in it, and a mail or a pager takes control characters as badly as a terminal.
+  // The message may quote another host, and mail programs and pagers handle control characters as badly as terminals
+  // do.
   const message = quoted(notification.message, longestMessage);
   const facts: Notification['facts'] = { severity: notification.severity, message, ...notification.facts };
   const env = Object.fromEntries(
@@ -79,7 +80,7 @@ export function notify(deps: NotifyDeps, settings: NotifySettings, notification:
   running.set(hook, logged);
 }
 
-/** At the end of a program: the hooks that still run get a moment, and are then left to themselves. */
+/** At the end of a program: hooks that still run get a moment, then we leave them alone. */
 export async function partWithHooks(graceMs = partingMs): Promise<void> {
   if (running.size === 0) return;
   const timer = setTimeout(() => {
@@ -89,7 +90,7 @@ export async function partWithHooks(graceMs = partingMs): Promise<void> {
   clearTimeout(timer);
 }
 
-/** What was last said about one subject; kept on disk between calls. */
+/** The last notification about one subject; kept on disk between calls. */
 export interface SaidState {
   readonly severity: Severity;
   /** Seconds since the epoch. */
@@ -97,8 +98,8 @@ export interface SaidState {
 }
 
 /**
- * Whether to speak: on a change of state, and as a reminder while a bad one lasts (never where `reminderS` is 0). The first
- * time all is well there is nothing to say.
+ * Whether to notify: on a change of state, and as a reminder while a bad state lasts (never if `reminderS` is 0). If
+ * all is well the first time, there is nothing to report.
  */
 export function isNotificationDue(
   said: SaidState | undefined,
@@ -108,7 +109,7 @@ export function isNotificationDue(
 ): boolean {
   if (said === undefined) return severity !== 'ok';
   if (said.severity !== severity) return true;
-  // The clock was set back since: how long ago it was said is not known.
+  // The clock was set back since then: the age of the notification is unknown.
   if (said.lastNotified > nowS) return severity !== 'ok' && reminderS > 0;
   return severity !== 'ok' && reminderS > 0 && nowS - said.lastNotified >= reminderS;
 }

@@ -13,10 +13,10 @@ export function isLoopback(address: string): boolean {
 
 export type Resolve = (host: string) => Promise<readonly string[]>;
 
-/** A resolver that is down must not hold anybody up. */
+/** A resolver that is down must not delay anything. */
 const lookupLimitMs = 2_000;
 
-/** The addresses of a name; none where it has none, or where nobody answers in time. */
+/** The addresses of a name; none if it has none, or if no answer comes in time. */
 export async function addressesOf(host: string): Promise<readonly string[]> {
   const found = lookup(host, { all: true }).then(
     (list) => list.map(({ address }) => address),
@@ -33,7 +33,7 @@ export async function addressesOf(host: string): Promise<readonly string[]> {
   });
 }
 
-/** Whether a name or an address is this host's own. A name that does not resolve is not known to be. */
+/** Whether a name or an address is this host's own. For a name that does not resolve the answer is no. */
 export async function isThisHost(host: string, resolve: Resolve = addressesOf): Promise<boolean> {
   const own = new Set(ownAddresses());
   return (await resolve(host)).some((address) => own.has(address) || isLoopback(address));

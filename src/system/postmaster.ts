@@ -5,27 +5,27 @@ import { describeHelper, isServerProgram, roleOf, type ServerRole } from '../pos
 import { systemErrorCode } from './durable.ts';
 import { isProcessAlive, ownerOf, pidsWorkingIn, programOf, titleOf, worksIn } from './processes.ts';
 
-/** Whether a server runs on a data directory, from its postmaster.pid and the processes that work there. */
+/** Whether a server runs on a data directory, by its postmaster.pid and the processes that work there. */
 export type Postmaster =
   | { readonly kind: 'none' }
   | { readonly kind: 'stale'; readonly pid: number }
   | {
       readonly kind: 'running';
       readonly pid: number;
-      /** From 9.1 on the file tells them. */
+      /** Known from 9.1 on, when the file contains them. */
       readonly port: number | undefined;
       readonly socketDirectory: string | undefined;
       readonly listenAddress: string | undefined;
     }
-  /** It cannot be told. Never take this for "not running". */
+  /** It cannot be determined. Never treat this as "not running". */
   | {
       readonly kind: 'unclear';
       readonly reason: string;
-      /** Only processes that serve no client are left of a killed server: they end without a word of anybody. */
+      /** Of a killed server only processes are left that serve no client: they end by themselves. */
       readonly endsByItself?: boolean;
     };
 
-/** All processes of a server, by their working directory: PostgreSQL's all sit in the data directory. */
+/** All processes of a server, found by their working directory, which is always the data directory. */
 export async function serverProcesses(pgdata: string): Promise<readonly number[]> {
   const found: number[] = [];
   for (const pid of await pidsWorkingIn(pgdata)) if (isServerProgram(await programOf(pid))) found.push(pid);
@@ -39,7 +39,10 @@ async function describeProcess(pid: number): Promise<{ role: ServerRole; text: s
   return { role, text };
 }
 
-/** Processes that the pid file does not show: what outlived a killed postmaster, or a server that another namespace has started. */
+/**
+ * Processes that the pid file does not show: survivors of a killed postmaster, or a server that was started in
+ * another namespace.
+ */
 async function unnamed(pgdata: string): Promise<Postmaster | undefined> {
   const processes = await Promise.all((await serverProcesses(pgdata)).map(describeProcess));
   if (processes.length === 0) return undefined;
@@ -52,13 +55,13 @@ async function unnamed(pgdata: string): Promise<Postmaster | undefined> {
 }
 
 /**
- * Whether the pid file's process is a server of this directory. In another pid namespace that number is another process, and a
- * number may have been given to another program since.
+ * Whether the process in the pid file is a server of this directory. In another pid namespace that number is another
+ * process, and a number may have been reused since.
  */
 async function isItsPostmaster(pid: number, pgdata: string): Promise<boolean> {
   const where = await worksIn(pid, pgdata);
   if (where !== 'hidden') return where === 'there';
-  // PostgreSQL runs as the owner of its data directory, and its name can always be read.
+  // PostgreSQL runs as the owner of its data directory, and the name of its process can always be read.
   if (!isServerProgram(await programOf(pid))) return false;
   return (await ownerOf(`/proc/${pid}`)) === (await ownerOf(pgdata));
 }
@@ -88,7 +91,7 @@ export async function readPostmaster(pgdata: string): Promise<Postmaster> {
     return { kind: 'unclear', reason: `cannot read ${path}: ${messageOf(error)}` };
   }
   const lines = text.split('\n');
-  // A stand-alone backend writes its pid negative.
+  // A stand-alone backend writes its pid as a negative number.
   const pid = Math.abs(Number(lines[0]));
   if (!Number.isInteger(pid) || pid === 0)
     return { kind: 'unclear', reason: `${path} holds no pid: "${lines[0] ?? ''}"` };

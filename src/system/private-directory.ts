@@ -7,18 +7,21 @@ import { isProcessAlive } from './processes.ts';
 const longestDirectory = 80;
 const longestName = 'pitrtools-4294967294/4194304-XXXXXX'.length;
 
-/** The names below a private directory, a socket's while ssh binds it included: nothing else is ever removed there. */
+/**
+ * The names that may lie in a private directory, including a socket's while ssh binds it. Nothing else is ever
+ * removed there.
+ */
 const knownNames = /^(socket(\.[A-Za-z0-9]{16})?|passwords|files|output)$/;
 const nameOfOurs = /^(?:pitrtools-)?(\d+)-[A-Za-z0-9]{6}$/;
 
-/** Bounds a look into a directory that others may fill: a million foreign names there must not delay a connection. */
+/** Limits a look into a directory that others may fill: a million foreign names must not delay a connection. */
 const mostNamesSeen = 250;
 
 function temporaryParent(): string {
   return tmpdir().length + 1 + longestName > longestDirectory ? '/tmp' : tmpdir();
 }
 
-/** Only lstat may be asked: a symbolic link of the name leads to whatever its owner wants removed. */
+/** Use only lstat here: a symbolic link of that name leads to whatever its owner wants removed. */
 async function isOurs(directory: string): Promise<boolean> {
   const found = await lstat(directory).catch(() => undefined);
   return (
@@ -30,9 +33,10 @@ async function isOurs(directory: string): Promise<boolean> {
 }
 
 /**
- * The directory in which ours are made: `/tmp/pitrtools-UID`, 0700, where nobody else can put or change anything. It is not
- * XDG_RUNTIME_DIR, which a logout takes from under a shipper that was started by hand, nor one of the INI file's, whose file
- * systems may have no sockets. Undefined: the name is taken by something that is not ours, or that others may enter.
+ * The directory in which ours are made: `/tmp/pitrtools-UID`, 0700, where nobody else can create or change anything.
+ * We do not use XDG_RUNTIME_DIR, because a logout removes it while a shipper that was started by hand still runs; nor
+ * one of the INI file's directories, because their file systems may not support sockets. Undefined if the name is
+ * taken by something that is not ours, or that others may enter.
  */
 async function ownParent(): Promise<string | undefined> {
   const path = join(temporaryParent(), `pitrtools-${process.getuid?.() ?? 0}`);
@@ -48,7 +52,7 @@ async function namesIn(directory: string): Promise<readonly string[]> {
   return names;
 }
 
-/** Removes a directory of ours by the names that we put there; never what lies deeper, and never by way of a link. */
+/** Removes a directory of ours by the names that we put there; never deeper entries, and never through a link. */
 async function removePrivateDirectory(directory: string): Promise<void> {
   if (!(await isOurs(directory))) return;
   for (const name of await namesIn(directory)) {
@@ -57,7 +61,7 @@ async function removePrivateDirectory(directory: string): Promise<void> {
   await rmdir(directory).catch(() => undefined);
 }
 
-/** Removes what processes left that died without a chance to do so. */
+/** Removes what processes left behind that died before they could do so. */
 async function removeDeadDirectories(parent: string): Promise<void> {
   for (const name of await namesIn(parent)) {
     const pid = nameOfOurs.exec(name)?.[1];
@@ -76,8 +80,8 @@ async function makePrivateDirectory(): Promise<string> {
 export type PrivateName = 'socket' | 'passwords' | 'files' | 'output';
 
 /**
- * Gives `use` the path of a file in a new directory that only we can enter. Its name is short enough for a socket. The
- * directory is removed afterwards; what a killed process left, by the next call.
+ * Gives `use` the path of a file in a new directory that only we can enter. Its name is short enough for a socket.
+ * The directory is removed afterwards; the next call removes what a killed process left.
  */
 export async function withPrivateFile<T>(name: PrivateName, use: (path: string) => Promise<T>): Promise<T> {
   const directory = await makePrivateDirectory();

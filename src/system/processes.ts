@@ -3,17 +3,17 @@ import { readdir, readFile, readlink, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { systemErrorCode } from './durable.ts';
 
-/** A process that ended but was not yet waited for: it does nothing any more. */
+/** A process that has ended but was not waited for yet: it does nothing any more. */
 function isZombie(pid: number): boolean {
   try {
-    // The state follows the name in parentheses, which may itself hold any character (proc(5)).
+    // The state follows the name in parentheses; the name may contain any character (proc(5)).
     return /\) [ZX] [^)]*$/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {
     return false;
   }
 }
 
-/** Whether a process runs. One of another user's counts: that it may not be signalled proves that it is there. */
+/** Whether a process runs. Another user's process counts: the refusal to signal it proves that it exists. */
 export function isProcessAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -23,7 +23,7 @@ export function isProcessAlive(pid: number): boolean {
   return !isZombie(pid);
 }
 
-/** A directory as the kernel knows it, whatever path leads there. */
+/** A directory as the kernel identifies it, whatever path leads there. */
 interface Identity {
   readonly dev: bigint;
   readonly ino: bigint;
@@ -33,20 +33,21 @@ async function identityOf(path: string): Promise<Identity | undefined> {
   return stat(path, { bigint: true }).catch(() => undefined);
 }
 
-/** Whether two paths lead to one directory, be it by a link or a bind mount. */
+/** Whether two paths lead to the same directory, through a link or a bind mount as well. */
 export async function isSameDirectory(one: string, other: string): Promise<boolean> {
   const [first, second] = await Promise.all([identityOf(one), identityOf(other)]);
   return first !== undefined && first.dev === second?.dev && first.ino === second.ino;
 }
 
 /**
- * Where a process works, compared with a directory: by device and inode, in whatever mount namespace the process lives. The text of
- * /proc/PID/cwd is a path of that namespace, which means nothing, or another directory, in ours.
+ * Compares the working directory of a process with a directory: by device and inode, in whatever mount namespace the
+ * process lives. The text of /proc/PID/cwd is a path of that namespace, which in ours means nothing or another
+ * directory.
  */
 export type WorksThere =
   | 'there'
   | 'elsewhere'
-  /** It is there, and the kernel does not let us look into it. */
+  /** The process exists, but the kernel does not let us look into it. */
   | 'hidden'
   | 'gone';
 
@@ -83,7 +84,7 @@ export async function pidsWorkingIn(directory: string): Promise<readonly number[
   return found;
 }
 
-/** Whose a process or a file is; undefined for what is gone. */
+/** The owner of a process or a file; undefined if it is gone. */
 export async function ownerOf(path: string): Promise<number | undefined> {
   return stat(path).then(
     ({ uid }) => uid,

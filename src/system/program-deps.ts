@@ -6,7 +6,7 @@ import type { Log } from './log.ts';
 import { printable } from './printable.ts';
 import { withRemoteShell, type WithRemoteShell } from './ssh.ts';
 
-/** What an action of either program uses of the world. */
+/** The parts of the outside world that an action of either program uses. */
 export interface ProgramDeps extends Clock {
   readonly run: RunCommand;
   readonly startSession: StartSession;

@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 /**
- * The folder that holds `bin`, `package.json` and the compiled code: the checkout, or where a package was installed. It is looked
- * for upwards, because a bundle lies less deep than the module does that it was made from.
+ * The folder that holds `bin`, `package.json` and the compiled code: the checkout, or the place where a package was
+ * installed. We search upwards, because a bundle has fewer folders than the module from which it was made.
  */
 export function programRoot(): string {
   return folderAbove(import.meta.dirname);

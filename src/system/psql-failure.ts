@@ -2,7 +2,7 @@ import { PitrError } from '../errors.ts';
 import { describeResult, type CommandLine, type CommandResult } from './command.ts';
 import type { SshTarget } from './ssh.ts';
 
-/** Where psql runs and what it connects to, as seen from the remote host. */
+/** The host on which psql runs, and what it connects to as seen from there. */
 export interface PsqlTarget {
   readonly psql: CommandLine;
   readonly host: string;
@@ -11,15 +11,15 @@ export interface PsqlTarget {
   readonly database: string;
 }
 
-/** How psql came to its end. */
+/** The way in which psql ended. */
 export interface PsqlEnd {
   readonly result: CommandResult;
-  /** Undefined for psql that runs on this host. */
+  /** Undefined if psql runs on this host. */
   readonly over: SshTarget | undefined;
   readonly target: PsqlTarget;
-  /** What it was asked last. */
+  /** The last statement that it was given. */
   readonly sql: string;
-  /** The server had answered before: it had let us in. */
+  /** The server had answered before: the login had succeeded. */
   readonly wasIn: boolean;
 }
 
@@ -32,7 +32,7 @@ function byHand({ psql, host, port, user, database }: PsqlTarget): string {
   return `${psql.program} -w -h ${host} -p ${port} -U ${user} -d ${database}`;
 }
 
-/** What libpq and the server say of a login that fails; the server's own words may be in any language. */
+/** Messages of libpq and the server about a login that fails. The server's may be in any language. */
 const loginCauses: readonly Cause[] = [
   {
     said: /database ".*" does not exist/,
@@ -60,7 +60,7 @@ const loginCauses: readonly Cause[] = [
   },
 ];
 
-/** What the server says of a session that it ends, or of a statement that it does not carry out. */
+/** Messages of the server about a session that it ends, or a statement that it does not carry out. */
 const sessionCauses: readonly Cause[] = [
   {
     said: /permission denied|must be superuser|must be owner/,
@@ -76,7 +76,7 @@ const sessionCauses: readonly Cause[] = [
 const elseLogin = (target: PsqlTarget) => `It must work by hand, without a prompt: ${byHand(target)}`;
 const elseSession = () => 'The log of the server has the whole of it.';
 
-/** Fits what went wrong: passwords are spoken of only where it is about them. */
+/** A hint that fits the failure: it mentions passwords only if the failure is about them. */
 function hintFor({ result, target, wasIn }: Pick<PsqlEnd, 'result' | 'target' | 'wasIn'>): string {
   const causes = wasIn ? sessionCauses : loginCauses;
   const cause = causes.find(({ said }) => said.test(result.stderr));

@@ -12,8 +12,8 @@ export type Rows = readonly (readonly string[])[];
 /** One psql that stays connected: a non-exclusive backup must be started and stopped in one session. */
 export interface PsqlSession {
   /**
-   * Runs one or more SQL statements; rows of the last ones that return any, each an array of its fields as text (NULL is "").
-   * An error of the server, a lost session or the limit throws a PitrError, and the session is over.
+   * Runs one or more SQL statements. Returns the rows of the last one that returns any, each an array of its fields
+   * as text (NULL is ""). A server error, a lost session or the limit throws a PitrError and ends the session.
    */
   query(sql: string, limitMs: number): Promise<Rows>;
   /** Aborted, with a PitrError as its reason, as soon as the session is known to be over: also while nothing is asked. */
@@ -53,7 +53,7 @@ export interface PsqlRunner {
   readonly target?: SshTarget;
 }
 
-/** The command as a person would type it to do the same by hand. */
+/** The command that a person would type to do the same by hand. */
 function printedCommand(runner: PsqlRunner, target: PsqlTarget): string {
   const psql = `${target.psql.program} -A -t -U${target.user} -p${target.port} -d${target.database} -h${target.host}`;
   if (runner.target === undefined) return `"${psql}"`;
@@ -61,13 +61,13 @@ function printedCommand(runner: PsqlRunner, target: PsqlTarget): string {
   return `${[ssh.program, ...ssh.args].join(' ')} -o ConnectTimeout=${connectTimeoutS} ${user}@${host} "${psql}"`;
 }
 
-/** An answer holds names, numbers and settings: of a hundred thousand tablespaces, perhaps. */
+/** An answer contains names, numbers and settings, perhaps of a hundred thousand tablespaces. */
 const maxAnswerBytes = 16 * 1024 * 1024;
 
 interface Pending {
   readonly nonce: string;
   readonly lines: string[];
-  /** How much more it may bring. */
+  /** The number of bytes that it may still bring. */
   leftBytes: number;
   done: (lines: readonly string[]) => void;
 }
@@ -82,18 +82,21 @@ function parseRows(lines: readonly string[], field: string, record: string): Row
 }
 
 /**
- * An idle psql does not see that its server has gone, and some servers end sessions that are idle: it is asked something now and
- * then.
+ * An idle psql does not notice that its server has gone, and some servers end idle sessions: we run a statement from
+ * time to time.
  */
 const beatMs = 5_000;
 const beatLimitMs = 60_000;
 
-/** As the how-to prints it: a helper function in `public` goes by its bare name there. It is called by its schema all the same. */
+/**
+ * As the how-to prints it: a helper function in `public` is shown by its name alone. It is called with its schema all
+ * the same.
+ */
 function shownQuery(sql: string): string {
   return sql.replaceAll('"public".cmd_', 'cmd_');
 }
 
-/** One psql process, and what is asked of it, one thing after another. */
+/** One psql process and its statements, one after another. */
 class Conversation {
   readonly #shell: PsqlRunner;
   readonly #target: PsqlTarget;
@@ -130,7 +133,7 @@ class Conversation {
   }
 
   /**
-   * Waits its turn: two things may want to know something at once.
+   * Waits its turn: two callers may have questions at once.
    *
    * @param isOurs of no interest to a person
    */
@@ -146,7 +149,7 @@ class Conversation {
     for (const statement of sessionStatements(0)) await this.query(statement, loginLimitMs, true);
   }
 
-  /** @returns what ends it */
+  /** @returns the text that ends it */
   keepAlive(): () => void {
     const timer = setInterval(() => {
       if (this.#pending !== undefined || this.lost.aborted) return;
@@ -172,7 +175,7 @@ class Conversation {
     pending.leftBytes -= line.length + 1;
     if (line === pending.nonce) pending.done(pending.lines);
     else if (pending.leftBytes >= 0) pending.lines.push(line);
-    // Its end says what became of it.
+    // Its end determines the result.
     else this.#session.kill();
   }
 
@@ -192,7 +195,7 @@ class Conversation {
     const answer = new Promise<readonly string[]>((done) => {
       asked.done = done;
       this.#pending = asked;
-      // A statement of its own, and not \echo: psql flushes its output after a result.
+      // This is a statement, and not \echo: psql flushes its output after a result.
       this.#session.write(`${sql.replace(/;?\s*$/, ';')}\nSELECT '${nonce}';\n`);
     });
     const lines = await race(answer, this.#session.ended, limitMs);
@@ -215,7 +218,7 @@ class Conversation {
 
 const loginLimitMs = 60_000;
 
-/** Opens psql over the connection, hands it to `use`, and ends it. */
+/** Opens psql over the connection, passes it to `use`, and ends it. */
 export async function withPsql<T>(
   shell: PsqlRunner,
   target: PsqlTarget,

@@ -2,14 +2,14 @@ import { link, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { exists, fsyncPath, systemErrorCode, writeDurably } from './durable.ts';
 
-/** What the file and its spare take of the disk, from the beginning: file systems give room by blocks of this size. */
+/** The space that the file and its spare occupy from the beginning: file systems allocate blocks of this size. */
 const reservedBytes = 4096;
 
 function spareOf(path: string): string {
   return join(dirname(path), `.${basename(path)}.spare`);
 }
 
-/** JSON and lines of words bear spaces at their end. */
+/** Trailing spaces are harmless in JSON and in lines of words. */
 function padded(content: string): Buffer {
   const bytes = Buffer.from(content.trimEnd(), 'utf8');
   const missing = Math.max(0, reservedBytes - 1 - bytes.length);
@@ -21,11 +21,11 @@ function isDiskFull(error: unknown): boolean {
   return code === 'ENOSPC' || code === 'EDQUOT';
 }
 
-/** Sees that there is a spare for a file that `replaceDurably` is to write on a full disk, too. */
+/** Makes sure that there is a spare for a file that `replaceDurably` must be able to write on a full disk. */
 export async function reserveSpare(path: string): Promise<void> {
   const spare = spareOf(path);
   if (await exists(spare)) return;
-  // Left by one who was killed between his two renames.
+  // A process that was killed between its two renames left this behind.
   if (await exists(`${spare}.old`)) {
     await rename(`${spare}.old`, spare);
     return;
@@ -33,7 +33,7 @@ export async function reserveSpare(path: string): Promise<void> {
   await writeDurably(spare, padded(''));
 }
 
-/** Writes into the room that the spare has, gives it the file's name, and keeps the file that was as the next spare. */
+/** Writes into the space of the spare, gives it the file's name, and keeps the previous file as the next spare. */
 async function swapWithSpare(path: string, content: Buffer): Promise<void> {
   const spare = spareOf(path);
   const old = `${spare}.old`;
@@ -54,8 +54,8 @@ async function swapWithSpare(path: string, content: Buffer): Promise<void> {
 }
 
 /**
- * Replaces a small file of text as `writeDurably` does; where the disk is full, in room that was reserved before. A crash leaves
- * the old content or the new one.
+ * Replaces a small text file as `writeDurably` does; on a full disk it uses space that was reserved before. A crash
+ * leaves the old content or the new one.
  */
 export async function replaceDurably(path: string, content: string): Promise<void> {
   const bytes = padded(content);
@@ -68,6 +68,6 @@ export async function replaceDurably(path: string, content: string): Promise<voi
     });
     return;
   }
-  // The content is safe; only the next write may lack its room.
+  // The content is safe; only the next write may lack its space.
   await reserveSpare(path).catch(() => undefined);
 }

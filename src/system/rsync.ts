@@ -4,20 +4,20 @@ import { shellQuote } from './shell-quote.ts';
 
 export interface RsyncProgram {
   readonly rsync: CommandLine;
-  /** The user's own flags: they come after ours, so they win where rsync lets the last one win. */
+  /** The user's own flags come after ours: rsync lets the last one win. */
   readonly flags: readonly string[];
   /** 2 for rsync 2.x, which has no `--protect-args`. */
   readonly version: 2 | 3;
 }
 
-/** The exit statuses of rsync that we tell apart (manual, "EXIT VALUES"). */
+/** The exit statuses of rsync that we distinguish (manual, "EXIT VALUES"). */
 export type RsyncOutcome =
   | { readonly kind: 'whole' }
-  /** 24: files vanished while it ran; harmless only while copying a live data directory. */
+  /** 24: files vanished while it ran. Harmless only while a live data directory is copied. */
   | { readonly kind: 'vanished' }
   /** 23: some files were not transferred. */
   | { readonly kind: 'partial'; readonly reason: string }
-  /** 11 with a full disk, or the quota, at the receiver. */
+  /** 11, with a full disk or an exceeded quota at the receiver. */
   | { readonly kind: 'no-space'; readonly reason: string }
   | { readonly kind: 'timeout'; readonly reason: string }
   | { readonly kind: 'failed'; readonly reason: string };
@@ -38,14 +38,14 @@ export function rsyncOutcome(result: CommandResult): RsyncOutcome {
   return { kind: 'failed', reason };
 }
 
-/** A path at the other end, safe from the shell there: by rsync itself from 3.0 on, else by our quoting. */
+/** A path at the other end, protected from the shell there: by rsync itself from 3.0 on, otherwise by our quoting. */
 export function remotePath(shell: RemoteShell, program: RsyncProgram, path: string): string {
   return `${rsyncHost(shell.target)}:${program.version === 2 ? shellQuote(path) : path}`;
 }
 
 /**
- * What rsync needs in its environment. From 3.2.4 it quotes paths for the remote shell by itself unless told not to; where
- * the other end is an rsync 2.x we quote, and twice would be once too often. An older rsync ignores the variables.
+ * Variables for rsync. From 3.2.4 it quotes paths for the remote shell by itself unless a variable forbids it. If the
+ * other end is an rsync 2.x, we quote, and quoting twice would be wrong. An older rsync ignores the variables.
  */
 export function rsyncEnvironment(program: RsyncProgram): Readonly<Record<string, string>> {
   return program.version === 2 ? { RSYNC_OLD_ARGS: '1', RSYNC_PROTECT_ARGS: '0' } : {};
@@ -66,8 +66,8 @@ export function rsyncCommand(
 }
 
 /**
- * What makes the compression that the user's flags ask for cheap: on a fast link its default level takes longer than the
- * bytes that it saves. Nothing where there is no compression, or where the user has chosen how to compress.
+ * Flags that make the compression in the user's flags cheap: on a fast link its default level takes more time than it
+ * saves. None if there is no compression, or if the user has chosen how to compress.
  */
 export function lightCompression(flags: readonly string[]): readonly string[] {
   const compresses = flags.some((flag) => flag === '--compress' || /^-[^-BTMef@]*z/.test(flag));

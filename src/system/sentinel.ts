@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readIfExists, writeDurably } from './durable.ts';
 
-/** The file that proves an archive directory to be the right one, mounted: `archivedir/.pitrtools`. */
+/** The file that proves that an archive directory is the right one, and mounted: `archivedir/.pitrtools`. */
 export interface Sentinel {
   readonly systemIdentifier: string;
   readonly standby: string;
@@ -21,7 +21,7 @@ export function formatSentinel(sentinel: Sentinel): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** Undefined for a text that names no system identifier: such a file proves nothing. */
+/** Undefined for a text without a system identifier: such a file proves nothing. */
 export function parseSentinel(text: string): Sentinel | undefined {
   const values = new Map(
     text.split('\n').flatMap((line) => {
@@ -46,7 +46,10 @@ export async function readSentinel(archivedir: string): Promise<Sentinel | undef
   return content === undefined ? undefined : parseSentinel(content.toString('utf8'));
 }
 
-/** A sentinel that was written, and the directory it was written in: by its path alone another one may stand there now. */
+/**
+ * A sentinel that was written, and the directory in which it was written: the path alone may by now lead to another
+ * directory.
+ */
 export interface WrittenSentinel {
   readonly directory: string;
   readonly file: string;
@@ -65,7 +68,7 @@ export async function writeSentinel(archivedir: string, sentinel: Sentinel): Pro
   return identityOf(archivedir);
 }
 
-/** Whether the sentinel that stands there is the one that was written, in the same directory. */
+/** Whether the sentinel that exists there now is the one that was written, in the same directory. */
 export async function isStillThere(archivedir: string, written: WrittenSentinel): Promise<boolean> {
   const now = await identityOf(archivedir).catch(() => undefined);
   return now?.directory === written.directory && now.file === written.file;

@@ -1,6 +1,6 @@
 /**
- * Quotes one word for a POSIX shell. Everything but a NUL byte survives, a newline included; a leading dash
- * is not the shell's business: use `--` or `./`.
+ * Quotes one word for a POSIX shell. Everything but a NUL byte survives, including a newline. A leading dash needs
+ * `--` or `./`.
  */
 export function shellQuote(word: string): string {
   if (word.includes('\0')) throw new TypeError('a shell word cannot hold a NUL byte');

@@ -2,10 +2,10 @@ import type { CommandLine } from './command.ts';
 import { requireProgram } from './find-program.ts';
 import type { SshTarget } from './ssh.ts';
 
-/** A host to reach, as the INI files write it. */
+/** A host to connect to, as the INI files write it. */
 export interface SshPlace {
   readonly host: string;
-  /** What the host is in messages, such as `the primary`. */
+  /** The name of the host in messages, such as `the primary`. */
   readonly what: string;
   readonly user: string;
   readonly ssh: CommandLine;
@@ -13,8 +13,8 @@ export interface SshPlace {
 }
 
 /**
- * The one way from an INI to a connection: ssh is looked up on `includepath`, whoever wants to connect. Rejects with a PitrError
- * that names the key where there is no such program.
+ * The only way from an INI file to a connection: it looks up ssh in `includepath` for every caller. Rejects with a
+ * PitrError that names the key if there is no such program.
  */
 export async function sshTarget(
   place: SshPlace,

@@ -13,16 +13,16 @@ import { quoted } from './printable.ts';
 import { withPrivateFile } from './private-directory.ts';
 import { rsyncShellOption } from './shell-quote.ts';
 
-/** A host to reach, with the user's own ssh command, whose flags win over ours. */
+/** A host to connect to, with the user's own ssh command, whose flags take precedence over ours. */
 export interface SshTarget {
   readonly host: string;
-  /** What the host is in messages, such as `the primary`. */
+  /** The name of the host in messages, such as `the primary`. */
   readonly what: string;
   readonly user: string;
   readonly ssh: CommandLine;
   readonly connectTimeoutS: number;
   readonly debug: boolean;
-  /** Go on although a start-up file of the login prints: only for a look whose answer is worth more than its tidiness. */
+  /** Continue although a start-up file of the login prints text: only for a question whose answer matters more. */
   readonly allowsNoise?: boolean;
 }
 
@@ -31,21 +31,21 @@ export type RemoteResult =
   | { readonly kind: 'lost'; readonly reason: string };
 
 export interface RemoteOptions {
-  /** Wall-clock limit in milliseconds; a script that passes it costs the whole connection. */
+  /** Wall-clock limit in milliseconds. A script that exceeds it ends the whole connection. */
   readonly limitMs: number;
   readonly onLine?: ((line: string) => void) | undefined;
-  /** A script that prints more costs the whole connection; 4 MB unless said. */
+  /** A script that prints more ends the whole connection; 4 MB by default. */
   readonly maxOutputBytes?: number | undefined;
 }
 
 /** One kept connection to a host. */
 export interface RemoteShell {
   readonly target: SshTarget;
-  /** Runs a POSIX sh script, with no standard input. Calls queue behind each other. */
+  /** Runs a POSIX sh script without standard input. Calls wait for each other. */
   readonly run: (script: string, options: RemoteOptions) => Promise<RemoteResult>;
-  /** Starts a program (quoted for sh) over the same connection; what is written to the session is its standard input. */
+  /** Starts a program (quoted for sh) over the same connection. Text written to the session is its standard input. */
   readonly start: (program: string, options: SessionOptions) => Session;
-  /** What rsync is to use as `-e`, so that it goes over this connection. */
+  /** The value for rsync's `-e` that makes it use this connection. */
   readonly rsyncShell: string;
   /** Standard error of the connection so far, for messages. */
   readonly stderr: () => string;
@@ -53,7 +53,7 @@ export interface RemoteShell {
 
 export type ConnectResult<T> =
   | { readonly kind: 'used'; readonly value: T }
-  /** `noisy`: a start-up file of the login there prints, which would get between the words of every program. */
+  /** `noisy`: a start-up file of the login there prints text, which would mix with the output of every program. */
   | { readonly kind: 'unreachable' | 'noisy'; readonly reason: string };
 
 export const noiseHint =
@@ -64,7 +64,7 @@ interface SshDeps {
   readonly log: Log;
 }
 
-/** Runs `use` with one connection to the target, and ends the connection afterwards, whatever happened. */
+/** Runs `use` with one connection to the target, and always ends the connection afterwards. */
 export type WithRemoteShell = <T>(
   deps: SshDeps,
   target: SshTarget,
@@ -76,7 +76,10 @@ export function rsyncHost(target: SshTarget): string {
   return `${target.user}@${target.host.includes(':') ? `[${target.host}]` : target.host}`;
 }
 
-/** The ssh words that all our connections share. ssh takes the first value of an option: the user's flags come first. */
+/**
+ * The ssh arguments that all our connections share. ssh takes the first value of an option: the user's flags come
+ * first.
+ */
 function sshWords(target: SshTarget, extra: readonly string[]): readonly string[] {
   const options = [
     'BatchMode=yes',
@@ -108,7 +111,7 @@ function commandLine(words: readonly string[]): CommandLine {
 interface Exchange {
   readonly nonce: string;
   readonly lines: string[];
-  /** How much it may still print. */
+  /** The number of bytes that it may still print. */
   leftBytes: number;
   readonly onLine: ((line: string) => void) | undefined;
   readonly finish: (result: RemoteResult) => void;
@@ -117,7 +120,7 @@ interface Exchange {
 const marker = '@pitrtools';
 const maxOutputBytes = 4 * 1024 * 1024;
 
-/** Speaks with the remote `sh`: one script at a time, each ended by a line with its nonce and status. */
+/** Talks to the remote `sh`: one script at a time, each ended by a line with its nonce and status. */
 function scriptChannel(session: () => Session) {
   let current: Exchange | undefined;
   let tail: Promise<unknown> = Promise.resolve();
@@ -133,7 +136,7 @@ function scriptChannel(session: () => Session) {
     }
     const [mark, nonce, status] = line.split(' ');
     if (mark === marker && nonce === current.nonce) {
-      // The marker is printed after a line feed, so that output without one cannot hide it.
+      // The marker follows a line feed: output without one cannot hide it.
       if (current.lines.at(-1) === '') current.lines.pop();
       current.finish({ kind: 'done', status: Number(status), lines: current.lines });
     } else if (current.onLine === undefined) current.lines.push(line);
@@ -172,8 +175,8 @@ function scriptChannel(session: () => Session) {
 }
 
 /**
- * Lets the remote `sh` become another program. dash reads its input in blocks: what is sent before it has gone would be
- * lost in its buffer, so nothing is written until it says that it is about to.
+ * Replaces the remote `sh` by another program. dash reads its input in blocks: input that arrives before sh has gone
+ * would be lost in its buffer. We therefore write nothing until sh announces the change.
  */
 function startRemoteProgram(
   start: (onLine: (line: string) => void) => Session,
@@ -206,7 +209,7 @@ function startRemoteProgram(
   };
 }
 
-/** Why a connection is gone, in ssh's own words where it said any. */
+/** The reason why a connection ended, in ssh's own words if there are any. */
 function lossReason(result: CommandResult): string {
   const said = result.stderr
     .split('\n')
@@ -218,7 +221,7 @@ function lossReason(result: CommandResult): string {
     : `ssh: ${describeResult({ ...result, stderr: '' })}`;
 }
 
-/** How long a whole login may take: ssh's own ConnectTimeout does not cover authentication. */
+/** The limit for a whole login: ssh's own ConnectTimeout does not cover authentication. */
 function loginLimitMs(target: SshTarget): number {
   return (target.connectTimeoutS + 2) * 1000;
 }
@@ -260,7 +263,7 @@ async function openShell(deps: SshDeps, target: SshTarget, socket: string) {
     rsyncShell: rsyncShellOption(clientWords),
     stderr: session.stderr,
   };
-  // A login there may set what changes the work of our scripts as well as one here.
+  // A login there may set variables that change the work of our scripts, just as one here.
   session.write(`${cleanShellLine}\n`);
   const answer = await channel.run('umask 077', { limitMs: loginLimitMs(target) });
   return { shell, session, answer };
