@@ -20,7 +20,7 @@ import { programDeps } from './system/program-deps.ts';
 const readSettings = (file: string) => readConfiguration(file, { parse: parseArchiverConfig });
 
 function composeDeps({ signal }: ProgramContext, settings: ArchiverSettings, log: Log): ArchiverDeps {
-  // A caller that waits for a command learns at once that it ended; what was half done is seen as not done.
+  // A caller that waits for a command learns at once that it ended; half-finished work is recognised as not done.
   signal.addEventListener('abort', () => {
     endAllCommands('SIGTERM');
   });
@@ -33,7 +33,7 @@ function composeDeps({ signal }: ProgramContext, settings: ArchiverSettings, log
   };
 }
 
-/** A service's log is read days later: where the journal does not say when, each message does. */
+/** A service's log is read days later: unless the journal adds the time, each message does. */
 async function openOwnLog(settings: ArchiverSettings, isService: boolean): Promise<Log> {
   const { now } = systemClock();
   const isStamped = isService && process.env['JOURNAL_STREAM'] === undefined;
@@ -45,7 +45,7 @@ async function openOwnLog(settings: ArchiverSettings, isService: boolean): Promi
   });
 }
 
-/** What a running shipper reads anew each time the INI file changes; the file is looked at before it is read. */
+/** The parts that a running shipper renews each time the INI file changes; the file is checked before it is read. */
 function rereader(file: string): ReadConfiguration {
   return async () => {
     const identity = { file, identity: await identityOf(file) };
@@ -56,14 +56,14 @@ function rereader(file: string): ReadConfiguration {
   };
 }
 
-/** A shipper that archive_command starts runs on its own; what it says goes to its log. */
+/** A shipper that archive_command starts runs on its own, and writes to its log. */
 function shipperAccess(file: string): ShipperAccess {
   const configFile = resolve(file);
   return {
     configFile,
     startShipper: async (log) => {
       const { startDetached } = await import('./system/detached.ts');
-      // As the launcher starts it: short-lived garbage shall not pile up to 50 MB.
+      // Started as the launcher does: short-lived garbage must not pile up to 50 MB.
       const program = fileURLToPath(import.meta.url);
       const args = ['--max-semi-space-size=2', '--optimize-for-size', program, '-C', configFile, '--ship'];
       return startDetached({ program: process.execPath, args }, log);
@@ -79,7 +79,7 @@ async function requireClosedIni(file: string): Promise<void> {
   if (problem !== undefined) throw problem;
 }
 
-/** Each action's code is loaded only when it is asked for: -F runs once per segment. */
+/** Each action's code is loaded only when it is requested: -F runs once per segment. */
 async function perform(deps: ArchiverDeps, request: ActionRequest): Promise<number> {
   switch (request.kind) {
     case 'archive':
@@ -124,7 +124,7 @@ async function main(context: ProgramContext): Promise<number> {
   const { settings, warnings } = await readSettings(request.iniFile);
   const log = await openOwnLog(settings, request.kind === 'ship');
   context.useLog(log);
-  // Once per segment would fill PostgreSQL's log.
+  // A message per segment would fill PostgreSQL's log.
   if (!['archive', 'ship'].includes(request.kind)) for (const line of warnings) log.warning(line);
   return perform(composeDeps(context, settings, log), request);
 }

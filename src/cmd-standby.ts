@@ -23,7 +23,7 @@ function readSettings({ iniFile, action }: RunRequest): Promise<ConfigurationFil
   });
 }
 
-/** The name by which the option table knows an action. */
+/** The action's name in the option table. */
 function configAction(action: Action): StandbyAction {
   if (action.kind === 'wal') return 'cleanup';
   if (action.kind === 'verify') return 'base-backup';
@@ -33,12 +33,12 @@ function configAction(action: Action): StandbyAction {
 }
 
 const lockName = '.cmd_standby.lock';
-/** An rsync of a run that was killed holds the lock until it notices that nobody reads what it prints. */
+/** The rsync of a killed run holds the lock until it notices that nobody reads its output. */
 const lockWaitMs = 10_000;
 
-/** Actions that change nothing, or nothing that another action could trip over. */
+/** Actions that change nothing, or nothing that could disturb another action. */
 const needsNoLock: readonly Action['kind'][] = ['check', 'ping', 'wal', 'restore-state', 'backup-info'];
-/** Actions that must go on even where archivedir cannot be written: a full disk must not stop a failover. */
+/** Actions that must continue even if archivedir cannot be written: a full disk must not prevent a failover. */
 const goesOnWithoutLock: readonly Action['kind'][] = ['failover', 'recover', 'start', 'stop'];
 
 async function lockFor(deps: StandbyDeps, { action, dryRun }: RunRequest): Promise<Lock | undefined> {
@@ -49,16 +49,16 @@ async function lockFor(deps: StandbyDeps, { action, dryRun }: RunRequest): Promi
     lock = await takeLock(deps.run, join(archivedir, lockName), lockWaitMs);
   } catch (error) {
     if (!goesOnWithoutLock.includes(action.kind)) throw error;
-    deps.log.warning(`going on without a lock: ${messageOf(error)}`);
+    deps.log.warning(`continuing without a lock: ${messageOf(error)}`);
     return undefined;
   }
   if (lock !== undefined) return lock;
-  throw refusal('another action of cmd_standby, or the copy that it began, is under way', {
-    hint: `Wait for its end. Who holds it: fuser -v ${join(archivedir, lockName)}`,
+  throw refusal('another action of cmd_standby, or the copy that it began, is still running', {
+    hint: `Wait until it has ended. To see which process holds the lock: fuser -v ${join(archivedir, lockName)}`,
   });
 }
 
-/** Each action is loaded only when it is asked for. */
+/** Each action is loaded only when it is requested. */
 async function perform(deps: StandbyDeps, request: RunRequest): Promise<number> {
   const { action, ...options } = request;
   switch (action.kind) {
@@ -103,7 +103,7 @@ async function perform(deps: StandbyDeps, request: RunRequest): Promise<number> 
   }
 }
 
-/** A failover is not the time to refuse for a file's mode. */
+/** A file's mode is no reason to refuse a failover. */
 const refusesOpenIni: readonly Action['kind'][] = ['init', 'base-backup'];
 const mentionsOpenIni: readonly Action['kind'][] = ['start-standby', 'failover', 'recover'];
 

@@ -9,13 +9,13 @@ export const exitCodes = {
   usage: 2,
   /** The INI file cannot be used. */
   configuration: 3,
-  /** The operation was not tried, because it would have done harm; nothing was changed. */
+  /** The operation was refused, because it would have done harm; nothing was changed. */
   refused: 4,
   /** The failover happened, but `action_failover` did not exit 0. */
   actionFailed: 5,
   /** The program was told to stop (SIGINT, SIGTERM, SIGHUP) before it had finished. */
   interrupted: 6,
-  /** `-P` only: what it found that is not the living primary. */
+  /** Only `-P`: what it found in place of the living primary. */
   primaryDead: 10,
   primaryUnreachable: 11,
   primaryUnasked: 12,
@@ -28,7 +28,7 @@ export const exitCodes = {
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
-/** What a reader of an error needs beside its message. */
+/** Facts for the reader of an error beside its message. */
 export interface Explanation {
   /** Facts: the output of the command that failed, the two digests, the other value. */
   readonly detail?: string | undefined;
@@ -66,7 +66,7 @@ export function unreachable(value: never): never {
   throw new Error(`unexpected value: ${JSON.stringify(value)}`);
 }
 
-/** The text of whatever was thrown, without a stack. */
+/** The text of any thrown value, without a stack. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }

@@ -4,12 +4,12 @@ import { endAllCommands } from './system/command.ts';
 import { logFailure, textLog, type Log } from './system/log.ts';
 import { partWithHooks } from './system/notify.ts';
 
-/** What the edge of a program hands to its `main`. */
+/** The arguments that the edge of a program passes to its `main`. */
 export interface ProgramContext {
   readonly argv: readonly string[];
-  /** Aborted by the first SIGINT, SIGTERM or SIGHUP: finish or undo what is under way, then return. */
+  /** Aborted by the first SIGINT, SIGTERM or SIGHUP: finish or undo the present work, then return. */
   readonly signal: AbortSignal;
-  /** Replaces the log that shows failures, once the INI says how it is to look. */
+  /** Replaces the log that shows failures, once the INI file says which form it has. */
   useLog(log: Log): void;
 }
 
@@ -17,7 +17,7 @@ export type Main = (context: ProgramContext) => Promise<number>;
 
 const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** To be called before anything is read or written on behalf of the user. */
+/** Call this before anything is read or written on behalf of the user. */
 export function refuseRoot(): void {
   if (process.getuid?.() !== 0) return;
   throw new PitrError('this program must not be run as root', {
@@ -42,8 +42,8 @@ function exitCodeOf(thrown: unknown): number {
 }
 
 /**
- * The edge of a program: refuses root, turns signals into an AbortSignal, sets `process.exitCode` once, and is the only place
- * that catches everything. What needs no rights (help, version) is `main`'s to answer before it asks for `refuseRoot`.
+ * The edge of a program: turns signals into an AbortSignal, sets `process.exitCode` once, and is the only place that
+ * catches everything. `main` answers requests that need no rights (help, version) before it calls `refuseRoot`.
  */
 export async function runProgram(main: Main, argv: readonly string[]): Promise<void> {
   let log = textLog({ debug: false });
@@ -55,7 +55,8 @@ export async function runProgram(main: Main, argv: readonly string[]): Promise<v
       log = next;
     },
   };
-  // A reader of our output that goes away (a pager, a dead log collector) is no reason to leave a backup half done.
+  // If the reader of our output goes away (a pager, a dead log collector), we must not abandon a half-finished
+  // backup.
   process.stdout.on('error', () => undefined);
   process.stderr.on('error', () => undefined);
   try {

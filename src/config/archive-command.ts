@@ -1,23 +1,23 @@
 import { splitWords } from './command-words.ts';
 
-/** What a server says of its archiving. */
+/** The archiving settings that a server reports. */
 export interface Archiving {
   readonly archiveMode: string;
   readonly archiveCommand: string;
-  /** From 15. */
+  /** From 15 on. */
   readonly archiveLibrary: string;
 }
 
-/** A call of our program that an archive_command makes. */
+/** A call of our program in an archive_command. */
 export interface ArchiveCall {
   readonly program: string;
   /** The file behind `-C`. */
   readonly iniFile: string | undefined;
-  /** Whether `-F %p` hands the segment on. */
+  /** Whether `-F %p` passes the segment on. */
   readonly passesSegment: boolean;
 }
 
-/** The word behind a flag, or joined to it. */
+/** The word after a flag, or joined to it. */
 function valueOf(words: readonly string[], short: string, long: string): string | undefined {
   const at = words.findIndex((word) => word.startsWith(short) || word.split('=')[0] === long);
   const flag = words[at];
@@ -26,7 +26,7 @@ function valueOf(words: readonly string[], short: string, long: string): string 
   return flag.startsWith(long) ? flag.slice(long.length + 1) : flag.slice(short.length);
 }
 
-/** Undefined for another program, which may call ours or not: that cannot be seen from outside. */
+/** Undefined for another program. It may call ours or not; that cannot be determined from outside. */
 export function archiveCallOf(archiveCommand: string): ArchiveCall | undefined {
   const split = splitWords(archiveCommand);
   const words = split.kind === 'words' ? split.words : archiveCommand.split(/\s+/);
@@ -41,7 +41,7 @@ export function archiveCallOf(archiveCommand: string): ArchiveCall | undefined {
   };
 }
 
-/** How far the settings alone decide whether this server archives by us. */
+/** Whether this server archives by us, as far as the settings alone show it. */
 export type ArchivingVerdict =
   | { readonly kind: 'call'; readonly call: ArchiveCall }
   | { readonly kind: 'wrong'; readonly reason: string }
@@ -55,11 +55,11 @@ export function judgeArchiving({ archiveMode, archiveCommand, archiveLibrary }: 
   if (archiveCommand === '') return wrong('archive_command is empty: PostgreSQL archives nothing');
   const call = archiveCallOf(archiveCommand);
   if (call === undefined) {
-    const reason = `archive_command is "${archiveCommand}": whether that runs cmd_archiver is not known`;
+    const reason = `archive_command is "${archiveCommand}": whether that runs cmd_archiver cannot be determined`;
     return { kind: 'unknown', reason };
   }
   if (!call.passesSegment)
-    return wrong(`archive_command is "${archiveCommand}": it does not hand the segment on by -F %p`);
+    return wrong(`archive_command is "${archiveCommand}": it does not pass the segment on by -F %p`);
   if (call.iniFile === undefined)
     return wrong(`archive_command is "${archiveCommand}": it names no INI file by -C`);
   return { kind: 'call', call };

@@ -3,8 +3,8 @@ export type WordsResult =
   | { readonly kind: 'problem'; readonly message: string };
 
 /**
- * Splits a command line into words as a shell does with blanks, quotes and backslashes, but with nothing
- * expanded: a word never goes through a shell.
+ * Splits a command line into words as a shell does with blanks, quotes and backslashes, but expands nothing: a word
+ * never goes through a shell.
  */
 export function splitWords(text: string): WordsResult {
   const words: string[] = [];

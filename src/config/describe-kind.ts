@@ -1,6 +1,6 @@
 import type { Option } from './option.ts';
 
-/** What may stand behind the key, in the reference's words. */
+/** The values that the key accepts, in the reference's words. */
 export function describeKind(option: Option): string {
   switch (option.kind) {
     case 'integer':

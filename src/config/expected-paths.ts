@@ -2,15 +2,15 @@ import type { CommandLine } from '../command-line.ts';
 import { splitWords } from './command-words.ts';
 import type { ExpectedKind, Option, OptionTable, UsedWhere } from './option.ts';
 
-/** Something that a setting says is on this host. */
+/** A file, directory or program that must exist on this host according to a setting. */
 export interface ExpectedPath {
   readonly key: string;
   readonly kind: ExpectedKind;
-  /** Absolute, but for a program that is to be looked for in `includepath` and PATH. */
+  /** Absolute, except for a program that is looked for in `includepath` and PATH. */
   readonly path: string;
 }
 
-/** In doubt it is: where nobody knows the release, what is missing is named. */
+/** If the release is not known, we assume that it uses the setting: then what is missing gets reported. */
 function isUsed(usedWhere: UsedWhere | undefined, release: UsedWhere | undefined): boolean {
   if (usedWhere === undefined || release === undefined) return true;
   const facts: Readonly<Record<string, unknown>> = { ...release };
@@ -18,9 +18,9 @@ function isUsed(usedWhere: UsedWhere | undefined, release: UsedWhere | undefined
 }
 
 /**
- * What the settings expect to find on this host. Whether it is there is for the caller to see.
+ * The files, directories and programs that the settings expect on this host. The caller checks whether they exist.
  *
- * @param release of the server here, as far as it is known: what it does not use need not be there
+ * @param release of the server here, if it is known: things that it does not use need not exist
  */
 export function listExpectedPaths(table: OptionTable, settings: object, release?: UsedWhere): ExpectedPath[] {
   const values: Readonly<Record<string, unknown>> = { ...settings };
@@ -38,7 +38,7 @@ function pathsOf(option: Option, value: unknown): readonly string[] {
   return [value as string];
 }
 
-/** The script that a shell command plainly begins with; more of a command line is the shell's business. */
+/** The script at the beginning of a shell command. We interpret no more of the command line than that. */
 function scriptOf(command: string): string[] {
   const split = splitWords(command);
   const first = split.kind === 'words' ? split.words[0] : undefined;

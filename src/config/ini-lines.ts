@@ -29,7 +29,7 @@ export interface LogicalLines {
   readonly problems: readonly Problem[];
 }
 
-/** What is open while the file is read: the key whose value deeper lines continue. */
+/** The state while the file is read: the key whose value deeper lines continue. */
 interface OpenEntry {
   readonly key: string;
   readonly line: number;
@@ -47,12 +47,12 @@ interface Reader {
 }
 
 const anySeparator = /^(.*?)\s*[:=]\s*(.*)$/s;
-/** A path may hold a colon, so where keys are paths a separator between blanks is looked for first. */
+/** A path may contain a colon. If keys are paths, a separator between blanks is therefore looked for first. */
 const spacedSeparator = /^(.*?)\s+[:=]\s+(.*)$/s;
 
 /**
- * Reads the lines of Python's ConfigParser dialect as Python 3 does: the file may be indented as a whole;
- * what is indented deeper than its key continues that key's value, also behind blank and comment lines.
+ * Reads the lines of Python's ConfigParser dialect as Python 3 does. The file may be indented as a whole. A line that
+ * is indented deeper than its key continues that key's value, also after blank lines and comments.
  *
  * @param pathSections sections whose keys are paths
  */
@@ -101,7 +101,7 @@ function readNewLine(reader: Reader, text: string, line: number, indent: number)
   const match = patterns.map((pattern) => pattern.exec(text)).find((found) => found !== null);
   const [, key = '', value = ''] = match ?? [];
   if (key === '') reader.problems.push({ line, message: 'neither "key: value", a [section] nor a comment' });
-  // An unreadable line is opened as well, so that the lines that continue it are not reported once more.
+  // An unreadable line is opened as well: the lines that continue it are then not reported again.
   reader.entry = { key, line, indent, parts: [value], continued: [] };
 }
 

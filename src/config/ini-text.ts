@@ -3,7 +3,7 @@ import { readLogicalLines, type ContinuedLine, type EntryLine, type LogicalLine 
 import type { Problem } from './problem.ts';
 
 export interface IniEntry {
-  /** Lower case, but as written in a section whose keys are paths. */
+  /** Lower case; unchanged in a section whose keys are paths. */
   readonly key: string;
   /** Before interpolation. */
   readonly value: string;
@@ -39,9 +39,9 @@ interface PlacedLines {
 }
 
 /**
- * Parses an INI file in Python's ConfigParser dialect. The `ini` package does not read that dialect and
- * changes some values (quotes, `;`, dots in section names, `true`), so it is given lines brought into
- * the one form that it cannot misread; line numbers come from our own reading.
+ * Parses an INI file in Python's ConfigParser dialect. The `ini` package does not read that dialect and changes some
+ * values (quotes, `;`, dots in section names, `true`). We therefore give it lines in a form that it cannot misread;
+ * line numbers come from our own reading.
  */
 export function parseIniText(text: string, options: IniOptions = {}): IniText {
   const { lines, problems } = readLogicalLines(text, options.pathSections);
@@ -52,7 +52,7 @@ export function parseIniText(text: string, options: IniOptions = {}): IniText {
   };
 }
 
-/** Gives each entry its section and its key's final case, and reports what stands there twice. */
+/** Gives each entry its section and its key's final case, and reports duplicates. */
 function placeLines(lines: readonly LogicalLine[], pathSections: readonly string[]): PlacedLines {
   const placed: PlacedLines = { headers: new Map(), entries: new Map(), problems: [] };
   let section = 'DEFAULT';
@@ -111,8 +111,8 @@ function readSections(parsed: Record<string, unknown>, placed: PlacedLines): Map
 }
 
 /**
- * A form in which nothing has a meaning for `ini`: letters, digits, `_`, `-` and `%`; the leading letter
- * keeps `__proto__`, `true` and numbers apart from what they stand for.
+ * A form in which nothing has a meaning for `ini`: letters, digits, `_`, `-` and `%`. The leading letter
+ * distinguishes `__proto__`, `true` and numbers from values with those meanings.
  */
 function encode(text: string): string {
   const escape = (unit: string): string => `%${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;

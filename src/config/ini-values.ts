@@ -3,13 +3,13 @@ import { didYouMean } from './nearest.ts';
 import type { Problem } from './problem.ts';
 
 export interface ResolvedEntry extends IniEntry {
-  /** It stands in `[DEFAULT]`, not in the section itself. */
+  /** Whether the entry is in `[DEFAULT]`, not in the section itself. */
   readonly inherited: boolean;
 }
 
-/** A section as its reader sees it: the defaults under it, and every `%(key)s` replaced. */
+/** A section with its defaults, and with every `%(key)s` replaced. */
 export interface ResolvedSection {
-  /** Of its header; 1 when the file has no such section. */
+  /** The line of its header; 1 if the file has no such section. */
   readonly line: number;
   /** Without those whose interpolation failed. */
   readonly entries: ReadonlyMap<string, ResolvedEntry>;
@@ -40,9 +40,9 @@ export function resolveSection(ini: IniText, name: string): ResolvedSection {
   return { line: ini.sections.get(name)?.line ?? 1, entries, failedKeys, problems };
 }
 
-/** Interpolates a text that does not stand in the file: an option's default. */
+/** Interpolates a text that is not in the file: an option's default. */
 export function interpolateDefault(text: string, entries: ReadonlyMap<string, ResolvedEntry>): Interpolation {
-  // What the entries hold is interpolated already: a "%" in there stands for itself.
+  // The entries are interpolated already: a "%" in them stands for itself.
   return interpolate(text, (key) => entries.get(key)?.value.replaceAll('%', '%%'), [...entries.keys()], []);
 }
 
@@ -58,8 +58,8 @@ function withDefaults(ini: IniText, name: string): Map<string, ResolvedEntry> {
 }
 
 /**
- * `%(key)s` and the how-to's `%(key)` stand for the key's value, `%%` for one `%`. Any other `%` stands
- * for itself, as it did for the releases before: `date +%H` is a fine notify command.
+ * `%(key)s` and the how-to's `%(key)` stand for the key's value, `%%` for one `%`. Any other `%` stands for itself,
+ * as in earlier releases: `date +%H` is a valid notify command.
  */
 function interpolate(text: string, lookup: Lookup, known: string[], trail: readonly string[]): Interpolation {
   let problem: string | undefined;

@@ -17,14 +17,14 @@ interface ReadTargets {
   readonly problems: readonly Problem[];
 }
 
-/** Reads cmd_archiver's INI file: settings, or every problem of the file at once. */
+/** Reads cmd_archiver's INI file: returns settings, or every problem of the file at once. */
 export function parseArchiverConfig(text: string): LoadedConfig<ArchiverSettings> {
   const ini = parseIniText(text);
   const defaults = resolveSection(ini, 'DEFAULT');
   const read = readOptions(archiverOptions, defaults);
   const slaves = read.values['slaves'] as readonly string[] | undefined;
   const { targets, problems } = readTargets(ini, slaves ?? []);
-  // The table types what it reads; this is where that promise is made.
+  // The option table has typed the values; this cast relies on it.
   const settings = { ...read.values, standbys: targets } as ArchiverSettings;
   const all = [
     ...ini.problems,
@@ -40,7 +40,7 @@ export function parseArchiverConfig(text: string): LoadedConfig<ArchiverSettings
   });
 }
 
-/** `host` is a key of the sections only, so an unknown `host` in [DEFAULT] deserves its reason. */
+/** `host` is a key of the sections only: an unknown `host` in [DEFAULT] deserves its own message. */
 function explainHost(problem: Problem): Problem {
   if (!problem.message.startsWith('unknown key "host"')) return problem;
   return { ...problem, message: '"host" belongs in the section of one standby, not in [DEFAULT]' };
@@ -73,7 +73,7 @@ function findMisplacedKeys(section: ResolvedSection): Problem[] {
     }));
 }
 
-/** What a standby's settings are read from. A `host` in [DEFAULT] is a mistake of its own, told there. */
+/** The entries from which a standby's settings are read. A `host` in [DEFAULT] is a mistake that is reported there. */
 function withoutMisplacedKeys(section: ResolvedSection): ResolvedSection {
   const entries = [...section.entries].filter(
     ([key, entry]) => !isMisplaced(key) && !(key === 'host' && entry.inherited),
@@ -86,13 +86,13 @@ function findUnknownSections(ini: IniText, slaves: readonly string[] | undefined
   const others = [...ini.sections.values()].filter(({ name }) => name !== '' && !known.includes(name));
   return others.flatMap(({ name, line }) => {
     const hint = didYouMean(name, known);
-    // When slaves itself cannot be read, it is not known which sections are right.
+    // If slaves itself cannot be read, it is unknown which sections are right.
     if (slaves === undefined && hint === '') return [];
     return [{ line, message: `section [${name}] is not a standby in "slaves"${hint}` }];
   });
 }
 
-/** Two lanes into one directory would take each other's segments for their own. */
+/** Two lanes into one directory would each take the other's segments for its own. */
 function findSharedPlaces(ini: IniText, targets: readonly StandbyTarget[]): Problem[] {
   const seen = new Map<string, string>();
   return targets.flatMap(({ name, host, r_archivedir }) => {

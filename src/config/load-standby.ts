@@ -12,13 +12,13 @@ interface ReadTablespaces {
   readonly problems: readonly Problem[];
 }
 
-/** Reads cmd_standby's INI file: settings, or every problem of the file at once. */
+/** Reads cmd_standby's INI file: returns settings, or every problem of the file at once. */
 export function parseStandbyConfig(text: string): LoadedConfig<StandbySettings> {
   const ini = parseIniText(text, { pathSections: [tablespacesSection] });
   const defaults = resolveSection(ini, 'DEFAULT');
   const read = readOptions(standbyOptions, defaults);
   const { tablespaces, problems } = readTablespaces(ini, read.values['pgdata'] as string | undefined);
-  // The table types what it reads; this is where that promise is made.
+  // The option table has typed the values; this cast relies on it.
   const settings = { ...read.values, tablespaces } as StandbySettings;
   const lines = new Map([
     ['', defaults.line],
@@ -56,7 +56,7 @@ function readTablespaces(ini: IniText, pgdata: string | undefined): ReadTablespa
   return { tablespaces, problems };
 }
 
-/** Adds one pair, or says why not. */
+/** Adds one pair, or reports why not. */
 function readTablespace(
   entry: ResolvedEntry,
   tablespaces: Map<string, string>,
@@ -74,14 +74,14 @@ function readTablespace(
   return [];
 }
 
-/** A base backup makes pgdata equal to the primary's: an archive in there would be deleted. */
+/** A base backup makes pgdata equal to the primary's: an archive inside it would be deleted. */
 function findDoomedArchive(settings: Partial<StandbySettings>, line: number): Problem[] {
   const { pgdata, archivedir } = settings;
   if (pgdata === undefined || archivedir === undefined || !isWithin(archivedir, pgdata)) return [];
   return [{ line, message: `archivedir ${archivedir} lies in pgdata, where a base backup would delete it` }];
 }
 
-/** Keys that are given and mean nothing to pg_basebackup. */
+/** Keys that are set but have no meaning for pg_basebackup. */
 function findForeignKeys(
   { basebackup_method: method }: Partial<StandbySettings>,
   lines: ReadonlyMap<string, number>,

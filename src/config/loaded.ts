@@ -4,13 +4,13 @@ import { orderProblems, type Problem } from './problem.ts';
 export interface UsableConfig<Settings> {
   readonly kind: 'ok';
   readonly settings: Settings;
-  /** What has no effect, or is asking for trouble. */
+  /** Settings that have no effect, or are likely to cause trouble. */
   readonly warnings: readonly Problem[];
-  /** Where each key of [DEFAULT] stands; `''` is the section's header. */
+  /** The line of each key of [DEFAULT]; `''` is the section's header. */
   readonly lines: ReadonlyMap<string, number>;
 }
 
-/** A configuration file as read: all that is wrong with it at once, or settings. */
+/** A configuration file as read: either settings, or everything that is wrong with it. */
 export type LoadedConfig<Settings> =
   UsableConfig<Settings> | { readonly kind: 'problems'; readonly problems: readonly Problem[] };
 

@@ -1,7 +1,7 @@
 import { splitList } from './path-values.ts';
 import { value, wrong, type ValueResult } from './value-result.ts';
 
-/** A user or a host: what could be taken for a flag or for `user@host` is refused. */
+/** A user or a host. A text that could be taken for a flag or for `user@host` is refused. */
 export function readName(text: string): ValueResult {
   if (text.startsWith('-')) return wrong(`"${text}" would be taken for a flag`);
   if (text.includes('@')) return wrong(`"${text}" holds an "@": user and host have keys of their own`);
@@ -9,7 +9,7 @@ export function readName(text: string): ValueResult {
   return value(text);
 }
 
-/** Standbys, separated by commas: each is the name of a directory, and mostly of a host. */
+/** Standbys, separated by commas: each is the name of a directory, and usually of a host. */
 export function readStandbyNames(text: string): ValueResult {
   const names = splitList(text, /[,\n]/);
   const messages = names.flatMap(judgeStandbyName);
@@ -25,7 +25,7 @@ function judgeStandbyName(name: string): string[] {
   if (name === 'shipper') return ['"shipper" cannot be a standby: the files of the shipper have that name'];
   if (name === 'DEFAULT') return ['"DEFAULT" cannot be a standby: it is the section of the defaults'];
   if (/^[.-]/.test(name))
-    return [`"${name}" begins with "${name.charAt(0)}", which a queue directory must not`];
+    return [`"${name}" begins with "${name.charAt(0)}", but the name of a queue directory must not`];
   if (name.includes('@')) return [`"${name}" holds an "@": the user has a key of its own`];
   if (/[/'"\\$`[\]]/.test(name)) return [`"${name}" cannot be the name of a queue directory`];
   return [];

@@ -9,20 +9,20 @@ export function nearestName(name: string, known: Iterable<string>): string | und
   return best;
 }
 
-/** ` (did you mean "slaves"?)`, or nothing: to be put behind a message about an unknown name. */
+/** ` (did you mean "slaves"?)`, or nothing: to append to a message about an unknown name. */
 export function didYouMean(name: string, known: Iterable<string>): string {
   const nearest = nearestName(name, known);
   return nearest === undefined ? '' : ` (did you mean "${nearest}"?)`;
 }
 
-/** Two slips in a short word, more in a long one: beyond that a suggestion only misleads. */
+/** Two mistakes in a short word, more in a long one: with more, a suggestion only misleads. */
 function furthestTypo(name: string): number {
   return Math.max(2, Math.floor(name.length * 0.4));
 }
 
 /**
- * Edit distance in which swapping two neighbours is one slip. A word cut short (`rsync` for `rsync_bin`)
- * counts as two slips however much is missing, because people drop suffixes more than they mistype.
+ * Edit distance in which swapping two neighbours counts as one mistake. A truncated word (`rsync` for `rsync_bin`)
+ * counts as two mistakes, however much is missing, because people drop suffixes more often than they mistype.
  */
 export function typoDistance(a: string, b: string): number {
   const isCutShort = a.length >= 3 && b.length >= 3 && (a.startsWith(b) || b.startsWith(a));

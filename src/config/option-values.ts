@@ -86,7 +86,7 @@ function readChoice(text: string, choices: readonly string[]): ValueResult {
 const unitPowers = ['b', 'kb', 'mb', 'gb', 'tb'];
 
 function readSize(text: string): ValueResult {
-  // Nothing is nothing in every unit.
+  // Zero is zero in every unit.
   if (text === '0') return value(0);
   const [, digits = '', unit = ''] = /^(\d{1,12})\s*([a-z]+)$/i.exec(text) ?? [];
   const power = unitPowers.indexOf(unit.toLowerCase());

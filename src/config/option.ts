@@ -5,15 +5,15 @@ import type { CommandLine } from '../command-line.ts';
 type QueueLimit =
   { readonly kind: 'bytes'; readonly bytes: number } | { readonly kind: 'files'; readonly files: number };
 
-/** What each kind of value becomes. */
+/** The type of each kind of value. */
 interface KindValue {
   /** Anything but control characters. */
   text: string;
-  /** A user or a host: one word that nothing could take for a flag or a path. */
+  /** A user or a host: one word that cannot be taken for a flag or a path. */
   name: string;
   /** A text that never appears in messages. */
   secret: string;
-  /** Absolute, without a slash at its end. */
+  /** Absolute, without a trailing slash. */
   path: string;
   program: CommandLine;
   'rsync-flags': readonly string[];
@@ -23,10 +23,10 @@ interface KindValue {
   integer: number;
   seconds: number;
   port: number;
-  /** Bytes. */
+  /** A number of bytes. */
   size: number;
   'queue-limit': QueueLimit;
-  /** PostgreSQL's, as written. */
+  /** A version of PostgreSQL, as written. */
   version: string;
   /** Names that can be directory names. */
   'standby-names': readonly string[];
@@ -34,33 +34,36 @@ interface KindValue {
   'search-path': readonly string[];
 }
 
-/** Facts of `Capabilities` by which a release uses a setting. */
+/** Facts of `Capabilities` that determine whether a release uses a setting. */
 export type UsedWhere = Readonly<Partial<Pick<Capabilities, 'standbyMode' | 'hasArchiveCleanupCommand'>>>;
 
-/** What must be there on this host before the programs can do their work. */
+/** The kinds of things that must exist on this host before the programs can work. */
 export type ExpectedKind = 'directory' | 'file' | 'program';
 
 interface OptionBase {
   readonly group: string;
-  /** One line that says what the value is for. */
+  /** One line that describes the value. */
   readonly summary: string;
-  /** What a DBA must know beyond that, for the reference. */
+  /** Further facts for the reference that a DBA must know. */
   readonly detail?: string;
   /** The release that brought the key. */
   readonly since: '1.3' | '1.4' | '2.0';
-  /** As it would stand in the file; may hold `%(key)s`. */
+  /** As it would be written in the file; may contain `%(key)s`. */
   readonly default?: string;
-  /** A value for the sample file, where there is no default or another is more telling. */
+  /** A value for the sample file, if there is no default or another value explains more. */
   readonly example?: string;
   readonly required?: true;
-  /** Actions that cannot do without it, where the file as a whole can. */
+  /** Actions that need the key although the file as a whole is valid without it. */
   readonly requiredBy?: readonly string[];
   /** The boolean key that must be on for `requiredBy` to count. */
   readonly requiredIf?: string;
   readonly expects?: ExpectedKind;
-  /** What a release must, or must not, be able to do for the value to be of any use: others do without it. */
+  /**
+   * The capability that a release must have, or must not have, for the value to have an effect. Other releases do not
+   * need it.
+   */
   readonly usedWhere?: UsedWhere;
-  /** An older release's key without effect; says what replaces it. */
+  /** An older release's key without effect. The text says what replaces it. */
   readonly legacy?: string;
 }
 

@@ -39,7 +39,7 @@ export const archiverOptions = {
     since: '1.3',
     required: true,
     example: '/var/lib/postgresql/archive',
-    summary: 'where WAL waits here for a standby that cannot be reached, one directory per standby',
+    summary: 'where WAL waits on this host for standbys that cannot be reached, one directory per standby',
   },
   state: {
     kind: 'choice',
@@ -77,7 +77,7 @@ export const archiverOptions = {
     group: groups.programs,
     since: '1.3',
     default: '3',
-    summary: '2 when either end has an rsync older than 3.0, else 3',
+    summary: '2 if either end has an rsync older than 3.0, otherwise 3',
   },
   includepath: commonOptions.includepath,
   psql: {
@@ -86,20 +86,20 @@ export const archiverOptions = {
     since: '2.0',
     default: 'psql',
     example: '/usr/bin/psql',
-    summary: 'psql on this host, with which the server is asked; nothing is archived by it',
+    summary: 'psql on this host, used only to query the server',
   },
   port: {
     kind: 'port',
     group: groups.server,
     since: '2.0',
     example: '5432',
-    summary: "the port of this host's server, asked what it says of its archiving",
-    detail: 'Left out, it is what postmaster.pid says.',
+    summary: "the port of this host's server, which is queried about its archiving",
+    detail: 'If not set, the port in postmaster.pid.',
   },
   dbname: {
     ...commonOptions.dbname,
-    summary: 'the database to log in to for that',
-    detail: 'Left out, it is postgres, or template1 where no database has that name.',
+    summary: 'the database to log in to for those queries',
+    detail: 'If not set, postgres, or template1 if there is no database postgres.',
   },
   archive_stall: {
     kind: 'seconds',
@@ -109,9 +109,9 @@ export const archiverOptions = {
     since: '2.0',
     default: '180',
     summary:
-      'seconds after which it is an alarm that PostgreSQL takes no segment that was shipped; 0 for never',
+      'seconds after which a notification is sent if PostgreSQL archives none of the shipped segments; 0 for never',
     detail:
-      'The shipper works ahead of archive_command. If that fails before it asks (a path that is not there, status 127), the WAL reaches the standbys and piles up in pg_wal all the same.',
+      'The shipper works ahead of archive_command. If PostgreSQL cannot run archive_command (a path that does not exist, status 127), the WAL reaches the standbys, but still collects in pg_wal.',
   },
   queue_after: {
     kind: 'seconds',
@@ -121,7 +121,7 @@ export const archiverOptions = {
     since: '2.0',
     default: '1',
     summary: 'seconds PostgreSQL waits for a standby before its WAL is queued here instead',
-    detail: 'A standby that is known to be in trouble or behind is not waited for at all.',
+    detail: 'PostgreSQL does not wait for a standby that is known to be in trouble or behind.',
   },
   queue_max: {
     kind: 'queue-limit',
@@ -129,7 +129,7 @@ export const archiverOptions = {
     since: '2.0',
     example: '50GB',
     summary: 'how much one queue may hold: a size, or a number of files',
-    detail: 'Not set: as much as the file system has room for.',
+    detail: 'If not set, as much as the file system has room for.',
   },
   queue_min_free: {
     kind: 'size',
@@ -144,16 +144,16 @@ export const archiverOptions = {
     group: shipping,
     since: '2.0',
     default: 'block',
-    summary: 'what happens when a queue has no room',
+    summary: 'what happens when a queue is full',
     detail:
-      '`block`: archive_command fails and PostgreSQL keeps its WAL. `abandon`: a standby that has taken nothing for `ssh_timeout` seconds is given up: its queue is freed, and it needs a new base backup.',
+      '`block`: archive_command fails and PostgreSQL keeps its WAL. `abandon`: a standby that has accepted nothing for `ssh_timeout` seconds is abandoned: its queue is freed, and it needs a new base backup.',
   },
   ship_bwlimit: {
     kind: 'size',
     group: shipping,
     since: '2.0',
     example: '20MB',
-    summary: 'the most that rsync may send to one standby, per second; 0 for no limit',
+    summary: 'the most that rsync sends to one standby per second; 0 for no limit',
   },
   ship_nice: {
     kind: 'integer',
@@ -191,7 +191,7 @@ export const archiverOptions = {
   },
 } as const satisfies OptionTable;
 
-/** What a standby's own section may set; everything but `host` falls back to [DEFAULT]. */
+/** The keys that a standby's own section may set; all but `host` fall back to [DEFAULT]. */
 export const standbyTargetOptions = {
   host: {
     kind: 'name',
@@ -207,7 +207,7 @@ export const standbyTargetOptions = {
   r_archivedir: archivePlace,
 } as const satisfies OptionTable;
 
-/** One standby to ship to, with what its own section overrides. */
+/** One standby to ship to, with the values that its own section overrides. */
 export type StandbyTarget = Omit<SettingsOf<typeof standbyTargetOptions>, 'host' | 'r_archivedir'> & {
   readonly name: string;
   readonly host: string;

@@ -17,7 +17,7 @@ export const groups = {
   legacy: 'Keys of the 1.4 release without effect',
 } as const;
 
-/** Keys that both programs read alike. */
+/** Keys that both programs read in the same way. */
 export const commonOptions = {
   user: {
     kind: 'name',
@@ -34,7 +34,7 @@ export const commonOptions = {
     example: '/usr/bin/ssh',
     expects: 'program',
     summary: 'ssh, with flags of its own if needed (such as -p 2222)',
-    detail: 'Flags given here win over ours.',
+    detail: 'Flags given here override ours.',
   },
   rsync_flags: {
     kind: 'rsync-flags',
@@ -42,7 +42,7 @@ export const commonOptions = {
     since: '1.3',
     default: '-z',
     summary: 'extra flags for rsync',
-    detail: 'Left empty, nothing is added. Flags that would lose or fake data are refused: see below.',
+    detail: 'If empty, nothing is added. Flags that would lose or falsify data are refused: see below.',
   },
   includepath: {
     kind: 'search-path',
@@ -60,16 +60,16 @@ export const commonOptions = {
     since: '2.0',
     example: 'postgres',
     summary: 'the database to log in to on the server of this host',
-    detail: 'Left out, it is postgres, or template1 where no database has that name.',
+    detail: 'If not set, postgres, or template1 if there is no database postgres.',
   },
   notify_ok: {
     kind: 'shell',
     group: groups.notification,
     since: '1.3',
     example: 'echo OK',
-    summary: 'command to run when what was wrong is right again',
+    summary: 'command to run when the trouble is over',
     detail:
-      'The message reaches it as one more argument, the facts as environment variables whose names begin with PITRTOOLS_.',
+      'The message is appended as the last argument; environment variables whose names begin with PITRTOOLS_ contain the facts.',
   },
   notify_warning: {
     kind: 'shell',
@@ -106,7 +106,7 @@ export const commonOptions = {
     group: groups.logging,
     since: '1.3',
     default: 'off',
-    summary: 'make ssh tell what it does (noisy)',
+    summary: 'make ssh log what it does (noisy)',
   },
   log_format: {
     kind: 'choice',

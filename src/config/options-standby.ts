@@ -49,7 +49,7 @@ export const standbyOptions = {
     since: '1.3',
     default: '127.0.0.1',
     summary: 'the address at which psql reaches the server when it runs on the primary itself',
-    detail: 'The directory of its Unix socket will do as well.',
+    detail: 'The directory of its Unix socket is possible, too.',
   },
   ssh_timeout: {
     kind: 'seconds',
@@ -66,7 +66,7 @@ export const standbyOptions = {
     since: '1.3',
     example: '15',
     summary: "PostgreSQL's major version, as a check: a server of another version is reported",
-    detail: 'The version itself is asked of the server and of its data directory.',
+    detail: 'The version itself is read from the server and from its data directory.',
   },
   local_port: {
     kind: 'port',
@@ -74,13 +74,13 @@ export const standbyOptions = {
     since: '2.0',
     example: '5432',
     summary: "the port of the standby's own server",
-    detail: 'Left out, it is what the configuration of that server says.',
+    detail: 'If not set, the port in the configuration of that server.',
   },
   dbname: {
     ...commonOptions.dbname,
     summary: 'the database to log in to, on the server of this host and on the primary',
     detail:
-      'On the primary it holds the helper functions. Left out, it is postgres; on this host template1 where no database has that name.',
+      'On the primary it contains the helper functions. If not set, postgres; on this host template1 if there is no database postgres.',
   },
   logfile: {
     kind: 'path',
@@ -89,7 +89,7 @@ export const standbyOptions = {
     example: '/var/log/postgresql/standby.log',
     summary: "where pg_ctl sends the server's output until the server opens its own log",
     detail:
-      'Left out, it is the log that pg_lsclusters shows for a cluster of Debian, which logrotate looks after; elsewhere pitrtools-server.log in pgdata.',
+      'If not set, the log that pg_lsclusters shows for a Debian cluster, which logrotate rotates; elsewhere pitrtools-server.log in pgdata.',
   },
   ssh: commonOptions.ssh,
   rsync: {
@@ -132,7 +132,7 @@ export const standbyOptions = {
     ...serverProgram,
     example: '/usr/lib/postgresql/15/bin/pg_archivecleanup',
     usedWhere: { hasArchiveCleanupCommand: true },
-    summary: 'pg_archivecleanup on this host; the server then removes WAL that it needs no more',
+    summary: 'pg_archivecleanup on this host; if set, the server removes WAL that it no longer needs',
   },
   includepath: commonOptions.includepath,
   use_streaming_replication: {
@@ -140,7 +140,7 @@ export const standbyOptions = {
     group: groups.streaming,
     since: '1.3',
     default: 'no',
-    summary: 'stream from the primary, with the archive to fall back on (9.0 and later)',
+    summary: 'use streaming replication, with the archive as fallback (9.0 and later)',
   },
   repl_db_user: {
     kind: 'text',
@@ -156,8 +156,8 @@ export const standbyOptions = {
     group: groups.streaming,
     since: '1.3',
     example: 'changeme',
-    summary: 'its password; left out, .pgpass or pg_hba.conf decide',
-    detail: 'Keep the file readable by its owner only when it holds one.',
+    summary: 'its password; if not set, .pgpass or pg_hba.conf decide',
+    detail: 'If you set it, make the INI file readable only by its owner.',
   },
   sslmode: {
     kind: 'choice',
@@ -218,7 +218,7 @@ export const standbyOptions = {
     summary:
       'how -B gets the files: rsync over ssh, or pg_basebackup where ssh to the primary is not allowed',
     detail:
-      "With pg_basebackup everything is asked of the primary's server at master_public_ip: and port:, as repl_db_user: (or user:) with repl_db_password: and sslmode:. See doc/base-backup.md.",
+      "With pg_basebackup every query goes directly to the primary's server at master_public_ip: and port:, as repl_db_user: (or user:) with repl_db_password: and sslmode:. See doc/base-backup.md.",
   },
   basebackup_source: {
     kind: 'name',
@@ -226,7 +226,7 @@ export const standbyOptions = {
     since: '2.0',
     example: 'standby2',
     summary: 'another standby of the same primary to read the files from (9.6 and later)',
-    detail: 'Its name or address for ssh. The primary then only begins and ends the backup.',
+    detail: 'Its name or address for ssh. The primary then only starts and ends the backup.',
   },
   basebackup_source_port: {
     kind: 'port',
@@ -234,7 +234,7 @@ export const standbyOptions = {
     since: '2.0',
     example: '5432',
     summary: 'the port of the server on that standby',
-    detail: 'Left out, it is port:.',
+    detail: 'If not set, port:.',
   },
   basebackup_source_local_ip: {
     kind: 'text',
@@ -242,7 +242,7 @@ export const standbyOptions = {
     since: '2.0',
     example: '127.0.0.1',
     summary: 'the address at which psql reaches that server when it runs on that standby itself',
-    detail: 'Left out, it is master_local_ip:.',
+    detail: 'If not set, master_local_ip:.',
   },
   rsync_threads: {
     kind: 'integer',
@@ -260,7 +260,8 @@ export const standbyOptions = {
     group: groups.backup,
     since: '2.0',
     default: '0',
-    summary: 'KiB a second that a base backup may move, all its rsync processes together; 0 for no limit',
+    summary:
+      'KiB per second that a base backup may transfer, all its rsync processes together; 0 for no limit',
   },
   basebackup_nice: {
     kind: 'integer',
@@ -295,8 +296,8 @@ export const standbyOptions = {
     group: groups.backup,
     since: '2.0',
     default: 'fast',
-    summary: 'the checkpoint that a base backup begins with: at once, or spread to spare the disks',
-    detail: "A spread one takes about as long as the primary's checkpoint_timeout.",
+    summary: 'the checkpoint at the start of a base backup: fast, or spread over time to spare the disks',
+    detail: "A spread checkpoint takes about as long as the primary's checkpoint_timeout.",
   },
   progress_interval: {
     kind: 'seconds',
@@ -305,8 +306,8 @@ export const standbyOptions = {
     group: groups.backup,
     since: '2.0',
     default: '30',
-    summary: 'seconds between two lines in the log that say how far a base backup is; 0 for none',
-    detail: 'A person at a terminal sees a progress bar instead.',
+    summary: 'seconds between two progress lines of a base backup in the log; 0 for none',
+    detail: 'On a terminal a progress bar is shown instead.',
   },
   failover_probe_timeout: {
     kind: 'seconds',
@@ -315,7 +316,7 @@ export const standbyOptions = {
     group: groups.limits,
     since: '2.0',
     default: '5',
-    summary: 'seconds in which a failover must have learned whether the primary is alive',
+    summary: 'seconds within which a failover must determine whether the primary is alive',
   },
   start_timeout: {
     kind: 'seconds',
@@ -324,7 +325,7 @@ export const standbyOptions = {
     group: groups.limits,
     since: '2.0',
     default: '120',
-    summary: 'seconds in which a started server must be seen recovering or accepting',
+    summary: 'seconds within which a started server must recover or accept connections',
   },
   wal_timeout: {
     kind: 'seconds',
@@ -333,7 +334,7 @@ export const standbyOptions = {
     group: groups.limits,
     since: '2.0',
     default: '120',
-    summary: 'seconds in which WAL that a base backup asks for must arrive in archivedir',
+    summary: 'seconds within which WAL that a base backup needs must arrive in archivedir',
   },
   base_backup_timeout: {
     kind: 'seconds',
@@ -342,7 +343,7 @@ export const standbyOptions = {
     group: groups.limits,
     since: '2.0',
     default: '86400',
-    summary: 'seconds that the copy of a base backup may take',
+    summary: 'seconds that copying a base backup may take',
   },
   start_command: {
     ...siteCommand,
@@ -371,7 +372,7 @@ export const standbyOptions = {
     example: '/var/lib/postgresql/pitrtools/scripts/failover.sh',
     expects: 'program',
     summary: 'command to run after a failover; it must exit 0',
-    detail: 'When it fails, the failover has happened all the same, and the exit code says so.',
+    detail: 'If it fails, the failover has still happened; the exit code says so.',
   },
   notify_ok: commonOptions.notify_ok,
   notify_warning: commonOptions.notify_warning,
@@ -399,6 +400,6 @@ export type StandbyAction =
   | 'cleanup';
 
 export type StandbySettings = SettingsOf<typeof standbyOptions> & {
-  /** Where each of the primary's tablespaces goes here: old path to new path. */
+  /** The place of each of the primary's tablespaces on this host: old path to new path. */
   readonly tablespaces: ReadonlyMap<string, string>;
 };

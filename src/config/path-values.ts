@@ -1,13 +1,16 @@
 import { splitWords } from './command-words.ts';
 import { value, wrong, type ValueResult } from './value-result.ts';
 
-/** Accepts an absolute path only: what a relative one means depends on who starts the program. */
+/**
+ * Accepts only an absolute path: the meaning of a relative one depends on the directory in which the program is
+ * started.
+ */
 export function readPath(text: string): ValueResult {
   if (text.startsWith('~')) return wrong(notExpanded(text));
   if (!text.startsWith('/')) return wrong(`"${text}" is not an absolute path`);
   if (text.split('/').includes('..')) return wrong(`"${text}" holds "..": write the path without it`);
   const path = text.replace(/\/{2,}/g, '/').replace(/(\/\.)*\/?$/, '');
-  // rsync with --delete or a mode of 0700 would work on the whole machine.
+  // rsync with --delete, or a mode of 0700, would affect the whole machine.
   if (path === '') return wrong(`"${text}" is the root directory`);
   return value(path);
 }

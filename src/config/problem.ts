@@ -1,8 +1,8 @@
-/** Something in a configuration file that its writer has to put right. */
+/** A mistake in a configuration file that its author has to correct. */
 export interface Problem {
   /** Counted from 1. */
   readonly line: number;
-  /** Lower case, no full stop; never holds a secret's value. */
+  /** Lower case, no full stop; never contains a secret's value. */
   readonly message: string;
 }
 
@@ -11,7 +11,7 @@ export function describeProblems(fileName: string, problems: readonly Problem[])
   return orderProblems(problems).map(({ line, message }) => `${fileName}:${line}: ${message}`);
 }
 
-/** By line, and each only once: a default is read again for every section that inherits it. */
+/** Sorted by line, each only once: a default is read again for every section that inherits it. */
 export function orderProblems(problems: readonly Problem[]): Problem[] {
   const byText = new Map(problems.map((problem) => [`${problem.line} ${problem.message}`, problem]));
   return [...byText.values()].sort((a, b) => a.line - b.line);

@@ -9,10 +9,10 @@ export interface ConfigurationFile<Settings> {
   readonly warnings: readonly string[];
 }
 
-/** How one program reads its INI file. */
+/** The functions by which one program reads its INI file. */
 export interface ConfigurationReader<Settings> {
   readonly parse: (text: string) => LoadedConfig<Settings>;
-  /** Keys that one action needs and the file, although good for other actions, does not have. */
+  /** Keys that one action needs and that the file lacks, although it is valid for other actions. */
   readonly findMissing?: (config: UsableConfig<Settings>) => readonly Problem[];
 }
 

@@ -5,7 +5,7 @@ import { readValue } from './option-values.ts';
 import type { Problem } from './problem.ts';
 
 export interface ReadOptions {
-  /** By key; undefined without value and default. */
+  /** By key; undefined if there is neither a value nor a default. */
   readonly values: Readonly<Record<string, unknown>>;
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
@@ -17,12 +17,12 @@ interface Findings {
   readonly warnings: Problem[];
 }
 
-/** Reads a section by its table and finds everything that is wrong with it, unknown keys included. */
+/** Reads a section by its table and finds everything that is wrong with it, including unknown keys. */
 export function readOptions(table: OptionTable, section: ResolvedSection): ReadOptions {
   const found: Findings = { values: {}, problems: [...section.problems], warnings: [] };
   const unknown = unknownKeys(table, section);
   found.problems.push(...unknown.map((key) => describeUnknown(key, table)));
-  // A mistyped required key is one mistake, and told once: as the unknown key that names it.
+  // A mistyped required key is one mistake and is reported once: as the unknown key that names it.
   const mistyped = new Set(unknown.map((key) => nearestName(key.key, Object.keys(table))));
   for (const [key, option] of Object.entries(table)) {
     const entry = section.entries.get(key);
@@ -62,7 +62,7 @@ function readEntry(found: Findings, option: Option, entry: ResolvedEntry, table:
   else found.problems.push(...result.messages.map((message) => ({ line, message: `${key}: ${message}` })));
 }
 
-/** No flags, no directories: an empty list says something that leaving the key out does not. */
+/** No flags, no directories: an empty list is not the same as leaving out the key. */
 function mayBeEmpty(option: Option): boolean {
   return option.kind === 'rsync-flags' || option.kind === 'search-path';
 }
@@ -89,15 +89,15 @@ function readMissing(
   }
   if (option.default === undefined) return;
   const text = interpolateDefault(option.default, section.entries);
-  // A default that refers to a key which is missing: that key is reported, its followers are not.
+  // A default that refers to a missing key: that key is reported, the keys that depend on it are not.
   if (text.kind === 'problem') return;
   const result = readValue(option, text.value);
   if (result.kind === 'value') found.values[key] = result.value;
 }
 
 /**
- * A key that is indented deeper than the one above it is, by the dialect, a part of that one's value.
- * Nobody means that, and the setting would be lost without a word.
+ * In this dialect, a key that is indented deeper than the one above it is a part of that one's value. Nobody intends
+ * that, and the setting would be lost without a message.
  */
 function findSwallowedKeys(entry: ResolvedEntry, table: OptionTable): Problem[] {
   return entry.continued.flatMap(({ line, text }) => {

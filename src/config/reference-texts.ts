@@ -1,24 +1,24 @@
-/** The parts of the reference that no table holds. */
+/** The parts of the reference that are in no table. */
 
 export const dialectText = `## The file's form
 
 - A key and its value: \`key: value\` or \`key = value\`, under a section header. Upper or lower case of a key does not matter.
-- \`[DEFAULT]\` holds the settings, and what every other section falls back on.
-- A line that begins with \`;\` or \`#\` is a comment. Behind a value, a comment begins with a blank and \`;\`; in a
+- \`[DEFAULT]\` contains the settings. Every other section falls back to it.
+- A line that begins with \`;\` or \`#\` is a comment. After a value, a comment begins with a blank and \`;\`. In a
   shell command, therefore, write \`;\` without a blank before it.
 - A line that is indented deeper than its key continues the key's value. The file as a whole may be indented.
 - \`%(other_key)s\` or \`%(other_key)\` stands for the value of another key, \`%%\` for a single \`%\`.
 - \`on\`, \`yes\`, \`true\` and \`1\` mean the same, and so do \`off\`, \`no\`, \`false\` and \`0\`.
 - Paths are absolute: \`~\` is not expanded. A program may be given by its path, or by its name alone: then it is
-  looked for in \`includepath\` and on the PATH (\`pg_ctl\` also where packages put it).
+  looked for in \`includepath\` and on the PATH (\`pg_ctl\` also where packages install it).
 
-Every problem of a file is reported at once, with its line: an unknown key with the known one that it resembles, a
-value that cannot be read, a key that stands there twice, a required key that is missing. The program then exits 3
-and does nothing. Files written for releases 1.3 and 1.4 of pitrtools are read unchanged.`;
+All problems of a file are reported at once, each with its line: an unknown key with the known one that it resembles, a
+value that cannot be read, a duplicate key, a required key that is missing. The program then exits 3 and does nothing. Files written for pitrtools 1.3 and 1.4 are read unchanged.`;
 
 export const standbySectionText = `### A standby's own section
 
-A section named as in \`slaves\` overrides keys for that standby; what it leaves out comes from \`[DEFAULT]\`:
+A section with the name of a standby in \`slaves\` overrides keys for that standby. Keys that it does not set come from
+\`[DEFAULT]\`:
 
 \`\`\`ini
 [DEFAULT]
@@ -34,7 +34,7 @@ rsync_flags: -z --bwlimit=2000
 export const tablespacesText = `### The section \`[tablespaces]\`
 
 A tablespace of the primary is copied to the same path on the standby, unless this section names another. The paths
-are absolute, and no new place may overlap with another or with \`pgdata\`:
+are absolute, and no new path may overlap with another one or with \`pgdata\`:
 
 \`\`\`ini
 [tablespaces]

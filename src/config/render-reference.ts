@@ -7,22 +7,22 @@ import { dialectText, standbySectionText, tablespacesText } from './reference-te
 import { refusedFlags } from './rsync-flags.ts';
 import { asSentence, byGroup } from './render-text.ts';
 
-/** What each exit code tells the caller. The type makes sure that none is forgotten. */
+/** The meaning of each exit code for the caller. The type makes sure that none is forgotten. */
 const exitCodeMeanings: Readonly<Record<keyof typeof exitCodes, string>> = {
   failure: 'The operation was tried and did not succeed.',
   usage: 'The command line cannot be understood.',
-  configuration: 'The INI file cannot be used; each of its problems is named with its line.',
-  refused: 'The operation was not tried, because it would have done harm; nothing was changed.',
+  configuration: 'The INI file cannot be used; each problem is reported with its line.',
+  refused: 'The operation was refused, because it would have done harm; nothing was changed.',
   actionFailed: 'The failover happened, but `action_failover` did not exit 0.',
   interrupted:
-    '`cmd_standby` was told to stop (SIGINT, SIGTERM or SIGHUP) before it had finished. `cmd_archiver` exits 1 then, and `--ship` 0.',
+    '`cmd_standby` was stopped by a signal (SIGINT, SIGTERM or SIGHUP) before it had finished. `cmd_archiver` then exits 1, and with `--ship` 0.',
   primaryDead: '`-P`: the primary is dead. Its host answers, and no server of its data directory runs there.',
   primaryUnreachable:
-    '`-P`: the primary cannot be reached: neither its port nor ssh answers. It was not seen dead.',
+    '`-P`: the primary cannot be reached: neither its port nor ssh answers. This does not prove that it is down.',
   primaryUnasked:
-    '`-P`: the primary could not be asked, for a fault of this host: a name that does not resolve, no route, no ssh.',
+    '`-P`: the primary could not be asked, because of a fault of this host: a name that does not resolve, no route, no ssh.',
   primarySilent:
-    '`-P`: something accepts connections in its place and does not answer as PostgreSQL does: a hung server, a proxy.',
+    '`-P`: something accepts connections in its place but does not answer as PostgreSQL does: a hung server, a proxy.',
   primaryInRecovery: '`-P`: a server in recovery is in its place: a standby.',
   primaryOfOtherCluster: '`-P`: a server of another cluster (system identifier) is in its place.',
   bug: 'A bug of pitrtools, shown with a stack. Please report it.',
@@ -32,7 +32,7 @@ export function renderReference(): string {
   return [
     '# Reference',
     '<!-- Made from the option tables in src/config by `npm run docs`. Change the tables, not this file. -->',
-    'Both programs read an INI file, named with `-C FILE`. Only the keys marked **required** must be there.',
+    'This page lists every key of both INI files, and every exit status. Each program reads one INI file, given by `-C FILE`. Only the keys marked **required** must be set.',
     dialectText,
     '## cmd_archiver.ini',
     ...renderTable(archiverOptions),
@@ -66,7 +66,7 @@ function inDefault(option: Option): string {
   return option.default === '' ? 'none by default' : `default \`${option.default}\``;
 }
 
-/** In a standby's own section all but one key fall back on [DEFAULT]. */
+/** In a standby's own section all keys but one fall back to [DEFAULT]. */
 function inSection(option: Option): string {
   return option === standbyTargetOptions.host ? "default the section's name" : 'as in `[DEFAULT]`';
 }
@@ -87,9 +87,9 @@ function renderRefusedFlags(): string {
     return `| ${names.map((name) => `\`--${name}\``).join(', ')} | ${reason} |`;
   });
   return [
-    '## Flags that `rsync_flags` must not hold',
+    '## Flags that `rsync_flags` must not contain',
     '',
-    'Their short forms are refused as well, and so is every `--no-…` that takes away what a safe copy relies on.',
+    'Their short forms are refused as well, and so is every `--no-…` that removes something that a safe copy relies on.',
     '',
     '| flags | reason |',
     '| --- | --- |',
@@ -103,14 +103,14 @@ function renderExitCodes(): string {
   return [
     '## Exit codes',
     '',
-    'Both programs exit 0 only when what was asked for was done and seen to be done. The other codes:',
+    'Both programs exit 0 only when the requested work was done and its result was seen. The other codes:',
     '',
     '| code | meaning |',
     '| --- | --- |',
     ...rows,
     '',
     '1 is also the answer of `cmd_archiver --flush` while anything is',
-    'still owed, and of either program that finds no Node.js or is not built.',
+    'still not delivered, and of either program if it finds no Node.js or is not built.',
     '',
     'None is above 125, because PostgreSQL ends its archiver process when `archive_command` exits above that.',
   ].join('\n');

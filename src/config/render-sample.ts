@@ -14,7 +14,7 @@ export function renderArchiverSample(): string {
     ...renderTable(archiverOptions),
     '',
     ...heading('Settings of one standby'),
-    ...comment('A section named as in slaves overrides keys for that standby:'),
+    ...comment('A section with the name of a standby in slaves overrides keys for that standby:'),
     ';[bitarena-clone]',
     ';host: 192.168.3.2',
     ';ssh: /usr/bin/ssh -p 2222',
@@ -27,12 +27,12 @@ export function renderStandbySample(): string {
   return [
     ...comment('cmd_standby.ini: what cmd_standby does on a standby.'),
     ...comment(
-      'Copy this file to cmd_standby.ini and set the first keys. A key behind ";" shows its default, or an example where there is none. Keep the file readable by its owner only when it holds a password.',
+      'Copy this file to cmd_standby.ini and set the first keys. A key behind ";" shows its default, or an example where there is none. If it contains a password, make it readable only by its owner.',
     ),
     ...renderTable(standbyOptions),
     '',
     ...heading('Tablespaces at other places'),
-    ...comment('Where a tablespace of the primary goes on this host: its old path = its new path.'),
+    ...comment('The path of a tablespace on this host: path on the primary = path here.'),
     `;[${tablespacesSection}]`,
     ';/srv/fast = /data/fast',
     '',
@@ -66,7 +66,7 @@ function factsOf(option: Option): string {
   return facts.join(' ');
 }
 
-/** Required keys stand there ready to be edited, all others behind a `;`. */
+/** Required keys are ready to be edited; all others are commented out with `;`. */
 function assignment(key: string, option: Option): string {
   const shown = option.example ?? option.default ?? '';
   return option.required === true ? `${key}: ${shown}` : `;${key}: ${shown}`;

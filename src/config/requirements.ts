@@ -3,7 +3,7 @@ import type { Option } from './option.ts';
 import { standbyOptions, type StandbyAction, type StandbySettings } from './options-standby.ts';
 import type { Problem } from './problem.ts';
 
-/** What the action cannot do without and the file does not have, although it is good for other actions. */
+/** Keys that the action needs and the file lacks, although the file is valid for other actions. */
 export function requireFor(config: UsableConfig<StandbySettings>, action: StandbyAction): Problem[] {
   const values: Readonly<Record<string, unknown>> = { ...config.settings };
   const options: [string, Option][] = Object.entries(standbyOptions);

@@ -1,4 +1,4 @@
-/** What a group of rsync's flags would do to the data, for which they must not stand in `rsync_flags`. */
+/** A group of rsync's flags with the harm that they would do to the data: `rsync_flags` must not contain them. */
 export interface RefusedFlags {
   readonly reason: string;
   /** Long names, without their dashes. */
@@ -13,12 +13,12 @@ export const refusedFlags: readonly RefusedFlags[] = [
       'delete-missing-args force force-delete ignore-errors max-delete',
   ),
   refuse(
-    'it leaves files out, and rsync says success',
+    'it leaves files out, and rsync reports success',
     'existing ignore-non-existing ignore-existing update size-only max-size min-size exclude exclude-from ' +
       'include include-from filter cvs-exclude files-from one-file-system prune-empty-dirs modify-window ' +
       'ignore-missing-args compare-dest stop-after stop-at time-limit',
   ),
-  refuse('it copies nothing, and rsync says success', 'dry-run list-only only-write-batch help version'),
+  refuse('it copies nothing, and rsync reports success', 'dry-run list-only only-write-batch help version'),
   refuse(
     'it changes files under their final names, so that a broken transfer leaves half a file',
     'inplace append append-verify write-devices',
@@ -31,13 +31,13 @@ export const refusedFlags: readonly RefusedFlags[] = [
     'it changes what symbolic links are, and tablespaces are reached through them',
     'copy-links copy-dirlinks keep-dirlinks copy-unsafe-links safe-links munge-links copy-devices',
   ),
-  refuse('what arrives is not the file as a server can use it', 'fake-super'),
+  refuse('the copy is not a file that a server can use', 'fake-super'),
   refuse(
     'the connection is made by us: see the keys ssh, user and ssh_timeout',
     'rsh daemon server sender config dparam port address sockopts password-file',
   ),
   refuse('it changes how our own list of files is read', 'from0'),
-  refuse('it hands the other rsync flags that are not checked here', 'remote-option'),
+  refuse('it passes flags to the other rsync that are not checked here', 'remote-option'),
 ];
 
 function refuse(reason: string, names: string): RefusedFlags {
@@ -68,7 +68,7 @@ const longNameOfShort: Readonly<Record<string, string>> = {
   '@': 'modify-window',
 };
 
-/** Turned off, these only cost or save time; any other `--no-…` takes away what a copy here relies on. */
+/** Turning these off only costs or saves time. Any other `--no-…` removes something that a safe copy relies on. */
 const harmlessNegations = new Set(
   (
     'compress z whole-file W human-readable h progress partial stats motd verbose v quiet itemize-changes i ' +
@@ -87,7 +87,7 @@ const takesValue = new Set(
 );
 const shortTakesValue = ['B', 'T'];
 
-/** One message for each word of `rsync_flags` that would lose or fake data. */
+/** One message for each word of `rsync_flags` that would lose or falsify data. */
 export function findDangerousFlags(words: readonly string[]): string[] {
   const messages: string[] = [];
   let isValue = false;
@@ -111,7 +111,7 @@ function judgeLong(text: string): string | undefined {
   const reason = reasonAgainst(name);
   if (reason !== undefined) return `--${name} is refused: ${reason}`;
   if (!name.startsWith('no-') || harmlessNegations.has(name.slice(3))) return undefined;
-  return `--${name} is refused: it takes away what a safe copy relies on`;
+  return `--${name} is refused: it removes something that a safe copy relies on`;
 }
 
 function judgeShort(word: string): string | undefined {

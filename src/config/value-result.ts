@@ -1,4 +1,4 @@
-/** What reading one value gave: typed by its option's kind, or every reason why it cannot be used. */
+/** The result of reading one value: typed by its option's kind, or every reason why it cannot be used. */
 export type ValueResult =
   | { readonly kind: 'value'; readonly value: unknown }
   | { readonly kind: 'problems'; readonly messages: readonly string[] };

@@ -33,7 +33,7 @@ test('-B refuses a primary whose archive_command names a program or an INI file 
   expect(noIni.stderr).toContain('there is no INI file "/nonexistent.ini"');
   const noSegment = await plan(`${program} -C ${primary.iniFile} -F %f`);
   expectExit(noSegment, 4);
-  expect(noSegment.stderr).toContain('it does not hand the segment on by -F %p');
+  expect(noSegment.stderr).toContain('it does not pass the segment on by -F %p');
 
   const forced = await plan(`${program} -C /nonexistent.ini -F %p`, '--force=archive-command');
   expectExit(forced, 0);

@@ -25,7 +25,7 @@ describe('what the settings alone decide', () => {
     [{ archiveCommand: '' }, 'wrong', 'archive_command is empty'],
     [{ archiveCommand: 'cmd_archiver -C /a.ini -F %f' }, 'wrong', 'by -F %p'],
     [{ archiveCommand: 'cmd_archiver -F %p' }, 'wrong', 'no INI file by -C'],
-    [{ archiveCommand: 'cp %p /x/%f' }, 'unknown', 'is not known'],
+    [{ archiveCommand: 'cp %p /x/%f' }, 'unknown', 'cannot be determined'],
   ])('%j: %s', (change, kind, reason) => {
     const verdict = judgeArchiving({ ...good, ...change });
     expect(verdict.kind).toBe(kind);

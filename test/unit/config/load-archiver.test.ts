@@ -82,7 +82,7 @@ nonsense
 user: x
 `;
     expect(problems(text)).toEqual([
-      '1: missing required key "l_archivedir": where WAL waits here for a standby that cannot be reached, one directory per standby',
+      '1: missing required key "l_archivedir": where WAL waits on this host for standbys that cannot be reached, one directory per standby',
       '2: state: "maybe" is none of online, offline',
       '3: pgdata: "data" is not an absolute path',
       '4: slaves: "a" is listed twice',
@@ -90,7 +90,7 @@ user: x
       '6: r_archivedir: "~/archive": "~" is not expanded here, write the whole path',
       '7: ssh_timeout: "0" is out of range (1 to 3600)',
       '8: "ssh_timeout" is already on line 7',
-      '9: rsync_flags: --update is refused: it leaves files out, and rsync says success',
+      '9: rsync_flags: --update is refused: it leaves files out, and rsync reports success',
       '10: neither "key: value", a [section] nor a comment',
     ]);
   });

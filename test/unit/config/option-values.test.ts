@@ -79,7 +79,7 @@ const bad: [Option['kind'], string, string[]][] = [
     'rsync-flags',
     '-n --delete',
     [
-      '-n is refused: it copies nothing, and rsync says success',
+      '-n is refused: it copies nothing, and rsync reports success',
       '--delete is refused: it deletes files at the receiving side on its own terms',
     ],
   ],
@@ -108,10 +108,10 @@ const bad: [Option['kind'], string, string[]][] = [
     'standby-names',
     '../x, .archiver, -n, ., a/b',
     [
-      '"../x" begins with ".", which a queue directory must not',
-      '".archiver" begins with ".", which a queue directory must not',
-      '"-n" begins with "-", which a queue directory must not',
-      '"." begins with ".", which a queue directory must not',
+      '"../x" begins with ".", but the name of a queue directory must not',
+      '".archiver" begins with ".", but the name of a queue directory must not',
+      '"-n" begins with "-", but the name of a queue directory must not',
+      '"." begins with ".", but the name of a queue directory must not',
       '"a/b" cannot be the name of a queue directory',
     ],
   ],
