@@ -25,7 +25,7 @@ export async function requirePaths(
   const found = await Promise.all(expected.map((path) => problemOf(path, includePath)));
   const problems = found.filter((problem) => problem !== undefined);
   if (problems.length === 0) return;
-  throw new PitrError('the configuration is readable, but not everything it names is here', {
+  throw new PitrError('the configuration is readable, but something that it names does not exist here', {
     detail: problems.join('; '),
     exitCode: exitCodes.configuration,
   });

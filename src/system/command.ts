@@ -288,7 +288,7 @@ function whyNeverStarted(
 ): string | undefined {
   const words = [program, ...args, ...Object.entries(env ?? {}).flat()];
   const bad = words.find((word) => word.includes('\0'));
-  return bad === undefined ? undefined : `a word for it holds a NUL: "${quoted(bad)}"`;
+  return bad === undefined ? undefined : `one of its arguments contains a NUL: "${quoted(bad)}"`;
 }
 
 /** Runs a command to its end, within its limit. Never throws because of what the command does. */
@@ -365,7 +365,7 @@ export function describeResult(result: CommandResult): string {
     case 'timed-out':
       return `no end within ${Math.round(result.limitMs / 1000)} s${said}`;
     case 'flooded':
-      return `it printed more than it may, and was ended${said}`;
+      return `it printed more than allowed, and was stopped${said}`;
     case 'not-started':
       return `could not be started: ${result.reason}`;
   }

@@ -156,7 +156,7 @@ export async function requireHardLinks(directory: string, nonce: string): Promis
       if (!['EPERM', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(systemErrorCode(error) ?? '')) return;
       throw new PitrError(`"${directory}" lies on a file system without hard links`, {
         detail: messageOf(error),
-        hint: 'WAL is given its names by links: use a file system that has them, such as ext4, XFS or NFS (CIFS and some of FUSE have none).',
+        hint: 'A WAL file gets its final name by a hard link: use a file system that supports them, such as ext4, XFS or NFS (CIFS and some of FUSE have none).',
         cause: error,
       });
     });
@@ -173,7 +173,7 @@ async function requireGuardedAbove(path: string): Promise<void> {
   const found = await stat(above).catch(() => undefined);
   if (found !== undefined && (found.mode & 0o1002) === 0o002) {
     throw new PitrError(
-      `others may write to "${above}" (mode ${octalMode(found)}), and so replace what lies below it`,
+      `others may write to "${above}" (mode ${octalMode(found)}), and could replace what is in it`,
       {
         hint: `chmod o-w ${above}`,
       },
@@ -201,11 +201,8 @@ export async function requireOwnDirectory(path: string): Promise<void> {
   }
   await requireGuardedAbove(await realpath(path));
   if ((found.mode & 0o700) !== 0o700) {
-    throw new PitrError(
-      `directory "${path}" may not be written by its owner (mode ${(found.mode & 0o777).toString(8)})`,
-      {
-        hint: `chmod 0700 ${path}`,
-      },
-    );
+    throw new PitrError(`the owner of directory "${path}" cannot write to it (mode ${octalMode(found)})`, {
+      hint: `chmod 0700 ${path}`,
+    });
   }
 }

@@ -31,7 +31,7 @@ export async function findOpenIni(file: string, hasSecret: boolean): Promise<Pit
       hint: `chmod ${change} ${file}`,
       exitCode: exitCodes.configuration,
     });
-  if (letsOthersWrite(found)) return refuse('others may write commands that we run into', 'go-w');
+  if (letsOthersWrite(found)) return refuse('other users can change the commands that we run, in', 'go-w');
   if (hasSecret && letsOthers(found, 0o4)) return refuse('others may read the password in', '0600');
   return undefined;
 }

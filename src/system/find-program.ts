@@ -34,6 +34,6 @@ export async function requireProgram(
   const program = await findProgram(command.program, includePath);
   if (program !== undefined) return { ...command, program };
   throw new PitrError(`cannot find the program "${command.program}" (key ${key})`, {
-    hint: `Install it, or set ${key}: to its path, or includepath: to its folder.`,
+    hint: `Install it, or set ${key}: to its path, or includepath: to its directory.`,
   });
 }

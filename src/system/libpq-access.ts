@@ -84,10 +84,10 @@ function namesOf(host: string): readonly string[] {
 async function whyLeftAlone(path: string): Promise<string | undefined> {
   const found = await stat(path).catch(() => undefined);
   if (found === undefined) return `there is no ${path}`;
-  if (!found.isFile()) return `${path} is no plain file`;
+  if (!found.isFile()) return `${path} is not a regular file`;
   if ((found.mode & groupOrOthers) === 0) return undefined;
   const mode = (found.mode & 0o777).toString(8).padStart(4, '0');
-  return `${path} has mode ${mode} and is left alone: chmod 0600 ${path}`;
+  return `${path} has mode ${mode} and is ignored: chmod 0600 ${path}`;
 }
 
 async function passwordOf(

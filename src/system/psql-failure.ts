@@ -36,11 +36,11 @@ function byHand({ psql, host, port, user, database }: PsqlTarget): string {
 const loginCauses: readonly Cause[] = [
   {
     said: /database ".*" does not exist/,
-    hint: ({ database }) => `Name a database that is there by dbname:, or create "${database}".`,
+    hint: ({ database }) => `Set dbname: to an existing database, or create "${database}".`,
   },
   {
     said: /role ".*" does not exist/,
-    hint: ({ user }) => `Create the role "${user}" there, or name another one by user:.`,
+    hint: ({ user }) => `Create the role "${user}" there, or set user: to another one.`,
   },
   {
     said: /Connection refused|No such file or directory|could not translate host name|timeout expired|No route to host/,
@@ -69,12 +69,13 @@ const sessionCauses: readonly Cause[] = [
   {
     said: /terminating connection|server closed the connection|connection to server was lost|could not receive data|no connection to the server/,
     hint: () =>
-      'The server, or somebody there, has ended the session: its log has the reason. Then run this again.',
+      'The server or one of its administrators has ended the session. Read the reason in its log, then run this again.',
   },
 ];
 
-const elseLogin = (target: PsqlTarget) => `It must work by hand, without a prompt: ${byHand(target)}`;
-const elseSession = () => 'The log of the server has the whole of it.';
+const elseLogin = (target: PsqlTarget) =>
+  `This command must work by hand, without a prompt: ${byHand(target)}`;
+const elseSession = () => 'The log of the server has the full message.';
 
 /** A hint that fits the failure: it mentions passwords only if the failure is about them. */
 function hintFor({ result, target, wasIn }: Pick<PsqlEnd, 'result' | 'target' | 'wasIn'>): string {

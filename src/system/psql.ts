@@ -206,7 +206,7 @@ class Conversation {
     }
     this.#session.kill();
     if (asked.leftBytes < 0) {
-      throw new PitrError('the primary answered with more than anything that is asked of it', {
+      throw new PitrError('the answer of the primary is longer than any valid answer', {
         detail: sql,
       });
     }

@@ -130,7 +130,7 @@ function scriptChannel(session: () => Session) {
     if (current === undefined) return;
     current.leftBytes -= line.length + 1;
     if (current.leftBytes < 0) {
-      lose('it printed more than it may, and was ended');
+      lose('it printed more than allowed, and was stopped');
       session().kill();
       return;
     }
@@ -270,7 +270,7 @@ async function openShell(deps: SshDeps, target: SshTarget, socket: string) {
 }
 
 function noiseReason(lines: readonly string[]): string {
-  return `a start-up file of the login there prints "${quoted(lines.join('\n'), 200)}" before anything was asked`;
+  return `a start-up file of the login there prints "${quoted(lines.join('\n'), 200)}" before our script ran`;
 }
 
 export const withRemoteShell: WithRemoteShell = (deps, target, use) =>

@@ -56,7 +56,7 @@ describe('a standby whose answers are hostile', () => {
     const { cluster, name, result } = await archive('yes all work and no play');
     expectExit(result, 0);
     expect(cluster.queue('standby1')).toEqual([name]);
-    expect(result.stderr).toContain('it printed more than it may, and was ended');
+    expect(result.stderr).toContain('it printed more than allowed, and was stopped');
   });
 });
 

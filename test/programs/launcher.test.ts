@@ -96,7 +96,7 @@ describe.each(programs)('%s', (program) => {
     const result = await run(checkout('bin', program), ['-C', '/nonexistent.ini'], { env });
     expect(result.code).toBe(4);
     expect(result.stderr).toMatch(
-      /^ERROR: "\/.+" is Node\.js 18\.20\.8, and 20\.19 or later is needed\nHINT: .*PITRTOOLS_NODE.*\n$/,
+      /^ERROR: "\/.+" is Node\.js 18\.20\.8, but 20\.19 or later is needed\nHINT: .*PITRTOOLS_NODE.*\n$/,
     );
   });
 

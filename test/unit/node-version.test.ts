@@ -12,7 +12,7 @@ describe('Node.js', () => {
   test.each(['16.20.2', '18.20.8', '20.18.3'])('%s is refused by its path', (version) => {
     expect(() => {
       refuseOldNode(version, '/usr/bin/node');
-    }).toThrow(`"/usr/bin/node" is Node.js ${version}, and 20.19 or later is needed`);
+    }).toThrow(`"/usr/bin/node" is Node.js ${version}, but 20.19 or later is needed`);
   });
 
   test('package.json names the same release', () => {

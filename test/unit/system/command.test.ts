@@ -93,7 +93,7 @@ test('a program that floods us is ended, whole output, lines and errors alike', 
   const whole = await runCommand(sh('yes'), minute);
   expect(whole.kind).toBe('flooded');
   expect(whole.stdout.length).toBeLessThanOrEqual(4 * 1024 * 1024);
-  expect(describeResult(whole)).toBe('it printed more than it may, and was ended');
+  expect(describeResult(whole)).toBe('it printed more than allowed, and was stopped');
   const lines: string[] = [];
   const oneLine = await runCommand(sh('echo first; tr "\\0" x </dev/zero'), {
     ...minute,
@@ -120,5 +120,5 @@ test('a session whose lines have no end is ended', async () => {
 
 test('a word with a NUL, which no program can be given, is a value, not an exception', async () => {
   const result = await runCommand({ program: 'echo', args: ['a\0b'] }, minute);
-  expect(describeResult(result)).toBe('could not be started: a word for it holds a NUL: "a\\x00b"');
+  expect(describeResult(result)).toBe('could not be started: one of its arguments contains a NUL: "a\\x00b"');
 });
