@@ -85,7 +85,7 @@ export function doublePercent(text: string): string {
   return text.replaceAll('%', '%%');
 }
 
-/** The value itself stays out of the message: it may be a password. */
+/** The message does not contain the value, because it may be a password. */
 function refuse(value: string, character: string, place: string): void {
   if (!value.includes(character)) return;
   throw new PitrError(`${place} cannot hold a value with the character ${JSON.stringify(character)}`);
