@@ -36,7 +36,9 @@ describe('the INI files of the how-to, byte for byte', () => {
     const result = await check(program, '-C', howTo(name));
     expect(result).toMatchObject({ code: configurationError, stdout: '' });
     const [first, detail, ...rest] = result.stderr.trimEnd().split('\n');
-    expect(first).toBe('ERROR: the configuration is readable, but something that it names does not exist here');
+    expect(first).toBe(
+      'ERROR: the configuration is readable, but something that it names does not exist here',
+    );
     for (const key of keys) expect(detail).toContain(`${key}: /var/lib/postgresql/`);
     const complaints = (detail ?? '').replace('DETAIL: ', '').split('; ');
     for (const complaint of complaints)
