@@ -1,7 +1,7 @@
 import { parseLsn } from '../../postgres/lsn.ts';
 import type { Server } from '../server/server.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
-import { withLocalServer, type ServerState } from '../server/server-state.ts';
+import { rowsOf, type ServerState } from '../server/server-state.ts';
 import { microsOf } from './target.ts';
 
 /** What the data here holds already. */
@@ -17,12 +17,11 @@ export async function askReplayed(server: Server): Promise<Replayed> {
   const { lastReplayTimestampFunction: last, lastReplayLsnFunction: lsn } = capabilities;
   if (last === undefined || lsn === undefined) return { time: undefined, lsn: undefined };
   // Six digits of a second, and UTC, whatever DateStyle and TimeZone say.
-  const answer = await withLocalServer(server, (sql) =>
-    sql(
+  const [row] =
+    (await rowsOf(
+      server,
       `SELECT to_char(${last}() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00' AS at, ${lsn}()::text AS lsn`,
-    ),
-  );
-  const row = answer.kind === 'answered' ? answer.value[0] : undefined;
+    )) ?? [];
   const text = (name: string) => (typeof row?.[name] === 'string' ? row[name] : undefined);
   const location = text('lsn');
   return { time: microsOf(text('at')), lsn: location === undefined ? undefined : parseLsn(location) };
@@ -55,12 +54,11 @@ export async function hasEnded(server: Server, xid: number): Promise<boolean> {
   const { transactionStatusFunction: status } = capabilities;
   if (status === undefined) return false;
   const full = '(max >> 32 << 32) + $1::bigint';
-  const answer = await withLocalServer(server, (sql) =>
-    sql(
-      `SELECT CASE WHEN ${full} < max THEN ${status}(${full}) END AS status FROM (SELECT txid_snapshot_xmax(txid_current_snapshot()) AS max) AS snapshot`,
-      [xid],
-    ),
+  const rows = await rowsOf(
+    server,
+    `SELECT CASE WHEN ${full} < max THEN ${status}(${full}) END AS status FROM (SELECT txid_snapshot_xmax(txid_current_snapshot()) AS max) AS snapshot`,
+    [xid],
   );
-  const said = answer.kind === 'answered' ? answer.value[0]?.['status'] : undefined;
+  const said = rows?.[0]?.['status'];
   return said === 'committed' || said === 'aborted';
 }

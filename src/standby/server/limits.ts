@@ -1,80 +1,39 @@
 import { readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import {
   demandedLimits,
   findLowLimits,
   limitNames,
-  type LimitName,
   type Limits,
   type LowLimit,
 } from '../../postgres/standby-limits.ts';
-import { succeeded } from '../../system/command.ts';
 import { copyDurably, readIfExists } from '../../system/durable.ts';
 import { mkdir, withTemporaryDirectory } from '../../system/files.ts';
-import type { StandbyDeps } from '../deps.ts';
 import type { Objection } from '../steps/objections.ts';
 import type { Server } from './server.ts';
-import { isHotStandby, configurationSources, type ServerConfiguration } from './server-configuration.ts';
-import { requirePgCtl } from './server-programs.ts';
-import { withLocalServer, type ServerState } from './server-state.ts';
+import { isHotStandby, type ServerConfiguration } from './server-configuration.ts';
+import {
+  parametersOfFiles,
+  parametersOfServer,
+  startParameters,
+  type ParameterValues,
+} from './parameters.ts';
+import type { ServerState } from './server-state.ts';
 
-const questionMs = 10_000;
-
-/** The server's own program, which stands beside its pg_ctl. */
-export async function serverProgram({ deps, capabilities }: Server): Promise<string> {
-  const pgCtl = await requirePgCtl(deps, capabilities).catch(() => undefined);
-  return pgCtl === undefined ? 'postgres' : join(dirname(pgCtl.program), 'postgres');
+function limitsIn(parameters: ParameterValues): Limits {
+  const known = limitNames.filter((name) => /^-?\d+$/.test(parameters.get(name) ?? ''));
+  return new Map(known.map((name) => [name, Number(parameters.get(name))]));
 }
 
-function flags(parameters: ReadonlyMap<string, string>): string[] {
-  return [...parameters].flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-}
-
-/** What a server would have there, by its own word (from 9.2): with all that its files include. */
-export async function askProgram(
-  deps: StandbyDeps,
-  program: string,
-  name: string,
-  parameters: ReadonlyMap<string, string>,
-  directory = deps.settings.pgdata,
-): Promise<string | undefined> {
-  const args = ['-D', directory, ...flags(parameters), '-C', name];
-  const result = await deps.run({ program, args }, { limitMs: questionMs });
-  return succeeded(result) ? result.stdout.trim() : undefined;
-}
-
-function numberIn(answer: string | undefined): number | undefined {
-  const value = Number(answer);
-  return answer !== '' && Number.isFinite(value) ? value : undefined;
-}
-
-/**
- * As the standby will be started: with the INI's own file where that is to be copied first. What the program does not tell is not
- * known: a file that includes others, or is overruled by one, says too little by itself.
- */
-async function limitsOfFiles(
-  server: Server,
-  { configFile, parameters }: ServerConfiguration,
-): Promise<Limits> {
-  const { deps } = server;
-  const program = await serverProgram(server);
-  const source = configurationSources(deps.settings, 'standby').conf ?? configFile;
-  const all = new Map([...parameters, ['config_file', source]]);
-  const found = new Map<LimitName, number>();
-  for (const name of limitNames) {
-    const value = numberIn(await askProgram(deps, program, name, all));
-    if (value !== undefined) found.set(name, value);
-  }
-  return found;
+/** As the standby will be started. */
+async function limitsOfFiles(server: Server, configuration: ServerConfiguration): Promise<Limits> {
+  const start = startParameters(server, 'standby', configuration);
+  return limitsIn(await parametersOfFiles(server, limitNames, start));
 }
 
 async function limitsOfServer(server: Server): Promise<Limits> {
-  const list = limitNames.map((name) => `'${name}'`).join(', ');
-  const answer = await withLocalServer(server, (sql) =>
-    sql(`SELECT name, setting FROM pg_settings WHERE name IN (${list})`),
-  );
-  if (answer.kind !== 'answered') return new Map();
-  return new Map(answer.value.map((row) => [String(row['name']) as LimitName, Number(row['setting'])]));
+  const answer = await parametersOfServer(server, limitNames);
+  return answer.kind === 'answered' ? limitsIn(answer.value) : new Map();
 }
 
 export interface LimitQuestion {
@@ -156,25 +115,21 @@ export type MemoryForLimits =
  * Asks the server's program for the shared memory that it would take (from 15), on a data directory of its own that holds pg_control
  * alone: it does not answer this for one that a server runs on.
  */
-async function sharedMemory(
-  { deps, pgdata }: Server,
-  program: string,
-  configuration: ServerConfiguration,
-): Promise<number | undefined> {
+async function sharedMemory(server: Server, configuration: ServerConfiguration): Promise<number | undefined> {
   return withTemporaryDirectory('pitrtools-trial-', async (directory) => {
     await mkdir(join(directory, 'global'), { mode: 0o700 });
     for (const file of ['PG_VERSION', join('global', 'pg_control')])
-      await copyDurably(join(pgdata, file), join(directory, file));
-    const source = configurationSources(deps.settings, 'standby').conf ?? configuration.configFile;
-    const all = new Map([
-      ...configuration.parameters,
-      ['config_file', source],
+      await copyDurably(join(server.pgdata, file), join(directory, file));
+    const start = new Map([
+      ...startParameters(server, 'standby', configuration),
       ['data_directory', directory],
       // It writes nothing anywhere else.
       ['external_pid_file', ''],
       ['logging_collector', 'off'],
     ]);
-    return numberIn(await askProgram(deps, program, 'shared_memory_size', all, directory));
+    const found = await parametersOfFiles(server, ['shared_memory_size'], start, directory);
+    const megabytes = Number(found.get('shared_memory_size'));
+    return megabytes > 0 ? megabytes : undefined;
   });
 }
 
@@ -183,13 +138,12 @@ export async function observeMemory(
   { server, configuration, state }: LimitQuestion,
   low: readonly LowLimit[],
 ): Promise<MemoryForLimits> {
-  const program = await serverProgram(server);
-  const needed = await sharedMemory(server, program, raised(configuration, low));
+  const needed = await sharedMemory(server, raised(configuration, low));
   const free = await availableMemory();
   if (needed === undefined || free === undefined)
     return { kind: 'unknown', reason: 'the server does not tell what it would take (it does from 15 on)' };
   // What a running one has is free once it is stopped.
-  const freed = state.kind === 'stopped' ? 0 : ((await sharedMemory(server, program, configuration)) ?? 0);
+  const freed = state.kind === 'stopped' ? 0 : ((await sharedMemory(server, configuration)) ?? 0);
   if (needed <= free + freed) return { kind: 'enough' };
   return {
     kind: 'too-little',

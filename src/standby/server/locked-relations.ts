@@ -1,5 +1,5 @@
 import type { Server } from './server.ts';
-import { withLocalServer } from './server-state.ts';
+import { rowsOf } from './server-state.ts';
 
 /** No session of a server in recovery can take this lock (manual, section "Hot Standby"): the replay holds it for its transaction. */
 const heldByReplay = `SELECT d.datname AS database,
@@ -12,7 +12,6 @@ const heldByReplay = `SELECT d.datname AS database,
  * on. Undefined where the server does not say.
  */
 export async function lockedRelations(server: Server): Promise<readonly string[] | undefined> {
-  const answer = await withLocalServer(server, (sql) => sql(heldByReplay));
-  if (answer.kind !== 'answered') return undefined;
-  return answer.value.map((row) => `${String(row['name'])} in database "${String(row['database'])}"`);
+  const rows = await rowsOf(server, heldByReplay);
+  return rows?.map((row) => `${String(row['name'])} in database "${String(row['database'])}"`);
 }

@@ -8,10 +8,14 @@ import { isLoopback, ownAddresses } from '../../system/own-addresses.ts';
 import { programRoot } from '../../system/program-root.ts';
 import { readSentinel } from '../../system/sentinel.ts';
 import type { StandbyDeps } from '../deps.ts';
-import { askProgram, serverProgram } from './limits.ts';
+import {
+  parametersOfFiles,
+  parametersOfServer,
+  startParameters,
+  type ParameterValues,
+} from './parameters.ts';
 import type { Server } from './server.ts';
 import { configurationSources, readConfiguration, type ConfigurationRole } from './server-configuration.ts';
-import { withLocalServer } from './server-state.ts';
 
 /** How this host's server archives once it is promoted. */
 export type OwnArchiving =
@@ -20,35 +24,25 @@ export type OwnArchiving =
 
 const names = ['archive_mode', 'archive_command', 'archive_library'] as const;
 
-function known(values: ReadonlyMap<string, string>): OwnArchiving {
+function known(values: ParameterValues): OwnArchiving {
   const [archiveMode = '', archiveCommand = '', archiveLibrary = ''] = names.map((name) => values.get(name));
   return { kind: 'known', archiving: { archiveMode, archiveCommand, archiveLibrary } };
 }
 
 /** The running server's own word. */
 export async function askServer(server: Server): Promise<OwnArchiving> {
-  const list = names.map((name) => `'${name}'`).join(', ');
-  const answer = await withLocalServer(server, (sql) =>
-    sql(`SELECT name, setting FROM pg_settings WHERE name IN (${list})`),
-  );
-  if (answer.kind !== 'answered') return { kind: 'unknown', reason: answer.reason };
-  return known(new Map(answer.value.map((row) => [String(row['name']), String(row['setting'])])));
+  const answer = await parametersOfServer(server, names);
+  return answer.kind === 'answered' ? known(answer.value) : { kind: 'unknown', reason: answer.reason };
 }
 
-/** What the files say that a promoted server is read from, by the word of the server's program (from 9.2). */
+/** What the files say that a promoted server is read from. */
 async function askFiles(server: Server): Promise<OwnArchiving> {
-  const { deps, capabilities } = server;
-  const configuration = await readConfiguration(deps.settings, 'failover', capabilities.version.major);
-  const conf = configurationSources(deps.settings, 'failover').conf ?? configuration.configFile;
-  const program = await serverProgram(server);
-  const parameters = new Map([...configuration.parameters, ['config_file', conf]]);
-  const values = new Map<string, string>();
-  for (const name of names) {
-    const value = await askProgram(deps, program, name, parameters);
-    if (value !== undefined) values.set(name, value);
-  }
+  const { major } = server.capabilities.version;
+  const configuration = await readConfiguration(server.deps.settings, 'failover', major);
+  const start = startParameters(server, 'failover', configuration);
+  const values = await parametersOfFiles(server, names, start);
   if (values.has('archive_mode') && values.has('archive_command')) return known(values);
-  return { kind: 'unknown', reason: `"${program}" reads none from "${conf}"` };
+  return { kind: 'unknown', reason: `the server's program reads none from "${start.get('config_file')}"` };
 }
 
 /** The running server's own word counts unless other files are put in force by the promotion. */

@@ -195,6 +195,15 @@ export async function observeServer(server: Server, started = notStartedHere): P
   return fromControl(control.state, progress);
 }
 
+/** What the server here answers to one statement; undefined where it does not. */
+export async function rowsOf(
+  server: Server,
+  ...statement: Parameters<LocalSql>
+): Promise<Awaited<ReturnType<LocalSql>> | undefined> {
+  const answer = await withLocalServer(server, (sql) => sql(...statement));
+  return answer.kind === 'answered' ? answer.value : undefined;
+}
+
 /** One statement to a server that must answer. */
 export async function mustAnswer<T>(
   server: Server,

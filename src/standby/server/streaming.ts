@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { serverProcesses } from '../../system/postmaster.ts';
 import { serverLogSince, type Started } from './local-server.ts';
+import { titleOf } from '../../system/processes.ts';
 import type { Server } from './server.ts';
-import { observeServer, withLocalServer } from './server-state.ts';
+import { observeServer, rowsOf } from './server-state.ts';
 import { waitUntil, type Look } from './wait.ts';
 
 /** Each version has words of its own for a stream that the primary refuses, or that cannot begin. */
@@ -30,11 +30,6 @@ export function streamInLog(text: string): StreamInLog {
   return { hasBegun: begun >= 0 && refusals.length === 0, refusals };
 }
 
-async function titleOf(pid: number): Promise<string> {
-  const text = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-  return text.replaceAll('\0', ' ');
-}
-
 async function hasStreamingTitle(pgdata: string): Promise<boolean> {
   for (const pid of await serverProcesses(pgdata)) if (streamingTitle.test(await titleOf(pid))) return true;
   return false;
@@ -43,8 +38,8 @@ async function hasStreamingTitle(pgdata: string): Promise<boolean> {
 /** Only a superuser and a reader of all statistics sees more than the pid: no answer proves nothing. */
 async function saysItStreams(server: Server): Promise<boolean> {
   if (!server.capabilities.hasStatWalReceiver) return false;
-  const answer = await withLocalServer(server, (sql) => sql('SELECT status FROM pg_stat_wal_receiver'));
-  return answer.kind === 'answered' && answer.value[0]?.['status'] === 'streaming';
+  const rows = await rowsOf(server, 'SELECT status FROM pg_stat_wal_receiver');
+  return rows?.[0]?.['status'] === 'streaming';
 }
 
 /** Refusals are counted from the last progress: what streaming lacks the archive may bring. */

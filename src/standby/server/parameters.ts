@@ -1,0 +1,65 @@
+import { dirname, join } from 'node:path';
+import { succeeded } from '../../system/command.ts';
+import type { LocalResult } from '../../system/local-sql.ts';
+import {
+  configurationSources,
+  type ConfigurationRole,
+  type ServerConfiguration,
+} from './server-configuration.ts';
+import type { Server } from './server.ts';
+import { requirePgCtl } from './server-programs.ts';
+import { withLocalServer } from './server-state.ts';
+
+/** Values of the server's parameters, by name; one that is not known is not in it. */
+export type ParameterValues = ReadonlyMap<string, string>;
+
+const questionMs = 10_000;
+
+/** As the running server has them. */
+export async function parametersOfServer(
+  server: Server,
+  names: readonly string[],
+): Promise<LocalResult<ParameterValues>> {
+  const list = names.map((name) => `'${name}'`).join(', ');
+  return withLocalServer(server, async (sql) => {
+    const rows = await sql(`SELECT name, setting FROM pg_settings WHERE name IN (${list})`);
+    return new Map(rows.map((row) => [String(row['name']), String(row['setting'])]));
+  });
+}
+
+/** What a server is started with in a role: with the INI's own file where that is to be copied first. */
+export function startParameters(
+  { deps }: Server,
+  role: ConfigurationRole,
+  { configFile, parameters }: ServerConfiguration,
+): ParameterValues {
+  const source = configurationSources(deps.settings, role).conf ?? configFile;
+  return new Map([...parameters, ['config_file', source]]);
+}
+
+/** The server's own program, which stands beside its pg_ctl. */
+async function serverProgram({ deps, capabilities }: Server): Promise<string> {
+  const pgCtl = await requirePgCtl(deps, capabilities).catch(() => undefined);
+  return pgCtl === undefined ? 'postgres' : join(dirname(pgCtl.program), 'postgres');
+}
+
+/**
+ * As the server's program reads them (from 9.2) when it is started so, with all that its files include. A file that includes
+ * others, or is overruled by one, says too little by itself.
+ */
+export async function parametersOfFiles(
+  server: Server,
+  names: readonly string[],
+  start: ParameterValues,
+  directory = server.pgdata,
+): Promise<ParameterValues> {
+  const program = await serverProgram(server);
+  const flags = [...start].flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const found = new Map<string, string>();
+  for (const name of names) {
+    const args = ['-D', directory, ...flags, '-C', name];
+    const result = await server.deps.run({ program, args }, { limitMs: questionMs });
+    if (succeeded(result)) found.set(name, result.stdout.trim());
+  }
+  return found;
+}
