@@ -2,7 +2,7 @@ import { refusal } from '../../errors.ts';
 import { startExclusiveBackupSql, stopExclusiveBackupSql } from '../../postgres/backup-sql.ts';
 import { explainUnarchived } from '../primary/archiver-statistics.ts';
 import { findExclusiveBackup, ownLabelPrefix, type BackupInProgress } from '../primary/backup-in-progress.ts';
-import { checkpointLimitMs } from '../primary/checkpoint-limit.ts';
+import { checkpointLimitMs } from '../primary/checkpoint.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
 import { perform, type StepTable } from '../steps/step-table.ts';
 import { withPrimary, type Primary, type PrimaryFacts } from '../primary/primary.ts';

@@ -26,6 +26,19 @@ export function tablespaceTargets(
   });
 }
 
+/** Those with a directory of their own; the files of the others lie in pgdata. */
+export function outsidePgdata(targets: readonly TablespaceTarget[]): readonly TablespaceTarget[] {
+  return targets.filter(({ isInsidePgdata }) => !isInsidePgdata);
+}
+
+/** All directories of this host that a copy fills. */
+export function filledDirectories(place: {
+  readonly pgdata: string;
+  readonly targets: readonly TablespaceTarget[];
+}): readonly string[] {
+  return [place.pgdata, ...outsidePgdata(place.targets).map(({ target }) => target)];
+}
+
 /** From 9.0 a server keeps to one directory of its own in a tablespace's: only that is ours to change. */
 export function tablespaceFolder(capabilities: Capabilities, control: ControlFile): string | undefined {
   if (!capabilities.hasTablespaceVersionFolder) return undefined;

@@ -1,5 +1,5 @@
 import type { StandbyDeps } from '../deps.ts';
-import { withPrimary, withServer, type Primary, type ServerPlace } from './primary.ts';
+import { withPrimary, withServer, type Primary } from './primary.ts';
 
 /** Connects to the primary in the way that the INI allows: by ssh, or to its server alone. */
 export async function withConfiguredPrimary<T>(
@@ -10,23 +10,16 @@ export async function withConfiguredPrimary<T>(
   return (await import('./protocol/protocol-primary.ts')).withPrimaryByProtocol(deps, use);
 }
 
-function placeOfSource({ settings }: StandbyDeps, host: string): ServerPlace {
-  return {
-    what: 'the standby to copy from,',
-    host,
-    localAddress: settings.basebackup_source_local_ip ?? settings.master_local_ip,
-    port: settings.basebackup_source_port ?? settings.port,
-  };
-}
-
 /** Connects to the standby that files are read from, alone; the INI must name one. */
 export async function withConfiguredSource<T>(
   deps: StandbyDeps,
   use: (source: Primary) => Promise<T>,
 ): Promise<T> {
-  const { basebackup_source: host } = deps.settings;
+  const { settings } = deps;
+  const { basebackup_source: host, basebackup_source_port: port = settings.port } = settings;
+  const { basebackup_source_local_ip: localAddress = settings.master_local_ip } = settings;
   if (host === undefined) throw new Error('the INI names no standby to copy from');
-  return withServer(deps, placeOfSource(deps, host), use);
+  return withServer(deps, { what: 'the standby to copy from,', host, localAddress, port }, use);
 }
 
 /** For a base backup: with the standby that its files are to be read from, where the INI names one. */
@@ -34,9 +27,9 @@ export async function withPrimaryAndSource<T>(
   deps: StandbyDeps,
   use: (primary: Primary) => Promise<T>,
 ): Promise<T> {
-  const { basebackup_source: host } = deps.settings;
-  return withConfiguredPrimary(deps, (primary) => {
-    if (host === undefined) return use(primary);
-    return withServer(deps, placeOfSource(deps, host), (source) => use({ ...primary, source }));
-  });
+  return withConfiguredPrimary(deps, (primary) =>
+    deps.settings.basebackup_source === undefined
+      ? use(primary)
+      : withConfiguredSource(deps, (source) => use({ ...primary, source })),
+  );
 }

@@ -63,7 +63,7 @@ export interface PrimaryFacts {
 }
 
 /** A server that is reached by ssh to its host and by psql there. */
-export interface ServerPlace {
+interface ServerPlace {
   /** In messages: `the primary`. */
   readonly what: string;
   readonly host: string;

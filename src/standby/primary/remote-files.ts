@@ -7,6 +7,10 @@ const limitMs = 30_000;
 /** For what od or the shell says instead. */
 const spareBytes = 64 * 1024;
 
+export function lostConnection({ target }: RemoteShell, reason: string): PitrError {
+  return new PitrError(`lost the connection to ${target.what} ${target.host}`, { detail: reason });
+}
+
 /** Runs a short script on the primary's host. Its status is the caller's to judge; a lost connection is not. */
 export async function runRemotely(
   shell: RemoteShell,
@@ -15,9 +19,7 @@ export async function runRemotely(
 ): Promise<{ readonly status: number; readonly lines: readonly string[] }> {
   const result = await shell.run(script, { limitMs, maxOutputBytes });
   if (result.kind === 'done') return result;
-  throw new PitrError(`lost the connection to ${shell.target.what} ${shell.target.host}`, {
-    detail: result.reason,
-  });
+  throw lostConnection(shell, result.reason);
 }
 
 /** The bytes of a small file on the primary's host. Hexadecimal on the way: a file may hold anything, a marker of ours included. */

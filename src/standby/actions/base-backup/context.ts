@@ -1,4 +1,5 @@
 import { PitrError } from '../../../errors.ts';
+import { describeResult, succeeded, type CommandLine } from '../../../system/command.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import type { Primary } from '../../primary/primary.ts';
 import type { Crew } from './copy/connections.ts';
@@ -23,4 +24,16 @@ export function needed<T>(value: T | undefined, what: string): T {
 /** Throws the signal's reason instead of what a command said that was ended by the signal. */
 export function failure(deps: StandbyDeps, error: PitrError): PitrError {
   return deps.signal.aborted && deps.signal.reason instanceof PitrError ? deps.signal.reason : error;
+}
+
+/** Runs a program over the copy, within the limit of the whole backup. */
+export async function runOnCopy(
+  deps: StandbyDeps,
+  command: CommandLine,
+  failed: string,
+  signal = deps.signal,
+): Promise<void> {
+  const result = await deps.run(command, { limitMs: deps.settings.base_backup_timeout * 1000, signal });
+  if (succeeded(result)) return;
+  throw failure(deps, new PitrError(`${failed}: ${command.program}: ${describeResult(result)}`));
 }

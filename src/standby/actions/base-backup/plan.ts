@@ -1,13 +1,11 @@
 import { segmentContaining, type WalLayout } from '../../../postgres/lsn.ts';
 import { timelineOf, type WalName } from '../../../postgres/wal-name.ts';
-import { formatSentinel, sentinelName, type Sentinel } from '../../../system/sentinel.ts';
-import { ownLabelPrefix } from '../../primary/backup-in-progress.ts';
-import { newSentinel, placeObjections } from '../../host/place.ts';
-import { refuseOn, type Objection } from '../../steps/objections.ts';
-import { failoverObjections } from '../../recovery/unfinished-failover.ts';
+import { formatSentinel, type Sentinel } from '../../../system/sentinel.ts';
+import { newSentinel } from '../../host/place.ts';
+import { refuseOn } from '../../steps/objections.ts';
 import type { BackupFacts } from './facts.ts';
-import { sourceObjections } from './source/objections.ts';
-import { streamingObjections, streamingSteps } from './streaming/plan.ts';
+import { listObjections } from './objections.ts';
+import { streamingSteps } from './streaming/plan.ts';
 
 /** How rsync finds out what to transfer: by size and time, or by reading every byte on both sides. */
 export type Comparison = 'times' | 'contents';
@@ -51,76 +49,6 @@ export function layoutOf({ primary }: BackupFacts): WalLayout {
   };
 }
 
-function primaryObjections(facts: BackupFacts): Objection[] {
-  const { settings, tablespaces } = facts.primary;
-  const objections: Objection[] = [];
-  if (settings.inRecovery) {
-    objections.push({
-      message: 'the server there is in recovery: it is a standby itself',
-      hint: 'Check master_public_ip: and port:; a base backup is made of the primary.',
-    });
-  }
-  if (settings.archiveMode === 'off') {
-    objections.push({
-      message: 'archive_mode is off on the primary, so the WAL that a base backup needs would never arrive',
-      hint: 'Set archive_mode = on and archive_command in its postgresql.conf, and restart it.',
-    });
-  } else if (settings.archiveCommand === '' && settings.archiveLibrary === '') {
-    objections.push({
-      message: 'archive_command is empty on the primary, so no WAL is shipped',
-      hint: "Set archive_command = 'cmd_archiver -C FILE -F %p' there and reload.",
-    });
-  }
-  if (facts.archiveCommandProblem !== undefined) {
-    objections.push({
-      name: 'archive-command',
-      message: `PostgreSQL on the primary cannot archive: ${facts.archiveCommandProblem}`,
-      hint: "Mend archive_command there and reload: cmd_archiver without an action checks it. A shipper may deliver meanwhile, but the primary's WAL piles up.",
-      cost: "the base backup is made, and the primary's WAL piles up",
-    });
-  }
-  const unwritable = tablespaces.find(({ location }) => /[\n\\]/.test(location));
-  if (unwritable !== undefined) {
-    objections.push({
-      message: `the path of tablespace "${unwritable.name}" holds a line break or a backslash`,
-      hint: 'Move the tablespace to a directory with a plain name.',
-    });
-  }
-  return objections;
-}
-
-function backupObjections({ backupInProgress: current, notedBackup, standby }: BackupFacts): Objection[] {
-  if (current === undefined || current.label === notedBackup) return [];
-  const isOfThisHost = current.label.startsWith(ownLabelPrefix(standby));
-  return [
-    {
-      message: `another backup goes on at the primary: "${current.label}" since ${current.startTime}`,
-      hint: isOfThisHost
-        ? 'This version can make only one at a time. It was begun by -A start_basebackup or with another INI file of this host; if nobody needs it, end it: cmd_standby -C FILE -A stop_basebackup'
-        : 'This version can make only one at a time. Whoever began it must end it; -A stop_basebackup ends only those of this host.',
-    },
-  ];
-}
-
-function lostArchive({ archivedir, hasRecord }: BackupFacts['place']): Objection {
-  const force = hasRecord ? ' --force=new-archive' : '';
-  return {
-    message: `archivedir "${archivedir}" has no ${sentinelName}: is its file system mounted?`,
-    hint: `Mount it; if it is the right directory, mark it as the archive: cmd_standby -C FILE -I${force}`,
-  };
-}
-
-function archiveObjections({ place }: BackupFacts): Objection[] {
-  if (place.hasArchivedir && place.sentinel.kind === 'none') return [lostArchive(place)];
-  if (place.hasArchivedir) return [];
-  return [
-    {
-      message: `there is no archivedir "${place.archivedir}"`,
-      hint: 'Run cmd_standby -C FILE -I first, or mount it.',
-    },
-  ];
-}
-
 /**
  * Files in archivedir that the primary cannot have written on its way to where it is now: of a later timeline, or
  * of this one beyond its end. They are left by a promotion of this standby or by a primary that was set back. The
@@ -158,20 +86,6 @@ function sentinelSteps({ primary, place, standby }: BackupFacts): readonly Backu
   // One that is missing is an objection: only -I marks a directory as the archive.
   if (previous === undefined || formatSentinel(previous) === formatSentinel(sentinel)) return [];
   return [{ kind: 'write-sentinel', sentinel, previous }];
-}
-
-/** All that stands against a base backup. */
-export function listObjections(facts: BackupFacts): readonly Objection[] {
-  const { place, primary } = facts;
-  return [
-    ...placeObjections(place, primary),
-    ...failoverObjections(place.pgdata, facts.record),
-    ...archiveObjections(facts),
-    ...primaryObjections(facts),
-    ...backupObjections(facts),
-    ...(facts.source === undefined ? [] : sourceObjections(facts, facts.source)),
-    ...(facts.streaming === undefined ? [] : streamingObjections(facts, facts.streaming)),
-  ];
 }
 
 /** The steps of a base backup. Throws a refusal that names everything which stands against it. */

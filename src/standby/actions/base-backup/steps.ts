@@ -1,5 +1,6 @@
 import { isStillThere, writeSentinel } from '../../../system/sentinel.ts';
 import { ensureDirectory } from '../../../system/durable.ts';
+import { outsidePgdata } from '../../host/tablespaces.ts';
 import { readRemoteControl } from '../../primary/primary.ts';
 import type { StepTable } from '../../steps/step-table.ts';
 import { copyFiles } from './copy/copy-files.ts';
@@ -32,9 +33,9 @@ import { moveOlder, putBack, setAside } from './wal/set-aside.ts';
 import { awaitWal, proveWal } from './wal/wait-for-wal.ts';
 
 function described({ primary, place, source }: BackupFacts): string {
-  const tablespaces = place.targets
-    .filter(({ isInsidePgdata }) => !isInsidePgdata)
-    .map(({ name, target }) => `, tablespace "${name}" to "${target}"`);
+  const tablespaces = outsidePgdata(place.targets).map(
+    ({ name, target }) => `, tablespace "${name}" to "${target}"`,
+  );
   const from = source === undefined ? primary.dataDirectory : `${source.host}:${source.server.dataDirectory}`;
   return `"${from}" to "${place.pgdata}"${tablespaces.join('')}`;
 }

@@ -9,6 +9,7 @@ import {
   type PlannedDirectory,
   type PlannedFile,
 } from './planned-files.ts';
+import { lostConnection } from '../../../primary/remote-files.ts';
 import { withoutUnlogged, type CopyRules } from '../../../host/copy-rules.ts';
 
 /** What there is below a root on the primary, as far as the rules let it be copied. */
@@ -213,10 +214,7 @@ export async function listRoot(
       collect(found, line, listed);
     },
   });
-  if (result.kind === 'lost')
-    throw new PitrError(`lost the connection to ${shell.target.what} ${shell.target.host}`, {
-      detail: result.reason,
-    });
+  if (result.kind === 'lost') throw lostConnection(shell, result.reason);
   if (found.untrusted !== undefined)
     throw new PitrError(found.untrusted, {
       hint: 'Nothing was copied. No find prints this: look at that host.',

@@ -1,6 +1,6 @@
 import { refusal } from '../../../../errors.ts';
 import { refuseOn, sayOverruled } from '../../../steps/objections.ts';
-import { tablespaceFolder } from '../../../host/tablespaces.ts';
+import { outsidePgdata, tablespaceFolder } from '../../../host/tablespaces.ts';
 import { needed, type BackupContext } from '../context.ts';
 import { planOf, type CopyPlan, type CopyRoot, type SurveyedRoot } from './planned-files.ts';
 import { dataRules, tablespaceRules, type CopyRules } from '../../../host/copy-rules.ts';
@@ -21,12 +21,10 @@ function placesOf({ facts, primary }: BackupContext): readonly Place[] {
   const targets = locatedOn(facts.place.targets, origin);
   const folder = tablespaceFolder(origin.capabilities, needed(origin.control, 'pg_control'));
   const below = (path: string) => (folder === undefined ? path : `${path}/${folder}`);
-  const tablespaces = targets
-    .filter(({ isInsidePgdata }) => !isInsidePgdata)
-    .map(({ name, location, target }) => {
-      const rules = tablespaceRules(folder);
-      return { kind: 'tablespace', name, source: below(location), target: below(target), rules } as const;
-    });
+  const tablespaces = outsidePgdata(targets).map(({ name, location, target }) => {
+    const rules = tablespaceRules(folder);
+    return { kind: 'tablespace', name, source: below(location), target: below(target), rules } as const;
+  });
   const own = dataRules(targets, origin.dataDirectory, facts.place.ownConfiguration);
   const rules = primary.source === undefined ? own : rulesForSource(own);
   const data = { kind: 'data', name: 'data directory', rules } as const;

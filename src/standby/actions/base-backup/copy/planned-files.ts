@@ -76,3 +76,8 @@ export function localPath(target: string, path: string): string | Buffer {
 export function printablePath(path: string): string {
   return plainName.test(path) ? path : Buffer.from(path, 'latin1').toString('utf8');
 }
+
+/** The opposite of it. */
+export function plannedPath(text: string): string {
+  return Buffer.from(text, 'utf8').toString('latin1');
+}

@@ -1,9 +1,8 @@
 import { join } from 'node:path';
 import { messageOf, PitrError } from '../../../../errors.ts';
-import { describeResult, succeeded } from '../../../../system/command.ts';
 import { systemErrorCode } from '../../../../system/durable.ts';
 import { chmod, mkdir, removeTree } from '../../../../system/files.ts';
-import { failure, type BackupContext } from '../context.ts';
+import { runOnCopy, type BackupContext } from '../context.ts';
 import { localPath, type CopyRoot, type PlannedDirectory, type SurveyedRoot } from './planned-files.ts';
 import { comparisonFor } from '../plan.ts';
 
@@ -21,12 +20,7 @@ async function distrustRecentTimes(context: BackupContext, places: readonly stri
   if (Number.isNaN(startTime)) return;
   const since = `@${Math.floor((startTime - clockTickMs) / 1000)}`;
   const args = [...places, '-type', 'f', '-newermt', since, '-exec', 'touch', '-d', '@0', '--', '{}', '+'];
-  const result = await deps.run(
-    { program: 'find', args },
-    { limitMs: deps.settings.base_backup_timeout * 1000, signal: deps.signal },
-  );
-  if (succeeded(result)) return;
-  throw failure(deps, new PitrError(`cannot prepare ${places.join(', ')}: find: ${describeResult(result)}`));
+  await runOnCopy(deps, { program: 'find', args }, `cannot prepare ${places.join(', ')}`);
 }
 
 /** What the server writes in pgdata; the DBA's own files keep their times. */

@@ -11,33 +11,27 @@ export function dottedWord(path: string): string {
   return `"$(printf '%b.' '${bytes.join('')}')"`;
 }
 
-async function ask(
-  shell: RemoteShell,
-  source: string,
-  paths: readonly string[],
-): Promise<readonly (number | undefined)[]> {
-  const script = [
+function sizesScript(source: string, paths: readonly string[]): string {
+  return [
     `cd -- ${shellQuote(source)} || exit 0`,
     'i=0',
     `for p in ${paths.map(dottedWord).join(' ')}; do p=./\${p%.}; s=$(stat -L -c %s -- "$p" 2>/dev/null) && echo "$i $s"; i=$((i + 1)); done; :`,
   ].join('\n');
-  const { lines } = await runRemotely(shell, script);
-  const sizes = new Map(
-    lines
-      .filter((line) => /^\d+ \d+$/.test(line))
-      .map((line) => line.split(' ').map(Number) as [number, number]),
-  );
-  return paths.map((_path, index) => sizes.get(index));
 }
 
-/** What the primary's files of these paths measure now; undefined for those that have gone. */
+/** The sizes that the primary's files of these paths have now; undefined for those that have gone. */
 export async function sizesOnPrimary(
   shell: RemoteShell,
   source: string,
   paths: readonly string[],
 ): Promise<readonly (number | undefined)[]> {
-  const sizes: (number | undefined)[] = [];
-  for (let start = 0; start < paths.length; start += pathsAtOnce)
-    sizes.push(...(await ask(shell, source, paths.slice(start, start + pathsAtOnce))));
-  return sizes;
+  const sizes = new Map<number, number>();
+  for (let start = 0; start < paths.length; start += pathsAtOnce) {
+    const script = sizesScript(source, paths.slice(start, start + pathsAtOnce));
+    for (const line of (await runRemotely(shell, script)).lines) {
+      const [, index, size] = /^(\d+) (\d+)$/.exec(line) ?? [];
+      if (index !== undefined) sizes.set(start + Number(index), Number(size));
+    }
+  }
+  return paths.map((_path, index) => sizes.get(index));
 }

@@ -4,7 +4,7 @@ import { parseStoppedBackup, startBackupSql, stopBackupSql } from '../../../../p
 import { parseLsn } from '../../../../postgres/lsn.ts';
 import type { BackupRecord } from '../../../backup-record/record.ts';
 import { explainUnarchived } from '../../../primary/archiver-statistics.ts';
-import { checkpointLimitMs } from '../../../primary/checkpoint-limit.ts';
+import { checkpointLimitMs } from '../../../primary/checkpoint.ts';
 import type { Primary } from '../../../primary/primary.ts';
 import { isRemoteFile, readRemoteFile } from '../../../primary/remote-files.ts';
 import type { Query } from '../../../primary/session.ts';

@@ -1,18 +1,10 @@
-import { PitrError } from '../../../../errors.ts';
-import { describeResult, succeeded } from '../../../../system/command.ts';
-import { failure, type BackupContext } from '../context.ts';
+import { runOnCopy, type BackupContext } from '../context.ts';
 import { copiedRoots } from './pgdata-files.ts';
 
 /** Flushes the file systems of the copy to the disk, whoever wrote to them. */
 export async function flushCopy(context: BackupContext, signal = context.deps.signal): Promise<void> {
-  const { deps } = context;
-  const roots = await copiedRoots(context);
-  const result = await deps.run(
-    { program: 'sync', args: ['-f', '--', ...roots] },
-    { limitMs: deps.settings.base_backup_timeout * 1000, signal },
-  );
-  if (succeeded(result)) return;
-  throw failure(deps, new PitrError(`cannot flush the copy to the disk: sync: ${describeResult(result)}`));
+  const command = { program: 'sync', args: ['-f', '--', ...(await copiedRoots(context))] };
+  await runOnCopy(context.deps, command, 'cannot flush the copy to the disk', signal);
 }
 
 /** Flushes what there is by now while more is copied, so that little is left for the end. */

@@ -12,7 +12,7 @@ import { removeTree, rename, symlink, unlink } from '../../../../system/files.ts
 import { recordFileName, type BackupRecord } from '../../../backup-record/record.ts';
 import { incompleteControlFile } from '../../../server/data-directory.ts';
 import { makeForServer, openToGroup, writeForServer } from '../../../server/server-modes.ts';
-import { rewriteTablespaceMap } from '../../../host/tablespaces.ts';
+import { filledDirectories, outsidePgdata, rewriteTablespaceMap } from '../../../host/tablespaces.ts';
 import { isEmptied, readWalLink, type WalLink } from '../../../host/wal-link.ts';
 import type { LocalPlace } from '../../../host/place.ts';
 import type { BackupContext } from '../context.ts';
@@ -52,7 +52,7 @@ function isUnfinished({ record, hadControl }: Before): boolean {
  */
 export async function markCopying(facts: BackupFacts, record: BackupRecord, before: Before): Promise<void> {
   const { pgdata, targets, ownConfiguration } = facts.place;
-  const tablespaces = targets.flatMap(({ target, isInsidePgdata }) => (isInsidePgdata ? [] : [target]));
+  const tablespaces = outsidePgdata(targets).map(({ target }) => target);
   // Without its pg_control a running server would not live for long.
   await refuseServerStartedMeanwhile(facts);
   await ensureDirectory(pgdata);
@@ -152,9 +152,7 @@ export async function putControlInPlace(
 
 /** Where the files of the copy lie, for flushing: a directory of the WAL may be a link to another file system. */
 export async function copiedRoots({ facts }: BackupContext): Promise<readonly string[]> {
-  const { pgdata, targets } = facts.place;
-  const wal = join(pgdata, facts.primary.capabilities.walDirName);
+  const wal = join(facts.place.pgdata, facts.primary.capabilities.walDirName);
   const walTarget = await readlink(wal).catch(() => undefined);
-  const outside = targets.filter((target) => !target.isInsidePgdata).map(({ target }) => target);
-  return [pgdata, ...outside, ...(walTarget === undefined ? [] : [wal])];
+  return [...filledDirectories(facts.place), ...(walTarget === undefined ? [] : [wal])];
 }

@@ -1,6 +1,6 @@
 import { PitrError } from '../../../../errors.ts';
-import { checkpointSql, isTrue, mayCheckpointSql } from '../../../../postgres/backup-sql.ts';
 import { formatLsn, parseLsn } from '../../../../postgres/lsn.ts';
+import { checkpoint, mayCheckpoint } from '../../../primary/checkpoint.ts';
 import type { Primary } from '../../../primary/primary.ts';
 import type { BackupRecord } from '../../../backup-record/record.ts';
 import { originOf } from '../../../primary/origin.ts';
@@ -10,7 +10,6 @@ import { nudgeArchiver, nudgesAtTimes } from '../wal/nudge.ts';
 import { askState } from './facts.ts';
 import type { SourceState } from './state.ts';
 
-const checkpointMs = 30 * 60_000;
 /** A restartpoint that nobody asks for may come so much later than checkpoint_timeout. */
 const marginS = 60;
 const checkpointTimeoutSql = "SELECT setting FROM pg_settings WHERE name = 'checkpoint_timeout'";
@@ -71,14 +70,14 @@ async function waitForRestartpoint(waiting: Waiting): Promise<void> {
   const { source, startLsn } = waiting;
   const { settings, log } = waiting.context.deps;
   const { host } = source.shell.target;
-  const mayAsk = isTrue(await source.query(mayCheckpointSql(source.facts.capabilities)));
+  const mayAsk = await mayCheckpoint(source);
   const limitS = mayAsk
     ? settings.wal_timeout
     : Number((await source.query(checkpointTimeoutSql))[0]?.[0]) + marginS;
   if (!mayAsk) log.notice(`waiting up to ${limitS} s for ${host} to make a restartpoint by itself`);
   const ask = async () => {
     // It does nothing while no later checkpoint has been replayed.
-    if (mayAsk) await source.query(checkpointSql, checkpointMs);
+    if (mayAsk) await checkpoint(source);
     return askState(source);
   };
   const message = `${host} completed no restartpoint at or after the start of the backup`;

@@ -1,4 +1,5 @@
 import type { StandbyDeps } from '../../../deps.ts';
+import { filledDirectories } from '../../../host/tablespaces.ts';
 import type { LocalPlace } from '../../../host/place.ts';
 import type { Primary, PrimaryFacts } from '../../../primary/primary.ts';
 import { findOverlaps, type FoundOverlap } from '../../../host/same-place.ts';
@@ -24,13 +25,11 @@ export async function observeSource(
   place: LocalPlace,
 ): Promise<SourceFacts> {
   const { facts, shell } = source;
-  const outside = place.targets.filter(({ isInsidePgdata }) => !isInsidePgdata);
-  const ours = [place.pgdata, ...outside.map(({ target }) => target)];
   const theirs = [facts.dataDirectory, ...facts.tablespaces.map(({ location }) => location)];
   return {
     host: shell.target.host,
     server: facts,
     state: facts.capabilities.controlRedoColumn === undefined ? undefined : await askState(source),
-    overlaps: await findOverlaps(deps.run, shell, ours, theirs),
+    overlaps: await findOverlaps(deps.run, shell, filledDirectories(place), theirs),
   };
 }

@@ -8,7 +8,7 @@ import type { Capabilities } from '../../../../postgres/capabilities.ts';
 import type { StandbyDeps } from '../../../deps.ts';
 import type { LocalPlace } from '../../../host/place.ts';
 import { receivingName } from '../../../host/pgdata-content.ts';
-import { isServersName } from '../../../host/tablespaces.ts';
+import { filledDirectories, isServersName, outsidePgdata } from '../../../host/tablespaces.ts';
 import { dataRules } from '../../../host/copy-rules.ts';
 import type { Demand } from '../copy/room.ts';
 import { receivingPlaces } from './places.ts';
@@ -37,7 +37,7 @@ async function findOldParts(place: LocalPlace, capabilities: Capabilities): Prom
   const { pgdata, targets } = place;
   const data = (await namesIn(pgdata)).filter((name) => isReplaced(place, name));
   const parts: OldPart[] = [{ target: pgdata, paths: data.map((name) => join(pgdata, name)) }];
-  for (const { target } of targets.filter(({ isInsidePgdata }) => !isInsidePgdata)) {
+  for (const { target } of outsidePgdata(targets)) {
     const folders = (await namesIn(target)).filter((name) => isServersName(capabilities, undefined, name));
     parts.push({ target, paths: folders.map((name) => join(target, name)) });
   }
@@ -78,9 +78,8 @@ export async function bytesLeftBehind(deps: StandbyDeps, place: LocalPlace): Pro
 }
 
 /** What cannot be made must be known before the copy that is here is gone. */
-export async function makeTargets({ pgdata, targets }: LocalPlace): Promise<void> {
-  const outside = targets.filter(({ isInsidePgdata }) => !isInsidePgdata);
-  for (const path of [pgdata, ...outside.map(({ target }) => target)]) await ensureDirectory(path);
+export async function makeTargets(place: LocalPlace): Promise<void> {
+  for (const path of filledDirectories(place)) await ensureDirectory(path);
 }
 
 /** Removes the copy that is here. The directories themselves stay: they may be mount points. */

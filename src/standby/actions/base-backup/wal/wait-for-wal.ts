@@ -1,15 +1,11 @@
 import { join } from 'node:path';
 import { PitrError, refusal } from '../../../../errors.ts';
-import {
-  checkpointSql,
-  isTrue,
-  mayCheckpointSql,
-  writeWalRecordSql,
-} from '../../../../postgres/backup-sql.ts';
+import { writeWalRecordSql } from '../../../../postgres/backup-sql.ts';
 import { listSegments, segmentEndingAt } from '../../../../postgres/lsn.ts';
 import type { SegmentName } from '../../../../postgres/wal-name.ts';
 import { exists, removeDurably, writeDurably } from '../../../../system/durable.ts';
 import { archiverStatistics, describeArchiving } from '../../../primary/archiver-statistics.ts';
+import { checkpoint, mayCheckpoint } from '../../../primary/checkpoint.ts';
 import { arrivalOf } from '../../../archive/arrival.ts';
 import { waitUntil } from '../../../server/wait.ts';
 import type { BackupContext } from '../context.ts';
@@ -18,9 +14,6 @@ import { endSegment, nudgesAtTimes } from './nudge.ts';
 
 /** A request of ours to the archiver: it looks for this file whenever it connects, and then ships again. */
 const resumeRequest = '.resume';
-
-/** A checkpoint writes all that is dirty: on a busy primary that takes its time. */
-const checkpointMs = 30 * 60_000;
 
 /** Those of the segments that are not whole in archivedir. One that is there with other contents is an error. */
 async function missingOf(
@@ -97,16 +90,10 @@ async function refuseUnproven(context: BackupContext, segment: SegmentName): Pro
   });
 }
 
-/** Whether the primary is to make a checkpoint at once, and this role may ask for one. */
-async function mayCheckpointNow({ deps, primary }: BackupContext): Promise<boolean> {
-  if (deps.settings.basebackup_checkpoint !== 'fast') return false;
-  return isTrue(await primary.query(mayCheckpointSql(primary.facts.capabilities)));
-}
-
-async function switchSegment(context: BackupContext): Promise<SegmentName> {
-  const { primary } = context;
+async function switchSegment({ deps, primary }: BackupContext): Promise<SegmentName> {
+  const isFast = deps.settings.basebackup_checkpoint === 'fast';
   // Either leaves a record, so that there is something in the segment: or the switch would do nothing.
-  if (await mayCheckpointNow(context)) await primary.query(checkpointSql, checkpointMs);
+  if (isFast && (await mayCheckpoint(primary))) await checkpoint(primary);
   else await primary.query(writeWalRecordSql);
   return endSegment(primary);
 }
