@@ -59,10 +59,10 @@ describe.each(failureMajors())('--verify on PostgreSQL %i', (major) => {
     const path = await makeTable(primary);
     const good = await world.cmdStandby(standby, ['-B', '--verify']);
     expect(good).toMatchObject({ code: 0 });
-    expect(good.stdout).toMatch(/verified: +\d{4,} pages in \d+ files at .*: nothing is damaged/);
+    expect(good.stdout).toMatch(/verified: +\d{4,} pages in \d+ files at .*: none is damaged/);
     const alone = await world.cmdStandby(standby, ['--verify']);
     expect(alone).toMatchObject({ code: 0 });
-    expect(alone.stdout).toMatch(/^Verified: \d+ pages in \d+ files, nothing is damaged/m);
+    expect(alone.stdout).toMatch(/^Verified: \d+ pages in \d+ files, none is damaged/m);
 
     flipBit(inPgdata(standby, path), 17);
     const damaged = await world.cmdStandby(standby, ['--verify']);

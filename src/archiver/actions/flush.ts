@@ -163,7 +163,9 @@ async function reportLane({ report }: ArchiverDeps, { lane, flushed }: Flushed):
 function reportReady(deps: ArchiverDeps, ready: ReadyFiles, done: readonly string[]): boolean {
   switch (ready.kind) {
     case 'running':
-      deps.log.debug(`PostgreSQL runs here (process ${ready.pid}) and archives its own WAL`);
+      deps.log.debug(
+        `PostgreSQL runs here (process ${ready.pid}): what it has not archived yet is left to it`,
+      );
       return true;
     case 'unclear':
       deps.log.error(

@@ -17,7 +17,7 @@ export interface Finding {
 }
 
 const sentences: Readonly<Partial<Record<Health, (standby: string) => string>>> = {
-  ok: (standby) => `standby ${standby} has all WAL again`,
+  ok: (standby) => `standby ${standby} takes WAL again, and its queue is empty`,
   behind: (standby) => `standby ${standby} is behind`,
   unsafe: (standby) => `WAL for standby ${standby} could neither be sent nor queued`,
   abandoned: (standby) => `standby ${standby} is abandoned and needs a new base backup`,

@@ -35,7 +35,7 @@ function walLines(backup: BackupRecord): readonly Line[] {
 function verifiedLines(verified: VerifiedFacts | undefined): readonly Line[] {
   if (verified === undefined) return [];
   const { pages, files, findings, time } = verified;
-  const result = findings.length === 0 ? 'nothing is damaged' : `\n${describeFindings(findings)}`;
+  const result = findings.length === 0 ? 'none is damaged' : `\n${describeFindings(findings)}`;
   return [['verified', `${pages} pages in ${files} files at ${time}: ${result}`]];
 }
 

@@ -85,6 +85,6 @@ export function describeFindings(findings: readonly Finding[]): string {
 export function describeVerification({ files, pages, leftToWal, findings }: Verification): string {
   const torn =
     leftToWal === 0 ? '' : `; ${leftToWal} were written while they were copied, and the WAL has them whole`;
-  const damage = findings.length === 0 ? 'nothing is damaged' : `${findings.length} findings`;
+  const damage = findings.length === 0 ? 'none is damaged' : `${findings.length} findings`;
   return `${pages} pages in ${files} files, ${damage}${torn}`;
 }

@@ -43,6 +43,17 @@ export function findNotReplayed(
   };
 }
 
+/** Whether a server on a timeline of this history has replayed the last archived segment. */
+function leadsThrough(
+  { last, segmentSize }: ArchivedEnd,
+  entries: readonly TimelineEntry[],
+  walSegmentSkipsFF: boolean,
+): boolean {
+  const layout = { segmentSize, walSegmentSkipsFF };
+  const left = entries.find((entry) => entry.timeline === last.timeline);
+  return left !== undefined && firstUntouched(left, layout) > segmentNumber(last, layout);
+}
+
 /** The history of a timeline in the server's own pg_wal; undefined where there is none. */
 async function readHistory(
   { pgdata, capabilities }: Pick<Server, 'pgdata' | 'capabilities'>,
@@ -84,18 +95,22 @@ export async function seeAllReplayed(
 ): Promise<ArchiveEnd | undefined> {
   const { deps } = server;
   const { walSegmentSkipsFF } = server.capabilities;
-  const reached: ArchiveEnd = { kind: 'reached', last: end.last.name };
-  // The server goes on with the timeline that it had: no branch, no place of it.
-  if (timeline <= end.last.timeline) return reached;
-  const entries = await readHistory(server, timeline).catch((error: unknown) => messageOf(error));
-  if (entries === undefined || typeof entries === 'string') {
-    const reason =
-      entries ?? `there is no ${historyName(timeline).name} in ${server.capabilities.walDirName}`;
+  const unknown = (reason: string): ArchiveEnd | undefined => {
     deps.log.warning(`cannot determine whether all archived WAL was replayed: ${reason}`);
     return undefined;
-  }
+  };
+  if (timeline <= end.last.timeline)
+    return unknown(`the server goes on with timeline ${timeline}, so no history says where it opened`);
+  const entries = await readHistory(server, timeline).catch((error: unknown) => messageOf(error));
+  if (entries === undefined || typeof entries === 'string')
+    return unknown(
+      entries ?? `there is no ${historyName(timeline).name} in ${server.capabilities.walDirName}`,
+    );
   const missing = findNotReplayed(end, entries, walSegmentSkipsFF);
-  if (missing === undefined) return reached;
+  if (missing === undefined)
+    return leadsThrough(end, entries, walSegmentSkipsFF)
+      ? { kind: 'reached', last: end.last.name }
+      : unknown(`the history of timeline ${timeline} does not lead through ${end.last.name}`);
   const said = `the server opened short of the archive's end: ${describe(missing)}`;
   if (isAccepted) {
     deps.log.warning(`${said}; going on all the same (--force=replay)`);

@@ -43,10 +43,12 @@ function sayState(deps: StandbyDeps, facts: FailoverFacts): void {
   if (facts.directory.record.isActionBegun === true)
     deps.log.notice('action_failover was begun by an earlier run, and not seen to succeed: it is owed still');
   else if (facts.state.kind === 'production')
-    deps.log.notice('the server here is out of recovery already: only what comes after a promotion is done');
+    deps.log.notice(
+      'the server here is out of recovery already: only what comes after a promotion is left to do',
+    );
   if (facts.state.kind === 'stopped' && hasUnfinishedFailover(facts.directory)) {
     deps.log.notice(
-      'the failover here was begun and not finished: the server is started, and the rest is done',
+      'the failover here was begun and not finished: what is left is to start the server, and all that comes after a promotion',
     );
     return;
   }

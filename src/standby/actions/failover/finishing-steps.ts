@@ -119,7 +119,7 @@ export const finishingSteps = {
     },
   }),
   'archive-history': afterOpening({
-    say: () => 'see that the history of the new timeline is archived',
+    say: () => 'mark the history of the new timeline to be archived, where the server has not',
     run: async (run) => archiveHistory(run.server, await provenTimeline(run)),
   }),
   'check-archiving': afterOpening({

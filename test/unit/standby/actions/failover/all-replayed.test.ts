@@ -104,11 +104,20 @@ describe('once the server is open', () => {
     ]);
   });
 
-  test('all was replayed where the new timeline begins behind the archive, or none began', async () => {
+  test('all was replayed where the new timeline begins behind the archive', async () => {
     writeFileSync(join(pgdata, 'pg_wal', '00000002.history'), '1\t0/9000000\tx\n');
-    writeFileSync(join(pgdata, 'pg_wal', '00000001.history'), '1\t0/1000000\tx\n');
-    for (const timeline of [1, 2]) expect(await see(timeline, false)).toMatchObject({ kind: 'reached' });
+    expect(await see(2, false)).toMatchObject({ kind: 'reached' });
     expect(warnings).toEqual([]);
+  });
+
+  test('nothing is known where no timeline began, or one that does not lead through the last segment', async () => {
+    const history = '1\t0/3000100\tx\n2\t0/9000000\tx\n';
+    writeFileSync(join(pgdata, 'pg_wal', '00000003.history'), history);
+    for (const timeline of [1, 3]) expect(await see(timeline, false)).toBeUndefined();
+    expect(warnings.splice(0)).toEqual([
+      expect.stringContaining('the server goes on with timeline 1'),
+      expect.stringContaining('timeline 3 does not lead through 000000010000000000000008'),
+    ]);
   });
 
   test('a history that is missing or cannot be read does not fail a failover, and proves nothing', async () => {
