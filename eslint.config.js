@@ -16,6 +16,7 @@ const doors = {
   execa: packages(['execa'], 'src/system/command.ts'),
   pino: packages(['pino'], 'src/system/log.ts'),
   pg: packages(['pg'], 'src/system/local-sql.ts'),
+  commander: packages(['commander'], 'src/arguments.ts'),
   ini: packages(['ini'], 'src/config/ini-text.ts'),
 };
 
@@ -37,6 +38,8 @@ const readsClock = {
   message: 'only src/system/clock.ts reads a clock',
 };
 
+/** The rule for the one module that imports this package. */
+const allBut = (own) => Object.entries(doors).flatMap(([name, door]) => (name === own ? [] : [door]));
 const pureOnly = [
   { group: ['node:*', '!node:path'], message: 'this folder is pure: no I/O here' },
   { group: ['**/system/**', '**/archiver/**', '**/standby/**'], message: 'this folder is below the others' },
@@ -90,11 +93,12 @@ export default tseslint.config(
     },
   },
   forbid(['src/*.ts'], [...Object.values(doors), fileWrites]),
+  forbid(['src/arguments.ts'], [...allBut('commander'), fileWrites]),
   forbid(['src/system/**'], [...Object.values(doors), ...below]),
-  forbid(['src/system/command.ts'], [doors.pino, doors.pg, doors.ini, ...below]),
-  forbid(['src/system/log.ts'], [doors.execa, doors.pg, doors.ini, ...below]),
-  forbid(['src/system/local-sql.ts'], [doors.execa, doors.pino, doors.ini, ...below]),
-  forbid(['src/config/**'], [...pureOnly, doors.execa, doors.pino, doors.pg]),
+  forbid(['src/system/command.ts'], [...allBut('execa'), ...below]),
+  forbid(['src/system/log.ts'], [...allBut('pino'), ...below]),
+  forbid(['src/system/local-sql.ts'], [...allBut('pg'), ...below]),
+  forbid(['src/config/**'], [...pureOnly, ...allBut('ini')]),
   forbid(['src/config/read-file.ts'], [pureOnly[1], ...Object.values(doors)]),
   forbid(['src/postgres/**'], [...pureOnly, ...Object.values(doors), { group: ['**/config/**'] }]),
   ...program('archiver', 'standby'),

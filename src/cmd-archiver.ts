@@ -5,7 +5,8 @@ import { layoutOf } from './archiver/layout.ts';
 import type { ShipperAccess } from './archiver/markers/ask.ts';
 import type { ReadConfiguration } from './archiver/actions/ship.ts';
 import { identityOf } from './archiver/wal/wal-file.ts';
-import { parseArguments, type Request } from './archiver/command-line.ts';
+import type { Request } from './archiver/command-line.ts';
+import { parseSegmentCall } from './archiver/segment-call.ts';
 import { parseArchiverConfig } from './config/load-archiver.ts';
 import type { ArchiverSettings } from './config/options-archiver.ts';
 import { readConfiguration } from './config/read-file.ts';
@@ -71,7 +72,7 @@ function shipperAccess(file: string): ShipperAccess {
   };
 }
 
-type ActionRequest = Exclude<Request, { kind: 'answered' }>;
+type ActionRequest = Exclude<Request, { kind: 'show' }>;
 
 async function requireClosedIni(file: string): Promise<void> {
   const { findOpenIni } = await import('./system/file-modes.ts');
@@ -117,9 +118,15 @@ async function perform(deps: ArchiverDeps, request: ActionRequest): Promise<numb
   }
 }
 
+/** commander is loaded only where it is needed: -F runs once per segment. */
+const loadParser = async () => (await import('./archiver/command-line.ts')).parseRequest;
+
 async function main(context: ProgramContext): Promise<number> {
-  const request = await parseArguments(context.argv, (text) => process.stdout.write(text));
-  if (request.kind === 'answered') return 0;
+  const request = parseSegmentCall(context.argv) ?? (await loadParser())(context.argv);
+  if (request.kind === 'show') {
+    process.stdout.write(request.text);
+    return 0;
+  }
   refuseRoot();
   const { settings, warnings } = await readSettings(request.iniFile);
   const log = await openOwnLog(settings, request.kind === 'ship');

@@ -12,7 +12,6 @@ import { withLocalSql } from './system/local-sql.ts';
 import { takeLock, type Lock } from './system/lock.ts';
 import { openLog } from './system/log.ts';
 import { programDeps } from './system/program-deps.ts';
-import { programVersion } from './system/program-version.ts';
 
 type RunRequest = Extract<Request, { kind: 'run' }>;
 
@@ -119,7 +118,7 @@ async function judgeIniFile({ settings, iniFile, log }: StandbyDeps, { action }:
 
 async function main(context: ProgramContext): Promise<number> {
   const { argv, signal } = context;
-  const request = parseRequest(argv, programVersion());
+  const request = parseRequest(argv);
   if (request.kind === 'show') {
     process.stdout.write(request.text);
     return 0;

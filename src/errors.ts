@@ -61,6 +61,11 @@ export function refusal(message: string, explanation: Omit<Explanation, 'exitCod
   return new PitrError(message, { ...explanation, exitCode: exitCodes.refused });
 }
 
+/** The command line cannot be understood. */
+export function usageError(message: string, hint: string): PitrError {
+  return new PitrError(message, { hint, exitCode: exitCodes.usage });
+}
+
 /** Closes a `switch` over a discriminated union: the compiler rejects a call that can be reached. */
 export function unreachable(value: never): never {
   throw new Error(`unexpected value: ${JSON.stringify(value)}`);

@@ -1,39 +1,84 @@
+import type { FlagTable, Usage } from '../help.ts';
 import { forceNames } from './steps/force.ts';
 
-/** What `cmd_standby --help` says. */
-
-export const description =
-  'Makes, runs and promotes a PostgreSQL standby that is fed by cmd_archiver. To be run on the standby, by the user who owns its data directory. Without an action it checks the configuration.';
-
-export const optionTexts = {
-  config: 'the INI file',
-  init: 'make the directories of a standby and mark its archive',
-  ping: 'ask whether the master is alive; the exit status tells',
-  base: "make a base backup of the master in this host's pgdata",
-  verify:
+export const flags = {
+  init: ['Set up', '-I, --init', 'make the directories of a standby and mark its archive', '-I'],
+  base: ['Set up', '-B, --base', "make a base backup of the master in this host's pgdata", '-B'],
+  verify: [
+    'Set up',
+    '--verify',
     'with -B: check every page of the copy by its checksum; alone: those of a base backup that was not started yet',
-  backupInfo: 'show what is known of the base backup in pgdata',
-  standby: 'start the server as a warm or hot standby',
-  failover: 'fail over: make this standby the production server (999 is a safety catch)',
-  recover: 'with -F999: recover to this moment instead of to the end of the WAL',
-  targetTime: 'the same as -R',
-  targetXid: 'with -F999: recover to the end of this transaction',
-  targetLsn: 'with -F999: recover to this location in the WAL (from PostgreSQL 10)',
-  targetName: 'with -F999: recover to the point that pg_create_restore_point() named (from 9.1)',
-  targetImmediate: 'with -F999: stop as soon as the base backup is consistent (from 9.4)',
-  targetExclusive: 'stop just before the time, transaction or LSN, not just after it',
-  targetTimeline: 'follow this timeline: a number, latest (the default), or current, that of the base backup',
-  targetAction: 'at the target: promote (the default), pause (from 9.1) or shutdown (from 9.5)',
-  action:
+    '--verify',
+    'with -B, or alone: check the checksums of the copy',
+  ],
+  standby: ['Run', '-S, --standby', 'start the server as a warm or hot standby', '-S'],
+  action: [
+    'Run',
+    '-A, --action <WHAT>',
     'start, stop: the server on this host; start_basebackup, stop_basebackup: backup mode of the master (to PostgreSQL 14)',
-  wal: 'list the WAL in archivedir by timeline, its gaps, and what can be recovered to',
-  cleanup: 'remove the WAL from archivedir that nothing here needs any more',
-  dryRun: 'show the steps of the action and change nothing',
-  force: 'go on where the action would refuse, for the reasons that are named below, or for all of them',
-  json: 'with -B, --verify or --backup-info: answer with one JSON object on standard output',
-  version: 'show the version of this program',
-  help: 'show this text',
-} as const;
+    '-A start, -A stop',
+    'start or stop the server on this host',
+  ],
+  cleanup: ['Run', '--cleanup', 'remove archived WAL that nothing here needs any more', '--cleanup'],
+  ping: ['Look', '-P, --ping', 'ask whether the master is alive; the exit status tells', '-P'],
+  backupInfo: ['Look', '--backup-info', 'show what is known of the base backup in pgdata', '--backup-info'],
+  wal: ['Look', '--wal', 'list the archived WAL, its gaps, what it can recover to', '--wal'],
+  failover: [
+    'Change roles',
+    '-F, --failover <999>',
+    'fail over: make this standby the production server (999 is a safety catch)',
+    '-F999',
+    'fail over: make this standby the production server',
+  ],
+  recover: [
+    'Recover',
+    '-R, --recover <TIMESTAMP>',
+    'with -F999: recover to this moment, not to the end of the WAL',
+    '-F999 -R TIMESTAMP',
+    'recover to this moment, not to the end of the WAL',
+  ],
+  targetTime: ['Recover', '--target-time <TIMESTAMP>', 'the same as -R'],
+  targetXid: [
+    'Recover',
+    '--target-xid <NUMBER>',
+    'with -F999: recover to the end of this transaction',
+    '-F999 --target-…',
+    'recover to a transaction, an LSN or a restore point',
+  ],
+  targetLsn: [
+    'Recover',
+    '--target-lsn <LSN>',
+    'with -F999: recover to this location in the WAL (from PostgreSQL 10)',
+  ],
+  targetName: [
+    'Recover',
+    '--target-name <NAME>',
+    'with -F999: recover to the point that pg_create_restore_point() named (from 9.1)',
+  ],
+  targetImmediate: [
+    'Recover',
+    '--target-immediate',
+    'with -F999: stop as soon as the base backup is consistent (from 9.4)',
+  ],
+  targetExclusive: [
+    'Recover',
+    '--target-exclusive',
+    'stop just before the time, transaction or LSN, not just after it',
+  ],
+  targetTimeline: [
+    'Recover',
+    '--target-timeline <TIMELINE>',
+    'follow this timeline: a number, latest (the default), or current, that of the base backup',
+  ],
+  targetAction: [
+    'Recover',
+    '--target-action <WHAT>',
+    'at the target: promote (the default), pause (from 9.1) or shutdown (from 9.5)',
+  ],
+  // For bin/cmd_standby itself, as the server's restore_command.
+  restoreTrouble: ['hidden', '--restore-trouble <MESSAGE>', ''],
+  restoreGood: ['hidden', '--restore-good', ''],
+} as const satisfies FlagTable;
 
 const nameWidth = Math.max(...Object.keys(forceNames).map(({ length }) => length)) + 2;
 
@@ -41,7 +86,7 @@ const forceTexts = Object.entries(forceNames)
   .map(([name, text]) => `  ${name.padEnd(nameWidth)}${text}`)
   .join('\n');
 
-export const examples = `
+const more = `
 Making a standby:
   cmd_standby -C /etc/cmd_standby.ini -I
   cmd_standby -C /etc/cmd_standby.ini -B
@@ -65,3 +110,20 @@ ${forceTexts}
 Exit status: 0 success, 1 failure, 2 command line, 3 configuration, 4 refused and nothing changed,
 5 failover done but action_failover failed, 6 stopped by a signal.
 `;
+
+export const usage = {
+  program: 'cmd_standby',
+  synopsis: '-C FILE [ACTION] [--dry-run] [--force[=NAMES]] [--json]',
+  description: 'Makes, runs and promotes a PostgreSQL standby that is fed by cmd_archiver.',
+  flags,
+  shared: {
+    dryRun: 'with any action',
+    force: 'for the reasons that are named below, or for all of them',
+    json: 'with -B, --verify or --backup-info',
+  },
+  foot: [
+    "  cmd_standby -C /etc/cmd_standby.ini -F999 -R '2008-05-28 11:00:38.059389'",
+    '--dry-run shows the steps of an action, --force[=NAMES] overrules its refusals.',
+  ],
+  more,
+} as const satisfies Usage<typeof flags>;

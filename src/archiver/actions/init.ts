@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { exitCodes, messageOf, PitrError, refusal } from '../../errors.ts';
+import { messageOf, PitrError, refusal, usageError } from '../../errors.ts';
 import { ensureDirectory, exists } from '../../system/durable.ts';
 import { quoted } from '../../system/printable.ts';
 import { noiseHint } from '../../system/ssh.ts';
@@ -133,10 +133,7 @@ function judge(deps: ArchiverDeps, probed: Probed): Problem[] {
 
 function requireKnown(names: readonly string[], plant: string | undefined): void {
   if (plant === undefined || names.includes(plant)) return;
-  throw new PitrError(`--plant: there is no standby "${plant}" in slaves:`, {
-    hint: `It is one of: ${names.join(', ')}`,
-    exitCode: exitCodes.usage,
-  });
+  throw usageError(`--plant: there is no standby "${plant}" in slaves:`, `It is one of: ${names.join(', ')}`);
 }
 
 async function probeAll(

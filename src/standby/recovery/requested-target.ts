@@ -1,4 +1,4 @@
-import { exitCodes, PitrError } from '../../errors.ts';
+import { usageError } from '../../errors.ts';
 import {
   parseTargetAction,
   parseTargetLsn,
@@ -34,13 +34,9 @@ export interface TargetFlags {
 
 const example = "Recovery to a moment: cmd_standby -C FILE -F999 -R '2008-05-28 11:00:38'";
 
-function usageError(message: string, hint = example): PitrError {
-  return new PitrError(message, { hint, exitCode: exitCodes.usage });
-}
-
 function must<T>(word: string, parsed: Parsed<T>): T {
   if (parsed.kind === 'good') return parsed.value;
-  throw usageError(`${word}: ${parsed.reason}`);
+  throw usageError(`${word}: ${parsed.reason}`, example);
 }
 
 type Asked = readonly { readonly word: string; readonly goal: () => RequestedGoal }[];
@@ -97,7 +93,7 @@ export function requestedTarget(flags: TargetFlags): RequestedTarget | undefined
   const asked = askedGoals(flags);
   const [first] = asked;
   if (asked.length > 1)
-    throw usageError(`one target at a time, not ${asked.map(({ word }) => word).join(' and ')}`);
+    throw usageError(`one target at a time, not ${asked.map(({ word }) => word).join(' and ')}`, example);
   if (first === undefined) {
     const [manner] = manners(flags);
     if (manner === undefined) return undefined;

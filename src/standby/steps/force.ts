@@ -1,4 +1,4 @@
-import { exitCodes, PitrError } from '../../errors.ts';
+import { usageError } from '../../errors.ts';
 
 /** What `--force=NAME` overrules, by name, in the words of the documentation. */
 export const forceNames = {
@@ -49,8 +49,8 @@ export function parseForce(value: string | true | undefined): Force {
   const names = value.split(',').map((name) => name.trim());
   const unknown = names.filter((name) => !isForceName(name));
   if (unknown.length === 0) return { kind: 'named', names: names.filter(isForceName) };
-  throw new PitrError(`unknown name in --force: ${unknown.map((name) => `"${name}"`).join(', ')}`, {
-    hint: `It takes names with commas between them, of these: ${Object.keys(forceNames).join(', ')}. Without a list it overrules all.`,
-    exitCode: exitCodes.usage,
-  });
+  throw usageError(
+    `unknown name in --force: ${unknown.map((name) => `"${name}"`).join(', ')}`,
+    `It takes names with commas between them, of these: ${Object.keys(forceNames).join(', ')}. Without a list it overrules all.`,
+  );
 }

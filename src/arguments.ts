@@ -1,0 +1,118 @@
+import { Command, CommanderError, Option } from 'commander';
+import { usageError } from './errors.ts';
+import { seeHelp, shortHelp, type FlagTable, type Usage } from './help.ts';
+import { programVersion } from './system/program-version.ts';
+
+/** The flags that both programs declare alike. */
+interface SharedOptions {
+  readonly config?: string;
+  readonly dryRun?: true;
+  readonly force?: string | true;
+  readonly json?: true;
+  readonly version?: true;
+  readonly help?: string | true;
+}
+
+/** The values of a program's flags: text where a flag takes a value. */
+export type OptionsOf<Flags extends FlagTable> = {
+  readonly [Name in keyof Flags]?: Flags[Name][1] extends `${string}<${string}` ? string : true;
+};
+
+/** A text that is only to be shown, or the options that were given and the INI file. */
+export type Arguments<Flags extends FlagTable> =
+  | { readonly kind: 'show'; readonly text: string }
+  | {
+      readonly kind: 'options';
+      readonly iniFile: string;
+      readonly options: OptionsOf<Flags> & SharedOptions;
+    };
+
+const generalGroup = 'Options:';
+
+function sharedOptions({ shared: { dryRun, force, json } }: Usage): Option[] {
+  const some = [
+    { flags: '--dry-run', text: 'show the steps and change nothing', goesWith: dryRun },
+    { flags: '--force [NAMES]', text: 'go on where the action would refuse', goesWith: force },
+    { flags: '--json', text: 'answer with one JSON object on standard output', goesWith: json },
+  ];
+  return [
+    new Option('-C, --config <FILE>', 'the INI file'),
+    ...some.flatMap(({ flags, text, goesWith }) =>
+      goesWith === undefined ? [] : [new Option(flags, `${text}; ${goesWith}`)],
+    ),
+    new Option('--version', 'show the version of this program'),
+    new Option('-h, --help [all]', 'show what is typed for each task; with "all", every option'),
+  ].map((option) => option.helpGroup(generalGroup));
+}
+
+function ownOptions({ flags }: Usage): Option[] {
+  return Object.values(flags).map(([task, names, text]) =>
+    new Option(names, text).helpGroup(`${task}:`).hideHelp(task === 'hidden'),
+  );
+}
+
+function declare(usage: Usage): Command {
+  const command = new Command(usage.program)
+    .usage(usage.synopsis)
+    .description(usage.description)
+    .helpOption(false)
+    .allowExcessArguments()
+    .exitOverride()
+    .configureHelp({ helpWidth: 80 })
+    .configureOutput({ writeErr: () => undefined });
+  for (const option of [...ownOptions(usage), ...sharedOptions(usage)]) command.addOption(option);
+  return command;
+}
+
+/** commander's own message without its prefix, in our look. */
+function messageFrom(error: CommanderError): string {
+  return error.message
+    .replace(/^error: /, '')
+    .replace(/\n.*/s, '')
+    .replace(/\.$/, '');
+}
+
+function helpText(usage: Usage, command: Command, topic: string | true): string {
+  if (topic === true) return shortHelp(usage);
+  if (topic === 'all') return `${command.helpInformation()}${usage.more}`;
+  throw usageError(
+    `unknown word after --help: "${topic}"`,
+    `${usage.program} --help shows what is typed for each task, --help all every option.`,
+  );
+}
+
+/** Reads the command line. Throws a usage error, before anything is read or done. */
+export function readArguments<Flags extends FlagTable>(
+  usage: Usage<Flags>,
+  argv: readonly string[],
+): Arguments<Flags> {
+  const command = declare(usage);
+  const hint = seeHelp(usage);
+  try {
+    command.parse([...argv], { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) throw usageError(messageFrom(error), hint);
+    throw error;
+  }
+  const options = command.opts<OptionsOf<Flags> & SharedOptions>();
+  const [surplus] = command.args;
+  if (surplus !== undefined) throw usageError(`too many arguments: "${surplus}" belongs to no option`, hint);
+  if (options.help !== undefined) return { kind: 'show', text: helpText(usage, command, options.help) };
+  if (options.version === true) return { kind: 'show', text: `${programVersion()}\n` };
+  if (options.config === undefined)
+    throw usageError('no INI file is given', `Name it: ${usage.program} -C FILE …`);
+  return { kind: 'options', iniFile: options.config, options };
+}
+
+/** One of the actions that the options ask for, each with the words to name it by; `otherwise` without any. */
+export function onlyAction<Action>(
+  asked: readonly { readonly word: string; readonly action: Action }[],
+  otherwise: Action,
+): Action {
+  if (asked.length > 1)
+    throw usageError(
+      `one action at a time, not ${asked.map(({ word }) => word).join(' and ')}`,
+      'Each needs a command of its own.',
+    );
+  return asked[0]?.action ?? otherwise;
+}

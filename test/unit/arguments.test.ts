@@ -1,0 +1,60 @@
+import { Option } from 'commander';
+import { describe, expect, test } from 'vitest';
+import { usage as archiverUsage } from '../../src/archiver/usage.ts';
+import { readArguments } from '../../src/arguments.ts';
+import type { Usage } from '../../src/help.ts';
+import { usage as standbyUsage } from '../../src/standby/usage.ts';
+
+const usages: readonly [string, Usage][] = [
+  ['cmd_archiver', archiverUsage],
+  ['cmd_standby', standbyUsage],
+];
+
+describe.each(usages)('the command line of %s', (program, usage) => {
+  const read = (...argv: string[]) => readArguments(usage, argv);
+
+  test('names each flag as commander does', () => {
+    for (const [name, [, flags]] of Object.entries(usage.flags))
+      expect(new Option(flags).attributeName()).toBe(name);
+  });
+
+  test.each([['-h'], ['--help']])('%s is the short help, whatever else is missing', (flag) => {
+    expect(read(flag)).toMatchObject({
+      kind: 'show',
+      text: expect.stringMatching(`^Usage: ${program} -C FILE`) as string,
+    });
+  });
+
+  test('--version shows the version of package.json', () => {
+    expect(read('--version')).toMatchObject({
+      kind: 'show',
+      text: expect.stringMatching(/^\d+\.\d+\.\d+\S*\n$/) as string,
+    });
+  });
+
+  test('a word that --help does not know is refused with those that it does', () => {
+    expect(() => read('--help', 'failover')).toThrow(
+      expect.objectContaining({
+        exitCode: 2,
+        message: 'unknown word after --help: "failover"',
+        hint: `${program} --help shows what is typed for each task, --help all every option.`,
+      }) as Error,
+    );
+  });
+
+  test('an argument that belongs to nothing is refused, also beside --help', () => {
+    const surplus = /too many arguments: "now" belongs to no option/;
+    expect(() => read('-C', 'f.ini', 'now')).toThrow(surplus);
+    expect(() => read('--help', 'all', 'now')).toThrow(surplus);
+  });
+
+  test('the INI file must be named', () => {
+    expect(() => read('-I')).toThrow(
+      expect.objectContaining({
+        exitCode: 2,
+        message: 'no INI file is given',
+        hint: `Name it: ${program} -C FILE …`,
+      }) as Error,
+    );
+  });
+});
