@@ -10,7 +10,8 @@ import { isSuperseded } from '../archive/superseded.ts';
 import { segmentSizeOf } from '../archive/judge.ts';
 import { readStarts } from '../archive/contents.ts';
 import { olderThan } from '../archive/older.ts';
-import { perform, type StepEntry, type StepTable } from '../steps/step-table.ts';
+import { perform } from '../steps/carry-out.ts';
+import type { StepEntry, StepTable } from '../steps/step-table.ts';
 import { requireArchive, type Archive } from '../archive/own-archive.ts';
 import { readDataDirectory, refuseIncompleteCopy, type DataDirectory } from '../server/data-directory.ts';
 

@@ -4,7 +4,8 @@ import { explainUnarchived } from '../primary/archiver-statistics.ts';
 import { findExclusiveBackup, ownLabelPrefix, type BackupInProgress } from '../primary/backup-in-progress.ts';
 import { checkpointLimitMs } from '../primary/checkpoint.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
-import { perform, type StepTable } from '../steps/step-table.ts';
+import { perform } from '../steps/carry-out.ts';
+import type { StepTable } from '../steps/step-table.ts';
 import { withPrimary, type Primary, type PrimaryFacts } from '../primary/primary.ts';
 
 export type ManualBackupStep =

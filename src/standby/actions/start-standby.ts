@@ -20,7 +20,8 @@ import type { DataDirectory } from '../server/data-directory.ts';
 import { findServer, type FoundServer } from '../server/find-server.ts';
 import { readConfiguration, type ServerConfiguration } from '../server/server-configuration.ts';
 import { serverSteps, type ServerContext, type ServerStep } from '../steps/server-steps.ts';
-import { perform, type StepTable } from '../steps/step-table.ts';
+import { perform } from '../steps/carry-out.ts';
+import type { StepTable } from '../steps/step-table.ts';
 import { mustBeSeen } from '../server/recovering.ts';
 import { waitUntilStreaming } from '../server/streaming.ts';
 

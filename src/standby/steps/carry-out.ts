@@ -1,48 +1,24 @@
 import { exitCodes, messageOf, PitrError } from '../../errors.ts';
 import type { StandbyDeps } from '../deps.ts';
+import { bindSteps, type BoundStep, type StepTable } from './step-table.ts';
 
-/**
- * A plan is a list of steps as data: made by a pure function from what was observed, printed by `--dry-run`, carried out
- * by `carryOut`. `S` is the action's own union of steps, closed on `kind`.
- */
-export interface StepHandler<S> {
-  /** One line, as a person would say what is going to happen. */
-  readonly describe: (step: S) => string;
-  readonly run: (step: S) => Promise<void>;
-  /**
-   * Takes back what `run` did, also when `run` failed half way. Absent for a step that leaves nothing to undo. Called once, in
-   * reverse order, after a failure or a signal; never after success.
-   */
-  readonly undo?: ((step: S) => Promise<void>) | undefined;
-  /** Whether nothing is changed any more once the step has run and was undone: it only looks, or all is taken back. */
-  readonly leavesNothing?: ((step: S) => boolean) | undefined;
-}
-
-export function printPlan<S>(
-  deps: Pick<StandbyDeps, 'report'>,
-  steps: readonly S[],
-  handler: StepHandler<S>,
-): void {
+export function printPlan(deps: Pick<StandbyDeps, 'report'>, steps: readonly BoundStep[]): void {
   if (steps.length === 0) deps.report('Nothing to do.');
   steps.forEach((step, index) => {
-    deps.report(`${index + 1}. ${handler.describe(step)}`);
+    deps.report(`${index + 1}. ${step.say()}`);
   });
   deps.report('Dry run: nothing was changed.');
 }
 
 /** Whether all could be undone. */
-async function undoAll<S>(
-  deps: Pick<StandbyDeps, 'log'>,
-  begun: readonly S[],
-  handler: StepHandler<S>,
-): Promise<boolean> {
+async function undoAll(deps: Pick<StandbyDeps, 'log'>, begun: readonly BoundStep[]): Promise<boolean> {
   let isUndone = true;
   for (const step of [...begun].reverse()) {
     try {
-      await handler.undo?.(step);
+      await step.undo();
     } catch (error) {
       // The first failure is what the user must see; what could not be undone is said beside it.
-      deps.log.error(`could not undo "${handler.describe(step)}": ${messageOf(error)}`);
+      deps.log.error(`could not undo "${step.say()}": ${messageOf(error)}`);
       isUndone = false;
     }
   }
@@ -65,22 +41,39 @@ function afterChanges(error: unknown, isChanged: boolean): unknown {
 }
 
 /** Carries the steps out in order. A failure, or a signal between two steps, undoes what was begun and is thrown. */
-export async function carryOut<S>(
+export async function carryOut(
   deps: Pick<StandbyDeps, 'log' | 'signal'>,
-  steps: readonly S[],
-  handler: StepHandler<S>,
+  steps: readonly BoundStep[],
 ): Promise<void> {
-  const begun: S[] = [];
+  const begun: BoundStep[] = [];
   try {
     for (const step of steps) {
       deps.signal.throwIfAborted();
-      deps.log.debug(handler.describe(step));
+      deps.log.debug(step.say());
       begun.push(step);
-      await handler.run(step);
+      await step.run();
     }
   } catch (error) {
-    const isUndone = await undoAll(deps, begun, handler);
-    const isChanged = begun.slice(0, -1).some((step) => handler.leavesNothing?.(step) !== true);
+    const isUndone = await undoAll(deps, begun);
+    const isChanged = begun.slice(0, -1).some(({ leavesNothing }) => !leavesNothing);
     throw afterChanges(error, isChanged || !isUndone);
   }
+}
+
+/**
+ * Carries out a plan: a list of steps as data, made by a pure function from what was observed. With `--dry-run` it is printed.
+ *
+ * @returns whether it was carried out
+ */
+export async function perform<S extends { readonly kind: string }, C>(
+  deps: Pick<StandbyDeps, 'log' | 'report' | 'signal'>,
+  { dryRun }: { readonly dryRun: boolean },
+  steps: readonly S[],
+  table: StepTable<S, C>,
+  context: C,
+): Promise<boolean> {
+  const bound = bindSteps(steps, table, context);
+  if (dryRun) printPlan(deps, bound);
+  else await carryOut(deps, bound);
+  return !dryRun;
 }

@@ -1,6 +1,3 @@
-import type { StandbyDeps } from '../deps.ts';
-import { carryOut, printPlan, type StepHandler } from './carry-out.ts';
-
 /** One kind of step: its sentence, its doing and its undoing. */
 export interface StepEntry<S, C> {
   /** One line, as a person would say what is going to happen. */
@@ -25,36 +22,29 @@ export type StepsOf<T> = {
   readonly [K in keyof T & string]: T[K] extends StepEntry<infer P, never> ? { readonly kind: K } & P : never;
 }[keyof T & string];
 
-/** The compiler knows no relation between a step's kind and its entry; the table's type is what keeps it. */
-function entryOf<S extends { readonly kind: string }, C>(table: StepTable<S, C>, step: S): StepEntry<S, C> {
-  return table[step.kind as S['kind']] as StepEntry<S, C>;
+/** One step of one run: what its entry says and does of it. */
+export interface BoundStep {
+  readonly say: () => string;
+  readonly run: () => Promise<void>;
+  readonly undo: () => Promise<void>;
+  readonly leavesNothing: boolean;
 }
 
-/** The steps of a table in one run, whose context each of them is given. */
-export function handlerOf<S extends { readonly kind: string }, C>(
-  table: StepTable<S, C>,
-  context: C,
-): StepHandler<S> {
-  return {
-    describe: (step) => entryOf(table, step).say(step, context),
-    run: async (step) => {
-      await entryOf(table, step).run(context, step);
-    },
-    undo: async (step) => entryOf(table, step).undo?.(context, step),
-    leavesNothing: (step) => entryOf(table, step).leavesNothing === true,
-  };
-}
-
-/** Carries the steps out; with `--dry-run` it prints them. @returns whether they were carried out */
-export async function perform<S extends { readonly kind: string }, C>(
-  deps: Pick<StandbyDeps, 'log' | 'report' | 'signal'>,
-  { dryRun }: { readonly dryRun: boolean },
+export function bindSteps<S extends { readonly kind: string }, C>(
   steps: readonly S[],
   table: StepTable<S, C>,
   context: C,
-): Promise<boolean> {
-  const handler = handlerOf(table, context);
-  if (dryRun) printPlan(deps, steps, handler);
-  else await carryOut(deps, steps, handler);
-  return !dryRun;
+): readonly BoundStep[] {
+  return steps.map((step) => {
+    // The compiler knows no relation between a step's kind and its entry; the table's type is what keeps it.
+    const { say, run, undo, leavesNothing = false } = table[step.kind as S['kind']] as StepEntry<S, C>;
+    return {
+      say: () => say(step, context),
+      run: async () => {
+        await run(context, step);
+      },
+      undo: async () => undo?.(context, step),
+      leavesNothing,
+    };
+  });
 }

@@ -14,7 +14,7 @@ import { withPrimaryAndSource } from '../../primary/connect.ts';
 import type { BackupOptions, StandbyDeps } from '../../deps.ts';
 import { sayOverruled } from '../../steps/objections.ts';
 import { carryOut, printPlan } from '../../steps/carry-out.ts';
-import { handlerOf } from '../../steps/step-table.ts';
+import { bindSteps } from '../../steps/step-table.ts';
 import { sayWherePrimaryIsHere } from '../../primary/primary-is-here.ts';
 import { serverOf } from '../../server/server.ts';
 import { limitObjectionsOf, limitsBelow } from '../../server/limits.ts';
@@ -76,7 +76,7 @@ async function carryOutWatched(run: BackupRun, steps: readonly BackupStep[], jso
   const further = facts.rsync === undefined ? 0 : deps.settings.rsync_threads - 1;
   await withProgress({ ...deps, report }, json, (watched) =>
     withCrew(watched.deps, originOf(primary).shell.target, further, (crew) =>
-      carryOut(watched.deps, steps, handlerOf(backupSteps, { ...run, ...watched, crew })),
+      carryOut(watched.deps, bindSteps(steps, backupSteps, { ...run, ...watched, crew })),
     ),
   );
 }
@@ -102,7 +102,7 @@ export async function baseBackup(given: StandbyDeps, options: BackupOptions): Pr
     await warnOfLowLimits(deps, facts);
     const run: BackupRun = { deps, primary, facts, onEvent: () => undefined, results: {}, state, beganMs };
     if (options.dryRun) {
-      printPlan(deps, steps, handlerOf(backupSteps, run));
+      printPlan(deps, bindSteps(steps, backupSteps, run));
       return 0;
     }
     await carryOutWatched(run, steps, options.json);

@@ -9,7 +9,7 @@ import { failoverSteps } from './steps.ts';
 import { probePrimary } from '../../primary/liveness/liveness.ts';
 import { describeLiveness, type Liveness } from '../../primary/liveness/verdict.ts';
 import { sayOverruled } from '../../steps/objections.ts';
-import { perform } from '../../steps/step-table.ts';
+import { perform } from '../../steps/carry-out.ts';
 import { sayWherePrimaryIsHere } from '../../primary/primary-is-here.ts';
 import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
 

@@ -4,7 +4,7 @@ import { observeHere } from './facts.ts';
 import { probePrimary } from '../../primary/liveness/liveness.ts';
 import { describeLiveness } from '../../primary/liveness/verdict.ts';
 import { sayOverruled } from '../../steps/objections.ts';
-import { perform } from '../../steps/step-table.ts';
+import { perform } from '../../steps/carry-out.ts';
 import { sayWherePrimaryIsHere } from '../../primary/primary-is-here.ts';
 import { changeRecord } from '../../backup-record/record.ts';
 import { observeForTarget, targetKey, type RecoveryFacts } from './point-in-time/facts.ts';

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { exitCodes, refusal } from '../../../../src/errors.ts';
-import { perform, type StepTable } from '../../../../src/standby/steps/step-table.ts';
+import { perform } from '../../../../src/standby/steps/carry-out.ts';
+import type { StepTable } from '../../../../src/standby/steps/step-table.ts';
 import { textLog } from '../../../../src/system/log.ts';
 
 type Step =

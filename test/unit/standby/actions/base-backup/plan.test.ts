@@ -9,7 +9,7 @@ import {
 } from '../../../../../src/standby/actions/base-backup/plan.ts';
 import type { BackupRun } from '../../../../../src/standby/actions/base-backup/results.ts';
 import { backupSteps } from '../../../../../src/standby/actions/base-backup/steps.ts';
-import { handlerOf } from '../../../../../src/standby/steps/step-table.ts';
+import { bindSteps } from '../../../../../src/standby/steps/step-table.ts';
 import type { LocalPlace } from '../../../../../src/standby/host/place.ts';
 import {
   backupFacts,
@@ -33,7 +33,7 @@ function refusalOf(facts: BackupFacts): PitrError {
 }
 
 function sentenceOf(step: BackupStep, facts: BackupFacts): string {
-  return handlerOf(backupSteps, { facts } as BackupRun).describe(step);
+  return bindSteps([step], backupSteps, { facts } as BackupRun)[0]?.say() ?? '';
 }
 
 const place = (changes: Partial<LocalPlace>): BackupFacts => backupFacts({ place: localPlace(changes) });

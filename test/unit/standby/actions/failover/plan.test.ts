@@ -4,7 +4,7 @@ import { planFailover } from '../../../../../src/standby/actions/failover/plan.t
 import { segmentName } from '../../../../../src/postgres/wal-name.ts';
 import { newRun, type FailoverRun } from '../../../../../src/standby/actions/failover/run.ts';
 import { failoverSteps, type FailoverStep } from '../../../../../src/standby/actions/failover/steps.ts';
-import { handlerOf } from '../../../../../src/standby/steps/step-table.ts';
+import { bindSteps } from '../../../../../src/standby/steps/step-table.ts';
 import {
   archive,
   configuration,
@@ -366,7 +366,7 @@ describe('-F999', () => {
       ...planFailover(facts('15', { state: stopped, directory: ended })),
     ];
     const run = newRun({ settings: {} } as StandbyDeps, facts('15'));
-    const { describe: say } = handlerOf<FailoverStep, FailoverRun>(failoverSteps, run);
-    for (const step of steps) expect(say(step)).toMatch(/^[a-z].*[^.]$/);
+    for (const step of bindSteps<FailoverStep, FailoverRun>(steps, failoverSteps, run))
+      expect(step.say()).toMatch(/^[a-z].*[^.]$/);
   });
 });

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { StandbyDeps } from '../../../../../src/standby/deps.ts';
 import { writeGuard } from '../../../../../src/standby/recovery/guard.ts';
 import { newRun, type FailoverRun } from '../../../../../src/standby/actions/failover/run.ts';
-import { handlerOf } from '../../../../../src/standby/steps/step-table.ts';
+import { bindSteps } from '../../../../../src/standby/steps/step-table.ts';
 import { failoverSteps, type FailoverStep } from '../../../../../src/standby/actions/failover/steps.ts';
 import { recoverySettings } from '../../../../../src/standby/recovery/settings.ts';
 import { dataDirectory, localFacts, place } from '../../standby-facts.ts';
@@ -29,12 +29,12 @@ function writePid(line: string): void {
   writeFileSync(join(pgdata, 'postmaster.pid'), `${line}\n${pgdata}\n1700000000\n`);
 }
 
-function handlerFor(major: string, opening: FailoverRun['opening'] = 'not begun') {
+function bind(step: FailoverStep, major: string, opening: FailoverRun['opening'] = 'not begun') {
   const settings = { pgdata, recovery_conf: join(pgdata, 'recovery.conf') };
   const log = { warning: (line: string) => warnings.push(line) };
   const deps = { settings, log } as unknown as StandbyDeps;
   const run = newRun(deps, localFacts(major, { directory: dataDirectory(major, { pgdata }) }));
-  return handlerOf<FailoverStep, FailoverRun>(failoverSteps, { ...run, opening });
+  return bindSteps<FailoverStep, FailoverRun>([step], failoverSteps, { ...run, opening })[0];
 }
 
 describe.each(['8.4', '9.0'])('a failover of %s that was interrupted', (major) => {
@@ -42,9 +42,9 @@ describe.each(['8.4', '9.0'])('a failover of %s that was interrupted', (major) =
     const { capabilities } = dataDirectory(major);
     const settings = recoverySettings(capabilities, { kind: 'to-end' }, place);
     const write: FailoverStep = { kind: 'write-settings', mode: 'recovery', settings };
-    const handler = handlerFor(major);
-    await handler.run(write);
-    await handler.undo?.(write);
+    const bound = bind(write, major);
+    await bound?.run();
+    await bound?.undo();
     return existsSync(join(pgdata, 'recovery.conf'));
   }
 
@@ -75,9 +75,9 @@ describe('what keeps a promoted server from opening too early', () => {
   test('goes when the server was not promoted after all, and stays while it may open', async () => {
     writePid('4711');
     await writeGuard(pgdata, undefined);
-    await handlerFor('15', 'begun').undo?.(step);
+    await bind(step, '15', 'begun')?.undo();
     expect(existsSync(join(pgdata, guard))).toBe(true);
-    await handlerFor('15').undo?.(step);
+    await bind(step, '15')?.undo();
     expect(existsSync(join(pgdata, guard))).toBe(false);
   });
 });

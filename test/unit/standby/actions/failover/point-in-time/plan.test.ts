@@ -11,7 +11,7 @@ import {
 } from '../../../../../../src/standby/actions/failover/point-in-time/steps.ts';
 import { newRun } from '../../../../../../src/standby/actions/failover/run.ts';
 import type { StandbyDeps } from '../../../../../../src/standby/deps.ts';
-import { handlerOf } from '../../../../../../src/standby/steps/step-table.ts';
+import { bindSteps } from '../../../../../../src/standby/steps/step-table.ts';
 import { contents, found, segment, twoPromotions } from '../../../archive/contents-kit.ts';
 import { dataDirectory, label, localFacts } from '../../../standby-facts.ts';
 import { fullForce, noForce } from '../../../../../../src/standby/steps/force.ts';
@@ -77,15 +77,11 @@ describe('recovery to a target', () => {
   });
 
   test('every step can be said in a line', () => {
-    const run = newRun({ settings: {} } as StandbyDeps, facts());
-    const { describe: say } = handlerOf<RecoveryStep, RecoveryRun>(recoverySteps, {
-      ...run,
-      place: facts().place,
-      shown: 'x',
-    });
-    for (const action of ['promote', 'pause', 'shutdown'] as const)
-      for (const step of planRecovery(facts(), target({ action })).steps)
-        expect(say(step)).toMatch(/^[a-z].*[^.]$/);
+    const run = { ...newRun({ settings: {} } as StandbyDeps, facts()), place: facts().place, shown: 'x' };
+    const actions = ['promote', 'pause', 'shutdown'] as const;
+    const steps = actions.flatMap((action) => planRecovery(facts(), target({ action })).steps);
+    for (const step of bindSteps<RecoveryStep, RecoveryRun>(steps, recoverySteps, run))
+      expect(step.say()).toMatch(/^[a-z].*[^.]$/);
   });
 
   test('only what opens must not have a living primary beside it', () => {
