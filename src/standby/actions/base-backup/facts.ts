@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseWalPosition, walPositionSql, type WalPosition } from '../../../postgres/backup-sql.ts';
+import type { WalLayout } from '../../../postgres/lsn.ts';
 import { parseWalName, type WalName } from '../../../postgres/wal-name.ts';
 import { describeResult, succeeded } from '../../../system/command.ts';
 import { exists } from '../../../system/durable.ts';
@@ -56,6 +57,13 @@ export interface BackupFacts {
   readonly force: Force;
   /** Whether the copy's pages are to be checked. */
   readonly verify: boolean;
+}
+
+export function layoutOf({ primary }: BackupFacts): WalLayout {
+  return {
+    segmentSize: primary.settings.walSegmentSize,
+    walSegmentSkipsFF: primary.capabilities.walSegmentSkipsFF,
+  };
 }
 
 export interface RsyncAbility {

@@ -1,53 +1,12 @@
-import { segmentContaining, type WalLayout } from '../../../postgres/lsn.ts';
+import { segmentContaining } from '../../../postgres/lsn.ts';
 import { timelineOf, type WalName } from '../../../postgres/wal-name.ts';
-import { formatSentinel, type Sentinel } from '../../../system/sentinel.ts';
+import { formatSentinel } from '../../../system/sentinel.ts';
 import { newSentinel } from '../../host/place.ts';
 import { refuseOn } from '../../steps/objections.ts';
-import type { BackupFacts } from './facts.ts';
+import { layoutOf, type BackupFacts } from './facts.ts';
+import type { BackupStep } from './steps.ts';
 import { listObjections } from './objections.ts';
 import { streamingSteps } from './streaming/plan.ts';
-
-/** How rsync finds out what to transfer: by size and time, or by reading every byte on both sides. */
-export type Comparison = 'times' | 'contents';
-
-export type BackupStep =
-  | { readonly kind: 'write-sentinel'; readonly sentinel: Sentinel; readonly previous: Sentinel }
-  | { readonly kind: 'set-aside'; readonly names: readonly WalName[] }
-  | { readonly kind: 'prove-wal' }
-  | { readonly kind: 'end-leftover'; readonly label: string }
-  | { readonly kind: 'start-backup' }
-  | { readonly kind: 'mark-copying' }
-  | { readonly kind: 'plan-copy' }
-  | { readonly kind: 'prepare-targets' }
-  | { readonly kind: 'copy-files' }
-  | { readonly kind: 'link-tablespaces' }
-  | { readonly kind: 'copy-configuration' }
-  | { readonly kind: 'fetch-control' }
-  | { readonly kind: 'verify' }
-  | { readonly kind: 'stop-backup' }
-  | { readonly kind: 'write-label' }
-  | { readonly kind: 'clean-settings' }
-  | { readonly kind: 'flush' }
-  // From another standby.
-  | { readonly kind: 'await-source' }
-  | { readonly kind: 'check-source' }
-  // By pg_basebackup.
-  | { readonly kind: 'note-beginning' }
-  | { readonly kind: 'remove-old-copy' }
-  | { readonly kind: 'receive' }
-  | { readonly kind: 'move-into-place' }
-  | { readonly kind: 'await-stop' }
-  | { readonly kind: 'await-wal' }
-  | { readonly kind: 'finish' }
-  /** Never fails: the backup is good by then. */
-  | { readonly kind: 'move-older' };
-
-export function layoutOf({ primary }: BackupFacts): WalLayout {
-  return {
-    segmentSize: primary.settings.walSegmentSize,
-    walSegmentSkipsFF: primary.capabilities.walSegmentSkipsFF,
-  };
-}
 
 /**
  * Files in archivedir that the primary cannot have written on its way to where it is now: of a later timeline, or
@@ -64,20 +23,6 @@ export function findForeignHistory(facts: BackupFacts): readonly WalName[] {
     if (name.kind === 'history') return false;
     return (name.kind === 'segment' ? name : name.segment).name > current.name;
   });
-}
-
-/**
- * Size and time are believed only of files that an earlier backup of ours finished and flushed, and only to the
- * nanosecond: a file may change without changing its size within the second in which it was copied.
- */
-export function comparisonFor({ primary, place, record, rsync, source }: BackupFacts): Comparison {
-  // Each host has times of its own: equal ones prove nothing about another host's file.
-  if (source !== undefined || record.backup?.source !== undefined) return 'contents';
-  const isOurs =
-    place.content.kind === 'cluster' && place.content.systemIdentifier === primary.systemIdentifier;
-  const isWhole =
-    record.backup?.status === 'complete' && record.backup.systemIdentifier === primary.systemIdentifier;
-  return isOurs && isWhole && rsync?.comparesNanoseconds === true ? 'times' : 'contents';
 }
 
 function sentinelSteps({ primary, place, standby }: BackupFacts): readonly BackupStep[] {

@@ -1,8 +1,9 @@
-import { isStillThere, writeSentinel } from '../../../system/sentinel.ts';
+import { isStillThere, writeSentinel, type Sentinel } from '../../../system/sentinel.ts';
+import type { WalName } from '../../../postgres/wal-name.ts';
 import { ensureDirectory } from '../../../system/durable.ts';
 import { outsidePgdata } from '../../host/tablespaces.ts';
 import { readRemoteControl } from '../../primary/primary.ts';
-import type { StepTable } from '../../steps/step-table.ts';
+import type { StepEntry, StepsOf } from '../../steps/step-table.ts';
 import { copyFiles } from './copy/copy-files.ts';
 import { planCopy } from './copy/plan-copy.ts';
 import { prepareTargets } from './copy/prepare-target.ts';
@@ -19,9 +20,10 @@ import {
   readBefore,
   unmarkCopying,
   writeLabelFiles,
+  type Before,
 } from './pgdata/pgdata-files.ts';
-import { comparisonFor, type BackupStep } from './plan.ts';
-import { finalRecord, recordOf, resultOf, type BackupRun } from './results.ts';
+import { comparisonFor } from './copy/comparison.ts';
+import { finalRecord, recordOf, resultOf, type BackupRun, type StepResults } from './results.ts';
 import { awaitSource, requireOneTimeline } from './source/await-source.ts';
 import { copyPrimarysFiles } from './source/own-files.ts';
 import { awaitStop } from './streaming/await-stop.ts';
@@ -40,13 +42,19 @@ function described({ primary, place, source }: BackupFacts): string {
   return `"${from}" to "${place.pgdata}"${tablespaces.join('')}`;
 }
 
+interface SentinelChange {
+  readonly sentinel: Sentinel;
+  readonly previous: Sentinel;
+}
+
 async function takeSentinelBack(
-  { deps, facts, results }: BackupRun,
-  previous: Parameters<typeof writeSentinel>[1],
+  { deps, facts, state, results }: BackupRun,
+  { previous }: SentinelChange,
 ): Promise<void> {
   const { archivedir } = facts.place;
   const written = results['write-sentinel'];
-  if (written === undefined) return;
+  // What prepares the archive stays once pgdata follows the new history.
+  if (written === undefined || state.isCopyBegun) return;
   if (await isStillThere(archivedir, written)) await writeSentinel(archivedir, previous);
   else {
     deps.log.warning(
@@ -65,81 +73,105 @@ async function unmark({ deps, facts, state, results }: BackupRun): Promise<void>
   } else if (before !== undefined) await unmarkCopying(pgdata, before);
 }
 
+async function putNamesBack(
+  { facts, state, results }: BackupRun,
+  { names }: { readonly names: readonly WalName[] },
+): Promise<void> {
+  const directory = results['set-aside'];
+  if (directory !== undefined && !state.isCopyBegun) await putBack(facts.place.archivedir, names, directory);
+}
+
+async function mark(run: BackupRun): Promise<Before> {
+  const before = await readBefore(run.facts.place.pgdata);
+  // An undo needs it even if not all was marked.
+  run.results['mark-copying'] = before;
+  await markCopying(run.facts, recordOf(run), before);
+  return before;
+}
+
+async function removeWhatWasReceived({ facts }: BackupRun): Promise<void> {
+  await removeReceived(facts.place);
+}
+
+const step = <P = unknown>(entry: StepEntry<P, BackupRun>): StepEntry<P, BackupRun> => entry;
+
+interface GivingEntry<R, P> extends StepEntry<P, BackupRun> {
+  readonly run: (run: BackupRun, step: P) => Promise<R>;
+}
+
+/** A step that leaves a result: it is filed under the step's kind. */
+function giving<K extends keyof StepResults, P = unknown>(
+  kind: K,
+  entry: GivingEntry<StepResults[K], P>,
+): StepEntry<P, BackupRun> {
+  return {
+    ...entry,
+    run: async (run, step) => {
+      const result: StepResults[K] = await entry.run(run, step);
+      run.results[kind] = result;
+    },
+  };
+}
+
 /**
  * All that a base backup can do. Until the copy begins everything is taken back by its undo, or concerns nobody: a switched segment, a
  * backup that was ended.
  */
-export const backupSteps: StepTable<BackupStep, BackupRun> = {
-  'write-sentinel': {
+export const backupSteps = {
+  'write-sentinel': giving<'write-sentinel', SentinelChange>('write-sentinel', {
     say: ({ sentinel }, { facts }) =>
       `mark "${facts.place.archivedir}" as the archive of cluster ${sentinel.systemIdentifier}`,
-    run: async ({ facts, results }, { sentinel }) => {
-      results['write-sentinel'] = await writeSentinel(facts.place.archivedir, sentinel);
-    },
-    undo: async (run, { previous }) => {
-      // What prepares the archive stays once pgdata follows the new history.
-      if (!run.state.isCopyBegun) await takeSentinelBack(run, previous);
-    },
+    run: ({ facts }, { sentinel }) => writeSentinel(facts.place.archivedir, sentinel),
+    undo: takeSentinelBack,
     leavesNothing: true,
-  },
-  'set-aside': {
+  }),
+  'set-aside': giving<'set-aside', { readonly names: readonly WalName[] }>('set-aside', {
     say: ({ names }, { facts }) =>
       `move ${names.length} files of another history aside in "${facts.place.archivedir}"`,
-    run: async (run, { names }) => {
-      run.results['set-aside'] = await setAside(run, names);
-    },
-    undo: async ({ facts, state, results }, { names }) => {
-      const directory = results['set-aside'];
-      if (!state.isCopyBegun && directory !== undefined)
-        await putBack(facts.place.archivedir, names, directory);
-    },
+    run: (run, { names }) => setAside(run, names),
+    undo: putNamesBack,
     leavesNothing: true,
-  },
-  'prove-wal': {
+  }),
+  'prove-wal': step({
     say: (_step, { facts }) =>
       `prove that WAL arrives: switch a segment on the primary and wait for it in "${facts.place.archivedir}"`,
     run: proveWal,
     leavesNothing: true,
-  },
-  'end-leftover': {
+  }),
+  'end-leftover': step<{ readonly label: string }>({
     say: ({ label }) => `end the backup "${label}" that an earlier run left on the primary`,
     run: (run, { label }) => endLeftover(run, label),
     leavesNothing: true,
-  },
-  'start-backup': {
+  }),
+  'start-backup': giving('start-backup', {
     say: (_step, { facts }) => `begin a backup on the primary with the label "${facts.label}"`,
     run: async (run) => {
-      run.results['start-backup'] = await startBackup(run, run.state);
+      const record = await startBackup(run, run.state);
       await refuseNewTablespaces(run);
+      return record;
     },
     undo: (run) => abandonBackup(run, run.state),
     leavesNothing: true,
-  },
-  'await-source': {
+  }),
+  'await-source': step({
     say: (_step, { facts }) =>
       `wait until ${facts.source?.host ?? ''} has all on its disk that was there when the backup began`,
     run: (run) => awaitSource(run, resultOf(run, 'start-backup')),
     leavesNothing: true,
-  },
-  'plan-copy': {
+  }),
+  'plan-copy': giving('plan-copy', {
     say: () => 'list what is to be copied, and make sure that it can be read there and has room here',
-    run: async (run) => {
-      run.results['plan-copy'] = await planCopy(run);
-    },
+    run: planCopy,
     leavesNothing: true,
-  },
-  'mark-copying': {
+  }),
+  'mark-copying': giving('mark-copying', {
     say: (_step, { facts }) =>
       `make it impossible for a server to start on "${facts.place.pgdata}" until the copy is whole`,
-    run: async (run) => {
-      const before = await readBefore(run.facts.place.pgdata);
-      run.results['mark-copying'] = before;
-      await markCopying(run.facts, recordOf(run), before);
-    },
+    run: mark,
     undo: unmark,
     leavesNothing: true,
-  },
-  'prepare-targets': {
+  }),
+  'prepare-targets': step({
     say: (_step, { facts }) => `remove from "${facts.place.pgdata}" what the primary has not`,
     run: async (run) => {
       const { roots } = resultOf(run, 'plan-copy');
@@ -148,71 +180,67 @@ export const backupSteps: StepTable<BackupStep, BackupRun> = {
       run.state.isCopyBegun = true;
       await prepareTargets(run, roots);
     },
-  },
-  'copy-files': {
+  }),
+  'copy-files': giving('copy-files', {
     say: (_step, { facts }) => {
       const how = comparisonFor(facts) === 'contents' ? ', comparing every byte' : '';
       return `copy ${described(facts)}${how}, and check that every file is here`;
     },
     run: async (run) => {
       const copy = await copyFiles(run, resultOf(run, 'plan-copy'), run.beganMs);
-      run.results['copy-files'] = { copy };
       await emptyWal(run);
+      return { copy };
     },
-  },
-  'check-source': {
+  }),
+  'check-source': step({
     say: (_step, { facts }) =>
       `check that ${facts.source?.host ?? ''} still follows the primary; copy the primary's own files`,
     run: async (run) => {
       await requireOneTimeline(run, resultOf(run, 'start-backup').timeline);
       await copyPrimarysFiles(run);
     },
-  },
-  'link-tablespaces': {
+  }),
+  'link-tablespaces': step({
     say: (_step, { facts: { place } }) =>
       `link ${place.targets.length} tablespaces in "${place.pgdata}/pg_tblspc"`,
     run: ({ facts }) => linkTablespaces(facts.place),
-  },
-  'copy-configuration': {
+  }),
+  'copy-configuration': step({
     say: (_step, { facts }) =>
       `copy the primary's ${facts.missingConfiguration.map(({ name }) => name).join(', ')}, since there is none here`,
     run: (run) => copyConfiguration(run, run.facts.missingConfiguration),
-  },
-  'fetch-control': {
+  }),
+  'fetch-control': giving('fetch-control', {
     say: () => 'read pg_control of the primary and check it',
-    run: async ({ primary, results }) => {
-      // After all other files and while the backup goes on, as the manual asks.
-      const { shell, facts } = primary;
-      results['fetch-control'] = { control: (await readRemoteControl(shell, facts.dataDirectory)).bytes };
+    // After all other files and before the backup ends, as the manual asks.
+    run: async ({ primary }) => {
+      const { bytes } = await readRemoteControl(primary.shell, primary.facts.dataDirectory);
+      return { control: bytes };
     },
-  },
-  verify: {
+  }),
+  verify: giving('verify', {
     say: () => 'check every page of the copy by its checksum',
     run: async (run) => {
       const { control } = resultOf(run, 'fetch-control');
-      run.results.verify = { verified: await verifyStep(run, control, resultOf(run, 'start-backup')) };
+      return { verified: await verifyStep(run, control, resultOf(run, 'start-backup')) };
     },
-  },
-  'stop-backup': {
+  }),
+  'stop-backup': giving('stop-backup', {
     say: () => 'end the backup on the primary',
-    run: async (run) => {
-      run.results['stop-backup'] = await stopBackup(run, run.state);
-    },
-  },
-  'write-label': {
+    run: (run) => stopBackup(run, run.state),
+  }),
+  'write-label': step({
     say: (_step, { facts }) => `write backup_label to "${facts.place.pgdata}"`,
     run: (run) => writeLabelFiles(run.facts.place, resultOf(run, 'stop-backup')),
-  },
+  }),
   // By pg_basebackup.
-  'note-beginning': {
+  'note-beginning': giving('note-beginning', {
     say: (_step, { facts }) =>
       `ask the primary for its clock: a backup with the label "${facts.label}" begins`,
-    run: async (run) => {
-      run.results['note-beginning'] = await noteBeginning(run);
-    },
+    run: noteBeginning,
     leavesNothing: true,
-  },
-  'remove-old-copy': {
+  }),
+  'remove-old-copy': step({
     say: (_step, { facts }) =>
       `remove the copy in "${facts.place.pgdata}" and in the tablespaces first: there is no room for two`,
     run: async ({ facts, state }) => {
@@ -220,62 +248,58 @@ export const backupSteps: StepTable<BackupStep, BackupRun> = {
       state.isCopyBegun = true;
       await removeOldCopy(facts.place, facts.primary.capabilities);
     },
-  },
-  receive: {
+  }),
+  receive: giving('receive', {
     say: (_step, { facts }) =>
       `receive "${facts.primary.dataDirectory}" by pg_basebackup beside what is in "${facts.place.pgdata}"`,
-    run: async (run) => {
-      run.results.receive = await receiveBackup(run, run.beganMs);
-    },
-    undo: ({ facts }) => removeReceived(facts.place),
+    run: (run) => receiveBackup(run, run.beganMs),
+    undo: removeWhatWasReceived,
     leavesNothing: true,
-  },
-  'move-into-place': {
+  }),
+  'move-into-place': step({
     say: (_step, { facts }) => `move ${described(facts)} into place`,
     run: async (run) => {
       const { control } = resultOf(run, 'receive');
       run.state.isCopyBegun = true;
       await moveIntoPlace(run, control);
     },
-    undo: ({ facts }) => removeReceived(facts.place),
-  },
-  'clean-settings': {
+    undo: removeWhatWasReceived,
+  }),
+  'clean-settings': step({
     say: () => "remove the primary's own recovery settings from the copy",
     run: cleanSettings,
-  },
-  flush: {
+  }),
+  flush: step({
     say: () => 'flush the copy to the disk',
     run: (run) => flushCopy(run),
-  },
-  'await-stop': {
+  }),
+  'await-stop': giving('await-stop', {
     say: (_step, { facts }) =>
       `wait until the primary has reported in "${facts.place.archivedir}" where the backup ended`,
-    run: async (run) => {
-      run.results['await-stop'] = await awaitStop(run, resultOf(run, 'receive').label);
-    },
+    run: (run) => awaitStop(run, resultOf(run, 'receive').label),
     leavesNothing: true,
-  },
-  'await-wal': {
+  }),
+  'await-wal': step({
     say: (_step, { facts }) => `wait until all WAL of the backup is in "${facts.place.archivedir}"`,
     run: (run) => {
       const { label } = resultOf(run, 'stop-backup', 'receive');
       return awaitWal(run, label.startSegment, resultOf(run, 'stop-backup', 'await-stop').stopLsn);
     },
-  },
-  finish: {
+  }),
+  finish: giving('finish', {
     say: () => 'put pg_control into place: from here on a server can start',
     run: async (run) => {
       const record = finalRecord(run);
-      await putControlInPlace(
-        run.facts.place.pgdata,
-        resultOf(run, 'fetch-control', 'receive').control,
-        record,
-      );
-      run.results.finish = record;
+      const { control } = resultOf(run, 'fetch-control', 'receive');
+      await putControlInPlace(run.facts.place.pgdata, control, record);
+      return record;
     },
-  },
-  'move-older': {
+  }),
+  /** Never fails: the backup is good by then. */
+  'move-older': step({
     say: (_step, { facts }) => `move WAL that is older than the backup aside in "${facts.place.archivedir}"`,
     run: (run) => moveOlder(run, resultOf(run, 'stop-backup', 'receive').label.startSegment),
-  },
+  }),
 };
+
+export type BackupStep = StepsOf<typeof backupSteps>;

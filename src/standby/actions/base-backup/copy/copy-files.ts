@@ -1,5 +1,5 @@
 import type { CopyFacts } from '../../../backup-record/record.ts';
-import { comparisonFor } from '../plan.ts';
+import { comparisonFor } from './comparison.ts';
 import type { BackupContext } from '../context.ts';
 import { secondsBetween } from '../results.ts';
 import { checkCopy } from './check-copy.ts';

@@ -7,7 +7,7 @@ import { trackProgress, type CopyProgress } from '../progress/copy-progress.ts';
 import { flushCopy, flushMeanwhile, type FlushMeanwhile } from '../pgdata/flush.ts';
 import { splitAtLinks, type FileGroup } from './groups.ts';
 import { findLost } from './partial-transfer.ts';
-import type { Comparison } from '../plan.ts';
+import type { Comparison } from './comparison.ts';
 import { originOf } from '../../../primary/origin.ts';
 import { runGroup, type GroupCopy } from './rsync-group.ts';
 import type { TransferStatistics } from './rsync-output.ts';

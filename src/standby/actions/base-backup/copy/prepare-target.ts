@@ -4,7 +4,7 @@ import { systemErrorCode } from '../../../../system/durable.ts';
 import { chmod, mkdir, removeTree } from '../../../../system/files.ts';
 import { runOnCopy, type BackupContext } from '../context.ts';
 import { localPath, type CopyRoot, type PlannedDirectory, type SurveyedRoot } from './planned-files.ts';
-import { comparisonFor } from '../plan.ts';
+import { comparisonFor } from './comparison.ts';
 
 /** Files that were written when the last backup looked at them may have changed again without a newer time. */
 const clockTickMs = 2_000;

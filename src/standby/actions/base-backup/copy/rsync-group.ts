@@ -9,7 +9,7 @@ import type { RsyncAbility } from '../facts.ts';
 import type { FileGroup } from './groups.ts';
 import { politeCommand, politeRsyncPath } from './politeness.ts';
 import { addStatistics, parseProgress, type RsyncProgress, type TransferStatistics } from './rsync-output.ts';
-import type { Comparison } from '../plan.ts';
+import type { Comparison } from './comparison.ts';
 
 /** rsync gives up when nothing moves for so long; a slow disk may be busy for a while with one large file. */
 const leastIoTimeoutS = 120;

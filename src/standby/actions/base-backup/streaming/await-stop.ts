@@ -4,8 +4,7 @@ import { parseBackupLabel, type BackupLabel } from '../../../../postgres/backup-
 import { readIfExists } from '../../../../system/durable.ts';
 import { mustBecome } from '../../../server/wait.ts';
 import type { BackupContext } from '../context.ts';
-import type { BackupFacts } from '../facts.ts';
-import { layoutOf } from '../plan.ts';
+import { layoutOf, type BackupFacts } from '../facts.ts';
 import { stopAt } from '../record-parts.ts';
 import type { StepResults } from '../results.ts';
 import { nudgesAtTimes } from '../wal/nudge.ts';

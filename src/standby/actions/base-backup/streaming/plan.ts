@@ -1,6 +1,6 @@
 import type { Objection } from '../../../steps/objections.ts';
 import type { BackupFacts } from '../facts.ts';
-import type { BackupStep } from '../plan.ts';
+import type { BackupStep } from '../steps.ts';
 import { findLackOfRoom, roomObjections } from '../copy/room.ts';
 import type { StreamingFacts } from './facts.ts';
 

@@ -8,7 +8,7 @@ import { fsyncPath, readIfExists } from '../../../../system/durable.ts';
 import { mkdir, rename, rmdir } from '../../../../system/files.ts';
 import { olderInHistory } from '../../../archive/older.ts';
 import type { BackupContext } from '../context.ts';
-import { layoutOf } from '../plan.ts';
+import { layoutOf } from '../facts.ts';
 
 /** Moves files out of the server's and the archiver's sight without removing them; returns where they are now. */
 async function moveInto(

@@ -9,7 +9,7 @@ import { checkpoint, mayCheckpoint } from '../../../primary/checkpoint.ts';
 import { arrivalOf } from '../../../archive/arrival.ts';
 import { waitUntil } from '../../../server/wait.ts';
 import type { BackupContext } from '../context.ts';
-import { layoutOf } from '../plan.ts';
+import { layoutOf } from '../facts.ts';
 import { endSegment, nudgesAtTimes } from './nudge.ts';
 
 /** A request of ours to the archiver: it looks for this file whenever it connects, and then ships again. */

@@ -1,14 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { exitCodes, PitrError } from '../../../../../src/errors.ts';
 import type { BackupFacts } from '../../../../../src/standby/actions/base-backup/facts.ts';
-import {
-  comparisonFor,
-  findForeignHistory,
-  planBaseBackup,
-  type BackupStep,
-} from '../../../../../src/standby/actions/base-backup/plan.ts';
+import { comparisonFor } from '../../../../../src/standby/actions/base-backup/copy/comparison.ts';
+import { findForeignHistory, planBaseBackup } from '../../../../../src/standby/actions/base-backup/plan.ts';
 import type { BackupRun } from '../../../../../src/standby/actions/base-backup/results.ts';
-import { backupSteps } from '../../../../../src/standby/actions/base-backup/steps.ts';
+import { backupSteps, type BackupStep } from '../../../../../src/standby/actions/base-backup/steps.ts';
 import { bindSteps } from '../../../../../src/standby/steps/step-table.ts';
 import type { LocalPlace } from '../../../../../src/standby/host/place.ts';
 import {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { capabilitiesOf } from '../../../../../../src/postgres/capabilities.ts';
 import { parseVersion } from '../../../../../../src/postgres/version.ts';
-import { comparisonFor, planBaseBackup } from '../../../../../../src/standby/actions/base-backup/plan.ts';
+import { comparisonFor } from '../../../../../../src/standby/actions/base-backup/copy/comparison.ts';
+import { planBaseBackup } from '../../../../../../src/standby/actions/base-backup/plan.ts';
 import type { SourceFacts } from '../../../../../../src/standby/actions/base-backup/source/facts.ts';
 import { findUnplaced, locatedOn } from '../../../../../../src/standby/actions/base-backup/source/origin.ts';
 import { rulesForSource } from '../../../../../../src/standby/actions/base-backup/source/own-files.ts';
