@@ -1,16 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { backupPair, inPgdata } from './backup-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 /** Writes rows, and ends a segment after each thousand, as fast as they are archived, until it is told to stop. */
 function load(primary: Primary): { stop: () => Promise<number> } {
@@ -33,8 +27,11 @@ function load(primary: Primary): { stop: () => Promise<number> } {
 }
 
 describe.each(failureMajors())('a standby that was abandoned, PostgreSQL %i', (major) => {
-  test('is resumed by its next base backup under load, and misses no segment from the backup on', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('is resumed by its next base backup under load, and misses no segment from the backup on', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world);
     await primary.sql('CREATE TABLE loaded (n int)');
     expect(await world.cmdStandby(standby, ['-I'])).toMatchObject({ code: 0 });
@@ -68,8 +65,9 @@ describe.each(failureMajors())('a standby that was abandoned, PostgreSQL %i', (m
     await eventually(async () => Number(await standby.value('SELECT count(*) FROM loaded')) === rows);
   });
 
-  test('and is left alone after it could not be reached is made anew as soon as it is back', async () => {
-    world = await createWorld({ major });
+  test('and is left alone after it could not be reached is made anew as soon as it is back', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world, {
       cluster: { slaves: ['standby1', 'standby2'] },
       ini: { wal_timeout: 60 },

@@ -1,21 +1,15 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { checkControlFile } from '../../src/postgres/control-file.ts';
 import { eventually } from '../harness/eventually.ts';
 import type { Host } from '../harness/host.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Standby } from '../harness/standby.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { backupPair } from './backup-kit.ts';
 import { holdRestore } from './hold-restore.ts';
 import { archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 /** What an unmounted file system leaves: an empty directory. Returns what mounts it again. */
 function unmount(standby: Standby): () => void {
@@ -45,8 +39,11 @@ function criticals(host: Host): string[] {
 const unasked = { settings: { hot_standby: 'off' } };
 
 describe.each(failureMajors())('an archive that is unmounted, on PostgreSQL %i', (major) => {
-  test('in the middle of a recovery to a moment: the server stops and does not open; mounted again, it finishes', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('in the middle of a recovery to a moment: the server stops and does not open; mounted again, it finishes', async ({
+    world,
+  }) => {
     const pair = await makePair(world);
     const { primary, standby } = pair;
     await archiveRows(pair, 10);
@@ -79,8 +76,9 @@ describe.each(failureMajors())('an archive that is unmounted, on PostgreSQL %i',
     expect(standby.failoverActions()).toBe(1);
   });
 
-  test('while a hot standby replays before its promotion: it is not promoted; mounted again, -F999 loses nothing', async () => {
-    world = await createWorld({ major });
+  test('while a hot standby replays before its promotion: it is not promoted; mounted again, -F999 loses nothing', async ({
+    world,
+  }) => {
     const pair = await makePair(world, { ini: { start_timeout: 5 } });
     const { primary, standby } = pair;
     await archiveRows(pair, 10);
@@ -106,8 +104,9 @@ describe.each(failureMajors())('an archive that is unmounted, on PostgreSQL %i',
     expect(standby.failoverActions()).toBe(1);
   });
 
-  test('while a promoted standby that answers nobody replays: the server ends, and does not open without the rest; mounted again, -F999 loses nothing', async () => {
-    world = await createWorld({ major });
+  test('while a promoted standby that answers nobody replays: the server ends, and does not open without the rest; mounted again, -F999 loses nothing', async ({
+    world,
+  }) => {
     const pair = await makePair(world, unasked);
     const { primary, standby } = pair;
     await archiveRows(pair, 10);
@@ -137,8 +136,7 @@ describe.each(failureMajors())('an archive that is unmounted, on PostgreSQL %i',
     expect(existsSync(join(standby.pgdata, 'pitrtools-promoting'))).toBe(false);
   });
 
-  test('for a moment while a promoted standby replays: it is waited for', async () => {
-    world = await createWorld({ major });
+  test('for a moment while a promoted standby replays: it is waited for', async ({ world }) => {
     const pair = await makePair(world, unasked);
     const { primary, standby } = pair;
     await archiveRows(pair, 10);
@@ -158,8 +156,9 @@ describe.each(failureMajors())('an archive that is unmounted, on PostgreSQL %i',
     expect(await countRows(standby)).toBe(30);
   });
 
-  test('under a serving hot standby: it serves on, is told of once at each end, and goes on when it is back', async () => {
-    world = await createWorld({ major });
+  test('under a serving hot standby: it serves on, is told of once at each end, and goes on when it is back', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world);
     await primary.sql('CREATE TABLE rows (id int PRIMARY KEY)');
     for (const args of [['-I'], ['-B'], ['-S']]) expectExit(await world.cmdStandby(standby, args), 0);
@@ -197,8 +196,11 @@ describe.each(failureMajors())('an archive that is unmounted, on PostgreSQL %i',
 describe.each(failureMajors())(
   'an archive that is unmounted before it is asked for, on PostgreSQL %i',
   (major) => {
-    test('neither -B nor a repeated -I, here or at the primary, marks the directory below its mount point', async () => {
-      world = await createWorld({ major });
+    test.override({ major });
+
+    test('neither -B nor a repeated -I, here or at the primary, marks the directory below its mount point', async ({
+      world,
+    }) => {
       const { primary, standby } = await backupPair(world);
       expectExit(await world.cmdStandby(standby, ['-I']), 0);
       expectExit(await world.cmdStandby(standby, ['-B']), 0);

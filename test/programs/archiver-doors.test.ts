@@ -9,18 +9,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import type { Host } from '../harness/host.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { fakeCluster, readyCluster, type FakeCluster } from './archiver-cluster.ts';
-
-let world: World;
-beforeEach(async () => {
-  world = await createWorld({ major: 15 });
-});
-afterEach(async () => {
-  await world.close();
-});
 
 function first({ standbys: [standby] }: FakeCluster): Host {
   if (standby === undefined) throw new Error('no standby');
@@ -34,7 +26,9 @@ function unmount({ archiveDir }: Host): void {
 }
 
 describe('a sentinel', () => {
-  test('is not planted by a repeated -I where WAL was delivered: that asks whether the archive is mounted', async () => {
+  test('is not planted by a repeated -I where WAL was delivered: that asks whether the archive is mounted', async ({
+    world,
+  }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     const standby = first(cluster);
     const [one, two] = [cluster.segment(1), cluster.segment(2)];
@@ -59,7 +53,7 @@ describe('a sentinel', () => {
     expect(unknown.stderr).toContain('no standby "s9"');
   });
 
-  test('is not planted for a lane of a version that kept no record of deliveries', async () => {
+  test('is not planted for a lane of a version that kept no record of deliveries', async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     const standby = first(cluster);
     rmSync(join(cluster.lArchiveDir, '.archiver', 's1.undelivered'));
@@ -68,7 +62,9 @@ describe('a sentinel', () => {
     expect(readdirSync(standby.archiveDir)).toEqual([]);
   });
 
-  test('is not planted beside files that nobody knows, nor by a server that was a standby', async () => {
+  test('is not planted beside files that nobody knows, nor by a server that was a standby', async ({
+    world,
+  }) => {
     const cluster = await fakeCluster(world, { slaves: ['s1', 's2'] });
     const [s1, s2] = cluster.standbys;
     if (s1 === undefined || s2 === undefined) throw new Error('no standby');
@@ -91,7 +87,9 @@ describe('a sentinel', () => {
 });
 
 describe('an archive directory at the standby', () => {
-  test('that others may write to is refused, with its mode and the command that mends it', async () => {
+  test('that others may write to is refused, with its mode and the command that mends it', async ({
+    world,
+  }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     const standby = first(cluster);
     chmodSync(standby.archiveDir, 0o777);
@@ -110,7 +108,9 @@ describe('an archive directory at the standby', () => {
   });
 
   // A file system without hard links needs a mount: an ln that fails as there stands in for it.
-  test('on a file system without hard links is named as such, by -I and by the first delivery', async () => {
+  test('on a file system without hard links is named as such, by -I and by the first delivery', async ({
+    world,
+  }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     const standby = first(cluster);
     const bin = join(standby.directory, 'fakes');
@@ -129,7 +129,7 @@ describe('an archive directory at the standby', () => {
     expect(readdirSync(standby.archiveDir).sort()).toEqual(['.incoming', '.pitrtools']);
   });
 
-  test('that is reached by a symbolic link is written to by its real path', async () => {
+  test('that is reached by a symbolic link is written to by its real path', async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     const standby = first(cluster);
     const link = join(standby.directory, 'link');
@@ -151,7 +151,7 @@ describe('an archive directory at the standby', () => {
 });
 
 describe('a start-up file that prints', () => {
-  test('is quoted by -I, and by the lane', async () => {
+  test('is quoted by -I, and by the lane', async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     const noise = String.raw`printf "welcome\\033[2J to s1"`;
     await first(cluster).sshd.reconfigure([`ForceCommand ${noise}; eval "$SSH_ORIGINAL_COMMAND"`]);
@@ -167,7 +167,9 @@ describe('a start-up file that prints', () => {
 });
 
 describe('l_archivedir', () => {
-  test('that others may write to, or to what lies above it, is refused with the command that mends it', async () => {
+  test('that others may write to, or to what lies above it, is refused with the command that mends it', async ({
+    world,
+  }) => {
     const cluster = await fakeCluster(world, { slaves: ['s1'] });
     mkdirSync(cluster.lArchiveDir);
     chmodSync(cluster.lArchiveDir, 0o777);

@@ -1,10 +1,10 @@
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
 import { hangingListener } from '../harness/network.ts';
 import { run } from '../harness/processes.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import {
   fakeCluster,
   prepareArchive,
@@ -13,16 +13,8 @@ import {
   writeControlFile,
 } from './archiver-cluster.ts';
 
-let world: World;
-beforeEach(async () => {
-  world = await createWorld({ major: 15 });
-});
-afterEach(async () => {
-  await world.close();
-});
-
 describe('cmd_archiver -I', () => {
-  test('prints what the how-to prints and makes the queues', async () => {
+  test('prints what the how-to prints and makes the queues', async ({ world }) => {
     const cluster = await fakeCluster(world, { slaves: ['bitarena-clone'] });
     const result = await cluster.run(['-I']);
     expect(result.code).toBe(0);
@@ -39,7 +31,7 @@ describe('cmd_archiver -I', () => {
     expect(pinned).toBe(`${cluster.systemIdentifier.toString()}\n`);
   });
 
-  test('bug of the original: -I refuses to add a standby later', async () => {
+  test('bug of the original: -I refuses to add a standby later', async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     await cluster.standbys[0]?.sshd.kill();
     const name = cluster.segment(1);
@@ -55,7 +47,7 @@ describe('cmd_archiver -I', () => {
     expect(cluster.queue('s2')).toEqual([]);
   });
 
-  test('puts a sentinel where the archive directory is there and has none', async () => {
+  test('puts a sentinel where the archive directory is there and has none', async ({ world }) => {
     const cluster = await fakeCluster(world, { slaves: ['s1', 's2', 's3'] });
     const [s1, s2, s3] = cluster.standbys;
     if (s1 === undefined || s2 === undefined || s3 === undefined) throw new Error('no standby');
@@ -77,7 +69,7 @@ describe('cmd_archiver -I', () => {
     expect(cluster.queue('s1')).toEqual([]);
   });
 
-  test("refuses another cluster's archive directory loudly", async () => {
+  test("refuses another cluster's archive directory loudly", async ({ world }) => {
     const cluster = await fakeCluster(world, { slaves: ['s1'] });
     const [s1] = cluster.standbys;
     if (s1 === undefined) throw new Error('no standby');
@@ -88,7 +80,7 @@ describe('cmd_archiver -I', () => {
     expect(readFileSync(join(s1.archiveDir, '.pitrtools'), 'utf8')).toContain('99');
   });
 
-  test('does not wait long for standbys that are down or hang', async () => {
+  test('does not wait long for standbys that are down or hang', async ({ world }) => {
     const cluster = await fakeCluster(world, { slaves: ['s1', 's2'], ini: { ssh_timeout: 2 } });
     const [s1, s2] = cluster.standbys;
     if (s1 === undefined || s2 === undefined) throw new Error('no standby');
@@ -104,7 +96,7 @@ describe('cmd_archiver -I', () => {
     expect(result.stderr).toMatch(/standby s2 was not reached/);
   });
 
-  test('refuses an l_archivedir that belongs to another cluster', async () => {
+  test('refuses an l_archivedir that belongs to another cluster', async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     writeControlFile(cluster.pgdata, 99n);
     const result = await cluster.run(['-I']);
@@ -113,7 +105,7 @@ describe('cmd_archiver -I', () => {
     expect(result.stdout).not.toContain('Your slaves are');
   });
 
-  test('refuses a directory that it cannot own', async () => {
+  test('refuses a directory that it cannot own', async ({ world }) => {
     const cluster = await fakeCluster(world, { slaves: ['s1'], ini: { l_archivedir: '/usr/share' } });
     const result = await cluster.run(['-I']);
     expect(result.code).toBe(1);
@@ -127,7 +119,7 @@ describe('cmd_archiver -I', () => {
 });
 
 describe('the command line', () => {
-  test('bug of the original: two actions, or an unknown one, pass for a check', async () => {
+  test('bug of the original: two actions, or an unknown one, pass for a check', async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     const wrong: [readonly string[], RegExp][] = [
       [['-I', '--flush'], /one action at a time, not -I and --flush/],
@@ -144,7 +136,7 @@ describe('the command line', () => {
     }
   });
 
-  test('help and version need no configuration', async () => {
+  test('help and version need no configuration', async ({ world }) => {
     const program = checkout('bin', 'cmd_archiver');
     const host = await world.host('primary');
     const help = await run(program, ['--help'], { env: host.env });
@@ -157,7 +149,7 @@ describe('the command line', () => {
     expect(await run(program, [], { env: host.env })).toMatchObject({ code: 2, stdout: '' });
   });
 
-  test('no action but -C checks the configuration and what it names', async () => {
+  test('no action but -C checks the configuration and what it names', async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     const stopped = await cluster.run([]);
     expect(stopped).toMatchObject({ code: 0, stdout: 'Config OK\n' });
@@ -173,7 +165,9 @@ describe('the command line', () => {
     );
   });
 
-  test('the queue of a standby that was taken out of the list is mentioned, and left alone', async () => {
+  test('the queue of a standby that was taken out of the list is mentioned, and left alone', async ({
+    world,
+  }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     const name = cluster.segment(1);
     for (const directory of ['gone', 'empty']) mkdirSync(join(cluster.lArchiveDir, directory));
@@ -187,7 +181,7 @@ describe('the command line', () => {
     expect(cluster.queue('gone')).toEqual([name]);
   });
 
-  test('a configuration with mistakes names each with its line, whatever the action', async () => {
+  test('a configuration with mistakes names each with its line, whatever the action', async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     cluster.writeIni({ ssh_timeout: 'soon', colour: 'blue', l_archivedir: undefined });
     for (const args of [[], ['-I'], ['-F', 'pg_wal/x']]) {

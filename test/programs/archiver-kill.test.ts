@@ -1,12 +1,12 @@
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import type { Host } from '../harness/host.ts';
 import { createRandom, testSeed } from '../harness/random.ts';
 import { writeScript } from '../harness/host.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import {
   archivedBytes,
   archivedFiles,
@@ -14,14 +14,6 @@ import {
   segmentBytes,
   type FakeCluster,
 } from './archiver-cluster.ts';
-
-let world: World;
-beforeEach(async () => {
-  world = await createWorld({ major: 15 });
-});
-afterEach(async () => {
-  await world.close();
-});
 
 /** Every name in a standby's archive or a queue stands for whole bytes, whatever was killed. */
 function expectNothingHalf(cluster: FakeCluster, standby: Host, segments: ReadonlyMap<string, Buffer>): void {
@@ -39,7 +31,7 @@ describe('kill -9', () => {
   test(
     `at ten random moments of fifty segments loses nothing (seed ${seed})`,
     { timeout: 240_000 },
-    async () => {
+    async ({ world }) => {
       const random = createRandom(seed);
       const cluster = await readyCluster(world, { slaves: ['s1', 's2'] });
       const numbers = Array.from({ length: 50 }, (_, index) => index + 1);
@@ -82,7 +74,9 @@ describe('while rsync sends', () => {
     return mark;
   }
 
-  test('SIGTERM ends with a status that PostgreSQL bears, and leaves nothing half done', async () => {
+  test('SIGTERM ends with a status that PostgreSQL bears, and leaves nothing half done', async ({
+    world,
+  }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'], ini: { ssh_timeout: 60 } });
     const [s1] = cluster.standbys;
     const mark = hungRsync(cluster);
@@ -104,7 +98,7 @@ describe('while rsync sends', () => {
     expect((await cluster.archive(name)).code).toBe(0);
   });
 
-  test('one that hangs costs ssh_timeout, and the segment is queued', async () => {
+  test('one that hangs costs ssh_timeout, and the segment is queued', async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'], ini: { ssh_timeout: 2 } });
     hungRsync(cluster);
     const name = cluster.segment(1);
@@ -116,7 +110,7 @@ describe('while rsync sends', () => {
     expect(cluster.queue('s1')).toEqual([name]);
   });
 
-  test('a segment that is recycled meanwhile is not delivered', async () => {
+  test('a segment that is recycled meanwhile is not delivered', async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     const [s1] = cluster.standbys;
     const name = cluster.segment(1);
@@ -133,7 +127,7 @@ describe('while rsync sends', () => {
   });
 });
 
-test('two calls for one lane at once: one sends, the other queues at once', async () => {
+test('two calls for one lane at once: one sends, the other queues at once', async ({ world }) => {
   const cluster = await readyCluster(world, { slaves: ['s1'], ini: { ssh_timeout: 20 } });
   const [s1] = cluster.standbys;
   const mark = join(cluster.host.directory, 'rsync-began');

@@ -1,19 +1,14 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import type { Host } from '../harness/host.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
+import type { World } from '../harness/world.ts';
 import { archivedBytes, archivedFiles } from './archiver-cluster.ts';
 import { goOffline } from './shipper-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 interface Scene {
   readonly world: World;
@@ -23,16 +18,14 @@ interface Scene {
 }
 
 /** A real primary that ships to two archive directories. */
-async function scene(major: number): Promise<Scene> {
-  const here = await createWorld({ major });
-  world = here;
-  const primary = await here.startPrimary({ slaves: ['s1', 's2'], ini: { ssh_timeout: 2 }, start: false });
-  const [s1, s2] = [await here.host('s1'), await here.host('s2')];
+async function scene(world: World): Promise<Scene> {
+  const primary = await world.startPrimary({ slaves: ['s1', 's2'], ini: { ssh_timeout: 2 }, start: false });
+  const [s1, s2] = [await world.host('s1'), await world.host('s2')];
   for (const host of [s1, s2]) mkdirSync(host.archiveDir, { mode: 0o700 });
-  const init = await here.cmdArchiver(primary, ['-I']);
+  const init = await world.cmdArchiver(primary, ['-I']);
   if (init.code !== 0) throw new Error(init.stdout + init.stderr);
   await primary.start();
-  return { world: here, primary, s1, s2 };
+  return { world: world, primary, s1, s2 };
 }
 
 function setRecovery(primary: Primary, major: number, lines: readonly string[], signal: string): void {
@@ -46,8 +39,12 @@ function setRecovery(primary: Primary, major: number, lines: readonly string[], 
 }
 
 describe.each(failureMajors())('archive_command of PostgreSQL %i', (major) => {
-  test('ships, queues for a standby that is down, refuses while offline, and forgets nothing', async () => {
-    const { world: here, primary, s1, s2 } = await scene(major);
+  test.override({ major });
+
+  test('ships, queues for a standby that is down, refuses while offline, and forgets nothing', async ({
+    world,
+  }) => {
+    const { world: here, primary, s1, s2 } = await scene(world);
     const first = await primary.switchWal();
     const bytes = readFileSync(join(primary.pgdata, 'pg_wal', first));
     await primary.archived(first);
@@ -77,8 +74,8 @@ describe.each(failureMajors())('archive_command of PostgreSQL %i', (major) => {
     expect(primary.host.notifications().map(({ severity }) => severity)).toEqual(['warning', 'ok']);
   });
 
-  test('a primary that was killed: --flush sends what it had not archived', async () => {
-    const { world: here, primary, s1, s2 } = await scene(major);
+  test('a primary that was killed: --flush sends what it had not archived', async ({ world }) => {
+    const { world: here, primary, s1, s2 } = await scene(world);
     primary.writeIni({ state: 'offline' });
     const names = [await primary.switchWal(), await primary.switchWal()];
     await primary.kill9();
@@ -96,8 +93,8 @@ describe.each(failureMajors())('archive_command of PostgreSQL %i', (major) => {
     expect((await here.cmdArchiver(primary, ['--flush'])).stderr).toMatch(/PostgreSQL runs here/);
   });
 
-  test('the first segment after a promotion in the middle of a segment is accepted', async () => {
-    const { primary, s1 } = await scene(major);
+  test('the first segment after a promotion in the middle of a segment is accepted', async ({ world }) => {
+    const { primary, s1 } = await scene(world);
     await primary.sql('CREATE TABLE t AS SELECT generate_series(1, 1000) AS n');
     await primary.stop();
     setRecovery(primary, major, ["restore_command = 'false'"], 'recovery.signal');
@@ -113,8 +110,10 @@ describe.each(failureMajors())('archive_command of PostgreSQL %i', (major) => {
     expect((await primary.archiver()).failed).toBe(0);
   });
 
-  test('archive_mode = always: a server in recovery adds nothing, and the same bytes are success', async () => {
-    const { world: here, primary, s1, s2 } = await scene(major);
+  test('archive_mode = always: a server in recovery adds nothing, and the same bytes are success', async ({
+    world,
+  }) => {
+    const { world: here, primary, s1, s2 } = await scene(world);
     const known = await primary.switchWal();
     await primary.archived(known);
     // The shutdown checkpoint may recycle it.

@@ -1,20 +1,14 @@
 import { readdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { hangingListener } from '../harness/network.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { archivedBytes, archivedFiles, prepareArchive, readyCluster } from './archiver-cluster.ts';
 
-let world: World;
-beforeEach(async () => {
-  world = await createWorld({ major: 15 });
-});
-afterEach(async () => {
-  await world.close();
-});
-
 describe('archive_command', () => {
-  test('delivers a segment to every standby, byte for byte, and says nothing on standard output', async () => {
+  test('delivers a segment to every standby, byte for byte, and says nothing on standard output', async ({
+    world,
+  }) => {
     const cluster = await readyCluster(world, { slaves: ['s1', 's2'] });
     const name = cluster.segment(1);
     const bytes = cluster.addSegment(name);
@@ -28,7 +22,7 @@ describe('archive_command', () => {
     expect(cluster.host.notifications()).toEqual([]);
   });
 
-  test('takes the same file again, and says success', async () => {
+  test('takes the same file again, and says success', async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     const name = cluster.segment(1);
     cluster.addSegment(name);
@@ -40,7 +34,7 @@ describe('archive_command', () => {
     );
   });
 
-  test.each([2, 3])('reaches a directory with any name, rsync_version %i', async (version) => {
+  test.for([2, 3])('reaches a directory with any name, rsync_version %i', async (version, { world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     const [standby] = cluster.standbys;
     if (standby === undefined) throw new Error('no standby');
@@ -53,7 +47,7 @@ describe('archive_command', () => {
     expect(readFileSync(join(archive, name)).equals(bytes)).toBe(true);
   });
 
-  test('takes history, backup and partial files', async () => {
+  test('takes history, backup and partial files', async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     const [standby] = cluster.standbys;
     cluster.addFile('00000002.history', '1\t0/300000\tno recovery target specified\n');
@@ -69,7 +63,9 @@ describe('archive_command', () => {
     expect(standby && archivedFiles(standby)).toEqual([...names].sort());
   });
 
-  test('accepts the first segment after a promotion, whose header names the old timeline', async () => {
+  test('accepts the first segment after a promotion, whose header names the old timeline', async ({
+    world,
+  }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     const name = cluster.segment(3, 2);
     cluster.addSegment(name, { headerTimeline: 1 });
@@ -80,7 +76,9 @@ describe('archive_command', () => {
 });
 
 describe('a standby that is down', () => {
-  test('gets its WAL queued, then in order and identical, with one notification each way', async () => {
+  test('gets its WAL queued, then in order and identical, with one notification each way', async ({
+    world,
+  }) => {
     const cluster = await readyCluster(world, { slaves: ['s1', 's2'] });
     const [s1, s2] = cluster.standbys;
     if (s1 === undefined || s2 === undefined) throw new Error('no standby');
@@ -117,7 +115,7 @@ describe('a standby that is down', () => {
   });
 });
 
-test('bug of the original: one hung rsync stalls every standby', async () => {
+test('bug of the original: one hung rsync stalls every standby', async ({ world }) => {
   const cluster = await readyCluster(world, { slaves: ['s1', 's2'], ini: { ssh_timeout: 2 } });
   const [s1, s2] = cluster.standbys;
   if (s1 === undefined || s2 === undefined) throw new Error('no standby');
@@ -144,7 +142,7 @@ test('bug of the original: one hung rsync stalls every standby', async () => {
   expect(cluster.host.notifications().map(({ severity }) => severity)).toEqual(['warning', 'ok']);
 });
 
-test('a standby that is not initialized yet gets its queue as soon as it is', async () => {
+test('a standby that is not initialized yet gets its queue as soon as it is', async ({ world }) => {
   const cluster = await readyCluster(world, { slaves: ['s1'] });
   const late = await world.host('late');
   cluster.writeIni({ slaves: 's1, late' }, { late: { r_archivedir: late.archiveDir } });

@@ -1,24 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { sessionsNamingSql } from '../../src/postgres/backup-sql.ts';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { allShipped, backupPair, isCopying } from './backup-kit.ts';
 import { expectExit } from './standby-kit.ts';
 
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
-
 describe.each(failureMajors())('the sessions of PostgreSQL %i', (major) => {
-  test('are found by the label that their statement names, and the question does not find itself', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('are found by the label that their statement names, and the question does not find itself', async ({
+    world,
+  }) => {
     const primary = await world.startPrimary();
     const label = 'pitrtools here abc';
     await primary.withSession(async (client) => {
@@ -31,40 +28,45 @@ describe.each(failureMajors())('the sessions of PostgreSQL %i', (major) => {
 });
 
 describe.each(failureMajors())('the checkpoint and the end of a backup on PostgreSQL %i', (major) => {
-  test.each(['fast', 'spread'])('basebackup_checkpoint: %s is what the server makes', async (checkpoint) => {
-    const here = await createWorld({ major });
-    world = here;
-    const { primary, standby } = await backupPair(here, {
-      ini: { basebackup_checkpoint: checkpoint },
-      // So that a spread one ends at once: nothing is left to write between two of its pauses.
-      primarySettings: { log_checkpoints: true, checkpoint_timeout: 30, checkpoint_completion_target: 0.01 },
-    });
-    expectExit(await here.cmdStandby(standby, ['-I']), 0);
-    const begun = () => primary.logText().match(/checkpoint starting: .*/g) ?? [];
-    await primary.sql('CHECKPOINT');
-    const before = begun().length;
-    expectExit(await here.cmdStandby(standby, ['-B']), 0);
-    const own = begun()
-      .slice(before)
-      .filter((line) => line.includes('force'));
-    expect(own.length).toBeGreaterThan(0);
-    // The server's own words: "immediate", and from 18 "fast".
-    const isFast = (line: string) => /\b(immediate|fast)\b/.test(line);
-    expect(own.map(isFast)).toEqual(own.map(() => checkpoint === 'fast'));
-  });
+  test.override({ major });
 
-  test('an archiver that fails while the backup ends is named as the cause', async () => {
-    const here = await createWorld({ major });
-    world = here;
-    const { primary, standby } = await backupPair(here, { ini: { wal_timeout: 3 } });
-    expectExit(await here.cmdStandby(standby, ['-I']), 0);
+  test.for(['fast', 'spread'])(
+    'basebackup_checkpoint: %s is what the server makes',
+    async (checkpoint, { world }) => {
+      const { primary, standby } = await backupPair(world, {
+        ini: { basebackup_checkpoint: checkpoint },
+        // So that a spread one ends at once: nothing is left to write between two of its pauses.
+        primarySettings: {
+          log_checkpoints: true,
+          checkpoint_timeout: 30,
+          checkpoint_completion_target: 0.01,
+        },
+      });
+      expectExit(await world.cmdStandby(standby, ['-I']), 0);
+      const begun = () => primary.logText().match(/checkpoint starting: .*/g) ?? [];
+      await primary.sql('CHECKPOINT');
+      const before = begun().length;
+      expectExit(await world.cmdStandby(standby, ['-B']), 0);
+      const own = begun()
+        .slice(before)
+        .filter((line) => line.includes('force'));
+      expect(own.length).toBeGreaterThan(0);
+      // The server's own words: "immediate", and from 18 "fast".
+      const isFast = (line: string) => /\b(immediate|fast)\b/.test(line);
+      expect(own.map(isFast)).toEqual(own.map(() => checkpoint === 'fast'));
+    },
+  );
+
+  test('an archiver that fails while the backup ends is named as the cause', async ({ world }) => {
+    const { primary, standby } = await backupPair(world, { ini: { wal_timeout: 3 } });
+    expectExit(await world.cmdStandby(standby, ['-I']), 0);
     await allShipped(primary);
     // Ships the segment that proves the way, and none after it.
     const count = join(primary.host.directory, 'archived');
     const archive = `test ! -e '${count}' && touch '${count}' && cp "$1" '${standby.archiveDir}'/"$2"`;
     primary.configure({ archive_command: `${writeScript(primary.host, 'once', archive)} %p %f` });
     await primary.reload();
-    const run = await here.cmdStandby(standby, ['-B'], { limitMs: 90_000 });
+    const run = await world.cmdStandby(standby, ['-B'], { limitMs: 90_000 });
     expectExit(run, 1);
     expect(existsSync(count)).toBe(true);
     expect(run.stderr).toMatch(/the backup needs WAL that did not arrive in .* within 3 s: [0-9A-F]{24}/);
@@ -75,13 +77,13 @@ describe.each(failureMajors())('the checkpoint and the end of a backup on Postgr
     expect(run.stderr).toContain('the next -B transfers only what has changed');
   });
 
-  test('a session that is lost in the middle fails the backup, and the next one succeeds', async () => {
-    const here = await createWorld({ major });
-    world = here;
-    const { primary, standby } = await backupPair(here, { ini: { rsync_flags: '--bwlimit=2000' } });
-    expectExit(await here.cmdStandby(standby, ['-I']), 0);
+  test('a session that is lost in the middle fails the backup, and the next one succeeds', async ({
+    world,
+  }) => {
+    const { primary, standby } = await backupPair(world, { ini: { rsync_flags: '--bwlimit=2000' } });
+    expectExit(await world.cmdStandby(standby, ['-I']), 0);
     writeFileSync(join(primary.pgdata, 'aaa-bulk'), randomBytes(8 * 1024 * 1024));
-    const running = here.startStandby(standby, ['-B']);
+    const running = world.startStandby(standby, ['-B']);
     await eventually(() => isCopying(standby));
     await primary.sql(
       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pitrtools'",
@@ -90,10 +92,10 @@ describe.each(failureMajors())('the checkpoint and the end of a backup on Postgr
     expectExit(run, 1);
     expect(run.stderr).toContain('psql on the primary');
     expect(run.stdout).not.toContain('finished');
-    const start = await here.cmdStandby(standby, ['-S']);
+    const start = await world.cmdStandby(standby, ['-S']);
     expectExit(start, 4);
     expect(start.stderr).toContain('is incomplete');
     standby.writeIni({ rsync_flags: '' });
-    for (const action of ['-B', '-S']) expectExit(await here.cmdStandby(standby, [action]), 0);
+    for (const action of ['-B', '-S']) expectExit(await world.cmdStandby(standby, [action]), 0);
   });
 });

@@ -1,19 +1,16 @@
 import { existsSync } from 'node:fs';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { backupPair, inPgdata } from './backup-kit.ts';
 
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
-
 describe.each(failureMajors())('--backup-info on PostgreSQL %i', (major) => {
-  test('refuses without a base backup, shows one as people and as machines read it, and sees that it was started', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('refuses without a base backup, shows one as people and as machines read it, and sees that it was started', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world);
     await world.cmdStandby(standby, ['-I']);
     const none = await world.cmdStandby(standby, ['--backup-info']);
@@ -53,8 +50,7 @@ describe.each(failureMajors())('--backup-info on PostgreSQL %i', (major) => {
     expect(JSON.parse(started.stdout)).toMatchObject({ hasStarted: true, status: 'complete' });
   });
 
-  test('--json is refused where no object could be answered', async () => {
-    world = await createWorld({ major });
+  test('--json is refused where no object could be answered', async ({ world }) => {
     const { standby } = await backupPair(world, { helpers: 'none' });
     const wrong = await world.cmdStandby(standby, ['-S', '--json']);
     expect(wrong).toMatchObject({ code: 2 });

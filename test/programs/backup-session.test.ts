@@ -1,19 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { backupPair, inPgdata, isCopying } from './backup-kit.ts';
 import { expectExit } from './standby-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 const bulkBytes = 8 * 1024 * 1024;
 
@@ -51,8 +45,9 @@ async function tellRole(primary: Primary): Promise<void> {
 }
 
 describe.each(failureMajors())('the sessions of cmd_standby on PostgreSQL %i', (major) => {
-  test('depend on no setting of their role, from the base backup to the failover', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('depend on no setting of their role, from the base backup to the failover', async ({ world }) => {
     const { primary, standby } = await backupPair(world, { ini: { rsync_flags: '--bwlimit=2000' } });
     expectExit(await world.cmdStandby(standby, ['-I']), 0);
     makeBulk(primary);
@@ -64,8 +59,9 @@ describe.each(failureMajors())('the sessions of cmd_standby on PostgreSQL %i', (
     expectExit(await world.cmdStandby(standby, ['-F999']), 0);
   });
 
-  test('end the base backup as soon as the server has ended them, and not when the copy is done', async () => {
-    world = await createWorld({ major });
+  test('end the base backup as soon as the server has ended them, and not when the copy is done', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world, { ini: { rsync_flags: '--bwlimit=400' } });
     expectExit(await world.cmdStandby(standby, ['-I']), 0);
     makeBulk(primary);

@@ -14,22 +14,17 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { backupPair, inPgdata } from './backup-kit.ts';
 import { expectExit } from './standby-kit.ts';
 
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
-
 describe.each(failureMajors())('a further base backup of PostgreSQL %i', (major) => {
-  test('brings a promoted standby back behind its master, as the how-to has it', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('brings a promoted standby back behind its master, as the how-to has it', async ({ world }) => {
     const { primary, standby } = await backupPair(world);
     for (const action of ['-I', '-B', '-S'])
       expect(await world.cmdStandby(standby, [action])).toMatchObject({ code: 0 });
@@ -58,8 +53,9 @@ describe.each(failureMajors())('a further base backup of PostgreSQL %i', (major)
     expect(await standby.value("SELECT to_regclass('only_here') IS NULL")).toBe('true');
   });
 
-  test('moves the WAL that it made unneeded away, but only once it is good; --cleanup removes that', async () => {
-    world = await createWorld({ major });
+  test('moves the WAL that it made unneeded away, but only once it is good; --cleanup removes that', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world);
     for (const action of ['-I', '-B']) expectExit(await world.cmdStandby(standby, [action]), 0);
     const asides = () => readdirSync(standby.archiveDir).filter((name) => name.startsWith('.superseded-'));
@@ -94,8 +90,9 @@ describe.each(failureMajors())('a further base backup of PostgreSQL %i', (major)
     await eventually(async () => (await standby.value('SELECT count(*) FROM t')) === '1');
   });
 
-  test("leaves the standby's own conf.d alone, and what its postgresql.conf includes; the first one, too", async () => {
-    world = await createWorld({ major });
+  test("leaves the standby's own conf.d alone, and what its postgresql.conf includes; the first one, too", async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world);
     expectExit(await world.cmdStandby(standby, ['-I']), 0);
     for (const { pgdata } of [primary, standby]) {
@@ -119,8 +116,9 @@ describe.each(failureMajors())('a further base backup of PostgreSQL %i', (major)
     expectExit(await world.cmdStandby(standby, ['-S']), 0);
   });
 
-  test('sees a change within the second of the last copy, of a file that kept its size', async () => {
-    world = await createWorld({ major });
+  test('sees a change within the second of the last copy, of a file that kept its size', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world);
     await world.cmdStandby(standby, ['-I']);
     const file = join(primary.pgdata, 'base', '1', '77777');
@@ -136,8 +134,9 @@ describe.each(failureMajors())('a further base backup of PostgreSQL %i', (major)
     expect(readFileSync(inPgdata(standby, 'base', '1', '77777'), 'utf8')).toBe('behind');
   });
 
-  test("takes the primary's configuration once, without what names its places, and never again", async () => {
-    world = await createWorld({ major });
+  test("takes the primary's configuration once, without what names its places, and never again", async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world, {
       ini: { pg_conf: undefined, pg_hba_conf: undefined },
     });
@@ -170,8 +169,9 @@ describe.each(failureMajors())('a further base backup of PostgreSQL %i', (major)
     expect(await standby.inRecovery()).toBe(true);
   });
 
-  test('keeps a pg_wal that is a link here, follows no link of the primary, and removes what an old server left', async () => {
-    world = await createWorld({ major });
+  test('keeps a pg_wal that is a link here, follows no link of the primary, and removes what an old server left', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world);
     await primary.stop();
     const [theirWal, ourWal] = [join(world.directory, 'their wal'), join(world.directory, 'our wal')];

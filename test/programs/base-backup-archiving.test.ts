@@ -1,27 +1,23 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
 import { testMajors } from '../harness/postgres-programs.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { backupPair } from './backup-kit.ts';
 import { expectExit } from './standby-kit.ts';
 
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
-
 const major = testMajors()[0] ?? 15;
 
-test('-B refuses a primary whose archive_command names a program or an INI file that is not there', async () => {
-  world = await createWorld({ major });
-  const here = world;
-  const { primary, standby } = await backupPair(here);
-  expectExit(await here.cmdStandby(standby, ['-I']), 0);
+test.override({ major });
+
+test('-B refuses a primary whose archive_command names a program or an INI file that is not there', async ({
+  world,
+}) => {
+  const { primary, standby } = await backupPair(world);
+  expectExit(await world.cmdStandby(standby, ['-I']), 0);
   const plan = async (archiveCommand: string, ...more: string[]) => {
     primary.configure({ archive_command: archiveCommand });
     await primary.reload();
-    return here.cmdStandby(standby, ['-B', '--dry-run', ...more]);
+    return world.cmdStandby(standby, ['-B', '--dry-run', ...more]);
   };
   const program = checkout('bin', 'cmd_archiver');
 

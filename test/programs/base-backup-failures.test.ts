@@ -1,19 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import type { Standby } from '../harness/standby.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
+import type { World } from '../harness/world.ts';
 import { backupPair, inPgdata, isCopying, startDirectly } from './backup-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 const megabyte = 1024 * 1024;
 
@@ -35,8 +30,11 @@ async function expectStandbyOf(primary: Primary, standby: Standby, here: World):
 }
 
 describe.each(failureMajors())('a base backup of PostgreSQL %i that fails', (major) => {
-  test('kill -9 in the middle: nothing can start on the copy, and the next run succeeds', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('kill -9 in the middle: nothing can start on the copy, and the next run succeeds', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world);
     await world.cmdStandby(standby, ['-I']);
     expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
@@ -59,8 +57,9 @@ describe.each(failureMajors())('a base backup of PostgreSQL %i that fails', (maj
     await expectStandbyOf(primary, standby, world);
   });
 
-  test('SIGTERM in the middle: the backup is over on the primary, and what to do next is said', async () => {
-    world = await createWorld({ major });
+  test('SIGTERM in the middle: the backup is over on the primary, and what to do next is said', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world, { ini: { rsync_flags: '--bwlimit=2000' } });
     await world.cmdStandby(standby, ['-I']);
     makeBulk(primary);
@@ -76,8 +75,7 @@ describe.each(failureMajors())('a base backup of PostgreSQL %i that fails', (maj
     expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
   });
 
-  test('rsync 23 taken for success: a file that cannot be read is a failure', async () => {
-    world = await createWorld({ major });
+  test('rsync 23 taken for success: a file that cannot be read is a failure', async ({ world }) => {
     const { primary, standby } = await backupPair(world, { ini: { rsync_flags: '--bwlimit=2000' } });
     await world.cmdStandby(standby, ['-I']);
     makeBulk(primary);
@@ -100,8 +98,7 @@ describe.each(failureMajors())('a base backup of PostgreSQL %i that fails', (maj
     await expectStandbyOf(primary, standby, world);
   });
 
-  test('"base backup finished" while the WAL it needs is still on the primary', async () => {
-    world = await createWorld({ major });
+  test('"base backup finished" while the WAL it needs is still on the primary', async ({ world }) => {
     const { primary, standby } = await backupPair(world, {
       ini: { rsync_flags: '--bwlimit=2000', wal_timeout: 5 },
     });
@@ -125,8 +122,7 @@ describe.each(failureMajors())('a base backup of PostgreSQL %i that fails', (maj
     await expectStandbyOf(primary, standby, world);
   });
 
-  test("stop_basebackup run although start failed, ending somebody else's backup", async () => {
-    world = await createWorld({ major });
+  test("stop_basebackup run although start failed, ending somebody else's backup", async ({ world }) => {
     const { primary, standby } = await backupPair(world, { primarySettings: { log_statement: 'all' } });
     await world.cmdStandby(standby, ['-I']);
     expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
@@ -143,8 +139,7 @@ describe.each(failureMajors())('a base backup of PostgreSQL %i that fails', (maj
     await expectStandbyOf(primary, standby, world);
   });
 
-  test('only one run at a time', async () => {
-    world = await createWorld({ major });
+  test('only one run at a time', async ({ world }) => {
     const { primary, standby } = await backupPair(world, { ini: { rsync_flags: '--bwlimit=400' } });
     await world.cmdStandby(standby, ['-I']);
     makeBulk(primary);
@@ -159,8 +154,11 @@ describe.each(failureMajors())('a base backup of PostgreSQL %i that fails', (maj
 });
 
 describe.each(failureMajors().filter((major) => major < 15))('the backup mode of PostgreSQL %i', (major) => {
-  test('-A start_basebackup and stop_basebackup; another tool’s backup goes on through -B', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('-A start_basebackup and stop_basebackup; another tool’s backup goes on through -B', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world);
     await world.cmdStandby(standby, ['-I']);
     expect(await world.cmdStandby(standby, ['-Astart_basebackup'])).toMatchObject({ code: 0 });
@@ -185,8 +183,9 @@ describe.each(failureMajors().filter((major) => major < 15))('the backup mode of
 });
 
 describe.each(failureMajors().filter((major) => major >= 15))('the backup mode of PostgreSQL %i', (major) => {
-  test('is gone, and -A start_basebackup and stop_basebackup say so', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('is gone, and -A start_basebackup and stop_basebackup say so', async ({ world }) => {
     const { standby } = await backupPair(world);
     for (const what of ['start_basebackup', 'stop_basebackup']) {
       const run = await world.cmdStandby(standby, ['-A', what]);

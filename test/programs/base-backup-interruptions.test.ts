@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { readRecord } from '../../src/standby/backup-record/record.ts';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
@@ -10,15 +10,9 @@ import { familyOf } from '../harness/process-table.ts';
 import { killAll, type Running } from '../harness/processes.ts';
 import { createRandom, testSeed } from '../harness/random.ts';
 import type { Standby } from '../harness/standby.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { backupPair, inPgdata, startDirectly } from './backup-kit.ts';
 import { expectExit } from './standby-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 const isLong = process.env['PITRTOOLS_TEST_LONG'] !== undefined;
 const strikes = Number(process.env['PITRTOOLS_TEST_STRIKES'] ?? (isLong ? 100 : 6));
@@ -122,11 +116,12 @@ async function expectNothingHalf(
 }
 
 describe.each(failureMajors())('a base backup of PostgreSQL %i that is interrupted', (major) => {
+  test.override({ major });
+
   test(
     `at random moments, ${strikes} times: nothing is left on the primary or startable here, and the next run moves the rest`,
     { timeout: isLong ? 3_600_000 : 300_000 },
-    async () => {
-      world = await createWorld({ major });
+    async ({ world }) => {
       const random = createRandom(testSeed());
       const { primary, standby } = await backupPair(world, { ini: { rsync_threads: 2 } });
       await primary.sql('CREATE TABLE t AS SELECT n, md5(n::text) AS m FROM generate_series(1, 20000) AS n');
@@ -165,8 +160,7 @@ describe.each(failureMajors())('a base backup of PostgreSQL %i that is interrupt
     },
   );
 
-  test('leaves a copy that -S, -A start and -F999 refuse, and that is gone on with', async () => {
-    world = await createWorld({ major });
+  test('leaves a copy that -S, -A start and -F999 refuse, and that is gone on with', async ({ world }) => {
     const { primary, standby } = await backupPair(world, { ini: { basebackup_bwlimit: 3000 } });
     const bulk = join(primary.pgdata, 'aaa-bulk');
     writeFileSync(bulk, randomBytes(2 * bulkBytes));

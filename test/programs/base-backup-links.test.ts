@@ -1,18 +1,12 @@
 import { appendFileSync, lstatSync, mkdirSync, renameSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { backupPair, inPgdata } from './backup-kit.ts';
 import { countRows, expectExit } from './standby-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 /**
  * Does with every symbolic link what rsync 3.5 does with one of another owner, at both ends: 3 for one on the way to the source or to
@@ -43,8 +37,9 @@ function moveBehindLink(path: string, real: string): void {
 }
 
 describe.each(failureMajors())('symbolic links on the paths of -B, on PostgreSQL %i', (major) => {
-  test('do not come in the way of an rsync that follows none of another owner', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('do not come in the way of an rsync that follows none of another owner', async ({ world }) => {
     const { primary, standby } = await backupPair(world);
     const [theirs, ours] = [primary, standby].map(({ host }) => join(host.directory, 'space'));
     for (const link of [theirs ?? '', ours ?? '']) {

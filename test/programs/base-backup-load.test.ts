@@ -1,19 +1,14 @@
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { clientProgram } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import { mustRun, start, type Running } from '../harness/processes.ts';
 import type { Server } from '../harness/server.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
+import type { World } from '../harness/world.ts';
 import { backupPair } from './backup-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 const isLong = process.env['PITRTOOLS_TEST_LONG'] === '1';
 const rounds = isLong ? 10 : 2;
@@ -21,6 +16,9 @@ const rounds = isLong ? 10 : 2;
 /** Debian's own server: it alone has the amcheck extension. */
 const debian = '/usr/lib/postgresql';
 const major = Math.max(0, ...(existsSync(debian) ? readdirSync(debian).map(Number) : []));
+
+test.override({ major });
+
 // In this file that major is Debian's, whatever the other tests run on.
 Reflect.deleteProperty(process.env, `PITRTOOLS_PG_${major}`);
 
@@ -76,8 +74,7 @@ describe.skipIf(major < 14)(`base backups of PostgreSQL ${major} under a heavy w
   test(
     `${rounds} verified ones report nothing, reach consistency, and pg_amcheck finds nothing`,
     { timeout: isLong ? 3_000_000 : 400_000 },
-    async () => {
-      world = await createWorld({ major });
+    async ({ world }) => {
       const { primary, standby } = await backupPair(world, {
         cluster: { checksums: true },
         // Little memory: pages are written all the time, and so while they are copied.

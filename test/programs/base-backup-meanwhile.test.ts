@@ -1,18 +1,13 @@
 import { appendFileSync, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Finished } from '../harness/processes.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
+import type { World } from '../harness/world.ts';
 import { allShipped, backupPair, inPgdata, type BackupPair } from './backup-kit.ts';
 import { expectExit } from './standby-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 /** Runs `-B`, and does this when all that can be refused has been looked at and nothing has begun yet. */
 async function backupWhile(
@@ -31,8 +26,9 @@ async function backupWhile(
 }
 
 describe.each(failureMajors())('what happens while -B prepares, on PostgreSQL %i', (major) => {
-  test('a server that is started here lives on, and -B is refused', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('a server that is started here lives on, and -B is refused', async ({ world }) => {
     const pair = await backupPair(world);
     const { primary, standby } = pair;
     for (const action of ['-I', '-B', '-S', '-Astop'])
@@ -46,8 +42,7 @@ describe.each(failureMajors())('what happens while -B prepares, on PostgreSQL %i
     await eventually(async () => (await standby.value("SELECT to_regclass('late')")) === 'late');
   });
 
-  test('a tablespace that is made there ends -B, and the next one has it', async () => {
-    world = await createWorld({ major });
+  test('a tablespace that is made there ends -B, and the next one has it', async ({ world }) => {
     const pair = await backupPair(world);
     const { primary, standby } = pair;
     const [theirs, ours] = [primary, standby].map(({ host }) => join(host.directory, 'space'));

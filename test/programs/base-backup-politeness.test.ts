@@ -2,20 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { processesOf, type ProcessEntry } from '../harness/process-table.ts';
 import { mustRun } from '../harness/processes.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
+import type { World } from '../harness/world.ts';
 import { backupPair } from './backup-kit.ts';
 import { expectExit } from './standby-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 interface Rsyncs {
   /** On the standby. */
@@ -33,24 +28,26 @@ function rsyncs({ directory }: World, pgdata: string): Rsyncs {
 }
 
 describe.each(failureMajors())('a polite base backup on PostgreSQL %i', (major) => {
-  test('basebackup_nice and basebackup_ionice hold at both ends, and the workers share basebackup_bwlimit', async () => {
-    const here = await createWorld({ major });
-    world = here;
+  test.override({ major });
+
+  test('basebackup_nice and basebackup_ionice hold at both ends, and the workers share basebackup_bwlimit', async ({
+    world,
+  }) => {
     const ini = {
       rsync_threads: 2,
       basebackup_bwlimit: 3000,
       basebackup_nice: 7,
       basebackup_ionice: 'idle',
     };
-    const { primary, standby } = await backupPair(here, { ini });
-    expectExit(await here.cmdStandby(standby, ['-I']), 0);
+    const { primary, standby } = await backupPair(world, { ini });
+    expectExit(await world.cmdStandby(standby, ['-I']), 0);
     // Nothing else is as large, so that the two are in portions of their own.
     for (const name of ['aaa', 'bbb'])
       writeFileSync(join(primary.pgdata, name), randomBytes(100 * 1024 * 1024));
-    const running = here.startStandby(standby, ['-B']);
+    const running = world.startStandby(standby, ['-B']);
     const both = await eventually(
       () => {
-        const found = rsyncs(here, standby.pgdata);
+        const found = rsyncs(world, standby.pgdata);
         // A receiver beside each generator: the copy has begun.
         return found.here.length === 4 && found.there.length === 2 ? found : undefined;
       },

@@ -1,19 +1,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { mustRun } from '../harness/processes.ts';
 import type { Standby } from '../harness/standby.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { backupPair } from './backup-kit.ts';
 import { screensOf } from './terminal-screen.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 /** What a person at a terminal of so many columns gets to see, byte for byte: `script` records it. */
 async function onTerminal(standby: Standby, action: string, columns: number): Promise<string> {
@@ -28,8 +22,9 @@ async function onTerminal(standby: Standby, action: string, columns: number): Pr
 }
 
 describe.each(failureMajors())('the progress of a base backup of PostgreSQL %i', (major) => {
-  test('a bar on a terminal, which makes room for messages and is gone at the end', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('a bar on a terminal, which makes room for messages and is gone at the end', async ({ world }) => {
     const { primary, standby } = await backupPair(world, { ini: { debug: 'off' } });
     writeFileSync(join(primary.pgdata, 'aaa-bulk'), Buffer.alloc(8 * 1024 * 1024, 'abcdefgh'));
     await world.cmdStandby(standby, ['-I']);
@@ -49,8 +44,9 @@ describe.each(failureMajors())('the progress of a base backup of PostgreSQL %i',
     expect(screen.some((line) => /^ {2}WAL: +0{7}1[0-9A-F]{16}/.test(line))).toBe(true);
   });
 
-  test('a narrow terminal gets no line that would wrap, and one that cannot be drawn on gets lines', async () => {
-    world = await createWorld({ major });
+  test('a narrow terminal gets no line that would wrap, and one that cannot be drawn on gets lines', async ({
+    world,
+  }) => {
     const { standby } = await backupPair(world, { ini: { debug: 'off' } });
     await world.cmdStandby(standby, ['-I']);
     const { frames } = screensOf(await onTerminal(standby, '-B', 40), 40);
@@ -66,8 +62,7 @@ describe.each(failureMajors())('the progress of a base backup of PostgreSQL %i',
     expect(again.stdout + again.stderr).not.toContain('\x1b');
   });
 
-  test('a log gets a line every so often, also as JSON', async () => {
-    world = await createWorld({ major });
+  test('a log gets a line every so often, also as JSON', async ({ world }) => {
     const { primary, standby } = await backupPair(world, { ini: { debug: 'off', progress_interval: 1 } });
     writeFileSync(join(primary.pgdata, 'aaa-bulk'), Buffer.alloc(8 * 1024 * 1024, 'abcdefgh'));
     await world.cmdStandby(standby, ['-I']);

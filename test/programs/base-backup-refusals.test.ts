@@ -10,25 +10,22 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { hasSmallDisks, smallDisk } from '../harness/disk.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { makeCluster } from '../harness/server.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { allShipped, backupPair, inPgdata, installHelpers, snapshot } from './backup-kit.ts';
 import { expectExit } from './standby-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 const refused = 4;
 
 describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', (major) => {
-  test('any error while reading the pid file means "not running", so rsync --delete hits a live server', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('any error while reading the pid file means "not running", so rsync --delete hits a live server', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world);
     await world.cmdStandby(standby, ['-I']);
     await world.cmdStandby(standby, ['-B']);
@@ -47,8 +44,9 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     expect(primary.isRunning()).toBe(true);
   });
 
-  test("the standby's archive emptied before anything is known to work: WAL that does not arrive leaves it as it was", async () => {
-    world = await createWorld({ major });
+  test("the standby's archive emptied before anything is known to work: WAL that does not arrive leaves it as it was", async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world);
     await world.cmdStandby(standby, ['-I']);
     expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
@@ -67,8 +65,7 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     expect(existsSync(join(standby.archiveDir, '.resume'))).toBe(false);
   });
 
-  test('a primary without the helper functions, naming the file and the command', async () => {
-    world = await createWorld({ major });
+  test('a primary without the helper functions, naming the file and the command', async ({ world }) => {
     const { primary, standby } = await backupPair(world, { helpers: 'none' });
     const run = await world.cmdStandby(standby, ['-I']);
     expect(run).toMatchObject({ code: refused });
@@ -79,8 +76,7 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     expect(await world.cmdStandby(standby, ['-I'])).toMatchObject({ code: 0 });
   });
 
-  test('a pgdata that is, holds or lies in the primary’s own', async () => {
-    world = await createWorld({ major });
+  test('a pgdata that is, holds or lies in the primary’s own', async ({ world }) => {
     const { primary, standby } = await backupPair(world);
     for (const pgdata of [primary.pgdata, join(primary.pgdata, 'base'), join(primary.pgdata, '..')]) {
       standby.writeIni({ pgdata });
@@ -93,8 +89,7 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     expect(await primary.value('SELECT 1')).toBe('1');
   });
 
-  test('another cluster in pgdata, but not one that nobody ever used', async () => {
-    world = await createWorld({ major });
+  test('another cluster in pgdata, but not one that nobody ever used', async ({ world }) => {
     const { standby } = await backupPair(world);
     await makeCluster(standby, { settings: {} });
     await standby.start();
@@ -112,8 +107,9 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     expect(await world.cmdStandby(standby, ['-S'])).toMatchObject({ code: 0 });
   });
 
-  test('a pg_wal that leads to anything but WAL of this cluster: the archive, nothing, other files, the primary’s own', async () => {
-    world = await createWorld({ major });
+  test('a pg_wal that leads to anything but WAL of this cluster: the archive, nothing, other files, the primary’s own', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world);
     expectExit(await world.cmdStandby(standby, ['-I']), 0);
     await primary.archived(await primary.switchWal());
@@ -156,8 +152,7 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     expect(readdirSync(own)).toEqual(['archive_status']);
   });
 
-  test('a pgdata whose server was not shut down, but for --force', async () => {
-    world = await createWorld({ major });
+  test('a pgdata whose server was not shut down, but for --force', async ({ world }) => {
     const { standby } = await backupPair(world);
     for (const action of ['-I', '-B', '-S'])
       expect(await world.cmdStandby(standby, [action])).toMatchObject({ code: 0 });
@@ -171,8 +166,7 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
 
   test.skipIf(!hasSmallDisks())(
     'a disk that has no room, with numbers; and one that fills is a failure',
-    async () => {
-      world = await createWorld({ major });
+    async ({ world }) => {
       const disk = await smallDisk();
       const { primary, standby } = await backupPair(world, { pgdata: join(disk.directory, 'pgdata') });
       try {
@@ -196,8 +190,7 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     },
   );
 
-  test("another cluster's archive, a missing one, and another version", async () => {
-    world = await createWorld({ major });
+  test("another cluster's archive, a missing one, and another version", async ({ world }) => {
     const { standby } = await backupPair(world);
     const missing = await world.cmdStandby(standby, ['-B']);
     expect(missing).toMatchObject({ code: refused });
@@ -213,8 +206,7 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     expect(existsSync(standby.pgdata)).toBe(false);
   });
 
-  test('--dry-run prints the plan and changes nothing', async () => {
-    world = await createWorld({ major });
+  test('--dry-run prints the plan and changes nothing', async ({ world }) => {
     const { primary, standby } = await backupPair(world);
     const init = await world.cmdStandby(standby, ['-I', '--dry-run']);
     expect(init).toMatchObject({ code: 0 });
@@ -229,8 +221,7 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     expect([snapshot(standby.pgdata), snapshot(standby.archiveDir)]).toEqual(before);
   });
 
-  test('a primary that cannot be reached', async () => {
-    world = await createWorld({ major });
+  test('a primary that cannot be reached', async ({ world }) => {
     const { primary, standby } = await backupPair(world);
     await primary.host.sshd.kill();
     const run = await world.cmdStandby(standby, ['-I']);

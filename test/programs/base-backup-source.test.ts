@@ -1,20 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors, wideMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import type { Standby } from '../harness/standby.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
+import type { World } from '../harness/world.ts';
 import { flipBit, inPgdata, installHelpers, isCopying } from './backup-kit.ts';
 import { expectExit } from './standby-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 const megabyte = 1024 * 1024;
 
@@ -84,8 +79,9 @@ async function sessionsOfOurs(primary: Primary): Promise<string> {
 }
 
 describe.each(wideMajors())('a base backup from another standby on PostgreSQL %i', (major) => {
-  test('reads every file from there while the primary is written to', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('reads every file from there while the primary is written to', async ({ world }) => {
     const { primary, source, standby } = await trio(world);
     writeFileSync(join(primary.pgdata, 'of-the-primary'), '');
     writeFileSync(inPgdata(source, 'of-the-source'), '');
@@ -118,8 +114,9 @@ describe.each(wideMajors())('a base backup from another standby on PostgreSQL %i
 });
 
 describe.each(failureMajors())('a base backup from another standby on PostgreSQL %i that fails', (major) => {
-  test('--verify asks the standby that was copied from, whatever the primary has', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('--verify asks the standby that was copied from, whatever the primary has', async ({ world }) => {
     const { primary, source, standby } = await trio(world, true);
     const path = await primary.value("SELECT pg_relation_filepath('placed')");
     const address = source.host.address;
@@ -138,8 +135,9 @@ describe.each(failureMajors())('a base backup from another standby on PostgreSQL
     expect(alone.stderr).toContain(`${path}, block 9: damaged in the copy; ${address}'s page is good`);
   });
 
-  test('a source that is none: unreadable, down, paused, behind, of another cluster, promoted', async () => {
-    world = await createWorld({ major });
+  test('a source that is none: unreadable, down, paused, behind, of another cluster, promoted', async ({
+    world,
+  }) => {
     const { primary, source, standby } = await trio(world);
     writeFileSync(inPgdata(source, 'secret'), '', { mode: 0 });
     const unreadable = await world.cmdStandby(standby, ['-B']);
@@ -189,8 +187,9 @@ describe.each(failureMajors())('a base backup from another standby on PostgreSQL
     expect(existsSync(inPgdata(standby, 'global', 'pg_control'))).toBe(false);
   });
 
-  test('a source that is promoted or dies in the middle: the primary is left clean, the copy is resumed', async () => {
-    world = await createWorld({ major });
+  test('a source that is promoted or dies in the middle: the primary is left clean, the copy is resumed', async ({
+    world,
+  }) => {
     const { primary, source, standby } = await trio(world);
     writeFileSync(inPgdata(source, 'aaa-bulk'), randomBytes(8 * megabyte));
     standby.writeIni({ rsync_flags: '--bwlimit=2000' });

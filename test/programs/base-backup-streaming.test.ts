@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { hasSmallDisks, smallDisk } from '../harness/disk.ts';
 import { eventually } from '../harness/eventually.ts';
 import type { IniKeys } from '../harness/ini.ts';
@@ -17,15 +17,10 @@ import { clientProgram, testMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import { trustingHba } from '../harness/server.ts';
 import type { Standby } from '../harness/standby.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
+import type { World } from '../harness/world.ts';
 import { inPgdata } from './backup-kit.ts';
 import { expectExit } from './standby-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 const pgBasebackup = clientProgram('pg_basebackup');
 const clientMajor = Number(/\/(\d+)\/bin\//.exec(pgBasebackup)?.[1]);
@@ -116,8 +111,9 @@ async function senders(primary: Primary): Promise<string> {
 }
 
 describe.each(majors)('a base backup by pg_basebackup of PostgreSQL %i', (major) => {
-  test('needs no ssh to the primary: -I, -B, -S, -B again and -F999', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('needs no ssh to the primary: -I, -B, -S, -B again and -F999', async ({ world }) => {
     const { primary, standby } = await pair(world);
     const plain = join(primary.host.directory, 'spaces', 'a b');
     const here = join(standby.host.directory, 'spaces', 'elsewhere');
@@ -184,8 +180,11 @@ describe.each(majors)('a base backup by pg_basebackup of PostgreSQL %i', (major)
 });
 
 describe.each(failureMajor)('a base backup by pg_basebackup of PostgreSQL %i that fails', (major) => {
-  test('without a line in pg_hba.conf, without the right, without the program: refused before anything', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('without a line in pg_hba.conf, without the right, without the program: refused before anything', async ({
+    world,
+  }) => {
     const { primary, standby } = await pair(world);
     writeFileSync(join(primary.pgdata, 'pg_hba.conf'), lets('host postgres copier 127.0.0.0/8 md5'));
     await primary.reload();
@@ -220,8 +219,9 @@ describe.each(failureMajor)('a base backup by pg_basebackup of PostgreSQL %i tha
     expect(existsSync(standby.pgdata)).toBe(false);
   });
 
-  test('killed or stopped in the middle: the copy that was there is as it was, and the next run succeeds', async () => {
-    world = await createWorld({ major });
+  test('killed or stopped in the middle: the copy that was there is as it was, and the next run succeeds', async ({
+    world,
+  }) => {
     const { primary, standby } = await pair(world);
     expectExit(await world.cmdStandby(standby, ['-I']), 0);
     standby.writeIni({ basebackup_bwlimit: 3000, rsync_threads: 2 });
@@ -273,57 +273,63 @@ describe.each(failureMajor)('a base backup by pg_basebackup of PostgreSQL %i tha
     await expectReplayOf(primary, standby);
   });
 
-  test.skipIf(!hasSmallDisks())('a disk without room for two copies, and one that fills', async () => {
-    world = await createWorld({ major });
-    const disk = await smallDisk();
-    world.onClose(() => {
-      disk.release();
-    });
-    const { primary, standby } = await pair(world, { pgdata: join(disk.directory, 'main'), walSegmentMb: 1 });
-    expectExit(await world.cmdStandby(standby, ['-I']), 0);
-    expectExit(await world.cmdStandby(standby, ['-B']), 0);
-    const control = readFileSync(inPgdata(standby, 'global', 'pg_control'));
-    disk.fill(8 * 1024 * 1024);
-    const plan = await world.cmdStandby(standby, ['-B', '--dry-run']);
-    expectExit(plan, 0);
-    expect(plan.stdout).toContain('there is no room for two');
-    expect(readFileSync(inPgdata(standby, 'global', 'pg_control'))).toEqual(control);
-    standby.writeIni({ basebackup_bwlimit: 3000 });
-    const killed = world.startStandby(standby, ['-B']);
-    await eventually(() => received(standby));
-    killed.signal('SIGKILL');
-    await killed.finished;
-    const start = await world.cmdStandby(standby, ['-S']);
-    expectExit(start, 4);
-    expect(start.stderr).toContain('is incomplete');
+  test.skipIf(!hasSmallDisks())(
+    'a disk without room for two copies, and one that fills',
+    async ({ world }) => {
+      const disk = await smallDisk();
+      world.onClose(() => {
+        disk.release();
+      });
+      const { primary, standby } = await pair(world, {
+        pgdata: join(disk.directory, 'main'),
+        walSegmentMb: 1,
+      });
+      expectExit(await world.cmdStandby(standby, ['-I']), 0);
+      expectExit(await world.cmdStandby(standby, ['-B']), 0);
+      const control = readFileSync(inPgdata(standby, 'global', 'pg_control'));
+      disk.fill(8 * 1024 * 1024);
+      const plan = await world.cmdStandby(standby, ['-B', '--dry-run']);
+      expectExit(plan, 0);
+      expect(plan.stdout).toContain('there is no room for two');
+      expect(readFileSync(inPgdata(standby, 'global', 'pg_control'))).toEqual(control);
+      standby.writeIni({ basebackup_bwlimit: 3000 });
+      const killed = world.startStandby(standby, ['-B']);
+      await eventually(() => received(standby));
+      killed.signal('SIGKILL');
+      await killed.finished;
+      const start = await world.cmdStandby(standby, ['-S']);
+      expectExit(start, 4);
+      expect(start.stderr).toContain('is incomplete');
 
-    standby.writeIni({ basebackup_bwlimit: 0 });
-    expectExit(await world.cmdStandby(standby, ['-B']), 0);
-    expectExit(await world.cmdStandby(standby, ['-S']), 0);
-    await expectReplayOf(primary, standby);
-    expectExit(await world.cmdStandby(standby, ['-Astop']), 0);
+      standby.writeIni({ basebackup_bwlimit: 0 });
+      expectExit(await world.cmdStandby(standby, ['-B']), 0);
+      expectExit(await world.cmdStandby(standby, ['-S']), 0);
+      await expectReplayOf(primary, standby);
+      expectExit(await world.cmdStandby(standby, ['-Astop']), 0);
 
-    await primary.sql(
-      'CREATE TABLE large AS SELECT repeat(md5(n::text), 60) AS t FROM generate_series(1, 30000) n',
-    );
-    const refused = await world.cmdStandby(standby, ['-B']);
-    expectExit(refused, 4);
-    expect(refused.stderr).toMatch(/has .* MB free, and .* MB are needed/);
-    const before = readFileSync(inPgdata(standby, 'global', 'pg_control'));
-    const forced = await world.cmdStandby(standby, ['-B', '--force']);
-    expectExit(forced, 1);
-    expect(forced.stderr).toContain('No space left on device');
-    expect(received(standby)).toBe(false);
-    expect(await senders(primary)).toBe('0');
-    expect(readFileSync(inPgdata(standby, 'global', 'pg_control'))).toEqual(before);
-  });
+      await primary.sql(
+        'CREATE TABLE large AS SELECT repeat(md5(n::text), 60) AS t FROM generate_series(1, 30000) n',
+      );
+      const refused = await world.cmdStandby(standby, ['-B']);
+      expectExit(refused, 4);
+      expect(refused.stderr).toMatch(/has .* MB free, and .* MB are needed/);
+      const before = readFileSync(inPgdata(standby, 'global', 'pg_control'));
+      const forced = await world.cmdStandby(standby, ['-B', '--force']);
+      expectExit(forced, 1);
+      expect(forced.stderr).toContain('No space left on device');
+      expect(received(standby)).toBe(false);
+      expect(await senders(primary)).toBe('0');
+      expect(readFileSync(inPgdata(standby, 'global', 'pg_control'))).toEqual(before);
+    },
+  );
 });
 
 describe.each(testMajors().filter((major) => major > clientMajor))(
   'a base backup by pg_basebackup of PostgreSQL %i',
   (major) => {
-    test('is refused where the program is older than the server', async () => {
-      world = await createWorld({ major });
+    test.override({ major });
+
+    test('is refused where the program is older than the server', async ({ world }) => {
       const { standby } = await pair(world);
       const run = await world.cmdStandby(standby, ['-B']);
       expectExit(run, 4);

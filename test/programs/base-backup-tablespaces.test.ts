@@ -11,19 +11,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { backupPair, inPgdata, isCopying } from './backup-kit.ts';
 import { expectExit } from './standby-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 async function makeTablespace(primary: Primary, name: string): Promise<string> {
   const location = join(primary.host.directory, 'spaces', name);
@@ -36,8 +30,11 @@ async function makeTablespace(primary: Primary, name: string): Promise<string> {
 const megabyte = 1024 * 1024;
 
 describe.each(failureMajors())('tablespaces on PostgreSQL %i', (major) => {
-  test('a base backup with a tablespace crashes: two of them, a file that vanishes, pgdata elsewhere', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('a base backup with a tablespace crashes: two of them, a file that vanishes, pgdata elsewhere', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world, { ini: { rsync_flags: '--bwlimit=2000' } });
     const locations = [await makeTablespace(primary, 'fast'), await makeTablespace(primary, 'very slow')];
     const here = ['a', 'b c'].map((name) => join(standby.host.directory, 'spaces', name));
@@ -74,8 +71,9 @@ describe.each(failureMajors())('tablespaces on PostgreSQL %i', (major) => {
     expect(spaces.map(({ l }) => l)).toEqual(['', '', ...here]);
   });
 
-  test('three of them: one sent elsewhere, one on links, one inside pgdata; the standby replays and -F999 works', async () => {
-    world = await createWorld({ major });
+  test('three of them: one sent elsewhere, one on links, one inside pgdata; the standby replays and -F999 works', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world, { ini: { rsync_threads: 2 } });
     const plain = await makeTablespace(primary, 'plain');
     const [theirs, ours] = [primary, standby].map(({ host }) => join(host.directory, 'linked space'));
@@ -115,8 +113,7 @@ describe.each(failureMajors())('tablespaces on PostgreSQL %i', (major) => {
     expect(spaces.map(({ l }) => l).filter((path) => path !== '')).toHaveLength(3);
   });
 
-  test('those that would lie in one another here are refused, also by way of a link', async () => {
-    world = await createWorld({ major });
+  test('those that would lie in one another here are refused, also by way of a link', async ({ world }) => {
     const { primary, standby } = await backupPair(world);
     const locations = [await makeTablespace(primary, 'one'), await makeTablespace(primary, 'two')];
     const real = join(standby.host.directory, 'real');
@@ -134,8 +131,9 @@ describe.each(failureMajors())('tablespaces on PostgreSQL %i', (major) => {
     expect(existsSync(standby.pgdata)).toBe(false);
   });
 
-  test("another cluster's tablespace is replaced only by --force; one of this standby, or of its interrupted copy, without", async () => {
-    world = await createWorld({ major });
+  test("another cluster's tablespace is replaced only by --force; one of this standby, or of its interrupted copy, without", async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world);
     const location = await makeTablespace(primary, 'fast');
     const folder = readdirSync(location)[0] ?? '';
@@ -174,8 +172,7 @@ describe.each(failureMajors())('tablespaces on PostgreSQL %i', (major) => {
     expect([precious, sibling].map((path) => existsSync(path))).toEqual([false, true]);
   });
 
-  test('a directory that cannot be made or used leaves the old standby as it was', async () => {
-    world = await createWorld({ major });
+  test('a directory that cannot be made or used leaves the old standby as it was', async ({ world }) => {
     const { primary, standby } = await backupPair(world);
     for (const action of ['-I', '-B']) expectExit(await world.cmdStandby(standby, [action]), 0);
     const locations = [await makeTablespace(primary, 'one'), await makeTablespace(primary, 'two')];
@@ -207,8 +204,7 @@ describe.each(failureMajors())('tablespaces on PostgreSQL %i', (major) => {
     expectExit(await world.cmdStandby(standby, ['-S']), 0);
   });
 
-  test("a tablespace that would land in the primary's own directory is refused", async () => {
-    world = await createWorld({ major });
+  test("a tablespace that would land in the primary's own directory is refused", async ({ world }) => {
     const { primary, standby } = await backupPair(world);
     const location = await makeTablespace(primary, 'fast');
     const run = await world.cmdStandby(standby, ['-I']);

@@ -1,24 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { backupPair, inPgdata, isCopying } from './backup-kit.ts';
 
 const megabyte = 1024 * 1024;
 
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
-
 describe.each(failureMajors())('rsync_threads on PostgreSQL %i', (major) => {
-  test('a file that failed in the threaded copy is skipped and the backup says success', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('a file that failed in the threaded copy is skipped and the backup says success', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world, { ini: { rsync_threads: 3 } });
     await primary.sql('CREATE DATABASE dropped');
     await world.cmdStandby(standby, ['-I']);
@@ -62,8 +59,7 @@ describe.each(failureMajors())('rsync_threads on PostgreSQL %i', (major) => {
     await eventually(async () => (await standby.value('SELECT count(*) FROM t')) === '1');
   });
 
-  test('a worker whose connection was lost before its work began connects anew', async () => {
-    world = await createWorld({ major });
+  test('a worker whose connection was lost before its work began connects anew', async ({ world }) => {
     const { primary, standby } = await backupPair(world);
     const masters = join(standby.host.directory, 'masters');
     // The first connection asks, the second is opened early for the second worker, the third takes its place.

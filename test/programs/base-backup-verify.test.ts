@@ -1,19 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { listRelationFiles } from '../../src/standby/page-check/relation-files.ts';
 import { checkFile, makeBuffer } from '../../src/standby/page-check/check-file.ts';
 import { pageLayoutOf } from '../../src/postgres/control-file.ts';
 import { failureMajors, wideMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
+import type { World } from '../harness/world.ts';
 import { backupPair, blockSize, flipBit, inPgdata, type BackupPair } from './backup-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 /** A table of some pages, and the path of its file below the data directory. */
 async function makeTable(primary: Primary): Promise<string> {
@@ -31,8 +26,9 @@ async function withChecksums(here: World): Promise<BackupPair> {
 }
 
 describe.each(wideMajors())('page checksums of PostgreSQL %i', (major) => {
-  test('every page of a real cluster is good, at its own place and at no other', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('every page of a real cluster is good, at its own place and at no other', async ({ world }) => {
     const primary = await world.startPrimary({ checksums: true });
     const path = await makeTable(primary);
     await primary.stop();
@@ -53,8 +49,11 @@ describe.each(wideMajors())('page checksums of PostgreSQL %i', (major) => {
 });
 
 describe.each(failureMajors())('--verify on PostgreSQL %i', (major) => {
-  test('a good copy; then one flipped bit in it, named by file and block, and copied anew by the next -B', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('a good copy; then one flipped bit in it, named by file and block, and copied anew by the next -B', async ({
+    world,
+  }) => {
     const { primary, standby } = await withChecksums(world);
     const path = await makeTable(primary);
     const good = await world.cmdStandby(standby, ['-B', '--verify']);
@@ -80,8 +79,9 @@ describe.each(failureMajors())('--verify on PostgreSQL %i', (major) => {
     expect(started.stderr).toContain('a server has run on');
   });
 
-  test('a page that is damaged on the primary: the copy is finished, and the exit status says so', async () => {
-    world = await createWorld({ major });
+  test('a page that is damaged on the primary: the copy is finished, and the exit status says so', async ({
+    world,
+  }) => {
     const { primary, standby } = await withChecksums(world);
     const path = await makeTable(primary);
     await primary.stop();
@@ -97,8 +97,7 @@ describe.each(failureMajors())('--verify on PostgreSQL %i', (major) => {
     expect(await world.cmdStandby(standby, ['-S'])).toMatchObject({ code: 0 });
   });
 
-  test('without a primary to ask, what fails is reported as not compared', async () => {
-    world = await createWorld({ major });
+  test('without a primary to ask, what fails is reported as not compared', async ({ world }) => {
     const { primary, standby } = await withChecksums(world);
     const path = await makeTable(primary);
     expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
@@ -113,8 +112,7 @@ describe.each(failureMajors())('--verify on PostgreSQL %i', (major) => {
     expect(damaged.stderr).toContain('cannot be compared with the primary');
   });
 
-  test('a cluster without checksums: -B goes on with a notice, --verify alone refuses', async () => {
-    world = await createWorld({ major });
+  test('a cluster without checksums: -B goes on with a notice, --verify alone refuses', async ({ world }) => {
     const { standby } = await backupPair(world, { cluster: { checksums: false } });
     await world.cmdStandby(standby, ['-I']);
     const backup = await world.cmdStandby(standby, ['-B', '--verify']);

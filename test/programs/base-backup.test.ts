@@ -1,19 +1,14 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { testMajors } from '../harness/postgres-programs.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { backupPair, inPgdata } from './backup-kit.ts';
 
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
-
 describe.each(testMajors())('a base backup of PostgreSQL %i', (major) => {
-  test('-I and -B as the how-to shows them, and a standby that replays', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('-I and -B as the how-to shows them, and a standby that replays', async ({ world }) => {
     const { primary, standby } = await backupPair(world);
     const init = await world.cmdStandby(standby, ['-I']);
     expect(init).toMatchObject({ code: 0, stdout: 'Standby is ready\n' });

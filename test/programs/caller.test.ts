@@ -1,20 +1,16 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { run, type Finished } from '../harness/processes.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { fakeCluster, prepareArchive } from './archiver-cluster.ts';
 import { backupPair } from './backup-kit.ts';
 import { expectExit } from './standby-kit.ts';
 
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
+test.override({ major: 18 });
 
 /** A language that writes `10,5`, made here because few machines have it; where it cannot be made, its name must do. */
 async function german(directory: string): Promise<Record<string, string>> {
@@ -64,8 +60,9 @@ function callFrom(
   return run('/bin/sh', ['-c', script, 'sh', ...words], { env: caller.env });
 }
 
-test('cmd_archiver initializes, ships and flushes whatever its caller has set, from a directory that is gone', async () => {
-  world = await createWorld({ major: 18 });
+test('cmd_archiver initializes, ships and flushes whatever its caller has set, from a directory that is gone', async ({
+  world,
+}) => {
   const cluster = await fakeCluster(world, { slaves: ['standby1'], ini: { notify_critical: undefined } });
   for (const host of cluster.standbys) prepareArchive(host, cluster.systemIdentifier);
   const env = { ...cluster.host.env, ...hostile, ...(await german(world.directory)) };
@@ -79,8 +76,9 @@ test('cmd_archiver initializes, ships and flushes whatever its caller has set, f
   expect(existsSync(join(cluster.standbys[0]?.archiveDir ?? '', name))).toBe(true);
 });
 
-test('a relative INI file counts from the directory of the caller, and one that is gone is named', async () => {
-  world = await createWorld({ major: 18 });
+test('a relative INI file counts from the directory of the caller, and one that is gone is named', async ({
+  world,
+}) => {
   const cluster = await fakeCluster(world, { slaves: ['standby1'] });
   const options = { env: cluster.host.env, cwd: cluster.host.directory };
   expectExit(await run(checkout('bin', 'cmd_archiver'), ['-C', 'cmd_archiver.ini', '-I'], options), 0);
@@ -91,8 +89,11 @@ test('a relative INI file counts from the directory of the caller, and one that 
 });
 
 describe.each(failureMajors())('a standby of PostgreSQL %i', (major) => {
-  test('is made, started and promoted whatever the caller has set, from directories that may not be entered', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('is made, started and promoted whatever the caller has set, from directories that may not be entered', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world);
     const action = join(standby.host.directory, 'action');
     standby.writeIni({ action_failover: `sh -c 'echo "$LC_ALL $PGHOST $PWD" >${action}'` });

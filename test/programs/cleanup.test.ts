@@ -1,32 +1,28 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
 
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
-
 describe.each(failureMajors())('cmd_standby --cleanup on PostgreSQL %i', (major) => {
-  test('keeps what the base backup needs, then what the last restartpoint needs, and numarchives', async () => {
-    world = await createWorld({ major });
-    const here = world;
-    const pair = await makePair(here, { ini: { numarchives: 2, pg_archivecleanup: undefined } });
+  test.override({ major });
+
+  test('keeps what the base backup needs, then what the last restartpoint needs, and numarchives', async ({
+    world,
+  }) => {
+    const pair = await makePair(world, { ini: { numarchives: 2, pg_archivecleanup: undefined } });
     const { primary, standby } = pair;
     await archiveRows(pair, 10);
     await archiveRows(pair, 20);
     const before = standby.archive();
-    const cold = await here.cmdStandby(standby, ['--cleanup']);
+    const cold = await world.cmdStandby(standby, ['--cleanup']);
     expectExit(cold, 0);
     const label = before.find((name) => name.endsWith('.backup')) ?? '';
     expect(standby.archive()).toEqual(before.filter((name) => name >= label.slice(0, 24)));
 
-    expectExit(await here.cmdStandby(standby, ['-S']), 0);
+    expectExit(await world.cmdStandby(standby, ['-S']), 0);
     await primary.sql('CHECKPOINT');
     const last = await archiveRows(pair, 30);
     await eventually(async () => (await countRows(standby)) === 30);
@@ -35,10 +31,10 @@ describe.each(failureMajors())('cmd_standby --cleanup on PostgreSQL %i', (major)
     writeFileSync(join(standby.archiveDir, 'notes'), 'mine');
     mkdirSync(join(standby.archiveDir, '.incoming', 'x'), { recursive: true });
 
-    const plan = await here.cmdStandby(standby, ['--cleanup', '--dry-run']);
+    const plan = await world.cmdStandby(standby, ['--cleanup', '--dry-run']);
     const kept = standby.archive();
     expect(plan.stdout).toMatch(/^1\. remove 00000001/);
-    const run = await here.cmdStandby(standby, ['--cleanup']);
+    const run = await world.cmdStandby(standby, ['--cleanup']);
     expectExit(run, 0);
     const left = standby.archive();
     expect(left).toContain('00000009.history');
@@ -51,13 +47,12 @@ describe.each(failureMajors())('cmd_standby --cleanup on PostgreSQL %i', (major)
 
     // What is left must carry the standby through a crash and on.
     await standby.kill9();
-    expectExit(await here.cmdStandby(standby, ['-S']), 0);
+    expectExit(await world.cmdStandby(standby, ['-S']), 0);
     await archiveRows(pair, 40);
     await eventually(async () => (await countRows(standby)) === 40);
   });
 
-  test('removes nothing when it cannot tell what is needed', async () => {
-    world = await createWorld({ major });
+  test('removes nothing when it cannot tell what is needed', async ({ world }) => {
     const pair = await makePair(world, { ini: { numarchives: 0 } });
     await archiveRows(pair, 10);
     const before = pair.standby.archive();

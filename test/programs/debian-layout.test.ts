@@ -1,23 +1,21 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { expect } from 'vitest';
 import type { Host } from '../harness/host.ts';
 import { debianMajor } from '../harness/postgres-programs.ts';
 import { archivingSettings, primaryOn, type Primary } from '../harness/primary.ts';
 import { mustRun } from '../harness/processes.ts';
 import { baseSettings, createServer, settingLines, trustingHba, type Server } from '../harness/server.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
+import type { World } from '../harness/world.ts';
 import { inPgdata, installHelpers } from './backup-kit.ts';
 import { addRows, hasRows, makeStandby } from './matrix-kit.ts';
 import { countRows, expectExit } from './standby-kit.ts';
 
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
-
 const major = debianMajor();
+
+test.override({ major });
+
 const cluster = [String(major), 'main'];
 
 /** Where Debian's tools, and cmd_standby, look in place of /etc/postgresql. */
@@ -71,13 +69,13 @@ async function startDebianPrimary(here: World): Promise<Primary> {
   return primaryOn({ host, server, user: here.user, slaves, lArchiveDir });
 }
 
-test(`Debian's layout on PostgreSQL ${major}: configuration outside the data directory on both hosts`, async () => {
-  const here = await createWorld({ major });
-  world = here;
-  const primary = await startDebianPrimary(here);
+test(`Debian's layout on PostgreSQL ${major}: configuration outside the data directory on both hosts`, async ({
+  world,
+}) => {
+  const primary = await startDebianPrimary(world);
   await installHelpers(primary);
   await primary.sql('CREATE TABLE rows (id serial PRIMARY KEY)');
-  const host = await here.host('standby1');
+  const host = await world.host('standby1');
   const none = { pg_conf: undefined, pg_hba_conf: undefined };
   const noneToo = {
     pg_conf_failover: undefined,
@@ -85,7 +83,7 @@ test(`Debian's layout on PostgreSQL ${major}: configuration outside the data dir
     pg_ctl: undefined,
     logfile: undefined,
   };
-  const standby = await here.addStandby('standby1', primary, {
+  const standby = await world.addStandby('standby1', primary, {
     pgdata: dataDirectory(host),
     ini: { ...none, ...noneToo, wal_timeout: 60, failover_probe_timeout: 2 },
   });
@@ -93,8 +91,8 @@ test(`Debian's layout on PostgreSQL ${major}: configuration outside the data dir
   const cmd = { PG_CLUSTER_CONF_ROOT: confRoot(host) };
   Object.assign(host.env, cmd);
 
-  expectExit(await here.cmdArchiver(primary, ['-I']), 0);
-  await makeStandby(here, standby);
+  expectExit(await world.cmdArchiver(primary, ['-I']), 0);
+  await makeStandby(world, standby);
   expect(existsSync(inPgdata(standby, 'postgresql.conf'))).toBe(false);
   const conf = join(confRoot(host), ...cluster, 'postgresql.conf');
   expect(await standby.value('SHOW config_file')).toBe(conf);
@@ -115,13 +113,13 @@ test(`Debian's layout on PostgreSQL ${major}: configuration outside the data dir
     stop_command: `${control('stop')} -m fast`,
     promote_command: control('promote'),
   });
-  expectExit(await here.cmdStandby(standby, ['-A', 'stop']), 0);
-  expectExit(await here.cmdStandby(standby, ['-A', 'start']), 0);
+  expectExit(await world.cmdStandby(standby, ['-A', 'stop']), 0);
+  expectExit(await world.cmdStandby(standby, ['-A', 'start']), 0);
   // The command starts the server with Debian's file, whatever the INI names.
   writeFileSync(join(host.directory, 'failover.conf'), settingLines(baseSettings(standby)));
   standby.writeIni({ pg_conf_failover: join(host.directory, 'failover.conf') });
   await primary.kill9();
-  const failover = await here.cmdStandby(standby, ['-F999']);
+  const failover = await world.cmdStandby(standby, ['-F999']);
   expectExit(failover, 0);
   expect(failover.stderr + failover.stdout).toContain(
     `pg_conf_failover is not in force: the server reads "${conf}"`,

@@ -1,32 +1,21 @@
 import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
 import { failureMajors, serverProgram } from '../harness/postgres-programs.ts';
 import type { Standby } from '../harness/standby.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
+import type { World } from '../harness/world.ts';
 import { type Pair, archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
 
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
-
-interface RunningPair extends Pair {
-  readonly here: World;
-}
-
 /** A standby that runs, whose primary is gone, and whose failover configuration needs a restart. */
-async function orphanedPair(major: number): Promise<RunningPair> {
-  const here = await createWorld({ major });
-  world = here;
-  const pair = await makePair(here, { failoverSettings: { max_connections: 41 } });
-  expectExit(await here.cmdStandby(pair.standby, ['-S']), 0);
+async function orphanedPair(world: World): Promise<Pair> {
+  const pair = await makePair(world, { failoverSettings: { max_connections: 41 } });
+  expectExit(await world.cmdStandby(pair.standby, ['-S']), 0);
   await archiveRows(pair, 10);
   await pair.primary.kill9();
-  return { ...pair, here };
+  return pair;
 }
 
 function copyFailoverConf({ host, pgdata }: Standby): void {
@@ -62,8 +51,9 @@ function stoppedCheckpointer(standby: Standby): number {
 }
 
 describe.each(failureMajors())('the failover configuration on PostgreSQL %i', (major) => {
-  test('is put into force also where pgdata held a copy of it before', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('is put into force also where pgdata held a copy of it before', async ({ world }) => {
     const pair = await makePair(world, { failoverSettings: { work_mem: '7MB' } });
     const { primary, standby } = pair;
     await archiveRows(pair, 10);
@@ -75,25 +65,27 @@ describe.each(failureMajors())('the failover configuration on PostgreSQL %i', (m
     expect(await standby.value('SHOW work_mem')).toBe('7MB');
   });
 
-  test('is put into force by the next run where one was killed after it had copied it', async () => {
-    const { here, standby } = await orphanedPair(major);
+  test('is put into force by the next run where one was killed after it had copied it', async ({ world }) => {
+    const { standby } = await orphanedPair(world);
     const stopping = join(standby.host.directory, 'stopping');
     standby.writeIni({ stop_command: `touch ${stopping}; exec sleep 60` });
-    const first = here.startStandby(standby, ['-F999']);
+    const first = world.startStandby(standby, ['-F999']);
     await eventually(() => existsSync(stopping));
     first.killFamily();
     await first.finished;
 
     standby.writeIni({ stop_command: undefined });
-    expectExit(await here.cmdStandby(standby, ['-F999']), 0);
+    expectExit(await world.cmdStandby(standby, ['-F999']), 0);
     expect(await standby.value('SHOW max_connections')).toBe('41');
     expect(standby.failoverActions()).toBe(1);
   });
 
-  test('a restart whose stop outlasts start_timeout says so, and the next run starts what has ended', async () => {
-    const { here, standby } = await orphanedPair(major);
+  test('a restart whose stop outlasts start_timeout says so, and the next run starts what has ended', async ({
+    world,
+  }) => {
+    const { standby } = await orphanedPair(world);
     standby.writeIni({ start_timeout: 4, stop_command: stopsSlowly(standby, 'true') });
-    const first = await here.cmdStandby(standby, ['-F999']);
+    const first = await world.cmdStandby(standby, ['-F999']);
     expectExit(first, 1);
     expect(first.stderr).toContain('the failover has happened, but was not finished');
     expect(first.stderr).toContain('the server is still stopping');
@@ -104,12 +96,12 @@ describe.each(failureMajors())('the failover configuration on PostgreSQL %i', (m
 
     process.kill(stoppedCheckpointer(standby), 'SIGCONT');
     await eventually(() => !standby.isRunning());
-    const asStandby = await here.cmdStandby(standby, ['-S']);
+    const asStandby = await world.cmdStandby(standby, ['-S']);
     expectExit(asStandby, 4);
     expect(asStandby.stderr).toContain('-F999 starts the server and finishes it');
 
     standby.writeIni({ stop_command: undefined, start_timeout: 30 });
-    const second = await here.cmdStandby(standby, ['-F999']);
+    const second = await world.cmdStandby(standby, ['-F999']);
     expectExit(second, 0);
     expect(second.stderr).toContain('was begun and not finished');
     expect(second.stderr).not.toContain('restarting for');
@@ -117,21 +109,23 @@ describe.each(failureMajors())('the failover configuration on PostgreSQL %i', (m
     expect(await standby.value('SHOW max_connections')).toBe('41');
     expect(await countRows(standby)).toBe(10);
     expect(standby.failoverActions()).toBe(1);
-    const again = await here.cmdStandby(standby, ['-F999']);
+    const again = await world.cmdStandby(standby, ['-F999']);
     expectExit(again, 4);
     expect(again.stderr).toContain('has been failed over already, at timeline 2');
   });
 
-  test('a server that ends late is started again, and only one that answers is said to run', async () => {
-    const { here, standby } = await orphanedPair(major);
+  test('a server that ends late is started again, and only one that answers is said to run', async ({
+    world,
+  }) => {
+    const { standby } = await orphanedPair(world);
     standby.writeIni({ start_timeout: 4, stop_command: stopsSlowly(standby, '(sleep 6; kill -CONT $pid)') });
-    const first = await here.cmdStandby(standby, ['-F999']);
+    const first = await world.cmdStandby(standby, ['-F999']);
     expectExit(first, 1);
     expect(first.stderr).toContain('the server runs with its former configuration');
     expect(await standby.value('SHOW max_connections')).toBe('40');
 
     standby.writeIni({ stop_command: undefined, start_timeout: 30 });
-    expectExit(await here.cmdStandby(standby, ['-F999']), 0);
+    expectExit(await world.cmdStandby(standby, ['-F999']), 0);
     expect(await standby.value('SHOW max_connections')).toBe('41');
     expect(standby.failoverActions()).toBe(1);
   });

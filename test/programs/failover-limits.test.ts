@@ -1,19 +1,15 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
 
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
-
 describe.each(failureMajors())('a hot standby with less than the primary has, on PostgreSQL %i', (major) => {
-  test('is named with both values by the check and by -S, and raised for its promotion by -F999', async () => {
-    world = await createWorld({ major });
-    const here = world;
+  test.override({ major });
+
+  test('is named with both values by the check and by -S, and raised for its promotion by -F999', async ({
+    world,
+  }) => {
     const pair = await makePair(world, { settings: { max_connections: 40 } });
     const { primary, standby } = pair;
     expectExit(await world.cmdStandby(standby, ['-S']), 0);
@@ -28,7 +24,7 @@ describe.each(failureMajors())('a hot standby with less than the primary has, on
         !standby.isRunning() || (await standby.value('SELECT pg_is_wal_replay_paused()')) === 'true',
     );
     const wasRunning = standby.isRunning();
-    const check = await here.cmdStandby(standby, []);
+    const check = await world.cmdStandby(standby, []);
     expectExit(check, 1);
     expect(check.stderr).toContain('max_connections is 40 here, and the primary has 60');
     expect(check.stdout).not.toContain('Config OK');
@@ -36,29 +32,30 @@ describe.each(failureMajors())('a hot standby with less than the primary has, on
 
     // Nothing is changed where the site's own start_command knows nothing of other settings.
     standby.writeIni({ start_command: '/bin/true' });
-    const refused = await here.cmdStandby(standby, ['-F999']);
+    const refused = await world.cmdStandby(standby, ['-F999']);
     expectExit(refused, 4);
     expect(refused.stderr).toContain('start_command cannot start the server with other settings');
     expect(standby.isRunning()).toBe(wasRunning);
     standby.writeIni({ start_command: undefined });
 
     if (standby.isRunning()) await standby.stop();
-    const asStandby = await here.cmdStandby(standby, ['-S']);
+    const asStandby = await world.cmdStandby(standby, ['-S']);
     expectExit(asStandby, 4);
     expect(asStandby.stderr).toMatch(
       /max_connections is 40 here, and the primary has 60.*nothing was changed/,
     );
     expect(asStandby.stderr).toContain('Set max_connections = 60 in ');
 
-    const run = await here.cmdStandby(standby, ['-F999']);
+    const run = await world.cmdStandby(standby, ['-F999']);
     expectExit(run, 0);
     expect(run.stderr).toContain('max_connections is raised from 40 to 60');
     expect(await standby.inRecovery()).toBe(false);
     expect(await countRows(standby)).toBe(20);
   });
 
-  test('that was never started is refused by -S, and promoted by -F999 with what pg_control demands', async () => {
-    world = await createWorld({ major });
+  test('that was never started is refused by -S, and promoted by -F999 with what pg_control demands', async ({
+    world,
+  }) => {
     const pair = await makePair(world, { settings: { max_locks_per_transaction: 40 } });
     const { primary, standby } = pair;
     primary.configure({ max_locks_per_transaction: 40 });

@@ -1,19 +1,14 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import type { Standby } from '../harness/standby.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
+import type { World } from '../harness/world.ts';
 import { type Pair, type PairOptions, archiveRows, expectExit, makePair } from './standby-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 const overTcp = 'host all all 127.0.0.0/8 trust\nhost replication all 127.0.0.0/8 trust\n';
 
@@ -56,10 +51,12 @@ async function killPrimary({ primary }: Pair): Promise<void> {
 }
 
 describe.each(failureMajors())('the login at the promoted server, on PostgreSQL %i', (major) => {
-  test('takes its password from the line for localhost in .pgpass, as libpq does for the socket', async () => {
-    world = await createWorld({ major });
-    const here = world;
-    const pair = await startedPair(here, 'local all all scram-sha-256', {}, async (primary) => {
+  test.override({ major });
+
+  test('takes its password from the line for localhost in .pgpass, as libpq does for the socket', async ({
+    world,
+  }) => {
+    const pair = await startedPair(world, 'local all all scram-sha-256', {}, async (primary) => {
       // Up to 13 the default is md5.
       await primary.sql(
         `SET password_encryption TO 'scram-sha-256'; ALTER ROLE "${primary.user}" PASSWORD 'with:colon'`,
@@ -75,37 +72,35 @@ describe.each(failureMajors())('the login at the promoted server, on PostgreSQL 
       { mode: 0o600 },
     );
     await killPrimary(pair);
-    const run = await here.cmdStandby(standby, ['-F999']);
+    const run = await world.cmdStandby(standby, ['-F999']);
     expectExit(run, 0);
     expect(run.stdout).toContain('Failover finished');
     expect(standby.failoverActions()).toBe(1);
   });
 
-  test('is made to template1 where the cluster has no database postgres', async () => {
-    world = await createWorld({ major });
-    const here = world;
-    const pair = await startedPair(here, 'local all all trust');
+  test('is made to template1 where the cluster has no database postgres', async ({ world }) => {
+    const pair = await startedPair(world, 'local all all trust');
     const { primary, standby } = pair;
     await ask(primary, 'template1', 'DROP DATABASE postgres');
     await standby.received(await ask(primary, 'template1', 'SELECT pg_walfile_name(pg_switch_wal())'));
     const left = "SELECT count(*) FROM pg_database WHERE datname = 'postgres'";
     await eventually(async () => (await ask(standby, 'template1', left)) === '0', { what: 'the drop' });
     await killPrimary(pair);
-    expectExit(await here.cmdStandby(standby, ['-F999']), 0);
+    expectExit(await world.cmdStandby(standby, ['-F999']), 0);
     expect(await ask(standby, 'template1', 'SELECT pg_is_in_recovery()')).toBe('false');
     expect(standby.failoverActions()).toBe(1);
   });
 
-  test('that is refused keeps a running standby from being promoted, before anything changes', async () => {
-    world = await createWorld({ major });
-    const here = world;
-    const pair = await startedPair(here, 'local all all scram-sha-256');
+  test('that is refused keeps a running standby from being promoted, before anything changes', async ({
+    world,
+  }) => {
+    const pair = await startedPair(world, 'local all all scram-sha-256');
     const { standby } = pair;
     const autoConf = join(standby.pgdata, 'postgresql.auto.conf');
     const before = readFileSync(autoConf, 'utf8');
     await killPrimary(pair);
 
-    const run = await here.cmdStandby(standby, ['-F999']);
+    const run = await world.cmdStandby(standby, ['-F999']);
     expectExit(run, 4);
     expect(run.stderr).toContain('asks for a password');
     expect(run.stderr).toContain('.pgpass');
@@ -115,18 +110,18 @@ describe.each(failureMajors())('the login at the promoted server, on PostgreSQL 
     expect(standby.failoverActions()).toBe(0);
   });
 
-  test('that pg_hba.conf would refuse is found before a warm standby is promoted, which answers nobody', async () => {
-    world = await createWorld({ major });
-    const here = world;
-    const pair = await startedPair(here, 'local all all reject', { settings: { hot_standby: false } });
+  test('that pg_hba.conf would refuse is found before a warm standby is promoted, which answers nobody', async ({
+    world,
+  }) => {
+    const pair = await startedPair(world, 'local all all reject', { settings: { hot_standby: false } });
     await killPrimary(pair);
-    const run = await here.cmdStandby(pair.standby, ['-F999']);
+    const run = await world.cmdStandby(pair.standby, ['-F999']);
     expectExit(run, 4);
     expect(run.stderr).toContain('(reject) refuses user');
     writeHba(pair.standby, 'local all all trust');
     writeFileSync(join(pair.standby.pgdata, 'pg_hba.conf'), `local all all trust\n${overTcp}`);
     await pair.standby.reload();
-    const again = await here.cmdStandby(pair.standby, ['-F999']);
+    const again = await world.cmdStandby(pair.standby, ['-F999']);
     expectExit(again, 0);
     expect(again.stderr).toContain('whether we can log in after the promotion is not known');
   });

@@ -1,19 +1,14 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { holdRestore } from './hold-restore.ts';
 import { archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
 
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
-
 describe.each(failureMajors())('a recovery whose cmd_standby was killed, on PostgreSQL %i', (major) => {
-  test('goes past its target, to the end of the WAL, by -F999 --force', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('goes past its target, to the end of the WAL, by -F999 --force', async ({ world }) => {
     const pair = await makePair(world);
     const { primary, standby } = pair;
     await archiveRows(pair, 10);

@@ -1,20 +1,17 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
 import { hangingListener, packetSink } from '../harness/network.ts';
 import { failureMajors, serverProgram, testMajors, wideMajors } from '../harness/postgres-programs.ts';
 import { mustRun } from '../harness/processes.ts';
 import type { Standby } from '../harness/standby.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
+import type { World } from '../harness/world.ts';
 import { type Pair, type PairOptions, archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
 
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
+test.override({ major: testMajors()[0] ?? 15 });
 
 async function timelineOf(server: Standby): Promise<number> {
   return Number(
@@ -32,29 +29,27 @@ function sentinelText(standby: Standby): string {
   return readFileSync(join(standby.archiveDir, '.pitrtools'), 'utf8');
 }
 
-interface RunningPair extends Pair {
-  readonly here: World;
-}
-
-/** A world with a standby that runs and has `rows` rows in its archive. */
-async function startedPair(major: number, rows: number, options: PairOptions = {}): Promise<RunningPair> {
-  const here = await createWorld({ major });
-  world = here;
-  const pair = await makePair(here, options);
-  expectExit(await here.cmdStandby(pair.standby, ['-S']), 0);
+/** A standby that runs and has `rows` rows in its archive. */
+async function startedPair(world: World, rows: number, options: PairOptions = {}): Promise<Pair> {
+  const pair = await makePair(world, options);
+  expectExit(await world.cmdStandby(pair.standby, ['-S']), 0);
   await archiveRows(pair, rows);
-  return { ...pair, here };
+  return pair;
 }
 
 describe.each(wideMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
-  test('failover needs ssh to the dead primary: not so, and the server stays on its timeline', async () => {
-    const { here, primary, standby } = await startedPair(major, 1000, {
+  test.override({ major });
+
+  test('failover needs ssh to the dead primary: not so, and the server stays on its timeline', async ({
+    world,
+  }) => {
+    const { primary, standby } = await startedPair(world, 1000, {
       failoverSettings: { work_mem: '7MB' },
     });
     await primary.kill9();
     await primary.host.sshd.kill();
 
-    const run = await here.cmdStandby(standby, ['-F999']);
+    const run = await world.cmdStandby(standby, ['-F999']);
     expectExit(run, 0);
     expect(run.stderr).toContain('this does not prove that it is down');
     expect(run.stderr).toContain('NOTICE: Statistics are not replicated in warm standy mode.\n');
@@ -88,23 +83,23 @@ describe.each(wideMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
     expect(await standby.inRecovery()).toBe(false);
     expect(await timelineOf(standby)).toBe(2);
 
-    const again = await here.cmdStandby(standby, ['-F999']);
+    const again = await world.cmdStandby(standby, ['-F999']);
     expectExit(again, 4);
     expect(again.stderr).toContain('has been failed over already');
     expect(standby.failoverActions()).toBe(1);
-    const asStandby = await here.cmdStandby(standby, ['-S']);
+    const asStandby = await world.cmdStandby(standby, ['-S']);
     expectExit(asStandby, 4);
   });
 
-  test('a streaming standby keeps what was streamed and never archived', async () => {
-    const { here, primary, standby } = await startedPair(major, 10, {
+  test('a streaming standby keeps what was streamed and never archived', async ({ world }) => {
+    const { primary, standby } = await startedPair(world, 10, {
       ini: { use_streaming_replication: 'on' },
     });
     await primary.sql('INSERT INTO rows SELECT generate_series(11, 30)');
     await eventually(async () => (await countRows(standby)) === 30);
     await primary.kill9();
 
-    const run = await here.cmdStandby(standby, ['-F999']);
+    const run = await world.cmdStandby(standby, ['-F999']);
     expectExit(run, 0);
     expect(run.stderr).toContain('the primary is dead: its host answers');
     expect(run.stderr).toContain('cmd_archiver --flush');
@@ -115,8 +110,7 @@ describe.each(wideMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
       expect(readFileSync(file, 'utf8')).not.toContain('primary_conninfo');
   });
 
-  test('fails over a cold standby that was never started', async () => {
-    world = await createWorld({ major });
+  test('fails over a cold standby that was never started', async ({ world }) => {
     const pair = await makePair(world);
     const { primary, standby } = pair;
     await archiveRows(pair, 500);
@@ -128,16 +122,16 @@ describe.each(wideMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
     expect(leftOver(standby)).toEqual([]);
   });
 
-  test('promotes while the primary still answers: never, and nothing is changed', async () => {
-    const { here, primary, standby } = await startedPair(major, 10);
+  test('promotes while the primary still answers: never, and nothing is changed', async ({ world }) => {
+    const { primary, standby } = await startedPair(world, 10);
     const before = sentinelText(standby);
 
-    const refused = await here.cmdStandby(standby, ['-F999']);
+    const refused = await world.cmdStandby(standby, ['-F999']);
     expectExit(refused, 4);
     expect(refused.stderr).toContain('PostgreSQL answers at');
     primary.configure({ listen_addresses: '127.0.0.1' });
     await primary.restart();
-    const alsoRefused = await here.cmdStandby(standby, ['-F999']);
+    const alsoRefused = await world.cmdStandby(standby, ['-F999']);
     expectExit(alsoRefused, 4);
     expect(alsoRefused.stderr).toMatch(/its postmaster runs there \(pid \d+\)/);
 
@@ -145,7 +139,7 @@ describe.each(wideMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
     expect(sentinelText(standby)).toBe(before);
     expect(standby.failoverActions()).toBe(0);
 
-    const forced = await here.cmdStandby(standby, ['-F999', '--force']);
+    const forced = await world.cmdStandby(standby, ['-F999', '--force']);
     expectExit(forced, 0);
     expect(forced.stderr).toContain('two servers take writes');
     expect(await standby.inRecovery()).toBe(false);
@@ -153,8 +147,12 @@ describe.each(wideMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
 });
 
 describe.each(failureMajors())('when -F999 meets trouble on PostgreSQL %i', (major) => {
-  test('a failing action script is exit 5, after a failover that is said to have happened', async () => {
-    const { here, primary, standby } = await startedPair(major, 10);
+  test.override({ major });
+
+  test('a failing action script is exit 5, after a failover that is said to have happened', async ({
+    world,
+  }) => {
+    const { primary, standby } = await startedPair(world, 10);
     standby.writeIni({
       action_failover: writeScript(
         standby.host,
@@ -164,7 +162,7 @@ describe.each(failureMajors())('when -F999 meets trouble on PostgreSQL %i', (maj
     });
     await primary.kill9();
 
-    const run = await here.cmdStandby(standby, ['-F999']);
+    const run = await world.cmdStandby(standby, ['-F999']);
     expectExit(run, 5);
     expect(run.stdout).toContain('Failover finished\n');
     expect(run.stderr).toContain('action_failover failed: exit status 3: no such address');
@@ -175,18 +173,20 @@ describe.each(failureMajors())('when -F999 meets trouble on PostgreSQL %i', (maj
     // It is owed until it succeeds, and nothing else is done again.
     const postmaster = standby.postmaster();
     writeScript(standby.host, 'failing.sh', `echo "$PITRTOOLS_TIMELINE $PITRTOOLS_REPEATED $1" > '${facts}'`);
-    const again = await here.cmdStandby(standby, ['-F999']);
+    const again = await world.cmdStandby(standby, ['-F999']);
     expectExit(again, 0);
     expect(again.stderr).toContain('action_failover was begun by an earlier run, and not seen to succeed');
     expect(readFileSync(facts, 'utf8')).toMatch(/^2 yes failed over to .*, timeline 2\n$/);
     expect(standby.postmaster()).toBe(postmaster);
-    const third = await here.cmdStandby(standby, ['-F999']);
+    const third = await world.cmdStandby(standby, ['-F999']);
     expectExit(third, 4);
     expect(third.stderr).toContain('has been failed over already');
   });
 
-  test('killed during action_failover, the next run waits for what is left of it and runs it again', async () => {
-    const { here, primary, standby } = await startedPair(major, 10);
+  test('killed during action_failover, the next run waits for what is left of it and runs it again', async ({
+    world,
+  }) => {
+    const { primary, standby } = await startedPair(world, 10);
     const at = (name: string): string => join(standby.host.directory, name);
     standby.writeIni({
       action_failover: writeScript(
@@ -196,12 +196,12 @@ describe.each(failureMajors())('when -F999 meets trouble on PostgreSQL %i', (maj
       ),
     });
     await primary.kill9();
-    const first = here.startStandby(standby, ['-F999']);
+    const first = world.startStandby(standby, ['-F999']);
     await eventually(() => existsSync(at('runs')));
     first.signal('SIGKILL');
     await first.finished;
 
-    const second = here.startStandby(standby, ['-F999']);
+    const second = world.startStandby(standby, ['-F999']);
     await eventually(() => second.output().includes('action_failover of an earlier run still runs'));
     expect(readFileSync(at('runs'), 'utf8')).toBe('no\n');
     writeFileSync(at('release'), '');
@@ -209,11 +209,11 @@ describe.each(failureMajors())('when -F999 meets trouble on PostgreSQL %i', (maj
     expectExit(run, 0);
     expect(run.stdout).toContain('Failover finished\n');
     expect(readFileSync(at('runs'), 'utf8')).toBe('no\nyes\n');
-    expectExit(await here.cmdStandby(standby, ['-F999']), 4);
+    expectExit(await world.cmdStandby(standby, ['-F999']), 4);
   });
 
-  test('killed at each step after the promotion, the next run does what was left', async () => {
-    const { here, primary, standby } = await startedPair(major, 10, {
+  test('killed at each step after the promotion, the next run does what was left', async ({ world }) => {
+    const { primary, standby } = await startedPair(world, 10, {
       failoverSettings: { work_mem: '7MB' },
     });
     await primary.kill9();
@@ -232,7 +232,7 @@ describe.each(failureMajors())('when -F999 meets trouble on PostgreSQL %i', (maj
       'run action_failover',
     ];
     for (const step of steps) {
-      const run = here.startStandby(standby, ['-F999']);
+      const run = world.startStandby(standby, ['-F999']);
       // A kill that came late leaves the action alone to be done.
       const reached = [step, 'run action_failover', 'still runs'];
       await eventually(() => reached.some((words) => run.output().includes(words)));
@@ -240,7 +240,7 @@ describe.each(failureMajors())('when -F999 meets trouble on PostgreSQL %i', (maj
       expect((await run.finished).code, run.output()).toBe(null);
     }
     writeFileSync(at('release'), '');
-    expectExit(await here.cmdStandby(standby, ['-F999']), 0);
+    expectExit(await world.cmdStandby(standby, ['-F999']), 0);
     expect(readFileSync(at('runs'), 'utf8')).toMatch(/yes\n$|^no\n$/);
     expect(await standby.inRecovery()).toBe(false);
     expect(await standby.value('SHOW work_mem')).toBe('7MB');
@@ -248,44 +248,46 @@ describe.each(failureMajors())('when -F999 meets trouble on PostgreSQL %i', (maj
     expect(sentinelText(standby)).toContain('promoted_at_timeline: 2\n');
     expect(await timelineOf(standby)).toBe(2);
     expect(await countRows(standby)).toBe(10);
-    const again = await here.cmdStandby(standby, ['-F999']);
+    const again = await world.cmdStandby(standby, ['-F999']);
     expectExit(again, 4);
     expect(again.stderr).toContain('has been failed over already');
   });
 
-  test('a packet sink in the place of the primary delays it by no more than the limit', async () => {
-    const { here, primary, standby } = await startedPair(major, 10, { ini: { action_failover: undefined } });
+  test('a packet sink in the place of the primary delays it by no more than the limit', async ({ world }) => {
+    const { primary, standby } = await startedPair(world, 10, { ini: { action_failover: undefined } });
     await primary.kill9();
     const port = await packetSink({ address: primary.host.address, port: primary.port });
-    here.onClose(() => port.close());
+    world.onClose(() => port.close());
     const ssh = await packetSink({ address: primary.host.address });
-    here.onClose(() => ssh.close());
+    world.onClose(() => ssh.close());
     standby.host.routeTo(primary.host, ssh);
 
-    const run = await here.cmdStandby(standby, ['-F999'], { limitMs: 60_000 });
+    const run = await world.cmdStandby(standby, ['-F999'], { limitMs: 60_000 });
     expect(run).toMatchObject({ code: 0, timedOut: false });
     expect(run.stderr).toContain('no answer within 3 s');
     expect(run.stderr).toContain('this does not prove that it is down');
     expect(await countRows(standby)).toBe(10);
   });
 
-  test('a primary that accepts connections and says nothing counts as alive, and is not waited for either', async () => {
-    const { here, primary, standby } = await startedPair(major, 10);
+  test('a primary that accepts connections and says nothing counts as alive, and is not waited for either', async ({
+    world,
+  }) => {
+    const { primary, standby } = await startedPair(world, 10);
     await primary.kill9();
     const silent = await hangingListener({ address: primary.host.address, port: primary.port });
-    here.onClose(() => silent.close());
+    world.onClose(() => silent.close());
     const ssh = await hangingListener({ address: primary.host.address });
-    here.onClose(() => ssh.close());
+    world.onClose(() => ssh.close());
     standby.host.routeTo(primary.host, ssh);
 
-    const run = await here.cmdStandby(standby, ['-F999'], { limitMs: 60_000 });
+    const run = await world.cmdStandby(standby, ['-F999'], { limitMs: 60_000 });
     expect(run).toMatchObject({ code: 4, timedOut: false });
     expect(run.stderr).toContain('and does not answer: a hung server or a proxy');
     expect(await standby.inRecovery()).toBe(true);
   });
 
-  test('a paused replay is resumed, and commits need no other standby', async () => {
-    const { here, primary, standby } = await startedPair(major, 10, {
+  test('a paused replay is resumed, and commits need no other standby', async ({ world }) => {
+    const { primary, standby } = await startedPair(world, 10, {
       failoverSettings: { synchronous_standby_names: 'nobody' },
     });
     await eventually(async () => (await countRows(standby)) === 10);
@@ -293,29 +295,29 @@ describe.each(failureMajors())('when -F999 meets trouble on PostgreSQL %i', (maj
     await archiveRows({ primary, standby }, 200);
     await primary.kill9();
 
-    expectExit(await here.cmdStandby(standby, ['-F999']), 0);
+    expectExit(await world.cmdStandby(standby, ['-F999']), 0);
     expect(await countRows(standby)).toBe(200);
     expect(await standby.value('SHOW synchronous_standby_names')).toBe('nobody');
   });
 
-  test('an archive that cannot be read is no end of the WAL', async () => {
-    const { here, primary, standby } = await startedPair(major, 10);
+  test('an archive that cannot be read is no end of the WAL', async ({ world }) => {
+    const { primary, standby } = await startedPair(world, 10);
     await primary.kill9();
     const sentinel = sentinelText(standby);
     rmSync(join(standby.archiveDir, '.pitrtools'));
 
-    const run = await here.cmdStandby(standby, ['-F999']);
+    const run = await world.cmdStandby(standby, ['-F999']);
     expectExit(run, 4);
     expect(run.stderr).toContain('the archive cannot be read');
     expect(await standby.inRecovery()).toBe(true);
 
     writeFileSync(join(standby.archiveDir, '.pitrtools'), sentinel);
-    expectExit(await here.cmdStandby(standby, ['-F999']), 0);
+    expectExit(await world.cmdStandby(standby, ['-F999']), 0);
     expect(await countRows(standby)).toBe(10);
   });
 
-  test('a segment that is missing in the middle is no end of the WAL either', async () => {
-    const { here, primary, standby } = await startedPair(major, 10);
+  test('a segment that is missing in the middle is no end of the WAL either', async ({ world }) => {
+    const { primary, standby } = await startedPair(world, 10);
     await eventually(async () => (await countRows(standby)) === 10);
     await standby.stop();
     const middle = await archiveRows({ primary, standby }, 20);
@@ -324,42 +326,46 @@ describe.each(failureMajors())('when -F999 meets trouble on PostgreSQL %i', (maj
     const bytes = standby.archivedBytes(middle);
     rmSync(join(standby.archiveDir, middle));
 
-    const run = await here.cmdStandby(standby, ['-F999']);
+    const run = await world.cmdStandby(standby, ['-F999']);
     expectExit(run, 4);
     expect(run.stderr).toContain(`segment ${middle} is missing`);
     expect(standby.isRunning()).toBe(false);
 
     writeFileSync(join(standby.archiveDir, middle), bytes);
-    expectExit(await here.cmdStandby(standby, ['-F999']), 0);
+    expectExit(await world.cmdStandby(standby, ['-F999']), 0);
     expect(await countRows(standby)).toBe(30);
   });
 
-  test('a streaming standby whose primary became a packet sink is not kept by it, and no signal file is left', async () => {
-    const { here, primary, standby } = await startedPair(major, 10, {
+  test('a streaming standby whose primary became a packet sink is not kept by it, and no signal file is left', async ({
+    world,
+  }) => {
+    const { primary, standby } = await startedPair(world, 10, {
       ini: { use_streaming_replication: 'on' },
     });
     await eventually(async () => (await countRows(standby)) === 10);
     await primary.kill9();
     const port = await packetSink({ address: primary.host.address, port: primary.port });
-    here.onClose(() => port.close());
+    world.onClose(() => port.close());
     if (major >= 12) writeFileSync(join(standby.pgdata, 'recovery.signal'), '');
 
-    const run = await here.cmdStandby(standby, ['-F999'], { limitMs: 60_000 });
+    const run = await world.cmdStandby(standby, ['-F999'], { limitMs: 60_000 });
     expectExit(run, 0);
     expect(leftOver(standby)).toEqual([]);
     await standby.restart();
     expect(await timelineOf(standby)).toBe(2);
   });
 
-  test('promotion assumed after a two-second sleep: it is seen, and killed in the middle it is finished by another run', async () => {
-    const { here, primary, standby } = await startedPair(major, 10);
+  test('promotion assumed after a two-second sleep: it is seen, and killed in the middle it is finished by another run', async ({
+    world,
+  }) => {
+    const { primary, standby } = await startedPair(world, 10);
     await primary.kill9();
-    const first = here.startStandby(standby, ['-F999']);
+    const first = world.startStandby(standby, ['-F999']);
     await eventually(() => first.output().includes('promote the server'));
     first.killFamily();
     await first.finished;
 
-    const second = await here.cmdStandby(standby, ['-F999']);
+    const second = await world.cmdStandby(standby, ['-F999']);
     expectExit(second, 0);
     expect(await standby.inRecovery()).toBe(false);
     expect(await timelineOf(standby)).toBe(2);
@@ -368,8 +374,10 @@ describe.each(failureMajors())('when -F999 meets trouble on PostgreSQL %i', (maj
     expect(standby.failoverActions()).toBe(1);
   });
 
-  test('a failover configuration that needs a restart gets one, and a broken one does not keep the server down', async () => {
-    const { here, primary, standby } = await startedPair(major, 10, {
+  test('a failover configuration that needs a restart gets one, and a broken one does not keep the server down', async ({
+    world,
+  }) => {
+    const { primary, standby } = await startedPair(world, 10, {
       failoverSettings: { max_connections: 41 },
     });
     const conf = join(standby.host.directory, 'etc', 'pg_conf_failover', 'postgresql.conf');
@@ -378,7 +386,7 @@ describe.each(failureMajors())('when -F999 meets trouble on PostgreSQL %i', (maj
     await primary.kill9();
 
     const postmaster = standby.postmaster();
-    const broken = await here.cmdStandby(standby, ['-F999']);
+    const broken = await world.cmdStandby(standby, ['-F999']);
     expect(standby.postmaster()).toBe(postmaster);
     expect(broken.stderr).toContain('it runs with its former one');
     expectExit(broken, 1);
@@ -387,13 +395,13 @@ describe.each(failureMajors())('when -F999 meets trouble on PostgreSQL %i', (maj
     expect(await standby.value('SHOW max_connections')).toBe('40');
 
     writeFileSync(conf, good);
-    expectExit(await here.cmdStandby(standby, ['-F999']), 0);
+    expectExit(await world.cmdStandby(standby, ['-F999']), 0);
     expect(await standby.value('SHOW max_connections')).toBe('41');
     expect(await countRows(standby)).toBe(10);
   });
 
-  test('the configuration files are used where they are with no_copy_conf', async () => {
-    const { here, primary, standby } = await startedPair(major, 10, {
+  test('the configuration files are used where they are with no_copy_conf', async ({ world }) => {
+    const { primary, standby } = await startedPair(world, 10, {
       ini: { no_copy_conf: 'on' },
       settings: { work_mem: '5MB' },
       failoverSettings: { work_mem: '6MB' },
@@ -402,21 +410,21 @@ describe.each(failureMajors())('when -F999 meets trouble on PostgreSQL %i', (maj
     expect(await standby.value('SHOW work_mem')).toBe('5MB');
     await primary.kill9();
 
-    expectExit(await here.cmdStandby(standby, ['-F999']), 0);
+    expectExit(await world.cmdStandby(standby, ['-F999']), 0);
     expect(await standby.value('SHOW work_mem')).toBe('6MB');
     expect(await standby.value('SHOW hba_file')).toContain('/etc/pg_conf_failover/pg_hba.conf');
     expect(await countRows(standby)).toBe(10);
   });
 
-  test('a server that was promoted by hand gets what comes after a promotion', async () => {
-    const { here, primary, standby } = await startedPair(major, 10, {
+  test('a server that was promoted by hand gets what comes after a promotion', async ({ world }) => {
+    const { primary, standby } = await startedPair(world, 10, {
       failoverSettings: { work_mem: '7MB' },
     });
     await primary.kill9();
     await mustRun(serverProgram(major, 'pg_ctl'), ['-D', standby.pgdata, 'promote'], { env: standby.env });
     await eventually(async () => !(await standby.inRecovery()));
 
-    const run = await here.cmdStandby(standby, ['-F999']);
+    const run = await world.cmdStandby(standby, ['-F999']);
     expectExit(run, 0);
     expect(run.stderr).toContain('out of recovery already');
     expect(await standby.value('SHOW work_mem')).toBe('7MB');
@@ -424,14 +432,15 @@ describe.each(failureMajors())('when -F999 meets trouble on PostgreSQL %i', (maj
   });
 });
 
-test('a successful failover without action_failover exits 0, and --dry-run before it changes nothing', async () => {
-  const major = testMajors()[0] ?? 15;
-  const { here, primary, standby } = await startedPair(major, 10, { ini: { action_failover: undefined } });
+test('a successful failover without action_failover exits 0, and --dry-run before it changes nothing', async ({
+  world,
+}) => {
+  const { primary, standby } = await startedPair(world, 10, { ini: { action_failover: undefined } });
   await primary.kill9();
-  const plan = await here.cmdStandby(standby, ['-F999', '--dry-run']);
+  const plan = await world.cmdStandby(standby, ['-F999', '--dry-run']);
   expectExit(plan, 0);
   expect(plan.stdout).toMatch(/\d\. see to it that the server ends.*\n\d\. promote the server/);
   expect(plan.stdout).toContain('Dry run: nothing was changed.');
   expect(await standby.inRecovery()).toBe(true);
-  expectExit(await here.cmdStandby(standby, ['-F999']), 0);
+  expectExit(await world.cmdStandby(standby, ['-F999']), 0);
 });

@@ -1,16 +1,11 @@
 import { appendFileSync, existsSync, lstatSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { clientProgram, failureMajors, testMajors } from '../harness/postgres-programs.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
+import type { World } from '../harness/world.ts';
 import { backupPair, inPgdata } from './backup-kit.ts';
 import { expectExit } from './standby-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 /** Every path below a directory that does not have the mode which a server with group access gives it, with its mode. */
 function otherModes(directory: string): readonly string[] {
@@ -40,8 +35,9 @@ async function grouped(here: World) {
 }
 
 describe.each(failureMajors())('a data directory that its group may read, on PostgreSQL %i', (major) => {
-  test('-B, -S and -F999 write into it what the group may read, too', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('-B, -S and -F999 write into it what the group may read, too', async ({ world }) => {
     const { primary, standby, space, mapTo } = await grouped(world);
     mapTo();
     expectExit(await world.cmdStandby(standby, ['-I']), 0);
@@ -63,8 +59,9 @@ const streamingMajors = testMajors()
   .slice(-1);
 
 describe.each(streamingMajors)('such a directory by pg_basebackup, on PostgreSQL %i', (major) => {
-  test('is no other than by rsync', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('is no other than by rsync', async ({ world }) => {
     const { standby, space, mapTo, primary } = await grouped(world);
     standby.writeIni({
       basebackup_method: 'pg_basebackup',

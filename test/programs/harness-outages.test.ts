@@ -1,26 +1,21 @@
 import { existsSync, openSync, readSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { hasSmallDisks, smallDisk } from '../harness/disk.ts';
 import { eventually } from '../harness/eventually.ts';
 import { accepts, hangingListener, packetSink, refusedPort } from '../harness/network.ts';
 import { testMajors } from '../harness/postgres-programs.ts';
 import { start } from '../harness/processes.ts';
 import { buildWal, segmentNumber, walMagic, walName } from '../harness/wal.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
+import { createWorld } from '../harness/world.ts';
 
-let world: World;
-beforeEach(async () => {
-  world = await createWorld({ major: testMajors().at(-1) ?? 15 });
-});
-afterEach(async () => {
-  await world.close();
-});
+test.override({ major: testMajors().at(-1) ?? 15 });
 
 describe('a host whose ssh', () => {
   const quick = { limitMs: 1_500 };
 
-  test('is frozen accepts and says nothing, and goes on when it is thawed', async () => {
+  test('is frozen accepts and says nothing, and goes on when it is thawed', async ({ world }) => {
     const [a, b] = [await world.host('a'), await world.host('b')];
     b.sshd.freeze();
     expect(await accepts(b.address, b.sshd.port)).toBe(true);
@@ -29,7 +24,7 @@ describe('a host whose ssh', () => {
     expect((await a.runOn('b', 'true')).code).toBe(0);
   });
 
-  test('is killed takes its sessions along', async () => {
+  test('is killed takes its sessions along', async ({ world }) => {
     const [a, b] = [await world.host('a'), await world.host('b')];
     const mark = join(b.directory, 'began');
     const session = a.runOn('b', `touch ${mark}; exec sleep 60`);
@@ -38,7 +33,7 @@ describe('a host whose ssh', () => {
     expect(await session).toMatchObject({ code: 255, timedOut: false });
   });
 
-  test('lies behind a listener that hangs', async () => {
+  test('lies behind a listener that hangs', async ({ world }) => {
     const [a, b] = [await world.host('a'), await world.host('b')];
     const silent = await hangingListener();
     world.onClose(() => silent.close());
@@ -47,7 +42,7 @@ describe('a host whose ssh', () => {
     expect((await a.runOn('b', 'true', quick)).timedOut).toBe(true);
   });
 
-  test('lies behind a packet sink is neither refused nor connected', async () => {
+  test('lies behind a packet sink is neither refused nor connected', async ({ world }) => {
     const [a, b] = [await world.host('a'), await world.host('b')];
     await b.sshd.kill();
     const sink = await packetSink(b.sshd);
@@ -59,7 +54,7 @@ describe('a host whose ssh', () => {
     expect((await a.runOn('b', 'true')).code).toBe(0);
   });
 
-  test('is refused ends at once', async () => {
+  test('is refused ends at once', async ({ world }) => {
     const [a, b] = [await world.host('a'), await world.host('b')];
     const nobody = await refusedPort();
     world.onClose(() => nobody.close());
@@ -68,7 +63,7 @@ describe('a host whose ssh', () => {
   });
 });
 
-test('a process that outlives its world is an error, and is ended', async () => {
+test('a process that outlives its world is an error, and is ended', async ({ world }) => {
   const doomed = await createWorld({ major: world.major });
   const left = start('sleep', ['300'], { cwd: doomed.directory });
   await expect(doomed.close()).rejects.toThrow(`${left.pid} sleep 300`);

@@ -1,20 +1,17 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { testMajors } from '../harness/postgres-programs.ts';
 import { processesOf } from '../harness/process-table.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
+test.override({ major: testMajors()[0] ?? 15 });
 
 describe.each(testMajors())('the harness on PostgreSQL %i', (major) => {
-  test('runs a primary that archives, ssh between hosts, and survives a kill', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('runs a primary that archives, ssh between hosts, and survives a kill', async ({ world }) => {
     const primary = await world.startPrimary({
       slaves: ['standby1', 'standby2'],
       settings: { archive_command: `cp %p ${world.directory}/standby1/%f` },
@@ -36,18 +33,16 @@ describe.each(testMajors())('the harness on PostgreSQL %i', (major) => {
   });
 });
 
-test('closing a world ends what was started in it and removes its directory', async () => {
-  const here = await createWorld({ major: testMajors()[0] ?? 15 });
-  const primary = await here.startPrimary({ settings: { archive_mode: false } });
-  expect(processesOf(here.directory).length).toBeGreaterThan(3);
-  await here.close();
+test('closing a world ends what was started in it and removes its directory', async ({ world }) => {
+  const primary = await world.startPrimary({ settings: { archive_mode: false } });
+  expect(processesOf(world.directory).length).toBeGreaterThan(3);
+  await world.close();
   expect(primary.isRunning()).toBe(false);
-  expect(processesOf(here.directory)).toEqual([]);
-  expect(existsSync(here.directory)).toBe(false);
+  expect(processesOf(world.directory)).toEqual([]);
+  expect(existsSync(world.directory)).toBe(false);
 });
 
-test('two hosts of a world are told apart by address and by name', async () => {
-  world = await createWorld({ major: testMajors()[0] ?? 15 });
+test('two hosts of a world are told apart by address and by name', async ({ world }) => {
   const [a, b] = [await world.host('a'), await world.host('b')];
   expect(a.address).not.toBe(b.address);
   expect((await a.runOn('b', 'true')).code).toBe(0);
@@ -59,8 +54,7 @@ test('two hosts of a world are told apart by address and by name', async () => {
   expect((await a.runOn('b', 'true')).code).toBe(0);
 });
 
-test('a notify command leaves its severity, its message and its facts', async () => {
-  world = await createWorld({ major: testMajors()[0] ?? 15 });
+test('a notify command leaves its severity, its message and its facts', async ({ world }) => {
   const host = await world.host('a');
   await host.runOn('a', `PITRTOOLS_STANDBY='s 1' ${host.notify('warning')} 'it is late'`);
   await eventually(() => host.notificationFacts().length === 1);

@@ -1,39 +1,28 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import type { IniKeys } from '../harness/ini.ts';
 import { testMajors } from '../harness/postgres-programs.ts';
 import { shows } from '../harness/scenarios.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
+import type { World } from '../harness/world.ts';
 import { backupPair, type BackupPair } from './backup-kit.ts';
 import { countRows, expectExit } from './standby-kit.ts';
 
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
-
-interface Made extends BackupPair {
-  readonly here: World;
-}
-
 /** Both hosts as the how-to sets them up, with ten rows in the base backup. */
-async function madeByTheHowTo(major: number, ini: IniKeys = {}): Promise<Made> {
-  const here = await createWorld({ major });
-  world = here;
-  const pair = await backupPair(here, { ini, primarySettings: { timezone: 'Pacific/Auckland' } });
+async function madeByTheHowTo(world: World, ini: IniKeys = {}): Promise<BackupPair> {
+  const pair = await backupPair(world, { ini, primarySettings: { timezone: 'Pacific/Auckland' } });
   const { primary, standby } = pair;
   await primary.sql('CREATE TABLE rows (id serial PRIMARY KEY, at timestamptz DEFAULT clock_timestamp())');
   await primary.sql('INSERT INTO rows SELECT FROM generate_series(1, 10)');
-  const init = await here.cmdStandby(standby, ['-I']);
+  const init = await world.cmdStandby(standby, ['-I']);
   expectExit(init, 0);
   expect(init.stdout).toContain('Standby is ready\n');
-  const backup = await here.cmdStandby(standby, ['-B']);
+  const backup = await world.cmdStandby(standby, ['-B']);
   expectExit(backup, 0);
   expect(backup.stdout).toMatch(/Base backup finished successfully\n$/);
-  return { ...pair, here };
+  return pair;
 }
 
 async function insertAndShip({ primary, standby }: BackupPair, rows: number): Promise<void> {
@@ -42,10 +31,12 @@ async function insertAndShip({ primary, standby }: BackupPair, rows: number): Pr
 }
 
 describe.each(testMajors())('the whole how-to on PostgreSQL %i', (major) => {
-  const asTheHowToHasIt = async (streaming: 'no' | 'on') => {
-    const made = await madeByTheHowTo(major, { use_streaming_replication: streaming });
-    const { here, primary, standby } = made;
-    const start = await here.cmdStandby(standby, ['-S']);
+  test.override({ major });
+
+  const asTheHowToHasIt = async (world: World, streaming: 'no' | 'on') => {
+    const made = await madeByTheHowTo(world, { use_streaming_replication: streaming });
+    const { primary, standby } = made;
+    const start = await world.cmdStandby(standby, ['-S']);
     expectExit(start, 0);
     expect(start.stdout).toBe('server starting\nSuccessfully entered standby mode\n');
     await insertAndShip(made, 15);
@@ -54,13 +45,13 @@ describe.each(testMajors())('the whole how-to on PostgreSQL %i', (major) => {
       await primary.sql('INSERT INTO rows DEFAULT VALUES');
       await eventually(async () => (await countRows(standby)) === 26);
     }
-    const refused = await here.cmdStandby(standby, ['-F999']);
+    const refused = await world.cmdStandby(standby, ['-F999']);
     expectExit(refused, 4);
     expect(refused.stderr).toContain('the primary is alive');
 
     await primary.kill9();
     await primary.host.sshd.kill();
-    const failover = await here.cmdStandby(standby, ['-F999']);
+    const failover = await world.cmdStandby(standby, ['-F999']);
     expectExit(failover, 0);
     expect(failover.stdout).toMatch(/HINT: Execute ANALYZE on your databases\nFailover finished\n$/);
     expect(await countRows(standby)).toBe(streaming === 'on' ? 26 : 25);
@@ -75,19 +66,19 @@ describe.each(testMajors())('the whole how-to on PostgreSQL %i', (major) => {
     expect(standby.failoverActions()).toBe(1);
   };
 
-  test('a warm standby', shows('archive', 'base backup', 'warm standby', 'failover'), () =>
-    asTheHowToHasIt('no'),
+  test('a warm standby', shows('archive', 'base backup', 'warm standby', 'failover'), ({ world }) =>
+    asTheHowToHasIt(world, 'no'),
   );
 
-  test('a streaming standby', shows('archive', 'base backup', 'streaming standby', 'failover'), () =>
-    asTheHowToHasIt('on'),
+  test('a streaming standby', shows('archive', 'base backup', 'streaming standby', 'failover'), ({ world }) =>
+    asTheHowToHasIt(world, 'on'),
   );
 
   const takesAMoment =
     "-R takes a moment as the primary's clock shows it, and knows when the base backup ended";
-  test(takesAMoment, shows('recovery to a target'), async () => {
-    const made = await madeByTheHowTo(major);
-    const { here, primary, standby } = made;
+  test(takesAMoment, shows('recovery to a target'), async ({ world }) => {
+    const made = await madeByTheHowTo(world);
+    const { primary, standby } = made;
     await insertAndShip(made, 5);
     const moment = await primary.value('SELECT clock_timestamp()::timestamp::text');
     const begin = await primary.value(
@@ -96,10 +87,10 @@ describe.each(testMajors())('the whole how-to on PostgreSQL %i', (major) => {
     await insertAndShip(made, 5);
     await primary.kill9();
 
-    const tooEarly = await here.cmdStandby(standby, ['-F999', '-R', begin]);
+    const tooEarly = await world.cmdStandby(standby, ['-F999', '-R', begin]);
     expectExit(tooEarly, 4);
     expect(tooEarly.stderr).toContain('lies before the end of the base backup');
-    const run = await here.cmdStandby(standby, ['-F999', '-R', moment]);
+    const run = await world.cmdStandby(standby, ['-F999', '-R', moment]);
     expectExit(run, 0);
     expect(run.stdout).toMatch(
       new RegExp(`^Recovery to ${moment.slice(0, 19)}[.\\d]*\\+1[23] \\(.*\\+00 UTC\\)\n`),

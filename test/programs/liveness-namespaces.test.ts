@@ -1,25 +1,22 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { inNamespaces, missingNamespaces } from '../harness/namespaces.ts';
 import { failureMajors, serverProgram } from '../harness/postgres-programs.ts';
 import { start } from '../harness/processes.ts';
 import { makeCluster, type Server } from '../harness/server.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { installHelpers } from './backup-kit.ts';
 import { expectExit, writeSentinelFor } from './standby-kit.ts';
 
 const major = failureMajors().at(-1) ?? 18;
+
+test.override({ major });
+
 const kinds = ['mount', 'pid'] as const;
 const missing = await missingNamespaces(kinds, 'mount -t tmpfs tmpfs /mnt');
 if (missing !== undefined) console.log(`skipped: ${missing}`);
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 /** Starts a server as a container does: in mount and process namespaces of its own, with `pgdata` mounted at another path. */
 async function startInContainer(server: Server, pgdata: string, path: string, more: string[] = []) {
@@ -45,8 +42,7 @@ async function end(running: ReturnType<typeof start>): Promise<void> {
 
 test.skipIf(missing !== undefined)(
   'a primary in a container, under another path and with a pid of its own, is alive, and a killed one is dead',
-  async () => {
-    world = await createWorld({ major });
+  async ({ world }) => {
     const primary = await world.startPrimary({ settings: { archive_mode: false } });
     const standby = await world.addStandby('standby1', primary, { ini: { failover_probe_timeout: 10 } });
     writeSentinelFor(standby, primary);
@@ -71,8 +67,7 @@ test.skipIf(missing !== undefined)(
 
 test.skipIf(missing !== undefined)(
   "a stranger's server under the primary's path in another container is not the primary",
-  async () => {
-    world = await createWorld({ major });
+  async ({ world }) => {
     const primary = await world.startPrimary({ settings: { archive_mode: false } });
     const standby = await world.addStandby('standby1', primary, { ini: { failover_probe_timeout: 10 } });
     writeSentinelFor(standby, primary);
@@ -95,8 +90,7 @@ test.skipIf(missing !== undefined)(
 
 test.skipIf(missing !== undefined)(
   'neither -A stop nor -B --force takes a server of this host for stopped because a container has started it',
-  async () => {
-    world = await createWorld({ major });
+  async ({ world }) => {
     const primary = await world.startPrimary({ settings: { archive_mode: false } });
     await installHelpers(primary);
     const standby = await world.addStandby('standby1', primary);

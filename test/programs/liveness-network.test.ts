@@ -1,12 +1,14 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { inNamespaces, missingNamespaces } from '../harness/namespaces.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { checkout } from '../harness/checkout.ts';
 import { run } from '../harness/processes.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { expectExit, writeSentinelFor } from './standby-kit.ts';
 
 const major = failureMajors().at(-1) ?? 18;
+
+test.override({ major });
 
 /**
  * A network of this host (10.99.0.2) and a gateway (10.99.0.1) at the ends of one cable. `$gateway` is a process in the gateway's
@@ -36,16 +38,9 @@ there sh -c 'echo 100 > /proc/sys/net/ipv4/neigh/far/retrans_time_ms'
 const missing = await missingNamespaces(['net'], network);
 if (missing !== undefined) console.log(`skipped: ${missing}`);
 
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
-
 test.skipIf(missing !== undefined)(
   'a fault of this host is told from a primary that is switched off',
-  async () => {
-    world = await createWorld({ major });
+  async ({ world }) => {
     const primary = await world.startPrimary({ start: false });
     const standby = await world.addStandby('standby1', primary, { ini: { failover_probe_timeout: 5 } });
     writeSentinelFor(standby, primary);

@@ -1,7 +1,7 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { shows } from '../harness/scenarios.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { installHelpers } from './backup-kit.ts';
 import {
   addBoth,
@@ -17,41 +17,35 @@ import {
 } from './matrix-kit.ts';
 import { countRows, expectExit } from './standby-kit.ts';
 
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
-
 describe.each(failureMajors())('a chain of failovers on PostgreSQL %i', (major) => {
+  test.override({ major });
+
   test(
     'A to B, B to C, and A again as the standby of C',
     { ...shows('chain of failovers', 'promoted primary'), timeout: 400_000 },
-    async () => {
-      const here = await createWorld({ major });
-      world = here;
-      const a = await here.startPrimary({ name: 'a', slaves: ['b', 'witness'] });
+    async ({ world }) => {
+      const a = await world.startPrimary({ name: 'a', slaves: ['b', 'witness'] });
       await a.sql('CREATE TABLE rows (id serial PRIMARY KEY)');
       await installHelpers(a);
-      const b = await addHeir(here, 'b', a, 'failover configuration');
+      const b = await addHeir(world, 'b', a, 'failover configuration');
       // A warm standby that every primary of the chain ships to, and that nobody restarts.
-      const witness = await here.addStandby('witness', a, { ini: { wal_timeout: 60 } });
-      expectExit(await here.cmdArchiver(a, ['-I']), 0);
-      await makeStandby(here, b);
-      await makeStandby(here, witness);
+      const witness = await world.addStandby('witness', a, { ini: { wal_timeout: 60 } });
+      expectExit(await world.cmdArchiver(a, ['-I']), 0);
+      await makeStandby(world, b);
+      await makeStandby(world, witness);
 
       await addBoth(a, [b, witness], 100);
       await hasRows(b, 200);
-      const second = await failOver(here, a, b, ['c', 'witness']);
+      const second = await failOver(world, a, b, ['c', 'witness']);
       expect(await timelineOf(b)).toBe(2);
-      const c = await addHeir(here, 'c', second, 'promotion');
-      await makeStandby(here, c);
+      const c = await addHeir(world, 'c', second, 'promotion');
+      await makeStandby(world, c);
       await addBoth(second, [c, witness], 100);
       await hasRows(c, 400);
       await hasRows(witness, 300);
       await c.received('00000002.history');
 
-      const third = await failOver(here, b, c, ['a', 'witness']);
+      const third = await failOver(world, b, c, ['a', 'witness']);
       expect(await timelineOf(c)).toBe(3);
       await addBoth(third, [witness], 100);
       await hasRows(witness, 500);
@@ -68,14 +62,14 @@ describe.each(failureMajors())('a chain of failovers on PostgreSQL %i', (major) 
       // Far beyond where the others are, and with gaps: nothing that anybody could replay.
       const abandoned = alone.filter((_, index) => index % 2 === 1);
       await a.stop('immediate');
-      const again = await here.addStandby('a', third, {
+      const again = await world.addStandby('a', third, {
         pgdata: a.pgdata,
         ini: { wal_timeout: 60, failover_probe_timeout: 2 },
       });
       leaveIn(again.archiveDir, a.pgdata, abandoned);
       // A server that was not shut down may hold WAL that nobody else has.
-      expectExit(await here.cmdStandby(again, ['-I']), 4);
-      await makeStandby(here, again, ['--force']);
+      expectExit(await world.cmdStandby(again, ['-I']), 4);
+      await makeStandby(world, again, ['--force']);
       expect(again.archive()).toEqual(expect.arrayContaining(abandoned));
       await addBoth(third, [again, witness], 100);
       await hasRows(again, 700);
@@ -83,7 +77,7 @@ describe.each(failureMajors())('a chain of failovers on PostgreSQL %i', (major) 
 
       await c.kill9();
       turnTo(again, third);
-      expectExit(await here.cmdStandby(again, ['-F999']), 0);
+      expectExit(await world.cmdStandby(again, ['-F999']), 0);
       expect(await timelineOf(again)).toBe(4);
       expect(await countRows(again)).toBe(700);
     },

@@ -1,18 +1,13 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { shows, type Scenario } from '../harness/scenarios.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
+import type { World } from '../harness/world.ts';
 import { backupPair, type BackupPair } from './backup-kit.ts';
 import { addRows, hasRows } from './matrix-kit.ts';
 import { countRows, expectExit } from './standby-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 interface Kind {
   readonly walSegmentMb: number;
@@ -46,16 +41,16 @@ const kinds: readonly (Kind & { readonly scenarios: readonly Scenario[] })[] = [
 const majors = failureMajors().filter((major) => major >= 11);
 
 describe.each(majors)('other clusters of PostgreSQL %i', (major) => {
+  test.override({ major });
+
   for (const { scenarios, ...cluster } of kinds) {
     const { walSegmentMb, checksums } = cluster;
     const title = `segments of ${walSegmentMb} MB, checksums ${checksums ? 'on' : 'off'}`;
 
-    test(`${title}: a standby and its failover`, shows(...scenarios), async () => {
-      const here = await createWorld({ major });
-      world = here;
-      const pair = await madeWith(here, cluster);
+    test(`${title}: a standby and its failover`, shows(...scenarios), async ({ world }) => {
+      const pair = await madeWith(world, cluster);
       const { primary, standby } = pair;
-      expectExit(await here.cmdStandby(standby, ['-S']), 0);
+      expectExit(await world.cmdStandby(standby, ['-S']), 0);
       // More than one segment of the small size.
       await primary.sql('CREATE TABLE bulk AS SELECT generate_series(1, 100000) AS n');
       await addAndShip(pair, 10);
@@ -66,23 +61,21 @@ describe.each(majors)('other clusters of PostgreSQL %i', (major) => {
       await addAndShip(pair, 10);
       await primary.kill9();
 
-      expectExit(await here.cmdStandby(standby, ['-F999']), 0);
+      expectExit(await world.cmdStandby(standby, ['-F999']), 0);
       expect(await countRows(standby)).toBe(30);
       expect(await standby.value('SELECT count(*) FROM bulk')).toBe('100000');
       expect(await standby.value('SHOW data_checksums')).toBe(checksums ? 'on' : 'off');
       expect(await standby.value('SHOW wal_segment_size')).toBe(`${walSegmentMb}MB`);
     });
 
-    test(`${title}: recovery to a moment`, shows(...scenarios), async () => {
-      const here = await createWorld({ major });
-      world = here;
-      const pair = await madeWith(here, cluster);
+    test(`${title}: recovery to a moment`, shows(...scenarios), async ({ world }) => {
+      const pair = await madeWith(world, cluster);
       const { primary, standby } = pair;
       await addAndShip(pair, 5);
       const moment = await primary.value('SELECT clock_timestamp()::text');
       await addAndShip(pair, 5);
       await primary.kill9();
-      expectExit(await here.cmdStandby(standby, ['-F999', '-R', moment]), 0);
+      expectExit(await world.cmdStandby(standby, ['-F999', '-R', moment]), 0);
       expect(await countRows(standby)).toBe(15);
     });
   }

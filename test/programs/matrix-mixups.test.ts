@@ -1,19 +1,13 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { writeScript } from '../harness/host.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { shows } from '../harness/scenarios.ts';
 import type { Standby } from '../harness/standby.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { allShipped, backupPair, inPgdata, snapshot } from './backup-kit.ts';
 import { expectExit } from './standby-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 const refusal = 4;
 
@@ -22,15 +16,15 @@ function everything(standby: Standby) {
 }
 
 describe.each(failureMajors())('mix-ups of versions on PostgreSQL %i', (major) => {
-  test('are refused, and the standby is untouched', shows('version mix-ups'), async () => {
-    const here = await createWorld({ major });
-    world = here;
-    const { primary, standby } = await backupPair(here);
-    for (const action of ['-I', '-B']) expectExit(await here.cmdStandby(standby, [action]), 0);
+  test.override({ major });
+
+  test('are refused, and the standby is untouched', shows('version mix-ups'), async ({ world }) => {
+    const { primary, standby } = await backupPair(world);
+    for (const action of ['-I', '-B']) expectExit(await world.cmdStandby(standby, [action]), 0);
     await allShipped(primary);
     let before = everything(standby);
     const refused = async (args: readonly string[], reason: string, variables = {}) => {
-      const run = await here.cmdStandby(standby, args, { variables });
+      const run = await world.cmdStandby(standby, args, { variables });
       expectExit(run, refusal);
       expect(run.stderr).toContain(reason);
       expect(everything(standby)).toEqual(before);

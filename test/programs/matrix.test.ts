@@ -1,71 +1,69 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { failureMajors, testMajors } from '../harness/postgres-programs.ts';
 import { shows } from '../harness/scenarios.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { backupPair, installHelpers } from './backup-kit.ts';
 import { addBoth, addHeir, addRows, appendIni, failOver, hasRows, makeStandby } from './matrix-kit.ts';
 import { expectExit } from './standby-kit.ts';
 
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
-
 describe.each(testMajors())('every version: PostgreSQL %i', (major) => {
-  test('a tablespace, and an archive that is cleaned up', shows('tablespaces', 'cleanup'), async () => {
-    const here = await createWorld({ major });
-    world = here;
-    const { primary, standby } = await backupPair(here, { ini: { numarchives: 0 } });
-    const there = join(primary.host.directory, 'spaces', 'fast');
-    const target = join(standby.host.directory, 'spaces', 'fast');
-    mkdirSync(there, { recursive: true });
-    await primary.sql(`CREATE TABLESPACE fast LOCATION '${there}'`);
-    await primary.sql('CREATE TABLE rows (id serial PRIMARY KEY) TABLESPACE fast');
-    await addRows(primary, 100);
-    appendIni(standby, `\n[tablespaces]\n${there} = ${target}\n`);
-    await makeStandby(here, standby);
-    await addRows(primary, 100);
-    const old = await primary.switchWal();
-    await hasRows(standby, 200);
-    const location = "SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = 'fast'";
-    expect(await standby.value(location)).toBe(target);
+  test.override({ major });
 
-    await addRows(primary, 100);
-    await primary.sql('CHECKPOINT');
-    const recent = await primary.switchWal();
-    await hasRows(standby, 300);
-    await standby.sql('CHECKPOINT');
-    expectExit(await here.cmdStandby(standby, ['--cleanup']), 0);
-    expect(standby.archive()).not.toContain(old);
-    expect(standby.archive()).toContain(recent);
-    await addRows(primary, 100);
-    await primary.switchWal();
-    await hasRows(standby, 400);
-  });
+  test(
+    'a tablespace, and an archive that is cleaned up',
+    shows('tablespaces', 'cleanup'),
+    async ({ world }) => {
+      const { primary, standby } = await backupPair(world, { ini: { numarchives: 0 } });
+      const there = join(primary.host.directory, 'spaces', 'fast');
+      const target = join(standby.host.directory, 'spaces', 'fast');
+      mkdirSync(there, { recursive: true });
+      await primary.sql(`CREATE TABLESPACE fast LOCATION '${there}'`);
+      await primary.sql('CREATE TABLE rows (id serial PRIMARY KEY) TABLESPACE fast');
+      await addRows(primary, 100);
+      appendIni(standby, `\n[tablespaces]\n${there} = ${target}\n`);
+      await makeStandby(world, standby);
+      await addRows(primary, 100);
+      const old = await primary.switchWal();
+      await hasRows(standby, 200);
+      const location = "SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = 'fast'";
+      expect(await standby.value(location)).toBe(target);
+
+      await addRows(primary, 100);
+      await primary.sql('CHECKPOINT');
+      const recent = await primary.switchWal();
+      await hasRows(standby, 300);
+      await standby.sql('CHECKPOINT');
+      expectExit(await world.cmdStandby(standby, ['--cleanup']), 0);
+      expect(standby.archive()).not.toContain(old);
+      expect(standby.archive()).toContain(recent);
+      await addRows(primary, 100);
+      await primary.switchWal();
+      await hasRows(standby, 400);
+    },
+  );
 });
 
 // Where the whole chain of failovers runs, it shows this too.
 const withoutChain = testMajors().filter((major) => !failureMajors().includes(major));
 
 describe.runIf(withoutChain.length > 0).each(withoutChain)('standbys of PostgreSQL %i', (major) => {
-  test('follow a primary that was itself promoted', shows('promoted primary'), async () => {
-    const here = await createWorld({ major });
-    world = here;
-    const first = await here.startPrimary({ slaves: ['heir', 'follower'] });
+  test.override({ major });
+
+  test('follow a primary that was itself promoted', shows('promoted primary'), async ({ world }) => {
+    const first = await world.startPrimary({ slaves: ['heir', 'follower'] });
     await first.sql('CREATE TABLE rows (id serial PRIMARY KEY)');
     await installHelpers(first);
-    const heir = await addHeir(here, 'heir', first, 'promotion');
-    const follower = await here.addStandby('follower', first, { ini: { wal_timeout: 60 } });
-    expectExit(await here.cmdArchiver(first, ['-I']), 0);
-    await makeStandby(here, heir);
-    await makeStandby(here, follower);
+    const heir = await addHeir(world, 'heir', first, 'promotion');
+    const follower = await world.addStandby('follower', first, { ini: { wal_timeout: 60 } });
+    expectExit(await world.cmdArchiver(first, ['-I']), 0);
+    await makeStandby(world, heir);
+    await makeStandby(world, follower);
     await addBoth(first, [heir, follower], 100);
     await hasRows(heir, 200);
 
-    const second = await failOver(here, first, heir, ['follower']);
+    const second = await failOver(world, first, heir, ['follower']);
     await addBoth(second, [follower], 100);
     await hasRows(follower, 300);
     expect(await follower.inRecovery()).toBe(true);

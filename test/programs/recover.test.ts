@@ -1,19 +1,13 @@
 import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
+import type { World } from '../harness/world.ts';
 import { type Pair, type PairOptions, archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
 
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
-
 interface TimedPair extends Pair {
-  readonly here: World;
   /** A moment with 10 rows: 20 more came later. */
   readonly moment: string;
   /** A moment of the primary's clock after all that was archived. */
@@ -21,23 +15,23 @@ interface TimedPair extends Pair {
 }
 
 /** A cold standby with an archive in which 10 rows were written before a moment, and 20 more after it. */
-async function timedPair(major: number, options: PairOptions = {}): Promise<TimedPair> {
-  const here = await createWorld({ major });
-  world = here;
-  const pair = await makePair(here, options);
+async function timedPair(world: World, options: PairOptions = {}): Promise<TimedPair> {
+  const pair = await makePair(world, options);
   await archiveRows(pair, 10);
   const moment = await pair.primary.value('SELECT clock_timestamp()::text');
   await archiveRows(pair, 30);
   const after = await pair.primary.value('SELECT clock_timestamp()::text');
-  return { ...pair, here, moment, after };
+  return { ...pair, moment, after };
 }
 
 describe.each(failureMajors())('cmd_standby -F999 -R on PostgreSQL %i', (major) => {
-  test('recovers a cold standby to the moment, and it stays there', async () => {
-    const { here, primary, standby, moment } = await timedPair(major);
+  test.override({ major });
+
+  test('recovers a cold standby to the moment, and it stays there', async ({ world }) => {
+    const { primary, standby, moment } = await timedPair(world);
     await primary.kill9();
 
-    const run = await here.cmdStandby(standby, ['-F999', '-R', moment]);
+    const run = await world.cmdStandby(standby, ['-F999', '-R', moment]);
     expectExit(run, 0);
     expect(run.stdout).toMatch(/^Recovery to \d{4}-.* UTC\)\n/);
     expect(run.stdout).toMatch(/The last transaction in it was committed at \d{4}-/);
@@ -54,8 +48,8 @@ describe.each(failureMajors())('cmd_standby -F999 -R on PostgreSQL %i', (major) 
     expect(await countRows(standby)).toBe(10);
   });
 
-  test('a pause just before a DROP names the table on which every query waits', async () => {
-    const { here, primary, standby } = await timedPair(major);
+  test('a pause just before a DROP names the table on which every query waits', async ({ world }) => {
+    const { primary, standby } = await timedPair(world);
     const xid = await primary.withSession(async (client) => {
       await client.query('CREATE TABLE dropped ()');
       await client.query('BEGIN');
@@ -68,7 +62,7 @@ describe.each(failureMajors())('cmd_standby -F999 -R on PostgreSQL %i', (major) 
     await primary.kill9();
 
     const before = ['--target-xid', xid, '--target-exclusive', '--target-action', 'pause'];
-    const run = await here.cmdStandby(standby, ['-F999', ...before]);
+    const run = await world.cmdStandby(standby, ['-F999', ...before]);
     expectExit(run, 0);
     expect(run.stdout).toContain(
       'Locked by transactions that were not finished there: public.dropped in database "postgres"\n',
@@ -79,10 +73,11 @@ describe.each(failureMajors())('cmd_standby -F999 -R on PostgreSQL %i', (major) 
     });
   });
 
-  test('refuses, before anything is touched, what cannot be', async () => {
-    const { here, primary, standby, moment } = await timedPair(major);
+  test('refuses, before anything is touched, what cannot be', async ({ world }) => {
+    const { primary, standby, moment } = await timedPair(world);
     await primary.kill9();
-    const recover = (at: string, ...more: string[]) => here.cmdStandby(standby, ['-F999', '-R', at, ...more]);
+    const recover = (at: string, ...more: string[]) =>
+      world.cmdStandby(standby, ['-F999', '-R', at, ...more]);
 
     expect((await recover('half past ten')).stderr).toContain('is not a timestamp');
     expect((await recover('2999-01-01 00:00:00+00')).stderr).toContain('lies in the future');
@@ -105,30 +100,32 @@ describe.each(failureMajors())('cmd_standby -F999 -R on PostgreSQL %i', (major) 
     expect(streaming.stderr).toContain('use_streaming_replication is on');
   });
 
-  test('refuses while the primary answers, and on a hot standby that has replayed past the moment', async () => {
-    const { here, primary, standby, moment } = await timedPair(major);
-    const alive = await here.cmdStandby(standby, ['-F999', '-R', moment]);
+  test('refuses while the primary answers, and on a hot standby that has replayed past the moment', async ({
+    world,
+  }) => {
+    const { primary, standby, moment } = await timedPair(world);
+    const alive = await world.cmdStandby(standby, ['-F999', '-R', moment]);
     expectExit(alive, 4);
     expect(alive.stderr).toContain('the primary is alive');
 
-    expectExit(await here.cmdStandby(standby, ['-S']), 0);
+    expectExit(await world.cmdStandby(standby, ['-S']), 0);
     await archiveRows({ primary, standby }, 40);
     await primary.kill9();
     await expect.poll(() => countRows(standby), { timeout: 30_000 }).toBe(40);
-    const past = await here.cmdStandby(standby, ['-F999', '-R', moment]);
+    const past = await world.cmdStandby(standby, ['-F999', '-R', moment]);
     expectExit(past, 4);
     expect(past.stderr).toContain('has replayed past');
     expect(await standby.inRecovery()).toBe(true);
   });
 
-  test('a moment that the archive does not reach is reported, never taken for reached', async () => {
-    const { here, primary, standby, after } = await timedPair(major);
+  test('a moment that the archive does not reach is reported, never taken for reached', async ({ world }) => {
+    const { primary, standby, after } = await timedPair(world);
     await primary.sql('INSERT INTO rows VALUES (31)');
     const later = await primary.value('SELECT clock_timestamp()::text');
     await primary.kill9();
     expect(after < later).toBe(true);
 
-    const run = await here.cmdStandby(standby, ['-F999', '-R', later]);
+    const run = await world.cmdStandby(standby, ['-F999', '-R', later]);
     expectExit(run, 1);
     expect(run.stderr).toContain('the WAL in the archive ends before');
     expect(standby.failoverActions()).toBe(0);
@@ -137,19 +134,19 @@ describe.each(failureMajors())('cmd_standby -F999 -R on PostgreSQL %i', (major) 
     await standby.start().catch(() => undefined);
     expect(standby.isRunning()).toBe(false);
     expect(standby.logText()).toContain('an interrupted recovery is on hold');
-    expectExit(await here.cmdStandby(standby, ['-A', 'start']), 4);
-    expectExit(await here.cmdStandby(standby, ['-S']), 0);
+    expectExit(await world.cmdStandby(standby, ['-A', 'start']), 4);
+    expectExit(await world.cmdStandby(standby, ['-S']), 0);
     await eventually(async () => (await countRows(standby)) === 30);
   });
 
-  test('trouble with the archive is never taken for the end of the WAL', async () => {
-    const { here, primary, standby, after } = await timedPair(major);
+  test('trouble with the archive is never taken for the end of the WAL', async ({ world }) => {
+    const { primary, standby, after } = await timedPair(world);
     await primary.kill9();
     const segments = standby.archive().filter((name) => name.length === 24);
     const last = segments.at(-1) ?? '';
     const bytes = standby.archivedBytes(last);
     truncateSync(join(standby.archiveDir, last), 1000);
-    const short = await here.cmdStandby(standby, ['-F999', '-R', after]);
+    const short = await world.cmdStandby(standby, ['-F999', '-R', after]);
     expectExit(short, 4);
     expect(short.stderr).toContain(
       `segment ${last} cannot be replayed: it has 1000 bytes instead of 16777216`,
@@ -158,7 +155,7 @@ describe.each(failureMajors())('cmd_standby -F999 -R on PostgreSQL %i', (major) 
     writeFileSync(join(standby.archiveDir, last), bytes);
     const history = join(standby.archiveDir, '00000002.history');
     writeFileSync(history, '1\t0/1\tx\n', { mode: 0 });
-    const unreadable = await here.cmdStandby(standby, ['-F999', '-R', after]);
+    const unreadable = await world.cmdStandby(standby, ['-F999', '-R', after]);
     expectExit(unreadable, 4);
     expect(unreadable.stderr).toContain(`cannot read "${history}"`);
     expect(standby.isRunning()).toBe(false);

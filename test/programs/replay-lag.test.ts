@@ -1,14 +1,8 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { archiveRows, countRows, expectExit, makePair, type Pair } from './standby-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 /** Milliseconds from the arrival of segments, one after the other, until each was replayed. */
 async function replay(pair: Pair, counts: readonly number[]): Promise<number> {
@@ -23,8 +17,9 @@ async function replay(pair: Pair, counts: readonly number[]): Promise<number> {
 }
 
 describe.each(failureMajors())('a warm standby of PostgreSQL %i', (major) => {
-  test('asks the archive far more often than a server does by itself', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('asks the archive far more often than a server does by itself', async ({ world }) => {
     const pair = await makePair(world);
     const { standby } = pair;
     await archiveRows(pair, 1);

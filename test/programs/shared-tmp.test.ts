@@ -1,21 +1,17 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { testMajors } from '../harness/postgres-programs.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 
 const major = testMajors().at(-1) ?? 18;
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
+
+test.override({ major });
 
 describe('a temporary directory in which others may write', () => {
   // The run has one user only: names, links and modes that an attacker would choose are planted by hand.
-  test('nothing is removed there but sockets of our own, by their names', async () => {
-    world = await createWorld({ major });
+  test('nothing is removed there but sockets of our own, by their names', async ({ world }) => {
     const primary = await world.startPrimary({ slaves: ['standby1'] });
     const shared = join(world.directory, 'shared');
     const victim = join(world.directory, 'victim');

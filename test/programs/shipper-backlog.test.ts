@@ -1,18 +1,10 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { archivedFiles, readyCluster, type FakeCluster } from './archiver-cluster.ts';
 import { pretendRunning, shipperPids, startShipper } from './shipper-kit.ts';
-
-let world: World;
-beforeEach(async () => {
-  world = await createWorld({ major: 15 });
-});
-afterEach(async () => {
-  await world.close();
-});
 
 const isLong = process.env['PITRTOOLS_TEST_LONG'] === '1';
 const [few, many] = isLong ? [100, 10_000] : [100, 1_000];
@@ -53,7 +45,7 @@ async function drain(cluster: FakeCluster, from: number, count: number): Promise
 test(
   `${String(many)} queued files cost per file what ${String(few)} cost`,
   { timeout: 900_000 },
-  async () => {
+  async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     pretendRunning(world, cluster);
     const [fewMs, fewKb] = await drain(cluster, 1, few);

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import type { Host } from '../harness/host.ts';
 import { checkout } from '../harness/checkout.ts';
@@ -10,17 +10,11 @@ import type { Primary } from '../harness/primary.ts';
 import { familyOf, processesOf, type ProcessEntry } from '../harness/process-table.ts';
 import { sendSignal } from '../harness/processes.ts';
 import { createRandom, testSeed } from '../harness/random.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { archivedFiles, prepareArchive } from './archiver-cluster.ts';
 import { systemIdentifierOf } from './shipper-kit.ts';
 
-let world: World;
-beforeEach(async () => {
-  world = await createWorld({ major: testMajors().at(-1) ?? 15 });
-});
-afterEach(async () => {
-  await world.close();
-});
+test.override({ major: testMajors().at(-1) ?? 15 });
 
 const seed = testSeed();
 const isLong = process.env['PITRTOOLS_TEST_LONG'] === '1';
@@ -141,7 +135,7 @@ async function makeWal(primary: Primary, stop: AbortSignal): Promise<void> {
 test(
   `nothing is lost by ${String(rounds)} strikes at random moments, and no proof is ever wrong (seed ${String(seed)})`,
   { timeout: isLong ? 3_600_000 : 240_000 },
-  async () => {
+  async ({ world }) => {
     const random = createRandom(seed);
     const slaves = ['s1', 's2'];
     const host = await world.host('primary');

@@ -1,19 +1,11 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import type { Host } from '../harness/host.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { archivedFiles, readyCluster } from './archiver-cluster.ts';
 import { addReadySegments, pretendRunning, privatePath, startShipper } from './shipper-kit.ts';
-
-let world: World;
-beforeEach(async () => {
-  world = await createWorld({ major: 15 });
-});
-afterEach(async () => {
-  await world.close();
-});
 
 /** From now on what Node runs on this host takes the clock to be three hours behind as soon as the function is called. */
 function settableClock(host: Host): () => void {
@@ -29,7 +21,7 @@ Date.now = () => now() - (existsSync(${JSON.stringify(isBack)}) ? 3 * 3_600_000 
   };
 }
 
-test('a clock that is set back does not keep a standby that was resting waiting', async () => {
+test('a clock that is set back does not keep a standby that was resting waiting', async ({ world }) => {
   const cluster = await readyCluster(world, { slaves: ['s1'] });
   const setBack = settableClock(cluster.host);
   pretendRunning(world, cluster);

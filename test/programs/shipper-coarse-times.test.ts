@@ -1,18 +1,12 @@
 import { existsSync, readFileSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { writeScript, type Host } from '../harness/host.ts';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { archivedFiles, prepareArchive } from './archiver-cluster.ts';
 import { shipperPids, systemIdentifierOf } from './shipper-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 /** As on a file system that keeps whole seconds. */
 const rounding = `/usr/bin/cp "$@" || exit
@@ -39,44 +33,48 @@ function linesOf(file: string): string[] {
 }
 
 describe.each(failureMajors())('with PostgreSQL %i', (major) => {
-  test.each([
+  test.override({ major });
+
+  test.for([
     ['times are kept in whole seconds', rounding, false, 'cannot keep the times of files exactly'],
     ['only the INI has a time that is kept', rounding, true, 'cannot keep the times of files exactly'],
     ["cp is not GNU's", refusing, false, 'unrecognized option: attributes-only'],
-  ])('WAL is shipped, once each, and the cause is said once, where %s', async (_, cp, isWhole, cause) => {
-    world = await createWorld({ major });
-    const host = await world.host('primary');
-    putFirstInPath(host, 'cp', cp);
-    const transfers = join(host.directory, 'transfers');
-    const rsync = writeScript(
-      host,
-      'rsync',
-      `case "$*" in *--files-from*) echo x >>${transfers} ;; esac\nexec /usr/bin/rsync "$@"`,
-    );
-    const primary = await world.startPrimary({
-      slaves: ['s1'],
-      // A call waits for the shipper however slow this machine is, and does not do its work a second time.
-      ini: { debug: 'off', rsync_bin: rsync, queue_after: 60 },
-    });
-    const s1 = await world.host('s1');
-    prepareArchive(s1, await systemIdentifierOf(primary));
-    if (isWhole) utimesSync(primary.iniFile, 1_700_000_000, 1_700_000_000);
-    expect(await world.cmdArchiver(primary, ['-I'])).toMatchObject({ code: 0 });
-    await primary.sql('CREATE TABLE t (n int)');
-    const names: string[] = [];
-    for (let round = 0; round < 4; round++) {
-      await primary.sql('INSERT INTO t SELECT generate_series(1, 100)');
-      const name = await primary.switchWal();
-      names.push(name);
-      await primary.archived(name);
-      await eventually(() => archivedFiles(s1).includes(name));
-    }
-    // By the shipper, not by calls that had to do its work.
-    expect(shipperPids(host)).toHaveLength(1);
-    expect(linesOf(transfers).length).toBeLessThanOrEqual(archivedFiles(s1).length);
-    const log = linesOf(join(primary.lArchiveDir, '.archiver', 'shipper.log'));
-    expect(log.filter((line) => line.includes(cause))).toHaveLength(1);
-    expect(log.filter((line) => line.includes('configuration changed'))).toEqual([]);
-    expect(log.length).toBeLessThan(10);
-  });
+  ] as const)(
+    'WAL is shipped, once each, and the cause is said once, where %s',
+    async ([, cp, isWhole, cause], { world }) => {
+      const host = await world.host('primary');
+      putFirstInPath(host, 'cp', cp);
+      const transfers = join(host.directory, 'transfers');
+      const rsync = writeScript(
+        host,
+        'rsync',
+        `case "$*" in *--files-from*) echo x >>${transfers} ;; esac\nexec /usr/bin/rsync "$@"`,
+      );
+      const primary = await world.startPrimary({
+        slaves: ['s1'],
+        // A call waits for the shipper however slow this machine is, and does not do its work a second time.
+        ini: { debug: 'off', rsync_bin: rsync, queue_after: 60 },
+      });
+      const s1 = await world.host('s1');
+      prepareArchive(s1, await systemIdentifierOf(primary));
+      if (isWhole) utimesSync(primary.iniFile, 1_700_000_000, 1_700_000_000);
+      expect(await world.cmdArchiver(primary, ['-I'])).toMatchObject({ code: 0 });
+      await primary.sql('CREATE TABLE t (n int)');
+      const names: string[] = [];
+      for (let round = 0; round < 4; round++) {
+        await primary.sql('INSERT INTO t SELECT generate_series(1, 100)');
+        const name = await primary.switchWal();
+        names.push(name);
+        await primary.archived(name);
+        await eventually(() => archivedFiles(s1).includes(name));
+      }
+      // By the shipper, not by calls that had to do its work.
+      expect(shipperPids(host)).toHaveLength(1);
+      expect(linesOf(transfers).length).toBeLessThanOrEqual(archivedFiles(s1).length);
+      const log = linesOf(join(primary.lArchiveDir, '.archiver', 'shipper.log'));
+      expect(log.filter((line) => line.includes(cause))).toHaveLength(1);
+      expect(log.filter((line) => line.includes('configuration changed'))).toEqual([]);
+      expect(log.length).toBeLessThan(10);
+    },
+  );
 });

@@ -1,12 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
 import { processesOf } from '../harness/process-table.ts';
 import { sendSignal } from '../harness/processes.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import {
   archivedBytes,
   archivedFiles,
@@ -27,36 +27,34 @@ import {
   untilMarked,
 } from './shipper-kit.ts';
 
-let world: World;
-beforeEach(async () => {
-  world = await createWorld({ major: 15 });
-});
-afterEach(async () => {
-  await world.close();
-});
-
 const rounds = process.env['PITRTOOLS_TEST_LONG'] === '1' ? 50 : 5;
 
-test(`two shippers started at once, ${String(rounds)} times: one runs`, { timeout: 300_000 }, async () => {
-  const cluster = await readyCluster(world, { slaves: ['s1'] });
-  pretendRunning(world, cluster);
-  for (let round = 0; round < rounds; round++) {
-    const both = [cluster.start(['--ship']), cluster.start(['--ship'])];
-    const loser = await Promise.race(both.map((one) => one.finished));
-    expect(loser.code).toBe(1);
-    expect(loser.stderr).toContain('a shipper already works for');
-    // From then on it hears the signal; before, it dies of it like any program.
-    await eventually(() => both.some((one) => one.output().includes('shipping from')));
-    // A child that it has just forked looks like a second one for a moment.
-    await eventually(() => shipperPids(cluster.host).length === 1);
-    for (const one of both) one.signal('SIGTERM');
-    const codes = await Promise.all(both.map(async (one) => (await one.finished).code));
-    expect(codes.sort()).toEqual([0, 1]);
-  }
-});
+test(
+  `two shippers started at once, ${String(rounds)} times: one runs`,
+  { timeout: 300_000 },
+  async ({ world }) => {
+    const cluster = await readyCluster(world, { slaves: ['s1'] });
+    pretendRunning(world, cluster);
+    for (let round = 0; round < rounds; round++) {
+      const both = [cluster.start(['--ship']), cluster.start(['--ship'])];
+      const loser = await Promise.race(both.map((one) => one.finished));
+      expect(loser.code).toBe(1);
+      expect(loser.stderr).toContain('a shipper already works for');
+      // From then on it hears the signal; before, it dies of it like any program.
+      await eventually(() => both.some((one) => one.output().includes('shipping from')));
+      // A child that it has just forked looks like a second one for a moment.
+      await eventually(() => shipperPids(cluster.host).length === 1);
+      for (const one of both) one.signal('SIGTERM');
+      const codes = await Promise.all(both.map(async (one) => (await one.finished).code));
+      expect(codes.sort()).toEqual([0, 1]);
+    }
+  },
+);
 
 describe('what was marked', () => {
-  test('is not proven any more after the segment was written again, even at an earlier time', async () => {
+  test('is not proven any more after the segment was written again, even at an earlier time', async ({
+    world,
+  }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     pretendRunning(world, cluster);
     const [name = ''] = [...addReadySegments(cluster, 1, 1).keys()];
@@ -87,7 +85,7 @@ describe('what was marked', () => {
     expect(s1 && archivedBytes(s1, name).equals(other)).toBe(false);
   });
 
-  test('is nothing to a cluster that was made anew in the same place', async () => {
+  test('is nothing to a cluster that was made anew in the same place', async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     pretendRunning(world, cluster);
     const [name = ''] = [...addReadySegments(cluster, 1, 1).keys()];
@@ -103,7 +101,9 @@ describe('what was marked', () => {
     expect(refused.stderr).toContain('belongs to cluster');
   });
 
-  test('counts no more for a standby that is added, though the shipper has not seen it yet', async () => {
+  test('counts no more for a standby that is added, though the shipper has not seen it yet', async ({
+    world,
+  }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     pretendRunning(world, cluster);
     const s2 = await world.host('s2');
@@ -126,7 +126,9 @@ describe('what was marked', () => {
     expect(await isProvenByShell(cluster, name)).toBe(true);
   });
 
-  test('counts no more from the moment the INI changes, and what cannot be used takes nothing', async () => {
+  test('counts no more from the moment the INI changes, and what cannot be used takes nothing', async ({
+    world,
+  }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     pretendRunning(world, cluster);
     const [name = ''] = [...addReadySegments(cluster, 1, 1).keys()];
@@ -144,7 +146,9 @@ describe('what was marked', () => {
   });
 });
 
-test('a segment that is recycled while a slow lane owes it is not sent, and was queued before', async () => {
+test('a segment that is recycled while a slow lane owes it is not sent, and was queued before', async ({
+  world,
+}) => {
   const cluster = await readyCluster(world, { slaves: ['s1'], ini: { ssh_timeout: 20 } });
   pretendRunning(world, cluster);
   const [s1] = cluster.standbys;
@@ -172,7 +176,9 @@ test('a segment that is recycled while a slow lane owes it is not sent, and was 
   expect(archivedBytes(s1, name).equals(bytes)).toBe(true);
 });
 
-test('a shipper that is stopped keeps PostgreSQL waiting only shortly; what it does later harms nobody', async () => {
+test('a shipper that is stopped keeps PostgreSQL waiting only shortly; what it does later harms nobody', async ({
+  world,
+}) => {
   const cluster = await readyCluster(world, { slaves: ['s1'] });
   pretendRunning(world, cluster);
   const [s1] = cluster.standbys;
@@ -196,7 +202,7 @@ test('a shipper that is stopped keeps PostgreSQL waiting only shortly; what it d
   expect(marked(cluster)).toEqual([next]);
 });
 
-test('a standby that hangs keeps nobody waiting longer than queue_after and one copy', async () => {
+test('a standby that hangs keeps nobody waiting longer than queue_after and one copy', async ({ world }) => {
   const queueAfterS = 4;
   const cluster = await readyCluster(world, {
     slaves: ['s1', 's2'],

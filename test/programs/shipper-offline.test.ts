@@ -1,18 +1,12 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { archivedFiles, prepareArchive } from './archiver-cluster.ts';
 import { systemIdentifierOf } from './shipper-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 /** Ends one segment after another until it is told to stop. */
 function writeBusily(primary: Primary): { names: string[]; stop: () => Promise<void> } {
@@ -34,8 +28,11 @@ function writeBusily(primary: Primary): { names: string[]; stop: () => Promise<v
 }
 
 describe.each(failureMajors())('state: offline in the middle of a busy run of PostgreSQL %i', (major) => {
-  test('nothing is acknowledged from the next call on, and nothing is missing when it is online again', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('nothing is acknowledged from the next call on, and nothing is missing when it is online again', async ({
+    world,
+  }) => {
     const slaves = ['s1', 's2'];
     const primary = await world.startPrimary({ slaves, ...(major < 11 ? {} : { walSegmentMb: 1 }) });
     const hosts = [await world.host('s1'), await world.host('s2')];

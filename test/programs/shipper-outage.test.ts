@@ -1,19 +1,13 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { packetSink } from '../harness/network.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { archivedFiles, readyCluster } from './archiver-cluster.ts';
 import { addReadySegments, makeDone, pretendRunning, startShipper } from './shipper-kit.ts';
 
-let world: World;
-beforeEach(async () => {
-  world = await createWorld({ major: 15 });
-});
-afterEach(async () => {
-  await world.close();
-});
-
-test('with four of eight standbys dead and one that hangs, three get all, and one wait is all that PostgreSQL pays', async () => {
+test('with four of eight standbys dead and one that hangs, three get all, and one wait is all that PostgreSQL pays', async ({
+  world,
+}) => {
   // Far longer than a call takes by itself: each that waits is seen on the slowest machine.
   const queueAfterS = 10;
   const slaves = Array.from({ length: 8 }, (_, index) => `s${index + 1}`);
@@ -52,7 +46,9 @@ test('with four of eight standbys dead and one that hangs, three get all, and on
   }
 });
 
-test('an abandoned standby that answers nothing costs one wait, however long it is asked', async () => {
+test('an abandoned standby that answers nothing costs one wait, however long it is asked', async ({
+  world,
+}) => {
   const queueAfterS = 6;
   const cluster = await readyCluster(world, {
     slaves: ['s1', 's2'],

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
 import { eventually } from '../harness/eventually.ts';
 import type { Host } from '../harness/host.ts';
@@ -9,17 +9,11 @@ import { clientProgram, failureMajors, testMajors } from '../harness/postgres-pr
 import type { Primary } from '../harness/primary.ts';
 import { mustRun } from '../harness/processes.ts';
 import type { Standby } from '../harness/standby.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { archivedFiles, prepareArchive } from './archiver-cluster.ts';
 import { installHelpers } from './backup-kit.ts';
 import { shipperPids, systemIdentifierOf } from './shipper-kit.ts';
 import { archiveRows, copyBaseBackup, countRows, expectExit, writeSentinelFor } from './standby-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 function criticals(host: Host): string[] {
   return host
@@ -60,8 +54,11 @@ function iniOfItsOwn(standby: Standby, user: string): { file: string; queue: str
 }
 
 describe.each(failureMajors())('after a failover, PostgreSQL %i', (major) => {
-  test('neither the old primary, started again, nor the new one that lists itself gets WAL into the archive', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('neither the old primary, started again, nor the new one that lists itself gets WAL into the archive', async ({
+    world,
+  }) => {
     const primary = await world.startPrimary({ slaves: ['standby1'] });
     const host = await world.host('standby1');
     const command = `${checkout('bin', 'cmd_archiver')} -C ${join(host.directory, 'etc', 'own_archiver.ini')} -F %p`;
@@ -121,8 +118,7 @@ async function rewind(old: Primary, source: Standby): Promise<void> {
 
 test.skipIf(!hasRewind)(
   'an old primary that was rewound into a standby delivers nothing of what its queue still holds',
-  async () => {
-    world = await createWorld({ major: 15 });
+  async ({ world }) => {
     const primary = await world.startPrimary({
       slaves: ['s2'],
       settings: { wal_log_hints: true, wal_keep_size: '256MB' },

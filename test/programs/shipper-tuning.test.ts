@@ -1,21 +1,13 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
 import { processesOf } from '../harness/process-table.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { archivedFiles, readyCluster, type FakeCluster } from './archiver-cluster.ts';
 import { addReadySegments, pretendRunning, shipperPids, startShipper, untilMarked } from './shipper-kit.ts';
-
-let world: World;
-beforeEach(async () => {
-  world = await createWorld({ major: 15 });
-});
-afterEach(async () => {
-  await world.close();
-});
 
 /** Has an rsync between that notes its niceness and its arguments, one line each. */
 function noteTransfers(cluster: FakeCluster): () => string[] {
@@ -25,7 +17,9 @@ function noteTransfers(cluster: FakeCluster): () => string[] {
   return () => (existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n') : []);
 }
 
-test('ship_nice holds for the shipper, its ssh and its rsync; ship_bwlimit and -z reach rsync', async () => {
+test('ship_nice holds for the shipper, its ssh and its rsync; ship_bwlimit and -z reach rsync', async ({
+  world,
+}) => {
   const cluster = await readyCluster(world, {
     slaves: ['s1'],
     ini: { ship_nice: 7, ship_bwlimit: '20MB' },
@@ -51,7 +45,9 @@ test('ship_nice holds for the shipper, its ssh and its rsync; ship_bwlimit and -
   await eventually(() => niceness().includes(9), { what: 'the niceness of the changed INI' });
 });
 
-test('an empty rsync_flags sends without compression, one of its own compresses otherwise; nothing is limited unless told', async () => {
+test('an empty rsync_flags sends without compression, one of its own compresses otherwise; nothing is limited unless told', async ({
+  world,
+}) => {
   const ini = { rsync_flags: '', ship_bwlimit: '0' };
   const cluster = await readyCluster(world, { slaves: ['s1', 's2'], ini });
   cluster.writeIni({}, { s2: { rsync_flags: '--compress --compress-level=1' } });

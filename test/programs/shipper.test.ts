@@ -1,6 +1,6 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { archivedBytes, archivedFiles, readyCluster } from './archiver-cluster.ts';
 import {
   addReadySegments,
@@ -12,16 +12,10 @@ import {
   untilMarked,
 } from './shipper-kit.ts';
 
-let world: World;
-beforeEach(async () => {
-  world = await createWorld({ major: 15 });
-});
-afterEach(async () => {
-  await world.close();
-});
-
 describe('--ship', () => {
-  test('ships what is ready to every standby and marks it; a marker goes with its .ready', async () => {
+  test('ships what is ready to every standby and marks it; a marker goes with its .ready', async ({
+    world,
+  }) => {
     const cluster = await readyCluster(world, { slaves: ['s1', 's2'] });
     pretendRunning(world, cluster);
     const first = addReadySegments(cluster, 1, 20);
@@ -44,7 +38,7 @@ describe('--ship', () => {
     expect(await shipper.finished).toMatchObject({ code: 0 });
   });
 
-  test('a standby that is down gets a queue, and its WAL when it is back', async () => {
+  test('a standby that is down gets a queue, and its WAL when it is back', async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1', 's2'] });
     pretendRunning(world, cluster);
     const [s1, s2] = cluster.standbys;

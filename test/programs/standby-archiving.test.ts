@@ -1,20 +1,15 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { testMajors } from '../harness/postgres-programs.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { checkout } from '../harness/checkout.ts';
 import { expectExit, makePair } from './standby-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 const mustBeChanged = 'archive_command of this server must be changed';
 
 describe.each(testMajors())('the archive_command that a standby of PostgreSQL %i inherited', (major) => {
-  test('is named by the check where it cannot run, also while no server runs', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('is named by the check where it cannot run, also while no server runs', async ({ world }) => {
     const settings = {
       archive_mode: true,
       archive_command: '/gone/cmd_archiver -C /gone/cmd_archiver.ini -F %p',
@@ -27,8 +22,9 @@ describe.each(testMajors())('the archive_command that a standby of PostgreSQL %i
     expect(check.stderr).toContain(`HINT: Make an INI file for cmd_archiver on this host`);
   });
 
-  test('is named where it ships into its own archive, by the word of the running server', async () => {
-    world = await createWorld({ major });
+  test('is named where it ships into its own archive, by the word of the running server', async ({
+    world,
+  }) => {
     const pair = await makePair(world, { settings: { archive_mode: true, archive_command: 'false' } });
     const { standby } = pair;
     standby.writeIni({ pg_conf_failover: undefined, pg_hba_conf_failover: undefined });
@@ -41,8 +37,7 @@ describe.each(testMajors())('the archive_command that a standby of PostgreSQL %i
     expect(check.stderr).toContain(`${mustBeChanged}: it names ${standby.archiveDir}`);
   });
 
-  test('is taken from the files of a promoted server where these are others', async () => {
-    world = await createWorld({ major });
+  test('is taken from the files of a promoted server where these are others', async ({ world }) => {
     const ini = `${world.directory}/primary.ini`;
     const command = `${checkout('bin', 'cmd_archiver')} -C ${ini} -F %p`;
     const failoverSettings = { archive_mode: true, archive_command: command };

@@ -1,22 +1,17 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { testMajors } from '../harness/postgres-programs.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { backupPair, snapshot } from './backup-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 const major = testMajors()[0] ?? 15;
 
+test.override({ major });
+
 describe('cmd_standby -I', () => {
-  test('can be repeated, and changes nothing then', async () => {
-    world = await createWorld({ major });
+  test('can be repeated, and changes nothing then', async ({ world }) => {
     const { standby } = await backupPair(world);
     expect(await world.cmdStandby(standby, ['-I'])).toMatchObject({ code: 0 });
     const sentinel = readFileSync(join(standby.archiveDir, '.pitrtools'), 'utf8');
@@ -29,8 +24,7 @@ describe('cmd_standby -I', () => {
     expect(readFileSync(join(standby.pgdata, 'postgresql.conf'), 'utf8')).toBe('# mine\n');
   });
 
-  test('refuses a directory that it cannot make or own, saying what to do', async () => {
-    world = await createWorld({ major });
+  test('refuses a directory that it cannot make or own, saying what to do', async ({ world }) => {
     const { standby } = await backupPair(world);
     const parent = join(standby.host.directory, 'closed');
     mkdirSync(parent);
@@ -45,8 +39,9 @@ describe('cmd_standby -I', () => {
 });
 
 describe('a pgdata that is misspelt', () => {
-  test('is refused beside the data directory that is meant, by -I and by the check, and made only on purpose', async () => {
-    world = await createWorld({ major });
+  test('is refused beside the data directory that is meant, by -I and by the check, and made only on purpose', async ({
+    world,
+  }) => {
     const { standby } = await backupPair(world);
     const parent = join(standby.host.directory, 'data');
     const [meant, misspelt] = [join(parent, 'main'), join(parent, 'mian')];
@@ -70,8 +65,9 @@ describe('a pgdata that is misspelt', () => {
 });
 
 describe('cmd_standby on the primary by mistake', () => {
-  test('-I says so and leads nobody to stop the primary, and -A stop does not stop it without --force', async () => {
-    world = await createWorld({ major });
+  test('-I says so and leads nobody to stop the primary, and -A stop does not stop it without --force', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world);
     standby.writeIni({ pgdata: primary.pgdata });
     const init = await world.cmdStandby(standby, ['-I']);
@@ -91,8 +87,7 @@ describe('cmd_standby on the primary by mistake', () => {
     expect(primary.isRunning()).toBe(false);
   });
 
-  test('every action that trusts master_public_ip says that it is this very host', async () => {
-    world = await createWorld({ major });
+  test('every action that trusts master_public_ip says that it is this very host', async ({ world }) => {
     const { standby } = await backupPair(world);
     // This machine's own name, as Debian's /etc/hosts leads it to itself.
     standby.writeIni({ master_public_ip: hostname() });
@@ -105,8 +100,9 @@ describe('cmd_standby on the primary by mistake', () => {
 });
 
 describe('the command line of cmd_standby', () => {
-  test('two actions, an unknown one, -F with another number, -R alone: said, and nothing done', async () => {
-    world = await createWorld({ major });
+  test('two actions, an unknown one, -F with another number, -R alone: said, and nothing done', async ({
+    world,
+  }) => {
     const { standby } = await backupPair(world);
     const cases: readonly (readonly [readonly string[], string])[] = [
       [['-I', '-B'], 'one action at a time, not -I and -B'],
@@ -123,8 +119,7 @@ describe('the command line of cmd_standby', () => {
     expect(existsSync(standby.pgdata)).toBe(false);
   });
 
-  test('any -F value but 999 prints "Config OK" and exits 0', async () => {
-    world = await createWorld({ major });
+  test('any -F value but 999 prints "Config OK" and exits 0', async ({ world }) => {
     const { standby } = await backupPair(world);
     for (const value of ['-F0', '-F', '-F9999', '-Fyes']) {
       const run = await world.cmdStandby(standby, [value]);
@@ -133,8 +128,7 @@ describe('the command line of cmd_standby', () => {
     }
   });
 
-  test('without an action the configuration is checked', async () => {
-    world = await createWorld({ major });
+  test('without an action the configuration is checked', async ({ world }) => {
     const { standby } = await backupPair(world);
     expect(await world.cmdStandby(standby, [])).toMatchObject({ code: 0, stdout: 'Config OK\n' });
     chmodSync(standby.iniFile, 0o644);
@@ -168,8 +162,7 @@ describe('the command line of cmd_standby', () => {
     expect(missing.stderr).toContain('pg_conf: /not/there does not exist');
   });
 
-  test('help and version need no INI file', async () => {
-    world = await createWorld({ major });
+  test('help and version need no INI file', async ({ world }) => {
     const { standby } = await backupPair(world, { helpers: 'none' });
     const help = await world.cmdStandby(standby, ['-h'], { ini: null });
     expect(help).toMatchObject({ code: 0, stderr: '' });

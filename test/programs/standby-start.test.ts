@@ -1,20 +1,15 @@
 import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { serverProgram, testMajors, wideMajors } from '../harness/postgres-programs.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
 
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
-
 describe.each(wideMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
-  test('starts a warm standby that replays what arrives in the archive', async () => {
-    world = await createWorld({ major });
+  test.override({ major });
+
+  test('starts a warm standby that replays what arrives in the archive', async ({ world }) => {
     const pair = await makePair(world);
     const { standby } = pair;
     await archiveRows(pair, 10);
@@ -33,8 +28,7 @@ describe.each(wideMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
     expect(standby.logText()).not.toContain('waiting for WAL to become available');
   });
 
-  test('starts a streaming standby whose password nobody but its owner can read', async () => {
-    world = await createWorld({ major });
+  test('starts a streaming standby whose password nobody but its owner can read', async ({ world }) => {
     const pair = await makePair(world, {
       ini: { use_streaming_replication: 'on', repl_db_password: "it's 100% \\secret" },
     });
@@ -53,14 +47,12 @@ describe.each(wideMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
     expect(existsSync(join(standby.pgdata, 'standby.signal'))).toBe(major >= 12);
   });
 
-  test('refuses what would go wrong, before anything is changed', async () => {
-    world = await createWorld({ major });
-    const here = world;
-    const pair = await makePair(here);
+  test('refuses what would go wrong, before anything is changed', async ({ world }) => {
+    const pair = await makePair(world);
     const { primary, standby } = pair;
     await archiveRows(pair, 10);
     const refused = async (reason: string, args = ['-S']) => {
-      const run = await here.cmdStandby(standby, args);
+      const run = await world.cmdStandby(standby, args);
       expectExit(run, 4);
       expect(run.stderr).toContain(reason);
       expect(standby.isRunning()).toBe(false);
@@ -88,15 +80,16 @@ describe.each(wideMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
       await refused(`is of PostgreSQL ${other}`);
       standby.writeIni({ pg_ctl: serverProgram(major, 'pg_ctl') });
     }
-    const plan = await here.cmdStandby(standby, ['-S', '--dry-run']);
+    const plan = await world.cmdStandby(standby, ['-S', '--dry-run']);
     expectExit(plan, 0);
     expect(plan.stdout).toContain('start the server with');
     expect(existsSync(join(standby.pgdata, 'pitrtools.json'))).toBe(false);
     expect(primary.isRunning()).toBe(true);
   });
 
-  test('a server that cannot start shows why, and the next try with the mistake mended succeeds', async () => {
-    world = await createWorld({ major });
+  test('a server that cannot start shows why, and the next try with the mistake mended succeeds', async ({
+    world,
+  }) => {
     const pair = await makePair(world, { settings: { shared_preload_libraries: 'no_such_library' } });
     const { standby } = pair;
     await archiveRows(pair, 10);
@@ -111,8 +104,9 @@ describe.each(wideMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
     expectExit(await world.cmdStandby(standby, ['-S']), 0);
   });
 
-  test('an archive that goes away under a running standby is told once, and so is its return', async () => {
-    world = await createWorld({ major });
+  test('an archive that goes away under a running standby is told once, and so is its return', async ({
+    world,
+  }) => {
     const pair = await makePair(world);
     const { standby } = pair;
     await archiveRows(pair, 10);
@@ -135,8 +129,7 @@ describe.each(wideMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
     await eventually(async () => (await countRows(standby)) === 20);
   });
 
-  test('-A stop and -A start end the standby and bring it back as a standby', async () => {
-    world = await createWorld({ major });
+  test('-A stop and -A start end the standby and bring it back as a standby', async ({ world }) => {
     const pair = await makePair(world, { ini: { logfile: undefined } });
     const { standby } = pair;
     await archiveRows(pair, 10);
@@ -159,8 +152,7 @@ describe.each(wideMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
     expectExit(await world.cmdStandby(standby, ['-A', 'start']), 4);
   });
 
-  test("the site's own commands take the place of pg_ctl", async () => {
-    world = await createWorld({ major });
+  test("the site's own commands take the place of pg_ctl", async ({ world }) => {
     const pair = await makePair(world);
     const { primary, standby } = pair;
     await archiveRows(pair, 10);

@@ -1,21 +1,17 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { failureMajors } from '../harness/postgres-programs.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { archiveRows, expectExit, makePair } from './standby-kit.ts';
 
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
-
 describe.each(failureMajors())('cmd_standby -S with streaming on PostgreSQL %i', (major) => {
-  test('says success only when the WAL receiver is seen streaming, else the reason of the refusal', async () => {
-    world = await createWorld({ major });
-    const here = world;
-    const pair = await makePair(here, {
+  test.override({ major });
+
+  test('says success only when the WAL receiver is seen streaming, else the reason of the refusal', async ({
+    world,
+  }) => {
+    const pair = await makePair(world, {
       ini: { use_streaming_replication: 'on', repl_db_user: 'streamer', repl_db_password: 'wrong' },
     });
     const { primary, standby } = pair;
@@ -27,7 +23,7 @@ describe.each(failureMajors())('cmd_standby -S with streaming on PostgreSQL %i',
       writeFileSync(hba, `host replication streamer 127.0.0.0/8 ${method}\n${usual}`);
       await primary.reload();
     };
-    const start = () => here.cmdStandby(standby, ['-S']);
+    const start = () => world.cmdStandby(standby, ['-S']);
 
     for (const [method, reason] of [
       ['reject', 'pg_hba.conf rejects replication connection'],
@@ -40,7 +36,7 @@ describe.each(failureMajors())('cmd_standby -S with streaming on PostgreSQL %i',
       expect(refused.stderr).toContain('it is not seen streaming from the primary');
       expect(refused.stderr).toContain(reason);
       expect(await standby.inRecovery()).toBe(true);
-      expectExit(await here.cmdStandby(standby, ['-Astop']), 0);
+      expectExit(await world.cmdStandby(standby, ['-Astop']), 0);
     }
 
     standby.writeIni({ repl_db_password: 'right' });

@@ -1,25 +1,19 @@
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { backupPair } from './backup-kit.ts';
 import { expectExit } from './standby-kit.ts';
 import { targetMajors } from './targets-kit.ts';
 
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
-
 describe.each(targetMajors())('after a recovery to a target on PostgreSQL %i', (major) => {
-  test('-B and -S make a standby that runs on, whatever target was there before', async () => {
-    world = await createWorld({ major });
-    const here = world;
-    const { primary, standby } = await backupPair(here);
+  test.override({ major });
+
+  test('-B and -S make a standby that runs on, whatever target was there before', async ({ world }) => {
+    const { primary, standby } = await backupPair(world);
     const command = async (...args: string[]) => {
-      const run = await here.cmdStandby(standby, args);
+      const run = await world.cmdStandby(standby, args);
       expectExit(run, 0);
       return run;
     };
@@ -41,7 +35,7 @@ describe.each(targetMajors())('after a recovery to a target on PostgreSQL %i', (
     // Nothing opens, so that the primary may live.
     await command('-F999', '--target-name', 'two', '--target-action', 'pause');
     expect(await standby.value('SELECT max(n) FROM t')).toBe('2');
-    expectExit(await here.cmdStandby(standby, ['-F999']), 4);
+    expectExit(await world.cmdStandby(standby, ['-F999']), 4);
     await command('-F999', '--force');
     expect(await standby.value('SELECT max(n) FROM t')).toBe('2');
     expect(await standby.inRecovery()).toBe(false);

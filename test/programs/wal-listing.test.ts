@@ -1,25 +1,21 @@
 import { renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { testMajors } from '../harness/postgres-programs.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { snapshot } from './backup-kit.ts';
 import { archiveRows, expectExit, makePair } from './standby-kit.ts';
 import { targetMajors } from './targets-kit.ts';
-
-let world: World | undefined;
-afterEach(async () => {
-  await world?.close();
-  world = undefined;
-});
 
 /** Debian's server brings its pg_waldump. */
 const majors = targetMajors().length === 1 && testMajors().includes(15) ? [15] : targetMajors();
 
 describe.each(majors)('cmd_standby --wal on PostgreSQL %i', (major) => {
-  test('lists the archive by timeline and what can be recovered to, and changes nothing', async () => {
-    world = await createWorld({ major });
-    const here = world;
+  test.override({ major });
+
+  test('lists the archive by timeline and what can be recovered to, and changes nothing', async ({
+    world,
+  }) => {
     const pair = await makePair(world);
     const { primary, standby } = pair;
     const segments: string[] = [];
@@ -27,7 +23,7 @@ describe.each(majors)('cmd_standby --wal on PostgreSQL %i', (major) => {
     const state = () => ({ ...snapshot(standby.pgdata), ...snapshot(standby.archiveDir) });
     const list = async () => {
       const before = state();
-      const run = await here.cmdStandby(standby, ['--wal']);
+      const run = await world.cmdStandby(standby, ['--wal']);
       expectExit(run, 0);
       expect(state()).toEqual(before);
       return run.stdout;
@@ -61,7 +57,7 @@ describe.each(majors)('cmd_standby --wal on PostgreSQL %i', (major) => {
     expect(branched).toContain('History files of timelines: 2');
     expect(branched).toContain('left behind: the newest timeline does not lead through the last 1 segment');
     rmSync(standby.pgdata, { recursive: true });
-    const bare = await here.cmdStandby(standby, ['--wal']);
+    const bare = await world.cmdStandby(standby, ['--wal']);
     expectExit(bare, 0);
     expect(bare.stdout).toContain('Nothing can be recovered from here: ');
   });
