@@ -13,7 +13,7 @@ export const exitCodes = {
   refused: 4,
   /** The failover happened, but `action_failover` did not exit 0. */
   actionFailed: 5,
-  /** The program was told to stop (SIGINT, SIGTERM, SIGHUP) before it had finished. */
+  /** The program was ended by a signal (SIGINT, SIGTERM, SIGHUP) before it had finished. */
   interrupted: 6,
   /** Only `-P`: what it found in place of the living primary. */
   primaryDead: 10,
@@ -32,7 +32,7 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 export interface Explanation {
   /** Facts: the output of the command that failed, the two digests, the other value. */
   readonly detail?: string | undefined;
-  /** What to do now, as a sentence. */
+  /** The next thing to do, as a sentence. */
   readonly hint?: string | undefined;
   readonly exitCode?: ExitCode | undefined;
   readonly cause?: unknown;

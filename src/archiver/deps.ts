@@ -3,19 +3,22 @@ import type { StartHook } from '../system/hook.ts';
 import type { ProgramDeps } from '../system/program-deps.ts';
 import type { Layout } from './layout.ts';
 
-/** All that an action of the archiver uses of the world: passed first, so that a test can pass another. */
+/**
+ * All parts of the outside world that an action of the archiver uses. It is the first argument, and a test can pass
+ * another one.
+ */
 export interface ArchiverDeps extends ProgramDeps {
   readonly settings: ArchiverSettings;
-  /** Of l_archivedir, which no change of the INI file changes while a program runs. */
+  /** The layout of l_archivedir, which changes of the INI file do not change while a program runs. */
   readonly layout: Layout;
-  /** Another way of starting notify commands than the usual one. */
+  /** Another way to start notify commands than the usual one. */
   readonly startHook?: StartHook;
   readonly pid: number;
-  /** PostgreSQL's data directory, when it is PostgreSQL that called. */
+  /** PostgreSQL's data directory, if PostgreSQL called. */
   readonly workingDirectory: string;
 }
 
-/** What the command line asks for beside the action itself. */
+/** The options of the command line beside the action itself. */
 export interface ActionOptions {
   readonly dryRun: boolean;
 }

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 
-/** Where everything lies in l_archivedir; see doc/architecture.md, "Files on disk". What belongs to one standby: lane/lane.ts. */
+/** The paths in l_archivedir; see doc/architecture.md, "Files on disk". The paths of one standby: lane/lane.ts. */
 export interface Layout {
   readonly root: string;
   readonly privateDirectory: string;
-  /** Copies in the making, named `PID.NAME`. */
+  /** Unfinished copies, named `PID.NAME`. */
   readonly temporary: string;
   readonly systemIdentifier: string;
 }

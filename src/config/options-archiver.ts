@@ -6,7 +6,7 @@ const archivePlace = {
   group: groups.basics,
   since: '1.3',
   example: '/var/lib/postgresql/archive',
-  summary: "where WAL goes on the standby: the standby's archivedir",
+  summary: "the directory for WAL on the standby: the standby's archivedir",
 } as const;
 const shipping = 'Shipping and queues';
 const noEffect = { kind: 'text', group: groups.legacy, since: '1.4' } as const;

@@ -267,8 +267,8 @@ function isPlainPath(path: string): boolean {
 }
 
 /**
- * One row for each tablespace: oid and bytes; bytes are empty if the role may not ask. The small one that all
- * databases share is left out.
+ * One row for each tablespace: oid and bytes; bytes are empty if the role lacks the right to ask. The small one that
+ * all databases share is left out.
  */
 export function tablespaceSizesSql({ hasReadAllStatsRole }: Capabilities): string {
   const own = 'oid = (SELECT dattablespace FROM pg_database WHERE datname = current_database())';
@@ -277,7 +277,7 @@ export function tablespaceSizesSql({ hasReadAllStatsRole }: Capabilities): strin
   return `SELECT oid, CASE WHEN ${mayAsk} THEN pg_tablespace_size(oid) END FROM pg_tablespace WHERE spcname <> 'pg_global'`;
 }
 
-/** By oid; undefined if the role may not ask. */
+/** By oid; undefined if the role lacks the right to ask. */
 export function parseTablespaceSizes(rows: readonly SqlRow[]): ReadonlyMap<string, number | undefined> {
   return new Map(
     rows.map(([oid, size]) => [oid ?? '', textOf(size) === undefined ? undefined : Number(size)]),

@@ -1,6 +1,7 @@
 /**
- * What each PostgreSQL release can do: the one place where releases are compared. A fact is a row of `factsAt`: its
- * values, the release that each one holds from, and the chapter of PostgreSQL's manual that says so.
+ * The facts about each PostgreSQL release: this is the one place where releases are compared. A fact is a row of
+ * `factsAt`: its values, the release from which each value holds, and the chapter of PostgreSQL's manual that says
+ * so.
  */
 import { PitrError } from '../errors.ts';
 import type { ValueSyntax } from './quoting.ts';
@@ -134,7 +135,7 @@ function factsAt({ since, before, value }: At) {
     triggerFile: value(undefined, ['9.0', 'trigger_file'], ['12', 'promote_trigger_file'], ['16', undefined]),
     /** "pg_ctl" */
     hasPgCtlPromote: since('9.1'),
-    /** A commit can be told to wait for no standby; 9.0 has no synchronous replication. "Write Ahead Log" */
+    /** A commit can be set to wait for no standby; 9.0 has no synchronous replication. "Write Ahead Log" */
     hasSynchronousCommitLocal: since('9.1'),
 
     // -- recovery to a target --
@@ -147,7 +148,7 @@ function factsAt({ since, before, value }: At) {
     ),
     /** 9.5 made the switch of 9.1 a choice; before 9.1 a server always opens. "Recovery Target Settings" */
     targetAction: value(undefined, ['9.1', 'pause_at_recovery_target'], ['9.5', 'recovery_target_action']),
-    /** What a server can do at a target, named as in 9.5. "Recovery Target Settings" */
+    /** The things that a server can do at a target, named as in 9.5. "Recovery Target Settings" */
     targetActions: value<readonly TargetAction[]>(
       ['promote'],
       ['9.1', ['promote', 'pause']],
@@ -167,7 +168,10 @@ function factsAt({ since, before, value }: At) {
     hasPgBasebackup: since('9.1'),
     /** By the program's own version: it can put tablespaces elsewhere, and be throttled. "pg_basebackup" */
     pgBasebackupMapsAndThrottles: since('9.4'),
-    /** By the program's own version: it must be told to send no WAL, and can leave the flushing to others. "pg_basebackup" */
+    /**
+     * By the program's own version: it needs an option to send no WAL, and can leave the flushing to others.
+     * "pg_basebackup"
+     */
     pgBasebackupSendsWalByDefault: since('10'),
     /** By the program's own version. "pg_basebackup" */
     pgBasebackupMakesManifest: since('13'),

@@ -1,4 +1,7 @@
-/** What the text of pg_hba.conf alone shows about a login over the Unix socket (manual, "The pg_hba.conf File"). */
+/**
+ * The rules of pg_hba.conf for a login over the Unix socket, as far as its text alone shows them (manual, "The
+ * pg_hba.conf File").
+ */
 
 export interface SocketLogin {
   readonly user: string;

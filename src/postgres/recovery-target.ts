@@ -1,4 +1,4 @@
-/** The points at which a recovery can be told to stop (manual, section "Recovery Target"). */
+/** The points at which a recovery can be made to stop (manual, section "Recovery Target"). */
 import { parseLsn } from './lsn.ts';
 
 /** Kinds as `Capabilities.recoveryTargets` lists them. */
@@ -13,7 +13,7 @@ export type RecoveryGoal =
   /** The first point at which the base backup is consistent. */
   | { readonly kind: 'immediate' };
 
-/** What the server does at the target. */
+/** The server's action at the target. */
 const targetActions = ['promote', 'pause', 'shutdown'] as const;
 export type TargetAction = (typeof targetActions)[number];
 

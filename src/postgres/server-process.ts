@@ -50,7 +50,7 @@ const helpers = [
 const helperTitle = new RegExp(`^postgres: (?:.*: )?(${helpers})\\s*$`);
 
 /**
- * What the title of a server's process shows. Every process that is not known to be a helper may serve a client; a
+ * The role of a server's process, by its title. Every process that is not known to be a helper may serve a client; a
  * process that is ending has no title.
  */
 export function roleOf({ title }: Pick<ServerProcess, 'title'>): ServerRole {

@@ -9,7 +9,7 @@ import { versionOfNum, type Version } from './version.ts';
 export interface ServerSettings {
   readonly version: Version;
   readonly inRecovery: boolean;
-  /** Undefined if the role may not read it (`pg_read_all_settings` from 10, otherwise a superuser). */
+  /** Undefined if the role lacks the right to read it (`pg_read_all_settings` from 10, otherwise a superuser). */
   readonly dataDirectory: string | undefined;
   readonly configFile: string | undefined;
   readonly hbaFile: string | undefined;

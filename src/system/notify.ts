@@ -28,7 +28,7 @@ export interface NotifyDeps {
 const limitS = 10;
 const longestMessage = 2000;
 /** The time that the end of our program leaves the hooks for output to our log. */
-const partingMs = 1_000;
+const shutdownGraceMs = 1_000;
 
 const running = new Map<Hook, Promise<void>>();
 
@@ -81,7 +81,7 @@ export function notify(deps: NotifyDeps, settings: NotifySettings, notification:
 }
 
 /** At the end of a program: hooks that still run get a moment, then we leave them alone. */
-export async function partWithHooks(graceMs = partingMs): Promise<void> {
+export async function partWithHooks(graceMs = shutdownGraceMs): Promise<void> {
   if (running.size === 0) return;
   const timer = setTimeout(() => {
     for (const hook of running.keys()) hook.leave();

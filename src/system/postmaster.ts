@@ -21,7 +21,7 @@ export type Postmaster =
   | {
       readonly kind: 'unclear';
       readonly reason: string;
-      /** Of a killed server only processes are left that serve no client: they end by themselves. */
+      /** The server was killed, and only processes are left that serve no client: they end by themselves. */
       readonly endsByItself?: boolean;
     };
 

@@ -35,7 +35,7 @@ async function isOurs(directory: string): Promise<boolean> {
 /**
  * The directory in which ours are made: `/tmp/pitrtools-UID`, 0700, where nobody else can create or change anything.
  * We do not use XDG_RUNTIME_DIR, because a logout removes it while a shipper that was started by hand still runs; nor
- * one of the INI file's directories, because their file systems may not support sockets. Undefined if the name is
+ * one of the INI file's directories, because their file systems perhaps support no sockets. Undefined if the name is
  * taken by something that is not ours, or that others may enter.
  */
 async function ownParent(): Promise<string | undefined> {
@@ -76,7 +76,7 @@ async function makePrivateDirectory(): Promise<string> {
   return mkdtemp(join(parent, own === undefined ? `pitrtools-${process.pid}-` : `${process.pid}-`));
 }
 
-/** What may lie in a private directory. */
+/** The entries that are allowed in a private directory. */
 export type PrivateName = 'socket' | 'passwords' | 'files' | 'output';
 
 /**

@@ -17,7 +17,7 @@ export interface ProgramDeps extends Clock {
   readonly hostName: string;
   /** Random hexadecimal text that no other run has. */
   readonly nonce: () => string;
-  /** Aborted when the program is told to stop. */
+  /** Aborted when the program must stop. */
   readonly signal: AbortSignal;
 }
 

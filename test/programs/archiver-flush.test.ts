@@ -160,7 +160,7 @@ describe('--flush', () => {
     cluster.writeIni({ state: 'offline' });
     const result = await cluster.run(['--flush']);
     expect(result.code).toBe(1);
-    expect(result.stderr).toMatch(/state is offline: 1 files in pgdata were left alone/);
+    expect(result.stderr).toMatch(/state is offline: 1 files in pgdata were not sent/);
     expect(archivedFiles(s1)).toEqual(names);
   });
 });

@@ -141,7 +141,7 @@ function drainTable(
   return {
     title: `Draining a backlog of ${count} segments of 16 MB to one standby`,
     note:
-      'Medians. Archived: PostgreSQL has been told so for all of them; delivered: all are at the standby, whole, under their final ' +
+      'Medians. Archived: archive_command has succeeded for all of them; delivered: all are at the standby, whole, under their final ' +
       'names. The last columns say how many times what the first row takes.' +
       againstOther([...results.keys()], {
         archived: all('archivedSeconds'),

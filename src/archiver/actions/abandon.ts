@@ -6,7 +6,7 @@ import { readLaneState, writeLaneState } from '../lane/state.ts';
 import { lanesOf, withLaneLock, type Lane } from '../lane/lane.ts';
 import { listQueue } from '../queue/queue.ts';
 
-/** Longer than any call that holds a lane, but for a --flush of a long queue. */
+/** Longer than any call that holds a lane, except a --flush of a long queue. */
 const lockWaitMs = 30_000;
 
 async function withLane(
@@ -34,7 +34,7 @@ async function withLane(
   );
 }
 
-/** `--abandon`: the standby gets no WAL any more and its queue is freed, until it is resumed for a new base backup. */
+/** `--abandon`: the standby gets no more WAL and its queue is freed, until it is resumed for a new base backup. */
 export async function abandonStandby(
   deps: ArchiverDeps,
   standby: string,
@@ -56,7 +56,7 @@ export async function abandonStandby(
   });
 }
 
-/** `--resume`: the standby takes WAL again from the next segment on. What it lost meanwhile stays lost. */
+/** `--resume`: the standby gets WAL again from the next segment on. WAL that it lost meanwhile stays lost. */
 export async function resumeStandby(
   deps: ArchiverDeps,
   standby: string,

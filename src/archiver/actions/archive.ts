@@ -12,10 +12,10 @@ import { shipToStandby, type LaneOutcome } from '../lane/ship-to-all.ts';
 import { removeDeadTemporaries } from '../queue/temporaries.ts';
 import { checkWalFile, locateWalFile, type WalFile } from '../wal/wal-file.ts';
 
-/** While PostgreSQL has more to archive, a queue is drained no longer than this: the other standbys wait for it. */
+/** While PostgreSQL has more to archive, a queue is drained for no longer than this: the other standbys wait for it. */
 const hurryMs = 1_000;
 
-/** Whether PostgreSQL waits with another file; looks no further than the first. */
+/** Whether PostgreSQL waits with another file; reads no further than the first one. */
 async function isMoreReady(pgdata: string, file: WalFile): Promise<boolean> {
   for (const wal of ['pg_wal', 'pg_xlog']) {
     const directory = await opendir(join(pgdata, wal, 'archive_status')).catch(() => undefined);
@@ -27,7 +27,7 @@ async function isMoreReady(pgdata: string, file: WalFile): Promise<boolean> {
   return false;
 }
 
-/** A call takes `ssh_timeout` at most to send, whatever waits in the queue. */
+/** A call sends for `ssh_timeout` at most, however much the queue holds. */
 function paceOf(deps: ArchiverDeps, file: WalFile, { standby }: Lane): Pace {
   const began = deps.monotonicMs();
   const budgetMs = standby.ssh_timeout * 1000;
@@ -62,7 +62,7 @@ function logOutcome(deps: ArchiverDeps, { name }: Lane, file: WalFile, outcome: 
   }
 }
 
-/** One lane, and what became of the file there. */
+/** One lane, and the outcome of the file there. */
 interface Shipped {
   readonly lane: Lane;
   readonly outcome: LaneOutcome;
@@ -94,7 +94,7 @@ function requireSafe(file: WalFile, outcomes: readonly LaneOutcome[]): void {
   }
   if (outcomes.every(({ kind }) => kind === 'abandoned')) {
     throw refusal(`${segment} is not archived: every standby is abandoned`, {
-      hint: 'Take a new base backup of a standby (cmd_standby -B), or run cmd_archiver --resume STANDBY before one.',
+      hint: 'Make a new base backup on a standby (cmd_standby -B), or run cmd_archiver --resume STANDBY before you make one.',
     });
   }
 }
@@ -107,8 +107,8 @@ function refuseOffline(deps: ArchiverDeps): void {
 }
 
 /**
- * `-F %p`: PostgreSQL's archive_command. Resolves only when every standby that is not abandoned has a safe copy of the
- * file, delivered or in its queue; throws otherwise, and PostgreSQL keeps the file.
+ * `-F %p`: PostgreSQL's archive_command. Resolves only when every standby that is not abandoned has a safe copy of
+ * the file, delivered or in its queue. Otherwise it throws, and PostgreSQL keeps the file.
  */
 export async function archiveFile(deps: ArchiverDeps, path: string, shipper?: ShipperAccess): Promise<void> {
   refuseOffline(deps);

@@ -32,7 +32,7 @@ async function checkPinned(deps: ArchiverDeps): Promise<void> {
   );
 }
 
-/** A server that archives by another program, or by another INI file, ships nothing by this one. */
+/** If a server archives by another program, or by another INI file, nothing is shipped by this one. */
 async function checkArchiveCommand(deps: ArchiverDeps, iniFile: string): Promise<void> {
   const view = await viewServer(deps);
   if (view.kind === 'not-running') {
@@ -54,7 +54,7 @@ async function checkArchiveCommand(deps: ArchiverDeps, iniFile: string): Promise
   });
 }
 
-/** No action: says whether the INI file can be used here. */
+/** Without an action: reports whether the INI file can be used here. */
 export async function checkConfiguration(
   deps: ArchiverDeps,
   configFile: string,

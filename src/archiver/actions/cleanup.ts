@@ -4,7 +4,7 @@ import { lanesOf } from '../lane/lane.ts';
 import { findDeadTemporaries } from '../queue/temporaries.ts';
 import { removeFile } from '../../system/files.ts';
 
-/** `--cleanup`: removes what processes that are gone left half made. What a queue owes to a standby is never touched. */
+/** `--cleanup`: removes half-made files of dead processes. The WAL in the queues is never touched. */
 export async function cleanUp(deps: ArchiverDeps, options: ActionOptions): Promise<void> {
   const { layout, report } = deps;
   await requirePinnedDirectory(layout);

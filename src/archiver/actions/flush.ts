@@ -15,12 +15,12 @@ import { noteRequest } from '../lane/resume-request.ts';
 import { removeDeadTemporaries } from '../queue/temporaries.ts';
 import type { Trouble } from '../delivery/trouble.ts';
 
-/** What became of one lane. */
+/** The outcome of one lane. */
 type LaneFlush =
   | {
       readonly kind: 'tried';
       readonly sent: number;
-      /** Names of the ready files that the standby has. */
+      /** The names of the ready files that the standby has. */
       readonly shipped: ReadonlySet<string>;
       readonly trouble: Trouble | undefined;
     }
@@ -29,7 +29,7 @@ type LaneFlush =
 
 type StoppedFiles = Extract<ReadyFiles, { kind: 'stopped' }>;
 
-/** What is slower than this has stalled, whatever rsync's own --timeout says. */
+/** A transfer that is slower than this has stalled, whatever rsync's own --timeout says. */
 const slowestBytesPerMs = 32;
 const shortestTransferMs = 60_000;
 
@@ -40,7 +40,7 @@ function unhurried(deps: ArchiverDeps): Pace {
   };
 }
 
-/** Sends the ready files straight from pg_wal: nothing recycles them while PostgreSQL is stopped. */
+/** Sends the ready files directly from pg_wal: nothing recycles them while PostgreSQL is stopped. */
 async function sendReady(deps: ArchiverDeps, delivery: Delivery, ready: StoppedFiles | undefined) {
   const shipped = new Set<string>();
   const pace = unhurried(deps);
@@ -112,13 +112,13 @@ async function flushLane(
   }
 }
 
-/** A lane, and what became of it. */
+/** A lane and its outcome. */
 interface Flushed {
   readonly lane: Lane;
   readonly flushed: LaneFlush;
 }
 
-/** The ready files that every standby has which is not abandoned. */
+/** The ready files that every standby has, apart from the abandoned ones. */
 function safeEverywhere(ready: StoppedFiles, lanes: readonly Flushed[]): readonly string[] {
   const alive = lanes.filter(({ flushed }) => flushed.kind !== 'abandoned');
   if (alive.length === 0) return [];
@@ -134,7 +134,7 @@ async function countLostOnAbandoned(deps: ArchiverDeps, lane: Lane, names: reado
   });
 }
 
-/** Marks as done what is safe; before that, what an abandoned standby loses by it is noted. */
+/** Marks the safe files as done. Before that, it notes what an abandoned standby loses by it. */
 async function settleReady(deps: ArchiverDeps, ready: StoppedFiles, lanes: readonly Flushed[]) {
   const done = safeEverywhere(ready, lanes);
   if (done.length === 0) return done;
@@ -145,7 +145,7 @@ async function settleReady(deps: ArchiverDeps, ready: StoppedFiles, lanes: reado
   return done;
 }
 
-/** One line per standby; whether its queue is empty. */
+/** Reports one line per standby. Returns whether its queue is empty. */
 async function reportLane({ report }: ArchiverDeps, { lane, flushed }: Flushed): Promise<boolean> {
   if (flushed.kind === 'abandoned') {
     report(`Standby ${lane.name}: abandoned, it needs a new base backup`);
@@ -159,7 +159,7 @@ async function reportLane({ report }: ArchiverDeps, { lane, flushed }: Flushed):
   return left.length === 0 && reason === undefined;
 }
 
-/** Says what PostgreSQL still owes; whether that is nothing. */
+/** Reports the WAL that PostgreSQL still has to archive. Returns whether there is none. */
 function reportReady(deps: ArchiverDeps, ready: ReadyFiles, done: readonly string[]): boolean {
   switch (ready.kind) {
     case 'running':
@@ -169,7 +169,7 @@ function reportReady(deps: ArchiverDeps, ready: ReadyFiles, done: readonly strin
       return true;
     case 'unclear':
       deps.log.error(
-        `the WAL in pgdata was left alone, it cannot be told if PostgreSQL runs: ${ready.reason}`,
+        `the WAL in pgdata was not sent, because it cannot be determined whether PostgreSQL runs: ${ready.reason}`,
       );
       return false;
     case 'stopped': {
@@ -197,18 +197,18 @@ async function reportPlan(deps: ArchiverDeps, ready: ReadyFiles): Promise<void> 
   }
 }
 
-/** Offline means that nothing new is taken: queues go on draining. */
+/** Offline means that no new WAL is accepted; queues are still drained. */
 async function readyUnlessOffline(deps: ArchiverDeps, cluster: Cluster): Promise<ReadyFiles> {
   const ready = await readReadyFiles(deps.settings.pgdata, cluster);
   if (deps.settings.state === 'online' || ready.kind !== 'stopped' || ready.names.length === 0) return ready;
-  const problem = `state is offline: ${ready.names.length} files in pgdata were left alone`;
+  const problem = `state is offline: ${ready.names.length} files in pgdata were not sent`;
   return { ...ready, names: [], problems: [...ready.problems, problem] };
 }
 
 /**
- * `--flush`: sends what the queues hold and, where PostgreSQL is stopped, what it had not archived yet.
+ * `--flush`: sends what the queues hold and, if PostgreSQL is stopped, the WAL that it had not archived yet.
  *
- * @returns 0 only if nothing is owed any more
+ * @returns 0 only if nothing is left to deliver
  */
 export async function flush(deps: ArchiverDeps, options: ActionOptions): Promise<number> {
   const cluster = await readPinnedCluster(deps);

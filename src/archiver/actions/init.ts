@@ -23,7 +23,7 @@ async function makeDirectories({ layout }: ArchiverDeps, lanes: readonly Lane[])
   }
 }
 
-/** This server may have followed another one: then its lanes know nothing of what its standbys hold. */
+/** This server may have followed another one: then its lanes do not know what its standbys have. */
 async function hasFollowed(pgdata: string, { timeline }: Cluster): Promise<boolean> {
   if (timeline !== undefined && timeline > 1) return true;
   const traces = ['pitrtools.json', 'backup_label.old', 'recovery.done', 'recovery.conf', 'standby.signal'];
@@ -31,7 +31,7 @@ async function hasFollowed(pgdata: string, { timeline }: Cluster): Promise<boole
   return false;
 }
 
-/** What the judgement of one standby rests on. */
+/** The facts on which one standby is judged. */
 interface Probed {
   readonly lane: Lane;
   readonly result: PlantResult;
@@ -68,7 +68,7 @@ async function probe(
   }
 }
 
-/** What must not be passed over, and the way out. */
+/** A problem that must not be ignored, and how to solve it. */
 interface Problem {
   readonly message: string;
   readonly hint: string;
@@ -92,7 +92,7 @@ function missingSentinel(deps: ArchiverDeps, { lane, hasHistory }: Probed): Prob
   ];
 }
 
-/** Says what was found; returns what must not be passed over. */
+/** Reports the result; returns the problem that must not be ignored. */
 function judge(deps: ArchiverDeps, probed: Probed): Problem[] {
   const { result } = probed;
   const { name, r_archivedir } = probed.lane.standby;
@@ -116,7 +116,7 @@ function judge(deps: ArchiverDeps, probed: Probed): Problem[] {
       return [];
     case 'promoted':
       deps.log.warning(
-        `standby ${name} was promoted (timeline ${result.timeline}): it takes no WAL before a new base backup of it`,
+        `standby ${name} was promoted (timeline ${result.timeline}): it accepts no WAL before it has a new base backup`,
       );
       return [];
     case 'noisy':
@@ -154,7 +154,7 @@ async function probeAll(
   if (problems.length === 0 && missed === undefined) return;
   const messages = problems.map(({ message }) => message);
   throw new PitrError(
-    messages.length === 0 ? `nothing was planted for ${missed?.lane.name ?? ''}` : messages.join('; '),
+    messages.length === 0 ? `no sentinel was written for ${missed?.lane.name ?? ''}` : messages.join('; '),
     {
       hint: [...new Set(problems.map(({ hint }) => hint))].join(' ') || checkHint,
     },
@@ -165,14 +165,14 @@ function isMarked({ kind }: PlantResult): boolean {
   return kind === 'planted' || kind === 'present';
 }
 
-/** Names as the how-to prints them. */
+/** The names in the form that the how-to prints. */
 function printList(names: readonly string[]): string {
   return `[${names.map((name) => `'${name}'`).join(', ')}]`;
 }
 
 /**
- * `-I`: makes l_archivedir and a queue per standby, and binds them to this cluster. May be run again at any time, for
- * instance when a standby was added; what a queue holds is not touched.
+ * `-I`: makes l_archivedir and a queue per standby, and binds them to this cluster. It can be repeated at any time,
+ * for instance after a standby was added; the contents of the queues are not touched.
  */
 export async function initialize(deps: ArchiverDeps, plant?: string): Promise<void> {
   const { settings, layout, report } = deps;

@@ -19,26 +19,26 @@ import { runScanner } from '../shipper/scanner.ts';
 import { createWakeUp } from '../shipper/signal.ts';
 import { watchForStall } from '../shipper/stall.ts';
 import { awaitStop, describeStop, type Stop } from '../shipper/stop.ts';
-import { tellFlaw, type Work } from '../shipper/work.ts';
+import { warnSlowPath, type Work } from '../shipper/work.ts';
 
-/** An INI file, read and understood. */
+/** An INI file that was read and understood. */
 interface Configuration {
   readonly identity: ConfigIdentity;
   readonly settings: ArchiverSettings;
   readonly log: Log;
 }
 
-/** Reads the INI file as it is now; throws what is wrong with it. */
+/** Reads the INI file as it is now; throws if something is wrong with it. */
 export type ReadConfiguration = () => Promise<Configuration>;
 
-/** Who only looks whether there is a shipper has the lock for a moment. */
-const glanceMs = 200;
-/** An INI that never stays the same must not keep a processor busy, nor fill the log. */
-const shortestCalmMs = 100;
-const longestCalmMs = 10_000;
+/** A caller that only checks whether there is a shipper holds the lock for a moment. */
+const lockProbeMs = 200;
+/** An INI file that keeps changing must neither keep a processor busy nor fill the log. */
+const shortestRestartDelayMs = 100;
+const longestRestartDelayMs = 10_000;
 const hurriedMs = 1_000;
-/** Longer than this no lane is waited for when all are told to stop: one of them may be hanging. */
-const partingMs = 5_000;
+/** We wait no longer than this for the lanes when all must stop: one of them may hang. */
+const shutdownGraceMs = 5_000;
 
 function createWork(deps: ArchiverDeps, cluster: Cluster, stop: AbortSignal): Work {
   const lanes = lanesOf(deps).map(createShipperLane);
@@ -51,8 +51,8 @@ function createWork(deps: ArchiverDeps, cluster: Cluster, stop: AbortSignal): Wo
     stop,
     decide: createWakeUp(),
     lastProgressMs: deps.monotonicMs(),
-    isStockDue: false,
-    isFlawTold: false,
+    isRecheckDue: false,
+    isSlowPathWarned: false,
   };
 }
 
@@ -61,7 +61,7 @@ function wakeAll({ decide, lanes }: Work): void {
   for (const { wakeUp } of lanes) wakeUp.wake();
 }
 
-/** Offline: queues go on draining, nothing new is taken, nothing is proven. */
+/** Offline: queues are still drained, but no new WAL is accepted and nothing is proven. */
 async function startTaking(
   work: Work,
   config: ConfigIdentity,
@@ -71,7 +71,7 @@ async function startTaking(
   await prepareMarkers(places, cluster.systemIdentifier, deps.settings.pgdata);
   const { isCurrent, flaw } = await stampConfig(deps.run, places, cluster.systemIdentifier, config);
   if (!isCurrent) return 'config-changed';
-  if (flaw !== undefined) tellFlaw(work, flaw);
+  if (flaw !== undefined) warnSlowPath(work, flaw);
   const directory = await walDirectory(deps.settings.pgdata);
   return [runKeeper(work), runScanner(work, directory), watchForStall(work, config.file)];
 }
@@ -93,13 +93,13 @@ async function shipBy(deps: ArchiverDeps, config: ConfigIdentity): Promise<Stop>
   } finally {
     end.abort();
     wakeAll(work);
-    // No marker may be left once the next configuration is in force; a lane can only deliver, which harms nobody.
+    // No marker may be left once the next configuration is in force. A lane can still deliver, which does no harm.
     await Promise.all(parts);
-    await Promise.race([Promise.all(running), delay(partingMs, undefined, { ref: false })]);
+    await Promise.race([Promise.all(running), delay(shutdownGraceMs, undefined, { ref: false })]);
   }
 }
 
-/** An INI that cannot be used any more: nothing is proven or taken until it can. */
+/** While the INI file cannot be used, nothing is proven or accepted. */
 async function awaitUsable(
   deps: ArchiverDeps,
   places: ShipperPlaces,
@@ -124,7 +124,7 @@ async function shipUnderLock(
   places: ShipperPlaces,
   read: ReadConfiguration,
 ): Promise<void> {
-  let calmMs = shortestCalmMs;
+  let restartDelayMs = shortestRestartDelayMs;
   for (;;) {
     const config = await awaitUsable(deps, places, read);
     if (config === undefined) return;
@@ -139,38 +139,44 @@ async function shipUnderLock(
     const stop = await shipBy({ ...deps, settings, log }, identity);
     log.notice(describeStop(stop, settings.pgdata));
     if (stop !== 'config-changed') return;
-    calmMs = deps.monotonicMs() - began > hurriedMs ? shortestCalmMs : Math.min(2 * calmMs, longestCalmMs);
-    await delay(calmMs, undefined, { signal: deps.signal }).catch(() => undefined);
+    restartDelayMs =
+      deps.monotonicMs() - began > hurriedMs
+        ? shortestRestartDelayMs
+        : Math.min(2 * restartDelayMs, longestRestartDelayMs);
+    await delay(restartDelayMs, undefined, { signal: deps.signal }).catch(() => undefined);
   }
 }
 
-/** What this process and its children run at. Only the superuser may take back a niceness, so a lower one waits for the next start. */
+/**
+ * The priority of this process and its children. Only the superuser may lower a niceness, so a lower one takes effect
+ * at the next start.
+ */
 function adoptPriority({ ship_nice }: ArchiverSettings, log: Log): void {
   if (ship_nice === 0 || ship_nice === getPriority()) return;
   try {
     setPriority(ship_nice);
   } catch (error) {
-    log.warning(`ship_nice: ${ship_nice} holds from the next start of the shipper: ${messageOf(error)}`);
+    log.warning(`ship_nice: ${ship_nice} takes effect at the next start of the shipper: ${messageOf(error)}`);
   }
 }
 
 /**
- * `--ship`: ships what PostgreSQL has ready ahead of its asking, and leaves a marker for what is safe, so that
- * archive_command has nothing to do but to look. One per l_archivedir; a second one ends at once.
+ * `--ship`: ships WAL before PostgreSQL asks, and leaves a marker for each safe segment: archive_command then only
+ * has to look. There is one shipper per l_archivedir; a second one ends at once.
  */
 export async function shipContinuously(deps: ArchiverDeps, read: ReadConfiguration): Promise<void> {
   const { layout } = deps;
   await requirePinnedDirectory(layout);
   const places = shipperPlaces(layout);
-  const lock = await takeLock(deps.run, places.lock, glanceMs);
+  const lock = await takeLock(deps.run, places.lock, lockProbeMs);
   if (lock === undefined) throw new PitrError(`a shipper already works for "${layout.root}"`);
   try {
     deps.log.notice(`shipping from ${deps.settings.pgdata}`);
     await shipUnderLock(deps, places, read);
   } catch (error) {
-    // The signal also ends the commands that we wait for: what fails by that is no failure of the service that is stopped.
+    // The signal also ends the commands that we wait for: their failure is no failure of the service.
     if (!deps.signal.aborted) throw error;
-    deps.log.notice(`${describeStop('told', deps.settings.pgdata)} (${messageOf(error)})`);
+    deps.log.notice(`${describeStop('requested', deps.settings.pgdata)} (${messageOf(error)})`);
   } finally {
     await lock.release();
   }

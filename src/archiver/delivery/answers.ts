@@ -1,7 +1,7 @@
 import { quoted } from '../../system/printable.ts';
 import type { Trouble } from './trouble.ts';
 
-/** What the standby's shell says before anything is done. */
+/** The first answer of the standby's shell, before anything is done. */
 export interface Greeting {
   /** Nonce of a resume request that a base backup left there. */
   readonly resumeRequest: string | undefined;
@@ -11,7 +11,7 @@ export interface Greeting {
   readonly isReady: boolean;
 }
 
-/** One line of the commit script: what became of one file. */
+/** One line of the commit script: the outcome of one file. */
 export type FileAnswer =
   | { readonly kind: 'stored' | 'same' | 'absent'; readonly name: string }
   | { readonly kind: 'short'; readonly name: string; readonly size: string }
@@ -28,7 +28,7 @@ function splitFirst(line: string): Words {
   return blank < 0 ? { word: line, rest: '' } : { word: line.slice(0, blank), rest: line.slice(blank + 1) };
 }
 
-/** Why a directory is not fit for an archive, and the way out. */
+/** The reason why a directory cannot serve as an archive, and how to solve it. */
 export function unfitness(
   word: 'open' | 'no-links',
   fact: string,
@@ -36,7 +36,7 @@ export function unfitness(
 ): { readonly reason: string; readonly hint: string } {
   if (word === 'open') {
     return {
-      reason: `${archivedir} has mode ${quoted(fact)}: others may write to it, so what lies there proves nothing`,
+      reason: `${archivedir} has mode ${quoted(fact)}: others may write to it, so the WAL there proves nothing`,
       hint: `On the standby: chmod go-w ${archivedir}`,
     };
   }
@@ -52,7 +52,7 @@ function placeTrouble({ word, rest }: Words, archivedir: string): Trouble | unde
       return {
         kind: 'no-directory',
         reason: `there is no directory ${archivedir}`,
-        hint: 'Run cmd_standby -C FILE -I on the standby; if that was done, its file system may not be mounted.',
+        hint: 'Run cmd_standby -C FILE -I on the standby; if that was done, its file system is perhaps not mounted.',
       };
     case 'unusable':
       return { kind: 'failed', reason: `${archivedir} cannot be used: ${quoted(rest)}` };
@@ -63,7 +63,7 @@ function placeTrouble({ word, rest }: Words, archivedir: string): Trouble | unde
       return {
         kind: 'no-sentinel',
         reason: `${archivedir} has no sentinel .pitrtools`,
-        hint: 'Its file system may not be mounted. If it is the right directory, run cmd_standby -I there (or cmd_archiver -I --plant NAME here).',
+        hint: 'Its file system is perhaps not mounted. If it is the right directory, run cmd_standby -I there (or cmd_archiver -I --plant NAME here).',
       };
     case 'foreign':
       return {
@@ -75,7 +75,7 @@ function placeTrouble({ word, rest }: Words, archivedir: string): Trouble | unde
       return {
         kind: 'promoted',
         reason: `the standby was promoted (timeline ${quoted(rest, 100)}) and takes no WAL from this server any more`,
-        hint: 'If that server is the primary now, stop this one; to make it a standby again, take a new base backup of it.',
+        hint: 'If that server is the primary now, stop this one; to make it a standby again, give it a new base backup.',
       };
     case 'unflushed':
       return { kind: 'failed', reason: `${archivedir} cannot be flushed: ${quoted(rest)}` };
@@ -99,10 +99,10 @@ export function readGreeting(lines: readonly string[], archivedir: string): Gree
   };
 }
 
-/** As the commit script makes them: of sha256sum or, where there is none, of cksum. */
+/** Digests as the commit script makes them: by sha256sum or, if that does not exist, by cksum. */
 const twoDigests = /^((?:sha256|cksum):\S*) ((?:sha256|cksum):\S*)$/;
 
-/** An answer of one of the known kinds counts only in the very form in which the script prints it. */
+/** An answer of a known kind is valid only in the exact form in which the script prints it. */
 function readFileAnswer({ word, rest }: Words): FileAnswer | undefined {
   const { word: name, rest: fact } = splitFirst(rest);
   if (!fileWords.has(word)) return undefined;
@@ -123,7 +123,7 @@ const fileWords = new Set(['stored', 'same', 'absent', 'short', 'failed', 'confl
 
 export interface CommitAnswers {
   readonly files: readonly FileAnswer[];
-  /** As in the greeting: a connection that is kept is greeted only once. */
+  /** The answer as in the greeting: a lasting connection is greeted only once. */
   readonly resumeRequest: string | undefined;
   readonly trouble: Trouble | undefined;
 }
@@ -137,7 +137,7 @@ export function readCommitAnswers(lines: readonly string[], archivedir: string):
   };
 }
 
-/** Why a file did not get its name. Undefined: it has it. */
+/** The reason why a file did not get its name. Undefined if it did. */
 export function troubleOf(answer: FileAnswer, standby: string): Trouble | undefined {
   switch (answer.kind) {
     case 'stored':
@@ -147,7 +147,7 @@ export function troubleOf(answer: FileAnswer, standby: string): Trouble | undefi
       return {
         kind: 'in-recovery',
         reason: `this server is in recovery, and the standby does not have ${answer.name} yet`,
-        hint: 'A server in recovery delivers nothing that its own primary has not delivered. After promotion it will.',
+        hint: 'A server in recovery only confirms WAL that its own primary has delivered. After its promotion it delivers by itself.',
       };
     case 'short':
       return { kind: 'failed', reason: `${answer.name} arrived with ${answer.size} bytes` };
@@ -157,7 +157,7 @@ export function troubleOf(answer: FileAnswer, standby: string): Trouble | undefi
       return {
         kind: 'conflict',
         reason: `the standby holds a different file named ${answer.name} (there: ${answer.there}; here: ${answer.ours})`,
-        hint: `Nothing was replaced. The way out: cmd_archiver --abandon ${standby}, then a new base backup of that standby.`,
+        hint: `Nothing was replaced. To solve this: cmd_archiver --abandon ${standby}, then a new base backup of that standby.`,
       };
   }
 }

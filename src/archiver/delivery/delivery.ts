@@ -22,26 +22,28 @@ export interface Delivery {
   readonly shell: RemoteShell;
   readonly rsync: RsyncProgram;
   readonly place: DeliveryPlace;
-  /** archivedir without symbolic links: rsync 3.5 follows none of another owner. Undefined: as the INI file has it. */
+  /**
+   * archivedir without symbolic links: rsync 3.5 follows none of another owner. Undefined: the path in the INI file.
+   */
   readonly directory?: string | undefined;
-  /** To be called before a file can get its name. */
+  /** Call this before a file can get its name. */
   readonly noteDelivery: () => Promise<void>;
-  /** Told of a resume request that is found while files are delivered. */
+  /** Called with a resume request that is found while files are delivered. */
   readonly noteRequest?: ((request: string) => Promise<void>) | undefined;
 }
 
-/** Files of one directory, in the order in which they are to get their names. */
+/** Files of one directory, in the order in which they get their names. */
 export interface Batch {
   readonly directory: string;
   readonly files: readonly WalFile[];
-  /** The link is faster than the processors: they are to compress lightly. */
-  readonly isHasty?: boolean;
+  /** The link is faster than the processors: compress lightly. */
+  readonly compressesLightly?: boolean;
 }
 
 export interface BatchResult {
-  /** Safe at the standby: whole, flushed, under their names. Always the batch's first ones. */
+  /** Safe at the standby: complete, flushed, under their names. Always the first ones of the batch. */
   readonly delivered: readonly WalFile[];
-  /** Why the others are not. */
+  /** The reason why the others are not. */
   readonly trouble: Trouble | undefined;
 }
 
@@ -53,7 +55,10 @@ export type HelloResult =
     }
   | { readonly kind: 'trouble'; readonly trouble: Trouble };
 
-/** A name for this primary's lane in the standby's `.incoming`: readable, and unlike that of any other primary. */
+/**
+ * A name for this primary's lane in the standby's `.incoming`: readable, and different from that of any other
+ * primary.
+ */
 export function laneId(hostName: string, layoutRoot: string, standby: string): string {
   const hash = createHash('sha256').update(`${hostName}\0${layoutRoot}\0${standby}`).digest('hex');
   return `${hostName.replace(/[^A-Za-z0-9.-]/g, '_').slice(0, 60)}.${hash.slice(0, 12)}`;
@@ -87,9 +92,9 @@ async function transfer(
 ): Promise<Trouble | undefined> {
   const { shell, rsync, place, standby } = delivery;
   const target = remotePath(shell, rsync, `${delivery.directory ?? place.archivedir}/${inboxOf(place)}/`);
-  // Equal size and time prove nothing, so rsync may skip nothing; a part that is there already is completed.
+  // Equal size and time prove nothing, so rsync may skip nothing. A part of a file that exists already is completed.
   const ours = ['--times', '--ignore-times', '--partial', '--from0', '--files-from=-'];
-  if (batch.isHasty === true) ours.push(...lightCompression(rsync.flags));
+  if (batch.compressesLightly === true) ours.push(...lightCompression(rsync.flags));
   const command = rsyncCommand(shell, rsync, standby.ssh_timeout, [...ours, `${batch.directory}/`, target]);
   const input = batch.files.map((file) => `${file.name.name}\0`).join('');
   const outcome = rsyncOutcome(await deps.run(command, { limitMs, input, env: rsyncEnvironment(rsync) }));
@@ -126,7 +131,7 @@ function judge(answers: readonly FileAnswer[], batch: Batch, standby: string): B
     if (answer?.name !== file.name.name) {
       return {
         delivered,
-        trouble: { kind: 'failed', reason: `the standby said nothing of ${file.name.name}` },
+        trouble: { kind: 'failed', reason: `the standby gave no answer about ${file.name.name}` },
       };
     }
     const trouble = troubleOf(answer, standby);
@@ -136,10 +141,10 @@ function judge(answers: readonly FileAnswer[], batch: Batch, standby: string): B
   return { delivered, trouble: undefined };
 }
 
-/** Comparing, flushing and digests at the slowest disk that is worth having. */
+/** Comparing, flushing and digests on the slowest acceptable disk. */
 const commitBytesPerMs = 5_000;
 
-/** Has the standby make a batch safe whose bytes have arrived there. */
+/** Makes the standby secure a batch whose bytes have arrived there. */
 export async function commitBatch(delivery: Delivery, batch: Batch): Promise<BatchResult> {
   const { shell, place, standby } = delivery;
   const files = batch.files.map(({ name, identity }) => ({ name: name.name, size: Number(identity.size) }));
@@ -153,7 +158,7 @@ export async function commitBatch(delivery: Delivery, batch: Batch): Promise<Bat
   return trouble === undefined ? judge(answers, batch, standby.name) : { delivered: [], trouble };
 }
 
-/** Brings the bytes of a batch to the standby; nothing has its name there yet. */
+/** Transfers the bytes of a batch to the standby; no file has its final name there yet. */
 export async function transferBatch(
   deps: ArchiverDeps,
   delivery: Delivery,
@@ -164,8 +169,8 @@ export async function transferBatch(
 }
 
 /**
- * Sends one batch over an open connection and has the standby make it safe. Nothing is delivered before the standby has
- * said so in the commit's answer (doc/architecture.md, "Delivery").
+ * Sends one batch over an open connection and makes the standby secure it. Nothing counts as delivered before the
+ * standby has confirmed it in the commit's answer (doc/architecture.md, "Delivery").
  */
 export async function sendBatch(
   deps: ArchiverDeps,

@@ -2,14 +2,14 @@ import { exists, removeDurably, writeDurably } from '../../system/durable.ts';
 import type { Lane } from '../lane/lane.ts';
 
 /**
- * Whether WAL was ever delivered to a name. It is the absence of a file that says yes: to remove one needs no room in
- * l_archivedir, and a lane that was begun by a version without the file counts as one with a history.
+ * Whether WAL was ever delivered to a name. The absence of a file means yes: removing a file needs no space in
+ * l_archivedir, and a lane that an older version began, without the file, counts as one with a history.
  */
 export async function hasHistory({ undeliveredFile }: Lane): Promise<boolean> {
   return !(await exists(undeliveredFile));
 }
 
-/** `-I` begins a lane: only one of which there is no trace yet is known to have delivered nothing. */
+/** `-I` begins a lane. Only a lane without any trace is known to have delivered nothing. */
 export async function beginHistory({ undeliveredFile, queue, lockFile, stateFile }: Lane): Promise<void> {
   for (const trace of [undeliveredFile, queue, lockFile, stateFile]) {
     if (await exists(trace)) return;
@@ -17,7 +17,10 @@ export async function beginHistory({ undeliveredFile, queue, lockFile, stateFile
   await writeDurably(undeliveredFile, '');
 }
 
-/** To be called before the first file gets its name at the standby: killed in between, it counts as delivered. */
+/**
+ * Call this before the first file gets its name at the standby. If the process is killed in between, the lane counts
+ * as delivered.
+ */
 export async function noteDelivery(lane: Lane): Promise<void> {
   if (!(await hasHistory(lane))) await removeDurably(lane.undeliveredFile);
 }

@@ -7,12 +7,12 @@ import type { Cluster } from '../wal/cluster.ts';
 import { unfitness } from './answers.ts';
 import { refuseUnfitPlace } from './scripts.ts';
 
-/** Where a sentinel may be put: nowhere, into an empty directory, or into any that has none. */
+/** Where a sentinel may be put: nowhere, into an empty directory, or into any directory without one. */
 export type PlantPermission = 'never' | 'if-empty' | 'always';
 
 export type PlantResult =
   | { readonly kind: 'planted' | 'present' | 'no-directory' | 'no-sentinel' }
-  /** There is none, and the directory holds what nobody knows here. */
+  /** There is no sentinel, and the directory contains unknown files. */
   | { readonly kind: 'not-empty'; readonly example: string }
   | { readonly kind: 'unfit'; readonly reason: string; readonly hint: string }
   | { readonly kind: 'promoted'; readonly timeline: number }
@@ -39,7 +39,7 @@ const permissionTests: Readonly<Record<PlantPermission, string>> = {
   always: ':',
 };
 
-/** Puts a sentinel where there is none, as far as it is permitted; prints the one that is there. Never replaces one. */
+/** Writes a sentinel if there is none and it is permitted; prints the existing one. Never replaces a sentinel. */
 function plantScript(
   archivedir: string,
   content: string,
@@ -99,7 +99,10 @@ function readAnswer(
   }
 }
 
-/** Marks the archive directory of a reachable standby as this cluster's, if that is permitted, it is there and nobody's. */
+/**
+ * Marks the archive directory of a reachable standby as this cluster's, if that is permitted and the directory exists
+ * and has no owner.
+ */
 export async function plantSentinel(
   shell: RemoteShell,
   standby: StandbyTarget,

@@ -1,18 +1,18 @@
 import { sentinelName } from '../../system/sentinel.ts';
 import { shellQuote } from '../../system/shell-quote.ts';
 
-/** One standby's archive directory, as one run of ours delivers into it. */
+/** One standby's archive directory, as one run of ours delivers to it. */
 export interface DeliveryPlace {
   readonly archivedir: string;
   readonly systemIdentifier: string;
   /** Directory of this primary's lane below archivedir: `.incoming/HOST.HASH`. Plain characters only. */
   readonly lane: string;
   /**
-   * Directory of this run below the lane's. A receiver that an earlier run left behind may still write: it does so where
-   * nobody looks any more, and never between our check of a file and its link.
+   * The directory of this run, below the lane's. A receiver that an earlier run left behind may still write, but only
+   * to its own directory, never between our check of a file and its link.
    */
   readonly run: string;
-  /** `compare`: nothing new is stored; a file counts only if it is there already. */
+  /** `compare`: nothing new is stored; a file counts only if it exists already. */
   readonly mode: 'store' | 'compare';
 }
 
@@ -26,8 +26,8 @@ export function inboxOf(place: DeliveryPlace): string {
 }
 
 /**
- * Refuses the directory in which the script stands if others may write to it, and if no file can be given a further name
- * there, as delivery does, from `probe` to `name`. The group of the files counts as others only if we are not in it.
+ * Refuses the script's directory if others may write to it, or if no hard link can be made there from `probe` to
+ * `name`, as delivery needs. The files' group counts as others only if we are not in it.
  */
 export function refuseUnfitPlace(probe: string, name: string): string {
   return `
@@ -78,8 +78,9 @@ fi
 `;
 
 /**
- * The first words on a connection: is this the right directory, and whose. Then a place for this run; what earlier runs
- * of this lane left there is removed, but for files of the coming batch, which rsync completes instead of sending them anew.
+ * The first script on a connection. It checks whether this is the right directory, and whose. Then it makes a
+ * directory for this run, and removes what earlier runs of this lane left there, except files of the coming batch:
+ * rsync completes those instead of sending them again.
  */
 export function helloScript(place: DeliveryPlace, names: readonly string[]): string {
   return `${prologue(place)}
@@ -98,8 +99,8 @@ echo ready
 }
 
 /**
- * The whole batch by one process for each thing that must be done, which is what nearly always happens: all are there, none
- * had its name taken. Whatever is otherwise is left to the commands for single files, which find out what.
+ * Handles the whole batch with one process for each task in the usual case: all files exist, and no name is taken.
+ * Any other case is left to the commands for single files, which find the reason.
  */
 function commitAtOnce(files: readonly CommitFile[]): string {
   const inbox = files.map(({ name }) => `"$inbox/${name}"`).join(' ');
@@ -129,8 +130,8 @@ const compare = `
   [ -f "$1" ] || { add "absent $1"; return 1; }`;
 
 /**
- * Gives the files of a batch their final names, oldest first, up to the first that cannot have it. No line is printed
- * before the directory is flushed: a line is the only proof of delivery.
+ * Gives the files of a batch their final names, oldest first, up to the first one that cannot have it. No line is
+ * printed before the directory is flushed: a line is the only proof of delivery.
  */
 export function commitScript(place: DeliveryPlace, files: readonly CommitFile[]): string {
   const inboxNames = files.map(({ name }) => `"$inbox/${name}"`).join(' ');

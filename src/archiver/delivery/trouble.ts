@@ -1,15 +1,15 @@
 import type { Severity } from '../../system/notify.ts';
 
-/** Why a standby did not take what it was sent. All of these are expected: the WAL goes to the queue. */
+/** The reason why a standby did not accept the WAL. All of these are expected: the WAL goes to the queue. */
 export type TroubleKind =
-  /** No ssh connection, or it broke. */
+  /** No ssh connection, or it was lost. */
   | 'unreachable'
-  /** archivedir is not there: the standby is not initialized, or its file system is not mounted. */
+  /** archivedir does not exist: the standby is not initialized, or its file system is not mounted. */
   | 'no-directory'
   | 'no-space'
   /** The transfer did not end in time. */
   | 'slow'
-  /** Anything else that the transfer or the standby's shell said. */
+  /** Any other message of the transfer or the standby's shell. */
   | 'failed'
   /** A program is missing on this host. */
   | 'misconfigured'
@@ -18,11 +18,11 @@ export type TroubleKind =
   | 'foreign'
   /** The standby was promoted: it is a primary now. */
   | 'promoted'
-  /** archivedir lets others write, or lies where no file can be given its name without replacing another; or a login there prints. */
+  /** Others may write to archivedir, or its file system has no hard links, or a login there prints text. */
   | 'unfit'
-  /** A file of the same name and other bytes is there. */
+  /** A file of the same name with other contents exists there. */
   | 'conflict'
-  /** This server is a standby itself, and the file is not there yet. */
+  /** This server is itself a standby, and the file does not exist there yet. */
   | 'in-recovery';
 
 export interface Trouble {
@@ -32,7 +32,7 @@ export interface Trouble {
   readonly hint?: string | undefined;
 }
 
-/** Critical: nothing will get better by itself. */
+/** Critical: an operator must act. */
 const criticalKinds: ReadonlySet<TroubleKind> = new Set([
   'misconfigured',
   'no-sentinel',

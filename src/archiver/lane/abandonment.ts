@@ -22,9 +22,10 @@ export function rangeOf({ firstLost, lastLost }: Abandoned): string {
 }
 
 /**
- * Marks a standby as abandoned and frees its queue. The mark goes first, then the files: killed in between, the next call frees what is left and counts it. The shipper's markers
- * go before both, because this queue may hold the only copy of what they stand for; and once more after the mark, because the
- * shipper may have left others before it could see it.
+ * Marks a standby as abandoned and frees its queue. The mark is written first, then the files are removed: if we are
+ * killed in between, the next call frees the rest and counts it. The shipper's markers are withdrawn before both,
+ * because this queue may hold the only copy that they stand for; and once more after the mark, because the shipper
+ * may have left others before it could see the mark.
  */
 export async function markAndFree(
   deps: ArchiverDeps,
@@ -58,7 +59,7 @@ export function resumedState(state: LaneState, request: string | undefined): Lan
   };
 }
 
-/** Whether an abandoned standby asks to be resumed; if it could not be asked, when it may be tried again. */
+/** Whether an abandoned standby asks to be resumed; if it could not be asked, when the next try may be made. */
 async function askForRequest(deps: ArchiverDeps, lane: Lane, cluster: Cluster) {
   const began = deps.monotonicMs();
   const use = await withDelivery(deps, lane, cluster, [], (_, request) => Promise.resolve(request));
@@ -67,8 +68,8 @@ async function askForRequest(deps: ArchiverDeps, lane: Lane, cluster: Cluster) {
 }
 
 /**
- * An abandoned lane meets more files: asks the standby for a resume request, and without one counts them among the lost. With one
- * that was not seen before, the mark is cleared and the lane takes these files and all that follow.
+ * An abandoned lane gets more files. We ask the standby for a resume request; without one, the files count as lost. A
+ * new request clears the mark, and the lane accepts these files and all that follow.
  *
  * @returns the lane's state if it resumed
  */
@@ -80,7 +81,7 @@ export async function pollAbandoned(
   names: readonly string[],
 ): Promise<LaneState | undefined> {
   if (state.abandoned === undefined) return state;
-  // Who asks without any file at hand keeps nobody waiting, and sees for itself how often that is.
+  // A caller without files delays nobody, and limits by itself how often it asks.
   const isLeftAlone = names.length > 0 && isResting(state, deps.now());
   const { request, retryAt } = isLeftAlone
     ? { request: undefined, retryAt: state.retryAt }
@@ -92,14 +93,14 @@ export async function pollAbandoned(
     deps.log.notice(`standby ${lane.name} asked to be resumed (${rangeOf(state.abandoned)})`);
     return resumed;
   }
-  // The state file is not written anew each time that nothing happened.
+  // The state file is not written again if nothing has changed.
   if (names.length > 0 || retryAt !== state.retryAt || !(await isQueueEmpty(lane.queue))) {
     await countLost(deps, lane, { ...state, retryAt }, names);
   }
   return undefined;
 }
 
-/** Notes that the abandoned standby does not get these files; whatever its queue still holds goes too. */
+/** Notes that the abandoned standby does not get these files, and removes what its queue still holds. */
 export async function countLost(
   deps: ArchiverDeps,
   lane: Lane,
@@ -114,7 +115,7 @@ export async function countLost(
   await recordFinding(deps, lane, marked, finding);
 }
 
-/** What `queue_full: abandon` asks for. `names` are those that found no room; the lane's lock is held. */
+/** Carries out `queue_full: abandon`. `names` are the files that found no room; the caller holds the lane's lock. */
 export async function abandonByPolicy(
   deps: ArchiverDeps,
   lane: Lane,

@@ -11,7 +11,7 @@ import type { ArchiverDeps } from '../deps.ts';
 import type { Trouble } from '../delivery/trouble.ts';
 import type { Lane } from './lane.ts';
 
-/** What a lane needs on this host before it can connect. */
+/** The programs that a lane needs on this host before it can connect. */
 interface LaneTools {
   readonly target: SshTarget;
   readonly rsync: RsyncProgram;
@@ -31,7 +31,7 @@ async function findTools(deps: ArchiverDeps, lane: Lane): Promise<LaneTools> {
   };
 }
 
-/** rsync counts in KiB per second. 0 is no limit, as for rsync itself; less than a KiB is not rounded down to that. */
+/** rsync counts in KiB per second, and 0 means no limit: less than a KiB must not be rounded down to 0. */
 function bandwidthFlags(bytesPerSecond = 0): readonly string[] {
   if (bytesPerSecond === 0) return [];
   return [`--bwlimit=${Math.max(1, Math.round(bytesPerSecond / 1024))}`];
@@ -56,8 +56,8 @@ export type LaneUse<T> =
   | { readonly kind: 'trouble'; readonly trouble: Trouble };
 
 /**
- * Connects to a standby, sees that its archive directory is the right one, hands the open delivery to `use`, and ends the
- * connection. The caller holds the lane's lock. `names` are those of the first batch.
+ * Connects to a standby, checks that its archive directory is the right one, passes the open delivery to `use`, and
+ * ends the connection. The caller holds the lane's lock. `names` are those of the first batch.
  */
 export async function withDelivery<T>(
   deps: ArchiverDeps,

@@ -4,17 +4,17 @@ import { takeLock } from '../../system/lock.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import type { Layout } from '../layout.ts';
 
-/** The way to one standby, as this host keeps it: made once per standby and handed to whatever concerns that standby. */
+/** The way to one standby, as this host sees it: made once per standby and passed to everything that concerns it. */
 export interface Lane {
   readonly standby: StandbyTarget;
   /** The standby's name, for messages. */
   readonly name: string;
-  /** Directory of the WAL that waits for it. */
+  /** The directory of the WAL that waits for it. */
   readonly queue: string;
   readonly stateFile: string;
   /** Locked by the one process that delivers. */
   readonly lockFile: string;
-  /** There as long as nothing was ever delivered to that name. */
+  /** Exists as long as nothing was ever delivered to that name. */
   readonly undeliveredFile: string;
 }
 
@@ -30,12 +30,14 @@ export function laneOf({ root, privateDirectory }: Layout, standby: StandbyTarge
   };
 }
 
-/** One lane per standby of the INI file, in its order. */
+/** One lane per standby of the INI file, in the order of that file. */
 export function lanesOf({ layout, settings }: ArchiverDeps): readonly Lane[] {
   return settings.standbys.map((standby) => laneOf(layout, standby));
 }
 
-/** Holds the lane's lock while `use` runs; does `orElse` if another process keeps it for longer than `waitMs`. */
+/**
+ * Holds the lane's lock while `use` runs; calls `orElse` if another process keeps the lock for longer than `waitMs`.
+ */
 export async function withLaneLock<T>(
   { run }: ArchiverDeps,
   { lockFile }: Lane,

@@ -6,12 +6,12 @@ import { severityOfHealth, writeLaneState, type Health, type LaneState } from '.
 import { listQueue } from '../queue/queue.ts';
 import type { Lane } from './lane.ts';
 
-/** How a lane was found, and the file it was about. */
+/** The condition of a lane, and the file that showed it. */
 export interface Finding {
   readonly health: Health;
   readonly reason?: string | undefined;
   readonly retryAt?: number | undefined;
-  /** Name of the file that was to be shipped, if there was one. */
+  /** The name of the file that was to be shipped, if there was one. */
   readonly segment?: string | undefined;
   readonly seenRequest?: string | undefined;
 }
@@ -76,10 +76,11 @@ function nextState(deps: ArchiverDeps, before: LaneState, finding: Finding, nowM
 }
 
 /**
- * Notes how the lane is, and tells the operator when that is news. `before` is what the state file holds. Notified first,
- * written then: killed in between, the next call says it again rather than never.
+ * Notes the condition of the lane, and notifies the operator of a change. `before` is the content of the state file.
+ * We notify first and write then: if we are killed in between, the next call repeats the notification, rather than
+ * losing it.
  *
- * @returns what was said last, for who can remember it where the disk cannot
+ * @returns the last notification, for callers that can remember it although the disk cannot
  */
 export async function recordFinding(
   deps: ArchiverDeps,
@@ -97,7 +98,7 @@ export async function recordFinding(
   try {
     await writeLaneState(lane, said ? { ...after, said } : after);
   } catch (error) {
-    // What became of the WAL is known by now; a state that cannot be noted must not turn it into a failure.
+    // The outcome of the WAL is known by now: a state that cannot be noted must not turn it into a failure.
     deps.log.warning(`cannot note the state of standby ${lane.name}: ${messageOf(error)}`);
   }
   return said;

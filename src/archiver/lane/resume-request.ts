@@ -4,8 +4,8 @@ import { readLaneState, writeLaneState } from './state.ts';
 import type { Lane } from './lane.ts';
 
 /**
- * Notes a resume request of a standby that is not abandoned: a base backup that was killed leaves one behind, which must not
- * end an abandonment that comes later. The lane's lock is held.
+ * Notes a resume request of a standby that is not abandoned. A killed base backup leaves one behind, which must not
+ * end a later abandonment. The caller holds the lane's lock.
  */
 export async function noteRequest(deps: ArchiverDeps, lane: Lane, request: string): Promise<void> {
   const state = await readLaneState(lane);
@@ -13,7 +13,7 @@ export async function noteRequest(deps: ArchiverDeps, lane: Lane, request: strin
   try {
     await writeLaneState(lane, { ...state, seenRequest: request });
   } catch (error) {
-    // It hinders no delivery.
+    // It prevents no delivery.
     deps.log.warning(`cannot note the resume request of standby ${lane.name}: ${messageOf(error)}`);
   }
 }

@@ -7,7 +7,7 @@ import { listQueue, removeFromQueue } from '../queue/queue.ts';
 import { walFileAt, type WalFile } from '../wal/wal-file.ts';
 import type { Lane } from './lane.ts';
 
-/** So many files, or so many bytes, go with one rsync: enough to reach the link's speed, little enough to stop in time. */
+/** The limits for one rsync, in files and bytes: enough to reach the link's speed, few enough to stop in time. */
 const batchFiles = 256;
 const batchBytes = 128 * 1024 * 1024;
 
@@ -25,9 +25,9 @@ export async function nextBatch(directory: string, names: readonly WalName[]): P
 }
 
 export interface Pace {
-  /** Whether another batch may be begun. */
+  /** Whether another batch may begin. */
   readonly mayContinue: () => Promise<boolean>;
-  /** How long one transfer may take, in milliseconds. */
+  /** The time limit of one transfer, in milliseconds. */
   readonly transferLimitMs: (bytes: number) => number;
 }
 
@@ -41,7 +41,7 @@ export function bytesOf({ files }: Batch): number {
   return files.reduce((sum, { identity }) => sum + Number(identity.size), 0);
 }
 
-/** Sends what the queue holds, oldest first, and removes what the standby has made safe. */
+/** Sends what the queue holds, oldest first, and removes what the standby has secured. */
 export async function drainQueue(
   deps: ArchiverDeps,
   { queue }: Lane,
@@ -60,14 +60,14 @@ export async function drainQueue(
     );
     sent += result.delivered.length;
     if (result.trouble !== undefined) return { sent, isEmpty: false, trouble: result.trouble };
-    // Listed again only when the list is used up: another process may have queued more meanwhile.
+    // The directory is listed again only when the list is used up: another process may have queued more meanwhile.
     names = names.slice(batch.files.length);
     if (names.length === 0) names = await listQueue(queue);
   }
   return { sent, isEmpty: true, trouble: undefined };
 }
 
-/** The names that the first batch from this queue will have. */
+/** The names of the first batch from this queue. */
 export async function firstNames({ queue }: Lane): Promise<readonly string[]> {
   return (await listQueue(queue, batchFiles)).map(({ name }) => name);
 }

@@ -17,7 +17,7 @@ import { isQueueFull, requireRoom } from '../queue/room.ts';
 import type { Trouble } from '../delivery/trouble.ts';
 import type { WalFile } from '../wal/wal-file.ts';
 
-/** What became of one file on one lane. The first two mean that a safe copy exists. */
+/** The outcome of one file on one lane. The first two mean that a safe copy exists. */
 export type LaneOutcome =
   | { readonly kind: 'delivered' }
   | { readonly kind: 'queued'; readonly trouble: Trouble | undefined }
@@ -29,11 +29,11 @@ export interface Shipment {
   readonly file: WalFile;
   readonly cluster: Cluster;
   readonly copy: LocalCopy;
-  /** How long this call may go on with one standby. */
+  /** How long this call may take for one standby. */
   readonly paceOf: (lane: Lane) => Pace;
 }
 
-/** What one connection achieved. */
+/** The result of one connection. */
 interface Attempt {
   readonly isDelivered: boolean;
   readonly isQueueEmpty: boolean;
@@ -50,7 +50,7 @@ async function sendDirectly(deps: ArchiverDeps, delivery: Delivery, { file }: Sh
   return sendBatch(deps, delivery, batch, pace.transferLimitMs(Number(file.identity.size)));
 }
 
-/** Older files first; the new one itself only when it is not queued behind them. */
+/** Older files come first; the new one is sent only if it is not queued behind them. */
 async function useDelivery(
   deps: ArchiverDeps,
   lane: Lane,
@@ -84,7 +84,7 @@ async function attempt(
   return { ...use.value, seenRequest: use.resumeRequest };
 }
 
-/** An attempt that threw is one more way to fail: the WAL can still be queued. */
+/** An attempt that threw is one more kind of failure: the WAL can still be queued. */
 async function safeAttempt(...args: Parameters<typeof attempt>): Promise<Attempt> {
   const [deps] = args;
   try {
@@ -122,7 +122,7 @@ async function tryEnqueue(
   }
 }
 
-/** The lane as long as it is not abandoned; its lock is held. */
+/** The lane, as long as it is not abandoned. The caller holds its lock. */
 async function shipOnLane(
   deps: ArchiverDeps,
   lane: Lane,
@@ -131,7 +131,8 @@ async function shipOnLane(
 ): Promise<LaneOutcome> {
   const segment = shipment.file.name.name;
   const resting = isResting(state, deps.now());
-  // Behind others, or nothing to be hoped for: safe first. A full disk is no reason not to try, which makes room.
+  // If the file comes after others, or the standby is in trouble, it is queued first. A full disk is no reason not to
+  // send, which makes room.
   const mustQueue = resting || !(await isQueueEmpty(lane.queue));
   const isQueued = mustQueue && (await tryEnqueue(deps, lane, shipment)) === undefined;
   if (resting && isQueued) return { kind: 'queued', trouble: undefined };
@@ -146,7 +147,7 @@ async function shipOnLane(
   return result.isDelivered ? { kind: 'delivered' } : { kind: 'queued', trouble: result.trouble };
 }
 
-/** What `queue_full: abandon` says, once the standby has had its time. */
+/** Carries out `queue_full: abandon`, once the standby has had its time. */
 async function giveUpIfDue(
   deps: ArchiverDeps,
   lane: Lane,
@@ -162,7 +163,9 @@ async function giveUpIfDue(
   return true;
 }
 
-/** Neither sent nor queued: PostgreSQL has to keep the file, unless the INI would rather give the standby up. */
+/**
+ * The file was neither sent nor queued: PostgreSQL must keep it, unless the INI file prefers to abandon the standby.
+ */
 async function unsafe(
   deps: ArchiverDeps,
   lane: Lane,
@@ -178,7 +181,7 @@ async function unsafe(
   return { kind: 'failed', reason, error };
 }
 
-/** While this server is in recovery nothing is stored and nothing queued: the file must be at the standby already. */
+/** While this server is in recovery, nothing is stored or queued: the standby must have the file already. */
 async function compareOnLane(
   deps: ArchiverDeps,
   lane: Lane,
@@ -206,10 +209,10 @@ async function shipUnderLock(deps: ArchiverDeps, lane: Lane, shipment: Shipment)
   return resumed === undefined ? { kind: 'abandoned' } : shipOnLane(deps, lane, shipment, resumed);
 }
 
-/** How long to wait for a lock whose holder writes only a few words. */
+/** How long to wait for a lock whose holder only writes a few words. */
 const shortLockMs = 2_000;
 
-/** Another process is sending on this lane: it will find what is queued now, or the next call will. */
+/** Another process is sending on this lane: it will find the file that is queued now, or the next call will. */
 async function queueBesideAnother(
   deps: ArchiverDeps,
   lane: Lane,
@@ -223,7 +226,7 @@ async function queueBesideAnother(
 
 async function shipWithLock(deps: ArchiverDeps, lane: Lane, shipment: Shipment): Promise<LaneOutcome> {
   const { abandoned } = await readLaneState(lane);
-  // In recovery nothing may be queued instead: whoever has the lane is waited for a moment.
+  // In recovery nothing may be queued instead: we wait for the holder of the lane for a moment.
   const waitMs = abandoned === undefined && !shipment.cluster.isInRecovery ? 0 : shortLockMs;
   const use = (): Promise<LaneOutcome> => shipUnderLock(deps, lane, shipment);
   return withLaneLock(deps, lane, waitMs, use, () => {
@@ -232,7 +235,10 @@ async function shipWithLock(deps: ArchiverDeps, lane: Lane, shipment: Shipment):
   });
 }
 
-/** Ships one file on one lane. Whatever happens there stays there: it resolves, or the program was told to stop. */
+/**
+ * Ships one file on one lane. An error there affects no other lane: it resolves, unless the program was ended by a
+ * signal.
+ */
 export async function shipToStandby(
   deps: ArchiverDeps,
   lane: Lane,

@@ -6,12 +6,12 @@ import { replaceDurably, reserveSpare } from '../../system/replaceable.ts';
 import type { Lane } from './lane.ts';
 import { severityOf, type TroubleKind } from '../delivery/trouble.ts';
 
-/** How a lane is doing. */
+/** The condition of a lane. */
 export type Health =
   | 'ok'
-  /** Reached, but its queue is not empty yet. */
+  /** It was reached, but its queue is not empty yet. */
   | 'behind'
-  /** The standby did not take it, and it could not be queued either. */
+  /** The standby did not accept the WAL, and it could not be queued either. */
   | 'unsafe'
   | 'abandoned'
   | TroubleKind;
@@ -19,28 +19,30 @@ export type Health =
 export interface Abandoned {
   /** ISO 8601. */
   readonly since: string;
-  /** By the operator's word, or by `queue_full: abandon`. */
+  /** By the operator, or by `queue_full: abandon`. */
   readonly by: 'operator' | 'policy';
-  /** The WAL that the standby will never get, oldest and newest name. */
+  /** The WAL that the standby will never get: oldest and newest name. */
   readonly firstLost?: string | undefined;
   readonly lastLost?: string | undefined;
 }
 
-/** What one lane remembers between calls: written only by whoever holds its lock. */
+/** The memory of one lane between calls. Only the holder of its lock writes it. */
 export interface LaneState {
   readonly health: Health;
-  /** When `health` became what it is; ISO 8601. */
+  /** When `health` got its present value; ISO 8601. */
   readonly since?: string | undefined;
-  /** The same for the programs to count from: the time of day may be set. */
+  /** The same moment for programs to measure from, because the time of day may be set. */
   readonly sinceMoment?: Moment | undefined;
   readonly reason?: string | undefined;
-  /** The standby is left in peace until then: milliseconds since 1970. */
+  /** We do not contact the standby before this time: milliseconds since 1970. */
   readonly retryAt?: number | undefined;
   readonly said?: SaidState | undefined;
   /** The last resume request that was seen: one request ends one abandonment only. */
   readonly seenRequest?: string | undefined;
   readonly abandoned?: Abandoned | undefined;
-  /** Another text each time that its queue is freed: who remembers what it held knows by it that this is over. */
+  /**
+   * Changes each time its queue is freed: it shows a process that remembers the queue's contents that they are gone.
+   */
   readonly freed?: string | undefined;
 }
 
@@ -54,7 +56,7 @@ export async function readLaneState({ stateFile, name }: Lane): Promise<LaneStat
     if (typeof value === 'object' && value !== null && 'health' in value) return value as LaneState;
     throw new Error('it has no "health"');
   } catch (error) {
-    // To go on as if nothing were known would forget that the standby may be abandoned.
+    // Continuing as if nothing were known would forget that the standby may be abandoned.
     throw new PitrError(`cannot understand "${stateFile}"`, {
       detail: messageOf(error),
       hint: `Remove it if the standby "${name}" is not abandoned; else remove it and run --abandon ${name}.`,
@@ -62,23 +64,23 @@ export async function readLaneState({ stateFile, name }: Lane): Promise<LaneStat
   }
 }
 
-/** The room for a state is reserved: a reason that quotes much is cut. */
+/** The space for a state is limited: a reason with long quotations is cut. */
 const longestReason = 1_500;
 
-/** On a full disk as well: what was said to the operator, and who was abandoned, must not be forgotten there. */
+/** This also works on a full disk: there, too, notifications and abandonments must not be forgotten. */
 export async function writeLaneState({ stateFile }: Lane, state: LaneState): Promise<void> {
   const reason = state.reason?.slice(0, longestReason);
   const text = JSON.stringify({ ...state, reason }, undefined, 2);
   await replaceDurably(stateFile, text);
 }
 
-/** For the day on which the disk is full: there is a file, and the room for the next one. `-I` begins a lane by this. */
+/** Makes the file, and the space for the next one, before the disk is ever full. `-I` begins a lane in this way. */
 export async function beginLaneState(lane: Lane): Promise<void> {
   if (await exists(lane.stateFile)) await reserveSpare(lane.stateFile);
   else await writeLaneState(lane, fresh);
 }
 
-/** The same for a lane that was begun before: the file itself is a trace that only `-I` and a delivery may leave. */
+/** The same for a lane that exists already: the file itself is a trace that only `-I` and a delivery may leave. */
 export async function reserveLaneState({ stateFile }: Lane): Promise<void> {
   if (await exists(stateFile)) await reserveSpare(stateFile);
 }
@@ -90,7 +92,10 @@ export function severityOfHealth(health: Health): Severity {
   return severityOf(health);
 }
 
-/** Since when, by `monotonicMs`, the lane has been in the trouble that it is in; undefined: it is in none, or that is not known. */
+/**
+ * Since when, by `monotonicMs`, the lane has been in its present trouble; undefined if it is in none, or if that is
+ * unknown.
+ */
 export function troubleSinceMs(
   clock: Pick<Clock, 'moment'>,
   { health, sinceMoment }: LaneState,
@@ -99,21 +104,24 @@ export function troubleSinceMs(
   return sinceBoot(clock, sinceMoment);
 }
 
-/** A standby in trouble may cost each call only a small part of its time: five times as long as a try took, it rests. */
+/**
+ * A standby in trouble must take only a small part of each call's time: it rests for five times as long as a try
+ * took.
+ */
 const restFactor = 5;
 const longestRestMs = 60_000;
 
-/** A conflict is found only by sending the file anew, and only people end it: it is looked at least often. */
+/** A conflict is found only by sending the file again, and only an operator can end it: it is retried least often. */
 export function restUntil(nowMs: number, tookMs: number, kind: TroubleKind): number {
   return nowMs + (kind === 'conflict' ? longestRestMs : Math.min(longestRestMs, tookMs * restFactor));
 }
 
-/** A `retryAt` further away than any rest comes from a clock that was set back. */
+/** A `retryAt` that is further away than any rest comes from a clock that was set back. */
 export function isResting(state: LaneState, nowMs: number): boolean {
   return state.retryAt !== undefined && state.retryAt > nowMs && state.retryAt - nowMs <= longestRestMs;
 }
 
-/** The state with `name` counted among what the standby will never get. */
+/** The state with `name` counted among the WAL that the standby will never get. */
 export function withLost(abandoned: Abandoned, names: readonly string[]): Abandoned {
   const known = [abandoned.firstLost, abandoned.lastLost].filter((name) => name !== undefined);
   const all = [...known, ...names].sort();

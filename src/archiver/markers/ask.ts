@@ -8,7 +8,7 @@ import type { WalFile } from '../wal/wal-file.ts';
 import { isProven } from './markers.ts';
 import { shipperPlaces, type ShipperPlaces } from './places.ts';
 
-/** How archive_command reaches the shipper. */
+/** The access of archive_command to the shipper. */
 export interface ShipperAccess {
   readonly configFile: string;
   /** Starts a shipper that outlives this process; its output goes to the log. */
@@ -16,18 +16,18 @@ export interface ShipperAccess {
 }
 
 const askAgainMs = 20;
-/** What a shipper needs beside `queue_after`: to notice, to copy, to mark. */
+/** The time that a shipper needs in addition to `queue_after`: to notice, to copy, to mark. */
 const answerMs = 1_500;
 const startMs = 1_500;
-/** A local copy at the slowest disk that is worth having. */
+/** The time for a local copy on the slowest acceptable disk. */
 const copyBytesPerMs = 20_000;
 
-/** Only what PostgreSQL has marked as ready is a shipper's business; -F by hand for another file is not. */
+/** The shipper handles only files that PostgreSQL has marked as ready; -F by hand may name others. */
 function isReady(file: WalFile): Promise<boolean> {
   return exists(join(dirname(file.path), 'archive_status', `${file.name.name}.ready`));
 }
 
-/** Sees that a shipper runs. */
+/** Makes sure that a shipper runs. */
 async function ensureShipper(
   deps: ArchiverDeps,
   access: ShipperAccess,
@@ -40,8 +40,8 @@ async function ensureShipper(
 }
 
 /**
- * Waits for the shipper's word that a file is safe, as long as it may take; starts a shipper where there is none. No word in
- * time is no failure: then the caller does the work itself.
+ * Waits until the shipper confirms that a file is safe, or until the limit has passed; starts a shipper if there is
+ * none. If no confirmation comes in time, that is no failure: the caller then does the work itself.
  */
 export async function askShipper(
   deps: ArchiverDeps,
@@ -66,6 +66,8 @@ export async function askShipper(
     if (await prove()) return 'safe';
     await deps.pause(askAgainMs);
   }
-  deps.log.warning(`${file.name.name}: no word of the shipper within ${Math.round(limitMs / 100) / 10} s`);
+  deps.log.warning(
+    `the shipper did not confirm ${file.name.name} within ${Math.round(limitMs / 100) / 10} s`,
+  );
   return 'no-answer';
 }

@@ -6,7 +6,7 @@ import { exists, fsyncPath } from '../../system/durable.ts';
 import { mkdir, removeFile, removeTree, rename, symlink } from '../../system/files.ts';
 import { identityOf, isSameFile, isUnchanged, type FileIdentity, type WalFile } from '../wal/wal-file.ts';
 import type { ShipperPlaces } from './places.ts';
-import { doesTell, findFlaw, isMoved, writeProof, writtenStampOf } from './written-proof.ts';
+import { provesInWriting, findFlaw, isMoved, writeProof, writtenStampOf } from './written-proof.ts';
 
 /** An INI file as it was when it was read. */
 export interface ConfigIdentity {
@@ -20,7 +20,7 @@ function nextTo(path: string): string {
   return join(dirname(path), `.new.${basename(path)}`);
 }
 
-/** Puts a symbolic link in the place of whatever was there. */
+/** Replaces whatever is there by a symbolic link. */
 async function placeLink(target: string, path: string): Promise<void> {
   const fresh = nextTo(path);
   await removeFile(fresh);
@@ -29,10 +29,11 @@ async function placeLink(target: string, path: string): Promise<void> {
 }
 
 /**
- * Makes empty files with the names and the exact modification times of others. Node's own utimes takes a floating point
- * number and loses nanoseconds; cp keeps them, for a whole batch in one process.
+ * Makes empty files with the names and the exact modification times of others. Node's own utimes takes a floating
+ * point number and loses nanoseconds; cp keeps them, for a whole batch in one process.
  *
- * @returns what cp complains of: a file that has gone meanwhile is no failure of the others, so each copy is looked at
+ * @returns the complaints of cp: a file that has gone meanwhile is no failure of the others, so the caller checks
+ * each copy
  */
 async function copyTimes(
   run: RunCommand,
@@ -50,7 +51,7 @@ async function copyTimes(
   throw new PitrError(`cannot make markers in "${directory}": ${complaint}`);
 }
 
-/** From here on nothing is proven any more. The stamp goes first: without it no marker counts. */
+/** From here on nothing is proven any more. The stamp is removed first: without it no marker is valid. */
 export async function wipeMarkers(places: ShipperPlaces): Promise<void> {
   await removeFile(places.stamp);
   await removeFile(writtenStampOf(places));
@@ -60,42 +61,43 @@ export async function wipeMarkers(places: ShipperPlaces): Promise<void> {
 }
 
 /**
- * Takes back every marker, with the directory in which they are made: the shipper cannot leave another one before it has made
- * that anew, and then it looks first at who was abandoned. To be done before a queue is freed. The stamp stays.
+ * Withdraws all markers, with the directory in which they are made: before the shipper can leave another one, it must
+ * make that directory again, and then it first checks which standbys are abandoned. Call this before a queue is
+ * freed. The stamp stays.
  */
 export async function withdrawMarkers(places: ShipperPlaces): Promise<void> {
-  // The shipper may be putting one there at this moment.
+  // The shipper may be putting a marker there at this moment.
   await removeTree(places.marks);
   await fsyncPath(dirname(places.marks));
 }
 
-/** Whether the directory for markers is there: if not, they were withdrawn. */
+/** Whether the directory for new markers exists: if not, the markers were withdrawn. */
 export function canLeaveMarkers(places: ShipperPlaces, systemIdentifier: string): Promise<boolean> {
-  return exists(workshopOf(marksOf(places, systemIdentifier)));
+  return exists(stagingDirOf(marksOf(places, systemIdentifier)));
 }
 
 function marksOf(places: ShipperPlaces, systemIdentifier: string): string {
   return join(places.marks, systemIdentifier);
 }
 
-/** Beside the markers, so that it goes when they are withdrawn. */
+/** Beside the markers: it is removed when they are withdrawn. */
 function writtenMarkOf(marks: string, name: string): string {
   return join(marks, `${name}.written`);
 }
 
-/** Where markers are made before they are looked at and put in their place. */
-function workshopOf(marks: string): string {
+/** The directory where markers are made before they are checked and put in their place. */
+function stagingDirOf(marks: string): string {
   return join(marks, '.new');
 }
 
-/** Makes room for the marks of one cluster; what they are compared with goes beside them. */
+/** Makes the directories for the markers of one cluster, and the links that the launcher compares with. */
 export async function prepareMarkers(
   places: ShipperPlaces,
   systemIdentifier: string,
   pgdata: string,
 ): Promise<void> {
   const marks = marksOf(places, systemIdentifier);
-  await mkdir(workshopOf(marks), { recursive: true, mode: 0o700 });
+  await mkdir(stagingDirOf(marks), { recursive: true, mode: 0o700 });
   await placeLink(pgdata, places.pgdata);
   await placeLink(marks, places.current);
 }
@@ -117,9 +119,9 @@ async function isAt(path: string, mtimeNs: bigint): Promise<boolean> {
 }
 
 /**
- * By these two files a shell finds out how finely it compares times. Node's utimes loses nanoseconds, touch keeps them.
+ * These two files show a shell how finely it compares times. Node's utimes loses nanoseconds, touch keeps them.
  *
- * @returns why they are not there as they ought to be
+ * @returns the reason why they do not exist as intended
  */
 async function findCoarseness(
   run: RunCommand,
@@ -141,21 +143,21 @@ async function findCoarseness(
 export interface Stamping {
   /** Whether it is still the file that was read; if not, nothing is proven. */
   readonly isCurrent: boolean;
-  /** Why the stamp had to be written down. */
+  /** The reason why the stamp had to be written as text. */
   readonly flaw?: string | undefined;
 }
 
-/** Says that marks are made by this INI file. */
+/** Records that the markers are made by this INI file. */
 export async function stampConfig(
   run: RunCommand,
   places: ShipperPlaces,
   systemIdentifier: string,
   config: ConfigIdentity,
 ): Promise<Stamping> {
-  const workshop = workshopOf(marksOf(places, systemIdentifier));
+  const stagingDir = stagingDirOf(marksOf(places, systemIdentifier));
   const source = await realpath(config.file);
-  const complaint = await copyTimes(run, [source], workshop);
-  const made = join(workshop, basename(source));
+  const complaint = await copyTimes(run, [source], stagingDir);
+  const made = join(stagingDir, basename(source));
   const isExact = await hasTimeOf(made, config.identity);
   if (!isExact && !(await isConfigUnchanged(config))) return { isCurrent: false };
   await placeLink(source, places.config);
@@ -177,11 +179,11 @@ async function isStill(path: string, identity: FileIdentity): Promise<boolean> {
 }
 
 /**
- * Leaves markers for files that are safe at, or queued for, every standby. The caller has seen to it that no process reads
- * them from pg_wal any more. A marker is looked at before it gets its name: it must carry the time that the file had when
- * it was shipped, not the one that it has now.
+ * Leaves markers for files that every standby has, or has in its queue. The caller has made sure that no process
+ * reads them from pg_wal any more. A marker is checked before it gets its name: it must have the time that the file
+ * had when it was shipped, not the time that the file has now.
  *
- * @returns names of the files that are marked, and why some of the markers had to be written down
+ * @returns names of the files that are marked, and why some of the markers had to be written as text
  */
 export async function leaveMarkers(
   run: RunCommand,
@@ -190,13 +192,13 @@ export async function leaveMarkers(
   files: readonly WalFile[],
 ): Promise<{ readonly names: readonly string[]; readonly flaw: string | undefined }> {
   const marks = marksOf(places, systemIdentifier);
-  const workshop = workshopOf(marks);
+  const stagingDir = stagingDirOf(marks);
   const sources = files.map(({ path }) => path);
-  const complaint = await copyTimes(run, sources, workshop);
+  const complaint = await copyTimes(run, sources, stagingDir);
   const names: string[] = [];
   let flaw: string | undefined;
   for (const { name, path, identity } of files) {
-    const made = join(workshop, basename(path));
+    const made = join(stagingDir, basename(path));
     if (await hasTimeOf(made, identity)) {
       if (await isMoved(made, join(marks, name.name))) names.push(name.name);
     } else if (await isStill(path, identity)) {
@@ -219,13 +221,13 @@ export async function removeMarker(
   await removeFile(writtenMarkOf(marks, name));
 }
 
-async function carriesOrTells(exact: string, written: string, identity: FileIdentity): Promise<boolean> {
-  return (await hasTimeOf(exact, identity)) || doesTell(written, identity);
+async function hasProof(exact: string, written: string, identity: FileIdentity): Promise<boolean> {
+  return (await hasTimeOf(exact, identity)) || provesInWriting(written, identity);
 }
 
 /**
- * What the launcher asks by shell builtins, asked once more: whether a marker proves this file, by this INI file, of this
- * cluster. A marker or stamp whose time differs in either direction proves nothing.
+ * Repeats the check that the launcher makes by shell builtins: whether a marker proves this file, by this INI file,
+ * of this cluster. A marker or stamp whose time differs in either direction proves nothing.
  */
 export async function isProven(
   places: ShipperPlaces,
@@ -240,11 +242,11 @@ export async function isProven(
     if (!isSameFile(config, linked) || !isUnchanged(now, file.identity)) return false;
     const marks = marksOf(places, systemIdentifier);
     return (
-      (await carriesOrTells(join(marks, name), writtenMarkOf(marks, name), now)) &&
-      (await carriesOrTells(places.stamp, writtenStampOf(places), config))
+      (await hasProof(join(marks, name), writtenMarkOf(marks, name), now)) &&
+      (await hasProof(places.stamp, writtenStampOf(places), config))
     );
   } catch {
-    // Something of it is not there, or has just gone: then it proves nothing.
+    // A part of the proof does not exist, or has just been removed: then it proves nothing.
     return false;
   }
 }

@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import type { Layout } from '../layout.ts';
 
 /**
- * What the shipper keeps in `.archiver`. `current`, `pgdata` and `config` are symbolic links: by them the launcher compares
- * what it was called with, without starting a program.
+ * The shipper's files in `.archiver`. `current`, `pgdata` and `config` are symbolic links: the launcher compares its
+ * arguments with them, without starting a program.
  */
 export interface ShipperPlaces {
   /** Locked by the one shipper of this l_archivedir. */
@@ -12,18 +12,18 @@ export interface ShipperPlaces {
   /** `SYSTEM_IDENTIFIER/SEGMENT`: proofs that a segment is safe. */
   readonly marks: string;
   /**
-   * There only if times cannot be carried: its `stamp`, and `SEGMENT.written` beside the marks, say in words what stamp and
-   * mark would prove. Where it is, the launcher does not wait for a mark.
+   * Exists only if the file system cannot store exact times: its `stamp`, and `SEGMENT.written` beside the markers,
+   * contain as text what stamp and marker would prove. If it exists, the launcher does not wait for a marker.
    */
   readonly written: string;
-  /** To the directory of this cluster's marks. */
+  /** A link to the directory of this cluster's markers. */
   readonly current: string;
   readonly pgdata: string;
-  /** To the INI file that the marks were made by. */
+  /** A link to the INI file by which the markers were made. */
   readonly config: string;
-  /** Carries the modification time of that INI file. */
+  /** Has the modification time of that INI file. */
   readonly stamp: string;
-  /** Two empty files whose times differ by a nanosecond: a shell that does not see that can read no proof. */
+  /** Two empty files whose times differ by a nanosecond: a shell that cannot see the difference can read no proof. */
   readonly earlier: string;
   readonly later: string;
 }

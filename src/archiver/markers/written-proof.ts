@@ -9,7 +9,7 @@ function textOf({ device, inode, size, mtimeNs }: FileIdentity): string {
   return `device ${device} inode ${inode} size ${size} mtime ${mtimeNs}\n`;
 }
 
-/** @returns false if the directory in which it was made has been taken away: markers are withdrawn at this moment */
+/** @returns false if the directory in which it was made has been removed: markers are withdrawn at this moment */
 export async function isMoved(from: string, to: string): Promise<boolean> {
   try {
     await rename(from, to);
@@ -25,11 +25,11 @@ export function writtenStampOf(places: ShipperPlaces): string {
 }
 
 /**
- * Where no file can carry another one's exact time (a file system with coarser times, a cp that is not GNU's) what would
- * be told by the time is written down, first in the place of the file that was to carry it. The launcher cannot read that,
- * so archive_command starts Node each time.
+ * If no file can have another one's exact time (a file system with coarser times, a cp other than GNU's), the proof
+ * is written as text, first in place of the file that was to have the time. The launcher cannot read that, so
+ * archive_command starts Node each time.
  *
- * @returns whether it is there: not if markers are withdrawn at this moment
+ * @returns whether it exists: it does not if markers are withdrawn at this moment
  */
 export async function writeProof(
   places: ShipperPlaces,
@@ -48,12 +48,12 @@ export async function writeProof(
   return isMoved(made, path);
 }
 
-/** Why a proof has to be written down. */
+/** The reason why a proof has to be written as text. */
 export async function findFlaw(made: string, complaint: string | undefined): Promise<string> {
   const inexact = 'l_archivedir cannot keep the times of files exactly';
   return complaint === undefined || (await exists(made)) ? inexact : complaint;
 }
 
-export async function doesTell(written: string, identity: FileIdentity): Promise<boolean> {
+export async function provesInWriting(written: string, identity: FileIdentity): Promise<boolean> {
   return (await readIfExists(written))?.toString('utf8') === textOf(identity);
 }

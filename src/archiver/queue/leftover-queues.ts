@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { parseWalName } from '../../postgres/wal-name.ts';
 import type { ArchiverDeps } from '../deps.ts';
 
-/** A queue whose standby is not in `slaves` any more: nobody sends it, and nobody removes it. */
+/** A queue whose standby is not in `slaves` any more: nothing sends it, and nothing removes it. */
 interface LeftoverQueue {
   readonly directory: string;
   readonly files: number;
@@ -12,7 +12,7 @@ interface LeftoverQueue {
 }
 
 async function measure(directory: string): Promise<LeftoverQueue> {
-  // What cannot be read, lost+found for one, is none of ours.
+  // Directories that we cannot read, such as lost+found, are not ours.
   const names = await readdir(directory).catch((): string[] => []);
   const sizes = await Promise.all(
     names
@@ -37,7 +37,10 @@ async function findLeftovers({ layout, settings }: ArchiverDeps): Promise<readon
   return measured.filter(({ files }) => files > 0);
 }
 
-/** Says what lies in l_archivedir for standbys that were taken out of the list. Nothing is removed: it may be wanted. */
+/**
+ * Reports what l_archivedir holds for standbys that were removed from the list. Nothing is removed, because it may
+ * still be needed.
+ */
 export async function mentionLeftoverQueues(deps: ArchiverDeps): Promise<void> {
   for (const { directory, files, bytes } of await findLeftovers(deps)) {
     deps.log.notice(

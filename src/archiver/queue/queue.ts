@@ -10,7 +10,7 @@ import { mkdir, removeFile } from '../../system/files.ts';
 import type { Lane } from '../lane/lane.ts';
 import { identityOf, isUnchanged, type WalFile } from '../wal/wal-file.ts';
 
-/** One whole, flushed copy of a file, made when first asked for; every queue that needs it gets a hard link. */
+/** One complete, flushed copy of a file, made on first use; every queue that needs the file gets a hard link. */
 export interface LocalCopy {
   readonly path: () => Promise<string>;
 }
@@ -22,7 +22,7 @@ async function copyUnchanged(file: WalFile, target: string): Promise<string> {
   throw new PitrError(`"${file.path}" changed while it was copied`);
 }
 
-/** Hands `use` a copy in the directory of temporary files, and removes it afterwards: the links stay. */
+/** Passes `use` a copy in the directory of temporary files, and removes it afterwards: the links stay. */
 export async function withLocalCopy<T>(
   file: WalFile,
   temporary: string,
@@ -53,7 +53,7 @@ async function ensureQueue(queue: string): Promise<void> {
   }
 }
 
-/** A queue that somebody moved to another file system cannot share the copy: it gets one of its own. */
+/** A queue that was moved to another file system cannot share the copy: it gets one of its own. */
 async function linkFromOtherFileSystem(copy: string, target: string): Promise<'linked' | 'exists'> {
   const own = join(dirname(target), `.${basename(copy)}.tmp`);
   try {
@@ -79,13 +79,13 @@ async function requireSameBytes(copy: string, queued: string, standby: string): 
   if (ours === theirs) return;
   throw new PitrError(`the queue of standby "${standby}" holds a different file named ${basename(queued)}`, {
     detail: `queued: sha256 ${theirs}; to archive: sha256 ${ours}`,
-    hint: `Nothing was replaced. If the standby is to be made anew: cmd_archiver --abandon ${standby}, then a new base backup.`,
+    hint: `Nothing was replaced. If the standby gets a new base backup anyway: cmd_archiver --abandon ${standby}, then a new base backup.`,
   });
 }
 
 /**
- * Puts a file into a standby's queue, whole and flushed, under its own name. The same bytes already there are
- * fine; other bytes are an error, never replaced.
+ * Puts a file into a standby's queue, complete and flushed, under its own name. If the same contents exist there
+ * already, that is fine; other contents are an error and never replaced.
  */
 export async function enqueue(
   copy: LocalCopy,
@@ -98,7 +98,7 @@ export async function enqueue(
     const target = join(queue, name.name);
     if ((await linkIntoQueue(path, target)) === 'linked') return;
     await requireSameBytes(path, target, standby);
-    // Whoever linked it may have died before the directory was flushed.
+    // The process that linked it may have died before the directory was flushed.
     await fsyncPath(queue);
   } catch (error) {
     if (error instanceof PitrError) throw error;
@@ -110,7 +110,7 @@ export async function enqueue(
   }
 }
 
-/** Looks no further than the first file: the size of a backlog costs nothing here. */
+/** Reads no further than the first file: the size of a backlog costs nothing here. */
 export async function isQueueEmpty(queue: string): Promise<boolean> {
   try {
     const directory = await opendir(queue);
@@ -130,8 +130,8 @@ export async function isQueueEmpty(queue: string): Promise<boolean> {
 }
 
 /**
- * What waits, in the order in which it is sent, or the first `most` of it. Files that are no WAL are none of ours and stay.
- * Of the rest of a long queue nothing is kept but bare names for a moment.
+ * The waiting files, or the first `most` of them, in the order in which they are sent. Files that are no WAL are not
+ * ours and stay. For the rest of a long queue only bare names are kept, for a moment.
  */
 export async function listQueue(queue: string, most = Infinity): Promise<readonly WalName[]> {
   try {
@@ -149,7 +149,7 @@ export async function listQueue(queue: string, most = Infinity): Promise<readonl
   }
 }
 
-/** Takes files out of a queue, once somebody else is sure to have them. */
+/** Removes files from a queue, once another copy is certain. */
 export async function removeFromQueue(queue: string, names: readonly WalName[]): Promise<void> {
   if (names.length === 0) return;
   for (const { name } of names) await removeFile(join(queue, name));

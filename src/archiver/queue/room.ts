@@ -7,13 +7,13 @@ import type { ArchiverDeps } from '../deps.ts';
 import type { Lane } from '../lane/lane.ts';
 import { listQueue } from './queue.ts';
 
-/** What one queue holds. */
+/** The contents of one queue. */
 export interface QueueUse {
   readonly files: number;
   readonly bytes: number;
 }
 
-/** Counts a queue: looks at every file of it, so not to be done once per segment. */
+/** Counts a queue. It stats every file: do not call this once per segment. */
 export async function measureQueue({ settings }: ArchiverDeps, { queue }: Lane): Promise<QueueUse> {
   const names = await listQueue(queue);
   if (settings.queue_max?.kind !== 'bytes') return { files: names.length, bytes: 0 };
@@ -27,7 +27,9 @@ export async function measureQueue({ settings }: ArchiverDeps, { queue }: Lane):
   return { files: names.length, bytes };
 }
 
-/** Why a file of this size may not be added to a queue that holds so much; undefined: it may. */
+/**
+ * The reason why a file of this size must not be added to a queue with these contents; undefined if it may be added.
+ */
 export function findLimit(deps: ArchiverDeps, use: QueueUse, bytes: number): string | undefined {
   const limit = deps.settings.queue_max;
   if (limit?.kind === 'files' && use.files + 1 > limit.files) {
@@ -39,7 +41,7 @@ export function findLimit(deps: ArchiverDeps, use: QueueUse, bytes: number): str
   return undefined;
 }
 
-/** Whether a copy of this size leaves the file system less free space than the INI asks for. */
+/** Whether a copy of this size leaves the file system less free space than the INI file demands. */
 export async function findNoSpace(deps: ArchiverDeps, bytes: number): Promise<string | undefined> {
   const { l_archivedir, queue_min_free } = deps.settings;
   if (queue_min_free === undefined) return undefined;
@@ -49,11 +51,11 @@ export async function findNoSpace(deps: ArchiverDeps, bytes: number): Promise<st
   return `only ${inMegabytes(free)} are free on the file system of ${l_archivedir} (queue_min_free)`;
 }
 
-/** A queue that has no room, by the INI's own limits: to its caller the same as a full disk. */
+/** A queue that is full by the INI file's own limits. Callers treat it like a full disk. */
 export function queueFull({ name }: Lane, reason: string): PitrError {
   return new PitrError(`the queue of standby "${name}" is full: ${reason}`, {
     cause: Object.assign(new Error(reason), { code: 'ENOSPC' }),
-    hint: `Repair the standby, raise the limit, or give the standby up: cmd_archiver --abandon ${name}`,
+    hint: `Repair the standby, raise the limit, or abandon the standby: cmd_archiver --abandon ${name}`,
   });
 }
 
@@ -61,7 +63,7 @@ export function isQueueFull(error: PitrError): boolean {
   return ['ENOSPC', 'EDQUOT'].includes(systemErrorCode(error.cause) ?? '');
 }
 
-/** Throws when a file of this size may not be queued. Counts the queue: for calls that are rare. */
+/** Throws if a file of this size must not be queued. It counts the queue: only for rare calls. */
 export async function requireRoom(deps: ArchiverDeps, lane: Lane, bytes: number): Promise<void> {
   const { queue_max } = deps.settings;
   const use = queue_max === undefined ? { files: 0, bytes: 0 } : await measureQueue(deps, lane);

@@ -19,11 +19,11 @@ function isDead(pid: string | undefined): boolean {
   return pid !== undefined && !isProcessAlive(Number(pid));
 }
 
-/** `PID.NAME`: copies in the making. */
+/** `PID.NAME`: unfinished copies. */
 const copyName = /^(\d+)\./;
 /** Small files that were being replaced: `.NAME.PID.tmp`. */
 const replacementName = /^\..+\.(\d+)\.tmp$/;
-/** A queue's own copy in the making: `.PID.NAME.tmp`. */
+/** A queue's own unfinished copy: `.PID.NAME.tmp`. */
 const queueCopyName = /^\.(\d+)\..+\.tmp$/;
 
 async function deadFilesIn(directory: string, shape: RegExp): Promise<readonly string[]> {
@@ -31,7 +31,7 @@ async function deadFilesIn(directory: string, shape: RegExp): Promise<readonly s
   return names.filter((name) => isDead(shape.exec(name)?.[1])).map((name) => join(directory, name));
 }
 
-/** Half-made copies of processes that are gone: nobody owes them to anyone. */
+/** Half-made copies of processes that are gone: nothing depends on them. */
 export async function removeDeadTemporaries(layout: Layout): Promise<void> {
   for (const path of await deadFilesIn(layout.temporary, copyName)) await removeFile(path);
 }

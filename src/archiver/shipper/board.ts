@@ -1,34 +1,34 @@
 import type { WalFile } from '../wal/wal-file.ts';
 
-/** One file that PostgreSQL wants archived, and who has not got it yet. */
+/** One file that PostgreSQL wants archived, and the standbys that lack it. */
 export interface Shipment {
   readonly file: WalFile;
   /** Standbys that neither have it nor have it in their queue. */
   readonly owed: Set<string>;
   /** Standbys that will never get it. */
   readonly abandoned: Set<string>;
-  /** Standbys to which a process reads it from pg_wal right now. */
+  /** Standbys to which a process is reading it from pg_wal right now. */
   readonly readers: Set<string>;
   isMarked: boolean;
 }
 
 /**
- * What PostgreSQL has marked as ready, in memory: no directory is listed for a single segment. Only a window of it is looked at
- * closely, so that a long backlog costs what its window costs.
+ * The files that PostgreSQL has marked as ready, in memory: no directory is listed for a single segment. Only a
+ * window of them is examined, so that a long backlog costs only as much as its window.
  */
 export interface Board {
   readonly standbys: readonly string[];
-  /** All that is ready, in the order in which it is sent. */
+  /** All ready files, in the order in which they are sent. */
   order: string[];
-  /** Whether it holds what PostgreSQL has ready: not before the directory was listed once. */
+  /** Whether the board has all that PostgreSQL has ready: not before the directory was listed once. */
   isListed: boolean;
-  /** Those of the window that passed their check. */
+  /** The files of the window that passed their check. */
   readonly shipments: Map<string, Shipment>;
-  /** Why others of the window are not shipped. */
+  /** The reasons why others of the window are not shipped. */
   readonly refused: Map<string, string>;
-  /** What the log knows of refusals. */
+  /** The refusals that were logged. */
   readonly told: Map<string, string>;
-  /** The oldest that is not marked, and since when it is that (by `monotonicMs`): the one that PostgreSQL may be waiting for. */
+  /** The oldest file without a marker, and since when (by `monotonicMs`): PostgreSQL may be waiting for it. */
   head: { readonly name: string; readonly sinceMs: number } | undefined;
 }
 
@@ -55,7 +55,7 @@ export function compareReady(a: string, b: string): number {
   return a < b ? -1 : 1;
 }
 
-/** The place of a name in the order, or where it would go. */
+/** The position of a name in the order, or the position where it belongs. */
 function placeOf(order: readonly string[], name: string): number {
   let low = 0;
   let high = order.length;
@@ -72,7 +72,7 @@ export function addReady(board: Board, name: string): void {
   if (board.order[place] !== name) board.order.splice(place, 0, name);
 }
 
-/** PostgreSQL does not want it archived any more: somebody has done it. */
+/** PostgreSQL no longer wants it archived: another process has done so. */
 export function removeReady(board: Board, name: string): Shipment | undefined {
   const place = placeOf(board.order, name);
   if (board.order[place] === name) board.order.splice(place, 1);
@@ -87,7 +87,7 @@ function forget(board: Board, name: string): void {
   board.told.delete(name);
 }
 
-/** Brings the board to what the directory says; the names that went. */
+/** Brings the board up to date with the directory. Returns the names that are gone. */
 export function replaceReady(board: Board, names: readonly string[]): readonly string[] {
   const now = new Set(names);
   const gone = board.order.filter((name) => !now.has(name));
@@ -96,7 +96,7 @@ export function replaceReady(board: Board, names: readonly string[]): readonly s
   return gone;
 }
 
-/** Names of the window that were not looked at yet. */
+/** Names of the window that were not examined yet. */
 export function unseen(board: Board): readonly string[] {
   const near = board.order.slice(0, windowFiles);
   return near.filter((name) => !board.shipments.has(name) && !board.refused.has(name));
@@ -124,7 +124,7 @@ export function owedTo(board: Board, standby: string): Shipment[] {
   return shipmentsInOrder(board).filter(({ owed }) => owed.has(standby));
 }
 
-/** An abandoned standby that takes WAL again gets what nobody has acknowledged yet. */
+/** An abandoned standby that accepts WAL again gets the files that nobody has acknowledged yet. */
 export function offerAgain(board: Board, standby: string): void {
   for (const { isMarked, abandoned, owed } of board.shipments.values()) {
     if (!isMarked && abandoned.delete(standby)) owed.add(standby);
@@ -135,7 +135,7 @@ export function wasLost(board: Board, standby: string): boolean {
   return [...board.shipments.values()].some(({ isMarked, abandoned }) => !isMarked && abandoned.has(standby));
 }
 
-/** A marker may be left: everyone has it safe, nobody reads it, and at least one standby counts. */
+/** Whether a marker may be left: every standby has it safe, nobody reads it, and at least one standby counts. */
 function isComplete(board: Board, { owed, readers, abandoned }: Shipment): boolean {
   return owed.size === 0 && readers.size === 0 && abandoned.size < board.standbys.length;
 }
@@ -149,7 +149,7 @@ export function isAnyMarked(board: Board): boolean {
   return false;
 }
 
-/** The oldest that PostgreSQL cannot have been told of, with the moment since which it is that. */
+/** The oldest file that PostgreSQL cannot have been answered about, with the moment since when. */
 export function updateHead(board: Board, nowMs: number): Board['head'] {
   const first = shipmentsInOrder(board).find(({ isMarked }) => !isMarked);
   const name = first?.file.name.name;
@@ -158,7 +158,7 @@ export function updateHead(board: Board, nowMs: number): Board['head'] {
   return board.head;
 }
 
-/** Whether the shipment is still the one on the board: PostgreSQL may have made another of the same name. */
+/** Whether the shipment is still the one on the board: PostgreSQL may have made another file of the same name. */
 export function isWanted(board: Board, shipment: Shipment): boolean {
   return board.shipments.get(shipment.file.name.name) === shipment;
 }

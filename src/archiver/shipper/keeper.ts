@@ -18,13 +18,13 @@ import {
 import { recordIfFree, withState } from './lane-notes.ts';
 import type { ShipperLane } from './lane-record.ts';
 import { canLeaveMarkers, leaveMarkers, removeMarker } from '../markers/markers.ts';
-import { takeStockIfDue } from './take-stock.ts';
-import { isStopped, tellFlaw, type Work } from './work.ts';
+import { recheckBoardIfDue } from './recheck-board.ts';
+import { isStopped, warnSlowPath, type Work } from './work.ts';
 
-/** A queue that takes nothing is tried again after this time. */
+/** A queue that could not accept a file is tried again after this time. */
 const blockedMs = 1_000;
 const idleMs = 60_000;
-/** How soon it is noticed that another process has taken markers back: PostgreSQL may be waiting for them. */
+/** How soon we notice that another process has withdrawn markers: PostgreSQL may be waiting for them. */
 const withdrawnMs = 1_000;
 
 interface Due {
@@ -32,7 +32,7 @@ interface Due {
   readonly lanes: readonly ShipperLane[];
 }
 
-/** PostgreSQL has waited long enough for the oldest segment: who has not confirmed it counts as behind. */
+/** PostgreSQL has waited long enough for the oldest segment: standbys that have not confirmed it count as behind. */
 function declareLate(work: Work): number {
   const nowMs = work.deps.monotonicMs();
   const head = updateHead(work.board, nowMs);
@@ -49,7 +49,7 @@ function isQueueing(lane: ShipperLane, nowMs: number): boolean {
   return lane.isBehind || lane.restUntilMs > nowMs;
 }
 
-/** The oldest file that is to be queued now, and for whom. */
+/** The oldest file that must be queued now, and the standbys that need it. */
 function findDue(work: Work): Due | undefined {
   const nowMs = work.deps.monotonicMs();
   const taking = work.lanes.filter((lane) => isQueueing(lane, nowMs));
@@ -65,7 +65,7 @@ async function requireRoom({ deps }: Work, lane: ShipperLane, bytes: number): Pr
   if (deps.settings.queue_max !== undefined) {
     lane.queueUse ??= await measureQueue(deps, lane);
     if (findLimit(deps, lane.queueUse, bytes) !== undefined) {
-      // Somebody else may have sent from it: counted anew before it is called full.
+      // Another process may have sent files from it: it is counted again before it is called full.
       lane.queueUse = await measureQueue(deps, lane);
       const reason = findLimit(deps, lane.queueUse, bytes);
       if (reason !== undefined) throw queueFull(lane, reason);
@@ -81,8 +81,9 @@ function countIn(lane: ShipperLane, bytes: number): void {
 }
 
 /**
- * For an abandoned standby a copy is kept only until it has said whether it wants WAL again: it does not count as safe. As
- * long as it is being asked, what comes does not wait for its answer: the lane says when it is no longer behind.
+ * For an abandoned standby a copy is kept only until it has said whether it wants WAL again: it does not count as
+ * safe. While it is being asked, the next files do not wait for its answer; the lane reports when it is no longer
+ * behind.
  */
 async function settle(work: Work, lane: ShipperLane, shipment: Shipment): Promise<void> {
   const { name } = lane;
@@ -99,7 +100,7 @@ async function settle(work: Work, lane: ShipperLane, shipment: Shipment): Promis
   lane.wakeUp.wake();
 }
 
-/** PostgreSQL has got its room: what comes is a new case. */
+/** The blocked file has been queued: forget that the queue was full. */
 function forgetFullness(work: Work): void {
   if (!work.board.isListed) return;
   for (const lane of work.lanes) {
@@ -110,20 +111,24 @@ function forgetFullness(work: Work): void {
   }
 }
 
-/** A queue is full within a moment, and a base backup is dear: a standby that may only have been slow is waited for first. */
+/**
+ * A queue is full within a moment, and a base backup is expensive: first we wait for a standby that may only have
+ * been slow.
+ */
 function isGivenTime({ deps }: Work, lane: ShipperLane, { message }: PitrError): boolean {
   const nowMs = deps.monotonicMs();
   const fullSinceMs = lane.fullSinceMs ?? nowMs;
   const troubleMs = lane.failures > 0 ? lane.troubleSinceMs : undefined;
   const silentSinceMs = Math.max(lane.lastDeliveredMs, troubleMs ?? fullSinceMs);
   if (mayGiveUp({ fullSinceMs, silentSinceMs }, nowMs, lane.standby.ssh_timeout * 1000)) return false;
-  if (lane.fullSinceMs === undefined) deps.log.warning(`${message}; it is given up unless it takes WAL soon`);
+  if (lane.fullSinceMs === undefined)
+    deps.log.warning(`${message}; it will be abandoned unless it accepts WAL soon`);
   lane.fullSinceMs = fullSinceMs;
   lane.blocked = { reason: message, untilMs: nowMs + blockedMs, isNews: false };
   return true;
 }
 
-/** Whether the standby was given up: not while another process holds its lane. */
+/** Whether the standby was abandoned: not while another process holds its lane. */
 async function giveUpByPolicy(
   work: Work,
   lane: ShipperLane,
@@ -148,7 +153,7 @@ async function giveUpByPolicy(
   return true;
 }
 
-/** PostgreSQL keeps the file; the operator is told, once. */
+/** PostgreSQL keeps the file; the operator is notified once. */
 async function block(work: Work, lane: ShipperLane, shipment: Shipment, error: PitrError): Promise<void> {
   const detail = error.detail === undefined ? '' : ` (${error.detail})`;
   const reason = `${error.message}${detail}`;
@@ -176,7 +181,7 @@ async function queueForLane(
   }
 }
 
-/** Changed under us: it is another file now, and looked at anew. Else there is no room, or worse. */
+/** If the file has changed, it is another file now and is examined again. Otherwise there is no room, or worse. */
 async function handleFailure(
   work: Work,
   lane: ShipperLane,
@@ -195,28 +200,28 @@ async function handleFailure(
   await block(work, lane, shipment, error);
 }
 
-/** One local copy for all who need it. */
+/** One local copy for all standbys that need it. */
 async function queueShipment(work: Work, { shipment, lanes }: Due): Promise<void> {
   const { deps } = work;
   await withLocalCopy(shipment.file, deps.layout.temporary, deps.pid, async (copy) => {
     for (const lane of lanes) {
       await queueForLane(work, lane, shipment, copy);
-      // What could not be copied may fit now that a queue was freed: begun anew for the others.
+      // A file that could not be copied may fit now that a queue was freed: the others get a new attempt.
       if (shipment.abandoned.has(lane.name)) return;
     }
   });
 }
 
-/** Markers for all that is safe everywhere. One whose file changed since is looked at anew. */
+/** Makes markers for all files that are safe everywhere. A file that has changed since is examined again. */
 async function markComplete(work: Work): Promise<boolean> {
   const complete = findComplete(work.board);
   if (complete.length === 0) return false;
   const { deps, places, cluster, board } = work;
   const files = complete.map(({ file }) => file);
   const { names, flaw } = await leaveMarkers(deps.run, places, cluster.systemIdentifier, files);
-  if (flaw !== undefined) tellFlaw(work, flaw);
+  if (flaw !== undefined) warnSlowPath(work, flaw);
   const left = new Set(names);
-  // Withdrawn meanwhile: the files are what they were.
+  // Withdrawn meanwhile: the files are unchanged.
   if (left.size < files.length && !(await canLeaveMarkers(places, cluster.systemIdentifier))) return true;
   for (const shipment of complete) {
     const { name } = shipment.file.name;
@@ -228,9 +233,9 @@ async function markComplete(work: Work): Promise<boolean> {
   return true;
 }
 
-/** One round; how long nothing is to be done after it. */
+/** One round. Returns how long nothing needs to be done after it. */
 async function decide(work: Work): Promise<number> {
-  await takeStockIfDue(work);
+  await recheckBoardIfDue(work);
   if (await markComplete(work)) return 0;
   forgetFullness(work);
   const waitMs = declareLate(work);

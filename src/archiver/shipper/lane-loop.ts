@@ -17,18 +17,18 @@ import { sendBatches } from './pipeline.ts';
 import { runToEnd } from './run-to-end.ts';
 import { isStopped, type Work } from './work.ts';
 
-/** So long a lane goes on without letting go of its lock: --abandon and --flush wait for it. */
-const burstMs = 5_000;
-/** After an interruption it may take a little longer: a queue that is given no time at all would look long. */
+/** The longest time that a lane holds its lock; --abandon and --flush wait for it. */
+const maxLockHoldMs = 5_000;
+/** After an interruption it may take a little longer: a queue that gets no time at all would never become shorter. */
 const shortestBurstMs = 2_000;
-/** How often a lane looks for what another process has put into its queue. */
+/** How often a lane checks whether another process has added to its queue. */
 const idleMs = 10_000;
 const lockRetryMs = 200;
 
 /** How a conversation with a standby ended. */
 type Ending =
   | { readonly kind: 'trouble'; readonly trouble: Trouble }
-  /** The connection was lost while nothing was to be sent: one more try costs little. */
+  /** The connection was lost while nothing was being sent: one more try costs little. */
   | { readonly kind: 'reconnect' }
   | { readonly kind: 'done' };
 
@@ -41,7 +41,10 @@ async function noticeResumption({ board }: Work, lane: ShipperLane): Promise<voi
   if (abandoned === undefined) offerAgain(board, lane.name);
 }
 
-/** --abandon and --resume end a rest; an abandoned standby is asked now and then, WAL or not, whether it wants WAL again. */
+/**
+ * --abandon and --resume end a rest. An abandoned standby is asked from time to time whether it wants WAL again, even
+ * if there is none.
+ */
 async function noticeState({ deps }: Work, lane: ShipperLane): Promise<void> {
   const nowMs = deps.monotonicMs();
   if (nowMs - lane.lookedMs < idleMs) return;
@@ -54,7 +57,7 @@ async function noticeState({ deps }: Work, lane: ShipperLane): Promise<void> {
 }
 
 async function hasWork(work: Work, lane: ShipperLane): Promise<boolean> {
-  // The first segment shall find the connection open, and the operator what is wrong with it.
+  // The first segment must find the connection open, and the operator must learn early what is wrong with it.
   if (lane.isNew || lane.isPollDue) return true;
   await noticeResumption(work, lane);
   if (owedTo(work.board, lane.name).some(({ file }) => !lane.inFlight.has(file.name.name))) {
@@ -93,7 +96,7 @@ async function burstDirectly(
   }
 }
 
-/** The queue first; straight from pg_wal only once it is empty. */
+/** The queue is sent first; files go directly from pg_wal only once it is empty. */
 async function burst(work: Work, lane: ShipperLane, delivery: Delivery, untilMs: number): Promise<BurstEnd> {
   const { deps } = work;
   if (!(await isQueueEmpty(lane.queue))) {
@@ -111,13 +114,13 @@ async function burst(work: Work, lane: ShipperLane, delivery: Delivery, untilMs:
   return burstDirectly(work, lane, delivery, untilMs);
 }
 
-/** A burst went well: says so, and lets go of the lane. */
+/** A burst succeeded: reports that, and releases the lane. */
 async function noteBurst(work: Work, lane: ShipperLane): Promise<void> {
   lane.failures = 0;
   lane.troubleSinceMs = undefined;
   lane.restUntilMs = 0;
   lane.toldReason = undefined;
-  // A short queue of a moment is no news: only one that outlasts a burst is told.
+  // A short-lived queue is not reported: only one that outlasts a burst.
   if (await isQueueEmpty(lane.queue)) await record(work, lane, { health: 'ok' });
   await unlockLane(lane);
 }
@@ -134,7 +137,7 @@ async function awaitWork(work: Work, lane: ShipperLane): Promise<void> {
   }
 }
 
-/** A new place for what travels: who was sending into the last one may still write there. */
+/** A new directory for incoming files: a process that was sending to the last one may still write there. */
 async function greetAgain(work: Work, lane: ShipperLane, delivery: Delivery): Promise<Delivery | Trouble> {
   const place = { ...delivery.place, run: work.deps.nonce() };
   const next = { ...delivery, place };
@@ -146,7 +149,7 @@ async function greetAgain(work: Work, lane: ShipperLane, delivery: Delivery): Pr
   return next;
 }
 
-/** Lets go of the lane until there is work again; then sees whether standby and connection are still what they were. */
+/** Releases the lane until there is work again. Then checks whether standby and connection are unchanged. */
 async function pause(work: Work, lane: ShipperLane, delivery: Delivery): Promise<Ending | 'goes-on'> {
   await noteBurst(work, lane);
   await awaitWork(work, lane);
@@ -154,7 +157,7 @@ async function pause(work: Work, lane: ShipperLane, delivery: Delivery): Promise
   const { abandoned } = await readLaneState(lane);
   lane.isAbandoned = abandoned !== undefined;
   if (lane.isAbandoned) return { kind: 'done' };
-  // Nothing was interrupted, so the place for what travels is still right; each commit asks for the rest.
+  // Nothing was interrupted, so the directory for incoming files is still right; each commit checks the rest.
   const answer = await delivery.shell.run(':', { limitMs: lane.standby.ssh_timeout * 1000 });
   return answer.kind === 'lost' ? { kind: 'reconnect' } : 'goes-on';
 }
@@ -163,22 +166,27 @@ async function noteRequestOf(work: Work, lane: ShipperLane, request: string): Pr
   await withState(work, lane, () => noteRequest(work.deps, lane, request));
 }
 
-/** Sends over one kept connection until something goes wrong. The lane's lock is held when it begins. */
-async function converse(work: Work, lane: ShipperLane, first: Delivery, request?: string): Promise<Ending> {
+/** Sends over one lasting connection until something fails. The lane's lock is held at the start. */
+async function sendOverConnection(
+  work: Work,
+  lane: ShipperLane,
+  first: Delivery,
+  request?: string,
+): Promise<Ending> {
   const { monotonicMs } = work.deps;
   const note = (seen: string): Promise<void> => noteRequestOf(work, lane, seen);
   let delivery: Delivery = { ...first, noteRequest: note };
-  let pauseMs = monotonicMs() + burstMs;
+  let pauseMs = monotonicMs() + maxLockHoldMs;
   if (request !== undefined) await note(request);
   for (;;) {
     const untilMs = Math.max(pauseMs, monotonicMs() + shortestBurstMs);
     const ended = await burst(work, lane, delivery, untilMs);
     if (isStopped(work)) return { kind: 'done' };
-    // A lane that is interrupted again and again must let go of its lock as well.
+    // A lane that is interrupted repeatedly must release its lock as well.
     if (ended === undefined || (ended === 'interrupted' && monotonicMs() >= pauseMs)) {
       const pauseEnd = await pause(work, lane, delivery);
       if (pauseEnd !== 'goes-on') return pauseEnd;
-      pauseMs = monotonicMs() + burstMs;
+      pauseMs = monotonicMs() + maxLockHoldMs;
     }
     if (ended === 'interrupted') {
       const next = await greetAgain(work, lane, delivery);
@@ -194,7 +202,7 @@ async function resumeOrLose(work: Work, lane: ShipperLane, state: LaneState): Pr
   const { name } = lane;
   const owed = owedTo(board, name);
   const names = owed.map(({ file }) => file.name.name);
-  // One that did not answer last time is not waited for while it is asked again.
+  // If it did not answer last time, nothing waits for it while it is asked again.
   if (state.retryAt !== undefined && (names.length === 0 || !isResting(state, deps.now()))) {
     lane.isBehind = true;
     work.decide.wake();
@@ -202,7 +210,7 @@ async function resumeOrLose(work: Work, lane: ShipperLane, state: LaneState): Pr
   const resumed = await pollAbandoned(deps, lane, cluster, state, names);
   lane.queueUse = undefined;
   if (resumed !== undefined) {
-    // It has answered: what it was before is no reason to give it up again.
+    // It has answered: its earlier trouble is no reason to abandon it again.
     lane.isBehind = false;
     lane.failures = 0;
     lane.troubleSinceMs = undefined;
@@ -217,7 +225,7 @@ async function resumeOrLose(work: Work, lane: ShipperLane, state: LaneState): Pr
   return false;
 }
 
-/** One connection's life. The lane's lock is held. */
+/** The life of one connection. The lane's lock is held. */
 async function serve(work: Work, lane: ShipperLane): Promise<void> {
   lane.isNew = false;
   lane.isPollDue = false;
@@ -228,14 +236,14 @@ async function serve(work: Work, lane: ShipperLane): Promise<void> {
   lane.isAbandoned = false;
   const names = await firstNames(lane);
   const use = await withDelivery(deps, lane, cluster, names, (delivery, request) =>
-    untilStopped(work, converse(work, lane, delivery, request)),
+    untilStopped(work, sendOverConnection(work, lane, delivery, request)),
   );
   if (isStopped(work)) return;
   if (use.kind === 'trouble') return noteTrouble(work, lane, use.trouble);
   if (use.value.kind === 'trouble') return noteTrouble(work, lane, use.value.trouble);
 }
 
-/** A connection that hangs must not keep the shipper from its end. */
+/** A hanging connection must not delay the shipper's end. */
 async function untilStopped({ stop }: Work, conversation: Promise<Ending>): Promise<Ending> {
   let onStop = (): void => undefined;
   const stopped = new Promise<Ending>((resolve) => {
@@ -262,20 +270,21 @@ async function serveSafely(work: Work, lane: ShipperLane): Promise<void> {
   }
 }
 
-/** Whatever another process noted last: a standby that rests is not waited for. */
+/** The last note of another process counts, too: nothing waits for a standby that rests. */
 export async function adoptState(work: Work, lane: ShipperLane): Promise<void> {
   const state = await readLaneState(lane);
   lane.isBehind = isResting(state, work.deps.now()) || !(await isQueueEmpty(lane.queue));
   lane.troubleSinceMs = troubleSinceMs(work.deps, state) ?? lane.troubleSinceMs;
   lane.freed = state.freed;
   lane.said = state.said;
-  // What an earlier process could not queue counts until it is seen safe: to say less meanwhile would say both again and again.
+  // A file that an earlier process could not queue counts until it is seen safe: to report less in the meantime would
+  // repeat both reports again and again.
   if (state.health === 'unsafe')
-    lane.blocked = { reason: state.reason ?? 'its queue takes nothing', untilMs: 0, isNews: true };
+    lane.blocked = { reason: state.reason ?? 'its queue accepts nothing', untilMs: 0, isNews: true };
   await reserveLaneState(lane).catch(() => undefined);
 }
 
-/** Serves one standby until the shipper stops. Whatever happens there stays there. */
+/** Serves one standby until the shipper stops. An error there affects no other standby. */
 export async function runLane(work: Work, lane: ShipperLane): Promise<void> {
   const { deps } = work;
   let waitMs = 0;

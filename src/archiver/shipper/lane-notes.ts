@@ -5,7 +5,7 @@ import { readLaneState } from '../lane/state.ts';
 import type { ShipperLane } from './lane-record.ts';
 import type { Work } from './work.ts';
 
-/** Takes the lane's lock, which keeps --flush, --abandon and an archive_command of its own out. */
+/** Takes the lane's lock, which excludes --flush, --abandon and an archive_command that ships by itself. */
 export async function lockLane({ deps }: Work, lane: ShipperLane): Promise<boolean> {
   lane.lock ??= await takeLock(deps.run, lane.lockFile, 0);
   return lane.lock !== undefined;
@@ -17,7 +17,7 @@ export async function unlockLane(lane: ShipperLane): Promise<void> {
   await lock?.release();
 }
 
-/** While WAL cannot be queued either, nothing less than that is told. */
+/** While WAL cannot be queued either, nothing less serious is reported. */
 function worstOf(lane: ShipperLane, finding: Finding): Finding {
   if (lane.blocked?.isNews !== true || finding.health === 'ok' || finding.health === 'abandoned')
     return finding;
@@ -32,7 +32,7 @@ async function recordNow({ deps }: Work, lane: ShipperLane, finding: Finding): P
   lane.said = await recordFinding(deps, lane, before, worstOf(lane, finding));
 }
 
-/** Notes how the lane is. Its lock is held by this process. */
+/** Notes the condition of the lane. This process holds its lock. */
 export function record(work: Work, lane: ShipperLane, finding: Finding): Promise<void> {
   const noted = lane.recording.then(() => recordNow(work, lane, finding));
   lane.recording = noted.catch(() => undefined);
@@ -40,7 +40,7 @@ export function record(work: Work, lane: ShipperLane, finding: Finding): Promise
 }
 
 /**
- * Does something to the lane's state file for who may not hold the lock.
+ * Changes the lane's state file on behalf of a caller that does not hold the lock.
  *
  * @returns false if another process holds it: then nothing was done
  */
@@ -58,7 +58,7 @@ export async function withState(work: Work, lane: ShipperLane, use: () => Promis
   }
 }
 
-/** If another process holds the lane, that one notes what it finds. */
+/** If another process holds the lane, that process notes what it finds. */
 export async function recordIfFree(work: Work, lane: ShipperLane, finding: Finding): Promise<void> {
   await withState(work, lane, () => recordNow(work, lane, finding));
 }

@@ -4,44 +4,44 @@ import type { Lane } from '../lane/lane.ts';
 import type { QueueUse } from '../queue/room.ts';
 import { createWakeUp, type WakeUp } from './signal.ts';
 
-/** A lane, and what the shipper remembers of it. Its times are those of `monotonicMs`. */
+/** A lane, and what the shipper remembers of it. All times are those of `monotonicMs`. */
 export interface ShipperLane extends Lane {
   readonly wakeUp: WakeUp;
-  /** It was not spoken to yet. */
+  /** It was not contacted yet. */
   isNew: boolean;
-  /** It has a queue, or did not confirm in time: what comes is queued at once, and delivered from the queue. */
+  /** It has a queue, or did not confirm in time: new files are queued at once, and delivered from the queue. */
   isBehind: boolean;
-  /** It is left in peace until then. */
+  /** It is not contacted before this time. */
   restUntilMs: number;
   failures: number;
-  /** The trouble that the log knows of. */
+  /** The trouble that was logged. */
   toldReason: string | undefined;
-  /** Of the last transfers; 0 as long as none has ended. */
+  /** The speed of the last transfers; 0 as long as none has ended. */
   bytesPerMs: number;
   /** The lane's lock while this process holds it. */
   lock: Lock | undefined;
   /** Ends the transfer that reads from pg_wal. */
   stopDirect: AbortController;
-  /** Files that this lane is sending straight from pg_wal. */
+  /** Files that this lane is sending directly from pg_wal. */
   readonly inFlight: Set<string>;
-  /** Why its queue takes nothing, until when that is not tried again, and whether the operator is to know. */
+  /** Why its queue accepts nothing, until when no new attempt is made, and whether the operator must be notified. */
   blocked: { readonly reason: string; readonly untilMs: number; readonly isNews: boolean } | undefined;
-  /** Since when PostgreSQL has been waiting, now and then at least, for room in its queue. */
+  /** Since when PostgreSQL has been waiting, at least from time to time, for room in its queue. */
   fullSinceMs: number | undefined;
-  /** Since when it has been in trouble. Read from the state file, so only believed after a failure of our own. */
+  /** Since when it has been in trouble. It comes from the state file, and counts only after a failure of our own. */
   troubleSinceMs: number | undefined;
-  /** When its state file was last looked at for what other processes did to it. */
+  /** When its state file was last checked for changes by other processes. */
   lookedMs: number;
   isAbandoned: boolean;
-  /** `freed` of its state file, as far as the board knows of it. */
+  /** `freed` of its state file, as far as the board knows it. */
   freed: string | undefined;
   /** It is abandoned, and may be asked whether it wants WAL again. */
   isPollDue: boolean;
-  /** When it last took a file. */
+  /** When it last accepted a file. */
   lastDeliveredMs: number;
-  /** What the queue holds; undefined until it was counted. */
+  /** The contents of the queue; undefined until it was counted. */
   queueUse: QueueUse | undefined;
-  /** What this process said of it last: on some disks the state file cannot be written any more. */
+  /** The last report of this process about it: on some disks the state file cannot be written any more. */
   said: SaidState | undefined;
   /** The last note on its state file: one at a time. */
   recording: Promise<void>;

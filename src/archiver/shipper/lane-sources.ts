@@ -8,7 +8,7 @@ import type { ShipperLane } from './lane-record.ts';
 import type { BatchSource } from './pipeline.ts';
 import { isStopped, type Work } from './work.ts';
 
-/** What is slower than this has stalled, whatever rsync's own --timeout says. */
+/** A transfer that is slower than this has stalled, whatever rsync's own --timeout says. */
 const slowestBytesPerMs = 32;
 const shortestTransferMs = 60_000;
 
@@ -21,7 +21,7 @@ function noteProgress(work: Work, lane: ShipperLane): void {
   lane.lastDeliveredMs = work.lastProgressMs;
 }
 
-/** Files of the queue that left it, for the count that `queue_max` is held against. */
+/** The files that have left the queue, for the count that `queue_max` limits. */
 function countOut(lane: ShipperLane, result: BatchResult): void {
   if (lane.queueUse === undefined) return;
   const bytes = result.delivered.reduce((sum, { identity }) => sum + Number(identity.size), 0);
@@ -31,7 +31,10 @@ function countOut(lane: ShipperLane, result: BatchResult): void {
   };
 }
 
-/** What waits in the queue, oldest first, until it is empty or `untilMs` has come. The directory is listed when a list is used up. */
+/**
+ * The files in the queue, oldest first, until it is empty or `untilMs` has come. The directory is listed again when
+ * the list is used up.
+ */
 export function queueSource(work: Work, lane: ShipperLane, untilMs: number): BatchSource {
   const { queue } = lane;
   let names: readonly WalName[] = [];
@@ -40,7 +43,7 @@ export function queueSource(work: Work, lane: ShipperLane, untilMs: number): Bat
   const next = async (): Promise<Batch | undefined> => {
     if (isStopped(work) || work.deps.monotonicMs() >= untilMs) return undefined;
     if (sent >= names.length) {
-      // What is on its way still lies in the queue: listed now, it would be sent twice.
+      // A file that is being sent is still in the queue: listed now, it would be sent twice.
       if (uncommitted > 0) return undefined;
       names = await listQueue(queue, keptNames);
       sent = 0;
@@ -48,7 +51,7 @@ export function queueSource(work: Work, lane: ShipperLane, untilMs: number): Bat
     }
     const batch = {
       ...(await nextBatch(queue, names.slice(sent, sent + longestList))),
-      isHasty: isFast(work, lane),
+      compressesLightly: isFast(work, lane),
     };
     sent += batch.files.length;
     uncommitted += 1;
@@ -73,17 +76,17 @@ export function queueSource(work: Work, lane: ShipperLane, untilMs: number): Bat
   };
 }
 
-/** Of a long queue only so many names are kept in memory at a time. */
+/** For a long queue only this many names are kept in memory at a time. */
 const keptNames = 2_048;
 
-/** No batch has more files. */
+/** No batch has more files than this. */
 const longestList = 256;
 
-/** Of the first batches, while nothing is known of the link. */
+/** The size of the first batches, while nothing is known about the link. */
 const firstBatchBytes = 16 * 1024 * 1024;
 const mostBatchBytes = 128 * 1024 * 1024;
 
-/** What rsync takes before its first byte travels, more or less. */
+/** The approximate time that rsync takes before its first byte is sent. */
 const startMs = 60;
 
 /** PostgreSQL waits for the first file until its whole batch is safe: a batch takes half of that time at most. */
@@ -96,8 +99,8 @@ function batchBytes(work: Work, lane: ShipperLane): number {
 const fastBytesPerMs = 16_000;
 
 /**
- * On a fast link one rsync alone leaves the processors idle while it starts and ends. On a slow one the second would only
- * take from the first, for which PostgreSQL waits; and each takes as much as --bwlimit allows.
+ * On a fast link a single rsync leaves the processors idle while it starts and ends. On a slow link a second one
+ * would only slow the first one down, for which PostgreSQL waits; and each uses as much as --bwlimit allows.
  */
 function isFast({ deps }: Work, { standby, bytesPerMs }: ShipperLane): boolean {
   if ((deps.settings.ship_bwlimit ?? 0) > 0) return false;
@@ -118,7 +121,7 @@ function pickDirect(work: Work, lane: ShipperLane): Shipment[] {
   return picked;
 }
 
-/** What is too short to tell. */
+/** A transfer that is too short says nothing about the speed. */
 const tellingBytes = 512 * 1024;
 
 function noteSpeed(lane: ShipperLane, batch: Batch, tookMs: number | undefined): void {
@@ -129,11 +132,13 @@ function noteSpeed(lane: ShipperLane, batch: Batch, tookMs: number | undefined):
 }
 
 export interface DirectSource extends BatchSource {
-  /** Whether PostgreSQL has taken back one of the files that were being read. */
+  /** Whether PostgreSQL has recycled one of the files that were being read. */
   readonly wasOvertaken: () => boolean;
 }
 
-/** What PostgreSQL has ready, straight from pg_wal: only as long as the lane is not behind, and until `untilMs`. */
+/**
+ * The files that PostgreSQL has ready, directly from pg_wal: only while the lane is not behind, and until `untilMs`.
+ */
 export function directSource(work: Work, lane: ShipperLane, untilMs: number): DirectSource {
   const { name } = lane;
   const shipmentsOf = new Map<Batch, readonly Shipment[]>();
@@ -148,7 +153,7 @@ export function directSource(work: Work, lane: ShipperLane, untilMs: number): Di
       lane.inFlight.add(shipment.file.name.name);
     }
     const files = picked.map(({ file }) => file);
-    const batch = { directory: dirname(first.file.path), files, isHasty: isFast(work, lane) };
+    const batch = { directory: dirname(first.file.path), files, compressesLightly: isFast(work, lane) };
     shipmentsOf.set(batch, picked);
     return Promise.resolve(batch);
   };
@@ -170,7 +175,7 @@ export function directSource(work: Work, lane: ShipperLane, untilMs: number): Di
   };
 }
 
-/** A file that was queued while it travelled need not be sent again. */
+/** A file that was queued while it was being sent need not be sent again. */
 async function settleDirect(
   work: Work,
   lane: ShipperLane,
@@ -183,7 +188,7 @@ async function settleDirect(
   for (const shipment of shipments) {
     const segment = shipment.file.name;
     lane.inFlight.delete(segment.name);
-    // Given up while it travelled: it counts as lost, wherever it arrived.
+    // The standby was abandoned while the file was being sent: the file counts as lost, wherever it arrived.
     if (!delivered.has(segment.name) || lane.isAbandoned) continue;
     if (!shipment.owed.delete(name)) queued.push(segment);
   }

@@ -7,7 +7,7 @@ const shortestRestMs = 500;
 export const longestRestMs = 10_000;
 const conflictRestMs = 60_000;
 
-/** A conflict is found only by sending the file anew, and only people end it. */
+/** A conflict is found only by sending the file again, and only an operator can end it. */
 function restMs(lane: ShipperLane, kind: Trouble['kind'], chance: number): number {
   const growing = Math.min(longestRestMs, shortestRestMs * 2 ** Math.min(lane.failures, 10));
   const limit = kind === 'conflict' ? conflictRestMs : growing;
@@ -19,7 +19,7 @@ function chanceOf(nonce: string): number {
   return Number.parseInt(nonce.slice(0, 6), 16) / 0xff_ff_ff;
 }
 
-/** A standby may be down for days: what was said of it is not said again at every try. */
+/** A standby may be down for days: the same report is not repeated at every try. */
 function tellTrouble({ deps }: Work, lane: ShipperLane, { reason, hint }: Trouble): void {
   if (lane.toldReason === reason) return;
   lane.toldReason = reason;
@@ -27,7 +27,7 @@ function tellTrouble({ deps }: Work, lane: ShipperLane, { reason, hint }: Troubl
   if (hint !== undefined) deps.log.warning(`HINT: ${hint}`);
 }
 
-/** What comes is queued from now on; the standby is left alone for a while, longer each time. */
+/** New files are queued from now on. The standby is left alone for a while, longer each time. */
 export async function noteTrouble(work: Work, lane: ShipperLane, trouble: Trouble): Promise<void> {
   const { deps } = work;
   lane.failures += 1;

@@ -8,9 +8,9 @@ import {
 import type { ArchiverDeps } from '../deps.ts';
 import type { Trouble } from '../delivery/trouble.ts';
 
-/** Where batches come from, and who is told what became of them. */
+/** The source of batches, which also learns their outcome. */
 export interface BatchSource {
-  /** The next batch; undefined when there is nothing to send now. */
+  /** The next batch; undefined if there is nothing to send now. */
   readonly next: () => Promise<Batch | undefined>;
   /**
    * The transfer ended, well or not: from here on no process of ours reads the files.
@@ -24,13 +24,13 @@ export interface BatchSource {
   readonly width: () => number;
 }
 
-/** One batch on its way, until the standby has said what became of it. */
+/** One batch on its way, until the standby has answered. */
 interface Shipping {
-  /** Ends with the transfer, whatever comes then. */
+  /** Ends with the transfer, whatever happens then. */
   readonly moved: Promise<void>;
   readonly ended: Promise<Trouble | undefined>;
   isMoved: boolean;
-  /** Nothing new is begun then. */
+  /** No new batch begins then. */
   hasFailed: boolean;
 }
 
@@ -51,7 +51,7 @@ async function move(
   }
 }
 
-/** Commits go in the order in which the batches left: none gets its names before an older one has them. */
+/** Commits are made in the order in which the batches left: no file gets its name before an older one. */
 function ship(
   deps: ArchiverDeps,
   delivery: Delivery,
@@ -94,7 +94,7 @@ async function settled(work: Promise<unknown>): Promise<void> {
   );
 }
 
-/** What became of the oldest. Before trouble is told, nothing may travel any more. */
+/** The outcome of the oldest batch. Before trouble is reported, nothing may be travelling any more. */
 async function endOfOldest(under: readonly Shipping[]): Promise<Trouble | undefined> {
   let isWell = false;
   try {
@@ -107,10 +107,10 @@ async function endOfOldest(under: readonly Shipping[]): Promise<Trouble | undefi
 }
 
 /**
- * Sends batch after batch, some of them at once; while the standby makes one safe, the next ones travel. Nothing is
- * reported as delivered before the standby's own word for it, and nothing travels any more when this ends.
+ * Sends batch after batch, several at once; while the standby secures one, the next ones travel. Nothing is reported
+ * as delivered before the standby's own confirmation, and nothing travels any more when this ends.
  *
- * @returns why it stopped before the source was empty
+ * @returns the reason why it stopped before the source was empty
  */
 export async function sendBatches(
   deps: ArchiverDeps,

@@ -1,8 +1,8 @@
 import type { CommandResult, RunCommand, StartSession } from '../../system/command.ts';
 
 /**
- * Runs a command and resolves only when its process is really gone, even one that takes long to die: what it reads may be
- * overwritten right afterwards.
+ * Runs a command and resolves only when its process is really gone, even one that takes long to die: the file that it
+ * reads may be overwritten right afterwards.
  */
 export function runToEnd(startSession: StartSession): RunCommand {
   return async (command, options) => {

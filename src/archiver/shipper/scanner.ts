@@ -11,12 +11,12 @@ import { removeMarker } from '../markers/markers.ts';
 import { createWakeUp } from './signal.ts';
 import { isStopped, type Work } from './work.ts';
 
-/** How often the whole directory is listed: a net for what the watch did not tell. */
+/** How often the whole directory is listed, in case the watch has missed something. */
 const pollMs = 5_000;
 const readySuffix = '.ready';
 const doneSuffix = '.done';
 
-/** What archive_status told, by name of the WAL file; `everything` when it must be listed. */
+/** The changes of archive_status, by name of the WAL file; `everything` if it must be listed. */
 interface News {
   readonly names: Set<string>;
   everything: boolean;
@@ -29,7 +29,7 @@ function nameIn(entry: string): string | undefined {
   return undefined;
 }
 
-/** fs.watch may fail where inotify has run out of watches: then the poll does it all. */
+/** fs.watch may fail if inotify has run out of watches: then polling does all the work. */
 function watchDirectory(work: Work, directory: string, onEntry: (entry: string | null) => void): () => void {
   try {
     const watcher = watch(directory, { persistent: false }, (_, entry) => {
@@ -74,7 +74,7 @@ async function takeNews(work: Work, status: string, news: News): Promise<void> {
   }
 }
 
-/** Each file of the window is checked before anybody gets it. */
+/** Each file of the window is checked before a lane gets it. */
 async function admitUnseen(work: Work, directory: string): Promise<void> {
   const { board, deps, cluster } = work;
   for (const text of unseen(board)) {
@@ -93,7 +93,7 @@ async function admitUnseen(work: Work, directory: string): Promise<void> {
   }
 }
 
-/** Keeps the board at what PostgreSQL has ready, until the shipper stops. */
+/** Keeps the board up to date with what PostgreSQL has ready, until the shipper stops. */
 export async function runScanner(work: Work, directory: string): Promise<void> {
   const status = join(directory, 'archive_status');
   const news: News = { names: new Set(), everything: true };

@@ -1,4 +1,4 @@
-/** Lets one part of the shipper wait until another has something for it. A wake-up that nobody waits for yet is kept. */
+/** Lets one part of the shipper wait until another has work for it. A wake-up that comes before the wait is kept. */
 export interface WakeUp {
   readonly wake: () => void;
   /** Resolves at the next wake-up, at once if there was one since the last wait, or when the time is over. */

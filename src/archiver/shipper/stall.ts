@@ -10,15 +10,15 @@ import type { Board } from './board.ts';
 import { createWakeUp } from './signal.ts';
 import { isStopped, type Work } from './work.ts';
 
-/** What is watched: which segments are marked, and since when PostgreSQL has taken none of them. */
+/** The facts that are watched: which segments have markers, and since when PostgreSQL has archived none of them. */
 export interface Watch {
   marked: readonly string[];
   sinceMs: number | undefined;
 }
 
 /**
- * Since when PostgreSQL has taken no marked segment although the oldest one that it has to archive is marked; undefined while
- * all is as it should be.
+ * Since when PostgreSQL has archived no segment with a marker although the oldest one that it has to archive has a
+ * marker; undefined while all is well.
  */
 export function stalledSince(watch: Watch, board: Board, nowMs: number): number | undefined {
   const wanted = new Set(board.order);
@@ -51,11 +51,11 @@ async function readSaid(work: Work): Promise<SaidState | undefined> {
   }
 }
 
-/** The server's own words, and what of them is wrong, as far as it lets us in. */
+/** The server's own settings, and what is wrong with them, as far as it lets us log in. */
 async function explain(work: Work, iniFile: string): Promise<string> {
   const view = await viewServer(work.deps);
   if (view.kind === 'not-running') return 'the server has just stopped';
-  if (view.kind === 'unknown') return `what it says of its archiving is not known (${view.reason})`;
+  if (view.kind === 'unknown') return `its archiving settings are not known (${view.reason})`;
   const verdict = await judgeOwnArchiving(view.archiving, {
     pgdata: work.deps.settings.pgdata,
     iniFile,
@@ -118,7 +118,10 @@ async function look(work: Work, watch: Watch, memory: Memory, iniFile: string): 
   await say(work, memory, 'critical', () => describe(work, iniFile, stalledMs));
 }
 
-/** The shipper hides that archive_command fails before it asks: what PostgreSQL takes of what is marked shows it. */
+/**
+ * The shipper hides that archive_command fails before it asks. PostgreSQL archives none of the marked segments then:
+ * that shows it.
+ */
 export async function watchForStall(work: Work, iniFile: string): Promise<void> {
   const { archive_stall: limitS } = work.deps.settings;
   if (limitS === 0) return;

@@ -7,13 +7,13 @@ import { isConfigUnchanged, type ConfigIdentity } from '../markers/markers.ts';
 import { createWakeUp } from './signal.ts';
 import type { Work } from './work.ts';
 
-/** Why a shipper stopped working by one configuration. */
-export type Stop = 'told' | 'config-changed' | 'nothing-to-do' | 'in-recovery';
+/** The reason why a shipper stopped working by one configuration. */
+export type Stop = 'requested' | 'config-changed' | 'nothing-to-do' | 'in-recovery';
 
 const watchMs = 250;
-/** A server that is restarted finds its shipper still there. */
+/** A server that is restarted must find its shipper still running. */
 const stoppedMs = 10_000;
-/** With the server stopped, a shipper that can deliver nothing does not try for ever. */
+/** With the server stopped, a shipper that can deliver nothing does not try forever. */
 const fruitlessMs = 60_000;
 async function areQueuesEmpty({ lanes }: Work): Promise<boolean> {
   for (const { queue } of lanes) {
@@ -26,7 +26,7 @@ function isEverythingSent({ board }: Work): boolean {
   return board.refused.size === 0 && shipmentsInOrder(board).every(({ isMarked }) => isMarked);
 }
 
-/** Whether there is a reason to go on although the server is stopped. */
+/** Whether there is a reason to continue although the server is stopped. */
 async function isStillUseful(work: Work, stoppedForMs: number): Promise<boolean> {
   if (stoppedForMs < stoppedMs) return true;
   if (isEverythingSent(work) && (await areQueuesEmpty(work))) return false;
@@ -40,7 +40,7 @@ async function clusterStop({ deps, cluster }: Work): Promise<Stop | undefined> {
   return now.isInRecovery ? 'in-recovery' : undefined;
 }
 
-/** Asked rarely: whether there is still something to do for this cluster. */
+/** Asked rarely: whether there is still work for this cluster. */
 function createUsefulness(work: Work): () => Promise<Stop | undefined> {
   const { deps } = work;
   let runningMs = deps.monotonicMs();
@@ -56,7 +56,10 @@ function createUsefulness(work: Work): () => Promise<Stop | undefined> {
   };
 }
 
-/** Looks after what would end this configuration's work: at the INI as soon as it is told of it, and every quarter of a second. */
+/**
+ * Watches for everything that ends this configuration's work: the INI file as soon as a change is reported, and every
+ * quarter of a second.
+ */
 export async function awaitStop(work: Work, config: ConfigIdentity): Promise<Stop> {
   const { signal } = work.deps;
   const lookAgain = createWakeUp();
@@ -70,7 +73,7 @@ export async function awaitStop(work: Work, config: ConfigIdentity): Promise<Sto
       if (stop !== undefined) return stop;
       await lookAgain.wait(watchMs);
     }
-    return 'told';
+    return 'requested';
   } finally {
     signal.removeEventListener('abort', lookAgain.wake);
     unwatch();
@@ -79,8 +82,8 @@ export async function awaitStop(work: Work, config: ConfigIdentity): Promise<Sto
 
 export function describeStop(stop: Stop, pgdata: string): string {
   switch (stop) {
-    case 'told':
-      return 'the shipper ends: it was told to';
+    case 'requested':
+      return 'the shipper ends as requested';
     case 'config-changed':
       return 'the configuration changed';
     case 'nothing-to-do':

@@ -5,7 +5,7 @@ import type { ShipperLane } from './lane-record.ts';
 import type { ShipperPlaces } from '../markers/places.ts';
 import type { WakeUp } from './signal.ts';
 
-/** What the parts of one shipper share as long as its configuration is in force. */
+/** The state that the parts of one shipper share while its configuration is in force. */
 export interface Work {
   readonly deps: ArchiverDeps;
   readonly cluster: Cluster;
@@ -15,19 +15,19 @@ export interface Work {
   readonly lanes: readonly ShipperLane[];
   /** Aborted when the shipper ends or adopts another configuration. */
   readonly stop: AbortSignal;
-  /** Wakes whoever decides what is queued and what is marked. */
+  /** Wakes the part that decides what is queued and what is marked. */
   readonly decide: WakeUp;
   /** When a file was last delivered or queued. */
   lastProgressMs: number;
-  /** What is safe is to be found out anew before anything is marked. */
-  isStockDue: boolean;
-  isFlawTold: boolean;
+  /** The safety of each file must be determined again before anything is marked. */
+  isRecheckDue: boolean;
+  isSlowPathWarned: boolean;
 }
 
-/** Why archive_command finds its proofs only by means of Node. */
-export function tellFlaw(work: Work, flaw: string): void {
-  if (work.isFlawTold) return;
-  work.isFlawTold = true;
+/** Warns that archive_command needs Node to find its proofs, and why. */
+export function warnSlowPath(work: Work, flaw: string): void {
+  if (work.isSlowPathWarned) return;
+  work.isSlowPathWarned = true;
   const { log, settings } = work.deps;
   log.warning(`archive_command has to start Node for each segment: ${flaw}`, {
     hint: `l_archivedir is "${settings.l_archivedir}". A local file system that keeps nanoseconds and GNU's cp in the PATH make it quick.`,

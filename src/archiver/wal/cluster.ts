@@ -6,13 +6,13 @@ import { readIfExists, writeDurably } from '../../system/durable.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import type { Layout } from '../layout.ts';
 
-/** The cluster in pgdata, as far as it decides what may be shipped. */
+/** The facts about the cluster in pgdata that determine what may be shipped. */
 export interface Cluster {
   /** Decimal. */
   readonly systemIdentifier: string;
-  /** Of the last checkpoint; undefined where pg_control has a layout that is not known. */
+  /** The location of the last checkpoint; undefined if the layout of pg_control is unknown. */
   readonly timeline: number | undefined;
-  /** It replays another server's WAL: it is a standby itself. */
+  /** It replays another server's WAL: it is itself a standby. */
   readonly isInRecovery: boolean;
 }
 
@@ -42,7 +42,7 @@ export async function readCluster(pgdata: string): Promise<Cluster> {
     const { systemIdentifier, state, timeline } = check.control;
     return { systemIdentifier, timeline, isInRecovery: recoveryStates.includes(state) };
   }
-  // A layout newer than this program: the identifier stands at the same place all the same.
+  // A layout newer than this program: the identifier is at the same offset all the same.
   const systemIdentifier = systemIdentifierOf(bytes);
   if (systemIdentifier === undefined) throw new PitrError(`"${path}" is damaged: ${check.reason}`);
   return { systemIdentifier, timeline: undefined, isInRecovery: false };
@@ -72,12 +72,12 @@ export async function pinCluster(layout: Layout, cluster: Cluster, pgdata: strin
   else if (pinned !== cluster.systemIdentifier) throw otherCluster(layout, pinned, cluster, pgdata);
 }
 
-/** The identifier that `-I` left there: proves that l_archivedir is ours, and mounted. */
+/** The identifier that `-I` left there. It proves that l_archivedir is ours, and mounted. */
 export async function requirePinnedDirectory(layout: Layout): Promise<string> {
   const pinned = await readPinnedIdentifier(layout);
   if (pinned !== undefined) return pinned;
   throw refusal(`"${layout.root}" is not initialized`, {
-    hint: 'Run cmd_archiver -C FILE -I once. If it was run, the file system of l_archivedir may not be mounted.',
+    hint: 'Run cmd_archiver -C FILE -I once. If it was run, the file system of l_archivedir is perhaps not mounted.',
   });
 }
 

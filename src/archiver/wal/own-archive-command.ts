@@ -4,7 +4,7 @@ import { judgeArchiving, type Archiving, type ArchivingVerdict } from '../../con
 import { findProgram } from '../../system/find-program.ts';
 import { programRoot } from '../../system/program-root.ts';
 
-/** Whose archive_command it ought to be. */
+/** The program and INI file that archive_command should use. */
 export interface Own {
   readonly pgdata: string;
   readonly iniFile: string;
@@ -15,7 +15,7 @@ async function isSamePath(one: string, other: string): Promise<boolean> {
   return paths[0] === paths[1];
 }
 
-/** PostgreSQL's shell works in the data directory, with the server's PATH, which may be another one than ours. */
+/** PostgreSQL's shell works in the data directory, with the server's PATH, which may differ from ours. */
 async function programProblem(program: string, pgdata: string): Promise<string | undefined> {
   const path = program.includes('/') ? resolve(pgdata, program) : await findProgram(program, []);
   if (path === undefined) return `there is no program "${program}" in our PATH`;

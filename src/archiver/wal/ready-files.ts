@@ -8,18 +8,18 @@ import { readPostmaster } from '../../system/postmaster.ts';
 import type { Cluster } from './cluster.ts';
 import { checkWalFile, walFileAt } from './wal-file.ts';
 
-/** The WAL that PostgreSQL still owes to the archive. */
+/** The WAL that PostgreSQL still has to archive. */
 export type ReadyFiles =
   /** PostgreSQL runs here and archives by itself. */
   | { readonly kind: 'running'; readonly pid: number }
-  /** It cannot be told whether it runs. */
+  /** It cannot be determined whether it runs. */
   | { readonly kind: 'unclear'; readonly reason: string }
   | {
       readonly kind: 'stopped';
       /** pg_wal, or pg_xlog. */
       readonly directory: string;
       readonly names: readonly WalName[];
-      /** Why files that are marked as ready cannot be shipped. */
+      /** The reasons why files that are marked as ready cannot be shipped. */
       readonly problems: readonly string[];
     };
 
@@ -33,7 +33,7 @@ export async function walDirectory(pgdata: string): Promise<string> {
   throw new PitrError(`"${pgdata}" holds neither pg_wal nor pg_xlog`);
 }
 
-/** The names that are marked as ready there, in no order. Nothing else is made of them: there may be very many. */
+/** The names that are marked as ready there, unsorted. They are not processed here: there may be very many. */
 export async function listReady(directory: string): Promise<readonly string[]> {
   const status = join(directory, 'archive_status');
   const entries = await readdir(status).catch((error: unknown) => {
@@ -45,7 +45,7 @@ export async function listReady(directory: string): Promise<readonly string[]> {
     .filter((name) => parseWalName(name).kind !== 'not-wal');
 }
 
-/** Reads what is ready; only where PostgreSQL is stopped, because a running server archives and recycles by itself. */
+/** Reads what is ready, only if PostgreSQL is stopped: a running server archives and recycles by itself. */
 export async function readReadyFiles(pgdata: string, cluster: Cluster): Promise<ReadyFiles> {
   const postmaster = await readPostmaster(pgdata);
   if (postmaster.kind === 'running') return { kind: 'running', pid: postmaster.pid };
@@ -66,14 +66,14 @@ export async function readReadyFiles(pgdata: string, cluster: Cluster): Promise<
   return { kind: 'stopped', directory, names, problems };
 }
 
-/** Tells PostgreSQL that it need not archive these files any more. */
+/** Marks these files as archived for PostgreSQL. */
 export async function markDone(directory: string, names: readonly string[]): Promise<void> {
   const status = join(directory, 'archive_status');
   for (const name of names) {
     try {
       await rename(join(status, `${name}${readySuffix}`), join(status, `${name}.done`));
     } catch (error) {
-      // A server that was started meanwhile has done it.
+      // A server that was started meanwhile has done so.
       if (systemErrorCode(error) !== 'ENOENT') throw error;
     }
   }

@@ -4,12 +4,12 @@ import { findProgram } from '../../system/find-program.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
 import type { ArchiverDeps } from '../deps.ts';
 
-/** What this host's server says of its own archiving. */
+/** The archiving settings and results that this host's server reports. */
 export type ServerView =
   | {
       readonly kind: 'seen';
       readonly archiving: Archiving;
-      /** From 9.4, in a sentence. */
+      /** From 9.4, as a sentence. */
       readonly statistics: string | undefined;
     }
   | { readonly kind: 'not-running' }
@@ -28,7 +28,7 @@ type Answer =
   { readonly kind: 'rows'; readonly rows: Rows } | { readonly kind: 'none'; readonly reason: string };
 type Ask = (sql: string) => Promise<Answer>;
 
-/** Host and port are the INI's, else those of postmaster.pid (9.1 and later); without either psql's own. */
+/** Host and port come from the INI file, otherwise from postmaster.pid (9.1 and later), otherwise from psql itself. */
 async function connectionWords(deps: ArchiverDeps): Promise<string[] | undefined> {
   const { pgdata, port } = deps.settings;
   const postmaster = await readPostmaster(pgdata);
@@ -54,7 +54,7 @@ async function askBy(
   return { kind: 'rows', rows: text === '' ? [] : text.split(record).map((row) => row.split(field)) };
 }
 
-/** The database of the INI; where it names none, one that is there. */
+/** The database of the INI file; if it names none, one that exists. */
 async function chooseDatabase(deps: ArchiverDeps, program: string, connection: readonly string[]) {
   const { dbname } = deps.settings;
   const databases = dbname === undefined ? ['postgres', 'template1'] : [dbname];

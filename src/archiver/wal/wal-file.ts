@@ -14,7 +14,7 @@ import { readIfExists, systemErrorCode } from '../../system/durable.ts';
 import type { Cluster } from './cluster.ts';
 import type { ArchiverDeps } from '../deps.ts';
 
-/** What must not change in a file while it is read: else it was recycled under us. */
+/** The properties that must not change while a file is read: otherwise it was recycled meanwhile. */
 export interface FileIdentity {
   readonly device: bigint;
   readonly inode: bigint;
@@ -22,7 +22,7 @@ export interface FileIdentity {
   readonly mtimeNs: bigint;
 }
 
-/** One file to ship, where it lies. */
+/** One file to ship, and where it is. */
 export interface WalFile {
   readonly name: WalName;
   readonly path: string;
@@ -66,9 +66,9 @@ function requireWalName(path: string): WalName {
 }
 
 /**
- * Finds the file that PostgreSQL means by %p. PostgreSQL's working directory is its data directory: what a
- * relative path names there must be the very file in the INI's pgdata, else another cluster is calling with
- * this cluster's INI file. (-F by hand from elsewhere counts from pgdata.)
+ * Finds the file that PostgreSQL means by %p. PostgreSQL's working directory is its data directory: the file of a
+ * relative path there must be the very file in the INI's pgdata. Otherwise another cluster is calling with this
+ * cluster's INI file. (-F by hand from elsewhere is relative to pgdata.)
  */
 export async function locateWalFile(deps: ArchiverDeps, path: string): Promise<WalFile> {
   const name = requireWalName(path);
@@ -110,7 +110,7 @@ async function ancestorsOf(timeline: number, directories: readonly string[]): Pr
 
 async function checkSegment(file: WalFile, segment: SegmentName, cluster: Cluster, pgdata: string) {
   const bytes = await readStart(file.path);
-  // PostgreSQL never removes a history file from its WAL directory, which was pg_xlog up to 9.6.
+  // PostgreSQL never removes a history file from its WAL directory, which is pg_xlog up to 9.6.
   const places = [dirname(file.path), join(pgdata, 'pg_wal'), join(pgdata, 'pg_xlog')];
   const ancestors = await ancestorsOf(timelineOf(file.name), places);
   const check = checkSegmentHeader(bytes, {

@@ -10,7 +10,7 @@ import { createShipperLane } from '../../../../src/archiver/shipper/lane-record.
 import { prepareMarkers, withdrawMarkers } from '../../../../src/archiver/markers/markers.ts';
 import { shipperPlaces } from '../../../../src/archiver/markers/places.ts';
 import { createWakeUp } from '../../../../src/archiver/shipper/signal.ts';
-import { takeStockIfDue } from '../../../../src/archiver/shipper/take-stock.ts';
+import { recheckBoardIfDue } from '../../../../src/archiver/shipper/recheck-board.ts';
 import type { Work } from '../../../../src/archiver/shipper/work.ts';
 import type { WalFile } from '../../../../src/archiver/wal/wal-file.ts';
 import type { StandbyTarget } from '../../../../src/config/options-archiver.ts';
@@ -43,8 +43,8 @@ async function marked() {
     stop: new AbortController().signal,
     decide: createWakeUp(),
     lastProgressMs: 0,
-    isStockDue: false,
-    isFlawTold: false,
+    isRecheckDue: false,
+    isSlowPathWarned: false,
   };
   await prepareMarkers(places, systemIdentifier, layout.root);
   const free = async (name: string, state: LaneState): Promise<void> => {
@@ -59,31 +59,31 @@ const abandoned: LaneState = { health: 'abandoned', freed: '1', abandoned: { sin
 describe('what the shipper remembers of copies', () => {
   test('is believed as long as no marker was withdrawn', async () => {
     const { work, shipment } = await marked();
-    await takeStockIfDue(work);
+    await recheckBoardIfDue(work);
     expect(shipment.isMarked).toBe(true);
   });
 
   test('is over for an abandoned standby; the other one still counts', async () => {
     const { work, lanes, shipment, free, isComplete } = await marked();
     await free('s1', abandoned);
-    await takeStockIfDue(work);
+    await recheckBoardIfDue(work);
     expect(shipment.isMarked).toBe(false);
     expect(isComplete()).toBe(true);
     expect(lanes.map(({ isAbandoned }) => isAbandoned)).toEqual([true, false]);
     await free('s2', abandoned);
-    await takeStockIfDue(work);
+    await recheckBoardIfDue(work);
     expect(isComplete()).toBe(false);
   });
 
   test('is over for one that was resumed before we looked: it gets all of it again', async () => {
     const { work, shipment, free, isComplete } = await marked();
     await free('s1', { health: 'behind', freed: '1' });
-    await takeStockIfDue(work);
+    await recheckBoardIfDue(work);
     expect([...shipment.owed]).toEqual(['s1']);
     expect(isComplete()).toBe(false);
     shipment.owed.clear();
     await free('s2', abandoned);
-    await takeStockIfDue(work);
+    await recheckBoardIfDue(work);
     expect([...shipment.owed]).toEqual([]);
     expect(isComplete()).toBe(true);
   });
@@ -91,9 +91,9 @@ describe('what the shipper remembers of copies', () => {
   test('is looked at again when that failed half way', async () => {
     const { work, shipment, free } = await marked();
     await free('s2', 'no state' as unknown as LaneState);
-    await expect(takeStockIfDue(work)).rejects.toThrow('cannot understand');
+    await expect(recheckBoardIfDue(work)).rejects.toThrow('cannot understand');
     await writeLaneState(laneOf(work.deps.layout, { name: 's2' } as StandbyTarget), abandoned);
-    await takeStockIfDue(work);
+    await recheckBoardIfDue(work);
     expect(shipment.isMarked).toBe(false);
     expect([...shipment.abandoned]).toEqual(['s2']);
   });

@@ -3,8 +3,8 @@ import type { ShipperLane } from './lane-record.ts';
 import { canLeaveMarkers, prepareMarkers } from '../markers/markers.ts';
 import type { Work } from './work.ts';
 
-/** What was queued for, or delivered to, a standby that was abandoned does not count as safe any more. */
-async function takeStockOf({ board }: Work, lane: ShipperLane): Promise<void> {
+/** A file that was queued for, or delivered to, a standby that was abandoned does not count as safe any more. */
+async function recheckLane({ board }: Work, lane: ShipperLane): Promise<void> {
   const { name } = lane;
   const { abandoned, freed } = await readLaneState(lane);
   if (abandoned === undefined && freed === lane.freed) return;
@@ -25,16 +25,16 @@ async function takeStockOf({ board }: Work, lane: ShipperLane): Promise<void> {
 }
 
 /**
- * Whoever frees a queue takes back all markers, and the directory in which they are made: what the board remembers of copies
- * may be over. The directory is made first and the standbys are looked at then: an abandonment is seen here, or it takes this
- * directory away as well, and no marker can be left by what was true before it.
+ * A process that frees a queue withdraws all markers, and the directory in which they are made: the copies that the
+ * board remembers may be gone. We make the directory first and look at the standbys then. Either we see the
+ * abandonment, or it removes this directory as well: no marker can be left for a copy that is gone.
  */
-export async function takeStockIfDue(work: Work): Promise<void> {
+export async function recheckBoardIfDue(work: Work): Promise<void> {
   const { board, cluster, deps, places } = work;
-  if (!work.isStockDue && (await canLeaveMarkers(places, cluster.systemIdentifier))) return;
-  work.isStockDue = true;
+  if (!work.isRecheckDue && (await canLeaveMarkers(places, cluster.systemIdentifier))) return;
+  work.isRecheckDue = true;
   await prepareMarkers(places, cluster.systemIdentifier, deps.settings.pgdata);
-  for (const lane of work.lanes) await takeStockOf(work, lane);
+  for (const lane of work.lanes) await recheckLane(work, lane);
   for (const shipment of board.shipments.values()) shipment.isMarked = false;
-  work.isStockDue = false;
+  work.isRecheckDue = false;
 }
