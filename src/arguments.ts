@@ -3,7 +3,7 @@ import { usageError } from './errors.ts';
 import { seeHelp, shortHelp, type FlagTable, type Usage } from './help.ts';
 import { programVersion } from './system/program-version.ts';
 
-/** The flags that both programs declare alike. */
+/** The flags that both programs declare in the same way. */
 interface SharedOptions {
   readonly config?: string;
   readonly dryRun?: true;
@@ -13,12 +13,12 @@ interface SharedOptions {
   readonly help?: string | true;
 }
 
-/** The values of a program's flags: text where a flag takes a value. */
+/** The values of a program's flags: text if a flag takes a value. */
 export type OptionsOf<Flags extends FlagTable> = {
   readonly [Name in keyof Flags]?: Flags[Name][1] extends `${string}<${string}` ? string : true;
 };
 
-/** A text that is only to be shown, or the options that were given and the INI file. */
+/** Either a text to show, or the given options and the INI file. */
 export type Arguments<Flags extends FlagTable> =
   | { readonly kind: 'show'; readonly text: string }
   | {
@@ -32,7 +32,7 @@ const generalGroup = 'Options:';
 function sharedOptions({ shared: { dryRun, force, json } }: Usage): Option[] {
   const some = [
     { flags: '--dry-run', text: 'show the steps and change nothing', goesWith: dryRun },
-    { flags: '--force [NAMES]', text: 'go on where the action would refuse', goesWith: force },
+    { flags: '--force [NAMES]', text: 'continue where the action would refuse', goesWith: force },
     { flags: '--json', text: 'answer with one JSON object on standard output', goesWith: json },
   ];
   return [
@@ -41,7 +41,7 @@ function sharedOptions({ shared: { dryRun, force, json } }: Usage): Option[] {
       goesWith === undefined ? [] : [new Option(flags, `${text}; ${goesWith}`)],
     ),
     new Option('--version', 'show the version of this program'),
-    new Option('-h, --help [all]', 'show what is typed for each task; with "all", every option'),
+    new Option('-h, --help [all]', 'show the options for each task; with "all", every option'),
   ].map((option) => option.helpGroup(generalGroup));
 }
 
@@ -64,7 +64,7 @@ function declare(usage: Usage): Command {
   return command;
 }
 
-/** commander's own message without its prefix, in our look. */
+/** commander's own message without its prefix, in our form. */
 function messageFrom(error: CommanderError): string {
   return error.message
     .replace(/^error: /, '')
@@ -77,7 +77,7 @@ function helpText(usage: Usage, command: Command, topic: string | true): string 
   if (topic === 'all') return `${command.helpInformation()}${usage.more}`;
   throw usageError(
     `unknown word after --help: "${topic}"`,
-    `${usage.program} --help shows what is typed for each task, --help all every option.`,
+    `${usage.program} --help shows the options for each task, --help all every option.`,
   );
 }
 
@@ -100,11 +100,11 @@ export function readArguments<Flags extends FlagTable>(
   if (options.help !== undefined) return { kind: 'show', text: helpText(usage, command, options.help) };
   if (options.version === true) return { kind: 'show', text: `${programVersion()}\n` };
   if (options.config === undefined)
-    throw usageError('no INI file is given', `Name it: ${usage.program} -C FILE …`);
+    throw usageError('no INI file is given', `Add it: ${usage.program} -C FILE …`);
   return { kind: 'options', iniFile: options.config, options };
 }
 
-/** One of the actions that the options ask for, each with the words to name it by; `otherwise` without any. */
+/** The only action that the options request; `otherwise` if they request none. */
 export function onlyAction<Action>(
   asked: readonly { readonly word: string; readonly action: Action }[],
   otherwise: Action,

@@ -1,39 +1,39 @@
-/** What an operator comes for. */
+/** The tasks for which an operator uses a program. */
 const tasks = ['Set up', 'Run', 'Look', 'Change roles', 'Recover'] as const;
 
-/** A flag of one program. Those that only our own launcher types are hidden: no help names them. */
+/** A flag of one program. Flags that only our own launcher uses are hidden: no help shows them. */
 type Flag = readonly [
   task: (typeof tasks)[number] | 'hidden',
   /** Its names and its value, as commander reads them: `-A, --action <WHAT>`. */
   flags: string,
   text: string,
-  /** How it is typed, for the short help; flags without it are left to `--help all`. */
+  /** Its form in the short help; flags without one are only in `--help all`. */
   typed?: string,
-  /** What the short help says where `text` is too long for a line. */
+  /** The text in the short help if `text` is too long for a line. */
   effect?: string,
 ];
 
 /** A program's flags, by the names that commander gives to their values. */
 export type FlagTable = Readonly<Record<string, Flag>>;
 
-/** The command line of one program and all that its help says. */
+/** The command line of one program and everything that its help shows. */
 export interface Usage<Flags extends FlagTable = FlagTable> {
   readonly program: string;
   readonly synopsis: string;
   readonly description: string;
   readonly flags: Flags;
-  /** The shared flags that it has beside `-C`, each with what it goes with. */
+  /** The shared flags that it has in addition to `-C`, each with the actions that it goes with. */
   readonly shared: Readonly<Partial<Record<'dryRun' | 'force' | 'json', string>>>;
-  /** Below the tasks in the short help. */
+  /** The lines below the tasks in the short help. */
   readonly foot: readonly string[];
-  /** What `--help all` says below the flags. */
+  /** The text of `--help all` below the flags. */
   readonly more: string;
 }
 
-/** What both programs do without an action. */
+/** The action of both programs if none is given. */
 const check: Flag = ['Look', '', 'check FILE and what it names on this host', '(no action)'];
 
-/** What is typed for each task, on one screen of a terminal: 24 lines of 80 columns. */
+/** The options for each task, on one screen of a terminal: 24 lines of 80 columns. */
 export function shortHelp({ program, synopsis, description, flags, foot }: Usage): string {
   const shown = [check, ...Object.values(flags)].filter(([, , , typed]) => typed !== undefined);
   const width = Math.max(...shown.map(([, , , typed = '']) => typed.length)) + 2;
@@ -46,7 +46,7 @@ export function shortHelp({ program, synopsis, description, flags, foot }: Usage
   return [`Usage: ${program} ${synopsis}`, description, ...groups, ...foot, last, ''].join('\n');
 }
 
-/** The hint of an error in the command line that has no better one. */
+/** The hint for an error in the command line that has no better one. */
 export function seeHelp({ program }: Pick<Usage, 'program'>): string {
   return `${program} --help shows the actions.`;
 }

@@ -3,10 +3,10 @@ import { usageError } from '../errors.ts';
 import { seeHelp } from '../help.ts';
 import { usage, type flags } from './usage.ts';
 
-/** What one call of cmd_archiver is to do. `check` is what it does without an action. */
+/** The request of one call of cmd_archiver. `check` is its action if none is given. */
 export type Action =
   | { readonly kind: 'archive'; readonly path: string }
-  /** `plant`: the standby whose archive is to be marked whatever is known of it. */
+  /** `plant`: the standby whose archive is to be marked in any case. */
   | { readonly kind: 'initialize'; readonly plant: string | undefined }
   | { readonly kind: 'check' | 'ship' | 'flush' | 'cleanup' }
   | { readonly kind: 'abandon' | 'resume'; readonly standby: string };

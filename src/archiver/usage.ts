@@ -9,7 +9,7 @@ export const flags = {
   ],
   file: ['Run', '-F, --file <PATH>', "archive one WAL file: PostgreSQL's %p", '-F %p'],
   ship: ['Run', '--ship', 'ship WAL ahead of archive_command; for a service', '--ship'],
-  cleanup: ['Run', '--cleanup', 'remove what dead processes left half made', '--cleanup'],
+  cleanup: ['Run', '--cleanup', 'remove half-made files of dead processes', '--cleanup'],
   flush: [
     'Change roles',
     '--flush',
@@ -38,7 +38,7 @@ export const usage = {
   flags,
   shared: { dryRun: 'with --flush, --cleanup, --abandon or --resume' },
   foot: [
-    '--dry-run: only say what --flush, --cleanup, --abandon or --resume would do.',
+    '--dry-run: only show what --flush, --cleanup, --abandon or --resume would do.',
     "In postgresql.conf: archive_command = '/path/to/cmd_archiver -C FILE -F %p'",
   ],
   more: `

@@ -7,7 +7,7 @@ export const flags = {
   verify: [
     'Set up',
     '--verify',
-    'with -B: check every page of the copy by its checksum; alone: those of a base backup that was not started yet',
+    'with -B: check every page of the copy by its checksum; alone: check a base backup on which no server was started yet',
     '--verify',
     'with -B, or alone: check the checksums of the copy',
   ],
@@ -20,9 +20,9 @@ export const flags = {
     'start or stop the server on this host',
   ],
   cleanup: ['Run', '--cleanup', 'remove archived WAL that nothing here needs any more', '--cleanup'],
-  ping: ['Look', '-P, --ping', 'ask whether the master is alive; the exit status tells', '-P'],
+  ping: ['Look', '-P, --ping', 'check whether the master is alive; see the exit status', '-P'],
   backupInfo: ['Look', '--backup-info', 'show what is known of the base backup in pgdata', '--backup-info'],
-  wal: ['Look', '--wal', 'list the archived WAL, its gaps, what it can recover to', '--wal'],
+  wal: ['Look', '--wal', 'list the archived WAL, its gaps, possible targets', '--wal'],
   failover: [
     'Change roles',
     '-F, --failover <999>',
@@ -96,7 +96,7 @@ When the master has died:
   cmd_standby -C /etc/cmd_standby.ini -P
   cmd_standby -C /etc/cmd_standby.ini -F999
 
-Back to a moment, on a standby that was never started with -S:
+Point-in-time recovery, on a standby that was never started with -S:
   cmd_standby -C /etc/cmd_standby.ini -F999 -R '2008-05-28 11:00:38.059389'
   cmd_standby -C /etc/cmd_standby.ini --wal
   cmd_standby -C /etc/cmd_standby.ini -F999 -R '2008-05-28 11:00:30' --target-action pause
@@ -104,7 +104,7 @@ Back to a moment, on a standby that was never started with -S:
 From cron:
   cmd_standby -C /etc/cmd_standby.ini --cleanup
 
---force=NAME,NAME overrules what is named, and --force all of it:
+--force=NAME,NAME overrules the named refusals, --force all of them:
 ${forceTexts}
 
 Exit status: 0 success, 1 failure, 2 command line, 3 configuration, 4 refused and nothing changed,

@@ -37,7 +37,7 @@ describe.each(usages)('the command line of %s', (program, usage) => {
       expect.objectContaining({
         exitCode: 2,
         message: 'unknown word after --help: "failover"',
-        hint: `${program} --help shows what is typed for each task, --help all every option.`,
+        hint: `${program} --help shows the options for each task, --help all every option.`,
       }) as Error,
     );
   });

@@ -12,7 +12,7 @@ export const forceNames = {
   crashed: '-B and -I over a server that was not shut down',
   'other-cluster': '-B and -I over another cluster',
   'new-archive':
-    '-I where WAL was received already, although archivedir has no sentinel: it may not be mounted',
+    '-I where WAL was received already, although archivedir has no sentinel: perhaps it is not mounted',
   'new-pgdata':
     '-I although pgdata does not exist and looks like a misspelt name of the data directory beside it',
   'foreign-data': "-B and -I over a tablespace, or linked WAL, that may be another cluster's",
