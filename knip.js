@@ -9,10 +9,8 @@ export default ({ production }) => ({
     'src/cmd-standby.ts!',
     // A thread of its own.
     'src/standby/page-check/worker.ts!',
-    // scripts/generate-docs.js takes it from dist/.
-    'src/config/render.ts!',
     'scripts/{*,package/*,lib/*}.js!',
-    'scripts/lib/{demo,bench/main}.ts!',
+    'scripts/lib/{demo,bench/main,docs/generate}.ts!',
     // scripts/test reads it.
     'test/node-files.js',
     'test/**/*.test.ts',

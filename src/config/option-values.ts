@@ -1,4 +1,3 @@
-import { describeRange } from './describe-kind.ts';
 import { splitWords } from './command-words.ts';
 import { readName, readStandbyNames } from './name-values.ts';
 import type { Option } from './option.ts';
@@ -110,4 +109,9 @@ function readVersion(text: string): ValueResult {
   }
   const isTooOld = Number(major) < 8 || (Number(major) === 8 && Number(minor) < 4);
   return isTooOld ? wrong(`"${text}" is older than 8.4, the first version supported`) : value(text);
+}
+
+/** `2 or 3`, `1 to 32`. */
+export function describeRange(min: number, max: number): string {
+  return max - min === 1 ? `${min} or ${max}` : `${min} to ${max}`;
 }

@@ -1,4 +1,5 @@
-import type { Option } from './option.ts';
+import type { Option } from '../../../src/config/option.ts';
+import { describeRange } from '../../../src/config/option-values.ts';
 
 /** The values that the key accepts, in the reference's words. */
 export function describeKind(option: Option): string {
@@ -37,9 +38,4 @@ export function describeKind(option: Option): string {
     case 'search-path':
       return 'directories';
   }
-}
-
-/** `2 or 3`, `1 to 32`. */
-export function describeRange(min: number, max: number): string {
-  return max - min === 1 ? `${min} or ${max}` : `${min} to ${max}`;
 }

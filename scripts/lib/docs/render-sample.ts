@@ -1,6 +1,6 @@
-import type { Option, OptionTable } from './option.ts';
-import { archiverOptions } from './options-archiver.ts';
-import { standbyOptions, tablespacesSection } from './options-standby.ts';
+import type { Option, OptionTable } from '../../../src/config/option.ts';
+import { archiverOptions } from '../../../src/config/options-archiver.ts';
+import { standbyOptions, tablespacesSection } from '../../../src/config/options-standby.ts';
 import { asSentence, byGroup, wrapText } from './render-text.ts';
 
 const width = 96;

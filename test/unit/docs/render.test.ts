@@ -4,11 +4,11 @@ import { parseArchiverConfig } from '../../../src/config/load-archiver.ts';
 import { parseStandbyConfig } from '../../../src/config/load-standby.ts';
 import { archiverOptions } from '../../../src/config/options-archiver.ts';
 import { standbyOptions } from '../../../src/config/options-standby.ts';
-import { asSentence, wrapText } from '../../../src/config/render-text.ts';
-import { renderArchiverSample, renderStandbySample } from '../../../src/config/render-sample.ts';
-import { renderGeneratedFiles } from '../../../src/config/render.ts';
+import { asSentence, wrapText } from '../../../scripts/lib/docs/render-text.ts';
+import { renderArchiverSample, renderStandbySample } from '../../../scripts/lib/docs/render-sample.ts';
+import { renderGeneratedFiles } from '../../../scripts/lib/docs/render.ts';
 import { exitCodes } from '../../../src/errors.ts';
-import { problemsOf } from './fixtures.ts';
+import { problemsOf } from '../config/fixtures.ts';
 
 const root = new URL('../../../', import.meta.url);
 const files = [...renderGeneratedFiles()];
