@@ -14,8 +14,8 @@ export interface BackupEnd {
 }
 
 /** A base backup that was not made by us has left its end in the archive only. */
-async function readStop(label: BackupLabel | undefined, contents: ArchiveContents) {
-  if (label === undefined) return undefined;
+async function readStop(label: BackupLabel | undefined, contents: ArchiveContents | undefined) {
+  if (label === undefined || contents === undefined) return undefined;
   const { startSegment, startLsn } = label;
   const offset = Number(startLsn - firstLsnOf(startSegment, contents.layout.segmentSize));
   const name = contents.backups.find(
@@ -29,7 +29,7 @@ async function readStop(label: BackupLabel | undefined, contents: ArchiveContent
 
 export async function backupEnd(
   { record, backupLabel }: Pick<DataDirectory, 'record' | 'backupLabel'>,
-  contents: ArchiveContents,
+  contents: ArchiveContents | undefined,
 ): Promise<BackupEnd> {
   const { backup } = record;
   const stop = await readStop(backupLabel, contents);

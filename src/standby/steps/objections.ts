@@ -13,18 +13,43 @@ export interface Objection {
   readonly cost?: string;
 }
 
+function objectionOf(error: unknown): Objection {
+  if (!(error instanceof PitrError)) throw error;
+  return { message: error.message, hint: [error.detail, error.hint].filter(Boolean).join(' ') };
+}
+
 /** Turns what would end the program into one objection among others, so that all are told at once. */
 export async function objectionsOf(tries: readonly (() => unknown)[]): Promise<readonly Objection[]> {
   const found: Objection[] = [];
-  for (const attempt of tries) {
+  for (const make of tries) {
     try {
-      await attempt();
+      await make();
     } catch (error) {
-      if (!(error instanceof PitrError)) throw error;
-      found.push({ message: error.message, hint: [error.detail, error.hint].filter(Boolean).join(' ') });
+      found.push(objectionOf(error));
     }
   }
   return found;
+}
+
+/** The same for a value that is needed once nothing stands against it. */
+export interface Attempt<T> {
+  readonly objections: readonly Objection[];
+  /** Throws where there is none. */
+  readonly value: () => T;
+}
+
+export function attempt<T>(make: () => T): Attempt<T> {
+  try {
+    const value = make();
+    return { objections: [], value: () => value };
+  } catch (error) {
+    return {
+      objections: [objectionOf(error)],
+      value: () => {
+        throw error;
+      },
+    };
+  }
 }
 
 export function isOverruled({ name }: Objection, force: Force): boolean {

@@ -1,4 +1,3 @@
-import { refusal } from '../../../errors.ts';
 import type { ActionOptions, StandbyDeps } from '../../deps.ts';
 import { observeHere } from './facts.ts';
 import { probePrimary } from '../../primary/liveness/liveness.ts';
@@ -8,19 +7,11 @@ import { perform } from '../../steps/carry-out.ts';
 import { sayWherePrimaryIsHere } from '../../primary/primary-is-here.ts';
 import { changeRecord } from '../../backup-record/record.ts';
 import { observeForTarget, targetKey, type RecoveryFacts } from './point-in-time/facts.ts';
-import { listRecoveryObjections, planRecovery } from './point-in-time/plan.ts';
-import { refuseUnfit } from './point-in-time/refusals.ts';
+import { planRecovery } from './point-in-time/plan.ts';
 import { reportRecovery } from './point-in-time/report.ts';
 import { recoverySteps, type RecoveryRun } from './point-in-time/steps.ts';
 import { newRun } from './run.ts';
 import type { RequestedTarget } from '../../recovery/requested-target.ts';
-
-function refuseStreaming(deps: StandbyDeps): void {
-  if (!deps.settings.use_streaming_replication) return;
-  throw refusal('recovery to a moment is not for a standby that streams: use_streaming_replication is on', {
-    hint: 'A streaming standby has replayed all there is. Set use_streaming_replication: no on a cold standby.',
-  });
-}
 
 async function observe(
   deps: StandbyDeps,
@@ -29,7 +20,6 @@ async function observe(
 ): Promise<RecoveryFacts> {
   await sayWherePrimaryIsHere(deps);
   const here = await observeHere(deps, true);
-  refuseUnfit(here, requested);
   const forTarget = await observeForTarget(deps, here, requested);
   const liveness = await probePrimary(deps);
   return { ...here, ...forTarget, liveness, force: options.force };
@@ -41,10 +31,9 @@ export async function recoverTo(
   options: ActionOptions,
   requested: RequestedTarget,
 ): Promise<number> {
-  refuseStreaming(deps);
   const facts = await observe(deps, options, requested);
-  const { shown, steps } = planRecovery(facts, requested);
-  sayOverruled(deps, listRecoveryObjections(facts, requested), options.force);
+  const { shown, objections, steps } = planRecovery(facts, requested);
+  sayOverruled(deps, objections, options.force);
   deps.report(`Recovery to ${shown}`);
   deps.log.notice(describeLiveness(facts.liveness));
   if (facts.liveness.kind === 'dead')

@@ -1,7 +1,4 @@
-import { firstSegment } from '../../../archive/first-segment.ts';
-import { messageOf, refusal } from '../../../../errors.ts';
-import { segmentNumber } from '../../../../postgres/lsn.ts';
-import type { SegmentName } from '../../../../postgres/wal-name.ts';
+import { messageOf } from '../../../../errors.ts';
 import { parseTimestamp } from '../../../../postgres/timestamp.ts';
 import { readContents, type ArchiveContents } from '../../../archive/contents.ts';
 import { lastCommit } from '../../../archive/last-commit.ts';
@@ -15,15 +12,22 @@ import { hasEnded, observeReplayed } from '../../../recovery/replayed.ts';
 import type { RequestedTarget } from '../../../recovery/requested-target.ts';
 import type { TargetBounds } from '../../../recovery/target.ts';
 
-export interface RecoveryFacts extends LocalFacts {
-  readonly liveness: Liveness;
-  readonly force: Force;
-  readonly contents: ArchiveContents;
+export type ContentsFact =
+  | { readonly kind: 'contents'; readonly contents: ArchiveContents }
+  | { readonly kind: 'unusable'; readonly reason: string };
+
+/** What a recovery to a target must know beside what a failover must. */
+interface TargetFacts {
+  readonly wal: ContentsFact;
   readonly bounds: TargetBounds;
-  /** Where replay would begin. */
-  readonly from: SegmentName;
   /** The transaction that is aimed at was seen to have ended here. */
   readonly hasXidEnded: boolean;
+  readonly isStreaming: boolean;
+}
+
+export interface RecoveryFacts extends LocalFacts, TargetFacts {
+  readonly liveness: Liveness;
+  readonly force: Force;
 }
 
 /** Identifies a target: the one that this standby stands at may be asked for again, to open there. */
@@ -36,7 +40,7 @@ export function targetKey({ goal, exclusive }: RequestedTarget): string {
 async function bounds(
   server: Server,
   here: LocalFacts,
-  contents: ArchiveContents,
+  contents: ArchiveContents | undefined,
   requested: RequestedTarget,
 ): Promise<TargetBounds> {
   const { deps } = server;
@@ -56,7 +60,7 @@ async function bounds(
     replayedLsn: replayed?.lsn,
     endedBeforeXid: standsThere ? undefined : control?.progress?.endedBeforeXid,
     now,
-    lastCommit: isLater ? await lastCommitIn(server, contents) : undefined,
+    lastCommit: isLater && contents !== undefined ? await lastCommitIn(server, contents) : undefined,
     zone,
   };
 }
@@ -66,38 +70,33 @@ async function lastCommitIn(server: Server, contents: ArchiveContents) {
   return lastCommit(server, contents.directory, names);
 }
 
-async function contentsHere(deps: StandbyDeps, { directory, archive }: LocalFacts): Promise<ArchiveContents> {
-  if (archive.kind === 'unusable') {
-    throw refusal(`the archive cannot be read: ${archive.reason}; nothing was changed`, {
-      hint: 'Mount or repair archivedir.',
-    });
-  }
-  const { sentinel } = archive.archive;
+async function contentsHere(
+  { settings }: StandbyDeps,
+  { directory, archive }: LocalFacts,
+): Promise<ContentsFact> {
+  if (archive.kind === 'unusable') return archive;
+  const { systemIdentifier } = archive.archive.sentinel;
   try {
-    return await readContents(deps.settings.archivedir, directory, sentinel.systemIdentifier);
+    const contents = await readContents(settings.archivedir, directory, systemIdentifier);
+    return { kind: 'contents', contents };
   } catch (error) {
-    throw refusal(`the archive cannot be read: ${messageOf(error)}; nothing was changed`);
+    return { kind: 'unusable', reason: messageOf(error) };
   }
 }
 
-/** What a recovery to a target must know beside what a failover must. */
 export async function observeForTarget(
   deps: StandbyDeps,
   here: LocalFacts,
   requested: RequestedTarget,
-): Promise<Pick<RecoveryFacts, 'contents' | 'bounds' | 'from' | 'hasXidEnded'>> {
+): Promise<TargetFacts> {
   const server = serverOf(deps, here.directory.capabilities);
-  const contents = await contentsHere(deps, here);
+  const wal = await contentsHere(deps, here);
   const { goal } = requested;
-  const mayAsk = here.state.kind === 'recovering' && here.state.answers && goal.kind === 'xid';
+  const canAsk = here.state.kind === 'recovering' && here.state.answers && goal.kind === 'xid';
   return {
-    contents,
-    bounds: await bounds(server, here, contents, requested),
-    from: firstSegment(here.directory, contents),
-    hasXidEnded: mayAsk && (await hasEnded(server, goal.xid)),
+    wal,
+    bounds: await bounds(server, here, wal.kind === 'contents' ? wal.contents : undefined, requested),
+    hasXidEnded: canAsk && (await hasEnded(server, goal.xid)),
+    isStreaming: deps.settings.use_streaming_replication,
   };
-}
-
-export function firstNumber({ from, contents }: Pick<RecoveryFacts, 'from' | 'contents'>): number {
-  return segmentNumber(from, contents.layout);
 }

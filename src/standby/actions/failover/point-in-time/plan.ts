@@ -1,18 +1,18 @@
 import type { RecoveryTargetSettings } from '../../../../postgres/recovery-target.ts';
-import { limitObjections, loginObjections, primaryObjections } from '../objections.ts';
 import { afterSteps, startSteps } from '../plan.ts';
-import { refuseOn, type Objection } from '../../../steps/objections.ts';
+import { attempt, refuseOn, type Objection } from '../../../steps/objections.ts';
 import { recoverySettings } from '../../../recovery/settings.ts';
 import type { RecoveryFacts } from './facts.ts';
-import { choosePath, endedXidObjections, walObjections } from './refusals.ts';
+import { listRecoveryObjections } from './objections.ts';
 import type { RequestedTarget } from '../../../recovery/requested-target.ts';
 import type { RecoveryStep } from './steps.ts';
-import { chooseTarget, type Target } from '../../../recovery/target.ts';
+import { chooseTarget } from '../../../recovery/target.ts';
 
 export interface PlannedRecovery {
-  readonly target: Target;
-  /** With what is said of it: `just before …`. */
+  /** The target, with what is said of it: `just before …`. */
   readonly shown: string;
+  /** Those that are overruled. */
+  readonly objections: readonly Objection[];
   readonly steps: readonly RecoveryStep[];
 }
 
@@ -42,30 +42,15 @@ function recoverySteps(facts: RecoveryFacts, settings: RecoveryTargetSettings): 
   ];
 }
 
-/** All that stands against a recovery to a target. */
-export function listRecoveryObjections(
-  facts: RecoveryFacts,
-  requested: RequestedTarget,
-): readonly Objection[] {
-  const target = chooseTarget(requested.goal, facts.bounds);
-  // A server that does not open takes no write from anybody.
-  const opens = requested.action === 'promote';
-  return [
-    ...(opens ? [...primaryObjections(facts), ...loginObjections(facts)] : []),
-    ...limitObjections(facts),
-    ...endedXidObjections(facts, target),
-    ...walObjections(facts, choosePath(facts, requested.timeline), target),
-  ];
-}
-
 export function planRecovery(facts: RecoveryFacts, requested: RequestedTarget): PlannedRecovery {
-  refuseOn(listRecoveryObjections(facts, requested), facts.force);
-  const target = chooseTarget(requested.goal, facts.bounds);
-  const shown = requested.exclusive ? `just before ${target.shown}` : target.shown;
-  const settings = { ...requested, goal: target.goal };
+  const target = attempt(() => chooseTarget(requested.goal, facts.bounds));
+  const objections = listRecoveryObjections(facts, requested, target);
+  refuseOn(objections, facts.force);
+  const { goal, shown: name } = target.value();
+  const shown = requested.exclusive ? `just before ${name}` : name;
   return {
-    target,
     shown,
-    steps: [...recoverySteps(facts, settings), ...endSteps(facts, requested, shown)],
+    objections,
+    steps: [...recoverySteps(facts, { ...requested, goal }), ...endSteps(facts, requested, shown)],
   };
 }

@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { LocalFacts } from '../../../../../../src/standby/actions/failover/facts.ts';
+import { PitrError } from '../../../../../../src/errors.ts';
 import type { RecoveryFacts } from '../../../../../../src/standby/actions/failover/point-in-time/facts.ts';
 import { planRecovery } from '../../../../../../src/standby/actions/failover/point-in-time/plan.ts';
-import { refuseUnfit } from '../../../../../../src/standby/actions/failover/point-in-time/refusals.ts';
 import type { RequestedTarget } from '../../../../../../src/standby/recovery/requested-target.ts';
 import {
   recoverySteps,
@@ -12,7 +11,7 @@ import {
 import { newRun } from '../../../../../../src/standby/actions/failover/run.ts';
 import type { StandbyDeps } from '../../../../../../src/standby/deps.ts';
 import { bindSteps } from '../../../../../../src/standby/steps/step-table.ts';
-import { contents, found, segment, twoPromotions } from '../../../archive/contents-kit.ts';
+import { contents, found, twoPromotions } from '../../../archive/contents-kit.ts';
 import { dataDirectory, label, localFacts } from '../../../standby-facts.ts';
 import { fullForce, noForce } from '../../../../../../src/standby/steps/force.ts';
 
@@ -29,12 +28,15 @@ function target(changes: Partial<RequestedTarget> = {}): RequestedTarget {
   };
 }
 
+const walOf = (...given: Parameters<typeof contents>) =>
+  ({ kind: 'contents', contents: contents(...given) }) as const;
+
 function facts(changes: Partial<RecoveryFacts> = {}): RecoveryFacts {
   return {
     ...localFacts('15', { state: stopped, directory: coldBackup('15') }),
     liveness: { kind: 'dead', unsent: undefined, warnings: [] },
     force: noForce,
-    contents: contents(['1:3', '1:4', '1:5']),
+    wal: walOf(['1:3', '1:4', '1:5']),
     bounds: {
       notBefore: undefined,
       notBeforeLsn: 0x300_0138n,
@@ -45,10 +47,19 @@ function facts(changes: Partial<RecoveryFacts> = {}): RecoveryFacts {
       lastCommit: undefined,
       zone: 'UTC',
     },
-    from: segment('1:3'),
     hasXidEnded: false,
+    isStreaming: false,
     ...changes,
   };
+}
+
+function thrownBy(action: () => unknown): PitrError {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof PitrError) return error;
+  }
+  throw new Error('it was not refused');
 }
 
 const kinds = (input: RecoveryFacts, requested = target()) =>
@@ -101,40 +112,40 @@ describe('the WAL that a recovery needs', () => {
     expect(kinds(facts(), lsn(0x5ff_ffffn))).toContain('see-it-open');
   });
 
-  const gap = contents(['1:3', '1:5']);
+  const gap = walOf(['1:3', '1:5']);
 
   test('a gap is no matter before it, and beyond it an LSN cannot be reached', () => {
-    expect(kinds(facts({ contents: gap }), lsn(0x3ff_0000n))).toContain('see-it-open');
-    expect(() => kinds(facts({ contents: gap, force: fullForce }), lsn(0x500_0000n))).toThrow(
+    expect(kinds(facts({ wal: gap }), lsn(0x3ff_0000n))).toContain('see-it-open');
+    expect(() => kinds(facts({ wal: gap, force: fullForce }), lsn(0x500_0000n))).toThrow(
       'which ends at 0/4000000: segment 000000010000000000000004 is missing',
     );
   });
 
   test.each([
     ['missing', gap, 'segment 000000010000000000000004 is missing'],
-    ['spoilt', contents(['1:3', found('1:4', 'it is of another cluster')]), 'cannot be replayed: it is of'],
+    ['spoilt', walOf(['1:3', found('1:4', 'it is of another cluster')]), 'cannot be replayed: it is of'],
   ])('of other targets a %s segment is said, and --force tries', (_, here, reason) => {
-    expect(() => kinds(facts({ contents: here }))).toThrow(reason);
-    expect(kinds(facts({ contents: here, force: fullForce }))).toContain('see-it-open');
+    expect(() => kinds(facts({ wal: here }))).toThrow(reason);
+    expect(kinds(facts({ wal: here, force: fullForce }))).toContain('see-it-open');
   });
 
   test('the end of the base backup needs no more than the base backup does', () => {
     const immediate = target({ goal: { kind: 'immediate' } });
-    expect(kinds(facts({ contents: gap }), immediate)).toContain('see-it-open');
-    const short = facts({ contents: contents(['1:4', '1:5']), force: fullForce });
+    expect(kinds(facts({ wal: gap }), immediate)).toContain('see-it-open');
+    const short = facts({ wal: walOf(['1:4', '1:5']), force: fullForce });
     expect(() => kinds(short, immediate)).toThrow(
       'the base backup cannot become consistent: segment 000000010000000000000003 is missing',
     );
-    expect(() => kinds(facts({ contents: contents([]) }), immediate)).toThrow(
+    expect(() => kinds(facts({ wal: walOf([]) }), immediate)).toThrow(
       'the WAL ends before segment 000000010000000000000003',
     );
   });
 });
 
 describe('the timeline that a recovery follows', () => {
-  const here = contents(['1:3', '1:4', '1:5', '1:6', '2:6', '2:7', '2:8', '3:8', '3:9'], twoPromotions);
+  const here = walOf(['1:3', '1:4', '1:5', '1:6', '2:6', '2:7', '2:8', '3:8', '3:9'], twoPromotions);
   const to = (timeline: RequestedTarget['timeline'], at = 0x300_0200n) =>
-    kinds(facts({ contents: here }), { ...lsn(at), timeline });
+    kinds(facts({ wal: here }), { ...lsn(at), timeline });
 
   test('decides what can be reached', () => {
     expect(to('latest', 0x900_0000n)).toContain('see-it-open');
@@ -146,27 +157,31 @@ describe('the timeline that a recovery follows', () => {
   test('must be known, and lead through what is here', () => {
     expect(() => to(4)).toThrow('there is no history file of timeline 4; nothing was changed');
     const late = facts({
-      contents: here,
+      wal: here,
       bounds: { ...facts().bounds, notBeforeLsn: 0x600_0200n },
     });
     expect(() => kinds(late, { ...lsn(0x600_0300n), timeline: 2 })).toThrow(
       'timeline 2 leaves timeline 1 at 0/6000100, before 0/6000200, where the data here stands',
     );
-    const other = facts({ contents: contents([], { 4: '2\t0/4000000\tx\n' }) });
+    const other = facts({ wal: walOf([], { 4: '2\t0/4000000\tx\n' }) });
     expect(() => kinds(other, { ...lsn(0x300_0200n), timeline: 4 })).toThrow(
       'timeline 4 does not come from timeline 1',
     );
-    const spoilt = facts({ contents: { ...here, badHistories: ['00000002.history: x'] } });
+    const spoilt = facts({
+      wal: { ...here, contents: { ...here.contents, badHistories: ['00000002.history: x'] } },
+    });
     expect(() => kinds(spoilt)).toThrow('a timeline history file cannot be used');
   });
 });
 
-describe('what is refused before the archive is read', () => {
-  const unfit = (major: string, requested: Partial<RequestedTarget>, changes: Partial<LocalFacts> = {}) => {
-    refuseUnfit(
-      localFacts(major, { state: stopped, directory: coldBackup(major), ...changes }),
-      target(requested),
-    );
+describe('what is refused whatever the archive holds', () => {
+  const unfit = (
+    major: string,
+    requested: Partial<RequestedTarget>,
+    changes: Partial<RecoveryFacts> = {},
+  ) => {
+    const here = localFacts(major, { state: stopped, directory: coldBackup(major) });
+    planRecovery(facts({ ...here, ...changes }), target({ goal: { kind: 'xid', xid: 5 }, ...requested }));
   };
 
   test.each([
@@ -189,7 +204,7 @@ describe('what is refused before the archive is read', () => {
   test('what each release can do is not', () => {
     unfit('8.4', { goal: { kind: 'xid', xid: 5 } });
     unfit('9.1', {});
-    unfit('10', { goal: { kind: 'lsn', lsn: 1n }, action: 'pause' });
+    unfit('10', { goal: { kind: 'lsn', lsn: 0x300_0200n }, action: 'pause' });
   });
 
   test.each([
@@ -200,6 +215,27 @@ describe('what is refused before the archive is read', () => {
     expect(() => {
       unfit('15', {}, changes);
     }).toThrow(reason);
+  });
+
+  test('a standby that streams, an archive that cannot be read, and all else at once', () => {
+    const trouble = {
+      isStreaming: true,
+      wal: { kind: 'unusable', reason: 'it is not mounted' },
+      liveness: { kind: 'alive', by: 'x', answers: true },
+    } as const;
+    const error = thrownBy(() => planRecovery(facts(trouble), lsn(0x200_0000n)));
+    expect(error.message).toContain('use_streaming_replication is on; nothing was changed');
+    expect(error.detail?.match(/^- .*/gm)).toEqual([
+      expect.stringContaining('the primary is alive'),
+      expect.stringContaining('LSN 0/2000000 lies before the end of the base backup'),
+      expect.stringContaining('the archive cannot be read: it is not mounted'),
+    ]);
+  });
+
+  test('the WAL is not judged from what is no standby', () => {
+    const state = { kind: 'production', answers: true } as const;
+    const error = thrownBy(() => planRecovery(facts({ state, wal: walOf([]) }), target()));
+    expect(error.detail).toBeUndefined();
   });
 
   test('a transaction that the running standby has seen end', () => {

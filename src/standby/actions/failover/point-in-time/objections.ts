@@ -1,16 +1,19 @@
-/** Why a recovery to a target must not begin. Pure: each throws before anything is touched. */
+/** Why a recovery to a target must not begin. */
 import { refusal } from '../../../../errors.ts';
 import type { Capabilities } from '../../../../postgres/capabilities.ts';
-import { formatLsn } from '../../../../postgres/lsn.ts';
+import { formatLsn, segmentNumber, type WalLayout } from '../../../../postgres/lsn.ts';
+import type { SegmentName } from '../../../../postgres/wal-name.ts';
 import type { RecoveryGoal, TargetAction } from '../../../../postgres/recovery-target.ts';
+import type { ArchiveContents } from '../../../archive/contents.ts';
+import { firstSegment } from '../../../archive/first-segment.ts';
 import { latestTimeline, pathTo, type TimelinePath } from '../../../archive/timelines.ts';
 import { walk, type Walk } from '../../../archive/walk.ts';
 import type { LocalFacts } from '../facts.ts';
 import { isHotStandby } from '../../../server/server-configuration.ts';
-import { noForce } from '../../../steps/force.ts';
-import { refuseOn, type Objection } from '../../../steps/objections.ts';
+import { attempt, type Attempt, type Objection } from '../../../steps/objections.ts';
 import { noStandbyObjections } from '../../../recovery/no-standby.ts';
-import { firstNumber, type RecoveryFacts } from './facts.ts';
+import { limitObjections, loginObjections, primaryObjections } from '../objections.ts';
+import type { RecoveryFacts } from './facts.ts';
 import type { RequestedTarget } from '../../../recovery/requested-target.ts';
 import type { Target } from '../../../recovery/target.ts';
 
@@ -83,24 +86,21 @@ function stateObjections({ state, directory }: LocalFacts): readonly Objection[]
   return noStandbyObjections(directory);
 }
 
-/** What can be said before the archive is read. */
-export function refuseUnfit(here: LocalFacts, requested: RequestedTarget): void {
-  const objections = [
-    ...unableObjections(here.directory.capabilities, requested),
-    ...stateObjections(here),
-    ...unseenPauseObjections(here, requested.action),
+function streamingObjections({ isStreaming }: RecoveryFacts): readonly Objection[] {
+  if (!isStreaming) return [];
+  return [
+    {
+      message: 'recovery to a moment is not for a standby that streams: use_streaming_replication is on',
+      hint: 'A streaming standby has replayed all there is. Set use_streaming_replication: no on a cold standby.',
+    },
   ];
-  refuseOn(objections, noForce);
 }
 
-export function endedXidObjections(
-  { hasXidEnded }: RecoveryFacts,
-  { goal, shown }: Target,
-): readonly Objection[] {
+function endedXidObjections({ hasXidEnded }: RecoveryFacts, { goal }: RequestedTarget): readonly Objection[] {
   if (goal.kind !== 'xid' || !hasXidEnded) return [];
   return [
     {
-      message: `the standby has replayed past ${shown} already: it has ended here`,
+      message: `the standby has replayed past transaction ${goal.xid} already: it has ended here`,
       hint: 'Recovery goes forward only. Make a new base backup and recover from that, or use a standby that was kept cold.',
     },
   ];
@@ -113,42 +113,37 @@ function standsAt({ bounds, directory }: RecoveryFacts): bigint {
 }
 
 /** The way to the wanted timeline, which must lead through what is here. */
-export function choosePath(facts: RecoveryFacts, wanted: RequestedTarget['timeline']): TimelinePath {
-  const { contents, from } = facts;
-  const { histories, layout } = contents;
-  if (contents.badHistories.length > 0)
-    throw refusal('a timeline history file cannot be used; nothing was changed', {
-      detail: contents.badHistories.join('; '),
+function choosePath(
+  facts: RecoveryFacts,
+  { histories, badHistories, layout }: ArchiveContents,
+  own: number,
+  wanted: RequestedTarget['timeline'],
+): TimelinePath {
+  if (badHistories.length > 0)
+    throw refusal('a timeline history file cannot be used', {
+      detail: badHistories.join('; '),
       hint: 'Bring it again from where it came from, or move it away.',
     });
-  const own = from.timeline;
   const timeline = wanted === 'latest' ? latestTimeline(own, histories) : wanted === 'current' ? own : wanted;
   if (timeline !== own && !histories.has(timeline)) {
     const known = [...new Set([own, ...histories.keys()])].sort((a, b) => a - b);
-    throw refusal(`there is no history file of timeline ${timeline}; nothing was changed`, {
+    throw refusal(`there is no history file of timeline ${timeline}`, {
       hint: `The timelines known here: ${known.join(', ')}.`,
     });
   }
   const path = pathTo(timeline, histories, layout);
-  refuseOtherWay(facts, path, timeline);
+  refuseOtherWay(path, timeline, own, standsAt(facts));
   return path;
 }
 
-function refuseOtherWay(facts: RecoveryFacts, path: TimelinePath, timeline: number): void {
-  const { timeline: own } = facts.from;
+function refuseOtherWay(path: TimelinePath, timeline: number, own: number, at: bigint): void {
   const part = path.find((one) => one.timeline === own);
   const hint = 'See what is there with --wal; choose another --target-timeline, or an older base backup.';
   if (part === undefined)
-    throw refusal(
-      `timeline ${timeline} does not come from timeline ${own}, which is here; nothing was changed`,
-      {
-        hint,
-      },
-    );
-  const at = standsAt(facts);
+    throw refusal(`timeline ${timeline} does not come from timeline ${own}, which is here`, { hint });
   if (part.endLsn === undefined || part.endLsn >= at) return;
   throw refusal(
-    `timeline ${timeline} leaves timeline ${own} at ${formatLsn(part.endLsn)}, before ${formatLsn(at)}, where the data here stands; nothing was changed`,
+    `timeline ${timeline} leaves timeline ${own} at ${formatLsn(part.endLsn)}, before ${formatLsn(at)}, where the data here stands`,
     { hint },
   );
 }
@@ -157,12 +152,13 @@ const bringHint =
   'Bring what is missing: the primary may still have it ("cmd_archiver --flush" there); --wal shows what is here.';
 
 function withoutBackupWal(
-  { bounds, from }: RecoveryFacts,
+  { bounds }: RecoveryFacts,
   found: Walk,
-  first: number,
+  from: SegmentName,
+  layout: WalLayout,
 ): Objection | undefined {
   const isShort = bounds.notBeforeLsn !== undefined && found.endLsn < bounds.notBeforeLsn;
-  if (found.lastNumber >= first && !isShort) return undefined;
+  if (found.lastNumber >= segmentNumber(from, layout) && !isShort) return undefined;
   const reason =
     found.obstacle ??
     `the WAL ends before ${found.last === undefined ? `segment ${from.name}` : formatLsn(bounds.notBeforeLsn ?? 0n)}`;
@@ -178,8 +174,8 @@ function beyond(found: Walk, { goal, shown }: Target): Objection | undefined {
 }
 
 /**
- * Only of an LSN can be told on which side of a gap it lies. --force=gap may try the others: a target that is not reached never
- * opens the server.
+ * Only an LSN shows on which side of a gap it lies. --force=gap may try the others: a target that is not reached never opens the
+ * server.
  */
 function behindGap(found: Walk, { goal, shown }: Target): Objection | undefined {
   if (found.obstacle === undefined || goal.kind === 'lsn' || goal.kind === 'immediate') return undefined;
@@ -191,15 +187,47 @@ function behindGap(found: Walk, { goal, shown }: Target): Objection | undefined 
   };
 }
 
-/** The first of them: each is judged by what the one before it takes for given. */
-export function walObjections(
+/** Each is judged by what the one before it takes for given. */
+function walObjections(
   facts: RecoveryFacts,
-  path: TimelinePath,
-  target: Target,
+  { timeline }: RequestedTarget,
+  target: Attempt<Target>,
 ): readonly Objection[] {
-  const first = firstNumber(facts);
-  const found = walk(facts.contents, path, first);
+  if (facts.wal.kind === 'unusable')
+    return [
+      { message: `the archive cannot be read: ${facts.wal.reason}`, hint: 'Mount or repair archivedir.' },
+    ];
+  const { contents } = facts.wal;
+  const from = firstSegment(facts.directory, contents);
+  const path = attempt(() => choosePath(facts, contents, from.timeline, timeline));
+  if (target.objections.length + path.objections.length > 0) return path.objections;
+  const found = walk(contents, path.value(), segmentNumber(from, contents.layout));
   const objection =
-    withoutBackupWal(facts, found, first) ?? beyond(found, target) ?? behindGap(found, target);
+    withoutBackupWal(facts, found, from, contents.layout) ??
+    beyond(found, target.value()) ??
+    behindGap(found, target.value());
   return objection === undefined ? [] : [objection];
+}
+
+/** All that stands against a recovery to a target. */
+export function listRecoveryObjections(
+  facts: RecoveryFacts,
+  requested: RequestedTarget,
+  target: Attempt<Target>,
+): readonly Objection[] {
+  const unfit = stateObjections(facts);
+  // A server that does not open takes no write from anybody.
+  const opens = requested.action === 'promote';
+  return [
+    ...streamingObjections(facts),
+    ...unableObjections(facts.directory.capabilities, requested),
+    ...unfit,
+    ...unseenPauseObjections(facts, requested.action),
+    ...(opens ? [...primaryObjections(facts), ...loginObjections(facts)] : []),
+    ...limitObjections(facts),
+    ...target.objections,
+    ...endedXidObjections(facts, requested),
+    // The WAL leads nowhere from what is no standby.
+    ...(unfit.length > 0 ? [] : walObjections(facts, requested, target)),
+  ];
 }
