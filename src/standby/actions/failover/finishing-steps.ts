@@ -1,26 +1,24 @@
 /** The steps of a server that is out of recovery: the failover has happened then, whatever fails now. */
 import { messageOf, PitrError } from '../../../errors.ts';
 import { readSentinel, writeSentinel } from '../../../system/sentinel.ts';
+import type { ArchivedEnd } from '../../archive/replay-check.ts';
 import { changeRecord } from '../../backup-record/record.ts';
 import { clearRecoverySettings } from '../../recovery/files.ts';
 import { removeGuard } from '../../recovery/guard.ts';
 import { askReplayed } from '../../recovery/replayed.ts';
 import type { StepEntry } from '../../steps/step-table.ts';
 import { runAction, type SiteAction } from './action.ts';
-import type { ArchivedEnd } from '../../archive/replay-check.ts';
 import { seeAllReplayed } from './all-replayed.ts';
 import { checkArchiving } from './archiving-check.ts';
 import { restoreDelay, type SettingDelay } from './delay.ts';
 import { archiveHistory, setAsideLastSegment } from './last-segment.ts';
-import { step, type FailoverRun } from './run.ts';
+import { explained, type FailoverRun } from './run.ts';
 import { startPromoted, useFailoverConf, type FailoverConf, type PromotedStart } from './use-conf.ts';
 import { provenTimeline } from './verify.ts';
 
 /** From the moment that the server is open, a failure must not read as if nothing had happened. */
-function afterwards(error: unknown): unknown {
-  if (!(error instanceof PitrError)) return error;
-  const { detail, hint, cause } = error;
-  return new PitrError(`the failover has happened, but was not finished: ${error.message}`, {
+function afterwards({ message, detail, hint, cause }: PitrError): PitrError {
+  return new PitrError(`the failover has happened, but was not finished: ${message}`, {
     detail,
     hint: hint ?? 'The server here is out of recovery. Run -F999 again to finish what is left.',
     cause,
@@ -28,16 +26,7 @@ function afterwards(error: unknown): unknown {
 }
 
 function afterOpening<P = unknown>(entry: StepEntry<P, FailoverRun>): StepEntry<P, FailoverRun> {
-  return step<P>({
-    ...entry,
-    run: async (run, planned) => {
-      try {
-        await entry.run(run, planned);
-      } catch (error) {
-        throw afterwards(error);
-      }
-    },
-  });
+  return explained(entry, afterwards);
 }
 
 /** A full or missing archive must not keep the rest from being done. */

@@ -10,10 +10,10 @@ import type { RecoverySettings } from '../../recovery/settings.ts';
 import { promoteServerProgram } from '../../server/local-server.ts';
 import type { Server } from '../../server/server.ts';
 import { mustAnswer, observeServer } from '../../server/server-state.ts';
+import { serverSteps } from '../../steps/server-steps.ts';
 import { dropDelay, restoreDelay, type SettingDelay } from './delay.ts';
 import { proveLogin, type LoginProof } from './prove-login.ts';
 import { step, type FailoverRun } from './run.ts';
-import { serverSteps } from '../../steps/server-steps.ts';
 import { seeArchiveReplayed, seeItOpen, type ReplayProof } from './see-it-open.ts';
 
 async function resumeReplay(server: Server): Promise<void> {

@@ -1,3 +1,4 @@
+import { PitrError } from '../../../errors.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import type { ServerContext } from '../../steps/server-steps.ts';
 import type { StepEntry } from '../../steps/step-table.ts';
@@ -36,4 +37,21 @@ export function newRun(
 /** One kind of step of a failover; `P` is what the plan tells it. */
 export function step<P = unknown>(entry: StepEntry<P, FailoverRun>): StepEntry<P, FailoverRun> {
   return entry;
+}
+
+/** The same step, which fails with what `explain` makes of its error. */
+export function explained<P, C>(
+  entry: StepEntry<P, C>,
+  explain: (error: PitrError, context: C) => PitrError,
+): StepEntry<P, C> {
+  return {
+    ...entry,
+    run: async (context, planned) => {
+      try {
+        await entry.run(context, planned);
+      } catch (error) {
+        throw error instanceof PitrError ? explain(error, context) : error;
+      }
+    },
+  };
 }

@@ -7,7 +7,7 @@ import { stopServerProgram } from '../../../server/local-server.ts';
 import { serverOf, type Server } from '../../../server/server.ts';
 import { observeServer } from '../../../server/server-state.ts';
 import type { StepEntry, StepsOf } from '../../../steps/step-table.ts';
-import type { FailoverRun } from '../run.ts';
+import { explained, type FailoverRun } from '../run.ts';
 import { failoverSteps } from '../steps.ts';
 import { seeItPaused, seeItShutDown } from './see-it-end.ts';
 
@@ -21,20 +21,17 @@ export interface RecoveryRun extends FailoverRun {
 }
 
 /** The server's own words, in the C locale, for its ways of not getting there, and those of our restore_command. */
-function explain(error: unknown, shown: string): unknown {
-  if (!(error instanceof PitrError)) return error;
-  const { detail, cause } = error;
+function explain(error: PitrError, { shown }: RecoveryRun): PitrError {
+  const { detail = '', cause } = error;
   const otherwise = 'or go on as a standby, with -S.';
-  if (
-    /before configured recovery target was reached|the recovery target was not reached/.test(detail ?? '')
-  ) {
+  if (/before configured recovery target was reached|the recovery target was not reached/.test(detail)) {
     return new PitrError(`the WAL in the archive ends before ${shown}`, {
       detail,
       cause,
       hint: `The server has not been opened. Choose an earlier target, or bring the missing WAL; ${otherwise}`,
     });
   }
-  if (!detail?.includes('before consistent recovery point')) return error;
+  if (!detail.includes('before consistent recovery point')) return error;
   return new PitrError(`the standby has replayed past ${shown} already`, {
     detail,
     cause,
@@ -43,17 +40,8 @@ function explain(error: unknown, shown: string): unknown {
 }
 
 /** A step that waits for the server to come to its target, or follows that. */
-function atTarget<P>({ run, ...entry }: StepEntry<P, RecoveryRun>): StepEntry<P, RecoveryRun> {
-  return {
-    ...entry,
-    run: async (recovery, step) => {
-      try {
-        await run(recovery, step);
-      } catch (error) {
-        throw explain(error, recovery.shown);
-      }
-    },
-  };
+function atTarget<P>(entry: StepEntry<P, RecoveryRun>): StepEntry<P, RecoveryRun> {
+  return explained(entry, explain);
 }
 
 async function noteReached(run: RecoveryRun): Promise<void> {
