@@ -10,13 +10,13 @@ import { runSiteCommand } from '../../server/shell-command.ts';
 import { waitUntil } from '../../server/wait.ts';
 import type { FailoverRun } from './run.ts';
 
-/** A site's script may well wait for an address to move; it may not wait for ever. */
+/** A site's script may have to wait for an address to move, but not for ever. */
 const actionLimitS = 600;
 
 /** The pid of action_failover while it runs: it outlives a cmd_standby that is killed. */
 const pidName = 'pitrtools-action';
 
-/** A process that may not be looked into (the action became another user) counts: two at once must never be. */
+/** A process that we cannot inspect (the action became another user) counts: two must never run at once. */
 async function isActionOf(pid: number, pgdata: string): Promise<boolean> {
   if (!isProcessAlive(pid)) return false;
   try {

@@ -85,7 +85,7 @@ function describe({ first, last, count }: NotReplayed): string {
  * The server opens where it gets no more WAL, for whatever reason: this proves that it was at the archive's end.
  *
  * @param timeline that it opened on
- * @param isAccepted the operator was told already, and goes on
+ * @param isAccepted the loss was reported by an earlier run, and the operator accepts it
  */
 export async function seeAllReplayed(
   server: Server,

@@ -25,26 +25,26 @@ type ArchiveFact =
   | { readonly kind: 'archive'; readonly archive: Archive }
   | { readonly kind: 'unusable'; readonly reason: string };
 
-/** What is true on this host. */
+/** The facts about this host. */
 export interface LocalFacts {
   readonly directory: DataDirectory;
   readonly state: ServerState;
   readonly isPaused: boolean;
-  /** What keeps replay behind on purpose. */
+  /** A setting that keeps replay behind on purpose. */
   readonly delay: ReplayDelay | undefined;
   /** Whether what comes after a promotion can log in here. */
   readonly login: LocalLogin;
   readonly archive: ArchiveFact;
-  /** What keeps a promotion from replaying all that the archive holds. */
+  /** Reasons why a promotion cannot replay all that the archive holds. */
   readonly replayProblems: readonly string[];
-  /** What a promotion must have replayed at least. */
+  /** The place that a promotion must have replayed at least. */
   readonly archivedEnd: ArchivedEnd | undefined;
   /** The archive holds nothing that is not replayed. */
   readonly isAllReplayed: boolean;
   /** An earlier promotion of what is here that has not been carried to its end. */
   readonly guard: Guard | undefined;
   readonly place: RecoveryPlace;
-  /** What a standby is started with here. */
+  /** The configuration that a standby is started with here. */
   readonly configuration: ServerConfiguration;
   readonly standbyCopies: readonly ConfCopy[];
   readonly failoverConf: FailoverConf | undefined;
@@ -75,7 +75,7 @@ async function archiveFact(deps: StandbyDeps, directory: DataDirectory): Promise
   }
 }
 
-/** What was left by the promotion of a server that has gone on as a standby since, perhaps for months, says nothing. */
+/** A guard that was left when the promoted server became a standby again, perhaps months ago, says nothing. */
 async function guardOf(
   { settings: { pgdata } }: StandbyDeps,
   state: ServerState,

@@ -17,7 +17,7 @@ function unsentWords(unsent: number | undefined): string {
   return unsent === undefined || unsent === 0 ? '' : ` (${unsent} files waiting)`;
 }
 
-/** What the operator must know before the server opens. */
+/** The operator must know this before the server opens. */
 function sayLiveness(deps: StandbyDeps, liveness: Liveness): void {
   switch (liveness.kind) {
     case 'alive':

@@ -28,7 +28,7 @@ async function isSameFile(one: string, other: string): Promise<boolean> {
 
 /**
  * The site's own start_command may start the server with other files than the INI names, and a reload of these succeeds:
- * whoever counts on pg_hba_conf_failover to let nobody else in must hear of it. A failover that has come so far is not
+ * an operator who relies on pg_hba_conf_failover to keep others out must be warned. A failover that has come so far is not
  * failed for it.
  */
 export async function warnOfOtherFiles(server: Server, configuration: ServerConfiguration): Promise<void> {

@@ -58,7 +58,7 @@ async function recordPromotion({ server, timeline, actionFailure }: FailoverRun)
 }
 
 export const finishingSteps = {
-  /** Of a server that ended before its failover was finished. */
+  /** For a server that ended before its failover was finished. */
   'start-promoted': afterOpening<PromotedStart>({
     say: ({ configuration }) =>
       `start the server, which is promoted already, with ${configuration.configFile}`,
@@ -102,7 +102,7 @@ export const finishingSteps = {
   'use-failover-conf': afterOpening<{ readonly conf: FailoverConf }>({
     say: ({ conf }) => describeConf(conf),
     run: async (run, { conf }) => {
-      // A server that was restarted, or has another configuration, is to be seen taking a write once more.
+      // After a restart, or with another configuration, the server must take a write once more.
       run.timeline = undefined;
       await useFailoverConf(run.server, conf);
     },

@@ -15,14 +15,14 @@ import { writeForServer } from '../../server/server-modes.ts';
 
 const ready = '.ready';
 
-/** Where the last timeline before this one was left; undefined where the server goes on with its own. */
+/** The end of the timeline before this one; undefined where the server kept its timeline. */
 async function forkOf(directory: string, timeline: number): Promise<TimelineEntry | undefined> {
   const { name } = historyName(timeline);
   const text = await readIfExists(join(directory, name));
   return text === undefined ? undefined : parseHistory(text.toString('utf8'), name).at(-1);
 }
 
-/** What lies in pg_wal of the timelines before, from the segment on in which the last of them was left. */
+/** Segments of earlier timelines in pg_wal, from the one in which the last of these timelines ended. */
 async function leftBehind(
   directory: string,
   timeline: number,
@@ -53,7 +53,7 @@ async function markArchived(pgdata: string, status: string, name: string): Promi
   return true;
 }
 
-/** Of the file itself: pg_control says it at a place that depends on the release. */
+/** The file's own size: in pg_control it stands at a place that depends on the release. */
 async function segmentSizeIn(directory: string, name: string): Promise<number> {
   return (await stat(join(directory, name))).size;
 }
@@ -81,7 +81,7 @@ export async function setAsideLastSegment(
 
 /**
  * The server marks its history file for archiving at the moment of the promotion only, and only if it archives then: one that
- * is told to by the failover configuration would leave its standbys waiting for ever on the old timeline.
+ * starts to archive by the failover configuration would leave its standbys waiting for ever on the old timeline.
  */
 export async function archiveHistory(server: Server, timeline: number): Promise<void> {
   const { deps, pgdata, capabilities } = server;

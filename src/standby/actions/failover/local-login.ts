@@ -16,7 +16,7 @@ import {
 } from '../../server/server-configuration.ts';
 import { withLocalServer, type ServerState } from '../../server/server-state.ts';
 
-/** Whether the steps that come after a promotion can log in to the server of this host, and may do what they must. */
+/** Whether the steps after a promotion can log in to the server of this host, and have the rights that they need. */
 export type LocalLogin =
   | { readonly kind: 'proved' }
   /** Nothing speaks against it, and nothing proves it. */
@@ -27,7 +27,7 @@ export type LocalLogin =
 export const loginHint =
   'It must work here without a prompt: mend pg_hba.conf, .pgpass (host localhost for the socket) or the role, or name another database by dbname:.';
 
-/** What is not known before the promotion must not look as if it were. */
+/** A login that is unknown before the promotion must not look proved. */
 export function sayLogin({ log }: Pick<StandbyDeps, 'log'>, login: LocalLogin): void {
   if (login.kind === 'refused')
     log.warning(`going on without a login at the server here (--force=login): ${login.reason}`);
@@ -64,13 +64,13 @@ export function judgeRights(user: string, rights: Rights, needsReload: boolean):
   if (!rights.mayCreate) {
     return {
       kind: 'refused',
-      reason: `role "${user}" may not write in its database: it needs CREATE on it, or to be a superuser`,
+      reason: `role "${user}" is not allowed to write in its database: it needs CREATE on it, or to be a superuser`,
     };
   }
   if (!needsReload || rights.mayReload) return proved;
   return {
     kind: 'refused',
-    reason: `role "${user}" may not reload the configuration: it needs EXECUTE on pg_reload_conf(), or to be a superuser`,
+    reason: `role "${user}" is not allowed to reload the configuration: it needs EXECUTE on pg_reload_conf(), or to be a superuser`,
   };
 }
 
@@ -84,14 +84,14 @@ interface HbaQuestion {
   readonly access: Pick<Access, 'password' | 'lookedIn'>;
 }
 
-/** What the text of pg_hba.conf alone can prove. */
+/** The verdict that the text of pg_hba.conf alone allows. */
 export function judgeHba({ file, answer, user, systemUser, access }: HbaQuestion): LocalLogin {
   if (answer.kind === 'no-line')
     return { kind: 'refused', reason: `"${file}" has no local line for user "${user}"` };
   if (answer.kind === 'unknown') {
     return {
       kind: 'unknown',
-      reason: `line ${answer.number} of "${file}" does not tell by itself whether it is for user "${user}"`,
+      reason: `line ${answer.number} of "${file}" does not show by itself whether it is for user "${user}"`,
     };
   }
   const { method, number, hasMap } = answer;
@@ -155,7 +155,7 @@ export interface LoginQuestion {
   readonly server: Server;
   readonly state: ServerState;
   readonly configuration: ServerConfiguration;
-  /** What the failover puts into force, if it does. */
+  /** The configuration that the failover puts into force, if any. */
   readonly failoverConfiguration?: ServerConfiguration | undefined;
 }
 

@@ -47,7 +47,7 @@ function archiveObjections({ archive, replayProblems }: LocalFacts): readonly Ob
   ];
 }
 
-/** What a hot standby has too little of is raised by a restart, where that can be done. */
+/** Settings that are too low on a hot standby are raised by a restart, where that can be done. */
 export function limitObjections({
   lowLimits,
   memory,
@@ -68,7 +68,7 @@ export function isPausedAtTarget({ state, isPaused, directory }: LocalFacts): bo
   return state.kind === 'recovering' && isPaused && directory.record.settings?.mode === 'recovery';
 }
 
-/** A target that somebody asked for must not be forgotten. */
+/** A recovery target that was asked for must not be forgotten. */
 function targetObjections({ state, directory }: FailoverFacts): readonly Objection[] {
   const { capabilities, record, pgdata } = directory;
   // Before 9.1 a failover itself is a recovery, and there is no pause.
@@ -132,7 +132,7 @@ function startingObjections({ directory }: LocalFacts, progress: string): readon
   ];
 }
 
-/** What stands against the promotion of what is here. */
+/** All that stands against the promotion of this standby. */
 function standbyObjections(facts: FailoverFacts): readonly Objection[] {
   if (isPausedAtTarget(facts)) return loginObjections(facts);
   return [

@@ -29,13 +29,13 @@ async function promote(run: FailoverRun): Promise<void> {
   try {
     await promoteServerProgram(server);
   } catch (error) {
-    // An earlier run, which was ended, may have told it so: it opens in between, and pg_ctl promotes no open server.
+    // An earlier run, which was ended, may have promoted it: it opens in between, and pg_ctl promotes no open server.
     if ((await observeServer(server)).kind !== 'production') throw error;
   }
   run.opening = 'begun';
 }
 
-/** Whoever looks later at the server's parameters must find out where they come from. */
+/** An operator who looks at the server's parameters later must find out where they come from. */
 async function noteRaised(
   { server: { deps, pgdata } }: FailoverRun,
   limits: readonly LowLimit[],
@@ -53,17 +53,17 @@ interface SettingsToWrite {
   readonly mode: 'standby' | 'recovery';
 }
 
-/** A recovery that did not get to its end must not be tried again by whoever starts the server next. */
+/** A recovery that did not reach its end must not be repeated by the next start of the server. */
 async function clearUnlessItRecovers(
   { server, opening }: FailoverRun,
   { mode }: SettingsToWrite,
 ): Promise<void> {
   if (mode !== 'recovery' || opening === 'done') return;
-  // One that runs goes on to the end of the WAL. Without its recovery.conf it would end there in a way after which the next
+  // A running one continues to the end of the WAL. Without its recovery.conf it would end there in a way after which the next
   // start opens on the old timeline.
   const { kind } = await readPostmaster(server.pgdata);
   if (kind === 'running' || kind === 'unclear') {
-    server.deps.log.warning('the server goes on with its recovery, and opens by itself: run -F999 again');
+    server.deps.log.warning('the server continues its recovery, and opens by itself: run -F999 again');
     return;
   }
   await clearRecoverySettings(server);
@@ -106,7 +106,7 @@ export const openingSteps = {
   'guard-replay': step<{ readonly end: ArchivedEnd | undefined }>({
     say: () => 'see to it that the server ends, and does not open, if it cannot read the archive',
     run: ({ server }, { end }) => writeGuard(server.pgdata, end),
-    // A server that goes on to open must go on to be kept from opening too early.
+    // While the server may still open, it must be kept from opening too early.
     undo: async ({ server, opening }) => {
       if (opening === 'not begun') await removeGuard(server.pgdata);
     },

@@ -10,14 +10,14 @@ export type ArchiveEnd =
   | { readonly kind: 'reached-before' }
   | { readonly kind: 'missed'; readonly reason: string };
 
-/** What the promoted server does with its own WAL. */
+/** Where the promoted server archives its own WAL. */
 export type Archiving =
   | { readonly kind: 'nothing' }
   /** `ini` is the file of cmd_archiver, where the command runs that. */
   | { readonly kind: 'command'; readonly ini: string | undefined }
   | { readonly kind: 'unknown'; readonly reason: string };
 
-/** What a failover leaves behind; undefined is what could not be determined. */
+/** The result of a failover; undefined stands for what could not be determined. */
 export interface Outcome extends Pick<FailoverRun, 'timeline' | 'replayed' | 'archiveEnd' | 'archiving'> {
   /** Where the new timeline begins, as its history says it. */
   readonly openedAt: string | undefined;
@@ -74,7 +74,7 @@ function archivingStep(archiving: Archiving | undefined): string {
   }
 }
 
-/** What the operator has to do, in the order in which it is best done. */
+/** The operator's next tasks, in the best order. */
 function nextSteps({ archiving, hostName, timeline }: Outcome): readonly string[] {
   const name = timeline === undefined ? 'the new timeline' : `timeline ${timeline}`;
   return [

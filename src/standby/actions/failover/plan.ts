@@ -10,7 +10,7 @@ import { isPausedAtTarget, listFailoverObjections } from './objections.ts';
 import type { FailoverStep } from './steps.ts';
 
 /**
- * What is done once the server is open.
+ * The steps once the server is open.
  *
  * @param checks steps that must succeed before the server gets its failover configuration
  */
@@ -40,12 +40,12 @@ function actionSteps({ action: command, directory }: LocalFacts): readonly Failo
   return [...run, { kind: 'record-promotion' }];
 }
 
-/** --force=replay, once an earlier run has told what kept the server from replaying all, goes on without it. */
+/** --force=replay accepts the loss once an earlier run has reported it. */
 function acceptsLoss({ force, guard }: FailoverFacts): boolean {
   return overrules(force, 'replay') && guard !== undefined;
 }
 
-/** Of one that is being started, the settings tell. */
+/** Whether the server answers queries before it is promoted; the settings show it for one that must be started first. */
 function canBeAsked({ state, configuration, directory: { capabilities }, login, delay }: FailoverFacts) {
   if (delay?.kind === 'until-promotion') return false;
   if (state.kind === 'recovering') return state.answers;
@@ -136,7 +136,7 @@ function openingSteps(facts: FailoverFacts): readonly FailoverStep[] {
 }
 
 /**
- * A server that was opened, and ended before the rest was done: it goes on as what it is. Nothing must tell it to recover
+ * A server that was opened, and ended before the rest was done, is started as it is. No setting must make it recover
  * again, and it has its failover configuration from the start.
  */
 function promotedSteps(facts: FailoverFacts): readonly FailoverStep[] {

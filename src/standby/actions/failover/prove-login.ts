@@ -16,7 +16,7 @@ async function onceItAnswers(server: Server, configuration: ServerConfiguration)
     state = await observeServer(server);
     if (state.kind !== 'recovering' || state.answers) return { kind: 'done', value: undefined };
     const { kind } = await observeLocalLogin({ server, state, configuration });
-    // What it refuses by now it refuses later, too.
+    // A refusal is final: the server will not let us in later.
     return kind === 'refused'
       ? { kind: 'done', value: undefined }
       : { kind: 'waiting', progress: state.progress };

@@ -8,11 +8,11 @@ import { serverOf } from '../../server/server.ts';
 import type { LocalFacts } from './facts.ts';
 import type { ArchiveEnd, Archiving } from './outcome.ts';
 
-/** What the steps work on, and what each leaves for those after it. */
+/** The server that the steps work on, and the results that later steps or the report need. */
 export interface FailoverRun extends ServerContext {
   /** Once it is begun the server may open when it has no more WAL, whatever becomes of this run. */
   opening: 'not begun' | 'begun' | 'done';
-  /** Of the server as it runs now, once it was seen to take a write. */
+  /** The timeline of the server as it runs now, once it has taken a write. */
   timeline?: number | undefined;
   /** As the server said right after it had opened: a restart forgets it. */
   replayed?: Replayed | undefined;
@@ -34,12 +34,12 @@ export function newRun(
   };
 }
 
-/** One kind of step of a failover; `P` is what the plan tells it. */
+/** One kind of step of a failover; `P` is what the plan gives it. */
 export function step<P = unknown>(entry: StepEntry<P, FailoverRun>): StepEntry<P, FailoverRun> {
   return entry;
 }
 
-/** The same step, which fails with what `explain` makes of its error. */
+/** The same step; its errors become what `explain` makes of them. */
 export function explained<P, C>(
   entry: StepEntry<P, C>,
   explain: (error: PitrError, context: C) => PitrError,

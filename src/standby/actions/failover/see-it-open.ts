@@ -20,7 +20,7 @@ export async function seeArchiveReplayed(
 ): Promise<void> {
   await mustReach(
     run,
-    // A trigger file, or somebody else, may have been faster: what was replayed is seen afterwards.
+    // A trigger file, or another user, may have been faster: how far it has replayed is seen afterwards.
     (state) =>
       state.kind === 'production' ||
       (state.kind === 'recovering' && state.replayed !== undefined && state.replayed >= lsn),

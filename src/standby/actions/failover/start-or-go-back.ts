@@ -47,7 +47,7 @@ export async function tryStart(server: Server, start: () => Promise<Started>): P
 
 type Left = 'ended' | 'serves' | 'there';
 
-/** A server that was told to stop may need long for its last checkpoint. Its postmaster being there does not say that it serves. */
+/** A stopping server may need long for its last checkpoint. A postmaster that is there does not prove that it serves. */
 async function waitForEnd(server: Server): Promise<Left> {
   const { deps } = server;
   const look = async (): Promise<Look<Left>> => {
@@ -79,7 +79,7 @@ async function goBack(server: Server, old: Old, { wasStarted }: Problem): Promis
     await withLocalServer(server, (sql) => sql('SELECT pg_reload_conf()'));
     return { now: 'the server runs', hint: correctThem };
   }
-  // What the former file was is in pgdata again, whatever the INI says; only the start's parameters are the standby's.
+  // pgdata holds the former files again, whatever the INI says; only the parameters of the start are the standby's.
   const before = await readConfiguration(deps.settings, 'standby', capabilities.version.major);
   const problem = await tryStart(server, () => startServerProgram(server, before));
   const now =

@@ -21,7 +21,7 @@ import { warnOfOtherFiles } from './files-in-force.ts';
 import { correctThem, startOrGoBack, tryStart, writeBack, type Old } from './start-or-go-back.ts';
 
 export interface FailoverConf {
-  /** The INI's files; which of them are to be copied is seen when they are put into force. */
+  /** The INI's files; which of them must be copied is determined when they are put into force. */
   readonly files: readonly ConfCopy[];
   /** The configuration to restart with, where a reload cannot do. */
   readonly configuration: ServerConfiguration;
@@ -52,7 +52,7 @@ export interface PromotedStart {
   readonly configuration: ServerConfiguration;
 }
 
-/** What there is to go back to: the files as they are or, where an earlier run has replaced them already, the standby's. */
+/** The files to go back to: those in pgdata or, where an earlier run has replaced them already, the standby's. */
 async function readOld(
   { settings }: StandbyDeps,
   files: readonly ConfCopy[],
@@ -121,7 +121,7 @@ function isForRecovery(name: string): boolean {
   );
 }
 
-/** Before 9.5 nobody tells which settings wait for a restart: then there is one, once for each change of the files. */
+/** Before 9.5 no server reports which settings wait for a restart: then it is restarted, once for each change of the files. */
 async function needsRestart(server: Server, files: readonly ConfCopy[]): Promise<boolean> {
   const { deps, capabilities } = server;
   if (!capabilities.tellsPendingRestart) return !(await hasStartedWith(server, files));
@@ -150,7 +150,7 @@ export async function startPromoted(server: Server, { conf, configuration }: Pro
   });
 }
 
-/** What the server has against its files, from 9.5 on. */
+/** The server's own errors about its files, from 9.5 on. */
 async function fileErrors(server: Server): Promise<string> {
   const { capabilities } = server;
   if (!capabilities.tellsPendingRestart) return 'the reason stands in the server log';

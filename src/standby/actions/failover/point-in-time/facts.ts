@@ -16,7 +16,7 @@ export type ContentsFact =
   | { readonly kind: 'contents'; readonly contents: ArchiveContents }
   | { readonly kind: 'unusable'; readonly reason: string };
 
-/** What a recovery to a target must know beside what a failover must. */
+/** Facts that only a recovery to a target needs. */
 interface TargetFacts {
   readonly wal: ContentsFact;
   readonly bounds: TargetBounds;

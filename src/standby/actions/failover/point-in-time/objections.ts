@@ -106,7 +106,7 @@ function endedXidObjections({ hasXidEnded }: RecoveryFacts, { goal }: RequestedT
   ];
 }
 
-/** Where the data here stands, for what is told about timelines. */
+/** The LSN that the data here has reached, to judge timelines by. */
 function standsAt({ bounds, directory }: RecoveryFacts): bigint {
   const known = [bounds.notBeforeLsn, bounds.replayedLsn, directory.backupLabel?.startLsn];
   return known.reduce<bigint>((most, lsn) => (lsn !== undefined && lsn > most ? lsn : most), 0n);
@@ -181,7 +181,7 @@ function behindGap(found: Walk, { goal, shown }: Target): Objection | undefined 
   if (found.obstacle === undefined || goal.kind === 'lsn' || goal.kind === 'immediate') return undefined;
   return {
     name: 'gap',
-    message: `whether ${shown} can be reached cannot be told: ${found.obstacle}, and the WAL before it ends at ${formatLsn(found.endLsn)}`,
+    message: `whether ${shown} can be reached cannot be determined: ${found.obstacle}, and the WAL before it ends at ${formatLsn(found.endLsn)}`,
     hint: bringHint,
     cost: 'if the target lies beyond the gap, that will be said and the server will not open',
   };

@@ -10,7 +10,7 @@ import { recoveryLog } from './see-it-end.ts';
 import type { RecoveryRun } from './steps.ts';
 import { showMoment } from '../../../recovery/target.ts';
 
-/** What the data here holds now; of a server that has stopped its pg_control tells the place only. */
+/** How far the data here reaches; the pg_control of a stopped server has the LSN only. */
 async function sayReached({ server, reached }: RecoveryRun, zone: string): Promise<void> {
   const { deps, pgdata } = server;
   if (reached?.time !== undefined)
@@ -29,7 +29,7 @@ async function requireReached(run: RecoveryRun): Promise<void> {
   });
 }
 
-/** Whoever looks at a table that a DROP was about to remove would wait for ever, and not know for what. */
+/** A query on a table that a DROP was about to remove would wait for ever, and the user would not know why. */
 async function sayLocked(server: Server): Promise<void> {
   const { deps } = server;
   const locked = await lockedRelations(server);
@@ -40,7 +40,7 @@ async function sayLocked(server: Server): Promise<void> {
   if (locked.length === 0) return;
   deps.report(`Locked by transactions that were not finished there: ${locked.join(', ')}`);
   deps.report(
-    'A query on these waits until the server opens or goes on. To read them now, recover to a time before they were locked',
+    'A query on these waits until the server opens or resumes the replay. To read them now, recover to a time before they were locked',
   );
 }
 

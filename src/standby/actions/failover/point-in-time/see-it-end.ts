@@ -32,7 +32,7 @@ async function mustEnd(
   );
 }
 
-/** From 14 a server also pauses where a limit of its is lower than the primary's: that is not the target. */
+/** From 14 a server also pauses where one of its limits is lower than the primary's: that is not the target. */
 async function refuseOtherPause(run: FailoverRun): Promise<void> {
   const log = await recoveryLog(run);
   if (log?.includes('insufficient parameter settings') !== true) return;

@@ -23,7 +23,7 @@ export interface RecoveryRun extends FailoverRun {
 /** The server's own words, in the C locale, for its ways of not getting there, and those of our restore_command. */
 function explain(error: PitrError, { shown }: RecoveryRun): PitrError {
   const { detail = '', cause } = error;
-  const otherwise = 'or go on as a standby, with -S.';
+  const otherwise = 'or start it as a standby again, with -S.';
   if (/before configured recovery target was reached|the recovery target was not reached/.test(detail)) {
     return new PitrError(`the WAL in the archive ends before ${shown}`, {
       detail,
@@ -66,8 +66,8 @@ async function hold({ server, place }: RecoveryRun): Promise<void> {
 }
 
 /**
- * A recovery that did not get to its target: nobody must find it going on by itself, nor start what it has left, which would
- * open wherever it stands.
+ * A recovery that did not reach its target must not continue by itself, and nobody must start the server that it has left, which
+ * would open wherever it stands.
  */
 async function holdUnlessOpen(run: RecoveryRun): Promise<void> {
   if (run.opening === 'done') return;

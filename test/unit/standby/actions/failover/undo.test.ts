@@ -53,7 +53,7 @@ describe.each(['8.4', '9.0'])('a failover of %s that was interrupted', (major) =
     writePid(String(server.pid));
     expect(await breakOff()).toBe(true);
     server.kill();
-    expect(warnings.splice(0)).toEqual([expect.stringContaining('goes on with its recovery')]);
+    expect(warnings.splice(0)).toEqual([expect.stringContaining('continues its recovery')]);
   });
 
   test('leaves it, too, where it cannot be told whether one runs', async () => {
