@@ -1,6 +1,6 @@
 import { overrules } from '../../steps/force.ts';
 import { refuseOn } from '../../steps/objections.ts';
-import { recoverySettings } from '../../recovery/settings.ts';
+import { recoverySettings, type RecoverySettings } from '../../recovery/settings.ts';
 import type { ArchivedEnd } from '../../archive/replay-check.ts';
 import { isHotStandby } from '../../server/server-configuration.ts';
 import { raised } from '../../server/limits.ts';
@@ -93,7 +93,7 @@ function isPromotedAsItIs({ state, directory, lowLimits }: LocalFacts): boolean 
 }
 
 /** A start of the standby, with what pg_control demands. */
-export function startSteps({ configuration, lowLimits }: LocalFacts): readonly FailoverStep[] {
+function startSteps({ configuration, lowLimits }: LocalFacts): readonly FailoverStep[] {
   if (lowLimits.length === 0) return [{ kind: 'start-server', configuration }];
   return [
     { kind: 'raise-settings', limits: lowLimits },
@@ -101,38 +101,55 @@ export function startSteps({ configuration, lowLimits }: LocalFacts): readonly F
   ];
 }
 
-/** A standby that does not run is started first; a running one is promoted as it is. */
-function openingSteps(facts: FailoverFacts): readonly FailoverStep[] {
-  if (isPausedAtTarget(facts)) return [{ kind: 'resume-replay' }, { kind: 'see-it-open', target: undefined }];
-  const { state, directory, place, standbyCopies } = facts;
-  const { capabilities } = directory;
-  const promotes = capabilities.hasPgCtlPromote;
-  const opened: FailoverStep = { kind: 'see-it-open', target: undefined };
-  // A recovery to a target would open there, whenever it is promoted.
-  if (isPromotedAsItIs(facts) && directory.record.settings?.mode !== 'recovery') {
-    const resume: readonly FailoverStep[] = facts.isPaused ? [{ kind: 'resume-replay' }] : [];
-    const { delay } = facts;
-    const drop: readonly FailoverStep[] = delay?.kind === 'setting' ? [{ kind: 'drop-delay', delay }] : [];
-    const before = [...resume, ...drop];
-    return [...before, ...seeReplayed(facts, before), ...promoteSteps(facts), opened];
-  }
-  const stop: readonly FailoverStep[] = state.kind === 'stopped' ? [] : [{ kind: 'stop-server' }];
-  const mode = promotes
-    ? ({ kind: 'standby', streaming: undefined } as const)
-    : ({ kind: 'to-end' } as const);
-  const start: readonly FailoverStep[] = [
-    ...standbyCopies.map((copy) => ({ kind: 'copy-conf', copy }) as const),
-    {
-      kind: 'write-settings',
-      mode: promotes ? 'standby' : 'recovery',
-      settings: recoverySettings(capabilities, mode, place),
-    },
+const opened: FailoverStep = { kind: 'see-it-open', target: undefined };
+
+function promoteAsItIs(facts: FailoverFacts): readonly FailoverStep[] {
+  const { isPaused, delay } = facts;
+  const resume: readonly FailoverStep[] = isPaused ? [{ kind: 'resume-replay' }] : [];
+  const drop: readonly FailoverStep[] = delay?.kind === 'setting' ? [{ kind: 'drop-delay', delay }] : [];
+  const before = [...resume, ...drop];
+  return [...before, ...seeReplayed(facts, before), ...promoteSteps(facts), opened];
+}
+
+/** A start with other settings, of a server that may run. */
+export function restartSteps(
+  facts: LocalFacts,
+  mode: 'standby' | 'recovery',
+  settings: RecoverySettings,
+): readonly FailoverStep[] {
+  const stop: readonly FailoverStep[] = facts.state.kind === 'stopped' ? [] : [{ kind: 'stop-server' }];
+  return [
+    ...stop,
+    ...facts.standbyCopies.map((copy) => ({ kind: 'copy-conf', copy }) as const),
+    { kind: 'write-settings', mode, settings },
     ...startSteps(facts),
   ];
-  const promote: readonly FailoverStep[] = promotes
-    ? [{ kind: 'see-it-recover' }, proveLogin(facts), ...seeReplayed(facts, start), ...promoteSteps(facts)]
-    : [];
-  return [...stop, ...start, ...promote, opened];
+}
+
+function restartAndPromote(facts: FailoverFacts): readonly FailoverStep[] {
+  const { capabilities } = facts.directory;
+  if (!capabilities.hasPgCtlPromote) {
+    const toEnd = recoverySettings(capabilities, { kind: 'to-end' }, facts.place);
+    return [...restartSteps(facts, 'recovery', toEnd), opened];
+  }
+  const standby = recoverySettings(capabilities, { kind: 'standby', streaming: undefined }, facts.place);
+  const start = restartSteps(facts, 'standby', standby);
+  return [
+    ...start,
+    { kind: 'see-it-recover' },
+    proveLogin(facts),
+    ...seeReplayed(facts, start),
+    ...promoteSteps(facts),
+    opened,
+  ];
+}
+
+/** A standby that does not run is started first; a running one is promoted as it is. */
+function openingSteps(facts: FailoverFacts): readonly FailoverStep[] {
+  if (isPausedAtTarget(facts)) return [{ kind: 'resume-replay' }, opened];
+  // A recovery to a target would open there, whenever it is promoted.
+  const isAimed = facts.directory.record.settings?.mode === 'recovery';
+  return isPromotedAsItIs(facts) && !isAimed ? promoteAsItIs(facts) : restartAndPromote(facts);
 }
 
 /**

@@ -1,5 +1,4 @@
-import type { RecoveryTargetSettings } from '../../../../postgres/recovery-target.ts';
-import { afterSteps, startSteps } from '../plan.ts';
+import { afterSteps, restartSteps } from '../plan.ts';
 import { attempt, refuseOn, type Objection } from '../../../steps/objections.ts';
 import { recoverySettings } from '../../../recovery/settings.ts';
 import type { RecoveryFacts } from './facts.ts';
@@ -27,30 +26,17 @@ function endSteps(facts: RecoveryFacts, { action }: RequestedTarget, shown: stri
   }
 }
 
-function recoverySteps(facts: RecoveryFacts, settings: RecoveryTargetSettings): readonly RecoveryStep[] {
-  const { state, directory, place, standbyCopies } = facts;
-  const stop: readonly RecoveryStep[] = state.kind === 'stopped' ? [] : [{ kind: 'stop-server' }];
-  return [
-    ...stop,
-    ...standbyCopies.map((copy) => ({ kind: 'copy-conf', copy }) as const),
-    {
-      kind: 'write-settings',
-      mode: 'recovery',
-      settings: recoverySettings(directory.capabilities, { kind: 'to-target', target: settings }, place),
-    },
-    ...startSteps(facts),
-  ];
-}
-
 export function planRecovery(facts: RecoveryFacts, requested: RequestedTarget): PlannedRecovery {
   const target = attempt(() => chooseTarget(requested.goal, facts.bounds));
   const objections = listRecoveryObjections(facts, requested, target);
   refuseOn(objections, facts.force);
   const { goal, shown: name } = target.value();
+  const mode = { kind: 'to-target', target: { ...requested, goal } } as const;
+  const settings = recoverySettings(facts.directory.capabilities, mode, facts.place);
   const shown = requested.exclusive ? `just before ${name}` : name;
   return {
     shown,
     objections,
-    steps: [...recoverySteps(facts, { ...requested, goal }), ...endSteps(facts, requested, shown)],
+    steps: [...restartSteps(facts, 'recovery', settings), ...endSteps(facts, requested, shown)],
   };
 }
