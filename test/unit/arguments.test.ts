@@ -53,7 +53,7 @@ describe.each(usages)('the command line of %s', (program, usage) => {
       expect.objectContaining({
         exitCode: 2,
         message: 'no INI file is given',
-        hint: `Name it: ${program} -C FILE …`,
+        hint: `Add it: ${program} -C FILE …`,
       }) as Error,
     );
   });
