@@ -1,7 +1,7 @@
 import { exitCodes } from '../../../errors.ts';
 import { backupJson, describeSummary } from '../../backup-record/describe.ts';
 import type { BackupContext } from './context.ts';
-import { withCrew } from './copy/connections.ts';
+import { withConnections } from './copy/connections.ts';
 import { observeForBackup, type BackupFacts } from './facts.ts';
 import { stopWithSessions } from './on-primary/needed-sessions.ts';
 import { listObjections } from './objections.ts';
@@ -76,8 +76,8 @@ async function carryOutWatched(run: BackupRun, steps: readonly BackupStep[], jso
     : deps.report;
   const further = facts.rsync === undefined ? 0 : deps.settings.rsync_threads - 1;
   await withProgress({ ...deps, report }, json, (watched) =>
-    withCrew(watched.deps, originOf(primary).shell.target, further, (crew) =>
-      carryOut(watched.deps, bindSteps(steps, backupSteps, { ...run, ...watched, crew })),
+    withConnections(watched.deps, originOf(primary).shell.target, further, (takeConnection) =>
+      carryOut(watched.deps, bindSteps(steps, backupSteps, { ...run, ...watched, takeConnection })),
     ),
   );
 }

@@ -2,7 +2,7 @@ import { PitrError } from '../../../errors.ts';
 import { describeResult, succeeded, type CommandLine } from '../../../system/command.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import type { Primary } from '../../primary/primary.ts';
-import type { Crew } from './copy/connections.ts';
+import type { TakeConnection } from './copy/connections.ts';
 import type { OnBackupEvent } from './progress/events.ts';
 import type { BackupFacts } from './facts.ts';
 
@@ -12,7 +12,7 @@ export interface BackupContext {
   readonly primary: Primary;
   readonly facts: BackupFacts;
   readonly onEvent: OnBackupEvent;
-  readonly crew?: Crew;
+  readonly takeConnection?: TakeConnection;
 }
 
 /** A fact without which no plan holds the step that asks for it: that it is missing is a bug. */

@@ -4,47 +4,46 @@ import type { StandbyDeps } from '../../../deps.ts';
 type Work = (shell: RemoteShell) => Promise<void>;
 
 /** Does the work over a connection of its own. */
-type Member = (work: Work) => Promise<ConnectResult<void>>;
+type Connection = (work: Work) => Promise<ConnectResult<void>>;
 
-/** Connections for the further workers, opened while the backup is prepared: a login takes longer than the rest of that. */
-export interface Crew {
-  /** The next member who has nothing to do; undefined where nobody is left. */
-  readonly take: () => Member | undefined;
+/** The next connection that has no work; undefined where none is left. */
+export type TakeConnection = () => Connection | undefined;
+
+interface Opened {
+  readonly connection: Connection;
+  readonly closed: Promise<unknown>;
 }
 
-interface Hired {
-  readonly member: Member;
-  /** Its connection is gone. */
-  readonly gone: Promise<unknown>;
-}
-
-function hire(deps: StandbyDeps, target: SshTarget): Hired {
+function openConnection(deps: StandbyDeps, target: SshTarget): Opened {
   let send: (work: Work) => void = () => undefined;
   const awaited = new Promise<Work>((resolve) => {
     send = resolve;
   });
   const result = deps.withRemoteShell(deps, target, async (shell) => (await awaited)(shell));
-  const member: Member = (work) => {
+  const connection: Connection = (work) => {
     send(work);
     return result;
   };
-  // What went wrong is told to whoever sends the member to work.
-  return { member, gone: result.catch(() => undefined) };
+  // Its error is reported to the caller that gives it work.
+  return { connection, closed: result.catch(() => undefined) };
 }
 
-/** Connects while `use` goes on, and ends all connections afterwards. */
-export async function withCrew<T>(
+/**
+ * Opens connections for the further workers while `use` prepares the backup, since a login takes longer than the rest of that, and
+ * closes all of them afterwards.
+ */
+export async function withConnections<T>(
   deps: StandbyDeps,
   target: SshTarget,
-  size: number,
-  use: (crew: Crew) => Promise<T>,
+  count: number,
+  use: (take: TakeConnection) => Promise<T>,
 ): Promise<T> {
-  const all = Array.from({ length: size }, () => hire(deps, target));
-  const waiting = all.map(({ member }) => member);
+  const all = Array.from({ length: count }, () => openConnection(deps, target));
+  const waiting = all.map(({ connection }) => connection);
   try {
-    return await use({ take: () => waiting.shift() });
+    return await use(() => waiting.shift());
   } finally {
-    for (const member of waiting) void member(() => Promise.resolve()).catch(() => undefined);
-    await Promise.all(all.map(({ gone }) => gone));
+    for (const connection of waiting) void connection(() => Promise.resolve()).catch(() => undefined);
+    await Promise.all(all.map(({ closed }) => closed));
   }
 }

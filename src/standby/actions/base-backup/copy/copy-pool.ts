@@ -116,11 +116,11 @@ async function work(pool: Pool, shell: RemoteShell): Promise<void> {
 const greetingMs = 30_000;
 
 /** By a connection that was opened before; false if there is none that still lives: what came before may have taken hours. */
-async function workByCrew(pool: Pool): Promise<boolean> {
-  const member = pool.context.crew?.take();
-  if (member === undefined) return false;
+async function workOverOpened(pool: Pool): Promise<boolean> {
+  const connection = pool.context.takeConnection?.();
+  if (connection === undefined) return false;
   let isAlive = false;
-  const result = await member(async (shell) => {
+  const result = await connection(async (shell) => {
     isAlive = (await shell.run(':', { limitMs: greetingMs })).kind === 'done';
     if (isAlive) await work(pool, shell);
   });
@@ -131,7 +131,7 @@ async function workByCrew(pool: Pool): Promise<boolean> {
 async function workApart(pool: Pool): Promise<void> {
   const { deps, primary } = pool.context;
   const { target } = originOf(primary).shell;
-  if (await workByCrew(pool)) return;
+  if (await workOverOpened(pool)) return;
   const result = await deps.withRemoteShell(deps, target, (shell) => work(pool, shell));
   if (result.kind === 'used') return;
   pool.errors.push(
