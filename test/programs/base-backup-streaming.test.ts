@@ -198,7 +198,7 @@ describe.each(failureMajor)('a base backup by pg_basebackup of PostgreSQL %i tha
     await primary.sql(`ALTER ROLE ${role} NOREPLICATION`);
     const noRight = await world.cmdStandby(standby, ['-B']);
     expectExit(noRight, 4);
-    expect(noRight.stderr).toContain(`role "${role}" may not replicate`);
+    expect(noRight.stderr).toContain(`role "${role}" has no right to replicate`);
     expect(noRight.stderr).toContain(`ALTER ROLE ${role} REPLICATION`);
 
     await primary.sql(`ALTER ROLE ${role} REPLICATION`);

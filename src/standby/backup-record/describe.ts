@@ -45,7 +45,7 @@ function columns(lines: readonly Line[]): readonly string[] {
   return lines.map(([name, value]) => `  ${`${name}:`.padEnd(width)} ${value.replaceAll('\n', indent)}`);
 }
 
-/** What -B says at its end. */
+/** The report of -B at its end. */
 export function describeSummary(backup: BackupRecord): readonly string[] {
   return columns([...copyLines(backup.copy), ...walLines(backup), ...verifiedLines(backup.verified)]);
 }

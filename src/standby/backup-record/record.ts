@@ -12,7 +12,7 @@ export interface BackupRecord {
   readonly systemIdentifier: string;
   /** The primary's data directory: where a postmaster.pid of a living primary would be. */
   readonly primaryPgdata: string;
-  /** While `copying`: directories of this host's tablespaces that the copy fills. They may not be linked yet. */
+  /** While `copying`: directories of this host's tablespaces that the copy fills. Perhaps they are not linked yet. */
   readonly tablespaces?: readonly string[];
   readonly timeline: number;
   readonly segmentSize: number;
@@ -40,25 +40,25 @@ export interface VerifiedFacts extends Verification {
   readonly time: string;
 }
 
-/** What the copy of a base backup's files took. Sizes in bytes. */
+/** The costs of copying a base backup's files. Sizes in bytes. */
 export interface CopyFacts {
   readonly files: number;
   readonly bytes: number;
   /** Contents that came from the primary; the rest of `bytes` was here already. */
   readonly movedBytes: number;
   readonly reusedBytes: number;
-  /** What the connections carried to this host, compressed. */
+  /** Bytes that the connections carried to this host, compressed. */
   readonly receivedBytes: number;
   readonly threads: number;
   /** Without it, rsync. */
   readonly method?: 'pg_basebackup';
-  /** Of the copy alone, from its first to its last file. */
+  /** Duration of the copy alone, from its first to its last file. */
   readonly copySeconds: number;
-  /** Of the whole base backup so far, when the record was written. */
+  /** Duration of the whole base backup so far, when the record was written. */
   readonly seconds: number;
 }
 
-/** What we wrote into the server's settings, so that the next run can take exactly that away again. */
+/** The settings that we wrote for the server, so that the next run can remove exactly those. */
 export interface SettingsRecord {
   /** `held`: an interrupted recovery is on hold, and no server starts until -S or -F999 writes other settings. */
   readonly mode: 'standby' | 'recovery' | 'held';
@@ -67,7 +67,7 @@ export interface SettingsRecord {
   readonly file: string;
 }
 
-/** `pgdata/pitrtools.json`. Unknown fields are kept by whoever rewrites it. */
+/** `pgdata/pitrtools.json`. Unknown fields are kept when it is rewritten. */
 export interface StandbyRecord {
   readonly backup?: BackupRecord;
   readonly settings?: SettingsRecord;
@@ -77,7 +77,7 @@ export interface StandbyRecord {
   readonly isFailoverUnfinished?: true;
   /** There from before action_failover is begun until it was seen to succeed: -F999 still owes it. */
   readonly isActionBegun?: true;
-  /** What the server was started with for its promotion, since pg_control demanded more than its files have. */
+  /** Settings that the server was started with for its promotion, since pg_control demanded more than its files have. */
   readonly raisedSettings?: Readonly<Record<string, number>>;
   /** The recovery target at which a server paused or shut down; it has not been in standby mode since. */
   readonly recoveredTo?: string;

@@ -8,7 +8,7 @@ import type { RelationFile } from './relation-files.ts';
 /** A page that the server would refuse if it stayed as it is. */
 export interface BadPage {
   readonly file: RelationFile;
-  /** Number of the page in its relation: `.1` goes on where the file before it ends. */
+  /** Number of the page in its relation: `.1` continues where the file before it ends. */
   readonly block: number;
   /** As the page has it, which may itself be what is damaged; 0 for a page that is not whole. */
   readonly lsn: bigint;
@@ -24,7 +24,7 @@ export interface FileCheck {
   readonly trouble: string | undefined;
 }
 
-/** So much is read at once: enough for the disk, little enough for the processor's cache. */
+/** Bytes that are read at once: enough for the disk, few enough for the processor's cache. */
 const chunkBytes = 1024 * 1024;
 
 /** Memory that is used for file after file. */

@@ -4,7 +4,7 @@ import type { BadPage, FileCheck } from './check-file.ts';
 import type { RelationFile } from './relation-files.ts';
 import type { WorkerData } from './worker.ts';
 
-/** What all files together came to. */
+/** The sum over all files. */
 export interface CopyCheck {
   readonly files: number;
   readonly pages: number;
@@ -15,7 +15,7 @@ export interface CopyCheck {
 
 export interface CheckOptions {
   readonly signal: AbortSignal;
-  /** Called as the work goes on. */
+  /** Called as the work progresses. */
   readonly onChecked: (files: number, bytes: number) => void;
 }
 

@@ -7,13 +7,13 @@ import type { Verdict } from './judge.ts';
 export interface Finding {
   /** Relative to the data directory. */
   readonly file: string;
-  /** Of the relation, as the server's own messages count; undefined where the whole file is meant. */
+  /** Block of the relation, as the server's own messages count; undefined where the whole file is meant. */
   readonly block?: number;
   readonly kind: 'bad-copy' | 'bad-source' | 'unclear' | 'unreadable';
   readonly reason: string;
 }
 
-/** What a verification came to, for people, for machines and for the record in pgdata. */
+/** The result of a verification, for people, for machines and for the record in pgdata. */
 export interface Verification {
   readonly files: number;
   readonly pages: number;

@@ -1,7 +1,7 @@
 import type { BadPage } from './check-file.ts';
 import type { SourcePage } from './source-pages.ts';
 
-/** What a page that fails in the copy means. */
+/** The meaning of a page that fails in the copy. */
 export type Verdict =
   /** Replay of the backup's own WAL writes the page anew, or removes it: nothing is wrong. */
   | { readonly kind: 'wal' }
@@ -9,13 +9,13 @@ export type Verdict =
   | { readonly kind: 'bad-copy' }
   /** The source's page fails, too. */
   | { readonly kind: 'bad-source' }
-  /** It cannot be told which. */
+  /** It cannot be determined which. */
   | { readonly kind: 'unclear'; readonly reason: string };
 
 /** The moments of the backup that the page belongs to. */
 export interface BackupSpan {
   readonly startLsn: bigint;
-  /** Undefined while the backup goes on: all that changes until the page is compared is in its WAL. */
+  /** Undefined during the backup: all that changes until the page is compared is in its WAL. */
   readonly stopLsn: bigint | undefined;
   /** Seconds since 1970, by the primary's clock. */
   readonly startS: number;
@@ -80,7 +80,7 @@ export function judge(page: BadPage, source: SourcePage, span: BackupSpan, name 
 }
 
 /**
- * The verdict of a server that the page was not copied from: it may not have written its page to its disk yet where the one
+ * The verdict of a server that the page was not copied from: perhaps it has not written its page to its disk yet where the one
  * that was copied from had, and so takes a page for damaged that was torn by that write.
  */
 export function judgeByOther(page: BadPage, source: SourcePage, span: BackupSpan, name: string): Verdict {

@@ -9,7 +9,7 @@ import type { BadPage } from './check-file.ts';
 /** The server that is asked: where the pages were copied from, or the primary instead. */
 export type PageSource = Pick<Primary, 'shell' | 'facts'>;
 
-/** What is at a page's place on the server that is asked now. */
+/** The content of a page's place on the server that is asked now. */
 export type SourcePage =
   | { readonly kind: 'gone' }
   /** The file ends before the page does. */
@@ -19,7 +19,7 @@ export type SourcePage =
       readonly kind: 'page';
       readonly state: PageState;
       readonly lsn: bigint;
-      /** Of the file, in seconds since 1970 by the primary's clock; undefined where its file system keeps none. */
+      /** Times of the file, in seconds since 1970 by the primary's clock; undefined where its file system keeps none. */
       readonly changedS: number;
       readonly bornS: number | undefined;
     };

@@ -11,7 +11,7 @@ import { listRelationFiles } from './relation-files.ts';
 import { readSourcePages, type SourcePage } from './source-pages.ts';
 import { utimes } from '../../system/files.ts';
 
-/** What a server has in the places of pages that fail. */
+/** A server's own pages in the places of those that fail. */
 export interface SourceAnswer {
   readonly pages: readonly SourcePage[];
   /** In messages: `the primary`. */
@@ -50,7 +50,7 @@ async function judgeAll(
     if (answer === undefined || found === undefined) return { page, verdict: alone, source: '' };
     const { name: source, isOrigin } = answer;
     const verdict = judge(page, found, span, source);
-    // What the page says of itself is better than nothing.
+    // The page's own LSN is better than nothing.
     if (verdict.kind === 'unclear' && alone.kind === 'wal') return { page, verdict: alone, source };
     return { page, verdict: isOrigin ? verdict : judgeByOther(page, found, span, source), source };
   });

@@ -7,7 +7,7 @@ const statisticsSql =
 
 const stopGraceMs = 10_000;
 
-/** What the primary says about its archiving (9.4 and later): a line for a message about WAL that does not come. */
+/** The primary's statistics of its archiving (9.4 and later): a line for a message about WAL that does not come. */
 export async function archiverStatistics({
   facts,
   queryAside,
@@ -23,7 +23,7 @@ export async function archiverStatistics({
   return `pg_stat_archiver on the primary: ${archived} archived (${good}), ${failed} failures (${bad})`;
 }
 
-/** What is known of why the WAL does not come, as the detail of a message. */
+/** Describes the primary's archiving, as the detail of a message about WAL that does not come. */
 export async function describeArchiving(primary: Pick<Primary, 'facts' | 'queryAside'>): Promise<string> {
   const command = primary.facts.settings.archiveCommand;
   return [await archiverStatistics(primary), `archive_command there is "${command}"`]

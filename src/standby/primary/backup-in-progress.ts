@@ -2,13 +2,13 @@ import { parseBackupLabel } from '../../postgres/backup-label.ts';
 import { exclusiveBackupLabelSql } from '../../postgres/backup-sql.ts';
 import type { Primary } from './primary.ts';
 
-/** The exclusive backup that goes on at the primary. It outlives the session that began it (up to 14). */
+/** The exclusive backup in progress on the primary. It outlives the session that began it (up to 14). */
 export interface BackupInProgress {
   readonly label: string;
   readonly startTime: string;
 }
 
-/** Labels of this standby begin so; what follows tells the run. */
+/** Labels of this standby begin so; the rest names the run. */
 export function ownLabelPrefix(standby: string): string {
   return `pitrtools ${standby} `;
 }

@@ -1,7 +1,7 @@
 import { addressesOf, isLoopback, isThisHost, type Resolve } from '../../system/own-addresses.ts';
 import type { StandbyDeps } from '../deps.ts';
 
-/** Whoever writes one of these knows that it is this host: two servers on one machine, or the near end of a tunnel. */
+/** An INI with one of these means this host: two servers on one machine, or the near end of a tunnel. */
 function isWrittenAsLoopback(host: string): boolean {
   return host === 'localhost' || isLoopback(host);
 }

@@ -49,7 +49,7 @@ export interface ProtocolAccess {
 
 export interface PrimaryFacts {
   readonly capabilities: Capabilities;
-  /** Of the helper functions; undefined where they are not needed. */
+  /** The schema of the helper functions; undefined where they are not needed. */
   readonly helperSchema: string | undefined;
   readonly settings: ServerSettings;
   readonly dataDirectory: string;
@@ -113,7 +113,7 @@ export async function readRemoteControl(
   }
 }
 
-/** What SQL alone tells of a server. */
+/** Asks a server for the facts that SQL alone gives. */
 export async function askFacts(query: Query) {
   const capabilities = capabilitiesOf(parseVersion((await query(serverVersionSql))[0]?.[0] ?? ''));
   const settings = parseServerSettings(await query(serverSettingsSql(capabilities)));

@@ -6,7 +6,7 @@ export type Query = (sql: string, limitMs?: number) => Promise<Rows>;
 
 /** A server that is asked in one session, held for the length of one action. */
 export interface ServerSession {
-  /** A statement in the one session that is held open. Ends with the signal's reason when the program is told to stop. */
+  /** A statement in the one session that is held open. Ends with the signal's reason when the program is to stop. */
   readonly query: Query;
   /** The same in a session of its own, for when the one that is held open waits or has gone. */
   readonly queryAside: Query;

@@ -36,7 +36,7 @@ function reportEnd({ deps, facts, primary }: BackupContext, backup: BackupRecord
     deps.report('Base backup finished successfully');
   }
   if (findings.length === 0) return 0;
-  // What is left of them: a damaged copy is no finished base backup.
+  // These are damaged on the origin, too: a copy that is damaged by itself is no finished base backup.
   const isFromPrimary = primary.source === undefined;
   deps.log.error(`the base backup is a true copy of a damaged ${isFromPrimary ? 'primary' : 'standby'}`, {
     detail: describeFindings(findings),
@@ -45,7 +45,7 @@ function reportEnd({ deps, facts, primary }: BackupContext, backup: BackupRecord
   return exitCodes.failure;
 }
 
-/** What --verify does not do, and why. */
+/** Says what --verify does not do, and why. */
 function noticeUnverified(deps: StandbyDeps, { primary, streaming }: BackupFacts): void {
   if (!primary.settings.dataChecksums)
     deps.log.notice('the primary has no data checksums, so --verify has nothing to check');
@@ -55,7 +55,7 @@ function noticeUnverified(deps: StandbyDeps, { primary, streaming }: BackupFacts
     );
 }
 
-/** A copy is good with any settings: it is -S that these would keep from starting, and they are told in time. */
+/** The copy is good with any settings; but -S could not start with these, so they are reported in time. */
 async function warnOfLowLimits(deps: StandbyDeps, { primary, place }: BackupFacts): Promise<void> {
   const { capabilities, settings: server } = primary;
   // A directory without a configuration gets the primary's own.

@@ -47,11 +47,11 @@ export interface BackupFacts {
   /** WAL files in archivedir, read before `position`: what lies beyond it comes from another history. */
   readonly archived: readonly WalName[];
   readonly position: WalPosition | undefined;
-  /** Up to 9.5, where there can be only one backup at a time and one of a run that was killed goes on. */
+  /** Up to 9.5 there can be only one backup at a time, and that of a killed run is still in progress. */
   readonly backupInProgress: BackupInProgress | undefined;
   /** The label of the backup that an earlier run began there and, as far as it knew, did not end. */
   readonly notedBackup: string | undefined;
-  /** Carries standby and run. */
+  /** It names the standby and the run. */
   readonly label: string;
   readonly standby: string;
   readonly force: Force;
@@ -100,7 +100,7 @@ function releaseIn(text: string): RsyncRelease | undefined {
   return version === undefined ? undefined : { ...version, hasZstd: /\bzstd\b/.test(text) };
 }
 
-/** What the user's flags start as rsync on the primary. */
+/** The command that the user's flags start as rsync on the primary. */
 export function remoteRsync(flags: readonly string[]): string {
   const index = flags.findIndex((flag) => flag.startsWith('--rsync-path'));
   const flag = flags[index];
@@ -137,7 +137,7 @@ async function observeRsync(deps: StandbyDeps, primary: Primary): Promise<RsyncA
   ]);
   const here = succeeded(result) ? releaseIn(result.stdout) : undefined;
   if (here === undefined)
-    deps.log.warning(`"${rsync.program}" does not tell its version: ${describeResult(result)}`);
+    deps.log.warning(`cannot determine the version of "${rsync.program}": ${describeResult(result)}`);
   const older = Math.min(here?.num ?? 0, there?.num ?? 0);
   return {
     program: { rsync, flags: settings.rsync_flags, version: (here?.major ?? 3) < 3 ? 2 : 3 },

@@ -8,14 +8,14 @@ import type { Before } from './pgdata/pgdata-files.ts';
 
 type PartOf<K extends keyof BackupRecord> = Required<Pick<BackupRecord, K>>;
 
-/** Recovery starts from what pg_basebackup received. */
+/** The parts of a backup by pg_basebackup that recovery starts from. */
 export interface ReceivedBackup {
   readonly control: Buffer;
   readonly label: BackupLabel;
   readonly record: PartOf<'startLsn' | 'startSegment' | 'timeline' | 'stopTime' | 'copy'>;
 }
 
-/** What a step leaves for later ones and for its own undo, under the step's kind. */
+/** The result of each step, for later ones and for its own undo. */
 export interface StepResults {
   'write-sentinel': WrittenSentinel;
   /** The directory that the files were moved to. */
@@ -44,7 +44,7 @@ export interface BackupRun extends BackupContext {
   readonly beganMs: number;
 }
 
-/** What the one of these steps left that the plan holds: either way of copying has its own. */
+/** The result of whichever of these steps the plan holds: each way of copying has its own. */
 export function resultOf<K extends keyof StepResults>(
   { results }: Pick<BackupRun, 'results'>,
   ...kinds: readonly K[]

@@ -53,7 +53,7 @@ async function takeSentinelBack(
 ): Promise<void> {
   const { archivedir } = facts.place;
   const written = results['write-sentinel'];
-  // What prepares the archive stays once pgdata follows the new history.
+  // The archive stays prepared once pgdata follows the new history.
   if (written === undefined || state.isCopyBegun) return;
   if (await isStillThere(archivedir, written)) await writeSentinel(archivedir, previous);
   else {
@@ -114,7 +114,7 @@ function giving<K extends keyof StepResults, P = unknown>(
 }
 
 /**
- * All that a base backup can do. Until the copy begins everything is taken back by its undo, or concerns nobody: a switched segment, a
+ * All that a base backup can do. Until the copy begins, each step is undone, or leaves nothing that matters: a switched segment, a
  * backup that was ended.
  */
 export const backupSteps = {

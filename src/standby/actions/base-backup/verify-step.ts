@@ -7,8 +7,8 @@ import type { BackupRecord, VerifiedFacts } from '../../backup-record/record.ts'
 import { needed, type BackupContext } from './context.ts';
 
 /**
- * `-B --verify`: every page of the copy. While the backup still goes on on the primary: so all that changes there until a page is
- * compared is in the WAL of this backup, and a torn page can be told from a damaged one.
+ * `-B --verify`: checks every page of the copy before the backup ends on the primary. All that changes there until a page is
+ * compared is then in the WAL of this backup, which distinguishes a torn page from a damaged one.
  */
 export async function verifyStep(
   { deps, primary, facts, onEvent }: BackupContext,

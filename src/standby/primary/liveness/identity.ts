@@ -1,6 +1,6 @@
 import { valuesOf } from './remote-findings.ts';
 
-/** What a living server is, as far as it was learned. */
+/** The identity of a living server, as far as it was learned. */
 export interface ServerIdentity {
   readonly inRecovery: boolean | undefined;
   /** Decimal. */
@@ -23,7 +23,7 @@ function readRecovery(answers: readonly string[], hasStandbyFiles: boolean): boo
   return hasStandbyFiles ? true : undefined;
 }
 
-/** What the server writes now is exact; the last checkpoint may be of before its promotion. */
+/** The file that the server writes now is exact; the last checkpoint may be from before its promotion. */
 function readTimeline(answers: readonly string[]): number | undefined {
   const [file] = valuesOf(answers, 'file');
   if (file !== undefined && /^[0-9A-F]{24}$/.test(file)) return parseInt(file.slice(0, 8), 16);

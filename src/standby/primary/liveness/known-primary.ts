@@ -3,7 +3,7 @@ import type { StandbyDeps } from '../../deps.ts';
 import { readRecord } from '../../backup-record/record.ts';
 import { readControlFile } from '../../server/data-directory.ts';
 
-/** What this host has on record of its primary. */
+/** This host's record of its primary. */
 export interface KnownPrimary {
   /** Where its server would be on its host, as -B or -I have left it on record. */
   readonly pgdata: string | undefined;
@@ -11,7 +11,7 @@ export interface KnownPrimary {
   readonly systemIdentifier: string | undefined;
 }
 
-/** What cannot be read is not known: every question about the primary must be answered with the archive gone. */
+/** A file that cannot be read counts as unknown: every question about the primary must be answered with the archive gone. */
 export async function knownPrimary({ settings }: Pick<StandbyDeps, 'settings'>): Promise<KnownPrimary> {
   const sentinel = await readSentinel(settings.archivedir).catch(() => undefined);
   const record = await readRecord(settings.pgdata).catch(() => undefined);

@@ -10,7 +10,7 @@ import { probeRemote, type RemoteLook } from './remote-probe.ts';
 import type { RemoteQuestion } from './remote-script.ts';
 import { judgeLiveness, type Liveness, type PortAnswer, type RemoteAnswer } from './verdict.ts';
 
-/** What the two questions have brought. */
+/** The answers to the two questions. */
 export interface PrimaryLook {
   readonly liveness: Liveness;
   readonly identity: ServerIdentity;

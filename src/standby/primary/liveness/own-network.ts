@@ -57,7 +57,7 @@ export function gatewaysIn6(routes: string): readonly string[] {
 }
 const zero6 = '0'.repeat(32);
 
-/** Whether an IPv4 neighbour has told its hardware address: it is there, though it drops what is sent to it. */
+/** Whether the hardware address of an IPv4 neighbour is known: it is there, though it drops what is sent to it. */
 export function isKnownNeighbour(table: string, address: string): boolean {
   return table
     .split('\n')

@@ -7,7 +7,7 @@ import {
 } from '../../../postgres/server-process.ts';
 import type { RemoteFinding } from './verdict.ts';
 
-/** What the scripts of remote-script.ts have printed. */
+/** The output of the scripts of remote-script.ts. */
 type Lines = readonly string[];
 
 export function valuesOf(lines: Lines, word: string): readonly string[] {
@@ -25,7 +25,7 @@ type Life = Extract<RemoteFinding, { readonly kind: 'alive' }>;
 
 const life = (by: string, answers = true): Life => ({ kind: 'alive', by, answers });
 
-/** What the look at the processes found. */
+/** The finding of the look at the processes. */
 export interface ProcessFinding {
   /** A server that lives. */
   readonly alive: Life | undefined;
@@ -40,8 +40,8 @@ export interface ProcessFinding {
 }
 
 function findLife(lines: Lines, servers: readonly ServerProcess[]): Life | undefined {
-  const [told] = valuesOf(lines, 'postmaster');
-  if (told !== undefined) return life(`its postmaster runs there (pid ${told})`);
+  const [running] = valuesOf(lines, 'postmaster');
+  if (running !== undefined) return life(`its postmaster runs there (pid ${running})`);
   const postmaster = servers.find((server) => roleOf(server) === 'postmaster');
   if (postmaster !== undefined)
     return life(

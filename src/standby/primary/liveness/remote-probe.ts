@@ -8,7 +8,7 @@ import type { RemoteAnswer } from './verdict.ts';
 
 export interface RemoteLook {
   readonly answer: RemoteAnswer;
-  /** What lives there; asked only where it is wanted. */
+  /** The server that lives there; asked only where it is wanted. */
   readonly identity: ServerIdentity;
 }
 
@@ -111,7 +111,7 @@ async function lookThere(look: Look): Promise<RemoteLook> {
   const { wanted, question } = look;
   const first = await ask(look, processScript(question.primaryPgdata));
   const { alive } = readProcesses(first.lines, wanted.systemIdentifier);
-  // What was seen before the connection was lost counts, if it is life.
+  // Life that was seen before the connection was lost counts.
   if (alive !== undefined) {
     const identity = await identityOf(look, first.lines, true);
     return { answer: alive, identity };

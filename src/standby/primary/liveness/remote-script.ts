@@ -2,7 +2,7 @@ import { serverProgramPatterns } from '../../../postgres/server-process.ts';
 import type { CommandLine } from '../../../system/command.ts';
 import { shellQuote } from '../../../system/shell-quote.ts';
 
-/** What the primary's host is asked about. */
+/** The facts that the primary's host is asked about. */
 export interface RemoteQuestion {
   /** Unknown on a standby that was not made by us. */
   readonly primaryPgdata: string | undefined;
@@ -98,7 +98,7 @@ function psqlCall(question: RemoteQuestion, more: readonly string[]): string {
 
 /**
  * Prints what psql said, each line after `said `, and `psql STATUS` last: a session that is cut off must not leave a status without
- * the words that tell what it means.
+ * the words that say what it means.
  */
 export function psqlScript(question: RemoteQuestion): string {
   return `said=$(${psqlCall(question, ['-c', 'SELECT 1'])} 2>&1)

@@ -1,4 +1,4 @@
-/** What a TCP port answered to a PostgreSQL client. */
+/** The answer of a TCP port to a PostgreSQL client. */
 export type PortAnswer =
   /** The first byte of a protocol reply: a server (or a pooler in front of one) is there. */
   | { readonly kind: 'postgresql' }
@@ -14,11 +14,11 @@ export type PortAnswer =
 export interface Unasked {
   readonly kind: 'unasked';
   readonly reason: string;
-  /** What the operator is to check, as a sentence. */
+  /** A sentence that says what the operator is to check. */
   readonly check: string;
 }
 
-/** What a look at the primary's host says. */
+/** The finding of a look at the primary's host. */
 export type RemoteFinding =
   /** `answers` is false for a postmaster that is stopped. */
   | { readonly kind: 'alive'; readonly by: string; readonly answers: boolean }
@@ -28,7 +28,7 @@ export type RemoteFinding =
       readonly unsent: number | undefined;
       /** The primary's data directory was there, and no server of it; otherwise only its address there refused psql. */
       readonly hasLooked: boolean;
-      /** What the operator should know of this look. */
+      /** Remarks on this look, for the operator. */
       readonly notes: readonly string[];
     }
   /** It answered and proved neither. */

@@ -2,7 +2,7 @@ import { exitCodes, type ExitCode } from '../../../errors.ts';
 import type { ServerIdentity } from './identity.ts';
 import { describeLiveness, type Liveness } from './verdict.ts';
 
-/** What -P says, with an exit status for each. */
+/** The verdicts of -P, with an exit status for each. */
 export type Watched =
   | 'alive'
   | 'dead'
@@ -36,7 +36,7 @@ export function judgeWatched(
   return inRecovery === true ? 'in-recovery' : 'alive';
 }
 
-/** What could not be learned of a server is said to be unknown. */
+/** Names what could not be learned of a server. */
 function unknownWords({ inRecovery, systemIdentifier }: ServerIdentity): string {
   const unknown = [
     ...(inRecovery === undefined ? ['whether it is in recovery'] : []),

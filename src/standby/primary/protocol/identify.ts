@@ -11,7 +11,7 @@ interface Trouble {
   readonly hint: (role: string) => string;
 }
 
-/** What the server says when it does not let somebody replicate, and what to do about it. */
+/** The server's messages when it does not let a role replicate, and what to do about each. */
 const troubles: readonly Trouble[] = [
   {
     said: /pg_hba\.conf/,
@@ -21,7 +21,7 @@ const troubles: readonly Trouble[] = [
   },
   {
     said: /superuser or replication role|REPLICATION attribute|permission denied to start WAL sender/,
-    message: (role) => `role "${role}" may not replicate`,
+    message: (role) => `role "${role}" has no right to replicate`,
     hint: (role) => `Run on the primary: ALTER ROLE ${role} REPLICATION`,
   },
   {
@@ -47,7 +47,7 @@ export function explainRefusal(
   return refusal(message, { detail: describeResult(result), hint });
 }
 
-/** What the primary says of itself over the protocol that pg_basebackup speaks. */
+/** The primary's own answer over the protocol that pg_basebackup speaks. */
 export interface Identity {
   /** Decimal. */
   readonly systemIdentifier: string;

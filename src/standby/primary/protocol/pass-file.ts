@@ -11,7 +11,7 @@ export function passFileLine(role: string, password: string): string {
 }
 
 /**
- * What libpq's programs need in their environment. The password of the INI lies in a file that only we can read, in a
+ * Gives libpq's programs what they need in their environment. The password of the INI lies in a file that only we can read, in a
  * directory of ours, for as long as `use` runs; without one, the user's own `.pgpass` decides.
  */
 export async function withAccess<T>(

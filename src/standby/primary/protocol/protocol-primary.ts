@@ -33,7 +33,7 @@ async function gatherFacts(identity: Identity, query: Query, role: string): Prom
   const { capabilities, settings } = facts;
   const { dataDirectory } = settings;
   if (dataDirectory === undefined) {
-    throw refusal(`role "${role}" may not read the settings of the primary`, {
+    throw refusal(`role "${role}" has no right to read the settings of the primary`, {
       hint: capabilities.hasReadAllSettingsRole
         ? `Run there: GRANT pg_read_all_settings TO ${role}`
         : 'On this version only a superuser may.',

@@ -12,7 +12,7 @@ import { originOf } from '../../../primary/origin.ts';
 import { runGroup, type GroupCopy } from './rsync-group.ts';
 import type { TransferStatistics } from './rsync-output.ts';
 
-/** What several workers share while they copy. */
+/** The state that several workers share while they copy. */
 interface Pool {
   readonly context: BackupContext;
   readonly comparison: Comparison;
@@ -21,9 +21,9 @@ interface Pool {
   readonly bwlimit: number | undefined;
   readonly progress: CopyProgress;
   readonly flush: FlushMeanwhile;
-  /** Ends every rsync: the program was told to stop, or going on would be of no use. */
+  /** Ends every rsync: the program is to stop, or to continue would be of no use. */
   readonly ending: AbortController;
-  /** For what goes on beside the workers. */
+  /** For work beside the workers. */
   readonly fail: (error: unknown, what: string) => void;
   readonly errors: PitrError[];
   moved: TransferStatistics;
@@ -62,7 +62,7 @@ async function judge(pool: Pool, group: FileGroup, result: CommandResult): Promi
     case 'whole':
       return undefined;
     case 'vanished':
-      // Files that go while they are to be copied are a running server's daily life: its WAL tells the same.
+      // Files that go while they are to be copied are a running server's daily life: its WAL removes them here as well.
       pool.context.deps.log.debug(
         `files vanished during the copy, which is harmless: ${describeResult(result)}`,
       );
@@ -94,14 +94,14 @@ async function copyGroup(pool: Pool, shell: RemoteShell, group: FileGroup): Prom
   };
   let result = await transfer(pool, copy);
   if (isWorthAnotherTry(result)) result = await transfer(pool, copy);
-  // What was ended by us is no failure of its own.
+  // An rsync that we ended has not failed by itself.
   if (ending.signal.aborted && result.kind === 'killed') return undefined;
   const failed = await judge(pool, group, result);
   if (failed === undefined) progress.end(group);
   return failed;
 }
 
-/** Takes one group after the other, until there is none or somebody's failure ends all. */
+/** Takes one group after the other, until there is none or one failure ends all. */
 async function work(pool: Pool, shell: RemoteShell): Promise<void> {
   while (!pool.ending.signal.aborted) {
     const group = pool.waiting.shift();
@@ -165,7 +165,7 @@ async function runPool(pool: Pool): Promise<void> {
   }
 }
 
-/** Of the limit for the whole copy. */
+/** One worker's share of the limit for the whole copy. */
 function shareOf(bwlimit: number, workers: number): number | undefined {
   return bwlimit === 0 ? undefined : Math.max(1, Math.floor(bwlimit / workers));
 }
@@ -204,7 +204,7 @@ function createPool(context: BackupContext, groups: readonly FileGroup[], compar
   };
 }
 
-/** Copies all groups, `rsync_threads` at once, and returns what was moved. Every failure is told. */
+/** Copies all groups, `rsync_threads` at once, and returns what was moved. Every failure is reported. */
 export async function copyGroups(
   context: BackupContext,
   groups: readonly FileGroup[],

@@ -7,9 +7,9 @@ export interface FileGroup {
   readonly bytes: number;
 }
 
-/** What a file costs beside its bytes, in bytes that could be moved instead. */
+/** The cost of a file beside its bytes, in bytes that could be moved instead. */
 const fileWeight = 128 * 1024;
-/** What the start of an rsync costs: below this a better balance brings less. */
+/** The cost of starting an rsync: below this a better balance brings less. */
 const leastWeight = 96 * 1024 * 1024;
 /** rsync keeps what it knows of each file of its list, and so at both ends and twice here. */
 const mostFiles = 10_000;

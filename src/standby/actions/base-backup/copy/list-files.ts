@@ -12,7 +12,7 @@ import {
 import { lostConnection } from '../../../primary/remote-files.ts';
 import { withoutUnlogged, type CopyRules } from '../../../host/copy-rules.ts';
 
-/** What there is below a root on the primary, as far as the rules let it be copied. */
+/** The entries below a root on the primary that the rules let be copied. */
 export type RootListing = Pick<CopyRoot, 'source' | 'directories' | 'files' | 'links' | 'bytes'>;
 
 function findPatterns(rules: CopyRules): string {
@@ -29,7 +29,7 @@ const ledTo = `-printf 'p 0 0 ' -exec sh -c 'printf "%s\\0" "$(cd -P -- "$1" && 
 /**
  * Lists a root: a line for each entry with its kind, mode, size and path, where a path is unambiguous whatever its bytes are.
  * Links to directories are followed, since they would point to nothing on another host; those to files are named. Capital
- * letters are for what cannot be read. Where the root and the linked directories lie without links is told before each of them.
+ * letters are for what cannot be read. Where the root and the linked directories lie without links stands before each of them.
  * The last lines hold what find said, and how it ended.
  */
 function listScript(source: string, rules: CopyRules): string {
@@ -120,9 +120,9 @@ interface Collected {
   readonly directories: PlannedDirectory[];
   readonly files: PlannedFile[];
   readonly links: DirectoryLink[];
-  /** Of the directory whose line comes next. */
+  /** Where the directory lies whose line comes next. */
   place: string | undefined;
-  /** Of the root itself. */
+  /** Where the root itself lies. */
   source: string;
   readonly unreadable: string[];
   readonly said: string[];
@@ -170,7 +170,7 @@ function collectDirectory(
 
 const shownFiles = 10;
 
-/** What is to be listed. */
+/** A root to be listed. */
 export interface Listed {
   readonly source: string;
   readonly rules: CopyRules;

@@ -7,17 +7,17 @@ import type { CopyRules } from '../../../host/copy-rules.ts';
 
 /** How a root's target looks before the copy, measured against the plan. Paths as in the plan. */
 export interface LocalFiles {
-  /** What the primary has not, or has as something else: to be removed, directories with all that is in them. */
+  /** Entries that the primary lacks, or has as something else: to be removed, directories with all that is in them. */
   readonly superfluous: readonly string[];
   /** Files of the plan that rsync could not open for writing. */
   readonly unwritable: readonly string[];
   /** Bytes of planned files that are here in some form. */
   readonly presentBytes: number;
-  /** What the file system must still give for the planned files, once what is superfluous is gone. May be negative. */
+  /** The bytes that the planned files still need on the file system, once what is superfluous is gone. May be negative. */
   readonly neededBytes: number;
 }
 
-/** What a file takes on the disk: whole blocks. */
+/** A file takes whole blocks on the disk. */
 const blockBytes = 4096;
 const statBlockBytes = 512;
 const entriesPerBreath = 2000;

@@ -58,7 +58,7 @@ async function requireRoom({ deps, facts }: BackupContext, roots: readonly Surve
 /** Lists what there is, and holds it against what is here: all that can be refused is refused before a byte changes. */
 export async function planCopy(context: BackupContext): Promise<CopyPlan> {
   const { deps, facts } = context;
-  // What pg_basebackup received in a run that was killed is of no use to rsync, and takes room.
+  // Files that pg_basebackup received in a killed run are of no use to rsync, and take room.
   await removeReceived(facts.place);
   const listed: { root: CopyRoot; rules: CopyRules }[] = [];
   for (const place of placesOf(context))

@@ -1,8 +1,8 @@
 import type { LocalFiles } from './local-files.ts';
 
 /**
- * What a base backup copies, as the primary had it when the backup had begun: made once, before the first byte changes here,
- * and what the copy is held against at its end. A file that comes later is made by the WAL.
+ * The files that a base backup copies, as the primary had them when the backup had begun. The list is made once, before the first
+ * byte changes here, and the copy is checked against it at its end. A file that comes later is made by the WAL.
  */
 
 /** A regular file, or a symbolic link to one. */

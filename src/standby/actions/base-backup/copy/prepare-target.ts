@@ -23,7 +23,7 @@ async function distrustRecentTimes(context: BackupContext, places: readonly stri
   await runOnCopy(deps, { program: 'find', args }, `cannot prepare ${places.join(', ')}`);
 }
 
-/** What the server writes in pgdata; the DBA's own files keep their times. */
+/** The paths in pgdata that the server writes; the DBA's own files keep their times. */
 function serverPlaces({ kind, target, directories, files }: CopyRoot): readonly string[] {
   if (kind === 'tablespace') return [target];
   const isServers = (name: string) =>

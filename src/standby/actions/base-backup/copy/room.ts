@@ -3,7 +3,7 @@ import { nearestExisting } from '../../../../system/durable.ts';
 import { inMegabytes } from '../../../../megabytes.ts';
 import type { Objection } from '../../../steps/objections.ts';
 
-/** What one root asks of the file system that its target lies on. */
+/** The room that one root needs on the file system of its target. */
 export interface Demand {
   readonly target: string;
   readonly neededBytes: number;
@@ -44,7 +44,7 @@ export function findLackOfRoom(needs: readonly FileSystemNeed[]): readonly strin
     );
 }
 
-/** What stands against a copy for which there is no room. */
+/** The objections to a copy for which there is no room. */
 export function roomObjections(needs: readonly FileSystemNeed[]): readonly Objection[] {
   return findLackOfRoom(needs).map((message) => ({
     name: 'room',

@@ -15,8 +15,8 @@ import type { Comparison } from './comparison.ts';
 const leastIoTimeoutS = 120;
 
 /**
- * Changed files are rewritten in their place: no server starts here before the end, a file that was broken off is gone on
- * with by the next run, and no room is needed for a second copy of any file. Directories are made and set before.
+ * Changed files are rewritten in their place: no server starts here before the end, the next run resumes an interrupted
+ * file, and no room is needed for a second copy of any file. Directories are made and set before.
  */
 const copyFlags = ['-a', '--no-specials', '--no-devices', '--no-implied-dirs', '-O', '--inplace', '--from0'];
 
@@ -32,7 +32,7 @@ export interface GroupCopy {
   readonly onProgress: (progress: RsyncProgress) => void;
 }
 
-/** What the user's flags say themselves is not said by us. */
+/** Leaves the choice to the user's flags where they make one. */
 function compressionFlags({ program, bothHaveZstd }: RsyncAbility): readonly string[] {
   const light = lightCompression(program.flags);
   // At its first level zstd keeps up with the disk and the network; the level of its own choice costs twice as much.
@@ -48,7 +48,7 @@ function blockFlags({ program }: RsyncAbility): readonly string[] {
   return isChosen ? [] : ['--block-size=8192'];
 }
 
-/** From 3.1 on; the other end of that age is told to leave out what has gone since the list was made. */
+/** From 3.1 on; the other end of that age skips files that have gone since the list was made. */
 function modernFlags({ hasProgress }: RsyncAbility): readonly string[] {
   return hasProgress ? ['--ignore-missing-args', '--info=progress2', '--no-human-readable'] : [];
 }

@@ -1,8 +1,8 @@
-/** What rsync says while it copies a group of files, and at its end. */
+/** Reads rsync's output while it copies a group of files, and at its end. */
 
 /** From `--info=progress2`: of the group so far. */
 export interface RsyncProgress {
-  /** Of the files that were transferred; those that were left as they are do not count here. */
+  /** Bytes of the files that were transferred; those that were left as they are do not count. */
   readonly bytes: number;
   /** Entries that are still to be looked at, of so many. */
   readonly remaining: number | undefined;
@@ -32,7 +32,7 @@ export interface TransferStatistics {
   readonly received: number;
 }
 
-/** Adds what a line of the statistics tells; other lines change nothing. */
+/** Adds the numbers in a line of the statistics; other lines change nothing. */
 export function addStatistics(sum: TransferStatistics, line: string): TransferStatistics {
   const match = /^(Literal data|Total bytes received): ([\d,.]+)/.exec(line);
   if (match === null) return sum;
@@ -42,7 +42,7 @@ export function addStatistics(sum: TransferStatistics, line: string): TransferSt
     : { ...sum, received: sum.received + bytes };
 }
 
-/** What an rsync that ended with 23 said of the files that it did not transfer. */
+/** The messages of an rsync that ended with 23, about the files that it did not transfer. */
 export interface PartialTransfer {
   /** Paths as rsync named them. */
   readonly paths: readonly string[];

@@ -8,7 +8,7 @@ import type { BackupContext } from '../context.ts';
 const pollMs = 1000;
 
 /**
- * Ends an exclusive backup whose start was not answered: the primary goes on with its checkpoint whatever becomes of the session
+ * Ends an exclusive backup whose start was not answered: the primary continues its checkpoint whatever becomes of the session
  * that asked for it, and is in backup mode afterwards. Until then it has no label by which the backup could be ended.
  */
 export async function abandonStart(

@@ -67,7 +67,7 @@ export async function endLeftover({ deps, primary }: BackupContext, label: strin
 }
 
 /**
- * Ends the backup that this run began, if it still goes on. From 9.6 it is bound to the session, which ends
+ * Ends the backup that this run began, if it is still in progress. From 9.6 it is bound to the session, which ends
  * with us; before, the label makes sure that no other backup is ended.
  */
 export async function abandonBackup(
@@ -93,7 +93,7 @@ interface LabelFiles {
   readonly tablespaceMap?: string;
 }
 
-/** Up to 9.5 the server keeps both files in its data directory while the backup goes on. */
+/** Up to 9.5 the server keeps both files in its data directory during the backup. */
 async function readExclusiveFiles({ shell, facts }: Primary): Promise<LabelFiles> {
   const { capabilities, dataDirectory } = facts;
   if (capabilities.backupApi !== 'exclusive') return {};

@@ -35,15 +35,15 @@ const recoverySettings = new Set([
 ]);
 
 /** Settings that do something to others as soon as this server is promoted. */
-const tellingSettings = ['archive_command', 'archive_library', 'synchronous_standby_names'];
+const outwardSettings = ['archive_command', 'archive_library', 'synchronous_standby_names'];
 
-function noticeTelling({ deps }: BackupContext, file: string, text: string): void {
+function noticeOutward({ deps }: BackupContext, file: string, text: string): void {
   const values = settingsIn(text);
-  const named = tellingSettings.filter((name) => (values.get(name) ?? '') !== '');
+  const named = outwardSettings.filter((name) => (values.get(name) ?? '') !== '');
   if (named.length > 0) deps.log.notice(`${file} of the primary comes along with its ${named.join(' and ')}`);
 }
 
-/** A directory that a server is told to include must be there, or it does not start. */
+/** A server does not start if a directory is missing that its configuration includes. */
 async function makeIncludedDirectories({ deps, facts }: BackupContext, text: string): Promise<void> {
   for (const line of parseSettings(text)) {
     if (line.kind !== 'include') continue;
@@ -79,7 +79,7 @@ export async function copyConfiguration(
     }
     const text = content.toString('latin1');
     await copyServerConfiguration(context, target, text);
-    noticeTelling(context, name, text);
+    noticeOutward(context, name, text);
   }
 }
 
@@ -92,5 +92,5 @@ export async function cleanSettings(context: BackupContext): Promise<void> {
   const text = content.toString('latin1');
   const own = withSettings(text, { set: new Map(), remove: recoverySettings });
   if (own !== text) await writeForServer(pgdata, path, Buffer.from(own, 'latin1'));
-  noticeTelling(context, 'postgresql.auto.conf', own);
+  noticeOutward(context, 'postgresql.auto.conf', own);
 }

@@ -1,7 +1,7 @@
 import { runOnCopy, type BackupContext } from '../context.ts';
 import { copiedRoots } from './pgdata-files.ts';
 
-/** Flushes the file systems of the copy to the disk, whoever wrote to them. */
+/** Flushes the file systems of the copy to the disk: all that any process wrote to them. */
 export async function flushCopy(context: BackupContext, signal = context.deps.signal): Promise<void> {
   const command = { program: 'sync', args: ['-f', '--', ...(await copiedRoots(context))] };
   await runOnCopy(context.deps, command, 'cannot flush the copy to the disk', signal);
@@ -11,14 +11,14 @@ export async function flushCopy(context: BackupContext, signal = context.deps.si
 export interface FlushMeanwhile {
   /** Told how many bytes there are by now. */
   readonly note: (bytes: number) => void;
-  /** Waits for the flush that goes on. */
+  /** Waits for the flush in progress. */
   readonly end: () => Promise<void>;
 }
 
 /** Often enough to keep the disk busy, seldom enough not to be felt. */
 const everyBytes = 256 * 1024 * 1024;
 
-/** @param onError the system tells of a page that it could not write only once: then the copy is no good */
+/** @param onError the system reports a page that it could not write only once: then the copy cannot be used */
 export function flushMeanwhile(
   flush: () => Promise<void>,
   onError: (error: unknown) => void,

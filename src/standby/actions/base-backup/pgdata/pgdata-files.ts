@@ -20,7 +20,7 @@ import type { BackupFacts } from '../facts.ts';
 import type { StoppedOnPrimary } from '../on-primary/primary-backup.ts';
 import { refuseServerStartedMeanwhile } from './started-meanwhile.ts';
 
-/** What was in pgdata before this run made it unstartable, to be put back while no byte of it has changed. */
+/** The state of pgdata before this run made it unstartable, to be restored while no byte of it has changed. */
 export interface Before {
   readonly record: Buffer | undefined;
   readonly hadControl: boolean;
@@ -48,7 +48,7 @@ function isUnfinished({ record, hadControl }: Before): boolean {
 
 /**
  * Takes pg_control away and notes that a copy is under way, each on disk before the next step: from here on no
- * server starts on this directory, whoever starts it.
+ * server can be started on this directory by anybody.
  */
 export async function markCopying(facts: BackupFacts, record: BackupRecord, before: Before): Promise<void> {
   const { pgdata, targets, ownConfiguration } = facts.place;
@@ -82,7 +82,7 @@ export async function unmarkCopying(pgdata: string, before: Before): Promise<voi
   else await writeForServer(pgdata, record, before.record);
 }
 
-/** Nobody has looked at what a link leads to that came, or was turned elsewhere, while the copy was made. */
+/** Nothing has checked where a link leads that was made, or changed, while the copy was made. */
 async function requireSameLink({ place, primary }: BackupFacts): Promise<WalLink | undefined> {
   const link = await readWalLink(place.pgdata, primary.capabilities.walDirName);
   if (link === undefined || (link.directory !== undefined && link.directory === place.walLink?.directory))
@@ -100,7 +100,7 @@ export async function emptyWal({ deps, facts }: BackupContext): Promise<void> {
   deps.log.debug(`cleaning up ${wal}/ directory`);
   const link = await requireSameLink(facts);
   if (link === undefined) await makeForServer(pgdata, wal);
-  // What lies in pgdata itself is the server's alone, but for what a file system has.
+  // A WAL directory in pgdata itself holds the server's files alone, but for those of a file system.
   const isGone = link === undefined ? (name: string) => name !== 'lost+found' : isEmptied;
   for (const name of (await readdir(wal)).filter(isGone)) await removeTree(join(wal, name));
   await makeForServer(pgdata, join(wal, 'archive_status'));

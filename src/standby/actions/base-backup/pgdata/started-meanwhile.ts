@@ -6,7 +6,7 @@ import type { BackupFacts } from '../facts.ts';
 
 /**
  * Refuses when a server has come up on pgdata since this run looked first: the checkpoint that the backup begins with, or all
- * that pg_basebackup receives, takes long enough for somebody to start one.
+ * that pg_basebackup receives, takes long enough for the operator to start one.
  */
 export async function refuseServerStartedMeanwhile({ place, force }: BackupFacts): Promise<void> {
   const now = { ...place, postmaster: await readPostmaster(place.pgdata) };

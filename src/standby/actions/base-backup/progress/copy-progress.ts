@@ -7,7 +7,7 @@ interface Done {
   readonly files: number;
 }
 
-/** Adds up what the workers have done, and tells it. */
+/** Adds up what the workers have done, and reports it. */
 export interface CopyProgress {
   readonly begin: (group: FileGroup) => void;
   readonly update: (group: FileGroup, progress: RsyncProgress) => void;
@@ -32,7 +32,7 @@ export function trackProgress(onEvent: OnBackupEvent): CopyProgress {
   const current = new Map<FileGroup, Done>();
   let ended: Done = { bytes: 0, files: 0 };
   let phase: BackupPhase | undefined;
-  const tell = (): void => {
+  const report = (): void => {
     const all = [ended, ...current.values()];
     onEvent({
       kind: 'progress',
@@ -49,12 +49,12 @@ export function trackProgress(onEvent: OnBackupEvent): CopyProgress {
     },
     update: (group, progress) => {
       current.set(group, doneOf(group, progress, current.get(group) ?? { bytes: 0, files: 0 }));
-      tell();
+      report();
     },
     end: (group) => {
       current.delete(group);
       ended = { bytes: ended.bytes + group.bytes, files: ended.files + group.files.length };
-      tell();
+      report();
     },
   };
 }

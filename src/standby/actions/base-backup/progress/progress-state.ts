@@ -1,7 +1,7 @@
 import { durationText, rateOf, rateText, sizeText } from '../../../backup-record/words.ts';
 import type { BackupEvent, BackupPhase } from './events.ts';
 
-/** How far a base backup is, as whoever watches it wants to know. Times in milliseconds since 1970. */
+/** How far a base backup is. Times in milliseconds, by a clock that nobody sets. */
 export interface ProgressState {
   readonly phase: BackupPhase | undefined;
   readonly planned: Amount | undefined;

@@ -12,13 +12,13 @@ export interface Watcher {
   readonly stop: () => void;
 }
 
-/** What the base backup runs with while it is watched: its messages find their way around what is drawn. */
+/** The deps of a base backup that is watched: its messages are written around the progress bar. */
 export interface Watched {
   readonly deps: StandbyDeps;
   readonly onEvent: OnBackupEvent;
 }
 
-/** Where a person sees it: the log's stream first. A terminal that cannot move its cursor gets lines. */
+/** The terminal that shows the progress: the log's stream first. One that cannot move its cursor gets lines. */
 function findTerminal(json: boolean): NodeJS.WriteStream | undefined {
   if (process.env['TERM'] === 'dumb') return undefined;
   if (process.stderr.isTTY) return process.stderr;

@@ -18,7 +18,7 @@ function shown(lsn: bigint | undefined): string {
   return lsn === undefined ? 'nowhere' : formatLsn(lsn);
 }
 
-/** A source that cannot be waited for any longer. */
+/** Refuses to wait any longer for a source that cannot catch up. */
 function requireFollowing(host: string, state: SourceState): void {
   if (!state.inRecovery) {
     throw new PitrError(`${host} was promoted: its files are no copy of the primary's any more`, {

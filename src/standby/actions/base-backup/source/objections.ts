@@ -5,7 +5,7 @@ import { findUnplaced } from './origin.ts';
 
 const otherSource = 'Name a running hot standby of this primary in basebackup_source:, or leave the key out.';
 
-/** What stands against reading the files from that standby. */
+/** The objections to reading the files from that standby. */
 export function sourceObjections(facts: BackupFacts, source: SourceFacts): Objection[] {
   const { primary, position, place } = facts;
   const { host, server, state } = source;

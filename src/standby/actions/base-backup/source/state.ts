@@ -9,9 +9,9 @@ export interface SourceState {
   readonly isPaused: boolean;
   /** All WAL before it has been applied; undefined where none has. */
   readonly replayedLsn: bigint | undefined;
-  /** What lies before it is on its disk: from here its own recovery would start. */
+  /** All changes before it are on its disk: its own recovery would start here. */
   readonly redoLsn: bigint;
-  /** Of its last restartpoint. */
+  /** The timeline of its last restartpoint. */
   readonly timeline: number;
 }
 

@@ -18,15 +18,15 @@ import { bytesLeftBehind, bytesToBeFreed } from './old-copy.ts';
 
 const limitMs = 10_000;
 
-/** What only a base backup by pg_basebackup is planned from. */
+/** Facts that only a base backup by pg_basebackup is planned from. */
 export interface StreamingFacts {
   readonly program: CommandLine;
-  /** What that program can do, by its own version. */
+  /** The abilities of that program, by its own version. */
   readonly client: Capabilities;
   readonly access: ProtocolAccess;
   /** setpriv(1) can make it end with us, even when we are killed. */
   readonly diesWithParent: boolean;
-  /** Of the data directory and the tablespaces; undefined where the role may not ask for all of them. */
+  /** The size of the data directory and the tablespaces; undefined where the role lacks the right to ask for all of them. */
   readonly bytes: number | undefined;
   /** Each file system with what comes onto it beside the copy that is here. */
   readonly needs: readonly FileSystemNeed[];
@@ -43,13 +43,13 @@ async function examine(deps: StandbyDeps, command: CommandLine): Promise<Candida
   const result = await deps.run({ ...command, args: [...command.args, '--version'] }, { limitMs });
   const version = succeeded(result) ? findVersion(result.stdout) : undefined;
   if (version !== undefined) return { command, client: capabilitiesOf(version) };
-  throw refusal(`"${command.program}" does not tell its version`, {
+  throw refusal(`cannot determine the version of "${command.program}"`, {
     detail: describeResult(result),
     hint: 'Set pg_basebackup: to the path of the program itself.',
   });
 }
 
-/** Of the server's version, or a later one: an older program does not know what the server sends. */
+/** Finds one of the server's version, or a later one: an older program does not know what the server sends. */
 async function findPgBasebackup(deps: StandbyDeps, server: Capabilities): Promise<Candidate> {
   const { pg_basebackup: command, includepath } = deps.settings;
   const { major, num } = server.version;
@@ -68,7 +68,7 @@ async function findPgBasebackup(deps: StandbyDeps, server: Capabilities): Promis
   });
 }
 
-/** What comes onto this host: for the data directory with all that lies inside, and for each tablespace. */
+/** The bytes to come onto this host: for the data directory with all that lies inside, and for each tablespace. */
 async function measureDemands(primary: Primary, place: LocalPlace): Promise<readonly Demand[] | undefined> {
   const sizes = parseTablespaceSizes(await primary.query(tablespaceSizesSql(primary.facts.capabilities)));
   const demands = [{ target: place.pgdata, neededBytes: sizes.get(defaultTablespaceOid) }];
@@ -89,7 +89,7 @@ export async function observeStreaming(
   const demands = await measureDemands(primary, place);
   if (demands === undefined) {
     deps.log.warning(
-      `role "${access.role}" may not ask for the size of all tablespaces: whether there is room for them is not known`,
+      `role "${access.role}" lacks the right to ask for the size of all tablespaces: whether there is room for them is not known`,
     );
   }
   const coming = [...(demands ?? []), ...(await bytesLeftBehind(deps, place))];

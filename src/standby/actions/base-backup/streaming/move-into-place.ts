@@ -21,7 +21,7 @@ async function replace(from: string, to: string): Promise<void> {
   await rename(from, to);
 }
 
-/** backup_label belongs to this copy alone; of other files that tell of a server's run none comes along. */
+/** backup_label belongs to this copy alone; no other file that describes a server's run is moved. */
 async function moveData({ place, primary }: BackupFacts): Promise<void> {
   const from = receivingDirectory(place);
   // pg_basebackup has made it as the primary's data directory is, which the group may read.

@@ -15,7 +15,7 @@ import { receivingPlaces } from './places.ts';
 
 const measureMs = 10 * 60_000;
 
-/** What of pgdata a new copy takes the place of: all but the standby's own, and what is being received. */
+/** Whether a new copy replaces this entry of pgdata: all but the standby's own files, and what is being received. */
 export function isReplaced(place: Pick<LocalPlace, 'targets' | 'ownConfiguration'>, name: string): boolean {
   return (
     !dataRules(place.targets, '/', place.ownConfiguration).isKept(name, false) &&
@@ -32,7 +32,7 @@ interface OldPart {
   readonly paths: readonly string[];
 }
 
-/** By directory of this host: what of the copy that lies there is in the way of a new one. */
+/** For each directory of this host, the parts of the copy there that a new one replaces. */
 async function findOldParts(place: LocalPlace, capabilities: Capabilities): Promise<readonly OldPart[]> {
   const { pgdata, targets } = place;
   const data = (await namesIn(pgdata)).filter((name) => isReplaced(place, name));
@@ -55,7 +55,7 @@ async function measure(deps: StandbyDeps, paths: readonly string[]): Promise<num
   throw new PitrError(`cannot measure the copy in ${paths[0] ?? ''}: du: ${describeResult(result)}`);
 }
 
-/** What the removal of the copy here would give back: as negative needs of the directories that it lies in. */
+/** The bytes that removing the copy here would free, as negative needs of the directories that it lies in. */
 export async function bytesToBeFreed(
   deps: StandbyDeps,
   place: LocalPlace,
@@ -67,7 +67,7 @@ export async function bytesToBeFreed(
   return demands;
 }
 
-/** The same for what a run has received that was killed: the next one removes it before it begins. */
+/** The same for what a killed run has received: the next run removes it before it begins. */
 export async function bytesLeftBehind(deps: StandbyDeps, place: LocalPlace): Promise<readonly Demand[]> {
   const demands: Demand[] = [];
   for (const path of receivingPlaces(place)) {
@@ -77,7 +77,7 @@ export async function bytesLeftBehind(deps: StandbyDeps, place: LocalPlace): Pro
   return demands;
 }
 
-/** What cannot be made must be known before the copy that is here is gone. */
+/** A directory that cannot be made must be found out before the copy that is here is gone. */
 export async function makeTargets(place: LocalPlace): Promise<void> {
   for (const path of filledDirectories(place)) await ensureDirectory(path);
 }

@@ -4,7 +4,7 @@ import type { LocalPlace } from '../../../host/place.ts';
 import type { StreamingFacts } from './facts.ts';
 import { receivingDirectory, receivingTablespace } from './places.ts';
 
-/** What pg_basebackup takes as --max-rate, in KiB a second (manual, its reference page). */
+/** The range of pg_basebackup's --max-rate, in KiB a second (manual, its reference page). */
 const leastRate = 32;
 const mostRate = 1024 * 1024;
 

@@ -13,7 +13,7 @@ function streamingRoom({ needs, needsAfterRemoval }: StreamingFacts): readonly O
   return findLackOfRoom(needs).length === 0 ? [] : roomObjections(needsAfterRemoval);
 }
 
-/** What stands against pg_basebackup in particular. */
+/** The objections to pg_basebackup in particular. */
 export function streamingObjections(facts: BackupFacts, streaming: StreamingFacts): Objection[] {
   const { capabilities } = facts.primary;
   const { client, program } = streaming;

@@ -36,7 +36,7 @@ async function countReceived(place: ReceivingPlace): Promise<number> {
   return count;
 }
 
-/** Notes what is known of the backup before it begins; the label that comes with the data tells the rest. */
+/** Notes what is known of the backup before it begins; the label that comes with the data has the rest. */
 export async function noteBeginning({ facts, primary }: BackupContext): Promise<BackupRecord> {
   const { lsn } = needed(facts.position, 'the position of the primary');
   return recordOfStart(facts, lsn, await askClock(primary.query));

@@ -24,7 +24,7 @@ export interface Received {
   readonly said: readonly string[];
 }
 
-/** Tells what the program says of its progress, and keeps the rest of what it says. */
+/** Reports the program's progress, and keeps the rest of what it prints. */
 function listener({ deps, facts, onEvent }: BackupContext, onWait: () => void) {
   const said: string[] = [];
   let received = 0;

@@ -25,7 +25,7 @@ export async function nudgeArchiver({ deps, primary }: Nudged): Promise<SegmentN
     await primary.query(writeWalRecordSql);
     return await endSegment(primary);
   } catch (error) {
-    // What is waited for may arrive without it; if not, that is what will be said.
+    // The WAL may arrive without it; if it does not, the wait ends with its own error.
     deps.log.debug(`the primary could not be asked to end another segment: ${messageOf(error)}`);
     return undefined;
   }
