@@ -5,7 +5,7 @@ import { parseForce, type Force } from './steps/force.ts';
 import { requestedTarget, targetWord, type RequestedTarget } from './recovery/requested-target.ts';
 import { usage, type flags } from './usage.ts';
 
-/** What one call of cmd_standby is to do. `check` is what it does without an action. */
+/** The task of one call of cmd_standby. `check` is its task without an action. */
 export type Action =
   | { readonly kind: 'check' }
   | { readonly kind: 'init' }

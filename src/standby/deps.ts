@@ -16,13 +16,13 @@ export interface StandbyDeps extends ProgramDeps {
   readonly lockFd: number | undefined;
 }
 
-/** What the command line asks for beside the action itself. */
+/** Options of the command line beside the action itself. */
 export interface ActionOptions {
   readonly dryRun: boolean;
   readonly force: Force;
 }
 
-/** What -B, --verify and --backup-info may be asked beside. */
+/** Further options of -B, --verify and --backup-info. */
 export interface BackupOptions extends ActionOptions {
   /** With -B: check the copy's pages. */
   readonly verify: boolean;

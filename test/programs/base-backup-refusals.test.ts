@@ -38,7 +38,7 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     chmodSync(inPgdata(standby, 'postmaster.pid'), 0o000);
     const unreadable = await world.cmdStandby(standby, ['-B']);
     expect(unreadable).toMatchObject({ code: refused });
-    expect(unreadable.stderr).toContain('cannot tell whether PostgreSQL runs here');
+    expect(unreadable.stderr).toContain('cannot determine whether PostgreSQL runs here');
     chmodSync(inPgdata(standby, 'postmaster.pid'), 0o600);
     expect(await standby.inRecovery()).toBe(true);
     expect(primary.isRunning()).toBe(true);
@@ -120,8 +120,8 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     writeFileSync(join(files, 'thesis.txt'), '');
     symlinkSync(standby.archiveDir, join(world.directory, 'by a link'));
     const cases = [
-      [standby.archiveDir, /is to hold two things/],
-      [join(world.directory, 'by a link'), /is to hold two things/],
+      [standby.archiveDir, /is configured twice, for two purposes/],
+      [join(world.directory, 'by a link'), /is configured twice, for two purposes/],
       [standby.host.directory, /"[^"]*archive" lies in/],
       [join(world.directory, 'nowhere'), /is a link to "[^"]*nowhere", which is not there/],
       [files, /which holds more than WAL: thesis.txt/],

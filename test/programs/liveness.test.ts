@@ -51,7 +51,7 @@ describe('a port that accepts and does not answer', () => {
     expect(refused.stderr).toContain('--force=primary-alive');
     const forced = await here.cmdStandby(standby, ['-F999', '--force=primary-alive', '--dry-run']);
     expectExit(forced, 0);
-    expect(forced.stderr).toContain('going on all the same (--force=primary-alive)');
+    expect(forced.stderr).toContain('continuing all the same (--force=primary-alive)');
   });
 
   test('is alive where ssh sees the postmaster, though that is stopped', async () => {
@@ -96,7 +96,7 @@ test('a failover is refused when nobody could be asked: no such name, no ssh', a
   }
   const forced = await here.cmdStandby(standby, ['-F999', '--force=primary-unasked', '--dry-run']);
   expectExit(forced, 0);
-  expect(forced.stderr).toContain('going on all the same (--force=primary-unasked)');
+  expect(forced.stderr).toContain('continuing all the same (--force=primary-unasked)');
 });
 
 describe('-P says what it found', () => {

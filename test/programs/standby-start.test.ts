@@ -72,7 +72,7 @@ describe.each(wideMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
     renameSync(control, `${control}.pitrtools`);
     for (const args of [['-S'], ['-A', 'start'], ['-F999']]) await refused('is incomplete', args);
     renameSync(`${control}.pitrtools`, control);
-    await refused('has not been told how to recover', ['-A', 'start']);
+    await refused('without recovery settings', ['-A', 'start']);
 
     const other = testMajors().find((one) => one !== major);
     if (other !== undefined) {

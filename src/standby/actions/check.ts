@@ -20,7 +20,7 @@ import { observeServer } from '../server/server-state.ts';
 import { noStandbyObjections } from '../recovery/no-standby.ts';
 import { installedPackageFolders } from '../server/server-programs.ts';
 
-/** Of the server whose data directory is here; before the first base backup, of what the INI says that it will be. */
+/** The release of the data directory that is here or, before the first base backup, the one that the INI announces. */
 async function releaseHere({ settings }: StandbyDeps): Promise<Capabilities | undefined> {
   const inPgdata = await readIfExists(join(settings.pgdata, 'PG_VERSION')).catch(() => undefined);
   const version = findVersion(inPgdata?.toString('utf8') ?? settings.pgversion ?? '');
@@ -65,7 +65,7 @@ async function checkArchiving(server: Server): Promise<void> {
   deps.log.notice(`the archive_command of this server is not known: ${seen.reason}`);
 }
 
-/** What is wrong with the server in pgdata, if a whole one is there. */
+/** Lists what is wrong with the server in pgdata, if a whole one is there. */
 async function checkServer(deps: StandbyDeps): Promise<readonly Objection[]> {
   const directory = await readDataDirectory(deps.settings.pgdata).catch(() => undefined);
   if (directory?.control === undefined || directory.isIncomplete) return [];

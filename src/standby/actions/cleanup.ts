@@ -40,7 +40,7 @@ export type CleanupStep =
 function firstNeeded({ directory, layout }: CleanupFacts): SegmentName {
   const { backupLabel, control, pgdata } = directory;
   if (control === undefined) {
-    throw refusal(`cannot tell which WAL "${pgdata}" needs; nothing was removed`, {
+    throw refusal(`cannot determine which WAL "${pgdata}" needs; nothing was removed`, {
       detail: directory.controlProblem,
     });
   }
@@ -48,12 +48,12 @@ function firstNeeded({ directory, layout }: CleanupFacts): SegmentName {
   if (control.state === 'in-archive-recovery' || control.state === 'shut-down-in-recovery')
     return segmentContaining(control.timeline, control.redoLsn, layout);
   throw refusal(
-    `"${pgdata}" holds neither a base backup nor a standby: which WAL is needed cannot be told; nothing was removed`,
+    `"${pgdata}" holds neither a base backup nor a standby: which WAL is needed cannot be determined; nothing was removed`,
     { detail: `The server was last ${control.state.replaceAll('-', ' ')}.` },
   );
 }
 
-/** Of a directory of superseded WAL; it goes itself if nothing stays in it. */
+/** The steps for a directory of superseded WAL, which is removed itself if nothing stays in it. */
 function supersededSteps(
   { directory, files, hasOthers }: Superseded,
   needed: SegmentName,
@@ -66,7 +66,7 @@ function supersededSteps(
   return [...steps, { kind: 'remove-directory', name: directory }];
 }
 
-/** What nobody needs, oldest first; `numarchives` segments stay in archivedir in any case. */
+/** Removes WAL that nobody needs, oldest first; `numarchives` segments stay in archivedir in any case. */
 export function planCleanup(facts: CleanupFacts): readonly CleanupStep[] {
   const { files, layout, numarchives } = facts;
   const needed = firstNeeded(facts);
@@ -86,7 +86,7 @@ async function segmentSize(directory: DataDirectory, archive: Archive): Promise<
   const found = segmentSizeOf(recorded, starts);
   if (found?.isSure === true) return found.size;
   throw refusal(
-    `cannot tell the size of a WAL segment from what is in "${archive.directory}"; nothing was removed`,
+    `cannot determine the size of a WAL segment from what is in "${archive.directory}"; nothing was removed`,
   );
 }
 

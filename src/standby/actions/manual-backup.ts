@@ -43,7 +43,7 @@ export function planStop(
   throw refusal(
     `the backup on the primary is not of this standby: "${current.label}" since ${current.startTime}`,
     {
-      hint: 'Whoever began it must end it; if nobody does: SELECT cmd_pg_stop_backup() on the primary.',
+      hint: 'The program or person that began it must end it; if that is gone: SELECT cmd_pg_stop_backup() on the primary.',
     },
   );
 }

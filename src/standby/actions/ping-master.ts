@@ -22,7 +22,7 @@ function statePath(deps: Pick<StandbyDeps, 'settings'>): string {
   return join(deps.settings.archivedir, stateName);
 }
 
-/** What cannot be read counts as nothing said: one notification too many is better than none. */
+/** A state that cannot be read counts as nothing said: one notification too many is better than none. */
 async function readState(deps: StandbyDeps): Promise<State> {
   try {
     const content = await readIfExists(statePath(deps));

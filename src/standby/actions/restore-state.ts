@@ -2,7 +2,7 @@ import { notify } from '../../system/notify.ts';
 import type { StandbyDeps } from '../deps.ts';
 
 /**
- * What our restore_command has to say to the operator. It asks for this once when the archive cannot be used any more, and
+ * Notifies the operator for our restore_command. It asks for this once when the archive cannot be used any more, and
  * once when it can again: `bin/cmd_standby` remembers in pgdata what it said last.
  *
  * @param trouble undefined once all is well again

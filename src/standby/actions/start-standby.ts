@@ -70,7 +70,7 @@ function archiveObjections({
 /** All that stands against -S. */
 export function listStartObjections(facts: StartFacts): readonly Objection[] {
   const { directory, postmaster, triggerFile } = facts;
-  // What else there is to say of a pgdata is said of one that nobody runs on.
+  // A pgdata on which a server runs is not looked at any further.
   if (postmaster.kind === 'running') return [runningObjection(directory, postmaster.pid)];
   const objections = [
     ...noStandbyObjections(directory),
@@ -167,7 +167,7 @@ async function seeItStream({ server, started }: ServerContext): Promise<void> {
   const { master_public_ip: host, port, repl_db_user: user } = deps.settings;
   throw new PitrError('the standby was started and recovers, but it is not seen streaming from the primary', {
     detail: `${seen.reason}; ${await serverLogTail(deps, started)}`,
-    hint: `It goes on with what the archive brings, and asks the primary again by itself. Check on ${host} (port ${port}): pg_hba.conf has a line "host replication ${user ?? 'USER'}" for this host, repl_db_password: is right, max_wal_senders is high enough.`,
+    hint: `It continues with the WAL that the archive brings, and asks the primary again by itself. Check on ${host} (port ${port}): pg_hba.conf has a line "host replication ${user ?? 'USER'}" for this host, repl_db_password: is right, max_wal_senders is high enough.`,
   });
 }
 

@@ -26,7 +26,7 @@ export interface ControlFacts {
   readonly configuration: ServerConfiguration;
 }
 
-/** A base backup, or a standby, that is not told to recover would come up as a copy that goes its own way. */
+/** A base backup, or a standby, without recovery settings would open as a server of its own. */
 function unpreparedObjections(directory: DataDirectory): readonly Objection[] {
   const { backupLabel, control, signals, pgdata, record, controlProblem = '' } = directory;
   if (control === undefined) return [{ message: `cannot start on "${pgdata}": ${controlProblem}` }];
@@ -42,7 +42,7 @@ function unpreparedObjections(directory: DataDirectory): readonly Objection[] {
   if (backupLabel === undefined && !recovers) return [];
   return [
     {
-      message: `"${pgdata}" holds a standby, or a base backup, that has not been told how to recover`,
+      message: `"${pgdata}" holds a standby, or a base backup, without recovery settings`,
       hint: 'Start it as a standby: cmd_standby -C … -S',
     },
   ];
@@ -61,7 +61,7 @@ export function planStart(facts: ControlFacts): readonly ControlStep[] {
 export interface StopFacts {
   readonly pgdata: string;
   readonly postmaster: Postmaster;
-  /** What the server does, where it bears no record of ours; undefined for one that does. */
+  /** The state of a server that bears no record of ours; undefined for one that does. */
   readonly foreignState: ServerState | undefined;
   readonly force: Force;
 }

@@ -29,7 +29,7 @@ async function dataDirectory(deps: StandbyDeps): Promise<DataDirectory | string>
   }
 }
 
-/** What must be known of a cluster to read its WAL, where its data directory does not say it. */
+/** Stands in for a data directory that cannot be read: reading WAL takes this much knowledge of its cluster. */
 function standIn({ settings }: StandbyDeps) {
   const version = findVersion(settings.pgversion ?? '') ?? findVersion('18');
   if (version === undefined) throw new Error('no version');
@@ -114,7 +114,7 @@ async function reportTimes(
   const last = await lastCommit(server, contents.directory, segments);
   deps.report(
     last === undefined
-      ? 'The time of the last commit cannot be told: there is no pg_waldump (up to 9.6: pg_xlogdump) of this version here, or no commit in the last segments'
+      ? 'The time of the last commit cannot be determined: there is no pg_waldump (up to 9.6: pg_xlogdump) of this version here, or no commit in the last segments'
       : `Last commit: ${showMoment(last, zone)}; a time can be reached if it lies before that`,
   );
 }

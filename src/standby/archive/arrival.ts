@@ -30,10 +30,10 @@ export async function readSegmentStart(path: string): Promise<SegmentStart | und
   }
 }
 
-/** What archivedir holds under a segment's name. */
+/** The file that archivedir holds under a segment's name. */
 export type Arrival =
   | { readonly kind: 'missing' }
-  /** Still being copied by whoever does not copy to a temporary name. */
+  /** Still being copied, by a program that copies to the final name. */
   | { readonly kind: 'short' }
   | { readonly kind: 'whole' }
   | { readonly kind: 'wrong'; readonly reason: string };

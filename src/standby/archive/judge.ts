@@ -45,7 +45,7 @@ export interface SegmentSize {
 
 /**
  * As the base backup recorded it, or as most of the segments say themselves; where no header can be read, as most of the files
- * have it. Undefined where nothing tells.
+ * have it. Undefined where nothing shows it.
  */
 export function segmentSizeOf(
   recorded: number | undefined,

@@ -50,7 +50,7 @@ export function lastCommitTime(printed: string): bigint | undefined {
   return microsOf(last === undefined ? undefined : `${last}+00`);
 }
 
-/** When the last commit in these segments, oldest first, was made; undefined where that cannot be told. */
+/** The time of the last commit in these segments, oldest first; undefined where it cannot be determined. */
 export async function lastCommit(
   { deps, capabilities }: Server,
   directory: string,

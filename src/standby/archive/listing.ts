@@ -1,4 +1,4 @@
-/** What an archive holds, by timeline. Pure. */
+/** The contents of an archive by timeline. Pure. */
 import { firstLsnOf, isPossibleSegment, nameOf, segmentNumber } from '../../postgres/lsn.ts';
 import type { SegmentName } from '../../postgres/wal-name.ts';
 import type { ArchiveContents, FoundSegment } from './contents.ts';

@@ -13,14 +13,14 @@ function isPlaced(name: WalName): name is Placed {
   return name.kind !== 'history';
 }
 
-/** A timeline that the standby has not come to yet may be one that it will be told to follow: that is not for us to know. */
+/** A timeline that the standby has not come to yet may be one that it will follow: we cannot know. */
 function isBefore(name: Placed, needed: SegmentName, layout: WalLayout): boolean {
   const segment = segmentOf(name);
   if (segment.timeline > needed.timeline) return false;
   return segmentNumber(segment, layout) < segmentNumber(needed, layout);
 }
 
-/** What is never read by a recovery that begins in `needed`. */
+/** The files that a recovery which begins in `needed` never reads. */
 export function olderThan(
   files: readonly WalName[],
   needed: SegmentName,
@@ -30,7 +30,8 @@ export function olderThan(
 }
 
 /**
- * Those of them that are of the history of `needed`: what somebody wrote on a timeline after it was left may be nowhere else.
+ * Those of them that are of the history of `needed`: WAL that was written on a timeline after the cluster had left it may be
+ * nowhere else.
  *
  * @param ancestors of the timeline of `needed`
  */

@@ -4,7 +4,7 @@ import { parseWalName, type WalName } from '../../postgres/wal-name.ts';
 import { readSentinel, sentinelName, type Sentinel } from '../../system/sentinel.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 
-/** What lies in archivedir. */
+/** The contents of archivedir. */
 export interface Archive {
   readonly directory: string;
   readonly sentinel: Sentinel;

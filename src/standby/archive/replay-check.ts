@@ -35,7 +35,7 @@ export interface ArchivedEnd {
 }
 
 export interface ArchiveCheck {
-  /** What would keep a promotion from replaying all that the archive holds. */
+  /** Obstacles that would keep a promotion from replaying all that the archive holds. */
   readonly problems: readonly string[];
   /** Undefined where nothing is left to replay, and where there are problems. */
   readonly end: ArchivedEnd | undefined;
@@ -85,8 +85,8 @@ function findGaps(facts: ReplayFacts): string[] {
 }
 
 /**
- * What would keep a promotion from replaying all that the archive holds: it takes a segment that cannot be had for the end
- * of the WAL, and leaves the later ones behind.
+ * Finds obstacles that would keep a promotion from replaying all that the archive holds: the server takes a segment that cannot
+ * be had for the end of the WAL, and leaves the later ones behind.
  */
 export function findReplayProblems(facts: ReplayFacts): readonly string[] {
   const { from, layout } = facts;
@@ -125,7 +125,7 @@ export function pathOf(timeline: number, histories: Histories, layout: WalLayout
   return path.some((part) => part.timeline === timeline) ? path : pathTo(timeline, histories, layout);
 }
 
-/** Where replay goes on: what the server has replayed, or what a start of it would begin with. */
+/** Where replay continues: after the last replayed record, or where a start of the server would begin. */
 function nextRecordOf(directory: DataDirectory, replayed: bigint | undefined): bigint | undefined {
   const { control, backupLabel } = directory;
   return replayed ?? backupLabel?.startLsn ?? control?.redoLsn;
@@ -141,7 +141,7 @@ function nextSegmentOf(
   return backupLabel?.startSegment ?? segmentContaining(control.timeline, control.redoLsn, layout);
 }
 
-/** So many of the newest segments are asked for their size. */
+/** The number of newest segments that are asked for their size. */
 const askedForSize = 32;
 
 async function sizeOf(directory: DataDirectory, { directory: archivedir, files }: Archive) {
@@ -151,7 +151,7 @@ async function sizeOf(directory: DataDirectory, { directory: archivedir, files }
   return segmentSizeOf(undefined, await readStarts(archivedir, segments.slice(-askedForSize)))?.size;
 }
 
-/** Of what lies there, only what is still to be replayed is looked at. */
+/** Only the segments that are still to be replayed are looked at. */
 async function judge(
   directory: string,
   names: readonly WalName[],
@@ -214,7 +214,7 @@ async function readRow(
     const check = await checkRecords(row, from, deps.signal);
     if (check.kind === 'unknown')
       deps.log.warning(
-        `whether the records of the archived WAL are whole cannot be told: ${check.reason}; only the first page of each segment was looked at`,
+        `whether the records of the archived WAL are whole cannot be determined: ${check.reason}; only the first page of each segment was looked at`,
       );
     return check;
   } catch (error) {

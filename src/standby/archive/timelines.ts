@@ -1,4 +1,4 @@
-/** The timelines of a cluster as its history files tell them. Pure. */
+/** The timelines of a cluster as its history files show them. Pure. */
 import type { TimelineEntry } from '../../postgres/history.ts';
 import { segmentContaining, segmentNumber, type WalLayout } from '../../postgres/lsn.ts';
 
@@ -36,7 +36,7 @@ export function pathTo(timeline: number, histories: Histories, layout: WalLayout
   return [...parts, { timeline, firstNumber, lastNumber: Number.MAX_SAFE_INTEGER, endLsn: undefined }];
 }
 
-/** What the server takes for the newest timeline: it asks for one history file after the other, up to the first that is not there. */
+/** The timeline that the server takes for the newest: it asks for history files in turn, up to the first that is not there. */
 export function latestTimeline(from: number, histories: Histories): number {
   let timeline = from;
   while (histories.has(timeline + 1)) timeline++;

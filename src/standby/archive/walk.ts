@@ -10,7 +10,7 @@ export interface Walk {
   readonly last: SegmentName | undefined;
   /** The first byte that cannot be had. */
   readonly endLsn: bigint;
-  /** What there is beyond, and why it is out of reach; undefined where the WAL simply ends. */
+  /** Names the WAL beyond, and why it is out of reach; undefined where the WAL simply ends. */
   readonly obstacle: string | undefined;
 }
 

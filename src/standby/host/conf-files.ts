@@ -76,7 +76,7 @@ export function hasOtherSources(settings: StandbySettings): boolean {
   return standby.conf !== failover.conf || standby.hba !== failover.hba;
 }
 
-/** What is replaced may hold somebody's changes, which no other file has: such a file is kept beside the new one. */
+/** A file that is replaced may hold changes that no other file has: it is kept beside the new one. */
 async function keepOld(settings: StandbySettings, copy: ConfCopy, now: Date): Promise<string | undefined> {
   const sources = [
     settings.pg_conf,

@@ -1,16 +1,16 @@
 /**
- * What of a data directory is copied (manual, section "Making a Base Backup Using the Low Level API": "Backing Up The
- * Data Directory"), and what here is the standby's own. Everything else that the primary has not is removed here.
+ * The parts of a data directory that are copied (manual, section "Making a Base Backup Using the Low Level API": "Backing Up The
+ * Data Directory"), and those here that are the standby's own. Everything else that the primary has not is removed here.
  */
 import type { TablespaceTarget } from './tablespaces.ts';
 import { isWithin } from '../../config/path-values.ts';
 import { relative } from 'node:path';
 
-/** What is taken from one root. Paths are relative to it, without a slash at either end. */
+/** The parts that are taken from one root. Paths are relative to it, without a slash at either end. */
 export interface CopyRules {
-  /** Nothing below them is looked at, on the primary: they are empty, somebody else's, or copied by another way. */
+  /** Nothing below them is looked at, on the primary: they are empty, foreign, or copied by another way. */
   readonly unread: readonly string[];
-  /** Of the symbolic links in here none is followed. */
+  /** Symbolic links in here are not followed. */
   readonly linksLeftAlone: readonly string[];
   readonly isCopied: (path: string) => boolean;
   /** On the standby: neither replaced nor removed, nor looked into. */

@@ -34,8 +34,8 @@ async function realPathOf(path: string): Promise<string | undefined> {
 }
 
 /**
- * Directories of tablespaces that are this standby's: pgdata links to them, or an unfinished copy of this cluster, which may not
- * have come to its links, has noted them before it filled them.
+ * Directories of tablespaces that are this standby's: pgdata links to them, or an unfinished copy of this cluster, perhaps
+ * still without its links, has noted them before it filled them.
  */
 async function ownDirectories(pgdata: string, systemIdentifier: string): Promise<ReadonlySet<string>> {
   const { backup } = await readRecord(pgdata).catch((): StandbyRecord => ({}));
@@ -62,7 +62,7 @@ async function foreignFolders(
   return found;
 }
 
-/** WAL of neither the primary nor the cluster in pgdata, of which others tell. */
+/** WAL of neither the primary nor the cluster in pgdata; these two have checks of their own. */
 async function foreignWal(
   { directory }: WalLink,
   content: PgdataContent,
@@ -77,7 +77,7 @@ async function foreignWal(
   return name === undefined ? undefined : join(directory, name);
 }
 
-/** What a base backup would remove outside pgdata though it may be another cluster's. */
+/** Data outside pgdata that a base backup would remove though it may be another cluster's. */
 export async function findForeignData(
   place: {
     readonly pgdata: string;

@@ -16,7 +16,7 @@ async function dataDirectoriesBeside(path: string): Promise<readonly string[]> {
 
 /**
  * A pgdata that does not exist, beside a data directory with nearly the same name: a slip of the pen would give the standby a
- * directory of its own, and its server would go on with the other one.
+ * directory of its own, and its server would continue with the other one.
  */
 export async function misspeltPgdata(pgdata: string): Promise<readonly Objection[]> {
   if (await exists(pgdata)) return [];

@@ -9,7 +9,7 @@ import type { TablespaceTarget } from './tablespaces.ts';
 /** Where a DBA puts settings as a rule, whichever file includes it. */
 const usualDirectory = 'conf.d';
 
-/** What the server itself fills: without the primary's a copy would be none, whatever else somebody keeps in there. */
+/** Directories that the server fills. They must come from the primary, even if a DBA keeps configuration in them. */
 const serversOwn = /^(base|global|PG_VERSION|pg_.*|postgresql\.auto\.conf)$/;
 
 /** The first part of a path below a directory; undefined for one that leads out of it. */
@@ -18,7 +18,7 @@ function topOf(directory: string, path: string): string | undefined {
   return top === '' || top === '..' ? undefined : top;
 }
 
-/** What a postgresql.conf in pgdata includes from pgdata, by the names there. */
+/** Names in pgdata that a postgresql.conf there includes. */
 export function includedNames(text: string, pgdata: string): readonly string[] {
   return parseSettings(text).flatMap((line) =>
     line.kind === 'include' ? (topOf(pgdata, line.path) ?? []) : [],
@@ -27,7 +27,7 @@ export function includedNames(text: string, pgdata: string): readonly string[] {
 
 /**
  * Names in pgdata that hold configuration of this standby, beside the files that are always its own. While a copy is unfinished
- * its record tells them: a directory of the primary's may have come with it in part.
+ * its record has them: a directory of the primary's may have come with it in part.
  */
 export async function findOwnConfiguration(
   { pgdata, pg_conf, no_copy_conf }: Pick<StandbySettings, 'pgdata' | 'pg_conf' | 'no_copy_conf'>,

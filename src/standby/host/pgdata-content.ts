@@ -6,7 +6,7 @@ import { readIfExists, systemErrorCode } from '../../system/durable.ts';
 import { readRecord, type StandbyRecord } from '../backup-record/record.ts';
 import { incompleteControlFile } from '../server/data-directory.ts';
 
-/** What lies in pgdata, as far as it decides whether a base backup may replace it. */
+/** The content of pgdata, as far as it decides whether a base backup may replace it. */
 export type PgdataContent =
   | { readonly kind: 'missing' }
   | { readonly kind: 'empty' }
@@ -21,7 +21,7 @@ export type PgdataContent =
     }
   | { readonly kind: 'unknown'; readonly reason: string };
 
-/** What a DBA puts into an empty data directory before the base backup, a link for the WAL included, and what a file system has. */
+/** Names that a DBA puts into an empty data directory before the base backup, among them a link for the WAL; a file system's own. */
 const noContent = new Set([
   'postgresql.conf',
   'pg_hba.conf',
@@ -32,7 +32,7 @@ const noContent = new Set([
   'pg_xlog',
 ]);
 
-/** What pg_basebackup writes lies in directories of such names until it is whole. */
+/** Names of the directories in which the files of pg_basebackup lie until they are whole. */
 export const receivingName = '.pitrtools-receiving';
 
 /** Objects that users make have numbers from here on (FirstNormalObjectId). */
@@ -53,7 +53,7 @@ async function identifierOfFile(pgdata: string, name: string): Promise<string | 
 }
 
 /**
- * While a copy is unfinished its record tells whose it is: the control file that was taken away may be of a cluster that the
+ * While a copy is unfinished its record says whose it is: the control file that was taken away may be of a cluster that the
  * copy replaces.
  */
 async function identifierIn(pgdata: string): Promise<string | undefined> {
@@ -79,7 +79,7 @@ async function isFreshCluster(pgdata: string): Promise<boolean> {
 
 const unfinishedStates: readonly ClusterState[] = ['in-production', 'shutting-down', 'in-crash-recovery'];
 
-/** A base backup carries the state of the living server that it was made of: its label tells it from a crashed one. */
+/** A base backup carries the state of the living server that it was made of: its label distinguishes it from a crashed one. */
 async function isCrashedServer(pgdata: string, names: readonly string[]): Promise<boolean> {
   if (names.includes('backup_label')) return false;
   const bytes = await readIfExists(join(pgdata, 'global', 'pg_control'));
@@ -91,7 +91,7 @@ export async function inspectPgdata(pgdata: string): Promise<PgdataContent> {
   try {
     const names = await listIfExists(pgdata);
     if (names === undefined) return { kind: 'missing' };
-    // What pg_basebackup received in a run that was killed is nobody's data.
+    // Files that pg_basebackup received in a run that was killed are nobody's data.
     if (names.every((name) => noContent.has(name) || name.startsWith(receivingName)))
       return { kind: 'empty' };
     const systemIdentifier = await identifierIn(pgdata);

@@ -41,11 +41,11 @@ export interface LocalPlace {
   readonly pgdata: string;
   readonly archivedir: string;
   readonly postmaster: Postmaster;
-  /** What is in pgdata was made a standby, or production, by us. */
+  /** We made the server in pgdata a standby, or a production server. */
   readonly hasRecord: boolean;
   readonly content: PgdataContent;
   readonly hasArchivedir: boolean;
-  /** What speaks for a misspelt pgdata. */
+  /** Signs of a misspelt pgdata. */
   readonly misspelt: readonly Objection[];
   readonly sentinel: SentinelState;
   /** A segment in archivedir that another cluster wrote. */
@@ -57,7 +57,7 @@ export interface LocalPlace {
   readonly overlaps: readonly FoundOverlap[];
   /** Between pgdata, archivedir, the tablespaces and a linked WAL directory of this host. */
   readonly ownOverlaps: readonly OwnOverlap[];
-  /** What hinders us from owning a directory, or from finding a server of this version. */
+  /** Obstacles to owning a directory, or to finding a server of this version. */
   readonly troubles: readonly Objection[];
   /** Outside pgdata: what only --force=foreign-data may replace. */
   readonly foreignData: readonly Objection[];
@@ -162,7 +162,7 @@ export function serverObjections(place: LocalPlace): Objection[] {
     case 'unclear':
       return [
         {
-          message: `cannot tell whether PostgreSQL runs here: ${postmaster.reason}`,
+          message: `cannot determine whether PostgreSQL runs here: ${postmaster.reason}`,
           hint: 'Make sure that no server runs on that directory; only then remove the pid file.',
         },
       ];
@@ -233,7 +233,7 @@ function ownOverlapObjections(place: LocalPlace): Objection[] {
   return place.ownOverlaps.map((found) => ({
     message:
       found.inner === found.outer
-        ? `"${found.inner}" is to hold two things`
+        ? `"${found.inner}" is configured twice, for two purposes`
         : `"${found.inner}" lies in "${found.outer}"`,
     hint: ownOverlapHint(place, found),
   }));

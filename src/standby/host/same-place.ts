@@ -18,7 +18,7 @@ interface Place {
 }
 
 interface Places {
-  /** What distinguishes one running kernel from another: device numbers mean nothing across two of them. */
+  /** The boot id, which distinguishes one running kernel from another: device numbers mean nothing across two of them. */
   readonly kernel: string;
   readonly places: readonly Place[];
 }
@@ -56,7 +56,7 @@ export function parsePlaces(lines: readonly string[], count: number): Places {
   return { kernel, places };
 }
 
-/** Undefined where they have nothing to do with each other, or where device numbers cannot tell. */
+/** Undefined where they have nothing to do with each other, or where device numbers prove nothing. */
 export function overlapOf(ours: Place, theirs: Place): Overlap | undefined {
   if (theirs.self === undefined) return undefined;
   if (ours.self === theirs.self) return 'same';

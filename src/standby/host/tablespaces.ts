@@ -4,7 +4,7 @@ import type { Tablespace } from '../../postgres/backup-sql.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import type { ControlFile } from '../../postgres/control-file.ts';
 
-/** Where a tablespace of the primary goes on this host. */
+/** The place of a primary's tablespace on this host. */
 export interface TablespaceTarget extends Tablespace {
   readonly target: string;
   /** It lies inside the primary's data directory, with which it is copied. */
@@ -47,7 +47,7 @@ export function tablespaceFolder(capabilities: Capabilities, control: ControlFil
 
 /**
  * Whether a name in a tablespace's directory is of a server of this version: its folder; up to 8.4 all that it made. Where
- * pg_control cannot be had, the major version alone tells.
+ * pg_control cannot be had, the major version alone decides.
  */
 export function isServersName(
   capabilities: Capabilities,

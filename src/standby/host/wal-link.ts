@@ -31,7 +31,7 @@ export async function readWalLink(pgdata: string, walDirName: string): Promise<W
   }
 }
 
-/** What a server has in its WAL directory beside files with WAL names; what a killed run of ours leaves; a file system's own. */
+/** Names in a WAL directory beside those of WAL files: the server's, those that a killed run of ours leaves, a file system's own. */
 const serversOwn =
   /^(archive_status|summaries|xlogtemp\.\d+|RECOVERY(XLOG|HISTORY)(\.pitrtools)?|\.{1,2}pitrtools-probe-.*|lost\+found)$/;
 
@@ -39,7 +39,7 @@ function isServers(name: string): boolean {
   return serversOwn.test(name) || parseWalName(name).kind !== 'not-wal';
 }
 
-/** What of that directory goes when it is emptied; a file system's own directory is not ours to remove. */
+/** Whether a name is removed when that directory is emptied; a file system's own directory is not ours to remove. */
 export function isEmptied(name: string): boolean {
   return isServers(name) && name !== 'lost+found';
 }

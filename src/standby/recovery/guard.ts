@@ -7,8 +7,8 @@ import { writeForServer } from '../server/server-modes.ts';
 import type { ArchivedEnd } from '../archive/replay-check.ts';
 
 /**
- * A standby that was told to promote itself opens at the next file that its restore_command does not bring. This file in pgdata
- * tells `bin/cmd_standby --restore` so: trouble with the archive is waited out then, and ends the server at last. Its line:
+ * A standby that is being promoted opens at the next file that its restore_command does not bring. This file in pgdata
+ * says so to `bin/cmd_standby --restore`: trouble with the archive is waited out then, and ends the server at last. Its line:
  *
  *     PID START [LAST-SEGMENT SEGMENT-SIZE]
  *
@@ -18,9 +18,9 @@ const guardName = 'pitrtools-promoting';
 
 /** A promotion that was begun, and has not been carried to its end. */
 export interface Guard {
-  /** Of the server that was promoted. */
+  /** The postmaster of the server that was promoted. */
   readonly pid: number;
-  /** What it must have replayed when it opens; undefined where all was replayed before. */
+  /** The end of the WAL that it must have replayed when it opens; undefined where all was replayed before. */
   readonly end: ArchivedEnd | undefined;
 }
 

@@ -71,7 +71,7 @@ export async function recoveryPlace(
   };
 }
 
-/** What the INI says of streaming; undefined when it is off. */
+/** Streaming as the INI has it; undefined when it is off. */
 export function streamingOf({ deps, capabilities }: Server): Streaming | undefined {
   const { settings } = deps;
   if (!settings.use_streaming_replication) return undefined;

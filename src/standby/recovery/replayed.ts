@@ -4,7 +4,7 @@ import type { DataDirectory } from '../server/data-directory.ts';
 import { rowsOf, type ServerState } from '../server/server-state.ts';
 import { microsOf } from './target.ts';
 
-/** What the data here holds already. */
+/** The place to which the data here has been replayed. */
 export interface Replayed {
   /** Commit of the last transaction that was replayed, in microseconds since 1970 in UTC. */
   readonly time: bigint | undefined;
@@ -48,7 +48,7 @@ export async function observeReplayed(
   return { time, lsn: lsn ?? state.replayed };
 }
 
-/** Whether a standby that answers has replayed the end of a transaction; false where it cannot tell. */
+/** Whether a standby that answers has replayed the end of a transaction; false where it does not know. */
 export async function hasEnded(server: Server, xid: number): Promise<boolean> {
   const { capabilities } = server;
   const { transactionStatusFunction: status } = capabilities;

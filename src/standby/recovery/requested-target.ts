@@ -14,7 +14,7 @@ import {
 export type RequestedGoal =
   { readonly kind: 'time'; readonly text: string } | Exclude<RecoveryGoal, { readonly kind: 'time' }>;
 
-/** What the command line asks a recovery to aim at. */
+/** The recovery target that the command line asks for. */
 export interface RequestedTarget extends Omit<RecoveryTargetSettings, 'goal'> {
   readonly goal: RequestedGoal;
 }

@@ -14,7 +14,7 @@ export type RecoveryMode =
   /** Plain archive recovery, which opens at the end of the WAL: how releases without `pg_ctl promote` fail over. */
   | { readonly kind: 'to-end' }
   | { readonly kind: 'to-target'; readonly target: RecoveryTargetSettings }
-  /** No recovery at all: whoever starts the server finds that it does not start. */
+  /** No recovery at all: the server does not start. */
   | { readonly kind: 'hold' };
 
 export interface Streaming {
@@ -27,7 +27,7 @@ export interface Streaming {
   readonly triggerFile: string | undefined;
 }
 
-/** What of this host the settings name. */
+/** Names of this host that the settings contain. */
 export interface RecoveryPlace {
   /** Path of our `bin/cmd_standby`. */
   readonly launcher: string;
@@ -65,7 +65,7 @@ function shellWords(command: CommandLine): string {
 }
 
 /**
- * The mode tells how trouble is answered: a standby goes on asking, a recovery that opens at the end must not take trouble
+ * The mode decides how trouble is answered: a standby asks again, a recovery that opens at the end must not take trouble
  * for the end (manual, section "Recovering Using a Continuous Archive Backup").
  */
 function restoreCommand(place: RecoveryPlace, mode: 'standby' | 'target' | 'must-reach' | 'hold'): string {
@@ -152,7 +152,7 @@ function targetSettings(
     'restore_command',
     restoreCommand(place, capabilities.unreachedTargetIsFatal ? 'target' : 'must-reach'),
   );
-  // It must end where the archive ends, not go on with what a living primary would send.
+  // It must end where the archive ends, not continue with WAL that a living primary would send.
   if (standsBy && capabilities.recoveryConf === 'signal-files') settings.set('primary_conninfo', '');
   settings.set(...goalSetting(goal));
   // Also where it is the default: the user's own configuration may say otherwise.

@@ -4,12 +4,12 @@ import type { RecoveryGoal } from '../../postgres/recovery-target.ts';
 import { formatInZone, formatUtc, parseTimestamp } from '../../postgres/timestamp.ts';
 import type { RequestedGoal } from './requested-target.ts';
 
-/** What the target must lie between; undefined where it is not known. Times in microseconds since 1970 in UTC. */
+/** The limits between which the target must lie; undefined where it is not known. Times in microseconds since 1970 in UTC. */
 export interface TargetBounds {
   /** The end of the base backup. */
   readonly notBefore: bigint | undefined;
   readonly notBeforeLsn: bigint | undefined;
-  /** What was replayed already. */
+  /** The last commit that was replayed already. */
   readonly replayed: bigint | undefined;
   readonly replayedLsn: bigint | undefined;
   /** Every transaction before this one has ended in what is here. */

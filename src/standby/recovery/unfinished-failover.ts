@@ -15,7 +15,7 @@ export function isInFailoverConfiguration(record: StandbyRecord): boolean {
   return record.isFailoverUnfinished !== true || record.isActionBegun === true;
 }
 
-/** What the server took after its promotion may be the only copy, though nobody was told that it serves. */
+/** Data that the server took after its promotion may exist nowhere else, although its failover was never reported as finished. */
 export function failoverObjections(pgdata: string, record: StandbyRecord): Objection[] {
   if (record.isFailoverUnfinished !== true) return [];
   return [

@@ -8,7 +8,7 @@ import { parseVersion } from '../../postgres/version.ts';
 import { exists, readIfExists } from '../../system/durable.ts';
 import { readRecord, type StandbyRecord } from '../backup-record/record.ts';
 
-/** What a data directory says of itself, whether or not a server runs on it. */
+/** The state of a data directory by its own files, whether or not a server runs on it. */
 export interface DataDirectory {
   readonly pgdata: string;
   readonly capabilities: Capabilities;
@@ -23,7 +23,7 @@ export interface DataDirectory {
   readonly signals: RecoverySignals;
 }
 
-/** Files by which a server is told to recover. */
+/** Files that make a server recover. */
 interface RecoverySignals {
   readonly standby: boolean;
   readonly recovery: boolean;
@@ -79,7 +79,7 @@ async function hasUnfinishedCopy(pgdata: string): Promise<boolean> {
   return record.backup?.status === 'copying' || exists(join(pgdata, 'global', incompleteControlFile));
 }
 
-/** An unfinished copy is told before anything else of it is read: the rest may be half of one cluster and half of another. */
+/** An unfinished copy is reported before anything else of it is read: the rest may be half of one cluster and half of another. */
 export async function refuseIncompleteCopy(pgdata: string): Promise<void> {
   if (!(await hasUnfinishedCopy(pgdata))) return;
   throw refusal(`the base backup in "${pgdata}" is incomplete`, {

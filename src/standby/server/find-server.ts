@@ -12,7 +12,7 @@ export interface FoundServer {
   readonly postmaster: Postmaster;
 }
 
-/** What is true of the server of this host; refused where it could not be started. */
+/** Observes the server of this host before an action; refuses one that could not be started. */
 export async function findServer(deps: StandbyDeps, purpose: 'start' | 'failover'): Promise<FoundServer> {
   const { start_command: start, promote_command: promote, pgdata } = deps.settings;
   const postmaster = await requireClearPostmaster(deps);

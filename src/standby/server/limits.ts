@@ -42,7 +42,7 @@ export interface LimitQuestion {
   readonly state: ServerState;
 }
 
-/** What a hot standby here has less of than its pg_control demands. */
+/** Settings of which a hot standby here has less than its pg_control demands. */
 export async function observeLowLimits({
   server,
   configuration,
@@ -72,13 +72,13 @@ export function describeLowLimit({ name, here, demanded }: LowLimit): string {
   return `${name} is ${here} here, and the primary has ${demanded}`;
 }
 
-/** What to write where. */
+/** The lines to write, and the file to write them to. */
 export function limitHint(low: readonly LowLimit[], { configFile }: ServerConfiguration): string {
   const lines = low.map(({ name, demanded }) => `${name} = ${demanded}`).join(', ');
   return `Set ${lines} in ${configFile}, or in the file that is copied there.`;
 }
 
-/** What -S would end at: from 14 on its replay stops in the middle, before that the server ends. */
+/** Low limits end a standby: from 14 on its replay stops in the middle, before that the server ends. */
 export function limitObjectionsOf(
   low: readonly LowLimit[],
   configuration: ServerConfiguration,
@@ -141,8 +141,11 @@ export async function observeMemory(
   const needed = await sharedMemory(server, raised(configuration, low));
   const free = await availableMemory();
   if (needed === undefined || free === undefined)
-    return { kind: 'unknown', reason: 'the server does not tell what it would take (it does from 15 on)' };
-  // What a running one has is free once it is stopped.
+    return {
+      kind: 'unknown',
+      reason: 'the server does not say how much memory it would take (it does from 15 on)',
+    };
+  // A running server's memory is free once it is stopped.
   const freed = state.kind === 'stopped' ? 0 : ((await sharedMemory(server, configuration)) ?? 0);
   if (needed <= free + freed) return { kind: 'enough' };
   return {

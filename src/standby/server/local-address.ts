@@ -24,9 +24,9 @@ function isAbstract(directory: string): boolean {
 }
 
 /**
- * Where the running server of this host listens: from 9.1 on postmaster.pid tells, before that the configuration must.
+ * Where the running server of this host listens: from 9.1 on postmaster.pid says it, before that the configuration must.
  *
- * @param inFile what postgresql.conf sets
+ * @param inFile the settings in postgresql.conf
  */
 export function localServerAt(
   settings: Pick<StandbySettings, 'pgdata' | 'user' | 'local_port' | 'dbname'>,

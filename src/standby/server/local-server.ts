@@ -14,12 +14,12 @@ import { runSiteCommand } from './shell-command.ts';
 import { stopProgress } from './stop-progress.ts';
 import { mustBecome, waitUntil, type Look } from './wait.ts';
 
-/** pg_ctl is told not to wait (what it would wait for differs by version); it ends at once. */
+/** pg_ctl does not wait, for its own condition differs by version; it ends at once. */
 const pgCtlLimitMs = 30_000;
 const shownLogBytes = 4096;
 const shownLogLines = 12;
 
-/** A started server: how it was before, so that nothing is taken for its doing which an earlier run or the primary has left. */
+/** The state before we started the server, so that old traces are not mistaken for this run's. */
 export interface Started {
   /** In bytes. */
   readonly logOffset: number;
@@ -43,7 +43,7 @@ async function logSize(deps: StandbyDeps): Promise<number> {
   return (await stat(await serverLogFile(deps.settings)).catch(() => undefined))?.size ?? 0;
 }
 
-/** What the server has logged since it was started, or the end of it; undefined where it logs elsewhere. */
+/** The server's log since it was started, or the end of it; undefined where it logs elsewhere. */
 export async function serverLogSince(
   deps: StandbyDeps,
   started: Started,
@@ -103,7 +103,7 @@ async function waitForPidFile(deps: StandbyDeps): Promise<void> {
   });
 }
 
-/** Starts the server and returns as soon as it is there: `observeServer` tells what becomes of it. */
+/** Starts the server and returns as soon as it is there: `observeServer` shows what becomes of it. */
 export async function startServerProgram(
   server: Server,
   configuration: ServerConfiguration,
@@ -111,7 +111,7 @@ export async function startServerProgram(
   const { deps, pgdata } = server;
   const started = await beforeStart(deps);
   const { start_command: own } = deps.settings;
-  // What was just written to pgdata must be there after a crash, too.
+  // Files that were just written to pgdata must be there after a crash, too.
   await fsyncPath(pgdata);
   deps.report('server starting');
   if (own === undefined) await startByPgCtl(server, configuration, started);
@@ -164,7 +164,7 @@ export async function stopServerProgram(server: Server): Promise<void> {
   );
 }
 
-/** With the site's own command where there is one, for it may have to tell a service manager. */
+/** With the site's own command where there is one, for it may have to inform a service manager. */
 export async function restartServerProgram(
   server: Server,
   configuration: ServerConfiguration,

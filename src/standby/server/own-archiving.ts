@@ -35,7 +35,7 @@ export async function askServer(server: Server): Promise<OwnArchiving> {
   return answer.kind === 'answered' ? known(answer.value) : { kind: 'unknown', reason: answer.reason };
 }
 
-/** What the files say that a promoted server is read from. */
+/** The settings in the files that a promoted server reads. */
 async function askFiles(server: Server): Promise<OwnArchiving> {
   const { major } = server.capabilities.version;
   const configuration = await readConfiguration(server.deps.settings, 'failover', major);
@@ -54,7 +54,7 @@ export async function observeArchiving(server: Server): Promise<OwnArchiving> {
   return answer.kind === 'known' ? answer : askFiles(server);
 }
 
-/** Who we are, as a list of standbys might name us. */
+/** Names by which a list of standbys might mean this host. */
 async function ownNames({ settings, hostName }: StandbyDeps): Promise<readonly string[]> {
   const sentinel = await readSentinel(settings.archivedir).catch(() => undefined);
   return [hostName, 'localhost', ...ownAddresses(), ...(sentinel === undefined ? [] : [sentinel.standby])];

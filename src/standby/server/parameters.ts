@@ -27,7 +27,7 @@ export async function parametersOfServer(
   });
 }
 
-/** What a server is started with in a role: with the INI's own file where that is to be copied first. */
+/** The parameters of a start in a role: with the INI's own file where that is to be copied first. */
 export function startParameters(
   { deps }: Server,
   role: ConfigurationRole,

@@ -14,7 +14,7 @@ export interface ServerConfiguration {
   readonly configFile: string;
   /** Parameters that must be given on the command line, by name. */
   readonly parameters: ReadonlyMap<string, string>;
-  /** What `configFile` itself sets, without the files that it includes. */
+  /** The settings in `configFile` itself, without the files that it includes. */
   readonly inFile: ReadonlyMap<string, string>;
 }
 
@@ -98,7 +98,7 @@ export async function readConfiguration(
   return { configFile, parameters, inFile };
 }
 
-/** Whether a standby that is started so answers queries, as far as the file itself tells. */
+/** Whether a standby that is started so answers queries, as far as the file itself says. */
 export function isHotStandby(
   { parameters, inFile }: Pick<ServerConfiguration, 'parameters' | 'inFile'>,
   { hotStandbyDefaultOn }: Pick<Capabilities, 'hotStandbyDefaultOn'>,

@@ -6,7 +6,7 @@ import { findVersion } from '../../postgres/version.ts';
 import { exists } from '../../system/durable.ts';
 import { findDebianConfigFile } from './server-configuration.ts';
 
-/** Where nothing else says it: never our own streams, which the server would hold open for ever. */
+/** Where nothing else says it: never our own streams, which the server would hold open forever. */
 const defaultLogName = 'pitrtools-server.log';
 
 const debianLogs = '/var/log/postgresql';

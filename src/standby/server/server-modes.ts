@@ -5,7 +5,7 @@ import { findVersion } from '../../postgres/version.ts';
 import { readIfExists, writeDurably } from '../../system/durable.ts';
 import { chmod, mkdir } from '../../system/files.ts';
 
-/** What a server gives the files and directories that it makes. */
+/** The modes of the files and directories that a server makes. */
 export interface ServerModes {
   readonly file: number;
   readonly directory: number;
@@ -40,7 +40,7 @@ export async function writeForServer(
 export async function makeForServer(pgdata: string, path: string): Promise<void> {
   const { directory } = await serverModes(pgdata);
   const made = await mkdir(path, { recursive: true, mode: directory });
-  // Whoever calls us may have a umask that is stricter.
+  // The caller may have a umask that is stricter.
   if (made !== undefined && directory !== ofOwner.directory) await chmod(path, directory);
 }
 

@@ -37,7 +37,7 @@ export async function requirePgCtl(
   const result = await deps.run({ ...command, args: [...command.args, '--version'] }, { limitMs });
   const version = findVersion(result.stdout);
   if (version === undefined) {
-    throw refusal(`"${command.program}" does not tell its version`, {
+    throw refusal(`cannot determine the version of "${command.program}"`, {
       detail: describeResult(result),
       hint: "Set pg_ctl: to the path of the server's pg_ctl.",
     });

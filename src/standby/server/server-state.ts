@@ -16,16 +16,16 @@ import { logIn } from './log-in.ts';
 import type { Server } from './server.ts';
 import { readConfiguration, type ConfigurationRole } from './server-configuration.ts';
 
-/** What the server of this host is doing. */
+/** The state of this host's server. */
 export type ServerState =
   | { readonly kind: 'stopped' }
   /** A server is there; it is not yet known to recover or to serve. */
   | { readonly kind: 'starting'; readonly progress: string }
   | {
       readonly kind: 'recovering';
-      /** Whether it told so itself: only a hot standby answers queries. */
+      /** Whether it said so itself: only a hot standby answers queries. */
       readonly answers: boolean;
-      /** How far, if it tells. */
+      /** How far, if it says so. */
       readonly replayed?: bigint | undefined;
       readonly progress: string;
     }
@@ -39,9 +39,9 @@ async function isServerOf(pgdata: string, sql: LocalSql): Promise<boolean> {
 }
 
 /**
- * Connects to the server of this host, wherever it listens. Up to 9.0 nothing tells whether a server that runs was started with
- * the standby's configuration or the failover's, which may have another port. What answers there may as well be another
- * server, such as a primary on this host: it must first say that it is ours.
+ * Connects to the server of this host, wherever it listens. Up to 9.0 nothing shows whether a server that runs was started with
+ * the standby's configuration or the failover's, which may have another port. The server that answers there may as well be another
+ * one, such as a primary on this host: it must first say that it is ours.
  */
 export async function withLocalServer<T>(
   { deps, pgdata, capabilities }: Server,
@@ -88,13 +88,13 @@ export async function requireClearPostmaster(deps: StandbyDeps): Promise<Postmas
   deps.log.notice('check_pgpid_func()');
   const postmaster = await settledPostmaster(deps);
   if (postmaster.kind !== 'unclear') return postmaster;
-  throw refusal(`cannot tell whether PostgreSQL runs in "${deps.settings.pgdata}"`, {
+  throw refusal(`cannot determine whether PostgreSQL runs in "${deps.settings.pgdata}"`, {
     detail: postmaster.reason,
     hint: 'Stop that server where it was started, end those processes, or make the file readable; then run this again.',
   });
 }
 
-/** What the startup process shows in the process list: the segment that it replays. */
+/** The startup process's title, which has the segment that it replays. */
 async function startupTitle(pgdata: string): Promise<string> {
   for (const pid of await pidsWorkingIn(pgdata)) {
     const title = await titleOf(pid);
@@ -153,7 +153,7 @@ async function isFromBefore(control: ControlFile, pgdata: string, started: Start
 }
 
 /**
- * A server that cannot answer while it recovers (8.4) logs a refusal of whoever asks. Its pg_control says "in archive recovery"
+ * A server that cannot answer while it recovers (8.4) logs a refusal for each question. Its pg_control says "in archive recovery"
  * until it has opened, so that nobody needs to.
  */
 async function recoversInSilence(
@@ -195,7 +195,7 @@ export async function observeServer(server: Server, started = notStartedHere): P
   return fromControl(control.state, progress);
 }
 
-/** What the server here answers to one statement; undefined where it does not. */
+/** The rows that the server here answers one statement with; undefined where it does not. */
 export async function rowsOf(
   server: Server,
   ...statement: Parameters<LocalSql>

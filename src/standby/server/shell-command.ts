@@ -13,7 +13,7 @@ export interface SiteCommandOptions {
 
 /**
  * Runs one of the site's own commands (`start_command` and the like), which are shell text by their documentation. Its output
- * goes to a file: a server that it leaves behind would hold a pipe open for ever.
+ * goes to a file: a server that it leaves behind would hold a pipe open forever.
  */
 export async function runSiteCommand(
   deps: Pick<StandbyDeps, 'run' | 'log'>,

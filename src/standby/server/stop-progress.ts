@@ -3,7 +3,7 @@ import { serverProcesses } from '../../system/postmaster.ts';
 import { titleOf } from '../../system/processes.ts';
 import { readControlFile } from './data-directory.ts';
 
-/** What a process shows in the process list, and how much it has written (proc(5)). */
+/** A process's title, and how much it has written (proc(5)). */
 async function activityOf(pid: number): Promise<string> {
   const title = await titleOf(pid);
   const io = await readFile(`/proc/${pid}/io`, 'utf8').catch(() => '');

@@ -16,7 +16,7 @@ const readLogBytes = 64 * 1024;
 /** The WAL receiver's title once it has got something: "walreceiver streaming 0/3000060". */
 const streamingTitle = /^postgres: .*(?:wal receiver process|walreceiver)\s+streaming /;
 
-/** What the server's log says of the stream since the server was started. */
+/** Signs of the stream in the server's log since it was started. */
 export interface StreamInLog {
   readonly hasBegun: boolean;
   /** Each line that refuses it, with nothing begun behind it. */

@@ -5,7 +5,7 @@ import type { StandbyDeps } from '../deps.ts';
 
 type Settings = StandbyDeps['settings'];
 
-/** What is wrong with the INI's `pgversion`, if anything is. */
+/** The fault of the INI's `pgversion`, if it has one. */
 function versionProblem({ pgversion, pgdata }: Settings, { version }: Capabilities): string | undefined {
   const said = pgversion === undefined ? undefined : findVersion(pgversion);
   if (said === undefined || isSameMajor(said, version)) return undefined;

@@ -4,7 +4,7 @@ import type { StandbyDeps } from '../deps.ts';
 export type Look<T> =
   | { readonly kind: 'done'; readonly value: T }
   | { readonly kind: 'failed'; readonly reason: string }
-  /** `progress` is any text that changes while something goes on. */
+  /** `progress` is any text that changes while there is progress. */
   | { readonly kind: 'waiting'; readonly progress: string };
 
 /** A server that answers nobody yet logs each look of ours: the longer it takes, the rarer they become. */

@@ -1,6 +1,6 @@
 import { usageError } from '../../errors.ts';
 
-/** What `--force=NAME` overrules, by name, in the words of the documentation. */
+/** The objections that `--force=NAME` overrules, by name, in the words of the documentation. */
 export const forceNames = {
   'primary-alive': '-F999 although the primary is alive',
   'primary-unasked': '-F999 although this host could not ask whether it is',

@@ -7,9 +7,9 @@ export interface Objection {
   /** By which `--force=NAME` overrules it; one without a name stands whatever is said. */
   readonly name?: ForceName;
   readonly message: string;
-  /** What to do about it. */
+  /** The remedy. */
   readonly hint?: string | undefined;
-  /** What overruling it costs, as the end of a sentence. */
+  /** The price of overruling it, as the end of a sentence. */
   readonly cost?: string;
 }
 
@@ -18,7 +18,7 @@ function objectionOf(error: unknown): Objection {
   return { message: error.message, hint: [error.detail, error.hint].filter(Boolean).join(' ') };
 }
 
-/** Turns what would end the program into one objection among others, so that all are told at once. */
+/** Turns errors that would end the program into objections, so that all are reported at once. */
 export async function objectionsOf(tries: readonly (() => unknown)[]): Promise<readonly Objection[]> {
   const found: Objection[] = [];
   for (const make of tries) {
@@ -60,7 +60,7 @@ export function isOverruled({ name }: Objection, force: Force): boolean {
 function wayOut({ name, hint, cost }: Objection): string | undefined {
   if (name === undefined) return hint;
   const price = cost === undefined ? '' : `: ${cost}`;
-  return [hint, `--force=${name} goes on all the same${price}.`].filter(Boolean).join(' ');
+  return [hint, `--force=${name} continues all the same${price}.`].filter(Boolean).join(' ');
 }
 
 const untouched = 'nothing was changed';
@@ -89,12 +89,12 @@ export function sayOverruled(
     if (!isOverruled(objection, force)) continue;
     const { name, message, cost } = objection;
     log.warning(
-      `${message}; going on all the same (--force=${name ?? ''})${cost === undefined ? '' : `: ${cost}`}`,
+      `${message}; continuing all the same (--force=${name ?? ''})${cost === undefined ? '' : `: ${cost}`}`,
     );
   }
 }
 
-/** Of an action for which the server here must not run. */
+/** The objection of an action for which the server here must not run. */
 export function runningObjection({ pgdata }: { readonly pgdata: string }, pid: number): Objection {
   return {
     message: `PostgreSQL is running already in "${pgdata}" (pid ${pid})`,

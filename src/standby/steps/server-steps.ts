@@ -5,7 +5,7 @@ import type { ServerConfiguration } from '../server/server-configuration.ts';
 import { mustBeSeen } from '../server/recovering.ts';
 import type { StepTable } from './step-table.ts';
 
-/** What steps on the server of this host need: `started` is how it was before one of them has started it. */
+/** The context of steps on this host's server: `started` is its state before one of them has started it. */
 export interface ServerContext {
   readonly server: Server;
   started: Started;

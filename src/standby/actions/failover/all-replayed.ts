@@ -113,7 +113,7 @@ export async function seeAllReplayed(
       : unknown(`the history of timeline ${timeline} does not lead through ${end.last.name}`);
   const said = `the server opened short of the archive's end: ${describe(missing)}`;
   if (isAccepted) {
-    deps.log.warning(`${said}; going on all the same (--force=replay)`);
+    deps.log.warning(`${said}; continuing all the same (--force=replay)`);
     return { kind: 'missed', reason: describe(missing) };
   }
   throw new PitrError(said, {

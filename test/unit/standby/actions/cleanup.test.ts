@@ -109,7 +109,7 @@ describe('--cleanup', () => {
     (state) => {
       const input = facts(segments(8));
       const directory = { ...input.directory, control: control({ state }) };
-      expect(() => planCleanup({ ...input, directory })).toThrow(/cannot be told; nothing was removed/);
+      expect(() => planCleanup({ ...input, directory })).toThrow(/cannot be determined; nothing was removed/);
     },
   );
 

@@ -18,11 +18,11 @@ function warningsOf(force: Force): string[] {
 test('every objection that is overruled is said, and no other', () => {
   expect(warningsOf(noForce)).toEqual([]);
   expect(warningsOf({ kind: 'named', names: ['archive'] })).toEqual([
-    'no archive; going on all the same (--force=archive)',
+    'no archive; continuing all the same (--force=archive)',
   ]);
   expect(warningsOf(fullForce)).toEqual([
-    'it is alive; going on all the same (--force=primary-alive): two take writes',
-    'no archive; going on all the same (--force=archive)',
+    'it is alive; continuing all the same (--force=primary-alive): two take writes',
+    'no archive; continuing all the same (--force=archive)',
   ]);
 });
 

@@ -122,7 +122,7 @@ describe('a base backup is refused', () => {
     [
       'when any error while reading the pid file leaves it unclear whether one does',
       place({ postmaster: { kind: 'unclear', reason: 'EACCES' } }),
-      /cannot tell whether PostgreSQL runs here: EACCES/,
+      /cannot determine whether PostgreSQL runs here: EACCES/,
     ],
     [
       'over a server that crashed',

@@ -100,7 +100,7 @@ describe('once the server is open', () => {
     });
     expect(await see(2, true)).toMatchObject({ kind: 'missed' });
     expect(warnings.splice(0)).toEqual([
-      expect.stringContaining('(2) were not replayed; going on all the same'),
+      expect.stringContaining('(2) were not replayed; continuing all the same'),
     ]);
   });
 
