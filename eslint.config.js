@@ -1,5 +1,6 @@
 import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
+import { constantsFirst } from './eslint-rules/constants-first.js';
 
 /** What a folder may not import, so that the arrows between folders point one way. */
 const forbid = (files, groups) => ({
@@ -80,8 +81,10 @@ export default tseslint.config(
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.strictTypeChecked],
+    plugins: { pitrtools: { rules: { 'constants-first': constantsFirst } } },
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
+      'pitrtools/constants-first': 'error',
       '@typescript-eslint/switch-exhaustiveness-check': 'error',
       '@typescript-eslint/restrict-template-expressions': [
         'error',

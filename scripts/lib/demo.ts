@@ -113,6 +113,8 @@ async function killPrimary({ alpha, beta }: Stage, traffic: Traffic): Promise<nu
   return archived;
 }
 
+let firstWriteAt = 0;
+
 /** Fails over, while a client knocks all the time. Returns the seconds until its first write was accepted. */
 async function failOver(stage: Stage): Promise<number> {
   chapter('beta takes over');
@@ -128,8 +130,6 @@ async function failOver(stage: Stage): Promise<number> {
   say(`  first accepted write ${seconds.toFixed(1)} s after -F999 was typed`);
   return seconds;
 }
-
-let firstWriteAt = 0;
 
 async function write(beta: Standby): Promise<boolean> {
   const client = new pg.Client({

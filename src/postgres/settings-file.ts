@@ -47,6 +47,8 @@ function parseLine(text: string, pattern: RegExp, syntax: ValueSyntax): Settings
   return { kind: 'setting', text, name, value };
 }
 
+const controlCharacters: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' };
+
 function unquote(quoted: string, syntax: ValueSyntax): string {
   const inner = quoted.slice(1, -1);
   if (syntax === 'plain') return inner;
@@ -57,8 +59,6 @@ function unquote(quoted: string, syntax: ValueSyntax): string {
     return controlCharacters[escaped] ?? whole.slice(1);
   });
 }
-
-const controlCharacters: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' };
 
 /** The settings in the text itself, by lower-case name. */
 export function settingsIn(text: string, syntax: ValueSyntax = 'parameter'): Map<string, string> {

@@ -25,6 +25,10 @@ export function parseVersion(text: string): Version {
   });
 }
 
+/** A vendor may add a word (`-EDB`, `_custom`, `lts6`) or further numbers; `beta1`, `rc1` and `devel` are PostgreSQL's own. */
+const number =
+  /(?<=^|[\s(])([0-9]{1,2})(?:\.([0-9]{1,2}))?(?:\.([0-9]{1,2}))?(?:\.[0-9]+)*(?=$|[\s),;+_~-]|[a-z])/gi;
+
 /** The same, for text that need not hold a version. */
 export function findVersion(text: string): Version | undefined {
   const digits = /^\s*([0-9]{5,6})\s*$/.exec(text)?.[1];
@@ -35,10 +39,6 @@ export function findVersion(text: string): Version | undefined {
   }
   return undefined;
 }
-
-/** A vendor may add a word (`-EDB`, `_custom`, `lts6`) or further numbers; `beta1`, `rc1` and `devel` are PostgreSQL's own. */
-const number =
-  /(?<=^|[\s(])([0-9]{1,2})(?:\.([0-9]{1,2}))?(?:\.([0-9]{1,2}))?(?:\.[0-9]+)*(?=$|[\s),;+_~-]|[a-z])/gi;
 
 /** From 10 on a version has two parts, before 10 three; PostgreSQL ignores what a vendor adds. */
 function versionOf(

@@ -96,6 +96,8 @@ function shownQuery(sql: string): string {
   return sql.replaceAll('"public".cmd_', 'cmd_');
 }
 
+const loginLimitMs = 60_000;
+
 /** One psql process and its statements, one after another. */
 class Conversation {
   readonly #shell: PsqlRunner;
@@ -215,8 +217,6 @@ class Conversation {
     throw new PitrError(`the primary did not answer within ${Math.round(limitMs / 1000)} s`, { detail: sql });
   }
 }
-
-const loginLimitMs = 60_000;
 
 /** Opens psql over the connection, passes it to `use`, and ends it. */
 export async function withPsql<T>(

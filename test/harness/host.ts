@@ -49,6 +49,8 @@ export interface HostPlace {
   readonly archiveDir?: string | undefined;
 }
 
+const acceptNew = ['-o', 'StrictHostKeyChecking=accept-new'];
+
 export function createHost(keys: SshKeys, place: HostPlace): Host {
   const directory = join(place.world, place.name);
   for (const folder of ['ssh', 'bin', 'home', 'run'])
@@ -90,8 +92,6 @@ export function createHost(keys: SshKeys, place: HostPlace): Host {
   };
   return host;
 }
-
-const acceptNew = ['-o', 'StrictHostKeyChecking=accept-new'];
 
 function hostEnvironment(place: HostPlace, directory: string): NodeJS.ProcessEnv {
   return {

@@ -93,6 +93,14 @@ export interface NewCluster {
   readonly settings: ServerSettings;
 }
 
+export const trustingHba = [
+  'local all all trust',
+  'local replication all trust',
+  'host all all 127.0.0.0/8 trust',
+  'host replication all 127.0.0.0/8 trust',
+  '',
+].join('\n');
+
 /** initdb with the settings of a test server; `pg_hba.conf` trusts everybody on this machine. */
 export async function makeCluster(place: ServerPlace, cluster: NewCluster): Promise<void> {
   const segment = cluster.walSegmentMb === undefined ? [] : ['--wal-segsize', String(cluster.walSegmentMb)];
@@ -128,14 +136,6 @@ function checksumFlags(major: number, wanted: boolean | undefined): string[] {
   if (wanted) return ['--data-checksums'];
   return major >= 18 ? ['--no-data-checksums'] : [];
 }
-
-export const trustingHba = [
-  'local all all trust',
-  'local replication all trust',
-  'host all all 127.0.0.0/8 trust',
-  'host replication all 127.0.0.0/8 trust',
-  '',
-].join('\n');
 
 /** What every test server has, primary and standby. fsync is off: these tests kill processes, not the machine. */
 export function baseSettings(place: ServerPlace): ServerSettings {

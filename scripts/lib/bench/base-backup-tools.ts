@@ -117,6 +117,8 @@ function rsync(flags: string, isAside: boolean): BackupTool {
 
 const peer = pgBackRest('sync');
 
+const backupFlags = ['--start-fast', '--no-archive-check'];
+
 const pgBackRestBackup: BackupTool = {
   name: 'pgbackrest',
   label: 'pgBackRest backup, 2 processes, zstd; again: incr',
@@ -133,8 +135,6 @@ const pgBackRestBackup: BackupTool = {
   first: (site) => runPgBackRest(site.standby, ['backup', '--type=full', ...backupFlags]),
   again: (site) => runPgBackRest(site.standby, ['backup', '--type=incr', ...backupFlags]),
 };
-
-const backupFlags = ['--start-fast', '--no-archive-check'];
 
 export const baseBackupTools: readonly BackupTool[] = [
   ours(1),

@@ -96,13 +96,13 @@ function pids(): number[] {
     .map(Number);
 }
 
+let alone: boolean | undefined;
+
 /** In a process namespace of our own, whatever /proc shows is part of the run. */
 function isAlone(): boolean {
   alone ??= readProc(1, 'cmdline').includes('inside-sandbox');
   return alone;
 }
-
-let alone: boolean | undefined;
 
 /** Seconds from `start` until the answer is yes; asked often, because what is measured takes little more than that. */
 export async function secondsUntil(start: number, ask: () => boolean, what: string): Promise<number> {

@@ -102,6 +102,8 @@ export function readGreeting(lines: readonly string[], archivedir: string): Gree
 /** Digests as the commit script makes them: by sha256sum or, if that does not exist, by cksum. */
 const twoDigests = /^((?:sha256|cksum):\S*) ((?:sha256|cksum):\S*)$/;
 
+const fileWords = new Set(['stored', 'same', 'absent', 'short', 'failed', 'conflict']);
+
 /** An answer of a known kind is valid only in the exact form in which the script prints it. */
 function readFileAnswer({ word, rest }: Words): FileAnswer | undefined {
   const { word: name, rest: fact } = splitFirst(rest);
@@ -118,8 +120,6 @@ function readFileAnswer({ word, rest }: Words): FileAnswer | undefined {
   const reason = `the standby's answer is not understood: "${quoted(`${word} ${rest}`, 200)}"`;
   return { kind: 'failed', name: quoted(name, 100), reason };
 }
-
-const fileWords = new Set(['stored', 'same', 'absent', 'short', 'failed', 'conflict']);
 
 export interface CommitAnswers {
   readonly files: readonly FileAnswer[];

@@ -31,6 +31,12 @@ function countOut(lane: ShipperLane, result: BatchResult): void {
   };
 }
 
+/** No batch has more files than this. */
+const longestList = 256;
+
+/** For a long queue only this many names are kept in memory at a time. */
+const keptNames = 2_048;
+
 /**
  * The files in the queue, oldest first, until it is empty or `untilMs` has come. The directory is listed again when
  * the list is used up.
@@ -75,12 +81,6 @@ export function queueSource(work: Work, lane: ShipperLane, untilMs: number): Bat
     width: () => (isFast(work, lane) ? 2 : 1),
   };
 }
-
-/** For a long queue only this many names are kept in memory at a time. */
-const keptNames = 2_048;
-
-/** No batch has more files than this. */
-const longestList = 256;
 
 /** The size of the first batches, while nothing is known about the link. */
 const firstBatchBytes = 16 * 1024 * 1024;

@@ -41,6 +41,8 @@ export function gatewaysIn(routes: string): readonly string[] {
     .flatMap(([, , gateway]) => (gateway === undefined ? [] : [dottedQuad(gateway)]));
 }
 
+const zero6 = '0'.repeat(32);
+
 /** IPv6 default routes in the text of /proc/net/ipv6_route; a gateway's link-local address is good on its interface only. */
 export function gatewaysIn6(routes: string): readonly string[] {
   return routes
@@ -55,8 +57,6 @@ export function gatewaysIn6(routes: string): readonly string[] {
       return [/^fe[89ab]/.test(via) ? `${address}%${name}` : address];
     });
 }
-const zero6 = '0'.repeat(32);
-
 /** Whether the hardware address of an IPv4 neighbour is known: it is there, though it drops what is sent to it. */
 export function isKnownNeighbour(table: string, address: string): boolean {
   return table

@@ -12,6 +12,8 @@ import { recoverySettings } from '../../../../../src/standby/recovery/settings.t
 import { dataDirectory, localFacts, place } from '../../standby-facts.ts';
 
 let pgdata: string;
+const warnings: string[] = [];
+
 beforeEach(() => {
   warnings.length = 0;
   pgdata = mkdtempSync(join(tmpdir(), 'pitrtools-unit-'));
@@ -19,8 +21,6 @@ beforeEach(() => {
 afterEach(() => {
   rmSync(pgdata, { recursive: true });
 });
-
-const warnings: string[] = [];
 
 /** Above every pid that Linux gives. */
 const deadPid = 2 ** 22 + 1;
