@@ -2,6 +2,7 @@ import { ensureDirectory, requireHardLinks } from '../../system/durable.ts';
 import { sentinelName, writeSentinel, type Sentinel } from '../../system/sentinel.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
 import { newSentinel, observeLocalPlace, placeObjections, type LocalPlace } from '../host/place.ts';
+import { outsidePgdata } from '../host/tablespaces.ts';
 import type { Force } from '../steps/force.ts';
 import { refuseOn, sayOverruled, type Objection } from '../steps/objections.ts';
 import { perform } from '../steps/carry-out.ts';
@@ -40,7 +41,7 @@ export function planInit(
   force: Force,
 ): readonly InitStep[] {
   refuseOn(listInitObjections(place, facts), force);
-  const tablespaces = place.targets.filter((target) => !target.isInsidePgdata);
+  const tablespaces = outsidePgdata(place.targets);
   const promoted = place.sentinel.kind === 'found' ? place.sentinel.sentinel.promotedAtTimeline : undefined;
   return [
     { kind: 'make-directory', path: place.pgdata, purpose: 'the data directory' },

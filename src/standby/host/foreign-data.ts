@@ -5,7 +5,7 @@ import type { Objection } from '../steps/objections.ts';
 import type { PgdataContent } from './pgdata-content.ts';
 import type { PrimaryFacts } from '../primary/primary.ts';
 import { readRecord, type StandbyRecord } from '../backup-record/record.ts';
-import { isServersName, type TablespaceTarget } from './tablespaces.ts';
+import { isServersName, outsidePgdata, type TablespaceTarget } from './tablespaces.ts';
 import { findForeignSegment } from '../archive/arrival.ts';
 import type { WalLink } from './wal-link.ts';
 
@@ -53,7 +53,7 @@ async function foreignFolders(
 ): Promise<readonly string[]> {
   const own = await ownDirectories(pgdata, systemIdentifier);
   const found: string[] = [];
-  for (const { target } of targets.filter(({ isInsidePgdata }) => !isInsidePgdata)) {
+  for (const { target } of outsidePgdata(targets)) {
     if (own.has((await realPathOf(target)) ?? '')) continue;
     const names = (await namesIn(target)).filter((name) => isServersName(capabilities, control, name));
     for (const path of names.map((name) => join(target, name)))

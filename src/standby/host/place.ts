@@ -26,7 +26,7 @@ import {
 } from './same-place.ts';
 import { requirePgCtl } from '../server/server-programs.ts';
 import { settledPostmaster } from '../server/server-state.ts';
-import { tablespaceTargets, type TablespaceTarget } from './tablespaces.ts';
+import { filledDirectories, tablespaceTargets, type TablespaceTarget } from './tablespaces.ts';
 import { findForeignSegment } from '../archive/arrival.ts';
 import { readWalLink, requireWalDirectory, type WalLink } from './wal-link.ts';
 
@@ -89,8 +89,8 @@ export async function observeLocalPlace(
   const targets = tablespaceTargets(facts.tablespaces, facts.dataDirectory, pgdata, tablespaces);
   const { walDirName } = facts.capabilities;
   const walLink = await readWalLink(pgdata, walDirName);
-  const outside = targets.flatMap(({ target, isInsidePgdata }) => (isInsidePgdata ? [] : [target]));
-  const ours = [pgdata, ...outside, ...(walLink?.directory === undefined ? [] : [walLink.directory])];
+  const filled = filledDirectories({ pgdata, targets });
+  const ours = [...filled, ...(walLink?.directory === undefined ? [] : [walLink.directory])];
   const theirs = [
     facts.dataDirectory,
     ...facts.tablespaces.map(({ location }) => location),
@@ -99,7 +99,7 @@ export async function observeLocalPlace(
   ];
   const hasArchivedir = await exists(archivedir);
   const troubles = await objectionsOf([
-    ...[pgdata, ...outside, archivedir].map((path) => () => requireUsable(path)),
+    ...[...filled, archivedir].map((path) => () => requireUsable(path)),
     ...(mayProbe && hasArchivedir ? [() => requireHardLinks(archivedir, deps.nonce())] : []),
     ...(walLink === undefined ? [] : [() => requireWalDirectory(walLink)]),
     ...(deps.settings.start_command === undefined

@@ -3,11 +3,8 @@ import { join } from 'node:path';
 import { parseWalPosition, walPositionSql, type WalPosition } from '../../../postgres/backup-sql.ts';
 import type { WalLayout } from '../../../postgres/lsn.ts';
 import { parseWalName, type WalName } from '../../../postgres/wal-name.ts';
-import { describeResult, succeeded } from '../../../system/command.ts';
+import { succeeded } from '../../../system/command.ts';
 import { exists } from '../../../system/durable.ts';
-import { refusal } from '../../../errors.ts';
-import { requireProgram } from '../../../system/find-program.ts';
-import type { RsyncProgram } from '../../../system/rsync.ts';
 import {
   findExclusiveBackup,
   ownLabelPrefix,
@@ -17,9 +14,9 @@ import type { StandbyDeps } from '../../deps.ts';
 import type { Force } from '../../steps/force.ts';
 import { observeLocalPlace, type LocalPlace } from '../../host/place.ts';
 import type { Primary, PrimaryFacts } from '../../primary/primary.ts';
-import { runRemotely } from '../../primary/remote-files.ts';
 import { readRecord, type StandbyRecord } from '../../backup-record/record.ts';
 import { findArchiveCommandProblem } from '../../primary/archive-program.ts';
+import { observeRsync, type RsyncAbility } from './copy/rsync-ability.ts';
 import { readNotedBackup } from './on-primary/backup-note.ts';
 import { observeSource, type SourceFacts } from './source/facts.ts';
 import { observeStreaming, type StreamingFacts } from './streaming/facts.ts';
@@ -41,6 +38,8 @@ export interface BackupFacts {
   readonly rsync: RsyncAbility | undefined;
   readonly streaming: StreamingFacts | undefined;
   readonly source: SourceFacts | undefined;
+  /** setpriv(1) can make a program end with us, even when we are killed. */
+  readonly diesWithParent: boolean;
   readonly missingConfiguration: readonly MissingConfiguration[];
   /** Why PostgreSQL there cannot archive by the program that it names, as far as that can be seen. */
   readonly archiveCommandProblem: string | undefined;
@@ -66,86 +65,11 @@ export function layoutOf({ primary }: BackupFacts): WalLayout {
   };
 }
 
-export interface RsyncAbility {
-  readonly program: RsyncProgram;
-  /** From 3.1.3 files can be compared by nanoseconds; whole seconds miss a change within the same second. */
-  readonly comparesNanoseconds: boolean;
-  /** Both ends are of 3.1 or later. */
-  readonly hasProgress: boolean;
-  /** Both ends can compress by zstd (3.2 and later, where it was built in). */
-  readonly bothHaveZstd: boolean;
-  /** setpriv(1) can make it end with us, even when we are killed. */
-  readonly diesWithParent: boolean;
-}
-
 const questionMs = 10_000;
-
-export function parseRsyncVersion(
-  text: string,
-): { readonly major: number; readonly num: number } | undefined {
-  const match = /version v?(\d+)\.(\d+)\.(\d+)/.exec(text);
-  if (match === null) return undefined;
-  const [major = 0, minor = 0, patch = 0] = match.slice(1).map(Number);
-  return { major, num: major * 10_000 + minor * 100 + patch };
-}
-
-interface RsyncRelease {
-  readonly major: number;
-  readonly num: number;
-  readonly hasZstd: boolean;
-}
-
-function releaseIn(text: string): RsyncRelease | undefined {
-  const version = parseRsyncVersion(text);
-  return version === undefined ? undefined : { ...version, hasZstd: /\bzstd\b/.test(text) };
-}
-
-/** The command that the user's flags start as rsync on the primary. */
-export function remoteRsync(flags: readonly string[]): string {
-  const index = flags.findIndex((flag) => flag.startsWith('--rsync-path'));
-  const flag = flags[index];
-  if (flag === undefined) return 'rsync';
-  return flag === '--rsync-path' ? (flags[index + 1] ?? 'rsync') : flag.slice('--rsync-path='.length);
-}
-
-async function observeRemoteRsync(
-  { settings }: StandbyDeps,
-  { shell }: Primary,
-): Promise<RsyncRelease | undefined> {
-  const command = remoteRsync(settings.rsync_flags);
-  const { status, lines } = await runRemotely(shell, `${command} --version 2>&1`);
-  const missing = status === 127;
-  if (!missing) return releaseIn(lines.join('\n'));
-  throw refusal(`there is no "${command}" on the primary ${shell.target.host}`, {
-    detail: lines.join('\n'),
-    hint: 'Install rsync there, or name it by --rsync-path=… in rsync_flags.',
-  });
-}
 
 async function canDieWithParent(deps: StandbyDeps): Promise<boolean> {
   const command = { program: 'setpriv', args: ['--pdeathsig', 'TERM', '--', 'true'] };
   return succeeded(await deps.run(command, { limitMs: questionMs }));
-}
-
-async function observeRsync(deps: StandbyDeps, primary: Primary): Promise<RsyncAbility> {
-  const { settings } = deps;
-  const rsync = await requireProgram('rsync', settings.rsync, settings.includepath);
-  const [result, there, diesWithParent] = await Promise.all([
-    deps.run({ ...rsync, args: [...rsync.args, '--version'] }, { limitMs: questionMs }),
-    observeRemoteRsync(deps, primary),
-    canDieWithParent(deps),
-  ]);
-  const here = succeeded(result) ? releaseIn(result.stdout) : undefined;
-  if (here === undefined)
-    deps.log.warning(`cannot determine the version of "${rsync.program}": ${describeResult(result)}`);
-  const older = Math.min(here?.num ?? 0, there?.num ?? 0);
-  return {
-    program: { rsync, flags: settings.rsync_flags, version: (here?.major ?? 3) < 3 ? 2 : 3 },
-    comparesNanoseconds: (here?.num ?? 0) >= 30_103,
-    hasProgress: older >= 30_100,
-    bothHaveZstd: older >= 30_200 && here?.hasZstd === true && there?.hasZstd === true,
-    diesWithParent,
-  };
 }
 
 async function findMissingConfiguration(
@@ -192,7 +116,8 @@ export async function observeForBackup(
     streaming:
       primary.protocol === undefined
         ? undefined
-        : await observeStreaming(deps, primary, place, primary.protocol, await canDieWithParent(deps)),
+        : await observeStreaming(deps, primary, place, primary.protocol),
+    diesWithParent: await canDieWithParent(deps),
     missingConfiguration: await findMissingConfiguration(deps, facts),
     archiveCommandProblem: await findArchiveCommandProblem(primary),
     archived,

@@ -1,5 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { parseRsyncVersion, remoteRsync } from '../../../../src/standby/actions/base-backup/facts.ts';
+import {
+  parseRsyncVersion,
+  remoteRsync,
+} from '../../../../src/standby/actions/base-backup/copy/rsync-ability.ts';
 import { dataRules, tablespaceRules, withoutUnlogged } from '../../../../src/standby/host/copy-rules.ts';
 
 const target = { oid: '16400', name: 't', location: '/t', target: '/t', isInsidePgdata: false };

@@ -1,6 +1,6 @@
 import type { StandbySettings } from '../../../../config/options-standby.ts';
 import type { CommandLine } from '../../../../system/command.ts';
-import type { RsyncAbility } from '../facts.ts';
+import type { BackupFacts } from '../facts.ts';
 
 type Throttles = Pick<StandbySettings, 'basebackup_nice' | 'basebackup_ionice'>;
 
@@ -23,7 +23,7 @@ export function politeRsyncPath(settings: Throttles, flags: readonly string[]): 
 /** The local rsync: it also ends with us where setpriv(1) can see to that, however we end. */
 export function politeCommand(
   settings: Throttles,
-  { diesWithParent }: Pick<RsyncAbility, 'diesWithParent'>,
+  { diesWithParent }: Pick<BackupFacts, 'diesWithParent'>,
   { program, args }: CommandLine,
 ): CommandLine {
   const bound = diesWithParent ? ['setpriv', '--pdeathsig', 'TERM', '--'] : [];

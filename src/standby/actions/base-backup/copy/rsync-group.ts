@@ -5,7 +5,7 @@ import { withPrivateFile } from '../../../../system/private-directory.ts';
 import { lightCompression, remotePath, rsyncCommand, rsyncEnvironment } from '../../../../system/rsync.ts';
 import type { RemoteShell } from '../../../../system/ssh.ts';
 import { needed, type BackupContext } from '../context.ts';
-import type { RsyncAbility } from '../facts.ts';
+import type { RsyncAbility } from './rsync-ability.ts';
 import type { FileGroup } from './groups.ts';
 import { politeCommand, politeRsyncPath } from './politeness.ts';
 import { addStatistics, parseProgress, type RsyncProgress, type TransferStatistics } from './rsync-output.ts';
@@ -78,7 +78,7 @@ function groupCommand(
     `${remotePath(copy.shell, program, root.source)}/`,
     `${target}/`,
   ]);
-  return politeCommand(deps.settings, rsync, command);
+  return politeCommand(deps.settings, facts, command);
 }
 
 /** A dot and a slash before each: no name is taken for a comment or a flag. */

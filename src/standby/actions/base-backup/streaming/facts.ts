@@ -24,8 +24,6 @@ export interface StreamingFacts {
   /** The abilities of that program, by its own version. */
   readonly client: Capabilities;
   readonly access: ProtocolAccess;
-  /** setpriv(1) can make it end with us, even when we are killed. */
-  readonly diesWithParent: boolean;
   /** The size of the data directory and the tablespaces; undefined where the role lacks the right to ask for all of them. */
   readonly bytes: number | undefined;
   /** Each file system with what comes onto it beside the copy that is here. */
@@ -83,7 +81,6 @@ export async function observeStreaming(
   primary: Primary,
   place: LocalPlace,
   access: ProtocolAccess,
-  diesWithParent: boolean,
 ): Promise<StreamingFacts> {
   const { command, client } = await findPgBasebackup(deps, primary.facts.capabilities);
   const demands = await measureDemands(primary, place);
@@ -98,7 +95,6 @@ export async function observeStreaming(
     program: command,
     client,
     access,
-    diesWithParent,
     bytes: demands?.reduce((sum, { neededBytes }) => sum + neededBytes, 0),
     needs: await measureRoom(coming),
     needsAfterRemoval: await measureRoom([...coming, ...freed]),

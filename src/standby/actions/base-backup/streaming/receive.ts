@@ -52,7 +52,7 @@ async function endingError({ deps, primary }: BackupContext, ending: Ending): Pr
         hint: 'base_backup_timeout: says how long it may take.',
       });
     case 'unarchived':
-      return unarchived(primary, wal_timeout, 'Nothing of what is in pgdata was changed by it.');
+      return unarchived(primary, wal_timeout, 'What pg_basebackup received is removed.');
     default:
       return unreachable(ending);
   }

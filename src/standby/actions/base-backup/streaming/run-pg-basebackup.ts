@@ -59,7 +59,7 @@ function startPgBasebackup(context: BackupContext, onLine: (line: string) => voi
   const streaming = streamingOf(context);
   const command = politeCommand(
     deps.settings,
-    streaming,
+    facts,
     pgBasebackupCommand(deps.settings, streaming, facts.place, facts.label),
   );
   deps.log.debug(`${command.program} ${command.args.join(' ')}`);

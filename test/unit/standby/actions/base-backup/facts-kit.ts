@@ -1,4 +1,5 @@
-import type { BackupFacts, RsyncAbility } from '../../../../../src/standby/actions/base-backup/facts.ts';
+import type { BackupFacts } from '../../../../../src/standby/actions/base-backup/facts.ts';
+import type { RsyncAbility } from '../../../../../src/standby/actions/base-backup/copy/rsync-ability.ts';
 import type { LocalPlace } from '../../../../../src/standby/host/place.ts';
 import type { PrimaryFacts } from '../../../../../src/standby/primary/primary.ts';
 import type { BackupRecord } from '../../../../../src/standby/backup-record/record.ts';
@@ -81,7 +82,6 @@ export const rsyncAbility: RsyncAbility = {
   comparesNanoseconds: true,
   hasProgress: true,
   bothHaveZstd: true,
-  diesWithParent: false,
 };
 
 export function backupFacts(changes: Partial<BackupFacts> = {}): BackupFacts {
@@ -92,6 +92,7 @@ export function backupFacts(changes: Partial<BackupFacts> = {}): BackupFacts {
     rsync: rsyncAbility,
     streaming: undefined,
     source: undefined,
+    diesWithParent: false,
     missingConfiguration: [],
     archiveCommandProblem: undefined,
     archived: [],

@@ -23,7 +23,6 @@ function streaming(changes: Partial<StreamingFacts> = {}, client = '15'): Stream
     program: { program: '/bin/pg_basebackup', args: [] },
     client: capabilitiesOf(parseVersion(client)),
     access: { host: 'bitarena', port: 5433, role: 'copier', env: {} },
-    diesWithParent: false,
     bytes: 50,
     needs: [need(50)],
     needsAfterRemoval: [need(10)],

@@ -1,0 +1,81 @@
+import { refusal } from '../../../../errors.ts';
+import { describeResult, succeeded } from '../../../../system/command.ts';
+import { requireProgram } from '../../../../system/find-program.ts';
+import type { RsyncProgram } from '../../../../system/rsync.ts';
+import type { StandbyDeps } from '../../../deps.ts';
+import type { Primary } from '../../../primary/primary.ts';
+import { runRemotely } from '../../../primary/remote-files.ts';
+
+/** The abilities of the rsync of both hosts. */
+export interface RsyncAbility {
+  readonly program: RsyncProgram;
+  /** From 3.1.3 files can be compared by nanoseconds; whole seconds miss a change within the same second. */
+  readonly comparesNanoseconds: boolean;
+  /** Both ends are of 3.1 or later. */
+  readonly hasProgress: boolean;
+  /** Both ends can compress by zstd (3.2 and later, where it was built in). */
+  readonly bothHaveZstd: boolean;
+}
+
+const questionMs = 10_000;
+
+export function parseRsyncVersion(
+  text: string,
+): { readonly major: number; readonly num: number } | undefined {
+  const match = /version v?(\d+)\.(\d+)\.(\d+)/.exec(text);
+  if (match === null) return undefined;
+  const [major = 0, minor = 0, patch = 0] = match.slice(1).map(Number);
+  return { major, num: major * 10_000 + minor * 100 + patch };
+}
+
+interface RsyncRelease {
+  readonly major: number;
+  readonly num: number;
+  readonly hasZstd: boolean;
+}
+
+function releaseIn(text: string): RsyncRelease | undefined {
+  const version = parseRsyncVersion(text);
+  return version === undefined ? undefined : { ...version, hasZstd: /\bzstd\b/.test(text) };
+}
+
+/** The command that the user's flags start as rsync on the primary. */
+export function remoteRsync(flags: readonly string[]): string {
+  const index = flags.findIndex((flag) => flag.startsWith('--rsync-path'));
+  const flag = flags[index];
+  if (flag === undefined) return 'rsync';
+  return flag === '--rsync-path' ? (flags[index + 1] ?? 'rsync') : flag.slice('--rsync-path='.length);
+}
+
+async function observeRemoteRsync(
+  { settings }: StandbyDeps,
+  { shell }: Primary,
+): Promise<RsyncRelease | undefined> {
+  const command = remoteRsync(settings.rsync_flags);
+  const { status, lines } = await runRemotely(shell, `${command} --version 2>&1`);
+  const missing = status === 127;
+  if (!missing) return releaseIn(lines.join('\n'));
+  throw refusal(`there is no "${command}" on the primary ${shell.target.host}`, {
+    detail: lines.join('\n'),
+    hint: 'Install rsync there, or name it by --rsync-path=… in rsync_flags.',
+  });
+}
+
+export async function observeRsync(deps: StandbyDeps, primary: Primary): Promise<RsyncAbility> {
+  const { settings } = deps;
+  const rsync = await requireProgram('rsync', settings.rsync, settings.includepath);
+  const [result, there] = await Promise.all([
+    deps.run({ ...rsync, args: [...rsync.args, '--version'] }, { limitMs: questionMs }),
+    observeRemoteRsync(deps, primary),
+  ]);
+  const here = succeeded(result) ? releaseIn(result.stdout) : undefined;
+  if (here === undefined)
+    deps.log.warning(`cannot determine the version of "${rsync.program}": ${describeResult(result)}`);
+  const older = Math.min(here?.num ?? 0, there?.num ?? 0);
+  return {
+    program: { rsync, flags: settings.rsync_flags, version: (here?.major ?? 3) < 3 ? 2 : 3 },
+    comparesNanoseconds: (here?.num ?? 0) >= 30_103,
+    hasProgress: older >= 30_100,
+    bothHaveZstd: older >= 30_200 && here?.hasZstd === true && there?.hasZstd === true,
+  };
+}
