@@ -119,7 +119,7 @@ export const usage = {
   shared: {
     dryRun: 'with any action',
     force: 'for the reasons that are named below, or for all of them',
-    json: 'with -B, --verify or --backup-info',
+    json: 'with -B, --verify and --backup-info',
   },
   foot: [
     "  cmd_standby -C /etc/cmd_standby.ini -F999 -R '2008-05-28 11:00:38.059389'",
