@@ -2,7 +2,25 @@ import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { test } from '../harness/test.ts';
-import { archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
+import type { World } from '../harness/world.ts';
+import { archiveRows, countRows, expectExit, makePair, type Pair } from './standby-kit.ts';
+
+/** A hot standby that cannot replay what its primary has logged since that has more connections: with 10 rows of 20. */
+async function standstill(here: World): Promise<Pair> {
+  const pair = await makePair(here, { settings: { max_connections: 40 } });
+  const { primary, standby } = pair;
+  expectExit(await here.cmdStandby(standby, ['-S']), 0);
+  await archiveRows(pair, 10);
+  await eventually(async () => (await countRows(standby)) === 10);
+  primary.configure({ max_connections: 60 });
+  await primary.restart();
+  await archiveRows(pair, 20);
+  // Up to 13 the server ends by itself, later its replay waits.
+  await eventually(
+    async () => !standby.isRunning() || (await standby.value('SELECT pg_is_wal_replay_paused()')) === 'true',
+  );
+  return pair;
+}
 
 describe.each(failureMajors())('a hot standby with less than the primary has, on PostgreSQL %i', (major) => {
   test.override({ major });
@@ -10,19 +28,7 @@ describe.each(failureMajors())('a hot standby with less than the primary has, on
   test('is named with both values by the check and by -S, and raised for its promotion by -F999', async ({
     world,
   }) => {
-    const pair = await makePair(world, { settings: { max_connections: 40 } });
-    const { primary, standby } = pair;
-    expectExit(await world.cmdStandby(standby, ['-S']), 0);
-    await archiveRows(pair, 10);
-    await eventually(async () => (await countRows(standby)) === 10);
-    primary.configure({ max_connections: 60 });
-    await primary.restart();
-    await archiveRows(pair, 20);
-    // Up to 13 the server ends by itself, later its replay waits.
-    await eventually(
-      async () =>
-        !standby.isRunning() || (await standby.value('SELECT pg_is_wal_replay_paused()')) === 'true',
-    );
+    const { primary, standby } = await standstill(world);
     const wasRunning = standby.isRunning();
     const check = await world.cmdStandby(standby, []);
     expectExit(check, 1);
@@ -52,6 +58,20 @@ describe.each(failureMajors())('a hot standby with less than the primary has, on
     expect(await standby.inRecovery()).toBe(false);
     expect(await countRows(standby)).toBe(20);
   });
+
+  test.runIf(major >= 14)(
+    'that runs, paused, is restarted with more and promoted by -F999',
+    async ({ world }) => {
+      const { primary, standby } = await standstill(world);
+      await primary.kill9();
+      const run = await world.cmdStandby(standby, ['-F999']);
+      expectExit(run, 0);
+      expect(run.stderr).toContain('max_connections is raised from 40 to 60');
+      expect(run.stdout).toContain('Failover finished');
+      expect(await standby.inRecovery()).toBe(false);
+      expect(await countRows(standby)).toBe(20);
+    },
+  );
 
   test('that was never started is refused by -S, and promoted by -F999 with what pg_control demands', async ({
     world,

@@ -5,7 +5,7 @@ import type { Host } from '../harness/host.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { readyCluster } from './archiver-cluster.ts';
-import { backupPair } from './backup-kit.ts';
+import { backupPair, snapshot } from './backup-kit.ts';
 import { expectExit } from './standby-kit.ts';
 
 let world: World | undefined;
@@ -76,5 +76,29 @@ describe.each(failureMajors())('a primary of PostgreSQL %i whose list of files i
     expectExit(backup, 1);
     expect(backup.stderr).toMatch(/names one outside of it: "\.\.\/victim"/);
     expect(statSync(victim).mode & 0o777).toBe(0o700);
+  });
+});
+
+describe.each(failureMajors())('a primary of PostgreSQL %i whose start-up file prints', (major) => {
+  test('is refused by -B with what it prints, before a file here changes; -P sees what it is all the same', async () => {
+    world = await createWorld({ major });
+    const { primary, standby } = await backupPair(world);
+    expectExit(await world.cmdStandby(standby, ['-I']), 0);
+    expectExit(await world.cmdStandby(standby, ['-B']), 0);
+    const before = snapshot(standby.pgdata);
+    const noise = String.raw`printf 'welcome\033[2J to bitarena\n'; exec sh -c "$SSH_ORIGINAL_COMMAND"`;
+    await takeOver(primary.host, noise);
+    const backup = await world.cmdStandby(standby, ['-B']);
+    expectExit(backup, 1);
+    expect(backup.stderr).toContain(String.raw`prints "welcome\x1b[2J to bitarena"`);
+    expect(backup.stderr).toContain('HINT: ');
+    expect(snapshot(standby.pgdata)).toEqual(before);
+
+    const alive = await world.cmdStandby(standby, ['-P']);
+    expectExit(alive, 0);
+    await primary.kill9();
+    const dead = await world.cmdStandby(standby, ['-P']);
+    expectExit(dead, 10);
+    expect([alive, dead].some(({ stdout, stderr }) => hasControls(stdout + stderr))).toBe(false);
   });
 });
