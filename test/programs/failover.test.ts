@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
@@ -139,9 +139,21 @@ describe.each(wideMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
     expect(sentinelText(standby)).toBe(before);
     expect(standby.failoverActions()).toBe(0);
 
-    const forced = await world.cmdStandby(standby, ['-F999', '--force']);
+    // What is named is overruled, and nothing else.
+    renameSync(standby.archiveDir, `${standby.archiveDir}.away`);
+    const named = ['-F999', '--force=primary-alive'];
+    const stillRefused = await world.cmdStandby(standby, named);
+    expectExit(stillRefused, 4);
+    expect(stillRefused.stderr).toContain('the archive cannot be read');
+    expect(stillRefused.stderr).not.toContain('its postmaster runs there');
+    expect(await standby.inRecovery()).toBe(true);
+    renameSync(`${standby.archiveDir}.away`, standby.archiveDir);
+
+    const forced = await world.cmdStandby(standby, named);
     expectExit(forced, 0);
-    expect(forced.stderr).toContain('two servers take writes');
+    expect(forced.stderr).toMatch(
+      /its postmaster runs there .*\(--force=primary-alive\).*two servers take writes/,
+    );
     expect(await standby.inRecovery()).toBe(false);
   });
 });
@@ -227,7 +239,7 @@ describe.each(failureMajors())('when -F999 meets trouble on PostgreSQL %i', (maj
       'mark the archive as promoted',
       'take our recovery settings away',
       'into force, by reload',
-      'see that the history',
+      'mark the history',
       'look where the promoted server',
       'run action_failover',
     ];
