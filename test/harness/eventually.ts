@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 export interface Patience {
-  /** How long to go on asking; 30 s by default. */
+  /** How long to go on asking; a minute by default: it is for machines that are slow. */
   readonly limitMs?: number;
   readonly everyMs?: number;
   /** What is waited for, as the failure shall name it. */
@@ -16,7 +16,7 @@ export async function eventually<T>(
   ask: () => Promise<T> | T,
   patience: Patience = {},
 ): Promise<NonNullable<T>> {
-  const { limitMs = 30_000, everyMs = 25, what = ask.toString() } = patience;
+  const { limitMs = 60_000, everyMs = 25, what = ask.toString() } = patience;
   const deadline = Date.now() + limitMs;
   for (;;) {
     const answer = await attempt(ask);

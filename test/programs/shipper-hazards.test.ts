@@ -202,31 +202,31 @@ test('a shipper that is stopped keeps PostgreSQL waiting only shortly; what it d
   expect(marked(cluster)).toEqual([next]);
 });
 
-test('a standby that hangs keeps nobody waiting longer than queue_after and one copy', async ({ world }) => {
-  const queueAfterS = 4;
-  const cluster = await readyCluster(world, {
-    slaves: ['s1', 's2'],
-    ini: { ssh_timeout: 60, queue_after: queueAfterS },
-  });
-  pretendRunning(world, cluster);
-  const [hung, fine] = cluster.standbys;
-  if (hung === undefined || fine === undefined) throw new Error('no standby');
-  await startShipper(cluster);
-  const first = [...addReadySegments(cluster, 1, 3).keys()];
-  await untilMarked(cluster, first);
-  hung.sshd.freeze();
-  const began = performance.now();
-  const second = [...addReadySegments(cluster, 4, 10).keys()];
-  await untilMarked(cluster, second);
-  // One wait for all of them; one for each would take four times as long as the slowest machine.
-  expect(performance.now() - began).toBeLessThan(10 * queueAfterS * 1000);
-  expect(archivedFiles(fine)).toEqual([...first, ...second]);
-  const third = [...addReadySegments(cluster, 14, 3).keys()];
-  const again = performance.now();
-  await untilMarked(cluster, third);
-  // It is known to be bad by now: there is no wait for any of them.
-  expect(performance.now() - again).toBeLessThan(3 * queueAfterS * 1000);
-  hung.sshd.thaw();
-  await eventually(() => archivedFiles(hung).length === 16, { limitMs: 60_000 });
-  await eventually(() => cluster.queue(hung.name).length === 0);
-});
+test(
+  'a standby that hangs keeps nobody waiting longer than queue_after and one copy',
+  { timeout: 300_000 },
+  async ({ world }) => {
+    const cluster = await readyCluster(world, {
+      slaves: ['s1', 's2'],
+      ini: { ssh_timeout: 60, queue_after: 20 },
+    });
+    pretendRunning(world, cluster);
+    const [hung, fine] = cluster.standbys;
+    if (hung === undefined || fine === undefined) throw new Error('no standby');
+    await startShipper(cluster);
+    const first = [...addReadySegments(cluster, 1, 3).keys()];
+    await untilMarked(cluster, first);
+    hung.sshd.freeze();
+    const second = [...addReadySegments(cluster, 4, 10).keys()];
+    // One wait for all of them: one for each would take longer than this.
+    await untilMarked(cluster, second, 150_000);
+    // It is known to be bad by now: there is no wait for any of them.
+    cluster.writeIni({ queue_after: 3600 });
+    const third = [...addReadySegments(cluster, 14, 3).keys()];
+    await untilMarked(cluster, third, 100_000);
+    await eventually(() => archivedFiles(fine).length === 16);
+    hung.sshd.thaw();
+    await eventually(() => archivedFiles(hung).length === 16);
+    await eventually(() => cluster.queue(hung.name).length === 0);
+  },
+);
