@@ -13,6 +13,7 @@ import {
 import type { StandbyDeps } from '../../deps.ts';
 import type { Force } from '../../steps/force.ts';
 import { observeLocalPlace, type LocalPlace } from '../../host/place.ts';
+import { outsidePgdata } from '../../host/tablespaces.ts';
 import type { Primary, PrimaryFacts } from '../../primary/primary.ts';
 import { readRecord, type StandbyRecord } from '../../backup-record/record.ts';
 import { findArchiveCommandProblem } from '../../primary/archive-program.ts';
@@ -134,4 +135,13 @@ export async function observeForBackup(
     force: options.force,
     verify: options.verify,
   };
+}
+
+/** Where the files come from and go to, for messages. */
+export function describeCopied({ primary, place, source }: BackupFacts): string {
+  const tablespaces = outsidePgdata(place.targets).map(
+    ({ name, target }) => `, tablespace "${name}" to "${target}"`,
+  );
+  const from = source === undefined ? primary.dataDirectory : `${source.host}:${source.server.dataDirectory}`;
+  return `"${from}" to "${place.pgdata}"${tablespaces.join('')}`;
 }

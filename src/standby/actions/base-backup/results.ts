@@ -1,6 +1,7 @@
 import type { BackupLabel } from '../../../postgres/backup-label.ts';
 import type { WrittenSentinel } from '../../../system/sentinel.ts';
 import type { BackupRecord } from '../../backup-record/record.ts';
+import type { StepEntry } from '../../steps/step-table.ts';
 import type { BackupContext } from './context.ts';
 import type { CopyPlan } from './copy/planned-files.ts';
 import type { BackupOnPrimary, StoppedOnPrimary } from './on-primary/primary-backup.ts';
@@ -42,6 +43,27 @@ export interface BackupRun extends BackupContext {
     isCopyBegun: boolean;
   };
   readonly beganMs: number;
+}
+
+/** A step that leaves no result. */
+export const step = <P = unknown>(entry: StepEntry<P, BackupRun>): StepEntry<P, BackupRun> => entry;
+
+interface GivingEntry<R, P> extends StepEntry<P, BackupRun> {
+  readonly run: (run: BackupRun, step: P) => Promise<R>;
+}
+
+/** A step that leaves a result: it is filed under the step's kind. */
+export function giving<K extends keyof StepResults, P = unknown>(
+  kind: K,
+  entry: GivingEntry<StepResults[K], P>,
+): StepEntry<P, BackupRun> {
+  return {
+    ...entry,
+    run: async (run, step) => {
+      const result: StepResults[K] = await entry.run(run, step);
+      run.results[kind] = result;
+    },
+  };
 }
 
 /** The result of whichever of these steps the plan holds: each way of copying has its own. */

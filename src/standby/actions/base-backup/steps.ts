@@ -1,13 +1,12 @@
 import { isStillThere, writeSentinel, type Sentinel } from '../../../system/sentinel.ts';
 import type { WalName } from '../../../postgres/wal-name.ts';
 import { ensureDirectory } from '../../../system/durable.ts';
-import { outsidePgdata } from '../../host/tablespaces.ts';
 import { readRemoteControl } from '../../primary/primary.ts';
-import type { StepEntry, StepsOf } from '../../steps/step-table.ts';
+import type { StepsOf } from '../../steps/step-table.ts';
 import { copyFiles } from './copy/copy-files.ts';
 import { planCopy } from './copy/plan-copy.ts';
 import { prepareTargets } from './copy/prepare-target.ts';
-import type { BackupFacts } from './facts.ts';
+import { describeCopied } from './facts.ts';
 import { abandonBackup, endLeftover, startBackup, stopBackup } from './on-primary/primary-backup.ts';
 import { refuseNewTablespaces } from './on-primary/tablespaces-meanwhile.ts';
 import { cleanSettings, copyConfiguration } from './pgdata/configuration.ts';
@@ -23,24 +22,13 @@ import {
   type Before,
 } from './pgdata/pgdata-files.ts';
 import { comparisonFor } from './copy/comparison.ts';
-import { finalRecord, recordOf, resultOf, type BackupRun, type StepResults } from './results.ts';
+import { finalRecord, giving, recordOf, resultOf, step, type BackupRun } from './results.ts';
 import { awaitSource, requireOneTimeline } from './source/await-source.ts';
 import { copyPrimarysFiles } from './source/own-files.ts';
-import { awaitStop } from './streaming/await-stop.ts';
-import { moveIntoPlace } from './streaming/move-into-place.ts';
-import { makeTargets, removeOldCopy } from './streaming/old-copy.ts';
-import { noteBeginning, receiveBackup, removeReceived } from './streaming/receive.ts';
+import { receivingSteps } from './streaming/steps.ts';
 import { verifyStep } from './verify-step.ts';
 import { moveOlder, putBack, setAside } from './wal/set-aside.ts';
 import { awaitWal, proveWal } from './wal/wait-for-wal.ts';
-
-function described({ primary, place, source }: BackupFacts): string {
-  const tablespaces = outsidePgdata(place.targets).map(
-    ({ name, target }) => `, tablespace "${name}" to "${target}"`,
-  );
-  const from = source === undefined ? primary.dataDirectory : `${source.host}:${source.server.dataDirectory}`;
-  return `"${from}" to "${place.pgdata}"${tablespaces.join('')}`;
-}
 
 interface SentinelChange {
   readonly sentinel: Sentinel;
@@ -89,35 +77,12 @@ async function mark(run: BackupRun): Promise<Before> {
   return before;
 }
 
-async function removeWhatWasReceived({ facts }: BackupRun): Promise<void> {
-  await removeReceived(facts.place);
-}
-
-const step = <P = unknown>(entry: StepEntry<P, BackupRun>): StepEntry<P, BackupRun> => entry;
-
-interface GivingEntry<R, P> extends StepEntry<P, BackupRun> {
-  readonly run: (run: BackupRun, step: P) => Promise<R>;
-}
-
-/** A step that leaves a result: it is filed under the step's kind. */
-function giving<K extends keyof StepResults, P = unknown>(
-  kind: K,
-  entry: GivingEntry<StepResults[K], P>,
-): StepEntry<P, BackupRun> {
-  return {
-    ...entry,
-    run: async (run, step) => {
-      const result: StepResults[K] = await entry.run(run, step);
-      run.results[kind] = result;
-    },
-  };
-}
-
 /**
  * All that a base backup can do. Until the copy begins, each step is undone, or leaves nothing that matters: a switched segment, a
  * backup that was ended.
  */
 export const backupSteps = {
+  ...receivingSteps,
   'write-sentinel': giving<'write-sentinel', SentinelChange>('write-sentinel', {
     say: ({ sentinel }, { facts }) =>
       `mark "${facts.place.archivedir}" as the archive of cluster ${sentinel.systemIdentifier}`,
@@ -184,7 +149,7 @@ export const backupSteps = {
   'copy-files': giving('copy-files', {
     say: (_step, { facts }) => {
       const how = comparisonFor(facts) === 'contents' ? ', comparing every byte' : '';
-      return `copy ${described(facts)}${how}, and check that every file is here`;
+      return `copy ${describeCopied(facts)}${how}, and check that every file is here`;
     },
     run: async (run) => {
       const copy = await copyFiles(run, resultOf(run, 'plan-copy'), run.beganMs);
@@ -233,38 +198,6 @@ export const backupSteps = {
     say: (_step, { facts }) => `write backup_label to "${facts.place.pgdata}"`,
     run: (run) => writeLabelFiles(run.facts.place, resultOf(run, 'stop-backup')),
   }),
-  // By pg_basebackup.
-  'note-beginning': giving('note-beginning', {
-    say: (_step, { facts }) =>
-      `ask the primary for its clock: a backup with the label "${facts.label}" begins`,
-    run: noteBeginning,
-    leavesNothing: true,
-  }),
-  'remove-old-copy': step({
-    say: (_step, { facts }) =>
-      `remove the copy in "${facts.place.pgdata}" and in the tablespaces first: there is no room for two`,
-    run: async ({ facts, state }) => {
-      await makeTargets(facts.place);
-      state.isCopyBegun = true;
-      await removeOldCopy(facts.place, facts.primary.capabilities);
-    },
-  }),
-  receive: giving('receive', {
-    say: (_step, { facts }) =>
-      `receive "${facts.primary.dataDirectory}" by pg_basebackup beside what is in "${facts.place.pgdata}"`,
-    run: (run) => receiveBackup(run, run.beganMs),
-    undo: removeWhatWasReceived,
-    leavesNothing: true,
-  }),
-  'move-into-place': step({
-    say: (_step, { facts }) => `move ${described(facts)} into place`,
-    run: async (run) => {
-      const { control } = resultOf(run, 'receive');
-      run.state.isCopyBegun = true;
-      await moveIntoPlace(run, control);
-    },
-    undo: removeWhatWasReceived,
-  }),
   'clean-settings': step({
     say: () => "remove the primary's own recovery settings from the copy",
     run: cleanSettings,
@@ -272,12 +205,6 @@ export const backupSteps = {
   flush: step({
     say: () => 'flush the copy to the disk',
     run: (run) => flushCopy(run),
-  }),
-  'await-stop': giving('await-stop', {
-    say: (_step, { facts }) =>
-      `wait until the primary has reported in "${facts.place.archivedir}" where the backup ended`,
-    run: (run) => awaitStop(run, resultOf(run, 'receive').label),
-    leavesNothing: true,
   }),
   'await-wal': step({
     say: (_step, { facts }) => `wait until all WAL of the backup is in "${facts.place.archivedir}"`,
