@@ -1,18 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
 import { run } from '../harness/processes.ts';
-import { createWorld, type World } from '../harness/world.ts';
+import { test } from '../harness/test.ts';
 import { readyCluster } from './archiver-cluster.ts';
-
-let world: World;
-beforeEach(async () => {
-  world = await createWorld({ major: 15 });
-});
-afterEach(async () => {
-  await world.close();
-});
 
 /** Where strace is not installed, or may not trace, the order of system calls cannot be seen. */
 async function canTrace(): Promise<boolean> {
@@ -22,6 +14,7 @@ async function canTrace(): Promise<boolean> {
 
 test('bug of the original: no fsync before success: a queued segment is on the disk before exit 0', async ({
   skip,
+  world,
 }) => {
   skip(!(await canTrace()), 'strace cannot be used here');
   const cluster = await readyCluster(world, { slaves: ['s1'] });

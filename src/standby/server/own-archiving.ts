@@ -95,7 +95,7 @@ async function callProblems(deps: StandbyDeps, call: ArchiveCall): Promise<reado
  * Why an archive_command, which a standby may have inherited from its primary, must not stay as it is once this server is promoted.
  * None where it archives nothing, and of another program than cmd_archiver only that it names this host's own archive.
  */
-export async function archivingProblems(deps: StandbyDeps, archiving: Archiving): Promise<readonly string[]> {
+async function archivingProblems(deps: StandbyDeps, archiving: Archiving): Promise<readonly string[]> {
   const { archivedir } = deps.settings;
   const { archiveMode, archiveCommand, archiveLibrary } = archiving;
   if (archiveMode === 'off' || archiveCommand === '' || archiveLibrary !== '') return [];

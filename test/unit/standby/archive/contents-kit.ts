@@ -6,7 +6,7 @@ const segmentSize = 16 * 1024 * 1024;
 export const layout = { segmentSize, walSegmentSkipsFF: false };
 
 /** `2:5` is segment 5 of timeline 2. */
-export function segment(place: string): SegmentName {
+function segment(place: string): SegmentName {
   const [timeline = '1', number = '0'] = place.split(':');
   const hex = (value: string) => Number(value).toString(16).toUpperCase().padStart(8, '0');
   const name = parseWalName(`${hex(timeline)}00000000${hex(number)}`);

@@ -12,7 +12,7 @@ import { hasEnded, observeReplayed } from '../../../recovery/replayed.ts';
 import type { RequestedTarget } from '../../../recovery/requested-target.ts';
 import type { TargetBounds } from '../../../recovery/target.ts';
 
-export type ContentsFact =
+type ContentsFact =
   | { readonly kind: 'contents'; readonly contents: ArchiveContents }
   | { readonly kind: 'unusable'; readonly reason: string };
 
