@@ -128,9 +128,10 @@ describe('a queue that has reached queue_max', () => {
     cluster.writeIni({ rsync_bin: writeScript(cluster.host, 'rsync', body) });
     const shipper = await startShipper(cluster);
     const segments = [...addReadySegments(cluster, 1, 8).keys()];
-    await eventually(() => shipper.output().includes('it is given up unless it takes WAL soon'));
+    await eventually(() => shipper.output().includes('it will be abandoned unless it accepts WAL soon'));
     expect(cluster.queue('s1')).toHaveLength(2);
-    // PostgreSQL waits, and keeps what it has.
+    // PostgreSQL waits, and keeps what it has. What was being read for the slow one is let go of first.
+    await untilMarked(cluster, segments.slice(0, 2));
     expect(marked(cluster).sort()).toEqual(segments.slice(0, 2));
     rmSync(gate);
     await untilMarked(cluster, segments);
@@ -179,7 +180,7 @@ describe.skipIf(!hasSmallDisks())('a full disk', () => {
       disk.release();
     });
     const place = join(disk.directory, 'l_archive');
-    const two = await twoStandbysOneDown({ l_archivedir: place, ...ini });
+    const two = await twoStandbysOneDown({ l_archivedir: place, queue_after: '5', ...ini });
     disk.fill(3 * segmentBytes + segmentBytes / 2);
     await startShipper(two.cluster);
     const segments = [...addReadySegments(two.cluster, 1, 8).keys()];

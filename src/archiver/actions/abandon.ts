@@ -1,8 +1,7 @@
 import { PitrError } from '../../errors.ts';
 import type { ActionOptions, ArchiverDeps } from '../deps.ts';
-import { markAndFree, rangeOf, resumedState } from '../lane/abandonment.ts';
-import { recordFinding } from '../lane/report.ts';
-import { readLaneState, writeLaneState } from '../lane/state.ts';
+import { abandonLane, rangeOf, resumeLane } from '../lane/modes.ts';
+import { readLaneState } from '../lane/state.ts';
 import { lanesOf, withLaneLock, type Lane } from '../lane/lane.ts';
 import { listQueue } from '../queue/queue.ts';
 
@@ -47,12 +46,9 @@ export async function abandonStandby(
       deps.report(`Would abandon standby ${standby} and remove ${queued.length} files from its queue`);
       return;
     }
-    const since = new Date(deps.now()).toISOString();
-    const marked = await markAndFree(deps, lane, state, state.abandoned ?? { since, by: 'operator' });
-    const range = rangeOf(marked.abandoned ?? { since, by: 'operator' });
+    const range = rangeOf(await abandonLane(deps, lane, state, { by: 'operator', names: [] }));
     deps.report(`Standby ${standby} is abandoned; ${queued.length} files removed from its queue (${range})`);
     deps.report(`It needs a new base backup: run cmd_standby -B there`);
-    await recordFinding(deps, lane, marked, { health: 'abandoned', reason: range });
   });
 }
 
@@ -69,7 +65,7 @@ export async function resumeStandby(
       return;
     }
     const verb = options.dryRun ? 'Would resume' : 'Resumed';
-    if (!options.dryRun) await writeLaneState(lane, resumedState(state, state.seenRequest));
+    if (!options.dryRun) await resumeLane(lane, state, state.seenRequest);
     deps.report(`${verb} standby ${standby} (${rangeOf(state.abandoned)})`);
     deps.report('It needs a base backup that begins after this moment: run cmd_standby -B there');
   });

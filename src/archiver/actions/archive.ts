@@ -37,7 +37,7 @@ function paceOf(deps: ArchiverDeps, file: WalFile, { standby }: Lane): Pace {
       if (deps.signal.aborted || elapsed >= budgetMs) return false;
       return elapsed < hurryMs || !(await isMoreReady(deps.settings.pgdata, file));
     },
-    transferLimitMs: () => budgetMs,
+    limitMs: () => budgetMs,
   };
 }
 

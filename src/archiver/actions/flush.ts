@@ -1,71 +1,49 @@
-import { exitCodes, messageOf, PitrError } from '../../errors.ts';
-import { logFailure } from '../../system/log.ts';
-import { countLost, pollAbandoned } from '../lane/abandonment.ts';
+import { exitCodes, PitrError } from '../../errors.ts';
+import { pollAbandoned } from '../lane/abandonment.ts';
+import { countLost, noteRequest, recordFinding, type Finding } from '../lane/modes.ts';
 import { readPinnedCluster, type Cluster } from '../wal/cluster.ts';
-import { sendBatch, type Delivery } from '../delivery/delivery.ts';
+import type { Delivery } from '../delivery/delivery.ts';
 import type { ActionOptions, ArchiverDeps } from '../deps.ts';
 import { withDelivery } from '../lane/connect.ts';
 import { lanesOf, withLaneLock, type Lane } from '../lane/lane.ts';
-import { recordFinding, type Finding } from '../lane/report.ts';
-import { readLaneState, restUntil } from '../lane/state.ts';
-import { bytesOf, drainQueue, firstNames, nextBatch, type Pace } from '../lane/send.ts';
+import { expectedError, retryAtOf } from '../lane/policy.ts';
+import { readLaneState, type LaneState } from '../lane/state.ts';
+import { firstNames, sendQueue, sendStopped, type DirectResult } from '../lane/send.ts';
 import { listQueue } from '../queue/queue.ts';
 import { markDone, readReadyFiles, type ReadyFiles } from '../wal/ready-files.ts';
-import { noteRequest } from '../lane/resume-request.ts';
 import { removeDeadTemporaries } from '../queue/temporaries.ts';
 import type { Trouble } from '../delivery/trouble.ts';
 
+/** The result of one connection; `shipped` are the ready files of pg_wal. */
+interface Sent extends DirectResult {
+  readonly sent: number;
+}
+
 /** The outcome of one lane. */
 type LaneFlush =
-  | {
-      readonly kind: 'tried';
-      readonly sent: number;
-      /** The names of the ready files that the standby has. */
-      readonly shipped: ReadonlySet<string>;
-      readonly trouble: Trouble | undefined;
-    }
+  | ({ readonly kind: 'tried' } & Sent)
   | { readonly kind: 'abandoned' }
   | { readonly kind: 'failed'; readonly reason: string };
 
 type StoppedFiles = Extract<ReadyFiles, { kind: 'stopped' }>;
 
-/** A transfer that is slower than this has stalled, whatever rsync's own --timeout says. */
-const slowestBytesPerMs = 32;
-const shortestTransferMs = 60_000;
-
-function unhurried(deps: ArchiverDeps): Pace {
-  return {
-    mayContinue: () => Promise.resolve(!deps.signal.aborted),
-    transferLimitMs: (bytes) => shortestTransferMs + Math.ceil(bytes / slowestBytesPerMs),
-  };
+async function sendAll(
+  deps: ArchiverDeps,
+  lane: Lane,
+  delivery: Delivery,
+  ready: StoppedFiles | undefined,
+): Promise<Sent> {
+  const pace = { mayContinue: () => !deps.signal.aborted };
+  const { sent, trouble } = await sendQueue(deps, lane, delivery, pace);
+  if (trouble !== undefined || ready === undefined) return { sent, shipped: new Set<string>(), trouble };
+  const direct = await sendStopped(deps, delivery, ready.directory, ready.names, pace);
+  return { ...direct, sent: sent + direct.shipped.size };
 }
 
-/** Sends the ready files directly from pg_wal: nothing recycles them while PostgreSQL is stopped. */
-async function sendReady(deps: ArchiverDeps, delivery: Delivery, ready: StoppedFiles | undefined) {
-  const shipped = new Set<string>();
-  const pace = unhurried(deps);
-  let names = ready?.names ?? [];
-  while (ready !== undefined && names.length > 0 && (await pace.mayContinue())) {
-    const batch = await nextBatch(ready.directory, names);
-    const result = await sendBatch(deps, delivery, batch, pace.transferLimitMs(bytesOf(batch)));
-    for (const { name } of result.delivered) shipped.add(name.name);
-    if (result.trouble !== undefined) return { shipped, trouble: result.trouble };
-    names = names.slice(batch.files.length);
-  }
-  return { shipped, trouble: undefined };
-}
-
-async function sendAll(deps: ArchiverDeps, lane: Lane, delivery: Delivery, ready: StoppedFiles | undefined) {
-  const { sent, trouble } = await drainQueue(deps, lane, delivery, unhurried(deps));
-  if (trouble !== undefined) return { sent, shipped: new Set<string>(), trouble };
-  const direct = await sendReady(deps, delivery, ready);
-  return { sent: sent + direct.shipped.size, ...direct };
-}
-
-function findingOf(deps: ArchiverDeps, trouble: Trouble | undefined, tookMs: number): Finding {
+function findingOf(deps: ArchiverDeps, before: LaneState, trouble: Trouble | undefined): Finding {
   if (trouble === undefined) return { health: 'ok' };
   const { kind, reason } = trouble;
-  return { health: kind, reason, retryAt: restUntil(deps.now(), tookMs, kind) };
+  return { health: kind, reason, retryAt: retryAtOf(deps, before, kind, 0) };
 }
 
 async function flushUnderLock(
@@ -80,17 +58,16 @@ async function flushUnderLock(
   const queued = await firstNames(lane);
   const names = queued.length > 0 ? queued : (ready?.names ?? []).slice(0, 1).map(({ name }) => name);
   if (names.length === 0) return { kind: 'tried', sent: 0, shipped: new Set(), trouble: undefined };
-  const began = deps.monotonicMs();
   const note = (request: string): Promise<void> => noteRequest(deps, lane, request);
   const use = await withDelivery(deps, lane, cluster, names, async (delivery, request) => {
     if (request !== undefined) await note(request);
     return sendAll(deps, lane, { ...delivery, noteRequest: note }, ready);
   });
   deps.signal.throwIfAborted();
-  const result =
-    use.kind === 'used' ? use.value : { sent: 0, shipped: new Set<string>(), trouble: use.trouble };
-  const finding = findingOf(deps, result.trouble, deps.monotonicMs() - began);
-  await recordFinding(deps, lane, await readLaneState(lane), finding);
+  const result: Sent =
+    use.kind === 'used' ? use.value : { sent: 0, shipped: new Set(), trouble: use.trouble };
+  const before = await readLaneState(lane);
+  await recordFinding(deps, lane, before, findingOf(deps, before, result.trouble));
   return { kind: 'tried', ...result };
 }
 
@@ -107,8 +84,7 @@ async function flushLane(
     );
   } catch (error) {
     deps.signal.throwIfAborted();
-    if (!(error instanceof PitrError)) logFailure(deps.log, error);
-    return { kind: 'failed', reason: messageOf(error) };
+    return { kind: 'failed', reason: expectedError(deps.log, error).message };
   }
 }
 

@@ -4,11 +4,10 @@ import { ensureDirectory, exists } from '../../system/durable.ts';
 import { quoted } from '../../system/printable.ts';
 import { noiseHint } from '../../system/ssh.ts';
 import { pinCluster, readCluster, type Cluster } from '../wal/cluster.ts';
-import { beginHistory, hasHistory } from '../delivery/history.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { sshTargetOf } from '../lane/connect.ts';
-import { lanesOf, type Lane } from '../lane/lane.ts';
-import { beginLaneState } from '../lane/state.ts';
+import { beginHistory, hasHistory, lanesOf, type Lane } from '../lane/lane.ts';
+import { beginLaneState } from '../lane/modes.ts';
 import { mentionLeftoverQueues } from '../queue/leftover-queues.ts';
 import { plantSentinel, type PlantPermission, type PlantResult } from '../delivery/plant-sentinel.ts';
 

@@ -5,11 +5,10 @@ import { noiseHint, type RemoteShell, type SshTarget } from '../../system/ssh.ts
 import { sshTarget } from '../../system/ssh-target.ts';
 import type { Cluster } from '../wal/cluster.ts';
 import { laneId, sayHello, type Delivery } from '../delivery/delivery.ts';
-import { noteDelivery } from '../delivery/history.ts';
 import type { DeliveryPlace } from '../delivery/scripts.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import type { Trouble } from '../delivery/trouble.ts';
-import type { Lane } from './lane.ts';
+import { noteDelivery, type Lane } from './lane.ts';
 
 /** The programs that a lane needs on this host before it can connect. */
 interface LaneTools {

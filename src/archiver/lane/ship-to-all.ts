@@ -1,19 +1,24 @@
-import { dirname } from 'node:path';
-import { messageOf, PitrError } from '../../errors.ts';
-import { logFailure } from '../../system/log.ts';
-import { abandonByPolicy, pollAbandoned } from './abandonment.ts';
+import { PitrError } from '../../errors.ts';
+import { pollAbandoned } from './abandonment.ts';
+import { abandonLane, noteRequest, recordFinding, type Finding } from './modes.ts';
 import type { Cluster } from '../wal/cluster.ts';
-import { sendBatch, type Delivery } from '../delivery/delivery.ts';
+import type { Delivery } from '../delivery/delivery.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { withDelivery } from './connect.ts';
-import { fullnessOf, mayGiveUp } from './give-up.ts';
-import { recordFinding, type Finding } from './report.ts';
-import { isResting, readLaneState, restUntil, type LaneState } from './state.ts';
+import {
+  answerFull,
+  expectedError,
+  fullnessOf,
+  isResting,
+  reasonOf,
+  requireRoom,
+  retryAtOf,
+  troubleOfError,
+} from './policy.ts';
+import { readLaneState, type LaneState } from './state.ts';
 import { withLaneLock, type Lane } from './lane.ts';
-import { drainQueue, firstNames, type Pace } from './send.ts';
+import { firstNames, sendFile, sendQueue, type Pace } from './send.ts';
 import { enqueue, isQueueEmpty, type LocalCopy } from '../queue/queue.ts';
-import { noteRequest } from './resume-request.ts';
-import { isQueueFull, requireRoom } from '../queue/room.ts';
 import type { Trouble } from '../delivery/trouble.ts';
 import type { WalFile } from '../wal/wal-file.ts';
 
@@ -45,12 +50,7 @@ function failed(trouble: Trouble): Attempt {
   return { isDelivered: false, isQueueEmpty: false, trouble };
 }
 
-async function sendDirectly(deps: ArchiverDeps, delivery: Delivery, { file }: Shipment, pace: Pace) {
-  const batch = { directory: dirname(file.path), files: [file] };
-  return sendBatch(deps, delivery, batch, pace.transferLimitMs(Number(file.identity.size)));
-}
-
-/** Older files come first; the new one is sent only if it is not queued behind them. */
+/** Older files first; the new one itself only when it is not queued behind them. */
 async function useDelivery(
   deps: ArchiverDeps,
   lane: Lane,
@@ -59,12 +59,11 @@ async function useDelivery(
   isQueued: boolean,
 ): Promise<Attempt> {
   const pace = shipment.paceOf(lane);
-  const drained = await drainQueue(deps, lane, delivery, pace);
-  const { trouble, isEmpty } = drained;
+  const { trouble, isEmpty } = await sendQueue(deps, lane, delivery, pace);
   if (trouble !== undefined || isQueued || !isEmpty) {
     return { isDelivered: isQueued && isEmpty, isQueueEmpty: isEmpty, trouble };
   }
-  const result = await sendDirectly(deps, delivery, shipment, pace);
+  const result = await sendFile(deps, delivery, shipment.file, pace);
   const isDelivered = result.delivered.length === 1;
   return { isDelivered, isQueueEmpty: isDelivered, trouble: result.trouble };
 }
@@ -91,16 +90,20 @@ async function safeAttempt(...args: Parameters<typeof attempt>): Promise<Attempt
     return await attempt(...args);
   } catch (error) {
     deps.signal.throwIfAborted();
-    if (!(error instanceof PitrError)) logFailure(deps.log, error);
-    const detail = error instanceof PitrError && error.detail !== undefined ? ` (${error.detail})` : '';
-    return failed({ kind: 'failed', reason: `${messageOf(error)}${detail}` });
+    return failed(troubleOfError(deps.log, error));
   }
 }
 
-function findingOf(deps: ArchiverDeps, result: Attempt, tookMs: number, segment: string): Finding {
+function findingOf(
+  deps: ArchiverDeps,
+  before: LaneState,
+  result: Attempt,
+  waitedMs: number,
+  segment: string,
+): Finding {
   const { trouble, seenRequest } = result;
   if (trouble !== undefined) {
-    const retryAt = restUntil(deps.now(), tookMs, trouble.kind);
+    const retryAt = retryAtOf(deps, before, trouble.kind, waitedMs);
     return { health: trouble.kind, reason: trouble.reason, retryAt, segment, seenRequest };
   }
   if (result.isQueueEmpty) return { health: 'ok', segment, seenRequest };
@@ -141,7 +144,7 @@ async function shipOnLane(
   const result = await safeAttempt(deps, lane, shipment, isQueued);
   deps.signal.throwIfAborted();
   const error = result.isDelivered || isQueued ? undefined : await tryEnqueue(deps, lane, shipment);
-  const finding = findingOf(deps, result, deps.monotonicMs() - began, segment);
+  const finding = findingOf(deps, state, result, deps.monotonicMs() - began, segment);
   if (error !== undefined) return unsafe(deps, lane, state, finding, error);
   await recordFinding(deps, lane, state, finding);
   return result.isDelivered ? { kind: 'delivered' } : { kind: 'queued', trouble: result.trouble };
@@ -155,11 +158,11 @@ async function giveUpIfDue(
   finding: Finding,
   error: PitrError,
 ): Promise<boolean> {
-  if (!isQueueFull(error) || deps.settings.queue_full !== 'abandon') return false;
   const fullness = fullnessOf(deps, state, finding.health === 'behind');
-  if (!mayGiveUp(fullness, deps.monotonicMs(), lane.standby.ssh_timeout * 1000)) return false;
+  const answer = answerFull(deps.settings, lane, error, fullness, deps.monotonicMs());
+  if (answer !== 'give-up') return false;
   const names = finding.segment === undefined ? [] : [finding.segment];
-  await abandonByPolicy(deps, lane, error.message, names);
+  await abandonLane(deps, lane, state, { by: 'policy', names, why: error.message });
   return true;
 }
 
@@ -175,7 +178,7 @@ async function unsafe(
 ): Promise<LaneOutcome> {
   if (await giveUpIfDue(deps, lane, state, finding, error)) return { kind: 'abandoned' };
   const sending = finding.reason === undefined ? '' : `; sending: ${finding.reason}`;
-  const reason = `${error.message}${error.detail === undefined ? '' : ` (${error.detail})`}${sending}`;
+  const reason = `${reasonOf(error)}${sending}`;
   const { segment, seenRequest } = finding;
   await recordFinding(deps, lane, state, { health: 'unsafe', reason, segment, seenRequest });
   return { kind: 'failed', reason, error };
@@ -187,10 +190,8 @@ async function compareOnLane(
   lane: Lane,
   { file, cluster, paceOf }: Shipment,
 ): Promise<LaneOutcome> {
-  const pace = paceOf(lane);
-  const batch = { directory: dirname(file.path), files: [file] };
   const use = await withDelivery(deps, lane, cluster, [file.name.name], (delivery) =>
-    sendBatch(deps, delivery, batch, pace.transferLimitMs(Number(file.identity.size))),
+    sendFile(deps, delivery, file, paceOf(lane)),
   );
   const trouble = use.kind === 'trouble' ? use.trouble : use.value.trouble;
   if (trouble === undefined) return { kind: 'delivered' };
@@ -248,8 +249,7 @@ export async function shipToStandby(
     return await shipWithLock(deps, lane, shipment);
   } catch (error) {
     deps.signal.throwIfAborted();
-    if (!(error instanceof PitrError)) logFailure(deps.log, error);
-    const known = error instanceof PitrError ? error : new PitrError(messageOf(error), { cause: error });
+    const known = expectedError(deps.log, error);
     return { kind: 'failed', reason: known.message, error: known };
   }
 }

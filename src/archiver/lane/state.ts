@@ -1,8 +1,7 @@
 import { messageOf, PitrError } from '../../errors.ts';
-import { sinceBoot, type Clock, type Moment } from '../../system/clock.ts';
-import { exists, readIfExists } from '../../system/durable.ts';
+import type { Moment } from '../../system/clock.ts';
+import { readIfExists } from '../../system/durable.ts';
 import type { SaidState, Severity } from '../../system/notify.ts';
-import { replaceDurably, reserveSpare } from '../../system/replaceable.ts';
 import type { Lane } from './lane.ts';
 import { severityOf, type TroubleKind } from '../delivery/trouble.ts';
 
@@ -46,7 +45,7 @@ export interface LaneState {
   readonly freed?: string | undefined;
 }
 
-const fresh: LaneState = { health: 'ok' };
+export const fresh: LaneState = { health: 'ok' };
 
 export async function readLaneState({ stateFile, name }: Lane): Promise<LaneState> {
   const content = await readIfExists(stateFile);
@@ -64,66 +63,9 @@ export async function readLaneState({ stateFile, name }: Lane): Promise<LaneStat
   }
 }
 
-/** The space for a state is limited: a reason with long quotations is cut. */
-const longestReason = 1_500;
-
-/** This also works on a full disk: there, too, notifications and abandonments must not be forgotten. */
-export async function writeLaneState({ stateFile }: Lane, state: LaneState): Promise<void> {
-  const reason = state.reason?.slice(0, longestReason);
-  const text = JSON.stringify({ ...state, reason }, undefined, 2);
-  await replaceDurably(stateFile, text);
-}
-
-/** Makes the file, and the space for the next one, before the disk is ever full. `-I` begins a lane in this way. */
-export async function beginLaneState(lane: Lane): Promise<void> {
-  if (await exists(lane.stateFile)) await reserveSpare(lane.stateFile);
-  else await writeLaneState(lane, fresh);
-}
-
-/** The same for a lane that exists already: the file itself is a trace that only `-I` and a delivery may leave. */
-export async function reserveLaneState({ stateFile }: Lane): Promise<void> {
-  if (await exists(stateFile)) await reserveSpare(stateFile);
-}
-
 export function severityOfHealth(health: Health): Severity {
   if (health === 'ok') return 'ok';
   if (health === 'behind') return 'warning';
   if (health === 'unsafe' || health === 'abandoned') return 'critical';
   return severityOf(health);
-}
-
-/**
- * Since when, by `monotonicMs`, the lane has been in its present trouble; undefined if it is in none, or if that is
- * unknown.
- */
-export function troubleSinceMs(
-  clock: Pick<Clock, 'moment'>,
-  { health, sinceMoment }: LaneState,
-): number | undefined {
-  if (health === 'ok' || health === 'behind' || health === 'abandoned') return undefined;
-  return sinceBoot(clock, sinceMoment);
-}
-
-/**
- * A standby in trouble must take only a small part of each call's time: it rests for five times as long as a try
- * took.
- */
-const restFactor = 5;
-const longestRestMs = 60_000;
-
-/** A conflict is found only by sending the file again, and only an operator can end it: it is retried least often. */
-export function restUntil(nowMs: number, tookMs: number, kind: TroubleKind): number {
-  return nowMs + (kind === 'conflict' ? longestRestMs : Math.min(longestRestMs, tookMs * restFactor));
-}
-
-/** A `retryAt` that is further away than any rest comes from a clock that was set back. */
-export function isResting(state: LaneState, nowMs: number): boolean {
-  return state.retryAt !== undefined && state.retryAt > nowMs && state.retryAt - nowMs <= longestRestMs;
-}
-
-/** The state with `name` counted among the WAL that the standby will never get. */
-export function withLost(abandoned: Abandoned, names: readonly string[]): Abandoned {
-  const known = [abandoned.firstLost, abandoned.lastLost].filter((name) => name !== undefined);
-  const all = [...known, ...names].sort();
-  return { ...abandoned, firstLost: all[0], lastLost: all.at(-1) };
 }

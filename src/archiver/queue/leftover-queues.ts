@@ -1,40 +1,23 @@
 import { inMegabytes } from '../../megabytes.ts';
-import { readdir, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseWalName } from '../../postgres/wal-name.ts';
 import type { ArchiverDeps } from '../deps.ts';
+import { measureQueue } from './queue.ts';
 
-/** A queue whose standby is not in `slaves` any more: nothing sends it, and nothing removes it. */
-interface LeftoverQueue {
-  readonly directory: string;
-  readonly files: number;
-  readonly bytes: number;
-}
-
-async function measure(directory: string): Promise<LeftoverQueue> {
-  // Directories that we cannot read, such as lost+found, are not ours.
-  const names = await readdir(directory).catch((): string[] => []);
-  const sizes = await Promise.all(
-    names
-      .filter((name) => parseWalName(name).kind !== 'not-wal')
-      .map((name) =>
-        stat(join(directory, name)).then(
-          ({ size }) => size,
-          () => 0,
-        ),
-      ),
-  );
-  return { directory, files: sizes.length, bytes: sizes.reduce((sum, size) => sum + size, 0) };
-}
-
-async function findLeftovers({ layout, settings }: ArchiverDeps): Promise<readonly LeftoverQueue[]> {
+/** The queues of standbys that are not in `slaves` any more: nothing sends them, and nothing removes them. */
+async function findLeftovers({ layout, settings }: ArchiverDeps) {
   const known = new Set(settings.standbys.map(({ name }) => name));
   const entries = await readdir(layout.root, { withFileTypes: true }).catch(() => []);
   const strangers = entries.filter(
     (entry) => entry.isDirectory() && !entry.name.startsWith('.') && !known.has(entry.name),
   );
-  const measured = await Promise.all(strangers.map(({ name }) => measure(join(layout.root, name))));
-  return measured.filter(({ files }) => files > 0);
+  const measured = strangers.map(async ({ name }) => {
+    const directory = join(layout.root, name);
+    // A directory that we cannot read, such as lost+found, is not ours.
+    const use = await measureQueue(directory).catch(() => ({ files: 0, bytes: 0 }));
+    return { directory, ...use };
+  });
+  return (await Promise.all(measured)).filter(({ files }) => files > 0);
 }
 
 /**

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { opendir, readdir } from 'node:fs/promises';
+import { opendir, readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { messageOf, PitrError } from '../../errors.ts';
@@ -110,7 +110,7 @@ export async function enqueue(
   }
 }
 
-/** Reads no further than the first file: the size of a backlog costs nothing here. */
+/** Reads no further than the first WAL file: the size of a backlog costs nothing here. */
 export async function isQueueEmpty(queue: string): Promise<boolean> {
   try {
     const directory = await opendir(queue);
@@ -118,7 +118,7 @@ export async function isQueueEmpty(queue: string): Promise<boolean> {
       for (;;) {
         const entry = await directory.read();
         if (entry === null) return true;
-        if (!entry.name.startsWith('.')) return false;
+        if (parseWalName(entry.name).kind !== 'not-wal') return false;
       }
     } finally {
       await directory.close();
@@ -147,6 +147,25 @@ export async function listQueue(queue: string, most = Infinity): Promise<readonl
     if (systemErrorCode(error) === 'ENOENT') return [];
     throw new PitrError(`cannot look into "${queue}"`, { detail: messageOf(error), cause: error });
   }
+}
+
+/** The contents of one queue. */
+export interface QueueUse {
+  readonly files: number;
+  readonly bytes: number;
+}
+
+/** Counts a queue. It stats every file: do not call this once per segment. */
+export async function measureQueue(queue: string): Promise<QueueUse> {
+  const names = await listQueue(queue);
+  let bytes = 0;
+  for (const { name } of names) {
+    bytes += await stat(join(queue, name)).then(
+      ({ size }) => size,
+      () => 0,
+    );
+  }
+  return { files: names.length, bytes };
 }
 
 /** Removes files from a queue, once another copy is certain. */

@@ -1,10 +1,9 @@
 import { messageOf, PitrError } from '../../errors.ts';
 import { logFailure } from '../../system/log.ts';
-import { abandonByPolicy } from '../lane/abandonment.ts';
-import { mayGiveUp } from '../lane/give-up.ts';
+import { abandonLane } from '../lane/modes.ts';
+import { answerFull, reasonOf, requireRoom, type Fullness } from '../lane/policy.ts';
 import { readLaneState } from '../lane/state.ts';
 import { enqueue, withLocalCopy, type LocalCopy } from '../queue/queue.ts';
-import { findLimit, findNoSpace, isQueueFull, measureQueue, queueFull } from '../queue/room.ts';
 import { identityOf, isUnchanged } from '../wal/wal-file.ts';
 import {
   findComplete,
@@ -61,25 +60,6 @@ function findDue(work: Work): Due | undefined {
   return undefined;
 }
 
-async function requireRoom({ deps }: Work, lane: ShipperLane, bytes: number): Promise<void> {
-  if (deps.settings.queue_max !== undefined) {
-    lane.queueUse ??= await measureQueue(deps, lane);
-    if (findLimit(deps, lane.queueUse, bytes) !== undefined) {
-      // Another process may have sent files from it: it is counted again before it is called full.
-      lane.queueUse = await measureQueue(deps, lane);
-      const reason = findLimit(deps, lane.queueUse, bytes);
-      if (reason !== undefined) throw queueFull(lane, reason);
-    }
-  }
-  const reason = await findNoSpace(deps, bytes);
-  if (reason !== undefined) throw queueFull(lane, reason);
-}
-
-function countIn(lane: ShipperLane, bytes: number): void {
-  const use = lane.queueUse;
-  if (use !== undefined) lane.queueUse = { files: use.files + 1, bytes: use.bytes + bytes };
-}
-
 /**
  * For an abandoned standby a copy is kept only until it has said whether it wants WAL again: it does not count as
  * safe. While it is being asked, the next files do not wait for its answer; the lane reports when it is no longer
@@ -111,21 +91,18 @@ function forgetFullness(work: Work): void {
   }
 }
 
-/**
- * A queue is full within a moment, and a base backup is expensive: first we wait for a standby that may only have
- * been slow.
- */
-function isGivenTime({ deps }: Work, lane: ShipperLane, { message }: PitrError): boolean {
-  const nowMs = deps.monotonicMs();
+/** The times, as far as this process knows them. An outage that began before the queue was full counts. */
+function fullnessOf(lane: ShipperLane, nowMs: number): Fullness {
   const fullSinceMs = lane.fullSinceMs ?? nowMs;
-  const troubleMs = lane.failures > 0 ? lane.troubleSinceMs : undefined;
-  const silentSinceMs = Math.max(lane.lastDeliveredMs, troubleMs ?? fullSinceMs);
-  if (mayGiveUp({ fullSinceMs, silentSinceMs }, nowMs, lane.standby.ssh_timeout * 1000)) return false;
+  const troubleMs = lane.hasFailed ? lane.troubleSinceMs : undefined;
+  return { fullSinceMs, silentSinceMs: Math.max(lane.lastDeliveredMs, troubleMs ?? fullSinceMs) };
+}
+
+function giveTime({ deps }: Work, lane: ShipperLane, { message }: PitrError, nowMs: number): void {
   if (lane.fullSinceMs === undefined)
     deps.log.warning(`${message}; it will be abandoned unless it accepts WAL soon`);
-  lane.fullSinceMs = fullSinceMs;
+  lane.fullSinceMs ??= nowMs;
   lane.blocked = { reason: message, untilMs: nowMs + blockedMs, isNews: false };
-  return true;
 }
 
 /** Whether the standby was abandoned: not while another process holds its lane. */
@@ -137,7 +114,10 @@ async function giveUpByPolicy(
 ): Promise<boolean> {
   const { name } = lane;
   const names = [shipment.file.name.name];
-  const isDone = await withState(work, lane, () => abandonByPolicy(work.deps, lane, error.message, names));
+  const abandonment = { by: 'policy', names, why: error.message } as const;
+  const isDone = await withState(work, lane, async () => {
+    await abandonLane(work.deps, lane, await readLaneState(lane), abandonment);
+  });
   if (!isDone) return false;
   work.deps.log.error(error.message);
   lane.queueUse = undefined;
@@ -155,8 +135,7 @@ async function giveUpByPolicy(
 
 /** PostgreSQL keeps the file; the operator is notified once. */
 async function block(work: Work, lane: ShipperLane, shipment: Shipment, error: PitrError): Promise<void> {
-  const detail = error.detail === undefined ? '' : ` (${error.detail})`;
-  const reason = `${error.message}${detail}`;
+  const reason = reasonOf(error);
   if (lane.blocked === undefined) work.deps.log.error(reason);
   lane.blocked = { reason, untilMs: work.deps.monotonicMs() + blockedMs, isNews: true };
   await recordIfFree(work, lane, { health: 'unsafe', reason, segment: shipment.file.name.name });
@@ -171,9 +150,8 @@ async function queueForLane(
   const { file } = shipment;
   const bytes = Number(file.identity.size);
   try {
-    await requireRoom(work, lane, bytes);
+    lane.queueUse = await requireRoom(work.deps, lane, bytes, lane.queueUse);
     await enqueue(copy, file.name, lane);
-    countIn(lane, bytes);
     await settle(work, lane, shipment);
   } catch (error) {
     if (!(error instanceof PitrError)) throw error;
@@ -194,10 +172,12 @@ async function handleFailure(
     if (isWanted(work.board, shipment)) work.board.shipments.delete(file.name.name);
     return;
   }
-  if (isQueueFull(error) && work.deps.settings.queue_full === 'abandon') {
-    if (isGivenTime(work, lane, error) || (await giveUpByPolicy(work, lane, shipment, error))) return;
+  const nowMs = work.deps.monotonicMs();
+  const answer = answerFull(work.deps.settings, lane, error, fullnessOf(lane, nowMs), nowMs);
+  if (answer === 'wait') giveTime(work, lane, error, nowMs);
+  else if (answer === 'block' || !(await giveUpByPolicy(work, lane, shipment, error))) {
+    await block(work, lane, shipment, error);
   }
-  await block(work, lane, shipment, error);
 }
 
 /** One local copy for all standbys that need it. */

@@ -1,19 +1,18 @@
-import { messageOf, PitrError } from '../../errors.ts';
 import { logFailure } from '../../system/log.ts';
 import { pollAbandoned } from '../lane/abandonment.ts';
+import { noteRequest, reserveLaneState } from '../lane/modes.ts';
 import { sayHello, type Delivery } from '../delivery/delivery.ts';
+import { sendBatches } from '../delivery/pipeline.ts';
 import { withDelivery } from '../lane/connect.ts';
-import { firstNames } from '../lane/send.ts';
-import { isResting, readLaneState, reserveLaneState, troubleSinceMs, type LaneState } from '../lane/state.ts';
+import { batchFiles, firstNames, sendQueue } from '../lane/send.ts';
+import { isResting, restMs, troubleOfError, troubleSinceMs } from '../lane/policy.ts';
+import { readLaneState, type LaneState } from '../lane/state.ts';
 import { isQueueEmpty } from '../queue/queue.ts';
-import { noteRequest } from '../lane/resume-request.ts';
 import type { Trouble } from '../delivery/trouble.ts';
 import { offerAgain, owedTo, wasLost } from './board.ts';
 import { lockLane, record, unlockLane, withState } from './lane-notes.ts';
 import type { ShipperLane } from './lane-record.ts';
-import { directSource, queueSource } from './lane-sources.ts';
-import { longestRestMs, noteTrouble } from './lane-trouble.ts';
-import { sendBatches } from './pipeline.ts';
+import { directSource, queuePace } from './lane-sources.ts';
 import { runToEnd } from './run-to-end.ts';
 import { isStopped, type Work } from './work.ts';
 
@@ -102,10 +101,10 @@ async function burst(work: Work, lane: ShipperLane, delivery: Delivery, untilMs:
   if (!(await isQueueEmpty(lane.queue))) {
     lane.isBehind = true;
     const run: typeof deps.run = (command, options) => deps.run(command, { ...options, signal: work.stop });
-    const source = queueSource(work, lane, untilMs);
-    const trouble = await sendBatches({ ...deps, run }, delivery, source);
+    const pace = queuePace(work, lane, untilMs);
+    const { trouble, isEmpty } = await sendQueue({ ...deps, run }, lane, delivery, pace);
     if (trouble !== undefined) return isStopped(work) ? 'interrupted' : trouble;
-    if (!(await isQueueEmpty(lane.queue))) {
+    if (!isEmpty) {
       await record(work, lane, { health: 'behind', reason: 'its queue is being sent' });
       return undefined;
     }
@@ -116,7 +115,7 @@ async function burst(work: Work, lane: ShipperLane, delivery: Delivery, untilMs:
 
 /** A burst succeeded: reports that, and releases the lane. */
 async function noteBurst(work: Work, lane: ShipperLane): Promise<void> {
-  lane.failures = 0;
+  lane.hasFailed = false;
   lane.troubleSinceMs = undefined;
   lane.restUntilMs = 0;
   lane.toldReason = undefined;
@@ -143,7 +142,11 @@ async function greetAgain(work: Work, lane: ShipperLane, delivery: Delivery): Pr
   const next = { ...delivery, place };
   const names = await firstNames(lane);
   const partial = owedTo(work.board, lane.name).map(({ file }) => file.name.name);
-  const hello = await sayHello(next, [...names, ...partial].slice(0, 256), lane.standby.ssh_timeout * 1000);
+  const hello = await sayHello(
+    next,
+    [...names, ...partial].slice(0, batchFiles),
+    lane.standby.ssh_timeout * 1000,
+  );
   if (hello.kind === 'trouble') return hello.trouble;
   if (hello.resumeRequest !== undefined) await delivery.noteRequest?.(hello.resumeRequest);
   return next;
@@ -212,7 +215,7 @@ async function resumeOrLose(work: Work, lane: ShipperLane, state: LaneState): Pr
   if (resumed !== undefined) {
     // It has answered: its earlier trouble is no reason to abandon it again.
     lane.isBehind = false;
-    lane.failures = 0;
+    lane.hasFailed = false;
     lane.troubleSinceMs = undefined;
     return true;
   }
@@ -223,6 +226,28 @@ async function resumeOrLose(work: Work, lane: ShipperLane, state: LaneState): Pr
   lane.isBehind = false;
   work.decide.wake();
   return false;
+}
+
+/** A standby may be down for days: the same report is not repeated at every try. */
+function tellTrouble({ deps }: Work, lane: ShipperLane, { reason, hint }: Trouble): void {
+  if (lane.toldReason === reason) return;
+  lane.toldReason = reason;
+  deps.log.warning(`standby ${lane.name}: ${reason}`);
+  if (hint !== undefined) deps.log.warning(`HINT: ${hint}`);
+}
+
+/** New files are queued from now on. The standby is left alone for a while, longer each time. */
+async function noteTrouble(work: Work, lane: ShipperLane, trouble: Trouble): Promise<void> {
+  const { deps } = work;
+  const nowMs = deps.monotonicMs();
+  lane.hasFailed = true;
+  lane.troubleSinceMs ??= nowMs;
+  lane.isBehind = true;
+  const rest = restMs({ kind: trouble.kind, troubleMs: nowMs - lane.troubleSinceMs, waitedMs: 0 });
+  lane.restUntilMs = nowMs + rest;
+  work.decide.wake();
+  tellTrouble(work, lane, trouble);
+  await record(work, lane, { health: trouble.kind, reason: trouble.reason, retryAt: deps.now() + rest });
 }
 
 /** The life of one connection. The lane's lock is held. */
@@ -264,9 +289,7 @@ async function serveSafely(work: Work, lane: ShipperLane): Promise<void> {
     await serve(work, lane);
   } catch (error) {
     if (isStopped(work)) return;
-    if (!(error instanceof PitrError)) logFailure(work.deps.log, error);
-    const detail = error instanceof PitrError && error.detail !== undefined ? ` (${error.detail})` : '';
-    await noteTrouble(work, lane, { kind: 'failed', reason: `${messageOf(error)}${detail}` });
+    await noteTrouble(work, lane, troubleOfError(work.deps.log, error));
   }
 }
 
@@ -302,7 +325,7 @@ export async function runLane(work: Work, lane: ShipperLane): Promise<void> {
     } catch (error) {
       logFailure(deps.log, error);
       lane.isBehind = true;
-      waitMs = longestRestMs;
+      waitMs = idleMs;
     } finally {
       await unlockLane(lane);
     }

@@ -1,7 +1,7 @@
 import type { Lock } from '../../system/lock.ts';
 import type { SaidState } from '../../system/notify.ts';
 import type { Lane } from '../lane/lane.ts';
-import type { QueueUse } from '../queue/room.ts';
+import type { QueueUse } from '../queue/queue.ts';
 import { createWakeUp, type WakeUp } from './signal.ts';
 
 /** A lane, and what the shipper remembers of it. All times are those of `monotonicMs`. */
@@ -13,8 +13,9 @@ export interface ShipperLane extends Lane {
   isBehind: boolean;
   /** It is not contacted before this time. */
   restUntilMs: number;
-  failures: number;
-  /** The trouble that was logged. */
+  /** A try of this process has failed since the standby last accepted a file. */
+  hasFailed: boolean;
+  /** The trouble that the log knows of. */
   toldReason: string | undefined;
   /** The speed of the last transfers; 0 as long as none has ended. */
   bytesPerMs: number;
@@ -54,7 +55,7 @@ export function createShipperLane(lane: Lane): ShipperLane {
     isNew: true,
     isBehind: false,
     restUntilMs: 0,
-    failures: 0,
+    hasFailed: false,
     toldReason: undefined,
     bytesPerMs: 0,
     lock: undefined,

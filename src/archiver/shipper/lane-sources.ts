@@ -1,20 +1,13 @@
 import { dirname } from 'node:path';
 import type { WalName } from '../../postgres/wal-name.ts';
 import type { Batch, BatchResult } from '../delivery/delivery.ts';
-import { bytesOf, nextBatch } from '../lane/send.ts';
-import { listQueue, removeFromQueue } from '../queue/queue.ts';
+import type { BatchSource } from '../delivery/pipeline.ts';
+import { batchBytes, batchFiles, bytesOf, transferLimitMs, type Pace } from '../lane/send.ts';
+import { removeFromQueue } from '../queue/queue.ts';
 import { isWanted, owedTo, type Shipment } from './board.ts';
+import type { WalFile } from '../wal/wal-file.ts';
 import type { ShipperLane } from './lane-record.ts';
-import type { BatchSource } from './pipeline.ts';
 import { isStopped, type Work } from './work.ts';
-
-/** A transfer that is slower than this has stalled, whatever rsync's own --timeout says. */
-const slowestBytesPerMs = 32;
-const shortestTransferMs = 60_000;
-
-function transferLimitMs(batch: Batch): number {
-  return shortestTransferMs + Math.ceil(bytesOf(batch) / slowestBytesPerMs);
-}
 
 function noteProgress(work: Work, lane: ShipperLane): void {
   work.lastProgressMs = work.deps.monotonicMs();
@@ -22,78 +15,41 @@ function noteProgress(work: Work, lane: ShipperLane): void {
 }
 
 /** The files that have left the queue, for the count that `queue_max` limits. */
-function countOut(lane: ShipperLane, result: BatchResult): void {
+function countOut(lane: ShipperLane, files: readonly WalFile[]): void {
   if (lane.queueUse === undefined) return;
-  const bytes = result.delivered.reduce((sum, { identity }) => sum + Number(identity.size), 0);
   lane.queueUse = {
-    files: Math.max(0, lane.queueUse.files - result.delivered.length),
-    bytes: Math.max(0, lane.queueUse.bytes - bytes),
+    files: Math.max(0, lane.queueUse.files - files.length),
+    bytes: Math.max(0, lane.queueUse.bytes - bytesOf(files)),
   };
 }
 
-/** No batch has more files than this. */
-const longestList = 256;
-
-/** For a long queue only this many names are kept in memory at a time. */
-const keptNames = 2_048;
-
-/**
- * The files in the queue, oldest first, until it is empty or `untilMs` has come. The directory is listed again when
- * the list is used up.
- */
-export function queueSource(work: Work, lane: ShipperLane, untilMs: number): BatchSource {
-  const { queue } = lane;
-  let names: readonly WalName[] = [];
-  let sent = 0;
-  let uncommitted = 0;
-  const next = async (): Promise<Batch | undefined> => {
-    if (isStopped(work) || work.deps.monotonicMs() >= untilMs) return undefined;
-    if (sent >= names.length) {
-      // A file that is being sent is still in the queue: listed now, it would be sent twice.
-      if (uncommitted > 0) return undefined;
-      names = await listQueue(queue, keptNames);
-      sent = 0;
-      if (names.length === 0) return undefined;
-    }
-    const batch = {
-      ...(await nextBatch(queue, names.slice(sent, sent + longestList))),
-      compressesLightly: isFast(work, lane),
-    };
-    sent += batch.files.length;
-    uncommitted += 1;
-    return batch;
-  };
+/** How the shipper sends a queue: until `untilMs` has come. */
+export function queuePace(work: Work, lane: ShipperLane, untilMs: number): Pace {
   return {
-    next,
+    mayContinue: () => !isStopped(work) && work.deps.monotonicMs() < untilMs,
+    compressesLightly: () => isFast(work, lane),
+    width: () => (isFast(work, lane) ? 2 : 1),
     transferred: (batch, tookMs) => {
       noteSpeed(lane, batch, tookMs);
     },
-    committed: async (_, result) => {
-      uncommitted -= 1;
-      await removeFromQueue(
-        queue,
-        result.delivered.map(({ name }) => name),
-      );
-      countOut(lane, result);
-      if (result.delivered.length > 0) noteProgress(work, lane);
+    delivered: (files) => {
+      countOut(lane, files);
+      noteProgress(work, lane);
     },
-    limitMs: transferLimitMs,
-    width: () => (isFast(work, lane) ? 2 : 1),
   };
 }
 
 /** The size of the first batches, while nothing is known about the link. */
 const firstBatchBytes = 16 * 1024 * 1024;
-const mostBatchBytes = 128 * 1024 * 1024;
 
 /** The approximate time that rsync takes before its first byte is sent. */
 const startMs = 60;
 
 /** PostgreSQL waits for the first file until its whole batch is safe: a batch takes half of that time at most. */
-function batchBytes(work: Work, lane: ShipperLane): number {
+function bytesAtOnce(work: Work, lane: ShipperLane): number {
   if (lane.bytesPerMs === 0) return firstBatchBytes;
   const targetMs = Math.min(2_000, Math.max(100, work.deps.settings.queue_after * 500));
-  return Math.min(mostBatchBytes, lane.bytesPerMs * targetMs);
+  return Math.min(batchBytes, lane.bytesPerMs * targetMs);
 }
 
 const fastBytesPerMs = 16_000;
@@ -114,9 +70,9 @@ function pickDirect(work: Work, lane: ShipperLane): Shipment[] {
   for (const shipment of owedTo(work.board, lane.name)) {
     if (lane.inFlight.has(shipment.file.name.name)) continue;
     bytes += Number(shipment.file.identity.size);
-    if (picked.length > 0 && bytes > batchBytes(work, lane)) break;
+    if (picked.length > 0 && bytes > bytesAtOnce(work, lane)) break;
     picked.push(shipment);
-    if (picked.length >= longestList) break;
+    if (picked.length >= batchFiles) break;
   }
   return picked;
 }
@@ -125,9 +81,9 @@ function pickDirect(work: Work, lane: ShipperLane): Shipment[] {
 const tellingBytes = 512 * 1024;
 
 function noteSpeed(lane: ShipperLane, batch: Batch, tookMs: number | undefined): void {
-  if (tookMs === undefined || bytesOf(batch) < tellingBytes) return;
-  const movingMs = Math.max(1, tookMs / 3, tookMs - startMs);
-  const speed = bytesOf(batch) / movingMs;
+  const bytes = bytesOf(batch.files);
+  if (tookMs === undefined || bytes < tellingBytes) return;
+  const speed = bytes / Math.max(1, tookMs / 3, tookMs - startMs);
   lane.bytesPerMs = lane.bytesPerMs === 0 ? speed : (lane.bytesPerMs + speed) / 2;
 }
 

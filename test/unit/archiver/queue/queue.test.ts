@@ -102,6 +102,8 @@ test('a queue is listed in the order of sending, without what is no WAL', async 
   expect(await isQueueEmpty(queue('s1'))).toBe(true);
   mkdirSync(queue('s1'));
   writeFileSync(join(queue('s1'), '.7.half.tmp'), '');
+  // What a file system of its own holds.
+  mkdirSync(join(queue('s1'), 'lost+found'));
   expect(await isQueueEmpty(queue('s1'))).toBe(true);
   const names = ['00000001000000000000000F', '00000002.history', '000000020000000000000010'];
   for (const name of [...names].reverse()) writeFileSync(join(queue('s1'), name), '');
@@ -109,5 +111,6 @@ test('a queue is listed in the order of sending, without what is no WAL', async 
   expect((await listQueue(queue('s1'))).map(({ name }) => name)).toEqual(names);
   expect(await isQueueEmpty(queue('s1'))).toBe(false);
   await removeFromQueue(queue('s1'), names.map(walName));
-  expect(readdirSync(queue('s1')).sort()).toEqual(['.7.half.tmp', 'README']);
+  expect(readdirSync(queue('s1')).sort()).toEqual(['.7.half.tmp', 'README', 'lost+found']);
+  expect(await isQueueEmpty(queue('s1'))).toBe(true);
 });

@@ -1,8 +1,8 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
 import type { Cluster } from '../../../../src/archiver/wal/cluster.ts';
-import { writeLaneState, type LaneState } from '../../../../src/archiver/lane/state.ts';
+import type { LaneState } from '../../../../src/archiver/lane/state.ts';
 import { laneOf } from '../../../../src/archiver/lane/lane.ts';
 import { layoutOf } from '../../../../src/archiver/layout.ts';
 import { addReady, admit, createBoard, findComplete } from '../../../../src/archiver/shipper/board.ts';
@@ -48,7 +48,7 @@ async function marked() {
   };
   await prepareMarkers(places, systemIdentifier, layout.root);
   const free = async (name: string, state: LaneState): Promise<void> => {
-    await writeLaneState(laneOf(layout, { name } as StandbyTarget), state);
+    writeFileSync(laneOf(layout, { name } as StandbyTarget).stateFile, JSON.stringify(state));
     await withdrawMarkers(places);
   };
   return { work, lanes, shipment, free, isComplete: () => findComplete(board).length > 0 };
@@ -92,7 +92,7 @@ describe('what the shipper remembers of copies', () => {
     const { work, shipment, free } = await marked();
     await free('s2', 'no state' as unknown as LaneState);
     await expect(recheckBoardIfDue(work)).rejects.toThrow('cannot understand');
-    await writeLaneState(laneOf(work.deps.layout, { name: 's2' } as StandbyTarget), abandoned);
+    writeFileSync(work.lanes[1]?.stateFile ?? '', JSON.stringify(abandoned));
     await recheckBoardIfDue(work);
     expect(shipment.isMarked).toBe(false);
     expect([...shipment.abandoned]).toEqual(['s2']);

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
-import { recordFinding, type Finding } from '../../../../src/archiver/lane/report.ts';
+import { recordFinding, withLost, type Finding } from '../../../../src/archiver/lane/modes.ts';
 import { readLaneState } from '../../../../src/archiver/lane/state.ts';
 import { laneOf } from '../../../../src/archiver/lane/lane.ts';
 import { layoutOf } from '../../../../src/archiver/layout.ts';
@@ -109,4 +109,18 @@ test('since when a standby is in trouble is counted by a clock that nobody sets'
   expect((await state()).sinceMoment).toEqual(sinceMoment);
   await find('conflict', 10);
   expect((await state()).sinceMoment).toEqual({ boot: 'this', ms: 505_000 });
+});
+
+test('the lost range grows in both directions and knows timelines', () => {
+  const abandoned = { since: 'x', by: 'operator' } as const;
+  const first = withLost(abandoned, ['000000010000000000000005', '000000010000000000000003']);
+  expect(first).toMatchObject({
+    firstLost: '000000010000000000000003',
+    lastLost: '000000010000000000000005',
+  });
+  expect(withLost(first, ['00000002.history'])).toMatchObject({
+    firstLost: '000000010000000000000003',
+    lastLost: '00000002.history',
+  });
+  expect(withLost(abandoned, [])).toMatchObject({ firstLost: undefined });
 });

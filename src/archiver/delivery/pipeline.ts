@@ -1,12 +1,6 @@
-import {
-  commitBatch,
-  transferBatch,
-  type Batch,
-  type BatchResult,
-  type Delivery,
-} from '../delivery/delivery.ts';
+import { commitBatch, transferBatch, type Batch, type BatchResult, type Delivery } from './delivery.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import type { Trouble } from '../delivery/trouble.ts';
+import type { Trouble } from './trouble.ts';
 
 /** The source of batches, which also learns their outcome. */
 export interface BatchSource {
@@ -69,21 +63,17 @@ function ship(
     return result.trouble;
   };
   const ended = finish();
-  // It may be awaited later: until then a failure must not count as unhandled.
-  ended.catch(() => undefined);
   const shipping: Shipping = { moved: settled(transfer), ended, isMoved: false, hasFailed: false };
-  const noteEnd = (hasFailed: boolean): void => {
-    shipping.isMoved = true;
-    shipping.hasFailed = hasFailed;
+  const noteFailure = (): void => {
+    shipping.hasFailed = true;
   };
-  transfer.then(
-    (trouble) => {
-      noteEnd(trouble !== undefined);
-    },
-    () => {
-      noteEnd(true);
-    },
-  );
+  for (const part of [transfer, ended]) {
+    // It may be awaited later: until then a failure must not count as unhandled.
+    part.then((trouble) => {
+      if (trouble !== undefined) noteFailure();
+    }, noteFailure);
+  }
+  void shipping.moved.then(() => (shipping.isMoved = true));
   return shipping;
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Batch, Delivery } from '../../../../src/archiver/delivery/delivery.ts';
 import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
-import { sendBatches, type BatchSource } from '../../../../src/archiver/shipper/pipeline.ts';
+import { sendBatches, type BatchSource } from '../../../../src/archiver/delivery/pipeline.ts';
 import { identityOf } from '../../../../src/archiver/wal/wal-file.ts';
 import { parseWalName } from '../../../../src/postgres/wal-name.ts';
 import type { CommandResult } from '../../../../src/system/command.ts';

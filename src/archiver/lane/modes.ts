@@ -1,0 +1,253 @@
+import { messageOf } from '../../errors.ts';
+import { sinceBoot } from '../../system/clock.ts';
+import { exists } from '../../system/durable.ts';
+import { isNotificationDue, notify, type SaidState, type Severity } from '../../system/notify.ts';
+import { replaceDurably, reserveSpare } from '../../system/replaceable.ts';
+import type { ArchiverDeps } from '../deps.ts';
+import { withdrawMarkers } from '../markers/markers.ts';
+import { shipperPlaces } from '../markers/places.ts';
+import { listQueue, removeFromQueue } from '../queue/queue.ts';
+import type { Lane } from './lane.ts';
+import {
+  fresh,
+  readLaneState,
+  severityOfHealth,
+  type Abandoned,
+  type Health,
+  type LaneState,
+} from './state.ts';
+
+// The states of a lane. Nothing else writes its state file, and every caller holds the lane's lock.
+//
+// ok         The standby has all WAL. New files are sent directly from pg_wal: by the shipper, or by -F as PostgreSQL asks.
+// behind     It answers, and its queue is being sent. New files go into the queue, so that the standby gets WAL in order.
+// (trouble)  It does not accept WAL: the state bears the name of the trouble. New files are queued, and the standby is left
+//            alone until `retryAt` (policy.ts). The next try that succeeds makes it behind, or ok.
+// unsafe     The WAL could not be queued either: PostgreSQL keeps it. This ends when the file is queued or delivered, or when
+//            `queue_full: abandon` ends it.
+// abandoned  By the operator or by policy, from any other state. The queue is freed; its files and all later ones count as
+//            lost. It ends by --resume, or by a request of the standby that was not seen before: then the lane is behind.
+//
+// A marker says that every standby has a copy, so an abandonment has an order: all markers are withdrawn; the state is
+// written; markers are withdrawn once more, because the shipper may have left others before it could see the state; then the
+// files are removed. If we are killed in between, the next call frees the rest and counts it.
+
+/** The space for a state is limited: a reason with long quotations is cut. */
+const longestReason = 1_500;
+
+/** This also works on a full disk: there, too, notifications and abandonments must not be forgotten. */
+async function writeLaneState({ stateFile }: Lane, state: LaneState): Promise<void> {
+  const reason = state.reason?.slice(0, longestReason);
+  const text = JSON.stringify({ ...state, reason }, undefined, 2);
+  await replaceDurably(stateFile, text);
+}
+
+/** Makes the file, and the space for the next one, before the disk is ever full. `-I` begins a lane in this way. */
+export async function beginLaneState(lane: Lane): Promise<void> {
+  if (await exists(lane.stateFile)) await reserveSpare(lane.stateFile);
+  else await writeLaneState(lane, fresh);
+}
+
+/** The same for a lane that exists already: the file itself is a trace that only `-I` and a delivery may leave. */
+export async function reserveLaneState({ stateFile }: Lane): Promise<void> {
+  if (await exists(stateFile)) await reserveSpare(stateFile);
+}
+
+/** The condition of a lane, and the file that showed it. */
+export interface Finding {
+  readonly health: Health;
+  readonly reason?: string | undefined;
+  readonly retryAt?: number | undefined;
+  /** The name of the file that was to be shipped, if there was one. */
+  readonly segment?: string | undefined;
+  readonly seenRequest?: string | undefined;
+}
+
+const sentences: Readonly<Partial<Record<Health, (standby: string) => string>>> = {
+  ok: (standby) => `standby ${standby} takes WAL again, and its queue is empty`,
+  behind: (standby) => `standby ${standby} is behind`,
+  unsafe: (standby) => `WAL for standby ${standby} could neither be sent nor queued`,
+  abandoned: (standby) => `standby ${standby} is abandoned and needs a new base backup`,
+};
+
+function sentenceOf(standby: string, { health, reason }: Finding): string {
+  const sentence = sentences[health]?.(standby) ?? `WAL for standby ${standby} is queued`;
+  return reason === undefined ? sentence : `${sentence}: ${reason}`;
+}
+
+async function sendNotification(
+  deps: ArchiverDeps,
+  { name, queue }: Lane,
+  severity: Severity,
+  finding: Finding,
+): Promise<void> {
+  const queued = await listQueue(queue).catch(() => []);
+  notify(deps, deps.settings, {
+    severity,
+    message: sentenceOf(name, finding),
+    facts: {
+      program: 'cmd_archiver',
+      standby: name,
+      segment: finding.segment ?? '',
+      queue_length: queued.length,
+    },
+  });
+}
+
+function isSame(before: LaneState, after: LaneState): boolean {
+  return (
+    before.health === after.health &&
+    before.reason === after.reason &&
+    before.retryAt === after.retryAt &&
+    before.sinceMoment === after.sinceMoment &&
+    before.seenRequest === after.seenRequest &&
+    before.abandoned === after.abandoned
+  );
+}
+
+function nextState(deps: ArchiverDeps, before: LaneState, finding: Finding, nowMs: number): LaneState {
+  const { abandoned, said, freed } = before;
+  const isOld = finding.health === before.health;
+  const isKnown = isOld && sinceBoot(deps, before.sinceMoment) !== undefined;
+  return {
+    health: finding.health,
+    since: isOld ? before.since : new Date(nowMs).toISOString(),
+    sinceMoment: isKnown ? before.sinceMoment : deps.moment(),
+    reason: finding.reason,
+    retryAt: finding.retryAt,
+    seenRequest: finding.seenRequest ?? before.seenRequest,
+    said,
+    freed,
+    abandoned: finding.health === 'abandoned' ? abandoned : undefined,
+  };
+}
+
+/**
+ * Notes the condition of the lane, and notifies the operator of a change. `before` is the content of the state file.
+ * We notify first and write then: if we are killed in between, the next call repeats the notification, rather than
+ * losing it.
+ *
+ * @returns the last notification, for callers that can remember it although the disk cannot
+ */
+export async function recordFinding(
+  deps: ArchiverDeps,
+  lane: Lane,
+  before: LaneState,
+  finding: Finding,
+): Promise<SaidState | undefined> {
+  const nowMs = deps.now();
+  const severity = severityOfHealth(finding.health);
+  const isDue = isNotificationDue(before.said, severity, nowMs / 1000, deps.settings.notify_reminder);
+  const after = nextState(deps, before, finding, nowMs);
+  if (isDue) await sendNotification(deps, lane, severity, finding);
+  const said = isDue ? { severity, lastNotified: Math.floor(nowMs / 1000) } : before.said;
+  if (!isDue && isSame(before, after)) return said;
+  try {
+    await writeLaneState(lane, { ...after, said });
+  } catch (error) {
+    // The outcome of the WAL is known by now: a state that cannot be noted must not turn it into a failure.
+    deps.log.warning(`cannot note the state of standby ${lane.name}: ${messageOf(error)}`);
+  }
+  return said;
+}
+
+/**
+ * Notes a resume request of a standby that is not abandoned. A killed base backup leaves one behind, which must not
+ * end a later abandonment.
+ */
+export async function noteRequest(deps: ArchiverDeps, lane: Lane, request: string): Promise<void> {
+  const state = await readLaneState(lane);
+  if (state.abandoned !== undefined || state.seenRequest === request) return;
+  try {
+    await writeLaneState(lane, { ...state, seenRequest: request });
+  } catch (error) {
+    // This hinders no delivery.
+    deps.log.warning(`cannot note the resume request of standby ${lane.name}: ${messageOf(error)}`);
+  }
+}
+
+export function rangeOf({ firstLost, lastLost }: Abandoned): string {
+  if (firstLost === undefined || lastLost === undefined) return 'nothing was lost yet';
+  return `lost: ${firstLost} to ${lastLost}`;
+}
+
+/** The state with `names` counted among the WAL that the standby will never get. */
+export function withLost(abandoned: Abandoned, names: readonly string[]): Abandoned {
+  const known = [abandoned.firstLost, abandoned.lastLost].filter((name) => name !== undefined);
+  const all = [...known, ...names].sort();
+  return { ...abandoned, firstLost: all[0], lastLost: all.at(-1) };
+}
+
+/** Marks a standby as abandoned and frees its queue, in the order described above. */
+async function markAndFree(
+  deps: ArchiverDeps,
+  lane: Lane,
+  state: LaneState,
+  before: Abandoned,
+): Promise<LaneState & { readonly abandoned: Abandoned }> {
+  const places = shipperPlaces(deps.layout);
+  const queued = await listQueue(lane.queue);
+  const names = queued.map(({ name }) => name);
+  const lost = { ...state, health: 'abandoned', abandoned: withLost(before, names) } as const;
+  if (queued.length === 0 && state.abandoned !== undefined) {
+    await writeLaneState(lane, lost);
+    return lost;
+  }
+  const marked = { ...lost, freed: deps.nonce() };
+  await withdrawMarkers(places);
+  await writeLaneState(lane, marked);
+  await withdrawMarkers(places);
+  await removeFromQueue(lane.queue, queued);
+  return marked;
+}
+
+export interface Abandonment {
+  readonly by: Abandoned['by'];
+  /** The files that the standby does not get, beside its queue. */
+  readonly names: readonly string[];
+  readonly why?: string;
+}
+
+/**
+ * Abandons a standby, or counts more files among what an abandoned one has lost.
+ *
+ * @returns the abandonment as it is noted
+ */
+export async function abandonLane(
+  deps: ArchiverDeps,
+  lane: Lane,
+  state: LaneState,
+  { by, names, why }: Abandonment,
+): Promise<Abandoned> {
+  const since = new Date(deps.now()).toISOString();
+  const marked = await markAndFree(deps, lane, state, withLost(state.abandoned ?? { since, by }, names));
+  const range = rangeOf(marked.abandoned);
+  await recordFinding(deps, lane, marked, {
+    health: 'abandoned',
+    reason: why === undefined ? range : `${why} (${range})`,
+    retryAt: state.abandoned === undefined ? undefined : state.retryAt,
+    segment: names.at(-1),
+  });
+  return marked.abandoned;
+}
+
+/** Counts files that an abandoned standby does not get. A standby that was resumed meanwhile stays resumed. */
+export async function countLost(
+  deps: ArchiverDeps,
+  lane: Lane,
+  state: LaneState,
+  names: readonly string[],
+): Promise<void> {
+  if (state.abandoned !== undefined) await abandonLane(deps, lane, state, { by: state.abandoned.by, names });
+}
+
+/** @param request the one that ends the abandonment, or the last one before the operator ended it */
+export async function resumeLane(
+  lane: Lane,
+  { said, freed }: LaneState,
+  request: string | undefined,
+): Promise<LaneState> {
+  const resumed: LaneState = { health: 'behind', reason: 'resumed', said, freed, seenRequest: request };
+  await writeLaneState(lane, resumed);
+  return resumed;
+}
