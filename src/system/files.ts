@@ -2,7 +2,7 @@
  * Writes of files for every other folder: lint lets no other import them from node:fs. None of these flushes: what must
  * outlive a crash goes through `durable.ts`, or its caller flushes the directory.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -21,6 +21,11 @@ export async function removeTree(path: string | Buffer): Promise<void> {
 /** A file that nobody else can read. */
 export async function writePrivately(path: string, content: string | Uint8Array): Promise<void> {
   await writeFile(path, content, { mode: 0o600 });
+}
+
+/** One write at the end of a file that nobody else can read. */
+export async function appendPrivately(path: string, content: string): Promise<void> {
+  await appendFile(path, content, { mode: 0o600 });
 }
 
 /** A directory that nobody else can enter, for as long as `use` runs. */

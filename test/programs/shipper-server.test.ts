@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from '../harness/eventually.ts';
 import { sendSignal } from '../harness/processes.ts';
@@ -75,6 +75,38 @@ describe.each(wideMajors())('with PostgreSQL %i', (major) => {
     primary.writeIni({ state: 'online' });
     for (const name of names) await primary.archived(name, 120_000);
     await eventually(() => names.every((name) => archivedFiles(s1).includes(name)));
+  });
+
+  test("PostgreSQL's own log says once that a standby is stuck, once that it is well, and once that it is given up", async () => {
+    const primary = await readyPrimary(['s1', 's2']);
+    const s1 = await world.host('s1');
+    const archiveOne = async (): Promise<void> => primary.archived(await switchWal(primary));
+    const said = (message: RegExp): number =>
+      primary
+        .logText()
+        .split('\n')
+        .filter((line) => message.test(line)).length;
+    /** The shipper notices at some time, and the next segment says it. */
+    const saidOnce = async (message: RegExp): Promise<void> => {
+      await eventually(async () => {
+        await archiveOne();
+        return said(message) > 0;
+      });
+      // From here on the shell answers again.
+      expect(existsSync(join(primary.lArchiveDir, '.archiver', 'news'))).toBe(false);
+      for (let more = 0; more < 3; more++) await archiveOne();
+      expect(said(message)).toBe(1);
+    };
+    await archiveOne();
+    await eventually(() => shipperPids(primary.host).length === 1);
+    await s1.sshd.kill();
+    await saidOnce(/^WARNING: WAL for standby s1 is queued: .*\(since .* UTC\)$/);
+    await s1.sshd.start();
+    await eventually(() => primary.queue('s1').length === 0);
+    await saidOnce(/^NOTICE: standby s1 takes WAL again, and its queue is empty \(since .* UTC\)$/);
+    expect(await world.cmdArchiver(primary, ['--abandon', 's1'])).toMatchObject({ code: 0 });
+    await saidOnce(/^WARNING: standby s1 is abandoned and needs a new base backup: .*\(since .* UTC\)$/);
+    expect(primary.logText()).not.toMatch(/standby s2/);
   });
 
   test('a standby that is added while a marker stands gets that segment', async () => {

@@ -8,6 +8,7 @@ import type { Pace } from '../lane/send.ts';
 import { readLaneState } from '../lane/state.ts';
 import { withLocalCopy } from '../queue/queue.ts';
 import { askShipper, type ShipperAccess } from '../markers/ask.ts';
+import { sayNews } from '../markers/news.ts';
 import { shipToStandby, type LaneOutcome } from '../lane/ship-to-all.ts';
 import { removeDeadTemporaries } from '../queue/temporaries.ts';
 import { checkWalFile, locateWalFile, type WalFile } from '../wal/wal-file.ts';
@@ -115,6 +116,7 @@ export async function archiveFile(deps: ArchiverDeps, path: string, shipper?: Sh
   const { layout } = deps;
   const file = await locateWalFile(deps, path);
   const cluster = await readPinnedCluster(deps);
+  await sayNews(deps);
   await checkWalFile(file, cluster, deps.settings.pgdata);
   if (shipper !== undefined && (await askShipper(deps, shipper, cluster, file)) === 'safe') return;
   await removeDeadTemporaries(layout);

@@ -1,10 +1,12 @@
 import { messageOf } from '../../errors.ts';
 import { sinceBoot } from '../../system/clock.ts';
 import { exists } from '../../system/durable.ts';
+import { timeStamp } from '../../system/log.ts';
 import { isNotificationDue, notify, type SaidState, type Severity } from '../../system/notify.ts';
 import { replaceDurably, reserveSpare } from '../../system/replaceable.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { withdrawMarkers } from '../markers/markers.ts';
+import { leaveNews } from '../markers/news.ts';
 import { shipperPlaces } from '../markers/places.ts';
 import { listQueue, removeFromQueue } from '../queue/queue.ts';
 import type { Lane } from './lane.ts';
@@ -73,6 +75,18 @@ const sentences: Readonly<Partial<Record<Health, (standby: string) => string>>> 
 function sentenceOf(standby: string, { health, reason }: Finding): string {
   const sentence = sentences[health]?.(standby) ?? `WAL for standby ${standby} is queued`;
   return reason === undefined ? sentence : `${sentence}: ${reason}`;
+}
+
+/** What PostgreSQL's log tells apart: another trouble of the same standby is no news there. */
+function modeOf(health: Health): 'delivers' | 'queues' | 'keeps' | 'abandoned' {
+  if (health === 'ok') return 'delivers';
+  if (health === 'abandoned') return health;
+  return health === 'unsafe' ? 'keeps' : 'queues';
+}
+
+async function leaveNewsOf(deps: ArchiverDeps, { name }: Lane, finding: Finding, nowMs: number) {
+  const level = finding.health === 'ok' ? 'notice' : 'warning';
+  await leaveNews(deps, level, `${sentenceOf(name, finding)} (since ${timeStamp(nowMs)})`);
 }
 
 async function sendNotification(
@@ -144,6 +158,7 @@ export async function recordFinding(
   if (!isDue && isSame(before, after)) return said;
   try {
     await writeLaneState(lane, { ...after, said });
+    if (modeOf(before.health) !== modeOf(finding.health)) await leaveNewsOf(deps, lane, finding, nowMs);
   } catch (error) {
     // The outcome of the WAL is known by now: a state that cannot be noted must not turn it into a failure.
     deps.log.warning(`cannot note the state of standby ${lane.name}: ${messageOf(error)}`);
@@ -222,12 +237,18 @@ export async function abandonLane(
   const since = new Date(deps.now()).toISOString();
   const marked = await markAndFree(deps, lane, state, withLost(state.abandoned ?? { since, by }, names));
   const range = rangeOf(marked.abandoned);
-  await recordFinding(deps, lane, marked, {
-    health: 'abandoned',
-    reason: why === undefined ? range : `${why} (${range})`,
-    retryAt: state.abandoned === undefined ? undefined : state.retryAt,
-    segment: names.at(-1),
-  });
+  // What it was before says whether this is news, and since when it is so.
+  await recordFinding(
+    deps,
+    lane,
+    { ...marked, health: state.health },
+    {
+      health: 'abandoned',
+      reason: why === undefined ? range : `${why} (${range})`,
+      retryAt: state.abandoned === undefined ? undefined : state.retryAt,
+      segment: names.at(-1),
+    },
+  );
   return marked.abandoned;
 }
 

@@ -16,6 +16,8 @@ export interface ShipperPlaces {
    * contain as text what stamp and marker would prove. If it exists, the launcher does not wait for a marker.
    */
   readonly written: string;
+  /** Lines about the lanes for PostgreSQL's log. Where it exists, the launcher leaves a segment to Node. */
+  readonly news: string;
   /** A link to the directory of this cluster's markers. */
   readonly current: string;
   readonly pgdata: string;
@@ -35,6 +37,7 @@ export function shipperPlaces(layout: Layout): ShipperPlaces {
     log: at('shipper.log'),
     marks: at('marks'),
     written: at('written'),
+    news: at('news'),
     current: at('current'),
     pgdata: at('pgdata'),
     config: at('config'),

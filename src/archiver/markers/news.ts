@@ -1,0 +1,49 @@
+import { stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { messageOf } from '../../errors.ts';
+import { readIfExists, systemErrorCode } from '../../system/durable.ts';
+import { appendPrivately, removeFile, rename } from '../../system/files.ts';
+import { quoted } from '../../system/printable.ts';
+import type { ArchiverDeps } from '../deps.ts';
+import { shipperPlaces } from './places.ts';
+
+// PostgreSQL's log is where people look, and only archive_command writes there. A lane that changes its state leaves a line; as
+// long as there is one the launcher leaves the next segment to Node, which says it, once.
+
+export type NewsLevel = 'notice' | 'warning';
+
+/** Nobody may call archive_command for days. */
+const mostBytes = 8_192;
+
+export async function leaveNews(
+  { layout, log }: ArchiverDeps,
+  level: NewsLevel,
+  text: string,
+): Promise<void> {
+  const { news } = shipperPlaces(layout);
+  try {
+    const size = await stat(news).then(
+      (found) => found.size,
+      () => 0,
+    );
+    if (size < mostBytes) await appendPrivately(news, `${level} ${quoted(text)}\n`);
+  } catch (error) {
+    log.debug(`cannot leave a line for PostgreSQL's log: ${messageOf(error)}`);
+  }
+}
+
+/** Says what was left, in the log of whoever called. Two that ask at once do not say the same. */
+export async function sayNews({ layout, log, pid }: ArchiverDeps): Promise<void> {
+  const { news } = shipperPlaces(layout);
+  const taken = join(dirname(news), `.news.${pid}.tmp`);
+  try {
+    await rename(news, taken);
+    for (const line of (await readIfExists(taken))?.toString('utf8').split('\n') ?? []) {
+      const [level = '', text = ''] = line.split(/ (.*)/);
+      if (level === 'notice' || level === 'warning') log[level](text);
+    }
+    await removeFile(taken);
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT') log.warning(`cannot say what is new: ${messageOf(error)}`);
+  }
+}

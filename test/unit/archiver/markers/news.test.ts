@@ -1,0 +1,50 @@
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
+import { layoutOf } from '../../../../src/archiver/layout.ts';
+import { leaveNews, sayNews } from '../../../../src/archiver/markers/news.ts';
+import { shipperPlaces } from '../../../../src/archiver/markers/places.ts';
+import { textLog } from '../../../../src/system/log.ts';
+import { temporaryDirectory } from '../../system/temporary.ts';
+
+function place() {
+  const layout = layoutOf(temporaryDirectory());
+  mkdirSync(layout.privateDirectory);
+  const lines: string[] = [];
+  const log = textLog({ debug: false }, (text) => lines.push(text));
+  return { layout, lines, deps: { layout, log, pid: 7 } as ArchiverDeps, news: shipperPlaces(layout).news };
+}
+
+test('what was left is said once, in its order and at its level', async () => {
+  const { deps, lines, layout } = place();
+  await leaveNews(deps, 'warning', 'standby s1 is behind');
+  await leaveNews(deps, 'notice', 'standby s1 has all WAL again');
+  await sayNews(deps);
+  await sayNews(deps);
+  expect(lines).toEqual(['WARNING: standby s1 is behind\n', 'NOTICE: standby s1 has all WAL again\n']);
+  expect(readdirSync(layout.privateDirectory)).toEqual([]);
+});
+
+test('another host cannot make two lines of one', async () => {
+  const { deps, lines } = place();
+  await leaveNews(deps, 'warning', 'it says: x\nnotice all is well');
+  await sayNews(deps);
+  expect(lines).toHaveLength(1);
+  expect(lines[0]).toMatch(/^WARNING: it says: x\S*n?notice all is well\n$/);
+});
+
+test('as long as nobody asks, no more is kept than a person reads', async () => {
+  const { deps, lines } = place();
+  for (let more = 0; more < 300; more++) await leaveNews(deps, 'warning', 'x'.repeat(100));
+  await sayNews(deps);
+  expect(lines.length).toBeGreaterThan(10);
+  expect(lines.length).toBeLessThan(100);
+});
+
+test('a disk that takes nothing hinders nobody', async () => {
+  const { deps, lines, news } = place();
+  mkdirSync(news);
+  await leaveNews(deps, 'warning', 'x');
+  expect(lines).toEqual([]);
+  expect(existsSync(news)).toBe(true);
+});
