@@ -145,7 +145,7 @@ describe('--flush', () => {
     chmodSync(pidFile, 0);
     const result = await cluster.run(['--flush']);
     expect(result.code).toBe(1);
-    expect(result.stderr).toMatch(/cannot be told if PostgreSQL runs/);
+    expect(result.stderr).toMatch(/cannot be determined whether PostgreSQL runs/);
     expect(archivedFiles(s1)).toEqual([]);
     expect(statusFiles(cluster)).toEqual([`${name}.ready`]);
   });
