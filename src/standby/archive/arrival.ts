@@ -12,7 +12,7 @@ export interface SegmentStart {
   readonly header: ReturnType<typeof parseWalHeader>;
 }
 
-/** The first page header of a file and its size; undefined where there is no such file. */
+/** The first page header of a file and its size; undefined if the file does not exist. */
 export async function readSegmentStart(path: string): Promise<SegmentStart | undefined> {
   try {
     const handle = await open(path, 'r');
@@ -46,7 +46,7 @@ export async function arrivalOf(
   const start = await readSegmentStart(join(archivedir, name.name));
   if (start === undefined) return { kind: 'missing' };
   if (start.size < cluster.segmentSize) return { kind: 'short' };
-  // The first segment after a promotion carries the timeline before it; its history may come later.
+  // The first segment after a promotion has the previous timeline in its header; its history file may come later.
   const fault = faultOf({ name, start }, { ...cluster, histories: new Map() });
   return fault === undefined ? { kind: 'whole' } : { kind: 'wrong', reason: fault };
 }

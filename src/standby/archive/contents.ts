@@ -19,17 +19,17 @@ import type { Histories } from './timelines.ts';
 export interface FoundSegment {
   readonly name: SegmentName;
   readonly bytes: number;
-  /** Why it cannot be replayed; undefined for a good one. */
+  /** The reason why it cannot be replayed; undefined for a good one. */
   readonly fault: string | undefined;
 }
 
-/** The WAL of a cluster that can be had on this host. */
+/** The WAL of a cluster that is available on this host. */
 export interface ArchiveContents {
   readonly directory: string;
   readonly layout: WalLayout;
   /** In archivedir, by name. */
   readonly segments: readonly FoundSegment[];
-  /** Good ones that lie in the data directory only. */
+  /** Good ones that are only in the data directory. */
   readonly inPgWal: readonly SegmentName[];
   readonly partials: readonly PartialName[];
   readonly backups: readonly BackupName[];
@@ -50,7 +50,7 @@ export async function readStarts(
     const start = await readSegmentStart(join(directory, name.name)).catch((error: unknown) =>
       messageOf(error),
     );
-    // It went between the listing and the look: --cleanup, or the server's own.
+    // It was removed between listing and reading, by --cleanup or the server's own cleanup.
     if (start !== undefined) found.push({ name, start });
   }
   return found;
@@ -83,7 +83,7 @@ export async function listWal(directory: string): Promise<readonly WalName[]> {
     .filter((name): name is WalName => name.kind !== 'not-wal');
 }
 
-/** Looks at every file of archivedir, and at what the data directory holds beside it. */
+/** Examines every file of archivedir, and the additional WAL in the data directory. */
 export async function readContents(
   directory: string,
   of: Place,
@@ -109,7 +109,7 @@ export async function readContents(
     directory,
     layout,
     segments: starts.map((start) => segmentOf(start, fault(start))),
-    // A segment that waits for its reuse still has the address that it had: it is no WAL of that name.
+    // A recycled segment still has its old address: it is no WAL of that name.
     inPgWal: others.filter((start) => fault(start) === undefined).map(({ name }) => name),
     partials: names.filter((name) => name.kind === 'partial'),
     backups: names.filter((name) => name.kind === 'backup'),

@@ -1,4 +1,4 @@
-/** The listing in words. Pure. */
+/** The listing as text. Pure. */
 import { formatLsn } from '../../postgres/lsn.ts';
 import type { ArchiveContents } from './contents.ts';
 import type { Stretch, TimelineListing } from './listing.ts';
@@ -13,7 +13,7 @@ function stretchWords({ first, last, count }: Stretch): string {
   return count === 1 ? first.name : `${first.name} to ${last.name} (${count})`;
 }
 
-/** Stretches and the gaps between them, in their order. */
+/** Stretches of segments and the gaps between them, in order. */
 function placeLines({ stretches, gaps }: TimelineListing): string[] {
   return stretches.flatMap((stretch, index) => {
     const gap = gaps[index];

@@ -1,4 +1,4 @@
-/** The one judge of a file under a segment's name, wherever it lies: by what its first page says. Pure. */
+/** The one judge of a file under a segment's name, wherever it is: it decides by the first page. Pure. */
 import { ancestorsIn } from '../../postgres/history.ts';
 import { isSegmentSize } from '../../postgres/lsn.ts';
 import { checkSegmentHeader } from '../../postgres/wal-header.ts';
@@ -18,7 +18,10 @@ export interface Cluster {
   readonly histories: Histories;
 }
 
-/** A branch's first segment begins with the timeline before it; without a history file any earlier one is believed. */
+/**
+ * The first segment of a branch begins with the previous timeline; without a history file any earlier timeline is
+ * accepted.
+ */
 function isAncestorOf(histories: Histories, timeline: number): (older: number) => boolean {
   const history = histories.get(timeline);
   if (history === undefined) return (older) => older < timeline;
@@ -26,7 +29,7 @@ function isAncestorOf(histories: Histories, timeline: number): (older: number) =
   return (older) => ancestors.has(older);
 }
 
-/** Why it cannot be replayed; undefined for a good one. */
+/** The reason why it cannot be replayed; undefined for a good one. */
 export function faultOf({ name, start }: FoundStart, cluster: Cluster): string | undefined {
   if (typeof start === 'string') return start;
   const { systemIdentifier, segmentSize, histories } = cluster;
@@ -39,7 +42,7 @@ export function faultOf({ name, start }: FoundStart, cluster: Cluster): string |
 export interface SegmentSize {
   /** In bytes. */
   readonly size: number;
-  /** Nothing that was looked at says otherwise. */
+  /** Nothing that was examined contradicts it. */
   readonly isSure: boolean;
 }
 

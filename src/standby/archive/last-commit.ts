@@ -7,9 +7,9 @@ import type { Server } from '../server/server.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 
 const limitMs = 60_000;
-/** A segment without a commit is rare; a long way back would take minutes. */
+/** A segment without a commit is rare, and reading far back would take minutes. */
 const mostSegments = 8;
-/** A segment of small transactions alone has half a million of them, with a line of a hundred characters each. */
+/** A segment of small transactions alone contains half a million of them, with a line of a hundred characters each. */
 const mostOutputBytes = 256 * 1024 * 1024;
 
 /** Only the program of the release that wrote the WAL can read it. */
@@ -26,7 +26,7 @@ async function findWalDump(
   return found !== undefined && isSameMajor(found, version) ? program : undefined;
 }
 
-/** Lines end in `desc: COMMIT 2026-05-28 11:00:38.059389 UTC` and perhaps more; up to 9.4 it is `desc: commit: `. */
+/** Lines end in `desc: COMMIT 2026-05-28 11:00:38.059389 UTC` and perhaps more; up to 9.4 in `desc: commit: `. */
 const commitTime = /desc: (?:COMMIT|commit:) (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) UTC/g;
 
 async function lastCommitIn(
@@ -36,7 +36,7 @@ async function lastCommitIn(
   segment: string,
 ): Promise<bigint | undefined> {
   const args = ['-p', directory, '-r', 'Transaction', segment];
-  // It fails where the records end, which is where every last segment does: what it printed before counts.
+  // It fails where the records end, as in every last segment: the output before that counts.
   const { stdout } = await deps.run(
     { program, args },
     { limitMs, env: { TZ: 'UTC' }, maxOutputBytes: mostOutputBytes },

@@ -12,17 +12,17 @@ export interface Stretch {
 
 export interface TimelineListing {
   readonly timeline: number;
-  /** The timeline that it branched off, and where; undefined for one without history. */
+  /** The timeline that it branched off, and where; undefined if it has no history. */
   readonly parent: { readonly timeline: number; readonly lsn: bigint | undefined } | undefined;
   readonly bytes: number;
   readonly firstLsn: bigint;
-  /** The first byte behind the last segment. */
+  /** The first byte after the last segment. */
   readonly endLsn: bigint;
   /** Segments without a gap between them. */
   readonly stretches: readonly Stretch[];
   readonly gaps: readonly Stretch[];
   readonly unusable: readonly { readonly name: string; readonly reason: string }[];
-  /** How many segments lie beyond the place where the way to the newest timeline leaves this one. */
+  /** How many segments follow the place where the way to the newest timeline leaves this one. */
   readonly leftBehind: number;
 }
 

@@ -8,7 +8,7 @@ function segmentOf(name: Placed): SegmentName {
   return name.kind === 'segment' ? name : name.segment;
 }
 
-/** History files are small and may be needed by any later standby; everything else has a place in the WAL. */
+/** History files are small, and any later standby may need them; everything else has a place in the WAL. */
 function isPlaced(name: WalName): name is Placed {
   return name.kind !== 'history';
 }

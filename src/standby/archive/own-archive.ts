@@ -11,7 +11,7 @@ export interface Archive {
   readonly files: readonly WalName[];
 }
 
-/** Reads archivedir, or says why it cannot be relied on: an unmounted archive is an empty directory. */
+/** Reads archivedir, or reports why it cannot be relied on: an unmounted archive looks empty. */
 export async function readArchive(
   directory: string,
 ): Promise<{ kind: 'archive'; archive: Archive } | { kind: 'unusable'; reason: string }> {

@@ -12,7 +12,9 @@ export interface SegmentFile {
 }
 
 export type RecordCheck =
-  /** The first byte behind the last whole record, and what keeps a server from reading on where there is more. */
+  /**
+   * The first byte after the last complete record, and the reason why a server cannot read on although there is more.
+   */
   | {
       readonly kind: 'read';
       readonly end: bigint;
@@ -23,7 +25,7 @@ export type RecordCheck =
 
 const chunkBytes = 1024 * 1024;
 
-/** Up to 9.2 a page's header is the same whatever the alignment: the records must show it. */
+/** Up to 9.2 a page's header is the same for every alignment: the records must show it. */
 function formatsOf(start: Uint8Array): readonly WalFormat[] | string {
   const header = parseWalHeader(start);
   if (header.kind === 'no-header') return header.reason;
@@ -84,7 +86,7 @@ async function takeSegment(
 }
 
 /**
- * Reads every record in these segments, which follow each other, and checks it: one pass, a megabyte at a time.
+ * Reads and checks every record in these consecutive segments: in one pass, a megabyte at a time.
  *
  * @param from where a record begins in the first of them
  */

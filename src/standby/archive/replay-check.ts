@@ -20,26 +20,26 @@ import { checkRecords, type RecordCheck, type SegmentFile } from './read-records
 
 interface ArchivedSegment {
   readonly name: SegmentName;
-  /** Why it cannot be replayed; undefined for a good one. */
+  /** The reason why it cannot be replayed; undefined for a good one. */
   readonly fault: string | undefined;
 }
 
-/** Where the WAL ends that a promotion must have replayed. */
+/** The end of the WAL that a promotion must have replayed. */
 export interface ArchivedEnd {
   /** The last archived segment. */
   readonly last: SegmentName;
   /** In bytes. */
   readonly segmentSize: number;
-  /** The first byte behind the last whole record; undefined where this program cannot read the records. */
+  /** The first byte after the last complete record; undefined if this program cannot read the records. */
   readonly lsn?: bigint;
 }
 
 export interface ArchiveCheck {
   /** Obstacles that would keep a promotion from replaying all that the archive holds. */
   readonly problems: readonly string[];
-  /** Undefined where nothing is left to replay, and where there are problems. */
+  /** Undefined if nothing is left to replay, or if there are problems. */
   readonly end: ArchivedEnd | undefined;
-  /** The archive was read, and holds nothing that is not replayed. */
+  /** The archive was read, and contains nothing that was not replayed. */
   readonly isAllReplayed: boolean;
 }
 
@@ -49,15 +49,17 @@ export interface ReplayFacts {
   readonly from: SegmentName;
   /** The timelines that the server follows. */
   readonly path: TimelinePath;
-  /** Good segments that lie in pg_wal, streamed or restored. */
+  /** Good segments in pg_wal, streamed or restored. */
   readonly inPgWal: readonly SegmentName[];
   readonly layout: WalLayout;
 }
 
-/** A list this long helps nobody. */
+/** A longer list would help nobody. */
 const mostShown = 5;
 
-/** Whether the server, on its way, would take this segment: what an abandoned timeline left behind it does not look at. */
+/**
+ * Whether the server would need this segment on its way: it ignores segments that an abandoned timeline left behind.
+ */
 function isOnPath(name: SegmentName, { path, layout }: Pick<ReplayFacts, 'path' | 'layout'>): boolean {
   if (!isPossibleSegment(name, layout)) return false;
   const number = segmentNumber(name, layout);
@@ -67,7 +69,7 @@ function isOnPath(name: SegmentName, { path, layout }: Pick<ReplayFacts, 'path' 
   );
 }
 
-/** Places in the WAL from `from` to the last archived segment of which there is no segment on any timeline of the path. */
+/** The places in the WAL, from `from` to the last archived segment, for which no timeline of the path has a segment. */
 function findGaps(facts: ReplayFacts): string[] {
   const { segments, from, inPgWal, layout, path } = facts;
   const archived = segments.map(({ name }) => segmentNumber(name, layout));
@@ -101,13 +103,13 @@ export function findReplayProblems(facts: ReplayFacts): readonly string[] {
   return [...findGaps({ ...facts, segments }), ...spoilt.slice(0, mostShown)];
 }
 
-/** A timeline that ended between two segments has nothing of its own in the second one. */
+/** A timeline that ended between two segments contains nothing of its own in the second one. */
 function hasItsOwn(name: SegmentName, { path, layout }: ReplayFacts): boolean {
   const end = path.find(({ timeline }) => timeline === name.timeline)?.endLsn;
   return end === undefined || firstLsnOf(name, layout.segmentSize) < end;
 }
 
-/** Where no problem was found: the last archived segment on the way. */
+/** If no problem was found: the last archived segment on the way. */
 export function findArchivedEnd(facts: ReplayFacts): ArchivedEnd | undefined {
   const { segments, from, layout } = facts;
   const place = (name: SegmentName) => segmentNumber(name, layout);
@@ -119,7 +121,10 @@ export function findArchivedEnd(facts: ReplayFacts): ArchivedEnd | undefined {
   return last === undefined ? undefined : { last, segmentSize: layout.segmentSize };
 }
 
-/** From the timeline of the last restartpoint to the newest that branched off it, as the server looks for it. */
+/**
+ * The path from the timeline of the last restartpoint to the newest one that branched off it, as the server looks for
+ * it.
+ */
 export function pathOf(timeline: number, histories: Histories, layout: WalLayout): TimelinePath {
   const path = pathTo(latestTimeline(timeline, histories), histories, layout);
   return path.some((part) => part.timeline === timeline) ? path : pathTo(timeline, histories, layout);
@@ -172,7 +177,9 @@ interface Directories {
   readonly wal: string;
 }
 
-/** The good segments that follow each other from the first on: the newest timeline's for each place, the archive's first. */
+/**
+ * The good segments that follow each other without a gap: the newest timeline's for each place, the archive's first.
+ */
 function segmentsInRow(facts: ReplayFacts, { archive, wal }: Directories): readonly SegmentFile[] {
   const { segments, inPgWal, path, layout } = facts;
   const places = new Map<number, SegmentFile | undefined>();
@@ -240,7 +247,7 @@ async function readFacts(
   const histories = new Map([...(await readHistories(walDirectory, local)).histories, ...archived.histories]);
   const cluster = { systemIdentifier: control.systemIdentifier, segmentSize, histories };
   const place = { from, layout };
-  // A segment that waits for its reuse has its next name already, and the contents that it had before.
+  // A recycled segment has its next name already, but its old contents.
   const inPgWal = (await judge(walDirectory, local, place, cluster)).filter(
     ({ fault }) => fault === undefined,
   );
@@ -253,7 +260,7 @@ async function readFacts(
   };
 }
 
-/** Looks at every archived segment that is still to be replayed, and at every record in them. */
+/** Examines every archived segment that is still to be replayed, and every record in them. */
 export async function checkArchive(
   deps: Pick<StandbyDeps, 'log' | 'signal'>,
   directory: DataDirectory,

@@ -8,7 +8,10 @@ export type Histories = ReadonlyMap<number, readonly TimelineEntry[]>;
 /** A timeline's part of the way from the beginning of the WAL to some timeline. */
 interface PathPart {
   readonly timeline: number;
-  /** Numbers of its first and last segment, both included. The segment of a branch is of both timelines. */
+  /**
+   * The numbers of its first and last segment, both included. The segment with the branch point belongs to both
+   * timelines.
+   */
   readonly firstNumber: number;
   readonly lastNumber: number;
   /** Where the next timeline branched off; undefined up to 9.2, and for the last part. */
@@ -23,7 +26,7 @@ function endNumber({ timeline, end }: TimelineEntry, layout: WalLayout): number 
   return segmentNumber(segment, layout);
 }
 
-/** Timeline 1 needs no history file; any other one without a file has, as for the server, no ancestors. */
+/** Timeline 1 needs no history file. Any other timeline without a file has no ancestors, as for the server. */
 export function pathTo(timeline: number, histories: Histories, layout: WalLayout): TimelinePath {
   const parts: PathPart[] = [];
   let firstNumber = 0;

@@ -1,14 +1,14 @@
-/** How far a recovery can come with the WAL that is here. Pure. */
+/** How far a recovery can come with the available WAL. Pure. */
 import { firstLsnOf, isPossibleSegment, nameOf, segmentNumber, type WalLayout } from '../../postgres/lsn.ts';
 import type { SegmentName } from '../../postgres/wal-name.ts';
 import type { ArchiveContents, FoundSegment } from './contents.ts';
 import type { TimelinePath } from './timelines.ts';
 
 export interface Walk {
-  /** Number of the last segment that can be replayed; `from - 1` when there is none. */
+  /** The number of the last segment that can be replayed; `from - 1` if there is none. */
   readonly lastNumber: number;
   readonly last: SegmentName | undefined;
-  /** The first byte that cannot be had. */
+  /** The first byte that is not available. */
   readonly endLsn: bigint;
   /** Names the WAL beyond, and why it is out of reach; undefined where the WAL simply ends. */
   readonly obstacle: string | undefined;

@@ -50,7 +50,7 @@ export function describeSummary(backup: BackupRecord): readonly string[] {
   return columns([...copyLines(backup.copy), ...walLines(backup), ...verifiedLines(backup.verified)]);
 }
 
-/** The same with what one wants to know a month later. */
+/** The same report with facts that matter a month later. */
 export function describeBackup(backup: BackupRecord, state: string): readonly string[] {
   const { label, systemIdentifier, primaryPgdata, toolVersion } = backup;
   return columns([
@@ -64,7 +64,7 @@ export function describeBackup(backup: BackupRecord, state: string): readonly st
   ]);
 }
 
-/** One JSON object on one line, for machines: the record as it lies in pgdata, and what follows from it. */
+/** One JSON object on one line, for machines: the record in pgdata, and values derived from it. */
 export function backupJson(pgdata: string, backup: BackupRecord, hasStarted: boolean): string {
   const { copy } = backup;
   const bytesPerSecond = copy === undefined ? undefined : rateOf(copy.bytes, copy.copySeconds);

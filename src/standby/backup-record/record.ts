@@ -4,13 +4,13 @@ import { exists, readIfExists } from '../../system/durable.ts';
 import { writeForServer } from '../server/server-modes.ts';
 import type { Verification } from '../page-check/findings.ts';
 
-/** Facts of the base backup that pgdata holds. LSNs as PostgreSQL prints them, times in ISO 8601 with zone. */
+/** Facts about the base backup in pgdata. LSNs as PostgreSQL prints them, times in ISO 8601 with zone. */
 export interface BackupRecord {
-  /** `copying` from before the first byte changes until the copy is known to be whole. */
+  /** `copying` from before the first byte changes until the copy is known to be complete. */
   readonly status: 'copying' | 'complete';
   readonly label: string;
   readonly systemIdentifier: string;
-  /** The primary's data directory: where a postmaster.pid of a living primary would be. */
+  /** The primary's data directory: a living primary would have its postmaster.pid there. */
   readonly primaryPgdata: string;
   /** While `copying`: directories of this host's tablespaces that the copy fills. Perhaps they are not linked yet. */
   readonly tablespaces?: readonly string[];
@@ -22,15 +22,15 @@ export interface BackupRecord {
   readonly stopLsn?: string;
   readonly stopSegment?: string;
   readonly stopTime?: string;
-  /** The primary's TimeZone setting: a recovery target without a zone is read in it. */
+  /** The primary's TimeZone setting, in which a recovery target without a zone is read. */
   readonly timeZone: string;
-  /** The standby whose files were copied; without it the primary's were. */
+  /** The standby whose files were copied; if not set, the primary's files were copied. */
   readonly source?: string;
-  /** While it is being copied: what of pgdata is configuration of the standby, which the copy leaves alone. */
+  /** Only while copying: the entries of pgdata that are configuration of the standby. The copy does not touch them. */
   readonly ownConfiguration?: readonly string[];
-  /** There once all files are copied. Records of earlier releases have none. */
+  /** Set once all files are copied. Records of earlier releases have none. */
   readonly copy?: CopyFacts;
-  /** There once --verify has looked at every page. */
+  /** Set once --verify has checked every page. */
   readonly verified?: VerifiedFacts;
   /** Version of the program that made it. */
   readonly toolVersion?: string;
@@ -50,7 +50,7 @@ export interface CopyFacts {
   /** Bytes that the connections carried to this host, compressed. */
   readonly receivedBytes: number;
   readonly threads: number;
-  /** Without it, rsync. */
+  /** If not set, rsync. */
   readonly method?: 'pg_basebackup';
   /** Duration of the copy alone, from its first to its last file. */
   readonly copySeconds: number;
@@ -62,7 +62,7 @@ export interface CopyFacts {
 export interface SettingsRecord {
   /** `held`: an interrupted recovery is on hold, and no server starts until -S or -F999 writes other settings. */
   readonly mode: 'standby' | 'recovery' | 'held';
-  /** Parameter names, lower case, that we set in `file`. */
+  /** The parameter names, in lower case, that we set in `file`. */
   readonly names: readonly string[];
   readonly file: string;
 }
@@ -71,11 +71,11 @@ export interface SettingsRecord {
 export interface StandbyRecord {
   readonly backup?: BackupRecord;
   readonly settings?: SettingsRecord;
-  /** Once the server has taken its first write out of recovery. */
+  /** Set once the server has taken its first write out of recovery. */
   readonly promotedAtTimeline?: number;
-  /** There while what comes after that has not been done to its end. */
+  /** Set until the steps after that are completed. */
   readonly isFailoverUnfinished?: true;
-  /** There from before action_failover is begun until it was seen to succeed: -F999 still owes it. */
+  /** Set from before action_failover begins until it has succeeded: -F999 still has to run it. */
   readonly isActionBegun?: true;
   /** Settings that the server was started with for its promotion, since pg_control demanded more than its files have. */
   readonly raisedSettings?: Readonly<Record<string, number>>;
@@ -85,7 +85,7 @@ export interface StandbyRecord {
 
 export const recordFileName = 'pitrtools.json';
 
-/** Whether -B, -S or -F999 has left its record here, be it one that cannot be understood any more. */
+/** Whether -B, -S or -F999 has left a record here, even one that can no longer be understood. */
 export function hasRecord(pgdata: string): Promise<boolean> {
   return exists(join(pgdata, recordFileName));
 }
@@ -104,7 +104,7 @@ export async function readRecord(pgdata: string): Promise<StandbyRecord> {
   }
 }
 
-/** `undefined` takes a part out of the record. */
+/** `undefined` removes a part from the record. */
 export type RecordChange = { readonly [Part in keyof StandbyRecord]?: StandbyRecord[Part] | undefined };
 
 export async function changeRecord(pgdata: string, change: RecordChange): Promise<void> {

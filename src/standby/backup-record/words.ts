@@ -1,4 +1,4 @@
-/** How the base backup's numbers are shown to people. */
+/** Formats the base backup's numbers for people. */
 
 const units = ['bytes', 'kB', 'MB', 'GB', 'TB'] as const;
 
@@ -24,7 +24,7 @@ export function durationText(seconds: number): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-/** Undefined while nothing can be said: no time has passed. */
+/** Undefined while nothing is known: no time has passed. */
 export function rateOf(bytes: number, seconds: number): number | undefined {
   return seconds > 0 ? bytes / seconds : undefined;
 }

@@ -8,7 +8,7 @@ import type { StandbyDeps } from '../deps.ts';
 import { writeForServer } from '../server/server-modes.ts';
 import { configurationSources, type ConfigurationRole } from '../server/server-configuration.ts';
 
-/** A configuration file of the INI that is to lie in pgdata under PostgreSQL's own name. */
+/** A configuration file in the INI file whose place is in pgdata under PostgreSQL's own name. */
 export interface ConfCopy {
   readonly key: 'pg_conf' | 'pg_hba_conf' | 'pg_conf_failover' | 'pg_hba_conf_failover';
   readonly from: string;
@@ -36,7 +36,10 @@ async function requireReadable(key: string, path: string): Promise<void> {
   });
 }
 
-/** The files that the INI names for a role, each with its place in pgdata, whether or not it is to be copied there. */
+/**
+ * The files that the INI file names for a role, each with its place in pgdata, whether or not it must be copied
+ * there.
+ */
 export async function confFiles(
   settings: StandbySettings,
   role: ConfigurationRole,
@@ -51,7 +54,10 @@ export async function confFiles(
   return files;
 }
 
-/** The copies that would change something. With `no_copy_conf` none: the server is pointed to the files instead. */
+/**
+ * The copies that would change something. With `no_copy_conf` there are none: the server reads the named files
+ * instead.
+ */
 export async function planConfCopies(
   settings: StandbySettings,
   role: ConfigurationRole,
@@ -67,7 +73,7 @@ async function hasSameContent(one: string, other: string): Promise<boolean> {
   return first !== undefined && second !== undefined && first.equals(second);
 }
 
-/** Whether the files that a promoted server is to be read from are others than the standby's. */
+/** Whether a promoted server must read other files than the standby's. */
 export function hasOtherSources(settings: StandbySettings): boolean {
   const [standby, failover] = [
     configurationSources(settings, 'standby'),

@@ -13,11 +13,11 @@ export interface CopyRules {
   /** Symbolic links in here are not followed. */
   readonly linksLeftAlone: readonly string[];
   readonly isCopied: (path: string) => boolean;
-  /** On the standby: neither replaced nor removed, nor looked into. */
+  /** Entries on the standby that are neither replaced nor removed nor read. */
   readonly isKept: (path: string, isLink: boolean) => boolean;
 }
 
-/** Directories that a server fills anew: made, and left empty. */
+/** Directories that a server fills itself: they are made, and left empty. */
 const emptiedDirectories = [
   'pg_dynshmem',
   'pg_notify',
@@ -28,7 +28,7 @@ const emptiedDirectories = [
   'pg_subtrans',
 ];
 
-/** They belong to one server's run, backup or recovery, and would mislead another. */
+/** Files that belong to one server's run, backup or recovery, and would mislead another server. */
 export const runtimeFiles = [
   'backup_label',
   'backup_label.old',
@@ -51,7 +51,7 @@ export const runtimeFiles = [
   'tablespace_map.old',
 ];
 
-/** The standby's own. */
+/** The standby's own files. */
 const keptFiles = [
   'postgresql.conf',
   'pg_hba.conf',
@@ -65,13 +65,13 @@ const keptFiles = [
 
 const walDirectories = ['pg_wal', 'pg_xlog'];
 
-/** The control file goes last, and by itself. */
+/** The control file is copied last, and by itself. */
 const controlFiles = ['global/pg_control', 'global/pg_control.pitrtools'];
 
-/** Configuration files of this host that another one took the place of. */
+/** Configuration files of this host that were replaced and kept. */
 const keptPattern = /^[^/]*\.before-pitrtools-[^/]*$/;
 
-/** Core dumps, and what other backup tools leave behind in a data directory. */
+/** Core dumps, and files that other backup tools leave in a data directory. */
 const leftover = /^core(\.\d+)?$|^\.barman[^/]*$|\.pgbackrest\.tmp$/;
 
 /** Sort files and caches that a server makes for itself, at any depth. */
@@ -90,16 +90,16 @@ function isBelow(path: string, directories: ReadonlySet<string>): boolean {
 }
 
 /**
- * For the data directory.
+ * The rules for the data directory.
  *
- * @param ownConfiguration names in it that are the standby's own, too
+ * @param ownConfiguration names in it that are also the standby's own
  */
 export function dataRules(
   targets: readonly TablespaceTarget[],
   primaryPgdata: string,
   ownConfiguration: readonly string[],
 ): CopyRules {
-  // A tablespace inside the primary's data directory that goes elsewhere here is copied by itself.
+  // A tablespace inside the primary's data directory that goes elsewhere here is copied separately.
   const elsewhere = targets
     .filter(({ location, isInsidePgdata }) => !isInsidePgdata && isWithin(location, primaryPgdata))
     .map(({ location }) => Buffer.from(relative(primaryPgdata, location)).toString('latin1'));
@@ -115,7 +115,7 @@ export function dataRules(
       ...elsewhere,
       ...emptiedDirectories.map((path) => `${path}/*`),
     ],
-    // The links are made anew, to where the tablespaces are here.
+    // The links are made again, to the places of the tablespaces here.
     linksLeftAlone: ['pg_tblspc'],
     isCopied: (path) =>
       !left.has(path) && !keptPattern.test(path) && !isBelow(path, emptied) && !isForNoOther(path),
@@ -125,8 +125,8 @@ export function dataRules(
 }
 
 /**
- * For a tablespace. From 9.0 the whole of the server's own folder. On 8.4 the tablespace's directory itself holds what
- * the server made, and perhaps more that is not the server's to remove.
+ * The rules for a tablespace. From 9.0 all of the server's own folder. On 8.4 the tablespace's directory itself
+ * contains what the server made, and perhaps other entries that are not the server's to remove.
  */
 export function tablespaceRules(folder: string | undefined): CopyRules {
   const isServers = (path: string) => folder !== undefined || /^(PG_VERSION$|\d)/.test(path);
@@ -142,8 +142,8 @@ const initFork = /^(.*\/)?(\d+)_init$/;
 const relationFile = /^(?:.*\/)?\d+(?=(?:_[a-z]+)?(?:\.\d+)?$)/;
 
 /**
- * Takes out the contents of unlogged relations, which recovery throws away: of a relation that has an initialization fork
- * (9.1 and later) only that one is needed.
+ * Leaves out the contents of unlogged relations, which recovery discards: of a relation with an initialization fork
+ * (9.1 and later) only that fork is needed.
  */
 export function withoutUnlogged<F extends { readonly path: string }>(files: readonly F[]): readonly F[] {
   const unlogged = new Set(files.flatMap(({ path }) => (initFork.test(path) ? [path.slice(0, -5)] : [])));

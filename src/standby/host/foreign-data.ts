@@ -9,7 +9,7 @@ import { isServersName, outsidePgdata, type TablespaceTarget } from './tablespac
 import { findForeignSegment } from '../archive/arrival.ts';
 import type { WalLink } from './wal-link.ts';
 
-/** Where nothing is there, or nothing can be read: looking at the directory itself has said the latter. */
+/** Undefined if there is nothing, or nothing can be read: the check of the directory itself has reported the latter. */
 const unseen = new Set(['ENOENT', 'ENOTDIR', 'EACCES']);
 
 function isUnseen(error: unknown): boolean {
@@ -23,7 +23,7 @@ async function namesIn(directory: string): Promise<readonly string[]> {
   });
 }
 
-/** Also what is no directory, or cannot be looked into. */
+/** Including an entry that is no directory or cannot be read. */
 async function holdsAnything(path: string): Promise<boolean> {
   const names = await readdir(path).catch(() => undefined);
   return names === undefined || names.length > 0;

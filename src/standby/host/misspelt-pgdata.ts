@@ -4,7 +4,7 @@ import { nearestName } from '../../config/nearest.ts';
 import { exists } from '../../system/durable.ts';
 import type { Objection } from '../steps/objections.ts';
 
-/** Data directories beside a path, by name; none where its parent cannot be read. */
+/** The names of data directories beside a path; none if its parent cannot be read. */
 async function dataDirectoriesBeside(path: string): Promise<readonly string[]> {
   const parent = dirname(path);
   const names = await readdir(parent).catch(() => []);

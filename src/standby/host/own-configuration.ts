@@ -6,13 +6,13 @@ import { runtimeFiles } from './copy-rules.ts';
 import { readRecord, type StandbyRecord } from '../backup-record/record.ts';
 import type { TablespaceTarget } from './tablespaces.ts';
 
-/** Where a DBA puts settings as a rule, whichever file includes it. */
+/** The usual place of a DBA's settings, whichever file includes it. */
 const usualDirectory = 'conf.d';
 
 /** Directories that the server fills. They must come from the primary, even if a DBA keeps configuration in them. */
 const serversOwn = /^(base|global|PG_VERSION|pg_.*|postgresql\.auto\.conf)$/;
 
-/** The first part of a path below a directory; undefined for one that leads out of it. */
+/** The first part of a path below a directory; undefined if the path leads out of it. */
 function topOf(directory: string, path: string): string | undefined {
   const [top] = relative(directory, isAbsolute(path) ? path : join(directory, path)).split(sep);
   return top === '' || top === '..' ? undefined : top;
@@ -43,7 +43,7 @@ export async function findOwnConfiguration(
   const inside = new Set(targets.flatMap(({ target }) => topOf(pgdata, target) ?? []));
   const found: string[] = [];
   for (const name of names) {
-    // find(1) on the primary would take a star for more than itself.
+    // find(1) on the primary would interpret a star as a pattern.
     const isTheirs =
       serversOwn.test(name) || runtimeFiles.includes(name) || inside.has(name) || name.includes('*');
     if (!isTheirs && (known?.includes(name) ?? true) && (await exists(join(pgdata, name)))) found.push(name);

@@ -14,9 +14,11 @@ export type PgdataContent =
       readonly kind: 'cluster';
       /** Decimal. */
       readonly systemIdentifier: string;
-      /** As initdb made it: no database and no table of a user's has ever been in it. */
+      /** As initdb made it: it never contained a database or a table of a user's. */
       readonly isFresh: boolean;
-      /** A production server ended here without a shutdown; a copy that no server was started on yet looks otherwise. */
+      /**
+       * A production server ended here without a shutdown. A copy on which no server was started yet looks different.
+       */
       readonly isCrashed: boolean;
     }
   | { readonly kind: 'unknown'; readonly reason: string };
@@ -35,7 +37,7 @@ const noContent = new Set([
 /** Names of the directories in which the files of pg_basebackup lie until they are whole. */
 export const receivingName = '.pitrtools-receiving';
 
-/** Objects that users make have numbers from here on (FirstNormalObjectId). */
+/** The numbers of user-made objects begin here (FirstNormalObjectId). */
 const firstUserNumber = 16_384;
 
 async function listIfExists(directory: string): Promise<readonly string[] | undefined> {
@@ -65,7 +67,7 @@ async function identifierIn(pgdata: string): Promise<string | undefined> {
   );
 }
 
-/** A cluster in which nobody ever made anything, such as the one that Debian's package makes. */
+/** A cluster in which nobody ever made anything, such as the one of Debian's package. */
 async function isFreshCluster(pgdata: string): Promise<boolean> {
   const base = join(pgdata, 'base');
   const databases = (await listIfExists(base)) ?? [];

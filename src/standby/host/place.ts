@@ -33,10 +33,10 @@ import { readWalLink, requireWalDirectory, type WalLink } from './wal-link.ts';
 type SentinelState =
   | { readonly kind: 'none' }
   | { readonly kind: 'found'; readonly sentinel: Sentinel }
-  /** There, but nothing that proves a cluster. */
+  /** It exists, but nothing in it proves a cluster. */
   | { readonly kind: 'unreadable' };
 
-/** All that is true on this host before a standby is made. */
+/** The facts about this host before a standby is made. */
 export interface LocalPlace {
   readonly pgdata: string;
   readonly archivedir: string;
@@ -52,14 +52,14 @@ export interface LocalPlace {
   readonly foreignSegment: string | undefined;
   readonly targets: readonly TablespaceTarget[];
   readonly walLink: WalLink | undefined;
-  /** Names in pgdata, beside those that are always the standby's own. */
+  /** Names in pgdata, besides those that are always the standby's own. */
   readonly ownConfiguration: readonly string[];
   readonly overlaps: readonly FoundOverlap[];
-  /** Between pgdata, archivedir, the tablespaces and a linked WAL directory of this host. */
+  /** Overlaps between pgdata, archivedir, the tablespaces and a linked WAL directory of this host. */
   readonly ownOverlaps: readonly OwnOverlap[];
   /** Obstacles to owning a directory, or to finding a server of this version. */
   readonly troubles: readonly Objection[];
-  /** Outside pgdata: what only --force=foreign-data may replace. */
+  /** Entries outside pgdata that only --force=foreign-data may replace. */
   readonly foreignData: readonly Objection[];
   /** The INI's `pgversion:`. */
   readonly expectedVersion: string | undefined;
@@ -72,7 +72,7 @@ async function readSentinelState(archivedir: string): Promise<SentinelState> {
   return sentinel === undefined ? { kind: 'unreadable' } : { kind: 'found', sentinel };
 }
 
-/** It is ours, or can be made: a copy that has begun is too late for finding out. */
+/** It is ours, or can be made: once a copy has begun it is too late to find out. */
 async function requireUsable(path: string): Promise<void> {
   await ((await exists(path)) ? requireOwnDirectory(path) : requireMakeable(path));
 }
@@ -94,7 +94,7 @@ export async function observeLocalPlace(
   const theirs = [
     facts.dataDirectory,
     ...facts.tablespaces.map(({ location }) => location),
-    // It may be a link to elsewhere there, too.
+    // It may be a link to elsewhere on the primary, too.
     ...(walLink === undefined ? [] : [join(facts.dataDirectory, walDirName)]),
   ];
   const hasArchivedir = await exists(archivedir);
@@ -136,7 +136,7 @@ function crashObjection({ pgdata }: LocalPlace, reason: string): Objection {
   return {
     name: 'crashed',
     message: `pgdata "${pgdata}" holds a server that was not shut down: ${reason}`,
-    hint: 'If it was a production server, WAL that nobody has yet may lie in it: send it first (cmd_archiver --flush).',
+    hint: 'If it was a production server, it may contain WAL that exists nowhere else: send that first (cmd_archiver --flush).',
     cost: 'all that only it holds is lost',
   };
 }
@@ -264,7 +264,7 @@ export function placeObjections(place: LocalPlace, facts: PrimaryFacts): Objecti
   ];
 }
 
-/** The sentinel that archivedir is to have for this primary; a promotion of the past ends with the new base backup. */
+/** The sentinel that archivedir must have for this primary. The new base backup ends a past promotion. */
 export function newSentinel(facts: PrimaryFacts, standby: string): Sentinel {
   return {
     systemIdentifier: facts.systemIdentifier,

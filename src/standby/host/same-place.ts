@@ -11,9 +11,9 @@ import { runRemotely } from '../primary/remote-files.ts';
 export type Overlap = 'same' | 'holds-theirs' | 'lies-in-theirs';
 
 interface Place {
-  /** Device and inode; undefined for a directory that is not there yet. */
+  /** Device and inode; undefined if the directory does not exist yet. */
   readonly self: string | undefined;
-  /** Those of the directories above it, up to the root. */
+  /** Device and inode of the directories above it, up to the root. */
   readonly above: readonly string[];
 }
 
@@ -26,9 +26,9 @@ interface Places {
 const localLimitMs = 10_000;
 
 /**
- * Prints the kernel's boot id, then for each path a line of its own device and inode and one for each directory above it, where
- * `self` stands before those of a path that is there. Links are resolved by walking up physically, and one program is started
- * for each path, however deep it lies. The same script runs on both hosts.
+ * Prints the kernel's boot id, then for each path a line of its own device and inode and one for each directory above
+ * it; `self` precedes those of a path that exists. Links are resolved by walking up physically, and one program is
+ * started for each path, however deep it is. The same script runs on both hosts.
  */
 export function placesScript(paths: readonly string[]): string {
   const look = (path: string, index: number) =>
@@ -94,7 +94,7 @@ export async function findOverlaps(
   );
 }
 
-/** Two directories of this host of which one is, or lies in, the other. */
+/** Two directories of this host of which one is, or is inside, the other. */
 export interface OwnOverlap {
   readonly inner: string;
   readonly outer: string;
@@ -108,12 +108,12 @@ function ownOverlap(
   if (isWithin(a, b)) return { inner: a, outer: b };
   if (isWithin(b, a)) return { inner: b, outer: a };
   if (placeA === undefined || placeB === undefined) return undefined;
-  // By what is on the disk: either may be reached through a link.
+  // Compared by what is on the disk: either may be reached through a link.
   if (overlapOf(placeA, placeB) === 'lies-in-theirs') return { inner: a, outer: b };
   return overlapOf(placeB, placeA) === undefined ? undefined : { inner: b, outer: a };
 }
 
-/** Every overlap between directories that are to be filled, or must not be touched, on this host. */
+/** Every overlap between directories of this host that must be filled or must not be touched. */
 export async function findOwnOverlaps(
   run: RunCommand,
   paths: readonly string[],
@@ -132,7 +132,7 @@ export async function findOwnOverlaps(
   );
 }
 
-/** Prints the number of each path that holds the probe, and what the probe says. */
+/** Prints the number of each path that contains the probe, and the probe's text. */
 function probesScript(paths: readonly string[], name: string): string {
   const look = (path: string, index: number) =>
     `f=${shellQuote(join(path, name))}; if [ -f "$f" ]; then i='?'; IFS= read -r i <"$f"; echo "${index} \${i:-?}"; fi`;
@@ -146,14 +146,17 @@ function sharedIn(
 ): FoundOverlap | undefined {
   const [, their, our] = /^(\d+) (\d+|\?)$/.exec(line) ?? [];
   const other = theirs[Number(their)];
-  // A probe that cannot be read there lies in some directory of ours all the same.
+  // A probe that cannot be read there is still in some directory of ours.
   const path = ours[Number(our)] ?? ours[0];
   return other === undefined || path === undefined
     ? undefined
     : { ours: path, theirs: other, overlap: 'same' };
 }
 
-/** On a disk that an earlier copy filled there is room for a file, but not for what it says: it is found all the same. */
+/**
+ * A disk that an earlier copy filled may have room for a file but not for its contents: the file is found all the
+ * same.
+ */
 async function writeProbe(path: string, index: number): Promise<void> {
   try {
     await writeDurably(path, `${index}\n`);
@@ -164,9 +167,9 @@ async function writeProbe(path: string, index: number): Promise<void> {
 }
 
 /**
- * Directories of ours in which a file appears in one of the primary's that we write here: the proof that holds across hosts,
- * where both see the same storage. One file in each of ours, which says whose it is, and one look at each of theirs: a list of
- * all that lies in there would be what a network file system remembers. The files are gone again when this returns.
+ * Writes a file into directories of ours and looks for it in the primary's: this proof also works between hosts, if
+ * both see the same storage. There is one file in each of ours, which says whose it is, and one look at each of
+ * theirs: a network file system might answer a listing from its cache. The files are removed again when this returns.
  */
 export async function findShared(
   shell: RemoteShell,
@@ -179,7 +182,7 @@ export async function findShared(
   for (const [index, path] of ours.entries()) if (await exists(path)) here.push([path, index]);
   if (here.length === 0) return [];
   try {
-    // All of them come to an end, so that none is written after it was removed.
+    // All of them must end: then none is written after it was removed.
     const written = await Promise.allSettled(
       here.map(([path, index]) => writeProbe(join(path, name), index)),
     );

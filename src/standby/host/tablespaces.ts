@@ -7,11 +7,11 @@ import type { ControlFile } from '../../postgres/control-file.ts';
 /** The place of a primary's tablespace on this host. */
 export interface TablespaceTarget extends Tablespace {
   readonly target: string;
-  /** It lies inside the primary's data directory, with which it is copied. */
+  /** It is inside the primary's data directory, with which it is copied. */
   readonly isInsidePgdata: boolean;
 }
 
-/** To where the INI's [tablespaces] sends it, else to the same path; what lies inside pgdata stays inside. */
+/** The path that [tablespaces] in the INI file gives, otherwise the same path; a path inside pgdata stays inside. */
 export function tablespaceTargets(
   tablespaces: readonly Tablespace[],
   primaryPgdata: string,
@@ -26,7 +26,7 @@ export function tablespaceTargets(
   });
 }
 
-/** Those with a directory of their own; the files of the others lie in pgdata. */
+/** Those with a directory of their own; the files of the others are in pgdata. */
 export function outsidePgdata(targets: readonly TablespaceTarget[]): readonly TablespaceTarget[] {
   return targets.filter(({ isInsidePgdata }) => !isInsidePgdata);
 }
@@ -39,7 +39,7 @@ export function filledDirectories(place: {
   return [place.pgdata, ...outsidePgdata(place.targets).map(({ target }) => target)];
 }
 
-/** From 9.0 a server keeps to one directory of its own in a tablespace's: only that is ours to change. */
+/** From 9.0 a server keeps to one directory of its own in a tablespace's directory: only that is ours to change. */
 export function tablespaceFolder(capabilities: Capabilities, control: ControlFile): string | undefined {
   if (!capabilities.hasTablespaceVersionFolder) return undefined;
   return `PG_${capabilities.version.major}_${control.catalogVersion}`;
@@ -61,8 +61,9 @@ export function isServersName(
 }
 
 /**
- * The server's `tablespace_map` with our paths: lines of a link's name, a blank and the directory. A tablespace
- * that we do not know keeps its line: no tablespace of the primary has that number now, or -B would have refused it.
+ * The server's `tablespace_map` with our paths: lines of a link's name, a blank and the directory. A tablespace that
+ * we do not know keeps its line: no tablespace of the primary has that number now, otherwise -B would have refused
+ * it.
  */
 export function rewriteTablespaceMap(map: string, targets: readonly TablespaceTarget[]): string {
   const byOid = new Map(targets.map(({ oid, target }) => [oid, target]));

@@ -4,17 +4,17 @@ import { messageOf, refusal } from '../../errors.ts';
 import { parseWalName } from '../../postgres/wal-name.ts';
 import { requireOwnDirectory, systemErrorCode } from '../../system/durable.ts';
 
-/** `pg_wal` (`pg_xlog`) in pgdata where it is a symbolic link: a base backup empties the directory that it leads to. */
+/** `pg_wal` (`pg_xlog`) in pgdata if it is a symbolic link: a base backup empties the directory that it leads to. */
 export interface WalLink {
   readonly path: string;
-  /** As the link has it. */
+  /** The target as the link contains it. */
   readonly text: string;
-  /** Without links; undefined where the link leads to nothing that we can reach. */
+  /** The path without links; undefined if the link leads to nothing that we can reach. */
   readonly directory: string | undefined;
   readonly problem: string | undefined;
 }
 
-/** Where nothing can be read at all, looking at pgdata itself has said so. */
+/** If nothing can be read at all, the check of pgdata itself has reported that. */
 const noLink = new Set(['EINVAL', 'ENOENT', 'ENOTDIR', 'EACCES']);
 
 export async function readWalLink(pgdata: string, walDirName: string): Promise<WalLink | undefined> {
@@ -46,7 +46,7 @@ export function isEmptied(name: string): boolean {
 
 const shownNames = 5;
 
-/** Refuses a directory that is not there, not ours, or not a server's WAL directory. */
+/** Refuses a directory that does not exist, is not ours, or is no server's WAL directory. */
 export async function requireWalDirectory({ path, text, directory, problem }: WalLink): Promise<void> {
   if (directory === undefined) {
     throw refusal(`"${path}" is a link to "${text}", which is not there`, {

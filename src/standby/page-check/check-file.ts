@@ -10,7 +10,7 @@ export interface BadPage {
   readonly file: RelationFile;
   /** Number of the page in its relation: `.1` continues where the file before it ends. */
   readonly block: number;
-  /** As the page has it, which may itself be what is damaged; 0 for a page that is not whole. */
+  /** The LSN in the page, which may itself be damaged; 0 for an incomplete page. */
   readonly lsn: bigint;
   /** Fewer bytes than a page, at the end of its file. */
   readonly isPartial: boolean;
@@ -20,7 +20,7 @@ export interface FileCheck {
   readonly pages: number;
   readonly bytes: number;
   readonly bad: readonly BadPage[];
-  /** Why the file could not be read to its end. */
+  /** The reason why the file could not be read to its end. */
   readonly trouble: string | undefined;
 }
 
@@ -41,7 +41,7 @@ export function makeBuffer({ blockSize }: PageLayout): CheckBuffer {
   return { bytes, pages: views };
 }
 
-/** A read may give less than was asked for in the middle of a file, too. */
+/** A read may return less than requested, even in the middle of a file. */
 function fill(fd: number, bytes: Uint8Array): number {
   let length = 0;
   while (length < bytes.length) {
@@ -58,7 +58,7 @@ interface Count {
   readonly bad: BadPage[];
 }
 
-/** Checks what lies in the buffer; its last page may be a part of one. */
+/** Checks the contents of the buffer; its last page may be incomplete. */
 function checkChunk(
   file: RelationFile,
   layout: PageLayout,

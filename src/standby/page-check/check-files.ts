@@ -19,9 +19,9 @@ export interface CheckOptions {
   readonly onChecked: (files: number, bytes: number) => void;
 }
 
-/** More readers than this only disturb each other on a disk. */
+/** More readers than this only slow each other down on a disk. */
 const mostThreads = 8;
-/** Small files go to a thread together; one of 1 GB keeps it busy for a second. */
+/** Small files are passed to a thread together; one of 1 GB keeps it busy for a second. */
 const batchFiles = 32;
 
 interface Tally {
@@ -67,7 +67,7 @@ function keepBusy(
   });
 }
 
-/** Checks every page of the files, by several threads. Throws the signal's reason when it is aborted. */
+/** Checks every page of the files, by several threads. Throws the signal's reason if it is aborted. */
 export async function checkFiles(
   data: WorkerData,
   files: readonly RelationFile[],
@@ -96,7 +96,7 @@ export async function checkFiles(
       ),
     );
   } catch (error) {
-    // A thread that was ended by the signal is no news of its own.
+    // The signal ended this thread: that is no further error.
     signal.throwIfAborted();
     throw error;
   } finally {

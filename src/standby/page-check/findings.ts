@@ -3,7 +3,7 @@ import type { BadPage } from './check-file.ts';
 import type { CopyCheck } from './check-files.ts';
 import type { Verdict } from './judge.ts';
 
-/** Something wrong that the verification of a copy found. */
+/** An error that the verification of a copy found. */
 export interface Finding {
   /** Relative to the data directory. */
   readonly file: string;
@@ -18,7 +18,7 @@ export interface Verification {
   readonly files: number;
   readonly pages: number;
   readonly bytes: number;
-  /** Pages that were torn by a write while they were copied: the WAL of the backup writes them anew. */
+  /** Pages that were torn by a write while they were copied: the WAL of the backup contains them completely. */
   readonly leftToWal: number;
   readonly findings: readonly Finding[];
 }
@@ -26,7 +26,7 @@ export interface Verification {
 export interface JudgedPage {
   readonly page: BadPage;
   readonly verdict: Verdict;
-  /** The server that was asked for it, in messages: `the primary`. */
+  /** The name of the server that was asked for it, in messages: `the primary`. */
   readonly source: string;
 }
 
@@ -75,7 +75,7 @@ function describeFinding({ file, block, reason }: Finding): string {
 
 const mostLines = 50;
 
-/** One line each, and how many more there are. */
+/** One line for each, and how many more there are. */
 export function describeFindings(findings: readonly Finding[]): string {
   const lines = findings.slice(0, mostLines).map(describeFinding);
   const rest = findings.length - lines.length;

@@ -21,12 +21,12 @@ export interface BackupSpan {
   readonly startS: number;
 }
 
-/** A kernel stamps files by a clock that ticks in milliseconds. */
+/** A kernel sets file times by a clock that ticks in milliseconds. */
 const clockTickS = 1;
 
 /**
- * A server makes the pages of these forks without WAL when it extends them, and forgives damage in them: it fills a page
- * that fails with zeros.
+ * A server makes the pages of these forks without WAL when it extends them, and tolerates damage in them: it fills a
+ * failing page with zeros.
  */
 function isRemadeByServer({ file }: BadPage, source: SourcePage & { kind: 'page' }): boolean {
   return (file.fork === 'fsm' || file.fork === 'vm') && source.lsn === 0n;
@@ -36,7 +36,7 @@ function isRemadeByServer({ file }: BadPage, source: SourcePage & { kind: 'page'
 function judgeUnchanged(page: BadPage, source: SourcePage & { kind: 'page' }, span: BackupSpan): Verdict {
   const since = span.startS - clockTickS;
   if (source.changedS < since) return { kind: 'bad-copy' };
-  // CREATE DATABASE may copy whole files; its record copies them again here.
+  // CREATE DATABASE may copy whole files; its WAL record copies them again here.
   if ((source.bornS ?? 0) >= since || isRemadeByServer(page, source)) return { kind: 'wal' };
   return { kind: 'bad-copy' };
 }
@@ -62,9 +62,9 @@ function judgeSourcePage(
 }
 
 /**
- * A page of the copy fails: torn by a write while it was copied, or damaged. What the server changes during a backup it logs
- * whole, so a torn page is known by its origin: the primary's page is good now and not older than the backup's start. The LSN in
- * the failing page itself proves nothing, since it may be what was damaged.
+ * A page of the copy fails: torn by a write while it was copied, or damaged. The server logs complete pages for its
+ * changes during a backup. A torn page is therefore recognised by its origin: the primary's page is good now and not
+ * older than the backup's start. The LSN in the failing page proves nothing, because it may itself be damaged.
  */
 export function judge(page: BadPage, source: SourcePage, span: BackupSpan, name = 'the primary'): Verdict {
   switch (source.kind) {
@@ -89,7 +89,7 @@ export function judgeByOther(page: BadPage, source: SourcePage, span: BackupSpan
   return { kind: 'unclear', reason: `${name}'s page is good, but it was copied from another server` };
 }
 
-/** Without the source: by what the page itself says, which a torn one that is newer than the backup's start says, too. */
+/** Without the source: by the page itself. A torn page that is newer than the backup's start shows that as well. */
 export function judgeAlone(page: BadPage, span: BackupSpan): Verdict {
   const isOfBackup = page.lsn >= span.startLsn && page.lsn <= (span.stopLsn ?? span.startLsn);
   if (isOfBackup) return { kind: 'wal' };

@@ -13,7 +13,7 @@ export interface RelationFile {
 
 const namePattern = /^\d+(?:_(fsm|vm|init))?(?:\.(\d+))?$/;
 
-/** Undefined for anything that has no pages: maps, version files, temporary relations, what a DBA left there. */
+/** Undefined for files without pages: maps, version files, temporary relations, a DBA's own files. */
 export function parseRelationFile(directory: string, name: string): RelationFile | undefined {
   const match = namePattern.exec(name);
   if (match === null) return undefined;

@@ -6,13 +6,13 @@ import { runRemotely } from '../primary/remote-files.ts';
 import type { Primary } from '../primary/primary.ts';
 import type { BadPage } from './check-file.ts';
 
-/** The server that is asked: where the pages were copied from, or the primary instead. */
+/** The server that is asked: the one from which the pages were copied, or the primary instead. */
 export type PageSource = Pick<Primary, 'shell' | 'facts'>;
 
 /** The content of a page's place on the server that is asked now. */
 export type SourcePage =
   | { readonly kind: 'gone' }
-  /** The file ends before the page does. */
+  /** The file ends before the page. */
   | { readonly kind: 'beyond-end' }
   | { readonly kind: 'unreadable'; readonly reason: string }
   | {
@@ -24,20 +24,20 @@ export type SourcePage =
       readonly bornS: number | undefined;
     };
 
-/** A page takes 16 kB of text on the way: so many are asked for at once. */
+/** A page takes 16 kB of text in transfer: this many are requested at once. */
 const batchPages = 64;
 const attempts = 5;
-/** A page that is being written while it is read is whole a moment later. */
+/** A page that is being written while it is read is complete a moment later. */
 const retryMs = 250;
 
-/** The place of a page in its own file. */
+/** The position of a page in its own file. */
 function indexInFile({ file, block }: Pick<BadPage, 'file' | 'block'>, layout: PageLayout): number {
   return block - file.segment * layout.segmentBlocks;
 }
 
 function scriptFor(path: string, index: number, { blockSize }: PageLayout): string {
   const file = shellQuote(path);
-  // The times come first: a change between the two shows in the page.
+  // The times come first: a change between the two is visible in the page.
   return `LC_ALL=C stat -L -c 'times %Y %W' -- ${file} 2>&1
 printf 'bytes '; od -An -v -tx1 -j ${index * blockSize} -N ${blockSize} ${file} 2>/dev/null | tr -d ' \\n'; echo`;
 }
@@ -61,7 +61,7 @@ export function parseSourcePage(
     return times.includes('No such file') ? { kind: 'gone' } : { kind: 'unreadable', reason: times };
   const page = parsePage(content.replace(/^bytes /, ''), block, layout);
   if (page === undefined) return { kind: 'beyond-end' };
-  // 0 or - where birth is not known.
+  // 0 or - if the birth time is not known.
   const bornS = Number(born) > 0 ? Number(born) : undefined;
   return { kind: 'page', ...page, changedS: Number(changed), bornS };
 }
@@ -91,7 +91,7 @@ async function askOnce(
   return found;
 }
 
-/** Reads these pages where they came from; what is bad there is read again a few times before it is believed. */
+/** Reads these pages from the server they came from; bad ones are read again a few times. */
 export async function readSourcePages(
   server: PageSource,
   pages: readonly BadPage[],

@@ -14,20 +14,20 @@ import { utimes } from '../../system/files.ts';
 /** A server's own pages in the places of those that fail. */
 export interface SourceAnswer {
   readonly pages: readonly SourcePage[];
-  /** In messages: `the primary`. */
+  /** The name in messages: `the primary`. */
   readonly name: string;
   /** Whether the copy was made of this server's files. */
   readonly isOrigin: boolean;
 }
 
-/** Reads the pages where they were copied from; undefined where there is no way to it now. */
+/** Reads the pages from where they were copied; undefined if that server cannot be reached now. */
 export type ReadSource = (pages: readonly BadPage[], layout: PageLayout) => Promise<SourceAnswer | undefined>;
 
 export interface VerifyOptions {
   readonly layout: PageLayout;
   readonly span: BackupSpan;
   readonly readSource: ReadSource;
-  /** How much there is, and then how much of it is done. */
+  /** The total, and then how much of it is done. */
   readonly onProgress: (files: number, bytes: number) => void;
 }
 
@@ -56,7 +56,10 @@ async function judgeAll(
   });
 }
 
-/** Checks every page of a copy, and holds each that fails against the one that it was copied from. Changes nothing. */
+/**
+ * Checks every page of a copy, and compares each one that fails with the page that it was copied from. Changes
+ * nothing.
+ */
 export async function verifyCopy(
   deps: Pick<StandbyDeps, 'signal' | 'log'>,
   pgdata: string,
@@ -73,8 +76,8 @@ export async function verifyCopy(
 }
 
 /**
- * Takes the times away of files that are damaged here alone: their size and time are the primary's, and a further -B, which
- * believes these, would keep them.
+ * Resets the times of files that are damaged only here: their size and time equal the primary's, and a further -B,
+ * which compares these, would keep them.
  */
 export async function distrustFiles(pgdata: string, findings: readonly Finding[]): Promise<void> {
   const files = new Set(findings.filter(({ kind }) => kind !== 'bad-source').map(({ file }) => file));

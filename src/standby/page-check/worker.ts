@@ -1,4 +1,4 @@
-// A thread that checks files: what it is sent are batches of them, what it sends back is what it found.
+// A thread that checks files: it receives batches of them and sends back its results.
 import { parentPort, workerData } from 'node:worker_threads';
 import type { PageLayout } from '../../postgres/control-file.ts';
 import { checkFile, makeBuffer, type FileCheck } from './check-file.ts';

@@ -8,7 +8,10 @@ function archivingOf({ archiveMode, archiveCommand, archiveLibrary }: ServerSett
   return { archiveMode, archiveCommand, archiveLibrary };
 }
 
-/** PostgreSQL's shell works in the data directory. A bare name is looked up on the server's PATH, which nobody here knows. */
+/**
+ * PostgreSQL's shell works in the data directory. A bare name is looked up on the server's PATH, which is unknown
+ * here.
+ */
 async function whatIsMissing(
   { shell, facts }: Pick<Primary, 'shell' | 'facts'>,
   program: string,
@@ -22,9 +25,10 @@ async function whatIsMissing(
 }
 
 /**
- * Why PostgreSQL on the primary cannot archive by the cmd_archiver that its archive_command names. A shipper delivers all the same, so
- * that nothing else shows it: an archiver process that ends by such a command counts no failure. Undefined where nothing is wrong,
- * and where it cannot be seen: another program, or no ssh to the primary.
+ * The reason why PostgreSQL on the primary cannot archive by the cmd_archiver that its archive_command names. A
+ * shipper delivers all the same, and nothing else shows the problem: an archiver process that ends by such a command
+ * counts no failure. Undefined if nothing is wrong, or if it cannot be determined: another program, or no ssh to the
+ * primary.
  */
 export async function findArchiveCommandProblem(primary: Primary): Promise<string | undefined> {
   const { settings } = primary.facts;

@@ -13,7 +13,7 @@ export async function archiverStatistics({
   queryAside,
 }: Pick<Primary, 'facts' | 'queryAside'>): Promise<string | undefined> {
   if (!facts.capabilities.hasStatArchiver) return undefined;
-  // A primary that has gone since must not hide what is missing here.
+  // If the primary has gone since, the message about the missing WAL must still appear.
   const [row] = await queryAside(statisticsSql).catch(() => []);
   if (row === undefined) return undefined;
   const [archived = '', lastArchived = '', archivedAt = '', failed = '', lastFailed = '', failedAt = ''] =
@@ -46,8 +46,8 @@ export async function unarchived(
 }
 
 /**
- * Ends a backup by `stop`, which PostgreSQL lets wait until the WAL of the backup is archived; an archiver that fails makes it
- * wait for ever.
+ * Ends a backup by `stop`. PostgreSQL makes that wait until the WAL of the backup is archived; if archiving fails, it
+ * waits forever.
  *
  * @param outcome what has become of the backup, for the message
  */

@@ -4,10 +4,13 @@ import type { Primary } from './primary.ts';
 
 type Asked = Pick<Primary, 'facts' | 'query'>;
 
-/** One at once writes all that is dirty: on a busy primary that takes its time. */
+/** A fast checkpoint writes all dirty buffers at once: on a busy primary that takes time. */
 const fastMs = 30 * 60_000;
 
-/** How long the checkpoint may take that a backup begins with: a spread one keeps to the primary's checkpoint_timeout. */
+/**
+ * The longest time for the checkpoint at the start of a backup: a spread one takes as long as the primary's
+ * checkpoint_timeout allows.
+ */
 export function checkpointLimitMs(
   settings: Pick<StandbySettings, 'basebackup_checkpoint' | 'base_backup_timeout'>,
 ): number {
@@ -19,7 +22,7 @@ export async function mayCheckpoint({ facts, query }: Asked): Promise<boolean> {
   return isTrue(await query(mayCheckpointSql(facts.capabilities)));
 }
 
-/** Has the server make a checkpoint at once; on a standby, a restartpoint. */
+/** Makes the server write a fast checkpoint; on a standby, a restartpoint. */
 export async function checkpoint({ query }: Asked): Promise<void> {
   await query(checkpointSql, fastMs);
 }

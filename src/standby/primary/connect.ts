@@ -1,7 +1,7 @@
 import type { StandbyDeps } from '../deps.ts';
 import { withPrimary, withServer, type Primary } from './primary.ts';
 
-/** Connects to the primary in the way that the INI allows: by ssh, or to its server alone. */
+/** Connects to the primary in the way that the INI file allows: by ssh, or only to its server. */
 export async function withConfiguredPrimary<T>(
   deps: StandbyDeps,
   use: (primary: Primary) => Promise<T>,
@@ -10,7 +10,7 @@ export async function withConfiguredPrimary<T>(
   return (await import('./protocol/protocol-primary.ts')).withPrimaryByProtocol(deps, use);
 }
 
-/** Connects to the standby that files are read from, alone; the INI must name one. */
+/** Connects only to the standby from which files are read; the INI file must name one. */
 export async function withConfiguredSource<T>(
   deps: StandbyDeps,
   use: (source: Primary) => Promise<T>,
@@ -22,7 +22,7 @@ export async function withConfiguredSource<T>(
   return withServer(deps, { what: 'the standby to copy from,', host, localAddress, port }, use);
 }
 
-/** For a base backup: with the standby that its files are to be read from, where the INI names one. */
+/** For a base backup: connects also to the standby from which its files are read, if the INI file names one. */
 export async function withPrimaryAndSource<T>(
   deps: StandbyDeps,
   use: (primary: Primary) => Promise<T>,

@@ -7,8 +7,8 @@ function isWrittenAsLoopback(host: string): boolean {
 }
 
 /**
- * Says that the INI's primary is this very host. Debian's /etc/hosts gives a host's own name 127.0.1.1, so that the primary's name
- * leads there when cmd_standby is run on the primary by mistake.
+ * Warns that the INI file's primary is this very host. Debian's /etc/hosts gives a host's own name 127.0.1.1: the
+ * primary's name leads there if cmd_standby is run on the primary by mistake.
  */
 export async function sayWherePrimaryIsHere(
   deps: Pick<StandbyDeps, 'settings' | 'log'>,

@@ -29,13 +29,13 @@ import type { StandbyDeps } from '../deps.ts';
 import { readRemoteFile } from './remote-files.ts';
 import { rejectWhenAborted, withSession, type Query, type ServerSession } from './session.ts';
 
-/** The primary's host and its server, held for the length of one action. */
+/** The connection to the primary's host and its server, held open during one action. */
 export interface Primary extends ServerSession {
   readonly shell: RemoteShell;
   readonly facts: PrimaryFacts;
-  /** Another standby of it, where the files are to be read from that one. */
+  /** Another standby of the primary, if the files are read from it. */
   readonly source?: Primary;
-  /** How programs of PostgreSQL reach the server from here; only where the INI has it asked without ssh. */
+  /** How PostgreSQL's programs reach the server from here; only if the INI file queries it without ssh. */
   readonly protocol?: ProtocolAccess;
 }
 
@@ -56,15 +56,15 @@ export interface PrimaryFacts {
   readonly tablespaces: readonly Tablespace[];
   /** Decimal. */
   readonly systemIdentifier: string;
-  /** Undefined where only SQL leads to the primary. */
+  /** Undefined if only SQL can query the primary. */
   readonly control: ControlFile | undefined;
-  /** The timeline that the server writes now; undefined for one that is in recovery. */
+  /** The timeline that the server writes now; undefined if it is in recovery. */
   readonly timeline: number | undefined;
 }
 
 /** A server that is reached by ssh to its host and by psql there. */
 interface ServerPlace {
-  /** In messages: `the primary`. */
+  /** The name in messages: `the primary`. */
   readonly what: string;
   readonly host: string;
   /** Where psql finds the server when it runs on that host. */
@@ -82,7 +82,7 @@ function psqlTarget({ settings }: StandbyDeps, { localAddress: host, port }: Ser
   return { psql, host, port, user, database: databaseOf(settings) };
 }
 
-/** The schema that the helper functions are in. */
+/** The schema that contains the helper functions. */
 async function requireHelpers(deps: StandbyDeps, capabilities: Capabilities, query: Query): Promise<string> {
   const helpers = findHelpers(await query(installedHelpersSql));
   if (helpers.kind === 'found') return helpers.schema;
@@ -98,7 +98,7 @@ async function requireHelpers(deps: StandbyDeps, capabilities: Capabilities, que
 
 const controlAttempts = 5;
 
-/** pg_control of the server; it may be writing the file while it is read. */
+/** pg_control of the server; the server may be writing the file while it is read. */
 export async function readRemoteControl(
   shell: RemoteShell,
   dataDirectory: string,
@@ -133,7 +133,10 @@ async function gatherFacts(deps: StandbyDeps, shell: RemoteShell, query: Query):
   return { ...facts, helperSchema, dataDirectory, systemIdentifier: control.systemIdentifier, control };
 }
 
-/** Connects to a server, once by ssh and once by psql over it, learns what it is, and ends both afterwards. */
+/**
+ * Connects to a server, once by ssh and once by psql over it, determines what it is, and ends both connections
+ * afterwards.
+ */
 export async function withServer<T>(
   deps: StandbyDeps,
   place: ServerPlace,
@@ -143,7 +146,7 @@ export async function withServer<T>(
   deps.signal.throwIfAborted();
   const stop = rejectWhenAborted(deps.signal);
   const work = deps.withRemoteShell(deps, target, (shell) => {
-    // From here on a stop must let what is under way undo itself; only the login may be left alone.
+    // From here on a stop must let running work undo itself; only the login may be abandoned.
     stop.release();
     return withSession(deps, shell, psqlTarget(deps, place), async (session) =>
       use({ shell, facts: await gatherFacts(deps, shell, session.query), ...session }),

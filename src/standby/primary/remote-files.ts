@@ -4,14 +4,14 @@ import { shellQuote } from '../../system/shell-quote.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
 
 const limitMs = 30_000;
-/** For what od or the shell says instead. */
+/** The message for the answers of od or the shell. */
 const spareBytes = 64 * 1024;
 
 export function lostConnection({ target }: RemoteShell, reason: string): PitrError {
   return new PitrError(`lost the connection to ${target.what} ${target.host}`, { detail: reason });
 }
 
-/** Runs a short script on the primary's host. Its status is the caller's to judge; a lost connection is not. */
+/** Runs a short script on the primary's host. The caller judges its status; a lost connection is an error. */
 export async function runRemotely(
   shell: RemoteShell,
   script: string,
@@ -22,7 +22,10 @@ export async function runRemotely(
   throw lostConnection(shell, result.reason);
 }
 
-/** The bytes of a small file on the primary's host. Hexadecimal on the way: a file may hold anything, a marker of ours included. */
+/**
+ * The bytes of a small file on the primary's host. They are transferred in hexadecimal: a file may contain anything,
+ * even our own marker.
+ */
 export async function readRemoteFile(shell: RemoteShell, path: string, maxBytes: number): Promise<Buffer> {
   const script = `od -An -v -tx1 -N${maxBytes} ${shellQuote(path)} 2>&1`;
   const { status, lines } = await runRemotely(shell, script, 5 * maxBytes + spareBytes);

@@ -4,15 +4,15 @@ import type { StandbyDeps } from '../deps.ts';
 
 export type Query = (sql: string, limitMs?: number) => Promise<Rows>;
 
-/** A server that is asked in one session, held for the length of one action. */
+/** A server that is queried in one session, held open during one action. */
 export interface ServerSession {
   /** A statement in the one session that is held open. Ends with the signal's reason when the program is to stop. */
   readonly query: Query;
-  /** The same in a session of its own, for when the one that is held open waits or has gone. */
+  /** The same in a session of its own, for when the open session waits or is gone. */
   readonly queryAside: Query;
-  /** The same for taking something back after such a signal. */
+  /** The same for undoing something after such a signal. */
   readonly queryToUndo: Query;
-  /** Aborted as soon as the session that is held open is known to be over; its reason says why. */
+  /** Aborted as soon as the end of the open session is known; its reason says why. */
   readonly lost: AbortSignal;
 }
 

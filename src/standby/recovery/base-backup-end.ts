@@ -6,14 +6,14 @@ import type { ArchiveContents } from '../archive/contents.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 import { microsOf } from './target.ts';
 
-/** Where the base backup in pgdata ended, as far as it is known; of its time, where only its beginning is known, that. */
+/** Where and when the base backup in pgdata ended. If its end time is unknown, its start time stands in. */
 export interface BackupEnd {
   readonly lsn: bigint | undefined;
   /** Microseconds since 1970 in UTC. */
   readonly time: bigint | undefined;
 }
 
-/** A base backup that was not made by us has left its end in the archive only. */
+/** The end of a base backup that we did not make is recorded only in the archive. */
 async function readStop(label: BackupLabel | undefined, contents: ArchiveContents | undefined) {
   if (label === undefined || contents === undefined) return undefined;
   const { startSegment, startLsn } = label;

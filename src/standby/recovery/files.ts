@@ -21,7 +21,7 @@ async function changeAutoConf(
   if (after !== before) await writeForServer(pgdata, path, after);
 }
 
-/** The server reads recovery.conf in pgdata only: one that the INI wants elsewhere is linked to from there. */
+/** The server reads recovery.conf only in pgdata: if the INI file names another place, pgdata gets a link to it. */
 async function writeRecoveryConf(pgdata: string, path: string, text: string): Promise<void> {
   const inPgdata = join(pgdata, 'recovery.conf');
   if (path === inPgdata) {
@@ -35,12 +35,16 @@ async function writeRecoveryConf(pgdata: string, path: string, text: string): Pr
 }
 
 async function writeSignal(pgdata: string, wanted: RecoverySettings['signal']): Promise<void> {
-  // Never both: a promotion leaves recovery.signal behind then, and the next restart makes another timeline.
+  // Never write both: a promotion would leave recovery.signal behind, and the next restart would make another
+  // timeline.
   for (const name of signalFiles) if (name !== wanted) await removeDurably(join(pgdata, name));
   if (wanted !== undefined) await writeForServer(pgdata, join(pgdata, wanted), '');
 }
 
-/** Our names of this run and of earlier ones: recorded before the file changes, so that a crash forgets none. */
+/**
+ * Our parameter names of this run and of earlier ones. They are recorded before the file changes: a crash cannot lose
+ * one.
+ */
 async function recordNames(pgdata: string, mode: SettingsRecord['mode'], names: readonly string[]) {
   const earlier = (await readRecord(pgdata)).settings?.names ?? [];
   const all = [...new Set([...earlier, ...names])];
@@ -49,7 +53,7 @@ async function recordNames(pgdata: string, mode: SettingsRecord['mode'], names: 
   return earlier;
 }
 
-/** Puts the settings in force for the next start. The user's own lines stay as they are. */
+/** Puts the settings into force for the next start. The user's own lines stay as they are. */
 export async function writeRecoverySettings(
   server: Server,
   mode: SettingsRecord['mode'],
@@ -67,7 +71,7 @@ export async function writeRecoverySettings(
   await writeRecoveryConf(pgdata, deps.settings.recovery_conf, text);
 }
 
-/** Takes away what `writeRecoverySettings` wrote, and nothing else, once the server is out of recovery. */
+/** Removes what `writeRecoverySettings` wrote, and nothing else, once the server is out of recovery. */
 export async function clearRecoverySettings(server: Server): Promise<void> {
   const { deps } = server;
   const { pgdata, capabilities } = server;
@@ -79,7 +83,7 @@ export async function clearRecoverySettings(server: Server): Promise<void> {
   await changeRecord(pgdata, { settings: undefined, recoveredTo: undefined });
 }
 
-/** The server renames its recovery.conf itself; a file that the link led to stays, and holds a password perhaps. */
+/** The server renames its recovery.conf itself; the target of a link stays, and may contain a password. */
 async function removeRecoveryConf(pgdata: string, path: string): Promise<void> {
   for (const file of new Set([join(pgdata, 'recovery.conf'), path]))
     if (await exists(file)) await removeDurably(file);

@@ -10,13 +10,13 @@ import type { ArchivedEnd } from '../archive/replay-check.ts';
  * A standby that is being promoted opens at the next file that its restore_command does not bring. This file in pgdata
  * says so to `bin/cmd_standby --restore`: trouble with the archive is waited out then, and ends the server at last. Its line:
  *
- *     PID START [LAST-SEGMENT SEGMENT-SIZE]
+ * PID START [LAST-SEGMENT SEGMENT-SIZE]
  *
  * The first two are those of postmaster.pid: a server that is started later is not meant.
  */
 const guardName = 'pitrtools-promoting';
 
-/** A promotion that was begun, and has not been carried to its end. */
+/** A promotion that was begun and not completed. */
 export interface Guard {
   /** The postmaster of the server that was promoted. */
   readonly pid: number;
@@ -33,7 +33,7 @@ export async function readGuard(pgdata: string): Promise<Guard | undefined> {
   return { pid: Number(pid), end };
 }
 
-/** For the server that runs now, before it is promoted. */
+/** Writes the file for the server that runs now, before it is promoted. */
 export async function writeGuard(pgdata: string, end: ArchivedEnd | undefined): Promise<void> {
   const [pid, , start] = (await readFile(join(pgdata, 'postmaster.pid'), 'utf8')).split('\n');
   if (pid === undefined || start === undefined)
@@ -46,7 +46,10 @@ export async function removeGuard(pgdata: string): Promise<void> {
   await removeDurably(join(pgdata, guardName));
 }
 
-/** Where `bin/cmd_standby --restore` of a standby says what keeps it from the archive; it goes once all is well. */
+/**
+ * In this file `bin/cmd_standby --restore` of a standby writes what keeps it from the archive; it is removed once all
+ * is well.
+ */
 export async function restoreTrouble(pgdata: string): Promise<string | undefined> {
   const text = await readIfExists(join(pgdata, 'pitrtools-restore-trouble')).catch(() => undefined);
   return text?.toString('utf8').trim();

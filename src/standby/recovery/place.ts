@@ -21,7 +21,7 @@ async function pgStandby({ deps, capabilities }: Server): Promise<CommandLine | 
   ]);
 }
 
-/** Optional by its nature: without it `--cleanup` keeps the archive small. */
+/** It is optional: without it `--cleanup` keeps the archive small. */
 async function pgArchivecleanup({ deps, capabilities }: Server): Promise<CommandLine | undefined> {
   const { pg_archivecleanup: wanted, includepath } = deps.settings;
   if (wanted === undefined || !capabilities.hasArchiveCleanupCommand) return undefined;
@@ -33,7 +33,7 @@ async function pgArchivecleanup({ deps, capabilities }: Server): Promise<Command
   return undefined;
 }
 
-/** Every parameter by which a target can be set; from 12 they are ordinary ones. */
+/** Every parameter that can set a target; from 12 on they are ordinary ones. */
 const targetParameters = [
   'recovery_target',
   'recovery_target_time',

@@ -11,7 +11,7 @@ export interface Replayed {
   readonly lsn: bigint | undefined;
 }
 
-/** From a server that answers, recovering or open since. */
+/** From a server that answers, in recovery or open since. */
 export async function askReplayed(server: Server): Promise<Replayed> {
   const { capabilities } = server;
   const { lastReplayTimestampFunction: last, lastReplayLsnFunction: lsn } = capabilities;
@@ -27,7 +27,10 @@ export async function askReplayed(server: Server): Promise<Replayed> {
   return { time: microsOf(text('at')), lsn: location === undefined ? undefined : parseLsn(location) };
 }
 
-/** From pg_control: the last checkpoint, and the place before which no recovery can stop. A copy that never ran says nothing. */
+/**
+ * From pg_control: the last checkpoint, and the place before which no recovery can stop. A copy that never ran shows
+ * nothing.
+ */
 function controlSays({ control, backupLabel }: DataDirectory): Replayed {
   const progress = backupLabel === undefined ? control?.progress : undefined;
   if (progress === undefined) return { time: undefined, lsn: undefined };

@@ -10,7 +10,7 @@ import {
   type RecoveryTargetSettings,
 } from '../../postgres/recovery-target.ts';
 
-/** A time without a zone is understood only when the server's zone is known. */
+/** A time without a zone can be read only if the server's zone is known. */
 export type RequestedGoal =
   { readonly kind: 'time'; readonly text: string } | Exclude<RecoveryGoal, { readonly kind: 'time' }>;
 
@@ -66,7 +66,7 @@ function askedGoals(flags: TargetFlags): Asked {
   ];
 }
 
-/** Options that say how, and mean nothing without a target. */
+/** Options that modify a target, and have no meaning without one. */
 function manners(flags: TargetFlags): readonly string[] {
   return [
     ...(flags.targetExclusive === undefined ? [] : ['--target-exclusive']),
@@ -88,7 +88,7 @@ export function targetWord(flags: TargetFlags): string | undefined {
   return askedGoals(flags)[0]?.word ?? manners(flags)[0];
 }
 
-/** Undefined when no target is asked for. Throws a usage error. */
+/** Undefined if no target is requested. Throws a usage error. */
 export function requestedTarget(flags: TargetFlags): RequestedTarget | undefined {
   const asked = askedGoals(flags);
   const [first] = asked;

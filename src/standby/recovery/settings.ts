@@ -1,6 +1,6 @@
 /**
- * The recovery settings of a standby, of a recovery to a moment, and of a recovery to the end of the WAL, as each
- * PostgreSQL release wants them. Pure: `recovery/recovery-files.ts` puts them on disk.
+ * The recovery settings of a standby, of a recovery to a target, and of a recovery to the end of the WAL, as each
+ * PostgreSQL release needs them. Pure: `recovery/files.ts` writes them to disk.
  */
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import { conninfo, doublePercent, settingLine } from '../../postgres/quoting.ts';
@@ -11,7 +11,10 @@ import type { CommandLine } from '../../system/command.ts';
 
 export type RecoveryMode =
   | { readonly kind: 'standby'; readonly streaming: Streaming | undefined }
-  /** Plain archive recovery, which opens at the end of the WAL: how releases without `pg_ctl promote` fail over. */
+  /**
+   * Plain archive recovery, which opens at the end of the WAL: releases without `pg_ctl promote` fail over in this
+   * way.
+   */
   | { readonly kind: 'to-end' }
   | { readonly kind: 'to-target'; readonly target: RecoveryTargetSettings }
   /** No recovery at all: the server does not start. */
@@ -34,12 +37,12 @@ export interface RecoveryPlace {
   readonly archivedir: string;
   /** For the notification when a standby cannot restore. */
   readonly iniFile: string;
-  /** For 8.4 only. */
+  /** Only for 8.4. */
   readonly pgStandby: CommandLine | undefined;
   readonly pgArchivecleanup: CommandLine | undefined;
   /** Whether the user's own configuration sets `wal_retrieve_retry_interval`. */
   readonly ownRetryInterval: boolean;
-  /** Recovery targets that the server's configuration sets by itself; from 12 on they would be in force. */
+  /** Recovery targets that the server's configuration sets by itself; from 12 on they would take effect. */
   readonly ownTargets: readonly string[];
 }
 
@@ -48,14 +51,14 @@ export interface RecoverySettings {
   readonly recoveryConf: ReadonlyMap<string, string>;
   /** For `postgresql.auto.conf`. */
   readonly parameters: ReadonlyMap<string, string>;
-  /** From 12 on; the other one must not be there. */
+  /** Only from 12 on; the other one must not exist. */
   readonly signal: 'standby.signal' | 'recovery.signal' | undefined;
 }
 
-/** The default of 5 s is what an archived segment would wait before it is asked for again. */
+/** With the default of 5 s an archived segment would wait that long. */
 const retryInterval = '500ms';
 
-/** One word for the shell that the server starts; in double quotes, since 8.4 knows no way to write a single one. */
+/** One word for the shell that the server starts; in double quotes, because 8.4 has no way to write a single one. */
 function shellWord(word: string): string {
   return `"${doublePercent(word.replaceAll(/[\\"$`]/g, '\\$&'))}"`;
 }
@@ -74,7 +77,7 @@ function restoreCommand(place: RecoveryPlace, mode: 'standby' | 'target' | 'must
   return `${shellWord(launcher)} --restore ${mode} ${shellWord(archivedir)} "%f" "%p"${tell}`;
 }
 
-/** 8.4 waits in the restore_command itself: once a second it looks for the next segment. */
+/** 8.4 waits in the restore_command itself, which looks for the next segment once a second. */
 function waitingRestoreCommand(pgStandby: CommandLine, archivedir: string): string {
   return `${shellWords(pgStandby)} -s1 -c ${shellWord(archivedir)} "%f" "%p" "%r"`;
 }
@@ -132,8 +135,8 @@ function goalSetting(goal: RecoveryGoal): [string, string] {
 }
 
 /**
- * Up to 12 a plain archive recovery opens at the end of the WAL as if that were its target. In standby mode it cannot: it
- * stops at the target all the same, and where the WAL ends our restore_command ends the server.
+ * Up to 12 a plain archive recovery opens at the end of the WAL as if that were its target. In standby mode it
+ * cannot: it stops at the target all the same, and where the WAL ends our restore_command ends the server.
  */
 function recoversInStandbyMode({ unreachedTargetIsFatal, standbyMode }: Capabilities): boolean {
   return standbyMode && !unreachedTargetIsFatal;
@@ -155,7 +158,7 @@ function targetSettings(
   // It must end where the archive ends, not continue with WAL that a living primary would send.
   if (standsBy && capabilities.recoveryConf === 'signal-files') settings.set('primary_conninfo', '');
   settings.set(...goalSetting(goal));
-  // Also where it is the default: the user's own configuration may say otherwise.
+  // Set even if it is the default, because the user's own configuration may set another value.
   if (goal.kind !== 'name' && goal.kind !== 'immediate')
     settings.set('recovery_target_inclusive', String(!exclusive));
   if (targetAction === 'recovery_target_action') settings.set(targetAction, action);
@@ -178,7 +181,7 @@ function settingsOf(capabilities: Capabilities, mode: RecoveryMode, place: Recov
   }
 }
 
-/** A target that stands in the server's own configuration would stop this recovery, or keep it from starting. */
+/** A target in the server's own configuration would stop this recovery, or prevent its start. */
 function withoutTargets({ ownTargets }: RecoveryPlace): [string, string][] {
   return ownTargets.map((name) => [name, name === 'recovery_target_timeline' ? 'latest' : '']);
 }
@@ -211,5 +214,5 @@ export function recoveryConfText(
   const lines = [...settings].map(
     ([name, value]) => `${settingLine(name, value, capabilities.recoveryConfSyntax)}\n`,
   );
-  return `# Written by cmd_standby; the next -S or -F999 writes it anew.\n${lines.join('')}`;
+  return `# Written by cmd_standby; the next -S or -F999 rewrites it.\n${lines.join('')}`;
 }

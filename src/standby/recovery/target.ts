@@ -12,11 +12,11 @@ export interface TargetBounds {
   /** The last commit that was replayed already. */
   readonly replayed: bigint | undefined;
   readonly replayedLsn: bigint | undefined;
-  /** Every transaction before this one has ended in what is here. */
+  /** Every transaction before this one has ended in the data here. */
   readonly endedBeforeXid: number | undefined;
   /** By this host's clock, which may be behind the primary's: it does not overrule what the WAL here has reached. */
   readonly now: bigint;
-  /** The last commit in the WAL here; looked for only where the target is later than `now`. */
+  /** The last commit in the WAL here; determined only if the target is later than `now`. */
   readonly lastCommit: bigint | undefined;
   /** The primary's TimeZone. */
   readonly zone: string;
@@ -24,7 +24,7 @@ export interface TargetBounds {
 
 export interface Target {
   readonly goal: RecoveryGoal;
-  /** For messages; a moment as the primary's clock shows it, and in UTC. */
+  /** For messages; a moment in the primary's time zone and in UTC. */
   readonly shown: string;
 }
 
@@ -36,7 +36,7 @@ export function showMoment(micros: bigint, zone: string): string {
   return `${formatInZone(micros, zone)} (${formatUtc(micros)} UTC)`;
 }
 
-/** Reads the moment and refuses one to which this standby cannot be brought. */
+/** Reads the moment and refuses one to which this standby cannot be recovered. */
 function chooseTime(text: string, bounds: TargetBounds): Target {
   const parsed = parseTimestamp(text, bounds.zone);
   if (parsed.kind === 'bad') throw refusal(parsed.reason);
@@ -76,7 +76,7 @@ function chooseLsn(lsn: bigint, { notBeforeLsn, replayedLsn }: TargetBounds): Ta
   return { goal: { kind: 'lsn', lsn }, shown };
 }
 
-/** Numbers go round: of two, the one that comes first is less than half a circle behind. */
+/** Numbers wrap around: of two, the one that comes first is less than half a circle behind. */
 export function isEarlierXid(xid: number, than: number): boolean {
   return ((xid - than) | 0) < 0;
 }
@@ -105,7 +105,7 @@ export function chooseTarget(requested: RequestedGoal, bounds: TargetBounds): Ta
   }
 }
 
-/** Microseconds of a text that a server or we wrote with its offset; undefined for one that cannot be understood. */
+/** Microseconds of a text with an offset that a server or we wrote; undefined if it cannot be understood. */
 export function microsOf(text: string | undefined): bigint | undefined {
   if (text === undefined) return undefined;
   const parsed = parseTimestamp(text, 'an unknown zone');

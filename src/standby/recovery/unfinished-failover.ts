@@ -2,14 +2,14 @@ import type { Objection } from '../steps/objections.ts';
 import type { StandbyRecord } from '../backup-record/record.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 
-/** Whether the server that ended here was out of recovery, but its failover was not carried to its end. */
+/** Whether the server that ended here was out of recovery, but its failover was not completed. */
 export function hasUnfinishedFailover({ record, control, backupLabel }: DataDirectory): boolean {
   if (record.isFailoverUnfinished !== true || control === undefined || backupLabel !== undefined)
     return false;
   return control.state !== 'in-archive-recovery' && control.state !== 'shut-down-in-recovery';
 }
 
-/** Whether the failover configuration is in force: all but the action was done. */
+/** Whether the failover configuration is in force: everything but the action was done. */
 export function isInFailoverConfiguration(record: StandbyRecord): boolean {
   if (record.promotedAtTimeline === undefined) return false;
   return record.isFailoverUnfinished !== true || record.isActionBegun === true;

@@ -36,8 +36,9 @@ function identifierIn(lines: readonly string[]): string | undefined {
 }
 
 /**
- * @param answers what the server said of itself
- * @param processes the look at the data directory; it speaks where the server does not, if it is that directory's that lives
+ * @param answers the server's answers about itself
+ * @param processes the look at the data directory; it counts if the server does not answer and the living server is
+ * that directory's
  */
 export function readIdentity(
   answers: readonly string[],

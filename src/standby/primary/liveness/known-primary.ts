@@ -5,7 +5,7 @@ import { readControlFile } from '../../server/data-directory.ts';
 
 /** This host's record of its primary. */
 export interface KnownPrimary {
-  /** Where its server would be on its host, as -B or -I have left it on record. */
+  /** The place of its server on its host, as -B or -I recorded it. */
   readonly pgdata: string | undefined;
   /** Decimal. */
   readonly systemIdentifier: string | undefined;

@@ -29,7 +29,7 @@ function remoteQuestion({ settings }: StandbyDeps, { pgdata }: KnownPrimary): Re
   };
 }
 
-/** An ssh that cannot be found has asked nobody. */
+/** If ssh cannot be found, nothing was asked. */
 function noLook(error: unknown): RemoteLook {
   const reason = messageOf(error);
   const check = error instanceof PitrError ? error.hint : undefined;
@@ -61,7 +61,7 @@ function otherHosts({ settings }: StandbyDeps): readonly Neighbour[] {
   return host === undefined ? [] : [{ host, port: port ?? settings.port }];
 }
 
-/** An address that does not answer looks the same where the fault is this host's own. */
+/** An address that does not answer looks the same if the fault is this host's own. */
 async function withoutOwnFault(
   deps: StandbyDeps,
   liveness: Liveness,
@@ -83,10 +83,10 @@ async function withoutOwnFault(
 const leastMs = 1_000;
 
 /**
- * Asks both ways at once, under one limit: the port as a client would, and the primary's host over ssh, which also sees a
- * server that listens on localhost only.
+ * Asks in both ways at once, under one limit: the port as a client would, and the primary's host over ssh, which also
+ * finds a server that only listens on localhost.
  *
- * @param wantsIdentity waits for ssh though the port answers, and asks the server what it is
+ * @param wantsIdentity waits for ssh although the port answers, and asks the server what it is
  */
 export async function lookAtPrimary(
   deps: StandbyDeps,
@@ -100,7 +100,7 @@ export async function lookAtPrimary(
   const enough = new AbortController();
   const port = probe(settings.master_public_ip, settings.port, limitMs, enough.signal);
   const remote = lookThere(deps, known, wantsIdentity, enough.signal);
-  // The answer that says alive first saves the wait for the other.
+  // If one answer already proves that the primary is alive, we do not wait for the other.
   void port.then(({ kind }) => {
     if (kind === 'postgresql' && !wantsIdentity) enough.abort();
   });

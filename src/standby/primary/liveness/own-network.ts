@@ -5,7 +5,7 @@ import { isIPv4, isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { ProbePort } from './port-probe.ts';
 
-/** The address that packets to there would leave from: the kernel's choice, and nothing is sent. */
+/** The address from which packets to there would leave: the kernel's choice, and nothing is sent. */
 async function ownAddressFor(address: string): Promise<string | undefined> {
   const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
   try {
@@ -19,7 +19,7 @@ async function ownAddressFor(address: string): Promise<string | undefined> {
   }
 }
 
-/** Node lists the addresses of interfaces that are up and have a carrier, and no others. */
+/** Node lists only the addresses of interfaces that are up and have a carrier. */
 function hasCarrier(own: string): boolean {
   const [plain] = own.split('%');
   return Object.values(networkInterfaces()).some((entries) =>
@@ -70,7 +70,7 @@ type ReadText = (path: string) => Promise<string>;
 
 const readText: ReadText = (path) => readFile(path, 'utf8').catch(() => '');
 
-/** A refusal is as good as a service: any word from there shows that the network carries. */
+/** A refusal is as good as a service: any answer shows that the network works. */
 async function doesAnswer(
   probe: ProbePort,
   read: ReadText,
@@ -83,13 +83,13 @@ async function doesAnswer(
   return isKnownNeighbour(await read('/proc/net/arp'), host);
 }
 
-/** Another host that is asked only whether it answers at all. */
+/** Another host, which is only asked whether it answers at all. */
 export interface Neighbour {
   readonly host: string;
   readonly port: number;
 }
 
-/** "discard": hardly a host serves it, and any answers for it. */
+/** "discard": hardly any host serves it, and any answer will do. */
 const anyPort = 9;
 
 async function gateways(read: ReadText, address: string): Promise<readonly Neighbour[]> {
@@ -100,9 +100,9 @@ async function gateways(read: ReadText, address: string): Promise<readonly Neigh
 }
 
 /**
- * Why an address that does not answer may do so for a fault of this host's own; undefined where there is no sign of one. A host that
- * is switched off in the same network gives EHOSTUNREACH, and is to be failed over; so only where this host reaches nobody else
- * either, the fault is here.
+ * A possible reason, on this host itself, why an address does not answer; undefined if there is no sign of one. A
+ * host in the same network that is switched off gives EHOSTUNREACH, and must be failed over. Only if this host
+ * reaches no other host either is the fault here.
  */
 export async function ownNetworkFault(
   address: string,

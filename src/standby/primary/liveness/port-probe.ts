@@ -14,7 +14,7 @@ export type ProbePort = (
 /** SSLRequest (manual, chapter "Message Formats"): answered before authentication, and while the server starts up. */
 const sslRequest = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
 
-/** S: willing to encrypt; N: not; E: an error, from a server too old or too busy to say more. */
+/** S: willing to encrypt; N: not; E: an error, from a server that is too old or too busy to answer otherwise. */
 const replies = new Set(['S', 'N', 'E'].map((letter) => letter.charCodeAt(0)));
 
 function judge(data: Buffer): PortAnswer {
@@ -23,7 +23,7 @@ function judge(data: Buffer): PortAnswer {
   return { kind: 'held', how: 'answers, but not as PostgreSQL does' };
 }
 
-/** Errors of connect that arise before a packet has left: they say nothing of the primary. */
+/** Errors of connect that arise before a packet has left: they prove nothing about the primary. */
 const ownFaults: Readonly<Record<string, string>> = {
   ENETUNREACH: 'Check the network of this host: it has no route to that address.',
   EADDRNOTAVAIL: 'Check the network of this host: it has no address or no free port to connect from.',
@@ -111,8 +111,8 @@ async function resolveName(host: string, limitMs: number): Promise<readonly stri
 }
 
 /**
- * Asks all addresses of a host at once, within the limit, whether PostgreSQL answers. Node's own way through several addresses
- * gives each but the last a quarter of a second: too little to call a server dead.
+ * Asks all addresses of a host at once, within the limit, whether PostgreSQL answers. Node's own way through several
+ * addresses gives each but the last a quarter of a second: too little to call a server dead.
  */
 export const probePort: ProbePort = async (host, port, limitMs, signal) => {
   const addresses = await resolveName(host, limitMs);

@@ -27,13 +27,13 @@ const life = (by: string, answers = true): Life => ({ kind: 'alive', by, answers
 
 /** The finding of the look at the processes. */
 export interface ProcessFinding {
-  /** A server that lives. */
+  /** A living server. */
   readonly alive: Life | undefined;
   /** Helpers that outlived their postmaster: they end by themselves. */
   readonly helpers: readonly ServerProcess[];
-  /** The data directory was there, is the primary's, and all its processes could be seen. */
+  /** The data directory exists, is the primary's, and all its processes could be seen. */
   readonly hasLooked: boolean;
-  /** Why it does not count as a look. */
+  /** The reason why the look proves nothing. */
   readonly obstacle: string | undefined;
   readonly unsent: number | undefined;
   readonly notes: readonly string[];
@@ -73,7 +73,7 @@ function notesOf(lines: Lines): readonly string[] {
   );
 }
 
-/** @param expected system identifier of our cluster, where it is known */
+/** @param expected system identifier of our cluster, if it is known */
 export function readProcesses(lines: Lines, expected: string | undefined): ProcessFinding {
   const servers = processesIn(lines);
   const obstacle = findObstacle(lines, expected);
@@ -88,14 +88,14 @@ export function readProcesses(lines: Lines, expected: string | undefined): Proce
   };
 }
 
-/** libpq's own words, in the C locale, for a connection that nobody took. */
+/** libpq's own messages, in the C locale, for a connection that nobody accepted. */
 const nobodyThere =
   /connection refused|no such file or directory|could not translate host name|unreachable|no route to host/i;
 
-/** A stopped server's connections are taken by the kernel: silence proves neither that one lives nor that none does. */
+/** The kernel accepts connections for a stopped server: silence proves neither that one lives nor that none does. */
 const silence = /timeout expired|timed out/i;
 
-/** The connection was taken, and nothing that a server says came back: a proxy or another program, or a server that just died. */
+/** The connection was accepted, but no server's answer came: a proxy or another program, or a server that just died. */
 const holding = /server closed the connection unexpectedly|received invalid response/i;
 
 export type PsqlFinding =
@@ -103,7 +103,7 @@ export type PsqlFinding =
   | { readonly kind: 'nobody' }
   | { readonly kind: 'silent' | 'held' | 'cannot-ask'; readonly said: string };
 
-/** Anything that is not plainly "nobody there" counts as an answer: a refused password is one. */
+/** Anything that does not clearly mean "no server" counts as an answer: a refused password does. */
 export function readPsql(lines: Lines): PsqlFinding {
   const [text] = valuesOf(lines, 'psql');
   const status = text === undefined ? undefined : Number(text);
@@ -115,7 +115,7 @@ export function readPsql(lines: Lines): PsqlFinding {
   return nobodyThere.test(said) ? { kind: 'nobody' } : { kind: 'answered', said };
 }
 
-/** Puts together what the processes and psql there say. */
+/** Combines the results of the processes and of psql there. */
 export function judgeRemote(processes: ProcessFinding, psql: PsqlFinding): RemoteFinding {
   if (processes.alive !== undefined) return processes.alive;
   if (psql.kind === 'answered') return life(`psql there says: ${psql.said}`);

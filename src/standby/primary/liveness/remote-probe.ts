@@ -13,7 +13,7 @@ export interface RemoteLook {
 }
 
 export interface Wanted {
-  /** System identifier of our cluster, where it is known. */
+  /** The system identifier of our cluster, if it is known. */
   readonly systemIdentifier: string | undefined;
   readonly identity: boolean;
 }
@@ -25,12 +25,12 @@ export type ProbeDeps = Pick<
 
 interface Leash {
   readonly startSession: StartSession;
-  /** Why ssh itself could not be started, if that was so. */
+  /** The reason why ssh itself could not be started, if it could not. */
   readonly notStarted: () => string | undefined;
   readonly release: () => void;
 }
 
-/** Ends every session of ours when the limit passes or the answer is no longer wanted: ssh alone may wait for ever. */
+/** Ends every session of ours when the limit passes or the answer is no longer needed: ssh alone may wait forever. */
 function leash(startSession: StartSession, limitMs: number, signal: AbortSignal): Leash {
   const sessions: Session[] = [];
   let reason: string | undefined;
@@ -57,7 +57,7 @@ function leash(startSession: StartSession, limitMs: number, signal: AbortSignal)
   };
 }
 
-/** The connection of one look, and how long it may take still. */
+/** The connection of one look, and the time that it has left. */
 interface Look {
   readonly deps: ProbeDeps;
   readonly shell: RemoteShell;
@@ -71,7 +71,7 @@ interface Said {
   readonly result: RemoteResult;
 }
 
-/** A script whose connection is lost has said something all the same. */
+/** A script whose connection is lost has still printed something. */
 async function ask({ shell, leftMs }: Look, script: string): Promise<Said> {
   const lines: string[] = [];
   const onLine = (line: string): void => {
@@ -93,7 +93,10 @@ async function identityOf(look: Look, processes: readonly string[], isOfDirector
 
 const againMs = 200;
 
-/** Looks until what outlived a postmaster has ended, or the time is over: such processes are no sign of life, and no proof of death. */
+/**
+ * Looks until the survivors of a postmaster have ended, or the time is over: such processes prove neither life nor
+ * death.
+ */
 async function awaitHelpers(look: Look, first: Said): Promise<Said> {
   const { deps, wanted, question, leftMs } = look;
   const script = processScript(question.primaryPgdata);
@@ -144,7 +147,7 @@ export async function probeRemote(
   try {
     const used = await deps.withRemoteShell(
       { startSession: held.startSession, log: deps.log },
-      // A host that is reached was reached, whatever its start-up files print.
+      // A host that was reached was reached, whatever its start-up files print.
       { ...target, connectTimeoutS, allowsNoise: true },
       (shell) => lookThere({ deps, shell, question, wanted, leftMs }),
     );

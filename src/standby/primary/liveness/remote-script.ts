@@ -11,7 +11,7 @@ export interface RemoteQuestion {
   readonly port: number;
   readonly user: string;
   readonly database: string;
-  /** Seconds for the whole look; psql gets fewer of them. */
+  /** Seconds for the whole look; psql gets only some of them. */
   readonly limitS: number;
 }
 
@@ -19,9 +19,10 @@ export interface RemoteQuestion {
 const notForPsqlS = 2;
 
 /**
- * A directory is its device and inode, in whatever mount namespace a process has it: `-ef` compares these, and is built into every
- * shell that is in use. The text of /proc/PID/cwd is that of the process's own mounts: it finds neither a server in a container
- * nor one that was started through a bind mount, and takes a stranger's under the same path for ours.
+ * A directory is identified by device and inode, in whatever mount namespace a process has it: `-ef` compares these,
+ * and is built into every shell in use. The text of /proc/PID/cwd belongs to the process's own mounts: it misses a
+ * server in a container and one that was started through a bind mount, and mistakes a foreign server under the same
+ * path for ours.
  */
 const processPart = `
     is_server() {
@@ -53,11 +54,11 @@ const processPart = `
     fi`;
 
 /**
- * A POSIX sh script for the primary's host that prints one line per finding: `identifier` of the cluster in the data directory,
- * `recovers` if that is a standby's, `server PID STATE TITLE`, `hidden PID` (a server of ours that the kernel keeps from our eyes),
- * `postmaster PID` where there is no /proc, `container PID` where processes of other containers are out of sight, `blind`,
- * `no-pgdata`, `unsent COUNT`, and `looked` last: a look that is cut off has not looked. A host may have thousands of processes: no
- * other is started for each. A postmaster that is found is enough.
+ * A POSIX sh script for the primary's host that prints one line per finding: `identifier` of the cluster in the data
+ * directory, `recovers` if that is a standby's, `server PID STATE TITLE`, `hidden PID` (a server of ours that the
+ * kernel hides from us), `postmaster PID` if there is no /proc, `container PID` if processes of other containers are
+ * hidden, `blind`, `no-pgdata`, `unsent COUNT`, and `looked` at the end: without it the look was not completed. A
+ * host may have thousands of processes: no program is started for each. One postmaster is enough.
  */
 export function processScript(pgdata: string | undefined): string {
   if (pgdata === undefined) return "echo 'no-pgdata'";
@@ -107,7 +108,7 @@ printf '%s\\n' "$said" | sed 's/^/said /'
 echo "psql $status"`;
 }
 
-/** Each statement stands alone: a release that lacks a function answers the others. */
+/** Each statement is independent: a release that lacks a function still answers the others. */
 const identityStatements = [
   "SELECT 'release ' || current_setting('server_version_num');",
   "SELECT 'recovery ' || pg_is_in_recovery()::text;",
@@ -117,7 +118,7 @@ const identityStatements = [
   "SELECT 'file ' || pg_xlogfile_name(pg_current_xlog_location());",
 ];
 
-/** Asks a server that lives what it is: lines `release`, `recovery`, `identifier`, `checkpoint-timeline` and `file`. */
+/** Asks a living server what it is: lines `release`, `recovery`, `identifier`, `checkpoint-timeline` and `file`. */
 export function identityScript(question: RemoteQuestion): string {
   const statements = identityStatements.map(shellQuote).join(' ');
   return `printf '%s\\n' ${statements} | ${psqlCall(question, [])} 2>/dev/null`;

@@ -1,12 +1,12 @@
 /** The answer of a TCP port to a PostgreSQL client. */
 export type PortAnswer =
-  /** The first byte of a protocol reply: a server (or a pooler in front of one) is there. */
+  /** The first byte of a protocol reply: a server (or a pooler in front of one) exists. */
   | { readonly kind: 'postgresql' }
-  /** The connection was accepted and not answered as a server does: a hung server, a proxy, or another program. */
+  /** The connection was accepted but not answered as a server does: a hung server, a proxy, or another program. */
   | { readonly kind: 'held'; readonly how: string }
-  /** The host refused, or nothing came back in time. */
+  /** The host refused, or no answer came in time. */
   | { readonly kind: 'none'; readonly reason: string; readonly timedOutAt?: string | undefined }
-  /** EHOSTUNREACH: so a host looks that is switched off, and so does one behind a fault of this host's own. */
+  /** EHOSTUNREACH: a switched-off host gives it, and so does a fault of this host's own. */
   | { readonly kind: 'no-route'; readonly reason: string; readonly address: string }
   /** The question never left this host. */
   | Unasked;
@@ -24,14 +24,14 @@ export type RemoteFinding =
   | { readonly kind: 'alive'; readonly by: string; readonly answers: boolean }
   | {
       readonly kind: 'dead';
-      /** The number of WAL files that still wait there to be archived, where it is known. */
+      /** The number of WAL files that still wait there to be archived, if it is known. */
       readonly unsent: number | undefined;
-      /** The primary's data directory was there, and no server of it; otherwise only its address there refused psql. */
+      /** The primary's data directory exists without a server of it; otherwise only its address there refused psql. */
       readonly hasLooked: boolean;
       /** Remarks on this look, for the operator. */
       readonly notes: readonly string[];
     }
-  /** It answered and proved neither. */
+  /** It answered but proved neither. */
   | { readonly kind: 'unclear'; readonly reason: string };
 
 export type RemoteAnswer =
@@ -39,28 +39,28 @@ export type RemoteAnswer =
 
 /** Whether the primary is alive, as far as can be determined within `failover_probe_timeout`. */
 export type Liveness =
-  /** `answers` is false for a stopped postmaster, and where something only holds the port. */
+  /** `answers` is false for a stopped postmaster, and if something only holds the port. */
   | { readonly kind: 'alive'; readonly by: string; readonly answers: boolean }
-  /** Its host answers, and no server is there. */
+  /** Its host answers, and no server runs there. */
   | { readonly kind: 'dead'; readonly unsent: number | undefined; readonly warnings: readonly string[] }
-  /** It does not answer: it was not seen dead, and may live beyond a broken network. */
+  /** It does not answer. This does not prove that it is down: it may live beyond a broken network. */
   | { readonly kind: 'unreachable'; readonly reason: string }
-  /** Nobody was asked: a fault of this host's own. */
+  /** The question was not asked because of a fault of this host's own. */
   | Unasked;
 
-/** The answer that says most of several addresses of one name. */
+/** The most meaningful answer from several addresses of one name. */
 export function strongestAnswer(answers: readonly PortAnswer[]): PortAnswer | undefined {
   const order: readonly PortAnswer['kind'][] = ['postgresql', 'held', 'none', 'no-route', 'unasked'];
   return [...answers].sort((one, other) => order.indexOf(one.kind) - order.indexOf(other.kind))[0];
 }
 
-/** Why nothing was learned by this question. */
+/** The reason why this question has shown nothing. */
 function reasonOf(answer: PortAnswer | RemoteAnswer): string {
   return 'reason' in answer ? answer.reason : '';
 }
 
 /**
- * Puts the two answers together. One that says alive is enough; dead is what was seen dead; and where neither question left
+ * Combines the two answers. One that proves life is enough; dead requires proof of death; if neither question left
  * this host, nothing is known.
  */
 export function judgeLiveness(place: string, port: PortAnswer, remote: RemoteAnswer): Liveness {
@@ -93,7 +93,7 @@ export function describeLiveness(liveness: Liveness): string {
   }
 }
 
-/** Why a failover must not begin, until the operator overrules it; undefined where nothing stands against it. */
+/** The reason why a failover must not begin, unless the operator overrules it; undefined if there is none. */
 export interface LivenessObjection {
   readonly name: 'primary-alive' | 'primary-unasked';
   readonly message: string;

@@ -23,7 +23,7 @@ export const watchedExitCodes: Readonly<Record<Watched, ExitCode | 0>> = {
   'other-cluster': exitCodes.primaryOfOtherCluster,
 };
 
-/** @param expected system identifier of our cluster, where it is known */
+/** @param expected system identifier of our cluster, if it is known */
 export function judgeWatched(
   liveness: Liveness,
   { inRecovery, systemIdentifier }: ServerIdentity,

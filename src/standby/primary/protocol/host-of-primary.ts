@@ -4,8 +4,8 @@ import type { RemoteShell } from '../../../system/ssh.ts';
 import type { StandbyDeps } from '../../deps.ts';
 
 /**
- * Stands where the shell on the primary's host would be. Only the questions whether a directory here is the primary's own
- * are asked of it: a primary on this very host answers them by this host's own shell, any other one has nothing to say.
+ * Takes the place of the shell on the primary's host. It is only asked whether a directory here is the primary's own:
+ * if the primary is this very host, its own shell answers; any other primary has no answer.
  */
 export async function shellInstead(deps: StandbyDeps): Promise<RemoteShell> {
   const { settings } = deps;

@@ -54,7 +54,7 @@ export interface Identity {
   readonly timeline: number;
 }
 
-/** Asks over the very protocol that pg_basebackup will use, so that a missing right is found before anything is begun. */
+/** Asks over the very protocol that pg_basebackup will use: a missing right is found before anything is begun. */
 export async function identifyPrimary(
   deps: StandbyDeps,
   psql: CommandLine,

@@ -12,7 +12,7 @@ import { shellInstead } from './host-of-primary.ts';
 import { identifyPrimary, type Identity } from './identify.ts';
 import { withAccess } from './pass-file.ts';
 
-/** psql of this host: beside pg_basebackup where the INI names one, else wherever there is one. Any release will do. */
+/** psql of this host: beside pg_basebackup if the INI file names that, otherwise any psql. Any release will do. */
 async function findPsql({ settings }: StandbyDeps): Promise<CommandLine> {
   const { pg_basebackup, includepath } = settings;
   const beside = pg_basebackup.program.startsWith('/') ? [dirname(pg_basebackup.program)] : [];
@@ -20,7 +20,7 @@ async function findPsql({ settings }: StandbyDeps): Promise<CommandLine> {
   return requireProgram('includepath', { program: 'psql', args: [] }, folders);
 }
 
-/** Runs psql here, with the password where only it finds it. */
+/** Runs psql here, with the password where only psql finds it. */
 function localRunner(deps: StandbyDeps, { env }: ProtocolAccess): PsqlRunner {
   return {
     start: (program, options) =>
@@ -36,7 +36,7 @@ async function gatherFacts(identity: Identity, query: Query, role: string): Prom
     throw refusal(`role "${role}" has no right to read the settings of the primary`, {
       hint: capabilities.hasReadAllSettingsRole
         ? `Run there: GRANT pg_read_all_settings TO ${role}`
-        : 'On this version only a superuser may.',
+        : 'On this version only a superuser can.',
     });
   }
   const { systemIdentifier } = identity;
@@ -44,8 +44,8 @@ async function gatherFacts(identity: Identity, query: Query, role: string): Prom
 }
 
 /**
- * Learns what the primary is without ssh to its host: all is asked of its server, in one session that is held
- * for the length of the action.
+ * Determines the facts about the primary without ssh to its host: every query goes to its server, in one session that
+ * stays open during the action.
  */
 export async function withPrimaryByProtocol<T>(
   deps: StandbyDeps,
