@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import type { Host } from '../harness/host.ts';
+import { writeScript, type Host } from '../harness/host.ts';
 import { test } from '../harness/test.ts';
 import { fakeCluster, readyCluster, type FakeCluster } from './archiver-cluster.ts';
 
@@ -148,6 +148,21 @@ describe('an archive directory at the standby', () => {
     expect(cluster.queue('s1')).toEqual([]);
     expect(readdirSync(`${standby.archiveDir}.real`)).toContain(name);
   });
+});
+
+test('pg_wal that is reached by a symbolic link is read by its real path', async ({ world }) => {
+  const cluster = await readyCluster(world, { slaves: ['s1'] });
+  const link = join(cluster.pgdata, 'pg_wal');
+  renameSync(link, `${cluster.pgdata}.wal`);
+  symlinkSync(`${cluster.pgdata}.wal`, link);
+  // As rsync 3.5 does with a link of another owner.
+  const rsync = `case $* in *"${link}"*) exit 3 ;; esac\nexec /usr/bin/rsync "$@"`;
+  cluster.writeIni({ rsync_bin: writeScript(cluster.host, 'rsync', rsync) });
+  const name = cluster.segment(1);
+  cluster.addSegment(name);
+  expect((await cluster.archive(name)).code).toBe(0);
+  expect(cluster.queue('s1')).toEqual([]);
+  expect(readdirSync(first(cluster).archiveDir)).toContain(name);
 });
 
 describe('a start-up file that prints', () => {

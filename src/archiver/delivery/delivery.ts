@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { realpath } from 'node:fs/promises';
 import type { StandbyTarget } from '../../config/options-archiver.ts';
 import {
   lightCompression,
@@ -95,7 +96,9 @@ async function transfer(
   // Equal size and time prove nothing, so rsync may skip nothing. A part of a file that exists already is completed.
   const ours = ['--times', '--ignore-times', '--partial', '--from0', '--files-from=-'];
   if (batch.compressesLightly === true) ours.push(...lightCompression(rsync.flags));
-  const command = rsyncCommand(shell, rsync, standby.ssh_timeout, [...ours, `${batch.directory}/`, target]);
+  // rsync 3.5 follows no symbolic link of another owner.
+  const source = await realpath(batch.directory).catch(() => batch.directory);
+  const command = rsyncCommand(shell, rsync, standby.ssh_timeout, [...ours, `${source}/`, target]);
   const input = batch.files.map((file) => `${file.name.name}\0`).join('');
   const outcome = rsyncOutcome(await deps.run(command, { limitMs, input, env: rsyncEnvironment(rsync) }));
   switch (outcome.kind) {
