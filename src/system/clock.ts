@@ -1,12 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { is, type Guarded } from './json.ts';
 
 /** A moment that other processes of this host can measure from, until the host is booted again. */
-export interface Moment {
-  readonly boot: string;
+export const isMoment = is.object({
+  boot: is.text,
   /** On the clock of `monotonicMs`. */
-  readonly ms: number;
-}
+  ms: is.number,
+});
+
+export type Moment = Guarded<typeof isMoment>;
 
 /** The one clock of both programs. */
 export interface Clock {

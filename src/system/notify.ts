@@ -1,4 +1,5 @@
 import { startHook, type Hook, type HookEnd, type StartHook } from './hook.ts';
+import { is, type Checked } from './json.ts';
 import type { Log } from './log.ts';
 import { quoted } from './printable.ts';
 
@@ -91,11 +92,13 @@ export async function partWithHooks(graceMs = shutdownGraceMs): Promise<void> {
 }
 
 /** The last notification about one subject; kept on disk between calls. */
-export interface SaidState {
-  readonly severity: Severity;
+export const saidFields = {
+  severity: is.oneOf('ok', 'warning', 'critical'),
   /** Seconds since the epoch. */
-  readonly lastNotified: number;
-}
+  lastNotified: is.number,
+};
+
+export type SaidState = Checked<typeof saidFields>;
 
 /**
  * Whether to notify: on a change of state, and as a reminder while a bad state lasts (never if `reminderS` is 0). If

@@ -1,29 +1,36 @@
 import type { Severity } from '../../system/notify.ts';
 
-/** The reason why a standby did not accept the WAL. All of these are expected: the WAL goes to the queue. */
-export type TroubleKind =
+/** The reason why a standby did not accept the WAL. All of these are expected: the WAL goes to the queue. Critical: an operator must act. */
+const severities = {
   /** No ssh connection, or it was lost. */
-  | 'unreachable'
+  unreachable: 'warning',
   /** archivedir does not exist: the standby is not initialized, or its file system is not mounted. */
-  | 'no-directory'
-  | 'no-space'
+  'no-directory': 'warning',
+  'no-space': 'warning',
   /** The transfer did not end in time. */
-  | 'slow'
+  slow: 'warning',
   /** Any other message of the transfer or the standby's shell. */
-  | 'failed'
+  failed: 'warning',
   /** A program is missing on this host. */
-  | 'misconfigured'
-  | 'no-sentinel'
+  misconfigured: 'critical',
+  'no-sentinel': 'critical',
   /** archivedir belongs to another cluster. */
-  | 'foreign'
+  foreign: 'critical',
   /** The standby was promoted: it is a primary now. */
-  | 'promoted'
+  promoted: 'critical',
   /** Others may write to archivedir, or its file system has no hard links, or a login there prints text. */
-  | 'unfit'
+  unfit: 'critical',
   /** A file of the same name with other contents exists there. */
-  | 'conflict'
+  conflict: 'critical',
   /** This server is itself a standby, and the file does not exist there yet. */
-  | 'in-recovery';
+  'in-recovery': 'critical',
+} as const satisfies Readonly<Record<string, Severity>>;
+
+export type TroubleKind = keyof typeof severities;
+
+export function isTroubleKind(value: unknown): value is TroubleKind {
+  return typeof value === 'string' && Object.hasOwn(severities, value);
+}
 
 export interface Trouble {
   readonly kind: TroubleKind;
@@ -32,17 +39,6 @@ export interface Trouble {
   readonly hint?: string | undefined;
 }
 
-/** Critical: an operator must act. */
-const criticalKinds: ReadonlySet<TroubleKind> = new Set([
-  'misconfigured',
-  'no-sentinel',
-  'foreign',
-  'promoted',
-  'unfit',
-  'conflict',
-  'in-recovery',
-]);
-
 export function severityOf(kind: TroubleKind): Severity {
-  return criticalKinds.has(kind) ? 'critical' : 'warning';
+  return severities[kind];
 }

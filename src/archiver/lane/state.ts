@@ -1,49 +1,58 @@
 import { messageOf, PitrError } from '../../errors.ts';
-import type { Moment } from '../../system/clock.ts';
+import { isMoment } from '../../system/clock.ts';
 import { readIfExists } from '../../system/durable.ts';
-import type { SaidState, Severity } from '../../system/notify.ts';
+import { is, parseJson, type Checked, type Guarded } from '../../system/json.ts';
+import { saidFields, type Severity } from '../../system/notify.ts';
 import type { Lane } from './lane.ts';
-import { severityOf, type TroubleKind } from '../delivery/trouble.ts';
+import { isTroubleKind, severityOf, type TroubleKind } from '../delivery/trouble.ts';
+
+const isOwnHealth = is.oneOf(
+  'ok',
+  /** It was reached, but its queue is not empty yet. */
+  'behind',
+  /** The standby did not accept the WAL, and it could not be queued either. */
+  'unsafe',
+  'abandoned',
+);
 
 /** The condition of a lane. */
-export type Health =
-  | 'ok'
-  /** It was reached, but its queue is not empty yet. */
-  | 'behind'
-  /** The standby did not accept the WAL, and it could not be queued either. */
-  | 'unsafe'
-  | 'abandoned'
-  | TroubleKind;
+export type Health = Guarded<typeof isOwnHealth> | TroubleKind;
 
-export interface Abandoned {
+const isHealth = (value: unknown): value is Health => isOwnHealth(value) || isTroubleKind(value);
+
+const isAbandoned = is.object({
   /** ISO 8601. */
-  readonly since: string;
+  since: is.text,
   /** By the operator, or by `queue_full: abandon`. */
-  readonly by: 'operator' | 'policy';
+  by: is.oneOf('operator', 'policy'),
   /** The WAL that the standby will never get: oldest and newest name. */
-  readonly firstLost?: string | undefined;
-  readonly lastLost?: string | undefined;
-}
+  firstLost: is.optional(is.text),
+  lastLost: is.optional(is.text),
+});
+
+export type Abandoned = Guarded<typeof isAbandoned>;
 
 /** The memory of one lane between calls. Only the holder of its lock writes it. */
-export interface LaneState {
-  readonly health: Health;
+const stateFields = {
+  health: isHealth,
   /** When `health` got its present value; ISO 8601. */
-  readonly since?: string | undefined;
+  since: is.optional(is.text),
   /** The same moment for programs to measure from, because the time of day may be set. */
-  readonly sinceMoment?: Moment | undefined;
-  readonly reason?: string | undefined;
+  sinceMoment: is.optional(isMoment),
+  reason: is.optional(is.text),
   /** We do not contact the standby before this time: milliseconds since 1970. */
-  readonly retryAt?: number | undefined;
-  readonly said?: SaidState | undefined;
+  retryAt: is.optional(is.number),
+  said: is.optional(is.object(saidFields)),
   /** The last resume request that was seen: one request ends one abandonment only. */
-  readonly seenRequest?: string | undefined;
-  readonly abandoned?: Abandoned | undefined;
+  seenRequest: is.optional(is.text),
+  abandoned: is.optional(isAbandoned),
   /**
    * Changes each time its queue is freed: it shows a process that remembers the queue's contents that they are gone.
    */
-  readonly freed?: string | undefined;
-}
+  freed: is.optional(is.text),
+};
+
+export type LaneState = Checked<typeof stateFields>;
 
 export const fresh: LaneState = { health: 'ok' };
 
@@ -51,9 +60,7 @@ export async function readLaneState({ stateFile, name }: Lane): Promise<LaneStat
   const content = await readIfExists(stateFile);
   if (content === undefined) return fresh;
   try {
-    const value: unknown = JSON.parse(content.toString('utf8'));
-    if (typeof value === 'object' && value !== null && 'health' in value) return value as LaneState;
-    throw new Error('it has no "health"');
+    return parseJson(content.toString('utf8'), stateFields);
   } catch (error) {
     // Continuing as if nothing were known would forget that the standby may be abandoned.
     throw new PitrError(`cannot understand "${stateFile}"`, {

@@ -1,7 +1,15 @@
 import { join } from 'node:path';
 import { messageOf } from '../../errors.ts';
 import { readIfExists } from '../../system/durable.ts';
-import { isNotificationDue, latestSaid, notify, type SaidState, type Severity } from '../../system/notify.ts';
+import { parseJson } from '../../system/json.ts';
+import {
+  isNotificationDue,
+  latestSaid,
+  notify,
+  saidFields,
+  type SaidState,
+  type Severity,
+} from '../../system/notify.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
 import { replaceDurably } from '../../system/replaceable.ts';
 import { judgeOwnArchiving } from '../wal/own-archive-command.ts';
@@ -42,11 +50,9 @@ function stateFile({ deps }: Work): string {
 async function readSaid(work: Work): Promise<SaidState | undefined> {
   try {
     const text = await readIfExists(stateFile(work));
-    if (text === undefined) return undefined;
-    const said: unknown = JSON.parse(text.toString('utf8'));
-    const isSaid = typeof said === 'object' && said !== null && 'severity' in said && 'lastNotified' in said;
-    return isSaid ? (said as SaidState) : undefined;
-  } catch {
+    return text === undefined ? undefined : parseJson(text.toString('utf8'), saidFields);
+  } catch (error) {
+    work.deps.log.warning(`cannot understand "${stateFile(work)}": ${messageOf(error)}`);
     return undefined;
   }
 }

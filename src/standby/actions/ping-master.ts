@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { messageOf } from '../../errors.ts';
 import { readIfExists } from '../../system/durable.ts';
-import { isNotificationDue, notify, type SaidState, type Severity } from '../../system/notify.ts';
+import { is, parseJson, type Checked } from '../../system/json.ts';
+import { isNotificationDue, notify, saidFields, type SaidState, type Severity } from '../../system/notify.ts';
 import { replaceDurably } from '../../system/replaceable.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
 import { lookAtPrimary } from '../primary/liveness/liveness.ts';
@@ -14,9 +15,8 @@ import {
 
 const stateName = '.cmd_standby.json';
 
-interface State {
-  readonly ping?: SaidState;
-}
+const stateFields = { ping: is.optional(is.object(saidFields)) };
+type State = Checked<typeof stateFields>;
 
 function statePath(deps: Pick<StandbyDeps, 'settings'>): string {
   return join(deps.settings.archivedir, stateName);
@@ -26,9 +26,9 @@ function statePath(deps: Pick<StandbyDeps, 'settings'>): string {
 async function readState(deps: StandbyDeps): Promise<State> {
   try {
     const content = await readIfExists(statePath(deps));
-    return content === undefined ? {} : (JSON.parse(content.toString('utf8')) as State);
+    return content === undefined ? {} : parseJson(content.toString('utf8'), stateFields);
   } catch (error) {
-    deps.log.debug(`no state of earlier calls: ${messageOf(error)}`);
+    deps.log.warning(`cannot understand "${statePath(deps)}": ${messageOf(error)}`);
     return {};
   }
 }

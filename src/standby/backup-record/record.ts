@@ -1,87 +1,99 @@
 import { join } from 'node:path';
-import { PitrError } from '../../errors.ts';
+import { messageOf, PitrError } from '../../errors.ts';
 import { exists, readIfExists } from '../../system/durable.ts';
+import { is, parseJson, type Checked, type Guarded } from '../../system/json.ts';
 import { writeForServer } from '../server/server-modes.ts';
-import type { Verification } from '../page-check/findings.ts';
-
-/** Facts about the base backup in pgdata. LSNs as PostgreSQL prints them, times in ISO 8601 with zone. */
-export interface BackupRecord {
-  /** `copying` from before the first byte changes until the copy is known to be complete. */
-  readonly status: 'copying' | 'complete';
-  readonly label: string;
-  readonly systemIdentifier: string;
-  /** The primary's data directory: a living primary would have its postmaster.pid there. */
-  readonly primaryPgdata: string;
-  /** While `copying`: directories of this host's tablespaces that the copy fills. Perhaps they are not linked yet. */
-  readonly tablespaces?: readonly string[];
-  readonly timeline: number;
-  readonly segmentSize: number;
-  readonly startLsn: string;
-  readonly startSegment: string;
-  readonly startTime: string;
-  readonly stopLsn?: string;
-  readonly stopSegment?: string;
-  readonly stopTime?: string;
-  /** The primary's TimeZone setting, in which a recovery target without a zone is read. */
-  readonly timeZone: string;
-  /** The standby whose files were copied; if not set, the primary's files were copied. */
-  readonly source?: string;
-  /** Only while copying: the entries of pgdata that are configuration of the standby. The copy does not touch them. */
-  readonly ownConfiguration?: readonly string[];
-  /** Set once all files are copied. Records of earlier releases have none. */
-  readonly copy?: CopyFacts;
-  /** Set once --verify has checked every page. */
-  readonly verified?: VerifiedFacts;
-  /** Version of the program that made it. */
-  readonly toolVersion?: string;
-}
-
-export interface VerifiedFacts extends Verification {
-  readonly time: string;
-}
+import { verificationFields } from '../page-check/findings.ts';
 
 /** The costs of copying a base backup's files. Sizes in bytes. */
-export interface CopyFacts {
-  readonly files: number;
-  readonly bytes: number;
+const isCopy = is.object({
+  files: is.number,
+  bytes: is.number,
   /** Contents that came from the primary; the rest of `bytes` was here already. */
-  readonly movedBytes: number;
-  readonly reusedBytes: number;
+  movedBytes: is.number,
+  reusedBytes: is.number,
   /** Bytes that the connections carried to this host, compressed. */
-  readonly receivedBytes: number;
-  readonly threads: number;
+  receivedBytes: is.number,
+  threads: is.number,
   /** If not set, rsync. */
-  readonly method?: 'pg_basebackup';
+  method: is.optional(is.oneOf('pg_basebackup')),
   /** Duration of the copy alone, from its first to its last file. */
-  readonly copySeconds: number;
+  copySeconds: is.number,
   /** Duration of the whole base backup so far, when the record was written. */
-  readonly seconds: number;
-}
+  seconds: is.number,
+});
+
+export type CopyFacts = Guarded<typeof isCopy>;
+
+const isVerified = is.object({
+  time: is.text,
+  ...verificationFields,
+});
+
+export type VerifiedFacts = Guarded<typeof isVerified>;
+
+/** Facts about the base backup in pgdata. LSNs as PostgreSQL prints them, times in ISO 8601 with zone. */
+const isBackup = is.object({
+  /** `copying` from before the first byte changes until the copy is known to be complete. */
+  status: is.oneOf('copying', 'complete'),
+  label: is.text,
+  systemIdentifier: is.text,
+  /** The primary's data directory: a living primary would have its postmaster.pid there. */
+  primaryPgdata: is.text,
+  /** While `copying`: directories of this host's tablespaces that the copy fills. Perhaps they are not linked yet. */
+  tablespaces: is.optional(is.listOf(is.text)),
+  timeline: is.number,
+  segmentSize: is.number,
+  startLsn: is.text,
+  startSegment: is.text,
+  startTime: is.text,
+  stopLsn: is.optional(is.text),
+  stopSegment: is.optional(is.text),
+  stopTime: is.optional(is.text),
+  /** The primary's TimeZone setting, in which a recovery target without a zone is read. */
+  timeZone: is.text,
+  /** The standby whose files were copied; if not set, the primary's files were copied. */
+  source: is.optional(is.text),
+  /** Only while copying: the entries of pgdata that are configuration of the standby. The copy does not touch them. */
+  ownConfiguration: is.optional(is.listOf(is.text)),
+  /** Set once all files are copied. Records of earlier releases have none. */
+  copy: is.optional(isCopy),
+  /** Set once --verify has checked every page. */
+  verified: is.optional(isVerified),
+  /** Version of the program that made it. */
+  toolVersion: is.optional(is.text),
+});
+
+export type BackupRecord = Guarded<typeof isBackup>;
 
 /** The settings that we wrote for the server, so that the next run can remove exactly those. */
-export interface SettingsRecord {
+const isSettings = is.object({
   /** `held`: an interrupted recovery is on hold, and no server starts until -S or -F999 writes other settings. */
-  readonly mode: 'standby' | 'recovery' | 'held';
+  mode: is.oneOf('standby', 'recovery', 'held'),
   /** The parameter names, in lower case, that we set in `file`. */
-  readonly names: readonly string[];
-  readonly file: string;
-}
+  names: is.listOf(is.text),
+  file: is.text,
+});
+
+export type SettingsRecord = Guarded<typeof isSettings>;
 
 /** `pgdata/pitrtools.json`. Unknown fields are kept when it is rewritten. */
-export interface StandbyRecord {
-  readonly backup?: BackupRecord;
-  readonly settings?: SettingsRecord;
+const recordFields = {
+  backup: is.optional(isBackup),
+  settings: is.optional(isSettings),
   /** Set once the server has taken its first write out of recovery. */
-  readonly promotedAtTimeline?: number;
+  promotedAtTimeline: is.optional(is.number),
   /** Set until the steps after that are completed. */
-  readonly isFailoverUnfinished?: true;
+  isFailoverUnfinished: is.optional(is.yes),
   /** Set from before action_failover begins until it has succeeded: -F999 still has to run it. */
-  readonly isActionBegun?: true;
+  isActionBegun: is.optional(is.yes),
   /** Settings that the server was started with for its promotion, since pg_control demanded more than its files have. */
-  readonly raisedSettings?: Readonly<Record<string, number>>;
+  raisedSettings: is.optional(is.mapOf(is.number)),
   /** The recovery target at which a server paused or shut down; it has not been in standby mode since. */
-  readonly recoveredTo?: string;
-}
+  recoveredTo: is.optional(is.text),
+};
+
+export type StandbyRecord = Checked<typeof recordFields>;
 
 export const recordFileName = 'pitrtools.json';
 
@@ -95,9 +107,10 @@ export async function readRecord(pgdata: string): Promise<StandbyRecord> {
   const content = await readIfExists(path);
   if (content === undefined) return {};
   try {
-    return JSON.parse(content.toString('utf8')) as StandbyRecord;
+    return parseJson(content.toString('utf8'), recordFields);
   } catch (error) {
     throw new PitrError(`cannot understand "${path}"`, {
+      detail: messageOf(error),
       hint: 'It is the record of the base backup; make a new one with -B.',
       cause: error,
     });

@@ -1,27 +1,32 @@
 import { unreachable } from '../../errors.ts';
+import { is, type Checked, type Guarded } from '../../system/json.ts';
 import type { BadPage } from './check-file.ts';
 import type { CopyCheck } from './check-files.ts';
 import type { Verdict } from './judge.ts';
 
 /** An error that the verification of a copy found. */
-export interface Finding {
+const isFinding = is.object({
   /** Relative to the data directory. */
-  readonly file: string;
+  file: is.text,
   /** Block of the relation, as the server's own messages count; undefined where the whole file is meant. */
-  readonly block?: number;
-  readonly kind: 'bad-copy' | 'bad-source' | 'unclear' | 'unreadable';
-  readonly reason: string;
-}
+  block: is.optional(is.number),
+  kind: is.oneOf('bad-copy', 'bad-source', 'unclear', 'unreadable'),
+  reason: is.text,
+});
+
+export type Finding = Guarded<typeof isFinding>;
 
 /** The result of a verification, for people, for machines and for the record in pgdata. */
-export interface Verification {
-  readonly files: number;
-  readonly pages: number;
-  readonly bytes: number;
+export const verificationFields = {
+  files: is.number,
+  pages: is.number,
+  bytes: is.number,
   /** Pages that were torn by a write while they were copied: the WAL of the backup contains them completely. */
-  readonly leftToWal: number;
-  readonly findings: readonly Finding[];
-}
+  leftToWal: is.number,
+  findings: is.listOf(isFinding),
+};
+
+export type Verification = Checked<typeof verificationFields>;
 
 export interface JudgedPage {
   readonly page: BadPage;

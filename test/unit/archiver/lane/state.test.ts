@@ -21,14 +21,19 @@ describe('the state of a lane', () => {
     expect(await readLaneState(lane)).toEqual(state);
   });
 
-  test.each(['', '{', '[]', '{"reason":"x"}'])(
-    'a damaged file (%j) is an error: it may say "abandoned"',
-    async (text) => {
-      const lane = newLane();
-      writeFileSync(lane.stateFile, text);
-      await expect(readLaneState(lane)).rejects.toThrow(/cannot understand/);
-    },
-  );
+  test.each([
+    '',
+    '{',
+    '[]',
+    '{"reason":"x"}',
+    '{"health":"well"}',
+    '{"health":"abandoned","abandoned":{"since":"x"}}',
+    '{"health":"slow","retryAt":"soon"}',
+  ])('a damaged file (%j) is an error: it may say "abandoned"', async (text) => {
+    const lane = newLane();
+    writeFileSync(lane.stateFile, text);
+    await expect(readLaneState(lane)).rejects.toThrow(/cannot understand/);
+  });
 
   test('severity: what gets better by itself is a warning', () => {
     expect(severityOfHealth('ok')).toBe('ok');

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { findForeignData } from '../../../../src/standby/host/foreign-data.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
-import { cluster, primaryFacts } from '../actions/base-backup/facts-kit.ts';
+import { completeBackup, cluster, primaryFacts } from '../actions/base-backup/facts-kit.ts';
 
 function makePlace(version = '15', folder = 'PG_15_202209061') {
   const directory = temporaryDirectory();
@@ -41,7 +41,7 @@ test.each([
 ])('a record that says %s, of cluster %s', async (status, systemIdentifier, count) => {
   const { pgdata, target, folder, find } = makePlace();
   writeFileSync(join(folder, 'x'), '');
-  const backup = { status, systemIdentifier, tablespaces: [target] };
+  const backup = { ...completeBackup, status, systemIdentifier, tablespaces: [target] };
   writeFileSync(join(pgdata, 'pitrtools.json'), JSON.stringify({ backup }));
   expect(await find()).toHaveLength(count);
 });

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { findOwnConfiguration, includedNames } from '../../../../src/standby/host/own-configuration.ts';
+import { completeBackup } from '../actions/base-backup/facts-kit.ts';
 
 let pgdata = '';
 beforeEach(() => {
@@ -45,7 +46,10 @@ test('after a copy that was interrupted is what its record says: the rest came w
   for (const name of ['conf.d', 'site']) mkdirSync(join(pgdata, name));
   writeFileSync(join(pgdata, 'postgresql.conf'), "include_dir 'site'\n");
   const write = (backup: object) => {
-    writeFileSync(join(pgdata, 'pitrtools.json'), JSON.stringify({ backup }));
+    writeFileSync(
+      join(pgdata, 'pitrtools.json'),
+      JSON.stringify({ backup: { ...completeBackup, ...backup } }),
+    );
   };
   write({ status: 'copying', ownConfiguration: ['site'] });
   expect(await findOwnConfiguration(settings(), [])).toEqual(['site']);

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { inspectPgdata } from '../../../../src/standby/host/pgdata-content.ts';
+import { completeBackup } from '../actions/base-backup/facts-kit.ts';
 
 let pgdata = '';
 beforeEach(() => {
@@ -66,7 +67,8 @@ test('an unfinished copy is known by the control file that was taken away, or by
   makeCluster('pg_control.pitrtools');
   expect(await inspectPgdata(pgdata)).toMatchObject({ kind: 'cluster', systemIdentifier: '42' });
   rmSync(join(pgdata, 'global'), { recursive: true });
-  writeFileSync(join(pgdata, 'pitrtools.json'), '{"backup":{"status":"copying","systemIdentifier":"43"}}');
+  const backup = { ...completeBackup, status: 'copying', systemIdentifier: '43' };
+  writeFileSync(join(pgdata, 'pitrtools.json'), JSON.stringify({ backup }));
   expect(await inspectPgdata(pgdata)).toMatchObject({ kind: 'cluster', systemIdentifier: '43' });
 });
 

@@ -1,0 +1,60 @@
+/** Whether a value that was read back is what we write there. */
+export type Guard<T> = (value: unknown) => value is T;
+
+type Fields = Readonly<Record<string, Guard<unknown>>>;
+/** What a guard lets pass. */
+export type Guarded<G> = G extends (value: unknown) => value is infer T ? T : never;
+type Optional<F> = { [Name in keyof F]: undefined extends Guarded<F[Name]> ? Name : never }[keyof F];
+
+/** The object whose fields these guards let pass: one table says both. */
+export type Checked<F> = {
+  readonly [Name in Exclude<keyof F, Optional<F>>]: Guarded<F[Name]>;
+} & {
+  readonly [Name in Optional<F>]?: Guarded<F[Name]>;
+};
+
+const text: Guard<string> = (value) => typeof value === 'string';
+const number: Guard<number> = (value) => typeof value === 'number';
+const yes: Guard<true> = (value) => value === true;
+
+function oneOf<const Word extends string>(...words: readonly Word[]): Guard<Word> {
+  return (value): value is Word => words.some((word) => word === value);
+}
+
+function optional<T>(guard: Guard<T>): Guard<T | undefined> {
+  return (value): value is T | undefined => value === undefined || guard(value);
+}
+
+function listOf<T>(guard: Guard<T>): Guard<readonly T[]> {
+  return (value): value is readonly T[] => Array.isArray(value) && value.every(guard);
+}
+
+function mapOf<T>(guard: Guard<T>): Guard<Readonly<Record<string, T>>> {
+  return (value): value is Readonly<Record<string, T>> =>
+    isObject(value) && Object.values(value).every(guard);
+}
+
+/** Fields that are not named may stand there too: another release may have written them. */
+function object<F extends Fields>(fields: F): Guard<Checked<F>> {
+  return (value): value is Checked<F> => isObject(value) && wrongField(value, fields) === undefined;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function wrongField(value: Readonly<Record<string, unknown>>, fields: Fields): string | undefined {
+  return Object.keys(fields).find((name) => fields[name]?.(value[name]) === false);
+}
+
+/** Guards of values and, by their fields, of objects. */
+export const is = { text, number, yes, oneOf, optional, listOf, mapOf, object };
+
+/** Reads what we wrote into a file. Throws an error that names what in it cannot be ours. */
+export function parseJson<F extends Fields>(content: string, fields: F): Checked<F> {
+  const value: unknown = JSON.parse(content);
+  if (!isObject(value)) throw new Error('it is no JSON object');
+  if (object(fields)(value)) return value;
+  const name = wrongField(value, fields) ?? '';
+  throw new Error(name in value ? `its "${name}" is not what we write there` : `it has no "${name}"`);
+}

@@ -1,0 +1,50 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { changeRecord, readRecord } from '../../../../src/standby/backup-record/record.ts';
+import { temporaryDirectory } from '../../system/temporary.ts';
+import { completeBackup } from '../actions/base-backup/facts-kit.ts';
+
+function pgdataWith(record: string): string {
+  const pgdata = temporaryDirectory();
+  writeFileSync(join(pgdata, 'pitrtools.json'), record);
+  return pgdata;
+}
+
+test('a record is read as it was written, and keeps what another release wrote', async () => {
+  const verified = {
+    time: 't',
+    ...{ files: 1, pages: 2, bytes: 3, leftToWal: 0 },
+    findings: [{ file: 'base/1', block: 7, kind: 'bad-copy', reason: 'damaged' }],
+  };
+  const record = {
+    backup: { ...completeBackup, verified },
+    raisedSettings: { max_connections: 10 },
+    later: 1,
+  };
+  const pgdata = pgdataWith(JSON.stringify(record));
+  expect(await readRecord(pgdata)).toEqual(record);
+  await changeRecord(pgdata, { raisedSettings: undefined, promotedAtTimeline: 2 });
+  const text = readFileSync(join(pgdata, 'pitrtools.json'), 'utf8');
+  expect(JSON.parse(text)).toEqual({ backup: record.backup, later: 1, promotedAtTimeline: 2 });
+});
+
+test('without a file there is no record', async () => {
+  expect(await readRecord(temporaryDirectory())).toEqual({});
+});
+
+test.each([
+  ['{', /JSON/],
+  ['[]', /it is no JSON object/],
+  [JSON.stringify({ backup: { ...completeBackup, status: 'done' } }), /its "backup" is not what we write/],
+  [JSON.stringify({ backup: { ...completeBackup, timeline: '1' } }), /its "backup" is not what we write/],
+  ['{"settings":{"mode":"standby","file":"f"}}', /its "settings" is not what we write/],
+  ['{"promotedAtTimeline":"2"}', /its "promotedAtTimeline" is not what we write/],
+  ['{"raisedSettings":{"max_connections":"10"}}', /its "raisedSettings" is not what we write/],
+  ['{"isActionBegun":false}', /its "isActionBegun" is not what we write/],
+])('a record that says %s is refused, with the reason', async (record, reason) => {
+  await expect(readRecord(pgdataWith(record))).rejects.toMatchObject({
+    message: expect.stringMatching(/^cannot understand ".*pitrtools.json"$/) as string,
+    detail: expect.stringMatching(reason) as string,
+  });
+});
