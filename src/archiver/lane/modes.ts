@@ -77,7 +77,7 @@ function sentenceOf(standby: string, { health, reason }: Finding): string {
   return reason === undefined ? sentence : `${sentence}: ${reason}`;
 }
 
-/** What PostgreSQL's log tells apart: another trouble of the same standby is no news there. */
+/** The modes that PostgreSQL's log distinguishes: another trouble of the same standby is no news there. */
 function modeOf(health: Health): 'delivers' | 'queues' | 'keeps' | 'abandoned' {
   if (health === 'ok') return 'delivers';
   if (health === 'abandoned') return health;
@@ -237,7 +237,7 @@ export async function abandonLane(
   const since = new Date(deps.now()).toISOString();
   const marked = await markAndFree(deps, lane, state, withLost(state.abandoned ?? { since, by }, names));
   const range = rangeOf(marked.abandoned);
-  // What it was before says whether this is news, and since when it is so.
+  // The previous condition decides whether this is news, and since when it has been so.
   await recordFinding(
     deps,
     lane,

@@ -32,7 +32,7 @@ export async function leaveNews(
   }
 }
 
-/** Says what was left, in the log of whoever called. Two that ask at once do not say the same. */
+/** Reports the news that was left, in the log of the caller. Two callers at once do not report the same. */
 export async function sayNews({ layout, log, pid }: ArchiverDeps): Promise<void> {
   const { news } = shipperPlaces(layout);
   const taken = join(dirname(news), `.news.${pid}.tmp`);

@@ -50,10 +50,10 @@ function backupObjections({ backupInProgress: current, notedBackup, standby }: B
   const isOfThisHost = current.label.startsWith(ownLabelPrefix(standby));
   return [
     {
-      message: `another backup goes on at the primary: "${current.label}" since ${current.startTime}`,
+      message: `another backup is in progress on the primary: "${current.label}" since ${current.startTime}`,
       hint: isOfThisHost
         ? 'This version can make only one at a time. It was begun by -A start_basebackup or with another INI file of this host; if nobody needs it, end it: cmd_standby -C FILE -A stop_basebackup'
-        : 'This version can make only one at a time. Whoever began it must end it; -A stop_basebackup ends only those of this host.',
+        : 'This version can make only one at a time. It must be ended where it was begun; -A stop_basebackup ends only those of this host.',
     },
   ];
 }

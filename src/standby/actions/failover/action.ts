@@ -10,7 +10,7 @@ import { runSiteCommand } from '../../server/shell-command.ts';
 import { waitUntil } from '../../server/wait.ts';
 import type { FailoverRun } from './run.ts';
 
-/** A site's script may have to wait for an address to move, but not for ever. */
+/** A site's script may have to wait for an address to move, but not forever. */
 const actionLimitS = 600;
 
 /** The pid of action_failover while it runs: it outlives a cmd_standby that is killed. */

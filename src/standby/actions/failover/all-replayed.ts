@@ -17,9 +17,9 @@ export interface NotReplayed {
 }
 
 /**
- * Archived segments of which an opened server has replayed nothing. One of which it has replayed a part is its last: a record that
- * goes on into the next one, which was never archived, is no record. An archived segment was written to its end, and so it
- * has more than the end of the record before.
+ * Archived segments of which an opened server has replayed nothing. A segment of which it has replayed a part is its
+ * last: a record that continues in the next one, which was never archived, is no record. An archived segment was
+ * written to its end, and so it has more than the end of the record before.
  *
  * @param entries the history of the timeline that the server opened on
  */
@@ -100,7 +100,7 @@ export async function seeAllReplayed(
     return undefined;
   };
   if (timeline <= end.last.timeline)
-    return unknown(`the server goes on with timeline ${timeline}, so no history says where it opened`);
+    return unknown(`the server continues on timeline ${timeline}, so no history says where it opened`);
   const entries = await readHistory(server, timeline).catch((error: unknown) => messageOf(error));
   if (entries === undefined || typeof entries === 'string')
     return unknown(
@@ -118,6 +118,6 @@ export async function seeAllReplayed(
   }
   throw new PitrError(said, {
     detail: `It is open on timeline ${timeline}, which begins at ${missing.openedAt}; what was committed in the WAL behind that is not in it. action_failover has not been run.`,
-    hint: `Keep clients away, and keep "${deps.settings.archivedir}": -F999 on the base backup or on another standby, with a copy of that directory, replays all of it. To go on with the server as it is: -F999 --force=replay.`,
+    hint: `Keep clients away, and keep "${deps.settings.archivedir}": -F999 on the base backup or on another standby, with a copy of that directory, replays all of it. To continue with the server as it is: -F999 --force=replay.`,
   });
 }

@@ -3,7 +3,10 @@ import type { Server } from '../../server/server.ts';
 import { askServer, warnOfArchiving } from '../../server/own-archiving.ts';
 import type { Archiving } from './outcome.ts';
 
-/** Warns when the promoted server cannot archive, or would ship its WAL to itself: it would pile up, or be refused for ever. */
+/**
+ * Warns when the promoted server cannot archive, or would ship its WAL to itself: the WAL would pile up, or be
+ * refused forever.
+ */
 export async function checkArchiving(server: Server): Promise<Archiving> {
   const { deps } = server;
   const answer = await askServer(server);

@@ -80,8 +80,9 @@ export async function setAsideLastSegment(
 }
 
 /**
- * The server marks its history file for archiving at the moment of the promotion only, and only if it archives then: one that
- * starts to archive by the failover configuration would leave its standbys waiting for ever on the old timeline.
+ * The server marks its history file for archiving at the moment of the promotion only, and only if it archives then:
+ * one that starts to archive by the failover configuration would leave its standbys waiting forever on the old
+ * timeline.
  */
 export async function archiveHistory(server: Server, timeline: number): Promise<void> {
   const { deps, pgdata, capabilities } = server;

@@ -30,7 +30,7 @@ export const loginHint =
 /** A login that is unknown before the promotion must not look proved. */
 export function sayLogin({ log }: Pick<StandbyDeps, 'log'>, login: LocalLogin): void {
   if (login.kind === 'refused')
-    log.warning(`going on without a login at the server here (--force=login): ${login.reason}`);
+    log.warning(`continuing without a login at the server here (--force=login): ${login.reason}`);
   if (login.kind === 'unknown')
     log.notice(`whether we can log in after the promotion is not known: ${login.reason}`);
 }

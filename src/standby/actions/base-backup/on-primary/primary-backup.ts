@@ -119,7 +119,7 @@ export async function stopBackup(context: BackupContext, state: Progress): Promi
   state.onPrimary = 'ended';
   if (primary.facts.capabilities.backupApi === 'exclusive') await forgetBackup(facts.place.archivedir);
   if (stopped === undefined) {
-    throw new PitrError(`the backup "${facts.label}" was ended on the primary by somebody else`, {
+    throw new PitrError(`the backup "${facts.label}" was ended on the primary by another session`, {
       hint: 'The copy cannot be used. Run -B again.',
     });
   }

@@ -9,7 +9,7 @@ export async function flushCopy(context: BackupContext, signal = context.deps.si
 
 /** Flushes what there is by now while more is copied, so that little is left for the end. */
 export interface FlushMeanwhile {
-  /** Told how many bytes there are by now. */
+  /** Takes the number of bytes so far. */
   readonly note: (bytes: number) => void;
   /** Waits for the flush in progress. */
   readonly end: () => Promise<void>;

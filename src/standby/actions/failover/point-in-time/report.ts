@@ -29,7 +29,7 @@ async function requireReached(run: RecoveryRun): Promise<void> {
   });
 }
 
-/** A query on a table that a DROP was about to remove would wait for ever, and the user would not know why. */
+/** A query on a table that a DROP was about to remove would wait forever, and the user would not know why. */
 async function sayLocked(server: Server): Promise<void> {
   const { deps } = server;
   const locked = await lockedRelations(server);

@@ -198,11 +198,11 @@ describe('a base backup is refused', () => {
   test("while somebody else's backup goes on where there can be only one, but its own leftover is ended", () => {
     const startTime = '2012-10-16 02:44:37 PDT';
     const other = backupFacts({ backupInProgress: { label: 'other tool', startTime } });
-    expect(refusalOf(other).message).toContain('another backup goes on at the primary: "other tool"');
+    expect(refusalOf(other).message).toContain('another backup is in progress on the primary: "other tool"');
     const label = 'pitrtools here old';
     const byHand = backupFacts({ backupInProgress: { label, startTime }, notedBackup: 'pitrtools here new' });
     expect(refusalOf(byHand).message).toContain(
-      'another backup goes on at the primary: "pitrtools here old"',
+      'another backup is in progress on the primary: "pitrtools here old"',
     );
     expect(refusalOf(byHand).hint).toContain('-A stop_basebackup');
     const own = backupFacts({ backupInProgress: { label, startTime }, notedBackup: label });
