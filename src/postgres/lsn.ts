@@ -55,7 +55,7 @@ export function isPossibleSegment(name: SegmentName, layout: WalLayout): boolean
 export function segmentNumber(name: SegmentName, layout: WalLayout): number {
   const perLog = segmentsPerLog(layout);
   if (name.seg >= perLog) {
-    throw new PitrError(`no segment ${name.name} can exist with segments of ${layout.segmentSize} bytes`);
+    throw new PitrError(`no segment ${name.text} can exist with segments of ${layout.segmentSize} bytes`);
   }
   return name.log * perLog + name.seg;
 }
@@ -107,11 +107,11 @@ const mostListed = 10_000_000;
 /** The names from `first` to `last`, both included. Both must be of one timeline. */
 export function listSegments(first: SegmentName, last: SegmentName, layout: WalLayout): SegmentName[] {
   if (first.timeline !== last.timeline) {
-    throw new PitrError(`segments ${first.name} and ${last.name} are of different timelines`);
+    throw new PitrError(`segments ${first.text} and ${last.text} are of different timelines`);
   }
   const count = countSegments(first, last, layout);
   if (count > mostListed)
-    throw new PitrError(`too many segments from ${first.name} to ${last.name}: ${count}`);
+    throw new PitrError(`too many segments from ${first.text} to ${last.text}: ${count}`);
   const start = segmentNumber(first, layout);
   return Array.from({ length: count }, (_, index) => nameOf(first.timeline, start + index, layout));
 }

@@ -5,7 +5,7 @@
 
 export interface SegmentName {
   readonly kind: 'segment';
-  readonly name: string;
+  readonly text: string;
   readonly timeline: number;
   /** The high half of the segment's first LSN. */
   readonly log: number;
@@ -16,21 +16,21 @@ export interface SegmentName {
 /** The incomplete last segment of a timeline, as a promoted server archives it from 9.5. */
 export interface PartialName {
   readonly kind: 'partial';
-  readonly name: string;
+  readonly text: string;
   readonly segment: SegmentName;
 }
 
 /** The file that says where a timeline branched off; `history.ts` reads its text. */
 export interface HistoryName {
   readonly kind: 'history';
-  readonly name: string;
+  readonly text: string;
   readonly timeline: number;
 }
 
 /** The mark that a base backup leaves in the archive when it ends. */
 export interface BackupName {
   readonly kind: 'backup';
-  readonly name: string;
+  readonly text: string;
   /** The first segment that the backup needs. */
   readonly segment: SegmentName;
   /** The byte in that segment at which the backup's redo starts. */
@@ -39,7 +39,7 @@ export interface BackupName {
 
 export interface NotWal {
   readonly kind: 'not-wal';
-  readonly name: string;
+  readonly text: string;
   readonly reason: string;
 }
 
@@ -55,12 +55,12 @@ export function parseWalName(text: string): WalName | NotWal {
   const groups = shape.exec(text)?.groups;
   if (groups === undefined || text.includes('\n')) return notWal(text);
   const { timeline = '', log, seg, partial, offset } = groups;
-  if (hex(timeline) === 0) return { kind: 'not-wal', name: text, reason: 'there is no timeline 0' };
-  if (log === undefined || seg === undefined) return { kind: 'history', name: text, timeline: hex(timeline) };
+  if (hex(timeline) === 0) return { kind: 'not-wal', text, reason: 'there is no timeline 0' };
+  if (log === undefined || seg === undefined) return { kind: 'history', text, timeline: hex(timeline) };
   const segment = segmentName(hex(timeline), hex(log), hex(seg));
   if (partial !== undefined && offset !== undefined) return notWal(text);
-  if (partial !== undefined) return { kind: 'partial', name: text, segment };
-  if (offset !== undefined) return { kind: 'backup', name: text, segment, offset: hex(offset) };
+  if (partial !== undefined) return { kind: 'partial', text, segment };
+  if (offset !== undefined) return { kind: 'backup', text, segment, offset: hex(offset) };
   return segment;
 }
 
@@ -68,15 +68,15 @@ function notWal(name: string): NotWal {
   const reason = shape.test(name.toUpperCase().replace(/\.[A-Z]+$/, (suffix) => suffix.toLowerCase()))
     ? 'PostgreSQL writes the name of a WAL file with upper-case digits'
     : 'not the name of a WAL segment, .partial, .history or .backup file';
-  return { kind: 'not-wal', name, reason };
+  return { kind: 'not-wal', text: name, reason };
 }
 
 export function segmentName(timeline: number, log: number, seg: number): SegmentName {
-  return { kind: 'segment', name: hex8(timeline) + hex8(log) + hex8(seg), timeline, log, seg };
+  return { kind: 'segment', text: hex8(timeline) + hex8(log) + hex8(seg), timeline, log, seg };
 }
 
 export function historyName(timeline: number): HistoryName {
-  return { kind: 'history', name: `${hex8(timeline)}.history`, timeline };
+  return { kind: 'history', text: `${hex8(timeline)}.history`, timeline };
 }
 
 /** The timeline that a file of the archive belongs to. */
@@ -88,9 +88,9 @@ export function timelineOf(name: WalName): number {
  * The order in which a queue is sent. Sorting the names gives this order: by timeline, then a timeline's `.history`
  * before its segments ('.' sorts before '0'), then by place, and a segment before its `.backup` and `.partial`.
  */
-export function compareWalNames(a: { readonly name: string }, b: { readonly name: string }): number {
-  if (a.name === b.name) return 0;
-  return a.name < b.name ? -1 : 1;
+export function compareWalNames(a: { readonly text: string }, b: { readonly text: string }): number {
+  if (a.text === b.text) return 0;
+  return a.text < b.text ? -1 : 1;
 }
 
 function hex(digits: string): number {

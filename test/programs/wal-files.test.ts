@@ -58,12 +58,12 @@ describe.each(testMajors())('the WAL that PostgreSQL %i archives', (major) => {
 
   test('is good by its header, and only under its own name', async () => {
     const name = segment(await primary.switchWal());
-    await primary.archived(name.name);
-    expect(check(name.name, name)).toMatchObject({
+    await primary.archived(name.text);
+    expect(check(name.text, name)).toMatchObject({
       kind: 'good',
       header: { major: String(major), timeline: 1 },
     });
-    expect(check(name.name, nameOf(1, segmentNumber(name, layout) + 1, layout))).toMatchObject({
+    expect(check(name.text, nameOf(1, segmentNumber(name, layout) + 1, layout))).toMatchObject({
       kind: 'bad',
       problem: 'wrong-place',
     });
@@ -76,18 +76,18 @@ describe.each(testMajors())('the WAL that PostgreSQL %i archives', (major) => {
     await primary.sql('CREATE TABLE long AS SELECT repeat(md5(i::text), 3000) FROM generate_series(1, 50) i');
     await primary.sql("SELECT pg_logical_emit_message(false, 'long', repeat('x', 3000000))");
     const last = segment(await primary.switchWal());
-    await primary.archived(last.name);
+    await primary.archived(last.text);
     const files = listSegments(segmentContaining(1, redo, layout), last, layout).map((name) => ({
       name,
-      path: join(archive, name.name),
+      path: join(archive, name.text),
     }));
     const { signal } = new AbortController();
     const end = firstLsnOf(last, layout.segmentSize) + BigInt(layout.segmentSize);
     expect(await checkRecords(files, redo, signal)).toEqual({ kind: 'read', end, damage: undefined });
 
     const first = segmentContaining(1, redo, layout);
-    const path = join(primary.host.directory, first.name);
-    const bytes = readFileSync(join(archive, first.name));
+    const path = join(primary.host.directory, first.text);
+    const bytes = readFileSync(join(archive, first.text));
     const at = Number(redo - firstLsnOf(first, layout.segmentSize)) + 25;
     bytes[at] = (bytes[at] ?? 0) ^ 1;
     writeFileSync(path, bytes);
@@ -104,11 +104,11 @@ describe.each(testMajors())('the WAL that PostgreSQL %i archives', (major) => {
     );
     const rule =
       capabilities.walFileNameOfBoundary === 'segment before' ? segmentEndingAt : segmentContaining;
-    expect(rule(1, lsn, layout).name).toBe(row?.['file']);
+    expect(rule(1, lsn, layout).text).toBe(row?.['file']);
 
     const boundary = '0/2000000';
     expect(await primary.value('SELECT pg_walfile_name($1::pg_lsn)', [boundary])).toBe(
-      rule(1, parseLsn(boundary), layout).name,
+      rule(1, parseLsn(boundary), layout).text,
     );
   });
 
@@ -134,7 +134,7 @@ describe.each(testMajors())('the WAL that PostgreSQL %i archives', (major) => {
     });
     const mark = archived().find(({ kind }) => kind === 'backup');
     if (mark?.kind !== 'backup') throw new Error('no .backup file');
-    const label = parseBackupLabel(readFileSync(join(archive, mark.name), 'utf8'), mark.name);
+    const label = parseBackupLabel(readFileSync(join(archive, mark.text), 'utf8'), mark.text);
     expect(label).toMatchObject({ label: 'mark', startSegment: mark.segment, startTimeline: 1 });
     expect(Number(label.startLsn) % layout.segmentSize).toBe(mark.offset);
     expect(segmentEndingAt(1, label.stop?.lsn ?? 0n, layout)).toEqual(label.stop?.segment);
@@ -153,15 +153,15 @@ describe.each(testMajors())('the WAL that PostgreSQL %i archives', (major) => {
 
     const history = parseHistory(readFileSync(join(archive, '00000002.history'), 'utf8'), '00000002.history');
     expect(history).toMatchObject([{ timeline: 1, end: { kind: 'lsn' } }]);
-    expect(check(first.name, first)).toMatchObject({ kind: 'bad', problem: 'wrong-timeline' });
-    expect(check(first.name, first, ancestorsIn(history))).toMatchObject({
+    expect(check(first.text, first)).toMatchObject({ kind: 'bad', problem: 'wrong-timeline' });
+    expect(check(first.text, first, ancestorsIn(history))).toMatchObject({
       kind: 'good',
       header: { timeline: 1 },
     });
     expect(archived()).toContainEqual(
       expect.objectContaining({
         kind: 'partial',
-        segment: { ...first, name: first.name.replace(/^00000002/, '00000001'), timeline: 1 },
+        segment: { ...first, name: first.text.replace(/^00000002/, '00000001'), timeline: 1 },
       }),
     );
   });

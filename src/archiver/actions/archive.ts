@@ -22,7 +22,7 @@ async function isMoreReady(pgdata: string, file: WalFile): Promise<boolean> {
     const directory = await opendir(join(pgdata, wal, 'archive_status')).catch(() => undefined);
     if (directory === undefined) continue;
     for await (const { name } of directory) {
-      if (name.endsWith('.ready') && name !== `${file.name.name}.ready`) return true;
+      if (name.endsWith('.ready') && name !== `${file.name.text}.ready`) return true;
     }
   }
   return false;
@@ -43,7 +43,7 @@ function paceOf(deps: ArchiverDeps, file: WalFile, { standby }: Lane): Pace {
 }
 
 function logOutcome(deps: ArchiverDeps, { name }: Lane, file: WalFile, outcome: LaneOutcome): void {
-  const segment = file.name.name;
+  const segment = file.name.text;
   switch (outcome.kind) {
     case 'delivered':
       deps.log.debug(`${segment} is safe at standby ${name}`);
@@ -83,7 +83,7 @@ async function lookAgain(shipped: readonly Shipped[]): Promise<readonly Shipped[
 /** Every standby that is not abandoned must have a safe copy, and one at least must not be abandoned. */
 function requireSafe(file: WalFile, outcomes: readonly LaneOutcome[]): void {
   const failed = outcomes.filter((outcome) => outcome.kind === 'failed');
-  const segment = file.name.name;
+  const segment = file.name.text;
   if (failed.length > 0) {
     throw new PitrError(
       `${segment} is not archived: ${failed.length} of ${outcomes.length} standbys have no safe copy`,

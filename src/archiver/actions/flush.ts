@@ -56,7 +56,7 @@ async function flushUnderLock(
   const state = await pollAbandoned(deps, lane, cluster, stored, []);
   if (state === undefined) return { kind: 'abandoned' };
   const queued = await firstNames(lane);
-  const names = queued.length > 0 ? queued : (ready?.names ?? []).slice(0, 1).map(({ name }) => name);
+  const names = queued.length > 0 ? queued : (ready?.names ?? []).slice(0, 1).map(({ text }) => text);
   if (names.length === 0) return { kind: 'tried', sent: 0, shipped: new Set(), trouble: undefined };
   const note = (request: string): Promise<void> => noteRequest(deps, lane, request);
   const use = await withDelivery(deps, lane, cluster, names, async (delivery, request) => {
@@ -99,7 +99,7 @@ function safeEverywhere(ready: StoppedFiles, lanes: readonly Flushed[]): readonl
   const alive = lanes.filter(({ flushed }) => flushed.kind !== 'abandoned');
   if (alive.length === 0) return [];
   return ready.names
-    .map(({ name }) => name)
+    .map(({ text }) => text)
     .filter((name) => alive.every(({ flushed }) => flushed.kind === 'tried' && flushed.shipped.has(name)));
 }
 

@@ -99,7 +99,7 @@ async function transfer(
   // rsync 3.5 follows no symbolic link of another owner.
   const source = await realpath(batch.directory).catch(() => batch.directory);
   const command = rsyncCommand(shell, rsync, standby.ssh_timeout, [...ours, `${source}/`, target]);
-  const input = batch.files.map((file) => `${file.name.name}\0`).join('');
+  const input = batch.files.map((file) => `${file.name.text}\0`).join('');
   const outcome = rsyncOutcome(await deps.run(command, { limitMs, input, env: rsyncEnvironment(rsync) }));
   switch (outcome.kind) {
     case 'whole':
@@ -131,10 +131,10 @@ function judge(answers: readonly FileAnswer[], batch: Batch, standby: string): B
   const delivered: WalFile[] = [];
   for (const [index, file] of batch.files.entries()) {
     const answer = answers[index];
-    if (answer?.name !== file.name.name) {
+    if (answer?.name !== file.name.text) {
       return {
         delivered,
-        trouble: { kind: 'failed', reason: `the standby gave no answer about ${file.name.name}` },
+        trouble: { kind: 'failed', reason: `the standby gave no answer about ${file.name.text}` },
       };
     }
     const trouble = troubleOf(answer, standby);
@@ -150,7 +150,7 @@ const commitBytesPerMs = 5_000;
 /** Makes the standby secure a batch whose bytes have arrived there. */
 export async function commitBatch(delivery: Delivery, batch: Batch): Promise<BatchResult> {
   const { shell, place, standby } = delivery;
-  const files = batch.files.map(({ name, identity }) => ({ name: name.name, size: Number(identity.size) }));
+  const files = batch.files.map(({ name, identity }) => ({ name: name.text, size: Number(identity.size) }));
   const bytes = files.reduce((sum, { size }) => sum + size, 0);
   const limitMs = standby.ssh_timeout * 1000 + Math.ceil(bytes / commitBytesPerMs);
   await delivery.noteDelivery();

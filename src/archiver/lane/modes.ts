@@ -202,7 +202,7 @@ async function markAndFree(
 ): Promise<LaneState & { readonly abandoned: Abandoned }> {
   const places = shipperPlaces(deps.layout);
   const queued = await listQueue(lane.queue);
-  const names = queued.map(({ name }) => name);
+  const names = queued.map(({ text }) => text);
   const lost = { ...state, health: 'abandoned', abandoned: withLost(before, names) } as const;
   if (queued.length === 0 && state.abandoned !== undefined) {
     await writeLaneState(lane, lost);

@@ -45,7 +45,7 @@ async function nextBatch(
   const files: WalFile[] = [];
   let bytes = 0;
   for (const name of names.slice(0, batchFiles)) {
-    const file = await walFileAt(join(directory, name.name), name);
+    const file = await walFileAt(join(directory, name.text), name);
     bytes += Number(file.identity.size);
     if (files.length > 0 && bytes > batchBytes) break;
     files.push(file);
@@ -133,7 +133,7 @@ export async function sendStopped(
     return Promise.resolve(listed);
   };
   const source = listedSource(directory, list, pace, (files) => {
-    for (const { name } of files) shipped.add(name.name);
+    for (const { name } of files) shipped.add(name.text);
     return Promise.resolve();
   });
   const trouble = await sendBatches(deps, delivery, source);
@@ -153,5 +153,5 @@ export function sendFile(
 
 /** The names of the first batch from this queue. */
 export async function firstNames({ queue }: Lane): Promise<readonly string[]> {
-  return (await listQueue(queue, batchFiles)).map(({ name }) => name);
+  return (await listQueue(queue, batchFiles)).map(({ text }) => text);
 }

@@ -74,7 +74,7 @@ async function attempt(
   shipment: Shipment,
   isQueued: boolean,
 ): Promise<Attempt> {
-  const names = isQueued ? await firstNames(lane) : [shipment.file.name.name];
+  const names = isQueued ? await firstNames(lane) : [shipment.file.name.text];
   const use = await withDelivery(deps, lane, shipment.cluster, names, async (delivery, request) => {
     if (request !== undefined) await noteRequest(deps, lane, request);
     return useDelivery(deps, lane, delivery, shipment, isQueued);
@@ -132,7 +132,7 @@ async function shipOnLane(
   shipment: Shipment,
   state: LaneState,
 ): Promise<LaneOutcome> {
-  const segment = shipment.file.name.name;
+  const segment = shipment.file.name.text;
   const resting = isResting(state, deps.now());
   // If the file comes after others, or the standby is in trouble, it is queued first. A full disk is no reason not to
   // send, which makes room.
@@ -190,7 +190,7 @@ async function compareOnLane(
   lane: Lane,
   { file, cluster, paceOf }: Shipment,
 ): Promise<LaneOutcome> {
-  const use = await withDelivery(deps, lane, cluster, [file.name.name], (delivery) =>
+  const use = await withDelivery(deps, lane, cluster, [file.name.text], (delivery) =>
     sendFile(deps, delivery, file, paceOf(lane)),
   );
   const trouble = use.kind === 'trouble' ? use.trouble : use.value.trouble;
@@ -205,7 +205,7 @@ async function shipUnderLock(deps: ArchiverDeps, lane: Lane, shipment: Shipment)
     return state.abandoned === undefined ? compareOnLane(deps, lane, shipment) : { kind: 'abandoned' };
   }
   if (state.abandoned === undefined) return shipOnLane(deps, lane, shipment, state);
-  const names = [shipment.file.name.name];
+  const names = [shipment.file.name.text];
   const resumed = await pollAbandoned(deps, lane, shipment.cluster, state, names);
   return resumed === undefined ? { kind: 'abandoned' } : shipOnLane(deps, lane, shipment, resumed);
 }

@@ -24,7 +24,7 @@ const copyBytesPerMs = 20_000;
 
 /** The shipper handles only files that PostgreSQL has marked as ready; -F by hand may name others. */
 function isReady(file: WalFile): Promise<boolean> {
-  return exists(join(dirname(file.path), 'archive_status', `${file.name.name}.ready`));
+  return exists(join(dirname(file.path), 'archive_status', `${file.name.text}.ready`));
 }
 
 /** Makes sure that a shipper runs. */
@@ -67,7 +67,7 @@ export async function askShipper(
     await deps.pause(askAgainMs);
   }
   deps.log.warning(
-    `the shipper did not confirm ${file.name.name} within ${Math.round(limitMs / 100) / 10} s`,
+    `the shipper did not confirm ${file.name.text} within ${Math.round(limitMs / 100) / 10} s`,
   );
   return 'no-answer';
 }

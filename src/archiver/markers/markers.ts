@@ -200,12 +200,12 @@ export async function leaveMarkers(
   for (const { name, path, identity } of files) {
     const made = join(stagingDir, basename(path));
     if (await hasTimeOf(made, identity)) {
-      if (await isMoved(made, join(marks, name.name))) names.push(name.name);
+      if (await isMoved(made, join(marks, name.text))) names.push(name.text);
     } else if (await isStill(path, identity)) {
       const found = await findFlaw(made, complaint);
-      if (!(await writeProof(places, made, writtenMarkOf(marks, name.name), identity))) continue;
+      if (!(await writeProof(places, made, writtenMarkOf(marks, name.text), identity))) continue;
       flaw = found;
-      names.push(name.name);
+      names.push(name.text);
     }
   }
   return { names, flaw };
@@ -235,7 +235,7 @@ export async function isProven(
   configFile: string,
   file: WalFile,
 ): Promise<boolean> {
-  const { name } = file.name;
+  const { text: name } = file.name;
   try {
     const [config, linked, now] = await Promise.all([configFile, places.config, file.path].map(identityOf));
     if (config === undefined || linked === undefined || now === undefined) return false;

@@ -29,7 +29,7 @@ export async function withLocalCopy<T>(
   pid: number,
   use: (copy: LocalCopy) => Promise<T>,
 ): Promise<T> {
-  const target = join(temporary, `${pid}.${file.name.name}`);
+  const target = join(temporary, `${pid}.${file.name.text}`);
   let made: Promise<string> | undefined;
   try {
     return await use({ path: () => (made ??= copyUnchanged(file, target)) });
@@ -95,14 +95,14 @@ export async function enqueue(
   try {
     await ensureQueue(queue);
     const path = await copy.path();
-    const target = join(queue, name.name);
+    const target = join(queue, name.text);
     if ((await linkIntoQueue(path, target)) === 'linked') return;
     await requireSameBytes(path, target, standby);
     // The process that linked it may have died before the directory was flushed.
     await fsyncPath(queue);
   } catch (error) {
     if (error instanceof PitrError) throw error;
-    throw new PitrError(`cannot queue ${name.name} for standby "${standby}" in "${queue}"`, {
+    throw new PitrError(`cannot queue ${name.text} for standby "${standby}" in "${queue}"`, {
       detail: messageOf(error),
       hint: systemErrorCode(error) === 'ENOSPC' ? 'The file system of l_archivedir is full.' : undefined,
       cause: error,
@@ -159,7 +159,7 @@ export interface QueueUse {
 export async function measureQueue(queue: string): Promise<QueueUse> {
   const names = await listQueue(queue);
   let bytes = 0;
-  for (const { name } of names) {
+  for (const { text: name } of names) {
     bytes += await stat(join(queue, name)).then(
       ({ size }) => size,
       () => 0,
@@ -171,6 +171,6 @@ export async function measureQueue(queue: string): Promise<QueueUse> {
 /** Removes files from a queue, once another copy is certain. */
 export async function removeFromQueue(queue: string, names: readonly WalName[]): Promise<void> {
   if (names.length === 0) return;
-  for (const { name } of names) await removeFile(join(queue, name));
+  for (const { text: name } of names) await removeFile(join(queue, name));
   await fsyncPath(queue);
 }

@@ -103,7 +103,7 @@ export function unseen(board: Board): readonly string[] {
 }
 
 export function admit(board: Board, file: WalFile): void {
-  board.shipments.set(file.name.name, {
+  board.shipments.set(file.name.text, {
     file,
     owed: new Set(board.standbys),
     abandoned: new Set(),
@@ -152,7 +152,7 @@ export function isAnyMarked(board: Board): boolean {
 /** The oldest file that PostgreSQL cannot have been answered about, with the moment since when. */
 export function updateHead(board: Board, nowMs: number): Board['head'] {
   const first = shipmentsInOrder(board).find(({ isMarked }) => !isMarked);
-  const name = first?.file.name.name;
+  const name = first?.file.name.text;
   if (name === undefined) board.head = undefined;
   else if (board.head?.name !== name) board.head = { name, sinceMs: nowMs };
   return board.head;
@@ -160,5 +160,5 @@ export function updateHead(board: Board, nowMs: number): Board['head'] {
 
 /** Whether the shipment is still the one on the board: PostgreSQL may have made another file of the same name. */
 export function isWanted(board: Board, shipment: Shipment): boolean {
-  return board.shipments.get(shipment.file.name.name) === shipment;
+  return board.shipments.get(shipment.file.name.text) === shipment;
 }

@@ -113,7 +113,7 @@ async function giveUpByPolicy(
   error: PitrError,
 ): Promise<boolean> {
   const { name } = lane;
-  const names = [shipment.file.name.name];
+  const names = [shipment.file.name.text];
   const abandonment = { by: 'policy', names, why: error.message } as const;
   const isDone = await withState(work, lane, async () => {
     await abandonLane(work.deps, lane, await readLaneState(lane), abandonment);
@@ -138,7 +138,7 @@ async function block(work: Work, lane: ShipperLane, shipment: Shipment, error: P
   const reason = reasonOf(error);
   if (lane.blocked === undefined) work.deps.log.error(reason);
   lane.blocked = { reason, untilMs: work.deps.monotonicMs() + blockedMs, isNews: true };
-  await recordIfFree(work, lane, { health: 'unsafe', reason, segment: shipment.file.name.name });
+  await recordIfFree(work, lane, { health: 'unsafe', reason, segment: shipment.file.name.text });
 }
 
 async function queueForLane(
@@ -169,7 +169,7 @@ async function handleFailure(
   const { file } = shipment;
   const now = await identityOf(file.path).catch(() => undefined);
   if (now === undefined || !isUnchanged(now, file.identity)) {
-    if (isWanted(work.board, shipment)) work.board.shipments.delete(file.name.name);
+    if (isWanted(work.board, shipment)) work.board.shipments.delete(file.name.text);
     return;
   }
   const nowMs = work.deps.monotonicMs();
@@ -204,7 +204,7 @@ async function markComplete(work: Work): Promise<boolean> {
   // Withdrawn meanwhile: the files are unchanged.
   if (left.size < files.length && !(await canLeaveMarkers(places, cluster.systemIdentifier))) return true;
   for (const shipment of complete) {
-    const { name } = shipment.file.name;
+    const { text: name } = shipment.file.name;
     if (!isWanted(board, shipment)) await removeMarker(places, cluster.systemIdentifier, name);
     else if (left.has(name)) shipment.isMarked = true;
     else board.shipments.delete(name);

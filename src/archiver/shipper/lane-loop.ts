@@ -59,7 +59,7 @@ async function hasWork(work: Work, lane: ShipperLane): Promise<boolean> {
   // The first segment must find the connection open, and the operator must learn early what is wrong with it.
   if (lane.isNew || lane.isPollDue) return true;
   await noticeResumption(work, lane);
-  if (owedTo(work.board, lane.name).some(({ file }) => !lane.inFlight.has(file.name.name))) {
+  if (owedTo(work.board, lane.name).some(({ file }) => !lane.inFlight.has(file.name.text))) {
     return true;
   }
   return !(await isQueueEmpty(lane.queue));
@@ -141,7 +141,7 @@ async function greetAgain(work: Work, lane: ShipperLane, delivery: Delivery): Pr
   const place = { ...delivery.place, run: work.deps.nonce() };
   const next = { ...delivery, place };
   const names = await firstNames(lane);
-  const partial = owedTo(work.board, lane.name).map(({ file }) => file.name.name);
+  const partial = owedTo(work.board, lane.name).map(({ file }) => file.name.text);
   const hello = await sayHello(
     next,
     [...names, ...partial].slice(0, batchFiles),
@@ -204,7 +204,7 @@ async function resumeOrLose(work: Work, lane: ShipperLane, state: LaneState): Pr
   const { board, deps, cluster } = work;
   const { name } = lane;
   const owed = owedTo(board, name);
-  const names = owed.map(({ file }) => file.name.name);
+  const names = owed.map(({ file }) => file.name.text);
   // If it did not answer last time, nothing waits for it while it is asked again.
   if (state.retryAt !== undefined && (names.length === 0 || !isResting(state, deps.now()))) {
     lane.isBehind = true;

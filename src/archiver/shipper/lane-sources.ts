@@ -68,7 +68,7 @@ function pickDirect(work: Work, lane: ShipperLane): Shipment[] {
   const picked: Shipment[] = [];
   let bytes = 0;
   for (const shipment of owedTo(work.board, lane.name)) {
-    if (lane.inFlight.has(shipment.file.name.name)) continue;
+    if (lane.inFlight.has(shipment.file.name.text)) continue;
     bytes += Number(shipment.file.identity.size);
     if (picked.length > 0 && bytes > bytesAtOnce(work, lane)) break;
     picked.push(shipment);
@@ -106,7 +106,7 @@ export function directSource(work: Work, lane: ShipperLane, untilMs: number): Di
     if (first === undefined) return Promise.resolve(undefined);
     for (const shipment of picked) {
       shipment.readers.add(name);
-      lane.inFlight.add(shipment.file.name.name);
+      lane.inFlight.add(shipment.file.name.text);
     }
     const files = picked.map(({ file }) => file);
     const batch = { directory: dirname(first.file.path), files, compressesLightly: isFast(work, lane) };
@@ -139,13 +139,13 @@ async function settleDirect(
   result: BatchResult,
 ): Promise<void> {
   const { name } = lane;
-  const delivered = new Set(result.delivered.map((file) => file.name.name));
+  const delivered = new Set(result.delivered.map((file) => file.name.text));
   const queued: WalName[] = [];
   for (const shipment of shipments) {
     const segment = shipment.file.name;
-    lane.inFlight.delete(segment.name);
+    lane.inFlight.delete(segment.text);
     // The standby was abandoned while the file was being sent: the file counts as lost, wherever it arrived.
-    if (!delivered.has(segment.name) || lane.isAbandoned) continue;
+    if (!delivered.has(segment.text) || lane.isAbandoned) continue;
     if (!shipment.owed.delete(name)) queued.push(segment);
   }
   if (queued.length > 0) {

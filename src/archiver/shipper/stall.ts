@@ -35,7 +35,7 @@ export function stalledSince(watch: Watch, board: Board, nowMs: number): number 
   const isOldestMarked = oldest !== undefined && board.shipments.get(oldest)?.isMarked === true;
   watch.marked = [...board.shipments.values()]
     .filter(({ isMarked }) => isMarked)
-    .map(({ file }) => file.name.name);
+    .map(({ file }) => file.name.text);
   if (!isOldestMarked) watch.sinceMs = undefined;
   else if (isAnyTaken || watch.sinceMs === undefined) watch.sinceMs = nowMs;
   return watch.sinceMs;

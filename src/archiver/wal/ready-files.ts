@@ -56,7 +56,7 @@ export async function readReadyFiles(pgdata: string, cluster: Cluster): Promise<
   const ready = (await listReady(directory)).map(parseWalName).filter((name) => name.kind !== 'not-wal');
   for (const name of ready.sort(compareWalNames)) {
     try {
-      await checkWalFile(await walFileAt(join(directory, name.name), name), cluster, pgdata);
+      await checkWalFile(await walFileAt(join(directory, name.text), name), cluster, pgdata);
       names.push(name);
     } catch (error) {
       if (!(error instanceof PitrError)) throw error;

@@ -100,7 +100,7 @@ async function readStart(path: string): Promise<Uint8Array> {
 
 /** The timelines that this one branched off, by its history file in one of the directories. */
 async function ancestorsOf(timeline: number, directories: readonly string[]): Promise<ReadonlySet<number>> {
-  const { name } = historyName(timeline);
+  const { text: name } = historyName(timeline);
   for (const directory of directories) {
     const content = await readIfExists(join(directory, name));
     if (content !== undefined) return ancestorsIn(parseHistory(content.toString('utf8'), name));

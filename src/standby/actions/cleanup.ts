@@ -61,7 +61,7 @@ function supersededSteps(
 ): readonly CleanupStep[] {
   const steps: CleanupStep[] = [...olderThan(files, needed, layout)]
     .sort(compareWalNames)
-    .map(({ name }) => ({ kind: 'remove', name: `${directory}/${name}` }));
+    .map(({ text: name }) => ({ kind: 'remove', name: `${directory}/${name}` }));
   if (hasOthers || steps.length < files.length) return steps;
   return [...steps, { kind: 'remove-directory', name: directory }];
 }
@@ -74,7 +74,7 @@ export function planCleanup(facts: CleanupFacts): readonly CleanupStep[] {
   const steps = facts.superseded.flatMap((superseded) => supersededSteps(superseded, needed, layout));
   for (const name of [...olderThan(files, needed, layout)].sort(compareWalNames)) {
     if (name.kind === 'segment' && mayGo-- <= 0) break;
-    steps.push({ kind: 'remove', name: name.name });
+    steps.push({ kind: 'remove', name: name.text });
   }
   return steps;
 }

@@ -61,7 +61,7 @@ function archiveObjections({
     });
   if (!isThere && !streams)
     objections.push({
-      message: `WAL segment ${directory.backupLabel?.startSegment.name ?? ''}, with which the base backup begins, is neither in "${archive.directory}" nor in pgdata`,
+      message: `WAL segment ${directory.backupLabel?.startSegment.text ?? ''}, with which the base backup begins, is neither in "${archive.directory}" nor in pgdata`,
       hint: newBackup,
     });
   return objections;
@@ -99,8 +99,8 @@ export function planStartStandby(facts: StartFacts): readonly StartStep[] {
 }
 
 async function hasFirstSegment(directory: DataDirectory, archive: Archive): Promise<boolean> {
-  const name = directory.backupLabel?.startSegment.name;
-  if (name === undefined || archive.files.some((file) => file.name === name)) return true;
+  const name = directory.backupLabel?.startSegment.text;
+  if (name === undefined || archive.files.some((file) => file.text === name)) return true;
   return exists(join(directory.pgdata, directory.capabilities.walDirName, name));
 }
 

@@ -60,12 +60,12 @@ interface Range {
 }
 
 function segmentsOn({ contents, path }: Range, from: number, { lastNumber }: Walk): string[] {
-  const held = new Set(contents.segments.map(({ name }) => name.name));
+  const held = new Set(contents.segments.map(({ name }) => name.text));
   const names: string[] = [];
   for (let number = from; number <= lastNumber; number++) {
     const timelines = path.filter((part) => number >= part.firstNumber && number <= part.lastNumber);
     const found = timelines
-      .map(({ timeline }) => nameOf(timeline, number, contents.layout).name)
+      .map(({ timeline }) => nameOf(timeline, number, contents.layout).text)
       .findLast((name) => held.has(name));
     if (found !== undefined) names.push(found);
   }

@@ -43,7 +43,7 @@ export async function arrivalOf(
   name: SegmentName,
   cluster: { readonly systemIdentifier: string; readonly segmentSize: number },
 ): Promise<Arrival> {
-  const start = await readSegmentStart(join(archivedir, name.name));
+  const start = await readSegmentStart(join(archivedir, name.text));
   if (start === undefined) return { kind: 'missing' };
   if (start.size < cluster.segmentSize) return { kind: 'short' };
   // The first segment after a promotion has the previous timeline in its header; its history file may come later.
@@ -57,7 +57,7 @@ export async function findForeignSegment(
   systemIdentifiers: readonly string[],
 ): Promise<string | undefined> {
   const names = (await readdir(directory)).map(parseWalName).filter((name) => name.kind === 'segment');
-  for (const { name } of names) {
+  for (const { text: name } of names) {
     const start = await readSegmentStart(join(directory, name));
     if (start?.header.kind !== 'header') continue;
     if (!systemIdentifiers.includes(start.header.systemIdentifier)) return name;

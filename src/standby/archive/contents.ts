@@ -47,7 +47,7 @@ export async function readStarts(
   const found: FoundStart[] = [];
   for (const name of names) {
     if (name.kind !== 'segment') continue;
-    const start = await readSegmentStart(join(directory, name.name)).catch((error: unknown) =>
+    const start = await readSegmentStart(join(directory, name.text)).catch((error: unknown) =>
       messageOf(error),
     );
     // It was removed between listing and reading, by --cleanup or the server's own cleanup.
@@ -66,10 +66,10 @@ export async function readHistories(directory: string, names: readonly WalName[]
   for (const name of names) {
     if (name.kind !== 'history') continue;
     try {
-      const text = await readIfExists(join(directory, name.name));
-      if (text !== undefined) histories.set(name.timeline, parseHistory(text.toString('utf8'), name.name));
+      const text = await readIfExists(join(directory, name.text));
+      if (text !== undefined) histories.set(name.timeline, parseHistory(text.toString('utf8'), name.text));
     } catch (error) {
-      bad.push(`${name.name}: ${messageOf(error)}`);
+      bad.push(`${name.text}: ${messageOf(error)}`);
     }
   }
   return { histories, bad };
@@ -103,8 +103,8 @@ export async function readContents(
   };
   const cluster = { systemIdentifier, segmentSize: layout.segmentSize, histories };
   const fault = (start: FoundStart) => faultOf(start, cluster);
-  const known = new Set(starts.map(({ name }) => name.name));
-  const others = (await readStarts(walDirectory, inPgWal)).filter(({ name }) => !known.has(name.name));
+  const known = new Set(starts.map(({ name }) => name.text));
+  const others = (await readStarts(walDirectory, inPgWal)).filter(({ name }) => !known.has(name.text));
   return {
     directory,
     layout,

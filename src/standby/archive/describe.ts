@@ -10,7 +10,7 @@ function plural(count: number, what: string): string {
 }
 
 function stretchWords({ first, last, count }: Stretch): string {
-  return count === 1 ? first.name : `${first.name} to ${last.name} (${count})`;
+  return count === 1 ? first.text : `${first.text} to ${last.text} (${count})`;
 }
 
 /** Stretches of segments and the gaps between them, in order. */
@@ -49,7 +49,7 @@ export function describeOthers({ histories, badHistories, partials, backups }: A
   return [
     ...(timelines.length === 0 ? [] : [`History files of timelines: ${timelines.join(', ')}`]),
     ...badHistories.map((trouble) => `History file that cannot be read: ${trouble}`),
-    ...partials.map(({ name }) => `Unfinished end of a timeline, never replayed: ${name}`),
-    ...backups.map(({ name }) => `Mark of a base backup: ${name}`),
+    ...partials.map(({ text: name }) => `Unfinished end of a timeline, never replayed: ${name}`),
+    ...backups.map(({ text: name }) => `Mark of a base backup: ${name}`),
   ];
 }

@@ -72,7 +72,7 @@ function listTimeline(
     endLsn: firstLsnOf(nameOf(timeline, last.number + 1, layout), layout.segmentSize),
     ...stretchesOf(segments, contents),
     unusable: segments.flatMap(({ name, fault }) =>
-      fault === undefined ? [] : [{ name: name.name, reason: fault }],
+      fault === undefined ? [] : [{ name: name.text, reason: fault }],
     ),
     leftBehind: segments.filter(({ number }) => number > lastOnWay).length,
   };

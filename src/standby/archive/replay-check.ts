@@ -80,7 +80,7 @@ function findGaps(facts: ReplayFacts): string[] {
   for (let number = segmentNumber(from, layout); number < last && missing.length < mostShown; number++) {
     if (numbers.has(number)) continue;
     const part = path.findLast(({ firstNumber }) => firstNumber <= number);
-    const { name } = nameOf(part?.timeline ?? from.timeline, number, layout);
+    const { text: name } = nameOf(part?.timeline ?? from.timeline, number, layout);
     missing.push(`segment ${name} is missing`);
   }
   return missing;
@@ -98,7 +98,7 @@ export function findReplayProblems(facts: ReplayFacts): readonly string[] {
   );
   if (segments.length === 0) return [];
   const spoilt = segments.flatMap(({ name, fault }) =>
-    fault === undefined ? [] : [`segment ${name.name} cannot be replayed: ${fault}`],
+    fault === undefined ? [] : [`segment ${name.text} cannot be replayed: ${fault}`],
   );
   return [...findGaps({ ...facts, segments }), ...spoilt.slice(0, mostShown)];
 }
@@ -152,7 +152,7 @@ const askedForSize = 32;
 async function sizeOf(directory: DataDirectory, { directory: archivedir, files }: Archive) {
   const recorded = directory.record.backup?.segmentSize;
   if (recorded !== undefined) return recorded;
-  const segments = files.filter(({ kind }) => kind === 'segment').sort((a, b) => (a.name < b.name ? -1 : 1));
+  const segments = files.filter(({ kind }) => kind === 'segment').sort((a, b) => (a.text < b.text ? -1 : 1));
   return segmentSizeOf(undefined, await readStarts(archivedir, segments.slice(-askedForSize)))?.size;
 }
 
@@ -186,11 +186,11 @@ function segmentsInRow(facts: ReplayFacts, { archive, wal }: Directories): reado
   for (const { timeline } of path) {
     const isHere = (name: SegmentName) => name.timeline === timeline && isOnPath(name, facts);
     for (const name of inPgWal.filter(isHere))
-      places.set(segmentNumber(name, layout), { name, path: join(wal, name.name) });
+      places.set(segmentNumber(name, layout), { name, path: join(wal, name.text) });
     for (const { name, fault } of segments.filter((segment) => isHere(segment.name)))
       places.set(
         segmentNumber(name, layout),
-        fault === undefined ? { name, path: join(archive, name.name) } : undefined,
+        fault === undefined ? { name, path: join(archive, name.text) } : undefined,
       );
   }
   const row: SegmentFile[] = [];
@@ -208,7 +208,7 @@ function upTo(row: readonly SegmentFile[], last: SegmentName, layout: WalLayout)
 function damageWords(check: RecordCheck, { from, layout }: ReplayFacts): string[] {
   if (check.kind !== 'read' || check.damage === undefined) return [];
   const { at, reason } = check.damage;
-  const { name } = segmentContaining(from.timeline, at, layout);
+  const { text: name } = segmentContaining(from.timeline, at, layout);
   return [`the WAL is damaged at LSN ${formatLsn(at)}, in segment …${name.slice(8)}: ${reason}`];
 }
 
@@ -280,7 +280,7 @@ export async function checkArchive(
   const problems = [...inRecords, ...findReplayProblems(facts)];
   if (problems.length > 0)
     return {
-      problems: [...problems, `what is behind that, up to ${end.last.name}, is not replayed`],
+      problems: [...problems, `what is behind that, up to ${end.last.text}, is not replayed`],
       end: undefined,
       isAllReplayed: false,
     };

@@ -39,10 +39,10 @@ function obstacleAt(
   layout: WalLayout,
 ): string | undefined {
   const found = places.get(number);
-  if (found !== undefined) return `segment ${found.name.name} cannot be replayed: ${found.fault ?? ''}`;
+  if (found !== undefined) return `segment ${found.name.text} cannot be replayed: ${found.fault ?? ''}`;
   if (![...places.keys()].some((other) => other > number)) return undefined;
   const part = path.findLast(({ firstNumber, lastNumber }) => number >= firstNumber && number <= lastNumber);
-  return `segment ${nameOf(part?.timeline ?? 1, number, layout).name} is missing`;
+  return `segment ${nameOf(part?.timeline ?? 1, number, layout).text} is missing`;
 }
 
 export function walk(contents: ArchiveContents, path: TimelinePath, from: number): Walk {

@@ -19,8 +19,8 @@ async function readStop(label: BackupLabel | undefined, contents: ArchiveContent
   const { startSegment, startLsn } = label;
   const offset = Number(startLsn - firstLsnOf(startSegment, contents.layout.segmentSize));
   const name = contents.backups.find(
-    (backup) => backup.segment.name === startSegment.name && backup.offset === offset,
-  )?.name;
+    (backup) => backup.segment.text === startSegment.text && backup.offset === offset,
+  )?.text;
   const text = name === undefined ? undefined : await readIfExists(join(contents.directory, name));
   return text === undefined || name === undefined
     ? undefined

@@ -38,7 +38,7 @@ export async function writeGuard(pgdata: string, end: ArchivedEnd | undefined): 
   const [pid, , start] = (await readFile(join(pgdata, 'postmaster.pid'), 'utf8')).split('\n');
   if (pid === undefined || start === undefined)
     throw new PitrError(`cannot understand "${join(pgdata, 'postmaster.pid')}"`);
-  const words = [pid.trim(), start.trim(), ...(end === undefined ? [] : [end.last.name, end.segmentSize])];
+  const words = [pid.trim(), start.trim(), ...(end === undefined ? [] : [end.last.text, end.segmentSize])];
   await writeForServer(pgdata, join(pgdata, guardName), `${words.join(' ')}\n`);
 }
 

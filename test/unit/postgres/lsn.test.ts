@@ -72,8 +72,8 @@ describe('segments follow each other', () => {
     ['000000030000000A000000FE', '000000030000000B00000000', old],
     ['000000030000000A0000003E', '000000030000000B00000000', { ...old, segmentSize: 64 * mb }],
   ])('%s, %s', (name, next, of) => {
-    expect(previousSegment(segment(next), of)?.name).toBe(name);
-    expect(nameOf(segment(name).timeline, segmentNumber(segment(name), of), of).name).toBe(name);
+    expect(previousSegment(segment(next), of)?.text).toBe(name);
+    expect(nameOf(segment(name).timeline, segmentNumber(segment(name), of), of).text).toBe(name);
   });
 
   test('from the first one', () => {
@@ -96,24 +96,24 @@ describe('segments follow each other', () => {
 describe('the segment of a location', () => {
   test('inside a segment is the same for the byte there and for the byte before', () => {
     const lsn = parseLsn('1/25000020');
-    expect(segmentContaining(1, lsn, layout()).name).toBe('000000010000000100000025');
-    expect(segmentEndingAt(1, lsn, layout()).name).toBe('000000010000000100000025');
+    expect(segmentContaining(1, lsn, layout()).text).toBe('000000010000000100000025');
+    expect(segmentEndingAt(1, lsn, layout()).text).toBe('000000010000000100000025');
   });
 
   test('on a boundary is the next one for what starts there and the one before for what ends there', () => {
     const lsn = parseLsn('1/26000000');
-    expect(segmentContaining(1, lsn, layout()).name).toBe('000000010000000100000026');
-    expect(segmentEndingAt(1, lsn, layout()).name).toBe('000000010000000100000025');
+    expect(segmentContaining(1, lsn, layout()).text).toBe('000000010000000100000026');
+    expect(segmentEndingAt(1, lsn, layout()).text).toBe('000000010000000100000025');
   });
 
   test('on the boundary of a log', () => {
-    expect(segmentEndingAt(2, parseLsn('2/0'), layout()).name).toBe('0000000200000001000000FF');
-    expect(segmentEndingAt(2, parseLsn('2/0'), old).name).toBe('0000000200000001000000FE');
+    expect(segmentEndingAt(2, parseLsn('2/0'), layout()).text).toBe('0000000200000001000000FF');
+    expect(segmentEndingAt(2, parseLsn('2/0'), old).text).toBe('0000000200000001000000FE');
   });
 
   test('in the segment that 9.2 skips is the next one', () => {
-    expect(segmentContaining(1, parseLsn('1/FF000000'), old).name).toBe('000000010000000200000000');
-    expect(segmentEndingAt(1, parseLsn('1/FF000000'), old).name).toBe('0000000100000001000000FE');
+    expect(segmentContaining(1, parseLsn('1/FF000000'), old).text).toBe('000000010000000200000000');
+    expect(segmentEndingAt(1, parseLsn('1/FF000000'), old).text).toBe('0000000100000001000000FE');
   });
 
   test('does not exist before the first byte', () => {
@@ -142,7 +142,7 @@ describe('a range of segments', () => {
       segment('000000010000000100000001'),
       layout(),
     );
-    expect(names.map(({ name }) => name)).toEqual([
+    expect(names.map(({ text }) => text)).toEqual([
       '0000000100000000000000FE',
       '0000000100000000000000FF',
       '000000010000000100000000',

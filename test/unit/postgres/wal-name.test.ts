@@ -11,7 +11,7 @@ import {
 test('a segment', () => {
   expect(parseWalName('0000000100000001000000A5')).toEqual({
     kind: 'segment',
-    name: '0000000100000001000000A5',
+    text: '0000000100000001000000A5',
     timeline: 1,
     log: 1,
     seg: 0xa5,
@@ -29,7 +29,7 @@ test('a segment of the highest numbers', () => {
 test('an unfinished segment', () => {
   expect(parseWalName('000000010000000000000003.partial')).toEqual({
     kind: 'partial',
-    name: '000000010000000000000003.partial',
+    text: '000000010000000000000003.partial',
     segment: segmentName(1, 0, 3),
   });
 });
@@ -37,7 +37,7 @@ test('an unfinished segment', () => {
 test('a timeline history', () => {
   expect(parseWalName('0000000A.history')).toEqual({
     kind: 'history',
-    name: '0000000A.history',
+    text: '0000000A.history',
     timeline: 10,
   });
   expect(historyName(10)).toEqual(parseWalName('0000000A.history'));
@@ -46,7 +46,7 @@ test('a timeline history', () => {
 test('the mark of a base backup', () => {
   expect(parseWalName('000000010000000100000025.00000020.backup')).toEqual({
     kind: 'backup',
-    name: '000000010000000100000025.00000020.backup',
+    text: '000000010000000100000025.00000020.backup',
     segment: segmentName(1, 1, 0x25),
     offset: 0x20,
   });
@@ -73,7 +73,7 @@ describe('is not a WAL name:', () => {
     'RECOVERYXLOG',
     'xlogtemp.1234',
   ])('%j', (text) => {
-    expect(parseWalName(text)).toMatchObject({ kind: 'not-wal', name: text, reason: /not the name/ });
+    expect(parseWalName(text)).toMatchObject({ kind: 'not-wal', text, reason: /not the name/ });
   });
 
   test.each(['0000000a.history', '0000000100000001000000a5', '0000000100000001000000a5.partial'])(
@@ -101,7 +101,7 @@ test('a queue is sent by timeline, history first, then by place', () => {
     '0000000A0000000000000001',
   ];
   const names = [...inOrder].reverse().map((text) => parseWalName(text));
-  expect(names.sort(compareWalNames).map(({ name }) => name)).toEqual(inOrder);
+  expect(names.sort(compareWalNames).map(({ text }) => text)).toEqual(inOrder);
   expect(compareWalNames(segmentName(1, 0, 1), segmentName(1, 0, 1))).toBe(0);
 });
 

@@ -21,7 +21,7 @@ export function findForeignHistory(facts: BackupFacts): readonly WalName[] {
     const timeline = timelineOf(name);
     if (timeline !== position.timeline) return timeline > position.timeline;
     if (name.kind === 'history') return false;
-    return (name.kind === 'segment' ? name : name.segment).name > current.name;
+    return (name.kind === 'segment' ? name : name.segment).text > current.text;
   });
 }
 

@@ -17,7 +17,7 @@ export function recordOfStart(facts: BackupFacts, lsn: bigint, startTime: string
     timeline,
     segmentSize: primary.settings.walSegmentSize,
     startLsn: formatLsn(lsn),
-    startSegment: segmentContaining(timeline, lsn, layoutOf(facts)).name,
+    startSegment: segmentContaining(timeline, lsn, layoutOf(facts)).text,
     startTime,
     timeZone: primary.settings.timeZone,
     toolVersion: programVersion(),
@@ -29,7 +29,7 @@ export function recordOfStart(facts: BackupFacts, lsn: bigint, startTime: string
 export function startIn({ startLsn, startSegment }: BackupLabel) {
   return {
     startLsn: formatLsn(startLsn),
-    startSegment: startSegment.name,
+    startSegment: startSegment.text,
     timeline: startSegment.timeline,
   };
 }
@@ -37,6 +37,6 @@ export function startIn({ startLsn, startSegment }: BackupLabel) {
 export function stopAt(facts: BackupFacts, { startSegment }: BackupLabel, lsn: bigint) {
   return {
     stopLsn: formatLsn(lsn),
-    stopSegment: segmentEndingAt(startSegment.timeline, lsn, layoutOf(facts)).name,
+    stopSegment: segmentEndingAt(startSegment.timeline, lsn, layoutOf(facts)).text,
   };
 }

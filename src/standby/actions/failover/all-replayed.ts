@@ -36,8 +36,8 @@ export function findNotReplayed(
   const count = segmentNumber(last, layout) - first + 1;
   if (count <= 0) return undefined;
   return {
-    first: nameOf(branch.timeline, first, layout).name,
-    last: last.name,
+    first: nameOf(branch.timeline, first, layout).text,
+    last: last.text,
     count,
     openedAt: placeOf(branch),
   };
@@ -59,13 +59,13 @@ async function readHistory(
   { pgdata, capabilities }: Pick<Server, 'pgdata' | 'capabilities'>,
   timeline: number,
 ): Promise<readonly TimelineEntry[] | undefined> {
-  const { name } = historyName(timeline);
+  const { text: name } = historyName(timeline);
   const text = await readIfExists(join(pgdata, capabilities.walDirName, name));
   return text === undefined ? undefined : parseHistory(text.toString('utf8'), name);
 }
 
 function placeOf({ end }: TimelineEntry): string {
-  return end.kind === 'lsn' ? `LSN ${formatLsn(end.lsn)}` : `segment ${end.segment.name}`;
+  return end.kind === 'lsn' ? `LSN ${formatLsn(end.lsn)}` : `segment ${end.segment.text}`;
 }
 
 /** Where a timeline begins; undefined for the first one, and where no history can be read. */
@@ -104,13 +104,13 @@ export async function seeAllReplayed(
   const entries = await readHistory(server, timeline).catch((error: unknown) => messageOf(error));
   if (entries === undefined || typeof entries === 'string')
     return unknown(
-      entries ?? `there is no ${historyName(timeline).name} in ${server.capabilities.walDirName}`,
+      entries ?? `there is no ${historyName(timeline).text} in ${server.capabilities.walDirName}`,
     );
   const missing = findNotReplayed(end, entries, walSegmentSkipsFF);
   if (missing === undefined)
     return leadsThrough(end, entries, walSegmentSkipsFF)
-      ? { kind: 'reached', last: end.last.name }
-      : unknown(`the history of timeline ${timeline} does not lead through ${end.last.name}`);
+      ? { kind: 'reached', last: end.last.text }
+      : unknown(`the history of timeline ${timeline} does not lead through ${end.last.text}`);
   const said = `the server opened short of the archive's end: ${describe(missing)}`;
   if (isAccepted) {
     deps.log.warning(`${said}; continuing all the same (--force=replay)`);

@@ -94,7 +94,7 @@ export const finishingSteps = {
     run: ({ server }, { delay }) => restoreDelay(server, delay),
   }),
   'see-all-replayed': afterOpening<{ readonly end: ArchivedEnd; readonly isAccepted: boolean }>({
-    say: ({ end }) => `see that the archived WAL was replayed, up to ${end.last.name}`,
+    say: ({ end }) => `see that the archived WAL was replayed, up to ${end.last.text}`,
     run: async (run, { end, isAccepted }) => {
       run.archiveEnd = await seeAllReplayed(run.server, end, await provenTimeline(run), isAccepted);
     },

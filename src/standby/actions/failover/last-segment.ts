@@ -17,7 +17,7 @@ const ready = '.ready';
 
 /** The end of the timeline before this one; undefined where the server kept its timeline. */
 async function forkOf(directory: string, timeline: number): Promise<TimelineEntry | undefined> {
-  const { name } = historyName(timeline);
+  const { text: name } = historyName(timeline);
   const text = await readIfExists(join(directory, name));
   return text === undefined ? undefined : parseHistory(text.toString('utf8'), name).at(-1);
 }
@@ -74,7 +74,7 @@ export async function setAsideLastSegment(
   if (own === undefined) return;
   const segmentSize = await segmentSizeIn(directory, own);
   const { walSegmentSkipsFF } = capabilities;
-  for (const { name } of await leftBehind(directory, newTimeline, { segmentSize, walSegmentSkipsFF }))
+  for (const { text: name } of await leftBehind(directory, newTimeline, { segmentSize, walSegmentSkipsFF }))
     if (await markArchived(pgdata, join(directory, 'archive_status'), name))
       deps.log.notice(`segment ${name}, in which the old timeline ended, is not archived from here`);
 }
@@ -87,7 +87,7 @@ export async function setAsideLastSegment(
 export async function archiveHistory(server: Server, timeline: number): Promise<void> {
   const { deps, pgdata, capabilities } = server;
   const directory = join(pgdata, capabilities.walDirName);
-  const history = historyName(timeline).name;
+  const history = historyName(timeline).text;
   const mark = (suffix: string) => join(directory, 'archive_status', `${history}${suffix}`);
   const isKnown = (await exists(mark(ready))) || (await exists(mark('.done')));
   if (isKnown || !(await exists(join(directory, history)))) return;

@@ -60,7 +60,7 @@ function canBeAsked({ state, configuration, directory: { capabilities }, login, 
 function seeReplayed(facts: FailoverFacts, before: readonly FailoverStep[]): readonly FailoverStep[] {
   const { archivedEnd: end, force } = facts;
   if (end?.lsn === undefined || overrules(force, 'replay') || !canBeAsked(facts)) return [];
-  return [{ kind: 'see-archive-replayed', lsn: end.lsn, last: end.last.name, isFirst: before.length === 0 }];
+  return [{ kind: 'see-archive-replayed', lsn: end.lsn, last: end.last.text, isFirst: before.length === 0 }];
 }
 
 function promoteSteps(facts: FailoverFacts): readonly FailoverStep[] {

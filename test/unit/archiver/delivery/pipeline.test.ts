@@ -22,7 +22,7 @@ async function stage(width: number, count: number) {
   for (let number = 1; number <= count; number++) {
     const name = parseWalName(`00000001000000000000000${String(number)}`);
     if (name.kind === 'not-wal') throw new Error('a name');
-    const path = join(directory, name.name);
+    const path = join(directory, name.text);
     writeFileSync(path, 'wal');
     batches.push({ directory, files: [{ name, path, identity: await identityOf(path) }] });
   }

@@ -88,7 +88,7 @@ describe('markers', () => {
     expect(await leaveMarkers(runCommand, placesIn(), cluster, files)).toEqual({ names });
     for (const file of files) {
       expect(await isProven(placesIn(), cluster, iniFile(), file)).toBe(true);
-      const marker = await identityOf(join(placesIn().current, file.name.name));
+      const marker = await identityOf(join(placesIn().current, file.name.text));
       expect(marker.mtimeNs).toBe(file.identity.mtimeNs);
       expect(marker.size).toBe(0n);
     }
@@ -101,9 +101,9 @@ describe('markers', () => {
     utimesSync(changed.path, 5, 5);
     rmSync(gone.path);
     expect(await leaveMarkers(runCommand, placesIn(), cluster, [changed, gone, good])).toEqual({
-      names: [good.name.name],
+      names: [good.name.text],
     });
-    expect(existsSync(join(placesIn().current, changed.name.name))).toBe(false);
+    expect(existsSync(join(placesIn().current, changed.name.text))).toBe(false);
   });
 
   it('prove nothing once they, the stamp or all are gone, or the INI or the file changed', async () => {
@@ -114,7 +114,7 @@ describe('markers', () => {
     await mark();
     expect(await prove()).toBe(true);
     expect(await isProven(placesIn(), '1', iniFile(), file)).toBe(false);
-    await removeMarker(placesIn(), cluster, file.name.name);
+    await removeMarker(placesIn(), cluster, file.name.text);
     expect(await prove()).toBe(false);
     await mark();
     utimesSync(iniFile(), 7, 7);
@@ -150,12 +150,12 @@ describe('where no file can carry an exact time', () => {
     if (file === undefined || changed === undefined) throw new Error('files');
     utimesSync(changed.path, 5, 5);
     expect(await leaveMarkers(coarse, places, cluster, [file, changed])).toEqual({
-      names: [file.name.name],
+      names: [file.name.text],
       flaw,
     });
     // Nothing that the launcher could take for a marker.
     expect(existsSync(places.stamp)).toBe(false);
-    expect(existsSync(join(places.current, file.name.name))).toBe(false);
+    expect(existsSync(join(places.current, file.name.text))).toBe(false);
     const prove = () => isProven(places, cluster, iniFile(), file);
     expect(await prove()).toBe(true);
     expect(await isProven(places, '1', iniFile(), file)).toBe(false);
@@ -199,7 +199,7 @@ describe('where no file can carry an exact time', () => {
     const file = await wal(names[0] ?? '');
     await leaveMarkers(refusing, places, cluster, [file]);
     expect(await isProven(places, cluster, iniFile(), file)).toBe(true);
-    await removeMarker(places, cluster, file.name.name);
+    await removeMarker(places, cluster, file.name.text);
     expect(await isProven(places, cluster, iniFile(), file)).toBe(false);
   });
 });

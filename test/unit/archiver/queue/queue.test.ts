@@ -108,7 +108,7 @@ test('a queue is listed in the order of sending, without what is no WAL', async 
   const names = ['00000001000000000000000F', '00000002.history', '000000020000000000000010'];
   for (const name of [...names].reverse()) writeFileSync(join(queue('s1'), name), '');
   writeFileSync(join(queue('s1'), 'README'), '');
-  expect((await listQueue(queue('s1'))).map(({ name }) => name)).toEqual(names);
+  expect((await listQueue(queue('s1'))).map(({ text }) => text)).toEqual(names);
   expect(await isQueueEmpty(queue('s1'))).toBe(false);
   await removeFromQueue(queue('s1'), names.map(walName));
   expect(readdirSync(queue('s1')).sort()).toEqual(['.7.half.tmp', 'README', 'lost+found']);

@@ -118,7 +118,7 @@ describe('a shipment', () => {
     shipment(board, segment(1)).isMarked = true;
     expect(wasLost(board, 'a')).toBe(true);
     offerAgain(board, 'a');
-    expect(owedTo(board, 'a').map(({ file }) => file.name.name)).toEqual([segment(2)]);
+    expect(owedTo(board, 'a').map(({ file }) => file.name.text)).toEqual([segment(2)]);
     expect(wasLost(board, 'a')).toBe(false);
   });
 

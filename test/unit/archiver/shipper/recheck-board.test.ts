@@ -26,7 +26,7 @@ async function marked() {
   const places = shipperPlaces(layout);
   const board = createBoard(['s1', 's2']);
   addReady(board, segment);
-  admit(board, { name: { kind: 'segment', name: segment } } as unknown as WalFile);
+  admit(board, { name: { kind: 'segment', text: segment } } as unknown as WalFile);
   const shipment = board.shipments.get(segment);
   if (shipment === undefined) throw new Error('no shipment');
   shipment.owed.clear();

@@ -10,7 +10,7 @@ function segment(place: string): SegmentName {
   const [timeline = '1', number = '0'] = place.split(':');
   const hex = (value: string) => Number(value).toString(16).toUpperCase().padStart(8, '0');
   const name = parseWalName(`${hex(timeline)}00000000${hex(number)}`);
-  if (name.kind !== 'segment') throw new Error(name.name);
+  if (name.kind !== 'segment') throw new Error(name.text);
   return name;
 }
 

@@ -13,7 +13,7 @@ function name(timeline: number, segment: number, suffix = ''): WalName {
 }
 
 const needed = name(3, 9) as SegmentName;
-const names = (files: readonly WalName[]) => files.map((file) => file.name);
+const names = (files: readonly WalName[]) => files.map((file) => file.text);
 
 describe('WAL that is older than a backup', () => {
   const files = [

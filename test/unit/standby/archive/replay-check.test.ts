@@ -15,7 +15,7 @@ function segment(number: number, timeline = 1): SegmentName {
   const name = parseWalName(
     `0000000${timeline}00000000${number.toString(16).toUpperCase().padStart(8, '0')}`,
   );
-  if (name.kind !== 'segment') throw new Error(name.name);
+  if (name.kind !== 'segment') throw new Error(name.text);
   return name;
 }
 
@@ -99,24 +99,24 @@ describe('what a promotion could not replay', () => {
 });
 
 describe('the last segment that a promotion must have replayed', () => {
-  const lastOf = (input: ReplayFacts) => findArchivedEnd(input)?.last.name;
+  const lastOf = (input: ReplayFacts) => findArchivedEnd(input)?.last.text;
 
   test('is the last archived one of the way, and none where all of them were replayed', () => {
     expect(findArchivedEnd(facts([3, 7, 5, 6]))).toEqual({ last: segment(7), segmentSize });
     expect(lastOf(facts([3, 4]))).toBeUndefined();
-    expect(lastOf(facts([5, 6], { inPgWal: [segment(7)] }))).toBe(segment(6).name);
+    expect(lastOf(facts([5, 6], { inPgWal: [segment(7)] }))).toBe(segment(6).text);
   });
 
   test('is of the newest timeline, and nothing that an abandoned one left behind', () => {
     const path = pathOf(1, historiesOf({ 2: '1\t0/6000100\tx\n' }), layout);
     const both = [5, 6, 7].map((number) => ({ name: segment(number), fault: undefined }));
-    expect(lastOf(facts([], { segments: both, path }))).toBe(segment(6).name);
+    expect(lastOf(facts([], { segments: both, path }))).toBe(segment(6).text);
     both.push({ name: segment(6, 2), fault: undefined });
-    expect(lastOf(facts([], { segments: both, path }))).toBe(segment(6, 2).name);
+    expect(lastOf(facts([], { segments: both, path }))).toBe(segment(6, 2).text);
   });
 
   test('is not the one at whose first byte the timeline was left: nothing of it is on the way', () => {
     const path = pathOf(1, historiesOf({ 2: '1\t0/6000000\tx\n' }), layout);
-    expect(lastOf(facts([5, 6], { path }))).toBe(segment(5).name);
+    expect(lastOf(facts([5, 6], { path }))).toBe(segment(5).text);
   });
 });

@@ -13,7 +13,7 @@ import { nudgesAtTimes } from '../wal/nudge.ts';
 function historyFileName(facts: BackupFacts, { startSegment, startLsn }: BackupLabel): string {
   const { segmentSize } = layoutOf(facts);
   const offset = (startLsn % BigInt(segmentSize)).toString(16).toUpperCase().padStart(8, '0');
-  return `${startSegment.name}.${offset}.backup`;
+  return `${startSegment.text}.${offset}.backup`;
 }
 
 async function readStop(path: string, label: string): Promise<bigint | undefined> {

@@ -10,7 +10,7 @@ const nudgeMs = 10_000;
 
 export async function endSegment(primary: Primary): Promise<SegmentName> {
   const name = parseWalName((await primary.query(switchWalSql(primary.facts.capabilities)))[0]?.[0] ?? '');
-  if (name.kind !== 'segment') throw new PitrError(`the primary names no WAL segment but "${name.name}"`);
+  if (name.kind !== 'segment') throw new PitrError(`the primary names no WAL segment but "${name.text}"`);
   return name;
 }
 

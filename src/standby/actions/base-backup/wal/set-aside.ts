@@ -20,7 +20,7 @@ async function moveInto(
   const stamp = new Date(deps.now()).toISOString().replaceAll(/[-:]|\..*/g, '');
   const directory = join(archivedir, `${prefix}${stamp}-${deps.nonce()}`);
   await mkdir(directory, { mode: 0o700 });
-  for (const { name } of names) await rename(join(archivedir, name), join(directory, name));
+  for (const { text: name } of names) await rename(join(archivedir, name), join(directory, name));
   await fsyncPath(directory);
   await fsyncPath(archivedir);
   return directory;
@@ -34,7 +34,7 @@ export async function setAside(context: BackupContext, names: readonly WalName[]
 
 /** None for a timeline whose history is not here. */
 async function ancestorsOf(archivedir: string, timeline: number): Promise<readonly TimelineEntry[]> {
-  const { name } = historyName(timeline);
+  const { text: name } = historyName(timeline);
   const text = await readIfExists(join(archivedir, name));
   return text === undefined ? [] : parseHistory(text.toString('utf8'), name);
 }
@@ -68,7 +68,7 @@ export async function putBack(
   names: readonly WalName[],
   directory: string,
 ): Promise<void> {
-  for (const { name } of names) await rename(join(directory, name), join(archivedir, name));
+  for (const { text: name } of names) await rename(join(directory, name), join(archivedir, name));
   await rmdir(directory);
   await fsyncPath(archivedir);
 }

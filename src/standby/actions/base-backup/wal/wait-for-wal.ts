@@ -27,7 +27,7 @@ async function missingOf(
   for (const segment of segments) {
     const arrival = await arrivalOf(archivedir, segment, { systemIdentifier, segmentSize });
     if (arrival.kind === 'wrong') {
-      throw new PitrError(`"${join(archivedir, segment.name)}" is not the primary's: ${arrival.reason}`, {
+      throw new PitrError(`"${join(archivedir, segment.text)}" is not the primary's: ${arrival.reason}`, {
         hint: 'Move that file away, and find out who put it there.',
       });
     }
@@ -48,7 +48,7 @@ async function waitUntilHere(
     missing = await look();
     const [first] = missing;
     if (first === undefined) return { kind: 'done', value: undefined };
-    const ended = await nudge(`${missing.length} WAL segments, the first is ${first.name}`);
+    const ended = await nudge(`${missing.length} WAL segments, the first is ${first.text}`);
     if (ended !== undefined) onNudge?.(ended);
     return { kind: 'waiting', progress: '' };
   });
@@ -82,7 +82,7 @@ async function refuseUnproven(context: BackupContext, segment: SegmentName): Pro
     'it may be failing: see the log of the server there',
     `cmd_archiver may have this standby marked as abandoned: then run there  cmd_archiver -C FILE --resume ${deps.hostName}`,
   ];
-  throw refusal(`segment ${segment.name} did not arrive in "${archivedir}" within ${wal_timeout} s`, {
+  throw refusal(`segment ${segment.text} did not arrive in "${archivedir}" within ${wal_timeout} s`, {
     detail: [await archiverStatistics(context.primary), ...causes.map((cause) => `- ${cause}`)]
       .filter(Boolean)
       .join('\n'),
@@ -100,13 +100,13 @@ async function switchSegment({ deps, primary }: BackupContext): Promise<SegmentN
 
 /** It was here before the primary had ended it. */
 function isStale({ facts }: BackupContext, segment: SegmentName): boolean {
-  return facts.archived.some(({ name }) => name === segment.name);
+  return facts.archived.some(({ text: name }) => name === segment.text);
 }
 
 function refuseStale(context: BackupContext, segment: SegmentName): void {
   if (!isStale(context, segment)) return;
   throw refusal(
-    `"${join(context.facts.place.archivedir, segment.name)}" was there before the primary had finished that segment`,
+    `"${join(context.facts.place.archivedir, segment.text)}" was there before the primary had finished that segment`,
     { hint: 'It is left from another history of this cluster. Move it away, then run -B again.' },
   );
 }
@@ -122,7 +122,7 @@ export async function proveWal(context: BackupContext): Promise<void> {
   try {
     const segment = await switchSegment(context);
     refuseStale(context, segment);
-    deps.log.debug(`waiting for ${segment.name} in ${facts.place.archivedir}`);
+    deps.log.debug(`waiting for ${segment.text} in ${facts.place.archivedir}`);
     if (!(await waitForAny(context, segment))) await refuseUnproven(context, segment);
   } finally {
     if (await exists(request)) await removeDurably(request);
@@ -143,7 +143,7 @@ export async function awaitWal(context: BackupContext, first: SegmentName, stopL
   missing = await waitUntilHere(context, async () => (missing = await missingOf(context, missing)));
   if (missing.length === 0) return;
   throw new PitrError(
-    `the backup needs WAL that did not arrive in "${archivedir}" within ${wal_timeout} s: ${missing.map(({ name }) => name).join(', ')}`,
+    `the backup needs WAL that did not arrive in "${archivedir}" within ${wal_timeout} s: ${missing.map(({ text }) => text).join(', ')}`,
     {
       detail: await describeArchiving(primary),
       hint: 'The copy is kept, and the next -B transfers only what has changed. Get the WAL to arrive first; wal_timeout: says how long to wait for it.',

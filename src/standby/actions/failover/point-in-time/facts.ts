@@ -66,7 +66,7 @@ async function bounds(
 }
 
 async function lastCommitIn(server: Server, contents: ArchiveContents) {
-  const names = contents.segments.map(({ name }) => name.name);
+  const names = contents.segments.map(({ name }) => name.text);
   return lastCommit(server, contents.directory, names);
 }
 

@@ -161,14 +161,14 @@ function withoutBackupWal(
   if (found.lastNumber >= segmentNumber(from, layout) && !isShort) return undefined;
   const reason =
     found.obstacle ??
-    `the WAL ends before ${found.last === undefined ? `segment ${from.name}` : formatLsn(bounds.notBeforeLsn ?? 0n)}`;
+    `the WAL ends before ${found.last === undefined ? `segment ${from.text}` : formatLsn(bounds.notBeforeLsn ?? 0n)}`;
   return { message: `the base backup cannot become consistent: ${reason}`, hint: bringHint };
 }
 
 function beyond(found: Walk, { goal, shown }: Target): Objection | undefined {
   if (goal.kind !== 'lsn' || goal.lsn < found.endLsn) return undefined;
   return {
-    message: `${shown} lies beyond the WAL that can be replayed, which ends at ${formatLsn(found.endLsn)}: ${found.obstacle ?? `${found.last?.name ?? ''} is the last segment`}`,
+    message: `${shown} lies beyond the WAL that can be replayed, which ends at ${formatLsn(found.endLsn)}: ${found.obstacle ?? `${found.last?.text ?? ''} is the last segment`}`,
     hint: 'Choose an earlier target, or bring the missing WAL.',
   };
 }

@@ -249,7 +249,7 @@ describe('WAL of another history in archivedir', () => {
         '000000010000000000000007.partial',
       ),
     });
-    expect(findForeignHistory(facts).map(({ name }) => name)).toEqual([
+    expect(findForeignHistory(facts).map(({ text }) => text)).toEqual([
       '000000010000000000000006',
       '00000002.history',
       '000000020000000000000004',

@@ -56,7 +56,7 @@ describe('archived segments that an opened server has not replayed', () => {
       'segment 000000010000000000000006',
     ],
   ])('are told when it opened %s', (_, history, first, count, openedAt) => {
-    expect(openedWith(history)).toEqual({ first, last: end.last.name, count, openedAt });
+    expect(openedWith(history)).toEqual({ first, last: end.last.text, count, openedAt });
   });
 
   test('are told, too, when it did not follow the archive to a newer timeline', () => {

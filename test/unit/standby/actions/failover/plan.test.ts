@@ -59,7 +59,7 @@ describe('-F999', () => {
 
   test('sees that a server which can be asked has replayed the archive to its end before it is promoted', () => {
     const archivedEnd = { last: segmentName(1, 0, 8), segmentSize: 16 * 1024 * 1024, lsn: 0x8000100n };
-    const see = { kind: 'see-archive-replayed', lsn: 0x8000100n, last: archivedEnd.last.name };
+    const see = { kind: 'see-archive-replayed', lsn: 0x8000100n, last: archivedEnd.last.text };
     const input = facts('15', { archivedEnd });
     expect(planFailover(input).slice(0, 2)).toEqual([
       { ...see, isFirst: true },
