@@ -197,7 +197,7 @@ describe.each(failureMajors())('tablespaces on PostgreSQL %i', (major) => {
     chmodSync(folder, 0o500);
     const failed = await world.cmdStandby(standby, ['-B']);
     expectExit(failed, 1);
-    expect(failed.stderr).toContain(`directory "${folder}" may not be written`);
+    expect(failed.stderr).toContain(`the owner of directory "${folder}" cannot write to it`);
     expect(existsSync(inPgdata(standby, 'global', 'pg_control'))).toBe(true);
     chmodSync(folder, 0o700);
     expectExit(await world.cmdStandby(standby, ['-B']), 0);
