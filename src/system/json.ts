@@ -2,7 +2,7 @@
 export type Guard<T> = (value: unknown) => value is T;
 
 type Fields = Readonly<Record<string, Guard<unknown>>>;
-/** What a guard lets pass. */
+/** The type of the values that a guard accepts. */
 export type Guarded<G> = G extends (value: unknown) => value is infer T ? T : never;
 type Optional<F> = { [Name in keyof F]: undefined extends Guarded<F[Name]> ? Name : never }[keyof F];
 

@@ -115,7 +115,7 @@ describe('once the server is open', () => {
     writeFileSync(join(pgdata, 'pg_wal', '00000003.history'), history);
     for (const timeline of [1, 3]) expect(await see(timeline, false)).toBeUndefined();
     expect(warnings.splice(0)).toEqual([
-      expect.stringContaining('the server goes on with timeline 1'),
+      expect.stringContaining('the server continues on timeline 1'),
       expect.stringContaining('timeline 3 does not lead through 000000010000000000000008'),
     ]);
   });

@@ -176,7 +176,7 @@ describe('an exclusive backup (up to 9.5)', () => {
   test('that somebody else has ended makes the copy unusable', async () => {
     const { context, state } = fakeWorld('9.5', [clock, started], { backup_label: labelFile('other') });
     await startBackup(context, state);
-    await expect(stopBackup(context, state)).rejects.toThrow('was ended on the primary by somebody else');
+    await expect(stopBackup(context, state)).rejects.toThrow('was ended on the primary by another session');
   });
 
   test('is noted in archivedir from before its start until it is over', async () => {
