@@ -147,7 +147,7 @@ describe.each(failureMajors())('a base backup of PostgreSQL %i that fails', (maj
     await eventually(() => isCopying(standby));
     const second = await world.cmdStandby(standby, ['-B']);
     expect(second).toMatchObject({ code: 4 });
-    expect(second.stderr).toContain('is under way');
+    expect(second.stderr).toContain('another action of cmd_standby');
     running.signal('SIGTERM');
     await running.finished;
   });
