@@ -1,6 +1,7 @@
 import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
-import { constantsFirst } from './eslint-rules/constants-first.js';
+import simpleImportSort from 'eslint-plugin-simple-import-sort';
+import { constantsFirst } from './scripts/lib/lint/constants-first.js';
 
 /** What a folder may not import, so that the arrows between folders point one way. */
 const forbid = (files, groups) => ({
@@ -78,6 +79,13 @@ function program(name, other) {
 export default tseslint.config(
   { ignores: ['.cache', 'dist', 'node_modules', 'test/servers', 'coverage'] },
   js.configs.recommended,
+  {
+    // Node's own first, then packages, then ours from far to near.
+    plugins: { order: simpleImportSort },
+    rules: {
+      'order/imports': ['error', { groups: [['^\\u0000', '^node:', '^@?\\w', '^\\.']] }],
+    },
+  },
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.strictTypeChecked],

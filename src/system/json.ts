@@ -1,5 +1,5 @@
 /** Whether a value that was read back is what we write there. */
-export type Guard<T> = (value: unknown) => value is T;
+type Guard<T> = (value: unknown) => value is T;
 
 type Fields = Readonly<Record<string, Guard<unknown>>>;
 /** The type of the values that a guard accepts. */
