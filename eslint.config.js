@@ -1,6 +1,6 @@
 import js from '@eslint/js';
-import tseslint from 'typescript-eslint';
 import simpleImportSort from 'eslint-plugin-simple-import-sort';
+import tseslint from 'typescript-eslint';
 import { constantsFirst } from './scripts/lib/lint/constants-first.js';
 
 /** What a folder may not import, so that the arrows between folders point one way. */

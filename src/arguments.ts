@@ -1,6 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import { usageError } from './errors.ts';
-import { seeHelp, shortHelp, type FlagTable, type Usage } from './help.ts';
+import { type FlagTable, seeHelp, shortHelp, type Usage } from './help.ts';
 import { programVersion } from './system/program-version.ts';
 
 /** The flags that both programs declare in the same way. */

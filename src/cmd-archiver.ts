@@ -1,21 +1,21 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { ReadConfiguration } from './archiver/actions/ship.ts';
+import type { Request } from './archiver/command-line.ts';
 import type { ArchiverDeps } from './archiver/deps.ts';
 import { layoutOf } from './archiver/layout.ts';
 import type { ShipperAccess } from './archiver/markers/ask.ts';
-import type { ReadConfiguration } from './archiver/actions/ship.ts';
-import { identityOf } from './archiver/wal/wal-file.ts';
-import type { Request } from './archiver/command-line.ts';
 import { parseSegmentCall } from './archiver/segment-call.ts';
+import { identityOf } from './archiver/wal/wal-file.ts';
 import { parseArchiverConfig } from './config/load-archiver.ts';
 import type { ArchiverSettings } from './config/options-archiver.ts';
 import { readConfiguration } from './config/read-file.ts';
 import { unreachable } from './errors.ts';
-import { refuseRoot, runProgram, type ProgramContext } from './program.ts';
+import { type ProgramContext, refuseRoot, runProgram } from './program.ts';
 import { systemClock } from './system/clock.ts';
 import { endAllCommands } from './system/command.ts';
 import { callersDirectory } from './system/environment.ts';
-import { openLog, timeStamp, type Log } from './system/log.ts';
+import { type Log, openLog, timeStamp } from './system/log.ts';
 import { programDeps } from './system/program-deps.ts';
 
 const readSettings = (file: string) => readConfiguration(file, { parse: parseArchiverConfig });

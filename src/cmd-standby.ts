@@ -1,15 +1,15 @@
 import { join, resolve } from 'node:path';
 import { parseStandbyConfig } from './config/load-standby.ts';
 import type { StandbyAction, StandbySettings } from './config/options-standby.ts';
-import { readConfiguration, type ConfigurationFile } from './config/read-file.ts';
+import { type ConfigurationFile, readConfiguration } from './config/read-file.ts';
 import { requireFor } from './config/requirements.ts';
 import { messageOf, refusal, unreachable } from './errors.ts';
-import { refuseRoot, runProgram, type ProgramContext } from './program.ts';
+import { type ProgramContext, refuseRoot, runProgram } from './program.ts';
+import { type Action, parseRequest, type Request } from './standby/command-line.ts';
 import type { StandbyDeps } from './standby/deps.ts';
-import { parseRequest, type Action, type Request } from './standby/command-line.ts';
 import { exists } from './system/durable.ts';
 import { withLocalSql } from './system/local-sql.ts';
-import { takeLock, type Lock } from './system/lock.ts';
+import { type Lock, takeLock } from './system/lock.ts';
 import { openLog } from './system/log.ts';
 import { programDeps } from './system/program-deps.ts';
 

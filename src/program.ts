@@ -1,7 +1,7 @@
 import { exitCodes, PitrError } from './errors.ts';
 import { refuseOldNode } from './node-version.ts';
 import { endAllCommands } from './system/command.ts';
-import { logFailure, textLog, type Log } from './system/log.ts';
+import { type Log, logFailure, textLog } from './system/log.ts';
 import { partWithHooks } from './system/notify.ts';
 
 /** The arguments that the edge of a program passes to its `main`. */

@@ -2,13 +2,13 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
-import { createTraffic, type Traffic } from './demo-traffic.ts';
 import { checkout } from '../../test/harness/checkout.ts';
 import { eventually } from '../../test/harness/eventually.ts';
-import { run } from '../../test/harness/processes.ts';
 import type { Primary } from '../../test/harness/primary.ts';
+import { run } from '../../test/harness/processes.ts';
 import type { Standby } from '../../test/harness/standby.ts';
 import { createWorld, type World } from '../../test/harness/world.ts';
+import { createTraffic, type Traffic } from './demo-traffic.ts';
 
 const secondsOfTraffic = 8;
 

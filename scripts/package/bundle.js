@@ -3,7 +3,7 @@
 // Writes both programs with all that they import into DIRECTORY, so that an installed package needs no other. The lazy imports stay
 // files of their own: archive_command must not read what it does not use. Beside them come the licences of what is bundled.
 import { readFileSync } from 'node:fs';
-import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fileURLToPath, URL } from 'node:url';
 import { rolldown } from 'rolldown';

@@ -1,7 +1,7 @@
-import { onlyAction, readArguments, type OptionsOf } from '../arguments.ts';
+import { onlyAction, type OptionsOf, readArguments } from '../arguments.ts';
 import { usageError } from '../errors.ts';
 import { seeHelp } from '../help.ts';
-import { usage, type flags } from './usage.ts';
+import { type flags, usage } from './usage.ts';
 
 /** The request of one call of cmd_archiver. `check` is its action if none is given. */
 export type Action =

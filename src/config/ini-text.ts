@@ -1,5 +1,5 @@
 import { parse } from 'ini';
-import { readLogicalLines, type ContinuedLine, type EntryLine, type LogicalLine } from './ini-lines.ts';
+import { type ContinuedLine, type EntryLine, type LogicalLine, readLogicalLines } from './ini-lines.ts';
 import type { Problem } from './problem.ts';
 
 export interface IniEntry {

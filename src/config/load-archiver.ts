@@ -1,14 +1,14 @@
-import { parseIniText, type IniText } from './ini-text.ts';
-import { resolveSection, type ResolvedSection } from './ini-values.ts';
+import { type IniText, parseIniText } from './ini-text.ts';
+import { type ResolvedSection, resolveSection } from './ini-values.ts';
 import { loaded, type LoadedConfig } from './loaded.ts';
-import { isWithin } from './path-values.ts';
 import { didYouMean } from './nearest.ts';
 import {
   archiverOptions,
-  standbyTargetOptions,
   type ArchiverSettings,
   type StandbyTarget,
+  standbyTargetOptions,
 } from './options-archiver.ts';
+import { isWithin } from './path-values.ts';
 import type { Problem } from './problem.ts';
 import { readOptions } from './read-options.ts';
 

@@ -1,8 +1,8 @@
-import { parseIniText, type IniText } from './ini-text.ts';
-import { resolveSection, type ResolvedEntry } from './ini-values.ts';
+import { type IniText, parseIniText } from './ini-text.ts';
+import { type ResolvedEntry, resolveSection } from './ini-values.ts';
 import { loaded, type LoadedConfig } from './loaded.ts';
 import { didYouMean } from './nearest.ts';
-import { standbyOptions, tablespacesSection, type StandbySettings } from './options-standby.ts';
+import { standbyOptions, type StandbySettings, tablespacesSection } from './options-standby.ts';
 import { isWithin, readPath } from './path-values.ts';
 import type { Problem } from './problem.ts';
 import { readOptions } from './read-options.ts';

@@ -1,5 +1,5 @@
 import { splitList } from './path-values.ts';
-import { value, wrong, type ValueResult } from './value-result.ts';
+import { value, type ValueResult, wrong } from './value-result.ts';
 
 /** A user or a host. A text that could be taken for a flag or for `user@host` is refused. */
 export function readName(text: string): ValueResult {

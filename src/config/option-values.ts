@@ -3,7 +3,7 @@ import { readName, readStandbyNames } from './name-values.ts';
 import type { Option } from './option.ts';
 import { readPath, readProgram, readSearchPath } from './path-values.ts';
 import { findDangerousFlags } from './rsync-flags.ts';
-import { value, wrong, type ValueResult } from './value-result.ts';
+import { value, type ValueResult, wrong } from './value-result.ts';
 
 /** Reads one value of the option's kind. Messages quote the value, unless it is a secret. */
 export function readValue(option: Option, text: string): ValueResult {

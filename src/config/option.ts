@@ -1,5 +1,5 @@
-import type { Capabilities } from '../postgres/capabilities.ts';
 import type { CommandLine } from '../command-line.ts';
+import type { Capabilities } from '../postgres/capabilities.ts';
 
 /** How much a queue may hold. */
 type QueueLimit =

@@ -1,5 +1,5 @@
 import { splitWords } from './command-words.ts';
-import { value, wrong, type ValueResult } from './value-result.ts';
+import { value, type ValueResult, wrong } from './value-result.ts';
 
 /**
  * Accepts only an absolute path: the meaning of a relative one depends on the directory in which the program is

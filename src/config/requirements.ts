@@ -1,6 +1,6 @@
 import type { UsableConfig } from './loaded.ts';
 import type { Option } from './option.ts';
-import { standbyOptions, type StandbyAction, type StandbySettings } from './options-standby.ts';
+import { type StandbyAction, standbyOptions, type StandbySettings } from './options-standby.ts';
 import type { Problem } from './problem.ts';
 
 /** Keys that the action needs and the file lacks, although the file is valid for other actions. */

@@ -4,7 +4,7 @@
  * `control-formats.ts` has the offsets of its fields. The checksum follows the last field, at an offset that differs
  * by version and machine; we look for it.
  */
-import { controlFormats, type ControlFormat } from './control-formats.ts';
+import { type ControlFormat, controlFormats } from './control-formats.ts';
 import { crc32c, legacyCrc32 } from './crc32.ts';
 
 /** The whole file; its end is filled with zeros, so that a short copy is found. */

@@ -5,7 +5,7 @@
  * does not exist; and in every version a segment's first byte is `log * 2^32 + seg * size`.
  */
 import { PitrError } from '../errors.ts';
-import { segmentName, type SegmentName } from './wal-name.ts';
+import { type SegmentName, segmentName } from './wal-name.ts';
 
 /** How a cluster cuts its WAL into segments; `walSegmentSkipsFF` is a field of the capabilities. */
 export interface WalLayout {

@@ -3,8 +3,8 @@ import { PitrError } from '../errors.ts';
 import type { SqlRow } from './backup-sql.ts';
 import type { Capabilities } from './capabilities.ts';
 import { isSegmentSize } from './lsn.ts';
-import { limitNames, type LimitName, type Limits } from './standby-limits.ts';
-import { versionOfNum, type Version } from './version.ts';
+import { type LimitName, limitNames, type Limits } from './standby-limits.ts';
+import { type Version, versionOfNum } from './version.ts';
 
 export interface ServerSettings {
   readonly version: Version;

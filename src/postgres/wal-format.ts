@@ -2,7 +2,7 @@
  * How each release lays out the pages and records of its WAL (`src/include/access/xlog_internal.h` and
  * `xlogrecord.h`, up to 9.4 `xlog.h`), as far as needed to walk from record to record and to check each one.
  */
-import { castagnoliCrc, legacyCrc, type Crc } from './crc32.ts';
+import { castagnoliCrc, type Crc, legacyCrc } from './crc32.ts';
 import { pageMagics } from './wal-header.ts';
 
 /** 64-bit integers are aligned to 4 bytes on 32-bit x86, and so are WAL records there. */

@@ -1,9 +1,9 @@
-import { onlyAction, readArguments, type OptionsOf } from '../arguments.ts';
+import { onlyAction, type OptionsOf, readArguments } from '../arguments.ts';
 import { usageError } from '../errors.ts';
 import { seeHelp } from '../help.ts';
-import { parseForce, type Force } from './steps/force.ts';
-import { requestedTarget, targetWord, type RequestedTarget } from './recovery/requested-target.ts';
-import { usage, type flags } from './usage.ts';
+import { type RequestedTarget, requestedTarget, targetWord } from './recovery/requested-target.ts';
+import { type Force, parseForce } from './steps/force.ts';
+import { type flags, usage } from './usage.ts';
 
 /** The task of one call of cmd_standby. `check` is its task without an action. */
 export type Action =

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { is, type Guarded } from './json.ts';
+import { type Guarded, is } from './json.ts';
 
 /** A moment that other processes of this host can measure from, until the host is booted again. */
 export const isMoment = is.object({

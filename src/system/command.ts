@@ -1,8 +1,8 @@
 import type { Readable, Writable } from 'node:stream';
 import { execa, type Options } from 'execa';
 import type { CommandLine } from '../command-line.ts';
-import { quoted } from './printable.ts';
 import { callersDirectory, cleanedEnvironment, type Environment } from './environment.ts';
+import { quoted } from './printable.ts';
 
 export type { CommandLine };
 

@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { callersDirectory, type Environment } from './environment.ts';
 
 /** How a hook ended. `left`: it was still running when we stopped waiting for it. */

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { messageOf, PitrError } from '../errors.ts';
 import { sessionStatements } from '../postgres/session-settings.ts';
 import { systemErrorCode } from './durable.ts';
-import { accessOf, type Access, type Tls } from './libpq-access.ts';
+import { type Access, accessOf, type Tls } from './libpq-access.ts';
 
 /**
  * The address at which the server of this host listens. `host` is a socket directory, an abstract socket (`@NAME`) or

@@ -1,5 +1,5 @@
-import { startHook, type Hook, type HookEnd, type StartHook } from './hook.ts';
-import { is, type Checked } from './json.ts';
+import { type Hook, type HookEnd, type StartHook, startHook } from './hook.ts';
+import { type Checked, is } from './json.ts';
 import type { Log } from './log.ts';
 import { quoted } from './printable.ts';
 

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { systemClock, type Clock } from './clock.ts';
-import { runCommand, startSession, type RunCommand, type StartSession } from './command.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { type RunCommand, runCommand, type StartSession, startSession } from './command.ts';
 import type { Log } from './log.ts';
 import { printable } from './printable.ts';
-import { withRemoteShell, type WithRemoteShell } from './ssh.ts';
+import { type WithRemoteShell, withRemoteShell } from './ssh.ts';
 
 /** The parts of the outside world that an action of either program uses. */
 export interface ProgramDeps extends Clock {

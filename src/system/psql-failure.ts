@@ -1,5 +1,5 @@
 import { PitrError } from '../errors.ts';
-import { describeResult, type CommandLine, type CommandResult } from './command.ts';
+import { type CommandLine, type CommandResult, describeResult } from './command.ts';
 import type { SshTarget } from './ssh.ts';
 
 /** The host on which psql runs, and what it connects to as seen from there. */

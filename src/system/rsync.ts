@@ -1,6 +1,6 @@
-import { describeResult, type CommandLine, type CommandResult } from './command.ts';
-import { rsyncHost, type RemoteShell } from './ssh.ts';
+import { type CommandLine, type CommandResult, describeResult } from './command.ts';
 import { shellQuote } from './shell-quote.ts';
+import { type RemoteShell, rsyncHost } from './ssh.ts';
 
 export interface RsyncProgram {
   readonly rsync: CommandLine;

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import {
-  describeResult,
   type CommandLine,
   type CommandResult,
+  describeResult,
   type Session,
   type SessionOptions,
   type StartSession,

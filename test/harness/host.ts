@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createSshd, type SshKeys, type Sshd } from './sshd.ts';
-import { run, type Finished, type StartOptions } from './processes.ts';
+import { type Finished, run, type StartOptions } from './processes.ts';
+import { createSshd, type Sshd, type SshKeys } from './sshd.ts';
 
 /** Where one host's ssh finds another one. */
 interface Route {

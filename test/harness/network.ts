@@ -1,7 +1,7 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
-import { spawn } from 'node:child_process';
 import { reservePort } from './ports.ts';
 import { sendSignal } from './processes.ts';
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { checkout } from './checkout.ts';
 import { eventually } from './eventually.ts';
 import type { Host } from './host.ts';
-import { writeIni, type IniKeys } from './ini.ts';
+import { type IniKeys, writeIni } from './ini.ts';
 import { clientProgram } from './postgres-programs.ts';
 import { mustRun } from './processes.ts';
 import { createServer, makeCluster, type Server, type ServerSettings } from './server.ts';

@@ -1,6 +1,6 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { eventually } from './eventually.ts';
-import { familyOf, processesOf, type ProcessEntry } from './process-table.ts';
+import { familyOf, type ProcessEntry, processesOf } from './process-table.ts';
 
 export interface StartOptions {
   readonly cwd?: string | undefined;

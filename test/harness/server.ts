@@ -1,9 +1,9 @@
-import { appendFileSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { eventually } from './eventually.ts';
 import { serverProgram } from './postgres-programs.ts';
-import { familyOf, processTable, readProc, type ProcessEntry } from './process-table.ts';
+import { familyOf, type ProcessEntry, processTable, readProc } from './process-table.ts';
 import { killAll, mustRun, sendSignal } from './processes.ts';
 
 type Row = Record<string, unknown>;

@@ -1,9 +1,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { killAll, mustRun, start, type Running } from './processes.ts';
-import { familyOf } from './process-table.ts';
 import { eventually } from './eventually.ts';
 import { accepts } from './network.ts';
+import { familyOf } from './process-table.ts';
+import { killAll, mustRun, type Running, start } from './processes.ts';
 
 export interface SshKeys {
   readonly identity: string;

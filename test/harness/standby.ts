@@ -1,17 +1,17 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from './eventually.ts';
-import { writeScript, type Host } from './host.ts';
-import { writeIni, type IniKeys } from './ini.ts';
+import { type Host, writeScript } from './host.ts';
+import { type IniKeys, writeIni } from './ini.ts';
 import { clientProgram, serverProgram } from './postgres-programs.ts';
 import type { Primary } from './primary.ts';
 import {
   baseSettings,
   createServer,
-  settingLines,
-  trustingHba,
   type Server,
   type ServerSettings,
+  settingLines,
+  trustingHba,
 } from './server.ts';
 
 export interface StandbyOptions {

@@ -4,17 +4,17 @@ import { join } from 'node:path';
 import { checkout } from './checkout.ts';
 import { createHost, type Host } from './host.ts';
 import { reserveNetwork, reservePort } from './ports.ts';
-import { createPrimary, primaryOn, type Primary, type PrimaryOptions } from './primary.ts';
+import { createPrimary, type Primary, primaryOn, type PrimaryOptions } from './primary.ts';
+import { processesOf } from './process-table.ts';
 import {
   endWithUs,
+  type Finished,
   killAll,
   lingering,
-  start,
-  type Finished,
   type Running,
+  start,
   type StartOptions,
 } from './processes.ts';
-import { processesOf } from './process-table.ts';
 import { removeTree } from './remove-tree.ts';
 import { createServer, type Server } from './server.ts';
 import { makeKeys, type SshKeys } from './sshd.ts';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { createWorld, type World } from '../harness/world.ts';
-import { archivedFiles, readyCluster, type FakeCluster } from './archiver-cluster.ts';
+import { archivedFiles, type FakeCluster, readyCluster } from './archiver-cluster.ts';
 import {
   addReadySegments,
   isProvenByShell,

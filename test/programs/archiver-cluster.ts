@@ -2,8 +2,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { checkout } from '../harness/checkout.ts';
 import type { Host } from '../harness/host.ts';
-import { writeIni, type IniKeys } from '../harness/ini.ts';
-import { start, type Finished, type Running, type StartOptions } from '../harness/processes.ts';
+import { type IniKeys, writeIni } from '../harness/ini.ts';
+import { type Finished, type Running, start, type StartOptions } from '../harness/processes.ts';
 import { buildWal, controlFileStart, walName, type WalSpec } from '../harness/wal.ts';
 import type { World } from '../harness/world.ts';
 

@@ -10,9 +10,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { writeScript, type Host } from '../harness/host.ts';
+import { type Host, writeScript } from '../harness/host.ts';
 import { test } from '../harness/test.ts';
-import { fakeCluster, readyCluster, type FakeCluster } from './archiver-cluster.ts';
+import { type FakeCluster, fakeCluster, readyCluster } from './archiver-cluster.ts';
 
 function first({ standbys: [standby] }: FakeCluster): Host {
   if (standby === undefined) throw new Error('no standby');

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Host } from '../harness/host.ts';
 import { createWorld, type World } from '../harness/world.ts';
-import { archivedBytes, archivedFiles, readyCluster, type FakeCluster } from './archiver-cluster.ts';
+import { archivedBytes, archivedFiles, type FakeCluster, readyCluster } from './archiver-cluster.ts';
 
 let world: World;
 beforeEach(async () => {

@@ -4,15 +4,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import type { Host } from '../harness/host.ts';
-import { createRandom, testSeed } from '../harness/random.ts';
 import { writeScript } from '../harness/host.ts';
+import { createRandom, testSeed } from '../harness/random.ts';
 import { test } from '../harness/test.ts';
 import {
   archivedBytes,
   archivedFiles,
+  type FakeCluster,
   readyCluster,
   segmentBytes,
-  type FakeCluster,
 } from './archiver-cluster.ts';
 
 /** Every name in a standby's archive or a queue stands for whole bytes, whatever was killed. */

@@ -18,13 +18,13 @@ import { createWorld, type World } from '../harness/world.ts';
 import {
   archivedBytes,
   archivedFiles,
+  type FakeCluster,
   fakeCluster,
   prepareArchive,
   readyCluster,
   segmentBytes,
   sentinelText,
   writeControlFile,
-  type FakeCluster,
 } from './archiver-cluster.ts';
 
 let world: World;

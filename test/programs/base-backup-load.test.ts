@@ -4,7 +4,7 @@ import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { clientProgram } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
-import { mustRun, start, type Running } from '../harness/processes.ts';
+import { mustRun, type Running, start } from '../harness/processes.ts';
 import type { Server } from '../harness/server.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';

@@ -6,7 +6,7 @@ import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Finished } from '../harness/processes.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
-import { allShipped, backupPair, inPgdata, type BackupPair } from './backup-kit.ts';
+import { allShipped, type BackupPair, backupPair, inPgdata } from './backup-kit.ts';
 import { expectExit } from './standby-kit.ts';
 
 /** Runs `-B`, and does this when all that can be refused has been looked at and nothing has begun yet. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
-import { processesOf, type ProcessEntry } from '../harness/process-table.ts';
+import { type ProcessEntry, processesOf } from '../harness/process-table.ts';
 import { mustRun } from '../harness/processes.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';

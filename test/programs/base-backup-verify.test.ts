@@ -1,14 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { listRelationFiles } from '../../src/standby/page-check/relation-files.ts';
-import { checkFile, makeBuffer } from '../../src/standby/page-check/check-file.ts';
 import { pageLayoutOf } from '../../src/postgres/control-file.ts';
+import { checkFile, makeBuffer } from '../../src/standby/page-check/check-file.ts';
+import { listRelationFiles } from '../../src/standby/page-check/relation-files.ts';
 import { failureMajors, wideMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
-import { backupPair, blockSize, flipBit, inPgdata, type BackupPair } from './backup-kit.ts';
+import { type BackupPair, backupPair, blockSize, flipBit, inPgdata } from './backup-kit.ts';
 
 /** A table of some pages, and the path of its file below the data directory. */
 async function makeTable(primary: Primary): Promise<string> {

@@ -4,7 +4,7 @@ import { describe, expect } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
-import { run, type Finished } from '../harness/processes.ts';
+import { type Finished, run } from '../harness/processes.ts';
 import { test } from '../harness/test.ts';
 import { fakeCluster, prepareArchive } from './archiver-cluster.ts';
 import { backupPair } from './backup-kit.ts';

@@ -6,11 +6,11 @@ import { runCommand, startSession } from '../../src/system/command.ts';
 import { textLog } from '../../src/system/log.ts';
 import { withPsql } from '../../src/system/psql.ts';
 import type { PsqlTarget } from '../../src/system/psql-failure.ts';
-import { rsyncCommand, rsyncOutcome, remotePath } from '../../src/system/rsync.ts';
-import { withRemoteShell, type RemoteShell, type SshTarget } from '../../src/system/ssh.ts';
+import { remotePath, rsyncCommand, rsyncOutcome } from '../../src/system/rsync.ts';
+import { type RemoteShell, type SshTarget, withRemoteShell } from '../../src/system/ssh.ts';
+import type { Host } from '../harness/host.ts';
 import { hangingListener } from '../harness/network.ts';
 import { clientProgram, testMajors } from '../harness/postgres-programs.ts';
-import type { Host } from '../harness/host.ts';
 import type { Primary } from '../harness/primary.ts';
 import { createWorld, type World } from '../harness/world.ts';
 

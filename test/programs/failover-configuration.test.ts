@@ -7,7 +7,7 @@ import { failureMajors, serverProgram } from '../harness/postgres-programs.ts';
 import type { Standby } from '../harness/standby.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
-import { type Pair, archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
+import { archiveRows, countRows, expectExit, makePair, type Pair } from './standby-kit.ts';
 
 /** A standby that runs, whose primary is gone, and whose failover configuration needs a restart. */
 async function orphanedPair(world: World): Promise<Pair> {

@@ -8,7 +8,7 @@ import type { Primary } from '../harness/primary.ts';
 import type { Standby } from '../harness/standby.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
-import { type Pair, type PairOptions, archiveRows, expectExit, makePair } from './standby-kit.ts';
+import { archiveRows, expectExit, makePair, type Pair, type PairOptions } from './standby-kit.ts';
 
 const overTcp = 'host all all 127.0.0.0/8 trust\nhost replication all 127.0.0.0/8 trust\n';
 

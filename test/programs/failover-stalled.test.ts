@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
+import type { Primary } from '../harness/primary.ts';
 import { familyOf } from '../harness/process-table.ts';
 import { killAll } from '../harness/processes.ts';
-import type { Primary } from '../harness/primary.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
 

@@ -9,7 +9,7 @@ import { mustRun } from '../harness/processes.ts';
 import type { Standby } from '../harness/standby.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
-import { type Pair, type PairOptions, archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
+import { archiveRows, countRows, expectExit, makePair, type Pair, type PairOptions } from './standby-kit.ts';
 
 test.override({ major: testMajors()[0] ?? 15 });
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
 import { eventually } from '../harness/eventually.ts';
-import { start, type Running } from '../harness/processes.ts';
+import { type Running, start } from '../harness/processes.ts';
 import { removeTree } from '../harness/remove-tree.ts';
 
 const segment = '000000010000000000000001';

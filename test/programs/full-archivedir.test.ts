@@ -5,7 +5,7 @@ import { hasSmallDisks, smallDisk } from '../harness/disk.ts';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
 import { createWorld, type World } from '../harness/world.ts';
-import { archivedFiles, readyCluster, type FakeCluster } from './archiver-cluster.ts';
+import { archivedFiles, type FakeCluster, readyCluster } from './archiver-cluster.ts';
 import { addReadySegments, pretendRunning, privatePath, startShipper, untilMarked } from './shipper-kit.ts';
 
 let world: World;

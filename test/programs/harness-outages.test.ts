@@ -6,8 +6,8 @@ import { eventually } from '../harness/eventually.ts';
 import { accepts, hangingListener, packetSink, refusedPort } from '../harness/network.ts';
 import { testMajors } from '../harness/postgres-programs.ts';
 import { start } from '../harness/processes.ts';
-import { buildWal, segmentNumber, walMagic, walName } from '../harness/wal.ts';
 import { test } from '../harness/test.ts';
+import { buildWal, segmentNumber, walMagic, walName } from '../harness/wal.ts';
 import { createWorld } from '../harness/world.ts';
 
 test.override({ major: testMajors().at(-1) ?? 15 });

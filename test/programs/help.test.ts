@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { flags as archiverFlags } from '../../src/archiver/usage.ts';
 import type { FlagTable } from '../../src/help.ts';
-import { flags as standbyFlags } from '../../src/standby/usage.ts';
 import { forceNames } from '../../src/standby/steps/force.ts';
+import { flags as standbyFlags } from '../../src/standby/usage.ts';
 import { checkout } from '../harness/checkout.ts';
 import { run } from '../harness/processes.ts';
 

@@ -7,12 +7,13 @@ import {
   checkpointSql,
   dataDirectoriesSql,
   dataDirectorySql,
-  findHelpers,
   exclusiveBackupLabelSql,
+  findHelpers,
   installedHelpersSql,
   parseStoppedBackup,
   parseTablespaces,
   parseWalPosition,
+  type SqlRow,
   startBackupSql,
   startExclusiveBackupSql,
   stopBackupSql,
@@ -21,7 +22,6 @@ import {
   tablespacesSql,
   walPositionSql,
   writeWalRecordSql,
-  type SqlRow,
 } from '../../src/postgres/backup-sql.ts';
 import { capabilitiesOf } from '../../src/postgres/capabilities.ts';
 import { checkControlFile } from '../../src/postgres/control-file.ts';

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeScript, type Host } from '../harness/host.ts';
+import { type Host, writeScript } from '../harness/host.ts';
 
 /** A PATH on which restore_command, with that segment copied, waits before it hands it to the server. */
 export function holdRestore(host: Host, segment: string) {

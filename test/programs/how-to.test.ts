@@ -7,7 +7,7 @@ import { testMajors } from '../harness/postgres-programs.ts';
 import { shows } from '../harness/scenarios.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
-import { backupPair, type BackupPair } from './backup-kit.ts';
+import { type BackupPair, backupPair } from './backup-kit.ts';
 import { countRows, expectExit } from './standby-kit.ts';
 
 /** Both hosts as the how-to sets them up, with ten rows in the base backup. */

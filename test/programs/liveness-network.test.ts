@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
+import { checkout } from '../harness/checkout.ts';
 import { inNamespaces, missingNamespaces } from '../harness/namespaces.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
-import { checkout } from '../harness/checkout.ts';
 import { run } from '../harness/processes.ts';
 import { test } from '../harness/test.ts';
 import { expectExit, writeSentinelFor } from './standby-kit.ts';

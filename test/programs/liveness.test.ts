@@ -1,12 +1,12 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { formatSentinel } from '../../src/system/sentinel.ts';
 import { writeScript } from '../harness/host.ts';
 import { hangingListener } from '../harness/network.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { sendSignal } from '../harness/processes.ts';
 import { createWorld, type World } from '../harness/world.ts';
-import { formatSentinel } from '../../src/system/sentinel.ts';
 import { expectExit, makePair, writeSentinelFor } from './standby-kit.ts';
 
 const major = failureMajors().at(-1) ?? 18;

@@ -2,10 +2,10 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { failureMajors } from '../harness/postgres-programs.ts';
-import { shows, type Scenario } from '../harness/scenarios.ts';
+import { type Scenario, shows } from '../harness/scenarios.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
-import { backupPair, type BackupPair } from './backup-kit.ts';
+import { type BackupPair, backupPair } from './backup-kit.ts';
 import { addRows, hasRows } from './matrix-kit.ts';
 import { countRows, expectExit } from './standby-kit.ts';
 

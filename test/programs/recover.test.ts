@@ -5,7 +5,7 @@ import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
-import { type Pair, type PairOptions, archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
+import { archiveRows, countRows, expectExit, makePair, type Pair, type PairOptions } from './standby-kit.ts';
 
 interface TimedPair extends Pair {
   /** A moment with 10 rows: 20 more came later. */

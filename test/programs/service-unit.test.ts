@@ -5,7 +5,7 @@ import { checkout } from '../harness/checkout.ts';
 import { eventually } from '../harness/eventually.ts';
 import { run, start } from '../harness/processes.ts';
 import { createWorld, type World } from '../harness/world.ts';
-import { archivedFiles, readyCluster, type FakeCluster } from './archiver-cluster.ts';
+import { archivedFiles, type FakeCluster, readyCluster } from './archiver-cluster.ts';
 import { addReadySegments, pretendRunning, untilMarked } from './shipper-kit.ts';
 
 const unitFile = checkout('etc', 'pitrtools-shipper.service');

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { test } from '../harness/test.ts';
-import { archivedFiles, readyCluster, type FakeCluster } from './archiver-cluster.ts';
+import { archivedFiles, type FakeCluster, readyCluster } from './archiver-cluster.ts';
 import { pretendRunning, shipperPids, startShipper } from './shipper-kit.ts';
 
 const isLong = process.env['PITRTOOLS_TEST_LONG'] === '1';

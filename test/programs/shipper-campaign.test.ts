@@ -1,13 +1,13 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
+import { checkout } from '../harness/checkout.ts';
 import { eventually } from '../harness/eventually.ts';
 import type { Host } from '../harness/host.ts';
-import { checkout } from '../harness/checkout.ts';
 import { testMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
-import { familyOf, processesOf, type ProcessEntry } from '../harness/process-table.ts';
+import { familyOf, type ProcessEntry, processesOf } from '../harness/process-table.ts';
 import { sendSignal } from '../harness/processes.ts';
 import { createRandom, testSeed } from '../harness/random.ts';
 import { test } from '../harness/test.ts';

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { writeScript, type Host } from '../harness/host.ts';
 import { eventually } from '../harness/eventually.ts';
+import { type Host, writeScript } from '../harness/host.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { test } from '../harness/test.ts';
 import { archivedFiles, prepareArchive } from './archiver-cluster.ts';

@@ -2,11 +2,11 @@ import { existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkout } from '../harness/checkout.ts';
+import { eventually } from '../harness/eventually.ts';
 import type { Host } from '../harness/host.ts';
 import type { Primary } from '../harness/primary.ts';
-import { eventually } from '../harness/eventually.ts';
 import { processesOf } from '../harness/process-table.ts';
-import { run, start, type Running } from '../harness/processes.ts';
+import { run, type Running, start } from '../harness/processes.ts';
 import type { World } from '../harness/world.ts';
 import type { FakeCluster } from './archiver-cluster.ts';
 

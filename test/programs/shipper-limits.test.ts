@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { hasSmallDisks, smallDisk } from '../harness/disk.ts';
 import { eventually } from '../harness/eventually.ts';
-import { writeScript, type Host } from '../harness/host.ts';
+import { type Host, writeScript } from '../harness/host.ts';
 import { createWorld, type World } from '../harness/world.ts';
-import { archivedFiles, readyCluster, segmentBytes, type FakeCluster } from './archiver-cluster.ts';
+import { archivedFiles, type FakeCluster, readyCluster, segmentBytes } from './archiver-cluster.ts';
 import {
   addReadySegments,
   isProvenByShell,

@@ -1,12 +1,12 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
-import { sendSignal } from '../harness/processes.ts';
 import { wideMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
+import { sendSignal } from '../harness/processes.ts';
 import { createWorld, type World } from '../harness/world.ts';
-import { prepareArchive, archivedFiles } from './archiver-cluster.ts';
+import { archivedFiles, prepareArchive } from './archiver-cluster.ts';
 import { goOffline, shipperPids, systemIdentifierOf } from './shipper-kit.ts';
 
 let world: World;

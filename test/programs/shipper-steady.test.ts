@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
 import { createWorld, type World } from '../harness/world.ts';
-import { archivedFiles, readyCluster, type FakeCluster } from './archiver-cluster.ts';
+import { archivedFiles, type FakeCluster, readyCluster } from './archiver-cluster.ts';
 import { addReadySegments, makeDone, marked, pretendRunning, startShipper } from './shipper-kit.ts';
 
 let world: World;

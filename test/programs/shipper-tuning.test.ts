@@ -6,7 +6,7 @@ import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
 import { processesOf } from '../harness/process-table.ts';
 import { test } from '../harness/test.ts';
-import { archivedFiles, readyCluster, type FakeCluster } from './archiver-cluster.ts';
+import { archivedFiles, type FakeCluster, readyCluster } from './archiver-cluster.ts';
 import { addReadySegments, pretendRunning, shipperPids, startShipper, untilMarked } from './shipper-kit.ts';
 
 /** Has an rsync between that notes its niceness and its arguments, one line each. */

@@ -1,7 +1,7 @@
 import { describe, expect } from 'vitest';
+import { checkout } from '../harness/checkout.ts';
 import { testMajors } from '../harness/postgres-programs.ts';
 import { test } from '../harness/test.ts';
-import { checkout } from '../harness/checkout.ts';
 import { expectExit, makePair } from './standby-kit.ts';
 
 const mustBeChanged = 'archive_command of this server must be changed';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createWorld, type World } from '../harness/world.ts';
 import { expectExit } from './standby-kit.ts';
-import { lastRow, makeScene, targetMajors, type Scene } from './targets-kit.ts';
+import { lastRow, makeScene, type Scene, targetMajors } from './targets-kit.ts';
 
 describe.each(targetMajors())('at a recovery target on PostgreSQL %i', (major) => {
   let world: World;

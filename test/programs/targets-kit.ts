@@ -2,8 +2,8 @@ import { cpSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { failureMajors, testMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
-import type { Standby } from '../harness/standby.ts';
 import { mustRun } from '../harness/processes.ts';
+import type { Standby } from '../harness/standby.ts';
 import type { World } from '../harness/world.ts';
 import { makePair, type PairOptions } from './standby-kit.ts';
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createWorld, type World } from '../harness/world.ts';
 import { expectExit } from './standby-kit.ts';
-import { lastRow, makeScene, targetMajors, type Marks, type Scene } from './targets-kit.ts';
+import { lastRow, makeScene, type Marks, type Scene, targetMajors } from './targets-kit.ts';
 
 /** The options, and the last row that must be there: the one just before the target, and none after it. */
 const targets: readonly (readonly [string, number, (marks: Marks) => readonly string[]])[] = [

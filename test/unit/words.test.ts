@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { proseOf, proseOfPage, proseOfSource, type Prose } from '../../scripts/lib/prose.js';
+import { type Prose, proseOf, proseOfPage, proseOfSource } from '../../scripts/lib/prose.js';
 
 interface Rule {
   readonly breach: RegExp;

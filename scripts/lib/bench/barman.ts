@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeScript } from '../../../test/harness/host.ts';
-import { holdsAll, repositoryOf, type Ground, type Site } from './site.ts';
+import { type Ground, holdsAll, repositoryOf, type Site } from './site.ts';
 import type { Tool } from './tools.ts';
 
 const program = '/usr/bin/barman-wal-archive';

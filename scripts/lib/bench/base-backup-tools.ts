@@ -2,9 +2,9 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, trun
 import { join } from 'node:path';
 import { clientProgram } from '../../../test/harness/postgres-programs.ts';
 import { mustRun } from '../../../test/harness/processes.ts';
-import { mustSucceed, type BackupSite } from './base-backup-site.ts';
+import { type BackupSite, mustSucceed } from './base-backup-site.ts';
 import { pgBackRest, runPgBackRest } from './pgbackrest.ts';
-import { repositoryOf, type Ground } from './site.ts';
+import { type Ground, repositoryOf } from './site.ts';
 import { sshScript } from './ssh-script.ts';
 
 const limitMs = 1_800_000;

@@ -1,16 +1,16 @@
 import { existsSync } from 'node:fs';
 import { messageOf } from '../../../src/errors.ts';
 import {
+  type BackupSite,
   changeOnePercent,
   fillByPgbench,
   makeFiles,
   makeTables,
   settle,
   withBackupSite,
-  type BackupSite,
 } from './base-backup-site.ts';
-import { baseBackupTools, type BackupTool } from './base-backup-tools.ts';
-import { inTurn, over, type BenchContext } from './drain.ts';
+import { type BackupTool, baseBackupTools } from './base-backup-tools.ts';
+import { type BenchContext, inTurn, over } from './drain.ts';
 import { startMeter, type Usage } from './measure.ts';
 import { megabytes, ratio, seconds, type Table } from './report.ts';
 import { median } from './statistics.ts';

@@ -2,12 +2,12 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkout } from '../../../test/harness/checkout.ts';
 import { mustRun } from '../../../test/harness/processes.ts';
-import { over, prepareAll, type BenchContext } from './drain.ts';
+import { type BenchContext, over, prepareAll } from './drain.ts';
 import { secondsUntil } from './measure.ts';
-import { pgBackRest, pushCommand } from './pgbackrest.ts';
 import { againstOther, twinOf } from './pairs.ts';
+import { pgBackRest, pushCommand } from './pgbackrest.ts';
 import { milliseconds, ratio, type Table } from './report.ts';
-import { runPgbench, withSite, type Site } from './site.ts';
+import { runPgbench, type Site, withSite } from './site.ts';
 import { percentile } from './statistics.ts';
 import { archiverCommand, otherCheckout, startShipper } from './tools.ts';
 

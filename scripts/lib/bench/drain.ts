@@ -1,9 +1,9 @@
 import { mustRun } from '../../../test/harness/processes.ts';
-import type { BenchOptions } from './options.ts';
 import { secondsUntil, startMeter, touchMemory, type Usage } from './measure.ts';
+import type { BenchOptions } from './options.ts';
 import { againstOther } from './pairs.ts';
 import { megabytes, ratio, seconds, type Table } from './report.ts';
-import { runPgbench, waiting, withSite, type Site } from './site.ts';
+import { runPgbench, type Site, waiting, withSite } from './site.ts';
 import { median } from './statistics.ts';
 import { availableTools, type Tool } from './tools.ts';
 

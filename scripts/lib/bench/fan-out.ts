@@ -1,7 +1,7 @@
-import { isArchived, over, useCommand, verify, type BenchContext } from './drain.ts';
+import { type BenchContext, isArchived, over, useCommand, verify } from './drain.ts';
 import { secondsUntil, startMeter, touchMemory } from './measure.ts';
 import { megabytes, ratio, seconds, type Table } from './report.ts';
-import { holdsAll, listStandbys, runPgbench, withSite, type Site } from './site.ts';
+import { holdsAll, listStandbys, runPgbench, type Site, withSite } from './site.ts';
 import { median } from './statistics.ts';
 import { archiverCommand } from './tools.ts';
 

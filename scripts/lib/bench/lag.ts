@@ -1,9 +1,9 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import { inTurn, isArchived, over, prepareAll, useCommand, type BenchContext } from './drain.ts';
+import { type BenchContext, inTurn, isArchived, over, prepareAll, useCommand } from './drain.ts';
 import { secondsUntil } from './measure.ts';
 import { againstOther } from './pairs.ts';
 import { milliseconds, ratio, type Table } from './report.ts';
-import { runPgbench, withSite, type Site } from './site.ts';
+import { runPgbench, type Site, withSite } from './site.ts';
 import { percentile } from './statistics.ts';
 import { availableTools, type Tool } from './tools.ts';
 

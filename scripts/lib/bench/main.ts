@@ -1,17 +1,17 @@
 // scripts/bench, inside the sandbox: measures part after part, prints each table and saves all of them.
 import { cpus, release } from 'node:os';
+import { serverProgram } from '../../../test/harness/postgres-programs.ts';
+import { run } from '../../../test/harness/processes.ts';
 import { measureBaseBackup } from './base-backup.ts';
 import { measureCall } from './call.ts';
-import { measureDrain, type BenchContext } from './drain.ts';
+import { type BenchContext, measureDrain } from './drain.ts';
 import { measureFanOut } from './fan-out.ts';
 import { measureLag } from './lag.ts';
-import { measureOutage } from './outage.ts';
-import { measureQueued } from './queued.ts';
 import { cpuMethod } from './measure.ts';
 import { parseOptions, type Part } from './options.ts';
-import { saveReport, tableText, type Report, type Table } from './report.ts';
-import { run } from '../../../test/harness/processes.ts';
-import { serverProgram } from '../../../test/harness/postgres-programs.ts';
+import { measureOutage } from './outage.ts';
+import { measureQueued } from './queued.ts';
+import { type Report, saveReport, type Table, tableText } from './report.ts';
 
 const measures: Record<Part, (context: BenchContext) => Promise<Table>> = {
   drain: measureDrain,

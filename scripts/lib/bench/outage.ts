@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { writeScript } from '../../../test/harness/host.ts';
 import { mustRun } from '../../../test/harness/processes.ts';
 import type { Standby } from '../../../test/harness/standby.ts';
-import { inTurn, isArchived, over, useCommand, type BenchContext } from './drain.ts';
+import { type BenchContext, inTurn, isArchived, over, useCommand } from './drain.ts';
 import { secondsUntil, touchMemory } from './measure.ts';
 import { ratio, seconds, type Table } from './report.ts';
-import { holdsAll, listStandbys, runPgbench, withSite, type Site } from './site.ts';
+import { holdsAll, listStandbys, runPgbench, type Site, withSite } from './site.ts';
 import { median } from './statistics.ts';
 import { archiverCommand } from './tools.ts';
 

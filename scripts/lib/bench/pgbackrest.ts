@@ -1,9 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeScript, type Host } from '../../../test/harness/host.ts';
+import { type Host, writeScript } from '../../../test/harness/host.ts';
 import { mustRun } from '../../../test/harness/processes.ts';
 import type { Standby } from '../../../test/harness/standby.ts';
-import { repositoryOf, type Ground, type Site } from './site.ts';
+import { type Ground, repositoryOf, type Site } from './site.ts';
 import { sshScript } from './ssh-script.ts';
 import type { Tool } from './tools.ts';
 

@@ -1,11 +1,11 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { processesOf } from '../../../test/harness/process-table.ts';
 import type { Primary } from '../../../test/harness/primary.ts';
-import { over, useCommand, type BenchContext } from './drain.ts';
+import { processesOf } from '../../../test/harness/process-table.ts';
+import { type BenchContext, over, useCommand } from './drain.ts';
 import { highWaterMb, secondsUntil } from './measure.ts';
 import { megabytes, milliseconds, ratio, seconds, type Table } from './report.ts';
-import { withSite, type Site } from './site.ts';
+import { type Site, withSite } from './site.ts';
 import { archiverCommand, startShipper } from './tools.ts';
 
 interface Queued {

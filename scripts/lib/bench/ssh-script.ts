@@ -1,4 +1,4 @@
-import { writeScript, type Host } from '../../../test/harness/host.ts';
+import { type Host, writeScript } from '../../../test/harness/host.ts';
 
 export const hostKeys = '-o BatchMode=yes -o StrictHostKeyChecking=accept-new';
 

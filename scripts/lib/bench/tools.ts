@@ -7,7 +7,7 @@ import { mustRun, start } from '../../../test/harness/processes.ts';
 import { barman } from './barman.ts';
 import { twinOf } from './pairs.ts';
 import { pgBackRest } from './pgbackrest.ts';
-import { holdsAll, type Ground, type Site } from './site.ts';
+import { type Ground, holdsAll, type Site } from './site.ts';
 import { hostKeys } from './ssh-script.ts';
 
 /** A way to bring WAL from the primary to the first standby. */

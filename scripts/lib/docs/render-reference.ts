@@ -1,10 +1,10 @@
-import { exitCodes } from '../../../src/errors.ts';
-import { describeKind } from './describe-kind.ts';
 import type { Option, OptionTable } from '../../../src/config/option.ts';
 import { archiverOptions, standbyTargetOptions } from '../../../src/config/options-archiver.ts';
 import { standbyOptions } from '../../../src/config/options-standby.ts';
-import { dialectText, standbySectionText, tablespacesText } from './reference-texts.ts';
 import { refusedFlags } from '../../../src/config/rsync-flags.ts';
+import { exitCodes } from '../../../src/errors.ts';
+import { describeKind } from './describe-kind.ts';
+import { dialectText, standbySectionText, tablespacesText } from './reference-texts.ts';
 import { asSentence, byGroup } from './render-text.ts';
 
 /** The meaning of each exit code for the caller. The type makes sure that none is forgotten. */

@@ -1,8 +1,8 @@
 import { PitrError } from '../../errors.ts';
 import type { ActionOptions, ArchiverDeps } from '../deps.ts';
+import { type Lane, lanesOf, withLaneLock } from '../lane/lane.ts';
 import { abandonLane, rangeOf, resumeLane } from '../lane/modes.ts';
 import { readLaneState } from '../lane/state.ts';
-import { lanesOf, withLaneLock, type Lane } from '../lane/lane.ts';
 import { listQueue } from '../queue/queue.ts';
 
 /** Longer than any call that holds a lane, except a --flush of a long queue. */

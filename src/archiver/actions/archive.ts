@@ -1,16 +1,16 @@
 import { opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PitrError, refusal } from '../../errors.ts';
-import { readPinnedCluster } from '../wal/cluster.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { lanesOf, type Lane } from '../lane/lane.ts';
+import { type Lane, lanesOf } from '../lane/lane.ts';
 import type { Pace } from '../lane/send.ts';
+import { type LaneOutcome, shipToStandby } from '../lane/ship-to-all.ts';
 import { readLaneState } from '../lane/state.ts';
-import { withLocalCopy } from '../queue/queue.ts';
 import { askShipper, type ShipperAccess } from '../markers/ask.ts';
 import { sayNews } from '../markers/news.ts';
-import { shipToStandby, type LaneOutcome } from '../lane/ship-to-all.ts';
+import { withLocalCopy } from '../queue/queue.ts';
 import { removeDeadTemporaries } from '../queue/temporaries.ts';
+import { readPinnedCluster } from '../wal/cluster.ts';
 import { checkWalFile, locateWalFile, type WalFile } from '../wal/wal-file.ts';
 
 /** While PostgreSQL has more to archive, a queue is drained for no longer than this: the other standbys wait for it. */

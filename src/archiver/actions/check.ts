@@ -1,12 +1,12 @@
 import { join, resolve } from 'node:path';
-import { listExpectedPaths, type ExpectedPath } from '../../config/expected-paths.ts';
+import { requirePaths } from '../../check-paths.ts';
+import { type ExpectedPath, listExpectedPaths } from '../../config/expected-paths.ts';
 import { archiverOptions } from '../../config/options-archiver.ts';
 import { PitrError } from '../../errors.ts';
-import { requirePaths } from '../../check-paths.ts';
 import { programRoot } from '../../system/program-root.ts';
-import { readCluster, readPinnedIdentifier } from '../wal/cluster.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { mentionLeftoverQueues } from '../queue/leftover-queues.ts';
+import { readCluster, readPinnedIdentifier } from '../wal/cluster.ts';
 import { judgeOwnArchiving } from '../wal/own-archive-command.ts';
 import { viewServer } from '../wal/server-view.ts';
 

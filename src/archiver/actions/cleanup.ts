@@ -1,8 +1,8 @@
-import { requirePinnedDirectory } from '../wal/cluster.ts';
+import { removeFile } from '../../system/files.ts';
 import type { ActionOptions, ArchiverDeps } from '../deps.ts';
 import { lanesOf } from '../lane/lane.ts';
 import { findDeadTemporaries } from '../queue/temporaries.ts';
-import { removeFile } from '../../system/files.ts';
+import { requirePinnedDirectory } from '../wal/cluster.ts';
 
 /** `--cleanup`: removes half-made files of dead processes. The WAL in the queues is never touched. */
 export async function cleanUp(deps: ArchiverDeps, options: ActionOptions): Promise<void> {

@@ -1,18 +1,18 @@
 import { exitCodes, PitrError } from '../../errors.ts';
-import { pollAbandoned } from '../lane/abandonment.ts';
-import { countLost, noteRequest, recordFinding, type Finding } from '../lane/modes.ts';
-import { readPinnedCluster, type Cluster } from '../wal/cluster.ts';
 import type { Delivery } from '../delivery/delivery.ts';
-import type { ActionOptions, ArchiverDeps } from '../deps.ts';
-import { withDelivery } from '../lane/connect.ts';
-import { lanesOf, withLaneLock, type Lane } from '../lane/lane.ts';
-import { expectedError, retryAtOf } from '../lane/policy.ts';
-import { readLaneState, type LaneState } from '../lane/state.ts';
-import { firstNames, sendQueue, sendStopped, type DirectResult } from '../lane/send.ts';
-import { listQueue } from '../queue/queue.ts';
-import { markDone, readReadyFiles, type ReadyFiles } from '../wal/ready-files.ts';
-import { removeDeadTemporaries } from '../queue/temporaries.ts';
 import type { Trouble } from '../delivery/trouble.ts';
+import type { ActionOptions, ArchiverDeps } from '../deps.ts';
+import { pollAbandoned } from '../lane/abandonment.ts';
+import { withDelivery } from '../lane/connect.ts';
+import { type Lane, lanesOf, withLaneLock } from '../lane/lane.ts';
+import { countLost, type Finding, noteRequest, recordFinding } from '../lane/modes.ts';
+import { expectedError, retryAtOf } from '../lane/policy.ts';
+import { type DirectResult, firstNames, sendQueue, sendStopped } from '../lane/send.ts';
+import { type LaneState, readLaneState } from '../lane/state.ts';
+import { listQueue } from '../queue/queue.ts';
+import { removeDeadTemporaries } from '../queue/temporaries.ts';
+import { type Cluster, readPinnedCluster } from '../wal/cluster.ts';
+import { markDone, readReadyFiles, type ReadyFiles } from '../wal/ready-files.ts';
 
 /** The result of one connection; `shipped` are the ready files of pg_wal. */
 interface Sent extends DirectResult {

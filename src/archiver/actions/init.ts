@@ -3,13 +3,13 @@ import { messageOf, PitrError, refusal, usageError } from '../../errors.ts';
 import { ensureDirectory, exists } from '../../system/durable.ts';
 import { quoted } from '../../system/printable.ts';
 import { noiseHint } from '../../system/ssh.ts';
-import { pinCluster, readCluster, type Cluster } from '../wal/cluster.ts';
+import { type PlantPermission, type PlantResult, plantSentinel } from '../delivery/plant-sentinel.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { sshTargetOf } from '../lane/connect.ts';
-import { beginHistory, hasHistory, lanesOf, type Lane } from '../lane/lane.ts';
+import { beginHistory, hasHistory, type Lane, lanesOf } from '../lane/lane.ts';
 import { beginLaneState } from '../lane/modes.ts';
 import { mentionLeftoverQueues } from '../queue/leftover-queues.ts';
-import { plantSentinel, type PlantPermission, type PlantResult } from '../delivery/plant-sentinel.ts';
+import { type Cluster, pinCluster, readCluster } from '../wal/cluster.ts';
 
 async function makeDirectories({ layout }: ArchiverDeps, lanes: readonly Lane[]): Promise<void> {
   for (const directory of [layout.root, layout.privateDirectory, layout.temporary]) {

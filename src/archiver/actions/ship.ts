@@ -3,23 +3,23 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ArchiverSettings } from '../../config/options-archiver.ts';
 import { messageOf, PitrError } from '../../errors.ts';
 import { takeLock } from '../../system/lock.ts';
-import { logFailure, type Log } from '../../system/log.ts';
-import { readPinnedCluster, requirePinnedDirectory, type Cluster } from '../wal/cluster.ts';
+import { type Log, logFailure } from '../../system/log.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { lanesOf } from '../lane/lane.ts';
-import { walDirectory } from '../wal/ready-files.ts';
+import { type ConfigIdentity, prepareMarkers, stampConfig, wipeMarkers } from '../markers/markers.ts';
+import { type ShipperPlaces, shipperPlaces } from '../markers/places.ts';
 import { removeDeadTemporaries } from '../queue/temporaries.ts';
 import { createBoard } from '../shipper/board.ts';
 import { runKeeper } from '../shipper/keeper.ts';
 import { adoptState, runLane } from '../shipper/lane-loop.ts';
 import { createShipperLane } from '../shipper/lane-record.ts';
-import { prepareMarkers, stampConfig, wipeMarkers, type ConfigIdentity } from '../markers/markers.ts';
-import { shipperPlaces, type ShipperPlaces } from '../markers/places.ts';
 import { runScanner } from '../shipper/scanner.ts';
 import { createWakeUp } from '../shipper/signal.ts';
 import { watchForStall } from '../shipper/stall.ts';
 import { awaitStop, describeStop, type Stop } from '../shipper/stop.ts';
 import { warnSlowPath, type Work } from '../shipper/work.ts';
+import { type Cluster, readPinnedCluster, requirePinnedDirectory } from '../wal/cluster.ts';
+import { walDirectory } from '../wal/ready-files.ts';
 
 /** An INI file that was read and understood. */
 interface Configuration {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
 import type { StandbyTarget } from '../../config/options-archiver.ts';
+import { quoted } from '../../system/printable.ts';
 import {
   lightCompression,
   remotePath,
@@ -9,13 +10,12 @@ import {
   rsyncOutcome,
   type RsyncProgram,
 } from '../../system/rsync.ts';
-import { quoted } from '../../system/printable.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
-import { readCommitAnswers, readGreeting, troubleOf, type FileAnswer } from './answers.ts';
-import { commitScript, helloScript, inboxOf, type DeliveryPlace } from './scripts.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import type { Trouble } from './trouble.ts';
 import { identityOf, isUnchanged, type WalFile } from '../wal/wal-file.ts';
+import { type FileAnswer, readCommitAnswers, readGreeting, troubleOf } from './answers.ts';
+import { commitScript, type DeliveryPlace, helloScript, inboxOf } from './scripts.ts';
+import type { Trouble } from './trouble.ts';
 
 /** An open connection to a standby that is ready to take WAL. */
 export interface Delivery {

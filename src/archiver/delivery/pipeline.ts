@@ -1,5 +1,5 @@
-import { commitBatch, transferBatch, type Batch, type BatchResult, type Delivery } from './delivery.ts';
 import type { ArchiverDeps } from '../deps.ts';
+import { type Batch, type BatchResult, commitBatch, type Delivery, transferBatch } from './delivery.ts';
 import type { Trouble } from './trouble.ts';
 
 /** The source of batches, which also learns their outcome. */

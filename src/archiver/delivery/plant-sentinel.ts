@@ -1,8 +1,8 @@
 import type { StandbyTarget } from '../../config/options-archiver.ts';
-import type { RemoteShell } from '../../system/ssh.ts';
-import { formatSentinel, parseSentinel, sentinelName } from '../../system/sentinel.ts';
 import { quoted } from '../../system/printable.ts';
+import { formatSentinel, parseSentinel, sentinelName } from '../../system/sentinel.ts';
 import { shellQuote } from '../../system/shell-quote.ts';
+import type { RemoteShell } from '../../system/ssh.ts';
 import type { Cluster } from '../wal/cluster.ts';
 import { unfitness } from './answers.ts';
 import { refuseUnfitPlace } from './scripts.ts';

@@ -3,12 +3,12 @@ import { requireProgram } from '../../system/find-program.ts';
 import type { RsyncProgram } from '../../system/rsync.ts';
 import { noiseHint, type RemoteShell, type SshTarget } from '../../system/ssh.ts';
 import { sshTarget } from '../../system/ssh-target.ts';
-import type { Cluster } from '../wal/cluster.ts';
-import { laneId, sayHello, type Delivery } from '../delivery/delivery.ts';
+import { type Delivery, laneId, sayHello } from '../delivery/delivery.ts';
 import type { DeliveryPlace } from '../delivery/scripts.ts';
-import type { ArchiverDeps } from '../deps.ts';
 import type { Trouble } from '../delivery/trouble.ts';
-import { noteDelivery, type Lane } from './lane.ts';
+import type { ArchiverDeps } from '../deps.ts';
+import type { Cluster } from '../wal/cluster.ts';
+import { type Lane, noteDelivery } from './lane.ts';
 
 /** The programs that a lane needs on this host before it can connect. */
 interface LaneTools {

@@ -11,12 +11,12 @@ import { shipperPlaces } from '../markers/places.ts';
 import { listQueue, removeFromQueue } from '../queue/queue.ts';
 import type { Lane } from './lane.ts';
 import {
-  fresh,
-  readLaneState,
-  severityOfHealth,
   type Abandoned,
+  fresh,
   type Health,
   type LaneState,
+  readLaneState,
+  severityOfHealth,
 } from './state.ts';
 
 // The states of a lane. Nothing else writes its state file, and every caller holds the lane's lock.

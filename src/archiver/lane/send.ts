@@ -1,11 +1,11 @@
 import { dirname, join } from 'node:path';
 import type { WalName } from '../../postgres/wal-name.ts';
-import { sendBatch, type Batch, type BatchResult, type Delivery } from '../delivery/delivery.ts';
-import { sendBatches, type BatchSource } from '../delivery/pipeline.ts';
+import { type Batch, type BatchResult, type Delivery, sendBatch } from '../delivery/delivery.ts';
+import { type BatchSource, sendBatches } from '../delivery/pipeline.ts';
 import type { Trouble } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { isQueueEmpty, listQueue, removeFromQueue } from '../queue/queue.ts';
-import { walFileAt, type WalFile } from '../wal/wal-file.ts';
+import { type WalFile, walFileAt } from '../wal/wal-file.ts';
 import type { Lane } from './lane.ts';
 
 /** The limits for one rsync, in files and bytes: enough to reach the link's speed, few enough to stop in time. */

@@ -1,10 +1,14 @@
 import { PitrError } from '../../errors.ts';
-import { pollAbandoned } from './abandonment.ts';
-import { abandonLane, noteRequest, recordFinding, type Finding } from './modes.ts';
-import type { Cluster } from '../wal/cluster.ts';
 import type { Delivery } from '../delivery/delivery.ts';
+import type { Trouble } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
+import { enqueue, isQueueEmpty, type LocalCopy } from '../queue/queue.ts';
+import type { Cluster } from '../wal/cluster.ts';
+import type { WalFile } from '../wal/wal-file.ts';
+import { pollAbandoned } from './abandonment.ts';
 import { withDelivery } from './connect.ts';
+import { type Lane, withLaneLock } from './lane.ts';
+import { abandonLane, type Finding, noteRequest, recordFinding } from './modes.ts';
 import {
   answerFull,
   expectedError,
@@ -15,12 +19,8 @@ import {
   retryAtOf,
   troubleOfError,
 } from './policy.ts';
-import { readLaneState, type LaneState } from './state.ts';
-import { withLaneLock, type Lane } from './lane.ts';
-import { firstNames, sendFile, sendQueue, type Pace } from './send.ts';
-import { enqueue, isQueueEmpty, type LocalCopy } from '../queue/queue.ts';
-import type { Trouble } from '../delivery/trouble.ts';
-import type { WalFile } from '../wal/wal-file.ts';
+import { firstNames, type Pace, sendFile, sendQueue } from './send.ts';
+import { type LaneState, readLaneState } from './state.ts';
 
 /** The outcome of one file on one lane. The first two mean that a safe copy exists. */
 export type LaneOutcome =

@@ -1,10 +1,10 @@
 import { messageOf, PitrError } from '../../errors.ts';
 import { isMoment } from '../../system/clock.ts';
 import { readIfExists } from '../../system/durable.ts';
-import { is, parseJson, type Checked, type Guarded } from '../../system/json.ts';
+import { type Checked, type Guarded, is, parseJson } from '../../system/json.ts';
 import { saidFields, type Severity } from '../../system/notify.ts';
-import type { Lane } from './lane.ts';
 import { isTroubleKind, severityOf, type TroubleKind } from '../delivery/trouble.ts';
+import type { Lane } from './lane.ts';
 
 const isOwnHealth = is.oneOf(
   'ok',

@@ -2,11 +2,11 @@ import { dirname, join } from 'node:path';
 import { messageOf } from '../../errors.ts';
 import { exists } from '../../system/durable.ts';
 import { takeLock } from '../../system/lock.ts';
-import type { Cluster } from '../wal/cluster.ts';
 import type { ArchiverDeps } from '../deps.ts';
+import type { Cluster } from '../wal/cluster.ts';
 import type { WalFile } from '../wal/wal-file.ts';
 import { isProven } from './markers.ts';
-import { shipperPlaces, type ShipperPlaces } from './places.ts';
+import { type ShipperPlaces, shipperPlaces } from './places.ts';
 
 /** The access of archive_command to the shipper. */
 export interface ShipperAccess {

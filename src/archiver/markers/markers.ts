@@ -1,12 +1,12 @@
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { PitrError } from '../../errors.ts';
-import { describeResult, succeeded, type RunCommand } from '../../system/command.ts';
+import { describeResult, type RunCommand, succeeded } from '../../system/command.ts';
 import { exists, fsyncPath } from '../../system/durable.ts';
 import { mkdir, removeFile, removeTree, rename, symlink } from '../../system/files.ts';
-import { identityOf, isSameFile, isUnchanged, type FileIdentity, type WalFile } from '../wal/wal-file.ts';
+import { type FileIdentity, identityOf, isSameFile, isUnchanged, type WalFile } from '../wal/wal-file.ts';
 import type { ShipperPlaces } from './places.ts';
-import { provesInWriting, findFlaw, isMoved, writeProof, writtenStampOf } from './written-proof.ts';
+import { findFlaw, isMoved, provesInWriting, writeProof, writtenStampOf } from './written-proof.ts';
 
 /** An INI file as it was when it was read. */
 export interface ConfigIdentity {

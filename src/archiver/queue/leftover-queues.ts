@@ -1,6 +1,6 @@
-import { inMegabytes } from '../../megabytes.ts';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { inMegabytes } from '../../megabytes.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { measureQueue } from './queue.ts';
 

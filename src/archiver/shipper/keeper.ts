@@ -1,22 +1,22 @@
 import { messageOf, PitrError } from '../../errors.ts';
 import { logFailure } from '../../system/log.ts';
 import { abandonLane } from '../lane/modes.ts';
-import { answerFull, reasonOf, requireRoom, type Fullness } from '../lane/policy.ts';
+import { answerFull, type Fullness, reasonOf, requireRoom } from '../lane/policy.ts';
 import { readLaneState } from '../lane/state.ts';
-import { enqueue, withLocalCopy, type LocalCopy } from '../queue/queue.ts';
+import { canLeaveMarkers, leaveMarkers, removeMarker } from '../markers/markers.ts';
+import { enqueue, type LocalCopy, withLocalCopy } from '../queue/queue.ts';
 import { identityOf, isUnchanged } from '../wal/wal-file.ts';
 import {
   findComplete,
   isAnyMarked,
   isWanted,
   owedTo,
+  type Shipment,
   shipmentsInOrder,
   updateHead,
-  type Shipment,
 } from './board.ts';
 import { recordIfFree, withState } from './lane-notes.ts';
 import type { ShipperLane } from './lane-record.ts';
-import { canLeaveMarkers, leaveMarkers, removeMarker } from '../markers/markers.ts';
 import { recheckBoardIfDue } from './recheck-board.ts';
 import { isStopped, warnSlowPath, type Work } from './work.ts';
 

@@ -1,6 +1,6 @@
 import { takeLock } from '../../system/lock.ts';
 import { latestSaid } from '../../system/notify.ts';
-import { recordFinding, type Finding } from '../lane/modes.ts';
+import { type Finding, recordFinding } from '../lane/modes.ts';
 import { readLaneState } from '../lane/state.ts';
 import type { ShipperLane } from './lane-record.ts';
 import type { Work } from './work.ts';

@@ -2,10 +2,10 @@ import { dirname } from 'node:path';
 import type { WalName } from '../../postgres/wal-name.ts';
 import type { Batch, BatchResult } from '../delivery/delivery.ts';
 import type { BatchSource } from '../delivery/pipeline.ts';
-import { batchBytes, batchFiles, bytesOf, transferLimitMs, type Pace } from '../lane/send.ts';
+import { batchBytes, batchFiles, bytesOf, type Pace, transferLimitMs } from '../lane/send.ts';
 import { removeFromQueue } from '../queue/queue.ts';
-import { isWanted, owedTo, type Shipment } from './board.ts';
 import type { WalFile } from '../wal/wal-file.ts';
+import { isWanted, owedTo, type Shipment } from './board.ts';
 import type { ShipperLane } from './lane-record.ts';
 import { isStopped, type Work } from './work.ts';
 

@@ -1,6 +1,6 @@
 import { readLaneState } from '../lane/state.ts';
-import type { ShipperLane } from './lane-record.ts';
 import { canLeaveMarkers, prepareMarkers } from '../markers/markers.ts';
+import type { ShipperLane } from './lane-record.ts';
 import type { Work } from './work.ts';
 
 /** A file that was queued for, or delivered to, a standby that was abandoned does not count as safe any more. */

@@ -4,10 +4,10 @@ import { messageOf, PitrError } from '../../errors.ts';
 import { parseWalName } from '../../postgres/wal-name.ts';
 import { exists } from '../../system/durable.ts';
 import { logFailure } from '../../system/log.ts';
+import { removeMarker } from '../markers/markers.ts';
 import { listReady } from '../wal/ready-files.ts';
 import { checkWalFile, walFileAt } from '../wal/wal-file.ts';
 import { addReady, admit, removeReady, replaceReady, unseen } from './board.ts';
-import { removeMarker } from '../markers/markers.ts';
 import { createWakeUp } from './signal.ts';
 import { isStopped, type Work } from './work.ts';
 

@@ -1,9 +1,9 @@
 import { readPostmaster } from '../../system/postmaster.ts';
-import { readCluster } from '../wal/cluster.ts';
+import { type ConfigIdentity, isConfigUnchanged } from '../markers/markers.ts';
 import { isQueueEmpty } from '../queue/queue.ts';
+import { readCluster } from '../wal/cluster.ts';
 import { shipmentsInOrder } from './board.ts';
 import { watchConfigFile } from './config-watch.ts';
-import { isConfigUnchanged, type ConfigIdentity } from '../markers/markers.ts';
 import { createWakeUp } from './signal.ts';
 import type { Work } from './work.ts';
 

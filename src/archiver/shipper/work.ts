@@ -1,8 +1,8 @@
-import type { Cluster } from '../wal/cluster.ts';
 import type { ArchiverDeps } from '../deps.ts';
+import type { ShipperPlaces } from '../markers/places.ts';
+import type { Cluster } from '../wal/cluster.ts';
 import type { Board } from './board.ts';
 import type { ShipperLane } from './lane-record.ts';
-import type { ShipperPlaces } from '../markers/places.ts';
 import type { WakeUp } from './signal.ts';
 
 /** The state that the parts of one shipper share while its configuration is in force. */

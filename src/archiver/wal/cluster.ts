@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, PitrError, refusal } from '../../errors.ts';
-import { checkControlFile, systemIdentifierOf, type ControlFileCheck } from '../../postgres/control-file.ts';
+import { checkControlFile, type ControlFileCheck, systemIdentifierOf } from '../../postgres/control-file.ts';
 import { readIfExists, writeDurably } from '../../system/durable.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import type { Layout } from '../layout.ts';

@@ -1,6 +1,6 @@
 import { access, constants, realpath } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { judgeArchiving, type Archiving, type ArchivingVerdict } from '../../config/archive-command.ts';
+import { type Archiving, type ArchivingVerdict, judgeArchiving } from '../../config/archive-command.ts';
 import { findProgram } from '../../system/find-program.ts';
 import { programRoot } from '../../system/program-root.ts';
 

@@ -6,13 +6,13 @@ import { checkSegmentHeader, longHeaderBytes } from '../../postgres/wal-header.t
 import {
   historyName,
   parseWalName,
-  timelineOf,
   type SegmentName,
+  timelineOf,
   type WalName,
 } from '../../postgres/wal-name.ts';
 import { readIfExists, systemErrorCode } from '../../system/durable.ts';
-import type { Cluster } from './cluster.ts';
 import type { ArchiverDeps } from '../deps.ts';
+import type { Cluster } from './cluster.ts';
 
 /** The properties that must not change while a file is read: otherwise it was recycled meanwhile. */
 export interface FileIdentity {

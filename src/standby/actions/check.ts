@@ -1,24 +1,24 @@
 import { join } from 'node:path';
+import { requirePaths } from '../../check-paths.ts';
 import { listExpectedPaths } from '../../config/expected-paths.ts';
 import { standbyOptions } from '../../config/options-standby.ts';
-import { capabilitiesOf, type Capabilities } from '../../postgres/capabilities.ts';
-import { findVersion } from '../../postgres/version.ts';
-import { findOpenIni } from '../../system/file-modes.ts';
-import { requirePaths } from '../../check-paths.ts';
-import { exists, readIfExists } from '../../system/durable.ts';
-import { misspeltPgdata } from '../host/misspelt-pgdata.ts';
-import type { StandbyDeps } from '../deps.ts';
-import { sayWherePrimaryIsHere } from '../primary/primary-is-here.ts';
 import { exitCodes } from '../../errors.ts';
-import type { Objection } from '../steps/objections.ts';
-import { readDataDirectory, type DataDirectory } from '../server/data-directory.ts';
+import { type Capabilities, capabilitiesOf } from '../../postgres/capabilities.ts';
+import { findVersion } from '../../postgres/version.ts';
+import { exists, readIfExists } from '../../system/durable.ts';
+import { findOpenIni } from '../../system/file-modes.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { misspeltPgdata } from '../host/misspelt-pgdata.ts';
+import { sayWherePrimaryIsHere } from '../primary/primary-is-here.ts';
+import { noStandbyObjections } from '../recovery/no-standby.ts';
+import { type DataDirectory, readDataDirectory } from '../server/data-directory.ts';
 import { limitObjectionsOf, observeLowLimits } from '../server/limits.ts';
 import { observeArchiving, warnOfArchiving } from '../server/own-archiving.ts';
+import { type Server, serverOf } from '../server/server.ts';
 import { readConfiguration } from '../server/server-configuration.ts';
-import { serverOf, type Server } from '../server/server.ts';
-import { observeServer } from '../server/server-state.ts';
-import { noStandbyObjections } from '../recovery/no-standby.ts';
 import { installedPackageFolders } from '../server/server-programs.ts';
+import { observeServer } from '../server/server-state.ts';
+import type { Objection } from '../steps/objections.ts';
 
 /** The release of the data directory that is here or, before the first base backup, the one that the INI announces. */
 async function releaseHere({ settings }: StandbyDeps): Promise<Capabilities | undefined> {

@@ -5,15 +5,15 @@ import { segmentContaining, type WalLayout } from '../../postgres/lsn.ts';
 import { compareWalNames, parseWalName, type SegmentName, type WalName } from '../../postgres/wal-name.ts';
 import { fsyncPath } from '../../system/durable.ts';
 import { removeFile, rmdir } from '../../system/files.ts';
-import type { ActionOptions, StandbyDeps } from '../deps.ts';
-import { isSuperseded } from '../archive/superseded.ts';
-import { segmentSizeOf } from '../archive/judge.ts';
 import { readStarts } from '../archive/contents.ts';
+import { segmentSizeOf } from '../archive/judge.ts';
 import { olderThan } from '../archive/older.ts';
+import { type Archive, requireArchive } from '../archive/own-archive.ts';
+import { isSuperseded } from '../archive/superseded.ts';
+import type { ActionOptions, StandbyDeps } from '../deps.ts';
+import { type DataDirectory, readDataDirectory, refuseIncompleteCopy } from '../server/data-directory.ts';
 import { perform } from '../steps/carry-out.ts';
 import type { StepEntry, StepTable } from '../steps/step-table.ts';
-import { requireArchive, type Archive } from '../archive/own-archive.ts';
-import { readDataDirectory, refuseIncompleteCopy, type DataDirectory } from '../server/data-directory.ts';
 
 export interface CleanupFacts {
   readonly directory: Pick<DataDirectory, 'pgdata' | 'control' | 'controlProblem' | 'backupLabel' | 'record'>;

@@ -1,15 +1,15 @@
 import { ensureDirectory, requireHardLinks } from '../../system/durable.ts';
-import { sentinelName, writeSentinel, type Sentinel } from '../../system/sentinel.ts';
+import { type Sentinel, sentinelName, writeSentinel } from '../../system/sentinel.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
-import { newSentinel, observeLocalPlace, placeObjections, type LocalPlace } from '../host/place.ts';
+import { type LocalPlace, newSentinel, observeLocalPlace, placeObjections } from '../host/place.ts';
 import { outsidePgdata } from '../host/tablespaces.ts';
-import type { Force } from '../steps/force.ts';
-import { refuseOn, sayOverruled, type Objection } from '../steps/objections.ts';
-import { perform } from '../steps/carry-out.ts';
-import type { StepTable } from '../steps/step-table.ts';
 import { withConfiguredPrimary } from '../primary/connect.ts';
 import type { PrimaryFacts } from '../primary/primary.ts';
 import { sayWherePrimaryIsHere } from '../primary/primary-is-here.ts';
+import { perform } from '../steps/carry-out.ts';
+import type { Force } from '../steps/force.ts';
+import { type Objection, refuseOn, sayOverruled } from '../steps/objections.ts';
+import type { StepTable } from '../steps/step-table.ts';
 
 export type InitStep =
   | { readonly kind: 'make-directory'; readonly path: string; readonly purpose: string }

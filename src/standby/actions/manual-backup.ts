@@ -1,12 +1,12 @@
 import { refusal } from '../../errors.ts';
 import { startExclusiveBackupSql, stopExclusiveBackupSql } from '../../postgres/backup-sql.ts';
-import { explainUnarchived } from '../primary/archiver-statistics.ts';
-import { findExclusiveBackup, ownLabelPrefix, type BackupInProgress } from '../primary/backup-in-progress.ts';
-import { checkpointLimitMs } from '../primary/checkpoint.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
+import { explainUnarchived } from '../primary/archiver-statistics.ts';
+import { type BackupInProgress, findExclusiveBackup, ownLabelPrefix } from '../primary/backup-in-progress.ts';
+import { checkpointLimitMs } from '../primary/checkpoint.ts';
+import { type Primary, type PrimaryFacts, withPrimary } from '../primary/primary.ts';
 import { perform } from '../steps/carry-out.ts';
 import type { StepTable } from '../steps/step-table.ts';
-import { withPrimary, type Primary, type PrimaryFacts } from '../primary/primary.ts';
 
 export type ManualBackupStep =
   { readonly kind: 'start'; readonly label: string } | { readonly kind: 'stop'; readonly label: string };

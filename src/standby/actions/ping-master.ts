@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { messageOf } from '../../errors.ts';
 import { readIfExists } from '../../system/durable.ts';
-import { is, parseJson, type Checked } from '../../system/json.ts';
+import { type Checked, is, parseJson } from '../../system/json.ts';
 import { isNotificationDue, notify, saidFields, type SaidState, type Severity } from '../../system/notify.ts';
 import { replaceDurably } from '../../system/replaceable.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
@@ -9,8 +9,8 @@ import { lookAtPrimary } from '../primary/liveness/liveness.ts';
 import {
   describeWatched,
   judgeWatched,
-  watchedExitCodes,
   type Watched,
+  watchedExitCodes,
 } from '../primary/liveness/watched.ts';
 
 const stateName = '.cmd_standby.json';

@@ -1,19 +1,19 @@
-import type { ActionOptions, StandbyDeps } from '../deps.ts';
-import { notStartedHere } from '../server/local-server.ts';
-import { noForce, type Force } from '../steps/force.ts';
-import { refuseOn, runningObjection, sayOverruled, type Objection } from '../steps/objections.ts';
-import { serverSteps, type ServerContext } from '../steps/server-steps.ts';
-import { perform } from '../steps/carry-out.ts';
-import type { StepTable } from '../steps/step-table.ts';
 import type { Postmaster } from '../../system/postmaster.ts';
 import { hasRecord } from '../backup-record/record.ts';
-import { readCapabilities, type DataDirectory } from '../server/data-directory.ts';
+import type { ActionOptions, StandbyDeps } from '../deps.ts';
+import { isInFailoverConfiguration } from '../recovery/unfinished-failover.ts';
+import { type DataDirectory, readCapabilities } from '../server/data-directory.ts';
 import { findServer } from '../server/find-server.ts';
+import { notStartedHere } from '../server/local-server.ts';
 import { mustBeSeen } from '../server/recovering.ts';
 import { serverOf } from '../server/server.ts';
 import { readConfiguration, type ServerConfiguration } from '../server/server-configuration.ts';
 import { observeServer, requireClearPostmaster, type ServerState } from '../server/server-state.ts';
-import { isInFailoverConfiguration } from '../recovery/unfinished-failover.ts';
+import { perform } from '../steps/carry-out.ts';
+import { type Force, noForce } from '../steps/force.ts';
+import { type Objection, refuseOn, runningObjection, sayOverruled } from '../steps/objections.ts';
+import { type ServerContext, serverSteps } from '../steps/server-steps.ts';
+import type { StepTable } from '../steps/step-table.ts';
 
 type ControlStep =
   | { readonly kind: 'start-server'; readonly configuration: ServerConfiguration }

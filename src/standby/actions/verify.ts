@@ -1,14 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exitCodes, messageOf, PitrError, refusal } from '../../errors.ts';
-import { pageLayoutOf, type PageLayout } from '../../postgres/control-file.ts';
+import { type PageLayout, pageLayoutOf } from '../../postgres/control-file.ts';
 import { parseLsn } from '../../postgres/lsn.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
+import { type BackupRecord, changeRecord, readRecord } from '../backup-record/record.ts';
 import type { StandbyDeps } from '../deps.ts';
-import { withConfiguredSource } from '../primary/connect.ts';
-import { withPrimary, type Primary } from '../primary/primary.ts';
-import { changeRecord, readRecord, type BackupRecord } from '../backup-record/record.ts';
-import { readDataDirectory, refuseIncompleteCopy } from '../server/data-directory.ts';
 import type { BadPage } from '../page-check/check-file.ts';
 import {
   describeFindings,
@@ -17,7 +14,10 @@ import {
   type Verification,
 } from '../page-check/findings.ts';
 import { readSourcePages } from '../page-check/source-pages.ts';
-import { distrustFiles, verifyCopy, type SourceAnswer } from '../page-check/verify-copy.ts';
+import { distrustFiles, type SourceAnswer, verifyCopy } from '../page-check/verify-copy.ts';
+import { withConfiguredSource } from '../primary/connect.ts';
+import { type Primary, withPrimary } from '../primary/primary.ts';
+import { readDataDirectory, refuseIncompleteCopy } from '../server/data-directory.ts';
 
 async function requireUntouchedCopy(pgdata: string): Promise<BackupRecord> {
   await refuseIncompleteCopy(pgdata);

@@ -3,21 +3,21 @@ import { capabilitiesOf } from '../../postgres/capabilities.ts';
 import { formatLsn, nameOf, segmentNumber } from '../../postgres/lsn.ts';
 import { findVersion } from '../../postgres/version.ts';
 import { readSentinel } from '../../system/sentinel.ts';
-import { readContents, type ArchiveContents } from '../archive/contents.ts';
+import { type ArchiveContents, readContents } from '../archive/contents.ts';
 import { describeOthers, describeTimeline } from '../archive/describe.ts';
+import { firstSegment } from '../archive/first-segment.ts';
 import { lastCommit } from '../archive/last-commit.ts';
 import { listTimelines } from '../archive/listing.ts';
 import { latestTimeline, pathTo, type TimelinePath } from '../archive/timelines.ts';
-import { walk, type Walk } from '../archive/walk.ts';
+import { type Walk, walk } from '../archive/walk.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { backupEnd } from '../recovery/base-backup-end.ts';
-import { firstSegment } from '../archive/first-segment.ts';
+import { noStandbyObjections } from '../recovery/no-standby.ts';
 import { observeReplayed } from '../recovery/replayed.ts';
 import { showMoment } from '../recovery/target.ts';
-import { readDataDirectory, type DataDirectory } from '../server/data-directory.ts';
-import { serverOf, type Server } from '../server/server.ts';
+import { type DataDirectory, readDataDirectory } from '../server/data-directory.ts';
+import { type Server, serverOf } from '../server/server.ts';
 import { observeServer } from '../server/server-state.ts';
-import { noStandbyObjections } from '../recovery/no-standby.ts';
 
 /** The archive is worth reading even where there is nothing to recover. */
 async function dataDirectory(deps: StandbyDeps): Promise<DataDirectory | string> {

@@ -1,9 +1,9 @@
 import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { messageOf, PitrError } from '../../errors.ts';
 import { longHeaderBytes, parseWalHeader } from '../../postgres/wal-header.ts';
 import { parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
 import { systemErrorCode } from '../../system/durable.ts';
-import { messageOf, PitrError } from '../../errors.ts';
 import { faultOf } from './judge.ts';
 
 export interface SegmentStart {

@@ -4,16 +4,16 @@ import { messageOf } from '../../errors.ts';
 import { parseHistory, type TimelineEntry } from '../../postgres/history.ts';
 import type { WalLayout } from '../../postgres/lsn.ts';
 import {
-  parseWalName,
   type BackupName,
+  parseWalName,
   type PartialName,
   type SegmentName,
   type WalName,
 } from '../../postgres/wal-name.ts';
 import { readIfExists } from '../../system/durable.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
-import { faultOf, segmentSizeOf, type FoundStart } from './judge.ts';
 import { readSegmentStart } from './arrival.ts';
+import { faultOf, type FoundStart, segmentSizeOf } from './judge.ts';
 import type { Histories } from './timelines.ts';
 
 export interface FoundSegment {

@@ -3,8 +3,8 @@ import { ancestorsIn } from '../../postgres/history.ts';
 import { isSegmentSize } from '../../postgres/lsn.ts';
 import { checkSegmentHeader } from '../../postgres/wal-header.ts';
 import type { SegmentName } from '../../postgres/wal-name.ts';
-import type { Histories } from './timelines.ts';
 import type { SegmentStart } from './arrival.ts';
+import type { Histories } from './timelines.ts';
 
 export interface FoundStart {
   readonly name: SegmentName;

@@ -1,10 +1,10 @@
 import { findVersion, isSameMajor } from '../../postgres/version.ts';
 import { findProgram } from '../../system/find-program.ts';
 import type { StandbyDeps } from '../deps.ts';
-import { packageFolders } from '../server/server-programs.ts';
 import { microsOf } from '../recovery/target.ts';
-import type { Server } from '../server/server.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
+import type { Server } from '../server/server.ts';
+import { packageFolders } from '../server/server-programs.ts';
 
 const limitMs = 60_000;
 /** A segment without a commit is rare, and reading far back would take minutes. */

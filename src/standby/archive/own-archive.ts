@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { messageOf, refusal } from '../../errors.ts';
 import { parseWalName, type WalName } from '../../postgres/wal-name.ts';
-import { readSentinel, sentinelName, type Sentinel } from '../../system/sentinel.ts';
+import { readSentinel, type Sentinel, sentinelName } from '../../system/sentinel.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 
 /** The contents of archivedir. */

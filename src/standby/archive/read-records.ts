@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import { firstLsnOf } from '../../postgres/lsn.ts';
-import { walFormat, type Alignment, type WalFormat } from '../../postgres/wal-format.ts';
+import { type Alignment, type WalFormat, walFormat } from '../../postgres/wal-format.ts';
 import { longHeaderBytes, parseWalHeader } from '../../postgres/wal-header.ts';
 import type { SegmentName } from '../../postgres/wal-name.ts';
 import { createWalReader, type WalReader } from '../../postgres/wal-records.ts';

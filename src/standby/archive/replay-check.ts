@@ -10,13 +10,13 @@ import {
   type WalLayout,
 } from '../../postgres/lsn.ts';
 import type { SegmentName, WalName } from '../../postgres/wal-name.ts';
-import { listWal, readHistories, readStarts } from './contents.ts';
-import { latestTimeline, pathTo, type Histories, type TimelinePath } from './timelines.ts';
 import type { StandbyDeps } from '../deps.ts';
-import type { Archive } from './own-archive.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
-import { faultOf, segmentSizeOf, type Cluster } from './judge.ts';
+import { listWal, readHistories, readStarts } from './contents.ts';
+import { type Cluster, faultOf, segmentSizeOf } from './judge.ts';
+import type { Archive } from './own-archive.ts';
 import { checkRecords, type RecordCheck, type SegmentFile } from './read-records.ts';
+import { type Histories, latestTimeline, pathTo, type TimelinePath } from './timelines.ts';
 
 interface ArchivedSegment {
   readonly name: SegmentName;

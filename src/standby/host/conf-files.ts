@@ -5,8 +5,8 @@ import type { StandbySettings } from '../../config/options-standby.ts';
 import { messageOf, refusal } from '../../errors.ts';
 import { copyDurably, exists, readIfExists } from '../../system/durable.ts';
 import type { StandbyDeps } from '../deps.ts';
+import { type ConfigurationRole, configurationSources } from '../server/server-configuration.ts';
 import { writeForServer } from '../server/server-modes.ts';
-import { configurationSources, type ConfigurationRole } from '../server/server-configuration.ts';
 
 /** A configuration file in the INI file whose place is in pgdata under PostgreSQL's own name. */
 export interface ConfCopy {

@@ -2,9 +2,9 @@
  * The parts of a data directory that are copied (manual, section "Making a Base Backup Using the Low Level API": "Backing Up The
  * Data Directory"), and those here that are the standby's own. Everything else that the primary has not is removed here.
  */
-import type { TablespaceTarget } from './tablespaces.ts';
-import { isWithin } from '../../config/path-values.ts';
 import { relative } from 'node:path';
+import { isWithin } from '../../config/path-values.ts';
+import type { TablespaceTarget } from './tablespaces.ts';
 
 /** The parts that are taken from one root. Paths are relative to it, without a slash at either end. */
 export interface CopyRules {

@@ -1,12 +1,12 @@
 import { readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemErrorCode } from '../../system/durable.ts';
+import { findForeignSegment } from '../archive/arrival.ts';
+import { readRecord, type StandbyRecord } from '../backup-record/record.ts';
+import type { PrimaryFacts } from '../primary/primary.ts';
 import type { Objection } from '../steps/objections.ts';
 import type { PgdataContent } from './pgdata-content.ts';
-import type { PrimaryFacts } from '../primary/primary.ts';
-import { readRecord, type StandbyRecord } from '../backup-record/record.ts';
 import { isServersName, outsidePgdata, type TablespaceTarget } from './tablespaces.ts';
-import { findForeignSegment } from '../archive/arrival.ts';
 import type { WalLink } from './wal-link.ts';
 
 /** Undefined if there is nothing, or nothing can be read: the check of the directory itself has reported the latter. */

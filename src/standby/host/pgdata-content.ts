@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../errors.ts';
-import { checkControlFile, systemIdentifierOf, type ClusterState } from '../../postgres/control-file.ts';
+import { checkControlFile, type ClusterState, systemIdentifierOf } from '../../postgres/control-file.ts';
 import { readIfExists, systemErrorCode } from '../../system/durable.ts';
 import { readRecord, type StandbyRecord } from '../backup-record/record.ts';
 import { incompleteControlFile } from '../server/data-directory.ts';

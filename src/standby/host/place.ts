@@ -7,16 +7,19 @@ import {
   requireMakeable,
   requireOwnDirectory,
 } from '../../system/durable.ts';
-import { parseSentinel, sentinelName, type Sentinel } from '../../system/sentinel.ts';
-import type { StandbyDeps } from '../deps.ts';
-import { findForeignData } from './foreign-data.ts';
-import { objectionsOf, type Objection } from '../steps/objections.ts';
-import { inspectPgdata, type PgdataContent } from './pgdata-content.ts';
 import type { Postmaster } from '../../system/postmaster.ts';
+import { parseSentinel, type Sentinel, sentinelName } from '../../system/sentinel.ts';
+import { findForeignSegment } from '../archive/arrival.ts';
+import { hasRecord } from '../backup-record/record.ts';
+import type { StandbyDeps } from '../deps.ts';
+import type { Primary, PrimaryFacts } from '../primary/primary.ts';
+import { requirePgCtl } from '../server/server-programs.ts';
+import { settledPostmaster } from '../server/server-state.ts';
+import { type Objection, objectionsOf } from '../steps/objections.ts';
+import { findForeignData } from './foreign-data.ts';
 import { misspeltPgdata } from './misspelt-pgdata.ts';
 import { findOwnConfiguration } from './own-configuration.ts';
-import type { Primary, PrimaryFacts } from '../primary/primary.ts';
-import { hasRecord } from '../backup-record/record.ts';
+import { inspectPgdata, type PgdataContent } from './pgdata-content.ts';
 import {
   findOverlaps,
   findOwnOverlaps,
@@ -24,10 +27,7 @@ import {
   type FoundOverlap,
   type OwnOverlap,
 } from './same-place.ts';
-import { requirePgCtl } from '../server/server-programs.ts';
-import { settledPostmaster } from '../server/server-state.ts';
-import { filledDirectories, tablespaceTargets, type TablespaceTarget } from './tablespaces.ts';
-import { findForeignSegment } from '../archive/arrival.ts';
+import { filledDirectories, type TablespaceTarget, tablespaceTargets } from './tablespaces.ts';
 import { readWalLink, requireWalDirectory, type WalLink } from './wal-link.ts';
 
 type SentinelState =

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { isWithin } from '../../config/path-values.ts';
 import { PitrError } from '../../errors.ts';
-import { describeResult, succeeded, type RunCommand } from '../../system/command.ts';
+import { describeResult, type RunCommand, succeeded } from '../../system/command.ts';
 import { exists, removeDurably, systemErrorCode, writeDurably } from '../../system/durable.ts';
 import { shellQuote } from '../../system/shell-quote.ts';
 import type { RemoteShell } from '../../system/ssh.ts';

@@ -1,8 +1,8 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../../errors.ts';
-import { pageLsn, pageState, viewPage, type PageView } from '../../postgres/page-checksum.ts';
 import type { PageLayout } from '../../postgres/control-file.ts';
+import { pageLsn, pageState, type PageView, viewPage } from '../../postgres/page-checksum.ts';
 import type { RelationFile } from './relation-files.ts';
 
 /** A page that the server would refuse if it stayed as it is. */

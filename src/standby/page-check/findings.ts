@@ -1,5 +1,5 @@
 import { unreachable } from '../../errors.ts';
-import { is, type Checked, type Guarded } from '../../system/json.ts';
+import { type Checked, type Guarded, is } from '../../system/json.ts';
 import type { BadPage } from './check-file.ts';
 import type { CopyCheck } from './check-files.ts';
 import type { Verdict } from './judge.ts';

@@ -1,9 +1,9 @@
 import { PitrError } from '../../errors.ts';
 import type { PageLayout } from '../../postgres/control-file.ts';
-import { pageLsn, pageState, viewPage, type PageState } from '../../postgres/page-checksum.ts';
+import { pageLsn, type PageState, pageState, viewPage } from '../../postgres/page-checksum.ts';
 import { shellQuote } from '../../system/shell-quote.ts';
-import { runRemotely } from '../primary/remote-files.ts';
 import type { Primary } from '../primary/primary.ts';
+import { runRemotely } from '../primary/remote-files.ts';
 import type { BadPage } from './check-file.ts';
 
 /** The server that is asked: the one from which the pages were copied, or the primary instead. */

@@ -1,15 +1,15 @@
 import { join } from 'node:path';
 import type { PageLayout } from '../../postgres/control-file.ts';
+import { utimes } from '../../system/files.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { originName, originOf } from '../primary/origin.ts';
 import type { Primary } from '../primary/primary.ts';
 import type { BadPage } from './check-file.ts';
 import { checkFiles } from './check-files.ts';
-import { verificationOf, type Finding, type JudgedPage, type Verification } from './findings.ts';
-import { judge, judgeAlone, judgeByOther, type BackupSpan } from './judge.ts';
+import { type Finding, type JudgedPage, type Verification, verificationOf } from './findings.ts';
+import { type BackupSpan, judge, judgeAlone, judgeByOther } from './judge.ts';
 import { listRelationFiles } from './relation-files.ts';
 import { readSourcePages, type SourcePage } from './source-pages.ts';
-import { utimes } from '../../system/files.ts';
 
 /** A server's own pages in the places of those that fail. */
 export interface SourceAnswer {

@@ -1,7 +1,7 @@
 // A thread that checks files: it receives batches of them and sends back its results.
 import { parentPort, workerData } from 'node:worker_threads';
 import type { PageLayout } from '../../postgres/control-file.ts';
-import { checkFile, makeBuffer, type FileCheck } from './check-file.ts';
+import { checkFile, type FileCheck, makeBuffer } from './check-file.ts';
 import type { RelationFile } from './relation-files.ts';
 
 export interface WorkerData {

@@ -1,5 +1,5 @@
 import type { StandbyDeps } from '../deps.ts';
-import { withPrimary, withServer, type Primary } from './primary.ts';
+import { type Primary, withPrimary, withServer } from './primary.ts';
 
 /** Connects to the primary in the way that the INI file allows: by ssh, or only to its server. */
 export async function withConfiguredPrimary<T>(

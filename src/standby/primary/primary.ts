@@ -9,25 +9,25 @@ import {
   parseTablespaces,
   parseWalPosition,
   serverVersionSql,
+  type Tablespace,
   tablespacesSql,
   walPositionSql,
-  type Tablespace,
 } from '../../postgres/backup-sql.ts';
-import { capabilitiesOf, type Capabilities } from '../../postgres/capabilities.ts';
-import { checkControlFile, controlFileBytes, type ControlFile } from '../../postgres/control-file.ts';
+import { type Capabilities, capabilitiesOf } from '../../postgres/capabilities.ts';
+import { checkControlFile, type ControlFile, controlFileBytes } from '../../postgres/control-file.ts';
 import {
   parseServerSettings,
-  serverSettingsSql,
   type ServerSettings,
+  serverSettingsSql,
 } from '../../postgres/server-settings.ts';
 import { parseVersion } from '../../postgres/version.ts';
 import type { PsqlTarget } from '../../system/psql-failure.ts';
 import { noiseHint, type RemoteShell } from '../../system/ssh.ts';
 import { sshTarget } from '../../system/ssh-target.ts';
-import { databaseOf } from '../server/database.ts';
 import type { StandbyDeps } from '../deps.ts';
+import { databaseOf } from '../server/database.ts';
 import { readRemoteFile } from './remote-files.ts';
-import { rejectWhenAborted, withSession, type Query, type ServerSession } from './session.ts';
+import { type Query, rejectWhenAborted, type ServerSession, withSession } from './session.ts';
 
 /** The connection to the primary's host and its server, held open during one action. */
 export interface Primary extends ServerSession {

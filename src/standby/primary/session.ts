@@ -1,4 +1,4 @@
-import { withPsql, type PsqlRunner, type Rows } from '../../system/psql.ts';
+import { type PsqlRunner, type Rows, withPsql } from '../../system/psql.ts';
 import type { PsqlTarget } from '../../system/psql-failure.ts';
 import type { StandbyDeps } from '../deps.ts';
 

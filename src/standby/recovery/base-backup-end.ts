@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { parseBackupLabel, type BackupLabel } from '../../postgres/backup-label.ts';
+import { type BackupLabel, parseBackupLabel } from '../../postgres/backup-label.ts';
 import { firstLsnOf, parseLsn } from '../../postgres/lsn.ts';
 import { readIfExists } from '../../system/durable.ts';
 import type { ArchiveContents } from '../archive/contents.ts';

@@ -3,9 +3,9 @@ import { withSettings } from '../../postgres/settings-file.ts';
 import { exists, fsyncPath, readIfExists, removeDurably, writeDurably } from '../../system/durable.ts';
 import { symlink } from '../../system/files.ts';
 import { changeRecord, readRecord, type SettingsRecord } from '../backup-record/record.ts';
-import { recoveryConfText, type RecoverySettings } from './settings.ts';
 import type { Server } from '../server/server.ts';
 import { writeForServer } from '../server/server-modes.ts';
+import { recoveryConfText, type RecoverySettings } from './settings.ts';
 
 const autoConf = 'postgresql.auto.conf';
 const signalFiles = ['standby.signal', 'recovery.signal'] as const;

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { PitrError } from '../../errors.ts';
 import { parseWalName } from '../../postgres/wal-name.ts';
 import { readIfExists, removeDurably } from '../../system/durable.ts';
-import { writeForServer } from '../server/server-modes.ts';
 import type { ArchivedEnd } from '../archive/replay-check.ts';
+import { writeForServer } from '../server/server-modes.ts';
 
 /**
  * A standby that is being promoted opens at the next file that its restore_command does not bring. This file in pgdata

@@ -4,12 +4,12 @@ import { settingsIn } from '../../postgres/settings-file.ts';
 import type { CommandLine } from '../../system/command.ts';
 import { readIfExists } from '../../system/durable.ts';
 import { findProgram, requireProgram } from '../../system/find-program.ts';
-import type { Server } from '../server/server.ts';
 import { readRecord } from '../backup-record/record.ts';
-import type { RecoveryPlace, Streaming } from './settings.ts';
+import type { Server } from '../server/server.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
 import { packageFolders } from '../server/server-programs.ts';
 import { launcherPath } from './launcher.ts';
+import type { RecoveryPlace, Streaming } from './settings.ts';
 
 async function pgStandby({ deps, capabilities }: Server): Promise<CommandLine | undefined> {
   const { pg_standby: wanted, includepath } = deps.settings;

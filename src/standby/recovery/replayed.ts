@@ -1,6 +1,6 @@
 import { parseLsn } from '../../postgres/lsn.ts';
-import type { Server } from '../server/server.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
+import type { Server } from '../server/server.ts';
 import { rowsOf, type ServerState } from '../server/server-state.ts';
 import { microsOf } from './target.ts';
 

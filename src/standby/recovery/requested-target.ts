@@ -1,11 +1,11 @@
 import { usageError } from '../../errors.ts';
 import {
+  type Parsed,
   parseTargetAction,
   parseTargetLsn,
   parseTargetName,
   parseTargetTimeline,
   parseXid,
-  type Parsed,
   type RecoveryGoal,
   type RecoveryTargetSettings,
 } from '../../postgres/recovery-target.ts';

@@ -3,8 +3,8 @@
  * PostgreSQL release needs them. Pure: `recovery/files.ts` writes them to disk.
  */
 import type { Capabilities } from '../../postgres/capabilities.ts';
-import { conninfo, doublePercent, settingLine } from '../../postgres/quoting.ts';
 import { formatLsn } from '../../postgres/lsn.ts';
+import { conninfo, doublePercent, settingLine } from '../../postgres/quoting.ts';
 import type { RecoveryGoal, RecoveryTargetSettings } from '../../postgres/recovery-target.ts';
 import { formatUtc } from '../../postgres/timestamp.ts';
 import type { CommandLine } from '../../system/command.ts';

@@ -1,6 +1,6 @@
-import type { Objection } from '../steps/objections.ts';
 import type { StandbyRecord } from '../backup-record/record.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
+import type { Objection } from '../steps/objections.ts';
 
 /** Whether the server that ended here was out of recovery, but its failover was not completed. */
 export function hasUnfinishedFailover({ record, control, backupLabel }: DataDirectory): boolean {

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { refusal } from '../../errors.ts';
-import { parseBackupLabel, type BackupLabel } from '../../postgres/backup-label.ts';
-import { capabilitiesOf, type Capabilities } from '../../postgres/capabilities.ts';
+import { type BackupLabel, parseBackupLabel } from '../../postgres/backup-label.ts';
+import { type Capabilities, capabilitiesOf } from '../../postgres/capabilities.ts';
 import { checkControlFile, type ControlFile } from '../../postgres/control-file.ts';
 import { parseVersion } from '../../postgres/version.ts';
 import { exists, readIfExists } from '../../system/durable.ts';

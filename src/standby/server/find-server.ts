@@ -1,7 +1,7 @@
-import type { StandbyDeps } from '../deps.ts';
 import type { Postmaster } from '../../system/postmaster.ts';
-import { readDataDirectory, refuseIncompleteCopy, type DataDirectory } from './data-directory.ts';
-import { serverOf, type Server } from './server.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { type DataDirectory, readDataDirectory, refuseIncompleteCopy } from './data-directory.ts';
+import { type Server, serverOf } from './server.ts';
 import { requirePgCtl } from './server-programs.ts';
 import { requireClearPostmaster } from './server-state.ts';
 import { requireExpectedVersion, warnOfVersion } from './version-check.ts';

@@ -10,14 +10,14 @@ import {
 import { copyDurably, readIfExists } from '../../system/durable.ts';
 import { mkdir, withTemporaryDirectory } from '../../system/files.ts';
 import type { Objection } from '../steps/objections.ts';
-import type { Server } from './server.ts';
-import { isHotStandby, type ServerConfiguration } from './server-configuration.ts';
 import {
   parametersOfFiles,
   parametersOfServer,
-  startParameters,
   type ParameterValues,
+  startParameters,
 } from './parameters.ts';
+import type { Server } from './server.ts';
+import { isHotStandby, type ServerConfiguration } from './server-configuration.ts';
 import type { ServerState } from './server-state.ts';
 
 function limitsIn(parameters: ParameterValues): Limits {

@@ -1,18 +1,18 @@
 import { open, stat } from 'node:fs/promises';
 import { PitrError } from '../../errors.ts';
 import type { ControlFile } from '../../postgres/control-file.ts';
-import { describeResult, succeeded, type CommandResult } from '../../system/command.ts';
+import { type CommandResult, describeResult, succeeded } from '../../system/command.ts';
 import { fsyncPath } from '../../system/durable.ts';
-import type { StandbyDeps } from '../deps.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
+import type { StandbyDeps } from '../deps.ts';
 import { readControlFile } from './data-directory.ts';
-import { serverOptions, type ServerConfiguration } from './server-configuration.ts';
 import type { Server } from './server.ts';
+import { type ServerConfiguration, serverOptions } from './server-configuration.ts';
 import { serverLogFile } from './server-log.ts';
 import { requirePgCtl } from './server-programs.ts';
 import { runSiteCommand } from './shell-command.ts';
 import { stopProgress } from './stop-progress.ts';
-import { mustBecome, waitUntil, type Look } from './wait.ts';
+import { type Look, mustBecome, waitUntil } from './wait.ts';
 
 /** pg_ctl does not wait, for its own condition differs by version; it ends at once. */
 const pgCtlLimitMs = 30_000;

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { judgeArchiving, type ArchiveCall, type Archiving } from '../../config/archive-command.ts';
+import { type ArchiveCall, type Archiving, judgeArchiving } from '../../config/archive-command.ts';
 import { parseArchiverConfig } from '../../config/load-archiver.ts';
 import { messageOf } from '../../errors.ts';
 import { findProgram } from '../../system/find-program.ts';
@@ -11,11 +11,11 @@ import type { StandbyDeps } from '../deps.ts';
 import {
   parametersOfFiles,
   parametersOfServer,
-  startParameters,
   type ParameterValues,
+  startParameters,
 } from './parameters.ts';
 import type { Server } from './server.ts';
-import { configurationSources, readConfiguration, type ConfigurationRole } from './server-configuration.ts';
+import { type ConfigurationRole, configurationSources, readConfiguration } from './server-configuration.ts';
 
 /** How this host's server archives once it is promoted. */
 export type OwnArchiving =

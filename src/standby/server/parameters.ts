@@ -1,12 +1,12 @@
 import { dirname, join } from 'node:path';
 import { succeeded } from '../../system/command.ts';
 import type { LocalResult } from '../../system/local-sql.ts';
+import type { Server } from './server.ts';
 import {
-  configurationSources,
   type ConfigurationRole,
+  configurationSources,
   type ServerConfiguration,
 } from './server-configuration.ts';
-import type { Server } from './server.ts';
 import { requirePgCtl } from './server-programs.ts';
 import { withLocalServer } from './server-state.ts';
 

@@ -2,7 +2,7 @@ import { PitrError } from '../../errors.ts';
 import { serverLogTail, type Started } from './local-server.ts';
 import type { Server } from './server.ts';
 import { observeServer } from './server-state.ts';
-import { waitUntil, type Look } from './wait.ts';
+import { type Look, waitUntil } from './wait.ts';
 
 /** A server that fails over a setting does so moments after it has written that it recovers. */
 const settleMs = 1_000;

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { refusal } from '../../errors.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import { findVersion, isSameMajor } from '../../postgres/version.ts';
-import { describeResult, type CommandLine } from '../../system/command.ts';
+import { type CommandLine, describeResult } from '../../system/command.ts';
 import { requireProgram } from '../../system/find-program.ts';
 import type { StandbyDeps } from '../deps.ts';
 

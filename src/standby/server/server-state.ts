@@ -3,18 +3,18 @@ import { messageOf, refusal } from '../../errors.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import type { ClusterState, ControlFile } from '../../postgres/control-file.ts';
 import { parseLsn } from '../../postgres/lsn.ts';
-import type { LocalResult, LocalServer, LocalSql } from '../../system/local-sql.ts';
 import { exists } from '../../system/durable.ts';
+import type { LocalResult, LocalServer, LocalSql } from '../../system/local-sql.ts';
+import { type Postmaster, readPostmaster } from '../../system/postmaster.ts';
 import { isSameDirectory, pidsWorkingIn, titleOf } from '../../system/processes.ts';
-import { databaseOf } from './database.ts';
 import type { StandbyDeps } from '../deps.ts';
-import { notStartedHere, type Started } from './local-server.ts';
-import { readPostmaster, type Postmaster } from '../../system/postmaster.ts';
 import { readControlFile } from './data-directory.ts';
+import { databaseOf } from './database.ts';
 import { localServerAt } from './local-address.ts';
+import { notStartedHere, type Started } from './local-server.ts';
 import { logIn } from './log-in.ts';
 import type { Server } from './server.ts';
-import { readConfiguration, type ConfigurationRole } from './server-configuration.ts';
+import { type ConfigurationRole, readConfiguration } from './server-configuration.ts';
 
 /** The state of this host's server. */
 export type ServerState =

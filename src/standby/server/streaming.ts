@@ -1,9 +1,9 @@
 import { serverProcesses } from '../../system/postmaster.ts';
-import { serverLogSince, type Started } from './local-server.ts';
 import { titleOf } from '../../system/processes.ts';
+import { serverLogSince, type Started } from './local-server.ts';
 import type { Server } from './server.ts';
 import { observeServer, rowsOf } from './server-state.ts';
-import { waitUntil, type Look } from './wait.ts';
+import { type Look, waitUntil } from './wait.ts';
 
 /** Each version has words of its own for a stream that the primary refuses, or that cannot begin. */
 const refusedStream =

@@ -1,6 +1,6 @@
 import { PitrError, refusal } from '../../errors.ts';
 import type { Log } from '../../system/log.ts';
-import { overrules, type Force, type ForceName } from './force.ts';
+import { type Force, type ForceName, overrules } from './force.ts';
 
 /** Why an action must not begin. */
 export interface Objection {

@@ -1,8 +1,8 @@
-import { copyConf, type ConfCopy } from '../host/conf-files.ts';
-import { startServerProgram, stopServerProgram, type Started } from '../server/local-server.ts';
+import { type ConfCopy, copyConf } from '../host/conf-files.ts';
+import { type Started, startServerProgram, stopServerProgram } from '../server/local-server.ts';
+import { mustBeSeen } from '../server/recovering.ts';
 import type { Server } from '../server/server.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
-import { mustBeSeen } from '../server/recovering.ts';
 import type { StepTable } from './step-table.ts';
 
 /** The context of steps on this host's server: `started` is its state before one of them has started it. */

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type WalFile, walFileAt } from '../../../src/archiver/wal/wal-file.ts';
 import { parseWalName, type WalName } from '../../../src/postgres/wal-name.ts';
-import { walFileAt, type WalFile } from '../../../src/archiver/wal/wal-file.ts';
 
 export function walName(name: string): WalName {
   const parsed = parseWalName(name);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseIniText, type IniOptions } from '../../../src/config/ini-text.ts';
+import { type IniOptions, parseIniText } from '../../../src/config/ini-text.ts';
 
 function read(text: string, options?: IniOptions): Record<string, Record<string, string>> {
   const ini = parseIniText(text, options);

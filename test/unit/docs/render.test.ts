@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { renderGeneratedFiles } from '../../../scripts/lib/docs/render.ts';
+import { renderArchiverSample, renderStandbySample } from '../../../scripts/lib/docs/render-sample.ts';
+import { asSentence, wrapText } from '../../../scripts/lib/docs/render-text.ts';
 import { parseArchiverConfig } from '../../../src/config/load-archiver.ts';
 import { parseStandbyConfig } from '../../../src/config/load-standby.ts';
 import { archiverOptions } from '../../../src/config/options-archiver.ts';
 import { standbyOptions } from '../../../src/config/options-standby.ts';
-import { asSentence, wrapText } from '../../../scripts/lib/docs/render-text.ts';
-import { renderArchiverSample, renderStandbySample } from '../../../scripts/lib/docs/render-sample.ts';
-import { renderGeneratedFiles } from '../../../scripts/lib/docs/render.ts';
 import { exitCodes } from '../../../src/errors.ts';
 import { problemsOf } from '../config/fixtures.ts';
 

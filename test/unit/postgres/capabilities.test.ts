@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { capabilitiesOf, type Capabilities } from '../../../src/postgres/capabilities.ts';
+import { type Capabilities, capabilitiesOf } from '../../../src/postgres/capabilities.ts';
 import { parseVersion } from '../../../src/postgres/version.ts';
 
 const majors = '8.4 9.0 9.1 9.2 9.3 9.4 9.5 9.6 10 11 12 13 14 15 16 17 18'.split(' ');

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { walFormat } from '../../../src/postgres/wal-format.ts';
 import { pageMagics } from '../../../src/postgres/wal-header.ts';
 import { createWalReader, type WalReading } from '../../../src/postgres/wal-records.ts';
-import { block, buildWal, segmentSize, type BuiltWal, type Release } from './fixtures/build-wal.ts';
+import { block, buildWal, type BuiltWal, type Release, segmentSize } from './fixtures/build-wal.ts';
 
 function eraOf(magic: number): Release['era'] {
   if (magic < 0xd075) return '8.4';

@@ -3,8 +3,8 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
-  readFileSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -13,15 +13,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { StandbySettings } from '../../../src/config/options-standby.ts';
-import { copyConf, planConfCopies } from '../../../src/standby/host/conf-files.ts';
-import type { StandbyDeps } from '../../../src/standby/deps.ts';
-import { failoverConf } from '../../../src/standby/actions/failover/use-conf.ts';
 import { setAsideLastSegment } from '../../../src/standby/actions/failover/last-segment.ts';
+import { failoverConf } from '../../../src/standby/actions/failover/use-conf.ts';
 import { readRecord } from '../../../src/standby/backup-record/record.ts';
+import type { StandbyDeps } from '../../../src/standby/deps.ts';
+import { copyConf, planConfCopies } from '../../../src/standby/host/conf-files.ts';
 import { clearRecoverySettings, writeRecoverySettings } from '../../../src/standby/recovery/files.ts';
 import { recoverySettings } from '../../../src/standby/recovery/settings.ts';
-import { dataDirectory, place } from './standby-facts.ts';
 import { serverOf } from '../../../src/standby/server/server.ts';
+import { dataDirectory, place } from './standby-facts.ts';
 
 let pgdata = '';
 beforeEach(() => {

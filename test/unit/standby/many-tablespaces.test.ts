@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import type { StandbyDeps } from '../../../src/standby/deps.ts';
 import { observeLocalPlace } from '../../../src/standby/host/place.ts';
 import type { Primary } from '../../../src/standby/primary/primary.ts';
-import { runCommand, type RunCommand } from '../../../src/system/command.ts';
+import { type RunCommand, runCommand } from '../../../src/system/command.ts';
 import { temporaryDirectory } from '../system/temporary.ts';
 import { primaryFacts } from './actions/base-backup/facts-kit.ts';
 

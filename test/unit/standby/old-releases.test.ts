@@ -14,18 +14,18 @@ import {
   tablespacesSql,
   walPositionSql,
 } from '../../../src/postgres/backup-sql.ts';
-import { capabilitiesOf, type Capabilities } from '../../../src/postgres/capabilities.ts';
+import { type Capabilities, capabilitiesOf } from '../../../src/postgres/capabilities.ts';
 import { serverSettingsSql } from '../../../src/postgres/server-settings.ts';
 import { parseVersion } from '../../../src/postgres/version.ts';
-import type { StandbyDeps } from '../../../src/standby/deps.ts';
 import { verifyWrite } from '../../../src/standby/actions/failover/verify.ts';
+import type { StandbyDeps } from '../../../src/standby/deps.ts';
 import {
   promoteServerProgram,
   startServerProgram,
   stopServerProgram,
 } from '../../../src/standby/server/local-server.ts';
-import type { CommandLine } from '../../../src/system/command.ts';
 import { serverOf } from '../../../src/standby/server/server.ts';
+import type { CommandLine } from '../../../src/system/command.ts';
 
 const majors = ['8.4', '9.0', '9.1', '9.2', '9.3', '9.4', '9.5', '9.6'];
 

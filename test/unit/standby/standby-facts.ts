@@ -1,10 +1,10 @@
-import { capabilitiesOf } from '../../../src/postgres/capabilities.ts';
 import { parseBackupLabel } from '../../../src/postgres/backup-label.ts';
+import { capabilitiesOf } from '../../../src/postgres/capabilities.ts';
 import type { ControlFile } from '../../../src/postgres/control-file.ts';
 import { parseVersion } from '../../../src/postgres/version.ts';
 import type { LocalFacts } from '../../../src/standby/actions/failover/facts.ts';
-import type { DataDirectory } from '../../../src/standby/server/data-directory.ts';
 import type { RecoveryPlace } from '../../../src/standby/recovery/settings.ts';
+import type { DataDirectory } from '../../../src/standby/server/data-directory.ts';
 
 export const label = parseBackupLabel(
   'START WAL LOCATION: 0/3000028 (file 000000010000000000000003)\nCHECKPOINT LOCATION: 0/3000060\nSTART TIME: 2024-01-01 00:00:00 UTC\nLABEL: x\n',

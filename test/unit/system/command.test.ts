@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest';
-import { isProcessAlive } from '../../../src/system/processes.ts';
 import { describeResult, runCommand, startSession, succeeded } from '../../../src/system/command.ts';
+import { isProcessAlive } from '../../../src/system/processes.ts';
 
 const sh = (script: string) => ({ program: '/bin/sh', args: ['-c', script] });
 const minute = { limitMs: 60_000 };

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { startHook } from '../../../src/system/hook.ts';
 import { textLog } from '../../../src/system/log.ts';
-import { isProcessAlive } from '../../../src/system/processes.ts';
 import { isNotificationDue, latestSaid, notify, partWithHooks } from '../../../src/system/notify.ts';
+import { isProcessAlive } from '../../../src/system/processes.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { temporaryDirectory } from './temporary.ts';
 

@@ -1,8 +1,8 @@
 import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readPostmaster } from '../../../src/system/postmaster.ts';
 import { startSession } from '../../../src/system/command.ts';
+import { readPostmaster } from '../../../src/system/postmaster.ts';
 import { temporaryDirectory } from './temporary.ts';
 
 function pidFile(content: string): string {

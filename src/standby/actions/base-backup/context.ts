@@ -1,10 +1,10 @@
 import { PitrError } from '../../../errors.ts';
-import { describeResult, succeeded, type CommandLine } from '../../../system/command.ts';
+import { type CommandLine, describeResult, succeeded } from '../../../system/command.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import type { Primary } from '../../primary/primary.ts';
 import type { TakeConnection } from './copy/connections.ts';
-import type { OnBackupEvent } from './progress/events.ts';
 import type { BackupFacts } from './facts.ts';
+import type { OnBackupEvent } from './progress/events.ts';
 
 /** The world of a base backup: what was true before it began, and what its steps work with. */
 export interface BackupContext {

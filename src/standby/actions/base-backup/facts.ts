@@ -1,27 +1,27 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseWalPosition, walPositionSql, type WalPosition } from '../../../postgres/backup-sql.ts';
+import { parseWalPosition, type WalPosition, walPositionSql } from '../../../postgres/backup-sql.ts';
 import type { WalLayout } from '../../../postgres/lsn.ts';
 import { parseWalName, type WalName } from '../../../postgres/wal-name.ts';
 import { succeeded } from '../../../system/command.ts';
 import { exists } from '../../../system/durable.ts';
+import { readRecord, type StandbyRecord } from '../../backup-record/record.ts';
+import type { StandbyDeps } from '../../deps.ts';
+import { type LocalPlace, observeLocalPlace } from '../../host/place.ts';
+import { outsidePgdata } from '../../host/tablespaces.ts';
+import { findArchiveCommandProblem } from '../../primary/archive-program.ts';
 import {
+  type BackupInProgress,
   findExclusiveBackup,
   ownLabelPrefix,
-  type BackupInProgress,
 } from '../../primary/backup-in-progress.ts';
-import type { StandbyDeps } from '../../deps.ts';
-import type { Force } from '../../steps/force.ts';
-import { observeLocalPlace, type LocalPlace } from '../../host/place.ts';
-import { outsidePgdata } from '../../host/tablespaces.ts';
 import type { Primary, PrimaryFacts } from '../../primary/primary.ts';
-import { readRecord, type StandbyRecord } from '../../backup-record/record.ts';
-import { findArchiveCommandProblem } from '../../primary/archive-program.ts';
+import { findDebianConfigFile } from '../../server/server-configuration.ts';
+import type { Force } from '../../steps/force.ts';
 import { observeRsync, type RsyncAbility } from './copy/rsync-ability.ts';
 import { readNotedBackup } from './on-primary/backup-note.ts';
 import { observeSource, type SourceFacts } from './source/facts.ts';
 import { observeStreaming, type StreamingFacts } from './streaming/facts.ts';
-import { findDebianConfigFile } from '../../server/server-configuration.ts';
 
 /** A configuration file of the primary that is copied because this host has none. */
 export interface MissingConfiguration {

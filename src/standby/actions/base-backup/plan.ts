@@ -3,9 +3,9 @@ import { timelineOf, type WalName } from '../../../postgres/wal-name.ts';
 import { formatSentinel } from '../../../system/sentinel.ts';
 import { newSentinel } from '../../host/place.ts';
 import { refuseOn } from '../../steps/objections.ts';
-import { layoutOf, type BackupFacts } from './facts.ts';
-import type { BackupStep } from './steps.ts';
+import { type BackupFacts, layoutOf } from './facts.ts';
 import { listObjections } from './objections.ts';
+import type { BackupStep } from './steps.ts';
 import { streamingSteps } from './streaming/plan.ts';
 
 /**

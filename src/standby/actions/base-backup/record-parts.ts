@@ -3,7 +3,7 @@ import { formatLsn, segmentContaining, segmentEndingAt } from '../../../postgres
 import { programVersion } from '../../../system/program-version.ts';
 import type { BackupRecord } from '../../backup-record/record.ts';
 import { needed } from './context.ts';
-import { layoutOf, type BackupFacts } from './facts.ts';
+import { type BackupFacts, layoutOf } from './facts.ts';
 
 /** The record of a backup that begins. */
 export function recordOfStart(facts: BackupFacts, lsn: bigint, startTime: string): BackupRecord {

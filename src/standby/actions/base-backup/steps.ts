@@ -1,8 +1,9 @@
-import { isStillThere, writeSentinel, type Sentinel } from '../../../system/sentinel.ts';
 import type { WalName } from '../../../postgres/wal-name.ts';
 import { ensureDirectory } from '../../../system/durable.ts';
+import { isStillThere, type Sentinel, writeSentinel } from '../../../system/sentinel.ts';
 import { readRemoteControl } from '../../primary/primary.ts';
 import type { StepsOf } from '../../steps/step-table.ts';
+import { comparisonFor } from './copy/comparison.ts';
 import { copyFiles } from './copy/copy-files.ts';
 import { planCopy } from './copy/plan-copy.ts';
 import { prepareTargets } from './copy/prepare-target.ts';
@@ -12,6 +13,7 @@ import { refuseNewTablespaces } from './on-primary/tablespaces-meanwhile.ts';
 import { cleanSettings, copyConfiguration } from './pgdata/configuration.ts';
 import { flushCopy } from './pgdata/flush.ts';
 import {
+  type Before,
   emptyWal,
   linkTablespaces,
   markCopying,
@@ -19,10 +21,8 @@ import {
   readBefore,
   unmarkCopying,
   writeLabelFiles,
-  type Before,
 } from './pgdata/pgdata-files.ts';
-import { comparisonFor } from './copy/comparison.ts';
-import { finalRecord, giving, recordOf, resultOf, step, type BackupRun } from './results.ts';
+import { type BackupRun, finalRecord, giving, recordOf, resultOf, step } from './results.ts';
 import { awaitSource, requireOneTimeline } from './source/await-source.ts';
 import { copyPrimarysFiles } from './source/own-files.ts';
 import { receivingSteps } from './streaming/steps.ts';

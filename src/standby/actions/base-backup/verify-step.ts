@@ -1,10 +1,10 @@
 import { PitrError } from '../../../errors.ts';
 import { pageLayoutOf } from '../../../postgres/control-file.ts';
 import { parseLsn } from '../../../postgres/lsn.ts';
+import type { BackupRecord, VerifiedFacts } from '../../backup-record/record.ts';
 import { describeFindings, describeVerification, findingsOfCopy } from '../../page-check/findings.ts';
 import { distrustFiles, sourceOf, verifyCopy } from '../../page-check/verify-copy.ts';
-import type { BackupRecord, VerifiedFacts } from '../../backup-record/record.ts';
-import { needed, type BackupContext } from './context.ts';
+import { type BackupContext, needed } from './context.ts';
 
 /**
  * `-B --verify`: checks every page of the copy before the backup ends on the primary. All that changes there until a page is

@@ -1,6 +1,6 @@
 import { archiveCallOf } from '../../../config/archive-command.ts';
-import type { Server } from '../../server/server.ts';
 import { askServer, warnOfArchiving } from '../../server/own-archiving.ts';
+import type { Server } from '../../server/server.ts';
 import type { Archiving } from './outcome.ts';
 
 /**

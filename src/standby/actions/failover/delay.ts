@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { sqlLiteral } from '../../../postgres/quoting.ts';
 import { readIfExists } from '../../../system/durable.ts';
 import type { Server } from '../../server/server.ts';
-import { mustAnswer, withLocalServer, type ServerState } from '../../server/server-state.ts';
+import { mustAnswer, type ServerState, withLocalServer } from '../../server/server-state.ts';
 
 const parameter = 'recovery_min_apply_delay';
 

@@ -1,25 +1,25 @@
+import { messageOf } from '../../../errors.ts';
+import type { LowLimit } from '../../../postgres/standby-limits.ts';
 import { exists } from '../../../system/durable.ts';
 import { readPostmaster } from '../../../system/postmaster.ts';
-import { messageOf } from '../../../errors.ts';
-import { planConfCopies, type ConfCopy } from '../../host/conf-files.ts';
-import type { LowLimit } from '../../../postgres/standby-limits.ts';
+import { type Archive, readArchive, requireArchive } from '../../archive/own-archive.ts';
+import { type ArchivedEnd, checkArchive } from '../../archive/replay-check.ts';
 import type { StandbyDeps } from '../../deps.ts';
-import type { Force } from '../../steps/force.ts';
+import { type ConfCopy, planConfCopies } from '../../host/conf-files.ts';
 import type { Liveness } from '../../primary/liveness/verdict.ts';
+import { type Guard, readGuard } from '../../recovery/guard.ts';
 import { recoveryPlace } from '../../recovery/place.ts';
 import type { RecoveryPlace } from '../../recovery/settings.ts';
-import { readArchive, requireArchive, type Archive } from '../../archive/own-archive.ts';
-import { checkArchive, type ArchivedEnd } from '../../archive/replay-check.ts';
 import type { DataDirectory } from '../../server/data-directory.ts';
 import { findServer } from '../../server/find-server.ts';
+import { type MemoryForLimits, observeLowLimits, observeMemory } from '../../server/limits.ts';
 import { isReplayPaused } from '../../server/replay-paused.ts';
 import { readConfiguration, type ServerConfiguration } from '../../server/server-configuration.ts';
-import { observeLowLimits, observeMemory, type MemoryForLimits } from '../../server/limits.ts';
 import { observeServer, type ServerState } from '../../server/server-state.ts';
+import type { Force } from '../../steps/force.ts';
 import { observeDelay, type ReplayDelay } from './delay.ts';
-import { readGuard, type Guard } from '../../recovery/guard.ts';
-import { observeLocalLogin, type LocalLogin } from './local-login.ts';
-import { failoverConf, type FailoverConf } from './use-conf.ts';
+import { type LocalLogin, observeLocalLogin } from './local-login.ts';
+import { type FailoverConf, failoverConf } from './use-conf.ts';
 
 type ArchiveFact =
   | { readonly kind: 'archive'; readonly archive: Archive }

@@ -1,17 +1,17 @@
 import type { ActionOptions, StandbyDeps } from '../../deps.ts';
-import { observeHere, type FailoverFacts } from './facts.ts';
+import { probePrimary } from '../../primary/liveness/liveness.ts';
+import { describeLiveness, type Liveness } from '../../primary/liveness/verdict.ts';
+import { sayWherePrimaryIsHere } from '../../primary/primary-is-here.ts';
+import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
+import { perform } from '../../steps/carry-out.ts';
+import { sayOverruled } from '../../steps/objections.ts';
+import { type FailoverFacts, observeHere } from './facts.ts';
+import { sayLogin } from './local-login.ts';
 import { listFailoverObjections } from './objections.ts';
 import { planFailover } from './plan.ts';
-import { sayLogin } from './local-login.ts';
 import { reportFailover } from './report.ts';
 import { newRun } from './run.ts';
 import { failoverSteps } from './steps.ts';
-import { probePrimary } from '../../primary/liveness/liveness.ts';
-import { describeLiveness, type Liveness } from '../../primary/liveness/verdict.ts';
-import { sayOverruled } from '../../steps/objections.ts';
-import { perform } from '../../steps/carry-out.ts';
-import { sayWherePrimaryIsHere } from '../../primary/primary-is-here.ts';
-import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
 
 function unsentWords(unsent: number | undefined): string {
   return unsent === undefined || unsent === 0 ? '' : ` (${unsent} files waiting)`;

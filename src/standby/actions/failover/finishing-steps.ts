@@ -13,7 +13,7 @@ import { checkArchiving } from './archiving-check.ts';
 import { restoreDelay, type SettingDelay } from './delay.ts';
 import { archiveHistory, setAsideLastSegment } from './last-segment.ts';
 import { explained, type FailoverRun } from './run.ts';
-import { startPromoted, useFailoverConf, type FailoverConf, type PromotedStart } from './use-conf.ts';
+import { type FailoverConf, type PromotedStart, startPromoted, useFailoverConf } from './use-conf.ts';
 import { provenTimeline } from './verify.ts';
 
 /** From the moment that the server is open, a failure must not read as if nothing had happened. */

@@ -3,18 +3,18 @@ import { join } from 'node:path';
 import type { Capabilities } from '../../../postgres/capabilities.ts';
 import { askHba, type HbaAnswer } from '../../../postgres/hba.ts';
 import { readIfExists } from '../../../system/durable.ts';
-import { accessOf, isSocket, type Access } from '../../../system/libpq-access.ts';
+import { type Access, accessOf, isSocket } from '../../../system/libpq-access.ts';
 import type { LocalServer, LocalSql } from '../../../system/local-sql.ts';
 import { readPostmaster } from '../../../system/postmaster.ts';
 import type { StandbyDeps } from '../../deps.ts';
-import type { Server } from '../../server/server.ts';
 import { localServerAt } from '../../server/local-address.ts';
+import type { Server } from '../../server/server.ts';
 import {
-  configurationSources,
   type ConfigurationRole,
+  configurationSources,
   type ServerConfiguration,
 } from '../../server/server-configuration.ts';
-import { withLocalServer, type ServerState } from '../../server/server-state.ts';
+import { type ServerState, withLocalServer } from '../../server/server-state.ts';
 
 /** Whether the steps after a promotion can log in to the server of this host, and have the rights that they need. */
 export type LocalLogin =

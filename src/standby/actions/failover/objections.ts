@@ -1,8 +1,8 @@
-import { livenessObjection, type Liveness } from '../../primary/liveness/verdict.ts';
-import type { Objection } from '../../steps/objections.ts';
-import { describeLowLimit, limitHint } from '../../server/limits.ts';
+import { type Liveness, livenessObjection } from '../../primary/liveness/verdict.ts';
 import { noStandbyObjections } from '../../recovery/no-standby.ts';
 import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
+import { describeLowLimit, limitHint } from '../../server/limits.ts';
+import type { Objection } from '../../steps/objections.ts';
 import type { FailoverFacts, LocalFacts } from './facts.ts';
 import { loginHint } from './local-login.ts';
 

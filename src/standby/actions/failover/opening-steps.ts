@@ -12,9 +12,9 @@ import type { Server } from '../../server/server.ts';
 import { mustAnswer, observeServer } from '../../server/server-state.ts';
 import { serverSteps } from '../../steps/server-steps.ts';
 import { dropDelay, restoreDelay, type SettingDelay } from './delay.ts';
-import { proveLogin, type LoginProof } from './prove-login.ts';
-import { step, type FailoverRun } from './run.ts';
-import { seeArchiveReplayed, seeItOpen, type ReplayProof } from './see-it-open.ts';
+import { type LoginProof, proveLogin } from './prove-login.ts';
+import { type FailoverRun, step } from './run.ts';
+import { type ReplayProof, seeArchiveReplayed, seeItOpen } from './see-it-open.ts';
 
 async function resumeReplay(server: Server): Promise<void> {
   const { replayResumeFunction: resume } = server.capabilities;

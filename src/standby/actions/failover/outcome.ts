@@ -1,5 +1,5 @@
-import { formatUtc } from '../../../postgres/timestamp.ts';
 import { formatLsn } from '../../../postgres/lsn.ts';
+import { formatUtc } from '../../../postgres/timestamp.ts';
 import type { Liveness } from '../../primary/liveness/verdict.ts';
 import type { FailoverRun } from './run.ts';
 

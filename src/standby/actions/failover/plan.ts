@@ -1,10 +1,10 @@
+import type { ArchivedEnd } from '../../archive/replay-check.ts';
+import { type RecoverySettings, recoverySettings } from '../../recovery/settings.ts';
+import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
+import { raised } from '../../server/limits.ts';
+import { isHotStandby } from '../../server/server-configuration.ts';
 import { overrules } from '../../steps/force.ts';
 import { refuseOn } from '../../steps/objections.ts';
-import { recoverySettings, type RecoverySettings } from '../../recovery/settings.ts';
-import type { ArchivedEnd } from '../../archive/replay-check.ts';
-import { isHotStandby } from '../../server/server-configuration.ts';
-import { raised } from '../../server/limits.ts';
-import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
 import type { FailoverFacts, LocalFacts } from './facts.ts';
 import { isPausedAtTarget, listFailoverObjections } from './objections.ts';
 import type { FailoverStep } from './steps.ts';

@@ -1,17 +1,17 @@
+import { changeRecord } from '../../backup-record/record.ts';
 import type { ActionOptions, StandbyDeps } from '../../deps.ts';
-import { observeHere } from './facts.ts';
 import { probePrimary } from '../../primary/liveness/liveness.ts';
 import { describeLiveness } from '../../primary/liveness/verdict.ts';
-import { sayOverruled } from '../../steps/objections.ts';
-import { perform } from '../../steps/carry-out.ts';
 import { sayWherePrimaryIsHere } from '../../primary/primary-is-here.ts';
-import { changeRecord } from '../../backup-record/record.ts';
-import { observeForTarget, targetKey, type RecoveryFacts } from './point-in-time/facts.ts';
+import type { RequestedTarget } from '../../recovery/requested-target.ts';
+import { perform } from '../../steps/carry-out.ts';
+import { sayOverruled } from '../../steps/objections.ts';
+import { observeHere } from './facts.ts';
+import { observeForTarget, type RecoveryFacts, targetKey } from './point-in-time/facts.ts';
 import { planRecovery } from './point-in-time/plan.ts';
 import { reportRecovery } from './point-in-time/report.ts';
-import { recoverySteps, type RecoveryRun } from './point-in-time/steps.ts';
+import { type RecoveryRun, recoverySteps } from './point-in-time/steps.ts';
 import { newRun } from './run.ts';
-import type { RequestedTarget } from '../../recovery/requested-target.ts';
 
 async function observe(
   deps: StandbyDeps,

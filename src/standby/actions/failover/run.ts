@@ -1,10 +1,10 @@
 import { PitrError } from '../../../errors.ts';
 import type { StandbyDeps } from '../../deps.ts';
-import type { ServerContext } from '../../steps/server-steps.ts';
-import type { StepEntry } from '../../steps/step-table.ts';
 import type { Replayed } from '../../recovery/replayed.ts';
 import { notStartedHere } from '../../server/local-server.ts';
 import { serverOf } from '../../server/server.ts';
+import type { ServerContext } from '../../steps/server-steps.ts';
+import type { StepEntry } from '../../steps/step-table.ts';
 import type { LocalFacts } from './facts.ts';
 import type { ArchiveEnd, Archiving } from './outcome.ts';
 

@@ -1,12 +1,12 @@
 import { dirname } from 'node:path';
 import { messageOf, PitrError } from '../../../errors.ts';
+import { serverLogTail, type Started, startServerProgram } from '../../server/local-server.ts';
 import type { Server } from '../../server/server.ts';
-import { serverLogTail, startServerProgram, type Started } from '../../server/local-server.ts';
-import { writeForServer } from '../../server/server-modes.ts';
 import { readConfiguration } from '../../server/server-configuration.ts';
+import { writeForServer } from '../../server/server-modes.ts';
 import { observeServer, withLocalServer } from '../../server/server-state.ts';
 import { stopProgress } from '../../server/stop-progress.ts';
-import { waitUntil, type Look } from '../../server/wait.ts';
+import { type Look, waitUntil } from '../../server/wait.ts';
 import { whyNotReached } from './watch.ts';
 
 /** The files that a failover configuration replaces, as they were. */

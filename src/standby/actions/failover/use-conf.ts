@@ -1,24 +1,24 @@
 import { readFile, stat } from 'node:fs/promises';
 import { PitrError } from '../../../errors.ts';
+import type { StandbyDeps } from '../../deps.ts';
 import {
+  type ConfCopy,
   confFiles,
   copyConf,
   hasOtherSources,
   planConfCopies,
-  type ConfCopy,
 } from '../../host/conf-files.ts';
-import type { StandbyDeps } from '../../deps.ts';
+import { restartServerProgram, startServerProgram } from '../../server/local-server.ts';
+import type { Server } from '../../server/server.ts';
 import {
   readConfiguration,
-  serverOptions,
   type ServerConfiguration,
+  serverOptions,
 } from '../../server/server-configuration.ts';
-import type { Server } from '../../server/server.ts';
-import { restartServerProgram, startServerProgram } from '../../server/local-server.ts';
 import { mustAnswer, withLocalServer } from '../../server/server-state.ts';
-import { waitUntil, type Look } from '../../server/wait.ts';
+import { type Look, waitUntil } from '../../server/wait.ts';
 import { warnOfOtherFiles } from './files-in-force.ts';
-import { correctThem, startOrGoBack, tryStart, writeBack, type Old } from './start-or-go-back.ts';
+import { correctThem, type Old, startOrGoBack, tryStart, writeBack } from './start-or-go-back.ts';
 
 export interface FailoverConf {
   /** The INI's files; which of them must be copied is determined when they are put into force. */

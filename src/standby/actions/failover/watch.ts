@@ -2,7 +2,7 @@ import type { PitrError } from '../../../errors.ts';
 import { serverLogTail, type Started } from '../../server/local-server.ts';
 import type { Server } from '../../server/server.ts';
 import { observeServer, type ServerState } from '../../server/server-state.ts';
-import { waitUntil, type Look } from '../../server/wait.ts';
+import { type Look, waitUntil } from '../../server/wait.ts';
 import type { FailoverRun } from './run.ts';
 
 /** Whether the state is the one that is waited for, or why it never will be. */

@@ -1,6 +1,6 @@
 import { readSentinel } from '../../../system/sentinel.ts';
-import type { StandbyDeps } from '../../deps.ts';
 import { readRecord } from '../../backup-record/record.ts';
+import type { StandbyDeps } from '../../deps.ts';
 import { readControlFile } from '../../server/data-directory.ts';
 
 /** This host's record of its primary. */

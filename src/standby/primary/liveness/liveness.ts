@@ -1,11 +1,11 @@
 import { messageOf, PitrError } from '../../../errors.ts';
 import { sshTarget } from '../../../system/ssh-target.ts';
-import { databaseOf } from '../../server/database.ts';
 import type { StandbyDeps } from '../../deps.ts';
-import { unknownIdentity, type ServerIdentity } from './identity.ts';
-import { knownPrimary, type KnownPrimary } from './known-primary.ts';
-import { ownNetworkFault, type Neighbour } from './own-network.ts';
-import { probePort, type ProbePort } from './port-probe.ts';
+import { databaseOf } from '../../server/database.ts';
+import { type ServerIdentity, unknownIdentity } from './identity.ts';
+import { type KnownPrimary, knownPrimary } from './known-primary.ts';
+import { type Neighbour, ownNetworkFault } from './own-network.ts';
+import { type ProbePort, probePort } from './port-probe.ts';
 import { probeRemote, type RemoteLook } from './remote-probe.ts';
 import type { RemoteQuestion } from './remote-script.ts';
 import { judgeLiveness, type Liveness, type PortAnswer, type RemoteAnswer } from './verdict.ts';

@@ -2,7 +2,7 @@ import { lookup } from 'node:dns/promises';
 import { connect } from 'node:net';
 import { messageOf } from '../../../errors.ts';
 import { systemErrorCode } from '../../../system/durable.ts';
-import { strongestAnswer, type PortAnswer, type Unasked } from './verdict.ts';
+import { type PortAnswer, strongestAnswer, type Unasked } from './verdict.ts';
 
 export type ProbePort = (
   host: string,

@@ -1,7 +1,7 @@
 import type { CommandResult, Session, StartSession } from '../../../system/command.ts';
 import type { RemoteResult, RemoteShell, SshTarget } from '../../../system/ssh.ts';
 import type { StandbyDeps } from '../../deps.ts';
-import { readIdentity, unknownIdentity, type ServerIdentity } from './identity.ts';
+import { readIdentity, type ServerIdentity, unknownIdentity } from './identity.ts';
 import { judgeRemote, readProcesses, readPsql } from './remote-findings.ts';
 import { identityScript, processScript, psqlScript, type RemoteQuestion } from './remote-script.ts';
 import type { RemoteAnswer } from './verdict.ts';

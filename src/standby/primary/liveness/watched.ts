@@ -1,4 +1,4 @@
-import { exitCodes, type ExitCode } from '../../../errors.ts';
+import { type ExitCode, exitCodes } from '../../../errors.ts';
 import type { ServerIdentity } from './identity.ts';
 import { describeLiveness, type Liveness } from './verdict.ts';
 

@@ -1,5 +1,5 @@
-import { refusal, type PitrError } from '../../../errors.ts';
-import { describeResult, succeeded, type CommandLine, type CommandResult } from '../../../system/command.ts';
+import { type PitrError, refusal } from '../../../errors.ts';
+import { type CommandLine, type CommandResult, describeResult, succeeded } from '../../../system/command.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import type { ProtocolAccess } from '../primary.ts';
 

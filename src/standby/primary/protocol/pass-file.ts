@@ -1,6 +1,6 @@
+import type { StandbySettings } from '../../../config/options-standby.ts';
 import { writePrivately } from '../../../system/files.ts';
 import { withPrivateFile } from '../../../system/private-directory.ts';
-import type { StandbySettings } from '../../../config/options-standby.ts';
 
 type Access = Pick<StandbySettings, 'repl_db_password' | 'sslmode'>;
 

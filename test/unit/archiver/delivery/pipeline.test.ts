@@ -1,14 +1,14 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Batch, Delivery } from '../../../../src/archiver/delivery/delivery.ts';
+import { type BatchSource, sendBatches } from '../../../../src/archiver/delivery/pipeline.ts';
 import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
-import { sendBatches, type BatchSource } from '../../../../src/archiver/delivery/pipeline.ts';
 import { identityOf } from '../../../../src/archiver/wal/wal-file.ts';
 import { parseWalName } from '../../../../src/postgres/wal-name.ts';
 import type { CommandResult } from '../../../../src/system/command.ts';
 import type { RemoteResult } from '../../../../src/system/ssh.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 
 const exited = (code: number): CommandResult => ({ kind: 'exited', code, stdout: '', stderr: 'x' });
 

@@ -13,9 +13,9 @@ import { describe, expect, test } from 'vitest';
 import { readCommitAnswers, readGreeting } from '../../../../src/archiver/delivery/answers.ts';
 import {
   commitScript,
+  type DeliveryPlace,
   helloScript,
   inboxOf,
-  type DeliveryPlace,
 } from '../../../../src/archiver/delivery/scripts.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
 

@@ -1,9 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
-import { recordFinding, withLost, type Finding } from '../../../../src/archiver/lane/modes.ts';
-import { readLaneState } from '../../../../src/archiver/lane/state.ts';
 import { laneOf } from '../../../../src/archiver/lane/lane.ts';
+import { type Finding, recordFinding, withLost } from '../../../../src/archiver/lane/modes.ts';
+import { readLaneState } from '../../../../src/archiver/lane/state.ts';
 import { layoutOf } from '../../../../src/archiver/layout.ts';
 import type { ArchiverSettings, StandbyTarget } from '../../../../src/config/options-archiver.ts';
 import type { StartHook } from '../../../../src/system/hook.ts';

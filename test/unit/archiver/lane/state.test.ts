@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { readLaneState, severityOfHealth } from '../../../../src/archiver/lane/state.ts';
 import { laneOf } from '../../../../src/archiver/lane/lane.ts';
+import { readLaneState, severityOfHealth } from '../../../../src/archiver/lane/state.ts';
 import { layoutOf } from '../../../../src/archiver/layout.ts';
 import type { StandbyTarget } from '../../../../src/config/options-archiver.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';

@@ -16,9 +16,9 @@ import {
   withdrawMarkers,
 } from '../../../../src/archiver/markers/markers.ts';
 import { shipperPlaces } from '../../../../src/archiver/markers/places.ts';
-import { identityOf, walFileAt, type WalFile } from '../../../../src/archiver/wal/wal-file.ts';
+import { identityOf, type WalFile, walFileAt } from '../../../../src/archiver/wal/wal-file.ts';
 import { parseWalName } from '../../../../src/postgres/wal-name.ts';
-import { runCommand, type RunCommand } from '../../../../src/system/command.ts';
+import { type RunCommand, runCommand } from '../../../../src/system/command.ts';
 
 const cluster = '7000000000000000001';
 const names = ['000000010000000000000001', '000000010000000000000002', '00000002.history'];

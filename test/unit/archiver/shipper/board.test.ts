@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   addReady,
   admit,
+  type Board,
   compareReady,
   createBoard,
   findComplete,
@@ -14,7 +15,6 @@ import {
   unseen,
   updateHead,
   wasLost,
-  type Board,
 } from '../../../../src/archiver/shipper/board.ts';
 import type { WalFile } from '../../../../src/archiver/wal/wal-file.ts';
 import { parseWalName } from '../../../../src/postgres/wal-name.ts';

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { parseBackupLabel } from '../../../../src/postgres/backup-label.ts';
 import type { ControlFile } from '../../../../src/postgres/control-file.ts';
 import { parseLsn } from '../../../../src/postgres/lsn.ts';
-import { parseBackupLabel } from '../../../../src/postgres/backup-label.ts';
 import { parseWalName, type WalName } from '../../../../src/postgres/wal-name.ts';
-import { planCleanup, type CleanupFacts } from '../../../../src/standby/actions/cleanup.ts';
+import { type CleanupFacts, planCleanup } from '../../../../src/standby/actions/cleanup.ts';
 
 const layout = { segmentSize: 16 * 1024 * 1024, walSegmentSkipsFF: false };
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { recoverySettings } from '../../../../src/standby/recovery/settings.ts';
 import { planStartStandby, type StartFacts } from '../../../../src/standby/actions/start-standby.ts';
+import { recoverySettings } from '../../../../src/standby/recovery/settings.ts';
 import { archive, configuration, controlFile, dataDirectory, label, place } from '../standby-facts.ts';
 
 function facts(changes: Partial<StartFacts> = {}): StartFacts {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { fullForce, noForce } from '../../../../src/standby/steps/force.ts';
 import { planStop, type StopFacts } from '../../../../src/standby/actions/start-stop.ts';
+import { fullForce, noForce } from '../../../../src/standby/steps/force.ts';
 
 const running = {
   kind: 'running',

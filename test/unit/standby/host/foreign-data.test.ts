@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { findForeignData } from '../../../../src/standby/host/foreign-data.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
-import { completeBackup, cluster, primaryFacts } from '../actions/base-backup/facts-kit.ts';
+import { cluster, completeBackup, primaryFacts } from '../actions/base-backup/facts-kit.ts';
 
 function makePlace(version = '15', folder = 'PG_15_202209061') {
   const directory = temporaryDirectory();

@@ -1,8 +1,8 @@
 import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { emptyWal } from '../../../../src/standby/actions/base-backup/pgdata/pgdata-files.ts';
 import type { BackupContext } from '../../../../src/standby/actions/base-backup/context.ts';
+import { emptyWal } from '../../../../src/standby/actions/base-backup/pgdata/pgdata-files.ts';
 import { readWalLink, requireWalDirectory, type WalLink } from '../../../../src/standby/host/wal-link.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
 import { backupFacts, localPlace } from '../actions/base-backup/facts-kit.ts';

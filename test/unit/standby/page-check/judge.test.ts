@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import type { BadPage } from '../../../../src/standby/page-check/check-file.ts';
 import {
+  type BackupSpan,
   judge,
   judgeAlone,
   judgeByOther,
-  type BackupSpan,
 } from '../../../../src/standby/page-check/judge.ts';
 import { parseRelationFile } from '../../../../src/standby/page-check/relation-files.ts';
 import type { SourcePage } from '../../../../src/standby/page-check/source-pages.ts';

@@ -4,15 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { capabilitiesOf } from '../../../../src/postgres/capabilities.ts';
-import { settingsIn, withSettings } from '../../../../src/postgres/settings-file.ts';
 import type { RecoveryTargetSettings } from '../../../../src/postgres/recovery-target.ts';
+import { settingsIn, withSettings } from '../../../../src/postgres/settings-file.ts';
 import { parseVersion } from '../../../../src/postgres/version.ts';
 import {
   primaryConninfo,
   recoveryConfText,
-  recoverySettings,
   type RecoveryMode,
   type RecoveryPlace,
+  recoverySettings,
   type Streaming,
 } from '../../../../src/standby/recovery/settings.ts';
 

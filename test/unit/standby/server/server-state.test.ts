@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -17,17 +17,17 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { capabilitiesOf } from '../../../../src/postgres/capabilities.ts';
 import { parseVersion } from '../../../../src/postgres/version.ts';
 import type { StandbyDeps } from '../../../../src/standby/deps.ts';
-import { notStartedHere, type Started } from '../../../../src/standby/server/local-server.ts';
 import { readControlFile } from '../../../../src/standby/server/data-directory.ts';
+import { notStartedHere, type Started } from '../../../../src/standby/server/local-server.ts';
+import { serverOf } from '../../../../src/standby/server/server.ts';
 import {
   observeServer,
+  type ServerState,
   settledPostmaster,
   withLocalServer,
-  type ServerState,
 } from '../../../../src/standby/server/server-state.ts';
 import type { LocalResult, LocalServer, LocalSql } from '../../../../src/system/local-sql.ts';
 import { controlFile } from '../../postgres/fixtures/build.ts';
-import { serverOf } from '../../../../src/standby/server/server.ts';
 
 const inArchiveRecovery = 5;
 const inProduction = 6;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { fullForce, noForce, type Force } from '../../../../src/standby/steps/force.ts';
-import { refuseOn, sayOverruled, type Objection } from '../../../../src/standby/steps/objections.ts';
+import { type Force, fullForce, noForce } from '../../../../src/standby/steps/force.ts';
+import { type Objection, refuseOn, sayOverruled } from '../../../../src/standby/steps/objections.ts';
 
 const objections: readonly Objection[] = [
   { name: 'primary-alive', message: 'it is alive', hint: 'Stop it.', cost: 'two take writes' },

@@ -1,10 +1,10 @@
 import { lstat } from 'node:fs/promises';
 import { PitrError } from '../../../../errors.ts';
 import { systemErrorCode } from '../../../../system/durable.ts';
+import { originName, originOf } from '../../../primary/origin.ts';
 import type { BackupContext } from '../context.ts';
 import { copyGroups } from './copy-pool.ts';
-import { localPath, printablePath, type CopyPlan, type CopyRoot, type PlannedFile } from './planned-files.ts';
-import { originName, originOf } from '../../../primary/origin.ts';
+import { type CopyPlan, type CopyRoot, localPath, type PlannedFile, printablePath } from './planned-files.ts';
 import { sizesOnPrimary } from './remote-sizes.ts';
 
 /** A file that is not here as the plan has it. Sizes are undefined where there is no file. */

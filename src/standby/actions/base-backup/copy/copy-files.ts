@@ -1,8 +1,8 @@
 import type { CopyFacts } from '../../../backup-record/record.ts';
-import { comparisonFor } from './comparison.ts';
 import type { BackupContext } from '../context.ts';
 import { secondsBetween } from '../results.ts';
 import { checkCopy } from './check-copy.ts';
+import { comparisonFor } from './comparison.ts';
 import { copyGroups } from './copy-pool.ts';
 import { shareOut } from './groups.ts';
 import type { CopyPlan } from './planned-files.ts';

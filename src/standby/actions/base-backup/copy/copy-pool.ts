@@ -1,15 +1,15 @@
-import { PitrError, messageOf } from '../../../../errors.ts';
-import { describeResult, type CommandResult } from '../../../../system/command.ts';
+import { messageOf, PitrError } from '../../../../errors.ts';
+import { type CommandResult, describeResult } from '../../../../system/command.ts';
 import { rsyncOutcome } from '../../../../system/rsync.ts';
 import type { RemoteShell } from '../../../../system/ssh.ts';
-import { failure, type BackupContext } from '../context.ts';
-import { trackProgress, type CopyProgress } from '../progress/copy-progress.ts';
-import { flushCopy, flushMeanwhile, type FlushMeanwhile } from '../pgdata/flush.ts';
-import { splitAtLinks, type FileGroup } from './groups.ts';
-import { findLost } from './partial-transfer.ts';
-import type { Comparison } from './comparison.ts';
 import { originOf } from '../../../primary/origin.ts';
-import { runGroup, type GroupCopy } from './rsync-group.ts';
+import { type BackupContext, failure } from '../context.ts';
+import { flushCopy, type FlushMeanwhile, flushMeanwhile } from '../pgdata/flush.ts';
+import { type CopyProgress, trackProgress } from '../progress/copy-progress.ts';
+import type { Comparison } from './comparison.ts';
+import { type FileGroup, splitAtLinks } from './groups.ts';
+import { findLost } from './partial-transfer.ts';
+import { type GroupCopy, runGroup } from './rsync-group.ts';
 import type { TransferStatistics } from './rsync-output.ts';
 
 /** The state that several workers share while they copy. */

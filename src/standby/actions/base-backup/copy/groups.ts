@@ -1,4 +1,4 @@
-import { printablePath, type CopyRoot, type PlannedFile } from './planned-files.ts';
+import { type CopyRoot, type PlannedFile, printablePath } from './planned-files.ts';
 
 /** Files that one rsync copies. */
 export interface FileGroup {

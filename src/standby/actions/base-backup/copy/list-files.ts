@@ -2,15 +2,15 @@ import { PitrError, refusal } from '../../../../errors.ts';
 import { quoted } from '../../../../system/printable.ts';
 import { shellQuote } from '../../../../system/shell-quote.ts';
 import type { RemoteShell } from '../../../../system/ssh.ts';
+import { type CopyRules, withoutUnlogged } from '../../../host/copy-rules.ts';
+import { lostConnection } from '../../../primary/remote-files.ts';
 import {
-  printablePath,
   type CopyRoot,
   type DirectoryLink,
   type PlannedDirectory,
   type PlannedFile,
+  printablePath,
 } from './planned-files.ts';
-import { lostConnection } from '../../../primary/remote-files.ts';
-import { withoutUnlogged, type CopyRules } from '../../../host/copy-rules.ts';
 
 /** The entries below a root on the primary that the rules let be copied. */
 export type RootListing = Pick<CopyRoot, 'source' | 'directories' | 'files' | 'links' | 'bytes'>;

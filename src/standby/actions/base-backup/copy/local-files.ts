@@ -1,9 +1,9 @@
-import { lstatSync, readdirSync, type Dirent } from 'node:fs';
+import { type Dirent, lstatSync, readdirSync } from 'node:fs';
 import { setImmediate as breathe } from 'node:timers/promises';
 import { messageOf, PitrError } from '../../../../errors.ts';
 import { systemErrorCode } from '../../../../system/durable.ts';
-import { localPath, printablePath, type CopyRoot } from './planned-files.ts';
 import type { CopyRules } from '../../../host/copy-rules.ts';
+import { type CopyRoot, localPath, printablePath } from './planned-files.ts';
 
 /** How a root's target looks before the copy, measured against the plan. Paths as in the plan. */
 export interface LocalFiles {

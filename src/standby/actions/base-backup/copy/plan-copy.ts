@@ -1,17 +1,17 @@
 import { refusal } from '../../../../errors.ts';
-import { refuseOn, sayOverruled } from '../../../steps/objections.ts';
-import { outsidePgdata, tablespaceFolder } from '../../../host/tablespaces.ts';
-import { needed, type BackupContext } from '../context.ts';
-import { planOf, type CopyPlan, type CopyRoot, type SurveyedRoot } from './planned-files.ts';
-import { dataRules, tablespaceRules, type CopyRules } from '../../../host/copy-rules.ts';
-import { listRoot } from './list-files.ts';
-import { surveyTarget } from './local-files.ts';
-import { measureRoom, roomObjections } from './room.ts';
 import { inMegabytes } from '../../../../megabytes.ts';
-import { locatedOn } from '../source/origin.ts';
+import { type CopyRules, dataRules, tablespaceRules } from '../../../host/copy-rules.ts';
+import { outsidePgdata, tablespaceFolder } from '../../../host/tablespaces.ts';
 import { originName, originOf } from '../../../primary/origin.ts';
+import { refuseOn, sayOverruled } from '../../../steps/objections.ts';
+import { type BackupContext, needed } from '../context.ts';
+import { locatedOn } from '../source/origin.ts';
 import { rulesForSource } from '../source/own-files.ts';
 import { removeReceived } from '../streaming/receive.ts';
+import { listRoot } from './list-files.ts';
+import { surveyTarget } from './local-files.ts';
+import { type CopyPlan, type CopyRoot, planOf, type SurveyedRoot } from './planned-files.ts';
+import { measureRoom, roomObjections } from './room.ts';
 
 type Place = Pick<CopyRoot, 'kind' | 'name' | 'source' | 'target'> & { readonly rules: CopyRules };
 

@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import { messageOf, PitrError } from '../../../../errors.ts';
 import { systemErrorCode } from '../../../../system/durable.ts';
 import { chmod, mkdir, removeTree } from '../../../../system/files.ts';
-import { runOnCopy, type BackupContext } from '../context.ts';
-import { localPath, type CopyRoot, type PlannedDirectory, type SurveyedRoot } from './planned-files.ts';
+import { type BackupContext, runOnCopy } from '../context.ts';
 import { comparisonFor } from './comparison.ts';
+import { type CopyRoot, localPath, type PlannedDirectory, type SurveyedRoot } from './planned-files.ts';
 
 /** Files that were written when the last backup looked at them may have changed again without a newer time. */
 const clockTickMs = 2_000;

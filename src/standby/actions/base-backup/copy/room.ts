@@ -1,6 +1,6 @@
 import { stat, statfs } from 'node:fs/promises';
-import { nearestExisting } from '../../../../system/durable.ts';
 import { inMegabytes } from '../../../../megabytes.ts';
+import { nearestExisting } from '../../../../system/durable.ts';
 import type { Objection } from '../../../steps/objections.ts';
 
 /** The room that one root needs on the file system of its target. */

@@ -4,12 +4,12 @@ import { writePrivately } from '../../../../system/files.ts';
 import { withPrivateFile } from '../../../../system/private-directory.ts';
 import { lightCompression, remotePath, rsyncCommand, rsyncEnvironment } from '../../../../system/rsync.ts';
 import type { RemoteShell } from '../../../../system/ssh.ts';
-import { needed, type BackupContext } from '../context.ts';
-import type { RsyncAbility } from './rsync-ability.ts';
+import { type BackupContext, needed } from '../context.ts';
+import type { Comparison } from './comparison.ts';
 import type { FileGroup } from './groups.ts';
 import { politeCommand, politeRsyncPath } from './politeness.ts';
+import type { RsyncAbility } from './rsync-ability.ts';
 import { addStatistics, parseProgress, type RsyncProgress, type TransferStatistics } from './rsync-output.ts';
-import type { Comparison } from './comparison.ts';
 
 /** rsync gives up when nothing moves for so long; a slow disk may be busy for a while with one large file. */
 const leastIoTimeoutS = 120;

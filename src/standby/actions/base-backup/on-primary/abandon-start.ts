@@ -2,8 +2,8 @@ import { PitrError } from '../../../../errors.ts';
 import { sessionsNamingSql, stopBackupSql } from '../../../../postgres/backup-sql.ts';
 import { systemClock } from '../../../../system/clock.ts';
 import { findExclusiveBackup } from '../../../primary/backup-in-progress.ts';
-import { helperSchemaOf } from './helper-schema.ts';
 import type { BackupContext } from '../context.ts';
+import { helperSchemaOf } from './helper-schema.ts';
 
 const pollMs = 1000;
 

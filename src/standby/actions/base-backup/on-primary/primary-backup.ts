@@ -1,5 +1,5 @@
 import { PitrError } from '../../../../errors.ts';
-import { parseBackupLabel, type BackupLabel } from '../../../../postgres/backup-label.ts';
+import { type BackupLabel, parseBackupLabel } from '../../../../postgres/backup-label.ts';
 import { parseStoppedBackup, startBackupSql, stopBackupSql } from '../../../../postgres/backup-sql.ts';
 import { parseLsn } from '../../../../postgres/lsn.ts';
 import type { BackupRecord } from '../../../backup-record/record.ts';

@@ -1,7 +1,7 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PitrError } from '../../../../errors.ts';
-import { parseTablespaces, tablespacesSql, type Tablespace } from '../../../../postgres/backup-sql.ts';
+import { parseTablespaces, type Tablespace, tablespacesSql } from '../../../../postgres/backup-sql.ts';
 import type { Query } from '../../../primary/session.ts';
 import type { BackupContext } from '../context.ts';
 import { receivingDirectory } from '../streaming/places.ts';

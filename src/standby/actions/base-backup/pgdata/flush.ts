@@ -1,4 +1,4 @@
-import { runOnCopy, type BackupContext } from '../context.ts';
+import { type BackupContext, runOnCopy } from '../context.ts';
 import { copiedRoots } from './pgdata-files.ts';
 
 /** Flushes the file systems of the copy to the disk: all that any process wrote to them. */

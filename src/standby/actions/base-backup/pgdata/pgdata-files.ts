@@ -2,19 +2,19 @@ import { lstat, readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PitrError } from '../../../../errors.ts';
 import {
-  exists,
   ensureDirectory,
+  exists,
   fsyncPath,
   readIfExists,
   removeDurably,
 } from '../../../../system/durable.ts';
 import { removeTree, rename, symlink, unlink } from '../../../../system/files.ts';
-import { recordFileName, type BackupRecord } from '../../../backup-record/record.ts';
-import { incompleteControlFile } from '../../../server/data-directory.ts';
-import { makeForServer, openToGroup, writeForServer } from '../../../server/server-modes.ts';
+import { type BackupRecord, recordFileName } from '../../../backup-record/record.ts';
+import type { LocalPlace } from '../../../host/place.ts';
 import { filledDirectories, outsidePgdata, rewriteTablespaceMap } from '../../../host/tablespaces.ts';
 import { isEmptied, readWalLink, type WalLink } from '../../../host/wal-link.ts';
-import type { LocalPlace } from '../../../host/place.ts';
+import { incompleteControlFile } from '../../../server/data-directory.ts';
+import { makeForServer, openToGroup, writeForServer } from '../../../server/server-modes.ts';
 import type { BackupContext } from '../context.ts';
 import type { BackupFacts } from '../facts.ts';
 import type { StoppedOnPrimary } from '../on-primary/primary-backup.ts';

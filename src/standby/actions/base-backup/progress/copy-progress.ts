@@ -1,6 +1,6 @@
-import type { BackupPhase, OnBackupEvent } from './events.ts';
 import type { FileGroup } from '../copy/groups.ts';
 import type { RsyncProgress } from '../copy/rsync-output.ts';
+import type { BackupPhase, OnBackupEvent } from './events.ts';
 
 interface Done {
   readonly bytes: number;

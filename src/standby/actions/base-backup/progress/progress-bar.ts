@@ -1,6 +1,6 @@
 import cliProgress from 'cli-progress';
-import { amountTexts, isCounting, phaseText, shareDone, type ProgressState } from './progress-state.ts';
 import type { Watcher } from './progress.ts';
+import { amountTexts, isCounting, phaseText, type ProgressState, shareDone } from './progress-state.ts';
 
 const barWidth = 24;
 /** The longest line that fits: what is longer would wrap, and each redrawing would begin a new line. No word is cut. */

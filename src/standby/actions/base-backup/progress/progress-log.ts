@@ -1,6 +1,6 @@
 import type { Log } from '../../../../system/log.ts';
-import { amountText, isCounting, phaseText, shareDone, type ProgressState } from './progress-state.ts';
 import type { Watcher } from './progress.ts';
+import { amountText, isCounting, phaseText, type ProgressState, shareDone } from './progress-state.ts';
 
 function facts({ phase, planned, done }: ProgressState) {
   return {

@@ -1,10 +1,10 @@
 import { PitrError } from '../../../../errors.ts';
 import { formatLsn, parseLsn } from '../../../../postgres/lsn.ts';
-import { checkpoint, mayCheckpoint } from '../../../primary/checkpoint.ts';
-import type { Primary } from '../../../primary/primary.ts';
 import type { BackupRecord } from '../../../backup-record/record.ts';
+import { checkpoint, mayCheckpoint } from '../../../primary/checkpoint.ts';
 import { originOf } from '../../../primary/origin.ts';
-import { waitUntil, type Look } from '../../../server/wait.ts';
+import type { Primary } from '../../../primary/primary.ts';
+import { type Look, waitUntil } from '../../../server/wait.ts';
 import type { BackupContext } from '../context.ts';
 import { nudgeArchiver, nudgesAtTimes } from '../wal/nudge.ts';
 import { askState } from './facts.ts';

@@ -1,9 +1,9 @@
 import type { StandbyDeps } from '../../../deps.ts';
-import { filledDirectories } from '../../../host/tablespaces.ts';
 import type { LocalPlace } from '../../../host/place.ts';
-import type { Primary, PrimaryFacts } from '../../../primary/primary.ts';
 import { findOverlaps, type FoundOverlap } from '../../../host/same-place.ts';
-import { parseSourceState, sourceStateSql, type SourceState } from './state.ts';
+import { filledDirectories } from '../../../host/tablespaces.ts';
+import type { Primary, PrimaryFacts } from '../../../primary/primary.ts';
+import { parseSourceState, type SourceState, sourceStateSql } from './state.ts';
 
 /** The standby whose files are copied, before anything is begun. */
 export interface SourceFacts {

@@ -1,7 +1,7 @@
 import { join, relative } from 'node:path';
 import { isWithin } from '../../../../config/path-values.ts';
-import type { PrimaryFacts } from '../../../primary/primary.ts';
 import type { TablespaceTarget } from '../../../host/tablespaces.ts';
+import type { PrimaryFacts } from '../../../primary/primary.ts';
 
 /** A tablespace of the primary whose files cannot be found, or not be placed, on the host that is copied from. */
 export interface Unplaced {

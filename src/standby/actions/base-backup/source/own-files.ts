@@ -1,9 +1,9 @@
 import { join } from 'node:path';
+import { removeFile } from '../../../../system/files.ts';
+import type { CopyRules } from '../../../host/copy-rules.ts';
 import { isRemoteFile, readRemoteFile } from '../../../primary/remote-files.ts';
 import { writeForServer } from '../../../server/server-modes.ts';
 import type { BackupContext } from '../context.ts';
-import type { CopyRules } from '../../../host/copy-rules.ts';
-import { removeFile } from '../../../../system/files.ts';
 
 /** Files of a data directory that each server has for itself, and that a standby's would be wrong here. */
 const primarysFiles = ['postgresql.auto.conf'];

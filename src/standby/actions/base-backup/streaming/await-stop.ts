@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { PitrError } from '../../../../errors.ts';
-import { parseBackupLabel, type BackupLabel } from '../../../../postgres/backup-label.ts';
+import { type BackupLabel, parseBackupLabel } from '../../../../postgres/backup-label.ts';
 import { readIfExists } from '../../../../system/durable.ts';
 import { mustBecome } from '../../../server/wait.ts';
 import type { BackupContext } from '../context.ts';
-import { layoutOf, type BackupFacts } from '../facts.ts';
+import { type BackupFacts, layoutOf } from '../facts.ts';
 import { stopAt } from '../record-parts.ts';
 import type { StepResults } from '../results.ts';
 import { nudgesAtTimes } from '../wal/nudge.ts';

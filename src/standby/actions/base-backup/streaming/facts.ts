@@ -4,9 +4,9 @@ import {
   parseTablespaceSizes,
   tablespaceSizesSql,
 } from '../../../../postgres/backup-sql.ts';
-import { capabilitiesOf, type Capabilities } from '../../../../postgres/capabilities.ts';
+import { type Capabilities, capabilitiesOf } from '../../../../postgres/capabilities.ts';
 import { findVersion } from '../../../../postgres/version.ts';
-import { describeResult, succeeded, type CommandLine } from '../../../../system/command.ts';
+import { type CommandLine, describeResult, succeeded } from '../../../../system/command.ts';
 import { findProgram } from '../../../../system/find-program.ts';
 import type { StandbyDeps } from '../../../deps.ts';
 import type { LocalPlace } from '../../../host/place.ts';

@@ -1,15 +1,15 @@
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { PitrError } from '../../../../errors.ts';
+import type { Capabilities } from '../../../../postgres/capabilities.ts';
 import { describeResult, succeeded } from '../../../../system/command.ts';
 import { ensureDirectory, exists } from '../../../../system/durable.ts';
 import { removeTree } from '../../../../system/files.ts';
-import { PitrError } from '../../../../errors.ts';
-import type { Capabilities } from '../../../../postgres/capabilities.ts';
 import type { StandbyDeps } from '../../../deps.ts';
-import type { LocalPlace } from '../../../host/place.ts';
-import { receivingName } from '../../../host/pgdata-content.ts';
-import { filledDirectories, isServersName, outsidePgdata } from '../../../host/tablespaces.ts';
 import { dataRules } from '../../../host/copy-rules.ts';
+import { receivingName } from '../../../host/pgdata-content.ts';
+import type { LocalPlace } from '../../../host/place.ts';
+import { filledDirectories, isServersName, outsidePgdata } from '../../../host/tablespaces.ts';
 import type { Demand } from '../copy/room.ts';
 import { receivingPlaces } from './places.ts';
 

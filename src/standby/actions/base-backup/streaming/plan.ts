@@ -1,7 +1,7 @@
 import type { Objection } from '../../../steps/objections.ts';
+import { findLackOfRoom, roomObjections } from '../copy/room.ts';
 import type { BackupFacts } from '../facts.ts';
 import type { BackupStep } from '../steps.ts';
-import { findLackOfRoom, roomObjections } from '../copy/room.ts';
 import type { StreamingFacts } from './facts.ts';
 
 /** Whether the copy that is here must go before a new one can be received. */

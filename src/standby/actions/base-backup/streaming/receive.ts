@@ -6,16 +6,16 @@ import { checkControlFile } from '../../../../postgres/control-file.ts';
 import { describeResult, succeeded } from '../../../../system/command.ts';
 import { ensureDirectory } from '../../../../system/durable.ts';
 import { removeTree } from '../../../../system/files.ts';
+import type { BackupRecord } from '../../../backup-record/record.ts';
 import { unarchived } from '../../../primary/archiver-statistics.ts';
 import { explainRefusal } from '../../../primary/protocol/identify.ts';
-import { failure, needed, type BackupContext } from '../context.ts';
-import { recordOfStart, startIn } from '../record-parts.ts';
-import { secondsBetween, type ReceivedBackup } from '../results.ts';
+import { type BackupContext, failure, needed } from '../context.ts';
 import { askClock } from '../on-primary/primary-backup.ts';
 import { refuseNewReceived } from '../on-primary/tablespaces-meanwhile.ts';
-import type { BackupRecord } from '../../../backup-record/record.ts';
-import { receivingDirectory, receivingPlaces, type ReceivingPlace } from './places.ts';
-import { runPgBasebackup, streamingOf, type Ending, type Received } from './run-pg-basebackup.ts';
+import { recordOfStart, startIn } from '../record-parts.ts';
+import { type ReceivedBackup, secondsBetween } from '../results.ts';
+import { receivingDirectory, type ReceivingPlace, receivingPlaces } from './places.ts';
+import { type Ending, type Received, runPgBasebackup, streamingOf } from './run-pg-basebackup.ts';
 
 /** Also what a run left that was killed. */
 export async function removeReceived(place: ReceivingPlace): Promise<void> {

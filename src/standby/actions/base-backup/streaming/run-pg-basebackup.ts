@@ -6,8 +6,8 @@ import type { StreamingFacts } from './facts.ts';
 import {
   parseReceiveProgress,
   pgBasebackupCommand,
-  saysThatItWaits,
   type ReceiveProgress,
+  saysThatItWaits,
 } from './pg-basebackup.ts';
 
 export function streamingOf({ facts }: BackupContext): StreamingFacts {

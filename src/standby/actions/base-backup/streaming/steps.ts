@@ -1,5 +1,5 @@
 import { describeCopied } from '../facts.ts';
-import { giving, resultOf, step, type BackupRun } from '../results.ts';
+import { type BackupRun, giving, resultOf, step } from '../results.ts';
 import { awaitStop } from './await-stop.ts';
 import { moveIntoPlace } from './move-into-place.ts';
 import { makeTargets, removeOldCopy } from './old-copy.ts';

@@ -1,4 +1,3 @@
-import { supersededPrefix } from '../../../archive/superseded.ts';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../../../errors.ts';
@@ -7,6 +6,7 @@ import { historyName, parseWalName, type SegmentName, type WalName } from '../..
 import { fsyncPath, readIfExists } from '../../../../system/durable.ts';
 import { mkdir, rename, rmdir } from '../../../../system/files.ts';
 import { olderInHistory } from '../../../archive/older.ts';
+import { supersededPrefix } from '../../../archive/superseded.ts';
 import type { BackupContext } from '../context.ts';
 import { layoutOf } from '../facts.ts';
 

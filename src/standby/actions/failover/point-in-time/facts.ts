@@ -1,16 +1,16 @@
 import { messageOf } from '../../../../errors.ts';
 import { parseTimestamp } from '../../../../postgres/timestamp.ts';
-import { readContents, type ArchiveContents } from '../../../archive/contents.ts';
+import { type ArchiveContents, readContents } from '../../../archive/contents.ts';
 import { lastCommit } from '../../../archive/last-commit.ts';
 import type { StandbyDeps } from '../../../deps.ts';
-import type { LocalFacts } from '../facts.ts';
-import type { Force } from '../../../steps/force.ts';
 import type { Liveness } from '../../../primary/liveness/verdict.ts';
-import { serverOf, type Server } from '../../../server/server.ts';
 import { backupEnd } from '../../../recovery/base-backup-end.ts';
 import { hasEnded, observeReplayed } from '../../../recovery/replayed.ts';
 import type { RequestedTarget } from '../../../recovery/requested-target.ts';
 import type { TargetBounds } from '../../../recovery/target.ts';
+import { type Server, serverOf } from '../../../server/server.ts';
+import type { Force } from '../../../steps/force.ts';
+import type { LocalFacts } from '../facts.ts';
 
 type ContentsFact =
   | { readonly kind: 'contents'; readonly contents: ArchiveContents }

@@ -2,20 +2,20 @@
 import { refusal } from '../../../../errors.ts';
 import type { Capabilities } from '../../../../postgres/capabilities.ts';
 import { formatLsn, segmentNumber, type WalLayout } from '../../../../postgres/lsn.ts';
-import type { SegmentName } from '../../../../postgres/wal-name.ts';
 import type { RecoveryGoal, TargetAction } from '../../../../postgres/recovery-target.ts';
+import type { SegmentName } from '../../../../postgres/wal-name.ts';
 import type { ArchiveContents } from '../../../archive/contents.ts';
 import { firstSegment } from '../../../archive/first-segment.ts';
 import { latestTimeline, pathTo, type TimelinePath } from '../../../archive/timelines.ts';
-import { walk, type Walk } from '../../../archive/walk.ts';
-import type { LocalFacts } from '../facts.ts';
-import { isHotStandby } from '../../../server/server-configuration.ts';
-import { attempt, type Attempt, type Objection } from '../../../steps/objections.ts';
+import { type Walk, walk } from '../../../archive/walk.ts';
 import { noStandbyObjections } from '../../../recovery/no-standby.ts';
-import { limitObjections, loginObjections, primaryObjections } from '../objections.ts';
-import type { RecoveryFacts } from './facts.ts';
 import type { RequestedTarget } from '../../../recovery/requested-target.ts';
 import type { Target } from '../../../recovery/target.ts';
+import { isHotStandby } from '../../../server/server-configuration.ts';
+import { type Attempt, attempt, type Objection } from '../../../steps/objections.ts';
+import type { LocalFacts } from '../facts.ts';
+import { limitObjections, loginObjections, primaryObjections } from '../objections.ts';
+import type { RecoveryFacts } from './facts.ts';
 
 const goalNames: Readonly<Record<RecoveryGoal['kind'], string>> = {
   time: 'a time',

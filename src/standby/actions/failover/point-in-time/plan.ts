@@ -1,11 +1,11 @@
-import { afterSteps, restartSteps } from '../plan.ts';
-import { attempt, refuseOn, type Objection } from '../../../steps/objections.ts';
+import type { RequestedTarget } from '../../../recovery/requested-target.ts';
 import { recoverySettings } from '../../../recovery/settings.ts';
+import { chooseTarget } from '../../../recovery/target.ts';
+import { attempt, type Objection, refuseOn } from '../../../steps/objections.ts';
+import { afterSteps, restartSteps } from '../plan.ts';
 import type { RecoveryFacts } from './facts.ts';
 import { listRecoveryObjections } from './objections.ts';
-import type { RequestedTarget } from '../../../recovery/requested-target.ts';
 import type { RecoveryStep } from './steps.ts';
-import { chooseTarget } from '../../../recovery/target.ts';
 
 export interface PlannedRecovery {
   /** The target, with what is said of it: `just before …`. */

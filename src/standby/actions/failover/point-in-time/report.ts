@@ -1,14 +1,14 @@
 import { PitrError, unreachable } from '../../../../errors.ts';
 import { formatLsn } from '../../../../postgres/lsn.ts';
 import type { TargetAction } from '../../../../postgres/recovery-target.ts';
-import { reportFailover } from '../report.ts';
-import type { Server } from '../../../server/server.ts';
-import { lockedRelations } from '../../../server/locked-relations.ts';
+import { showMoment } from '../../../recovery/target.ts';
 import { readControlFile } from '../../../server/data-directory.ts';
+import { lockedRelations } from '../../../server/locked-relations.ts';
+import type { Server } from '../../../server/server.ts';
+import { reportFailover } from '../report.ts';
 import type { RecoveryFacts } from './facts.ts';
 import { recoveryLog } from './see-it-end.ts';
 import type { RecoveryRun } from './steps.ts';
-import { showMoment } from '../../../recovery/target.ts';
 
 /** How far the data here reaches; the pg_control of a stopped server has the LSN only. */
 async function sayReached({ server, reached }: RecoveryRun, zone: string): Promise<void> {

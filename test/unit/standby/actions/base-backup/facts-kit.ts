@@ -1,14 +1,14 @@
-import type { BackupFacts } from '../../../../../src/standby/actions/base-backup/facts.ts';
-import type { RsyncAbility } from '../../../../../src/standby/actions/base-backup/copy/rsync-ability.ts';
-import type { LocalPlace } from '../../../../../src/standby/host/place.ts';
-import type { PrimaryFacts } from '../../../../../src/standby/primary/primary.ts';
-import type { BackupRecord } from '../../../../../src/standby/backup-record/record.ts';
 import { capabilitiesOf } from '../../../../../src/postgres/capabilities.ts';
 import type { ControlFile } from '../../../../../src/postgres/control-file.ts';
 import { parseLsn } from '../../../../../src/postgres/lsn.ts';
 import type { ServerSettings } from '../../../../../src/postgres/server-settings.ts';
 import { parseVersion } from '../../../../../src/postgres/version.ts';
 import { parseWalName, type WalName } from '../../../../../src/postgres/wal-name.ts';
+import type { RsyncAbility } from '../../../../../src/standby/actions/base-backup/copy/rsync-ability.ts';
+import type { BackupFacts } from '../../../../../src/standby/actions/base-backup/facts.ts';
+import type { BackupRecord } from '../../../../../src/standby/backup-record/record.ts';
+import type { LocalPlace } from '../../../../../src/standby/host/place.ts';
+import type { PrimaryFacts } from '../../../../../src/standby/primary/primary.ts';
 import { noForce } from '../../../../../src/standby/steps/force.ts';
 
 export const cluster = '7000000000000000001';

@@ -1,22 +1,22 @@
 import { describe, expect, test } from 'vitest';
 import { exitCodes, PitrError } from '../../../../../src/errors.ts';
-import type { BackupFacts } from '../../../../../src/standby/actions/base-backup/facts.ts';
 import { comparisonFor } from '../../../../../src/standby/actions/base-backup/copy/comparison.ts';
+import type { BackupFacts } from '../../../../../src/standby/actions/base-backup/facts.ts';
 import { findForeignHistory, planBaseBackup } from '../../../../../src/standby/actions/base-backup/plan.ts';
 import type { BackupRun } from '../../../../../src/standby/actions/base-backup/results.ts';
-import { backupSteps, type BackupStep } from '../../../../../src/standby/actions/base-backup/steps.ts';
-import { bindSteps } from '../../../../../src/standby/steps/step-table.ts';
+import { type BackupStep, backupSteps } from '../../../../../src/standby/actions/base-backup/steps.ts';
 import type { LocalPlace } from '../../../../../src/standby/host/place.ts';
+import { fullForce } from '../../../../../src/standby/steps/force.ts';
+import { bindSteps } from '../../../../../src/standby/steps/step-table.ts';
 import {
   backupFacts,
-  rsyncAbility,
   cluster,
   completeBackup,
   localPlace,
   primaryFacts,
+  rsyncAbility,
   walNames,
 } from './facts-kit.ts';
-import { fullForce } from '../../../../../src/standby/steps/force.ts';
 
 function refusalOf(facts: BackupFacts): PitrError {
   try {

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parseHistory } from '../../../../../src/postgres/history.ts';
 import { parseWalName } from '../../../../../src/postgres/wal-name.ts';
-import type { StandbyDeps } from '../../../../../src/standby/deps.ts';
 import { findNotReplayed, seeAllReplayed } from '../../../../../src/standby/actions/failover/all-replayed.ts';
 import type { ArchivedEnd } from '../../../../../src/standby/archive/replay-check.ts';
-import { dataDirectory } from '../../standby-facts.ts';
+import type { StandbyDeps } from '../../../../../src/standby/deps.ts';
 import { serverOf } from '../../../../../src/standby/server/server.ts';
+import { dataDirectory } from '../../standby-facts.ts';
 
 /** The archive ends with segment 8. */
 function endAt(name: string): ArchivedEnd {

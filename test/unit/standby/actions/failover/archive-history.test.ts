@@ -2,10 +2,10 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { StandbyDeps } from '../../../../../src/standby/deps.ts';
 import { archiveHistory } from '../../../../../src/standby/actions/failover/last-segment.ts';
-import { dataDirectory } from '../../standby-facts.ts';
+import type { StandbyDeps } from '../../../../../src/standby/deps.ts';
 import { serverOf } from '../../../../../src/standby/server/server.ts';
+import { dataDirectory } from '../../standby-facts.ts';
 
 let pgdata: string;
 beforeEach(() => {

@@ -1,9 +1,12 @@
 import { describe, expect, test } from 'vitest';
+import type { PitrError } from '../../../../../src/errors.ts';
+import { segmentName } from '../../../../../src/postgres/wal-name.ts';
 import type { FailoverFacts } from '../../../../../src/standby/actions/failover/facts.ts';
 import { planFailover } from '../../../../../src/standby/actions/failover/plan.ts';
-import { segmentName } from '../../../../../src/postgres/wal-name.ts';
-import { newRun, type FailoverRun } from '../../../../../src/standby/actions/failover/run.ts';
-import { failoverSteps, type FailoverStep } from '../../../../../src/standby/actions/failover/steps.ts';
+import { type FailoverRun, newRun } from '../../../../../src/standby/actions/failover/run.ts';
+import { type FailoverStep, failoverSteps } from '../../../../../src/standby/actions/failover/steps.ts';
+import type { StandbyDeps } from '../../../../../src/standby/deps.ts';
+import { type Force, type ForceName, fullForce, noForce } from '../../../../../src/standby/steps/force.ts';
 import { bindSteps } from '../../../../../src/standby/steps/step-table.ts';
 import {
   archive,
@@ -13,9 +16,6 @@ import {
   label,
   localFacts,
 } from '../../standby-facts.ts';
-import type { StandbyDeps } from '../../../../../src/standby/deps.ts';
-import type { PitrError } from '../../../../../src/errors.ts';
-import { fullForce, noForce, type Force, type ForceName } from '../../../../../src/standby/steps/force.ts';
 
 function facts(major: string, changes: Partial<FailoverFacts> = {}): FailoverFacts {
   return { ...localFacts(major), liveness: { kind: 'unreachable', reason: 'x' }, force: noForce, ...changes };

@@ -3,12 +3,12 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type FailoverRun, newRun } from '../../../../../src/standby/actions/failover/run.ts';
+import { type FailoverStep, failoverSteps } from '../../../../../src/standby/actions/failover/steps.ts';
 import type { StandbyDeps } from '../../../../../src/standby/deps.ts';
 import { writeGuard } from '../../../../../src/standby/recovery/guard.ts';
-import { newRun, type FailoverRun } from '../../../../../src/standby/actions/failover/run.ts';
-import { bindSteps } from '../../../../../src/standby/steps/step-table.ts';
-import { failoverSteps, type FailoverStep } from '../../../../../src/standby/actions/failover/steps.ts';
 import { recoverySettings } from '../../../../../src/standby/recovery/settings.ts';
+import { bindSteps } from '../../../../../src/standby/steps/step-table.ts';
 import { dataDirectory, localFacts, place } from '../../standby-facts.ts';
 
 let pgdata: string;

@@ -2,9 +2,9 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { StandbyDeps } from '../../../../../src/standby/deps.ts';
 import { newRun } from '../../../../../src/standby/actions/failover/run.ts';
-import { failoverSteps, type FailoverStep } from '../../../../../src/standby/actions/failover/steps.ts';
+import { type FailoverStep, failoverSteps } from '../../../../../src/standby/actions/failover/steps.ts';
+import type { StandbyDeps } from '../../../../../src/standby/deps.ts';
 import { bindSteps } from '../../../../../src/standby/steps/step-table.ts';
 import { localFacts } from '../../standby-facts.ts';
 

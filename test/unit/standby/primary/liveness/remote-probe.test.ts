@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import {
-  probeRemote,
   type ProbeDeps,
+  probeRemote,
   type RemoteLook,
 } from '../../../../../src/standby/primary/liveness/remote-probe.ts';
 import type { RemoteOptions, RemoteResult, SshTarget } from '../../../../../src/system/ssh.ts';

@@ -3,9 +3,9 @@ import {
   describeLiveness,
   judgeLiveness,
   livenessObjection,
-  strongestAnswer,
   type PortAnswer,
   type RemoteAnswer,
+  strongestAnswer,
 } from '../../../../../src/standby/primary/liveness/verdict.ts';
 
 const ports = {

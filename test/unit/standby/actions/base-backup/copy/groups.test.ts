@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { CopyRoot } from '../../../../../../src/standby/actions/base-backup/copy/planned-files.ts';
 import { shareOut, splitAtLinks } from '../../../../../../src/standby/actions/base-backup/copy/groups.ts';
+import type { CopyRoot } from '../../../../../../src/standby/actions/base-backup/copy/planned-files.ts';
 
 const megabyte = 1024 * 1024;
 

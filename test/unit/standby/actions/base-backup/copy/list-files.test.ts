@@ -1,15 +1,15 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { PitrError } from '../../../../../../src/errors.ts';
-import { localPath } from '../../../../../../src/standby/actions/base-backup/copy/planned-files.ts';
-import { dataRules } from '../../../../../../src/standby/host/copy-rules.ts';
 import { listRoot } from '../../../../../../src/standby/actions/base-backup/copy/list-files.ts';
+import { localPath } from '../../../../../../src/standby/actions/base-backup/copy/planned-files.ts';
 import {
   dottedWord,
   sizesOnPrimary,
 } from '../../../../../../src/standby/actions/base-backup/copy/remote-sizes.ts';
+import { dataRules } from '../../../../../../src/standby/host/copy-rules.ts';
 import { runCommand } from '../../../../../../src/system/command.ts';
 import type { RemoteShell } from '../../../../../../src/system/ssh.ts';
 

@@ -1,11 +1,11 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, statfsSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { CopyRoot } from '../../../../../../src/standby/actions/base-backup/copy/planned-files.ts';
-import { dataRules } from '../../../../../../src/standby/host/copy-rules.ts';
 import { surveyTarget } from '../../../../../../src/standby/actions/base-backup/copy/local-files.ts';
+import type { CopyRoot } from '../../../../../../src/standby/actions/base-backup/copy/planned-files.ts';
 import { findLackOfRoom, measureRoom } from '../../../../../../src/standby/actions/base-backup/copy/room.ts';
+import { dataRules } from '../../../../../../src/standby/host/copy-rules.ts';
 
 let target = '';
 beforeEach(() => {

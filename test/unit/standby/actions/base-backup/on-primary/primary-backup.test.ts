@@ -2,23 +2,23 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { parseLsn } from '../../../../../../src/postgres/lsn.ts';
+import type { BackupContext } from '../../../../../../src/standby/actions/base-backup/context.ts';
 import { abandonStart } from '../../../../../../src/standby/actions/base-backup/on-primary/abandon-start.ts';
 import {
   noteBackup,
   readNotedBackup,
 } from '../../../../../../src/standby/actions/base-backup/on-primary/backup-note.ts';
-import type { BackupContext } from '../../../../../../src/standby/actions/base-backup/context.ts';
 import {
   abandonBackup,
+  type BackupOnPrimary,
   endLeftover,
   startBackup,
   stopBackup,
-  type BackupOnPrimary,
 } from '../../../../../../src/standby/actions/base-backup/on-primary/primary-backup.ts';
-import { parseLsn } from '../../../../../../src/postgres/lsn.ts';
-import type { RemoteShell } from '../../../../../../src/system/ssh.ts';
-import type { Primary } from '../../../../../../src/standby/primary/primary.ts';
 import type { StandbyDeps } from '../../../../../../src/standby/deps.ts';
+import type { Primary } from '../../../../../../src/standby/primary/primary.ts';
+import type { RemoteShell } from '../../../../../../src/system/ssh.ts';
 import { backupFacts, localPlace, primaryFacts } from '../facts-kit.ts';
 
 const label = 'pitrtools here abc';

@@ -2,14 +2,14 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { BackupRecord } from '../../../../../../src/standby/backup-record/record.ts';
 import {
   markCopying,
   readBefore,
   unmarkCopying,
 } from '../../../../../../src/standby/actions/base-backup/pgdata/pgdata-files.ts';
+import type { BackupRecord } from '../../../../../../src/standby/backup-record/record.ts';
+import { type Force, fullForce, noForce } from '../../../../../../src/standby/steps/force.ts';
 import { backupFacts, completeBackup, localPlace } from '../facts-kit.ts';
-import { fullForce, noForce, type Force } from '../../../../../../src/standby/steps/force.ts';
 
 /** Beyond what the kernel gives to any process. */
 const nobodysPid = 2 ** 22 + 1;

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { capabilitiesOf } from '../../../../../../src/postgres/capabilities.ts';
 import { parseVersion } from '../../../../../../src/postgres/version.ts';
-import { planBaseBackup } from '../../../../../../src/standby/actions/base-backup/plan.ts';
 import type { FileSystemNeed } from '../../../../../../src/standby/actions/base-backup/copy/room.ts';
+import { planBaseBackup } from '../../../../../../src/standby/actions/base-backup/plan.ts';
 import type { StreamingFacts } from '../../../../../../src/standby/actions/base-backup/streaming/facts.ts';
 import { isReplaced } from '../../../../../../src/standby/actions/base-backup/streaming/old-copy.ts';
 import {
@@ -11,8 +11,8 @@ import {
   saysThatItWaits,
 } from '../../../../../../src/standby/actions/base-backup/streaming/pg-basebackup.ts';
 import { receivingPlaces } from '../../../../../../src/standby/actions/base-backup/streaming/places.ts';
-import { backupFacts, localPlace, primaryFacts } from '../facts-kit.ts';
 import { fullForce, noForce } from '../../../../../../src/standby/steps/force.ts';
+import { backupFacts, localPlace, primaryFacts } from '../facts-kit.ts';
 
 function need(neededBytes: number): FileSystemNeed {
   return { targets: ['/standby/main'], neededBytes, freeBytes: 100 };

@@ -2,18 +2,18 @@ import { describe, expect, test } from 'vitest';
 import { PitrError } from '../../../../../../src/errors.ts';
 import type { RecoveryFacts } from '../../../../../../src/standby/actions/failover/point-in-time/facts.ts';
 import { planRecovery } from '../../../../../../src/standby/actions/failover/point-in-time/plan.ts';
-import type { RequestedTarget } from '../../../../../../src/standby/recovery/requested-target.ts';
 import {
-  recoverySteps,
   type RecoveryRun,
   type RecoveryStep,
+  recoverySteps,
 } from '../../../../../../src/standby/actions/failover/point-in-time/steps.ts';
 import { newRun } from '../../../../../../src/standby/actions/failover/run.ts';
 import type { StandbyDeps } from '../../../../../../src/standby/deps.ts';
+import type { RequestedTarget } from '../../../../../../src/standby/recovery/requested-target.ts';
+import { fullForce, noForce } from '../../../../../../src/standby/steps/force.ts';
 import { bindSteps } from '../../../../../../src/standby/steps/step-table.ts';
 import { contents, found, twoPromotions } from '../../../archive/contents-kit.ts';
 import { dataDirectory, label, localFacts } from '../../../standby-facts.ts';
-import { fullForce, noForce } from '../../../../../../src/standby/steps/force.ts';
 
 const stopped = { kind: 'stopped' } as const;
 const coldBackup = (major: string) => dataDirectory(major, { backupLabel: label });
