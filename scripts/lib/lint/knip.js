@@ -15,7 +15,7 @@ export default ({ production }) => ({
     'test/node-files.js',
     'test/**/*.test.ts',
   ],
-  project: ['src/**/*.ts!', 'scripts/**/*.{ts,js}!', 'test/**/*.{ts,js}'],
+  project: ['src/**/*.ts!', 'scripts/**/*.{ts,js}!', '!scripts/lib/lint/**', 'test/**/*.{ts,js}'],
   ignoreExportsUsedInFile: production,
   include: [
     'files',
