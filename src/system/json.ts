@@ -15,7 +15,8 @@ export type Checked<F> = {
 
 const text: Guard<string> = (value) => typeof value === 'string';
 const number: Guard<number> = (value) => typeof value === 'number';
-const yes: Guard<true> = (value) => value === true;
+const boolean: Guard<boolean> = (value) => typeof value === 'boolean';
+const anything: Guard<unknown> = (value): value is unknown => value !== undefined;
 
 function oneOf<const Word extends string>(...words: readonly Word[]): Guard<Word> {
   return (value): value is Word => words.some((word) => word === value);
@@ -48,13 +49,33 @@ function wrongField(value: Readonly<Record<string, unknown>>, fields: Fields): s
 }
 
 /** Guards of values and, by their fields, of objects. */
-export const is = { text, number, yes, oneOf, optional, listOf, mapOf, object };
+export const is = { text, number, boolean, anything, oneOf, optional, listOf, mapOf, object };
 
-/** Reads what we wrote into a file. Throws an error that names what in it cannot be ours. */
-export function parseJson<F extends Fields>(content: string, fields: F): Checked<F> {
-  const value: unknown = JSON.parse(content);
+/**
+ * The value, where its fields are what we write. A wrong field is an error that names it; a wrong one of `descriptive` counts as
+ * absent, since no decision depends on it.
+ */
+export function checkFields<F extends Fields>(
+  value: unknown,
+  fields: F,
+  descriptive: readonly (keyof F)[] = [],
+): Checked<F> {
   if (!isObject(value)) throw new Error('it is no JSON object');
-  if (object(fields)(value)) return value;
+  const usable: unknown = Object.fromEntries(
+    Object.entries(value).filter(
+      ([name, part]) => !descriptive.includes(name) || fields[name]?.(part) !== false,
+    ),
+  );
+  if (object(fields)(usable)) return usable;
   const name = wrongField(value, fields) ?? '';
   throw new Error(name in value ? `its "${name}" is not what we write there` : `it has no "${name}"`);
+}
+
+/** Reads what we wrote into a file: see `checkFields`. */
+export function parseJson<F extends Fields>(
+  content: string,
+  fields: F,
+  descriptive?: readonly (keyof F)[],
+): Checked<F> {
+  return checkFields(JSON.parse(content), fields, descriptive);
 }

@@ -12,7 +12,7 @@ import { removeDeadTemporaries } from '../queue/temporaries.ts';
 import { createBoard } from '../shipper/board.ts';
 import { runKeeper } from '../shipper/keeper.ts';
 import { adoptState, runLane } from '../shipper/lane-loop.ts';
-import { createShipperLane } from '../shipper/lane-record.ts';
+import { createShipperLane, type ShipperLane } from '../shipper/lane-record.ts';
 import { runScanner } from '../shipper/scanner.ts';
 import { createWakeUp } from '../shipper/signal.ts';
 import { watchForStall } from '../shipper/stall.ts';
@@ -76,6 +76,16 @@ async function startTaking(
   return [runKeeper(work), runScanner(work, directory), watchForStall(work, config.file)];
 }
 
+/** A state that cannot be read must not keep the other standbys waiting: the lane tries again, and says why it cannot. */
+async function adoptStateSafely(work: Work, lane: ShipperLane): Promise<void> {
+  try {
+    await adoptState(work, lane);
+  } catch (error) {
+    logFailure(work.deps.log, error);
+    lane.isBehind = true;
+  }
+}
+
 /** Works by one configuration until something ends that. */
 async function shipBy(deps: ArchiverDeps, config: ConfigIdentity): Promise<Stop> {
   const cluster = await readPinnedCluster(deps);
@@ -84,7 +94,7 @@ async function shipBy(deps: ArchiverDeps, config: ConfigIdentity): Promise<Stop>
   const work = createWork(deps, cluster, AbortSignal.any([end.signal, deps.signal]));
   await wipeMarkers(work.places);
   await removeDeadTemporaries(deps.layout);
-  for (const lane of work.lanes) await adoptState(work, lane);
+  for (const lane of work.lanes) await adoptStateSafely(work, lane);
   const parts = await startTaking(work, config);
   if (parts === 'config-changed') return parts;
   const running = work.lanes.map((lane) => runLane(work, lane));

@@ -52,6 +52,9 @@ const stateFields = {
   freed: is.optional(is.text),
 };
 
+/** A wrong one must not stop archiving: nothing that is safe depends on it. */
+const descriptive = ['since', 'sinceMoment', 'reason', 'retryAt', 'said', 'freed'] as const;
+
 export type LaneState = Checked<typeof stateFields>;
 
 export const fresh: LaneState = { health: 'ok' };
@@ -60,7 +63,7 @@ export async function readLaneState({ stateFile, name }: Lane): Promise<LaneStat
   const content = await readIfExists(stateFile);
   if (content === undefined) return fresh;
   try {
-    return parseJson(content.toString('utf8'), stateFields);
+    return parseJson(content.toString('utf8'), stateFields, descriptive);
   } catch (error) {
     // Continuing as if nothing were known would forget that the standby may be abandoned.
     throw new PitrError(`cannot understand "${stateFile}"`, {

@@ -138,7 +138,12 @@ async function block(work: Work, lane: ShipperLane, shipment: Shipment, error: P
   const reason = reasonOf(error);
   if (lane.blocked === undefined) work.deps.log.error(reason);
   lane.blocked = { reason, untilMs: work.deps.monotonicMs() + blockedMs, isNews: true };
-  await recordIfFree(work, lane, { health: 'unsafe', reason, segment: shipment.file.name.text });
+  // A state file that cannot be read must not keep the other standbys from their turn.
+  await recordIfFree(work, lane, { health: 'unsafe', reason, segment: shipment.file.name.text }).catch(
+    (failure: unknown) => {
+      work.deps.log.debug(`cannot note that ${lane.name} is stuck: ${messageOf(failure)}`);
+    },
+  );
 }
 
 async function queueForLane(

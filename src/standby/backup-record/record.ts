@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { messageOf, PitrError } from '../../errors.ts';
 import { exists, readIfExists } from '../../system/durable.ts';
-import { type Checked, type Guarded, is, parseJson } from '../../system/json.ts';
+import { type Checked, checkFields, type Guarded, is, parseJson } from '../../system/json.ts';
 import { verificationFields } from '../page-check/findings.ts';
 import { writeForServer } from '../server/server-modes.ts';
 
@@ -33,7 +33,7 @@ const isVerified = is.object({
 export type VerifiedFacts = Guarded<typeof isVerified>;
 
 /** Facts about the base backup in pgdata. LSNs as PostgreSQL prints them, times in ISO 8601 with zone. */
-const isBackup = is.object({
+const backupFields = {
   /** `copying` from before the first byte changes until the copy is known to be complete. */
   status: is.oneOf('copying', 'complete'),
   label: is.text,
@@ -62,9 +62,9 @@ const isBackup = is.object({
   verified: is.optional(isVerified),
   /** Version of the program that made it. */
   toolVersion: is.optional(is.text),
-});
+};
 
-export type BackupRecord = Guarded<typeof isBackup>;
+export type BackupRecord = Checked<typeof backupFields>;
 
 /** The settings that we wrote for the server, so that the next run can remove exactly those. */
 const isSettings = is.object({
@@ -79,21 +79,23 @@ export type SettingsRecord = Guarded<typeof isSettings>;
 
 /** `pgdata/pitrtools.json`. Unknown fields are kept when it is rewritten. */
 const recordFields = {
-  backup: is.optional(isBackup),
+  backup: is.optional(is.anything),
   settings: is.optional(isSettings),
   /** Set once the server has taken its first write out of recovery. */
   promotedAtTimeline: is.optional(is.number),
   /** Set until the steps after that are completed. */
-  isFailoverUnfinished: is.optional(is.yes),
+  isFailoverUnfinished: is.optional(is.boolean),
   /** Set from before action_failover begins until it has succeeded: -F999 still has to run it. */
-  isActionBegun: is.optional(is.yes),
+  isActionBegun: is.optional(is.boolean),
   /** Settings that the server was started with for its promotion, since pg_control demanded more than its files have. */
   raisedSettings: is.optional(is.mapOf(is.number)),
   /** The recovery target at which a server paused or shut down; it has not been in standby mode since. */
   recoveredTo: is.optional(is.text),
 };
 
-export type StandbyRecord = Checked<typeof recordFields>;
+export type StandbyRecord = Omit<Checked<typeof recordFields>, 'backup'> & {
+  readonly backup?: BackupRecord | undefined;
+};
 
 export const recordFileName = 'pitrtools.json';
 
@@ -102,16 +104,31 @@ export function hasRecord(pgdata: string): Promise<boolean> {
   return exists(join(pgdata, recordFileName));
 }
 
+/** A failover must not fail because of what only describes the base backup. */
+function parseRecord(content: string): StandbyRecord {
+  const { backup, ...record } = parseJson(content, recordFields, ['raisedSettings']);
+  if (backup === undefined) return record;
+  return { ...record, backup: backupIn(backup) };
+}
+
+function backupIn(value: unknown): BackupRecord {
+  try {
+    return checkFields(value, backupFields, ['copy', 'verified', 'toolVersion']);
+  } catch (error) {
+    throw new Error(`its "backup" is not what we write there: ${messageOf(error)}`, { cause: error });
+  }
+}
+
 export async function readRecord(pgdata: string): Promise<StandbyRecord> {
   const path = join(pgdata, recordFileName);
   const content = await readIfExists(path);
   if (content === undefined) return {};
   try {
-    return parseJson(content.toString('utf8'), recordFields);
+    return parseRecord(content.toString('utf8'));
   } catch (error) {
     throw new PitrError(`cannot understand "${path}"`, {
       detail: messageOf(error),
-      hint: 'It is the record of the base backup; make a new one with -B.',
+      hint: 'It says what this data directory is. Correct what the detail names. If the server here was never promoted, the file may be moved away instead; a new base backup writes another one.',
       cause: error,
     });
   }

@@ -16,7 +16,21 @@ export function isInFailoverConfiguration(record: StandbyRecord): boolean {
 }
 
 /** Data that the server took after its promotion may exist nowhere else, although its failover was never reported as finished. */
-export function failoverObjections(pgdata: string, record: StandbyRecord): Objection[] {
+export function failoverObjections(
+  pgdata: string,
+  record: StandbyRecord,
+  problem: string | undefined,
+): Objection[] {
+  if (problem !== undefined) {
+    return [
+      {
+        name: 'unfinished-failover',
+        message: `whether a failover was not finished here is unknown: ${problem}`,
+        hint: 'If the server here was promoted, it may hold what exists nowhere else. Correct the file.',
+        cost: '-B replaces what is here',
+      },
+    ];
+  }
   if (record.isFailoverUnfinished !== true) return [];
   return [
     {

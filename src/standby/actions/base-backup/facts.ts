@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { messageOf } from '../../../errors.ts';
 import { parseWalPosition, type WalPosition, walPositionSql } from '../../../postgres/backup-sql.ts';
 import type { WalLayout } from '../../../postgres/lsn.ts';
 import { parseWalName, type WalName } from '../../../postgres/wal-name.ts';
@@ -35,6 +36,8 @@ export interface BackupFacts {
   readonly primary: PrimaryFacts;
   readonly place: LocalPlace;
   readonly record: StandbyRecord;
+  /** Why the record cannot be read; what it said is unknown then. */
+  readonly recordProblem?: string | undefined;
   /** Undefined where pg_basebackup takes its place. */
   readonly rsync: RsyncAbility | undefined;
   readonly streaming: StreamingFacts | undefined;
@@ -98,6 +101,15 @@ async function listArchived(place: LocalPlace): Promise<readonly WalName[]> {
   return names.filter((name): name is WalName => name.kind !== 'not-wal');
 }
 
+/** A record that cannot be read is replaced; but it may have said that a failover is not finished. */
+async function observeRecord(pgdata: string): Promise<Pick<BackupFacts, 'record' | 'recordProblem'>> {
+  try {
+    return { record: await readRecord(pgdata) };
+  } catch (error) {
+    return { record: {}, recordProblem: messageOf(error) };
+  }
+}
+
 export async function observeForBackup(
   deps: StandbyDeps,
   primary: Primary,
@@ -110,8 +122,7 @@ export async function observeForBackup(
   return {
     primary: facts,
     place,
-    // A record that cannot be read is replaced: it describes what this backup replaces.
-    record: await readRecord(place.pgdata).catch(() => ({})),
+    ...(await observeRecord(place.pgdata)),
     rsync: primary.protocol === undefined ? await observeRsync(deps, primary.source ?? primary) : undefined,
     source: primary.source === undefined ? undefined : await observeSource(deps, primary.source, place),
     streaming:

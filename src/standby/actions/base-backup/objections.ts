@@ -82,7 +82,7 @@ export function listObjections(facts: BackupFacts): readonly Objection[] {
   const { place, primary } = facts;
   return [
     ...placeObjections(place, primary),
-    ...failoverObjections(place.pgdata, facts.record),
+    ...failoverObjections(place.pgdata, facts.record, facts.recordProblem),
     ...archiveObjections(facts),
     ...primaryObjections(facts),
     ...backupObjections(facts),

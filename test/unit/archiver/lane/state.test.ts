@@ -28,11 +28,20 @@ describe('the state of a lane', () => {
     '{"reason":"x"}',
     '{"health":"well"}',
     '{"health":"abandoned","abandoned":{"since":"x"}}',
-    '{"health":"slow","retryAt":"soon"}',
+    '{"health":"slow","seenRequest":1}',
   ])('a damaged file (%j) is an error: it may say "abandoned"', async (text) => {
     const lane = newLane();
     writeFileSync(lane.stateFile, text);
     await expect(readLaneState(lane)).rejects.toThrow(/cannot understand/);
+  });
+
+  test('a wrong field on which nothing that is safe depends counts as absent', async () => {
+    const lane = newLane();
+    writeFileSync(
+      lane.stateFile,
+      '{"health":"slow","retryAt":null,"said":"critical","freed":3,"reason":"x"}',
+    );
+    expect(await readLaneState(lane)).toEqual({ health: 'slow', reason: 'x' });
   });
 
   test('severity: what gets better by itself is a warning', () => {

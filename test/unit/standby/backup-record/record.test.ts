@@ -29,6 +29,17 @@ test('a record is read as it was written, and keeps what another release wrote',
   expect(JSON.parse(text)).toEqual({ backup: record.backup, later: 1, promotedAtTimeline: 2 });
 });
 
+test('what only describes counts as absent where it is wrong: a failover needs none of it', async () => {
+  const odd = { raisedSettings: { max_connections: '10' }, isActionBegun: false, promotedAtTimeline: 2 };
+  const backup = { ...completeBackup, copy: { files: '1' }, verified: 1, toolVersion: null };
+  const pgdata = pgdataWith(JSON.stringify({ ...odd, backup }));
+  expect(await readRecord(pgdata)).toEqual({
+    backup: completeBackup,
+    isActionBegun: false,
+    promotedAtTimeline: 2,
+  });
+});
+
 test('without a file there is no record', async () => {
   expect(await readRecord(temporaryDirectory())).toEqual({});
 });
@@ -40,8 +51,8 @@ test.each([
   [JSON.stringify({ backup: { ...completeBackup, timeline: '1' } }), /its "backup" is not what we write/],
   ['{"settings":{"mode":"standby","file":"f"}}', /its "settings" is not what we write/],
   ['{"promotedAtTimeline":"2"}', /its "promotedAtTimeline" is not what we write/],
-  ['{"raisedSettings":{"max_connections":"10"}}', /its "raisedSettings" is not what we write/],
-  ['{"isActionBegun":false}', /its "isActionBegun" is not what we write/],
+  ['{"isActionBegun":"no"}', /its "isActionBegun" is not what we write/],
+  ['{"backup":null}', /its "backup" is not what we write there: it is no JSON object/],
 ])('a record that says %s is refused, with the reason', async (record, reason) => {
   await expect(readRecord(pgdataWith(record))).rejects.toMatchObject({
     message: expect.stringMatching(/^cannot understand ".*pitrtools.json"$/) as string,
