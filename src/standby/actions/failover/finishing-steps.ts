@@ -14,7 +14,7 @@ import { restoreDelay, type SettingDelay } from './delay.ts';
 import { archiveHistory, setAsideLastSegment } from './last-segment.ts';
 import { explained, type FailoverRun } from './run.ts';
 import { type FailoverConf, type PromotedStart, startPromoted, useFailoverConf } from './use-conf.ts';
-import { provenTimeline } from './verify.ts';
+import { provenTimeline, verifyWrite } from './verify.ts';
 
 /** From the moment that the server is open, a failure must not read as if nothing had happened. */
 function afterwards({ message, detail, hint, cause }: PitrError): PitrError {
@@ -72,7 +72,7 @@ export const finishingSteps = {
   'verify-write': afterOpening({
     say: () => 'verify that it takes a write',
     run: async (run) => {
-      await provenTimeline(run);
+      run.timeline = await verifyWrite(run.server);
       run.replayed ??= await askReplayed(run.server);
     },
   }),

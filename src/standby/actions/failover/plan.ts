@@ -26,9 +26,9 @@ export function afterSteps(facts: LocalFacts, checks: readonly FailoverStep[] = 
     ...(delay?.kind === 'setting' ? [{ kind: 'restore-delay', delay } as const] : []),
     ...checks,
   ];
-  if (failoverConf !== undefined)
-    steps.push({ kind: 'use-failover-conf', conf: failoverConf }, { kind: 'verify-write' });
-  steps.push({ kind: 'archive-history' }, { kind: 'check-archiving' });
+  if (failoverConf !== undefined) steps.push({ kind: 'use-failover-conf', conf: failoverConf });
+  // The last look before clients are sent here: the server may have ended since the first one.
+  steps.push({ kind: 'archive-history' }, { kind: 'check-archiving' }, { kind: 'verify-write' });
   return [...steps, ...actionSteps(facts)];
 }
 

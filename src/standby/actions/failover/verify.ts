@@ -49,7 +49,7 @@ export async function verifyWrite(server: Server): Promise<number> {
   );
 }
 
-/** The timeline of the open server: the write is made once, and what needs the timeline first makes it. */
+/** The timeline of the open server, for steps that need nothing but the number: the first of them proves it by a write. */
 export async function provenTimeline(run: FailoverRun): Promise<number> {
   run.timeline ??= await verifyWrite(run.server);
   return run.timeline;

@@ -30,6 +30,7 @@ const after = [
   'clear-settings',
   'archive-history',
   'check-archiving',
+  'verify-write',
   'record-promotion',
 ];
 const stopped = { kind: 'stopped' } as const;
@@ -120,9 +121,9 @@ describe('-F999', () => {
     expect(kinds(facts('15', { failoverConf, action: 'true' })).slice(-7)).toEqual([
       'clear-settings',
       'use-failover-conf',
-      'verify-write',
       'archive-history',
       'check-archiving',
+      'verify-write',
       'run-action',
       'record-promotion',
     ]);
