@@ -15,7 +15,8 @@ export interface Objection {
 
 function objectionOf(error: unknown): Objection {
   if (!(error instanceof PitrError)) throw error;
-  return { message: error.message, hint: [error.detail, error.hint].filter(Boolean).join(' ') };
+  const hint = [error.detail, error.hint].filter(Boolean).join(' ');
+  return { message: error.message, hint: hint === '' ? undefined : hint };
 }
 
 /** Turns errors that would end the program into objections, so that all are reported at once. */

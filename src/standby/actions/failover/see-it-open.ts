@@ -40,7 +40,7 @@ export async function seeArchiveReplayed(
 async function explainNotOpen(pgdata: string, detail: string): Promise<PitrError> {
   const trouble = await restoreTrouble(pgdata);
   if (trouble === undefined) {
-    return new PitrError('the server did not leave recovery within start_timeout', {
+    return new PitrError('the server did not leave recovery', {
       detail,
       hint: 'The reason stands in the server log. When it is mended, run -F999 again.',
     });

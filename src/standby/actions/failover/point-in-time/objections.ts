@@ -216,6 +216,8 @@ export function listRecoveryObjections(
   target: Attempt<Target>,
 ): readonly Objection[] {
   const unfit = stateObjections(facts);
+  // The WAL leads nowhere from what is no standby. An archive that cannot be read may be why a target looks unreachable.
+  const wal = unfit.length > 0 ? [] : walObjections(facts, requested, target);
   // A server that does not open takes no write from anybody.
   const opens = requested.action === 'promote';
   return [
@@ -225,9 +227,7 @@ export function listRecoveryObjections(
     ...unseenPauseObjections(facts, requested.action),
     ...(opens ? [...primaryObjections(facts), ...loginObjections(facts)] : []),
     ...limitObjections(facts),
-    ...target.objections,
+    ...(facts.wal.kind === 'unusable' ? [...wal, ...target.objections] : [...target.objections, ...wal]),
     ...endedXidObjections(facts, requested),
-    // The WAL leads nowhere from what is no standby.
-    ...(unfit.length > 0 ? [] : walObjections(facts, requested, target)),
   ];
 }

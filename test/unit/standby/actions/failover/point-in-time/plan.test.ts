@@ -227,8 +227,8 @@ describe('what is refused whatever the archive holds', () => {
     expect(error.message).toContain('use_streaming_replication is on; nothing was changed');
     expect(error.detail?.match(/^- .*/gm)).toEqual([
       expect.stringContaining('the primary is alive'),
-      expect.stringContaining('LSN 0/2000000 lies before the end of the base backup'),
       expect.stringContaining('the archive cannot be read: it is not mounted'),
+      expect.stringContaining('LSN 0/2000000 lies before the end of the base backup'),
     ]);
   });
 
