@@ -60,9 +60,14 @@ async function ownNames({ settings, hostName }: StandbyDeps): Promise<readonly s
   return [hostName, 'localhost', ...ownAddresses(), ...(sentinel === undefined ? [] : [sentinel.standby])];
 }
 
-/** A bare name is looked up on the server's PATH, which nobody here knows. */
+/** A shell makes another path of it, in the environment of the server, which nobody here knows. */
+function isExpanded(path: string): boolean {
+  return /^~|[$`*?[]/.test(path);
+}
+
+/** A bare name is looked up on the server's PATH, which nobody here knows either. */
 async function programProblem({ program }: ArchiveCall, pgdata: string): Promise<readonly string[]> {
-  if (!program.includes('/')) return [];
+  if (!program.includes('/') || isExpanded(program)) return [];
   const path = resolve(pgdata, program);
   if ((await findProgram(path, [])) !== undefined) return [];
   return [`there is no program "${path}" that could be run`];
@@ -81,7 +86,7 @@ export function iniProblems(iniFile: string, text: string, own: readonly string[
 async function callProblems(deps: StandbyDeps, call: ArchiveCall): Promise<readonly string[]> {
   const { pgdata } = deps.settings;
   const found = await programProblem(call, pgdata);
-  if (call.iniFile === undefined) return found;
+  if (call.iniFile === undefined || isExpanded(call.iniFile)) return found;
   // PostgreSQL's shell works in the data directory.
   const path = resolve(pgdata, call.iniFile);
   try {
