@@ -106,7 +106,11 @@ async function work(pool: Pool, shell: RemoteShell): Promise<void> {
   while (!pool.ending.signal.aborted) {
     const group = pool.waiting.shift();
     if (group === undefined) return;
-    const failed = await copyGroup(pool, shell, group);
+    const failed = await copyGroup(pool, shell, group).catch((error: unknown) => {
+      // The other workers must not write while the steps are undone.
+      pool.ending.abort();
+      throw error;
+    });
     if (failed === undefined) continue;
     pool.errors.push(failed.error);
     if (failed.endsAll) pool.ending.abort();

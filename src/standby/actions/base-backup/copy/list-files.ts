@@ -24,7 +24,7 @@ function findPatterns(rules: CopyRules): string {
 }
 
 /** Prints where a linked directory leads, in a line before its own. */
-const ledTo = `-printf 'p 0 0 ' -exec sh -c 'printf "%s\\0" "$(cd -P -- "$1" && pwd -P)"' - {} \\;`;
+const ledTo = `-printf 'p 0 0 ' -exec sh -c 'printf "%s\\0" "$(cd -P -- "$1" 2>/dev/null && pwd -P)"' - {} \\;`;
 
 /**
  * Lists a root: a line for each entry with its kind, mode, size and path, where a path is unambiguous whatever its bytes are.
