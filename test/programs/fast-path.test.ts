@@ -83,6 +83,21 @@ describe.each(shells)('under %s', (shell) => {
     expect(await isProven(shell, proof, ['-F', proof.path, '-C', proof.ini])).toBe(true);
   });
 
+  test('a line for the log starts Node, and the marker counts where Node cannot say it', async () => {
+    const proof = prove();
+    writeFileSync(join(proof.place, '.archiver', 'news'), 'warning standby a is behind\n');
+    const node = join(proof.root, 'node');
+    writeFileSync(node, '#!/bin/sh\n: >"$0.was-called"\nexit 1\n', { mode: 0o700 });
+    const env = { PATH: '/usr/bin:/bin', PITRTOOLS_NODE: node };
+    const call = [checkout('bin', 'cmd_archiver'), '-C', proof.ini, '-F', proof.path];
+    expect(await run(shell, call, { cwd: proof.pgdata, env })).toMatchObject({ code: 0 });
+    expect(existsSync(`${node}.was-called`)).toBe(true);
+    rmSync(node);
+    expect(await run(shell, call, { cwd: proof.pgdata, env })).toMatchObject({ code: 0 });
+    rmSync(proof.marker);
+    expect(await run(shell, call, { cwd: proof.pgdata, env })).toMatchObject({ code: 1 });
+  });
+
   test.each<[string, (place: string) => string]>([
     ['=', (place) => `[DEFAULT]\nl_archivedir=${place}\n`],
     [' = ', (place) => `[DEFAULT]\nl_archivedir = ${place}\n`],
