@@ -40,10 +40,15 @@ async function sendAll(
   return { ...direct, sent: sent + direct.shipped.size };
 }
 
-function findingOf(deps: ArchiverDeps, before: LaneState, trouble: Trouble | undefined): Finding {
+function findingOf(
+  deps: ArchiverDeps,
+  before: LaneState,
+  trouble: Trouble | undefined,
+  tookMs: number,
+): Finding {
   if (trouble === undefined) return { health: 'ok' };
   const { kind, reason } = trouble;
-  return { health: kind, reason, retryAt: retryAtOf(deps, before, kind, 0) };
+  return { health: kind, reason, retryAt: retryAtOf(deps, before, kind, tookMs) };
 }
 
 async function flushUnderLock(
@@ -58,6 +63,7 @@ async function flushUnderLock(
   const queued = await firstNames(lane);
   const names = queued.length > 0 ? queued : (ready?.names ?? []).slice(0, 1).map(({ text }) => text);
   if (names.length === 0) return { kind: 'tried', sent: 0, shipped: new Set(), trouble: undefined };
+  const began = deps.monotonicMs();
   const note = (request: string): Promise<void> => noteRequest(deps, lane, request);
   const use = await withDelivery(deps, lane, cluster, names, async (delivery, request) => {
     if (request !== undefined) await note(request);
@@ -67,7 +73,12 @@ async function flushUnderLock(
   const result: Sent =
     use.kind === 'used' ? use.value : { sent: 0, shipped: new Set(), trouble: use.trouble };
   const before = await readLaneState(lane);
-  await recordFinding(deps, lane, before, findingOf(deps, before, result.trouble));
+  await recordFinding(
+    deps,
+    lane,
+    before,
+    findingOf(deps, before, result.trouble, deps.monotonicMs() - began),
+  );
   return { kind: 'tried', ...result };
 }
 

@@ -86,7 +86,7 @@ function modeOf(health: Health): 'delivers' | 'queues' | 'keeps' | 'abandoned' {
 
 async function leaveNewsOf(deps: ArchiverDeps, { name }: Lane, finding: Finding, nowMs: number) {
   const level = finding.health === 'ok' ? 'notice' : 'warning';
-  await leaveNews(deps, level, `${sentenceOf(name, finding)} (since ${timeStamp(nowMs)})`);
+  await leaveNews(deps, level, sentenceOf(name, finding), timeStamp(nowMs));
 }
 
 async function sendNotification(

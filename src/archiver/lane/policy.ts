@@ -26,7 +26,7 @@ export interface FailedTry {
   readonly kind: TroubleKind;
   /** How long the standby has been in trouble. */
   readonly troubleMs: number;
-  /** How long PostgreSQL waited for this try. It does not wait for the shipper's tries, nor for --flush. */
+  /** How long PostgreSQL waited for this try, or would wait for the next one. It never waits for the shipper's tries. */
   readonly waitedMs: number;
 }
 
@@ -55,7 +55,7 @@ export function troubleSinceMs(
   return sinceBoot(clock, sinceMoment);
 }
 
-/** The end of the rest, for the state file. `waitedMs`: how long PostgreSQL waited for the try, if it did. */
+/** The end of the rest, for the state file. `waitedMs`: how long the try took. */
 export function retryAtOf(
   clock: Pick<Clock, 'now' | 'moment' | 'monotonicMs'>,
   before: LaneState,

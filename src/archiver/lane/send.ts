@@ -63,6 +63,8 @@ function listedSource(
   let names: readonly WalName[] = [];
   let uncommitted = 0;
   const next = async (): Promise<Batch | undefined> => {
+    // Without a width, the next batch waits for the proof that the last one is safe: it may be the end.
+    if (pace.width === undefined && uncommitted > 0) return undefined;
     if (!(await pace.mayContinue())) return undefined;
     // A file that is being sent is still in the directory: listed now, it would be sent twice.
     if (names.length === 0 && uncommitted === 0) names = await list();

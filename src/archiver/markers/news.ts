@@ -19,6 +19,7 @@ export async function leaveNews(
   { layout, log }: ArchiverDeps,
   level: NewsLevel,
   text: string,
+  since: string,
 ): Promise<void> {
   const { news } = shipperPlaces(layout);
   try {
@@ -26,7 +27,7 @@ export async function leaveNews(
       (found) => found.size,
       () => 0,
     );
-    if (size < mostBytes) await appendPrivately(news, `${level} ${quoted(text)}\n`);
+    if (size < mostBytes) await appendPrivately(news, `${level} ${quoted(text)} (since ${since})\n`);
   } catch (error) {
     log.debug(`cannot leave a line for PostgreSQL's log: ${messageOf(error)}`);
   }

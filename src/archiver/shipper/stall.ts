@@ -47,12 +47,19 @@ function stateFile({ deps }: Work): string {
   return join(deps.layout.privateDirectory, 'archive_stall.state');
 }
 
-async function readSaid(work: Work): Promise<SaidState | undefined> {
+interface Memory {
+  said: SaidState | undefined;
+  isUnreadableSaid: boolean;
+}
+
+async function readSaid(work: Work, memory: Memory): Promise<SaidState | undefined> {
   try {
     const text = await readIfExists(stateFile(work));
     return text === undefined ? undefined : parseJson(text.toString('utf8'), saidFields);
   } catch (error) {
-    work.deps.log.warning(`cannot understand "${stateFile(work)}": ${messageOf(error)}`);
+    if (!memory.isUnreadableSaid)
+      work.deps.log.warning(`cannot understand "${stateFile(work)}": ${messageOf(error)}`);
+    memory.isUnreadableSaid = true;
     return undefined;
   }
 }
@@ -80,14 +87,10 @@ async function describe(work: Work, iniFile: string, stalledMs: number): Promise
   return `PostgreSQL has taken no shipped segment for ${seconds} s: ${many} ready, from ${order[0] ?? ''}, and archive_command does not ask for it; pg_wal grows; ${await explain(work, iniFile)}`;
 }
 
-interface Memory {
-  said: SaidState | undefined;
-}
-
 async function say(work: Work, memory: Memory, severity: Severity, message: () => Promise<string>) {
   const { deps } = work;
   const nowS = Math.floor(deps.now() / 1000);
-  const before = latestSaid(memory.said, await readSaid(work));
+  const before = latestSaid(memory.said, await readSaid(work, memory));
   if (!isNotificationDue(before, severity, nowS, deps.settings.notify_reminder)) return;
   const text = await message();
   if (severity === 'ok') deps.log.notice(text);
@@ -132,7 +135,7 @@ export async function watchForStall(work: Work, iniFile: string): Promise<void> 
   const { archive_stall: limitS } = work.deps.settings;
   if (limitS === 0) return;
   const watch: Watch = { marked: [], sinceMs: undefined };
-  const memory: Memory = { said: undefined };
+  const memory: Memory = { said: undefined, isUnreadableSaid: false };
   const wakeUp = createWakeUp();
   work.stop.addEventListener('abort', wakeUp.wake, { once: true });
   while (!isStopped(work)) {

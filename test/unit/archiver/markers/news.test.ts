@@ -17,25 +17,28 @@ function place() {
 
 test('what was left is said once, in its order and at its level', async () => {
   const { deps, lines, layout } = place();
-  await leaveNews(deps, 'warning', 'standby s1 is behind');
-  await leaveNews(deps, 'notice', 'standby s1 has all WAL again');
+  await leaveNews(deps, 'warning', 'standby s1 is behind', 'noon');
+  await leaveNews(deps, 'notice', 'standby s1 has all WAL again', 'one');
   await sayNews(deps);
   await sayNews(deps);
-  expect(lines).toEqual(['WARNING: standby s1 is behind\n', 'NOTICE: standby s1 has all WAL again\n']);
+  expect(lines).toEqual([
+    'WARNING: standby s1 is behind (since noon)\n',
+    'NOTICE: standby s1 has all WAL again (since one)\n',
+  ]);
   expect(readdirSync(layout.privateDirectory)).toEqual([]);
 });
 
 test('another host cannot make two lines of one', async () => {
   const { deps, lines } = place();
-  await leaveNews(deps, 'warning', 'it says: x\nnotice all is well');
+  await leaveNews(deps, 'warning', 'it says: x\nnotice all is well', 'noon');
   await sayNews(deps);
   expect(lines).toHaveLength(1);
-  expect(lines[0]).toMatch(/^WARNING: it says: x\S*n?notice all is well\n$/);
+  expect(lines[0]).toMatch(/^WARNING: it says: x\S*n?notice all is well \(since noon\)\n$/);
 });
 
 test('as long as nobody asks, no more is kept than a person reads', async () => {
   const { deps, lines } = place();
-  for (let more = 0; more < 300; more++) await leaveNews(deps, 'warning', 'x'.repeat(100));
+  for (let more = 0; more < 300; more++) await leaveNews(deps, 'warning', 'x'.repeat(100), 'noon');
   await sayNews(deps);
   expect(lines.length).toBeGreaterThan(10);
   expect(lines.length).toBeLessThan(100);
@@ -44,7 +47,7 @@ test('as long as nobody asks, no more is kept than a person reads', async () => 
 test('a disk that takes nothing hinders nobody', async () => {
   const { deps, lines, news } = place();
   mkdirSync(news);
-  await leaveNews(deps, 'warning', 'x');
+  await leaveNews(deps, 'warning', 'x', 'noon');
   expect(lines).toEqual([]);
   expect(existsSync(news)).toBe(true);
 });
