@@ -161,7 +161,7 @@ describe.each(testMajors())('the WAL that PostgreSQL %i archives', (major) => {
     expect(archived()).toContainEqual(
       expect.objectContaining({
         kind: 'partial',
-        segment: { ...first, name: first.text.replace(/^00000002/, '00000001'), timeline: 1 },
+        segment: { ...first, text: first.text.replace(/^00000002/, '00000001'), timeline: 1 },
       }),
     );
   });
