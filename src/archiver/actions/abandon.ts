@@ -40,13 +40,12 @@ export async function abandonStandby(
   options: ActionOptions,
 ): Promise<void> {
   await withLane(deps, standby, async (lane) => {
-    const state = await readLaneState(lane);
     const queued = await listQueue(lane.queue);
     if (options.dryRun) {
       deps.report(`Would abandon standby ${standby} and remove ${queued.length} files from its queue`);
       return;
     }
-    const range = rangeOf(await abandonLane(deps, lane, state, { by: 'operator', names: [] }));
+    const range = rangeOf(await abandonLane(deps, lane, { by: 'operator', names: [] }));
     deps.report(`Standby ${standby} is abandoned; ${queued.length} files removed from its queue (${range})`);
     deps.report(`It needs a new base backup: run cmd_standby -B there`);
   });

@@ -115,7 +115,7 @@ function safeEverywhere(ready: StoppedFiles, lanes: readonly Flushed[]): readonl
 }
 
 async function countLostOnAbandoned(deps: ArchiverDeps, lane: Lane, names: readonly string[]) {
-  const count = async (): Promise<void> => countLost(deps, lane, await readLaneState(lane), names);
+  const count = (): Promise<void> => countLost(deps, lane, names);
   await withLaneLock(deps, lane, 10_000, count, () => {
     throw new PitrError(`standby ${lane.name}: its lane is busy`);
   });

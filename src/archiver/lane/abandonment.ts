@@ -43,7 +43,7 @@ export async function pollAbandoned(
   }
   // The state file is not written again if nothing has changed.
   if (names.length > 0 || retryAt !== state.retryAt || !(await isQueueEmpty(lane.queue))) {
-    await countLost(deps, lane, { ...state, retryAt }, names);
+    await countLost(deps, lane, names, { retryAt });
   }
   return undefined;
 }

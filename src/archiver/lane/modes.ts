@@ -221,6 +221,8 @@ export interface Abandonment {
   /** The files that the standby does not get, beside its queue. */
   readonly names: readonly string[];
   readonly why?: string;
+  /** Until when the standby is not asked for a resume request; without it, as before. */
+  readonly rest?: Pick<LaneState, 'retryAt'> | undefined;
 }
 
 /**
@@ -231,9 +233,10 @@ export interface Abandonment {
 export async function abandonLane(
   deps: ArchiverDeps,
   lane: Lane,
-  state: LaneState,
-  { by, names, why }: Abandonment,
+  { by, names, why, rest }: Abandonment,
 ): Promise<Abandoned> {
+  // Read only now: the attempt before may have noted a resume request, which must not end this abandonment.
+  const state = await readLaneState(lane);
   const since = new Date(deps.now()).toISOString();
   const marked = await markAndFree(deps, lane, state, withLost(state.abandoned ?? { since, by }, names));
   const range = rangeOf(marked.abandoned);
@@ -245,7 +248,7 @@ export async function abandonLane(
     {
       health: 'abandoned',
       reason: why === undefined ? range : `${why} (${range})`,
-      retryAt: state.abandoned === undefined ? undefined : state.retryAt,
+      retryAt: state.abandoned === undefined ? undefined : (rest ?? state).retryAt,
       segment: names.at(-1),
     },
   );
@@ -256,10 +259,11 @@ export async function abandonLane(
 export async function countLost(
   deps: ArchiverDeps,
   lane: Lane,
-  state: LaneState,
   names: readonly string[],
+  rest?: Abandonment['rest'],
 ): Promise<void> {
-  if (state.abandoned !== undefined) await abandonLane(deps, lane, state, { by: state.abandoned.by, names });
+  const { abandoned } = await readLaneState(lane);
+  if (abandoned !== undefined) await abandonLane(deps, lane, { by: abandoned.by, names, rest });
 }
 
 /** @param request the one that ends the abandonment, or the last one before the operator ended it */

@@ -162,8 +162,7 @@ async function giveUpIfDue(
   const answer = answerFull(deps.settings, lane, error, fullness, deps.monotonicMs());
   if (answer !== 'give-up') return false;
   const names = finding.segment === undefined ? [] : [finding.segment];
-  // The attempt may have noted a resume request, which must not end this abandonment.
-  await abandonLane(deps, lane, await readLaneState(lane), { by: 'policy', names, why: error.message });
+  await abandonLane(deps, lane, { by: 'policy', names, why: error.message });
   return true;
 }
 

@@ -116,7 +116,7 @@ async function giveUpByPolicy(
   const names = [shipment.file.name.text];
   const abandonment = { by: 'policy', names, why: error.message } as const;
   const isDone = await withState(work, lane, async () => {
-    await abandonLane(work.deps, lane, await readLaneState(lane), abandonment);
+    await abandonLane(work.deps, lane, abandonment);
   });
   if (!isDone) return false;
   work.deps.log.error(error.message);

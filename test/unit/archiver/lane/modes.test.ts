@@ -2,7 +2,13 @@ import { mkdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
 import { laneOf } from '../../../../src/archiver/lane/lane.ts';
-import { type Finding, recordFinding, withLost } from '../../../../src/archiver/lane/modes.ts';
+import {
+  abandonLane,
+  type Finding,
+  noteRequest,
+  recordFinding,
+  withLost,
+} from '../../../../src/archiver/lane/modes.ts';
 import { readLaneState } from '../../../../src/archiver/lane/state.ts';
 import { layoutOf } from '../../../../src/archiver/layout.ts';
 import type { ArchiverSettings, StandbyTarget } from '../../../../src/config/options-archiver.ts';
@@ -37,7 +43,8 @@ function lane(reminderS = 3600) {
   };
   const log = textLog({ debug: false }, () => undefined);
   const moment = () => ({ boot: 'this', ms: clock.now / 2 });
-  const deps = { settings, startHook, log, now: () => clock.now, moment } as unknown as ArchiverDeps;
+  const now = () => clock.now;
+  const deps = { settings, layout, startHook, log, now, moment, nonce: () => 'n' } as unknown as ArchiverDeps;
   const find = async (health: Finding['health'], atS: number): Promise<string[]> => {
     const before = calls.length;
     clock.now = 1_000_000 + atS * 1000;
@@ -45,7 +52,7 @@ function lane(reminderS = 3600) {
     await recordFinding(deps, s1, state, { health, reason: 'why', segment: 'seg' });
     return calls.slice(before).map(({ command }) => String(command).split(' ')[0] ?? '');
   };
-  return { find, calls, state: () => readLaneState(s1) };
+  return { find, calls, state: () => readLaneState(s1), deps, s1 };
 }
 
 describe('the operator is told', () => {
@@ -123,4 +130,21 @@ test('the lost range grows in both directions and knows timelines', () => {
     lastLost: '00000002.history',
   });
   expect(withLost(abandoned, [])).toMatchObject({ firstLost: undefined });
+});
+
+test('a resume request that was noted just before the standby is abandoned does not end the abandonment', async () => {
+  const { deps, s1, state, find } = lane();
+  mkdirSync(s1.queue);
+  await find('no-space', 1);
+  await noteRequest(deps, s1, 'of a killed base backup');
+  await abandonLane(deps, s1, {
+    by: 'policy',
+    names: ['000000010000000000000001'],
+    why: 'its queue is full',
+  });
+  expect(await state()).toMatchObject({
+    health: 'abandoned',
+    seenRequest: 'of a killed base backup',
+    abandoned: { by: 'policy', firstLost: '000000010000000000000001' },
+  });
 });
