@@ -4,6 +4,7 @@ import { systemErrorCode } from '../../../../system/durable.ts';
 import { originName, originOf } from '../../../primary/origin.ts';
 import type { BackupContext } from '../context.ts';
 import { copyGroups } from './copy-pool.ts';
+import { splitAtLinks } from './groups.ts';
 import { type CopyPlan, type CopyRoot, localPath, type PlannedFile, printablePath } from './planned-files.ts';
 import { sizesOnPrimary } from './remote-sizes.ts';
 
@@ -82,7 +83,7 @@ async function checkRoot(context: BackupContext, root: CopyRoot): Promise<number
     // From here on what was seen last is what the copy is held against.
     const files = unexplained.map(({ file, now }) => ({ ...file, size: now }));
     const bytes = files.reduce((sum, { size }) => sum + size, 0);
-    moved += (await copyGroups(silent, [{ root, files, bytes }], 'contents')).literal;
+    moved += (await copyGroups(silent, splitAtLinks({ root, files, bytes }), 'contents')).literal;
     unexplained = await findUnexplained(context, root, files);
   }
   if (unexplained.length === 0) return moved;

@@ -7,7 +7,7 @@ import { type BackupContext, failure } from '../context.ts';
 import { flushCopy, type FlushMeanwhile, flushMeanwhile } from '../pgdata/flush.ts';
 import { type CopyProgress, trackProgress } from '../progress/copy-progress.ts';
 import type { Comparison } from './comparison.ts';
-import { type FileGroup, splitAtLinks } from './groups.ts';
+import type { FileGroup } from './groups.ts';
 import { findLost } from './partial-transfer.ts';
 import { type GroupCopy, runGroup } from './rsync-group.ts';
 import type { TransferStatistics } from './rsync-output.ts';
@@ -194,7 +194,7 @@ function createPool(context: BackupContext, groups: readonly FileGroup[], compar
     context,
     comparison,
     workers,
-    waiting: groups.flatMap(splitAtLinks),
+    waiting: [...groups],
     bwlimit: shareOf(basebackup_bwlimit, workers),
     progress: trackProgress((event) => {
       if (event.kind === 'progress') flush.note(event.bytes);

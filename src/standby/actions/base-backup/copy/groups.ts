@@ -41,10 +41,10 @@ export function splitAtLinks({ root, files }: FileGroup): readonly FileGroup[] {
 }
 
 /** Nothing is faster for one worker than an rsync that need not start again. */
-function inPortions(root: CopyRoot): readonly FileGroup[] {
-  const portions = Math.ceil(root.files.length / mostFiles);
+function inPortions({ root, files }: FileGroup): readonly FileGroup[] {
+  const portions = Math.ceil(files.length / mostFiles);
   return Array.from({ length: portions }, (_none, index) =>
-    groupOf(root, root.files.slice(index * mostFiles, (index + 1) * mostFiles)),
+    groupOf(root, files.slice(index * mostFiles, (index + 1) * mostFiles)),
   );
 }
 
@@ -56,12 +56,13 @@ export function shareOut(
   { roots }: { readonly roots: readonly CopyRoot[] },
   workers: number,
 ): readonly FileGroup[] {
-  const filled = roots.filter(({ files }) => files.length > 0);
-  if (workers === 1) return filled.flatMap(inPortions);
-  let remaining = filled.reduce((sum, { bytes, files }) => sum + bytes + files.length * fileWeight, 0);
+  // Before they are shared out: each group would else be split into as many as there are links.
+  const parts = roots.flatMap((root) => splitAtLinks(groupOf(root, root.files)));
+  if (workers === 1) return parts.flatMap(inPortions);
+  let remaining = parts.reduce((sum, { bytes, files }) => sum + bytes + files.length * fileWeight, 0);
   const groups: FileGroup[] = [];
-  for (const root of filled) {
-    const bySize = [...root.files].sort((a, b) => b.size - a.size);
+  for (const { root, files } of parts) {
+    const bySize = [...files].sort((a, b) => b.size - a.size);
     for (let start = 0; start < bySize.length;) {
       const enough = Math.max(leastWeight, remaining / (2 * workers));
       let end = start;

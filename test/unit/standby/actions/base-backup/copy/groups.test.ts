@@ -55,6 +55,16 @@ describe('the files shared out', () => {
     expect(shareOut(plan, 1).map(({ root: { name } }) => name)).toEqual(['a', 'b']);
   });
 
+  test('start no more copies because of a linked directory than it needs for itself', () => {
+    const plain = root('a', Array.from({ length: 8 }, () => 1024 * megabyte));
+    const linked = plain.files.map((file) => ({ ...file, path: file.path.replace('a/', 'a/log/') }));
+    const links = [{ path: 'a/log', directory: '/disk' }];
+    const groups = shareOut({ roots: [{ ...plain, files: [...plain.files, ...linked], links }] }, 4);
+    const sources = groups.map(({ root: { source } }) => source);
+    expect(sources.lastIndexOf('/from/a') + 1).toBe(sources.indexOf('/disk'));
+    expect(sources.length).toBeLessThanOrEqual(16);
+  });
+
   test.each([1, 2, 4])('are never more at once than rsync has memory for (%i workers)', (workers) => {
     const files = Array.from({ length: 35_000 }, (_none, index) => index % 3);
     const counts = shareOut({ roots: [root('a', files)] }, workers).map((group) => group.files.length);
