@@ -56,7 +56,10 @@ describe('the files shared out', () => {
   });
 
   test('start no more copies because of a linked directory than it needs for itself', () => {
-    const plain = root('a', Array.from({ length: 8 }, () => 1024 * megabyte));
+    const plain = root(
+      'a',
+      Array.from({ length: 8 }, () => 1024 * megabyte),
+    );
     const linked = plain.files.map((file) => ({ ...file, path: file.path.replace('a/', 'a/log/') }));
     const links = [{ path: 'a/log', directory: '/disk' }];
     const groups = shareOut({ roots: [{ ...plain, files: [...plain.files, ...linked], links }] }, 4);
