@@ -36,7 +36,7 @@ function reportEnd({ deps, facts, primary }: BackupContext, backup: BackupRecord
     deps.report('Base backup finished successfully');
   }
   if (findings.length === 0) return 0;
-  // These are damaged on the origin, too: a copy that is damaged by itself is no finished base backup.
+  // These pages are damaged on the origin, too. If only the copy were damaged, the base backup would not have finished.
   const isFromPrimary = primary.source === undefined;
   deps.log.error(`the base backup is a true copy of a damaged ${isFromPrimary ? 'primary' : 'standby'}`, {
     detail: describeFindings(findings),
@@ -45,7 +45,7 @@ function reportEnd({ deps, facts, primary }: BackupContext, backup: BackupRecord
   return exitCodes.failure;
 }
 
-/** Says what --verify does not do, and why. */
+/** Warns that --verify has no effect, and gives the reason. */
 function noticeUnverified(deps: StandbyDeps, { primary, streaming }: BackupFacts): void {
   if (!primary.settings.dataChecksums)
     deps.log.notice('the primary has no data checksums, so --verify has nothing to check');
@@ -55,20 +55,20 @@ function noticeUnverified(deps: StandbyDeps, { primary, streaming }: BackupFacts
     );
 }
 
-/** The copy is good with any settings; but -S could not start with these, so they are reported in time. */
+/** The copy is good with any settings, but -S could not start with these: the operator learns it in time. */
 async function warnOfLowLimits(deps: StandbyDeps, { primary, place }: BackupFacts): Promise<void> {
   const { capabilities, settings: server } = primary;
-  // A directory without a configuration gets the primary's own.
+  // A pgdata without a configuration gets the primary's own, whose settings are high enough.
   if (place.content.kind !== 'cluster' && deps.settings.pg_conf === undefined) return;
   const configuration = await readConfiguration(deps.settings, 'standby', capabilities.version.major);
   const low = await limitsBelow(serverOf(deps, capabilities), configuration, server.standbyLimits);
   for (const { message, hint } of limitObjectionsOf(low, configuration)) deps.log.warning(message, { hint });
 }
 
-/** Carries the steps out, watched, with connections for all workers. */
+/** Carries out the steps while the progress is shown, with connections for all workers. */
 async function carryOutWatched(run: BackupRun, steps: readonly BackupStep[], json: boolean): Promise<void> {
   const { deps, facts, primary } = run;
-  // Standard output is for the one object alone.
+  // Standard output contains only the JSON object.
   const report = json
     ? (line: string) => {
         deps.log.debug(line);
@@ -83,8 +83,8 @@ async function carryOutWatched(run: BackupRun, steps: readonly BackupStep[], jso
 }
 
 /**
- * -B: makes pgdata a copy of the primary that a server can recover from, together with the WAL in archivedir. All that can
- * be refused is refused before anything changes; from the first changed byte until the end no server can start.
+ * -B: makes pgdata a copy of the primary that a server can recover from, together with the WAL in archivedir. Every
+ * refusal comes before anything changes. From the first changed byte until the end no server can start.
  */
 export async function baseBackup(given: StandbyDeps, options: BackupOptions): Promise<number> {
   await sayWherePrimaryIsHere(given);

@@ -6,7 +6,7 @@ import type { TakeConnection } from './copy/connections.ts';
 import type { BackupFacts } from './facts.ts';
 import type { OnBackupEvent } from './progress/events.ts';
 
-/** The world of a base backup: what was true before it began, and what its steps work with. */
+/** The parts that every step of a base backup works with, and the facts from before it began. */
 export interface BackupContext {
   readonly deps: StandbyDeps;
   readonly primary: Primary;
@@ -15,18 +15,18 @@ export interface BackupContext {
   readonly takeConnection?: TakeConnection;
 }
 
-/** A fact without which no plan holds the step that asks for it: that it is missing is a bug. */
+/** A fact that the plan guarantees for the step that asks for it: if it is missing, that is a bug. */
 export function needed<T>(value: T | undefined, what: string): T {
   if (value === undefined) throw new Error(`a base backup was planned without ${what}`);
   return value;
 }
 
-/** Throws the signal's reason instead of what a command said that was ended by the signal. */
+/** Throws the reason of the signal if a signal ended the command, otherwise the command's own error. */
 export function failure(deps: StandbyDeps, error: PitrError): PitrError {
   return deps.signal.aborted && deps.signal.reason instanceof PitrError ? deps.signal.reason : error;
 }
 
-/** Runs a program over the copy, within the limit of the whole backup. */
+/** Runs a program that works on the copy, within the time limit of the whole backup. */
 export async function runOnCopy(
   deps: StandbyDeps,
   command: CommandLine,

@@ -36,29 +36,29 @@ export interface BackupFacts {
   readonly primary: PrimaryFacts;
   readonly place: LocalPlace;
   readonly record: StandbyRecord;
-  /** Why the record cannot be read; what it said is unknown then. */
+  /** The reason why the record cannot be read: its contents are then unknown. */
   readonly recordProblem?: string | undefined;
-  /** Undefined where pg_basebackup takes its place. */
+  /** Undefined if pg_basebackup is used instead. */
   readonly rsync: RsyncAbility | undefined;
   readonly streaming: StreamingFacts | undefined;
   readonly source: SourceFacts | undefined;
-  /** setpriv(1) can make a program end with us, even when we are killed. */
+  /** Whether setpriv(1) is available: it makes a program end with us, even if we are killed. */
   readonly diesWithParent: boolean;
   readonly missingConfiguration: readonly MissingConfiguration[];
-  /** Why PostgreSQL there cannot archive by the program that it names, as far as that can be seen. */
+  /** Why PostgreSQL on the primary cannot run the archive program that it names, as far as we can see. */
   readonly archiveCommandProblem: string | undefined;
-  /** WAL files in archivedir, read before `position`: what lies beyond it comes from another history. */
+  /** WAL files in archivedir, listed before `position` was read: a file beyond that position comes from another history. */
   readonly archived: readonly WalName[];
   readonly position: WalPosition | undefined;
-  /** Up to 9.5 there can be only one backup at a time, and that of a killed run is still in progress. */
+  /** Up to 9.5 there is only one backup at a time, and the backup of a killed run is still in progress. */
   readonly backupInProgress: BackupInProgress | undefined;
-  /** The label of the backup that an earlier run began there and, as far as it knew, did not end. */
+  /** The label of a backup that an earlier run began on the primary, and perhaps did not end. */
   readonly notedBackup: string | undefined;
-  /** It names the standby and the run. */
+  /** The label contains the name of the standby and of the run. */
   readonly label: string;
   readonly standby: string;
   readonly force: Force;
-  /** Whether the copy's pages are to be checked. */
+  /** Whether to check the pages of the copy. */
   readonly verify: boolean;
 }
 
@@ -148,7 +148,7 @@ export async function observeForBackup(
   };
 }
 
-/** Where the files come from and go to, for messages. */
+/** The source and the target of the files, for messages. */
 export function describeCopied({ primary, place, source }: BackupFacts): string {
   const tablespaces = outsidePgdata(place.targets).map(
     ({ name, target }) => `, tablespace "${name}" to "${target}"`,

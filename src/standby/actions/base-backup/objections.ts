@@ -77,7 +77,7 @@ function archiveObjections({ place }: BackupFacts): Objection[] {
   ];
 }
 
-/** All that stands against a base backup. */
+/** All objections to a base backup. */
 export function listObjections(facts: BackupFacts): readonly Objection[] {
   const { place, primary } = facts;
   return [

@@ -9,9 +9,10 @@ import type { BackupStep } from './steps.ts';
 import { streamingSteps } from './streaming/plan.ts';
 
 /**
- * Files in archivedir that the primary cannot have written on its way to where it is now: of a later timeline, or
- * of this one beyond its end. They are left by a promotion of this standby or by a primary that was set back. The
- * server would follow such a timeline, and the archiver would meet other bytes under the same name.
+ * Files in archivedir that the primary cannot have written: their timeline is later than the primary's, or they lie
+ * beyond its current position. They remain from a promotion of this standby, or from a primary that was restored to an
+ * earlier state. The server would follow such a timeline, and the archiver would find other contents under the same
+ * names.
  */
 export function findForeignHistory(facts: BackupFacts): readonly WalName[] {
   const { position, archived } = facts;
@@ -28,12 +29,12 @@ export function findForeignHistory(facts: BackupFacts): readonly WalName[] {
 function sentinelSteps({ primary, place, standby }: BackupFacts): readonly BackupStep[] {
   const sentinel = newSentinel(primary, standby);
   const previous = place.sentinel.kind === 'found' ? place.sentinel.sentinel : undefined;
-  // One that is missing is an objection: only -I marks a directory as the archive.
+  // A missing sentinel is an objection: only -I marks a directory as the archive.
   if (previous === undefined || formatSentinel(previous) === formatSentinel(sentinel)) return [];
   return [{ kind: 'write-sentinel', sentinel, previous }];
 }
 
-/** The steps of a base backup. Throws a refusal that names everything which stands against it. */
+/** The steps of a base backup. Throws a refusal that names all objections. */
 export function planBaseBackup(facts: BackupFacts): readonly BackupStep[] {
   refuseOn(listObjections(facts), facts.force);
   const foreign = findForeignHistory(facts);
@@ -45,7 +46,7 @@ export function planBaseBackup(facts: BackupFacts): readonly BackupStep[] {
   ];
 }
 
-/** From the beginning of the backup to its end, over ssh. */
+/** The steps between the start and the end of the backup, for a copy over ssh. */
 function rsyncSteps(facts: BackupFacts): readonly BackupStep[] {
   const { source, backupInProgress: leftover, missingConfiguration } = facts;
   const when = <S>(isWanted: boolean, step: S) => (isWanted ? [step] : []);

@@ -5,7 +5,7 @@ import type { BackupRecord } from '../../backup-record/record.ts';
 import { needed } from './context.ts';
 import { type BackupFacts, layoutOf } from './facts.ts';
 
-/** The record of a backup that begins. */
+/** The record of a backup that is beginning. */
 export function recordOfStart(facts: BackupFacts, lsn: bigint, startTime: string): BackupRecord {
   const { primary, label, source } = facts;
   const { timeline } = needed(facts.position, 'the position of the primary');
@@ -25,7 +25,7 @@ export function recordOfStart(facts: BackupFacts, lsn: bigint, startTime: string
   };
 }
 
-/** Where recovery starts, as backup_label has it. */
+/** The start of recovery, as backup_label has it. */
 export function startIn({ startLsn, startSegment }: BackupLabel) {
   return {
     startLsn: formatLsn(startLsn),

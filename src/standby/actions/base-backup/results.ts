@@ -9,7 +9,7 @@ import type { Before } from './pgdata/pgdata-files.ts';
 
 type PartOf<K extends keyof BackupRecord> = Required<Pick<BackupRecord, K>>;
 
-/** The parts of a backup by pg_basebackup that recovery starts from. */
+/** The parts of a backup by pg_basebackup from which recovery starts. */
 export interface ReceivedBackup {
   readonly control: Buffer;
   readonly label: BackupLabel;
@@ -34,12 +34,12 @@ export interface StepResults {
   finish: BackupRecord;
 }
 
-/** One base backup under way. */
+/** One base backup in progress. */
 export interface BackupRun extends BackupContext {
   readonly results: { [K in keyof StepResults]?: StepResults[K] };
   readonly state: {
     onPrimary: BackupOnPrimary;
-    /** From the moment at which the first byte below pgdata may have changed. */
+    /** True from the moment at which the first byte below pgdata may have changed. */
     isCopyBegun: boolean;
   };
   readonly beganMs: number;
@@ -66,7 +66,7 @@ export function giving<K extends keyof StepResults, P = unknown>(
   };
 }
 
-/** The result of whichever of these steps the plan holds: each way of copying has its own. */
+/** The result of the step that the plan contains: each way of copying has its own. */
 export function resultOf<K extends keyof StepResults>(
   { results }: Pick<BackupRun, 'results'>,
   ...kinds: readonly K[]
@@ -78,7 +78,7 @@ export function resultOf<K extends keyof StepResults>(
   throw new Error(`the plan of the base backup has no step ${kinds.join(' or ')} before this one`);
 }
 
-/** All that is known of the backup by now. */
+/** All facts that are known about the backup by now. */
 export function recordOf(run: Pick<BackupRun, 'results'>): BackupRecord {
   const { results } = run;
   return {
@@ -91,7 +91,7 @@ export function recordOf(run: Pick<BackupRun, 'results'>): BackupRecord {
   };
 }
 
-/** The same at the end, with the time that all of it took. */
+/** The same at the end, with the total duration. */
 export function finalRecord(run: BackupRun): BackupRecord {
   const record = recordOf(run);
   const seconds = secondsBetween(run.beganMs, run.deps.monotonicMs());
@@ -99,7 +99,7 @@ export function finalRecord(run: BackupRun): BackupRecord {
   return { ...record, ...copy, status: 'complete' };
 }
 
-/** To a tenth. */
+/** To a tenth of a second. */
 export function secondsBetween(fromMs: number, toMs: number): number {
   return Math.round((toMs - fromMs) / 100) / 10;
 }

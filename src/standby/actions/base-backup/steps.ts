@@ -41,7 +41,7 @@ async function takeSentinelBack(
 ): Promise<void> {
   const { archivedir } = facts.place;
   const written = results['write-sentinel'];
-  // The archive stays prepared once pgdata follows the new history.
+  // The archive stays prepared once the copy has begun, because pgdata then follows the new history.
   if (written === undefined || state.isCopyBegun) return;
   if (await isStillThere(archivedir, written)) await writeSentinel(archivedir, previous);
   else {
@@ -71,15 +71,15 @@ async function putNamesBack(
 
 async function mark(run: BackupRun): Promise<Before> {
   const before = await readBefore(run.facts.place.pgdata);
-  // An undo needs it even if not all was marked.
+  // An undo needs this even if only a part was marked.
   run.results['mark-copying'] = before;
   await markCopying(run.facts, recordOf(run), before);
   return before;
 }
 
 /**
- * All that a base backup can do. Until the copy begins, each step is undone, or leaves nothing that matters: a switched segment, a
- * backup that was ended.
+ * All kinds of steps of a base backup. Before the copy begins, each step can be undone or leaves only harmless traces:
+ * a switched segment, a backup that has ended.
  */
 export const backupSteps = {
   ...receivingSteps,
@@ -140,7 +140,7 @@ export const backupSteps = {
     say: (_step, { facts }) => `remove from "${facts.place.pgdata}" what the primary has not`,
     run: async (run) => {
       const { roots } = resultOf(run, 'plan-copy');
-      // While these are made, what is here is still what was here.
+      // While the directories are made, pgdata is still unchanged.
       for (const { target } of roots) await ensureDirectory(target);
       run.state.isCopyBegun = true;
       await prepareTargets(run, roots);
@@ -177,7 +177,7 @@ export const backupSteps = {
   }),
   'fetch-control': giving('fetch-control', {
     say: () => 'read pg_control of the primary and check it',
-    // After all other files and before the backup ends, as the manual asks.
+    // After all other files and before the backup ends, as the manual requires.
     run: async ({ primary }) => {
       const { bytes } = await readRemoteControl(primary.shell, primary.facts.dataDirectory);
       return { control: bytes };
@@ -222,7 +222,7 @@ export const backupSteps = {
       return record;
     },
   }),
-  /** Never fails: the backup is good by then. */
+  /** Never fails, because the backup is good by then. */
   'move-older': step({
     say: (_step, { facts }) => `move WAL that is older than the backup aside in "${facts.place.archivedir}"`,
     run: (run) => moveOlder(run, resultOf(run, 'stop-backup', 'receive').label.startSegment),

@@ -7,8 +7,8 @@ import { distrustFiles, sourceOf, verifyCopy } from '../../page-check/verify-cop
 import { type BackupContext, needed } from './context.ts';
 
 /**
- * `-B --verify`: checks every page of the copy before the backup ends on the primary. All that changes there until a page is
- * compared is then in the WAL of this backup, which distinguishes a torn page from a damaged one.
+ * `-B --verify`: checks every page of the copy before the backup ends on the primary. Every change on the primary up to
+ * the comparison is then in the WAL of this backup, which distinguishes a torn page from a damaged one.
  */
 export async function verifyStep(
   { deps, primary, facts, onEvent }: BackupContext,

@@ -8,7 +8,7 @@ import { splitAtLinks } from './groups.ts';
 import { type CopyPlan, type CopyRoot, localPath, type PlannedFile, printablePath } from './planned-files.ts';
 import { sizesOnPrimary } from './remote-sizes.ts';
 
-/** A file that is not here as the plan has it. Sizes are undefined where there is no file. */
+/** A file here that differs from the plan. A size is undefined if the file does not exist. */
 export interface Deviation {
   readonly file: PlannedFile;
   readonly here: number | undefined;
@@ -17,12 +17,12 @@ export interface Deviation {
 export type Verdict = 'lawful' | 'again';
 
 /**
- * Whether a running server can have made a file differ so. One that has gone there is dropped by the WAL, and one that
- * changed its size in the meantime was copied somewhere on its way. Anything else is looked at again: a file that was cut and
- * grew anew looks the same as one that was not copied whole.
+ * Whether the primary's running server explains the difference. If the file was removed there, WAL replay removes it
+ * here. If its size changed during the copy, any size between the two is right. Any other file is copied again: a file
+ * that was truncated and grew again looks like one that was not copied whole.
  *
- * @param planned when the backup began
- * @param now after the copy; undefined for a file that has gone
+ * @param planned size when the backup began
+ * @param now size after the copy; undefined for a file that was removed
  */
 export function judgeDeviation({ file, here }: Deviation, now: number | undefined): Verdict {
   if (now === undefined) return 'lawful';
@@ -51,7 +51,7 @@ async function findDeviations(root: CopyRoot, files: readonly PlannedFile[]): Pr
   return found;
 }
 
-/** Those of the files that cannot be explained by what a running server does. */
+/** The files whose difference a running server does not explain. */
 async function findUnexplained(
   { primary }: BackupContext,
   root: CopyRoot,
@@ -70,7 +70,7 @@ async function findUnexplained(
   });
 }
 
-/** A busy server may change a file every time that we look at it. */
+/** The number of attempts: a busy server may change a file each time that we look at it. */
 const rounds = 5;
 const shownFiles = 10;
 
@@ -80,7 +80,7 @@ async function checkRoot(context: BackupContext, root: CopyRoot): Promise<number
   const silent = { ...context, onEvent: () => undefined };
   for (let round = 1; unexplained.length > 0 && round < rounds; round++) {
     context.deps.log.debug(`${unexplained.length} files of ${root.source} are copied once more`);
-    // From here on what was seen last is what the copy is held against.
+    // From here on the size that was seen last is the expected one.
     const files = unexplained.map(({ file, now }) => ({ ...file, size: now }));
     const bytes = files.reduce((sum, { size }) => sum + size, 0);
     moved += (await copyGroups(silent, splitAtLinks({ root, files, bytes }), 'contents')).literal;
@@ -99,7 +99,7 @@ async function checkRoot(context: BackupContext, root: CopyRoot): Promise<number
   });
 }
 
-/** Holds what is here against the plan: every file, its presence and its size. Returns what had to be moved once more. */
+/** Compares the copy with the plan: every file must exist and have its size. Returns how many bytes were transferred again. */
 export async function checkCopy(context: BackupContext, { roots }: CopyPlan): Promise<number> {
   let moved = 0;
   for (const root of roots) moved += await checkRoot(context, root);

@@ -1,11 +1,12 @@
 import type { BackupFacts } from '../facts.ts';
 
-/** How rsync finds out what to transfer: by size and time, or by reading every byte on both sides. */
+/** How rsync determines what to transfer: by size and time, or by reading every byte on both sides. */
 export type Comparison = 'times' | 'contents';
 
 /**
- * Size and time are believed only of files that an earlier backup of ours finished and flushed, and only to the
- * nanosecond: a file may change without changing its size within the second in which it was copied.
+ * Size and time prove something only for files that an earlier backup of ours completed and flushed, and only if the
+ * times are equal to the nanosecond: a file may change without changing its size within the second in which it was
+ * copied.
  */
 export function comparisonFor({ primary, place, record, rsync, source }: BackupFacts): Comparison {
   // Each host has times of its own: equal ones prove nothing about another host's file.

@@ -3,10 +3,10 @@ import type { StandbyDeps } from '../../../deps.ts';
 
 type Work = (shell: RemoteShell) => Promise<void>;
 
-/** Does the work over a connection of its own. */
+/** Runs the work over a connection of its own. */
 type Connection = (work: Work) => Promise<ConnectResult<void>>;
 
-/** The next connection that has no work; undefined where none is left. */
+/** The next connection that nobody uses; undefined if none is left. */
 export type TakeConnection = () => Connection | undefined;
 
 interface Opened {
@@ -29,8 +29,8 @@ function openConnection(deps: StandbyDeps, target: SshTarget): Opened {
 }
 
 /**
- * Opens connections for the further workers while `use` prepares the backup, since a login takes longer than the rest of that, and
- * closes all of them afterwards.
+ * Opens connections for the additional workers while `use` prepares the backup, because a login takes longer than the
+ * rest of the preparation. Closes all of them afterwards.
  */
 export async function withConnections<T>(
   deps: StandbyDeps,

@@ -7,7 +7,7 @@ import { copyGroups } from './copy-pool.ts';
 import { shareOut } from './groups.ts';
 import type { CopyPlan } from './planned-files.ts';
 
-/** Copies what was planned, holds what arrived against the plan, and returns what it took. */
+/** Copies the planned files, compares the copy with the plan, and returns the costs of the copy. */
 export async function copyFiles(
   context: BackupContext,
   plan: CopyPlan,

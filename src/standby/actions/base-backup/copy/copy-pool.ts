@@ -21,15 +21,18 @@ interface Pool {
   readonly bwlimit: number | undefined;
   readonly progress: CopyProgress;
   readonly flush: FlushMeanwhile;
-  /** Ends every rsync: the program is to stop, or to continue would be of no use. */
+  /** Ends every rsync, because the program must stop or because the copy has failed already. */
   readonly ending: AbortController;
-  /** For work beside the workers. */
+  /** Records an error of work that runs beside the workers. */
   readonly fail: (error: unknown, what: string) => void;
   readonly errors: PitrError[];
   moved: TransferStatistics;
 }
 
-/** A block that changed on the primary between two looks of rsync: the file's checksum does not fit, and rsync says 23. */
+/**
+ * Exit status 23 may mean that a block changed on the primary while rsync read the file twice: the checksum of the file
+ * is then wrong.
+ */
 function isWorthAnotherTry(result: CommandResult): boolean {
   return rsyncOutcome(result).kind === 'partial' && result.stderr.includes('failed verification');
 }
@@ -50,7 +53,7 @@ async function transfer(pool: Pool, copy: GroupCopy): Promise<CommandResult> {
   return result;
 }
 
-/** `ends-all` for a failure that the other workers will meet as well, or that makes their work useless. */
+/** `ends-all`: the other workers would fail in the same way, or their work has become useless. */
 interface Failed {
   readonly error: PitrError;
   readonly endsAll: boolean;
@@ -62,7 +65,7 @@ async function judge(pool: Pool, group: FileGroup, result: CommandResult): Promi
     case 'whole':
       return undefined;
     case 'vanished':
-      // Files that go while they are to be copied are a running server's daily life: its WAL removes them here as well.
+      // A running server removes files all the time. WAL replay removes them here as well.
       pool.context.deps.log.debug(
         `files vanished during the copy, which is harmless: ${describeResult(result)}`,
       );
@@ -94,14 +97,14 @@ async function copyGroup(pool: Pool, shell: RemoteShell, group: FileGroup): Prom
   };
   let result = await transfer(pool, copy);
   if (isWorthAnotherTry(result)) result = await transfer(pool, copy);
-  // An rsync that we ended has not failed by itself.
+  // An rsync that we ended is no failure of its own.
   if (ending.signal.aborted && result.kind === 'killed') return undefined;
   const failed = await judge(pool, group, result);
   if (failed === undefined) progress.end(group);
   return failed;
 }
 
-/** Takes one group after the other, until there is none or one failure ends all. */
+/** Copies one group after another until none is left, or until a failure ends the whole copy. */
 async function work(pool: Pool, shell: RemoteShell): Promise<void> {
   while (!pool.ending.signal.aborted) {
     const group = pool.waiting.shift();
@@ -119,7 +122,7 @@ async function work(pool: Pool, shell: RemoteShell): Promise<void> {
 
 const greetingMs = 30_000;
 
-/** By a connection that was opened before; false if there is none that still lives: what came before may have taken hours. */
+/** Works over a connection that was opened before. False if none of them still works: hours may have passed since. */
 async function workOverOpened(pool: Pool): Promise<boolean> {
   const connection = pool.context.takeConnection?.();
   if (connection === undefined) return false;
@@ -131,7 +134,7 @@ async function workOverOpened(pool: Pool): Promise<boolean> {
   return result.kind === 'used' && isAlive;
 }
 
-/** A further worker has a connection of its own, so that the workers do not share one stream. */
+/** Each additional worker has its own connection, because one connection would limit all of them. */
 async function workApart(pool: Pool): Promise<void> {
   const { deps, primary } = pool.context;
   const { target } = originOf(primary).shell;
@@ -169,7 +172,7 @@ async function runPool(pool: Pool): Promise<void> {
   }
 }
 
-/** One worker's share of the limit for the whole copy. */
+/** The part of the bandwidth limit that one worker gets. */
 function shareOf(bwlimit: number, workers: number): number | undefined {
   return bwlimit === 0 ? undefined : Math.max(1, Math.floor(bwlimit / workers));
 }
@@ -208,7 +211,7 @@ function createPool(context: BackupContext, groups: readonly FileGroup[], compar
   };
 }
 
-/** Copies all groups, `rsync_threads` at once, and returns what was moved. Every failure is reported. */
+/** Copies all groups, `rsync_threads` at once, and returns how much was transferred. Reports every failure. */
 export async function copyGroups(
   context: BackupContext,
   groups: readonly FileGroup[],

@@ -7,11 +7,11 @@ export interface FileGroup {
   readonly bytes: number;
 }
 
-/** The cost of a file beside its bytes, in bytes that could be moved instead. */
+/** The cost of a file in addition to its bytes, expressed in bytes that could be copied in the same time. */
 const fileWeight = 128 * 1024;
-/** The cost of starting an rsync: below this a better balance brings less. */
+/** The cost of starting an rsync: smaller groups would balance the load better, but cost more than they save. */
 const leastWeight = 96 * 1024 * 1024;
-/** rsync keeps what it knows of each file of its list, and so at both ends and twice here. */
+/** rsync keeps the list of its files in memory, at both ends, and here in two processes. */
 const mostFiles = 10_000;
 
 function weightOf({ size }: PlannedFile): number {
@@ -23,13 +23,13 @@ function groupOf(root: CopyRoot, files: readonly PlannedFile[]): FileGroup {
 }
 
 /**
- * rsync 3.5 follows no symbolic link of another owner: what lies behind a linked directory is copied from where the link leads.
- * Here it is a directory.
+ * rsync 3.5 does not follow a symbolic link of another owner. The files behind a linked directory are therefore copied
+ * from the real path. On this host the directory is an ordinary one.
  */
 export function splitAtLinks({ root, files }: FileGroup): readonly FileGroup[] {
   const groups: FileGroup[] = [];
   let rest = files;
-  // A link that lies behind another one comes before that.
+  // A link that is behind another link must come before that one.
   for (const { path, directory } of [...root.links].sort((a, b) => b.path.length - a.path.length)) {
     const isBehind = (file: PlannedFile) => file.path.startsWith(`${path}/`);
     const below = rest.filter(isBehind).map((file) => ({ ...file, path: file.path.slice(path.length + 1) }));
@@ -40,7 +40,7 @@ export function splitAtLinks({ root, files }: FileGroup): readonly FileGroup[] {
   return [groupOf(root, rest), ...groups].filter((group) => group.files.length > 0);
 }
 
-/** Nothing is faster for one worker than an rsync that need not start again. */
+/** With one worker, large groups are the fastest, because rsync starts less often. */
 function inPortions({ root, files }: FileGroup): readonly FileGroup[] {
   const portions = Math.ceil(files.length / mostFiles);
   return Array.from({ length: portions }, (_none, index) =>
@@ -49,8 +49,8 @@ function inPortions({ root, files }: FileGroup): readonly FileGroup[] {
 }
 
 /**
- * Shares the files out so that workers who each take the next group when they have done one end at about the same time:
- * the largest files first, in groups that become smaller as less remains.
+ * Distributes the files so that all workers finish at about the same time: the largest files first, in groups that
+ * become smaller towards the end. Each worker takes the next group as soon as it is free.
  */
 export function shareOut(
   { roots }: { readonly roots: readonly CopyRoot[] },

@@ -12,7 +12,7 @@ import {
   printablePath,
 } from './planned-files.ts';
 
-/** The entries below a root on the primary that the rules let be copied. */
+/** The entries below a root on the primary that the rules allow to be copied. */
 export type RootListing = Pick<CopyRoot, 'source' | 'directories' | 'files' | 'links' | 'bytes'>;
 
 function findPatterns(rules: CopyRules): string {
@@ -23,14 +23,14 @@ function findPatterns(rules: CopyRules): string {
   return all.length === 0 ? '' : `\\( ${all.join(' -o ')} \\) -prune -o`;
 }
 
-/** Prints where a linked directory leads, in a line before its own. */
+/** Prints the real path of a linked directory, in a line before the directory's own line. */
 const ledTo = `-printf 'p 0 0 ' -exec sh -c 'printf "%s\\0" "$(cd -P -- "$1" 2>/dev/null && pwd -P)"' - {} \\;`;
 
 /**
- * Lists a root: a line for each entry with its kind, mode, size and path, where a path is unambiguous whatever its bytes are.
- * Links to directories are followed, since they would point to nothing on another host; those to files are named. Capital
- * letters are for what cannot be read. Where the root and the linked directories lie without links stands before each of them.
- * The last lines hold what find said, and how it ended.
+ * Lists a root. Each entry has one line with its kind, mode, size and path; paths are encoded so that any byte is
+ * unambiguous. Links to directories are followed, because on another host they would point to nothing. Links to files
+ * are listed as links. A capital letter means that the entry cannot be read. The real path of the root and of each
+ * linked directory precedes its line. The last lines contain find's messages and its exit status.
  */
 function listScript(source: string, rules: CopyRules): string {
   const print = (kind: string) => `-printf '${kind} %m %s %P\\0'`;
@@ -40,7 +40,7 @@ function listScript(source: string, rules: CopyRules): string {
     `-type f \\( -readable ${print('f')} -o ${print('F')} \\)`,
   ];
   const find = `find -L . ${findPatterns(rules)} \\( ${tests.join(' -o ')} \\)`;
-  // tr lets a line end at what find puts behind a path, sed makes every byte of the path readable.
+  // tr ends each line where find ended a path. sed makes every byte of the path readable.
   const readable = `tr '\\n\\0' '\\0\\n' | LC_ALL=C sed -n 'l 0' >&3`;
   const place = shellQuote(source);
   return [
@@ -61,7 +61,7 @@ const escapes: Readonly<Record<string, string>> = {
   v: '\v',
 };
 
-/** Takes back what sed made of a byte: NUL there is a line feed, which changed places with it. */
+/** Reverses the encoding by sed. A NUL in the encoded text means a line feed, because tr exchanged the two. */
 function decodePath(text: string): string {
   if (!text.includes('\\')) return text;
   return text.replaceAll(/\\(?:([0-7]{3})|(.))/gs, (_all, octal: string | undefined, letter: string) => {
@@ -83,10 +83,13 @@ type Entry =
   | { readonly kind: 'end'; readonly status: number }
   | { readonly kind: 'said'; readonly text: string };
 
-/** Bytes of a listing: of a file of ten million, each with a path of a hundred characters. */
+/** The limit of a listing in bytes: enough for ten million files with paths of a hundred characters. */
 const longestListing = 1024 ** 3;
 
-/** Names that stay below the root: whatever the other host says, nothing beside it is made, changed or removed here. */
+/**
+ * Whether a path stays below the root. Whatever the other host prints, nothing outside the root is made, changed or
+ * removed.
+ */
 function staysInside(path: string): boolean {
   if (path === '') return true;
   return (
@@ -113,21 +116,21 @@ function parseEntry(line: string): Entry | undefined {
   };
 }
 
-/** Files that go while find looks at them are a running server's daily life. */
+/** A running server removes files all the time, also while find lists them. */
 const isHarmless = (text: string) => text === '' || text.includes('No such file or directory');
 
 interface Collected {
   readonly directories: PlannedDirectory[];
   readonly files: PlannedFile[];
   readonly links: DirectoryLink[];
-  /** Where the directory lies whose line comes next. */
+  /** The real path of the directory in the next line. */
   place: string | undefined;
-  /** Where the root itself lies. */
+  /** The real path of the root. */
   source: string;
   readonly unreadable: string[];
   readonly said: string[];
   isGone: boolean;
-  /** Why the list is not believed. */
+  /** The reason why the list cannot be trusted. */
   untrusted: string | undefined;
   status: number | undefined;
 }
@@ -135,7 +138,7 @@ interface Collected {
 function collect(into: Collected, line: string, { rules, source, where }: Listed): void {
   const entry = parseEntry(line);
   if (entry === undefined) return;
-  // It is the next line's, whether that is copied or not.
+  // The place belongs to the next line, whether that entry is copied or not.
   const { place } = into;
   into.place = entry.kind === 'place' ? entry.directory : undefined;
   if ('path' in entry && !staysInside(entry.path)) {
@@ -156,7 +159,7 @@ function collect(into: Collected, line: string, { rules, source, where }: Listed
   }
 }
 
-/** A place that is no valid text cannot be given to rsync, which is left to follow the link. */
+/** A real path that is not valid text cannot be passed to rsync: then rsync must follow the link itself. */
 function collectDirectory(
   into: Collected,
   { path, mode }: PlannedDirectory,
@@ -170,7 +173,7 @@ function collectDirectory(
 
 const shownFiles = 10;
 
-/** A root to be listed. */
+/** A root that is to be listed. */
 export interface Listed {
   readonly source: string;
   readonly rules: CopyRules;
@@ -188,7 +191,10 @@ function refuseUnreadable({ source, where }: Listed, paths: readonly string[], u
   });
 }
 
-/** Lists what is to be copied of one root; undefined when there is no such directory. Refuses what could not be copied. */
+/**
+ * Lists the files of one root that must be copied; undefined if there is no such directory. Refuses files that cannot
+ * be read.
+ */
 export async function listRoot(
   shell: RemoteShell,
   listed: Listed,

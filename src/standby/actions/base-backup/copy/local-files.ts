@@ -5,19 +5,25 @@ import { systemErrorCode } from '../../../../system/durable.ts';
 import type { CopyRules } from '../../../host/copy-rules.ts';
 import { type CopyRoot, localPath, printablePath } from './planned-files.ts';
 
-/** How a root's target looks before the copy, measured against the plan. Paths as in the plan. */
+/** The state of a root's target before the copy, compared with the plan. Paths have the plan's form. */
 export interface LocalFiles {
-  /** Entries that the primary lacks, or has as something else: to be removed, directories with all that is in them. */
+  /**
+   * Entries that must be removed, directories with their contents: the primary does not have them, or has another kind
+   * of entry under that name.
+   */
   readonly superfluous: readonly string[];
-  /** Files of the plan that rsync could not open for writing. */
+  /** Files of the plan that rsync could not open for writing here. */
   readonly unwritable: readonly string[];
-  /** Bytes of planned files that are here in some form. */
+  /** The size of the planned files that exist here in some form. */
   readonly presentBytes: number;
-  /** The bytes that the planned files still need on the file system, once what is superfluous is gone. May be negative. */
+  /**
+   * The space that the planned files still need on this file system, after the superfluous entries are removed. Can be
+   * negative.
+   */
   readonly neededBytes: number;
 }
 
-/** A file takes whole blocks on the disk. */
+/** A file occupies whole blocks on the disk. */
 const blockBytes = 4096;
 const statBlockBytes = 512;
 const entriesPerBreath = 2000;
@@ -60,7 +66,7 @@ function readDirectory(target: string, path: string): readonly Dirent[] {
   }
 }
 
-/** Whether an entry of the target can stay, as what the plan has under that name. */
+/** Whether an entry of the target can stay under its name. */
 function isWanted(entry: Dirent, path: string, expected: Expected): boolean {
   if (entry.isDirectory()) return expected.directories.has(path);
   return expected.sizes.has(path) && entry.isSymbolicLink() === expected.links.has(path);
@@ -81,7 +87,7 @@ function lookAt(survey: Survey, target: string, path: string, planned: number | 
   survey.neededBytes -= Math.min(taken, onDisk(planned));
 }
 
-/** Counts what the removal of a directory gives back. */
+/** Counts the space that the removal of a directory frees. */
 async function countBelow(survey: Survey, target: string, path: string): Promise<void> {
   for (const entry of readDirectory(target, path)) {
     const inner = `${path}/${entry.name}`;
@@ -94,12 +100,12 @@ async function countBelow(survey: Survey, target: string, path: string): Promise
   await breathe();
 }
 
-/** Looks at all that is in a root's target, and changes nothing. */
+/** Compares everything in a root's target with the plan. Changes nothing. */
 export async function surveyTarget(root: CopyRoot, rules: CopyRules): Promise<LocalFiles> {
   const needed = root.files.reduce((sum, { size }) => sum + onDisk(size), 0);
   const survey: Survey = { superfluous: [], unwritable: [], presentBytes: 0, neededBytes: needed };
   const top = readDirectory(root.target, '');
-  // The first copy of many files holds nothing against nothing.
+  // If the target is empty, there is nothing to compare.
   if (top.length === 0) return survey;
   const expected = expectedOf(root);
   const walk = async (path: string, entries = readDirectory(root.target, path)): Promise<void> => {

@@ -6,15 +6,15 @@ import { plannedPath } from './planned-files.ts';
 import { sizesOnPrimary } from './remote-sizes.ts';
 import { parsePartialTransfer } from './rsync-output.ts';
 
-/** A name that rsync gave, as a path below the source; undefined for one that is not below it. */
+/** A path that rsync printed, relative to the source; undefined if it is not below the source. */
 function pathBelow({ root }: FileGroup, path: string): string | undefined {
   if (path.startsWith(`${root.source}/`)) return path.slice(root.source.length + 1);
   return path.startsWith('/') ? undefined : path.replace(/^\.\//, '');
 }
 
 /**
- * rsync ends with 23 when files were not transferred, for whatever reason. Returns what must not be passed over: all but
- * files that have gone from the primary since they were listed, whose removal the WAL replays.
+ * rsync exits with 23 if it did not transfer some files, for whatever reason. Returns the failures that matter: all
+ * except files that were removed on the primary since they were listed, because WAL replay removes those here as well.
  */
 export async function findLost(
   { primary }: BackupContext,

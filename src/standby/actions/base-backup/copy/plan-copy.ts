@@ -15,7 +15,7 @@ import { measureRoom, roomObjections } from './room.ts';
 
 type Place = Pick<CopyRoot, 'kind' | 'name' | 'source' | 'target'> & { readonly rules: CopyRules };
 
-/** Tablespaces first: where one of them is missing or full it is found out before the bulk is copied. */
+/** Tablespaces come first: if one of them is missing or full, that is found out before most of the data is copied. */
 function placesOf({ facts, primary }: BackupContext): readonly Place[] {
   const origin = originOf(primary).facts;
   const targets = locatedOn(facts.place.targets, origin);
@@ -31,7 +31,7 @@ function placesOf({ facts, primary }: BackupContext): readonly Place[] {
   return [...tablespaces, { ...data, source: origin.dataDirectory, target: facts.place.pgdata }];
 }
 
-/** A tablespace that was dropped a moment ago is dropped by the WAL here, too; what is here of it is removed. */
+/** If a tablespace was dropped a moment ago, WAL replay drops it here, too. Its files here are removed. */
 const nothing = { directories: [], files: [], links: [], bytes: 0 } as const;
 
 async function listPlace({ primary, deps }: BackupContext, { rules, ...root }: Place): Promise<CopyRoot> {
@@ -55,10 +55,10 @@ async function requireRoom({ deps, facts }: BackupContext, roots: readonly Surve
   sayOverruled(deps, objections, facts.force);
 }
 
-/** Lists what there is, and holds it against what is here: all that can be refused is refused before a byte changes. */
+/** Lists the files on the primary and compares them with the files here. Every refusal comes before a byte changes. */
 export async function planCopy(context: BackupContext): Promise<CopyPlan> {
   const { deps, facts } = context;
-  // Files that pg_basebackup received in a killed run are of no use to rsync, and take room.
+  // rsync cannot use the files that pg_basebackup received in a killed run, and they take up space.
   await removeReceived(facts.place);
   const listed: { root: CopyRoot; rules: CopyRules }[] = [];
   for (const place of placesOf(context))

@@ -1,15 +1,16 @@
 import type { LocalFiles } from './local-files.ts';
 
 /**
- * The files that a base backup copies, as the primary had them when the backup had begun. The list is made once, before the first
- * byte changes here, and the copy is checked against it at its end. A file that comes later is made by the WAL.
+ * The files that a base backup copies, in the state that they had on the primary when the backup began. The list is
+ * made once, before the first byte changes here, and the copy is checked against it at the end. Files that the primary
+ * makes later are made here by WAL replay.
  */
 
 /** A regular file, or a symbolic link to one. */
 export interface PlannedFile {
   /**
-   * Relative to its root, one character for each byte of the name: a name need not be valid in any encoding.
-   * `localPath` makes a path of it.
+   * Relative to its root, with one character for each byte of the name, because a name need not be valid in any
+   * encoding. `localPath` converts it.
    */
   readonly path: string;
   readonly size: number;
@@ -17,26 +18,26 @@ export interface PlannedFile {
 }
 
 export interface PlannedDirectory {
-  /** Like a file's; empty for the root itself. */
+  /** In the same form as a file's path; empty for the root itself. */
   readonly path: string;
   /** Permission bits. */
   readonly mode: number;
 }
 
-/** A symbolic link to a directory, whose files are listed as if they lay there. */
+/** A symbolic link to a directory. The files behind it are listed as if they were in an ordinary directory. */
 export interface DirectoryLink {
-  /** Like a file's. */
+  /** In the same form as a file's path. */
   readonly path: string;
-  /** Where it leads on the primary, without links. */
+  /** The real path of its target on the primary. */
   readonly directory: string;
 }
 
 /** The data directory, or the server's own folder of one tablespace. */
 export interface CopyRoot {
   readonly kind: 'data' | 'tablespace';
-  /** The tablespace's name; of the data directory, `data directory`. */
+  /** The tablespace's name, or `data directory`. */
   readonly name: string;
-  /** On the primary; without links once it was listed. */
+  /** The path on the primary; after the listing the real path. */
   readonly source: string;
   /** On this host. */
   readonly target: string;
@@ -46,7 +47,7 @@ export interface CopyRoot {
   readonly bytes: number;
 }
 
-/** A root with how its target looked before the copy. */
+/** A root, and the state of its target before the copy. */
 export interface SurveyedRoot extends CopyRoot {
   readonly here: LocalFiles;
 }
@@ -65,19 +66,19 @@ export function planOf(roots: readonly SurveyedRoot[]): CopyPlan {
 // eslint-disable-next-line no-control-regex -- the whole of ASCII is meant
 const plainName = /^[\x00-\x7f]*$/;
 
-/** The path of something below a root, for node's file functions. */
+/** A planned path as a real path, for Node's file functions. */
 export function localPath(target: string, path: string): string | Buffer {
   if (path === '') return target;
   if (plainName.test(path)) return `${target}/${path}`;
   return Buffer.concat([Buffer.from(`${target}/`), Buffer.from(path, 'latin1')]);
 }
 
-/** A planned path as a person reads it. */
+/** A planned path for messages. */
 export function printablePath(path: string): string {
   return plainName.test(path) ? path : Buffer.from(path, 'latin1').toString('utf8');
 }
 
-/** The opposite of it. */
+/** The reverse of `localPath`. */
 export function plannedPath(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1');
 }

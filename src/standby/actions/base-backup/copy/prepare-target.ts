@@ -6,12 +6,12 @@ import { type BackupContext, runOnCopy } from '../context.ts';
 import { comparisonFor } from './comparison.ts';
 import { type CopyRoot, localPath, type PlannedDirectory, type SurveyedRoot } from './planned-files.ts';
 
-/** Files that were written when the last backup looked at them may have changed again without a newer time. */
+/** A file that was written at the time of the last backup may have changed again without getting a newer time. */
 const clockTickMs = 2_000;
 
 /**
- * Takes the times away of files that the last backup copied while they may still have been written: with the same
- * time before and after such a change, a comparison by time would miss it.
+ * Resets the times of files that may still have been written while the last backup copied them. Otherwise such a file
+ * could have the same time before and after a change, and a comparison by time would miss the change.
  */
 async function distrustRecentTimes(context: BackupContext, places: readonly string[]): Promise<void> {
   const { deps, facts } = context;
@@ -23,7 +23,7 @@ async function distrustRecentTimes(context: BackupContext, places: readonly stri
   await runOnCopy(deps, { program: 'find', args }, `cannot prepare ${places.join(', ')}`);
 }
 
-/** The paths in pgdata that the server writes; the DBA's own files keep their times. */
+/** The paths in pgdata that the server writes. The DBA's own files keep their times. */
 function serverPlaces({ kind, target, directories, files }: CopyRoot): readonly string[] {
   if (kind === 'tablespace') return [target];
   const isServers = (name: string) =>
@@ -31,7 +31,7 @@ function serverPlaces({ kind, target, directories, files }: CopyRoot): readonly 
   return [...directories, ...files].flatMap(({ path }) => (isServers(path) ? [join(target, path)] : []));
 }
 
-/** Directories come in the order of a walk: none before the one that it lies in. */
+/** The directories are in the order of a walk: each comes after its parent. */
 async function makeDirectory(target: string, { path, mode }: PlannedDirectory): Promise<void> {
   const place = localPath(target, path);
   try {
@@ -39,7 +39,7 @@ async function makeDirectory(target: string, { path, mode }: PlannedDirectory): 
   } catch (error) {
     if (systemErrorCode(error) !== 'EEXIST') throw error;
   }
-  // Ours to write in, and nobody else's, whatever it is on the primary.
+  // Only we may write there, whatever mode the directory has on the primary.
   await chmod(place, (mode & 0o755) | 0o700);
 }
 
@@ -50,7 +50,7 @@ async function prepareRoot({ deps }: BackupContext, root: SurveyedRoot): Promise
   for (const path of root.here.unwritable) await chmod(localPath(root.target, path), 0o600);
 }
 
-/** Removes what the primary has not and makes the directories that it has. */
+/** Removes the entries that the primary does not have, and makes the primary's directories. */
 export async function prepareTargets(context: BackupContext, roots: readonly SurveyedRoot[]): Promise<void> {
   for (const root of roots) {
     try {

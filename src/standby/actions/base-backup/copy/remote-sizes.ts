@@ -4,7 +4,10 @@ import { runRemotely } from '../../../primary/remote-files.ts';
 
 const pathsAtOnce = 500;
 
-/** A path of the plan as a word of the shell, whatever its bytes are, with a dot behind it: the shell takes line feeds away there. */
+/**
+ * A planned path as a word for the shell, whatever its bytes are. The dot at its end protects line feeds, which the
+ * shell would remove there.
+ */
 export function dottedWord(path: string): string {
   if (/^[\x20-\x7e]*$/.test(path)) return shellQuote(`${path}.`);
   const bytes = [...Buffer.from(path, 'latin1')].map((byte) => `\\0${byte.toString(8).padStart(3, '0')}`);
@@ -19,7 +22,7 @@ function sizesScript(source: string, paths: readonly string[]): string {
   ].join('\n');
 }
 
-/** The sizes that the primary's files of these paths have now; undefined for those that have gone. */
+/** The present sizes of these files on the primary; undefined for a file that was removed. */
 export async function sizesOnPrimary(
   shell: RemoteShell,
   source: string,

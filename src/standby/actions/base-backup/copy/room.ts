@@ -3,20 +3,20 @@ import { inMegabytes } from '../../../../megabytes.ts';
 import { nearestExisting } from '../../../../system/durable.ts';
 import type { Objection } from '../../../steps/objections.ts';
 
-/** The room that one root needs on the file system of its target. */
+/** The space that one root needs on the file system of its target. */
 export interface Demand {
   readonly target: string;
   readonly neededBytes: number;
 }
 
-/** One file system of this host, with all that is to come onto it. */
+/** One file system of this host, and everything that will be written to it. */
 export interface FileSystemNeed {
   readonly targets: readonly string[];
   readonly neededBytes: number;
   readonly freeBytes: number;
 }
 
-/** Sums up by file system: directories that share one share its room. */
+/** Adds up the needs of each file system: directories on the same one share its space. */
 export async function measureRoom(demands: readonly Demand[]): Promise<readonly FileSystemNeed[]> {
   const byDevice = new Map<number, FileSystemNeed>();
   for (const { target, neededBytes } of demands) {
@@ -34,7 +34,7 @@ export async function measureRoom(demands: readonly Demand[]): Promise<readonly 
   return [...byDevice.values()];
 }
 
-/** One line for each file system that cannot take what is to come. */
+/** One line for each file system that is too full for the copy. */
 export function findLackOfRoom(needs: readonly FileSystemNeed[]): readonly string[] {
   return needs
     .filter(({ neededBytes, freeBytes }) => neededBytes > freeBytes)
@@ -44,7 +44,7 @@ export function findLackOfRoom(needs: readonly FileSystemNeed[]): readonly strin
     );
 }
 
-/** The objections to a copy for which there is no room. */
+/** The objections to a copy for which there is not enough space. */
 export function roomObjections(needs: readonly FileSystemNeed[]): readonly Objection[] {
   return findLackOfRoom(needs).map((message) => ({
     name: 'room',

@@ -6,12 +6,12 @@ import type { StandbyDeps } from '../../../deps.ts';
 import type { Primary } from '../../../primary/primary.ts';
 import { runRemotely } from '../../../primary/remote-files.ts';
 
-/** The abilities of the rsync of both hosts. */
+/** The features of the rsyncs on both hosts. */
 export interface RsyncAbility {
   readonly program: RsyncProgram;
-  /** From 3.1.3 files can be compared by nanoseconds; whole seconds miss a change within the same second. */
+  /** From 3.1.3 on rsync compares files by nanoseconds. Whole seconds would miss a change within the same second. */
   readonly comparesNanoseconds: boolean;
-  /** Both ends are of 3.1 or later. */
+  /** Both ends have 3.1 or later. */
   readonly hasProgress: boolean;
   /** Both ends can compress by zstd (3.2 and later, where it was built in). */
   readonly bothHaveZstd: boolean;
@@ -39,7 +39,7 @@ function releaseIn(text: string): RsyncRelease | undefined {
   return version === undefined ? undefined : { ...version, hasZstd: /\bzstd\b/.test(text) };
 }
 
-/** The command that the user's flags start as rsync on the primary. */
+/** The command that runs as rsync on the primary, according to the user's flags. */
 export function remoteRsync(flags: readonly string[]): string {
   const index = flags.findIndex((flag) => flag.startsWith('--rsync-path'));
   const flag = flags[index];

@@ -11,12 +11,12 @@ import { politeCommand, politeRsyncPath } from './politeness.ts';
 import type { RsyncAbility } from './rsync-ability.ts';
 import { addStatistics, parseProgress, type RsyncProgress, type TransferStatistics } from './rsync-output.ts';
 
-/** rsync gives up when nothing moves for so long; a slow disk may be busy for a while with one large file. */
+/** rsync gives up if no data moves for this long. A slow disk may be busy with one large file for a while. */
 const leastIoTimeoutS = 120;
 
 /**
- * Changed files are rewritten in their place: no server starts here before the end, the next run resumes an interrupted
- * file, and no room is needed for a second copy of any file. Directories are made and set before.
+ * Changed files are rewritten in place. No server can start here before the end, the next run resumes an interrupted
+ * file, and no file needs space for a second copy. Directories are made, and get their modes, before.
  */
 const copyFlags = ['-a', '--no-specials', '--no-devices', '--no-implied-dirs', '-O', '--inplace', '--from0'];
 
@@ -26,29 +26,30 @@ export interface GroupCopy {
   readonly shell: RemoteShell;
   readonly group: FileGroup;
   readonly comparison: Comparison;
-  /** In KiB a second, for this rsync. */
+  /** In KiB per second, for this rsync. */
   readonly bwlimit: number | undefined;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: RsyncProgress) => void;
 }
 
-/** Leaves the choice to the user's flags where they make one. */
+/** If the user's flags choose a compression, that choice applies. */
 function compressionFlags({ program, bothHaveZstd }: RsyncAbility): readonly string[] {
   const light = lightCompression(program.flags);
-  // At its first level zstd keeps up with the disk and the network; the level of its own choice costs twice as much.
+  // At level 1 zstd keeps up with the disk and the network. Its default level costs twice as much.
   return light.length > 0 && bothHaveZstd ? ['--compress-choice=zstd', ...light] : [];
 }
 
 /**
- * A changed file is compared page by page, for that is how a server writes it: in the larger blocks that rsync would take, one
- * changed page costs all its neighbours, and the search for them costs more than the bytes.
+ * A changed file is compared page by page, because a server writes pages. With the larger blocks that rsync would
+ * choose, each changed page would transfer its neighbours as well, and searching for moved blocks would cost more than
+ * that.
  */
 function blockFlags({ program }: RsyncAbility): readonly string[] {
   const isChosen = program.flags.some((flag) => /^(-[^-]*B|--block-size)/.test(flag));
   return isChosen ? [] : ['--block-size=8192'];
 }
 
-/** From 3.1 on; the other end of that age skips files that have gone since the list was made. */
+/** Needs rsync 3.1. It ignores files that were removed after the list was made. */
 function modernFlags({ hasProgress }: RsyncAbility): readonly string[] {
   return hasProgress ? ['--ignore-missing-args', '--info=progress2', '--no-human-readable'] : [];
 }
@@ -81,7 +82,7 @@ function groupCommand(
   return politeCommand(deps.settings, facts, command);
 }
 
-/** A dot and a slash before each: no name is taken for a comment or a flag. */
+/** Each path begins with `./`, so that rsync takes no name for a comment or a flag. */
 function listOf({ files }: FileGroup): Buffer {
   return Buffer.from(files.map(({ path }) => `./${path}\0`).join(''), 'latin1');
 }
@@ -98,7 +99,7 @@ export interface GroupResult {
   readonly statistics: TransferStatistics;
 }
 
-/** Copies a group of files by one rsync. Never throws for what rsync does. */
+/** Copies a group of files by one rsync. A failure of rsync is a result and throws nothing. */
 export async function runGroup(context: BackupContext, copy: GroupCopy): Promise<GroupResult> {
   const { deps, facts } = context;
   let statistics: TransferStatistics = { literal: 0, received: 0 };
@@ -109,7 +110,7 @@ export async function runGroup(context: BackupContext, copy: GroupCopy): Promise
       return;
     }
     statistics = addStatistics(statistics, line);
-    // A redrawn progress ends in an empty line.
+    // Each update of the progress ends with an empty line.
     if (deps.settings.debug && line.trim() !== '') deps.report(line);
   };
   return withList(copy.group, async (list) => {

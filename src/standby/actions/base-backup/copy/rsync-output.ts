@@ -1,10 +1,10 @@
-/** Reads rsync's output while it copies a group of files, and at its end. */
+/** Reads rsync's output, while it copies a group of files and when it has ended. */
 
-/** From `--info=progress2`: of the group so far. */
+/** The progress of the group, from `--info=progress2`. */
 export interface RsyncProgress {
-  /** Bytes of the files that were transferred; those that were left as they are do not count. */
+  /** The size of the transferred files; unchanged files do not count. */
   readonly bytes: number;
-  /** Entries that are still to be looked at, of so many. */
+  /** Number of entries that rsync has not examined yet; `total` is the number of all entries. */
   readonly remaining: number | undefined;
   readonly total: number | undefined;
 }
@@ -32,7 +32,7 @@ export interface TransferStatistics {
   readonly received: number;
 }
 
-/** Adds the numbers in a line of the statistics; other lines change nothing. */
+/** Adds the numbers in a line of the statistics. Other lines change nothing. */
 export function addStatistics(sum: TransferStatistics, line: string): TransferStatistics {
   const match = /^(Literal data|Total bytes received): ([\d,.]+)/.exec(line);
   if (match === null) return sum;
@@ -42,15 +42,15 @@ export function addStatistics(sum: TransferStatistics, line: string): TransferSt
     : { ...sum, received: sum.received + bytes };
 }
 
-/** The messages of an rsync that ended with 23, about the files that it did not transfer. */
+/** The messages of an rsync that ended with 23 about files that it did not transfer. */
 export interface PartialTransfer {
-  /** Paths as rsync named them. */
+  /** The paths in the form in which rsync printed them. */
   readonly paths: readonly string[];
-  /** Lines that name no file: whatever they mean, they are no vanished file. */
+  /** Lines that name no file: whatever they mean, they do not report a vanished file. */
   readonly others: readonly string[];
 }
 
-/** rsync writes bytes that are not printable as a backslash, a hash and three octal digits. */
+/** rsync prints an unprintable byte as a backslash, a hash and three octal digits. */
 function decodeName(text: string): string {
   const bytes = text.replaceAll(/\\#([0-7]{3})/g, (_all, octal: string) =>
     String.fromCharCode(Number.parseInt(octal, 8)),
@@ -58,7 +58,7 @@ function decodeName(text: string): string {
   return bytes === text ? text : Buffer.from(bytes, 'latin1').toString('utf8');
 }
 
-/** Said at the end, beside the lines about files. */
+/** Lines at the end that report no single file. */
 const summaryLine = /^rsync error: |^rsync warning: |^\s*$/;
 
 export function parsePartialTransfer(stderr: string): PartialTransfer {

@@ -8,8 +8,8 @@ import { helperSchemaOf } from './helper-schema.ts';
 const pollMs = 1000;
 
 /**
- * Ends an exclusive backup whose start was not answered: the primary continues its checkpoint whatever becomes of the session
- * that asked for it, and is in backup mode afterwards. Until then it has no label by which the backup could be ended.
+ * Ends an exclusive backup whose start was not answered. The primary continues its checkpoint even if the session is
+ * lost, and is in backup mode afterwards. Until then there is no label by which the backup could be ended.
  */
 export async function abandonStart(
   { deps, primary }: BackupContext,
@@ -19,7 +19,7 @@ export async function abandonStart(
   const limitMs = deps.settings.wal_timeout * 1000;
   const startMs = deps.monotonicMs();
   for (;;) {
-    // In this order: a start that ends between the two has left its label.
+    // This order is necessary: if the start completes between the two queries, the label exists.
     const isUnderWay = (await primary.queryAside(sessionsNamingSql(label))).length > 0;
     const current = await findExclusiveBackup({ facts: primary.facts, query: primary.queryAside });
     if (!isUnderWay) {

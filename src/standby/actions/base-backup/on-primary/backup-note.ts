@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { readIfExists, removeDurably, writeDurably } from '../../../../system/durable.ts';
 
 /**
- * In archivedir: the label of the exclusive backup that -B has begun (up to 9.5). It distinguishes a leftover of a killed run from a
- * backup that was begun on purpose, by -A start_basebackup or with another INI file on this host.
+ * In archivedir: the label of the exclusive backup that -B began (up to 9.5). It distinguishes the backup of a killed
+ * run from one that was begun on purpose, by -A start_basebackup or with another INI file on this host.
  */
 const noteName = '.cmd_standby.backup';
 

@@ -3,10 +3,10 @@ import type { Primary } from '../../../primary/primary.ts';
 import { unlessStopped } from '../../../primary/session.ts';
 
 /**
- * A backup of 9.6 and later is void once its session is over, and the copy of hours with it: what it runs with is stopped then, as
- * by a signal, with the reason why.
+ * From 9.6 on a backup becomes invalid if its session ends, and hours of copying are lost. The work is then stopped as
+ * by a signal, with the reason.
  *
- * @param isNeeded false once the backup has been ended on the primary
+ * @param isNeeded false once the backup has ended on the primary
  */
 export function stopWithSessions(
   deps: StandbyDeps,

@@ -15,10 +15,10 @@ import { forgetBackup, noteBackup } from './backup-note.ts';
 import { helperSchemaOf } from './helper-schema.ts';
 import { refuseNewInMap } from './tablespaces-meanwhile.ts';
 
-/** `starting`: the primary was asked to begin a backup, and has not answered (yet). */
+/** `starting`: the primary was asked to begin a backup, and has not answered yet. */
 export type BackupOnPrimary = 'none' | 'starting' | 'active' | 'ended';
 
-/** A backup that was ended, with what recovery from the copy needs. */
+/** A backup that has ended, and the data that recovery from the copy needs. */
 export interface StoppedOnPrimary {
   readonly stopLsn: bigint;
   readonly label: BackupLabel;
@@ -27,12 +27,12 @@ export interface StoppedOnPrimary {
   readonly record: ReturnType<typeof startIn> & ReturnType<typeof stopAt> & { readonly stopTime: string };
 }
 
-/** How far it is: an undo must know it however a step ended. */
+/** The state of the backup: an undo must know it, however a step ended. */
 interface Progress {
   onPrimary: BackupOnPrimary;
 }
 
-/** The server's own clock, in ISO 8601 and UTC: what -R is compared with. */
+/** The server's own clock, in ISO 8601 and UTC, for comparison with the target of -R. */
 const clockSql = `SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 
 const stopGraceMs = 10_000;
@@ -50,7 +50,7 @@ export async function startBackup(context: BackupContext, state: Progress): Prom
   const isFast = deps.settings.basebackup_checkpoint === 'fast';
   const start = startBackupSql(helperSchemaOf(primary), facts.label, isFast);
   if (primary.facts.capabilities.backupApi === 'exclusive') {
-    // A start whose run was killed in its checkpoint has no label yet, and would have nobody who ends it.
+    // If a run was killed during the checkpoint of its start, its backup has no label yet, and nothing would end it later.
     if (facts.notedBackup !== undefined) await abandonStart(context, facts.notedBackup, deps.pause);
     await noteBackup(facts.place.archivedir, facts.label);
   }
@@ -60,15 +60,15 @@ export async function startBackup(context: BackupContext, state: Progress): Prom
   return recordOfStart(facts, parseLsn(rows[0]?.[0] ?? ''), startTime);
 }
 
-/** Up to 9.5 a run that was killed leaves its backup behind: the lock of this host says that no other run needs what we noted. */
+/** Up to 9.5 the backup of a killed run remains. We hold this host's lock, so no other run needs the backup that was noted. */
 export async function endLeftover({ deps, primary }: BackupContext, label: string): Promise<void> {
   const limitMs = deps.settings.wal_timeout * 1000 + stopGraceMs;
   await primary.query(stopBackupSql(helperSchemaOf(primary), label), limitMs);
 }
 
 /**
- * Ends the backup that this run began, if it is still in progress. From 9.6 it is bound to the session, which ends
- * with us; before, the label makes sure that no other backup is ended.
+ * Ends the backup that this run began, if it is still in progress. From 9.6 on it belongs to the session, which ends
+ * with us. Before 9.6 the label ensures that we end no other backup.
  */
 export async function abandonBackup(
   context: BackupContext,
@@ -107,7 +107,7 @@ async function readExclusiveFiles({ shell, facts }: Primary): Promise<LabelFiles
   };
 }
 
-/** Ends the backup in the session that began it, and keeps what recovery from the copy needs. */
+/** Ends the backup in its session, and keeps the data that recovery from the copy needs. */
 export async function stopBackup(context: BackupContext, state: Progress): Promise<StoppedOnPrimary> {
   const { deps, primary, facts } = context;
   const own = await readExclusiveFiles(primary);

@@ -6,7 +6,7 @@ import type { Query } from '../../../primary/session.ts';
 import type { BackupContext } from '../context.ts';
 import { receivingDirectory } from '../streaming/places.ts';
 
-/** Those that are not among the known ones, or lie elsewhere now. One that was dropped is no matter: the WAL drops it here, too. */
+/** Tablespaces that are new or have moved. A dropped one needs no attention, because WAL replay drops it here, too. */
 export function findNew(
   known: readonly Pick<Tablespace, 'oid' | 'location'>[],
   now: readonly Tablespace[],
@@ -30,21 +30,22 @@ async function askNew({ facts }: BackupContext, query: Query): Promise<readonly 
 }
 
 /**
- * Right after the start of the backup. What was made before that start is not made anew by its WAL, and what is copied
- * was planned from an earlier look. One that was made since the start, too, ends the run: that costs nothing yet.
+ * Checks this right after the start of the backup. WAL replay does not make a tablespace that was made before the
+ * start, and the plan is older. A tablespace that was made since the start ends the run as well: so early that costs
+ * nothing.
  */
 export async function refuseNewTablespaces(context: BackupContext): Promise<void> {
   refuseNew(await askNew(context, context.primary.query));
 }
 
-/** The numbers in a `tablespace_map`. */
+/** The oids in a `tablespace_map`. */
 function oidsIn(map: string): readonly string[] {
   return [...map.matchAll(/^(\d+) /gm)].map(([, oid = '']) => oid);
 }
 
 /**
- * A tablespace whose link was there when the backup began, but whose transaction had not ended (it may wait for a
- * synchronous standby), was not to be seen then.
+ * The link of a tablespace may exist when the backup begins although its transaction has not ended (it may wait for a
+ * synchronous standby). Such a tablespace was not visible then.
  */
 export async function refuseNewInMap(context: BackupContext, map: string | undefined): Promise<void> {
   const known = new Set(context.facts.primary.tablespaces.map(({ oid }) => oid));
@@ -53,13 +54,13 @@ export async function refuseNewInMap(context: BackupContext, map: string | undef
   refuseNew((await askNew(context, context.primary.query)).filter(({ oid }) => unknown.includes(oid)));
 }
 
-/** The same for what pg_basebackup received, by its links: the server has made them of the tablespaces that it sent. */
+/** The same for the files that pg_basebackup received, by the links that the server made for its tablespaces. */
 export async function refuseNewReceived(context: BackupContext): Promise<void> {
   const directory = join(receivingDirectory(context.facts.place), 'pg_tblspc');
   const linked = new Set<string>();
   for (const name of await readdir(directory))
     if ((await lstat(join(directory, name))).isSymbolicLink()) linked.add(name);
-  // The session that is held open may have been forgotten by a firewall meanwhile.
+  // A firewall may have dropped the idle session meanwhile.
   const found = await askNew(context, context.primary.queryAside);
   refuseNew(found.filter(({ oid }) => linked.has(oid)));
 }

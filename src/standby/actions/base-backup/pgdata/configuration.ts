@@ -8,12 +8,12 @@ import type { MissingConfiguration } from '../facts.ts';
 
 const longestFile = 16 * 1024 * 1024;
 
-/** They say where things are on the primary. */
+/** These settings contain paths on the primary. */
 const placeSettings = new Set(['data_directory', 'hba_file', 'ident_file', 'external_pid_file']);
 
 /**
- * Settings that make a server recover: the primary has them if it once was a standby, and from 12 on they come
- * along in `postgresql.auto.conf`.
+ * Settings that make a server recover. The primary has them if it was a standby once; from 12 on they are copied with
+ * `postgresql.auto.conf`.
  */
 const recoverySettings = new Set([
   'archive_cleanup_command',
@@ -34,7 +34,7 @@ const recoverySettings = new Set([
   'wal_retrieve_retry_interval',
 ]);
 
-/** Settings that do something to others as soon as this server is promoted. */
+/** Settings that affect other servers as soon as this server is promoted. */
 const outwardSettings = ['archive_command', 'archive_library', 'synchronous_standby_names'];
 
 function noticeOutward({ deps }: BackupContext, file: string, text: string): void {
@@ -43,7 +43,7 @@ function noticeOutward({ deps }: BackupContext, file: string, text: string): voi
   if (named.length > 0) deps.log.notice(`${file} of the primary comes along with its ${named.join(' and ')}`);
 }
 
-/** A server does not start if a directory is missing that its configuration includes. */
+/** A server does not start if its configuration includes a directory that does not exist. */
 async function makeIncludedDirectories({ deps, facts }: BackupContext, text: string): Promise<void> {
   for (const line of parseSettings(text)) {
     if (line.kind !== 'include') continue;
@@ -56,13 +56,16 @@ async function makeIncludedDirectories({ deps, facts }: BackupContext, text: str
 }
 
 async function copyServerConfiguration(context: BackupContext, target: string, text: string): Promise<void> {
-  // Bytes beyond ASCII stay what they are, whatever the file's encoding.
+  // Bytes beyond ASCII stay unchanged, whatever the encoding of the file.
   const own = withSettings(text, { set: new Map(), remove: placeSettings });
   await writeForServer(context.facts.place.pgdata, target, Buffer.from(own, 'latin1'));
   await makeIncludedDirectories(context, own);
 }
 
-/** Gives the standby the primary's configuration where it has none of its own: once, for it is never overwritten. */
+/**
+ * Copies the primary's configuration if the standby has none of its own. This happens once: a configuration is never
+ * overwritten.
+ */
 export async function copyConfiguration(
   context: BackupContext,
   files: readonly MissingConfiguration[],
@@ -83,7 +86,7 @@ export async function copyConfiguration(
   }
 }
 
-/** Takes the primary's own recovery settings out of what was copied: -S writes those of this standby. */
+/** Removes the primary's own recovery settings from the copy. -S writes the settings of this standby. */
 export async function cleanSettings(context: BackupContext): Promise<void> {
   const { pgdata } = context.facts.place;
   const path = join(pgdata, 'postgresql.auto.conf');

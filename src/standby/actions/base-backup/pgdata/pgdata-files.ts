@@ -20,7 +20,7 @@ import type { BackupFacts } from '../facts.ts';
 import type { StoppedOnPrimary } from '../on-primary/primary-backup.ts';
 import { refuseServerStartedMeanwhile } from './started-meanwhile.ts';
 
-/** The state of pgdata before this run made it unstartable, to be restored while no byte of it has changed. */
+/** The state of pgdata before this run made it unable to start. It is restored as long as no byte has changed. */
 export interface Before {
   readonly record: Buffer | undefined;
   readonly hadControl: boolean;
@@ -47,30 +47,31 @@ function isUnfinished({ record, hadControl }: Before): boolean {
 }
 
 /**
- * Takes pg_control away and notes that a copy is under way, each on disk before the next step: from here on no
- * server can be started on this directory by anybody.
+ * Takes pg_control away and records that a copy is in progress, each flushed before the next step. From here on no
+ * server can start on this directory.
  */
 export async function markCopying(facts: BackupFacts, record: BackupRecord, before: Before): Promise<void> {
   const { pgdata, targets, ownConfiguration } = facts.place;
   const tablespaces = outsidePgdata(targets).map(({ target }) => target);
-  // Without its pg_control a running server would not live for long.
+  // A running server would fail soon without its pg_control.
   await refuseServerStartedMeanwhile(facts);
   await ensureDirectory(pgdata);
   try {
     await writeRecord(pgdata, { ...record, tablespaces, ownConfiguration });
   } catch (error) {
-    // A copy that filled the disk left no room for this, but its own record, which says the same; room is made next.
+    // If an earlier copy filled the disk, there is no space for the new record. The earlier record says the same, and
+    // the next step makes space.
     if (!isUnfinished(before)) throw error;
   }
   if (!before.hadControl) return;
   const { global, control, incomplete } = controlPaths(pgdata);
   await rename(control, incomplete);
   await fsyncPath(global);
-  // One that came up before the rename is seen now, and none can come up any more.
+  // A server that started before the rename is seen now, and none can start after it.
   await refuseServerStartedMeanwhile(facts);
 }
 
-/** Only while nothing was copied: what is there is still what was there. */
+/** Allowed only while nothing was copied, because pgdata is then unchanged. */
 export async function unmarkCopying(pgdata: string, before: Before): Promise<void> {
   const { global, control, incomplete } = controlPaths(pgdata);
   if (before.hadControl && !(await exists(control))) {
@@ -82,7 +83,7 @@ export async function unmarkCopying(pgdata: string, before: Before): Promise<voi
   else await writeForServer(pgdata, record, before.record);
 }
 
-/** Nothing has checked where a link leads that was made, or changed, while the copy was made. */
+/** Refuses a link that was made or changed since the check: nothing has examined its target. */
 async function requireSameLink({ place, primary }: BackupFacts): Promise<WalLink | undefined> {
   const link = await readWalLink(place.pgdata, primary.capabilities.walDirName);
   if (link === undefined || (link.directory !== undefined && link.directory === place.walLink?.directory))
@@ -93,20 +94,20 @@ async function requireSameLink({ place, primary }: BackupFacts): Promise<WalLink
   });
 }
 
-/** The WAL of the server that was here before: recovery reads that of the backup from the archive. */
+/** Removes the WAL of the previous server: recovery reads the WAL of the backup from the archive. */
 export async function emptyWal({ deps, facts }: BackupContext): Promise<void> {
   const { pgdata } = facts.place;
   const wal = join(pgdata, facts.primary.capabilities.walDirName);
   deps.log.debug(`cleaning up ${wal}/ directory`);
   const link = await requireSameLink(facts);
   if (link === undefined) await makeForServer(pgdata, wal);
-  // A WAL directory in pgdata itself holds the server's files alone, but for those of a file system.
+  // A WAL directory inside pgdata contains only the server's files, except those of a file system.
   const isGone = link === undefined ? (name: string) => name !== 'lost+found' : isEmptied;
   for (const name of (await readdir(wal)).filter(isGone)) await removeTree(join(wal, name));
   await makeForServer(pgdata, join(wal, 'archive_status'));
 }
 
-/** Makes the links of `pg_tblspc` and removes those that no tablespace of this backup has. */
+/** Makes the links in `pg_tblspc`, and removes the links of tablespaces that this backup does not have. */
 export async function linkTablespaces({
   pgdata,
   targets,
@@ -135,8 +136,8 @@ export async function writeLabelFiles(
 }
 
 /**
- * Gives pg_control its name: all else is on disk, backup_label included, so that from this rename on a server can
- * start, and not before. The record follows: a crash in between only asks for another -B.
+ * Gives pg_control its name. Everything else is on the disk by then, including backup_label: a server can start from
+ * this rename on, and not before. The record follows; after a crash between the two only another -B is needed.
  */
 export async function putControlInPlace(
   pgdata: string,
@@ -150,7 +151,7 @@ export async function putControlInPlace(
   await removeDurably(incomplete);
 }
 
-/** Where the files of the copy lie, for flushing: a directory of the WAL may be a link to another file system. */
+/** The directories that must be flushed: a WAL directory may be a link to another file system. */
 export async function copiedRoots({ facts }: BackupContext): Promise<readonly string[]> {
   const wal = join(facts.place.pgdata, facts.primary.capabilities.walDirName);
   const walTarget = await readlink(wal).catch(() => undefined);

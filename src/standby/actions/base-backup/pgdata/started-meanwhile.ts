@@ -5,8 +5,8 @@ import { isOverruled } from '../../../steps/objections.ts';
 import type { BackupFacts } from '../facts.ts';
 
 /**
- * Refuses when a server has come up on pgdata since this run looked first: the checkpoint that the backup begins with, or all
- * that pg_basebackup receives, takes long enough for the operator to start one.
+ * Refuses if a server was started on pgdata since the first check. The checkpoint at the start of the backup, or the
+ * transfer by pg_basebackup, takes long enough for an operator to start one.
  */
 export async function refuseServerStartedMeanwhile({ place, force }: BackupFacts): Promise<void> {
   const now = { ...place, postmaster: await readPostmaster(place.pgdata) };

@@ -7,7 +7,7 @@ interface Done {
   readonly files: number;
 }
 
-/** Adds up what the workers have done, and reports it. */
+/** Adds up the progress of the workers and reports it. */
 export interface CopyProgress {
   readonly begin: (group: FileGroup) => void;
   readonly update: (group: FileGroup, progress: RsyncProgress) => void;
@@ -18,7 +18,7 @@ function phaseOf({ root }: FileGroup): BackupPhase {
   return root.kind === 'data' ? 'data' : 'tablespaces';
 }
 
-/** rsync counts directories and what it left alone differently in each release: never more than there is. */
+/** Each release of rsync counts directories and unchanged files differently. We never report more files than there are. */
 function doneOf(group: FileGroup, progress: RsyncProgress, before: Done): Done {
   const { remaining, total } = progress;
   const looked = remaining === undefined || total === undefined ? before.files : total - remaining;

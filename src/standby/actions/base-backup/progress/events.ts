@@ -1,12 +1,15 @@
-/** In the order in which a base backup goes through them; `verify` only where it was asked for. */
+/** The phases of a base backup in their order. `verify` occurs only with --verify. */
 export type BackupPhase = 'checkpoint' | 'tablespaces' | 'data' | 'verify' | 'wal';
 
-/** Progress that a base backup reports while it runs. Numbers cover the whole copy so far; in the phase `verify`, the verified part. */
+/**
+ * The progress that a base backup reports while it runs. Numbers cover the whole copy so far; in the phase `verify`
+ * they cover the verified part.
+ */
 export type BackupEvent =
   | { readonly kind: 'phase'; readonly phase: BackupPhase }
   /** The size of the copy; reported once, before the first byte. */
   | { readonly kind: 'planned'; readonly bytes: number; readonly files: number }
-  /** The part that is done: moved, or found to be here already. */
+  /** The completed part: transferred, or found here already. */
   | { readonly kind: 'progress'; readonly bytes: number; readonly files: number };
 
 export type OnBackupEvent = (event: BackupEvent) => void;

@@ -3,7 +3,10 @@ import type { Watcher } from './progress.ts';
 import { amountTexts, isCounting, phaseText, type ProgressState, shareDone } from './progress-state.ts';
 
 const barWidth = 24;
-/** The longest line that fits: what is longer would wrap, and each redrawing would begin a new line. No word is cut. */
+/**
+ * The longest text that fits into one line. A longer line would wrap, and each update would begin a new line. Words are
+ * left out whole.
+ */
 export function lineOf(state: ProgressState, columns: number, atMs: number): string {
   if (!isCounting(state)) return `Base backup: ${phaseText(state)} …`.slice(0, columns);
   const share = shareDone(state);
@@ -20,7 +23,7 @@ export function lineOf(state: ProgressState, columns: number, atMs: number): str
   return lines.find((line) => line.length <= columns) ?? percent;
 }
 
-/** For a terminal: one line that is redrawn in place, and taken away for whatever else is written meanwhile. */
+/** For a terminal: one line that is redrawn in place, and removed while other output is written. */
 export function progressBar(stream: NodeJS.WriteStream, nowMs: () => number): Watcher {
   let last: ProgressState | undefined;
   const open = (): cliProgress.SingleBar => {
@@ -42,7 +45,7 @@ export function progressBar(stream: NodeJS.WriteStream, nowMs: () => number): Wa
       last = state;
       bar ??= open();
       bar.update(shareDone(state));
-      // A phase of a moment is drawn, too.
+      // Even a very short phase is drawn.
       if (isNews) bar.render();
     },
     around: (write) => {

@@ -12,10 +12,10 @@ function facts({ phase, planned, done }: ProgressState) {
   };
 }
 
-/** For a log: a line for each phase, and one every so often in between. */
+/** For a log: one line for each phase, and one at regular intervals in between. */
 export function progressLog(log: Log, everyMs: number, nowMs: () => number): Watcher {
   let last: ProgressState | undefined;
-  // Workers may go to and fro between tablespaces and data.
+  // The workers may change between tablespaces and data repeatedly.
   const said = new Set<ProgressState['phase']>();
   const say = (): void => {
     if (last === undefined) return;

@@ -1,12 +1,12 @@
 import { durationText, rateOf, rateText, sizeText } from '../../../backup-record/words.ts';
 import type { BackupEvent, BackupPhase } from './events.ts';
 
-/** How far a base backup is. Times in milliseconds, by a clock that nobody sets. */
+/** The progress of a base backup. Times are milliseconds of a clock that nobody sets. */
 export interface ProgressState {
   readonly phase: BackupPhase | undefined;
   readonly planned: Amount | undefined;
   readonly done: Amount;
-  /** The moments of the last while, oldest first: the rate is taken from them. */
+  /** The latest measurements, oldest first. The rate is computed from them. */
   readonly recent: readonly (Amount & { readonly atMs: number })[];
 }
 
@@ -19,9 +19,9 @@ const nothing: Amount = { bytes: 0, files: 0 };
 
 export const noProgress: ProgressState = { phase: undefined, planned: undefined, done: nothing, recent: [] };
 
-/** Long enough to smooth what moves in groups, short enough to show that the network has become slow. */
+/** Long enough to smooth bursts, and short enough to show that the network has become slow. */
 const rateWindowMs = 15_000;
-/** Not every event is kept. */
+/** Events within this time are merged into one measurement. */
 const leastGapMs = 250;
 
 function remember({ recent }: ProgressState, done: Amount, atMs: number): ProgressState['recent'] {
@@ -31,7 +31,7 @@ function remember({ recent }: ProgressState, done: Amount, atMs: number): Progre
   return [...recent.filter((moment) => atMs - moment.atMs <= rateWindowMs), { ...done, atMs }];
 }
 
-/** Phases that count bytes; each that verifies or copies counts from nothing. */
+/** The phases that count bytes. Each of them begins at zero. */
 const countsAnew: readonly BackupPhase[] = ['verify'];
 
 export function afterEvent(state: ProgressState, event: BackupEvent, atMs: number): ProgressState {
@@ -59,18 +59,18 @@ export function phaseText({ phase }: ProgressState): string {
   return phase === undefined ? 'preparing' : phaseTexts[phase];
 }
 
-/** Whether bytes are counted in this phase, so that there is something to measure. */
+/** Whether this phase counts bytes, so that there is progress to show. */
 export function isCounting({ phase, planned }: ProgressState): boolean {
   return planned !== undefined && phase !== undefined && phase !== 'checkpoint' && phase !== 'wal';
 }
 
-/** 0 to 1. A primary grows while it is copied, so that more may be done than was planned. */
+/** 0 to 1. A primary grows while it is copied, so more bytes may be copied than were planned. */
 export function shareDone({ planned, done }: ProgressState): number {
   if (planned === undefined) return 0;
   return planned.bytes === 0 ? 1 : Math.min(1, done.bytes / planned.bytes);
 }
 
-/** Bytes per second of the last while. */
+/** Bytes per second during the last measurements. */
 function currentRate({ recent, done }: ProgressState, atMs: number): number | undefined {
   const [first] = recent;
   return first === undefined ? undefined : rateOf(done.bytes - first.bytes, (atMs - first.atMs) / 1000);
@@ -88,12 +88,12 @@ export function amountText(state: ProgressState, atMs: number): string {
   return amountTexts(state, atMs)[0] ?? '';
 }
 
-/** The same in fewer and fewer words, for where there is little room: how long it still takes is said to the last. */
+/** The same in shorter and shorter forms for narrow lines. The remaining time is left out last. */
 export function amountTexts(state: ProgressState, atMs: number): readonly string[] {
   const { planned, done } = state;
   if (planned === undefined) return [];
   const bytes = `${sizeText(done.bytes)} of ${sizeText(planned.bytes)}`;
-  // pg_basebackup counts bytes only.
+  // pg_basebackup counts only bytes.
   const files = planned.files === 0 ? [] : [`${done.files} of ${planned.files} files`];
   const rate = rateText(currentRate(state, atMs));
   const left = timeLeft(state, atMs);

@@ -4,21 +4,24 @@ import type { OnBackupEvent } from './events.ts';
 import { progressLog } from './progress-log.ts';
 import { afterEvent, noProgress, type ProgressState } from './progress-state.ts';
 
-/** Shows how far a base backup is. */
+/** Shows the progress of a base backup. */
 export interface Watcher {
   readonly show: (state: ProgressState) => void;
-  /** Lets something else be written. */
+  /** Removes the bar while other output is written. */
   readonly around: (write: () => void) => void;
   readonly stop: () => void;
 }
 
-/** The deps of a base backup that is watched: its messages are written around the progress bar. */
+/** The deps of a base backup whose progress is shown: its messages are written around the progress bar. */
 export interface Watched {
   readonly deps: StandbyDeps;
   readonly onEvent: OnBackupEvent;
 }
 
-/** The terminal that shows the progress: the log's stream first. One that cannot move its cursor gets lines. */
+/**
+ * The terminal for the progress: standard error, where the log goes, or else standard output. A terminal that cannot
+ * move its cursor gets lines.
+ */
 function findTerminal(json: boolean): NodeJS.WriteStream | undefined {
   if (process.env['TERM'] === 'dumb') return undefined;
   if (process.stderr.isTTY) return process.stderr;
@@ -41,12 +44,12 @@ function wrapLog({ log, settings }: StandbyDeps, around: Watcher['around']): Log
         log[level](message, facts);
       });
     };
-  // Where it shows nothing, nothing need make room for it.
+  // A message that is not shown need not remove the bar.
   const debug: Log['debug'] = settings.debug ? wrap('debug') : () => undefined;
   return { debug, notice: wrap('notice'), warning: wrap('warning'), error: wrap('error') };
 }
 
-/** Runs `use` while a person, or a log, is shown how far it is. */
+/** Runs `use` and shows its progress on a terminal or in the log. */
 export async function withProgress<T>(
   deps: StandbyDeps,
   json: boolean,

@@ -10,7 +10,7 @@ import { nudgeArchiver, nudgesAtTimes } from '../wal/nudge.ts';
 import { askState } from './facts.ts';
 import type { SourceState } from './state.ts';
 
-/** A restartpoint that nobody asks for may come so much later than checkpoint_timeout. */
+/** The server may make its own restartpoint this much later than checkpoint_timeout. */
 const marginS = 60;
 const checkpointTimeoutSql = "SELECT setting FROM pg_settings WHERE name = 'checkpoint_timeout'";
 
@@ -37,7 +37,7 @@ interface Waiting {
   readonly startLsn: bigint;
 }
 
-/** Looks again and again, until it is true or nothing has moved for so long. */
+/** Polls the source until the condition is true. Fails if nothing has progressed for `limitS`. */
 async function waitFor(
   { context, source, startLsn }: Waiting,
   limitS: number,
@@ -46,7 +46,7 @@ async function waitFor(
   ask = () => askState(source),
 ): Promise<void> {
   const { host } = source.shell.target;
-  // A source that reads its WAL from an archive sees it one whole segment after the other.
+  // A source that reads its WAL from an archive gets it in whole segments.
   const nudge = nudgesAtTimes(context);
   let state: SourceState | undefined;
   const look = async (): Promise<Look<undefined>> => {
@@ -65,7 +65,7 @@ async function waitFor(
   });
 }
 
-/** Asks for a restartpoint where the role may; otherwise the server makes one when its checkpoint_timeout has passed. */
+/** Requests a restartpoint if the role may do that. Otherwise the server makes one when its checkpoint_timeout has passed. */
 async function waitForRestartpoint(waiting: Waiting): Promise<void> {
   const { source, startLsn } = waiting;
   const { settings, log } = waiting.context.deps;
@@ -76,7 +76,7 @@ async function waitForRestartpoint(waiting: Waiting): Promise<void> {
     : Number((await source.query(checkpointTimeoutSql))[0]?.[0]) + marginS;
   if (!mayAsk) log.notice(`waiting up to ${limitS} s for ${host} to make a restartpoint by itself`);
   const ask = async () => {
-    // It does nothing while no later checkpoint has been replayed.
+    // The request has no effect as long as no later checkpoint has been replayed.
     if (mayAsk) await checkpoint(source);
     return askState(source);
   };
@@ -85,8 +85,8 @@ async function waitForRestartpoint(waiting: Waiting): Promise<void> {
 }
 
 /**
- * Waits until all that happened before the start of the backup is in the files of the source: it has been replayed there, and
- * a restartpoint has written it out. What happened later is in the WAL of the backup, whole pages first.
+ * Waits until everything that happened before the start of the backup is in the files of the source: replayed, and
+ * written by a restartpoint. Everything later is in the WAL of the backup, which contains whole pages.
  */
 export async function awaitSource(context: BackupContext, start: BackupRecord): Promise<void> {
   const source = originOf(context.primary);
@@ -103,7 +103,7 @@ export async function awaitSource(context: BackupContext, start: BackupRecord): 
   await requireOneTimeline(context, start.timeline);
 }
 
-/** The source still follows, and neither it nor the primary has begun another timeline. */
+/** Checks that the source still follows, and that neither it nor the primary has begun another timeline. */
 export async function requireOneTimeline({ primary }: BackupContext, timeline: number): Promise<void> {
   const source = originOf(primary);
   const { host } = source.shell.target;

@@ -5,13 +5,13 @@ import { filledDirectories } from '../../../host/tablespaces.ts';
 import type { Primary, PrimaryFacts } from '../../../primary/primary.ts';
 import { parseSourceState, type SourceState, sourceStateSql } from './state.ts';
 
-/** The standby whose files are copied, before anything is begun. */
+/** Facts about the standby whose files are copied, from before the backup begins. */
 export interface SourceFacts {
   readonly host: string;
   readonly server: PrimaryFacts;
-  /** Undefined up to 9.5, where it cannot be asked. */
+  /** Undefined up to 9.5, which has no query for it. */
   readonly state: SourceState | undefined;
-  /** Directories of this host that are that standby's own. */
+  /** Directories of this host that belong to that standby. */
   readonly overlaps: readonly FoundOverlap[];
 }
 

@@ -3,20 +3,20 @@ import { isWithin } from '../../../../config/path-values.ts';
 import type { TablespaceTarget } from '../../../host/tablespaces.ts';
 import type { PrimaryFacts } from '../../../primary/primary.ts';
 
-/** A tablespace of the primary whose files cannot be found, or not be placed, on the host that is copied from. */
+/** A tablespace of the primary whose files cannot be found on the source host, or cannot be placed here. */
 export interface Unplaced {
   readonly name: string;
   readonly reason: string;
 }
 
-/** Where such a tablespace lies there; undefined where that standby does not have it (yet). */
+/** The path on the source host; undefined if that standby does not have the tablespace yet. */
 function locationOn({ tablespaces }: PrimaryFacts, { oid }: TablespaceTarget): string | undefined {
   return tablespaces.find((tablespace) => tablespace.oid === oid)?.location;
 }
 
 /**
- * Tablespaces in the way of a copy: one that lies inside pgdata here must lie at the same place inside the data directory
- * there, since it is copied together with it.
+ * Tablespaces that prevent a copy. If a tablespace lies inside pgdata here, it must lie at the same place inside the
+ * source's data directory, because it is copied as a part of that.
  */
 export function findUnplaced(
   targets: readonly TablespaceTarget[],
@@ -33,14 +33,14 @@ export function findUnplaced(
   });
 }
 
-/** The same tablespaces, by where their files are read from. */
+/** The same tablespaces with the paths from which their files are read. */
 export function locatedOn(
   targets: readonly TablespaceTarget[],
   origin: PrimaryFacts,
 ): readonly TablespaceTarget[] {
   return targets.map((target) => {
     const location = locationOn(origin, target) ?? target.location;
-    // One that lies in a data directory there and elsewhere here is copied by itself.
+    // A tablespace that lies inside the source's data directory, but elsewhere here, is copied separately.
     return {
       ...target,
       location,

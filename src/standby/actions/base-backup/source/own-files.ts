@@ -5,10 +5,10 @@ import { isRemoteFile, readRemoteFile } from '../../../primary/remote-files.ts';
 import { writeForServer } from '../../../server/server-modes.ts';
 import type { BackupContext } from '../context.ts';
 
-/** Files of a data directory that each server has for itself, and that a standby's would be wrong here. */
+/** Files of a data directory that each server has for itself. A standby's own files would be wrong here. */
 const primarysFiles = ['postgresql.auto.conf'];
 
-/** Rules by which a standby's data directory is copied: those files are neither taken from it nor removed here. */
+/** The rules for copying a standby's data directory: those files are not copied from it, and not removed here. */
 export function rulesForSource(rules: CopyRules): CopyRules {
   return {
     ...rules,

@@ -3,13 +3,13 @@ import type { SqlRow } from '../../../../postgres/backup-sql.ts';
 import type { Capabilities } from '../../../../postgres/capabilities.ts';
 import { parseLsn } from '../../../../postgres/lsn.ts';
 
-/** Where a standby stands, in one moment. */
+/** The state of a standby at one moment. */
 export interface SourceState {
   readonly inRecovery: boolean;
   readonly isPaused: boolean;
-  /** All WAL before it has been applied; undefined where none has. */
+  /** The end of the WAL that was replayed; undefined if none was. */
   readonly replayedLsn: bigint | undefined;
-  /** All changes before it are on its disk: its own recovery would start here. */
+  /** All changes before this location are on its disk: its own recovery would start here. */
   readonly redoLsn: bigint;
   /** The timeline of its last restartpoint. */
   readonly timeline: number;

@@ -9,7 +9,7 @@ import { stopAt } from '../record-parts.ts';
 import type { StepResults } from '../results.ts';
 import { nudgesAtTimes } from '../wal/nudge.ts';
 
-/** The file that the primary archives at the end of a backup: named by where it began. */
+/** The file that the primary archives at the end of a backup. Its name contains the start of the backup. */
 function historyFileName(facts: BackupFacts, { startSegment, startLsn }: BackupLabel): string {
   const { segmentSize } = layoutOf(facts);
   const offset = (startLsn % BigInt(segmentSize)).toString(16).toUpperCase().padStart(8, '0');
@@ -23,7 +23,7 @@ async function readStop(path: string, label: string): Promise<bigint | undefined
   return found.label === label ? found.stop?.lsn : undefined;
 }
 
-/** Learns where the backup ended, which pg_basebackup does not say: from the file that the primary archives about it. */
+/** Determines where the backup ended from the file that the primary archives, because pg_basebackup does not report it. */
 export async function awaitStop(
   context: BackupContext,
   label: BackupLabel,

@@ -18,17 +18,17 @@ import { bytesLeftBehind, bytesToBeFreed } from './old-copy.ts';
 
 const limitMs = 10_000;
 
-/** Facts that only a base backup by pg_basebackup is planned from. */
+/** Facts that only a base backup by pg_basebackup needs. */
 export interface StreamingFacts {
   readonly program: CommandLine;
-  /** The abilities of that program, by its own version. */
+  /** The abilities of that program, according to its own version. */
   readonly client: Capabilities;
   readonly access: ProtocolAccess;
-  /** The size of the data directory and the tablespaces; undefined where the role lacks the right to ask for all of them. */
+  /** The size of the data directory and the tablespaces; undefined if the role lacks the right to query all sizes. */
   readonly bytes: number | undefined;
-  /** Each file system with what comes onto it beside the copy that is here. */
+  /** The space that each file system needs while the present copy still exists. */
   readonly needs: readonly FileSystemNeed[];
-  /** The same once that copy is removed. */
+  /** The space that each file system needs once the present copy is removed. */
   readonly needsAfterRemoval: readonly FileSystemNeed[];
 }
 
@@ -47,7 +47,7 @@ async function examine(deps: StandbyDeps, command: CommandLine): Promise<Candida
   });
 }
 
-/** Finds one of the server's version, or a later one: an older program does not know what the server sends. */
+/** Finds a program of the server's version or a later one: an older program does not understand the server. */
 async function findPgBasebackup(deps: StandbyDeps, server: Capabilities): Promise<Candidate> {
   const { pg_basebackup: command, includepath } = deps.settings;
   const { major, num } = server.version;
@@ -66,7 +66,7 @@ async function findPgBasebackup(deps: StandbyDeps, server: Capabilities): Promis
   });
 }
 
-/** The bytes to come onto this host: for the data directory with all that lies inside, and for each tablespace. */
+/** The bytes that will be written on this host: for the data directory with everything inside it, and for each tablespace. */
 async function measureDemands(primary: Primary, place: LocalPlace): Promise<readonly Demand[] | undefined> {
   const sizes = parseTablespaceSizes(await primary.query(tablespaceSizesSql(primary.facts.capabilities)));
   const demands = [{ target: place.pgdata, neededBytes: sizes.get(defaultTablespaceOid) }];

@@ -14,19 +14,19 @@ import { isReplaced } from './old-copy.ts';
 import { receivingDirectory, receivingTablespace } from './places.ts';
 import { removeReceived } from './receive.ts';
 
-/** A file takes the place of another in one step; a directory cannot. */
+/** A file can replace another one in one step; a directory cannot. */
 async function replace(from: string, to: string): Promise<void> {
   const there = await lstat(to).catch(() => undefined);
   if (there?.isDirectory() === true || !(await lstat(from)).isFile()) await removeTree(to);
   await rename(from, to);
 }
 
-/** backup_label belongs to this copy alone; no other file that describes a server's run is moved. */
+/** backup_label belongs to this copy only. Other files that describe a server's run are not moved. */
 async function moveData({ place, primary }: BackupFacts): Promise<void> {
   const from = receivingDirectory(place);
-  // pg_basebackup has made it as the primary's data directory is, which the group may read.
+  // pg_basebackup makes the directory with the mode of the primary's data directory, which the group may read.
   await chmod(place.pgdata, (await lstat(from)).mode & 0o777);
-  // pg_control has been kept, and comes last.
+  // pg_control was kept aside and is moved last.
   await unlink(join(from, 'global', 'pg_control'));
   const rules = dataRules(place.targets, primary.dataDirectory, place.ownConfiguration);
   const isMoved = (name: string) => name === 'backup_label' || rules.isCopied(name);
@@ -60,7 +60,7 @@ async function moveTablespace(
   await fsyncPath(target);
 }
 
-/** The primary's configuration files are among what was received, if they lie in its data directory. */
+/** The primary's configuration files were received as well if they are in its data directory. */
 async function copyReceivedConfiguration(context: BackupContext): Promise<void> {
   const { deps, facts } = context;
   const files = facts.missingConfiguration;
@@ -77,7 +77,10 @@ async function copyReceivedConfiguration(context: BackupContext): Promise<void> 
   );
 }
 
-/** Puts what was received where a server looks for it. From the first rename on the copy that was here is no more. */
+/**
+ * Moves the received files to the places where a server expects them. From the first rename on, the previous copy is
+ * destroyed.
+ */
 export async function moveIntoPlace(context: BackupContext, control: Buffer): Promise<void> {
   const { facts } = context;
   await moveData(facts);

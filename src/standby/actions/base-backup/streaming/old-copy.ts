@@ -15,7 +15,10 @@ import { receivingPlaces } from './places.ts';
 
 const measureMs = 10 * 60_000;
 
-/** Whether a new copy replaces this entry of pgdata: all but the standby's own files, and what is being received. */
+/**
+ * Whether a new copy replaces this entry of pgdata: everything except the standby's own files and the files that are
+ * being received.
+ */
 export function isReplaced(place: Pick<LocalPlace, 'targets' | 'ownConfiguration'>, name: string): boolean {
   return (
     !dataRules(place.targets, '/', place.ownConfiguration).isKept(name, false) &&
@@ -32,7 +35,7 @@ interface OldPart {
   readonly paths: readonly string[];
 }
 
-/** For each directory of this host, the parts of the copy there that a new one replaces. */
+/** For each directory of this host, the parts of the present copy that a new one replaces. */
 async function findOldParts(place: LocalPlace, capabilities: Capabilities): Promise<readonly OldPart[]> {
   const { pgdata, targets } = place;
   const data = (await namesIn(pgdata)).filter((name) => isReplaced(place, name));
@@ -55,7 +58,7 @@ async function measure(deps: StandbyDeps, paths: readonly string[]): Promise<num
   throw new PitrError(`cannot measure the copy in ${paths[0] ?? ''}: du: ${describeResult(result)}`);
 }
 
-/** The bytes that removing the copy here would free, as negative needs of the directories that it lies in. */
+/** The bytes that removing the present copy would free, as negative needs of its directories. */
 export async function bytesToBeFreed(
   deps: StandbyDeps,
   place: LocalPlace,
@@ -67,7 +70,7 @@ export async function bytesToBeFreed(
   return demands;
 }
 
-/** The same for what a killed run has received: the next run removes it before it begins. */
+/** The same for files that a killed run received: the next run removes them before it begins. */
 export async function bytesLeftBehind(deps: StandbyDeps, place: LocalPlace): Promise<readonly Demand[]> {
   const demands: Demand[] = [];
   for (const path of receivingPlaces(place)) {
@@ -77,12 +80,12 @@ export async function bytesLeftBehind(deps: StandbyDeps, place: LocalPlace): Pro
   return demands;
 }
 
-/** A directory that cannot be made must be found out before the copy that is here is gone. */
+/** If a directory cannot be made, that must be found out before the present copy is removed. */
 export async function makeTargets(place: LocalPlace): Promise<void> {
   for (const path of filledDirectories(place)) await ensureDirectory(path);
 }
 
-/** Removes the copy that is here. The directories themselves stay: they may be mount points. */
+/** Removes the present copy. The directories themselves stay, because they may be mount points. */
 export async function removeOldCopy(place: LocalPlace, capabilities: Capabilities): Promise<void> {
   for (const { paths } of await findOldParts(place, capabilities))
     for (const path of paths) await removeTree(path);

@@ -4,7 +4,7 @@ import type { LocalPlace } from '../../../host/place.ts';
 import type { StreamingFacts } from './facts.ts';
 import { receivingDirectory, receivingTablespace } from './places.ts';
 
-/** The range of pg_basebackup's --max-rate, in KiB a second (manual, its reference page). */
+/** The range of pg_basebackup's --max-rate, in KiB per second (manual, its reference page). */
 const leastRate = 32;
 const mostRate = 1024 * 1024;
 
@@ -20,7 +20,10 @@ function rateFlags({
   return [`--max-rate=${Math.max(leastRate, limit)}`];
 }
 
-/** pg_basebackup as it is to be run: no WAL, since that arrives by the archive; no flushing, since that is done at the end. */
+/**
+ * The command line of pg_basebackup: without WAL, which arrives through the archive, and without flushing, which is
+ * done at the end.
+ */
 export function pgBasebackupCommand(
   settings: Pick<StandbySettings, 'basebackup_bwlimit' | 'basebackup_checkpoint'>,
   { program: { program, args }, client, access }: Pick<StreamingFacts, 'program' | 'client' | 'access'>,
@@ -52,7 +55,7 @@ export function pgBasebackupCommand(
   return { program, args: [...args, ...connection, ...common, ...own] };
 }
 
-/** From a line of `-P`: bytes received, out of about so many. */
+/** From a line of `-P`: the bytes received, and the estimated total. */
 export interface ReceiveProgress {
   readonly bytes: number;
   readonly total: number;
@@ -66,7 +69,7 @@ export function parseReceiveProgress(line: string): ReceiveProgress | undefined 
   return { bytes: Number(match[1]) * 1024, total: Number(match[2]) * 1024 };
 }
 
-/** All data is here, and the server waits until its archive_command has done its part. */
+/** All data was received, and the server waits until its archive_command has archived the WAL. */
 export function saysThatItWaits(line: string): boolean {
   return /waiting for required WAL segments to be archived|waiting for all required WAL segments/.test(line);
 }

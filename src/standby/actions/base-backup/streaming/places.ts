@@ -5,12 +5,15 @@ import type { TablespaceTarget } from '../../../host/tablespaces.ts';
 
 export type ReceivingPlace = Pick<LocalPlace, 'pgdata' | 'targets'>;
 
-/** Where pg_basebackup writes: on the file system on which the files are to lie, so that moving them is renaming. */
+/**
+ * The directory in which pg_basebackup writes. It is on the same file system as the final place, so that the files can
+ * be moved by renaming.
+ */
 export function receivingDirectory({ pgdata }: Pick<LocalPlace, 'pgdata'>): string {
   return join(pgdata, receivingName);
 }
 
-/** A tablespace inside pgdata must not be received inside the directory that pgdata itself is received in. */
+/** A tablespace inside pgdata must not be received inside the directory that receives pgdata itself. */
 export function receivingTablespace(
   { pgdata }: Pick<LocalPlace, 'pgdata'>,
   target: TablespaceTarget,

@@ -4,7 +4,7 @@ import type { BackupFacts } from '../facts.ts';
 import type { BackupStep } from '../steps.ts';
 import type { StreamingFacts } from './facts.ts';
 
-/** Whether the copy that is here must go before a new one can be received. */
+/** Whether the present copy must be removed before a new one can be received. */
 function mustMakeRoom({ needs, needsAfterRemoval }: StreamingFacts): boolean {
   return findLackOfRoom(needs).length > 0 && findLackOfRoom(needsAfterRemoval).length === 0;
 }
@@ -13,7 +13,7 @@ function streamingRoom({ needs, needsAfterRemoval }: StreamingFacts): readonly O
   return findLackOfRoom(needs).length === 0 ? [] : roomObjections(needsAfterRemoval);
 }
 
-/** The objections to pg_basebackup in particular. */
+/** The objections that concern only pg_basebackup. */
 export function streamingObjections(facts: BackupFacts, streaming: StreamingFacts): Objection[] {
   const { capabilities } = facts.primary;
   const { client, program } = streaming;
@@ -33,7 +33,7 @@ export function streamingObjections(facts: BackupFacts, streaming: StreamingFact
   return objections;
 }
 
-/** From the beginning of the backup to where its settings are cleaned. */
+/** The steps from the start of the backup to the removal of the primary's recovery settings. */
 export function streamingSteps(streaming: StreamingFacts): readonly BackupStep[] {
   const makesRoom = mustMakeRoom(streaming);
   return [

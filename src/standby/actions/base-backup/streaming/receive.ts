@@ -17,7 +17,7 @@ import { type ReceivedBackup, secondsBetween } from '../results.ts';
 import { receivingDirectory, type ReceivingPlace, receivingPlaces } from './places.ts';
 import { type Ending, type Received, runPgBasebackup, streamingOf } from './run-pg-basebackup.ts';
 
-/** Also what a run left that was killed. */
+/** Removes the received files, including those of a killed run. */
 export async function removeReceived(place: ReceivingPlace): Promise<void> {
   for (const path of receivingPlaces(place)) await removeTree(path);
 }
@@ -29,14 +29,14 @@ async function countFiles(directory: string): Promise<number> {
   return count;
 }
 
-/** pg_basebackup itself counts bytes only. */
+/** pg_basebackup itself counts only bytes. */
 async function countReceived(place: ReceivingPlace): Promise<number> {
   let count = 0;
   for (const path of receivingPlaces(place)) count += await countFiles(path);
   return count;
 }
 
-/** Notes what is known of the backup before it begins; the label that comes with the data has the rest. */
+/** Records the known facts before the backup begins. The label that arrives with the data contains the rest. */
 export async function noteBeginning({ facts, primary }: BackupContext): Promise<BackupRecord> {
   const { lsn } = needed(facts.position, 'the position of the primary');
   return recordOfStart(facts, lsn, await askClock(primary.query));
@@ -76,7 +76,10 @@ async function readReceived(directory: string, path: string): Promise<Buffer> {
   });
 }
 
-/** Takes what recovery starts from out of what was received: pg_control, which goes to its place last, and backup_label. */
+/**
+ * Takes the files from which recovery starts out of the received data: pg_control, which gets to its place last, and
+ * backup_label.
+ */
 async function readStart(directory: string): Promise<Pick<ReceivedBackup, 'control' | 'label'>> {
   const control = await readReceived(directory, 'global/pg_control');
   const check = checkControlFile(control);
@@ -86,7 +89,7 @@ async function readStart(directory: string): Promise<Pick<ReceivedBackup, 'contr
   return { control, label: parseBackupLabel(labelFile, 'backup_label') };
 }
 
-/** Lets pg_basebackup write the whole cluster beside what is here; nothing that is here changes. */
+/** Lets pg_basebackup write the whole cluster beside the present copy, which does not change. */
 export async function receiveBackup(context: BackupContext, backupBeganMs: number): Promise<ReceivedBackup> {
   const { deps, facts, primary } = context;
   const { place } = facts;
@@ -99,7 +102,7 @@ export async function receiveBackup(context: BackupContext, backupBeganMs: numbe
   if (!succeeded(received.result)) throw failure(deps, await receiveError(context, received));
   const start = await readStart(receivingDirectory(place));
   await refuseNewReceived(context);
-  // The session that is held open may have been forgotten by a firewall meanwhile.
+  // A firewall may have dropped the idle session meanwhile.
   const stopTime = await askClock(primary.queryAside);
   const { bytes } = received;
   const endedMs = deps.monotonicMs();

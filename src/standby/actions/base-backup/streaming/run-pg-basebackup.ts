@@ -14,7 +14,7 @@ export function streamingOf({ facts }: BackupContext): StreamingFacts {
   return needed(facts.streaming, 'what pg_basebackup needs');
 }
 
-/** Why pg_basebackup was ended by us. */
+/** The reason why we ended pg_basebackup. */
 export type Ending = 'limit' | 'unarchived';
 
 export interface Received {
@@ -24,7 +24,7 @@ export interface Received {
   readonly said: readonly string[];
 }
 
-/** Reports the program's progress, and keeps the rest of what it prints. */
+/** Reports the program's progress, and keeps its other output. */
 function listener({ deps, facts, onEvent }: BackupContext, onWait: () => void) {
   const said: string[] = [];
   let received = 0;
@@ -73,7 +73,7 @@ function startPgBasebackup(context: BackupContext, onLine: (line: string) => voi
   return session;
 }
 
-/** Runs pg_basebackup to its end, within its limits. It ends with us, however we end. */
+/** Runs pg_basebackup to its end, within its limits. It ends with us, even if we are killed. */
 export async function runPgBasebackup(context: BackupContext): Promise<Received> {
   const { deps, onEvent } = context;
   const { base_backup_timeout, wal_timeout } = deps.settings;

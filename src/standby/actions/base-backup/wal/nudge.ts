@@ -15,8 +15,8 @@ export async function endSegment(primary: Primary): Promise<SegmentName> {
 }
 
 /**
- * Ends one more segment, so that archive_command is called again: an archiver that found this standby unreachable a moment
- * ago lets it rest, and an idle primary would not call for a long time.
+ * Ends one more segment, so that archive_command is called again. An archiver that could not reach this standby a
+ * moment ago leaves it alone for a while, and an idle primary would not call for a long time.
  *
  * @returns that segment; undefined if the primary could not be asked
  */
@@ -25,13 +25,13 @@ export async function nudgeArchiver({ deps, primary }: Nudged): Promise<SegmentN
     await primary.query(writeWalRecordSql);
     return await endSegment(primary);
   } catch (error) {
-    // The WAL may arrive without it; if it does not, the wait ends with its own error.
+    // The WAL may arrive without this. If it does not, the wait reports its own error.
     deps.log.debug(`the primary could not be asked to end another segment: ${messageOf(error)}`);
     return undefined;
   }
 }
 
-/** For a look that is repeated: every ten seconds it says what is waited for, and nudges the archiver. */
+/** For repeated polling: every ten seconds it reports what the program waits for, and nudges the archiver. */
 export function nudgesAtTimes(nudged: Nudged): (waitingFor: string) => Promise<SegmentName | undefined> {
   const { deps } = nudged;
   let lastMs = deps.monotonicMs();

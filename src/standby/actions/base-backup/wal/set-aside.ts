@@ -10,7 +10,7 @@ import { supersededPrefix } from '../../../archive/superseded.ts';
 import type { BackupContext } from '../context.ts';
 import { layoutOf } from '../facts.ts';
 
-/** Moves files out of the server's and the archiver's sight without removing them; returns where they are now. */
+/** Moves files to a place where neither the server nor the archiver looks, without removing them. Returns that place. */
 async function moveInto(
   { deps, facts }: BackupContext,
   prefix: string,
@@ -32,7 +32,7 @@ export async function setAside(context: BackupContext, names: readonly WalName[]
   return directory;
 }
 
-/** None for a timeline whose history is not here. */
+/** None for a timeline whose history file is missing here. */
 async function ancestorsOf(archivedir: string, timeline: number): Promise<readonly TimelineEntry[]> {
   const { text: name } = historyName(timeline);
   const text = await readIfExists(join(archivedir, name));
@@ -40,8 +40,8 @@ async function ancestorsOf(archivedir: string, timeline: number): Promise<readon
 }
 
 /**
- * Moves the WAL away that the copy in pgdata never reads: what is older than the backup. The backup is good by then, and stays so
- * whatever becomes of this.
+ * Moves WAL that is older than the backup aside, because the copy in pgdata never reads it. The backup is good already:
+ * an error here does not change that.
  */
 export async function moveOlder(context: BackupContext, startSegment: SegmentName): Promise<void> {
   const { deps, facts } = context;

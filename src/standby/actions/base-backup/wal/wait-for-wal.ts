@@ -12,10 +12,10 @@ import type { BackupContext } from '../context.ts';
 import { layoutOf } from '../facts.ts';
 import { endSegment, nudgesAtTimes } from './nudge.ts';
 
-/** A request of ours to the archiver: it looks for this file whenever it connects, and then ships again. */
+/** The request to the archiver: it looks for this file whenever it connects, and then ships again. */
 const resumeRequest = '.resume';
 
-/** Those of the segments that are not whole in archivedir. One that is there with other contents is an error. */
+/** The segments that are not complete in archivedir. A segment with other contents is an error. */
 async function missingOf(
   { facts }: BackupContext,
   segments: readonly SegmentName[],
@@ -36,7 +36,7 @@ async function missingOf(
   return missing;
 }
 
-/** Looks again and again, up to `wal_timeout`, until nothing is missing; returns what still is then. */
+/** Polls for at most `wal_timeout` until nothing is missing. Returns what is still missing. */
 async function waitUntilHere(
   context: BackupContext,
   look: () => Promise<readonly SegmentName[]>,
@@ -56,8 +56,8 @@ async function waitUntilHere(
 }
 
 /**
- * Waits for this segment, or for one that the primary ends after it: an archiver that had given this standby up may let the first
- * one go before it finds the request to resume.
+ * Waits for this segment, or for one that the primary ends after it. An archiver that had abandoned this standby may
+ * skip the first one before it finds the request to resume.
  */
 async function waitForAny(context: BackupContext, first: SegmentName): Promise<boolean> {
   const candidates = [first];
@@ -92,13 +92,13 @@ async function refuseUnproven(context: BackupContext, segment: SegmentName): Pro
 
 async function switchSegment({ deps, primary }: BackupContext): Promise<SegmentName> {
   const isFast = deps.settings.basebackup_checkpoint === 'fast';
-  // Either leaves a record, so that there is something in the segment: or the switch would do nothing.
+  // Both write a record into the segment. Without a record the switch would do nothing.
   if (isFast && (await mayCheckpoint(primary))) await checkpoint(primary);
   else await primary.query(writeWalRecordSql);
   return endSegment(primary);
 }
 
-/** It was here before the primary had ended it. */
+/** Whether the segment existed here before the primary had ended it. */
 function isStale({ facts }: BackupContext, segment: SegmentName): boolean {
   return facts.archived.some(({ text: name }) => name === segment.text);
 }
@@ -112,8 +112,8 @@ function refuseStale(context: BackupContext, segment: SegmentName): void {
 }
 
 /**
- * Proves that WAL of the primary arrives here: asks its archiver to resume, ends a segment there and waits for that
- * segment. Nothing of the standby changes before this has succeeded.
+ * Proves that the primary's WAL arrives here: asks its archiver to resume, ends a segment on the primary and waits for
+ * that segment. Nothing of the standby changes before this has succeeded.
  */
 export async function proveWal(context: BackupContext): Promise<void> {
   const { deps, facts } = context;
@@ -129,7 +129,7 @@ export async function proveWal(context: BackupContext): Promise<void> {
   }
 }
 
-/** Waits for all that recovery from this backup must read: from its start to its stop. */
+/** Waits for all WAL that recovery from this backup needs, from its start to its stop. */
 export async function awaitWal(context: BackupContext, first: SegmentName, stopLsn: bigint): Promise<void> {
   const { deps, primary, facts } = context;
   const { wal_timeout, archivedir } = deps.settings;
