@@ -12,7 +12,7 @@ function stateOf({ status }: BackupRecord, hasStarted: boolean): string {
     : 'complete; no server has started on it yet';
 }
 
-/** `--backup-info`: what pgdata holds, by the record that -B left in it. Asks nobody. */
+/** `--backup-info`: describes the base backup in pgdata by the record that -B left there. Queries no server. */
 export async function showBackup(deps: StandbyDeps, options: { readonly json: boolean }): Promise<number> {
   const { pgdata } = deps.settings;
   const { backup } = await readRecord(pgdata);
@@ -21,7 +21,7 @@ export async function showBackup(deps: StandbyDeps, options: { readonly json: bo
       hint: 'Only cmd_standby -B leaves one: pitrtools.json in the data directory.',
     });
   }
-  // A server takes the label away once it has begun to recover.
+  // A server removes the label once it has begun to recover.
   const hasStarted = backup.status === 'complete' && !(await exists(join(pgdata, 'backup_label')));
   if (options.json) deps.report(backupJson(pgdata, backup, hasStarted));
   else {

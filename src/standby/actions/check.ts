@@ -20,18 +20,18 @@ import { installedPackageFolders } from '../server/server-programs.ts';
 import { observeServer } from '../server/server-state.ts';
 import type { Objection } from '../steps/objections.ts';
 
-/** The release of the data directory that is here or, before the first base backup, the one that the INI announces. */
+/** The release of the data directory here or, before the first base backup, the release in the INI file. */
 async function releaseHere({ settings }: StandbyDeps): Promise<Capabilities | undefined> {
   const inPgdata = await readIfExists(join(settings.pgdata, 'PG_VERSION')).catch(() => undefined);
   const version = findVersion(inPgdata?.toString('utf8') ?? settings.pgversion ?? '');
   return version === undefined ? undefined : capabilitiesOf(version);
 }
 
-/** No action: says whether the INI file can be used here. */
+/** Without an action: reports whether the INI file can be used here. */
 export async function checkConfiguration(deps: StandbyDeps): Promise<number> {
   const { settings } = deps;
   await sayWherePrimaryIsHere(deps);
-  // pg_ctl is looked for where packages put it, of the release that pgdata will be of.
+  // pg_ctl is also looked for in the folders of packages, for the release that pgdata has or will have.
   const folders = [...settings.includepath, ...(await installedPackageFolders())];
   await requirePaths(listExpectedPaths(standbyOptions, settings, await releaseHere(deps)), folders);
   const problem = await findOpenIni(deps.iniFile, settings.repl_db_password !== undefined);
@@ -47,7 +47,10 @@ export async function checkConfiguration(deps: StandbyDeps): Promise<number> {
   return 0;
 }
 
-/** Settings with which the standby here would not start, or stop replaying; where there is none yet, nothing is low. */
+/**
+ * Settings that would prevent the standby here from starting or from replaying. Before the first base backup there are
+ * none.
+ */
 async function findLowHere(server: Server, directory: DataDirectory): Promise<readonly Objection[]> {
   if (noStandbyObjections(directory).length > 0) return [];
   const { deps, capabilities } = server;
@@ -57,7 +60,10 @@ async function findLowHere(server: Server, directory: DataDirectory): Promise<re
   return limitObjectionsOf(low, configuration);
 }
 
-/** A standby may have inherited its archive_command from the primary: nothing shows before a promotion that it cannot run here. */
+/**
+ * A standby may have inherited its archive_command from the primary. Without this check, the operator would learn only
+ * after a promotion that it cannot run here.
+ */
 async function checkArchiving(server: Server): Promise<void> {
   const { deps } = server;
   const seen = await observeArchiving(server);
@@ -65,7 +71,7 @@ async function checkArchiving(server: Server): Promise<void> {
   deps.log.notice(`the archive_command of this server is not known: ${seen.reason}`);
 }
 
-/** Lists what is wrong with the server in pgdata, if a whole one is there. */
+/** Lists the problems of the server in pgdata, if pgdata contains a complete one. */
 async function checkServer(deps: StandbyDeps): Promise<readonly Objection[]> {
   const directory = await readDataDirectory(deps.settings.pgdata).catch(() => undefined);
   if (directory?.control === undefined || directory.isIncomplete) return [];

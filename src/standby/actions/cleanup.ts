@@ -23,11 +23,11 @@ export interface CleanupFacts {
   readonly superseded: readonly Superseded[];
 }
 
-/** A directory in archivedir with WAL that an earlier base backup here made unneeded. */
+/** A directory in archivedir with WAL that an earlier base backup on this host made unnecessary. */
 export interface Superseded {
   readonly directory: string;
   readonly files: readonly WalName[];
-  /** Something is in there that is not ours. */
+  /** Whether the directory contains foreign files. */
   readonly hasOthers: boolean;
 }
 
@@ -36,7 +36,7 @@ export type CleanupStep =
   | { readonly kind: 'remove'; readonly name: string }
   | { readonly kind: 'remove-directory'; readonly name: string };
 
-/** Where the data directory would begin to replay: nothing before it is ever read again by what is here. */
+/** The first segment that the server in pgdata would replay. It never reads anything older. */
 function firstNeeded({ directory, layout }: CleanupFacts): SegmentName {
   const { backupLabel, control, pgdata } = directory;
   if (control === undefined) {
@@ -53,7 +53,7 @@ function firstNeeded({ directory, layout }: CleanupFacts): SegmentName {
   );
 }
 
-/** The steps for a directory of superseded WAL, which is removed itself if nothing stays in it. */
+/** The steps for a directory of superseded WAL. The directory itself is removed if it is empty afterwards. */
 function supersededSteps(
   { directory, files, hasOthers }: Superseded,
   needed: SegmentName,
@@ -66,7 +66,7 @@ function supersededSteps(
   return [...steps, { kind: 'remove-directory', name: directory }];
 }
 
-/** Removes WAL that nobody needs, oldest first; `numarchives` segments stay in archivedir in any case. */
+/** Removes unnecessary WAL, oldest first. At least `numarchives` segments always stay in archivedir. */
 export function planCleanup(facts: CleanupFacts): readonly CleanupStep[] {
   const { files, layout, numarchives } = facts;
   const needed = firstNeeded(facts);
@@ -79,7 +79,7 @@ export function planCleanup(facts: CleanupFacts): readonly CleanupStep[] {
   return steps;
 }
 
-/** From the record, or from what lies in the archive, if that is of one mind. */
+/** The size according to the record, or according to the archived segments if they all agree. */
 async function segmentSize(directory: DataDirectory, archive: Archive): Promise<number> {
   const recorded = directory.record.backup?.segmentSize;
   const starts = recorded === undefined ? await readStarts(archive.directory, archive.files) : [];
@@ -130,7 +130,7 @@ const cleanupSteps: StepTable<CleanupStep, StandbyDeps> = {
   'remove-directory': removal(rmdir),
 };
 
-/** `--cleanup`: removes from archivedir what is provably needed no more. */
+/** `--cleanup`: removes WAL from archivedir that is provably unnecessary. */
 export async function cleanUpArchive(deps: StandbyDeps, options: ActionOptions): Promise<number> {
   const { archivedir } = deps.settings;
   const steps = planCleanup(await observe(deps));

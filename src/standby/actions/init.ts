@@ -15,7 +15,10 @@ export type InitStep =
   | { readonly kind: 'make-directory'; readonly path: string; readonly purpose: string }
   | { readonly kind: 'write-sentinel'; readonly archivedir: string; readonly sentinel: Sentinel };
 
-/** This host has received WAL: an archivedir without its sentinel is a mount point rather than the archive. */
+/**
+ * This host has received WAL before: an archivedir without a sentinel is probably a mount point whose file system is
+ * missing.
+ */
 function lostArchiveObjections({ hasRecord, sentinel, archivedir }: LocalPlace): Objection[] {
   if (!hasRecord || sentinel.kind !== 'none') return [];
   return [
@@ -28,12 +31,12 @@ function lostArchiveObjections({ hasRecord, sentinel, archivedir }: LocalPlace):
   ];
 }
 
-/** All that stands against -I. */
+/** All objections to -I. */
 function listInitObjections(place: LocalPlace, facts: PrimaryFacts): readonly Objection[] {
   return [...placeObjections(place, facts), ...lostArchiveObjections(place), ...place.misspelt];
 }
 
-/** The steps that make this host ready for a base backup; the same on each run. Throws a refusal. */
+/** The steps that prepare this host for a base backup; every run has the same ones. Throws a refusal. */
 export function planInit(
   place: LocalPlace,
   facts: PrimaryFacts,
@@ -52,7 +55,7 @@ export function planInit(
     {
       kind: 'write-sentinel',
       archivedir: place.archivedir,
-      // A promotion stays marked until a new base backup follows the primary again.
+      // A promotion stays recorded until a new base backup makes this host follow the primary again.
       sentinel: { ...newSentinel(facts, standby), promotedAtTimeline: promoted },
     },
   ];
@@ -73,7 +76,7 @@ const initSteps: StepTable<InitStep, undefined> = {
   },
 };
 
-/** -I: makes the directories of a standby and marks its archive. Repeatable; needs the primary. */
+/** -I: makes a standby's directories and marks its archive. It can be repeated, and needs the primary. */
 export async function initStandby(deps: StandbyDeps, options: ActionOptions): Promise<number> {
   await sayWherePrimaryIsHere(deps);
   const steps = await withConfiguredPrimary(deps, async (primary) => {

@@ -83,7 +83,7 @@ async function performPlan(
   });
 }
 
-/** -A start_basebackup: puts the primary into backup mode, for a copy by other means. Up to 14. */
+/** -A start_basebackup: puts the primary into backup mode, so that other programs can copy it. Up to 14. */
 export async function startBaseBackup(deps: StandbyDeps, options: ActionOptions): Promise<number> {
   const label = `${ownLabelPrefix(deps.hostName)}by hand ${deps.nonce()}`;
   if (await performPlan(deps, options, (current) => planStart(label, current)))
@@ -91,7 +91,7 @@ export async function startBaseBackup(deps: StandbyDeps, options: ActionOptions)
   return 0;
 }
 
-/** -A stop_basebackup: ends a backup of this standby that was left behind, and nobody else's. Up to 14. */
+/** -A stop_basebackup: ends a backup of this standby that was left behind, but no backup of another host. Up to 14. */
 export async function stopBaseBackup(deps: StandbyDeps, options: ActionOptions): Promise<number> {
   if (await performPlan(deps, options, (current) => planStop(deps.hostName, current)))
     deps.report('The master is out of backup mode');

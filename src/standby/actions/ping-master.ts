@@ -22,7 +22,7 @@ function statePath(deps: Pick<StandbyDeps, 'settings'>): string {
   return join(deps.settings.archivedir, stateName);
 }
 
-/** A state that cannot be read counts as nothing said: one notification too many is better than none. */
+/** A state file that cannot be read counts as no earlier notification: one notification too many is better than none. */
 async function readState(deps: StandbyDeps): Promise<State> {
   try {
     const content = await readIfExists(statePath(deps));
@@ -53,7 +53,7 @@ async function notifyOfChange(deps: StandbyDeps, watched: Watched, message: stri
   );
 }
 
-/** `-P`: what is in the primary's place? The exit status says it, too. */
+/** `-P`: reports what is in the primary's place, also by the exit status. */
 export async function pingMaster(deps: StandbyDeps, options: ActionOptions): Promise<number> {
   const { liveness, identity, known } = await lookAtPrimary(deps, true);
   const watched = judgeWatched(liveness, identity, known.systemIdentifier);

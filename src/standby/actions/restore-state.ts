@@ -2,10 +2,10 @@ import { notify } from '../../system/notify.ts';
 import type { StandbyDeps } from '../deps.ts';
 
 /**
- * Notifies the operator for our restore_command. It asks for this once when the archive cannot be used any more, and
- * once when it can again: `bin/cmd_standby` remembers in pgdata what it said last.
+ * Notifies the operator on behalf of our restore_command. `bin/cmd_standby` requests this once when the archive cannot
+ * be used, and once when it can be used again: it records in pgdata what it reported last.
  *
- * @param trouble undefined once all is well again
+ * @param trouble undefined once the archive can be used again
  */
 export function tellRestoreState(deps: StandbyDeps, trouble: string | undefined): number {
   const { archivedir } = deps.settings;

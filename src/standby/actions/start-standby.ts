@@ -33,11 +33,11 @@ export interface StartFacts {
   readonly copies: readonly ConfCopy[];
   readonly settings: RecoverySettings;
   readonly streams: boolean;
-  /** A file whose presence would promote the standby as soon as it runs. */
+  /** A file that would promote the standby as soon as it runs. */
   readonly triggerFile: string | undefined;
-  /** Whether the first segment that the base backup needs is to be had. */
+  /** Whether the first segment that the base backup needs is available. */
   readonly hasFirstSegment: boolean;
-  /** Settings of which the server here has less than its pg_control demands. */
+  /** Settings that are lower here than pg_control demands. */
   readonly lowLimits: readonly LowLimit[];
 }
 
@@ -67,10 +67,10 @@ function archiveObjections({
   return objections;
 }
 
-/** All that stands against -S. */
+/** All objections to -S. */
 export function listStartObjections(facts: StartFacts): readonly Objection[] {
   const { directory, postmaster, triggerFile } = facts;
-  // A pgdata on which a server runs is not looked at any further.
+  // If a server runs on pgdata, nothing else is examined.
   if (postmaster.kind === 'running') return [runningObjection(directory, postmaster.pid)];
   const objections = [
     ...noStandbyObjections(directory),
@@ -122,7 +122,7 @@ async function observe({ server, directory, postmaster }: FoundServer): Promise<
     streams: streaming !== undefined,
     triggerFile: trigger !== undefined && (await exists(trigger)) ? trigger : undefined,
     hasFirstSegment: await hasFirstSegment(directory, archive),
-    // One that runs is refused for that.
+    // A running server is refused anyway.
     lowLimits:
       postmaster.kind === 'running'
         ? []
@@ -159,7 +159,10 @@ const startSteps: StepTable<StartStep, ServerContext> = {
   },
 };
 
-/** The server stays as it is: what the archive brings it replays, and it asks the primary again and again. */
+/**
+ * The server keeps running if streaming does not start: it replays the WAL that arrives in the archive, and asks the
+ * primary again and again.
+ */
 async function seeItStream({ server, started }: ServerContext): Promise<void> {
   const seen = await waitUntilStreaming(server, started);
   if (seen.kind === 'done') return;
@@ -171,7 +174,7 @@ async function seeItStream({ server, started }: ServerContext): Promise<void> {
   });
 }
 
-/** `-S`: starts the standby, warm or hot, on the base backup that is here. */
+/** `-S`: starts the standby, warm or hot, from the base backup in pgdata. */
 export async function startStandby(deps: StandbyDeps, options: ActionOptions): Promise<number> {
   await sayWherePrimaryIsHere(deps);
   const found = await findServer(deps, 'start');

@@ -26,7 +26,7 @@ export interface ControlFacts {
   readonly configuration: ServerConfiguration;
 }
 
-/** A base backup, or a standby, without recovery settings would open as a server of its own. */
+/** Without recovery settings, a base backup or a standby would open as an independent server. */
 function unpreparedObjections(directory: DataDirectory): readonly Objection[] {
   const { backupLabel, control, signals, pgdata, record, controlProblem = '' } = directory;
   if (control === undefined) return [{ message: `cannot start on "${pgdata}": ${controlProblem}` }];
@@ -61,12 +61,12 @@ export function planStart(facts: ControlFacts): readonly ControlStep[] {
 export interface StopFacts {
   readonly pgdata: string;
   readonly postmaster: Postmaster;
-  /** The state of a server that bears no record of ours; undefined for one that does. */
+  /** The state of a server that has no record of ours; undefined for a server with a record. */
   readonly foreignState: ServerState | undefined;
   readonly force: Force;
 }
 
-/** A standby that another tool made may be stopped; a server that may take writes is one that nobody gave into our hands. */
+/** -A stop may stop a standby that another tool made. A server that may take writes was never ours to stop. */
 export function listStopObjections({ pgdata, postmaster, foreignState }: StopFacts): readonly Objection[] {
   if (foreignState === undefined || postmaster.kind !== 'running') return [];
   if (foreignState.kind === 'recovering' || foreignState.kind === 'stopped') return [];
@@ -118,7 +118,7 @@ export async function startServer(deps: StandbyDeps, options: ActionOptions): Pr
   return 0;
 }
 
-/** `-A stop`: ends the server fast, and says so only when no process of it is left. */
+/** `-A stop`: stops the server by a fast shutdown. Reports success only when none of its processes is left. */
 export async function stopServer(deps: StandbyDeps, options: ActionOptions): Promise<number> {
   const postmaster = await requireClearPostmaster(deps);
   const { pgdata } = deps.settings;

@@ -53,14 +53,14 @@ interface Asked {
   ) => Promise<SourceAnswer>;
 }
 
-/** The servers whose pages can be compared: first the one that was copied from, where the INI still names it. */
+/** The servers that can be asked for pages: first the one that the copy came from, if the INI file still names it. */
 function serversToAsk({ settings }: StandbyDeps, { source }: BackupRecord): readonly Asked[] {
   const primary = { name: 'the primary', isOrigin: source === undefined, connect: withPrimary<SourceAnswer> };
   if (source === undefined || settings.basebackup_source !== source) return [primary];
   return [{ name: source, isOrigin: true, connect: withConfiguredSource<SourceAnswer> }, primary];
 }
 
-/** They may be dead on the day on which their copy is looked at. */
+/** These servers may be unreachable long after the backup. */
 async function askSource(
   deps: StandbyDeps,
   backup: BackupRecord,
@@ -90,7 +90,7 @@ function hintOn(findings: Verification, { source }: BackupRecord): string {
     : 'Run -B --verify again without basebackup_source: the pages are damaged where they were copied from, too.';
 }
 
-/** `--verify` by itself: the pages of a finished base backup on which no server was started yet. */
+/** `--verify` alone: checks the pages of a finished base backup on which no server has started yet. */
 export async function verifyBackup(
   deps: StandbyDeps,
   options: { readonly dryRun: boolean; readonly json: boolean },

@@ -19,7 +19,7 @@ import { type DataDirectory, readDataDirectory } from '../server/data-directory.
 import { type Server, serverOf } from '../server/server.ts';
 import { observeServer } from '../server/server-state.ts';
 
-/** The archive is worth reading even where there is nothing to recover. */
+/** The archive is worth reading even if there is nothing to recover. */
 async function dataDirectory(deps: StandbyDeps): Promise<DataDirectory | string> {
   try {
     const directory = await readDataDirectory(deps.settings.pgdata);
@@ -29,7 +29,7 @@ async function dataDirectory(deps: StandbyDeps): Promise<DataDirectory | string>
   }
 }
 
-/** Stands in for a data directory that cannot be read: reading WAL takes this much knowledge of its cluster. */
+/** Replaces the facts of a data directory that cannot be read: reading WAL needs this much knowledge of its cluster. */
 function standIn({ settings }: StandbyDeps) {
   const version = findVersion(settings.pgversion ?? '') ?? findVersion('18');
   if (version === undefined) throw new Error('no version');
@@ -72,7 +72,7 @@ function segmentsOn({ contents, path }: Range, from: number, { lastNumber }: Wal
   return names;
 }
 
-/** The data here may have been replayed further than its base backup. */
+/** The data here may be newer than its base backup. */
 async function earliest({ contents, directory, server }: Range) {
   const end = await backupEnd(directory, contents);
   if (directory.backupLabel !== undefined) return end;
@@ -131,12 +131,12 @@ function sayBackup(deps: StandbyDeps, { record, backupLabel, pgdata }: DataDirec
     );
 }
 
-/** A server that is out of recovery has gone its own way: the archive's WAL is not for it. */
+/** A server that is out of recovery has a history of its own and cannot use the archive's WAL. */
 function whyNoStandby(directory: DataDirectory): string | undefined {
   return noStandbyObjections(directory)[0]?.message;
 }
 
-/** `--wal`: what archivedir holds, and what can be recovered to. Changes nothing. */
+/** `--wal`: lists the contents of archivedir and the possible recovery targets. Changes nothing. */
 export async function listWal(deps: StandbyDeps): Promise<number> {
   const directory = await dataDirectory(deps);
   const contents = await contentsOf(deps, directory);

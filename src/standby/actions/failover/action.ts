@@ -10,13 +10,13 @@ import { runSiteCommand } from '../../server/shell-command.ts';
 import { waitUntil } from '../../server/wait.ts';
 import type { FailoverRun } from './run.ts';
 
-/** A site's script may have to wait for an address to move, but not forever. */
+/** A site's script may have to wait until an address has moved, but not forever. */
 const actionLimitS = 600;
 
 /** The pid of action_failover while it runs: it outlives a cmd_standby that is killed. */
 const pidName = 'pitrtools-action';
 
-/** A process that we cannot inspect (the action became another user) counts: two must never run at once. */
+/** A process that we cannot inspect (the action changed its user) counts, because two actions must never run at once. */
 async function isActionOf(pid: number, pgdata: string): Promise<boolean> {
   if (!isProcessAlive(pid)) return false;
   try {
@@ -27,7 +27,7 @@ async function isActionOf(pid: number, pgdata: string): Promise<boolean> {
   }
 }
 
-/** Two actions at once could undo each other: one that an earlier run has left behind is waited for. */
+/** Two actions that run at once could undo each other, so we wait for one that an earlier run left behind. */
 async function awaitEarlier(deps: StandbyDeps): Promise<void> {
   const { pgdata } = deps.settings;
   const text = await readIfExists(join(pgdata, pidName));
@@ -59,13 +59,13 @@ function factsFor(deps: StandbyDeps, timeline: number, isRepeated: boolean, mess
 
 export interface SiteAction {
   readonly command: string;
-  /** An earlier run has begun it, and did not see it succeed. */
+  /** An earlier run began the action, and did not see it succeed. */
   readonly isRepeated: boolean;
 }
 
 /**
- * Runs action_failover. That it was begun is on record before, and goes only when it has succeeded: whatever ends this run, the next
- * -F999 runs it again and says in its environment that it does.
+ * Runs action_failover. A record that it was begun is written before, and removed only when the action has succeeded.
+ * Whatever ends this run, the next -F999 runs the action again and says so in its environment.
  */
 export async function runAction(run: FailoverRun, { command, isRepeated }: SiteAction): Promise<void> {
   const { deps, pgdata } = run.server;

@@ -12,14 +12,14 @@ export interface NotReplayed {
   readonly first: string;
   readonly last: string;
   readonly count: number;
-  /** Where the new timeline begins, as its history says it. */
+  /** The start of the new timeline, according to its history file. */
   readonly openedAt: string;
 }
 
 /**
- * Archived segments of which an opened server has replayed nothing. A segment of which it has replayed a part is its
- * last: a record that continues in the next one, which was never archived, is no record. An archived segment was
- * written to its end, and so it has more than the end of the record before.
+ * The archived segments of which an opened server has replayed nothing. If it has replayed a part of a segment, that is
+ * its last one: a record that continues in a segment which was never archived is incomplete. Every archived segment was
+ * filled, so it contains more than the end of a record.
  *
  * @param entries the history of the timeline that the server opened on
  */
@@ -30,7 +30,8 @@ export function findNotReplayed(
 ): NotReplayed | undefined {
   const layout = { segmentSize, walSegmentSkipsFF };
   const branch = entries.at(-1);
-  // It followed a timeline whose history has come since: that may well have left the other one before.
+  // The server followed a later timeline whose history file has arrived since. That timeline may have left the other
+  // one earlier.
   if (branch === undefined || branch.timeline > last.timeline) return undefined;
   const first = firstUntouched(branch, layout);
   const count = segmentNumber(last, layout) - first + 1;
@@ -68,7 +69,7 @@ function placeOf({ end }: TimelineEntry): string {
   return end.kind === 'lsn' ? `LSN ${formatLsn(end.lsn)}` : `segment ${end.segment.text}`;
 }
 
-/** Where a timeline begins; undefined for the first one, and where no history can be read. */
+/** The start of a timeline; undefined for the first one, or if its history cannot be read. */
 export async function beginningOf(server: Server, timeline: number): Promise<string | undefined> {
   const entries = await readHistory(server, timeline).catch(() => undefined);
   const branch = entries?.at(-1);
@@ -82,10 +83,11 @@ function describe({ first, last, count }: NotReplayed): string {
 }
 
 /**
- * The server opens where it gets no more WAL, for whatever reason: this proves that it was at the archive's end.
+ * A server opens where it gets no more WAL, whatever the reason. This check proves that it was at the end of the
+ * archive.
  *
- * @param timeline that it opened on
- * @param isAccepted the loss was reported by an earlier run, and the operator accepts it
+ * @param timeline the timeline that the server opened on
+ * @param isAccepted an earlier run reported the loss, and the operator accepts it
  */
 export async function seeAllReplayed(
   server: Server,

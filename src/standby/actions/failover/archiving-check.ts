@@ -3,10 +3,7 @@ import { askServer, warnOfArchiving } from '../../server/own-archiving.ts';
 import type { Server } from '../../server/server.ts';
 import type { Archiving } from './outcome.ts';
 
-/**
- * Warns when the promoted server cannot archive, or would ship its WAL to itself: the WAL would pile up, or be
- * refused forever.
- */
+/** Warns if the promoted server cannot archive, or would ship its WAL to itself: WAL would pile up, or be refused forever. */
 export async function checkArchiving(server: Server): Promise<Archiving> {
   const { deps } = server;
   const answer = await askServer(server);

@@ -6,11 +6,11 @@ import { mustAnswer, type ServerState, withLocalServer } from '../../server/serv
 
 const parameter = 'recovery_min_apply_delay';
 
-/** A standby that replays later on purpose. */
+/** A standby that delays its replay on purpose. */
 export type ReplayDelay =
-  /** In recovery.conf, which a server reads at its start only; a promotion ends it. */
+  /** The delay is in recovery.conf, which a server reads only at its start. A promotion ends it. */
   | { readonly kind: 'until-promotion' }
-  /** `own` is what `ALTER SYSTEM` has set, if it was that. */
+  /** `own` is the value that `ALTER SYSTEM` set, if the delay comes from there. */
   | { readonly kind: 'setting'; readonly value: string; readonly own: string | undefined };
 
 export type SettingDelay = Extract<ReplayDelay, { readonly kind: 'setting' }>;
@@ -48,12 +48,12 @@ async function setDelay(server: Server, value: string | undefined) {
   });
 }
 
-/** All that is here is to be replayed now. */
+/** Makes the server replay everything that is available now. */
 export async function dropDelay(server: Server): Promise<void> {
   await setDelay(server, '0');
 }
 
-/** A production server has no use for it, but the standby that it may be again has. */
+/** A production server does not use the delay, but the standby that it may become again does. */
 export async function restoreDelay(server: Server, { own }: SettingDelay): Promise<void> {
   await setDelay(server, own);
 }

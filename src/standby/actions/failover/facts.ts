@@ -30,32 +30,32 @@ export interface LocalFacts {
   readonly directory: DataDirectory;
   readonly state: ServerState;
   readonly isPaused: boolean;
-  /** A setting that keeps replay behind on purpose. */
+  /** A setting that delays replay on purpose. */
   readonly delay: ReplayDelay | undefined;
-  /** Whether what comes after a promotion can log in here. */
+  /** Whether the steps after a promotion can log in here. */
   readonly login: LocalLogin;
   readonly archive: ArchiveFact;
-  /** Reasons why a promotion cannot replay all that the archive holds. */
+  /** The reasons why a promotion cannot replay everything in the archive. */
   readonly replayProblems: readonly string[];
-  /** The place that a promotion must have replayed at least. */
+  /** The location that must be replayed before a promotion. */
   readonly archivedEnd: ArchivedEnd | undefined;
-  /** The archive holds nothing that is not replayed. */
+  /** The archive contains nothing that is not replayed. */
   readonly isAllReplayed: boolean;
-  /** An earlier promotion of what is here that has not been carried to its end. */
+  /** An earlier promotion of this server that was not completed. */
   readonly guard: Guard | undefined;
   readonly place: RecoveryPlace;
-  /** The configuration that a standby is started with here. */
+  /** The configuration with which a standby is started here. */
   readonly configuration: ServerConfiguration;
   readonly standbyCopies: readonly ConfCopy[];
   readonly failoverConf: FailoverConf | undefined;
-  /** A trigger file that is there: it promotes by itself. */
+  /** An existing trigger file, which promotes a standby by itself. */
   readonly triggerFile: string | undefined;
   readonly action: string | undefined;
-  /** Settings of which the server here has less than its pg_control demands. */
+  /** Settings that are lower here than pg_control demands. */
   readonly lowLimits: readonly LowLimit[];
-  /** Whether they can be raised; undefined where none is low. */
+  /** Whether they can be raised; undefined if none is too low. */
   readonly memory: MemoryForLimits | undefined;
-  /** The site starts its server itself, so that no parameter of ours reaches it. */
+  /** The site's own command starts the server, so we cannot pass it a parameter. */
   readonly hasOwnStart: boolean;
 }
 
@@ -75,7 +75,7 @@ async function archiveFact(deps: StandbyDeps, directory: DataDirectory): Promise
   }
 }
 
-/** A guard that was left when the promoted server became a standby again, perhaps months ago, says nothing. */
+/** A promoted server that became a standby again, perhaps months ago, may have left a guard. Such a guard means nothing. */
 async function guardOf(
   { settings: { pgdata } }: StandbyDeps,
   state: ServerState,
@@ -86,7 +86,7 @@ async function guardOf(
   return postmaster.kind === 'running' && postmaster.pid === guard.pid ? guard : undefined;
 }
 
-/** @param isToTarget a recovery to a target looks at the archive by itself, and a promoted server has no use for it */
+/** @param isToTarget a recovery to a target examines the archive itself, and a promoted server does not need it */
 export async function observeHere(deps: StandbyDeps, isToTarget = false): Promise<LocalFacts> {
   const { settings } = deps;
   const { server, directory } = await findServer(deps, 'failover');

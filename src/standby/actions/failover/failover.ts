@@ -22,12 +22,12 @@ function sayLiveness(deps: StandbyDeps, liveness: Liveness): void {
   switch (liveness.kind) {
     case 'alive':
     case 'unasked':
-      // An objection that was overruled, and said as such.
+      // This objection was overruled, and was reported then.
       return;
     case 'dead':
       deps.log.notice(describeLiveness(liveness));
       for (const warning of liveness.warnings) deps.log.warning(warning);
-      // Even with nothing marked as ready: queues may hold WAL, and the last segment was never finished.
+      // This is true even if no file is marked as ready: queues may hold WAL, and the last segment was never completed.
       deps.log.warning(
         `the old primary may hold WAL that was never shipped${unsentWords(liveness.unsent)}. Run "cmd_archiver --flush" there first; after the failover it is too late`,
       );

@@ -27,9 +27,9 @@ async function isSameFile(one: string, other: string): Promise<boolean> {
 }
 
 /**
- * The site's own start_command may start the server with other files than the INI names, and a reload of these succeeds:
- * an operator who relies on pg_hba_conf_failover to keep others out must be warned. A failover that has come so far is not
- * failed for it.
+ * A site's own start_command may start the server with other files than the INI file names, and a reload of those
+ * succeeds. An operator who relies on pg_hba_conf_failover to keep clients out must be warned. That is no reason to
+ * fail a failover which has come this far.
  */
 export async function warnOfOtherFiles(server: Server, configuration: ServerConfiguration): Promise<void> {
   const { deps } = server;

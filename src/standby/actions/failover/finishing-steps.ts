@@ -1,4 +1,4 @@
-/** The steps of a server that is out of recovery: the failover has happened then, whatever fails now. */
+/** The steps after the server is out of recovery. The failover has happened by then, even if one of them fails. */
 import { messageOf, PitrError } from '../../../errors.ts';
 import { readSentinel, writeSentinel } from '../../../system/sentinel.ts';
 import type { ArchivedEnd } from '../../archive/replay-check.ts';
@@ -16,7 +16,7 @@ import { explained, type FailoverRun } from './run.ts';
 import { type FailoverConf, type PromotedStart, startPromoted, useFailoverConf } from './use-conf.ts';
 import { provenTimeline, verifyWrite } from './verify.ts';
 
-/** From the moment that the server is open, a failure must not read as if nothing had happened. */
+/** Once the server is open, a failure must not read as if nothing had happened. */
 function afterwards({ message, detail, hint, cause }: PitrError): PitrError {
   return new PitrError(`the failover has happened, but was not finished: ${message}`, {
     detail,
@@ -29,7 +29,7 @@ function afterOpening<P = unknown>(entry: StepEntry<P, FailoverRun>): StepEntry<
   return explained(entry, afterwards);
 }
 
-/** A full or missing archive must not keep the rest from being done. */
+/** A full or missing archive must not prevent the remaining steps. */
 async function markArchive({ server: { deps }, timeline }: FailoverRun): Promise<void> {
   const { archivedir } = deps.settings;
   try {
@@ -58,7 +58,7 @@ async function recordPromotion({ server, timeline, actionFailure }: FailoverRun)
 }
 
 export const finishingSteps = {
-  /** For a server that ended before its failover was finished. */
+  /** Starts a server that ended before its failover was finished. */
   'start-promoted': afterOpening<PromotedStart>({
     say: ({ configuration }) =>
       `start the server, which is promoted already, with ${configuration.configFile}`,
@@ -102,7 +102,7 @@ export const finishingSteps = {
   'use-failover-conf': afterOpening<{ readonly conf: FailoverConf }>({
     say: ({ conf }) => describeConf(conf),
     run: async (run, { conf }) => {
-      // After a restart, or with another configuration, the server must take a write once more.
+      // After a restart, or with another configuration, the server must prove again that it takes writes.
       run.timeline = undefined;
       await useFailoverConf(run.server, conf);
     },

@@ -15,14 +15,14 @@ import { writeForServer } from '../../server/server-modes.ts';
 
 const ready = '.ready';
 
-/** The end of the timeline before this one; undefined where the server kept its timeline. */
+/** The end of the previous timeline; undefined if the server kept its timeline. */
 async function forkOf(directory: string, timeline: number): Promise<TimelineEntry | undefined> {
   const { text: name } = historyName(timeline);
   const text = await readIfExists(join(directory, name));
   return text === undefined ? undefined : parseHistory(text.toString('utf8'), name).at(-1);
 }
 
-/** Segments of earlier timelines in pg_wal, from the one in which the last of these timelines ended. */
+/** The segments of earlier timelines in pg_wal, beginning with the one in which the last of these timelines ended. */
 async function leftBehind(
   directory: string,
   timeline: number,
@@ -40,7 +40,7 @@ async function leftBehind(
     .sort(compareWalNames);
 }
 
-/** @returns whether the server would have archived it */
+/** @returns whether the server would have archived the file */
 async function markArchived(pgdata: string, status: string, name: string): Promise<boolean> {
   const mark = (suffix: string) => join(status, `${name}${suffix}`);
   if (await exists(mark(ready))) {
@@ -53,17 +53,17 @@ async function markArchived(pgdata: string, status: string, name: string): Promi
   return true;
 }
 
-/** The file's own size: in pg_control it stands at a place that depends on the release. */
+/** The size of the file itself, because its offset in pg_control depends on the release. */
 async function segmentSizeIn(directory: string, name: string): Promise<number> {
   return (await stat(join(directory, name))).size;
 }
 
 /**
- * Keeps the segment in which the old timeline ended, unfinished, from being archived under a whole segment's name. Up to 9.4 a
- * promoted server archives it so at once; every later one, too, at the next checkpoint after archiving was turned on: only a
- * server that archives when it is promoted renames it to `.partial`. The old primary's whole segment of that name may come to the
- * same archives: an archive that took the unfinished one would refuse it. The new timeline's first segment begins with a copy of
- * what is in it, so nobody needs it.
+ * Prevents the unfinished segment in which the old timeline ended from being archived under a complete segment's name.
+ * Up to 9.4 a promoted server archives it so at once. A later one does so at the next checkpoint after archiving is
+ * turned on, because only a server that archives at its promotion renames the segment to `.partial`. The old primary's
+ * complete segment may come to the same archives, and an archive with the unfinished one would refuse it. No server
+ * needs the unfinished segment: the new timeline's first segment begins with a copy of it.
  */
 export async function setAsideLastSegment(
   { deps, pgdata, capabilities }: Server,
@@ -80,8 +80,8 @@ export async function setAsideLastSegment(
 }
 
 /**
- * The server marks its history file for archiving at the moment of the promotion only, and only if it archives then:
- * one that starts to archive by the failover configuration would leave its standbys waiting forever on the old
+ * The server marks its history file for archiving only at the moment of its promotion, and only if it archives then. If
+ * the failover configuration turns archiving on later, the server's standbys would otherwise wait forever on the old
  * timeline.
  */
 export async function archiveHistory(server: Server, timeline: number): Promise<void> {
@@ -92,6 +92,6 @@ export async function archiveHistory(server: Server, timeline: number): Promise<
   const isKnown = (await exists(mark(ready))) || (await exists(mark('.done')));
   if (isKnown || !(await exists(join(directory, history)))) return;
   await writeForServer(pgdata, mark(ready), '');
-  // Whether and when is up to the server's archive_command: none of it was seen.
+  // The server's archive_command decides whether and when the file is archived. We have seen none of that.
   deps.log.notice(`${history} is marked to be archived: standbys of this server follow it once it has been`);
 }

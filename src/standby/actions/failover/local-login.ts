@@ -16,18 +16,18 @@ import {
 } from '../../server/server-configuration.ts';
 import { type ServerState, withLocalServer } from '../../server/server-state.ts';
 
-/** Whether the steps after a promotion can log in to the server of this host, and have the rights that they need. */
+/** Whether the steps after a promotion can log in to this host's server with the rights that they need. */
 export type LocalLogin =
   | { readonly kind: 'proved' }
-  /** Nothing speaks against it, and nothing proves it. */
+  /** No fact contradicts the login, and none proves it. */
   | { readonly kind: 'unknown'; readonly reason: string }
   | { readonly kind: 'refused'; readonly reason: string };
 
-/** Where to look for what keeps us out. */
+/** The hint for a login that fails. */
 export const loginHint =
   'It must work here without a prompt: mend pg_hba.conf, .pgpass (host localhost for the socket) or the role, or name another database by dbname:.';
 
-/** A login that is unknown before the promotion must not look proved. */
+/** An unknown login must not look like a proven one. */
 export function sayLogin({ log }: Pick<StandbyDeps, 'log'>, login: LocalLogin): void {
   if (login.kind === 'refused')
     log.warning(`continuing without a login at the server here (--force=login): ${login.reason}`);
@@ -58,7 +58,7 @@ async function askRights(sql: LocalSql, capabilities: Capabilities): Promise<Rig
   };
 }
 
-/** The write that proves the promotion makes a schema; files for a failover are put into force by a reload. */
+/** The test write after the promotion makes a schema. A reload puts the failover's files into force. */
 export function judgeRights(user: string, rights: Rights, needsReload: boolean): LocalLogin {
   if (rights.isSuper) return proved;
   if (!rights.mayCreate) {
@@ -84,7 +84,7 @@ interface HbaQuestion {
   readonly access: Pick<Access, 'password' | 'lookedIn'>;
 }
 
-/** The verdict that the text of pg_hba.conf alone allows. */
+/** The verdict from the text of pg_hba.conf alone. */
 export function judgeHba({ file, answer, user, systemUser, access }: HbaQuestion): LocalLogin {
   if (answer.kind === 'no-line')
     return { kind: 'refused', reason: `"${file}" has no local line for user "${user}"` };
@@ -116,7 +116,7 @@ export function judgeHba({ file, answer, user, systemUser, access }: HbaQuestion
   };
 }
 
-/** Where the server that is started in this role will find its pg_hba.conf, before the INI's files are copied. */
+/** The pg_hba.conf that the server will read in this role, as long as the INI file's copies are not made yet. */
 function hbaFile(
   { settings }: Pick<StandbyDeps, 'settings'>,
   role: ConfigurationRole,
@@ -145,7 +145,7 @@ async function byFile(file: string, server: LocalServer): Promise<LocalLogin> {
   });
 }
 
-/** The graver of two findings. */
+/** The worse of two findings. */
 function worse(one: LocalLogin, other: LocalLogin): LocalLogin {
   if (one.kind === 'refused') return one;
   return other.kind === 'refused' || one.kind === 'proved' ? other : one;
@@ -155,11 +155,11 @@ export interface LoginQuestion {
   readonly server: Server;
   readonly state: ServerState;
   readonly configuration: ServerConfiguration;
-  /** The configuration that the failover puts into force, if any. */
+  /** The configuration that the failover puts into force, if there is one. */
   readonly failoverConfiguration?: ServerConfiguration | undefined;
 }
 
-/** By logging in where the server answers; else by its settings. */
+/** Judges by a login if the server answers, otherwise by its settings. */
 async function tryLogin(
   { server, state, configuration, failoverConfiguration }: LoginQuestion,
   address: LocalServer,
@@ -178,7 +178,7 @@ async function tryLogin(
   };
 }
 
-/** For a standby: what is open already has answered, or has not, by itself. */
+/** Judges the login of a standby. A server that is open already shows by itself whether it answers. */
 export async function observeLocalLogin(question: LoginQuestion): Promise<LocalLogin> {
   const { server, state, configuration, failoverConfiguration } = question;
   if (state.kind === 'production' || state.kind === 'starting') return proved;

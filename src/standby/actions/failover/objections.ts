@@ -11,7 +11,7 @@ export function primaryObjections({ liveness }: { readonly liveness: Liveness })
   return objection === undefined ? [] : [objection];
 }
 
-/** A promotion cannot be taken back: what comes after it must not end at a login that never worked. */
+/** A promotion cannot be undone, so the steps after it must not fail because of a login that never worked. */
 export function loginObjections({ login }: Pick<LocalFacts, 'login'>): readonly Objection[] {
   if (login.kind !== 'refused') return [];
   return [
@@ -24,7 +24,7 @@ export function loginObjections({ login }: Pick<LocalFacts, 'login'>): readonly 
   ];
 }
 
-/** WAL that cannot be read is WAL that a promotion would leave behind. */
+/** WAL that cannot be read would be lost by a promotion. */
 function archiveObjections({ archive, replayProblems }: LocalFacts): readonly Objection[] {
   if (archive.kind === 'unusable') {
     return [
@@ -47,7 +47,7 @@ function archiveObjections({ archive, replayProblems }: LocalFacts): readonly Ob
   ];
 }
 
-/** Settings that are too low on a hot standby are raised by a restart, where that can be done. */
+/** If a hot standby's settings are too low, a restart raises them, unless that is not possible. */
 export function limitObjections({
   lowLimits,
   memory,
@@ -63,15 +63,15 @@ export function limitObjections({
   return [{ message: `${what}, and cannot be raised: ${memory.reason}`, hint }];
 }
 
-/** A recovery that waits at its target opens there: what the archive holds beyond was left out on purpose. */
+/** A recovery that is paused at its target opens there: the WAL beyond was left out on purpose. */
 export function isPausedAtTarget({ state, isPaused, directory }: LocalFacts): boolean {
   return state.kind === 'recovering' && isPaused && directory.record.settings?.mode === 'recovery';
 }
 
-/** A recovery target that was asked for must not be forgotten. */
+/** A recovery target that was requested must not be forgotten. */
 function targetObjections({ state, directory }: FailoverFacts): readonly Objection[] {
   const { capabilities, record, pgdata } = directory;
-  // Before 9.1 a failover itself is a recovery, and there is no pause.
+  // Before 9.1 a failover itself is a recovery, and a server cannot pause.
   if (record.settings?.mode !== 'recovery' || !capabilities.hasPgCtlPromote) return [];
   const named = { name: 'target', cost: 'it goes past the target, to the end of the WAL' } as const;
   if (state.kind === 'stopped')
@@ -91,7 +91,7 @@ function targetObjections({ state, directory }: FailoverFacts): readonly Objecti
   ];
 }
 
-/** Whether what is here was a standby of ours whose failover has not been carried to its end. */
+/** Whether this server was our standby, and its failover was not completed. */
 function isUnfinished({ directory, archive }: LocalFacts): boolean {
   const { isFailoverUnfinished, isActionBegun, settings } = directory.record;
   if (isFailoverUnfinished === true || isActionBegun === true || settings !== undefined) return true;
@@ -132,7 +132,7 @@ function startingObjections({ directory }: LocalFacts, progress: string): readon
   ];
 }
 
-/** All that stands against the promotion of this standby. */
+/** All objections to the promotion of this standby. */
 function standbyObjections(facts: FailoverFacts): readonly Objection[] {
   if (isPausedAtTarget(facts)) return loginObjections(facts);
   return [
@@ -158,7 +158,7 @@ function hereObjections(facts: FailoverFacts): readonly Objection[] {
   }
 }
 
-/** All that stands against a failover. */
+/** All objections to a failover. */
 export function listFailoverObjections(facts: FailoverFacts): readonly Objection[] {
   return [...primaryObjections(facts), ...hereObjections(facts)];
 }

@@ -24,18 +24,19 @@ async function resumeReplay(server: Server): Promise<void> {
 
 async function promote(run: FailoverRun): Promise<void> {
   const { server } = run;
-  // A site's own command may wait for the end of a long replay, and be ended before it.
+  // A site's own command may wait for the end of a long replay, and may be ended before that.
   if (server.deps.settings.promote_command !== undefined) run.opening = 'begun';
   try {
     await promoteServerProgram(server);
   } catch (error) {
-    // An earlier run, which was ended, may have promoted it: it opens in between, and pg_ctl promotes no open server.
+    // An earlier run may have promoted the server before it ended. The server may have opened since, and pg_ctl refuses
+    // to promote an open server.
     if ((await observeServer(server)).kind !== 'production') throw error;
   }
   run.opening = 'begun';
 }
 
-/** An operator who looks at the server's parameters later must find out where they come from. */
+/** The record explains to an operator where these values of the server's parameters come from. */
 async function noteRaised(
   { server: { deps, pgdata } }: FailoverRun,
   limits: readonly LowLimit[],
@@ -53,14 +54,14 @@ interface SettingsToWrite {
   readonly mode: 'standby' | 'recovery';
 }
 
-/** A recovery that did not reach its end must not be repeated by the next start of the server. */
+/** The next start of the server must not repeat a recovery that did not reach its end. */
 async function clearUnlessItRecovers(
   { server, opening }: FailoverRun,
   { mode }: SettingsToWrite,
 ): Promise<void> {
   if (mode !== 'recovery' || opening === 'done') return;
-  // A running one continues to the end of the WAL. Without its recovery.conf it would end there in a way after which the next
-  // start opens on the old timeline.
+  // A running server continues to the end of the WAL. Without its recovery.conf it would end there, and its next start
+  // would open on the old timeline.
   const { kind } = await readPostmaster(server.pgdata);
   if (kind === 'running' || kind === 'unclear') {
     server.deps.log.warning('the server continues its recovery, and opens by itself: run -F999 again');
@@ -82,7 +83,7 @@ export const openingSteps = {
       `raise what pg_control demands: ${limits.map(({ name, demanded }) => `${name} = ${demanded}`).join(', ')}`,
     run: (run, { limits }) => noteRaised(run, limits),
   }),
-  /** Before 'promote', for a server that this run has started. */
+  /** Before 'promote', if this run has started the server. */
   'prove-login': step<LoginProof>({
     say: () => 'see that what comes after the promotion can log in',
     run: ({ server }, proof) => proveLogin(server, proof),
@@ -97,7 +98,7 @@ export const openingSteps = {
     run: ({ server }) => dropDelay(server),
     undo: ({ server }, { delay }) => restoreDelay(server, delay),
   }),
-  /** Before 'promote', of a server that can be asked. */
+  /** Before 'promote', if the server can be queried. */
   'see-archive-replayed': step<ReplayProof>({
     say: ({ lsn }) => `wait until the archive is replayed to its end, LSN ${formatLsn(lsn)}`,
     run: seeArchiveReplayed,
@@ -106,7 +107,7 @@ export const openingSteps = {
   'guard-replay': step<{ readonly end: ArchivedEnd | undefined }>({
     say: () => 'see to it that the server ends, and does not open, if it cannot read the archive',
     run: ({ server }, { end }) => writeGuard(server.pgdata, end),
-    // While the server may still open, it must be kept from opening too early.
+    // The guard stays if the promotion was begun: the server may still open, and must not open too early.
     undo: async ({ server, opening }) => {
       if (opening === 'not begun') await removeGuard(server.pgdata);
     },

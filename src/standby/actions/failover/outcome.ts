@@ -3,23 +3,23 @@ import { formatUtc } from '../../../postgres/timestamp.ts';
 import type { Liveness } from '../../primary/liveness/verdict.ts';
 import type { FailoverRun } from './run.ts';
 
-/** Whether all that the archive held before the promotion was replayed. */
+/** Whether the server has replayed everything that the archive contained before the promotion. */
 export type ArchiveEnd =
   | { readonly kind: 'reached'; readonly last: string }
-  /** The standby had replayed all of it already. */
+  /** The standby had replayed all of it before. */
   | { readonly kind: 'reached-before' }
   | { readonly kind: 'missed'; readonly reason: string };
 
 /** Where the promoted server archives its own WAL. */
 export type Archiving =
   | { readonly kind: 'nothing' }
-  /** `ini` is the file of cmd_archiver, where the command runs that. */
+  /** `ini` is cmd_archiver's INI file, if archive_command runs cmd_archiver. */
   | { readonly kind: 'command'; readonly ini: string | undefined }
   | { readonly kind: 'unknown'; readonly reason: string };
 
-/** The result of a failover; undefined stands for what could not be determined. */
+/** The result of a failover; undefined means that a fact could not be determined. */
 export interface Outcome extends Pick<FailoverRun, 'timeline' | 'replayed' | 'archiveEnd' | 'archiving'> {
-  /** Where the new timeline begins, as its history says it. */
+  /** The start of the new timeline, according to its history file. */
   readonly openedAt: string | undefined;
   readonly liveness: Liveness;
   readonly hostName: string;
@@ -86,7 +86,7 @@ function nextSteps({ archiving, hostName, timeline }: Outcome): readonly string[
   ];
 }
 
-/** The lines that say what this server is now, and what is to be done next. */
+/** The lines that describe the state of this server and the next tasks. */
 export function describeOutcome(outcome: Outcome): readonly string[] {
   const { timeline, openedAt } = outcome;
   const begun = openedAt === undefined ? '' : `, which begins at ${openedAt}`;

@@ -10,14 +10,14 @@ import { isPausedAtTarget, listFailoverObjections } from './objections.ts';
 import type { FailoverStep } from './steps.ts';
 
 /**
- * The steps once the server is open.
+ * The steps after the server has opened.
  *
  * @param checks steps that must succeed before the server gets its failover configuration
  */
 export function afterSteps(facts: LocalFacts, checks: readonly FailoverStep[] = []): readonly FailoverStep[] {
   const { failoverConf, delay } = facts;
   const steps: FailoverStep[] = [
-    // Before anything that may turn archiving on.
+    // This step comes before any that may turn archiving on.
     { kind: 'set-aside-last-segment' },
     { kind: 'verify-write' },
     { kind: 'record-opening' },
@@ -32,7 +32,7 @@ export function afterSteps(facts: LocalFacts, checks: readonly FailoverStep[] = 
   return [...steps, ...actionSteps(facts)];
 }
 
-/** The failover is finished only once its action has come to an end. */
+/** The failover is finished only when its action has ended. */
 function actionSteps({ action: command, directory }: LocalFacts): readonly FailoverStep[] {
   const isRepeated = directory.record.isActionBegun === true;
   const run: readonly FailoverStep[] =
@@ -40,12 +40,12 @@ function actionSteps({ action: command, directory }: LocalFacts): readonly Failo
   return [...run, { kind: 'record-promotion' }];
 }
 
-/** --force=replay accepts the loss once an earlier run has reported it. */
+/** --force=replay accepts the loss that an earlier run has reported. */
 function acceptsLoss({ force, guard }: FailoverFacts): boolean {
   return overrules(force, 'replay') && guard !== undefined;
 }
 
-/** Whether the server answers queries before it is promoted; the settings show it for one that must be started first. */
+/** Whether the server can be queried before it is promoted. For a server that must be started first, its settings show it. */
 function canBeAsked({ state, configuration, directory: { capabilities }, login, delay }: FailoverFacts) {
   if (delay?.kind === 'until-promotion') return false;
   if (state.kind === 'recovering') return state.answers;
@@ -53,9 +53,9 @@ function canBeAsked({ state, configuration, directory: { capabilities }, login, 
 }
 
 /**
- * Where the server cannot be asked, restore_command's guard alone keeps it closed until all is replayed.
+ * If the server cannot be queried, only the guard of restore_command keeps it closed until everything is replayed.
  *
- * @param before what is done before it
+ * @param before the steps before this one
  */
 function seeReplayed(facts: FailoverFacts, before: readonly FailoverStep[]): readonly FailoverStep[] {
   const { archivedEnd: end, force } = facts;
@@ -76,23 +76,23 @@ function replayChecks(facts: FailoverFacts, end: ArchivedEnd | undefined): reado
   return end === undefined ? [] : [{ kind: 'see-all-replayed', end, isAccepted: acceptsLoss(facts) }];
 }
 
-/** The archive may hold more since than it did when the server opened. */
+/** The archive may have received more since the server opened. */
 function openedChecks(facts: FailoverFacts): readonly FailoverStep[] {
   return replayChecks(facts, facts.guard?.end);
 }
 
-/** The same once it runs, before it is promoted. */
+/** The same check after the standby was started, before it is promoted. */
 function proveLogin({ configuration, failoverConf, force }: FailoverFacts): FailoverStep {
   const failoverConfiguration = failoverConf?.configuration;
   return { kind: 'prove-login', configuration, failoverConfiguration, isAccepted: overrules(force, 'login') };
 }
 
-/** One whose replay waits for higher settings would end at the promotion. */
+/** Without a restart, if no setting is too low: a server whose replay waits for higher settings would end at the promotion. */
 function isPromotedAsItIs({ state, directory, lowLimits }: LocalFacts): boolean {
   return state.kind === 'recovering' && directory.capabilities.hasPgCtlPromote && lowLimits.length === 0;
 }
 
-/** A start of the standby, with what pg_control demands. */
+/** Starts the standby with the values that pg_control demands. */
 function startSteps({ configuration, lowLimits }: LocalFacts): readonly FailoverStep[] {
   if (lowLimits.length === 0) return [{ kind: 'start-server', configuration }];
   return [
@@ -111,7 +111,7 @@ function promoteAsItIs(facts: FailoverFacts): readonly FailoverStep[] {
   return [...before, ...seeReplayed(facts, before), ...promoteSteps(facts), opened];
 }
 
-/** A start with other settings, of a server that may run. */
+/** Starts the server with other settings; it may be running. */
 export function restartSteps(
   facts: LocalFacts,
   mode: 'standby' | 'recovery',
@@ -144,17 +144,17 @@ function restartAndPromote(facts: FailoverFacts): readonly FailoverStep[] {
   ];
 }
 
-/** A standby that does not run is started first; a running one is promoted as it is. */
+/** Starts a stopped standby first; promotes a running one without a restart. */
 function openingSteps(facts: FailoverFacts): readonly FailoverStep[] {
   if (isPausedAtTarget(facts)) return [{ kind: 'resume-replay' }, opened];
-  // A recovery to a target would open there, whenever it is promoted.
+  // A recovery to a target would open at the target, no matter when it is promoted.
   const isAimed = facts.directory.record.settings?.mode === 'recovery';
   return isPromotedAsItIs(facts) && !isAimed ? promoteAsItIs(facts) : restartAndPromote(facts);
 }
 
 /**
- * A server that was opened, and ended before the rest was done, is started as it is. No setting must make it recover
- * again, and it has its failover configuration from the start.
+ * A server that was opened, and ended before the failover was finished, is started without recovery settings, which
+ * would make it recover again. It has its failover configuration from the start.
  */
 function promotedSteps(facts: FailoverFacts): readonly FailoverStep[] {
   const { failoverConf: conf } = facts;
@@ -167,11 +167,11 @@ function promotedSteps(facts: FailoverFacts): readonly FailoverStep[] {
   ];
 }
 
-/** The steps, where nothing that is not overruled stands against them. */
+/** The steps of a failover. Throws a refusal if an objection is not overruled. */
 export function planFailover(facts: FailoverFacts): readonly FailoverStep[] {
   const { state, directory, force } = facts;
   refuseOn(listFailoverObjections(facts), force);
-  // All that comes before the action was done when that was begun.
+  // The action begins last, so all other steps were completed.
   if (state.kind === 'production' && directory.record.isActionBegun === true)
     return [{ kind: 'verify-write' }, ...actionSteps(facts)];
   if (state.kind === 'production') return afterSteps(facts, openedChecks(facts));

@@ -25,7 +25,7 @@ async function observe(
   return { ...here, ...forTarget, liveness, force: options.force };
 }
 
-/** `-F999` with a target: recovers to that and opens, pauses or ends there. */
+/** `-F999` with a target: recovers to the target, and opens, pauses or shuts down there. */
 export async function recoverTo(
   deps: StandbyDeps,
   options: ActionOptions,

@@ -5,7 +5,7 @@ import { observeServer, type ServerState } from '../../server/server-state.ts';
 import { waitUntil } from '../../server/wait.ts';
 import { loginHint, observeLocalLogin, sayLogin } from './local-login.ts';
 
-/** A hot standby answers once it is consistent; one that takes longer is not waited for. */
+/** A hot standby answers queries once it is consistent. We do not wait for one that takes longer. */
 const consistentS = 10;
 
 async function onceItAnswers(server: Server, configuration: ServerConfiguration): Promise<ServerState> {
@@ -27,11 +27,11 @@ async function onceItAnswers(server: Server, configuration: ServerConfiguration)
 export interface LoginProof {
   readonly configuration: ServerConfiguration;
   readonly failoverConfiguration: ServerConfiguration | undefined;
-  /** A refusal is said and not obeyed. */
+  /** The operator accepts a refusal: it is reported, and the failover continues. */
   readonly isAccepted: boolean;
 }
 
-/** Once the standby runs: nothing is promoted that does not let us finish. */
+/** Checks the login after the standby was started: a server is not promoted if it would not let us finish. */
 export async function proveLogin(
   server: Server,
   { configuration, failoverConfiguration, isAccepted }: LoginProof,

@@ -4,7 +4,7 @@ import { beginningOf } from './all-replayed.ts';
 import { describeOutcome } from './outcome.ts';
 import type { FailoverRun } from './run.ts';
 
-/** Reports what this server is now, what may be missing, and what is to be done next; returns the exit code. */
+/** Reports the state of this server, the data that may be missing, and the next tasks. Returns the exit code. */
 export async function reportFailover(run: FailoverRun, liveness: Liveness): Promise<number> {
   const { server, timeline, actionFailure } = run;
   const { deps } = server;

@@ -10,15 +10,15 @@ import type { ArchiveEnd, Archiving } from './outcome.ts';
 
 /** The server that the steps work on, and the results that later steps or the report need. */
 export interface FailoverRun extends ServerContext {
-  /** Once it is begun the server may open when it has no more WAL, whatever becomes of this run. */
+  /** From 'begun' on, the server may open as soon as it has no more WAL, even if this run ends. */
   opening: 'not begun' | 'begun' | 'done';
-  /** The timeline of the server as it runs now, once it has taken a write. */
+  /** The timeline of the running server; undefined until it has taken a write. */
   timeline?: number | undefined;
-  /** As the server said right after it had opened: a restart forgets it. */
+  /** The server's answer right after it opened: after a restart it does not know this any more. */
   replayed?: Replayed | undefined;
   archiveEnd?: ArchiveEnd | undefined;
   archiving?: Archiving | undefined;
-  /** How action_failover failed; undefined while it has not. */
+  /** The reason why action_failover failed; undefined if it did not. */
   actionFailure?: string;
 }
 
@@ -39,7 +39,7 @@ export function step<P = unknown>(entry: StepEntry<P, FailoverRun>): StepEntry<P
   return entry;
 }
 
-/** The same step; its errors become what `explain` makes of them. */
+/** The same step; `explain` converts its errors. */
 export function explained<P, C>(
   entry: StepEntry<P, C>,
   explain: (error: PitrError, context: C) => PitrError,

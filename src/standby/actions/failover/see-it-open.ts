@@ -4,23 +4,23 @@ import { restoreTrouble } from '../../recovery/guard.ts';
 import type { FailoverRun } from './run.ts';
 import { mustReach } from './watch.ts';
 
-/** How far the standby must have replayed before it is promoted. */
+/** The location that the standby must have replayed before it is promoted. */
 export interface ReplayProof {
   readonly lsn: bigint;
-  /** The segment that ends with it. */
+  /** The segment that contains this location. */
   readonly last: string;
-  /** Nothing has been changed before. */
+  /** Whether this is the first step, so that nothing was changed before. */
   readonly isFirst: boolean;
 }
 
-/** A promotion cannot be taken back: the standby must have replayed what the archive holds before it. */
+/** A promotion cannot be undone: before it, the standby must have replayed everything in the archive. */
 export async function seeArchiveReplayed(
   run: FailoverRun,
   { lsn, last, isFirst }: ReplayProof,
 ): Promise<void> {
   await mustReach(
     run,
-    // A trigger file, or another user, may have been faster: how far it has replayed is seen afterwards.
+    // A trigger file or another user may have promoted the server meanwhile. A later step checks how far it has replayed.
     (state) =>
       state.kind === 'production' ||
       (state.kind === 'recovering' && state.replayed !== undefined && state.replayed >= lsn),
@@ -51,7 +51,7 @@ async function explainNotOpen(pgdata: string, detail: string): Promise<PitrError
   });
 }
 
-/** A server that is open and lets us not in must not look like one that is still recovering. */
+/** A server that is open but refuses our login must not be mistaken for one that is still recovering. */
 const unansweredMs = 10_000;
 
 export async function seeItOpen(run: FailoverRun): Promise<void> {

@@ -9,7 +9,7 @@ import { stopProgress } from '../../server/stop-progress.ts';
 import { type Look, waitUntil } from '../../server/wait.ts';
 import { whyNotReached } from './watch.ts';
 
-/** The files that a failover configuration replaces, as they were. */
+/** The files that a failover configuration replaces, with their former contents. */
 export type Old = readonly { readonly path: string; readonly content: Buffer | undefined }[];
 
 export async function writeBack(old: Old): Promise<void> {
@@ -20,14 +20,14 @@ export async function writeBack(old: Old): Promise<void> {
 export const correctThem =
   'Correct pg_conf_failover and pg_hba_conf_failover if the reason lies there; then run -F999 again to put them into force.';
 
-/** Why a server that was to be started, or restarted, is not seen serving. */
+/** Why a server that was started or restarted does not serve. */
 interface Problem {
   readonly reason: string;
-  /** Otherwise it did not even end. */
+  /** False if the old server did not even end. */
   readonly wasStarted: boolean;
 }
 
-/** Starts a server, and sees it serve. */
+/** Starts a server and waits until it serves. */
 export async function tryStart(server: Server, start: () => Promise<Started>): Promise<Problem | undefined> {
   const { deps } = server;
   try {
@@ -47,7 +47,7 @@ export async function tryStart(server: Server, start: () => Promise<Started>): P
 
 type Left = 'ended' | 'serves' | 'there';
 
-/** A stopping server may need long for its last checkpoint. A postmaster that is there does not prove that it serves. */
+/** A stopping server may need long for its last checkpoint. A running postmaster does not prove that the server serves. */
 async function waitForEnd(server: Server): Promise<Left> {
   const { deps } = server;
   const look = async (): Promise<Look<Left>> => {
@@ -68,7 +68,7 @@ interface Outcome {
 const whenItHasEnded =
   'It answers nobody. Look at its log, and wait until it has ended; then run -F999 again, which starts it with the failover configuration and finishes the failover.';
 
-/** A production server that does not run for a mistake in a file is worse than one with the standby's file. */
+/** A production server that runs with the standby's files is better than one that a mistake in a file keeps from running. */
 async function goBack(server: Server, old: Old, { wasStarted }: Problem): Promise<Outcome> {
   const { deps, capabilities } = server;
   await writeBack(old);
@@ -79,7 +79,7 @@ async function goBack(server: Server, old: Old, { wasStarted }: Problem): Promis
     await withLocalServer(server, (sql) => sql('SELECT pg_reload_conf()'));
     return { now: 'the server runs', hint: correctThem };
   }
-  // pgdata holds the former files again, whatever the INI says; only the parameters of the start are the standby's.
+  // pgdata contains the former files again, whatever the INI file says. Only the parameters of the start are the standby's.
   const before = await readConfiguration(deps.settings, 'standby', capabilities.version.major);
   const problem = await tryStart(server, () => startServerProgram(server, before));
   const now =
@@ -89,7 +89,10 @@ async function goBack(server: Server, old: Old, { wasStarted }: Problem): Promis
   return { now, hint: correctThem };
 }
 
-/** A start, or restart, with the failover configuration; without success the server is back with what it had before. */
+/**
+ * Starts or restarts a server with the failover configuration. If that fails, the server gets its former configuration
+ * back.
+ */
 export async function startOrGoBack(server: Server, old: Old, start: () => Promise<Started>): Promise<void> {
   const problem = await tryStart(server, start);
   if (problem === undefined) return;

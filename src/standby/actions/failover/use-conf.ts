@@ -21,16 +21,16 @@ import { warnOfOtherFiles } from './files-in-force.ts';
 import { correctThem, type Old, startOrGoBack, tryStart, writeBack } from './start-or-go-back.ts';
 
 export interface FailoverConf {
-  /** The INI's files; which of them must be copied is determined when they are put into force. */
+  /** The INI file's files. Which of them must be copied is determined when they are put into force. */
   readonly files: readonly ConfCopy[];
-  /** The configuration to restart with, where a reload cannot do. */
+  /** The configuration for a restart, if a reload is not enough. */
   readonly configuration: ServerConfiguration;
   readonly mustRestart: boolean;
 }
 
 /**
- * Undefined when the INI names no other files for a failover. That pgdata holds the same bytes already says nothing: the
- * standby's are copied over them before a start, and a server may run that has not read them yet.
+ * Undefined if the INI file names no other files for a failover. Equal files in pgdata are no reason to do nothing: the
+ * standby's files are copied over them before a start, and a running server may not have read them yet.
  */
 export async function failoverConf(
   deps: Pick<StandbyDeps, 'settings'>,
@@ -52,7 +52,7 @@ export interface PromotedStart {
   readonly configuration: ServerConfiguration;
 }
 
-/** The files to go back to: those in pgdata or, where an earlier run has replaced them already, the standby's. */
+/** The files to restore on failure: those in pgdata or, if an earlier run has replaced them, the standby's. */
 async function readOld(
   { settings }: StandbyDeps,
   files: readonly ConfCopy[],
@@ -83,7 +83,7 @@ async function signalReload(server: Server): Promise<void> {
 
 const reloadLimitS = 5;
 
-/** Whether the server has taken the new files by a reload; one that it cannot read, it does not take. */
+/** Whether a reload has put the new files into force. A server does not load a file with a mistake. */
 async function reload(server: Server): Promise<boolean> {
   const { deps } = server;
   const before = await loadTime(server);
@@ -95,13 +95,13 @@ async function reload(server: Server): Promise<boolean> {
   return (await waitUntil(deps, reloadLimitS, look)).kind === 'done';
 }
 
-/** As late as it may have been: some file systems keep whole seconds. */
+/** The latest time at which the file may have changed: some file systems keep whole seconds. */
 async function changedBeforeMs(path: string): Promise<number> {
   const { mtimeMs } = await stat(path);
   return mtimeMs + 1000;
 }
 
-/** Whether the server that runs read these files, as they are, when it was started; in doubt it did not. */
+/** Whether the running server has read the present contents of these files at its start. In doubt the answer is no. */
 async function hasStartedWith(server: Server, files: readonly ConfCopy[]): Promise<boolean> {
   const { deps } = server;
   const answer = await withLocalServer(server, (sql) =>
@@ -114,14 +114,20 @@ async function hasStartedWith(server: Server, files: readonly ConfCopy[]): Promi
   return changed.every((changedMs) => changedMs < startedMs);
 }
 
-/** Up to 13 ours, which were just taken away, wait for a restart; but a server that is open does not read them. */
+/**
+ * Settings that only a recovering server reads. Up to 13 a change of them needs a restart, and we have just removed
+ * ours; but an open server ignores them.
+ */
 function isForRecovery(name: string): boolean {
   return /^(recovery_|primary_(conninfo|slot_name)$|(restore|archive_cleanup)_command$|promote_trigger_file$)/.test(
     name,
   );
 }
 
-/** Before 9.5 no server reports which settings wait for a restart: then it is restarted, once for each change of the files. */
+/**
+ * Before 9.5 no server reports which settings need a restart. Then the server is restarted once for each change of the
+ * files.
+ */
 async function needsRestart(server: Server, files: readonly ConfCopy[]): Promise<boolean> {
   const { deps, capabilities } = server;
   if (!capabilities.tellsPendingRestart) return !(await hasStartedWith(server, files));
@@ -150,7 +156,7 @@ export async function startPromoted(server: Server, { conf, configuration }: Pro
   });
 }
 
-/** The server's own errors about its files, from 9.5 on. */
+/** The server's own error messages about its files, from 9.5 on. */
 async function fileErrors(server: Server): Promise<string> {
   const { capabilities } = server;
   if (!capabilities.tellsPendingRestart) return 'the reason stands in the server log';
@@ -163,7 +169,7 @@ async function fileErrors(server: Server): Promise<string> {
   return answer.value.map((row) => String(row['problem'])).join('; ');
 }
 
-/** A restart with files that a reload does not take would end in no server at all. */
+/** A restart with files that a reload rejects would leave no running server at all. */
 async function giveUpFiles(server: Server, old: Old): Promise<never> {
   const detail = await fileErrors(server);
   await writeBack(old);
@@ -184,7 +190,7 @@ async function copyFiles(deps: StandbyDeps, { files }: FailoverConf): Promise<Ol
 async function putIntoForce(server: Server, conf: FailoverConf): Promise<void> {
   const { deps } = server;
   const old = await copyFiles(deps, conf);
-  // Also with nothing to copy: an earlier run may have ended between the copy and what puts it into force.
+  // This is also necessary if nothing was copied: an earlier run may have ended between the copy and the reload.
   if (!conf.mustRestart) {
     if (!(await reload(server))) await giveUpFiles(server, old);
     if (!(await needsRestart(server, conf.files))) return;
@@ -192,7 +198,7 @@ async function putIntoForce(server: Server, conf: FailoverConf): Promise<void> {
   await startOrGoBack(server, old, () => restartServerProgram(server, conf.configuration));
 }
 
-/** Puts `pg_conf_failover` and `pg_hba_conf_failover` into force: by a reload, or a restart where one is needed. */
+/** Puts `pg_conf_failover` and `pg_hba_conf_failover` into force, by a reload or, if necessary, by a restart. */
 export async function useFailoverConf(server: Server, conf: FailoverConf): Promise<void> {
   await putIntoForce(server, conf);
   await warnOfOtherFiles(server, conf.configuration);

@@ -8,7 +8,7 @@ import type { FailoverRun } from './run.ts';
 
 const limitMs = 30_000;
 
-/** A commit that is flushed here and waits for no other standby: `synchronous_standby_names` may name nobody who lives. */
+/** The commit is flushed here and waits for no other standby, because `synchronous_standby_names` may name only dead ones. */
 async function writeAndLeaveNothing(sql: LocalSql, capabilities: Capabilities, nonce: string): Promise<void> {
   const schema = sqlIdentifier(`pitrtools_${nonce}`);
   await sql('BEGIN READ WRITE');
@@ -49,7 +49,7 @@ export async function verifyWrite(server: Server): Promise<number> {
   );
 }
 
-/** The timeline of the open server, for steps that need nothing but the number: the first of them proves it by a write. */
+/** The timeline of the open server, for steps that need only its number. The first of these steps proves it by a test write. */
 export async function provenTimeline(run: FailoverRun): Promise<number> {
   run.timeline ??= await verifyWrite(run.server);
   return run.timeline;

@@ -5,7 +5,7 @@ import { observeServer, type ServerState } from '../../server/server-state.ts';
 import { type Look, waitUntil } from '../../server/wait.ts';
 import type { FailoverRun } from './run.ts';
 
-/** Whether the state is the one that is waited for, or why it never will be. */
+/** Whether the server has reached the expected state, or why it never will. */
 type Judge = (state: ServerState) => boolean | string | Promise<boolean | string>;
 
 function lookOf(state: ServerState, judgement: boolean | string): Look<undefined> {
@@ -15,7 +15,7 @@ function lookOf(state: ServerState, judgement: boolean | string): Look<undefined
   return { kind: 'waiting', progress: state.kind === 'production' ? '' : state.progress };
 }
 
-/** @returns why a server that was started did not come to the state; undefined once it has */
+/** @returns why a started server did not reach the state; undefined if it did */
 export async function whyNotReached(
   server: Server,
   started: Started,
@@ -29,7 +29,10 @@ export async function whyNotReached(
   return end.kind === 'done' ? undefined : end.reason;
 }
 
-/** Waits until the server is seen in the state, or fails with what `explain` makes of the reason and the end of the server's log. */
+/**
+ * Waits until the server reaches the state. Otherwise throws the error that `explain` makes of the reason and the end
+ * of the server's log.
+ */
 export async function mustReach(
   { server, started }: FailoverRun,
   judge: Judge,

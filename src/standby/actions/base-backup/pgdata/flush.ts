@@ -19,8 +19,8 @@ export interface FlushMeanwhile {
 const everyBytes = 256 * 1024 * 1024;
 
 /**
- * @param onError called at most once: the system reports a page that it could not write only once, and the copy cannot
- * be used then
+ * @param onError receives an error of a flush. The system reports a page that it could not write only once, so the copy
+ * cannot be used after it
  */
 export function flushMeanwhile(
   flush: () => Promise<void>,

@@ -20,7 +20,7 @@ type ContentsFact =
 interface TargetFacts {
   readonly wal: ContentsFact;
   readonly bounds: TargetBounds;
-  /** The transaction that is aimed at was seen to have ended here. */
+  /** Whether the server here has replayed the end of the requested transaction. */
   readonly hasXidEnded: boolean;
   readonly isStreaming: boolean;
 }
@@ -30,7 +30,7 @@ export interface RecoveryFacts extends LocalFacts, TargetFacts {
   readonly force: Force;
 }
 
-/** Identifies a target: the one that this standby stands at may be asked for again, to open there. */
+/** Identifies a target: if a standby is paused at one, the same target may be requested again, to open the server there. */
 export function targetKey({ goal, exclusive }: RequestedTarget): string {
   return JSON.stringify({ ...goal, exclusive }, (_, value: unknown) =>
     typeof value === 'bigint' ? String(value) : value,

@@ -52,7 +52,7 @@ function unableObjections(
   return objections;
 }
 
-/** A server that nobody can query would not pause: it would open (up to 9.4) or shut down. */
+/** A server that cannot be queried would not pause: it would open (up to 9.4) or shut down. */
 function unseenPauseObjections(
   { directory, configuration }: LocalFacts,
   action: TargetAction,
@@ -106,13 +106,13 @@ function endedXidObjections({ hasXidEnded }: RecoveryFacts, { goal }: RequestedT
   ];
 }
 
-/** The LSN that the data here has reached, to judge timelines by. */
+/** The LSN that the data here has reached, by which timelines are judged. */
 function standsAt({ bounds, directory }: RecoveryFacts): bigint {
   const known = [bounds.notBeforeLsn, bounds.replayedLsn, directory.backupLabel?.startLsn];
   return known.reduce<bigint>((most, lsn) => (lsn !== undefined && lsn > most ? lsn : most), 0n);
 }
 
-/** The way to the wanted timeline, which must lead through what is here. */
+/** The path to the requested timeline, which must lead through the data here. */
 function choosePath(
   facts: RecoveryFacts,
   { histories, badHistories, layout }: ArchiveContents,
@@ -174,8 +174,8 @@ function beyond(found: Walk, { goal, shown }: Target): Objection | undefined {
 }
 
 /**
- * Only an LSN shows on which side of a gap it lies. --force=gap may try the others: a target that is not reached never opens the
- * server.
+ * Only an LSN shows on which side of a gap it lies. --force=gap allows to try other targets, because a target that is
+ * not reached never opens the server.
  */
 function behindGap(found: Walk, { goal, shown }: Target): Objection | undefined {
   if (found.obstacle === undefined || goal.kind === 'lsn' || goal.kind === 'immediate') return undefined;
@@ -187,7 +187,7 @@ function behindGap(found: Walk, { goal, shown }: Target): Objection | undefined 
   };
 }
 
-/** Each is judged by what the one before it takes for given. */
+/** Each check assumes that the ones before it have succeeded. */
 function walObjections(
   facts: RecoveryFacts,
   { timeline }: RequestedTarget,
@@ -209,16 +209,16 @@ function walObjections(
   return objection === undefined ? [] : [objection];
 }
 
-/** All that stands against a recovery to a target. */
+/** All objections to a recovery to a target. */
 export function listRecoveryObjections(
   facts: RecoveryFacts,
   requested: RequestedTarget,
   target: Attempt<Target>,
 ): readonly Objection[] {
   const unfit = stateObjections(facts);
-  // The WAL leads nowhere from what is no standby. An archive that cannot be read may be why a target looks unreachable.
+  // A server that is no standby cannot use the WAL. If the archive cannot be read, that may be why a target looks unreachable.
   const wal = unfit.length > 0 ? [] : walObjections(facts, requested, target);
-  // A server that does not open takes no write from anybody.
+  // If the server does not open, no client can write to it, and the primary may be alive.
   const opens = requested.action === 'promote';
   return [
     ...streamingObjections(facts),

@@ -8,9 +8,9 @@ import { listRecoveryObjections } from './objections.ts';
 import type { RecoveryStep } from './steps.ts';
 
 export interface PlannedRecovery {
-  /** The target, with what is said of it: `just before …`. */
+  /** The target with its addition for messages: `just before …`. */
   readonly shown: string;
-  /** Those that are overruled. */
+  /** The objections that are overruled. */
   readonly objections: readonly Objection[];
   readonly steps: readonly RecoveryStep[];
 }

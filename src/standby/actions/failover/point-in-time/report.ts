@@ -10,7 +10,7 @@ import type { RecoveryFacts } from './facts.ts';
 import { recoveryLog } from './see-it-end.ts';
 import type { RecoveryRun } from './steps.ts';
 
-/** How far the data here reaches; the pg_control of a stopped server has the LSN only. */
+/** The end of the replayed data. If the server is stopped, pg_control shows only the LSN. */
 async function sayReached({ server, reached }: RecoveryRun, zone: string): Promise<void> {
   const { deps, pgdata } = server;
   if (reached?.time !== undefined)
@@ -19,7 +19,10 @@ async function sayReached({ server, reached }: RecoveryRun, zone: string): Promi
   if (lsn > 0n) deps.report(`WAL was replayed up to ${formatLsn(lsn)}`);
 }
 
-/** 8.4 has no standby mode to keep it from opening at a damaged place in the WAL: its log must say that it got there. */
+/**
+ * 8.4 has no standby mode, which would keep it from opening at a damaged place in the WAL. Its log must therefore show
+ * that it reached the target.
+ */
 async function requireReached(run: RecoveryRun): Promise<void> {
   if (run.server.capabilities.standbyMode) return;
   const log = await recoveryLog(run);
@@ -29,7 +32,7 @@ async function requireReached(run: RecoveryRun): Promise<void> {
   });
 }
 
-/** A query on a table that a DROP was about to remove would wait forever, and the user would not know why. */
+/** A query on a table that a DROP was about to remove would wait forever. The operator must know the reason. */
 async function sayLocked(server: Server): Promise<void> {
   const { deps } = server;
   const locked = await lockedRelations(server);
@@ -46,7 +49,7 @@ async function sayLocked(server: Server): Promise<void> {
 
 const elsewhere = 'a later target: -F999 with another --target-…; on as a standby: -A stop, then -S';
 
-/** The last lines, and the exit code. */
+/** The last lines of the report, and the exit code. */
 export async function reportRecovery(
   run: RecoveryRun,
   { bounds, liveness }: RecoveryFacts,

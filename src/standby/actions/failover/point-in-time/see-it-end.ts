@@ -6,10 +6,10 @@ import type { ServerState } from '../../../server/server-state.ts';
 import type { FailoverRun } from '../run.ts';
 import { mustReach } from '../watch.ts';
 
-/** More than a server logs while it recovers. */
+/** More than a server logs during a recovery. */
 const readLogBytes = 1024 * 1024;
 
-/** All that the server has logged since it was started; undefined where it logs elsewhere. */
+/** The server's log since its start; undefined if the server logs elsewhere. */
 export async function recoveryLog({ server, started }: FailoverRun): Promise<string | undefined> {
   return serverLogSince(server.deps, started, readLogBytes);
 }
@@ -32,7 +32,7 @@ async function mustEnd(
   );
 }
 
-/** From 14 a server also pauses where one of its limits is lower than the primary's: that is not the target. */
+/** From 14 on a server also pauses if one of its settings is lower than the primary's. That is not the target. */
 async function refuseOtherPause(run: FailoverRun): Promise<void> {
   const log = await recoveryLog(run);
   if (log?.includes('insufficient parameter settings') !== true) return;
@@ -51,7 +51,7 @@ export async function seeItPaused(run: FailoverRun): Promise<void> {
   await refuseOtherPause(run);
 }
 
-/** One that ended for another reason did not write its last words into pg_control. */
+/** A server that ended for another reason did not write this state into pg_control. */
 async function isShutDownInRecovery({ server, started }: FailoverRun): Promise<boolean> {
   const control = await readControlFile(server.pgdata);
   return control?.state === 'shut-down-in-recovery' && control.checksum !== started.control?.checksum;

@@ -11,16 +11,16 @@ import { explained, type FailoverRun } from '../run.ts';
 import { failoverSteps } from '../steps.ts';
 import { seeItPaused, seeItShutDown } from './see-it-end.ts';
 
-/** A failover whose server is to stop replaying at a target. */
+/** A failover whose server must stop replaying at a target. */
 export interface RecoveryRun extends FailoverRun {
   readonly place: RecoveryPlace;
   /** The target, for messages. */
   readonly shown: string;
-  /** As the server said at the target: a restart with other configuration files forgets it. */
+  /** The server's answer at the target: after a restart with other configuration files it does not know this any more. */
   reached?: Replayed;
 }
 
-/** The server's own words, in the C locale, for its ways of not getting there, and those of our restore_command. */
+/** Explains why the target was not reached, by the messages of the server (in the C locale) and of our restore_command. */
 function explain(error: PitrError, { shown }: RecoveryRun): PitrError {
   const { detail = '', cause } = error;
   const otherwise = 'or start it as a standby again, with -S.';
@@ -39,7 +39,7 @@ function explain(error: PitrError, { shown }: RecoveryRun): PitrError {
   });
 }
 
-/** A step that waits for the server to come to its target, or follows that. */
+/** A step that waits until the server reaches its target, or that comes after it. */
 function atTarget<P>(entry: StepEntry<P, RecoveryRun>): StepEntry<P, RecoveryRun> {
   return explained(entry, explain);
 }
@@ -48,7 +48,7 @@ async function noteReached(run: RecoveryRun): Promise<void> {
   run.reached = await askReplayed(run.server);
 }
 
-/** The signal that ended the recovery must not end its undoing. */
+/** The signal that ended the recovery must not interrupt the undoing. */
 function withoutAbort({ deps, capabilities }: Server): Server {
   return serverOf({ ...deps, ...systemClock(), signal: new AbortController().signal }, capabilities);
 }
@@ -66,8 +66,8 @@ async function hold({ server, place }: RecoveryRun): Promise<void> {
 }
 
 /**
- * A recovery that did not reach its target must not continue by itself, and nobody must start the server that it has left, which
- * would open wherever it stands.
+ * A recovery that did not reach its target must not continue by itself. Nothing else may start its server, which would
+ * open wherever it stands.
  */
 async function holdUnlessOpen(run: RecoveryRun): Promise<void> {
   if (run.opening === 'done') return;
@@ -101,7 +101,7 @@ export const recoverySteps = {
     say: ({ target }) => `wait until it has recovered to ${target} and has shut down there`,
     run: seeItShutDown,
   }),
-  /** Keeps everybody but us from starting what a recovery has left. */
+  /** Prevents all other programs from starting a server whose recovery was interrupted. */
   hold: atTarget<unknown>({
     say: () => 'keep the server from being started by anything but cmd_standby',
     run: hold,
