@@ -5,7 +5,7 @@ import { type RequestedTarget, requestedTarget, targetWord } from './recovery/re
 import { type Force, parseForce } from './steps/force.ts';
 import { type flags, usage } from './usage.ts';
 
-/** The task of one call of cmd_standby. `check` is its task without an action. */
+/** The request of one call of cmd_standby. `check` is its action if none is given. */
 export type Action =
   | { readonly kind: 'check' }
   | { readonly kind: 'init' }
@@ -22,7 +22,7 @@ export type Action =
   | { readonly kind: 'stop-basebackup' }
   | { readonly kind: 'cleanup' }
   | { readonly kind: 'wal' }
-  /** Asked for by our own restore_command; `trouble` is undefined once all is well again. */
+  /** Requested by our own restore_command; `trouble` is undefined once the archive can be used again. */
   | { readonly kind: 'restore-state'; readonly trouble: string | undefined };
 
 export type Request =
@@ -81,7 +81,7 @@ function askedActions(options: Options): readonly Asked[] {
     init && { word: '-I', action: { kind: 'init' } },
     ping && { word: '-P', action: { kind: 'ping' } },
     base && { word: '-B', action: { kind: 'base-backup' } },
-    // Beside -B it is no action of its own.
+    // With -B this option is no action of its own.
     base ? undefined : verify && { word: '--verify', action: { kind: 'verify' } },
     backupInfo && { word: '--backup-info', action: { kind: 'backup-info' } },
     standby && { word: '-S', action: { kind: 'start-standby' } },

@@ -13,7 +13,7 @@ function isPlaced(name: WalName): name is Placed {
   return name.kind !== 'history';
 }
 
-/** A timeline that the standby has not come to yet may be one that it will follow: we cannot know. */
+/** The standby may still follow a timeline that it has not reached yet: we cannot know that. */
 function isBefore(name: Placed, needed: SegmentName, layout: WalLayout): boolean {
   const segment = segmentOf(name);
   if (segment.timeline > needed.timeline) return false;
@@ -30,8 +30,8 @@ export function olderThan(
 }
 
 /**
- * Those of them that are of the history of `needed`: WAL that was written on a timeline after the cluster had left it may be
- * nowhere else.
+ * The subset that belongs to the history of `needed`. WAL that was written on a timeline after the cluster had left it
+ * may exist nowhere else.
  *
  * @param ancestors of the timeline of `needed`
  */

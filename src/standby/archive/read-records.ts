@@ -88,7 +88,7 @@ async function takeSegment(
 /**
  * Reads and checks every record in these consecutive segments: in one pass, a megabyte at a time.
  *
- * @param from where a record begins in the first of them
+ * @param from the start of a record in the first segment
  */
 export async function checkRecords(
   segments: readonly SegmentFile[],

@@ -57,9 +57,7 @@ export interface ReplayFacts {
 /** A longer list would help nobody. */
 const mostShown = 5;
 
-/**
- * Whether the server would need this segment on its way: it ignores segments that an abandoned timeline left behind.
- */
+/** Whether the server would need this segment on its path: it ignores segments that an abandoned timeline left behind. */
 function isOnPath(name: SegmentName, { path, layout }: Pick<ReplayFacts, 'path' | 'layout'>): boolean {
   if (!isPossibleSegment(name, layout)) return false;
   const number = segmentNumber(name, layout);
@@ -87,8 +85,8 @@ function findGaps(facts: ReplayFacts): string[] {
 }
 
 /**
- * Finds obstacles that would keep a promotion from replaying all that the archive holds: the server takes a segment that cannot
- * be had for the end of the WAL, and leaves the later ones behind.
+ * Finds obstacles that would keep a promotion from replaying everything in the archive. A server takes a missing
+ * segment for the end of the WAL, and does not read later ones.
  */
 export function findReplayProblems(facts: ReplayFacts): readonly string[] {
   const { from, layout } = facts;
@@ -146,7 +144,7 @@ function nextSegmentOf(
   return backupLabel?.startSegment ?? segmentContaining(control.timeline, control.redoLsn, layout);
 }
 
-/** The number of newest segments that are asked for their size. */
+/** The number of newest segments whose sizes are compared. */
 const askedForSize = 32;
 
 async function sizeOf(directory: DataDirectory, { directory: archivedir, files }: Archive) {

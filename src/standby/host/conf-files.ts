@@ -8,7 +8,7 @@ import type { StandbyDeps } from '../deps.ts';
 import { type ConfigurationRole, configurationSources } from '../server/server-configuration.ts';
 import { writeForServer } from '../server/server-modes.ts';
 
-/** A configuration file in the INI file whose place is in pgdata under PostgreSQL's own name. */
+/** A configuration file in the INI file, and its place in pgdata under PostgreSQL's own name. */
 export interface ConfCopy {
   readonly key: 'pg_conf' | 'pg_hba_conf' | 'pg_conf_failover' | 'pg_hba_conf_failover';
   readonly from: string;
@@ -36,10 +36,7 @@ async function requireReadable(key: string, path: string): Promise<void> {
   });
 }
 
-/**
- * The files that the INI file names for a role, each with its place in pgdata, whether or not it must be copied
- * there.
- */
+/** The files that the INI file names for a role, each with its place in pgdata, whether or not it must be copied. */
 export async function confFiles(
   settings: StandbySettings,
   role: ConfigurationRole,
@@ -82,7 +79,7 @@ export function hasOtherSources(settings: StandbySettings): boolean {
   return standby.conf !== failover.conf || standby.hba !== failover.hba;
 }
 
-/** A file that is replaced may hold changes that no other file has: it is kept beside the new one. */
+/** A replaced file may contain changes that exist nowhere else: it is kept beside the new one. */
 async function keepOld(settings: StandbySettings, copy: ConfCopy, now: Date): Promise<string | undefined> {
   const sources = [
     settings.pg_conf,

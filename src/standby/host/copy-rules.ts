@@ -1,6 +1,7 @@
 /**
- * The parts of a data directory that are copied (manual, section "Making a Base Backup Using the Low Level API": "Backing Up The
- * Data Directory"), and those here that are the standby's own. Everything else that the primary has not is removed here.
+ * The parts of a data directory that are copied (manual, section "Making a Base Backup Using the Low Level API":
+ * "Backing Up The Data Directory"), and the parts that belong to the standby. All other entries that the primary does
+ * not have are removed here.
  */
 import { relative } from 'node:path';
 import { isWithin } from '../../config/path-values.ts';
@@ -8,7 +9,7 @@ import type { TablespaceTarget } from './tablespaces.ts';
 
 /** The parts that are taken from one root. Paths are relative to it, without a slash at either end. */
 export interface CopyRules {
-  /** Nothing below them is looked at, on the primary: they are empty, foreign, or copied by another way. */
+  /** Nothing below these is listed on the primary: they are empty, foreign, or copied in another way. */
   readonly unread: readonly string[];
   /** Symbolic links in here are not followed. */
   readonly linksLeftAlone: readonly string[];
@@ -65,7 +66,7 @@ const keptFiles = [
 
 const walDirectories = ['pg_wal', 'pg_xlog'];
 
-/** The control file is copied last, and by itself. */
+/** The control file is copied last, in a step of its own. */
 const controlFiles = ['global/pg_control', 'global/pg_control.pitrtools'];
 
 /** Configuration files of this host that were replaced and kept. */

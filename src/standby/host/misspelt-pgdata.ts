@@ -4,7 +4,7 @@ import { nearestName } from '../../config/nearest.ts';
 import { exists } from '../../system/durable.ts';
 import type { Objection } from '../steps/objections.ts';
 
-/** The names of data directories beside a path; none if its parent cannot be read. */
+/** The names of data directories beside a path; none if the parent cannot be read. */
 async function dataDirectoriesBeside(path: string): Promise<readonly string[]> {
   const parent = dirname(path);
   const names = await readdir(parent).catch(() => []);
@@ -15,8 +15,8 @@ async function dataDirectoriesBeside(path: string): Promise<readonly string[]> {
 }
 
 /**
- * A pgdata that does not exist, beside a data directory with nearly the same name: a slip of the pen would give the standby a
- * directory of its own, and its server would continue with the other one.
+ * A pgdata that does not exist although a data directory with nearly the same name does. A typing error would make a
+ * new directory for the standby, while its server continues to use the other one.
  */
 export async function misspeltPgdata(pgdata: string): Promise<readonly Objection[]> {
   if (await exists(pgdata)) return [];

@@ -14,16 +14,17 @@ export type PgdataContent =
       readonly kind: 'cluster';
       /** Decimal. */
       readonly systemIdentifier: string;
-      /** As initdb made it: it never contained a database or a table of a user's. */
+      /** As initdb made it: it never contained a database or a table of a user. */
       readonly isFresh: boolean;
-      /**
-       * A production server ended here without a shutdown. A copy on which no server was started yet looks different.
-       */
+      /** A production server ended here without a shutdown. A copy on which no server has started yet looks different. */
       readonly isCrashed: boolean;
     }
   | { readonly kind: 'unknown'; readonly reason: string };
 
-/** Names that a DBA puts into an empty data directory before the base backup, among them a link for the WAL; a file system's own. */
+/**
+ * Names that a DBA may put into an empty data directory before the base backup, such as a link for the WAL, and names
+ * of a file system's own entries.
+ */
 const noContent = new Set([
   'postgresql.conf',
   'pg_hba.conf',
@@ -34,7 +35,7 @@ const noContent = new Set([
   'pg_xlog',
 ]);
 
-/** Names of the directories in which the files of pg_basebackup lie until they are whole. */
+/** The directories in which the files of pg_basebackup are until all of them have arrived. */
 export const receivingName = '.pitrtools-receiving';
 
 /** The numbers of user-made objects begin here (FirstNormalObjectId). */
@@ -55,8 +56,8 @@ async function identifierOfFile(pgdata: string, name: string): Promise<string | 
 }
 
 /**
- * While a copy is unfinished its record says whose it is: the control file that was taken away may be of a cluster that the
- * copy replaces.
+ * The record of an unfinished copy names its cluster. The control file that was taken away may belong to the cluster
+ * that the copy replaces.
  */
 async function identifierIn(pgdata: string): Promise<string | undefined> {
   const { backup } = await readRecord(pgdata).catch((): StandbyRecord => ({}));
@@ -67,7 +68,7 @@ async function identifierIn(pgdata: string): Promise<string | undefined> {
   );
 }
 
-/** A cluster in which nobody ever made anything, such as the one of Debian's package. */
+/** A cluster in which no user has made anything, such as the one that Debian's package makes. */
 async function isFreshCluster(pgdata: string): Promise<boolean> {
   const base = join(pgdata, 'base');
   const databases = (await listIfExists(base)) ?? [];
@@ -81,7 +82,10 @@ async function isFreshCluster(pgdata: string): Promise<boolean> {
 
 const unfinishedStates: readonly ClusterState[] = ['in-production', 'shutting-down', 'in-crash-recovery'];
 
-/** A base backup carries the state of the living server that it was made of: its label distinguishes it from a crashed one. */
+/**
+ * A base backup contains the state of the running server from which it was made. Its label distinguishes it from a
+ * crashed server.
+ */
 async function isCrashedServer(pgdata: string, names: readonly string[]): Promise<boolean> {
   if (names.includes('backup_label')) return false;
   const bytes = await readIfExists(join(pgdata, 'global', 'pg_control'));
@@ -93,7 +97,7 @@ export async function inspectPgdata(pgdata: string): Promise<PgdataContent> {
   try {
     const names = await listIfExists(pgdata);
     if (names === undefined) return { kind: 'missing' };
-    // Files that pg_basebackup received in a run that was killed are nobody's data.
+    // The files that pg_basebackup received in a killed run are of no value.
     if (names.every((name) => noContent.has(name) || name.startsWith(receivingName)))
       return { kind: 'empty' };
     const systemIdentifier = await identifierIn(pgdata);

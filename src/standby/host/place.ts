@@ -33,7 +33,7 @@ import { readWalLink, requireWalDirectory, type WalLink } from './wal-link.ts';
 type SentinelState =
   | { readonly kind: 'none' }
   | { readonly kind: 'found'; readonly sentinel: Sentinel }
-  /** It exists, but nothing in it proves a cluster. */
+  /** It exists, but nothing in it proves that it is a cluster. */
   | { readonly kind: 'unreadable' };
 
 /** The facts about this host before a standby is made. */
@@ -41,7 +41,7 @@ export interface LocalPlace {
   readonly pgdata: string;
   readonly archivedir: string;
   readonly postmaster: Postmaster;
-  /** We made the server in pgdata a standby, or a production server. */
+  /** Whether we made the server in pgdata a standby or a production server. */
   readonly hasRecord: boolean;
   readonly content: PgdataContent;
   readonly hasArchivedir: boolean;
@@ -72,7 +72,7 @@ async function readSentinelState(archivedir: string): Promise<SentinelState> {
   return sentinel === undefined ? { kind: 'unreadable' } : { kind: 'found', sentinel };
 }
 
-/** It is ours, or can be made: once a copy has begun it is too late to find out. */
+/** Checks that the directory is ours or can be made: once a copy has begun, it would be too late. */
 async function requireUsable(path: string): Promise<void> {
   await ((await exists(path)) ? requireOwnDirectory(path) : requireMakeable(path));
 }
@@ -94,7 +94,7 @@ export async function observeLocalPlace(
   const theirs = [
     facts.dataDirectory,
     ...facts.tablespaces.map(({ location }) => location),
-    // It may be a link to elsewhere on the primary, too.
+    // On the primary the path may be a link to another place.
     ...(walLink === undefined ? [] : [join(facts.dataDirectory, walDirName)]),
   ];
   const hasArchivedir = await exists(archivedir);
@@ -264,7 +264,7 @@ export function placeObjections(place: LocalPlace, facts: PrimaryFacts): Objecti
   ];
 }
 
-/** The sentinel that archivedir must have for this primary. The new base backup ends a past promotion. */
+/** The sentinel that archivedir must have for this primary. A new base backup clears the mark of a promotion. */
 export function newSentinel(facts: PrimaryFacts, standby: string): Sentinel {
   return {
     systemIdentifier: facts.systemIdentifier,

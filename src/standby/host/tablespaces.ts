@@ -7,7 +7,7 @@ import type { ControlFile } from '../../postgres/control-file.ts';
 /** The place of a primary's tablespace on this host. */
 export interface TablespaceTarget extends Tablespace {
   readonly target: string;
-  /** It is inside the primary's data directory, with which it is copied. */
+  /** Whether it is inside the primary's data directory, with which it is copied. */
   readonly isInsidePgdata: boolean;
 }
 
@@ -46,8 +46,8 @@ export function tablespaceFolder(capabilities: Capabilities, control: ControlFil
 }
 
 /**
- * Whether a name in a tablespace's directory is of a server of this version: its folder; up to 8.4 all that it made. Where
- * pg_control cannot be had, the major version alone decides.
+ * Whether a name in a tablespace's directory belongs to a server of this version: the server's folder, or up to 8.4 all
+ * of its files. Without pg_control, only the major version is compared.
  */
 export function isServersName(
   capabilities: Capabilities,

@@ -31,7 +31,10 @@ export async function readWalLink(pgdata: string, walDirName: string): Promise<W
   }
 }
 
-/** Names in a WAL directory beside those of WAL files: the server's, those that a killed run of ours leaves, a file system's own. */
+/**
+ * Names in a WAL directory besides WAL files: the server's own, leftovers of a killed run of ours, and a file system's
+ * own entries.
+ */
 const serversOwn =
   /^(archive_status|summaries|xlogtemp\.\d+|RECOVERY(XLOG|HISTORY)(\.pitrtools)?|\.{1,2}pitrtools-probe-.*|lost\+found)$/;
 

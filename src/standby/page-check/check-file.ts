@@ -5,7 +5,7 @@ import type { PageLayout } from '../../postgres/control-file.ts';
 import { pageLsn, pageState, type PageView, viewPage } from '../../postgres/page-checksum.ts';
 import type { RelationFile } from './relation-files.ts';
 
-/** A page that the server would refuse if it stayed as it is. */
+/** A page that the server would refuse in its present state. */
 export interface BadPage {
   readonly file: RelationFile;
   /** Number of the page in its relation: `.1` continues where the file before it ends. */

@@ -80,8 +80,9 @@ export function judge(page: BadPage, source: SourcePage, span: BackupSpan, name 
 }
 
 /**
- * The verdict of a server that the page was not copied from: perhaps it has not written its page to its disk yet where the one
- * that was copied from had, and so takes a page for damaged that was torn by that write.
+ * The verdict of a server from which the page was not copied. That server may not have written its page to its disk
+ * yet, although the server that was copied from had. It would then take a page for damaged that was only torn by that
+ * write.
  */
 export function judgeByOther(page: BadPage, source: SourcePage, span: BackupSpan, name: string): Verdict {
   const verdict = judge(page, source, span, name);

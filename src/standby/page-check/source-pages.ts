@@ -6,10 +6,10 @@ import type { Primary } from '../primary/primary.ts';
 import { runRemotely } from '../primary/remote-files.ts';
 import type { BadPage } from './check-file.ts';
 
-/** The server that is asked: the one from which the pages were copied, or the primary instead. */
+/** The server that is asked: the one from which the pages were copied, or else the primary. */
 export type PageSource = Pick<Primary, 'shell' | 'facts'>;
 
-/** The content of a page's place on the server that is asked now. */
+/** The page that this server has now at the same place. */
 export type SourcePage =
   | { readonly kind: 'gone' }
   /** The file ends before the page. */

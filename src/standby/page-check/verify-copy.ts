@@ -11,7 +11,7 @@ import { type BackupSpan, judge, judgeAlone, judgeByOther } from './judge.ts';
 import { listRelationFiles } from './relation-files.ts';
 import { readSourcePages, type SourcePage } from './source-pages.ts';
 
-/** A server's own pages in the places of those that fail. */
+/** A server's own pages, from the places of the pages that fail here. */
 export interface SourceAnswer {
   readonly pages: readonly SourcePage[];
   /** The name in messages: `the primary`. */
@@ -20,14 +20,14 @@ export interface SourceAnswer {
   readonly isOrigin: boolean;
 }
 
-/** Reads the pages from where they were copied; undefined if that server cannot be reached now. */
+/** Reads the pages from the server that they were copied from; undefined if it cannot be reached now. */
 export type ReadSource = (pages: readonly BadPage[], layout: PageLayout) => Promise<SourceAnswer | undefined>;
 
 export interface VerifyOptions {
   readonly layout: PageLayout;
   readonly span: BackupSpan;
   readonly readSource: ReadSource;
-  /** The total, and then how much of it is done. */
+  /** The total number first, and then how many are done. */
   readonly onProgress: (files: number, bytes: number) => void;
 }
 
@@ -50,16 +50,13 @@ async function judgeAll(
     if (answer === undefined || found === undefined) return { page, verdict: alone, source: '' };
     const { name: source, isOrigin } = answer;
     const verdict = judge(page, found, span, source);
-    // The page's own LSN is better than nothing.
+    // The LSN in the page itself is better than nothing.
     if (verdict.kind === 'unclear' && alone.kind === 'wal') return { page, verdict: alone, source };
     return { page, verdict: isOrigin ? verdict : judgeByOther(page, found, span, source), source };
   });
 }
 
-/**
- * Checks every page of a copy, and compares each one that fails with the page that it was copied from. Changes
- * nothing.
- */
+/** Checks every page of a copy, and compares each failing page with the one that it was copied from. Changes nothing. */
 export async function verifyCopy(
   deps: Pick<StandbyDeps, 'signal' | 'log'>,
   pgdata: string,
@@ -76,8 +73,8 @@ export async function verifyCopy(
 }
 
 /**
- * Resets the times of files that are damaged only here: their size and time equal the primary's, and a further -B,
- * which compares these, would keep them.
+ * Resets the times of files that are damaged only here. Their size and time equal the primary's, so another -B, which
+ * compares these, would keep them.
  */
 export async function distrustFiles(pgdata: string, findings: readonly Finding[]): Promise<void> {
   const files = new Set(findings.filter(({ kind }) => kind !== 'bad-source').map(({ file }) => file));

@@ -7,13 +7,13 @@ const statisticsSql =
 
 const stopGraceMs = 10_000;
 
-/** The primary's statistics of its archiving (9.4 and later): a line for a message about WAL that does not come. */
+/** The primary's statistics of its archiving (9.4 and later), as a line for a message about WAL that does not arrive. */
 export async function archiverStatistics({
   facts,
   queryAside,
 }: Pick<Primary, 'facts' | 'queryAside'>): Promise<string | undefined> {
   if (!facts.capabilities.hasStatArchiver) return undefined;
-  // If the primary has gone since, the message about the missing WAL must still appear.
+  // Even if the primary cannot be reached any more, the message about the missing WAL must appear.
   const [row] = await queryAside(statisticsSql).catch(() => []);
   if (row === undefined) return undefined;
   const [archived = '', lastArchived = '', archivedAt = '', failed = '', lastFailed = '', failedAt = ''] =
@@ -23,7 +23,7 @@ export async function archiverStatistics({
   return `pg_stat_archiver on the primary: ${archived} archived (${good}), ${failed} failures (${bad})`;
 }
 
-/** Describes the primary's archiving, as the detail of a message about WAL that does not come. */
+/** Describes the primary's archiving, as the detail of a message about WAL that does not arrive. */
 export async function describeArchiving(primary: Pick<Primary, 'facts' | 'queryAside'>): Promise<string> {
   const command = primary.facts.settings.archiveCommand;
   return [await archiverStatistics(primary), `archive_command there is "${command}"`]

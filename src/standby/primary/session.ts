@@ -8,9 +8,9 @@ export type Query = (sql: string, limitMs?: number) => Promise<Rows>;
 export interface ServerSession {
   /** A statement in the one session that is held open. Ends with the signal's reason when the program is to stop. */
   readonly query: Query;
-  /** The same in a session of its own, for when the open session waits or is gone. */
+  /** The same in a session of its own, for times when the open session is waiting or lost. */
   readonly queryAside: Query;
-  /** The same for undoing something after such a signal. */
+  /** The same, for undoing something after such a signal. */
   readonly queryToUndo: Query;
   /** Aborted as soon as the end of the open session is known; its reason says why. */
   readonly lost: AbortSignal;

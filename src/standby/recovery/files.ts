@@ -21,7 +21,7 @@ async function changeAutoConf(
   if (after !== before) await writeForServer(pgdata, path, after);
 }
 
-/** The server reads recovery.conf only in pgdata: if the INI file names another place, pgdata gets a link to it. */
+/** The server reads recovery.conf only in pgdata. If the INI file names another place, pgdata gets a link to that file. */
 async function writeRecoveryConf(pgdata: string, path: string, text: string): Promise<void> {
   const inPgdata = join(pgdata, 'recovery.conf');
   if (path === inPgdata) {
@@ -35,16 +35,12 @@ async function writeRecoveryConf(pgdata: string, path: string, text: string): Pr
 }
 
 async function writeSignal(pgdata: string, wanted: RecoverySettings['signal']): Promise<void> {
-  // Never write both: a promotion would leave recovery.signal behind, and the next restart would make another
-  // timeline.
+  // Both must never exist: a promotion would leave recovery.signal behind, and the next restart would begin another timeline.
   for (const name of signalFiles) if (name !== wanted) await removeDurably(join(pgdata, name));
   if (wanted !== undefined) await writeForServer(pgdata, join(pgdata, wanted), '');
 }
 
-/**
- * Our parameter names of this run and of earlier ones. They are recorded before the file changes: a crash cannot lose
- * one.
- */
+/** The parameters that this run and earlier ones set. They are recorded before the file changes, so that a crash loses none. */
 async function recordNames(pgdata: string, mode: SettingsRecord['mode'], names: readonly string[]) {
   const earlier = (await readRecord(pgdata)).settings?.names ?? [];
   const all = [...new Set([...earlier, ...names])];

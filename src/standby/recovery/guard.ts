@@ -7,12 +7,12 @@ import type { ArchivedEnd } from '../archive/replay-check.ts';
 import { writeForServer } from '../server/server-modes.ts';
 
 /**
- * A standby that is being promoted opens at the next file that its restore_command does not bring. This file in pgdata
- * says so to `bin/cmd_standby --restore`: trouble with the archive is waited out then, and ends the server at last. Its line:
+ * A standby that is being promoted opens as soon as its restore_command fails to bring a file. As long as this file is
+ * in pgdata, `bin/cmd_standby --restore` waits when the archive has a problem, and finally ends the server. Its line:
  *
  * PID START [LAST-SEGMENT SEGMENT-SIZE]
  *
- * The first two are those of postmaster.pid: a server that is started later is not meant.
+ * The first two are those of postmaster.pid: the file does not affect a server that is started later.
  */
 const guardName = 'pitrtools-promoting';
 
@@ -20,7 +20,7 @@ const guardName = 'pitrtools-promoting';
 export interface Guard {
   /** The postmaster of the server that was promoted. */
   readonly pid: number;
-  /** The end of the WAL that it must have replayed when it opens; undefined where all was replayed before. */
+  /** The end of the WAL that the server must have replayed when it opens; undefined if all of it was replayed before. */
   readonly end: ArchivedEnd | undefined;
 }
 
@@ -33,7 +33,7 @@ export async function readGuard(pgdata: string): Promise<Guard | undefined> {
   return { pid: Number(pid), end };
 }
 
-/** Writes the file for the server that runs now, before it is promoted. */
+/** Writes the file for the running server, before the server is promoted. */
 export async function writeGuard(pgdata: string, end: ArchivedEnd | undefined): Promise<void> {
   const [pid, , start] = (await readFile(join(pgdata, 'postmaster.pid'), 'utf8')).split('\n');
   if (pid === undefined || start === undefined)
@@ -46,10 +46,7 @@ export async function removeGuard(pgdata: string): Promise<void> {
   await removeDurably(join(pgdata, guardName));
 }
 
-/**
- * In this file `bin/cmd_standby --restore` of a standby writes what keeps it from the archive; it is removed once all
- * is well.
- */
+/** While `bin/cmd_standby --restore` of a standby cannot read the archive, this file contains the reason. */
 export async function restoreTrouble(pgdata: string): Promise<string | undefined> {
   const text = await readIfExists(join(pgdata, 'pitrtools-restore-trouble')).catch(() => undefined);
   return text?.toString('utf8').trim();

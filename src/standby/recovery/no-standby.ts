@@ -4,7 +4,7 @@ import { hasUnfinishedFailover } from './unfinished-failover.ts';
 
 export const newBackup = 'Make a new base backup: cmd_standby -C … -B';
 
-/** Objections to a data directory from which no standby can come. */
+/** Objections to a data directory that cannot become a standby. */
 export function noStandbyObjections(directory: DataDirectory): readonly Objection[] {
   const { pgdata, record, control, backupLabel, controlProblem = '' } = directory;
   if (control === undefined)

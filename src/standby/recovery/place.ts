@@ -21,7 +21,7 @@ async function pgStandby({ deps, capabilities }: Server): Promise<CommandLine | 
   ]);
 }
 
-/** It is optional: without it `--cleanup` keeps the archive small. */
+/** This program is optional: without it, `--cleanup` keeps the archive small. */
 async function pgArchivecleanup({ deps, capabilities }: Server): Promise<CommandLine | undefined> {
   const { pg_archivecleanup: wanted, includepath } = deps.settings;
   if (wanted === undefined || !capabilities.hasArchiveCleanupCommand) return undefined;
@@ -33,7 +33,7 @@ async function pgArchivecleanup({ deps, capabilities }: Server): Promise<Command
   return undefined;
 }
 
-/** Every parameter that can set a target; from 12 on they are ordinary ones. */
+/** All parameters that can set a target; from 12 on they are ordinary ones. */
 const targetParameters = [
   'recovery_target',
   'recovery_target_time',
@@ -71,7 +71,7 @@ export async function recoveryPlace(
   };
 }
 
-/** Streaming as the INI has it; undefined when it is off. */
+/** The INI file's settings for streaming; undefined if it is off. */
 export function streamingOf({ deps, capabilities }: Server): Streaming | undefined {
   const { settings } = deps;
   if (!settings.use_streaming_replication) return undefined;

@@ -4,19 +4,19 @@ import type { Server } from '../server/server.ts';
 import { rowsOf, type ServerState } from '../server/server-state.ts';
 import { microsOf } from './target.ts';
 
-/** The place to which the data here has been replayed. */
+/** The location up to which the data here was replayed. */
 export interface Replayed {
-  /** Commit of the last transaction that was replayed, in microseconds since 1970 in UTC. */
+  /** The commit time of the last replayed transaction, in microseconds since 1970 in UTC. */
   readonly time: bigint | undefined;
   readonly lsn: bigint | undefined;
 }
 
-/** From a server that answers, in recovery or open since. */
+/** From a server that can be queried, during recovery or after it. */
 export async function askReplayed(server: Server): Promise<Replayed> {
   const { capabilities } = server;
   const { lastReplayTimestampFunction: last, lastReplayLsnFunction: lsn } = capabilities;
   if (last === undefined || lsn === undefined) return { time: undefined, lsn: undefined };
-  // Six digits of a second, and UTC, whatever DateStyle and TimeZone say.
+  // The format has six digits of a second and UTC, whatever DateStyle and TimeZone are set to.
   const [row] =
     (await rowsOf(
       server,
@@ -28,8 +28,8 @@ export async function askReplayed(server: Server): Promise<Replayed> {
 }
 
 /**
- * From pg_control: the last checkpoint, and the place before which no recovery can stop. A copy that never ran shows
- * nothing.
+ * From pg_control: the last checkpoint, and the location before which recovery cannot stop. A copy on which no server
+ * has run shows neither.
  */
 function controlSays({ control, backupLabel }: DataDirectory): Replayed {
   const progress = backupLabel === undefined ? control?.progress : undefined;
@@ -51,7 +51,7 @@ export async function observeReplayed(
   return { time, lsn: lsn ?? state.replayed };
 }
 
-/** Whether a standby that answers has replayed the end of a transaction; false where it does not know. */
+/** Whether a standby that can be queried has replayed the end of a transaction; false if it does not know. */
 export async function hasEnded(server: Server, xid: number): Promise<boolean> {
   const { capabilities } = server;
   const { transactionStatusFunction: status } = capabilities;

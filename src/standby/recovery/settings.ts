@@ -11,10 +11,7 @@ import type { CommandLine } from '../../system/command.ts';
 
 export type RecoveryMode =
   | { readonly kind: 'standby'; readonly streaming: Streaming | undefined }
-  /**
-   * Plain archive recovery, which opens at the end of the WAL: releases without `pg_ctl promote` fail over in this
-   * way.
-   */
+  /** Plain archive recovery, which opens at the end of the WAL. Releases without `pg_ctl promote` use it for a failover. */
   | { readonly kind: 'to-end' }
   | { readonly kind: 'to-target'; readonly target: RecoveryTargetSettings }
   /** No recovery at all: the server does not start. */
@@ -42,7 +39,7 @@ export interface RecoveryPlace {
   readonly pgArchivecleanup: CommandLine | undefined;
   /** Whether the user's own configuration sets `wal_retrieve_retry_interval`. */
   readonly ownRetryInterval: boolean;
-  /** Recovery targets that the server's configuration sets by itself; from 12 on they would take effect. */
+  /** Recovery targets in the server's own configuration; from 12 on they would have an effect. */
   readonly ownTargets: readonly string[];
 }
 
@@ -51,14 +48,17 @@ export interface RecoverySettings {
   readonly recoveryConf: ReadonlyMap<string, string>;
   /** For `postgresql.auto.conf`. */
   readonly parameters: ReadonlyMap<string, string>;
-  /** Only from 12 on; the other one must not exist. */
+  /** Only from 12 on. The other signal file must not exist. */
   readonly signal: 'standby.signal' | 'recovery.signal' | undefined;
 }
 
-/** With the default of 5 s an archived segment would wait that long. */
+/** With the default of 5 s, the server would look for an archived segment that late. */
 const retryInterval = '500ms';
 
-/** One word for the shell that the server starts; in double quotes, because 8.4 has no way to write a single one. */
+/**
+ * Quotes a word for the shell that the server starts. It uses double quotes, because in 8.4 a setting cannot contain a
+ * single one.
+ */
 function shellWord(word: string): string {
   return `"${doublePercent(word.replaceAll(/[\\"$`]/g, '\\$&'))}"`;
 }
@@ -68,8 +68,8 @@ function shellWords(command: CommandLine): string {
 }
 
 /**
- * The mode decides how trouble is answered: a standby asks again, a recovery that opens at the end must not take trouble
- * for the end (manual, section "Recovering Using a Continuous Archive Backup").
+ * The mode determines the answer to a problem. A standby asks again; a recovery that opens at the end must not mistake
+ * a problem for the end (manual, section "Recovering Using a Continuous Archive Backup").
  */
 function restoreCommand(place: RecoveryPlace, mode: 'standby' | 'target' | 'must-reach' | 'hold'): string {
   const { launcher, archivedir, iniFile } = place;
@@ -77,7 +77,7 @@ function restoreCommand(place: RecoveryPlace, mode: 'standby' | 'target' | 'must
   return `${shellWord(launcher)} --restore ${mode} ${shellWord(archivedir)} "%f" "%p"${tell}`;
 }
 
-/** 8.4 waits in the restore_command itself, which looks for the next segment once a second. */
+/** 8.4 waits inside the restore_command, which looks for the next segment once per second. */
 function waitingRestoreCommand(pgStandby: CommandLine, archivedir: string): string {
   return `${shellWords(pgStandby)} -s1 -c ${shellWord(archivedir)} "%f" "%p" "%r"`;
 }
@@ -135,8 +135,8 @@ function goalSetting(goal: RecoveryGoal): [string, string] {
 }
 
 /**
- * Up to 12 a plain archive recovery opens at the end of the WAL as if that were its target. In standby mode it
- * cannot: it stops at the target all the same, and where the WAL ends our restore_command ends the server.
+ * Up to 12 a plain archive recovery opens at the end of the WAL as if that were its target. A recovery in standby mode
+ * does not: it stops at the target as well, and at the end of the WAL our restore_command ends the server.
  */
 function recoversInStandbyMode({ unreachedTargetIsFatal, standbyMode }: Capabilities): boolean {
   return standbyMode && !unreachedTargetIsFatal;
@@ -155,10 +155,10 @@ function targetSettings(
     'restore_command',
     restoreCommand(place, capabilities.unreachedTargetIsFatal ? 'target' : 'must-reach'),
   );
-  // It must end where the archive ends, not continue with WAL that a living primary would send.
+  // The recovery must end where the archive ends. It must not continue with WAL from a primary that is still alive.
   if (standsBy && capabilities.recoveryConf === 'signal-files') settings.set('primary_conninfo', '');
   settings.set(...goalSetting(goal));
-  // Set even if it is the default, because the user's own configuration may set another value.
+  // Set even if the value is the default, because the user's own configuration may set another one.
   if (goal.kind !== 'name' && goal.kind !== 'immediate')
     settings.set('recovery_target_inclusive', String(!exclusive));
   if (targetAction === 'recovery_target_action') settings.set(targetAction, action);

@@ -4,7 +4,7 @@ import type { RecoveryGoal } from '../../postgres/recovery-target.ts';
 import { formatInZone, formatUtc, parseTimestamp } from '../../postgres/timestamp.ts';
 import type { RequestedGoal } from './requested-target.ts';
 
-/** The limits between which the target must lie; undefined where it is not known. Times in microseconds since 1970 in UTC. */
+/** The limits within which the target must lie; undefined if unknown. Times in microseconds since 1970 in UTC. */
 export interface TargetBounds {
   /** The end of the base backup. */
   readonly notBefore: bigint | undefined;
@@ -14,7 +14,10 @@ export interface TargetBounds {
   readonly replayedLsn: bigint | undefined;
   /** Every transaction before this one has ended in the data here. */
   readonly endedBeforeXid: number | undefined;
-  /** By this host's clock, which may be behind the primary's: it does not overrule what the WAL here has reached. */
+  /**
+   * By this host's clock, which may be behind the primary's. A time that the WAL here has reached is accepted even if
+   * it is later.
+   */
   readonly now: bigint;
   /** The last commit in the WAL here; determined only if the target is later than `now`. */
   readonly lastCommit: bigint | undefined;
@@ -76,7 +79,7 @@ function chooseLsn(lsn: bigint, { notBeforeLsn, replayedLsn }: TargetBounds): Ta
   return { goal: { kind: 'lsn', lsn }, shown };
 }
 
-/** Numbers wrap around: of two, the one that comes first is less than half a circle behind. */
+/** Transaction numbers wrap around: of two, the earlier one is less than half a circle behind the other. */
 export function isEarlierXid(xid: number, than: number): boolean {
   return ((xid - than) | 0) < 0;
 }
@@ -105,7 +108,7 @@ export function chooseTarget(requested: RequestedGoal, bounds: TargetBounds): Ta
   }
 }
 
-/** Microseconds of a text with an offset that a server or we wrote; undefined if it cannot be understood. */
+/** Microseconds of a text with an offset, as a server or we wrote it; undefined if it cannot be understood. */
 export function microsOf(text: string | undefined): bigint | undefined {
   if (text === undefined) return undefined;
   const parsed = parseTimestamp(text, 'an unknown zone');

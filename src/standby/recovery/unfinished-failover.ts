@@ -2,7 +2,7 @@ import type { StandbyRecord } from '../backup-record/record.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 import type { Objection } from '../steps/objections.ts';
 
-/** Whether the server that ended here was out of recovery, but its failover was not completed. */
+/** Whether the server had left recovery before it ended, but its failover was not completed. */
 export function hasUnfinishedFailover({ record, control, backupLabel }: DataDirectory): boolean {
   if (record.isFailoverUnfinished !== true || control === undefined || backupLabel !== undefined)
     return false;
@@ -15,7 +15,10 @@ export function isInFailoverConfiguration(record: StandbyRecord): boolean {
   return record.isFailoverUnfinished !== true || record.isActionBegun === true;
 }
 
-/** Data that the server took after its promotion may exist nowhere else, although its failover was never reported as finished. */
+/**
+ * Data that the server received after its promotion may exist nowhere else, although its failover was never reported as
+ * finished.
+ */
 export function failoverObjections(
   pgdata: string,
   record: StandbyRecord,
@@ -26,8 +29,8 @@ export function failoverObjections(
       {
         name: 'unfinished-failover',
         message: `whether a failover was not finished here is unknown: ${problem}`,
-        hint: 'If the server here was promoted, it may hold what exists nowhere else. Correct the file.',
-        cost: '-B replaces what is here',
+        hint: 'If the server here was promoted, it may hold data that exists nowhere else. Correct the file.',
+        cost: '-B replaces it, and data that exists only there is lost',
       },
     ];
   }

@@ -8,17 +8,17 @@ import { parseVersion } from '../../postgres/version.ts';
 import { exists, readIfExists } from '../../system/durable.ts';
 import { readRecord, type StandbyRecord } from '../backup-record/record.ts';
 
-/** The state of a data directory by its own files, whether or not a server runs on it. */
+/** The state of a data directory as its own files show it, whether or not a server runs on it. */
 export interface DataDirectory {
   readonly pgdata: string;
   readonly capabilities: Capabilities;
-  /** Undefined where pg_control is missing or cannot be understood; `controlProblem` then says why. */
+  /** Undefined if pg_control is missing or cannot be understood; `controlProblem` then gives the reason. */
   readonly control: ControlFile | undefined;
   readonly controlProblem: string | undefined;
   readonly record: StandbyRecord;
-  /** A base backup was begun and has not been finished: no server may start here. */
+  /** A base backup was begun and has not been completed: no server may start here. */
   readonly isIncomplete: boolean;
-  /** There until a server has begun to recover from the base backup. */
+  /** It exists until a server has begun to recover from the base backup. */
   readonly backupLabel: BackupLabel | undefined;
   readonly signals: RecoverySignals;
 }
@@ -33,7 +33,7 @@ interface RecoverySignals {
 export const incompleteControlFile = 'pg_control.pitrtools';
 const attempts = 5;
 
-/** A running server writes the file in one piece, but we may read between two of them. */
+/** A running server writes the file in one piece, but we may read it in the middle of that write. */
 async function readControl(pgdata: string): Promise<Pick<DataDirectory, 'control' | 'controlProblem'>> {
   const path = join(pgdata, 'global', 'pg_control');
   let problem = '';
@@ -54,7 +54,7 @@ async function readLabel(pgdata: string): Promise<BackupLabel | undefined> {
   return content === undefined ? undefined : parseBackupLabel(content.toString('utf8'), 'backup_label');
 }
 
-/** The major version that the data directory is of. */
+/** The major version of the data directory. */
 export async function readCapabilities(pgdata: string): Promise<Capabilities> {
   const text = await readFile(join(pgdata, 'PG_VERSION'), 'utf8').catch((error: unknown) => {
     throw refusal(`"${pgdata}" is no data directory: its PG_VERSION cannot be read`, {
@@ -79,7 +79,7 @@ async function hasUnfinishedCopy(pgdata: string): Promise<boolean> {
   return record.backup?.status === 'copying' || exists(join(pgdata, 'global', incompleteControlFile));
 }
 
-/** An unfinished copy is reported before anything else of it is read: the rest may be half of one cluster and half of another. */
+/** An unfinished copy is reported first, because the rest may be half of one cluster and half of another. */
 export async function refuseIncompleteCopy(pgdata: string): Promise<void> {
   if (!(await hasUnfinishedCopy(pgdata))) return;
   throw refusal(`the base backup in "${pgdata}" is incomplete`, {
@@ -100,7 +100,7 @@ export async function readDataDirectory(pgdata: string): Promise<DataDirectory> 
   };
 }
 
-/** The state of the cluster as pg_control has it now. */
+/** The present state of the cluster according to pg_control. */
 export async function readControlFile(pgdata: string): Promise<ControlFile | undefined> {
   return (await readControl(pgdata)).control;
 }

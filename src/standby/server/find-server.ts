@@ -12,7 +12,7 @@ export interface FoundServer {
   readonly postmaster: Postmaster;
 }
 
-/** Observes the server of this host before an action; refuses one that could not be started. */
+/** Observes this host's server before an action. Refuses a server that could not be started. */
 export async function findServer(deps: StandbyDeps, purpose: 'start' | 'failover'): Promise<FoundServer> {
   const { start_command: start, promote_command: promote, pgdata } = deps.settings;
   const postmaster = await requireClearPostmaster(deps);

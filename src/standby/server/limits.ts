@@ -25,7 +25,7 @@ function limitsIn(parameters: ParameterValues): Limits {
   return new Map(known.map((name) => [name, Number(parameters.get(name))]));
 }
 
-/** As the standby will be started. */
+/** The values with which the standby will be started. */
 async function limitsOfFiles(server: Server, configuration: ServerConfiguration): Promise<Limits> {
   const start = startParameters(server, 'standby', configuration);
   return limitsIn(await parametersOfFiles(server, limitNames, start));
@@ -42,7 +42,7 @@ export interface LimitQuestion {
   readonly state: ServerState;
 }
 
-/** Settings of which a hot standby here has less than its pg_control demands. */
+/** Settings that are lower here than a hot standby's pg_control demands. */
 export async function observeLowLimits({
   server,
   configuration,
@@ -72,13 +72,13 @@ export function describeLowLimit({ name, here, demanded }: LowLimit): string {
   return `${name} is ${here} here, and the primary has ${demanded}`;
 }
 
-/** The lines to write, and the file to write them to. */
+/** Names the lines to write, and the file for them. */
 export function limitHint(low: readonly LowLimit[], { configFile }: ServerConfiguration): string {
   const lines = low.map(({ name, demanded }) => `${name} = ${demanded}`).join(', ');
   return `Set ${lines} in ${configFile}, or in the file that is copied there.`;
 }
 
-/** Low limits end a standby: from 14 on its replay stops in the middle, before that the server ends. */
+/** With settings that are too low, a standby fails: from 14 on its replay stops in the middle, before that its server ends. */
 export function limitObjectionsOf(
   low: readonly LowLimit[],
   configuration: ServerConfiguration,
@@ -93,13 +93,13 @@ export function limitObjectionsOf(
   ];
 }
 
-/** A server that is started so has what pg_control demands, whatever its files say. */
+/** A server that is started with these parameters has the values that pg_control demands, whatever its files say. */
 export function raised(configuration: ServerConfiguration, low: readonly LowLimit[]): ServerConfiguration {
   const more = low.map(({ name, demanded }) => [name, String(demanded)] as const);
   return { ...configuration, parameters: new Map([...configuration.parameters, ...more]) };
 }
 
-/** In megabytes; undefined where it is not known. */
+/** In megabytes; undefined if it is not known. */
 async function availableMemory(): Promise<number | undefined> {
   const text = await readFile('/proc/meminfo', 'utf8').catch(() => '');
   const kilobytes = /^MemAvailable:\s+(\d+) kB/m.exec(text)?.[1];
@@ -112,8 +112,8 @@ export type MemoryForLimits =
   | { readonly kind: 'too-little'; readonly reason: string };
 
 /**
- * Asks the server's program for the shared memory that it would take (from 15), on a data directory of its own that holds pg_control
- * alone: it does not answer this for one that a server runs on.
+ * Asks the server's program how much shared memory it would use (from 15 on). The program does not answer that for a
+ * data directory on which a server runs, so it gets a temporary one that contains only pg_control.
  */
 async function sharedMemory(server: Server, configuration: ServerConfiguration): Promise<number | undefined> {
   return withTemporaryDirectory('pitrtools-trial-', async (directory) => {
@@ -123,7 +123,7 @@ async function sharedMemory(server: Server, configuration: ServerConfiguration):
     const start = new Map([
       ...startParameters(server, 'standby', configuration),
       ['data_directory', directory],
-      // It writes nothing anywhere else.
+      // The program must not write anywhere else.
       ['external_pid_file', ''],
       ['logging_collector', 'off'],
     ]);
@@ -133,7 +133,7 @@ async function sharedMemory(server: Server, configuration: ServerConfiguration):
   });
 }
 
-/** Whether a server that is started with the raised settings gets its memory, as far as that can be known before. */
+/** Whether a server with the raised settings will get its memory, as far as that can be known in advance. */
 export async function observeMemory(
   { server, configuration, state }: LimitQuestion,
   low: readonly LowLimit[],
@@ -145,7 +145,7 @@ export async function observeMemory(
       kind: 'unknown',
       reason: 'the server does not say how much memory it would take (it does from 15 on)',
     };
-  // A running server's memory is free once it is stopped.
+  // A running server frees its memory when it is stopped.
   const freed = state.kind === 'stopped' ? 0 : ((await sharedMemory(server, configuration)) ?? 0);
   if (needed <= free + freed) return { kind: 'enough' };
   return {

@@ -12,19 +12,20 @@ function loopbackOf(address: string): string {
   return address === '::' ? '::1' : address;
 }
 
-/** A list as `unix_socket_directories` has it. */
+/** The list in `unix_socket_directories`. */
 function directoriesIn(text: string | undefined): readonly string[] {
   const names = (text ?? '').split(',').map((name) => name.trim().replace(/^"(.*)"$/, '$1'));
   return names.filter((name) => name !== '');
 }
 
-/** Known to the kernel alone: libpq reaches it, Node does not. */
+/** An abstract socket exists only in the kernel. libpq can connect to it; Node cannot. */
 function isAbstract(directory: string): boolean {
   return directory.startsWith('@');
 }
 
 /**
- * Where the running server of this host listens: from 9.1 on postmaster.pid says it, before that the configuration must.
+ * The address at which this host's running server listens. From 9.1 on it is in postmaster.pid; before that only the
+ * configuration has it.
  *
  * @param inFile the settings in postgresql.conf
  */

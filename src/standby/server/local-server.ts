@@ -14,7 +14,7 @@ import { runSiteCommand } from './shell-command.ts';
 import { stopProgress } from './stop-progress.ts';
 import { type Look, mustBecome, waitUntil } from './wait.ts';
 
-/** pg_ctl does not wait, for its own condition differs by version; it ends at once. */
+/** pg_ctl is called without waiting, because its own condition differs by version; it ends at once. */
 const pgCtlLimitMs = 30_000;
 const shownLogBytes = 4096;
 const shownLogLines = 12;
@@ -28,7 +28,7 @@ export interface Started {
   readonly control: ControlFile | undefined;
 }
 
-/** For a server that was found running. */
+/** For a server that was running already. */
 export const notStartedHere: Started = { logOffset: 0, atS: 0, control: undefined };
 
 async function beforeStart(deps: StandbyDeps): Promise<Started> {
@@ -43,7 +43,7 @@ async function logSize(deps: StandbyDeps): Promise<number> {
   return (await stat(await serverLogFile(deps.settings)).catch(() => undefined))?.size ?? 0;
 }
 
-/** The server's log since it was started, or the end of it; undefined where it logs elsewhere. */
+/** The server's log since its start, or the end of it; undefined if the server logs elsewhere. */
 export async function serverLogSince(
   deps: StandbyDeps,
   started: Started,
@@ -62,7 +62,7 @@ export async function serverLogSince(
   }
 }
 
-/** The last lines that the server has logged since it was started. */
+/** The last lines of the server's log since its start. */
 export async function serverLogTail(deps: StandbyDeps, started: Started): Promise<string> {
   const path = await serverLogFile(deps.settings);
   const text = await serverLogSince(deps, started, shownLogBytes);
@@ -91,10 +91,13 @@ function requireSuccess(result: CommandResult, what: string): void {
   });
 }
 
-/** How long a postmaster may take to leave its pid file; one that finds its configuration wrong never does. */
+/**
+ * The longest time until a postmaster has written its pid file. A postmaster that rejects its configuration never
+ * writes it.
+ */
 const appearS = 5;
 
-/** From then on, a server that is not there has ended. */
+/** After this, a server without a pid file has ended. */
 async function waitForPidFile(deps: StandbyDeps): Promise<void> {
   await waitUntil(deps, appearS, async () => {
     const postmaster = await readPostmaster(deps.settings.pgdata);
@@ -103,7 +106,7 @@ async function waitForPidFile(deps: StandbyDeps): Promise<void> {
   });
 }
 
-/** Starts the server and returns as soon as it is there: `observeServer` shows what becomes of it. */
+/** Starts the server and returns as soon as its pid file exists. `observeServer` shows how the start continues. */
 export async function startServerProgram(
   server: Server,
   configuration: ServerConfiguration,
@@ -111,7 +114,7 @@ export async function startServerProgram(
   const { deps, pgdata } = server;
   const started = await beforeStart(deps);
   const { start_command: own } = deps.settings;
-  // Files that were just written to pgdata must be there after a crash, too.
+  // Files that were just written to pgdata must also exist after a crash.
   await fsyncPath(pgdata);
   deps.report('server starting');
   if (own === undefined) await startByPgCtl(server, configuration, started);
@@ -141,7 +144,7 @@ async function stopped(pgdata: string): Promise<Look<undefined>> {
   return { kind: 'waiting', progress: await stopProgress(pgdata) };
 }
 
-/** Stops the server fast, and is back when no process of it is left. */
+/** Stops the server by a fast shutdown. Returns when none of its processes is left. */
 export async function stopServerProgram(server: Server): Promise<void> {
   const { deps, pgdata } = server;
   const { stop_command: own, start_timeout: limitS } = deps.settings;
@@ -164,7 +167,7 @@ export async function stopServerProgram(server: Server): Promise<void> {
   );
 }
 
-/** With the site's own command where there is one, for it may have to inform a service manager. */
+/** Uses the site's own command if there is one, because a service manager may have to know of the stop. */
 export async function restartServerProgram(
   server: Server,
   configuration: ServerConfiguration,

@@ -8,8 +8,8 @@ const heldByReplay = `SELECT d.datname AS database,
   WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.granted ORDER BY 1, 2`;
 
 /**
- * The relations that transactions lock which were not finished where the replay has stopped: every query on them waits until it goes
- * on. Undefined where the server does not say.
+ * The relations that are locked by transactions which were unfinished where replay stopped. Every query on them waits
+ * until replay continues. Undefined if the server does not answer.
  */
 export async function lockedRelations(server: Server): Promise<readonly string[] | undefined> {
   const rows = await rowsOf(server, heldByReplay);

@@ -3,10 +3,13 @@ import type { StandbyDeps } from '../deps.ts';
 
 // SQLSTATE 3D000, invalid_catalog_name: there is no such database.
 const noSuchDatabase = '3D000';
-/** In every cluster, however little its administrator left of it. */
+/** It exists in every cluster, even if an administrator has removed all other databases. */
 const alwaysThere = 'template1';
 
-/** Logs in to the database of the INI; where it names none and the usual one is not there, to one that is. */
+/**
+ * Logs in to the database in the INI file. If the file names none and the usual one does not exist, uses one that
+ * always exists.
+ */
 export async function logIn<T>(
   deps: Pick<StandbyDeps, 'settings' | 'withLocalSql'>,
   address: LocalServer,

@@ -17,7 +17,7 @@ import {
 import type { Server } from './server.ts';
 import { type ConfigurationRole, configurationSources, readConfiguration } from './server-configuration.ts';
 
-/** How this host's server archives once it is promoted. */
+/** The way in which this host's server archives once it is promoted. */
 export type OwnArchiving =
   | { readonly kind: 'known'; readonly archiving: Archiving }
   | { readonly kind: 'unknown'; readonly reason: string };
@@ -29,7 +29,7 @@ function known(values: ParameterValues): OwnArchiving {
   return { kind: 'known', archiving: { archiveMode, archiveCommand, archiveLibrary } };
 }
 
-/** The running server's own word. */
+/** The settings that the running server reports. */
 export async function askServer(server: Server): Promise<OwnArchiving> {
   const answer = await parametersOfServer(server, names);
   return answer.kind === 'answered' ? known(answer.value) : { kind: 'unknown', reason: answer.reason };
@@ -45,7 +45,7 @@ async function askFiles(server: Server): Promise<OwnArchiving> {
   return { kind: 'unknown', reason: `the server's program reads none from "${start.get('config_file')}"` };
 }
 
-/** The running server's own word counts unless other files are put in force by the promotion. */
+/** The running server's settings are right unless the promotion puts other files into force. */
 export async function observeArchiving(server: Server): Promise<OwnArchiving> {
   const { settings } = server.deps;
   const confOf = (role: ConfigurationRole) => configurationSources(settings, role).conf;
@@ -54,18 +54,18 @@ export async function observeArchiving(server: Server): Promise<OwnArchiving> {
   return answer.kind === 'known' ? answer : askFiles(server);
 }
 
-/** Names by which a list of standbys might mean this host. */
+/** The names that a list of standbys might use for this host. */
 async function ownNames({ settings, hostName }: StandbyDeps): Promise<readonly string[]> {
   const sentinel = await readSentinel(settings.archivedir).catch(() => undefined);
   return [hostName, 'localhost', ...ownAddresses(), ...(sentinel === undefined ? [] : [sentinel.standby])];
 }
 
-/** A shell makes another path of it, in the environment of the server, which nobody here knows. */
+/** The server's shell expands such a path in the server's environment, which is unknown here. */
 function isExpanded(path: string): boolean {
   return /^~|[$`*?[]/.test(path);
 }
 
-/** A bare name is looked up on the server's PATH, which nobody here knows either. */
+/** A bare name is looked up on the server's PATH, which is unknown here as well. */
 async function programProblem({ program }: ArchiveCall, pgdata: string): Promise<readonly string[]> {
   if (!program.includes('/') || isExpanded(program)) return [];
   const path = resolve(pgdata, program);
@@ -73,7 +73,7 @@ async function programProblem({ program }: ArchiveCall, pgdata: string): Promise
   return [`there is no program "${path}" that could be run`];
 }
 
-/** Problems of the archiver's INI file: it is not there, cannot be used, or has this host in its list of standbys. */
+/** The problems of the archiver's INI file: it does not exist, cannot be used, or lists this host as a standby. */
 export function iniProblems(iniFile: string, text: string, own: readonly string[]): readonly string[] {
   const config = parseArchiverConfig(text);
   if (config.kind === 'problems')
@@ -97,8 +97,9 @@ async function callProblems(deps: StandbyDeps, call: ArchiveCall): Promise<reado
 }
 
 /**
- * Why an archive_command, which a standby may have inherited from its primary, must not stay as it is once this server is promoted.
- * None where it archives nothing, and of another program than cmd_archiver only that it names this host's own archive.
+ * The reasons why an archive_command, which a standby may have inherited from its primary, must be changed before this
+ * server is promoted. There are none if the server archives nothing. If it archives by another program than
+ * cmd_archiver, the only possible reason is that the command names this host's own archive.
  */
 async function archivingProblems(deps: StandbyDeps, archiving: Archiving): Promise<readonly string[]> {
   const { archivedir } = deps.settings;

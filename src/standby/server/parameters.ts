@@ -10,12 +10,12 @@ import {
 import { requirePgCtl } from './server-programs.ts';
 import { withLocalServer } from './server-state.ts';
 
-/** Values of the server's parameters, by name; one that is not known is not in it. */
+/** The values of the server's parameters, by name; a parameter whose value is unknown is missing. */
 export type ParameterValues = ReadonlyMap<string, string>;
 
 const questionMs = 10_000;
 
-/** As the running server has them. */
+/** The values in the running server. */
 export async function parametersOfServer(
   server: Server,
   names: readonly string[],
@@ -27,7 +27,7 @@ export async function parametersOfServer(
   });
 }
 
-/** The parameters of a start in a role: with the INI's own file where that is to be copied first. */
+/** The parameters for a start in a role; they name the INI file's configuration file if that must be copied first. */
 export function startParameters(
   { deps }: Server,
   role: ConfigurationRole,
@@ -37,15 +37,15 @@ export function startParameters(
   return new Map([...parameters, ['config_file', source]]);
 }
 
-/** The server's own program, which stands beside its pg_ctl. */
+/** The server's own program, which is in the same folder as its pg_ctl. */
 async function serverProgram({ deps, capabilities }: Server): Promise<string> {
   const pgCtl = await requirePgCtl(deps, capabilities).catch(() => undefined);
   return pgCtl === undefined ? 'postgres' : join(dirname(pgCtl.program), 'postgres');
 }
 
 /**
- * As the server's program reads them (from 9.2) when it is started so, with all that its files include. A file that includes
- * others, or is overruled by one, says too little by itself.
+ * The values that the server's program reports for such a start (from 9.2 on), with all included files. The text of one
+ * file is not enough, because it may include others, and other files may override it.
  */
 export async function parametersOfFiles(
   server: Server,

@@ -4,12 +4,12 @@ import type { Server } from './server.ts';
 import { observeServer } from './server-state.ts';
 import { type Look, waitUntil } from './wait.ts';
 
-/** A server that fails over a setting does so moments after it has written that it recovers. */
+/** If a setting makes a server fail, that happens within moments after it has written that it recovers. */
 const settleMs = 1_000;
 
 type Seen = 'recovering' | 'production';
 
-/** Since when it has been seen recovering without an answer. */
+/** The time since which it has been seen recovering without an answer. */
 interface FirstSeen {
   atMs: number | undefined;
 }
@@ -26,7 +26,7 @@ async function look(server: Server, started: Started, firstSeen: FirstSeen): Pro
   return { kind: 'waiting', progress: state.progress };
 }
 
-/** Which outcomes are success, and what is said of any other. */
+/** The outcomes that count as success, and the message for any other one. */
 export interface Expectation {
   readonly wanted: readonly Seen[];
   readonly message: string;
@@ -34,8 +34,8 @@ export interface Expectation {
 }
 
 /**
- * Waits until a started server answers that it recovers, or has written so and lived on for a while (a warm standby answers nobody),
- * or until it is open.
+ * Waits until a started server is open or recovers. A hot standby says so itself. A warm standby answers no query: it
+ * must have written so and then have run on for a moment.
  */
 export async function mustBeSeen(
   server: Server,

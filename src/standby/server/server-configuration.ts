@@ -6,10 +6,10 @@ import { settingsIn } from '../../postgres/settings-file.ts';
 import { exists, readIfExists } from '../../system/durable.ts';
 import { shellQuote } from '../../system/shell-quote.ts';
 
-/** Which of the INI's two sets of configuration files counts: the standby's, or the one of a server that was promoted. */
+/** One of the INI file's two sets of configuration files: for the standby, or for a promoted server. */
 export type ConfigurationRole = 'standby' | 'failover';
 
-/** The configuration that a server is started with. */
+/** The configuration with which a server is started. */
 export interface ServerConfiguration {
   readonly configFile: string;
   /** Parameters that must be given on the command line, by name. */
@@ -34,14 +34,15 @@ export function configurationSources(
   };
 }
 
-/** Where Debian's own tools look, too. */
+/** Debian's own tools look here, too. */
 function debianRoot(): string {
   return process.env['PG_CLUSTER_CONF_ROOT'] ?? '/etc/postgresql';
 }
 
 /**
- * Debian keeps a cluster's configuration in /etc/postgresql/VERSION/NAME. A file there counts only if it says itself that
- * it is for this data directory: "main" is the name of many. Debian's own tools look elsewhere where `PG_CLUSTER_CONF_ROOT` is set.
+ * Debian keeps a cluster's configuration in /etc/postgresql/VERSION/NAME. A file there counts only if it names this
+ * data directory, because many clusters have the name "main". If `PG_CLUSTER_CONF_ROOT` is set, Debian's own tools look
+ * there instead.
  */
 export async function findDebianConfigFile(
   pgdata: string,
@@ -65,7 +66,7 @@ async function configFileOf(
   return (await findDebianConfigFile(settings.pgdata, major)) ?? inPgdata;
 }
 
-/** The parameters that keep the server in this data directory and with these files, whatever `configFile` says. */
+/** The parameters that make the server use this data directory and these files, whatever `configFile` contains. */
 export function commandLineParameters(
   settings: Pick<StandbySettings, 'pgdata' | 'no_copy_conf'>,
   sources: ConfigurationSources,
@@ -76,7 +77,7 @@ export function commandLineParameters(
   const { pgdata } = settings;
   if (configFile !== join(pgdata, 'postgresql.conf')) parameters.set('config_file', configFile);
   const dataDirectory = inFile.get('data_directory');
-  // A copy of the primary's file may name the primary's directory; -D does not win over it.
+  // A copy of the primary's file may name the primary's directory, and that setting overrides -D.
   if (dataDirectory !== undefined && dataDirectory !== pgdata) parameters.set('data_directory', pgdata);
   if (sources.hba === undefined) return parameters;
   const hba = settings.no_copy_conf ? sources.hba : join(pgdata, 'pg_hba.conf');
@@ -84,7 +85,7 @@ export function commandLineParameters(
   return isFound ? parameters : parameters.set('hba_file', hba);
 }
 
-/** As it will be once the files of the INI are in their places. */
+/** The configuration as it will be when the INI file's files have been copied. */
 export async function readConfiguration(
   settings: StandbySettings,
   role: ConfigurationRole,
@@ -98,7 +99,7 @@ export async function readConfiguration(
   return { configFile, parameters, inFile };
 }
 
-/** Whether a standby that is started so answers queries, as far as the file itself says. */
+/** Whether a standby with this configuration answers queries, as far as the file itself shows it. */
 export function isHotStandby(
   { parameters, inFile }: Pick<ServerConfiguration, 'parameters' | 'inFile'>,
   { hotStandbyDefaultOn }: Pick<Capabilities, 'hotStandbyDefaultOn'>,
@@ -107,7 +108,7 @@ export function isHotStandby(
   return set === undefined ? hotStandbyDefaultOn : /^(on|t.*|y.*|1)$/i.test(set);
 }
 
-/** For pg_ctl's `-o`, which a shell reads. */
+/** For pg_ctl's `-o`, whose value is read by a shell. */
 export function serverOptions(parameters: ReadonlyMap<string, string>): string {
   return [...parameters].map(([name, value]) => `-c ${name}=${shellQuote(value)}`).join(' ');
 }

@@ -6,7 +6,7 @@ import { findVersion } from '../../postgres/version.ts';
 import { exists } from '../../system/durable.ts';
 import { findDebianConfigFile } from './server-configuration.ts';
 
-/** Where nothing else says it: never our own streams, which the server would hold open forever. */
+/** The log if nothing else names one. It must not be our own output, which the server would hold open forever. */
 const defaultLogName = 'pitrtools-server.log';
 
 const debianLogs = '/var/log/postgresql';
@@ -19,7 +19,10 @@ async function canAppendTo(path: string): Promise<boolean> {
   );
 }
 
-/** As pg_lsclusters shows it, and logrotate looks after it; undefined where this is no cluster of Debian's, or the log is not ours. */
+/**
+ * The log that pg_lsclusters shows and logrotate rotates; undefined if this is no cluster of Debian's, or if the log is
+ * not ours.
+ */
 async function debianLogFile(pgdata: string, logs: string): Promise<string | undefined> {
   const text = await readFile(join(pgdata, 'PG_VERSION'), 'utf8').catch(() => '');
   const major = findVersion(text)?.major;
@@ -34,7 +37,7 @@ async function debianLogFile(pgdata: string, logs: string): Promise<string | und
   return (await canAppendTo(path)) ? path : undefined;
 }
 
-/** The file that pg_ctl appends the server's output to, until the server opens a log of its own. */
+/** The file to which pg_ctl appends the server's output, until the server opens a log of its own. */
 export async function serverLogFile(
   { logfile, pgdata }: Pick<StandbySettings, 'logfile' | 'pgdata'>,
   logs = debianLogs,

@@ -15,11 +15,11 @@ const ofOwner: ServerModes = { file: 0o600, directory: 0o700 };
 const ofGroup: ServerModes = { file: 0o640, directory: 0o750 };
 
 /**
- * From 11 the mode of the data directory itself says whether the group reads what is in it (manual, `initdb
- * --allow-group-access`), such as a user who takes backups. Whatever we write there is read by the same group.
+ * From 11 on the mode of the data directory shows whether its group may read its contents (manual, `initdb
+ * --allow-group-access`), for example a user who takes backups. The same group may read what we write there.
  */
 export async function serverModes(pgdata: string): Promise<ServerModes> {
-  // Where it is not there, the write itself says so.
+  // If pgdata does not exist, the write itself reports that.
   const mode = (await stat(pgdata).catch(() => undefined))?.mode ?? 0;
   if ((mode & ofGroup.directory) !== ofGroup.directory) return ofOwner;
   const version = findVersion((await readIfExists(join(pgdata, 'PG_VERSION')))?.toString('utf8') ?? '');
@@ -36,15 +36,15 @@ export async function writeForServer(
   await writeDurably(path, content, (await serverModes(pgdata)).file);
 }
 
-/** Makes a directory in pgdata, and those above it, as the server itself would; one that is there stays as it is. */
+/** Makes a directory in pgdata, and missing ones above it, as the server itself would. An existing directory stays as it is. */
 export async function makeForServer(pgdata: string, path: string): Promise<void> {
   const { directory } = await serverModes(pgdata);
   const made = await mkdir(path, { recursive: true, mode: directory });
-  // The caller may have a umask that is stricter.
+  // The caller's umask may be stricter.
   if (made !== undefined && directory !== ofOwner.directory) await chmod(path, directory);
 }
 
-/** A directory outside pgdata that holds a tablespace: the server widens it so when the tablespace is made. */
+/** A directory outside pgdata that holds a tablespace: the server gives it this mode when the tablespace is made. */
 export async function openToGroup(pgdata: string, path: string): Promise<void> {
   const { directory } = await serverModes(pgdata);
   const { mode } = await stat(path);

@@ -8,23 +8,23 @@ import type { StandbyDeps } from '../deps.ts';
 
 const limitMs = 10_000;
 
-/** Package folders of whatever releases are installed here: for a question that no release is known for yet. */
+/** The package folders of all releases that are installed here, for the time before a release is known. */
 export async function installedPackageFolders(): Promise<readonly string[]> {
   const majors = await readdir('/usr/lib/postgresql').catch((): string[] => []);
   const pgdg = (await readdir('/usr').catch((): string[] => [])).filter((name) => name.startsWith('pgsql-'));
   return [...majors, ...pgdg.map((name) => name.slice('pgsql-'.length))].flatMap(packageFolders);
 }
 
-/** Where packages put the programs of one major release, which are not on the PATH. */
+/** The folders in which packages install the programs of one major release. They are not on the PATH. */
 export function packageFolders(major: string): readonly string[] {
   return [`/usr/lib/postgresql/${major}/bin`, `/usr/pgsql-${major}/bin`, `/usr/local/pgsql/bin`];
 }
 
 /**
- * pg_ctl of the version that the data directory is of. One of another version would refuse it at best, and with
- * the wrong message.
+ * pg_ctl of the data directory's version. Another version would refuse the directory at best, with a misleading
+ * message.
  *
- * @param whose what has that version, where it is not the data directory
+ * @param whose the owner of that version, if it is not the data directory
  */
 export async function requirePgCtl(
   deps: StandbyDeps,

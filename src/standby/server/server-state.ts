@@ -19,13 +19,13 @@ import { type ConfigurationRole, readConfiguration } from './server-configuratio
 /** The state of this host's server. */
 export type ServerState =
   | { readonly kind: 'stopped' }
-  /** A server is there; it is not yet known to recover or to serve. */
+  /** A server runs, and it is not known yet whether it recovers or serves. */
   | { readonly kind: 'starting'; readonly progress: string }
   | {
       readonly kind: 'recovering';
-      /** Whether it said so itself: only a hot standby answers queries. */
+      /** Whether the server said so itself: only a hot standby answers queries. */
       readonly answers: boolean;
-      /** How far, if it says so. */
+      /** The location that it has replayed, if it reports that. */
       readonly replayed?: bigint | undefined;
       readonly progress: string;
     }
@@ -39,9 +39,9 @@ async function isServerOf(pgdata: string, sql: LocalSql): Promise<boolean> {
 }
 
 /**
- * Connects to the server of this host, wherever it listens. Up to 9.0 nothing shows whether a server that runs was started with
- * the standby's configuration or the failover's, which may have another port. The server that answers there may as well be another
- * one, such as a primary on this host: it must first say that it is ours.
+ * Connects to this host's server, wherever it listens. Up to 9.0 nothing shows whether a running server was started
+ * with the standby's configuration or with the failover's, which may have another port. Another server may answer at
+ * that port, such as a primary on this host. The server must therefore prove first that it is ours.
  */
 export async function withLocalServer<T>(
   { deps, pgdata, capabilities }: Server,
@@ -70,7 +70,7 @@ export async function withLocalServer<T>(
 
 const leftoverPollMs = 200;
 
-/** Waits, as long as for word of the primary, for what is left of a killed server and ends by itself. */
+/** Waits until the remaining processes of a killed server have ended by themselves, for as long as we wait for the primary. */
 export async function settledPostmaster(
   deps: Pick<StandbyDeps, 'settings' | 'monotonicMs' | 'pause'>,
 ): Promise<Postmaster> {
@@ -83,7 +83,7 @@ export async function settledPostmaster(
   }
 }
 
-/** The pid file that cannot be read is not "not running". */
+/** An unreadable pid file does not mean "not running". */
 export async function requireClearPostmaster(deps: StandbyDeps): Promise<Postmaster> {
   deps.log.notice('check_pgpid_func()');
   const postmaster = await settledPostmaster(deps);
@@ -94,7 +94,7 @@ export async function requireClearPostmaster(deps: StandbyDeps): Promise<Postmas
   });
 }
 
-/** The startup process's title, which has the segment that it replays. */
+/** The title of the startup process, which contains the segment that it replays. */
 async function startupTitle(pgdata: string): Promise<string> {
   for (const pid of await pidsWorkingIn(pgdata)) {
     const title = await titleOf(pid);
@@ -103,14 +103,14 @@ async function startupTitle(pgdata: string): Promise<string> {
   return '';
 }
 
-/** Replay writes minRecoveryLsn between restartpoints too; where its place is not known, the checksum shows it. */
+/** Replay also updates minRecoveryLsn between restartpoints. If its offset is unknown, a new checksum shows the change. */
 function describeControl(control: ControlFile | undefined): string {
   if (control === undefined) return '0 0';
   const { checkpointLsn, time, state, checksum, progress } = control;
   return `${checkpointLsn} ${time} ${state} ${progress?.minRecoveryLsn ?? 0n} ${checksum}`;
 }
 
-/** NULL until something has been replayed. */
+/** NULL before anything has been replayed. */
 function lsnOf(text: string): bigint | undefined {
   return text.includes('/') ? parseLsn(text) : undefined;
 }
@@ -122,7 +122,7 @@ interface Answer {
 
 async function ask(capabilities: Capabilities, sql: LocalSql): Promise<Answer> {
   const { isInRecoveryFunction, lastReplayLsnFunction } = capabilities;
-  // A server that answers queries and cannot recover while it does so (8.4) is out of recovery.
+  // A server that answers queries, but could not during recovery (8.4), is out of recovery.
   if (isInRecoveryFunction === undefined) return { recovering: false, replayed: '' };
   const [row] = await sql(
     `SELECT ${isInRecoveryFunction}() AS recovering, ${lastReplayLsnFunction ?? 'NULL'}${lastReplayLsnFunction === undefined ? '' : '()'}::text AS replayed`,
@@ -130,7 +130,7 @@ async function ask(capabilities: Capabilities, sql: LocalSql): Promise<Answer> {
   return { recovering: row?.['recovering'] === true, replayed: String(row?.['replayed']) };
 }
 
-/** The states that a server writes once it is past its own start. */
+/** The states that a server writes after the first phase of its start. */
 function fromControl(state: ClusterState, progress: string): ServerState {
   if (state === 'in-archive-recovery') return { kind: 'recovering', answers: false, progress };
   if (state === 'in-production') return { kind: 'production', answers: false };
@@ -138,23 +138,23 @@ function fromControl(state: ClusterState, progress: string): ServerState {
 }
 
 /**
- * A server that starts leaves pg_control as it finds it for a while: as an earlier run left it or, out of a base backup, as the
- * primary had it, "in production", perhaps within this very second. It takes backup_label away after it has written that it
- * recovers.
+ * For a while after its start, a server leaves pg_control unchanged: in the state of an earlier run or, in a base
+ * backup, in the primary's state "in production", perhaps with a time in this very second. It removes backup_label
+ * after it has written that it recovers.
  */
 async function isFromBefore(control: ControlFile, pgdata: string, started: Started): Promise<boolean> {
   const { control: before, atS } = started;
   const isUnchanged = before === undefined || control.checksum === before.checksum;
-  // The clock may have been set back since, and the primary's may be ahead: only where nothing has changed do times speak, for
-  // two writes within one second may leave the same bytes.
+  // This host's clock may have been set back since, and the primary's may be ahead. Times therefore prove something
+  // only if the contents are unchanged, because two writes within one second may produce the same bytes.
   if (isUnchanged && control.time < BigInt(atS)) return true;
   if (control.state !== 'in-production') return false;
   return control.checksum === before?.checksum || exists(join(pgdata, 'backup_label'));
 }
 
 /**
- * A server that cannot answer while it recovers (8.4) logs a refusal for each question. Its pg_control says "in archive recovery"
- * until it has opened, so that nobody needs to.
+ * A server that cannot answer during recovery (8.4) logs a refusal for each attempt. Its pg_control says "in archive
+ * recovery" until it has opened, so no query is needed.
  */
 async function recoversInSilence(
   { pgdata, capabilities }: Server,
@@ -168,7 +168,7 @@ async function recoversInSilence(
   return { kind: 'recovering', answers: false, progress };
 }
 
-/** @param started by this run, or `notStartedHere`. */
+/** @param started the state before the start by this run, or `notStartedHere` */
 export async function observeServer(server: Server, started = notStartedHere): Promise<ServerState> {
   const { deps, pgdata, capabilities } = server;
   const postmaster = await readPostmaster(pgdata);
@@ -195,7 +195,7 @@ export async function observeServer(server: Server, started = notStartedHere): P
   return fromControl(control.state, progress);
 }
 
-/** The rows that the server here answers one statement with; undefined where it does not. */
+/** The rows of one statement that this host's server answers; undefined if it does not answer. */
 export async function rowsOf(
   server: Server,
   ...statement: Parameters<LocalSql>
@@ -204,7 +204,7 @@ export async function rowsOf(
   return answer.kind === 'answered' ? answer.value : undefined;
 }
 
-/** One statement to a server that must answer. */
+/** Runs one statement on a server that must answer. */
 export async function mustAnswer<T>(
   server: Server,
   what: string,

@@ -1,7 +1,7 @@
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import type { StandbyDeps } from '../deps.ts';
 
-/** The server of this host: where its data is, what its release can do, and the world that it is reached through. */
+/** The server of this host: its data directory, the abilities of its release, and the deps through which it is reached. */
 export interface Server {
   readonly deps: StandbyDeps;
   readonly pgdata: string;

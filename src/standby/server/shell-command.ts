@@ -7,13 +7,13 @@ export interface SiteCommandOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Further arguments, which no shell reads. */
   readonly args?: readonly string[];
-  /** Gets the pid of the command before it begins. */
+  /** A file that receives the command's pid before the command begins. */
   readonly pidFile?: string;
 }
 
 /**
- * Runs one of the site's own commands (`start_command` and the like), which are shell text by their documentation. Its output
- * goes to a file: a server that it leaves behind would hold a pipe open forever.
+ * Runs one of the site's own commands (`start_command` and the like), which the documentation defines as shell text.
+ * Its output goes to a file, because a server that it starts would hold a pipe open forever.
  */
 export async function runSiteCommand(
   deps: Pick<StandbyDeps, 'run' | 'log'>,

@@ -3,7 +3,7 @@ import { serverProcesses } from '../../system/postmaster.ts';
 import { titleOf } from '../../system/processes.ts';
 import { readControlFile } from './data-directory.ts';
 
-/** A process's title, and how much it has written (proc(5)). */
+/** A process's title, and the number of bytes that it has written (proc(5)). */
 async function activityOf(pid: number): Promise<string> {
   const title = await titleOf(pid);
   const io = await readFile(`/proc/${pid}/io`, 'utf8').catch(() => '');
@@ -11,8 +11,8 @@ async function activityOf(pid: number): Promise<string> {
 }
 
 /**
- * Text that changes while a server gets on with its shutdown. Only from its last checkpoint on does the work of its processes
- * lead to its end: before that, sessions that nobody ends would look like progress.
+ * Text that changes as long as a shutdown makes progress. Only after the server has begun its last checkpoint do the
+ * writes of its processes count as progress. Before that, sessions that never end would look like progress.
  */
 export async function stopProgress(pgdata: string): Promise<string> {
   const control = await readControlFile(pgdata);

@@ -5,21 +5,21 @@ import type { Server } from './server.ts';
 import { observeServer, rowsOf } from './server-state.ts';
 import { type Look, waitUntil } from './wait.ts';
 
-/** Each version has words of its own for a stream that the primary refuses, or that cannot begin. */
+/** The messages by which the versions report a stream that the primary refuses, or that cannot begin. */
 const refusedStream =
   /could not connect to the primary server|could not (?:start WAL streaming|receive data from WAL stream)|could not receive database system identifier|invalid response from primary server|database system identifier differs|highest timeline \d+ of the primary is behind|replication slot ".*" does not exist/;
 const begunStream = /started streaming WAL from primary|streaming replication successfully connected/;
-/** A primary that is just being restarted refuses once or twice. */
+/** A primary that is being restarted refuses once or twice. */
 const enoughRefusals = 4;
 const readLogBytes = 64 * 1024;
 
-/** The WAL receiver's title once it has got something: "walreceiver streaming 0/3000060". */
+/** The WAL receiver's title once it has received something: "walreceiver streaming 0/3000060". */
 const streamingTitle = /^postgres: .*(?:wal receiver process|walreceiver)\s+streaming /;
 
 /** Signs of the stream in the server's log since it was started. */
 export interface StreamInLog {
   readonly hasBegun: boolean;
-  /** Each line that refuses it, with nothing begun behind it. */
+  /** The lines that report a refusal after which no stream began. */
   readonly refusals: readonly string[];
 }
 
@@ -35,14 +35,14 @@ async function hasStreamingTitle(pgdata: string): Promise<boolean> {
   return false;
 }
 
-/** Only a superuser and a reader of all statistics sees more than the pid: no answer proves nothing. */
+/** Other roles than a superuser or a reader of all statistics see only the pid, so an empty answer proves nothing. */
 async function saysItStreams(server: Server): Promise<boolean> {
   if (!server.capabilities.hasStatWalReceiver) return false;
   const rows = await rowsOf(server, 'SELECT status FROM pg_stat_wal_receiver');
   return rows?.[0]?.['status'] === 'streaming';
 }
 
-/** Refusals are counted from the last progress: what streaming lacks the archive may bring. */
+/** Each progress resets the count of refusals: the archive may bring the WAL that streaming needs. */
 interface Counted {
   progress: string;
   refusals: number;
@@ -67,8 +67,8 @@ async function look(server: Server, started: Started, counted: Counted): Promise
 }
 
 /**
- * Waits until the WAL receiver is seen streaming: the server says so (from 9.6), its process does, or its log. A standby that
- * replays the archive first is waited for as long as it advances.
+ * Waits until the WAL receiver is streaming. The server says so (from 9.6), its process title does, or its log. As long
+ * as a standby makes progress by replaying the archive, we keep waiting.
  */
 export async function waitUntilStreaming(
   server: Server,

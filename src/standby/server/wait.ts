@@ -4,17 +4,20 @@ import type { StandbyDeps } from '../deps.ts';
 export type Look<T> =
   | { readonly kind: 'done'; readonly value: T }
   | { readonly kind: 'failed'; readonly reason: string }
-  /** `progress` is any text that changes while there is progress. */
+  /** `progress` is any text that changes as long as there is progress. */
   | { readonly kind: 'waiting'; readonly progress: string };
 
-/** A server that answers nobody yet logs each look of ours: the longer it takes, the rarer they become. */
+/**
+ * A server that does not accept connections yet logs each attempt of ours. The longer it takes, the rarer the attempts
+ * become.
+ */
 const firstPauseMs = 100;
 const longestPauseMs = 1_000;
 const pauseGrowth = 1.25;
 
 /**
- * Looks again and again until there is an end. The limit counts from the last progress, so that a replay which takes hours is
- * waited for, and one which stands still is not.
+ * Polls until the result is final. The limit counts from the last progress: a replay that takes hours is waited for,
+ * and one that stands still is not.
  */
 export async function waitUntil<T>(
   deps: Pick<StandbyDeps, 'pause' | 'monotonicMs' | 'signal'>,
@@ -38,7 +41,7 @@ export async function waitUntil<T>(
   }
 }
 
-/** The same for what must come, or the action fails with what the caller says. */
+/** The same for a result that must come: otherwise throws the caller's error. */
 export async function mustBecome<T>(
   deps: Pick<StandbyDeps, 'pause' | 'monotonicMs' | 'signal'>,
   limitS: number,

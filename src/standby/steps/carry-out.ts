@@ -10,14 +10,14 @@ export function printPlan(deps: Pick<StandbyDeps, 'report'>, steps: readonly Bou
   deps.report('Dry run: nothing was changed.');
 }
 
-/** Whether all could be undone. */
+/** Returns whether everything could be undone. */
 async function undoAll(deps: Pick<StandbyDeps, 'log'>, begun: readonly BoundStep[]): Promise<boolean> {
   let isUndone = true;
   for (const step of [...begun].reverse()) {
     try {
       await step.undo();
     } catch (error) {
-      // The first failure is what the user must see; what could not be undone is said beside it.
+      // The operator must see the first failure. Steps that could not be undone are reported beside it.
       deps.log.error(`could not undo "${step.say()}": ${messageOf(error)}`);
       isUndone = false;
     }
@@ -26,8 +26,8 @@ async function undoAll(deps: Pick<StandbyDeps, 'log'>, begun: readonly BoundStep
 }
 
 /**
- * A refusal, exit 4, means that nothing was changed. Steps are all that changes anything, so this is the one place that knows:
- * a step that refuses has changed nothing itself, but those before it may have.
+ * A refusal (exit 4) means that nothing was changed. Only steps change anything, so this is the one place where that is
+ * known: a step that refuses has changed nothing itself, but the steps before it may have.
  */
 function afterChanges(error: unknown, isChanged: boolean): unknown {
   if (!isChanged || !(error instanceof PitrError) || error.exitCode !== exitCodes.refused) return error;
@@ -40,7 +40,10 @@ function afterChanges(error: unknown, isChanged: boolean): unknown {
   });
 }
 
-/** Carries the steps out in order. A failure, or a signal between two steps, undoes what was begun and is thrown. */
+/**
+ * Carries out the steps in order. After a failure, or a signal between two steps, it undoes the begun ones and throws
+ * the error.
+ */
 export async function carryOut(
   deps: Pick<StandbyDeps, 'log' | 'signal'>,
   steps: readonly BoundStep[],
@@ -61,7 +64,8 @@ export async function carryOut(
 }
 
 /**
- * Carries out a plan: a list of steps as data, made by a pure function from what was observed. With `--dry-run` it is printed.
+ * Carries out a plan: a list of steps as data, which a pure function made from the facts. With `--dry-run` the plan is
+ * printed instead.
  *
  * @returns whether it was carried out
  */

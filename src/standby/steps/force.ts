@@ -25,7 +25,7 @@ export const forceNames = {
 
 export type ForceName = keyof typeof forceNames;
 
-/** How much the operator overrules. */
+/** The set of objections that the operator overrules. */
 export type Force =
   | { readonly kind: 'none' }
   | { readonly kind: 'all' }

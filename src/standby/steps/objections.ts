@@ -4,12 +4,12 @@ import { type Force, type ForceName, overrules } from './force.ts';
 
 /** Why an action must not begin. */
 export interface Objection {
-  /** By which `--force=NAME` overrules it; one without a name stands whatever is said. */
+  /** `--force=NAME` overrules the objection by this name. An objection without a name cannot be overruled. */
   readonly name?: ForceName;
   readonly message: string;
-  /** The remedy. */
+  /** The way to solve it. */
   readonly hint?: string | undefined;
-  /** The price of overruling it, as the end of a sentence. */
+  /** The consequence of overruling it, as the end of a sentence. */
   readonly cost?: string;
 }
 
@@ -32,10 +32,10 @@ export async function objectionsOf(tries: readonly (() => unknown)[]): Promise<r
   return found;
 }
 
-/** The same for a value that is needed once nothing stands against it. */
+/** The same for a value that is needed if there are no objections. */
 export interface Attempt<T> {
   readonly objections: readonly Objection[];
-  /** Throws where there is none. */
+  /** Throws if there is no value. */
   readonly value: () => T;
 }
 
@@ -57,7 +57,7 @@ export function isOverruled({ name }: Objection, force: Force): boolean {
   return name !== undefined && overrules(force, name);
 }
 
-/** The way out of one: mend it, or overrule it by its name. */
+/** How to solve an objection: by its remedy, or by overruling it by its name. */
 function wayOut({ name, hint, cost }: Objection): string | undefined {
   if (name === undefined) return hint;
   const price = cost === undefined ? '' : `: ${cost}`;
@@ -70,7 +70,7 @@ function describe(objection: Objection): string {
   return `- ${objection.message}. ${wayOut(objection) ?? ''}`.trimEnd();
 }
 
-/** Refuses with all objections at once that are not overruled. */
+/** Refuses if there are objections that are not overruled; names all of them at once. */
 export function refuseOn(objections: readonly Objection[], force: Force): void {
   const [first, ...others] = objections.filter((objection) => !isOverruled(objection, force));
   if (first === undefined) return;
@@ -80,7 +80,7 @@ export function refuseOn(objections: readonly Objection[], force: Force): void {
   });
 }
 
-/** Says what is overruled, before anything changes. */
+/** Reports the overruled objections before anything changes. */
 export function sayOverruled(
   { log }: { readonly log: Log },
   objections: readonly Objection[],
@@ -95,7 +95,7 @@ export function sayOverruled(
   }
 }
 
-/** The objection of an action for which the server here must not run. */
+/** The objection of an action that must not run while this host's server runs. */
 export function runningObjection({ pgdata }: { readonly pgdata: string }, pid: number): Objection {
   return {
     message: `PostgreSQL is running already in "${pgdata}" (pid ${pid})`,

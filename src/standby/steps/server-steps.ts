@@ -5,7 +5,7 @@ import type { Server } from '../server/server.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
 import type { StepTable } from './step-table.ts';
 
-/** The context of steps on this host's server: `started` is its state before one of them has started it. */
+/** The context of steps that work on this host's server. `started` is the server's state before one of them started it. */
 export interface ServerContext {
   readonly server: Server;
   started: Started;

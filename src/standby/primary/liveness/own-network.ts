@@ -57,7 +57,7 @@ export function gatewaysIn6(routes: string): readonly string[] {
       return [/^fe[89ab]/.test(via) ? `${address}%${name}` : address];
     });
 }
-/** Whether the hardware address of an IPv4 neighbour is known: it is there, though it drops what is sent to it. */
+/** Whether the hardware address of an IPv4 neighbour is known: such a neighbour exists, even if it drops our packets. */
 export function isKnownNeighbour(table: string, address: string): boolean {
   return table
     .split('\n')
@@ -70,7 +70,7 @@ type ReadText = (path: string) => Promise<string>;
 
 const readText: ReadText = (path) => readFile(path, 'utf8').catch(() => '');
 
-/** A refusal is as good as a service: any answer shows that the network works. */
+/** A refusal is as good as an accepted connection: any answer shows that the network works. */
 async function doesAnswer(
   probe: ProbePort,
   read: ReadText,
@@ -83,13 +83,13 @@ async function doesAnswer(
   return isKnownNeighbour(await read('/proc/net/arp'), host);
 }
 
-/** Another host, which is only asked whether it answers at all. */
+/** Another host. The only question is whether it answers at all. */
 export interface Neighbour {
   readonly host: string;
   readonly port: number;
 }
 
-/** "discard": hardly any host serves it, and any answer will do. */
+/** The port of "discard": hardly any host serves it, and any answer is enough. */
 const anyPort = 9;
 
 async function gateways(read: ReadText, address: string): Promise<readonly Neighbour[]> {

@@ -4,8 +4,8 @@ import type { RemoteShell } from '../../../system/ssh.ts';
 import type { StandbyDeps } from '../../deps.ts';
 
 /**
- * Takes the place of the shell on the primary's host. It is only asked whether a directory here is the primary's own:
- * if the primary is this very host, its own shell answers; any other primary has no answer.
+ * Replaces the shell on the primary's host. It only has to answer whether a directory here is the primary's own. If the
+ * primary is this very host, its own shell answers; for any other primary there is no answer.
  */
 export async function shellInstead(deps: StandbyDeps): Promise<RemoteShell> {
   const { settings } = deps;
