@@ -21,7 +21,7 @@ import { programDeps } from './system/program-deps.ts';
 const readSettings = (file: string) => readConfiguration(file, { parse: parseArchiverConfig });
 
 function composeDeps({ signal }: ProgramContext, settings: ArchiverSettings, log: Log): ArchiverDeps {
-  // A caller that waits for a command learns at once that it ended; half-finished work is recognised as not done.
+  // Ends running commands at once: their callers then treat half-finished work as not done.
   signal.addEventListener('abort', () => {
     endAllCommands('SIGTERM');
   });
@@ -64,7 +64,7 @@ function shipperAccess(file: string): ShipperAccess {
     configFile,
     startShipper: async (log) => {
       const { startDetached } = await import('./system/detached.ts');
-      // Started as the launcher does: short-lived garbage must not pile up to 50 MB.
+      // With the launcher's options: without them, short-lived garbage would pile up to 50 MB.
       const program = fileURLToPath(import.meta.url);
       const args = ['--max-semi-space-size=2', '--optimize-for-size', program, '-C', configFile, '--ship'];
       return startDetached({ program: process.execPath, args }, log);

@@ -9,7 +9,7 @@ import type { Layout } from './layout.ts';
  */
 export interface ArchiverDeps extends ProgramDeps {
   readonly settings: ArchiverSettings;
-  /** The layout of l_archivedir, which changes of the INI file do not change while a program runs. */
+  /** The layout of l_archivedir. It stays the same while a program runs, even if the INI file changes. */
   readonly layout: Layout;
   /** Another way to start notify commands than the usual one. */
   readonly startHook?: StartHook;

@@ -5,7 +5,7 @@ import type { Problem } from './problem.ts';
 export interface IniEntry {
   /** Lower case; unchanged in a section whose keys are paths. */
   readonly key: string;
-  /** Before interpolation. */
+  /** The value before interpolation. */
   readonly value: string;
   readonly line: number;
   readonly continued: readonly ContinuedLine[];

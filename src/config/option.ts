@@ -48,7 +48,7 @@ interface OptionBase {
   readonly detail?: string;
   /** The release that brought the key. */
   readonly since: '1.3' | '1.4' | '2.0';
-  /** As it would be written in the file; may contain `%(key)s`. */
+  /** The default as it would be written in the file; may contain `%(key)s`. */
   readonly default?: string;
   /** A value for the sample file, if there is no default or another value explains more. */
   readonly example?: string;

@@ -10,7 +10,7 @@ export function readPath(text: string): ValueResult {
   if (!text.startsWith('/')) return wrong(`"${text}" is not an absolute path`);
   if (text.split('/').includes('..')) return wrong(`"${text}" holds "..": write the path without it`);
   const path = text.replace(/\/{2,}/g, '/').replace(/(\/\.)*\/?$/, '');
-  // rsync with --delete, or a mode of 0700, would affect the whole machine.
+  // With the root directory, rsync with --delete or a mode of 0700 would affect the whole machine.
   if (path === '') return wrong(`"${text}" is the root directory`);
   return value(path);
 }

@@ -62,7 +62,7 @@ function readEntry(found: Findings, option: Option, entry: ResolvedEntry, table:
   else found.problems.push(...result.messages.map((message) => ({ line, message: `${key}: ${message}` })));
 }
 
-/** No flags, no directories: an empty list is not the same as leaving out the key. */
+/** Without flags or directories: an empty list differs from a missing key. */
 function mayBeEmpty(option: Option): boolean {
   return option.kind === 'rsync-flags' || option.kind === 'search-path';
 }

@@ -139,7 +139,7 @@ export function startExclusiveBackupSql(capabilities: Capabilities, label: strin
   return `SELECT pg_start_backup(${sqlLiteral(checkedLabel(label))}, ${fast})`;
 }
 
-/** Ends the exclusive backup with this label and returns where; no row where there is none. */
+/** Ends the exclusive backup with this label and returns its end; no row if there is no such backup. */
 export function stopExclusiveBackupSql(capabilities: Capabilities, label: string): string {
   requireExclusive(capabilities);
   const line = sqlLiteral(`LABEL: ${checkedLabel(label)}`);
@@ -150,7 +150,7 @@ export function stopExclusiveBackupSql(capabilities: Capabilities, label: string
   );
 }
 
-/** The text of `backup_label` on the server, while an exclusive backup is in progress; else no row. */
+/** The text of `backup_label` on the server while an exclusive backup is in progress, otherwise no row. */
 export function exclusiveBackupLabelSql(capabilities: Capabilities): string {
   requireExclusive(capabilities);
   return `SELECT ${readLabelFile(capabilities)} WHERE 'backup_label' IN (SELECT pg_ls_dir('.'))`;

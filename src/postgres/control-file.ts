@@ -103,7 +103,7 @@ export function systemIdentifierOf(bytes: Uint8Array): string | undefined {
   return littleEndian === undefined ? undefined : view.getBigUint64(0, littleEndian).toString();
 }
 
-/** If read in the wrong byte order, the number of the format (843 for 8.4, 1800 for 18) becomes huge. */
+/** If the file is read in the wrong byte order, the number of the format (843 for 8.4, 1800 for 18) becomes huge. */
 function byteOrderOf(view: DataView): boolean | undefined {
   const isFormat = (value: number) => value >= 843 && value < 10_000;
   if (isFormat(view.getUint32(8, true))) return true;

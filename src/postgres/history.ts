@@ -13,7 +13,7 @@ export interface TimelineEntry {
   readonly reason: string;
 }
 
-/** `name` is for messages: the history file's name. */
+/** @param name the history file's name, for messages */
 export function parseHistory(text: string, name: string): TimelineEntry[] {
   const lines = text.split('\n').map((line) => line.trim());
   const entries = lines

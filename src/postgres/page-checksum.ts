@@ -12,7 +12,7 @@ const upperOffset = 14;
 const lanes = 32;
 const prime = 16_777_619;
 
-// Any different numbers would do; every page on disk was written with these.
+// Any different numbers would do, but every page on disk was written with these.
 const starts = Int32Array.from(
   (
     '5b1f36e9 b8525960 02ab50aa 1de66d2a 79ff467a 9bb9f8a3 217e7cd2 83e13d2c f8d4474f e39eb970 42c6ae16 993216fa ' +
@@ -81,7 +81,7 @@ export function viewPage(buffer: ArrayBufferLike, offset: number, blockSize: num
 export function pageChecksum({ words, halves }: PageView, blockNumber: number): number {
   const place = checksumOffset / 2;
   const stored = halves[place] ?? 0;
-  // The field itself counts as zero.
+  // While the checksum is computed, its own field counts as zero.
   halves[place] = 0;
   const sum = eightSums(words, 0) ^ eightSums(words, 8) ^ eightSums(words, 16) ^ eightSums(words, 24);
   halves[place] = stored;

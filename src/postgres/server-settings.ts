@@ -26,7 +26,7 @@ export interface ServerSettings {
   readonly dataChecksums: boolean;
   readonly timeZone: string;
   readonly synchronousStandbyNames: string;
-  /** By name: `max_connections` and the others that a hot standby must not have lower. */
+  /** `max_connections` and the other settings that a hot standby must not have lower, by name. */
   readonly standbyLimits: Limits;
 }
 

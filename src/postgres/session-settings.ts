@@ -29,7 +29,7 @@ const whereKnown: Readonly<Record<string, string>> = {
   lc_messages: 'C',
 };
 
-/** A role that cannot change a setting keeps it: of these, that is only the language of messages. */
+/** A role that cannot change a setting keeps it. Among these settings, that is possible only for the language of messages. */
 function setWhereKnown(encoding: string): string {
   const rows = Object.entries(whereKnown).map(([name, value]) => `('${name}', '${value}')`);
   return (
@@ -42,7 +42,7 @@ function setWhereKnown(encoding: string): string {
 /**
  * Statements for the beginning of a session, one at a time.
  *
- * @param encoding of what the server sends: as the database has it, which needs no conversion, or UTF-8
+ * @param encoding of the server's answers: the database's own, which needs no conversion, or UTF-8
  */
 export function sessionStatements(
   statementTimeoutMs: number,

@@ -119,7 +119,7 @@ export function formatUtc(micros: bigint): string {
   return format(micros, 0);
 }
 
-/** The moment as a server with this TimeZone prints it; in UTC if the zone is not known here. */
+/** The moment as a server with this TimeZone prints it; in UTC if this host does not know the zone. */
 export function formatInZone(micros: bigint, zone: string): string {
   const fixed = fixedOffsetMs(zone);
   if (fixed !== undefined) return format(micros, fixed);

@@ -124,7 +124,7 @@ function isPlausible({ segmentSize, blockSize }: WalHeader): boolean {
   return isSegmentSize(segmentSize) && [1, 2, 4, 8, 16, 32, 64].includes(blockSize / 1024);
 }
 
-/** The expected values. */
+/** The values that the header must have. */
 export interface SegmentExpectation {
   readonly name: SegmentName;
   /** Decimal: the cluster that the segment must belong to. */

@@ -100,7 +100,7 @@ function isZero(bytes: Uint8Array, from: number, to: number): boolean {
   return true;
 }
 
-/** The reason why this is no page of WAL that belongs here. */
+/** The reason why this is not the expected page of WAL. */
 function pageFault(page: Page, format: WalFormat): string | undefined {
   const { view, offset, address, bytes } = page;
   const magic = view.getUint16(offset, format.littleEndian);
@@ -251,7 +251,7 @@ function readRecords(state: State, page: Page, from: number): void {
     const start = page.offset + at;
     const length = page.view.getUint32(start + format.totalLengthOffset, format.littleEndian);
     if (length < recordHeader) {
-      // Only zeros follow: servers copy records into a page concurrently, and a later record may have arrived first.
+      // Only zeros follow. Servers copy records into a page concurrently, so a later record may have arrived first.
       const isDamage = length > 0 && hasRecordBehind(state, page, at);
       stopAt(
         state,

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { open, rename, stat } from 'node:fs/promises';
 import type { CommandLine } from './command.ts';
 
-/** A log that nobody rotates is set aside at this size; one older log is kept. */
+/** If nothing rotates the log, it is set aside at this size; one older log is kept. */
 const longestLogBytes = 1024 * 1024;
 
 async function putAside(log: string): Promise<void> {

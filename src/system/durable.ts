@@ -55,8 +55,8 @@ export async function exists(path: string): Promise<boolean> {
 }
 
 /**
- * Replaces a small file such that a crash leaves the old content or the new one, never a part: temporary file in the
- * same directory, flush, rename, flush of the directory.
+ * Replaces a small file such that a crash leaves either the old content or the new one: temporary file in the same
+ * directory, flush, rename, flush of the directory.
  */
 export async function writeDurably(path: string, content: string | Uint8Array, mode = 0o600): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
@@ -114,7 +114,7 @@ function cannotMake(path: string, cause: unknown): PitrError {
   });
 }
 
-/** The path itself or, where it is not there, the nearest one above it that is. */
+/** The path itself or, if it does not exist, the nearest existing one above it. */
 export async function nearestExisting(path: string): Promise<string> {
   return (await exists(path)) ? path : nearestExisting(dirname(path));
 }
@@ -129,7 +129,7 @@ export async function requireMakeable(path: string): Promise<void> {
   }
 }
 
-/** Makes a directory of ours (0700, parents too) if it is not there, and refuses what we cannot own. */
+/** Makes a directory of ours (0700, with parents) if it does not exist. Refuses a directory that we cannot own. */
 export async function ensureDirectory(path: string): Promise<'made' | 'present'> {
   const before = await exists(path);
   try {

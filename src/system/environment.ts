@@ -29,7 +29,7 @@ const loginVariables = new Set([
   'PGKRBSRVNAME',
 ]);
 
-/** libpq's and psql's other variables, by name: a remote shell can be cleaned of them without listing what it has. */
+/** The other variables of libpq and psql, by name. A remote shell can then be cleaned of them without listing its variables. */
 const connectionVariables = [
   'PGHOST',
   'PGHOSTADDR',

@@ -1,6 +1,6 @@
 /**
- * Writes of files for every other folder: lint lets no other import them from node:fs. None of these flushes: what must
- * outlive a crash goes through `durable.ts`, or its caller flushes the directory.
+ * Functions that write files, for all other folders: lint allows no other module to import them from node:fs. None of
+ * these flushes: a file that must outlive a crash goes through `durable.ts`, or its caller flushes the directory.
  */
 import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,27 +8,27 @@ import { join } from 'node:path';
 
 export { chmod, mkdir, rename, rmdir, symlink, unlink, utimes } from 'node:fs/promises';
 
-/** A file that is not there is fine. */
+/** It is no error if the file does not exist. */
 export async function removeFile(path: string): Promise<void> {
   await rm(path, { force: true });
 }
 
-/** A file or directory with all that is in it. Another process may be putting something there at this moment. */
+/** Removes a file, or a directory with its contents. Another process may be putting something there at this moment. */
 export async function removeTree(path: string | Buffer): Promise<void> {
   await rm(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
 }
 
-/** A file that nobody else can read. */
+/** A file that no other user can read. */
 export async function writePrivately(path: string, content: string | Uint8Array): Promise<void> {
   await writeFile(path, content, { mode: 0o600 });
 }
 
-/** One write at the end of a file that nobody else can read. */
+/** One write at the end of a file that no other user can read. */
 export async function appendPrivately(path: string, content: string): Promise<void> {
   await appendFile(path, content, { mode: 0o600 });
 }
 
-/** A directory that nobody else can enter, for as long as `use` runs. */
+/** A directory that no other user can enter, for as long as `use` runs. */
 export async function withTemporaryDirectory<T>(
   prefix: string,
   use: (directory: string) => Promise<T>,

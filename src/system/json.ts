@@ -1,4 +1,4 @@
-/** Whether a value that was read back is what we write there. */
+/** Checks whether a value that was read back has the form in which we write it. */
 type Guard<T> = (value: unknown) => value is T;
 
 type Fields = Readonly<Record<string, Guard<unknown>>>;
@@ -6,7 +6,7 @@ type Fields = Readonly<Record<string, Guard<unknown>>>;
 export type Guarded<G> = G extends (value: unknown) => value is infer T ? T : never;
 type Optional<F> = { [Name in keyof F]: undefined extends Guarded<F[Name]> ? Name : never }[keyof F];
 
-/** The object whose fields these guards let pass: one table says both. */
+/** The object that passes these guards of its fields: one table defines both the check and the type. */
 export type Checked<F> = {
   readonly [Name in Exclude<keyof F, Optional<F>>]: Guarded<F[Name]>;
 } & {
@@ -35,7 +35,7 @@ function mapOf<T>(guard: Guard<T>): Guard<Readonly<Record<string, T>>> {
     isObject(value) && Object.values(value).every(guard);
 }
 
-/** Fields that are not named may stand there too: another release may have written them. */
+/** Fields that are not named may exist, because another release may have written them. */
 function object<F extends Fields>(fields: F): Guard<Checked<F>> {
   return (value): value is Checked<F> => isObject(value) && wrongField(value, fields) === undefined;
 }
@@ -48,12 +48,12 @@ function wrongField(value: Readonly<Record<string, unknown>>, fields: Fields): s
   return Object.keys(fields).find((name) => fields[name]?.(value[name]) === false);
 }
 
-/** Guards of values and, by their fields, of objects. */
+/** Guards of single values and, by their fields, of objects. */
 export const is = { text, number, boolean, anything, oneOf, optional, listOf, mapOf, object };
 
 /**
- * The value, where its fields are what we write. A wrong field is an error that names it; a wrong one of `descriptive` counts as
- * absent, since no decision depends on it.
+ * Returns the value if its fields have the form in which we write them. A wrong field is an error that names it. A wrong
+ * field of `descriptive` counts as absent, because no decision depends on it.
  */
 export function checkFields<F extends Fields>(
   value: unknown,

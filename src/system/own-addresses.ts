@@ -13,7 +13,7 @@ export function isLoopback(address: string): boolean {
 
 export type Resolve = (host: string) => Promise<readonly string[]>;
 
-/** A resolver that is down must not delay anything. */
+/** A resolver that does not answer must not delay us. */
 const lookupLimitMs = 2_000;
 
 /** The addresses of a name; none if it has none, or if no answer comes in time. */

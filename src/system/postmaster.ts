@@ -5,7 +5,7 @@ import { describeHelper, isServerProgram, roleOf, type ServerRole } from '../pos
 import { systemErrorCode } from './durable.ts';
 import { isProcessAlive, ownerOf, pidsWorkingIn, programOf, titleOf, worksIn } from './processes.ts';
 
-/** Whether a server runs on a data directory, by its postmaster.pid and the processes that work there. */
+/** Whether a server runs on a data directory, according to its postmaster.pid and the processes that work there. */
 export type Postmaster =
   | { readonly kind: 'none' }
   | { readonly kind: 'stale'; readonly pid: number }

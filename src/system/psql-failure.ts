@@ -17,7 +17,7 @@ export interface PsqlEnd {
   /** Undefined if psql runs on this host. */
   readonly over: SshTarget | undefined;
   readonly target: PsqlTarget;
-  /** The last statement that it was given. */
+  /** The last statement that psql was given. */
   readonly sql: string;
   /** The server had answered before: the login had succeeded. */
   readonly wasIn: boolean;

@@ -16,7 +16,7 @@ export interface PsqlSession {
    * as text (NULL is ""). A server error, a lost session or the limit throws a PitrError and ends the session.
    */
   query(sql: string, limitMs: number): Promise<Rows>;
-  /** Aborted, with a PitrError as its reason, as soon as the session is known to be over: also while nothing is asked. */
+  /** Aborted, with a PitrError as its reason, as soon as the session is known to be lost, even while no statement runs. */
   readonly lost: AbortSignal;
 }
 
@@ -67,7 +67,7 @@ const maxAnswerBytes = 16 * 1024 * 1024;
 interface Pending {
   readonly nonce: string;
   readonly lines: string[];
-  /** The number of bytes that it may still bring. */
+  /** The number of bytes that the answer may still have. */
   leftBytes: number;
   done: (lines: readonly string[]) => void;
 }
@@ -135,9 +135,9 @@ class Conversation {
   }
 
   /**
-   * Waits its turn: two callers may have questions at once.
+   * Waits for its turn, because two callers may send statements at once.
    *
-   * @param isOurs of no interest to a person
+   * @param isOurs true for a statement that is of no interest to an operator
    */
   query(sql: string, limitMs: number, isOurs = false): Promise<Rows> {
     if (!isOurs)

@@ -17,7 +17,7 @@ export type RsyncOutcome =
   | { readonly kind: 'vanished' }
   /** 23: some files were not transferred. */
   | { readonly kind: 'partial'; readonly reason: string }
-  /** 11, with a full disk or an exceeded quota at the receiver. */
+  /** 11: for example a full disk or an exceeded quota at the receiver. */
   | { readonly kind: 'no-space'; readonly reason: string }
   | { readonly kind: 'timeout'; readonly reason: string }
   | { readonly kind: 'failed'; readonly reason: string };

@@ -5,7 +5,7 @@ import { abandonLane, rangeOf, resumeLane } from '../lane/modes.ts';
 import { readLaneState } from '../lane/state.ts';
 import { listQueue } from '../queue/queue.ts';
 
-/** Longer than any call that holds a lane, except a --flush of a long queue. */
+/** Longer than any other process holds a lane, except a --flush of a long queue. */
 const lockWaitMs = 30_000;
 
 async function withLane(

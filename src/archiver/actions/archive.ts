@@ -13,10 +13,10 @@ import { removeDeadTemporaries } from '../queue/temporaries.ts';
 import { readPinnedCluster } from '../wal/cluster.ts';
 import { checkWalFile, locateWalFile, type WalFile } from '../wal/wal-file.ts';
 
-/** While PostgreSQL has more to archive, a queue is drained for no longer than this: the other standbys wait for it. */
+/** While PostgreSQL has more to archive, a queue is sent for no longer than this, because the other standbys have to wait. */
 const hurryMs = 1_000;
 
-/** Whether PostgreSQL waits with another file; reads no further than the first one. */
+/** Whether PostgreSQL has another file to archive. Stops at the first one. */
 async function isMoreReady(pgdata: string, file: WalFile): Promise<boolean> {
   for (const wal of ['pg_wal', 'pg_xlog']) {
     const directory = await opendir(join(pgdata, wal, 'archive_status')).catch(() => undefined);
@@ -28,7 +28,7 @@ async function isMoreReady(pgdata: string, file: WalFile): Promise<boolean> {
   return false;
 }
 
-/** A call sends for `ssh_timeout` at most, however much the queue holds. */
+/** A call sends for `ssh_timeout` at most, however long the queue is. */
 function paceOf(deps: ArchiverDeps, file: WalFile, { standby }: Lane): Pace {
   const began = deps.monotonicMs();
   const budgetMs = standby.ssh_timeout * 1000;

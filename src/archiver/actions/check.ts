@@ -10,7 +10,7 @@ import { readCluster, readPinnedIdentifier } from '../wal/cluster.ts';
 import { judgeOwnArchiving } from '../wal/own-archive-command.ts';
 import { viewServer } from '../wal/server-view.ts';
 
-/** The program that a standby's own section names instead of the common one. */
+/** A program that a standby's own section names instead of the common one. */
 function ownPrograms(deps: ArchiverDeps): ExpectedPath[] {
   const { ssh, standbys } = deps.settings;
   return standbys
@@ -32,7 +32,7 @@ async function checkPinned(deps: ArchiverDeps): Promise<void> {
   );
 }
 
-/** If a server archives by another program, or by another INI file, nothing is shipped by this one. */
+/** If a server archives by another program, or with another INI file, it ships nothing through this one. */
 async function checkArchiveCommand(deps: ArchiverDeps, iniFile: string): Promise<void> {
   const view = await viewServer(deps);
   if (view.kind === 'not-running') {

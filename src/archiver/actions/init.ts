@@ -22,7 +22,7 @@ async function makeDirectories({ layout }: ArchiverDeps, lanes: readonly Lane[])
   }
 }
 
-/** This server may have followed another one: then its lanes do not know what its standbys have. */
+/** This server may have been a standby of another one. Its lanes then do not know which WAL its standbys have. */
 async function hasFollowed(pgdata: string, { timeline }: Cluster): Promise<boolean> {
   if (timeline !== undefined && timeline > 1) return true;
   const traces = ['pitrtools.json', 'backup_label.old', 'recovery.done', 'recovery.conf', 'standby.signal'];
@@ -30,7 +30,7 @@ async function hasFollowed(pgdata: string, { timeline }: Cluster): Promise<boole
   return false;
 }
 
-/** The facts on which one standby is judged. */
+/** The facts by which one standby is judged. */
 interface Probed {
   readonly lane: Lane;
   readonly result: PlantResult;

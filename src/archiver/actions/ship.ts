@@ -76,7 +76,7 @@ async function startTaking(
   return [runKeeper(work), runScanner(work, directory), watchForStall(work, config.file)];
 }
 
-/** A state that cannot be read must not keep the other standbys waiting: the lane tries again, and says why it cannot. */
+/** A state that cannot be read must not delay the other standbys: the lane tries again, and reports the reason. */
 async function adoptStateSafely(work: Work, lane: ShipperLane): Promise<void> {
   try {
     await adoptState(work, lane);
@@ -86,7 +86,7 @@ async function adoptStateSafely(work: Work, lane: ShipperLane): Promise<void> {
   }
 }
 
-/** Works by one configuration until something ends that. */
+/** Works by one configuration until it is no longer valid. */
 async function shipBy(deps: ArchiverDeps, config: ConfigIdentity): Promise<Stop> {
   const cluster = await readPinnedCluster(deps);
   if (cluster.isInRecovery) return 'in-recovery';
@@ -103,7 +103,7 @@ async function shipBy(deps: ArchiverDeps, config: ConfigIdentity): Promise<Stop>
   } finally {
     end.abort();
     wakeAll(work);
-    // No marker may be left once the next configuration is in force. A lane can still deliver, which does no harm.
+    // No marker may remain when the next configuration is in force. A lane may still be delivering, which does no harm.
     await Promise.all(parts);
     await Promise.race([Promise.all(running), delay(shutdownGraceMs, undefined, { ref: false })]);
   }
@@ -171,8 +171,8 @@ function adoptPriority({ ship_nice }: ArchiverSettings, log: Log): void {
 }
 
 /**
- * `--ship`: ships WAL before PostgreSQL asks, and leaves a marker for each safe segment: archive_command then only
- * has to look. There is one shipper per l_archivedir; a second one ends at once.
+ * `--ship`: ships WAL before PostgreSQL asks, and leaves a marker for each safe segment, so that archive_command only
+ * has to look for the marker. There is one shipper per l_archivedir; a second one ends at once.
  */
 export async function shipContinuously(deps: ArchiverDeps, read: ReadConfiguration): Promise<void> {
   const { layout } = deps;

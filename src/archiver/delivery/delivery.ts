@@ -42,9 +42,9 @@ export interface Batch {
 }
 
 export interface BatchResult {
-  /** Safe at the standby: complete, flushed, under their names. Always the first ones of the batch. */
+  /** The files that are safe at the standby: complete, flushed, under their names. Always the first ones of the batch. */
   readonly delivered: readonly WalFile[];
-  /** The reason why the others are not. */
+  /** The reason why the other files are not safe. */
   readonly trouble: Trouble | undefined;
 }
 
@@ -116,7 +116,7 @@ async function transfer(
   }
 }
 
-/** PostgreSQL may recycle a segment as soon as another call has archived it: then rsync read something else. */
+/** PostgreSQL may recycle a segment as soon as another call has archived it: rsync may then have read something else. */
 async function findChanged(batch: Batch): Promise<Trouble | undefined> {
   for (const file of batch.files) {
     const now = await identityOf(file.path).catch(() => undefined);
@@ -144,7 +144,7 @@ function judge(answers: readonly FileAnswer[], batch: Batch, standby: string): B
   return { delivered, trouble: undefined };
 }
 
-/** Comparing, flushing and digests on the slowest acceptable disk. */
+/** Enough for comparing, flushing and computing digests on the slowest acceptable disk. */
 const commitBytesPerMs = 5_000;
 
 /** Makes the standby secure a batch whose bytes have arrived there. */

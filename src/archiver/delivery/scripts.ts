@@ -1,7 +1,7 @@
 import { sentinelName } from '../../system/sentinel.ts';
 import { shellQuote } from '../../system/shell-quote.ts';
 
-/** One standby's archive directory, as one run of ours delivers to it. */
+/** One standby's archive directory, as this run uses it. */
 export interface DeliveryPlace {
   readonly archivedir: string;
   readonly systemIdentifier: string;

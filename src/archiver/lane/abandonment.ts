@@ -7,7 +7,7 @@ import { countLost, rangeOf, resumeLane } from './modes.ts';
 import { isResting, retryAtOf } from './policy.ts';
 import type { LaneState } from './state.ts';
 
-/** Whether an abandoned standby asks to be resumed; if it could not be asked, when the next try may be made. */
+/** Whether an abandoned standby asks to be resumed. If it could not be asked: the time of the next try. */
 async function askForRequest(deps: ArchiverDeps, lane: Lane, cluster: Cluster, state: LaneState) {
   const began = deps.monotonicMs();
   const use = await withDelivery(deps, lane, cluster, [], (_, request) => Promise.resolve(request));
@@ -30,7 +30,7 @@ export async function pollAbandoned(
   names: readonly string[],
 ): Promise<LaneState | undefined> {
   if (state.abandoned === undefined) return state;
-  // A caller without files delays nobody, and limits by itself how often it asks.
+  // A caller without files delays no other work, and limits by itself how often it asks.
   const isLeftAlone = names.length > 0 && isResting(state, deps.now());
   const { request, retryAt } = isLeftAlone
     ? { request: undefined, retryAt: state.retryAt }

@@ -37,7 +37,7 @@ import {
 /** The space for a state is limited: a reason with long quotations is cut. */
 const longestReason = 1_500;
 
-/** This also works on a full disk: there, too, notifications and abandonments must not be forgotten. */
+/** This also works on a full disk: notifications and abandonments must not be forgotten there. */
 async function writeLaneState({ stateFile }: Lane, state: LaneState): Promise<void> {
   const reason = state.reason?.slice(0, longestReason);
   const text = JSON.stringify({ ...state, reason }, undefined, 2);
@@ -50,7 +50,10 @@ export async function beginLaneState(lane: Lane): Promise<void> {
   else await writeLaneState(lane, fresh);
 }
 
-/** The same for a lane that exists already: the file itself is a trace that only `-I` and a delivery may leave. */
+/**
+ * The same for a lane that exists already. Only `-I` and a delivery may make the file itself, because it is a trace of
+ * them.
+ */
 export async function reserveLaneState({ stateFile }: Lane): Promise<void> {
   if (await exists(stateFile)) await reserveSpare(stateFile);
 }
@@ -176,7 +179,7 @@ export async function noteRequest(deps: ArchiverDeps, lane: Lane, request: strin
   try {
     await writeLaneState(lane, { ...state, seenRequest: request });
   } catch (error) {
-    // This hinders no delivery.
+    // This failure hinders no delivery.
     deps.log.warning(`cannot note the resume request of standby ${lane.name}: ${messageOf(error)}`);
   }
 }

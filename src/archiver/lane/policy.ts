@@ -15,10 +15,10 @@ import type { LaneState } from './state.ts';
 // standby is abandoned because of that, and which trouble an error is.
 
 const shortestRestMs = 500;
-/** A standby that is back is not overlooked for longer than this. */
+/** The longest time for which a standby that has recovered goes unnoticed. */
 const longestQuietMs = 10_000;
 const longestRestMs = 60_000;
-/** A try that PostgreSQL waits for may cost only a small part of its time. */
+/** A try for which PostgreSQL waits may take only a small part of PostgreSQL's time. */
 const waitFactor = 5;
 
 /** A try that failed. */

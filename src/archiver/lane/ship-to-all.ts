@@ -34,7 +34,7 @@ export interface Shipment {
   readonly file: WalFile;
   readonly cluster: Cluster;
   readonly copy: LocalCopy;
-  /** How long this call may take for one standby. */
+  /** The time limit of this call for one standby. */
   readonly paceOf: (lane: Lane) => Pace;
 }
 
@@ -83,7 +83,7 @@ async function attempt(
   return { ...use.value, seenRequest: use.resumeRequest };
 }
 
-/** An attempt that threw is one more kind of failure: the WAL can still be queued. */
+/** An attempt that threw an error is one more kind of failure: the WAL can still be queued. */
 async function safeAttempt(...args: Parameters<typeof attempt>): Promise<Attempt> {
   const [deps] = args;
   try {

@@ -46,9 +46,7 @@ const stateFields = {
   /** The last resume request that was seen: one request ends one abandonment only. */
   seenRequest: is.optional(is.text),
   abandoned: is.optional(isAbandoned),
-  /**
-   * Changes each time its queue is freed: it shows a process that remembers the queue's contents that they are gone.
-   */
+  /** Changes each time the queue is freed, so that a process that remembers the queue's contents learns that they are gone. */
   freed: is.optional(is.text),
 };
 
@@ -65,7 +63,7 @@ export async function readLaneState({ stateFile, name }: Lane): Promise<LaneStat
   try {
     return parseJson(content.toString('utf8'), stateFields, descriptive);
   } catch (error) {
-    // Continuing as if nothing were known would forget that the standby may be abandoned.
+    // If we continued without the state, we would forget that the standby may be abandoned.
     throw new PitrError(`cannot understand "${stateFile}"`, {
       detail: messageOf(error),
       hint: `Remove it if the standby "${name}" is not abandoned; else remove it and run --abandon ${name}.`,

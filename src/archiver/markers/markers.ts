@@ -8,7 +8,7 @@ import { type FileIdentity, identityOf, isSameFile, isUnchanged, type WalFile } 
 import type { ShipperPlaces } from './places.ts';
 import { findFlaw, isMoved, provesInWriting, writeProof, writtenStampOf } from './written-proof.ts';
 
-/** An INI file as it was when it was read. */
+/** The contents and times of an INI file at the moment when it was read. */
 export interface ConfigIdentity {
   readonly file: string;
   readonly identity: FileIdentity;
@@ -71,7 +71,7 @@ export async function withdrawMarkers(places: ShipperPlaces): Promise<void> {
   await fsyncPath(dirname(places.marks));
 }
 
-/** Whether the directory for new markers exists: if not, the markers were withdrawn. */
+/** Whether the directory for new markers exists. If it does not, the markers were withdrawn. */
 export function canLeaveMarkers(places: ShipperPlaces, systemIdentifier: string): Promise<boolean> {
   return exists(stagingDirOf(marksOf(places, systemIdentifier)));
 }
@@ -141,7 +141,7 @@ async function findCoarseness(
 }
 
 export interface Stamping {
-  /** Whether it is still the file that was read; if not, nothing is proven. */
+  /** Whether the file is still the one that was read; if not, nothing is proven. */
   readonly isCurrent: boolean;
   /** The reason why the stamp had to be written as text. */
   readonly flaw?: string | undefined;
@@ -246,7 +246,7 @@ export async function isProven(
       (await hasProof(places.stamp, writtenStampOf(places), config))
     );
   } catch {
-    // A part of the proof does not exist, or has just been removed: then it proves nothing.
+    // A part of the proof does not exist or was just removed, so nothing is proven.
     return false;
   }
 }

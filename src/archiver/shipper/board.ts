@@ -149,7 +149,7 @@ export function isAnyMarked(board: Board): boolean {
   return false;
 }
 
-/** The oldest file that PostgreSQL cannot have been answered about, with the moment since when. */
+/** The oldest file for which PostgreSQL cannot have had an answer yet, and since when. */
 export function updateHead(board: Board, nowMs: number): Board['head'] {
   const first = shipmentsInOrder(board).find(({ isMarked }) => !isMarked);
   const name = first?.file.name.text;

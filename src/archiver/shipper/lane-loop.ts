@@ -236,7 +236,7 @@ function tellTrouble({ deps }: Work, lane: ShipperLane, { reason, hint }: Troubl
   if (hint !== undefined) deps.log.warning(`HINT: ${hint}`);
 }
 
-/** New files are queued from now on. The standby is left alone for a while, longer each time. */
+/** From now on new files are queued. The standby is left alone for a while, longer each time. */
 async function noteTrouble(work: Work, lane: ShipperLane, trouble: Trouble): Promise<void> {
   const { deps } = work;
   const nowMs = deps.monotonicMs();
@@ -293,15 +293,15 @@ async function serveSafely(work: Work, lane: ShipperLane): Promise<void> {
   }
 }
 
-/** The last note of another process counts, too: nothing waits for a standby that rests. */
+/** Adopts the state that another process noted last: nothing waits for a standby that is left alone. */
 export async function adoptState(work: Work, lane: ShipperLane): Promise<void> {
   const state = await readLaneState(lane);
   lane.isBehind = isResting(state, work.deps.now()) || !(await isQueueEmpty(lane.queue));
   lane.troubleSinceMs = troubleSinceMs(work.deps, state) ?? lane.troubleSinceMs;
   lane.freed = state.freed;
   lane.said = state.said;
-  // A file that an earlier process could not queue counts until it is seen safe: to report less in the meantime would
-  // repeat both reports again and again.
+  // A file that an earlier process could not queue counts until it is seen to be safe. Otherwise the reports of the
+  // trouble and of its end would be repeated again and again.
   if (state.health === 'unsafe')
     lane.blocked = { reason: state.reason ?? 'its queue accepts nothing', untilMs: 0, isNews: true };
   await reserveLaneState(lane).catch(() => undefined);

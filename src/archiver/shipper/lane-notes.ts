@@ -17,7 +17,7 @@ export async function unlockLane(lane: ShipperLane): Promise<void> {
   await lock?.release();
 }
 
-/** While WAL cannot be queued either, nothing less serious is reported. */
+/** While WAL cannot be queued, nothing less serious is reported. */
 function worstOf(lane: ShipperLane, finding: Finding): Finding {
   if (lane.blocked?.isNews !== true || finding.health === 'ok' || finding.health === 'abandoned')
     return finding;

@@ -128,8 +128,8 @@ async function look(work: Work, watch: Watch, memory: Memory, iniFile: string): 
 }
 
 /**
- * The shipper hides that archive_command fails before it asks. PostgreSQL archives none of the marked segments then:
- * that shows it.
+ * The shipper delivers before archive_command is called, and so hides that archive_command fails. The sign is that
+ * PostgreSQL archives none of the segments with markers.
  */
 export async function watchForStall(work: Work, iniFile: string): Promise<void> {
   const { archive_stall: limitS } = work.deps.settings;

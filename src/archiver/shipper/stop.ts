@@ -13,7 +13,7 @@ export type Stop = 'requested' | 'config-changed' | 'nothing-to-do' | 'in-recove
 const watchMs = 250;
 /** A server that is restarted must find its shipper still running. */
 const stoppedMs = 10_000;
-/** With the server stopped, a shipper that can deliver nothing does not try forever. */
+/** While the server is stopped, a shipper that can deliver nothing must not try forever. */
 const fruitlessMs = 60_000;
 async function areQueuesEmpty({ lanes }: Work): Promise<boolean> {
   for (const { queue } of lanes) {
@@ -40,7 +40,7 @@ async function clusterStop({ deps, cluster }: Work): Promise<Stop | undefined> {
   return now.isInRecovery ? 'in-recovery' : undefined;
 }
 
-/** Asked rarely: whether there is still work for this cluster. */
+/** Whether there is still work for this cluster. This check runs rarely. */
 function createUsefulness(work: Work): () => Promise<Stop | undefined> {
   const { deps } = work;
   let runningMs = deps.monotonicMs();

@@ -66,9 +66,9 @@ function requireWalName(path: string): WalName {
 }
 
 /**
- * Finds the file that PostgreSQL means by %p. PostgreSQL's working directory is its data directory: the file of a
- * relative path there must be the very file in the INI's pgdata. Otherwise another cluster is calling with this
- * cluster's INI file. (-F by hand from elsewhere is relative to pgdata.)
+ * Finds the file that PostgreSQL means by %p. PostgreSQL's working directory is its data directory, so a relative path
+ * must lead there to the very file in the INI file's pgdata. Otherwise another cluster is calling with this cluster's
+ * INI file. (If an operator calls -F from another directory, the path is relative to pgdata.)
  */
 export async function locateWalFile(deps: ArchiverDeps, path: string): Promise<WalFile> {
   const name = requireWalName(path);
