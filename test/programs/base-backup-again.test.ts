@@ -152,7 +152,7 @@ describe.each(failureMajors())('a further base backup of PostgreSQL %i', (major)
     const backup = await world.cmdStandby(standby, ['-B']);
     expect(backup).toMatchObject({ code: 0 });
     expect(backup.stderr).toContain("NOTICE: copying the primary's postgresql.conf");
-    expect(backup.stderr).toContain('comes along with its archive_command');
+    expect(backup.stderr).toContain("contains the primary's archive_command");
     const configuration = readFileSync(inPgdata(standby, 'postgresql.conf'), 'utf8');
     expect(configuration).not.toMatch(/^(data_directory|hba_file)/m);
     expect(configuration).toContain('max_wal_senders');

@@ -182,12 +182,12 @@ describe.each(failureMajors())('when -F999 meets trouble on PostgreSQL %i', (maj
     expect(readFileSync(facts, 'utf8')).toMatch(/^2 no failed over to .*, timeline 2\n$/);
     expect(await standby.inRecovery()).toBe(false);
 
-    // It is owed until it succeeds, and nothing else is done again.
+    // -F999 runs it until it succeeds, and repeats nothing else.
     const postmaster = standby.postmaster();
     writeScript(standby.host, 'failing.sh', `echo "$PITRTOOLS_TIMELINE $PITRTOOLS_REPEATED $1" > '${facts}'`);
     const again = await world.cmdStandby(standby, ['-F999']);
     expectExit(again, 0);
-    expect(again.stderr).toContain('action_failover was begun by an earlier run, and not seen to succeed');
+    expect(again.stderr).toContain('an earlier run began action_failover and did not see it succeed');
     expect(readFileSync(facts, 'utf8')).toMatch(/^2 yes failed over to .*, timeline 2\n$/);
     expect(standby.postmaster()).toBe(postmaster);
     const third = await world.cmdStandby(standby, ['-F999']);
@@ -237,10 +237,10 @@ describe.each(failureMajors())('when -F999 meets trouble on PostgreSQL %i', (maj
       'verify that it takes a write',
       'record that the server is out of recovery',
       'mark the archive as promoted',
-      'take our recovery settings away',
+      'remove our recovery settings',
       'into force, by reload',
       'mark the history',
-      'look where the promoted server',
+      'check where the promoted server',
       'run action_failover',
     ];
     for (const step of steps) {
@@ -451,7 +451,7 @@ test('a successful failover without action_failover exits 0, and --dry-run befor
   await primary.kill9();
   const plan = await world.cmdStandby(standby, ['-F999', '--dry-run']);
   expectExit(plan, 0);
-  expect(plan.stdout).toMatch(/\d\. see to it that the server ends.*\n\d\. promote the server/);
+  expect(plan.stdout).toMatch(/\d\. make the server end instead of opening.*\n\d\. promote the server/);
   expect(plan.stdout).toContain('Dry run: nothing was changed.');
   expect(await standby.inRecovery()).toBe(true);
   expectExit(await world.cmdStandby(standby, ['-F999']), 0);

@@ -78,7 +78,7 @@ describe.each(failureMajors())('after a failover, PostgreSQL %i', (major) => {
     await primary.kill9();
     const failover = await world.cmdStandby(standby, ['-F999']);
     expectExit(failover, 0);
-    expect(failover.stderr).toContain('its list of standbys has "standby1", which is this host');
+    expect(failover.stderr).toContain('its list of standbys contains "standby1", which is this host');
     const before = standby.archive();
     const newer = await makeRow(standby, 11);
     await eventually(() => readdirSync(own.queue).includes(newer), { what: `${newer} queued` });

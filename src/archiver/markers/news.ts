@@ -45,6 +45,7 @@ export async function sayNews({ layout, log, pid }: ArchiverDeps): Promise<void>
     }
     await removeFile(taken);
   } catch (error) {
-    if (systemErrorCode(error) !== 'ENOENT') log.warning(`cannot say what is new: ${messageOf(error)}`);
+    if (systemErrorCode(error) !== 'ENOENT')
+      log.warning(`cannot report the news of the standbys: ${messageOf(error)}`);
   }
 }

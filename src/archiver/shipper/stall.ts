@@ -75,7 +75,7 @@ async function explain(work: Work, iniFile: string): Promise<string> {
   });
   const command =
     verdict.kind === 'call'
-      ? `archive_command is "${view.archiving.archiveCommand}": its log says how that ends`
+      ? `archive_command is "${view.archiving.archiveCommand}": PostgreSQL's log shows how it fails`
       : verdict.reason;
   return view.statistics === undefined ? command : `${command}; ${view.statistics}`;
 }

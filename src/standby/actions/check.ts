@@ -37,9 +37,7 @@ export async function checkConfiguration(deps: StandbyDeps): Promise<number> {
   const problem = await findOpenIni(deps.iniFile, settings.repl_db_password !== undefined);
   if (problem !== undefined) throw problem;
   if (!(await exists(settings.pgdata)))
-    deps.log.notice(
-      `pgdata "${settings.pgdata}" does not exist here: nothing of a server could be looked at`,
-    );
+    deps.log.notice(`pgdata "${settings.pgdata}" does not exist here, so no server could be checked`);
   const found = [...(await misspeltPgdata(settings.pgdata)), ...(await checkServer(deps))];
   for (const { message, hint } of found) deps.log.error(message, { hint });
   if (found.length > 0) return exitCodes.failure;

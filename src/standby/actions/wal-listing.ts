@@ -89,7 +89,7 @@ async function reportRange(range: Range): Promise<void> {
   const start = await earliest(range);
   if (found.last === undefined || (start.lsn !== undefined && found.endLsn < start.lsn)) {
     deps.report(
-      `Nothing can be recovered to from here: ${found.obstacle ?? 'the WAL that it needs first is not here'}`,
+      `No recovery is possible from here: ${found.obstacle ?? 'the WAL that it needs first is not here'}`,
     );
     return;
   }

@@ -104,6 +104,6 @@ export async function copyConf(
   const kept = await keepOld(deps.settings, copy, new Date(deps.now()));
   if (kept !== undefined) deps.log.notice(`the file that was ${copy.to} is kept as ${kept}`);
   const content = await readIfExists(copy.from);
-  if (content === undefined) throw refusal(`"${copy.from}" (key ${copy.key}) has gone`);
+  if (content === undefined) throw refusal(`"${copy.from}" (key ${copy.key}) does not exist any more`);
   await writeForServer(deps.settings.pgdata, copy.to, content);
 }

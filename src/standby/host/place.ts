@@ -137,7 +137,7 @@ function crashObjection({ pgdata }: LocalPlace, reason: string): Objection {
     name: 'crashed',
     message: `pgdata "${pgdata}" holds a server that was not shut down: ${reason}`,
     hint: 'If it was a production server, it may contain WAL that exists nowhere else: send that first (cmd_archiver --flush).',
-    cost: 'all that only it holds is lost',
+    cost: 'data that exists only there is lost',
   };
 }
 

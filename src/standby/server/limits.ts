@@ -150,6 +150,6 @@ export async function observeMemory(
   if (needed <= free + freed) return { kind: 'enough' };
   return {
     kind: 'too-little',
-    reason: `the server would take ${needed} MB of shared memory, and ${Math.floor(free + freed)} MB can be had`,
+    reason: `the server would take ${needed} MB of shared memory, and ${Math.floor(free + freed)} MB are available`,
   };
 }

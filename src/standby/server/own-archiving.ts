@@ -80,7 +80,7 @@ export function iniProblems(iniFile: string, text: string, own: readonly string[
     return [`its INI file "${iniFile}" cannot be used: cmd_archiver -C ${iniFile} says why`];
   return config.settings.standbys
     .filter(({ name, host }) => own.includes(name) || own.includes(host) || isLoopback(host))
-    .map(({ name }) => `its list of standbys has "${name}", which is this host`);
+    .map(({ name }) => `its list of standbys contains "${name}", which is this host`);
 }
 
 async function callProblems(deps: StandbyDeps, call: ArchiveCall): Promise<readonly string[]> {
@@ -113,7 +113,7 @@ async function archivingProblems(deps: StandbyDeps, archiving: Archiving): Promi
 
 export async function warnOfArchiving(deps: StandbyDeps, archiving: Archiving): Promise<void> {
   const launcher = join(programRoot(), 'bin', 'cmd_archiver');
-  const hint = `Make an INI file for cmd_archiver on this host whose list does not have this host, and set: archive_command = '${launcher} -C FILE -F %p'`;
+  const hint = `Make an INI file for cmd_archiver on this host whose list of standbys does not contain this host, and set: archive_command = '${launcher} -C FILE -F %p'`;
   for (const problem of await archivingProblems(deps, archiving))
     deps.log.warning(`archive_command of this server must be changed: ${problem}`, { hint });
 }

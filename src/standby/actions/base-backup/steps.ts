@@ -120,7 +120,7 @@ export const backupSteps = {
   }),
   'await-source': step({
     say: (_step, { facts }) =>
-      `wait until ${facts.source?.host ?? ''} has all on its disk that was there when the backup began`,
+      `wait until everything from before the backup is on the disk of ${facts.source?.host ?? ''}`,
     run: (run) => awaitSource(run, resultOf(run, 'start-backup')),
     leavesNothing: true,
   }),
@@ -137,7 +137,7 @@ export const backupSteps = {
     leavesNothing: true,
   }),
   'prepare-targets': step({
-    say: (_step, { facts }) => `remove from "${facts.place.pgdata}" what the primary has not`,
+    say: (_step, { facts }) => `remove from "${facts.place.pgdata}" what the primary does not have`,
     run: async (run) => {
       const { roots } = resultOf(run, 'plan-copy');
       // While the directories are made, pgdata is still unchanged.

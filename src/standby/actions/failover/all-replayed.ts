@@ -119,7 +119,7 @@ export async function seeAllReplayed(
     return { kind: 'missed', reason: describe(missing) };
   }
   throw new PitrError(said, {
-    detail: `It is open on timeline ${timeline}, which begins at ${missing.openedAt}; what was committed in the WAL behind that is not in it. action_failover has not been run.`,
+    detail: `It is open on timeline ${timeline}, which begins at ${missing.openedAt}; transactions in the WAL after that are missing. action_failover has not been run.`,
     hint: `Keep clients away, and keep "${deps.settings.archivedir}": -F999 on the base backup or on another standby, with a copy of that directory, replays all of it. To continue with the server as it is: -F999 --force=replay.`,
   });
 }

@@ -41,14 +41,12 @@ function sayLiveness(deps: StandbyDeps, liveness: Liveness): void {
 
 function sayState(deps: StandbyDeps, facts: FailoverFacts): void {
   if (facts.directory.record.isActionBegun === true)
-    deps.log.notice('action_failover was begun by an earlier run, and not seen to succeed: it is owed still');
+    deps.log.notice('an earlier run began action_failover and did not see it succeed: it will run again');
   else if (facts.state.kind === 'production')
-    deps.log.notice(
-      'the server here is out of recovery already: only what comes after a promotion is left to do',
-    );
+    deps.log.notice('the server here is out of recovery already: only the steps after a promotion remain');
   if (facts.state.kind === 'stopped' && hasUnfinishedFailover(facts.directory)) {
     deps.log.notice(
-      'the failover here was begun and not finished: what is left is to start the server, and all that comes after a promotion',
+      'the failover here was begun and not finished: the server must be started, and the steps after a promotion remain',
     );
     return;
   }

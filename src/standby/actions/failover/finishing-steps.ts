@@ -86,7 +86,7 @@ export const finishingSteps = {
     run: markArchive,
   }),
   'clear-settings': afterOpening({
-    say: () => 'take our recovery settings away',
+    say: () => 'remove our recovery settings',
     run: ({ server }) => clearRecoverySettings(server),
   }),
   'restore-delay': afterOpening<{ readonly delay: SettingDelay }>({
@@ -94,7 +94,7 @@ export const finishingSteps = {
     run: ({ server }, { delay }) => restoreDelay(server, delay),
   }),
   'see-all-replayed': afterOpening<{ readonly end: ArchivedEnd; readonly isAccepted: boolean }>({
-    say: ({ end }) => `see that the archived WAL was replayed, up to ${end.last.text}`,
+    say: ({ end }) => `check that the archived WAL was replayed, up to ${end.last.text}`,
     run: async (run, { end, isAccepted }) => {
       run.archiveEnd = await seeAllReplayed(run.server, end, await provenTimeline(run), isAccepted);
     },
@@ -108,11 +108,11 @@ export const finishingSteps = {
     },
   }),
   'archive-history': afterOpening({
-    say: () => 'mark the history of the new timeline to be archived, where the server has not',
+    say: () => 'mark the history file of the new timeline for archiving, unless the server has done so',
     run: async (run) => archiveHistory(run.server, await provenTimeline(run)),
   }),
   'check-archiving': afterOpening({
-    say: () => 'look where the promoted server would archive to',
+    say: () => 'check where the promoted server would archive to',
     run: async (run) => {
       run.archiving = await checkArchiving(run.server);
     },

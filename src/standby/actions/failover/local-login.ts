@@ -99,12 +99,12 @@ export function judgeHba({ file, answer, user, systemUser, access }: HbaQuestion
   if (method === 'trust') return proved;
   if (method === 'reject') return { kind: 'refused', reason: `${line} refuses user "${user}"` };
   if (method === 'peer' || method === 'ident') {
-    if (hasMap) return { kind: 'unknown', reason: `${line} asks a map of users` };
+    if (hasMap) return { kind: 'unknown', reason: `${line} uses a map of users` };
     if (user === systemUser) return proved;
     return { kind: 'refused', reason: `${line} lets in user "${systemUser}", not "${user}"` };
   }
   if (!passwordMethods.includes(method))
-    return { kind: 'unknown', reason: `${line} asks for what cannot be tried before the promotion` };
+    return { kind: 'unknown', reason: `${line} asks for a method that cannot be tried before the promotion` };
   if (access.password !== undefined)
     return {
       kind: 'unknown',

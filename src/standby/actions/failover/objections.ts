@@ -19,7 +19,7 @@ export function loginObjections({ login }: Pick<LocalFacts, 'login'>): readonly 
       name: 'login',
       message: `the server here does not let us in: ${login.reason}`,
       hint: loginHint,
-      cost: 'what comes after the promotion fails then',
+      cost: 'the steps after the promotion then fail',
     },
   ];
 }
@@ -32,7 +32,7 @@ function archiveObjections({ archive, replayProblems }: LocalFacts): readonly Ob
         name: 'archive',
         message: `the archive cannot be read: ${archive.reason}`,
         hint: 'Mount or repair archivedir.',
-        cost: 'what it holds and the standby has not replayed is lost',
+        cost: 'WAL in it that the standby has not replayed is lost',
       },
     ];
   }

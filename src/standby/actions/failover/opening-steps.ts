@@ -85,7 +85,7 @@ export const openingSteps = {
   }),
   /** Before 'promote', if this run has started the server. */
   'prove-login': step<LoginProof>({
-    say: () => 'see that what comes after the promotion can log in',
+    say: () => 'check that the steps after the promotion can log in',
     run: ({ server }, proof) => proveLogin(server, proof),
     leavesNothing: true,
   }),
@@ -105,7 +105,7 @@ export const openingSteps = {
   }),
   /** Before 'promote'. */
   'guard-replay': step<{ readonly end: ArchivedEnd | undefined }>({
-    say: () => 'see to it that the server ends, and does not open, if it cannot read the archive',
+    say: () => 'make the server end instead of opening if it cannot read the archive',
     run: ({ server }, { end }) => writeGuard(server.pgdata, end),
     // The guard stays if the promotion was begun: the server may still open, and must not open too early.
     undo: async ({ server, opening }) => {

@@ -44,7 +44,7 @@ function describeOldPrimary(liveness: Liveness): string {
     case 'dead': {
       const files = liveness.unsent ?? 0;
       const waiting = files === 0 ? '' : ` (${files} ${files === 1 ? 'file waits' : 'files wait'} there)`;
-      return `The old primary was found dead. It may hold WAL that was never shipped${waiting}: what was committed in that is not here`;
+      return `The old primary was found dead. It may hold WAL that was never shipped${waiting}: transactions in that WAL are missing here`;
     }
     case 'alive':
       return 'The old primary was alive: what it has committed since, and still commits, is not here';

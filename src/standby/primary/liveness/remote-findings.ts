@@ -123,7 +123,7 @@ export function judgeRemote(processes: ProcessFinding, psql: PsqlFinding): Remot
   if (hasLooked || (psql.kind === 'nobody' && obstacle === 'its data directory is not known')) {
     const leftovers = helpers.map(describeHelper).join(', ');
     const left =
-      leftovers === '' ? [] : [`its server is gone, and what it left has not ended yet: ${leftovers}`];
+      leftovers === '' ? [] : [`its server has ended, but some of its processes have not yet: ${leftovers}`];
     const held =
       psql.kind === 'held' ? [`its port is held there by something that is no server: ${psql.said}`] : [];
     return { kind: 'dead', unsent, hasLooked, notes: [...left, ...held, ...processes.notes] };

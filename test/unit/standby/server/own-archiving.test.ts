@@ -10,7 +10,7 @@ function ini(slaves: string, more = ''): string {
 describe('the INI file of the archive_command of a promoted server', () => {
   test('must not have this host in its list, by name or by address', () => {
     expect(iniProblems('/i', ini('bitarena-clone, other'), own)).toEqual([
-      'its list of standbys has "bitarena-clone", which is this host',
+      'its list of standbys contains "bitarena-clone", which is this host',
     ]);
     expect(iniProblems('/i', ini('a', '[a]\nhost: localhost\n'), own)).toHaveLength(1);
     expect(iniProblems('/i', ini('127.0.0.1'), own)).toHaveLength(1);

@@ -40,7 +40,7 @@ function isWorthAnotherTry(result: CommandResult): boolean {
 function copyError({ root }: FileGroup, detail: string): PitrError {
   return new PitrError(`copying "${root.source}" to "${root.target}" failed`, {
     detail,
-    hint: 'What is here is kept, and the next -B moves only the rest. Put right what rsync names, then run -B again.',
+    hint: 'The copied files are kept, and the next -B transfers only the rest. Correct what rsync names, then run -B again.',
   });
 }
 

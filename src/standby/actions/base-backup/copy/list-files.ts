@@ -229,7 +229,7 @@ export async function listRoot(
   refuseUnreadable(listed, found.unreadable, shell.target.user);
   if (found.status === undefined || found.said.length > 0) {
     throw new PitrError(`cannot list the files of "${source}" on ${where}`, {
-      detail: found.said.slice(0, shownFiles).join('\n') || `find did not come to its end`,
+      detail: found.said.slice(0, shownFiles).join('\n') || `find was ended before it had finished`,
       hint: `The user ${shell.target.user} must be able to read all of it.`,
     });
   }

@@ -40,7 +40,7 @@ const outwardSettings = ['archive_command', 'archive_library', 'synchronous_stan
 function noticeOutward({ deps }: BackupContext, file: string, text: string): void {
   const values = settingsIn(text);
   const named = outwardSettings.filter((name) => (values.get(name) ?? '') !== '');
-  if (named.length > 0) deps.log.notice(`${file} of the primary comes along with its ${named.join(' and ')}`);
+  if (named.length > 0) deps.log.notice(`the copied ${file} contains the primary's ${named.join(' and ')}`);
 }
 
 /** A server does not start if its configuration includes a directory that does not exist. */

@@ -66,7 +66,7 @@ async function receiveError(context: BackupContext, { result, ending, said }: Re
   if (/FATAL/.test(stderr)) return explainRefusal(access, told);
   return new PitrError('pg_basebackup failed', {
     detail: describeResult(told),
-    hint: 'Nothing of what is in pgdata was changed by it. Put right what it names, then run -B again.',
+    hint: 'It changed nothing in pgdata. Correct what it names, then run -B again.',
   });
 }
 

@@ -47,7 +47,7 @@ async function sayLocked(server: Server): Promise<void> {
   );
 }
 
-const elsewhere = 'a later target: -F999 with another --target-…; on as a standby: -A stop, then -S';
+const elsewhere = 'a later target: -F999 with another --target-…; as a standby again: -A stop, then -S';
 
 /** The last lines of the report, and the exit code. */
 export async function reportRecovery(
@@ -69,7 +69,7 @@ export async function reportRecovery(
     case 'shutdown':
       deps.report(`Shut down at ${run.shown}`);
       deps.report(
-        'HINT: To open it there: the same -F999 with --target-action promote; a later target: -F999 with another --target-…; on as a standby: -S',
+        'HINT: To open it there: the same -F999 with --target-action promote; a later target: -F999 with another --target-…; as a standby again: -S',
       );
       return 0;
     default:

@@ -17,7 +17,7 @@ describe('the report of a failover', () => {
       'This server is the primary now, on timeline 2, which begins at LSN 0/5000110',
       'Replayed to LSN 0/5000110; time of the last commit: 2026-11-25 17:40:08.123456+00',
       'All WAL in the archive was replayed, to segment 000000010000000000000005',
-      'The old primary was found dead. It may hold WAL that was never shipped (3 files wait there): what was committed in that is not here',
+      'The old primary was found dead. It may hold WAL that was never shipped (3 files wait there): transactions in that WAL are missing here',
       'Next:',
     ]);
   });

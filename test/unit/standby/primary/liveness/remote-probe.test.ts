@@ -90,7 +90,7 @@ describe('what outlives a postmaster without serving a client', () => {
     const { answer } = await askOneThatSays([[helper, ...looked], refused, ...often, []]);
     expect(answer).toMatchObject({
       kind: 'dead',
-      notes: ['its server is gone, and what it left has not ended yet: writer process (pid 12)'],
+      notes: ['its server has ended, but some of its processes have not yet: writer process (pid 12)'],
     });
   });
 

@@ -153,7 +153,7 @@ describe("the look at the primary's host", () => {
       expect(look(psqlThat(refused), pgdata)).toMatchObject({
         kind: 'dead',
         notes: [
-          `its server is gone, and what it left has not ended yet: checkpointer (pid ${running.pid ?? ''})`,
+          `its server has ended, but some of its processes have not yet: checkpointer (pid ${running.pid ?? ''})`,
         ],
       });
     } finally {
