@@ -2,7 +2,7 @@ import pg from 'pg';
 import { eventually } from '../../test/harness/eventually.ts';
 import type { Primary } from '../../test/harness/primary.ts';
 
-/** A row whose commit the server acknowledged, and the segment that its commit record cannot lie behind. */
+/** A row whose commit the server acknowledged, and the last segment that can contain the commit record. */
 interface AcknowledgedRow {
   readonly id: number;
   readonly segment: string;
@@ -15,11 +15,11 @@ export interface Traffic {
   readonly stopped: Promise<void>;
 }
 
-// One row, and after its commit the segment that was current then: the commit lies in it or before it.
+// One row, and the segment that was current after its commit: the commit is in that segment or before it.
 const insert = `INSERT INTO demo (filler) VALUES (repeat(md5(random()::text), 8)) RETURNING id`;
 const current = 'SELECT pg_walfile_name(pg_current_wal_insert_lsn()) AS segment';
 
-/** Inserts rows, one commit each, until the server is gone. */
+/** Inserts rows, one commit each, until the server no longer answers. */
 export async function createTraffic(primary: Primary): Promise<Traffic> {
   await primary.sql('CREATE TABLE demo (id serial PRIMARY KEY, filler text)');
   await primary.sql('CREATE TABLE after_failover (at timestamptz DEFAULT now())');
@@ -48,6 +48,6 @@ async function insertUntilGone(client: pg.Client, rows: AcknowledgedRow[]): Prom
       if (id !== undefined && segment !== undefined) rows.push({ id, segment });
     }
   } catch {
-    // The end of the story: the server was killed.
+    // The expected end: the server was killed.
   }
 }

@@ -1,4 +1,4 @@
-// The story of scripts/demo, told with the harness of the tests: every command is the real one, shown with its output.
+// The story of scripts/demo, by the harness of the tests: every command is a real one, shown with its output.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -87,7 +87,7 @@ async function runTraffic(stage: Stage): Promise<Traffic> {
   return traffic;
 }
 
-/** Kills alpha in full traffic, and finds out what it had archived by then. */
+/** Kills alpha under full load, and determines what it had archived by then. */
 async function killPrimary({ alpha, beta }: Stage, traffic: Traffic): Promise<number[]> {
   chapter('alpha dies: SIGKILL to every process of its PostgreSQL');
   const pid = alpha.postmaster();
@@ -115,7 +115,7 @@ async function killPrimary({ alpha, beta }: Stage, traffic: Traffic): Promise<nu
 
 let firstWriteAt = 0;
 
-/** Fails over, while a client knocks all the time. Returns the seconds until its first write was accepted. */
+/** Fails over while a client tries to write all the time. Returns the seconds until its first write was accepted. */
 async function failOver(stage: Stage): Promise<number> {
   chapter('beta takes over');
   const began = performance.now();

@@ -20,7 +20,7 @@ function tokensOf(node, source) {
   return children.length === 0 ? [node] : children.flatMap((child) => tokensOf(child, source));
 }
 
-/** Every comment by its position; each token is asked for those before and behind it. */
+/** Every comment by its position: each token may have comments before and behind it. */
 function commentRanges(source) {
   const ranges = new Map();
   for (const token of tokensOf(source, source)) {

@@ -1,6 +1,7 @@
 // Usage: sum-reports.js DIRECTORY [FAILED_PART...]
-// Adds up what vitest reported in DIRECTORY/*.json: grids of PostgreSQL's and of Node.js's versions (node-VERSION.json) by the scenarios
-// that the tests say they show (test/harness/scenarios.ts), and at the end one plain line for whoever reads only that.
+// Adds up the reports of vitest in DIRECTORY/*.json: grids of PostgreSQL's and of Node.js's versions
+// (node-VERSION.json) by the scenarios that the tests say they show (test/harness/scenarios.ts), and at the end one
+// plain line with the result.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gridOf, nodeGridOf } from './scenario-grid.js';
@@ -18,7 +19,7 @@ const sum = (key) => reports.reduce((total, report) => total + report[key], 0);
 
 const passed = sum('numPassedTests');
 const skipped = sum('numPendingTests') + sum('numTodoTests');
-// A part can fail without a failed test: a file that does not load, a lint error, an error between tests.
+// A part can fail without a failed test: a file that does not load, a lint error, or an error between tests.
 const failed = Math.max(sum('numFailedTests'), failedParts.length);
 
 for (const line of [...gridOf(reports), ...nodeGridOf(ofNodes)]) console.log(line);

@@ -1,7 +1,8 @@
 // Usage: node scripts/package/bundle.js DIRECTORY
 //
-// Writes both programs with all that they import into DIRECTORY, so that an installed package needs no other. The lazy imports stay
-// files of their own: archive_command must not read what it does not use. Beside them come the licences of what is bundled.
+// Writes both programs with everything that they import into DIRECTORY, so that an installed package needs no other.
+// Lazy imports stay files of their own, because archive_command must not read code that it does not use. The licences
+// of the bundled packages are written beside them.
 import { readFileSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -21,7 +22,7 @@ const entries = {
 const bundle = await rolldown({
   input: entries,
   platform: 'node',
-  // An optional add-on of pg that is compiled on the spot: it is asked for only by who wants it.
+  // An optional add-on of pg that is compiled on the spot: pg loads it only on request.
   external: ['pg-native'],
 });
 const { output } = await bundle.write({
@@ -41,7 +42,7 @@ async function findOne(directory, name) {
   return join(directory, found[0]);
 }
 
-// dist/system/command.js holds execa already (scripts/bundle-execa.js), so execa's packages are named by its own list.
+// dist/system/command.js contains execa already (scripts/bundle-execa.js), so execa's packages are read from its own list.
 function packagesIn(moduleIds) {
   const marker = '/node_modules/';
   const names = moduleIds

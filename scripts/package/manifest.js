@@ -1,7 +1,7 @@
 // Usage: node scripts/package/manifest.js PACKAGE.JSON
 //
-// Prints the package.json of the packed program: what it needs is bundled, so it depends on nothing, builds nothing, runs nothing at
-// its installation.
+// Prints the package.json of the packed program. Everything that it needs is bundled, so it depends on no package,
+// builds nothing, and runs nothing at its installation.
 import { readFile } from 'node:fs/promises';
 
 const [source] = process.argv.slice(2);

@@ -6,7 +6,7 @@ import type { Tool } from './tools.ts';
 
 const program = '/usr/bin/barman-wal-archive';
 
-/** Barman's archive_command; at the standby the same package's modules take what it sends. */
+/** Barman's archive_command. On the standby, modules of the same package receive what it sends. */
 export const barman: Tool = {
   name: 'barman',
   label: 'barman-wal-archive',
@@ -58,7 +58,7 @@ incoming_wals_directory = ${incomingOf(standby)}
   writeSsh(primary.host, receiver);
 }
 
-/** It calls `ssh` and, at the other end, `barman`, which lies on nobody's PATH here. */
+/** It calls `ssh` and, at the other end, `barman`, which is not on the PATH here. */
 function writeSsh(host: Ground['primary']['host'], receiver: string): void {
   mkdirSync(join(host.directory, 'barman'), { recursive: true });
   const script = `#!/bin/sh

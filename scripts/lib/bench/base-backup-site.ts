@@ -10,7 +10,7 @@ import { allShipped, installHelpers } from '../../../test/programs/backup-kit.ts
 import { touchMemory } from './measure.ts';
 import type { Ground } from './site.ts';
 
-/** A primary that archives to the place of a standby which has no copy yet. */
+/** A primary that archives into the archivedir of a standby which has no copy yet. */
 export interface BackupSite extends Ground {
   readonly standby: Standby;
 }
@@ -52,7 +52,7 @@ async function setUp(world: World): Promise<BackupSite> {
 }
 
 /**
- * What is still to be written, or on its way, must not fall into what is measured.
+ * Pending writes and WAL on its way must not distort the measurement.
  *
  * @param copyMegabytes how much the next run will write; touching more would push the primary's files out of memory
  */
@@ -68,7 +68,10 @@ function place({ socketDirectory, port, user }: Primary): string[] {
   return ['-h', socketDirectory, '-p', String(port), '-U', user, 'postgres'];
 }
 
-/** About 16 MB a unit. A changed row finds room in its own page: else each of them would change an index page as well. */
+/**
+ * About 16 MB per unit of scale. A changed row finds space in its own page; otherwise each change would also change an
+ * index page.
+ */
 export async function fillByPgbench(primary: Primary, scale: number): Promise<void> {
   await mustRun(clientProgram('pgbench'), ['-q', '-i', '-F', '90', '-s', String(scale), ...place(primary)], {
     env: primary.env,
@@ -76,7 +79,7 @@ export async function fillByPgbench(primary: Primary, scale: number): Promise<vo
   });
 }
 
-/** Writes to every hundredth page of the large table, another hundredth each time. */
+/** Writes to every hundredth page of the large table, and to other pages each time. */
 export async function changeOnePercent(primary: Primary, round: number): Promise<void> {
   await primary.sql(
     `UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE ctid = ANY (ARRAY(
@@ -86,7 +89,7 @@ export async function changeOnePercent(primary: Primary, round: number): Promise
   );
 }
 
-/** Tables of one page, made in transactions that do not ask for too many locks. */
+/** Makes tables of one page, in transactions that do not need too many locks. */
 export async function makeTables(primary: Primary, count: number): Promise<void> {
   const atOnce = 500;
   for (let from = 1; from <= count; from += atOnce) {
@@ -97,7 +100,7 @@ export async function makeTables(primary: Primary, count: number): Promise<void>
   }
 }
 
-/** Files that nobody reads: their number alone counts. */
+/** Makes files that no process reads: only their number matters. */
 export function makeFiles(primary: Primary, count: number): void {
   for (let number = 0; number < count; number += 1)
     writeFileSync(join(primary.pgdata, 'base', '1', String(5_000_000 + number)), 'x');

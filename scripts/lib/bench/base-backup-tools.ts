@@ -9,24 +9,24 @@ import { sshScript } from './ssh-script.ts';
 
 const limitMs = 1_800_000;
 
-/** A way to make a base backup on the standby's host, flushed there. */
+/** A way to make a base backup on the standby's host that is flushed there. */
 export interface BackupTool {
   readonly name: string;
   readonly label: string;
   readonly needs?: string;
-  /** Measured once only: it takes long, and nothing is held against it. */
+  /** Measured only once, because it takes long and is compared with nothing. */
   readonly isAside?: boolean;
   readonly prepare?: (ground: Ground) => Promise<void>;
-  /** Takes away what an earlier run left, before the clock starts. */
+  /** Removes the leftovers of an earlier run, before the clock starts. */
   readonly clear: (site: BackupSite) => void;
   readonly first: (site: BackupSite) => Promise<void>;
-  /** Once more after changes: over what is there, where the tool can do that. */
+  /** Makes another backup after changes, on top of the existing copy if the tool can do that. */
   readonly again: (site: BackupSite) => Promise<void>;
 }
 
 /**
- * Empties the files of the old copy and puts them aside: ext4 is slow to make files for minutes after many were removed,
- * whoever makes them.
+ * Empties the files of the old copy and moves them aside. After many files were removed, ext4 is slow for minutes to
+ * make new ones, for every tool.
  */
 function clearCopy({ world, standby }: BackupSite): void {
   if (!existsSync(standby.pgdata)) return;
@@ -39,7 +39,7 @@ function clearCopy({ world, standby }: BackupSite): void {
   }
 }
 
-/** For a link that carries more than processors compress by zstd: doc/base-backup.md. */
+/** For a link that is faster than processors can compress by zstd: doc/base-backup.md. */
 const forFastLinks = '-z --compress-choice=lz4';
 
 function ours(threads: number, flags?: string): BackupTool {
@@ -58,7 +58,7 @@ function ours(threads: number, flags?: string): BackupTool {
 
 async function pgBaseBackup(site: BackupSite, sslMode: string, flags: readonly string[]): Promise<void> {
   const { primary, standby } = site;
-  // It writes into an empty directory only.
+  // It writes only into an empty directory.
   clearCopy(site);
   mkdirSync(standby.pgdata, { recursive: true, mode: 0o700 });
   const to = ['-h', primary.host.address, '-p', String(primary.port), '-U', primary.user];
@@ -68,7 +68,7 @@ async function pgBaseBackup(site: BackupSite, sslMode: string, flags: readonly s
   });
 }
 
-/** A certificate of its own, as Debian's packages give each server one. */
+/** A certificate of its own, as Debian's packages give one to each server. */
 async function prepareTls({ primary }: Ground): Promise<void> {
   const files = ['-keyout', join(primary.pgdata, 'server.key'), '-out', join(primary.pgdata, 'server.crt')];
   await mustRun('openssl', ['req', '-x509', '-nodes', '-newkey', 'rsa:2048', '-subj', '/CN=bench', ...files]);
@@ -85,7 +85,7 @@ function pgBaseBackupBy(
   return { clear: clearCopy, first: run, again: run };
 }
 
-/** With the backup's beginning and end around it, and flushed, as it must be to be worth anything. */
+/** Includes the start and the end of the backup and a flush, without which the copy would be worth nothing. */
 function rsync(flags: string, isAside: boolean): BackupTool {
   const run = async ({ primary, standby }: BackupSite): Promise<void> => {
     mkdirSync(standby.pgdata, { recursive: true, mode: 0o700 });
@@ -125,7 +125,7 @@ const pgBackRestBackup: BackupTool = {
   isAside: true,
   ...(peer.needs === undefined ? {} : { needs: peer.needs }),
   ...(peer.prepare === undefined ? {} : { prepare: peer.prepare }),
-  // What it knows of the cluster stays; what it knows of backups that are gone it forgets by itself.
+  // Its knowledge of the cluster stays; it drops its knowledge of removed backups by itself.
   clear: ({ standby }) => {
     const backups = join(repositoryOf(standby), 'backup', 'bench');
     for (const entry of readdirSync(backups, { withFileTypes: true })) {

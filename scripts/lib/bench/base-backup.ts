@@ -30,7 +30,7 @@ function chosenTools({ options }: BenchContext): readonly BackupTool[] {
   return baseBackupTools.filter((tool) => isThere(tool) && isWanted(tool));
 }
 
-/** One measured run. What a tool cannot do here must not keep the others from being measured. */
+/** Makes one measured run. If a tool cannot make it here, the others must still be measured. */
 async function measure(
   context: BenchContext,
   samples: Samples,
@@ -73,7 +73,7 @@ async function firstAndAgain(
       await settle(site, megabytesOfCopy);
       await measure(context, samples, tool, 'first', () => tool.first(site));
       await changeOnePercent(site.primary, (changes += 1));
-      // A tool that removes the old copy first gets its memory.
+      // A tool that removes the old copy first gets the memory that the copy occupied.
       await settle(site, 0);
       await measure(context, samples, tool, 'again', () => tool.again(site));
       tool.clear(site);
@@ -81,7 +81,7 @@ async function firstAndAgain(
   }
 }
 
-/** As much as many small files take. */
+/** The memory that many small files take. */
 const smallMegabytes = 1_000;
 
 async function manyTables(context: BenchContext, site: BackupSite, samples: Samples): Promise<void> {
@@ -106,7 +106,7 @@ async function memoryByFiles(context: BenchContext, site: BackupSite, samples: S
   }
 }
 
-/** The base backup: the first one, one more after some changes, one of many tables, and its memory by number of files. */
+/** Measures the base backup: a first one, one after some changes, one of many tables, and its memory by number of files. */
 export async function measureBaseBackup(context: BenchContext): Promise<Table> {
   const { major, options } = context;
   const samples: Samples = new Map();

@@ -11,7 +11,7 @@ import { runPgbench, type Site, withSite } from './site.ts';
 import { percentile } from './statistics.ts';
 import { archiverCommand, otherCheckout, startShipper } from './tools.ts';
 
-/** bash alone tells the time without starting a program for it. As PostgreSQL does, each call goes through sh -c. */
+/** bash can measure the time without starting a program. As in PostgreSQL, each call goes through sh -c. */
 const timer = `
 for ((i = 0; i < $1; i++)); do
   for command in "\${@:2}"; do
@@ -24,7 +24,7 @@ done`;
 
 const ourCall = 'cmd_archiver, marker there';
 
-/** What one call costs that finds its segment safe already: the most frequent of all. */
+/** Measures the cost of one call whose segment is safe already: the most frequent call of all. */
 export async function measureCall({ major, options, say }: BenchContext): Promise<Table> {
   const peer = pgBackRest('async');
   const hasPeer = peer.needs !== undefined && existsSync(peer.needs);
@@ -57,7 +57,7 @@ function forSegment(command: string, segment: string): string {
   return command.replace('%p', `pg_wal/${segment}`);
 }
 
-/** The how-to's INI file with this site's values: its comments and its order are what the shell has to read through. */
+/** The how-to's INI file with this site's values. The shell has to read through its comments in their order. */
 function useHowToIni({ primary }: Site): void {
   const here = readFileSync(primary.iniFile, 'utf8');
   const values = new Map(
@@ -72,7 +72,7 @@ function useHowToIni({ primary }: Site): void {
   writeFileSync(primary.iniFile, own);
 }
 
-/** PostgreSQL does not ask meanwhile, so the marker stays. */
+/** PostgreSQL does not ask during the measurement, so the marker stays. */
 async function safeByShipper(site: Site, segment: string): Promise<string> {
   useHowToIni(site);
   startShipper(site);

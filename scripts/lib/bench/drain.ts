@@ -33,7 +33,7 @@ export async function measureDrain({ major, options, say }: BenchContext): Promi
         for (const tool of inTurn(tools, round)) {
           const result = await drainOnce(site, tool).catch((error: unknown) => String(error));
           if (typeof result === 'string') {
-            // What cannot do it here must not keep the others from being measured.
+            // If a tool cannot do this here, the others must still be measured.
             say(`drain ${tool.label} FAILED: ${result}\n${site.primary.logText().slice(-600)}`);
             continue;
           }
@@ -56,7 +56,7 @@ export async function prepareAll(
   for (const tool of tools) await tool.prepare?.(ground);
 }
 
-/** Each round begins with another tool, so that none always follows the same one. */
+/** Each round begins with another tool, so that no tool always follows the same one. */
 export function inTurn<T>(items: readonly T[], round: number): T[] {
   const first = (round - 1) % Math.max(1, items.length);
   return [...items.slice(first), ...items.slice(0, first)];
@@ -108,7 +108,7 @@ export function isArchived({ primary }: Pick<Site, 'primary'>, segments: readonl
   return segments.every((name) => !left.has(name));
 }
 
-/** What lies in archivedir is what lies in pg_wal: a benchmark of something that loses bytes would be worth nothing. */
+/** Compares archivedir with pg_wal byte by byte: the speed of a tool that loses bytes would mean nothing. */
 export async function verify(site: Site): Promise<void> {
   for (const { archiveDir } of site.standbys) {
     await mustRun('/bin/sh', [

@@ -12,7 +12,7 @@ interface FanOut {
   readonly peakMemoryMb: number | undefined;
 }
 
-/** The same backlog to one standby and to several. */
+/** Measures the same backlog to one standby and to several. */
 export async function measureFanOut({ major, options, say }: BenchContext): Promise<Table> {
   const runs = new Map<number, FanOut[]>(options.fanOut.map((count) => [count, []]));
   return withSite(

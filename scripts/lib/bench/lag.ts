@@ -7,10 +7,11 @@ import { runPgbench, type Site, withSite } from './site.ts';
 import { percentile } from './statistics.ts';
 import { availableTools, type Tool } from './tools.ts';
 
-/** From the switch of a segment until it is whole at the standby, with nothing else to do. */
+/** Measures the time from the switch of a segment until the segment is complete at the standby, with no other load. */
 export async function measureLag({ major, options, say }: BenchContext): Promise<Table> {
   const { tools } = availableTools(options.tools);
-  // The tool that starts no service is the same one here, once it runs; and nothing waits that all could be sent of.
+  // The variant that is started as a service is left out, because once it runs it is the same tool. So is the one that
+  // sends everything at once, because nothing is waiting.
   const measured = tools.filter(({ sendAll, begin }) => sendAll === undefined && begin === undefined);
   const lags = new Map<string, number[]>(measured.map(({ name }) => [name, []]));
   const medians = new Map<string, number[]>(measured.map(({ name }) => [name, []]));
@@ -49,7 +50,7 @@ async function lagsOf(site: Site, tool: Tool, switches: number): Promise<number[
   await useCommand(site, tool.archiveCommand(site));
   await secondsUntil(performance.now(), () => isArchived(site, site.backlog), `${tool.label}: archived`);
   const lags: number[] = [];
-  // The first one pays for what is opened once.
+  // The first segment pays for connections that are opened once.
   for (let number = 0; number <= switches; number++) {
     const lag = await lagOfOne(site, tool);
     if (number > 0) lags.push(lag);
@@ -70,14 +71,14 @@ async function lagOfOne(site: Site, tool: Tool): Promise<number> {
   return lagMs;
 }
 
-/** One millisecond is the finest that a timer gives; looking without a pause would take a processor from the tool. */
+/** A timer is no finer than one millisecond, and polling without a pause would take a processor from the tool. */
 function pause(): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, 1);
   });
 }
 
-/** Some rows, then the switch; the clock starts when the switch has been answered. */
+/** Writes some rows, then switches the segment. The clock starts when the switch was answered. */
 function switchSegment({ primary }: Site): Promise<{ segment: string; start: number }> {
   return primary.withSession(async (client) => {
     await client.query('UPDATE pgbench_tellers SET tbalance = tbalance + 1');

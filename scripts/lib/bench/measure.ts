@@ -4,11 +4,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { readProc } from '../../../test/harness/process-table.ts';
 import { mustRun } from '../../../test/harness/processes.ts';
 
-/** What a run took beside time. `undefined` where this machine does not let it be measured. */
+/** The costs of a run beside its time; undefined if they cannot be measured on this machine. */
 export interface Usage {
-  /** Processor seconds of every process of the run, also of those that have ended, less our own. */
+  /** Processor seconds of all processes of the run, including ended ones, without our own. */
   readonly cpuSeconds: number | undefined;
-  /** Largest sum, seen every 100 ms, of the private memory of all processes but PostgreSQL's and our own. */
+  /** The largest sum, sampled every 100 ms, of the private memory of all processes except PostgreSQL's and our own. */
   readonly peakMemoryMb: number | undefined;
 }
 
@@ -19,7 +19,7 @@ export interface Meter {
 const everyMs = 100;
 const ticksPerSecond = 100;
 
-/** Which way the processor time is counted, for the report. */
+/** The way in which processor time is measured, for the report. */
 export function cpuMethod(): string {
   if (process.env['PITRTOOLS_BENCH_CPU'] !== undefined) return 'control group of the run';
   return isAlone() ? 'sum over /proc of living processes and the children that they reaped' : 'not measured';
@@ -58,8 +58,8 @@ function secondsOfGroup(file: string): number {
 }
 
 /**
- * Time of a process that ends goes to the one that reaps it, in the end to the first process of our namespace: so the
- * sum over all of them loses nothing but children whose parent ignores their end.
+ * The time of a process that ends is added to the process that reaps it, and finally to the first process of our
+ * namespace. The sum over all processes therefore misses only children whose parent ignores their end.
  */
 function secondsInProc(): number | undefined {
   if (!isAlone()) return undefined;
@@ -68,7 +68,7 @@ function secondsInProc(): number | undefined {
 
 function ticksOf(pid: number): number {
   const stat = readProc(pid, 'stat');
-  // Behind the name: state is the third field of proc(5), utime to cstime the 14th to 17th.
+  // The fields after the name: state is the third field of proc(5), utime to cstime are the 14th to 17th.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
 }
@@ -85,7 +85,7 @@ function privateKb(pid: number): number {
   return Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0);
 }
 
-/** Most memory that a process has had, in MB. */
+/** The highest memory use of a process, in MB. */
 export function highWaterMb(pid: number): number {
   return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readProc(pid, 'status'))?.[1] ?? NaN) / 1024;
 }
@@ -98,13 +98,13 @@ function pids(): number[] {
 
 let alone: boolean | undefined;
 
-/** In a process namespace of our own, whatever /proc shows is part of the run. */
+/** In a process namespace of our own, every process in /proc is part of the run. */
 function isAlone(): boolean {
   alone ??= readProc(1, 'cmdline').includes('inside-sandbox');
   return alone;
 }
 
-/** Seconds from `start` until the answer is yes; asked often, because what is measured takes little more than that. */
+/** Seconds from `start` until the answer is yes. Asks often, because the measured time is short. */
 export async function secondsUntil(start: number, ask: () => boolean, what: string): Promise<number> {
   const limitMs = 900_000;
   for (;;) {
@@ -116,8 +116,8 @@ export async function secondsUntil(start: number, ask: () => boolean, what: stri
 }
 
 /**
- * On a virtual machine, memory that lay idle may have been taken back, and whoever writes next pays for getting it again, many times
- * what the writing takes. Touched and freed, it is there for the run that is measured, whichever tool's.
+ * A virtual machine may have given idle memory back to its host. Getting it again would make the next writer many times
+ * slower. If the memory is allocated and freed before the run, it is available to every measured tool.
  */
 export async function touchMemory(directory: string, megabytes: number): Promise<void> {
   const path = join(directory, 'touched');

@@ -5,22 +5,22 @@ export type Part = (typeof parts)[number];
 
 export interface BenchOptions {
   readonly parts: readonly Part[];
-  /** Names of tools; all that are installed when it is empty. */
+  /** The names of the tools; if empty, all that are installed. */
   readonly tools: readonly string[];
   readonly rounds: number;
-  /** Backlog of the drain, 16 MB each. */
+  /** The backlog of the drain: a number of segments of 16 MB. */
   readonly segments: number;
-  /** Backlog of the fan-out and of the outage. */
+  /** The backlog of the fan-out and of the outage. */
   readonly fanOutSegments: number;
   readonly fanOut: readonly number[];
   /** Switched segments per tool, over all rounds. */
   readonly switches: number;
   readonly calls: number;
-  /** Lengths of the queues compared. */
+  /** The lengths of the queues that are compared. */
   readonly queued: readonly [number, number];
-  /** All that are installed when it is empty. */
+  /** If empty, all that are installed. */
   readonly backupTools: readonly string[];
-  /** pgbench's: 16 MB each. */
+  /** The scale of the pgbench database: 16 MB each. */
   readonly backupScale: number;
   readonly backupRounds: number;
   readonly backupTables: number;
@@ -43,7 +43,7 @@ const quick = {
   switches: 10,
   calls: 60,
 };
-/** No tables and no files: these two parts are left out. */
+/** Without tables and files: these two parts are left out. */
 const quickBackup = {
   backupTools: ['threads-2', 'pg_basebackup', 'pg_basebackup-tls', 'rsync-az'],
   backupScale: 16,

@@ -13,7 +13,7 @@ import { archiverCommand } from './tools.ts';
 interface Outage {
   readonly deliveredSeconds: number;
   readonly archivedSeconds: number;
-  /** Longest that one archive_command took. */
+  /** The longest archive_command. */
   readonly longestCallSeconds: number;
 }
 
@@ -21,7 +21,7 @@ const standbys = 8;
 const dead = 4;
 const hung = 1;
 
-/** Eight standbys, of which four refuse connections and one says nothing, against the three others alone. */
+/** Compares eight standbys, of which four refuse connections and one hangs, with the three others alone. */
 export async function measureOutage({ major, options, say }: BenchContext): Promise<Table> {
   const runs = { alone: [] as Outage[], among: [] as Outage[] };
   const copies: number[] = [];
@@ -46,7 +46,7 @@ export async function measureOutage({ major, options, say }: BenchContext): Prom
 async function drainWith(site: Site, kind: 'alone' | 'among'): Promise<Outage> {
   await site.restore();
   const living = site.standbys.slice(dead + hung);
-  // The bad ones come first: whoever takes them one after the other pays for it.
+  // The bad standbys come first: a tool that handles one after another loses time by them.
   const listed = kind === 'among' ? site.standbys : living;
   listStandbys(site, listed);
   const log = join(site.primary.host.directory, 'calls.log');
@@ -72,7 +72,7 @@ function haveAll(site: Site, some: readonly Standby[]): boolean {
   return some.every(({ archiveDir }) => holdsAll(archiveDir, site.backlog, site.segmentBytes));
 }
 
-/** Its own two calls of date are in both kinds of runs. */
+/** The two calls of date in this command are part of both kinds of runs. */
 function timedScript(site: Site, log: string): string {
   return `from=$(date +%s%N)
 ${archiverCommand(site).replace('%p', '"$1"')}
@@ -95,7 +95,7 @@ async function mendStandbys(all: readonly Standby[]): Promise<void> {
   for (const { host } of all.slice(0, dead)) await host.sshd.start();
 }
 
-/** What a queue costs at the least: each segment written once more and flushed. */
+/** The least cost of a queue: each segment is written once more and flushed. */
 async function secondsOfLocalCopy(site: Site): Promise<number> {
   const target = join(site.world.directory, 'copy');
   const start = performance.now();

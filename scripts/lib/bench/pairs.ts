@@ -1,16 +1,16 @@
 import { median } from './statistics.ts';
 
-/** What pairs of measurements say of one another. */
+/** The result of comparing pairs of measurements. */
 export interface PairedRatio {
   readonly pairs: number;
   readonly median: number;
-  /** Between these the median lies with 95 % confidence; undefined with fewer than six pairs. */
+  /** The median lies between these with 95 % confidence; undefined with fewer than six pairs. */
   readonly interval: readonly [low: number, high: number] | undefined;
 }
 
 /**
- * Measurements that were taken in turn: the first of one belongs to the first of the other. Undefined where a run failed, since
- * nobody knows then which belong together.
+ * Measurements that were taken in turn: the first of one list belongs to the first of the other. Undefined if a run
+ * failed, because the pairs are then unknown.
  */
 export function pairedRatio(ours: readonly number[], others: readonly number[]): PairedRatio | undefined {
   if (ours.length !== others.length) return undefined;
@@ -18,7 +18,7 @@ export function pairedRatio(ours: readonly number[], others: readonly number[]):
   return { pairs: ratios.length, median: median(ratios), interval: medianInterval(ratios) };
 }
 
-/** By the sign test: as many values from either end as leave less than 2.5 % beyond. It assumes no distribution. */
+/** By the sign test: from either end, counts off as many values as leave less than 2.5 % beyond. It assumes no distribution. */
 function medianInterval(values: readonly number[]): readonly [number, number] | undefined {
   const sorted = [...values].sort((a, b) => a - b);
   const outside = outsideCount(sorted.length);
@@ -47,7 +47,10 @@ function pairedText(ratio: PairedRatio | undefined): string {
   return `${middle.toFixed(3)} (${pairs} pairs${range})`;
 }
 
-/** For a table's note: each tool that has a twin in the checkout of `--against`, and each of its figures. Empty without one. */
+/**
+ * For a table's note: each tool that has a twin in the checkout of `--against`, with each of its figures. Empty without
+ * that option.
+ */
 export function againstOther(
   names: readonly string[],
   figures: Readonly<Record<string, (name: string) => readonly number[]>>,
@@ -62,7 +65,7 @@ export function againstOther(
   return texts.length === 0 ? '' : ` Medians of the ratios to the other checkout: ${texts.join(' ')}`;
 }
 
-/** The same tool, run by the programs of the other checkout. */
+/** The same tool, run with the programs of the other checkout. */
 export function twinOf(name: string): string {
   return `${name}-against`;
 }

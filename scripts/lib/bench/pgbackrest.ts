@@ -37,7 +37,7 @@ function configOf(host: Host): string {
 async function createStanza(ground: Ground): Promise<void> {
   const { primary, standbys } = ground;
   const [standby] = standbys;
-  // Both modes share it.
+  // Both modes share this.
   if (standby === undefined || existsSync(configOf(standby.host))) return;
   mkdirSync(repositoryOf(standby), { recursive: true });
   const common = (host: Host): string[] => [
@@ -70,11 +70,11 @@ async function createStanza(ground: Ground): Promise<void> {
     `pg1-user=${primary.user}`,
     'pg1-database=postgres',
   ]);
-  // Without the variables of the host's environment that it would take for options.
+  // Without the host's environment variables that pgBackRest would take for options.
   await runPgBackRest(standby, ['stanza-create']);
 }
 
-/** Runs a command of it on the repository's host. */
+/** Runs a pgBackRest command on the repository's host. */
 export async function runPgBackRest({ host }: Pick<Standby, 'host'>, args: readonly string[]): Promise<void> {
   const script = `exec ${program} --config=${configOf(host)} --stanza=${stanza} "$@"`;
   await mustRun(writeScript(host, 'bench-pgbackrest', script), args, { env: host.env, limitMs: 1_800_000 });
@@ -84,7 +84,7 @@ function write(host: Host, lines: readonly string[]): void {
   writeFileSync(configOf(host), `${lines.join('\n')}\n`);
 }
 
-/** A finished file is named SEGMENT-DIGEST.zst; one under way ends otherwise. */
+/** A completed file is named SEGMENT-DIGEST.zst; an incomplete one has another ending. */
 function isInRepository(repository: string, segments: readonly string[]): boolean {
   const archive = join(repository, 'archive', stanza);
   if (!existsSync(archive)) return false;

@@ -15,12 +15,12 @@ interface Queued {
   readonly memoryMb: number;
 }
 
-/** A queue of a few segments and one of very many: each segment must cost the same. */
+/** Compares a queue of a few segments with one of very many: each segment must cost the same. */
 export async function measureQueued(context: BenchContext): Promise<Table> {
   const runs: Queued[] = [];
   for (const count of context.options.queued) {
     const same: Queued[] = [];
-    // What takes a moment is told by more than one run.
+    // A short measurement needs more than one run.
     while (same.length < (count < 200 ? 3 : 1)) {
       same.push(await queueAndDeliver(context, count));
       context.say(`queued ${String(count)}: delivered in ${seconds(same.at(-1)?.deliverSeconds)}`);
@@ -56,7 +56,10 @@ function queueAndDeliver({ major }: BenchContext, count: number): Promise<Queued
   );
 }
 
-/** From the shipper's first word to the standby, because until then the lane's pause between its attempts is what is measured. */
+/**
+ * The clock starts at the shipper's first contact with the standby. Until then, only the lane's pause between its
+ * attempts would be measured.
+ */
 async function deliver(site: Site, archive: string): Promise<number> {
   const inbox = join(archive, '.incoming');
   await secondsUntil(performance.now(), () => existsSync(inbox), 'the standby greeted');
@@ -67,7 +70,7 @@ function queueDirectory({ primary, standbys }: Site): string {
   return join(primary.lArchiveDir, standbys[0]?.name ?? '');
 }
 
-/** Asked so often, a list of ten thousand names would take half a processor from what is measured: so the last one is looked for. */
+/** Looks only for the last name. Listing ten thousand names this often would take half a processor from the tool. */
 function isThere(directory: string, segments: readonly string[]): boolean {
   if (!existsSync(join(directory, segments.at(-1) ?? ''))) return false;
   const names = new Set(readdirSync(directory));

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 
 export interface Table {
   readonly title: string;
-  /** What was done and how it was measured, in a sentence or two. */
+  /** One or two sentences about what was done and how it was measured. */
   readonly note: string;
   readonly columns: readonly string[];
   readonly rows: readonly (readonly string[])[];
-  /** Every single measurement, for whoever wants to count otherwise. */
+  /** Every single measurement, for readers who want to evaluate them differently. */
   readonly samples: unknown;
 }
 

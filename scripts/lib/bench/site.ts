@@ -8,17 +8,17 @@ import { killAll, mustRun } from '../../../test/harness/processes.ts';
 import type { Standby } from '../../../test/harness/standby.ts';
 import { createWorld, type World } from '../../../test/harness/world.ts';
 
-/** A primary with a backlog that nobody has archived, and standbys that have none of it: the same before every run. */
+/** A primary with a backlog that was never archived, and standbys that have none of it: the same state before every run. */
 export interface Site {
   readonly world: World;
   readonly primary: Primary;
   readonly standbys: readonly Standby[];
-  /** Names of the segments that wait. */
+  /** The names of the waiting segments. */
   readonly backlog: readonly string[];
   readonly segmentBytes: number;
-  /** Puts everything back to the moment of the snapshot and starts PostgreSQL, which archives nothing yet. */
+  /** Restores the state of the snapshot and starts PostgreSQL, which archives nothing yet. */
   restore(): Promise<void>;
-  /** Ends what a run has left, PostgreSQL included. */
+  /** Ends all processes of a run, including PostgreSQL. */
   quiet(): Promise<void>;
 }
 
@@ -26,7 +26,7 @@ export interface SiteOptions {
   readonly major: number;
   readonly standbys: number;
   readonly walSegmentMb?: number;
-  /** What else belongs to the snapshot: run with the server up, before the backlog is made. */
+  /** Prepares the rest of the snapshot while the server runs, before the backlog is made. */
   readonly prepare?: (ground: Ground) => Promise<void>;
   /** Makes the WAL. */
   readonly load: (primary: Primary) => Promise<void>;
@@ -34,7 +34,7 @@ export interface SiteOptions {
 
 export type Ground = Pick<Site, 'world' | 'primary' | 'standbys'>;
 
-/** An empty command: PostgreSQL keeps its WAL and asks again when its configuration is read anew. */
+/** An empty command: PostgreSQL keeps its WAL, and asks again when it reloads its configuration. */
 const notYet = { archive_command: '' };
 
 export async function withSite<T>(options: SiteOptions, use: (site: Site) => Promise<T>): Promise<T> {
@@ -60,7 +60,7 @@ async function setUp(world: World, options: SiteOptions): Promise<Ground> {
   });
   const standbys: Standby[] = [];
   for (const name of names) standbys.push(await world.addStandby(name, primary, { ini: { debug: 'off' } }));
-  // -I says in each archive directory that it finds whose it is.
+  // -I marks each archive directory that it finds as this cluster's.
   for (const { archiveDir } of standbys) mkdirSync(archiveDir, { recursive: true, mode: 0o700 });
   await mustSucceed(world.cmdArchiver(primary, ['-I']));
   await options.prepare?.({ world, primary, standbys });
@@ -72,7 +72,7 @@ async function mustSucceed(run: ReturnType<World['cmdArchiver']>): Promise<void>
   if (code !== 0) throw new Error(`the program exited ${String(code)}: ${stdout}${stderr}`);
 }
 
-/** Runs pgbench until so many full segments wait. The checkpoints make it write whole pages, as on a busy server. */
+/** Runs pgbench until this many full segments wait. The checkpoints make it write whole pages, as on a busy server. */
 export async function runPgbench(primary: Primary, segments: number): Promise<void> {
   const place = ['-h', primary.socketDirectory, '-p', String(primary.port), '-U', primary.user, 'postgres'];
   await mustRun(clientProgram('pgbench'), ['-q', '-i', '-s', '10', ...place], { env: primary.env });
@@ -84,7 +84,7 @@ export async function runPgbench(primary: Primary, segments: number): Promise<vo
   }
 }
 
-/** Segments that PostgreSQL wants to have archived. */
+/** The segments that PostgreSQL wants to have archived. */
 export function waiting(primary: Primary): string[] {
   return primary
     .archiveStatus()
@@ -120,14 +120,14 @@ async function snapshot(ground: Ground, options: SiteOptions): Promise<Site> {
         rmSync(place, { recursive: true, force: true });
         if (existsSync(join(store, String(number)))) await copyTree(join(store, String(number)), place);
       }
-      // What is still to be written must not fall into what is measured.
+      // Pending writes must not distort the measurement.
       await mustRun('sync', ['-f', world.directory]);
       await primary.start();
     },
   };
 }
 
-/** Where a standby's other tools keep what they receive. */
+/** The directory in which a standby's other tools keep the files that they receive. */
 export function repositoryOf(standby: Standby): string {
   return join(standby.host.directory, 'repository');
 }
@@ -140,13 +140,13 @@ function endAll(world: World): void {
   killAll(workers(world));
 }
 
-/** Everything that works in the world but its sshds and its servers. */
+/** All processes of the world except its sshds and its servers. */
 function workers(world: World): ReturnType<typeof processesOf> {
   const isLasting = /\[listener\]|sshd_config|bin\/postgres -D|^postgres: /;
   return processesOf(world.directory).filter(({ commandLine }) => !isLasting.test(commandLine));
 }
 
-/** Makes these the list of standbys. A section of one that is not in the list would be refused. */
+/** Writes this list of standbys. A section of a standby that is not in the list would be refused. */
 export function listStandbys({ primary }: Site, listed: readonly Standby[]): void {
   const names = listed.map(({ name }) => name);
   primary.writeIni({ slaves: names.join(', ') });

@@ -1,4 +1,4 @@
-/** The value below which a share of the values lies, between neighbours in proportion. */
+/** The value below which this share of the values lies, interpolated between neighbours. */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   const place = (sorted.length - 1) * share;

@@ -10,30 +10,30 @@ import { pgBackRest } from './pgbackrest.ts';
 import { type Ground, holdsAll, type Site } from './site.ts';
 import { hostKeys } from './ssh-script.ts';
 
-/** A way to bring WAL from the primary to the first standby. */
+/** A way to ship WAL from the primary to the first standby. */
 export interface Tool {
-  /** For `--tools`. */
+  /** The name for `--tools`. */
   readonly name: string;
   readonly label: string;
-  /** The program that must be there; a tool without it is left out. */
+  /** The program that the tool needs; without it the tool is left out. */
   readonly needs?: string;
-  /** Once, before the snapshot, with the server up. */
+  /** Called once, before the snapshot, while the server runs. */
   readonly prepare?: (ground: Ground) => Promise<void>;
-  /** Before the clock starts; for what stays open from call to call. */
+  /** Called before the clock starts, for connections that stay open from call to call. */
   readonly open?: (site: Site) => Promise<void>;
-  /** As the clock starts, beside what PostgreSQL calls. */
+  /** Called when the clock starts, in addition to the calls by PostgreSQL. */
   readonly begin?: (site: Site) => void;
-  /** Where nothing is archived one by one: the whole work, instead of an archive_command. */
+  /** For a tool that does not archive single segments: does all the work, instead of an archive_command. */
   readonly sendAll?: (site: Site) => Promise<void>;
   readonly archiveCommand: (site: Site) => string;
-  /** Every one of these is whole at the standby. */
+  /** Whether all of these segments are complete at the standby. */
   readonly isDelivered: (site: Site, segments: readonly string[]) => boolean;
 }
 
-/** Until what has just connected has nothing more to do. */
+/** The time after which a new connection is idle. */
 const settleMs = 100;
 
-/** Another checkout of ours, built, to measure beside this one: what `--against` names. */
+/** Another built checkout of ours to measure beside this one, from `--against`. */
 export const otherCheckout = process.env['PITRTOOLS_BENCH_AGAINST'];
 
 function inArchive(site: Site, segments: readonly string[]): boolean {
@@ -61,8 +61,8 @@ export function startShipper({ primary }: Pick<Site, 'primary'>, root = checkout
 }
 
 /**
- * The usual case: a shipper runs as long as its server does, whoever has started it. It finds out about the backlog as the clock
- * starts, as it would of what a burst of writes has filled.
+ * The usual case: a shipper runs as long as its server, no matter what started it. It learns of the backlog when the
+ * clock starts, as it would after a burst of writes.
  */
 async function openRunning(site: Site, root: string): Promise<void> {
   mkdirSync(heldBack(site));
@@ -73,7 +73,7 @@ async function openRunning(site: Site, root: string): Promise<void> {
   await setTimeout(settleMs);
 }
 
-/** The programs of one checkout: with the shipper running, started by archive_command, started as a service. */
+/** The programs of one checkout: with a running shipper, started by archive_command, or started as a service. */
 function programsOf(root: string, named = (name: string): string => name, words = ''): Tool[] {
   const shipper: Tool = {
     name: named('shipper'),
@@ -125,7 +125,7 @@ const rsyncKept: Tool = {
     const { host } = site.primary;
     const [standby] = site.standbys;
     const command = `${host.ssh} ${hostKeys} -M -S ${controlSocket(site)} -N ${standby?.name ?? ''}`;
-    // Who was killed has left its socket, beside which no other master listens.
+    // A killed master leaves its socket behind, and no other master listens beside it.
     start('/bin/sh', ['-c', `rm -f ${controlSocket(site)}; exec ${command}`], {
       env: host.env,
       limitMs: 3_600_000,
@@ -159,7 +159,10 @@ const rsyncAll: Tool = {
   isDelivered: inArchive,
 };
 
-/** What the one above leaves to chance: its files lie in memory, and are gone if the standby's power fails. */
+/**
+ * This includes the flush that the tool above leaves out: its files are only in memory, and are lost if the standby's
+ * power fails.
+ */
 const rsyncAllFlushed: Tool = {
   ...rsyncAll,
   name: 'rsync-all-sync',
@@ -172,7 +175,7 @@ const rsyncAllFlushed: Tool = {
   },
 };
 
-/** In the order of the table; what is missing on this machine is named in `missing`. */
+/** In the order of the table. Tools that are missing on this machine are listed in `missing`. */
 export function availableTools(wanted: readonly string[]): { tools: Tool[]; missing: Tool[] } {
   const all = [
     ...programsOf(checkout()),

@@ -1,6 +1,7 @@
 /**
- * A module's constants stand above the code that needs them; its functions may stand below their callers. ESLint's own
- * no-use-before-define does not tell a module's constant from two that refer to each other inside a function.
+ * Requires that a module's constants stand above the code that needs them; functions may stand below their callers.
+ * ESLint's own no-use-before-define does not distinguish a module's constant from two constants that refer to each
+ * other inside a function.
  */
 export const constantsFirst = {
   meta: { type: 'suggestion', messages: { late: '"{{name}}" stands below the code that needs it' } },

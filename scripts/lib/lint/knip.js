@@ -1,17 +1,17 @@
 /**
- * What nobody uses: files, exports, packages. `knip` alone takes the tests for users; so an export that only its own file
- * needs is none. With `--production` they are not: code that nothing but a test uses is dead, while one that its own file
- * uses may be exported for its test's sake.
+ * Finds unused files, exports and packages. `knip` alone counts tests as users, and ignores an export that is used only
+ * in its own file. With `--production` tests do not count: code that only a test uses is dead, but code that its own
+ * file uses may be exported for a test.
  */
 export default ({ production }) => ({
   entry: [
     'src/cmd-archiver.ts!',
     'src/cmd-standby.ts!',
-    // A thread of its own.
+    // The worker runs in a thread of its own.
     'src/standby/page-check/worker.ts!',
     'scripts/{*,package/*,lib/*}.js!',
     'scripts/lib/{demo,bench/main,docs/generate}.ts!',
-    // scripts/test reads it.
+    // scripts/test reads this file.
     'test/node-files.js',
     'test/**/*.test.ts',
   ],
