@@ -47,7 +47,7 @@ $$;
 COMMENT ON FUNCTION cmd_pg_start_backup(text, boolean) IS 'pitrtools: begins a backup and returns where in the WAL';
 
 -- No row: no backup with this label is in progress, and none was ended. The exclusive backup of these
--- releases is not bound to a session, so that its label has to tell whose it is.
+-- releases does not belong to a session: only its label shows which program began it.
 CREATE OR REPLACE FUNCTION cmd_pg_stop_backup(label text, OUT lsn text, OUT labelfile text, OUT spcmapfile text)
 RETURNS SETOF record
 LANGUAGE sql SET search_path = pg_catalog AS $$

@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# What scripts/bench asks of the machine beside the tests' needs: the tools to compare with, and a group of processes
-# whose time the kernel counts.
+# Prepares the machine for scripts/bench in addition to the needs of the tests: the tools to compare with, and a control
+# group whose processor time the kernel counts.
 
-# The package that brings each tool's command.
+# The package that contains each tool's command.
 peers=(pgbackrest:pgbackrest barman-wal-archive:barman-cli)
 
-# A tool that cannot be had is left out of the table; the benchmark goes on.
+# A tool that cannot be installed is left out of the table; the benchmark continues.
 offer_peers() {
   local missing
   mapfile -t missing < <(missing_peers)
@@ -44,8 +44,8 @@ install_peers() {
   exec 7>&-
 }
 
-# Puts this script, and so all that it starts, into a control group of its own. Without the right to do so the
-# benchmark adds up what /proc shows.
+# Puts this script, and so all that it starts, into a control group of its own. Without the right to do so, the
+# benchmark adds up the times in /proc.
 count_processor_time() {
   local parent group=''
   for parent in /sys/fs/cgroup/cpuacct /sys/fs/cgroup; do
@@ -74,7 +74,7 @@ revision() {
   git -C "$checkout" describe --always --dirty 2>/dev/null || echo unknown
 }
 
-# keep_results FROM TO: the files of the run, to the owner of the checkout.
+# keep_results FROM TO: gives the files of the run to the owner of the checkout.
 keep_results() {
   local file
   for file in "$1"/*; do
@@ -85,7 +85,8 @@ keep_results() {
   done
 }
 
-# The run's user may read neither the other checkout nor a folder above it: for root, its programs run from a copy.
+# The run's user may be unable to read the other checkout or a folder above it. As root, the benchmark therefore runs
+# its programs from a copy.
 offer_other_checkout() {
   PITRTOOLS_BENCH_AGAINST=$against
   if is_root; then

@@ -1,15 +1,15 @@
 # shellcheck shell=bash
-# Shared by the scripts in this folder's parent: messages, locks, and what has to be undone at the end.
+# Shared by the scripts in this folder's parent: messages, locks, and the cleanup at the end.
 # To be sourced by bash with `set -euo pipefail`.
 
-# Whoever calls us, from where and in which language: what the scripts do and read stays the same.
+# The scripts do the same for every caller, in every directory and language.
 export LC_ALL=C
 unset CDPATH GREP_OPTIONS POSIXLY_CORRECT BASH_ENV ENV TAR_OPTIONS
 
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 program=$(basename "$0")
 
-# npm shall not speak of itself.
+# npm must not print messages of its own.
 export NPM_CONFIG_UPDATE_NOTIFIER=false
 
 say() {
@@ -30,7 +30,7 @@ undo_at_end() {
 
 undo_everything() {
   local status=$? step
-  # A second signal must not stop the first one's cleaning.
+  # A second signal must not interrupt the cleanup after the first one.
   trap '' HUP INT TERM
   set +e
   while [ "${#undo_steps[@]}" -gt 0 ]; do
@@ -46,8 +46,8 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Runs a command so that a signal to the script ends both at once: bash does not look at signals while a
-# command runs in the foreground.
+# Runs a command so that a signal to the script ends both at once, because bash handles no signal while a command runs
+# in the foreground.
 interruptible() {
   local child status=0
   "$@" &
@@ -62,7 +62,7 @@ end_child() {
   kill -TERM "$1" 2>/dev/null && wait "$1" 2>/dev/null
 }
 
-# take_lock FD MODE FILE: MODE is -s or -x; says so when somebody else holds the lock.
+# take_lock FD MODE FILE: MODE is -s or -x. Reports if another process holds the lock.
 take_lock() {
   flock "$2" -n "$1" && return
   say "waiting for another run ($3)"

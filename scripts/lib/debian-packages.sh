@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What the tests and the demo need from Debian's packages. Nothing that is installed here may start a service,
-# or let one start with the machine, that was not there before.
+# Installs the Debian packages that the tests and the demo need. An installation here must not start a new service, or
+# make one start with the machine.
 
 newest_postgres_bin() {
   printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n 1
@@ -112,7 +112,7 @@ restore_services() {
   unset services_before
 }
 
-# What the package itself would have put there: a server installed later by its admin gets its main cluster.
+# Makes what the package itself would have made: if the admin installs the server later, it gets its main cluster.
 restore_cluster_conf() {
   if [ -e /usr/share/postgresql-common/createcluster.conf ]; then
     cp /usr/share/postgresql-common/createcluster.conf "$cluster_conf"
@@ -122,7 +122,7 @@ restore_cluster_conf() {
   fi
 }
 
-# Links by which systemd or init start something with the machine.
+# The links by which systemd or init start a service when the machine starts.
 enabled_services() {
   find /etc/systemd/system /etc/rc?.d -type l \
     \( -path '/etc/rc*/S*' -o -path '/etc/systemd/*' \) 2>/dev/null | LC_ALL=C sort
@@ -135,7 +135,7 @@ disable_new_services() {
     case $link in
       # Keeps the link as one that stops the service, which later upgrades of the package respect.
       /etc/rc?.d/S*) update-rc.d "$(basename "$link" | sed 's/^S[0-9]*//')" disable >/dev/null 2>&1 || : ;;
-      # deb-systemd-helper takes a missing link for the admin's choice.
+      # deb-systemd-helper takes a missing link for the admin's decision.
       /etc/systemd/*) rm -f "$link" ;;
     esac
   done

