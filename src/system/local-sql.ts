@@ -88,7 +88,7 @@ function configOf(server: LocalServer, access: Access, tls: Tls, limitMs: number
 function refuseAbstractSocket({ host }: LocalServer): void {
   if (!host.startsWith('@')) return;
   throw new Error(
-    `the server listens at the abstract socket "${host}" alone, which cannot be reached from here: add a directory to unix_socket_directories, or an address to listen_addresses`,
+    `the server listens at the abstract socket "${host}" alone, to which this program cannot connect: add a directory to unix_socket_directories, or an address to listen_addresses`,
   );
 }
 

@@ -57,7 +57,7 @@ export type ConnectResult<T> =
   | { readonly kind: 'unreachable' | 'noisy'; readonly reason: string };
 
 export const noiseHint =
-  'Nothing may be printed by a login that is not interactive: let ~/.bashrc or the like print only where [ -t 1 ], and see that this prints nothing: ssh USER@HOST true';
+  'A login that is not interactive must not print anything: let ~/.bashrc or the like print only if [ -t 1 ]. This command must print nothing: ssh USER@HOST true';
 
 interface SshDeps {
   readonly startSession: StartSession;

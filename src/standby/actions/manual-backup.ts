@@ -26,7 +26,7 @@ function requireExclusive({ capabilities }: PrimaryFacts): void {
 export function planStart(label: string, current: BackupInProgress | undefined): readonly ManualBackupStep[] {
   if (current === undefined) return [{ kind: 'start', label }];
   throw refusal(`the primary is in backup mode already: "${current.label}" since ${current.startTime}`, {
-    hint: 'If it is of this standby: cmd_standby -C FILE -Astop_basebackup',
+    hint: 'If this standby began it: cmd_standby -C FILE -Astop_basebackup',
   });
 }
 

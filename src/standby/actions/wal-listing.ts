@@ -99,7 +99,9 @@ async function reportRange(range: Range): Promise<void> {
     `Recovery is possible from ${first} to before LSN ${formatLsn(found.endLsn)}, on timeline ${timeline}`,
   );
   if (found.obstacle !== undefined) deps.report(`Not beyond: ${found.obstacle}`);
-  deps.report('Of each segment only the first page was read: whether the rest can be replayed is not known');
+  deps.report(
+    'Only the first page of each segment was read, so it is not known whether the rest can be replayed',
+  );
   await reportTimes(range, start.time, segmentsOn(range, from, found));
 }
 

@@ -40,7 +40,7 @@ export async function unarchived(
 ): Promise<PitrError> {
   return new PitrError(`the primary has not archived the WAL of the backup within ${walTimeoutS} s`, {
     detail: await describeArchiving(primary),
-    hint: `${outcome} What archive_command says stands in the server log of the primary. When it succeeds, run this again; wal_timeout: says how long to wait.`,
+    hint: `${outcome} The primary's server log contains the output of archive_command. When it succeeds, run this again; wal_timeout: says how long to wait.`,
     cause,
   });
 }

@@ -40,7 +40,7 @@ export interface Expectation {
 export async function mustBeSeen(
   server: Server,
   started: Started,
-  { wanted, message, hint = 'The reason stands in the server log.' }: Expectation,
+  { wanted, message, hint = 'The server log shows the reason.' }: Expectation,
 ): Promise<Seen> {
   const { deps } = server;
   const firstSeen: FirstSeen = { atMs: undefined };

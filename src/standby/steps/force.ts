@@ -3,10 +3,10 @@ import { usageError } from '../../errors.ts';
 /** The objections that `--force=NAME` overrules, by name, in the words of the documentation. */
 export const forceNames = {
   'primary-alive': '-F999 although the primary is alive',
-  'primary-unasked': '-F999 although this host could not ask whether it is',
+  'primary-unasked': '-F999 although this host could not ask the primary',
   archive: '-F999 although the archive cannot be read',
   replay: '-F999 although WAL of the archive cannot be replayed, or was not',
-  target: '-F999 past the target of a recovery that has not come there',
+  target: '-F999 past the target of a recovery that has not reached it',
   login: '-F999 although the server here does not let us in',
   gap: '-F999 to a target that may lie behind a gap in the WAL',
   crashed: '-B and -I over a server that was not shut down',

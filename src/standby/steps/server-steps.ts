@@ -40,7 +40,7 @@ export const serverSteps: StepTable<ServerStep, ServerContext> = {
       mustBeSeen(server, started, {
         wanted: ['recovering', 'production'],
         message: 'the server was started, but is not seen recovering',
-        hint: 'The reason stands in the server log. The server has not been promoted.',
+        hint: 'The server log shows the reason. The server has not been promoted.',
       }),
   },
 };

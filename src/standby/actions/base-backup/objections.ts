@@ -31,7 +31,7 @@ function primaryObjections(facts: BackupFacts): Objection[] {
     objections.push({
       name: 'archive-command',
       message: `PostgreSQL on the primary cannot archive: ${facts.archiveCommandProblem}`,
-      hint: "Mend archive_command there and reload: cmd_archiver without an action checks it. A shipper may deliver meanwhile, but the primary's WAL piles up.",
+      hint: "Correct archive_command there and reload: cmd_archiver without an action checks it. A shipper may deliver meanwhile, but the primary's WAL piles up.",
       cost: "the base backup is made, and the primary's WAL piles up",
     });
   }

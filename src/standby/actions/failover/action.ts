@@ -39,7 +39,7 @@ async function awaitEarlier(deps: StandbyDeps): Promise<void> {
   );
   if (end.kind === 'done') return;
   throw new PitrError(`action_failover of an earlier run does not end (pid ${pid})`, {
-    hint: `Look what it waits for, end it (kill ${pid}), and run -F999 again.`,
+    hint: `Find out what it waits for, end it (kill ${pid}), and run -F999 again.`,
   });
 }
 

@@ -66,7 +66,7 @@ function archivingStep(archiving: Archiving | undefined): string {
       return "archiving: this server archives nothing. Set archive_mode = on and archive_command = 'cmd_archiver -C FILE -F %p', name its standbys in FILE, restart it, and run: cmd_archiver -C FILE -I";
     case 'command':
       return archiving.ini === undefined
-        ? 'archiving: this server archives by another program than cmd_archiver; see that it feeds the standbys of this server'
+        ? 'archiving: this server archives by another program than cmd_archiver; check that it ships WAL to the standbys of this server'
         : `archiving: name the standbys of this server in ${archiving.ini}, then run: cmd_archiver -C ${archiving.ini} -I`;
     case 'unknown':
     case undefined:

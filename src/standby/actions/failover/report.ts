@@ -16,7 +16,7 @@ export async function reportFailover(run: FailoverRun, liveness: Liveness): Prom
   deps.report('Failover finished');
   if (actionFailure === undefined) return 0;
   deps.log.error(`the failover has happened, but action_failover failed: ${actionFailure}`, {
-    hint: 'When its trouble is mended, run -F999 again: it runs the script alone, with PITRTOOLS_REPEATED=yes.',
+    hint: 'Correct its problem, then run -F999 again: it runs only the script, with PITRTOOLS_REPEATED=yes.',
   });
   return exitCodes.actionFailed;
 }

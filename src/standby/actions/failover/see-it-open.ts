@@ -28,7 +28,7 @@ export async function seeArchiveReplayed(
       const message = `the standby does not replay the archive to its end, LSN ${formatLsn(lsn)} in ${last}`;
       const explanation = {
         detail,
-        hint: 'It has not been promoted. The reason stands in the server log; when it is mended, run -F999 again. --force=replay promotes without the WAL that it does not replay.',
+        hint: 'It has not been promoted. The server log shows the reason. Correct it, then run -F999 again. --force=replay promotes without the WAL that it does not replay.',
       };
       return isFirst
         ? refusal(`${message}; nothing was changed`, explanation)
@@ -42,12 +42,12 @@ async function explainNotOpen(pgdata: string, detail: string): Promise<PitrError
   if (trouble === undefined) {
     return new PitrError('the server did not leave recovery', {
       detail,
-      hint: 'The reason stands in the server log. When it is mended, run -F999 again.',
+      hint: 'The server log shows the reason. Correct it, then run -F999 again.',
     });
   }
   return new PitrError(`the server has not opened, because it cannot read the archive: ${trouble}`, {
     detail,
-    hint: 'Nothing is lost. Mend that, then run -F999 again. If it cannot be mended: -F999 --force=replay opens the server without the WAL from there on.',
+    hint: 'Nothing is lost. Correct that, then run -F999 again. If it cannot be corrected: -F999 --force=replay opens the server without the WAL from there on.',
   });
 }
 

@@ -152,20 +152,20 @@ export async function startPromoted(server: Server, { conf, configuration }: Pro
   if (problem === undefined) return;
   throw new PitrError('the promoted server does not start', {
     detail: problem.reason,
-    hint: 'When the reason is mended, run -F999 again.',
+    hint: 'Correct the reason, then run -F999 again.',
   });
 }
 
 /** The server's own error messages about its files, from 9.5 on. */
 async function fileErrors(server: Server): Promise<string> {
   const { capabilities } = server;
-  if (!capabilities.tellsPendingRestart) return 'the reason stands in the server log';
+  if (!capabilities.tellsPendingRestart) return 'the server log shows the reason';
   const answer = await withLocalServer(server, (sql) =>
     sql(
       "SELECT sourcefile || ':' || sourceline || ': ' || error AS problem FROM pg_file_settings WHERE error IS NOT NULL",
     ),
   );
-  if (answer.kind !== 'answered') return 'the reason stands in the server log';
+  if (answer.kind !== 'answered') return 'the server log shows the reason';
   return answer.value.map((row) => String(row['problem'])).join('; ');
 }
 

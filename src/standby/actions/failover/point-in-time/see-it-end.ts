@@ -28,7 +28,7 @@ async function mustEnd(
   await mustReach(
     run,
     (state) => (isSeenOpen(state) ? isOpen : isThere(state)),
-    (detail) => new PitrError(message, { detail, hint: 'The reason stands in the server log.' }),
+    (detail) => new PitrError(message, { detail, hint: 'The server log shows the reason.' }),
   );
 }
 
