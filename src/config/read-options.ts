@@ -96,8 +96,8 @@ function readMissing(
 }
 
 /**
- * In this dialect, a key that is indented deeper than the one above it is a part of that one's value. Nobody intends
- * that, and the setting would be lost without a message.
+ * In this dialect, a key that is indented deeper than the one above it becomes a part of that key's value. No author
+ * intends that, and the setting would be lost without a message.
  */
 function findSwallowedKeys(entry: ResolvedEntry, table: OptionTable): Problem[] {
   return entry.continued.flatMap(({ line, text }) => {

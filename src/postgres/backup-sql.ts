@@ -68,7 +68,7 @@ export function findHelpers(rows: readonly SqlRow[]): Helpers {
   return { kind: 'missing', missing: best?.missing ?? helpers, foreign: [...foreign] };
 }
 
-/** A hint what to do about missing helpers. `database` is the one that the session is connected to. */
+/** A hint how to install missing helpers. `database` is the one that the session is connected to. */
 export function installHint(capabilities: Capabilities, user: string, database: string): string {
   const command = `psql -U ${user} -d ${database} < scripts/${capabilities.helperSqlFile}`;
   return `Install the helper functions on the primary: ${command}`;

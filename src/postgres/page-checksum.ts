@@ -92,7 +92,7 @@ export function pageChecksum({ words, halves }: PageView, blockNumber: number): 
 export type PageState = 'good' | 'new' | 'bad';
 
 export function pageState(page: PageView, blockNumber: number): PageState {
-  // A page that was ever used has free space that ends somewhere; an unused page must be zeros throughout.
+  // In a page that was used, the offset of the free space's end is not 0. An unused page must be zeros throughout.
   if (page.halves[upperOffset / 2] === 0) return page.words.every((word) => word === 0) ? 'new' : 'bad';
   return page.halves[checksumOffset / 2] === pageChecksum(page, blockNumber) ? 'good' : 'bad';
 }

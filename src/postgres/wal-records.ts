@@ -1,7 +1,7 @@
 /**
- * Walks from WAL record to WAL record and checks each one, as the server does when it replays them (`xlogreader.c`).
+ * Walks from one WAL record to the next and checks each one, as the server does when it replays them (`xlogreader.c`).
  * It determines where the WAL ends, and whether it ends there because nothing more was written or because it is
- * damaged. The caller gives one page after the other; no record is kept in memory.
+ * damaged. The caller passes one page after the other; no record is kept in memory.
  *
  * Locations are numbers here: no cluster writes 2^53 bytes of WAL.
  */

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Guarded, is } from './json.ts';
 
-/** A moment that other processes of this host can measure from, until the host is booted again. */
+/** A moment that any process of this host can measure from, until the host is booted again. */
 export const isMoment = is.object({
   boot: is.text,
   /** On the clock of `monotonicMs`. */

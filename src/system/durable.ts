@@ -182,7 +182,7 @@ async function requireGuardedAbove(path: string): Promise<void> {
   await requireGuardedAbove(above);
 }
 
-/** Refuses a path that is no directory, is not ours, that we cannot write to, or that others can write to. */
+/** Refuses a path if it is no directory, if it is not ours, if we cannot write to it, or if others can. */
 export async function requireOwnDirectory(path: string): Promise<void> {
   const found = await stat(path).catch((error: unknown) => {
     throw new PitrError(`cannot use directory "${path}"`, { detail: messageOf(error), cause: error });

@@ -12,7 +12,7 @@ import { shipperPlaces } from './places.ts';
 
 export type NewsLevel = 'notice' | 'warning';
 
-/** The limit of the text, because PostgreSQL may not call archive_command for days. */
+/** The limit of the text, because it may take days until PostgreSQL calls archive_command. */
 const mostBytes = 8_192;
 
 export async function leaveNews(

@@ -124,7 +124,7 @@ export function owedTo(board: Board, standby: string): Shipment[] {
   return shipmentsInOrder(board).filter(({ owed }) => owed.has(standby));
 }
 
-/** An abandoned standby that accepts WAL again gets the files that nobody has acknowledged yet. */
+/** An abandoned standby that accepts WAL again gets the files that have no marker yet. */
 export function offerAgain(board: Board, standby: string): void {
   for (const { isMarked, abandoned, owed } of board.shipments.values()) {
     if (!isMarked && abandoned.delete(standby)) owed.add(standby);

@@ -73,7 +73,7 @@ export async function markDone(directory: string, names: readonly string[]): Pro
     try {
       await rename(join(status, `${name}${readySuffix}`), join(status, `${name}.done`));
     } catch (error) {
-      // A server that was started meanwhile has done so.
+      // If a server was started meanwhile, it has done this itself.
       if (systemErrorCode(error) !== 'ENOENT') throw error;
     }
   }

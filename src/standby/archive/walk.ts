@@ -1,4 +1,4 @@
-/** How far a recovery can come with the available WAL. Pure. */
+/** Determines how far a recovery can come with the available WAL. Pure. */
 import { firstLsnOf, isPossibleSegment, nameOf, segmentNumber, type WalLayout } from '../../postgres/lsn.ts';
 import type { SegmentName } from '../../postgres/wal-name.ts';
 import type { ArchiveContents, FoundSegment } from './contents.ts';

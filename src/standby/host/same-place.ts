@@ -11,7 +11,7 @@ import { runRemotely } from '../primary/remote-files.ts';
 export type Overlap = 'same' | 'holds-theirs' | 'lies-in-theirs';
 
 interface Place {
-  /** Device and inode; undefined if the directory does not exist yet. */
+  /** Device and inode; undefined as long as the directory does not exist. */
   readonly self: string | undefined;
   /** Device and inode of the directories above it, up to the root. */
   readonly above: readonly string[];
@@ -56,7 +56,7 @@ export function parsePlaces(lines: readonly string[], count: number): Places {
   return { kernel, places };
 }
 
-/** Undefined where they have nothing to do with each other, or where device numbers prove nothing. */
+/** Undefined if neither contains the other, or if device numbers prove nothing. */
 export function overlapOf(ours: Place, theirs: Place): Overlap | undefined {
   if (theirs.self === undefined) return undefined;
   if (ours.self === theirs.self) return 'same';
@@ -94,7 +94,7 @@ export async function findOverlaps(
   );
 }
 
-/** Two directories of this host of which one is, or is inside, the other. */
+/** Two directories of this host, of which one contains the other or is the same. */
 export interface OwnOverlap {
   readonly inner: string;
   readonly outer: string;

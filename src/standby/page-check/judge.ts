@@ -80,7 +80,7 @@ export function judge(page: BadPage, source: SourcePage, span: BackupSpan, name 
 }
 
 /**
- * The verdict of a server from which the page was not copied. That server may not have written its page to its disk
+ * The verdict of a server from which the page was not copied. Perhaps that server has not written its page to its disk
  * yet, although the server that was copied from had. It would then take a page for damaged that was only torn by that
  * write.
  */

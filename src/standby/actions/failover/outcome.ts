@@ -50,7 +50,7 @@ function describeOldPrimary(liveness: Liveness): string {
       return 'The old primary was alive: what it has committed since, and still commits, is not here';
     case 'unreachable':
     case 'unasked':
-      return 'The old primary was not seen: whether it takes writes, and what it holds that was never shipped, is not determined';
+      return 'The old primary was not seen: whether it takes writes, and which WAL it never shipped, is not determined';
   }
 }
 

@@ -30,7 +30,7 @@ export interface FailoverConf {
 
 /**
  * Undefined if the INI file names no other files for a failover. Equal files in pgdata are no reason to do nothing: the
- * standby's files are copied over them before a start, and a running server may not have read them yet.
+ * standby's files are copied over them before a start, and perhaps the running server has not read them yet.
  */
 export async function failoverConf(
   deps: Pick<StandbyDeps, 'settings'>,

@@ -36,7 +36,7 @@ describe('the report of a failover', () => {
       'This server is the primary now, on timeline (not determined)',
       'Replayed to a place that is not determined; time of the last commit: not determined',
       'Whether all WAL in the archive was replayed is not determined',
-      'The old primary was not seen: whether it takes writes, and what it holds that was never shipped, is not determined',
+      'The old primary was not seen: whether it takes writes, and which WAL it never shipped, is not determined',
     ]);
     expect(lines.join('\n')).toContain('whether this server archives its WAL is not determined');
   });
