@@ -35,7 +35,7 @@ LANGUAGE sql SET search_path = pg_catalog AS $$
   SELECT pg_stop_backup();
   SELECT 1;
 $$;
-COMMENT ON FUNCTION cmd_pg_stop_backup() IS 'pitrtools: ends the exclusive backup, whoever began it';
+COMMENT ON FUNCTION cmd_pg_stop_backup() IS 'pitrtools: ends the exclusive backup, no matter who began it';
 
 -- The two functions that cmd_standby -B itself calls are the same for every release of PostgreSQL. The backup
 -- that they begin and end belongs to the session and ends with it: both must be called in one session.

@@ -77,7 +77,7 @@ build() {
   say "building"
   if ! in_checkout npm run --silent build >&2; then
     [ "${build_may_complain:-}" ] || die "the build failed"
-    say "going on with a build that has errors"
+    say "continuing with a build that has errors"
     return
   fi
   build_wanted | "${as_owner[@]}" tee dist/.pitrtools-stamp >/dev/null

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 export interface Patience {
-  /** How long to go on asking; a minute by default: it is for machines that are slow. */
+  /** How long to keep asking; a minute by default, for slow machines. */
   readonly limitMs?: number;
   readonly everyMs?: number;
   /** What is waited for, as the failure shall name it. */

@@ -91,7 +91,7 @@ async function fillBacklog(address: string, port: number): Promise<Socket[]> {
     if (socket === undefined) return sockets;
     sockets.push(socket);
   }
-  throw new Error(`${address}:${port} goes on establishing connections, so it is no packet sink`);
+  throw new Error(`${address}:${port} still establishes connections, so it is no packet sink`);
 }
 
 function dial(address: string, port: number, limitMs: number): Promise<Socket | undefined> {

@@ -122,7 +122,7 @@ function collect(child: ChildProcess): Printed {
 
 /**
  * Resolves when the process itself has ended and its output is read. A daemon that it left behind may hold
- * the pipes open for ever: they are waited for only a little longer than the process.
+ * the pipes open forever: we wait for them only a little longer than for the process.
  */
 async function finish(
   child: ChildProcess,

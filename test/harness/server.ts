@@ -208,8 +208,8 @@ function postmasterPid(pgdata: string): number | undefined {
 }
 
 /**
- * A killed postmaster stays in the process table until somebody reaps it, and for the next one it lives.
- * Where the first process of a container reaps nobody, that is for ever.
+ * A killed postmaster stays in the process table until it is reaped, and looks alive to the next one.
+ * If the first process of a container reaps nothing, that is forever.
  */
 function forgetZombie(pgdata: string): void {
   const file = join(pgdata, 'postmaster.pid');
@@ -236,7 +236,7 @@ async function kill9(place: ServerPlace, which: 'machine' | 'postmaster'): Promi
   const family = which === 'machine' ? stoppedFamily(postmaster) : familyOf(postmaster);
   sendSignal(postmaster, 'SIGKILL');
   if (which === 'machine') killAll(family);
-  // Orphans of the postmaster notice its death by themselves; what archive_command had started may go on.
+  // Orphans of the postmaster notice its death by themselves; processes that archive_command started may continue.
   const gone = family.filter(
     ({ pid, parent }) => which === 'machine' || pid === postmaster || parent === postmaster,
   );

@@ -129,7 +129,7 @@ function filler(length: number, seed: number): Buffer {
   return bytes;
 }
 
-/** First bytes of global/pg_control: all that tells which cluster a data directory is. */
+/** The first bytes of global/pg_control, which identify the cluster of a data directory. */
 export function controlFileStart(systemIdentifier: bigint): Buffer {
   const bytes = Buffer.alloc(pageBytes);
   bytes.writeBigUInt64LE(systemIdentifier);

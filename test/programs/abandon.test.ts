@@ -6,7 +6,7 @@ import type { Primary } from '../harness/primary.ts';
 import { test } from '../harness/test.ts';
 import { backupPair, inPgdata } from './backup-kit.ts';
 
-/** Writes rows, and ends a segment after each thousand, as fast as they are archived, until it is told to stop. */
+/** Writes rows, and ends a segment after each thousand, as fast as they are archived, until it is stopped. */
 function load(primary: Primary): { stop: () => Promise<number> } {
   const state = { isOver: false, rows: 0 };
   const writeSome = async (): Promise<void> => {

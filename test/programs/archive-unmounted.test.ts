@@ -156,7 +156,7 @@ describe.each(failureMajors())('an archive that is unmounted, on PostgreSQL %i',
     expect(await countRows(standby)).toBe(30);
   });
 
-  test('under a serving hot standby: it serves on, is told of once at each end, and goes on when it is back', async ({
+  test('under a serving hot standby: the server keeps serving, each change is reported once, and replay continues when it is back', async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world);
@@ -175,7 +175,7 @@ describe.each(failureMajors())('an archive that is unmounted, on PostgreSQL %i',
       const troubles = () => standby.logText().split('is not the archive of this standby').length - 1;
       const soFar = troubles();
       await eventually(() => troubles() > soFar + 1, { what: 'the server to ask again' });
-      // The session that was there before goes on.
+      // The session from before continues.
       const { rows } = await client.query<{ n: string }>('SELECT count(*) AS n FROM rows');
       expect(rows).toEqual([{ n: '10' }]);
       expect(readdirSync(standby.archiveDir)).toEqual([]);

@@ -79,7 +79,7 @@ describe('--flush', () => {
     for (const name of names) expect(archivedBytes(s1, name).toString()).toBe(`bytes of ${name}`);
   });
 
-  test('sends what a stopped server had not archived, history first, and tells the server so', async () => {
+  test('sends what a stopped server had not archived, history first, and marks it as archived', async () => {
     const { cluster, s1, s2 } = await twoStandbys();
     cluster.addFile('00000002.history', '1\t0/300000\tno recovery target specified\n');
     const names = ['00000002.history', cluster.segment(3, 2), cluster.segment(4, 2)];
@@ -123,7 +123,7 @@ describe('--flush', () => {
     expect(archivedFiles(s1)).toEqual([cluster.segment(1)]);
   });
 
-  test('bug of the original: a stale pid file stops shipping for ever', async () => {
+  test('bug of the original: a stale pid file stops shipping forever', async () => {
     const { cluster, s1 } = await twoStandbys();
     const name = cluster.segment(1);
     cluster.addSegment(name);
@@ -135,7 +135,7 @@ describe('--flush', () => {
     expect(archivedFiles(s1)).toEqual([name]);
   });
 
-  test('leaves pg_wal alone when it cannot be told whether the server runs', async () => {
+  test('leaves pg_wal alone when it cannot be determined whether the server runs', async () => {
     const { cluster, s1 } = await twoStandbys();
     const name = cluster.segment(1);
     cluster.addSegment(name);
@@ -150,7 +150,7 @@ describe('--flush', () => {
     expect(statusFiles(cluster)).toEqual([`${name}.ready`]);
   });
 
-  test('offline: queues go on draining, nothing new is taken', async () => {
+  test('offline: queues are still sent, and no new WAL is accepted', async () => {
     const { cluster, s1 } = await twoStandbys();
     await s1.sshd.kill();
     const names = await queueSegments(cluster, [1]);
@@ -166,7 +166,7 @@ describe('--flush', () => {
 });
 
 describe('--abandon and --resume', () => {
-  test('the queue is freed, the lost range noted, and the others go on', async () => {
+  test('the queue is freed, the lost range noted, and the others continue', async () => {
     const { cluster, s1, s2 } = await twoStandbys();
     await s1.sshd.kill();
     await queueSegments(cluster, [1, 2]);

@@ -67,7 +67,7 @@ describe('kill -9', () => {
 });
 
 describe('while rsync sends', () => {
-  /** An rsync that says that it was started, and then does nothing for ever. */
+  /** An rsync that says that it was started, and then does nothing forever. */
   function hungRsync(cluster: FakeCluster): string {
     const mark = join(cluster.host.directory, 'rsync-began');
     cluster.writeIni({ rsync_bin: writeScript(cluster.host, 'rsync', `touch ${mark}\nexec sleep 600`) });

@@ -65,7 +65,7 @@ describe.each(failureMajors())('archive_command of PostgreSQL %i', (major) => {
     const third = await primary.switchWal();
     await eventually(async () => (await primary.archiver()).failed > 0);
     expect(archivedFiles(s2)).toEqual([first, second]);
-    // The archiver process has survived the failures and goes on by itself.
+    // The archiver process has survived the failures and continues by itself.
     await s1.sshd.start();
     primary.writeIni({ state: 'online' });
     await primary.archived(third, 90_000);

@@ -215,7 +215,7 @@ describe('bug of the original: a different segment of the same name is silently 
   });
 });
 
-describe('when a standby does not take it, the segment is queued and the operator told:', () => {
+describe('when a standby does not accept it, the segment is queued and the operator notified:', () => {
   async function expectQueued(cluster: FakeCluster, severity: string, why: RegExp): Promise<void> {
     const name = cluster.segment(1);
     cluster.addSegment(name);

@@ -116,7 +116,7 @@ export function flipBit(file: string, block: number, byte = 5000): void {
   closeSync(fd);
 }
 
-/** What the server itself says when somebody starts it on pgdata as it is; it must not come up. */
+/** What the server itself says when it is started on pgdata as it is; it must not come up. */
 export async function startDirectly(standby: Standby): Promise<string> {
   const configuration = join(standby.host.directory, 'etc', 'pg_conf', 'postgresql.conf');
   const { code, stdout, stderr } = await run(

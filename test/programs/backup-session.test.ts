@@ -15,7 +15,7 @@ function makeBulk(primary: Primary): void {
   writeFileSync(join(primary.pgdata, 'aaa-bulk'), randomBytes(bulkBytes));
 }
 
-/** What an administrator may have told a role, and what none of our sessions must depend on. */
+/** Settings that an administrator may have given a role, and on which no session of ours must depend. */
 const settings = [
   ['idle_session_timeout', '2s', 14],
   ['idle_in_transaction_session_timeout', '1s', 0],

@@ -122,7 +122,7 @@ describe.each(failureMajors())('a base backup of PostgreSQL %i that fails', (maj
     await expectStandbyOf(primary, standby, world);
   });
 
-  test("stop_basebackup run although start failed, ending somebody else's backup", async ({ world }) => {
+  test('stop_basebackup run although start failed, ending a foreign backup', async ({ world }) => {
     const { primary, standby } = await backupPair(world, { primarySettings: { log_statement: 'all' } });
     await world.cmdStandby(standby, ['-I']);
     expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
@@ -156,7 +156,7 @@ describe.each(failureMajors())('a base backup of PostgreSQL %i that fails', (maj
 describe.each(failureMajors().filter((major) => major < 15))('the backup mode of PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('-A start_basebackup and stop_basebackup; another tool’s backup goes on through -B', async ({
+  test('-A start_basebackup and stop_basebackup; another tool’s backup continues during -B', async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world);

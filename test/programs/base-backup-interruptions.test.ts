@@ -160,7 +160,9 @@ describe.each(failureMajors())('a base backup of PostgreSQL %i that is interrupt
     },
   );
 
-  test('leaves a copy that -S, -A start and -F999 refuse, and that is gone on with', async ({ world }) => {
+  test('leaves a copy that -S, -A start and -F999 refuse, and that the next -B resumes', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world, { ini: { basebackup_bwlimit: 3000 } });
     const bulk = join(primary.pgdata, 'aaa-bulk');
     writeFileSync(bulk, randomBytes(2 * bulkBytes));

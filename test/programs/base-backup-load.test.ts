@@ -97,7 +97,7 @@ describe.skipIf(major < 14)(`base backups of PostgreSQL ${major} under a heavy w
         };
         expect(verified.findings).toEqual([]);
         expect(verified.pages).toBeGreaterThan(9_000);
-        // The load went on all the time.
+        // The load continued all the time.
         expect(load.output()).not.toMatch(/ERROR|FATAL|aborted/);
         load.signal('SIGINT');
         await load.finished;

@@ -52,7 +52,7 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
     standby.writeIni({ wal_timeout: 2 });
     await allShipped(primary);
-    // A shipper would go on for an archive_command that only fails.
+    // A shipper would continue for an archive_command that only fails.
     primary.writeIni({ state: 'offline' });
     const before = [snapshot(standby.pgdata), snapshot(standby.archiveDir)];
 

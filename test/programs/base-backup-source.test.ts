@@ -55,7 +55,7 @@ async function trio(here: World, checksums = false): Promise<Trio> {
   return { primary, source, standby };
 }
 
-/** Writes until it is told to stop; returns how many rows there are then. */
+/** Writes until it is stopped; returns how many rows there are then. */
 function writeOn(primary: Primary): { stop: () => Promise<number> } {
   const wish = new AbortController();
   let count = 0;

@@ -150,7 +150,7 @@ describe.each(failureMajors())('tablespaces on PostgreSQL %i', (major) => {
     rmSync(precious, { recursive: true });
     expectExit(await world.cmdStandby(standby, ['-I']), 0);
 
-    // The links are made after the copy: until then only the record tells whose the files are.
+    // The links are made after the copy: until then only the record shows whose the files are.
     writeFileSync(join(primary.pgdata, 'aaa-bulk'), randomBytes(6 * megabyte));
     standby.writeIni({ basebackup_bwlimit: 2000 });
     appendFileSync(standby.iniFile, `\n[tablespaces]\n${location} = ${here}\n`);

@@ -112,7 +112,9 @@ describe.each(failureMajors())('--verify on PostgreSQL %i', (major) => {
     expect(damaged.stderr).toContain('cannot be compared with the primary');
   });
 
-  test('a cluster without checksums: -B goes on with a notice, --verify alone refuses', async ({ world }) => {
+  test('a cluster without checksums: -B continues with a notice, --verify alone refuses', async ({
+    world,
+  }) => {
     const { standby } = await backupPair(world, { cluster: { checksums: false } });
     await world.cmdStandby(standby, ['-I']);
     const backup = await world.cmdStandby(standby, ['-B', '--verify']);

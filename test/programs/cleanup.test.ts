@@ -52,7 +52,7 @@ describe.each(failureMajors())('cmd_standby --cleanup on PostgreSQL %i', (major)
     await eventually(async () => (await countRows(standby)) === 40);
   });
 
-  test('removes nothing when it cannot tell what is needed', async ({ world }) => {
+  test('removes nothing when it cannot determine what is needed', async ({ world }) => {
     const pair = await makePair(world, { ini: { numarchives: 0 } });
     await archiveRows(pair, 10);
     const before = pair.standby.archive();

@@ -92,7 +92,7 @@ describe('one connection', () => {
     expect(existsSync(target)).toBe(true);
   });
 
-  test('a script past its limit costs the connection, and the next one is told so', async () => {
+  test('a script past its limit costs the connection, and the next one gets that as its error', async () => {
     const [first, second] = await connected(async (shell) => [
       await shell.run('sleep 2', { limitMs: 200 }),
       await shell.run('echo', minute),
@@ -186,7 +186,7 @@ describe('psql over the connection', () => {
     });
   });
 
-  test('a server that is not there, and a psql that is not there, are told apart', async () => {
+  test('a server that is not there, and a psql that is not there, are distinguished', async () => {
     await expect(ask(['SELECT 1'], { port: 1 })).rejects.toMatchObject({
       detail: expect.stringContaining('Connection refused') as string,
     });

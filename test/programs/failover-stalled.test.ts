@@ -15,7 +15,7 @@ afterEach(async () => {
   world = undefined;
 });
 
-/** Stops all processes of a server, which the kernel still takes connections for; returns how to let them go on. */
+/** Stops all processes of a server, which the kernel still takes connections for; returns how to let them continue. */
 function stall(here: World, primary: Primary): () => void {
   const family = familyOf(primary.postmaster() ?? 0);
   const goOn = (): void => {

@@ -175,7 +175,7 @@ describe.each(['/usr/bin/dash', '/usr/bin/bash'])('under %s', (shell) => {
     call.signal('SIGTERM');
     expect(await call.finished).toMatchObject({ code: 1, signal: null });
     writeFileSync(join(there.root, 'node.adopt'), '');
-    await eventually(() => existsSync(join(there.root, 'node.adopted')), { what: 'the shipper going on' });
+    await eventually(() => existsSync(join(there.root, 'node.adopted')), { what: 'the shipper continuing' });
     expect(there.calls().filter((name) => name === 'ship')).toEqual(['ship']);
   });
 });

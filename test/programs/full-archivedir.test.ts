@@ -41,7 +41,7 @@ function severities(cluster: FakeCluster): string[] {
 
 // Without them nothing is full: scripts/test mounts them where it may.
 describe.skipIf(!hasSmallDisks())('an l_archivedir without a byte left', () => {
-  test('is told once by all the calls that find it so, and a running shipper says nothing more', async () => {
+  test('is reported once by all the calls that find it so, and a running shipper says nothing more', async () => {
     const { cluster, up, disk, down } = await fullCluster();
     for (const number of [1, 2, 3, 4]) {
       cluster.addSegment(cluster.segment(number), { seed: number });

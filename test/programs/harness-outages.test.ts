@@ -15,7 +15,7 @@ test.override({ major: testMajors().at(-1) ?? 15 });
 describe('a host whose ssh', () => {
   const quick = { limitMs: 1_500 };
 
-  test('is frozen accepts and says nothing, and goes on when it is thawed', async ({ world }) => {
+  test('is frozen accepts and says nothing, and continues when it is thawed', async ({ world }) => {
     const [a, b] = [await world.host('a'), await world.host('b')];
     b.sshd.freeze();
     expect(await accepts(b.address, b.sshd.port)).toBe(true);

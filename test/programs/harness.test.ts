@@ -42,7 +42,7 @@ test('closing a world ends what was started in it and removes its directory', as
   expect(existsSync(world.directory)).toBe(false);
 });
 
-test('two hosts of a world are told apart by address and by name', async ({ world }) => {
+test('two hosts of a world are distinguished by address and by name', async ({ world }) => {
   const [a, b] = [await world.host('a'), await world.host('b')];
   expect(a.address).not.toBe(b.address);
   expect((await a.runOn('b', 'true')).code).toBe(0);

@@ -201,7 +201,7 @@ describe.each(testMajors())('the helper functions on PostgreSQL %i', (major) => 
     expect(settings.dataDirectory).toBe(primary.pgdata);
   });
 
-  test('the server tells its settings', async () => {
+  test('the server reports its settings', async () => {
     const settings = parseServerSettings(await rows(primary, serverSettingsSql(capabilities)));
     expect(settings).toMatchObject({
       version: { major: String(major) },
@@ -244,7 +244,7 @@ describe.each(testMajors())('the helper functions on PostgreSQL %i', (major) => 
   });
 
   test.each(['back\\slash', "quote's", "both\\'s", '\\', 'two\nlines', '"double"', '%p $x `y`'])(
-    'the literal of %j means the same whatever the server is told about backslashes',
+    'the literal of %j means the same whatever the settings of the server say about backslashes',
     async (value) => {
       await primary.withSession(async (client) => {
         for (const setting of ['on', 'off']) {

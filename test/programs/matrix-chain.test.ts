@@ -52,7 +52,7 @@ describe.each(failureMajors())('a chain of failovers on PostgreSQL %i', (major) 
       expect(witness.archive()).toEqual(expect.arrayContaining(['00000002.history', '00000003.history']));
       expect(timelinesIn(witness.archive())).toEqual([1, 2, 3]);
 
-      // A comes back alone, goes on where it was, and leaves what nobody else has in its own archive.
+      // A comes back alone, continues where it was, and leaves what nobody else has in its own archive.
       await a.start();
       const alone: string[] = [];
       while (alone.length < 8) {

@@ -22,7 +22,7 @@ async function watchedPrimary(major: number) {
 }
 
 describe.each(testMajors())('cmd_standby -P on PostgreSQL %i', (major) => {
-  test('the exit status tells whether the primary is alive, and a change is notified once', async () => {
+  test('the exit status says whether the primary is alive, and a change is notified once', async () => {
     const { here, primary, standby } = await watchedPrimary(major);
     const ping = () => here.cmdStandby(standby, ['-P']);
 

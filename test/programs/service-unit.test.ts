@@ -19,7 +19,7 @@ afterEach(async () => {
   await world.close();
 });
 
-/** The unit with the places of this machine, as the comment in it tells the reader to set them. */
+/** The unit with the places of this machine, set as its comment asks. */
 function unitFor(cluster: FakeCluster): string {
   return readFileSync(unitFile, 'utf8')
     .replace('User=postgres', `User=${world.user}`)

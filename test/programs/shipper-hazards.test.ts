@@ -114,7 +114,7 @@ describe('what was marked', () => {
     const [pid = 0] = shipperPids(cluster.host);
     sendSignal(pid, 'SIGSTOP');
     cluster.writeIni({ slaves: 's1, s2' }, { s2: { r_archivedir: s2.archiveDir } });
-    // The marker stands, with the segment's own time: whoever looks no further takes the segment for safe.
+    // The marker stands, with the segment's own time: a reader that looks no further takes the segment for safe.
     const [marker, path] = [privatePath(cluster, 'current', name), join(cluster.pgdata, 'pg_wal', name)];
     const naive = `[ -e ${marker} ] && ! [ ${marker} -nt ${path} ] && ! [ ${marker} -ot ${path} ]`;
     expect(() => execFileSync('/usr/bin/dash', ['-c', naive])).not.toThrow();

@@ -45,7 +45,7 @@ async function twoStandbysOneDown(ini: Record<string, string>): Promise<{
 }
 
 describe('a queue that has reached queue_max', () => {
-  test('blocks: PostgreSQL keeps its WAL, the others are served, one critical word, and it goes on later', async () => {
+  test('blocks: PostgreSQL keeps its WAL, the others are served, one critical notification, and it continues later', async () => {
     const { cluster, down, up } = await twoStandbysOneDown({ queue_max: '3', queue_after: '5' });
     await startShipper(cluster);
     const segments = [...addReadySegments(cluster, 1, 8).keys()];
@@ -187,7 +187,7 @@ describe.skipIf(!hasSmallDisks())('a full disk', () => {
     return { ...two, disk, place, segments, queue: join(place, 's1') };
   }
 
-  test('blocks, and goes on when there is space again', async () => {
+  test('blocks, and continues when there is space again', async () => {
     const { cluster, down, up, disk, place, queue } = await fullDisk();
     await eventually(() => archivedFiles(up).length === 8);
     await eventually(() => criticals(cluster).length > 0);

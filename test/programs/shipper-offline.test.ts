@@ -8,7 +8,7 @@ import { test } from '../harness/test.ts';
 import { archivedFiles, prepareArchive } from './archiver-cluster.ts';
 import { systemIdentifierOf } from './shipper-kit.ts';
 
-/** Ends one segment after another until it is told to stop. */
+/** Ends one segment after another until it is stopped. */
 function writeBusily(primary: Primary): { names: string[]; stop: () => Promise<void> } {
   const names: string[] = [];
   const state = { isOver: false };

@@ -29,7 +29,7 @@ test('with four of eight standbys dead and one that hangs, three get all, and on
     const { code, ms } = await cluster.archive(name);
     expect(code).toBe(0);
     if (ms >= queueAfterS * 1000) waits.push(ms);
-    // Whoever is not reached has it queued by now.
+    // By now it is queued for each standby that cannot be reached.
     for (const { name: standby } of [...dead, ...(hung ? [hung] : [])]) {
       expect(cluster.queue(standby)).toContain(name);
     }

@@ -56,7 +56,7 @@ describe.each(wideMajors())('with PostgreSQL %i', (major) => {
     );
   });
 
-  test('state: offline holds from the very next call on, and back online it goes on where it stopped', async () => {
+  test('state: offline holds from the very next call on, and back online it continues where it stopped', async () => {
     const primary = await readyPrimary(['s1', 's2']);
     const s1 = await world.host('s1');
     const before = await switchWal(primary);

@@ -16,7 +16,7 @@ afterEach(async () => {
   await world.close();
 });
 
-/** Ends a segment every tenth of a second, and archives what is marked, until it is told to stop; what it has made. */
+/** Ends a segment every tenth of a second, and archives what is marked, until it is stopped; returns what it has made. */
 function stream(cluster: FakeCluster): { stop: () => Promise<string[]> } {
   const state = { isOver: false };
   const waiting = new Set<string>();

@@ -45,7 +45,7 @@ test('ship_nice holds for the shipper, its ssh and its rsync; ship_bwlimit and -
   await eventually(() => niceness().includes(9), { what: 'the niceness of the changed INI' });
 });
 
-test('an empty rsync_flags sends without compression, one of its own compresses otherwise; nothing is limited unless told', async ({
+test('an empty rsync_flags sends without compression, one of its own compresses otherwise; nothing is limited by default', async ({
   world,
 }) => {
   const ini = { rsync_flags: '', ship_bwlimit: '0' };

@@ -104,7 +104,7 @@ describe.each(wideMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
     expectExit(await world.cmdStandby(standby, ['-S']), 0);
   });
 
-  test('an archive that goes away under a running standby is told once, and so is its return', async ({
+  test('an archive that goes away under a running standby is reported once, and so is its return', async ({
     world,
   }) => {
     const pair = await makePair(world);

@@ -20,7 +20,7 @@ describe.each(targetMajors())('at a recovery target on PostgreSQL %i', (major) =
     await scene.again();
   });
 
-  test('a server pauses, goes on to a later target, and opens there by -F999', async () => {
+  test('a server pauses, continues to a later target, and opens there by -F999', async () => {
     const { standby, marks } = scene;
     expectExit(await command('-F999', '--target-time', marks.time, '--target-action', 'pause'), 0);
     expect(await lastRow(standby)).toBe(2);
@@ -85,7 +85,7 @@ describe.each(targetMajors())('at a recovery target on PostgreSQL %i', (major) =
     expect(await standby.inRecovery()).toBe(false);
   });
 
-  test('after it has shut down, it goes on as a standby that no target stops', async () => {
+  test('after it has shut down, it continues as a standby that no target stops', async () => {
     const { standby, marks } = scene;
     expectExit(await command('-F999', '-R', marks.time, '--target-action', 'shutdown'), 0);
     expectExit(await command('-S'), 0);

@@ -135,7 +135,7 @@ describe.each(failureMajors())('a recovery target that cannot be, on PostgreSQL 
     expect(existsSync(join(standby.pgdata, 'pitrtools.json'))).toBe(true);
   });
 
-  test.skipIf(major < 12)('a recovery that is interrupted leaves nothing that goes on', async () => {
+  test.skipIf(major < 12)('a recovery that is interrupted leaves nothing that continues', async () => {
     const { standby, marks } = scene;
     const file = join(standby.host.directory, 'etc', 'pg_conf', 'postgresql.conf');
     const before = readFileSync(file);

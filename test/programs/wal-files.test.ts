@@ -140,7 +140,7 @@ describe.each(testMajors())('the WAL that PostgreSQL %i archives', (major) => {
     expect(segmentEndingAt(1, label.stop?.lsn ?? 0n, layout)).toEqual(label.stop?.segment);
   });
 
-  test('goes on after a promotion in the middle of a segment with a segment that begins on the old timeline', async () => {
+  test('continues after a promotion in the middle of a segment with a segment that begins on the old timeline', async () => {
     await primary.sql('CREATE TABLE before_promotion AS SELECT 1');
     // A clean stop would end the segment.
     await primary.stop('immediate');

@@ -65,7 +65,7 @@ describe('[DEFAULT]', () => {
     expect(resolve(text, 'absent')).toEqual({ user: 'postgres', place: '/srv/main', host: 'main' });
   });
 
-  it('tells what is inherited, and from which line', () => {
+  it('shows what is inherited, and from which line', () => {
     const { entries, line } = resolveSection(parseIniText(text), 'far');
     expect(line).toBe(5);
     expect(entries.get('user')).toMatchObject({ inherited: true, line: 2 });

@@ -15,7 +15,7 @@ describe('what must be there', () => {
   });
 
   it.each(['pgdata', 'slaves', 'r_archivedir', 'l_archivedir'])(
-    'without %s is told with the header',
+    'without %s is reported with the header',
     (key) => {
       const text = `\n${goodArchiver}`.replace(new RegExp(`^${key}:.*\n`, 'm'), '');
       expect(problems(text)).toHaveLength(1);
@@ -23,19 +23,19 @@ describe('what must be there', () => {
     },
   );
 
-  it('is told for an empty file at once, on its first line', () => {
+  it('is reported for an empty file at once, on its first line', () => {
     expect(problems('').map((problem) => problem.slice(0, 23))).toEqual(
       Array(4).fill('1: missing required key'),
     );
   });
 
-  it('is told once when the key is mistyped', () => {
+  it('is reported once when the key is mistyped', () => {
     expect(problems(goodArchiver.replace('slaves', 'slavs'))).toEqual([
       '3: unknown key "slavs" (did you mean "slaves"?)',
     ]);
   });
 
-  it('is told once when its interpolation fails', () => {
+  it('is reported once when its interpolation fails', () => {
     expect(problems(goodArchiver.replace('/data', '%(home)/data'))).toEqual([
       '2: "pgdata" refers to %(home), which is not set',
     ]);
@@ -59,7 +59,7 @@ describe('empty values', () => {
     expect(settings).toMatchObject({ rsync_flags: [], includepath: [] });
   });
 
-  it('are told where there is a default', () => {
+  it('are reported where there is a default', () => {
     expect(problems(`${goodArchiver}ssh_timeout:\n`)).toEqual([
       '6: ssh_timeout: is empty; without the line it is 10',
     ]);
@@ -67,7 +67,7 @@ describe('empty values', () => {
 });
 
 describe('mistakes', () => {
-  it('are told all at once, in the order of the file', () => {
+  it('are reported all at once, in the order of the file', () => {
     const text = `[DEFAULT]
 state: maybe
 pgdata: data
@@ -175,7 +175,7 @@ r_archivedir: /srv/archive
     ]);
   });
 
-  it('tells a mistake in a default once, not for each standby', () => {
+  it('reports a mistake in a default once, not for each standby', () => {
     expect(problems(`${goodArchiver}user: a@b\n[a]\n[b]\n`)).toEqual([
       '6: user: "a@b" holds an "@": user and host have keys of their own',
     ]);
@@ -204,7 +204,7 @@ describe('warnings', () => {
   });
 });
 
-it('tells the lines of the keys', () => {
+it('returns the lines of the keys', () => {
   expect(Object.fromEntries(usable(parseArchiverConfig(goodArchiver)).lines)).toMatchObject({
     '': 1,
     slaves: 3,

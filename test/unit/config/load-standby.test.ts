@@ -17,7 +17,7 @@ describe('what must be there', () => {
     });
   });
 
-  it.each(['master_public_ip', 'pgdata', 'archivedir'])('without %s is told, and nothing else', (key) => {
+  it.each(['master_public_ip', 'pgdata', 'archivedir'])('without %s is reported, and nothing else', (key) => {
     const text = goodStandby.replace(new RegExp(`^${key}:.*\n`, 'm'), '');
     expect(problems(text)).toHaveLength(1);
     expect(problems(text)[0]).toMatch(new RegExp(`^1: missing required key "${key}": `));

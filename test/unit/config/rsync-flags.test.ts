@@ -59,7 +59,7 @@ describe('flags that would lose or fake data', () => {
     expect(findDangerousFlags([flag])).toHaveLength(1);
   });
 
-  it('are found behind a value, and each is told', () => {
+  it('are found behind a value, and each is reported', () => {
     expect(findDangerousFlags(['--bwlimit', '100', '-n', '--bwlimit=5', '100', '--update'])).toHaveLength(3);
   });
 });

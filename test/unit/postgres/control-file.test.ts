@@ -28,8 +28,8 @@ function bitwiseLegacy(bytes: Uint8Array): number {
 }
 
 describe.each(realServers())('pg_control of a real PostgreSQL %s', (major, { control, header }) => {
-  test('tells how relations are cut into pages and files, and whether pages have checksums', () => {
-    // initdb was not told; only 18 makes checksums then.
+  test('shows how relations are cut into pages and files, and whether pages have checksums', () => {
+    // initdb got no option; only 18 makes checksums then.
     const hasChecksums = Number(major) >= 18;
     expect(pageLayoutOf(control)).toEqual({ blockSize: 8192, segmentBlocks: 131_072, hasChecksums });
     const torn = Uint8Array.from(control);
@@ -50,7 +50,7 @@ describe.each(realServers())('pg_control of a real PostgreSQL %s', (major, { con
     expect(check.control.time - (BigInt(check.control.systemIdentifier) >> 32n)).toBeLessThan(60n);
   });
 
-  test('tells how far a recovery would have come', () => {
+  test('shows how far a recovery would have come', () => {
     const check = checkControlFile(control);
     const progress = check.kind === 'good' ? check.control.progress : undefined;
     const written = check.kind === 'good' ? check.control.time : 0n;

@@ -5,7 +5,7 @@ import { demandedLimits, findLowLimits, type LimitName } from '../../../src/post
 import { realServers } from './fixtures/build.ts';
 
 describe.each(realServers())('pg_control of a real PostgreSQL %s', (major, { control }) => {
-  test('tells what a hot standby must have at least', () => {
+  test('shows what a hot standby must have at least', () => {
     const limits = Object.fromEntries(demandedLimits(control) ?? []);
     const walSenders = Number(major) >= 12 ? { max_wal_senders: 10 } : {};
     expect(limits).toEqual({
@@ -17,7 +17,7 @@ describe.each(realServers())('pg_control of a real PostgreSQL %s', (major, { con
     });
   });
 
-  test('tells nothing where it is torn', () => {
+  test('shows nothing where it is torn', () => {
     const torn = Uint8Array.from(control);
     torn[100] = (torn[100] ?? 0) ^ 1;
     expect(demandedLimits(torn)).toBeUndefined();

@@ -64,7 +64,7 @@ describe.each(releases)('the WAL of %s', (_, release) => {
     expect(read(release, bytes, startOf(wal))).toEqual({ end: last?.start, damage: undefined });
   });
 
-  test('goes on behind a switch in the next segment', () => {
+  test('continues behind a switch in the next segment', () => {
     const switched = buildWal(release, first, 130, [50, 9000, 0, 60, 70]);
     expect(startOf(switched, 3)).toBeGreaterThan(first + segmentSize);
     expect(read(release, switched.bytes, startOf(switched))).toEqual({

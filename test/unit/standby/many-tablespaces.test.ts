@@ -20,7 +20,7 @@ interface Counted {
 }
 
 /**
- * A place with so many tablespaces, and a primary on another kernel, so that only probes tell what both hosts share. The `shared`
+ * A place with so many tablespaces, and a primary on another kernel, so that only probes show what both hosts share. The `shared`
  * ones are links to the primary's own directories, as two hosts see them that mount one storage.
  */
 async function look(tablespaces: number, shared: readonly number[] = []) {

@@ -98,7 +98,7 @@ describe('the server of this host', () => {
     rmSync(pgdata, { recursive: true });
   });
 
-  /** A host whose pg_ctl does nothing but tell its version, and whose clock runs a second at each look. */
+  /** A host whose pg_ctl does nothing but print its version, and whose clock runs a second at each look. */
   function host(capabilities: Capabilities) {
     const calls: string[] = [];
     const statements: string[] = [];

@@ -27,7 +27,7 @@ test('a program that is not there is a value, not an exception', async () => {
   expect(describeResult(result)).toContain('ENOENT');
 });
 
-test('a death by a signal is told apart from an exit', async () => {
+test('a death by a signal is distinguished from an exit', async () => {
   expect(await runCommand(sh('kill -9 $$'), minute)).toMatchObject({ kind: 'killed', signal: 'SIGKILL' });
 });
 

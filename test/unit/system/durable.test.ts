@@ -77,7 +77,7 @@ test('a path that is a file, or that its owner may not write, is refused with th
   chmodSync(directory, 0o700);
 });
 
-test('whether a directory can be made is told by the nearest one above it that is there', async () => {
+test('whether a directory can be made is determined by the nearest existing one above it', async () => {
   const directory = temporaryDirectory();
   const path = join(directory, 'a', 'b', 'c');
   await requireMakeable(path);

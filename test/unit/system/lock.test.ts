@@ -15,7 +15,7 @@ test('a lock keeps others out until it is released', async () => {
   await next?.release();
 });
 
-test('a stale pid file stops shipping for ever: the lock of a killed holder is free', async () => {
+test('a stale pid file stops shipping forever: the lock of a killed holder is free', async () => {
   const path = join(temporaryDirectory(), 'lock');
   let holding: (() => void) | undefined;
   const held = new Promise<void>((resolve) => (holding = resolve));

@@ -97,7 +97,7 @@ test.each([
   expect(isNotificationDue(said, severity, 1060, 600)).toBe(due);
 });
 
-test('without a reminder a bad state is told once', () => {
+test('without a reminder a bad state is reported once', () => {
   const said = { severity: 'critical', lastNotified: 0 } as const;
   expect(isNotificationDue(said, 'critical', 1_000_000, 0)).toBe(false);
   expect(isNotificationDue(said, 'ok', 1_000_000, 0)).toBe(true);

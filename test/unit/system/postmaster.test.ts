@@ -35,7 +35,7 @@ describe('whether a server runs', () => {
     expect(await readPostmaster('/nonexistent/pgdata')).toEqual({ kind: 'none' });
   });
 
-  test('a living process that works in pgdata: running, with what the file tells', async () => {
+  test('a living process that works in pgdata: running, with what the file says', async () => {
     const pgdata = pidFile('');
     await withProcessIn(pgdata, async (pid) => {
       writeFileSync(

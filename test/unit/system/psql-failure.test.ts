@@ -48,7 +48,7 @@ describe('the hint of a session that had worked', () => {
   });
 });
 
-test('a psql that is not there is told by its name', () => {
+test('a psql that is not there is reported by its name', () => {
   const result: CommandResult = { kind: 'exited', code: 127, stdout: '', stderr: 'not found' };
   const error = psqlFailure({ result, over, target, sql: 'SELECT 1', wasIn: false });
   expect(error.message).toBe('cannot run "psql" on the primary');

@@ -114,7 +114,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       expect(existsSync(join(other.archivedir, a))).toBe(false);
     });
 
-    test('hello tells a directory that is missing from one that cannot be used', () => {
+    test('hello distinguishes a directory that is missing from one that cannot be used', () => {
       const at = place();
       const missing = { ...at, archivedir: `${at.archivedir}/not there` };
       expect(readGreeting(run(helloScript(missing, [])), 'x').trouble?.kind).toBe('no-directory');

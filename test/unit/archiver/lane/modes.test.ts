@@ -55,7 +55,7 @@ function lane(reminderS = 3600) {
   return { find, calls, state: () => readLaneState(s1), deps, s1 };
 }
 
-describe('the operator is told', () => {
+describe('the operator is notified', () => {
   test('of each change of severity once, and of nothing while all is well', async () => {
     const { find } = lane();
     expect(await find('ok', 0)).toEqual([]);

@@ -132,7 +132,7 @@ describe('where the INI says abandon, a queue that', () => {
   });
 });
 
-test('the state file tells since when there has been trouble', () => {
+test('the state file shows since when there has been trouble', () => {
   const sinceMoment = { boot: 'this', ms: ago(30) };
   const seen = (state: LaneState, gotThrough: boolean) => fullnessOf(clock, state, gotThrough);
   const nothing = { fullSinceMs: now, silentSinceMs: now };

@@ -67,7 +67,7 @@ describe('the order', () => {
     expect(board.order).toEqual([1, 2, 3, 4, 5].map((number) => segment(number)));
   });
 
-  it('follows what the directory says, and tells what went', () => {
+  it('follows the directory, and returns what went', () => {
     const board = boardOf([segment(1), segment(2)]);
     expect(replaceReady(board, [segment(3), segment(2)])).toEqual([segment(1)]);
     expect(board.order).toEqual([segment(2), segment(3)]);

@@ -24,7 +24,7 @@ async function toldOf(file: string, change: () => void): Promise<void> {
   await told;
 }
 
-test('tells of a file that is written', async () => {
+test('reports a file that is written', async () => {
   const file = join(directory, 'a.ini');
   writeFileSync(file, 'one');
   await toldOf(file, () => {
@@ -32,7 +32,7 @@ test('tells of a file that is written', async () => {
   });
 });
 
-test('tells of a file that another takes the place of', async () => {
+test('reports a file that another takes the place of', async () => {
   const file = join(directory, 'a.ini');
   writeFileSync(file, 'one');
   await toldOf(file, () => {
@@ -41,7 +41,7 @@ test('tells of a file that another takes the place of', async () => {
   });
 });
 
-test('tells of the file that a symbolic link leads to', async () => {
+test('reports the file that a symbolic link leads to', async () => {
   const elsewhere = mkdtempSync(join(directory, 'other-'));
   const real = join(elsewhere, 'real.ini');
   const link = join(directory, 'a.ini');

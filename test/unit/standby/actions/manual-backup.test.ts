@@ -3,7 +3,7 @@ import { planStart, planStop } from '../../../../src/standby/actions/manual-back
 
 const own = { label: 'pitrtools here abc', startTime: '2026-01-01' };
 
-test('a backup is started where none goes on', () => {
+test('a backup is started where none is in progress', () => {
   expect(planStart(own.label, undefined)).toEqual([{ kind: 'start', label: own.label }]);
   expect(() => planStart(own.label, own)).toThrow(/in backup mode already: "pitrtools here abc"/);
 });
@@ -13,7 +13,7 @@ test('a backup of this standby is ended', () => {
 });
 
 test.each(['pgbackrest', 'pitrtools there abc', 'cmd_pg_start_backup', 'pitrtools hereafter abc'])(
-  "somebody else's backup is not ended: %s",
+  'a foreign backup is not ended: %s',
   (label) => {
     expect(() => planStop('here', { ...own, label })).toThrow(`not of this standby: "${label}"`);
   },

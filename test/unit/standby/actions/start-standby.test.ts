@@ -29,7 +29,7 @@ describe('-S', () => {
   });
 
   test.each(['in-archive-recovery', 'shut-down-in-recovery'] as const)(
-    'goes on with a standby that was %s',
+    'continues with a standby that was %s',
     (state) => {
       expect(
         kinds(facts({ directory: dataDirectory('15', { control: controlFile({ state }) }) })),

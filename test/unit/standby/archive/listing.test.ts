@@ -5,7 +5,7 @@ import { listTimelines } from '../../../../src/standby/archive/listing.ts';
 import { pathTo } from '../../../../src/standby/archive/timelines.ts';
 import { contents, found, layout, twoPromotions } from './contents-kit.ts';
 
-test('an archive is told by timeline, with gaps, what is spoilt and what was left behind', () => {
+test('an archive is listed by timeline, with gaps, what is spoilt and what was left behind', () => {
   const segments = ['1:3', '1:4', '1:7', found('1:8', 'it has 1 bytes'), '2:6', '3:8'];
   const here = contents(segments, twoPromotions);
   const lines = listTimelines(here, pathTo(3, here.histories, layout)).flatMap(describeTimeline);

@@ -24,7 +24,7 @@ test('an empty folder, and one of another version, are nobody’s that a base ba
   expect(await find()).toEqual([]);
 });
 
-test('a filled folder is another cluster’s until a link of pgdata or the record of an unfinished copy tells', async () => {
+test('a filled folder is another cluster’s until a link of pgdata or the record of an unfinished copy shows whose it is', async () => {
   const { pgdata, target, folder, find } = makePlace();
   writeFileSync(join(folder, 'x'), '');
   expect(await find()).toEqual([

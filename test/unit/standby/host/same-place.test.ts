@@ -46,7 +46,7 @@ describe('whether two directories of one host overlap', () => {
     expect(await relate(ours, theirs)).toBe(expected);
   });
 
-  test('tells which kernel it asked', async () => {
+  test('shows which kernel it asked', async () => {
     expect((await placesOf('.')).kernel).toMatch(/^[0-9a-f-]{36}$/);
   });
 });

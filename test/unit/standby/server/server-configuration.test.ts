@@ -5,7 +5,7 @@ import { commandLineParameters, serverOptions } from '../../../../src/standby/se
 const none = new Map<string, string>();
 const inPgdata = { pgdata: '/d', no_copy_conf: false };
 
-describe('what the server is told on its command line', () => {
+describe('what the server gets on its command line', () => {
   test('nothing, where the files lie in pgdata', () => {
     const sources = { conf: '/c/postgresql.conf', hba: '/c/pg_hba.conf' };
     expect(commandLineParameters(inPgdata, sources, '/d/postgresql.conf', none)).toEqual(none);
@@ -53,7 +53,7 @@ describe('where the server listens', () => {
   const settings = { pgdata: '/d', user: 'postgres', local_port: undefined, dbname: undefined };
   const running = { kind: 'running', pid: 1, port: 5433, listenAddress: undefined } as const;
 
-  test('is told by postmaster.pid', () => {
+  test('is read from postmaster.pid', () => {
     const postmaster = { ...running, socketDirectory: '/run/pg' };
     expect(localServerAt(settings, postmaster, none)).toMatchObject({ host: '/run/pg', port: 5433 });
     const relative = { ...running, socketDirectory: '.' };
@@ -71,7 +71,7 @@ describe('where the server listens', () => {
     expect(localServerAt(settings, abstract, none).host).toBe('@pg');
   });
 
-  test('is told by the configuration up to 9.0', () => {
+  test('is read from the configuration up to 9.0', () => {
     const old = { ...running, port: undefined, socketDirectory: undefined };
     const inFile = new Map([
       ['port', '5434'],

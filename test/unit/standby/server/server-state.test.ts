@@ -169,7 +169,7 @@ describe('the progress of a server that answers nothing', () => {
   });
 });
 
-describe('a server whose pid file does not tell its port (up to 9.0)', () => {
+describe('a server whose pid file does not have its port (up to 9.0)', () => {
   const old = capabilitiesOf(parseVersion('9.0'));
 
   /** Only one port answers, from this data directory; the others refuse. Returns the ports asked as well. */
@@ -220,7 +220,7 @@ describe('a server whose pid file does not tell its port (up to 9.0)', () => {
     });
   });
 
-  test('is asked only there where its pid file tells', async () => {
+  test('is asked only where its pid file says', async () => {
     writeFileSync(join(pgdata, 'postmaster.pid'), `${postmaster.pid ?? ''}\n${pgdata}\n0\n5431\n`);
     expect((await askWhere(5434, pgdata)).asked).toEqual([5431]);
   });

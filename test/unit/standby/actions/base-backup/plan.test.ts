@@ -195,7 +195,7 @@ describe('a base backup is refused', () => {
     expect(error.hint).toBeTruthy();
   });
 
-  test("while somebody else's backup goes on where there can be only one, but its own leftover is ended", () => {
+  test('while a foreign backup is in progress where there can be only one, but its own leftover is ended', () => {
     const startTime = '2012-10-16 02:44:37 PDT';
     const other = backupFacts({ backupInProgress: { label: 'other tool', startTime } });
     expect(refusalOf(other).message).toContain('another backup is in progress on the primary: "other tool"');

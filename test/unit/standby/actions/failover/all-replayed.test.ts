@@ -25,7 +25,7 @@ function openedWith(history: string, of = end, skipsFF = false) {
 describe('archived segments that an opened server has not replayed', () => {
   test.each([
     [
-      'a part of the last segment: its last record goes on into one that was never archived',
+      'a part of the last segment: its last record continues in one that was never archived',
       '1\t0/8FFFF00\tx',
     ],
     ['its first record only', '1\t0/8000060\tx'],
@@ -33,7 +33,7 @@ describe('archived segments that an opened server has not replayed', () => {
     ['more than was archived, by streaming', '1\t0/9000400\tx'],
     ['up to 9.2, where the history names a segment', '1\t000000010000000000000008\tx'],
     ['a timeline that came meanwhile, and left this one before', '1\t0/5000100\tx\n2\t0/6000100\tx'],
-    ['nothing that a history tells of', ''],
+    ['nothing that a history shows', ''],
   ])('are none where it has replayed %s', (_, history) => {
     expect(openedWith(history)).toBeUndefined();
   });
@@ -55,11 +55,11 @@ describe('archived segments that an opened server has not replayed', () => {
       2,
       'segment 000000010000000000000006',
     ],
-  ])('are told when it opened %s', (_, history, first, count, openedAt) => {
+  ])('are reported when it opened %s', (_, history, first, count, openedAt) => {
     expect(openedWith(history)).toEqual({ first, last: end.last.text, count, openedAt });
   });
 
-  test('are told, too, when it did not follow the archive to a newer timeline', () => {
+  test('are reported, too, when it did not follow the archive to a newer timeline', () => {
     const second = endAt('000000020000000000000008');
     expect(openedWith('1\t0/6000100\tx', second)?.count).toBe(2);
     expect(openedWith('1\t0/6000100\tx\n2\t0/8000100\tx', second)).toBeUndefined();
@@ -90,7 +90,7 @@ describe('once the server is open', () => {
     return seeAllReplayed(serverOf(deps, dataDirectory('15').capabilities), end, timeline, isAccepted);
   }
 
-  test('it fails loudly where that was too early, and warns whoever goes on all the same', async () => {
+  test('it fails loudly where that was too early, and warns an operator who continues all the same', async () => {
     writeFileSync(join(pgdata, 'pg_wal', '00000002.history'), '1\t0/7000000\tno recovery target specified\n');
     await expect(see(2, false)).rejects.toMatchObject({
       message:

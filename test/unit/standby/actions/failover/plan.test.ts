@@ -42,7 +42,7 @@ describe('-F999', () => {
     expect(kinds(facts(major))).toEqual(['guard-replay', 'promote', 'see-it-open', ...after]);
   });
 
-  test('resumes a paused replay first: 9.3 would wait for ever', () => {
+  test('resumes a paused replay first: 9.3 would wait forever', () => {
     expect(kinds(facts('9.5', { isPaused: true }))[0]).toBe('resume-replay');
   });
 
@@ -286,7 +286,7 @@ describe('-F999', () => {
     expect(kinds(facts('9.0', { archivedEnd }))).not.toContain('guard-replay');
   });
 
-  test('another run looks at what the first one went by, and goes on without it when forced', () => {
+  test('another run looks at what the first one went by, and continues without it when forced', () => {
     const again = facts('15', { guard, archivedEnd: undefined, state: production, directory: backedUp });
     expect(planFailover(again)).toContainEqual({
       kind: 'see-all-replayed',
@@ -349,7 +349,7 @@ describe('-F999', () => {
     expect(forced[1]).toMatchObject({ mode: 'standby', settings: { signal: 'standby.signal' } });
   });
 
-  test('before 9.1, where a failover is a recovery itself, one that was killed goes on', () => {
+  test('before 9.1, where a failover is a recovery itself, one that was killed continues', () => {
     const directory = dataDirectory('9.0', { record: recovering.record });
     expect(kinds(facts('9.0', { directory, state: stopped })).slice(0, 2)).toEqual([
       'write-settings',

@@ -56,7 +56,7 @@ describe.each(['8.4', '9.0'])('a failover of %s that was interrupted', (major) =
     expect(warnings.splice(0)).toEqual([expect.stringContaining('continues its recovery')]);
   });
 
-  test('leaves it, too, where it cannot be told whether one runs', async () => {
+  test('leaves it, too, where it cannot be determined whether one runs', async () => {
     writePid('no pid');
     expect(await breakOff()).toBe(true);
   });

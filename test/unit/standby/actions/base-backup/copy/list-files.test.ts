@@ -159,7 +159,7 @@ describe('the list of a primary that is not to be trusted', () => {
     await expect(said('d 700 0 $', 'd 700 0 base$', line)).rejects.toThrow('names one outside of it');
   });
 
-  test('takes the place that a line tells for that of the next one alone', async () => {
+  test('takes the place in a line for that of the next one alone', async () => {
     const found = await said(
       'p 0 0 /real$',
       'd 700 0 $',

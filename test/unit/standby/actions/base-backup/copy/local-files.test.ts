@@ -107,7 +107,7 @@ describe('the room', () => {
     expect(found[0]?.freeBytes).toBeLessThanOrEqual(statfsSync(target).blocks * statfsSync(target).bsize);
   });
 
-  test('that lacks is told with both numbers', () => {
+  test('that lacks is reported with both numbers', () => {
     const [enough, megabyte] = [{ targets: ['/a'], neededBytes: 5, freeBytes: 5 }, 1024 * 1024];
     const lacking = { targets: ['/b', '/c'], neededBytes: 300 * megabyte, freeBytes: 20.5 * megabyte };
     expect(findLackOfRoom([enough, lacking])).toEqual([

@@ -5,7 +5,7 @@ import {
   parseProgress,
 } from '../../../../../../src/standby/actions/base-backup/copy/rsync-output.ts';
 
-describe('the progress that rsync tells', () => {
+describe('the progress that rsync reports', () => {
   test.each([
     ['       21364746  23%   19.57MB/s    0:00:03  ', { bytes: 21_364_746 }],
     [

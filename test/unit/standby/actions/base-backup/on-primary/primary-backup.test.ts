@@ -163,7 +163,7 @@ describe('an exclusive backup (up to 9.5)', () => {
     expect(sent.length).toBe(count);
   });
 
-  test("stop_basebackup run although start failed, ending somebody else's backup", async () => {
+  test('stop_basebackup run although start failed, ending a foreign backup', async () => {
     const { context, state, sent } = fakeWorld('9.5', [
       clock,
       [/cmd_pg_start_backup/, new Error('already in progress')],
@@ -173,7 +173,7 @@ describe('an exclusive backup (up to 9.5)', () => {
     expect(sent.filter((sql) => sql.includes('stop'))).toEqual([]);
   });
 
-  test('that somebody else has ended makes the copy unusable', async () => {
+  test('that another program has ended makes the copy unusable', async () => {
     const { context, state } = fakeWorld('9.5', [clock, started], { backup_label: labelFile('other') });
     await startBackup(context, state);
     await expect(stopBackup(context, state)).rejects.toThrow('was ended on the primary by another session');

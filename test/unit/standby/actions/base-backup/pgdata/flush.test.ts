@@ -21,14 +21,14 @@ function watched(): Watched {
   return { ...flushMeanwhile(flush, (error) => errors.push(error)), errors, flushes };
 }
 
-describe('flushing while the copy goes on', () => {
+describe('flushing while the copy continues', () => {
   test('is not worth it for little', () => {
     const { note, flushes } = watched();
     for (const bytes of [1, 100, 200]) note(bytes * megabyte);
     expect(flushes).toHaveLength(0);
   });
 
-  test('goes on with each further amount, one at a time', async () => {
+  test('continues with each further amount, one at a time', async () => {
     const { note, end, flushes } = watched();
     note(300 * megabyte);
     note(2000 * megabyte);
@@ -43,7 +43,7 @@ describe('flushing while the copy goes on', () => {
     expect(flushes).toHaveLength(2);
   });
 
-  test('tells of a disk that does not take it', async () => {
+  test('reports a disk that does not take it', async () => {
     const { note, end, flushes, errors } = watched();
     note(300 * megabyte);
     const error = new Error('sync: Input/output error');
