@@ -30,7 +30,7 @@ export function failoverObjections(
         name: 'unfinished-failover',
         message: `whether a failover was not finished here is unknown: ${problem}`,
         hint: 'If the server here was promoted, it may hold data that exists nowhere else. Correct the file.',
-        cost: '-B replaces it, and data that exists only there is lost',
+        cost: '-B replaces pgdata, and data that exists only there is lost',
       },
     ];
   }

@@ -33,7 +33,7 @@ function afterChanges(error: unknown, isChanged: boolean): unknown {
   if (!isChanged || !(error instanceof PitrError) || error.exitCode !== exitCodes.refused) return error;
   const { message, detail, hint, cause } = error;
   return new PitrError(message.replace(/; nothing was changed$/, ''), {
-    detail: [detail, 'The earlier steps were not undone.'].filter(Boolean).join('\n'),
+    detail: [detail, 'Some changes of the earlier steps remain.'].filter(Boolean).join('\n'),
     hint,
     cause,
     exitCode: exitCodes.failure,
