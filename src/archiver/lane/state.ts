@@ -50,7 +50,7 @@ const stateFields = {
   freed: is.optional(is.text),
 };
 
-/** A wrong one must not stop archiving: nothing that is safe depends on it. */
+/** Fields that only describe the lane: a wrong value in one of them must not stop archiving. */
 const descriptive = ['since', 'sinceMoment', 'reason', 'retryAt', 'said', 'freed'] as const;
 
 export type LaneState = Checked<typeof stateFields>;

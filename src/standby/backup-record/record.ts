@@ -104,7 +104,7 @@ export function hasRecord(pgdata: string): Promise<boolean> {
   return exists(join(pgdata, recordFileName));
 }
 
-/** A failover must not fail because of what only describes the base backup. */
+/** Parses the record. A wrong field that only describes the base backup must not prevent a failover. */
 function parseRecord(content: string): StandbyRecord {
   const { backup, ...record } = parseJson(content, recordFields, ['raisedSettings']);
   if (backup === undefined) return record;
