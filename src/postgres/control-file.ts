@@ -93,8 +93,8 @@ export function checkControlFile(bytes: Uint8Array): ControlFileCheck {
 }
 
 /**
- * The system identifier alone, which is at the same offset in every version. For a file that the server may write
- * while we read it: then its checksum does not count.
+ * Reads only the system identifier, which is at the same offset in every version. For a file that the server may be
+ * writing while we read it: its checksum does not count.
  */
 export function systemIdentifierOf(bytes: Uint8Array): string | undefined {
   if (bytes.length < 12) return undefined;

@@ -42,7 +42,7 @@ export function faultOf({ name, start }: FoundStart, cluster: Cluster): string |
 export interface SegmentSize {
   /** In bytes. */
   readonly size: number;
-  /** Nothing that was examined contradicts it. */
+  /** True if nothing that was examined contradicts the size. */
   readonly isSure: boolean;
 }
 

@@ -9,7 +9,7 @@ import { packageFolders } from '../server/server-programs.ts';
 const limitMs = 60_000;
 /** A segment without a commit is rare, and reading far back would take minutes. */
 const mostSegments = 8;
-/** A segment of small transactions alone contains half a million of them, with a line of a hundred characters each. */
+/** A segment that consists of small transactions contains half a million of them, with a line of a hundred characters each. */
 const mostOutputBytes = 256 * 1024 * 1024;
 
 /** Only the program of the release that wrote the WAL can read it. */

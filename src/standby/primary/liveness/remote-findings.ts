@@ -58,7 +58,7 @@ function findObstacle(lines: Lines, expected: string | undefined): string | unde
   if (lines.includes('blind')) return 'sh there cannot compare directories';
   const hidden = valuesOf(lines, 'hidden');
   if (hidden.length > 0)
-    return `server processes there cannot be looked into (pid ${hidden.join(', ')}): they may be its`;
+    return `server processes there cannot be inspected (pid ${hidden.join(', ')}): they may belong to the primary`;
   const [identifier = ''] = valuesOf(lines, 'identifier');
   if (expected !== undefined && identifier !== '' && identifier !== expected)
     return `the data directory there is of another cluster (system identifier ${identifier}, not ${expected})`;

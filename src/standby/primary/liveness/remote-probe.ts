@@ -114,7 +114,7 @@ async function lookThere(look: Look): Promise<RemoteLook> {
   const { wanted, question } = look;
   const first = await ask(look, processScript(question.primaryPgdata));
   const { alive } = readProcesses(first.lines, wanted.systemIdentifier);
-  // Life that was seen before the connection was lost counts.
+  // A server that was seen alive before the connection was lost counts as alive.
   if (alive !== undefined) {
     const identity = await identityOf(look, first.lines, true);
     return { answer: alive, identity };

@@ -13,7 +13,7 @@ export async function refuseServerStartedMeanwhile({ place, force }: BackupFacts
   const [objection] = serverObjections(now).filter((one) => !isOverruled(one, force));
   if (objection === undefined) return;
   throw refusal(objection.message, {
-    detail: 'It was not so when this run began. Nothing was copied over it.',
+    detail: 'This was not the case when the run began. Nothing was copied over it.',
     hint: objection.hint,
   });
 }
