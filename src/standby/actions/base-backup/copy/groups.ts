@@ -56,7 +56,7 @@ export function shareOut(
   { roots }: { readonly roots: readonly CopyRoot[] },
   workers: number,
 ): readonly FileGroup[] {
-  // Before they are shared out: each group would else be split into as many as there are links.
+  // The files are split at the links first: otherwise every group would be split into as many groups as there are links.
   const parts = roots.flatMap((root) => splitAtLinks(groupOf(root, root.files)));
   if (workers === 1) return parts.flatMap(inPortions);
   let remaining = parts.reduce((sum, { bytes, files }) => sum + bytes + files.length * fileWeight, 0);
