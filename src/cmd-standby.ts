@@ -23,12 +23,12 @@ function readSettings({ iniFile, action }: RunRequest): Promise<ConfigurationFil
 }
 
 /** The action's name in the option table. */
-function configAction(action: Action): StandbyAction {
-  if (action.kind === 'wal') return 'cleanup';
-  if (action.kind === 'verify') return 'base-backup';
-  if (action.kind === 'check' || action.kind === 'restore-state' || action.kind === 'backup-info')
+function configAction({ kind }: Action): StandbyAction {
+  if (kind === 'wal') return 'cleanup';
+  if (kind === 'verify') return 'base-backup';
+  if (kind === 'check' || kind === 'restore-state' || kind === 'backup-info' || kind === 'serve')
     return 'ping';
-  return action.kind === 'recover' ? 'failover' : action.kind;
+  return kind === 'recover' ? 'failover' : kind;
 }
 
 const lockName = '.cmd_standby.lock';
@@ -36,7 +36,15 @@ const lockName = '.cmd_standby.lock';
 const lockWaitMs = 10_000;
 
 /** Actions that change nothing, or nothing that could disturb another action. */
-const needsNoLock: readonly Action['kind'][] = ['check', 'ping', 'wal', 'restore-state', 'backup-info'];
+const needsNoLock: readonly Action['kind'][] = [
+  'check',
+  'ping',
+  'wal',
+  'restore-state',
+  'backup-info',
+  // A verb that changes something excludes others by itself.
+  'serve',
+];
 /** Actions that must continue even if archivedir cannot be written: a full disk must not prevent a failover. */
 const goesOnWithoutLock: readonly Action['kind'][] = ['failover', 'recover', 'start', 'stop'];
 
@@ -97,6 +105,8 @@ async function perform(deps: StandbyDeps, request: RunRequest): Promise<number> 
       return (await import('./standby/actions/wal-listing.ts')).listWal(deps);
     case 'restore-state':
       return (await import('./standby/actions/restore-state.ts')).tellRestoreState(deps, action.trouble);
+    case 'serve':
+      return (await import('./standby/actions/serve.ts')).serveVerb(deps, action.call);
     default:
       return unreachable(action);
   }

@@ -32,6 +32,15 @@ export const standbyOptions = {
     example: '/var/lib/postgresql/archive',
     summary: "where the primary's WAL arrives: the archiver's r_archivedir",
   },
+  archiver_ini: {
+    kind: 'path',
+    group: groups.basics,
+    since: '2.0',
+    example: '/etc/cmd_archiver.ini',
+    summary: "cmd_archiver's INI file on this host: whom it feeds once it is the primary",
+    detail:
+      'If not set, `cmd_archiver.ini` beside this file. A failover asks and tells the standbys that it names.',
+  },
   user: {
     ...commonOptions.user,
     summary: "the system user to log in as on the primary, and the database's superuser there and here",

@@ -95,12 +95,17 @@ function factsAt({ since, before, value }: At) {
     walFileNameFunction: value('pg_xlogfile_name', ['10', 'pg_walfile_name']),
     /** The segment that this function names for a location between two segments. "Release 17", Migration */
     walFileNameOfBoundary: value('segment before', ['17', 'segment behind']),
-    /** This one and the next four: "System Administration Functions", Recovery Control. */
+    /** This one and the next five: "System Administration Functions", Recovery Control. */
     isInRecoveryFunction: value(undefined, ['9.0', 'pg_is_in_recovery']),
     lastReplayLsnFunction: value(
       undefined,
       ['9.0', 'pg_last_xlog_replay_location'],
       ['10', 'pg_last_wal_replay_lsn'],
+    ),
+    lastReceiveLsnFunction: value(
+      undefined,
+      ['9.0', 'pg_last_xlog_receive_location'],
+      ['10', 'pg_last_wal_receive_lsn'],
     ),
     lastReplayTimestampFunction: value(undefined, ['9.1', 'pg_last_xact_replay_timestamp']),
     replayResumeFunction: value(undefined, ['9.1', 'pg_xlog_replay_resume'], ['10', 'pg_wal_replay_resume']),

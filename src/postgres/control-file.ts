@@ -38,6 +38,8 @@ export interface ControlFile {
   readonly timeline: number;
   /** The file's own checksum. A different one shows that the file was written since. */
   readonly checksum: number;
+  /** In bytes; undefined if the fields behind the checkpoint have an unknown layout. */
+  readonly walSegmentSize: number | undefined;
   /**
    * Undefined if the offsets of these fields are not certain: before 10, and on machines that align them differently.
    */
@@ -50,6 +52,8 @@ interface RecoveryProgress {
   readonly checkpointTime: bigint;
   /** No recovery can stop before this location any more; 0 if no recovery has begun. */
   readonly minRecoveryLsn: bigint;
+  /** The timeline of that location. */
+  readonly minRecoveryTimeline: number;
   /** Transactions before this one had ended at the last checkpoint. */
   readonly endedBeforeXid: number;
 }
@@ -134,13 +138,19 @@ export function pageLayoutOf(bytes: Uint8Array): PageLayout | undefined {
   const littleEndian = checkControlFile(bytes).kind === 'good' ? byteOrderOf(view) : undefined;
   if (littleEndian === undefined) return undefined;
   const end = findChecksum(bytes, view, littleEndian) ?? 0;
-  for (let offset = 64; offset + 16 <= end; offset += 4) {
-    if (view.getFloat64(offset, littleEndian) !== floatFormat) continue;
-    return {
-      blockSize: view.getUint32(offset + 8, littleEndian),
-      segmentBlocks: view.getUint32(offset + 12, littleEndian),
-      hasChecksums: hasPageChecksums(view, littleEndian, end),
-    };
+  const sizes = findSizes(view, littleEndian, end);
+  if (sizes === undefined) return undefined;
+  return {
+    blockSize: view.getUint32(sizes, littleEndian),
+    segmentBlocks: view.getUint32(sizes + 4, littleEndian),
+    hasChecksums: hasPageChecksums(view, littleEndian, end),
+  };
+}
+
+/** The offset of four sizes: a page, a file of a relation in pages, a page of the WAL, a segment of the WAL. */
+function findSizes(view: DataView, littleEndian: boolean, end: number): number | undefined {
+  for (let offset = 64; offset + 24 <= end; offset += 4) {
+    if (view.getFloat64(offset, littleEndian) === floatFormat) return offset + 8;
   }
   return undefined;
 }
@@ -162,6 +172,7 @@ function readFields(fields: Fields, checksumOffset: number): ControlFile {
   const timeOffset = timeOffsetOf(view, littleEndian);
   const redoOffset = timeOffset + (format.hasPriorCheckpoint ? 24 : 16);
   const catalogVersion = view.getUint32(12, littleEndian);
+  const sizes = findSizes(view, littleEndian, checksumOffset);
   return {
     systemIdentifier: view.getBigUint64(0, littleEndian).toString(),
     controlVersion: view.getUint32(8, littleEndian),
@@ -172,6 +183,7 @@ function readFields(fields: Fields, checksumOffset: number): ControlFile {
     redoLsn: readLsn(fields, redoOffset),
     timeline: view.getUint32(redoOffset + 8, littleEndian),
     checksum: view.getUint32(checksumOffset, littleEndian),
+    walSegmentSize: sizes === undefined ? undefined : view.getUint32(sizes + 12, littleEndian),
     progress: timeOffset === 24 ? progressOf(fields, redoOffset) : undefined,
   };
 }
@@ -186,6 +198,7 @@ function progressOf(
   return {
     checkpointTime: view.getBigInt64(redoOffset + at.time, littleEndian),
     minRecoveryLsn: view.getBigUint64(redoOffset + at.minRecoveryLsn, littleEndian),
+    minRecoveryTimeline: view.getUint32(redoOffset + at.minRecoveryLsn + 8, littleEndian),
     // At a shutdown checkpoint no transaction is in progress.
     endedBeforeXid: oldestActive === 0 ? view.getUint32(redoOffset + at.nextXid, littleEndian) : oldestActive,
   };

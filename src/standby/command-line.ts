@@ -1,6 +1,7 @@
 import { onlyAction, type OptionsOf, readArguments } from '../arguments.ts';
 import { usageError } from '../errors.ts';
 import { seeHelp } from '../help.ts';
+import { readVerbCall, type VerbCall } from '../verbs/read-call.ts';
 import { type RequestedTarget, requestedTarget, targetWord } from './recovery/requested-target.ts';
 import { type Force, parseForce } from './steps/force.ts';
 import { type flags, usage } from './usage.ts';
@@ -23,7 +24,9 @@ export type Action =
   | { readonly kind: 'cleanup' }
   | { readonly kind: 'wal' }
   /** Requested by our own restore_command; `trouble` is undefined once the archive can be used again. */
-  | { readonly kind: 'restore-state'; readonly trouble: string | undefined };
+  | { readonly kind: 'restore-state'; readonly trouble: string | undefined }
+  /** Requested by another host. */
+  | { readonly kind: 'serve'; readonly call: VerbCall };
 
 export type Request =
   | { readonly kind: 'show'; readonly text: string }
@@ -76,7 +79,7 @@ interface Asked {
 /** Every action that the options ask for, with the words to name it by. */
 function askedActions(options: Options): readonly Asked[] {
   const { init, ping, base, verify, backupInfo, standby, wal, cleanup, failover, action } = options;
-  const { restoreGood, restoreTrouble: trouble } = options;
+  const { restoreGood, restoreTrouble: trouble, serve } = options;
   const asked: readonly (Asked | undefined)[] = [
     init && { word: '-I', action: { kind: 'init' } },
     ping && { word: '-P', action: { kind: 'ping' } },
@@ -91,6 +94,9 @@ function askedActions(options: Options): readonly Asked[] {
     trouble === undefined
       ? undefined
       : { word: '--restore-trouble', action: { kind: 'restore-state', trouble } },
+    serve === undefined
+      ? undefined
+      : { word: '--serve', action: { kind: 'serve', call: readVerbCall(serve) } },
     failover === undefined ? undefined : { word: `-F${failover}`, action: failoverAction(failover, options) },
     action === undefined ? undefined : { word: `-A ${action}`, action: controlAction(action) },
   ];

@@ -1,6 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { formatLeft, type LeftTimeline, parseLeft } from '../postgres/left-timeline.ts';
 import { readIfExists, writeDurably } from './durable.ts';
+import { printable } from './printable.ts';
 
 /** The file that proves that an archive directory is the right one, and mounted: `archivedir/.pitrtools`. */
 export interface Sentinel {
@@ -9,6 +11,16 @@ export interface Sentinel {
   readonly primaryPgdata: string | undefined;
   /** Set by a failover: from then on no primary of an older timeline may deliver here. */
   readonly promotedAtTimeline: number | undefined;
+  /** How other hosts call cmd_standby here; unknown until it has written the sentinel itself. */
+  readonly command?: StandbyCommand | undefined;
+  /** The timelines of which no WAL from behind the fork is accepted any more, by timeline. */
+  readonly left: readonly LeftTimeline[];
+}
+
+/** Absolute paths on the standby. */
+export interface StandbyCommand {
+  readonly program: string;
+  readonly iniFile: string;
 }
 
 export const sentinelName = '.pitrtools';
@@ -18,26 +30,39 @@ export function formatSentinel(sentinel: Sentinel): string {
   if (sentinel.primaryPgdata !== undefined) lines.push(`primary_pgdata: ${sentinel.primaryPgdata}`);
   if (sentinel.promotedAtTimeline !== undefined)
     lines.push(`promoted_at_timeline: ${sentinel.promotedAtTimeline}`);
+  if (sentinel.command !== undefined)
+    lines.push(`program: ${sentinel.command.program}`, `ini: ${sentinel.command.iniFile}`);
+  lines.push(...sentinel.left.map((mark) => `left: ${formatLeft(mark)}`));
   return `${lines.join('\n')}\n`;
+}
+
+function parseCommand(program: string | undefined, iniFile: string | undefined): StandbyCommand | undefined {
+  const isPath = (text: string | undefined): text is string =>
+    text?.startsWith('/') === true && printable(text) === text;
+  return isPath(program) && isPath(iniFile) ? { program, iniFile } : undefined;
 }
 
 /** Undefined for a text without a system identifier: such a file proves nothing. */
 export function parseSentinel(text: string): Sentinel | undefined {
-  const values = new Map(
-    text.split('\n').flatMap((line) => {
-      const colon = line.indexOf(': ');
-      return colon < 0 ? [] : [[line.slice(0, colon), line.slice(colon + 2)] as const];
-    }),
-  );
+  const pairs = text.split('\n').flatMap((line) => {
+    const colon = line.indexOf(': ');
+    return colon < 0 ? [] : [[line.slice(0, colon), line.slice(colon + 2)] as const];
+  });
+  const values = new Map(pairs);
+  const left = pairs.filter(([key]) => key === 'left').map(([, value]) => parseLeft(value));
   const systemIdentifier = values.get('system_identifier');
   if (systemIdentifier === undefined || !/^\d+$/.test(systemIdentifier)) return undefined;
   const promoted = values.get('promoted_at_timeline');
   if (promoted !== undefined && !/^\d{1,10}$/.test(promoted)) return undefined;
+  // A mark that cannot be read might forbid any file: such a sentinel proves nothing.
+  if (left.includes(undefined)) return undefined;
   return {
     systemIdentifier,
     standby: values.get('standby') ?? '',
     primaryPgdata: values.get('primary_pgdata'),
     promotedAtTimeline: promoted === undefined ? undefined : Number(promoted),
+    command: parseCommand(values.get('program'), values.get('ini')),
+    left: left.filter((mark) => mark !== undefined),
   };
 }
 

@@ -132,6 +132,7 @@ describe('-P says what it found', () => {
         standby: standby.name,
         primaryPgdata: primary.pgdata,
         promotedAtTimeline: undefined,
+        left: [],
       }),
     );
     const other = await ping();

@@ -37,6 +37,7 @@ export function writeSentinelFor(standby: Standby, primary: Primary): void {
     standby: standby.name,
     primaryPgdata: primary.pgdata,
     promotedAtTimeline: undefined,
+    left: [],
   });
   writeFileSync(join(standby.archiveDir, '.pitrtools'), text, { mode: 0o600 });
 }

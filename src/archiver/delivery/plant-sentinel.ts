@@ -113,6 +113,7 @@ export async function plantSentinel(
     standby: standby.name,
     primaryPgdata: planting.pgdata,
     promotedAtTimeline: undefined,
+    left: [],
   });
   const script = plantScript(standby.r_archivedir, content, planting.nonce, planting.permission);
   const answer = await shell.run(script, { limitMs: standby.ssh_timeout * 1000 });

@@ -37,12 +37,7 @@ function listInitObjections(place: LocalPlace, facts: PrimaryFacts): readonly Ob
 }
 
 /** The steps that prepare this host for a base backup; every run has the same ones. Throws a refusal. */
-export function planInit(
-  place: LocalPlace,
-  facts: PrimaryFacts,
-  standby: string,
-  force: Force,
-): readonly InitStep[] {
+export function planInit(place: LocalPlace, facts: PrimaryFacts, force: Force): readonly InitStep[] {
   refuseOn(listInitObjections(place, facts), force);
   const tablespaces = outsidePgdata(place.targets);
   const promoted = place.sentinel.kind === 'found' ? place.sentinel.sentinel.promotedAtTimeline : undefined;
@@ -56,7 +51,7 @@ export function planInit(
       kind: 'write-sentinel',
       archivedir: place.archivedir,
       // A promotion stays recorded until a new base backup makes this host follow the primary again.
-      sentinel: { ...newSentinel(facts, standby), promotedAtTimeline: promoted },
+      sentinel: { ...newSentinel(place, facts), promotedAtTimeline: promoted },
     },
   ];
 }
@@ -81,7 +76,7 @@ export async function initStandby(deps: StandbyDeps, options: ActionOptions): Pr
   await sayWherePrimaryIsHere(deps);
   const steps = await withConfiguredPrimary(deps, async (primary) => {
     const place = await observeLocalPlace(deps, primary, !options.dryRun);
-    const planned = planInit(place, primary.facts, deps.hostName, options.force);
+    const planned = planInit(place, primary.facts, options.force);
     sayOverruled(deps, listInitObjections(place, primary.facts), options.force);
     if (place.content.kind === 'missing' && !options.dryRun)
       deps.log.notice(`pgdata "${place.pgdata}" does not exist and is made: -B will fill it`);

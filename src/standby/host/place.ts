@@ -13,6 +13,7 @@ import { findForeignSegment } from '../archive/arrival.ts';
 import { hasRecord } from '../backup-record/record.ts';
 import type { StandbyDeps } from '../deps.ts';
 import type { Primary, PrimaryFacts } from '../primary/primary.ts';
+import { launcherPath } from '../recovery/launcher.ts';
 import { requirePgCtl } from '../server/server-programs.ts';
 import { settledPostmaster } from '../server/server-state.ts';
 import { type Objection, objectionsOf } from '../steps/objections.ts';
@@ -48,6 +49,8 @@ export interface LocalPlace {
   /** Signs of a misspelt pgdata. */
   readonly misspelt: readonly Objection[];
   readonly sentinel: SentinelState;
+  /** What the sentinel says of this host. */
+  readonly own: Pick<Sentinel, 'standby' | 'command'>;
   /** A segment in archivedir that another cluster wrote. */
   readonly foreignSegment: string | undefined;
   readonly targets: readonly TablespaceTarget[];
@@ -118,6 +121,7 @@ export async function observeLocalPlace(
     hasArchivedir,
     misspelt: await misspeltPgdata(pgdata),
     sentinel: await readSentinelState(archivedir),
+    own: { standby: deps.hostName, command: { program: launcherPath(), iniFile: deps.iniFile } },
     foreignSegment: hasArchivedir
       ? await findForeignSegment(archivedir, [facts.systemIdentifier])
       : undefined,
@@ -264,12 +268,16 @@ export function placeObjections(place: LocalPlace, facts: PrimaryFacts): Objecti
   ];
 }
 
-/** The sentinel that archivedir must have for this primary. A new base backup clears the mark of a promotion. */
-export function newSentinel(facts: PrimaryFacts, standby: string): Sentinel {
+/**
+ * The sentinel that archivedir must have for this primary. A new base backup clears the mark of a promotion; timelines
+ * that were left stay left.
+ */
+export function newSentinel({ own, sentinel }: LocalPlace, facts: PrimaryFacts): Sentinel {
   return {
+    ...own,
     systemIdentifier: facts.systemIdentifier,
-    standby,
     primaryPgdata: facts.dataDirectory,
     promotedAtTimeline: undefined,
+    left: sentinel.kind === 'found' ? sentinel.sentinel.left : [],
   };
 }

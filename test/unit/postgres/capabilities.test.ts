@@ -55,6 +55,7 @@ test('what each release can do', () => {
       "hotStandbyDefaultOn": "8.4: false, 10: true",
       "isInRecoveryFunction": "8.4: none, 9.0: "pg_is_in_recovery"",
       "isReplayPausedFunction": "8.4: none, 9.1: "pg_is_xlog_replay_paused", 10: "pg_is_wal_replay_paused"",
+      "lastReceiveLsnFunction": "8.4: none, 9.0: "pg_last_xlog_receive_location", 10: "pg_last_wal_receive_lsn"",
       "lastReplayLsnFunction": "8.4: none, 9.0: "pg_last_xlog_replay_location", 10: "pg_last_wal_replay_lsn"",
       "lastReplayTimestampFunction": "8.4: none, 9.1: "pg_last_xact_replay_timestamp"",
       "pgBasebackupMakesManifest": "8.4: false, 13: true",

@@ -46,6 +46,7 @@ describe.each(realServers())('pg_control of a real PostgreSQL %s', (major, { con
     expect(check.control.redoLsn).toBeGreaterThan(0x1000000n);
     expect(check.control.redoLsn).toBeLessThan(0x2000000n);
     expect(check.control.systemIdentifier).toBe(Buffer.from(header).readBigUInt64LE(24).toString());
+    expect(check.control.walSegmentSize).toBe(16 * 1024 * 1024);
     // The identifier's high half is the second in which initdb ran.
     expect(check.control.time - (BigInt(check.control.systemIdentifier) >> 32n)).toBeLessThan(60n);
   });
@@ -145,12 +146,13 @@ describe('how far a recovery has come', () => {
     view.setUint32(redo + nextXid, 777, true);
     view.setBigInt64(redo + time, 1_700_000_000n, true);
     view.setBigUint64(redo + minRecoveryLsn, 0x7000000n, true);
+    view.setUint32(redo + minRecoveryLsn + 8, 3, true);
     const progress = () => {
       view.setUint32(240, crc32c(bytes.subarray(0, 240)), true);
       const check = checkControlFile(bytes);
       return check.kind === 'good' ? check.control.progress : check.reason;
     };
-    const expected = { checkpointTime: 1_700_000_000n, minRecoveryLsn: 0x7000000n };
+    const expected = { checkpointTime: 1_700_000_000n, minRecoveryLsn: 0x7000000n, minRecoveryTimeline: 3 };
     expect(progress()).toEqual({ ...expected, endedBeforeXid: 777 });
     view.setUint32(redo + oldestActiveXid, 700, true);
     expect(progress()).toEqual({ ...expected, endedBeforeXid: 700 });

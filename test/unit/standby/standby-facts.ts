@@ -22,6 +22,7 @@ export function controlFile(changes: Partial<ControlFile> = {}): ControlFile {
     redoLsn: 0x5000028n,
     timeline: 1,
     checksum: 0x1234,
+    walSegmentSize: 16 * 1024 * 1024,
     ...changes,
   };
 }
@@ -60,6 +61,7 @@ export const archive = {
     standby: 'bitarena-clone',
     primaryPgdata: undefined,
     promotedAtTimeline: undefined,
+    left: [],
   },
   files: [],
 };

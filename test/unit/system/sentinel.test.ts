@@ -15,6 +15,11 @@ const whole = {
   standby: 'beta',
   primaryPgdata: '/srv/a: b',
   promotedAtTimeline: 4,
+  command: { program: '/opt/pitrtools/bin/cmd_standby', iniFile: '/etc/it: s.ini' },
+  left: [
+    { timeline: 1, lsn: 0x1_a300b2f8n, by: 'alpha' },
+    { timeline: 3, lsn: 0x2_00000000n, by: '10.0.0.3' },
+  ],
 };
 
 test('a sentinel is read back as it was written', async () => {
@@ -25,7 +30,13 @@ test('a sentinel is read back as it was written', async () => {
 });
 
 test('what was never known is absent', () => {
-  const bare = { ...whole, primaryPgdata: undefined, promotedAtTimeline: undefined };
+  const bare = {
+    ...whole,
+    primaryPgdata: undefined,
+    promotedAtTimeline: undefined,
+    command: undefined,
+    left: [],
+  };
   expect(parseSentinel(formatSentinel(bare))).toEqual(bare);
 });
 
@@ -37,6 +48,20 @@ test('a sentinel whose timeline is no number proves nothing', () => {
   expect(parseSentinel('system_identifier: 1\nstandby: s\npromoted_at_timeline: no\n')).toBeUndefined();
 });
 
+test.each(['1', '1 0/3000060', '0 0/3000060 a', '1 0/3000060 a b', '1 3000060 a', '1 0/3000060 $(id)'])(
+  'a sentinel whose left timeline reads %j proves nothing',
+  (mark) => {
+    expect(parseSentinel(`system_identifier: 1\nstandby: s\nleft: ${mark}\n`)).toBeUndefined();
+  },
+);
+
+test.each(['program: bin/cmd_standby\nini: /i', 'program: /p\x1b[2J\nini: /i', 'program: /p'])(
+  'a sentinel with %j does not tell how cmd_standby is called there',
+  (lines) => {
+    expect(parseSentinel(`system_identifier: 1\nstandby: s\n${lines}\n`)?.command).toBeUndefined();
+  },
+);
+
 describe('a sentinel that was written', () => {
   test('is known again only in the same directory, and only if nobody wrote another one', async () => {
     const archive = join(temporaryDirectory(), 'archive');
@@ -46,6 +71,7 @@ describe('a sentinel that was written', () => {
       standby: 's',
       primaryPgdata: '/p',
       promotedAtTimeline: undefined,
+      left: [],
     };
     const written = await writeSentinel(archive, sentinel);
     expect(await isStillThere(archive, written)).toBe(true);

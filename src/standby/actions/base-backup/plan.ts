@@ -26,8 +26,8 @@ export function findForeignHistory(facts: BackupFacts): readonly WalName[] {
   });
 }
 
-function sentinelSteps({ primary, place, standby }: BackupFacts): readonly BackupStep[] {
-  const sentinel = newSentinel(primary, standby);
+function sentinelSteps({ primary, place }: BackupFacts): readonly BackupStep[] {
+  const sentinel = newSentinel(place, primary);
   const previous = place.sentinel.kind === 'found' ? place.sentinel.sentinel : undefined;
   // A missing sentinel is an objection: only -I marks a directory as the archive.
   if (previous === undefined || formatSentinel(previous) === formatSentinel(sentinel)) return [];

@@ -18,6 +18,7 @@ function control(changes: Partial<ControlFile>): ControlFile {
     redoLsn: parseLsn('0/5000028'),
     timeline: 1,
     checksum: 0x1234,
+    walSegmentSize: 16 * 1024 * 1024,
     ...changes,
   };
 }

@@ -89,17 +89,24 @@ describe('the plan of a base backup', () => {
     for (const step of planBaseBackup(facts)) expect(sentenceOf(step, facts)).toMatch(/^[a-z][^\n]+$/);
   });
 
-  test('a promotion of this standby in the past is taken out of the sentinel, and known for undoing', () => {
+  test('a promotion of this standby in the past is taken out of the sentinel, but no left timeline', () => {
     const sentinel = {
       systemIdentifier: cluster,
       standby: 'here',
       primaryPgdata: '/x',
       promotedAtTimeline: 2,
+      left: [{ timeline: 1, lsn: 0x3000060n, by: 'other' }],
     };
     expect(planBaseBackup(place({ sentinel: { kind: 'found', sentinel } }))[0]).toMatchObject({
       kind: 'write-sentinel',
       previous: sentinel,
-      sentinel: { systemIdentifier: cluster, promotedAtTimeline: undefined, primaryPgdata: '/primary/main' },
+      sentinel: {
+        systemIdentifier: cluster,
+        promotedAtTimeline: undefined,
+        primaryPgdata: '/primary/main',
+        command: { program: '/p/bin/cmd_standby', iniFile: '/i' },
+        left: sentinel.left,
+      },
     });
   });
 });
@@ -161,7 +168,13 @@ describe('a base backup is refused', () => {
       place({
         sentinel: {
           kind: 'found',
-          sentinel: { systemIdentifier: '2', standby: '', primaryPgdata: '', promotedAtTimeline: undefined },
+          sentinel: {
+            systemIdentifier: '2',
+            standby: '',
+            primaryPgdata: '',
+            promotedAtTimeline: undefined,
+            left: [],
+          },
         },
       }),
       /belongs to cluster 2/,

@@ -1,0 +1,19 @@
+import type { VerbCall } from '../../verbs/read-call.ts';
+import { answerMark, type AnswerOf, type ArgumentsOf, type VerbName } from '../../verbs/verbs.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { observeProgress } from '../server/progress.ts';
+
+type Handler<Name extends VerbName> = (deps: StandbyDeps, args: ArgumentsOf<Name>) => Promise<AnswerOf<Name>>;
+
+const handlers: { readonly [Name in VerbName]: Handler<Name> } = {
+  status: observeProgress,
+};
+
+/** --serve: carries out one verb for another host, and answers with one line of JSON. */
+export async function serveVerb(deps: StandbyDeps, call: VerbCall): Promise<number> {
+  // The compiler cannot see that the arguments belong to the handler of the same name.
+  const handler: (given: StandbyDeps, args: never) => Promise<unknown> = handlers[call.name];
+  const answer = await handler(deps, call.arguments as never);
+  deps.report(`${answerMark}${JSON.stringify(answer)}`);
+  return 0;
+}

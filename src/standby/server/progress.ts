@@ -1,0 +1,62 @@
+import type { ControlFile } from '../../postgres/control-file.ts';
+import { formatLsn } from '../../postgres/lsn.ts';
+import type { AnswerOf, WalPlace } from '../../verbs/verbs.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { type DataDirectory, readDataDirectory } from './data-directory.ts';
+import { serverOf } from './server.ts';
+import { observeServer, rowsOf, type ServerState } from './server-state.ts';
+
+type Progress = AnswerOf<'status'>;
+
+/**
+ * The WAL that pg_control proves to be replayed: that of the restartpoint, or of the later location before which
+ * recovery cannot stop any more.
+ */
+function provedPlace({ redoLsn, timeline, progress }: ControlFile): WalPlace {
+  const isLater = progress !== undefined && progress.minRecoveryLsn > redoLsn;
+  return isLater
+    ? { timeline: progress.minRecoveryTimeline, lsn: formatLsn(progress.minRecoveryLsn) }
+    : { timeline, lsn: formatLsn(redoLsn) };
+}
+
+function controlSays({ control, isIncomplete }: DataDirectory): Partial<Progress> {
+  if (control === undefined || isIncomplete) return {};
+  const { systemIdentifier, walSegmentSize, timeline, redoLsn } = control;
+  return {
+    systemIdentifier,
+    ...(walSegmentSize === undefined ? {} : { segmentSize: walSegmentSize }),
+    restartpoint: { timeline, lsn: formatLsn(redoLsn) },
+    proved: provedPlace(control),
+  };
+}
+
+function serverWord({ kind }: ServerState): Progress['server'] {
+  return kind === 'stopped' ? 'down' : kind;
+}
+
+async function serverSays(deps: StandbyDeps, directory: DataDirectory): Promise<Progress> {
+  const server = serverOf(deps, directory.capabilities);
+  const { lastReplayLsnFunction: replay, lastReceiveLsnFunction: receive } = directory.capabilities;
+  const state = await observeServer(server);
+  const word = serverWord(state);
+  if (state.kind !== 'recovering' || !state.answers || replay === undefined || receive === undefined)
+    return { server: word };
+  const [row] =
+    (await rowsOf(server, `SELECT ${replay}()::text AS replayed, ${receive}()::text AS received`)) ?? [];
+  const location = (name: 'replayed' | 'received') =>
+    typeof row?.[name] === 'string' ? { [name]: row[name] } : {};
+  return { server: word, ...location('replayed'), ...location('received') };
+}
+
+/** How far this host's standby has come, as far as its files and its server tell. Changes nothing. */
+export async function observeProgress(deps: StandbyDeps): Promise<Progress> {
+  let directory: DataDirectory;
+  try {
+    directory = await readDataDirectory(deps.settings.pgdata);
+  } catch (error) {
+    deps.log.debug('pgdata holds no cluster', { detail: String(error) });
+    return { server: 'no-data' };
+  }
+  const server = await serverSays(deps, directory);
+  return { ...controlSays(directory), ...server };
+}

@@ -1,0 +1,32 @@
+import { join } from 'node:path';
+import { PitrError } from '../errors.ts';
+import { formatLeft, type LeftTimeline, parseLeft } from '../postgres/left-timeline.ts';
+import { ensureDirectory, readIfExists, writeDurably } from './durable.ts';
+import { quoted } from './printable.ts';
+
+/**
+ * The timelines that this host, as the primary, declares left: its archiver tells each standby at the first hello. A
+ * failover that took the role writes the file; in `l_archivedir/.archiver`.
+ */
+function fileIn(lArchivedir: string): string {
+  return join(lArchivedir, '.archiver', 'left_timelines');
+}
+
+/** Throws if the file has a line that is no mark: without it, WAL of a left timeline might be accepted. */
+export async function readLeftMarks(lArchivedir: string): Promise<readonly LeftTimeline[]> {
+  const content = await readIfExists(fileIn(lArchivedir));
+  const lines = (content?.toString('utf8') ?? '').split('\n').filter((line) => line !== '');
+  return lines.map((line) => {
+    const mark = parseLeft(line);
+    if (mark !== undefined) return mark;
+    throw new PitrError(`cannot understand "${fileIn(lArchivedir)}"`, {
+      detail: `Its line "${quoted(line, 100)}" is not "TIMELINE LSN HOST".`,
+      hint: 'Correct that line: the history file of the present timeline in pg_wal has the timelines and locations.',
+    });
+  });
+}
+
+export async function writeLeftMarks(lArchivedir: string, marks: readonly LeftTimeline[]): Promise<void> {
+  await ensureDirectory(join(lArchivedir, '.archiver'));
+  await writeDurably(fileIn(lArchivedir), marks.map((mark) => `${formatLeft(mark)}\n`).join(''));
+}

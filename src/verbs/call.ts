@@ -1,0 +1,47 @@
+import { messageOf } from '../errors.ts';
+import { checkFields } from '../system/json.ts';
+import { quoted } from '../system/printable.ts';
+import type { StandbyCommand } from '../system/sentinel.ts';
+import { shellQuote } from '../system/shell-quote.ts';
+import type { RemoteShell } from '../system/ssh.ts';
+import type { ArgumentKind } from './arguments.ts';
+import { answerMark, type AnswerOf, type ArgumentsOf, type VerbName, verbs } from './verbs.ts';
+
+export type VerbResult<Name extends VerbName> =
+  | { readonly kind: 'answered'; readonly answer: AnswerOf<Name> }
+  /** It was asked, and could not do it, or its answer is not understood: see `reason`. */
+  | { readonly kind: 'refused'; readonly reason: string }
+  /** The connection broke: whether the verb was carried out is unknown. */
+  | { readonly kind: 'lost'; readonly reason: string };
+
+/** The line that asks for a verb: `mark-left 1 0/A300B2F8 hostb`. */
+export function verbLine<Name extends VerbName>(name: Name, args: ArgumentsOf<Name>): string {
+  const values: Readonly<Record<string, unknown>> = args;
+  const kinds: readonly [string, ArgumentKind<never>][] = Object.entries(verbs[name].arguments);
+  return [name, ...kinds.map(([key, { format }]) => format(values[key] as never))].join(' ');
+}
+
+/** Asks the cmd_standby of another host, over an open connection. `limitMs`: milliseconds until the connection is given up. */
+export async function callVerb<Name extends VerbName>(
+  shell: RemoteShell,
+  { program, iniFile }: StandbyCommand,
+  name: Name,
+  args: ArgumentsOf<Name>,
+  limitMs: number,
+): Promise<VerbResult<Name>> {
+  const words = [program, '-C', iniFile, '--serve', verbLine(name, args)];
+  const result = await shell.run(`${words.map(shellQuote).join(' ')} 2>&1`, { limitMs });
+  if (result.kind === 'lost') return result;
+  const text = result.lines.find((line) => line.startsWith(answerMark))?.slice(answerMark.length);
+  if (result.status !== 0 || text === undefined) {
+    const said = quoted(result.lines.join(' ')) || `exit status ${result.status}`;
+    return { kind: 'refused', reason: `${shell.target.what} answered "${name}" with: ${said}` };
+  }
+  try {
+    // The guards of this verb's answer have checked the value; the compiler cannot see that `name` chose them.
+    const answer = checkFields(JSON.parse(text), verbs[name].answer) as AnswerOf<Name>;
+    return { kind: 'answered', answer };
+  } catch (error) {
+    return { kind: 'refused', reason: `its answer to "${name}" is not understood: ${messageOf(error)}` };
+  }
+}
