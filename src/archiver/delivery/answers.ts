@@ -1,4 +1,5 @@
 import { quoted } from '../../system/printable.ts';
+import { parseSentinel, type Sentinel } from '../../system/sentinel.ts';
 import type { Trouble } from './trouble.ts';
 
 /** The first answer of the standby's shell, before anything is done. */
@@ -7,6 +8,8 @@ export interface Greeting {
   readonly resumeRequest: string | undefined;
   /** archivedir without symbolic links. */
   readonly directory: string | undefined;
+  /** Undefined if it was not read that far, or proves nothing. */
+  readonly sentinel: Sentinel | undefined;
   readonly trouble: Trouble | undefined;
   readonly isReady: boolean;
 }
@@ -89,11 +92,17 @@ function readRequest(words: readonly Words[]): string | undefined {
   return text !== undefined && /^[\w.-]{1,100}$/.test(text) ? text : undefined;
 }
 
+function readSentinelLines(words: readonly Words[]): Sentinel | undefined {
+  const lines = words.filter(({ word }) => word === 'sentinel').map(({ rest }) => rest);
+  return lines.length === 0 ? undefined : parseSentinel(lines.join('\n'));
+}
+
 export function readGreeting(lines: readonly string[], archivedir: string): Greeting {
   const words = lines.map(splitFirst);
   return {
     resumeRequest: readRequest(words),
     directory: words.find(({ word, rest }) => word === 'path' && rest.startsWith('/'))?.rest,
+    sentinel: readSentinelLines(words),
     trouble: words.map((each) => placeTrouble(each, archivedir)).find((trouble) => trouble !== undefined),
     isReady: words.some(({ word }) => word === 'ready'),
   };

@@ -10,6 +10,7 @@ import {
   rsyncOutcome,
   type RsyncProgram,
 } from '../../system/rsync.ts';
+import type { Sentinel } from '../../system/sentinel.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { identityOf, isUnchanged, type WalFile } from '../wal/wal-file.ts';
@@ -27,6 +28,8 @@ export interface Delivery {
    * archivedir without symbolic links: rsync 3.5 follows none of another owner. Undefined: the path in the INI file.
    */
   readonly directory?: string | undefined;
+  /** As it was when the standby was greeted. */
+  readonly sentinel?: Sentinel | undefined;
   /** Call this before a file can get its name. */
   readonly noteDelivery: () => Promise<void>;
   /** Called with a resume request that is found while files are delivered. */
@@ -53,6 +56,7 @@ export type HelloResult =
       readonly kind: 'ready';
       readonly resumeRequest: string | undefined;
       readonly directory: string | undefined;
+      readonly sentinel: Sentinel | undefined;
     }
   | { readonly kind: 'trouble'; readonly trouble: Trouble };
 
@@ -79,8 +83,10 @@ export async function sayHello(
   if (answer.kind === 'lost') return { kind: 'trouble', trouble: lost(answer.reason) };
   const greeting = readGreeting(answer.lines, place.archivedir);
   if (greeting.trouble !== undefined) return { kind: 'trouble', trouble: greeting.trouble };
-  if (greeting.isReady)
-    return { kind: 'ready', resumeRequest: greeting.resumeRequest, directory: greeting.directory };
+  if (greeting.isReady) {
+    const { resumeRequest, directory, sentinel } = greeting;
+    return { kind: 'ready', resumeRequest, directory, sentinel };
+  }
   const reason = `the standby's shell gave no clear answer: ${quoted([...answer.lines, shell.stderr()].join(' '))}`;
   return { kind: 'trouble', trouble: { kind: 'failed', reason } };
 }

@@ -93,6 +93,7 @@ for old in ${place.lane}/*; do
   rm -rf "$old"
 done
 ${refuseUnfitPlace('$inbox/.probe', `.probe.${place.run}`)}
+while IFS= read -r line || [ -n "$line" ]; do printf 'sentinel %s\\n' "$line"; done < ${sentinelName}
 printf 'path %s\\n' "$(pwd -P)"
 echo ready
 `;

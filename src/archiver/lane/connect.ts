@@ -79,7 +79,7 @@ export async function withDelivery<T>(
     };
     const hello = await sayHello(greeted, names, limitMs);
     if (hello.kind === 'trouble') return hello;
-    const delivery = { ...greeted, directory: hello.directory };
+    const delivery = { ...greeted, directory: hello.directory, sentinel: hello.sentinel };
     const value = await use(delivery, hello.resumeRequest);
     return { kind: 'used', value, resumeRequest: hello.resumeRequest };
   };

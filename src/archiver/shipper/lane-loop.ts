@@ -149,7 +149,7 @@ async function greetAgain(work: Work, lane: ShipperLane, delivery: Delivery): Pr
   );
   if (hello.kind === 'trouble') return hello.trouble;
   if (hello.resumeRequest !== undefined) await delivery.noteRequest?.(hello.resumeRequest);
-  return next;
+  return { ...next, sentinel: hello.sentinel };
 }
 
 /** Releases the lane until there is work again. Then checks whether standby and connection are unchanged. */

@@ -69,6 +69,19 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
         at.archivedir,
       );
 
+    test('hello hands over what the sentinel says, and a text that proves nothing counts as none', () => {
+      const at = place();
+      const sentinel = join(at.archivedir, '.pitrtools');
+      const lines = ['program: /opt/it is/bin/cmd_standby', "ini: /etc/it's \\n.ini", 'left: 1 0/5000060 b'];
+      writeFileSync(sentinel, ['system_identifier: 42', 'standby: s1', ...lines].join('\n'));
+      expect(readGreeting(run(helloScript(at, [])), at.archivedir).sentinel).toMatchObject({
+        command: { program: '/opt/it is/bin/cmd_standby', iniFile: "/etc/it's \\n.ini" },
+        left: [{ timeline: 1, lsn: 0x5000060n, by: 'b' }],
+      });
+      writeFileSync(sentinel, 'system_identifier: 42\nleft: nonsense\n');
+      expect(readGreeting(run(helloScript(at, [])), at.archivedir).sentinel).toBeUndefined();
+    });
+
     test('hello makes a private place, keeps parts of the coming batch and removes the rest', () => {
       const at = place();
       const earlier = { ...at, run: 'r0' };
@@ -80,6 +93,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
         isReady: true,
         resumeRequest: undefined,
         directory: realpathSync(at.archivedir),
+        sentinel: expect.objectContaining({ systemIdentifier: '42', standby: 's1' }) as unknown,
         trouble: undefined,
       });
       expect(readdirSync(join(at.archivedir, at.lane))).toEqual(['r1']);
