@@ -1,7 +1,10 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { PitrError } from '../errors.ts';
 import { formatLeft, type LeftTimeline, parseLeft } from '../postgres/left-timeline.ts';
+import type { RunCommand } from './command.ts';
 import { readIfExists, writeDurably } from './durable.ts';
+import { takeLock } from './lock.ts';
 import { printable } from './printable.ts';
 
 /** The file that proves that an archive directory is the right one, and mounted: `archivedir/.pitrtools`. */
@@ -24,6 +27,8 @@ export interface StandbyCommand {
 }
 
 export const sentinelName = '.pitrtools';
+/** Beside the sentinel: locked while it is read, changed and written. */
+export const sentinelLockName = `${sentinelName}.lock`;
 
 export function formatSentinel(sentinel: Sentinel): string {
   const lines = [`system_identifier: ${sentinel.systemIdentifier}`, `standby: ${sentinel.standby}`];
@@ -88,9 +93,44 @@ async function identityOf(archivedir: string): Promise<WrittenSentinel> {
   return { directory: await idOf(archivedir), file: await idOf(join(archivedir, sentinelName)) };
 }
 
-export async function writeSentinel(archivedir: string, sentinel: Sentinel): Promise<WrittenSentinel> {
-  await writeDurably(join(archivedir, sentinelName), formatSentinel(sentinel));
-  return identityOf(archivedir);
+/** Every writer holds the lock for a moment only. */
+const lockWaitMs = 20_000;
+
+type WriteSentinel = (sentinel: Sentinel) => Promise<WrittenSentinel>;
+
+/**
+ * Excludes all other writers of a sentinel while `use` runs, so that none of them takes back what another one wrote.
+ * `before` is undefined if there is no sentinel, or one that proves nothing.
+ */
+export async function withSentinel<T>(
+  run: RunCommand,
+  archivedir: string,
+  use: (before: Sentinel | undefined, write: WriteSentinel) => Promise<T>,
+): Promise<T> {
+  const path = join(archivedir, sentinelLockName);
+  const lock = await takeLock(run, path, lockWaitMs);
+  if (lock === undefined) {
+    throw new PitrError(`another process is changing "${join(archivedir, sentinelName)}"`, {
+      hint: `To see which one: fuser -v ${path}`,
+    });
+  }
+  try {
+    return await use(await readSentinel(archivedir), async (sentinel) => {
+      await writeDurably(join(archivedir, sentinelName), formatSentinel(sentinel));
+      return identityOf(archivedir);
+    });
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Writes the sentinel that `change` makes of the present one. */
+export function updateSentinel(
+  run: RunCommand,
+  archivedir: string,
+  change: (before: Sentinel | undefined) => Sentinel,
+): Promise<WrittenSentinel> {
+  return withSentinel(run, archivedir, (before, write) => write(change(before)));
 }
 
 /** Whether the sentinel that exists there now is the one that was written, in the same directory. */

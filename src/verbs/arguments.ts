@@ -13,6 +13,11 @@ export interface ArgumentKind<T> {
   readonly parse: (word: string) => T | undefined;
 }
 
+/** A kind of some type: what the tables of several kinds have in common. */
+export type AnyArgument = Pick<ArgumentKind<unknown>, 'what' | 'parse'> & {
+  readonly format: (value: never) => string;
+};
+
 export const timeline: ArgumentKind<number> = { what: 'a timeline', format: String, parse: parseTimeline };
 
 export const lsn: ArgumentKind<bigint> = {
@@ -25,4 +30,10 @@ export const host: ArgumentKind<string> = {
   what: 'the name of a host',
   format: (name) => name,
   parse: (word) => (isHostWord(word) ? word : undefined),
+};
+
+export const cluster: ArgumentKind<string> = {
+  what: 'the system identifier of a cluster',
+  format: (identifier) => identifier,
+  parse: (word) => (/^[1-9]\d{0,19}$/.test(word) ? word : undefined),
 };

@@ -4,7 +4,7 @@ import { quoted } from '../system/printable.ts';
 import type { StandbyCommand } from '../system/sentinel.ts';
 import { shellQuote } from '../system/shell-quote.ts';
 import type { RemoteShell } from '../system/ssh.ts';
-import type { ArgumentKind } from './arguments.ts';
+import type { AnyArgument } from './arguments.ts';
 import { answerMark, type AnswerOf, type ArgumentsOf, type VerbName, verbs } from './verbs.ts';
 
 export type VerbResult<Name extends VerbName> =
@@ -17,7 +17,7 @@ export type VerbResult<Name extends VerbName> =
 /** The line that asks for a verb: `mark-left 1 0/A300B2F8 hostb`. */
 export function verbLine<Name extends VerbName>(name: Name, args: ArgumentsOf<Name>): string {
   const values: Readonly<Record<string, unknown>> = args;
-  const kinds: readonly [string, ArgumentKind<never>][] = Object.entries(verbs[name].arguments);
+  const kinds: readonly [string, AnyArgument][] = Object.entries(verbs[name].arguments);
   return [name, ...kinds.map(([key, { format }]) => format(values[key] as never))].join(' ');
 }
 

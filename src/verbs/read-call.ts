@@ -1,6 +1,6 @@
 import { usageError } from '../errors.ts';
 import { quoted } from '../system/printable.ts';
-import type { ArgumentKind } from './arguments.ts';
+import type { AnyArgument } from './arguments.ts';
 import { type ArgumentsOf, type VerbName, verbs } from './verbs.ts';
 
 /** A verb that another host asks for, with its arguments. */
@@ -17,7 +17,7 @@ export function readVerbCall(line: string): VerbCall {
   const [name = '', ...words] = line.split(' ');
   if (!isVerb(name))
     throw usageError(`unknown verb "${quoted(name, 50)}"`, `Known are ${Object.keys(verbs).join(', ')}.`);
-  const kinds: readonly [string, ArgumentKind<unknown>][] = Object.entries(verbs[name].arguments);
+  const kinds: readonly [string, AnyArgument][] = Object.entries(verbs[name].arguments);
   if (words.length !== kinds.length)
     throw usageError(
       `${name} takes ${kinds.length} arguments, not ${words.length}`,
@@ -31,5 +31,5 @@ export function readVerbCall(line: string): VerbCall {
     return [key, value] as const;
   });
   // Each value was parsed by the kind of the argument of that name.
-  return { name, arguments: Object.fromEntries(values) };
+  return { name, arguments: Object.fromEntries(values) } as VerbCall;
 }

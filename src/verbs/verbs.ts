@@ -4,10 +4,10 @@
  * change of roles, so that a key can be restricted to this table.
  */
 import { type Checked, type Guarded, is } from '../system/json.ts';
-import type { ArgumentKind } from './arguments.ts';
+import { type AnyArgument, type ArgumentKind, cluster, host, lsn, timeline } from './arguments.ts';
 
 type Guards = Parameters<typeof is.object>[0];
-type Arguments = Readonly<Record<string, ArgumentKind<never>>>;
+type Arguments = Readonly<Record<string, AnyArgument>>;
 
 interface Verb<A extends Arguments, F extends Guards> {
   /** In the order in which they are written. */
@@ -27,6 +27,14 @@ const isPlace = is.object({ timeline: is.number, lsn: isLsnText });
 
 export type WalPlace = Guarded<typeof isPlace>;
 
+/**
+ * Whether a standby has replayed a timeline past the location where it was left: `before` if not; `diverged` if so;
+ * `followed` if it is on the timeline that branched off, or on a later one; `unknown` if nothing proves either.
+ */
+const standing = is.oneOf('before', 'diverged', 'followed', 'unknown');
+
+export type Standing = Guarded<typeof standing>;
+
 /** How far a standby has come. A field is absent if this is unknown there. */
 const progress = {
   systemIdentifier: is.optional(is.text),
@@ -45,6 +53,34 @@ const progress = {
 export const verbs = {
   /** How far this standby has come. Changes nothing. */
   status: verb({}, progress),
+  /**
+   * This timeline was left at this location, by the promotion of this host: from now on no WAL of it from behind there
+   * is accepted, and what is here already is moved aside, so that no recovery finds it. It can be repeated.
+   */
+  'mark-left': verb(
+    { timeline, lsn, host, cluster },
+    {
+      /** The mark that is in force: an earlier location stays. As in the sentinel. */
+      mark: is.text,
+      standing,
+      /** The files that this call moved aside. */
+      moved: is.listOf(is.text),
+      /** All files of this timeline that lie aside, as `DIRECTORY/NAME` in archivedir. */
+      aside: is.listOf(is.text),
+    },
+  ),
+  /** Takes such a mark back, and puts the files back that were moved aside. It can be repeated. */
+  'unmark-left': verb(
+    { timeline, cluster },
+    {
+      /** The mark that was there, as in the sentinel. */
+      mark: is.optional(is.text),
+      /** The files that were put back. */
+      returned: is.listOf(is.text),
+      /** Files that stay aside, as `DIRECTORY/NAME`, because other bytes now stand under their name. */
+      kept: is.listOf(is.text),
+    },
+  ),
 } as const;
 
 /** The one line of standard output that is the answer begins with this; JSON follows. */

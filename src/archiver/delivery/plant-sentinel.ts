@@ -1,6 +1,6 @@
 import type { StandbyTarget } from '../../config/options-archiver.ts';
 import { quoted } from '../../system/printable.ts';
-import { formatSentinel, parseSentinel, sentinelName } from '../../system/sentinel.ts';
+import { formatSentinel, parseSentinel, sentinelLockName, sentinelName } from '../../system/sentinel.ts';
 import { shellQuote } from '../../system/shell-quote.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
 import type { Cluster } from '../wal/cluster.ts';
@@ -33,7 +33,7 @@ const permissionTests: Readonly<Record<PlantPermission, string>> = {
   // A file system that was made for the archive may have a lost+found of its own.
   'if-empty': `
   for other in * .[!.]* ..?*; do
-    case $other in lost+found | .cmd_standby.lock) continue ;; esac
+    case $other in lost+found | .cmd_standby.lock | ${sentinelLockName}) continue ;; esac
     if [ -e "$other" ] || [ -h "$other" ]; then printf 'not-empty %s\\n' "$other"; exit 0; fi
   done`,
   always: ':',

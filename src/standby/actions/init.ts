@@ -1,5 +1,5 @@
 import { ensureDirectory, requireHardLinks } from '../../system/durable.ts';
-import { type Sentinel, sentinelName, writeSentinel } from '../../system/sentinel.ts';
+import { type Sentinel, sentinelName, updateSentinel } from '../../system/sentinel.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
 import { type LocalPlace, newSentinel, observeLocalPlace, placeObjections } from '../host/place.ts';
 import { outsidePgdata } from '../host/tablespaces.ts';
@@ -56,7 +56,7 @@ export function planInit(place: LocalPlace, facts: PrimaryFacts, force: Force): 
   ];
 }
 
-const initSteps: StepTable<InitStep, undefined> = {
+const initSteps: StepTable<InitStep, StandbyDeps> = {
   'make-directory': {
     say: ({ purpose, path }) => `make ${purpose} "${path}" (0700) unless it is there`,
     run: (_, { path }) => ensureDirectory(path),
@@ -64,9 +64,10 @@ const initSteps: StepTable<InitStep, undefined> = {
   'write-sentinel': {
     say: ({ archivedir, sentinel }) =>
       `mark "${archivedir}" as the archive of cluster ${sentinel.systemIdentifier}`,
-    run: async (_, { archivedir, sentinel }) => {
+    run: async ({ run }, { archivedir, sentinel }) => {
       await requireHardLinks(archivedir, 'pitrtools-init');
-      await writeSentinel(archivedir, sentinel);
+      // A timeline may have been left since the sentinel was observed.
+      await updateSentinel(run, archivedir, (now) => ({ ...sentinel, left: now?.left ?? sentinel.left }));
     },
   },
 };
@@ -82,6 +83,6 @@ export async function initStandby(deps: StandbyDeps, options: ActionOptions): Pr
       deps.log.notice(`pgdata "${place.pgdata}" does not exist and is made: -B will fill it`);
     return planned;
   });
-  if (await perform(deps, options, steps, initSteps, undefined)) deps.report('Standby is ready');
+  if (await perform(deps, options, steps, initSteps, deps)) deps.report('Standby is ready');
   return 0;
 }

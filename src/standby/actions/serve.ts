@@ -1,5 +1,6 @@
 import type { VerbCall } from '../../verbs/read-call.ts';
 import { answerMark, type AnswerOf, type ArgumentsOf, type VerbName } from '../../verbs/verbs.ts';
+import { markLeft, unmarkLeft } from '../archive/mark-left.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { observeProgress } from '../server/progress.ts';
 
@@ -7,6 +8,8 @@ type Handler<Name extends VerbName> = (deps: StandbyDeps, args: ArgumentsOf<Name
 
 const handlers: { readonly [Name in VerbName]: Handler<Name> } = {
   status: observeProgress,
+  'mark-left': markLeft,
+  'unmark-left': unmarkLeft,
 };
 
 /** --serve: carries out one verb for another host, and answers with one line of JSON. */

@@ -1,12 +1,13 @@
 import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { runCommand } from '../../../src/system/command.ts';
 import {
   formatSentinel,
   isStillThere,
   parseSentinel,
   readSentinel,
-  writeSentinel,
+  updateSentinel,
 } from '../../../src/system/sentinel.ts';
 import { temporaryDirectory } from './temporary.ts';
 
@@ -25,7 +26,7 @@ const whole = {
 test('a sentinel is read back as it was written', async () => {
   const archivedir = temporaryDirectory();
   expect(await readSentinel(archivedir)).toBeUndefined();
-  await writeSentinel(archivedir, whole);
+  await updateSentinel(runCommand, archivedir, () => whole);
   expect(await readSentinel(archivedir)).toEqual(whole);
 });
 
@@ -73,17 +74,31 @@ describe('a sentinel that was written', () => {
       promotedAtTimeline: undefined,
       left: [],
     };
-    const written = await writeSentinel(archive, sentinel);
+    const written = await updateSentinel(runCommand, archive, () => sentinel);
     expect(await isStillThere(archive, written)).toBe(true);
     renameSync(archive, `${archive}.away`);
     expect(await isStillThere(archive, written)).toBe(false);
     mkdirSync(archive);
-    await writeSentinel(archive, sentinel);
+    await updateSentinel(runCommand, archive, () => sentinel);
     expect(await isStillThere(archive, written)).toBe(false);
     rmSync(archive, { recursive: true });
     renameSync(`${archive}.away`, archive);
     expect(await isStillThere(archive, written)).toBe(true);
-    await writeSentinel(archive, sentinel);
+    await updateSentinel(runCommand, archive, () => sentinel);
     expect(await isStillThere(archive, written)).toBe(false);
   });
+});
+
+test('of two changes at the same time none is lost', async () => {
+  const archive = temporaryDirectory();
+  await updateSentinel(runCommand, archive, () => ({ ...whole, left: [] }));
+  const marks = [1, 2, 3, 4].map((timeline) => ({ timeline, lsn: 0x5000060n, by: 'b' }));
+  const add = (mark: (typeof marks)[number]) =>
+    updateSentinel(runCommand, archive, (before) => {
+      if (before === undefined) throw new Error('no sentinel');
+      return { ...before, left: [...before.left, mark] };
+    });
+  await Promise.all(marks.map(add));
+  const left = (await readSentinel(archive))?.left ?? [];
+  expect([...left].sort((a, b) => a.timeline - b.timeline)).toEqual(marks);
 });

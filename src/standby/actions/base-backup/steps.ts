@@ -1,6 +1,6 @@
 import type { WalName } from '../../../postgres/wal-name.ts';
 import { ensureDirectory } from '../../../system/durable.ts';
-import { isStillThere, type Sentinel, writeSentinel } from '../../../system/sentinel.ts';
+import { isStillThere, type Sentinel, updateSentinel } from '../../../system/sentinel.ts';
 import { readRemoteControl } from '../../primary/primary.ts';
 import type { StepsOf } from '../../steps/step-table.ts';
 import { comparisonFor } from './copy/comparison.ts';
@@ -43,7 +43,8 @@ async function takeSentinelBack(
   const written = results['write-sentinel'];
   // The archive stays prepared once the copy has begun, because pgdata then follows the new history.
   if (written === undefined || state.isCopyBegun) return;
-  if (await isStillThere(archivedir, written)) await writeSentinel(archivedir, previous);
+  if (await isStillThere(archivedir, written))
+    await updateSentinel(deps.run, archivedir, (now) => ({ ...previous, left: now?.left ?? previous.left }));
   else {
     deps.log.warning(
       `"${archivedir}" is not the directory whose sentinel this backup changed, or it has another one now: it is left as it is`,
@@ -86,7 +87,12 @@ export const backupSteps = {
   'write-sentinel': giving<'write-sentinel', SentinelChange>('write-sentinel', {
     say: ({ sentinel }, { facts }) =>
       `mark "${facts.place.archivedir}" as the archive of cluster ${sentinel.systemIdentifier}`,
-    run: ({ facts }, { sentinel }) => writeSentinel(facts.place.archivedir, sentinel),
+    // A timeline may have been left since the sentinel was observed.
+    run: ({ deps, facts }, { sentinel }) =>
+      updateSentinel(deps.run, facts.place.archivedir, (now) => ({
+        ...sentinel,
+        left: now?.left ?? sentinel.left,
+      })),
     undo: takeSentinelBack,
     leavesNothing: true,
   }),

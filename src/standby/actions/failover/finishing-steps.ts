@@ -1,6 +1,6 @@
 /** The steps after the server is out of recovery. The failover has happened by then, even if one of them fails. */
 import { messageOf, PitrError } from '../../../errors.ts';
-import { readSentinel, writeSentinel } from '../../../system/sentinel.ts';
+import { updateSentinel } from '../../../system/sentinel.ts';
 import type { ArchivedEnd } from '../../archive/replay-check.ts';
 import { changeRecord } from '../../backup-record/record.ts';
 import { clearRecoverySettings } from '../../recovery/files.ts';
@@ -33,9 +33,10 @@ function afterOpening<P = unknown>(entry: StepEntry<P, FailoverRun>): StepEntry<
 async function markArchive({ server: { deps }, timeline }: FailoverRun): Promise<void> {
   const { archivedir } = deps.settings;
   try {
-    const sentinel = await readSentinel(archivedir);
-    if (sentinel === undefined) throw new PitrError('it has no sentinel');
-    await writeSentinel(archivedir, { ...sentinel, promotedAtTimeline: timeline });
+    await updateSentinel(deps.run, archivedir, (sentinel) => {
+      if (sentinel === undefined) throw new PitrError('it has no sentinel');
+      return { ...sentinel, promotedAtTimeline: timeline };
+    });
   } catch (error) {
     deps.log.warning(
       `archivedir "${archivedir}" cannot be marked as promoted (${messageOf(error)}): keep the old primary from delivering there`,

@@ -4,7 +4,8 @@ import { messageOf } from '../../../../errors.ts';
 import { parseHistory, type TimelineEntry } from '../../../../postgres/history.ts';
 import { historyName, parseWalName, type SegmentName, type WalName } from '../../../../postgres/wal-name.ts';
 import { fsyncPath, readIfExists } from '../../../../system/durable.ts';
-import { mkdir, rename, rmdir } from '../../../../system/files.ts';
+import { rename, rmdir } from '../../../../system/files.ts';
+import { makeAsideDirectory } from '../../../archive/aside-directory.ts';
 import { olderInHistory } from '../../../archive/older.ts';
 import { supersededPrefix } from '../../../archive/superseded.ts';
 import type { BackupContext } from '../context.ts';
@@ -17,9 +18,7 @@ async function moveInto(
   names: readonly WalName[],
 ): Promise<string> {
   const { archivedir } = facts.place;
-  const stamp = new Date(deps.now()).toISOString().replaceAll(/[-:]|\..*/g, '');
-  const directory = join(archivedir, `${prefix}${stamp}-${deps.nonce()}`);
-  await mkdir(directory, { mode: 0o700 });
+  const directory = await makeAsideDirectory(deps, archivedir, prefix);
   for (const { text: name } of names) await rename(join(archivedir, name), join(directory, name));
   await fsyncPath(directory);
   await fsyncPath(archivedir);

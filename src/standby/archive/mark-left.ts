@@ -1,0 +1,208 @@
+/**
+ * The timelines that were left: marks in the sentinel, and the WAL from behind the fork, which is moved aside so that
+ * no recovery finds it.
+ */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PitrError, refusal } from '../../errors.ts';
+import { formatLeft, type LeftTimeline, reachesPastFork, withLeft } from '../../postgres/left-timeline.ts';
+import { parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
+import { fsyncPath, linkDurably, systemErrorCode } from '../../system/durable.ts';
+import { rename, rmdir, unlink } from '../../system/files.ts';
+import { haveSameContent } from '../../system/same-content.ts';
+import { type Sentinel, sentinelName, withSentinel } from '../../system/sentinel.ts';
+import type { AnswerOf, ArgumentsOf, Standing } from '../../verbs/verbs.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { type DataDirectory, readDataDirectory } from '../server/data-directory.ts';
+import { judgeStanding } from '../server/left-standing.ts';
+import { observeProgress } from '../server/progress.ts';
+import { makeAsideDirectory } from './aside-directory.ts';
+import { readHistories, readStarts } from './contents.ts';
+import { segmentSizeOf } from './judge.ts';
+
+function asidePrefix(timeline: number): string {
+  return `.left-${timeline}-`;
+}
+
+/** Refuses a mark for another cluster: it would forbid WAL that this archive needs. */
+function requireSentinel(
+  archivedir: string,
+  sentinel: Sentinel | undefined,
+  cluster: string,
+  directory: DataDirectory | undefined,
+): Sentinel {
+  if (sentinel === undefined) {
+    throw refusal(`archivedir "${archivedir}" has no usable ${sentinelName}`, {
+      hint: 'Is its file system mounted? If it is the right directory: cmd_standby -C FILE -I',
+    });
+  }
+  const own = [sentinel.systemIdentifier, directory?.control?.systemIdentifier ?? sentinel.systemIdentifier];
+  const other = own.find((identifier) => identifier !== cluster);
+  if (other === undefined) return sentinel;
+  throw refusal(`this is a standby of cluster ${other}, not of ${cluster}`, {
+    hint: 'Check the host name and r_archivedir of this standby in the INI file of cmd_archiver.',
+  });
+}
+
+async function dataDirectory({ settings }: StandbyDeps): Promise<DataDirectory | undefined> {
+  // Without a base backup there is no data directory: the archive alone can be marked.
+  return readDataDirectory(settings.pgdata).catch(() => undefined);
+}
+
+async function segmentsOf(archivedir: string, timeline: number): Promise<readonly SegmentName[]> {
+  return (await readdir(archivedir))
+    .map(parseWalName)
+    .filter((name): name is SegmentName => name.kind === 'segment' && name.timeline === timeline);
+}
+
+async function segmentSizeIn(
+  archivedir: string,
+  names: readonly SegmentName[],
+  directory: DataDirectory | undefined,
+): Promise<number> {
+  const { control, record } = directory ?? {};
+  const size =
+    control?.walSegmentSize ??
+    segmentSizeOf(record?.backup?.segmentSize, await readStarts(archivedir, names))?.size;
+  if (size !== undefined) return size;
+  throw new PitrError(`cannot determine the size of the segments in "${archivedir}"`, {
+    detail: 'The timeline is marked as left, but what is here of it was not moved aside.',
+    hint: 'Look at these files, and at pgdata; then ask again.',
+  });
+}
+
+/** Another process, such as a delivery that takes its file back, may remove a file meanwhile. */
+async function moveIfThere(from: string, to: string): Promise<boolean> {
+  try {
+    await rename(from, to);
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+/** @returns the names of the files that were moved */
+async function movePastFork(
+  deps: StandbyDeps,
+  mark: LeftTimeline,
+  directory: DataDirectory | undefined,
+): Promise<readonly string[]> {
+  const { archivedir } = deps.settings;
+  const held = await segmentsOf(archivedir, mark.timeline);
+  if (held.length === 0) return [];
+  const segmentSize = await segmentSizeIn(archivedir, held, directory);
+  const forbidden = held.filter((name) =>
+    reachesPastFork(name, mark, { segmentSize, walSegmentSkipsFF: false }),
+  );
+  if (forbidden.length === 0) return [];
+  const aside = await makeAsideDirectory(deps, archivedir, asidePrefix(mark.timeline));
+  const moved: string[] = [];
+  for (const { text: name } of forbidden)
+    if (await moveIfThere(join(archivedir, name), join(aside, name))) moved.push(name);
+  if (moved.length === 0) await rmdir(aside);
+  else await fsyncPath(aside);
+  await fsyncPath(archivedir);
+  return moved.sort();
+}
+
+/** All that lies aside of a timeline, as `DIRECTORY/NAME`. */
+async function listAside(archivedir: string, timeline: number): Promise<readonly string[]> {
+  const entries = await readdir(archivedir, { withFileTypes: true });
+  const directories = entries.filter(
+    (entry) => entry.isDirectory() && entry.name.startsWith(asidePrefix(timeline)),
+  );
+  const lists = directories.map(async ({ name: directory }) => {
+    const names = await readdir(join(archivedir, directory));
+    return names
+      .filter((name) => parseWalName(name).kind !== 'not-wal')
+      .map((name) => `${directory}/${name}`);
+  });
+  return (await Promise.all(lists)).flat().sort();
+}
+
+/** Whether this host's standby has replayed past the fork. */
+export async function observeStanding(deps: StandbyDeps, mark: LeftTimeline): Promise<Standing> {
+  const { archivedir } = deps.settings;
+  const progress = await observeProgress(deps);
+  const directory = await dataDirectory(deps);
+  const histories = (await readdir(archivedir)).map(parseWalName).filter((name) => name.kind === 'history');
+  const { histories: read } = await readHistories(archivedir, histories);
+  return judgeStanding(
+    {
+      progress,
+      knowsMinRecovery: directory?.control?.progress !== undefined,
+      ancestors: read.get(progress.proved?.timeline ?? 0) ?? [],
+    },
+    mark,
+  );
+}
+
+/**
+ * First the mark, on the disk: from then on no delivery stores such a file. Only then are those moved that are here,
+ * and only then is the standby asked how far it has come: it finds none of them any more.
+ */
+export async function markLeft(
+  deps: StandbyDeps,
+  { timeline, lsn, host, cluster }: ArgumentsOf<'mark-left'>,
+): Promise<AnswerOf<'mark-left'>> {
+  const { archivedir } = deps.settings;
+  const directory = await dataDirectory(deps);
+  const told = await withSentinel(deps.run, archivedir, async (before, write) => {
+    const sentinel = requireSentinel(archivedir, before, cluster, directory);
+    const left = withLeft(sentinel.left, { timeline, lsn, by: host });
+    if (left !== sentinel.left) await write({ ...sentinel, left });
+    const mark = left.find((each) => each.timeline === timeline) ?? { timeline, lsn, by: host };
+    const moved = await movePastFork(deps, mark, directory);
+    if (moved.length > 0)
+      deps.log.notice(`moved ${moved.length} segments aside: timeline ${formatLeft(mark)} left it`);
+    return { mark, moved };
+  });
+  return {
+    mark: formatLeft(told.mark),
+    standing: await observeStanding(deps, told.mark),
+    moved: told.moved,
+    aside: await listAside(archivedir, timeline),
+  };
+}
+
+type Return = 'returned' | 'kept';
+
+/** Puts a file back under its name, never over other bytes. */
+async function putBack(archivedir: string, entry: string, name: string): Promise<Return> {
+  const [from, to] = [join(archivedir, entry), join(archivedir, name)];
+  if ((await linkDurably(from, to)) === 'exists' && !(await haveSameContent(from, to))) return 'kept';
+  await unlink(from);
+  return 'returned';
+}
+
+async function removeIfEmpty(directory: string): Promise<void> {
+  await rmdir(directory).catch((error: unknown) => {
+    if (systemErrorCode(error) !== 'ENOTEMPTY' && systemErrorCode(error) !== 'EEXIST') throw error;
+  });
+}
+
+/** First the mark goes: while it is there, the next `mark-left` would move the files aside again. */
+export async function unmarkLeft(
+  deps: StandbyDeps,
+  { timeline, cluster }: ArgumentsOf<'unmark-left'>,
+): Promise<AnswerOf<'unmark-left'>> {
+  const { archivedir } = deps.settings;
+  const directory = await dataDirectory(deps);
+  return withSentinel(deps.run, archivedir, async (before, write) => {
+    const sentinel = requireSentinel(archivedir, before, cluster, directory);
+    const mark = sentinel.left.find((each) => each.timeline === timeline);
+    if (mark !== undefined) await write({ ...sentinel, left: sentinel.left.filter((each) => each !== mark) });
+    const result: Record<Return, string[]> = { returned: [], kept: [] };
+    const directories = new Set<string>();
+    for (const entry of await listAside(archivedir, timeline)) {
+      const [aside = '', name = ''] = entry.split('/');
+      directories.add(aside);
+      const outcome = await putBack(archivedir, entry, name);
+      result[outcome].push(outcome === 'returned' ? name : entry);
+    }
+    for (const each of directories) await removeIfEmpty(join(archivedir, each));
+    await fsyncPath(archivedir);
+    return { ...(mark === undefined ? {} : { mark: formatLeft(mark) }), ...result };
+  });
+}
