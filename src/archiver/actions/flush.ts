@@ -1,6 +1,6 @@
 import { exitCodes, PitrError } from '../../errors.ts';
 import type { Delivery } from '../delivery/delivery.ts';
-import type { Trouble } from '../delivery/trouble.ts';
+import type { Concern } from '../delivery/trouble.ts';
 import type { ActionOptions, ArchiverDeps } from '../deps.ts';
 import { pollAbandoned } from '../lane/abandonment.ts';
 import { withDelivery } from '../lane/connect.ts';
@@ -8,7 +8,7 @@ import { type Lane, lanesOf, withLaneLock } from '../lane/lane.ts';
 import { countLost, type Finding, noteRequest, recordFinding } from '../lane/modes.ts';
 import { expectedError, retryAtOf } from '../lane/policy.ts';
 import { type DirectResult, firstNames, sendQueue, sendStopped } from '../lane/send.ts';
-import { type LaneState, readLaneState } from '../lane/state.ts';
+import { type LaneState, readLaneState, wellBut } from '../lane/state.ts';
 import { listQueue } from '../queue/queue.ts';
 import { removeDeadTemporaries } from '../queue/temporaries.ts';
 import { type Cluster, readPinnedCluster } from '../wal/cluster.ts';
@@ -17,6 +17,7 @@ import { markDone, readReadyFiles, type ReadyFiles } from '../wal/ready-files.ts
 /** The result of one connection; `shipped` are the ready files of pg_wal. */
 interface Sent extends DirectResult {
   readonly sent: number;
+  readonly concern?: Concern | undefined;
 }
 
 /** The outcome of one lane. */
@@ -43,10 +44,10 @@ async function sendAll(
 function findingOf(
   deps: ArchiverDeps,
   before: LaneState,
-  trouble: Trouble | undefined,
+  { trouble, concern }: Pick<Sent, 'trouble' | 'concern'>,
   tookMs: number,
 ): Finding {
-  if (trouble === undefined) return { health: 'ok' };
+  if (trouble === undefined) return wellBut(concern);
   const { kind, reason } = trouble;
   return { health: kind, reason, retryAt: retryAtOf(deps, before, kind, tookMs) };
 }
@@ -71,14 +72,11 @@ async function flushUnderLock(
   });
   deps.signal.throwIfAborted();
   const result: Sent =
-    use.kind === 'used' ? use.value : { sent: 0, shipped: new Set(), trouble: use.trouble };
+    use.kind === 'used'
+      ? { ...use.value, concern: use.concern }
+      : { sent: 0, shipped: new Set(), trouble: use.trouble };
   const before = await readLaneState(lane);
-  await recordFinding(
-    deps,
-    lane,
-    before,
-    findingOf(deps, before, result.trouble, deps.monotonicMs() - began),
-  );
+  await recordFinding(deps, lane, before, findingOf(deps, before, result, deps.monotonicMs() - began));
   return { kind: 'tried', ...result };
 }
 

@@ -1,3 +1,4 @@
+import { parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
 import { quoted } from '../../system/printable.ts';
 import { parseSentinel, type Sentinel } from '../../system/sentinel.ts';
 import type { Trouble } from './trouble.ts';
@@ -10,6 +11,10 @@ export interface Greeting {
   readonly directory: string | undefined;
   /** Undefined if it was not read that far, or proves nothing. */
   readonly sentinel: Sentinel | undefined;
+  /** The texts of its `left:` lines. */
+  readonly marks: readonly string[];
+  /** Of each timeline that was left, the newest segment there. */
+  readonly newest: readonly SegmentName[];
   readonly trouble: Trouble | undefined;
   readonly isReady: boolean;
 }
@@ -80,6 +85,11 @@ function placeTrouble({ word, rest }: Words, archivedir: string): Trouble | unde
         reason: `the standby was promoted (timeline ${quoted(rest, 100)}) and takes no WAL from this server any more`,
         hint: 'If that server is the primary now, stop this one; to make it a standby again, give it a new base backup.',
       };
+    case 'marks-changed':
+      return {
+        kind: 'marks-changed',
+        reason: `the timelines that were left changed in ${archivedir} while files were sent`,
+      };
     case 'unflushed':
       return { kind: 'failed', reason: `${archivedir} cannot be flushed: ${quoted(rest)}` };
     default:
@@ -92,9 +102,20 @@ function readRequest(words: readonly Words[]): string | undefined {
   return text !== undefined && /^[\w.-]{1,100}$/.test(text) ? text : undefined;
 }
 
-function readSentinelLines(words: readonly Words[]): Sentinel | undefined {
-  const lines = words.filter(({ word }) => word === 'sentinel').map(({ rest }) => rest);
-  return lines.length === 0 ? undefined : parseSentinel(lines.join('\n'));
+function restsOf(words: readonly Words[], wanted: string): readonly string[] {
+  return words.filter(({ word }) => word === wanted).map(({ rest }) => rest);
+}
+
+const leftKey = 'left:';
+
+function readSentinelLines(words: readonly Words[]): Pick<Greeting, 'sentinel' | 'marks'> {
+  const lines = restsOf(words, 'sentinel');
+  const left = lines.filter((line) => line.startsWith(leftKey));
+  return {
+    sentinel: lines.length === 0 ? undefined : parseSentinel(lines.join('\n')),
+    // As the shell reads them.
+    marks: left.map((line) => line.slice(leftKey.length).trim()),
+  };
 }
 
 export function readGreeting(lines: readonly string[], archivedir: string): Greeting {
@@ -102,7 +123,10 @@ export function readGreeting(lines: readonly string[], archivedir: string): Gree
   return {
     resumeRequest: readRequest(words),
     directory: words.find(({ word, rest }) => word === 'path' && rest.startsWith('/'))?.rest,
-    sentinel: readSentinelLines(words),
+    ...readSentinelLines(words),
+    newest: restsOf(words, 'newest')
+      .map(parseWalName)
+      .filter((name) => name.kind === 'segment'),
     trouble: words.map((each) => placeTrouble(each, archivedir)).find((trouble) => trouble !== undefined),
     isReady: words.some(({ word }) => word === 'ready'),
   };

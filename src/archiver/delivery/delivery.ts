@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
 import type { StandbyTarget } from '../../config/options-archiver.ts';
+import type { SegmentName } from '../../postgres/wal-name.ts';
 import { quoted } from '../../system/printable.ts';
 import {
   lightCompression,
@@ -10,13 +11,14 @@ import {
   rsyncOutcome,
   type RsyncProgram,
 } from '../../system/rsync.ts';
-import type { Sentinel } from '../../system/sentinel.ts';
+import { type Sentinel, sentinelName } from '../../system/sentinel.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { identityOf, isUnchanged, type WalFile } from '../wal/wal-file.ts';
 import { type FileAnswer, readCommitAnswers, readGreeting, troubleOf } from './answers.ts';
+import { type OwnPast, screen, type Screened } from './left-guard.ts';
 import { commitScript, type DeliveryPlace, helloScript, inboxOf } from './scripts.ts';
-import type { Trouble } from './trouble.ts';
+import type { Concern, Trouble } from './trouble.ts';
 
 /** An open connection to a standby that is ready to take WAL. */
 export interface Delivery {
@@ -30,6 +32,12 @@ export interface Delivery {
   readonly directory?: string | undefined;
   /** As it was when the standby was greeted. */
   readonly sentinel?: Sentinel | undefined;
+  /** The texts of its `left:` lines. */
+  readonly marks?: readonly string[];
+  /** The timelines that this server has left itself, with what it says of a file that is skipped for that reason. */
+  readonly ownPast?: OwnPast | undefined;
+  /** What the operator must know of this standby, although it takes WAL. */
+  readonly concern?: Concern | undefined;
   /** Call this before a file can get its name. */
   readonly noteDelivery: () => Promise<void>;
   /** Called with a resume request that is found while files are delivered. */
@@ -56,7 +64,9 @@ export type HelloResult =
       readonly kind: 'ready';
       readonly resumeRequest: string | undefined;
       readonly directory: string | undefined;
-      readonly sentinel: Sentinel | undefined;
+      readonly sentinel: Sentinel;
+      readonly marks: readonly string[];
+      readonly newest: readonly SegmentName[];
     }
   | { readonly kind: 'trouble'; readonly trouble: Trouble };
 
@@ -73,6 +83,15 @@ function lost(reason: string): Trouble {
   return { kind: 'unreachable', reason: `the connection was lost: ${reason}` };
 }
 
+/** A line that cannot be read might forbid any file. */
+function unreadable(archivedir: string): Trouble {
+  return {
+    kind: 'unfit',
+    reason: `the sentinel ${archivedir}/${sentinelName} has a line that is not understood`,
+    hint: 'On the standby, correct that line: "left: TIMELINE LSN HOST", or "promoted_at_timeline: NUMBER".',
+  };
+}
+
 export async function sayHello(
   delivery: Delivery,
   names: readonly string[],
@@ -84,8 +103,9 @@ export async function sayHello(
   const greeting = readGreeting(answer.lines, place.archivedir);
   if (greeting.trouble !== undefined) return { kind: 'trouble', trouble: greeting.trouble };
   if (greeting.isReady) {
-    const { resumeRequest, directory, sentinel } = greeting;
-    return { kind: 'ready', resumeRequest, directory, sentinel };
+    const { resumeRequest, directory, sentinel, marks, newest } = greeting;
+    if (sentinel !== undefined) return { kind: 'ready', resumeRequest, directory, sentinel, marks, newest };
+    return { kind: 'trouble', trouble: unreadable(place.archivedir) };
   }
   const reason = `the standby's shell gave no clear answer: ${quoted([...answer.lines, shell.stderr()].join(' '))}`;
   return { kind: 'trouble', trouble: { kind: 'failed', reason } };
@@ -155,12 +175,33 @@ const commitBytesPerMs = 5_000;
 
 /** Makes the standby secure a batch whose bytes have arrived there. */
 export async function commitBatch(delivery: Delivery, batch: Batch): Promise<BatchResult> {
+  const screened = screen(delivery, batch.files);
+  const { files } = screened;
+  const sent: BatchResult =
+    files.length === 0
+      ? { delivered: [], trouble: undefined }
+      : await commitFiles(delivery, { ...batch, files });
+  const whole = withSkipped(screened, sent);
+  const { ownPast } = delivery;
+  for (const { file, mark } of screened.skipped)
+    if (whole.delivered.includes(file)) ownPast?.noteSkipped(file.name.text, mark);
+  return whole;
+}
+
+/** The outcome of a batch of which some files need no delivery. */
+function withSkipped({ accepted, files, trouble }: Screened, sent: BatchResult): BatchResult {
+  const firstFailed = files[sent.delivered.length];
+  if (firstFailed === undefined) return { delivered: accepted, trouble: sent.trouble ?? trouble };
+  return { delivered: accepted.slice(0, accepted.indexOf(firstFailed)), trouble: sent.trouble };
+}
+
+async function commitFiles(delivery: Delivery, batch: Batch): Promise<BatchResult> {
   const { shell, place, standby } = delivery;
   const files = batch.files.map(({ name, identity }) => ({ name: name.text, size: Number(identity.size) }));
   const bytes = files.reduce((sum, { size }) => sum + size, 0);
   const limitMs = standby.ssh_timeout * 1000 + Math.ceil(bytes / commitBytesPerMs);
   await delivery.noteDelivery();
-  const answer = await shell.run(commitScript(place, files), { limitMs });
+  const answer = await shell.run(commitScript(place, files, delivery.marks ?? []), { limitMs });
   if (answer.kind === 'lost') return { delivered: [], trouble: lost(answer.reason) };
   const { files: answers, trouble, resumeRequest } = readCommitAnswers(answer.lines, place.archivedir);
   if (resumeRequest !== undefined) await delivery.noteRequest?.(resumeRequest);
@@ -174,7 +215,10 @@ export async function transferBatch(
   batch: Batch,
   limitMs: number,
 ): Promise<Trouble | undefined> {
-  return (await transfer(deps, delivery, batch, limitMs)) ?? findChanged(batch);
+  const { files, accepted, trouble } = screen(delivery, batch.files);
+  if (files.length === 0) return accepted.length === 0 ? trouble : undefined;
+  const sent = { ...batch, files };
+  return (await transfer(deps, delivery, sent, limitMs)) ?? findChanged(sent);
 }
 
 /**

@@ -60,14 +60,18 @@ one_line() { printf '%s' "$*" | tr '\\n' ' '; }
 err=$(cd ${shellQuote(place.archivedir)} 2>&1) || { printf 'unusable %s\\n' "$(one_line "$err")"; exit 0; }
 cd ${shellQuote(place.archivedir)} || exit 0
 inbox=${inboxOf(place)}
-id= promoted= key= value=
-[ -f ${sentinelName} ] || { echo no-sentinel; exit 0; }
-while read -r key value || [ -n "$key" ]; do
-  case $key in
-    system_identifier:) id=$value ;;
-    promoted_at_timeline:) promoted=$value ;;
-  esac
-done < ${sentinelName}
+read_sentinel() {
+  id= promoted= left= key= value=
+  [ -f ${sentinelName} ] || return 1
+  while read -r key value || [ -n "$key" ]; do
+    case $key in
+      system_identifier:) id=$value ;;
+      promoted_at_timeline:) promoted=$value ;;
+      left:) left="$left$value|" ;;
+    esac
+  done < ${sentinelName}
+}
+read_sentinel || { echo no-sentinel; exit 0; }
 [ "$id" = ${place.systemIdentifier} ] || { printf 'foreign %s\\n' "$id"; exit 0; }
 [ -z "$promoted" ] || { printf 'promoted %s\\n' "$promoted"; exit 0; }
 if [ -f .resume ]; then
@@ -80,7 +84,8 @@ fi
 /**
  * The first script on a connection. It checks whether this is the right directory, and whose. Then it makes a
  * directory for this run, and removes what earlier runs of this lane left there, except files of the coming batch:
- * rsync completes those instead of sending them again.
+ * rsync completes those instead of sending them again. At the end it hands over the sentinel and, of each timeline that
+ * was left, the newest segment here.
  */
 export function helloScript(place: DeliveryPlace, names: readonly string[]): string {
   return `${prologue(place)}
@@ -94,6 +99,13 @@ for old in ${place.lane}/*; do
 done
 ${refuseUnfitPlace('$inbox/.probe', `.probe.${place.run}`)}
 while IFS= read -r line || [ -n "$line" ]; do printf 'sentinel %s\\n' "$line"; done < ${sentinelName}
+while [ -n "$left" ]; do
+  timeline=\${left%% *} left=\${left#*|}
+  case $timeline in '' | *[!0-9]*) continue ;; esac
+  newest=
+  for newest in $(printf '%08X' "$timeline")????????????????; do :; done
+  [ ! -f "$newest" ] || printf 'newest %s\\n' "$newest"
+done
 printf 'path %s\\n' "$(pwd -P)"
 echo ready
 `;
@@ -116,6 +128,7 @@ at_once() {
   ${isNew} || return 1
   ln ${inbox} . 2>/dev/null || return 1
   finished="${inbox.replaceAll('"', '')}"
+  stored="${files.map(({ name }) => name).join(' ')}"
 ${files.map(({ name }) => `  add "stored ${name}"`).join('\n')}
 }`;
 }
@@ -123,7 +136,7 @@ ${files.map(({ name }) => `  add "stored ${name}"`).join('\n')}
 const store = `
   err=
   if [ ! -d "$1" ]; then
-    err=$(ln "$file" "$1" 2>&1) && { add "stored $1"; return 0; }
+    err=$(ln "$file" "$1" 2>&1) && { add "stored $1"; stored="$stored $1"; return 0; }
   fi
   [ -f "$1" ] || { add "failed $1 $(one_line "cannot be given its name: $err")"; return 1; }`;
 
@@ -133,13 +146,26 @@ const compare = `
 /**
  * Gives the files of a batch their final names, oldest first, up to the first one that cannot have it. No line is
  * printed before the directory is flushed: a line is the only proof of delivery.
+ *
+ * The sender has compared the files with the marks that it knows, and nothing is stored if the sentinel has others. A
+ * mark may also come between that look and the links: the script looks again, and takes back what it has stored. A mark
+ * that comes later still finds the files under their names, and `mark-left` moves them aside.
+ *
+ * @param marks the `left:` lines of the sentinel as the greeting showed them
  */
-export function commitScript(place: DeliveryPlace, files: readonly CommitFile[]): string {
+export function commitScript(
+  place: DeliveryPlace,
+  files: readonly CommitFile[],
+  marks: readonly string[],
+): string {
   const inboxNames = files.map(({ name }) => `"$inbox/${name}"`).join(' ');
   const commits = files.map(({ name, size }) => `commit ${name} ${size}`);
   const isToStore = place.mode === 'store';
+  const known = marks.map((mark) => `${mark}|`).join('');
   return `${prologue(place)}
-answers= finished=
+known=${shellQuote(known)}
+[ "$left" = "$known" ] || { echo marks-changed; exit 0; }
+answers= finished= stored=
 add() { answers="$answers$*
 "; }
 digest() {
@@ -171,6 +197,11 @@ ${isToStore ? store : compare}
 ${isToStore ? commitAtOnce(files) : 'at_once() { return 1; }'}
 [ -n "$flushed" ] && at_once || {
 ${commits.join(' &&\n')}
+}
+read_sentinel && [ -z "$promoted" ] && [ "$left" = "$known" ] || {
+  [ -z "$stored" ] || { rm -f $stored; sync .; }
+  echo marks-changed
+  exit 0
 }
 if err=$(sync . 2>&1); then
   printf '%s' "$answers"

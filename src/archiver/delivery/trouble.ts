@@ -20,6 +20,10 @@ const severities = {
   promoted: 'critical',
   /** Others may write to archivedir, or its file system has no hard links, or a login there prints text. */
   unfit: 'critical',
+  /** Its sentinel says that this timeline was left before the end of the file: this server is an old primary. */
+  left: 'critical',
+  /** The sentinel was given or lost such a mark while files were sent: the standby is greeted again. */
+  'marks-changed': 'warning',
   /** A file of the same name with other contents exists there. */
   conflict: 'critical',
   /** This server is itself a standby, and the file does not exist there yet. */
@@ -39,6 +43,27 @@ export interface Trouble {
   readonly hint?: string | undefined;
 }
 
-export function severityOf(kind: TroubleKind): Severity {
-  return severities[kind];
+/** What an operator must know of a standby that takes WAL all the same. */
+const concerns = {
+  /** It has replayed a timeline past the location where it was left: it cannot follow any more. */
+  diverged: 'critical',
+  /** It could not be told of a timeline that was left. */
+  unmarked: 'warning',
+} as const satisfies Readonly<Record<string, Severity>>;
+
+export type ConcernKind = keyof typeof concerns;
+
+export function isConcernKind(value: unknown): value is ConcernKind {
+  return typeof value === 'string' && Object.hasOwn(concerns, value);
+}
+
+export interface Concern {
+  readonly kind: ConcernKind;
+  /** Lower case, no full stop. */
+  readonly reason: string;
+  readonly hint: string;
+}
+
+export function severityOf(kind: TroubleKind | ConcernKind): Severity {
+  return isConcernKind(kind) ? concerns[kind] : severities[kind];
 }

@@ -3,11 +3,12 @@ import { requireProgram } from '../../system/find-program.ts';
 import type { RsyncProgram } from '../../system/rsync.ts';
 import { noiseHint, type RemoteShell, type SshTarget } from '../../system/ssh.ts';
 import { sshTarget } from '../../system/ssh-target.ts';
-import { type Delivery, laneId, sayHello } from '../delivery/delivery.ts';
+import { type Delivery, laneId } from '../delivery/delivery.ts';
 import type { DeliveryPlace } from '../delivery/scripts.ts';
-import type { Trouble } from '../delivery/trouble.ts';
+import type { Concern, Trouble } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import type { Cluster } from '../wal/cluster.ts';
+import { greet } from './greet.ts';
 import { type Lane, noteDelivery } from './lane.ts';
 
 /** The programs that a lane needs on this host before it can connect. */
@@ -51,7 +52,12 @@ function placeOf(deps: ArchiverDeps, { standby, name }: Lane, cluster: Cluster):
 }
 
 export type LaneUse<T> =
-  | { readonly kind: 'used'; readonly value: T; readonly resumeRequest: string | undefined }
+  | {
+      readonly kind: 'used';
+      readonly value: T;
+      readonly resumeRequest: string | undefined;
+      readonly concern: Concern | undefined;
+    }
   | { readonly kind: 'trouble'; readonly trouble: Trouble };
 
 /**
@@ -68,20 +74,19 @@ export async function withDelivery<T>(
   const tools = await findTools(deps, lane).catch(misconfigured);
   if ('kind' in tools) return { kind: 'trouble', trouble: tools };
   const { standby } = lane;
-  const limitMs = standby.ssh_timeout * 1000;
   const open = async (shell: RemoteShell): Promise<LaneUse<T>> => {
-    const greeted = {
+    const ungreeted = {
       standby,
       shell,
       rsync: tools.rsync,
       place: placeOf(deps, lane, cluster),
       noteDelivery: () => noteDelivery(lane),
     };
-    const hello = await sayHello(greeted, names, limitMs);
-    if (hello.kind === 'trouble') return hello;
-    const delivery = { ...greeted, directory: hello.directory, sentinel: hello.sentinel };
-    const value = await use(delivery, hello.resumeRequest);
-    return { kind: 'used', value, resumeRequest: hello.resumeRequest };
+    const greeted = await greet(deps, lane, cluster, ungreeted, names);
+    if (greeted.kind === 'trouble') return greeted;
+    const { delivery, resumeRequest } = greeted;
+    const value = await use(delivery, resumeRequest);
+    return { kind: 'used', value, resumeRequest, concern: delivery.concern };
   };
   const connected = await deps.withRemoteShell(deps, tools.target, open);
   if (connected.kind === 'used') return connected.value;

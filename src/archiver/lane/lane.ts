@@ -17,6 +17,8 @@ export interface Lane {
   readonly lockFile: string;
   /** Exists as long as nothing was ever delivered to that name. */
   readonly undeliveredFile: string;
+  /** See left-state.ts. */
+  readonly leftFile: string;
 }
 
 export function laneOf({ root, privateDirectory }: Layout, standby: StandbyTarget): Lane {
@@ -28,6 +30,7 @@ export function laneOf({ root, privateDirectory }: Layout, standby: StandbyTarge
     stateFile: join(privateDirectory, `${name}.json`),
     lockFile: join(privateDirectory, `${name}.lock`),
     undeliveredFile: join(privateDirectory, `${name}.undelivered`),
+    leftFile: join(privateDirectory, `${name}.left`),
   };
 }
 

@@ -13,6 +13,7 @@ import type { Lane } from './lane.ts';
 import {
   type Abandoned,
   fresh,
+  hasAllWal,
   type Health,
   type LaneState,
   readLaneState,
@@ -23,6 +24,7 @@ import {
 //
 // ok         The standby has all WAL. New files are sent directly from pg_wal: by the shipper, or by -F as PostgreSQL asks.
 // behind     It answers, and its queue is being sent. New files go into the queue, so that the standby gets WAL in order.
+// (concern)  As ok, but an operator must know something of that standby: the state bears the name of the concern.
 // (trouble)  It does not accept WAL: the state bears the name of the trouble. New files are queued, and the standby is left
 //            alone until `retryAt` (policy.ts). The next try that succeeds makes it behind, or ok.
 // unsafe     The WAL could not be queued either: PostgreSQL keeps it. This ends when the file is queued or delivered, or when
@@ -72,6 +74,8 @@ const sentences: Readonly<Partial<Record<Health, (standby: string) => string>>> 
   ok: (standby) => `standby ${standby} takes WAL again, and its queue is empty`,
   behind: (standby) => `standby ${standby} is behind`,
   unsafe: (standby) => `WAL for standby ${standby} could neither be sent nor queued`,
+  diverged: (standby) => `standby ${standby} takes WAL, but has diverged and needs a new base backup`,
+  unmarked: (standby) => `standby ${standby} takes WAL, but does not know of a timeline that was left`,
   abandoned: (standby) => `standby ${standby} is abandoned and needs a new base backup`,
 };
 
@@ -82,7 +86,7 @@ function sentenceOf(standby: string, { health, reason }: Finding): string {
 
 /** The modes that PostgreSQL's log distinguishes: another trouble of the same standby is no news there. */
 function modeOf(health: Health): 'delivers' | 'queues' | 'keeps' | 'abandoned' {
-  if (health === 'ok') return 'delivers';
+  if (hasAllWal(health)) return 'delivers';
   if (health === 'abandoned') return health;
   return health === 'unsafe' ? 'keeps' : 'queues';
 }

@@ -9,7 +9,7 @@ import type { Trouble, TroubleKind } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { listQueue, measureQueue, type QueueUse } from '../queue/queue.ts';
 import type { Lane } from './lane.ts';
-import type { LaneState } from './state.ts';
+import { hasAllWal, type LaneState } from './state.ts';
 
 // One policy for -F, --flush and the shipper: how long a standby in trouble is left alone, when its queue is full, when a
 // standby is abandoned because of that, and which trouble an error is.
@@ -51,7 +51,7 @@ export function troubleSinceMs(
   clock: Pick<Clock, 'moment'>,
   { health, sinceMoment }: LaneState,
 ): number | undefined {
-  if (health === 'ok' || health === 'behind' || health === 'abandoned') return undefined;
+  if (hasAllWal(health) || health === 'behind' || health === 'abandoned') return undefined;
   return sinceBoot(clock, sinceMoment);
 }
 

@@ -1,6 +1,6 @@
 import { PitrError } from '../../errors.ts';
 import type { Delivery } from '../delivery/delivery.ts';
-import type { Trouble } from '../delivery/trouble.ts';
+import type { Concern, Trouble } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { enqueue, isQueueEmpty, type LocalCopy } from '../queue/queue.ts';
 import type { Cluster } from '../wal/cluster.ts';
@@ -20,7 +20,7 @@ import {
   troubleOfError,
 } from './policy.ts';
 import { firstNames, type Pace, sendFile, sendQueue } from './send.ts';
-import { type LaneState, readLaneState } from './state.ts';
+import { type LaneState, readLaneState, wellBut } from './state.ts';
 
 /** The outcome of one file on one lane. The first two mean that a safe copy exists. */
 export type LaneOutcome =
@@ -44,6 +44,7 @@ interface Attempt {
   readonly isQueueEmpty: boolean;
   readonly trouble: Trouble | undefined;
   readonly seenRequest?: string | undefined;
+  readonly concern?: Concern | undefined;
 }
 
 function failed(trouble: Trouble): Attempt {
@@ -80,7 +81,7 @@ async function attempt(
     return useDelivery(deps, lane, delivery, shipment, isQueued);
   });
   if (use.kind === 'trouble') return failed(use.trouble);
-  return { ...use.value, seenRequest: use.resumeRequest };
+  return { ...use.value, seenRequest: use.resumeRequest, concern: use.concern };
 }
 
 /** An attempt that threw an error is one more kind of failure: the WAL can still be queued. */
@@ -106,7 +107,7 @@ function findingOf(
     const retryAt = retryAtOf(deps, before, trouble.kind, waitedMs);
     return { health: trouble.kind, reason: trouble.reason, retryAt, segment, seenRequest };
   }
-  if (result.isQueueEmpty) return { health: 'ok', segment, seenRequest };
+  if (result.isQueueEmpty) return { ...wellBut(result.concern), segment, seenRequest };
   return { health: 'behind', reason: 'its queue is being sent', segment, seenRequest };
 }
 

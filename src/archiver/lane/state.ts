@@ -3,7 +3,14 @@ import { isMoment } from '../../system/clock.ts';
 import { readIfExists } from '../../system/durable.ts';
 import { type Checked, type Guarded, is, parseJson } from '../../system/json.ts';
 import { saidFields, type Severity } from '../../system/notify.ts';
-import { isTroubleKind, severityOf, type TroubleKind } from '../delivery/trouble.ts';
+import {
+  type Concern,
+  type ConcernKind,
+  isConcernKind,
+  isTroubleKind,
+  severityOf,
+  type TroubleKind,
+} from '../delivery/trouble.ts';
 import type { Lane } from './lane.ts';
 
 const isOwnHealth = is.oneOf(
@@ -16,9 +23,20 @@ const isOwnHealth = is.oneOf(
 );
 
 /** The condition of a lane. */
-export type Health = Guarded<typeof isOwnHealth> | TroubleKind;
+export type Health = Guarded<typeof isOwnHealth> | TroubleKind | ConcernKind;
 
-const isHealth = (value: unknown): value is Health => isOwnHealth(value) || isTroubleKind(value);
+const isHealth = (value: unknown): value is Health =>
+  isOwnHealth(value) || isTroubleKind(value) || isConcernKind(value);
+
+/** The condition of a standby that has all WAL. */
+export function wellBut(concern: Concern | undefined): { readonly health: Health; readonly reason?: string } {
+  return concern === undefined ? { health: 'ok' } : { health: concern.kind, reason: concern.reason };
+}
+
+/** Whether a standby in this condition has all WAL. */
+export function hasAllWal(health: Health): boolean {
+  return health === 'ok' || isConcernKind(health);
+}
 
 const isAbandoned = is.object({
   /** ISO 8601. */

@@ -1,13 +1,14 @@
 import { logFailure } from '../../system/log.ts';
-import { type Delivery, sayHello } from '../delivery/delivery.ts';
+import type { Delivery } from '../delivery/delivery.ts';
 import { sendBatches } from '../delivery/pipeline.ts';
-import type { Trouble } from '../delivery/trouble.ts';
+import type { Concern, Trouble } from '../delivery/trouble.ts';
 import { pollAbandoned } from '../lane/abandonment.ts';
 import { withDelivery } from '../lane/connect.ts';
+import { greet } from '../lane/greet.ts';
 import { noteRequest, reserveLaneState } from '../lane/modes.ts';
 import { isResting, restMs, troubleOfError, troubleSinceMs } from '../lane/policy.ts';
 import { batchFiles, firstNames, sendQueue } from '../lane/send.ts';
-import { type LaneState, readLaneState } from '../lane/state.ts';
+import { type LaneState, readLaneState, wellBut } from '../lane/state.ts';
 import { isQueueEmpty } from '../queue/queue.ts';
 import { offerAgain, owedTo, wasLost } from './board.ts';
 import { lockLane, record, unlockLane, withState } from './lane-notes.ts';
@@ -23,6 +24,10 @@ const shortestBurstMs = 2_000;
 /** How often a lane checks whether another process has added to its queue. */
 const idleMs = 10_000;
 const lockRetryMs = 200;
+/** How often a standby is greeted again of which the operator must know something. */
+const concernMs = 30_000;
+/** How often in a row the marks in a sentinel may change while files are sent. */
+const mostOutdated = 3;
 
 /** How a conversation with a standby ended. */
 type Ending =
@@ -118,9 +123,10 @@ async function noteBurst(work: Work, lane: ShipperLane): Promise<void> {
   lane.hasFailed = false;
   lane.troubleSinceMs = undefined;
   lane.restUntilMs = 0;
-  lane.toldReason = undefined;
+  if (lane.concern === undefined) lane.toldReason = undefined;
+  else tell(work, lane, lane.concern);
   // A short-lived queue is not reported: only one that outlasts a burst.
-  if (await isQueueEmpty(lane.queue)) await record(work, lane, { health: 'ok' });
+  if (await isQueueEmpty(lane.queue)) await record(work, lane, wellBut(lane.concern));
   await unlockLane(lane);
 }
 
@@ -142,14 +148,22 @@ async function greetAgain(work: Work, lane: ShipperLane, delivery: Delivery): Pr
   const next = { ...delivery, place };
   const names = await firstNames(lane);
   const partial = owedTo(work.board, lane.name).map(({ file }) => file.name.text);
-  const hello = await sayHello(
-    next,
-    [...names, ...partial].slice(0, batchFiles),
-    lane.standby.ssh_timeout * 1000,
-  );
-  if (hello.kind === 'trouble') return hello.trouble;
-  if (hello.resumeRequest !== undefined) await delivery.noteRequest?.(hello.resumeRequest);
-  return { ...next, sentinel: hello.sentinel };
+  const expected = [...names, ...partial].slice(0, batchFiles);
+  const greeted = await greet(work.deps, lane, work.cluster, next, expected);
+  if (greeted.kind === 'trouble') return greeted.trouble;
+  if (greeted.resumeRequest !== undefined) await delivery.noteRequest?.(greeted.resumeRequest);
+  noteGreeting(work, lane, greeted.delivery);
+  return greeted.delivery;
+}
+
+function noteGreeting({ deps }: Work, lane: ShipperLane, { concern }: Delivery): void {
+  lane.concern = concern;
+  lane.greetedMs = deps.monotonicMs();
+}
+
+/** A new base backup there, or its cmd_standby, may have ended the concern: only a greeting shows that. */
+function isGreetingDue({ deps }: Work, { concern, greetedMs }: ShipperLane): boolean {
+  return concern !== undefined && deps.monotonicMs() - greetedMs >= concernMs;
 }
 
 /** Releases the lane until there is work again. Then checks whether standby and connection are unchanged. */
@@ -160,6 +174,7 @@ async function pause(work: Work, lane: ShipperLane, delivery: Delivery): Promise
   const { abandoned } = await readLaneState(lane);
   lane.isAbandoned = abandoned !== undefined;
   if (lane.isAbandoned) return { kind: 'done' };
+  if (isGreetingDue(work, lane)) return { kind: 'reconnect' };
   // Nothing was interrupted, so the directory for incoming files is still right; each commit checks the rest.
   const answer = await delivery.shell.run(':', { limitMs: lane.standby.ssh_timeout * 1000 });
   return answer.kind === 'lost' ? { kind: 'reconnect' } : 'goes-on';
@@ -181,10 +196,16 @@ async function sendOverConnection(
   let delivery: Delivery = { ...first, noteRequest: note };
   let pauseMs = monotonicMs() + maxLockHoldMs;
   if (request !== undefined) await note(request);
+  noteGreeting(work, lane, first);
+  let outdated = 0;
   for (;;) {
     const untilMs = Math.max(pauseMs, monotonicMs() + shortestBurstMs);
-    const ended = await burst(work, lane, delivery, untilMs);
+    const result = await burst(work, lane, delivery, untilMs);
     if (isStopped(work)) return { kind: 'done' };
+    // Nothing is wrong with the standby: it is greeted again.
+    const isOutdated = typeof result === 'object' && result.kind === 'marks-changed';
+    outdated = isOutdated ? outdated + 1 : 0;
+    const ended = isOutdated && outdated <= mostOutdated ? 'interrupted' : result;
     // A lane that is interrupted repeatedly must release its lock as well.
     if (ended === undefined || (ended === 'interrupted' && monotonicMs() >= pauseMs)) {
       const pauseEnd = await pause(work, lane, delivery);
@@ -229,7 +250,7 @@ async function resumeOrLose(work: Work, lane: ShipperLane, state: LaneState): Pr
 }
 
 /** A standby may be down for days: the same report is not repeated at every try. */
-function tellTrouble({ deps }: Work, lane: ShipperLane, { reason, hint }: Trouble): void {
+function tell({ deps }: Work, lane: ShipperLane, { reason, hint }: Trouble | Concern): void {
   if (lane.toldReason === reason) return;
   lane.toldReason = reason;
   deps.log.warning(`standby ${lane.name}: ${reason}`);
@@ -246,7 +267,7 @@ async function noteTrouble(work: Work, lane: ShipperLane, trouble: Trouble): Pro
   const rest = restMs({ kind: trouble.kind, troubleMs: nowMs - lane.troubleSinceMs, waitedMs: 0 });
   lane.restUntilMs = nowMs + rest;
   work.decide.wake();
-  tellTrouble(work, lane, trouble);
+  tell(work, lane, trouble);
   await record(work, lane, { health: trouble.kind, reason: trouble.reason, retryAt: deps.now() + rest });
 }
 

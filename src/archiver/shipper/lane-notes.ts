@@ -1,7 +1,7 @@
 import { takeLock } from '../../system/lock.ts';
 import { latestSaid } from '../../system/notify.ts';
 import { type Finding, recordFinding } from '../lane/modes.ts';
-import { readLaneState } from '../lane/state.ts';
+import { hasAllWal, readLaneState } from '../lane/state.ts';
 import type { ShipperLane } from './lane-record.ts';
 import type { Work } from './work.ts';
 
@@ -19,7 +19,7 @@ export async function unlockLane(lane: ShipperLane): Promise<void> {
 
 /** While WAL cannot be queued, nothing less serious is reported. */
 function worstOf(lane: ShipperLane, finding: Finding): Finding {
-  if (lane.blocked?.isNews !== true || finding.health === 'ok' || finding.health === 'abandoned')
+  if (lane.blocked?.isNews !== true || hasAllWal(finding.health) || finding.health === 'abandoned')
     return finding;
   const sending = finding.reason === undefined || finding.health === 'unsafe' ? '' : `; ${finding.reason}`;
   return { ...finding, health: 'unsafe', reason: `${lane.blocked.reason}${sending}` };

@@ -1,5 +1,6 @@
 import type { Lock } from '../../system/lock.ts';
 import type { SaidState } from '../../system/notify.ts';
+import type { Concern } from '../delivery/trouble.ts';
 import type { Lane } from '../lane/lane.ts';
 import type { QueueUse } from '../queue/queue.ts';
 import { createWakeUp, type WakeUp } from './signal.ts';
@@ -17,6 +18,10 @@ export interface ShipperLane extends Lane {
   hasFailed: boolean;
   /** The trouble that the log knows of. */
   toldReason: string | undefined;
+  /** What the operator must know of it, although it takes WAL. */
+  concern: Concern | undefined;
+  /** When it was last greeted. */
+  greetedMs: number;
   /** The speed of the last transfers; 0 as long as none has ended. */
   bytesPerMs: number;
   /** The lane's lock while this process holds it. */
@@ -57,6 +62,8 @@ export function createShipperLane(lane: Lane): ShipperLane {
     restUntilMs: 0,
     hasFailed: false,
     toldReason: undefined,
+    concern: undefined,
+    greetedMs: -Infinity,
     bytesPerMs: 0,
     lock: undefined,
     stopDirect: new AbortController(),

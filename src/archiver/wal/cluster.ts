@@ -12,6 +12,8 @@ export interface Cluster {
   readonly systemIdentifier: string;
   /** The location of the last checkpoint; undefined if the layout of pg_control is unknown. */
   readonly timeline: number | undefined;
+  /** In bytes; undefined if the layout of pg_control is unknown. */
+  readonly segmentSize?: number | undefined;
   /** It replays another server's WAL: it is itself a standby. */
   readonly isInRecovery: boolean;
 }
@@ -39,8 +41,8 @@ export async function readCluster(pgdata: string): Promise<Cluster> {
   const path = join(pgdata, 'global', 'pg_control');
   const { bytes, check } = await readControl(path);
   if (check.kind === 'good') {
-    const { systemIdentifier, state, timeline } = check.control;
-    return { systemIdentifier, timeline, isInRecovery: recoveryStates.includes(state) };
+    const { systemIdentifier, state, timeline, walSegmentSize: segmentSize } = check.control;
+    return { systemIdentifier, timeline, segmentSize, isInRecovery: recoveryStates.includes(state) };
   }
   // A layout newer than this program: the identifier is at the same offset all the same.
   const systemIdentifier = systemIdentifierOf(bytes);

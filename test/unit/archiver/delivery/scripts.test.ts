@@ -57,6 +57,11 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       writeFileSync(join(at.archivedir, inboxOf(at), name), content);
     }
 
+    function mark(at: DeliveryPlace, ...marks: string[]): void {
+      const lines = marks.map((text) => `left: ${text}\n`).join('');
+      writeFileSync(join(at.archivedir, '.pitrtools'), `system_identifier: 42\nstandby: s1\n${lines}`);
+    }
+
     const read = (at: DeliveryPlace, name: string) => readFileSync(join(at.archivedir, name), 'utf8');
     const commit = (at: DeliveryPlace, ...files: [string, number][]) =>
       readCommitAnswers(
@@ -64,6 +69,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
           commitScript(
             at,
             files.map(([name, size]) => ({ name, size })),
+            [],
           ),
         ),
         at.archivedir,
@@ -94,6 +100,8 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
         resumeRequest: undefined,
         directory: realpathSync(at.archivedir),
         sentinel: expect.objectContaining({ systemIdentifier: '42', standby: 's1' }) as unknown,
+        marks: [],
+        newest: [],
         trouble: undefined,
       });
       expect(readdirSync(join(at.archivedir, at.lane))).toEqual(['r1']);
@@ -213,7 +221,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       const at = place();
       arrive(at, a, 'first');
       const { path, log } = traced(['sync', 'ln', 'rm']);
-      const lines = run(commitScript(at, [{ name: a, size: 5 }]), path);
+      const lines = run(commitScript(at, [{ name: a, size: 5 }], []), path);
       expect(lines).toEqual([`stored ${a}`]);
       expect(readFileSync(log, 'utf8').trim().split('\n')).toEqual([
         `sync ${inboxOf(at)}/${a}`,
@@ -232,6 +240,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
           commitScript(
             at,
             [a, b].map((name) => ({ name, size: 5 })),
+            [],
           ),
           path,
         );
@@ -244,6 +253,55 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       expect(steps().filter((step) => step === 'cmp')).toHaveLength(2);
     });
 
+    test('hello names the newest segment of each timeline that was left', () => {
+      const at = place();
+      for (const name of [b, a, '000000020000000000000007', '00000003.history', `${c}.partial`])
+        writeFileSync(join(at.archivedir, name), '');
+      mark(at, '1 0/1000060 beta', '3 0/1 beta');
+      const { newest, marks } = readGreeting(run(helloScript(at, [])), at.archivedir);
+      expect(newest.map(({ text }) => text)).toEqual([b]);
+      expect(marks).toEqual(['1 0/1000060 beta', '3 0/1 beta']);
+    });
+
+    test('nothing is stored where the sentinel has other marks than the sender knows', () => {
+      const at = place();
+      arrive(at, a, 'first');
+      const files = [{ name: a, size: 5 }];
+      mark(at, '1 0/1000060 beta');
+      for (const known of [[], ['1 0/1000060 alpha'], ['1 0/1000060 beta', '2 0/1 c']])
+        expect(run(commitScript(at, files, known))).toEqual(['marks-changed']);
+      expect(existsSync(join(at.archivedir, a))).toBe(false);
+      expect(run(commitScript(at, files, ['1 0/1000060 beta']))).toEqual([`stored ${a}`]);
+    });
+
+    test.skipIf(!isWatchable).each([
+      ['at once', [a, b]],
+      ['file by file, because one is there already', [a, b, c]],
+    ])('a mark that comes between the look and the links is seen: %s', (_, names) => {
+      const at = place();
+      for (const name of names) arrive(at, name, 'bytes');
+      if (names.includes(c)) writeFileSync(join(at.archivedir, c), 'bytes');
+      const bin = temporaryDirectory();
+      const sentinel = join(at.archivedir, '.pitrtools');
+      const real = (process.env['PATH'] ?? '')
+        .split(delimiter)
+        .find((folder) => existsSync(join(folder, 'ln')));
+      writeFileSync(
+        join(bin, 'ln'),
+        `#!/bin/sh\n${real}/ln "$@" || exit\necho 'left: 1 0/1000060 beta' >> '${sentinel.replaceAll("'", `'\\''`)}'\n`,
+        { mode: 0o755 },
+      );
+      const files = names.map((name) => ({ name, size: 5 }));
+      const path = `${bin}:${process.env['PATH'] ?? ''}`;
+      expect(run(commitScript(at, files, []), path)).toEqual(['marks-changed']);
+      // What stood there before stays.
+      expect([a, b, c].filter((name) => existsSync(join(at.archivedir, name)))).toEqual(
+        names.includes(c) ? [c] : [],
+      );
+      // What arrived need not be sent again.
+      expect(existsSync(join(at.archivedir, inboxOf(at), a))).toBe(true);
+    });
+
     test.skipIf(!isWatchable)('a batch that cannot be linked at once is named file by file', () => {
       const at = place();
       for (const name of [a, b]) arrive(at, name, 'bytes');
@@ -252,6 +310,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
         commitScript(
           at,
           [a, b].map((name) => ({ name, size: 5 })),
+          [],
         ),
         broken.path,
       );
@@ -264,14 +323,14 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       arrive(at, a, 'first');
       const file = traced(['sync'], { name: 'sync', when: `*${a}*` });
       const first = readCommitAnswers(
-        run(commitScript(at, [{ name: a, size: 5 }]), file.path),
+        run(commitScript(at, [{ name: a, size: 5 }], []), file.path),
         at.archivedir,
       );
       expect(first.files).toMatchObject([{ kind: 'failed', name: a }]);
       expect(existsSync(join(at.archivedir, a))).toBe(false);
       const directory = traced(['sync'], { name: 'sync', when: '.' });
       const second = readCommitAnswers(
-        run(commitScript(at, [{ name: a, size: 5 }]), directory.path),
+        run(commitScript(at, [{ name: a, size: 5 }], []), directory.path),
         at.archivedir,
       );
       expect(second).toMatchObject({ files: [], trouble: { kind: 'failed' } });

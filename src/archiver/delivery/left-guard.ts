@@ -1,0 +1,72 @@
+/**
+ * Keeps WAL of a left timeline from behind the fork away from a standby, whatever its bytes. Pure. The commit script
+ * proves that the marks are still those by which the files were compared.
+ */
+import { leftMarkOf, type LeftTimeline, withLeft } from '../../postgres/left-timeline.ts';
+import { formatLsn } from '../../postgres/lsn.ts';
+import { printable } from '../../system/printable.ts';
+import type { WalFile } from '../wal/wal-file.ts';
+import type { Delivery } from './delivery.ts';
+import type { Trouble } from './trouble.ts';
+
+/**
+ * The timelines that this server has left itself. PostgreSQL may ask to archive files of them from behind the fork (up
+ * to 9.4 it does so at a promotion, and later ones where archiving is turned on afterwards): no standby needs them.
+ */
+export interface OwnPast {
+  readonly forks: readonly LeftTimeline[];
+  /** Those that it declares left: they hold even where the standby could not be told. */
+  readonly declared: readonly LeftTimeline[];
+  readonly noteSkipped: (name: string, mark: LeftTimeline) => void;
+}
+
+export interface Screened {
+  /** The first files of a batch that need not be refused, in their order. */
+  readonly accepted: readonly WalFile[];
+  /** Those of them that are sent. */
+  readonly files: readonly WalFile[];
+  /** Those of them that no standby needs. */
+  readonly skipped: readonly { readonly file: WalFile; readonly mark: LeftTimeline }[];
+  /** Why the file after them is refused. */
+  readonly trouble: Trouble | undefined;
+}
+
+/** For messages: `timeline 1 was left at 0/A300B2F8 by hostb`. */
+export function describeLeft({ timeline, lsn, by }: LeftTimeline): string {
+  return `timeline ${timeline} was left at ${formatLsn(lsn)} by ${printable(by)}`;
+}
+
+function refusedBy({ place }: Delivery, mark: LeftTimeline): Trouble {
+  const who =
+    place.mode === 'store' ? 'this server is an old primary' : 'this server has followed an old primary';
+  return {
+    kind: 'left',
+    reason: `${describeLeft(mark)}: ${who}`,
+    hint: `Stop this server, and make it a standby of ${printable(mark.by)} by a new base backup (cmd_standby -B). If the promotion of ${printable(mark.by)} was a mistake: cmd_archiver --timeline-restored ${mark.timeline}, here.`,
+  };
+}
+
+/** The history of this server leaves the timeline there or earlier: what lies behind the mark is not in it. */
+function isOwnPast({ ownPast }: Delivery, { timeline, lsn }: LeftTimeline): boolean {
+  return ownPast?.forks.some((fork) => fork.timeline === timeline && fork.lsn <= lsn) ?? false;
+}
+
+export function screen(delivery: Delivery, batch: readonly WalFile[]): Screened {
+  const { sentinel, ownPast } = delivery;
+  const marks = (ownPast?.declared ?? []).reduce(withLeft, sentinel?.left ?? []);
+  if (marks.length === 0) return { accepted: batch, files: batch, skipped: [], trouble: undefined };
+  const files: WalFile[] = [];
+  const skipped: { file: WalFile; mark: LeftTimeline }[] = [];
+  for (const [index, file] of batch.entries()) {
+    // A segment was taken only because it has the size of a segment.
+    const layout = { segmentSize: Number(file.identity.size), walSegmentSkipsFF: false };
+    const mark = leftMarkOf(file.name, marks, layout);
+    if (mark === undefined) files.push(file);
+    else if (isOwnPast(delivery, mark)) skipped.push({ file, mark });
+    else {
+      const trouble = refusedBy(delivery, mark);
+      return { accepted: batch.slice(0, index), files, skipped, trouble };
+    }
+  }
+  return { accepted: batch, files, skipped, trouble: undefined };
+}

@@ -1,0 +1,56 @@
+import type { Sentinel } from '../../system/sentinel.ts';
+import { type Delivery, sayHello } from '../delivery/delivery.ts';
+import { describeLeft, type OwnPast } from '../delivery/left-guard.ts';
+import type { Trouble } from '../delivery/trouble.ts';
+import type { ArchiverDeps } from '../deps.ts';
+import type { Cluster } from '../wal/cluster.ts';
+import type { Lane } from './lane.ts';
+import { readOwnPast } from './own-forks.ts';
+import { tellLeft } from './tell-left.ts';
+
+export type Greeted =
+  | { readonly kind: 'ready'; readonly delivery: Delivery; readonly resumeRequest: string | undefined }
+  | { readonly kind: 'trouble'; readonly trouble: Trouble };
+
+async function ownPastOf(
+  deps: ArchiverDeps,
+  cluster: Cluster,
+  sentinel: Sentinel,
+): Promise<OwnPast | undefined> {
+  const past = await readOwnPast(deps, cluster, sentinel);
+  if (past === undefined) return undefined;
+  const said = new Set<number>();
+  const noteSkipped: OwnPast['noteSkipped'] = (name, mark) => {
+    if (said.has(mark.timeline)) return;
+    said.add(mark.timeline);
+    deps.log.notice(
+      `${name} and later WAL of its timeline is not delivered: ${describeLeft(mark)}, and this server's own history left it, too`,
+    );
+  };
+  return { ...past, noteSkipped };
+}
+
+/**
+ * Greets a standby, on a new connection or again. Before anything is delivered it knows the timelines that were left,
+ * or the delivery's `concern` says why not. The caller holds the lane's lock. `names` are those of the first batch.
+ */
+export async function greet(
+  deps: ArchiverDeps,
+  lane: Lane,
+  cluster: Cluster,
+  delivery: Delivery,
+  names: readonly string[],
+): Promise<Greeted> {
+  const limitMs = lane.standby.ssh_timeout * 1000;
+  const hello = await sayHello(delivery, names, limitMs);
+  if (hello.kind === 'trouble') return hello;
+  const told = await tellLeft(deps, lane, cluster, { ...hello, shell: delivery.shell });
+  if (told.kind === 'trouble') return told;
+  const after = told.isChanged ? await sayHello(delivery, [], limitMs) : hello;
+  if (after.kind === 'trouble') return after;
+  const { directory, sentinel, marks } = after;
+  const ownPast = await ownPastOf(deps, cluster, sentinel);
+  const { concern } = told;
+  const greeted = { ...delivery, directory, sentinel, marks, ownPast, concern };
+  return { kind: 'ready', delivery: greeted, resumeRequest: hello.resumeRequest };
+}
