@@ -28,6 +28,7 @@ function configAction({ kind }: Action): StandbyAction {
   if (kind === 'verify') return 'base-backup';
   if (kind === 'check' || kind === 'restore-state' || kind === 'backup-info' || kind === 'serve')
     return 'ping';
+  if (kind === 'restartpoint') return 'ping';
   return kind === 'recover' ? 'failover' : kind;
 }
 
@@ -42,6 +43,8 @@ const needsNoLock: readonly Action['kind'][] = [
   'wal',
   'restore-state',
   'backup-info',
+  // The server must not wait for another action.
+  'restartpoint',
   // A verb that changes something excludes others by itself.
   'serve',
 ];
@@ -105,6 +108,8 @@ async function perform(deps: StandbyDeps, request: RunRequest): Promise<number> 
       return (await import('./standby/actions/wal-listing.ts')).listWal(deps);
     case 'restore-state':
       return (await import('./standby/actions/restore-state.ts')).tellRestoreState(deps, action.trouble);
+    case 'restartpoint':
+      return (await import('./standby/actions/restartpoint.ts')).atRestartpoint(deps, action.needed);
     case 'serve':
       return (await import('./standby/actions/serve.ts')).serveVerb(deps, action.call);
     default:

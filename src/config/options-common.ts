@@ -62,6 +62,14 @@ export const commonOptions = {
     summary: 'the database to log in to on the server of this host',
     detail: 'If not set, postgres, or template1 if there is no database postgres.',
   },
+  keep_streamed_max: {
+    kind: 'size',
+    group: groups.streaming,
+    since: '2.0',
+    default: '10GB',
+    summary:
+      'how much WAL pg_wal may keep for the archives of the standbys, beyond what the server itself needs',
+  },
   notify_ok: {
     kind: 'shell',
     group: groups.notification,

@@ -183,6 +183,11 @@ export const standbyOptions = {
     example: '/var/lib/postgresql/pitrtools/cmd_end_recovery',
     summary: 'the file whose appearance promotes the standby (9.0 to 15)',
   },
+  keep_streamed_max: {
+    ...commonOptions.keep_streamed_max,
+    detail:
+      'A streaming standby keeps WAL that its archive lacks by a replication slot of its own, `pitrtools_keep` (11 and later). Beyond this size, or if less than `max_wal_size` is free, the oldest WAL is given up and a notification says which. 0: none is kept.',
+  },
   pg_conf: {
     ...readyFile,
     example: '/var/lib/postgresql/pitrtools/etc/pg_conf/postgresql.conf',

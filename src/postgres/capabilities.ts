@@ -65,6 +65,12 @@ function factsAt({ since, before, value }: At) {
     /** `pg_stat_wal_receiver`. "The Statistics Collector" */
     hasStatWalReceiver: since('9.6'),
 
+    // -- replication slots --
+    /** Moves a slot by hand, also on a standby. "System Administration Functions" */
+    slotAdvanceFunction: value(undefined, ['11', 'pg_replication_slot_advance']),
+    /** `pg_replication_slots.wal_status`: the server itself may drop what a slot holds. "pg_replication_slots" */
+    tellsSlotWalStatus: since('13'),
+
     // -- base backup --
     /** A backup that belongs to a session; 15 renamed its functions. "System Administration Functions" */
     backupApi: value('exclusive', ['9.6', 'nonexclusive-start-stop'], ['15', 'nonexclusive-backup_start']),

@@ -1,6 +1,8 @@
 import { onlyAction, type OptionsOf, readArguments } from '../arguments.ts';
 import { usageError } from '../errors.ts';
 import { seeHelp } from '../help.ts';
+import { parseWalName, type SegmentName } from '../postgres/wal-name.ts';
+import { quoted } from '../system/printable.ts';
 import { readVerbCall, type VerbCall } from '../verbs/read-call.ts';
 import { type RequestedTarget, requestedTarget, targetWord } from './recovery/requested-target.ts';
 import { type Force, parseForce } from './steps/force.ts';
@@ -25,6 +27,8 @@ export type Action =
   | { readonly kind: 'wal' }
   /** Requested by our own restore_command; `trouble` is undefined once the archive can be used again. */
   | { readonly kind: 'restore-state'; readonly trouble: string | undefined }
+  /** Requested by our own archive_cleanup_command: recovery needs no WAL before this segment. */
+  | { readonly kind: 'restartpoint'; readonly needed: SegmentName }
   /** Requested by another host. */
   | { readonly kind: 'serve'; readonly call: VerbCall };
 
@@ -71,6 +75,12 @@ function failoverAction(number: string, options: Options): Action {
   return target === undefined ? { kind: 'failover' } : { kind: 'recover', target };
 }
 
+function neededSegment(text: string): SegmentName {
+  const name = parseWalName(text);
+  if (name.kind === 'segment') return name;
+  throw usageError(`--restartpoint "${quoted(text, 100)}" is no WAL segment`, 'The server passes it as %r.');
+}
+
 interface Asked {
   readonly word: string;
   readonly action: Action;
@@ -79,7 +89,7 @@ interface Asked {
 /** Every action that the options ask for, with the words to name it by. */
 function askedActions(options: Options): readonly Asked[] {
   const { init, ping, base, verify, backupInfo, standby, wal, cleanup, failover, action } = options;
-  const { restoreGood, restoreTrouble: trouble, serve } = options;
+  const { restoreGood, restoreTrouble: trouble, restartpoint, serve } = options;
   const asked: readonly (Asked | undefined)[] = [
     init && { word: '-I', action: { kind: 'init' } },
     ping && { word: '-P', action: { kind: 'ping' } },
@@ -94,6 +104,9 @@ function askedActions(options: Options): readonly Asked[] {
     trouble === undefined
       ? undefined
       : { word: '--restore-trouble', action: { kind: 'restore-state', trouble } },
+    restartpoint === undefined
+      ? undefined
+      : { word: '--restartpoint', action: { kind: 'restartpoint', needed: neededSegment(restartpoint) } },
     serve === undefined
       ? undefined
       : { word: '--serve', action: { kind: 'serve', call: readVerbCall(serve) } },

@@ -78,6 +78,8 @@ export const flags = {
   // For bin/cmd_standby itself, as the server's restore_command.
   restoreTrouble: ['hidden', '--restore-trouble <MESSAGE>', ''],
   restoreGood: ['hidden', '--restore-good', ''],
+  // For bin/cmd_standby itself, as the server's archive_cleanup_command.
+  restartpoint: ['hidden', '--restartpoint <SEGMENT>', ''],
   // For the other hosts of the cluster: see src/verbs.
   serve: ['hidden', '--serve <VERB>', ''],
 } as const satisfies FlagTable;

@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { refusal } from '../../errors.ts';
+import { keptSlot } from '../../postgres/kept-slot.ts';
 import { segmentContaining, type WalLayout } from '../../postgres/lsn.ts';
 import { compareWalNames, parseWalName, type SegmentName, type WalName } from '../../postgres/wal-name.ts';
 import { fsyncPath } from '../../system/durable.ts';
@@ -11,6 +12,7 @@ import { olderThan } from '../archive/older.ts';
 import { type Archive, requireArchive } from '../archive/own-archive.ts';
 import { isSuperseded } from '../archive/superseded.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
+import { earlierOf, keptFrom } from '../keep/kept-from.ts';
 import { type DataDirectory, readDataDirectory, refuseIncompleteCopy } from '../server/data-directory.ts';
 import { perform } from '../steps/carry-out.ts';
 import type { StepEntry, StepTable } from '../steps/step-table.ts';
@@ -21,6 +23,8 @@ export interface CleanupFacts {
   readonly layout: WalLayout;
   readonly numarchives: number;
   readonly superseded: readonly Superseded[];
+  /** WAL from here on is what the standby's replication slot waits for; undefined if it has none. */
+  readonly keptFrom: bigint | undefined;
 }
 
 /** A directory in archivedir with WAL that an earlier base backup on this host made unnecessary. */
@@ -53,6 +57,13 @@ function firstNeeded({ directory, layout }: CleanupFacts): SegmentName {
   );
 }
 
+/** What the slot was not advanced over must stay, too: it proves that the WAL behind it has arrived. */
+function firstWanted(facts: CleanupFacts): SegmentName {
+  const { keptFrom, layout } = facts;
+  const needed = firstNeeded(facts);
+  return keptFrom === undefined ? needed : earlierOf(needed, keptFrom, layout);
+}
+
 /** The steps for a directory of superseded WAL. The directory itself is removed if it is empty afterwards. */
 function supersededSteps(
   { directory, files, hasOthers }: Superseded,
@@ -69,7 +80,7 @@ function supersededSteps(
 /** Removes unnecessary WAL, oldest first. At least `numarchives` segments always stay in archivedir. */
 export function planCleanup(facts: CleanupFacts): readonly CleanupStep[] {
   const { files, layout, numarchives } = facts;
-  const needed = firstNeeded(facts);
+  const needed = firstWanted(facts);
   let mayGo = Math.max(0, files.filter(({ kind }) => kind === 'segment').length - numarchives);
   const steps = facts.superseded.flatMap((superseded) => supersededSteps(superseded, needed, layout));
   for (const name of [...olderThan(files, needed, layout)].sort(compareWalNames)) {
@@ -102,7 +113,7 @@ async function findSuperseded(archivedir: string): Promise<readonly Superseded[]
   );
 }
 
-async function observe(deps: StandbyDeps): Promise<CleanupFacts> {
+async function observe(deps: StandbyDeps, isDry: boolean): Promise<CleanupFacts> {
   const { settings } = deps;
   await refuseIncompleteCopy(settings.pgdata);
   const directory = await readDataDirectory(settings.pgdata);
@@ -112,7 +123,22 @@ async function observe(deps: StandbyDeps): Promise<CleanupFacts> {
     walSegmentSkipsFF: directory.capabilities.walSegmentSkipsFF,
   };
   const superseded = await findSuperseded(archive.directory);
-  return { directory, files: archive.files, layout, numarchives: settings.numarchives, superseded };
+  const keptFrom = await keptFromHere(deps, directory, isDry);
+  return { directory, files: archive.files, layout, numarchives: settings.numarchives, superseded, keptFrom };
+}
+
+/** Without the slot's location, what it waits for could be removed from the archive, and it would wait forever. */
+async function keptFromHere(
+  deps: StandbyDeps,
+  directory: DataDirectory,
+  isDry: boolean,
+): Promise<bigint | undefined> {
+  const kept = await keptFrom(deps, directory, isDry);
+  if (kept.kind !== 'unknown') return kept.from;
+  throw refusal(`cannot ask replication slot "${keptSlot}" which WAL it waits for; nothing was removed`, {
+    detail: kept.reason,
+    hint: 'The standby must run and answer queries: cmd_standby -C … -S',
+  });
 }
 
 function removal(remove: (path: string) => Promise<void>): StepEntry<{ readonly name: string }, StandbyDeps> {
@@ -133,7 +159,7 @@ const cleanupSteps: StepTable<CleanupStep, StandbyDeps> = {
 /** `--cleanup`: removes WAL from archivedir that is provably unnecessary. */
 export async function cleanUpArchive(deps: StandbyDeps, options: ActionOptions): Promise<number> {
   const { archivedir } = deps.settings;
-  const steps = planCleanup(await observe(deps));
+  const steps = planCleanup(await observe(deps, options.dryRun));
   if (!(await perform(deps, options, steps, cleanupSteps, deps))) return 0;
   await fsyncPath(archivedir);
   const files = steps.filter(({ kind }) => kind === 'remove');

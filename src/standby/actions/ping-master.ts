@@ -5,6 +5,7 @@ import { type Checked, is, parseJson } from '../../system/json.ts';
 import { isNotificationDue, notify, saidFields, type SaidState, type Severity } from '../../system/notify.ts';
 import { replaceDurably } from '../../system/replaceable.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
+import { keepStreamedWalAside } from '../keep/keep.ts';
 import { lookAtPrimary } from '../primary/liveness/liveness.ts';
 import {
   describeWatched,
@@ -60,6 +61,7 @@ export async function pingMaster(deps: StandbyDeps, options: ActionOptions): Pro
   const message = describeWatched(watched, liveness, identity, known.systemIdentifier);
   if (!options.dryRun) await notifyOfChange(deps, watched, message);
   deps.report(message);
+  if (!options.dryRun) await keepStreamedWalAside(deps);
   if (liveness.kind === 'dead') for (const warning of liveness.warnings) deps.report(warning);
   return watchedExitCodes[watched];
 }

@@ -1,11 +1,16 @@
 import { join } from 'node:path';
 import { PitrError } from '../../errors.ts';
+import { keptSlot } from '../../postgres/kept-slot.ts';
 import type { LowLimit } from '../../postgres/standby-limits.ts';
 import { exists } from '../../system/durable.ts';
 import type { Postmaster } from '../../system/postmaster.ts';
 import { type Archive, requireArchive } from '../archive/own-archive.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
 import { type ConfCopy, planConfCopies } from '../host/conf-files.ts';
+import { keepStreamedWalAside } from '../keep/keep.ts';
+import { removeSlot } from '../keep/leftover.ts';
+import { hasKeptSlot } from '../keep/slot.ts';
+import { type Keeping, makeSlotOnStart, observeKeeping, sayNotKept } from '../keep/start.ts';
 import { sayWherePrimaryIsHere } from '../primary/primary-is-here.ts';
 import { writeRecoverySettings } from '../recovery/files.ts';
 import { removeGuard } from '../recovery/guard.ts';
@@ -39,11 +44,16 @@ export interface StartFacts {
   readonly hasFirstSegment: boolean;
   /** Settings that are lower here than pg_control demands. */
   readonly lowLimits: readonly LowLimit[];
+  readonly keeping: Keeping;
+  /** A replication slot of ours, from an earlier run of this standby. */
+  readonly hasKeptSlot: boolean;
 }
 
 export type StartStep =
   | Exclude<ServerStep, { readonly kind: 'stop-server' }>
   | { readonly kind: 'write-settings'; readonly settings: RecoverySettings; readonly streams: boolean }
+  | { readonly kind: 'remove-slot' }
+  | { readonly kind: 'keep-streamed' }
   | { readonly kind: 'see-it-stream' };
 
 function archiveObjections({
@@ -92,9 +102,11 @@ export function planStartStandby(facts: StartFacts): readonly StartStep[] {
   return [
     ...facts.copies.map((copy) => ({ kind: 'copy-conf', copy }) as const),
     { kind: 'write-settings', settings: facts.settings, streams: facts.streams },
+    ...(facts.hasKeptSlot && facts.keeping.kind !== 'slot' ? [{ kind: 'remove-slot' } as const] : []),
     { kind: 'start-server', configuration: facts.configuration },
     { kind: 'see-it-recover' },
     ...(facts.streams ? [{ kind: 'see-it-stream' } as const] : []),
+    ...(facts.keeping.kind === 'slot' ? [{ kind: 'keep-streamed' } as const] : []),
   ];
 }
 
@@ -112,6 +124,7 @@ async function observe({ server, directory, postmaster }: FoundServer): Promise<
   const streaming = streamingOf(server);
   const place = await recoveryPlace(server, configuration);
   const trigger = capabilities.triggerFile === undefined ? undefined : streaming?.triggerFile;
+  const keeping = await observeKeeping(server, configuration);
   return {
     directory,
     postmaster,
@@ -119,6 +132,8 @@ async function observe({ server, directory, postmaster }: FoundServer): Promise<
     configuration,
     copies: await planConfCopies(settings, 'standby'),
     settings: recoverySettings(capabilities, { kind: 'standby', streaming }, place),
+    keeping,
+    hasKeptSlot: await hasKeptSlot(settings.pgdata),
     streams: streaming !== undefined,
     triggerFile: trigger !== undefined && (await exists(trigger)) ? trigger : undefined,
     hasFirstSegment: await hasFirstSegment(directory, archive),
@@ -153,6 +168,17 @@ const startSteps: StepTable<StartStep, ServerContext> = {
         message: 'the standby was started, but is not seen recovering',
       }),
   },
+  'remove-slot': {
+    say: () => `drop replication slot "${keptSlot}" of an earlier run: nothing would advance it`,
+    run: ({ server }) => removeSlot(server),
+  },
+  'keep-streamed': {
+    say: () =>
+      `have replication slot "${keptSlot}" here, so that WAL which the archive lacks stays in pg_wal`,
+    run: async ({ server }) => {
+      sayNotKept(server, await makeSlotOnStart(server));
+    },
+  },
   'see-it-stream': {
     say: () => 'wait until it is seen streaming from the primary',
     run: seeItStream,
@@ -167,6 +193,8 @@ async function seeItStream({ server, started }: ServerContext): Promise<void> {
   const seen = await waitUntilStreaming(server, started);
   if (seen.kind === 'done') return;
   const { deps } = server;
+  // It may stream later, and the archive may bring WAL until then.
+  await keepStreamedWalAside(deps);
   const { master_public_ip: host, port, repl_db_user: user } = deps.settings;
   throw new PitrError('the standby was started and recovers, but it is not seen streaming from the primary', {
     detail: `${seen.reason}; ${await serverLogTail(deps, started)}`,
@@ -178,8 +206,10 @@ async function seeItStream({ server, started }: ServerContext): Promise<void> {
 export async function startStandby(deps: StandbyDeps, options: ActionOptions): Promise<number> {
   await sayWherePrimaryIsHere(deps);
   const found = await findServer(deps, 'start');
-  const steps = planStartStandby(await observe(found));
+  const facts = await observe(found);
+  const steps = planStartStandby(facts);
   const context = { server: found.server, started: notStartedHere };
+  if (facts.keeping.kind === 'not-kept') sayNotKept(found.server, facts.keeping.reason);
   if (!(await perform(deps, options, steps, startSteps, context))) return 0;
   deps.log.notice('check_pgpid_func()');
   deps.report('Successfully entered standby mode');

@@ -5,6 +5,7 @@ import type { CommandLine } from '../../system/command.ts';
 import { readIfExists } from '../../system/durable.ts';
 import { findProgram, requireProgram } from '../../system/find-program.ts';
 import { readRecord } from '../backup-record/record.ts';
+import { isKeepingWanted } from '../keep/visit.ts';
 import type { Server } from '../server/server.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
 import { packageFolders } from '../server/server-programs.ts';
@@ -66,6 +67,8 @@ export async function recoveryPlace(
     iniFile: deps.iniFile,
     pgStandby: await pgStandby(server),
     pgArchivecleanup: await pgArchivecleanup(server),
+    keepsStreamed: isKeepingWanted(server),
+    ownCleanup: (configuration.inFile.get('archive_cleanup_command') ?? '') !== '',
     ownRetryInterval: configuration.inFile.has('wal_retrieve_retry_interval'),
     ownTargets: await ownTargets(server, configuration),
   };

@@ -37,6 +37,10 @@ export interface RecoveryPlace {
   /** Only for 8.4. */
   readonly pgStandby: CommandLine | undefined;
   readonly pgArchivecleanup: CommandLine | undefined;
+  /** Whether a slot keeps streamed WAL here, which each restartpoint is an occasion to advance. */
+  readonly keepsStreamed: boolean;
+  /** Whether the user's own configuration sets `archive_cleanup_command`. */
+  readonly ownCleanup: boolean;
   /** Whether the user's own configuration sets `wal_retrieve_retry_interval`. */
   readonly ownRetryInterval: boolean;
   /** Recovery targets in the server's own configuration; from 12 on they would have an effect. */
@@ -101,6 +105,24 @@ function streamingSettings(capabilities: Capabilities, streaming: Streaming): Ma
   return settings;
 }
 
+/**
+ * The server runs it at each restartpoint, after it has removed WAL. Where a slot keeps WAL that the archive lacks, our
+ * launcher advances the slot first: pg_archivecleanup alone would remove what proves that WAL has arrived.
+ */
+function cleanupCommand(
+  { hasArchiveCleanupCommand }: Capabilities,
+  { pgArchivecleanup: program, archivedir, launcher, iniFile, keepsStreamed, ownCleanup }: RecoveryPlace,
+  streams: boolean,
+): string | undefined {
+  if (!hasArchiveCleanupCommand) return undefined;
+  const cleanup = program === undefined ? undefined : `${shellWords(program)} ${shellWord(archivedir)}`;
+  if (streams && keepsStreamed && !(cleanup === undefined && ownCleanup)) {
+    const ours = `${shellWord(launcher)} --restartpoint ${shellWord(iniFile)} "%r"`;
+    return cleanup === undefined ? ours : `${ours} ${cleanup}`;
+  }
+  return cleanup === undefined ? undefined : `${cleanup} "%r"`;
+}
+
 function standbySettings(
   capabilities: Capabilities,
   streaming: Streaming | undefined,
@@ -111,10 +133,8 @@ function standbySettings(
     return settings.set('restore_command', waitingRestoreCommand(place.pgStandby, place.archivedir));
   if (capabilities.recoveryConf === 'recovery.conf') settings.set('standby_mode', 'on');
   settings.set('restore_command', restoreCommand(place, 'standby'));
-  if (place.pgArchivecleanup !== undefined && capabilities.hasArchiveCleanupCommand) {
-    const cleanup = `${shellWords(place.pgArchivecleanup)} ${shellWord(place.archivedir)} "%r"`;
-    settings.set('archive_cleanup_command', cleanup);
-  }
+  const cleanup = cleanupCommand(capabilities, place, streaming !== undefined);
+  if (cleanup !== undefined) settings.set('archive_cleanup_command', cleanup);
   if (streaming === undefined) return settings;
   return new Map([...settings, ...streamingSettings(capabilities, streaming)]);
 }

@@ -1,4 +1,5 @@
 import { type ConfCopy, copyConf } from '../host/conf-files.ts';
+import { fitSlot } from '../keep/leftover.ts';
 import { type Started, startServerProgram, stopServerProgram } from '../server/local-server.ts';
 import { mustBeSeen } from '../server/recovering.ts';
 import type { Server } from '../server/server.ts';
@@ -30,6 +31,7 @@ export const serverSteps: StepTable<ServerStep, ServerContext> = {
   'start-server': {
     say: ({ configuration }) => `start the server with ${configuration.configFile}`,
     run: async (context, { configuration }) => {
+      await fitSlot(context.server, 'standby', configuration);
       context.started = await startServerProgram(context.server, configuration);
     },
   },

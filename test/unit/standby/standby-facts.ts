@@ -48,6 +48,8 @@ export const place: RecoveryPlace = {
   iniFile: '/i',
   pgStandby: undefined,
   pgArchivecleanup: undefined,
+  keepsStreamed: false,
+  ownCleanup: false,
   ownRetryInterval: false,
   ownTargets: [],
 };

@@ -8,6 +8,7 @@ import {
   hasOtherSources,
   planConfCopies,
 } from '../../host/conf-files.ts';
+import { fitSlot } from '../../keep/leftover.ts';
 import { restartServerProgram, startServerProgram } from '../../server/local-server.ts';
 import type { Server } from '../../server/server.ts';
 import {
@@ -143,6 +144,7 @@ async function needsRestart(server: Server, files: readonly ConfCopy[]): Promise
 /** Starts a server that was promoted and has ended since. */
 export async function startPromoted(server: Server, { conf, configuration }: PromotedStart): Promise<void> {
   const { deps } = server;
+  await fitSlot(server, conf === undefined ? 'standby' : 'failover', configuration);
   const start = () => startServerProgram(server, configuration);
   if (conf !== undefined) {
     await startOrGoBack(server, await copyFiles(deps, conf), start);
@@ -200,6 +202,7 @@ async function putIntoForce(server: Server, conf: FailoverConf): Promise<void> {
 
 /** Puts `pg_conf_failover` and `pg_hba_conf_failover` into force, by a reload or, if necessary, by a restart. */
 export async function useFailoverConf(server: Server, conf: FailoverConf): Promise<void> {
+  await fitSlot(server, 'failover', conf.configuration);
   await putIntoForce(server, conf);
   await warnOfOtherFiles(server, conf.configuration);
 }

@@ -36,6 +36,7 @@ function facts(names: readonly string[], changes: Partial<CleanupFacts> = {}): C
     files,
     layout,
     numarchives: 0,
+    keptFrom: undefined,
     superseded: [],
     ...changes,
   };

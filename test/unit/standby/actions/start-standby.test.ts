@@ -16,6 +16,8 @@ function facts(changes: Partial<StartFacts> = {}): StartFacts {
     triggerFile: undefined,
     hasFirstSegment: true,
     lowLimits: [],
+    keeping: { kind: 'not-needed' },
+    hasKeptSlot: false,
     ...changes,
   };
 }
@@ -26,6 +28,19 @@ describe('-S', () => {
   test('prepares, starts and sees', () => {
     expect(kinds(facts())).toEqual(['copy-conf', 'write-settings', 'start-server', 'see-it-recover']);
     expect(kinds(facts({ streams: true })).slice(-2)).toEqual(['see-it-recover', 'see-it-stream']);
+  });
+
+  test('keeps streamed WAL once it streams, and drops a slot that nothing would advance', () => {
+    const slot = { kind: 'slot' } as const;
+    expect(kinds(facts({ streams: true, keeping: slot, hasKeptSlot: true })).slice(-2)).toEqual([
+      'see-it-stream',
+      'keep-streamed',
+    ]);
+    const left = kinds(facts({ hasKeptSlot: true }));
+    expect(left.indexOf('remove-slot')).toBeLessThan(left.indexOf('start-server'));
+    expect(left).toContain('remove-slot');
+    const notKept = { kind: 'not-kept', reason: 'x' } as const;
+    expect(kinds(facts({ streams: true, keeping: notKept, hasKeptSlot: true }))).toContain('remove-slot');
   });
 
   test.each(['in-archive-recovery', 'shut-down-in-recovery'] as const)(

@@ -42,6 +42,8 @@ const place: RecoveryPlace = {
   iniFile: '/var/lib/postgresql/pitrtools/etc/cmd_standby.ini',
   pgStandby: { program: '/usr/lib/postgresql/8.4/bin/pg_standby', args: [] },
   pgArchivecleanup: { program: '/usr/lib/postgresql/15/bin/pg_archivecleanup', args: [] },
+  keepsStreamed: false,
+  ownCleanup: false,
   ownRetryInterval: false,
   ownTargets: [],
 };
@@ -220,5 +222,30 @@ describe('the restore_command, through a real shell', () => {
       'pg_wal/RECOVERYXLOG',
       '',
     ]);
+  });
+});
+
+describe('archive_cleanup_command of a standby that streams and keeps WAL by a slot', () => {
+  const mode = { kind: 'standby', streaming } as const;
+  const command = (version: string, changes: Partial<RecoveryPlace>, given: RecoveryMode = mode) => {
+    const capabilities = capabilitiesOf(parseVersion(version));
+    const settings = recoverySettings(capabilities, given, { ...place, keepsStreamed: true, ...changes });
+    return new Map([...settings.recoveryConf, ...settings.parameters]).get('archive_cleanup_command');
+  };
+  const ours = `"${place.launcher}" --restartpoint "${place.iniFile}" "%r"`;
+  const program = '"/usr/lib/postgresql/15/bin/pg_archivecleanup" "/var/lib/postgresql/archive"';
+
+  test.each(['11', '15', '18'])('is our launcher on %s, which gets the program', (version) => {
+    expect(command(version, {})).toBe(`${ours} ${program}`);
+    expect(command(version, { pgArchivecleanup: undefined })).toBe(ours);
+  });
+
+  test("is the user's own if he has one and the INI names no program", () => {
+    expect(command('15', { pgArchivecleanup: undefined, ownCleanup: true })).toBeUndefined();
+    expect(command('15', { ownCleanup: true })).toBe(`${ours} ${program}`);
+  });
+
+  test('is the program alone where nothing is streamed', () => {
+    expect(command('15', {}, { kind: 'standby', streaming: undefined })).toBe(`${program} "%r"`);
   });
 });

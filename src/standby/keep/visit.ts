@@ -1,0 +1,174 @@
+import { join } from 'node:path';
+import { keptSlot } from '../../postgres/kept-slot.ts';
+import { formatLsn } from '../../postgres/lsn.ts';
+import type { SegmentName } from '../../postgres/wal-name.ts';
+import type { LocalSql } from '../../system/local-sql.ts';
+import { readPostmaster } from '../../system/postmaster.ts';
+import { readArchive } from '../archive/own-archive.ts';
+import type { StandbyDeps } from '../deps.ts';
+import type { DataDirectory } from '../server/data-directory.ts';
+import { type Server, serverOf } from '../server/server.ts';
+import { withLocalServer } from '../server/server-state.ts';
+import { archivedUpTo, missingBetween, type OwnWal, readOwnWal } from './archived-chain.ts';
+import { freeBytes, releaseFor } from './bound.ts';
+import { advanceSlot, askSlot, dropSlot, hasKeptSlot, makeSlot, type SlotFacts } from './slot.ts';
+
+/** WAL that the slot does not hold any more, though archivedir may lack it. */
+export interface Loss {
+  readonly reason: string;
+  /** The segments that archivedir lacks; undefined if they are not known. */
+  readonly missing: readonly SegmentName[] | undefined;
+}
+
+export type Visit =
+  /** There is no slot, and none is wanted. */
+  | { readonly kind: 'none' }
+  /** A slot is wanted and cannot be made. */
+  | { readonly kind: 'obstacle'; readonly reason: string }
+  /** The server could not be asked: whether it still holds something is not known. */
+  | {
+      readonly kind: 'unknown';
+      readonly reason: string;
+      /** The server runs and refuses: if that lasts, the slot is never advanced. */
+      readonly isRefused: boolean;
+    }
+  | {
+      readonly kind: 'held';
+      /** WAL from here on stays in pg_wal. */
+      readonly from: bigint;
+      /** In bytes. */
+      readonly segmentSize: number;
+      /** In bytes: what the server would have removed without the slot. */
+      readonly heldBytes: number;
+      readonly loss: Loss | undefined;
+    };
+
+/** SQLSTATE: another call of ours is advancing the slot at this moment. */
+const objectInUse = '55006';
+
+/** Whether this host's INI file and release ask for a slot while the server here is a standby. */
+export function isKeepingWanted({ deps, capabilities }: Pick<Server, 'deps' | 'capabilities'>): boolean {
+  const { use_streaming_replication: streams, keep_streamed_max: most } = deps.settings;
+  return streams && most > 0 && capabilities.slotAdvanceFunction !== undefined;
+}
+
+interface Session {
+  readonly server: Server;
+  readonly directory: DataDirectory;
+  readonly sql: LocalSql;
+}
+
+/** Undefined if archivedir cannot be relied on: then it proves nothing. */
+async function ownWal({ server: { deps }, directory }: Session, segmentSize: number) {
+  const { archivedir } = deps.settings;
+  const read = await readArchive(archivedir);
+  if (read.kind === 'unusable') deps.log.debug(`archivedir cannot be used: ${read.reason}`);
+  if (read.kind === 'unusable') return undefined;
+  if (read.archive.sentinel.systemIdentifier !== directory.control?.systemIdentifier) return undefined;
+  return readOwnWal(archivedir, directory, segmentSize);
+}
+
+async function lossOf(wal: OwnWal | undefined, from: bigint, upTo: bigint, reason: string) {
+  const missing = wal === undefined ? undefined : await missingBetween(wal, from, upTo);
+  return missing?.length === 0 ? undefined : { reason, missing };
+}
+
+/** The server dropped what the slot held: on a standby a new slot holds what is left. */
+async function renew({ server, sql }: Session, facts: SlotFacts): Promise<void> {
+  await dropSlot(sql);
+  if (facts.isRecovering && isKeepingWanted(server)) await makeSlot(sql);
+}
+
+async function ensureSlot(session: Session): Promise<{ facts: SlotFacts; loss: Loss | undefined }> {
+  const { sql, server } = session;
+  const ask = () => askSlot(sql, server.capabilities);
+  const facts = await ask();
+  const wanted = facts.isRecovering ? isKeepingWanted(server) : server.deps.settings.keep_streamed_max > 0;
+  if (facts.slot !== undefined && !wanted) {
+    await dropSlot(sql);
+    return { facts: { ...facts, slot: undefined }, loss: undefined };
+  }
+  if (facts.slot !== undefined && facts.slot.restartLsn === undefined) {
+    await renew(session, facts);
+    const reason = 'the server gave it up (max_slot_wal_keep_size or idle_replication_slot_timeout)';
+    return { facts: await ask(), loss: { reason, missing: undefined } };
+  }
+  const isMissing = facts.slot === undefined && facts.isRecovering && wanted;
+  if (!isMissing || facts.obstacle !== undefined) return { facts, loss: undefined };
+  await makeSlot(sql);
+  return { facts: await ask(), loss: undefined };
+}
+
+/** On a standby, gives up what archivedir holds. A primary's slot waits for the standbys that are to get the WAL. */
+async function advance(session: Session, facts: SlotFacts, wal: OwnWal | undefined): Promise<SlotFacts> {
+  const { sql, server } = session;
+  const from = facts.slot?.restartLsn;
+  if (!facts.isRecovering || from === undefined || wal === undefined) return facts;
+  const upTo = await archivedUpTo(wal, from);
+  if (upTo <= from) return facts;
+  await advanceSlot(sql, upTo);
+  return askSlot(sql, server.capabilities);
+}
+
+async function visitIn(session: Session): Promise<Visit> {
+  const { sql, server, directory } = session;
+  const { facts: first, loss } = await ensureSlot(session);
+  if (first.slot === undefined) {
+    const isWanted = first.isRecovering && isKeepingWanted(server);
+    if (isWanted && first.obstacle !== undefined) return { kind: 'obstacle', reason: first.obstacle };
+    return { kind: 'none' };
+  }
+  const wal = await ownWal(session, first.segmentSize);
+  const facts = await advance(session, first, wal);
+  const free = await freeBytes(join(directory.pgdata, server.capabilities.walDirName));
+  const release = releaseFor(facts, { most: server.deps.settings.keep_streamed_max, free });
+  const held = (now: SlotFacts, found: Loss | undefined): Visit => ({
+    kind: 'held',
+    from: now.slot?.restartLsn ?? now.redoLsn,
+    segmentSize: now.segmentSize,
+    heldBytes: now.slot?.heldBytes ?? 0,
+    loss: found,
+  });
+  const from = facts.slot?.restartLsn;
+  if (release === undefined || from === undefined || release.upTo <= from) return held(facts, loss);
+  const released = await lossOf(wal, from, release.upTo, release.reason);
+  await advanceSlot(sql, release.upTo);
+  return held(await askSlot(sql, server.capabilities), released ?? loss);
+}
+
+/**
+ * Brings the slot up to date: makes it if it is wanted, gives up what archivedir holds, and what is beyond the bound.
+ * Without a slot on disk and without the wish for one, the server is not even asked.
+ */
+export async function visitSlot(deps: StandbyDeps, directory: DataDirectory): Promise<Visit> {
+  const server = serverOf(deps, directory.capabilities);
+  if (directory.capabilities.slotAdvanceFunction === undefined) return { kind: 'none' };
+  const isStandby = directory.record.settings?.mode === 'standby';
+  const has = await hasKeptSlot(directory.pgdata);
+  if (!has && !(isStandby && isKeepingWanted(server))) return { kind: 'none' };
+  const answer = await withLocalServer(server, (sql) => visitIn({ server, directory, sql }));
+  if (answer.kind === 'answered') return answer.value;
+  const isBusy = answer.kind === 'rejected' && answer.code === objectInUse;
+  const { kind } = await readPostmaster(directory.pgdata);
+  const isRefused = has && kind === 'running' && answer.kind !== 'not-accepting' && !isBusy;
+  return { kind: 'unknown', reason: answer.reason, isRefused };
+}
+
+function describeMissing(missing: Loss['missing'], archivedir: string): string {
+  const [first] = missing ?? [];
+  const last = missing?.at(-1);
+  if (missing === undefined || first === undefined || last === undefined)
+    return `${archivedir} may lack some of it`;
+  const what =
+    missing.length === 1 ? first.text : `${missing.length} segments, ${first.text} to ${last.text}`;
+  return `${archivedir} lacks ${what}`;
+}
+
+/** What it means that WAL is not held any more. */
+export function describeLoss({ reason, missing }: Loss, archivedir: string): string {
+  return `WAL that only streaming had brought is not kept here any more: ${reason}; ${describeMissing(missing, archivedir)}. After a failover to this host, other standbys that lack it need a new base backup`;
+}
+
+export function describeHeld({ from }: Extract<Visit, { kind: 'held' }>): string {
+  return `replication slot "${keptSlot}" keeps WAL from ${formatLsn(from)} on`;
+}

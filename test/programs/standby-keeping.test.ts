@@ -1,0 +1,201 @@
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
+import { testMajors } from '../harness/postgres-programs.ts';
+import { test } from '../harness/test.ts';
+import type { World } from '../harness/world.ts';
+import { expectExit, makePair, type Pair, type PairOptions } from './standby-kit.ts';
+
+const slot = 'pitrtools_keep';
+
+async function makeStreamingPair(world: World, options: PairOptions = {}): Promise<Pair> {
+  return makePair(world, {
+    ...options,
+    ini: { use_streaming_replication: 'on', repl_db_user: world.user, ...options.ini },
+    settings: { min_wal_size: '32MB', ...options.settings },
+  });
+}
+
+async function startStreaming(world: World, pair: Pair, args = ['-S']): Promise<string> {
+  const started = await world.cmdStandby(pair.standby, args);
+  expectExit(started, 0);
+  return started.stderr;
+}
+
+/** Its archive_command fails from now on, or works again. */
+async function breakArchiving({ primary }: Pair, isBroken: boolean): Promise<void> {
+  if (isBroken) await primary.sql("ALTER SYSTEM SET archive_command = 'false'");
+  else await primary.sql('ALTER SYSTEM RESET archive_command');
+  await primary.reload();
+}
+
+/** A checkpoint of the primary, replayed here, and the restartpoint that it allows. */
+async function restartpoint({ primary, standby }: Pair): Promise<void> {
+  await primary.sql('CHECKPOINT');
+  const end = await primary.value('SELECT pg_current_wal_lsn()');
+  await replayed(standby, end);
+  await standby.sql('CHECKPOINT');
+}
+
+async function replayed(standby: Pair['standby'], lsn: string): Promise<void> {
+  await eventually(async () => {
+    const past = await standby.value('SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn', [lsn]);
+    return past === 'true';
+  });
+}
+
+/** Segments full of rows, streamed and replayed. */
+async function stream(pair: Pair, count: number): Promise<string[]> {
+  const names: string[] = [];
+  for (let index = 0; index < count; index++) {
+    await pair.primary.sql(
+      'INSERT INTO rows SELECT generate_series((SELECT count(*) FROM rows) + 1, (SELECT count(*) FROM rows) + 10)',
+    );
+    names.push(await pair.primary.switchWal());
+  }
+  await replayed(pair.standby, await pair.primary.value('SELECT pg_current_wal_lsn()'));
+  return names;
+}
+
+function inPgWal({ standby }: Pair): string[] {
+  return readdirSync(join(standby.pgdata, 'pg_wal')).filter((name) => /^[0-9A-F]{24}$/.test(name));
+}
+
+async function slotSegment({ standby }: Pair): Promise<string> {
+  const [row] = await standby.sql(
+    'SELECT restart_lsn::text AS lsn FROM pg_replication_slots WHERE slot_name = $1',
+    [slot],
+  );
+  if (row === undefined) return 'no slot';
+  const [high = '0', low = '0'] = String(row['lsn']).split('/');
+  const hex = (value: number) => value.toString(16).toUpperCase().padStart(8, '0');
+  return `${hex(Number.parseInt(high, 16))}${hex(Math.floor(Number.parseInt(low, 16) / (16 * 1024 * 1024)))}`;
+}
+
+/** The place of a segment, whatever its timeline. */
+const placeOf = (name: string) => name.slice(8);
+
+describe.each(testMajors())('WAL that only streaming brings, on PostgreSQL %i', (major) => {
+  test.override({ major });
+
+  test('stays through restartpoints until the archive has it', async ({ world }) => {
+    const pair = await makeStreamingPair(world);
+    await startStreaming(world, pair);
+    expect(await slotSegment(pair)).not.toBe('no slot');
+    await breakArchiving(pair, true);
+    const first = await stream(pair, 5);
+    await restartpoint(pair);
+    const second = await stream(pair, 5);
+    await restartpoint(pair);
+    await restartpoint(pair);
+    const missed = [...first, ...second];
+    expect(inPgWal(pair)).toEqual(expect.arrayContaining(missed));
+    expect(pair.standby.archive()).not.toEqual(expect.arrayContaining([missed[0]]));
+    const listing = await world.cmdStandby(pair.standby, ['--wal']);
+    expect(listing.stdout).toContain(missed[0] ?? '');
+
+    await breakArchiving(pair, false);
+    await pair.standby.received(missed.at(-1) ?? '');
+    // The server's own archive_cleanup_command advances the slot, and cleans up what recovery does not need.
+    await restartpoint(pair);
+    await eventually(async () => (await slotSegment(pair)) > placeOf(missed.at(-1) ?? ''), {
+      what: 'the slot behind what the archive has received',
+    });
+    await eventually(() => !pair.standby.archive().includes(missed[0] ?? ''));
+    await restartpoint(pair);
+    await eventually(() => !inPgWal(pair).includes(missed[0] ?? ''), { what: 'removed from pg_wal' });
+  });
+
+  test('is given up beyond keep_streamed_max, which is said once', async ({ world }) => {
+    const pair = await makeStreamingPair(world, { ini: { keep_streamed_max: '64MB' } });
+    const { standby } = pair;
+    await startStreaming(world, pair);
+    await breakArchiving(pair, true);
+    const missed = await stream(pair, 8);
+    await restartpoint(pair);
+    const critical = () => standby.host.notifications().filter(({ severity }) => severity === 'critical');
+    await eventually(() => critical().length > 0, { what: 'a notification' });
+    expect(critical()[0]?.message).toContain(`it was more than 64 MB (keep_streamed_max)`);
+    expect(critical()[0]?.message).toContain(`${missed[0] ?? ''} to `);
+    const kept = await slotSegment(pair);
+    expect(kept > placeOf(missed[0] ?? '')).toBe(true);
+    await restartpoint(pair);
+    expect(inPgWal(pair)).not.toContain(missed[0]);
+    expect(inPgWal(pair)).toEqual(expect.arrayContaining(missed.filter((name) => placeOf(name) >= kept)));
+    expectExit(await world.cmdStandby(standby, ['-P']), 0);
+    expect(critical()).toHaveLength(1);
+  });
+
+  test('is not kept where that is not possible, which -S says, and starts', async ({ world }) => {
+    const pair = await makeStreamingPair(world, { settings: { max_replication_slots: 0 } });
+    const { standby } = pair;
+    const none = await startStreaming(world, pair);
+    expect(none).toContain(
+      'this standby keeps no WAL that its archive lacks: max_replication_slots is 0, and the slot needs at least 1',
+    );
+    expect(await slotSegment(pair)).toBe('no slot');
+    expectExit(await world.cmdStandby(standby, ['-A', 'stop']), 0);
+
+    standby.writeIni({ keep_streamed_max: 0 });
+    expect(await startStreaming(world, pair)).toContain('keep_streamed_max is 0');
+  });
+});
+
+test('a user without the right to make a slot is named, and the standby starts', async ({ world }) => {
+  const pair = await makeStreamingPair(world, { ini: { user: 'watcher' } });
+  const { primary, standby } = pair;
+  await primary.sql('CREATE ROLE watcher LOGIN');
+  await primary.sql('CHECKPOINT');
+  const said = await startStreaming(world, pair);
+  expect(said).toContain('the user "watcher" may not make a replication slot');
+  expect(await slotSegment(pair)).toBe('no slot');
+  expect(await standby.inRecovery()).toBe(true);
+});
+
+test('a slot is dropped where the server could not start with it, or nothing would advance it', async ({
+  world,
+}) => {
+  const pair = await makeStreamingPair(world);
+  const { standby } = pair;
+  const place = join(standby.pgdata, 'pg_replslot', slot);
+  await startStreaming(world, pair);
+  expect(existsSync(place)).toBe(true);
+  // Stopped and started by hand, it is the same.
+  await standby.restart();
+  expect(await slotSegment(pair)).not.toBe('no slot');
+  expectExit(await world.cmdStandby(standby, ['-A', 'stop']), 0);
+  standby.configure({ max_replication_slots: 0 });
+  rmSync(join(standby.host.directory, 'etc', 'pg_conf', 'postgresql.conf'));
+  standby.writeIni({ pg_conf: undefined });
+  const started = await world.cmdStandby(standby, ['-A', 'start']);
+  expectExit(started, 0);
+  expect(started.stderr).toContain(`replication slot "${slot}" is dropped`);
+  expect(existsSync(place)).toBe(false);
+  expectExit(await world.cmdStandby(standby, ['-A', 'stop']), 0);
+
+  standby.configure({ max_replication_slots: 5 });
+  await startStreaming(world, pair);
+  expect(existsSync(place)).toBe(true);
+  expectExit(await world.cmdStandby(standby, ['-A', 'stop']), 0);
+  standby.writeIni({ use_streaming_replication: 'off' });
+  await startStreaming(world, pair);
+  expect(existsSync(place)).toBe(false);
+});
+
+test('--cleanup advances the slot first, and keeps what the slot waits for', async ({ world }) => {
+  const pair = await makeStreamingPair(world, { ini: { pg_archivecleanup: undefined, numarchives: 0 } });
+  const { standby } = pair;
+  await startStreaming(world, pair);
+  const arrived = await stream(pair, 3);
+  await standby.received(arrived[2] ?? '');
+  await restartpoint(pair);
+  expectExit(await world.cmdStandby(standby, ['--cleanup']), 0);
+  expect((await slotSegment(pair)) > placeOf(arrived[2] ?? '')).toBe(true);
+  expect(standby.archive()).not.toContain(arrived[0]);
+
+  expectExit(await world.cmdStandby(standby, ['-A', 'stop']), 0);
+  const refused = await world.cmdStandby(standby, ['--cleanup']);
+  expectExit(refused, 4);
+  expect(refused.stderr).toContain('which WAL it waits for; nothing was removed');
+});
