@@ -2,6 +2,7 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
+import { writeIni } from '../harness/ini.ts';
 import { testMajors } from '../harness/postgres-programs.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
@@ -62,6 +63,21 @@ function inPgWal({ standby }: Pair): string[] {
   return readdirSync(join(standby.pgdata, 'pg_wal')).filter((name) => /^[0-9A-F]{24}$/.test(name));
 }
 
+/** The part that this host plays once it is the primary: it feeds another standby. */
+function writeArchiverIni(standby: Pair['standby'], user: string): void {
+  const { host } = standby;
+  writeIni(join(host.directory, 'etc', 'cmd_archiver.ini'), {
+    keys: {
+      pgdata: standby.pgdata,
+      slaves: 'other',
+      r_archivedir: join(host.directory, 'other'),
+      l_archivedir: join(host.directory, 'l_archive'),
+      ssh: host.ssh,
+      user,
+    },
+  });
+}
+
 async function slotSegment({ standby }: Pair): Promise<string> {
   const [row] = await standby.sql(
     'SELECT restart_lsn::text AS lsn FROM pg_replication_slots WHERE slot_name = $1',
@@ -92,9 +108,6 @@ describe.each(testMajors())('WAL that only streaming brings, on PostgreSQL %i', 
     const missed = [...first, ...second];
     expect(inPgWal(pair)).toEqual(expect.arrayContaining(missed));
     expect(pair.standby.archive()).not.toEqual(expect.arrayContaining([missed[0]]));
-    const listing = await world.cmdStandby(pair.standby, ['--wal']);
-    expect(listing.stdout).toContain(missed[0] ?? '');
-
     await breakArchiving(pair, false);
     await pair.standby.received(missed.at(-1) ?? '');
     // The server's own archive_cleanup_command advances the slot, and cleans up what recovery does not need.
@@ -107,39 +120,70 @@ describe.each(testMajors())('WAL that only streaming brings, on PostgreSQL %i', 
     await eventually(() => !inPgWal(pair).includes(missed[0] ?? ''), { what: 'removed from pg_wal' });
   });
 
-  test('is given up beyond keep_streamed_max, which is said once', async ({ world }) => {
-    const pair = await makeStreamingPair(world, { ini: { keep_streamed_max: '64MB' } });
-    const { standby } = pair;
+  test('stays through a promotion: the archive gets it, and the slot waits for the other standbys', async ({
+    world,
+  }) => {
+    const pair = await makeStreamingPair(world);
+    const { primary, standby } = pair;
+    writeArchiverIni(standby, world.user);
     await startStreaming(world, pair);
     await breakArchiving(pair, true);
-    const missed = await stream(pair, 8);
+    const first = await stream(pair, 5);
     await restartpoint(pair);
-    const critical = () => standby.host.notifications().filter(({ severity }) => severity === 'critical');
-    await eventually(() => critical().length > 0, { what: 'a notification' });
-    expect(critical()[0]?.message).toContain(`it was more than 64 MB (keep_streamed_max)`);
-    expect(critical()[0]?.message).toContain(`${missed[0] ?? ''} to `);
-    const kept = await slotSegment(pair);
-    expect(kept > placeOf(missed[0] ?? '')).toBe(true);
+    const second = await stream(pair, 5);
     await restartpoint(pair);
-    expect(inPgWal(pair)).not.toContain(missed[0]);
-    expect(inPgWal(pair)).toEqual(expect.arrayContaining(missed.filter((name) => placeOf(name) >= kept)));
-    expectExit(await world.cmdStandby(standby, ['-P']), 0);
-    expect(critical()).toHaveLength(1);
+    const rows = await primary.value('SELECT count(*) FROM rows');
+    await primary.kill9();
+    const failover = await world.cmdStandby(standby, ['-F999']);
+    expectExit(failover, 0);
+    expect(failover.stderr).toContain('which only streaming had brought: copied from pg_wal to');
+    expect(failover.stderr).toContain('keeps WAL for the other standbys until cmd_archiver --ship');
+    const missed = [...first, ...second];
+    expect(standby.archive()).toEqual(expect.arrayContaining(missed));
+    // Nothing of the timeline's unfinished segment, and nothing that is no segment.
+    const last = missed.at(-1) ?? '';
+    expect(standby.archive().filter((name) => name.length === 24 && name > last)).toEqual([]);
+    expect(readdirSync(standby.archiveDir).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+    await standby.sql('CHECKPOINT');
+    expect(inPgWal(pair)).toEqual(expect.arrayContaining(missed));
+    expect(await standby.value('SELECT count(*) FROM rows')).toBe(rows);
+    // A second run has nothing to do, and does it.
+    expectExit(await world.cmdStandby(standby, ['-F999']), 0);
   });
+});
 
-  test('is not kept where that is not possible, which -S says, and starts', async ({ world }) => {
-    const pair = await makeStreamingPair(world, { settings: { max_replication_slots: 0 } });
-    const { standby } = pair;
-    const none = await startStreaming(world, pair);
-    expect(none).toContain(
-      'this standby keeps no WAL that its archive lacks: max_replication_slots is 0, and the slot needs at least 1',
-    );
-    expect(await slotSegment(pair)).toBe('no slot');
-    expectExit(await world.cmdStandby(standby, ['-A', 'stop']), 0);
+test('is given up beyond keep_streamed_max, which is said once', async ({ world }) => {
+  const pair = await makeStreamingPair(world, { ini: { keep_streamed_max: '64MB' } });
+  const { standby } = pair;
+  await startStreaming(world, pair);
+  await breakArchiving(pair, true);
+  const missed = await stream(pair, 8);
+  await restartpoint(pair);
+  const critical = () => standby.host.notifications().filter(({ severity }) => severity === 'critical');
+  await eventually(() => critical().length > 0, { what: 'a notification' });
+  expect(critical()[0]?.message).toContain(`it was more than 64 MB (keep_streamed_max)`);
+  expect(critical()[0]?.message).toContain(`${missed[0] ?? ''} to `);
+  const kept = await slotSegment(pair);
+  expect(kept > placeOf(missed[0] ?? '')).toBe(true);
+  await restartpoint(pair);
+  expect(inPgWal(pair)).not.toContain(missed[0]);
+  expect(inPgWal(pair)).toEqual(expect.arrayContaining(missed.filter((name) => placeOf(name) >= kept)));
+  expectExit(await world.cmdStandby(standby, ['-P']), 0);
+  expect(critical()).toHaveLength(1);
+});
 
-    standby.writeIni({ keep_streamed_max: 0 });
-    expect(await startStreaming(world, pair)).toContain('keep_streamed_max is 0');
-  });
+test('is not kept where that is not possible, which -S says, and starts', async ({ world }) => {
+  const pair = await makeStreamingPair(world, { settings: { max_replication_slots: 0 } });
+  const { standby } = pair;
+  const none = await startStreaming(world, pair);
+  expect(none).toContain(
+    'this standby keeps no WAL that its archive lacks: max_replication_slots is 0, and the slot needs at least 1',
+  );
+  expect(await slotSegment(pair)).toBe('no slot');
+  expectExit(await world.cmdStandby(standby, ['-A', 'stop']), 0);
+
+  standby.writeIni({ keep_streamed_max: 0 });
+  expect(await startStreaming(world, pair)).toContain('keep_streamed_max is 0');
 });
 
 test('a user without the right to make a slot is named, and the standby starts', async ({ world }) => {
@@ -198,4 +242,21 @@ test('--cleanup advances the slot first, and keeps what the slot waits for', asy
   const refused = await world.cmdStandby(standby, ['--cleanup']);
   expectExit(refused, 4);
   expect(refused.stderr).toContain('which WAL it waits for; nothing was removed');
+});
+
+test('a promoted server without an archiver has no slot, and one whose configuration allows none starts', async ({
+  world,
+}) => {
+  const pair = await makeStreamingPair(world, { failoverSettings: { max_replication_slots: 0 } });
+  const { primary, standby } = pair;
+  await startStreaming(world, pair);
+  await breakArchiving(pair, true);
+  const missed = await stream(pair, 3);
+  await restartpoint(pair);
+  await primary.kill9();
+  const failover = await world.cmdStandby(standby, ['-F999']);
+  expectExit(failover, 0);
+  expect(failover.stderr).toContain(`replication slot "${slot}" is dropped`);
+  expect(standby.archive()).toEqual(expect.arrayContaining(missed));
+  expect(await slotSegment(pair)).toBe('no slot');
 });

@@ -118,13 +118,20 @@ async function observe(deps: StandbyDeps, isDry: boolean): Promise<CleanupFacts>
   await refuseIncompleteCopy(settings.pgdata);
   const directory = await readDataDirectory(settings.pgdata);
   const archive = await requireArchive(settings.archivedir, directory);
+  const kept = await keptFromHere(deps, directory, isDry);
   const layout = {
     segmentSize: await segmentSize(directory, archive),
     walSegmentSkipsFF: directory.capabilities.walSegmentSkipsFF,
   };
   const superseded = await findSuperseded(archive.directory);
-  const keptFrom = await keptFromHere(deps, directory, isDry);
-  return { directory, files: archive.files, layout, numarchives: settings.numarchives, superseded, keptFrom };
+  return {
+    directory,
+    files: archive.files,
+    layout,
+    numarchives: settings.numarchives,
+    superseded,
+    keptFrom: kept,
+  };
 }
 
 /** Without the slot's location, what it waits for could be removed from the archive, and it would wait forever. */

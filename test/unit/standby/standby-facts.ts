@@ -88,6 +88,7 @@ export function localFacts(major: string, changes: Partial<LocalFacts> = {}): Lo
     action: undefined,
     lowLimits: [],
     memory: undefined,
+    hasKeptSlot: false,
     hasOwnStart: false,
     ...changes,
   };

@@ -6,6 +6,7 @@ import { type Archive, readArchive, requireArchive } from '../../archive/own-arc
 import { type ArchivedEnd, checkArchive } from '../../archive/replay-check.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import { type ConfCopy, planConfCopies } from '../../host/conf-files.ts';
+import { hasKeptSlot } from '../../keep/slot.ts';
 import type { Liveness } from '../../primary/liveness/verdict.ts';
 import { type Guard, readGuard } from '../../recovery/guard.ts';
 import { recoveryPlace } from '../../recovery/place.ts';
@@ -55,6 +56,8 @@ export interface LocalFacts {
   readonly lowLimits: readonly LowLimit[];
   /** Whether they can be raised; undefined if none is too low. */
   readonly memory: MemoryForLimits | undefined;
+  /** A replication slot of ours keeps streamed WAL here. */
+  readonly hasKeptSlot: boolean;
   /** The site's own command starts the server, so we cannot pass it a parameter. */
   readonly hasOwnStart: boolean;
 }
@@ -110,6 +113,7 @@ export async function observeHere(deps: StandbyDeps, isToTarget = false): Promis
     state,
     lowLimits,
     memory: lowLimits.length === 0 ? undefined : await observeMemory(question, lowLimits),
+    hasKeptSlot: await hasKeptSlot(settings.pgdata),
     hasOwnStart: settings.start_command !== undefined,
     isPaused: await isReplayPaused(server, state),
     delay: await observeDelay(server, state),

@@ -3,6 +3,7 @@ import { messageOf, PitrError } from '../../../errors.ts';
 import { updateSentinel } from '../../../system/sentinel.ts';
 import type { ArchivedEnd } from '../../archive/replay-check.ts';
 import { changeRecord } from '../../backup-record/record.ts';
+import { fitSlotAfterPromotion, keepAfterPromotion } from '../../keep/after-promotion.ts';
 import { clearRecoverySettings } from '../../recovery/files.ts';
 import { removeGuard } from '../../recovery/guard.ts';
 import { askReplayed } from '../../recovery/replayed.ts';
@@ -105,6 +106,7 @@ export const finishingSteps = {
     run: async (run, { conf }) => {
       // After a restart, or with another configuration, the server must prove again that it takes writes.
       run.timeline = undefined;
+      await fitSlotAfterPromotion(run.server, conf.configuration);
       await useFailoverConf(run.server, conf);
     },
   }),
@@ -121,6 +123,10 @@ export const finishingSteps = {
   'run-action': afterOpening<SiteAction>({
     say: ({ command, isRepeated }) => `run action_failover${isRepeated ? ' again' : ''}: ${command}`,
     run: runAction,
+  }),
+  'keep-streamed': afterOpening<{ readonly redoLsn: bigint | undefined }>({
+    say: () => 'copy WAL that only streaming had brought from pg_wal to archivedir',
+    run: ({ server }, { redoLsn }) => keepAfterPromotion(server, redoLsn),
   }),
   'record-promotion': afterOpening({
     say: () => 'record that the failover is finished',

@@ -1,9 +1,11 @@
 /** The steps that bring the server out of recovery. */
+import { keptSlot } from '../../../postgres/kept-slot.ts';
 import { formatLsn } from '../../../postgres/lsn.ts';
 import type { LowLimit } from '../../../postgres/standby-limits.ts';
 import { readPostmaster } from '../../../system/postmaster.ts';
 import type { ArchivedEnd } from '../../archive/replay-check.ts';
 import { changeRecord } from '../../backup-record/record.ts';
+import { removeSlot } from '../../keep/leftover.ts';
 import { clearRecoverySettings, writeRecoverySettings } from '../../recovery/files.ts';
 import { removeGuard, writeGuard } from '../../recovery/guard.ts';
 import type { RecoverySettings } from '../../recovery/settings.ts';
@@ -88,6 +90,10 @@ export const openingSteps = {
     say: () => 'check that the steps after the promotion can log in',
     run: ({ server }, proof) => proveLogin(server, proof),
     leavesNothing: true,
+  }),
+  'remove-slot': step({
+    say: () => `drop replication slot "${keptSlot}": the WAL that only it keeps may be removed`,
+    run: ({ server }) => removeSlot(server),
   }),
   'resume-replay': step({
     say: () => 'resume the replay, which is paused',

@@ -118,8 +118,12 @@ export function restartSteps(
   settings: RecoverySettings,
 ): readonly FailoverStep[] {
   const stop: readonly FailoverStep[] = facts.state.kind === 'stopped' ? [] : [{ kind: 'stop-server' }];
+  // A recovery to a target opens a server that feeds nobody: the slot would only fill its pg_wal.
+  const drop: readonly FailoverStep[] =
+    mode === 'recovery' && facts.hasKeptSlot ? [{ kind: 'remove-slot' }] : [];
   return [
     ...stop,
+    ...drop,
     ...facts.standbyCopies.map((copy) => ({ kind: 'copy-conf', copy }) as const),
     { kind: 'write-settings', mode, settings },
     ...startSteps(facts),
@@ -167,10 +171,23 @@ function promotedSteps(facts: FailoverFacts): readonly FailoverStep[] {
   ];
 }
 
+/** Last, because it may take minutes: clients need not wait for it. */
+function keepStreamed({ state, directory }: FailoverFacts): FailoverStep {
+  // The checkpoint of a server that is open lies behind the promotion.
+  return {
+    kind: 'keep-streamed',
+    redoLsn: state.kind === 'production' ? undefined : directory.control?.redoLsn,
+  };
+}
+
 /** The steps of a failover. Throws a refusal if an objection is not overruled. */
 export function planFailover(facts: FailoverFacts): readonly FailoverStep[] {
-  const { state, directory, force } = facts;
-  refuseOn(listFailoverObjections(facts), force);
+  refuseOn(listFailoverObjections(facts), facts.force);
+  return [...promotionSteps(facts), keepStreamed(facts)];
+}
+
+function promotionSteps(facts: FailoverFacts): readonly FailoverStep[] {
+  const { state, directory } = facts;
   // The action begins last, so all other steps were completed.
   if (state.kind === 'production' && directory.record.isActionBegun === true)
     return [{ kind: 'verify-write' }, ...actionSteps(facts)];

@@ -202,7 +202,6 @@ async function putIntoForce(server: Server, conf: FailoverConf): Promise<void> {
 
 /** Puts `pg_conf_failover` and `pg_hba_conf_failover` into force, by a reload or, if necessary, by a restart. */
 export async function useFailoverConf(server: Server, conf: FailoverConf): Promise<void> {
-  await fitSlot(server, 'failover', conf.configuration);
   await putIntoForce(server, conf);
   await warnOfOtherFiles(server, conf.configuration);
 }

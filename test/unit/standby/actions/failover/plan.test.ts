@@ -32,6 +32,7 @@ const after = [
   'check-archiving',
   'verify-write',
   'record-promotion',
+  'keep-streamed',
 ];
 const stopped = { kind: 'stopped' } as const;
 const backedUp = dataDirectory('15', { record: { settings: { mode: 'standby', names: [], file: 'x' } } });
@@ -118,7 +119,7 @@ describe('-F999', () => {
 
   test('puts the failover configuration into force and verifies after it, and runs the action last', () => {
     const failoverConf = { files: [], configuration, mustRestart: true };
-    expect(kinds(facts('15', { failoverConf, action: 'true' })).slice(-7)).toEqual([
+    expect(kinds(facts('15', { failoverConf, action: 'true' })).slice(-8)).toEqual([
       'clear-settings',
       'use-failover-conf',
       'archive-history',
@@ -126,6 +127,7 @@ describe('-F999', () => {
       'verify-write',
       'run-action',
       'record-promotion',
+      'keep-streamed',
     ]);
   });
 
@@ -156,9 +158,13 @@ describe('-F999', () => {
     for (const more of [{}, { isFailoverUnfinished: true } as const]) {
       const directory = dataDirectory('15', { record: { ...record, ...more } });
       const input = facts('15', { state: production, directory, action: 'true' });
-      expect(kinds(input)).toEqual(['verify-write', 'run-action', 'record-promotion']);
+      expect(kinds(input)).toEqual(['verify-write', 'run-action', 'record-promotion', 'keep-streamed']);
       expect(planFailover(input)[1]).toMatchObject({ isRepeated: true });
-      expect(kinds({ ...input, action: undefined })).toEqual(['verify-write', 'record-promotion']);
+      expect(kinds({ ...input, action: undefined })).toEqual([
+        'verify-write',
+        'record-promotion',
+        'keep-streamed',
+      ]);
     }
   });
 

@@ -1,0 +1,84 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { SegmentName } from '../../postgres/wal-name.ts';
+import { copyDurably, exists, linkDurably, systemErrorCode } from '../../system/durable.ts';
+import { removeFile } from '../../system/files.ts';
+import { readSegmentStart } from '../archive/arrival.ts';
+import { requireArchive } from '../archive/own-archive.ts';
+import { readDataDirectory } from '../server/data-directory.ts';
+import type { Server } from '../server/server.ts';
+import { isSegmentIn, numberOf, type OwnWal, readOwnWal, segmentOnPath } from './archived-chain.ts';
+
+/** One name only: what a killed run leaves behind, the next one replaces. */
+const temporaryName = '.from-pg_wal.tmp';
+
+export interface Filled {
+  readonly copied: readonly SegmentName[];
+  /** Neither archivedir nor pg_wal holds them. */
+  readonly missing: readonly SegmentName[];
+}
+
+/** The inode of a file; undefined if there is none. */
+async function inodeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).ino;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Copies one segment from pg_wal, whole and flushed, under its name; a file of that name stays. The server may rename
+ * the segment for later use and write into it at any moment, so the name must still mean the same file afterwards.
+ */
+async function copySegment(wal: OwnWal, walDirectory: string, name: SegmentName): Promise<boolean> {
+  const source = join(walDirectory, name.text);
+  const temporary = join(wal.archivedir, temporaryName);
+  if (!(await isSegmentIn(walDirectory, name, wal))) return false;
+  const before = await inodeOf(source);
+  await removeFile(temporary);
+  try {
+    await copyDurably(source, temporary);
+    const isSame = before !== undefined && (await inodeOf(source)) === before;
+    if (!isSame || (await readSegmentStart(temporary))?.size !== wal.layout.segmentSize) return false;
+    await linkDurably(temporary, join(wal.archivedir, name.text));
+    return true;
+  } finally {
+    await removeFile(temporary);
+  }
+}
+
+/** The segments of earlier timelines from `from` on: those are whole. The present timeline's belong to its archiver. */
+function earlierSegments(wal: OwnWal, from: bigint): readonly SegmentName[] {
+  const { layout, path } = wal;
+  const end = path.at(-1)?.firstNumber ?? 0;
+  const names: SegmentName[] = [];
+  for (let number = numberOf(from, layout); number < end; number++) names.push(segmentOnPath(wal, number));
+  return names;
+}
+
+/**
+ * After a promotion: copies what only streaming had brought from pg_wal to archivedir, so that the archive leads from
+ * its base backup to the new timeline. No primary delivers there any more, which could send another file of that name.
+ *
+ * @param from no recovery here needs WAL before this location, and no slot holds any
+ */
+export async function fillArchive(server: Server, from: bigint): Promise<Filled> {
+  const { deps, pgdata, capabilities } = server;
+  const { archivedir } = deps.settings;
+  const directory = await readDataDirectory(pgdata);
+  await requireArchive(archivedir, directory);
+  const segmentSize = directory.control?.walSegmentSize ?? directory.record.backup?.segmentSize;
+  const wal = segmentSize === undefined ? undefined : await readOwnWal(archivedir, directory, segmentSize);
+  const copied: SegmentName[] = [];
+  const missing: SegmentName[] = [];
+  if (wal === undefined) return { copied, missing };
+  for (const name of earlierSegments(wal, from)) {
+    deps.signal.throwIfAborted();
+    if (await exists(join(archivedir, name.text))) continue;
+    if (await copySegment(wal, join(pgdata, capabilities.walDirName), name)) copied.push(name);
+    else missing.push(name);
+  }
+  return { copied, missing };
+}
