@@ -164,6 +164,12 @@ export const archiverOptions = {
     default: '0',
     summary: 'niceness of the shipper, its ssh and its rsync; 19 is the lowest priority',
   },
+  keep_streamed_max: {
+    ...commonOptions.keep_streamed_max,
+    group: shipping,
+    detail:
+      'A standby that was promoted holds WAL in pg_wal by the replication slot `pitrtools_keep` until every standby has caught up. Beyond this size, or if less than `max_wal_size` is free, the shipper drops the slot and a notification says so.',
+  },
   notify_ok: commonOptions.notify_ok,
   notify_warning: commonOptions.notify_warning,
   notify_critical: commonOptions.notify_critical,

@@ -11,6 +11,7 @@ import { type ShipperPlaces, shipperPlaces } from '../markers/places.ts';
 import { removeDeadTemporaries } from '../queue/temporaries.ts';
 import { createBoard } from '../shipper/board.ts';
 import { runKeeper } from '../shipper/keeper.ts';
+import { watchKeptSlot } from '../shipper/kept-slot.ts';
 import { adoptState, runLane } from '../shipper/lane-loop.ts';
 import { createShipperLane, type ShipperLane } from '../shipper/lane-record.ts';
 import { runScanner } from '../shipper/scanner.ts';
@@ -97,7 +98,7 @@ async function shipBy(deps: ArchiverDeps, config: ConfigIdentity): Promise<Stop>
   for (const lane of work.lanes) await adoptStateSafely(work, lane);
   const parts = await startTaking(work, config);
   if (parts === 'config-changed') return parts;
-  const running = work.lanes.map((lane) => runLane(work, lane));
+  const running = [...work.lanes.map((lane) => runLane(work, lane)), watchKeptSlot(work)];
   try {
     return await awaitStop(work, config);
   } finally {

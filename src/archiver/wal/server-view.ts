@@ -79,8 +79,12 @@ async function statisticsBy(ask: Ask): Promise<string | undefined> {
   return `pg_stat_archiver: ${archived} archived (${good}), ${failed} failures (${bad})`;
 }
 
-/** Asks the server of `pgdata`, by psql, as the user who runs this program. */
-export async function viewServer(deps: ArchiverDeps): Promise<ServerView> {
+type Reached =
+  | { readonly kind: 'reached'; readonly ask: Ask; readonly rows: Rows }
+  | Exclude<ServerView, { readonly kind: 'seen' }>;
+
+/** Logs in to the server of `pgdata`, by psql, as the user who runs this program. */
+async function reachServer(deps: ArchiverDeps): Promise<Reached> {
   const connection = await connectionWords(deps);
   if (connection === undefined) return { kind: 'not-running' };
   const { psql, includepath } = deps.settings;
@@ -88,6 +92,19 @@ export async function viewServer(deps: ArchiverDeps): Promise<ServerView> {
   if (program === undefined) return { kind: 'unknown', reason: `there is no program "${psql.program}"` };
   const chosen = await chooseDatabase(deps, program, connection);
   if ('reason' in chosen) return { kind: 'unknown', reason: chosen.reason };
+  return { kind: 'reached', ...chosen };
+}
+
+/** The rows of one statement. */
+export async function rowsOfServer(deps: ArchiverDeps, sql: string): Promise<Answer> {
+  const reached = await reachServer(deps);
+  if (reached.kind === 'reached') return reached.ask(sql);
+  return { kind: 'none', reason: reached.kind === 'unknown' ? reached.reason : 'the server does not run' };
+}
+
+export async function viewServer(deps: ArchiverDeps): Promise<ServerView> {
+  const chosen = await reachServer(deps);
+  if (chosen.kind !== 'reached') return chosen;
   const values = new Map(chosen.rows.map(([name, value]) => [name, value ?? '']));
   return {
     kind: 'seen',

@@ -40,15 +40,9 @@ async function slotLocation(server: Server): Promise<bigint | undefined> {
 
 /** Only the archiver of this host knows when the other standbys have the WAL. If there is none, nobody would drop the slot. */
 async function partWithSlot(server: Server): Promise<void> {
-  const { deps, pgdata } = server;
-  if (!(await hasKeptSlot(pgdata))) return;
+  const { deps } = server;
   const part = await readArchiverPart(deps);
-  if (part.kind === 'ready') {
-    deps.log.notice(
-      `replication slot "${keptSlot}" keeps WAL for the other standbys until cmd_archiver --ship has seen that they have it`,
-    );
-    return;
-  }
+  if (part.kind === 'ready') return;
   await removeSlot(server);
   const why = part.kind === 'missing' ? `there is no ${part.iniFile}` : part.reason;
   deps.log.notice(
@@ -86,9 +80,24 @@ export async function keepAfterPromotion(server: Server, redoLsn: bigint | undef
   const slot = await slotLocation(server);
   const from = slot !== undefined && (redoLsn === undefined || slot < redoLsn) ? slot : redoLsn;
   if (from !== undefined) await copyToArchive(server, from);
+  await finish(server);
+  if (await hasKeptSlot(server.pgdata))
+    server.deps.log.notice(
+      `replication slot "${keptSlot}" keeps WAL for the other standbys until cmd_archiver --ship has seen that they have it`,
+    );
+}
+
+async function finish(server: Server): Promise<void> {
   try {
-    await partWithSlot(server);
+    if (await hasKeptSlot(server.pgdata)) await partWithSlot(server);
   } catch (error) {
     server.deps.log.warning(messageOf(error));
   }
+}
+
+/** The same for a slot on a server that was promoted: that failover may have been killed in its last step. */
+export async function finishKeeping(server: Server): Promise<void> {
+  const from = await slotLocation(server);
+  if (from !== undefined) await copyToArchive(server, from);
+  await finish(server);
 }

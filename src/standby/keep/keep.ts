@@ -7,6 +7,8 @@ import { isNotificationDue, notify, saidFields, type Severity } from '../../syst
 import { replaceDurably } from '../../system/replaceable.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { type DataDirectory, readDataDirectory } from '../server/data-directory.ts';
+import { serverOf } from '../server/server.ts';
+import { finishKeeping } from './after-promotion.ts';
 import { describeHeld, describeLoss, type Visit, visitSlot } from './visit.ts';
 
 /** What was last notified about the slot: a file of its own, because -P and the server's calls may come at once. */
@@ -73,7 +75,10 @@ export async function keepStreamedWal(deps: StandbyDeps, directory: DataDirector
 /** The same beside an action whose result it must not change. */
 export async function keepStreamedWalAside(deps: StandbyDeps): Promise<void> {
   try {
-    await keepStreamedWal(deps, await readDataDirectory(deps.settings.pgdata));
+    const directory = await readDataDirectory(deps.settings.pgdata);
+    const visit = await keepStreamedWal(deps, directory);
+    if (visit.kind === 'held' && !visit.isRecovering && directory.record.promotedAtTimeline !== undefined)
+      await finishKeeping(serverOf(deps, directory.capabilities));
   } catch (error) {
     deps.log.debug(`streamed WAL: ${messageOf(error)}`);
   }

@@ -34,6 +34,7 @@ export type Visit =
     }
   | {
       readonly kind: 'held';
+      readonly isRecovering: boolean;
       /** WAL from here on stays in pg_wal. */
       readonly from: bigint;
       /** In bytes. */
@@ -124,6 +125,7 @@ async function visitIn(session: Session): Promise<Visit> {
   const release = releaseFor(facts, { most: server.deps.settings.keep_streamed_max, free });
   const held = (now: SlotFacts, found: Loss | undefined): Visit => ({
     kind: 'held',
+    isRecovering: now.isRecovering,
     from: now.slot?.restartLsn ?? now.redoLsn,
     segmentSize: now.segmentSize,
     heldBytes: now.slot?.heldBytes ?? 0,

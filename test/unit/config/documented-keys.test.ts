@@ -20,6 +20,7 @@ const subjects: Readonly<Record<string, readonly Program[]>> = {
   'shipping.md': ['cmd_archiver'],
   'base-backup.md': ['cmd_standby'],
   'recovery.md': ['cmd_standby'],
+  'streaming.md': ['cmd_standby'],
   'versions.md': ['cmd_standby'],
   'cmd_archiver.ini.sample': ['cmd_archiver'],
   'cmd_standby.ini.sample': ['cmd_standby'],

@@ -235,3 +235,35 @@ describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restore in
 test('a call that cannot be understood does not look like the end of the WAL', () => {
   expect(spawnSync(launcher, ['--restore', 'standby'], { encoding: 'utf8' }).status).toBe(126);
 });
+
+describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restartpoint in %s', (shell) => {
+  const run = (args: readonly string[]) =>
+    spawnSync(shell, [launcher, '--restartpoint', join(directory, 'i.ini'), segment, ...args], {
+      cwd: directory,
+      // What works in the background keeps it open.
+      stdio: 'ignore',
+      env: { PATH: '/usr/bin:/bin', PITRTOOLS_NODE: join(directory, 'node') },
+    });
+  const program = ['/bin/sh', '-c', 'echo "$@" >cleaned', 'sh', "a r'c"];
+  const cleaned = () =>
+    existsSync(join(directory, 'cleaned')) ? readFileSync(join(directory, 'cleaned'), 'utf8') : '';
+
+  test('runs the program where there is no slot, as if it were the archive_cleanup_command itself', () => {
+    expect(run(program).status).toBe(0);
+    expect(cleaned()).toBe(`a r'c ${segment}\n`);
+    expect(run([]).status).toBe(0);
+  });
+
+  test('leaves everything to Node where there is a slot, and does not wait for it', () => {
+    mkdirSync(join(directory, 'pg_replslot', 'pitrtools_keep'), { recursive: true });
+    const node = '#!/bin/sh\nwhile [ ! -e go ]; do sleep 0.1; done\necho "$@" >called\n';
+    writeFileSync(join(directory, 'node'), node, { mode: 0o755 });
+    expect(run(program).status).toBe(0);
+    const isCalled = () => existsSync(join(directory, 'called'));
+    expect(isCalled()).toBe(false);
+    writeFileSync(join(directory, 'go'), '');
+    for (let tries = 0; tries < 200 && !isCalled(); tries++) spawnSync('sleep', ['0.1']);
+    expect(readFileSync(join(directory, 'called'), 'utf8')).toContain(`--restartpoint ${segment}`);
+    expect(cleaned()).toBe('');
+  });
+});
