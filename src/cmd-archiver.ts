@@ -108,6 +108,12 @@ async function perform(deps: ArchiverDeps, request: ActionRequest): Promise<numb
     case 'resume':
       await (await import('./archiver/actions/abandon.ts')).resumeStandby(deps, request.standby, request);
       return 0;
+    case 'timeline-restored':
+      return (await import('./archiver/actions/timeline-restored.ts')).restoreTimeline(
+        deps,
+        request.timeline,
+        request,
+      );
     case 'check':
       await (
         await import('./archiver/actions/check.ts')

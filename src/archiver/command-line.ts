@@ -1,6 +1,8 @@
 import { onlyAction, type OptionsOf, readArguments } from '../arguments.ts';
 import { usageError } from '../errors.ts';
 import { seeHelp } from '../help.ts';
+import { parseTimeline } from '../postgres/left-timeline.ts';
+import { quoted } from '../system/printable.ts';
 import { type flags, usage } from './usage.ts';
 
 /** The request of one call of cmd_archiver. `check` is its action if none is given. */
@@ -9,7 +11,8 @@ export type Action =
   /** `plant`: the standby whose archive is to be marked in any case. */
   | { readonly kind: 'initialize'; readonly plant: string | undefined }
   | { readonly kind: 'check' | 'ship' | 'flush' | 'cleanup' }
-  | { readonly kind: 'abandon' | 'resume'; readonly standby: string };
+  | { readonly kind: 'abandon' | 'resume'; readonly standby: string }
+  | { readonly kind: 'timeline-restored'; readonly timeline: number };
 
 export type Request =
   | { readonly kind: 'show'; readonly text: string }
@@ -22,9 +25,18 @@ interface Asked {
   readonly action: Action;
 }
 
+function timelineOf(text: string): number {
+  const timeline = parseTimeline(text);
+  if (timeline !== undefined) return timeline;
+  throw usageError(
+    `--timeline-restored "${quoted(text, 100)}" is no timeline: it takes a number`,
+    seeHelp(usage),
+  );
+}
+
 /** Every action that the options ask for, with the words to name it by. */
 function askedActions(options: Options): readonly Asked[] {
-  const { init, plant, file, ship, flush, cleanup, abandon, resume } = options;
+  const { init, plant, file, ship, flush, cleanup, abandon, resume, timelineRestored } = options;
   const asked: readonly (Asked | undefined)[] = [
     init && { word: '-I', action: { kind: 'initialize', plant } },
     file === undefined ? undefined : { word: '-F', action: { kind: 'archive', path: file } },
@@ -33,11 +45,17 @@ function askedActions(options: Options): readonly Asked[] {
     cleanup && { word: '--cleanup', action: { kind: 'cleanup' } },
     abandon === undefined ? undefined : { word: '--abandon', action: { kind: 'abandon', standby: abandon } },
     resume === undefined ? undefined : { word: '--resume', action: { kind: 'resume', standby: resume } },
+    timelineRestored === undefined
+      ? undefined
+      : {
+          word: '--timeline-restored',
+          action: { kind: 'timeline-restored', timeline: timelineOf(timelineRestored) },
+        },
   ];
   return asked.filter((one) => one !== undefined);
 }
 
-const takesDryRun: readonly Action['kind'][] = ['flush', 'cleanup', 'abandon', 'resume'];
+const takesDryRun: readonly Action['kind'][] = ['flush', 'cleanup', 'abandon', 'resume', 'timeline-restored'];
 
 /** Throws a usage error, before anything is read or done. */
 export function parseRequest(argv: readonly string[]): Request {

@@ -29,6 +29,12 @@ export const flags = {
     'send WAL to an abandoned standby again, from now on',
     '--resume STANDBY',
   ],
+  timelineRestored: [
+    'Recover',
+    '--timeline-restored <TIMELINE>',
+    'the timeline was not left after all: have all standbys take its WAL again',
+    '--timeline-restored N',
+  ],
 } as const satisfies FlagTable;
 
 export const usage = {
@@ -36,9 +42,9 @@ export const usage = {
   synopsis: '-C FILE [ACTION] [--dry-run]',
   description: "Ships PostgreSQL's WAL from the primary to its standbys.",
   flags,
-  shared: { dryRun: 'with --flush, --cleanup, --abandon or --resume' },
+  shared: { dryRun: 'with --flush, --cleanup, --abandon, --resume or --timeline-restored' },
   foot: [
-    '--dry-run: only show what --flush, --cleanup, --abandon or --resume would do.',
+    '--dry-run: only show what --flush, --cleanup, --abandon, --resume or --timeline-restored would do.',
     "In postgresql.conf: archive_command = '/path/to/cmd_archiver -C FILE -F %p'",
   ],
   more: `

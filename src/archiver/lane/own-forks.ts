@@ -18,7 +18,7 @@ function forkOf(entry: TimelineEntry, by: string, segmentSize: number): LeftTime
 }
 
 /** The timelines that this server has left: by its present history, whether or not it declared them left. */
-async function readHistory({ settings, hostName }: ArchiverDeps): Promise<readonly LeftTimeline[]> {
+export async function readHistory({ settings, hostName }: ArchiverDeps): Promise<readonly LeftTimeline[]> {
   const { timeline, segmentSize = 16 * 1024 * 1024 } = await readCluster(settings.pgdata);
   if (timeline === undefined) return [];
   const { text: name } = historyName(timeline);

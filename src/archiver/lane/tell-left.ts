@@ -52,8 +52,8 @@ function unmarked(mark: LeftTimeline, reason: string): Concern {
 
 /** Whether a segment from behind the fork stands there, although the mark forbids it. */
 function isHeld(newest: readonly SegmentName[], mark: LeftTimeline, { segmentSize }: Cluster): boolean {
-  if (segmentSize === undefined) return false;
-  const layout = { segmentSize, walSegmentSkipsFF: false };
+  // Where the size is unknown, the largest one errs on the safe side: to repeat a mark is harmless.
+  const layout = { segmentSize: segmentSize ?? 1024 * 1024 * 1024, walSegmentSkipsFF: false };
   return newest.some((name) => reachesPastFork(name, mark, layout));
 }
 
@@ -106,8 +106,12 @@ async function tell(
   return settled(standing === 'diverged' ? diverged(mark) : undefined);
 }
 
-/** Takes a mark back that the standby has, and that this host was told to take back. */
-async function takeBack(
+/**
+ * Takes a mark back that this host was told to take back.
+ *
+ * @returns whether the standby is without it now
+ */
+export async function takeBack(
   { log }: ArchiverDeps,
   lane: Lane,
   { systemIdentifier }: Cluster,
@@ -131,7 +135,7 @@ async function takeBack(
     log.notice(`standby ${lane.name} takes WAL of timeline ${mark.timeline} again`);
   }
   await noteRestored(lane, mark);
-  return isThere;
+  return true;
 }
 
 /** The caller holds the lane's lock. */
@@ -145,7 +149,7 @@ export async function tellLeft(
   let concern: Concern | undefined;
   try {
     for (const mark of await restoredFor(lane))
-      if (await takeBack(deps, lane, cluster, greeting, mark)) isChanged = true;
+      isChanged = (await takeBack(deps, lane, cluster, greeting, mark)) || isChanged;
     for (const telling of await whatToTell(deps, lane, cluster, greeting)) {
       const told = await tell(deps, lane, cluster, greeting, telling);
       if (told.kind === 'trouble') return told;

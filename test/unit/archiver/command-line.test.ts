@@ -15,6 +15,10 @@ describe('the command line of cmd_archiver', () => {
     [['-C', 'x.ini', '--cleanup', '--dry-run'], { kind: 'cleanup', iniFile: 'x.ini', dryRun: true }],
     [['-C', 'x.ini', '--abandon', 's'], { kind: 'abandon', standby: 's', iniFile: 'x.ini', dryRun: false }],
     [['-C', 'x.ini', '--resume=s'], { kind: 'resume', standby: 's', iniFile: 'x.ini', dryRun: false }],
+    [
+      ['-C', 'x.ini', '--timeline-restored', '3', '--dry-run'],
+      { kind: 'timeline-restored', timeline: 3, iniFile: 'x.ini', dryRun: true },
+    ],
   ])('%j', (argv, request) => {
     expect(parse(...argv)).toEqual({ dryRun: false, ...request });
   });
@@ -26,6 +30,7 @@ describe('the command line of cmd_archiver', () => {
     [['-C', 'x.ini', '-F', ''], /-F needs the path/],
     [['-C', 'x.ini', '-F', 'y', '--dry-run'], /--dry-run goes with/],
     [['-C', 'x.ini', '-F', 'y', 'z'], /too many arguments/],
+    [['-C', 'x.ini', '--timeline-restored', '0x1'], /is no timeline/],
     [['-C', 'x.ini', '-X'], /unknown option/],
   ])('%j is a usage error', (argv, message) => {
     expect(() => parse(...argv)).toThrow(
