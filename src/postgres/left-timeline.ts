@@ -31,6 +31,11 @@ export function formatLeft({ timeline, lsn, by }: LeftTimeline): string {
   return `${timeline} ${formatLsn(lsn)} ${by}`;
 }
 
+/** For messages: `timeline 1 was left at 0/A300B2F8 by hostb`. */
+export function describeLeft({ timeline, lsn, by }: LeftTimeline): string {
+  return `timeline ${timeline} was left at ${formatLsn(lsn)} by ${by}`;
+}
+
 /** Undefined for a text in any other form. */
 export function parseLeft(text: string): LeftTimeline | undefined {
   const [first = '', second = '', by = '', ...rest] = text.split(' ');

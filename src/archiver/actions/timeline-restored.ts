@@ -1,8 +1,7 @@
 import { exitCodes, PitrError, refusal } from '../../errors.ts';
-import { formatLeft, type LeftTimeline } from '../../postgres/left-timeline.ts';
+import { describeLeft, formatLeft, type LeftTimeline } from '../../postgres/left-timeline.ts';
 import { formatLsn } from '../../postgres/lsn.ts';
 import { readLeftMarks, writeLeftMarks } from '../../system/left-marks.ts';
-import { describeLeft } from '../delivery/left-guard.ts';
 import type { ActionOptions, ArchiverDeps } from '../deps.ts';
 import { withDelivery } from '../lane/connect.ts';
 import { type Lane, lanesOf, withLaneLock } from '../lane/lane.ts';

@@ -2,9 +2,7 @@
  * Keeps WAL of a left timeline from behind the fork away from a standby, whatever its bytes. Pure. The commit script
  * proves that the marks are still those by which the files were compared.
  */
-import { leftMarkOf, type LeftTimeline, withLeft } from '../../postgres/left-timeline.ts';
-import { formatLsn } from '../../postgres/lsn.ts';
-import { printable } from '../../system/printable.ts';
+import { describeLeft, leftMarkOf, type LeftTimeline, withLeft } from '../../postgres/left-timeline.ts';
 import type { WalFile } from '../wal/wal-file.ts';
 import type { Delivery } from './delivery.ts';
 import type { Trouble } from './trouble.ts';
@@ -31,18 +29,13 @@ export interface Screened {
   readonly trouble: Trouble | undefined;
 }
 
-/** For messages: `timeline 1 was left at 0/A300B2F8 by hostb`. */
-export function describeLeft({ timeline, lsn, by }: LeftTimeline): string {
-  return `timeline ${timeline} was left at ${formatLsn(lsn)} by ${printable(by)}`;
-}
-
 function refusedBy({ place }: Delivery, mark: LeftTimeline): Trouble {
   const who =
     place.mode === 'store' ? 'this server is an old primary' : 'this server has followed an old primary';
   return {
     kind: 'left',
     reason: `${describeLeft(mark)}: ${who}`,
-    hint: `Stop this server, and make it a standby of ${printable(mark.by)} by a new base backup (cmd_standby -B). If the promotion of ${printable(mark.by)} was a mistake: cmd_archiver --timeline-restored ${mark.timeline}, here.`,
+    hint: `Stop this server, and make it a standby of ${mark.by} by a new base backup (cmd_standby -B). If the promotion of ${mark.by} was a mistake: cmd_archiver --timeline-restored ${mark.timeline}, here.`,
   };
 }
 

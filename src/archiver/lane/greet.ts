@@ -1,6 +1,7 @@
+import { describeLeft } from '../../postgres/left-timeline.ts';
 import type { Sentinel } from '../../system/sentinel.ts';
 import { type Delivery, sayHello } from '../delivery/delivery.ts';
-import { describeLeft, type OwnPast } from '../delivery/left-guard.ts';
+import type { OwnPast } from '../delivery/left-guard.ts';
 import type { Trouble } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import type { Cluster } from '../wal/cluster.ts';

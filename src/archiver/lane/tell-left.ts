@@ -4,18 +4,28 @@
  * back.
  */
 import { PitrError } from '../../errors.ts';
-import { formatLeft, type LeftTimeline, reachesPastFork, withLeft } from '../../postgres/left-timeline.ts';
+import {
+  describeLeft,
+  formatLeft,
+  type LeftTimeline,
+  reachesPastFork,
+  withLeft,
+} from '../../postgres/left-timeline.ts';
 import type { SegmentName } from '../../postgres/wal-name.ts';
 import { readLeftMarks } from '../../system/left-marks.ts';
 import type { Sentinel } from '../../system/sentinel.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
 import { callVerb } from '../../verbs/call.ts';
-import { describeLeft } from '../delivery/left-guard.ts';
 import type { Concern, Trouble } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import type { Cluster } from '../wal/cluster.ts';
 import type { Lane } from './lane.ts';
 import { hasFollowed, noteFollowed, noteRestored, restoredFor } from './left-state.ts';
+
+/** The program there has to start first. */
+function verbLimitMs({ standby }: Lane): number {
+  return Math.max(30_000, standby.ssh_timeout * 1000);
+}
 
 /** What the greeting showed, and the connection on which it was said. */
 interface Greeting {
@@ -92,7 +102,7 @@ async function tell(
   if (sentinel.command === undefined) return failed('its sentinel does not say how cmd_standby is called');
   const { timeline, lsn, by: host } = mark;
   const args = { timeline, lsn, host, cluster: systemIdentifier };
-  const limitMs = lane.standby.ssh_timeout * 1000;
+  const limitMs = verbLimitMs(lane);
   const result = await callVerb(shell, sentinel.command, 'mark-left', args, limitMs);
   if (result.kind === 'lost') {
     const reason = `the connection was lost: ${result.reason}`;
@@ -120,7 +130,7 @@ export async function takeBack(
 ): Promise<boolean> {
   const isThere = sentinel.left.some((each) => formatLeft(each) === formatLeft(mark));
   if (isThere) {
-    const limitMs = lane.standby.ssh_timeout * 1000;
+    const limitMs = verbLimitMs(lane);
     const args = { timeline: mark.timeline, cluster: systemIdentifier };
     const result =
       sentinel.command === undefined

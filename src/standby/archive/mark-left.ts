@@ -5,7 +5,13 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PitrError, refusal } from '../../errors.ts';
-import { formatLeft, type LeftTimeline, reachesPastFork, withLeft } from '../../postgres/left-timeline.ts';
+import {
+  describeLeft,
+  formatLeft,
+  type LeftTimeline,
+  reachesPastFork,
+  withLeft,
+} from '../../postgres/left-timeline.ts';
 import { parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
 import { fsyncPath, linkDurably, systemErrorCode } from '../../system/durable.ts';
 import { rename, rmdir, unlink } from '../../system/files.ts';
@@ -154,8 +160,7 @@ export async function markLeft(
     if (left !== sentinel.left) await write({ ...sentinel, left });
     const mark = left.find((each) => each.timeline === timeline) ?? { timeline, lsn, by: host };
     const moved = await movePastFork(deps, mark, directory);
-    if (moved.length > 0)
-      deps.log.notice(`moved ${moved.length} segments aside: timeline ${formatLeft(mark)} left it`);
+    if (moved.length > 0) deps.log.notice(`moved ${moved.length} segments aside: ${describeLeft(mark)}`);
     return { mark, moved };
   });
   return {

@@ -1,0 +1,273 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect } from 'vitest';
+import { checkout } from '../harness/checkout.ts';
+import { eventually } from '../harness/eventually.ts';
+import type { Host } from '../harness/host.ts';
+import { writeIni } from '../harness/ini.ts';
+import { failureMajors, serverProgram } from '../harness/postgres-programs.ts';
+import { type Finished, run } from '../harness/processes.ts';
+import { test } from '../harness/test.ts';
+import { buildWal } from '../harness/wal.ts';
+import type { World } from '../harness/world.ts';
+import {
+  archivedBytes,
+  archivedFiles,
+  type FakeCluster,
+  fakeCluster,
+  prepareArchive,
+  readyCluster,
+  segmentBytes,
+  sentinelText,
+} from './archiver-cluster.ts';
+import { addReadySegments, pretendRunning, startShipper, untilMarked } from './shipper-kit.ts';
+
+/** With segments of 1 MB: in the third one. */
+const fork = '0/300060';
+const mark = `1 ${fork} beta`;
+
+/** What `cmd_standby -I` leaves on a standby, with the way to call it there. */
+function prepareStandby(standby: Host, { systemIdentifier }: Pick<FakeCluster, 'systemIdentifier'>): void {
+  const pgdata = join(standby.directory, 'pgdata');
+  const iniFile = join(standby.directory, 'cmd_standby.ini');
+  writeIni(iniFile, { keys: { master_public_ip: 'primary', pgdata, archivedir: standby.archiveDir } });
+  prepareArchive(standby, systemIdentifier);
+  writeFileSync(
+    join(standby.archiveDir, '.pitrtools'),
+    `${sentinelText(systemIdentifier, standby.name)}program: ${checkout('bin', 'cmd_standby')}\nini: ${iniFile}\n`,
+  );
+}
+
+async function clusterOf(world: World, slaves: readonly string[]): Promise<FakeCluster> {
+  const cluster = await readyCluster(world, { slaves });
+  for (const standby of cluster.standbys) prepareStandby(standby, cluster);
+  return cluster;
+}
+
+function serve(standby: Host, verb: string): Promise<Finished> {
+  const iniFile = join(standby.directory, 'cmd_standby.ini');
+  return run(checkout('bin', 'cmd_standby'), ['-C', iniFile, '--serve', verb], { env: standby.env });
+}
+
+/** What the new primary's -F999 tells a standby that it reaches. */
+async function tell({ systemIdentifier }: FakeCluster, standby: Host): Promise<void> {
+  const told = await serve(standby, `mark-left ${mark} ${systemIdentifier.toString()}`);
+  expect(told.code).toBe(0);
+}
+
+/** What -F999 leaves on the host that it promotes. */
+function declare({ lArchiveDir }: FakeCluster): void {
+  writeFileSync(join(lArchiveDir, '.archiver', 'left_timelines'), `${mark}\n`, { mode: 0o600 });
+}
+
+function sentinelOf(standby: Host): string {
+  return readFileSync(join(standby.archiveDir, '.pitrtools'), 'utf8');
+}
+
+/** The WAL that lies aside there, by name. */
+function asideOf(standby: Host): string[] {
+  const directories = readdirSync(standby.archiveDir).filter((name) => name.startsWith('.left-1-'));
+  return directories.flatMap((name) => readdirSync(join(standby.archiveDir, name))).sort();
+}
+
+function only({ standbys }: FakeCluster): Host {
+  const [standby] = standbys;
+  if (standby === undefined) throw new Error('no standby');
+  return standby;
+}
+
+describe('an old primary that comes back', () => {
+  test('delivers nothing past the fork, and keeps it', async ({ world }) => {
+    const cluster = await clusterOf(world, ['s1']);
+    const standby = only(cluster);
+    const [before, atFork, behind] = [2, 3, 4].map((number) => cluster.segment(number)) as [
+      string,
+      string,
+      string,
+    ];
+    for (const name of [before, atFork, behind]) cluster.addSegment(name);
+    await tell(cluster, standby);
+    for (const name of [before, atFork, behind]) expect((await cluster.archive(name)).code).toBe(0);
+    expect(archivedFiles(standby)).toEqual([before]);
+    expect(cluster.queue('s1')).toEqual([atFork, behind]);
+    expect(cluster.state('s1')).toMatchObject({
+      health: 'left',
+      reason: `timeline 1 was left at ${fork} by beta: this server is an old primary`,
+    });
+    expect(cluster.host.notifications()).toMatchObject([{ severity: 'critical' }]);
+    // No restart changes that, and no other way of sending.
+    cluster.forgetTrouble('s1');
+    const flushed = await cluster.run(['--flush']);
+    expect(flushed.code).toBe(1);
+    expect(flushed.stdout).toContain('this server is an old primary');
+    expect(archivedFiles(standby)).toEqual([before]);
+    expect(cluster.queue('s1')).toEqual([atFork, behind]);
+  });
+
+  test('that went on before its standby was told: what came is moved aside, and nothing more comes', async ({
+    world,
+  }) => {
+    const cluster = await clusterOf(world, ['s1']);
+    const standby = only(cluster);
+    pretendRunning(world, cluster);
+    await startShipper(cluster);
+    const first = [...addReadySegments(cluster, 2, 3).keys()];
+    await untilMarked(cluster, first);
+    await eventually(() => archivedFiles(standby).length === 3, { what: 'three segments' });
+    // In the middle of a lasting connection.
+    await tell(cluster, standby);
+    expect(archivedFiles(standby)).toEqual([cluster.segment(2)]);
+    expect(asideOf(standby)).toEqual([cluster.segment(3), cluster.segment(4)]);
+    const more = [...addReadySegments(cluster, 5, 2).keys()];
+    await untilMarked(cluster, more);
+    await eventually(() => cluster.state('s1')['health'] === 'left', { what: 'the lane to say so' });
+    expect(archivedFiles(standby)).toEqual([cluster.segment(2)]);
+    expect(cluster.queue('s1')).toEqual(more);
+  });
+});
+
+describe('a standby that was away during the failover', () => {
+  test('learns it before any file is delivered, and what stands there is moved aside', async ({ world }) => {
+    const cluster = await clusterOf(world, ['s1']);
+    const standby = only(cluster);
+    const old = new Map(
+      [2, 3, 4].map((number) => {
+        const name = cluster.segment(number);
+        const bytes = buildWal({
+          name,
+          systemIdentifier: cluster.systemIdentifier,
+          version: '15',
+          segmentBytes,
+        });
+        writeFileSync(join(standby.archiveDir, name), bytes);
+        return [name, bytes] as const;
+      }),
+    );
+    declare(cluster);
+    const next = cluster.segment(3, 2);
+    const bytes = cluster.addSegment(next, { seed: 2 });
+    expect(await cluster.archive(next)).toMatchObject({ code: 0 });
+    expect(archivedFiles(standby)).toEqual([cluster.segment(2), next]);
+    expect(archivedBytes(standby, next).equals(bytes)).toBe(true);
+    expect(asideOf(standby)).toEqual([cluster.segment(3), cluster.segment(4)]);
+    expect(sentinelOf(standby)).toContain(`left: ${mark}\n`);
+    expect(cluster.state('s1')).toMatchObject({ health: 'ok' });
+
+    // The promotion was a mistake after all.
+    const dry = await cluster.run(['--timeline-restored', '1', '--dry-run']);
+    expect(dry.stdout).toContain('Would tell standby s1');
+    expect(sentinelOf(standby)).toContain('left:');
+    expect(await cluster.run(['--timeline-restored', '1'])).toMatchObject({ code: 0 });
+    expect(sentinelOf(standby)).not.toContain('left:');
+    expect(asideOf(standby)).toEqual([]);
+    for (const [name, content] of old) expect(archivedBytes(standby, name).equals(content)).toBe(true);
+    // The next greeting does not mark it again.
+    cluster.addSegment(cluster.segment(5));
+    expect((await cluster.archive(cluster.segment(5))).code).toBe(0);
+    expect(sentinelOf(standby)).not.toContain('left:');
+    expect(archivedFiles(standby)).toContain(cluster.segment(5));
+  });
+
+  test('a mark whose files were not moved, as after a kill, is told again', async ({ world }) => {
+    const cluster = await clusterOf(world, ['s1']);
+    const standby = only(cluster);
+    writeFileSync(join(standby.archiveDir, '.pitrtools'), `${sentinelOf(standby)}left: ${mark}\n`);
+    for (const number of [2, 3]) {
+      const name = cluster.segment(number);
+      const { systemIdentifier } = cluster;
+      const bytes = buildWal({ name, systemIdentifier, version: '15', segmentBytes });
+      writeFileSync(join(standby.archiveDir, name), bytes);
+    }
+    const next = cluster.segment(3, 2);
+    cluster.addSegment(next);
+    expect((await cluster.archive(next)).code).toBe(0);
+    expect(archivedFiles(standby)).toEqual([cluster.segment(2), next]);
+    expect(asideOf(standby)).toEqual([cluster.segment(3)]);
+  });
+
+  test('and cannot be told gets WAL all the same, and the operator learns it', async ({ world }) => {
+    const cluster = await readyCluster(world, { slaves: ['s1'] });
+    declare(cluster);
+    const next = cluster.segment(3, 2);
+    cluster.addSegment(next);
+    expect((await cluster.archive(next)).code).toBe(0);
+    expect(archivedFiles(only(cluster))).toEqual([next]);
+    expect(cluster.state('s1')).toMatchObject({
+      health: 'unmarked',
+      reason: expect.stringContaining('does not say how cmd_standby is called') as string,
+    });
+    expect(cluster.host.notifications()).toMatchObject([{ severity: 'warning' }]);
+    // It ends by itself once the standby says how cmd_standby is called there.
+    prepareStandby(only(cluster), cluster);
+    cluster.addSegment(cluster.segment(4, 2));
+    expect((await cluster.archive(cluster.segment(4, 2))).code).toBe(0);
+    expect(cluster.state('s1')).toMatchObject({ health: 'ok' });
+    expect(sentinelOf(only(cluster))).toContain(`left: ${mark}\n`);
+  });
+
+  test('is told that a timeline was restored when it is back', async ({ world }) => {
+    const cluster = await clusterOf(world, ['s1', 's2']);
+    const [first, second] = cluster.standbys as [Host, Host];
+    declare(cluster);
+    for (const standby of [first, second]) await tell(cluster, standby);
+    cluster.host.routeTo(second, { address: second.address, port: 1 });
+    const restored = await cluster.run(['--timeline-restored', '1']);
+    expect(restored.code).toBe(0);
+    expect(restored.stdout).toMatch(/Standby s1: takes WAL[^]*Standby s2: is told when it is reached next/);
+    expect([sentinelOf(first), sentinelOf(second)].map((text) => text.includes('left:'))).toEqual([
+      false,
+      true,
+    ]);
+    cluster.host.routeTo(second);
+    cluster.addSegment(cluster.segment(5));
+    expect((await cluster.archive(cluster.segment(5))).code).toBe(0);
+    expect(sentinelOf(second)).not.toContain('left:');
+    expect(archivedFiles(second)).toEqual([cluster.segment(5)]);
+  });
+});
+
+describe('the new primary', () => {
+  test('need not deliver what PostgreSQL asks to archive of the timeline that it left', async ({ world }) => {
+    const cluster = await clusterOf(world, ['s1']);
+    declare(cluster);
+    const [atFork, next] = [cluster.segment(3), cluster.segment(3, 2)];
+    for (const name of [atFork, next]) cluster.addSegment(name);
+    const result = await cluster.archive(atFork);
+    expect(result.code).toBe(0);
+    expect(result.stderr).toContain(`${atFork} and later WAL of its timeline is not delivered`);
+    expect((await cluster.archive(next)).code).toBe(0);
+    expect(archivedFiles(only(cluster))).toEqual([next]);
+    expect(cluster.queue('s1')).toEqual([]);
+  });
+
+  test.for(failureMajors())('says that a standby has diverged (PostgreSQL %i)', async (major, { world }) => {
+    const data = join(world.directory, 'initdb');
+    const made = await run(serverProgram(major, 'initdb'), ['-A', 'trust', '-N', '-D', data]);
+    expect(made.code).toBe(0);
+    const control = readFileSync(join(data, 'global', 'pg_control'));
+    const systemIdentifier = control.readBigUInt64LE(0);
+    const cluster = await fakeCluster(world, { slaves: ['s1'], systemIdentifier });
+    const standby = only(cluster);
+    prepareStandby(standby, cluster);
+    expect((await cluster.run(['-I'])).code).toBe(0);
+    // A standby of timeline 1, stopped at 0/1…: far behind this fork.
+    const pgdata = join(standby.directory, 'pgdata');
+    mkdirSync(join(pgdata, 'global'), { recursive: true, mode: 0o700 });
+    writeFileSync(join(pgdata, 'global', 'pg_control'), control);
+    writeFileSync(join(pgdata, 'PG_VERSION'), `${major}\n`);
+    const early = '1 0/100060 beta';
+    writeFileSync(join(cluster.lArchiveDir, '.archiver', 'left_timelines'), `${early}\n`);
+    const next = cluster.segment(1, 2);
+    cluster.addSegment(next);
+    expect((await cluster.archive(next)).code).toBe(0);
+    expect(cluster.state('s1')).toMatchObject({
+      health: 'diverged',
+      reason:
+        'timeline 1 was left at 0/100060 by beta, and this standby has replayed that timeline past there',
+    });
+    expect(cluster.host.notifications()).toMatchObject([{ severity: 'critical' }]);
+    // A new base backup there needs the way to be open.
+    expect(archivedFiles(standby)).toEqual([next]);
+    expect(existsSync(join(standby.archiveDir, '.pitrtools'))).toBe(true);
+  });
+});
