@@ -263,3 +263,26 @@ test('a promoted server without an archiver has no slot, and one whose configura
   expect(standby.archive()).toEqual(expect.arrayContaining(missed));
   expect(await slotSegment(pair)).toBe('no slot');
 });
+
+test('the shipper of the promoted host drops the slot beyond its keep_streamed_max, and says whom it waited for', async ({
+  world,
+}) => {
+  const pair = await makeStreamingPair(world);
+  const { primary, standby } = pair;
+  const promoted = await world.asPrimary(standby, ['other']);
+  await startStreaming(world, pair);
+  await breakArchiving(pair, true);
+  await stream(pair, 4);
+  await restartpoint(pair);
+  await primary.kill9();
+  expectExit(await world.cmdStandby(standby, ['-F999']), 0);
+  await standby.sql('CHECKPOINT');
+  expectExit(await world.cmdArchiver(promoted, ['-I']), 0);
+  promoted.writeIni({ keep_streamed_max: '16MB' });
+  const shipper = world.startArchiver(promoted, ['--ship']);
+  await eventually(async () => (await slotSegment(pair)) === 'no slot', { what: 'the slot dropped' });
+  const critical = () => standby.host.notifications().filter(({ severity }) => severity === 'critical');
+  await eventually(() => critical().some(({ message }) => message.includes('before other had caught up')));
+  shipper.signal('SIGTERM');
+  await shipper.finished;
+});

@@ -6,7 +6,7 @@ import type { Server } from '../server/server.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
 import { withLocalServer } from '../server/server-state.ts';
 import { fillArchive, type Filled } from './fill-archive.ts';
-import { fitSlot, obstacleInFiles, removeSlot } from './leftover.ts';
+import { dropUnfitSlot, obstacleInFiles, removeSlot } from './leftover.ts';
 import { askSlot, hasKeptSlot } from './slot.ts';
 
 function describe(names: readonly SegmentName[]): string {
@@ -64,10 +64,11 @@ async function copyToArchive(server: Server, from: bigint): Promise<void> {
 /** Before the promoted server is restarted with a configuration with which it can have no slot. */
 export async function fitSlotAfterPromotion(server: Server, conf: ServerConfiguration): Promise<void> {
   if (!(await hasKeptSlot(server.pgdata))) return;
-  if ((await obstacleInFiles(server, 'failover', conf)) === undefined) return;
+  const obstacle = await obstacleInFiles(server, 'failover', conf);
+  if (obstacle === undefined) return;
   const from = await slotLocation(server);
   if (from !== undefined) await copyToArchive(server, from);
-  await fitSlot(server, 'failover', conf);
+  await dropUnfitSlot(server, obstacle, conf.configFile);
 }
 
 /**

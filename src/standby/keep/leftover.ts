@@ -3,7 +3,7 @@ import { keptSlot, keptSlotDirectory } from '../../postgres/kept-slot.ts';
 import { fsyncPath } from '../../system/durable.ts';
 import { removeTree } from '../../system/files.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
-import { parametersOfFiles, startParameters } from '../server/parameters.ts';
+import { parametersOfFiles, type ParameterValues, startParameters } from '../server/parameters.ts';
 import type { Server } from '../server/server.ts';
 import type { ConfigurationRole, ServerConfiguration } from '../server/server-configuration.ts';
 import { mustAnswer } from '../server/server-state.ts';
@@ -21,13 +21,8 @@ export async function removeSlot(server: Server): Promise<void> {
   await fsyncPath(join(pgdata, 'pg_replslot'));
 }
 
-/** Why a server with this configuration can have no slot; undefined if it can, or if that is not known. */
-export async function obstacleInFiles(
-  server: Server,
-  role: ConfigurationRole,
-  configuration: ServerConfiguration,
-): Promise<string | undefined> {
-  const start = startParameters(server, role, configuration);
+/** Why a server that is started so can have no slot; undefined if it can, or if that is not known. */
+async function obstacleOf(server: Server, start: ParameterValues): Promise<string | undefined> {
   const values = await parametersOfFiles(server, ['max_replication_slots', 'wal_level'], start);
   if (values.get('max_replication_slots') === '0')
     return 'max_replication_slots is 0, and the slot needs at least 1';
@@ -35,18 +30,29 @@ export async function obstacleInFiles(
   return undefined;
 }
 
-/** A server that finds a slot and may have none does not start. */
-export async function fitSlot(
+/** The same before the files of that role are copied to pgdata. */
+export function obstacleInFiles(
   server: Server,
   role: ConfigurationRole,
   configuration: ServerConfiguration,
-): Promise<void> {
-  if (!(await hasKeptSlot(server.pgdata))) return;
-  const obstacle = await obstacleInFiles(server, role, configuration);
-  if (obstacle === undefined) return;
+): Promise<string | undefined> {
+  return obstacleOf(server, startParameters(server, role, configuration));
+}
+
+export async function dropUnfitSlot(server: Server, obstacle: string, configFile: string): Promise<void> {
   server.deps.log.warning(
     `replication slot "${keptSlot}" is dropped, and the WAL that only it keeps may be removed: with it the server would not start, because ${obstacle}`,
-    { hint: `Set it in ${configuration.configFile}, or in the file that is copied there.` },
+    { hint: `Set it in ${configFile}, or in the file that is copied there.` },
   );
   await removeSlot(server);
+}
+
+/** A server that finds a slot and may have none does not start. Its configuration files must be in place. */
+export async function fitSlot(
+  server: Server,
+  { configFile, parameters }: Pick<ServerConfiguration, 'configFile' | 'parameters'>,
+): Promise<void> {
+  if (!(await hasKeptSlot(server.pgdata))) return;
+  const obstacle = await obstacleOf(server, new Map([...parameters, ['config_file', configFile]]));
+  if (obstacle !== undefined) await dropUnfitSlot(server, obstacle, configFile);
 }

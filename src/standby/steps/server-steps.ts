@@ -31,7 +31,7 @@ export const serverSteps: StepTable<ServerStep, ServerContext> = {
   'start-server': {
     say: ({ configuration }) => `start the server with ${configuration.configFile}`,
     run: async (context, { configuration }) => {
-      await fitSlot(context.server, 'standby', configuration);
+      await fitSlot(context.server, configuration);
       context.started = await startServerProgram(context.server, configuration);
     },
   },

@@ -144,8 +144,10 @@ async function needsRestart(server: Server, files: readonly ConfCopy[]): Promise
 /** Starts a server that was promoted and has ended since. */
 export async function startPromoted(server: Server, { conf, configuration }: PromotedStart): Promise<void> {
   const { deps } = server;
-  await fitSlot(server, conf === undefined ? 'standby' : 'failover', configuration);
-  const start = () => startServerProgram(server, configuration);
+  const start = async () => {
+    await fitSlot(server, configuration);
+    return startServerProgram(server, configuration);
+  };
   if (conf !== undefined) {
     await startOrGoBack(server, await copyFiles(deps, conf), start);
     return;

@@ -43,6 +43,15 @@ describe('-F999', () => {
     expect(kinds(facts(major))).toEqual(['guard-replay', 'promote', 'see-it-open', ...after]);
   });
 
+  test('leaves the slot that keeps streamed WAL, and copies that WAL to the archive at last', () => {
+    const steps = planFailover(facts('15', { hasKeptSlot: true }));
+    expect(steps.map(({ kind }) => kind)).not.toContain('remove-slot');
+    expect(steps.at(-1)).toEqual({ kind: 'keep-streamed', redoLsn: 0x5000028n });
+    // The checkpoint of a server that is open lies behind the promotion.
+    const open = facts('15', { state: production, hasKeptSlot: true });
+    expect(planFailover(open).at(-1)).toEqual({ kind: 'keep-streamed', redoLsn: undefined });
+  });
+
   test('resumes a paused replay first: 9.3 would wait forever', () => {
     expect(kinds(facts('9.5', { isPaused: true }))[0]).toBe('resume-replay');
   });

@@ -73,6 +73,11 @@ describe('recovery to a target', () => {
     expect(kinds(hot).slice(0, 5)).toEqual(['stop-server', ...opening]);
   });
 
+  test('drops the slot of a standby once it is stopped: it would only fill pg_wal', () => {
+    const hot = facts({ state: { kind: 'recovering', answers: true, progress: '' }, hasKeptSlot: true });
+    expect(kinds(hot).slice(0, 3)).toEqual(['stop-server', 'remove-slot', 'write-settings']);
+  });
+
   test('a server that pauses or ends at its target is no production server', () => {
     expect(kinds(facts(), target({ action: 'pause' }))).toEqual([
       'write-settings',
