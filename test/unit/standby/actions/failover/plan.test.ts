@@ -48,7 +48,7 @@ describe('-F999', () => {
     expect(steps.map(({ kind }) => kind)).not.toContain('remove-slot');
     expect(steps.at(-1)).toEqual({ kind: 'keep-streamed', redoLsn: 0x5000028n });
     // The checkpoint of a server that is open lies behind the promotion.
-    const open = facts('15', { state: production, hasKeptSlot: true });
+    const open = facts('15', { state: production, directory: backedUp, hasKeptSlot: true });
     expect(planFailover(open).at(-1)).toEqual({ kind: 'keep-streamed', redoLsn: undefined });
   });
 
