@@ -48,6 +48,8 @@ const progress = {
   /** According to the server; of which timeline, it cannot tell. */
   replayed: is.optional(isLsnText),
   received: is.optional(isLsnText),
+  /** Whether pg_control is that of a standby: only then are these locations WAL that it got from another server. */
+  isStandby: is.optional(is.boolean),
 };
 
 export const verbs = {
@@ -79,6 +81,20 @@ export const verbs = {
       returned: is.listOf(is.text),
       /** Files that stay aside, as `DIRECTORY/NAME`, because other bytes now stand under their name. */
       kept: is.listOf(is.text),
+    },
+  ),
+  /**
+   * The names of whole segments that this standby has, on any timeline, from the one with this location on. Another
+   * standby that lacks them fetches them before it is promoted. Changes nothing.
+   */
+  'wal-from': verb(
+    { lsn },
+    {
+      ...progress,
+      archived: is.listOf(is.text),
+      /** Those that are only in its data directory, in `walDirectory`. */
+      inPgWal: is.listOf(is.text),
+      walDirectory: is.optional(is.text),
     },
   ),
 } as const;

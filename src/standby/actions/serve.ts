@@ -1,6 +1,7 @@
 import type { VerbCall } from '../../verbs/read-call.ts';
 import { answerMark, type AnswerOf, type ArgumentsOf, type VerbName } from '../../verbs/verbs.ts';
 import { markLeft, unmarkLeft } from '../archive/mark-left.ts';
+import { observeOffer } from '../archive/offer.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { observeProgress } from '../server/progress.ts';
 
@@ -10,6 +11,7 @@ const handlers: { readonly [Name in VerbName]: Handler<Name> } = {
   status: observeProgress,
   'mark-left': markLeft,
   'unmark-left': unmarkLeft,
+  'wal-from': (deps, { lsn }) => observeOffer(deps, lsn),
 };
 
 /** --serve: carries out one verb for another host, and answers with one line of JSON. */

@@ -19,7 +19,12 @@ function provedPlace({ redoLsn, timeline, progress }: ControlFile): WalPlace {
     : { timeline, lsn: formatLsn(redoLsn) };
 }
 
-function controlSays({ control, isIncomplete }: DataDirectory): Partial<Progress> {
+/** A base backup on which no server was started yet still has the pg_control of its origin. */
+function isOfStandby({ state }: ControlFile, backupLabel: DataDirectory['backupLabel']): boolean {
+  return backupLabel === undefined && (state === 'in-archive-recovery' || state === 'shut-down-in-recovery');
+}
+
+function controlSays({ control, isIncomplete, backupLabel }: DataDirectory): Partial<Progress> {
   if (control === undefined || isIncomplete) return {};
   const { systemIdentifier, walSegmentSize, timeline, redoLsn } = control;
   return {
@@ -27,6 +32,7 @@ function controlSays({ control, isIncomplete }: DataDirectory): Partial<Progress
     ...(walSegmentSize === undefined ? {} : { segmentSize: walSegmentSize }),
     restartpoint: { timeline, lsn: formatLsn(redoLsn) },
     proved: provedPlace(control),
+    isStandby: isOfStandby(control, backupLabel),
   };
 }
 
@@ -48,15 +54,23 @@ async function serverSays(deps: StandbyDeps, directory: DataDirectory): Promise<
   return { server: word, ...location('replayed'), ...location('received') };
 }
 
-/** How far this host's standby has come, as far as its files and its server tell. Changes nothing. */
-export async function observeProgress(deps: StandbyDeps): Promise<Progress> {
-  let directory: DataDirectory;
+/** Undefined if pgdata holds no cluster. */
+export async function findDataDirectory(deps: StandbyDeps): Promise<DataDirectory | undefined> {
   try {
-    directory = await readDataDirectory(deps.settings.pgdata);
+    return await readDataDirectory(deps.settings.pgdata);
   } catch (error) {
     deps.log.debug('pgdata holds no cluster', { detail: String(error) });
-    return { server: 'no-data' };
+    return undefined;
   }
+}
+
+/** How far this host's standby has come, as far as its files and its server tell. Changes nothing. */
+export async function observeProgress(deps: StandbyDeps): Promise<Progress> {
+  const directory = await findDataDirectory(deps);
+  return directory === undefined ? { server: 'no-data' } : progressOf(deps, directory);
+}
+
+export async function progressOf(deps: StandbyDeps, directory: DataDirectory): Promise<Progress> {
   const server = await serverSays(deps, directory);
   return { ...controlSays(directory), ...server };
 }

@@ -36,6 +36,9 @@ function done(status: number, ...lines: string[]): RemoteResult {
 describe('a verb', () => {
   test('is read as it was written', () => {
     expect(readVerbCall(verbLine('status', {}))).toEqual({ name: 'status', arguments: {} });
+    const call = { name: 'wal-from', arguments: { lsn: 0xa_0000_0028n } } as const;
+    expect(verbLine(call.name, call.arguments)).toBe('wal-from A/28');
+    expect(readVerbCall('wal-from A/28')).toEqual(call);
   });
 
   test.each([
@@ -45,6 +48,10 @@ describe('a verb', () => {
     ['status now', /status takes 0 arguments, not 1/],
     ['status ', /status takes 0 arguments, not 1/],
     ['status\nstatus', /unknown verb/],
+    ['wal-from', /wal-from takes 1 arguments, not 0/],
+    ['wal-from 0/x', /wal-from: "0\/x" is not a WAL location/],
+    ['wal-from 0/1;', /is not a WAL location/],
+    ['wal-from 0/1\n', /is not a WAL location/],
   ])('%j is refused at the other end', (line, message) => {
     expect(() => readVerbCall(line)).toThrow(message);
   });
