@@ -129,7 +129,7 @@ export function pathOf(timeline: number, histories: Histories, layout: WalLayout
 }
 
 /** Where replay continues: after the last replayed record, or where a start of the server would begin. */
-function nextRecordOf(directory: DataDirectory, replayed: bigint | undefined): bigint | undefined {
+export function nextRecordOf(directory: DataDirectory, replayed: bigint | undefined): bigint | undefined {
   const { control, backupLabel } = directory;
   return replayed ?? backupLabel?.startLsn ?? control?.redoLsn;
 }
@@ -232,9 +232,10 @@ async function readFacts(
   directory: DataDirectory,
   archive: Archive,
   replayed: bigint | undefined,
+  otherSize?: number,
 ): Promise<ReplayFacts | undefined> {
   const { pgdata, capabilities, control } = directory;
-  const segmentSize = await sizeOf(directory, archive);
+  const segmentSize = (await sizeOf(directory, archive)) ?? otherSize;
   if (segmentSize === undefined || control === undefined) return undefined;
   const layout = { segmentSize, walSegmentSkipsFF: capabilities.walSegmentSkipsFF };
   const from = nextSegmentOf(directory, replayed, layout);
@@ -256,6 +257,15 @@ async function readFacts(
     inPgWal: inPgWal.map(({ name }) => name),
     layout,
   };
+}
+
+/** What this host has from the segment on that it replays next; undefined if its pg_control cannot be read. */
+export async function readReplayFacts(
+  directory: DataDirectory,
+  archive: Archive,
+  replayed: bigint | undefined,
+): Promise<ReplayFacts | undefined> {
+  return readFacts(directory, archive, replayed, directory.control?.walSegmentSize);
 }
 
 /** Examines every archived segment that is still to be replayed, and every record in them. */

@@ -1,4 +1,4 @@
-import type { CommandResult, Session, StartSession } from '../../../system/command.ts';
+import { leash } from '../../../system/leash.ts';
 import type { RemoteResult, RemoteShell, SshTarget } from '../../../system/ssh.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import { readIdentity, type ServerIdentity, unknownIdentity } from './identity.ts';
@@ -22,40 +22,6 @@ export type ProbeDeps = Pick<
   StandbyDeps,
   'startSession' | 'withRemoteShell' | 'log' | 'monotonicMs' | 'pause'
 >;
-
-interface Leash {
-  readonly startSession: StartSession;
-  /** The reason why ssh itself could not be started, if it could not. */
-  readonly notStarted: () => string | undefined;
-  readonly release: () => void;
-}
-
-/** Ends every session of ours when the limit passes or the answer is no longer needed: ssh alone may wait forever. */
-function leash(startSession: StartSession, limitMs: number, signal: AbortSignal): Leash {
-  const sessions: Session[] = [];
-  let reason: string | undefined;
-  const endAll = (): void => {
-    for (const session of sessions) session.kill();
-  };
-  const noteStart = (result: CommandResult): void => {
-    if (result.kind === 'not-started') reason = result.reason;
-  };
-  const timer = setTimeout(endAll, limitMs);
-  signal.addEventListener('abort', endAll, { once: true });
-  return {
-    startSession: (command, options) => {
-      const session = startSession(command, options);
-      void session.ended.then(noteStart);
-      sessions.push(session);
-      return session;
-    },
-    notStarted: () => reason,
-    release: () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', endAll);
-    },
-  };
-}
 
 /** The connection of one look, and the time that it has left. */
 interface Look {

@@ -1,0 +1,147 @@
+import type { ArchiverSettings, StandbyTarget } from '../../config/options-archiver.ts';
+import { messageOf } from '../../errors.ts';
+import { leash } from '../../system/leash.ts';
+import { quoted } from '../../system/printable.ts';
+import { parseSentinel, type Sentinel, sentinelName, type StandbyCommand } from '../../system/sentinel.ts';
+import { shellQuote } from '../../system/shell-quote.ts';
+import type { ConnectResult, RemoteShell } from '../../system/ssh.ts';
+import { sshTarget } from '../../system/ssh-target.ts';
+import { callVerb } from '../../verbs/call.ts';
+import type { AnswerOf } from '../../verbs/verbs.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { findOverlaps } from '../host/same-place.ts';
+
+/** What one of the other standbys says of itself. */
+export type SiblingAnswer =
+  /** It is this host, under a name that we did not know. */
+  | { readonly kind: 'self' }
+  /** It did not answer within the limit. */
+  | { readonly kind: 'silent'; readonly reason: string }
+  /** Its archive cannot be told to be one of ours. */
+  | { readonly kind: 'no-archive'; readonly reason: string; readonly hint: string }
+  | { readonly kind: 'foreign'; readonly systemIdentifier: string }
+  /** Its cmd_standby could not be asked. */
+  | { readonly kind: 'mute'; readonly reason: string; readonly hint: string }
+  | {
+      readonly kind: 'answered';
+      readonly sentinel: Sentinel;
+      readonly command: StandbyCommand;
+      readonly said: AnswerOf<'wal-from'>;
+    };
+
+export interface Sibling {
+  readonly target: StandbyTarget;
+  readonly answer: SiblingAnswer;
+}
+
+/** Connects to one of them. ssh may hang in any phase: after `limitMs` everything of ours is ended. */
+export async function withSibling<T>(
+  deps: StandbyDeps,
+  archiver: ArchiverSettings,
+  target: StandbyTarget,
+  limitMs: number,
+  use: (shell: RemoteShell) => Promise<T>,
+): Promise<ConnectResult<T>> {
+  const held = leash(deps.startSession, limitMs, deps.signal);
+  try {
+    const ssh = await sshTarget({ ...target, what: `the standby ${target.name}` }, archiver);
+    const connectTimeoutS = Math.max(1, Math.min(ssh.connectTimeoutS, Math.ceil(limitMs / 1000)));
+    // The answer to a verb is found among whatever a start-up file prints.
+    const shell = { ...ssh, connectTimeoutS, allowsNoise: true };
+    return await deps.withRemoteShell({ startSession: held.startSession, log: deps.log }, shell, use);
+  } catch (error) {
+    deps.signal.throwIfAborted();
+    return { kind: 'unreachable', reason: messageOf(error) };
+  } finally {
+    held.release();
+  }
+}
+
+const sentinelBytes = 64 * 1024;
+
+/** Each line of the sentinel begins with a mark, so that it is found among other output. */
+function sentinelScript(archivedir: string): string {
+  return `LC_ALL=C; export LC_ALL
+cd ${shellQuote(archivedir)} 2>/dev/null || { echo 'no directory'; exit 0; }
+[ -f ${sentinelName} ] || { echo 'no sentinel'; exit 0; }
+head -c ${sentinelBytes} ${sentinelName} | sed 's/^/: /'`;
+}
+
+function readSentinelLines(
+  lines: readonly string[],
+  { r_archivedir }: StandbyTarget,
+): Sentinel | Extract<SiblingAnswer, { kind: 'no-archive' }> {
+  const hint = 'Run cmd_standby -C FILE -I there; if that was done, its file system is perhaps not mounted.';
+  if (lines.includes('no directory'))
+    return { kind: 'no-archive', reason: `there is no directory ${r_archivedir} there`, hint };
+  if (lines.includes('no sentinel'))
+    return { kind: 'no-archive', reason: `${r_archivedir} has no ${sentinelName} there`, hint };
+  const text = lines.filter((line) => line.startsWith(': ')).map((line) => line.slice(2));
+  const sentinel = parseSentinel(text.join('\n'));
+  if (sentinel !== undefined) return sentinel;
+  return { kind: 'no-archive', reason: `${r_archivedir}/${sentinelName} there names no cluster`, hint };
+}
+
+export interface SiblingQuestion {
+  readonly systemIdentifier: string;
+  /** The WAL that this host replays next. */
+  readonly from: bigint;
+}
+
+async function askThere(
+  deps: StandbyDeps,
+  target: StandbyTarget,
+  { systemIdentifier, from }: SiblingQuestion,
+  shell: RemoteShell,
+  leftMs: () => number,
+): Promise<SiblingAnswer> {
+  const read = await shell.run(sentinelScript(target.r_archivedir), { limitMs: leftMs() });
+  if (read.kind === 'lost') return { kind: 'silent', reason: read.reason };
+  const sentinel = readSentinelLines(read.lines, target);
+  if ('kind' in sentinel) return sentinel;
+  const overlaps = await findOverlaps(deps.run, shell, [deps.settings.archivedir], [target.r_archivedir]);
+  if (overlaps.some(({ overlap }) => overlap === 'same')) return { kind: 'self' };
+  if (sentinel.systemIdentifier !== systemIdentifier)
+    return { kind: 'foreign', systemIdentifier: sentinel.systemIdentifier };
+  const { command } = sentinel;
+  if (command === undefined) {
+    const reason = `${target.r_archivedir}/${sentinelName} there does not say how cmd_standby is called`;
+    return { kind: 'mute', reason, hint: 'Run cmd_standby -C FILE -I there once.' };
+  }
+  const result = await callVerb(shell, command, 'wal-from', { lsn: from }, leftMs());
+  if (result.kind === 'lost') return { kind: 'silent', reason: result.reason };
+  if (result.kind === 'refused')
+    return { kind: 'mute', reason: result.reason, hint: 'Check cmd_standby and its INI file there.' };
+  const said = result.answer;
+  if (said.systemIdentifier !== undefined && said.systemIdentifier !== systemIdentifier)
+    return { kind: 'foreign', systemIdentifier: quoted(said.systemIdentifier, 40) };
+  return { kind: 'answered', sentinel, command, said };
+}
+
+async function ask(
+  deps: StandbyDeps,
+  archiver: ArchiverSettings,
+  target: StandbyTarget,
+  question: SiblingQuestion,
+): Promise<Sibling> {
+  const limitMs = deps.settings.failover_probe_timeout * 1000;
+  const endMs = deps.monotonicMs() + limitMs;
+  const leftMs = () => Math.max(1, endMs - deps.monotonicMs());
+  const used = await withSibling(deps, archiver, target, limitMs, (shell) =>
+    askThere(deps, target, question, shell, leftMs),
+  );
+  return { target, answer: used.kind === 'used' ? used.value : { kind: 'silent', reason: used.reason } };
+}
+
+/**
+ * Asks all of them at once, each within `failover_probe_timeout`: how far they have come, and which segments they have.
+ */
+export async function askSiblings(
+  deps: StandbyDeps,
+  archiver: ArchiverSettings,
+  targets: readonly StandbyTarget[],
+  question: SiblingQuestion,
+): Promise<readonly Sibling[]> {
+  const asked = await Promise.all(targets.map((target) => ask(deps, archiver, target, question)));
+  return asked.filter(({ answer }) => answer.kind !== 'self');
+}
