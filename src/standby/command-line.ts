@@ -40,6 +40,7 @@ export type Request =
       readonly action: Action;
       readonly dryRun: boolean;
       readonly force: Force;
+      readonly takeRole: boolean;
       readonly verify: boolean;
       readonly json: boolean;
     };
@@ -137,8 +138,11 @@ export function parseRequest(argv: readonly string[]): Request {
   const { options, iniFile } = read;
   const action = chosenAction(options);
   const [dryRun, force] = [options.dryRun === true, parseForce(options.force)];
+  const takeRole = options.takeRole === true;
+  if (takeRole && options.failover === undefined)
+    throw usageError('--take-role needs -F999', 'It says what a failover does for the other standbys.');
   const [verify, json] = [options.verify === true, options.json === true];
   if (json && !answersInJson.includes(action.kind))
     throw usageError(`--json goes ${usage.shared.json}`, seeHelp(usage));
-  return { kind: 'run', iniFile, action, dryRun, force, verify, json };
+  return { kind: 'run', iniFile, action, dryRun, force, takeRole, verify, json };
 }

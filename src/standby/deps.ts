@@ -26,6 +26,12 @@ export interface ActionOptions {
   readonly force: Force;
 }
 
+/** Additional options of -F999. */
+export interface FailoverOptions extends ActionOptions {
+  /** Declare the old timeline left, and tell the other standbys, although the primary was not found dead. */
+  readonly takeRole: boolean;
+}
+
 /** Additional options of -B, --verify and --backup-info. */
 export interface BackupOptions extends ActionOptions {
   /** With -B: check the copy's pages. */

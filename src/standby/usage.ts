@@ -30,6 +30,11 @@ export const flags = {
     '-F999',
     'fail over: make this standby the production server',
   ],
+  takeRole: [
+    'Change roles',
+    '--take-role',
+    'with -F999: tell the other standbys that the old timeline was left, even with a target or beside a living master',
+  ],
   recover: [
     'Recover',
     '-R, --recover <TIMESTAMP>',

@@ -62,6 +62,7 @@ describe('the command line of cmd_standby', () => {
       action,
       dryRun: false,
       force: { kind: 'none' },
+      takeRole: false,
       verify: false,
       json: false,
     });
@@ -72,6 +73,12 @@ describe('the command line of cmd_standby', () => {
       dryRun: true,
       force: { kind: 'all' },
     });
+  });
+
+  test('--take-role goes with -F999, with and without a target', () => {
+    expect(parse('-F999', '--take-role')).toMatchObject({ action: { kind: 'failover' }, takeRole: true });
+    expect(parse('-F999', '--target-immediate', '--take-role')).toMatchObject({ takeRole: true });
+    expect(() => parse('-S', '--take-role')).toThrow('--take-role needs -F999');
   });
 
   test('--force=NAMES overrules what it names, and refuses a name that it does not know with all that it does', () => {

@@ -5,6 +5,7 @@ import { parseVersion } from '../../../src/postgres/version.ts';
 import type { LocalFacts } from '../../../src/standby/actions/failover/facts.ts';
 import type { RecoveryPlace } from '../../../src/standby/recovery/settings.ts';
 import type { DataDirectory } from '../../../src/standby/server/data-directory.ts';
+import { nobodyAsked } from '../../../src/standby/siblings/observe.ts';
 
 export const label = parseBackupLabel(
   'START WAL LOCATION: 0/3000028 (file 000000010000000000000003)\nCHECKPOINT LOCATION: 0/3000060\nSTART TIME: 2024-01-01 00:00:00 UTC\nLABEL: x\n',
@@ -93,3 +94,6 @@ export function localFacts(major: string, changes: Partial<LocalFacts> = {}): Lo
     ...changes,
   };
 }
+
+/** No other standby is known. */
+export const alone = { siblings: nobodyAsked, takesRole: false } as const;

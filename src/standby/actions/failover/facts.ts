@@ -11,12 +11,14 @@ import type { Liveness } from '../../primary/liveness/verdict.ts';
 import { type Guard, readGuard } from '../../recovery/guard.ts';
 import { recoveryPlace } from '../../recovery/place.ts';
 import type { RecoveryPlace } from '../../recovery/settings.ts';
+import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
 import type { DataDirectory } from '../../server/data-directory.ts';
 import { findServer } from '../../server/find-server.ts';
 import { type MemoryForLimits, observeLowLimits, observeMemory } from '../../server/limits.ts';
 import { isReplayPaused } from '../../server/replay-paused.ts';
 import { readConfiguration, type ServerConfiguration } from '../../server/server-configuration.ts';
 import { observeServer, type ServerState } from '../../server/server-state.ts';
+import type { SiblingFacts } from '../../siblings/observe.ts';
 import type { Force } from '../../steps/force.ts';
 import { observeDelay, type ReplayDelay } from './delay.ts';
 import { type LocalLogin, observeLocalLogin } from './local-login.ts';
@@ -62,9 +64,18 @@ export interface LocalFacts {
   readonly hasOwnStart: boolean;
 }
 
+/** The facts about all hosts. */
 export interface FailoverFacts extends LocalFacts {
   readonly liveness: Liveness;
+  readonly siblings: SiblingFacts;
   readonly force: Force;
+  /** --take-role. */
+  readonly takesRole: boolean;
+}
+
+/** Whether the server had left recovery before this run; perhaps it has ended since. */
+export function isOpened({ state, directory }: Pick<LocalFacts, 'state' | 'directory'>): boolean {
+  return state.kind === 'production' || (state.kind === 'stopped' && hasUnfinishedFailover(directory));
 }
 
 async function archiveFact(deps: StandbyDeps, directory: DataDirectory): Promise<ArchiveFact> {

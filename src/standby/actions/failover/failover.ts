@@ -1,17 +1,23 @@
-import type { ActionOptions, StandbyDeps } from '../../deps.ts';
+import { PitrError } from '../../../errors.ts';
+import type { FailoverOptions, StandbyDeps } from '../../deps.ts';
 import { probePrimary } from '../../primary/liveness/liveness.ts';
 import { describeLiveness, type Liveness } from '../../primary/liveness/verdict.ts';
 import { sayWherePrimaryIsHere } from '../../primary/primary-is-here.ts';
 import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
+import { compareSiblings, type Comparison } from '../../siblings/compare.ts';
+import { askOthers, noComparison, type Others } from '../../siblings/observe.ts';
+import { ownReach } from '../../siblings/own-reach.ts';
 import { perform } from '../../steps/carry-out.ts';
 import { sayOverruled } from '../../steps/objections.ts';
-import { type FailoverFacts, observeHere } from './facts.ts';
+import { type FailoverFacts, isOpened, type LocalFacts, observeHere } from './facts.ts';
 import { sayLogin } from './local-login.ts';
-import { listFailoverObjections } from './objections.ts';
-import { planFailover } from './plan.ts';
+import { isPausedAtTarget, listFailoverObjections } from './objections.ts';
+import { fetchSteps, planFailover } from './plan.ts';
 import { reportFailover } from './report.ts';
+import { roleOf } from './role.ts';
 import { newRun } from './run.ts';
-import { failoverSteps } from './steps.ts';
+import { describeLoss, saySiblings } from './sibling-words.ts';
+import { type FailoverStep, failoverSteps } from './steps.ts';
 
 function unsentWords(unsent: number | undefined): string {
   return unsent === undefined || unsent === 0 ? '' : ` (${unsent} files waiting)`;
@@ -57,22 +63,75 @@ function sayState(deps: StandbyDeps, facts: FailoverFacts): void {
     deps.log.warning(`the trigger file "${facts.triggerFile}" is there: remove it before the next -S`);
 }
 
-async function observe(deps: StandbyDeps, { force }: ActionOptions): Promise<FailoverFacts> {
-  const [liveness, here] = await Promise.all([
+/** A server that is open, or that opens at its target, needs no more WAL. */
+async function compare(deps: StandbyDeps, here: LocalFacts, { siblings }: Others): Promise<Comparison> {
+  const { directory, archive } = here;
+  if (isOpened(here) || isPausedAtTarget(here) || archive.kind !== 'archive') return noComparison;
+  return compareSiblings(siblings, await ownReach(deps, directory, archive.archive));
+}
+
+async function observe(
+  deps: StandbyDeps,
+  { force, takeRole: takesRole }: FailoverOptions,
+): Promise<FailoverFacts> {
+  const [liveness, here, others] = await Promise.all([
     probePrimary(deps),
     sayWherePrimaryIsHere(deps).then(() => observeHere(deps)),
+    askOthers(deps),
   ]);
-  return { ...here, liveness, force };
+  const siblings = { ...others, comparison: await compare(deps, here, others) };
+  return { ...here, liveness, siblings, force, takesRole };
+}
+
+/** The archive has more WAL than when the first plan was made. */
+async function observeAgain(deps: StandbyDeps, before: FailoverFacts): Promise<FailoverFacts> {
+  const here = await observeHere(deps);
+  const comparison = await compare(deps, here, before.siblings);
+  // What was fetched, and cannot be replayed all the same, is an objection of the archive.
+  return { ...before, ...here, siblings: { ...before.siblings, comparison: { ...comparison, fetches: [] } } };
+}
+
+/** A plan after WAL was fetched: a refusal is none any more that changed nothing. */
+function planAgain(facts: FailoverFacts): readonly FailoverStep[] {
+  try {
+    return planFailover(facts);
+  } catch (error) {
+    if (!(error instanceof PitrError)) throw error;
+    throw new PitrError(error.message.replace(/; nothing was changed$/, ''), {
+      detail: [error.detail, 'The WAL that was fetched from other standbys stays in archivedir.']
+        .filter(Boolean)
+        .join('\n'),
+      hint: error.hint,
+      cause: error,
+    });
+  }
+}
+
+/** Brings the WAL that only other standbys have, and plans again by what is here then. */
+async function fetchAndPlan(
+  deps: StandbyDeps,
+  options: FailoverOptions,
+  facts: FailoverFacts,
+): Promise<readonly [FailoverFacts, readonly FailoverStep[]]> {
+  await perform(deps, options, fetchSteps(facts), failoverSteps, newRun(deps, facts));
+  const again = await observeAgain(deps, facts);
+  return [again, planAgain(again)];
 }
 
 /** `-F999`: turns the standby into a production server, unless the primary is alive. */
-export async function failover(deps: StandbyDeps, options: ActionOptions): Promise<number> {
-  const facts = await observe(deps, options);
-  const steps = planFailover(facts);
+export async function failover(deps: StandbyDeps, options: FailoverOptions): Promise<number> {
+  let facts = await observe(deps, options);
+  let steps = planFailover(facts);
   sayOverruled(deps, listFailoverObjections(facts), facts.force);
   sayLiveness(deps, facts.liveness);
   sayState(deps, facts);
+  saySiblings(deps, facts.siblings);
+  if (options.dryRun) for (const line of describeLoss(facts.siblings)) deps.report(line);
+  else if (facts.siblings.comparison.fetches.length > 0)
+    [facts, steps] = await fetchAndPlan(deps, options, facts);
   const run = newRun(deps, facts);
   if (!(await perform(deps, options, steps, failoverSteps, run))) return 0;
-  return reportFailover(run, facts.liveness);
+  const role = roleOf(facts, isPausedAtTarget(facts));
+  const isDoneBefore = role.kind === 'taken' && !steps.some(({ kind }) => kind === 'declare-left');
+  return reportFailover(run, facts, isDoneBefore ? undefined : role);
 }

@@ -7,13 +7,17 @@ import { fitSlotAfterPromotion, keepAfterPromotion } from '../../keep/after-prom
 import { clearRecoverySettings } from '../../recovery/files.ts';
 import { removeGuard } from '../../recovery/guard.ts';
 import { askReplayed } from '../../recovery/replayed.ts';
+import type { SiblingFacts } from '../../siblings/observe.ts';
+import { tellSiblings, withKnown } from '../../siblings/tell.ts';
 import type { StepEntry } from '../../steps/step-table.ts';
 import { runAction, type SiteAction } from './action.ts';
 import { seeAllReplayed } from './all-replayed.ts';
 import { checkArchiving } from './archiving-check.ts';
 import { restoreDelay, type SettingDelay } from './delay.ts';
 import { archiveHistory, setAsideLastSegment } from './last-segment.ts';
+import { declareLeft } from './role.ts';
 import { explained, type FailoverRun } from './run.ts';
+import { notToldWords } from './sibling-words.ts';
 import { type FailoverConf, type PromotedStart, startPromoted, useFailoverConf } from './use-conf.ts';
 import { provenTimeline, verifyWrite } from './verify.ts';
 
@@ -45,6 +49,19 @@ async function markArchive({ server: { deps }, timeline }: FailoverRun): Promise
   }
 }
 
+async function tellOthers(
+  run: FailoverRun,
+  { siblings: { list, siblings, comparison } }: { readonly siblings: SiblingFacts },
+): Promise<void> {
+  const marks = run.left?.marks ?? [];
+  if (list?.kind !== 'known' || marks.length === 0) return;
+  const { deps } = run.server;
+  const told = await tellSiblings(deps, list.archiver, siblings, marks);
+  run.told = told.map((each) => withKnown(each, comparison));
+  for (const told of run.told)
+    if (told.kind === 'not-told') deps.log.warning(notToldWords(told, run.left?.problem));
+}
+
 function describeConf({ files, mustRestart }: FailoverConf): string {
   const what = files.map(({ key, from }) => `${from} (${key})`).join(' and ');
   return `put ${what} into force, by ${mustRestart ? 'restart' : 'reload, or by restart where a setting needs one'}`;
@@ -55,6 +72,7 @@ async function recordPromotion({ server, timeline, actionFailure }: FailoverRun)
   await changeRecord(server.pgdata, {
     promotedAtTimeline: timeline,
     isFailoverUnfinished: undefined,
+    takesRole: undefined,
     isActionBegun: actionFailure === undefined ? undefined : true,
   });
 }
@@ -100,6 +118,24 @@ export const finishingSteps = {
     run: async (run, { end, isAccepted }) => {
       run.archiveEnd = await seeAllReplayed(run.server, end, await provenTimeline(run), isAccepted);
     },
+  }),
+  'declare-left': afterOpening<{ readonly siblings: SiblingFacts }>({
+    say: ({ siblings }) =>
+      siblings.list?.kind === 'known'
+        ? `declare the old timeline left, in "${siblings.list.archiver.l_archivedir}": this host's cmd_archiver tells each standby so before it delivers`
+        : 'declare the old timeline left, in the archive of this host alone',
+    run: async (run, { siblings }) => {
+      run.left = await declareLeft(run.server, await provenTimeline(run), siblings);
+    },
+  }),
+  'tell-siblings': afterOpening<{ readonly siblings: SiblingFacts }>({
+    say: ({ siblings }) => {
+      const names = siblings.siblings.map(({ target, answer }) =>
+        answer.kind === 'answered' ? target.name : `${target.name} (which could not be asked)`,
+      );
+      return `tell the other standbys that the old timeline was left: ${names.join(', ')}`;
+    },
+    run: tellOthers,
   }),
   'use-failover-conf': afterOpening<{ readonly conf: FailoverConf }>({
     say: ({ conf }) => describeConf(conf),

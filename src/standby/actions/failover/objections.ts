@@ -5,6 +5,7 @@ import { describeLowLimit, limitHint } from '../../server/limits.ts';
 import type { Objection } from '../../steps/objections.ts';
 import type { FailoverFacts, LocalFacts } from './facts.ts';
 import { loginHint } from './local-login.ts';
+import { siblingObjections } from './sibling-words.ts';
 
 export function primaryObjections({ liveness }: { readonly liveness: Liveness }): readonly Objection[] {
   const objection = livenessObjection(liveness);
@@ -25,7 +26,7 @@ export function loginObjections({ login }: Pick<LocalFacts, 'login'>): readonly 
 }
 
 /** WAL that cannot be read would be lost by a promotion. */
-function archiveObjections({ archive, replayProblems }: LocalFacts): readonly Objection[] {
+function archiveObjections({ archive, replayProblems, siblings }: FailoverFacts): readonly Objection[] {
   if (archive.kind === 'unusable') {
     return [
       {
@@ -36,7 +37,8 @@ function archiveObjections({ archive, replayProblems }: LocalFacts): readonly Ob
       },
     ];
   }
-  if (replayProblems.length === 0) return [];
+  // What is fetched may fill the gaps: the archive is judged again after that.
+  if (replayProblems.length === 0 || siblings.comparison.fetches.length > 0) return [];
   return [
     {
       name: 'replay',
@@ -139,6 +141,7 @@ function standbyObjections(facts: FailoverFacts): readonly Objection[] {
     ...loginObjections(facts),
     ...limitObjections(facts),
     ...archiveObjections(facts),
+    ...siblingObjections(facts.siblings),
     ...targetObjections(facts),
     ...(facts.state.kind === 'stopped' ? noStandbyObjections(facts.directory) : []),
   ];

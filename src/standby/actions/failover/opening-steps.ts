@@ -1,4 +1,6 @@
 /** The steps that bring the server out of recovery. */
+import type { ArchiverSettings } from '../../../config/options-archiver.ts';
+import { messageOf, PitrError } from '../../../errors.ts';
 import { keptSlot } from '../../../postgres/kept-slot.ts';
 import { formatLsn } from '../../../postgres/lsn.ts';
 import type { LowLimit } from '../../../postgres/standby-limits.ts';
@@ -9,9 +11,12 @@ import { removeSlot } from '../../keep/leftover.ts';
 import { clearRecoverySettings, writeRecoverySettings } from '../../recovery/files.ts';
 import { removeGuard, writeGuard } from '../../recovery/guard.ts';
 import type { RecoverySettings } from '../../recovery/settings.ts';
+import { readControlFile } from '../../server/data-directory.ts';
 import { promoteServerProgram } from '../../server/local-server.ts';
 import type { Server } from '../../server/server.ts';
 import { mustAnswer, observeServer } from '../../server/server-state.ts';
+import type { Fetch } from '../../siblings/compare.ts';
+import { fetchSegments } from '../../siblings/fetch.ts';
 import { serverSteps } from '../../steps/server-steps.ts';
 import { dropDelay, restoreDelay, type SettingDelay } from './delay.ts';
 import { type LoginProof, proveLogin } from './prove-login.ts';
@@ -72,8 +77,61 @@ async function clearUnlessItRecovers(
   await clearRecoverySettings(server);
 }
 
+interface FetchWal {
+  readonly archiver: ArchiverSettings;
+  readonly fetches: readonly Fetch[];
+  /** The operator accepts that it may fail. */
+  readonly isAccepted: boolean;
+}
+
+function describeFetch({ fetches }: FetchWal): string {
+  const [first, last] = [fetches[0], fetches.at(-1)];
+  const names = [...new Set(fetches.map(({ from }) => from.name))].join(', ');
+  const which =
+    fetches.length === 1
+      ? `segment ${first?.name.text ?? ''}`
+      : `${fetches.length} segments, ${first?.name.text ?? ''} to ${last?.name.text ?? ''}`;
+  return `fetch WAL that only other standbys have: ${which}, from ${names}`;
+}
+
+async function fetchWal({ server }: FailoverRun, fetch: FetchWal): Promise<void> {
+  const { deps } = server;
+  const control = await readControlFile(server.pgdata);
+  const segmentSize = control?.walSegmentSize;
+  if (control === undefined || segmentSize === undefined) throw new PitrError('pg_control cannot be read');
+  try {
+    const cluster = { systemIdentifier: control.systemIdentifier, segmentSize, histories: new Map() };
+    await fetchSegments(deps, fetch.archiver, fetch.fetches, cluster);
+    deps.log.notice(`fetched from other standbys: ${fetch.fetches.length} segments`);
+  } catch (error) {
+    deps.signal.throwIfAborted();
+    if (!fetch.isAccepted) {
+      throw new PitrError(messageOf(error), {
+        detail: error instanceof PitrError ? error.detail : undefined,
+        hint: 'The standby has not been promoted. -F999 again asks all standbys anew; --force=sibling-ahead promotes without the WAL that cannot be fetched.',
+        cause: error,
+      });
+    }
+    deps.log.warning(`${messageOf(error)}; continuing without that WAL (--force=sibling-ahead)`);
+  }
+}
+
 export const openingSteps = {
   ...serverSteps,
+  /** Before all others: the archive is looked at again after it. */
+  'fetch-wal': step<FetchWal>({ say: describeFetch, run: fetchWal }),
+  /** Before anything can open the server. */
+  'record-role': step<{ readonly takesRole: boolean }>({
+    say: ({ takesRole }) =>
+      takesRole
+        ? "record that this host takes the primary's role"
+        : "record that this host does not take the primary's role: the other standbys are not told",
+    run: ({ server }, { takesRole }) => changeRecord(server.pgdata, { takesRole }),
+    undo: async ({ server, opening }) => {
+      if (opening === 'not begun') await changeRecord(server.pgdata, { takesRole: undefined });
+    },
+    leavesNothing: true,
+  }),
   'write-settings': step<SettingsToWrite>({
     say: ({ mode }) =>
       `write the settings of ${mode === 'standby' ? 'a standby that reads the archive' : 'the recovery'}`,

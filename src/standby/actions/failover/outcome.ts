@@ -1,7 +1,9 @@
 import { formatLsn } from '../../../postgres/lsn.ts';
 import { formatUtc } from '../../../postgres/timestamp.ts';
 import type { Liveness } from '../../primary/liveness/verdict.ts';
+import type { SiblingFacts } from '../../siblings/observe.ts';
 import type { FailoverRun } from './run.ts';
+import { describeLoss, describeRole, nextForSiblings, type RoleOutcome } from './sibling-words.ts';
 
 /** Whether the server has replayed everything that the archive contained before the promotion. */
 export type ArchiveEnd =
@@ -22,6 +24,8 @@ export interface Outcome extends Pick<FailoverRun, 'timeline' | 'replayed' | 'ar
   /** The start of the new timeline, according to its history file. */
   readonly openedAt: string | undefined;
   readonly liveness: Liveness;
+  /** Undefined if an earlier run did all that concerns the other standbys. */
+  readonly others: { readonly siblings: SiblingFacts; readonly role: RoleOutcome } | undefined;
   readonly hostName: string;
 }
 
@@ -75,12 +79,14 @@ function archivingStep(archiving: Archiving | undefined): string {
 }
 
 /** The operator's next tasks, in the best order. */
-function nextSteps({ archiving, hostName, timeline }: Outcome): readonly string[] {
+function nextSteps({ archiving, hostName, timeline, others }: Outcome): readonly string[] {
   const name = timeline === undefined ? 'the new timeline' : `timeline ${timeline}`;
+  const each = others === undefined ? [] : nextForSiblings(others.role, hostName);
+  const generally = `other standbys: on each, set master_public_ip to this host (${hostName}), then run cmd_standby -C FILE -A stop and -S. One that has replayed beyond the beginning of ${name}, or lacks WAL of it, needs a new base backup: -B`;
   return [
     'old primary: keep it stopped. To make it a standby: on its host cmd_standby with -I, -B and -S (doc/how-to.md)',
     archivingStep(archiving),
-    `other standbys: on each, set master_public_ip to this host (${hostName}), then run cmd_standby -C FILE -A stop and -S. One that has replayed beyond the beginning of ${name}, or lacks WAL of it, needs a new base backup: -B`,
+    ...(each.length === 0 ? [generally] : each),
     'a base backup of this server: cmd_standby -C FILE -B on a standby; base backups of the old primary end at the old timeline',
     'statistics: vacuumdb --all --analyze-only',
   ];
@@ -88,13 +94,14 @@ function nextSteps({ archiving, hostName, timeline }: Outcome): readonly string[
 
 /** The lines that describe the state of this server and the next tasks. */
 export function describeOutcome(outcome: Outcome): readonly string[] {
-  const { timeline, openedAt } = outcome;
+  const { timeline, openedAt, others } = outcome;
   const begun = openedAt === undefined ? '' : `, which begins at ${openedAt}`;
   return [
     `This server is the primary now, on timeline ${timeline ?? `(${notDetermined})`}${begun}`,
     describeReplayed(outcome),
     describeEnd(outcome.archiveEnd),
     describeOldPrimary(outcome.liveness),
+    ...(others === undefined ? [] : [...describeLoss(others.siblings), ...describeRole(others.role)]),
     'Next:',
     ...nextSteps(outcome).map((step) => `  - ${step}`),
   ];

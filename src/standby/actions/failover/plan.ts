@@ -7,6 +7,7 @@ import { overrules } from '../../steps/force.ts';
 import { refuseOn } from '../../steps/objections.ts';
 import type { FailoverFacts, LocalFacts } from './facts.ts';
 import { isPausedAtTarget, listFailoverObjections } from './objections.ts';
+import { type Role, roleOf } from './role.ts';
 import type { FailoverStep } from './steps.ts';
 
 /**
@@ -14,7 +15,11 @@ import type { FailoverStep } from './steps.ts';
  *
  * @param checks steps that must succeed before the server gets its failover configuration
  */
-export function afterSteps(facts: LocalFacts, checks: readonly FailoverStep[] = []): readonly FailoverStep[] {
+export function afterSteps(
+  facts: FailoverFacts,
+  role: Role,
+  checks: readonly FailoverStep[] = [],
+): readonly FailoverStep[] {
   const { failoverConf, delay } = facts;
   const steps: FailoverStep[] = [
     // This step comes before any that may turn archiving on.
@@ -25,11 +30,20 @@ export function afterSteps(facts: LocalFacts, checks: readonly FailoverStep[] = 
     { kind: 'clear-settings' },
     ...(delay?.kind === 'setting' ? [{ kind: 'restore-delay', delay } as const] : []),
     ...checks,
+    // Before clients or archiving may be turned on: from now on WAL of the old timeline is refused.
+    ...roleSteps(facts, role),
   ];
   if (failoverConf !== undefined) steps.push({ kind: 'use-failover-conf', conf: failoverConf });
   // The last look before clients are sent here: the server may have ended since the first one.
   steps.push({ kind: 'archive-history' }, { kind: 'check-archiving' }, { kind: 'verify-write' });
   return [...steps, ...actionSteps(facts)];
+}
+
+function roleSteps({ siblings }: FailoverFacts, role: Role): readonly FailoverStep[] {
+  if (role.kind !== 'taken') return [];
+  const tell: readonly FailoverStep[] =
+    siblings.siblings.length === 0 ? [] : [{ kind: 'tell-siblings', siblings }];
+  return [{ kind: 'declare-left', siblings }, ...tell];
 }
 
 /** The failover is finished only when its action has ended. */
@@ -63,10 +77,16 @@ function seeReplayed(facts: FailoverFacts, before: readonly FailoverStep[]): rea
   return [{ kind: 'see-archive-replayed', lsn: end.lsn, last: end.last.text, isFirst: before.length === 0 }];
 }
 
+/** Before anything may open the server: a later run finishes what this one decided. */
+export function recordRole({ kind }: Role): FailoverStep {
+  return { kind: 'record-role', takesRole: kind === 'taken' };
+}
+
 function promoteSteps(facts: FailoverFacts): readonly FailoverStep[] {
   const isToReplayAll =
     facts.archive.kind === 'archive' && facts.replayProblems.length === 0 && !acceptsLoss(facts);
   return [
+    recordRole(roleOf(facts, false)),
     isToReplayAll ? { kind: 'guard-replay', end: facts.archivedEnd } : { kind: 'lift-guard' },
     { kind: 'promote' },
   ];
@@ -134,7 +154,7 @@ function restartAndPromote(facts: FailoverFacts): readonly FailoverStep[] {
   const { capabilities } = facts.directory;
   if (!capabilities.hasPgCtlPromote) {
     const toEnd = recoverySettings(capabilities, { kind: 'to-end' }, facts.place);
-    return [...restartSteps(facts, 'recovery', toEnd), opened];
+    return [recordRole(roleOf(facts, false)), ...restartSteps(facts, 'recovery', toEnd), opened];
   }
   const standby = recoverySettings(capabilities, { kind: 'standby', streaming: undefined }, facts.place);
   const start = restartSteps(facts, 'standby', standby);
@@ -150,7 +170,7 @@ function restartAndPromote(facts: FailoverFacts): readonly FailoverStep[] {
 
 /** Starts a stopped standby first; promotes a running one without a restart. */
 function openingSteps(facts: FailoverFacts): readonly FailoverStep[] {
-  if (isPausedAtTarget(facts)) return [{ kind: 'resume-replay' }, opened];
+  if (isPausedAtTarget(facts)) return [recordRole(roleOf(facts, true)), { kind: 'resume-replay' }, opened];
   // A recovery to a target would open at the target, no matter when it is promoted.
   const isAimed = facts.directory.record.settings?.mode === 'recovery';
   return isPromotedAsItIs(facts) && !isAimed ? promoteAsItIs(facts) : restartAndPromote(facts);
@@ -167,7 +187,7 @@ function promotedSteps(facts: FailoverFacts): readonly FailoverStep[] {
   return [
     { kind: 'clear-settings' },
     { kind: 'start-promoted', conf, configuration },
-    ...afterSteps(started, openedChecks(facts)),
+    ...afterSteps(started, roleOf(facts, false), openedChecks(facts)),
   ];
 }
 
@@ -178,6 +198,14 @@ function keepStreamed({ state, directory }: FailoverFacts): FailoverStep {
     kind: 'keep-streamed',
     redoLsn: state.kind === 'production' ? undefined : directory.control?.redoLsn,
   };
+}
+
+/** The WAL that only other standbys have: it is here before the server is promoted. */
+export function fetchSteps({ siblings, force }: FailoverFacts): readonly FailoverStep[] {
+  const { list, comparison } = siblings;
+  if (list?.kind !== 'known' || comparison.fetches.length === 0) return [];
+  const isAccepted = overrules(force, 'sibling-ahead');
+  return [{ kind: 'fetch-wal', archiver: list.archiver, fetches: comparison.fetches, isAccepted }];
 }
 
 /** The steps of a failover. Throws a refusal if an objection is not overruled. */
@@ -191,8 +219,12 @@ function promotionSteps(facts: FailoverFacts): readonly FailoverStep[] {
   // The action begins last, so all other steps were completed.
   if (state.kind === 'production' && directory.record.isActionBegun === true)
     return [{ kind: 'verify-write' }, ...actionSteps(facts)];
-  if (state.kind === 'production') return afterSteps(facts, openedChecks(facts));
+  if (state.kind === 'production') return afterSteps(facts, roleOf(facts, false), openedChecks(facts));
   if (state.kind === 'stopped' && hasUnfinishedFailover(directory)) return promotedSteps(facts);
-  if (isPausedAtTarget(facts)) return [...openingSteps(facts), ...afterSteps(facts)];
-  return [...openingSteps(facts), ...afterSteps(facts, replayChecks(facts, facts.archivedEnd))];
+  if (isPausedAtTarget(facts)) return [...openingSteps(facts), ...afterSteps(facts, roleOf(facts, true))];
+  return [
+    ...fetchSteps(facts),
+    ...openingSteps(facts),
+    ...afterSteps(facts, roleOf(facts, false), replayChecks(facts, facts.archivedEnd)),
+  ];
 }

@@ -1,9 +1,10 @@
 import { changeRecord } from '../../backup-record/record.ts';
-import type { ActionOptions, StandbyDeps } from '../../deps.ts';
+import type { FailoverOptions, StandbyDeps } from '../../deps.ts';
 import { probePrimary } from '../../primary/liveness/liveness.ts';
 import { describeLiveness } from '../../primary/liveness/verdict.ts';
 import { sayWherePrimaryIsHere } from '../../primary/primary-is-here.ts';
 import type { RequestedTarget } from '../../recovery/requested-target.ts';
+import { askOthers, nobodyAsked, noComparison } from '../../siblings/observe.ts';
 import { perform } from '../../steps/carry-out.ts';
 import { sayOverruled } from '../../steps/objections.ts';
 import { observeHere } from './facts.ts';
@@ -12,23 +13,26 @@ import { planRecovery } from './point-in-time/plan.ts';
 import { reportRecovery } from './point-in-time/report.ts';
 import { type RecoveryRun, recoverySteps } from './point-in-time/steps.ts';
 import { newRun } from './run.ts';
+import { saySiblings } from './sibling-words.ts';
 
 async function observe(
   deps: StandbyDeps,
-  options: ActionOptions,
+  { force, takeRole }: FailoverOptions,
   requested: RequestedTarget,
 ): Promise<RecoveryFacts> {
   await sayWherePrimaryIsHere(deps);
   const here = await observeHere(deps, true);
   const forTarget = await observeForTarget(deps, here, requested);
-  const liveness = await probePrimary(deps);
-  return { ...here, ...forTarget, liveness, force: options.force };
+  const tells = takeRole && requested.action === 'promote';
+  const [liveness, others] = await Promise.all([probePrimary(deps), tells ? askOthers(deps) : nobodyAsked]);
+  const siblings = { ...others, comparison: noComparison };
+  return { ...here, ...forTarget, liveness, siblings, force, takesRole: takeRole };
 }
 
 /** `-F999` with a target: recovers to the target, and opens, pauses or shuts down there. */
 export async function recoverTo(
   deps: StandbyDeps,
-  options: ActionOptions,
+  options: FailoverOptions,
   requested: RequestedTarget,
 ): Promise<number> {
   const facts = await observe(deps, options, requested);
@@ -38,6 +42,7 @@ export async function recoverTo(
   deps.log.notice(describeLiveness(facts.liveness));
   if (facts.liveness.kind === 'dead')
     for (const warning of facts.liveness.warnings) deps.log.warning(warning);
+  saySiblings(deps, facts.siblings);
   const run: RecoveryRun = { ...newRun(deps, facts), place: facts.place, shown };
   if (!(await perform(deps, options, steps, recoverySteps, run))) return 0;
   if (requested.action !== 'promote')

@@ -3,10 +3,12 @@ import type { StandbyDeps } from '../../deps.ts';
 import type { Replayed } from '../../recovery/replayed.ts';
 import { notStartedHere } from '../../server/local-server.ts';
 import { serverOf } from '../../server/server.ts';
+import type { Told } from '../../siblings/tell.ts';
 import type { ServerContext } from '../../steps/server-steps.ts';
 import type { StepEntry } from '../../steps/step-table.ts';
 import type { LocalFacts } from './facts.ts';
 import type { ArchiveEnd, Archiving } from './outcome.ts';
+import type { LeftResult } from './role.ts';
 
 /** The server that the steps work on, and the results that later steps or the report need. */
 export interface FailoverRun extends ServerContext {
@@ -18,6 +20,9 @@ export interface FailoverRun extends ServerContext {
   replayed?: Replayed | undefined;
   archiveEnd?: ArchiveEnd | undefined;
   archiving?: Archiving | undefined;
+  /** What was declared left; undefined if this server did not take the role. */
+  left?: LeftResult | undefined;
+  told?: readonly Told[] | undefined;
   /** The reason why action_failover failed; undefined if it did not. */
   actionFailure?: string;
 }

@@ -3,14 +3,12 @@ import { parseTimestamp } from '../../../../postgres/timestamp.ts';
 import { type ArchiveContents, readContents } from '../../../archive/contents.ts';
 import { lastCommit } from '../../../archive/last-commit.ts';
 import type { StandbyDeps } from '../../../deps.ts';
-import type { Liveness } from '../../../primary/liveness/verdict.ts';
 import { backupEnd } from '../../../recovery/base-backup-end.ts';
 import { hasEnded, observeReplayed } from '../../../recovery/replayed.ts';
 import type { RequestedTarget } from '../../../recovery/requested-target.ts';
 import type { TargetBounds } from '../../../recovery/target.ts';
 import { type Server, serverOf } from '../../../server/server.ts';
-import type { Force } from '../../../steps/force.ts';
-import type { LocalFacts } from '../facts.ts';
+import type { FailoverFacts, LocalFacts } from '../facts.ts';
 
 type ContentsFact =
   | { readonly kind: 'contents'; readonly contents: ArchiveContents }
@@ -25,10 +23,7 @@ interface TargetFacts {
   readonly isStreaming: boolean;
 }
 
-export interface RecoveryFacts extends LocalFacts, TargetFacts {
-  readonly liveness: Liveness;
-  readonly force: Force;
-}
+export interface RecoveryFacts extends FailoverFacts, TargetFacts {}
 
 /** Identifies a target: if a standby is paused at one, the same target may be requested again, to open the server there. */
 export function targetKey({ goal, exclusive }: RequestedTarget): string {

@@ -2,7 +2,8 @@ import type { RequestedTarget } from '../../../recovery/requested-target.ts';
 import { recoverySettings } from '../../../recovery/settings.ts';
 import { chooseTarget } from '../../../recovery/target.ts';
 import { attempt, type Objection, refuseOn } from '../../../steps/objections.ts';
-import { afterSteps, restartSteps } from '../plan.ts';
+import { afterSteps, recordRole, restartSteps } from '../plan.ts';
+import { roleOf } from '../role.ts';
 import type { RecoveryFacts } from './facts.ts';
 import { listRecoveryObjections } from './objections.ts';
 import type { RecoveryStep } from './steps.ts';
@@ -18,7 +19,7 @@ export interface PlannedRecovery {
 function endSteps(facts: RecoveryFacts, { action }: RequestedTarget, shown: string): readonly RecoveryStep[] {
   switch (action) {
     case 'promote':
-      return [{ kind: 'see-it-open', target: shown }, ...afterSteps(facts)];
+      return [{ kind: 'see-it-open', target: shown }, ...afterSteps(facts, roleOf(facts, true))];
     case 'pause':
       return [{ kind: 'see-it-paused', target: shown }];
     case 'shutdown':
@@ -37,6 +38,11 @@ export function planRecovery(facts: RecoveryFacts, requested: RequestedTarget): 
   return {
     shown,
     objections,
-    steps: [...restartSteps(facts, 'recovery', settings), ...endSteps(facts, requested, shown)],
+    steps: [
+      // A server that pauses or shuts down at its target is not opened yet.
+      ...(requested.action === 'promote' ? [recordRole(roleOf(facts, true))] : []),
+      ...restartSteps(facts, 'recovery', settings),
+      ...endSteps(facts, requested, shown),
+    ],
   };
 }

@@ -6,6 +6,7 @@ import { readControlFile } from '../../../server/data-directory.ts';
 import { lockedRelations } from '../../../server/locked-relations.ts';
 import type { Server } from '../../../server/server.ts';
 import { reportFailover } from '../report.ts';
+import { roleOf } from '../role.ts';
 import type { RecoveryFacts } from './facts.ts';
 import { recoveryLog } from './see-it-end.ts';
 import type { RecoveryRun } from './steps.ts';
@@ -52,15 +53,15 @@ const elsewhere = 'a later target: -F999 with another --target-…; as a standby
 /** The last lines of the report, and the exit code. */
 export async function reportRecovery(
   run: RecoveryRun,
-  { bounds, liveness }: RecoveryFacts,
+  facts: RecoveryFacts,
   action: TargetAction,
 ): Promise<number> {
   const { deps } = run.server;
-  await sayReached(run, bounds.zone);
+  await sayReached(run, facts.bounds.zone);
   switch (action) {
     case 'promote':
       await requireReached(run);
-      return reportFailover(run, liveness);
+      return reportFailover(run, facts, roleOf(facts, true));
     case 'pause':
       deps.report(`Paused at ${run.shown}: the server answers queries and takes no writes`);
       await sayLocked(run.server);

@@ -8,6 +8,7 @@ const known: Outcome = {
   archiveEnd: { kind: 'reached', last: '000000010000000000000005' },
   liveness: { kind: 'dead', unsent: 3, warnings: [] },
   archiving: { kind: 'command', ini: '/etc/cmd_archiver.ini' },
+  others: undefined,
   hostName: 'beta',
 };
 

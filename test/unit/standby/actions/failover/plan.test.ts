@@ -9,6 +9,7 @@ import type { StandbyDeps } from '../../../../../src/standby/deps.ts';
 import { type Force, type ForceName, fullForce, noForce } from '../../../../../src/standby/steps/force.ts';
 import { bindSteps } from '../../../../../src/standby/steps/step-table.ts';
 import {
+  alone,
   archive,
   configuration,
   controlFile,
@@ -18,16 +19,20 @@ import {
 } from '../../standby-facts.ts';
 
 function facts(major: string, changes: Partial<FailoverFacts> = {}): FailoverFacts {
-  return { ...localFacts(major), liveness: { kind: 'unreachable', reason: 'x' }, force: noForce, ...changes };
+  const liveness = { kind: 'unreachable', reason: 'x' } as const;
+  return { ...localFacts(major), ...alone, liveness, force: noForce, ...changes };
 }
 
-const kinds = (input: FailoverFacts) => planFailover(input).map(({ kind }) => kind);
+/** Where the role is recorded is tested by itself. */
+const stepsOf = (input: FailoverFacts) => planFailover(input).filter(({ kind }) => kind !== 'record-role');
+const kinds = (input: FailoverFacts) => stepsOf(input).map(({ kind }) => kind);
 const after = [
   'set-aside-last-segment',
   'verify-write',
   'record-opening',
   'mark-archive',
   'clear-settings',
+  'declare-left',
   'archive-history',
   'check-archiving',
   'verify-write',
@@ -72,12 +77,12 @@ describe('-F999', () => {
     const archivedEnd = { last: segmentName(1, 0, 8), segmentSize: 16 * 1024 * 1024, lsn: 0x8000100n };
     const see = { kind: 'see-archive-replayed', lsn: 0x8000100n, last: archivedEnd.last.text };
     const input = facts('15', { archivedEnd });
-    expect(planFailover(input).slice(0, 2)).toEqual([
+    expect(stepsOf(input).slice(0, 2)).toEqual([
       { ...see, isFirst: true },
       { kind: 'guard-replay', end: archivedEnd },
     ]);
     const delay = { kind: 'setting', value: '1h', own: undefined } as const;
-    const delayed = planFailover({ ...input, delay, isPaused: true });
+    const delayed = stepsOf({ ...input, delay, isPaused: true });
     expect(delayed.slice(0, 4)).toEqual([
       { kind: 'resume-replay' },
       { kind: 'drop-delay', delay },
@@ -110,7 +115,7 @@ describe('-F999', () => {
 
   test('starts a cold standby as a standby, without streaming, and promotes it', () => {
     const directory = dataDirectory('15', { backupLabel: label });
-    const steps = planFailover(facts('15', { state: stopped, directory }));
+    const steps = stepsOf(facts('15', { state: stopped, directory }));
     expect(steps.map(({ kind }) => kind).slice(0, 7)).toEqual([
       'write-settings',
       'start-server',
@@ -128,8 +133,9 @@ describe('-F999', () => {
 
   test('puts the failover configuration into force and verifies after it, and runs the action last', () => {
     const failoverConf = { files: [], configuration, mustRestart: true };
-    expect(kinds(facts('15', { failoverConf, action: 'true' })).slice(-8)).toEqual([
+    expect(kinds(facts('15', { failoverConf, action: 'true' })).slice(-9)).toEqual([
       'clear-settings',
+      'declare-left',
       'use-failover-conf',
       'archive-history',
       'check-archiving',
@@ -143,7 +149,7 @@ describe('-F999', () => {
   test('raises by a restart what pg_control demands, where that can be done', () => {
     const lowLimits = [{ name: 'max_connections', here: 40, demanded: 60 }] as const;
     const input = facts('15', { isPaused: true, lowLimits, memory: { kind: 'enough' } });
-    const steps = planFailover(input);
+    const steps = stepsOf(input);
     expect(steps.map(({ kind }) => kind).slice(0, 5)).toEqual([
       'stop-server',
       'write-settings',
@@ -155,11 +161,11 @@ describe('-F999', () => {
     expect(start?.kind === 'start-server' && start.configuration.parameters.get('max_connections')).toBe(
       '60',
     );
-    expect(() => planFailover({ ...input, hasOwnStart: true, force: fullForce })).toThrow(
+    expect(() => stepsOf({ ...input, hasOwnStart: true, force: fullForce })).toThrow(
       'max_connections is 40 here, and the primary has 60: start_command cannot',
     );
     const memory = { kind: 'too-little', reason: 'it would take 9 MB' } as const;
-    expect(() => planFailover({ ...input, memory })).toThrow('it would take 9 MB; nothing was changed');
+    expect(() => stepsOf({ ...input, memory })).toThrow('it would take 9 MB; nothing was changed');
   });
 
   test('owes an action that was begun and not seen to succeed, and nothing else', () => {
@@ -168,7 +174,7 @@ describe('-F999', () => {
       const directory = dataDirectory('15', { record: { ...record, ...more } });
       const input = facts('15', { state: production, directory, action: 'true' });
       expect(kinds(input)).toEqual(['verify-write', 'run-action', 'record-promotion', 'keep-streamed']);
-      expect(planFailover(input)[1]).toMatchObject({ isRepeated: true });
+      expect(stepsOf(input)[1]).toMatchObject({ isRepeated: true });
       expect(kinds({ ...input, action: undefined })).toEqual([
         'verify-write',
         'record-promotion',
@@ -179,7 +185,7 @@ describe('-F999', () => {
 
   test('refuses a living primary whatever else is true, but for --force', () => {
     const liveness = { kind: 'alive', by: 'psql there says: 1', answers: true } as const;
-    expect(() => planFailover(facts('15', { liveness, state: production }))).toThrow(
+    expect(() => stepsOf(facts('15', { liveness, state: production }))).toThrow(
       'the primary is alive: psql there says: 1; nothing was changed',
     );
     expect(kinds(facts('15', { liveness, force: fullForce })).slice(0, 2)).toEqual([
@@ -196,7 +202,7 @@ describe('-F999', () => {
     });
     const refused = (force: Force): string => {
       try {
-        planFailover({ ...input, force });
+        stepsOf({ ...input, force });
       } catch (error) {
         const { message, detail, hint } = error as PitrError;
         return [message, detail, hint].join('\n');
@@ -214,7 +220,7 @@ describe('-F999', () => {
 
   test('refuses an archive that cannot be read, but for --force', () => {
     const unusable = { kind: 'unusable', reason: 'not mounted' } as const;
-    expect(() => planFailover(facts('15', { archive: unusable }))).toThrow(
+    expect(() => stepsOf(facts('15', { archive: unusable }))).toThrow(
       'the archive cannot be read: not mounted',
     );
     expect(kinds(facts('15', { archive: unusable, force: fullForce })).slice(0, 2)).toEqual([
@@ -235,10 +241,10 @@ describe('-F999', () => {
 
   test('refuses a server that was failed over to its end, and one that never was a standby', () => {
     const directory = dataDirectory('15', { record: { promotedAtTimeline: 2 } });
-    expect(() => planFailover(facts('15', { state: production, directory }))).toThrow(
+    expect(() => stepsOf(facts('15', { state: production, directory }))).toThrow(
       'failed over already, at timeline 2',
     );
-    expect(() => planFailover(facts('15', { state: production }))).toThrow('is no standby');
+    expect(() => stepsOf(facts('15', { state: production }))).toThrow('is no standby');
   });
 
   const ended = dataDirectory('15', {
@@ -250,12 +256,12 @@ describe('-F999', () => {
     const failoverConf = { files: [], configuration, mustRestart: true };
     const input = facts('15', { state: stopped, directory: ended, failoverConf });
     expect(kinds(input).slice(0, 3)).toEqual(['clear-settings', 'start-promoted', 'set-aside-last-segment']);
-    const use = planFailover(input).find(({ kind }) => kind === 'use-failover-conf');
+    const use = stepsOf(input).find(({ kind }) => kind === 'use-failover-conf');
     // It has just been started with it.
     expect(use).toMatchObject({ conf: { mustRestart: false } });
     expect(kinds({ ...input, state: production })[0]).toBe('set-aside-last-segment');
     const liveness = { kind: 'alive', by: 'x', answers: true } as const;
-    expect(() => planFailover({ ...input, liveness })).toThrow('the primary is alive');
+    expect(() => stepsOf({ ...input, liveness })).toThrow('the primary is alive');
   });
 
   test('and proves then that it replayed all that was archived when it was promoted, not what came since', () => {
@@ -263,7 +269,7 @@ describe('-F999', () => {
     expect(kinds(input)).not.toContain('see-all-replayed');
     expect(kinds({ ...input, state: production })).not.toContain('see-all-replayed');
     const guard = { pid: 1, end: { ...archivedEnd, segmentSize: 1 } };
-    const steps = planFailover({ ...input, guard, archivedEnd });
+    const steps = stepsOf({ ...input, guard, archivedEnd });
     expect(steps.find(({ kind }) => kind === 'see-all-replayed')).toMatchObject({ end: guard.end });
   });
 
@@ -274,15 +280,15 @@ describe('-F999', () => {
 
   test('a server that is still stopping is not said to start', () => {
     const directory = dataDirectory('15', { control: controlFile({ state: 'shutting-down' }) });
-    expect(() => planFailover(facts('15', { directory, state: { kind: 'starting', progress: '' } }))).toThrow(
+    expect(() => stepsOf(facts('15', { directory, state: { kind: 'starting', progress: '' } }))).toThrow(
       'the server here is still stopping',
     );
   });
 
   test('refuses to start what is no standby, and to judge what is still starting', () => {
     const directory = dataDirectory('15', { control: controlFile({ state: 'shut-down' }) });
-    expect(() => planFailover(facts('15', { state: stopped, directory }))).toThrow('holds no base backup');
-    expect(() => planFailover(facts('15', { state: { kind: 'starting', progress: '' } }))).toThrow(
+    expect(() => stepsOf(facts('15', { state: stopped, directory }))).toThrow('holds no base backup');
+    expect(() => stepsOf(facts('15', { state: { kind: 'starting', progress: '' } }))).toThrow(
       'still starting',
     );
   });
@@ -291,7 +297,7 @@ describe('-F999', () => {
   const guard = { pid: 4711, end: archivedEnd };
 
   test('keeps the server from opening short of the end of the archive, and looks that it did not', () => {
-    const steps = planFailover(facts('15', { archivedEnd, action: 'true' }));
+    const steps = stepsOf(facts('15', { archivedEnd, action: 'true' }));
     expect(steps[0]).toEqual({ kind: 'guard-replay', end: archivedEnd });
     const seen = steps.findIndex(({ kind }) => kind === 'see-all-replayed');
     expect(steps[seen]).toEqual({ kind: 'see-all-replayed', end: archivedEnd, isAccepted: false });
@@ -303,12 +309,12 @@ describe('-F999', () => {
 
   test('another run looks at what the first one went by, and continues without it when forced', () => {
     const again = facts('15', { guard, archivedEnd: undefined, state: production, directory: backedUp });
-    expect(planFailover(again)).toContainEqual({
+    expect(stepsOf(again)).toContainEqual({
       kind: 'see-all-replayed',
       end: archivedEnd,
       isAccepted: false,
     });
-    expect(planFailover({ ...again, force: fullForce })).toContainEqual({
+    expect(stepsOf({ ...again, force: fullForce })).toContainEqual({
       kind: 'see-all-replayed',
       end: archivedEnd,
       isAccepted: true,
@@ -336,7 +342,8 @@ describe('-F999', () => {
       archivedEnd,
       replayProblems: ['a gap'],
     });
-    expect(kinds(paused)).toEqual(['resume-replay', 'see-it-open', ...after]);
+    const others = after.filter((kind) => kind !== 'declare-left');
+    expect(kinds(paused)).toEqual(['resume-replay', 'see-it-open', ...others]);
   });
 
   test.each([
@@ -344,12 +351,12 @@ describe('-F999', () => {
     [{ kind: 'recovering', answers: true, progress: '' } as const, 'on its way to a recovery target'],
   ])('does not replay past a target that was asked for: %j', (state, reason) => {
     const input = facts('15', { directory: recovering, state });
-    expect(() => planFailover(input)).toThrow(reason);
-    expect(planFailover({ ...input, force: fullForce }).length).toBeGreaterThan(0);
+    expect(() => stepsOf(input)).toThrow(reason);
+    expect(stepsOf({ ...input, force: fullForce }).length).toBeGreaterThan(0);
   });
 
   test('when forced past a target on the way to it, takes the target away first: a promotion would open there', () => {
-    const forced = planFailover(facts('15', { directory: recovering, force: fullForce }));
+    const forced = stepsOf(facts('15', { directory: recovering, force: fullForce }));
     expect(forced.map(({ kind }) => kind)).toEqual([
       'stop-server',
       'write-settings',
@@ -375,11 +382,11 @@ describe('-F999', () => {
   test('every step can be said in a line', () => {
     const failoverConf = { files: [], configuration, mustRestart: false };
     const steps = [
-      ...planFailover(facts('8.4', { failoverConf, action: 'true' })),
-      ...planFailover(facts('15', { isPaused: true })),
-      ...planFailover(facts('15', { state: stopped, archivedEnd })),
-      ...planFailover(facts('15', { force: fullForce, replayProblems: ['a gap'] })),
-      ...planFailover(facts('15', { state: stopped, directory: ended })),
+      ...stepsOf(facts('8.4', { failoverConf, action: 'true' })),
+      ...stepsOf(facts('15', { isPaused: true })),
+      ...stepsOf(facts('15', { state: stopped, archivedEnd })),
+      ...stepsOf(facts('15', { force: fullForce, replayProblems: ['a gap'] })),
+      ...stepsOf(facts('15', { state: stopped, directory: ended })),
     ];
     const run = newRun({ settings: {} } as StandbyDeps, facts('15'));
     for (const step of bindSteps<FailoverStep, FailoverRun>(steps, failoverSteps, run))

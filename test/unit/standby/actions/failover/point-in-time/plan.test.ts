@@ -13,7 +13,7 @@ import type { RequestedTarget } from '../../../../../../src/standby/recovery/req
 import { fullForce, noForce } from '../../../../../../src/standby/steps/force.ts';
 import { bindSteps } from '../../../../../../src/standby/steps/step-table.ts';
 import { contents, found, twoPromotions } from '../../../archive/contents-kit.ts';
-import { dataDirectory, label, localFacts } from '../../../standby-facts.ts';
+import { alone, dataDirectory, label, localFacts } from '../../../standby-facts.ts';
 
 const stopped = { kind: 'stopped' } as const;
 const coldBackup = (major: string) => dataDirectory(major, { backupLabel: label });
@@ -34,6 +34,7 @@ const walOf = (...given: Parameters<typeof contents>) =>
 function facts(changes: Partial<RecoveryFacts> = {}): RecoveryFacts {
   return {
     ...localFacts('15', { state: stopped, directory: coldBackup('15') }),
+    ...alone,
     liveness: { kind: 'dead', unsent: undefined, warnings: [] },
     force: noForce,
     wal: walOf(['1:3', '1:4', '1:5']),
@@ -68,14 +69,14 @@ const kinds = (input: RecoveryFacts, requested = target()) =>
 describe('recovery to a target', () => {
   test('recovers a cold standby, and stops a hot one first', () => {
     const opening = ['write-settings', 'start-server', 'see-it-open', 'set-aside-last-segment'];
-    expect(kinds(facts()).slice(0, 4)).toEqual(opening);
+    expect(kinds(facts()).slice(0, 5)).toEqual(['record-role', ...opening]);
     const hot = facts({ state: { kind: 'recovering', answers: true, progress: '' } });
-    expect(kinds(hot).slice(0, 5)).toEqual(['stop-server', ...opening]);
+    expect(kinds(hot).slice(0, 6)).toEqual(['record-role', 'stop-server', ...opening]);
   });
 
   test('drops the slot of a standby once it is stopped: it would only fill pg_wal', () => {
     const hot = facts({ state: { kind: 'recovering', answers: true, progress: '' }, hasKeptSlot: true });
-    expect(kinds(hot).slice(0, 3)).toEqual(['stop-server', 'remove-slot', 'write-settings']);
+    expect(kinds(hot).slice(1, 4)).toEqual(['stop-server', 'remove-slot', 'write-settings']);
   });
 
   test('a server that pauses or ends at its target is no production server', () => {

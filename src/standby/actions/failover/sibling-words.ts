@@ -1,0 +1,199 @@
+/** What a failover says of the other standbys. Pure, but for the log. */
+import { unreachable } from '../../../errors.ts';
+import { formatLsn } from '../../../postgres/lsn.ts';
+import type { Log } from '../../../system/log.ts';
+import { quoted } from '../../../system/printable.ts';
+import type { Sibling } from '../../siblings/ask.ts';
+import type { Compared } from '../../siblings/compare.ts';
+import type { SiblingFacts } from '../../siblings/observe.ts';
+import type { Told } from '../../siblings/tell.ts';
+import type { Objection } from '../../steps/objections.ts';
+import type { LeftResult, Role } from './role.ts';
+
+function nameOf({ target: { name, host } }: Pick<Compared, 'target'>): string {
+  return host === name ? name : `${name} (host ${host})`;
+}
+
+function bytesWords(bytes: bigint): string {
+  return `${bytes} ${bytes === 1n ? 'byte' : 'bytes'} of WAL`;
+}
+
+/** Another standby whose WAL cannot be brought here would lose less. */
+export function siblingObjections({ comparison: { compared, reach } }: SiblingFacts): readonly Objection[] {
+  const named = { name: 'sibling-ahead' } as const;
+  return compared.flatMap((each): readonly Objection[] => {
+    const { standing } = each;
+    if (standing.kind === 'ahead') {
+      return [
+        {
+          ...named,
+          message: `standby ${nameOf(each)} has come further: it has WAL up to LSN ${formatLsn(standing.lsn)}, and this host can replay to ${formatLsn(reach ?? 0n)}`,
+          hint: `-F999 on ${each.target.name} loses less.`,
+          cost: `${bytesWords(standing.bytes)} that only ${each.target.name} has are lost`,
+        },
+      ];
+    }
+    if (standing.kind !== 'other-timeline' || !standing.isLater) return [];
+    return [
+      {
+        ...named,
+        message: `standby ${nameOf(each)} is on timeline ${standing.timeline}, which is later than that of this host`,
+        hint: `It follows a server that was promoted after this host had lost its way: -F999 on ${each.target.name} loses less.`,
+        cost: `all that was written on timeline ${standing.timeline} is lost`,
+      },
+    ];
+  });
+}
+
+function sayAnswer({ log }: { readonly log: Log }, sibling: Sibling): void {
+  const { answer } = sibling;
+  const name = nameOf(sibling);
+  switch (answer.kind) {
+    case 'silent':
+      log.warning(
+        `standby ${name} did not answer (${quoted(answer.reason)}): how far it has come is unknown`,
+      );
+      return;
+    case 'foreign':
+      log.warning(
+        `${name} is no standby of this cluster: its archive belongs to cluster ${answer.systemIdentifier}`,
+      );
+      return;
+    case 'no-archive':
+    case 'mute':
+      log.warning(`standby ${name} could not be asked: ${quoted(answer.reason)}. ${answer.hint}`);
+      return;
+    case 'self':
+    case 'answered':
+      return;
+    default:
+      unreachable(answer);
+  }
+}
+
+function sayStanding({ log }: { readonly log: Log }, compared: Compared): void {
+  const { standing } = compared;
+  const name = nameOf(compared);
+  switch (standing.kind) {
+    case 'promoted': {
+      const timeline = standing.timeline === undefined ? '' : `, at timeline ${standing.timeline}`;
+      log.warning(
+        `${name} was promoted${timeline}: if it takes writes of the same clients, there are two primaries after this failover`,
+      );
+      return;
+    }
+    case 'other-timeline':
+      // A later one is an objection.
+      if (!standing.isLater)
+        log.warning(
+          `standby ${name} is on timeline ${standing.timeline}, which is not in the history of this host: it needs a new base backup`,
+        );
+      return;
+    case 'not-ahead':
+      log.notice(`standby ${name} has no WAL that is neither here nor fetched`);
+      return;
+    case 'ahead':
+      return;
+    default:
+      unreachable(standing);
+  }
+}
+
+/** The answers, before anything changes. An objection says what it says itself. */
+export function saySiblings(deps: { readonly log: Log }, { list, siblings, comparison }: SiblingFacts): void {
+  if (list?.kind === 'unknown')
+    deps.log.notice(`no other standby is asked or told: ${list.reason}. ${list.hint}`);
+  for (const sibling of siblings) sayAnswer(deps, sibling);
+  for (const compared of comparison.compared) sayStanding(deps, compared);
+}
+
+/** What may be lost by a promotion here; for the plan and for the report. */
+export function describeLoss({ siblings, comparison }: SiblingFacts): readonly string[] {
+  const { reach, compared } = comparison;
+  if (reach === undefined) return [];
+  const here = formatLsn(reach);
+  const ahead = compared.flatMap((each) =>
+    each.standing.kind === 'ahead'
+      ? [
+          `Lost: ${bytesWords(each.standing.bytes)} after LSN ${here}, which standby ${nameOf(each)} has, up to LSN ${formatLsn(each.standing.lsn)}`,
+        ]
+      : [],
+  );
+  const silent = siblings.filter(({ answer }) => answer.kind !== 'answered').map(({ target }) => target.name);
+  const unknown = silent.length === 0 ? '' : `. Not asked, and perhaps further: ${silent.join(', ')}`;
+  return [
+    ...ahead,
+    `May be lost: WAL that the old primary wrote after LSN ${here}; how much that is, is not known here${unknown}`,
+  ];
+}
+
+/** @param problem why this host's cmd_archiver will not tell it either */
+export function notToldWords(
+  { sibling, reason }: Extract<Told, { kind: 'not-told' }>,
+  problem: string | undefined,
+): string {
+  const later =
+    problem === undefined
+      ? "the next hello of this host's cmd_archiver tells it"
+      : 'keep the old primary from delivering there, or make a new base backup of it';
+  return `standby ${nameOf(sibling)} was not told that the old timeline was left (${quoted(reason)}): ${later}`;
+}
+
+/** Says what cmd_standby is to be called with there; its sentinel may not know. */
+function iniOf({ answer }: Sibling): string {
+  return (answer.kind === 'answered' ? answer.command.iniFile : undefined) ?? 'FILE';
+}
+
+const standingWords = {
+  before: 'it has not replayed past the fork',
+  diverged: 'it has replayed WAL past the fork, and cannot follow',
+  followed: 'it is on the new timeline already',
+  unknown: 'whether it has replayed past the fork is not determined',
+} as const;
+
+function nextFor(told: Told, hostName: string): string {
+  const { sibling } = told;
+  const { name } = sibling.target;
+  const ini = iniOf(sibling);
+  const point = `on ${name}: set master_public_ip to this host (${hostName})`;
+  if (told.kind === 'told' && told.standing === 'diverged')
+    return `${point}, then run cmd_standby -C ${ini} -A stop, -B and -S`;
+  const start = `${point}, then run cmd_standby -C ${ini} -A stop and -S`;
+  if (told.kind === 'told' && told.standing !== 'unknown') return start;
+  return `${start}; if it has replayed past the fork, -B instead of -S alone`;
+}
+
+function describeTold(told: Told, problem: string | undefined): string {
+  if (told.kind === 'not-told') {
+    const words = notToldWords(told, problem);
+    return words.charAt(0).toUpperCase() + words.slice(1);
+  }
+  const moved = told.moved === 0 ? '' : `; ${told.moved} files from behind the fork were moved aside there`;
+  return `Standby ${nameOf(told.sibling)} was told: ${standingWords[told.standing]}${moved}`;
+}
+
+/** What the failover means for the other standbys. */
+export interface RoleOutcome {
+  readonly role: Role;
+  readonly left: LeftResult | undefined;
+  readonly told: readonly Told[] | undefined;
+}
+
+export function describeRole({ role, left, told = [] }: RoleOutcome): readonly string[] {
+  if (role.kind === 'left') {
+    return [
+      `This server has not taken the old primary's role, because ${role.reason}: no other standby was told, and they go on accepting WAL of the old timeline (--take-role tells them)`,
+    ];
+  }
+  const fork = left?.marks.at(-1);
+  const taken =
+    fork === undefined
+      ? "This server has taken the old primary's role, but the old timeline could not be declared left"
+      : `This server has taken the old primary's role: timeline ${fork.timeline} was left at LSN ${formatLsn(fork.lsn)}`;
+  return [taken, ...told.map((each) => describeTold(each, left?.problem))];
+}
+
+/** The next command for each of the other standbys that is known; none if no one is. */
+export function nextForSiblings({ told = [] }: RoleOutcome, hostName: string): readonly string[] {
+  return told.map((each) => nextFor(each, hostName));
+}

@@ -1,0 +1,142 @@
+import { describe, expect, test } from 'vitest';
+import type { FailoverFacts } from '../../../../../src/standby/actions/failover/facts.ts';
+import { listFailoverObjections } from '../../../../../src/standby/actions/failover/objections.ts';
+import { planFailover } from '../../../../../src/standby/actions/failover/plan.ts';
+import { roleOf } from '../../../../../src/standby/actions/failover/role.ts';
+import {
+  describeLoss,
+  describeRole,
+  nextForSiblings,
+} from '../../../../../src/standby/actions/failover/sibling-words.ts';
+import { compareSiblings } from '../../../../../src/standby/siblings/compare.ts';
+import type { SiblingFacts } from '../../../../../src/standby/siblings/observe.ts';
+import { fullForce, noForce } from '../../../../../src/standby/steps/force.ts';
+import { answering, archiver, names, own, sibling } from '../../siblings/sibling-kit.ts';
+import { alone, dataDirectory, localFacts } from '../../standby-facts.ts';
+
+function facts(changes: Partial<FailoverFacts> = {}): FailoverFacts {
+  const liveness = { kind: 'dead', unsent: 0, warnings: [] } as const;
+  return { ...localFacts('15'), ...alone, liveness, force: noForce, ...changes };
+}
+
+function others(...siblings: SiblingFacts['siblings']): SiblingFacts {
+  const list = { kind: 'known', archiver, targets: siblings.map(({ target }) => target) } as const;
+  return { list, siblings, comparison: compareSiblings(siblings, own([5])) };
+}
+
+const taken = { kind: 'taken' } as const;
+const left = (reason: string) =>
+  ({ kind: 'left', reason: expect.stringContaining(reason) as string }) as const;
+
+describe('the role of the primary', () => {
+  test('is taken by a failover whose primary was found dead or unreachable, and by nothing else', () => {
+    expect(roleOf(facts(), false)).toEqual(taken);
+    expect(roleOf(facts({ liveness: { kind: 'unreachable', reason: 'x' } }), false)).toEqual(taken);
+    const alive = facts({ liveness: { kind: 'alive', by: 'x', answers: true }, force: fullForce });
+    expect(roleOf(alive, false)).toEqual(left('alive'));
+    const unasked = facts({ liveness: { kind: 'unasked', reason: 'x', check: 'y' }, force: fullForce });
+    expect(roleOf(unasked, false)).toEqual(left('could not be asked'));
+    expect(roleOf(facts(), true)).toEqual(left('target'));
+    for (const each of [alive, unasked]) expect(roleOf({ ...each, takesRole: true }, true)).toEqual(taken);
+  });
+
+  test('is what the run decided that opened the server, whatever has become of the primary', () => {
+    const state = { kind: 'production', answers: true } as const;
+    const opened = (takesRole: boolean) =>
+      facts({ state, directory: dataDirectory('15', { record: { takesRole } }) });
+    expect(roleOf(opened(false), false)).toEqual(left('the run that opened it'));
+    expect(roleOf({ ...opened(true), liveness: { kind: 'alive', by: 'x', answers: true } }, false)).toEqual(
+      taken,
+    );
+    const recovering = facts({ directory: dataDirectory('15', { record: { takesRole: false } }) });
+    expect(roleOf(recovering, false)).toEqual(taken);
+  });
+
+  test('is recorded before anything can open the server, and told only after its checks', () => {
+    const siblings = others(answering('c'));
+    const kinds = planFailover(facts({ siblings })).map(({ kind }) => kind);
+    expect(kinds.slice(0, 3)).toEqual(['record-role', 'guard-replay', 'promote']);
+    const verified = kinds.indexOf('verify-write');
+    expect(kinds.indexOf('declare-left')).toBeGreaterThan(verified);
+    expect(kinds[kinds.indexOf('declare-left') + 1]).toBe('tell-siblings');
+    const alive = facts({ siblings, force: fullForce, liveness: { kind: 'alive', by: 'x', answers: true } });
+    const without = planFailover(alive);
+    expect(without[0]).toEqual({ kind: 'record-role', takesRole: false });
+    expect(without.map(({ kind }) => kind)).not.toContain('declare-left');
+  });
+});
+
+describe('a standby that is ahead', () => {
+  test('is an objection with both locations and the way out', () => {
+    const [objection, ...more] = listFailoverObjections(
+      facts({ siblings: others(answering('c', { replayed: '0/6000100' }), answering('d')) }),
+    );
+    expect(more).toEqual([]);
+    expect(objection).toEqual({
+      name: 'sibling-ahead',
+      message:
+        'standby c has come further: it has WAL up to LSN 0/6000100, and this host can replay to 0/6000000',
+      hint: '-F999 on c loses less.',
+      cost: '256 bytes of WAL that only c has are lost',
+    });
+  });
+
+  test('on a later timeline is one as well', () => {
+    const later = answering('c', { proved: { timeline: 3, lsn: '0/1' } });
+    expect(listFailoverObjections(facts({ siblings: others(later) }))).toMatchObject([
+      { name: 'sibling-ahead', message: expect.stringContaining('is on timeline 3') as string },
+    ]);
+  });
+
+  test('is none where its WAL can be fetched, which comes first; then the archive is judged again', () => {
+    const siblings = others(answering('c', { replayed: '0/6000100', archived: names(6) }));
+    const input = facts({ siblings, replayProblems: ['a gap'] });
+    const [first, second] = planFailover(input);
+    expect(first).toMatchObject({ kind: 'fetch-wal', isAccepted: false });
+    expect(second?.kind).toBe('record-role');
+    expect(planFailover({ ...input, force: fullForce })[0]).toMatchObject({ isAccepted: true });
+  });
+});
+
+describe('the report on other standbys', () => {
+  test('says what may be lost, and who was not asked', () => {
+    const silent = sibling('d', { kind: 'silent', reason: 'x' });
+    expect(describeLoss(others(answering('c', { replayed: '0/6000100' }), silent))).toEqual([
+      'Lost: 256 bytes of WAL after LSN 0/6000000, which standby c has, up to LSN 0/6000100',
+      'May be lost: WAL that the old primary wrote after LSN 0/6000000; how much that is, is not known here. Not asked, and perhaps further: d',
+    ]);
+    expect(describeLoss(alone.siblings)).toEqual([]);
+  });
+
+  test('says of each whether it was told, how it stands, and the next command', () => {
+    const marks = [{ timeline: 1, lsn: 0x600_0028n, by: 'b' }];
+    const told = [
+      { kind: 'told', sibling: answering('c'), standing: 'before', moved: 0 },
+      { kind: 'told', sibling: answering('d'), standing: 'diverged', moved: 2 },
+      {
+        kind: 'not-told',
+        sibling: sibling('e', { kind: 'silent', reason: 'x' }),
+        reason: 'no\u001b[2J route',
+      },
+    ] as const;
+    const outcome = { role: taken, left: { marks, problem: undefined }, told };
+    expect(describeRole(outcome)).toEqual([
+      "This server has taken the old primary's role: timeline 1 was left at LSN 0/6000028",
+      'Standby c was told: it has not replayed past the fork',
+      'Standby d was told: it has replayed WAL past the fork, and cannot follow; 2 files from behind the fork were moved aside there',
+      "Standby e was not told that the old timeline was left (no\\x1b[2J route): the next hello of this host's cmd_archiver tells it",
+    ]);
+    expect(nextForSiblings(outcome, 'b')).toEqual([
+      'on c: set master_public_ip to this host (b), then run cmd_standby -C /etc/cmd_standby.ini -A stop and -S',
+      'on d: set master_public_ip to this host (b), then run cmd_standby -C /etc/cmd_standby.ini -A stop, -B and -S',
+      'on e: set master_public_ip to this host (b), then run cmd_standby -C FILE -A stop and -S; if it has replayed past the fork, -B instead of -S alone',
+    ]);
+  });
+
+  test('says what follows where the role was not taken', () => {
+    const role = { kind: 'left', reason: 'the old primary is alive' } as const;
+    expect(describeRole({ role, left: undefined, told: undefined })[0]).toMatch(
+      /has not taken .* because the old primary is alive: no other standby was told, .*--take-role/,
+    );
+  });
+});
