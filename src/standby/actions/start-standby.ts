@@ -7,6 +7,7 @@ import type { Postmaster } from '../../system/postmaster.ts';
 import { type Archive, requireArchive } from '../archive/own-archive.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
 import { type ConfCopy, planConfCopies } from '../host/conf-files.ts';
+import { noteOwnCommand } from '../host/own-command.ts';
 import { keepStreamedWalAside } from '../keep/keep.ts';
 import { removeSlot } from '../keep/leftover.ts';
 import { hasKeptSlot } from '../keep/slot.ts';
@@ -54,6 +55,7 @@ export type StartStep =
   | { readonly kind: 'write-settings'; readonly settings: RecoverySettings; readonly streams: boolean }
   | { readonly kind: 'remove-slot' }
   | { readonly kind: 'keep-streamed' }
+  | { readonly kind: 'note-command' }
   | { readonly kind: 'see-it-stream' };
 
 function archiveObjections({
@@ -101,6 +103,7 @@ export function planStartStandby(facts: StartFacts): readonly StartStep[] {
   refuseOn(listStartObjections(facts), noForce);
   return [
     ...facts.copies.map((copy) => ({ kind: 'copy-conf', copy }) as const),
+    ...(facts.archive.sentinel.command === undefined ? [{ kind: 'note-command' } as const] : []),
     { kind: 'write-settings', settings: facts.settings, streams: facts.streams },
     ...(facts.hasKeptSlot && facts.keeping.kind !== 'slot' ? [{ kind: 'remove-slot' } as const] : []),
     { kind: 'start-server', configuration: facts.configuration },
@@ -159,6 +162,10 @@ const startSteps: StepTable<StartStep, ServerContext> = {
       await removeGuard(server.pgdata);
       await writeRecoverySettings(server, 'standby', settings);
     },
+  },
+  'note-command': {
+    say: () => 'note in the archive how cmd_standby is called here, so that other hosts can ask it',
+    run: ({ server }) => noteOwnCommand(server.deps),
   },
   'see-it-recover': {
     ...serverSteps['see-it-recover'],

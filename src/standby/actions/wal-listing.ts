@@ -1,5 +1,6 @@
 import { messageOf, refusal } from '../../errors.ts';
 import { capabilitiesOf } from '../../postgres/capabilities.ts';
+import { describeLeft, type LeftTimeline } from '../../postgres/left-timeline.ts';
 import { formatLsn, nameOf, segmentNumber } from '../../postgres/lsn.ts';
 import { findVersion } from '../../postgres/version.ts';
 import { readSentinel } from '../../system/sentinel.ts';
@@ -8,6 +9,7 @@ import { describeOthers, describeTimeline } from '../archive/describe.ts';
 import { firstSegment } from '../archive/first-segment.ts';
 import { lastCommit } from '../archive/last-commit.ts';
 import { listTimelines } from '../archive/listing.ts';
+import { listAside } from '../archive/mark-left.ts';
 import { latestTimeline, pathTo, type TimelinePath } from '../archive/timelines.ts';
 import { type Walk, walk } from '../archive/walk.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -36,6 +38,13 @@ function standIn({ settings }: StandbyDeps) {
   return { pgdata: settings.pgdata, capabilities: capabilitiesOf(version), record: {}, control: undefined };
 }
 
+async function reportLeft(deps: StandbyDeps, mark: LeftTimeline): Promise<void> {
+  const aside = await listAside(deps.settings.archivedir, mark.timeline);
+  const [first] = aside;
+  const what = first === undefined ? '' : `; ${aside.length} segments lie aside, such as ${first}`;
+  deps.report(`Marked: ${describeLeft(mark)}: no WAL of it from behind there is accepted${what}`);
+}
+
 async function contentsOf(deps: StandbyDeps, directory: DataDirectory | string): Promise<ArchiveContents> {
   const { archivedir } = deps.settings;
   const sentinel = await readSentinel(archivedir).catch((error: unknown) => messageOf(error));
@@ -48,6 +57,7 @@ async function contentsOf(deps: StandbyDeps, directory: DataDirectory | string):
   const { systemIdentifier, promotedAtTimeline: promoted } = sentinel;
   deps.report(`WAL of cluster ${systemIdentifier} in ${archivedir}`);
   if (promoted !== undefined) deps.report(`Marked as promoted at timeline ${promoted}`);
+  for (const mark of sentinel.left) await reportLeft(deps, mark);
   const place = typeof directory === 'string' ? standIn(deps) : directory;
   return readContents(archivedir, place, systemIdentifier);
 }

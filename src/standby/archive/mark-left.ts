@@ -113,7 +113,7 @@ async function movePastFork(
 }
 
 /** All that lies aside of a timeline, as `DIRECTORY/NAME`. */
-async function listAside(archivedir: string, timeline: number): Promise<readonly string[]> {
+export async function listAside(archivedir: string, timeline: number): Promise<readonly string[]> {
   const entries = await readdir(archivedir, { withFileTypes: true });
   const directories = entries.filter(
     (entry) => entry.isDirectory() && entry.name.startsWith(asidePrefix(timeline)),
@@ -128,7 +128,7 @@ async function listAside(archivedir: string, timeline: number): Promise<readonly
 }
 
 /** Whether this host's standby has replayed past the fork. */
-export async function observeStanding(deps: StandbyDeps, mark: LeftTimeline): Promise<Standing> {
+async function observeStanding(deps: StandbyDeps, mark: LeftTimeline): Promise<Standing> {
   const { archivedir } = deps.settings;
   const progress = await observeProgress(deps);
   const directory = await dataDirectory(deps);

@@ -13,12 +13,12 @@ import { findForeignSegment } from '../archive/arrival.ts';
 import { hasRecord } from '../backup-record/record.ts';
 import type { StandbyDeps } from '../deps.ts';
 import type { Primary, PrimaryFacts } from '../primary/primary.ts';
-import { launcherPath } from '../recovery/launcher.ts';
 import { requirePgCtl } from '../server/server-programs.ts';
 import { settledPostmaster } from '../server/server-state.ts';
 import { type Objection, objectionsOf } from '../steps/objections.ts';
 import { findForeignData } from './foreign-data.ts';
 import { misspeltPgdata } from './misspelt-pgdata.ts';
+import { ownCommand } from './own-command.ts';
 import { findOwnConfiguration } from './own-configuration.ts';
 import { inspectPgdata, type PgdataContent } from './pgdata-content.ts';
 import {
@@ -121,7 +121,7 @@ export async function observeLocalPlace(
     hasArchivedir,
     misspelt: await misspeltPgdata(pgdata),
     sentinel: await readSentinelState(archivedir),
-    own: { standby: deps.hostName, command: { program: launcherPath(), iniFile: deps.iniFile } },
+    own: { standby: deps.hostName, command: ownCommand(deps) },
     foreignSegment: hasArchivedir
       ? await findForeignSegment(archivedir, [facts.systemIdentifier])
       : undefined,

@@ -21,6 +21,7 @@ export const forceNames = {
   production: '-A stop of a server in production that bears no record of ours: it may be the primary',
   'archive-command':
     '-B although PostgreSQL on the primary cannot run the cmd_archiver of its archive_command',
+  'left-timeline': '-B from an old primary, whose timeline was left by a promotion elsewhere',
   room: '-B although there is not enough room',
 } as const;
 

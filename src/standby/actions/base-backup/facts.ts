@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../../errors.ts';
 import { parseWalPosition, type WalPosition, walPositionSql } from '../../../postgres/backup-sql.ts';
+import type { LeftTimeline } from '../../../postgres/left-timeline.ts';
 import type { WalLayout } from '../../../postgres/lsn.ts';
 import { parseWalName, type WalName } from '../../../postgres/wal-name.ts';
 import { succeeded } from '../../../system/command.ts';
@@ -60,6 +61,12 @@ export interface BackupFacts {
   readonly force: Force;
   /** Whether to check the pages of the copy. */
   readonly verify: boolean;
+}
+
+/** The mark in archivedir that says that the timeline was left on which the primary is. */
+export function markOfPrimary({ place, position }: BackupFacts): LeftTimeline | undefined {
+  if (place.sentinel.kind !== 'found' || position === undefined) return undefined;
+  return place.sentinel.sentinel.left.find(({ timeline }) => timeline === position.timeline);
 }
 
 export function layoutOf({ primary }: BackupFacts): WalLayout {

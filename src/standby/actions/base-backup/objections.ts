@@ -1,9 +1,10 @@
+import { describeLeft } from '../../../postgres/left-timeline.ts';
 import { sentinelName } from '../../../system/sentinel.ts';
 import { placeObjections } from '../../host/place.ts';
 import { ownLabelPrefix } from '../../primary/backup-in-progress.ts';
 import { failoverObjections } from '../../recovery/unfinished-failover.ts';
 import type { Objection } from '../../steps/objections.ts';
-import type { BackupFacts } from './facts.ts';
+import { type BackupFacts, markOfPrimary } from './facts.ts';
 import { sourceObjections } from './source/objections.ts';
 import { streamingObjections } from './streaming/plan.ts';
 
@@ -77,6 +78,20 @@ function archiveObjections({ place }: BackupFacts): Objection[] {
   ];
 }
 
+/** A mark of this host's own promotion is no objection: the backup ends what that promotion began. */
+function leftTimelineObjections(facts: BackupFacts): Objection[] {
+  const mark = markOfPrimary(facts);
+  if (mark === undefined || mark.by === facts.place.own.standby) return [];
+  return [
+    {
+      name: 'left-timeline',
+      message: `the server there is an old primary: ${describeLeft(mark)}`,
+      hint: `Set master_public_ip: to ${mark.by}. If the promotion of ${mark.by} was a mistake, run on the primary: cmd_archiver -C FILE --timeline-restored ${mark.timeline}`,
+      cost: `this standby follows the old primary and not ${mark.by}, and takes the old primary's WAL again`,
+    },
+  ];
+}
+
 /** All objections to a base backup. */
 export function listObjections(facts: BackupFacts): readonly Objection[] {
   const { place, primary } = facts;
@@ -85,6 +100,7 @@ export function listObjections(facts: BackupFacts): readonly Objection[] {
     ...failoverObjections(place.pgdata, facts.record, facts.recordProblem),
     ...archiveObjections(facts),
     ...primaryObjections(facts),
+    ...leftTimelineObjections(facts),
     ...backupObjections(facts),
     ...(facts.source === undefined ? [] : sourceObjections(facts, facts.source)),
     ...(facts.streaming === undefined ? [] : streamingObjections(facts, facts.streaming)),

@@ -3,7 +3,7 @@ import { timelineOf, type WalName } from '../../../postgres/wal-name.ts';
 import { formatSentinel } from '../../../system/sentinel.ts';
 import { newSentinel } from '../../host/place.ts';
 import { refuseOn } from '../../steps/objections.ts';
-import { type BackupFacts, layoutOf } from './facts.ts';
+import { type BackupFacts, layoutOf, markOfPrimary } from './facts.ts';
 import { listObjections } from './objections.ts';
 import type { BackupStep } from './steps.ts';
 import { streamingSteps } from './streaming/plan.ts';
@@ -26,12 +26,16 @@ export function findForeignHistory(facts: BackupFacts): readonly WalName[] {
   });
 }
 
-function sentinelSteps({ primary, place }: BackupFacts): readonly BackupStep[] {
-  const sentinel = newSentinel(place, primary);
+function sentinelSteps(facts: BackupFacts): readonly BackupStep[] {
+  const { primary, place } = facts;
+  // This host follows the timeline on which the primary is, even if its own promotion had left it.
+  const followed = markOfPrimary(facts);
+  const whole = newSentinel(place, primary);
+  const sentinel = { ...whole, left: whole.left.filter((mark) => mark !== followed) };
   const previous = place.sentinel.kind === 'found' ? place.sentinel.sentinel : undefined;
   // A missing sentinel is an objection: only -I marks a directory as the archive.
   if (previous === undefined || formatSentinel(previous) === formatSentinel(sentinel)) return [];
-  return [{ kind: 'write-sentinel', sentinel, previous }];
+  return [{ kind: 'write-sentinel', sentinel, previous, followed }];
 }
 
 /** The steps of a base backup. Throws a refusal that names all objections. */

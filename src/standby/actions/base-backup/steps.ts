@@ -1,3 +1,4 @@
+import { describeLeft, formatLeft, type LeftTimeline, withLeft } from '../../../postgres/left-timeline.ts';
 import type { WalName } from '../../../postgres/wal-name.ts';
 import { ensureDirectory } from '../../../system/durable.ts';
 import { isStillThere, type Sentinel, updateSentinel } from '../../../system/sentinel.ts';
@@ -33,18 +34,23 @@ import { awaitWal, proveWal } from './wal/wait-for-wal.ts';
 interface SentinelChange {
   readonly sentinel: Sentinel;
   readonly previous: Sentinel;
+  /** A mark that is taken back. */
+  readonly followed: LeftTimeline | undefined;
 }
 
 async function takeSentinelBack(
   { deps, facts, state, results }: BackupRun,
-  { previous }: SentinelChange,
+  { previous, followed }: SentinelChange,
 ): Promise<void> {
   const { archivedir } = facts.place;
   const written = results['write-sentinel'];
   // The archive stays prepared once the copy has begun, because pgdata then follows the new history.
   if (written === undefined || state.isCopyBegun) return;
   if (await isStillThere(archivedir, written))
-    await updateSentinel(deps.run, archivedir, (now) => ({ ...previous, left: now?.left ?? previous.left }));
+    await updateSentinel(deps.run, archivedir, (now) => {
+      const left = now?.left ?? previous.left;
+      return { ...previous, left: followed === undefined ? left : withLeft(left, followed) };
+    });
   else {
     deps.log.warning(
       `"${archivedir}" is not the directory whose sentinel this backup changed, or it has another one now: it is left as it is`,
@@ -85,14 +91,18 @@ async function mark(run: BackupRun): Promise<Before> {
 export const backupSteps = {
   ...receivingSteps,
   'write-sentinel': giving<'write-sentinel', SentinelChange>('write-sentinel', {
-    say: ({ sentinel }, { facts }) =>
-      `mark "${facts.place.archivedir}" as the archive of cluster ${sentinel.systemIdentifier}`,
-    // A timeline may have been left since the sentinel was observed.
-    run: ({ deps, facts }, { sentinel }) =>
-      updateSentinel(deps.run, facts.place.archivedir, (now) => ({
-        ...sentinel,
-        left: now?.left ?? sentinel.left,
-      })),
+    say: ({ sentinel, followed }, { facts }) => {
+      const back = followed === undefined ? '' : `, and take back that ${describeLeft(followed)}`;
+      return `mark "${facts.place.archivedir}" as the archive of cluster ${sentinel.systemIdentifier}${back}`;
+    },
+    // Another timeline may have been left since the sentinel was observed.
+    run: ({ deps, facts }, { sentinel, followed }) =>
+      updateSentinel(deps.run, facts.place.archivedir, (now) => {
+        const left = (now?.left ?? sentinel.left).filter(
+          (mark) => followed === undefined || formatLeft(mark) !== formatLeft(followed),
+        );
+        return { ...sentinel, left };
+      }),
     undo: takeSentinelBack,
     leavesNothing: true,
   }),

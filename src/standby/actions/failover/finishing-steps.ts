@@ -3,6 +3,7 @@ import { messageOf, PitrError } from '../../../errors.ts';
 import { updateSentinel } from '../../../system/sentinel.ts';
 import type { ArchivedEnd } from '../../archive/replay-check.ts';
 import { changeRecord } from '../../backup-record/record.ts';
+import { ownCommand } from '../../host/own-command.ts';
 import { fitSlotAfterPromotion, keepAfterPromotion } from '../../keep/after-promotion.ts';
 import { clearRecoverySettings } from '../../recovery/files.ts';
 import { removeGuard } from '../../recovery/guard.ts';
@@ -40,7 +41,7 @@ async function markArchive({ server: { deps }, timeline }: FailoverRun): Promise
   try {
     await updateSentinel(deps.run, archivedir, (sentinel) => {
       if (sentinel === undefined) throw new PitrError('it has no sentinel');
-      return { ...sentinel, promotedAtTimeline: timeline };
+      return { ...sentinel, command: sentinel.command ?? ownCommand(deps), promotedAtTimeline: timeline };
     });
   } catch (error) {
     deps.log.warning(

@@ -3,12 +3,15 @@ import { planStartStandby, type StartFacts } from '../../../../src/standby/actio
 import { recoverySettings } from '../../../../src/standby/recovery/settings.ts';
 import { archive, configuration, controlFile, dataDirectory, label, place } from '../standby-facts.ts';
 
+const command = { program: '/p/bin/cmd_standby', iniFile: '/i' };
+const named = { ...archive, sentinel: { ...archive.sentinel, command } };
+
 function facts(changes: Partial<StartFacts> = {}): StartFacts {
   const directory = dataDirectory('15', { backupLabel: label });
   return {
     directory,
     postmaster: { kind: 'none' },
-    archive,
+    archive: named,
     configuration,
     copies: [{ key: 'pg_conf', from: '/etc/x', to: '/d/postgresql.conf' }],
     settings: recoverySettings(directory.capabilities, { kind: 'standby', streaming: undefined }, place),
@@ -26,7 +29,10 @@ const kinds = (input: StartFacts) => planStartStandby(input).map(({ kind }) => k
 
 describe('-S', () => {
   test('prepares, starts and sees', () => {
-    expect(kinds(facts())).toEqual(['copy-conf', 'write-settings', 'start-server', 'see-it-recover']);
+    const steps = ['copy-conf', 'write-settings', 'start-server', 'see-it-recover'];
+    expect(kinds(facts())).toEqual(steps);
+    // Other hosts must know how to call cmd_standby here.
+    expect(kinds(facts({ archive }))).toEqual(steps.toSpliced(1, 0, 'note-command'));
     expect(kinds(facts({ streams: true })).slice(-2)).toEqual(['see-it-recover', 'see-it-stream']);
   });
 

@@ -6,7 +6,7 @@ import { findForeignHistory, planBaseBackup } from '../../../../../src/standby/a
 import type { BackupRun } from '../../../../../src/standby/actions/base-backup/results.ts';
 import { type BackupStep, backupSteps } from '../../../../../src/standby/actions/base-backup/steps.ts';
 import type { LocalPlace } from '../../../../../src/standby/host/place.ts';
-import { fullForce } from '../../../../../src/standby/steps/force.ts';
+import { type Force, fullForce, noForce } from '../../../../../src/standby/steps/force.ts';
 import { bindSteps } from '../../../../../src/standby/steps/step-table.ts';
 import {
   backupFacts,
@@ -97,9 +97,12 @@ describe('the plan of a base backup', () => {
       promotedAtTimeline: 2,
       left: [{ timeline: 1, lsn: 0x3000060n, by: 'other' }],
     };
-    expect(planBaseBackup(place({ sentinel: { kind: 'found', sentinel } }))[0]).toMatchObject({
+    const position = { lsn: 0x5000000n, timeline: 2 };
+    const facts = { ...place({ sentinel: { kind: 'found', sentinel } }), position };
+    expect(planBaseBackup(facts)[0]).toMatchObject({
       kind: 'write-sentinel',
       previous: sentinel,
+      followed: undefined,
       sentinel: {
         systemIdentifier: cluster,
         promotedAtTimeline: undefined,
@@ -108,6 +111,41 @@ describe('the plan of a base backup', () => {
         left: sentinel.left,
       },
     });
+  });
+});
+
+describe('the timeline of the primary was left', () => {
+  const mark = (by: string) => ({ timeline: 1, lsn: 0x3000060n, by });
+  const other = { timeline: 7, lsn: 0x3000060n, by: 'other' };
+  const facts = (by: string, force: Force = noForce): BackupFacts => ({
+    ...place({
+      sentinel: {
+        kind: 'found',
+        sentinel: {
+          systemIdentifier: cluster,
+          standby: 'here',
+          primaryPgdata: '/x',
+          promotedAtTimeline: undefined,
+          left: [mark(by), other],
+        },
+      },
+    }),
+    force,
+  });
+
+  test('by another host: it is an old primary, and a base backup of it is refused', () => {
+    expect(() => planBaseBackup(facts('other'))).toThrow(
+      /the server there is an old primary: timeline 1 was left at 0\/3000060 by other/,
+    );
+  });
+
+  test.each<[string, BackupFacts]>([
+    ['by this host alone', facts('here')],
+    ['by another host, and that is overruled', facts('other', { kind: 'named', names: ['left-timeline'] })],
+  ])('%s: the base backup takes the mark back, and no other one', (_, given) => {
+    const [first] = planBaseBackup(given);
+    expect(first).toMatchObject({ kind: 'write-sentinel', sentinel: { left: [other] } });
+    expect(first && sentenceOf(first, given)).toMatch(/and take back that timeline 1 was left at 0\/3000060/);
   });
 });
 
