@@ -3,6 +3,7 @@
  * answers them (standby/actions/serve.ts); `call.ts` asks. Nothing else runs on another host at the request of a
  * change of roles, so that a key can be restricted to this table.
  */
+import { parseWalName } from '../postgres/wal-name.ts';
 import { type Checked, type Guarded, is } from '../system/json.ts';
 import { type AnyArgument, type ArgumentKind, cluster, host, lsn, timeline } from './arguments.ts';
 
@@ -21,6 +22,9 @@ function verb<A extends Arguments, F extends Guards>(args: A, answer: F): Verb<A
 
 const isLsnText = (value: unknown): value is string =>
   typeof value === 'string' && /^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/.test(value);
+
+const isWalNameText = (value: unknown): value is string =>
+  typeof value === 'string' && parseWalName(value).kind !== 'not-wal';
 
 /** A location in the WAL of a timeline. */
 const isPlace = is.object({ timeline: is.number, lsn: isLsnText });
@@ -55,6 +59,20 @@ const progress = {
 export const verbs = {
   /** How far this standby has come. Changes nothing. */
   status: verb({}, progress),
+  /**
+   * The same, and what its archivedir holds of the segments that contain `from` or later WAL, but nothing from before
+   * its restartpoint; each of them whole. Changes nothing.
+   */
+  list: verb(
+    { from: lsn },
+    {
+      ...progress,
+      /** History files, and segments in the order of replay; absent if archivedir cannot be relied on. */
+      names: is.optional(is.listOf(isWalNameText)),
+      /** Segments that contain this location or later WAL are not named, because the answer is limited. */
+      incompleteFrom: is.optional(isLsnText),
+    },
+  ),
   /**
    * This timeline was left at this location, by the promotion of this host: from now on no WAL of it from behind there
    * is accepted, and what is here already is moved aside, so that no recovery finds it. It can be repeated.

@@ -7,6 +7,8 @@ import { type Capabilities, capabilitiesOf } from '../../postgres/capabilities.t
 import { findVersion } from '../../postgres/version.ts';
 import { exists, readIfExists } from '../../system/durable.ts';
 import { findOpenIni } from '../../system/file-modes.ts';
+import { findMissing } from '../archive/find-missing.ts';
+import { missingSentence } from '../archive/missing.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { misspeltPgdata } from '../host/misspelt-pgdata.ts';
 import { sayWherePrimaryIsHere } from '../primary/primary-is-here.ts';
@@ -69,11 +71,19 @@ async function checkArchiving(server: Server): Promise<void> {
   deps.log.notice(`the archive_command of this server is not known: ${seen.reason}`);
 }
 
+/** WAL that exists nowhere any more is noticed best before this standby is needed. */
+async function warnOfMissing(deps: StandbyDeps, directory: DataDirectory): Promise<void> {
+  if (noStandbyObjections(directory).length > 0) return;
+  const missing = await findMissing(deps.settings.archivedir, directory);
+  if (missing !== undefined) deps.log.warning(missingSentence(missing));
+}
+
 /** Lists the problems of the server in pgdata, if pgdata contains a complete one. */
 async function checkServer(deps: StandbyDeps): Promise<readonly Objection[]> {
   const directory = await readDataDirectory(deps.settings.pgdata).catch(() => undefined);
   if (directory?.control === undefined || directory.isIncomplete) return [];
   const server = serverOf(deps, directory.capabilities);
   await checkArchiving(server);
+  await warnOfMissing(deps, directory);
   return findLowHere(server, directory);
 }

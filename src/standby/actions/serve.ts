@@ -1,5 +1,6 @@
 import type { VerbCall } from '../../verbs/read-call.ts';
 import { answerMark, type AnswerOf, type ArgumentsOf, type VerbName } from '../../verbs/verbs.ts';
+import { listHoldings } from '../archive/holdings.ts';
 import { markLeft, unmarkLeft } from '../archive/mark-left.ts';
 import { observeOffer } from '../archive/offer.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -9,6 +10,7 @@ type Handler<Name extends VerbName> = (deps: StandbyDeps, args: ArgumentsOf<Name
 
 const handlers: { readonly [Name in VerbName]: Handler<Name> } = {
   status: observeProgress,
+  list: listHoldings,
   'mark-left': markLeft,
   'unmark-left': unmarkLeft,
   'wal-from': (deps, { lsn }) => observeOffer(deps, lsn),

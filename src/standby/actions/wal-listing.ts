@@ -2,6 +2,7 @@ import { messageOf, refusal } from '../../errors.ts';
 import { capabilitiesOf } from '../../postgres/capabilities.ts';
 import { describeLeft, type LeftTimeline } from '../../postgres/left-timeline.ts';
 import { formatLsn, nameOf, segmentNumber } from '../../postgres/lsn.ts';
+import { latestTimeline, pathTo, type TimelinePath } from '../../postgres/timelines.ts';
 import { findVersion } from '../../postgres/version.ts';
 import { readSentinel } from '../../system/sentinel.ts';
 import { type ArchiveContents, readContents } from '../archive/contents.ts';
@@ -10,7 +11,7 @@ import { firstSegment } from '../archive/first-segment.ts';
 import { lastCommit } from '../archive/last-commit.ts';
 import { listTimelines } from '../archive/listing.ts';
 import { listAside } from '../archive/mark-left.ts';
-import { latestTimeline, pathTo, type TimelinePath } from '../archive/timelines.ts';
+import { describeMissing, missingSentence } from '../archive/missing.ts';
 import { type Walk, walk } from '../archive/walk.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { backupEnd } from '../recovery/base-backup-end.ts';
@@ -96,6 +97,8 @@ async function reportRange(range: Range): Promise<void> {
   const { deps } = range.server;
   const from = segmentNumber(firstSegment(directory, contents), contents.layout);
   const found = walk(contents, path, from);
+  const missing = describeMissing(contents, path, from);
+  if (missing !== undefined) deps.report(`Missing: ${missingSentence(missing)}`);
   const start = await earliest(range);
   if (found.last === undefined || (start.lsn !== undefined && found.endLsn < start.lsn)) {
     deps.report(

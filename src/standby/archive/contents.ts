@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { messageOf } from '../../errors.ts';
 import { parseHistory, type TimelineEntry } from '../../postgres/history.ts';
 import type { WalLayout } from '../../postgres/lsn.ts';
+import type { Histories } from '../../postgres/timelines.ts';
 import {
   type BackupName,
   parseWalName,
@@ -14,7 +15,6 @@ import { readIfExists } from '../../system/durable.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 import { readSegmentStart } from './arrival.ts';
 import { faultOf, type FoundStart, segmentSizeOf } from './judge.ts';
-import type { Histories } from './timelines.ts';
 
 export interface FoundSegment {
   readonly name: SegmentName;

@@ -1,10 +1,10 @@
 /** The one judge of a file under a segment's name, wherever it is: it decides by the first page. Pure. */
 import { ancestorsIn } from '../../postgres/history.ts';
 import { isSegmentSize } from '../../postgres/lsn.ts';
+import type { Histories } from '../../postgres/timelines.ts';
 import { checkSegmentHeader } from '../../postgres/wal-header.ts';
 import type { SegmentName } from '../../postgres/wal-name.ts';
 import type { SegmentStart } from './arrival.ts';
-import type { Histories } from './timelines.ts';
 
 export interface FoundStart {
   readonly name: SegmentName;

@@ -1,8 +1,8 @@
 /** The contents of an archive by timeline. Pure. */
 import { firstLsnOf, isPossibleSegment, nameOf, segmentNumber } from '../../postgres/lsn.ts';
+import { pathTo, type TimelinePath } from '../../postgres/timelines.ts';
 import type { SegmentName } from '../../postgres/wal-name.ts';
 import type { ArchiveContents, FoundSegment } from './contents.ts';
-import { pathTo, type TimelinePath } from './timelines.ts';
 
 export interface Stretch {
   readonly first: SegmentName;

@@ -9,6 +9,7 @@ import {
   segmentNumber,
   type WalLayout,
 } from '../../postgres/lsn.ts';
+import { type Histories, latestTimeline, pathTo, type TimelinePath } from '../../postgres/timelines.ts';
 import type { SegmentName, WalName } from '../../postgres/wal-name.ts';
 import type { StandbyDeps } from '../deps.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
@@ -16,7 +17,6 @@ import { listWal, readHistories, readStarts } from './contents.ts';
 import { type Cluster, faultOf, segmentSizeOf } from './judge.ts';
 import type { Archive } from './own-archive.ts';
 import { checkRecords, type RecordCheck, type SegmentFile } from './read-records.ts';
-import { type Histories, latestTimeline, pathTo, type TimelinePath } from './timelines.ts';
 
 interface ArchivedSegment {
   readonly name: SegmentName;

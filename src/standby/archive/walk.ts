@@ -1,8 +1,8 @@
 /** Determines how far a recovery can come with the available WAL. Pure. */
 import { firstLsnOf, isPossibleSegment, nameOf, segmentNumber, type WalLayout } from '../../postgres/lsn.ts';
+import type { TimelinePath } from '../../postgres/timelines.ts';
 import type { SegmentName } from '../../postgres/wal-name.ts';
 import type { ArchiveContents, FoundSegment } from './contents.ts';
-import type { TimelinePath } from './timelines.ts';
 
 export interface Walk {
   /** The number of the last segment that can be replayed; `from - 1` if there is none. */

@@ -24,15 +24,26 @@ function isOfStandby({ state }: ControlFile, backupLabel: DataDirectory['backupL
   return backupLabel === undefined && (state === 'in-archive-recovery' || state === 'shut-down-in-recovery');
 }
 
-function controlSays({ control, isIncomplete, backupLabel }: DataDirectory): Partial<Progress> {
-  if (control === undefined || isIncomplete) return {};
-  const { systemIdentifier, walSegmentSize, timeline, redoLsn } = control;
+/** Until a base backup has been started, its label counts: pg_control may be from a later checkpoint. */
+function placesOf(control: ControlFile, { backupLabel }: DataDirectory): Partial<Progress> {
+  if (backupLabel === undefined)
+    return {
+      restartpoint: { timeline: control.timeline, lsn: formatLsn(control.redoLsn) },
+      proved: provedPlace(control),
+    };
+  const { startSegment, startLsn } = backupLabel;
+  return { restartpoint: { timeline: startSegment.timeline, lsn: formatLsn(startLsn) } };
+}
+
+function controlSays(directory: DataDirectory): Partial<Progress> {
+  const { control } = directory;
+  if (control === undefined) return {};
+  const { systemIdentifier, walSegmentSize } = control;
   return {
     systemIdentifier,
     ...(walSegmentSize === undefined ? {} : { segmentSize: walSegmentSize }),
-    restartpoint: { timeline, lsn: formatLsn(redoLsn) },
-    proved: provedPlace(control),
-    isStandby: isOfStandby(control, backupLabel),
+    ...placesOf(control, directory),
+    isStandby: isOfStandby(control, directory.backupLabel),
   };
 }
 
@@ -71,6 +82,7 @@ export async function observeProgress(deps: StandbyDeps): Promise<Progress> {
 }
 
 export async function progressOf(deps: StandbyDeps, directory: DataDirectory): Promise<Progress> {
+  if (directory.isIncomplete) return { server: 'no-data' };
   const server = await serverSays(deps, directory);
   return { ...controlSays(directory), ...server };
 }

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
+import { pathTo } from '../../../../src/postgres/timelines.ts';
 import { parseWalName } from '../../../../src/postgres/wal-name.ts';
 import { describeOthers, describeTimeline } from '../../../../src/standby/archive/describe.ts';
 import { listTimelines } from '../../../../src/standby/archive/listing.ts';
-import { pathTo } from '../../../../src/standby/archive/timelines.ts';
 import { contents, found, layout, twoPromotions } from './contents-kit.ts';
 
 test('an archive is listed by timeline, with gaps, what is spoilt and what was left behind', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { latestTimeline, pathTo } from '../../../../src/standby/archive/timelines.ts';
+import { latestTimeline, pathTo } from '../../../../src/postgres/timelines.ts';
 import { walk } from '../../../../src/standby/archive/walk.ts';
 import { contents, found, layout, twoPromotions } from './contents-kit.ts';
 

@@ -1,6 +1,6 @@
 /** The timelines of a cluster as its history files show them. Pure. */
-import type { TimelineEntry } from '../../postgres/history.ts';
-import { segmentContaining, segmentNumber, type WalLayout } from '../../postgres/lsn.ts';
+import type { TimelineEntry } from './history.ts';
+import { segmentContaining, segmentNumber, type WalLayout } from './lsn.ts';
 
 /** History files by the timeline that they are named after. */
 export type Histories = ReadonlyMap<number, readonly TimelineEntry[]>;

@@ -1,0 +1,105 @@
+import { expect, test } from 'vitest';
+import { parseHistory } from '../../../../src/postgres/history.ts';
+import { nameOf, segmentNumber } from '../../../../src/postgres/lsn.ts';
+import { pathTo } from '../../../../src/postgres/timelines.ts';
+import { boundSegments } from '../../../../src/standby/archive/holdings.ts';
+import { describeMissing } from '../../../../src/standby/archive/missing.ts';
+
+const layout = { segmentSize: 16 * 1024 * 1024, walSegmentSkipsFF: false };
+const histories = new Map([[2, parseHistory('1\t0/5000060\tx\n', '00000002.history')]]);
+const path = pathTo(2, histories, layout);
+const segment = (timeline: number, number: number) => nameOf(timeline, number, layout);
+
+function missing(archived: readonly [number, number][], inPgWal: readonly [number, number][], from: number) {
+  const segments = archived.map(([timeline, number]) => ({
+    name: segment(timeline, number),
+    bytes: layout.segmentSize,
+    fault: undefined,
+  }));
+  const local = inPgWal.map(([timeline, number]) => segment(timeline, number));
+  return describeMissing({ segments, inPgWal: local, layout }, path, from);
+}
+
+test('a standby lacks what is not here although later WAL along the way is', () => {
+  expect(
+    missing(
+      [
+        [1, 3],
+        [1, 4],
+        [2, 5],
+        [2, 9],
+      ],
+      [],
+      3,
+    ),
+  ).toBe(`${segment(2, 6).text} to ${segment(2, 8).text}`);
+  expect(missing([[2, 6]], [], 4)).toBe(`${segment(1, 4).text} to ${segment(2, 5).text}`);
+  expect(
+    missing(
+      [
+        [1, 3],
+        [2, 5],
+      ],
+      [],
+      3,
+    ),
+  ).toBe(segment(1, 4).text);
+});
+
+test('what it has streamed, what lies before its restartpoint, and what is yet to come are no holes', () => {
+  expect(
+    missing(
+      [
+        [1, 3],
+        [2, 6],
+      ],
+      [
+        [1, 4],
+        [2, 5],
+      ],
+      3,
+    ),
+  ).toBeUndefined();
+  expect(
+    missing(
+      [
+        [1, 1],
+        [2, 6],
+        [2, 7],
+      ],
+      [],
+      6,
+    ),
+  ).toBeUndefined();
+  expect(missing([[1, 3]], [], 4)).toBeUndefined();
+});
+
+test('the old timeline past its fork fills no hole', () => {
+  expect(
+    missing(
+      [
+        [1, 4],
+        [1, 5],
+        [1, 6],
+        [2, 7],
+      ],
+      [],
+      4,
+    ),
+  ).toBe(segment(2, 6).text);
+});
+
+test('an answer names a limited number of segments, and where it ends', () => {
+  const names = [segment(2, 5), segment(1, 4), segment(1, 5), segment(1, 2), segment(2, 6)];
+  const texts = (most: number) => {
+    const { names: bounded, incompleteFrom } = boundSegments(names, 3, layout, most);
+    return [bounded.map(({ text }) => text), incompleteFrom];
+  };
+  expect(texts(4)).toEqual([
+    [segment(1, 4), segment(1, 5), segment(2, 5), segment(2, 6)].map(({ text }) => text),
+    undefined,
+  ]);
+  // Segments of one number are named together or not at all.
+  expect(texts(2)).toEqual([[segment(1, 4).text], segmentNumber(segment(1, 5), layout)]);
+  expect(texts(3)).toEqual([[segment(1, 4), segment(1, 5), segment(2, 5)].map(({ text }) => text), 6]);
+});
