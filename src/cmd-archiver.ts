@@ -20,7 +20,12 @@ import { programDeps } from './system/program-deps.ts';
 
 const readSettings = (file: string) => readConfiguration(file, { parse: parseArchiverConfig });
 
-function composeDeps({ signal }: ProgramContext, settings: ArchiverSettings, log: Log): ArchiverDeps {
+function composeDeps(
+  { signal }: ProgramContext,
+  iniFile: string,
+  settings: ArchiverSettings,
+  log: Log,
+): ArchiverDeps {
   // Ends running commands at once: their callers then treat half-finished work as not done.
   signal.addEventListener('abort', () => {
     endAllCommands('SIGTERM');
@@ -29,6 +34,7 @@ function composeDeps({ signal }: ProgramContext, settings: ArchiverSettings, log
     ...programDeps(log, signal),
     settings,
     layout: layoutOf(settings.l_archivedir),
+    iniFile: resolve(iniFile),
     pid: process.pid,
     workingDirectory: callersDirectory(),
   };
@@ -139,7 +145,7 @@ async function main(context: ProgramContext): Promise<number> {
   context.useLog(log);
   // A message per segment would fill PostgreSQL's log.
   if (!['archive', 'ship'].includes(request.kind)) for (const line of warnings) log.warning(line);
-  return perform(composeDeps(context, settings, log), request);
+  return perform(composeDeps(context, request.iniFile, settings, log), request);
 }
 
 await runProgram(main, process.argv.slice(2));

@@ -11,6 +11,8 @@ export interface ArchiverDeps extends ProgramDeps {
   readonly settings: ArchiverSettings;
   /** The layout of l_archivedir. It stays the same while a program runs, even if the INI file changes. */
   readonly layout: Layout;
+  /** The path of the INI file; unknown to some tests. */
+  readonly iniFile?: string | undefined;
   /** Another way to start notify commands than the usual one. */
   readonly startHook?: StartHook;
   readonly pid: number;

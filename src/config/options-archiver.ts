@@ -41,6 +41,16 @@ export const archiverOptions = {
     example: '/var/lib/postgresql/archive',
     summary: 'where WAL waits on this host for standbys that cannot be reached, one directory per standby',
   },
+  standby_ini: {
+    kind: 'path',
+    group: groups.basics,
+    since: '2.0',
+    example: '/etc/cmd_standby.ini',
+    summary:
+      "cmd_standby's INI file on this host, if it was a standby: its archivedir holds WAL for the others",
+    detail:
+      'If not set, the usual one beside this file. A standby that lacks WAL which pg_wal holds no more gets it from there.',
+  },
   state: {
     kind: 'choice',
     choices: ['online', 'offline'],

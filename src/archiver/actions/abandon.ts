@@ -51,7 +51,7 @@ export async function abandonStandby(
   });
 }
 
-/** `--resume`: the standby gets WAL again from the next segment on. WAL that it lost meanwhile stays lost. */
+/** `--resume`: the standby gets WAL again from the next segment on. It is asked what it lacks, and gets what is still here. */
 export async function resumeStandby(
   deps: ArchiverDeps,
   standby: string,
@@ -66,6 +66,9 @@ export async function resumeStandby(
     const verb = options.dryRun ? 'Would resume' : 'Resumed';
     if (!options.dryRun) await resumeLane(lane, state, state.seenRequest);
     deps.report(`${verb} standby ${standby} (${rangeOf(state.abandoned)})`);
-    deps.report('It needs a base backup that begins after this moment: run cmd_standby -B there');
+    deps.report('It is asked what it lacks, and gets what is still here; the rest is reported as a gap');
+    deps.report(
+      'Without that WAL it needs a base backup that begins after this moment: run cmd_standby -B there',
+    );
   });
 }

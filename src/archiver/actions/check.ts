@@ -5,6 +5,9 @@ import { archiverOptions } from '../../config/options-archiver.ts';
 import { PitrError } from '../../errors.ts';
 import { programRoot } from '../../system/program-root.ts';
 import type { ArchiverDeps } from '../deps.ts';
+import { lanesOf } from '../lane/lane.ts';
+import { gapSentence } from '../lane/modes.ts';
+import { readLaneState } from '../lane/state.ts';
 import { mentionLeftoverQueues } from '../queue/leftover-queues.ts';
 import { readCluster, readPinnedIdentifier } from '../wal/cluster.ts';
 import { judgeOwnArchiving } from '../wal/own-archive-command.ts';
@@ -30,6 +33,13 @@ async function checkPinned(deps: ArchiverDeps): Promise<void> {
   throw new PitrError(
     `l_archivedir ${settings.l_archivedir} belongs to cluster ${pinned}, pgdata is ${cluster.systemIdentifier}`,
   );
+}
+
+async function mentionGaps(deps: ArchiverDeps): Promise<void> {
+  for (const lane of lanesOf(deps)) {
+    const { gap } = await readLaneState(lane);
+    if (gap !== undefined) deps.log.warning(gapSentence(lane.name, gap.missing));
+  }
 }
 
 /** If a server archives by another program, or with another INI file, it ships nothing through this one. */
@@ -66,6 +76,7 @@ export async function checkConfiguration(
   await requireClosedIni();
   await checkPinned(deps);
   await mentionLeftoverQueues(deps);
+  await mentionGaps(deps);
   if (settings.state === 'offline') deps.log.notice('state is offline: nothing will be archived');
   await checkArchiveCommand(deps, resolve(configFile));
   deps.report('Config OK');

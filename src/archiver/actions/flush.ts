@@ -3,12 +3,15 @@ import type { Delivery } from '../delivery/delivery.ts';
 import type { Concern } from '../delivery/trouble.ts';
 import type { ActionOptions, ArchiverDeps } from '../deps.ts';
 import { pollAbandoned } from '../lane/abandonment.ts';
+import { findOwnWal, owesCatchUp } from '../lane/catch-up.ts';
+import { type CatchUpEnd, catchUpToEnd, describeEnd } from '../lane/catch-up-to-end.ts';
 import { withDelivery } from '../lane/connect.ts';
 import { type Lane, lanesOf, withLaneLock } from '../lane/lane.ts';
 import { countLost, type Finding, noteRequest, recordFinding } from '../lane/modes.ts';
 import { expectedError, retryAtOf } from '../lane/policy.ts';
 import { type DirectResult, firstNames, sendQueue, sendStopped } from '../lane/send.ts';
 import { type LaneState, readLaneState, wellBut } from '../lane/state.ts';
+import { withdrawProofsOfOthers } from '../lane/withdraw-proofs.ts';
 import { listQueue } from '../queue/queue.ts';
 import { removeDeadTemporaries } from '../queue/temporaries.ts';
 import { type Cluster, readPinnedCluster } from '../wal/cluster.ts';
@@ -22,7 +25,7 @@ interface Sent extends DirectResult {
 
 /** The outcome of one lane. */
 type LaneFlush =
-  | ({ readonly kind: 'tried' } & Sent)
+  | ({ readonly kind: 'tried'; readonly caughtUp: CatchUpEnd | undefined } & Sent)
   | { readonly kind: 'abandoned' }
   | { readonly kind: 'failed'; readonly reason: string };
 
@@ -52,6 +55,18 @@ function findingOf(
   return { health: kind, reason, retryAt: retryAtOf(deps, before, kind, tookMs) };
 }
 
+/** This server's WAL, if it must be asked what the standby has. */
+async function ownWalToGive(deps: ArchiverDeps, state: LaneState) {
+  try {
+    const own = await findOwnWal(deps);
+    return own !== undefined && owesCatchUp(state, own.timeline) ? own : undefined;
+  } catch (error) {
+    // Only what is queued or ready is sent then, as from a damaged data directory.
+    deps.log.warning(`cannot tell which WAL this server has: ${expectedError(deps.log, error).message}`);
+    return undefined;
+  }
+}
+
 async function flushUnderLock(
   deps: ArchiverDeps,
   lane: Lane,
@@ -63,12 +78,20 @@ async function flushUnderLock(
   if (state === undefined) return { kind: 'abandoned' };
   const queued = await firstNames(lane);
   const names = queued.length > 0 ? queued : (ready?.names ?? []).slice(0, 1).map(({ text }) => text);
-  if (names.length === 0) return { kind: 'tried', sent: 0, shipped: new Set(), trouble: undefined };
+  const own = await ownWalToGive(deps, state);
+  if (names.length === 0 && own === undefined)
+    return { kind: 'tried', sent: 0, shipped: new Set(), trouble: undefined, caughtUp: undefined };
+  let caughtUp: CatchUpEnd | undefined;
   const began = deps.monotonicMs();
   const note = (request: string): Promise<void> => noteRequest(deps, lane, request);
   const use = await withDelivery(deps, lane, cluster, names, async (delivery, request) => {
     if (request !== undefined) await note(request);
-    return sendAll(deps, lane, { ...delivery, noteRequest: note }, ready);
+    const greeted = { ...delivery, noteRequest: note };
+    const result = await sendAll(deps, lane, greeted, ready);
+    if (result.trouble !== undefined || own === undefined) return result;
+    caughtUp = await catchUpToEnd(deps, lane, cluster, greeted, own);
+    const trouble = caughtUp.kind === 'trouble' ? caughtUp.trouble : undefined;
+    return { ...result, sent: result.sent + caughtUp.sent, trouble };
   });
   deps.signal.throwIfAborted();
   const result: Sent =
@@ -77,7 +100,7 @@ async function flushUnderLock(
       : { sent: 0, shipped: new Set(), trouble: use.trouble };
   const before = await readLaneState(lane);
   await recordFinding(deps, lane, before, findingOf(deps, before, result, deps.monotonicMs() - began));
-  return { kind: 'tried', ...result };
+  return { kind: 'tried', ...result, caughtUp };
 }
 
 async function flushLane(
@@ -141,6 +164,10 @@ async function reportLane({ report }: ArchiverDeps, { lane, flushed }: Flushed):
   const reason = flushed.kind === 'failed' ? flushed.reason : flushed.trouble?.reason;
   const rest = left.length === 0 ? 'its queue is empty' : `${left.length} remain in its queue`;
   report(`Standby ${lane.name}: ${sent} files sent, ${rest}${reason === undefined ? '' : ` (${reason})`}`);
+  if (flushed.kind === 'tried' && flushed.caughtUp !== undefined) {
+    const sentence = describeEnd(flushed.caughtUp);
+    if (sentence !== undefined) report(`Standby ${lane.name}: ${sentence}`);
+  }
   return left.length === 0 && reason === undefined;
 }
 
@@ -202,6 +229,7 @@ export async function flush(deps: ArchiverDeps, options: ActionOptions): Promise
     await reportPlan(deps, ready);
     return 0;
   }
+  await withdrawProofsOfOthers(deps);
   await removeDeadTemporaries(deps.layout);
   const stopped = ready.kind === 'stopped' ? ready : undefined;
   const flushAll = lanesOf(deps).map(async (lane) => ({

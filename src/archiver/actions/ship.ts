@@ -6,6 +6,7 @@ import { takeLock } from '../../system/lock.ts';
 import { type Log, logFailure } from '../../system/log.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { lanesOf } from '../lane/lane.ts';
+import { withdrawProofsOfOthers } from '../lane/withdraw-proofs.ts';
 import { type ConfigIdentity, prepareMarkers, stampConfig, wipeMarkers } from '../markers/markers.ts';
 import { type ShipperPlaces, shipperPlaces } from '../markers/places.ts';
 import { removeDeadTemporaries } from '../queue/temporaries.ts';
@@ -94,6 +95,7 @@ async function shipBy(deps: ArchiverDeps, config: ConfigIdentity): Promise<Stop>
   const end = new AbortController();
   const work = createWork(deps, cluster, AbortSignal.any([end.signal, deps.signal]));
   await wipeMarkers(work.places);
+  await withdrawProofsOfOthers(deps);
   await removeDeadTemporaries(deps.layout);
   for (const lane of work.lanes) await adoptStateSafely(work, lane);
   const parts = await startTaking(work, config);

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { messageOf } from '../../errors.ts';
 import { sinceBoot } from '../../system/clock.ts';
 import { exists } from '../../system/durable.ts';
@@ -12,7 +13,10 @@ import { listQueue, removeFromQueue } from '../queue/queue.ts';
 import type { Lane } from './lane.ts';
 import {
   type Abandoned,
+  type CaughtUp,
+  describeMissing,
   fresh,
+  type Gap,
   hasAllWal,
   type Health,
   type LaneState,
@@ -31,6 +35,10 @@ import {
 //            `queue_full: abandon` ends it.
 // abandoned  By the operator or by policy, from any other state. The queue is freed; its files and all later ones count as
 //            lost. It ends by --resume, or by a request of the standby that was not seen before: then the lane is behind.
+//
+// Beside this, `caughtUp` is the proof that the standby has all WAL from its restartpoint on, and `gap` is what exists nowhere
+// here. The proof ends when the standby is abandoned, when the INI file no longer names it, and when this server writes another
+// timeline.
 //
 // A marker says that every standby has a copy, so an abandonment has an order: all markers are withdrawn; the state is
 // written; markers are withdrawn once more, because the shipper may have left others before it could see the state; then the
@@ -127,7 +135,7 @@ function isSame(before: LaneState, after: LaneState): boolean {
 }
 
 function nextState(deps: ArchiverDeps, before: LaneState, finding: Finding, nowMs: number): LaneState {
-  const { abandoned, said, freed } = before;
+  const { abandoned, said, freed, caughtUp, gap } = before;
   const isOld = finding.health === before.health;
   const isKnown = isOld && sinceBoot(deps, before.sinceMoment) !== undefined;
   return {
@@ -139,6 +147,8 @@ function nextState(deps: ArchiverDeps, before: LaneState, finding: Finding, nowM
     seenRequest: finding.seenRequest ?? before.seenRequest,
     said,
     freed,
+    caughtUp,
+    gap,
     abandoned: finding.health === 'abandoned' ? abandoned : undefined,
   };
 }
@@ -210,7 +220,12 @@ async function markAndFree(
   const places = shipperPlaces(deps.layout);
   const queued = await listQueue(lane.queue);
   const names = queued.map(({ text }) => text);
-  const lost = { ...state, health: 'abandoned', abandoned: withLost(before, names) } as const;
+  const lost = {
+    ...state,
+    health: 'abandoned',
+    abandoned: withLost(before, names),
+    caughtUp: undefined,
+  } as const;
   if (queued.length === 0 && state.abandoned !== undefined) {
     await writeLaneState(lane, lost);
     return lost;
@@ -276,10 +291,68 @@ export async function countLost(
 /** @param request the one that ends the abandonment, or the last one before the operator ended it */
 export async function resumeLane(
   lane: Lane,
-  { said, freed }: LaneState,
+  { said, freed, gap }: LaneState,
   request: string | undefined,
 ): Promise<LaneState> {
-  const resumed: LaneState = { health: 'behind', reason: 'resumed', said, freed, seenRequest: request };
+  // Without a proof of what the standby has: it must be asked.
+  const resumed: LaneState = { health: 'behind', reason: 'resumed', said, freed, gap, seenRequest: request };
   await writeLaneState(lane, resumed);
   return resumed;
+}
+
+export function gapSentence(standby: string, missing: Gap['missing']): string {
+  return `standby ${standby} lacks ${describeMissing(missing)} and they exist nowhere here: it needs a new base backup, unless it streams them`;
+}
+
+interface Caught {
+  readonly caughtUp: CaughtUp | undefined;
+  readonly missing: Gap['missing'];
+}
+
+/** The gap with the time of its notification, after the operator was notified if that is due. */
+async function tellGap(
+  deps: ArchiverDeps,
+  { name }: Lane,
+  before: Gap | undefined,
+  missing: Gap['missing'],
+): Promise<Gap | undefined> {
+  if (before === undefined && missing.length === 0) return undefined;
+  const nowMs = deps.now();
+  const severity = missing.length > 0 ? 'critical' : 'ok';
+  const message = missing.length > 0 ? gapSentence(name, missing) : `standby ${name} lacks no WAL any more`;
+  const said = before?.said;
+  const isDue = isNotificationDue(said, severity, nowMs / 1000, deps.settings.notify_reminder);
+  if (isDue) {
+    const facts = { program: 'cmd_archiver', standby: name, segment: missing[0]?.first ?? '' };
+    notify(deps, deps.settings, { severity, message, facts });
+  }
+  const level = missing.length > 0 ? 'warning' : 'notice';
+  if ((before === undefined) !== (missing.length === 0)) {
+    deps.log[level](message);
+    await leaveNews(deps, level, message, timeStamp(nowMs));
+  }
+  if (missing.length === 0) return undefined;
+  const since = before?.since ?? new Date(nowMs).toISOString();
+  return { missing, since, said: isDue ? { severity, lastNotified: Math.floor(nowMs / 1000) } : said };
+}
+
+/** Notes the end of a catch-up: what is proved, and what the standby lacks for good. */
+export async function noteCatchUp(
+  deps: ArchiverDeps,
+  lane: Lane,
+  { caughtUp, missing }: Caught,
+): Promise<void> {
+  const state = await readLaneState(lane);
+  // Abandoned meanwhile, which ends every proof.
+  if (state.abandoned !== undefined) return;
+  const gap = await tellGap(deps, lane, state.gap, missing);
+  const after = { ...state, caughtUp, gap };
+  if (isDeepStrictEqual(after, state)) return;
+  await writeLaneState(lane, after);
+}
+
+/** The proof of a standby that gets no WAL any more, because the INI file does not name it. */
+export async function withdrawProof(lane: Lane): Promise<void> {
+  const { caughtUp, ...rest } = await readLaneState(lane);
+  if (caughtUp !== undefined) await writeLaneState(lane, rest);
 }

@@ -50,6 +50,33 @@ const isAbandoned = is.object({
 
 export type Abandoned = Guarded<typeof isAbandoned>;
 
+const isCaughtUp = is.object({
+  /** The timeline that this server wrote then. */
+  timeline: is.number,
+  /** The segment that was being written then: PostgreSQL archives it and those after it. */
+  upTo: is.text,
+  /** The standby had no data, so it lacked nothing. */
+  hasNoData: is.optional(is.boolean),
+});
+
+/** The proof that the standby has all WAL from its restartpoint on, apart from the gap, if there is one. */
+export type CaughtUp = Guarded<typeof isCaughtUp>;
+
+const isGap = is.object({
+  missing: is.listOf(is.object({ first: is.text, last: is.text })),
+  /** ISO 8601. */
+  since: is.text,
+  said: is.optional(is.object(saidFields)),
+});
+
+/** WAL that the standby lacks and that this host has nowhere. */
+export type Gap = Guarded<typeof isGap>;
+
+/** `0000…A3 to 0000…A5, 0000…B1` */
+export function describeMissing(missing: Gap['missing']): string {
+  return missing.map(({ first, last }) => (first === last ? first : `${first} to ${last}`)).join(', ');
+}
+
 /** The memory of one lane between calls. Only the holder of its lock writes it. */
 const stateFields = {
   health: isHealth,
@@ -66,10 +93,22 @@ const stateFields = {
   abandoned: is.optional(isAbandoned),
   /** Changes each time the queue is freed, so that a process that remembers the queue's contents learns that they are gone. */
   freed: is.optional(is.text),
+  /** Absent: it is not known what the standby has, so that it must be asked. */
+  caughtUp: is.optional(isCaughtUp),
+  gap: is.optional(isGap),
 };
 
-/** Fields that only describe the lane: a wrong value in one of them must not stop archiving. */
-const descriptive = ['since', 'sinceMoment', 'reason', 'retryAt', 'said', 'freed'] as const;
+/** Fields whose wrong value must not stop archiving: without them the standby is asked once more, or told again. */
+const descriptive = [
+  'since',
+  'sinceMoment',
+  'reason',
+  'retryAt',
+  'said',
+  'freed',
+  'caughtUp',
+  'gap',
+] as const;
 
 export type LaneState = Checked<typeof stateFields>;
 

@@ -11,6 +11,7 @@ import { batchFiles, firstNames, sendQueue } from '../lane/send.ts';
 import { type LaneState, readLaneState, wellBut } from '../lane/state.ts';
 import { isQueueEmpty } from '../queue/queue.ts';
 import { offerAgain, owedTo, wasLost } from './board.ts';
+import { catchUpWaitMs, noticeLostProof, resumeCatchUp, stepCatchUp } from './lane-catch-up.ts';
 import { lockLane, record, unlockLane, withState } from './lane-notes.ts';
 import type { ShipperLane } from './lane-record.ts';
 import { directSource, queuePace } from './lane-sources.ts';
@@ -63,6 +64,8 @@ async function noticeState({ deps }: Work, lane: ShipperLane): Promise<void> {
 async function hasWork(work: Work, lane: ShipperLane): Promise<boolean> {
   // The first segment must find the connection open, and the operator must learn early what is wrong with it.
   if (lane.isNew || lane.isPollDue) return true;
+  await noticeLostProof(work, lane);
+  if (catchUpWaitMs(work, lane) === 0) return true;
   await noticeResumption(work, lane);
   if (owedTo(work.board, lane.name).some(({ file }) => !lane.inFlight.has(file.name.text))) {
     return true;
@@ -136,7 +139,7 @@ async function awaitWork(work: Work, lane: ShipperLane): Promise<void> {
   while (!isStopped(work)) {
     if (waitMs > 0) await lane.wakeUp.wait(waitMs);
     if (isStopped(work)) return;
-    if (!(await hasWork(work, lane))) waitMs = idleMs;
+    if (!(await hasWork(work, lane))) waitMs = Math.min(idleMs, catchUpWaitMs(work, lane));
     else if (await lockLane(work, lane)) return;
     else waitMs = lockRetryMs;
   }
@@ -197,10 +200,11 @@ async function sendOverConnection(
   let pauseMs = monotonicMs() + maxLockHoldMs;
   if (request !== undefined) await note(request);
   noteGreeting(work, lane, first);
+  resumeCatchUp(work, lane);
   let outdated = 0;
   for (;;) {
     const untilMs = Math.max(pauseMs, monotonicMs() + shortestBurstMs);
-    const result = await burst(work, lane, delivery, untilMs);
+    const result = (await burst(work, lane, delivery, untilMs)) ?? (await stepCatchUp(work, lane, delivery));
     if (isStopped(work)) return { kind: 'done' };
     // Nothing is wrong with the standby: it is greeted again.
     const isOutdated = typeof result === 'object' && result.kind === 'marks-changed';
@@ -338,7 +342,7 @@ export async function runLane(work: Work, lane: ShipperLane): Promise<void> {
     try {
       await noticeState(work, lane);
       const rest = lane.restUntilMs - deps.monotonicMs();
-      waitMs = rest > 0 ? Math.min(rest, idleMs) : idleMs;
+      waitMs = Math.min(idleMs, rest > 0 ? rest : Math.max(1, catchUpWaitMs(work, lane)));
       if (rest > 0 || !(await hasWork(work, lane))) continue;
       const isOurs = await lockLane(work, lane);
       if (isOurs) await serveSafely(work, lane);

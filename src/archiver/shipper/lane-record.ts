@@ -1,9 +1,28 @@
 import type { Lock } from '../../system/lock.ts';
 import type { SaidState } from '../../system/notify.ts';
 import type { Concern } from '../delivery/trouble.ts';
+import type { Asked, CatchUp } from '../lane/catch-up.ts';
 import type { Lane } from '../lane/lane.ts';
 import type { QueueUse } from '../queue/queue.ts';
 import { createWakeUp, type WakeUp } from './signal.ts';
+
+/** What the shipper remembers of a lane's catch-up. */
+interface LaneCatchUp {
+  /** Nothing is to be done for it before this time; `Infinity` if the standby is known to have everything. */
+  dueMs: number;
+  /** As far as it has come, over the present connection. */
+  run: CatchUp | undefined;
+  /** The standby is being asked: its answer wakes the lane. */
+  isAsking: boolean;
+  /** What it answered, until the lane has dealt with it. */
+  answer: Asked | undefined;
+  /** When the lane's state was last checked for a proof that is gone. */
+  lookedMs: number;
+  /** How long to wait for files that come by themselves. */
+  waitMs: number;
+  /** Why it is not known what the standby has, as the log knows it. */
+  toldReason: string | undefined;
+}
 
 /** A lane, and what the shipper remembers of it. All times are those of `monotonicMs`. */
 export interface ShipperLane extends Lane {
@@ -51,6 +70,7 @@ export interface ShipperLane extends Lane {
   said: SaidState | undefined;
   /** The last note on its state file: one at a time. */
   recording: Promise<void>;
+  readonly catchUp: LaneCatchUp;
 }
 
 export function createShipperLane(lane: Lane): ShipperLane {
@@ -79,5 +99,14 @@ export function createShipperLane(lane: Lane): ShipperLane {
     queueUse: undefined,
     said: undefined,
     recording: Promise.resolve(),
+    catchUp: {
+      dueMs: 0,
+      lookedMs: -Infinity,
+      run: undefined,
+      isAsking: false,
+      answer: undefined,
+      waitMs: 0,
+      toldReason: undefined,
+    },
   };
 }

@@ -46,7 +46,7 @@ const firstBatchBytes = 16 * 1024 * 1024;
 const startMs = 60;
 
 /** PostgreSQL waits for the first file until its whole batch is safe: a batch takes half of that time at most. */
-function bytesAtOnce(work: Work, lane: ShipperLane): number {
+export function bytesAtOnce(work: Work, lane: ShipperLane): number {
   if (lane.bytesPerMs === 0) return firstBatchBytes;
   const targetMs = Math.min(2_000, Math.max(100, work.deps.settings.queue_after * 500));
   return Math.min(batchBytes, lane.bytesPerMs * targetMs);

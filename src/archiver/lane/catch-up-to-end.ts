@@ -1,0 +1,110 @@
+import type { Delivery } from '../delivery/delivery.ts';
+import type { Trouble } from '../delivery/trouble.ts';
+import type { ArchiverDeps } from '../deps.ts';
+import type { Cluster } from '../wal/cluster.ts';
+import type { OwnWal } from '../wal/own-wal.ts';
+import {
+  askHoldings,
+  beginCatchUp,
+  type CatchUp,
+  endPass,
+  hurryCatchUp,
+  missingOf,
+  nextCatchUpBatch,
+  proofOf,
+  sendCatchUpBatch,
+  takeHoldings,
+} from './catch-up.ts';
+import type { Lane } from './lane.ts';
+import { noteCatchUp } from './modes.ts';
+import { batchBytes, batchFiles, transferLimitMs } from './send.ts';
+import { describeMissing, type Gap } from './state.ts';
+
+/** How a catch-up that nothing else waits for ended; `sent` counts the files. */
+export type CatchUpEnd = { readonly sent: number } & (
+  | { readonly kind: 'caught-up'; readonly missing: Gap['missing'] }
+  /** Files come by themselves, or it lacks again what it got. */
+  | { readonly kind: 'waits' }
+  | { readonly kind: 'no-data' }
+  | { readonly kind: 'unknown'; readonly reason: string }
+  | { readonly kind: 'trouble'; readonly trouble: Trouble }
+);
+
+type PassResult =
+  { readonly sent: number; readonly trouble: Trouble | undefined } | { readonly reason: string } | 'no-data';
+
+/** One pass: asks the standby, and sends what it lacks. */
+async function pass(
+  deps: ArchiverDeps,
+  lane: Lane,
+  delivery: Delivery,
+  catchUp: CatchUp,
+): Promise<PassResult> {
+  const command = delivery.sentinel?.command;
+  if (command === undefined)
+    return {
+      reason:
+        'its sentinel does not say how cmd_standby is called there (run cmd_standby -C FILE -I there once)',
+    };
+  const asked = await askHoldings(delivery, command, catchUp);
+  deps.signal.throwIfAborted();
+  if (asked.kind === 'no-data') return 'no-data';
+  const reason = asked.kind === 'unknown' ? asked.reason : takeHoldings(catchUp, asked.holdings);
+  if (reason !== undefined) return { reason };
+  let sent = 0;
+  for (;;) {
+    deps.signal.throwIfAborted();
+    const batch = await nextCatchUpBatch(deps, lane, catchUp, { files: batchFiles, bytes: batchBytes });
+    if (batch === undefined) return { sent, trouble: undefined };
+    const result = await sendCatchUpBatch(deps, delivery, catchUp, batch, transferLimitMs(batch));
+    sent += result.delivered.length;
+    if (result.trouble !== undefined) return { sent, trouble: result.trouble };
+  }
+}
+
+/** Sends everything that the standby lacks, and notes the proof. The caller holds the lane's lock. */
+export async function catchUpToEnd(
+  deps: ArchiverDeps,
+  lane: Lane,
+  cluster: Cluster,
+  delivery: Delivery,
+  own: OwnWal,
+): Promise<CatchUpEnd> {
+  const catchUp = await beginCatchUp(deps, cluster, own);
+  hurryCatchUp(catchUp);
+  let sent = 0;
+  for (;;) {
+    const passed = await pass(deps, lane, delivery, catchUp);
+    if (passed === 'no-data') {
+      await noteCatchUp(deps, lane, { caughtUp: { ...proofOf(own), hasNoData: true }, missing: [] });
+      return { kind: 'no-data', sent };
+    }
+    if ('reason' in passed) return { kind: 'unknown', sent, reason: passed.reason };
+    sent += passed.sent;
+    if (passed.trouble !== undefined) return { kind: 'trouble', sent, trouble: passed.trouble };
+    const end = endPass(catchUp);
+    if (end.kind === 'wait') return { kind: 'waits', sent };
+    if (end.kind === 'ask-again') continue;
+    const missing = missingOf(end.gap, own);
+    await noteCatchUp(deps, lane, { caughtUp: proofOf(own), missing });
+    return { kind: 'caught-up', sent, missing };
+  }
+}
+
+/** For the report; undefined if there is nothing to say beside the number of files. */
+export function describeEnd(end: CatchUpEnd): string | undefined {
+  switch (end.kind) {
+    case 'caught-up':
+      return end.missing.length === 0
+        ? 'it has all WAL from its restartpoint on'
+        : `it lacks ${describeMissing(end.missing)} and they exist nowhere here: it needs a new base backup, unless it streams them`;
+    case 'waits':
+      return 'it still lacks WAL';
+    case 'no-data':
+      return 'it has no data yet';
+    case 'unknown':
+      return `it is not known whether it lacks WAL: ${end.reason}`;
+    case 'trouble':
+      return undefined;
+  }
+}

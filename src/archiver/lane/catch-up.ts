@@ -1,0 +1,260 @@
+import { dirname, join } from 'node:path';
+import { PitrError } from '../../errors.ts';
+import { nameOf, parseLsn } from '../../postgres/lsn.ts';
+import type { WalName } from '../../postgres/wal-name.ts';
+import { exists, systemErrorCode } from '../../system/durable.ts';
+import type { StandbyCommand } from '../../system/sentinel.ts';
+import { besideOf } from '../../system/ssh-beside.ts';
+import { callVerb } from '../../verbs/call.ts';
+import type { AnswerOf } from '../../verbs/verbs.ts';
+import { type Batch, type BatchResult, type Delivery, sendBatch } from '../delivery/delivery.ts';
+import type { ArchiverDeps } from '../deps.ts';
+import { type Cluster, readCluster } from '../wal/cluster.ts';
+import { findOwnArchive } from '../wal/own-archive.ts';
+import { type OwnWal, readOwnWal } from '../wal/own-wal.ts';
+import { checkWalFile, identityOf, isUnchanged, type WalFile, walFileAt } from '../wal/wal-file.ts';
+import { boundRanges, type Holdings, type Lacking, planCatchUp, rangesOf } from './catch-up-plan.ts';
+import type { Lane } from './lane.ts';
+import type { CaughtUp, Gap, LaneState } from './state.ts';
+
+// A standby of which it is not known what it has is asked for it, and gets what it lacks (doc/shipping.md, "Catch-up"). This
+// happens in passes: the standby is asked, the files that it lacks are sent, and it is asked again. Only its own answer
+// proves that it has them. What was found nowhere in two passes is a gap.
+
+/** What is known while one standby catches up. */
+export interface CatchUp {
+  readonly own: OwnWal;
+  readonly cluster: Cluster;
+  /** The directories in which files are looked for. */
+  readonly directories: readonly string[];
+  /** The location from which on the standby is asked: an answer is limited. */
+  from: bigint;
+  /** Where the last answer ended; undefined if it was complete. */
+  incompleteFrom: bigint | undefined;
+  /** What the last answer lacks and was not dealt with yet; undefined before the first one. */
+  pending: readonly Lacking[] | undefined;
+  /** How many files of this pass were sent, and how many come by themselves. */
+  sent: number;
+  coming: number;
+  /** How often the standby was asked in vain about files that come by themselves. */
+  waits: number;
+  /** What was sent in this or an earlier pass. */
+  readonly sentNames: Set<string>;
+  /** The files of this pass that are nowhere, and those of the pass before. */
+  missing: WalName[];
+  missedBefore: ReadonlySet<string>;
+  /** What was found nowhere before `from`. */
+  readonly gap: WalName[];
+}
+
+/** Whether it must be asked what the standby has. */
+export function owesCatchUp({ caughtUp, gap }: LaneState, timeline: number): boolean {
+  if (gap !== undefined || caughtUp?.hasNoData === true) return true;
+  return caughtUp?.timeline !== timeline;
+}
+
+/** The WAL of this server; undefined if it cannot be told what it has, or if it must not give any. */
+export async function findOwnWal(deps: ArchiverDeps): Promise<OwnWal | undefined> {
+  const { pgdata, state } = deps.settings;
+  // Offline: queues are drained, but nothing else is taken.
+  if (state === 'offline') return undefined;
+  const cluster = await readCluster(pgdata);
+  return cluster.isInRecovery ? undefined : readOwnWal(pgdata, cluster);
+}
+
+/** @param cluster the one that l_archivedir is bound to */
+export async function beginCatchUp(deps: ArchiverDeps, cluster: Cluster, own: OwnWal): Promise<CatchUp> {
+  const archive = await findOwnArchive(deps, cluster);
+  return {
+    own,
+    cluster,
+    directories: archive === undefined ? [own.directory] : [own.directory, archive],
+    from: 0n,
+    incompleteFrom: undefined,
+    pending: undefined,
+    sent: 0,
+    coming: 0,
+    waits: 0,
+    sentNames: new Set(),
+    missing: [],
+    missedBefore: new Set(),
+    gap: [],
+  };
+}
+
+/** Node has to start there, and to look at each file. */
+const shortestAnswerMs = 60_000;
+
+export type Asked =
+  | { readonly kind: 'holds'; readonly holdings: Holdings }
+  | { readonly kind: 'no-data' }
+  | { readonly kind: 'unknown'; readonly reason: string };
+
+function readAnswer(answer: AnswerOf<'list'>, { systemIdentifier }: Cluster): Asked {
+  const { restartpoint, names } = answer;
+  if (answer.server === 'no-data') return { kind: 'no-data' };
+  if (restartpoint === undefined) return unknown('it cannot tell its restartpoint');
+  if (answer.systemIdentifier !== systemIdentifier)
+    return unknown(`its data directory is of cluster ${answer.systemIdentifier ?? 'unknown'}`);
+  if (names === undefined) return unknown('its archivedir cannot be relied on');
+  return {
+    kind: 'holds',
+    holdings: {
+      restartpoint: { timeline: restartpoint.timeline, lsn: parseLsn(restartpoint.lsn) },
+      names: new Set(names),
+      incompleteFrom: answer.incompleteFrom === undefined ? undefined : parseLsn(answer.incompleteFrom),
+    },
+  };
+}
+
+function unknown(reason: string): Asked {
+  return { kind: 'unknown', reason };
+}
+
+/** Asks the standby what it has, beside what the connection is doing. */
+export async function askHoldings(
+  delivery: Delivery,
+  command: StandbyCommand,
+  { from, cluster }: CatchUp,
+): Promise<Asked> {
+  const limitMs = Math.max(shortestAnswerMs, delivery.standby.ssh_timeout * 1000);
+  const result = await callVerb(besideOf(delivery.shell), command, 'list', { from }, limitMs);
+  return result.kind === 'answered' ? readAnswer(result.answer, cluster) : unknown(result.reason);
+}
+
+/** Begins a pass with the standby's answer. Returns why there can be none. */
+export function takeHoldings(catchUp: CatchUp, holdings: Holdings): string | undefined {
+  const plan = planCatchUp(catchUp.own, holdings, catchUp.from);
+  if (plan.kind === 'off-path') return plan.reason;
+  catchUp.pending = plan.files;
+  catchUp.incompleteFrom = holdings.incompleteFrom;
+  catchUp.sent = 0;
+  catchUp.coming = 0;
+  catchUp.missing = [];
+  return undefined;
+}
+
+/** A server whose archiving is off leaves files ready for ever: after this many waits they are sent. */
+const mostWaits = 3;
+
+/** This lane's queue or PostgreSQL will bring it. */
+async function comesByItself({ queue }: Lane, { own, waits }: CatchUp, { text }: WalName): Promise<boolean> {
+  if (await exists(join(queue, text))) return true;
+  return waits < mostWaits && exists(join(own.directory, 'archive_status', `${text}.ready`));
+}
+
+/** Nothing else delivers meanwhile: what PostgreSQL has ready is sent as well. */
+export function hurryCatchUp(catchUp: CatchUp): void {
+  catchUp.waits = mostWaits;
+}
+
+/** The file, from the first directory where it is what its name says. */
+async function findFile(
+  { settings }: ArchiverDeps,
+  { cluster, directories }: CatchUp,
+  name: WalName,
+): Promise<WalFile | undefined> {
+  for (const directory of directories) {
+    try {
+      const file = await walFileAt(join(directory, name.text), name);
+      await checkWalFile(file, cluster, settings.pgdata);
+      return file;
+    } catch (error) {
+      // A file that is gone, that cannot be read, or that is another segment under this name: the next directory.
+      if (!(error instanceof PitrError) && systemErrorCode(error) === undefined) throw error;
+    }
+  }
+  return undefined;
+}
+
+/** The next files that the standby lacks, of one directory; undefined if this pass has no more. */
+export async function nextCatchUpBatch(
+  deps: ArchiverDeps,
+  lane: Lane,
+  catchUp: CatchUp,
+  limits: { readonly files: number; readonly bytes: number },
+): Promise<Batch | undefined> {
+  const files: WalFile[] = [];
+  let bytes = 0;
+  let [next, ...rest] = catchUp.pending ?? [];
+  while (next !== undefined && files.length < limits.files) {
+    const { name, isOptional } = next;
+    // What it lacks again, although it confirmed it, is sent again only after a wait: something there removes it.
+    if (catchUp.sentNames.delete(name.text) || (await comesByItself(lane, catchUp, name)))
+      catchUp.coming += 1;
+    else {
+      const file = await findFile(deps, catchUp, name);
+      const [first] = files;
+      if (file !== undefined) {
+        bytes += Number(file.identity.size);
+        const isElsewhere = first !== undefined && dirname(first.path) !== dirname(file.path);
+        if (first !== undefined && (isElsewhere || bytes > limits.bytes)) break;
+        files.push(file);
+      } else if (!isOptional) catchUp.missing.push(name);
+    }
+    [next, ...rest] = rest;
+  }
+  catchUp.pending = next === undefined ? [] : [next, ...rest];
+  const [first] = files;
+  return first === undefined ? undefined : { directory: dirname(first.path), files };
+}
+
+async function hasChanged({ files }: Batch): Promise<boolean> {
+  for (const { path, identity } of files) {
+    const now = await identityOf(path).catch(() => undefined);
+    if (now === undefined || !isUnchanged(now, identity)) return true;
+  }
+  return false;
+}
+
+/**
+ * Sends one batch. PostgreSQL may have recycled a file meanwhile, which is no trouble: the next pass looks where else
+ * it is.
+ */
+export async function sendCatchUpBatch(
+  deps: ArchiverDeps,
+  delivery: Delivery,
+  catchUp: CatchUp,
+  batch: Batch,
+  limitMs: number,
+): Promise<BatchResult> {
+  const result = await sendBatch(deps, delivery, batch, limitMs);
+  const { delivered, trouble } = result;
+  // What was recycled is one more reason to ask again.
+  catchUp.sent += Math.max(1, delivered.length);
+  for (const { name } of delivered) catchUp.sentNames.add(name.text);
+  return trouble?.kind === 'failed' && (await hasChanged(batch)) ? { delivered, trouble: undefined } : result;
+}
+
+export type PassEnd =
+  | { readonly kind: 'ask-again' }
+  /** The standby waits for files that come by themselves. */
+  | { readonly kind: 'wait' }
+  | { readonly kind: 'caught-up'; readonly gap: readonly WalName[] };
+
+/** What follows once nothing of this pass is pending. */
+export function endPass(catchUp: CatchUp): PassEnd {
+  const { missing, missedBefore, sent, coming, gap, incompleteFrom } = catchUp;
+  const isConfirmed = missing.every(({ text }) => missedBefore.has(text));
+  catchUp.missedBefore = new Set(missing.map(({ text }) => text));
+  catchUp.pending = undefined;
+  if (sent > 0 || !isConfirmed) return { kind: 'ask-again' };
+  if (coming > 0) {
+    catchUp.waits += 1;
+    return { kind: 'wait' };
+  }
+  gap.push(...missing);
+  if (incompleteFrom === undefined) return { kind: 'caught-up', gap };
+  catchUp.from = incompleteFrom;
+  catchUp.missedBefore = new Set();
+  return { kind: 'ask-again' };
+}
+
+/** The proof for the lane's state. */
+export function proofOf({ timeline, end, layout }: OwnWal): CaughtUp {
+  return { timeline, upTo: nameOf(timeline, end, layout).text };
+}
+
+export function missingOf(gap: readonly WalName[], { layout }: OwnWal): Gap['missing'] {
+  return boundRanges(rangesOf(gap, layout));
+}

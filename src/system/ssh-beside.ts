@@ -1,0 +1,31 @@
+import { describeResult } from './command.ts';
+import { shellQuote } from './shell-quote.ts';
+import type { RemoteResult, RemoteShell } from './ssh.ts';
+
+/** ssh's own status where the connection failed, not the script. */
+const sshFailed = 255;
+
+/**
+ * The same connection for a script that may take its time: it runs in a session of its own, so that the scripts of the
+ * connection do not wait for it, and its time limit ends only itself.
+ */
+export function besideOf(shell: RemoteShell): RemoteShell {
+  const run: RemoteShell['run'] = async (script, { limitMs }): Promise<RemoteResult> => {
+    const lines: string[] = [];
+    const session = shell.start(`sh -c ${shellQuote(script)}`, { onLine: (line) => lines.push(line) });
+    session.close();
+    const overdue = new AbortController();
+    const timer = setTimeout(() => {
+      overdue.abort();
+      session.kill();
+    }, limitMs);
+    const result = await session.ended;
+    clearTimeout(timer);
+    if (overdue.signal.aborted)
+      return { kind: 'lost', reason: `no answer within ${Math.round(limitMs / 1000)} s` };
+    if (result.kind === 'exited' && result.code !== sshFailed)
+      return { kind: 'done', status: result.code, lines };
+    return { kind: 'lost', reason: describeResult(result) };
+  };
+  return { ...shell, run };
+}

@@ -1,0 +1,163 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
+import {
+  type CatchUp,
+  endPass,
+  nextCatchUpBatch,
+  owesCatchUp,
+} from '../../../../src/archiver/lane/catch-up.ts';
+import type { Lane } from '../../../../src/archiver/lane/lane.ts';
+import { nameOf } from '../../../../src/postgres/lsn.ts';
+import { historyName } from '../../../../src/postgres/wal-name.ts';
+import { temporaryDirectory } from '../../system/temporary.ts';
+
+const layout = { segmentSize: 1024 * 1024, walSegmentSkipsFF: false };
+const names = [3, 4, 5].map((number) => nameOf(1, number, layout));
+
+function catchUp(changes: Partial<CatchUp> = {}): CatchUp {
+  return {
+    own: { directory: '/nowhere', layout, timeline: 1, histories: new Map(), end: 9 },
+    cluster: { systemIdentifier: '42', timeline: 1, isInRecovery: false },
+    directories: [],
+    from: 0n,
+    incompleteFrom: undefined,
+    pending: [],
+    sent: 0,
+    coming: 0,
+    waits: 0,
+    sentNames: new Set(),
+    missing: [],
+    missedBefore: new Set(),
+    gap: [],
+    ...changes,
+  };
+}
+
+describe('a standby must be asked', () => {
+  const proof = { timeline: 2, upTo: 'x' };
+  test.each([
+    ['when nothing is known', {}, true],
+    ['when this server writes another timeline now', { caughtUp: { ...proof, timeline: 1 } }, true],
+    ['as long as there is a gap', { caughtUp: proof, gap: { missing: [], since: '' } }, true],
+    ['as long as it has no data', { caughtUp: { ...proof, hasNoData: true } }, true],
+    ['no more, once it has everything', { caughtUp: proof }, false],
+  ])('%s', (_, state, expected) => {
+    expect(owesCatchUp({ health: 'ok', ...state }, 2)).toBe(expected);
+  });
+});
+
+describe('at the end of a pass', () => {
+  test('it is asked again whether it has what was sent', () => {
+    expect(endPass(catchUp({ sent: 1 }))).toEqual({ kind: 'ask-again' });
+  });
+
+  test('what is nowhere is a gap only if it is still nowhere in the next pass', () => {
+    const run = catchUp({ missing: names });
+    expect(endPass(run)).toEqual({ kind: 'ask-again' });
+    run.missing = names.slice(0, 2);
+    expect(endPass(run)).toEqual({ kind: 'caught-up', gap: names.slice(0, 2) });
+  });
+
+  test('another missing file is looked for once more', () => {
+    const run = catchUp({ missing: names.slice(0, 1) });
+    endPass(run);
+    run.missing = names.slice(1, 2);
+    expect(endPass(run)).toEqual({ kind: 'ask-again' });
+  });
+
+  test('what comes by itself is waited for', () => {
+    expect(endPass(catchUp({ coming: 2 }))).toEqual({ kind: 'wait' });
+  });
+
+  test('a limited answer is continued where it ended', () => {
+    const run = catchUp({
+      incompleteFrom: 77n,
+      missing: names,
+      missedBefore: new Set(names.map(({ text }) => text)),
+    });
+    expect(endPass(run)).toEqual({ kind: 'ask-again' });
+    expect(run.from).toBe(77n);
+    run.missing = [];
+    run.incompleteFrom = undefined;
+    expect(endPass(run)).toEqual({ kind: 'caught-up', gap: names });
+  });
+});
+
+describe('a batch', () => {
+  const text = '1\t0/5000060\tx\n';
+  function place() {
+    const root = temporaryDirectory();
+    const directory = join(root, 'pg_wal');
+    const archive = join(root, 'archive');
+    const queue = join(root, 'queue');
+    for (const each of [directory, join(directory, 'archive_status'), archive, queue]) mkdirSync(each);
+    const lane = { queue } as Lane;
+    const deps = { settings: { pgdata: root } } as unknown as ArchiverDeps;
+    const run = catchUp({
+      own: { directory, layout, timeline: 4, histories: new Map(), end: 9 },
+      directories: [directory, archive],
+      pending: [2, 3, 4].map((timeline) => ({ name: historyName(timeline), isOptional: timeline === 2 })),
+    });
+    const next = async (files = 10) => {
+      const batch = await nextCatchUpBatch(deps, lane, run, { files, bytes: 1e9 });
+      return batch && { from: batch.directory, names: batch.files.map(({ name }) => name.text) };
+    };
+    return { directory, archive, queue, run, next };
+  }
+
+  test('holds files of one directory, and pg_wal comes first', async () => {
+    const { directory, archive, next } = place();
+    writeFileSync(join(directory, '00000002.history'), text);
+    writeFileSync(join(archive, '00000002.history'), text);
+    writeFileSync(join(archive, '00000003.history'), text);
+    writeFileSync(join(archive, '00000004.history'), text);
+    expect(await next()).toEqual({ from: directory, names: ['00000002.history'] });
+    expect(await next(1)).toEqual({ from: archive, names: ['00000003.history'] });
+    expect(await next()).toEqual({ from: archive, names: ['00000004.history'] });
+    expect(await next()).toBeUndefined();
+  });
+
+  test('leaves out what the queue holds and what PostgreSQL has ready', async () => {
+    const { directory, queue, run, next } = place();
+    for (const name of ['2', '3', '4']) writeFileSync(join(directory, `0000000${name}.history`), text);
+    writeFileSync(join(queue, '00000002.history'), text);
+    writeFileSync(join(directory, 'archive_status', '00000003.history.ready'), '');
+    expect(await next()).toEqual({ from: directory, names: ['00000004.history'] });
+    expect(run.coming).toBe(2);
+  });
+
+  test('does not wait for ever for a server whose archiving is off', async () => {
+    const { directory, run, next } = place();
+    writeFileSync(join(directory, '00000003.history'), text);
+    writeFileSync(join(directory, 'archive_status', '00000003.history.ready'), '');
+    const pending = run.pending;
+    for (let each = 0; each < 3; each++) {
+      run.pending = pending;
+      run.coming = 0;
+      run.missing = [];
+      expect(await next()).toBeUndefined();
+      run.missedBefore = new Set(['00000004.history']);
+      expect(endPass(run)).toEqual({ kind: 'wait' });
+    }
+    run.pending = pending;
+    expect(await next()).toEqual({ from: directory, names: ['00000003.history'] });
+  });
+
+  test('notes what is nowhere, unless the standby can do without it', async () => {
+    const { run, next } = place();
+    expect(await next()).toBeUndefined();
+    expect(run.missing.map((name) => name.text)).toEqual(['00000003.history', '00000004.history']);
+  });
+
+  test('never takes a recycled file, which is another segment under this name', async () => {
+    const { directory, run, next } = place();
+    const [name] = names;
+    if (name === undefined) throw new Error('no name');
+    run.pending = [{ name, isOptional: false }];
+    writeFileSync(join(directory, name.text), Buffer.alloc(layout.segmentSize));
+    expect(await next()).toBeUndefined();
+    expect(run.missing).toEqual([name]);
+  });
+});
