@@ -1,8 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { formatSentinel, parseSentinel } from '../../src/system/sentinel.ts';
-import { checkout } from '../harness/checkout.ts';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
 import type { IniKeys } from '../harness/ini.ts';
@@ -23,14 +21,6 @@ interface Trio {
   readonly holdBack: (standby: Standby) => void;
   /** A segment more, with rows up to `last`, in the archives that are not held back. */
   readonly archiveRows: (last: number) => Promise<string>;
-}
-
-function writeCommand(standby: Standby): void {
-  const path = join(standby.archiveDir, '.pitrtools');
-  const sentinel = parseSentinel(readFileSync(path, 'utf8'));
-  if (sentinel === undefined) throw new Error('no sentinel');
-  const command = { program: checkout('bin', 'cmd_standby'), iniFile: standby.iniFile };
-  writeFileSync(path, formatSentinel({ ...sentinel, command }));
 }
 
 const heldBack = '.held-back';
@@ -55,8 +45,9 @@ done`,
     const ini = { failover_probe_timeout: 30, start_timeout: 60, ...own };
     const standby = await world.addStandby(name, primary, { ini });
     writeSentinelFor(standby, primary);
-    writeCommand(standby);
     await copyBaseBackup(primary, standby);
+    // Its sentinel then says how it is called.
+    expectExit(await world.cmdStandby(standby, ['--cleanup']), 0);
     standbys.push(standby);
   }
   const [heir, other] = standbys as [Standby, Standby];

@@ -56,7 +56,7 @@ function unmarked(mark: LeftTimeline, reason: string): Concern {
   return {
     kind: 'unmarked',
     reason: `it does not know that ${describeLeft(mark)}, and would take WAL of an old primary: ${reason}`,
-    hint: 'On that host, run cmd_standby -C FILE -I once: its sentinel then says how cmd_standby is called there.',
+    hint: 'On that host, run cmd_standby -C FILE --cleanup once: its sentinel then says how cmd_standby is called there.',
   };
 }
 

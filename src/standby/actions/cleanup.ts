@@ -12,6 +12,7 @@ import { olderThan } from '../archive/older.ts';
 import { type Archive, requireArchive } from '../archive/own-archive.ts';
 import { isSuperseded } from '../archive/superseded.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
+import { noteOwnCommand } from '../host/own-command.ts';
 import { earlierOf, keptFrom } from '../keep/kept-from.ts';
 import { type DataDirectory, readDataDirectory, refuseIncompleteCopy } from '../server/data-directory.ts';
 import { perform } from '../steps/carry-out.ts';
@@ -167,6 +168,7 @@ const cleanupSteps: StepTable<CleanupStep, StandbyDeps> = {
 export async function cleanUpArchive(deps: StandbyDeps, options: ActionOptions): Promise<number> {
   const { archivedir } = deps.settings;
   const steps = planCleanup(await observe(deps, options.dryRun));
+  if (!options.dryRun) await noteOwnCommand(deps);
   if (!(await perform(deps, options, steps, cleanupSteps, deps))) return 0;
   await fsyncPath(archivedir);
   const files = steps.filter(({ kind }) => kind === 'remove');

@@ -106,7 +106,7 @@ async function askThere(
   const { command } = sentinel;
   if (command === undefined) {
     const reason = `${target.r_archivedir}/${sentinelName} there does not say how cmd_standby is called`;
-    return { kind: 'mute', reason, hint: 'Run cmd_standby -C FILE -I there once.' };
+    return { kind: 'mute', reason, hint: 'Run cmd_standby -C FILE --cleanup there once.' };
   }
   const result = await callVerb(shell, command, 'wal-from', { lsn: from }, leftMs());
   if (result.kind === 'lost') return { kind: 'silent', reason: result.reason };
