@@ -1,12 +1,14 @@
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
+import type { Host } from '../harness/host.ts';
 import { writeIni } from '../harness/ini.ts';
 import { testMajors } from '../harness/postgres-programs.ts';
+import { archivingSettings } from '../harness/primary.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
-import { expectExit, makePair, type Pair, type PairOptions } from './standby-kit.ts';
+import { copyBaseBackup, expectExit, makePair, type Pair, type PairOptions } from './standby-kit.ts';
 
 const slot = 'pitrtools_keep';
 
@@ -78,6 +80,24 @@ function writeArchiverIni(standby: Pair['standby'], user: string): void {
   });
 }
 
+/** Another standby of the same primary, which has WAL from its archive alone. */
+async function addWarmStandby(world: World, { primary, standby }: Pair): Promise<Pair['standby']> {
+  const other = await world.addStandby('other', primary, {
+    ini: { failover_probe_timeout: 3, start_timeout: 30 },
+  });
+  expectExit(await world.cmdStandby(other, ['-I']), 0);
+  await copyBaseBackup(primary, other);
+  await standby.received(await primary.switchWal());
+  for (const name of standby.archive())
+    copyFileSync(join(standby.archiveDir, name), join(other.archiveDir, name));
+  expectExit(await world.cmdStandby(other, ['-S']), 0);
+  return other;
+}
+
+function critical(host: Host) {
+  return host.notifications().filter(({ severity }) => severity === 'critical');
+}
+
 async function slotSegment({ standby }: Pair): Promise<string> {
   const [row] = await standby.sql(
     'SELECT restart_lsn::text AS lsn FROM pg_replication_slots WHERE slot_name = $1',
@@ -118,6 +138,36 @@ describe.each(testMajors())('WAL that only streaming brings, on PostgreSQL %i', 
     await eventually(() => !pair.standby.archive().includes(missed[0] ?? ''));
     await restartpoint(pair);
     await eventually(() => !inPgWal(pair).includes(missed[0] ?? ''), { what: 'removed from pg_wal' });
+  });
+
+  test('reaches another standby after a failover, and then the slot is dropped', async ({ world }) => {
+    const host = await world.host('standby1');
+    const pair = await makeStreamingPair(world, { failoverSettings: archivingSettings(host) });
+    const { primary, standby } = pair;
+    const other = await addWarmStandby(world, pair);
+    const promoted = await world.asPrimary(standby, ['other']);
+    await startStreaming(world, pair);
+    await breakArchiving(pair, true);
+    const first = await stream(pair, 5);
+    await restartpoint(pair);
+    const second = await stream(pair, 5);
+    await restartpoint(pair);
+    const rows = await primary.value('SELECT count(*) FROM rows');
+    await primary.kill9();
+    expectExit(await world.cmdStandby(standby, ['-F999']), 0);
+    expectExit(await world.cmdArchiver(promoted, ['-I']), 0);
+    const shipper = world.startArchiver(promoted, ['--ship'], { limitMs: 300_000 });
+    await other.received(second.at(-1) ?? '');
+    expect(other.archive()).toEqual(expect.arrayContaining([...first, ...second, '00000002.history']));
+    await eventually(async () => (await slotSegment(pair)) === 'no slot', { what: 'the slot dropped' });
+    await standby.sql('INSERT INTO rows VALUES (-1)');
+    await standby.switchWal();
+    await eventually(
+      async () => (await other.value('SELECT count(*) FROM rows')) === String(Number(rows) + 1),
+    );
+    expect(critical(standby.host)).toEqual([]);
+    shipper.signal('SIGTERM');
+    await shipper.finished;
   });
 
   test('stays through a promotion: the archive gets it, and the slot waits for the other standbys', async ({
@@ -162,17 +212,16 @@ test('is given up beyond keep_streamed_max, which is said once', async ({ world 
   await breakArchiving(pair, true);
   const missed = await stream(pair, 8);
   await restartpoint(pair);
-  const critical = () => standby.host.notifications().filter(({ severity }) => severity === 'critical');
-  await eventually(() => critical().length > 0, { what: 'a notification' });
-  expect(critical()[0]?.message).toContain(`it was more than 64 MB (keep_streamed_max)`);
-  expect(critical()[0]?.message).toContain(`${missed[0] ?? ''} to `);
+  await eventually(() => critical(standby.host).length > 0, { what: 'a notification' });
+  expect(critical(standby.host)[0]?.message).toContain(`it was more than 64 MB (keep_streamed_max)`);
+  expect(critical(standby.host)[0]?.message).toContain(`${missed[0] ?? ''} to `);
   const kept = await slotSegment(pair);
   expect(kept > placeOf(missed[0] ?? '')).toBe(true);
   await restartpoint(pair);
   expect(inPgWal(pair)).not.toContain(missed[0]);
   expect(inPgWal(pair)).toEqual(expect.arrayContaining(missed.filter((name) => placeOf(name) >= kept)));
   expectExit(await world.cmdStandby(standby, ['-P']), 0);
-  expect(critical()).toHaveLength(1);
+  expect(critical(standby.host)).toHaveLength(1);
 });
 
 test('is not kept where that is not possible, which -S says, and starts', async ({ world }) => {
@@ -281,8 +330,9 @@ test('the shipper of the promoted host drops the slot beyond its keep_streamed_m
   promoted.writeIni({ keep_streamed_max: '16MB' });
   const shipper = world.startArchiver(promoted, ['--ship']);
   await eventually(async () => (await slotSegment(pair)) === 'no slot', { what: 'the slot dropped' });
-  const critical = () => standby.host.notifications().filter(({ severity }) => severity === 'critical');
-  await eventually(() => critical().some(({ message }) => message.includes('before other had caught up')));
+  await eventually(() =>
+    critical(standby.host).some(({ message }) => message.includes('before other had caught up')),
+  );
   shipper.signal('SIGTERM');
   await shipper.finished;
 });

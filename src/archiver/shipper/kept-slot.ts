@@ -5,6 +5,7 @@ import { inMegabytes } from '../../megabytes.ts';
 import { heldBytesSql, keptSlot, keptSlotDirectory } from '../../postgres/kept-slot.ts';
 import { exists } from '../../system/durable.ts';
 import { notify } from '../../system/notify.ts';
+import { readLaneState } from '../lane/state.ts';
 import { walDirectory } from '../wal/ready-files.ts';
 import { rowsOfServer } from '../wal/server-view.ts';
 import { createWakeUp } from './signal.ts';
@@ -31,16 +32,43 @@ export function whyTooMuch({ held, maxWalSize, free }: Held, most: number): stri
   return `only ${inMegabytes(free)} are free on the file system of pg_wal, and max_wal_size is ${inMegabytes(maxWalSize)}`;
 }
 
+interface Observed extends Held {
+  readonly timeline: number;
+  /** Whether PostgreSQL archives what it writes now. */
+  readonly archives: boolean;
+}
+
+const observeSql = `SELECT coalesce((${heldBytesSql})::text, '0'),
+  (SELECT setting FROM pg_settings WHERE name = 'max_wal_size'),
+  substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
+  current_setting('archive_mode')
+FROM pg_replication_slots WHERE slot_name = '${keptSlot}'`;
+
 /** Or why the server does not say. */
-async function observe({ deps }: Work): Promise<Held | string> {
-  const answer = await rowsOfServer(
-    deps,
-    `SELECT coalesce((${heldBytesSql})::text, '0'), (SELECT setting FROM pg_settings WHERE name = 'max_wal_size') FROM pg_replication_slots WHERE slot_name = '${keptSlot}'`,
-  );
+async function observe({ deps }: Work): Promise<Observed | string> {
+  const answer = await rowsOfServer(deps, observeSql);
   if (answer.kind === 'none') return answer.reason;
-  const [held = '0', megabytes = '0'] = answer.rows[0] ?? [];
+  const [row] = answer.rows;
+  if (row === undefined) return 'the server does not know it';
+  const [held = '0', megabytes = '0', timeline = '', archiveMode = ''] = row;
   const { bavail, bsize } = await statfs(await walDirectory(deps.settings.pgdata));
-  return { held: Number(held), maxWalSize: Number(megabytes) * mebibyte, free: bavail * bsize };
+  return {
+    held: Number(held),
+    maxWalSize: Number(megabytes) * mebibyte,
+    free: bavail * bsize,
+    timeline: Number.parseInt(timeline, 16),
+    archives: archiveMode !== 'off',
+  };
+}
+
+/** The standbys without a proof that they have all WAL. An abandoned one needs a new base backup in any case. */
+async function waitingFor({ lanes }: Work, timeline: number): Promise<readonly string[]> {
+  const names: string[] = [];
+  for (const lane of lanes) {
+    const { abandoned, caughtUp } = await readLaneState(lane);
+    if (abandoned === undefined && caughtUp?.timeline !== timeline) names.push(lane.name);
+  }
+  return names;
 }
 
 /** Returns why it could not be dropped; undefined once it is gone. */
@@ -64,14 +92,13 @@ function sayOnce({ deps }: Work, memory: Memory, reason: string): void {
   });
 }
 
-async function giveUp(work: Work, memory: Memory, waiting: readonly string[], reason: string): Promise<void> {
-  const { deps } = work;
-  const trouble = await drop(work);
-  if (trouble !== undefined) {
-    sayOnce(work, memory, trouble);
+function sayGone({ deps }: Work, waiting: readonly string[], reason: string | undefined): void {
+  if (reason === undefined) {
+    deps.log.notice(`replication slot "${keptSlot}" was dropped: every standby has the WAL that it kept`);
     return;
   }
-  const message = `replication slot "${keptSlot}" was dropped before ${waiting.join(', ')} had caught up: ${reason}. A standby that lacks what pg_wal loses needs a new base backup`;
+  const before = waiting.length === 0 ? 'archiving was turned on' : `${waiting.join(', ')} had caught up`;
+  const message = `replication slot "${keptSlot}" was dropped before ${before}: ${reason}. A standby that lacks what pg_wal loses needs a new base backup`;
   deps.log.error(message);
   notify(deps, deps.settings, { severity: 'critical', message, facts: { program: 'cmd_archiver' } });
 }
@@ -79,19 +106,24 @@ async function giveUp(work: Work, memory: Memory, waiting: readonly string[], re
 async function look(work: Work, memory: Memory): Promise<void> {
   const { deps } = work;
   if (!(await exists(join(deps.settings.pgdata, keptSlotDirectory)))) return;
-  const waiting = work.lanes.filter(({ isAbandoned }) => !isAbandoned).map(({ name }) => name);
   const found = await observe(work);
   if (typeof found === 'string') {
     sayOnce(work, memory, found);
     return;
   }
-  const reason = whyTooMuch(found, deps.settings.keep_streamed_max);
-  if (reason !== undefined) await giveUp(work, memory, waiting, reason);
+  const waiting = await waitingFor(work, found.timeline);
+  // What PostgreSQL writes while it archives nothing is nowhere but in pg_wal.
+  const isDone = waiting.length === 0 && found.archives;
+  const reason = isDone ? undefined : whyTooMuch(found, deps.settings.keep_streamed_max);
+  if (!isDone && reason === undefined) return;
+  const trouble = await drop(work);
+  if (trouble === undefined) sayGone(work, waiting, reason);
+  else sayOnce(work, memory, trouble);
 }
 
 /**
  * A standby that was promoted here left its slot, which keeps WAL for the other standbys (postgres/kept-slot.ts). It is
- * bounded: nothing else here would end it.
+ * dropped when all of them have caught up, or when it keeps too much: nothing else would end it.
  */
 export async function watchKeptSlot(work: Work): Promise<void> {
   const memory: Memory = { said: undefined };
