@@ -81,7 +81,7 @@ export function numberOf(lsn: bigint, layout: WalLayout): number {
   return segmentNumber(segmentContaining(1, lsn, layout), layout);
 }
 
-export function startOf(number: number, layout: WalLayout): bigint {
+function startOf(number: number, layout: WalLayout): bigint {
   return firstLsnOf(nameOf(1, number, layout), layout.segmentSize);
 }
 

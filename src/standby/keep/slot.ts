@@ -6,7 +6,7 @@ import { exists } from '../../system/durable.ts';
 import type { LocalSql } from '../../system/local-sql.ts';
 
 /** Our slot as the server shows it. */
-export interface Slot {
+interface Slot {
   /** WAL from here on stays in pg_wal; undefined if the server dropped what the slot held. */
   readonly restartLsn: bigint | undefined;
   /** In bytes: WAL that only the slot keeps. */
