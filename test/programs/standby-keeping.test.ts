@@ -1,69 +1,22 @@
-import { copyFileSync, existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
-import type { Host } from '../harness/host.ts';
 import { writeIni } from '../harness/ini.ts';
 import { testMajors } from '../harness/postgres-programs.ts';
-import { archivingSettings } from '../harness/primary.ts';
 import { test } from '../harness/test.ts';
-import type { World } from '../harness/world.ts';
-import { copyBaseBackup, expectExit, makePair, type Pair, type PairOptions } from './standby-kit.ts';
-
-const slot = 'pitrtools_keep';
-
-async function makeStreamingPair(world: World, options: PairOptions = {}): Promise<Pair> {
-  return makePair(world, {
-    ...options,
-    ini: { use_streaming_replication: 'on', repl_db_user: world.user, ...options.ini },
-    settings: { min_wal_size: '32MB', ...options.settings },
-  });
-}
-
-async function startStreaming(world: World, pair: Pair, args = ['-S']): Promise<string> {
-  const started = await world.cmdStandby(pair.standby, args);
-  expectExit(started, 0);
-  return started.stderr;
-}
-
-/** Its archive_command fails from now on, or works again. */
-async function breakArchiving({ primary }: Pair, isBroken: boolean): Promise<void> {
-  if (isBroken) await primary.sql("ALTER SYSTEM SET archive_command = 'false'");
-  else await primary.sql('ALTER SYSTEM RESET archive_command');
-  await primary.reload();
-}
-
-/** A checkpoint of the primary, replayed here, and the restartpoint that it allows. */
-async function restartpoint({ primary, standby }: Pair): Promise<void> {
-  await primary.sql('CHECKPOINT');
-  const end = await primary.value('SELECT pg_current_wal_lsn()');
-  await replayed(standby, end);
-  await standby.sql('CHECKPOINT');
-}
-
-async function replayed(standby: Pair['standby'], lsn: string): Promise<void> {
-  await eventually(async () => {
-    const past = await standby.value('SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn', [lsn]);
-    return past === 'true';
-  });
-}
-
-/** Segments full of rows, streamed and replayed. */
-async function stream(pair: Pair, count: number): Promise<string[]> {
-  const names: string[] = [];
-  for (let index = 0; index < count; index++) {
-    await pair.primary.sql(
-      'INSERT INTO rows SELECT generate_series((SELECT count(*) FROM rows) + 1, (SELECT count(*) FROM rows) + 10)',
-    );
-    names.push(await pair.primary.switchWal());
-  }
-  await replayed(pair.standby, await pair.primary.value('SELECT pg_current_wal_lsn()'));
-  return names;
-}
-
-function inPgWal({ standby }: Pair): string[] {
-  return readdirSync(join(standby.pgdata, 'pg_wal')).filter((name) => /^[0-9A-F]{24}$/.test(name));
-}
+import {
+  breakArchiving,
+  critical,
+  inPgWal,
+  makeStreamingPair,
+  restartpoint,
+  slot,
+  slotSegment,
+  startStreaming,
+  stream,
+} from './keeping-kit.ts';
+import { expectExit, type Pair } from './standby-kit.ts';
 
 /** The part that this host plays once it is the primary: it feeds another standby. */
 function writeArchiverIni(standby: Pair['standby'], user: string): void {
@@ -78,35 +31,6 @@ function writeArchiverIni(standby: Pair['standby'], user: string): void {
       user,
     },
   });
-}
-
-/** Another standby of the same primary, which has WAL from its archive alone. */
-async function addWarmStandby(world: World, { primary, standby }: Pair): Promise<Pair['standby']> {
-  const other = await world.addStandby('other', primary, {
-    ini: { failover_probe_timeout: 3, start_timeout: 30 },
-  });
-  expectExit(await world.cmdStandby(other, ['-I']), 0);
-  await copyBaseBackup(primary, other);
-  await standby.received(await primary.switchWal());
-  for (const name of standby.archive())
-    copyFileSync(join(standby.archiveDir, name), join(other.archiveDir, name));
-  expectExit(await world.cmdStandby(other, ['-S']), 0);
-  return other;
-}
-
-function critical(host: Host) {
-  return host.notifications().filter(({ severity }) => severity === 'critical');
-}
-
-async function slotSegment({ standby }: Pair): Promise<string> {
-  const [row] = await standby.sql(
-    'SELECT restart_lsn::text AS lsn FROM pg_replication_slots WHERE slot_name = $1',
-    [slot],
-  );
-  if (row === undefined) return 'no slot';
-  const [high = '0', low = '0'] = String(row['lsn']).split('/');
-  const hex = (value: number) => value.toString(16).toUpperCase().padStart(8, '0');
-  return `${hex(Number.parseInt(high, 16))}${hex(Math.floor(Number.parseInt(low, 16) / (16 * 1024 * 1024)))}`;
 }
 
 /** The place of a segment, whatever its timeline. */
@@ -138,36 +62,6 @@ describe.each(testMajors())('WAL that only streaming brings, on PostgreSQL %i', 
     await eventually(() => !pair.standby.archive().includes(missed[0] ?? ''));
     await restartpoint(pair);
     await eventually(() => !inPgWal(pair).includes(missed[0] ?? ''), { what: 'removed from pg_wal' });
-  });
-
-  test('reaches another standby after a failover, and then the slot is dropped', async ({ world }) => {
-    const host = await world.host('standby1');
-    const pair = await makeStreamingPair(world, { failoverSettings: archivingSettings(host) });
-    const { primary, standby } = pair;
-    const other = await addWarmStandby(world, pair);
-    const promoted = await world.asPrimary(standby, ['other']);
-    await startStreaming(world, pair);
-    await breakArchiving(pair, true);
-    const first = await stream(pair, 5);
-    await restartpoint(pair);
-    const second = await stream(pair, 5);
-    await restartpoint(pair);
-    const rows = await primary.value('SELECT count(*) FROM rows');
-    await primary.kill9();
-    expectExit(await world.cmdStandby(standby, ['-F999']), 0);
-    expectExit(await world.cmdArchiver(promoted, ['-I']), 0);
-    const shipper = world.startArchiver(promoted, ['--ship'], { limitMs: 300_000 });
-    await other.received(second.at(-1) ?? '');
-    expect(other.archive()).toEqual(expect.arrayContaining([...first, ...second, '00000002.history']));
-    await eventually(async () => (await slotSegment(pair)) === 'no slot', { what: 'the slot dropped' });
-    await standby.sql('INSERT INTO rows VALUES (-1)');
-    await standby.switchWal();
-    await eventually(
-      async () => (await other.value('SELECT count(*) FROM rows')) === String(Number(rows) + 1),
-    );
-    expect(critical(standby.host)).toEqual([]);
-    shipper.signal('SIGTERM');
-    await shipper.finished;
   });
 
   test('stays through a promotion: the archive gets it, and the slot waits for the other standbys', async ({

@@ -1,0 +1,68 @@
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
+import { testMajors } from '../harness/postgres-programs.ts';
+import { archivingSettings } from '../harness/primary.ts';
+import { test } from '../harness/test.ts';
+import type { World } from '../harness/world.ts';
+import { installHelpers } from './backup-kit.ts';
+import {
+  breakArchiving,
+  critical,
+  makeStreamingPair,
+  restartpoint,
+  slotSegment,
+  startStreaming,
+  stream,
+} from './keeping-kit.ts';
+import { copyBaseBackup, expectExit, type Pair } from './standby-kit.ts';
+
+/** Another standby of the same primary, which has WAL from its archive alone. */
+async function addWarmStandby(world: World, { primary, standby }: Pair): Promise<Pair['standby']> {
+  const other = await world.addStandby('other', primary, {
+    ini: { failover_probe_timeout: 3, start_timeout: 30 },
+  });
+  await installHelpers(primary);
+  expectExit(await world.cmdStandby(other, ['-I']), 0);
+  await copyBaseBackup(primary, other);
+  await standby.received(await primary.switchWal());
+  for (const name of standby.archive())
+    copyFileSync(join(standby.archiveDir, name), join(other.archiveDir, name));
+  expectExit(await world.cmdStandby(other, ['-S']), 0);
+  return other;
+}
+
+describe.each(testMajors())('WAL that only streaming had brought, on PostgreSQL %i', (major) => {
+  test.override({ major });
+
+  test('reaches another standby after a failover, and then the slot is dropped', async ({ world }) => {
+    const host = await world.host('standby1');
+    const pair = await makeStreamingPair(world, { failoverSettings: archivingSettings(host) });
+    const { primary, standby } = pair;
+    const other = await addWarmStandby(world, pair);
+    const promoted = await world.asPrimary(standby, ['other']);
+    await startStreaming(world, pair);
+    await breakArchiving(pair, true);
+    const first = await stream(pair, 5);
+    await restartpoint(pair);
+    const second = await stream(pair, 5);
+    await restartpoint(pair);
+    const rows = await primary.value('SELECT count(*) FROM rows');
+    await primary.kill9();
+    expectExit(await world.cmdStandby(standby, ['-F999']), 0);
+    expectExit(await world.cmdArchiver(promoted, ['-I']), 0);
+    const shipper = world.startArchiver(promoted, ['--ship'], { limitMs: 300_000 });
+    await other.received(second.at(-1) ?? '');
+    expect(other.archive()).toEqual(expect.arrayContaining([...first, ...second, '00000002.history']));
+    await eventually(async () => (await slotSegment(pair)) === 'no slot', { what: 'the slot dropped' });
+    await standby.sql('INSERT INTO rows VALUES (-1)');
+    await standby.switchWal();
+    await eventually(
+      async () => (await other.value('SELECT count(*) FROM rows')) === String(Number(rows) + 1),
+    );
+    expect(critical(standby.host)).toEqual([]);
+    shipper.signal('SIGTERM');
+    await shipper.finished;
+  });
+});
