@@ -15,7 +15,9 @@ describe('cmd_standby -I', () => {
     const { standby } = await backupPair(world);
     expect(await world.cmdStandby(standby, ['-I'])).toMatchObject({ code: 0 });
     const sentinel = readFileSync(join(standby.archiveDir, '.pitrtools'), 'utf8');
-    expect(sentinel).toMatch(/^system_identifier: \d+\nstandby: .+\nprimary_pgdata: .+\n$/);
+    expect(sentinel).toMatch(
+      /^system_identifier: \d+\nstandby: .+\nprimary_pgdata: .+\nprogram: \/.+\/bin\/cmd_standby\nini: \/.+\n$/,
+    );
     mkdirSync(join(standby.archiveDir, 'kept'));
     writeFileSync(join(standby.pgdata, 'postgresql.conf'), '# mine\n');
     const before = Object.keys(snapshot(standby.archiveDir));
