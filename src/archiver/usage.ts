@@ -44,7 +44,7 @@ export const usage = {
   flags,
   shared: { dryRun: 'with --flush, --cleanup, --abandon, --resume or --timeline-restored' },
   foot: [
-    '--dry-run: only show what --flush, --cleanup, --abandon, --resume or --timeline-restored would do.',
+    '--dry-run: only show what --flush, --cleanup, --abandon and the like would do.',
     "In postgresql.conf: archive_command = '/path/to/cmd_archiver -C FILE -F %p'",
   ],
   more: `
