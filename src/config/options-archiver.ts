@@ -30,7 +30,7 @@ export const archiverOptions = {
     example: 'bitarena-clone',
     summary: 'host names or IP addresses of the standbys, separated by commas',
     detail:
-      'Each names a queue directory in l_archivedir. A section of the same name may give the standby settings of its own.',
+      'Each name is also the name of a queue directory in l_archivedir. A section of the same name can contain settings for that standby alone.',
   },
   r_archivedir: { ...archivePlace, required: true },
   l_archivedir: {
@@ -39,7 +39,8 @@ export const archiverOptions = {
     since: '1.3',
     required: true,
     example: '/var/lib/postgresql/archive',
-    summary: 'where WAL waits on this host for standbys that cannot be reached, one directory per standby',
+    summary:
+      'the directory on this host for the WAL of standbys that cannot be reached, with one queue directory per standby',
   },
   state: {
     kind: 'choice',
@@ -47,7 +48,7 @@ export const archiverOptions = {
     group: groups.state,
     since: '1.3',
     default: 'online',
-    summary: 'offline: archive_command fails at once and PostgreSQL keeps its WAL',
+    summary: 'if offline, archive_command fails at once and PostgreSQL keeps its WAL',
   },
   user: commonOptions.user,
   ssh_timeout: {
@@ -57,7 +58,7 @@ export const archiverOptions = {
     group: groups.connection,
     since: '1.3',
     default: '10',
-    summary: 'seconds a standby may take to answer before its WAL is queued',
+    summary: 'how many seconds a standby may take to answer before its WAL is queued',
   },
   ssh: commonOptions.ssh,
   rsync_bin: {
@@ -86,7 +87,7 @@ export const archiverOptions = {
     since: '2.0',
     default: 'psql',
     example: '/usr/bin/psql',
-    summary: 'psql on this host, used only to query the server',
+    summary: 'psql on this host, which is used only to query the server',
   },
   port: {
     kind: 'port',
@@ -94,12 +95,12 @@ export const archiverOptions = {
     since: '2.0',
     example: '5432',
     summary: "the port of this host's server, which is queried about its archiving",
-    detail: 'If not set, the port in postmaster.pid.',
+    detail: 'If not set, the port in postmaster.pid is used.',
   },
   dbname: {
     ...commonOptions.dbname,
-    summary: 'the database to log in to for those queries',
-    detail: 'If not set, postgres, or template1 if there is no database postgres.',
+    summary: 'the database to log in to for the queries about archiving',
+    detail: 'If not set, it is postgres, or template1 if there is no database postgres.',
   },
   archive_stall: {
     kind: 'seconds',
@@ -109,7 +110,7 @@ export const archiverOptions = {
     since: '2.0',
     default: '180',
     summary:
-      'seconds after which a notification is sent if PostgreSQL archives none of the shipped segments; 0 for never',
+      'seconds after which a notification is sent if PostgreSQL archives none of the shipped segments; 0 for no notification',
     detail:
       'The shipper works ahead of archive_command. If PostgreSQL cannot run archive_command (a path that does not exist, status 127), the WAL reaches the standbys, but still collects in pg_wal.',
   },
@@ -120,7 +121,7 @@ export const archiverOptions = {
     group: shipping,
     since: '2.0',
     default: '1',
-    summary: 'seconds PostgreSQL waits for a standby before its WAL is queued here instead',
+    summary: 'how many seconds PostgreSQL waits for a standby before the segment is queued on this host',
     detail: 'PostgreSQL does not wait for a standby that is known to be in trouble or behind.',
   },
   queue_max: {
@@ -128,15 +129,15 @@ export const archiverOptions = {
     group: shipping,
     since: '2.0',
     example: '50GB',
-    summary: 'how much one queue may hold: a size, or a number of files',
-    detail: 'If not set, as much as the file system has room for.',
+    summary: 'the limit of one queue: a size, or a number of files',
+    detail: 'If not set, only the free space of the file system limits it.',
   },
   queue_min_free: {
     kind: 'size',
     group: shipping,
     since: '2.0',
     example: '5GB',
-    summary: 'free space that the queues leave on the file system of l_archivedir',
+    summary: 'free space that the queues must leave on the file system of l_archivedir',
   },
   queue_full: {
     kind: 'choice',
@@ -153,7 +154,7 @@ export const archiverOptions = {
     group: shipping,
     since: '2.0',
     example: '20MB',
-    summary: 'the most that rsync sends to one standby per second; 0 for no limit',
+    summary: 'the most data that rsync sends to one standby per second; 0 for no limit',
   },
   ship_nice: {
     kind: 'integer',
@@ -187,7 +188,7 @@ export const archiverOptions = {
     ...noEffect,
     example: '1',
     summary: 'the number of delivery processes of 1.4',
-    legacy: 'every standby has a delivery of its own, so none waits for another',
+    legacy: 'WAL is sent to all standbys at the same time, so no standby waits for another',
   },
 } as const satisfies OptionTable;
 

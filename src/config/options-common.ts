@@ -1,7 +1,7 @@
 import type { Option } from './option.ts';
 
 export const groups = {
-  basics: 'What must be set',
+  basics: 'Required keys',
   state: 'State',
   connection: 'Connection',
   programs: 'Programs',
@@ -10,11 +10,11 @@ export const groups = {
   configuration: "The server's configuration files",
   backup: 'Base backup and archive',
   limits: 'Time limits',
-  commands: "The site's own commands for the server",
+  commands: 'Your own commands that start, stop and promote the server',
   notification: 'Notifications',
   failover: 'Failover',
   logging: 'Logging',
-  legacy: 'Keys of the 1.4 release without effect',
+  legacy: 'Keys of release 1.4 that have no effect',
 } as const;
 
 /** Keys that both programs read in the same way. */
@@ -33,8 +33,8 @@ export const commonOptions = {
     default: 'ssh',
     example: '/usr/bin/ssh',
     expects: 'program',
-    summary: 'ssh, with flags of its own if needed (such as -p 2222)',
-    detail: 'Flags given here override ours.',
+    summary: 'ssh on this host, followed by flags if needed (such as -p 2222)',
+    detail: 'These flags override those of pitrtools.',
   },
   rsync_flags: {
     kind: 'rsync-flags',
@@ -42,7 +42,7 @@ export const commonOptions = {
     since: '1.3',
     default: '-z',
     summary: 'extra flags for rsync',
-    detail: 'If empty, nothing is added. Flags that would lose or falsify data are refused: see below.',
+    detail: 'If empty, no flags are added. Flags that would lose or falsify data are refused: see below.',
   },
   includepath: {
     kind: 'search-path',
@@ -51,8 +51,8 @@ export const commonOptions = {
     default: '',
     example: '/usr/bin:/usr/local/bin',
     expects: 'directory',
-    summary: 'directories in which programs given without a path are looked for, before PATH',
-    detail: 'Separated by colons or commas.',
+    summary: 'directories that are searched before PATH for programs that are given without a path',
+    detail: 'They are separated by colons or commas.',
   },
   dbname: {
     kind: 'text',
@@ -60,16 +60,16 @@ export const commonOptions = {
     since: '2.0',
     example: 'postgres',
     summary: 'the database to log in to on the server of this host',
-    detail: 'If not set, postgres, or template1 if there is no database postgres.',
+    detail: 'If not set, it is postgres, or template1 if there is no database postgres.',
   },
   notify_ok: {
     kind: 'shell',
     group: groups.notification,
     since: '1.3',
     example: 'echo OK',
-    summary: 'command to run when the trouble is over',
+    summary: 'command to run when a problem is over',
     detail:
-      'The message is appended as the last argument; environment variables whose names begin with PITRTOOLS_ contain the facts.',
+      'The message is appended as the last argument; environment variables whose names begin with PITRTOOLS_ contain the details.',
   },
   notify_warning: {
     kind: 'shell',
@@ -92,7 +92,7 @@ export const commonOptions = {
     group: groups.notification,
     since: '2.0',
     default: '3600',
-    summary: 'seconds between reminders while a bad state lasts; 0 for none',
+    summary: 'seconds between reminders while a problem lasts; 0 for no reminders',
   },
   debug: {
     kind: 'boolean',
@@ -106,7 +106,7 @@ export const commonOptions = {
     group: groups.logging,
     since: '1.3',
     default: 'off',
-    summary: 'make ssh log what it does (noisy)',
+    summary: 'log the debug output of ssh (this is a lot)',
   },
   log_format: {
     kind: 'choice',
@@ -114,6 +114,6 @@ export const commonOptions = {
     group: groups.logging,
     since: '2.0',
     default: 'text',
-    summary: 'text for people, json for machines: one object a line',
+    summary: 'text for people, or json for programs (one object per line)',
   },
 } as const satisfies Record<string, Option>;

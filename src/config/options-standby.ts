@@ -30,11 +30,11 @@ export const standbyOptions = {
     since: '1.3',
     required: true,
     example: '/var/lib/postgresql/archive',
-    summary: "where the primary's WAL arrives: the archiver's r_archivedir",
+    summary: "the directory in which the primary's WAL arrives: r_archivedir in cmd_archiver.ini",
   },
   user: {
     ...commonOptions.user,
-    summary: "the system user to log in as on the primary, and the database's superuser there and here",
+    summary: 'the system user to log in as on the primary, and the database superuser on both servers',
   },
   port: {
     kind: 'port',
@@ -49,7 +49,7 @@ export const standbyOptions = {
     since: '1.3',
     default: '127.0.0.1',
     summary: 'the address at which psql reaches the server when it runs on the primary itself',
-    detail: 'The directory of its Unix socket is possible, too.',
+    detail: 'It can also be the directory of the Unix socket.',
   },
   ssh_timeout: {
     kind: 'seconds',
@@ -58,14 +58,14 @@ export const standbyOptions = {
     group: groups.connection,
     since: '1.3',
     default: '30',
-    summary: 'seconds the primary may take to answer over ssh',
+    summary: 'how many seconds the primary may take to answer over ssh',
   },
   pgversion: {
     kind: 'version',
     group: groups.server,
     since: '1.3',
     example: '15',
-    summary: "PostgreSQL's major version, as a check: a server of another version is reported",
+    summary: 'the major version of PostgreSQL that you expect: a server of another version is reported',
     detail: 'The version itself is read from the server and from its data directory.',
   },
   local_port: {
@@ -74,13 +74,13 @@ export const standbyOptions = {
     since: '2.0',
     example: '5432',
     summary: "the port of the standby's own server",
-    detail: 'If not set, the port in the configuration of that server.',
+    detail: 'If not set, the port in the configuration of that server is used.',
   },
   dbname: {
     ...commonOptions.dbname,
     summary: 'the database to log in to, on the server of this host and on the primary',
     detail:
-      'On the primary it contains the helper functions. If not set, postgres; on this host template1 if there is no database postgres.',
+      'On the primary it contains the helper functions. If not set, it is postgres; on this host it is template1 if there is no database postgres.',
   },
   logfile: {
     kind: 'path',
@@ -89,7 +89,7 @@ export const standbyOptions = {
     example: '/var/log/postgresql/standby.log',
     summary: "where pg_ctl sends the server's output until the server opens its own log",
     detail:
-      'If not set, the log that pg_lsclusters shows for a Debian cluster, which logrotate rotates; elsewhere pitrtools-server.log in pgdata.',
+      'If not set, a Debian cluster uses the log that pg_lsclusters shows, which logrotate rotates; any other server uses pitrtools-server.log in pgdata.',
   },
   ssh: commonOptions.ssh,
   rsync: {
@@ -111,8 +111,8 @@ export const standbyOptions = {
     since: '2.0',
     default: 'pg_basebackup',
     example: '/usr/lib/postgresql/15/bin/pg_basebackup',
-    summary:
-      "pg_basebackup on this host, of the primary's version or a later one; psql is looked for beside it",
+    summary: "pg_basebackup on this host, of the primary's version or a later one",
+    detail: 'If it is given with a path, psql of the same directory is used, too.',
   },
   r_psql: {
     kind: 'program',
@@ -140,7 +140,7 @@ export const standbyOptions = {
     group: groups.streaming,
     since: '1.3',
     default: 'no',
-    summary: 'use streaming replication, with the archive as fallback (9.0 and later)',
+    summary: 'use streaming replication, and the archive for WAL that cannot be streamed (9.0 and later)',
   },
   repl_db_user: {
     kind: 'text',
@@ -149,14 +149,14 @@ export const standbyOptions = {
     example: 'replication',
     requiredBy: ['start-standby'],
     requiredIf: 'use_streaming_replication',
-    summary: 'the database role to stream with',
+    summary: 'the database role for streaming replication',
   },
   repl_db_password: {
     kind: 'secret',
     group: groups.streaming,
     since: '1.3',
     example: 'changeme',
-    summary: 'its password; if not set, .pgpass or pg_hba.conf decide',
+    summary: 'the password of that role; not needed if .pgpass contains it, or if pg_hba.conf requires none',
     detail: 'If you set it, make the INI file readable only by its owner.',
   },
   sslmode: {
@@ -165,14 +165,14 @@ export const standbyOptions = {
     group: groups.streaming,
     since: '1.3',
     default: 'prefer',
-    summary: "libpq's sslmode for streaming",
+    summary: 'the sslmode of libpq for streaming replication',
   },
   trigger_file: {
     kind: 'path',
     group: groups.streaming,
     since: '1.3',
     example: '/var/lib/postgresql/pitrtools/cmd_end_recovery',
-    summary: 'the file whose appearance promotes the standby (9.0 to 15)',
+    summary: 'the file that promotes the standby as soon as it exists (9.0 to 15)',
   },
   pg_conf: {
     ...readyFile,
@@ -187,26 +187,26 @@ export const standbyOptions = {
   pg_conf_failover: {
     ...readyFile,
     example: '/var/lib/postgresql/pitrtools/etc/pg_conf_failover/postgresql.conf',
-    summary: 'the postgresql.conf that a failover puts into force',
+    summary: 'the postgresql.conf that the server uses after a failover',
   },
   pg_hba_conf_failover: {
     ...readyFile,
     example: '/var/lib/postgresql/pitrtools/etc/pg_conf_failover/pg_hba.conf',
-    summary: 'the pg_hba.conf that a failover puts into force',
+    summary: 'the pg_hba.conf that the server uses after a failover',
   },
   no_copy_conf: {
     kind: 'boolean',
     group: groups.configuration,
     since: '1.3',
     default: 'off',
-    summary: 'make the server read the files above where they are instead of copies in pgdata',
+    summary: 'make the server read the four files above directly, instead of copies in pgdata',
   },
   recovery_conf: {
     kind: 'path',
     group: groups.configuration,
     since: '1.3',
     default: '%(pgdata)/recovery.conf',
-    summary: 'the recovery.conf to write (up to 11)',
+    summary: 'the path of the recovery.conf that is written (up to 11)',
     detail: 'Later versions have no such file: their settings go to postgresql.auto.conf.',
   },
   basebackup_method: {
@@ -215,8 +215,7 @@ export const standbyOptions = {
     group: groups.backup,
     since: '2.0',
     default: 'rsync',
-    summary:
-      'how -B gets the files: rsync over ssh, or pg_basebackup where ssh to the primary is not allowed',
+    summary: 'how -B copies the files: rsync over ssh, or pg_basebackup if ssh to the primary is not allowed',
     detail:
       "With pg_basebackup every query goes directly to the primary's server at master_public_ip: and port:, as repl_db_user: (or user:) with repl_db_password: and sslmode:. See doc/base-backup.md.",
   },
@@ -226,7 +225,7 @@ export const standbyOptions = {
     since: '2.0',
     example: 'standby2',
     summary: 'another standby of the same primary to read the files from (9.6 and later)',
-    detail: 'Its name or address for ssh. The primary then only starts and ends the backup.',
+    detail: 'A host name or address that ssh can reach. The primary then only starts and ends the backup.',
   },
   basebackup_source_port: {
     kind: 'port',
@@ -234,7 +233,7 @@ export const standbyOptions = {
     since: '2.0',
     example: '5432',
     summary: 'the port of the server on that standby',
-    detail: 'If not set, port:.',
+    detail: 'If not set, the value of port: is used.',
   },
   basebackup_source_local_ip: {
     kind: 'text',
@@ -242,7 +241,7 @@ export const standbyOptions = {
     since: '2.0',
     example: '127.0.0.1',
     summary: 'the address at which psql reaches that server when it runs on that standby itself',
-    detail: 'If not set, master_local_ip:.',
+    detail: 'If not set, the value of master_local_ip: is used.',
   },
   rsync_threads: {
     kind: 'integer',
@@ -251,7 +250,7 @@ export const standbyOptions = {
     group: groups.backup,
     since: '1.4',
     default: '1',
-    summary: 'how many rsync processes share the base backup',
+    summary: 'how many rsync processes copy a base backup at the same time',
   },
   basebackup_bwlimit: {
     kind: 'integer',
@@ -261,7 +260,7 @@ export const standbyOptions = {
     since: '2.0',
     default: '0',
     summary:
-      'KiB per second that a base backup may transfer, all its rsync processes together; 0 for no limit',
+      'how many KiB per second all rsync processes of a base backup may transfer together; 0 for no limit',
   },
   basebackup_nice: {
     kind: 'integer',
@@ -279,7 +278,7 @@ export const standbyOptions = {
     since: '2.0',
     default: 'off',
     summary: "the disk priority of a base backup's rsync processes, on both hosts",
-    detail: 'idle is ionice -c 3, a number ionice -c 2 -n NUMBER (7 is the lowest).',
+    detail: 'idle means ionice -c 3. A number means ionice -c 2 -n NUMBER; 7 is the lowest priority.',
   },
   numarchives: {
     kind: 'integer',
@@ -288,7 +287,7 @@ export const standbyOptions = {
     group: groups.backup,
     since: '1.3',
     default: '10',
-    summary: 'how many segments --cleanup keeps at least in archivedir',
+    summary: 'how many segments --cleanup keeps in archivedir at least',
   },
   basebackup_checkpoint: {
     kind: 'choice',
@@ -296,7 +295,8 @@ export const standbyOptions = {
     group: groups.backup,
     since: '2.0',
     default: 'fast',
-    summary: 'the checkpoint at the start of a base backup: fast, or spread over time to spare the disks',
+    summary:
+      'the checkpoint at the start of a base backup: fast, or spread over time to reduce the load on the disks',
     detail: "A spread checkpoint takes about as long as the primary's checkpoint_timeout.",
   },
   progress_interval: {
@@ -306,7 +306,7 @@ export const standbyOptions = {
     group: groups.backup,
     since: '2.0',
     default: '30',
-    summary: 'seconds between two progress lines of a base backup in the log; 0 for none',
+    summary: 'seconds between two progress lines of a base backup in the log; 0 for no lines',
     detail: 'On a terminal a progress bar is shown instead.',
   },
   failover_probe_timeout: {
@@ -325,7 +325,7 @@ export const standbyOptions = {
     group: groups.limits,
     since: '2.0',
     default: '120',
-    summary: 'seconds within which a started server must recover or accept connections',
+    summary: 'seconds within which a server that was started must be in recovery or accept connections',
   },
   wal_timeout: {
     kind: 'seconds',
@@ -348,22 +348,22 @@ export const standbyOptions = {
   start_command: {
     ...siteCommand,
     example: 'sudo systemctl start postgresql@15-main',
-    summary: 'starts the server instead of pg_ctl',
+    summary: 'command that starts the server, instead of pg_ctl',
   },
   stop_command: {
     ...siteCommand,
     example: 'sudo systemctl stop postgresql@15-main',
-    summary: 'stops the server instead of pg_ctl',
+    summary: 'command that stops the server, instead of pg_ctl',
   },
   restart_command: {
     ...siteCommand,
     example: 'sudo systemctl restart postgresql@15-main',
-    summary: 'restarts the server instead of pg_ctl',
+    summary: 'command that restarts the server, instead of pg_ctl',
   },
   promote_command: {
     ...siteCommand,
     example: 'pg_ctlcluster 15 main promote',
-    summary: 'promotes the server instead of pg_ctl',
+    summary: 'command that promotes the server, instead of pg_ctl',
   },
   action_failover: {
     kind: 'shell',
@@ -372,7 +372,7 @@ export const standbyOptions = {
     example: '/var/lib/postgresql/pitrtools/scripts/failover.sh',
     expects: 'program',
     summary: 'command to run after a failover; it must exit 0',
-    detail: 'If it fails, the failover has still happened; the exit code says so.',
+    detail: 'If it fails, the failover has still happened; the exit status shows this.',
   },
   notify_ok: commonOptions.notify_ok,
   notify_warning: commonOptions.notify_warning,

@@ -73,7 +73,7 @@ describe("the how-to's archiver file", () => {
     broken = replaceLine(broken, 'l_archivedir: /var/lib/postgresql/archive', '');
     const config = parseArchiverConfig(broken);
     expect(config.kind === 'problems' && describeProblems('cmd_archiver.ini', config.problems)).toEqual([
-      'cmd_archiver.ini:1: missing required key "l_archivedir": where WAL waits on this host for standbys that cannot be reached, one directory per standby',
+      'cmd_archiver.ini:1: missing required key "l_archivedir": the directory on this host for the WAL of standbys that cannot be reached, with one queue directory per standby',
       'cmd_archiver.ini:3: unknown key "stat" (did you mean "state"?)',
       'cmd_archiver.ini:37: ssh_timeout: "ten" is not a number of seconds (1 to 3600)',
     ]);

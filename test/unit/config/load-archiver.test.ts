@@ -82,7 +82,7 @@ nonsense
 user: x
 `;
     expect(problems(text)).toEqual([
-      '1: missing required key "l_archivedir": where WAL waits on this host for standbys that cannot be reached, one directory per standby',
+      '1: missing required key "l_archivedir": the directory on this host for the WAL of standbys that cannot be reached, with one queue directory per standby',
       '2: state: "maybe" is none of online, offline',
       '3: pgdata: "data" is not an absolute path',
       '4: slaves: "a" is listed twice',

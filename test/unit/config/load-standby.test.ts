@@ -91,7 +91,7 @@ describe('requireFor', () => {
       {
         line: 5,
         message:
-          'missing key "repl_db_user", which start-standby needs when "use_streaming_replication" is on: the database role to stream with',
+          'missing key "repl_db_user", which start-standby needs when "use_streaming_replication" is on: the database role for streaming replication',
       },
     ]);
     expect(requireFor(config, 'base-backup')).toEqual([]);
