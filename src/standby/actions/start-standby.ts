@@ -16,7 +16,7 @@ import type { DataDirectory } from '../server/data-directory.ts';
 import { findServer, type FoundServer } from '../server/find-server.ts';
 import { limitObjectionsOf, observeLowLimits } from '../server/limits.ts';
 import { notStartedHere, serverLogTail } from '../server/local-server.ts';
-import { mustBeSeen } from '../server/recovering.ts';
+import { mustRecover } from '../server/reach.ts';
 import { readConfiguration, type ServerConfiguration } from '../server/server-configuration.ts';
 import { waitUntilStreaming } from '../server/streaming.ts';
 import { perform } from '../steps/carry-out.ts';
@@ -147,9 +147,9 @@ const startSteps: StepTable<StartStep, ServerContext> = {
   },
   'see-it-recover': {
     ...serverSteps['see-it-recover'],
-    run: ({ server, started }) =>
-      mustBeSeen(server, started, {
-        wanted: ['recovering'],
+    run: (context) =>
+      mustRecover(context, {
+        mayBeOpen: false,
         message: 'the standby was started, but is not seen recovering',
       }),
   },

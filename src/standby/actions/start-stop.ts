@@ -5,7 +5,7 @@ import { isInFailoverConfiguration } from '../recovery/unfinished-failover.ts';
 import { type DataDirectory, readCapabilities } from '../server/data-directory.ts';
 import { findServer } from '../server/find-server.ts';
 import { notStartedHere } from '../server/local-server.ts';
-import { mustBeSeen } from '../server/recovering.ts';
+import { mustRecover } from '../server/reach.ts';
 import { serverOf } from '../server/server.ts';
 import { readConfiguration, type ServerConfiguration } from '../server/server-configuration.ts';
 import { observeServer, requireClearPostmaster, type ServerState } from '../server/server-state.ts';
@@ -87,12 +87,10 @@ export function planStop(facts: StopFacts): readonly ControlStep[] {
   return postmaster.kind === 'running' ? [{ kind: 'stop-server', pid: postmaster.pid }] : [];
 }
 
-async function seeItRun({ server, started }: ServerContext): Promise<void> {
-  const seen = await mustBeSeen(server, started, {
-    wanted: ['recovering', 'production'],
-    message: 'the server was started, but is not seen running',
-  });
-  server.deps.report(seen === 'recovering' ? 'server started as a standby' : 'server started');
+async function seeItRun(context: ServerContext): Promise<void> {
+  const message = 'the server was started, but is not seen running';
+  const { kind } = await mustRecover(context, { mayBeOpen: true, message });
+  context.server.deps.report(kind === 'recovering' ? 'server started as a standby' : 'server started');
 }
 
 const controlSteps: StepTable<ControlStep, ServerContext> = {

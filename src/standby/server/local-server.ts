@@ -12,7 +12,7 @@ import { serverLogFile } from './server-log.ts';
 import { requirePgCtl } from './server-programs.ts';
 import { runSiteCommand } from './shell-command.ts';
 import { stopProgress } from './stop-progress.ts';
-import { type Look, mustBecome, waitUntil } from './wait.ts';
+import { comesTrue, type Look, mustBecome } from './wait.ts';
 
 /** pg_ctl is called without waiting, because its own condition differs by version; it ends at once. */
 const pgCtlLimitMs = 30_000;
@@ -99,11 +99,8 @@ const appearS = 5;
 
 /** After this, a server without a pid file has ended. */
 async function waitForPidFile(deps: StandbyDeps): Promise<void> {
-  await waitUntil(deps, appearS, async () => {
-    const postmaster = await readPostmaster(deps.settings.pgdata);
-    if (postmaster.kind === 'running') return { kind: 'done', value: undefined };
-    return { kind: 'waiting', progress: '' };
-  });
+  const { pgdata } = deps.settings;
+  await comesTrue(deps, appearS, async () => (await readPostmaster(pgdata)).kind === 'running');
 }
 
 /** Starts the server and returns as soon as its pid file exists. `observeServer` shows how the start continues. */
@@ -157,13 +154,11 @@ export async function stopServerProgram(server: Server): Promise<void> {
     deps,
     limitS,
     () => stopped(pgdata),
-    (reason) =>
-      Promise.resolve(
-        new PitrError(`the server in "${pgdata}" has not stopped`, {
-          detail: reason,
-          hint: 'Look at its log: it may still be writing its last checkpoint. Raise start_timeout: if it needs longer.',
-        }),
-      ),
+    (detail) =>
+      new PitrError(`the server in "${pgdata}" has not stopped`, {
+        detail,
+        hint: 'Look at its log: it may still be writing its last checkpoint. Raise start_timeout: if it needs longer.',
+      }),
   );
 }
 

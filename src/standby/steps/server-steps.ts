@@ -1,6 +1,6 @@
 import { type ConfCopy, copyConf } from '../host/conf-files.ts';
 import { type Started, startServerProgram, stopServerProgram } from '../server/local-server.ts';
-import { mustBeSeen } from '../server/recovering.ts';
+import { mustRecover } from '../server/reach.ts';
 import type { Server } from '../server/server.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
 import type { StepTable } from './step-table.ts';
@@ -36,9 +36,9 @@ export const serverSteps: StepTable<ServerStep, ServerContext> = {
   'see-it-recover': {
     say: () => 'wait until it is seen recovering',
     leavesNothing: true,
-    run: ({ server, started }) =>
-      mustBeSeen(server, started, {
-        wanted: ['recovering', 'production'],
+    run: (context) =>
+      mustRecover(context, {
+        mayBeOpen: true,
         message: 'the server was started, but is not seen recovering',
         hint: 'The server log shows the reason. The server has not been promoted.',
       }),

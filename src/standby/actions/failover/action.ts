@@ -7,7 +7,7 @@ import { isProcessAlive } from '../../../system/processes.ts';
 import { changeRecord } from '../../backup-record/record.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import { runSiteCommand } from '../../server/shell-command.ts';
-import { waitUntil } from '../../server/wait.ts';
+import { comesTrue } from '../../server/wait.ts';
 import type { FailoverRun } from './run.ts';
 
 /** A site's script may have to wait until an address has moved, but not forever. */
@@ -34,10 +34,7 @@ async function awaitEarlier(deps: StandbyDeps): Promise<void> {
   const pid = Number(text?.toString('utf8').trim());
   if (!Number.isSafeInteger(pid) || pid <= 0 || !(await isActionOf(pid, pgdata))) return;
   deps.log.notice(`action_failover of an earlier run still runs (pid ${pid}): waiting for its end`);
-  const end = await waitUntil(deps, actionLimitS, async () =>
-    (await isActionOf(pid, pgdata)) ? { kind: 'waiting', progress: '' } : { kind: 'done', value: undefined },
-  );
-  if (end.kind === 'done') return;
+  if (await comesTrue(deps, actionLimitS, async () => !(await isActionOf(pid, pgdata)))) return;
   throw new PitrError(`action_failover of an earlier run does not end (pid ${pid})`, {
     hint: `Find out what it waits for, end it (kill ${pid}), and run -F999 again.`,
   });

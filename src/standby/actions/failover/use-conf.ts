@@ -16,7 +16,7 @@ import {
   serverOptions,
 } from '../../server/server-configuration.ts';
 import { mustAnswer, withLocalServer } from '../../server/server-state.ts';
-import { type Look, waitUntil } from '../../server/wait.ts';
+import { comesTrue } from '../../server/wait.ts';
 import { warnOfOtherFiles } from './files-in-force.ts';
 import { correctThem, type Old, startOrGoBack, tryStart, writeBack } from './start-or-go-back.ts';
 
@@ -85,14 +85,9 @@ const reloadLimitS = 5;
 
 /** Whether a reload has put the new files into force. A server does not load a file with a mistake. */
 async function reload(server: Server): Promise<boolean> {
-  const { deps } = server;
   const before = await loadTime(server);
   await signalReload(server);
-  const look = async (): Promise<Look<undefined>> =>
-    (await loadTime(server)) === before
-      ? { kind: 'waiting', progress: '' }
-      : { kind: 'done', value: undefined };
-  return (await waitUntil(deps, reloadLimitS, look)).kind === 'done';
+  return comesTrue(server.deps, reloadLimitS, async () => (await loadTime(server)) !== before);
 }
 
 /** The latest time at which the file may have changed: some file systems keep whole seconds. */
