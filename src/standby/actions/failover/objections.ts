@@ -1,15 +1,10 @@
-import { type Liveness, livenessObjection } from '../../primary/liveness/verdict.ts';
+import { livenessObjections } from '../../primary/liveness/verdict.ts';
 import { noStandbyObjections } from '../../recovery/no-standby.ts';
 import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
 import { describeLowLimit, limitHint } from '../../server/limits.ts';
 import type { Objection } from '../../steps/objections.ts';
 import type { FailoverFacts, LocalFacts } from './facts.ts';
 import { loginHint } from './local-login.ts';
-
-export function primaryObjections({ liveness }: { readonly liveness: Liveness }): readonly Objection[] {
-  const objection = livenessObjection(liveness);
-  return objection === undefined ? [] : [objection];
-}
 
 /** A promotion cannot be undone, so the steps after it must not fail because of a login that never worked. */
 export function loginObjections({ login }: Pick<LocalFacts, 'login'>): readonly Objection[] {
@@ -160,5 +155,5 @@ function hereObjections(facts: FailoverFacts): readonly Objection[] {
 
 /** All objections to a failover. */
 export function listFailoverObjections(facts: FailoverFacts): readonly Objection[] {
-  return [...primaryObjections(facts), ...hereObjections(facts)];
+  return [...livenessObjections(facts.liveness), ...hereObjections(facts)];
 }

@@ -1,4 +1,4 @@
-import type { CommandResult, Session, StartSession } from '../../../system/command.ts';
+import type { StartSession } from '../../../system/command.ts';
 import type { RemoteResult, RemoteShell, SshTarget } from '../../../system/ssh.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import { readIdentity, type ServerIdentity, unknownIdentity } from './identity.ts';
@@ -27,33 +27,25 @@ interface Leash {
   readonly startSession: StartSession;
   /** The reason why ssh itself could not be started, if it could not. */
   readonly notStarted: () => string | undefined;
-  readonly release: () => void;
 }
 
-/** Ends every session of ours when the limit passes or the answer is no longer needed: ssh alone may wait forever. */
-function leash(startSession: StartSession, limitMs: number, signal: AbortSignal): Leash {
-  const sessions: Session[] = [];
+/**
+ * Ends every session of ours at each of these signals: ssh alone may wait forever. They are not combined by
+ * AbortSignal.any, which up to Node 22 may lose a time limit to the garbage collection.
+ */
+function leash(startSession: StartSession, ends: readonly AbortSignal[]): Leash {
   let reason: string | undefined;
-  const endAll = (): void => {
-    for (const session of sessions) session.kill();
-  };
-  const noteStart = (result: CommandResult): void => {
-    if (result.kind === 'not-started') reason = result.reason;
-  };
-  const timer = setTimeout(endAll, limitMs);
-  signal.addEventListener('abort', endAll, { once: true });
   return {
     startSession: (command, options) => {
       const session = startSession(command, options);
-      void session.ended.then(noteStart);
-      sessions.push(session);
+      for (const end of ends) end.addEventListener('abort', session.kill, { once: true });
+      void session.ended.then((result) => {
+        for (const end of ends) end.removeEventListener('abort', session.kill);
+        if (result.kind === 'not-started') reason = result.reason;
+      });
       return session;
     },
     notStarted: () => reason,
-    release: () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', endAll);
-    },
   };
 }
 
@@ -140,27 +132,20 @@ export async function probeRemote(
   limitMs: number,
   signal: AbortSignal,
 ): Promise<RemoteLook> {
-  const held = leash(deps.startSession, limitMs, signal);
+  // The answer is no longer needed, or the limit has passed.
+  const held = leash(deps.startSession, [signal, AbortSignal.timeout(limitMs)]);
   const endMs = deps.monotonicMs() + limitMs;
   const leftMs = (): number => Math.max(1, endMs - deps.monotonicMs());
   const connectTimeoutS = Math.max(1, Math.min(target.connectTimeoutS, Math.ceil(limitMs / 1000)));
-  try {
-    const used = await deps.withRemoteShell(
-      { startSession: held.startSession, log: deps.log },
-      // A host that was reached was reached, whatever its start-up files print.
-      { ...target, connectTimeoutS, allowsNoise: true },
-      (shell) => lookThere({ deps, shell, question, wanted, leftMs }),
-    );
-    if (used.kind === 'used') return used.value;
-    const reason = held.notStarted();
-    if (reason === undefined) return unreachable(used.reason);
-    const answer = {
-      kind: 'unasked',
-      reason: `ssh could not be started: ${reason}`,
-      check: checkSsh,
-    } as const;
-    return { answer, identity: unknownIdentity };
-  } finally {
-    held.release();
-  }
+  const used = await deps.withRemoteShell(
+    { startSession: held.startSession, log: deps.log },
+    // A host that was reached was reached, whatever its start-up files print.
+    { ...target, connectTimeoutS, allowsNoise: true },
+    (shell) => lookThere({ deps, shell, question, wanted, leftMs }),
+  );
+  if (used.kind === 'used') return used.value;
+  const reason = held.notStarted();
+  if (reason === undefined) return unreachable(used.reason);
+  const answer = { kind: 'unasked', reason: `ssh could not be started: ${reason}`, check: checkSsh } as const;
+  return { answer, identity: unknownIdentity };
 }

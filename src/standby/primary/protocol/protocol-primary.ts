@@ -58,13 +58,8 @@ export async function withPrimaryByProtocol<T>(
   return withAccess(settings, role, async (env) => {
     const protocol = { host: settings.master_public_ip, port: settings.port, role, env };
     const identity = await identifyPrimary(deps, psql, protocol);
-    const target = {
-      psql,
-      host: protocol.host,
-      port: protocol.port,
-      user: role,
-      database: databaseOf(settings),
-    };
+    const { host, port } = protocol;
+    const target = { psql, host, port, user: role, database: databaseOf(settings) };
     const runner = localRunner(deps, protocol);
     return withSession(deps, runner, target, async (session) => {
       const facts = await gatherFacts(identity, session.query, role);

@@ -8,13 +8,14 @@ import type { ArchiveContents } from '../../../archive/contents.ts';
 import { firstSegment } from '../../../archive/first-segment.ts';
 import { latestTimeline, pathTo, type TimelinePath } from '../../../archive/timelines.ts';
 import { type Walk, walk } from '../../../archive/walk.ts';
+import { livenessObjections } from '../../../primary/liveness/verdict.ts';
 import { noStandbyObjections } from '../../../recovery/no-standby.ts';
 import type { RequestedTarget } from '../../../recovery/requested-target.ts';
 import type { Target } from '../../../recovery/target.ts';
 import { isHotStandby } from '../../../server/server-configuration.ts';
 import { type Attempt, attempt, type Objection } from '../../../steps/objections.ts';
 import type { LocalFacts } from '../facts.ts';
-import { limitObjections, loginObjections, primaryObjections } from '../objections.ts';
+import { limitObjections, loginObjections } from '../objections.ts';
 import type { RecoveryFacts } from './facts.ts';
 
 const goalNames: Readonly<Record<RecoveryGoal['kind'], string>> = {
@@ -225,7 +226,7 @@ export function listRecoveryObjections(
     ...unableObjections(facts.directory.capabilities, requested),
     ...unfit,
     ...unseenPauseObjections(facts, requested.action),
-    ...(opens ? [...primaryObjections(facts), ...loginObjections(facts)] : []),
+    ...(opens ? [...livenessObjections(facts.liveness), ...loginObjections(facts)] : []),
     ...limitObjections(facts),
     ...(facts.wal.kind === 'unusable' ? [...wal, ...target.objections] : [...target.objections, ...wal]),
     ...endedXidObjections(facts, requested),

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import {
   describeLiveness,
   judgeLiveness,
-  livenessObjection,
+  livenessObjections,
   type PortAnswer,
   type RemoteAnswer,
   strongestAnswer,
@@ -83,7 +83,7 @@ describe('both answers together', () => {
   test.each(cases)('a port that is %s and a look that is %s make %s', (port, remote, verdict) => {
     const judged = judgeLiveness('p:1', ports[port], remotes[remote]);
     expect(judged.kind === 'alive' && !judged.answers ? 'silent' : judged.kind).toBe(verdict);
-    expect(livenessObjection(judged)?.name).toBe(
+    expect(livenessObjections(judged)[0]?.name).toBe(
       { alive: 'primary-alive', silent: 'primary-alive', unasked: 'primary-unasked' }[verdict],
     );
   });
@@ -101,7 +101,7 @@ describe('both answers together', () => {
     expect(describeLiveness(judged)).toBe(
       'the primary counts as alive: something accepts connections at p:1 and does not answer: a hung server or a proxy',
     );
-    expect(livenessObjection(judged)?.hint).toBe('Power the host off or stop it first.');
+    expect(livenessObjections(judged)[0]?.hint).toBe('Power the host off or stop it first.');
   });
 
   test('the strongest answer of several addresses counts', () => {
