@@ -1,14 +1,13 @@
 import { exitCodes, PitrError } from '../../errors.ts';
 import type { Delivery } from '../delivery/delivery.ts';
-import type { Trouble } from '../delivery/trouble.ts';
 import type { ActionOptions, ArchiverDeps } from '../deps.ts';
 import { pollAbandoned } from '../lane/abandonment.ts';
 import { withDelivery } from '../lane/connect.ts';
 import { type Lane, lanesOf, withLaneLock } from '../lane/lane.ts';
-import { countLost, type Finding, noteRequest, recordFinding } from '../lane/modes.ts';
-import { expectedError, retryAtOf } from '../lane/policy.ts';
+import { countLost, noteRequest, recordFinding } from '../lane/modes.ts';
+import { expectedError, findingOf } from '../lane/policy.ts';
 import { type DirectResult, firstNames, sendQueue, sendStopped } from '../lane/send.ts';
-import { type LaneState, readLaneState } from '../lane/state.ts';
+import { readLaneState } from '../lane/state.ts';
 import { listQueue } from '../queue/queue.ts';
 import { removeDeadTemporaries } from '../queue/temporaries.ts';
 import { type Cluster, readPinnedCluster } from '../wal/cluster.ts';
@@ -40,17 +39,6 @@ async function sendAll(
   return { ...direct, sent: sent + direct.shipped.size };
 }
 
-function findingOf(
-  deps: ArchiverDeps,
-  before: LaneState,
-  trouble: Trouble | undefined,
-  tookMs: number,
-): Finding {
-  if (trouble === undefined) return { health: 'ok' };
-  const { kind, reason } = trouble;
-  return { health: kind, reason, retryAt: retryAtOf(deps, before, kind, tookMs) };
-}
-
 async function flushUnderLock(
   deps: ArchiverDeps,
   lane: Lane,
@@ -72,13 +60,12 @@ async function flushUnderLock(
   deps.signal.throwIfAborted();
   const result: Sent =
     use.kind === 'used' ? use.value : { sent: 0, shipped: new Set(), trouble: use.trouble };
+  const { trouble } = result;
   const before = await readLaneState(lane);
-  await recordFinding(
-    deps,
-    lane,
-    before,
-    findingOf(deps, before, result.trouble, deps.monotonicMs() - began),
-  );
+  const tookMs = deps.monotonicMs() - began;
+  const finding =
+    trouble === undefined ? ({ health: 'ok' } as const) : findingOf(deps, before, trouble, tookMs);
+  await recordFinding(deps, lane, before, finding);
   return { kind: 'tried', ...result };
 }
 

@@ -1,15 +1,5 @@
 import { quoted } from '../../system/printable.ts';
-import type { Trouble } from './trouble.ts';
-
-/** The first answer of the standby's shell, before anything is done. */
-export interface Greeting {
-  /** Nonce of a resume request that a base backup left there. */
-  readonly resumeRequest: string | undefined;
-  /** archivedir without symbolic links. */
-  readonly directory: string | undefined;
-  readonly trouble: Trouble | undefined;
-  readonly isReady: boolean;
-}
+import { failed, type Trouble } from './trouble.ts';
 
 /** One line of the commit script: the outcome of one file. */
 export type FileAnswer =
@@ -55,7 +45,7 @@ function placeTrouble({ word, rest }: Words, archivedir: string): Trouble | unde
         hint: 'Run cmd_standby -C FILE -I on the standby; if that was done, its file system is perhaps not mounted.',
       };
     case 'unusable':
-      return { kind: 'failed', reason: `${archivedir} cannot be used: ${quoted(rest)}` };
+      return failed(`${archivedir} cannot be used: ${quoted(rest)}`);
     case 'open':
     case 'no-links':
       return { kind: 'unfit', ...unfitness(word, rest, archivedir) };
@@ -78,7 +68,7 @@ function placeTrouble({ word, rest }: Words, archivedir: string): Trouble | unde
         hint: 'If that server is the primary now, stop this one; to make it a standby again, give it a new base backup.',
       };
     case 'unflushed':
-      return { kind: 'failed', reason: `${archivedir} cannot be flushed: ${quoted(rest)}` };
+      return failed(`${archivedir} cannot be flushed: ${quoted(rest)}`);
     default:
       return undefined;
   }
@@ -87,16 +77,6 @@ function placeTrouble({ word, rest }: Words, archivedir: string): Trouble | unde
 function readRequest(words: readonly Words[]): string | undefined {
   const text = words.find(({ word }) => word === 'resume')?.rest;
   return text !== undefined && /^[\w.-]{1,100}$/.test(text) ? text : undefined;
-}
-
-export function readGreeting(lines: readonly string[], archivedir: string): Greeting {
-  const words = lines.map(splitFirst);
-  return {
-    resumeRequest: readRequest(words),
-    directory: words.find(({ word, rest }) => word === 'path' && rest.startsWith('/'))?.rest,
-    trouble: words.map((each) => placeTrouble(each, archivedir)).find((trouble) => trouble !== undefined),
-    isReady: words.some(({ word }) => word === 'ready'),
-  };
 }
 
 /** Digests as the commit script makes them: by sha256sum or, if that does not exist, by cksum. */
@@ -121,19 +101,28 @@ function readFileAnswer({ word, rest }: Words): FileAnswer | undefined {
   return { kind: 'failed', name: quoted(name, 100), reason };
 }
 
-export interface CommitAnswers {
-  readonly files: readonly FileAnswer[];
-  /** The answer as in the greeting: a lasting connection is greeted only once. */
+/** The answers of the standby's shell to one of our scripts. */
+export interface Answers {
+  /** Nonce of a resume request that a base backup left there. A lasting connection is greeted only once. */
   readonly resumeRequest: string | undefined;
+  /** Why nothing was done: the archive directory cannot be used. */
   readonly trouble: Trouble | undefined;
+  /** archivedir without symbolic links; only the first script tells it. */
+  readonly directory: string | undefined;
+  /** The first script was carried out. */
+  readonly isReady: boolean;
+  /** What became of each file; only the commit script tells it. */
+  readonly files: readonly FileAnswer[];
 }
 
-export function readCommitAnswers(lines: readonly string[], archivedir: string): CommitAnswers {
+export function readAnswers(lines: readonly string[], archivedir: string): Answers {
   const words = lines.map(splitFirst);
   return {
-    files: words.map(readFileAnswer).filter((answer) => answer !== undefined),
     resumeRequest: readRequest(words),
     trouble: words.map((each) => placeTrouble(each, archivedir)).find((trouble) => trouble !== undefined),
+    directory: words.find(({ word, rest }) => word === 'path' && rest.startsWith('/'))?.rest,
+    isReady: words.some(({ word }) => word === 'ready'),
+    files: words.map(readFileAnswer).filter((answer) => answer !== undefined),
   };
 }
 
@@ -150,9 +139,9 @@ export function troubleOf(answer: FileAnswer, standby: string): Trouble | undefi
         hint: 'A server in recovery only confirms WAL that its own primary has delivered. After its promotion it delivers by itself.',
       };
     case 'short':
-      return { kind: 'failed', reason: `${answer.name} arrived with ${answer.size} bytes` };
+      return failed(`${answer.name} arrived with ${answer.size} bytes`);
     case 'failed':
-      return { kind: 'failed', reason: `${answer.name}: ${answer.reason}` };
+      return failed(`${answer.name}: ${answer.reason}`);
     case 'conflict':
       return {
         kind: 'conflict',

@@ -12,10 +12,10 @@ import {
 } from '../../system/rsync.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { identityOf, isUnchanged, type WalFile } from '../wal/wal-file.ts';
-import { type FileAnswer, readCommitAnswers, readGreeting, troubleOf } from './answers.ts';
+import { isStill, type WalFile } from '../wal/wal-file.ts';
+import { type Answers, type FileAnswer, readAnswers, troubleOf } from './answers.ts';
 import { commitScript, type DeliveryPlace, helloScript, inboxOf } from './scripts.ts';
-import type { Trouble } from './trouble.ts';
+import { failed, type Trouble } from './trouble.ts';
 
 /** An open connection to a standby that is ready to take WAL. */
 export interface Delivery {
@@ -30,7 +30,7 @@ export interface Delivery {
   /** Call this before a file can get its name. */
   readonly noteDelivery: () => Promise<void>;
   /** Called with a resume request that is found while files are delivered. */
-  readonly noteRequest?: ((request: string) => Promise<void>) | undefined;
+  readonly noteRequest?: ((request: string) => Promise<unknown>) | undefined;
 }
 
 /** Files of one directory, in the order in which they get their names. */
@@ -48,14 +48,6 @@ export interface BatchResult {
   readonly trouble: Trouble | undefined;
 }
 
-export type HelloResult =
-  | {
-      readonly kind: 'ready';
-      readonly resumeRequest: string | undefined;
-      readonly directory: string | undefined;
-    }
-  | { readonly kind: 'trouble'; readonly trouble: Trouble };
-
 /**
  * A name for this primary's lane in the standby's `.incoming`: readable, and different from that of any other
  * primary.
@@ -69,23 +61,26 @@ function lost(reason: string): Trouble {
   return { kind: 'unreachable', reason: `the connection was lost: ${reason}` };
 }
 
-export async function sayHello(
-  delivery: Delivery,
-  names: readonly string[],
-  limitMs: number,
-): Promise<HelloResult> {
-  const { shell, place } = delivery;
-  const answer = await shell.run(helloScript(place, names), { limitMs });
-  if (answer.kind === 'lost') return { kind: 'trouble', trouble: lost(answer.reason) };
-  const greeting = readGreeting(answer.lines, place.archivedir);
-  if (greeting.trouble !== undefined) return { kind: 'trouble', trouble: greeting.trouble };
-  if (greeting.isReady)
-    return { kind: 'ready', resumeRequest: greeting.resumeRequest, directory: greeting.directory };
-  const reason = `the standby's shell gave no clear answer: ${quoted([...answer.lines, shell.stderr()].join(' '))}`;
-  return { kind: 'trouble', trouble: { kind: 'failed', reason } };
+/** Checks the standby's archive directory. @returns the reason why it cannot take WAL as `trouble` */
+export async function sayHello(delivery: Delivery, names: readonly string[]): Promise<Partial<Answers>> {
+  const { shell, place, standby } = delivery;
+  const answer = await shell.run(helloScript(place, names), { limitMs: standby.ssh_timeout * 1000 });
+  if (answer.kind === 'lost') return { trouble: lost(answer.reason) };
+  const answers = readAnswers(answer.lines, place.archivedir);
+  if (answers.trouble !== undefined || answers.isReady) return answers;
+  const said = quoted([...answer.lines, shell.stderr()].join(' '));
+  return { trouble: failed(`the standby's shell gave no clear answer: ${said}`) };
 }
 
-async function transfer(
+/** PostgreSQL may recycle a segment as soon as another call has archived it: rsync may then have read something else. */
+async function findChanged({ files }: Batch): Promise<Trouble | undefined> {
+  for (const file of files)
+    if (!(await isStill(file))) return failed(`${file.path} changed while it was sent`);
+  return undefined;
+}
+
+/** Transfers the bytes of a batch to the standby; no file has its final name there yet. */
+export async function transferBatch(
   deps: ArchiverDeps,
   delivery: Delivery,
   batch: Batch,
@@ -103,41 +98,26 @@ async function transfer(
   const outcome = rsyncOutcome(await deps.run(command, { limitMs, input, env: rsyncEnvironment(rsync) }));
   switch (outcome.kind) {
     case 'whole':
-      return undefined;
+      return findChanged(batch);
     case 'vanished':
-      return { kind: 'failed', reason: 'rsync: files vanished while they were sent' };
+      return failed('rsync: files vanished while they were sent');
     case 'no-space':
       return { kind: 'no-space', reason: `no space left in ${place.archivedir} (${outcome.reason})` };
     case 'timeout':
       return { kind: 'slow', reason: outcome.reason };
     case 'partial':
     case 'failed':
-      return { kind: 'failed', reason: outcome.reason };
+      return failed(outcome.reason);
   }
-}
-
-/** PostgreSQL may recycle a segment as soon as another call has archived it: rsync may then have read something else. */
-async function findChanged(batch: Batch): Promise<Trouble | undefined> {
-  for (const file of batch.files) {
-    const now = await identityOf(file.path).catch(() => undefined);
-    if (now === undefined || !isUnchanged(now, file.identity)) {
-      return { kind: 'failed', reason: `${file.path} changed while it was sent` };
-    }
-  }
-  return undefined;
 }
 
 function judge(answers: readonly FileAnswer[], batch: Batch, standby: string): BatchResult {
   const delivered: WalFile[] = [];
   for (const [index, file] of batch.files.entries()) {
+    const { text: name } = file.name;
     const answer = answers[index];
-    if (answer?.name !== file.name.text) {
-      return {
-        delivered,
-        trouble: { kind: 'failed', reason: `the standby gave no answer about ${file.name.text}` },
-      };
-    }
-    const trouble = troubleOf(answer, standby);
+    const trouble =
+      answer?.name === name ? troubleOf(answer, standby) : failed(`the standby gave no answer about ${name}`);
     if (trouble !== undefined) return { delivered, trouble };
     delivered.push(file);
   }
@@ -147,7 +127,10 @@ function judge(answers: readonly FileAnswer[], batch: Batch, standby: string): B
 /** Enough for comparing, flushing and computing digests on the slowest acceptable disk. */
 const commitBytesPerMs = 5_000;
 
-/** Makes the standby secure a batch whose bytes have arrived there. */
+/**
+ * Makes the standby secure a batch whose bytes have arrived there. Nothing counts as delivered before the standby has
+ * confirmed it in this answer (doc/architecture.md, "Delivery").
+ */
 export async function commitBatch(delivery: Delivery, batch: Batch): Promise<BatchResult> {
   const { shell, place, standby } = delivery;
   const files = batch.files.map(({ name, identity }) => ({ name: name.text, size: Number(identity.size) }));
@@ -156,32 +139,7 @@ export async function commitBatch(delivery: Delivery, batch: Batch): Promise<Bat
   await delivery.noteDelivery();
   const answer = await shell.run(commitScript(place, files), { limitMs });
   if (answer.kind === 'lost') return { delivered: [], trouble: lost(answer.reason) };
-  const { files: answers, trouble, resumeRequest } = readCommitAnswers(answer.lines, place.archivedir);
+  const { files: answers, trouble, resumeRequest } = readAnswers(answer.lines, place.archivedir);
   if (resumeRequest !== undefined) await delivery.noteRequest?.(resumeRequest);
   return trouble === undefined ? judge(answers, batch, standby.name) : { delivered: [], trouble };
-}
-
-/** Transfers the bytes of a batch to the standby; no file has its final name there yet. */
-export async function transferBatch(
-  deps: ArchiverDeps,
-  delivery: Delivery,
-  batch: Batch,
-  limitMs: number,
-): Promise<Trouble | undefined> {
-  return (await transfer(deps, delivery, batch, limitMs)) ?? findChanged(batch);
-}
-
-/**
- * Sends one batch over an open connection and makes the standby secure it. Nothing counts as delivered before the
- * standby has confirmed it in the commit's answer (doc/architecture.md, "Delivery").
- */
-export async function sendBatch(
-  deps: ArchiverDeps,
-  delivery: Delivery,
-  batch: Batch,
-  limitMs: number,
-): Promise<BatchResult> {
-  const trouble = await transferBatch(deps, delivery, batch, limitMs);
-  if (trouble !== undefined) return { delivered: [], trouble };
-  return commitBatch(delivery, batch);
 }

@@ -17,8 +17,7 @@ export type PlantResult =
   | { readonly kind: 'unfit'; readonly reason: string; readonly hint: string }
   | { readonly kind: 'promoted'; readonly timeline: number }
   | { readonly kind: 'foreign'; readonly systemIdentifier: string }
-  | { readonly kind: 'noisy'; readonly reason: string }
-  | { readonly kind: 'unknown'; readonly reason: string };
+  | { readonly kind: 'noisy' | 'unknown'; readonly reason: string };
 
 export interface Planting {
   readonly cluster: Cluster;

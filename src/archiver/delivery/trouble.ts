@@ -1,7 +1,7 @@
 import type { Severity } from '../../system/notify.ts';
 
 /** The reason why a standby did not accept the WAL. All of these are expected: the WAL goes to the queue. Critical: an operator must act. */
-const severities = {
+export const troubleSeverities = {
   /** No ssh connection, or it was lost. */
   unreachable: 'warning',
   /** archivedir does not exist: the standby is not initialized, or its file system is not mounted. */
@@ -26,11 +26,7 @@ const severities = {
   'in-recovery': 'critical',
 } as const satisfies Readonly<Record<string, Severity>>;
 
-export type TroubleKind = keyof typeof severities;
-
-export function isTroubleKind(value: unknown): value is TroubleKind {
-  return typeof value === 'string' && Object.hasOwn(severities, value);
-}
+export type TroubleKind = keyof typeof troubleSeverities;
 
 export interface Trouble {
   readonly kind: TroubleKind;
@@ -39,6 +35,7 @@ export interface Trouble {
   readonly hint?: string | undefined;
 }
 
-export function severityOf(kind: TroubleKind): Severity {
-  return severities[kind];
+/** The trouble of which only its reason is known. */
+export function failed(reason: string): Trouble {
+  return { kind: 'failed', reason };
 }

@@ -11,23 +11,15 @@ import type { Cluster } from '../wal/cluster.ts';
 import { type Lane, noteDelivery } from './lane.ts';
 
 /** The programs that a lane needs on this host before it can connect. */
-interface LaneTools {
-  readonly target: SshTarget;
-  readonly rsync: RsyncProgram;
-}
-
-async function findTools(deps: ArchiverDeps, lane: Lane): Promise<LaneTools> {
+async function findTools(deps: ArchiverDeps, lane: Lane) {
   const { settings } = deps;
   const target = await sshTargetOf(deps, lane);
-  const rsync = await requireProgram('rsync_bin', settings.rsync_bin, settings.includepath);
-  return {
-    target,
-    rsync: {
-      rsync,
-      flags: [...bandwidthFlags(settings.ship_bwlimit), ...lane.standby.rsync_flags],
-      version: settings.rsync_version === 2 ? 2 : 3,
-    },
+  const rsync: RsyncProgram = {
+    rsync: await requireProgram('rsync_bin', settings.rsync_bin, settings.includepath),
+    flags: [...bandwidthFlags(settings.ship_bwlimit), ...lane.standby.rsync_flags],
+    version: settings.rsync_version === 2 ? 2 : 3,
   };
+  return { target, rsync };
 }
 
 /** rsync counts in KiB per second, and 0 means no limit: less than a KiB must not be rounded down to 0. */
@@ -51,8 +43,7 @@ function placeOf(deps: ArchiverDeps, { standby, name }: Lane, cluster: Cluster):
 }
 
 export type LaneUse<T> =
-  | { readonly kind: 'used'; readonly value: T; readonly resumeRequest: string | undefined }
-  | { readonly kind: 'trouble'; readonly trouble: Trouble };
+  { readonly kind: 'used'; readonly value: T } | { readonly kind: 'trouble'; readonly trouble: Trouble };
 
 /**
  * Connects to a standby, checks that its archive directory is the right one, passes the open delivery to `use`, and
@@ -67,21 +58,17 @@ export async function withDelivery<T>(
 ): Promise<LaneUse<T>> {
   const tools = await findTools(deps, lane).catch(misconfigured);
   if ('kind' in tools) return { kind: 'trouble', trouble: tools };
-  const { standby } = lane;
-  const limitMs = standby.ssh_timeout * 1000;
   const open = async (shell: RemoteShell): Promise<LaneUse<T>> => {
     const greeted = {
-      standby,
+      standby: lane.standby,
       shell,
       rsync: tools.rsync,
       place: placeOf(deps, lane, cluster),
       noteDelivery: () => noteDelivery(lane),
     };
-    const hello = await sayHello(greeted, names, limitMs);
-    if (hello.kind === 'trouble') return hello;
-    const delivery = { ...greeted, directory: hello.directory };
-    const value = await use(delivery, hello.resumeRequest);
-    return { kind: 'used', value, resumeRequest: hello.resumeRequest };
+    const { trouble, directory, resumeRequest } = await sayHello(greeted, names);
+    if (trouble !== undefined) return { kind: 'trouble', trouble };
+    return { kind: 'used', value: await use({ ...greeted, directory }, resumeRequest) };
   };
   const connected = await deps.withRemoteShell(deps, tools.target, open);
   if (connected.kind === 'used') return connected.value;

@@ -1,6 +1,12 @@
 import { dirname, join } from 'node:path';
 import type { WalName } from '../../postgres/wal-name.ts';
-import { type Batch, type BatchResult, type Delivery, sendBatch } from '../delivery/delivery.ts';
+import {
+  type Batch,
+  type BatchResult,
+  commitBatch,
+  type Delivery,
+  transferBatch,
+} from '../delivery/delivery.ts';
 import { type BatchSource, sendBatches } from '../delivery/pipeline.ts';
 import type { Trouble } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
@@ -143,14 +149,15 @@ export async function sendStopped(
 }
 
 /** Sends the one file that PostgreSQL asks for, as it was when it was checked. */
-export function sendFile(
+export async function sendFile(
   deps: ArchiverDeps,
   delivery: Delivery,
   file: WalFile,
   { limitMs = transferLimitMs }: Pace,
 ): Promise<BatchResult> {
   const batch = { directory: dirname(file.path), files: [file] };
-  return sendBatch(deps, delivery, batch, limitMs(batch));
+  const trouble = await transferBatch(deps, delivery, batch, limitMs(batch));
+  return trouble === undefined ? commitBatch(delivery, batch) : { delivered: [], trouble };
 }
 
 /** The names of the first batch from this queue. */

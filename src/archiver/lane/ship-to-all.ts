@@ -2,7 +2,7 @@ import { PitrError } from '../../errors.ts';
 import type { Delivery } from '../delivery/delivery.ts';
 import type { Trouble } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { enqueue, isQueueEmpty, type LocalCopy } from '../queue/queue.ts';
+import { isQueueEmpty, type LocalCopy } from '../queue/queue.ts';
 import type { Cluster } from '../wal/cluster.ts';
 import type { WalFile } from '../wal/wal-file.ts';
 import { pollAbandoned } from './abandonment.ts';
@@ -12,11 +12,11 @@ import { abandonLane, type Finding, noteRequest, recordFinding } from './modes.t
 import {
   answerFull,
   expectedError,
+  findingOf,
   fullnessOf,
   isResting,
+  queueWithinLimits,
   reasonOf,
-  requireRoom,
-  retryAtOf,
   troubleOfError,
 } from './policy.ts';
 import { firstNames, type Pace, sendFile, sendQueue } from './send.ts';
@@ -77,37 +77,22 @@ async function attempt(
   const names = isQueued ? await firstNames(lane) : [shipment.file.name.text];
   const use = await withDelivery(deps, lane, shipment.cluster, names, async (delivery, request) => {
     if (request !== undefined) await noteRequest(deps, lane, request);
-    return useDelivery(deps, lane, delivery, shipment, isQueued);
+    return { ...(await useDelivery(deps, lane, delivery, shipment, isQueued)), seenRequest: request };
   });
-  if (use.kind === 'trouble') return failed(use.trouble);
-  return { ...use.value, seenRequest: use.resumeRequest };
+  return use.kind === 'used' ? use.value : failed(use.trouble);
 }
 
-/** An attempt that threw an error is one more kind of failure: the WAL can still be queued. */
-async function safeAttempt(...args: Parameters<typeof attempt>): Promise<Attempt> {
-  const [deps] = args;
-  try {
-    return await attempt(...args);
-  } catch (error) {
-    deps.signal.throwIfAborted();
-    return failed(troubleOfError(deps.log, error));
-  }
-}
-
-function findingOf(
+function findingOfAttempt(
   deps: ArchiverDeps,
   before: LaneState,
-  result: Attempt,
+  { trouble, seenRequest, isQueueEmpty: isEmpty }: Attempt,
   waitedMs: number,
   segment: string,
 ): Finding {
-  const { trouble, seenRequest } = result;
-  if (trouble !== undefined) {
-    const retryAt = retryAtOf(deps, before, trouble.kind, waitedMs);
-    return { health: trouble.kind, reason: trouble.reason, retryAt, segment, seenRequest };
-  }
-  if (result.isQueueEmpty) return { health: 'ok', segment, seenRequest };
-  return { health: 'behind', reason: 'its queue is being sent', segment, seenRequest };
+  const more = { segment, seenRequest };
+  if (trouble !== undefined) return { ...findingOf(deps, before, trouble, waitedMs), ...more };
+  if (isEmpty) return { health: 'ok', ...more };
+  return { health: 'behind', reason: 'its queue is being sent', ...more };
 }
 
 async function tryEnqueue(
@@ -116,8 +101,7 @@ async function tryEnqueue(
   { copy, file }: Shipment,
 ): Promise<PitrError | undefined> {
   try {
-    await requireRoom(deps, lane, Number(file.identity.size));
-    await enqueue(copy, file.name, lane);
+    await queueWithinLimits(deps, lane, file, copy);
     return undefined;
   } catch (error) {
     if (error instanceof PitrError) return error;
@@ -141,45 +125,38 @@ async function shipOnLane(
   if (resting && isQueued) return { kind: 'queued', trouble: undefined };
 
   const began = deps.monotonicMs();
-  const result = await safeAttempt(deps, lane, shipment, isQueued);
+  const result = await attempt(deps, lane, shipment, isQueued).catch((error: unknown) => {
+    deps.signal.throwIfAborted();
+    // One more kind of failure: the WAL can still be queued.
+    return failed(troubleOfError(deps.log, error));
+  });
   deps.signal.throwIfAborted();
   const error = result.isDelivered || isQueued ? undefined : await tryEnqueue(deps, lane, shipment);
-  const finding = findingOf(deps, state, result, deps.monotonicMs() - began, segment);
+  const finding = findingOfAttempt(deps, state, result, deps.monotonicMs() - began, segment);
   if (error !== undefined) return unsafe(deps, lane, state, finding, error);
   await recordFinding(deps, lane, state, finding);
   return result.isDelivered ? { kind: 'delivered' } : { kind: 'queued', trouble: result.trouble };
 }
 
-/** Carries out `queue_full: abandon`, once the standby has had its time. */
-async function giveUpIfDue(
-  deps: ArchiverDeps,
-  lane: Lane,
-  state: LaneState,
-  finding: Finding,
-  error: PitrError,
-): Promise<boolean> {
-  const fullness = fullnessOf(deps, state, finding.health === 'behind');
-  const answer = answerFull(deps.settings, lane, error, fullness, deps.monotonicMs());
-  if (answer !== 'give-up') return false;
-  const names = finding.segment === undefined ? [] : [finding.segment];
-  await abandonLane(deps, lane, { by: 'policy', names, why: error.message });
-  return true;
-}
-
 /**
- * The file was neither sent nor queued: PostgreSQL must keep it, unless the INI file prefers to abandon the standby.
+ * The file was neither sent nor queued: PostgreSQL must keep it, unless the INI file prefers to abandon the standby
+ * (`queue_full: abandon`), and the standby has had its time.
  */
 async function unsafe(
   deps: ArchiverDeps,
   lane: Lane,
   state: LaneState,
-  finding: Finding,
+  { health, reason: trouble, segment, seenRequest }: Finding,
   error: PitrError,
 ): Promise<LaneOutcome> {
-  if (await giveUpIfDue(deps, lane, state, finding, error)) return { kind: 'abandoned' };
-  const sending = finding.reason === undefined ? '' : `; sending: ${finding.reason}`;
+  const fullness = fullnessOf(deps, state, health === 'behind');
+  if (answerFull(deps.settings, lane, error, fullness, deps.monotonicMs()) === 'give-up') {
+    const names = segment === undefined ? [] : [segment];
+    await abandonLane(deps, lane, { by: 'policy', names, why: error.message });
+    return { kind: 'abandoned' };
+  }
+  const sending = trouble === undefined ? '' : `; sending: ${trouble}`;
   const reason = `${reasonOf(error)}${sending}`;
-  const { segment, seenRequest } = finding;
   await recordFinding(deps, lane, state, { health: 'unsafe', reason, segment, seenRequest });
   return { kind: 'failed', reason, error };
 }
@@ -220,8 +197,7 @@ async function queueBesideAnother(
   { copy, file, cluster }: Shipment,
 ): Promise<LaneOutcome> {
   if (cluster.isInRecovery) throw new PitrError(`standby ${lane.name}: another process is sending`);
-  await requireRoom(deps, lane, Number(file.identity.size));
-  await enqueue(copy, file.name, lane);
+  await queueWithinLimits(deps, lane, file, copy);
   return { kind: 'queued', trouble: undefined };
 }
 

@@ -3,22 +3,24 @@ import { isMoment } from '../../system/clock.ts';
 import { readIfExists } from '../../system/durable.ts';
 import { type Checked, type Guarded, is, parseJson } from '../../system/json.ts';
 import { saidFields, type Severity } from '../../system/notify.ts';
-import { isTroubleKind, severityOf, type TroubleKind } from '../delivery/trouble.ts';
+import { troubleSeverities } from '../delivery/trouble.ts';
 import type { Lane } from './lane.ts';
 
-const isOwnHealth = is.oneOf(
-  'ok',
+/** How serious each condition of a lane is. */
+export const severities = {
+  ...troubleSeverities,
+  ok: 'ok',
   /** It was reached, but its queue is not empty yet. */
-  'behind',
+  behind: 'warning',
   /** The standby did not accept the WAL, and it could not be queued either. */
-  'unsafe',
-  'abandoned',
-);
+  unsafe: 'critical',
+  abandoned: 'critical',
+} as const satisfies Readonly<Record<string, Severity>>;
 
-/** The condition of a lane. */
-export type Health = Guarded<typeof isOwnHealth> | TroubleKind;
+export type Health = keyof typeof severities;
 
-const isHealth = (value: unknown): value is Health => isOwnHealth(value) || isTroubleKind(value);
+const isHealth = (value: unknown): value is Health =>
+  typeof value === 'string' && Object.hasOwn(severities, value);
 
 const isAbandoned = is.object({
   /** ISO 8601. */
@@ -69,11 +71,4 @@ export async function readLaneState({ stateFile, name }: Lane): Promise<LaneStat
       hint: `Remove it if the standby "${name}" is not abandoned; else remove it and run --abandon ${name}.`,
     });
   }
-}
-
-export function severityOfHealth(health: Health): Severity {
-  if (health === 'ok') return 'ok';
-  if (health === 'behind') return 'warning';
-  if (health === 'unsafe' || health === 'abandoned') return 'critical';
-  return severityOf(health);
 }

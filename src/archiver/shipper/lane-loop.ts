@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { logFailure } from '../../system/log.ts';
 import { type Delivery, sayHello } from '../delivery/delivery.ts';
 import { sendBatches } from '../delivery/pipeline.ts';
@@ -23,13 +24,6 @@ const shortestBurstMs = 2_000;
 /** How often a lane checks whether another process has added to its queue. */
 const idleMs = 10_000;
 const lockRetryMs = 200;
-
-/** How a conversation with a standby ended. */
-type Ending =
-  | { readonly kind: 'trouble'; readonly trouble: Trouble }
-  /** The connection was lost while nothing was being sent: one more try costs little. */
-  | { readonly kind: 'reconnect' }
-  | { readonly kind: 'done' };
 
 type BurstEnd = Trouble | 'interrupted' | undefined;
 
@@ -142,31 +136,26 @@ async function greetAgain(work: Work, lane: ShipperLane, delivery: Delivery): Pr
   const next = { ...delivery, place };
   const names = await firstNames(lane);
   const partial = owedTo(work.board, lane.name).map(({ file }) => file.name.text);
-  const hello = await sayHello(
-    next,
-    [...names, ...partial].slice(0, batchFiles),
-    lane.standby.ssh_timeout * 1000,
-  );
-  if (hello.kind === 'trouble') return hello.trouble;
+  const hello = await sayHello(next, [...names, ...partial].slice(0, batchFiles));
+  if (hello.trouble !== undefined) return hello.trouble;
   if (hello.resumeRequest !== undefined) await delivery.noteRequest?.(hello.resumeRequest);
   return next;
 }
 
-/** Releases the lane until there is work again. Then checks whether standby and connection are unchanged. */
-async function pause(work: Work, lane: ShipperLane, delivery: Delivery): Promise<Ending | 'goes-on'> {
+/**
+ * Releases the lane until there is work again. Returns whether this connection can be used then. It may have been lost
+ * while nothing was being sent: one more try costs little, so that is no trouble.
+ */
+async function pause(work: Work, lane: ShipperLane, delivery: Delivery): Promise<boolean> {
   await noteBurst(work, lane);
   await awaitWork(work, lane);
-  if (isStopped(work)) return { kind: 'done' };
+  if (isStopped(work)) return false;
   const { abandoned } = await readLaneState(lane);
   lane.isAbandoned = abandoned !== undefined;
-  if (lane.isAbandoned) return { kind: 'done' };
+  if (lane.isAbandoned) return false;
   // Nothing was interrupted, so the directory for incoming files is still right; each commit checks the rest.
   const answer = await delivery.shell.run(':', { limitMs: lane.standby.ssh_timeout * 1000 });
-  return answer.kind === 'lost' ? { kind: 'reconnect' } : 'goes-on';
-}
-
-async function noteRequestOf(work: Work, lane: ShipperLane, request: string): Promise<void> {
-  await withState(work, lane, () => noteRequest(work.deps, lane, request));
+  return answer.kind !== 'lost';
 }
 
 /** Sends over one lasting connection until something fails. The lane's lock is held at the start. */
@@ -175,27 +164,26 @@ async function sendOverConnection(
   lane: ShipperLane,
   first: Delivery,
   request?: string,
-): Promise<Ending> {
+): Promise<Trouble | undefined> {
   const { monotonicMs } = work.deps;
-  const note = (seen: string): Promise<void> => noteRequestOf(work, lane, seen);
+  const note = (seen: string) => withState(work, lane, () => noteRequest(work.deps, lane, seen));
   let delivery: Delivery = { ...first, noteRequest: note };
   let pauseMs = monotonicMs() + maxLockHoldMs;
   if (request !== undefined) await note(request);
   for (;;) {
     const untilMs = Math.max(pauseMs, monotonicMs() + shortestBurstMs);
     const ended = await burst(work, lane, delivery, untilMs);
-    if (isStopped(work)) return { kind: 'done' };
+    if (isStopped(work)) return undefined;
     // A lane that is interrupted repeatedly must release its lock as well.
     if (ended === undefined || (ended === 'interrupted' && monotonicMs() >= pauseMs)) {
-      const pauseEnd = await pause(work, lane, delivery);
-      if (pauseEnd !== 'goes-on') return pauseEnd;
+      if (!(await pause(work, lane, delivery))) return undefined;
       pauseMs = monotonicMs() + maxLockHoldMs;
     }
     if (ended === 'interrupted') {
       const next = await greetAgain(work, lane, delivery);
-      if ('kind' in next) return { kind: 'trouble', trouble: next };
+      if ('kind' in next) return next;
       delivery = next;
-    } else if (ended !== undefined) return { kind: 'trouble', trouble: ended };
+    } else if (ended !== undefined) return ended;
   }
 }
 
@@ -263,24 +251,21 @@ async function serve(work: Work, lane: ShipperLane): Promise<void> {
   const use = await withDelivery(deps, lane, cluster, names, (delivery, request) =>
     untilStopped(work, sendOverConnection(work, lane, delivery, request)),
   );
-  if (isStopped(work)) return;
-  if (use.kind === 'trouble') return noteTrouble(work, lane, use.trouble);
-  if (use.value.kind === 'trouble') return noteTrouble(work, lane, use.value.trouble);
+  const trouble = use.kind === 'used' ? use.value : use.trouble;
+  if (trouble !== undefined && !isStopped(work)) await noteTrouble(work, lane, trouble);
 }
 
 /** A hanging connection must not delay the shipper's end. */
-async function untilStopped({ stop }: Work, conversation: Promise<Ending>): Promise<Ending> {
-  let onStop = (): void => undefined;
-  const stopped = new Promise<Ending>((resolve) => {
-    onStop = () => {
-      resolve({ kind: 'done' });
-    };
-    stop.addEventListener('abort', onStop, { once: true });
-  });
+async function untilStopped<T>({ stop }: Work, conversation: Promise<T>): Promise<T | undefined> {
+  const over = new AbortController();
+  const stopped = once(stop, 'abort', { signal: over.signal }).then(
+    () => undefined,
+    () => undefined,
+  );
   try {
     return await Promise.race([conversation, stopped]);
   } finally {
-    stop.removeEventListener('abort', onStop);
+    over.abort();
   }
 }
 

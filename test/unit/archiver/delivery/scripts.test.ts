@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readCommitAnswers, readGreeting } from '../../../../src/archiver/delivery/answers.ts';
+import { readAnswers } from '../../../../src/archiver/delivery/answers.ts';
 import {
   commitScript,
   type DeliveryPlace,
@@ -59,7 +59,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
 
     const read = (at: DeliveryPlace, name: string) => readFileSync(join(at.archivedir, name), 'utf8');
     const commit = (at: DeliveryPlace, ...files: [string, number][]) =>
-      readCommitAnswers(
+      readAnswers(
         run(
           commitScript(
             at,
@@ -75,9 +75,10 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       arrive(earlier, a, 'part');
       arrive(earlier, b, 'no longer wanted');
       arrive(earlier, `.${a}.Xy12`, 'temporary');
-      const greeting = readGreeting(run(helloScript(at, [a])), at.archivedir);
+      const greeting = readAnswers(run(helloScript(at, [a])), at.archivedir);
       expect(greeting).toEqual({
         isReady: true,
+        files: [],
         resumeRequest: undefined,
         directory: realpathSync(at.archivedir),
         trouble: undefined,
@@ -90,9 +91,9 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
     test('hello finds a resume request', () => {
       const at = place();
       writeFileSync(join(at.archivedir, '.resume'), 'f00-12');
-      expect(readGreeting(run(helloScript(at, [])), at.archivedir).resumeRequest).toBe('f00-12');
+      expect(readAnswers(run(helloScript(at, [])), at.archivedir).resumeRequest).toBe('f00-12');
       writeFileSync(join(at.archivedir, '.resume'), 'two words\n');
-      expect(readGreeting(run(helloScript(at, [])), at.archivedir).resumeRequest).toBeUndefined();
+      expect(readAnswers(run(helloScript(at, [])), at.archivedir).resumeRequest).toBeUndefined();
     });
 
     test.each([
@@ -105,7 +106,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       const other = sentinel === undefined ? { ...at, archivedir: temporaryDirectory() } : at;
       if (sentinel !== undefined) writeFileSync(join(at.archivedir, '.pitrtools'), sentinel);
       arrive(other, a, 'bytes');
-      expect(readGreeting(run(helloScript({ ...other, run: 'r2' }, [])), other.archivedir)).toMatchObject({
+      expect(readAnswers(run(helloScript({ ...other, run: 'r2' }, [])), other.archivedir)).toMatchObject({
         isReady: false,
         trouble: { kind },
       });
@@ -117,9 +118,9 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
     test('hello distinguishes a directory that is missing from one that cannot be used', () => {
       const at = place();
       const missing = { ...at, archivedir: `${at.archivedir}/not there` };
-      expect(readGreeting(run(helloScript(missing, [])), 'x').trouble?.kind).toBe('no-directory');
+      expect(readAnswers(run(helloScript(missing, [])), 'x').trouble?.kind).toBe('no-directory');
       writeFileSync(join(at.archivedir, '.incoming'), 'a file in the way');
-      const { trouble } = readGreeting(run(helloScript(at, [])), at.archivedir);
+      const { trouble } = readAnswers(run(helloScript(at, [])), at.archivedir);
       expect(trouble?.reason).toMatch(/cannot be used: .*mkdir/);
     });
 
@@ -249,14 +250,11 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       const at = place();
       arrive(at, a, 'first');
       const file = traced(['sync'], { name: 'sync', when: `*${a}*` });
-      const first = readCommitAnswers(
-        run(commitScript(at, [{ name: a, size: 5 }]), file.path),
-        at.archivedir,
-      );
+      const first = readAnswers(run(commitScript(at, [{ name: a, size: 5 }]), file.path), at.archivedir);
       expect(first.files).toMatchObject([{ kind: 'failed', name: a }]);
       expect(existsSync(join(at.archivedir, a))).toBe(false);
       const directory = traced(['sync'], { name: 'sync', when: '.' });
-      const second = readCommitAnswers(
+      const second = readAnswers(
         run(commitScript(at, [{ name: a, size: 5 }]), directory.path),
         at.archivedir,
       );
@@ -266,7 +264,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
 );
 
 describe('answers that the scripts never make', () => {
-  const answer = (line: string) => readCommitAnswers([line], '/archive').files[0];
+  const answer = (line: string) => readAnswers([line], '/archive').files[0];
 
   test.each([
     `stored ${a} and more`,
@@ -287,6 +285,6 @@ describe('answers that the scripts never make', () => {
     expect(answer(`failed ${a} \x1b]0;x\x07${'y'.repeat(9999)}`)).toMatchObject({
       reason: expect.stringMatching(/^\\x1b\]0;x\\x07y{400,500} … \(10011 characters\)$/) as string,
     });
-    expect(readGreeting(['foreign \x1b[2J'], '/archive').trouble?.reason).toContain('\\x1b[2J');
+    expect(readAnswers(['foreign \x1b[2J'], '/archive').trouble?.reason).toContain('\\x1b[2J');
   });
 });

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { laneOf } from '../../../../src/archiver/lane/lane.ts';
-import { readLaneState, severityOfHealth } from '../../../../src/archiver/lane/state.ts';
+import { readLaneState, severities } from '../../../../src/archiver/lane/state.ts';
 import { layoutOf } from '../../../../src/archiver/layout.ts';
 import type { StandbyTarget } from '../../../../src/config/options-archiver.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
@@ -45,12 +45,12 @@ describe('the state of a lane', () => {
   });
 
   test('severity: what gets better by itself is a warning', () => {
-    expect(severityOfHealth('ok')).toBe('ok');
+    expect(severities.ok).toBe('ok');
     for (const health of ['unreachable', 'behind', 'no-space', 'slow'] as const) {
-      expect(severityOfHealth(health)).toBe('warning');
+      expect(severities[health]).toBe('warning');
     }
     for (const health of ['conflict', 'foreign', 'promoted', 'unsafe', 'abandoned', 'no-sentinel'] as const) {
-      expect(severityOfHealth(health)).toBe('critical');
+      expect(severities[health]).toBe('critical');
     }
   });
 });

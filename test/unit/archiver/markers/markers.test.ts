@@ -6,7 +6,6 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { layoutOf } from '../../../../src/archiver/layout.ts';
 import {
   canLeaveMarkers,
-  isConfigUnchanged,
   isProven,
   leaveMarkers,
   prepareMarkers,
@@ -16,7 +15,7 @@ import {
   withdrawMarkers,
 } from '../../../../src/archiver/markers/markers.ts';
 import { shipperPlaces } from '../../../../src/archiver/markers/places.ts';
-import { identityOf, type WalFile, walFileAt } from '../../../../src/archiver/wal/wal-file.ts';
+import { identityOf, isStill, type WalFile, walFileAt } from '../../../../src/archiver/wal/wal-file.ts';
 import { parseWalName } from '../../../../src/postgres/wal-name.ts';
 import { type RunCommand, runCommand } from '../../../../src/system/command.ts';
 
@@ -49,7 +48,7 @@ async function wal(name: string): Promise<WalFile> {
 
 async function adopt(): Promise<boolean> {
   await prepareMarkers(placesIn(), cluster, root);
-  const config = { file: iniFile(), identity: await identityOf(iniFile()) };
+  const config = { path: iniFile(), identity: await identityOf(iniFile()) };
   return (await stampConfig(runCommand, placesIn(), cluster, config)).isCurrent;
 }
 
@@ -143,7 +142,7 @@ describe('where no file can carry an exact time', () => {
   it('it is proven in writing, no less strictly', async () => {
     const places = placesIn();
     await prepareMarkers(places, cluster, root);
-    const config = { file: iniFile(), identity: await identityOf(iniFile()) };
+    const config = { path: iniFile(), identity: await identityOf(iniFile()) };
     const flaw = 'l_archivedir cannot keep the times of files exactly';
     expect(await stampConfig(coarse, places, cluster, config)).toEqual({ isCurrent: true, flaw });
     const [file, changed] = await Promise.all(names.slice(0, 2).map(wal));
@@ -174,7 +173,7 @@ describe('where no file can carry an exact time', () => {
   it('the writing is withdrawn with the markers, and none is left before their directory is made anew', async () => {
     const places = placesIn();
     await prepareMarkers(places, cluster, root);
-    const config = { file: iniFile(), identity: await identityOf(iniFile()) };
+    const config = { path: iniFile(), identity: await identityOf(iniFile()) };
     await stampConfig(coarse, places, cluster, config);
     const files = await Promise.all(names.map(wal));
     const proven = () => Promise.all(files.map((file) => isProven(places, cluster, iniFile(), file)));
@@ -193,7 +192,7 @@ describe('where no file can carry an exact time', () => {
     const refusing: RunCommand = () =>
       Promise.resolve({ kind: 'exited', code: 1, stdout: '', stderr: 'cp: unrecognized option' });
     await prepareMarkers(places, cluster, root);
-    const config = { file: iniFile(), identity: await identityOf(iniFile()) };
+    const config = { path: iniFile(), identity: await identityOf(iniFile()) };
     const { flaw } = await stampConfig(refusing, places, cluster, config);
     expect(flaw).toContain('cp: unrecognized option');
     const file = await wal(names[0] ?? '');
@@ -207,9 +206,9 @@ describe('where no file can carry an exact time', () => {
 describe('the stamp', () => {
   it('is not made from an INI that changed since it was read', async () => {
     await prepareMarkers(placesIn(), cluster, root);
-    const config = { file: iniFile(), identity: await identityOf(iniFile()) };
+    const config = { path: iniFile(), identity: await identityOf(iniFile()) };
     utimesSync(iniFile(), 9, 9);
-    expect(await isConfigUnchanged(config)).toBe(false);
+    expect(await isStill(config)).toBe(false);
     expect(await stampConfig(runCommand, placesIn(), cluster, config)).toEqual({ isCurrent: false });
     expect(existsSync(placesIn().stamp)).toBe(false);
   });
