@@ -15,7 +15,7 @@ afterEach(async () => {
 });
 
 test.each(failureMajors())(
-  'an archive_command that is not there is an alarm of the shipper, and the check names it, on PostgreSQL %i',
+  'the shipper notifies if archive_command does not exist, and the check names the missing program, on PostgreSQL %i',
   async (major) => {
     world = await createWorld({ major });
     const here = world;

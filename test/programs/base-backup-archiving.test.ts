@@ -9,7 +9,7 @@ const major = testMajors()[0] ?? 15;
 
 test.override({ major });
 
-test('-B refuses a primary whose archive_command names a program or an INI file that is not there', async ({
+test('-B refuses a primary whose archive_command names a program or an INI file that does not exist', async ({
   world,
 }) => {
   const { primary, standby } = await backupPair(world);

@@ -8,7 +8,7 @@ import { archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
 describe.each(failureMajors())('a recovery whose cmd_standby was killed, on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('goes past its target, to the end of the WAL, by -F999 --force', async ({ world }) => {
+  test('continues past its target to the end of the WAL with -F999 --force', async ({ world }) => {
     const pair = await makePair(world);
     const { primary, standby } = pair;
     await archiveRows(pair, 10);
