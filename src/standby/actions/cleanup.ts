@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { refusal } from '../../errors.ts';
 import { segmentContaining, type WalLayout } from '../../postgres/lsn.ts';
-import { compareWalNames, parseWalName, type SegmentName, type WalName } from '../../postgres/wal-name.ts';
+import { compareWalNames, type SegmentName, type WalName, walNamesAmong } from '../../postgres/wal-name.ts';
 import { fsyncPath } from '../../system/durable.ts';
 import { removeFile, rmdir } from '../../system/files.ts';
 import { readStarts } from '../archive/contents.ts';
@@ -95,8 +95,8 @@ async function findSuperseded(archivedir: string): Promise<readonly Superseded[]
   const directories = entries.filter((entry) => entry.isDirectory() && isSuperseded(entry.name));
   return Promise.all(
     directories.map(async ({ name: directory }) => {
-      const names = (await readdir(join(archivedir, directory))).map(parseWalName);
-      const files = names.filter((name): name is WalName => name.kind !== 'not-wal');
+      const names = await readdir(join(archivedir, directory));
+      const files = walNamesAmong(names);
       return { directory, files, hasOthers: files.length < names.length };
     }),
   );

@@ -5,10 +5,11 @@ import { parseHistory, type TimelineEntry } from '../../postgres/history.ts';
 import type { WalLayout } from '../../postgres/lsn.ts';
 import {
   type BackupName,
-  parseWalName,
+  historyName,
   type PartialName,
   type SegmentName,
   type WalName,
+  walNamesAmong,
 } from '../../postgres/wal-name.ts';
 import { readIfExists } from '../../system/durable.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
@@ -60,14 +61,24 @@ function segmentOf(start: FoundStart, fault: string | undefined): FoundSegment {
   return { name: start.name, bytes: typeof start.start === 'string' ? 0 : start.start.size, fault };
 }
 
+/** The ancestors of a timeline; undefined if its history file does not exist there. */
+export async function readHistory(
+  directory: string,
+  timeline: number,
+): Promise<readonly TimelineEntry[] | undefined> {
+  const { text: name } = historyName(timeline);
+  const content = await readIfExists(join(directory, name));
+  return content === undefined ? undefined : parseHistory(content.toString('utf8'), name);
+}
+
 export async function readHistories(directory: string, names: readonly WalName[]) {
   const histories = new Map<number, readonly TimelineEntry[]>();
   const bad: string[] = [];
   for (const name of names) {
     if (name.kind !== 'history') continue;
     try {
-      const text = await readIfExists(join(directory, name.text));
-      if (text !== undefined) histories.set(name.timeline, parseHistory(text.toString('utf8'), name.text));
+      const entries = await readHistory(directory, name.timeline);
+      if (entries !== undefined) histories.set(name.timeline, entries);
     } catch (error) {
       bad.push(`${name.text}: ${messageOf(error)}`);
     }
@@ -77,10 +88,7 @@ export async function readHistories(directory: string, names: readonly WalName[]
 
 export async function listWal(directory: string): Promise<readonly WalName[]> {
   const names = await readdir(directory).catch(() => []);
-  return names
-    .sort()
-    .map(parseWalName)
-    .filter((name): name is WalName => name.kind !== 'not-wal');
+  return walNamesAmong(names.sort());
 }
 
 /** Examines every file of archivedir, and the additional WAL in the data directory. */

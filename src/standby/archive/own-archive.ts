@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { messageOf, refusal } from '../../errors.ts';
-import { parseWalName, type WalName } from '../../postgres/wal-name.ts';
+import { type WalName, walNamesAmong } from '../../postgres/wal-name.ts';
 import { readSentinel, type Sentinel, sentinelName } from '../../system/sentinel.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 
@@ -22,8 +22,7 @@ export async function readArchive(
       const reason = `it has no ${sentinelName}: it is not the archive, or not mounted`;
       return { kind: 'unusable', reason };
     }
-    const files = names.map(parseWalName).filter((name): name is WalName => name.kind !== 'not-wal');
-    return { kind: 'archive', archive: { directory, sentinel, files } };
+    return { kind: 'archive', archive: { directory, sentinel, files: walNamesAmong(names) } };
   } catch (error) {
     return { kind: 'unusable', reason: messageOf(error) };
   }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { messageOf } from '../../../errors.ts';
 import { parseWalPosition, type WalPosition, walPositionSql } from '../../../postgres/backup-sql.ts';
 import type { WalLayout } from '../../../postgres/lsn.ts';
-import { parseWalName, type WalName } from '../../../postgres/wal-name.ts';
+import { type WalName, walNamesAmong } from '../../../postgres/wal-name.ts';
 import { succeeded } from '../../../system/command.ts';
 import { exists } from '../../../system/durable.ts';
 import { readRecord, type StandbyRecord } from '../../backup-record/record.ts';
@@ -96,9 +96,7 @@ async function findMissingConfiguration(
 }
 
 async function listArchived(place: LocalPlace): Promise<readonly WalName[]> {
-  if (!place.hasArchivedir) return [];
-  const names = (await readdir(place.archivedir)).map(parseWalName);
-  return names.filter((name): name is WalName => name.kind !== 'not-wal');
+  return place.hasArchivedir ? walNamesAmong(await readdir(place.archivedir)) : [];
 }
 
 /** A record that cannot be read is replaced; but it may have said that a failover is not finished. */
