@@ -1,19 +1,60 @@
 import { PitrError } from '../../../../errors.ts';
 import { type BackupLabel, parseBackupLabel } from '../../../../postgres/backup-label.ts';
-import { parseStoppedBackup, startBackupSql, stopBackupSql } from '../../../../postgres/backup-sql.ts';
+import {
+  parseStoppedBackup,
+  sessionsNamingSql,
+  startBackupSql,
+  stopBackupSql,
+} from '../../../../postgres/backup-sql.ts';
 import { parseLsn } from '../../../../postgres/lsn.ts';
+import { systemClock } from '../../../../system/clock.ts';
 import type { BackupRecord } from '../../../backup-record/record.ts';
 import { explainUnarchived } from '../../../primary/archiver-statistics.ts';
+import { findExclusiveBackup } from '../../../primary/backup-in-progress.ts';
 import { checkpointLimitMs } from '../../../primary/checkpoint.ts';
 import type { Primary } from '../../../primary/primary.ts';
 import { isRemoteFile, readRemoteFile } from '../../../primary/remote-files.ts';
 import type { Query } from '../../../primary/session.ts';
-import type { BackupContext } from '../context.ts';
+import { type BackupContext, needed } from '../context.ts';
 import { recordOfStart, startIn, stopAt } from '../record-parts.ts';
-import { abandonStart } from './abandon-start.ts';
 import { forgetBackup, noteBackup } from './backup-note.ts';
-import { helperSchemaOf } from './helper-schema.ts';
 import { refuseNewInMap } from './tablespaces-meanwhile.ts';
+
+/** The schema of the functions that begin and end a backup. */
+export function helperSchemaOf({ facts }: Pick<Primary, 'facts'>): string {
+  return needed(facts.helperSchema, 'the schema of the helper functions');
+}
+
+const pollMs = 1000;
+
+/**
+ * Ends an exclusive backup whose start was not answered. The primary continues its checkpoint even if the session is
+ * lost, and is in backup mode afterwards. Until then there is no label by which the backup could be ended.
+ */
+export async function abandonStart(
+  { deps, primary }: BackupContext,
+  label: string,
+  pause = systemClock().pause,
+): Promise<void> {
+  const limitMs = deps.settings.wal_timeout * 1000;
+  const startMs = deps.monotonicMs();
+  for (;;) {
+    // This order is necessary: if the start completes between the two queries, the label exists.
+    const isUnderWay = (await primary.queryAside(sessionsNamingSql(label))).length > 0;
+    const current = await findExclusiveBackup({ facts: primary.facts, query: primary.queryAside });
+    if (!isUnderWay) {
+      if (current?.label === label)
+        await primary.queryAside(stopBackupSql(helperSchemaOf(primary), label), limitMs);
+      return;
+    }
+    if (deps.monotonicMs() - startMs > limitMs) {
+      throw new PitrError(
+        `the primary is still beginning the backup "${label}"; the next -B ends it, and so does -A stop_basebackup`,
+      );
+    }
+    await pause(pollMs);
+  }
+}
 
 /** `starting`: the primary was asked to begin a backup, and has not answered yet. */
 export type BackupOnPrimary = 'none' | 'starting' | 'active' | 'ended';

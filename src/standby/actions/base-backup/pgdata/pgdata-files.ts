@@ -1,6 +1,6 @@
 import { lstat, readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PitrError } from '../../../../errors.ts';
+import { PitrError, refusal } from '../../../../errors.ts';
 import {
   ensureDirectory,
   exists,
@@ -9,16 +9,31 @@ import {
   removeDurably,
 } from '../../../../system/durable.ts';
 import { removeTree, rename, symlink, unlink } from '../../../../system/files.ts';
+import { readPostmaster } from '../../../../system/postmaster.ts';
 import { type BackupRecord, recordFileName } from '../../../backup-record/record.ts';
-import type { LocalPlace } from '../../../host/place.ts';
+import { type LocalPlace, serverObjections } from '../../../host/place.ts';
 import { filledDirectories, outsidePgdata, rewriteTablespaceMap } from '../../../host/tablespaces.ts';
 import { isEmptied, readWalLink, type WalLink } from '../../../host/wal-link.ts';
 import { incompleteControlFile } from '../../../server/data-directory.ts';
 import { makeForServer, openToGroup, writeForServer } from '../../../server/server-modes.ts';
+import { isOverruled } from '../../../steps/objections.ts';
 import type { BackupContext } from '../context.ts';
 import type { BackupFacts } from '../facts.ts';
 import type { StoppedOnPrimary } from '../on-primary/primary-backup.ts';
-import { refuseServerStartedMeanwhile } from './started-meanwhile.ts';
+
+/**
+ * Refuses if a server was started on pgdata since the first check. The checkpoint at the start of the backup, or the
+ * transfer by pg_basebackup, takes long enough for an operator to start one.
+ */
+export async function refuseServerStartedMeanwhile({ place, force }: BackupFacts): Promise<void> {
+  const now = { ...place, postmaster: await readPostmaster(place.pgdata) };
+  const [objection] = serverObjections(now).filter((one) => !isOverruled(one, force));
+  if (objection === undefined) return;
+  throw refusal(objection.message, {
+    detail: 'This was not the case when the run began. Nothing was copied over it.',
+    hint: objection.hint,
+  });
+}
 
 /** The state of pgdata before this run made it unable to start. It is restored as long as no byte has changed. */
 export interface Before {

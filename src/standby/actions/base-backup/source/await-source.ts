@@ -7,8 +7,7 @@ import type { Primary } from '../../../primary/primary.ts';
 import { type Look, waitUntil } from '../../../server/wait.ts';
 import type { BackupContext } from '../context.ts';
 import { nudgeArchiver, nudgesAtTimes } from '../wal/nudge.ts';
-import { askState } from './facts.ts';
-import type { SourceState } from './state.ts';
+import { askState, type SourceState } from './facts.ts';
 
 /** The server may make its own restartpoint this much later than checkpoint_timeout. */
 const marginS = 60;

@@ -14,8 +14,8 @@ import { askClock } from '../on-primary/primary-backup.ts';
 import { refuseNewReceived } from '../on-primary/tablespaces-meanwhile.ts';
 import { recordOfStart, startIn } from '../record-parts.ts';
 import { type ReceivedBackup, secondsBetween } from '../results.ts';
+import { type Ending, type Received, runPgBasebackup, streamingOf } from './pg-basebackup.ts';
 import { receivingDirectory, type ReceivingPlace, receivingPlaces } from './places.ts';
-import { type Ending, type Received, runPgBasebackup, streamingOf } from './run-pg-basebackup.ts';
 
 /** Removes the received files, including those of a killed run. */
 export async function removeReceived(place: ReceivingPlace): Promise<void> {

@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parseLsn } from '../../../../../../src/postgres/lsn.ts';
 import type { BackupContext } from '../../../../../../src/standby/actions/base-backup/context.ts';
-import { abandonStart } from '../../../../../../src/standby/actions/base-backup/on-primary/abandon-start.ts';
 import {
   noteBackup,
   readNotedBackup,
 } from '../../../../../../src/standby/actions/base-backup/on-primary/backup-note.ts';
 import {
   abandonBackup,
+  abandonStart,
   type BackupOnPrimary,
   endLeftover,
   startBackup,

@@ -3,13 +3,13 @@ import { capabilitiesOf } from '../../../../../../src/postgres/capabilities.ts';
 import { parseVersion } from '../../../../../../src/postgres/version.ts';
 import { comparisonFor } from '../../../../../../src/standby/actions/base-backup/copy/comparison.ts';
 import { planBaseBackup } from '../../../../../../src/standby/actions/base-backup/plan.ts';
-import type { SourceFacts } from '../../../../../../src/standby/actions/base-backup/source/facts.ts';
-import { findUnplaced, locatedOn } from '../../../../../../src/standby/actions/base-backup/source/origin.ts';
-import { rulesForSource } from '../../../../../../src/standby/actions/base-backup/source/own-files.ts';
 import {
   parseSourceState,
+  type SourceFacts,
   sourceStateSql,
-} from '../../../../../../src/standby/actions/base-backup/source/state.ts';
+} from '../../../../../../src/standby/actions/base-backup/source/facts.ts';
+import { findUnplaced, locatedOn } from '../../../../../../src/standby/actions/base-backup/source/origin.ts';
+import { rulesForSource } from '../../../../../../src/standby/actions/base-backup/source/own-files.ts';
 import { dataRules } from '../../../../../../src/standby/host/copy-rules.ts';
 import { backupFacts, completeBackup, localPlace, primaryFacts } from '../facts-kit.ts';
 

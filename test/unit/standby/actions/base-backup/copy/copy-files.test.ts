@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { judgeDeviation } from '../../../../../../src/standby/actions/base-backup/copy/check-copy.ts';
+import { judgeDeviation } from '../../../../../../src/standby/actions/base-backup/copy/copy-files.ts';
 
 const file = { path: 'base/1/2', size: 100, isLink: false };
 
