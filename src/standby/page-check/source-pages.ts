@@ -66,12 +66,13 @@ export function parseSourcePage(
   return { kind: 'page', ...page, changedS: Number(changed), bornS };
 }
 
+/** Reads each page once, into `found`. */
 async function askOnce(
   { shell, facts }: PageSource,
   pages: readonly BadPage[],
   layout: PageLayout,
-): Promise<SourcePage[]> {
-  const found: SourcePage[] = [];
+  found: Map<BadPage, SourcePage>,
+): Promise<void> {
   for (let from = 0; from < pages.length; from += batchPages) {
     const batch = pages.slice(from, from + batchPages);
     const scripts = batch.map((page) =>
@@ -82,13 +83,9 @@ async function askOnce(
       throw new PitrError(
         `${shell.target.host} answered for ${Math.floor(lines.length / 2)} of ${batch.length} pages`,
       );
-    found.push(
-      ...batch.map(({ block }, index) =>
-        parseSourcePage(lines.slice(2 * index, 2 * index + 2), block, layout),
-      ),
-    );
+    for (const [index, page] of batch.entries())
+      found.set(page, parseSourcePage(lines.slice(2 * index, 2 * index + 2), page.block, layout));
   }
-  return found;
 }
 
 /** Reads these pages from the server they came from; bad ones are read again a few times. */
@@ -98,20 +95,16 @@ export async function readSourcePages(
   layout: PageLayout,
   pause: (ms: number) => Promise<void>,
 ): Promise<readonly SourcePage[]> {
-  const found = await askOnce(server, pages, layout);
+  const found = new Map<BadPage, SourcePage>();
+  await askOnce(server, pages, layout, found);
   for (let attempt = 2; attempt <= attempts; attempt += 1) {
-    const again = [...found.keys()].filter((index) => {
-      const source = found[index];
+    const again = pages.filter((page) => {
+      const source = found.get(page);
       return source?.kind === 'page' && source.state === 'bad';
     });
     if (again.length === 0) break;
     await pause(retryMs);
-    const next = await askOnce(
-      server,
-      again.flatMap((index) => pages[index] ?? []),
-      layout,
-    );
-    for (const [place, index] of again.entries()) found[index] = next[place] ?? { kind: 'gone' };
+    await askOnce(server, again, layout, found);
   }
-  return found;
+  return pages.flatMap((page) => found.get(page) ?? []);
 }
