@@ -128,9 +128,12 @@ test.each([
 });
 
 test.each([
-  ['rsync  version 3.2.7  protocol version 31', { major: 3, num: 30_207 }],
-  ['rsync  version v3.4.1  protocol version 32', { major: 3, num: 30_401 }],
-  ['rsync  version 2.6.9  protocol version 29', { major: 2, num: 20_609 }],
+  ['rsync  version 3.2.7  protocol version 31', { major: 3, num: 30_207, hasZstd: false }],
+  [
+    'rsync  version v3.4.1  protocol version 32\nCompress list:\n    zstd lz4 zlibx',
+    { major: 3, num: 30_401, hasZstd: true },
+  ],
+  ['rsync  version 2.6.9  protocol version 29', { major: 2, num: 20_609, hasZstd: false }],
   ['openrsync: protocol version 29', undefined],
 ])('the version in "%s"', (text, expected) => {
   expect(parseRsyncVersion(text)).toEqual(expected);
