@@ -103,7 +103,7 @@ async function checkRoot(context: BackupContext, root: CopyRoot): Promise<number
 }
 
 /** Compares the copy with the plan: every file must exist and have its size. Returns how many bytes were transferred again. */
-export async function checkCopy(context: BackupContext, { roots }: CopyPlan): Promise<number> {
+async function checkCopy(context: BackupContext, { roots }: CopyPlan): Promise<number> {
   let moved = 0;
   for (const root of roots) moved += await checkRoot(context, root);
   return moved;

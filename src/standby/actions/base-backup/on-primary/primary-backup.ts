@@ -21,7 +21,7 @@ import { forgetBackup, noteBackup } from './backup-note.ts';
 import { refuseNewInMap } from './tablespaces-meanwhile.ts';
 
 /** The schema of the functions that begin and end a backup. */
-export function helperSchemaOf({ facts }: Pick<Primary, 'facts'>): string {
+function helperSchemaOf({ facts }: Pick<Primary, 'facts'>): string {
   return needed(facts.helperSchema, 'the schema of the helper functions');
 }
 

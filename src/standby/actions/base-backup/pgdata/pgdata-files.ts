@@ -25,7 +25,7 @@ import type { StoppedOnPrimary } from '../on-primary/primary-backup.ts';
  * Refuses if a server was started on pgdata since the first check. The checkpoint at the start of the backup, or the
  * transfer by pg_basebackup, takes long enough for an operator to start one.
  */
-export async function refuseServerStartedMeanwhile({ place, force }: BackupFacts): Promise<void> {
+async function refuseServerStartedMeanwhile({ place, force }: BackupFacts): Promise<void> {
   const now = { ...place, postmaster: await readPostmaster(place.pgdata) };
   const [objection] = serverObjections(now).filter((one) => !isOverruled(one, force));
   if (objection === undefined) return;

@@ -22,7 +22,7 @@ function facts({ phase, planned, done }: ProgressState) {
 }
 
 /** For a log: one line for each phase, and one at regular intervals in between. */
-export function progressLog(log: Log, everyMs: number, nowMs: () => number): Watcher {
+function progressLog(log: Log, everyMs: number, nowMs: () => number): Watcher {
   let last: ProgressState | undefined;
   // The workers may change between tablespaces and data repeatedly.
   const said = new Set<ProgressState['phase']>();
