@@ -10,7 +10,7 @@ import { sayWherePrimaryIsHere } from '../primary/primary-is-here.ts';
 import { writeRecoverySettings } from '../recovery/files.ts';
 import { removeGuard } from '../recovery/guard.ts';
 import { newBackup, noStandbyObjections } from '../recovery/no-standby.ts';
-import { recoveryPlace, streamingOf } from '../recovery/place.ts';
+import { presentTriggerFile, recoveryPlace, streamingOf } from '../recovery/place.ts';
 import { type RecoverySettings, recoverySettings } from '../recovery/settings.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 import { findServer, type FoundServer } from '../server/find-server.ts';
@@ -22,8 +22,8 @@ import { waitUntilStreaming } from '../server/streaming.ts';
 import { perform } from '../steps/carry-out.ts';
 import { noForce } from '../steps/force.ts';
 import { type Objection, refuseOn, runningObjection } from '../steps/objections.ts';
-import { type ServerContext, type ServerStep, serverSteps } from '../steps/server-steps.ts';
-import type { StepTable } from '../steps/step-table.ts';
+import { type ServerContext, serverStep, serverSteps } from '../steps/server-steps.ts';
+import type { StepsOf } from '../steps/step-table.ts';
 
 export interface StartFacts {
   readonly directory: DataDirectory;
@@ -40,11 +40,6 @@ export interface StartFacts {
   /** Settings that are lower here than pg_control demands. */
   readonly lowLimits: readonly LowLimit[];
 }
-
-export type StartStep =
-  | Exclude<ServerStep, { readonly kind: 'stop-server' }>
-  | { readonly kind: 'write-settings'; readonly settings: RecoverySettings; readonly streams: boolean }
-  | { readonly kind: 'see-it-stream' };
 
 function archiveObjections({
   archive,
@@ -108,10 +103,9 @@ async function observe({ server, directory, postmaster }: FoundServer): Promise<
   const { deps, capabilities } = server;
   const { settings } = deps;
   const archive = await requireArchive(settings.archivedir, directory);
-  const configuration = await readConfiguration(settings, 'standby', capabilities.version.major);
+  const configuration = await readConfiguration(server, 'standby');
   const streaming = streamingOf(server);
   const place = await recoveryPlace(server, configuration);
-  const trigger = capabilities.triggerFile === undefined ? undefined : streaming?.triggerFile;
   return {
     directory,
     postmaster,
@@ -120,7 +114,7 @@ async function observe({ server, directory, postmaster }: FoundServer): Promise<
     copies: await planConfCopies(settings, 'standby'),
     settings: recoverySettings(capabilities, { kind: 'standby', streaming }, place),
     streams: streaming !== undefined,
-    triggerFile: trigger !== undefined && (await exists(trigger)) ? trigger : undefined,
+    triggerFile: streaming === undefined ? undefined : await presentTriggerFile(server),
     hasFirstSegment: await hasFirstSegment(directory, archive),
     // A running server is refused anyway.
     lowLimits:
@@ -135,29 +129,31 @@ function describeSettings(settings: RecoverySettings): string {
   return settings.signal === undefined ? names : `${names}; and ${settings.signal}`;
 }
 
-const startSteps: StepTable<StartStep, ServerContext> = {
+const startSteps = {
   ...serverSteps,
-  'write-settings': {
+  'write-settings': serverStep<{ readonly settings: RecoverySettings; readonly streams: boolean }>({
     say: ({ settings, streams }) =>
       `write the recovery settings (${streams ? 'streaming, with the archive to fall back on' : 'from the archive'}): ${describeSettings(settings)}`,
     run: async ({ server }, { settings }) => {
       await removeGuard(server.pgdata);
       await writeRecoverySettings(server, 'standby', settings);
     },
-  },
-  'see-it-recover': {
+  }),
+  'see-it-recover': serverStep({
     ...serverSteps['see-it-recover'],
     run: (context) =>
       mustRecover(context, {
         mayBeOpen: false,
         message: 'the standby was started, but is not seen recovering',
       }),
-  },
-  'see-it-stream': {
+  }),
+  'see-it-stream': serverStep({
     say: () => 'wait until it is seen streaming from the primary',
     run: seeItStream,
-  },
+  }),
 };
+
+type StartStep = StepsOf<typeof startSteps>;
 
 /**
  * The server keeps running if streaming does not start: it replays the WAL that arrives in the archive, and asks the

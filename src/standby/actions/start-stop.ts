@@ -12,13 +12,8 @@ import { observeServer, requireClearPostmaster, type ServerState } from '../serv
 import { perform } from '../steps/carry-out.ts';
 import { type Force, noForce } from '../steps/force.ts';
 import { type Objection, refuseOn, runningObjection, sayOverruled } from '../steps/objections.ts';
-import { type ServerContext, serverSteps } from '../steps/server-steps.ts';
-import type { StepTable } from '../steps/step-table.ts';
-
-type ControlStep =
-  | { readonly kind: 'start-server'; readonly configuration: ServerConfiguration }
-  | { readonly kind: 'stop-server'; readonly pid: number }
-  | { readonly kind: 'see-it-run' };
+import { type ServerContext, serverStep, serverSteps } from '../steps/server-steps.ts';
+import type { StepsOf } from '../steps/step-table.ts';
 
 export interface ControlFacts {
   readonly directory: DataDirectory;
@@ -93,24 +88,25 @@ async function seeItRun(context: ServerContext): Promise<void> {
   context.server.deps.report(kind === 'recovering' ? 'server started as a standby' : 'server started');
 }
 
-const controlSteps: StepTable<ControlStep, ServerContext> = {
+const controlSteps = {
   ...serverSteps,
-  'stop-server': {
+  'stop-server': serverStep<{ readonly pid: number }>({
     ...serverSteps['stop-server'],
     say: ({ pid }) => `stop the server (pid ${pid}) fast, and wait for its end`,
-  },
-  'see-it-run': {
+  }),
+  'see-it-run': serverStep({
     say: () => 'wait until it is seen recovering or serving',
     run: seeItRun,
-  },
+  }),
 };
+
+type ControlStep = StepsOf<typeof controlSteps>;
 
 /** `-A start`: starts the server in whatever mode its data directory says. */
 export async function startServer(deps: StandbyDeps, options: ActionOptions): Promise<number> {
   const { server, directory, postmaster } = await findServer(deps, 'start');
   const role = isInFailoverConfiguration(directory.record) ? 'failover' : 'standby';
-  const { major } = server.capabilities.version;
-  const configuration = await readConfiguration(deps.settings, role, major);
+  const configuration = await readConfiguration(server, role);
   const steps = planStart({ directory, postmaster, configuration });
   await perform(deps, options, steps, controlSteps, { server, started: notStartedHere });
   return 0;

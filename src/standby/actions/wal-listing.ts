@@ -1,13 +1,13 @@
-import { messageOf, refusal } from '../../errors.ts';
+import { messageOf } from '../../errors.ts';
 import { capabilitiesOf } from '../../postgres/capabilities.ts';
 import { formatLsn, nameOf, segmentNumber } from '../../postgres/lsn.ts';
 import { findVersion } from '../../postgres/version.ts';
-import { readSentinel } from '../../system/sentinel.ts';
 import { type ArchiveContents, readContents } from '../archive/contents.ts';
 import { describeOthers, describeTimeline } from '../archive/describe.ts';
 import { firstSegment } from '../archive/first-segment.ts';
 import { lastCommit } from '../archive/last-commit.ts';
 import { listTimelines } from '../archive/listing.ts';
+import { requireArchive } from '../archive/own-archive.ts';
 import { latestTimeline, pathTo, type TimelinePath } from '../archive/timelines.ts';
 import { type Walk, walk } from '../archive/walk.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -38,17 +38,12 @@ function standIn({ settings }: StandbyDeps) {
 
 async function contentsOf(deps: StandbyDeps, directory: DataDirectory | string): Promise<ArchiveContents> {
   const { archivedir } = deps.settings;
-  const sentinel = await readSentinel(archivedir).catch((error: unknown) => messageOf(error));
-  if (typeof sentinel !== 'object') {
-    throw refusal(`cannot use archivedir "${archivedir}"`, {
-      detail: sentinel ?? 'it has no .pitrtools: it is not the archive, or not mounted',
-      hint: 'Mount it, or make it with: cmd_standby -C … -I',
-    });
-  }
+  const place = typeof directory === 'string' ? standIn(deps) : directory;
+  // WAL of another cluster is listed as well.
+  const { sentinel } = await requireArchive(archivedir, { pgdata: place.pgdata, control: undefined });
   const { systemIdentifier, promotedAtTimeline: promoted } = sentinel;
   deps.report(`WAL of cluster ${systemIdentifier} in ${archivedir}`);
   if (promoted !== undefined) deps.report(`Marked as promoted at timeline ${promoted}`);
-  const place = typeof directory === 'string' ? standIn(deps) : directory;
   return readContents(archivedir, place, systemIdentifier);
 }
 

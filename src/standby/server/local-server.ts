@@ -79,16 +79,23 @@ async function pgCtl(
   return deps.run({ program: command.program, args: all }, { limitMs: pgCtlLimitMs });
 }
 
-function siteLimitMs(deps: StandbyDeps): number {
-  return deps.settings.start_timeout * 1000;
-}
-
-function requireSuccess(result: CommandResult, what: string): void {
+async function mustSucceed(what: string, running: Promise<CommandResult>): Promise<void> {
+  const result = await running;
   if (succeeded(result)) return;
   const said = result.stdout.trim();
   throw new PitrError(`${what} failed`, {
     detail: `${describeResult(result)}${said === '' ? '' : `; ${said}`}`,
   });
+}
+
+type OwnCommand = 'start_command' | 'stop_command' | 'restart_command' | 'promote_command';
+
+/** Runs the site's own command for this, if the INI file has one: a service manager may have to know. Returns whether it has. */
+async function runOwnCommand({ deps }: Server, key: OwnCommand): Promise<boolean> {
+  const { [key]: own, start_timeout: limitS } = deps.settings;
+  if (own === undefined) return false;
+  await mustSucceed(`${key} "${own}"`, runSiteCommand(deps, own, limitS * 1000));
+  return true;
 }
 
 /**
@@ -110,12 +117,10 @@ export async function startServerProgram(
 ): Promise<Started> {
   const { deps, pgdata } = server;
   const started = await beforeStart(deps);
-  const { start_command: own } = deps.settings;
   // Files that were just written to pgdata must also exist after a crash.
   await fsyncPath(pgdata);
   deps.report('server starting');
-  if (own === undefined) await startByPgCtl(server, configuration, started);
-  else requireSuccess(await runSiteCommand(deps, own, siteLimitMs(deps)), `start_command "${own}"`);
+  if (!(await runOwnCommand(server, 'start_command'))) await startByPgCtl(server, configuration, started);
   await waitForPidFile(deps);
   return started;
 }
@@ -144,15 +149,11 @@ async function stopped(pgdata: string): Promise<Look<undefined>> {
 /** Stops the server by a fast shutdown. Returns when none of its processes is left. */
 export async function stopServerProgram(server: Server): Promise<void> {
   const { deps, pgdata } = server;
-  const { stop_command: own, start_timeout: limitS } = deps.settings;
-  const result =
-    own === undefined
-      ? await pgCtl(server, ['-m', 'fast', '-W', 'stop'])
-      : await runSiteCommand(deps, own, siteLimitMs(deps));
-  requireSuccess(result, own === undefined ? 'pg_ctl stop' : `stop_command "${own}"`);
+  if (!(await runOwnCommand(server, 'stop_command')))
+    await mustSucceed('pg_ctl stop', pgCtl(server, ['-m', 'fast', '-W', 'stop']));
   await mustBecome(
     deps,
-    limitS,
+    deps.settings.start_timeout,
     () => stopped(pgdata),
     (detail) =>
       new PitrError(`the server in "${pgdata}" has not stopped`, {
@@ -162,30 +163,21 @@ export async function stopServerProgram(server: Server): Promise<void> {
   );
 }
 
-/** Uses the site's own command if there is one, because a service manager may have to know of the stop. */
 export async function restartServerProgram(
   server: Server,
   configuration: ServerConfiguration,
 ): Promise<Started> {
-  const { deps } = server;
-  const { restart_command: own } = deps.settings;
-  if (own === undefined) {
+  const started = await beforeStart(server.deps);
+  if (!(await runOwnCommand(server, 'restart_command'))) {
     await stopServerProgram(server);
     return startServerProgram(server, configuration);
   }
-  const started = await beforeStart(deps);
-  requireSuccess(await runSiteCommand(deps, own, siteLimitMs(deps)), `restart_command "${own}"`);
-  await waitForPidFile(deps);
+  await waitForPidFile(server.deps);
   return started;
 }
 
 /** Asks a standby to end its recovery (9.1 and later) and returns at once. */
 export async function promoteServerProgram(server: Server): Promise<void> {
-  const { deps } = server;
-  const { promote_command: own } = deps.settings;
-  const result =
-    own === undefined
-      ? await pgCtl(server, ['-W', 'promote'])
-      : await runSiteCommand(deps, own, siteLimitMs(deps));
-  requireSuccess(result, own === undefined ? 'pg_ctl promote' : `promote_command "${own}"`);
+  if (!(await runOwnCommand(server, 'promote_command')))
+    await mustSucceed('pg_ctl promote', pgCtl(server, ['-W', 'promote']));
 }

@@ -37,8 +37,7 @@ export async function askServer(server: Server): Promise<OwnArchiving> {
 
 /** The settings in the files that a promoted server reads. */
 async function askFiles(server: Server): Promise<OwnArchiving> {
-  const { major } = server.capabilities.version;
-  const configuration = await readConfiguration(server.deps.settings, 'failover', major);
+  const configuration = await readConfiguration(server, 'failover');
   const start = startParameters(server, 'failover', configuration);
   const values = await parametersOfFiles(server, names, start);
   if (values.has('archive_mode') && values.has('archive_command')) return known(values);

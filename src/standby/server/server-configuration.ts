@@ -5,6 +5,7 @@ import type { Capabilities } from '../../postgres/capabilities.ts';
 import { settingsIn } from '../../postgres/settings-file.ts';
 import { exists, readIfExists } from '../../system/durable.ts';
 import { shellQuote } from '../../system/shell-quote.ts';
+import type { Server } from './server.ts';
 
 /** One of the INI file's two sets of configuration files: for the standby, or for a promoted server. */
 export type ConfigurationRole = 'standby' | 'failover';
@@ -87,12 +88,11 @@ export function commandLineParameters(
 
 /** The configuration as it will be when the INI file's files have been copied. */
 export async function readConfiguration(
-  settings: StandbySettings,
+  { deps: { settings }, capabilities }: Server,
   role: ConfigurationRole,
-  major: string,
 ): Promise<ServerConfiguration> {
   const sources = configurationSources(settings, role);
-  const configFile = await configFileOf(settings, sources, major);
+  const configFile = await configFileOf(settings, sources, capabilities.version.major);
   const text = await readIfExists(sources.conf ?? configFile);
   const inFile = settingsIn(text?.toString('utf8') ?? '');
   const parameters = commandLineParameters(settings, sources, configFile, inFile);

@@ -44,15 +44,15 @@ async function isServerOf(pgdata: string, sql: LocalSql): Promise<boolean> {
  * that port, such as a primary on this host. The server must therefore prove first that it is ours.
  */
 export async function withLocalServer<T>(
-  { deps, pgdata, capabilities }: Server,
+  server: Server,
   use: (sql: LocalSql) => Promise<T>,
   limitMs = sqlLimitMs,
 ): Promise<LocalResult<T>> {
-  const { settings } = deps;
+  const { deps, pgdata } = server;
   const postmaster = await readPostmaster(pgdata);
   const addressAs = async (role: ConfigurationRole): Promise<LocalServer> => {
-    const { inFile } = await readConfiguration(settings, role, capabilities.version.major);
-    return localServerAt(settings, postmaster, inFile);
+    const { inFile } = await readConfiguration(server, role);
+    return localServerAt(deps.settings, postmaster, inFile);
   };
   const address = await addressAs('standby');
   const first = await logIn(deps, address, limitMs, use);
@@ -182,12 +182,8 @@ export async function observeServer(server: Server, started = notStartedHere): P
   if (answer.kind === 'answered') {
     const { recovering, replayed } = answer.value;
     if (!recovering) return { kind: 'production', answers: true };
-    return {
-      kind: 'recovering',
-      answers: true,
-      replayed: lsnOf(replayed),
-      progress: `${progress} ${replayed}`,
-    };
+    const replayedLsn = lsnOf(replayed);
+    return { kind: 'recovering', answers: true, replayed: replayedLsn, progress: `${progress} ${replayed}` };
   }
   deps.log.debug(`the server does not answer: ${answer.reason}`);
   if (control === undefined || (await isFromBefore(control, pgdata, started)))

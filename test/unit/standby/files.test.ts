@@ -124,12 +124,14 @@ describe('configuration files', () => {
     writeFileSync(first, 'one');
     for (const path of [second, join(pgdata, 'postgresql.conf')]) writeFileSync(path, 'two');
     const deps = depsWith({ pg_conf: first, pg_conf_failover: second });
-    const conf = await failoverConf(deps, '15');
+    const conf = await failoverConf(serverOf(deps, directory('15').capabilities));
     expect(conf?.files).toEqual([
       { key: 'pg_conf_failover', from: second, to: join(pgdata, 'postgresql.conf') },
     ]);
     expect(conf?.mustRestart).toBe(false);
-    expect(await failoverConf(depsWith({ pg_conf: first }), '15')).toBeUndefined();
+    expect(
+      await failoverConf(serverOf(depsWith({ pg_conf: first }), directory('15').capabilities)),
+    ).toBeUndefined();
   });
 
   test('stay where they are with no_copy_conf, but must be there', async () => {

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { sqlLiteral } from '../../../postgres/quoting.ts';
 import { readIfExists } from '../../../system/durable.ts';
 import type { Server } from '../../server/server.ts';
-import { mustAnswer, type ServerState, withLocalServer } from '../../server/server-state.ts';
+import { mustAnswer, rowsOf, type ServerState } from '../../server/server-state.ts';
 
 const parameter = 'recovery_min_apply_delay';
 
@@ -25,12 +25,11 @@ export async function observeDelay(server: Server, state: ServerState): Promise<
   if (!capabilities.hasRecoveryMinApplyDelay || state.kind !== 'recovering' || !state.answers)
     return undefined;
   if (capabilities.recoveryConf === 'recovery.conf') return inRecoveryConf(server);
-  const answer = await withLocalServer(server, (sql) =>
-    sql(
-      `SELECT current_setting(name) AS value, sourcefile FROM pg_settings WHERE name = '${parameter}' AND setting <> '0'`,
-    ),
+  const rows = await rowsOf(
+    server,
+    `SELECT current_setting(name) AS value, sourcefile FROM pg_settings WHERE name = '${parameter}' AND setting <> '0'`,
   );
-  const row = answer.kind === 'answered' ? answer.value[0] : undefined;
+  const row = rows?.[0];
   if (row === undefined) return undefined;
   const value = String(row['value']);
   const isOwn = String(row['sourcefile']).endsWith('postgresql.auto.conf');

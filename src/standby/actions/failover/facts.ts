@@ -1,14 +1,12 @@
-import { messageOf } from '../../../errors.ts';
 import type { LowLimit } from '../../../postgres/standby-limits.ts';
-import { exists } from '../../../system/durable.ts';
 import { readPostmaster } from '../../../system/postmaster.ts';
-import { type Archive, readArchive, requireArchive } from '../../archive/own-archive.ts';
+import { type ArchiveFact, observeArchive } from '../../archive/own-archive.ts';
 import { type ArchivedEnd, checkArchive } from '../../archive/replay-check.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import { type ConfCopy, planConfCopies } from '../../host/conf-files.ts';
 import type { Liveness } from '../../primary/liveness/verdict.ts';
 import { type Guard, readGuard } from '../../recovery/guard.ts';
-import { recoveryPlace } from '../../recovery/place.ts';
+import { presentTriggerFile, recoveryPlace } from '../../recovery/place.ts';
 import type { RecoveryPlace } from '../../recovery/settings.ts';
 import type { DataDirectory } from '../../server/data-directory.ts';
 import { findServer } from '../../server/find-server.ts';
@@ -20,10 +18,6 @@ import type { Force } from '../../steps/force.ts';
 import { observeDelay, type ReplayDelay } from './delay.ts';
 import { type LocalLogin, observeLocalLogin } from './local-login.ts';
 import { type FailoverConf, failoverConf } from './use-conf.ts';
-
-type ArchiveFact =
-  | { readonly kind: 'archive'; readonly archive: Archive }
-  | { readonly kind: 'unusable'; readonly reason: string };
 
 /** The facts about this host. */
 export interface LocalFacts {
@@ -64,17 +58,6 @@ export interface FailoverFacts extends LocalFacts {
   readonly force: Force;
 }
 
-async function archiveFact(deps: StandbyDeps, directory: DataDirectory): Promise<ArchiveFact> {
-  const { archivedir } = deps.settings;
-  const read = await readArchive(archivedir);
-  if (read.kind === 'unusable') return read;
-  try {
-    return { kind: 'archive', archive: await requireArchive(archivedir, directory) };
-  } catch (error) {
-    return { kind: 'unusable', reason: messageOf(error) };
-  }
-}
-
 /** A promoted server that became a standby again, perhaps months ago, may have left a guard. Such a guard means nothing. */
 async function guardOf(
   { settings: { pgdata } }: StandbyDeps,
@@ -90,14 +73,11 @@ async function guardOf(
 export async function observeHere(deps: StandbyDeps, isToTarget = false): Promise<LocalFacts> {
   const { settings } = deps;
   const { server, directory } = await findServer(deps, 'failover');
-  const { capabilities } = server;
-  const { major } = capabilities.version;
-  const configuration = await readConfiguration(settings, 'standby', major);
+  const configuration = await readConfiguration(server, 'standby');
   const state = await observeServer(server);
-  const conf = await failoverConf(deps, major);
-  const archive = await archiveFact(deps, directory);
+  const conf = await failoverConf(server);
+  const archive = await observeArchive(settings.archivedir, directory);
   const replayed = state.kind === 'recovering' ? state.replayed : undefined;
-  const trigger = capabilities.triggerFile === undefined ? undefined : settings.trigger_file;
   const replays = !isToTarget && state.kind !== 'production';
   const check =
     archive.kind === 'archive' && replays
@@ -128,7 +108,7 @@ export async function observeHere(deps: StandbyDeps, isToTarget = false): Promis
     configuration,
     standbyCopies: await planConfCopies(settings, 'standby'),
     failoverConf: conf,
-    triggerFile: trigger !== undefined && (await exists(trigger)) ? trigger : undefined,
+    triggerFile: await presentTriggerFile(server),
     action: settings.action_failover,
   };
 }

@@ -5,7 +5,7 @@ import { reaches } from '../../server/reach.ts';
 import type { Server } from '../../server/server.ts';
 import { readConfiguration } from '../../server/server-configuration.ts';
 import { writeForServer } from '../../server/server-modes.ts';
-import { observeServer, type ServerState, withLocalServer } from '../../server/server-state.ts';
+import { observeServer, rowsOf, type ServerState } from '../../server/server-state.ts';
 import { stopProgress } from '../../server/stop-progress.ts';
 import { type Look, waitUntil } from '../../server/wait.ts';
 
@@ -68,17 +68,16 @@ const whenItHasEnded =
 
 /** A production server that runs with the standby's files is better than one that a mistake in a file keeps from running. */
 async function goBack(server: Server, old: Old, { wasStarted }: Problem): Promise<Outcome> {
-  const { deps, capabilities } = server;
   await writeBack(old);
   const left = await waitForEnd(server);
   if (left === 'there')
     return { now: `the server is still ${wasStarted ? 'starting' : 'stopping'}`, hint: whenItHasEnded };
   if (left === 'serves') {
-    await withLocalServer(server, (sql) => sql('SELECT pg_reload_conf()'));
+    await rowsOf(server, 'SELECT pg_reload_conf()');
     return { now: 'the server runs', hint: correctThem };
   }
   // pgdata contains the former files again, whatever the INI file says. Only the parameters of the start are the standby's.
-  const before = await readConfiguration(deps.settings, 'standby', capabilities.version.major);
+  const before = await readConfiguration(server, 'standby');
   const problem = await tryStart(server, () => startServerProgram(server, before));
   const now =
     problem === undefined

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { capabilitiesOf } from '../../../../src/postgres/capabilities.ts';
+import { conninfo } from '../../../../src/postgres/quoting.ts';
 import type { RecoveryTargetSettings } from '../../../../src/postgres/recovery-target.ts';
 import { settingsIn, withSettings } from '../../../../src/postgres/settings-file.ts';
 import { parseVersion } from '../../../../src/postgres/version.ts';
 import {
-  primaryConninfo,
   recoveryConfText,
   type RecoveryMode,
   type RecoveryPlace,
@@ -46,13 +46,17 @@ const place: RecoveryPlace = {
   ownTargets: [],
 };
 
-const streaming: Streaming = {
+const primary = {
   host: 'bitarena',
   port: 5432,
   user: 'replication',
   password: 'changeme',
   sslmode: 'prefer',
-  applicationName: 'bitarena-clone',
+  application_name: 'bitarena-clone',
+};
+
+const streaming: Streaming = {
+  conninfo: conninfo(primary),
   triggerFile: '/var/lib/postgresql/pitrtools/cmd_end_recovery',
 };
 
@@ -97,7 +101,7 @@ describe.each(majors)('recovery settings of PostgreSQL %s', (major) => {
     const password = `it's a "pass" \\word 100%`;
     const { recoveryConf, parameters } = recoverySettings(
       capabilities(major),
-      { kind: 'standby', streaming: { ...streaming, password } },
+      { kind: 'standby', streaming: { ...streaming, conninfo: conninfo({ ...primary, password }) } },
       place,
     );
     const written =
@@ -141,7 +145,7 @@ describe.each(majors)('recovery settings of PostgreSQL %s', (major) => {
     const mode: RecoveryMode = {
       kind: 'standby',
       streaming: known.streaming
-        ? { ...streaming, password: `pass' \\word%`, triggerFile: '/tmp/t r' }
+        ? { conninfo: conninfo({ ...primary, password: `pass' \\word%` }), triggerFile: '/tmp/t r' }
         : undefined,
     };
     const settings = recoverySettings(known, mode, where);
@@ -184,7 +188,7 @@ test('a quote in a path is refused for 8.4, which cannot read it', () => {
 });
 
 test('without a password none is written, and .pgpass decides', () => {
-  expect(primaryConninfo({ ...streaming, password: undefined })).toBe(
+  expect(conninfo({ ...primary, password: undefined })).toBe(
     'host=bitarena port=5432 user=replication sslmode=prefer application_name=bitarena-clone',
   );
 });
