@@ -4,11 +4,10 @@ import { commonOptions, groups } from './options-common.ts';
 const archivePlace = {
   kind: 'path',
   group: groups.basics,
-  since: '1.3',
   example: '/var/lib/postgresql/archive',
   summary: "the directory for WAL on the standby: the standby's archivedir",
 } as const;
-const shipping = 'Shipping and queues';
+const shipping = { group: 'Shipping and queues', since: '2.0' } as const;
 const noEffect = { kind: 'text', group: groups.legacy, since: '1.4' } as const;
 
 /** Every key of cmd_archiver's INI file, in the sample's order. */
@@ -16,7 +15,6 @@ export const archiverOptions = {
   pgdata: {
     kind: 'path',
     group: groups.basics,
-    since: '1.3',
     required: true,
     example: '/var/lib/postgresql/15/main',
     expects: 'directory',
@@ -25,7 +23,6 @@ export const archiverOptions = {
   slaves: {
     kind: 'standby-names',
     group: groups.basics,
-    since: '1.3',
     required: true,
     example: 'bitarena-clone',
     summary: 'host names or IP addresses of the standbys, separated by commas',
@@ -36,7 +33,6 @@ export const archiverOptions = {
   l_archivedir: {
     kind: 'path',
     group: groups.basics,
-    since: '1.3',
     required: true,
     example: '/var/lib/postgresql/archive',
     summary:
@@ -46,17 +42,14 @@ export const archiverOptions = {
     kind: 'choice',
     choices: ['online', 'offline'],
     group: groups.state,
-    since: '1.3',
     default: 'online',
     summary: 'if offline, archive_command fails at once and PostgreSQL keeps its WAL',
   },
   user: commonOptions.user,
   ssh_timeout: {
     kind: 'seconds',
-    min: 1,
-    max: 3600,
+    range: [1, 3600],
     group: groups.connection,
-    since: '1.3',
     default: '10',
     summary: 'how many seconds a standby may take to answer before its WAL is queued',
   },
@@ -64,7 +57,6 @@ export const archiverOptions = {
   rsync_bin: {
     kind: 'program',
     group: groups.programs,
-    since: '1.3',
     default: 'rsync',
     example: '/usr/bin/rsync',
     expects: 'program',
@@ -73,10 +65,8 @@ export const archiverOptions = {
   rsync_flags: commonOptions.rsync_flags,
   rsync_version: {
     kind: 'integer',
-    min: 2,
-    max: 3,
+    range: [2, 3],
     group: groups.programs,
-    since: '1.3',
     default: '3',
     summary: '2 if either end has an rsync older than 3.0, otherwise 3',
   },
@@ -104,10 +94,8 @@ export const archiverOptions = {
   },
   archive_stall: {
     kind: 'seconds',
-    min: 0,
-    max: 86_400,
-    group: shipping,
-    since: '2.0',
+    range: [0, 86_400],
+    ...shipping,
     default: '180',
     summary:
       'seconds after which a notification is sent if PostgreSQL archives none of the shipped segments; 0 for no notification',
@@ -116,34 +104,29 @@ export const archiverOptions = {
   },
   queue_after: {
     kind: 'seconds',
-    min: 0,
-    max: 3600,
-    group: shipping,
-    since: '2.0',
+    range: [0, 3600],
+    ...shipping,
     default: '1',
     summary: 'how many seconds PostgreSQL waits for a standby before the segment is queued on this host',
     detail: 'PostgreSQL does not wait for a standby that is known to be in trouble or behind.',
   },
   queue_max: {
     kind: 'queue-limit',
-    group: shipping,
-    since: '2.0',
+    ...shipping,
     example: '50GB',
     summary: 'the limit of one queue: a size, or a number of files',
     detail: 'If not set, only the free space of the file system limits it.',
   },
   queue_min_free: {
     kind: 'size',
-    group: shipping,
-    since: '2.0',
+    ...shipping,
     example: '5GB',
     summary: 'free space that the queues must leave on the file system of l_archivedir',
   },
   queue_full: {
     kind: 'choice',
     choices: ['block', 'abandon'],
-    group: shipping,
-    since: '2.0',
+    ...shipping,
     default: 'block',
     summary: 'what happens when a queue is full',
     detail:
@@ -151,17 +134,14 @@ export const archiverOptions = {
   },
   ship_bwlimit: {
     kind: 'size',
-    group: shipping,
-    since: '2.0',
+    ...shipping,
     example: '20MB',
     summary: 'the most data that rsync sends to one standby per second; 0 for no limit',
   },
   ship_nice: {
     kind: 'integer',
-    min: 0,
-    max: 19,
-    group: shipping,
-    since: '2.0',
+    range: [0, 19],
+    ...shipping,
     default: '0',
     summary: 'niceness of the shipper, its ssh and its rsync; 19 is the lowest priority',
   },

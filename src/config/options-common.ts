@@ -22,14 +22,12 @@ export const commonOptions = {
   user: {
     kind: 'name',
     group: groups.connection,
-    since: '1.3',
     default: 'postgres',
     summary: 'the system user to log in as on the other host',
   },
   ssh: {
     kind: 'program',
     group: groups.programs,
-    since: '1.3',
     default: 'ssh',
     example: '/usr/bin/ssh',
     expects: 'program',
@@ -39,7 +37,6 @@ export const commonOptions = {
   rsync_flags: {
     kind: 'rsync-flags',
     group: groups.programs,
-    since: '1.3',
     default: '-z',
     summary: 'extra flags for rsync',
     detail: 'If empty, no flags are added. Flags that would lose or falsify data are refused: see below.',
@@ -65,7 +62,6 @@ export const commonOptions = {
   notify_ok: {
     kind: 'shell',
     group: groups.notification,
-    since: '1.3',
     example: 'echo OK',
     summary: 'command to run when a problem is over',
     detail:
@@ -74,21 +70,18 @@ export const commonOptions = {
   notify_warning: {
     kind: 'shell',
     group: groups.notification,
-    since: '1.3',
     example: 'echo WARNING',
     summary: 'command to run when something needs attention',
   },
   notify_critical: {
     kind: 'shell',
     group: groups.notification,
-    since: '1.3',
     example: 'echo CRITICAL',
     summary: 'command to run when data or the ability to fail over is in danger',
   },
   notify_reminder: {
     kind: 'seconds',
-    min: 0,
-    max: 2_678_400,
+    range: [0, 2_678_400],
     group: groups.notification,
     since: '2.0',
     default: '3600',
@@ -97,14 +90,12 @@ export const commonOptions = {
   debug: {
     kind: 'boolean',
     group: groups.logging,
-    since: '1.3',
     default: 'off',
     summary: 'log each step and each command',
   },
   ssh_debug: {
     kind: 'boolean',
     group: groups.logging,
-    since: '1.3',
     default: 'off',
     summary: 'log the debug output of ssh (this is a lot)',
   },

@@ -1,8 +1,10 @@
 import type { OptionTable, SettingsOf } from './option.ts';
 import { commonOptions, groups } from './options-common.ts';
 
-const serverProgram = { kind: 'program', group: groups.programs, since: '1.3', expects: 'program' } as const;
-const readyFile = { kind: 'path', group: groups.configuration, since: '1.3', expects: 'file' } as const;
+const serverProgram = { kind: 'program', group: groups.programs, expects: 'program' } as const;
+const readyFile = { kind: 'path', group: groups.configuration, expects: 'file' } as const;
+const backup = { group: groups.backup, since: '2.0' } as const;
+const limit = { kind: 'seconds', group: groups.limits, since: '2.0' } as const;
 const siteCommand = { kind: 'shell', group: groups.commands, since: '2.0' } as const;
 const longest = 86_400;
 
@@ -11,7 +13,6 @@ export const standbyOptions = {
   master_public_ip: {
     kind: 'name',
     group: groups.basics,
-    since: '1.3',
     required: true,
     example: 'bitarena',
     summary: 'host name or IP address of the primary',
@@ -19,7 +20,6 @@ export const standbyOptions = {
   pgdata: {
     kind: 'path',
     group: groups.basics,
-    since: '1.3',
     required: true,
     example: '/var/lib/postgresql/15/main',
     summary: "the standby's data directory, on this host",
@@ -27,7 +27,6 @@ export const standbyOptions = {
   archivedir: {
     kind: 'path',
     group: groups.basics,
-    since: '1.3',
     required: true,
     example: '/var/lib/postgresql/archive',
     summary: "the directory in which the primary's WAL arrives: r_archivedir in cmd_archiver.ini",
@@ -39,31 +38,26 @@ export const standbyOptions = {
   port: {
     kind: 'port',
     group: groups.connection,
-    since: '1.3',
     default: '5432',
     summary: "the port of the primary's server",
   },
   master_local_ip: {
     kind: 'text',
     group: groups.connection,
-    since: '1.3',
     default: '127.0.0.1',
     summary: 'the address at which psql reaches the server when it runs on the primary itself',
     detail: 'It can also be the directory of the Unix socket.',
   },
   ssh_timeout: {
     kind: 'seconds',
-    min: 1,
-    max: 3600,
+    range: [1, 3600],
     group: groups.connection,
-    since: '1.3',
     default: '30',
     summary: 'how many seconds the primary may take to answer over ssh',
   },
   pgversion: {
     kind: 'version',
     group: groups.server,
-    since: '1.3',
     example: '15',
     summary: 'the major version of PostgreSQL that you expect: a server of another version is reported',
     detail: 'The version itself is read from the server and from its data directory.',
@@ -85,7 +79,6 @@ export const standbyOptions = {
   logfile: {
     kind: 'path',
     group: groups.server,
-    since: '1.3',
     example: '/var/log/postgresql/standby.log',
     summary: "where pg_ctl sends the server's output until the server opens its own log",
     detail:
@@ -117,7 +110,6 @@ export const standbyOptions = {
   r_psql: {
     kind: 'program',
     group: groups.programs,
-    since: '1.3',
     default: 'psql',
     example: '/usr/bin/psql',
     summary: 'psql on the primary',
@@ -138,14 +130,12 @@ export const standbyOptions = {
   use_streaming_replication: {
     kind: 'boolean',
     group: groups.streaming,
-    since: '1.3',
     default: 'no',
     summary: 'use streaming replication, and the archive for WAL that cannot be streamed (9.0 and later)',
   },
   repl_db_user: {
     kind: 'text',
     group: groups.streaming,
-    since: '1.3',
     example: 'replication',
     requiredBy: ['start-standby'],
     requiredIf: 'use_streaming_replication',
@@ -154,7 +144,6 @@ export const standbyOptions = {
   repl_db_password: {
     kind: 'secret',
     group: groups.streaming,
-    since: '1.3',
     example: 'changeme',
     summary: 'the password of that role; not needed if .pgpass contains it, or if pg_hba.conf requires none',
     detail: 'If you set it, make the INI file readable only by its owner.',
@@ -163,14 +152,12 @@ export const standbyOptions = {
     kind: 'choice',
     choices: ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'],
     group: groups.streaming,
-    since: '1.3',
     default: 'prefer',
     summary: 'the sslmode of libpq for streaming replication',
   },
   trigger_file: {
     kind: 'path',
     group: groups.streaming,
-    since: '1.3',
     example: '/var/lib/postgresql/pitrtools/cmd_end_recovery',
     summary: 'the file that promotes the standby as soon as it exists (9.0 to 15)',
   },
@@ -197,14 +184,12 @@ export const standbyOptions = {
   no_copy_conf: {
     kind: 'boolean',
     group: groups.configuration,
-    since: '1.3',
     default: 'off',
     summary: 'make the server read the four files above directly, instead of copies in pgdata',
   },
   recovery_conf: {
     kind: 'path',
     group: groups.configuration,
-    since: '1.3',
     default: '%(pgdata)/recovery.conf',
     summary: 'the path of the recovery.conf that is written (up to 11)',
     detail: 'Later versions have no such file: their settings go to postgresql.auto.conf.',
@@ -212,8 +197,7 @@ export const standbyOptions = {
   basebackup_method: {
     kind: 'choice',
     choices: ['rsync', 'pg_basebackup'],
-    group: groups.backup,
-    since: '2.0',
+    ...backup,
     default: 'rsync',
     summary: 'how -B copies the files: rsync over ssh, or pg_basebackup if ssh to the primary is not allowed',
     detail:
@@ -221,32 +205,28 @@ export const standbyOptions = {
   },
   basebackup_source: {
     kind: 'name',
-    group: groups.backup,
-    since: '2.0',
+    ...backup,
     example: 'standby2',
     summary: 'another standby of the same primary to read the files from (9.6 and later)',
     detail: 'A host name or address that ssh can reach. The primary then only starts and ends the backup.',
   },
   basebackup_source_port: {
     kind: 'port',
-    group: groups.backup,
-    since: '2.0',
+    ...backup,
     example: '5432',
     summary: 'the port of the server on that standby',
     detail: 'If not set, the value of port: is used.',
   },
   basebackup_source_local_ip: {
     kind: 'text',
-    group: groups.backup,
-    since: '2.0',
+    ...backup,
     example: '127.0.0.1',
     summary: 'the address at which psql reaches that server when it runs on that standby itself',
     detail: 'If not set, the value of master_local_ip: is used.',
   },
   rsync_threads: {
     kind: 'integer',
-    min: 1,
-    max: 32,
+    range: [1, 32],
     group: groups.backup,
     since: '1.4',
     default: '1',
@@ -254,46 +234,38 @@ export const standbyOptions = {
   },
   basebackup_bwlimit: {
     kind: 'integer',
-    min: 0,
-    max: 100_000_000,
-    group: groups.backup,
-    since: '2.0',
+    range: [0, 100_000_000],
+    ...backup,
     default: '0',
     summary:
       'how many KiB per second all rsync processes of a base backup may transfer together; 0 for no limit',
   },
   basebackup_nice: {
     kind: 'integer',
-    min: 0,
-    max: 19,
-    group: groups.backup,
-    since: '2.0',
+    range: [0, 19],
+    ...backup,
     default: '0',
     summary: "the niceness of a base backup's rsync processes, on both hosts",
   },
   basebackup_ionice: {
     kind: 'choice',
     choices: ['off', 'idle', '0', '1', '2', '3', '4', '5', '6', '7'],
-    group: groups.backup,
-    since: '2.0',
+    ...backup,
     default: 'off',
     summary: "the disk priority of a base backup's rsync processes, on both hosts",
     detail: 'idle means ionice -c 3. A number means ionice -c 2 -n NUMBER; 7 is the lowest priority.',
   },
   numarchives: {
     kind: 'integer',
-    min: 0,
-    max: 1_000_000,
+    range: [0, 1_000_000],
     group: groups.backup,
-    since: '1.3',
     default: '10',
     summary: 'how many segments --cleanup keeps in archivedir at least',
   },
   basebackup_checkpoint: {
     kind: 'choice',
     choices: ['fast', 'spread'],
-    group: groups.backup,
-    since: '2.0',
+    ...backup,
     default: 'fast',
     summary:
       'the checkpoint at the start of a base backup: fast, or spread over time to reduce the load on the disks',
@@ -301,47 +273,33 @@ export const standbyOptions = {
   },
   progress_interval: {
     kind: 'seconds',
-    min: 0,
-    max: 3600,
-    group: groups.backup,
-    since: '2.0',
+    range: [0, 3600],
+    ...backup,
     default: '30',
     summary: 'seconds between two progress lines of a base backup in the log; 0 for no lines',
     detail: 'On a terminal a progress bar is shown instead.',
   },
   failover_probe_timeout: {
-    kind: 'seconds',
-    min: 1,
-    max: 300,
-    group: groups.limits,
-    since: '2.0',
+    ...limit,
+    range: [1, 300],
     default: '5',
     summary: 'seconds within which a failover must determine whether the primary is alive',
   },
   start_timeout: {
-    kind: 'seconds',
-    min: 1,
-    max: longest,
-    group: groups.limits,
-    since: '2.0',
+    ...limit,
+    range: [1, longest],
     default: '120',
     summary: 'seconds within which a server that was started must be in recovery or accept connections',
   },
   wal_timeout: {
-    kind: 'seconds',
-    min: 1,
-    max: longest,
-    group: groups.limits,
-    since: '2.0',
+    ...limit,
+    range: [1, longest],
     default: '120',
     summary: 'seconds within which WAL that a base backup needs must arrive in archivedir',
   },
   base_backup_timeout: {
-    kind: 'seconds',
-    min: 60,
-    max: 30 * longest,
-    group: groups.limits,
-    since: '2.0',
+    ...limit,
+    range: [60, 30 * longest],
     default: '86400',
     summary: 'seconds that copying a base backup may take',
   },
@@ -368,7 +326,6 @@ export const standbyOptions = {
   action_failover: {
     kind: 'shell',
     group: groups.failover,
-    since: '1.3',
     example: '/var/lib/postgresql/pitrtools/scripts/failover.sh',
     expects: 'program',
     summary: 'command to run after a failover; it must exit 0',

@@ -76,7 +76,7 @@ function meaningCell(option: Option): string {
   const parts = [asSentence(option.summary), option.detail ?? ''];
   if (option.legacy !== undefined) parts.push(`Has no effect: ${option.legacy}.`);
   if (option.requiredIf !== undefined) parts.push(`Needed when \`${option.requiredIf}\` is on.`);
-  if (option.since !== '1.3') parts.push(`Since ${option.since}.`);
+  if (option.since !== undefined) parts.push(`Since ${option.since}.`);
   return parts
     .filter((part) => part !== '')
     .join(' ')

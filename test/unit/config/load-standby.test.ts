@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseStandbyConfig } from '../../../src/config/load-standby.ts';
-import { requireFor } from '../../../src/config/requirements.ts';
+import { parseStandbyConfig, requireFor } from '../../../src/config/load-standby.ts';
 import { goodStandby, problemsOf, standbySettings, usable } from './fixtures.ts';
 
 const problems = (text: string): string[] => problemsOf(parseStandbyConfig(text));

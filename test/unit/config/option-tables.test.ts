@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Option, OptionTable } from '../../../src/config/option.ts';
-import { readValue } from '../../../src/config/option-values.ts';
 import { archiverOptions, standbyTargetOptions } from '../../../src/config/options-archiver.ts';
 import { standbyOptions } from '../../../src/config/options-standby.ts';
+import { readValue } from '../../../src/config/read-options.ts';
 
 const tables: [string, OptionTable][] = [
   ['cmd_archiver', archiverOptions],

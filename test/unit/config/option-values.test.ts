@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { Option } from '../../../src/config/option.ts';
-import { readValue } from '../../../src/config/option-values.ts';
+import { readValue } from '../../../src/config/read-options.ts';
 
 const base = { group: 'g', summary: 's', since: '2.0' } as const;
 
 function option(kind: Option['kind']): Option {
   if (kind === 'choice') return { ...base, kind, choices: ['prefer', 'verify-ca'] };
-  if (kind === 'integer' || kind === 'seconds') return { ...base, kind, min: 1, max: 32 };
+  if (kind === 'integer' || kind === 'seconds') return { ...base, kind, range: [1, 32] };
   return { ...base, kind };
 }
 
