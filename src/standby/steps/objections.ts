@@ -13,6 +13,11 @@ export interface Objection {
   readonly cost?: string;
 }
 
+/** For lists, such as plans and objections, some parts of which depend on the facts. */
+export function when<const T>(isSo: boolean, ...items: readonly T[]): readonly T[] {
+  return isSo ? items : [];
+}
+
 function objectionOf(error: unknown): Objection {
   if (!(error instanceof PitrError)) throw error;
   const hint = [error.detail, error.hint].filter(Boolean).join(' ');

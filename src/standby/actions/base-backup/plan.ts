@@ -2,7 +2,7 @@ import { segmentContaining } from '../../../postgres/lsn.ts';
 import { timelineOf, type WalName } from '../../../postgres/wal-name.ts';
 import { formatSentinel } from '../../../system/sentinel.ts';
 import { newSentinel } from '../../host/place.ts';
-import { refuseOn } from '../../steps/objections.ts';
+import { refuseOn, when } from '../../steps/objections.ts';
 import { type BackupFacts, layoutOf } from './facts.ts';
 import { listObjections } from './objections.ts';
 import type { BackupStep } from './steps.ts';
@@ -40,7 +40,7 @@ export function planBaseBackup(facts: BackupFacts): readonly BackupStep[] {
   const foreign = findForeignHistory(facts);
   return [
     ...sentinelSteps(facts),
-    ...(foreign.length === 0 ? [] : [{ kind: 'set-aside', names: foreign } as const]),
+    ...when(foreign.length > 0, { kind: 'set-aside', names: foreign }),
     { kind: 'prove-wal' },
     ...(facts.streaming === undefined ? rsyncSteps(facts) : streamingSteps(facts.streaming)),
   ];
@@ -49,21 +49,20 @@ export function planBaseBackup(facts: BackupFacts): readonly BackupStep[] {
 /** The steps between the start and the end of the backup, for a copy over ssh. */
 function rsyncSteps(facts: BackupFacts): readonly BackupStep[] {
   const { source, backupInProgress: leftover, missingConfiguration } = facts;
-  const when = <S>(isWanted: boolean, step: S) => (isWanted ? [step] : []);
   const verifies = facts.verify && facts.primary.settings.dataChecksums;
   return [
     ...(leftover === undefined ? [] : [{ kind: 'end-leftover', label: leftover.label } as const]),
     { kind: 'start-backup' },
-    ...when(source !== undefined, { kind: 'await-source' } as const),
+    ...when(source !== undefined, { kind: 'await-source' }),
     { kind: 'plan-copy' },
     { kind: 'mark-copying' },
     { kind: 'prepare-targets' },
     { kind: 'copy-files' },
-    ...when(source !== undefined, { kind: 'check-source' } as const),
+    ...when(source !== undefined, { kind: 'check-source' }),
     { kind: 'link-tablespaces' },
-    ...when(missingConfiguration.length > 0, { kind: 'copy-configuration' } as const),
+    ...when(missingConfiguration.length > 0, { kind: 'copy-configuration' }),
     { kind: 'fetch-control' },
-    ...when(verifies, { kind: 'verify' } as const),
+    ...when(verifies, { kind: 'verify' }),
     { kind: 'stop-backup' },
     { kind: 'write-label' },
     { kind: 'clean-settings' },
