@@ -1,14 +1,12 @@
 import { messageOf } from '../../errors.ts';
 import { capabilitiesOf } from '../../postgres/capabilities.ts';
-import { formatLsn, nameOf, segmentNumber } from '../../postgres/lsn.ts';
+import { formatLsn, segmentNumber } from '../../postgres/lsn.ts';
 import { findVersion } from '../../postgres/version.ts';
-import { type ArchiveContents, readContents } from '../archive/contents.ts';
-import { describeOthers, describeTimeline } from '../archive/describe.ts';
-import { firstSegment } from '../archive/first-segment.ts';
+import { type ArchiveContents, firstSegment, readContents } from '../archive/contents.ts';
 import { lastCommit } from '../archive/last-commit.ts';
-import { listTimelines } from '../archive/listing.ts';
+import { describeOthers, describeTimeline, listTimelines } from '../archive/listing.ts';
 import { requireArchive } from '../archive/own-archive.ts';
-import { latestTimeline, pathTo, type TimelinePath } from '../archive/timelines.ts';
+import { latestTimeline, pathTo, placesOn, type TimelinePath } from '../archive/timelines.ts';
 import { type Walk, walk } from '../archive/walk.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { backupEnd } from '../recovery/base-backup-end.ts';
@@ -55,16 +53,10 @@ interface Range {
 }
 
 function segmentsOn({ contents, path }: Range, from: number, { lastNumber }: Walk): string[] {
-  const held = new Set(contents.segments.map(({ name }) => name.text));
-  const names: string[] = [];
-  for (let number = from; number <= lastNumber; number++) {
-    const timelines = path.filter((part) => number >= part.firstNumber && number <= part.lastNumber);
-    const found = timelines
-      .map(({ timeline }) => nameOf(timeline, number, contents.layout).text)
-      .findLast((name) => held.has(name));
-    if (found !== undefined) names.push(found);
-  }
-  return names;
+  return [...placesOn(path, contents.segments, contents.layout)]
+    .filter(([number]) => number >= from && number <= lastNumber)
+    .sort(([one], [other]) => one - other)
+    .map(([, { name }]) => name.text);
 }
 
 /** The data here may be newer than its base backup. */
@@ -79,7 +71,7 @@ async function earliest({ contents, directory, server }: Range) {
 async function reportRange(range: Range): Promise<void> {
   const { contents, directory, path } = range;
   const { deps } = range.server;
-  const from = segmentNumber(firstSegment(directory, contents), contents.layout);
+  const from = segmentNumber(firstSegment(directory, contents.layout), contents.layout);
   const found = walk(contents, path, from);
   const start = await earliest(range);
   if (found.last === undefined || (start.lsn !== undefined && found.endLsn < start.lsn)) {
@@ -141,7 +133,7 @@ export async function listWal(deps: StandbyDeps): Promise<number> {
   const own =
     typeof directory === 'string'
       ? Math.min(...segments.map(({ name }) => name.timeline), ...histories.keys())
-      : firstSegment(directory, contents).timeline;
+      : firstSegment(directory, contents.layout).timeline;
   const path = pathTo(latestTimeline(Number.isFinite(own) ? own : 1, histories), histories, layout);
   if (segments.length === 0) deps.report('There is no segment.');
   for (const timeline of listTimelines(contents, path)) describeTimeline(timeline).forEach(deps.report);

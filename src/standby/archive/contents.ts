@@ -2,7 +2,7 @@ import { access, constants, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../errors.ts';
 import { parseHistory, type TimelineEntry } from '../../postgres/history.ts';
-import type { WalLayout } from '../../postgres/lsn.ts';
+import { segmentContaining, type WalLayout } from '../../postgres/lsn.ts';
 import {
   type BackupName,
   historyName,
@@ -84,6 +84,15 @@ export async function readHistories(directory: string, names: readonly WalName[]
     }
   }
   return { histories, bad };
+}
+
+/** The segment that a start of the server here would replay first. */
+export function firstSegment(
+  { backupLabel, control }: Pick<DataDirectory, 'backupLabel' | 'control'>,
+  layout: WalLayout,
+): SegmentName {
+  if (backupLabel !== undefined) return backupLabel.startSegment;
+  return segmentContaining(control?.timeline ?? 1, control?.redoLsn ?? 0n, layout);
 }
 
 export async function listWal(directory: string): Promise<readonly WalName[]> {

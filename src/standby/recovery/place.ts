@@ -9,17 +9,13 @@ import { programRoot } from '../../system/program-root.ts';
 import { readRecord } from '../backup-record/record.ts';
 import type { Server } from '../server/server.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
-import { packageFolders } from '../server/server-programs.ts';
+import { programFolders } from '../server/server-programs.ts';
 import type { RecoveryPlace, Streaming } from './settings.ts';
 
 async function pgStandby({ deps, capabilities }: Server): Promise<CommandLine | undefined> {
-  const { pg_standby: wanted, includepath } = deps.settings;
   if (capabilities.standbyMode) return undefined;
-  const command = wanted ?? { program: 'pg_standby', args: [] };
-  return requireProgram('pg_standby', command, [
-    ...includepath,
-    ...packageFolders(capabilities.version.major),
-  ]);
+  const command = deps.settings.pg_standby ?? { program: 'pg_standby', args: [] };
+  return requireProgram('pg_standby', command, programFolders(deps, capabilities));
 }
 
 /** This program is optional: without it, `--cleanup` keeps the archive small. */

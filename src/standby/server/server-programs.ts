@@ -20,6 +20,11 @@ export function packageFolders(major: string): readonly string[] {
   return [`/usr/lib/postgresql/${major}/bin`, `/usr/pgsql-${major}/bin`, `/usr/local/pgsql/bin`];
 }
 
+/** Where the programs of this release are looked for. */
+export function programFolders({ settings }: StandbyDeps, { version }: Capabilities): readonly string[] {
+  return [...settings.includepath, ...packageFolders(version.major)];
+}
+
 /**
  * pg_ctl of the data directory's version. Another version would refuse the directory at best, with a misleading
  * message.
@@ -32,8 +37,7 @@ export async function requirePgCtl(
   whose: 'data directory' | 'primary' = 'data directory',
 ): Promise<CommandLine> {
   const { settings } = deps;
-  const folders = [...settings.includepath, ...packageFolders(capabilities.version.major)];
-  const command = await requireProgram('pg_ctl', settings.pg_ctl, folders);
+  const command = await requireProgram('pg_ctl', settings.pg_ctl, programFolders(deps, capabilities));
   const result = await deps.run({ ...command, args: [...command.args, '--version'] }, { limitMs });
   const version = findVersion(result.stdout);
   if (version === undefined) {

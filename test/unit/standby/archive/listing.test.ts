@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 import { parseWalName } from '../../../../src/postgres/wal-name.ts';
-import { describeOthers, describeTimeline } from '../../../../src/standby/archive/describe.ts';
-import { listTimelines } from '../../../../src/standby/archive/listing.ts';
+import { describeOthers, describeTimeline, listTimelines } from '../../../../src/standby/archive/listing.ts';
 import { pathTo } from '../../../../src/standby/archive/timelines.ts';
 import { contents, found, layout, twoPromotions } from './contents-kit.ts';
 

@@ -5,8 +5,7 @@ import { type SegmentName, type WalName, walNamesAmong } from '../../../../postg
 import { fsyncPath } from '../../../../system/durable.ts';
 import { mkdir, rename, rmdir } from '../../../../system/files.ts';
 import { readHistory } from '../../../archive/contents.ts';
-import { olderInHistory } from '../../../archive/older.ts';
-import { supersededPrefix } from '../../../archive/superseded.ts';
+import { olderInHistory, supersededPrefix } from '../../../archive/older.ts';
 import type { BackupContext } from '../context.ts';
 import { layoutOf } from '../facts.ts';
 

@@ -4,8 +4,7 @@ import type { Capabilities } from '../../../../postgres/capabilities.ts';
 import { formatLsn, segmentNumber, type WalLayout } from '../../../../postgres/lsn.ts';
 import type { RecoveryGoal, TargetAction } from '../../../../postgres/recovery-target.ts';
 import type { SegmentName } from '../../../../postgres/wal-name.ts';
-import type { ArchiveContents } from '../../../archive/contents.ts';
-import { firstSegment } from '../../../archive/first-segment.ts';
+import { type ArchiveContents, firstSegment } from '../../../archive/contents.ts';
 import { latestTimeline, pathTo, type TimelinePath } from '../../../archive/timelines.ts';
 import { type Walk, walk } from '../../../archive/walk.ts';
 import { livenessObjections } from '../../../primary/liveness/verdict.ts';
@@ -199,7 +198,7 @@ function walObjections(
       { message: `the archive cannot be read: ${facts.wal.reason}`, hint: 'Mount or repair archivedir.' },
     ];
   const { contents } = facts.wal;
-  const from = firstSegment(facts.directory, contents);
+  const from = firstSegment(facts.directory, contents.layout);
   const path = attempt(() => choosePath(facts, contents, from.timeline, timeline));
   if (target.objections.length + path.objections.length > 0) return path.objections;
   const found = walk(contents, path.value(), segmentNumber(from, contents.layout));
