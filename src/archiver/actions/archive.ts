@@ -121,8 +121,10 @@ export async function archiveFile(deps: ArchiverDeps, path: string, shipper?: Sh
   if (shipper !== undefined && (await askShipper(deps, shipper, cluster, file)) === 'safe') return;
   await removeDeadTemporaries(layout);
   const shipped = await withLocalCopy(file, layout.temporary, deps.pid, (copy) => {
-    const shipment = { file, cluster, copy, paceOf: (lane: Lane) => paceOf(deps, file, lane) };
-    const ship = async (lane: Lane) => ({ lane, outcome: await shipToStandby(deps, lane, shipment) });
+    const ship = async (lane: Lane): Promise<Shipped> => {
+      const beginPace = () => paceOf(deps, file, lane);
+      return { lane, outcome: await shipToStandby({ deps, lane, file, cluster, copy, beginPace }) };
+    };
     return Promise.all(lanesOf(deps).map(ship));
   }).then(lookAgain);
   deps.signal.throwIfAborted();

@@ -26,40 +26,41 @@ type LaneFlush =
 
 type StoppedFiles = Extract<ReadyFiles, { kind: 'stopped' }>;
 
-async function sendAll(
-  deps: ArchiverDeps,
-  lane: Lane,
-  delivery: Delivery,
-  ready: StoppedFiles | undefined,
-): Promise<Sent> {
+/** What one lane is to send. */
+interface Task {
+  readonly deps: ArchiverDeps;
+  readonly lane: Lane;
+  readonly cluster: Cluster;
+  /** The files of pg_wal, if PostgreSQL is stopped. */
+  readonly ready: StoppedFiles | undefined;
+}
+
+const nothing: Sent = { sent: 0, shipped: new Set(), trouble: undefined };
+
+async function sendAll({ deps, lane, ready }: Task, delivery: Delivery): Promise<Sent> {
   const pace = { mayContinue: () => !deps.signal.aborted };
   const { sent, trouble } = await sendQueue(deps, lane, delivery, pace);
-  if (trouble !== undefined || ready === undefined) return { sent, shipped: new Set<string>(), trouble };
+  if (trouble !== undefined || ready === undefined) return { ...nothing, sent, trouble };
   const direct = await sendStopped(deps, delivery, ready.directory, ready.names, pace);
   return { ...direct, sent: sent + direct.shipped.size };
 }
 
-async function flushUnderLock(
-  deps: ArchiverDeps,
-  lane: Lane,
-  cluster: Cluster,
-  ready: StoppedFiles | undefined,
-): Promise<LaneFlush> {
+async function flushUnderLock(task: Task): Promise<LaneFlush> {
+  const { deps, lane, cluster, ready } = task;
   const stored = await readLaneState(lane);
   const state = await pollAbandoned(deps, lane, cluster, stored, []);
   if (state === undefined) return { kind: 'abandoned' };
   const queued = await firstNames(lane);
   const names = queued.length > 0 ? queued : (ready?.names ?? []).slice(0, 1).map(({ text }) => text);
-  if (names.length === 0) return { kind: 'tried', sent: 0, shipped: new Set(), trouble: undefined };
+  if (names.length === 0) return { kind: 'tried', ...nothing };
   const began = deps.monotonicMs();
   const note = (request: string): Promise<void> => noteRequest(deps, lane, request);
   const use = await withDelivery(deps, lane, cluster, names, async (delivery, request) => {
     if (request !== undefined) await note(request);
-    return sendAll(deps, lane, { ...delivery, noteRequest: note }, ready);
+    return sendAll(task, { ...delivery, noteRequest: note });
   });
   deps.signal.throwIfAborted();
-  const result: Sent =
-    use.kind === 'used' ? use.value : { sent: 0, shipped: new Set(), trouble: use.trouble };
+  const result: Sent = use.kind === 'used' ? use.value : { ...nothing, trouble: use.trouble };
   const { trouble } = result;
   const before = await readLaneState(lane);
   const tookMs = deps.monotonicMs() - began;
@@ -69,14 +70,10 @@ async function flushUnderLock(
   return { kind: 'tried', ...result };
 }
 
-async function flushLane(
-  deps: ArchiverDeps,
-  lane: Lane,
-  cluster: Cluster,
-  ready: StoppedFiles | undefined,
-): Promise<LaneFlush> {
+async function flushLane(task: Task): Promise<LaneFlush> {
+  const { deps, lane } = task;
   try {
-    const use = (): Promise<LaneFlush> => flushUnderLock(deps, lane, cluster, ready);
+    const use = (): Promise<LaneFlush> => flushUnderLock(task);
     return await withLaneLock(deps, lane, lane.standby.ssh_timeout * 1000, use, () =>
       Promise.resolve({ kind: 'failed', reason: 'another process is sending' }),
     );
@@ -195,7 +192,7 @@ export async function flush(deps: ArchiverDeps, options: ActionOptions): Promise
   const stopped = ready.kind === 'stopped' ? ready : undefined;
   const flushAll = lanesOf(deps).map(async (lane) => ({
     lane,
-    flushed: await flushLane(deps, lane, cluster, stopped),
+    flushed: await flushLane({ deps, lane, cluster, ready: stopped }),
   }));
   const lanes = await Promise.all(flushAll);
   const done = stopped === undefined ? [] : await settleReady(deps, stopped, lanes);
