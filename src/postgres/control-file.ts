@@ -25,7 +25,6 @@ export type ClusterState = (typeof clusterStates)[number] | 'unknown';
 export interface ControlFile {
   /** Decimal, as PostgreSQL prints it. */
   readonly systemIdentifier: string;
-  readonly controlVersion: number;
   readonly catalogVersion: number;
   readonly state: ClusterState;
   /** When the file was written, in seconds since 1970. */
@@ -164,7 +163,6 @@ function readFields(fields: Fields, checksumOffset: number): ControlFile {
   const catalogVersion = view.getUint32(12, littleEndian);
   return {
     systemIdentifier: view.getBigUint64(0, littleEndian).toString(),
-    controlVersion: view.getUint32(8, littleEndian),
     catalogVersion,
     state: stateOf(view.getUint32(16, littleEndian), catalogVersion),
     time: view.getBigInt64(timeOffset, littleEndian),

@@ -24,10 +24,6 @@ test('the label of 8.4', () => {
     checkpointLsn: 0x1_2500_0054n,
     startTime: '2012-10-16 02:44:37 PDT',
     label: 'base_backup',
-    startTimeline: 1,
-    method: undefined,
-    fromStandby: false,
-    isIncremental: false,
     stop: undefined,
   });
 });
@@ -35,9 +31,7 @@ test('the label of 8.4', () => {
 test('the label of 18', () => {
   expect(parseBackupLabel(of18, 'backup_label')).toMatchObject({
     label: 'cmd_standby bitarena-clone 4711',
-    startTimeline: 2,
-    method: 'streamed',
-    fromStandby: false,
+    startSegment: segmentName(2, 0, 2),
   });
 });
 
@@ -50,11 +44,6 @@ test('the mark of the backup in the archive', () => {
     segment: segmentName(2, 0, 3),
     time: '2026-11-22 19:25:00 UTC',
   });
-});
-
-test('a backup from a standby and an incremental one say so', () => {
-  const text = `${of18.replace('primary', 'standby')}INCREMENTAL FROM LSN: 0/1000028\nINCREMENTAL FROM TLI: 1\n`;
-  expect(parseBackupLabel(text, 'backup_label')).toMatchObject({ fromStandby: true, isIncremental: true });
 });
 
 test('a label of several lines cannot pass for another field', () => {

@@ -14,7 +14,6 @@ export const label = parseBackupLabel(
 export function controlFile(changes: Partial<ControlFile> = {}): ControlFile {
   return {
     systemIdentifier: '1',
-    controlVersion: 1300,
     catalogVersion: 202209061,
     state: 'in-archive-recovery',
     time: 0n,

@@ -10,7 +10,6 @@ const layout = { segmentSize: 16 * 1024 * 1024, walSegmentSkipsFF: false };
 function control(changes: Partial<ControlFile>): ControlFile {
   return {
     systemIdentifier: '1',
-    controlVersion: 1300,
     catalogVersion: 202209061,
     state: 'in-archive-recovery',
     time: 0n,
