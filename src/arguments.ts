@@ -1,7 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { usageError } from './errors.ts';
 import { type FlagTable, seeHelp, shortHelp, type Usage } from './help.ts';
-import { programVersion } from './system/program-version.ts';
+import { programVersion } from './system/program-root.ts';
 
 /** The flags that both programs declare in the same way. */
 interface SharedOptions {

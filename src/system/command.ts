@@ -192,11 +192,6 @@ function spawn(command: CommandLine, options: Omit<RunOptions, 'limitMs' | 'sign
   };
 }
 
-interface Watched {
-  readonly stdout: () => string;
-  readonly stderr: () => string;
-}
-
 type Reading = Pick<RunOptions, 'onLine' | 'endsLinesAtReturns' | 'maxOutputBytes'>;
 
 /** Collects the chunks of standard output, as lines or as a whole, up to their limit. */
@@ -211,7 +206,7 @@ function outputReader(options: Reading, out: string[], onFlood: () => void): (ch
   };
 }
 
-function collect(child: Child, options: Reading, tail: number, onFlood: () => void): Watched {
+function collect(child: Child, options: Reading, tail: number, onFlood: () => void) {
   const out: string[] = [];
   let err = '';
   child.stdout?.setEncoding('utf8').on('data', outputReader(options, out, onFlood));

@@ -1,16 +1,13 @@
 import { spawn } from 'node:child_process';
-import { open, rename, stat } from 'node:fs/promises';
+import { open, rename } from 'node:fs/promises';
 import type { CommandLine } from './command.ts';
+import { sizeOf } from './durable.ts';
 
 /** If nothing rotates the log, it is set aside at this size; one older log is kept. */
 const longestLogBytes = 1024 * 1024;
 
 async function putAside(log: string): Promise<void> {
-  const size = await stat(log).then(
-    (found) => found.size,
-    () => 0,
-  );
-  if (size > longestLogBytes) await rename(log, `${log}.1`);
+  if ((await sizeOf(log)) > longestLogBytes) await rename(log, `${log}.1`);
 }
 
 /**

@@ -54,6 +54,12 @@ export async function exists(path: string): Promise<boolean> {
   }
 }
 
+/** In bytes; 0 for a file that does not exist, or cannot be looked at. */
+export async function sizeOf(path: string): Promise<number> {
+  const found = await stat(path).catch(() => undefined);
+  return found?.size ?? 0;
+}
+
 /**
  * Replaces a small file such that a crash leaves either the old content or the new one: temporary file in the same
  * directory, flush, rename, flush of the directory.

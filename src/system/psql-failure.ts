@@ -1,14 +1,11 @@
 import { PitrError } from '../errors.ts';
 import { type CommandLine, type CommandResult, describeResult } from './command.ts';
+import type { LocalServer } from './libpq-access.ts';
 import type { SshTarget } from './ssh.ts';
 
 /** The host on which psql runs, and what it connects to as seen from there. */
-export interface PsqlTarget {
+export interface PsqlTarget extends LocalServer {
   readonly psql: CommandLine;
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly database: string;
 }
 
 /** The way in which psql ended. */

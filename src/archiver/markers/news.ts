@@ -1,7 +1,6 @@
-import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { messageOf } from '../../errors.ts';
-import { readIfExists, systemErrorCode } from '../../system/durable.ts';
+import { readIfExists, sizeOf, systemErrorCode } from '../../system/durable.ts';
 import { appendPrivately, removeFile, rename } from '../../system/files.ts';
 import { quoted } from '../../system/printable.ts';
 import type { ArchiverDeps } from '../deps.ts';
@@ -23,11 +22,8 @@ export async function leaveNews(
 ): Promise<void> {
   const { news } = shipperPlaces(layout);
   try {
-    const size = await stat(news).then(
-      (found) => found.size,
-      () => 0,
-    );
-    if (size < mostBytes) await appendPrivately(news, `${level} ${quoted(text)} (since ${since})\n`);
+    if ((await sizeOf(news)) < mostBytes)
+      await appendPrivately(news, `${level} ${quoted(text)} (since ${since})\n`);
   } catch (error) {
     log.debug(`cannot leave a line for PostgreSQL's log: ${messageOf(error)}`);
   }

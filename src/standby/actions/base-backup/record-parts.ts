@@ -1,6 +1,6 @@
 import type { BackupLabel } from '../../../postgres/backup-label.ts';
 import { formatLsn, segmentContaining, segmentEndingAt } from '../../../postgres/lsn.ts';
-import { programVersion } from '../../../system/program-version.ts';
+import { programVersion } from '../../../system/program-root.ts';
 import type { BackupRecord } from '../../backup-record/record.ts';
 import { needed } from './context.ts';
 import { type BackupFacts, layoutOf } from './facts.ts';

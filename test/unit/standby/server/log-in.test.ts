@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { StandbyDeps } from '../../../../src/standby/deps.ts';
 import { logIn } from '../../../../src/standby/server/log-in.ts';
-import type { LocalResult, LocalServer } from '../../../../src/system/local-sql.ts';
+import type { LocalServer } from '../../../../src/system/libpq-access.ts';
+import type { LocalResult } from '../../../../src/system/local-sql.ts';
 
 /** Logs in to a cluster that has these databases; returns which were tried, and the last answer. */
 async function tryWith(dbname: string | undefined, databases: readonly string[]) {

@@ -26,7 +26,8 @@ import {
   settledPostmaster,
   withLocalServer,
 } from '../../../../src/standby/server/server-state.ts';
-import type { LocalResult, LocalServer, LocalSql } from '../../../../src/system/local-sql.ts';
+import type { LocalServer } from '../../../../src/system/libpq-access.ts';
+import type { LocalResult, LocalSql } from '../../../../src/system/local-sql.ts';
 import { controlFile } from '../../postgres/fixtures/build.ts';
 
 const inArchiveRecovery = 5;
