@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import { PitrError } from '../../errors.ts';
 import type { LowLimit } from '../../postgres/standby-limits.ts';
 import { exists } from '../../system/durable.ts';
-import type { Postmaster } from '../../system/postmaster.ts';
 import { type Archive, requireArchive } from '../archive/own-archive.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
 import { type ConfCopy, planConfCopies } from '../host/conf-files.ts';
@@ -25,9 +24,7 @@ import { type Objection, refuseOn, runningObjection } from '../steps/objections.
 import { type ServerContext, serverStep, serverSteps } from '../steps/server-steps.ts';
 import type { StepsOf } from '../steps/step-table.ts';
 
-export interface StartFacts {
-  readonly directory: DataDirectory;
-  readonly postmaster: Postmaster;
+export interface StartFacts extends Omit<FoundServer, 'server'> {
   readonly archive: Archive;
   readonly configuration: ServerConfiguration;
   readonly copies: readonly ConfCopy[];

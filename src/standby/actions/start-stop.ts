@@ -3,7 +3,7 @@ import { hasRecord } from '../backup-record/record.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
 import { isInFailoverConfiguration } from '../recovery/unfinished-failover.ts';
 import { type DataDirectory, readCapabilities } from '../server/data-directory.ts';
-import { findServer } from '../server/find-server.ts';
+import { findServer, type FoundServer } from '../server/find-server.ts';
 import { notStartedHere } from '../server/local-server.ts';
 import { mustRecover } from '../server/reach.ts';
 import { serverOf } from '../server/server.ts';
@@ -15,9 +15,7 @@ import { type Objection, refuseOn, runningObjection, sayOverruled } from '../ste
 import { type ServerContext, serverStep, serverSteps } from '../steps/server-steps.ts';
 import type { StepsOf } from '../steps/step-table.ts';
 
-export interface ControlFacts {
-  readonly directory: DataDirectory;
-  readonly postmaster: Postmaster;
+export interface ControlFacts extends Omit<FoundServer, 'server'> {
   readonly configuration: ServerConfiguration;
 }
 

@@ -71,11 +71,6 @@ interface ServerPlace {
   readonly port: number;
 }
 
-function primaryPlace({ settings }: StandbyDeps): ServerPlace {
-  const { master_public_ip: host, master_local_ip: localAddress, port } = settings;
-  return { what: 'the primary', host, localAddress, port };
-}
-
 /** The schema that contains the helper functions. */
 async function requireHelpers(deps: StandbyDeps, capabilities: Capabilities, query: Query): Promise<string> {
   const helpers = findHelpers(await query(installedHelpersSql));
@@ -159,5 +154,6 @@ export async function withServer<T>(
 }
 
 export async function withPrimary<T>(deps: StandbyDeps, use: (primary: Primary) => Promise<T>): Promise<T> {
-  return withServer(deps, primaryPlace(deps), use);
+  const { master_public_ip: host, master_local_ip: localAddress, port } = deps.settings;
+  return withServer(deps, { what: 'the primary', host, localAddress, port }, use);
 }

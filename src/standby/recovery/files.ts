@@ -71,8 +71,7 @@ export async function clearRecoverySettings(server: Server): Promise<void> {
   const { deps, pgdata, capabilities } = server;
   const names = (await readRecord(pgdata)).settings?.names ?? [];
   if (capabilities.hasAutoConf) await changeAutoConf(pgdata, new Map(), names);
-  if (capabilities.recoveryConf === 'signal-files')
-    for (const name of signalFiles) await removeDurably(join(pgdata, name));
+  if (capabilities.recoveryConf === 'signal-files') await writeSignal(pgdata, undefined);
   else await removeRecoveryConf(pgdata, deps.settings.recovery_conf);
   await changeRecord(pgdata, { settings: undefined, recoveredTo: undefined });
 }

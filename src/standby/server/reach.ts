@@ -46,7 +46,7 @@ export async function mustReach(
   return end.value;
 }
 
-/** Tells at each call whether so much time has passed since the first one. */
+/** Says at each call whether so much time has passed since the first one. */
 export function timeSinceFirst({ monotonicMs }: Pick<StandbyDeps, 'monotonicMs'>, limitMs: number) {
   let firstMs: number | undefined;
   return (): boolean => {

@@ -6,7 +6,7 @@ import { historyName } from '../../../postgres/wal-name.ts';
 import { readHistory } from '../../archive/contents.ts';
 import type { ArchivedEnd } from '../../archive/replay-check.ts';
 import type { Server } from '../../server/server.ts';
-import type { ArchiveEnd } from './outcome.ts';
+import type { ArchiveEnd } from './report.ts';
 
 export interface NotReplayed {
   readonly first: string;

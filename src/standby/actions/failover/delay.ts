@@ -36,7 +36,8 @@ export async function observeDelay(server: Server, state: ServerState): Promise<
   return { kind: 'setting', value, own: isOwn ? value : undefined };
 }
 
-async function setDelay(server: Server, value: string | undefined) {
+/** @param value undefined to reset it */
+export async function setDelay(server: Server, value: string | undefined): Promise<void> {
   const change =
     value === undefined
       ? `ALTER SYSTEM RESET ${parameter}`
@@ -45,14 +46,4 @@ async function setDelay(server: Server, value: string | undefined) {
     await sql(change);
     await sql('SELECT pg_reload_conf()');
   });
-}
-
-/** Makes the server replay everything that is available now. */
-export async function dropDelay(server: Server): Promise<void> {
-  await setDelay(server, '0');
-}
-
-/** A production server does not use the delay, but the standby that it may become again does. */
-export async function restoreDelay(server: Server, { own }: SettingDelay): Promise<void> {
-  await setDelay(server, own);
 }

@@ -1,4 +1,5 @@
 /** The steps after the server is out of recovery. The failover has happened by then, even if one of them fails. */
+import { archiveCallOf } from '../../../config/archive-command.ts';
 import { messageOf, PitrError } from '../../../errors.ts';
 import { readSentinel, writeSentinel } from '../../../system/sentinel.ts';
 import type { ArchivedEnd } from '../../archive/replay-check.ts';
@@ -6,12 +7,14 @@ import { changeRecord } from '../../backup-record/record.ts';
 import { clearRecoverySettings } from '../../recovery/files.ts';
 import { removeGuard } from '../../recovery/guard.ts';
 import { askReplayed } from '../../recovery/replayed.ts';
+import { askServer, warnOfArchiving } from '../../server/own-archiving.ts';
+import type { Server } from '../../server/server.ts';
 import type { StepEntry } from '../../steps/step-table.ts';
 import { runAction, type SiteAction } from './action.ts';
 import { seeAllReplayed } from './all-replayed.ts';
-import { checkArchiving } from './archiving-check.ts';
-import { restoreDelay, type SettingDelay } from './delay.ts';
+import { setDelay, type SettingDelay } from './delay.ts';
 import { archiveHistory, setAsideLastSegment } from './last-segment.ts';
+import type { Archiving } from './report.ts';
 import { explained, type FailoverRun } from './run.ts';
 import { type FailoverConf, type PromotedStart, startPromoted, useFailoverConf } from './use-conf.ts';
 import { provenTimeline, verifyWrite } from './verify.ts';
@@ -46,6 +49,21 @@ async function markArchive({ server: { deps }, timeline }: FailoverRun): Promise
 function describeConf({ files, mustRestart }: FailoverConf): string {
   const what = files.map(({ key, from }) => `${from} (${key})`).join(' and ');
   return `put ${what} into force, by ${mustRestart ? 'restart' : 'reload, or by restart where a setting needs one'}`;
+}
+
+/** Warns if the promoted server cannot archive, or would ship its WAL to itself: WAL would pile up, or be refused forever. */
+async function checkArchiving(server: Server): Promise<Archiving> {
+  const { deps } = server;
+  const answer = await askServer(server);
+  if (answer.kind === 'unknown') return answer;
+  const { archiveMode, archiveCommand, archiveLibrary } = answer.archiving;
+  if (archiveMode === 'off' || (archiveCommand === '' && archiveLibrary === '')) {
+    deps.log.warning('this server archives nothing: its own standbys need archive_mode and archive_command');
+    return { kind: 'nothing' };
+  }
+  await warnOfArchiving(deps, answer.archiving);
+  const ini = archiveLibrary === '' ? archiveCallOf(archiveCommand)?.iniFile : undefined;
+  return { kind: 'command', ini };
 }
 
 async function recordPromotion({ server, timeline, actionFailure }: FailoverRun): Promise<void> {
@@ -89,9 +107,10 @@ export const finishingSteps = {
     say: () => 'remove our recovery settings',
     run: ({ server }) => clearRecoverySettings(server),
   }),
+  /** A production server does not use the delay, but the standby that it may become again does. */
   'restore-delay': afterOpening<{ readonly delay: SettingDelay }>({
     say: () => 'set recovery_min_apply_delay back, for the standby that this server may be again',
-    run: ({ server }, { delay }) => restoreDelay(server, delay),
+    run: ({ server }, { delay }) => setDelay(server, delay.own),
   }),
   'see-all-replayed': afterOpening<{ readonly end: ArchivedEnd; readonly isAccepted: boolean }>({
     say: ({ end }) => `check that the archived WAL was replayed, up to ${end.last.text}`,

@@ -11,8 +11,8 @@ import { promoteServerProgram } from '../../server/local-server.ts';
 import type { Server } from '../../server/server.ts';
 import { mustAnswer, observeServer } from '../../server/server-state.ts';
 import { serverSteps } from '../../steps/server-steps.ts';
-import { dropDelay, restoreDelay, type SettingDelay } from './delay.ts';
-import { type LoginProof, proveLogin } from './prove-login.ts';
+import { setDelay, type SettingDelay } from './delay.ts';
+import { type LoginProof, proveLogin } from './local-login.ts';
 import { type FailoverRun, step } from './run.ts';
 import { type ReplayProof, seeArchiveReplayed, seeItOpen } from './see-it-open.ts';
 
@@ -95,8 +95,8 @@ export const openingSteps = {
   }),
   'drop-delay': step<{ readonly delay: SettingDelay }>({
     say: ({ delay }) => `set recovery_min_apply_delay, which is ${delay.value}, to 0`,
-    run: ({ server }) => dropDelay(server),
-    undo: ({ server }, { delay }) => restoreDelay(server, delay),
+    run: ({ server }) => setDelay(server, '0'),
+    undo: ({ server }, { delay }) => setDelay(server, delay.own),
   }),
   /** Before 'promote', if the server can be queried. */
   'see-archive-replayed': step<ReplayProof>({

@@ -6,7 +6,7 @@ import { serverOf } from '../../server/server.ts';
 import type { ServerContext } from '../../steps/server-steps.ts';
 import { entriesFor, type StepEntry } from '../../steps/step-table.ts';
 import type { LocalFacts } from './facts.ts';
-import type { ArchiveEnd, Archiving } from './outcome.ts';
+import type { ArchiveEnd, Archiving } from './report.ts';
 
 /** The server that the steps work on, and the results that later steps or the report need. */
 export interface FailoverRun extends ServerContext {

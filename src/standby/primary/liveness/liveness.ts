@@ -1,13 +1,34 @@
 import { messageOf, PitrError } from '../../../errors.ts';
+import { readSentinel } from '../../../system/sentinel.ts';
 import { sshTarget } from '../../../system/ssh-target.ts';
+import { readRecord } from '../../backup-record/record.ts';
 import type { StandbyDeps } from '../../deps.ts';
+import { readControlFile } from '../../server/data-directory.ts';
 import { psqlTarget } from '../../server/database.ts';
 import { type ServerIdentity, unknownIdentity } from './identity.ts';
-import { type KnownPrimary, knownPrimary } from './known-primary.ts';
 import { type Neighbour, ownNetworkFault } from './own-network.ts';
 import { type ProbePort, probePort } from './port-probe.ts';
 import { probeRemote, type RemoteLook } from './remote-probe.ts';
 import { judgeLiveness, type Liveness, type PortAnswer, type RemoteAnswer } from './verdict.ts';
+
+/** This host's record of its primary. */
+interface KnownPrimary {
+  /** The place of its server on its host, as -B or -I recorded it. */
+  readonly pgdata: string | undefined;
+  /** Decimal. */
+  readonly systemIdentifier: string | undefined;
+}
+
+/** A file that cannot be read counts as unknown: every question about the primary must be answered with the archive gone. */
+async function knownPrimary({ settings }: Pick<StandbyDeps, 'settings'>): Promise<KnownPrimary> {
+  const sentinel = await readSentinel(settings.archivedir).catch(() => undefined);
+  const record = await readRecord(settings.pgdata).catch(() => undefined);
+  const control = await readControlFile(settings.pgdata).catch(() => undefined);
+  return {
+    pgdata: sentinel?.primaryPgdata ?? record?.backup?.primaryPgdata,
+    systemIdentifier: sentinel?.systemIdentifier ?? control?.systemIdentifier,
+  };
+}
 
 /** The answers to the two questions. */
 export interface PrimaryLook {

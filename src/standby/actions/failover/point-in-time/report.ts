@@ -1,9 +1,9 @@
 import { PitrError, unreachable } from '../../../../errors.ts';
 import { formatLsn } from '../../../../postgres/lsn.ts';
 import type { TargetAction } from '../../../../postgres/recovery-target.ts';
+import { lockedRelations } from '../../../recovery/replayed.ts';
 import { showMoment } from '../../../recovery/target.ts';
 import { readControlFile } from '../../../server/data-directory.ts';
-import { lockedRelations } from '../../../server/locked-relations.ts';
 import type { Server } from '../../../server/server.ts';
 import { reportFailover } from '../report.ts';
 import type { RecoveryFacts } from './facts.ts';

@@ -1,8 +1,8 @@
 import { PitrError } from '../../../../errors.ts';
+import { isReplayPaused } from '../../../recovery/replayed.ts';
 import { readControlFile } from '../../../server/data-directory.ts';
 import { serverLogSince, serverLogTail } from '../../../server/local-server.ts';
 import { type Judge, mustReach } from '../../../server/reach.ts';
-import { isReplayPaused } from '../../../server/replay-paused.ts';
 import type { FailoverRun } from '../run.ts';
 
 /** More than a server logs during a recovery. */

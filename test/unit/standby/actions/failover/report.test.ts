@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { describeOutcome, type Outcome } from '../../../../../src/standby/actions/failover/outcome.ts';
+import { describeOutcome, type Outcome } from '../../../../../src/standby/actions/failover/report.ts';
 
 const known: Outcome = {
   timeline: 2,
