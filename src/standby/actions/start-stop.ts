@@ -21,7 +21,7 @@ export interface ControlFacts extends Omit<FoundServer, 'server'> {
 
 /** Without recovery settings, a base backup or a standby would open as an independent server. */
 function unpreparedObjections(directory: DataDirectory): readonly Objection[] {
-  const { backupLabel, control, signals, pgdata, record, controlProblem = '' } = directory;
+  const { backupLabel, control, pgdata, record, controlProblem = '' } = directory;
   if (control === undefined) return [{ message: `cannot start on "${pgdata}": ${controlProblem}` }];
   if (record.settings?.mode === 'held')
     return [
@@ -30,7 +30,7 @@ function unpreparedObjections(directory: DataDirectory): readonly Objection[] {
         hint: 'To continue as a standby: -S. To its target, or to another one: -F999 with a target. To the end of the WAL: -F999.',
       },
     ];
-  if (signals.standby || signals.recovery || signals.recoveryConf) return [];
+  if (directory.hasRecoverySettings) return [];
   const recovers = control.state === 'in-archive-recovery' || control.state === 'shut-down-in-recovery';
   if (backupLabel === undefined && !recovers) return [];
   return [

@@ -120,11 +120,6 @@ function sayBackup(deps: StandbyDeps, { record, backupLabel, pgdata }: DataDirec
     );
 }
 
-/** A server that is out of recovery has a history of its own and cannot use the archive's WAL. */
-function whyNoStandby(directory: DataDirectory): string | undefined {
-  return noStandbyObjections(directory)[0]?.message;
-}
-
 /** `--wal`: lists the contents of archivedir and the possible recovery targets. Changes nothing. */
 export async function listWal(deps: StandbyDeps): Promise<number> {
   const directory = await dataDirectory(deps);
@@ -143,8 +138,9 @@ export async function listWal(deps: StandbyDeps): Promise<number> {
     return 0;
   }
   sayBackup(deps, directory);
-  const unfit = whyNoStandby(directory);
-  if (unfit !== undefined) deps.report(`Nothing can be recovered from here: ${unfit}`);
+  // A server that is out of recovery has a history of its own and cannot use the archive's WAL.
+  const [unfit] = noStandbyObjections(directory);
+  if (unfit !== undefined) deps.report(`Nothing can be recovered from here: ${unfit.message}`);
   else await reportRange({ contents, directory, path, server: serverOf(deps, directory.capabilities) });
   return 0;
 }

@@ -57,10 +57,6 @@ export async function readStarts(
   return found;
 }
 
-function segmentOf(start: FoundStart, fault: string | undefined): FoundSegment {
-  return { name: start.name, bytes: typeof start.start === 'string' ? 0 : start.start.size, fault };
-}
-
 /** The ancestors of a timeline; undefined if its history file does not exist there. */
 export async function readHistory(
   directory: string,
@@ -125,7 +121,11 @@ export async function readContents(
   return {
     directory,
     layout,
-    segments: starts.map((start) => segmentOf(start, fault(start))),
+    segments: starts.map((found) => ({
+      name: found.name,
+      bytes: typeof found.start === 'string' ? 0 : found.start.size,
+      fault: fault(found),
+    })),
     // A recycled segment still has its old address: it is no WAL of that name.
     inPgWal: others.filter((start) => fault(start) === undefined).map(({ name }) => name),
     partials: names.filter((name) => name.kind === 'partial'),

@@ -35,11 +35,6 @@ export function configurationSources(
   };
 }
 
-/** Debian's own tools look here, too. */
-function debianRoot(): string {
-  return process.env['PG_CLUSTER_CONF_ROOT'] ?? '/etc/postgresql';
-}
-
 /**
  * Debian keeps a cluster's configuration in /etc/postgresql/VERSION/NAME. A file there counts only if it names this
  * data directory, because many clusters have the name "main". If `PG_CLUSTER_CONF_ROOT` is set, Debian's own tools look
@@ -48,7 +43,7 @@ function debianRoot(): string {
 export async function findDebianConfigFile(
   pgdata: string,
   major: string,
-  root = debianRoot(),
+  root = process.env['PG_CLUSTER_CONF_ROOT'] ?? '/etc/postgresql',
 ): Promise<string | undefined> {
   const path = join(root, major, basename(pgdata), 'postgresql.conf');
   const text = await readFile(path, 'utf8').catch(() => undefined);

@@ -35,7 +35,7 @@ export function dataDirectory(major: string, changes: Partial<DataDirectory> = {
     record: {},
     isIncomplete: false,
     backupLabel: undefined,
-    signals: { standby: false, recovery: false, recoveryConf: false },
+    hasRecoverySettings: false,
     ...changes,
   };
 }

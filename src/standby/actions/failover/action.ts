@@ -40,20 +40,6 @@ async function awaitEarlier(deps: StandbyDeps): Promise<void> {
   });
 }
 
-function factsFor(deps: StandbyDeps, timeline: number, isRepeated: boolean, message: string) {
-  const { settings } = deps;
-  return {
-    PITRTOOLS_PROGRAM: 'cmd_standby',
-    PITRTOOLS_STANDBY: deps.hostName,
-    PITRTOOLS_PRIMARY: settings.master_public_ip,
-    PITRTOOLS_PGDATA: settings.pgdata,
-    PITRTOOLS_ARCHIVEDIR: settings.archivedir,
-    PITRTOOLS_TIMELINE: String(timeline),
-    PITRTOOLS_REPEATED: isRepeated ? 'yes' : 'no',
-    PITRTOOLS_MESSAGE: message,
-  };
-}
-
 export interface SiteAction {
   readonly command: string;
   /** An earlier run began the action, and did not see it succeed. */
@@ -70,7 +56,16 @@ export async function runAction(run: FailoverRun, { command, isRepeated }: SiteA
   await awaitEarlier(deps);
   await changeRecord(pgdata, { isActionBegun: true });
   const message = `failed over to ${deps.hostName}, timeline ${timeline}`;
-  const env = factsFor(deps, timeline, isRepeated, message);
+  const env = {
+    PITRTOOLS_PROGRAM: 'cmd_standby',
+    PITRTOOLS_STANDBY: deps.hostName,
+    PITRTOOLS_PRIMARY: deps.settings.master_public_ip,
+    PITRTOOLS_PGDATA: pgdata,
+    PITRTOOLS_ARCHIVEDIR: deps.settings.archivedir,
+    PITRTOOLS_TIMELINE: String(timeline),
+    PITRTOOLS_REPEATED: isRepeated ? 'yes' : 'no',
+    PITRTOOLS_MESSAGE: message,
+  };
   const pidFile = join(pgdata, pidName);
   const result = await runSiteCommand(deps, command, actionLimitS * 1000, { env, args: [message], pidFile });
   if (!succeeded(result)) run.actionFailure = describeResult(result);

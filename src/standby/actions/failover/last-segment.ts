@@ -47,11 +47,6 @@ async function markArchived(pgdata: string, status: string, name: string): Promi
   return true;
 }
 
-/** The size of the file itself, because its offset in pg_control depends on the release. */
-async function segmentSizeIn(directory: string, name: string): Promise<number> {
-  return (await stat(join(directory, name))).size;
-}
-
 /**
  * Prevents the unfinished segment in which the old timeline ended from being archived under a complete segment's name.
  * Up to 9.4 a promoted server archives it so at once. A later one does so at the next checkpoint after archiving is
@@ -66,7 +61,8 @@ export async function setAsideLastSegment(
   const directory = join(pgdata, capabilities.walDirName);
   const own = (await readdir(directory)).find((name) => parseWalName(name).kind === 'segment');
   if (own === undefined) return;
-  const segmentSize = await segmentSizeIn(directory, own);
+  // The size of the file itself, because its offset in pg_control depends on the release.
+  const { size: segmentSize } = await stat(join(directory, own));
   const { walSegmentSkipsFF } = capabilities;
   for (const { text: name } of await leftBehind(directory, newTimeline, { segmentSize, walSegmentSkipsFF }))
     if (await markArchived(pgdata, join(directory, 'archive_status'), name))
