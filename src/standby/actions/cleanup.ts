@@ -10,7 +10,12 @@ import { segmentSizeOf } from '../archive/judge.ts';
 import { isSuperseded, olderThan } from '../archive/older.ts';
 import { type Archive, requireArchive } from '../archive/own-archive.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
-import { type DataDirectory, readDataDirectory, refuseIncompleteCopy } from '../server/data-directory.ts';
+import {
+  type DataDirectory,
+  readDataDirectory,
+  refuseIncompleteCopy,
+  wasInRecovery,
+} from '../server/data-directory.ts';
 import { perform } from '../steps/carry-out.ts';
 import type { StepEntry, StepTable } from '../steps/step-table.ts';
 
@@ -44,8 +49,7 @@ function firstNeeded({ directory, layout }: CleanupFacts): SegmentName {
     });
   }
   if (backupLabel !== undefined) return backupLabel.startSegment;
-  if (control.state === 'in-archive-recovery' || control.state === 'shut-down-in-recovery')
-    return segmentContaining(control.timeline, control.redoLsn, layout);
+  if (wasInRecovery(control)) return segmentContaining(control.timeline, control.redoLsn, layout);
   throw refusal(
     `"${pgdata}" holds neither a base backup nor a standby: which WAL is needed cannot be determined; nothing was removed`,
     { detail: `The server was last ${control.state.replaceAll('-', ' ')}.` },

@@ -20,7 +20,7 @@ import { readConfiguration, type ServerConfiguration } from '../server/server-co
 import { waitUntilStreaming } from '../server/streaming.ts';
 import { perform } from '../steps/carry-out.ts';
 import { noForce } from '../steps/force.ts';
-import { type Objection, refuseOn, runningObjection } from '../steps/objections.ts';
+import { type Objection, refuseOn, runningObjection, when } from '../steps/objections.ts';
 import { type ServerContext, serverStep, serverSteps } from '../steps/server-steps.ts';
 import type { StepsOf } from '../steps/step-table.ts';
 
@@ -43,20 +43,18 @@ function archiveObjections({
   directory,
   streams,
   hasFirstSegment: isThere,
-}: StartFacts): Objection[] {
-  const objections: Objection[] = [];
+}: StartFacts): readonly Objection[] {
   const { promotedAtTimeline: promoted } = archive.sentinel;
-  if (promoted !== undefined)
-    objections.push({
-      message: `archivedir "${archive.directory}" is marked as promoted at timeline ${promoted}`,
+  return [
+    ...when(promoted !== undefined, {
+      message: `archivedir "${archive.directory}" is marked as promoted at timeline ${promoted ?? 0}`,
       hint: newBackup,
-    });
-  if (!isThere && !streams)
-    objections.push({
+    }),
+    ...when(!isThere && !streams, {
       message: `WAL segment ${directory.backupLabel?.startSegment.text ?? ''}, with which the base backup begins, is neither in "${archive.directory}" nor in pgdata`,
       hint: newBackup,
-    });
-  return objections;
+    }),
+  ];
 }
 
 /** All objections to -S. */
@@ -64,18 +62,14 @@ export function listStartObjections(facts: StartFacts): readonly Objection[] {
   const { directory, postmaster, triggerFile } = facts;
   // If a server runs on pgdata, nothing else is examined.
   if (postmaster.kind === 'running') return [runningObjection(directory, postmaster.pid)];
-  const objections = [
+  return [
     ...noStandbyObjections(directory),
     ...archiveObjections(facts),
     ...limitObjectionsOf(facts.lowLimits, facts.configuration),
-  ];
-  if (triggerFile === undefined) return objections;
-  return [
-    ...objections,
-    {
-      message: `the trigger file "${triggerFile}" is there: the standby would be promoted as soon as it runs`,
-      hint: `Remove it: rm ${triggerFile}`,
-    },
+    ...when(triggerFile !== undefined, {
+      message: `the trigger file "${triggerFile ?? ''}" is there: the standby would be promoted as soon as it runs`,
+      hint: `Remove it: rm ${triggerFile ?? ''}`,
+    }),
   ];
 }
 
@@ -86,7 +80,7 @@ export function planStartStandby(facts: StartFacts): readonly StartStep[] {
     { kind: 'write-settings', settings: facts.settings, streams: facts.streams },
     { kind: 'start-server', configuration: facts.configuration },
     { kind: 'see-it-recover' },
-    ...(facts.streams ? [{ kind: 'see-it-stream' } as const] : []),
+    ...when(facts.streams, { kind: 'see-it-stream' }),
   ];
 }
 

@@ -2,7 +2,7 @@ import type { Postmaster } from '../../system/postmaster.ts';
 import { hasRecord } from '../backup-record/record.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
 import { isInFailoverConfiguration } from '../recovery/unfinished-failover.ts';
-import { type DataDirectory, readCapabilities } from '../server/data-directory.ts';
+import { type DataDirectory, readCapabilities, wasInRecovery } from '../server/data-directory.ts';
 import { findServer, type FoundServer } from '../server/find-server.ts';
 import { notStartedHere } from '../server/local-server.ts';
 import { mustRecover } from '../server/reach.ts';
@@ -11,7 +11,7 @@ import { readConfiguration, type ServerConfiguration } from '../server/server-co
 import { observeServer, requireClearPostmaster, type ServerState } from '../server/server-state.ts';
 import { perform } from '../steps/carry-out.ts';
 import { type Force, noForce } from '../steps/force.ts';
-import { type Objection, refuseOn, runningObjection, sayOverruled } from '../steps/objections.ts';
+import { type Objection, refuseOn, runningObjection, sayOverruled, when } from '../steps/objections.ts';
 import { type ServerContext, serverStep, serverSteps } from '../steps/server-steps.ts';
 import type { StepsOf } from '../steps/step-table.ts';
 
@@ -31,14 +31,10 @@ function unpreparedObjections(directory: DataDirectory): readonly Objection[] {
       },
     ];
   if (directory.hasRecoverySettings) return [];
-  const recovers = control.state === 'in-archive-recovery' || control.state === 'shut-down-in-recovery';
-  if (backupLabel === undefined && !recovers) return [];
-  return [
-    {
-      message: `"${pgdata}" holds a standby, or a base backup, without recovery settings`,
-      hint: 'Start it as a standby: cmd_standby -C … -S',
-    },
-  ];
+  return when(backupLabel !== undefined || wasInRecovery(control), {
+    message: `"${pgdata}" holds a standby, or a base backup, without recovery settings`,
+    hint: 'Start it as a standby: cmd_standby -C … -S',
+  });
 }
 
 export function planStart(facts: ControlFacts): readonly ControlStep[] {

@@ -41,6 +41,11 @@ async function readControl(pgdata: string): Promise<Pick<DataDirectory, 'control
   return { control: undefined, controlProblem: problem };
 }
 
+/** Whether the cluster was last in recovery, and not in its first phase. */
+export function wasInRecovery({ state }: ControlFile): boolean {
+  return state === 'in-archive-recovery' || state === 'shut-down-in-recovery';
+}
+
 async function readLabel(pgdata: string): Promise<BackupLabel | undefined> {
   const content = await readIfExists(join(pgdata, 'backup_label'));
   return content === undefined ? undefined : parseBackupLabel(content.toString('utf8'), 'backup_label');

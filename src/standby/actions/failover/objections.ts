@@ -2,7 +2,7 @@ import { livenessObjections } from '../../primary/liveness/verdict.ts';
 import { noStandbyObjections } from '../../recovery/no-standby.ts';
 import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
 import { describeLowLimit, limitHint } from '../../server/limits.ts';
-import type { Objection } from '../../steps/objections.ts';
+import { type Objection, when } from '../../steps/objections.ts';
 import type { FailoverFacts, LocalFacts } from './facts.ts';
 import { loginHint } from './local-login.ts';
 
@@ -31,15 +31,12 @@ function archiveObjections({ archive, replayProblems }: LocalFacts): readonly Ob
       },
     ];
   }
-  if (replayProblems.length === 0) return [];
-  return [
-    {
-      name: 'replay',
-      message: `not all WAL in the archive can be replayed: ${replayProblems.join('; ')}`,
-      hint: 'Bring what is missing: the primary may still have it ("cmd_archiver --flush" there).',
-      cost: 'the WAL from there on is not replayed',
-    },
-  ];
+  return when(replayProblems.length > 0, {
+    name: 'replay',
+    message: `not all WAL in the archive can be replayed: ${replayProblems.join('; ')}`,
+    hint: 'Bring what is missing: the primary may still have it ("cmd_archiver --flush" there).',
+    cost: 'the WAL from there on is not replayed',
+  });
 }
 
 /** If a hot standby's settings are too low, a restart raises them, unless that is not possible. */
@@ -105,10 +102,9 @@ function productionObjections(facts: LocalFacts): readonly Objection[] {
       },
     ];
   }
-  if (isUnfinished(facts)) return [];
-  return [
-    { message: `the server in "${pgdata}" is no standby: it is out of recovery and was not made by -B` },
-  ];
+  return when(!isUnfinished(facts), {
+    message: `the server in "${pgdata}" is no standby: it is out of recovery and was not made by -B`,
+  });
 }
 
 function startingObjections({ directory }: LocalFacts, progress: string): readonly Objection[] {
@@ -135,7 +131,7 @@ function standbyObjections(facts: FailoverFacts): readonly Objection[] {
     ...limitObjections(facts),
     ...archiveObjections(facts),
     ...targetObjections(facts),
-    ...(facts.state.kind === 'stopped' ? noStandbyObjections(facts.directory) : []),
+    ...when(facts.state.kind === 'stopped', ...noStandbyObjections(facts.directory)),
   ];
 }
 

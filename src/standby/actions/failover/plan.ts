@@ -4,7 +4,7 @@ import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
 import { raised } from '../../server/limits.ts';
 import { isHotStandby } from '../../server/server-configuration.ts';
 import { overrules } from '../../steps/force.ts';
-import { refuseOn } from '../../steps/objections.ts';
+import { refuseOn, when } from '../../steps/objections.ts';
 import type { FailoverFacts, LocalFacts } from './facts.ts';
 import { isPausedAtTarget, listFailoverObjections } from './objections.ts';
 import type { FailoverStep } from './steps.ts';
@@ -16,7 +16,7 @@ import type { FailoverStep } from './steps.ts';
  */
 export function afterSteps(facts: LocalFacts, checks: readonly FailoverStep[] = []): readonly FailoverStep[] {
   const { failoverConf, delay } = facts;
-  const steps: FailoverStep[] = [
+  return [
     // This step comes before any that may turn archiving on.
     { kind: 'set-aside-last-segment' },
     { kind: 'verify-write' },
@@ -25,11 +25,13 @@ export function afterSteps(facts: LocalFacts, checks: readonly FailoverStep[] = 
     { kind: 'clear-settings' },
     ...(delay?.kind === 'setting' ? [{ kind: 'restore-delay', delay } as const] : []),
     ...checks,
+    ...(failoverConf === undefined ? [] : [{ kind: 'use-failover-conf', conf: failoverConf } as const]),
+    { kind: 'archive-history' },
+    { kind: 'check-archiving' },
+    // The last look before clients are sent here: the server may have ended since the first one.
+    { kind: 'verify-write' },
+    ...actionSteps(facts),
   ];
-  if (failoverConf !== undefined) steps.push({ kind: 'use-failover-conf', conf: failoverConf });
-  // The last look before clients are sent here: the server may have ended since the first one.
-  steps.push({ kind: 'archive-history' }, { kind: 'check-archiving' }, { kind: 'verify-write' });
-  return [...steps, ...actionSteps(facts)];
 }
 
 /** The failover is finished only when its action has ended. */
@@ -105,9 +107,10 @@ const opened: FailoverStep = { kind: 'see-it-open', target: undefined };
 
 function promoteAsItIs(facts: FailoverFacts): readonly FailoverStep[] {
   const { isPaused, delay } = facts;
-  const resume: readonly FailoverStep[] = isPaused ? [{ kind: 'resume-replay' }] : [];
-  const drop: readonly FailoverStep[] = delay?.kind === 'setting' ? [{ kind: 'drop-delay', delay }] : [];
-  const before = [...resume, ...drop];
+  const before: readonly FailoverStep[] = [
+    ...when(isPaused, { kind: 'resume-replay' }),
+    ...(delay?.kind === 'setting' ? [{ kind: 'drop-delay', delay } as const] : []),
+  ];
   return [...before, ...seeReplayed(facts, before), ...promoteSteps(facts), opened];
 }
 
@@ -117,9 +120,8 @@ export function restartSteps(
   mode: 'standby' | 'recovery',
   settings: RecoverySettings,
 ): readonly FailoverStep[] {
-  const stop: readonly FailoverStep[] = facts.state.kind === 'stopped' ? [] : [{ kind: 'stop-server' }];
   return [
-    ...stop,
+    ...when(facts.state.kind !== 'stopped', { kind: 'stop-server' }),
     ...facts.standbyCopies.map((copy) => ({ kind: 'copy-conf', copy }) as const),
     { kind: 'write-settings', mode, settings },
     ...startSteps(facts),

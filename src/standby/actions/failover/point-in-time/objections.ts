@@ -12,7 +12,7 @@ import { noStandbyObjections } from '../../../recovery/no-standby.ts';
 import type { RequestedTarget } from '../../../recovery/requested-target.ts';
 import type { Target } from '../../../recovery/target.ts';
 import { isHotStandby } from '../../../server/server-configuration.ts';
-import { type Attempt, attempt, type Objection } from '../../../steps/objections.ts';
+import { type Attempt, attempt, type Objection, when } from '../../../steps/objections.ts';
 import type { LocalFacts } from '../facts.ts';
 import { limitObjections, loginObjections } from '../objections.ts';
 import type { RecoveryFacts } from './facts.ts';
@@ -36,20 +36,16 @@ function unableObjections(
   { goal, action }: RequestedTarget,
 ): readonly Objection[] {
   const server = `PostgreSQL ${version.major}`;
-  const objections: Objection[] = [];
-  if (!recoveryTargets.includes(goal.kind)) {
-    objections.push({
+  return [
+    ...when(!recoveryTargets.includes(goal.kind), {
       message: `${server} cannot recover to ${goalNames[goal.kind]}`,
       hint: `It can recover to ${recoveryTargets.map((kind) => goalNames[kind]).join(', ')}.`,
-    });
-  }
-  if (!targetActions.includes(action)) {
-    objections.push({
+    }),
+    ...when(!targetActions.includes(action), {
       message: `${server} cannot ${actionNames[action]}`,
       hint: `What it can do there: ${targetActions.join(', ')}.`,
-    });
-  }
-  return objections;
+    }),
+  ];
 }
 
 /** A server that cannot be queried would not pause: it would open (up to 9.4) or shut down. */
@@ -57,13 +53,10 @@ function unseenPauseObjections(
   { directory, configuration }: LocalFacts,
   action: TargetAction,
 ): readonly Objection[] {
-  if (action !== 'pause' || isHotStandby(configuration, directory.capabilities)) return [];
-  return [
-    {
-      message: 'the server cannot pause at a recovery target: hot_standby is off',
-      hint: `Set hot_standby = on in ${configuration.configFile}.`,
-    },
-  ];
+  return when(action === 'pause' && !isHotStandby(configuration, directory.capabilities), {
+    message: 'the server cannot pause at a recovery target: hot_standby is off',
+    hint: `Set hot_standby = on in ${configuration.configFile}.`,
+  });
 }
 
 function stateObjections({ state, directory }: LocalFacts): readonly Objection[] {
@@ -87,23 +80,18 @@ function stateObjections({ state, directory }: LocalFacts): readonly Objection[]
 }
 
 function streamingObjections({ isStreaming }: RecoveryFacts): readonly Objection[] {
-  if (!isStreaming) return [];
-  return [
-    {
-      message: 'recovery to a moment is not for a standby that streams: use_streaming_replication is on',
-      hint: 'A streaming standby has replayed all there is. Set use_streaming_replication: no on a cold standby.',
-    },
-  ];
+  return when(isStreaming, {
+    message: 'recovery to a moment is not for a standby that streams: use_streaming_replication is on',
+    hint: 'A streaming standby has replayed all there is. Set use_streaming_replication: no on a cold standby.',
+  });
 }
 
 function endedXidObjections({ hasXidEnded }: RecoveryFacts, { goal }: RequestedTarget): readonly Objection[] {
-  if (goal.kind !== 'xid' || !hasXidEnded) return [];
-  return [
-    {
-      message: `the standby has replayed past transaction ${goal.xid} already: it has ended here`,
-      hint: 'Recovery goes forward only. Make a new base backup and recover from that, or use a standby that was kept cold.',
-    },
-  ];
+  if (goal.kind !== 'xid') return [];
+  return when(hasXidEnded, {
+    message: `the standby has replayed past transaction ${goal.xid} already: it has ended here`,
+    hint: 'Recovery goes forward only. Make a new base backup and recover from that, or use a standby that was kept cold.',
+  });
 }
 
 /** The LSN that the data here has reached, by which timelines are judged. */
@@ -225,7 +213,7 @@ export function listRecoveryObjections(
     ...unableObjections(facts.directory.capabilities, requested),
     ...unfit,
     ...unseenPauseObjections(facts, requested.action),
-    ...(opens ? [...livenessObjections(facts.liveness), ...loginObjections(facts)] : []),
+    ...when(opens, ...livenessObjections(facts.liveness), ...loginObjections(facts)),
     ...limitObjections(facts),
     ...(facts.wal.kind === 'unusable' ? [...wal, ...target.objections] : [...target.objections, ...wal]),
     ...endedXidObjections(facts, requested),
