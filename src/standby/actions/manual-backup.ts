@@ -48,15 +48,10 @@ export function planStop(
   );
 }
 
-interface ManualContext {
-  readonly settings: StandbyDeps['settings'];
-  readonly primary: Primary;
-}
-
-const manualSteps: StepTable<ManualBackupStep, ManualContext> = {
+const manualSteps: StepTable<ManualBackupStep, { readonly deps: StandbyDeps; readonly primary: Primary }> = {
   start: {
     say: ({ label }) => `put the primary into backup mode with the label "${label}"`,
-    run: ({ settings, primary }, { label }) => {
+    run: ({ deps: { settings }, primary }, { label }) => {
       const isFast = settings.basebackup_checkpoint === 'fast';
       const statement = startExclusiveBackupSql(primary.facts.capabilities, label, isFast);
       return primary.query(statement, checkpointLimitMs(settings));
@@ -64,7 +59,7 @@ const manualSteps: StepTable<ManualBackupStep, ManualContext> = {
   },
   stop: {
     say: ({ label }) => `end the backup "${label}" on the primary`,
-    run: ({ settings, primary }, { label }) =>
+    run: ({ deps: { settings }, primary }, { label }) =>
       explainUnarchived(primary, settings.wal_timeout, afterStop, (limitMs) =>
         primary.query(stopExclusiveBackupSql(primary.facts.capabilities, label), limitMs),
       ),
@@ -79,7 +74,7 @@ async function performPlan(
   return withPrimary(deps, async (primary) => {
     requireExclusive(primary.facts);
     const steps = plan(await findExclusiveBackup(primary));
-    return perform(deps, options, steps, manualSteps, { settings: deps.settings, primary });
+    return perform(deps, options, steps, manualSteps, { deps, primary });
   });
 }
 

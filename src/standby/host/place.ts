@@ -27,7 +27,7 @@ import {
   type FoundOverlap,
   type OwnOverlap,
 } from './same-place.ts';
-import { filledDirectories, type TablespaceTarget, tablespaceTargets } from './tablespaces.ts';
+import { type CopyPlace, filledDirectories, tablespaceTargets } from './tablespaces.ts';
 import { readWalLink, requireWalDirectory, type WalLink } from './wal-link.ts';
 
 type SentinelState =
@@ -37,8 +37,7 @@ type SentinelState =
   | { readonly kind: 'unreadable' };
 
 /** The facts about this host before a standby is made. */
-export interface LocalPlace {
-  readonly pgdata: string;
+export interface LocalPlace extends CopyPlace {
   readonly archivedir: string;
   readonly postmaster: Postmaster;
   /** Whether we made the server in pgdata a standby or a production server. */
@@ -50,7 +49,6 @@ export interface LocalPlace {
   readonly sentinel: SentinelState;
   /** A segment in archivedir that another cluster wrote. */
   readonly foreignSegment: string | undefined;
-  readonly targets: readonly TablespaceTarget[];
   readonly walLink: WalLink | undefined;
   /** Names in pgdata, besides those that are always the standby's own. */
   readonly ownConfiguration: readonly string[];

@@ -1,8 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import { refusal } from '../../errors.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
-import { findVersion, isSameMajor } from '../../postgres/version.ts';
-import { type CommandLine, describeResult } from '../../system/command.ts';
+import { findVersion, isSameMajor, type Version } from '../../postgres/version.ts';
+import { type CommandLine, describeResult, succeeded } from '../../system/command.ts';
 import { requireProgram } from '../../system/find-program.ts';
 import type { StandbyDeps } from '../deps.ts';
 
@@ -25,6 +25,19 @@ export function programFolders({ settings }: StandbyDeps, { version }: Capabilit
   return [...settings.includepath, ...packageFolders(version.major)];
 }
 
+/** The version of one of PostgreSQL's programs, as the program itself says. */
+export async function requireVersion(
+  deps: StandbyDeps,
+  command: CommandLine,
+  hint: string,
+): Promise<Version> {
+  const result = await deps.run({ ...command, args: [...command.args, '--version'] }, { limitMs });
+  const version = succeeded(result) ? findVersion(result.stdout) : undefined;
+  if (version !== undefined) return version;
+  const detail = describeResult(result);
+  throw refusal(`cannot determine the version of "${command.program}"`, { detail, hint });
+}
+
 /**
  * pg_ctl of the data directory's version. Another version would refuse the directory at best, with a misleading
  * message.
@@ -38,14 +51,7 @@ export async function requirePgCtl(
 ): Promise<CommandLine> {
   const { settings } = deps;
   const command = await requireProgram('pg_ctl', settings.pg_ctl, programFolders(deps, capabilities));
-  const result = await deps.run({ ...command, args: [...command.args, '--version'] }, { limitMs });
-  const version = findVersion(result.stdout);
-  if (version === undefined) {
-    throw refusal(`cannot determine the version of "${command.program}"`, {
-      detail: describeResult(result),
-      hint: "Set pg_ctl: to the path of the server's pg_ctl.",
-    });
-  }
+  const version = await requireVersion(deps, command, "Set pg_ctl: to the path of the server's pg_ctl.");
   if (isSameMajor(version, capabilities.version)) return command;
   const { major } = capabilities.version;
   const other = whose === 'primary' ? 'the primary is' : `the data directory "${settings.pgdata}"`;

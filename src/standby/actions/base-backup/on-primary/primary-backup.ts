@@ -16,7 +16,7 @@ import type { Primary } from '../../../primary/primary.ts';
 import { isRemoteFile, readRemoteFile } from '../../../primary/remote-files.ts';
 import type { Query } from '../../../primary/session.ts';
 import { type BackupContext, needed } from '../context.ts';
-import { recordOfStart, startIn, stopAt } from '../record-parts.ts';
+import { recordOfStart, startIn, stopAt } from '../results.ts';
 import { forgetBackup, noteBackup } from './backup-note.ts';
 import { refuseNewInMap } from './tablespaces-meanwhile.ts';
 
@@ -129,13 +129,8 @@ export async function abandonBackup(
   await forgetBackup(facts.place.archivedir);
 }
 
-interface LabelFiles {
-  readonly labelFile?: string;
-  readonly tablespaceMap?: string;
-}
-
 /** Up to 9.5 the server keeps both files in its data directory during the backup. */
-async function readExclusiveFiles({ shell, facts }: Primary): Promise<LabelFiles> {
+async function readExclusiveFiles({ shell, facts }: Primary) {
   const { capabilities, dataDirectory } = facts;
   if (capabilities.backupApi !== 'exclusive') return {};
   const read = async (name: string) =>
@@ -144,7 +139,7 @@ async function readExclusiveFiles({ shell, facts }: Primary): Promise<LabelFiles
     capabilities.hasTablespaceMap && (await isRemoteFile(shell, `${dataDirectory}/tablespace_map`));
   return {
     labelFile: await read('backup_label'),
-    ...(hasMap ? { tablespaceMap: await read('tablespace_map') } : {}),
+    tablespaceMap: hasMap ? await read('tablespace_map') : undefined,
   };
 }
 

@@ -11,8 +11,13 @@ import {
 import { removeTree, rename, symlink, unlink } from '../../../../system/files.ts';
 import { readPostmaster } from '../../../../system/postmaster.ts';
 import { type BackupRecord, recordFileName } from '../../../backup-record/record.ts';
-import { type LocalPlace, serverObjections } from '../../../host/place.ts';
-import { filledDirectories, outsidePgdata, rewriteTablespaceMap } from '../../../host/tablespaces.ts';
+import { serverObjections } from '../../../host/place.ts';
+import {
+  type CopyPlace,
+  filledDirectories,
+  outsidePgdata,
+  rewriteTablespaceMap,
+} from '../../../host/tablespaces.ts';
 import { isEmptied, readWalLink, type WalLink } from '../../../host/wal-link.ts';
 import { incompleteControlFile } from '../../../server/data-directory.ts';
 import { makeForServer, openToGroup, writeForServer } from '../../../server/server-modes.ts';
@@ -123,10 +128,7 @@ export async function emptyWal({ deps, facts }: BackupContext): Promise<void> {
 }
 
 /** Makes the links in `pg_tblspc`, and removes the links of tablespaces that this backup does not have. */
-export async function linkTablespaces({
-  pgdata,
-  targets,
-}: Pick<LocalPlace, 'pgdata' | 'targets'>): Promise<void> {
+export async function linkTablespaces({ pgdata, targets }: CopyPlace): Promise<void> {
   const directory = join(pgdata, 'pg_tblspc');
   await makeForServer(pgdata, directory);
   for (const name of await readdir(directory)) {
@@ -142,7 +144,7 @@ export async function linkTablespaces({
 
 /** `backup_label`, without which a server would take the copy for a crashed cluster, and `tablespace_map`. */
 export async function writeLabelFiles(
-  { pgdata, targets }: Pick<LocalPlace, 'pgdata' | 'targets'>,
+  { pgdata, targets }: CopyPlace,
   { labelFile, tablespaceMap }: StoppedOnPrimary,
 ): Promise<void> {
   await writeForServer(pgdata, join(pgdata, 'backup_label'), labelFile);

@@ -3,7 +3,7 @@ import type { StandbyDeps } from '../../../deps.ts';
 import type { OnBackupEvent } from './events.ts';
 import {
   afterEvent,
-  amountText,
+  amountTexts,
   isCounting,
   noProgress,
   phaseText,
@@ -29,7 +29,7 @@ function progressLog(log: Log, everyMs: number, nowMs: () => number): Watcher {
   const say = (): void => {
     if (last === undefined) return;
     const percent = `${Math.floor(100 * shareDone(last))} %`;
-    const amount = isCounting(last) ? `, ${percent}: ${amountText(last, nowMs())}` : '';
+    const amount = isCounting(last) ? `, ${percent}: ${amountTexts(last, nowMs())[0] ?? ''}` : '';
     log.notice(`base backup: ${phaseText(last)}${amount}`, facts(last));
   };
   const timer = everyMs === 0 ? undefined : setInterval(say, everyMs);

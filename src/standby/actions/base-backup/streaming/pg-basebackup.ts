@@ -1,6 +1,6 @@
 import type { StandbySettings } from '../../../../config/options-standby.ts';
 import type { CommandLine, CommandResult, Session } from '../../../../system/command.ts';
-import type { LocalPlace } from '../../../host/place.ts';
+import type { CopyPlace } from '../../../host/tablespaces.ts';
 import { type BackupContext, needed } from '../context.ts';
 import { politeCommand } from '../copy/politeness.ts';
 import type { StreamingFacts } from './facts.ts';
@@ -29,7 +29,7 @@ function rateFlags({
 export function pgBasebackupCommand(
   settings: Pick<StandbySettings, 'basebackup_bwlimit' | 'basebackup_checkpoint'>,
   { program: { program, args }, client, access }: Pick<StreamingFacts, 'program' | 'client' | 'access'>,
-  place: Pick<LocalPlace, 'pgdata' | 'targets'>,
+  place: CopyPlace,
   label: string,
 ): CommandLine {
   const own = [

@@ -7,18 +7,18 @@ import { describeResult, succeeded } from '../../../../system/command.ts';
 import { ensureDirectory } from '../../../../system/durable.ts';
 import { removeTree } from '../../../../system/files.ts';
 import type { BackupRecord } from '../../../backup-record/record.ts';
+import type { CopyPlace } from '../../../host/tablespaces.ts';
 import { unarchived } from '../../../primary/archiver-statistics.ts';
 import { explainRefusal } from '../../../primary/protocol/identify.ts';
 import { type BackupContext, failure, needed } from '../context.ts';
 import { askClock } from '../on-primary/primary-backup.ts';
 import { refuseNewReceived } from '../on-primary/tablespaces-meanwhile.ts';
-import { recordOfStart, startIn } from '../record-parts.ts';
-import { type ReceivedBackup, secondsBetween } from '../results.ts';
+import { type ReceivedBackup, recordOfStart, secondsBetween, startIn } from '../results.ts';
 import { type Ending, type Received, runPgBasebackup, streamingOf } from './pg-basebackup.ts';
-import { receivingDirectory, type ReceivingPlace, receivingPlaces } from './places.ts';
+import { receivingDirectory, receivingPlaces } from './places.ts';
 
 /** Removes the received files, including those of a killed run. */
-export async function removeReceived(place: ReceivingPlace): Promise<void> {
+export async function removeReceived(place: CopyPlace): Promise<void> {
   for (const path of receivingPlaces(place)) await removeTree(path);
 }
 
@@ -30,7 +30,7 @@ async function countFiles(directory: string): Promise<number> {
 }
 
 /** pg_basebackup itself counts only bytes. */
-async function countReceived(place: ReceivingPlace): Promise<number> {
+async function countReceived(place: CopyPlace): Promise<number> {
   let count = 0;
   for (const path of receivingPlaces(place)) count += await countFiles(path);
   return count;
