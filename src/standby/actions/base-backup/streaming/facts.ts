@@ -10,7 +10,7 @@ import { findProgram } from '../../../../system/find-program.ts';
 import type { StandbyDeps } from '../../../deps.ts';
 import type { LocalPlace } from '../../../host/place.ts';
 import type { Primary, ProtocolAccess } from '../../../primary/primary.ts';
-import { installedPackageFolders, packageFolders, requireVersion } from '../../../server/server-programs.ts';
+import { installedPackageFolders, programFolders, requireVersion } from '../../../server/server-programs.ts';
 import type { Demand, FileSystemNeed } from '../copy/room.ts';
 import { measureRoom } from '../copy/room.ts';
 import { bytesLeftBehind, bytesToBeFreed } from './old-copy.ts';
@@ -31,9 +31,9 @@ export interface StreamingFacts {
 
 /** Finds a program of the server's version or a later one: an older program does not understand the server. */
 async function findPgBasebackup(deps: StandbyDeps, server: Capabilities) {
-  const { pg_basebackup: given, includepath } = deps.settings;
+  const { pg_basebackup: given } = deps.settings;
   const { major, num } = server.version;
-  const folders = [...includepath, ...packageFolders(major), ...(await installedPackageFolders())];
+  const folders = [...programFolders(deps, server), ...(await installedPackageFolders())];
   const program = await findProgram(given.program, folders);
   if (program === undefined) {
     throw refusal(`there is no "${given.program}" on this host`, {
