@@ -43,10 +43,13 @@ export function planBaseBackup(facts: BackupFacts): readonly BackupStep[] {
     ...when(foreign.length > 0, { kind: 'set-aside', names: foreign }),
     { kind: 'prove-wal' },
     ...(facts.streaming === undefined ? rsyncSteps(facts) : streamingSteps(facts.streaming)),
+    { kind: 'await-wal' },
+    { kind: 'finish' },
+    { kind: 'move-older' },
   ];
 }
 
-/** The steps between the start and the end of the backup, for a copy over ssh. */
+/** The steps of a copy over ssh, from the start of the backup until the copy is on the disk. */
 function rsyncSteps(facts: BackupFacts): readonly BackupStep[] {
   const { source, backupInProgress: leftover, missingConfiguration } = facts;
   const verifies = facts.verify && facts.primary.settings.dataChecksums;
@@ -67,8 +70,5 @@ function rsyncSteps(facts: BackupFacts): readonly BackupStep[] {
     { kind: 'write-label' },
     { kind: 'clean-settings' },
     { kind: 'flush' },
-    { kind: 'await-wal' },
-    { kind: 'finish' },
-    { kind: 'move-older' },
   ];
 }

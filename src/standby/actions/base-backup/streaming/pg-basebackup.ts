@@ -57,15 +57,10 @@ export function pgBasebackupCommand(
   return { program, args: [...args, ...connection, ...common, ...own] };
 }
 
-/** From a line of `-P`: the bytes received, and the estimated total. */
-export interface ReceiveProgress {
-  readonly bytes: number;
-  readonly total: number;
-}
-
 const progressLine = /^\s*(\d+)\/(\d+) kB \(\d+%\), \d+\/\d+ tablespaces?\b/;
 
-export function parseReceiveProgress(line: string): ReceiveProgress | undefined {
+/** From a line of `-P`: the bytes received, and the estimated total. */
+export function parseReceiveProgress(line: string) {
   const match = progressLine.exec(line);
   if (match === null) return undefined;
   return { bytes: Number(match[1]) * 1024, total: Number(match[2]) * 1024 };
@@ -93,29 +88,24 @@ export interface Received {
 /** Reports the program's progress, and keeps its other output. */
 function listener({ deps, facts, onEvent }: BackupContext, onWait: () => void) {
   const said: string[] = [];
-  let received = 0;
-  let isPlanned = false;
-  const onProgress = ({ bytes, total }: ReceiveProgress): void => {
-    if (!isPlanned) {
-      isPlanned = true;
-      onEvent({ kind: 'planned', bytes: Math.max(total, facts.streaming?.bytes ?? 0), files: 0 });
-      onEvent({ kind: 'phase', phase: 'data' });
-    }
-    received = bytes;
-    onEvent({ kind: 'progress', bytes, files: 0 });
-  };
+  let received: number | undefined;
   const onLine = (line: string): void => {
     const progress = parseReceiveProgress(line);
     if (progress !== undefined) {
-      onProgress(progress);
-      return;
+      const { bytes, total } = progress;
+      if (received === undefined) {
+        onEvent({ kind: 'planned', bytes: Math.max(total, facts.streaming?.bytes ?? 0), files: 0 });
+        onEvent({ kind: 'phase', phase: 'data' });
+      }
+      received = bytes;
+      onEvent({ kind: 'progress', bytes, files: 0 });
+    } else if (line.trim() !== '') {
+      deps.log.debug(line);
+      said.push(line.trim());
+      if (saysThatItWaits(line)) onWait();
     }
-    if (line.trim() === '') return;
-    deps.log.debug(line);
-    said.push(line.trim());
-    if (saysThatItWaits(line)) onWait();
   };
-  return { onLine, said, received: () => received };
+  return { onLine, said, received: () => received ?? 0 };
 }
 
 const longestTimerMs = 2 ** 31 - 1;

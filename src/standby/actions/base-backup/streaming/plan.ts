@@ -30,7 +30,7 @@ export function streamingObjections(facts: BackupFacts, streaming: StreamingFact
   ];
 }
 
-/** The steps from the start of the backup to the removal of the primary's recovery settings. */
+/** The steps of a copy by pg_basebackup, from the start of the backup to its end. */
 export function streamingSteps(streaming: StreamingFacts): readonly BackupStep[] {
   const makesRoom = mustMakeRoom(streaming);
   return [
@@ -43,8 +43,5 @@ export function streamingSteps(streaming: StreamingFacts): readonly BackupStep[]
     { kind: 'clean-settings' },
     { kind: 'flush' },
     { kind: 'await-stop' },
-    { kind: 'await-wal' },
-    { kind: 'finish' },
-    { kind: 'move-older' },
   ];
 }
