@@ -134,10 +134,13 @@ export async function readRecord(pgdata: string): Promise<StandbyRecord> {
   }
 }
 
+export async function writeRecord(pgdata: string, record: RecordChange): Promise<void> {
+  await writeForServer(pgdata, join(pgdata, recordFileName), `${JSON.stringify(record, null, 2)}\n`);
+}
+
 /** `undefined` removes a part from the record. */
 export type RecordChange = { readonly [Part in keyof StandbyRecord]?: StandbyRecord[Part] | undefined };
 
 export async function changeRecord(pgdata: string, change: RecordChange): Promise<void> {
-  const record = { ...(await readRecord(pgdata)), ...change };
-  await writeForServer(pgdata, join(pgdata, recordFileName), `${JSON.stringify(record, null, 2)}\n`);
+  await writeRecord(pgdata, { ...(await readRecord(pgdata)), ...change });
 }

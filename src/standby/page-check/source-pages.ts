@@ -30,13 +30,9 @@ const attempts = 5;
 /** A page that is being written while it is read is complete a moment later. */
 const retryMs = 250;
 
-/** The position of a page in its own file. */
-function indexInFile({ file, block }: Pick<BadPage, 'file' | 'block'>, layout: PageLayout): number {
-  return block - file.segment * layout.segmentBlocks;
-}
-
-function scriptFor(path: string, index: number, { blockSize }: PageLayout): string {
-  const file = shellQuote(path);
+function scriptFor(dataDirectory: string, page: BadPage, { blockSize, segmentBlocks }: PageLayout): string {
+  const file = shellQuote(`${dataDirectory}/${page.file.path}`);
+  const index = page.block - page.file.segment * segmentBlocks;
   // The times come first: a change between the two is visible in the page.
   return `LC_ALL=C stat -L -c 'times %Y %W' -- ${file} 2>&1
 printf 'bytes '; od -An -v -tx1 -j ${index * blockSize} -N ${blockSize} ${file} 2>/dev/null | tr -d ' \\n'; echo`;
@@ -75,9 +71,7 @@ async function askOnce(
 ): Promise<void> {
   for (let from = 0; from < pages.length; from += batchPages) {
     const batch = pages.slice(from, from + batchPages);
-    const scripts = batch.map((page) =>
-      scriptFor(`${facts.dataDirectory}/${page.file.path}`, indexInFile(page, layout), layout),
-    );
+    const scripts = batch.map((page) => scriptFor(facts.dataDirectory, page, layout));
     const { lines } = await runRemotely(shell, scripts.join('\n'));
     if (lines.length < 2 * batch.length)
       throw new PitrError(

@@ -89,13 +89,6 @@ function listOf({ files }: FileGroup): Buffer {
   return Buffer.from(files.map(({ path }) => `./${path}\0`).join(''), 'latin1');
 }
 
-async function withList<T>(group: FileGroup, use: (path: string) => Promise<T>): Promise<T> {
-  return withPrivateFile('files', async (path) => {
-    await writePrivately(path, listOf(group));
-    return use(path);
-  });
-}
-
 /** Copies a group of files by one rsync. A failure of rsync is a result and throws nothing. */
 export async function runGroup(context: BackupContext, copy: GroupCopy): Promise<CommandResult> {
   const { deps, facts } = context;
@@ -109,7 +102,8 @@ export async function runGroup(context: BackupContext, copy: GroupCopy): Promise
     // Each update of the progress ends with an empty line.
     if (deps.settings.debug && line.trim() !== '') deps.report(line);
   };
-  return withList(copy.group, async (list) => {
+  return withPrivateFile('files', async (list) => {
+    await writePrivately(list, listOf(copy.group));
     // rsync 3.5 follows no symbolic link of another owner.
     const target = await realpath(copy.group.root.target);
     const command = groupCommand(context, copy, list, target);

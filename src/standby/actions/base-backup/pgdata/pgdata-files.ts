@@ -1,4 +1,4 @@
-import { lstat, readdir, readlink } from 'node:fs/promises';
+import { readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PitrError, refusal } from '../../../../errors.ts';
 import {
@@ -10,7 +10,7 @@ import {
 } from '../../../../system/durable.ts';
 import { removeTree, rename, symlink, unlink } from '../../../../system/files.ts';
 import { readPostmaster } from '../../../../system/postmaster.ts';
-import { type BackupRecord, recordFileName } from '../../../backup-record/record.ts';
+import { type BackupRecord, recordFileName, writeRecord } from '../../../backup-record/record.ts';
 import { serverObjections } from '../../../host/place.ts';
 import {
   type CopyPlace,
@@ -51,10 +51,6 @@ function controlPaths(pgdata: string) {
   return { global, control: join(global, 'pg_control'), incomplete: join(global, incompleteControlFile) };
 }
 
-async function writeRecord(pgdata: string, backup: BackupRecord): Promise<void> {
-  await writeForServer(pgdata, join(pgdata, recordFileName), `${JSON.stringify({ backup }, null, 2)}\n`);
-}
-
 export async function readBefore(pgdata: string): Promise<Before> {
   return {
     record: await readIfExists(join(pgdata, recordFileName)),
@@ -77,7 +73,7 @@ export async function markCopying(facts: BackupFacts, record: BackupRecord, befo
   await refuseServerStartedMeanwhile(facts);
   await ensureDirectory(pgdata);
   try {
-    await writeRecord(pgdata, { ...record, tablespaces, ownConfiguration });
+    await writeRecord(pgdata, { backup: { ...record, tablespaces, ownConfiguration } });
   } catch (error) {
     // If an earlier copy filled the disk, there is no space for the new record. The earlier record says the same, and
     // the next step makes space.
@@ -131,10 +127,8 @@ export async function emptyWal({ deps, facts }: BackupContext): Promise<void> {
 export async function linkTablespaces({ pgdata, targets }: CopyPlace): Promise<void> {
   const directory = join(pgdata, 'pg_tblspc');
   await makeForServer(pgdata, directory);
-  for (const name of await readdir(directory)) {
-    const path = join(directory, name);
-    if ((await lstat(path)).isSymbolicLink()) await unlink(path);
-  }
+  for (const entry of await readdir(directory, { withFileTypes: true }))
+    if (entry.isSymbolicLink()) await unlink(join(directory, entry.name));
   for (const { oid, target, isInsidePgdata } of targets) {
     if (!isInsidePgdata) await openToGroup(pgdata, target);
     await symlink(target, join(directory, oid));
@@ -159,12 +153,12 @@ export async function writeLabelFiles(
 export async function putControlInPlace(
   pgdata: string,
   content: Buffer,
-  record: BackupRecord,
+  backup: BackupRecord,
 ): Promise<void> {
   const { global, control, incomplete } = controlPaths(pgdata);
   await writeForServer(pgdata, control, content);
   await fsyncPath(global);
-  await writeRecord(pgdata, record);
+  await writeRecord(pgdata, { backup });
   await removeDurably(incomplete);
 }
 
