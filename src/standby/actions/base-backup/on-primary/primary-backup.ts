@@ -20,12 +20,62 @@ import { recordOfStart, startIn, stopAt } from '../results.ts';
 import { forgetBackup, noteBackup } from './backup-note.ts';
 import { refuseNewInMap } from './tablespaces-meanwhile.ts';
 
+/** `starting`: the primary was asked to begin a backup, and has not answered yet. */
+export type BackupOnPrimary = 'none' | 'starting' | 'active' | 'ended';
+
+/** A backup that has ended, and the data that recovery from the copy needs. */
+export interface StoppedOnPrimary {
+  readonly stopLsn: bigint;
+  readonly label: BackupLabel;
+  readonly labelFile: string;
+  readonly tablespaceMap: string | undefined;
+  readonly record: ReturnType<typeof startIn> & ReturnType<typeof stopAt> & { readonly stopTime: string };
+}
+
+/** The state of the backup: an undo must know it, however a step ended. */
+interface Progress {
+  onPrimary: BackupOnPrimary;
+}
+
+/** The server's own clock, in ISO 8601 and UTC, for comparison with the target of -R. */
+const clockSql = `SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+
+const pollMs = 1000;
+const stopGraceMs = 10_000;
+const longestLabel = 64 * 1024;
+const afterStop = 'The copy is kept, and the next -B transfers only what has changed.';
+
 /** The schema of the functions that begin and end a backup. */
 function helperSchemaOf({ facts }: Pick<Primary, 'facts'>): string {
   return needed(facts.helperSchema, 'the schema of the helper functions');
 }
 
-const pollMs = 1000;
+export async function askClock(query: Query): Promise<string> {
+  return (await query(clockSql))[0]?.[0] ?? '';
+}
+
+export async function startBackup(context: BackupContext, state: Progress): Promise<BackupRecord> {
+  const { deps, primary, facts } = context;
+  context.onEvent({ kind: 'phase', phase: 'checkpoint' });
+  const startTime = await askClock(primary.query);
+  const isFast = deps.settings.basebackup_checkpoint === 'fast';
+  const start = startBackupSql(helperSchemaOf(primary), facts.label, isFast);
+  if (primary.facts.capabilities.backupApi === 'exclusive') {
+    // If a run was killed during the checkpoint of its start, its backup has no label yet, and nothing would end it later.
+    if (facts.notedBackup !== undefined) await abandonStart(context, facts.notedBackup, deps.pause);
+    await noteBackup(facts.place.archivedir, facts.label);
+  }
+  state.onPrimary = 'starting';
+  const rows = await primary.query(start, checkpointLimitMs(deps.settings));
+  state.onPrimary = 'active';
+  return recordOfStart(facts, parseLsn(rows[0]?.[0] ?? ''), startTime);
+}
+
+/** Up to 9.5 the backup of a killed run remains. We hold this host's lock, so no other run needs the backup that was noted. */
+export async function endLeftover({ deps, primary }: BackupContext, label: string): Promise<void> {
+  const limitMs = deps.settings.wal_timeout * 1000 + stopGraceMs;
+  await primary.query(stopBackupSql(helperSchemaOf(primary), label), limitMs);
+}
 
 /**
  * Ends an exclusive backup whose start was not answered. The primary continues its checkpoint even if the session is
@@ -54,57 +104,6 @@ export async function abandonStart(
     }
     await pause(pollMs);
   }
-}
-
-/** `starting`: the primary was asked to begin a backup, and has not answered yet. */
-export type BackupOnPrimary = 'none' | 'starting' | 'active' | 'ended';
-
-/** A backup that has ended, and the data that recovery from the copy needs. */
-export interface StoppedOnPrimary {
-  readonly stopLsn: bigint;
-  readonly label: BackupLabel;
-  readonly labelFile: string;
-  readonly tablespaceMap: string | undefined;
-  readonly record: ReturnType<typeof startIn> & ReturnType<typeof stopAt> & { readonly stopTime: string };
-}
-
-/** The state of the backup: an undo must know it, however a step ended. */
-interface Progress {
-  onPrimary: BackupOnPrimary;
-}
-
-/** The server's own clock, in ISO 8601 and UTC, for comparison with the target of -R. */
-const clockSql = `SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
-
-const stopGraceMs = 10_000;
-const longestLabel = 64 * 1024;
-const afterStop = 'The copy is kept, and the next -B transfers only what has changed.';
-
-export async function askClock(query: Query): Promise<string> {
-  return (await query(clockSql))[0]?.[0] ?? '';
-}
-
-export async function startBackup(context: BackupContext, state: Progress): Promise<BackupRecord> {
-  const { deps, primary, facts } = context;
-  context.onEvent({ kind: 'phase', phase: 'checkpoint' });
-  const startTime = await askClock(primary.query);
-  const isFast = deps.settings.basebackup_checkpoint === 'fast';
-  const start = startBackupSql(helperSchemaOf(primary), facts.label, isFast);
-  if (primary.facts.capabilities.backupApi === 'exclusive') {
-    // If a run was killed during the checkpoint of its start, its backup has no label yet, and nothing would end it later.
-    if (facts.notedBackup !== undefined) await abandonStart(context, facts.notedBackup, deps.pause);
-    await noteBackup(facts.place.archivedir, facts.label);
-  }
-  state.onPrimary = 'starting';
-  const rows = await primary.query(start, checkpointLimitMs(deps.settings));
-  state.onPrimary = 'active';
-  return recordOfStart(facts, parseLsn(rows[0]?.[0] ?? ''), startTime);
-}
-
-/** Up to 9.5 the backup of a killed run remains. We hold this host's lock, so no other run needs the backup that was noted. */
-export async function endLeftover({ deps, primary }: BackupContext, label: string): Promise<void> {
-  const limitMs = deps.settings.wal_timeout * 1000 + stopGraceMs;
-  await primary.query(stopBackupSql(helperSchemaOf(primary), label), limitMs);
 }
 
 /**

@@ -11,7 +11,15 @@ import {
   shareDone,
 } from './progress-state.ts';
 
-function facts({ phase, planned, done }: ProgressState) {
+/** Shows the progress of a base backup. */
+export interface Watcher {
+  readonly show: (state: ProgressState) => void;
+  /** Removes the bar while other output is written. */
+  readonly around: (write: () => void) => void;
+  readonly stop: () => void;
+}
+
+function numbersOf({ phase, planned, done }: ProgressState) {
   return {
     phase,
     bytes: done.bytes,
@@ -30,7 +38,7 @@ function progressLog(log: Log, everyMs: number, nowMs: () => number): Watcher {
     if (last === undefined) return;
     const percent = `${Math.floor(100 * shareDone(last))} %`;
     const amount = isCounting(last) ? `, ${percent}: ${amountTexts(last, nowMs())[0] ?? ''}` : '';
-    log.notice(`base backup: ${phaseText(last)}${amount}`, facts(last));
+    log.notice(`base backup: ${phaseText(last)}${amount}`, numbersOf(last));
   };
   const timer = everyMs === 0 ? undefined : setInterval(say, everyMs);
   return {
@@ -47,14 +55,6 @@ function progressLog(log: Log, everyMs: number, nowMs: () => number): Watcher {
       clearInterval(timer);
     },
   };
-}
-
-/** Shows the progress of a base backup. */
-export interface Watcher {
-  readonly show: (state: ProgressState) => void;
-  /** Removes the bar while other output is written. */
-  readonly around: (write: () => void) => void;
-  readonly stop: () => void;
 }
 
 /** The deps of a base backup whose progress is shown: its messages are written around the progress bar. */
