@@ -16,7 +16,7 @@ export async function installedPackageFolders(): Promise<readonly string[]> {
 }
 
 /** The folders in which packages install the programs of one major release. They are not on the PATH. */
-export function packageFolders(major: string): readonly string[] {
+function packageFolders(major: string): readonly string[] {
   return [`/usr/lib/postgresql/${major}/bin`, `/usr/pgsql-${major}/bin`, `/usr/local/pgsql/bin`];
 }
 
