@@ -15,7 +15,7 @@ describe('the command line of cmd_archiver', () => {
     [['-C', 'x.ini', '--cleanup', '--dry-run'], { kind: 'cleanup', iniFile: 'x.ini', dryRun: true }],
     [['-C', 'x.ini', '--abandon', 's'], { kind: 'abandon', standby: 's', iniFile: 'x.ini', dryRun: false }],
     [['-C', 'x.ini', '--resume=s'], { kind: 'resume', standby: 's', iniFile: 'x.ini', dryRun: false }],
-  ])('%j', (argv, request) => {
+  ])('%j is read', (argv, request) => {
     expect(parse(...argv)).toEqual({ dryRun: false, ...request });
   });
 

@@ -69,7 +69,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
         at.archivedir,
       );
 
-    test('hello makes a private place, keeps parts of the coming batch and removes the rest', () => {
+    test('the greeting makes a private directory, keeps parts of the coming batch and removes the rest', () => {
       const at = place();
       const earlier = { ...at, run: 'r0' };
       arrive(earlier, a, 'part');
@@ -88,7 +88,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       expect(statSync(join(at.archivedir, inboxOf(at))).mode & 0o777).toBe(0o700);
     });
 
-    test('hello finds a resume request', () => {
+    test('the greeting finds a resume request', () => {
       const at = place();
       writeFileSync(join(at.archivedir, '.resume'), 'f00-12');
       expect(readAnswers(run(helloScript(at, [])), at.archivedir).resumeRequest).toBe('f00-12');
@@ -115,7 +115,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       expect(existsSync(join(other.archivedir, a))).toBe(false);
     });
 
-    test('hello distinguishes a directory that is missing from one that cannot be used', () => {
+    test('the greeting distinguishes a directory that is missing from one that cannot be used', () => {
       const at = place();
       const missing = { ...at, archivedir: `${at.archivedir}/not there` };
       expect(readAnswers(run(helloScript(missing, [])), 'x').trouble?.kind).toBe('no-directory');
@@ -124,7 +124,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       expect(trouble?.reason).toMatch(/cannot be used: .*mkdir/);
     });
 
-    test('commit names whole files, and empties the inbox', () => {
+    test('the commit gives complete files their names, and empties the incoming directory', () => {
       const at = place();
       arrive(at, a, 'first');
       arrive(at, b, 'second');
@@ -136,7 +136,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       expect(readdirSync(join(at.archivedir, inboxOf(at)))).toEqual([]);
     });
 
-    test('the same bytes again are success; other bytes are a conflict, with both digests, and stay', () => {
+    test('the same bytes again are a success, and other bytes are a conflict with both digests and stay unchanged', () => {
       const at = place();
       writeFileSync(join(at.archivedir, a), 'first');
       writeFileSync(join(at.archivedir, b), 'SECOND');
@@ -153,7 +153,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       expect(existsSync(join(at.archivedir, c))).toBe(false);
     });
 
-    test('a file of another size, one that did not arrive and one whose name is a directory are failures', () => {
+    test('a file of another size, a missing file and a file whose name is a directory are failures', () => {
       const at = place();
       arrive(at, a, 'fir');
       expect(commit(at, [a, 5]).files).toEqual([{ kind: 'short', name: a, size: '3' }]);
@@ -164,7 +164,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       expect(readdirSync(join(at.archivedir, c))).toEqual([]);
     });
 
-    test('in recovery nothing is stored: only what is there already counts', () => {
+    test('in recovery nothing is stored, and only a file that exists counts', () => {
       const at = place({ mode: 'compare' });
       writeFileSync(join(at.archivedir, a), 'first');
       arrive(at, a, 'first');
@@ -196,7 +196,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
     // busybox runs its own programs whatever the PATH says: there they cannot be watched.
     const isWatchable = words[0] !== 'busybox';
 
-    test.skipIf(!isWatchable)('bug of the original: no fsync before success', () => {
+    test.skipIf(!isWatchable)('every file and directory is flushed before success is reported (bug of the original: no fsync before success)', () => {
       const at = place();
       arrive(at, a, 'first');
       const { path, log } = traced(['sync', 'ln', 'rm']);
@@ -210,7 +210,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       ]);
     });
 
-    test.skipIf(!isWatchable)('a batch takes one process for each step, unless a name is taken', () => {
+    test.skipIf(!isWatchable)('a batch needs one process for each step, unless a name is taken', () => {
       const at = place();
       for (const name of [a, b]) arrive(at, name, 'bytes');
       const steps = (): string[] => {
@@ -231,7 +231,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       expect(steps().filter((step) => step === 'cmp')).toHaveLength(2);
     });
 
-    test.skipIf(!isWatchable)('a batch that cannot be linked at once is named file by file', () => {
+    test.skipIf(!isWatchable)('a batch that cannot be linked at once is handled file by file', () => {
       const at = place();
       for (const name of [a, b]) arrive(at, name, 'bytes');
       const broken = traced(['ln'], { name: 'ln', when: `*' .'` });
@@ -246,7 +246,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       expect([read(at, a), read(at, b)]).toEqual(['bytes', 'bytes']);
     });
 
-    test.skipIf(!isWatchable)('no line says success when a file or the directory cannot be flushed', () => {
+    test.skipIf(!isWatchable)('no line reports success if a file or the directory cannot be flushed', () => {
       const at = place();
       arrive(at, a, 'first');
       const file = traced(['sync'], { name: 'sync', when: `*${a}*` });
@@ -263,7 +263,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
   },
 );
 
-describe('answers that the scripts never make', () => {
+describe('an answer that the scripts never give', () => {
   const answer = (line: string) => readAnswers([line], '/archive').files[0];
 
   test.each([
@@ -274,14 +274,14 @@ describe('answers that the scripts never make', () => {
     `conflict ${a} \x1b[2J x`,
     'stored ../victim',
     'stored a\0b',
-  ])('are no success: %j', (line) => {
+  ])('is no success: %j', (line) => {
     expect(answer(line)).toMatchObject({
       kind: 'failed',
       reason: expect.stringContaining('not understood') as string,
     });
   });
 
-  test('are quoted without their control characters, and cut', () => {
+  test('is quoted without its control characters, and shortened', () => {
     expect(answer(`failed ${a} \x1b]0;x\x07${'y'.repeat(9999)}`)).toMatchObject({
       reason: expect.stringMatching(/^\\x1b\]0;x\\x07y{400,500} … \(10011 characters\)$/) as string,
     });

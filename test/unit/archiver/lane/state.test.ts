@@ -13,7 +13,7 @@ function newLane() {
 }
 
 describe('the state of a lane', () => {
-  test('is kept in a file, and unknown at first', async () => {
+  test('is kept in a file, and is unknown at first', async () => {
     const lane = newLane();
     expect(await readLaneState(lane)).toEqual({ health: 'ok' });
     const state = { health: 'slow', retryAt: 5, said: { severity: 'warning', lastNotified: 1 } } as const;
@@ -29,13 +29,13 @@ describe('the state of a lane', () => {
     '{"health":"well"}',
     '{"health":"abandoned","abandoned":{"since":"x"}}',
     '{"health":"slow","seenRequest":1}',
-  ])('a damaged file (%j) is an error: it may say "abandoned"', async (text) => {
+  ])('is an error if its file is damaged (%j), because the standby may be abandoned', async (text) => {
     const lane = newLane();
     writeFileSync(lane.stateFile, text);
     await expect(readLaneState(lane)).rejects.toThrow(/cannot understand/);
   });
 
-  test('a wrong field on which nothing that is safe depends counts as absent', async () => {
+  test('is valid with a wrong descriptive field, which counts as absent', async () => {
     const lane = newLane();
     writeFileSync(
       lane.stateFile,
@@ -44,7 +44,7 @@ describe('the state of a lane', () => {
     expect(await readLaneState(lane)).toEqual({ health: 'slow', reason: 'x' });
   });
 
-  test('severity: what gets better by itself is a warning', () => {
+  test('is a warning if the trouble can end by itself', () => {
     expect(severities.ok).toBe('ok');
     for (const health of ['unreachable', 'behind', 'no-space', 'slow'] as const) {
       expect(severities[health]).toBe('warning');

@@ -53,7 +53,7 @@ async function adopt(): Promise<boolean> {
 }
 
 describe('markers', () => {
-  it('that were withdrawn are gone, and none is left before their directory is made anew', async () => {
+  it('that were withdrawn no longer exist, and none is made before their directory is made again', async () => {
     await adopt();
     const files = await Promise.all(names.map(wal));
     await leaveMarkers(runCommand, placesIn(), cluster, files.slice(0, 2));
@@ -69,7 +69,7 @@ describe('markers', () => {
     for (const file of files) expect(await isProven(placesIn(), cluster, iniFile(), file)).toBe(true);
   });
 
-  it('may be withdrawn again and again, and while they are made', async () => {
+  it('can be withdrawn repeatedly, even while they are made', async () => {
     await adopt();
     const files = await Promise.all(names.map(wal));
     for (let round = 0; round < 10; round++) {
@@ -81,7 +81,7 @@ describe('markers', () => {
     }
   });
 
-  it('prove a whole batch, to the nanosecond', async () => {
+  it('prove a whole batch, exact to the nanosecond', async () => {
     expect(await adopt()).toBe(true);
     const files = await Promise.all(names.map(wal));
     expect(await leaveMarkers(runCommand, placesIn(), cluster, files)).toEqual({ names });
@@ -93,7 +93,7 @@ describe('markers', () => {
     }
   });
 
-  it('are not left for a file that changed since it was looked at, nor for one that is gone', async () => {
+  it('are not made for a file that has changed since it was examined, or that no longer exists', async () => {
     await adopt();
     const [changed, gone, good] = await Promise.all(names.map(wal));
     if (changed === undefined || gone === undefined || good === undefined) throw new Error('files');
@@ -105,7 +105,7 @@ describe('markers', () => {
     expect(existsSync(join(placesIn().current, changed.name.text))).toBe(false);
   });
 
-  it('prove nothing once they, the stamp or all are gone, or the INI or the file changed', async () => {
+  it('prove nothing after they, the stamp or all were removed, or the INI file or the segment has changed', async () => {
     await adopt();
     const file = await wal(names[0] ?? '');
     const prove = () => isProven(placesIn(), cluster, iniFile(), file);
@@ -128,7 +128,7 @@ describe('markers', () => {
   });
 });
 
-describe('where no file can carry an exact time', () => {
+describe('a file system that cannot store exact times', () => {
   /** As on a file system that keeps whole seconds. */
   const coarse: RunCommand = async (command, options) => {
     const result = await runCommand(command, options);
@@ -139,7 +139,7 @@ describe('where no file can carry an exact time', () => {
     return result;
   };
 
-  it('it is proven in writing, no less strictly', async () => {
+  it('gets a written proof, which is as strict', async () => {
     const places = placesIn();
     await prepareMarkers(places, cluster, root);
     const config = { path: iniFile(), identity: await identityOf(iniFile()) };
@@ -170,7 +170,7 @@ describe('where no file can carry an exact time', () => {
     expect(existsSync(places.written)).toBe(false);
   });
 
-  it('the writing is withdrawn with the markers, and none is left before their directory is made anew', async () => {
+  it('loses the written proof with the markers, and gets none before their directory is made again', async () => {
     const places = placesIn();
     await prepareMarkers(places, cluster, root);
     const config = { path: iniFile(), identity: await identityOf(iniFile()) };
@@ -187,7 +187,7 @@ describe('where no file can carry an exact time', () => {
     expect(await proven()).toEqual([true, true, true]);
   });
 
-  it('removes the writing with the marker, and says what cp complains of', async () => {
+  it('loses the written proof with its marker, and the complaint of cp is reported', async () => {
     const places = placesIn();
     const refusing: RunCommand = () =>
       Promise.resolve({ kind: 'exited', code: 1, stdout: '', stderr: 'cp: unrecognized option' });
@@ -204,7 +204,7 @@ describe('where no file can carry an exact time', () => {
 });
 
 describe('the stamp', () => {
-  it('is not made from an INI that changed since it was read', async () => {
+  it('is not made by an INI file that has changed since it was read', async () => {
     await prepareMarkers(placesIn(), cluster, root);
     const config = { path: iniFile(), identity: await identityOf(iniFile()) };
     utimesSync(iniFile(), 9, 9);
