@@ -12,15 +12,15 @@ function replaceLine(text: string, from: string, to: string): string {
   return lines.join('\n');
 }
 
-describe("the how-to's archiver file", () => {
+describe('the archiver file of the how-to', () => {
   const text = readFixture('how-to-archiver.ini');
 
-  it('is the one that is indented throughout, with blanks behind values', () => {
+  it('is the one that is indented as a whole, with blanks after its values', () => {
     expect(text).toMatch(/^ {4}\[DEFAULT\]\n/);
     expect(text).toContain('state: online     ');
   });
 
-  it('loads with no problem and nothing to warn of', () => {
+  it('loads without problems or warnings', () => {
     const { settings, warnings } = usable(parseArchiverConfig(text));
     expect(warnings).toEqual([]);
     expect(settings).toEqual({
@@ -67,7 +67,7 @@ describe("the how-to's archiver file", () => {
     });
   });
 
-  it('with three mistakes gives three lines', () => {
+  it('gives three lines for three mistakes', () => {
     let broken = replaceLine(text, 'state: online', '    stat: online');
     broken = replaceLine(broken, 'ssh_timeout: 10', '    ssh_timeout: ten');
     broken = replaceLine(broken, 'l_archivedir: /var/lib/postgresql/archive', '');
@@ -80,10 +80,10 @@ describe("the how-to's archiver file", () => {
   });
 });
 
-describe("the how-to's standby file", () => {
+describe('the standby file of the how-to', () => {
   const text = readFixture('how-to-standby.ini');
 
-  it('loads with no problem and nothing to warn of', () => {
+  it('loads without problems or warnings', () => {
     const { settings, warnings } = usable(parseStandbyConfig(text));
     expect(warnings).toEqual([]);
     expect(settings).toEqual({
@@ -140,7 +140,7 @@ describe("the how-to's standby file", () => {
     });
   });
 
-  it('with three mistakes gives three lines', () => {
+  it('gives three lines for three mistakes', () => {
     let broken = replaceLine(text, 'sslmode: prefer', 'ssl_mode: prefer');
     broken = replaceLine(broken, 'port: 5432', 'port: 5432x');
     broken = replaceLine(broken, 'master_public_ip: bitarena', '');
@@ -151,12 +151,12 @@ describe("the how-to's standby file", () => {
     ]);
   });
 
-  it('takes the line that its comment says to uncomment', () => {
+  it('accepts the line that its comment tells the reader to uncomment', () => {
     const { settings } = usable(parseStandbyConfig(text.replace(';no_copy_conf', 'no_copy_conf')));
     expect(settings.no_copy_conf).toBe(true);
   });
 
-  it("takes the values of the how-to's part on streaming", () => {
+  it("accepts the values of the how-to's section on streaming", () => {
     const streaming = text
       .replace('use_streaming_replication: no', 'use_streaming_replication: on')
       .replace('repl_db_password: replication', 'repl_db_password: changeme')
@@ -169,7 +169,7 @@ describe("the how-to's standby file", () => {
   });
 });
 
-describe('files of release 1.4', () => {
+describe('the INI files of release 1.4', () => {
   it('load for the archiver, with a warning for each key that has no effect', () => {
     const { settings, warnings } = usable(parseArchiverConfig(readFixture('release-1.4-archiver.ini')));
     expect(settings.includepath).toEqual(['/usr/bin', '/bin', '/usr/local/bin']);

@@ -122,12 +122,12 @@ const bad: [Option['kind'], string, string[]][] = [
   ],
 ];
 
-describe('readValue', () => {
-  it.each(good)('reads the %s %j', (kind, text, value) => {
+describe('a value of the INI file', () => {
+  it.each(good)('is read as %s: %j', (kind, text, value) => {
     expect(readValue(option(kind), text)).toEqual({ kind: 'value', value });
   });
 
-  it.each(bad)('refuses the %s %j', (kind, text, messages) => {
+  it.each(bad)('is refused as %s: %j', (kind, text, messages) => {
     expect(readValue(option(kind), text)).toEqual({ kind: 'problems', messages });
   });
 });

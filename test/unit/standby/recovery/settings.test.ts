@@ -88,16 +88,16 @@ function written(major: string, mode: RecoveryMode, where = place) {
   };
 }
 
-describe.each(majors)('recovery settings of PostgreSQL %s', (major) => {
-  test('warm standby', () => {
+describe.each(majors)('the recovery settings of PostgreSQL %s', (major) => {
+  test('are these for a warm standby', () => {
     expect(written(major, { kind: 'standby', streaming: undefined })).toMatchSnapshot();
   });
 
-  test.skipIf(!capabilities(major).streaming)('streaming standby', () => {
+  test.skipIf(!capabilities(major).streaming)('are these for a streaming standby', () => {
     expect(written(major, { kind: 'standby', streaming })).toMatchSnapshot();
   });
 
-  test.skipIf(!capabilities(major).streaming)('a password that each language must quote', () => {
+  test.skipIf(!capabilities(major).streaming)('contain a password that each language must quote', () => {
     const password = `it's a "pass" \\word 100%`;
     const { recoveryConf, parameters } = recoverySettings(
       capabilities(major),
@@ -111,7 +111,7 @@ describe.each(majors)('recovery settings of PostgreSQL %s', (major) => {
     expect(written.split('\n').find((line) => line.startsWith('primary_conninfo'))).toMatchSnapshot();
   });
 
-  test('recovery to the end, and none at all', () => {
+  test('are these for a recovery to the end, and for no recovery', () => {
     expect(written(major, { kind: 'to-end' })).toMatchSnapshot();
     expect(written(major, { kind: 'hold' })).toMatchSnapshot();
   });
@@ -119,18 +119,18 @@ describe.each(majors)('recovery settings of PostgreSQL %s', (major) => {
   const { recoveryTargets, targetActions } = capabilities(major);
 
   test.each(goals.filter(({ goal }) => recoveryTargets.includes(goal.kind)))(
-    'recovery to $goal.kind',
+    'are these for a recovery to $goal.kind',
     (target) => {
       expect(written(major, { kind: 'to-target', target })).toMatchSnapshot();
     },
   );
 
-  test.each(targetActions)('at the target: %s', (action) => {
+  test.each(targetActions)('are these at the target: %s', (action) => {
     const target = { ...toTime, action, timeline: 3 };
     expect(written(major, { kind: 'to-target', target })).toMatchSnapshot();
   });
 
-  test('a signal file is written from 12 on only, and recovery.conf before', () => {
+  test('a signal file is written only from 12 on, and recovery.conf only before', () => {
     const standby = written(major, { kind: 'standby', streaming: undefined });
     expect(standby.signal === undefined).toBe(standby['recovery.conf'] !== undefined);
     expect(written(major, { kind: 'to-end' }).signal).toBe(
@@ -138,7 +138,7 @@ describe.each(majors)('recovery settings of PostgreSQL %s', (major) => {
     );
   });
 
-  test('values pasted unescaped into recovery.conf: every value is read back as it was', () => {
+  test('every value in recovery.conf is read back unchanged (bug of the original: values pasted unescaped into recovery.conf)', () => {
     const known = capabilities(major);
     const hostile = major === '8.4' ? 'a b"\\%$`x' : `it's a "b\\%$\`x`;
     const where = { ...place, archivedir: `/srv/${hostile}`, launcher: `/opt/${hostile}/bin/cmd_standby` };
@@ -155,13 +155,13 @@ describe.each(majors)('recovery settings of PostgreSQL %s', (major) => {
   });
 });
 
-test('before 12 a parameter that is not one of recovery.conf does not go there', () => {
+test('a parameter that recovery.conf does not know is not written there before 12', () => {
   const settings = recoverySettings(capabilities('9.6'), { kind: 'standby', streaming: undefined }, place);
   expect([...settings.recoveryConf.keys()]).not.toContain('wal_retrieve_retry_interval');
   expect([...settings.parameters.keys()]).toEqual(['wal_retrieve_retry_interval']);
 });
 
-test("a target in the server's own configuration is put out of force, and the way that it gave", () => {
+test("a target in the server's own configuration is overridden, together with its timeline and action", () => {
   const where = { ...place, ownTargets: ['recovery_target_time', 'recovery_target_timeline'] };
   const { parameters } = recoverySettings(
     capabilities('15'),
@@ -172,7 +172,7 @@ test("a target in the server's own configuration is put out of force, and the wa
   expect(parameters.get('recovery_target_timeline')).toBe('latest');
 });
 
-test("the user's own wal_retrieve_retry_interval stays", () => {
+test("the user's own wal_retrieve_retry_interval is kept", () => {
   const where = { ...place, ownRetryInterval: true };
   const settings = recoverySettings(capabilities('15'), { kind: 'standby', streaming: undefined }, where);
   expect([...settings.parameters.keys()]).not.toContain('wal_retrieve_retry_interval');
@@ -187,19 +187,19 @@ test('a quote in a path is refused for 8.4, which cannot read it', () => {
   );
 });
 
-test('without a password none is written, and .pgpass decides', () => {
+test('no password is written if there is none, and .pgpass is used', () => {
   expect(conninfo({ ...primary, password: undefined })).toBe(
     'host=bitarena port=5432 user=replication sslmode=prefer application_name=bitarena-clone',
   );
 });
 
-describe('the restore_command, through a real shell', () => {
+describe('the restore_command in a real shell', () => {
   let directory: string | undefined;
   afterEach(() => {
     if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
   });
 
-  test('hands over its words whole, whatever the paths look like', () => {
+  test('passes its words on unchanged, whatever the paths contain', () => {
     directory = mkdtempSync(join(tmpdir(), 'pitrtools-unit-'));
     const folder = join(directory, `it's 100%p of "a" \\ $HOME \`b\` -x`);
     mkdirSync(folder);

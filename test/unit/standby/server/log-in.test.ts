@@ -21,14 +21,14 @@ async function tryWith(dbname: string | undefined, databases: readonly string[])
 }
 
 describe('the database to log in to', () => {
-  test('is postgres, and template1 where the cluster has none of that name', async () => {
+  test('is postgres, or template1 if the cluster has none of that name', async () => {
     expect((await tryWith(undefined, ['postgres', 'template1'])).tried).toEqual(['postgres']);
     const { answer, tried } = await tryWith(undefined, ['template1']);
     expect(tried).toEqual(['postgres', 'template1']);
     expect(answer).toEqual({ kind: 'answered', value: 'template1' });
   });
 
-  test('is the one of the INI and no other', async () => {
+  test('is only the one of the INI file if that names one', async () => {
     const { answer, tried } = await tryWith('shop', ['postgres', 'template1']);
     expect(tried).toEqual(['shop']);
     expect(answer.kind).toBe('rejected');

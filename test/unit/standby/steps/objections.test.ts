@@ -15,7 +15,7 @@ function warningsOf(force: Force): string[] {
   return warnings;
 }
 
-test('every objection that is overruled is said, and no other', () => {
+test('every objection that is overruled is reported, and no other', () => {
   expect(warningsOf(noForce)).toEqual([]);
   expect(warningsOf({ kind: 'named', names: ['archive'] })).toEqual([
     'no archive; continuing all the same (--force=archive)',

@@ -27,7 +27,7 @@ function source(changes: Partial<SourceFacts> = {}): SourceFacts {
 }
 
 describe('the plan of a base backup from another standby', () => {
-  test('waits for that standby first, and looks at it again after the copy', () => {
+  test('waits for that standby first, and checks it again after the copy', () => {
     const kinds = planBaseBackup(backupFacts({ source: source() })).map(({ kind }) => kind);
     expect(kinds.slice(2, 9)).toEqual([
       'start-backup',
@@ -40,7 +40,7 @@ describe('the plan of a base backup from another standby', () => {
     ]);
   });
 
-  test('believes no times, and neither does the next base backup of the primary itself', () => {
+  test('does not compare by times, and neither does the next base backup of the primary', () => {
     const record = { backup: completeBackup };
     const content = {
       kind: 'cluster',
@@ -92,7 +92,7 @@ const inside = {
 };
 const outside = { oid: '2', name: 'fast', location: '/fast', target: '/here', isInsidePgdata: false };
 
-test('tablespaces by where that standby has them', () => {
+test('tablespaces are copied from their paths on that standby', () => {
   const there = {
     ...source().server,
     tablespaces: [
@@ -120,7 +120,7 @@ test("a standby's own settings are neither copied nor removed", () => {
   expect(rules.isCopied('standby.signal')).toBe(false);
 });
 
-test('the state of a standby, asked of each release', () => {
+test('the state of a standby is queried by the SQL of each release', () => {
   const sql = (version: string) => sourceStateSql(capabilitiesOf(parseVersion(version)));
   expect(sql('9.6')).toBe(
     'SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN pg_is_xlog_replay_paused() END, ' +
