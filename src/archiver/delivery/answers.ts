@@ -105,13 +105,13 @@ function readFileAnswer({ word, rest }: Words): FileAnswer | undefined {
 export interface Answers {
   /** Nonce of a resume request that a base backup left there. A lasting connection is greeted only once. */
   readonly resumeRequest: string | undefined;
-  /** Why nothing was done: the archive directory cannot be used. */
+  /** The reason why nothing was done: the archive directory cannot be used. */
   readonly trouble: Trouble | undefined;
-  /** archivedir without symbolic links; only the first script tells it. */
+  /** archivedir without symbolic links; only the first script returns it. */
   readonly directory: string | undefined;
   /** The first script was carried out. */
   readonly isReady: boolean;
-  /** What became of each file; only the commit script tells it. */
+  /** The outcome of each file; only the commit script returns it. */
   readonly files: readonly FileAnswer[];
 }
 

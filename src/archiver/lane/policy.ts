@@ -69,7 +69,7 @@ export function retryAtOf(
   return clock.now() + restMs({ kind, troubleMs, waitedMs });
 }
 
-/** What a try shows that failed. `waitedMs`: how long it took. */
+/** The condition of a lane after a failed try. `waitedMs`: how long the try took. */
 export function findingOf(
   deps: ArchiverDeps,
   before: LaneState,

@@ -196,19 +196,22 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
     // busybox runs its own programs whatever the PATH says: there they cannot be watched.
     const isWatchable = words[0] !== 'busybox';
 
-    test.skipIf(!isWatchable)('every file and directory is flushed before success is reported (bug of the original: no fsync before success)', () => {
-      const at = place();
-      arrive(at, a, 'first');
-      const { path, log } = traced(['sync', 'ln', 'rm']);
-      const lines = run(commitScript(at, [{ name: a, size: 5 }]), path);
-      expect(lines).toEqual([`stored ${a}`]);
-      expect(readFileSync(log, 'utf8').trim().split('\n')).toEqual([
-        `sync ${inboxOf(at)}/${a}`,
-        `ln ${inboxOf(at)}/${a} .`,
-        'sync .',
-        `rm -f ${inboxOf(at)}/${a}`,
-      ]);
-    });
+    test.skipIf(!isWatchable)(
+      'every file and directory is flushed before success is reported (bug of the original: no fsync before success)',
+      () => {
+        const at = place();
+        arrive(at, a, 'first');
+        const { path, log } = traced(['sync', 'ln', 'rm']);
+        const lines = run(commitScript(at, [{ name: a, size: 5 }]), path);
+        expect(lines).toEqual([`stored ${a}`]);
+        expect(readFileSync(log, 'utf8').trim().split('\n')).toEqual([
+          `sync ${inboxOf(at)}/${a}`,
+          `ln ${inboxOf(at)}/${a} .`,
+          'sync .',
+          `rm -f ${inboxOf(at)}/${a}`,
+        ]);
+      },
+    );
 
     test.skipIf(!isWatchable)('a batch needs one process for each step, unless a name is taken', () => {
       const at = place();
