@@ -32,8 +32,8 @@ const generalGroup = 'Options:';
 function sharedOptions({ shared: { dryRun, force, json } }: Usage): Option[] {
   const some = [
     { flags: '--dry-run', text: 'show the steps and change nothing', goesWith: dryRun },
-    { flags: '--force [NAMES]', text: 'continue where the action would refuse', goesWith: force },
-    { flags: '--json', text: 'answer with one JSON object on standard output', goesWith: json },
+    { flags: '--force [NAMES]', text: 'continue although the action would refuse', goesWith: force },
+    { flags: '--json', text: 'print one JSON object on standard output', goesWith: json },
   ];
   return [
     new Option('-C, --config <FILE>', 'the INI file'),

@@ -33,7 +33,7 @@ export function parseStandbyConfig(text: string): LoadedConfig<StandbySettings> 
     ...problems,
     ...findUnknownSections(ini),
     ...findDoomedArchive(settings, lines.get('archivedir') ?? 1),
-    ...findForeignKeys(settings, lines, { basebackup_source: 'a standby is read from by rsync only' }),
+    ...findForeignKeys(settings, lines, { basebackup_source: 'only rsync can read from a standby' }),
   ];
   const warnings = findForeignKeys(settings, lines, { rsync_threads: 'it has no effect' });
   return loaded(all, { settings, warnings: [...read.warnings, ...warnings], lines });

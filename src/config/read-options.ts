@@ -75,7 +75,7 @@ function readEmpty(found: ReadOptions, option: Option, { key, line }: ResolvedEn
   if (option.required) {
     found.problems.push({ line, message: `${key}: is empty, but needed: ${option.summary}` });
   } else if (option.default !== undefined) {
-    const message = `${key}: is empty; without the line it is ${option.default}`;
+    const message = `${key}: is empty; without this line it would be ${option.default}`;
     found.problems.push({ line, message });
   }
 }

@@ -158,7 +158,7 @@ describe('the command line of cmd_archiver', () => {
     const stopped = await cluster.run([]);
     expect(stopped).toMatchObject({ code: 0, stdout: 'Config OK\n' });
     expect(stopped.stderr).toBe(
-      `NOTICE: no server runs on ${cluster.pgdata}: whether its archive_command is right is not known\n`,
+      `NOTICE: no server runs on ${cluster.pgdata}: its archive_command cannot be checked\n`,
     );
     rmSync(cluster.pgdata, { recursive: true });
     cluster.writeIni({ rsync_bin: '/nonexistent/rsync' });

@@ -74,7 +74,7 @@ describe.each(failureMajors())('a primary of PostgreSQL %i that prints a hostile
     );
     const backup = await world.cmdStandby(standby, ['-B']);
     expectExit(backup, 1);
-    expect(backup.stderr).toMatch(/names one outside of it: "\.\.\/victim"/);
+    expect(backup.stderr).toMatch(/names a file outside of it: "\.\.\/victim"/);
     expect(statSync(victim).mode & 0o777).toBe(0o700);
   });
 });

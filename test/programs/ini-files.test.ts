@@ -37,7 +37,7 @@ describe('the INI files of the how-to, byte for byte', () => {
     expect(result).toMatchObject({ code: configurationError, stdout: '' });
     const [first, detail, ...rest] = result.stderr.trimEnd().split('\n');
     expect(first).toBe(
-      'ERROR: the configuration is readable, but something that it names does not exist here',
+      'ERROR: the INI file is valid, but a path or program in it does not exist on this host',
     );
     for (const key of keys) expect(detail).toContain(`${key}: /var/lib/postgresql/`);
     const complaints = (detail ?? '').replace('DETAIL: ', '').split('; ');

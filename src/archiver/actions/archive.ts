@@ -103,7 +103,7 @@ function requireSafe(file: WalFile, outcomes: readonly LaneOutcome[]): void {
 function refuseOffline(deps: ArchiverDeps): void {
   if (deps.settings.state !== 'offline') return;
   throw refusal('state is offline: nothing is archived', {
-    hint: 'PostgreSQL keeps its WAL until the INI says "state: online".',
+    hint: 'PostgreSQL keeps its WAL until the INI file says "state: online".',
   });
 }
 

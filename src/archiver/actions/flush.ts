@@ -26,7 +26,7 @@ type LaneFlush =
 
 type StoppedFiles = Extract<ReadyFiles, { kind: 'stopped' }>;
 
-/** What one lane is to send. */
+/** The files that one lane is to send. */
 interface Task {
   readonly deps: ArchiverDeps;
   readonly lane: Lane;
@@ -134,9 +134,7 @@ async function reportLane({ report }: ArchiverDeps, { lane, flushed }: Flushed):
 function reportReady(deps: ArchiverDeps, ready: ReadyFiles, done: readonly string[]): boolean {
   switch (ready.kind) {
     case 'running':
-      deps.log.debug(
-        `PostgreSQL runs here (process ${ready.pid}): what it has not archived yet is left to it`,
-      );
+      deps.log.debug(`PostgreSQL runs here (process ${ready.pid}): it archives the rest of its WAL itself`);
       return true;
     case 'unclear':
       deps.log.error(
@@ -164,7 +162,9 @@ async function reportPlan(deps: ArchiverDeps, ready: ReadyFiles): Promise<void> 
     const queued = await listQueue(queue);
     if (abandoned !== undefined) deps.report(`Standby ${name}: abandoned, nothing would be sent`);
     else
-      deps.report(`Standby ${name}: would send ${queued.length} files of its queue and ${direct} of pgdata`);
+      deps.report(
+        `Standby ${name}: would send ${queued.length} files from its queue and ${direct} from pgdata`,
+      );
   }
 }
 

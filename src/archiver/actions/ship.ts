@@ -68,7 +68,7 @@ async function adoptStateSafely(work: Work, lane: ShipperLane): Promise<void> {
   }
 }
 
-/** Works by one configuration until it is no longer valid. */
+/** Ships with one configuration until it is no longer valid. */
 async function shipBy(deps: ArchiverDeps, config: SeenFile): Promise<Stop> {
   const cluster = await readPinnedCluster(deps);
   if (cluster.isInRecovery) return 'in-recovery';

@@ -26,13 +26,13 @@ export function unfitness(
 ): { readonly reason: string; readonly hint: string } {
   if (word === 'open') {
     return {
-      reason: `${archivedir} has mode ${quoted(fact)}: others may write to it, so the WAL there proves nothing`,
+      reason: `${archivedir} has mode ${quoted(fact)}: other users can write to it, so its WAL cannot be trusted`,
       hint: `On the standby: chmod go-w ${archivedir}`,
     };
   }
   return {
     reason: `${archivedir} lies on a file system without hard links (${quoted(fact)})`,
-    hint: 'A file gets its name by a link, which never replaces another one: give the archive a file system that has them, such as ext4, XFS or NFS (CIFS and some of FUSE have none).',
+    hint: 'Files get their names by hard links, which never replace another file. Use a file system that has hard links, such as ext4, XFS or NFS (CIFS and some FUSE file systems have none).',
   };
 }
 
@@ -42,7 +42,7 @@ function placeTrouble({ word, rest }: Words, archivedir: string): Trouble | unde
       return {
         kind: 'no-directory',
         reason: `there is no directory ${archivedir}`,
-        hint: 'Run cmd_standby -C FILE -I on the standby; if that was done, its file system is perhaps not mounted.',
+        hint: 'Run cmd_standby -C FILE -I on the standby; if you have done that already, its file system may be unmounted.',
       };
     case 'unusable':
       return failed(`${archivedir} cannot be used: ${quoted(rest)}`);
@@ -53,19 +53,19 @@ function placeTrouble({ word, rest }: Words, archivedir: string): Trouble | unde
       return {
         kind: 'no-sentinel',
         reason: `${archivedir} has no sentinel .pitrtools`,
-        hint: 'Its file system is perhaps not mounted. If it is the right directory, run cmd_standby -I there (or cmd_archiver -I --plant NAME here).',
+        hint: 'Its file system may be unmounted. If it is the right directory, run cmd_standby -I there (or cmd_archiver -I --plant NAME here).',
       };
     case 'foreign':
       return {
         kind: 'foreign',
-        reason: `${archivedir} belongs to another cluster (${rest === '' ? 'its sentinel names none' : quoted(rest, 100)})`,
+        reason: `${archivedir} belongs to another cluster (${rest === '' ? 'its sentinel contains no system identifier' : quoted(rest, 100)})`,
         hint: 'Check host and r_archivedir of this standby.',
       };
     case 'promoted':
       return {
         kind: 'promoted',
         reason: `the standby was promoted (timeline ${quoted(rest, 100)}) and takes no WAL from this server any more`,
-        hint: 'If that server is the primary now, stop this one; to make it a standby again, give it a new base backup.',
+        hint: 'If that server is the primary now, stop this server. To make that server a standby again, make a new base backup there.',
       };
     case 'unflushed':
       return failed(`${archivedir} cannot be flushed: ${quoted(rest)}`);
@@ -146,7 +146,7 @@ export function troubleOf(answer: FileAnswer, standby: string): Trouble | undefi
       return {
         kind: 'conflict',
         reason: `the standby holds a different file named ${answer.name} (there: ${answer.there}; here: ${answer.ours})`,
-        hint: `Nothing was replaced. To solve this: cmd_archiver --abandon ${standby}, then a new base backup of that standby.`,
+        hint: `Nothing was replaced. To solve this, run cmd_archiver --abandon ${standby}, then make a new base backup on that standby.`,
       };
   }
 }

@@ -37,7 +37,7 @@ export interface Delivery {
 export interface Batch {
   readonly directory: string;
   readonly files: readonly WalFile[];
-  /** The link is faster than the processors: compress lightly. */
+  /** Compress lightly, because the network is faster than the processors. */
   readonly compressesLightly?: boolean;
 }
 

@@ -66,7 +66,8 @@ cat ${sentinelName}
 
 function readPresent(text: string, cluster: Cluster): PlantResult {
   const sentinel = parseSentinel(text);
-  if (sentinel === undefined) return { kind: 'foreign', systemIdentifier: 'its sentinel names none' };
+  if (sentinel === undefined)
+    return { kind: 'foreign', systemIdentifier: 'its sentinel contains no system identifier' };
   const { systemIdentifier, promotedAtTimeline } = sentinel;
   if (systemIdentifier !== cluster.systemIdentifier) return { kind: 'foreign', systemIdentifier };
   if (promotedAtTimeline !== undefined) return { kind: 'promoted', timeline: promotedAtTimeline };

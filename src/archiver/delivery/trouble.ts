@@ -18,7 +18,7 @@ export const troubleSeverities = {
   foreign: 'critical',
   /** The standby was promoted: it is a primary now. */
   promoted: 'critical',
-  /** Others may write to archivedir, or its file system has no hard links, or a login there prints text. */
+  /** Other users can write to archivedir, or its file system has no hard links, or a login there prints text. */
   unfit: 'critical',
   /** A file of the same name with other contents exists there. */
   conflict: 'critical',

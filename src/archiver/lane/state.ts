@@ -68,7 +68,7 @@ export async function readLaneState({ stateFile, name }: Lane): Promise<LaneStat
     // If we continued without the state, we would forget that the standby may be abandoned.
     throw new PitrError(`cannot understand "${stateFile}"`, {
       detail: messageOf(error),
-      hint: `Remove it if the standby "${name}" is not abandoned; else remove it and run --abandon ${name}.`,
+      hint: `Remove it. If the standby "${name}" was abandoned, then run --abandon ${name}.`,
     });
   }
 }

@@ -49,7 +49,7 @@ export async function askShipper(
   // The shipper handles only files that PostgreSQL has marked as ready; -F by hand may name others.
   if (cluster.isInRecovery || !(await isReady(dirname(file.path), file.name.text))) return 'no-answer';
   const shipper = await ensureShipper(deps, access, places).catch((error: unknown) => {
-    deps.log.warning(`no shipper: ${messageOf(error)}`);
+    deps.log.warning(`there is no shipper: ${messageOf(error)}`);
     return 'none' as const;
   });
   if (shipper === 'none') return 'no-answer';

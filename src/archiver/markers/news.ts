@@ -6,7 +6,7 @@ import { quoted } from '../../system/printable.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { shipperPlaces } from './places.ts';
 
-// PostgreSQL's log is where people look, and only archive_command writes there. A lane that changes its state leaves a line; as
+// Operators look into PostgreSQL's log, and only archive_command writes there. A lane that changes its state leaves a line; as
 // long as there is one the launcher leaves the next segment to Node, which says it, once.
 
 export type NewsLevel = 'notice' | 'warning';

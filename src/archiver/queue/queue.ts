@@ -79,7 +79,7 @@ async function requireSameBytes(copy: string, queued: string, standby: string): 
   if (ours === theirs) return;
   throw new PitrError(`the queue of standby "${standby}" holds a different file named ${basename(queued)}`, {
     detail: `queued: sha256 ${theirs}; to archive: sha256 ${ours}`,
-    hint: `Nothing was replaced. If the standby gets a new base backup anyway: cmd_archiver --abandon ${standby}, then a new base backup.`,
+    hint: `Nothing was replaced. To solve this, run cmd_archiver --abandon ${standby}, then make a new base backup on that standby.`,
   });
 }
 
@@ -110,7 +110,7 @@ export async function enqueue(
   }
 }
 
-/** Reads no further than the first WAL file: the size of a backlog costs nothing here. */
+/** Reads no further than the first WAL file: a long backlog takes no more time. */
 export async function isQueueEmpty(queue: string): Promise<boolean> {
   try {
     const directory = await opendir(queue);

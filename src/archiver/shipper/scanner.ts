@@ -76,7 +76,7 @@ export async function runScanner(work: Work, directory: string): Promise<void> {
     if (name !== undefined || entry === null) wakeUp.wake();
   };
   const unwatch = watchDirectory(status, onEntry, (reason) => {
-    work.deps.log.warning(`cannot watch "${status}", looking at it every few seconds: ${reason}`);
+    work.deps.log.warning(`cannot watch "${status}", so it is read every few seconds: ${reason}`);
   });
   let listedMs = -Infinity;
   try {

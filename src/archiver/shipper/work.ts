@@ -30,13 +30,13 @@ export function createWork(deps: ArchiverDeps, cluster: Cluster, stop: AbortSign
   };
 }
 
-/** Warns that archive_command needs Node to find its proofs, and why. */
+/** Warns that archive_command needs Node to find the proofs, and gives the reason. */
 export function warnSlowPath(work: Work, flaw: string): void {
   if (work.isSlowPathWarned) return;
   work.isSlowPathWarned = true;
   const { log, settings } = work.deps;
   log.warning(`archive_command has to start Node for each segment: ${flaw}`, {
-    hint: `l_archivedir is "${settings.l_archivedir}". A local file system that keeps nanoseconds and GNU's cp in the PATH make it quick.`,
+    hint: `l_archivedir is "${settings.l_archivedir}". archive_command is fast if that is a local file system that keeps nanoseconds, and if the cp in the PATH is GNU's.`,
   });
 }
 

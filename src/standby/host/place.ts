@@ -183,7 +183,7 @@ function contentObjections({ content, pgdata }: LocalPlace, facts: PrimaryFacts)
   });
 }
 
-/** What shows that archivedir is not for this cluster. */
+/** The reason why archivedir is not for this cluster. */
 function archiveMismatch(place: LocalPlace, { systemIdentifier: ours }: PrimaryFacts): string | undefined {
   const { sentinel, archivedir, foreignSegment } = place;
   if (sentinel.kind === 'unreadable') return `"${join(archivedir, sentinelName)}" names no cluster`;

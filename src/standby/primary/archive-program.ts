@@ -15,7 +15,7 @@ async function whatIsMissing(
   const looksForProgram = program.includes('/') ? `test -x ${shellQuote(program)} || exit 11` : ':';
   const script = `(cd ${shellQuote(facts.dataDirectory)} && { ${looksForProgram}; test -f ${shellQuote(iniFile)} || exit 12; })`;
   const { status } = await runRemotely(shell, script);
-  if (status === 11) return `there is no program "${program}" that could be run`;
+  if (status === 11) return `there is no program "${program}" that can be run`;
   return status === 12 ? `there is no INI file "${iniFile}"` : undefined;
 }
 

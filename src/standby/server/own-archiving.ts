@@ -69,7 +69,7 @@ async function programProblem({ program }: ArchiveCall, pgdata: string): Promise
   if (!program.includes('/') || isExpanded(program)) return [];
   const path = resolve(pgdata, program);
   if ((await findProgram(path, [])) !== undefined) return [];
-  return [`there is no program "${path}" that could be run`];
+  return [`there is no program "${path}" that can be run`];
 }
 
 /** The problems of the archiver's INI file: it does not exist, cannot be used, or lists this host as a standby. */

@@ -61,7 +61,7 @@ describe('an empty value', () => {
 
   it('is reported if the key has a default', () => {
     expect(problems(`${goodArchiver}ssh_timeout:\n`)).toEqual([
-      '6: ssh_timeout: is empty; without the line it is 10',
+      '6: ssh_timeout: is empty; without this line it would be 10',
     ]);
   });
 });

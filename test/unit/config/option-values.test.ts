@@ -80,7 +80,7 @@ const bad: [Option['kind'], string, string[]][] = [
     '-n --delete',
     [
       '-n is refused: it copies nothing, and rsync reports success',
-      '--delete is refused: it deletes files at the receiving side on its own terms',
+      '--delete is refused: it changes which files are deleted on the receiving side',
     ],
   ],
   ['boolean', 'maybe', ['"maybe" is neither on (yes, true, 1) nor off (no, false, 0)']],

@@ -29,19 +29,19 @@ describe('rsync_flags without harm', () => {
 describe('rsync_flags that would lose or falsify data', () => {
   it.each([
     ['--remove-source-files', '--remove-source-files is refused: it deletes files on the sending side'],
-    ['--delete-after', '--delete-after is refused: it deletes files at the receiving side on its own terms'],
+    ['--delete-after', '--delete-after is refused: it changes which files are deleted on the receiving side'],
     ['--ignore-existing', '--ignore-existing is refused: it leaves files out, and rsync reports success'],
     ['--exclude=*.conf', '--exclude is refused: it leaves files out, and rsync reports success'],
     ['-u', '-u is refused: it leaves files out, and rsync reports success'],
     ['-n', '-n is refused: it copies nothing, and rsync reports success'],
     ['-azn', '-n (in -azn) is refused: it copies nothing, and rsync reports success'],
-    ['-e', '-e is refused: the connection is made by us: see the keys ssh, user and ssh_timeout'],
+    ['-e', '-e is refused: pitrtools makes the connection: use the keys ssh, user and ssh_timeout'],
     [
       '-M--fake-super',
       '-M (in -M--fake-super) is refused: it passes flags to the other rsync that are not checked here',
     ],
-    ['--no-ignore-times', '--no-ignore-times is refused: it removes something that a safe copy relies on'],
-    ['--no-r', '--no-r is refused: it removes something that a safe copy relies on'],
+    ['--no-ignore-times', '--no-ignore-times is refused: it removes a flag that a safe copy needs'],
+    ['--no-r', '--no-r is refused: it removes a flag that a safe copy needs'],
     ['/etc/passwd', '"/etc/passwd" is not a flag, so rsync would take it for a file to copy'],
     ['--', '"--" is not a flag, so rsync would take it for a file to copy'],
     ['-', '"-" is not a flag, so rsync would take it for a file to copy'],

@@ -97,7 +97,7 @@ describe('a segment is refused', () => {
     expect(check({ pageAddress: 0xe000000n })).toEqual({
       kind: 'bad',
       problem: 'wrong-place',
-      reason: 'it begins at 0/E000000, its name says 0/1000000',
+      reason: 'it begins at 0/E000000, but its name says 0/1000000',
     });
   });
 

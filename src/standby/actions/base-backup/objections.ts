@@ -27,8 +27,8 @@ function primaryObjections({ primary, archiveCommandProblem: problem }: BackupFa
     ...when(problem !== undefined, {
       name: 'archive-command',
       message: `PostgreSQL on the primary cannot archive: ${problem ?? ''}`,
-      hint: "Correct archive_command there and reload: cmd_archiver without an action checks it. A shipper may deliver meanwhile, but the primary's WAL piles up.",
-      cost: "the base backup is made, and the primary's WAL piles up",
+      hint: 'Correct archive_command there and reload: cmd_archiver without an action checks it. A shipper may still deliver WAL, but pg_wal on the primary keeps growing.',
+      cost: 'the base backup is made, but pg_wal on the primary keeps growing',
     }),
     ...when(unwritable !== undefined, {
       message: `the path of tablespace "${unwritable?.name ?? ''}" holds a line break or a backslash`,

@@ -68,13 +68,15 @@ test('only WAL is removed behind the link, and newer files and lost+found stay',
 test('a link that was made or changed during the copy is not followed', async () => {
   const { directory, pgdata, target, link } = makeLink();
   const before = await found(pgdata);
-  await expect(empty(pgdata, undefined)).rejects.toThrow('leads elsewhere than when this run began');
+  await expect(empty(pgdata, undefined)).rejects.toThrow(
+    'leads to another directory than when this run began',
+  );
   rmSync(link);
   symlinkSync(directory, link);
-  await expect(empty(pgdata, before)).rejects.toThrow('leads elsewhere');
+  await expect(empty(pgdata, before)).rejects.toThrow('leads to another directory');
   rmSync(link);
   symlinkSync(join(directory, 'none'), link);
-  await expect(empty(pgdata, before)).rejects.toThrow('leads elsewhere');
+  await expect(empty(pgdata, before)).rejects.toThrow('leads to another directory');
   expect(readdirSync(target)).toContain(segment);
 });
 

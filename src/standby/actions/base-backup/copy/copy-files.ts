@@ -98,7 +98,7 @@ async function checkRoot(context: BackupContext, root: CopyRoot): Promise<number
     );
   throw new PitrError(`${unexplained.length} files of "${root.source}" were not copied whole`, {
     detail: lines.join('\n'),
-    hint: 'rsync said that all was well. Look for what changes files below that directory here, then run -B again.',
+    hint: 'rsync reported success. Find out what changes files below that directory here, then run -B again.',
   });
 }
 

@@ -66,7 +66,7 @@ function isWorthAnotherTry(result: CommandResult): boolean {
 function copyError({ root }: FileGroup, detail: string): PitrError {
   return new PitrError(`copying "${root.source}" to "${root.target}" failed`, {
     detail,
-    hint: 'The copied files are kept, and the next -B transfers only the rest. Correct what rsync names, then run -B again.',
+    hint: 'The copied files are kept, and the next -B transfers only the rest. Correct the problem that rsync reports, then run -B again.',
   });
 }
 
@@ -164,7 +164,7 @@ async function workApart(pool: Pool): Promise<void> {
   pool.errors.push(
     new PitrError(`cannot open another connection to ${target.what} ${target.user}@${target.host}`, {
       detail: result.reason,
-      hint: 'MaxStartups and MaxSessions of its sshd limit them; rsync_threads: says how many are opened.',
+      hint: 'MaxStartups and MaxSessions of its sshd limit the connections; rsync_threads: sets how many are opened.',
     }),
   );
   pool.failing.abort();

@@ -83,7 +83,7 @@ function staysInside(path: string): boolean {
   return path === '' || (!path.includes('\0') && path.split('/').every(isStep));
 }
 
-/** What the lines of a listing have said so far. */
+/** The information from the lines of a listing that were read so far. */
 function emptyListing(source: string) {
   return {
     directories: [] as PlannedDirectory[],
@@ -127,7 +127,7 @@ function collectEntry(
   into.place = kind === 'p' ? printablePath(path) : undefined;
   if (kind === 'p') return;
   if (!staysInside(path))
-    into.untrusted ??= `the list of the files of "${source}" on ${where} names one outside of it: "${quoted(printablePath(path))}"`;
+    into.untrusted ??= `the list of the files of "${source}" on ${where} names a file outside of it: "${quoted(printablePath(path))}"`;
   else if (path !== '' && !rules.isCopied(path)) return;
   else if (kind === 'D' || kind === 'F') into.unreadable.push(path);
   else if (kind === 'd') collectDirectory(into, { path, mode: Number.parseInt(mode, 8) }, place);
@@ -158,7 +158,7 @@ function refuseUnreadable({ source, where }: Listed, paths: readonly string[], u
   const more = paths.length > shownFiles ? [`and ${paths.length - shownFiles} more`] : [];
   throw refusal(`${paths.length} files on ${where} cannot be read by ${user}`, {
     detail: [...shown, ...more].join('\n'),
-    hint: 'Nothing was copied. Give them back to the owner of the data directory there, or move them out of it.',
+    hint: 'Nothing was copied. Change their owner there to that of the data directory, or move them out of it.',
   });
 }
 
@@ -183,7 +183,7 @@ export async function listRoot(
   if (result.kind === 'lost') throw lostConnection(shell, result.reason);
   if (found.untrusted !== undefined)
     throw new PitrError(found.untrusted, {
-      hint: 'Nothing was copied. No find prints this: look at that host.',
+      hint: 'Nothing was copied. A correct find never prints this: check that host.',
     });
   if (found.isGone) return undefined;
   refuseUnreadable(listed, found.unreadable, shell.target.user);

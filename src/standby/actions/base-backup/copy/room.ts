@@ -45,7 +45,7 @@ export function roomObjections(needs: readonly FileSystemNeed[]): readonly Objec
   return findLackOfRoom(needs).map((message) => ({
     name: 'room',
     message,
-    hint: 'Make room, or send tablespaces elsewhere by [tablespaces].',
-    cost: 'a copy that finds no room fails half way',
+    hint: 'Free some space, or give tablespaces another path by [tablespaces].',
+    cost: 'the copy fails when the file system is full',
   }));
 }

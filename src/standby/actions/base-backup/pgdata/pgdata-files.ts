@@ -104,9 +104,9 @@ async function requireSameLink({ place, primary }: BackupFacts): Promise<WalLink
   const link = await readWalLink(place.pgdata, primary.capabilities.walDirName);
   if (link === undefined || (link.directory !== undefined && link.directory === place.walLink?.directory))
     return link;
-  throw new PitrError(`"${link.path}" leads elsewhere than when this run began`, {
+  throw new PitrError(`"${link.path}" leads to another directory than when this run began`, {
     detail: link.problem ?? `It is a link to "${link.text}" now.`,
-    hint: 'Put the link right, then run -B again.',
+    hint: 'Correct the link, then run -B again.',
   });
 }
 

@@ -27,7 +27,10 @@ export function sourceObjections(facts: BackupFacts, source: SourceFacts): reado
         `${host} is of another cluster (${server.systemIdentifier}) than the primary (${primary.systemIdentifier})`,
       ),
     ),
-    ...when(!server.settings.inRecovery, object(`${host} is not in recovery: it is no standby, or no more`)),
+    ...when(
+      !server.settings.inRecovery,
+      object(`${host} is not in recovery: it is not a standby, or not any more`),
+    ),
     ...when(
       state?.isPaused === true,
       object(`replay is paused on ${host}`, 'Resume it there, or leave basebackup_source: out.'),

@@ -156,7 +156,7 @@ describe('the list of a primary that cannot be trusted', () => {
     String.raw`d 777 0 base\057..\057..$`,
     'f 600 1 base/$',
   ])('is refused if it names a path outside: %s', async (line) => {
-    await expect(said('d 700 0 $', 'd 700 0 base$', line)).rejects.toThrow('names one outside of it');
+    await expect(said('d 700 0 $', 'd 700 0 base$', line)).rejects.toThrow('names a file outside of it');
   });
 
   test('applies the real path in one line to the next line only', async () => {
