@@ -64,7 +64,7 @@ function failoverAction(number: string, options: Options): Action {
   if (number !== '999') {
     throw usageError(
       `-F ${number} is not -F 999`,
-      'The number is a safety catch: a failover is asked for by -F999.',
+      'The number prevents a failover by mistake: only -F999 starts one.',
     );
   }
   const target = requestedTarget(options);
@@ -99,7 +99,7 @@ function chosenAction(options: Options): Action {
   if (target !== undefined && options.failover === undefined) {
     throw usageError(
       `${target} needs -F999`,
-      "Recovery to a moment: cmd_standby -C FILE -F999 -R '2008-05-28 11:00:38'",
+      "For point-in-time recovery: cmd_standby -C FILE -F999 -R '2008-05-28 11:00:38'",
     );
   }
   return onlyAction(asked, { kind: 'check' });
@@ -116,6 +116,6 @@ export function parseRequest(argv: readonly string[]): Request {
   const [dryRun, force] = [options.dryRun === true, parseForce(options.force)];
   const [verify, json] = [options.verify === true, options.json === true];
   if (json && !answersInJson.includes(action.kind))
-    throw usageError(`--json goes ${usage.shared.json}`, seeHelp(usage));
+    throw usageError(`--json can be used only ${usage.shared.json}`, seeHelp(usage));
   return { kind: 'run', iniFile, action, dryRun, force, verify, json };
 }

@@ -179,7 +179,7 @@ async function requireGuardedAbove(path: string): Promise<void> {
   const found = await stat(above).catch(() => undefined);
   if (found !== undefined && (found.mode & 0o1002) === 0o002) {
     throw new PitrError(
-      `others may write to "${above}" (mode ${octalMode(found)}), and could replace what is in it`,
+      `other users can write to "${above}" (mode ${octalMode(found)}), and could replace its contents`,
       {
         hint: `chmod o-w ${above}`,
       },
@@ -201,7 +201,7 @@ export async function requireOwnDirectory(path: string): Promise<void> {
     });
   }
   if (letsOthersWrite(found)) {
-    throw new PitrError(`others may write to "${path}" (mode ${octalMode(found)})`, {
+    throw new PitrError(`other users can write to "${path}" (mode ${octalMode(found)})`, {
       hint: `chmod go-w ${path}`,
     });
   }

@@ -83,7 +83,7 @@ function namesOf(host: string): readonly string[] {
   return isSocket(host) ? [host, 'localhost'] : [host];
 }
 
-/** As in libpq, a password file that others may read is ignored. */
+/** As in libpq, a password file that other users can read is ignored. */
 async function whyLeftAlone(path: string): Promise<string | undefined> {
   const found = await stat(path).catch(() => undefined);
   if (found === undefined) return `there is no ${path}`;

@@ -35,7 +35,7 @@ function criticals(host: Host): string[] {
     .map(({ message }) => message);
 }
 
-/** A standby that cannot be asked how far it has replayed: what keeps it closed is its restore_command alone. */
+/** A standby that cannot be queried for the LSN it has replayed: what keeps it closed is its restore_command alone. */
 const unasked = { settings: { hot_standby: 'off' } };
 
 describe.each(failureMajors())('an archive that is unmounted on PostgreSQL %i', (major) => {

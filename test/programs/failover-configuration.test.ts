@@ -113,7 +113,7 @@ describe.each(failureMajors())('the failover configuration on PostgreSQL %i', (m
     expect(standby.failoverActions()).toBe(1);
     const again = await world.cmdStandby(standby, ['-F999']);
     expectExit(again, 4);
-    expect(again.stderr).toContain('has been failed over already, at timeline 2');
+    expect(again.stderr).toContain('was failed over already, to timeline 2');
   });
 
   test('a server that ends late is started again, and only one that answers is reported as running', async ({

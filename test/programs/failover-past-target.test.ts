@@ -25,7 +25,7 @@ describe.each(failureMajors())('a recovery whose cmd_standby was killed, on Post
     await running.finished;
     const refused = await world.cmdStandby(standby, ['-F999']);
     expectExit(refused, 4);
-    expect(refused.stderr).toContain('on its way to a recovery target');
+    expect(refused.stderr).toContain('recovering to a target that it has not reached yet');
 
     const forced = world.startStandby(standby, ['-F999', '--force']);
     await eventually(() => forced.output().includes('wait until it is out of recovery'));

@@ -139,7 +139,7 @@ describe('the command line of cmd_standby', () => {
     for (const action of [[], ['-I'], ['-B']]) {
       const open = await world.cmdStandby(standby, action);
       expect(open).toMatchObject({ code: 3, stdout: '' });
-      expect(open.stderr).toContain(`others may read the password in "${standby.iniFile}" (mode 0644)`);
+      expect(open.stderr).toContain(`other users can read the password in "${standby.iniFile}" (mode 0644)`);
       expect(open.stderr).toContain(`chmod 0600 ${standby.iniFile}`);
     }
     chmodSync(standby.iniFile, 0o600);

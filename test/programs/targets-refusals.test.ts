@@ -113,7 +113,10 @@ describe.each(failureMajors())('a recovery target on PostgreSQL %i', (major) => 
   test('is refused on a timeline that does not exist or that does not lead through the data here', async () => {
     await refuses(['--target-name', 'x', '--target-timeline', '7'], 'there is no history file of timeline 7');
     writeFileSync(archived('00000002.history'), '1\t0/1000100\tno recovery target specified\n');
-    await refuses(['--target-name', 'x'], 'timeline 2 leaves timeline 1 at 0/1000100, before');
+    await refuses(
+      ['--target-name', 'x'],
+      'timeline 2 branched off timeline 1 at 0/1000100, but the data here',
+    );
     const run = await command('--target-name', scene.marks.name, '--target-timeline', 'current');
     expectExit(run, 0);
     expect(await lastRow(scene.standby)).toBe(8);

@@ -27,7 +27,7 @@ function unpreparedObjections(directory: DataDirectory): readonly Objection[] {
     return [
       {
         message: `an interrupted recovery is on hold in "${pgdata}": -A start cannot continue it`,
-        hint: 'To continue as a standby: -S. To its target, or to another one: -F999 with a target. To the end of the WAL: -F999.',
+        hint: 'Run -S to continue as a standby, -F999 with a target to continue to that target, or -F999 to continue to the end of the WAL.',
       },
     ];
   if (directory.hasRecoverySettings) return [];
@@ -64,7 +64,7 @@ export function listStopObjections({ pgdata, postmaster, foreignState }: StopFac
     {
       name: 'production',
       message: `the server in "${pgdata}" (pid ${postmaster.pid}) ${what} and bears no record of -B, -S or -F999`,
-      hint: 'This host may be the primary: cmd_standby is run on the standby.',
+      hint: 'This host may be the primary. Run cmd_standby only on the standby.',
       cost: 'it is stopped',
     },
   ];

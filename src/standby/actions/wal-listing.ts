@@ -76,7 +76,7 @@ async function reportRange(range: Range): Promise<void> {
   const start = await earliest(range);
   if (found.last === undefined || (start.lsn !== undefined && found.endLsn < start.lsn)) {
     deps.report(
-      `No recovery is possible from here: ${found.obstacle ?? 'the WAL that it needs first is not here'}`,
+      `No recovery is possible here: ${found.obstacle ?? 'the WAL that it needs first is not here'}`,
     );
     return;
   }

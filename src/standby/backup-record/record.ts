@@ -128,7 +128,7 @@ export async function readRecord(pgdata: string): Promise<StandbyRecord> {
   } catch (error) {
     throw new PitrError(`cannot understand "${path}"`, {
       detail: messageOf(error),
-      hint: 'It says what this data directory is. Correct what the detail names. If the server here was never promoted, the file may be moved away instead; a new base backup writes another one.',
+      hint: 'That file describes this data directory. Correct the problem in the detail. If the server here was never promoted, the file may be moved away instead; a new base backup writes another one.',
       cause: error,
     });
   }

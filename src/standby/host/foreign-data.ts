@@ -81,7 +81,7 @@ export async function findForeignData(
   const folders = (await foreignFolders(pgdata, targets, facts)).map((path): Objection => ({
     name: 'foreign-data',
     message: `"${path}" is not empty, and nothing in "${pgdata}" shows that it is this standby's`,
-    hint: "It may be another cluster's tablespace: send this one elsewhere by [tablespaces] in the INI file.",
+    hint: 'It may be the tablespace of another cluster: give this one another path by [tablespaces] in the INI file.',
     cost: '-B replaces it, and all that is in it is lost',
   }));
   const segment = walLink === undefined ? undefined : await foreignWal(walLink, content, facts);
@@ -91,7 +91,7 @@ export async function findForeignData(
     {
       name: 'foreign-data',
       message: `"${walLink.path}" is a link to WAL of another cluster: "${segment}"`,
-      hint: 'Give the link a directory of its own.',
+      hint: 'Let the link lead to a directory of its own.',
       cost: '-B removes that WAL',
     },
   ];

@@ -140,7 +140,7 @@ function crashObjection({ pgdata }: LocalPlace, reason: string): Objection {
 }
 
 const notOursHint =
-  'It bears no record of -B, -S or -F999, so it may be the primary, or another server in production: cmd_standby is run on the standby, with a pgdata of its own. A server that is no longer needed is stopped by its own means.';
+  'It bears no record of -B, -S or -F999, so it may be the primary, or another server in production: Run cmd_standby only on the standby, with a pgdata of its own. Stop a server that is no longer needed by its own tools.';
 
 export function serverObjections(place: LocalPlace): readonly Objection[] {
   const { postmaster, pgdata, content } = place;
@@ -206,8 +206,8 @@ function overlapHint({ pgdata, walLink }: LocalPlace, { ours, theirs }: FoundOve
   if (ours === pgdata)
     return 'This host is the primary, or shares its storage: the standby needs a pgdata of its own.';
   if (ours === walLink?.directory)
-    return `"${walLink.path}" is a link to it, and a base backup empties it: give the link a directory of its own.`;
-  return `Send the tablespace elsewhere in the INI file: [tablespaces] with the line ${theirs} = /another/directory`;
+    return `"${walLink.path}" is a link to it, and a base backup empties it: let the link lead to a directory of its own.`;
+  return `Give the tablespace another path in the INI file: [tablespaces] with the line ${theirs} = /another/directory`;
 }
 
 function overlapObjections(place: LocalPlace): readonly Objection[] {
@@ -219,8 +219,8 @@ function overlapObjections(place: LocalPlace): readonly Objection[] {
 
 function ownOverlapHint({ walLink }: LocalPlace, { inner, outer }: OwnOverlap): string {
   if (walLink?.directory !== undefined && [inner, outer].includes(walLink.directory))
-    return `"${walLink.path}" is a link to "${walLink.directory}", and a base backup empties it: give the link a directory of its own.`;
-  return 'pgdata, archivedir and each tablespace need a directory of their own: send tablespaces elsewhere by [tablespaces] in the INI file.';
+    return `"${walLink.path}" is a link to "${walLink.directory}", and a base backup empties it: let the link lead to a directory of its own.`;
+  return 'pgdata, archivedir and each tablespace need a directory of their own: give tablespaces other paths by [tablespaces] in the INI file.';
 }
 
 function ownOverlapObjections(place: LocalPlace): readonly Objection[] {

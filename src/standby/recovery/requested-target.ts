@@ -23,7 +23,7 @@ export interface RequestedTarget extends Omit<RecoveryTargetSettings, 'goal'> {
 
 type TargetFlags = OptionsOf<typeof flags>;
 
-const example = "Recovery to a moment: cmd_standby -C FILE -F999 -R '2008-05-28 11:00:38'";
+const example = "For point-in-time recovery: cmd_standby -C FILE -F999 -R '2008-05-28 11:00:38'";
 
 function must<T>(word: string, parsed: Parsed<T>): T {
   if (parsed.kind === 'good') return parsed.value;

@@ -108,9 +108,9 @@ export async function seeAllReplayed(
     return leadsThrough(end, entries, walSegmentSkipsFF)
       ? { kind: 'reached', last: end.last.text }
       : unknown(`the history of timeline ${timeline} does not lead through ${end.last.text}`);
-  const said = `the server opened short of the archive's end: ${describe(missing)}`;
+  const said = `the server opened before the end of the archive: ${describe(missing)}`;
   if (isAccepted) {
-    deps.log.warning(`${said}; continuing all the same (--force=replay)`);
+    deps.log.warning(`${said}; continuing because of --force=replay`);
     return { kind: 'missed', reason: describe(missing) };
   }
   throw new PitrError(said, {

@@ -44,7 +44,7 @@ export async function warnOfOtherFiles(server: Server, configuration: ServerConf
     const inForce = String(rows[0]?.[parameter]);
     if (await isSameFile(inForce, path)) continue;
     deps.log.warning(`${key} is not in force: the server reads "${inForce}", not "${path}"`, {
-      hint: 'A start_command starts the server with the files that it knows itself: change these, by action_failover for example.',
+      hint: 'start_command itself decides which files the server reads: change those files, for example by action_failover.',
     });
   }
 }

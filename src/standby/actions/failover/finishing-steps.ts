@@ -23,7 +23,7 @@ import { provenTimeline, verifyWrite } from './verify.ts';
 function afterwards({ message, detail, hint, cause }: PitrError): PitrError {
   return new PitrError(`the failover has happened, but was not finished: ${message}`, {
     detail,
-    hint: hint ?? 'The server here is out of recovery. Run -F999 again to finish what is left.',
+    hint: hint ?? 'The server here is out of recovery. Run -F999 again to complete the remaining steps.',
     cause,
   });
 }
@@ -41,7 +41,7 @@ async function markArchive({ server: { deps }, timeline }: FailoverRun): Promise
     await writeSentinel(archivedir, { ...sentinel, promotedAtTimeline: timeline });
   } catch (error) {
     deps.log.warning(
-      `archivedir "${archivedir}" cannot be marked as promoted (${messageOf(error)}): keep the old primary from delivering there`,
+      `archivedir "${archivedir}" cannot be marked as promoted (${messageOf(error)}): make sure that the old primary cannot deliver there`,
     );
   }
 }
@@ -84,7 +84,7 @@ export const finishingSteps = {
   }),
   'set-aside-last-segment': afterOpening({
     say: () =>
-      "keep the unfinished last segment of the old timeline from being archived under a whole segment's name",
+      'keep the unfinished last segment of the old timeline from being archived under the name of a complete segment',
     run: async (run) => setAsideLastSegment(run.server, await provenTimeline(run)),
   }),
   'verify-write': afterOpening({

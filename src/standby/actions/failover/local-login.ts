@@ -29,7 +29,7 @@ export type LocalLogin =
 
 /** The hint for a login that fails. */
 export const loginHint =
-  'It must work here without a prompt: correct pg_hba.conf, .pgpass (host localhost for the socket) or the role, or name another database by dbname:.';
+  'The login must work here without a prompt: correct pg_hba.conf, .pgpass (host localhost for the socket) or the role, or name another database by dbname:.';
 
 /** An unknown login must not look like a proven one. */
 export function sayLogin({ log }: Pick<StandbyDeps, 'log'>, login: LocalLogin): void {

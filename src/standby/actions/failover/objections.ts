@@ -12,7 +12,7 @@ export function loginObjections({ login }: Pick<LocalFacts, 'login'>): readonly 
   return [
     {
       name: 'login',
-      message: `the server here does not let us in: ${login.reason}`,
+      message: `the server on this host rejects our login: ${login.reason}`,
       hint: loginHint,
       cost: 'the steps after the promotion then fail',
     },
@@ -52,7 +52,7 @@ export function limitObjections({
   if (hasOwnStart)
     return [{ message: `${what}: start_command cannot start the server with other settings`, hint }];
   if (memory?.kind !== 'too-little') return [];
-  return [{ message: `${what}, and cannot be raised: ${memory.reason}`, hint }];
+  return [{ message: `${what}, and these settings cannot be raised: ${memory.reason}`, hint }];
 }
 
 /** A recovery that is paused at its target opens there: the WAL beyond was left out on purpose. */
@@ -65,19 +65,22 @@ function targetObjections({ state, directory }: FailoverFacts): readonly Objecti
   const { capabilities, record, pgdata } = directory;
   // Before 9.1 a failover itself is a recovery, and a server cannot pause.
   if (record.settings?.mode !== 'recovery' || !capabilities.hasPgCtlPromote) return [];
-  const named = { name: 'target', cost: 'it goes past the target, to the end of the WAL' } as const;
+  const named = {
+    name: 'target',
+    cost: 'the server replays past the target, to the end of the WAL',
+  } as const;
   if (state.kind === 'stopped')
     return [
       {
         ...named,
-        message: `a recovery to a target was under way in "${pgdata}", and the server has been stopped since`,
-        hint: 'To that target again: -A start, or -F999 with the target.',
+        message: `a recovery to a target in "${pgdata}" is not finished, and its server is stopped`,
+        hint: 'To continue to that target, run -A start, or -F999 with the target.',
       },
     ];
   return [
     {
       ...named,
-      message: 'the server here is on its way to a recovery target',
+      message: 'the server here is recovering to a target that it has not reached yet',
       hint: 'Wait until it pauses there; then -F999 opens it.',
     },
   ];
@@ -97,8 +100,8 @@ function productionObjections(facts: LocalFacts): readonly Objection[] {
   if (promoted !== undefined && !record.isFailoverUnfinished && !record.isActionBegun) {
     return [
       {
-        message: `the server in "${pgdata}" has been failed over already, at timeline ${promoted}`,
-        hint: 'It takes writes: there is nothing to do.',
+        message: `the server in "${pgdata}" was failed over already, to timeline ${promoted}`,
+        hint: 'It accepts writes, so there is nothing to do.',
       },
     ];
   }
@@ -117,8 +120,8 @@ function startingObjections({ directory }: LocalFacts, progress: string): readon
     ];
   return [
     {
-      message: `the server here is still starting: it neither recovers nor serves yet (${progress})`,
-      hint: 'Wait until it is seen recovering, or stop it with -A stop; then run -F999 again.',
+      message: `the server here is still starting: it does not recover or accept connections yet (${progress})`,
+      hint: 'Wait until it recovers, or stop it with -A stop. Then run -F999 again.',
     },
   ];
 }

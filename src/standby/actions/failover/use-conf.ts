@@ -161,7 +161,7 @@ async function giveUpFiles(server: Server, old: Old): Promise<never> {
   const detail = await fileErrors(server);
   await writeBack(old);
   await signalReload(server);
-  throw new PitrError('the server does not take the failover configuration; it runs with its former one', {
+  throw new PitrError('the server does not accept the failover configuration; it runs with its former one', {
     detail,
     hint: correctThem,
   });

@@ -49,7 +49,7 @@ async function endingError({ deps, primary }: BackupContext, ending: Ending): Pr
   switch (ending) {
     case 'limit':
       return new PitrError(`pg_basebackup did not end within ${base_backup_timeout} s`, {
-        hint: 'base_backup_timeout: says how long it may take.',
+        hint: 'base_backup_timeout: sets how long it may take.',
       });
     case 'unarchived':
       return unarchived(primary, wal_timeout, 'What pg_basebackup received is removed.');
@@ -66,7 +66,7 @@ async function receiveError(context: BackupContext, { result, ending, said }: Re
   if (/FATAL/.test(stderr)) return explainRefusal(access, told);
   return new PitrError('pg_basebackup failed', {
     detail: describeResult(told),
-    hint: 'It changed nothing in pgdata. Correct what it names, then run -B again.',
+    hint: 'It changed nothing in pgdata. Correct the problem that it reports, then run -B again.',
   });
 }
 

@@ -1,4 +1,4 @@
-/** Why a recovery to a target must not begin. */
+/** The reasons why a recovery to a target must not begin. */
 import { refusal } from '../../../../errors.ts';
 import type { Capabilities } from '../../../../postgres/capabilities.ts';
 import { formatLsn, segmentNumber, type WalLayout } from '../../../../postgres/lsn.ts';
@@ -63,7 +63,7 @@ function stateObjections({ state, directory }: LocalFacts): readonly Objection[]
   if (state.kind === 'production')
     return [
       {
-        message: `the server in "${directory.pgdata}" is out of recovery: it cannot be recovered to another moment`,
+        message: `the server in "${directory.pgdata}" is out of recovery: it cannot be recovered to a target`,
         hint: 'Make a new base backup and recover from that.',
       },
     ];
@@ -72,8 +72,8 @@ function stateObjections({ state, directory }: LocalFacts): readonly Objection[]
   if (state.kind === 'recovering' && !state.answers)
     return [
       {
-        message: 'a warm standby runs here, and cannot be asked how far it has replayed',
-        hint: 'It has replayed all that the archive held, so that recovery to a moment is for a cold standby. If the moment is still to come, stop it first, with -A stop.',
+        message: 'a warm standby runs here, and it cannot be queried for the LSN that it has replayed',
+        hint: 'It has replayed all WAL in the archive, so use a cold standby for point-in-time recovery. If the target is still to come, stop this standby first, with -A stop.',
       },
     ];
   return noStandbyObjections(directory);
@@ -110,13 +110,13 @@ function choosePath(
   if (badHistories.length > 0)
     throw refusal('a timeline history file cannot be used', {
       detail: badHistories.join('; '),
-      hint: 'Bring it again from where it came from, or move it away.',
+      hint: 'Copy it again from its source, or move it away.',
     });
   const timeline = wanted === 'latest' ? latestTimeline(own, histories) : wanted === 'current' ? own : wanted;
   if (timeline !== own && !histories.has(timeline)) {
     const known = [...new Set([own, ...histories.keys()])].sort((a, b) => a - b);
     throw refusal(`there is no history file of timeline ${timeline}`, {
-      hint: `The timelines known here: ${known.join(', ')}.`,
+      hint: `These timelines are known here: ${known.join(', ')}.`,
     });
   }
   const path = pathTo(timeline, histories, layout);
@@ -126,18 +126,19 @@ function choosePath(
 
 function refuseOtherWay(path: TimelinePath, timeline: number, own: number, at: bigint): void {
   const part = path.find((one) => one.timeline === own);
-  const hint = 'See what is there with --wal; choose another --target-timeline, or an older base backup.';
+  const hint =
+    'List the archive with --wal, then choose another --target-timeline, or use an older base backup.';
   if (part === undefined)
-    throw refusal(`timeline ${timeline} does not come from timeline ${own}, which is here`, { hint });
+    throw refusal(`timeline ${timeline} does not branch off timeline ${own} of the data here`, { hint });
   if (part.endLsn === undefined || part.endLsn >= at) return;
   throw refusal(
-    `timeline ${timeline} leaves timeline ${own} at ${formatLsn(part.endLsn)}, before ${formatLsn(at)}, where the data here stands`,
+    `timeline ${timeline} branched off timeline ${own} at ${formatLsn(part.endLsn)}, but the data here has reached ${formatLsn(at)}`,
     { hint },
   );
 }
 
 const bringHint =
-  'Bring what is missing: the primary may still have it ("cmd_archiver --flush" there); --wal shows what is here.';
+  'Get the missing WAL: the primary may still have it (run "cmd_archiver --flush" there). --wal lists the WAL that is here.';
 
 function withoutBackupWal(
   { bounds }: RecoveryFacts,
@@ -157,7 +158,7 @@ function beyond(found: Walk, { goal, shown }: Target): Objection | undefined {
   if (goal.kind !== 'lsn' || goal.lsn < found.endLsn) return undefined;
   return {
     message: `${shown} lies beyond the WAL that can be replayed, which ends at ${formatLsn(found.endLsn)}: ${found.obstacle ?? `${found.last?.text ?? ''} is the last segment`}`,
-    hint: 'Choose an earlier target, or bring the missing WAL.',
+    hint: 'Choose an earlier target, or get the missing WAL.',
   };
 }
 
@@ -171,7 +172,7 @@ function behindGap(found: Walk, { goal, shown }: Target): Objection | undefined 
     name: 'gap',
     message: `whether ${shown} can be reached cannot be determined: ${found.obstacle}, and the WAL before it ends at ${formatLsn(found.endLsn)}`,
     hint: bringHint,
-    cost: 'if the target lies beyond the gap, that will be said and the server will not open',
+    cost: 'if the target lies beyond the gap, the recovery fails and the server does not open',
   };
 }
 

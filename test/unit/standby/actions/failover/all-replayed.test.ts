@@ -94,7 +94,7 @@ describe('after the opening of the server', () => {
     writeFileSync(join(pgdata, 'pg_wal', '00000002.history'), '1\t0/7000000\tno recovery target specified\n');
     await expect(see(2, false)).rejects.toMatchObject({
       message:
-        "the server opened short of the archive's end: segments 000000010000000000000007 to 000000010000000000000008 (2) were not replayed",
+        'the server opened before the end of the archive: segments 000000010000000000000007 to 000000010000000000000008 (2) were not replayed',
       detail: expect.stringContaining('open on timeline 2, which begins at LSN 0/7000000') as string,
       hint: expect.stringMatching(/keep "\/a".*another standby.*-F999 --force/) as string,
     });

@@ -192,7 +192,9 @@ describe('-F999 by its plan', () => {
     expect(refused(noForce)).toMatch(
       /^the primary is alive: psql; nothing was changed\nalso:\n.*does not let us in.*--force=login[^]*--force=archive[^]*--force=primary-alive/,
     );
-    expect(refused(named('primary-alive'))).toMatch(/^the server here does not let us in[^]*--force=archive/);
+    expect(refused(named('primary-alive'))).toMatch(
+      /^the server on this host rejects our login[^]*--force=archive/,
+    );
     expect(refused(named('primary-alive', 'login'))).toMatch(/^the archive cannot be read: not mounted/);
     expect(refused(named('primary-alive', 'login', 'archive'))).toBe('');
   });
@@ -325,8 +327,11 @@ describe('-F999 by its plan', () => {
   });
 
   test.each([
-    [stopped, 'the server has been stopped since'],
-    [{ kind: 'recovering', answers: true, progress: '' } as const, 'on its way to a recovery target'],
+    [stopped, 'its server is stopped'],
+    [
+      { kind: 'recovering', answers: true, progress: '' } as const,
+      'recovering to a target that it has not reached yet',
+    ],
   ])('does not replay past a requested target: %j', (state, reason) => {
     const input = facts('15', { directory: recovering, state });
     expect(() => planFailover(input)).toThrow(reason);

@@ -208,7 +208,10 @@ describe('a recovery to a target is refused with any archive', () => {
   });
 
   test.each([
-    [{ state: { kind: 'recovering', answers: false, progress: '' } as const }, 'cannot be asked how far'],
+    [
+      { state: { kind: 'recovering', answers: false, progress: '' } as const },
+      'cannot be queried for the LSN',
+    ],
     [{ state: { kind: 'production', answers: true } as const }, 'cannot be recovered to another moment'],
     [{ state: { kind: 'starting', progress: '' } as const }, 'is still starting'],
   ])('%j', (changes, reason) => {
