@@ -131,7 +131,7 @@ describe('the command line of cmd_archiver', () => {
       [['-I', 'surplus'], /too many arguments/],
       [['-F'], /argument missing/],
       [['-F', ''], /-F needs the path/],
-      [['-I', '--dry-run'], /--dry-run goes with/],
+      [['-I', '--dry-run'], /--dry-run can be used only with/],
     ];
     for (const [args, message] of wrong) {
       const result = await cluster.run(args);

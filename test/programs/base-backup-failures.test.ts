@@ -177,7 +177,7 @@ describe.each(failureMajors().filter((major) => major < 15))('the backup mode of
     await primary.sql("SELECT pg_start_backup('other tool', true)");
     const other = await world.cmdStandby(standby, ['-Astop_basebackup']);
     expect(other).toMatchObject({ code: 4 });
-    expect(other.stderr).toContain('not of this standby: "other tool"');
+    expect(other.stderr).toContain('not begun by this standby: "other tool"');
     expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
     expect(readFileSync(inPgdata(standby, 'backup_label'), 'utf8')).toMatch(/^LABEL: pitrtools /m);
     expect(await primary.value('SELECT pg_is_in_backup()')).toBe('true');

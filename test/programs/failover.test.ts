@@ -85,7 +85,7 @@ describe.each(wideMajors())('cmd_standby -F999 on PostgreSQL %i', (major) => {
 
     const again = await world.cmdStandby(standby, ['-F999']);
     expectExit(again, 4);
-    expect(again.stderr).toContain('has been failed over already');
+    expect(again.stderr).toContain('was failed over already');
     expect(standby.failoverActions()).toBe(1);
     const asStandby = await world.cmdStandby(standby, ['-S']);
     expectExit(asStandby, 4);
@@ -192,7 +192,7 @@ describe.each(failureMajors())('-F999 on PostgreSQL %i with problems', (major) =
     expect(standby.postmaster()).toBe(postmaster);
     const third = await world.cmdStandby(standby, ['-F999']);
     expectExit(third, 4);
-    expect(third.stderr).toContain('has been failed over already');
+    expect(third.stderr).toContain('was failed over already');
   });
 
   test('waits for the rest of action_failover and runs it again if a run was killed during it', async ({
@@ -264,7 +264,7 @@ describe.each(failureMajors())('-F999 on PostgreSQL %i with problems', (major) =
     expect(await countRows(standby)).toBe(10);
     const again = await world.cmdStandby(standby, ['-F999']);
     expectExit(again, 4);
-    expect(again.stderr).toContain('has been failed over already');
+    expect(again.stderr).toContain('was failed over already');
   });
 
   test("takes no longer than the limit if the primary's address drops all packets", async ({ world }) => {

@@ -51,7 +51,7 @@ describe('a primary whose port accepts connections and does not answer', () => {
     expect(refused.stderr).toContain('--force=primary-alive');
     const forced = await here.cmdStandby(standby, ['-F999', '--force=primary-alive', '--dry-run']);
     expectExit(forced, 0);
-    expect(forced.stderr).toContain('continuing all the same (--force=primary-alive)');
+    expect(forced.stderr).toContain('continuing anyway (--force=primary-alive)');
   });
 
   test('is alive if ssh shows its postmaster, even if that is stopped by a signal', async () => {
@@ -96,7 +96,7 @@ test('-F999 is refused if the primary could not be asked because its name does n
   }
   const forced = await here.cmdStandby(standby, ['-F999', '--force=primary-unasked', '--dry-run']);
   expectExit(forced, 0);
-  expect(forced.stderr).toContain('continuing all the same (--force=primary-unasked)');
+  expect(forced.stderr).toContain('continuing anyway (--force=primary-unasked)');
 });
 
 describe('-P reports', () => {

@@ -84,7 +84,7 @@ function chooseXid(xid: number, { endedBeforeXid }: TargetBounds): Target {
   if (endedBeforeXid === undefined || !isEarlierXid(xid, endedBeforeXid))
     return { goal: { kind: 'xid', xid }, shown };
   throw refusal(`${shown} has ended in what is here already: all before transaction ${endedBeforeXid} have`, {
-    hint: 'Recovery goes forward only: a base backup from before that transaction is needed.',
+    hint: 'A recovery only goes forward: a base backup from before that transaction is needed.',
   });
 }
 

@@ -24,7 +24,7 @@ describe('the command line of cmd_archiver', () => {
     [['-C', 'x.ini', '-I', '-F', 'y'], /one action at a time, not -I and -F/],
     [['-C', 'x.ini', '--abandon', 'a', '--resume', 'b'], /one action at a time/],
     [['-C', 'x.ini', '-F', ''], /-F needs the path/],
-    [['-C', 'x.ini', '-F', 'y', '--dry-run'], /--dry-run goes with/],
+    [['-C', 'x.ini', '-F', 'y', '--dry-run'], /--dry-run can be used only with/],
     [['-C', 'x.ini', '-F', 'y', 'z'], /too many arguments/],
     [['-C', 'x.ini', '-X'], /unknown option/],
   ])('%j is a usage error', (argv, message) => {

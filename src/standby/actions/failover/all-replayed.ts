@@ -110,7 +110,7 @@ export async function seeAllReplayed(
       : unknown(`the history of timeline ${timeline} does not lead through ${end.last.text}`);
   const said = `the server opened before the end of the archive: ${describe(missing)}`;
   if (isAccepted) {
-    deps.log.warning(`${said}; continuing because of --force=replay`);
+    deps.log.warning(`${said}; continuing anyway (--force=replay)`);
     return { kind: 'missed', reason: describe(missing) };
   }
   throw new PitrError(said, {

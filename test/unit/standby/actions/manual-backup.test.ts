@@ -15,7 +15,7 @@ test('-A stop_basebackup ends a backup of this standby', () => {
 test.each(['pgbackrest', 'pitrtools there abc', 'cmd_pg_start_backup', 'pitrtools hereafter abc'])(
   '-A stop_basebackup does not end a foreign backup: %s',
   (label) => {
-    expect(() => planStop('here', { ...own, label })).toThrow(`not of this standby: "${label}"`);
+    expect(() => planStop('here', { ...own, label })).toThrow(`not begun by this standby: "${label}"`);
   },
 );
 

@@ -190,7 +190,7 @@ describe('-F999 by its plan', () => {
     };
     const named = (...names: ForceName[]): Force => ({ kind: 'named', names });
     expect(refused(noForce)).toMatch(
-      /^the primary is alive: psql; nothing was changed\nalso:\n.*does not let us in.*--force=login[^]*--force=archive[^]*--force=primary-alive/,
+      /^the primary is alive: psql; nothing was changed\nalso:\n.*rejects our login.*--force=login[^]*--force=archive[^]*--force=primary-alive/,
     );
     expect(refused(named('primary-alive'))).toMatch(
       /^the server on this host rejects our login[^]*--force=archive/,
@@ -223,9 +223,9 @@ describe('-F999 by its plan', () => {
   test('refuses a server whose failover was completed, and one that was never a standby', () => {
     const directory = dataDirectory('15', { record: { promotedAtTimeline: 2 } });
     expect(() => planFailover(facts('15', { state: production, directory }))).toThrow(
-      'failed over already, at timeline 2',
+      'failed over already, to timeline 2',
     );
-    expect(() => planFailover(facts('15', { state: production }))).toThrow('is no standby');
+    expect(() => planFailover(facts('15', { state: production }))).toThrow('is not a standby');
   });
 
   const ended = dataDirectory('15', {

@@ -161,11 +161,11 @@ describe('the timeline of a recovery', () => {
       bounds: { ...facts().bounds, notBeforeLsn: 0x600_0200n },
     });
     expect(() => kinds(late, { ...lsn(0x600_0300n), timeline: 2 })).toThrow(
-      'timeline 2 leaves timeline 1 at 0/6000100, before 0/6000200, where the data here stands',
+      'timeline 2 branched off timeline 1 at 0/6000100, but the data here has reached 0/6000200',
     );
     const other = facts({ wal: walOf([], { 4: '2\t0/4000000\tx\n' }) });
     expect(() => kinds(other, { ...lsn(0x300_0200n), timeline: 4 })).toThrow(
-      'timeline 4 does not come from timeline 1',
+      'timeline 4 does not branch off timeline 1',
     );
     const spoilt = facts({
       wal: { ...here, contents: { ...here.contents, badHistories: ['00000002.history: x'] } },
@@ -212,7 +212,7 @@ describe('a recovery to a target is refused with any archive', () => {
       { state: { kind: 'recovering', answers: false, progress: '' } as const },
       'cannot be queried for the LSN',
     ],
-    [{ state: { kind: 'production', answers: true } as const }, 'cannot be recovered to another moment'],
+    [{ state: { kind: 'production', answers: true } as const }, 'cannot be recovered to a target'],
     [{ state: { kind: 'starting', progress: '' } as const }, 'is still starting'],
   ])('%j', (changes, reason) => {
     expect(() => {
