@@ -44,11 +44,11 @@ function refuseEarlier(
 ): void {
   if (notBefore !== undefined && target < notBefore)
     throw refusal(`${shown} lies before the end of the base backup, ${show(notBefore)}`, {
-      hint: 'Recovery goes forward only: an older base backup is needed.',
+      hint: 'A recovery only goes forward: an older base backup is needed.',
     });
   if (replayed !== undefined && target < replayed)
     throw refusal(`the standby has replayed past ${shown} already: up to ${show(replayed)}`, {
-      hint: 'Recovery goes forward only. Make a new base backup and recover from that, or use a standby that was kept cold.',
+      hint: 'A recovery only goes forward. Make a new base backup and recover from that, or use a standby that was kept cold.',
     });
 }
 

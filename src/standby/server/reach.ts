@@ -46,7 +46,7 @@ export async function mustReach(
   return end.value;
 }
 
-/** Says at each call whether so much time has passed since the first one. */
+/** Returns a function that shows at each call whether the limit has passed since its first call. */
 export function timeSinceFirst({ monotonicMs }: Pick<StandbyDeps, 'monotonicMs'>, limitMs: number) {
   let firstMs: number | undefined;
   return (): boolean => {

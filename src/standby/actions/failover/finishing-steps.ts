@@ -109,7 +109,7 @@ export const finishingSteps = {
   }),
   /** A production server does not use the delay, but the standby that it may become again does. */
   'restore-delay': afterOpening<{ readonly delay: SettingDelay }>({
-    say: () => 'set recovery_min_apply_delay back, for the standby that this server may be again',
+    say: () => 'restore recovery_min_apply_delay, in case this server becomes a standby again',
     run: ({ server }, { delay }) => setDelay(server, delay.own),
   }),
   'see-all-replayed': afterOpening<{ readonly end: ArchivedEnd; readonly isAccepted: boolean }>({

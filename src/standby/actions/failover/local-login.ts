@@ -220,10 +220,7 @@ export async function proveLogin(
     sayLogin(server.deps, login);
     return;
   }
-  throw new PitrError(
-    `the server here was started and not promoted: it does not let us in: ${login.reason}`,
-    {
-      hint: `${loginHint} Then run -F999 again.`,
-    },
-  );
+  throw new PitrError(`the server here was started and not promoted: it rejects our login: ${login.reason}`, {
+    hint: `${loginHint} Then run -F999 again.`,
+  });
 }

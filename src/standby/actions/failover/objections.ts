@@ -34,8 +34,8 @@ function archiveObjections({ archive, replayProblems }: LocalFacts): readonly Ob
   return when(replayProblems.length > 0, {
     name: 'replay',
     message: `not all WAL in the archive can be replayed: ${replayProblems.join('; ')}`,
-    hint: 'Bring what is missing: the primary may still have it ("cmd_archiver --flush" there).',
-    cost: 'the WAL from there on is not replayed',
+    hint: 'Get the missing WAL: the primary may still have it (run "cmd_archiver --flush" there).',
+    cost: 'the WAL after that place is not replayed',
   });
 }
 
@@ -106,7 +106,7 @@ function productionObjections(facts: LocalFacts): readonly Objection[] {
     ];
   }
   return when(!isUnfinished(facts), {
-    message: `the server in "${pgdata}" is no standby: it is out of recovery and was not made by -B`,
+    message: `the server in "${pgdata}" is not a standby: it is out of recovery and was not made by -B`,
   });
 }
 

@@ -59,7 +59,7 @@ async function waitFor(
   const explain = () =>
     new PitrError(`${message} within ${limitS} s`, {
       detail: `the backup began at ${shown(startLsn)}; ${host} has replayed to ${shown(state?.replayedLsn)}, and its last restartpoint is at ${shown(state?.redoLsn)}`,
-      hint: `See why ${host} is behind, or leave basebackup_source: out; wal_timeout: says how long a standstill is waited for.`,
+      hint: `Find out why ${host} is behind, or leave basebackup_source: out; wal_timeout: sets how long -B waits without progress.`,
     });
   await mustBecome(context.deps, limitS, look, explain);
 }

@@ -43,7 +43,7 @@ export async function awaitStop(
     },
     () =>
       new PitrError(`the primary's "${name}" did not arrive in "${archivedir}" within ${wal_timeout} s`, {
-        hint: 'It says where the backup ended. The copy is kept, but -B must be run again: get the WAL to arrive first.',
+        hint: 'That file shows where the backup ended. The copy is kept. Make sure that WAL arrives, then run -B again.',
       }),
   );
   return { stopLsn, record: stopAt(facts, label, stopLsn) };

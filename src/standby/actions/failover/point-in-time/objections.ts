@@ -43,7 +43,7 @@ function unableObjections(
     }),
     ...when(!targetActions.includes(action), {
       message: `${server} cannot ${actionNames[action]}`,
-      hint: `What it can do there: ${targetActions.join(', ')}.`,
+      hint: `It supports these actions there: ${targetActions.join(', ')}.`,
     }),
   ];
 }
@@ -81,16 +81,16 @@ function stateObjections({ state, directory }: LocalFacts): readonly Objection[]
 
 function streamingObjections({ isStreaming }: RecoveryFacts): readonly Objection[] {
   return when(isStreaming, {
-    message: 'recovery to a moment is not for a standby that streams: use_streaming_replication is on',
-    hint: 'A streaming standby has replayed all there is. Set use_streaming_replication: no on a cold standby.',
+    message: 'point-in-time recovery is not possible on a streaming standby: use_streaming_replication is on',
+    hint: 'A streaming standby has replayed all WAL already. Set use_streaming_replication: no on a cold standby.',
   });
 }
 
 function endedXidObjections({ hasXidEnded }: RecoveryFacts, { goal }: RequestedTarget): readonly Objection[] {
   if (goal.kind !== 'xid') return [];
   return when(hasXidEnded, {
-    message: `the standby has replayed past transaction ${goal.xid} already: it has ended here`,
-    hint: 'Recovery goes forward only. Make a new base backup and recover from that, or use a standby that was kept cold.',
+    message: `the standby has replayed past transaction ${goal.xid} already: that transaction has ended here`,
+    hint: 'A recovery only goes forward. Make a new base backup and recover from that, or use a standby that was kept cold.',
   });
 }
 
