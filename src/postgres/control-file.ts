@@ -124,30 +124,47 @@ function findChecksum(bytes: Uint8Array, view: DataView, littleEndian: boolean):
   return undefined;
 }
 
+/** A valid file of any known version. */
+export interface Opened {
+  readonly view: DataView;
+  readonly littleEndian: boolean;
+  /** The offset of the checksum: all other fields are before it. */
+  readonly end: number;
+  readonly controlVersion: number;
+}
+
+/** Undefined if the file is invalid. */
+export function openControlFile(bytes: Uint8Array): Opened | undefined {
+  if (checkControlFile(bytes).kind === 'bad') return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const littleEndian = byteOrderOf(view) === true;
+  const end = findChecksum(bytes, view, littleEndian) ?? 0;
+  return { view, littleEndian, end, controlVersion: view.getUint32(8, littleEndian) };
+}
+
 /** A constant that proves how floating-point numbers are stored. The size of a page follows it. */
 const floatFormat = 1_234_567;
 
-/** Undefined if the file is invalid. */
-export function pageLayoutOf(bytes: Uint8Array): PageLayout | undefined {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const littleEndian = checkControlFile(bytes).kind === 'good' ? byteOrderOf(view) : undefined;
-  if (littleEndian === undefined) return undefined;
-  const end = findChecksum(bytes, view, littleEndian) ?? 0;
+export function findFloatFormat({ view, littleEndian, end }: Opened): number | undefined {
   for (let offset = 64; offset + 16 <= end; offset += 4) {
-    if (view.getFloat64(offset, littleEndian) !== floatFormat) continue;
-    return {
-      blockSize: view.getUint32(offset + 8, littleEndian),
-      segmentBlocks: view.getUint32(offset + 12, littleEndian),
-      hasChecksums: hasPageChecksums(view, littleEndian, end),
-    };
+    if (view.getFloat64(offset, littleEndian) === floatFormat) return offset;
   }
   return undefined;
 }
 
-/** Whether the version of the page checksums is not 0. */
-function hasPageChecksums(view: DataView, littleEndian: boolean, end: number): boolean {
-  const behind = controlFormats.get(view.getUint32(8, littleEndian))?.behindChecksumVersion;
-  return behind !== undefined && view.getUint32(end - behind - 4, littleEndian) !== 0;
+/** Undefined if the file is invalid. */
+export function pageLayoutOf(bytes: Uint8Array): PageLayout | undefined {
+  const opened = openControlFile(bytes);
+  const offset = opened === undefined ? undefined : findFloatFormat(opened);
+  if (opened === undefined || offset === undefined) return undefined;
+  const { view, littleEndian, end, controlVersion } = opened;
+  const behind = controlFormats.get(controlVersion)?.behindChecksumVersion;
+  return {
+    blockSize: view.getUint32(offset + 8, littleEndian),
+    segmentBlocks: view.getUint32(offset + 12, littleEndian),
+    // The version of the page checksums is 0 where there are none.
+    hasChecksums: behind !== undefined && view.getUint32(end - behind - 4, littleEndian) !== 0,
+  };
 }
 
 interface Fields {

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { open, rename } from 'node:fs/promises';
 import type { CommandLine } from './command.ts';
 import { sizeOf } from './durable.ts';
@@ -21,14 +22,10 @@ export async function startDetached({ program, args }: CommandLine, log: string)
   const handle = await open(log, 'a', 0o600);
   try {
     const child = spawn(program, args, { cwd: '/', detached: true, stdio: ['ignore', handle.fd, handle.fd] });
-    const started = await new Promise<boolean>((resolve) => {
-      child.once('spawn', () => {
-        resolve(true);
-      });
-      child.once('error', () => {
-        resolve(false);
-      });
-    });
+    const started = await once(child, 'spawn').then(
+      () => true,
+      () => false,
+    );
     child.unref();
     return started;
   } finally {

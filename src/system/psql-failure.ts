@@ -25,10 +25,6 @@ interface Cause {
   readonly hint: (target: PsqlTarget) => string;
 }
 
-function byHand({ psql, host, port, user, database }: PsqlTarget): string {
-  return `${psql.program} -w -h ${host} -p ${port} -U ${user} -d ${database}`;
-}
-
 /** Messages of libpq and the server about a login that fails. The server's may be in any language. */
 const loginCauses: readonly Cause[] = [
   {
@@ -70,8 +66,8 @@ const sessionCauses: readonly Cause[] = [
   },
 ];
 
-const elseLogin = (target: PsqlTarget) =>
-  `This command must work by hand, without a prompt: ${byHand(target)}`;
+const elseLogin = ({ psql, host, port, user, database }: PsqlTarget) =>
+  `This command must work by hand, without a prompt: ${psql.program} -w -h ${host} -p ${port} -U ${user} -d ${database}`;
 const elseSession = () => 'The log of the server has the full message.';
 
 /** A hint that fits the failure: it mentions passwords only if the failure is about them. */
