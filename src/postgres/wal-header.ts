@@ -166,7 +166,7 @@ export function checkSegmentHeader(bytes: Uint8Array, expected: SegmentExpectati
   if (header.pageAddress !== address || name.seg >= 0x1_0000_0000 / header.segmentSize) {
     return bad(
       'wrong-place',
-      `it begins at ${formatLsn(header.pageAddress)}, but but its name says ${formatLsn(address)}`,
+      `it begins at ${formatLsn(header.pageAddress)}, but its name says ${formatLsn(address)}`,
     );
   }
   if (header.timeline !== name.timeline && !expected.isAncestor(header.timeline)) {

@@ -32,7 +32,7 @@ test.each(failureMajors())(
     const wrong = await here.cmdArchiver(primary, []);
     expect(wrong).toMatchObject({ code: 1, stdout: '' });
     expect(wrong.stderr).toContain('there is no program "/nonexistent/cmd_archiver"');
-    expect(wrong.stderr).toContain('its INI file is "/nonexistent.ini"');
+    expect(wrong.stderr).toContain('it uses the INI file "/nonexistent.ini"');
 
     const shipper = here.startArchiver(primary, ['--ship']);
     const segment = await primary.switchWal();

@@ -115,7 +115,7 @@ describe.each(failureMajors())('a recovery target on PostgreSQL %i', (major) => 
     writeFileSync(archived('00000002.history'), '1\t0/1000100\tno recovery target specified\n');
     await refuses(
       ['--target-name', 'x'],
-      'timeline 2 branched off timeline 1 at 0/1000100, but the data here',
+      'the history of timeline 2 leaves timeline 1 at 0/1000100, but the data here',
     );
     const run = await command('--target-name', scene.marks.name, '--target-timeline', 'current');
     expectExit(run, 0);

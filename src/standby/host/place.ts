@@ -140,7 +140,7 @@ function crashObjection({ pgdata }: LocalPlace, reason: string): Objection {
 }
 
 const notOursHint =
-  'It bears no record of -B, -S or -F999, so it may be the primary, or another server in production: Run cmd_standby only on the standby, with a pgdata of its own. Stop a server that is no longer needed by its own tools.';
+  'It bears no record of -B, -S or -F999, so it may be the primary, or another server in production. Run cmd_standby only on the standby, with a pgdata of its own. Stop a server that is no longer needed by its own tools.';
 
 export function serverObjections(place: LocalPlace): readonly Objection[] {
   const { postmaster, pgdata, content } = place;

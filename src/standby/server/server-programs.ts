@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { refusal } from '../../errors.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import { findVersion, isSameMajor, type Version } from '../../postgres/version.ts';
-import { type CommandLine, describeResult, succeeded } from '../../system/command.ts';
+import { type CommandLine, describeResult } from '../../system/command.ts';
 import { requireProgram } from '../../system/find-program.ts';
 import type { StandbyDeps } from '../deps.ts';
 
@@ -32,7 +32,8 @@ export async function requireVersion(
   hint: string,
 ): Promise<Version> {
   const result = await deps.run({ ...command, args: [...command.args, '--version'] }, { limitMs });
-  const version = succeeded(result) ? findVersion(result.stdout) : undefined;
+  // A site's own wrapper may print the version and exit with another status than 0.
+  const version = findVersion(result.stdout);
   if (version !== undefined) return version;
   const detail = describeResult(result);
   throw refusal(`cannot determine the version of "${command.program}"`, { detail, hint });

@@ -132,7 +132,7 @@ function refuseOtherWay(path: TimelinePath, timeline: number, own: number, at: b
     throw refusal(`timeline ${timeline} does not branch off timeline ${own} of the data here`, { hint });
   if (part.endLsn === undefined || part.endLsn >= at) return;
   throw refusal(
-    `timeline ${timeline} branched off timeline ${own} at ${formatLsn(part.endLsn)}, but the data here has reached ${formatLsn(at)}`,
+    `the history of timeline ${timeline} leaves timeline ${own} at ${formatLsn(part.endLsn)}, but the data here has reached ${formatLsn(at)}`,
     { hint },
   );
 }

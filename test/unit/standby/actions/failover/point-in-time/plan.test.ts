@@ -161,7 +161,7 @@ describe('the timeline of a recovery', () => {
       bounds: { ...facts().bounds, notBeforeLsn: 0x600_0200n },
     });
     expect(() => kinds(late, { ...lsn(0x600_0300n), timeline: 2 })).toThrow(
-      'timeline 2 branched off timeline 1 at 0/6000100, but the data here has reached 0/6000200',
+      'the history of timeline 2 leaves timeline 1 at 0/6000100, but the data here has reached 0/6000200',
     );
     const other = facts({ wal: walOf([], { 4: '2\t0/4000000\tx\n' }) });
     expect(() => kinds(other, { ...lsn(0x300_0200n), timeline: 4 })).toThrow(
