@@ -14,7 +14,8 @@ afterEach(async () => {
 });
 
 async function twoStandbys(): Promise<{ cluster: FakeCluster; s1: Host; s2: Host }> {
-  const cluster = await readyCluster(world, { slaves: ['s1', 's2'] });
+  // No standby here hangs, and a login on a loaded machine may take seconds.
+  const cluster = await readyCluster(world, { slaves: ['s1', 's2'], ini: { ssh_timeout: 30 } });
   const [s1, s2] = cluster.standbys;
   if (s1 === undefined || s2 === undefined) throw new Error('no standby');
   return { cluster, s1, s2 };
