@@ -55,7 +55,7 @@ describe('--flush', () => {
 
     await s2.sshd.start();
     const plan = await cluster.run(['--flush', '--dry-run']);
-    expect(plan.stdout).toMatch(/s2: would send 3 files of its queue and 0 of pgdata/);
+    expect(plan.stdout).toMatch(/s2: would send 3 files from its queue and 0 from pgdata/);
     expect(cluster.queue('s2')).toEqual(names);
     expect(await cluster.run(['--flush'])).toMatchObject({ code: 0 });
     expect(archivedFiles(s2)).toEqual(names);

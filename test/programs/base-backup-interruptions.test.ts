@@ -25,7 +25,7 @@ type Victim = (typeof victims)[number];
 type Moment =
   { readonly kind: 'said'; readonly text: string } | { readonly kind: 'arrived'; readonly bytes: number };
 
-const steps = ['begin a backup', 'list what is to be copied', 'make it impossible', 'remove from', 'copy "'];
+const steps = ['begin a backup', 'list the files to copy', 'make it impossible', 'remove entries', 'copy "'];
 
 function chooseMoment(random: () => number): Moment {
   const text = steps[Math.floor(random() * steps.length * 2)];

@@ -55,7 +55,7 @@ describe.each(targetMajors())('recovery to a target on PostgreSQL %i', (major) =
     await standby.stop();
     const past = await command('-F999');
     expectExit(past, 4);
-    expect(past.stderr).toContain('a recovery to a target was under way');
+    expect(past.stderr).toContain('a recovery to a target in');
     // The target that it stands at may be asked for again.
     expectExit(await command('-F999', '--target-name', marks.name), 0);
     expect(await lastRow(standby)).toBe(8);
