@@ -1,7 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { usageError } from './errors.ts';
 import { type FlagTable, seeHelp, shortHelp, type Usage } from './help.ts';
-import { programVersion } from './system/program-version.ts';
+import { programVersion } from './system/program-root.ts';
 
 /** The flags that both programs declare in the same way. */
 interface SharedOptions {
@@ -32,8 +32,8 @@ const generalGroup = 'Options:';
 function sharedOptions({ shared: { dryRun, force, json } }: Usage): Option[] {
   const some = [
     { flags: '--dry-run', text: 'show the steps and change nothing', goesWith: dryRun },
-    { flags: '--force [NAMES]', text: 'continue where the action would refuse', goesWith: force },
-    { flags: '--json', text: 'answer with one JSON object on standard output', goesWith: json },
+    { flags: '--force [NAMES]', text: 'continue although the action would refuse', goesWith: force },
+    { flags: '--json', text: 'print one JSON object on standard output', goesWith: json },
   ];
   return [
     new Option('-C, --config <FILE>', 'the INI file'),

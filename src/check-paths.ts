@@ -25,7 +25,7 @@ export async function requirePaths(
   const found = await Promise.all(expected.map((path) => problemOf(path, includePath)));
   const problems = found.filter((problem) => problem !== undefined);
   if (problems.length === 0) return;
-  throw new PitrError('the configuration is readable, but something that it names does not exist here', {
+  throw new PitrError('the INI file is valid, but a path or program in it does not exist on this host', {
     detail: problems.join('; '),
     exitCode: exitCodes.configuration,
   });

@@ -55,7 +55,7 @@ async function openOwnLog(settings: ArchiverSettings, isService: boolean): Promi
 /** The parts that a running shipper renews each time the INI file changes; the file is checked before it is read. */
 function rereader(file: string): ReadConfiguration {
   return async () => {
-    const identity = { file, identity: await identityOf(file) };
+    const identity = { path: file, identity: await identityOf(file) };
     const { settings, warnings } = await readSettings(file);
     const log = await openOwnLog(settings, true);
     for (const line of warnings) log.warning(line);

@@ -1,8 +1,7 @@
 import { join, resolve } from 'node:path';
-import { parseStandbyConfig } from './config/load-standby.ts';
+import { parseStandbyConfig, requireFor } from './config/load-standby.ts';
 import type { StandbyAction, StandbySettings } from './config/options-standby.ts';
 import { type ConfigurationFile, readConfiguration } from './config/read-file.ts';
-import { requireFor } from './config/requirements.ts';
 import { messageOf, refusal, unreachable } from './errors.ts';
 import { type ProgramContext, refuseRoot, runProgram } from './program.ts';
 import { type Action, parseRequest, type Request } from './standby/command-line.ts';

@@ -5,11 +5,11 @@
 export const exitCodes = {
   /** The operation was tried and did not succeed. */
   failure: 1,
-  /** The command line cannot be understood. */
+  /** The command line contains an error. */
   usage: 2,
   /** The INI file cannot be used. */
   configuration: 3,
-  /** The operation was refused, because it would have done harm; nothing was changed. */
+  /** The operation was refused because it would have done harm. Nothing was changed. */
   refused: 4,
   /** The failover happened, but `action_failover` did not exit 0. */
   actionFailed: 5,
@@ -61,7 +61,7 @@ export function refusal(message: string, explanation: Omit<Explanation, 'exitCod
   return new PitrError(message, { ...explanation, exitCode: exitCodes.refused });
 }
 
-/** The command line cannot be understood. */
+/** The command line contains an error. */
 export function usageError(message: string, hint: string): PitrError {
   return new PitrError(message, { hint, exitCode: exitCodes.usage });
 }

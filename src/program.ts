@@ -37,10 +37,6 @@ function abortOnSignals(): AbortController {
   return controller;
 }
 
-function exitCodeOf(thrown: unknown): number {
-  return thrown instanceof PitrError ? thrown.exitCode : exitCodes.bug;
-}
-
 /**
  * The edge of a program: turns signals into an AbortSignal, sets `process.exitCode` once, and is the only place that
  * catches everything. `main` answers requests that need no rights (help, version) before it calls `refuseRoot`.
@@ -64,7 +60,7 @@ export async function runProgram(main: Main, argv: readonly string[]): Promise<v
     process.exitCode = await main(context);
   } catch (error) {
     logFailure(log, error);
-    process.exitCode = exitCodeOf(error);
+    process.exitCode = error instanceof PitrError ? error.exitCode : exitCodes.bug;
   } finally {
     await partWithHooks();
     endAllCommands('SIGTERM');

@@ -2,7 +2,8 @@
 # Shared by the scripts in this folder's parent: messages, locks, and the cleanup at the end.
 # To be sourced by bash with `set -euo pipefail`.
 
-# The scripts do the same for every caller, in every directory and language.
+# The scripts do the same for every caller, in every directory and language. The tests run in the caller's language.
+caller_language=${LC_ALL:-C}
 export LC_ALL=C
 unset CDPATH GREP_OPTIONS POSIXLY_CORRECT BASH_ENV ENV TAR_OPTIONS
 

@@ -94,9 +94,9 @@ sandbox_environment() {
   local name
   environment=(
     "PATH=$(dirname "$run_node"):/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
-    "HOME=$run_dir/home" "USER=$run_user" "LOGNAME=$run_user" "LANG=C.UTF-8" "NPM_CONFIG_UPDATE_NOTIFIER=false"
+    "HOME=$run_dir/home" "USER=$run_user" "LOGNAME=$run_user" "LANG=C.UTF-8" "LC_ALL=$caller_language" "NPM_CONFIG_UPDATE_NOTIFIER=false"
   )
-  for name in $(compgen -v | grep -E '^(PITRTOOLS_.*|CI|TERM|LC_ALL|NO_COLOR|FORCE_COLOR|NODE_EXTRA_CA_CERTS|https?_proxy|HTTPS?_PROXY|no_proxy|NO_PROXY)$'); do
+  for name in $(compgen -v | grep -E '^(PITRTOOLS_.*|CI|TERM|NO_COLOR|FORCE_COLOR|NODE_EXTRA_CA_CERTS|https?_proxy|HTTPS?_PROXY|no_proxy|NO_PROXY)$'); do
     environment+=("$name=${!name}")
   done
 }

@@ -65,9 +65,10 @@ export function parseRequest(argv: readonly string[]): Request {
   const action = onlyAction(askedActions(options), { kind: 'check' });
   const dryRun = options.dryRun === true;
   const hint = seeHelp(usage);
-  if (options.plant !== undefined && options.init !== true) throw usageError('--plant goes with -I', hint);
+  if (options.plant !== undefined && options.init !== true)
+    throw usageError('--plant can be used only with -I', hint);
   if (options.file === '') throw usageError('-F needs the path of a WAL file', hint);
   if (dryRun && !takesDryRun.includes(action.kind))
-    throw usageError(`--dry-run goes ${usage.shared.dryRun}`, hint);
+    throw usageError(`--dry-run can be used only ${usage.shared.dryRun}`, hint);
   return { ...action, iniFile, dryRun };
 }

@@ -1,21 +1,14 @@
 import { join } from 'node:path';
 
 /** The paths in l_archivedir; see doc/architecture.md, "Files on disk". The paths of one standby: lane/lane.ts. */
-export interface Layout {
-  readonly root: string;
-  readonly privateDirectory: string;
-  /** Unfinished copies, named `PID.NAME`. */
-  readonly temporary: string;
-  readonly systemIdentifier: string;
-}
+export type Layout = Readonly<ReturnType<typeof layoutOf>>;
 
-const privateName = '.archiver';
-
-export function layoutOf(archiveDirectory: string): Layout {
-  const privateDirectory = join(archiveDirectory, privateName);
+export function layoutOf(archiveDirectory: string) {
+  const privateDirectory = join(archiveDirectory, '.archiver');
   return {
     root: archiveDirectory,
     privateDirectory,
+    /** Unfinished copies, named `PID.NAME`. */
     temporary: join(privateDirectory, 'tmp'),
     systemIdentifier: join(privateDirectory, 'system_identifier'),
   };

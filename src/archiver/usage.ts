@@ -5,17 +5,17 @@ export const flags = {
   plant: [
     'Set up',
     '--plant <STANDBY>',
-    'with -I: mark its archive directory although WAL was delivered there before',
+    'with -I: mark its archive directory even if WAL was delivered there before',
   ],
   file: ['Run', '-F, --file <PATH>', "archive one WAL file: PostgreSQL's %p", '-F %p'],
-  ship: ['Run', '--ship', 'ship WAL ahead of archive_command; for a service', '--ship'],
-  cleanup: ['Run', '--cleanup', 'remove half-made files of dead processes', '--cleanup'],
+  ship: ['Run', '--ship', 'ship WAL before archive_command asks for it; for a service', '--ship'],
+  cleanup: ['Run', '--cleanup', 'remove unfinished files of processes that have ended', '--cleanup'],
   flush: [
     'Change roles',
     '--flush',
-    'send what the queues hold, and what a stopped PostgreSQL had not archived',
+    'send all queued WAL and, if PostgreSQL is stopped, the WAL that it has not archived',
     '--flush',
-    'send all WAL that is left here, before a failover',
+    'before a failover: send all WAL that is still on this host',
   ],
   abandon: [
     'Recover',

@@ -40,6 +40,11 @@ export function resolveSection(ini: IniText, name: string): ResolvedSection {
   return { line: ini.sections.get(name)?.line ?? 1, entries, failedKeys, problems };
 }
 
+/** The line of each key, for messages; `''` is the section's header. */
+export function linesOf({ line, entries }: ResolvedSection): ReadonlyMap<string, number> {
+  return new Map([['', line], ...[...entries].map(([key, entry]) => [key, entry.line] as const)]);
+}
+
 /** Interpolates a text that is not in the file: an option's default. */
 export function interpolateDefault(text: string, entries: ReadonlyMap<string, ResolvedEntry>): Interpolation {
   // The entries are interpolated already: a "%" in them stands for itself.

@@ -1,5 +1,5 @@
 import { type IniText, parseIniText } from './ini-text.ts';
-import { type ResolvedSection, resolveSection } from './ini-values.ts';
+import { linesOf, type ResolvedSection, resolveSection } from './ini-values.ts';
 import { loaded, type LoadedConfig } from './loaded.ts';
 import { didYouMean } from './nearest.ts';
 import {
@@ -36,7 +36,7 @@ export function parseArchiverConfig(text: string): LoadedConfig<ArchiverSettings
   return loaded(all, {
     settings,
     warnings: [...read.warnings, ...warnOfQueueInPgdata(settings, defaults)],
-    lines: new Map([['', defaults.line], ...[...defaults.entries].map(([key, e]) => [key, e.line] as const)]),
+    lines: linesOf(defaults),
   });
 }
 

@@ -1,8 +1,14 @@
 import { type IniText, parseIniText } from './ini-text.ts';
-import { type ResolvedEntry, resolveSection } from './ini-values.ts';
-import { loaded, type LoadedConfig } from './loaded.ts';
+import { linesOf, type ResolvedEntry, resolveSection } from './ini-values.ts';
+import { loaded, type LoadedConfig, type UsableConfig } from './loaded.ts';
 import { didYouMean } from './nearest.ts';
-import { standbyOptions, type StandbySettings, tablespacesSection } from './options-standby.ts';
+import type { Option } from './option.ts';
+import {
+  type StandbyAction,
+  standbyOptions,
+  type StandbySettings,
+  tablespacesSection,
+} from './options-standby.ts';
 import { isWithin, readPath } from './path-values.ts';
 import type { Problem } from './problem.ts';
 import { readOptions } from './read-options.ts';
@@ -20,17 +26,14 @@ export function parseStandbyConfig(text: string): LoadedConfig<StandbySettings> 
   const { tablespaces, problems } = readTablespaces(ini, read.values['pgdata'] as string | undefined);
   // The option table has typed the values; this cast relies on it.
   const settings = { ...read.values, tablespaces } as StandbySettings;
-  const lines = new Map([
-    ['', defaults.line],
-    ...[...defaults.entries].map(([key, e]) => [key, e.line] as const),
-  ]);
+  const lines = linesOf(defaults);
   const all = [
     ...ini.problems,
     ...read.problems,
     ...problems,
     ...findUnknownSections(ini),
     ...findDoomedArchive(settings, lines.get('archivedir') ?? 1),
-    ...findForeignKeys(settings, lines, { basebackup_source: 'a standby is read from by rsync only' }),
+    ...findForeignKeys(settings, lines, { basebackup_source: 'only rsync can read from a standby' }),
   ];
   const warnings = findForeignKeys(settings, lines, { rsync_threads: 'it has no effect' });
   return loaded(all, { settings, warnings: [...read.warnings, ...warnings], lines });
@@ -66,11 +69,11 @@ function readTablespace(
   if (from.kind === 'problems' || to.kind === 'problems') {
     return [from, to].flatMap((result) => (result.kind === 'problems' ? result.messages : []));
   }
-  const [oldPath, newPath] = [from.value as string, to.value as string];
+  const { value: newPath } = to;
   const taken = [...(pgdata === undefined ? [] : [pgdata]), ...tablespaces.values()];
   const other = taken.find((path) => isWithin(newPath, path) || isWithin(path, newPath));
   if (other !== undefined) return [`${newPath} overlaps with ${other}`];
-  tablespaces.set(oldPath, newPath);
+  tablespaces.set(from.value, newPath);
   return [];
 }
 
@@ -93,5 +96,19 @@ function findForeignKeys(
     return line === undefined
       ? []
       : [{ line, message: `${key} with basebackup_method: ${method}: ${reason}` }];
+  });
+}
+
+/** Keys that the action needs and the file lacks, although the file is valid for other actions. */
+export function requireFor(config: UsableConfig<StandbySettings>, action: StandbyAction): Problem[] {
+  const values: Readonly<Record<string, unknown>> = { ...config.settings };
+  const options: [string, Option][] = Object.entries(standbyOptions);
+  return options.flatMap(([key, option]) => {
+    const isAsked = option.requiredBy?.includes(action) === true && values[key] === undefined;
+    const { requiredIf } = option;
+    if (!isAsked || (requiredIf !== undefined && values[requiredIf] !== true)) return [];
+    const reason = requiredIf === undefined ? '' : ` when "${requiredIf}" is on`;
+    const line = config.lines.get(requiredIf ?? '') ?? config.lines.get('') ?? 1;
+    return [{ line, message: `missing key "${key}", which ${action} needs${reason}: ${option.summary}` }];
   });
 }

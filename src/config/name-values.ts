@@ -2,7 +2,7 @@ import { splitList } from './path-values.ts';
 import { value, type ValueResult, wrong } from './value-result.ts';
 
 /** A user or a host. A text that could be taken for a flag or for `user@host` is refused. */
-export function readName(text: string): ValueResult {
+export function readName(text: string): ValueResult<string> {
   if (text.startsWith('-')) return wrong(`"${text}" would be taken for a flag`);
   if (text.includes('@')) return wrong(`"${text}" holds an "@": user and host have keys of their own`);
   if (/[\s/'"\\$`]/.test(text)) return wrong(`"${text}" is not a single plain name`);
@@ -10,7 +10,7 @@ export function readName(text: string): ValueResult {
 }
 
 /** Standbys, separated by commas: each is the name of a directory, and usually of a host. */
-export function readStandbyNames(text: string): ValueResult {
+export function readStandbyNames(text: string): ValueResult<readonly string[]> {
   const names = splitList(text, /[,\n]/);
   const messages = names.flatMap(judgeStandbyName);
   for (const [index, name] of names.entries()) {

@@ -1,56 +1,37 @@
 import { splitWords } from './command-words.ts';
 import { readName, readStandbyNames } from './name-values.ts';
-import type { Option } from './option.ts';
 import { readPath, readProgram, readSearchPath } from './path-values.ts';
 import { findDangerousFlags } from './rsync-flags.ts';
 import { value, type ValueResult, wrong } from './value-result.ts';
 
-/** Reads one value of the option's kind. Messages quote the value, unless it is a secret. */
-export function readValue(option: Option, text: string): ValueResult {
-  // eslint-disable-next-line no-control-regex -- finding control characters is the purpose
-  if (/[\u0000-\u0008\u000b-\u001f\u007f]/.test(text)) return wrong('holds a control character');
-  if (text.includes('\n') && !spansLines(option)) return wrong('must be one line');
-  switch (option.kind) {
-    case 'text':
-    case 'secret':
-    case 'shell':
-      return value(text);
-    case 'name':
-      return readName(text);
-    case 'path':
-      return readPath(text);
-    case 'program':
-      return readProgram(text);
-    case 'rsync-flags':
-      return readRsyncFlags(text);
-    case 'boolean':
-      return readBoolean(text);
-    case 'port':
-      return readInteger(text, 1, 65535, 'port number');
-    case 'integer':
-      return readInteger(text, option.min, option.max, 'whole number');
-    case 'seconds':
-      return readInteger(text, option.min, option.max, 'number of seconds');
-    case 'choice':
-      return readChoice(text, option.choices);
-    case 'size':
-      return readSize(text);
-    case 'queue-limit':
-      return readQueueLimit(text);
-    case 'version':
-      return readVersion(text);
-    case 'standby-names':
-      return readStandbyNames(text);
-    case 'search-path':
-      return readSearchPath(text);
-  }
-}
+/** How a text of each kind is read; the type of the value follows from that. Messages quote the text. */
+export const plainKinds = {
+  /** Anything but control characters. */
+  text: value<string>,
+  /** A text that never appears in messages. */
+  secret: value<string>,
+  /** Shell command text. */
+  shell: value<string>,
+  /** A user or a host: one word that cannot be taken for a flag or a path. */
+  name: readName,
+  /** Absolute, without a trailing slash. */
+  path: readPath,
+  program: readProgram,
+  'rsync-flags': readRsyncFlags,
+  boolean: readBoolean,
+  port: readPort,
+  /** A number of bytes. */
+  size: readSize,
+  'queue-limit': readQueueLimit,
+  /** A version of PostgreSQL, as written. */
+  version: readVersion,
+  /** Names that can be directory names. */
+  'standby-names': readStandbyNames,
+  /** Absolute directories. */
+  'search-path': readSearchPath,
+} as const;
 
-function spansLines(option: Option): boolean {
-  return ['standby-names', 'search-path', 'rsync-flags', 'shell'].includes(option.kind);
-}
-
-function readRsyncFlags(text: string): ValueResult {
+function readRsyncFlags(text: string): ValueResult<readonly string[]> {
   const split = splitWords(text);
   if (split.kind === 'problem') return wrong(split.message);
   const flags = split.words.filter((word) => word !== '');
@@ -63,20 +44,26 @@ const booleans = new Map([
   ...['no', 'off', 'false', '0'].map((word) => [word, false] as const),
 ]);
 
-function readBoolean(text: string): ValueResult {
+function readBoolean(text: string): ValueResult<boolean> {
   const read = booleans.get(text.toLowerCase());
   if (read !== undefined) return value(read);
   return wrong(`"${text}" is neither on (yes, true, 1) nor off (no, false, 0)`);
 }
 
-function readInteger(text: string, min: number, max: number, noun: string): ValueResult {
-  const range = describeRange(min, max);
+type Range = readonly [min: number, max: number];
+
+export function readNumber(text: string, [min, max]: Range, noun: string): ValueResult<number> {
+  const range = describeRange([min, max]);
   if (!/^[+-]?\d+$/.test(text)) return wrong(`"${text}" is not a ${noun} (${range})`);
   const number = Number(text);
   return number >= min && number <= max ? value(number) : wrong(`"${text}" is out of range (${range})`);
 }
 
-function readChoice(text: string, choices: readonly string[]): ValueResult {
+function readPort(text: string): ValueResult<number> {
+  return readNumber(text, [1, 65_535], 'port number');
+}
+
+export function readChoice(text: string, choices: readonly string[]): ValueResult<string> {
   const choice = choices.find((candidate) => candidate === text.toLowerCase());
   return choice === undefined ? wrong(`"${text}" is none of ${choices.join(', ')}`) : value(choice);
 }
@@ -84,7 +71,7 @@ function readChoice(text: string, choices: readonly string[]): ValueResult {
 /** PostgreSQL's own units: kB is 1024 bytes. */
 const unitPowers = ['b', 'kb', 'mb', 'gb', 'tb'];
 
-function readSize(text: string): ValueResult {
+function readSize(text: string): ValueResult<number> {
   // Zero is zero in every unit.
   if (text === '0') return value(0);
   const [, digits = '', unit = ''] = /^(\d{1,12})\s*([a-z]+)$/i.exec(text) ?? [];
@@ -94,7 +81,11 @@ function readSize(text: string): ValueResult {
   return wrong(`"${text}" is not a size such as 500MB or 20GB`);
 }
 
-function readQueueLimit(text: string): ValueResult {
+/** How much a queue may hold. */
+type QueueLimit =
+  { readonly kind: 'bytes'; readonly bytes: number } | { readonly kind: 'files'; readonly files: number };
+
+function readQueueLimit(text: string): ValueResult<QueueLimit> {
   if (/^[1-9]\d{0,8}$/.test(text)) return value({ kind: 'files', files: Number(text) });
   const size = readSize(text);
   if (size.kind === 'value' && size.value !== 0) return value({ kind: 'bytes', bytes: size.value });
@@ -102,7 +93,7 @@ function readQueueLimit(text: string): ValueResult {
 }
 
 /** Before 10 the first two numbers are the major version, from 10 on the first one is. */
-function readVersion(text: string): ValueResult {
+function readVersion(text: string): ValueResult<string> {
   const [, major = '', minor] = /^(\d{1,2})(?:\.(\d{1,2}))?(?:\.\d{1,2})?$/.exec(text) ?? [];
   if (major === '' || (Number(major) < 10 && minor === undefined)) {
     return wrong(`"${text}" is not a version such as 8.4, 9.6 or 15`);
@@ -112,6 +103,6 @@ function readVersion(text: string): ValueResult {
 }
 
 /** `2 or 3`, `1 to 32`. */
-export function describeRange(min: number, max: number): string {
+export function describeRange([min, max]: Range): string {
   return max - min === 1 ? `${min} or ${max}` : `${min} to ${max}`;
 }

@@ -1,38 +1,6 @@
-import type { CommandLine } from '../command-line.ts';
 import type { Capabilities } from '../postgres/capabilities.ts';
-
-/** How much a queue may hold. */
-type QueueLimit =
-  { readonly kind: 'bytes'; readonly bytes: number } | { readonly kind: 'files'; readonly files: number };
-
-/** The type of each kind of value. */
-interface KindValue {
-  /** Anything but control characters. */
-  text: string;
-  /** A user or a host: one word that cannot be taken for a flag or a path. */
-  name: string;
-  /** A text that never appears in messages. */
-  secret: string;
-  /** Absolute, without a trailing slash. */
-  path: string;
-  program: CommandLine;
-  'rsync-flags': readonly string[];
-  /** Shell command text. */
-  shell: string;
-  boolean: boolean;
-  integer: number;
-  seconds: number;
-  port: number;
-  /** A number of bytes. */
-  size: number;
-  'queue-limit': QueueLimit;
-  /** A version of PostgreSQL, as written. */
-  version: string;
-  /** Names that can be directory names. */
-  'standby-names': readonly string[];
-  /** Absolute directories. */
-  'search-path': readonly string[];
-}
+import type { plainKinds } from './option-values.ts';
+import type { ValueResult } from './value-result.ts';
 
 /** Facts of `Capabilities` that determine whether a release uses a setting. */
 export type UsedWhere = Readonly<Partial<Pick<Capabilities, 'standbyMode' | 'hasArchiveCleanupCommand'>>>;
@@ -46,8 +14,8 @@ interface OptionBase {
   readonly summary: string;
   /** Further facts for the reference that a DBA must know. */
   readonly detail?: string;
-  /** The release that brought the key. */
-  readonly since: '1.3' | '1.4' | '2.0';
+  /** The release that brought the key; without one, 1.3 has it already. */
+  readonly since?: '1.4' | '2.0';
   /** The default as it would be written in the file; may contain `%(key)s`. */
   readonly default?: string;
   /** A value for the sample file, if there is no default or another value explains more. */
@@ -67,22 +35,24 @@ interface OptionBase {
   readonly legacy?: string;
 }
 
-type PlainKind = Exclude<keyof KindValue, 'integer' | 'seconds'>;
+type PlainKind = keyof typeof plainKinds;
 
 export type Option = OptionBase &
   (
     | { readonly kind: PlainKind }
-    | { readonly kind: 'integer' | 'seconds'; readonly min: number; readonly max: number }
+    | { readonly kind: 'integer' | 'seconds'; readonly range: readonly [min: number, max: number] }
     | { readonly kind: 'choice'; readonly choices: readonly string[] }
   );
 
 export type OptionTable = Readonly<Record<string, Option>>;
 
+type ReadBy<Reader> = Reader extends (text: string) => ValueResult<infer Value> ? Value : never;
+
 type OptionValue<O extends Option> = O extends { readonly choices: readonly (infer Choice)[] }
   ? Choice
-  : O['kind'] extends keyof KindValue
-    ? KindValue[O['kind']]
-    : never;
+  : O['kind'] extends PlainKind
+    ? ReadBy<(typeof plainKinds)[O['kind']]>
+    : number;
 
 type AlwaysThere = { readonly required: true } | { readonly default: string };
 

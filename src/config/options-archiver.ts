@@ -4,11 +4,10 @@ import { commonOptions, groups } from './options-common.ts';
 const archivePlace = {
   kind: 'path',
   group: groups.basics,
-  since: '1.3',
   example: '/var/lib/postgresql/archive',
   summary: "the directory for WAL on the standby: the standby's archivedir",
 } as const;
-const shipping = 'Shipping and queues';
+const shipping = { group: 'Shipping and queues', since: '2.0' } as const;
 const noEffect = { kind: 'text', group: groups.legacy, since: '1.4' } as const;
 
 /** Every key of cmd_archiver's INI file, in the sample's order. */
@@ -16,7 +15,6 @@ export const archiverOptions = {
   pgdata: {
     kind: 'path',
     group: groups.basics,
-    since: '1.3',
     required: true,
     example: '/var/lib/postgresql/15/main',
     expects: 'directory',
@@ -25,21 +23,20 @@ export const archiverOptions = {
   slaves: {
     kind: 'standby-names',
     group: groups.basics,
-    since: '1.3',
     required: true,
     example: 'bitarena-clone',
     summary: 'host names or IP addresses of the standbys, separated by commas',
     detail:
-      'Each names a queue directory in l_archivedir. A section of the same name may give the standby settings of its own.',
+      'Each name is also the name of a queue directory in l_archivedir. A section of the same name can contain settings for that standby alone.',
   },
   r_archivedir: { ...archivePlace, required: true },
   l_archivedir: {
     kind: 'path',
     group: groups.basics,
-    since: '1.3',
     required: true,
     example: '/var/lib/postgresql/archive',
-    summary: 'where WAL waits on this host for standbys that cannot be reached, one directory per standby',
+    summary:
+      'the directory on this host for the WAL of standbys that cannot be reached, with one queue directory per standby',
   },
   standby_ini: {
     kind: 'path',
@@ -55,25 +52,21 @@ export const archiverOptions = {
     kind: 'choice',
     choices: ['online', 'offline'],
     group: groups.state,
-    since: '1.3',
     default: 'online',
-    summary: 'offline: archive_command fails at once and PostgreSQL keeps its WAL',
+    summary: 'if offline, archive_command fails at once and PostgreSQL keeps its WAL',
   },
   user: commonOptions.user,
   ssh_timeout: {
     kind: 'seconds',
-    min: 1,
-    max: 3600,
+    range: [1, 3600],
     group: groups.connection,
-    since: '1.3',
     default: '10',
-    summary: 'seconds a standby may take to answer before its WAL is queued',
+    summary: 'how many seconds a standby may take to answer before its WAL is queued',
   },
   ssh: commonOptions.ssh,
   rsync_bin: {
     kind: 'program',
     group: groups.programs,
-    since: '1.3',
     default: 'rsync',
     example: '/usr/bin/rsync',
     expects: 'program',
@@ -82,10 +75,8 @@ export const archiverOptions = {
   rsync_flags: commonOptions.rsync_flags,
   rsync_version: {
     kind: 'integer',
-    min: 2,
-    max: 3,
+    range: [2, 3],
     group: groups.programs,
-    since: '1.3',
     default: '3',
     summary: '2 if either end has an rsync older than 3.0, otherwise 3',
   },
@@ -96,7 +87,7 @@ export const archiverOptions = {
     since: '2.0',
     default: 'psql',
     example: '/usr/bin/psql',
-    summary: 'psql on this host, used only to query the server',
+    summary: 'psql on this host, which is used only to query the server',
   },
   port: {
     kind: 'port',
@@ -104,55 +95,48 @@ export const archiverOptions = {
     since: '2.0',
     example: '5432',
     summary: "the port of this host's server, which is queried about its archiving",
-    detail: 'If not set, the port in postmaster.pid.',
+    detail: 'If not set, the port in postmaster.pid is used.',
   },
   dbname: {
     ...commonOptions.dbname,
-    summary: 'the database to log in to for those queries',
-    detail: 'If not set, postgres, or template1 if there is no database postgres.',
+    summary: 'the database to log in to for the queries about archiving',
+    detail: 'If not set, it is postgres, or template1 if there is no database postgres.',
   },
   archive_stall: {
     kind: 'seconds',
-    min: 0,
-    max: 86_400,
-    group: shipping,
-    since: '2.0',
+    range: [0, 86_400],
+    ...shipping,
     default: '180',
     summary:
-      'seconds after which a notification is sent if PostgreSQL archives none of the shipped segments; 0 for never',
+      'seconds after which a notification is sent if PostgreSQL archives none of the shipped segments; 0 for no notification',
     detail:
       'The shipper works ahead of archive_command. If PostgreSQL cannot run archive_command (a path that does not exist, status 127), the WAL reaches the standbys, but still collects in pg_wal.',
   },
   queue_after: {
     kind: 'seconds',
-    min: 0,
-    max: 3600,
-    group: shipping,
-    since: '2.0',
+    range: [0, 3600],
+    ...shipping,
     default: '1',
-    summary: 'seconds PostgreSQL waits for a standby before its WAL is queued here instead',
+    summary: 'how many seconds PostgreSQL waits for a standby before the segment is queued on this host',
     detail: 'PostgreSQL does not wait for a standby that is known to be in trouble or behind.',
   },
   queue_max: {
     kind: 'queue-limit',
-    group: shipping,
-    since: '2.0',
+    ...shipping,
     example: '50GB',
-    summary: 'how much one queue may hold: a size, or a number of files',
-    detail: 'If not set, as much as the file system has room for.',
+    summary: 'the limit of one queue: a size, or a number of files',
+    detail: 'If not set, only the free space of the file system limits it.',
   },
   queue_min_free: {
     kind: 'size',
-    group: shipping,
-    since: '2.0',
+    ...shipping,
     example: '5GB',
-    summary: 'free space that the queues leave on the file system of l_archivedir',
+    summary: 'free space that the queues must leave on the file system of l_archivedir',
   },
   queue_full: {
     kind: 'choice',
     choices: ['block', 'abandon'],
-    group: shipping,
-    since: '2.0',
+    ...shipping,
     default: 'block',
     summary: 'what happens when a queue is full',
     detail:
@@ -160,23 +144,20 @@ export const archiverOptions = {
   },
   ship_bwlimit: {
     kind: 'size',
-    group: shipping,
-    since: '2.0',
+    ...shipping,
     example: '20MB',
-    summary: 'the most that rsync sends to one standby per second; 0 for no limit',
+    summary: 'the most data that rsync sends to one standby per second; 0 for no limit',
   },
   ship_nice: {
     kind: 'integer',
-    min: 0,
-    max: 19,
-    group: shipping,
-    since: '2.0',
+    range: [0, 19],
+    ...shipping,
     default: '0',
     summary: 'niceness of the shipper, its ssh and its rsync; 19 is the lowest priority',
   },
   keep_streamed_max: {
     ...commonOptions.keep_streamed_max,
-    group: shipping,
+    ...shipping,
     detail:
       'A standby that was promoted holds WAL in pg_wal by the replication slot `pitrtools_keep` until every standby has caught up. Beyond this size, or if less than `max_wal_size` is free, the shipper drops the slot and a notification says so.',
   },
@@ -203,7 +184,7 @@ export const archiverOptions = {
     ...noEffect,
     example: '1',
     summary: 'the number of delivery processes of 1.4',
-    legacy: 'every standby has a delivery of its own, so none waits for another',
+    legacy: 'WAL is sent to all standbys at the same time, so no standby waits for another',
   },
 } as const satisfies OptionTable;
 

@@ -1,7 +1,7 @@
 import type { Option } from './option.ts';
 
 export const groups = {
-  basics: 'What must be set',
+  basics: 'Required keys',
   state: 'State',
   connection: 'Connection',
   programs: 'Programs',
@@ -10,11 +10,11 @@ export const groups = {
   configuration: "The server's configuration files",
   backup: 'Base backup and archive',
   limits: 'Time limits',
-  commands: "The site's own commands for the server",
+  commands: 'Your own commands that start, stop and promote the server',
   notification: 'Notifications',
   failover: 'Failover',
   logging: 'Logging',
-  legacy: 'Keys of the 1.4 release without effect',
+  legacy: 'Keys of release 1.4 that have no effect',
 } as const;
 
 /** Keys that both programs read in the same way. */
@@ -22,27 +22,24 @@ export const commonOptions = {
   user: {
     kind: 'name',
     group: groups.connection,
-    since: '1.3',
     default: 'postgres',
     summary: 'the system user to log in as on the other host',
   },
   ssh: {
     kind: 'program',
     group: groups.programs,
-    since: '1.3',
     default: 'ssh',
     example: '/usr/bin/ssh',
     expects: 'program',
-    summary: 'ssh, with flags of its own if needed (such as -p 2222)',
-    detail: 'Flags given here override ours.',
+    summary: 'ssh on this host, followed by flags if needed (such as -p 2222)',
+    detail: 'These flags override those of pitrtools.',
   },
   rsync_flags: {
     kind: 'rsync-flags',
     group: groups.programs,
-    since: '1.3',
     default: '-z',
     summary: 'extra flags for rsync',
-    detail: 'If empty, nothing is added. Flags that would lose or falsify data are refused: see below.',
+    detail: 'If empty, no flags are added. Flags that would lose or falsify data are refused: see below.',
   },
   includepath: {
     kind: 'search-path',
@@ -51,8 +48,8 @@ export const commonOptions = {
     default: '',
     example: '/usr/bin:/usr/local/bin',
     expects: 'directory',
-    summary: 'directories in which programs given without a path are looked for, before PATH',
-    detail: 'Separated by colons or commas.',
+    summary: 'directories that are searched before PATH for programs that are given without a path',
+    detail: 'They are separated by colons or commas.',
   },
   dbname: {
     kind: 'text',
@@ -60,7 +57,7 @@ export const commonOptions = {
     since: '2.0',
     example: 'postgres',
     summary: 'the database to log in to on the server of this host',
-    detail: 'If not set, postgres, or template1 if there is no database postgres.',
+    detail: 'If not set, it is postgres, or template1 if there is no database postgres.',
   },
   keep_streamed_max: {
     kind: 'size',
@@ -73,48 +70,42 @@ export const commonOptions = {
   notify_ok: {
     kind: 'shell',
     group: groups.notification,
-    since: '1.3',
     example: 'echo OK',
-    summary: 'command to run when the trouble is over',
+    summary: 'command to run when a problem is over',
     detail:
-      'The message is appended as the last argument; environment variables whose names begin with PITRTOOLS_ contain the facts.',
+      'The message is appended as the last argument; environment variables whose names begin with PITRTOOLS_ contain the details.',
   },
   notify_warning: {
     kind: 'shell',
     group: groups.notification,
-    since: '1.3',
     example: 'echo WARNING',
     summary: 'command to run when something needs attention',
   },
   notify_critical: {
     kind: 'shell',
     group: groups.notification,
-    since: '1.3',
     example: 'echo CRITICAL',
     summary: 'command to run when data or the ability to fail over is in danger',
   },
   notify_reminder: {
     kind: 'seconds',
-    min: 0,
-    max: 2_678_400,
+    range: [0, 2_678_400],
     group: groups.notification,
     since: '2.0',
     default: '3600',
-    summary: 'seconds between reminders while a bad state lasts; 0 for none',
+    summary: 'seconds between reminders while a problem lasts; 0 for no reminders',
   },
   debug: {
     kind: 'boolean',
     group: groups.logging,
-    since: '1.3',
     default: 'off',
     summary: 'log each step and each command',
   },
   ssh_debug: {
     kind: 'boolean',
     group: groups.logging,
-    since: '1.3',
     default: 'off',
-    summary: 'make ssh log what it does (noisy)',
+    summary: 'log the debug output of ssh (this is a lot)',
   },
   log_format: {
     kind: 'choice',
@@ -122,6 +113,6 @@ export const commonOptions = {
     group: groups.logging,
     since: '2.0',
     default: 'text',
-    summary: 'text for people, json for machines: one object a line',
+    summary: 'text for people, or json for programs (one object per line)',
   },
 } as const satisfies Record<string, Option>;

@@ -1,3 +1,4 @@
+import type { CommandLine } from '../command-line.ts';
 import { splitWords } from './command-words.ts';
 import { value, type ValueResult, wrong } from './value-result.ts';
 
@@ -5,7 +6,7 @@ import { value, type ValueResult, wrong } from './value-result.ts';
  * Accepts only an absolute path: the meaning of a relative one depends on the directory in which the program is
  * started.
  */
-export function readPath(text: string): ValueResult {
+export function readPath(text: string): ValueResult<string> {
   if (text.startsWith('~')) return wrong(notExpanded(text));
   if (!text.startsWith('/')) return wrong(`"${text}" is not an absolute path`);
   if (text.split('/').includes('..')) return wrong(`"${text}" holds "..": write the path without it`);
@@ -21,7 +22,7 @@ export function isWithin(path: string, directory: string): boolean {
 }
 
 /** A program by its absolute path or its plain name, followed by flags of its own. */
-export function readProgram(text: string): ValueResult {
+export function readProgram(text: string): ValueResult<CommandLine> {
   const split = splitWords(text);
   if (split.kind === 'problem') return wrong(split.message);
   const [program = '', ...args] = split.words;
@@ -34,8 +35,8 @@ export function readProgram(text: string): ValueResult {
 }
 
 /** Directories, separated by colons as in PATH, or by commas. */
-export function readSearchPath(text: string): ValueResult {
-  const directories: unknown[] = [];
+export function readSearchPath(text: string): ValueResult<readonly string[]> {
+  const directories: string[] = [];
   const messages: string[] = [];
   for (const part of splitList(text, /[:,\n]/)) {
     const result = readPath(part);

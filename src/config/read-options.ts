@@ -1,25 +1,24 @@
 import { interpolateDefault, type ResolvedEntry, type ResolvedSection } from './ini-values.ts';
-import { nearestName } from './nearest.ts';
+import { didYouMean, nearestName } from './nearest.ts';
 import type { Option, OptionTable } from './option.ts';
-import { readValue } from './option-values.ts';
+import { plainKinds, readChoice, readNumber } from './option-values.ts';
 import type { Problem } from './problem.ts';
+import { type ValueResult, wrong } from './value-result.ts';
 
 export interface ReadOptions {
   /** By key; undefined if there is neither a value nor a default. */
-  readonly values: Readonly<Record<string, unknown>>;
-  readonly problems: readonly Problem[];
-  readonly warnings: readonly Problem[];
-}
-
-interface Findings {
   readonly values: Record<string, unknown>;
   readonly problems: Problem[];
   readonly warnings: Problem[];
 }
 
+/** Without flags or directories: an empty list differs from a missing key. */
+const mayBeEmpty: readonly Option['kind'][] = ['rsync-flags', 'search-path'];
+const spansLines: readonly Option['kind'][] = ['standby-names', 'search-path', 'rsync-flags', 'shell'];
+
 /** Reads a section by its table and finds everything that is wrong with it, including unknown keys. */
 export function readOptions(table: OptionTable, section: ResolvedSection): ReadOptions {
-  const found: Findings = { values: {}, problems: [...section.problems], warnings: [] };
+  const found: ReadOptions = { values: {}, problems: [...section.problems], warnings: [] };
   const unknown = unknownKeys(table, section);
   found.problems.push(...unknown.map((key) => describeUnknown(key, table)));
   // A mistyped required key is one mistake and is reported once: as the unknown key that names it.
@@ -33,6 +32,17 @@ export function readOptions(table: OptionTable, section: ResolvedSection): ReadO
   return found;
 }
 
+/** Reads one value of the option's kind. */
+export function readValue(option: Option, text: string): ValueResult<unknown> {
+  // eslint-disable-next-line no-control-regex -- finding control characters is the purpose
+  if (/[\u0000-\u0008\u000b-\u001f\u007f]/.test(text)) return wrong('holds a control character');
+  if (text.includes('\n') && !spansLines.includes(option.kind)) return wrong('must be one line');
+  if (option.kind === 'integer') return readNumber(text, option.range, 'whole number');
+  if (option.kind === 'seconds') return readNumber(text, option.range, 'number of seconds');
+  if (option.kind === 'choice') return readChoice(text, option.choices);
+  return plainKinds[option.kind](text);
+}
+
 function unknownKeys(table: OptionTable, section: ResolvedSection): ResolvedEntry[] {
   return [...section.entries.values()].filter(
     (entry) => !entry.inherited && !Object.hasOwn(table, entry.key),
@@ -40,12 +50,11 @@ function unknownKeys(table: OptionTable, section: ResolvedSection): ResolvedEntr
 }
 
 function describeUnknown(entry: ResolvedEntry, table: OptionTable): Problem {
-  const nearest = nearestName(entry.key, Object.keys(table));
-  const hint = nearest === undefined ? '' : ` (did you mean "${nearest}"?)`;
+  const hint = didYouMean(entry.key, Object.keys(table));
   return { line: entry.line, message: `unknown key "${entry.key}"${hint}` };
 }
 
-function readEntry(found: Findings, option: Option, entry: ResolvedEntry, table: OptionTable): void {
+function readEntry(found: ReadOptions, option: Option, entry: ResolvedEntry, table: OptionTable): void {
   const { key, line } = entry;
   found.problems.push(...findSwallowedKeys(entry, table));
   if (option.legacy !== undefined) {
@@ -53,7 +62,7 @@ function readEntry(found: Findings, option: Option, entry: ResolvedEntry, table:
     return;
   }
   const text = /^(""|'')$/.test(entry.value) ? '' : entry.value;
-  if (text === '' && !mayBeEmpty(option)) {
+  if (text === '' && !mayBeEmpty.includes(option.kind)) {
     readEmpty(found, option, entry);
     return;
   }
@@ -62,22 +71,17 @@ function readEntry(found: Findings, option: Option, entry: ResolvedEntry, table:
   else found.problems.push(...result.messages.map((message) => ({ line, message: `${key}: ${message}` })));
 }
 
-/** Without flags or directories: an empty list differs from a missing key. */
-function mayBeEmpty(option: Option): boolean {
-  return option.kind === 'rsync-flags' || option.kind === 'search-path';
-}
-
-function readEmpty(found: Findings, option: Option, { key, line }: ResolvedEntry): void {
+function readEmpty(found: ReadOptions, option: Option, { key, line }: ResolvedEntry): void {
   if (option.required) {
     found.problems.push({ line, message: `${key}: is empty, but needed: ${option.summary}` });
   } else if (option.default !== undefined) {
-    const message = `${key}: is empty; without the line it is ${option.default}`;
+    const message = `${key}: is empty; without this line it would be ${option.default}`;
     found.problems.push({ line, message });
   }
 }
 
 function readMissing(
-  found: Findings,
+  found: ReadOptions,
   option: Option,
   key: string,
   section: ResolvedSection,

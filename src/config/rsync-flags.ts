@@ -8,7 +8,7 @@ export interface RefusedFlags {
 export const refusedFlags: readonly RefusedFlags[] = [
   refuse('it deletes files on the sending side', 'remove-source-files remove-sent-files'),
   refuse(
-    'it deletes files at the receiving side on its own terms',
+    'it changes which files are deleted on the receiving side',
     'del delete delete-before delete-during delete-delay delete-after delete-excluded ' +
       'delete-missing-args force force-delete ignore-errors max-delete',
   ),
@@ -28,12 +28,12 @@ export const refusedFlags: readonly RefusedFlags[] = [
     'link-dest copy-dest backup backup-dir suffix relative iconv write-batch read-batch',
   ),
   refuse(
-    'it changes what symbolic links are, and tablespaces are reached through them',
+    'it changes how symbolic links are copied, and tablespaces are symbolic links',
     'copy-links copy-dirlinks keep-dirlinks copy-unsafe-links safe-links munge-links copy-devices',
   ),
   refuse('the copy is not a file that a server can use', 'fake-super'),
   refuse(
-    'the connection is made by us: see the keys ssh, user and ssh_timeout',
+    'pitrtools makes the connection: use the keys ssh, user and ssh_timeout',
     'rsh daemon server sender config dparam port address sockopts password-file',
   ),
   refuse('it changes how our own list of files is read', 'from0'),
@@ -68,7 +68,7 @@ const longNameOfShort: Readonly<Record<string, string>> = {
   '@': 'modify-window',
 };
 
-/** Turning these off only costs or saves time. Any other `--no-…` removes something that a safe copy relies on. */
+/** Turning these off only costs or saves time. Any other `--no-…` removes a flag that a safe copy needs. */
 const harmlessNegations = new Set(
   (
     'compress z whole-file W human-readable h progress partial stats motd verbose v quiet itemize-changes i ' +
@@ -111,7 +111,7 @@ function judgeLong(text: string): string | undefined {
   const reason = reasonAgainst(name);
   if (reason !== undefined) return `--${name} is refused: ${reason}`;
   if (!name.startsWith('no-') || harmlessNegations.has(name.slice(3))) return undefined;
-  return `--${name} is refused: it removes something that a safe copy relies on`;
+  return `--${name} is refused: it removes a flag that a safe copy needs`;
 }
 
 function judgeShort(word: string): string | undefined {

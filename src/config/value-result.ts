@@ -1,12 +1,12 @@
 /** The result of reading one value: typed by its option's kind, or every reason why it cannot be used. */
-export type ValueResult =
-  | { readonly kind: 'value'; readonly value: unknown }
+export type ValueResult<Value> =
+  | { readonly kind: 'value'; readonly value: Value }
   | { readonly kind: 'problems'; readonly messages: readonly string[] };
 
-export function value(read: unknown): ValueResult {
+export function value<Value>(read: Value): ValueResult<Value> {
   return { kind: 'value', value: read };
 }
 
-export function wrong(...messages: string[]): ValueResult {
+export function wrong(...messages: string[]): ValueResult<never> {
   return { kind: 'problems', messages };
 }

@@ -13,14 +13,6 @@ export interface BackupLabel {
   /** The time as the server prints it, with the abbreviation of its time zone. */
   readonly startTime: string;
   readonly label: string;
-  /** From 11. In every release it is also the timeline of `startSegment`. */
-  readonly startTimeline: number;
-  /** From 9.1: `pg_start_backup` or `streamed`. */
-  readonly method: string | undefined;
-  /** From 9.2: was the backup taken on a standby? */
-  readonly fromStandby: boolean;
-  /** From 17: whether this is an incremental backup, from which alone no server can start. */
-  readonly isIncremental: boolean;
   /** Only in a `.backup` file. */
   readonly stop: BackupStop | undefined;
 }
@@ -42,10 +34,6 @@ export function parseBackupLabel(text: string, name: string): BackupLabel {
     checkpointLsn: parseLsn(need('CHECKPOINT LOCATION')),
     startTime: need('START TIME'),
     label: need('LABEL'),
-    startTimeline: Number(fields.get('START TIMELINE') ?? start.segment.timeline),
-    method: fields.get('BACKUP METHOD'),
-    fromStandby: fields.get('BACKUP FROM') === 'standby',
-    isIncremental: fields.has('INCREMENTAL FROM LSN'),
     stop: fields.has('STOP WAL LOCATION') ? stopOf(need, name) : undefined,
   };
 }

@@ -25,7 +25,6 @@ export type ClusterState = (typeof clusterStates)[number] | 'unknown';
 export interface ControlFile {
   /** Decimal, as PostgreSQL prints it. */
   readonly systemIdentifier: string;
-  readonly controlVersion: number;
   readonly catalogVersion: number;
   readonly state: ClusterState;
   /** When the file was written, in seconds since 1970. */
@@ -129,36 +128,54 @@ function findChecksum(bytes: Uint8Array, view: DataView, littleEndian: boolean):
   return undefined;
 }
 
-/** A constant that proves how floating-point numbers are stored. The size of a page follows it. */
-const floatFormat = 1_234_567;
-
-/** Undefined if the file is invalid. */
-export function pageLayoutOf(bytes: Uint8Array): PageLayout | undefined {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const littleEndian = checkControlFile(bytes).kind === 'good' ? byteOrderOf(view) : undefined;
-  if (littleEndian === undefined) return undefined;
-  const end = findChecksum(bytes, view, littleEndian) ?? 0;
-  const sizes = findSizes(view, littleEndian, end);
-  if (sizes === undefined) return undefined;
-  return {
-    blockSize: view.getUint32(sizes, littleEndian),
-    segmentBlocks: view.getUint32(sizes + 4, littleEndian),
-    hasChecksums: hasPageChecksums(view, littleEndian, end),
-  };
+/** A valid file of any known version. */
+export interface Opened {
+  readonly view: DataView;
+  readonly littleEndian: boolean;
+  /** The offset of the checksum: all other fields are before it. */
+  readonly end: number;
+  readonly controlVersion: number;
 }
 
-/** The offset of four sizes: a page, a file of a relation in pages, a page of the WAL, a segment of the WAL. */
-function findSizes(view: DataView, littleEndian: boolean, end: number): number | undefined {
+/** Undefined if the file is invalid. */
+export function openControlFile(bytes: Uint8Array): Opened | undefined {
+  if (checkControlFile(bytes).kind === 'bad') return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const littleEndian = byteOrderOf(view) === true;
+  const end = findChecksum(bytes, view, littleEndian) ?? 0;
+  return { view, littleEndian, end, controlVersion: view.getUint32(8, littleEndian) };
+}
+
+/**
+ * A constant that proves how floating-point numbers are stored. Four sizes follow it: of a page, of a file of a relation
+ * in pages, of a page of the WAL, and of a segment of the WAL.
+ */
+const floatFormat = 1_234_567;
+
+export function findFloatFormat({
+  view,
+  littleEndian,
+  end,
+}: Pick<Opened, 'view' | 'littleEndian' | 'end'>): number | undefined {
   for (let offset = 64; offset + 24 <= end; offset += 4) {
-    if (view.getFloat64(offset, littleEndian) === floatFormat) return offset + 8;
+    if (view.getFloat64(offset, littleEndian) === floatFormat) return offset;
   }
   return undefined;
 }
 
-/** Whether the version of the page checksums is not 0. */
-function hasPageChecksums(view: DataView, littleEndian: boolean, end: number): boolean {
-  const behind = controlFormats.get(view.getUint32(8, littleEndian))?.behindChecksumVersion;
-  return behind !== undefined && view.getUint32(end - behind - 4, littleEndian) !== 0;
+/** Undefined if the file is invalid. */
+export function pageLayoutOf(bytes: Uint8Array): PageLayout | undefined {
+  const opened = openControlFile(bytes);
+  const offset = opened === undefined ? undefined : findFloatFormat(opened);
+  if (opened === undefined || offset === undefined) return undefined;
+  const { view, littleEndian, end, controlVersion } = opened;
+  const behind = controlFormats.get(controlVersion)?.behindChecksumVersion;
+  return {
+    blockSize: view.getUint32(offset + 8, littleEndian),
+    segmentBlocks: view.getUint32(offset + 12, littleEndian),
+    // The version of the page checksums is 0 where there are none.
+    hasChecksums: behind !== undefined && view.getUint32(end - behind - 4, littleEndian) !== 0,
+  };
 }
 
 interface Fields {
@@ -172,10 +189,9 @@ function readFields(fields: Fields, checksumOffset: number): ControlFile {
   const timeOffset = timeOffsetOf(view, littleEndian);
   const redoOffset = timeOffset + (format.hasPriorCheckpoint ? 24 : 16);
   const catalogVersion = view.getUint32(12, littleEndian);
-  const sizes = findSizes(view, littleEndian, checksumOffset);
+  const floatAt = findFloatFormat({ view, littleEndian, end: checksumOffset });
   return {
     systemIdentifier: view.getBigUint64(0, littleEndian).toString(),
-    controlVersion: view.getUint32(8, littleEndian),
     catalogVersion,
     state: stateOf(view.getUint32(16, littleEndian), catalogVersion),
     time: view.getBigInt64(timeOffset, littleEndian),
@@ -183,7 +199,7 @@ function readFields(fields: Fields, checksumOffset: number): ControlFile {
     redoLsn: readLsn(fields, redoOffset),
     timeline: view.getUint32(redoOffset + 8, littleEndian),
     checksum: view.getUint32(checksumOffset, littleEndian),
-    walSegmentSize: sizes === undefined ? undefined : view.getUint32(sizes + 12, littleEndian),
+    walSegmentSize: floatAt === undefined ? undefined : view.getUint32(floatAt + 20, littleEndian),
     progress: timeOffset === 24 ? progressOf(fields, redoOffset) : undefined,
   };
 }

@@ -10,7 +10,6 @@ export interface TimelineEntry {
   readonly end:
     | { readonly kind: 'lsn'; readonly lsn: bigint }
     | { readonly kind: 'segment'; readonly segment: SegmentName };
-  readonly reason: string;
 }
 
 /** @param name the history file's name, for messages */
@@ -29,9 +28,9 @@ export function parseHistory(text: string, name: string): TimelineEntry[] {
 }
 
 function entryOf(line: string, name: string): TimelineEntry {
-  const match = /^([0-9]{1,10})\s+(\S+)\s*(.*)$/.exec(line);
+  const match = /^([0-9]{1,10})\s+(\S+)/.exec(line);
   if (match?.[1] === undefined || match[2] === undefined) throw damaged(name, line);
-  return { timeline: Number(match[1]), end: endOf(match[2], name), reason: match[3] ?? '' };
+  return { timeline: Number(match[1]), end: endOf(match[2], name) };
 }
 
 function endOf(text: string, name: string): TimelineEntry['end'] {

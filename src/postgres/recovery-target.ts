@@ -43,7 +43,9 @@ export function parseXid(text: string): Parsed<number> {
   const wanted = `'${text}' is not the number of a transaction`;
   if (!/^\d{1,20}$/.test(text) || BigInt(text) > largest64Bits) return bad(wanted);
   const xid = Number(BigInt(text) & 0xffff_ffffn);
-  return xid < firstNormalXid ? bad(`${wanted}: the first that a user's can have is 3`) : good(xid);
+  return xid < firstNormalXid
+    ? bad(`${wanted}: the transactions of users have numbers from 3 on`)
+    : good(xid);
 }
 
 export function parseTargetLsn(text: string): Parsed<bigint> {

@@ -4,10 +4,8 @@ import type { SqlRow } from './backup-sql.ts';
 import type { Capabilities } from './capabilities.ts';
 import { isSegmentSize } from './lsn.ts';
 import { type LimitName, limitNames, type Limits } from './standby-limits.ts';
-import { type Version, versionOfNum } from './version.ts';
 
 export interface ServerSettings {
-  readonly version: Version;
   readonly inRecovery: boolean;
   /** Undefined if the role lacks the right to read it (`pg_read_all_settings` from 10, otherwise a superuser). */
   readonly dataDirectory: string | undefined;
@@ -16,34 +14,26 @@ export interface ServerSettings {
   readonly identFile: string | undefined;
   /** In bytes. */
   readonly walSegmentSize: number;
-  readonly walBlockSize: number;
   readonly archiveMode: 'off' | 'on' | 'always';
   readonly archiveCommand: string;
   /** Empty before 15. */
   readonly archiveLibrary: string;
-  /** Undefined on 8.4. */
-  readonly walLevel: string | undefined;
   readonly dataChecksums: boolean;
   readonly timeZone: string;
-  readonly synchronousStandbyNames: string;
   /** `max_connections` and the other settings that a hot standby must not have lower, by name. */
   readonly standbyLimits: Limits;
 }
 
 const settingNames = [
-  'server_version_num',
   'data_directory',
   'config_file',
   'hba_file',
   'ident_file',
-  'wal_block_size',
   'archive_mode',
   'archive_command',
   'archive_library',
-  'wal_level',
   'data_checksums',
   'TimeZone',
-  'synchronous_standby_names',
   ...limitNames,
 ];
 
@@ -67,21 +57,17 @@ export function parseServerSettings(rows: readonly SqlRow[]): ServerSettings {
   const values = new Map(rows.map(([name, value]) => [name ?? '', value ?? '']));
   const path = (name: string) => (values.get(name) === '' ? undefined : values.get(name));
   return {
-    version: versionOfNum(numberOf(values, 'server_version_num')),
     inRecovery: /^t/.test(needed(values, 'in_recovery')),
     dataDirectory: path('data_directory'),
     configFile: path('config_file'),
     hbaFile: path('hba_file'),
     identFile: path('ident_file'),
     walSegmentSize: segmentSizeOf(values),
-    walBlockSize: numberOf(values, 'wal_block_size'),
     archiveMode: archiveModeOf(needed(values, 'archive_mode')),
     archiveCommand: values.get('archive_command') ?? '',
     archiveLibrary: values.get('archive_library') ?? '',
-    walLevel: values.get('wal_level'),
     dataChecksums: values.get('data_checksums') === 'on',
     timeZone: needed(values, 'TimeZone'),
-    synchronousStandbyNames: values.get('synchronous_standby_names') ?? '',
     standbyLimits: new Map(limitNames.flatMap((name) => limitOf(values, name))),
   };
 }

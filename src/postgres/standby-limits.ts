@@ -2,7 +2,7 @@
  * The settings that must not be lower on a hot standby than they were on its primary (manual, section "Hot Standby").
  * Replay copies the primary's values into the standby's pg_control, where its server compares them.
  */
-import { checkControlFile } from './control-file.ts';
+import { findFloatFormat, openControlFile, type Opened } from './control-file.ts';
 
 export const limitNames = [
   'max_connections',
@@ -26,22 +26,18 @@ function namesIn(format: number): readonly LimitName[] {
 }
 
 const firstCatalogVersionOf95 = 201510051;
-/** A constant that proves how floating-point numbers are stored: the fields precede it. */
-const floatFormat = 1_234_567;
 
 /** A flag, track_commit_timestamp, follows them from 9.5 on, which shares its format with 9.4. */
 function flagBytes(format: number, catalogVersion: number): number {
   return format > 942 || (format === 942 && catalogVersion >= firstCatalogVersionOf95) ? 4 : 0;
 }
 
-/** The offset with the largest alignment, 4 or 8: before the constant, which itself may have to be aligned. */
-function alignmentOffset(view: DataView, littleEndian: boolean): number | undefined {
-  for (let offset = 64; offset + 8 <= 508; offset += 4) {
-    if (view.getFloat64(offset, littleEndian) !== floatFormat) continue;
-    const found = [offset - 4, offset - 8].find((at) => [4, 8].includes(view.getUint32(at, littleEndian)));
-    return found;
-  }
-  return undefined;
+/** The offset with the largest alignment, 4 or 8: before a constant that itself may have to be aligned. */
+function alignmentOffset(opened: Opened): number | undefined {
+  const offset = findFloatFormat(opened);
+  if (offset === undefined) return undefined;
+  const { view, littleEndian } = opened;
+  return [offset - 4, offset - 8].find((at) => [4, 8].includes(view.getUint32(at, littleEndian)));
 }
 
 /** More than any of them can be. */
@@ -49,12 +45,11 @@ const mostOfAny = 2 ** 23;
 
 /** The values that pg_control demands of a hot standby; undefined if they cannot be determined. */
 export function demandedLimits(bytes: Uint8Array): Limits | undefined {
-  if (checkControlFile(bytes).kind === 'bad') return undefined;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const littleEndian = view.getUint32(8, true) < 10_000;
-  const format = view.getUint32(8, littleEndian);
+  const opened = openControlFile(bytes);
+  if (opened === undefined) return undefined;
+  const { view, littleEndian, controlVersion: format } = opened;
   const names = namesIn(format);
-  const end = alignmentOffset(view, littleEndian);
+  const end = alignmentOffset(opened);
   if (names.length === 0 || end === undefined) return undefined;
   const begin = end - flagBytes(format, view.getUint32(12, littleEndian)) - 4 * names.length;
   const limits = new Map(

@@ -1,6 +1,7 @@
 /** The timelines of a cluster as its history files show them. Pure. */
 import type { TimelineEntry } from './history.ts';
-import { segmentContaining, segmentNumber, type WalLayout } from './lsn.ts';
+import { isPossibleSegment, nameOf, segmentContaining, segmentNumber, type WalLayout } from './lsn.ts';
+import type { SegmentName } from './wal-name.ts';
 
 /** History files by the timeline that they are named after. */
 export type Histories = ReadonlyMap<number, readonly TimelineEntry[]>;
@@ -37,6 +38,40 @@ export function pathTo(timeline: number, histories: Histories, layout: WalLayout
     firstNumber = lastNumber;
   }
   return [...parts, { timeline, firstNumber, lastNumber: Number.MAX_SAFE_INTEGER, endLsn: undefined }];
+}
+
+function isOnPart(
+  { timeline, firstNumber, lastNumber }: PathPart,
+  name: SegmentName,
+  layout: WalLayout,
+): boolean {
+  if (name.timeline !== timeline || !isPossibleSegment(name, layout)) return false;
+  const number = segmentNumber(name, layout);
+  return number >= firstNumber && number <= lastNumber;
+}
+
+/** Whether the server would need this segment: it ignores segments that an abandoned timeline left behind. */
+export function isOnPath(path: TimelinePath, name: SegmentName, layout: WalLayout): boolean {
+  return path.some((part) => isOnPart(part, name, layout));
+}
+
+/** The segments on the path by number: the newest timeline's for each place, and of those the last in the list. */
+export function placesOn<T extends { readonly name: SegmentName }>(
+  path: TimelinePath,
+  segments: readonly T[],
+  layout: WalLayout,
+): ReadonlyMap<number, T> {
+  const places = new Map<number, T>();
+  for (const part of path)
+    for (const segment of segments)
+      if (isOnPart(part, segment.name, layout)) places.set(segmentNumber(segment.name, layout), segment);
+  return places;
+}
+
+/** The name of a place's segment on the newest timeline there. */
+export function nameOnPath(path: TimelinePath, number: number, layout: WalLayout): string {
+  const part = path.findLast(({ firstNumber }) => firstNumber <= number);
+  return nameOf(part?.timeline ?? 1, number, layout).text;
 }
 
 /** The timeline that the server takes for the newest: it asks for history files in turn, up to the first that is not there. */

@@ -3,7 +3,7 @@
  * `xlogrecord.h`, up to 9.4 `xlog.h`), as far as needed to walk from record to record and to check each one.
  */
 import { castagnoliCrc, type Crc, legacyCrc } from './crc32.ts';
-import { pageMagics } from './wal-header.ts';
+import { firstMagicOf93, pageMagics } from './wal-header.ts';
 
 /** 64-bit integers are aligned to 4 bytes on 32-bit x86, and so are WAL records there. */
 export type Alignment = 4 | 8;
@@ -43,7 +43,7 @@ type Records = Pick<
   | 'checksum'
 >;
 
-function alignUp(bytes: number, alignment: Alignment): number {
+export function alignUp(bytes: number, alignment: Alignment): number {
   return bytes + ((alignment - (bytes % alignment)) % alignment);
 }
 
@@ -82,7 +82,6 @@ function records84(alignment: Alignment): Records {
   };
 }
 
-const firstMagicOf93 = 0xd075;
 const firstMagicOf95 = 0xd087;
 
 /** Undefined for WAL of a release that this program does not know. */

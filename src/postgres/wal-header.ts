@@ -36,7 +36,7 @@ export const pageMagics: ReadonlyMap<number, string> = new Map([
 ]);
 
 /** From 9.3 on, locations are 64-bit integers and the page header is longer. */
-const firstMagicWith64Bits = 0xd075;
+export const firstMagicOf93 = 0xd075;
 const longHeaderFlag = 0x0002;
 
 export interface WalHeader {
@@ -91,7 +91,7 @@ function byteOrderOf(view: DataView): boolean | undefined {
 
 /** 20: from 9.3 if 64-bit integers are aligned to 4 bytes, as on 32-bit x86. */
 function identifierOffsets(magic: number): readonly number[] {
-  return magic < firstMagicWith64Bits ? [16] : [24, 20];
+  return magic < firstMagicOf93 ? [16] : [24, 20];
 }
 
 function readAt(view: DataView, littleEndian: boolean, magic: number, identifierOffset: number): WalHeader {
@@ -100,8 +100,7 @@ function readAt(view: DataView, littleEndian: boolean, magic: number, identifier
     magic,
     major: pageMagics.get(magic),
     timeline: view.getUint32(4, littleEndian),
-    pageAddress:
-      magic < firstMagicWith64Bits ? halves(view, littleEndian) : view.getBigUint64(8, littleEndian),
+    pageAddress: magic < firstMagicOf93 ? halves(view, littleEndian) : view.getBigUint64(8, littleEndian),
     systemIdentifier: view.getBigUint64(identifierOffset, littleEndian).toString(),
     segmentSize: view.getUint32(identifierOffset + 8, littleEndian),
     blockSize: view.getUint32(identifierOffset + 12, littleEndian),
@@ -167,7 +166,7 @@ export function checkSegmentHeader(bytes: Uint8Array, expected: SegmentExpectati
   if (header.pageAddress !== address || name.seg >= 0x1_0000_0000 / header.segmentSize) {
     return bad(
       'wrong-place',
-      `it begins at ${formatLsn(header.pageAddress)}, its name says ${formatLsn(address)}`,
+      `it begins at ${formatLsn(header.pageAddress)}, but its name says ${formatLsn(address)}`,
     );
   }
   if (header.timeline !== name.timeline && !expected.isAncestor(header.timeline)) {

@@ -64,6 +64,11 @@ export function parseWalName(text: string): WalName | NotWal {
   return segment;
 }
 
+/** The WAL files among the names in a directory. */
+export function walNamesAmong(names: readonly string[]): readonly WalName[] {
+  return names.map(parseWalName).filter((name) => name.kind !== 'not-wal');
+}
+
 function notWal(name: string): NotWal {
   const reason = shape.test(name.toUpperCase().replace(/\.[A-Z]+$/, (suffix) => suffix.toLowerCase()))
     ? 'PostgreSQL writes the name of a WAL file with upper-case digits'

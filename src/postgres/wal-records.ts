@@ -5,7 +5,7 @@
  *
  * Locations are numbers here: no cluster writes 2^53 bytes of WAL.
  */
-import type { WalFormat } from './wal-format.ts';
+import { alignUp, type WalFormat } from './wal-format.ts';
 
 export interface WalReading {
   /** The first byte after the last complete record; the start of the reading if there was none. */
@@ -80,10 +80,6 @@ const switchInfo = 0x40;
 
 /** If a record's last bytes are missing, not even its checksum can say more about it. */
 const tailBytes = 8;
-
-function align({ alignment }: WalFormat, bytes: number): number {
-  return bytes + ((alignment - (bytes % alignment)) % alignment);
-}
 
 function location(view: DataView, at: number, { littleEndian, highHalfFirst }: WalFormat): number {
   const first = view.getUint32(at, littleEndian);
@@ -173,7 +169,7 @@ function endRecord(state: State, page: Page, record: WholeRecord, end: number): 
     return undefined;
   }
   state.previous = start;
-  const next = align(format, end);
+  const next = alignUp(end, format.alignment);
   const isSwitch =
     header.view.getUint8(header.offset + format.rmgrOffset) === 0 &&
     (header.view.getUint8(header.offset + format.infoOffset) & 0xf0) === switchInfo;

@@ -4,27 +4,40 @@ import { seeHelp } from '../help.ts';
 import { parseWalName, type SegmentName } from '../postgres/wal-name.ts';
 import { quoted } from '../system/printable.ts';
 import { readVerbCall, type VerbCall } from '../verbs/read-call.ts';
+import type { BackupOptions, FailoverOptions } from './deps.ts';
 import { type RequestedTarget, requestedTarget, targetWord } from './recovery/requested-target.ts';
-import { type Force, parseForce } from './steps/force.ts';
+import { parseForce } from './steps/force.ts';
 import { type flags, usage } from './usage.ts';
+
+/** The options that request an action by themselves: their name, the word for a message, and the action's kind. */
+const actionOptions = [
+  ['init', '-I', 'init'],
+  ['ping', '-P', 'ping'],
+  ['base', '-B', 'base-backup'],
+  ['verify', '--verify', 'verify'],
+  ['backupInfo', '--backup-info', 'backup-info'],
+  ['standby', '-S', 'start-standby'],
+  ['wal', '--wal', 'wal'],
+  ['cleanup', '--cleanup', 'cleanup'],
+] as const;
+
+/** The values of `-A`. */
+const controlActions = {
+  start: 'start',
+  stop: 'stop',
+  start_basebackup: 'start-basebackup',
+  stop_basebackup: 'stop-basebackup',
+} as const;
+
+type ControlAction = keyof typeof controlActions;
 
 /** The request of one call of cmd_standby. `check` is its action if none is given. */
 export type Action =
   | { readonly kind: 'check' }
-  | { readonly kind: 'init' }
-  | { readonly kind: 'ping' }
-  | { readonly kind: 'base-backup' }
-  | { readonly kind: 'verify' }
-  | { readonly kind: 'backup-info' }
-  | { readonly kind: 'start-standby' }
+  | { readonly kind: (typeof actionOptions)[number][2] }
+  | { readonly kind: (typeof controlActions)[ControlAction] }
   | { readonly kind: 'failover' }
   | { readonly kind: 'recover'; readonly target: RequestedTarget }
-  | { readonly kind: 'start' }
-  | { readonly kind: 'stop' }
-  | { readonly kind: 'start-basebackup' }
-  | { readonly kind: 'stop-basebackup' }
-  | { readonly kind: 'cleanup' }
-  | { readonly kind: 'wal' }
   /** Requested by our own restore_command; `trouble` is undefined once the archive can be used again. */
   | { readonly kind: 'restore-state'; readonly trouble: string | undefined }
   /** Requested by our own archive_cleanup_command: recovery needs no WAL before this segment. */
@@ -32,44 +45,33 @@ export type Action =
   /** Requested by another host. */
   | { readonly kind: 'serve'; readonly call: VerbCall };
 
-export type Request =
-  | { readonly kind: 'show'; readonly text: string }
-  | {
-      readonly kind: 'run';
-      readonly iniFile: string;
-      readonly action: Action;
-      readonly dryRun: boolean;
-      readonly force: Force;
-      readonly takeRole: boolean;
-      readonly verify: boolean;
-      readonly json: boolean;
-    };
+interface RunRequest extends BackupOptions, FailoverOptions {
+  readonly kind: 'run';
+  readonly iniFile: string;
+  readonly action: Action;
+}
+
+export type Request = { readonly kind: 'show'; readonly text: string } | RunRequest;
 
 type Options = OptionsOf<typeof flags>;
 
+function isControlAction(what: string): what is ControlAction {
+  return Object.hasOwn(controlActions, what);
+}
+
 function controlAction(what: string): Action {
-  switch (what) {
-    case 'start':
-      return { kind: 'start' };
-    case 'stop':
-      return { kind: 'stop' };
-    case 'start_basebackup':
-      return { kind: 'start-basebackup' };
-    case 'stop_basebackup':
-      return { kind: 'stop-basebackup' };
-    default:
-      throw usageError(
-        `unknown action -A ${what}`,
-        'It is one of start, stop, start_basebackup and stop_basebackup.',
-      );
-  }
+  if (isControlAction(what)) return { kind: controlActions[what] };
+  throw usageError(
+    `unknown action -A ${what}`,
+    'It is one of start, stop, start_basebackup and stop_basebackup.',
+  );
 }
 
 function failoverAction(number: string, options: Options): Action {
   if (number !== '999') {
     throw usageError(
       `-F ${number} is not -F 999`,
-      'The number is a safety catch: a failover is asked for by -F999.',
+      'The number prevents a failover by mistake: only -F999 starts one.',
     );
   }
   const target = requestedTarget(options);
@@ -89,32 +91,26 @@ interface Asked {
 
 /** Every action that the options ask for, with the words to name it by. */
 function askedActions(options: Options): readonly Asked[] {
-  const { init, ping, base, verify, backupInfo, standby, wal, cleanup, failover, action } = options;
-  const { restoreGood, restoreTrouble: trouble, restartpoint, serve } = options;
-  const asked: readonly (Asked | undefined)[] = [
-    init && { word: '-I', action: { kind: 'init' } },
-    ping && { word: '-P', action: { kind: 'ping' } },
-    base && { word: '-B', action: { kind: 'base-backup' } },
-    // With -B this option is no action of its own.
-    base ? undefined : verify && { word: '--verify', action: { kind: 'verify' } },
-    backupInfo && { word: '--backup-info', action: { kind: 'backup-info' } },
-    standby && { word: '-S', action: { kind: 'start-standby' } },
-    wal && { word: '--wal', action: { kind: 'wal' } },
-    cleanup && { word: '--cleanup', action: { kind: 'cleanup' } },
-    restoreGood && { word: '--restore-good', action: { kind: 'restore-state', trouble: undefined } },
-    trouble === undefined
-      ? undefined
-      : { word: '--restore-trouble', action: { kind: 'restore-state', trouble } },
-    restartpoint === undefined
-      ? undefined
-      : { word: '--restartpoint', action: { kind: 'restartpoint', needed: neededSegment(restartpoint) } },
-    serve === undefined
-      ? undefined
-      : { word: '--serve', action: { kind: 'serve', call: readVerbCall(serve) } },
-    failover === undefined ? undefined : { word: `-F${failover}`, action: failoverAction(failover, options) },
-    action === undefined ? undefined : { word: `-A ${action}`, action: controlAction(action) },
-  ];
-  return asked.filter((one) => one !== undefined);
+  const { restoreGood, restoreTrouble: trouble, restartpoint, serve, failover, action, base } = options;
+  const asked: Asked[] = actionOptions
+    // With -B, --verify is no action of its own.
+    .filter(([name]) => options[name] === true && !(name === 'verify' && base === true))
+    .map(([, word, kind]) => ({ word, action: { kind } }));
+  if (restoreGood === true)
+    asked.push({ word: '--restore-good', action: { kind: 'restore-state', trouble: undefined } });
+  if (trouble !== undefined)
+    asked.push({ word: '--restore-trouble', action: { kind: 'restore-state', trouble } });
+  if (restartpoint !== undefined)
+    asked.push({
+      word: '--restartpoint',
+      action: { kind: 'restartpoint', needed: neededSegment(restartpoint) },
+    });
+  if (serve !== undefined)
+    asked.push({ word: '--serve', action: { kind: 'serve', call: readVerbCall(serve) } });
+  if (failover !== undefined)
+    asked.push({ word: `-F${failover}`, action: failoverAction(failover, options) });
+  if (action !== undefined) asked.push({ word: `-A ${action}`, action: controlAction(action) });
+  return asked;
 }
 
 function chosenAction(options: Options): Action {
@@ -123,7 +119,7 @@ function chosenAction(options: Options): Action {
   if (target !== undefined && options.failover === undefined) {
     throw usageError(
       `${target} needs -F999`,
-      "Recovery to a moment: cmd_standby -C FILE -F999 -R '2008-05-28 11:00:38'",
+      "For point-in-time recovery: cmd_standby -C FILE -F999 -R '2008-05-28 11:00:38'",
     );
   }
   return onlyAction(asked, { kind: 'check' });
@@ -143,6 +139,6 @@ export function parseRequest(argv: readonly string[]): Request {
     throw usageError('--take-role needs -F999', 'It says what a failover does for the other standbys.');
   const [verify, json] = [options.verify === true, options.json === true];
   if (json && !answersInJson.includes(action.kind))
-    throw usageError(`--json goes ${usage.shared.json}`, seeHelp(usage));
+    throw usageError(`--json can be used only ${usage.shared.json}`, seeHelp(usage));
   return { kind: 'run', iniFile, action, dryRun, force, takeRole, verify, json };
 }

@@ -26,7 +26,7 @@ export const flags = {
   failover: [
     'Change roles',
     '-F, --failover <999>',
-    'fail over: make this standby the production server (999 is a safety catch)',
+    'fail over: make this standby the production server (the number 999 prevents mistakes)',
     '-F999',
     'fail over: make this standby the production server',
   ],

@@ -192,11 +192,6 @@ function spawn(command: CommandLine, options: Omit<RunOptions, 'limitMs' | 'sign
   };
 }
 
-interface Watched {
-  readonly stdout: () => string;
-  readonly stderr: () => string;
-}
-
 type Reading = Pick<RunOptions, 'onLine' | 'endsLinesAtReturns' | 'maxOutputBytes'>;
 
 /** Collects the chunks of standard output, as lines or as a whole, up to their limit. */
@@ -211,7 +206,7 @@ function outputReader(options: Reading, out: string[], onFlood: () => void): (ch
   };
 }
 
-function collect(child: Child, options: Reading, tail: number, onFlood: () => void): Watched {
+function collect(child: Child, options: Reading, tail: number, onFlood: () => void) {
   const out: string[] = [];
   let err = '';
   child.stdout?.setEncoding('utf8').on('data', outputReader(options, out, onFlood));
@@ -223,7 +218,7 @@ function collect(child: Child, options: Reading, tail: number, onFlood: () => vo
   return { stdout: () => out.join(''), stderr: () => err };
 }
 
-type Ending = { kind: 'limit' } | { kind: 'abort' } | { kind: 'flood' };
+type Ending = 'limit' | 'abort' | 'flood';
 
 /** Resolves with the reason why the command had to be ended, once its group has received SIGTERM, then SIGKILL. */
 function guard(child: Child, limitMs: number, signal?: AbortSignal) {
@@ -246,16 +241,9 @@ function guard(child: Child, limitMs: number, signal?: AbortSignal) {
     );
   };
   const onAbort = (): void => {
-    end({ kind: 'abort' });
+    end('abort');
   };
-  timers.push(
-    setTimeout(
-      () => {
-        end({ kind: 'limit' });
-      },
-      Math.min(limitMs, neverMs),
-    ),
-  );
+  timers.push(setTimeout(end, Math.min(limitMs, neverMs), 'limit'));
   if (signal?.aborted === true) onAbort();
   signal?.addEventListener('abort', onAbort, { once: true });
   return {
@@ -272,8 +260,8 @@ function guard(child: Child, limitMs: number, signal?: AbortSignal) {
 async function resultOf(child: Child, output: () => Output, ending: Ending | undefined, limitMs: number) {
   const done = await Promise.race([child.done, Promise.resolve(undefined)]);
   const text = output();
-  if (ending?.kind === 'limit') return { kind: 'timed-out', limitMs, ...text } as const;
-  if (ending?.kind === 'flood') return { kind: 'flooded', ...text } as const;
+  if (ending === 'limit') return { kind: 'timed-out', limitMs, ...text } as const;
+  if (ending === 'flood') return { kind: 'flooded', ...text } as const;
   if (ending !== undefined) return { kind: 'killed', signal: 'SIGTERM', ...text } as const;
   if (done?.exitCode !== undefined) return { kind: 'exited', code: done.exitCode, ...text } as const;
   if (done?.signal !== undefined) return { kind: 'killed', signal: done.signal, ...text } as const;
@@ -299,7 +287,7 @@ export const runCommand: RunCommand = async (command, options) => {
   const untrack = track(child.pid);
   const watch = guard(child, options.limitMs, options.signal);
   const output = collect(child, options, keptStderrOfRun, () => {
-    watch.end({ kind: 'flood' });
+    watch.end('flood');
   });
   child.stdin?.end(options.input ?? '');
   try {
@@ -328,7 +316,7 @@ export const startSession: StartSession = (command, options) => {
     }, graceMs).unref();
   };
   const flood = (): void => {
-    kill({ kind: 'flood' });
+    kill('flood');
   };
   const output = collect(child, options, keptStderr, flood);
   if (options.onErrorLine !== undefined) child.stderr?.on('data', lineSplitter(options.onErrorLine, flood));
@@ -346,7 +334,7 @@ export const startSession: StartSession = (command, options) => {
       child.stdin?.end();
     },
     kill: () => {
-      kill({ kind: 'abort' });
+      kill('abort');
     },
     stderr: output.stderr,
     ended,

@@ -1,16 +1,14 @@
 import { spawn } from 'node:child_process';
-import { open, rename, stat } from 'node:fs/promises';
+import { once } from 'node:events';
+import { open, rename } from 'node:fs/promises';
 import type { CommandLine } from './command.ts';
+import { sizeOf } from './durable.ts';
 
 /** If nothing rotates the log, it is set aside at this size; one older log is kept. */
 const longestLogBytes = 1024 * 1024;
 
 async function putAside(log: string): Promise<void> {
-  const size = await stat(log).then(
-    (found) => found.size,
-    () => 0,
-  );
-  if (size > longestLogBytes) await rename(log, `${log}.1`);
+  if ((await sizeOf(log)) > longestLogBytes) await rename(log, `${log}.1`);
 }
 
 /**
@@ -24,14 +22,10 @@ export async function startDetached({ program, args }: CommandLine, log: string)
   const handle = await open(log, 'a', 0o600);
   try {
     const child = spawn(program, args, { cwd: '/', detached: true, stdio: ['ignore', handle.fd, handle.fd] });
-    const started = await new Promise<boolean>((resolve) => {
-      child.once('spawn', () => {
-        resolve(true);
-      });
-      child.once('error', () => {
-        resolve(false);
-      });
-    });
+    const started = await once(child, 'spawn').then(
+      () => true,
+      () => false,
+    );
     child.unref();
     return started;
   } finally {

@@ -54,6 +54,12 @@ export async function exists(path: string): Promise<boolean> {
   }
 }
 
+/** In bytes; 0 for a file that does not exist, or cannot be looked at. */
+export async function sizeOf(path: string): Promise<number> {
+  const found = await stat(path).catch(() => undefined);
+  return found?.size ?? 0;
+}
+
 /**
  * Replaces a small file such that a crash leaves either the old content or the new one: temporary file in the same
  * directory, flush, rename, flush of the directory.
@@ -173,7 +179,7 @@ async function requireGuardedAbove(path: string): Promise<void> {
   const found = await stat(above).catch(() => undefined);
   if (found !== undefined && (found.mode & 0o1002) === 0o002) {
     throw new PitrError(
-      `others may write to "${above}" (mode ${octalMode(found)}), and could replace what is in it`,
+      `other users can write to "${above}" (mode ${octalMode(found)}), and could replace its contents`,
       {
         hint: `chmod o-w ${above}`,
       },
@@ -195,7 +201,7 @@ export async function requireOwnDirectory(path: string): Promise<void> {
     });
   }
   if (letsOthersWrite(found)) {
-    throw new PitrError(`others may write to "${path}" (mode ${octalMode(found)})`, {
+    throw new PitrError(`other users can write to "${path}" (mode ${octalMode(found)})`, {
       hint: `chmod go-w ${path}`,
     });
   }

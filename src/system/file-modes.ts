@@ -32,6 +32,6 @@ export async function findOpenIni(file: string, hasSecret: boolean): Promise<Pit
       exitCode: exitCodes.configuration,
     });
   if (letsOthersWrite(found)) return refuse('other users can change the commands that we run, in', 'go-w');
-  if (hasSecret && letsOthers(found, 0o4)) return refuse('others may read the password in', '0600');
+  if (hasSecret && letsOthers(found, 0o4)) return refuse('other users can read the password in', '0600');
   return undefined;
 }

@@ -1,35 +1,27 @@
-import type { CommandResult, Session, StartSession } from './command.ts';
+import type { StartSession } from './command.ts';
 
-export interface Leash {
+interface Leash {
   readonly startSession: StartSession;
   /** The reason why ssh itself could not be started, if it could not. */
   readonly notStarted: () => string | undefined;
-  readonly release: () => void;
 }
 
-/** Ends every session of ours when the limit passes or the answer is no longer needed: ssh alone may wait forever. */
-export function leash(startSession: StartSession, limitMs: number, signal: AbortSignal): Leash {
-  const sessions: Session[] = [];
+/**
+ * Ends every session of ours at each of these signals: ssh alone may wait forever. They are not combined by
+ * AbortSignal.any, which up to Node 22 may lose a time limit to the garbage collection.
+ */
+export function leash(startSession: StartSession, ends: readonly AbortSignal[]): Leash {
   let reason: string | undefined;
-  const endAll = (): void => {
-    for (const session of sessions) session.kill();
-  };
-  const noteStart = (result: CommandResult): void => {
-    if (result.kind === 'not-started') reason = result.reason;
-  };
-  const timer = setTimeout(endAll, limitMs);
-  signal.addEventListener('abort', endAll, { once: true });
   return {
     startSession: (command, options) => {
       const session = startSession(command, options);
-      void session.ended.then(noteStart);
-      sessions.push(session);
+      for (const end of ends) end.addEventListener('abort', session.kill, { once: true });
+      void session.ended.then((result) => {
+        for (const end of ends) end.removeEventListener('abort', session.kill);
+        if (result.kind === 'not-started') reason = result.reason;
+      });
       return session;
     },
     notStarted: () => reason,
-    release: () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', endAll);
-    },
   };
 }

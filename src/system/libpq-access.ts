@@ -7,8 +7,11 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { findPassword, findService } from '../postgres/libpq-files.ts';
 
-export interface AccessQuestion {
-  /** A socket directory, an abstract socket's name or an address. */
+/**
+ * The address at which the server of this host listens. `host` is a socket directory, an abstract socket (`@NAME`) or
+ * an address.
+ */
+export interface LocalServer {
   readonly host: string;
   readonly port: number;
   readonly user: string;
@@ -80,7 +83,7 @@ function namesOf(host: string): readonly string[] {
   return isSocket(host) ? [host, 'localhost'] : [host];
 }
 
-/** As in libpq, a password file that others may read is ignored. */
+/** As in libpq, a password file that other users can read is ignored. */
 async function whyLeftAlone(path: string): Promise<string | undefined> {
   const found = await stat(path).catch(() => undefined);
   if (found === undefined) return `there is no ${path}`;
@@ -92,7 +95,7 @@ async function whyLeftAlone(path: string): Promise<string | undefined> {
 
 async function passwordOf(
   parameter: Parameter,
-  { host, port, user, database }: AccessQuestion,
+  { host, port, user, database }: LocalServer,
 ): Promise<Pick<Access, 'password' | 'lookedIn'>> {
   const told = parameter('password', 'PGPASSWORD');
   if (told !== undefined) return { password: told, lookedIn: ['PGPASSWORD or the service of PGSERVICE'] };
@@ -134,22 +137,14 @@ function sslModeOf(parameter: Parameter): SslMode {
 async function tlsOf(parameter: Parameter, host: string): Promise<readonly Tls[]> {
   if (isSocket(host)) return [false];
   const mode = sslModeOf(parameter);
-  switch (mode) {
-    case 'disable':
-      return [false];
-    case 'allow':
-      return [false, await encrypted(parameter, mode)];
-    case 'prefer':
-      return [await encrypted(parameter, mode), false];
-    case 'require':
-    case 'verify-ca':
-    case 'verify-full':
-      return [await encrypted(parameter, mode)];
-  }
+  if (mode === 'disable') return [false];
+  const tls = await encrypted(parameter, mode);
+  if (mode === 'allow') return [false, tls];
+  return mode === 'prefer' ? [tls, false] : [tls];
 }
 
 /** The settings that libpq's variables and files contain for this connection. */
-export async function accessOf(question: AccessQuestion, env = process.env): Promise<Access> {
+export async function accessOf(question: LocalServer, env = process.env): Promise<Access> {
   const service = await readService(env);
   const parameter: Parameter = (name, variable) => given(service?.get(name)) ?? given(env[variable]);
   const [password, tls] = await Promise.all([

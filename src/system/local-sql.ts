@@ -2,18 +2,7 @@ import type pg from 'pg';
 import { messageOf, PitrError } from '../errors.ts';
 import { sessionStatements } from '../postgres/session-settings.ts';
 import { systemErrorCode } from './durable.ts';
-import { type Access, accessOf, type Tls } from './libpq-access.ts';
-
-/**
- * The address at which the server of this host listens. `host` is a socket directory, an abstract socket (`@NAME`) or
- * an address.
- */
-export interface LocalServer {
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly database: string;
-}
+import { type Access, accessOf, type LocalServer, type Tls } from './libpq-access.ts';
 
 export type LocalSql = (
   sql: string,

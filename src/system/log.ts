@@ -65,20 +65,12 @@ async function jsonLog(options: LogOptions): Promise<Log> {
     { level: options.debug ? 'debug' : 'info', base: { program: options.program, pid: process.pid } },
     pino.destination({ dest: 2, sync: true }),
   );
-  return {
-    debug: (message, facts = {}) => {
-      logger.debug(printableFacts(facts), printable(message));
-    },
-    notice: (message, facts = {}) => {
-      logger.info(printableFacts(facts), printable(message));
-    },
-    warning: (message, facts = {}) => {
-      logger.warn(printableFacts(facts), printable(message));
-    },
-    error: (message, facts = {}) => {
-      logger.error(printableFacts(facts), printable(message));
-    },
-  };
+  const line =
+    (level: 'debug' | 'info' | 'warn' | 'error') =>
+    (message: string, facts: Facts = {}) => {
+      logger[level](printableFacts(facts), printable(message));
+    };
+  return { debug: line('debug'), notice: line('info'), warning: line('warn'), error: line('error') };
 }
 
 export async function openLog(options: LogOptions): Promise<Log> {

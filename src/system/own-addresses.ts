@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { networkInterfaces } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
 
 /** Every address of this host's interfaces. */
 export function ownAddresses(): readonly string[] {
@@ -22,15 +23,7 @@ export async function addressesOf(host: string): Promise<readonly string[]> {
     (list) => list.map(({ address }) => address),
     () => [],
   );
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<readonly string[]>((resolve) => {
-    timer = setTimeout(() => {
-      resolve([]);
-    }, lookupLimitMs);
-  });
-  return Promise.race([found, late]).finally(() => {
-    clearTimeout(timer);
-  });
+  return Promise.race([found, delay(lookupLimitMs, [], { ref: false })]);
 }
 
 /** Whether a name or an address is this host's own. For a name that does not resolve the answer is no. */

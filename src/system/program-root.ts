@@ -1,5 +1,6 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { is, parseJson } from './json.ts';
 
 /**
  * The folder that holds `bin`, `package.json` and the compiled code: the checkout, or the place where a package was
@@ -14,4 +15,10 @@ function folderAbove(folder: string): string {
   const parent = dirname(folder);
   if (parent === folder) throw new Error(`no package.json and bin above ${import.meta.dirname}`);
   return folderAbove(parent);
+}
+
+/** The version in our package.json. */
+export function programVersion(): string {
+  const text = readFileSync(join(programRoot(), 'package.json'), 'utf8');
+  return parseJson(text, { version: is.text }).version;
 }

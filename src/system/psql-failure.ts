@@ -1,14 +1,11 @@
 import { PitrError } from '../errors.ts';
 import { type CommandLine, type CommandResult, describeResult } from './command.ts';
+import type { LocalServer } from './libpq-access.ts';
 import type { SshTarget } from './ssh.ts';
 
 /** The host on which psql runs, and what it connects to as seen from there. */
-export interface PsqlTarget {
+export interface PsqlTarget extends LocalServer {
   readonly psql: CommandLine;
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly database: string;
 }
 
 /** The way in which psql ended. */
@@ -26,10 +23,6 @@ export interface PsqlEnd {
 interface Cause {
   readonly said: RegExp;
   readonly hint: (target: PsqlTarget) => string;
-}
-
-function byHand({ psql, host, port, user, database }: PsqlTarget): string {
-  return `${psql.program} -w -h ${host} -p ${port} -U ${user} -d ${database}`;
 }
 
 /** Messages of libpq and the server about a login that fails. The server's may be in any language. */
@@ -73,8 +66,8 @@ const sessionCauses: readonly Cause[] = [
   },
 ];
 
-const elseLogin = (target: PsqlTarget) =>
-  `This command must work by hand, without a prompt: ${byHand(target)}`;
+const elseLogin = ({ psql, host, port, user, database }: PsqlTarget) =>
+  `This command must work by hand, without a prompt: ${psql.program} -w -h ${host} -p ${port} -U ${user} -d ${database}`;
 const elseSession = () => 'The log of the server has the full message.';
 
 /** A hint that fits the failure: it mentions passwords only if the failure is about them. */

@@ -20,26 +20,16 @@ export interface PsqlSession {
   readonly lost: AbortSignal;
 }
 
+/** psql prints the rows alone, with these separators, and never asks for anything. */
+export function bareOutput(field: string, record: string): readonly string[] {
+  return ['-X', '-A', '-t', '-q', '-w', '-F', field, '-R', record];
+}
+
 /** The words of the psql command; separators are random, because a file name may hold any character. */
 function psqlWords(target: PsqlTarget, field: string, record: string): readonly string[] {
   const { program, args } = target.psql;
   const connection = ['-U', target.user, '-p', String(target.port), '-d', target.database, '-h', target.host];
-  return [
-    program,
-    ...args,
-    '-X',
-    '-A',
-    '-t',
-    '-q',
-    '-w',
-    '-v',
-    'ON_ERROR_STOP=1',
-    '-F',
-    field,
-    '-R',
-    record,
-    ...connection,
-  ];
+  return [program, ...args, ...bareOutput(field, record), '-v', 'ON_ERROR_STOP=1', ...connection];
 }
 
 /** psql has no option for either of the two variables. */

@@ -12,15 +12,13 @@ export interface RsyncProgram {
 
 /** The exit statuses of rsync that we distinguish (manual, "EXIT VALUES"). */
 export type RsyncOutcome =
-  | { readonly kind: 'whole' }
-  /** 24: files vanished while it ran. Harmless only while a live data directory is copied. */
-  | { readonly kind: 'vanished' }
-  /** 23: some files were not transferred. */
-  | { readonly kind: 'partial'; readonly reason: string }
-  /** 11: for example a full disk or an exceeded quota at the receiver. */
-  | { readonly kind: 'no-space'; readonly reason: string }
-  | { readonly kind: 'timeout'; readonly reason: string }
-  | { readonly kind: 'failed'; readonly reason: string };
+  /** `vanished`: 24, files vanished while it ran. Harmless only while a live data directory is copied. */
+  | { readonly kind: 'whole' | 'vanished' }
+  /**
+   * `partial`: 23, some files were not transferred; `no-space`: 11, for example a full disk or an exceeded quota at the
+   * receiver.
+   */
+  | { readonly kind: 'partial' | 'no-space' | 'timeout' | 'failed'; readonly reason: string };
 
 const partialTransfer = 23;
 const vanishedFiles = 24;

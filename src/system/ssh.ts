@@ -77,10 +77,10 @@ export function rsyncHost(target: SshTarget): string {
 }
 
 /**
- * The ssh arguments that all our connections share. ssh takes the first value of an option: the user's flags come
- * first.
+ * ssh with the arguments that all our connections share, and options of one's own. ssh takes the first value of an
+ * option: the user's flags come first.
  */
-function sshWords(target: SshTarget, extra: readonly string[]): readonly string[] {
+function sshCommand(target: SshTarget, own: readonly string[]): CommandLine {
   const options = [
     'BatchMode=yes',
     `ConnectTimeout=${target.connectTimeoutS}`,
@@ -90,22 +90,16 @@ function sshWords(target: SshTarget, extra: readonly string[]): readonly string[
     'ClearAllForwardings=yes',
     'ForwardAgent=no',
     ...(target.debug ? [] : ['LogLevel=ERROR']),
-  ];
-  return [
-    target.ssh.program,
-    ...target.ssh.args,
-    ...(target.debug ? ['-v'] : []),
-    '-T',
-    '-l',
-    target.user,
-    ...options.flatMap((option) => ['-o', option]),
-    ...extra,
-  ];
+    ...own,
+  ].flatMap((option) => ['-o', option]);
+  const { program, args } = target.ssh;
+  return { program, args: [...args, ...(target.debug ? ['-v'] : []), '-T', '-l', target.user, ...options] };
 }
 
-function commandLine(words: readonly string[]): CommandLine {
-  const [program = 'ssh', ...args] = words;
-  return { program, args };
+/** The command that starts a shell on the target. */
+function loginCommand(target: SshTarget, own: readonly string[]): CommandLine {
+  const { program, args } = sshCommand(target, own);
+  return { program, args: [...args, target.host, 'sh'] };
 }
 
 interface Exchange {
@@ -227,18 +221,9 @@ function loginLimitMs(target: SshTarget): number {
 }
 
 async function openShell(deps: SshDeps, target: SshTarget, socket: string) {
-  const words = sshWords(target, [
-    '-o',
-    'ControlMaster=yes',
-    '-o',
-    `ControlPath=${socket}`,
-    '-o',
-    'ControlPersist=no',
-    target.host,
-    'sh',
-  ]);
-  const command = commandLine(words);
-  deps.log.debug(`connecting: ${words.join(' ')}`);
+  const path = `ControlPath=${socket}`;
+  const command = loginCommand(target, ['ControlMaster=yes', path, 'ControlPersist=no']);
+  deps.log.debug(`connecting: ${[command.program, ...command.args].join(' ')}`);
   const onErrorLine = target.debug
     ? (line: string) => {
         deps.log.debug(line);
@@ -249,18 +234,18 @@ async function openShell(deps: SshDeps, target: SshTarget, socket: string) {
   void session.ended.then((result) => {
     channel.lose(lossReason(result));
   });
-  const clientWords = sshWords(target, ['-o', 'ControlMaster=no', '-o', `ControlPath=${socket}`]);
+  const shared = ['ControlMaster=no', path];
+  const client = sshCommand(target, shared);
   const shell: RemoteShell = {
     target,
     run: channel.run,
     start: (program, options) =>
       startRemoteProgram(
-        (onLine) =>
-          deps.startSession(commandLine([...clientWords, target.host, 'sh']), { ...options, onLine }),
+        (onLine) => deps.startSession(loginCommand(target, shared), { ...options, onLine }),
         program,
         options.onLine,
       ),
-    rsyncShell: rsyncShellOption(clientWords),
+    rsyncShell: rsyncShellOption([client.program, ...client.args]),
     stderr: session.stderr,
   };
   // A login there may set variables that change the work of our scripts, just as one here.

@@ -99,7 +99,7 @@ function hostEnvironment(place: HostPlace, directory: string): NodeJS.ProcessEnv
     HOME: join(directory, 'home'),
     USER: place.user,
     LOGNAME: place.user,
-    LC_ALL: 'C',
+    LC_ALL: process.env['LC_ALL'] ?? 'C',
     TMPDIR: process.env['TMPDIR'],
     PITRTOOLS_NODE: process.execPath,
     PITRTOOLS_TEST_WORLD: place.world,

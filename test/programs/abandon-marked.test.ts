@@ -36,7 +36,7 @@ async function provenOf(cluster: FakeCluster, segments: readonly string[]): Prom
   return segments.filter((_, index) => proven[index]);
 }
 
-test('--abandon of the only standby takes back what was marked; resumed, it gets all of it', async () => {
+test('--abandon of the only standby withdraws all markers, and after --resume the standby gets all of that WAL', async () => {
   const { cluster, segments } = await markedWhileDown(['s1']);
   expect(await cluster.run(['--abandon', 's1'])).toMatchObject({ code: 0 });
   expect(await provenOf(cluster, segments)).toEqual([]);
@@ -48,7 +48,7 @@ test('--abandon of the only standby takes back what was marked; resumed, it gets
   for (const standby of cluster.standbys) expect(archivedFiles(standby)).toEqual(segments);
 });
 
-test('and so it is where the shipper is dead', async () => {
+test('--abandon of the only standby withdraws all markers also if the shipper is dead', async () => {
   const { cluster, shipper, segments } = await markedWhileDown(['s1']);
   shipper.signal('SIGKILL');
   await shipper.finished;
@@ -57,7 +57,7 @@ test('and so it is where the shipper is dead', async () => {
   expect(await provenOf(cluster, segments)).toEqual([]);
 });
 
-test('of two standbys abandoned one after the other, the second takes the markers with it', async () => {
+test('if two standbys are abandoned one after the other, the second --abandon withdraws the markers', async () => {
   const { cluster, segments } = await markedWhileDown(['s1', 's2']);
   expect(await cluster.run(['--abandon', 's1'])).toMatchObject({ code: 0 });
   // The other one has a copy: PostgreSQL waits for nothing.
@@ -72,7 +72,7 @@ test('of two standbys abandoned one after the other, the second takes the marker
   expect((await cluster.archive(segments[0] ?? '')).code).toBe(4);
 });
 
-test('what an abandoned standby has been sent counts as little as what it was not', async () => {
+test('WAL does not count as safe at an abandoned standby, even if it was delivered there', async () => {
   const cluster = await readyCluster(world, { slaves: ['s1', 's2'] });
   pretendRunning(world, cluster);
   const [up, down] = cluster.standbys;

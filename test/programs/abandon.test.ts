@@ -26,10 +26,10 @@ function load(primary: Primary): { stop: () => Promise<number> } {
   };
 }
 
-describe.each(failureMajors())('a standby that was abandoned, PostgreSQL %i', (major) => {
+describe.each(failureMajors())('an abandoned standby on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('is resumed by its next base backup under load, and misses no segment from the backup on', async ({
+  test('the next base backup under load resumes an abandoned standby, which misses no segment since the backup', async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world);
@@ -65,7 +65,7 @@ describe.each(failureMajors())('a standby that was abandoned, PostgreSQL %i', (m
     await eventually(async () => Number(await standby.value('SELECT count(*) FROM loaded')) === rows);
   });
 
-  test('and is left alone after it could not be reached is made anew as soon as it is back', async ({
+  test('an abandoned standby that could not be reached is resumed by -B as soon as it is reachable again', async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world, {

@@ -15,7 +15,7 @@ afterEach(async () => {
 });
 
 test.each(failureMajors())(
-  'an archive_command that is not there is an alarm of the shipper, and the check names it, on PostgreSQL %i',
+  'the shipper notifies if archive_command does not exist, and the check names the missing program, on PostgreSQL %i',
   async (major) => {
     world = await createWorld({ major });
     const here = world;
@@ -32,7 +32,7 @@ test.each(failureMajors())(
     const wrong = await here.cmdArchiver(primary, []);
     expect(wrong).toMatchObject({ code: 1, stdout: '' });
     expect(wrong.stderr).toContain('there is no program "/nonexistent/cmd_archiver"');
-    expect(wrong.stderr).toContain('its INI file is "/nonexistent.ini"');
+    expect(wrong.stderr).toContain('it uses the INI file "/nonexistent.ini"');
 
     const shipper = here.startArchiver(primary, ['--ship']);
     const segment = await primary.switchWal();

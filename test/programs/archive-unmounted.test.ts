@@ -35,13 +35,13 @@ function criticals(host: Host): string[] {
     .map(({ message }) => message);
 }
 
-/** A standby that cannot be asked how far it has replayed: what keeps it closed is its restore_command alone. */
+/** A standby that cannot be queried for the LSN it has replayed: what keeps it closed is its restore_command alone. */
 const unasked = { settings: { hot_standby: 'off' } };
 
-describe.each(failureMajors())('an archive that is unmounted, on PostgreSQL %i', (major) => {
+describe.each(failureMajors())('an archive that is unmounted on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('in the middle of a recovery to a moment: the server stops and does not open; mounted again, it finishes', async ({
+  test('during a point-in-time recovery the server stops and does not open, and after the mount it finishes the recovery', async ({
     world,
   }) => {
     const pair = await makePair(world);
@@ -76,7 +76,7 @@ describe.each(failureMajors())('an archive that is unmounted, on PostgreSQL %i',
     expect(standby.failoverActions()).toBe(1);
   });
 
-  test('while a hot standby replays before its promotion: it is not promoted; mounted again, -F999 loses nothing', async ({
+  test('while a hot standby replays, -F999 does not promote it, and after the mount -F999 loses nothing', async ({
     world,
   }) => {
     const pair = await makePair(world, { ini: { start_timeout: 5 } });
@@ -104,7 +104,7 @@ describe.each(failureMajors())('an archive that is unmounted, on PostgreSQL %i',
     expect(standby.failoverActions()).toBe(1);
   });
 
-  test('while a promoted standby that answers nobody replays: the server ends, and does not open without the rest; mounted again, -F999 loses nothing', async ({
+  test('while a promoted warm standby replays, the server ends without opening, and after the mount -F999 loses nothing', async ({
     world,
   }) => {
     const pair = await makePair(world, unasked);
@@ -136,7 +136,7 @@ describe.each(failureMajors())('an archive that is unmounted, on PostgreSQL %i',
     expect(existsSync(join(standby.pgdata, 'pitrtools-promoting'))).toBe(false);
   });
 
-  test('for a moment while a promoted standby replays: it is waited for', async ({ world }) => {
+  test('if it is unmounted only for a moment, a promoted standby waits for it', async ({ world }) => {
     const pair = await makePair(world, unasked);
     const { primary, standby } = pair;
     await archiveRows(pair, 10);
@@ -156,7 +156,7 @@ describe.each(failureMajors())('an archive that is unmounted, on PostgreSQL %i',
     expect(await countRows(standby)).toBe(30);
   });
 
-  test('under a serving hot standby: the server keeps serving, each change is reported once, and replay continues when it is back', async ({
+  test('a hot standby keeps serving queries, reports each change once, and continues replay after the mount', async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world);
@@ -193,40 +193,37 @@ describe.each(failureMajors())('an archive that is unmounted, on PostgreSQL %i',
   });
 });
 
-describe.each(failureMajors())(
-  'an archive that is unmounted before it is asked for, on PostgreSQL %i',
-  (major) => {
-    test.override({ major });
+describe.each(failureMajors())('an archive that is unmounted before an action, on PostgreSQL %i', (major) => {
+  test.override({ major });
 
-    test('neither -B nor a repeated -I, here or at the primary, marks the directory below its mount point', async ({
-      world,
-    }) => {
-      const { primary, standby } = await backupPair(world);
-      expectExit(await world.cmdStandby(standby, ['-I']), 0);
-      expectExit(await world.cmdStandby(standby, ['-B']), 0);
-      const mount = unmount(standby);
+  test('neither -B nor a repeated -I, on the standby or on the primary, writes a sentinel below its mount point', async ({
+    world,
+  }) => {
+    const { primary, standby } = await backupPair(world);
+    expectExit(await world.cmdStandby(standby, ['-I']), 0);
+    expectExit(await world.cmdStandby(standby, ['-B']), 0);
+    const mount = unmount(standby);
 
-      const backup = await world.cmdStandby(standby, ['-B']);
-      expectExit(backup, 4);
-      expect(backup.stderr).toContain('has no .pitrtools: is its file system mounted?');
-      const init = await world.cmdStandby(standby, ['-I']);
-      expectExit(init, 4);
-      expect(init.stderr).toContain('this host was a standby already: is its file system mounted?');
-      expect(init.stderr).toContain('--force=new-archive');
-      const initThere = await world.cmdArchiver(primary, ['-I']);
-      expectExit(initThere, 1);
-      expect(initThere.stderr).toContain('is its file system mounted?');
-      const segment = await primary.switchWal();
-      await primary.archived(segment);
-      expect(readdirSync(standby.archiveDir)).toEqual(['.cmd_standby.lock']);
+    const backup = await world.cmdStandby(standby, ['-B']);
+    expectExit(backup, 4);
+    expect(backup.stderr).toContain('has no .pitrtools: is its file system mounted?');
+    const init = await world.cmdStandby(standby, ['-I']);
+    expectExit(init, 4);
+    expect(init.stderr).toContain('this host was a standby already: is its file system mounted?');
+    expect(init.stderr).toContain('--force=new-archive');
+    const initThere = await world.cmdArchiver(primary, ['-I']);
+    expectExit(initThere, 1);
+    expect(initThere.stderr).toContain('is its file system mounted?');
+    const segment = await primary.switchWal();
+    await primary.archived(segment);
+    expect(readdirSync(standby.archiveDir)).toEqual(['.cmd_standby.lock']);
 
-      rmSync(join(standby.archiveDir, '.cmd_standby.lock'));
-      mount();
-      expectExit(await world.cmdStandby(standby, ['-I']), 0);
-      expectExit(await world.cmdArchiver(primary, ['-I']), 0);
-      unmount(standby);
-      expectExit(await world.cmdStandby(standby, ['-I', '--force=new-archive']), 0);
-      expect(readdirSync(standby.archiveDir)).toContain('.pitrtools');
-    });
-  },
-);
+    rmSync(join(standby.archiveDir, '.cmd_standby.lock'));
+    mount();
+    expectExit(await world.cmdStandby(standby, ['-I']), 0);
+    expectExit(await world.cmdArchiver(primary, ['-I']), 0);
+    unmount(standby);
+    expectExit(await world.cmdStandby(standby, ['-I', '--force=new-archive']), 0);
+    expect(readdirSync(standby.archiveDir)).toContain('.pitrtools');
+  });
+});

@@ -25,8 +25,8 @@ function unmount({ archiveDir }: Host): void {
   mkdirSync(archiveDir, { mode: 0o700 });
 }
 
-describe('a sentinel', () => {
-  test('is not planted by a repeated -I where WAL was delivered: that asks whether the archive is mounted', async ({
+describe('the sentinel of an archive directory', () => {
+  test('-I does not write it again where WAL was delivered, but asks whether the archive is mounted', async ({
     world,
   }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
@@ -53,7 +53,9 @@ describe('a sentinel', () => {
     expect(unknown.stderr).toContain('no standby "s9"');
   });
 
-  test('is not planted for a lane of a version that kept no record of deliveries', async ({ world }) => {
+  test('-I does not write it for a lane of an older version that kept no record of deliveries', async ({
+    world,
+  }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     const standby = first(cluster);
     rmSync(join(cluster.lArchiveDir, '.archiver', 's1.undelivered'));
@@ -62,7 +64,7 @@ describe('a sentinel', () => {
     expect(readdirSync(standby.archiveDir)).toEqual([]);
   });
 
-  test('is not planted beside files that nobody knows, nor by a server that was a standby', async ({
+  test('-I does not write it into a directory with unknown files, and a server that was a standby never writes it', async ({
     world,
   }) => {
     const cluster = await fakeCluster(world, { slaves: ['s1', 's2'] });
@@ -86,8 +88,8 @@ describe('a sentinel', () => {
   });
 });
 
-describe('an archive directory at the standby', () => {
-  test('that others may write to is refused, with its mode and the command that mends it', async ({
+describe('the archive directory at the standby', () => {
+  test('is refused if other users can write to it, and the message shows its mode and the command that corrects it', async ({
     world,
   }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
@@ -108,7 +110,7 @@ describe('an archive directory at the standby', () => {
   });
 
   // A file system without hard links needs a mount: an ln that fails as there stands in for it.
-  test('on a file system without hard links is named as such, by -I and by the first delivery', async ({
+  test('is refused by -I and by the first delivery if its file system has no hard links', async ({
     world,
   }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
@@ -129,7 +131,7 @@ describe('an archive directory at the standby', () => {
     expect(readdirSync(standby.archiveDir).sort()).toEqual(['.incoming', '.pitrtools']);
   });
 
-  test('that is reached by a symbolic link is written to by its real path', async ({ world }) => {
+  test('is written to by its real path if a symbolic link leads to it', async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     const standby = first(cluster);
     const link = join(standby.directory, 'link');
@@ -150,7 +152,7 @@ describe('an archive directory at the standby', () => {
   });
 });
 
-test('pg_wal that is reached by a symbolic link is read by its real path', async ({ world }) => {
+test('pg_wal is read by its real path if it is a symbolic link', async ({ world }) => {
   const cluster = await readyCluster(world, { slaves: ['s1'] });
   const link = join(cluster.pgdata, 'pg_wal');
   renameSync(link, `${cluster.pgdata}.wal`);
@@ -165,8 +167,8 @@ test('pg_wal that is reached by a symbolic link is read by its real path', async
   expect(readdirSync(first(cluster).archiveDir)).toContain(name);
 });
 
-describe('a start-up file that prints', () => {
-  test('is quoted by -I, and by the lane', async ({ world }) => {
+describe('a shell start-up file that prints text', () => {
+  test('-I and the lane quote the text that it prints', async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     const noise = String.raw`printf "welcome\\033[2J to s1"`;
     await first(cluster).sshd.reconfigure([`ForceCommand ${noise}; eval "$SSH_ORIGINAL_COMMAND"`]);
@@ -182,7 +184,7 @@ describe('a start-up file that prints', () => {
 });
 
 describe('l_archivedir', () => {
-  test('that others may write to, or to what lies above it, is refused with the command that mends it', async ({
+  test('is refused if other users can write to it or to a directory above it, and the message shows the command that corrects it', async ({
     world,
   }) => {
     const cluster = await fakeCluster(world, { slaves: ['s1'] });

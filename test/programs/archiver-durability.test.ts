@@ -12,7 +12,7 @@ async function canTrace(): Promise<boolean> {
   return (await run('/usr/bin/strace', ['-o', '/dev/null', '/bin/true'])).code === 0;
 }
 
-test('bug of the original: no fsync before success: a queued segment is on the disk before exit 0', async ({
+test('-F exits 0 only after a queued segment was flushed to the disk (bug of the original: no fsync before success)', async ({
   skip,
   world,
 }) => {

@@ -14,7 +14,8 @@ afterEach(async () => {
 });
 
 async function twoStandbys(): Promise<{ cluster: FakeCluster; s1: Host; s2: Host }> {
-  const cluster = await readyCluster(world, { slaves: ['s1', 's2'] });
+  // No standby here hangs, and a login on a loaded machine may take seconds.
+  const cluster = await readyCluster(world, { slaves: ['s1', 's2'], ini: { ssh_timeout: 30 } });
   const [s1, s2] = cluster.standbys;
   if (s1 === undefined || s2 === undefined) throw new Error('no standby');
   return { cluster, s1, s2 };
@@ -40,7 +41,7 @@ function statusFiles(cluster: FakeCluster): string[] {
 }
 
 describe('--flush', () => {
-  test('sends what the queues hold, at once, and says what is left', async () => {
+  test('sends all queued WAL at once, and reports what remains', async () => {
     const { cluster, s1, s2 } = await twoStandbys();
     await s1.sshd.kill();
     await s2.sshd.kill();
@@ -54,7 +55,7 @@ describe('--flush', () => {
 
     await s2.sshd.start();
     const plan = await cluster.run(['--flush', '--dry-run']);
-    expect(plan.stdout).toMatch(/s2: would send 3 files of its queue and 0 of pgdata/);
+    expect(plan.stdout).toMatch(/s2: would send 3 files from its queue and 0 from pgdata/);
     expect(cluster.queue('s2')).toEqual(names);
     expect(await cluster.run(['--flush'])).toMatchObject({ code: 0 });
     expect(archivedFiles(s2)).toEqual(names);
@@ -63,7 +64,7 @@ describe('--flush', () => {
     expect(severities).toEqual(['warning', 'warning', 'ok', 'ok']);
   });
 
-  test('sends a long queue in batches, oldest first, and stops at a conflict', async () => {
+  test('sends a long queue in batches, oldest file first, and stops at a conflict', async () => {
     const { cluster, s1 } = await twoStandbys();
     const names = Array.from({ length: 150 }, (_, index) => cluster.segment(index + 1));
     for (const name of names) writeFileSync(join(cluster.lArchiveDir, 's1', name), `bytes of ${name}`);
@@ -79,7 +80,7 @@ describe('--flush', () => {
     for (const name of names) expect(archivedBytes(s1, name).toString()).toBe(`bytes of ${name}`);
   });
 
-  test('sends what a stopped server had not archived, history first, and marks it as archived', async () => {
+  test('sends the WAL that a stopped server has not archived, history files first, and marks it as archived', async () => {
     const { cluster, s1, s2 } = await twoStandbys();
     cluster.addFile('00000002.history', '1\t0/300000\tno recovery target specified\n');
     const names = ['00000002.history', cluster.segment(3, 2), cluster.segment(4, 2)];
@@ -95,7 +96,7 @@ describe('--flush', () => {
     }
   });
 
-  test('leaves to PostgreSQL what not every standby has', async () => {
+  test('leaves files to PostgreSQL if not every standby has them', async () => {
     const { cluster, s1, s2 } = await twoStandbys();
     const name = cluster.segment(1);
     cluster.addSegment(name);
@@ -111,7 +112,7 @@ describe('--flush', () => {
     expect(statusFiles(cluster)).toEqual([`${name}.done`]);
   });
 
-  test('a damaged file among the ready ones is named, and the others are sent', async () => {
+  test('names a damaged file among the ready ones, and sends the others', async () => {
     const { cluster, s1 } = await twoStandbys();
     cluster.addSegment(cluster.segment(1));
     cluster.addFile(cluster.segment(2), 'half');
@@ -123,7 +124,7 @@ describe('--flush', () => {
     expect(archivedFiles(s1)).toEqual([cluster.segment(1)]);
   });
 
-  test('bug of the original: a stale pid file stops shipping forever', async () => {
+  test('ships although a stale pid file exists (bug of the original: a stale pid file stops shipping forever)', async () => {
     const { cluster, s1 } = await twoStandbys();
     const name = cluster.segment(1);
     cluster.addSegment(name);
@@ -135,7 +136,7 @@ describe('--flush', () => {
     expect(archivedFiles(s1)).toEqual([name]);
   });
 
-  test('leaves pg_wal alone when it cannot be determined whether the server runs', async () => {
+  test('does not touch pg_wal if it cannot be determined whether the server runs', async () => {
     const { cluster, s1 } = await twoStandbys();
     const name = cluster.segment(1);
     cluster.addSegment(name);
@@ -150,7 +151,7 @@ describe('--flush', () => {
     expect(statusFiles(cluster)).toEqual([`${name}.ready`]);
   });
 
-  test('offline: queues are still sent, and no new WAL is accepted', async () => {
+  test('sends the queues while the state is offline, and accepts no new WAL', async () => {
     const { cluster, s1 } = await twoStandbys();
     await s1.sshd.kill();
     const names = await queueSegments(cluster, [1]);
@@ -166,7 +167,7 @@ describe('--flush', () => {
 });
 
 describe('--abandon and --resume', () => {
-  test('the queue is freed, the lost range noted, and the others continue', async () => {
+  test('--abandon frees the queue and records the lost range, and the other standbys continue', async () => {
     const { cluster, s1, s2 } = await twoStandbys();
     await s1.sshd.kill();
     await queueSegments(cluster, [1, 2]);
@@ -192,7 +193,7 @@ describe('--abandon and --resume', () => {
     expect(cluster.host.notifications().at(-1)?.severity).toBe('ok');
   });
 
-  test("a base backup's request resumes the lane, once", async () => {
+  test('the request of a base backup resumes the lane once', async () => {
     const { cluster, s1 } = await twoStandbys();
     expect((await cluster.run(['--abandon', 's1'])).code).toBe(0);
     await queueSegments(cluster, [1]);
@@ -207,7 +208,7 @@ describe('--abandon and --resume', () => {
     expect(archivedFiles(s1)).toEqual([cluster.segment(2), cluster.segment(4)]);
   });
 
-  test('a request that was there before resumes nothing: --flush has seen it', async () => {
+  test('a request that --flush had seen before the standby was abandoned does not resume it', async () => {
     const { cluster, s1 } = await twoStandbys();
     await s1.sshd.kill();
     await queueSegments(cluster, [1]);
@@ -221,7 +222,7 @@ describe('--abandon and --resume', () => {
     expect(cluster.state('s1')['health']).toBe('abandoned');
   });
 
-  test('an unknown standby is an error', async () => {
+  test('both report an unknown standby as an error', async () => {
     const { cluster } = await twoStandbys();
     const result = await cluster.run(['--abandon', 'nobody']);
     expect(result.code).toBe(1);
@@ -229,7 +230,7 @@ describe('--abandon and --resume', () => {
   });
 });
 
-test('--cleanup removes what dead processes left half made, and nothing that a queue owes', async () => {
+test('--cleanup removes unfinished files of ended processes, and no file that a queue needs', async () => {
   const { cluster, s1 } = await twoStandbys();
   await s1.sshd.kill();
   const names = await queueSegments(cluster, [1]);
@@ -253,7 +254,7 @@ test('--cleanup removes what dead processes left half made, and nothing that a q
   expect((await cluster.run(['--cleanup'])).stdout).toBe('Nothing to clean up\n');
 });
 
-test('bug of the original: the alert text is run through a shell', async () => {
+test('notify commands get the message as an argument (bug of the original: the alert text is run through a shell)', async () => {
   const { cluster, s1 } = await twoStandbys();
   const trap = join(cluster.host.directory, 'trapped');
   const archive = join(s1.directory, `a $(touch ${trap.replaceAll('/', '\\57')}) && touch trapped '"`);

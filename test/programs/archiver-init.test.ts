@@ -14,7 +14,7 @@ import {
 } from './archiver-cluster.ts';
 
 describe('cmd_archiver -I', () => {
-  test('prints what the how-to prints and makes the queues', async ({ world }) => {
+  test('prints the same lines as the how-to and makes the queues', async ({ world }) => {
     const cluster = await fakeCluster(world, { slaves: ['bitarena-clone'] });
     const result = await cluster.run(['-I']);
     expect(result.code).toBe(0);
@@ -31,7 +31,9 @@ describe('cmd_archiver -I', () => {
     expect(pinned).toBe(`${cluster.systemIdentifier.toString()}\n`);
   });
 
-  test('bug of the original: -I refuses to add a standby later', async ({ world }) => {
+  test('makes the queue of a standby that was added later (bug of the original: -I refuses to add a standby later)', async ({
+    world,
+  }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     await cluster.standbys[0]?.sshd.kill();
     const name = cluster.segment(1);
@@ -47,7 +49,7 @@ describe('cmd_archiver -I', () => {
     expect(cluster.queue('s2')).toEqual([]);
   });
 
-  test('puts a sentinel where the archive directory is there and has none', async ({ world }) => {
+  test('writes a sentinel into an archive directory that exists and has none', async ({ world }) => {
     const cluster = await fakeCluster(world, { slaves: ['s1', 's2', 's3'] });
     const [s1, s2, s3] = cluster.standbys;
     if (s1 === undefined || s2 === undefined || s3 === undefined) throw new Error('no standby');
@@ -69,7 +71,7 @@ describe('cmd_archiver -I', () => {
     expect(cluster.queue('s1')).toEqual([]);
   });
 
-  test("refuses another cluster's archive directory loudly", async ({ world }) => {
+  test('reports an archive directory of another cluster as an error', async ({ world }) => {
     const cluster = await fakeCluster(world, { slaves: ['s1'] });
     const [s1] = cluster.standbys;
     if (s1 === undefined) throw new Error('no standby');
@@ -80,7 +82,7 @@ describe('cmd_archiver -I', () => {
     expect(readFileSync(join(s1.archiveDir, '.pitrtools'), 'utf8')).toContain('99');
   });
 
-  test('does not wait long for standbys that are down or hang', async ({ world }) => {
+  test('does not wait long for standbys that are down or do not answer', async ({ world }) => {
     const cluster = await fakeCluster(world, { slaves: ['s1', 's2'], ini: { ssh_timeout: 2 } });
     const [s1, s2] = cluster.standbys;
     if (s1 === undefined || s2 === undefined) throw new Error('no standby');
@@ -105,7 +107,7 @@ describe('cmd_archiver -I', () => {
     expect(result.stdout).not.toContain('Your slaves are');
   });
 
-  test('refuses a directory that it cannot own', async ({ world }) => {
+  test('refuses a directory of another owner', async ({ world }) => {
     const cluster = await fakeCluster(world, { slaves: ['s1'], ini: { l_archivedir: '/usr/share' } });
     const result = await cluster.run(['-I']);
     expect(result.code).toBe(1);
@@ -118,8 +120,10 @@ describe('cmd_archiver -I', () => {
   });
 });
 
-describe('the command line', () => {
-  test('bug of the original: two actions, or an unknown one, pass for a check', async ({ world }) => {
+describe('the command line of cmd_archiver', () => {
+  test('two actions or an unknown action are an error (bug of the original: they are taken for a check)', async ({
+    world,
+  }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     const wrong: [readonly string[], RegExp][] = [
       [['-I', '--flush'], /one action at a time, not -I and --flush/],
@@ -127,7 +131,7 @@ describe('the command line', () => {
       [['-I', 'surplus'], /too many arguments/],
       [['-F'], /argument missing/],
       [['-F', ''], /-F needs the path/],
-      [['-I', '--dry-run'], /--dry-run goes with/],
+      [['-I', '--dry-run'], /--dry-run can be used only with/],
     ];
     for (const [args, message] of wrong) {
       const result = await cluster.run(args);
@@ -136,7 +140,7 @@ describe('the command line', () => {
     }
   });
 
-  test('help and version need no configuration', async ({ world }) => {
+  test('--help and --version need no INI file', async ({ world }) => {
     const program = checkout('bin', 'cmd_archiver');
     const host = await world.host('primary');
     const help = await run(program, ['--help'], { env: host.env });
@@ -149,12 +153,12 @@ describe('the command line', () => {
     expect(await run(program, [], { env: host.env })).toMatchObject({ code: 2, stdout: '' });
   });
 
-  test('no action but -C checks the configuration and what it names', async ({ world }) => {
+  test('-C without an action checks the INI file and the paths in it', async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     const stopped = await cluster.run([]);
     expect(stopped).toMatchObject({ code: 0, stdout: 'Config OK\n' });
     expect(stopped.stderr).toBe(
-      `NOTICE: no server runs on ${cluster.pgdata}: whether its archive_command is right is not known\n`,
+      `NOTICE: no server runs on ${cluster.pgdata}: its archive_command cannot be checked\n`,
     );
     rmSync(cluster.pgdata, { recursive: true });
     cluster.writeIni({ rsync_bin: '/nonexistent/rsync' });
@@ -165,7 +169,7 @@ describe('the command line', () => {
     );
   });
 
-  test('the queue of a standby that was taken out of the list is mentioned, and left alone', async ({
+  test('the queue of a standby that was removed from the list is reported and not touched', async ({
     world,
   }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
@@ -181,7 +185,7 @@ describe('the command line', () => {
     expect(cluster.queue('gone')).toEqual([name]);
   });
 
-  test('a configuration with mistakes names each with its line, whatever the action', async ({ world }) => {
+  test('every action reports each mistake in the INI file with its line', async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     cluster.writeIni({ ssh_timeout: 'soon', colour: 'blue', l_archivedir: undefined });
     for (const args of [[], ['-I'], ['-F', 'pg_wal/x']]) {

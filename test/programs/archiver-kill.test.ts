@@ -25,11 +25,11 @@ function expectNothingHalf(cluster: FakeCluster, standby: Host, segments: Readon
   }
 }
 
-describe('kill -9', () => {
+describe('kill -9 of cmd_archiver', () => {
   const seed = testSeed();
 
   test(
-    `at ten random moments of fifty segments loses nothing (seed ${seed})`,
+    `nothing is lost if it is killed at ten random moments while fifty segments are archived (seed ${seed})`,
     { timeout: 240_000 },
     async ({ world }) => {
       const random = createRandom(seed);
@@ -66,7 +66,7 @@ describe('kill -9', () => {
   );
 });
 
-describe('while rsync sends', () => {
+describe('cmd_archiver while rsync sends', () => {
   /** An rsync that says that it was started, and then does nothing forever. */
   function hungRsync(cluster: FakeCluster): string {
     const mark = join(cluster.host.directory, 'rsync-began');
@@ -74,7 +74,7 @@ describe('while rsync sends', () => {
     return mark;
   }
 
-  test('SIGTERM ends with a status that PostgreSQL bears, and leaves nothing half done', async ({
+  test('exits after SIGTERM with a status that does not stop the archiver process, and leaves no unfinished file', async ({
     world,
   }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'], ini: { ssh_timeout: 60 } });
@@ -98,7 +98,7 @@ describe('while rsync sends', () => {
     expect((await cluster.archive(name)).code).toBe(0);
   });
 
-  test('one that hangs costs ssh_timeout, and the segment is queued', async ({ world }) => {
+  test('queues the segment after ssh_timeout if rsync hangs', async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'], ini: { ssh_timeout: 2 } });
     hungRsync(cluster);
     const name = cluster.segment(1);
@@ -110,7 +110,7 @@ describe('while rsync sends', () => {
     expect(cluster.queue('s1')).toEqual([name]);
   });
 
-  test('a segment that is recycled meanwhile is not delivered', async ({ world }) => {
+  test('does not deliver a segment that is recycled during the transfer', async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     const [s1] = cluster.standbys;
     const name = cluster.segment(1);
@@ -127,7 +127,9 @@ describe('while rsync sends', () => {
   });
 });
 
-test('two calls for one lane at once: one sends, the other queues at once', async ({ world }) => {
+test('if two calls use one lane at the same time, one sends and the other queues at once', async ({
+  world,
+}) => {
   const cluster = await readyCluster(world, { slaves: ['s1'], ini: { ssh_timeout: 20 } });
   const [s1] = cluster.standbys;
   const mark = join(cluster.host.directory, 'rsync-began');

@@ -41,7 +41,7 @@ function setRecovery(primary: Primary, major: number, lines: readonly string[], 
 describe.each(failureMajors())('archive_command of PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('ships, queues for a standby that is down, refuses while offline, and forgets nothing', async ({
+  test('ships WAL, queues it for a standby that is down, refuses it while offline, and loses none', async ({
     world,
   }) => {
     const { world: here, primary, s1, s2 } = await scene(world);
@@ -74,7 +74,7 @@ describe.each(failureMajors())('archive_command of PostgreSQL %i', (major) => {
     expect(primary.host.notifications().map(({ severity }) => severity)).toEqual(['warning', 'ok']);
   });
 
-  test('a primary that was killed: --flush sends what it had not archived', async ({ world }) => {
+  test('--flush sends the WAL that a killed primary has not archived', async ({ world }) => {
     const { world: here, primary, s1, s2 } = await scene(world);
     primary.writeIni({ state: 'offline' });
     const names = [await primary.switchWal(), await primary.switchWal()];
@@ -93,7 +93,7 @@ describe.each(failureMajors())('archive_command of PostgreSQL %i', (major) => {
     expect((await here.cmdArchiver(primary, ['--flush'])).stderr).toMatch(/PostgreSQL runs here/);
   });
 
-  test('the first segment after a promotion in the middle of a segment is accepted', async ({ world }) => {
+  test('accepts the first segment after a promotion in the middle of a segment', async ({ world }) => {
     const { primary, s1 } = await scene(world);
     await primary.sql('CREATE TABLE t AS SELECT generate_series(1, 1000) AS n');
     await primary.stop();
@@ -110,7 +110,7 @@ describe.each(failureMajors())('archive_command of PostgreSQL %i', (major) => {
     expect((await primary.archiver()).failed).toBe(0);
   });
 
-  test('archive_mode = always: a server in recovery adds nothing, and the same bytes are success', async ({
+  test('with archive_mode = always, a server in recovery stores nothing and succeeds if the same bytes exist', async ({
     world,
   }) => {
     const { world: here, primary, s1, s2 } = await scene(world);

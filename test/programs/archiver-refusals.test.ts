@@ -56,8 +56,8 @@ function expectUntouched(cluster: FakeCluster, standby: Host): void {
   expect(readdirSync(join(cluster.lArchiveDir, '.archiver', 'tmp'))).toEqual([]);
 }
 
-describe('archive_command refuses, and touches nothing:', () => {
-  test('bug of the original: offline exits 0', async () => {
+describe('archive_command refuses without any change', () => {
+  test('every segment while offline, with an exit status other than 0 (bug of the original: offline exits 0)', async () => {
     const { cluster, standby } = await oneStandby();
     const name = cluster.segment(1);
     cluster.addSegment(name);
@@ -85,14 +85,14 @@ describe('archive_command refuses, and touches nothing:', () => {
     expectUntouched(cluster, standby);
   });
 
-  test('a segment whose header says another place', async () => {
+  test('a segment whose header shows another position in the WAL', async () => {
     const { cluster, standby } = await oneStandby();
     cluster.addSegment(cluster.segment(5), { headerSegment: 2n });
     expectRefusal(await cluster.archive(cluster.segment(5)), /its name says/);
     expectUntouched(cluster, standby);
   });
 
-  test('a name that is not WAL', async () => {
+  test('a file whose name is not a WAL name', async () => {
     const { cluster, standby } = await oneStandby();
     for (const name of ['pg_control', '0000000100000000000000zz', '00000001.history.bak', 'x y']) {
       cluster.addFile(name, 'x');
@@ -101,7 +101,7 @@ describe('archive_command refuses, and touches nothing:', () => {
     expectUntouched(cluster, standby);
   });
 
-  test('a file that is not there', async () => {
+  test('a file that does not exist', async () => {
     const { cluster, standby } = await oneStandby();
     expectRefusal(await cluster.archive(cluster.segment(1)), /there is no file/);
     expectUntouched(cluster, standby);
@@ -127,7 +127,7 @@ describe('archive_command refuses, and touches nothing:', () => {
     expectUntouched(cluster, standby);
   });
 
-  test('a data directory that was made anew', async () => {
+  test('a data directory that was made by a new initdb', async () => {
     const { cluster, standby } = await oneStandby();
     const name = cluster.segment(1);
     writeControlFile(cluster.pgdata, 99n);
@@ -148,14 +148,14 @@ describe('archive_command refuses, and touches nothing:', () => {
   });
 });
 
-describe('bug of the original: a different segment of the same name is silently dropped', () => {
+describe('a different segment of the same name (bug of the original: it is silently dropped)', () => {
   const old = new Date('2020-01-01T00:00:00Z');
 
   /** rsync alone skips other bytes of equal size and time, and overwrites those of another time. */
   test.each([
     ['with the same time', old, old],
     ['with another time', old, new Date('2021-01-01T00:00:00Z')],
-  ])('at the standby, %s', async (_, ours, theirs) => {
+  ])('is reported as a conflict if it is at the standby, %s', async (_, ours, theirs) => {
     const { cluster, standby } = await oneStandby();
     const name = cluster.segment(1);
     const bytes = cluster.addSegment(name, { seed: 1 });
@@ -194,7 +194,7 @@ describe('bug of the original: a different segment of the same name is silently 
   test.each([
     ['with the same time', old, old],
     ['with another time', old, new Date('2021-01-01T00:00:00Z')],
-  ])('in the queue, %s', async (_, ours, theirs) => {
+  ])('is reported as a conflict if it is in the queue, %s', async (_, ours, theirs) => {
     const { cluster, standby } = await oneStandby();
     await standby.sshd.kill();
     const name = cluster.segment(1);
@@ -215,7 +215,7 @@ describe('bug of the original: a different segment of the same name is silently 
   });
 });
 
-describe('when a standby does not accept it, the segment is queued and the operator notified:', () => {
+describe('archive_command queues the segment and notifies the operator', () => {
   async function expectQueued(cluster: FakeCluster, severity: string, why: RegExp): Promise<void> {
     const name = cluster.segment(1);
     cluster.addSegment(name);
@@ -226,21 +226,21 @@ describe('when a standby does not accept it, the segment is queued and the opera
     expect(cluster.host.notifications().map((each) => each.severity)).toEqual([severity]);
   }
 
-  test('an archive directory that lost its sentinel', async () => {
+  test('if the archive directory has lost its sentinel', async () => {
     const { cluster, standby } = await oneStandby();
     rmSync(join(standby.archiveDir, '.pitrtools'));
     await expectQueued(cluster, 'critical', /no sentinel/);
     expect(readdirSync(standby.archiveDir)).toEqual([]);
   });
 
-  test('an archive directory of another cluster', async () => {
+  test('if the archive directory belongs to another cluster', async () => {
     const { cluster, standby } = await oneStandby();
     writeFileSync(join(standby.archiveDir, '.pitrtools'), sentinelText(99n, 's1'));
     await expectQueued(cluster, 'critical', /another cluster \(99\)/);
     expect(readdirSync(standby.archiveDir)).toEqual(['.pitrtools']);
   });
 
-  test('a standby that was promoted', async () => {
+  test('if the standby was promoted', async () => {
     const { cluster, standby } = await oneStandby();
     writeFileSync(
       join(standby.archiveDir, '.pitrtools'),
@@ -250,26 +250,26 @@ describe('when a standby does not accept it, the segment is queued and the opera
     expect(archivedFiles(standby)).toEqual([]);
   });
 
-  test('an archive directory that is not there', async () => {
+  test('if the archive directory does not exist', async () => {
     const { cluster, standby } = await oneStandby();
     renameSync(standby.archiveDir, `${standby.archiveDir}.away`);
     await expectQueued(cluster, 'warning', /there is no directory/);
     expect(existsSync(standby.archiveDir)).toBe(false);
   });
 
-  test('rsync missing here', async () => {
+  test('if rsync is missing on the primary', async () => {
     const { cluster } = await oneStandby();
     cluster.writeIni({ rsync_bin: '/nonexistent/rsync' });
     await expectQueued(cluster, 'critical', /cannot find the program "\/nonexistent\/rsync"/);
   });
 
-  test('rsync missing at the standby', async () => {
+  test('if rsync is missing at the standby', async () => {
     const { cluster } = await oneStandby();
     cluster.writeIni({ rsync_flags: '--rsync-path=/nonexistent/rsync' });
     await expectQueued(cluster, 'warning', /nonexistent\/rsync/);
   });
 
-  test('a disk that is full', async ({ skip }) => {
+  test('if the disk of the standby is full', async ({ skip }) => {
     skip(!hasSmallDisks());
     const { cluster } = await oneStandby();
     const disk = await smallDisk();
@@ -292,8 +292,8 @@ describe('when a standby does not accept it, the segment is queued and the opera
   });
 });
 
-describe('bug of the original: exit 0 although nothing was archived', () => {
-  test('an unwritable queue of a standby that is down', async () => {
+describe('archive_command does not exit 0 without a safe copy (bug of the original: exit 0 although nothing was archived)', () => {
+  test('it fails if the standby is down and its queue cannot be written', async () => {
     const { cluster, standby } = await oneStandby();
     await standby.sshd.kill();
     const queue = join(cluster.lArchiveDir, 's1');
@@ -308,7 +308,7 @@ describe('bug of the original: exit 0 although nothing was archived', () => {
     expect(cluster.queue('s1')).toEqual([name]);
   });
 
-  test('an unwritable queue hinders nobody while the standby is up', async () => {
+  test('it succeeds if the standby is up, although its queue cannot be written', async () => {
     const { cluster, standby } = await oneStandby();
     chmodSync(join(cluster.lArchiveDir, 's1'), 0o500);
     cluster.addSegment(cluster.segment(1));
@@ -316,7 +316,9 @@ describe('bug of the original: exit 0 although nothing was archived', () => {
     expect(archivedFiles(standby)).toEqual([cluster.segment(1)]);
   });
 
-  test('a full l_archivedir of a standby that is down, until it is back', async ({ skip }) => {
+  test('it fails while the standby is down and l_archivedir is full, and succeeds when the standby is back', async ({
+    skip,
+  }) => {
     skip(!hasSmallDisks());
     const disk = await smallDisk();
     world.onClose(() => {
@@ -340,7 +342,7 @@ describe('bug of the original: exit 0 although nothing was archived', () => {
     expect(readdirSync(join(disk.directory, 's1'))).toEqual([]);
   });
 
-  test('with every standby abandoned', async () => {
+  test('it fails if every standby is abandoned', async () => {
     const { cluster, standby } = await oneStandby();
     expect((await cluster.run(['--abandon', 's1'])).code).toBe(0);
     cluster.addSegment(cluster.segment(1));

@@ -6,7 +6,7 @@ import { test } from '../harness/test.ts';
 import { archivedBytes, archivedFiles, prepareArchive, readyCluster } from './archiver-cluster.ts';
 
 describe('archive_command', () => {
-  test('delivers a segment to every standby, byte for byte, and says nothing on standard output', async ({
+  test('delivers a segment to every standby, byte for byte, and prints nothing on standard output', async ({
     world,
   }) => {
     const cluster = await readyCluster(world, { slaves: ['s1', 's2'] });
@@ -22,7 +22,7 @@ describe('archive_command', () => {
     expect(cluster.host.notifications()).toEqual([]);
   });
 
-  test('takes the same file again, and says success', async ({ world }) => {
+  test('succeeds again for the same file', async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     const name = cluster.segment(1);
     cluster.addSegment(name);
@@ -34,20 +34,23 @@ describe('archive_command', () => {
     );
   });
 
-  test.for([2, 3])('reaches a directory with any name, rsync_version %i', async (version, { world }) => {
-    const cluster = await readyCluster(world, { slaves: ['s1'] });
-    const [standby] = cluster.standbys;
-    if (standby === undefined) throw new Error('no standby');
-    const archive = join(standby.directory, `it's a "$HOME" & more*`);
-    renameSync(standby.archiveDir, archive);
-    cluster.writeIni({ rsync_version: version }, { s1: { r_archivedir: archive } });
-    const name = cluster.segment(1);
-    const bytes = cluster.addSegment(name);
-    expect(await cluster.archive(name)).toMatchObject({ code: 0, stderr: '' });
-    expect(readFileSync(join(archive, name)).equals(bytes)).toBe(true);
-  });
+  test.for([2, 3])(
+    'delivers to a directory with any name, with rsync_version %i',
+    async (version, { world }) => {
+      const cluster = await readyCluster(world, { slaves: ['s1'] });
+      const [standby] = cluster.standbys;
+      if (standby === undefined) throw new Error('no standby');
+      const archive = join(standby.directory, `it's a "$HOME" & more*`);
+      renameSync(standby.archiveDir, archive);
+      cluster.writeIni({ rsync_version: version }, { s1: { r_archivedir: archive } });
+      const name = cluster.segment(1);
+      const bytes = cluster.addSegment(name);
+      expect(await cluster.archive(name)).toMatchObject({ code: 0, stderr: '' });
+      expect(readFileSync(join(archive, name)).equals(bytes)).toBe(true);
+    },
+  );
 
-  test('takes history, backup and partial files', async ({ world }) => {
+  test('ships history, backup and partial files', async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     const [standby] = cluster.standbys;
     cluster.addFile('00000002.history', '1\t0/300000\tno recovery target specified\n');
@@ -76,7 +79,7 @@ describe('archive_command', () => {
 });
 
 describe('a standby that is down', () => {
-  test('gets its WAL queued, then in order and identical, with one notification each way', async ({
+  test('gets its WAL from the queue in order and unchanged, and each change of its state causes one notification', async ({
     world,
   }) => {
     const cluster = await readyCluster(world, { slaves: ['s1', 's2'] });
@@ -115,7 +118,9 @@ describe('a standby that is down', () => {
   });
 });
 
-test('bug of the original: one hung rsync stalls every standby', async ({ world }) => {
+test('other standbys get their WAL while one rsync hangs (bug of the original: one hung rsync stalls every standby)', async ({
+  world,
+}) => {
   const cluster = await readyCluster(world, { slaves: ['s1', 's2'], ini: { ssh_timeout: 2 } });
   const [s1, s2] = cluster.standbys;
   if (s1 === undefined || s2 === undefined) throw new Error('no standby');
@@ -142,7 +147,7 @@ test('bug of the original: one hung rsync stalls every standby', async ({ world 
   expect(cluster.host.notifications().map(({ severity }) => severity)).toEqual(['warning', 'ok']);
 });
 
-test('a standby that is not initialized yet gets its queue as soon as it is', async ({ world }) => {
+test('a standby that is not initialized gets its queue as soon as it is initialized', async ({ world }) => {
   const cluster = await readyCluster(world, { slaves: ['s1'] });
   const late = await world.host('late');
   cluster.writeIni({ slaves: 's1, late' }, { late: { r_archivedir: late.archiveDir } });

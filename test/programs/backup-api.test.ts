@@ -13,7 +13,7 @@ import { expectExit } from './standby-kit.ts';
 describe.each(failureMajors())('the sessions of PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('are found by the label that their statement names, and the question does not find itself', async ({
+  test('are found by the label in their statement, and the query does not find its own session', async ({
     world,
   }) => {
     const primary = await world.startPrimary();
@@ -31,7 +31,7 @@ describe.each(failureMajors())('the checkpoint and the end of a backup on Postgr
   test.override({ major });
 
   test.for(['fast', 'spread'])(
-    'basebackup_checkpoint: %s is what the server makes',
+    'the server makes the kind of checkpoint that basebackup_checkpoint: %s requests',
     async (checkpoint, { world }) => {
       const { primary, standby } = await backupPair(world, {
         ini: { basebackup_checkpoint: checkpoint },
@@ -77,7 +77,7 @@ describe.each(failureMajors())('the checkpoint and the end of a backup on Postgr
     expect(run.stderr).toContain('the next -B transfers only what has changed');
   });
 
-  test('a session that is lost in the middle fails the backup, and the next one succeeds', async ({
+  test('a session that is lost during the backup fails it, and the next backup succeeds', async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world, { ini: { rsync_flags: '--bwlimit=2000' } });

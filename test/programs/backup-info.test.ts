@@ -8,7 +8,7 @@ import { backupPair, inPgdata } from './backup-kit.ts';
 describe.each(failureMajors())('--backup-info on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('refuses without a base backup, shows one as people and as machines read it, and sees that it was started', async ({
+  test('refuses without a base backup, shows one as text and as JSON, and shows that a server was started on it', async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world);
@@ -50,10 +50,10 @@ describe.each(failureMajors())('--backup-info on PostgreSQL %i', (major) => {
     expect(JSON.parse(started.stdout)).toMatchObject({ hasStarted: true, status: 'complete' });
   });
 
-  test('--json is refused where no object could be answered', async ({ world }) => {
+  test('refuses --json with an action that cannot answer with a JSON object', async ({ world }) => {
     const { standby } = await backupPair(world, { helpers: 'none' });
     const wrong = await world.cmdStandby(standby, ['-S', '--json']);
     expect(wrong).toMatchObject({ code: 2 });
-    expect(wrong.stderr).toContain('--json goes with -B, --verify and --backup-info');
+    expect(wrong.stderr).toContain('--json can be used only with -B, --verify and --backup-info');
   });
 });

@@ -47,7 +47,7 @@ async function tellRole(primary: Primary): Promise<void> {
 describe.each(failureMajors())('the sessions of cmd_standby on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('depend on no setting of their role, from the base backup to the failover', async ({ world }) => {
+  test('work with any settings of their role, from the base backup to the failover', async ({ world }) => {
     const { primary, standby } = await backupPair(world, { ini: { rsync_flags: '--bwlimit=2000' } });
     expectExit(await world.cmdStandby(standby, ['-I']), 0);
     makeBulk(primary);
@@ -59,7 +59,7 @@ describe.each(failureMajors())('the sessions of cmd_standby on PostgreSQL %i', (
     expectExit(await world.cmdStandby(standby, ['-F999']), 0);
   });
 
-  test('end the base backup as soon as the server has ended them, and not when the copy is done', async ({
+  test('end the base backup as soon as the server ends them, and not only after the copy', async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world, { ini: { rsync_flags: '--bwlimit=400' } });

@@ -24,7 +24,9 @@ import { expectExit } from './standby-kit.ts';
 describe.each(failureMajors())('a further base backup of PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('brings a promoted standby back behind its master, as the how-to has it', async ({ world }) => {
+  test('turns a promoted server back into a standby of its old primary, as the how-to shows it', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world);
     for (const action of ['-I', '-B', '-S'])
       expect(await world.cmdStandby(standby, [action])).toMatchObject({ code: 0 });
@@ -53,7 +55,7 @@ describe.each(failureMajors())('a further base backup of PostgreSQL %i', (major)
     expect(await standby.value("SELECT to_regclass('only_here') IS NULL")).toBe('true');
   });
 
-  test('moves the WAL that it made unneeded away, but only once it is good; --cleanup removes that', async ({
+  test('moves superseded WAL aside only after it has succeeded, and --cleanup removes that WAL', async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world);
@@ -90,7 +92,7 @@ describe.each(failureMajors())('a further base backup of PostgreSQL %i', (major)
     await eventually(async () => (await standby.value('SELECT count(*) FROM t')) === '1');
   });
 
-  test("leaves the standby's own conf.d alone, and what its postgresql.conf includes; the first one, too", async ({
+  test("keeps the standby's conf.d and the files that its postgresql.conf includes, and so does the first base backup", async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world);
@@ -116,7 +118,7 @@ describe.each(failureMajors())('a further base backup of PostgreSQL %i', (major)
     expectExit(await world.cmdStandby(standby, ['-S']), 0);
   });
 
-  test('sees a change within the second of the last copy, of a file that kept its size', async ({
+  test('copies a file that changed within the second of the last copy and kept its size', async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world);
@@ -134,7 +136,7 @@ describe.each(failureMajors())('a further base backup of PostgreSQL %i', (major)
     expect(readFileSync(inPgdata(standby, 'base', '1', '77777'), 'utf8')).toBe('behind');
   });
 
-  test("takes the primary's configuration once, without what names its places, and never again", async ({
+  test("copies the primary's configuration only once, without the settings that contain the primary's paths", async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world, {
@@ -169,7 +171,7 @@ describe.each(failureMajors())('a further base backup of PostgreSQL %i', (major)
     expect(await standby.inRecovery()).toBe(true);
   });
 
-  test('keeps a pg_wal that is a link here, follows no link of the primary, and removes what an old server left', async ({
+  test('keeps a linked pg_wal of this host, follows no link of the primary, and removes the files of the old server', async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world);

@@ -9,7 +9,7 @@ const major = testMajors()[0] ?? 15;
 
 test.override({ major });
 
-test('-B refuses a primary whose archive_command names a program or an INI file that is not there', async ({
+test('-B refuses a primary whose archive_command names a program or an INI file that does not exist', async ({
   world,
 }) => {
   const { primary, standby } = await backupPair(world);
@@ -23,7 +23,7 @@ test('-B refuses a primary whose archive_command names a program or an INI file 
 
   const noProgram = await plan(`/nonexistent/cmd_archiver -C ${primary.iniFile} -F %p`);
   expectExit(noProgram, 4);
-  expect(noProgram.stderr).toContain('there is no program "/nonexistent/cmd_archiver" that could be run');
+  expect(noProgram.stderr).toContain('there is no program "/nonexistent/cmd_archiver" that can be run');
   const noIni = await plan(`${program} -C /nonexistent.ini -F %p`);
   expectExit(noIni, 4);
   expect(noIni.stderr).toContain('there is no INI file "/nonexistent.ini"');

@@ -6,10 +6,10 @@ import { test } from '../harness/test.ts';
 import { backupPair } from './backup-kit.ts';
 import { expectExit } from './standby-kit.ts';
 
-describe.each(failureMajors())('a base backup of PostgreSQL %i in company', (major) => {
+describe.each(failureMajors())('a base backup of PostgreSQL %i beside other work', (major) => {
   test.override({ major });
 
-  test('of a queue that holds WAL for this standby, and of a backup of another tool: both end well', async ({
+  test('succeeds beside a queue with WAL for this standby and beside the backup of another tool', async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world, { ini: { wal_timeout: 60 } });

@@ -32,7 +32,7 @@ async function expectStandbyOf(primary: Primary, standby: Standby, here: World):
 describe.each(failureMajors())('a base backup of PostgreSQL %i that fails', (major) => {
   test.override({ major });
 
-  test('kill -9 in the middle: nothing can start on the copy, and the next run succeeds', async ({
+  test('leaves a copy on which no server can start after kill -9, and the next run succeeds', async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world);
@@ -57,9 +57,7 @@ describe.each(failureMajors())('a base backup of PostgreSQL %i that fails', (maj
     await expectStandbyOf(primary, standby, world);
   });
 
-  test('SIGTERM in the middle: the backup is over on the primary, and what to do next is said', async ({
-    world,
-  }) => {
+  test('ends the backup on the primary after SIGTERM, and reports what to do next', async ({ world }) => {
     const { primary, standby } = await backupPair(world, { ini: { rsync_flags: '--bwlimit=2000' } });
     await world.cmdStandby(standby, ['-I']);
     makeBulk(primary);
@@ -75,7 +73,9 @@ describe.each(failureMajors())('a base backup of PostgreSQL %i that fails', (maj
     expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
   });
 
-  test('rsync 23 taken for success: a file that cannot be read is a failure', async ({ world }) => {
+  test('reports a file that cannot be read as a failure (bug of the original: rsync 23 taken for success)', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world, { ini: { rsync_flags: '--bwlimit=2000' } });
     await world.cmdStandby(standby, ['-I']);
     makeBulk(primary);
@@ -98,7 +98,9 @@ describe.each(failureMajors())('a base backup of PostgreSQL %i that fails', (maj
     await expectStandbyOf(primary, standby, world);
   });
 
-  test('"base backup finished" while the WAL it needs is still on the primary', async ({ world }) => {
+  test('does not report success before its WAL has arrived (bug of the original: "base backup finished" while the WAL it needs is still on the primary)', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world, {
       ini: { rsync_flags: '--bwlimit=2000', wal_timeout: 5 },
     });
@@ -122,7 +124,9 @@ describe.each(failureMajors())('a base backup of PostgreSQL %i that fails', (maj
     await expectStandbyOf(primary, standby, world);
   });
 
-  test('stop_basebackup run although start failed, ending a foreign backup', async ({ world }) => {
+  test('does not end another backup if its start has failed (bug of the original: stop_basebackup run although start failed, ending a foreign backup)', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world, { primarySettings: { log_statement: 'all' } });
     await world.cmdStandby(standby, ['-I']);
     expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
@@ -139,7 +143,7 @@ describe.each(failureMajors())('a base backup of PostgreSQL %i that fails', (maj
     await expectStandbyOf(primary, standby, world);
   });
 
-  test('only one run at a time', async ({ world }) => {
+  test('refuses a second run at the same time', async ({ world }) => {
     const { primary, standby } = await backupPair(world, { ini: { rsync_flags: '--bwlimit=400' } });
     await world.cmdStandby(standby, ['-I']);
     makeBulk(primary);
@@ -156,7 +160,7 @@ describe.each(failureMajors())('a base backup of PostgreSQL %i that fails', (maj
 describe.each(failureMajors().filter((major) => major < 15))('the backup mode of PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('-A start_basebackup and stop_basebackup; another tool’s backup continues during -B', async ({
+  test('-A start_basebackup and -A stop_basebackup work, and the backup of another tool continues during -B', async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world);
@@ -173,7 +177,7 @@ describe.each(failureMajors().filter((major) => major < 15))('the backup mode of
     await primary.sql("SELECT pg_start_backup('other tool', true)");
     const other = await world.cmdStandby(standby, ['-Astop_basebackup']);
     expect(other).toMatchObject({ code: 4 });
-    expect(other.stderr).toContain('not of this standby: "other tool"');
+    expect(other.stderr).toContain('not begun by this standby: "other tool"');
     expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
     expect(readFileSync(inPgdata(standby, 'backup_label'), 'utf8')).toMatch(/^LABEL: pitrtools /m);
     expect(await primary.value('SELECT pg_is_in_backup()')).toBe('true');
@@ -185,7 +189,7 @@ describe.each(failureMajors().filter((major) => major < 15))('the backup mode of
 describe.each(failureMajors().filter((major) => major >= 15))('the backup mode of PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('is gone, and -A start_basebackup and stop_basebackup say so', async ({ world }) => {
+  test('no longer exists, and -A start_basebackup and -A stop_basebackup report this', async ({ world }) => {
     const { standby } = await backupPair(world);
     for (const what of ['start_basebackup', 'stop_basebackup']) {
       const run = await world.cmdStandby(standby, ['-A', what]);

@@ -25,7 +25,7 @@ type Victim = (typeof victims)[number];
 type Moment =
   { readonly kind: 'said'; readonly text: string } | { readonly kind: 'arrived'; readonly bytes: number };
 
-const steps = ['begin a backup', 'list what is to be copied', 'make it impossible', 'remove from', 'copy "'];
+const steps = ['begin a backup', 'list the files to copy', 'make it impossible', 'remove entries', 'copy "'];
 
 function chooseMoment(random: () => number): Moment {
   const text = steps[Math.floor(random() * steps.length * 2)];
@@ -119,7 +119,7 @@ describe.each(failureMajors())('a base backup of PostgreSQL %i that is interrupt
   test.override({ major });
 
   test(
-    `at random moments, ${strikes} times: nothing is left on the primary or startable here, and the next run moves the rest`,
+    `leaves nothing on the primary and nothing startable here at ${strikes} random moments, and the next run copies the rest`,
     { timeout: isLong ? 3_600_000 : 300_000 },
     async ({ world }) => {
       const random = createRandom(testSeed());

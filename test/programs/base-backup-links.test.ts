@@ -36,10 +36,10 @@ function moveBehindLink(path: string, real: string): void {
   symlinkSync(real, path);
 }
 
-describe.each(failureMajors())('symbolic links on the paths of -B, on PostgreSQL %i', (major) => {
+describe.each(failureMajors())('symbolic links on the paths of -B on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('do not come in the way of an rsync that follows none of another owner', async ({ world }) => {
+  test('do not disturb an rsync that follows no link of another owner', async ({ world }) => {
     const { primary, standby } = await backupPair(world);
     const [theirs, ours] = [primary, standby].map(({ host }) => join(host.directory, 'space'));
     for (const link of [theirs ?? '', ours ?? '']) {

@@ -72,7 +72,7 @@ async function transactions(primary: Primary): Promise<number> {
 
 describe.skipIf(major < 14)(`base backups of PostgreSQL ${major} under a heavy write load`, () => {
   test(
-    `${rounds} verified ones report nothing, reach consistency, and pg_amcheck finds nothing`,
+    `${rounds} verified base backups report no damage, become consistent, and pass pg_amcheck`,
     { timeout: isLong ? 3_000_000 : 400_000 },
     async ({ world }) => {
       const { primary, standby } = await backupPair(world, {

@@ -25,10 +25,10 @@ async function backupWhile(
   return running.finished;
 }
 
-describe.each(failureMajors())('what happens while -B prepares, on PostgreSQL %i', (major) => {
+describe.each(failureMajors())('changes on the hosts while -B prepares, on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('a server that is started here lives on, and -B is refused', async ({ world }) => {
+  test('-B is refused if a server is started here, and that server keeps running', async ({ world }) => {
     const pair = await backupPair(world);
     const { primary, standby } = pair;
     for (const action of ['-I', '-B', '-S', '-Astop'])
@@ -42,7 +42,7 @@ describe.each(failureMajors())('what happens while -B prepares, on PostgreSQL %i
     await eventually(async () => (await standby.value("SELECT to_regclass('late')")) === 'late');
   });
 
-  test('a tablespace that is made there ends -B, and the next one has it', async ({ world }) => {
+  test('-B ends if a tablespace is made on the primary, and the next -B copies it', async ({ world }) => {
     const pair = await backupPair(world);
     const { primary, standby } = pair;
     const [theirs, ours] = [primary, standby].map(({ host }) => join(host.directory, 'space'));

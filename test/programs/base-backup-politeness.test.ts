@@ -27,10 +27,10 @@ function rsyncs({ directory }: World, pgdata: string): Rsyncs {
   };
 }
 
-describe.each(failureMajors())('a polite base backup on PostgreSQL %i', (major) => {
+describe.each(failureMajors())('a base backup of PostgreSQL %i with low priority', (major) => {
   test.override({ major });
 
-  test('basebackup_nice and basebackup_ionice hold at both ends, and the workers share basebackup_bwlimit', async ({
+  test('basebackup_nice and basebackup_ionice apply on both hosts, and all workers together keep to basebackup_bwlimit', async ({
     world,
   }) => {
     const ini = {

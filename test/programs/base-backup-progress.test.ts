@@ -24,7 +24,9 @@ async function onTerminal(standby: Standby, action: string, columns: number): Pr
 describe.each(failureMajors())('the progress of a base backup of PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('a bar on a terminal, which makes room for messages and is gone at the end', async ({ world }) => {
+  test('is a bar on a terminal, which is removed while messages are written and at the end', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world, { ini: { debug: 'off' } });
     writeFileSync(join(primary.pgdata, 'aaa-bulk'), Buffer.alloc(8 * 1024 * 1024, 'abcdefgh'));
     await world.cmdStandby(standby, ['-I']);
@@ -44,7 +46,7 @@ describe.each(failureMajors())('the progress of a base backup of PostgreSQL %i',
     expect(screen.some((line) => /^ {2}WAL: +0{7}1[0-9A-F]{16}/.test(line))).toBe(true);
   });
 
-  test('a narrow terminal gets no line that would wrap, and one that cannot be drawn on gets lines', async ({
+  test('never wraps on a narrow terminal, and is printed as lines on a terminal without cursor control', async ({
     world,
   }) => {
     const { standby } = await backupPair(world, { ini: { debug: 'off' } });
@@ -62,7 +64,7 @@ describe.each(failureMajors())('the progress of a base backup of PostgreSQL %i',
     expect(again.stdout + again.stderr).not.toContain('\x1b');
   });
 
-  test('a log gets a line every so often, also as JSON', async ({ world }) => {
+  test('is logged as a line at regular intervals, also as JSON', async ({ world }) => {
     const { primary, standby } = await backupPair(world, { ini: { debug: 'off', progress_interval: 1 } });
     writeFileSync(join(primary.pgdata, 'aaa-bulk'), Buffer.alloc(8 * 1024 * 1024, 'abcdefgh'));
     await world.cmdStandby(standby, ['-I']);

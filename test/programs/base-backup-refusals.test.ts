@@ -20,10 +20,10 @@ import { expectExit } from './standby-kit.ts';
 
 const refused = 4;
 
-describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', (major) => {
+describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('any error while reading the pid file means "not running", so rsync --delete hits a live server', async ({
+  test('refuse if the pid file cannot be read (bug of the original: any error while reading the pid file means "not running", so rsync --delete hits a live server)', async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world);
@@ -44,7 +44,7 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     expect(primary.isRunning()).toBe(true);
   });
 
-  test("the standby's archive emptied before anything is known to work: WAL that does not arrive leaves it as it was", async ({
+  test("leave the archive unchanged if WAL does not arrive (bug of the original: the standby's archive emptied before anything is known to work)", async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world);
@@ -65,7 +65,9 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     expect(existsSync(join(standby.archiveDir, '.resume'))).toBe(false);
   });
 
-  test('a primary without the helper functions, naming the file and the command', async ({ world }) => {
+  test('refuse a primary without the helper functions, and name the file and the command', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world, { helpers: 'none' });
     const run = await world.cmdStandby(standby, ['-I']);
     expect(run).toMatchObject({ code: refused });
@@ -76,7 +78,9 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     expect(await world.cmdStandby(standby, ['-I'])).toMatchObject({ code: 0 });
   });
 
-  test('a pgdata that is, holds or lies in the primary’s own', async ({ world }) => {
+  test('refuse a pgdata that is, contains or lies in the data directory of the primary', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world);
     for (const pgdata of [primary.pgdata, join(primary.pgdata, 'base'), join(primary.pgdata, '..')]) {
       standby.writeIni({ pgdata });
@@ -89,7 +93,7 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     expect(await primary.value('SELECT 1')).toBe('1');
   });
 
-  test('another cluster in pgdata, but not one that nobody ever used', async ({ world }) => {
+  test('refuse a pgdata with another cluster, but not one that was never used', async ({ world }) => {
     const { standby } = await backupPair(world);
     await makeCluster(standby, { settings: {} });
     await standby.start();
@@ -107,9 +111,7 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     expect(await world.cmdStandby(standby, ['-S'])).toMatchObject({ code: 0 });
   });
 
-  test('a pg_wal that leads to anything but WAL of this cluster: the archive, nothing, other files, the primary’s own', async ({
-    world,
-  }) => {
+  test('refuse a linked pg_wal unless the link leads to WAL of this cluster only', async ({ world }) => {
     const { primary, standby } = await backupPair(world);
     expectExit(await world.cmdStandby(standby, ['-I']), 0);
     await primary.archived(await primary.switchWal());
@@ -152,7 +154,7 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     expect(readdirSync(own)).toEqual(['archive_status']);
   });
 
-  test('a pgdata whose server was not shut down, but for --force', async ({ world }) => {
+  test('refuse a pgdata whose server was not shut down, unless forced', async ({ world }) => {
     const { standby } = await backupPair(world);
     for (const action of ['-I', '-B', '-S'])
       expect(await world.cmdStandby(standby, [action])).toMatchObject({ code: 0 });
@@ -165,7 +167,7 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
   });
 
   test.skipIf(!hasSmallDisks())(
-    'a disk that has no room, with numbers; and one that fills is a failure',
+    'refuse a file system without enough space, with numbers, and fail if it becomes full',
     async ({ world }) => {
       const disk = await smallDisk();
       const { primary, standby } = await backupPair(world, { pgdata: join(disk.directory, 'pgdata') });
@@ -190,7 +192,7 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     },
   );
 
-  test("another cluster's archive, a missing one, and another version", async ({ world }) => {
+  test('refuse an archive of another cluster, a missing archive, and another version', async ({ world }) => {
     const { standby } = await backupPair(world);
     const missing = await world.cmdStandby(standby, ['-B']);
     expect(missing).toMatchObject({ code: refused });
@@ -206,7 +208,7 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     expect(existsSync(standby.pgdata)).toBe(false);
   });
 
-  test('--dry-run prints the plan and changes nothing', async ({ world }) => {
+  test('print the plan with --dry-run and change nothing', async ({ world }) => {
     const { primary, standby } = await backupPair(world);
     const init = await world.cmdStandby(standby, ['-I', '--dry-run']);
     expect(init).toMatchObject({ code: 0 });
@@ -221,7 +223,7 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i refuse', 
     expect([snapshot(standby.pgdata), snapshot(standby.archiveDir)]).toEqual(before);
   });
 
-  test('a primary that cannot be reached', async ({ world }) => {
+  test('refuse if the primary cannot be reached', async ({ world }) => {
     const { primary, standby } = await backupPair(world);
     await primary.host.sshd.kill();
     const run = await world.cmdStandby(standby, ['-I']);

@@ -81,7 +81,7 @@ async function sessionsOfOurs(primary: Primary): Promise<string> {
 describe.each(wideMajors())('a base backup from another standby on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('reads every file from there while the primary is written to', async ({ world }) => {
+  test('reads every file from that standby while clients write to the primary', async ({ world }) => {
     const { primary, source, standby } = await trio(world);
     writeFileSync(join(primary.pgdata, 'of-the-primary'), '');
     writeFileSync(inPgdata(source, 'of-the-source'), '');
@@ -116,7 +116,9 @@ describe.each(wideMajors())('a base backup from another standby on PostgreSQL %i
 describe.each(failureMajors())('a base backup from another standby on PostgreSQL %i that fails', (major) => {
   test.override({ major });
 
-  test('--verify asks the standby that was copied from, whatever the primary has', async ({ world }) => {
+  test('--verify asks the standby that the files came from, whatever the primary contains', async ({
+    world,
+  }) => {
     const { primary, source, standby } = await trio(world, true);
     const path = await primary.value("SELECT pg_relation_filepath('placed')");
     const address = source.host.address;
@@ -135,7 +137,7 @@ describe.each(failureMajors())('a base backup from another standby on PostgreSQL
     expect(alone.stderr).toContain(`${path}, block 9: damaged in the copy; ${address}'s page is good`);
   });
 
-  test('a source that is none: unreadable, down, paused, behind, of another cluster, promoted', async ({
+  test('refuses a source that is unreadable, down, paused, behind, promoted, or of another cluster', async ({
     world,
   }) => {
     const { primary, source, standby } = await trio(world);
@@ -187,7 +189,7 @@ describe.each(failureMajors())('a base backup from another standby on PostgreSQL
     expect(existsSync(inPgdata(standby, 'global', 'pg_control'))).toBe(false);
   });
 
-  test('a source that is promoted or dies in the middle: the primary is left clean, the copy is resumed', async ({
+  test('ends the backup on the primary if the source is promoted or dies during the copy, and the next -B resumes the copy', async ({
     world,
   }) => {
     const { primary, source, standby } = await trio(world);

@@ -113,7 +113,7 @@ async function senders(primary: Primary): Promise<string> {
 describe.each(majors)('a base backup by pg_basebackup of PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('needs no ssh to the primary: -I, -B, -S, -B again and -F999', async ({ world }) => {
+  test('needs no ssh to the primary for -I, -B, -S, another -B and -F999', async ({ world }) => {
     const { primary, standby } = await pair(world);
     const plain = join(primary.host.directory, 'spaces', 'a b');
     const here = join(standby.host.directory, 'spaces', 'elsewhere');
@@ -182,7 +182,7 @@ describe.each(majors)('a base backup by pg_basebackup of PostgreSQL %i', (major)
 describe.each(failureMajor)('a base backup by pg_basebackup of PostgreSQL %i that fails', (major) => {
   test.override({ major });
 
-  test('without a line in pg_hba.conf, without the right, without the program: refused before anything', async ({
+  test("is refused before any change if the pg_hba.conf line, the role's right or the program is missing", async ({
     world,
   }) => {
     const { primary, standby } = await pair(world);
@@ -219,7 +219,7 @@ describe.each(failureMajor)('a base backup by pg_basebackup of PostgreSQL %i tha
     expect(existsSync(standby.pgdata)).toBe(false);
   });
 
-  test('killed or stopped in the middle: the copy that was there is as it was, and the next run succeeds', async ({
+  test('keeps the existing copy unchanged if it is killed or stopped, and the next run succeeds', async ({
     world,
   }) => {
     const { primary, standby } = await pair(world);
@@ -274,7 +274,7 @@ describe.each(failureMajor)('a base backup by pg_basebackup of PostgreSQL %i tha
   });
 
   test.skipIf(!hasSmallDisks())(
-    'a disk without room for two copies, and one that fills',
+    'removes the old copy first if the disk has no space for two, and fails if the disk becomes full',
     async ({ world }) => {
       const disk = await smallDisk();
       world.onClose(() => {
@@ -329,7 +329,7 @@ describe.each(testMajors().filter((major) => major > clientMajor))(
   (major) => {
     test.override({ major });
 
-    test('is refused where the program is older than the server', async ({ world }) => {
+    test('is refused if the program is older than the server', async ({ world }) => {
       const { standby } = await pair(world);
       const run = await world.cmdStandby(standby, ['-B']);
       expectExit(run, 4);

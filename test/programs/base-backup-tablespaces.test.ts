@@ -32,7 +32,7 @@ const megabyte = 1024 * 1024;
 describe.each(failureMajors())('tablespaces on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('a base backup with a tablespace crashes: two of them, a file that vanishes, pgdata elsewhere', async ({
+  test('-B copies two of them although a file vanishes and pgdata has another path (bug of the original: a base backup with a tablespace crashes)', async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world, { ini: { rsync_flags: '--bwlimit=2000' } });
@@ -71,7 +71,7 @@ describe.each(failureMajors())('tablespaces on PostgreSQL %i', (major) => {
     expect(spaces.map(({ l }) => l)).toEqual(['', '', ...here]);
   });
 
-  test('three of them: one sent elsewhere, one on links, one inside pgdata; the standby replays and -F999 works', async ({
+  test('-B copies three of them (one mapped to another path, one behind links, one inside pgdata), the standby replays, and -F999 works', async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world, { ini: { rsync_threads: 2 } });
@@ -113,7 +113,7 @@ describe.each(failureMajors())('tablespaces on PostgreSQL %i', (major) => {
     expect(spaces.map(({ l }) => l).filter((path) => path !== '')).toHaveLength(3);
   });
 
-  test('those that would lie in one another here are refused, also by way of a link', async ({ world }) => {
+  test('-B refuses tablespaces that would overlap here, also by a link', async ({ world }) => {
     const { primary, standby } = await backupPair(world);
     const locations = [await makeTablespace(primary, 'one'), await makeTablespace(primary, 'two')];
     const real = join(standby.host.directory, 'real');
@@ -131,7 +131,7 @@ describe.each(failureMajors())('tablespaces on PostgreSQL %i', (major) => {
     expect(existsSync(standby.pgdata)).toBe(false);
   });
 
-  test("another cluster's tablespace is replaced only by --force; one of this standby, or of its interrupted copy, without", async ({
+  test('-B replaces a tablespace of another cluster only with --force, and one of this standby or of its interrupted copy without', async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world);
@@ -172,7 +172,9 @@ describe.each(failureMajors())('tablespaces on PostgreSQL %i', (major) => {
     expect([precious, sibling].map((path) => existsSync(path))).toEqual([false, true]);
   });
 
-  test('a directory that cannot be made or used leaves the old standby as it was', async ({ world }) => {
+  test('-B leaves the old standby unchanged if a tablespace directory cannot be made or used', async ({
+    world,
+  }) => {
     const { primary, standby } = await backupPair(world);
     for (const action of ['-I', '-B']) expectExit(await world.cmdStandby(standby, [action]), 0);
     const locations = [await makeTablespace(primary, 'one'), await makeTablespace(primary, 'two')];
@@ -204,7 +206,7 @@ describe.each(failureMajors())('tablespaces on PostgreSQL %i', (major) => {
     expectExit(await world.cmdStandby(standby, ['-S']), 0);
   });
 
-  test("a tablespace that would land in the primary's own directory is refused", async ({ world }) => {
+  test('-B refuses a tablespace whose path here would be a directory of the primary', async ({ world }) => {
     const { primary, standby } = await backupPair(world);
     const location = await makeTablespace(primary, 'fast');
     const run = await world.cmdStandby(standby, ['-I']);

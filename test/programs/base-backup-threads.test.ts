@@ -13,7 +13,7 @@ const megabyte = 1024 * 1024;
 describe.each(failureMajors())('rsync_threads on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('a file that failed in the threaded copy is skipped and the backup says success', async ({
+  test('-B fails if a worker cannot copy a file (bug of the original: a file that failed in the threaded copy is skipped and the backup says success)', async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world, { ini: { rsync_threads: 3 } });
@@ -59,7 +59,7 @@ describe.each(failureMajors())('rsync_threads on PostgreSQL %i', (major) => {
     await eventually(async () => (await standby.value('SELECT count(*) FROM t')) === '1');
   });
 
-  test('a worker whose connection was lost before its work began connects anew', async ({ world }) => {
+  test('a worker connects again if its connection was lost before its work began', async ({ world }) => {
     const { primary, standby } = await backupPair(world);
     const masters = join(standby.host.directory, 'masters');
     // The first connection asks, the second is opened early for the second worker, the third takes its place.

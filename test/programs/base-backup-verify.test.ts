@@ -28,7 +28,9 @@ async function withChecksums(here: World): Promise<BackupPair> {
 describe.each(wideMajors())('page checksums of PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('every page of a real cluster is good, at its own place and at no other', async ({ world }) => {
+  test('every page of a real cluster passes at its own position, and fails at any other', async ({
+    world,
+  }) => {
     const primary = await world.startPrimary({ checksums: true });
     const path = await makeTable(primary);
     await primary.stop();
@@ -51,7 +53,7 @@ describe.each(wideMajors())('page checksums of PostgreSQL %i', (major) => {
 describe.each(failureMajors())('--verify on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('a good copy; then one flipped bit in it, named by file and block, and copied anew by the next -B', async ({
+  test('passes for a good copy, and names file and block of one changed bit, which the next -B copies again', async ({
     world,
   }) => {
     const { primary, standby } = await withChecksums(world);
@@ -79,7 +81,7 @@ describe.each(failureMajors())('--verify on PostgreSQL %i', (major) => {
     expect(started.stderr).toContain('a server has run on');
   });
 
-  test('a page that is damaged on the primary: the copy is finished, and the exit status says so', async ({
+  test('reports a page that is damaged on the primary by its exit status, after the copy is finished', async ({
     world,
   }) => {
     const { primary, standby } = await withChecksums(world);
@@ -97,7 +99,7 @@ describe.each(failureMajors())('--verify on PostgreSQL %i', (major) => {
     expect(await world.cmdStandby(standby, ['-S'])).toMatchObject({ code: 0 });
   });
 
-  test('without a primary to ask, what fails is reported as not compared', async ({ world }) => {
+  test('reports failing pages as not compared if the primary cannot be asked', async ({ world }) => {
     const { primary, standby } = await withChecksums(world);
     const path = await makeTable(primary);
     expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
@@ -112,7 +114,7 @@ describe.each(failureMajors())('--verify on PostgreSQL %i', (major) => {
     expect(damaged.stderr).toContain('cannot be compared with the primary');
   });
 
-  test('a cluster without checksums: -B continues with a notice, --verify alone refuses', async ({
+  test('is skipped by -B with a notice in a cluster without checksums, and refuses when it runs alone', async ({
     world,
   }) => {
     const { standby } = await backupPair(world, { cluster: { checksums: false } });

@@ -8,7 +8,7 @@ import { backupPair, inPgdata } from './backup-kit.ts';
 describe.each(testMajors())('a base backup of PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('-I and -B as the how-to shows them, and a standby that replays', async ({ world }) => {
+  test('-I and -B print what the how-to shows, and the standby replays', async ({ world }) => {
     const { primary, standby } = await backupPair(world);
     const init = await world.cmdStandby(standby, ['-I']);
     expect(init).toMatchObject({ code: 0, stdout: 'Standby is ready\n' });

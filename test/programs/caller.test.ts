@@ -60,7 +60,7 @@ function callFrom(
   return run('/bin/sh', ['-c', script, 'sh', ...words], { env: caller.env });
 }
 
-test('cmd_archiver initializes, ships and flushes whatever its caller has set, from a directory that is gone', async ({
+test('cmd_archiver initializes, ships and flushes with any environment of its caller, from a directory that was removed', async ({
   world,
 }) => {
   const cluster = await fakeCluster(world, { slaves: ['standby1'], ini: { notify_critical: undefined } });
@@ -76,7 +76,7 @@ test('cmd_archiver initializes, ships and flushes whatever its caller has set, f
   expect(existsSync(join(cluster.standbys[0]?.archiveDir ?? '', name))).toBe(true);
 });
 
-test('a relative INI file counts from the directory of the caller, and one that is gone is named', async ({
+test("a relative path of the INI file is relative to the caller's directory, and a missing file is named", async ({
   world,
 }) => {
   const cluster = await fakeCluster(world, { slaves: ['standby1'] });
@@ -91,7 +91,7 @@ test('a relative INI file counts from the directory of the caller, and one that 
 describe.each(failureMajors())('a standby of PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('is made, started and promoted whatever the caller has set, from directories that may not be entered', async ({
+  test('is made, started and promoted with any environment of the caller, from directories that cannot be entered', async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world);

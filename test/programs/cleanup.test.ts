@@ -9,7 +9,7 @@ import { archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
 describe.each(failureMajors())('cmd_standby --cleanup on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('keeps what the base backup needs, then what the last restartpoint needs, and numarchives', async ({
+  test('keeps numarchives segments and all WAL that the base backup, and later the last restartpoint, needs', async ({
     world,
   }) => {
     const pair = await makePair(world, { ini: { numarchives: 2, pg_archivecleanup: undefined } });
@@ -52,7 +52,7 @@ describe.each(failureMajors())('cmd_standby --cleanup on PostgreSQL %i', (major)
     await eventually(async () => (await countRows(standby)) === 40);
   });
 
-  test('removes nothing when it cannot determine what is needed', async ({ world }) => {
+  test('removes nothing if it cannot determine what is needed', async ({ world }) => {
     const pair = await makePair(world, { ini: { numarchives: 0 } });
     await archiveRows(pair, 10);
     const before = pair.standby.archive();

@@ -56,7 +56,7 @@ const socketDirectories = () =>
     name.startsWith(`${process.pid}-`),
   );
 
-describe('one connection', () => {
+describe('an ssh connection', () => {
   test('runs scripts one after the other, each with its own status and output', async () => {
     const answers = await connected(async (shell) => [
       await shell.run('echo one; printf "no line feed"; exit 3', minute),
@@ -70,7 +70,7 @@ describe('one connection', () => {
     ]);
   });
 
-  test('leaves no socket directory behind, nor does an error in between', async () => {
+  test('leaves no socket directory behind, even after an error', async () => {
     await expect(
       connected(() => {
         throw new Error('in between');
@@ -79,7 +79,7 @@ describe('one connection', () => {
     expect(socketDirectories()).toEqual([]);
   });
 
-  test('carries rsync, for a path with blanks and quotes', async () => {
+  test('transports rsync for a path with blanks and quotes', async () => {
     const source = join(here.directory, 'source');
     const target = join(primary.host.directory, `it's a "target" $HOME`);
     writeFileSync(source, 'bytes');
@@ -92,7 +92,7 @@ describe('one connection', () => {
     expect(existsSync(target)).toBe(true);
   });
 
-  test('a script past its limit costs the connection, and the next one gets that as its error', async () => {
+  test('is closed if a script exceeds its limit, and the next script gets this as its error', async () => {
     const [first, second] = await connected(async (shell) => [
       await shell.run('sleep 2', { limitMs: 200 }),
       await shell.run('echo', minute),
@@ -101,7 +101,7 @@ describe('one connection', () => {
     expect(second).toEqual(first);
   });
 
-  test('a connection that is cut in the middle is a value', async () => {
+  test('returns a value if it is cut while a script runs', async () => {
     const victim = await world.host('victim');
     const result = await withRemoteShell(deps, targetOf(victim), async (shell) => {
       const running = shell.run('echo started; sleep 300', minute);
@@ -112,8 +112,8 @@ describe('one connection', () => {
   });
 });
 
-describe('no connection', () => {
-  test('a host that refuses is named with the reason of ssh', async () => {
+describe('an ssh connection that cannot be made', () => {
+  test('names the host that refuses it, with the reason of ssh', async () => {
     const gone = await world.host('gone');
     await gone.sshd.kill();
     const result = await withRemoteShell(deps, targetOf(gone), () => Promise.resolve());
@@ -121,7 +121,7 @@ describe('no connection', () => {
     expect(result.kind === 'unreachable' && result.reason).toContain('Connection refused');
   });
 
-  test('a host that accepts and says nothing is given up after the limit', async () => {
+  test('is given up after the limit if the host accepts and does not answer', async () => {
     const silent = await world.host('silent');
     const listener = await hangingListener();
     world.onClose(() => listener.close());
@@ -133,7 +133,7 @@ describe('no connection', () => {
     expect(socketDirectories()).toEqual([]);
   });
 
-  test('an ssh program that is not there is named', async () => {
+  test('names the ssh program that does not exist', async () => {
     const ssh = { program: '/nonexistent/ssh', args: [] };
     const result = await withRemoteShell(deps, targetOf(primary.host, { ssh }), () => Promise.resolve());
     expect(result.kind === 'unreachable' && result.reason).toContain('/nonexistent/ssh');
@@ -158,7 +158,7 @@ describe('psql over the connection', () => {
       }),
     );
 
-  test('keeps one session, and gives rows with line feeds, empty fields and odd characters back as they are', async () => {
+  test('keeps one session, and returns rows with line feeds, empty fields and unusual characters unchanged', async () => {
     const answers = await ask([
       'CREATE TEMP TABLE t (a text, b text)',
       `INSERT INTO t VALUES (E'x\\ny', ''), ('|', NULL), ('', E'z\\n')`,
@@ -179,14 +179,14 @@ describe('psql over the connection', () => {
     ]);
   });
 
-  test('an error of the server ends the session with its text', async () => {
+  test('ends the session with the text of an error of the server', async () => {
     await expect(ask(['SELECT 1/0'])).rejects.toMatchObject({
       message: expect.stringContaining('psql on the other host') as string,
       detail: expect.stringContaining('division by zero') as string,
     });
   });
 
-  test('a server that is not there, and a psql that is not there, are distinguished', async () => {
+  test('distinguishes a server that does not run from a psql that does not exist', async () => {
     await expect(ask(['SELECT 1'], { port: 1 })).rejects.toMatchObject({
       detail: expect.stringContaining('Connection refused') as string,
     });
@@ -197,7 +197,7 @@ describe('psql over the connection', () => {
     });
   });
 
-  test('a statement past its limit is given up', async () => {
+  test('gives up a statement that exceeds its limit', async () => {
     const slow = connected((shell) =>
       withPsql(shell, target(), deps.log, (psql) => psql.query('SELECT pg_sleep(300)', 300)),
     );

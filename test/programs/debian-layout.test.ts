@@ -69,7 +69,7 @@ async function startDebianPrimary(here: World): Promise<Primary> {
   return primaryOn({ host, server, user: here.user, slaves, lArchiveDir });
 }
 
-test(`Debian's layout on PostgreSQL ${major}: configuration outside the data directory on both hosts`, async ({
+test(`cmd_standby works with Debian's layout on PostgreSQL ${major}: the configuration is outside the data directory on both hosts`, async ({
   world,
 }) => {
   const primary = await startDebianPrimary(world);

@@ -26,7 +26,7 @@ async function behind(here: World): Promise<Pair & { readonly segments: readonly
 }
 
 test.each(failureMajors())(
-  'zeros under the name of a segment, and damage in the middle, are found before anything is promoted, on PostgreSQL %i',
+  '-F999 finds zeros under the name of a segment and damage inside one before it promotes, on PostgreSQL %i',
   async (major) => {
     world = await createWorld({ major });
     const { standby, segments } = await behind(world);
@@ -71,7 +71,7 @@ test.each(failureMajors())(
 );
 
 test.each(failureMajors())(
-  'a standby with a delay and a paused replay has replayed the archive before it is promoted, and keeps its delay, on PostgreSQL %i',
+  'a standby with a delay and a paused replay replays the whole archive before its promotion, and keeps its delay, on PostgreSQL %i',
   async (major) => {
     world = await createWorld({ major });
     const pair = await makePair(world);
@@ -97,7 +97,7 @@ test.each(failureMajors())(
 );
 
 test.each(testMajors())(
-  "archiving that is turned on after the failover does not take the old timeline's unfinished segment, on PostgreSQL %i",
+  'archiving that is turned on after the failover does not take the unfinished segment of the old timeline, on PostgreSQL %i',
   async (major) => {
     world = await createWorld({ major });
     const pair = await makePair(world, {

@@ -53,7 +53,7 @@ function stoppedCheckpointer(standby: Standby): number {
 describe.each(failureMajors())('the failover configuration on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('is put into force also where pgdata held a copy of it before', async ({ world }) => {
+  test('takes effect even if pgdata contained a copy of it before', async ({ world }) => {
     const pair = await makePair(world, { failoverSettings: { work_mem: '7MB' } });
     const { primary, standby } = pair;
     await archiveRows(pair, 10);
@@ -65,7 +65,9 @@ describe.each(failureMajors())('the failover configuration on PostgreSQL %i', (m
     expect(await standby.value('SHOW work_mem')).toBe('7MB');
   });
 
-  test('is put into force by the next run where one was killed after it had copied it', async ({ world }) => {
+  test('takes effect in the next run if a run was killed after it had copied the files', async ({
+    world,
+  }) => {
     const { standby } = await orphanedPair(world);
     const stopping = join(standby.host.directory, 'stopping');
     standby.writeIni({ stop_command: `touch ${stopping}; exec sleep 60` });
@@ -80,7 +82,7 @@ describe.each(failureMajors())('the failover configuration on PostgreSQL %i', (m
     expect(standby.failoverActions()).toBe(1);
   });
 
-  test('a restart whose stop outlasts start_timeout says so, and the next run starts what has ended', async ({
+  test('-F999 reports a restart whose stop exceeds start_timeout, and the next run starts the server', async ({
     world,
   }) => {
     const { standby } = await orphanedPair(world);
@@ -111,10 +113,10 @@ describe.each(failureMajors())('the failover configuration on PostgreSQL %i', (m
     expect(standby.failoverActions()).toBe(1);
     const again = await world.cmdStandby(standby, ['-F999']);
     expectExit(again, 4);
-    expect(again.stderr).toContain('has been failed over already, at timeline 2');
+    expect(again.stderr).toContain('was failed over already, to timeline 2');
   });
 
-  test('a server that ends late is started again, and only one that answers is said to run', async ({
+  test('a server that ends late is started again, and only one that answers is reported as running', async ({
     world,
   }) => {
     const { standby } = await orphanedPair(world);

@@ -22,71 +22,74 @@ async function standstill(here: World): Promise<Pair> {
   return pair;
 }
 
-describe.each(failureMajors())('a hot standby with less than the primary has, on PostgreSQL %i', (major) => {
-  test.override({ major });
+describe.each(failureMajors())(
+  'a hot standby with lower settings than the primary, on PostgreSQL %i',
+  (major) => {
+    test.override({ major });
 
-  test('is named with both values by the check and by -S, and raised for its promotion by -F999', async ({
-    world,
-  }) => {
-    const { primary, standby } = await standstill(world);
-    const wasRunning = standby.isRunning();
-    const check = await world.cmdStandby(standby, []);
-    expectExit(check, 1);
-    expect(check.stderr).toContain('max_connections is 40 here, and the primary has 60');
-    expect(check.stdout).not.toContain('Config OK');
-    await primary.kill9();
-
-    // Nothing is changed where the site's own start_command knows nothing of other settings.
-    standby.writeIni({ start_command: '/bin/true' });
-    const refused = await world.cmdStandby(standby, ['-F999']);
-    expectExit(refused, 4);
-    expect(refused.stderr).toContain('start_command cannot start the server with other settings');
-    expect(standby.isRunning()).toBe(wasRunning);
-    standby.writeIni({ start_command: undefined });
-
-    if (standby.isRunning()) await standby.stop();
-    const asStandby = await world.cmdStandby(standby, ['-S']);
-    expectExit(asStandby, 4);
-    expect(asStandby.stderr).toMatch(
-      /max_connections is 40 here, and the primary has 60.*nothing was changed/,
-    );
-    expect(asStandby.stderr).toContain('Set max_connections = 60 in ');
-
-    const run = await world.cmdStandby(standby, ['-F999']);
-    expectExit(run, 0);
-    expect(run.stderr).toContain('max_connections is raised from 40 to 60');
-    expect(await standby.inRecovery()).toBe(false);
-    expect(await countRows(standby)).toBe(20);
-  });
-
-  test.runIf(major >= 14)(
-    'that runs, paused, is restarted with more and promoted by -F999',
-    async ({ world }) => {
+    test('is named with both values by the check and by -S, and -F999 raises its settings', async ({
+      world,
+    }) => {
       const { primary, standby } = await standstill(world);
+      const wasRunning = standby.isRunning();
+      const check = await world.cmdStandby(standby, []);
+      expectExit(check, 1);
+      expect(check.stderr).toContain('max_connections is 40 here, and the primary has 60');
+      expect(check.stdout).not.toContain('Config OK');
       await primary.kill9();
+
+      // Nothing is changed where the site's own start_command knows nothing of other settings.
+      standby.writeIni({ start_command: '/bin/true' });
+      const refused = await world.cmdStandby(standby, ['-F999']);
+      expectExit(refused, 4);
+      expect(refused.stderr).toContain('start_command cannot start the server with other settings');
+      expect(standby.isRunning()).toBe(wasRunning);
+      standby.writeIni({ start_command: undefined });
+
+      if (standby.isRunning()) await standby.stop();
+      const asStandby = await world.cmdStandby(standby, ['-S']);
+      expectExit(asStandby, 4);
+      expect(asStandby.stderr).toMatch(
+        /max_connections is 40 here, and the primary has 60.*nothing was changed/,
+      );
+      expect(asStandby.stderr).toContain('Set max_connections = 60 in ');
+
       const run = await world.cmdStandby(standby, ['-F999']);
       expectExit(run, 0);
       expect(run.stderr).toContain('max_connections is raised from 40 to 60');
-      expect(run.stdout).toContain('Failover finished');
       expect(await standby.inRecovery()).toBe(false);
       expect(await countRows(standby)).toBe(20);
-    },
-  );
+    });
 
-  test('that was never started is refused by -S, and promoted by -F999 with what pg_control demands', async ({
-    world,
-  }) => {
-    const pair = await makePair(world, { settings: { max_locks_per_transaction: 40 } });
-    const { primary, standby } = pair;
-    primary.configure({ max_locks_per_transaction: 40 });
-    await primary.restart();
-    await archiveRows(pair, 1);
-    // pg_control of the base backup still has the default.
-    const refused = await world.cmdStandby(standby, ['-S']);
-    expectExit(refused, 4);
-    expect(refused.stderr).toContain('max_locks_per_transaction is 40 here, and the primary has 64');
-    await primary.kill9();
-    expectExit(await world.cmdStandby(standby, ['-F999']), 0);
-    expect(await countRows(standby)).toBe(1);
-  });
-});
+    test.runIf(major >= 14)(
+      'is restarted by -F999 with higher settings and promoted if it runs paused',
+      async ({ world }) => {
+        const { primary, standby } = await standstill(world);
+        await primary.kill9();
+        const run = await world.cmdStandby(standby, ['-F999']);
+        expectExit(run, 0);
+        expect(run.stderr).toContain('max_connections is raised from 40 to 60');
+        expect(run.stdout).toContain('Failover finished');
+        expect(await standby.inRecovery()).toBe(false);
+        expect(await countRows(standby)).toBe(20);
+      },
+    );
+
+    test('is refused by -S if it was never started, and promoted by -F999 with the values in pg_control', async ({
+      world,
+    }) => {
+      const pair = await makePair(world, { settings: { max_locks_per_transaction: 40 } });
+      const { primary, standby } = pair;
+      primary.configure({ max_locks_per_transaction: 40 });
+      await primary.restart();
+      await archiveRows(pair, 1);
+      // pg_control of the base backup still has the default.
+      const refused = await world.cmdStandby(standby, ['-S']);
+      expectExit(refused, 4);
+      expect(refused.stderr).toContain('max_locks_per_transaction is 40 here, and the primary has 64');
+      await primary.kill9();
+      expectExit(await world.cmdStandby(standby, ['-F999']), 0);
+      expect(await countRows(standby)).toBe(1);
+    });
+  },
+);

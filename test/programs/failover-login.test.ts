@@ -78,7 +78,7 @@ describe.each(failureMajors())('the login at the promoted server, on PostgreSQL 
     expect(standby.failoverActions()).toBe(1);
   });
 
-  test('is made to template1 where the cluster has no database postgres', async ({ world }) => {
+  test('uses template1 if the cluster has no database postgres', async ({ world }) => {
     const pair = await startedPair(world, 'local all all trust');
     const { primary, standby } = pair;
     await ask(primary, 'template1', 'DROP DATABASE postgres');
@@ -91,7 +91,7 @@ describe.each(failureMajors())('the login at the promoted server, on PostgreSQL 
     expect(standby.failoverActions()).toBe(1);
   });
 
-  test('that is refused keeps a running standby from being promoted, before anything changes', async ({
+  test('keeps a running standby from being promoted if it is refused, before any change', async ({
     world,
   }) => {
     const pair = await startedPair(world, 'local all all scram-sha-256');
@@ -110,7 +110,7 @@ describe.each(failureMajors())('the login at the promoted server, on PostgreSQL 
     expect(standby.failoverActions()).toBe(0);
   });
 
-  test('that pg_hba.conf would refuse is found before a warm standby is promoted, which answers nobody', async ({
+  test('is checked against pg_hba.conf before a warm standby is promoted, because that answers no query', async ({
     world,
   }) => {
     const pair = await startedPair(world, 'local all all reject', { settings: { hot_standby: false } });

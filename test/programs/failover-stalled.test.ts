@@ -27,7 +27,7 @@ function stall(here: World, primary: Primary): () => void {
 }
 
 test.each(failureMajors())(
-  'promotes while ssh sees the living postmaster: never, though the port and psql hang, on PostgreSQL %i',
+  '-F999 does not promote while ssh shows a living postmaster, although the port and psql hang, on PostgreSQL %i',
   async (major) => {
     world = await createWorld({ major });
     const pair = await makePair(world);

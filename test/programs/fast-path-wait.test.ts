@@ -86,8 +86,8 @@ async function holdLock({ own, root }: Scene): Promise<void> {
   await eventually(() => existsSync(sign), { what: 'the lock' });
 }
 
-describe.each(['/usr/bin/dash', '/usr/bin/bash'])('under %s', (shell) => {
-  test('the shell starts a shipper and waits for its word, without another Node', async () => {
+describe.each(['/usr/bin/dash', '/usr/bin/bash'])('the launcher under %s', (shell) => {
+  test('starts a shipper and waits for its confirmation without starting Node', async () => {
     const there = scene({ asShipper: 'echo hello; pwd; adopt' });
     expect(await there.archive(shell).finished).toMatchObject({ code: 0, stdout: '', stderr: '' });
     expect(there.calls()).toEqual(['ship']);
@@ -95,7 +95,7 @@ describe.each(['/usr/bin/dash', '/usr/bin/bash'])('under %s', (shell) => {
     expect(readFileSync(join(there.own, 'shipper.log'), 'utf8')).toBe('hello\n/\n');
   });
 
-  test('a shipper that ends at once is not waited for: Node is asked', async () => {
+  test('starts Node if the shipper ends at once', async () => {
     const there = scene({ asShipper: 'exit 1' });
     expect(await there.archive(shell).finished).toMatchObject({ code: 1 });
     expect(there.calls()).toEqual(['ship', 'ask']);
@@ -132,14 +132,14 @@ describe.each(['/usr/bin/dash', '/usr/bin/bash'])('under %s', (shell) => {
         rmSync(join(pgdata, 'pg_wal', 'archive_status', `${segment}.ready`));
       },
     ],
-  ])('Node is asked at once, and no shipper is started, when %s', async (_, ini, arrange) => {
+  ])('starts Node at once, and no shipper, when %s', async (_, ini, arrange) => {
     const there = scene({ ini, asShipper: 'adopt' });
     arrange(there);
     expect(await there.archive(shell).finished).toMatchObject({ code: 1 });
     expect(there.calls()).toEqual(['ask']);
   });
 
-  test('a shipper that is starting already is waited for, and no second one is started', async () => {
+  test('waits for a shipper that is starting, and starts no second one', async () => {
     const there = scene({ asShipper: 'adopt' });
     await holdLock(there);
     // Nothing is adopted here, so in the end Node is asked.
@@ -147,7 +147,7 @@ describe.each(['/usr/bin/dash', '/usr/bin/bash'])('under %s', (shell) => {
     expect(there.calls()).toEqual(['ask']);
   });
 
-  test('a stamp that a killed shipper left behind does not keep the next one away', async () => {
+  test('starts a shipper although a killed one has left a stamp', async () => {
     const there = scene({ asShipper: 'adopt' });
     // All of a proof but for the marker of this very segment.
     const first = there.archive(shell);
@@ -157,7 +157,7 @@ describe.each(['/usr/bin/dash', '/usr/bin/bash'])('under %s', (shell) => {
     expect(there.calls()).toEqual(['ship', 'ship']);
   });
 
-  test('a marker of another time is not believed, however long it is waited for', async () => {
+  test('does not accept a marker with another time, however long it waits', async () => {
     const there = scene({ asShipper: 'adopt' });
     expect(await there.archive(shell).finished).toMatchObject({ code: 0 });
     utimesSync(join(there.own, 'marks', segment), 1, 1);
@@ -166,7 +166,7 @@ describe.each(['/usr/bin/dash', '/usr/bin/bash'])('under %s', (shell) => {
     expect(there.calls()).toEqual(['ship', 'ask']);
   });
 
-  test('a signal while it waits is answered with 1, and the shipper lives on', async () => {
+  test('exits 1 after a signal while it waits, and the shipper keeps running', async () => {
     const there = scene({
       asShipper: `until [ -e "$0.adopt" ]; do sleep 0.02; done; adopt; : >"$0.adopted"`,
     });

@@ -76,14 +76,14 @@ async function isProven(shell: string, proof: Proof, args?: readonly string[], c
   return result.code === 0;
 }
 
-describe.each(shells)('under %s', (shell) => {
-  test('a marker proves a segment, whichever way round the arguments stand', async () => {
+describe.each(shells)('the launcher under %s', (shell) => {
+  test('accepts a marker as proof with the arguments in any order', async () => {
     const proof = prove();
     expect(await isProven(shell, proof)).toBe(true);
     expect(await isProven(shell, proof, ['-F', proof.path, '-C', proof.ini])).toBe(true);
   });
 
-  test('a line for the log starts Node, and the marker counts where Node cannot say it', async () => {
+  test('starts Node for a line in the log, and accepts the marker if Node cannot print the line', async () => {
     const proof = prove();
     writeFileSync(join(proof.place, '.archiver', 'news'), 'warning standby a is behind\n');
     const node = join(proof.root, 'node');
@@ -129,7 +129,7 @@ describe.each(shells)('under %s', (shell) => {
     ['no value', () => `[DEFAULT]\nl_archivedir:\n`],
     ['no such key', () => `[DEFAULT]\nr_archivedir: /x\n`],
     ['nothing', () => ''],
-  ])('leaves %s to Node', async (_, text) => {
+  ])('leaves an INI file with %s to Node', async (_, text) => {
     expect(await isProven(shell, prove(text))).toBe(false);
   });
 
@@ -218,7 +218,7 @@ describe.each(shells)('under %s', (shell) => {
         symlinkSync(other, join(place, '.archiver', 'pgdata'));
       },
     ],
-  ])('%s proves nothing', async (_, spoil) => {
+  ])('does not accept a segment with %s', async (_, spoil) => {
     const proof = prove();
     spoil(proof);
     expect(await isProven(shell, proof)).toBe(false);
@@ -231,7 +231,7 @@ describe.each(shells)('under %s', (shell) => {
     ['one argument more', ({ ini, path }) => ['-C', ini, '-F', path, '--flush']],
     ['another action', ({ ini, path }) => ['-C', ini, '--abandon', path]],
     ['a missing INI', ({ path }) => ['-C', '/nonexistent.ini', '-F', path]],
-  ])('leaves %s to Node', async (_, args) => {
+  ])('leaves a call with %s to Node', async (_, args) => {
     const proof = prove();
     expect(await isProven(shell, proof, args(proof))).toBe(false);
   });
@@ -258,7 +258,7 @@ shift
 const hasBusybox = existsSync('/usr/bin/busybox') || existsSync('/bin/busybox');
 
 test.each(['a stand-in', ...(hasBusybox ? ['busybox'] : [])])(
-  'a shell that compares times by whole seconds leaves all to Node: %s',
+  'a shell that compares times by whole seconds leaves every segment to Node: %s',
   async (kind) => {
     const proof = prove();
     const shell = coarseShell(proof.root);
@@ -278,7 +278,7 @@ test.each(['a stand-in', ...(hasBusybox ? ['busybox'] : [])])(
   },
 );
 
-test('bash alone would take anything for newer than a file that is missing', () => {
+test('bash alone takes any file for newer than a missing one, so the launcher must not rely on that', () => {
   const proof = prove();
   rmSync(proof.marker);
   const naive = ['-c', `[ ${join(proof.pgdata, proof.path)} -nt ${proof.marker} ]`];

@@ -40,8 +40,8 @@ function severities(cluster: FakeCluster): string[] {
 }
 
 // Without them nothing is full: scripts/test mounts them where it may.
-describe.skipIf(!hasSmallDisks())('an l_archivedir without a byte left', () => {
-  test('is reported once by all the calls that find it so, and a running shipper says nothing more', async () => {
+describe.skipIf(!hasSmallDisks())('an l_archivedir on a full disk', () => {
+  test('is reported only once by all calls of archive_command, and not again by a running shipper', async () => {
     const { cluster, up, disk, down } = await fullCluster();
     for (const number of [1, 2, 3, 4]) {
       cluster.addSegment(cluster.segment(number), { seed: number });
@@ -64,7 +64,7 @@ describe.skipIf(!hasSmallDisks())('an l_archivedir without a byte left', () => {
     expect(severities(cluster)).toEqual(['critical', 'ok']);
   });
 
-  test('lets a standby be abandoned, and a hook that hangs holds up nobody', async () => {
+  test('does not prevent --abandon, and a hanging notify command delays no program', async () => {
     const host = await world.host('primary');
     const calls = join(host.directory, 'calls');
     const hanging = (severity: string) =>

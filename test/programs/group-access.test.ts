@@ -34,10 +34,10 @@ async function grouped(here: World) {
   return { ...pair, space, mapTo };
 }
 
-describe.each(failureMajors())('a data directory that its group may read, on PostgreSQL %i', (major) => {
+describe.each(failureMajors())('a data directory with group access on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('-B, -S and -F999 write into it what the group may read, too', async ({ world }) => {
+  test('gets only files that its group can read from -B, -S and -F999', async ({ world }) => {
     const { primary, standby, space, mapTo } = await grouped(world);
     mapTo();
     expectExit(await world.cmdStandby(standby, ['-I']), 0);
@@ -58,22 +58,25 @@ const streamingMajors = testMajors()
   .filter((major) => major <= clientMajor)
   .slice(-1);
 
-describe.each(streamingMajors)('such a directory by pg_basebackup, on PostgreSQL %i', (major) => {
-  test.override({ major });
+describe.each(streamingMajors)(
+  'a data directory with group access by pg_basebackup on PostgreSQL %i',
+  (major) => {
+    test.override({ major });
 
-  test('is no other than by rsync', async ({ world }) => {
-    const { standby, space, mapTo, primary } = await grouped(world);
-    standby.writeIni({
-      basebackup_method: 'pg_basebackup',
-      pg_basebackup: clientProgram('pg_basebackup'),
-      repl_db_user: primary.user,
+    test('gets the same modes as by rsync', async ({ world }) => {
+      const { standby, space, mapTo, primary } = await grouped(world);
+      standby.writeIni({
+        basebackup_method: 'pg_basebackup',
+        pg_basebackup: clientProgram('pg_basebackup'),
+        repl_db_user: primary.user,
+      });
+      mapTo();
+      // As the user made it, for himself alone.
+      mkdirSync(standby.pgdata, { recursive: true, mode: 0o700 });
+      writeFileSync(inPgdata(standby, 'postgresql.conf'), '', { mode: 0o640 });
+      expectExit(await world.cmdStandby(standby, ['-I']), 0);
+      expectExit(await world.cmdStandby(standby, ['-B']), 0);
+      expect([...otherModes(standby.pgdata), ...otherModes(space)]).toEqual([]);
     });
-    mapTo();
-    // As the user made it, for himself alone.
-    mkdirSync(standby.pgdata, { recursive: true, mode: 0o700 });
-    writeFileSync(inPgdata(standby, 'postgresql.conf'), '', { mode: 0o640 });
-    expectExit(await world.cmdStandby(standby, ['-I']), 0);
-    expectExit(await world.cmdStandby(standby, ['-B']), 0);
-    expect([...otherModes(standby.pgdata), ...otherModes(space)]).toEqual([]);
-  });
-});
+  },
+);

@@ -12,10 +12,12 @@ import { createWorld } from '../harness/world.ts';
 
 test.override({ major: testMajors().at(-1) ?? 15 });
 
-describe('a host whose ssh', () => {
+describe('the sshd of a host in the harness', () => {
   const quick = { limitMs: 1_500 };
 
-  test('is frozen accepts and says nothing, and continues when it is thawed', async ({ world }) => {
+  test('accepts connections without an answer while it is frozen, and continues afterwards', async ({
+    world,
+  }) => {
     const [a, b] = [await world.host('a'), await world.host('b')];
     b.sshd.freeze();
     expect(await accepts(b.address, b.sshd.port)).toBe(true);
@@ -24,7 +26,7 @@ describe('a host whose ssh', () => {
     expect((await a.runOn('b', 'true')).code).toBe(0);
   });
 
-  test('is killed takes its sessions along', async ({ world }) => {
+  test('ends its sessions when it is killed', async ({ world }) => {
     const [a, b] = [await world.host('a'), await world.host('b')];
     const mark = join(b.directory, 'began');
     const session = a.runOn('b', `touch ${mark}; exec sleep 60`);
@@ -33,7 +35,7 @@ describe('a host whose ssh', () => {
     expect(await session).toMatchObject({ code: 255, timedOut: false });
   });
 
-  test('lies behind a listener that hangs', async ({ world }) => {
+  test('does not answer while a listener in its place hangs', async ({ world }) => {
     const [a, b] = [await world.host('a'), await world.host('b')];
     const silent = await hangingListener();
     world.onClose(() => silent.close());
@@ -42,7 +44,7 @@ describe('a host whose ssh', () => {
     expect((await a.runOn('b', 'true', quick)).timedOut).toBe(true);
   });
 
-  test('lies behind a packet sink is neither refused nor connected', async ({ world }) => {
+  test('neither refuses nor accepts a connection if all packets are dropped', async ({ world }) => {
     const [a, b] = [await world.host('a'), await world.host('b')];
     await b.sshd.kill();
     const sink = await packetSink(b.sshd);
@@ -54,7 +56,7 @@ describe('a host whose ssh', () => {
     expect((await a.runOn('b', 'true')).code).toBe(0);
   });
 
-  test('is refused ends at once', async ({ world }) => {
+  test('ends a connection attempt at once if it is refused', async ({ world }) => {
     const [a, b] = [await world.host('a'), await world.host('b')];
     const nobody = await refusedPort();
     world.onClose(() => nobody.close());
@@ -71,7 +73,7 @@ test('a process that outlives its world is an error, and is ended', async ({ wor
   expect(existsSync(doomed.directory)).toBe(false);
 });
 
-test.skipIf(!hasSmallDisks())('a small disk is filled and relieved', async () => {
+test.skipIf(!hasSmallDisks())('a small disk can be filled and freed again', async () => {
   const disk = await smallDisk();
   try {
     const write = (): void => {
@@ -94,7 +96,7 @@ test.skipIf(!hasSmallDisks())('a small disk is filled and relieved', async () =>
 });
 
 describe('a synthetic segment', () => {
-  test.each(testMajors())('begins like a real one of PostgreSQL %i', async (major) => {
+  test.each(testMajors())('begins like a real segment of PostgreSQL %i', async (major) => {
     const real = await createWorld({ major });
     try {
       const primary = await real.startPrimary({ settings: { archive_mode: false } });
@@ -113,13 +115,13 @@ describe('a synthetic segment', () => {
     }
   });
 
-  test('is the same for the same seed only', () => {
+  test('is the same only for the same seed', () => {
     const spec = { name: walName(1, 7n), systemIdentifier: 42n, version: '11', segmentBytes: 1024 * 1024 };
     expect(buildWal(spec).equals(buildWal({ ...spec }))).toBe(true);
     expect(buildWal(spec).equals(buildWal({ ...spec, seed: 2 }))).toBe(false);
   });
 
-  test('of 9.2 has its address in two halves and skips FF', () => {
+  test('has its address in two halves for 9.2 and skips FF', () => {
     expect(walName(1, 255n, '9.2')).toBe('000000010000000100000000');
     expect(walName(1, 255n, '9.3')).toBe('0000000100000000000000FF');
     expect(segmentNumber('000000010000000100000000', '9.2')).toBe(255n);

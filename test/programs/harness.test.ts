@@ -11,7 +11,7 @@ test.override({ major: testMajors()[0] ?? 15 });
 describe.each(testMajors())('the harness on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('runs a primary that archives, ssh between hosts, and survives a kill', async ({ world }) => {
+  test('runs a primary that archives and ssh between hosts, and survives a kill', async ({ world }) => {
     const primary = await world.startPrimary({
       slaves: ['standby1', 'standby2'],
       settings: { archive_command: `cp %p ${world.directory}/standby1/%f` },
@@ -33,7 +33,9 @@ describe.each(testMajors())('the harness on PostgreSQL %i', (major) => {
   });
 });
 
-test('closing a world ends what was started in it and removes its directory', async ({ world }) => {
+test('closing a world ends all processes that were started in it and removes its directory', async ({
+  world,
+}) => {
   const primary = await world.startPrimary({ settings: { archive_mode: false } });
   expect(processesOf(world.directory).length).toBeGreaterThan(3);
   await world.close();
@@ -42,7 +44,7 @@ test('closing a world ends what was started in it and removes its directory', as
   expect(existsSync(world.directory)).toBe(false);
 });
 
-test('two hosts of a world are distinguished by address and by name', async ({ world }) => {
+test('two hosts of a world have different addresses and names', async ({ world }) => {
   const [a, b] = [await world.host('a'), await world.host('b')];
   expect(a.address).not.toBe(b.address);
   expect((await a.runOn('b', 'true')).code).toBe(0);
@@ -54,7 +56,7 @@ test('two hosts of a world are distinguished by address and by name', async ({ w
   expect((await a.runOn('b', 'true')).code).toBe(0);
 });
 
-test('a notify command leaves its severity, its message and its facts', async ({ world }) => {
+test('a notify command records its severity, its message and its details', async ({ world }) => {
   const host = await world.host('a');
   await host.runOn('a', `PITRTOOLS_STANDBY='s 1' ${host.notify('warning')} 'it is late'`);
   await eventually(() => host.notificationFacts().length === 1);

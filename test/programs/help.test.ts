@@ -54,12 +54,12 @@ describe.each(programs)('$program --help', ({ program, flags, actions, forces })
     expect(groups).toEqual(['Set up:', 'Run:', 'Look:', 'Change roles:', 'Recover:']);
   });
 
-  test('or --help all names each action', async () => {
+  test('names each action, and so does --help all', async () => {
     const both = `${await help('--help')}${await help('--help', 'all')}`;
     for (const action of actions) expect(both).toContain(action);
   });
 
-  test('all names each flag and each name of --force, as the documentation shows it', async () => {
+  test('names each flag and each name of --force with --help all, and so does the documentation', async () => {
     const all = await help('--help', 'all');
     const names = Object.values(flags).flatMap(([task, text]) =>
       task === 'hidden' ? [] : text.split(/, | </).filter((word) => word.startsWith('-')),
@@ -71,7 +71,7 @@ describe.each(programs)('$program --help', ({ program, flags, actions, forces })
     expect(page).toContain(`\`\`\`\n${await help('--help')}\`\`\`\n`);
   });
 
-  test('with another word is a usage error that says what there is', async () => {
+  test('reports another word after --help as a usage error, with the known words', async () => {
     const result = await run(checkout('bin', program), ['--help', 'failover']);
     expect(result).toMatchObject({ code: 2, stdout: '' });
     expect(result.stderr).toContain('unknown word after --help: "failover"');

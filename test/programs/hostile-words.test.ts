@@ -23,7 +23,7 @@ async function takeOver(host: Host, script: string): Promise<void> {
 
 const hasControls = (text: string) => /[^\P{Cc}\n\t]/u.test(text);
 
-describe('a standby whose answers are hostile', () => {
+describe('a standby with hostile answers', () => {
   const archive = async (script: string) => {
     world = await createWorld({ major: 18 });
     const cluster = await readyCluster(world, { slaves: ['standby1'] });
@@ -36,7 +36,7 @@ describe('a standby whose answers are hostile', () => {
     return { cluster, name, result };
   };
 
-  test('cannot speak to a terminal, a log or a notification, and the segment is queued', async () => {
+  test('cannot write control characters to a terminal, a log or a notification, and the segment is queued', async () => {
     const answer = String.raw`foreign \x1b]0;owned\x07 \x00 \r\x1b[2J`;
     const { cluster, name, result } = await archive(
       `sh -c "$SSH_ORIGINAL_COMMAND" | sed -u 's/^ready$/${answer}/'`,
@@ -52,7 +52,7 @@ describe('a standby whose answers are hostile', () => {
     expect(JSON.stringify(cluster.state('standby1'))).not.toContain(String.raw`\u001b`);
   });
 
-  test('is ended when it floods us, and the segment is queued', async () => {
+  test('is disconnected if it sends too much output, and the segment is queued', async () => {
     const { cluster, name, result } = await archive('yes all work and no play');
     expectExit(result, 0);
     expect(cluster.queue('standby1')).toEqual([name]);
@@ -60,8 +60,8 @@ describe('a standby whose answers are hostile', () => {
   });
 });
 
-describe.each(failureMajors())('a primary of PostgreSQL %i whose list of files is hostile', (major) => {
-  test('changes nothing beside the data directory', async () => {
+describe.each(failureMajors())('a primary of PostgreSQL %i that prints a hostile list of files', (major) => {
+  test('cannot change a file outside the data directory of the standby', async () => {
     world = await createWorld({ major });
     const { primary, standby } = await backupPair(world);
     const victim = join(standby.pgdata, '..', 'victim');
@@ -74,31 +74,34 @@ describe.each(failureMajors())('a primary of PostgreSQL %i whose list of files i
     );
     const backup = await world.cmdStandby(standby, ['-B']);
     expectExit(backup, 1);
-    expect(backup.stderr).toMatch(/names one outside of it: "\.\.\/victim"/);
+    expect(backup.stderr).toMatch(/names a file outside of it: "\.\.\/victim"/);
     expect(statSync(victim).mode & 0o777).toBe(0o700);
   });
 });
 
-describe.each(failureMajors())('a primary of PostgreSQL %i whose start-up file prints', (major) => {
-  test('is refused by -B with what it prints, before a file here changes; -P sees what it is all the same', async () => {
-    world = await createWorld({ major });
-    const { primary, standby } = await backupPair(world);
-    expectExit(await world.cmdStandby(standby, ['-I']), 0);
-    expectExit(await world.cmdStandby(standby, ['-B']), 0);
-    const before = snapshot(standby.pgdata);
-    const noise = String.raw`printf 'welcome\033[2J to bitarena\n'; exec sh -c "$SSH_ORIGINAL_COMMAND"`;
-    await takeOver(primary.host, noise);
-    const backup = await world.cmdStandby(standby, ['-B']);
-    expectExit(backup, 1);
-    expect(backup.stderr).toContain(String.raw`prints "welcome\x1b[2J to bitarena"`);
-    expect(backup.stderr).toContain('HINT: ');
-    expect(snapshot(standby.pgdata)).toEqual(before);
+describe.each(failureMajors())(
+  'a primary of PostgreSQL %i whose shell start-up file prints text',
+  (major) => {
+    test('is refused by -B with that text before any file here changes, and -P still reports its state', async () => {
+      world = await createWorld({ major });
+      const { primary, standby } = await backupPair(world);
+      expectExit(await world.cmdStandby(standby, ['-I']), 0);
+      expectExit(await world.cmdStandby(standby, ['-B']), 0);
+      const before = snapshot(standby.pgdata);
+      const noise = String.raw`printf 'welcome\033[2J to bitarena\n'; exec sh -c "$SSH_ORIGINAL_COMMAND"`;
+      await takeOver(primary.host, noise);
+      const backup = await world.cmdStandby(standby, ['-B']);
+      expectExit(backup, 1);
+      expect(backup.stderr).toContain(String.raw`prints "welcome\x1b[2J to bitarena"`);
+      expect(backup.stderr).toContain('HINT: ');
+      expect(snapshot(standby.pgdata)).toEqual(before);
 
-    const alive = await world.cmdStandby(standby, ['-P']);
-    expectExit(alive, 0);
-    await primary.kill9();
-    const dead = await world.cmdStandby(standby, ['-P']);
-    expectExit(dead, 10);
-    expect([alive, dead].some(({ stdout, stderr }) => hasControls(stdout + stderr))).toBe(false);
-  });
-});
+      const alive = await world.cmdStandby(standby, ['-P']);
+      expectExit(alive, 0);
+      await primary.kill9();
+      const dead = await world.cmdStandby(standby, ['-P']);
+      expectExit(dead, 10);
+      expect([alive, dead].some(({ stdout, stderr }) => hasControls(stdout + stderr))).toBe(false);
+    });
+  },
+);

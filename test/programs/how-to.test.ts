@@ -66,12 +66,14 @@ describe.each(testMajors())('the whole how-to on PostgreSQL %i', (major) => {
     expect(standby.failoverActions()).toBe(1);
   };
 
-  test('a warm standby', shows('archive', 'base backup', 'warm standby', 'failover'), ({ world }) =>
+  test('works for a warm standby', shows('archive', 'base backup', 'warm standby', 'failover'), ({ world }) =>
     asTheHowToHasIt(world, 'no'),
   );
 
-  test('a streaming standby', shows('archive', 'base backup', 'streaming standby', 'failover'), ({ world }) =>
-    asTheHowToHasIt(world, 'on'),
+  test(
+    'works for a streaming standby',
+    shows('archive', 'base backup', 'streaming standby', 'failover'),
+    ({ world }) => asTheHowToHasIt(world, 'on'),
   );
 
   const takesAMoment =

@@ -32,12 +32,12 @@ describe('the INI files of the how-to, byte for byte', () => {
   test.each([
     ['cmd_archiver', 'archiver', ['pgdata']],
     ['cmd_standby', 'standby', ['pg_conf', 'pg_hba_conf', 'pg_conf_failover', 'pg_hba_conf_failover']],
-  ])('%s finds nothing wrong but paths that do not exist here', async (program, name, keys) => {
+  ])('%s reports only paths that do not exist here', async (program, name, keys) => {
     const result = await check(program, '-C', howTo(name));
     expect(result).toMatchObject({ code: configurationError, stdout: '' });
     const [first, detail, ...rest] = result.stderr.trimEnd().split('\n');
     expect(first).toBe(
-      'ERROR: the configuration is readable, but something that it names does not exist here',
+      'ERROR: the INI file is valid, but a path or program in it does not exist on this host',
     );
     for (const key of keys) expect(detail).toContain(`${key}: /var/lib/postgresql/`);
     const complaints = (detail ?? '').replace('DETAIL: ', '').split('; ');
@@ -46,7 +46,7 @@ describe('the INI files of the how-to, byte for byte', () => {
     expect(rest).toEqual([]);
   });
 
-  test('cmd_archiver says three planted mistakes in three lines, and exits once', async () => {
+  test('cmd_archiver reports three mistakes in three lines, and exits', async () => {
     const file = temporaryFile(
       plant(readFileSync(howTo('archiver'), 'utf8'), [
         [/rsync_flags: -z/, 'rsync_flagz: -z'],
@@ -63,7 +63,7 @@ describe('the INI files of the how-to, byte for byte', () => {
     expect(lines.join('\n')).toMatch(/:\d+: .*slaves/);
   });
 
-  test('cmd_standby says three planted mistakes in three lines, and exits once', async () => {
+  test('cmd_standby reports three mistakes in three lines, and exits', async () => {
     const file = temporaryFile(
       plant(readFileSync(howTo('standby'), 'utf8'), [
         [/numarchives: 10/, 'numarchivs: 10'],
@@ -82,13 +82,16 @@ describe('the INI files of the how-to, byte for byte', () => {
 });
 
 describe.each(['cmd_archiver', 'cmd_standby'])('%s without a usable INI file', (program) => {
-  test.each([[['-C', '/nonexistent.ini'], '/nonexistent.ini']])('%j names the file', async (args, named) => {
-    const result = await check(program, ...args);
-    expect(result.code).toBe(configurationError);
-    expect(result.stderr).toContain(named);
-  });
+  test.each([[['-C', '/nonexistent.ini'], '/nonexistent.ini']])(
+    'names the file of %j',
+    async (args, named) => {
+      const result = await check(program, ...args);
+      expect(result.code).toBe(configurationError);
+      expect(result.stderr).toContain(named);
+    },
+  );
 
-  test('one that may not be read is named', async () => {
+  test('names a file that cannot be read', async () => {
     const file = temporaryFile('[DEFAULT]\n');
     chmodSync(file, 0o000);
     const result = await check(program, '-C', file);
@@ -96,7 +99,7 @@ describe.each(['cmd_archiver', 'cmd_standby'])('%s without a usable INI file', (
     expect(result.stderr).toContain(file);
   });
 
-  test('no -C at all is a usage error', async () => {
+  test('reports a missing -C as a usage error', async () => {
     const result = await check(program);
     expect(result.code).toBe(2);
     expect(result.stderr).toContain('-C');

@@ -70,7 +70,7 @@ describe.each(programs)('%s', (program) => {
     expect(result).toMatchObject({ code: 0, stderr: '' });
   });
 
-  test('a checkout that was not built says what to do', async () => {
+  test('prints what to do in a checkout that was not built', async () => {
     const copy = temporaryDirectory();
     cpSync(checkout('bin'), join(copy, 'bin'), { recursive: true });
     const result = await run(join(copy, 'bin', program), ['--version']);
@@ -78,14 +78,14 @@ describe.each(programs)('%s', (program) => {
     expect(result.stderr).toBe(`ERROR: ${program}: ${copy} is not built\nHINT: Run: cd ${copy} && npm ci\n`);
   });
 
-  test('a PITRTOOLS_NODE that cannot be run is named', async () => {
+  test('names a PITRTOOLS_NODE that cannot be run', async () => {
     const env = { ...process.env, PITRTOOLS_NODE: '/nonexistent/node' };
     const result = await run(checkout('bin', program), ['--version'], { env });
     expect(result.code).toBe(1);
     expect(result.stderr).toContain('PITRTOOLS_NODE is /nonexistent/node, which cannot be run');
   });
 
-  test('a Node that is too old is named, and nothing else happens', async () => {
+  test('names a Node.js that is too old, and does nothing else', async () => {
     const directory = temporaryDirectory();
     const older = join(directory, 'older.cjs');
     writeFileSync(
@@ -100,7 +100,7 @@ describe.each(programs)('%s', (program) => {
     );
   });
 
-  test('Node is found in the home of the user when the PATH lacks it', async () => {
+  test('finds Node.js in the home of the user if it is not in the PATH', async () => {
     const home = temporaryDirectory();
     const bin = join(home, '.nvm', 'versions', 'node', 'v20.19.0', 'bin');
     mkdirSync(bin, { recursive: true });
@@ -128,35 +128,29 @@ describe.each(shells)('cmd_archiver under %s', (shell) => {
     [126, 1],
     [127, 1],
     [255, 1],
-  ])('Node exits %i, PostgreSQL sees %i', async (inner, outer) => {
+  ])('turns exit status %i of Node.js into %i for PostgreSQL', async (inner, outer) => {
     const directory = temporaryDirectory();
     const result = await launch(directory, fakeNode(directory, `exit ${inner}`)).finished;
     expect(result).toMatchObject({ code: outer, signal: null });
   });
 
-  test('the death of Node by a signal is a failure that PostgreSQL counts', async () => {
+  test('reports the death of Node.js by a signal as a failure that PostgreSQL counts', async () => {
     const directory = temporaryDirectory();
     const result = await launch(directory, fakeNode(directory, 'kill -9 $$')).finished;
     expect(result).toMatchObject({ code: 1, signal: null });
   });
 
-  test.each(['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP'] as const)(
-    '%s is answered with exit 1',
-    async (signal) => {
-      const directory = temporaryDirectory();
-      const node = fakeNode(
-        directory,
-        `trap 'echo told; exit 9' TERM\necho up\nwhile :; do sleep 0.05; done`,
-      );
-      const running = launch(directory, node);
-      await eventually(() => running.output().includes('up'));
-      running.signal(signal);
-      expect(await running.finished).toMatchObject({ code: 1, signal: null, stdout: 'up\ntold\n' });
-    },
-  );
+  test.each(['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP'] as const)('exits 1 after %s', async (signal) => {
+    const directory = temporaryDirectory();
+    const node = fakeNode(directory, `trap 'echo told; exit 9' TERM\necho up\nwhile :; do sleep 0.05; done`);
+    const running = launch(directory, node);
+    await eventually(() => running.output().includes('up'));
+    running.signal(signal);
+    expect(await running.finished).toMatchObject({ code: 1, signal: null, stdout: 'up\ntold\n' });
+  });
 });
 
-test('a global npm install puts both programs on the PATH', async () => {
+test('npm install -g puts both programs into the PATH', async () => {
   const directory = temporaryDirectory();
   const env = { ...process.env, npm_config_cache: join(directory, 'cache') };
   const options = [

@@ -41,7 +41,7 @@ async function end(running: ReturnType<typeof start>): Promise<void> {
 }
 
 test.skipIf(missing !== undefined)(
-  'a primary in a container, under another path and with a pid of its own, is alive, and a killed one is dead',
+  'a primary in a container with another path and other pids is seen as alive, and as dead after a kill',
   async ({ world }) => {
     const primary = await world.startPrimary({ settings: { archive_mode: false } });
     const standby = await world.addStandby('standby1', primary, { ini: { failover_probe_timeout: 10 } });
@@ -66,7 +66,7 @@ test.skipIf(missing !== undefined)(
 );
 
 test.skipIf(missing !== undefined)(
-  "a stranger's server under the primary's path in another container is not the primary",
+  "a foreign server with the primary's path in another container is not taken for the primary",
   async ({ world }) => {
     const primary = await world.startPrimary({ settings: { archive_mode: false } });
     const standby = await world.addStandby('standby1', primary, { ini: { failover_probe_timeout: 10 } });
@@ -89,7 +89,7 @@ test.skipIf(missing !== undefined)(
 );
 
 test.skipIf(missing !== undefined)(
-  'neither -A stop nor -B --force takes a server of this host for stopped because a container has started it',
+  '-A stop and -B --force do not take a server of this host for stopped if it was started in a container',
   async ({ world }) => {
     const primary = await world.startPrimary({ settings: { archive_mode: false } });
     await installHelpers(primary);

@@ -39,7 +39,7 @@ const missing = await missingNamespaces(['net'], network);
 if (missing !== undefined) console.log(`skipped: ${missing}`);
 
 test.skipIf(missing !== undefined)(
-  'a fault of this host is distinguished from a primary that is switched off',
+  '-P distinguishes a network problem of this host from a primary that is switched off',
   async ({ world }) => {
     const primary = await world.startPrimary({ start: false });
     const standby = await world.addStandby('standby1', primary, { ini: { failover_probe_timeout: 5 } });

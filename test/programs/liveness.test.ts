@@ -25,8 +25,8 @@ async function watchedPrimary() {
   return { here, primary, standby, ping: () => here.cmdStandby(standby, ['-P']) };
 }
 
-describe('a port that accepts and does not answer', () => {
-  test('is dead where ssh sees that no server runs there, and counts as alive where ssh sees nothing', async () => {
+describe('a primary whose port accepts connections and does not answer', () => {
+  test('is dead if ssh shows that no server runs there, and counts as alive if ssh shows nothing', async () => {
     const here = await createWorld({ major });
     world = here;
     const { primary, standby } = await makePair(here, { ini: { failover_probe_timeout: 2 } });
@@ -51,10 +51,10 @@ describe('a port that accepts and does not answer', () => {
     expect(refused.stderr).toContain('--force=primary-alive');
     const forced = await here.cmdStandby(standby, ['-F999', '--force=primary-alive', '--dry-run']);
     expectExit(forced, 0);
-    expect(forced.stderr).toContain('continuing all the same (--force=primary-alive)');
+    expect(forced.stderr).toContain('continuing anyway (--force=primary-alive)');
   });
 
-  test('is alive where ssh sees the postmaster, though that is stopped', async () => {
+  test('is alive if ssh shows its postmaster, even if that is stopped by a signal', async () => {
     const { primary, ping } = await watchedPrimary();
     const postmaster = primary.postmaster() ?? 0;
     sendSignal(postmaster, 'SIGSTOP');
@@ -70,7 +70,7 @@ describe('a port that accepts and does not answer', () => {
   });
 });
 
-test('a failover is refused when nobody could be asked: no such name, no ssh', async () => {
+test('-F999 is refused if the primary could not be asked because its name does not resolve or ssh is missing', async () => {
   const here = await createWorld({ major });
   world = here;
   const { primary, standby } = await makePair(here);
@@ -96,11 +96,11 @@ test('a failover is refused when nobody could be asked: no such name, no ssh', a
   }
   const forced = await here.cmdStandby(standby, ['-F999', '--force=primary-unasked', '--dry-run']);
   expectExit(forced, 0);
-  expect(forced.stderr).toContain('continuing all the same (--force=primary-unasked)');
+  expect(forced.stderr).toContain('continuing anyway (--force=primary-unasked)');
 });
 
-describe('-P says what it found', () => {
-  test('the living primary with its timeline, then a server in recovery', async () => {
+describe('-P reports', () => {
+  test('the living primary with its timeline, and a server in recovery', async () => {
     const { primary, standby, ping } = await watchedPrimary();
     const alive = await ping();
     expectExit(alive, 0);
@@ -123,7 +123,7 @@ describe('-P says what it found', () => {
     expect(standby.host.notificationFacts()[0]).toMatchObject({ PITRTOOLS_LIVENESS: 'in-recovery' });
   });
 
-  test('another cluster', async () => {
+  test('a server of another cluster', async () => {
     const { primary, standby, ping } = await watchedPrimary();
     writeFileSync(
       join(standby.archiveDir, '.pitrtools'),

@@ -21,7 +21,7 @@ describe.each(failureMajors())('a chain of failovers on PostgreSQL %i', (major) 
   test.override({ major });
 
   test(
-    'A to B, B to C, and A again as the standby of C',
+    'leads from A to B, from B to C, and back to A as a standby of C',
     { ...shows('chain of failovers', 'promoted primary'), timeout: 400_000 },
     async ({ world }) => {
       const a = await world.startPrimary({ name: 'a', slaves: ['b', 'witness'] });

@@ -40,14 +40,14 @@ const kinds: readonly (Kind & { readonly scenarios: readonly Scenario[] })[] = [
 // Up to 10 the segment size is fixed when the server is compiled.
 const majors = failureMajors().filter((major) => major >= 11);
 
-describe.each(majors)('other clusters of PostgreSQL %i', (major) => {
+describe.each(majors)('clusters with other settings on PostgreSQL %i', (major) => {
   test.override({ major });
 
   for (const { scenarios, ...cluster } of kinds) {
     const { walSegmentMb, checksums } = cluster;
     const title = `segments of ${walSegmentMb} MB, checksums ${checksums ? 'on' : 'off'}`;
 
-    test(`${title}: a standby and its failover`, shows(...scenarios), async ({ world }) => {
+    test(`${title}: a standby replays and can be failed over`, shows(...scenarios), async ({ world }) => {
       const pair = await madeWith(world, cluster);
       const { primary, standby } = pair;
       expectExit(await world.cmdStandby(standby, ['-S']), 0);
@@ -68,7 +68,7 @@ describe.each(majors)('other clusters of PostgreSQL %i', (major) => {
       expect(await standby.value('SHOW wal_segment_size')).toBe(`${walSegmentMb}MB`);
     });
 
-    test(`${title}: recovery to a moment`, shows(...scenarios), async ({ world }) => {
+    test(`${title}: a point-in-time recovery reaches its target`, shows(...scenarios), async ({ world }) => {
       const pair = await madeWith(world, cluster);
       const { primary, standby } = pair;
       await addAndShip(pair, 5);

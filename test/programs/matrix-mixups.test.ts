@@ -15,10 +15,10 @@ function everything(standby: Standby) {
   return [snapshot(standby.pgdata), snapshot(standby.archiveDir)];
 }
 
-describe.each(failureMajors())('mix-ups of versions on PostgreSQL %i', (major) => {
+describe.each(failureMajors())('mix-ups of PostgreSQL versions, on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('are refused, and the standby is untouched', shows('version mix-ups'), async ({ world }) => {
+  test('are refused without any change to the standby', shows('version mix-ups'), async ({ world }) => {
     const { primary, standby } = await backupPair(world);
     for (const action of ['-I', '-B']) expectExit(await world.cmdStandby(standby, [action]), 0);
     await allShipped(primary);

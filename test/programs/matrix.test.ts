@@ -8,11 +8,11 @@ import { backupPair, installHelpers } from './backup-kit.ts';
 import { addBoth, addHeir, addRows, appendIni, failOver, hasRows, makeStandby } from './matrix-kit.ts';
 import { expectExit } from './standby-kit.ts';
 
-describe.each(testMajors())('every version: PostgreSQL %i', (major) => {
+describe.each(testMajors())('cmd_standby on PostgreSQL %i', (major) => {
   test.override({ major });
 
   test(
-    'a tablespace, and an archive that is cleaned up',
+    'copies a tablespace, and removes WAL that is no longer needed',
     shows('tablespaces', 'cleanup'),
     async ({ world }) => {
       const { primary, standby } = await backupPair(world, { ini: { numarchives: 0 } });
@@ -51,7 +51,7 @@ const withoutChain = testMajors().filter((major) => !failureMajors().includes(ma
 describe.runIf(withoutChain.length > 0).each(withoutChain)('standbys of PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('follow a primary that was itself promoted', shows('promoted primary'), async ({ world }) => {
+  test('follow a primary that was promoted before', shows('promoted primary'), async ({ world }) => {
     const first = await world.startPrimary({ slaves: ['heir', 'follower'] });
     await first.sql('CREATE TABLE rows (id serial PRIMARY KEY)');
     await installHelpers(first);

@@ -41,7 +41,7 @@ afterAll(() => {
   removeTree(directory);
 });
 
-test('the same commit gives the same bytes', async () => {
+test('two package builds of the same commit give the same bytes', async () => {
   const again = await build(join(directory, 'again'));
   for (const ending of ['.tgz', '.deb'])
     expect(readFileSync(made(ending, again)).equals(readFileSync(made(ending))), ending).toBe(true);
@@ -66,20 +66,20 @@ describe('the npm package', () => {
     else process.env['PITRTOOLS_TEST_CHECKOUT'] = ofCheckout;
   });
 
-  test.each(programs)('installs %s without a registry, and needs no other package', async (program) => {
+  test.each(programs)('installs %s without a registry and without any other package', async (program) => {
     const result = await run(join(prefix, 'bin', program), ['--version'], { cwd: '/' });
     expect(result).toMatchObject({ code: 0, stderr: '' });
     expect(result.stdout.trim()).toBe(version());
     expect(existsSync(join(prefix, 'lib/node_modules/pitrtools/node_modules'))).toBe(false);
   });
 
-  test('says which licences the bundled packages have', () => {
+  test('contains the licences of the bundled packages', () => {
     const text = readFileSync(join(prefix, 'lib/node_modules/pitrtools/dist/LICENSES'), 'utf8');
     const { dependencies } = manifest();
     for (const name of Object.keys(dependencies)) expect(text).toMatch(new RegExp(`^${name} \\d`, 'm'));
   });
 
-  test('makes a standby, feeds it, verifies its copy and fails over to it', async () => {
+  test('makes a standby, ships WAL to it, verifies its copy and fails over to it', async () => {
     process.env['PITRTOOLS_TEST_CHECKOUT'] = join(prefix, 'lib/node_modules/pitrtools');
     const [major] = failureMajors();
     if (major === undefined) throw new Error('no PostgreSQL to test with');
@@ -131,7 +131,7 @@ describe('the Debian package', () => {
 
   const mayMap = async () => (await run('unshare', ['--map-root-user', 'true'])).code === 0;
 
-  test('is installed, upgraded, removed and purged, and touches no INI file before the purge', async (context) => {
+  test('can be installed, upgraded, removed and purged, and touches no INI file before the purge', async (context) => {
     if (!(await mayMap())) context.skip('no user namespaces here');
     const root = emptyRoot('debian');
     await dpkg(root, '--install', await older());

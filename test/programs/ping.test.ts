@@ -22,7 +22,7 @@ async function watchedPrimary(major: number) {
 }
 
 describe.each(testMajors())('cmd_standby -P on PostgreSQL %i', (major) => {
-  test('the exit status says whether the primary is alive, and a change is notified once', async () => {
+  test('reports by its exit status whether the primary is alive, and notifies once of a change', async () => {
     const { here, primary, standby } = await watchedPrimary(major);
     const ping = () => here.cmdStandby(standby, ['-P']);
 
@@ -46,7 +46,7 @@ describe.each(testMajors())('cmd_standby -P on PostgreSQL %i', (major) => {
     expect(standby.host.notifications().map(({ severity }) => severity)).toEqual(['critical', 'ok']);
   });
 
-  test('a server that listens on localhost only is alive', async () => {
+  test('reports a server that listens only on localhost as alive', async () => {
     const { here, primary, standby } = await watchedPrimary(major);
     primary.configure({ listen_addresses: '127.0.0.1' });
     await primary.restart();
@@ -56,7 +56,7 @@ describe.each(testMajors())('cmd_standby -P on PostgreSQL %i', (major) => {
   });
 });
 
-test('ssh that only includepath leads to reaches the primary for -P as it does for -B', async () => {
+test('-P reaches the primary by an ssh that only includepath contains, as -B does', async () => {
   const { here, primary, standby } = await watchedPrimary(testMajors()[0] ?? 15);
   primary.configure({ listen_addresses: '127.0.0.1' });
   await primary.restart();
@@ -67,7 +67,7 @@ test('ssh that only includepath leads to reaches the primary for -P as it does f
   expect(seen.stdout).toContain('its postmaster runs there');
 });
 
-test('one hung host does not hang the question', async () => {
+test('-P ends within its limit although one host does not answer', async () => {
   const { here, primary, standby } = await watchedPrimary(testMajors()[0] ?? 15);
   await primary.kill9();
   const port = await packetSink({ address: primary.host.address, port: primary.port });

@@ -27,7 +27,7 @@ async function timedPair(world: World, options: PairOptions = {}): Promise<Timed
 describe.each(failureMajors())('cmd_standby -F999 -R on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('recovers a cold standby to the moment, and it stays there', async ({ world }) => {
+  test('recovers a cold standby to the requested time and not beyond it', async ({ world }) => {
     const { primary, standby, moment } = await timedPair(world);
     await primary.kill9();
 
@@ -48,7 +48,9 @@ describe.each(failureMajors())('cmd_standby -F999 -R on PostgreSQL %i', (major) 
     expect(await countRows(standby)).toBe(10);
   });
 
-  test('a pause just before a DROP names the table on which every query waits', async ({ world }) => {
+  test('pauses just before a DROP TABLE, and names the table for which every query waits', async ({
+    world,
+  }) => {
     const { primary, standby } = await timedPair(world);
     const xid = await primary.withSession(async (client) => {
       await client.query('CREATE TABLE dropped ()');
@@ -73,7 +75,7 @@ describe.each(failureMajors())('cmd_standby -F999 -R on PostgreSQL %i', (major) 
     });
   });
 
-  test('refuses, before anything is touched, what cannot be', async ({ world }) => {
+  test('refuses an impossible request before any change', async ({ world }) => {
     const { primary, standby, moment } = await timedPair(world);
     await primary.kill9();
     const recover = (at: string, ...more: string[]) =>
@@ -100,7 +102,7 @@ describe.each(failureMajors())('cmd_standby -F999 -R on PostgreSQL %i', (major) 
     expect(streaming.stderr).toContain('use_streaming_replication is on');
   });
 
-  test('refuses while the primary answers, and on a hot standby that has replayed past the moment', async ({
+  test('refuses while the primary answers, and on a hot standby that has replayed past the requested time', async ({
     world,
   }) => {
     const { primary, standby, moment } = await timedPair(world);
@@ -118,7 +120,9 @@ describe.each(failureMajors())('cmd_standby -F999 -R on PostgreSQL %i', (major) 
     expect(await standby.inRecovery()).toBe(true);
   });
 
-  test('a moment that the archive does not reach is reported, never taken for reached', async ({ world }) => {
+  test('reports a time that the archive does not reach, and never claims to have reached it', async ({
+    world,
+  }) => {
     const { primary, standby, after } = await timedPair(world);
     await primary.sql('INSERT INTO rows VALUES (31)');
     const later = await primary.value('SELECT clock_timestamp()::text');
@@ -139,7 +143,7 @@ describe.each(failureMajors())('cmd_standby -F999 -R on PostgreSQL %i', (major) 
     await eventually(async () => (await countRows(standby)) === 30);
   });
 
-  test('trouble with the archive is never taken for the end of the WAL', async ({ world }) => {
+  test('never takes a problem with the archive for the end of the WAL', async ({ world }) => {
     const { primary, standby, after } = await timedPair(world);
     await primary.kill9();
     const segments = standby.archive().filter((name) => name.length === 24);

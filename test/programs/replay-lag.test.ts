@@ -7,7 +7,7 @@ import { archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
 describe.each(failureMajors())('a warm standby of PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('asks the archive twice a second, and replays what comes', async ({ world }) => {
+  test('asks the archive twice per second, and replays each segment that arrives', async ({ world }) => {
     const pair = await makePair(world);
     const { standby } = pair;
     await archiveRows(pair, 1);

@@ -27,7 +27,7 @@ function unitFor(cluster: FakeCluster): string {
     .replace(/(?<=-C )\S+/, cluster.iniFile);
 }
 
-test('what the service unit starts ships, and its stop by SIGTERM is no failure', async () => {
+test('the command of the service unit ships WAL, and its stop by SIGTERM is no failure', async () => {
   const cluster = await readyCluster(world, { slaves: ['s1'] });
   pretendRunning(world, cluster);
   const [, command = ''] = /^ExecStart=(.*)$/m.exec(unitFor(cluster)) ?? [];
@@ -41,7 +41,7 @@ test('what the service unit starts ships, and its stop by SIGTERM is no failure'
   expect(await shipper.finished).toMatchObject({ code: 0, signal: null });
 });
 
-test.skipIf(!existsSync(analyze))('systemd finds nothing wrong with the service unit', async () => {
+test.skipIf(!existsSync(analyze))('systemd-analyze reports no problem of the service unit', async () => {
   const cluster = await readyCluster(world, { slaves: ['s1'] });
   const copy = join(cluster.host.directory, 'pitrtools-shipper.service');
   writeFileSync(copy, unitFor(cluster));

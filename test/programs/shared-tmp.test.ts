@@ -9,9 +9,9 @@ const major = testMajors().at(-1) ?? 18;
 
 test.override({ major });
 
-describe('a temporary directory in which others may write', () => {
+describe('a temporary directory in which other users can write', () => {
   // The run has one user only: names, links and modes that an attacker would choose are planted by hand.
-  test('nothing is removed there but sockets of our own, by their names', async ({ world }) => {
+  test('loses only our own sockets, which are removed by their names', async ({ world }) => {
     const primary = await world.startPrimary({ slaves: ['standby1'] });
     const shared = join(world.directory, 'shared');
     const victim = join(world.directory, 'victim');

@@ -35,7 +35,7 @@ async function drain(cluster: FakeCluster, from: number, count: number): Promise
 }
 
 test(
-  `${String(many)} queued files take no more memory than ${String(few)}`,
+  `${String(many)} queued files need no more memory than ${String(few)}`,
   { timeout: 900_000 },
   async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });

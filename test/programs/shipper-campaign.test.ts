@@ -133,7 +133,7 @@ async function makeWal(primary: Primary, stop: AbortSignal): Promise<void> {
 }
 
 test(
-  `nothing is lost by ${String(rounds)} strikes at random moments, and no proof is ever wrong (seed ${String(seed)})`,
+  `no WAL is lost by ${String(rounds)} kills at random moments, and no marker is ever wrong (seed ${String(seed)})`,
   { timeout: isLong ? 3_600_000 : 240_000 },
   async ({ world }) => {
     const random = createRandom(seed);

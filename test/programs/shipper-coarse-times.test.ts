@@ -32,7 +32,7 @@ function linesOf(file: string): string[] {
     .filter((line) => line !== '');
 }
 
-describe.each(failureMajors())('with PostgreSQL %i', (major) => {
+describe.each(failureMajors())('the shipper with PostgreSQL %i', (major) => {
   test.override({ major });
 
   test.for([
@@ -40,7 +40,7 @@ describe.each(failureMajors())('with PostgreSQL %i', (major) => {
     ['only the INI has a time that is kept', rounding, true, 'cannot keep the times of files exactly'],
     ["cp is not GNU's", refusing, false, 'unrecognized option: attributes-only'],
   ] as const)(
-    'WAL is shipped, once each, and the cause is said once, where %s',
+    'ships each segment once, and reports the cause once, if %s',
     async ([, cp, isWhole, cause], { world }) => {
       const host = await world.host('primary');
       putFirstInPath(host, 'cp', cp);

@@ -30,7 +30,7 @@ import {
 const rounds = process.env['PITRTOOLS_TEST_LONG'] === '1' ? 50 : 5;
 
 test(
-  `two shippers started at once, ${String(rounds)} times: one runs`,
+  `if two shippers start at the same time, ${String(rounds)} times, only one keeps running`,
   { timeout: 300_000 },
   async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
@@ -51,10 +51,8 @@ test(
   },
 );
 
-describe('what was marked', () => {
-  test('is not proven any more after the segment was written again, even at an earlier time', async ({
-    world,
-  }) => {
+describe('the marker of a segment', () => {
+  test('is not valid after the segment was written again, even with an earlier time', async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     pretendRunning(world, cluster);
     const [name = ''] = [...addReadySegments(cluster, 1, 1).keys()];
@@ -85,7 +83,9 @@ describe('what was marked', () => {
     expect(s1 && archivedBytes(s1, name).equals(other)).toBe(false);
   });
 
-  test('is nothing to a cluster that was made anew in the same place', async ({ world }) => {
+  test('is not valid for a cluster that was made by a new initdb in the same directory', async ({
+    world,
+  }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     pretendRunning(world, cluster);
     const [name = ''] = [...addReadySegments(cluster, 1, 1).keys()];
@@ -101,7 +101,7 @@ describe('what was marked', () => {
     expect(refused.stderr).toContain('belongs to cluster');
   });
 
-  test('counts no more for a standby that is added, though the shipper has not seen it yet', async ({
+  test('is not valid for a standby that was just added, even before the shipper has noticed that', async ({
     world,
   }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
@@ -126,7 +126,7 @@ describe('what was marked', () => {
     expect(await isProvenByShell(cluster, name)).toBe(true);
   });
 
-  test('counts no more from the moment the INI changes, and what cannot be used takes nothing', async ({
+  test('is not valid from the moment at which the INI file changes, and an unusable INI file accepts no segment', async ({
     world,
   }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
@@ -146,7 +146,7 @@ describe('what was marked', () => {
   });
 });
 
-test('a segment that is recycled while a slow lane owes it is not sent, and was queued before', async ({
+test('a segment that is recycled before a slow lane has sent it was queued first, and is not sent from pg_wal', async ({
   world,
 }) => {
   const cluster = await readyCluster(world, { slaves: ['s1'], ini: { ssh_timeout: 20 } });
@@ -176,7 +176,7 @@ test('a segment that is recycled while a slow lane owes it is not sent, and was 
   expect(archivedBytes(s1, name).equals(bytes)).toBe(true);
 });
 
-test('a shipper that is stopped keeps PostgreSQL waiting only shortly; what it does later harms nobody', async ({
+test('a stopped shipper delays PostgreSQL only briefly, and does no harm when it continues', async ({
   world,
 }) => {
   const cluster = await readyCluster(world, { slaves: ['s1'] });
@@ -203,7 +203,7 @@ test('a shipper that is stopped keeps PostgreSQL waiting only shortly; what it d
 });
 
 test(
-  'a standby that hangs keeps nobody waiting longer than queue_after and one copy',
+  'a standby that does not answer delays PostgreSQL by no more than queue_after and one copy',
   { timeout: 300_000 },
   async ({ world }) => {
     const cluster = await readyCluster(world, {

@@ -45,7 +45,7 @@ async function twoStandbysOneDown(ini: Record<string, string>): Promise<{
 }
 
 describe('a queue that has reached queue_max', () => {
-  test('blocks: PostgreSQL keeps its WAL, the others are served, one critical notification, and it continues later', async () => {
+  test('blocks: PostgreSQL keeps its WAL, other standbys get theirs, one critical notification is sent, and it continues later', async () => {
     const { cluster, down, up } = await twoStandbysOneDown({ queue_max: '3', queue_after: '5' });
     await startShipper(cluster);
     const segments = [...addReadySegments(cluster, 1, 8).keys()];
@@ -66,7 +66,7 @@ describe('a queue that has reached queue_max', () => {
     expect(criticals(cluster)).toHaveLength(1);
   });
 
-  test('is no news any more once PostgreSQL has what it waited for', async () => {
+  test('is not reported again after PostgreSQL has archived the blocked segments', async () => {
     const { cluster, down, up } = await twoStandbysOneDown({ queue_max: '2', queue_after: '5' });
     await startShipper(cluster);
     const segments = [...addReadySegments(cluster, 1, 3).keys()];
@@ -84,7 +84,7 @@ describe('a queue that has reached queue_max', () => {
     expect(criticals(cluster)).toHaveLength(1);
   });
 
-  test('counts bytes where the INI does', async () => {
+  test('is measured in bytes if the INI file gives bytes', async () => {
     const { cluster } = await twoStandbysOneDown({ queue_max: `${2 * segmentBytes}B` });
     await startShipper(cluster);
     const segments = [...addReadySegments(cluster, 1, 4).keys()];
@@ -93,7 +93,7 @@ describe('a queue that has reached queue_max', () => {
     expect(cluster.queue('s1')).toEqual(segments.slice(0, 2));
   });
 
-  test('abandons where the INI says so: the queue is freed, the lost range noted, the others untouched', async () => {
+  test('abandons its standby if the INI file says so: it is freed, the lost range is recorded, and other standbys are not affected', async () => {
     const { cluster, up } = await twoStandbysOneDown({
       queue_max: '3',
       queue_full: 'abandon',
@@ -113,7 +113,7 @@ describe('a queue that has reached queue_max', () => {
     expect(criticals(cluster).some((message) => message.includes('needs a new base backup'))).toBe(true);
   });
 
-  test('abandons nobody who was only slow for a moment, however small the queue', async () => {
+  test('does not abandon a standby that was slow only for a moment, however small it is', async () => {
     const cluster = await readyCluster(world, {
       slaves: ['s1', 's2'],
       ini: { queue_max: '2', queue_full: 'abandon', queue_after: '1', ssh_timeout: '30' },
@@ -140,7 +140,7 @@ describe('a queue that has reached queue_max', () => {
     expect(criticals(cluster)).toEqual([]);
   });
 
-  test('abandoning the only standby acknowledges nothing', async () => {
+  test('does not acknowledge any segment if it abandons the only standby', async () => {
     const cluster = await readyCluster(world, {
       slaves: ['s1'],
       ini: { queue_max: '2', queue_full: 'abandon' },
@@ -159,7 +159,7 @@ describe('a queue that has reached queue_max', () => {
   });
 });
 
-test('queue_min_free holds with a file system that has less', async () => {
+test('queue_min_free applies on a file system with less free space', async () => {
   const { cluster, up } = await twoStandbysOneDown({ queue_min_free: '900TB' });
   await startShipper(cluster);
   addReadySegments(cluster, 1, 2);
@@ -173,7 +173,7 @@ test('queue_min_free holds with a file system that has less', async () => {
   await eventually(() => marked(cluster).length === 2);
 });
 
-describe.skipIf(!hasSmallDisks())('a full disk', () => {
+describe.skipIf(!hasSmallDisks())('a full disk under l_archivedir', () => {
   async function fullDisk(ini: Record<string, string> = {}) {
     const disk = await smallDisk();
     world.onClose(() => {
@@ -187,7 +187,7 @@ describe.skipIf(!hasSmallDisks())('a full disk', () => {
     return { ...two, disk, place, segments, queue: join(place, 's1') };
   }
 
-  test('blocks, and continues when there is space again', async () => {
+  test('blocks archiving, which continues when there is space again', async () => {
     const { cluster, down, up, disk, place, queue } = await fullDisk();
     await eventually(() => archivedFiles(up).length === 8);
     await eventually(() => criticals(cluster).length > 0);
@@ -202,7 +202,7 @@ describe.skipIf(!hasSmallDisks())('a full disk', () => {
     expect(criticals(cluster)).toHaveLength(1);
   });
 
-  test('abandons where the INI says so; with space again the standby can be resumed', async () => {
+  test('abandons the standby if the INI file says so, and with space again the standby can be resumed', async () => {
     const { cluster, down, up, disk, place, segments, queue } = await fullDisk({ queue_full: 'abandon' });
     // Beside the marks lies the directory where they are made.
     const marks = join(place, '.archiver', 'current');

@@ -27,10 +27,10 @@ function writeBusily(primary: Primary): { names: string[]; stop: () => Promise<v
   };
 }
 
-describe.each(failureMajors())('state: offline in the middle of a busy run of PostgreSQL %i', (major) => {
+describe.each(failureMajors())('state: offline while PostgreSQL %i writes WAL', (major) => {
   test.override({ major });
 
-  test('nothing is acknowledged from the next call on, and nothing is missing when it is online again', async ({
+  test('acknowledges nothing from the next call on, and loses nothing after the state is online again', async ({
     world,
   }) => {
     const slaves = ['s1', 's2'];

@@ -5,7 +5,7 @@ import { test } from '../harness/test.ts';
 import { archivedFiles, readyCluster } from './archiver-cluster.ts';
 import { addReadySegments, makeDone, pretendRunning, startShipper } from './shipper-kit.ts';
 
-test('with four of eight standbys dead and one that hangs, three get all, and one wait is all that PostgreSQL pays', async ({
+test('with four of eight standbys dead and one hanging, three get all WAL, and PostgreSQL waits only once', async ({
   world,
 }) => {
   // Far longer than a call takes by itself: each that waits is seen on the slowest machine.
@@ -46,9 +46,7 @@ test('with four of eight standbys dead and one that hangs, three get all, and on
   }
 });
 
-test('an abandoned standby that answers nothing costs one wait, however long it is asked', async ({
-  world,
-}) => {
+test('an abandoned standby that does not answer delays PostgreSQL only once', async ({ world }) => {
   const queueAfterS = 6;
   const cluster = await readyCluster(world, {
     slaves: ['s1', 's2'],

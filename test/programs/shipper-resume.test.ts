@@ -37,8 +37,8 @@ async function askToResume(cluster: FakeCluster): Promise<void> {
   await eventually(() => cluster.state('s1')['abandoned'] === undefined, { limitMs: 60_000 });
 }
 
-describe('a standby that was abandoned is resumed as soon as it asks, without any new WAL', () => {
-  test('when it was down and the policy gave it up', async () => {
+describe('an abandoned standby is resumed at its request, without any new WAL', () => {
+  test('if it was down and was abandoned by policy', async () => {
     const cluster = await readyCluster(world, {
       slaves: ['s1', 's2'],
       ini: { queue_max: '2', queue_full: 'abandon' },
@@ -61,7 +61,7 @@ describe('a standby that was abandoned is resumed as soon as it asks, without an
     await eventually(() => cluster.host.notifications().at(-1)?.severity === 'ok');
   });
 
-  test('when a file with other bytes had stopped its lane, which is looked at once a minute otherwise', async () => {
+  test('if its lane was stopped by a conflict and is tried only once per minute', async () => {
     const cluster = await readyCluster(world, { slaves: ['s1', 's2'] });
     pretendRunning(world, cluster);
     const [s1] = cluster.standbys;
@@ -81,7 +81,7 @@ describe('a standby that was abandoned is resumed as soon as it asks, without an
   });
 });
 
-describe('a request that a killed base backup left behind before the standby was abandoned', () => {
+describe('an old request of a killed base backup, from before the abandonment', () => {
   async function twoStandbys() {
     const cluster = await readyCluster(world, { slaves: ['s1', 's2'] });
     pretendRunning(world, cluster);
@@ -109,7 +109,7 @@ describe('a request that a killed base backup left behind before the standby was
     return { cluster, s1, leaveRequest, ship, isNoted, abandonForGood };
   }
 
-  test('is seen when the connection is made', async () => {
+  test('is recorded when the connection is made, and does not end the abandonment', async () => {
     const { cluster, leaveRequest, isNoted, abandonForGood } = await twoStandbys();
     leaveRequest();
     await startShipper(cluster);
@@ -117,7 +117,7 @@ describe('a request that a killed base backup left behind before the standby was
     await abandonForGood(1);
   });
 
-  test('is seen with the next delivery on a connection that is kept, and noted once', async () => {
+  test('is recorded once with the next delivery on an open connection, and does not end the abandonment', async () => {
     const { cluster, s1, leaveRequest, ship, isNoted, abandonForGood } = await twoStandbys();
     await startShipper(cluster);
     await ship(1);

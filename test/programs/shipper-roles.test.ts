@@ -53,10 +53,10 @@ function iniOfItsOwn(standby: Standby, user: string): { file: string; queue: str
   return { file, queue: join(place, standby.name) };
 }
 
-describe.each(failureMajors())('after a failover, PostgreSQL %i', (major) => {
+describe.each(failureMajors())('the archive after a failover on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('neither the old primary, started again, nor the new one that lists itself gets WAL into the archive', async ({
+  test('gets no WAL from the restarted old primary, nor from a new primary that lists itself', async ({
     world,
   }) => {
     const primary = await world.startPrimary({ slaves: ['standby1'] });
@@ -117,7 +117,7 @@ async function rewind(old: Primary, source: Standby): Promise<void> {
 }
 
 test.skipIf(!hasRewind)(
-  'an old primary that was rewound into a standby delivers nothing of what its queue still holds',
+  'an old primary that was turned into a standby by pg_rewind delivers nothing from its queue',
   async ({ world }) => {
     const primary = await world.startPrimary({
       slaves: ['s2'],

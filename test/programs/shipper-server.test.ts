@@ -26,7 +26,7 @@ async function switchWal(primary: Primary): Promise<string> {
   return primary.switchWal();
 }
 
-describe.each(wideMajors())('with PostgreSQL %i', (major) => {
+describe.each(wideMajors())('a server of PostgreSQL %i with a shipper', (major) => {
   beforeEach(async () => {
     world = await createWorld({ major });
   });
@@ -34,7 +34,7 @@ describe.each(wideMajors())('with PostgreSQL %i', (major) => {
     await world.close();
   });
 
-  test('archive_command starts a shipper, one that is killed is replaced, and nobody waits for its end', async () => {
+  test('starts the shipper by archive_command, replaces a killed one, and does not wait for its end', async () => {
     const primary = await readyPrimary(['s1']);
     const s1 = await world.host('s1');
     const first = await switchWal(primary);
@@ -56,7 +56,7 @@ describe.each(wideMajors())('with PostgreSQL %i', (major) => {
     );
   });
 
-  test('state: offline holds from the very next call on, and back online it continues where it stopped', async () => {
+  test('archives nothing from the next call on while offline, and continues where it stopped when online', async () => {
     const primary = await readyPrimary(['s1', 's2']);
     const s1 = await world.host('s1');
     const before = await switchWal(primary);
@@ -77,7 +77,7 @@ describe.each(wideMajors())('with PostgreSQL %i', (major) => {
     await eventually(() => names.every((name) => archivedFiles(s1).includes(name)));
   });
 
-  test("PostgreSQL's own log says once that a standby is stuck, once that it is well, and once that it is given up", async () => {
+  test('logs once that a standby is in trouble, once that it has recovered, and once that it is abandoned', async () => {
     const primary = await readyPrimary(['s1', 's2']);
     const s1 = await world.host('s1');
     const archiveOne = async (): Promise<void> => primary.archived(await switchWal(primary));
@@ -109,7 +109,7 @@ describe.each(wideMajors())('with PostgreSQL %i', (major) => {
     expect(primary.logText()).not.toMatch(/standby s2/);
   });
 
-  test('a standby that is added while a marker stands gets that segment', async () => {
+  test('ships a segment with a marker to a standby that is added later', async () => {
     const primary = await readyPrimary(['s1']);
     const s2 = await world.host('s2');
     prepareArchive(s2, await systemIdentifierOf(primary));

@@ -55,7 +55,7 @@ function stream(cluster: FakeCluster): { stop: () => Promise<string[]> } {
   };
 }
 
-test('--flush and --abandon get their turn while a lane that keeps up never runs dry', async () => {
+test('--flush and --abandon get the lock while a busy lane always has work', async () => {
   const cluster = await readyCluster(world, {
     slaves: ['s1', 's2'],
     ini: { queue_after: 10, ssh_timeout: 15 },

@@ -17,7 +17,7 @@ function noteTransfers(cluster: FakeCluster): () => string[] {
   return () => (existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n') : []);
 }
 
-test('ship_nice holds for the shipper, its ssh and its rsync; ship_bwlimit and -z reach rsync', async ({
+test('ship_nice applies to the shipper, its ssh and its rsync, and ship_bwlimit and -z reach rsync', async ({
   world,
 }) => {
   const cluster = await readyCluster(world, {
@@ -45,7 +45,7 @@ test('ship_nice holds for the shipper, its ssh and its rsync; ship_bwlimit and -
   await eventually(() => niceness().includes(9), { what: 'the niceness of the changed INI' });
 });
 
-test('an empty rsync_flags sends without compression, one of its own compresses otherwise; nothing is limited by default', async ({
+test('an empty rsync_flags means no compression, a flag for compression is used, and nothing is limited by default', async ({
   world,
 }) => {
   const ini = { rsync_flags: '', ship_bwlimit: '0' };

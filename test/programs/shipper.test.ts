@@ -13,7 +13,7 @@ import {
 } from './shipper-kit.ts';
 
 describe('--ship', () => {
-  test('ships what is ready to every standby and marks it; a marker goes with its .ready', async ({
+  test('ships ready files to every standby and makes markers, and removes a marker with its .ready file', async ({
     world,
   }) => {
     // However slow this machine is, nothing goes by way of a queue.
@@ -39,7 +39,9 @@ describe('--ship', () => {
     expect(await shipper.finished).toMatchObject({ code: 0 });
   });
 
-  test('a standby that is down gets a queue, and its WAL when it is back', async ({ world }) => {
+  test('queues WAL for a standby that is down, and delivers it when the standby is back', async ({
+    world,
+  }) => {
     const cluster = await readyCluster(world, { slaves: ['s1', 's2'] });
     pretendRunning(world, cluster);
     const [s1, s2] = cluster.standbys;

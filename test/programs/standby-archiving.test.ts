@@ -9,7 +9,7 @@ const mustBeChanged = 'archive_command of this server must be changed';
 describe.each(testMajors())('the archive_command that a standby of PostgreSQL %i inherited', (major) => {
   test.override({ major });
 
-  test('is named by the check where it cannot run, also while no server runs', async ({ world }) => {
+  test('is named by the check if it cannot run, also while no server runs', async ({ world }) => {
     const settings = {
       archive_mode: true,
       archive_command: '/gone/cmd_archiver -C /gone/cmd_archiver.ini -F %p',
@@ -22,9 +22,7 @@ describe.each(testMajors())('the archive_command that a standby of PostgreSQL %i
     expect(check.stderr).toContain(`HINT: Make an INI file for cmd_archiver on this host`);
   });
 
-  test('is named where it ships into its own archive, by the word of the running server', async ({
-    world,
-  }) => {
+  test('is named if the running server reports that it ships into its own archive', async ({ world }) => {
     const pair = await makePair(world, { settings: { archive_mode: true, archive_command: 'false' } });
     const { standby } = pair;
     standby.writeIni({ pg_conf_failover: undefined, pg_hba_conf_failover: undefined });
@@ -37,7 +35,9 @@ describe.each(testMajors())('the archive_command that a standby of PostgreSQL %i
     expect(check.stderr).toContain(`${mustBeChanged}: it names ${standby.archiveDir}`);
   });
 
-  test('is taken from the files of a promoted server where these are others', async ({ world }) => {
+  test('is read from the files of a promoted server if these differ from the running settings', async ({
+    world,
+  }) => {
     const ini = `${world.directory}/primary.ini`;
     const command = `${checkout('bin', 'cmd_archiver')} -C ${ini} -F %p`;
     const failoverSettings = { archive_mode: true, archive_command: command };

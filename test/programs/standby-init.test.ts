@@ -11,7 +11,7 @@ const major = testMajors()[0] ?? 15;
 test.override({ major });
 
 describe('cmd_standby -I', () => {
-  test('can be repeated, and changes nothing then', async ({ world }) => {
+  test('can be repeated without any further change', async ({ world }) => {
     const { standby } = await backupPair(world);
     expect(await world.cmdStandby(standby, ['-I'])).toMatchObject({ code: 0 });
     const sentinel = readFileSync(join(standby.archiveDir, '.pitrtools'), 'utf8');
@@ -26,7 +26,9 @@ describe('cmd_standby -I', () => {
     expect(readFileSync(join(standby.pgdata, 'postgresql.conf'), 'utf8')).toBe('# mine\n');
   });
 
-  test('refuses a directory that it cannot make or own, saying what to do', async ({ world }) => {
+  test('refuses a directory that it cannot make or that has another owner, and says what to do', async ({
+    world,
+  }) => {
     const { standby } = await backupPair(world);
     const parent = join(standby.host.directory, 'closed');
     mkdirSync(parent);
@@ -40,8 +42,8 @@ describe('cmd_standby -I', () => {
   });
 });
 
-describe('a pgdata that is misspelt', () => {
-  test('is refused beside the data directory that is meant, by -I and by the check, and made only on purpose', async ({
+describe('a misspelt pgdata', () => {
+  test('is refused by -I and by the check beside the existing data directory, and is made only by --force', async ({
     world,
   }) => {
     const { standby } = await backupPair(world);
@@ -66,8 +68,8 @@ describe('a pgdata that is misspelt', () => {
   });
 });
 
-describe('cmd_standby on the primary by mistake', () => {
-  test('-I says so and leads nobody to stop the primary, and -A stop does not stop it without --force', async ({
+describe('cmd_standby that runs on the primary by mistake', () => {
+  test('reports this by -I without advice to stop the primary, and stops it by -A stop only with --force', async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world);
@@ -89,7 +91,7 @@ describe('cmd_standby on the primary by mistake', () => {
     expect(primary.isRunning()).toBe(false);
   });
 
-  test('every action that trusts master_public_ip says that it is this very host', async ({ world }) => {
+  test('warns with every action that uses master_public_ip that this is the same host', async ({ world }) => {
     const { standby } = await backupPair(world);
     // This machine's own name, as Debian's /etc/hosts leads it to itself.
     standby.writeIni({ master_public_ip: hostname() });
@@ -102,7 +104,7 @@ describe('cmd_standby on the primary by mistake', () => {
 });
 
 describe('the command line of cmd_standby', () => {
-  test('two actions, an unknown one, -F with another number, -R alone: said, and nothing done', async ({
+  test('refuses two actions, an unknown action, -F with another number and -R alone, and does nothing', async ({
     world,
   }) => {
     const { standby } = await backupPair(world);
@@ -121,7 +123,9 @@ describe('the command line of cmd_standby', () => {
     expect(existsSync(standby.pgdata)).toBe(false);
   });
 
-  test('any -F value but 999 prints "Config OK" and exits 0', async ({ world }) => {
+  test('refuses -F with any value but 999 (bug of the original: any -F value but 999 prints "Config OK" and exits 0)', async ({
+    world,
+  }) => {
     const { standby } = await backupPair(world);
     for (const value of ['-F0', '-F', '-F9999', '-Fyes']) {
       const run = await world.cmdStandby(standby, [value]);
@@ -130,14 +134,14 @@ describe('the command line of cmd_standby', () => {
     }
   });
 
-  test('without an action the configuration is checked', async ({ world }) => {
+  test('checks the INI file if no action is given', async ({ world }) => {
     const { standby } = await backupPair(world);
     expect(await world.cmdStandby(standby, [])).toMatchObject({ code: 0, stdout: 'Config OK\n' });
     chmodSync(standby.iniFile, 0o644);
     for (const action of [[], ['-I'], ['-B']]) {
       const open = await world.cmdStandby(standby, action);
       expect(open).toMatchObject({ code: 3, stdout: '' });
-      expect(open.stderr).toContain(`others may read the password in "${standby.iniFile}" (mode 0644)`);
+      expect(open.stderr).toContain(`other users can read the password in "${standby.iniFile}" (mode 0644)`);
       expect(open.stderr).toContain(`chmod 0600 ${standby.iniFile}`);
     }
     chmodSync(standby.iniFile, 0o600);
@@ -164,7 +168,7 @@ describe('the command line of cmd_standby', () => {
     expect(missing.stderr).toContain('pg_conf: /not/there does not exist');
   });
 
-  test('help and version need no INI file', async ({ world }) => {
+  test('needs no INI file for --help and --version', async ({ world }) => {
     const { standby } = await backupPair(world, { helpers: 'none' });
     const help = await world.cmdStandby(standby, ['-h'], { ini: null });
     expect(help).toMatchObject({ code: 0, stderr: '' });

@@ -9,7 +9,7 @@ import { archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
 describe.each(wideMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('starts a warm standby that replays what arrives in the archive', async ({ world }) => {
+  test('starts a warm standby that replays WAL as it arrives in the archive', async ({ world }) => {
     const pair = await makePair(world);
     const { standby } = pair;
     await archiveRows(pair, 10);
@@ -28,7 +28,7 @@ describe.each(wideMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
     expect(standby.logText()).not.toContain('waiting for WAL to become available');
   });
 
-  test('starts a streaming standby whose password nobody but its owner can read', async ({ world }) => {
+  test('starts a streaming standby whose password only its owner can read', async ({ world }) => {
     const pair = await makePair(world, {
       ini: { use_streaming_replication: 'on', repl_db_password: "it's 100% \\secret" },
     });
@@ -47,7 +47,7 @@ describe.each(wideMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
     expect(existsSync(join(standby.pgdata, 'standby.signal'))).toBe(major >= 12);
   });
 
-  test('refuses what would go wrong, before anything is changed', async ({ world }) => {
+  test('refuses whatever would fail later, before any change', async ({ world }) => {
     const pair = await makePair(world);
     const { primary, standby } = pair;
     await archiveRows(pair, 10);
@@ -87,7 +87,7 @@ describe.each(wideMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
     expect(primary.isRunning()).toBe(true);
   });
 
-  test('a server that cannot start shows why, and the next try with the mistake mended succeeds', async ({
+  test('shows why a server cannot start, and starts it after the mistake was corrected', async ({
     world,
   }) => {
     const pair = await makePair(world, { settings: { shared_preload_libraries: 'no_such_library' } });
@@ -104,7 +104,7 @@ describe.each(wideMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
     expectExit(await world.cmdStandby(standby, ['-S']), 0);
   });
 
-  test('an archive that goes away under a running standby is reported once, and so is its return', async ({
+  test('makes the standby report once that the archive is gone, and once that it is back', async ({
     world,
   }) => {
     const pair = await makePair(world);
@@ -129,7 +129,7 @@ describe.each(wideMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
     await eventually(async () => (await countRows(standby)) === 20);
   });
 
-  test('-A stop and -A start end the standby and bring it back as a standby', async ({ world }) => {
+  test('leaves a standby that -A stop stops and -A start starts as a standby again', async ({ world }) => {
     const pair = await makePair(world, { ini: { logfile: undefined } });
     const { standby } = pair;
     await archiveRows(pair, 10);
@@ -152,7 +152,7 @@ describe.each(wideMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
     expectExit(await world.cmdStandby(standby, ['-A', 'start']), 4);
   });
 
-  test("the site's own commands take the place of pg_ctl", async ({ world }) => {
+  test('uses the configured commands instead of pg_ctl', async ({ world }) => {
     const pair = await makePair(world);
     const { primary, standby } = pair;
     await archiveRows(pair, 10);

@@ -8,7 +8,7 @@ import { archiveRows, expectExit, makePair } from './standby-kit.ts';
 describe.each(failureMajors())('cmd_standby -S with streaming on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('says success only when the WAL receiver is seen streaming, else the reason of the refusal', async ({
+  test('reports success only after the WAL receiver is streaming, otherwise the reason of the refusal', async ({
     world,
   }) => {
     const pair = await makePair(world, {

@@ -5,7 +5,7 @@ import { createWorld, type World } from '../harness/world.ts';
 import { expectExit } from './standby-kit.ts';
 import { lastRow, makeScene, type Scene, targetMajors } from './targets-kit.ts';
 
-describe.each(targetMajors())('at a recovery target on PostgreSQL %i', (major) => {
+describe.each(targetMajors())('recovery to a target on PostgreSQL %i', (major) => {
   let world: World;
   let scene: Scene;
   const command = (...args: string[]) => world.cmdStandby(scene.standby, args);
@@ -20,7 +20,7 @@ describe.each(targetMajors())('at a recovery target on PostgreSQL %i', (major) =
     await scene.again();
   });
 
-  test('a server pauses, continues to a later target, and opens there by -F999', async () => {
+  test('pauses there, continues to a later target, and opens there by -F999', async () => {
     const { standby, marks } = scene;
     expectExit(await command('-F999', '--target-time', marks.time, '--target-action', 'pause'), 0);
     expect(await lastRow(standby)).toBe(2);
@@ -49,20 +49,20 @@ describe.each(targetMajors())('at a recovery target on PostgreSQL %i', (major) =
       expect(existsSync(join(standby.pgdata, name))).toBe(false);
   });
 
-  test('one that was stopped while it paused is not taken past its target', async () => {
+  test('does not continue past its target if the server was stopped while it paused', async () => {
     const { standby, marks } = scene;
     expectExit(await command('-F999', '--target-name', marks.name, '--target-action', 'pause'), 0);
     await standby.stop();
     const past = await command('-F999');
     expectExit(past, 4);
-    expect(past.stderr).toContain('a recovery to a target was under way');
+    expect(past.stderr).toContain('a recovery to a target in');
     // The target that it stands at may be asked for again.
     expectExit(await command('-F999', '--target-name', marks.name), 0);
     expect(await lastRow(standby)).toBe(8);
     expect(await standby.inRecovery()).toBe(false);
   });
 
-  test('a server shuts down; nobody starts it by accident; then it opens at that target', async () => {
+  test('shuts down there, cannot be started by accident, and then opens at that target', async () => {
     const { standby, marks } = scene;
     const to = ['-F999', '--target-lsn', marks.lsn];
     const run = await command(...to, '--target-action', 'shutdown');
@@ -85,7 +85,7 @@ describe.each(targetMajors())('at a recovery target on PostgreSQL %i', (major) =
     expect(await standby.inRecovery()).toBe(false);
   });
 
-  test('after it has shut down, it continues as a standby that no target stops', async () => {
+  test('continues as a standby without a target after it has shut down', async () => {
     const { standby, marks } = scene;
     expectExit(await command('-F999', '-R', marks.time, '--target-action', 'shutdown'), 0);
     expectExit(await command('-S'), 0);

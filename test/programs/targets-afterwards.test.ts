@@ -10,7 +10,7 @@ import { targetMajors } from './targets-kit.ts';
 describe.each(targetMajors())('after a recovery to a target on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('-B and -S make a standby that runs on, whatever target was there before', async ({ world }) => {
+  test('-B and -S make a standby that keeps replaying, whatever target was set before', async ({ world }) => {
     const { primary, standby } = await backupPair(world);
     const command = async (...args: string[]) => {
       const run = await world.cmdStandby(standby, args);

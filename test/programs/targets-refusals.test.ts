@@ -17,7 +17,7 @@ import { snapshot } from './backup-kit.ts';
 import { expectExit } from './standby-kit.ts';
 import { lastRow, makeScene, type Scene } from './targets-kit.ts';
 
-describe.each(failureMajors())('a recovery target that cannot be, on PostgreSQL %i', (major) => {
+describe.each(failureMajors())('a recovery target on PostgreSQL %i', (major) => {
   let world: World;
   let scene: Scene;
   const command = (...args: string[]) => world.cmdStandby(scene.standby, ['-F999', ...args]);
@@ -48,13 +48,13 @@ describe.each(failureMajors())('a recovery target that cannot be, on PostgreSQL 
     await scene.again();
   });
 
-  test('before the end of the base backup', async () => {
+  test('is refused before the end of the base backup', async () => {
     await refuses(['-R', '2008-05-28 11:00:38.059389+00'], 'lies before the end of the base backup');
     await refuses(['--target-lsn', '0/1000000'], 'lies before the end of the base backup');
     await refuses(['--target-xid', '3'], 'transaction 3 has ended in what is here already');
   });
 
-  test('where the configuration does not allow it; and a dry run changes nothing', async () => {
+  test('is refused if the configuration does not allow it, and a dry run changes nothing', async () => {
     const { standby, marks } = scene;
     const file = join(standby.host.directory, 'etc', 'pg_conf', 'postgresql.conf');
     const before = readFileSync(file);
@@ -74,13 +74,13 @@ describe.each(failureMajors())('a recovery target that cannot be, on PostgreSQL 
     expect(snapshot(standby.pgdata)).toEqual(state);
   });
 
-  test('beyond the archive', async () => {
+  test('is refused beyond the end of the archive', async () => {
     const beyond = await refuses(['--target-lsn', '7F/0'], 'lies beyond the WAL that can be replayed');
     expect(beyond.stderr).toContain(`${segments().at(-1) ?? ''} is the last segment`);
     await refuses(['-R', '2999-01-01 00:00:00+00'], 'lies in the future');
   });
 
-  test('behind a gap, or behind a segment of another place', async () => {
+  test('is refused behind a gap, or behind a segment of another place in the WAL', async () => {
     const [first = '', second = '', third = ''] = segments().slice(-3);
     renameSync(archived(second), join(world.directory, 'away'));
     await refuses(['--target-name', scene.marks.name], `segment ${second} is missing`);
@@ -94,7 +94,7 @@ describe.each(failureMajors())('a recovery target that cannot be, on PostgreSQL 
     await refuses(['--target-immediate'], 'the base backup cannot become consistent');
   });
 
-  test('behind a gap, tried by --force: reached when it lies before, said when not, and never opened short of it', async () => {
+  test('is tried behind a gap with --force: it is reached before the gap, otherwise reported, and the server never opens before it', async () => {
     const { standby, marks } = scene;
     const [, second = ''] = segments().slice(-2);
     const away = join(world.directory, 'later');
@@ -110,10 +110,13 @@ describe.each(failureMajors())('a recovery target that cannot be, on PostgreSQL 
     expect(await lastRow(standby)).toBe(8);
   });
 
-  test('on a timeline that is not there, or that leads elsewhere', async () => {
+  test('is refused on a timeline that does not exist or that does not lead through the data here', async () => {
     await refuses(['--target-name', 'x', '--target-timeline', '7'], 'there is no history file of timeline 7');
     writeFileSync(archived('00000002.history'), '1\t0/1000100\tno recovery target specified\n');
-    await refuses(['--target-name', 'x'], 'timeline 2 leaves timeline 1 at 0/1000100, before');
+    await refuses(
+      ['--target-name', 'x'],
+      'the history of timeline 2 leaves timeline 1 at 0/1000100, but the data here',
+    );
     const run = await command('--target-name', scene.marks.name, '--target-timeline', 'current');
     expectExit(run, 0);
     expect(await lastRow(scene.standby)).toBe(8);
@@ -124,7 +127,7 @@ describe.each(failureMajors())('a recovery target that cannot be, on PostgreSQL 
     ['a restore point', ['--target-name', 'no such point']],
     ['a restore point to pause at', ['--target-name', 'no such point', '--target-action', 'pause']],
     ['a restore point to end at', ['--target-name', 'no such point', '--target-action', 'shutdown']],
-  ])('%s that the WAL does not hold is a failure that says so', async (_, args) => {
+  ])('is reported as not reached if it is %s that the WAL does not contain', async (_, args) => {
     const { standby } = scene;
     const actions = standby.failoverActions();
     const run = await command(...args);
@@ -135,7 +138,7 @@ describe.each(failureMajors())('a recovery target that cannot be, on PostgreSQL 
     expect(existsSync(join(standby.pgdata, 'pitrtools.json'))).toBe(true);
   });
 
-  test.skipIf(major < 12)('a recovery that is interrupted leaves nothing that continues', async () => {
+  test.skipIf(major < 12)('does not continue by itself after an interruption', async () => {
     const { standby, marks } = scene;
     const file = join(standby.host.directory, 'etc', 'pg_conf', 'postgresql.conf');
     const before = readFileSync(file);

@@ -36,7 +36,7 @@ describe.each(targetMajors())('recovery on PostgreSQL %i', (major) => {
     await scene.again();
   });
 
-  test.each(opening)('to %s, and opens there', async (_, row, options) => {
+  test.each(opening)('reaches %s, and opens there', async (_, row, options) => {
     const { standby, marks } = scene;
     const run = await world.cmdStandby(standby, ['-F999', ...options(marks)]);
     expectExit(run, 0);
@@ -51,7 +51,7 @@ describe.each(targetMajors())('recovery on PostgreSQL %i', (major) => {
       expect(existsSync(join(standby.pgdata, name))).toBe(false);
   });
 
-  test.each(pausing)('to %s, and pauses there', async (_, row, options) => {
+  test.each(pausing)('reaches %s, and pauses there', async (_, row, options) => {
     const { standby, marks } = scene;
     const actions = standby.failoverActions();
     const run = await world.cmdStandby(standby, ['-F999', ...options(marks), '--target-action', 'pause']);

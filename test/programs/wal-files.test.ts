@@ -56,7 +56,7 @@ describe.each(testMajors())('the WAL that PostgreSQL %i archives', (major) => {
     await world.close();
   });
 
-  test('is good by its header, and only under its own name', async () => {
+  test('passes the check of its header, and only under its own name', async () => {
     const name = segment(await primary.switchWal());
     await primary.archived(name.text);
     expect(check(name.text, name)).toMatchObject({
@@ -69,7 +69,7 @@ describe.each(testMajors())('the WAL that PostgreSQL %i archives', (major) => {
     });
   });
 
-  test('is read record by record to its end, and a wrong byte in one of them is damage', async () => {
+  test('is read record by record to its end, and a wrong byte in one record is reported as damage', async () => {
     await primary.sql('CHECKPOINT');
     const redo = parseLsn(await primary.value('SELECT redo_lsn::text FROM pg_control_checkpoint()'));
     // Records that are longer than a page, and than a segment of 1 MB.
@@ -95,7 +95,7 @@ describe.each(testMajors())('the WAL that PostgreSQL %i archives', (major) => {
     expect(damaged).toMatchObject({ kind: 'read', damage: { at: redo } });
   });
 
-  test('lies where the arithmetic of locations says', async () => {
+  test('lies in the segments that the arithmetic of locations predicts', async () => {
     const [row] = await primary.sql(
       'SELECT pg_current_wal_insert_lsn()::text AS lsn, pg_walfile_name(pg_current_wal_insert_lsn()) AS file',
     );
@@ -112,7 +112,7 @@ describe.each(testMajors())('the WAL that PostgreSQL %i archives', (major) => {
     );
   });
 
-  test('ends with a segment that has a name, also when there was nothing to end', async () => {
+  test('ends with a segment that has a name, even if there was nothing to end', async () => {
     await primary.sql(writeWalRecordSql);
     const current = await primary.value('SELECT pg_walfile_name(pg_current_wal_insert_lsn())');
     for (const attempt of ['something', 'nothing', 'nothing']) {
@@ -122,7 +122,7 @@ describe.each(testMajors())('the WAL that PostgreSQL %i archives', (major) => {
     expect(check(current, segment(current))).toMatchObject({ kind: 'good' });
   });
 
-  test('has a mark for each base backup', async () => {
+  test('contains a .backup file for each base backup', async () => {
     await primary.withSession(async (client) => {
       const exclusive = capabilities.backupApi === 'nonexclusive-start-stop';
       await client.query(
@@ -135,12 +135,12 @@ describe.each(testMajors())('the WAL that PostgreSQL %i archives', (major) => {
     const mark = archived().find(({ kind }) => kind === 'backup');
     if (mark?.kind !== 'backup') throw new Error('no .backup file');
     const label = parseBackupLabel(readFileSync(join(archive, mark.text), 'utf8'), mark.text);
-    expect(label).toMatchObject({ label: 'mark', startSegment: mark.segment, startTimeline: 1 });
+    expect(label).toMatchObject({ label: 'mark', startSegment: mark.segment });
     expect(Number(label.startLsn) % layout.segmentSize).toBe(mark.offset);
     expect(segmentEndingAt(1, label.stop?.lsn ?? 0n, layout)).toEqual(label.stop?.segment);
   });
 
-  test('continues after a promotion in the middle of a segment with a segment that begins on the old timeline', async () => {
+  test('continues after a promotion inside a segment with a segment that begins on the old timeline', async () => {
     await primary.sql('CREATE TABLE before_promotion AS SELECT 1');
     // A clean stop would end the segment.
     await primary.stop('immediate');

@@ -13,7 +13,7 @@ const majors = targetMajors().length === 1 && testMajors().includes(15) ? [15] :
 describe.each(majors)('cmd_standby --wal on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('lists the archive by timeline and what can be recovered to, and changes nothing', async ({
+  test('lists the archive by timeline with the reachable end of recovery, and changes nothing', async ({
     world,
   }) => {
     const pair = await makePair(world);

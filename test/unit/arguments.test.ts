@@ -13,26 +13,29 @@ const usages: readonly [string, Usage][] = [
 describe.each(usages)('the command line of %s', (program, usage) => {
   const read = (...argv: string[]) => readArguments(usage, argv);
 
-  test('names each flag as commander does', () => {
+  test('contains each flag under the name that commander uses', () => {
     for (const [name, [, flags]] of Object.entries(usage.flags))
       expect(new Option(flags).attributeName()).toBe(name);
   });
 
-  test.each([['-h'], ['--help']])('%s is the short help, whatever else is missing', (flag) => {
-    expect(read(flag)).toMatchObject({
-      kind: 'show',
-      text: expect.stringMatching(`^Usage: ${program} -C FILE`) as string,
-    });
-  });
+  test.each([['-h'], ['--help']])(
+    'shows the short help for %s, even if something else is missing',
+    (flag) => {
+      expect(read(flag)).toMatchObject({
+        kind: 'show',
+        text: expect.stringMatching(`^Usage: ${program} -C FILE`) as string,
+      });
+    },
+  );
 
-  test('--version shows the version of package.json', () => {
+  test('shows the version of package.json for --version', () => {
     expect(read('--version')).toMatchObject({
       kind: 'show',
       text: expect.stringMatching(/^\d+\.\d+\.\d+\S*\n$/) as string,
     });
   });
 
-  test('a word that --help does not know is refused with those that it does', () => {
+  test('refuses an unknown word after --help, and lists the known ones', () => {
     expect(() => read('--help', 'failover')).toThrow(
       expect.objectContaining({
         exitCode: 2,
@@ -42,13 +45,13 @@ describe.each(usages)('the command line of %s', (program, usage) => {
     );
   });
 
-  test('an argument that belongs to nothing is refused, also beside --help', () => {
+  test('refuses an argument that belongs to no option, also beside --help', () => {
     const surplus = /too many arguments: "now" belongs to no option/;
     expect(() => read('-C', 'f.ini', 'now')).toThrow(surplus);
     expect(() => read('--help', 'all', 'now')).toThrow(surplus);
   });
 
-  test('the INI file must be named', () => {
+  test('must name the INI file', () => {
     expect(() => read('-I')).toThrow(
       expect.objectContaining({
         exitCode: 2,

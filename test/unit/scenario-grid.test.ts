@@ -7,7 +7,7 @@ const result = (fullName: string, status: string, ...names: string[]) => ({
   meta: { scenarios: names.map((name) => ({ name, order: name.length })) },
 });
 
-test('PostgreSQL versions by scenarios: ok, failed, not run', () => {
+test('the grid of PostgreSQL versions and scenarios shows ok, failed and not run', () => {
   const report = {
     testResults: [
       {
@@ -31,7 +31,7 @@ test('PostgreSQL versions by scenarios: ok, failed, not run', () => {
   expect(gridOf([{ testResults: [] }])).toEqual([]);
 });
 
-test('Node.js versions by scenarios: one failed test on any PostgreSQL spoils the cell', () => {
+test('the grid of Node.js versions shows a failure if one test fails on any PostgreSQL', () => {
   const report = (...results: object[]) => ({ testResults: [{ assertionResults: results }] });
   const grid = nodeGridOf([
     [22, report(result('x on PostgreSQL 18', 'passed', 'archive'))],

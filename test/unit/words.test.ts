@@ -46,7 +46,7 @@ describe('the words of the project', () => {
   });
 });
 
-test('a breach is found with its line, in comments, messages and pages', () => {
+test('a breach of the rules is found with its line, in comments, messages and pages', () => {
   const source = [
     '/** What a queue holds. */',
     "const queue = /\\/\\/ What/.exec('it may not be full');",

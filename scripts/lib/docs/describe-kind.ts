@@ -5,9 +5,9 @@ import { describeRange } from '../../../src/config/option-values.ts';
 export function describeKind(option: Option): string {
   switch (option.kind) {
     case 'integer':
-      return describeRange(option.min, option.max);
+      return describeRange(option.range);
     case 'seconds':
-      return `seconds, ${describeRange(option.min, option.max)}`;
+      return `seconds, ${describeRange(option.range)}`;
     case 'choice':
       return option.choices.map((choice) => `\`${choice}\``).join(', ');
     case 'text':

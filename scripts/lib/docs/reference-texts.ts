@@ -1,21 +1,21 @@
 /** The parts of the reference that are in no table. */
 
-export const dialectText = `## The file's form
+export const dialectText = `## The format of an INI file
 
-- A key and its value: \`key: value\` or \`key = value\`, under a section header. Upper or lower case of a key does not matter.
-- \`[DEFAULT]\` contains the settings. Every other section falls back to it.
+- A key and its value are written as \`key: value\` or \`key = value\`, under a section header. Keys are not case-sensitive.
+- \`[DEFAULT]\` contains the settings. Every key that another section does not set comes from it.
 - A line that begins with \`;\` or \`#\` is a comment. After a value, a comment begins with a blank and \`;\`. In a
   shell command, therefore, write \`;\` without a blank before it.
 - A line that is indented deeper than its key continues the key's value. The file as a whole may be indented.
 - \`%(other_key)s\` or \`%(other_key)\` stands for the value of another key, \`%%\` for a single \`%\`.
 - \`on\`, \`yes\`, \`true\` and \`1\` mean the same, and so do \`off\`, \`no\`, \`false\` and \`0\`.
-- Paths are absolute: \`~\` is not expanded. A program may be given by its path, or by its name alone: then it is
-  looked for in \`includepath\` and on the PATH (\`pg_ctl\` also where packages install it).
+- Paths are absolute: \`~\` is not expanded. A program can be given by its path, or by its name alone. The name is
+  then searched for in \`includepath\` and on the PATH (\`pg_ctl\` also in the directories where packages install it).
 
-All problems of a file are reported at once, each with its line: an unknown key with the known one that it resembles, a
-value that cannot be read, a duplicate key, a required key that is missing. The program then exits 3 and does nothing. Files written for pitrtools 1.3 and 1.4 are read unchanged.`;
+All problems of a file are reported at once, each with its line: unknown keys with the known key that they resemble,
+values that cannot be read, duplicate keys, and required keys that are missing. The program then exits 3 and does nothing. Files written for pitrtools 1.3 and 1.4 are read unchanged.`;
 
-export const standbySectionText = `### A standby's own section
+export const standbySectionText = `### The section of one standby
 
 A section with the name of a standby in \`slaves\` overrides keys for that standby. Keys that it does not set come from
 \`[DEFAULT]\`:

@@ -10,22 +10,23 @@ import { asSentence, byGroup } from './render-text.ts';
 /** The meaning of each exit code for the caller. The type makes sure that none is forgotten. */
 const exitCodeMeanings: Readonly<Record<keyof typeof exitCodes, string>> = {
   failure: 'The operation was tried and did not succeed.',
-  usage: 'The command line cannot be understood.',
+  usage: 'The command line contains an error.',
   configuration: 'The INI file cannot be used; each problem is reported with its line.',
-  refused: 'The operation was refused, because it would have done harm; nothing was changed.',
-  actionFailed: 'The failover happened, but `action_failover` did not exit 0.',
+  refused: 'The operation was refused because it would have done harm. Nothing was changed.',
+  actionFailed: 'The failover has happened, but `action_failover` did not exit 0.',
   interrupted:
     '`cmd_standby` was stopped by a signal (SIGINT, SIGTERM or SIGHUP) before it had finished. `cmd_archiver` then exits 1, and with `--ship` 0.',
-  primaryDead: '`-P`: the primary is dead. Its host answers, and no server of its data directory runs there.',
+  primaryDead: '`-P`: the primary is dead: its host answers, and no server runs there in its data directory.',
   primaryUnreachable:
     '`-P`: the primary cannot be reached: neither its port nor ssh answers. This does not prove that it is down.',
   primaryUnasked:
-    '`-P`: the primary could not be asked, because of a fault of this host: a name that does not resolve, no route, no ssh.',
+    '`-P`: the primary could not be asked, because of a problem on this host: a name that does not resolve, a missing route, or a missing ssh.',
   primarySilent:
-    '`-P`: something accepts connections in its place but does not answer as PostgreSQL does: a hung server, a proxy.',
-  primaryInRecovery: '`-P`: a server in recovery is in its place: a standby.',
-  primaryOfOtherCluster: '`-P`: a server of another cluster (system identifier) is in its place.',
-  bug: 'A bug of pitrtools, shown with a stack. Please report it.',
+    "`-P`: the primary's port accepts connections, but does not answer as PostgreSQL does. It may be a hung server or a proxy.",
+  primaryInRecovery: '`-P`: the server at its address is in recovery: it is a standby.',
+  primaryOfOtherCluster:
+    '`-P`: the server at its address belongs to another cluster (another system identifier).',
+  bug: 'A bug in pitrtools, which is shown with a stack trace. Please report it.',
 };
 
 export function renderReference(): string {
@@ -66,7 +67,7 @@ function inDefault(option: Option): string {
   return option.default === '' ? 'none by default' : `default \`${option.default}\``;
 }
 
-/** In a standby's own section all keys but one fall back to [DEFAULT]. */
+/** In the section of one standby all keys but one fall back to [DEFAULT]. */
 function inSection(option: Option): string {
   return option === standbyTargetOptions.host ? "default the section's name" : 'as in `[DEFAULT]`';
 }
@@ -75,7 +76,7 @@ function meaningCell(option: Option): string {
   const parts = [asSentence(option.summary), option.detail ?? ''];
   if (option.legacy !== undefined) parts.push(`Has no effect: ${option.legacy}.`);
   if (option.requiredIf !== undefined) parts.push(`Needed when \`${option.requiredIf}\` is on.`);
-  if (option.since !== '1.3') parts.push(`Since ${option.since}.`);
+  if (option.since !== undefined) parts.push(`Since ${option.since}.`);
   return parts
     .filter((part) => part !== '')
     .join(' ')
@@ -89,7 +90,7 @@ function renderRefusedFlags(): string {
   return [
     '## Flags that `rsync_flags` must not contain',
     '',
-    'Their short forms are refused as well, and so is every `--no-…` that removes something that a safe copy relies on.',
+    'Their short forms are refused as well, and so is every `--no-…` flag that removes a flag which a safe copy needs.',
     '',
     '| flags | reason |',
     '| --- | --- |',
@@ -103,15 +104,15 @@ function renderExitCodes(): string {
   return [
     '## Exit codes',
     '',
-    'Both programs exit 0 only when the requested work was done and its result was seen. The other codes:',
+    'Both programs exit 0 only when the requested work was done and its result was checked. They use these other codes:',
     '',
     '| code | meaning |',
     '| --- | --- |',
     ...rows,
     '',
-    '1 is also the answer of `cmd_archiver --flush` while anything is',
-    'still not delivered, and of either program if it finds no Node.js or is not built.',
+    '`cmd_archiver --flush` also exits 1 while a segment is not delivered yet, and both programs exit 1 if they find no',
+    'Node.js or have not been built.',
     '',
-    'None is above 125, because PostgreSQL ends its archiver process when `archive_command` exits above that.',
+    'No code is above 125, because PostgreSQL ends its archiver process when the exit status of `archive_command` is above 125.',
   ].join('\n');
 }

@@ -7,9 +7,9 @@ const width = 96;
 
 export function renderArchiverSample(): string {
   return [
-    ...comment('cmd_archiver.ini: what cmd_archiver does on the primary.'),
+    ...comment('cmd_archiver.ini: the settings of cmd_archiver, which runs on the primary.'),
     ...comment(
-      'Copy this file to cmd_archiver.ini and set the first keys. A key behind ";" shows its default, or an example where there is none.',
+      'Copy this file to cmd_archiver.ini and set the keys of the first group. A key behind ";" shows its default, or an example if it has no default.',
     ),
     ...renderTable(archiverOptions),
     '',
@@ -25,14 +25,14 @@ export function renderArchiverSample(): string {
 
 export function renderStandbySample(): string {
   return [
-    ...comment('cmd_standby.ini: what cmd_standby does on a standby.'),
+    ...comment('cmd_standby.ini: the settings of cmd_standby, which runs on a standby.'),
     ...comment(
-      'Copy this file to cmd_standby.ini and set the first keys. A key behind ";" shows its default, or an example where there is none. If it contains a password, make it readable only by its owner.',
+      'Copy this file to cmd_standby.ini and set the keys of the first group. A key behind ";" shows its default, or an example if it has no default. If it contains a password, make it readable only by its owner.',
     ),
     ...renderTable(standbyOptions),
     '',
-    ...heading('Tablespaces at other places'),
-    ...comment('The path of a tablespace on this host: path on the primary = path here.'),
+    ...heading('Tablespaces with another path on this host'),
+    ...comment('Each line gives the path of a tablespace: path on the primary = path on this host.'),
     `;[${tablespacesSection}]`,
     ';/srv/fast = /data/fast',
     '',

@@ -13,7 +13,7 @@ export function wrapText(text: string, width: number): string[] {
 /** Makes a sentence of a summary: a capital letter, unless it begins with a name, and a full stop. */
 export function asSentence(text: string): string {
   const [first = ''] = text.split(' ');
-  const isName = /[_\d]|^(ssh|rsync|psql|libpq|offline)\b/.test(first);
+  const isName = /[_\d]|^(ssh|rsync|psql|libpq)\b/.test(first);
   const begun = isName ? text : text.charAt(0).toUpperCase() + text.slice(1);
   return /[.:]$/.test(begun) ? begun : `${begun}.`;
 }

@@ -104,7 +104,7 @@ function requireSafe(file: WalFile, outcomes: readonly LaneOutcome[]): void {
 function refuseOffline(deps: ArchiverDeps): void {
   if (deps.settings.state !== 'offline') return;
   throw refusal('state is offline: nothing is archived', {
-    hint: 'PostgreSQL keeps its WAL until the INI says "state: online".',
+    hint: 'PostgreSQL keeps its WAL until the INI file says "state: online".',
   });
 }
 
@@ -123,8 +123,10 @@ export async function archiveFile(deps: ArchiverDeps, path: string, shipper?: Sh
   if (shipper !== undefined && (await askShipper(deps, shipper, cluster, file)) === 'safe') return;
   await removeDeadTemporaries(layout);
   const shipped = await withLocalCopy(file, layout.temporary, deps.pid, (copy) => {
-    const shipment = { file, cluster, copy, paceOf: (lane: Lane) => paceOf(deps, file, lane) };
-    const ship = async (lane: Lane) => ({ lane, outcome: await shipToStandby(deps, lane, shipment) });
+    const ship = async (lane: Lane): Promise<Shipped> => {
+      const beginPace = () => paceOf(deps, file, lane);
+      return { lane, outcome: await shipToStandby({ deps, lane, file, cluster, copy, beginPace }) };
+    };
     return Promise.all(lanesOf(deps).map(ship));
   }).then(lookAgain);
   deps.signal.throwIfAborted();

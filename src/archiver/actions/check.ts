@@ -46,9 +46,7 @@ async function mentionGaps(deps: ArchiverDeps): Promise<void> {
 async function checkArchiveCommand(deps: ArchiverDeps, iniFile: string): Promise<void> {
   const view = await viewServer(deps);
   if (view.kind === 'not-running') {
-    deps.log.notice(
-      `no server runs on ${deps.settings.pgdata}: whether its archive_command is right is not known`,
-    );
+    deps.log.notice(`no server runs on ${deps.settings.pgdata}: its archive_command cannot be checked`);
     return;
   }
   if (view.kind === 'unknown') {
@@ -58,7 +56,7 @@ async function checkArchiveCommand(deps: ArchiverDeps, iniFile: string): Promise
   const verdict = await judgeOwnArchiving(view.archiving, { pgdata: deps.settings.pgdata, iniFile });
   if (verdict.kind === 'unknown') deps.log.warning(verdict.reason);
   if (verdict.kind !== 'wrong') return;
-  throw new PitrError(`PostgreSQL does not archive by this program and INI file: ${verdict.reason}`, {
+  throw new PitrError(`PostgreSQL does not archive with this program and INI file: ${verdict.reason}`, {
     detail: view.statistics,
     hint: `In postgresql.conf: archive_command = '${join(programRoot(), 'bin', 'cmd_archiver')} -C ${iniFile} -F %p'`,
   });

@@ -4,7 +4,7 @@ import { lanesOf } from '../lane/lane.ts';
 import { findDeadTemporaries } from '../queue/temporaries.ts';
 import { requirePinnedDirectory } from '../wal/cluster.ts';
 
-/** `--cleanup`: removes half-made files of dead processes. The WAL in the queues is never touched. */
+/** `--cleanup`: removes unfinished files of processes that have ended. The WAL in the queues is never touched. */
 export async function cleanUp(deps: ArchiverDeps, options: ActionOptions): Promise<void> {
   const { layout, report } = deps;
   await requirePinnedDirectory(layout);

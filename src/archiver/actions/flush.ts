@@ -7,8 +7,8 @@ import { findOwnWal, owesCatchUp } from '../lane/catch-up.ts';
 import { type CatchUpEnd, catchUpToEnd, describeEnd } from '../lane/catch-up-to-end.ts';
 import { withDelivery } from '../lane/connect.ts';
 import { type Lane, lanesOf, withLaneLock } from '../lane/lane.ts';
-import { countLost, type Finding, noteRequest, recordFinding } from '../lane/modes.ts';
-import { expectedError, retryAtOf } from '../lane/policy.ts';
+import { countLost, noteRequest, recordFinding } from '../lane/modes.ts';
+import { expectedError, findingOf } from '../lane/policy.ts';
 import { type DirectResult, firstNames, sendQueue, sendStopped } from '../lane/send.ts';
 import { type LaneState, readLaneState, wellBut } from '../lane/state.ts';
 import { withdrawProofsOfOthers } from '../lane/withdraw-proofs.ts';
@@ -31,28 +31,23 @@ type LaneFlush =
 
 type StoppedFiles = Extract<ReadyFiles, { kind: 'stopped' }>;
 
-async function sendAll(
-  deps: ArchiverDeps,
-  lane: Lane,
-  delivery: Delivery,
-  ready: StoppedFiles | undefined,
-): Promise<Sent> {
-  const pace = { mayContinue: () => !deps.signal.aborted };
-  const { sent, trouble } = await sendQueue(deps, lane, delivery, pace);
-  if (trouble !== undefined || ready === undefined) return { sent, shipped: new Set<string>(), trouble };
-  const direct = await sendStopped(deps, delivery, ready.directory, ready.names, pace);
-  return { ...direct, sent: sent + direct.shipped.size };
+/** The files that one lane is to send. */
+interface Task {
+  readonly deps: ArchiverDeps;
+  readonly lane: Lane;
+  readonly cluster: Cluster;
+  /** The files of pg_wal, if PostgreSQL is stopped. */
+  readonly ready: StoppedFiles | undefined;
 }
 
-function findingOf(
-  deps: ArchiverDeps,
-  before: LaneState,
-  { trouble, concern }: Pick<Sent, 'trouble' | 'concern'>,
-  tookMs: number,
-): Finding {
-  if (trouble === undefined) return wellBut(concern);
-  const { kind, reason } = trouble;
-  return { health: kind, reason, retryAt: retryAtOf(deps, before, kind, tookMs) };
+const nothing: Sent = { sent: 0, shipped: new Set(), trouble: undefined };
+
+async function sendAll({ deps, lane, ready }: Task, delivery: Delivery): Promise<Sent> {
+  const pace = { mayContinue: () => !deps.signal.aborted };
+  const { sent, trouble } = await sendQueue(deps, lane, delivery, pace);
+  if (trouble !== undefined || ready === undefined) return { ...nothing, sent, trouble };
+  const direct = await sendStopped(deps, delivery, ready.directory, ready.names, pace);
+  return { ...direct, sent: sent + direct.shipped.size };
 }
 
 /** This server's WAL, if it must be asked what the standby has. */
@@ -67,50 +62,42 @@ async function ownWalToGive(deps: ArchiverDeps, state: LaneState) {
   }
 }
 
-async function flushUnderLock(
-  deps: ArchiverDeps,
-  lane: Lane,
-  cluster: Cluster,
-  ready: StoppedFiles | undefined,
-): Promise<LaneFlush> {
+async function flushUnderLock(task: Task): Promise<LaneFlush> {
+  const { deps, lane, cluster, ready } = task;
   const stored = await readLaneState(lane);
   const state = await pollAbandoned(deps, lane, cluster, stored, []);
   if (state === undefined) return { kind: 'abandoned' };
   const queued = await firstNames(lane);
   const names = queued.length > 0 ? queued : (ready?.names ?? []).slice(0, 1).map(({ text }) => text);
   const own = await ownWalToGive(deps, state);
-  if (names.length === 0 && own === undefined)
-    return { kind: 'tried', sent: 0, shipped: new Set(), trouble: undefined, caughtUp: undefined };
+  if (names.length === 0 && own === undefined) return { kind: 'tried', ...nothing, caughtUp: undefined };
   let caughtUp: CatchUpEnd | undefined;
   const began = deps.monotonicMs();
   const note = (request: string): Promise<void> => noteRequest(deps, lane, request);
   const use = await withDelivery(deps, lane, cluster, names, async (delivery, request) => {
     if (request !== undefined) await note(request);
     const greeted = { ...delivery, noteRequest: note };
-    const result = await sendAll(deps, lane, greeted, ready);
-    if (result.trouble !== undefined || own === undefined) return result;
+    const { concern } = delivery;
+    const result = await sendAll(task, greeted);
+    if (result.trouble !== undefined || own === undefined) return { ...result, concern };
     caughtUp = await catchUpToEnd(deps, lane, cluster, greeted, own);
     const trouble = caughtUp.kind === 'trouble' ? caughtUp.trouble : undefined;
-    return { ...result, sent: result.sent + caughtUp.sent, trouble };
+    return { ...result, concern, sent: result.sent + caughtUp.sent, trouble };
   });
   deps.signal.throwIfAborted();
-  const result: Sent =
-    use.kind === 'used'
-      ? { ...use.value, concern: use.concern }
-      : { sent: 0, shipped: new Set(), trouble: use.trouble };
+  const result: Sent = use.kind === 'used' ? use.value : { ...nothing, trouble: use.trouble };
+  const { trouble, concern } = result;
   const before = await readLaneState(lane);
-  await recordFinding(deps, lane, before, findingOf(deps, before, result, deps.monotonicMs() - began));
+  const tookMs = deps.monotonicMs() - began;
+  const finding = trouble === undefined ? wellBut(concern) : findingOf(deps, before, trouble, tookMs);
+  await recordFinding(deps, lane, before, finding);
   return { kind: 'tried', ...result, caughtUp };
 }
 
-async function flushLane(
-  deps: ArchiverDeps,
-  lane: Lane,
-  cluster: Cluster,
-  ready: StoppedFiles | undefined,
-): Promise<LaneFlush> {
+async function flushLane(task: Task): Promise<LaneFlush> {
+  const { deps, lane } = task;
   try {
-    const use = (): Promise<LaneFlush> => flushUnderLock(deps, lane, cluster, ready);
+    const use = (): Promise<LaneFlush> => flushUnderLock(task);
     return await withLaneLock(deps, lane, lane.standby.ssh_timeout * 1000, use, () =>
       Promise.resolve({ kind: 'failed', reason: 'another process is sending' }),
     );
@@ -175,9 +162,7 @@ async function reportLane({ report }: ArchiverDeps, { lane, flushed }: Flushed):
 function reportReady(deps: ArchiverDeps, ready: ReadyFiles, done: readonly string[]): boolean {
   switch (ready.kind) {
     case 'running':
-      deps.log.debug(
-        `PostgreSQL runs here (process ${ready.pid}): what it has not archived yet is left to it`,
-      );
+      deps.log.debug(`PostgreSQL runs here (process ${ready.pid}): it archives the rest of its WAL itself`);
       return true;
     case 'unclear':
       deps.log.error(
@@ -205,7 +190,9 @@ async function reportPlan(deps: ArchiverDeps, ready: ReadyFiles): Promise<void> 
     const queued = await listQueue(queue);
     if (abandoned !== undefined) deps.report(`Standby ${name}: abandoned, nothing would be sent`);
     else
-      deps.report(`Standby ${name}: would send ${queued.length} files of its queue and ${direct} of pgdata`);
+      deps.report(
+        `Standby ${name}: would send ${queued.length} files from its queue and ${direct} from pgdata`,
+      );
   }
 }
 
@@ -234,7 +221,7 @@ export async function flush(deps: ArchiverDeps, options: ActionOptions): Promise
   const stopped = ready.kind === 'stopped' ? ready : undefined;
   const flushAll = lanesOf(deps).map(async (lane) => ({
     lane,
-    flushed: await flushLane(deps, lane, cluster, stopped),
+    flushed: await flushLane({ deps, lane, cluster, ready: stopped }),
   }));
   const lanes = await Promise.all(flushAll);
   const done = stopped === undefined ? [] : await settleReady(deps, stopped, lanes);

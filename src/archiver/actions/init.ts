@@ -79,14 +79,14 @@ function missingSentinel(deps: ArchiverDeps, { lane, hasHistory }: Probed): Prob
   const { name, r_archivedir } = lane.standby;
   if (!hasHistory) {
     deps.log.warning(
-      `standby ${name}: ${r_archivedir} has no sentinel .pitrtools, and this server was a standby once or was promoted: run cmd_standby -I there (where it has no cmd_standby, cmd_archiver -I --plant ${name} here); until then its WAL will be queued`,
+      `standby ${name}: ${r_archivedir} has no sentinel .pitrtools, and this server was a standby once or was promoted: run cmd_standby -I there (if that host has no cmd_standby, run cmd_archiver -I --plant ${name} here); until then its WAL will be queued`,
     );
     return [];
   }
   return [
     {
       message: `${r_archivedir} on standby ${name} has no sentinel .pitrtools, although WAL may have been delivered there: is its file system mounted?`,
-      hint: `Mount it on ${name}. Only if that directory is to be a new, empty archive: cmd_standby -C FILE -I --force=new-archive there, or cmd_archiver -C FILE -I --plant ${name} here.`,
+      hint: `Mount it on ${name}. Only if that directory is to become a new, empty archive, run cmd_standby -C FILE -I --force=new-archive there, or cmd_archiver -C FILE -I --plant ${name} here.`,
     },
   ];
 }
@@ -190,8 +190,9 @@ export async function initialize(deps: ArchiverDeps, plant?: string): Promise<vo
   report(`NOTICE: Your slaves are: ${printList(names)}`);
   await mentionLeftoverQueues(deps);
   if (cluster.isInRecovery) {
-    deps.log.warning('this server is in recovery: it delivers nothing of its own before it is promoted');
-    if (plant !== undefined) throw refusal('--plant is for the primary: this server is in recovery');
+    deps.log.warning('this server is in recovery: it ships no WAL of its own before it is promoted');
+    if (plant !== undefined)
+      throw refusal('--plant works only on the primary, but this server is in recovery');
     return;
   }
   await probeAll(deps, lanes, cluster, plant);

@@ -5,27 +5,25 @@ import { messageOf, PitrError } from '../../errors.ts';
 import { takeLock } from '../../system/lock.ts';
 import { type Log, logFailure } from '../../system/log.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { lanesOf } from '../lane/lane.ts';
 import { withdrawProofsOfOthers } from '../lane/withdraw-proofs.ts';
-import { type ConfigIdentity, prepareMarkers, stampConfig, wipeMarkers } from '../markers/markers.ts';
+import { prepareMarkers, stampConfig, wipeMarkers } from '../markers/markers.ts';
 import { type ShipperPlaces, shipperPlaces } from '../markers/places.ts';
 import { removeDeadTemporaries } from '../queue/temporaries.ts';
-import { createBoard } from '../shipper/board.ts';
 import { runKeeper } from '../shipper/keeper.ts';
 import { watchKeptSlot } from '../shipper/kept-slot.ts';
 import { adoptState, runLane } from '../shipper/lane-loop.ts';
-import { createShipperLane, type ShipperLane } from '../shipper/lane-record.ts';
+import type { ShipperLane } from '../shipper/lane-record.ts';
 import { runScanner } from '../shipper/scanner.ts';
-import { createWakeUp } from '../shipper/signal.ts';
 import { watchForStall } from '../shipper/stall.ts';
 import { awaitStop, describeStop, type Stop } from '../shipper/stop.ts';
-import { warnSlowPath, type Work } from '../shipper/work.ts';
-import { type Cluster, readPinnedCluster, requirePinnedDirectory } from '../wal/cluster.ts';
+import { createWork, warnSlowPath, type Work } from '../shipper/work.ts';
+import { readPinnedCluster, requirePinnedDirectory } from '../wal/cluster.ts';
 import { walDirectory } from '../wal/ready-files.ts';
+import type { SeenFile } from '../wal/wal-file.ts';
 
 /** An INI file that was read and understood. */
 interface Configuration {
-  readonly identity: ConfigIdentity;
+  readonly identity: SeenFile;
   readonly settings: ArchiverSettings;
   readonly log: Log;
 }
@@ -42,22 +40,6 @@ const hurriedMs = 1_000;
 /** We wait no longer than this for the lanes when all must stop: one of them may hang. */
 const shutdownGraceMs = 5_000;
 
-function createWork(deps: ArchiverDeps, cluster: Cluster, stop: AbortSignal): Work {
-  const lanes = lanesOf(deps).map(createShipperLane);
-  return {
-    deps,
-    cluster,
-    places: shipperPlaces(deps.layout),
-    board: createBoard(lanes.map(({ name }) => name)),
-    lanes,
-    stop,
-    decide: createWakeUp(),
-    lastProgressMs: deps.monotonicMs(),
-    isRecheckDue: false,
-    isSlowPathWarned: false,
-  };
-}
-
 function wakeAll({ decide, lanes }: Work): void {
   decide.wake();
   for (const { wakeUp } of lanes) wakeUp.wake();
@@ -66,7 +48,7 @@ function wakeAll({ decide, lanes }: Work): void {
 /** Offline: queues are still drained, but no new WAL is accepted and nothing is proven. */
 async function startTaking(
   work: Work,
-  config: ConfigIdentity,
+  config: SeenFile,
 ): Promise<readonly Promise<void>[] | 'config-changed'> {
   const { deps, places, cluster } = work;
   if (deps.settings.state === 'offline') return [];
@@ -75,7 +57,7 @@ async function startTaking(
   if (!isCurrent) return 'config-changed';
   if (flaw !== undefined) warnSlowPath(work, flaw);
   const directory = await walDirectory(deps.settings.pgdata);
-  return [runKeeper(work), runScanner(work, directory), watchForStall(work, config.file)];
+  return [runKeeper(work), runScanner(work, directory), watchForStall(work, config.path)];
 }
 
 /** A state that cannot be read must not delay the other standbys: the lane tries again, and reports the reason. */
@@ -88,8 +70,8 @@ async function adoptStateSafely(work: Work, lane: ShipperLane): Promise<void> {
   }
 }
 
-/** Works by one configuration until it is no longer valid. */
-async function shipBy(deps: ArchiverDeps, config: ConfigIdentity): Promise<Stop> {
+/** Ships with one configuration until it is no longer valid. */
+async function shipBy(deps: ArchiverDeps, config: SeenFile): Promise<Stop> {
   const cluster = await readPinnedCluster(deps);
   if (cluster.isInRecovery) return 'in-recovery';
   const end = new AbortController();

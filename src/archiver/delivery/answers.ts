@@ -1,23 +1,7 @@
 import { parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
 import { quoted } from '../../system/printable.ts';
 import { parseSentinel, type Sentinel } from '../../system/sentinel.ts';
-import type { Trouble } from './trouble.ts';
-
-/** The first answer of the standby's shell, before anything is done. */
-export interface Greeting {
-  /** Nonce of a resume request that a base backup left there. */
-  readonly resumeRequest: string | undefined;
-  /** archivedir without symbolic links. */
-  readonly directory: string | undefined;
-  /** Undefined if it was not read that far, or proves nothing. */
-  readonly sentinel: Sentinel | undefined;
-  /** The texts of its `left:` lines. */
-  readonly marks: readonly string[];
-  /** Of each timeline that was left, the newest segment there. */
-  readonly newest: readonly SegmentName[];
-  readonly trouble: Trouble | undefined;
-  readonly isReady: boolean;
-}
+import { failed, type Trouble } from './trouble.ts';
 
 /** One line of the commit script: the outcome of one file. */
 export type FileAnswer =
@@ -44,13 +28,13 @@ export function unfitness(
 ): { readonly reason: string; readonly hint: string } {
   if (word === 'open') {
     return {
-      reason: `${archivedir} has mode ${quoted(fact)}: others may write to it, so the WAL there proves nothing`,
+      reason: `${archivedir} has mode ${quoted(fact)}: other users can write to it, so its WAL cannot be trusted`,
       hint: `On the standby: chmod go-w ${archivedir}`,
     };
   }
   return {
     reason: `${archivedir} lies on a file system without hard links (${quoted(fact)})`,
-    hint: 'A file gets its name by a link, which never replaces another one: give the archive a file system that has them, such as ext4, XFS or NFS (CIFS and some of FUSE have none).',
+    hint: 'Files get their names by hard links, which never replace another file. Use a file system that has hard links, such as ext4, XFS or NFS (CIFS and some FUSE file systems have none).',
   };
 }
 
@@ -60,10 +44,10 @@ function placeTrouble({ word, rest }: Words, archivedir: string): Trouble | unde
       return {
         kind: 'no-directory',
         reason: `there is no directory ${archivedir}`,
-        hint: 'Run cmd_standby -C FILE -I on the standby; if that was done, its file system is perhaps not mounted.',
+        hint: 'Run cmd_standby -C FILE -I on the standby; if you have done that already, its file system may be unmounted.',
       };
     case 'unusable':
-      return { kind: 'failed', reason: `${archivedir} cannot be used: ${quoted(rest)}` };
+      return failed(`${archivedir} cannot be used: ${quoted(rest)}`);
     case 'open':
     case 'no-links':
       return { kind: 'unfit', ...unfitness(word, rest, archivedir) };
@@ -71,19 +55,19 @@ function placeTrouble({ word, rest }: Words, archivedir: string): Trouble | unde
       return {
         kind: 'no-sentinel',
         reason: `${archivedir} has no sentinel .pitrtools`,
-        hint: 'Its file system is perhaps not mounted. If it is the right directory, run cmd_standby -I there (or cmd_archiver -I --plant NAME here).',
+        hint: 'Its file system may be unmounted. If it is the right directory, run cmd_standby -I there (or cmd_archiver -I --plant NAME here).',
       };
     case 'foreign':
       return {
         kind: 'foreign',
-        reason: `${archivedir} belongs to another cluster (${rest === '' ? 'its sentinel names none' : quoted(rest, 100)})`,
+        reason: `${archivedir} belongs to another cluster (${rest === '' ? 'its sentinel contains no system identifier' : quoted(rest, 100)})`,
         hint: 'Check host and r_archivedir of this standby.',
       };
     case 'promoted':
       return {
         kind: 'promoted',
         reason: `the standby was promoted (timeline ${quoted(rest, 100)}) and takes no WAL from this server any more`,
-        hint: 'If that server is the primary now, stop this one; to make it a standby again, give it a new base backup.',
+        hint: 'If that server is the primary now, stop this server. To make that server a standby again, make a new base backup there.',
       };
     case 'marks-changed':
       return {
@@ -91,7 +75,7 @@ function placeTrouble({ word, rest }: Words, archivedir: string): Trouble | unde
         reason: `the timelines that were left changed in ${archivedir} while files were sent`,
       };
     case 'unflushed':
-      return { kind: 'failed', reason: `${archivedir} cannot be flushed: ${quoted(rest)}` };
+      return failed(`${archivedir} cannot be flushed: ${quoted(rest)}`);
     default:
       return undefined;
   }
@@ -108,27 +92,13 @@ function restsOf(words: readonly Words[], wanted: string): readonly string[] {
 
 const leftKey = 'left:';
 
-function readSentinelLines(words: readonly Words[]): Pick<Greeting, 'sentinel' | 'marks'> {
+function readSentinelLines(words: readonly Words[]): Pick<Answers, 'sentinel' | 'marks'> {
   const lines = restsOf(words, 'sentinel');
   const left = lines.filter((line) => line.startsWith(leftKey));
   return {
     sentinel: lines.length === 0 ? undefined : parseSentinel(lines.join('\n')),
     // As the shell reads them.
     marks: left.map((line) => line.slice(leftKey.length).trim()),
-  };
-}
-
-export function readGreeting(lines: readonly string[], archivedir: string): Greeting {
-  const words = lines.map(splitFirst);
-  return {
-    resumeRequest: readRequest(words),
-    directory: words.find(({ word, rest }) => word === 'path' && rest.startsWith('/'))?.rest,
-    ...readSentinelLines(words),
-    newest: restsOf(words, 'newest')
-      .map(parseWalName)
-      .filter((name) => name.kind === 'segment'),
-    trouble: words.map((each) => placeTrouble(each, archivedir)).find((trouble) => trouble !== undefined),
-    isReady: words.some(({ word }) => word === 'ready'),
   };
 }
 
@@ -154,19 +124,38 @@ function readFileAnswer({ word, rest }: Words): FileAnswer | undefined {
   return { kind: 'failed', name: quoted(name, 100), reason };
 }
 
-export interface CommitAnswers {
-  readonly files: readonly FileAnswer[];
-  /** The answer as in the greeting: a lasting connection is greeted only once. */
+/** The answers of the standby's shell to one of our scripts. */
+export interface Answers {
+  /** Nonce of a resume request that a base backup left there. A lasting connection is greeted only once. */
   readonly resumeRequest: string | undefined;
+  /** The reason why nothing was done: the archive directory cannot be used. */
   readonly trouble: Trouble | undefined;
+  /** archivedir without symbolic links; only the first script returns it. */
+  readonly directory: string | undefined;
+  /** Undefined if the first script did not come that far, or if the sentinel proves nothing. */
+  readonly sentinel: Sentinel | undefined;
+  /** The texts of its `left:` lines. */
+  readonly marks: readonly string[];
+  /** Of each timeline that was left, the newest segment there. */
+  readonly newest: readonly SegmentName[];
+  /** The first script was carried out. */
+  readonly isReady: boolean;
+  /** The outcome of each file; only the commit script returns it. */
+  readonly files: readonly FileAnswer[];
 }
 
-export function readCommitAnswers(lines: readonly string[], archivedir: string): CommitAnswers {
+export function readAnswers(lines: readonly string[], archivedir: string): Answers {
   const words = lines.map(splitFirst);
   return {
-    files: words.map(readFileAnswer).filter((answer) => answer !== undefined),
     resumeRequest: readRequest(words),
     trouble: words.map((each) => placeTrouble(each, archivedir)).find((trouble) => trouble !== undefined),
+    directory: words.find(({ word, rest }) => word === 'path' && rest.startsWith('/'))?.rest,
+    ...readSentinelLines(words),
+    newest: restsOf(words, 'newest')
+      .map(parseWalName)
+      .filter((name) => name.kind === 'segment'),
+    isReady: words.some(({ word }) => word === 'ready'),
+    files: words.map(readFileAnswer).filter((answer) => answer !== undefined),
   };
 }
 
@@ -183,14 +172,14 @@ export function troubleOf(answer: FileAnswer, standby: string): Trouble | undefi
         hint: 'A server in recovery only confirms WAL that its own primary has delivered. After its promotion it delivers by itself.',
       };
     case 'short':
-      return { kind: 'failed', reason: `${answer.name} arrived with ${answer.size} bytes` };
+      return failed(`${answer.name} arrived with ${answer.size} bytes`);
     case 'failed':
-      return { kind: 'failed', reason: `${answer.name}: ${answer.reason}` };
+      return failed(`${answer.name}: ${answer.reason}`);
     case 'conflict':
       return {
         kind: 'conflict',
         reason: `the standby holds a different file named ${answer.name} (there: ${answer.there}; here: ${answer.ours})`,
-        hint: `Nothing was replaced. To solve this: cmd_archiver --abandon ${standby}, then a new base backup of that standby.`,
+        hint: `Nothing was replaced. To solve this, run cmd_archiver --abandon ${standby}, then make a new base backup on that standby.`,
       };
   }
 }

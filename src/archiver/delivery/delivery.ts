@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
 import type { StandbyTarget } from '../../config/options-archiver.ts';
-import type { SegmentName } from '../../postgres/wal-name.ts';
 import { quoted } from '../../system/printable.ts';
 import {
   lightCompression,
@@ -14,11 +13,11 @@ import {
 import { type Sentinel, sentinelName } from '../../system/sentinel.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { identityOf, isUnchanged, type WalFile } from '../wal/wal-file.ts';
-import { type FileAnswer, readCommitAnswers, readGreeting, troubleOf } from './answers.ts';
+import { isStill, type WalFile } from '../wal/wal-file.ts';
+import { type Answers, type FileAnswer, readAnswers, troubleOf } from './answers.ts';
 import { type OwnPast, screen, type Screened } from './left-guard.ts';
 import { commitScript, type DeliveryPlace, helloScript, inboxOf } from './scripts.ts';
-import type { Concern, Trouble } from './trouble.ts';
+import { type Concern, failed, type Trouble } from './trouble.ts';
 
 /** An open connection to a standby that is ready to take WAL. */
 export interface Delivery {
@@ -41,14 +40,14 @@ export interface Delivery {
   /** Call this before a file can get its name. */
   readonly noteDelivery: () => Promise<void>;
   /** Called with a resume request that is found while files are delivered. */
-  readonly noteRequest?: ((request: string) => Promise<void>) | undefined;
+  readonly noteRequest?: ((request: string) => Promise<unknown>) | undefined;
 }
 
 /** Files of one directory, in the order in which they get their names. */
 export interface Batch {
   readonly directory: string;
   readonly files: readonly WalFile[];
-  /** The link is faster than the processors: compress lightly. */
+  /** Compress lightly, because the network is faster than the processors. */
   readonly compressesLightly?: boolean;
 }
 
@@ -59,16 +58,11 @@ export interface BatchResult {
   readonly trouble: Trouble | undefined;
 }
 
-export type HelloResult =
-  | {
-      readonly kind: 'ready';
-      readonly resumeRequest: string | undefined;
-      readonly directory: string | undefined;
-      readonly sentinel: Sentinel;
-      readonly marks: readonly string[];
-      readonly newest: readonly SegmentName[];
-    }
-  | { readonly kind: 'trouble'; readonly trouble: Trouble };
+/** The answers of a standby that can take WAL. */
+interface Hello extends Answers {
+  readonly trouble: undefined;
+  readonly sentinel: Sentinel;
+}
 
 /**
  * A name for this primary's lane in the standby's `.incoming`: readable, and different from that of any other
@@ -92,23 +86,29 @@ function unreadable(archivedir: string): Trouble {
   };
 }
 
+/** Checks the standby's archive directory. @returns the reason why it cannot take WAL as `trouble` */
 export async function sayHello(
   delivery: Delivery,
   names: readonly string[],
-  limitMs: number,
-): Promise<HelloResult> {
-  const { shell, place } = delivery;
-  const answer = await shell.run(helloScript(place, names), { limitMs });
-  if (answer.kind === 'lost') return { kind: 'trouble', trouble: lost(answer.reason) };
-  const greeting = readGreeting(answer.lines, place.archivedir);
-  if (greeting.trouble !== undefined) return { kind: 'trouble', trouble: greeting.trouble };
-  if (greeting.isReady) {
-    const { resumeRequest, directory, sentinel, marks, newest } = greeting;
-    if (sentinel !== undefined) return { kind: 'ready', resumeRequest, directory, sentinel, marks, newest };
-    return { kind: 'trouble', trouble: unreadable(place.archivedir) };
-  }
-  const reason = `the standby's shell gave no clear answer: ${quoted([...answer.lines, shell.stderr()].join(' '))}`;
-  return { kind: 'trouble', trouble: { kind: 'failed', reason } };
+): Promise<Hello | { readonly trouble: Trouble }> {
+  const { shell, place, standby } = delivery;
+  const answer = await shell.run(helloScript(place, names), { limitMs: standby.ssh_timeout * 1000 });
+  if (answer.kind === 'lost') return { trouble: lost(answer.reason) };
+  const { trouble, sentinel, ...answers } = readAnswers(answer.lines, place.archivedir);
+  if (trouble !== undefined) return { trouble };
+  if (answers.isReady)
+    return sentinel === undefined
+      ? { trouble: unreadable(place.archivedir) }
+      : { ...answers, trouble, sentinel };
+  const said = quoted([...answer.lines, shell.stderr()].join(' '));
+  return { trouble: failed(`the standby's shell gave no clear answer: ${said}`) };
+}
+
+/** PostgreSQL may recycle a segment as soon as another call has archived it: rsync may then have read something else. */
+async function findChanged({ files }: Batch): Promise<Trouble | undefined> {
+  for (const file of files)
+    if (!(await isStill(file))) return failed(`${file.path} changed while it was sent`);
+  return undefined;
 }
 
 async function transfer(
@@ -129,41 +129,38 @@ async function transfer(
   const outcome = rsyncOutcome(await deps.run(command, { limitMs, input, env: rsyncEnvironment(rsync) }));
   switch (outcome.kind) {
     case 'whole':
-      return undefined;
+      return findChanged(batch);
     case 'vanished':
-      return { kind: 'failed', reason: 'rsync: files vanished while they were sent' };
+      return failed('rsync: files vanished while they were sent');
     case 'no-space':
       return { kind: 'no-space', reason: `no space left in ${place.archivedir} (${outcome.reason})` };
     case 'timeout':
       return { kind: 'slow', reason: outcome.reason };
     case 'partial':
     case 'failed':
-      return { kind: 'failed', reason: outcome.reason };
+      return failed(outcome.reason);
   }
 }
 
-/** PostgreSQL may recycle a segment as soon as another call has archived it: rsync may then have read something else. */
-async function findChanged(batch: Batch): Promise<Trouble | undefined> {
-  for (const file of batch.files) {
-    const now = await identityOf(file.path).catch(() => undefined);
-    if (now === undefined || !isUnchanged(now, file.identity)) {
-      return { kind: 'failed', reason: `${file.path} changed while it was sent` };
-    }
-  }
-  return undefined;
+/** Transfers the bytes of a batch to the standby; no file has its final name there yet. */
+export async function transferBatch(
+  deps: ArchiverDeps,
+  delivery: Delivery,
+  batch: Batch,
+  limitMs: number,
+): Promise<Trouble | undefined> {
+  const { files, accepted, trouble } = screen(delivery, batch.files);
+  if (files.length === 0) return accepted.length === 0 ? trouble : undefined;
+  return transfer(deps, delivery, { ...batch, files }, limitMs);
 }
 
 function judge(answers: readonly FileAnswer[], batch: Batch, standby: string): BatchResult {
   const delivered: WalFile[] = [];
   for (const [index, file] of batch.files.entries()) {
+    const { text: name } = file.name;
     const answer = answers[index];
-    if (answer?.name !== file.name.text) {
-      return {
-        delivered,
-        trouble: { kind: 'failed', reason: `the standby gave no answer about ${file.name.text}` },
-      };
-    }
-    const trouble = troubleOf(answer, standby);
+    const trouble =
+      answer?.name === name ? troubleOf(answer, standby) : failed(`the standby gave no answer about ${name}`);
     if (trouble !== undefined) return { delivered, trouble };
     delivered.push(file);
   }
@@ -173,7 +170,10 @@ function judge(answers: readonly FileAnswer[], batch: Batch, standby: string): B
 /** Enough for comparing, flushing and computing digests on the slowest acceptable disk. */
 const commitBytesPerMs = 5_000;
 
-/** Makes the standby secure a batch whose bytes have arrived there. */
+/**
+ * Makes the standby secure a batch whose bytes have arrived there. Nothing counts as delivered before the standby has
+ * confirmed it in this answer (doc/architecture.md, "Delivery").
+ */
 export async function commitBatch(delivery: Delivery, batch: Batch): Promise<BatchResult> {
   const screened = screen(delivery, batch.files);
   const { files } = screened;
@@ -203,28 +203,12 @@ async function commitFiles(delivery: Delivery, batch: Batch): Promise<BatchResul
   await delivery.noteDelivery();
   const answer = await shell.run(commitScript(place, files, delivery.marks ?? []), { limitMs });
   if (answer.kind === 'lost') return { delivered: [], trouble: lost(answer.reason) };
-  const { files: answers, trouble, resumeRequest } = readCommitAnswers(answer.lines, place.archivedir);
+  const { files: answers, trouble, resumeRequest } = readAnswers(answer.lines, place.archivedir);
   if (resumeRequest !== undefined) await delivery.noteRequest?.(resumeRequest);
   return trouble === undefined ? judge(answers, batch, standby.name) : { delivered: [], trouble };
 }
 
-/** Transfers the bytes of a batch to the standby; no file has its final name there yet. */
-export async function transferBatch(
-  deps: ArchiverDeps,
-  delivery: Delivery,
-  batch: Batch,
-  limitMs: number,
-): Promise<Trouble | undefined> {
-  const { files, accepted, trouble } = screen(delivery, batch.files);
-  if (files.length === 0) return accepted.length === 0 ? trouble : undefined;
-  const sent = { ...batch, files };
-  return (await transfer(deps, delivery, sent, limitMs)) ?? findChanged(sent);
-}
-
-/**
- * Sends one batch over an open connection and makes the standby secure it. Nothing counts as delivered before the
- * standby has confirmed it in the commit's answer (doc/architecture.md, "Delivery").
- */
+/** Sends one batch over an open connection and makes the standby secure it. */
 export async function sendBatch(
   deps: ArchiverDeps,
   delivery: Delivery,
@@ -232,6 +216,5 @@ export async function sendBatch(
   limitMs: number,
 ): Promise<BatchResult> {
   const trouble = await transferBatch(deps, delivery, batch, limitMs);
-  if (trouble !== undefined) return { delivered: [], trouble };
-  return commitBatch(delivery, batch);
+  return trouble === undefined ? commitBatch(delivery, batch) : { delivered: [], trouble };
 }

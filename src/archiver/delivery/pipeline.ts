@@ -21,7 +21,7 @@ export interface BatchSource {
 /** One batch on its way, until the standby has answered. */
 interface Shipping {
   /** Ends with the transfer, whatever happens then. */
-  readonly moved: Promise<void>;
+  readonly moved: Promise<unknown>;
   readonly ended: Promise<Trouble | undefined>;
   isMoved: boolean;
   /** No new batch begins then. */
@@ -63,7 +63,12 @@ function ship(
     return result.trouble;
   };
   const ended = finish();
-  const shipping: Shipping = { moved: settled(transfer), ended, isMoved: false, hasFailed: false };
+  const shipping: Shipping = {
+    moved: Promise.allSettled([transfer]),
+    ended,
+    isMoved: false,
+    hasFailed: false,
+  };
   const noteFailure = (): void => {
     shipping.hasFailed = true;
   };
@@ -75,13 +80,6 @@ function ship(
   }
   void shipping.moved.then(() => (shipping.isMoved = true));
   return shipping;
-}
-
-async function settled(work: Promise<unknown>): Promise<void> {
-  await work.then(
-    () => undefined,
-    () => undefined,
-  );
 }
 
 /** The outcome of the oldest batch. Before trouble is reported, nothing may be travelling any more. */
@@ -123,7 +121,7 @@ export async function sendBatches(
     if (oldest === undefined) return undefined;
     const isEnded = await Promise.race([
       ...travelling.map(({ moved }) => moved.then(() => false)),
-      settled(oldest.ended).then(() => true),
+      Promise.allSettled([oldest.ended]).then(() => true),
     ]);
     if (!isEnded) continue;
     const trouble = await endOfOldest(under);

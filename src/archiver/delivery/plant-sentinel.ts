@@ -17,8 +17,7 @@ export type PlantResult =
   | { readonly kind: 'unfit'; readonly reason: string; readonly hint: string }
   | { readonly kind: 'promoted'; readonly timeline: number }
   | { readonly kind: 'foreign'; readonly systemIdentifier: string }
-  | { readonly kind: 'noisy'; readonly reason: string }
-  | { readonly kind: 'unknown'; readonly reason: string };
+  | { readonly kind: 'noisy' | 'unknown'; readonly reason: string };
 
 export interface Planting {
   readonly cluster: Cluster;
@@ -67,7 +66,8 @@ cat ${sentinelName}
 
 function readPresent(text: string, cluster: Cluster): PlantResult {
   const sentinel = parseSentinel(text);
-  if (sentinel === undefined) return { kind: 'foreign', systemIdentifier: 'its sentinel names none' };
+  if (sentinel === undefined)
+    return { kind: 'foreign', systemIdentifier: 'its sentinel contains no system identifier' };
   const { systemIdentifier, promotedAtTimeline } = sentinel;
   if (systemIdentifier !== cluster.systemIdentifier) return { kind: 'foreign', systemIdentifier };
   if (promotedAtTimeline !== undefined) return { kind: 'promoted', timeline: promotedAtTimeline };

@@ -26,7 +26,7 @@ export function inboxOf(place: DeliveryPlace): string {
 }
 
 /**
- * Refuses the script's directory if others may write to it, or if no hard link can be made there from `probe` to
+ * Refuses the script's directory if other users can write to it, or if no hard link can be made there from `probe` to
  * `name`, as delivery needs. The files' group counts as others only if we are not in it.
  */
 export function refuseUnfitPlace(probe: string, name: string): string {

@@ -1,7 +1,7 @@
 import type { Severity } from '../../system/notify.ts';
 
 /** The reason why a standby did not accept the WAL. All of these are expected: the WAL goes to the queue. Critical: an operator must act. */
-const severities = {
+export const troubleSeverities = {
   /** No ssh connection, or it was lost. */
   unreachable: 'warning',
   /** archivedir does not exist: the standby is not initialized, or its file system is not mounted. */
@@ -18,7 +18,7 @@ const severities = {
   foreign: 'critical',
   /** The standby was promoted: it is a primary now. */
   promoted: 'critical',
-  /** Others may write to archivedir, or its file system has no hard links, or a login there prints text. */
+  /** Other users can write to archivedir, or its file system has no hard links, or a login there prints text. */
   unfit: 'critical',
   /** Its sentinel says that this timeline was left before the end of the file: this server is an old primary. */
   left: 'critical',
@@ -30,11 +30,7 @@ const severities = {
   'in-recovery': 'critical',
 } as const satisfies Readonly<Record<string, Severity>>;
 
-export type TroubleKind = keyof typeof severities;
-
-export function isTroubleKind(value: unknown): value is TroubleKind {
-  return typeof value === 'string' && Object.hasOwn(severities, value);
-}
+export type TroubleKind = keyof typeof troubleSeverities;
 
 export interface Trouble {
   readonly kind: TroubleKind;
@@ -44,26 +40,21 @@ export interface Trouble {
 }
 
 /** What an operator must know of a standby that takes WAL all the same. */
-const concerns = {
+export const concernSeverities = {
   /** It has replayed a timeline past the location where it was left: it cannot follow any more. */
   diverged: 'critical',
   /** It could not be told of a timeline that was left. */
   unmarked: 'warning',
 } as const satisfies Readonly<Record<string, Severity>>;
 
-export type ConcernKind = keyof typeof concerns;
-
-export function isConcernKind(value: unknown): value is ConcernKind {
-  return typeof value === 'string' && Object.hasOwn(concerns, value);
-}
-
 export interface Concern {
-  readonly kind: ConcernKind;
+  readonly kind: keyof typeof concernSeverities;
   /** Lower case, no full stop. */
   readonly reason: string;
   readonly hint: string;
 }
 
-export function severityOf(kind: TroubleKind | ConcernKind): Severity {
-  return isConcernKind(kind) ? concerns[kind] : severities[kind];
+/** The trouble of which only its reason is known. */
+export function failed(reason: string): Trouble {
+  return { kind: 'failed', reason };
 }

@@ -12,7 +12,7 @@ import type { ArchiverDeps } from '../deps.ts';
 import { type Cluster, readCluster } from '../wal/cluster.ts';
 import { findOwnArchive } from '../wal/own-archive.ts';
 import { type OwnWal, readOwnWal } from '../wal/own-wal.ts';
-import { checkWalFile, identityOf, isUnchanged, type WalFile, walFileAt } from '../wal/wal-file.ts';
+import { checkWalFile, isReady, isStill, type WalFile, walFileAt } from '../wal/wal-file.ts';
 import { boundRanges, type Holdings, type Lacking, planCatchUp, rangesOf } from './catch-up-plan.ts';
 import type { Lane } from './lane.ts';
 import type { CaughtUp, Gap, LaneState } from './state.ts';
@@ -140,7 +140,7 @@ const mostWaits = 3;
 /** This lane's queue or PostgreSQL will bring it. */
 async function comesByItself({ queue }: Lane, { own, waits }: CatchUp, { text }: WalName): Promise<boolean> {
   if (await exists(join(queue, text))) return true;
-  return waits < mostWaits && exists(join(own.directory, 'archive_status', `${text}.ready`));
+  return waits < mostWaits && isReady(own.directory, text);
 }
 
 /** Nothing else delivers meanwhile: what PostgreSQL has ready is sent as well. */
@@ -200,10 +200,7 @@ export async function nextCatchUpBatch(
 }
 
 async function hasChanged({ files }: Batch): Promise<boolean> {
-  for (const { path, identity } of files) {
-    const now = await identityOf(path).catch(() => undefined);
-    if (now === undefined || !isUnchanged(now, identity)) return true;
-  }
+  for (const file of files) if (!(await isStill(file))) return true;
   return false;
 }
 

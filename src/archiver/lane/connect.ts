@@ -5,30 +5,22 @@ import { noiseHint, type RemoteShell, type SshTarget } from '../../system/ssh.ts
 import { sshTarget } from '../../system/ssh-target.ts';
 import { type Delivery, laneId } from '../delivery/delivery.ts';
 import type { DeliveryPlace } from '../delivery/scripts.ts';
-import type { Concern, Trouble } from '../delivery/trouble.ts';
+import type { Trouble } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import type { Cluster } from '../wal/cluster.ts';
 import { greet } from './greet.ts';
 import { type Lane, noteDelivery } from './lane.ts';
 
 /** The programs that a lane needs on this host before it can connect. */
-interface LaneTools {
-  readonly target: SshTarget;
-  readonly rsync: RsyncProgram;
-}
-
-async function findTools(deps: ArchiverDeps, lane: Lane): Promise<LaneTools> {
+async function findTools(deps: ArchiverDeps, lane: Lane) {
   const { settings } = deps;
   const target = await sshTargetOf(deps, lane);
-  const rsync = await requireProgram('rsync_bin', settings.rsync_bin, settings.includepath);
-  return {
-    target,
-    rsync: {
-      rsync,
-      flags: [...bandwidthFlags(settings.ship_bwlimit), ...lane.standby.rsync_flags],
-      version: settings.rsync_version === 2 ? 2 : 3,
-    },
+  const rsync: RsyncProgram = {
+    rsync: await requireProgram('rsync_bin', settings.rsync_bin, settings.includepath),
+    flags: [...bandwidthFlags(settings.ship_bwlimit), ...lane.standby.rsync_flags],
+    version: settings.rsync_version === 2 ? 2 : 3,
   };
+  return { target, rsync };
 }
 
 /** rsync counts in KiB per second, and 0 means no limit: less than a KiB must not be rounded down to 0. */
@@ -52,13 +44,7 @@ function placeOf(deps: ArchiverDeps, { standby, name }: Lane, cluster: Cluster):
 }
 
 export type LaneUse<T> =
-  | {
-      readonly kind: 'used';
-      readonly value: T;
-      readonly resumeRequest: string | undefined;
-      readonly concern: Concern | undefined;
-    }
-  | { readonly kind: 'trouble'; readonly trouble: Trouble };
+  { readonly kind: 'used'; readonly value: T } | { readonly kind: 'trouble'; readonly trouble: Trouble };
 
 /**
  * Connects to a standby, checks that its archive directory is the right one, passes the open delivery to `use`, and
@@ -73,10 +59,9 @@ export async function withDelivery<T>(
 ): Promise<LaneUse<T>> {
   const tools = await findTools(deps, lane).catch(misconfigured);
   if ('kind' in tools) return { kind: 'trouble', trouble: tools };
-  const { standby } = lane;
   const open = async (shell: RemoteShell): Promise<LaneUse<T>> => {
     const ungreeted = {
-      standby,
+      standby: lane.standby,
       shell,
       rsync: tools.rsync,
       place: placeOf(deps, lane, cluster),
@@ -84,9 +69,7 @@ export async function withDelivery<T>(
     };
     const greeted = await greet(deps, lane, cluster, ungreeted, names);
     if (greeted.kind === 'trouble') return greeted;
-    const { delivery, resumeRequest } = greeted;
-    const value = await use(delivery, resumeRequest);
-    return { kind: 'used', value, resumeRequest, concern: delivery.concern };
+    return { kind: 'used', value: await use(greeted.delivery, greeted.resumeRequest) };
   };
   const connected = await deps.withRemoteShell(deps, tools.target, open);
   if (connected.kind === 'used') return connected.value;

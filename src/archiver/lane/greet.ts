@@ -42,13 +42,12 @@ export async function greet(
   delivery: Delivery,
   names: readonly string[],
 ): Promise<Greeted> {
-  const limitMs = lane.standby.ssh_timeout * 1000;
-  const hello = await sayHello(delivery, names, limitMs);
-  if (hello.kind === 'trouble') return hello;
+  const hello = await sayHello(delivery, names);
+  if (hello.trouble !== undefined) return { kind: 'trouble', trouble: hello.trouble };
   const told = await tellLeft(deps, lane, cluster, { ...hello, shell: delivery.shell });
   if (told.kind === 'trouble') return told;
-  const after = told.isChanged ? await sayHello(delivery, [], limitMs) : hello;
-  if (after.kind === 'trouble') return after;
+  const after = told.isChanged ? await sayHello(delivery, []) : hello;
+  if (after.trouble !== undefined) return { kind: 'trouble', trouble: after.trouble };
   const { directory, sentinel, marks } = after;
   const ownPast = await ownPastOf(deps, cluster, sentinel);
   const { concern } = told;

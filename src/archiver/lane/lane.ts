@@ -6,30 +6,22 @@ import type { ArchiverDeps } from '../deps.ts';
 import type { Layout } from '../layout.ts';
 
 /** The way to one standby, as this host sees it: made once per standby and passed to everything that concerns it. */
-export interface Lane {
-  readonly standby: StandbyTarget;
-  /** The standby's name, for messages. */
-  readonly name: string;
-  /** The directory of the WAL that waits for it. */
-  readonly queue: string;
-  readonly stateFile: string;
-  /** Locked by the one process that delivers. */
-  readonly lockFile: string;
-  /** Exists as long as nothing was ever delivered to that name. */
-  readonly undeliveredFile: string;
-  /** See left-state.ts. */
-  readonly leftFile: string;
-}
+export type Lane = Readonly<ReturnType<typeof laneOf>>;
 
-export function laneOf({ root, privateDirectory }: Layout, standby: StandbyTarget): Lane {
+export function laneOf({ root, privateDirectory }: Layout, standby: StandbyTarget) {
   const { name } = standby;
   return {
     standby,
+    /** The standby's name, for messages. */
     name,
+    /** The directory of the WAL that waits for it. */
     queue: join(root, name),
     stateFile: join(privateDirectory, `${name}.json`),
+    /** Locked by the one process that delivers. */
     lockFile: join(privateDirectory, `${name}.lock`),
+    /** Exists as long as nothing was ever delivered to that name. */
     undeliveredFile: join(privateDirectory, `${name}.undelivered`),
+    /** See left-state.ts. */
     leftFile: join(privateDirectory, `${name}.left`),
   };
 }

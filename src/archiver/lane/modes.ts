@@ -21,7 +21,7 @@ import {
   type Health,
   type LaneState,
   readLaneState,
-  severityOfHealth,
+  severities,
 } from './state.ts';
 
 // The states of a lane. Nothing else writes its state file, and every caller holds the lane's lock.
@@ -69,13 +69,9 @@ export async function reserveLaneState({ stateFile }: Lane): Promise<void> {
 }
 
 /** The condition of a lane, and the file that showed it. */
-export interface Finding {
-  readonly health: Health;
-  readonly reason?: string | undefined;
-  readonly retryAt?: number | undefined;
+export interface Finding extends Pick<LaneState, 'health' | 'reason' | 'retryAt' | 'seenRequest'> {
   /** The name of the file that was to be shipped, if there was one. */
   readonly segment?: string | undefined;
-  readonly seenRequest?: string | undefined;
 }
 
 const sentences: Readonly<Partial<Record<Health, (standby: string) => string>>> = {
@@ -123,15 +119,10 @@ async function sendNotification(
   });
 }
 
+const compared = ['health', 'reason', 'retryAt', 'sinceMoment', 'seenRequest', 'abandoned'] as const;
+
 function isSame(before: LaneState, after: LaneState): boolean {
-  return (
-    before.health === after.health &&
-    before.reason === after.reason &&
-    before.retryAt === after.retryAt &&
-    before.sinceMoment === after.sinceMoment &&
-    before.seenRequest === after.seenRequest &&
-    before.abandoned === after.abandoned
-  );
+  return compared.every((field) => before[field] === after[field]);
 }
 
 function nextState(deps: ArchiverDeps, before: LaneState, finding: Finding, nowMs: number): LaneState {
@@ -167,7 +158,7 @@ export async function recordFinding(
   finding: Finding,
 ): Promise<SaidState | undefined> {
   const nowMs = deps.now();
-  const severity = severityOfHealth(finding.health);
+  const severity = severities[finding.health];
   const isDue = isNotificationDue(before.said, severity, nowMs / 1000, deps.settings.notify_reminder);
   const after = nextState(deps, before, finding, nowMs);
   if (isDue) await sendNotification(deps, lane, severity, finding);

@@ -7,8 +7,10 @@ import { systemErrorCode } from '../../system/durable.ts';
 import { type Log, logFailure } from '../../system/log.ts';
 import type { Trouble, TroubleKind } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { listQueue, measureQueue, type QueueUse } from '../queue/queue.ts';
+import { enqueue, listQueue, type LocalCopy, measureQueue, type QueueUse } from '../queue/queue.ts';
+import type { WalFile } from '../wal/wal-file.ts';
 import type { Lane } from './lane.ts';
+import type { Finding } from './modes.ts';
 import { hasAllWal, type LaneState } from './state.ts';
 
 // One policy for -F, --flush and the shipper: how long a standby in trouble is left alone, when its queue is full, when a
@@ -65,6 +67,16 @@ export function retryAtOf(
   const nowMs = clock.monotonicMs();
   const troubleMs = nowMs - (troubleSinceMs(clock, before) ?? nowMs);
   return clock.now() + restMs({ kind, troubleMs, waitedMs });
+}
+
+/** The condition of a lane after a failed try. `waitedMs`: how long the try took. */
+export function findingOf(
+  deps: ArchiverDeps,
+  before: LaneState,
+  { kind, reason }: Trouble,
+  waitedMs: number,
+): Finding {
+  return { health: kind, reason, retryAt: retryAtOf(deps, before, kind, waitedMs) };
 }
 
 /**
@@ -126,6 +138,19 @@ export async function requireRoom(
     cause: Object.assign(new Error(reason), { code: 'ENOSPC' }),
     hint: `Repair the standby, raise the limit, or abandon the standby: cmd_archiver --abandon ${lane.name}`,
   });
+}
+
+/** Puts a file into a standby's queue, within the limits. Takes and returns the queue's contents: see `requireRoom`. */
+export async function queueWithinLimits(
+  deps: ArchiverDeps,
+  lane: Lane,
+  { name, identity }: WalFile,
+  copy: LocalCopy,
+  remembered?: QueueUse,
+): Promise<QueueUse | undefined> {
+  const use = await requireRoom(deps, lane, Number(identity.size), remembered);
+  await enqueue(copy, name, lane);
+  return use;
 }
 
 /** Since when a standby's queue has been full, and since when the standby has accepted nothing; by `monotonicMs`. */

@@ -31,7 +31,7 @@ export function transferLimitMs({ files }: Batch): number {
 export interface Pace extends Partial<Pick<BatchSource, 'limitMs' | 'width' | 'transferred'>> {
   /** Whether another batch may begin. */
   readonly mayContinue: () => boolean | Promise<boolean>;
-  /** Whether the processors are to compress lightly. */
+  /** Whether to compress lightly, because the network is faster than the processors. */
   readonly compressesLightly?: () => boolean;
   readonly delivered?: (files: readonly WalFile[]) => void;
 }

@@ -2,7 +2,7 @@ import { PitrError } from '../../errors.ts';
 import type { Delivery } from '../delivery/delivery.ts';
 import type { Concern, Trouble } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { enqueue, isQueueEmpty, type LocalCopy } from '../queue/queue.ts';
+import { isQueueEmpty, type LocalCopy } from '../queue/queue.ts';
 import type { Cluster } from '../wal/cluster.ts';
 import type { WalFile } from '../wal/wal-file.ts';
 import { pollAbandoned } from './abandonment.ts';
@@ -12,11 +12,11 @@ import { abandonLane, type Finding, noteRequest, recordFinding } from './modes.t
 import {
   answerFull,
   expectedError,
+  findingOf,
   fullnessOf,
   isResting,
+  queueWithinLimits,
   reasonOf,
-  requireRoom,
-  retryAtOf,
   troubleOfError,
 } from './policy.ts';
 import { firstNames, type Pace, sendFile, sendQueue } from './send.ts';
@@ -29,13 +29,16 @@ export type LaneOutcome =
   | { readonly kind: 'abandoned' }
   | { readonly kind: 'failed'; readonly reason: string; readonly error: PitrError };
 
-/** One file on its way to every standby. */
+/** One file on its way to one standby. */
 export interface Shipment {
+  readonly deps: ArchiverDeps;
+  readonly lane: Lane;
   readonly file: WalFile;
   readonly cluster: Cluster;
+  /** For the queues of all standbys. */
   readonly copy: LocalCopy;
-  /** The time limit of this call for one standby. */
-  readonly paceOf: (lane: Lane) => Pace;
+  /** Begins the time of this call for one connection. */
+  readonly beginPace: () => Pace;
 }
 
 /** The result of one connection. */
@@ -52,73 +55,44 @@ function failed(trouble: Trouble): Attempt {
 }
 
 /** Older files first; the new one itself only when it is not queued behind them. */
-async function useDelivery(
-  deps: ArchiverDeps,
-  lane: Lane,
-  delivery: Delivery,
-  shipment: Shipment,
-  isQueued: boolean,
-): Promise<Attempt> {
-  const pace = shipment.paceOf(lane);
+async function useDelivery(shipment: Shipment, delivery: Delivery, isQueued: boolean): Promise<Attempt> {
+  const { deps, lane, file } = shipment;
+  const pace = shipment.beginPace();
   const { trouble, isEmpty } = await sendQueue(deps, lane, delivery, pace);
   if (trouble !== undefined || isQueued || !isEmpty) {
     return { isDelivered: isQueued && isEmpty, isQueueEmpty: isEmpty, trouble };
   }
-  const result = await sendFile(deps, delivery, shipment.file, pace);
+  const result = await sendFile(deps, delivery, file, pace);
   const isDelivered = result.delivered.length === 1;
   return { isDelivered, isQueueEmpty: isDelivered, trouble: result.trouble };
 }
 
-async function attempt(
-  deps: ArchiverDeps,
-  lane: Lane,
-  shipment: Shipment,
-  isQueued: boolean,
-): Promise<Attempt> {
-  const names = isQueued ? await firstNames(lane) : [shipment.file.name.text];
-  const use = await withDelivery(deps, lane, shipment.cluster, names, async (delivery, request) => {
+async function attempt(shipment: Shipment, isQueued: boolean): Promise<Attempt> {
+  const { deps, lane, cluster, file } = shipment;
+  const names = isQueued ? await firstNames(lane) : [file.name.text];
+  const use = await withDelivery(deps, lane, cluster, names, async (delivery, request) => {
     if (request !== undefined) await noteRequest(deps, lane, request);
-    return useDelivery(deps, lane, delivery, shipment, isQueued);
+    const { concern } = delivery;
+    return { ...(await useDelivery(shipment, delivery, isQueued)), seenRequest: request, concern };
   });
-  if (use.kind === 'trouble') return failed(use.trouble);
-  return { ...use.value, seenRequest: use.resumeRequest, concern: use.concern };
+  return use.kind === 'used' ? use.value : failed(use.trouble);
 }
 
-/** An attempt that threw an error is one more kind of failure: the WAL can still be queued. */
-async function safeAttempt(...args: Parameters<typeof attempt>): Promise<Attempt> {
-  const [deps] = args;
-  try {
-    return await attempt(...args);
-  } catch (error) {
-    deps.signal.throwIfAborted();
-    return failed(troubleOfError(deps.log, error));
-  }
-}
-
-function findingOf(
-  deps: ArchiverDeps,
+function findingOfAttempt(
+  { deps, file }: Shipment,
   before: LaneState,
-  result: Attempt,
+  { trouble, seenRequest, concern, isQueueEmpty: isEmpty }: Attempt,
   waitedMs: number,
-  segment: string,
 ): Finding {
-  const { trouble, seenRequest } = result;
-  if (trouble !== undefined) {
-    const retryAt = retryAtOf(deps, before, trouble.kind, waitedMs);
-    return { health: trouble.kind, reason: trouble.reason, retryAt, segment, seenRequest };
-  }
-  if (result.isQueueEmpty) return { ...wellBut(result.concern), segment, seenRequest };
-  return { health: 'behind', reason: 'its queue is being sent', segment, seenRequest };
+  const more = { segment: file.name.text, seenRequest };
+  if (trouble !== undefined) return { ...findingOf(deps, before, trouble, waitedMs), ...more };
+  if (isEmpty) return { ...wellBut(concern), ...more };
+  return { health: 'behind', reason: 'its queue is being sent', ...more };
 }
 
-async function tryEnqueue(
-  deps: ArchiverDeps,
-  lane: Lane,
-  { copy, file }: Shipment,
-): Promise<PitrError | undefined> {
+async function tryEnqueue({ deps, lane, file, copy }: Shipment): Promise<PitrError | undefined> {
   try {
-    await requireRoom(deps, lane, Number(file.identity.size));
-    await enqueue(copy, file.name, lane);
+    await queueWithinLimits(deps, lane, file, copy);
     return undefined;
   } catch (error) {
     if (error instanceof PitrError) return error;
@@ -127,72 +101,54 @@ async function tryEnqueue(
 }
 
 /** The lane, as long as it is not abandoned. The caller holds its lock. */
-async function shipOnLane(
-  deps: ArchiverDeps,
-  lane: Lane,
-  shipment: Shipment,
-  state: LaneState,
-): Promise<LaneOutcome> {
-  const segment = shipment.file.name.text;
+async function shipOnLane(shipment: Shipment, state: LaneState): Promise<LaneOutcome> {
+  const { deps, lane } = shipment;
   const resting = isResting(state, deps.now());
   // If the file comes after others, or the standby is in trouble, it is queued first. A full disk is no reason not to
   // send, which makes room.
   const mustQueue = resting || !(await isQueueEmpty(lane.queue));
-  const isQueued = mustQueue && (await tryEnqueue(deps, lane, shipment)) === undefined;
+  const isQueued = mustQueue && (await tryEnqueue(shipment)) === undefined;
   if (resting && isQueued) return { kind: 'queued', trouble: undefined };
 
   const began = deps.monotonicMs();
-  const result = await safeAttempt(deps, lane, shipment, isQueued);
+  const result = await attempt(shipment, isQueued).catch((error: unknown) => {
+    deps.signal.throwIfAborted();
+    // One more kind of failure: the WAL can still be queued.
+    return failed(troubleOfError(deps.log, error));
+  });
   deps.signal.throwIfAborted();
-  const error = result.isDelivered || isQueued ? undefined : await tryEnqueue(deps, lane, shipment);
-  const finding = findingOf(deps, state, result, deps.monotonicMs() - began, segment);
-  if (error !== undefined) return unsafe(deps, lane, state, finding, error);
+  const error = result.isDelivered || isQueued ? undefined : await tryEnqueue(shipment);
+  const finding = findingOfAttempt(shipment, state, result, deps.monotonicMs() - began);
+  if (error !== undefined) return unsafe(shipment, state, finding, error);
   await recordFinding(deps, lane, state, finding);
   return result.isDelivered ? { kind: 'delivered' } : { kind: 'queued', trouble: result.trouble };
 }
 
-/** Carries out `queue_full: abandon`, once the standby has had its time. */
-async function giveUpIfDue(
-  deps: ArchiverDeps,
-  lane: Lane,
-  state: LaneState,
-  finding: Finding,
-  error: PitrError,
-): Promise<boolean> {
-  const fullness = fullnessOf(deps, state, finding.health === 'behind');
-  const answer = answerFull(deps.settings, lane, error, fullness, deps.monotonicMs());
-  if (answer !== 'give-up') return false;
-  const names = finding.segment === undefined ? [] : [finding.segment];
-  await abandonLane(deps, lane, { by: 'policy', names, why: error.message });
-  return true;
-}
-
 /**
- * The file was neither sent nor queued: PostgreSQL must keep it, unless the INI file prefers to abandon the standby.
+ * The file was neither sent nor queued: PostgreSQL must keep it, unless the INI file prefers to abandon the standby
+ * (`queue_full: abandon`), and the standby has had its time.
  */
 async function unsafe(
-  deps: ArchiverDeps,
-  lane: Lane,
+  { deps, lane, file }: Shipment,
   state: LaneState,
-  finding: Finding,
+  { health, reason: trouble, segment, seenRequest }: Finding,
   error: PitrError,
 ): Promise<LaneOutcome> {
-  if (await giveUpIfDue(deps, lane, state, finding, error)) return { kind: 'abandoned' };
-  const sending = finding.reason === undefined ? '' : `; sending: ${finding.reason}`;
+  const fullness = fullnessOf(deps, state, health === 'behind');
+  if (answerFull(deps.settings, lane, error, fullness, deps.monotonicMs()) === 'give-up') {
+    await abandonLane(deps, lane, { by: 'policy', names: [file.name.text], why: error.message });
+    return { kind: 'abandoned' };
+  }
+  const sending = trouble === undefined ? '' : `; sending: ${trouble}`;
   const reason = `${reasonOf(error)}${sending}`;
-  const { segment, seenRequest } = finding;
   await recordFinding(deps, lane, state, { health: 'unsafe', reason, segment, seenRequest });
   return { kind: 'failed', reason, error };
 }
 
 /** While this server is in recovery, nothing is stored or queued: the standby must have the file already. */
-async function compareOnLane(
-  deps: ArchiverDeps,
-  lane: Lane,
-  { file, cluster, paceOf }: Shipment,
-): Promise<LaneOutcome> {
+async function compareOnLane({ deps, lane, file, cluster, beginPace }: Shipment): Promise<LaneOutcome> {
   const use = await withDelivery(deps, lane, cluster, [file.name.text], (delivery) =>
-    sendFile(deps, delivery, file, paceOf(lane)),
+    sendFile(deps, delivery, file, beginPace()),
   );
   const trouble = use.kind === 'trouble' ? use.trouble : use.value.trouble;
   if (trouble === undefined) return { kind: 'delivered' };
@@ -200,40 +156,35 @@ async function compareOnLane(
   return { kind: 'failed', reason: trouble.reason, error };
 }
 
-async function shipUnderLock(deps: ArchiverDeps, lane: Lane, shipment: Shipment): Promise<LaneOutcome> {
+async function shipUnderLock(shipment: Shipment): Promise<LaneOutcome> {
+  const { deps, lane, cluster, file } = shipment;
   const state = await readLaneState(lane);
-  if (shipment.cluster.isInRecovery) {
-    return state.abandoned === undefined ? compareOnLane(deps, lane, shipment) : { kind: 'abandoned' };
+  if (cluster.isInRecovery) {
+    return state.abandoned === undefined ? compareOnLane(shipment) : { kind: 'abandoned' };
   }
-  if (state.abandoned === undefined) return shipOnLane(deps, lane, shipment, state);
-  const names = [shipment.file.name.text];
-  const resumed = await pollAbandoned(deps, lane, shipment.cluster, state, names);
-  return resumed === undefined ? { kind: 'abandoned' } : shipOnLane(deps, lane, shipment, resumed);
+  const current = await pollAbandoned(deps, lane, cluster, state, [file.name.text]);
+  return current === undefined ? { kind: 'abandoned' } : shipOnLane(shipment, current);
 }
 
 /** How long to wait for a lock whose holder only writes a few words. */
 const shortLockMs = 2_000;
 
 /** Another process is sending on this lane: it will find the file that is queued now, or the next call will. */
-async function queueBesideAnother(
-  deps: ArchiverDeps,
-  lane: Lane,
-  { copy, file, cluster }: Shipment,
-): Promise<LaneOutcome> {
+async function queueBesideAnother({ deps, lane, file, copy, cluster }: Shipment): Promise<LaneOutcome> {
   if (cluster.isInRecovery) throw new PitrError(`standby ${lane.name}: another process is sending`);
-  await requireRoom(deps, lane, Number(file.identity.size));
-  await enqueue(copy, file.name, lane);
+  await queueWithinLimits(deps, lane, file, copy);
   return { kind: 'queued', trouble: undefined };
 }
 
-async function shipWithLock(deps: ArchiverDeps, lane: Lane, shipment: Shipment): Promise<LaneOutcome> {
+async function shipWithLock(shipment: Shipment): Promise<LaneOutcome> {
+  const { deps, lane, cluster } = shipment;
   const { abandoned } = await readLaneState(lane);
   // In recovery nothing may be queued instead: we wait for the holder of the lane for a moment.
-  const waitMs = abandoned === undefined && !shipment.cluster.isInRecovery ? 0 : shortLockMs;
-  const use = (): Promise<LaneOutcome> => shipUnderLock(deps, lane, shipment);
+  const waitMs = abandoned === undefined && !cluster.isInRecovery ? 0 : shortLockMs;
+  const use = (): Promise<LaneOutcome> => shipUnderLock(shipment);
   return withLaneLock(deps, lane, waitMs, use, () => {
     if (abandoned !== undefined) throw new PitrError(`standby ${lane.name}: its lane is busy`);
-    return queueBesideAnother(deps, lane, shipment);
+    return queueBesideAnother(shipment);
   });
 }
 
@@ -241,16 +192,13 @@ async function shipWithLock(deps: ArchiverDeps, lane: Lane, shipment: Shipment):
  * Ships one file on one lane. An error there affects no other lane: it resolves, unless the program was ended by a
  * signal.
  */
-export async function shipToStandby(
-  deps: ArchiverDeps,
-  lane: Lane,
-  shipment: Shipment,
-): Promise<LaneOutcome> {
+export async function shipToStandby(shipment: Shipment): Promise<LaneOutcome> {
   try {
-    return await shipWithLock(deps, lane, shipment);
+    return await shipWithLock(shipment);
   } catch (error) {
-    deps.signal.throwIfAborted();
-    const known = expectedError(deps.log, error);
+    const { signal, log } = shipment.deps;
+    signal.throwIfAborted();
+    const known = expectedError(log, error);
     return { kind: 'failed', reason: known.message, error: known };
   }
 }

@@ -3,30 +3,25 @@ import { isMoment } from '../../system/clock.ts';
 import { readIfExists } from '../../system/durable.ts';
 import { type Checked, type Guarded, is, parseJson } from '../../system/json.ts';
 import { saidFields, type Severity } from '../../system/notify.ts';
-import {
-  type Concern,
-  type ConcernKind,
-  isConcernKind,
-  isTroubleKind,
-  severityOf,
-  type TroubleKind,
-} from '../delivery/trouble.ts';
+import { type Concern, concernSeverities, troubleSeverities } from '../delivery/trouble.ts';
 import type { Lane } from './lane.ts';
 
-const isOwnHealth = is.oneOf(
-  'ok',
+/** How serious each condition of a lane is. */
+export const severities = {
+  ...troubleSeverities,
+  ...concernSeverities,
+  ok: 'ok',
   /** It was reached, but its queue is not empty yet. */
-  'behind',
+  behind: 'warning',
   /** The standby did not accept the WAL, and it could not be queued either. */
-  'unsafe',
-  'abandoned',
-);
+  unsafe: 'critical',
+  abandoned: 'critical',
+} as const satisfies Readonly<Record<string, Severity>>;
 
-/** The condition of a lane. */
-export type Health = Guarded<typeof isOwnHealth> | TroubleKind | ConcernKind;
+export type Health = keyof typeof severities;
 
 const isHealth = (value: unknown): value is Health =>
-  isOwnHealth(value) || isTroubleKind(value) || isConcernKind(value);
+  typeof value === 'string' && Object.hasOwn(severities, value);
 
 /** The condition of a standby that has all WAL. */
 export function wellBut(concern: Concern | undefined): { readonly health: Health; readonly reason?: string } {
@@ -35,7 +30,7 @@ export function wellBut(concern: Concern | undefined): { readonly health: Health
 
 /** Whether a standby in this condition has all WAL. */
 export function hasAllWal(health: Health): boolean {
-  return health === 'ok' || isConcernKind(health);
+  return health === 'ok' || Object.hasOwn(concernSeverities, health);
 }
 
 const isAbandoned = is.object({
@@ -123,14 +118,7 @@ export async function readLaneState({ stateFile, name }: Lane): Promise<LaneStat
     // If we continued without the state, we would forget that the standby may be abandoned.
     throw new PitrError(`cannot understand "${stateFile}"`, {
       detail: messageOf(error),
-      hint: `Remove it if the standby "${name}" is not abandoned; else remove it and run --abandon ${name}.`,
+      hint: `Remove it. If the standby "${name}" was abandoned, then run --abandon ${name}.`,
     });
   }
-}
-
-export function severityOfHealth(health: Health): Severity {
-  if (health === 'ok') return 'ok';
-  if (health === 'behind') return 'warning';
-  if (health === 'unsafe' || health === 'abandoned') return 'critical';
-  return severityOf(health);
 }

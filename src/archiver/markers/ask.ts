@@ -1,10 +1,9 @@
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { messageOf } from '../../errors.ts';
-import { exists } from '../../system/durable.ts';
 import { takeLock } from '../../system/lock.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import type { Cluster } from '../wal/cluster.ts';
-import type { WalFile } from '../wal/wal-file.ts';
+import { isReady, type WalFile } from '../wal/wal-file.ts';
 import { isProven } from './markers.ts';
 import { type ShipperPlaces, shipperPlaces } from './places.ts';
 
@@ -21,11 +20,6 @@ const answerMs = 1_500;
 const startMs = 1_500;
 /** The time for a local copy on the slowest acceptable disk. */
 const copyBytesPerMs = 20_000;
-
-/** The shipper handles only files that PostgreSQL has marked as ready; -F by hand may name others. */
-function isReady(file: WalFile): Promise<boolean> {
-  return exists(join(dirname(file.path), 'archive_status', `${file.name.text}.ready`));
-}
 
 /** Makes sure that a shipper runs. */
 async function ensureShipper(
@@ -52,9 +46,10 @@ export async function askShipper(
   const places = shipperPlaces(deps.layout);
   const prove = (): Promise<boolean> => isProven(places, cluster.systemIdentifier, access.configFile, file);
   if (await prove()) return 'safe';
-  if (cluster.isInRecovery || !(await isReady(file))) return 'no-answer';
+  // The shipper handles only files that PostgreSQL has marked as ready; -F by hand may name others.
+  if (cluster.isInRecovery || !(await isReady(dirname(file.path), file.name.text))) return 'no-answer';
   const shipper = await ensureShipper(deps, access, places).catch((error: unknown) => {
-    deps.log.warning(`no shipper: ${messageOf(error)}`);
+    deps.log.warning(`there is no shipper: ${messageOf(error)}`);
     return 'none' as const;
   });
   if (shipper === 'none') return 'no-answer';

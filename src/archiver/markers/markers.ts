@@ -4,15 +4,17 @@ import { PitrError } from '../../errors.ts';
 import { describeResult, type RunCommand, succeeded } from '../../system/command.ts';
 import { exists, fsyncPath } from '../../system/durable.ts';
 import { mkdir, removeFile, removeTree, rename, symlink } from '../../system/files.ts';
-import { type FileIdentity, identityOf, isSameFile, isUnchanged, type WalFile } from '../wal/wal-file.ts';
+import {
+  type FileIdentity,
+  identityOf,
+  isSameFile,
+  isStill,
+  isUnchanged,
+  type SeenFile,
+  type WalFile,
+} from '../wal/wal-file.ts';
 import type { ShipperPlaces } from './places.ts';
 import { findFlaw, isMoved, provesInWriting, writeProof, writtenStampOf } from './written-proof.ts';
-
-/** The contents and times of an INI file at the moment when it was read. */
-export interface ConfigIdentity {
-  readonly file: string;
-  readonly identity: FileIdentity;
-}
 
 const copyLimitMs = 20_000;
 
@@ -102,18 +104,13 @@ export async function prepareMarkers(
   await placeLink(marks, places.current);
 }
 
-async function hasTimeOf(path: string, identity: FileIdentity): Promise<boolean> {
-  const made = await identityOf(path).catch(() => undefined);
-  return made?.mtimeNs === identity.mtimeNs;
-}
-
 /** A second and a nanosecond, or two, after 1970 began. */
 const earlierNs = 1_000_000_001n;
 const laterNs = 1_000_000_002n;
 
 const noFineTimes = 'two files whose times differ by a nanosecond cannot be made';
 
-async function isAt(path: string, mtimeNs: bigint): Promise<boolean> {
+async function hasTime(path: string, mtimeNs: bigint): Promise<boolean> {
   const found = await identityOf(path).catch(() => undefined);
   return found?.mtimeNs === mtimeNs;
 }
@@ -132,10 +129,10 @@ async function findCoarseness(
     [later, laterNs],
   ] as const;
   for (const [path, mtimeNs] of wanted) {
-    if (await isAt(path, mtimeNs)) continue;
+    if (await hasTime(path, mtimeNs)) continue;
     const time = `@1.00000000${mtimeNs - 1_000_000_000n}`;
     await run({ program: 'touch', args: ['-d', time, '--', path] }, { limitMs: copyLimitMs });
-    if (!(await isAt(path, mtimeNs))) return noFineTimes;
+    if (!(await hasTime(path, mtimeNs))) return noFineTimes;
   }
   return undefined;
 }
@@ -147,35 +144,26 @@ export interface Stamping {
   readonly flaw?: string | undefined;
 }
 
-/** Records that the markers are made by this INI file. */
+/** Records that the markers are made by this INI file, as it was when it was read. */
 export async function stampConfig(
   run: RunCommand,
   places: ShipperPlaces,
   systemIdentifier: string,
-  config: ConfigIdentity,
+  config: SeenFile,
 ): Promise<Stamping> {
   const stagingDir = stagingDirOf(marksOf(places, systemIdentifier));
-  const source = await realpath(config.file);
+  const source = await realpath(config.path);
   const complaint = await copyTimes(run, [source], stagingDir);
   const made = join(stagingDir, basename(source));
-  const isExact = await hasTimeOf(made, config.identity);
-  if (!isExact && !(await isConfigUnchanged(config))) return { isCurrent: false };
+  const isExact = await hasTime(made, config.identity.mtimeNs);
+  if (!isExact && !(await isStill(config))) return { isCurrent: false };
   await placeLink(source, places.config);
   const flaw = isExact ? await findCoarseness(run, places) : await findFlaw(made, complaint);
   const isStamped = isExact
     ? await isMoved(made, places.stamp)
     : await writeProof(places, made, writtenStampOf(places), config.identity);
   if (!isStamped) return { isCurrent: false };
-  return { isCurrent: await isConfigUnchanged(config), flaw };
-}
-
-export function isConfigUnchanged({ file, identity }: ConfigIdentity): Promise<boolean> {
-  return isStill(file, identity);
-}
-
-async function isStill(path: string, identity: FileIdentity): Promise<boolean> {
-  const now = await identityOf(path).catch(() => undefined);
-  return now !== undefined && isUnchanged(now, identity);
+  return { isCurrent: await isStill(config), flaw };
 }
 
 /**
@@ -197,11 +185,12 @@ export async function leaveMarkers(
   const complaint = await copyTimes(run, sources, stagingDir);
   const names: string[] = [];
   let flaw: string | undefined;
-  for (const { name, path, identity } of files) {
+  for (const file of files) {
+    const { name, path, identity } = file;
     const made = join(stagingDir, basename(path));
-    if (await hasTimeOf(made, identity)) {
+    if (await hasTime(made, identity.mtimeNs)) {
       if (await isMoved(made, join(marks, name.text))) names.push(name.text);
-    } else if (await isStill(path, identity)) {
+    } else if (await isStill(file)) {
       const found = await findFlaw(made, complaint);
       if (!(await writeProof(places, made, writtenMarkOf(marks, name.text), identity))) continue;
       flaw = found;
@@ -222,7 +211,7 @@ export async function removeMarker(
 }
 
 async function hasProof(exact: string, written: string, identity: FileIdentity): Promise<boolean> {
-  return (await hasTimeOf(exact, identity)) || provesInWriting(written, identity);
+  return (await hasTime(exact, identity.mtimeNs)) || provesInWriting(written, identity);
 }
 
 /**

@@ -1,13 +1,12 @@
-import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { messageOf } from '../../errors.ts';
-import { readIfExists, systemErrorCode } from '../../system/durable.ts';
+import { readIfExists, sizeOf, systemErrorCode } from '../../system/durable.ts';
 import { appendPrivately, removeFile, rename } from '../../system/files.ts';
 import { quoted } from '../../system/printable.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { shipperPlaces } from './places.ts';
 
-// PostgreSQL's log is where people look, and only archive_command writes there. A lane that changes its state leaves a line; as
+// Operators look into PostgreSQL's log, and only archive_command writes there. A lane that changes its state leaves a line; as
 // long as there is one the launcher leaves the next segment to Node, which says it, once.
 
 export type NewsLevel = 'notice' | 'warning';
@@ -23,11 +22,8 @@ export async function leaveNews(
 ): Promise<void> {
   const { news } = shipperPlaces(layout);
   try {
-    const size = await stat(news).then(
-      (found) => found.size,
-      () => 0,
-    );
-    if (size < mostBytes) await appendPrivately(news, `${level} ${quoted(text)} (since ${since})\n`);
+    if ((await sizeOf(news)) < mostBytes)
+      await appendPrivately(news, `${level} ${quoted(text)} (since ${since})\n`);
   } catch (error) {
     log.debug(`cannot leave a line for PostgreSQL's log: ${messageOf(error)}`);
   }

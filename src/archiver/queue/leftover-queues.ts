@@ -27,7 +27,7 @@ async function findLeftovers({ layout, settings }: ArchiverDeps) {
 export async function mentionLeftoverQueues(deps: ArchiverDeps): Promise<void> {
   for (const { directory, files, bytes } of await findLeftovers(deps)) {
     deps.log.notice(
-      `${directory} is the queue of no standby in slaves: ${files} WAL files, ${inMegabytes(bytes)}; remove it if nobody needs them`,
+      `${directory} is the queue of no standby in slaves: ${files} WAL files, ${inMegabytes(bytes)}; remove it if these files are not needed any more`,
     );
   }
 }

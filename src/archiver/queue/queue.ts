@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { opendir, readdir, stat } from 'node:fs/promises';
+import { opendir, readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { messageOf, PitrError } from '../../errors.ts';
 import { parseWalName, type WalName } from '../../postgres/wal-name.ts';
-import { copyDurably, fsyncPath, linkDurably, systemErrorCode } from '../../system/durable.ts';
+import { copyDurably, fsyncPath, linkDurably, sizeOf, systemErrorCode } from '../../system/durable.ts';
 import { mkdir, removeFile } from '../../system/files.ts';
 import type { Lane } from '../lane/lane.ts';
 import { identityOf, isUnchanged, type WalFile } from '../wal/wal-file.ts';
@@ -79,7 +79,7 @@ async function requireSameBytes(copy: string, queued: string, standby: string): 
   if (ours === theirs) return;
   throw new PitrError(`the queue of standby "${standby}" holds a different file named ${basename(queued)}`, {
     detail: `queued: sha256 ${theirs}; to archive: sha256 ${ours}`,
-    hint: `Nothing was replaced. If the standby gets a new base backup anyway: cmd_archiver --abandon ${standby}, then a new base backup.`,
+    hint: `Nothing was replaced. To solve this, run cmd_archiver --abandon ${standby}, then make a new base backup on that standby.`,
   });
 }
 
@@ -110,7 +110,7 @@ export async function enqueue(
   }
 }
 
-/** Reads no further than the first WAL file: the size of a backlog costs nothing here. */
+/** Reads no further than the first WAL file: a long backlog takes no more time. */
 export async function isQueueEmpty(queue: string): Promise<boolean> {
   try {
     const directory = await opendir(queue);
@@ -159,12 +159,7 @@ export interface QueueUse {
 export async function measureQueue(queue: string): Promise<QueueUse> {
   const names = await listQueue(queue);
   let bytes = 0;
-  for (const { text: name } of names) {
-    bytes += await stat(join(queue, name)).then(
-      ({ size }) => size,
-      () => 0,
-    );
-  }
+  for (const { text: name } of names) bytes += await sizeOf(join(queue, name));
   return { files: names.length, bytes };
 }
 

@@ -31,7 +31,7 @@ async function deadFilesIn(directory: string, shape: RegExp): Promise<readonly s
   return names.filter((name) => isDead(shape.exec(name)?.[1])).map((name) => join(directory, name));
 }
 
-/** Half-made copies of processes that are gone: nothing depends on them. */
+/** Unfinished copies of processes that have ended: nothing depends on them. */
 export async function removeDeadTemporaries(layout: Layout): Promise<void> {
   for (const path of await deadFilesIn(layout.temporary, copyName)) await removeFile(path);
 }

@@ -16,34 +16,26 @@ export interface Shipment {
  * The files that PostgreSQL has marked as ready, in memory: no directory is listed for a single segment. Only a
  * window of them is examined, so that a long backlog costs only as much as its window.
  */
-export interface Board {
-  readonly standbys: readonly string[];
-  /** All ready files, in the order in which they are sent. */
-  order: string[];
-  /** Whether the board has all that PostgreSQL has ready: not before the directory was listed once. */
-  isListed: boolean;
-  /** The files of the window that passed their check. */
-  readonly shipments: Map<string, Shipment>;
-  /** The reasons why others of the window are not shipped. */
-  readonly refused: Map<string, string>;
-  /** The refusals that were logged. */
-  readonly told: Map<string, string>;
-  /** The oldest file without a marker, and since when (by `monotonicMs`): PostgreSQL may be waiting for it. */
-  head: { readonly name: string; readonly sinceMs: number } | undefined;
-}
+export type Board = ReturnType<typeof createBoard>;
 
 /** How far ahead of PostgreSQL segments are shipped. */
 const windowFiles = 256;
 
-export function createBoard(standbys: readonly string[]): Board {
+export function createBoard(standbys: readonly string[]) {
   return {
     standbys,
-    order: [],
+    /** All ready files, in the order in which they are sent. */
+    order: [] as string[],
+    /** Whether the board has all that PostgreSQL has ready: not before the directory was listed once. */
     isListed: false,
-    shipments: new Map(),
-    refused: new Map(),
-    told: new Map(),
-    head: undefined,
+    /** The files of the window that passed their check. */
+    shipments: new Map<string, Shipment>(),
+    /** The reasons why others of the window are not shipped. */
+    refused: new Map<string, string>(),
+    /** The refusals that were logged. */
+    told: new Map<string, string>(),
+    /** The oldest file without a marker, and since when (by `monotonicMs`): PostgreSQL may be waiting for it. */
+    head: undefined as { readonly name: string; readonly sinceMs: number } | undefined,
   };
 }
 

@@ -1,11 +1,11 @@
 import { messageOf, PitrError } from '../../errors.ts';
 import { logFailure } from '../../system/log.ts';
 import { abandonLane } from '../lane/modes.ts';
-import { answerFull, type Fullness, reasonOf, requireRoom } from '../lane/policy.ts';
+import { answerFull, type Fullness, queueWithinLimits, reasonOf } from '../lane/policy.ts';
 import { readLaneState } from '../lane/state.ts';
 import { canLeaveMarkers, leaveMarkers, removeMarker } from '../markers/markers.ts';
-import { enqueue, type LocalCopy, withLocalCopy } from '../queue/queue.ts';
-import { identityOf, isUnchanged } from '../wal/wal-file.ts';
+import { type LocalCopy, withLocalCopy } from '../queue/queue.ts';
+import { isStill } from '../wal/wal-file.ts';
 import {
   findComplete,
   isAnyMarked,
@@ -114,10 +114,9 @@ async function giveUpByPolicy(
 ): Promise<boolean> {
   const { name } = lane;
   const names = [shipment.file.name.text];
-  const abandonment = { by: 'policy', names, why: error.message } as const;
-  const isDone = await withState(work, lane, async () => {
-    await abandonLane(work.deps, lane, abandonment);
-  });
+  const isDone = await withState(work, lane, () =>
+    abandonLane(work.deps, lane, { by: 'policy', names, why: error.message }),
+  );
   if (!isDone) return false;
   work.deps.log.error(error.message);
   lane.queueUse = undefined;
@@ -152,11 +151,8 @@ async function queueForLane(
   shipment: Shipment,
   copy: LocalCopy,
 ): Promise<void> {
-  const { file } = shipment;
-  const bytes = Number(file.identity.size);
   try {
-    lane.queueUse = await requireRoom(work.deps, lane, bytes, lane.queueUse);
-    await enqueue(copy, file.name, lane);
+    lane.queueUse = await queueWithinLimits(work.deps, lane, shipment.file, copy, lane.queueUse);
     await settle(work, lane, shipment);
   } catch (error) {
     if (!(error instanceof PitrError)) throw error;
@@ -172,8 +168,7 @@ async function handleFailure(
   error: PitrError,
 ): Promise<void> {
   const { file } = shipment;
-  const now = await identityOf(file.path).catch(() => undefined);
-  if (now === undefined || !isUnchanged(now, file.identity)) {
+  if (!(await isStill(file))) {
     if (isWanted(work.board, shipment)) work.board.shipments.delete(file.name.text);
     return;
   }

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { logFailure } from '../../system/log.ts';
 import type { Delivery } from '../delivery/delivery.ts';
 import { sendBatches } from '../delivery/pipeline.ts';
@@ -29,13 +30,6 @@ const lockRetryMs = 200;
 const concernMs = 30_000;
 /** How often in a row the marks in a sentinel may change while files are sent. */
 const mostOutdated = 3;
-
-/** How a conversation with a standby ended. */
-type Ending =
-  | { readonly kind: 'trouble'; readonly trouble: Trouble }
-  /** The connection was lost while nothing was being sent: one more try costs little. */
-  | { readonly kind: 'reconnect' }
-  | { readonly kind: 'done' };
 
 type BurstEnd = Trouble | 'interrupted' | undefined;
 
@@ -169,22 +163,20 @@ function isGreetingDue({ deps }: Work, { concern, greetedMs }: ShipperLane): boo
   return concern !== undefined && deps.monotonicMs() - greetedMs >= concernMs;
 }
 
-/** Releases the lane until there is work again. Then checks whether standby and connection are unchanged. */
-async function pause(work: Work, lane: ShipperLane, delivery: Delivery): Promise<Ending | 'goes-on'> {
+/**
+ * Releases the lane until there is work again. Returns whether this connection can be used then. It may have been lost
+ * while nothing was being sent: one more try costs little, so that is no trouble.
+ */
+async function pause(work: Work, lane: ShipperLane, delivery: Delivery): Promise<boolean> {
   await noteBurst(work, lane);
   await awaitWork(work, lane);
-  if (isStopped(work)) return { kind: 'done' };
+  if (isStopped(work)) return false;
   const { abandoned } = await readLaneState(lane);
   lane.isAbandoned = abandoned !== undefined;
-  if (lane.isAbandoned) return { kind: 'done' };
-  if (isGreetingDue(work, lane)) return { kind: 'reconnect' };
+  if (lane.isAbandoned || isGreetingDue(work, lane)) return false;
   // Nothing was interrupted, so the directory for incoming files is still right; each commit checks the rest.
   const answer = await delivery.shell.run(':', { limitMs: lane.standby.ssh_timeout * 1000 });
-  return answer.kind === 'lost' ? { kind: 'reconnect' } : 'goes-on';
-}
-
-async function noteRequestOf(work: Work, lane: ShipperLane, request: string): Promise<void> {
-  await withState(work, lane, () => noteRequest(work.deps, lane, request));
+  return answer.kind !== 'lost';
 }
 
 /** Sends over one lasting connection until something fails. The lane's lock is held at the start. */
@@ -193,9 +185,9 @@ async function sendOverConnection(
   lane: ShipperLane,
   first: Delivery,
   request?: string,
-): Promise<Ending> {
+): Promise<Trouble | undefined> {
   const { monotonicMs } = work.deps;
-  const note = (seen: string): Promise<void> => noteRequestOf(work, lane, seen);
+  const note = (seen: string) => withState(work, lane, () => noteRequest(work.deps, lane, seen));
   let delivery: Delivery = { ...first, noteRequest: note };
   let pauseMs = monotonicMs() + maxLockHoldMs;
   if (request !== undefined) await note(request);
@@ -205,22 +197,21 @@ async function sendOverConnection(
   for (;;) {
     const untilMs = Math.max(pauseMs, monotonicMs() + shortestBurstMs);
     const result = (await burst(work, lane, delivery, untilMs)) ?? (await stepCatchUp(work, lane, delivery));
-    if (isStopped(work)) return { kind: 'done' };
+    if (isStopped(work)) return undefined;
     // Nothing is wrong with the standby: it is greeted again.
     const isOutdated = typeof result === 'object' && result.kind === 'marks-changed';
     outdated = isOutdated ? outdated + 1 : 0;
     const ended = isOutdated && outdated <= mostOutdated ? 'interrupted' : result;
     // A lane that is interrupted repeatedly must release its lock as well.
     if (ended === undefined || (ended === 'interrupted' && monotonicMs() >= pauseMs)) {
-      const pauseEnd = await pause(work, lane, delivery);
-      if (pauseEnd !== 'goes-on') return pauseEnd;
+      if (!(await pause(work, lane, delivery))) return undefined;
       pauseMs = monotonicMs() + maxLockHoldMs;
     }
     if (ended === 'interrupted') {
       const next = await greetAgain(work, lane, delivery);
-      if ('kind' in next) return { kind: 'trouble', trouble: next };
+      if ('kind' in next) return next;
       delivery = next;
-    } else if (ended !== undefined) return { kind: 'trouble', trouble: ended };
+    } else if (ended !== undefined) return ended;
   }
 }
 
@@ -288,24 +279,21 @@ async function serve(work: Work, lane: ShipperLane): Promise<void> {
   const use = await withDelivery(deps, lane, cluster, names, (delivery, request) =>
     untilStopped(work, sendOverConnection(work, lane, delivery, request)),
   );
-  if (isStopped(work)) return;
-  if (use.kind === 'trouble') return noteTrouble(work, lane, use.trouble);
-  if (use.value.kind === 'trouble') return noteTrouble(work, lane, use.value.trouble);
+  const trouble = use.kind === 'used' ? use.value : use.trouble;
+  if (trouble !== undefined && !isStopped(work)) await noteTrouble(work, lane, trouble);
 }
 
 /** A hanging connection must not delay the shipper's end. */
-async function untilStopped({ stop }: Work, conversation: Promise<Ending>): Promise<Ending> {
-  let onStop = (): void => undefined;
-  const stopped = new Promise<Ending>((resolve) => {
-    onStop = () => {
-      resolve({ kind: 'done' });
-    };
-    stop.addEventListener('abort', onStop, { once: true });
-  });
+async function untilStopped<T>({ stop }: Work, conversation: Promise<T>): Promise<T | undefined> {
+  const over = new AbortController();
+  const stopped = once(stop, 'abort', { signal: over.signal }).then(
+    () => undefined,
+    () => undefined,
+  );
   try {
     return await Promise.race([conversation, stopped]);
   } finally {
-    stop.removeEventListener('abort', onStop);
+    over.abort();
   }
 }
 

@@ -44,7 +44,11 @@ export function record(work: Work, lane: ShipperLane, finding: Finding): Promise
  *
  * @returns false if another process holds it: then nothing was done
  */
-export async function withState(work: Work, lane: ShipperLane, use: () => Promise<void>): Promise<boolean> {
+export async function withState(
+  work: Work,
+  lane: ShipperLane,
+  use: () => Promise<unknown>,
+): Promise<boolean> {
   const isOurs = lane.lock !== undefined;
   const lock = isOurs ? undefined : await takeLock(work.deps.run, lane.lockFile, 0);
   if (!isOurs && lock === undefined) return false;

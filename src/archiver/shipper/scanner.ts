@@ -1,20 +1,17 @@
-import { watch } from 'node:fs';
-import { basename, join } from 'node:path';
-import { messageOf, PitrError } from '../../errors.ts';
+import { join } from 'node:path';
+import { PitrError } from '../../errors.ts';
 import { parseWalName } from '../../postgres/wal-name.ts';
-import { exists } from '../../system/durable.ts';
 import { logFailure } from '../../system/log.ts';
 import { removeMarker } from '../markers/markers.ts';
 import { listReady } from '../wal/ready-files.ts';
-import { checkWalFile, walFileAt } from '../wal/wal-file.ts';
+import { checkWalFile, isReady, statusOf, walFileAt } from '../wal/wal-file.ts';
 import { addReady, admit, removeReady, replaceReady, unseen } from './board.ts';
 import { createWakeUp } from './signal.ts';
+import { watchDirectory } from './watch.ts';
 import { isStopped, type Work } from './work.ts';
 
 /** How often the whole directory is listed, in case the watch has missed something. */
 const pollMs = 5_000;
-const readySuffix = '.ready';
-const doneSuffix = '.done';
 
 /** The changes of archive_status, by name of the WAL file; `everything` if it must be listed. */
 interface News {
@@ -22,51 +19,24 @@ interface News {
   everything: boolean;
 }
 
-function nameIn(entry: string): string | undefined {
-  for (const suffix of [readySuffix, doneSuffix]) {
-    if (entry.endsWith(suffix)) return basename(entry, suffix);
-  }
-  return undefined;
-}
-
-/** fs.watch may fail if inotify has run out of watches: then polling does all the work. */
-function watchDirectory(work: Work, directory: string, onEntry: (entry: string | null) => void): () => void {
-  try {
-    const watcher = watch(directory, { persistent: false }, (_, entry) => {
-      onEntry(entry);
-    });
-    watcher.on('error', (error) => {
-      work.deps.log.warning(`cannot watch "${directory}", looking at it every few seconds: ${error.message}`);
-    });
-    return () => {
-      watcher.close();
-    };
-  } catch (error) {
-    work.deps.log.warning(
-      `cannot watch "${directory}", looking at it every few seconds: ${messageOf(error)}`,
-    );
-    return () => undefined;
-  }
-}
-
 async function forget(work: Work, name: string): Promise<void> {
   await removeMarker(work.places, work.cluster.systemIdentifier, name);
 }
 
-async function takeNews(work: Work, status: string, news: News): Promise<void> {
+async function takeNews(work: Work, directory: string, news: News): Promise<void> {
   const names = [...news.names];
   const { everything } = news;
   news.names.clear();
   news.everything = false;
   if (everything) {
-    const ready = await listReady(join(status, '..'));
+    const ready = await listReady(directory);
     work.board.refused.clear();
     for (const name of replaceReady(work.board, ready)) await forget(work, name);
     return;
   }
   for (const name of names) {
     if (parseWalName(name).kind === 'not-wal') continue;
-    if (await exists(join(status, `${name}${readySuffix}`))) addReady(work.board, name);
+    if (await isReady(directory, name)) addReady(work.board, name);
     else {
       removeReady(work.board, name);
       await forget(work, name);
@@ -95,18 +65,18 @@ async function admitUnseen(work: Work, directory: string): Promise<void> {
 
 /** Keeps the board up to date with what PostgreSQL has ready, until the shipper stops. */
 export async function runScanner(work: Work, directory: string): Promise<void> {
-  const status = join(directory, 'archive_status');
+  const status = statusOf(directory);
   const news: News = { names: new Set(), everything: true };
   const wakeUp = createWakeUp();
-  const onStop = wakeUp.wake;
-  work.stop.addEventListener('abort', onStop, { once: true });
-  const unwatch = watchDirectory(work, status, (entry) => {
-    const name = entry === null ? undefined : nameIn(entry);
+  work.stop.addEventListener('abort', wakeUp.wake, { once: true });
+  const onEntry = (entry: string | null): void => {
+    const name = /^(.*)\.(?:ready|done)$/s.exec(entry ?? '')?.[1];
     if (name !== undefined) news.names.add(name);
-    if (name !== undefined || entry === null) {
-      news.everything ||= entry === null;
-      wakeUp.wake();
-    }
+    if (entry === null) news.everything = true;
+    if (name !== undefined || entry === null) wakeUp.wake();
+  };
+  const unwatch = watchDirectory(status, onEntry, (reason) => {
+    work.deps.log.warning(`cannot watch "${status}", so it is read every few seconds: ${reason}`);
   });
   let listedMs = -Infinity;
   try {
@@ -116,7 +86,7 @@ export async function runScanner(work: Work, directory: string): Promise<void> {
         news.everything = true;
         listedMs = nowMs;
       }
-      await scanOnce(work, directory, status, news);
+      await scanOnce(work, directory, news);
       await wakeUp.wait(pollMs);
     }
   } finally {
@@ -124,9 +94,9 @@ export async function runScanner(work: Work, directory: string): Promise<void> {
   }
 }
 
-async function scanOnce(work: Work, directory: string, status: string, news: News): Promise<void> {
+async function scanOnce(work: Work, directory: string, news: News): Promise<void> {
   try {
-    await takeNews(work, status, news);
+    await takeNews(work, directory, news);
     await admitUnseen(work, directory);
     work.board.isListed = true;
     work.decide.wake();

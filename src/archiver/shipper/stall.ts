@@ -103,7 +103,7 @@ async function say(work: Work, memory: Memory, severity: Severity, message: () =
   notify(deps, deps.settings, { severity, message: text, facts });
   memory.said = { severity, lastNotified: nowS };
   await replaceDurably(stateFile(work), JSON.stringify(memory.said)).catch((error: unknown) => {
-    deps.log.warning(`cannot note what was said of archive_command: ${messageOf(error)}`);
+    deps.log.warning(`cannot store the last report about archive_command: ${messageOf(error)}`);
   });
 }
 
@@ -140,7 +140,7 @@ export async function watchForStall(work: Work, iniFile: string): Promise<void> 
   work.stop.addEventListener('abort', wakeUp.wake, { once: true });
   while (!isStopped(work)) {
     await look(work, watch, memory, iniFile).catch((error: unknown) => {
-      if (!isStopped(work)) work.deps.log.warning(`cannot watch archive_command: ${messageOf(error)}`);
+      if (!isStopped(work)) work.deps.log.warning(`cannot check archive_command: ${messageOf(error)}`);
     });
     await wakeUp.wait(Math.min(longestTickMs, limitS * 250));
   }

@@ -1,10 +1,10 @@
 import { readPostmaster } from '../../system/postmaster.ts';
-import { type ConfigIdentity, isConfigUnchanged } from '../markers/markers.ts';
 import { isQueueEmpty } from '../queue/queue.ts';
 import { readCluster } from '../wal/cluster.ts';
+import { isStill, type SeenFile } from '../wal/wal-file.ts';
 import { shipmentsInOrder } from './board.ts';
-import { watchConfigFile } from './config-watch.ts';
 import { createWakeUp } from './signal.ts';
+import { watchFile } from './watch.ts';
 import type { Work } from './work.ts';
 
 /** The reason why a shipper stopped working by one configuration. */
@@ -15,6 +15,7 @@ const watchMs = 250;
 const stoppedMs = 10_000;
 /** While the server is stopped, a shipper that can deliver nothing must not try forever. */
 const fruitlessMs = 60_000;
+
 async function areQueuesEmpty({ lanes }: Work): Promise<boolean> {
   for (const { queue } of lanes) {
     if (!(await isQueueEmpty(queue))) return false;
@@ -60,15 +61,15 @@ function createUsefulness(work: Work): () => Promise<Stop | undefined> {
  * Watches for everything that ends this configuration's work: the INI file as soon as a change is reported, and every
  * quarter of a second.
  */
-export async function awaitStop(work: Work, config: ConfigIdentity): Promise<Stop> {
+export async function awaitStop(work: Work, config: SeenFile): Promise<Stop> {
   const { signal } = work.deps;
   const lookAgain = createWakeUp();
   const findStop = createUsefulness(work);
-  const unwatch = await watchConfigFile(config.file, lookAgain.wake);
+  const unwatch = await watchFile(config.path, lookAgain.wake);
   signal.addEventListener('abort', lookAgain.wake, { once: true });
   try {
     while (!signal.aborted) {
-      if (!(await isConfigUnchanged(config))) return 'config-changed';
+      if (!(await isStill(config))) return 'config-changed';
       const stop = await findStop();
       if (stop !== undefined) return stop;
       await lookAgain.wait(watchMs);
@@ -80,15 +81,14 @@ export async function awaitStop(work: Work, config: ConfigIdentity): Promise<Sto
   }
 }
 
+const sentences: Readonly<Record<Stop, (pgdata: string) => string>> = {
+  requested: () => 'the shipper ends as requested',
+  'config-changed': () => 'the configuration changed',
+  'nothing-to-do': (pgdata) =>
+    `the shipper ends: the server in ${pgdata} is stopped, and nothing more can be delivered`,
+  'in-recovery': (pgdata) => `the shipper ends: the server in ${pgdata} is a standby`,
+};
+
 export function describeStop(stop: Stop, pgdata: string): string {
-  switch (stop) {
-    case 'requested':
-      return 'the shipper ends as requested';
-    case 'config-changed':
-      return 'the configuration changed';
-    case 'nothing-to-do':
-      return `the shipper ends: the server in ${pgdata} is stopped, and nothing more can be delivered`;
-    case 'in-recovery':
-      return `the shipper ends: the server in ${pgdata} is a standby`;
-  }
+  return sentences[stop](pgdata);
 }

@@ -1,36 +1,42 @@
 import type { ArchiverDeps } from '../deps.ts';
-import type { ShipperPlaces } from '../markers/places.ts';
+import { lanesOf } from '../lane/lane.ts';
+import { shipperPlaces } from '../markers/places.ts';
 import type { Cluster } from '../wal/cluster.ts';
-import type { Board } from './board.ts';
-import type { ShipperLane } from './lane-record.ts';
-import type { WakeUp } from './signal.ts';
+import { createBoard } from './board.ts';
+import { createShipperLane } from './lane-record.ts';
+import { createWakeUp } from './signal.ts';
 
 /** The state that the parts of one shipper share while its configuration is in force. */
-export interface Work {
-  readonly deps: ArchiverDeps;
-  readonly cluster: Cluster;
-  readonly places: ShipperPlaces;
-  readonly board: Board;
-  /** One per standby. */
-  readonly lanes: readonly ShipperLane[];
-  /** Aborted when the shipper ends or adopts another configuration. */
-  readonly stop: AbortSignal;
-  /** Wakes the part that decides what is queued and what is marked. */
-  readonly decide: WakeUp;
-  /** When a file was last delivered or queued. */
-  lastProgressMs: number;
-  /** The safety of each file must be determined again before anything is marked. */
-  isRecheckDue: boolean;
-  isSlowPathWarned: boolean;
+export type Work = ReturnType<typeof createWork>;
+
+/** @param stop aborted when the shipper ends or adopts another configuration */
+export function createWork(deps: ArchiverDeps, cluster: Cluster, stop: AbortSignal) {
+  const lanes = lanesOf(deps).map(createShipperLane);
+  return {
+    deps,
+    cluster,
+    places: shipperPlaces(deps.layout),
+    board: createBoard(lanes.map(({ name }) => name)),
+    /** One per standby. */
+    lanes,
+    stop,
+    /** Wakes the part that decides what is queued and what is marked. */
+    decide: createWakeUp(),
+    /** When a file was last delivered or queued. */
+    lastProgressMs: deps.monotonicMs(),
+    /** The safety of each file must be determined again before anything is marked. */
+    isRecheckDue: false,
+    isSlowPathWarned: false,
+  };
 }
 
-/** Warns that archive_command needs Node to find its proofs, and why. */
+/** Warns that archive_command needs Node to find the proofs, and gives the reason. */
 export function warnSlowPath(work: Work, flaw: string): void {
   if (work.isSlowPathWarned) return;
   work.isSlowPathWarned = true;
   const { log, settings } = work.deps;
   log.warning(`archive_command has to start Node for each segment: ${flaw}`, {
-    hint: `l_archivedir is "${settings.l_archivedir}". A local file system that keeps nanoseconds and GNU's cp in the PATH make it quick.`,
+    hint: `l_archivedir is "${settings.l_archivedir}". archive_command is fast if that is a local file system that keeps nanoseconds, and if the cp in the PATH is GNU's.`,
   });
 }
 

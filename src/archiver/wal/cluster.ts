@@ -79,7 +79,7 @@ export async function requirePinnedDirectory(layout: Layout): Promise<string> {
   const pinned = await readPinnedIdentifier(layout);
   if (pinned !== undefined) return pinned;
   throw refusal(`"${layout.root}" is not initialized`, {
-    hint: 'Run cmd_archiver -C FILE -I once. If it was run, the file system of l_archivedir is perhaps not mounted.',
+    hint: 'Run cmd_archiver -C FILE -I once. If you have done that already, the file system of l_archivedir may be unmounted.',
   });
 }
 

@@ -23,15 +23,15 @@ async function programProblem(program: string, pgdata: string): Promise<string |
     () => true,
     () => false,
   );
-  if (!isThere) return `there is no program "${path}" that could be run`;
+  if (!isThere) return `there is no program "${path}" that can be run`;
   const launcher = join(programRoot(), 'bin', 'cmd_archiver');
-  return (await isSamePath(path, launcher)) ? undefined : `it runs "${path}", and this is "${launcher}"`;
+  return (await isSamePath(path, launcher)) ? undefined : `it runs "${path}" instead of "${launcher}"`;
 }
 
 async function iniProblem(iniFile: string, own: Own): Promise<string | undefined> {
   const path = resolve(own.pgdata, iniFile);
   if (await isSamePath(path, own.iniFile)) return undefined;
-  return `its INI file is "${path}", and this one is "${own.iniFile}"`;
+  return `it uses the INI file "${path}" instead of "${own.iniFile}"`;
 }
 
 /** Whether PostgreSQL archives by this very program and INI file. */

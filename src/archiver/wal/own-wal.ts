@@ -7,10 +7,11 @@ import { isPossibleSegment, segmentNumber, type WalLayout } from '../../postgres
 import type { Histories } from '../../postgres/timelines.ts';
 import { parseVersion } from '../../postgres/version.ts';
 import { checkSegmentHeader, longHeaderBytes, parseWalHeader } from '../../postgres/wal-header.ts';
-import { parseWalName, type SegmentName, type WalName } from '../../postgres/wal-name.ts';
+import { parseWalName, type SegmentName, type WalName, walNamesAmong } from '../../postgres/wal-name.ts';
 import { readIfExists } from '../../system/durable.ts';
 import type { Cluster } from './cluster.ts';
 import { walDirectory } from './ready-files.ts';
+import { statusOf } from './wal-file.ts';
 
 /** The WAL of this server, as the files of its data directory show it. */
 export interface OwnWal {
@@ -89,7 +90,7 @@ function candidates(ofControl: number, histories: Histories): readonly number[] 
 
 /** The segments of the timeline that the server has finished: it notes each of them for archiving. */
 async function listFinished(directory: string, timeline: number): Promise<readonly SegmentName[]> {
-  const status = await readdir(join(directory, 'archive_status')).catch(() => []);
+  const status = await readdir(statusOf(directory)).catch(() => []);
   return status
     .filter((entry) => /\.(?:ready|done)$/.test(entry))
     .map((entry) => parseWalName(entry.replace(/\.(?:ready|done)$/, '')))
@@ -110,10 +111,7 @@ export async function readOwnWal(pgdata: string, cluster: Cluster): Promise<OwnW
   const directory = await walDirectory(pgdata);
   const version = parseVersion(await readFile(join(pgdata, 'PG_VERSION'), 'utf8'));
   const { walSegmentSkipsFF } = capabilitiesOf(version);
-  const names = (await readdir(directory))
-    .sort()
-    .map(parseWalName)
-    .filter((name): name is WalName => name.kind !== 'not-wal');
+  const names = walNamesAmong((await readdir(directory)).sort());
   const histories = await readHistoriesOf(directory, names);
   for (const timeline of candidates(cluster.timeline, histories)) {
     const newest = await findNewest(directory, names, timeline, cluster, histories);

@@ -6,7 +6,7 @@ import { exists, fsyncPath, systemErrorCode } from '../../system/durable.ts';
 import { rename } from '../../system/files.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
 import type { Cluster } from './cluster.ts';
-import { checkWalFile, walFileAt } from './wal-file.ts';
+import { checkWalFile, readySuffix, statusOf, walFileAt } from './wal-file.ts';
 
 /** The WAL that PostgreSQL still has to archive. */
 export type ReadyFiles =
@@ -23,8 +23,6 @@ export type ReadyFiles =
       readonly problems: readonly string[];
     };
 
-const readySuffix = '.ready';
-
 /** pg_wal, or pg_xlog up to 9.6. */
 export async function walDirectory(pgdata: string): Promise<string> {
   for (const name of ['pg_wal', 'pg_xlog']) {
@@ -35,7 +33,7 @@ export async function walDirectory(pgdata: string): Promise<string> {
 
 /** The names that are marked as ready there, unsorted. They are not processed here: there may be very many. */
 export async function listReady(directory: string): Promise<readonly string[]> {
-  const status = join(directory, 'archive_status');
+  const status = statusOf(directory);
   const entries = await readdir(status).catch((error: unknown) => {
     throw new PitrError(`cannot look into "${status}"`, { detail: messageOf(error), cause: error });
   });
@@ -68,7 +66,7 @@ export async function readReadyFiles(pgdata: string, cluster: Cluster): Promise<
 
 /** Marks these files as archived for PostgreSQL. */
 export async function markDone(directory: string, names: readonly string[]): Promise<void> {
-  const status = join(directory, 'archive_status');
+  const status = statusOf(directory);
   for (const name of names) {
     try {
       await rename(join(status, `${name}${readySuffix}`), join(status, `${name}.done`));

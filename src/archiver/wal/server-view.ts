@@ -2,6 +2,7 @@ import type { Archiving } from '../../config/archive-command.ts';
 import { describeResult, succeeded } from '../../system/command.ts';
 import { findProgram } from '../../system/find-program.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
+import { bareOutput, type Rows } from '../../system/psql.ts';
 import type { ArchiverDeps } from '../deps.ts';
 
 /** The archiving settings and results that this host's server reports. */
@@ -23,7 +24,6 @@ const settingsSql =
 const statisticsSql =
   'SELECT archived_count, last_archived_wal, last_archived_time, failed_count, last_failed_wal, last_failed_time FROM pg_stat_archiver';
 
-type Rows = readonly (readonly string[])[];
 type Answer =
   { readonly kind: 'rows'; readonly rows: Rows } | { readonly kind: 'none'; readonly reason: string };
 type Ask = (sql: string) => Promise<Answer>;
@@ -46,7 +46,7 @@ async function askBy(
   database: string,
   sql: string,
 ): Promise<Answer> {
-  const shape = ['-X', '-A', '-t', '-q', '-w', '-F', field, '-R', record];
+  const shape = bareOutput(field, record);
   const args = [...deps.settings.psql.args, ...shape, ...connection, '-d', database, '-c', sql];
   const result = await deps.run({ program, args }, { limitMs });
   if (!succeeded(result)) return { kind: 'none', reason: describeResult(result) };

@@ -10,7 +10,7 @@ import {
   timelineOf,
   type WalName,
 } from '../../postgres/wal-name.ts';
-import { readIfExists, systemErrorCode } from '../../system/durable.ts';
+import { exists, readIfExists, systemErrorCode } from '../../system/durable.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import type { Cluster } from './cluster.ts';
 
@@ -22,11 +22,15 @@ export interface FileIdentity {
   readonly mtimeNs: bigint;
 }
 
-/** One file to ship, and where it is. */
-export interface WalFile {
-  readonly name: WalName;
+/** A file as it was at the moment when it was looked at. */
+export interface SeenFile {
   readonly path: string;
   readonly identity: FileIdentity;
+}
+
+/** One file to ship. */
+export interface WalFile extends SeenFile {
+  readonly name: WalName;
 }
 
 export async function identityOf(path: string): Promise<FileIdentity> {
@@ -42,6 +46,12 @@ export function isUnchanged(a: FileIdentity, b: FileIdentity): boolean {
   return isSameFile(a, b) && a.size === b.size && a.mtimeNs === b.mtimeNs;
 }
 
+/** Whether it is still the same file, unchanged. */
+export async function isStill({ path, identity }: SeenFile): Promise<boolean> {
+  const now = await identityOf(path).catch(() => undefined);
+  return now !== undefined && isUnchanged(now, identity);
+}
+
 async function identityIfExists(path: string): Promise<FileIdentity | undefined> {
   try {
     return await identityOf(path);
@@ -55,6 +65,18 @@ export async function walFileAt(path: string, name: WalName): Promise<WalFile> {
   const identity = await identityIfExists(path);
   if (identity === undefined) throw new PitrError(`there is no file "${path}"`);
   return { name, path, identity };
+}
+
+export const readySuffix = '.ready';
+
+/** The directory beside WAL files in which PostgreSQL notes which of them are to be archived. */
+export function statusOf(directory: string): string {
+  return join(directory, 'archive_status');
+}
+
+/** Whether PostgreSQL has marked a file of this directory as ready to be archived. */
+export function isReady(directory: string, name: string): Promise<boolean> {
+  return exists(join(statusOf(directory), `${name}${readySuffix}`));
 }
 
 function requireWalName(path: string): WalName {

@@ -18,7 +18,7 @@ export async function showBackup(deps: StandbyDeps, options: { readonly json: bo
   const { backup } = await readRecord(pgdata);
   if (backup === undefined) {
     throw refusal(`"${pgdata}" holds no record of a base backup`, {
-      hint: 'Only cmd_standby -B leaves one: pitrtools.json in the data directory.',
+      hint: 'Only cmd_standby -B writes it: pitrtools.json in the data directory.',
     });
   }
   // A server removes the label once it has begun to recover.

@@ -53,8 +53,7 @@ export async function checkConfiguration(deps: StandbyDeps): Promise<number> {
  */
 async function findLowHere(server: Server, directory: DataDirectory): Promise<readonly Objection[]> {
   if (noStandbyObjections(directory).length > 0) return [];
-  const { deps, capabilities } = server;
-  const configuration = await readConfiguration(deps.settings, 'standby', capabilities.version.major);
+  const configuration = await readConfiguration(server, 'standby');
   const state = await observeServer(server);
   const low = await observeLowLimits({ server, configuration, state });
   return limitObjectionsOf(low, configuration);

@@ -3,18 +3,22 @@ import { join } from 'node:path';
 import { refusal } from '../../errors.ts';
 import { keptSlot } from '../../postgres/kept-slot.ts';
 import { segmentContaining, type WalLayout } from '../../postgres/lsn.ts';
-import { compareWalNames, parseWalName, type SegmentName, type WalName } from '../../postgres/wal-name.ts';
+import { compareWalNames, type SegmentName, type WalName, walNamesAmong } from '../../postgres/wal-name.ts';
 import { fsyncPath } from '../../system/durable.ts';
 import { removeFile, rmdir } from '../../system/files.ts';
 import { readStarts } from '../archive/contents.ts';
 import { segmentSizeOf } from '../archive/judge.ts';
-import { olderThan } from '../archive/older.ts';
+import { isSuperseded, olderThan } from '../archive/older.ts';
 import { type Archive, requireArchive } from '../archive/own-archive.ts';
-import { isSuperseded } from '../archive/superseded.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
 import { noteOwnCommand } from '../host/own-command.ts';
 import { earlierOf, keptFrom } from '../keep/kept-from.ts';
-import { type DataDirectory, readDataDirectory, refuseIncompleteCopy } from '../server/data-directory.ts';
+import {
+  type DataDirectory,
+  readDataDirectory,
+  refuseIncompleteCopy,
+  wasInRecovery,
+} from '../server/data-directory.ts';
 import { perform } from '../steps/carry-out.ts';
 import type { StepEntry, StepTable } from '../steps/step-table.ts';
 
@@ -50,8 +54,7 @@ function firstNeeded({ directory, layout }: CleanupFacts): SegmentName {
     });
   }
   if (backupLabel !== undefined) return backupLabel.startSegment;
-  if (control.state === 'in-archive-recovery' || control.state === 'shut-down-in-recovery')
-    return segmentContaining(control.timeline, control.redoLsn, layout);
+  if (wasInRecovery(control)) return segmentContaining(control.timeline, control.redoLsn, layout);
   throw refusal(
     `"${pgdata}" holds neither a base backup nor a standby: which WAL is needed cannot be determined; nothing was removed`,
     { detail: `The server was last ${control.state.replaceAll('-', ' ')}.` },
@@ -107,8 +110,8 @@ async function findSuperseded(archivedir: string): Promise<readonly Superseded[]
   const directories = entries.filter((entry) => entry.isDirectory() && isSuperseded(entry.name));
   return Promise.all(
     directories.map(async ({ name: directory }) => {
-      const names = (await readdir(join(archivedir, directory))).map(parseWalName);
-      const files = names.filter((name): name is WalName => name.kind !== 'not-wal');
+      const names = await readdir(join(archivedir, directory));
+      const files = walNamesAmong(names);
       return { directory, files, hasOthers: files.length < names.length };
     }),
   );

@@ -8,7 +8,7 @@ import type { PrimaryFacts } from '../primary/primary.ts';
 import { sayWherePrimaryIsHere } from '../primary/primary-is-here.ts';
 import { perform } from '../steps/carry-out.ts';
 import type { Force } from '../steps/force.ts';
-import { type Objection, refuseOn, sayOverruled } from '../steps/objections.ts';
+import { type Objection, refuseOn, sayOverruled, when } from '../steps/objections.ts';
 import type { StepTable } from '../steps/step-table.ts';
 
 export type InitStep =
@@ -19,16 +19,13 @@ export type InitStep =
  * This host has received WAL before: an archivedir without a sentinel is probably a mount point whose file system is
  * missing.
  */
-function lostArchiveObjections({ hasRecord, sentinel, archivedir }: LocalPlace): Objection[] {
-  if (!hasRecord || sentinel.kind !== 'none') return [];
-  return [
-    {
-      name: 'new-archive',
-      message: `archivedir "${archivedir}" has no ${sentinelName}, although this host was a standby already: is its file system mounted?`,
-      hint: 'Mount it.',
-      cost: 'if it is not mounted, WAL will be stored in the directory below the mount point',
-    },
-  ];
+function lostArchiveObjections({ hasRecord, sentinel, archivedir }: LocalPlace): readonly Objection[] {
+  return when(hasRecord && sentinel.kind === 'none', {
+    name: 'new-archive',
+    message: `archivedir "${archivedir}" has no ${sentinelName}, although this host was a standby already: is its file system mounted?`,
+    hint: 'Mount it.',
+    cost: 'if it is not mounted, WAL will be stored in the directory below the mount point',
+  });
 }
 
 /** All objections to -I. */
@@ -43,9 +40,11 @@ export function planInit(place: LocalPlace, facts: PrimaryFacts, force: Force): 
   const promoted = place.sentinel.kind === 'found' ? place.sentinel.sentinel.promotedAtTimeline : undefined;
   return [
     { kind: 'make-directory', path: place.pgdata, purpose: 'the data directory' },
-    ...tablespaces.map(({ name, target }): InitStep => {
-      return { kind: 'make-directory', path: target, purpose: `tablespace "${name}"` };
-    }),
+    ...tablespaces.map(({ name, target: path }): InitStep => ({
+      kind: 'make-directory',
+      path,
+      purpose: `tablespace "${name}"`,
+    })),
     { kind: 'make-directory', path: place.archivedir, purpose: 'the archive' },
     {
       kind: 'write-sentinel',

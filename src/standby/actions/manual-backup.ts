@@ -16,9 +16,9 @@ const afterStop = 'The primary is out of backup mode, and the copy needs that WA
 function requireExclusive({ capabilities }: PrimaryFacts): void {
   if (capabilities.canExclusive) return;
   throw refusal(
-    `PostgreSQL ${capabilities.version.major} has no backup mode that could be started or stopped by itself`,
+    `PostgreSQL ${capabilities.version.major} has no backup mode that can be started or stopped separately`,
     {
-      hint: 'There a backup belongs to a session and ends with it. Use -B, which needs nothing before or after.',
+      hint: 'Its backups belong to a session and end with it. Use -B, which begins and ends the backup itself.',
     },
   );
 }
@@ -26,7 +26,7 @@ function requireExclusive({ capabilities }: PrimaryFacts): void {
 export function planStart(label: string, current: BackupInProgress | undefined): readonly ManualBackupStep[] {
   if (current === undefined) return [{ kind: 'start', label }];
   throw refusal(`the primary is in backup mode already: "${current.label}" since ${current.startTime}`, {
-    hint: 'If this standby began it: cmd_standby -C FILE -Astop_basebackup',
+    hint: 'If this standby began it, run: cmd_standby -C FILE -Astop_basebackup',
   });
 }
 
@@ -41,22 +41,17 @@ export function planStop(
   }
   if (current.label.startsWith(ownLabelPrefix(standby))) return [{ kind: 'stop', label: current.label }];
   throw refusal(
-    `the backup on the primary is not of this standby: "${current.label}" since ${current.startTime}`,
+    `the backup on the primary was not begun by this standby: "${current.label}" since ${current.startTime}`,
     {
-      hint: 'The program or person that began it must end it; if that is gone: SELECT cmd_pg_stop_backup() on the primary.',
+      hint: 'The program or operator that began it must end it. If that is impossible, run SELECT cmd_pg_stop_backup() on the primary.',
     },
   );
 }
 
-interface ManualContext {
-  readonly settings: StandbyDeps['settings'];
-  readonly primary: Primary;
-}
-
-const manualSteps: StepTable<ManualBackupStep, ManualContext> = {
+const manualSteps: StepTable<ManualBackupStep, { readonly deps: StandbyDeps; readonly primary: Primary }> = {
   start: {
     say: ({ label }) => `put the primary into backup mode with the label "${label}"`,
-    run: ({ settings, primary }, { label }) => {
+    run: ({ deps: { settings }, primary }, { label }) => {
       const isFast = settings.basebackup_checkpoint === 'fast';
       const statement = startExclusiveBackupSql(primary.facts.capabilities, label, isFast);
       return primary.query(statement, checkpointLimitMs(settings));
@@ -64,7 +59,7 @@ const manualSteps: StepTable<ManualBackupStep, ManualContext> = {
   },
   stop: {
     say: ({ label }) => `end the backup "${label}" on the primary`,
-    run: ({ settings, primary }, { label }) =>
+    run: ({ deps: { settings }, primary }, { label }) =>
       explainUnarchived(primary, settings.wal_timeout, afterStop, (limitMs) =>
         primary.query(stopExclusiveBackupSql(primary.facts.capabilities, label), limitMs),
       ),
@@ -79,7 +74,7 @@ async function performPlan(
   return withPrimary(deps, async (primary) => {
     requireExclusive(primary.facts);
     const steps = plan(await findExclusiveBackup(primary));
-    return perform(deps, options, steps, manualSteps, { settings: deps.settings, primary });
+    return perform(deps, options, steps, manualSteps, { deps, primary });
   });
 }
 

@@ -56,9 +56,10 @@ async function notifyOfChange(deps: StandbyDeps, watched: Watched, message: stri
 
 /** `-P`: reports what is in the primary's place, also by the exit status. */
 export async function pingMaster(deps: StandbyDeps, options: ActionOptions): Promise<number> {
-  const { liveness, identity, known } = await lookAtPrimary(deps, true);
-  const watched = judgeWatched(liveness, identity, known.systemIdentifier);
-  const message = describeWatched(watched, liveness, identity, known.systemIdentifier);
+  const look = await lookAtPrimary(deps, true);
+  const { liveness } = look;
+  const watched = judgeWatched(look);
+  const message = describeWatched(watched, look);
   if (!options.dryRun) await notifyOfChange(deps, watched, message);
   deps.report(message);
   if (!options.dryRun) await keepStreamedWalAside(deps);

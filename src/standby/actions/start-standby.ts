@@ -3,7 +3,6 @@ import { PitrError } from '../../errors.ts';
 import { keptSlot } from '../../postgres/kept-slot.ts';
 import type { LowLimit } from '../../postgres/standby-limits.ts';
 import { exists } from '../../system/durable.ts';
-import type { Postmaster } from '../../system/postmaster.ts';
 import { type Archive, requireArchive } from '../archive/own-archive.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
 import { type ConfCopy, planConfCopies } from '../host/conf-files.ts';
@@ -16,24 +15,22 @@ import { sayWherePrimaryIsHere } from '../primary/primary-is-here.ts';
 import { writeRecoverySettings } from '../recovery/files.ts';
 import { removeGuard } from '../recovery/guard.ts';
 import { newBackup, noStandbyObjections } from '../recovery/no-standby.ts';
-import { recoveryPlace, streamingOf } from '../recovery/place.ts';
+import { presentTriggerFile, recoveryPlace, streamingOf } from '../recovery/place.ts';
 import { type RecoverySettings, recoverySettings } from '../recovery/settings.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 import { findServer, type FoundServer } from '../server/find-server.ts';
 import { limitObjectionsOf, observeLowLimits } from '../server/limits.ts';
 import { notStartedHere, serverLogTail } from '../server/local-server.ts';
-import { mustBeSeen } from '../server/recovering.ts';
+import { mustRecover } from '../server/reach.ts';
 import { readConfiguration, type ServerConfiguration } from '../server/server-configuration.ts';
 import { waitUntilStreaming } from '../server/streaming.ts';
 import { perform } from '../steps/carry-out.ts';
 import { noForce } from '../steps/force.ts';
-import { type Objection, refuseOn, runningObjection } from '../steps/objections.ts';
-import { type ServerContext, type ServerStep, serverSteps } from '../steps/server-steps.ts';
-import type { StepTable } from '../steps/step-table.ts';
+import { type Objection, refuseOn, runningObjection, when } from '../steps/objections.ts';
+import { type ServerContext, serverStep, serverSteps } from '../steps/server-steps.ts';
+import type { StepsOf } from '../steps/step-table.ts';
 
-export interface StartFacts {
-  readonly directory: DataDirectory;
-  readonly postmaster: Postmaster;
+export interface StartFacts extends Omit<FoundServer, 'server'> {
   readonly archive: Archive;
   readonly configuration: ServerConfiguration;
   readonly copies: readonly ConfCopy[];
@@ -50,33 +47,23 @@ export interface StartFacts {
   readonly hasKeptSlot: boolean;
 }
 
-export type StartStep =
-  | Exclude<ServerStep, { readonly kind: 'stop-server' }>
-  | { readonly kind: 'write-settings'; readonly settings: RecoverySettings; readonly streams: boolean }
-  | { readonly kind: 'remove-slot' }
-  | { readonly kind: 'keep-streamed' }
-  | { readonly kind: 'note-command' }
-  | { readonly kind: 'see-it-stream' };
-
 function archiveObjections({
   archive,
   directory,
   streams,
   hasFirstSegment: isThere,
-}: StartFacts): Objection[] {
-  const objections: Objection[] = [];
+}: StartFacts): readonly Objection[] {
   const { promotedAtTimeline: promoted } = archive.sentinel;
-  if (promoted !== undefined)
-    objections.push({
-      message: `archivedir "${archive.directory}" is marked as promoted at timeline ${promoted}`,
+  return [
+    ...when(promoted !== undefined, {
+      message: `archivedir "${archive.directory}" is marked as promoted at timeline ${promoted ?? 0}`,
       hint: newBackup,
-    });
-  if (!isThere && !streams)
-    objections.push({
+    }),
+    ...when(!isThere && !streams, {
       message: `WAL segment ${directory.backupLabel?.startSegment.text ?? ''}, with which the base backup begins, is neither in "${archive.directory}" nor in pgdata`,
       hint: newBackup,
-    });
-  return objections;
+    }),
+  ];
 }
 
 /** All objections to -S. */
@@ -84,18 +71,14 @@ export function listStartObjections(facts: StartFacts): readonly Objection[] {
   const { directory, postmaster, triggerFile } = facts;
   // If a server runs on pgdata, nothing else is examined.
   if (postmaster.kind === 'running') return [runningObjection(directory, postmaster.pid)];
-  const objections = [
+  return [
     ...noStandbyObjections(directory),
     ...archiveObjections(facts),
     ...limitObjectionsOf(facts.lowLimits, facts.configuration),
-  ];
-  if (triggerFile === undefined) return objections;
-  return [
-    ...objections,
-    {
-      message: `the trigger file "${triggerFile}" is there: the standby would be promoted as soon as it runs`,
-      hint: `Remove it: rm ${triggerFile}`,
-    },
+    ...when(triggerFile !== undefined, {
+      message: `the trigger file "${triggerFile ?? ''}" is there: the standby would be promoted as soon as it runs`,
+      hint: `Remove it: rm ${triggerFile ?? ''}`,
+    }),
   ];
 }
 
@@ -103,13 +86,13 @@ export function planStartStandby(facts: StartFacts): readonly StartStep[] {
   refuseOn(listStartObjections(facts), noForce);
   return [
     ...facts.copies.map((copy) => ({ kind: 'copy-conf', copy }) as const),
-    ...(facts.archive.sentinel.command === undefined ? [{ kind: 'note-command' } as const] : []),
+    ...when(facts.archive.sentinel.command === undefined, { kind: 'note-command' }),
     { kind: 'write-settings', settings: facts.settings, streams: facts.streams },
-    ...(facts.hasKeptSlot && facts.keeping.kind !== 'slot' ? [{ kind: 'remove-slot' } as const] : []),
+    ...when(facts.hasKeptSlot && facts.keeping.kind !== 'slot', { kind: 'remove-slot' }),
     { kind: 'start-server', configuration: facts.configuration },
     { kind: 'see-it-recover' },
-    ...(facts.streams ? [{ kind: 'see-it-stream' } as const] : []),
-    ...(facts.keeping.kind === 'slot' ? [{ kind: 'keep-streamed' } as const] : []),
+    ...when(facts.streams, { kind: 'see-it-stream' }),
+    ...when(facts.keeping.kind === 'slot', { kind: 'keep-streamed' }),
   ];
 }
 
@@ -123,10 +106,9 @@ async function observe({ server, directory, postmaster }: FoundServer): Promise<
   const { deps, capabilities } = server;
   const { settings } = deps;
   const archive = await requireArchive(settings.archivedir, directory);
-  const configuration = await readConfiguration(settings, 'standby', capabilities.version.major);
+  const configuration = await readConfiguration(server, 'standby');
   const streaming = streamingOf(server);
   const place = await recoveryPlace(server, configuration);
-  const trigger = capabilities.triggerFile === undefined ? undefined : streaming?.triggerFile;
   const keeping = await observeKeeping(server, configuration);
   return {
     directory,
@@ -138,7 +120,7 @@ async function observe({ server, directory, postmaster }: FoundServer): Promise<
     keeping,
     hasKeptSlot: await hasKeptSlot(settings.pgdata),
     streams: streaming !== undefined,
-    triggerFile: trigger !== undefined && (await exists(trigger)) ? trigger : undefined,
+    triggerFile: streaming === undefined ? undefined : await presentTriggerFile(server),
     hasFirstSegment: await hasFirstSegment(directory, archive),
     // A running server is refused anyway.
     lowLimits:
@@ -153,44 +135,46 @@ function describeSettings(settings: RecoverySettings): string {
   return settings.signal === undefined ? names : `${names}; and ${settings.signal}`;
 }
 
-const startSteps: StepTable<StartStep, ServerContext> = {
+const startSteps = {
   ...serverSteps,
-  'write-settings': {
+  'write-settings': serverStep<{ readonly settings: RecoverySettings; readonly streams: boolean }>({
     say: ({ settings, streams }) =>
       `write the recovery settings (${streams ? 'streaming, with the archive to fall back on' : 'from the archive'}): ${describeSettings(settings)}`,
     run: async ({ server }, { settings }) => {
       await removeGuard(server.pgdata);
       await writeRecoverySettings(server, 'standby', settings);
     },
-  },
-  'note-command': {
+  }),
+  'note-command': serverStep({
     say: () => 'note in the archive how cmd_standby is called here, so that other hosts can ask it',
     run: ({ server }) => noteOwnCommand(server.deps),
-  },
-  'see-it-recover': {
+  }),
+  'see-it-recover': serverStep({
     ...serverSteps['see-it-recover'],
-    run: ({ server, started }) =>
-      mustBeSeen(server, started, {
-        wanted: ['recovering'],
+    run: (context) =>
+      mustRecover(context, {
+        mayBeOpen: false,
         message: 'the standby was started, but is not seen recovering',
       }),
-  },
-  'remove-slot': {
+  }),
+  'remove-slot': serverStep({
     say: () => `drop replication slot "${keptSlot}" of an earlier run: nothing would advance it`,
     run: ({ server }) => removeSlot(server),
-  },
-  'keep-streamed': {
+  }),
+  'keep-streamed': serverStep({
     say: () =>
       `have replication slot "${keptSlot}" here, so that WAL which the archive lacks stays in pg_wal`,
     run: async ({ server }) => {
       sayNotKept(server, await makeSlotOnStart(server));
     },
-  },
-  'see-it-stream': {
+  }),
+  'see-it-stream': serverStep({
     say: () => 'wait until it is seen streaming from the primary',
     run: seeItStream,
-  },
+  }),
 };
+
+type StartStep = StepsOf<typeof startSteps>;
 
 /**
  * The server keeps running if streaming does not start: it replays the WAL that arrives in the archive, and asks the

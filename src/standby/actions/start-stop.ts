@@ -2,50 +2,39 @@ import type { Postmaster } from '../../system/postmaster.ts';
 import { hasRecord } from '../backup-record/record.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
 import { isInFailoverConfiguration } from '../recovery/unfinished-failover.ts';
-import { type DataDirectory, readCapabilities } from '../server/data-directory.ts';
-import { findServer } from '../server/find-server.ts';
+import { type DataDirectory, readCapabilities, wasInRecovery } from '../server/data-directory.ts';
+import { findServer, type FoundServer } from '../server/find-server.ts';
 import { notStartedHere } from '../server/local-server.ts';
-import { mustBeSeen } from '../server/recovering.ts';
+import { mustRecover } from '../server/reach.ts';
 import { serverOf } from '../server/server.ts';
 import { readConfiguration, type ServerConfiguration } from '../server/server-configuration.ts';
 import { observeServer, requireClearPostmaster, type ServerState } from '../server/server-state.ts';
 import { perform } from '../steps/carry-out.ts';
 import { type Force, noForce } from '../steps/force.ts';
-import { type Objection, refuseOn, runningObjection, sayOverruled } from '../steps/objections.ts';
-import { type ServerContext, serverSteps } from '../steps/server-steps.ts';
-import type { StepTable } from '../steps/step-table.ts';
+import { type Objection, refuseOn, runningObjection, sayOverruled, when } from '../steps/objections.ts';
+import { type ServerContext, serverStep, serverSteps } from '../steps/server-steps.ts';
+import type { StepsOf } from '../steps/step-table.ts';
 
-type ControlStep =
-  | { readonly kind: 'start-server'; readonly configuration: ServerConfiguration }
-  | { readonly kind: 'stop-server'; readonly pid: number }
-  | { readonly kind: 'see-it-run' };
-
-export interface ControlFacts {
-  readonly directory: DataDirectory;
-  readonly postmaster: Postmaster;
+export interface ControlFacts extends Omit<FoundServer, 'server'> {
   readonly configuration: ServerConfiguration;
 }
 
 /** Without recovery settings, a base backup or a standby would open as an independent server. */
 function unpreparedObjections(directory: DataDirectory): readonly Objection[] {
-  const { backupLabel, control, signals, pgdata, record, controlProblem = '' } = directory;
+  const { backupLabel, control, pgdata, record, controlProblem = '' } = directory;
   if (control === undefined) return [{ message: `cannot start on "${pgdata}": ${controlProblem}` }];
   if (record.settings?.mode === 'held')
     return [
       {
         message: `an interrupted recovery is on hold in "${pgdata}": -A start cannot continue it`,
-        hint: 'To continue as a standby: -S. To its target, or to another one: -F999 with a target. To the end of the WAL: -F999.',
+        hint: 'Run -S to continue as a standby, -F999 with a target to continue to that target, or -F999 to continue to the end of the WAL.',
       },
     ];
-  if (signals.standby || signals.recovery || signals.recoveryConf) return [];
-  const recovers = control.state === 'in-archive-recovery' || control.state === 'shut-down-in-recovery';
-  if (backupLabel === undefined && !recovers) return [];
-  return [
-    {
-      message: `"${pgdata}" holds a standby, or a base backup, without recovery settings`,
-      hint: 'Start it as a standby: cmd_standby -C … -S',
-    },
-  ];
+  if (directory.hasRecoverySettings) return [];
+  return when(backupLabel !== undefined || wasInRecovery(control), {
+    message: `"${pgdata}" holds a standby, or a base backup, without recovery settings`,
+    hint: 'Start it as a standby: cmd_standby -C … -S',
+  });
 }
 
 export function planStart(facts: ControlFacts): readonly ControlStep[] {
@@ -75,7 +64,7 @@ export function listStopObjections({ pgdata, postmaster, foreignState }: StopFac
     {
       name: 'production',
       message: `the server in "${pgdata}" (pid ${postmaster.pid}) ${what} and bears no record of -B, -S or -F999`,
-      hint: 'This host may be the primary: cmd_standby is run on the standby.',
+      hint: 'This host may be the primary. Run cmd_standby only on the standby.',
       cost: 'it is stopped',
     },
   ];
@@ -87,32 +76,31 @@ export function planStop(facts: StopFacts): readonly ControlStep[] {
   return postmaster.kind === 'running' ? [{ kind: 'stop-server', pid: postmaster.pid }] : [];
 }
 
-async function seeItRun({ server, started }: ServerContext): Promise<void> {
-  const seen = await mustBeSeen(server, started, {
-    wanted: ['recovering', 'production'],
-    message: 'the server was started, but is not seen running',
-  });
-  server.deps.report(seen === 'recovering' ? 'server started as a standby' : 'server started');
+async function seeItRun(context: ServerContext): Promise<void> {
+  const message = 'the server was started, but is not seen running';
+  const { kind } = await mustRecover(context, { mayBeOpen: true, message });
+  context.server.deps.report(kind === 'recovering' ? 'server started as a standby' : 'server started');
 }
 
-const controlSteps: StepTable<ControlStep, ServerContext> = {
+const controlSteps = {
   ...serverSteps,
-  'stop-server': {
+  'stop-server': serverStep<{ readonly pid: number }>({
     ...serverSteps['stop-server'],
     say: ({ pid }) => `stop the server (pid ${pid}) fast, and wait for its end`,
-  },
-  'see-it-run': {
+  }),
+  'see-it-run': serverStep({
     say: () => 'wait until it is seen recovering or serving',
     run: seeItRun,
-  },
+  }),
 };
+
+type ControlStep = StepsOf<typeof controlSteps>;
 
 /** `-A start`: starts the server in whatever mode its data directory says. */
 export async function startServer(deps: StandbyDeps, options: ActionOptions): Promise<number> {
   const { server, directory, postmaster } = await findServer(deps, 'start');
   const role = isInFailoverConfiguration(directory.record) ? 'failover' : 'standby';
-  const { major } = server.capabilities.version;
-  const configuration = await readConfiguration(deps.settings, role, major);
+  const configuration = await readConfiguration(server, role);
   const steps = planStart({ directory, postmaster, configuration });
   await perform(deps, options, steps, controlSteps, { server, started: notStartedHere });
   return 0;

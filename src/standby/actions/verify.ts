@@ -2,7 +2,6 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exitCodes, messageOf, PitrError, refusal } from '../../errors.ts';
 import { type PageLayout, pageLayoutOf } from '../../postgres/control-file.ts';
-import { parseLsn } from '../../postgres/lsn.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
 import { type BackupRecord, changeRecord, readRecord } from '../backup-record/record.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -16,7 +15,7 @@ import {
 import { readSourcePages } from '../page-check/source-pages.ts';
 import { distrustFiles, type SourceAnswer, verifyCopy } from '../page-check/verify-copy.ts';
 import { withConfiguredSource } from '../primary/connect.ts';
-import { type Primary, withPrimary } from '../primary/primary.ts';
+import { withPrimary } from '../primary/primary.ts';
 import { readDataDirectory, refuseIncompleteCopy } from '../server/data-directory.ts';
 
 async function requireUntouchedCopy(pgdata: string): Promise<BackupRecord> {
@@ -44,17 +43,8 @@ async function requireChecksums(pgdata: string): Promise<PageLayout> {
   });
 }
 
-interface Asked {
-  readonly name: string;
-  readonly isOrigin: boolean;
-  readonly connect: (
-    deps: StandbyDeps,
-    use: (server: Primary) => Promise<SourceAnswer>,
-  ) => Promise<SourceAnswer>;
-}
-
 /** The servers that can be asked for pages: first the one that the copy came from, if the INI file still names it. */
-function serversToAsk({ settings }: StandbyDeps, { source }: BackupRecord): readonly Asked[] {
+function serversToAsk({ settings }: StandbyDeps, { source }: BackupRecord) {
   const primary = { name: 'the primary', isOrigin: source === undefined, connect: withPrimary<SourceAnswer> };
   if (source === undefined || settings.basebackup_source !== source) return [primary];
   return [{ name: source, isOrigin: true, connect: withConfiguredSource<SourceAnswer> }, primary];
@@ -98,26 +88,20 @@ export async function verifyBackup(
   const { pgdata } = deps.settings;
   const backup = await requireUntouchedCopy(pgdata);
   const layout = await requireChecksums(pgdata);
-  const verification = await verifyCopy(deps, pgdata, {
+  const verified = await verifyCopy(deps, pgdata, backup, {
     layout,
-    span: {
-      startLsn: parseLsn(backup.startLsn),
-      stopLsn: parseLsn(backup.stopLsn ?? backup.startLsn),
-      startS: Date.parse(backup.startTime) / 1000,
-    },
     readSource: (pages) => askSource(deps, backup, pages, layout),
     onProgress: () => undefined,
   });
-  const verified = { time: new Date(deps.now()).toISOString(), ...verification };
   if (!options.dryRun) {
-    await distrustFiles(pgdata, verification.findings);
+    await distrustFiles(pgdata, verified.findings);
     await changeRecord(pgdata, { backup: { ...backup, verified } });
   }
-  deps.report(options.json ? JSON.stringify(verified) : `Verified: ${describeVerification(verification)}`);
-  if (verification.findings.length === 0) return 0;
+  deps.report(options.json ? JSON.stringify(verified) : `Verified: ${describeVerification(verified)}`);
+  if (verified.findings.length === 0) return 0;
   deps.log.error('the base backup is damaged', {
-    detail: describeFindings(verification.findings),
-    hint: hintOn(verification, backup),
+    detail: describeFindings(verified.findings),
+    hint: hintOn(verified, backup),
   });
   return exitCodes.failure;
 }

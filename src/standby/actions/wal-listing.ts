@@ -1,17 +1,15 @@
-import { messageOf, refusal } from '../../errors.ts';
+import { messageOf } from '../../errors.ts';
 import { capabilitiesOf } from '../../postgres/capabilities.ts';
 import { describeLeft, type LeftTimeline } from '../../postgres/left-timeline.ts';
-import { formatLsn, nameOf, segmentNumber } from '../../postgres/lsn.ts';
-import { latestTimeline, pathTo, type TimelinePath } from '../../postgres/timelines.ts';
+import { formatLsn, segmentNumber } from '../../postgres/lsn.ts';
+import { latestTimeline, pathTo, placesOn, type TimelinePath } from '../../postgres/timelines.ts';
 import { findVersion } from '../../postgres/version.ts';
-import { readSentinel } from '../../system/sentinel.ts';
-import { type ArchiveContents, readContents } from '../archive/contents.ts';
-import { describeOthers, describeTimeline } from '../archive/describe.ts';
-import { firstSegment } from '../archive/first-segment.ts';
+import { type ArchiveContents, firstSegment, readContents } from '../archive/contents.ts';
 import { lastCommit } from '../archive/last-commit.ts';
-import { listTimelines } from '../archive/listing.ts';
+import { describeOthers, describeTimeline, listTimelines } from '../archive/listing.ts';
 import { listAside } from '../archive/mark-left.ts';
 import { describeMissing, missingSentence } from '../archive/missing.ts';
+import { requireArchive } from '../archive/own-archive.ts';
 import { type Walk, walk } from '../archive/walk.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { backupEnd } from '../recovery/base-backup-end.ts';
@@ -48,18 +46,13 @@ async function reportLeft(deps: StandbyDeps, mark: LeftTimeline): Promise<void> 
 
 async function contentsOf(deps: StandbyDeps, directory: DataDirectory | string): Promise<ArchiveContents> {
   const { archivedir } = deps.settings;
-  const sentinel = await readSentinel(archivedir).catch((error: unknown) => messageOf(error));
-  if (typeof sentinel !== 'object') {
-    throw refusal(`cannot use archivedir "${archivedir}"`, {
-      detail: sentinel ?? 'it has no .pitrtools: it is not the archive, or not mounted',
-      hint: 'Mount it, or make it with: cmd_standby -C … -I',
-    });
-  }
+  const place = typeof directory === 'string' ? standIn(deps) : directory;
+  // WAL of another cluster is listed as well.
+  const { sentinel } = await requireArchive(archivedir, { pgdata: place.pgdata, control: undefined });
   const { systemIdentifier, promotedAtTimeline: promoted } = sentinel;
   deps.report(`WAL of cluster ${systemIdentifier} in ${archivedir}`);
   if (promoted !== undefined) deps.report(`Marked as promoted at timeline ${promoted}`);
   for (const mark of sentinel.left) await reportLeft(deps, mark);
-  const place = typeof directory === 'string' ? standIn(deps) : directory;
   return readContents(archivedir, place, systemIdentifier);
 }
 
@@ -71,16 +64,10 @@ interface Range {
 }
 
 function segmentsOn({ contents, path }: Range, from: number, { lastNumber }: Walk): string[] {
-  const held = new Set(contents.segments.map(({ name }) => name.text));
-  const names: string[] = [];
-  for (let number = from; number <= lastNumber; number++) {
-    const timelines = path.filter((part) => number >= part.firstNumber && number <= part.lastNumber);
-    const found = timelines
-      .map(({ timeline }) => nameOf(timeline, number, contents.layout).text)
-      .findLast((name) => held.has(name));
-    if (found !== undefined) names.push(found);
-  }
-  return names;
+  return [...placesOn(path, contents.segments, contents.layout)]
+    .filter(([number]) => number >= from && number <= lastNumber)
+    .sort(([one], [other]) => one - other)
+    .map(([, { name }]) => name.text);
 }
 
 /** The data here may be newer than its base backup. */
@@ -95,14 +82,14 @@ async function earliest({ contents, directory, server }: Range) {
 async function reportRange(range: Range): Promise<void> {
   const { contents, directory, path } = range;
   const { deps } = range.server;
-  const from = segmentNumber(firstSegment(directory, contents), contents.layout);
+  const from = segmentNumber(firstSegment(directory, contents.layout), contents.layout);
   const found = walk(contents, path, from);
   const missing = describeMissing(contents, path, from);
   if (missing !== undefined) deps.report(`Missing: ${missingSentence(missing)}`);
   const start = await earliest(range);
   if (found.last === undefined || (start.lsn !== undefined && found.endLsn < start.lsn)) {
     deps.report(
-      `No recovery is possible from here: ${found.obstacle ?? 'the WAL that it needs first is not here'}`,
+      `No recovery is possible here: ${found.obstacle ?? 'the WAL that it needs first is not here'}`,
     );
     return;
   }
@@ -146,11 +133,6 @@ function sayBackup(deps: StandbyDeps, { record, backupLabel, pgdata }: DataDirec
     );
 }
 
-/** A server that is out of recovery has a history of its own and cannot use the archive's WAL. */
-function whyNoStandby(directory: DataDirectory): string | undefined {
-  return noStandbyObjections(directory)[0]?.message;
-}
-
 /** `--wal`: lists the contents of archivedir and the possible recovery targets. Changes nothing. */
 export async function listWal(deps: StandbyDeps): Promise<number> {
   const directory = await dataDirectory(deps);
@@ -159,7 +141,7 @@ export async function listWal(deps: StandbyDeps): Promise<number> {
   const own =
     typeof directory === 'string'
       ? Math.min(...segments.map(({ name }) => name.timeline), ...histories.keys())
-      : firstSegment(directory, contents).timeline;
+      : firstSegment(directory, contents.layout).timeline;
   const path = pathTo(latestTimeline(Number.isFinite(own) ? own : 1, histories), histories, layout);
   if (segments.length === 0) deps.report('There is no segment.');
   for (const timeline of listTimelines(contents, path)) describeTimeline(timeline).forEach(deps.report);
@@ -169,8 +151,9 @@ export async function listWal(deps: StandbyDeps): Promise<number> {
     return 0;
   }
   sayBackup(deps, directory);
-  const unfit = whyNoStandby(directory);
-  if (unfit !== undefined) deps.report(`Nothing can be recovered from here: ${unfit}`);
+  // A server that is out of recovery has a history of its own and cannot use the archive's WAL.
+  const [unfit] = noStandbyObjections(directory);
+  if (unfit !== undefined) deps.report(`Nothing can be recovered from here: ${unfit.message}`);
   else await reportRange({ contents, directory, path, server: serverOf(deps, directory.capabilities) });
   return 0;
 }

@@ -2,14 +2,15 @@ import { access, constants, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../errors.ts';
 import { parseHistory, type TimelineEntry } from '../../postgres/history.ts';
-import type { WalLayout } from '../../postgres/lsn.ts';
+import { segmentContaining, type WalLayout } from '../../postgres/lsn.ts';
 import type { Histories } from '../../postgres/timelines.ts';
 import {
   type BackupName,
-  parseWalName,
+  historyName,
   type PartialName,
   type SegmentName,
   type WalName,
+  walNamesAmong,
 } from '../../postgres/wal-name.ts';
 import { readIfExists } from '../../system/durable.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
@@ -56,8 +57,14 @@ export async function readStarts(
   return found;
 }
 
-function segmentOf(start: FoundStart, fault: string | undefined): FoundSegment {
-  return { name: start.name, bytes: typeof start.start === 'string' ? 0 : start.start.size, fault };
+/** The ancestors of a timeline; undefined if its history file does not exist there. */
+export async function readHistory(
+  directory: string,
+  timeline: number,
+): Promise<readonly TimelineEntry[] | undefined> {
+  const { text: name } = historyName(timeline);
+  const content = await readIfExists(join(directory, name));
+  return content === undefined ? undefined : parseHistory(content.toString('utf8'), name);
 }
 
 export async function readHistories(directory: string, names: readonly WalName[]) {
@@ -66,8 +73,8 @@ export async function readHistories(directory: string, names: readonly WalName[]
   for (const name of names) {
     if (name.kind !== 'history') continue;
     try {
-      const text = await readIfExists(join(directory, name.text));
-      if (text !== undefined) histories.set(name.timeline, parseHistory(text.toString('utf8'), name.text));
+      const entries = await readHistory(directory, name.timeline);
+      if (entries !== undefined) histories.set(name.timeline, entries);
     } catch (error) {
       bad.push(`${name.text}: ${messageOf(error)}`);
     }
@@ -75,12 +82,18 @@ export async function readHistories(directory: string, names: readonly WalName[]
   return { histories, bad };
 }
 
+/** The segment that a start of the server here would replay first. */
+export function firstSegment(
+  { backupLabel, control }: Pick<DataDirectory, 'backupLabel' | 'control'>,
+  layout: WalLayout,
+): SegmentName {
+  if (backupLabel !== undefined) return backupLabel.startSegment;
+  return segmentContaining(control?.timeline ?? 1, control?.redoLsn ?? 0n, layout);
+}
+
 export async function listWal(directory: string): Promise<readonly WalName[]> {
   const names = await readdir(directory).catch(() => []);
-  return names
-    .sort()
-    .map(parseWalName)
-    .filter((name): name is WalName => name.kind !== 'not-wal');
+  return walNamesAmong(names.sort());
 }
 
 /** Examines every file of archivedir, and the additional WAL in the data directory. */
@@ -108,7 +121,11 @@ export async function readContents(
   return {
     directory,
     layout,
-    segments: starts.map((start) => segmentOf(start, fault(start))),
+    segments: starts.map((found) => ({
+      name: found.name,
+      bytes: typeof found.start === 'string' ? 0 : found.start.size,
+      fault: fault(found),
+    })),
     // A recycled segment still has its old address: it is no WAL of that name.
     inPgWal: others.filter((start) => fault(start) === undefined).map(({ name }) => name),
     partials: names.filter((name) => name.kind === 'partial'),

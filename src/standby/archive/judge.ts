@@ -8,7 +8,7 @@ import type { SegmentStart } from './arrival.ts';
 
 export interface FoundStart {
   readonly name: SegmentName;
-  /** Or why the file cannot be read. */
+  /** The first page, or the reason why the file cannot be read. */
   readonly start: SegmentStart | string;
 }
 

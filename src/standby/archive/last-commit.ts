@@ -1,10 +1,10 @@
+import type { Capabilities } from '../../postgres/capabilities.ts';
 import { findVersion, isSameMajor } from '../../postgres/version.ts';
 import { findProgram } from '../../system/find-program.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { microsOf } from '../recovery/target.ts';
-import type { DataDirectory } from '../server/data-directory.ts';
 import type { Server } from '../server/server.ts';
-import { packageFolders } from '../server/server-programs.ts';
+import { programFolders } from '../server/server-programs.ts';
 
 const limitMs = 60_000;
 /** A segment without a commit is rare, and reading far back would take minutes. */
@@ -13,13 +13,10 @@ const mostSegments = 8;
 const mostOutputBytes = 256 * 1024 * 1024;
 
 /** Only the program of the release that wrote the WAL can read it. */
-async function findWalDump(
-  deps: StandbyDeps,
-  { version, walDumpProgram }: DataDirectory['capabilities'],
-): Promise<string | undefined> {
+async function findWalDump(deps: StandbyDeps, capabilities: Capabilities): Promise<string | undefined> {
+  const { version, walDumpProgram } = capabilities;
   if (walDumpProgram === undefined) return undefined;
-  const packages = packageFolders(version.major);
-  const program = await findProgram(walDumpProgram, [...deps.settings.includepath, ...packages]);
+  const program = await findProgram(walDumpProgram, programFolders(deps, capabilities));
   if (program === undefined) return undefined;
   const said = await deps.run({ program, args: ['--version'] }, { limitMs });
   const found = findVersion(said.stdout);

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
-import { messageOf, refusal } from '../../errors.ts';
-import { parseWalName, type WalName } from '../../postgres/wal-name.ts';
+import { messageOf, type PitrError, refusal } from '../../errors.ts';
+import { type WalName, walNamesAmong } from '../../postgres/wal-name.ts';
 import { readSentinel, type Sentinel, sentinelName } from '../../system/sentinel.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 
@@ -11,40 +11,49 @@ export interface Archive {
   readonly files: readonly WalName[];
 }
 
-/** Reads archivedir, or reports why it cannot be relied on: an unmounted archive looks empty. */
-export async function readArchive(
-  directory: string,
-): Promise<{ kind: 'archive'; archive: Archive } | { kind: 'unusable'; reason: string }> {
+/** The archive, or why it cannot be relied on. */
+export type ArchiveFact =
+  | { readonly kind: 'archive'; readonly archive: Archive }
+  | { readonly kind: 'unusable'; readonly reason: string };
+
+/** An unmounted archive looks empty. */
+async function readArchive(directory: string): Promise<Archive | string> {
   try {
     const sentinel = await readSentinel(directory);
     const names = await readdir(directory);
-    if (sentinel === undefined) {
-      const reason = `it has no ${sentinelName}: it is not the archive, or not mounted`;
-      return { kind: 'unusable', reason };
-    }
-    const files = names.map(parseWalName).filter((name): name is WalName => name.kind !== 'not-wal');
-    return { kind: 'archive', archive: { directory, sentinel, files } };
+    if (sentinel === undefined) return `it has no ${sentinelName}: it is not the archive, or not mounted`;
+    return { directory, sentinel, files: walNamesAmong(names) };
   } catch (error) {
-    return { kind: 'unusable', reason: messageOf(error) };
+    return messageOf(error);
   }
 }
 
-export async function requireArchive(
-  directory: string,
-  of: Pick<DataDirectory, 'pgdata' | 'control'>,
-): Promise<Archive> {
-  const read = await readArchive(directory);
-  if (read.kind === 'unusable') {
-    throw refusal(`cannot use archivedir "${directory}"`, {
-      detail: read.reason,
-      hint: 'Mount it, or make it with: cmd_standby -C … -I',
-    });
-  }
-  const { sentinel } = read.archive;
-  const own = of.control?.systemIdentifier;
-  if (own === undefined || own === sentinel.systemIdentifier) return read.archive;
-  throw refusal(`archivedir "${directory}" holds WAL of another cluster than "${of.pgdata}"`, {
+type Owner = Pick<DataDirectory, 'pgdata' | 'control'>;
+
+function refusalOfOther({ directory, sentinel }: Archive, { pgdata, control }: Owner): PitrError | undefined {
+  const own = control?.systemIdentifier;
+  if (own === undefined || own === sentinel.systemIdentifier) return undefined;
+  return refusal(`archivedir "${directory}" holds WAL of another cluster than "${pgdata}"`, {
     detail: `system identifier ${sentinel.systemIdentifier} there, ${own} here`,
     hint: 'Check archivedir: and pgdata:.',
   });
+}
+
+export async function observeArchive(directory: string, owner: Owner): Promise<ArchiveFact> {
+  const archive = await readArchive(directory);
+  if (typeof archive === 'string') return { kind: 'unusable', reason: archive };
+  const other = refusalOfOther(archive, owner);
+  return other === undefined ? { kind: 'archive', archive } : { kind: 'unusable', reason: other.message };
+}
+
+export async function requireArchive(directory: string, owner: Owner): Promise<Archive> {
+  const archive = await readArchive(directory);
+  if (typeof archive === 'string')
+    throw refusal(`cannot use archivedir "${directory}"`, {
+      detail: archive,
+      hint: 'Mount it, or make it with: cmd_standby -C … -I',
+    });
+  const other = refusalOfOther(archive, owner);
+  if (other !== undefined) throw other;
+  return archive;
 }

@@ -1,9 +1,10 @@
 import { open } from 'node:fs/promises';
+import { PitrError } from '../../errors.ts';
 import { firstLsnOf } from '../../postgres/lsn.ts';
 import { type Alignment, type WalFormat, walFormat } from '../../postgres/wal-format.ts';
-import { longHeaderBytes, parseWalHeader } from '../../postgres/wal-header.ts';
 import type { SegmentName } from '../../postgres/wal-name.ts';
 import { createWalReader, type WalReader } from '../../postgres/wal-records.ts';
+import { readSegmentStart, type SegmentStart } from './arrival.ts';
 
 /** A segment that follows the one before it. */
 export interface SegmentFile {
@@ -26,8 +27,7 @@ export type RecordCheck =
 const chunkBytes = 1024 * 1024;
 
 /** Up to 9.2 a page's header is the same for every alignment: the records must show it. */
-function formatsOf(start: Uint8Array): readonly WalFormat[] | string {
-  const header = parseWalHeader(start);
+function formatsOf({ header }: SegmentStart): readonly WalFormat[] | string {
   if (header.kind === 'no-header') return header.reason;
   const { magic, blockSize, segmentSize, littleEndian } = header;
   const alignments: readonly Alignment[] = header.alignment === undefined ? [8, 4] : [header.alignment];
@@ -36,17 +36,6 @@ function formatsOf(start: Uint8Array): readonly WalFormat[] | string {
   );
   if (formats.length > 0) return formats;
   return `WAL of an unknown release (page magic 0x${magic.toString(16).toUpperCase()})`;
-}
-
-async function readStart({ path }: SegmentFile): Promise<Uint8Array> {
-  const handle = await open(path, 'r');
-  try {
-    const bytes = new Uint8Array(longHeaderBytes);
-    const { bytesRead } = await handle.read(bytes, 0, longHeaderBytes, 0);
-    return bytes.subarray(0, bytesRead);
-  } finally {
-    await handle.close();
-  }
 }
 
 function takePages(
@@ -97,7 +86,9 @@ export async function checkRecords(
 ): Promise<RecordCheck> {
   const [first] = segments;
   if (first === undefined) return { kind: 'read', end: from, damage: undefined };
-  const formats = formatsOf(await readStart(first));
+  const start = await readSegmentStart(first.path);
+  if (start === undefined) throw new PitrError(`"${first.path}" does not exist any more`);
+  const formats = formatsOf(start);
   if (typeof formats === 'string') return { kind: 'unknown', reason: formats };
   const [format] = formats;
   if (format === undefined) return { kind: 'unknown', reason: 'no format' };

@@ -4,25 +4,26 @@ import {
   firstLsnOf,
   formatLsn,
   isPossibleSegment,
-  nameOf,
   segmentContaining,
   segmentNumber,
   type WalLayout,
 } from '../../postgres/lsn.ts';
-import { type Histories, latestTimeline, pathTo, type TimelinePath } from '../../postgres/timelines.ts';
+import {
+  type Histories,
+  isOnPath,
+  latestTimeline,
+  nameOnPath,
+  pathTo,
+  placesOn,
+  type TimelinePath,
+} from '../../postgres/timelines.ts';
 import type { SegmentName, WalName } from '../../postgres/wal-name.ts';
 import type { StandbyDeps } from '../deps.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
-import { listWal, readHistories, readStarts } from './contents.ts';
+import { firstSegment, type FoundSegment, listWal, readHistories, readStarts } from './contents.ts';
 import { type Cluster, faultOf, segmentSizeOf } from './judge.ts';
 import type { Archive } from './own-archive.ts';
 import { checkRecords, type RecordCheck, type SegmentFile } from './read-records.ts';
-
-interface ArchivedSegment {
-  readonly name: SegmentName;
-  /** The reason why it cannot be replayed; undefined for a good one. */
-  readonly fault: string | undefined;
-}
 
 /** The end of the WAL that a promotion must have replayed. */
 export interface ArchivedEnd {
@@ -43,8 +44,10 @@ export interface ArchiveCheck {
   readonly isAllReplayed: boolean;
 }
 
+type ReplaySegment = Pick<FoundSegment, 'name' | 'fault'>;
+
 export interface ReplayFacts {
-  readonly segments: readonly ArchivedSegment[];
+  readonly segments: readonly ReplaySegment[];
   /** The segment that is replayed next. */
   readonly from: SegmentName;
   /** The timelines that the server follows. */
@@ -57,30 +60,13 @@ export interface ReplayFacts {
 /** A longer list would help nobody. */
 const mostShown = 5;
 
-/** Whether the server would need this segment on its path: it ignores segments that an abandoned timeline left behind. */
-function isOnPath(name: SegmentName, { path, layout }: Pick<ReplayFacts, 'path' | 'layout'>): boolean {
-  if (!isPossibleSegment(name, layout)) return false;
-  const number = segmentNumber(name, layout);
-  return path.some(
-    ({ timeline, firstNumber, lastNumber }) =>
-      timeline === name.timeline && firstNumber <= number && number <= lastNumber,
-  );
-}
-
 /** The places in the WAL, from `from` to the last archived segment, for which no timeline of the path has a segment. */
-function findGaps(facts: ReplayFacts): string[] {
-  const { segments, from, inPgWal, layout, path } = facts;
-  const archived = segments.map(({ name }) => segmentNumber(name, layout));
-  const local = inPgWal.filter((name) => isOnPath(name, facts)).map((name) => segmentNumber(name, layout));
-  const numbers = new Set([...archived, ...local]);
-  const last = Math.max(...archived);
+function findGaps({ segments, from, inPgWal, layout, path }: ReplayFacts): string[] {
+  const places = placesOn(path, [...segments, ...inPgWal.map((name) => ({ name }))], layout);
+  const last = Math.max(...segments.map(({ name }) => segmentNumber(name, layout)));
   const missing: string[] = [];
-  for (let number = segmentNumber(from, layout); number < last && missing.length < mostShown; number++) {
-    if (numbers.has(number)) continue;
-    const part = path.findLast(({ firstNumber }) => firstNumber <= number);
-    const { text: name } = nameOf(part?.timeline ?? from.timeline, number, layout);
-    missing.push(`segment ${name} is missing`);
-  }
+  for (let number = segmentNumber(from, layout); number < last && missing.length < mostShown; number++)
+    if (!places.has(number)) missing.push(`segment ${nameOnPath(path, number, layout)} is missing`);
   return missing;
 }
 
@@ -89,10 +75,10 @@ function findGaps(facts: ReplayFacts): string[] {
  * segment for the end of the WAL, and does not read later ones.
  */
 export function findReplayProblems(facts: ReplayFacts): readonly string[] {
-  const { from, layout } = facts;
+  const { from, layout, path } = facts;
   const start = segmentNumber(from, layout);
   const segments = facts.segments.filter(
-    ({ name }) => isOnPath(name, facts) && segmentNumber(name, layout) >= start,
+    ({ name }) => isOnPath(path, name, layout) && segmentNumber(name, layout) >= start,
   );
   if (segments.length === 0) return [];
   const spoilt = segments.flatMap(({ name, fault }) =>
@@ -109,11 +95,11 @@ function hasItsOwn(name: SegmentName, { path, layout }: ReplayFacts): boolean {
 
 /** If no problem was found: the last archived segment on the way. */
 export function findArchivedEnd(facts: ReplayFacts): ArchivedEnd | undefined {
-  const { segments, from, layout } = facts;
+  const { segments, from, layout, path } = facts;
   const place = (name: SegmentName) => segmentNumber(name, layout);
   const last = segments
     .map(({ name }) => name)
-    .filter((name) => isOnPath(name, facts) && place(name) >= place(from) && hasItsOwn(name, facts))
+    .filter((name) => isOnPath(path, name, layout) && place(name) >= place(from) && hasItsOwn(name, facts))
     .sort((a, b) => place(a) - place(b) || a.timeline - b.timeline)
     .at(-1);
   return last === undefined ? undefined : { last, segmentSize: layout.segmentSize };
@@ -135,13 +121,12 @@ export function nextRecordOf(directory: DataDirectory, replayed: bigint | undefi
 }
 
 function nextSegmentOf(
-  { control, backupLabel }: DataDirectory,
+  directory: DataDirectory,
   replayed: bigint | undefined,
   layout: WalLayout,
-): SegmentName | undefined {
-  if (control === undefined) return undefined;
-  if (replayed !== undefined) return segmentContaining(control.timeline, replayed, layout);
-  return backupLabel?.startSegment ?? segmentContaining(control.timeline, control.redoLsn, layout);
+): SegmentName {
+  if (replayed === undefined) return firstSegment(directory, layout);
+  return segmentContaining(directory.control?.timeline ?? 1, replayed, layout);
 }
 
 /** The number of newest segments whose sizes are compared. */
@@ -160,7 +145,7 @@ async function judge(
   names: readonly WalName[],
   { from, layout }: Pick<ReplayFacts, 'from' | 'layout'>,
   cluster: Cluster,
-): Promise<readonly ArchivedSegment[]> {
+): Promise<readonly ReplaySegment[]> {
   const start = segmentNumber(from, layout);
   const wanted = names.filter(
     (name) =>
@@ -170,37 +155,25 @@ async function judge(
   return starts.map((found) => ({ name: found.name, fault: faultOf(found, cluster) }));
 }
 
-interface Directories {
-  readonly archive: string;
-  readonly wal: string;
-}
-
 /**
- * The good segments that follow each other without a gap: the newest timeline's for each place, the archive's first.
+ * The good segments up to the last one that follow each other without a gap: the newest timeline's for each place, the
+ * archive's first.
  */
-function segmentsInRow(facts: ReplayFacts, { archive, wal }: Directories): readonly SegmentFile[] {
-  const { segments, inPgWal, path, layout } = facts;
-  const places = new Map<number, SegmentFile | undefined>();
-  for (const { timeline } of path) {
-    const isHere = (name: SegmentName) => name.timeline === timeline && isOnPath(name, facts);
-    for (const name of inPgWal.filter(isHere))
-      places.set(segmentNumber(name, layout), { name, path: join(wal, name.text) });
-    for (const { name, fault } of segments.filter((segment) => isHere(segment.name)))
-      places.set(
-        segmentNumber(name, layout),
-        fault === undefined ? { name, path: join(archive, name.text) } : undefined,
-      );
-  }
+function segmentsInRow(
+  { segments, inPgWal, from, path, layout }: ReplayFacts,
+  last: SegmentName,
+  { archive, wal }: { readonly archive: string; readonly wal: string },
+): readonly SegmentFile[] {
+  const local = inPgWal.map((name) => ({ name, fault: undefined, directory: wal }));
+  const archived = segments.map((segment) => ({ ...segment, directory: archive }));
+  const places = placesOn(path, [...local, ...archived], layout);
   const row: SegmentFile[] = [];
-  for (let number = segmentNumber(facts.from, layout); ; number++) {
-    const file = places.get(number);
-    if (file === undefined) return row;
-    row.push(file);
+  for (let number = segmentNumber(from, layout); number <= segmentNumber(last, layout); number++) {
+    const found = places.get(number);
+    if (found === undefined || found.fault !== undefined) break;
+    row.push({ name: found.name, path: join(found.directory, found.name.text) });
   }
-}
-
-function upTo(row: readonly SegmentFile[], last: SegmentName, layout: WalLayout): readonly SegmentFile[] {
-  return row.filter(({ name }) => segmentNumber(name, layout) <= segmentNumber(last, layout));
+  return row;
 }
 
 function damageWords(check: RecordCheck, { from, layout }: ReplayFacts): string[] {
@@ -239,7 +212,6 @@ async function readFacts(
   if (segmentSize === undefined || control === undefined) return undefined;
   const layout = { segmentSize, walSegmentSkipsFF: capabilities.walSegmentSkipsFF };
   const from = nextSegmentOf(directory, replayed, layout);
-  if (from === undefined) return undefined;
   const walDirectory = join(pgdata, capabilities.walDirName);
   const local = await listWal(walDirectory);
   const archived = await readHistories(archive.directory, archive.files);
@@ -282,7 +254,7 @@ export async function checkArchive(
     return { problems: [], end: undefined, isAllReplayed: facts !== undefined && from !== undefined };
   const { pgdata, capabilities } = directory;
   const directories = { archive: archive.directory, wal: join(pgdata, capabilities.walDirName) };
-  const row = upTo(segmentsInRow(facts, directories), end.last, facts.layout);
+  const row = segmentsInRow(facts, end.last, directories);
   const check = await readRow(deps, row, from);
   const inRecords = typeof check === 'string' ? [check] : damageWords(check, facts);
   const problems = [...inRecords, ...findReplayProblems(facts)];

@@ -130,16 +130,19 @@ export async function readRecord(pgdata: string): Promise<StandbyRecord> {
   } catch (error) {
     throw new PitrError(`cannot understand "${path}"`, {
       detail: messageOf(error),
-      hint: 'It says what this data directory is. Correct what the detail names. If the server here was never promoted, the file may be moved away instead; a new base backup writes another one.',
+      hint: 'That file describes this data directory. Correct the problem in the detail. If the server here was never promoted, the file may be moved away instead; a new base backup writes another one.',
       cause: error,
     });
   }
+}
+
+export async function writeRecord(pgdata: string, record: RecordChange): Promise<void> {
+  await writeForServer(pgdata, join(pgdata, recordFileName), `${JSON.stringify(record, null, 2)}\n`);
 }
 
 /** `undefined` removes a part from the record. */
 export type RecordChange = { readonly [Part in keyof StandbyRecord]?: StandbyRecord[Part] | undefined };
 
 export async function changeRecord(pgdata: string, change: RecordChange): Promise<void> {
-  const record = { ...(await readRecord(pgdata)), ...change };
-  await writeForServer(pgdata, join(pgdata, recordFileName), `${JSON.stringify(record, null, 2)}\n`);
+  await writeRecord(pgdata, { ...(await readRecord(pgdata)), ...change });
 }

@@ -15,17 +15,11 @@ export interface ConfCopy {
   readonly to: string;
 }
 
-function keysOf(role: ConfigurationRole): readonly (readonly [ConfCopy['key'], string])[] {
-  return role === 'standby'
-    ? [
-        ['pg_conf', 'postgresql.conf'],
-        ['pg_hba_conf', 'pg_hba.conf'],
-      ]
-    : [
-        ['pg_conf_failover', 'postgresql.conf'],
-        ['pg_hba_conf_failover', 'pg_hba.conf'],
-      ];
-}
+/** The keys of the INI file, by the name of the file in pgdata. */
+const confKeys: Readonly<Record<ConfigurationRole, Readonly<Record<string, ConfCopy['key']>>>> = {
+  standby: { 'postgresql.conf': 'pg_conf', 'pg_hba.conf': 'pg_hba_conf' },
+  failover: { 'postgresql.conf': 'pg_conf_failover', 'pg_hba.conf': 'pg_hba_conf_failover' },
+};
 
 async function requireReadable(key: string, path: string): Promise<void> {
   await access(path, constants.R_OK).catch((error: unknown) => {
@@ -42,7 +36,7 @@ export async function confFiles(
   role: ConfigurationRole,
 ): Promise<readonly ConfCopy[]> {
   const files: ConfCopy[] = [];
-  for (const [key, name] of keysOf(role)) {
+  for (const [name, key] of Object.entries(confKeys[role])) {
     const from = settings[key];
     if (from === undefined) continue;
     await requireReadable(key, from);
@@ -72,23 +66,17 @@ async function hasSameContent(one: string, other: string): Promise<boolean> {
 
 /** Whether a promoted server must read other files than the standby's. */
 export function hasOtherSources(settings: StandbySettings): boolean {
-  const [standby, failover] = [
-    configurationSources(settings, 'standby'),
-    configurationSources(settings, 'failover'),
-  ];
+  const standby = configurationSources(settings, 'standby');
+  const failover = configurationSources(settings, 'failover');
   return standby.conf !== failover.conf || standby.hba !== failover.hba;
 }
 
 /** A replaced file may contain changes that exist nowhere else: it is kept beside the new one. */
 async function keepOld(settings: StandbySettings, copy: ConfCopy, now: Date): Promise<string | undefined> {
-  const sources = [
-    settings.pg_conf,
-    settings.pg_hba_conf,
-    settings.pg_conf_failover,
-    settings.pg_hba_conf_failover,
-  ];
-  for (const source of sources)
+  for (const key of Object.values(confKeys).flatMap((keys) => Object.values(keys))) {
+    const source = settings[key];
     if (source !== undefined && (await hasSameContent(source, copy.to))) return undefined;
+  }
   if (!(await exists(copy.to))) return undefined;
   const kept = `${copy.to}.before-pitrtools-${now.toISOString().replaceAll(/[-:]|\.\d+/g, '')}`;
   await copyDurably(copy.to, kept).catch((error: unknown) => {

@@ -6,21 +6,20 @@ import { readRecord, type StandbyRecord } from '../backup-record/record.ts';
 import type { PrimaryFacts } from '../primary/primary.ts';
 import type { Objection } from '../steps/objections.ts';
 import type { PgdataContent } from './pgdata-content.ts';
+import type { LocalPlace } from './place.ts';
 import { isServersName, outsidePgdata, type TablespaceTarget } from './tablespaces.ts';
 import type { WalLink } from './wal-link.ts';
 
-/** Undefined if there is nothing, or nothing can be read: the check of the directory itself has reported the latter. */
-const unseen = new Set(['ENOENT', 'ENOTDIR', 'EACCES']);
-
-function isUnseen(error: unknown): boolean {
-  return unseen.has(systemErrorCode(error) ?? '');
+/** For a directory that does not exist or cannot be read: the check of the directory itself has reported the latter. */
+function ifUnseen<T>(value: T): (error: unknown) => T {
+  return (error) => {
+    if (['ENOENT', 'ENOTDIR', 'EACCES'].includes(systemErrorCode(error) ?? '')) return value;
+    throw error;
+  };
 }
 
 async function namesIn(directory: string): Promise<readonly string[]> {
-  return readdir(directory).catch((error: unknown) => {
-    if (isUnseen(error)) return [];
-    throw error;
-  });
+  return readdir(directory).catch(ifUnseen<string[]>([]));
 }
 
 /** Including an entry that is no directory or cannot be read. */
@@ -70,28 +69,19 @@ async function foreignWal(
 ): Promise<string | undefined> {
   if (directory === undefined) return undefined;
   const known = content.kind === 'cluster' ? [content.systemIdentifier] : [];
-  const name = await findForeignSegment(directory, [systemIdentifier, ...known]).catch((error: unknown) => {
-    if (isUnseen(error)) return undefined;
-    throw error;
-  });
+  const name = await findForeignSegment(directory, [systemIdentifier, ...known]).catch(ifUnseen(undefined));
   return name === undefined ? undefined : join(directory, name);
 }
 
 /** Data outside pgdata that a base backup would remove though it may be another cluster's. */
 export async function findForeignData(
-  place: {
-    readonly pgdata: string;
-    readonly content: PgdataContent;
-    readonly targets: readonly TablespaceTarget[];
-    readonly walLink: WalLink | undefined;
-  },
+  { pgdata, content, targets, walLink }: Pick<LocalPlace, 'pgdata' | 'content' | 'targets' | 'walLink'>,
   facts: PrimaryFacts,
 ): Promise<readonly Objection[]> {
-  const { pgdata, content, targets, walLink } = place;
   const folders = (await foreignFolders(pgdata, targets, facts)).map((path): Objection => ({
     name: 'foreign-data',
     message: `"${path}" is not empty, and nothing in "${pgdata}" shows that it is this standby's`,
-    hint: "It may be another cluster's tablespace: send this one elsewhere by [tablespaces] in the INI file.",
+    hint: 'It may be the tablespace of another cluster: give this one another path by [tablespaces] in the INI file.',
     cost: '-B replaces it, and all that is in it is lost',
   }));
   const segment = walLink === undefined ? undefined : await foreignWal(walLink, content, facts);
@@ -101,7 +91,7 @@ export async function findForeignData(
     {
       name: 'foreign-data',
       message: `"${walLink.path}" is a link to WAL of another cluster: "${segment}"`,
-      hint: 'Give the link a directory of its own.',
+      hint: 'Let the link lead to a directory of its own.',
       cost: '-B removes that WAL',
     },
   ];

@@ -1,11 +1,12 @@
+import { join } from 'node:path';
 import { messageOf } from '../../errors.ts';
+import { programRoot } from '../../system/program-root.ts';
 import { type StandbyCommand, updateSentinel } from '../../system/sentinel.ts';
 import type { StandbyDeps } from '../deps.ts';
-import { launcherPath } from '../recovery/launcher.ts';
 
 /** How other hosts call cmd_standby here. */
 export function ownCommand({ iniFile }: StandbyDeps): StandbyCommand {
-  return { program: launcherPath(), iniFile };
+  return { program: join(programRoot(), 'bin', 'cmd_standby'), iniFile };
 }
 
 /** Has the sentinel say it, if an older version wrote it. Nothing else depends on it: a failure is a warning. */

@@ -15,7 +15,7 @@ import type { StandbyDeps } from '../deps.ts';
 import type { Primary, PrimaryFacts } from '../primary/primary.ts';
 import { requirePgCtl } from '../server/server-programs.ts';
 import { settledPostmaster } from '../server/server-state.ts';
-import { type Objection, objectionsOf } from '../steps/objections.ts';
+import { type Objection, objectionsOf, when } from '../steps/objections.ts';
 import { findForeignData } from './foreign-data.ts';
 import { misspeltPgdata } from './misspelt-pgdata.ts';
 import { ownCommand } from './own-command.ts';
@@ -28,7 +28,7 @@ import {
   type FoundOverlap,
   type OwnOverlap,
 } from './same-place.ts';
-import { filledDirectories, type TablespaceTarget, tablespaceTargets } from './tablespaces.ts';
+import { type CopyPlace, filledDirectories, tablespaceTargets } from './tablespaces.ts';
 import { readWalLink, requireWalDirectory, type WalLink } from './wal-link.ts';
 
 type SentinelState =
@@ -38,8 +38,7 @@ type SentinelState =
   | { readonly kind: 'unreadable' };
 
 /** The facts about this host before a standby is made. */
-export interface LocalPlace {
-  readonly pgdata: string;
+export interface LocalPlace extends CopyPlace {
   readonly archivedir: string;
   readonly postmaster: Postmaster;
   /** Whether we made the server in pgdata a standby or a production server. */
@@ -53,7 +52,6 @@ export interface LocalPlace {
   readonly own: Pick<Sentinel, 'standby' | 'command'>;
   /** A segment in archivedir that another cluster wrote. */
   readonly foreignSegment: string | undefined;
-  readonly targets: readonly TablespaceTarget[];
   readonly walLink: WalLink | undefined;
   /** Names in pgdata, besides those that are always the standby's own. */
   readonly ownConfiguration: readonly string[];
@@ -146,14 +144,16 @@ function crashObjection({ pgdata }: LocalPlace, reason: string): Objection {
 }
 
 const notOursHint =
-  'It bears no record of -B, -S or -F999, so it may be the primary, or another server in production: cmd_standby is run on the standby, with a pgdata of its own. A server that is no longer needed is stopped by its own means.';
+  'It bears no record of -B, -S or -F999, so it may be the primary, or another server in production. Run cmd_standby only on the standby, with a pgdata of its own. Stop a server that is no longer needed by its own tools.';
 
-export function serverObjections(place: LocalPlace): Objection[] {
+export function serverObjections(place: LocalPlace): readonly Objection[] {
   const { postmaster, pgdata, content } = place;
   switch (postmaster.kind) {
     case 'none':
-      if (content.kind !== 'cluster' || !content.isCrashed) return [];
-      return [crashObjection(place, 'its pg_control says that it is in production')];
+      return when(
+        content.kind === 'cluster' && content.isCrashed,
+        crashObjection(place, 'its pg_control says that it is in production'),
+      );
     case 'stale':
       return [crashObjection(place, `its postmaster.pid names ${postmaster.pid}, which is gone`)];
     case 'running':
@@ -173,41 +173,35 @@ export function serverObjections(place: LocalPlace): Objection[] {
   }
 }
 
-function contentObjections(place: LocalPlace, facts: PrimaryFacts): Objection[] {
-  const { content, pgdata } = place;
+function contentObjections({ content, pgdata }: LocalPlace, facts: PrimaryFacts): readonly Objection[] {
   if (content.kind === 'unknown') {
     const hint = 'Check pgdata:, or empty that directory.';
     return [{ message: `pgdata "${pgdata}" is no data directory: ${content.reason}`, hint }];
   }
-  if (content.kind !== 'cluster' || content.systemIdentifier === facts.systemIdentifier) return [];
-  if (content.isFresh) return [];
-  return [
-    {
-      name: 'other-cluster',
-      message: `pgdata "${pgdata}" holds another cluster (${content.systemIdentifier}), not the primary's (${facts.systemIdentifier})`,
-      hint: 'Move it away if it is still needed.',
-      cost: '-B replaces it, and all that is in it is lost',
-    },
-  ];
+  if (content.kind !== 'cluster') return [];
+  return when(content.systemIdentifier !== facts.systemIdentifier && !content.isFresh, {
+    name: 'other-cluster',
+    message: `pgdata "${pgdata}" holds another cluster (${content.systemIdentifier}), not the primary's (${facts.systemIdentifier})`,
+    hint: 'Move it away if it is still needed.',
+    cost: '-B replaces it, and all that is in it is lost',
+  });
 }
 
-function sentinelObjections(place: LocalPlace, facts: PrimaryFacts): Objection[] {
+/** The reason why archivedir is not for this cluster. */
+function archiveMismatch(place: LocalPlace, { systemIdentifier: ours }: PrimaryFacts): string | undefined {
   const { sentinel, archivedir, foreignSegment } = place;
+  if (sentinel.kind === 'unreadable') return `"${join(archivedir, sentinelName)}" names no cluster`;
+  const theirs = sentinel.kind === 'found' ? sentinel.sentinel.systemIdentifier : ours;
+  if (theirs !== ours) return `archivedir "${archivedir}" belongs to cluster ${theirs}, not to ${ours}`;
+  if (foreignSegment === undefined) return undefined;
+  return `"${join(archivedir, foreignSegment)}" was written by another cluster than ${ours}`;
+}
+
+function sentinelObjections(place: LocalPlace, facts: PrimaryFacts): readonly Objection[] {
+  const message = archiveMismatch(place, facts);
   const hint =
     'Each standby of each cluster needs an archivedir of its own: choose another, or empty this one.';
-  const ours = facts.systemIdentifier;
-  if (sentinel.kind === 'unreadable')
-    return [{ message: `"${join(archivedir, sentinelName)}" names no cluster`, hint }];
-  if (sentinel.kind === 'found' && sentinel.sentinel.systemIdentifier !== ours) {
-    const { systemIdentifier } = sentinel.sentinel;
-    return [
-      { message: `archivedir "${archivedir}" belongs to cluster ${systemIdentifier}, not to ${ours}`, hint },
-    ];
-  }
-  if (foreignSegment === undefined) return [];
-  return [
-    { message: `"${join(archivedir, foreignSegment)}" was written by another cluster than ${ours}`, hint },
-  ];
+  return message === undefined ? [] : [{ message, hint }];
 }
 
 const overlapWords = { same: 'is', 'holds-theirs': 'holds', 'lies-in-theirs': 'lies in' } as const;
@@ -216,11 +210,11 @@ function overlapHint({ pgdata, walLink }: LocalPlace, { ours, theirs }: FoundOve
   if (ours === pgdata)
     return 'This host is the primary, or shares its storage: the standby needs a pgdata of its own.';
   if (ours === walLink?.directory)
-    return `"${walLink.path}" is a link to it, and a base backup empties it: give the link a directory of its own.`;
-  return `Send the tablespace elsewhere in the INI file: [tablespaces] with the line ${theirs} = /another/directory`;
+    return `"${walLink.path}" is a link to it, and a base backup empties it: let the link lead to a directory of its own.`;
+  return `Give the tablespace another path in the INI file: [tablespaces] with the line ${theirs} = /another/directory`;
 }
 
-function overlapObjections(place: LocalPlace): Objection[] {
+function overlapObjections(place: LocalPlace): readonly Objection[] {
   return place.overlaps.map((found) => ({
     message: `"${found.ours}" ${overlapWords[found.overlap]} the primary's own directory "${found.theirs}"`,
     hint: overlapHint(place, found),
@@ -229,11 +223,11 @@ function overlapObjections(place: LocalPlace): Objection[] {
 
 function ownOverlapHint({ walLink }: LocalPlace, { inner, outer }: OwnOverlap): string {
   if (walLink?.directory !== undefined && [inner, outer].includes(walLink.directory))
-    return `"${walLink.path}" is a link to "${walLink.directory}", and a base backup empties it: give the link a directory of its own.`;
-  return 'pgdata, archivedir and each tablespace need a directory of their own: send tablespaces elsewhere by [tablespaces] in the INI file.';
+    return `"${walLink.path}" is a link to "${walLink.directory}", and a base backup empties it: let the link lead to a directory of its own.`;
+  return 'pgdata, archivedir and each tablespace need a directory of their own: give tablespaces other paths by [tablespaces] in the INI file.';
 }
 
-function ownOverlapObjections(place: LocalPlace): Objection[] {
+function ownOverlapObjections(place: LocalPlace): readonly Objection[] {
   return place.ownOverlaps.map((found) => ({
     message:
       found.inner === found.outer
@@ -243,19 +237,16 @@ function ownOverlapObjections(place: LocalPlace): Objection[] {
   }));
 }
 
-function versionObjections({ expectedVersion }: LocalPlace, facts: PrimaryFacts): Objection[] {
+function versionObjections({ expectedVersion }: LocalPlace, facts: PrimaryFacts): readonly Objection[] {
   const { version } = facts.capabilities;
-  const expected = expectedVersion === undefined ? undefined : findVersion(expectedVersion);
-  if (expected === undefined || isSameMajor(expected, version)) return [];
-  return [
-    {
-      message: `pgversion: says ${expected.major}, but the primary is PostgreSQL ${version.major}`,
-      hint: 'Correct the key, or check that master_public_ip: and port: name the right server.',
-    },
-  ];
+  const expected = findVersion(expectedVersion ?? '') ?? version;
+  return when(!isSameMajor(expected, version), {
+    message: `pgversion: says ${expected.major}, but the primary is PostgreSQL ${version.major}`,
+    hint: 'Correct the key, or check that master_public_ip: and port: name the right server.',
+  });
 }
 
-export function placeObjections(place: LocalPlace, facts: PrimaryFacts): Objection[] {
+export function placeObjections(place: LocalPlace, facts: PrimaryFacts): readonly Objection[] {
   return [
     ...serverObjections(place),
     ...place.troubles,

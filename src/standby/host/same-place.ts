@@ -49,11 +49,20 @@ export function parsePlaces(lines: readonly string[], count: number): Places {
   }
   const places = Array.from({ length: count }, (_, index) => {
     const ids = byPath.get(String(index)) ?? [];
-    return selves.has(String(index))
-      ? { self: ids[0], above: ids.slice(1) }
-      : { self: undefined, above: ids };
+    const isThere = selves.has(String(index));
+    return { self: isThere ? ids[0] : undefined, above: isThere ? ids.slice(1) : ids };
   });
   return { kernel, places };
+}
+
+/** Looks at directories of this host. */
+async function placesHere(run: RunCommand, paths: readonly string[]): Promise<Places> {
+  const result = await run(
+    { program: '/bin/sh', args: ['-c', placesScript(paths)] },
+    { limitMs: localLimitMs },
+  );
+  if (succeeded(result)) return parsePlaces(result.stdout.split('\n'), paths.length);
+  throw new PitrError(`cannot look at ${paths.join(', ')}: ${describeResult(result)}`);
 }
 
 /** Undefined if neither contains the other, or if device numbers prove nothing. */
@@ -77,12 +86,7 @@ export async function findOverlaps(
   ours: readonly string[],
   theirs: readonly string[],
 ): Promise<readonly FoundOverlap[]> {
-  const local = await run(
-    { program: '/bin/sh', args: ['-c', placesScript(ours)] },
-    { limitMs: localLimitMs },
-  );
-  if (!succeeded(local)) throw new PitrError(`cannot look at ${ours.join(', ')}: ${describeResult(local)}`);
-  const here = parsePlaces(local.stdout.split('\n'), ours.length);
+  const here = await placesHere(run, ours);
   const there = parsePlaces((await runRemotely(shell, placesScript(theirs))).lines, theirs.length);
   if (here.kernel === '' || here.kernel !== there.kernel) return [];
   return ours.flatMap((path, i) =>
@@ -118,12 +122,7 @@ export async function findOwnOverlaps(
   run: RunCommand,
   paths: readonly string[],
 ): Promise<readonly OwnOverlap[]> {
-  const local = await run(
-    { program: '/bin/sh', args: ['-c', placesScript(paths)] },
-    { limitMs: localLimitMs },
-  );
-  if (!succeeded(local)) throw new PitrError(`cannot look at ${paths.join(', ')}: ${describeResult(local)}`);
-  const { places } = parsePlaces(local.stdout.split('\n'), paths.length);
+  const { places } = await placesHere(run, paths);
   return paths.flatMap((path, i) =>
     paths.slice(i + 1).flatMap((other, j) => {
       const found = ownOverlap(path, other, [places[i], places[i + 1 + j]]);

@@ -31,12 +31,15 @@ export function outsidePgdata(targets: readonly TablespaceTarget[]): readonly Ta
   return targets.filter(({ isInsidePgdata }) => !isInsidePgdata);
 }
 
-/** All directories of this host that a copy fills. */
-export function filledDirectories(place: {
+/** The places of a copy on this host. */
+export interface CopyPlace {
   readonly pgdata: string;
   readonly targets: readonly TablespaceTarget[];
-}): readonly string[] {
-  return [place.pgdata, ...outsidePgdata(place.targets).map(({ target }) => target)];
+}
+
+/** All directories of this host that a copy fills. */
+export function filledDirectories({ pgdata, targets }: CopyPlace): readonly string[] {
+  return [pgdata, ...outsidePgdata(targets).map(({ target }) => target)];
 }
 
 /** From 9.0 a server keeps to one directory of its own in a tablespace's directory: only that is ours to change. */

@@ -4,7 +4,7 @@ import { formatLsn } from '../../postgres/lsn.ts';
 import type { SegmentName } from '../../postgres/wal-name.ts';
 import type { LocalSql } from '../../system/local-sql.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
-import { readArchive } from '../archive/own-archive.ts';
+import { observeArchive } from '../archive/own-archive.ts';
 import type { StandbyDeps } from '../deps.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 import { type Server, serverOf } from '../server/server.ts';
@@ -62,11 +62,10 @@ interface Session {
 /** Undefined if archivedir cannot be relied on: then it proves nothing. */
 async function ownWal({ server: { deps }, directory }: Session, segmentSize: number) {
   const { archivedir } = deps.settings;
-  const read = await readArchive(archivedir);
-  if (read.kind === 'unusable') deps.log.debug(`archivedir cannot be used: ${read.reason}`);
-  if (read.kind === 'unusable') return undefined;
-  if (read.archive.sentinel.systemIdentifier !== directory.control?.systemIdentifier) return undefined;
-  return readOwnWal(archivedir, directory, segmentSize);
+  const archive = await observeArchive(archivedir, directory);
+  if (archive.kind === 'archive') return readOwnWal(archivedir, directory, segmentSize);
+  deps.log.debug(`archivedir cannot be used: ${archive.reason}`);
+  return undefined;
 }
 
 async function lossOf(wal: OwnWal | undefined, from: bigint, upTo: bigint, reason: string) {

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { BadPage, FileCheck } from './check-file.ts';
@@ -6,25 +7,6 @@ import type { WorkerData } from './worker.ts';
 
 /** The sum over all files. */
 export interface CopyCheck {
-  readonly files: number;
-  readonly pages: number;
-  readonly bytes: number;
-  readonly bad: readonly BadPage[];
-  readonly troubles: readonly { readonly path: string; readonly reason: string }[];
-}
-
-export interface CheckOptions {
-  readonly signal: AbortSignal;
-  /** Called as the work progresses. */
-  readonly onChecked: (files: number, bytes: number) => void;
-}
-
-/** More readers than this only slow each other down on a disk. */
-const mostThreads = 8;
-/** Small files are passed to a thread together; one of 1 GB keeps it busy for a second. */
-const batchFiles = 32;
-
-interface Tally {
   files: number;
   pages: number;
   bytes: number;
@@ -32,7 +14,12 @@ interface Tally {
   readonly troubles: { readonly path: string; readonly reason: string }[];
 }
 
-function add(tally: Tally, files: readonly RelationFile[], checks: readonly FileCheck[]): void {
+/** More readers than this only slow each other down on a disk. */
+const mostThreads = 8;
+/** Small files are passed to a thread together; one of 1 GB keeps it busy for a second. */
+const batchFiles = 32;
+
+function add(tally: CopyCheck, files: readonly RelationFile[], checks: readonly FileCheck[]): void {
   for (const [index, { pages, bytes, bad, trouble }] of checks.entries()) {
     tally.files += 1;
     tally.pages += pages;
@@ -43,38 +30,36 @@ function add(tally: Tally, files: readonly RelationFile[], checks: readonly File
 }
 
 /** Gives a thread batch after batch until none is left. Rejects when the thread dies. */
-function keepBusy(
+async function keepBusy(
   worker: Worker,
   next: () => readonly RelationFile[],
   onChecks: (files: readonly RelationFile[], checks: readonly FileCheck[]) => void,
 ): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let batch = next();
-    const give = (): void => {
-      if (batch.length === 0) resolve();
-      else worker.postMessage(batch);
-    };
-    worker.on('message', (checks: readonly FileCheck[]) => {
-      onChecks(batch, checks);
-      batch = next();
-      give();
-    });
-    worker.once('error', reject);
-    worker.once('exit', () => {
-      reject(new Error('a thread that checks pages ended by itself'));
-    });
-    give();
+  const died = once(worker, 'exit').then(() => {
+    throw new Error('a thread that checks pages ended by itself');
   });
+  // It also ends after its last batch, when nobody waits for it any more.
+  died.catch(() => undefined);
+  for (let batch = next(); batch.length > 0; batch = next()) {
+    worker.postMessage(batch);
+    const [checks] = (await Promise.race([once(worker, 'message'), died])) as [readonly FileCheck[]];
+    onChecks(batch, checks);
+  }
 }
 
-/** Checks every page of the files, by several threads. Throws the signal's reason if it is aborted. */
+/**
+ * Checks every page of the files, by several threads. Throws the signal's reason if it is aborted.
+ *
+ * @param onChecked called as the work progresses
+ */
 export async function checkFiles(
   data: WorkerData,
   files: readonly RelationFile[],
-  { signal, onChecked }: CheckOptions,
+  signal: AbortSignal,
+  onChecked: (files: number, bytes: number) => void,
 ): Promise<CopyCheck> {
   signal.throwIfAborted();
-  const tally: Tally = { files: 0, pages: 0, bytes: 0, bad: [], troubles: [] };
+  const tally: CopyCheck = { files: 0, pages: 0, bytes: 0, bad: [], troubles: [] };
   let place = 0;
   const next = (): readonly RelationFile[] => files.slice(place, (place += batchFiles));
   const count = Math.min(availableParallelism(), mostThreads, Math.ceil(files.length / batchFiles));

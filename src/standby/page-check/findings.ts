@@ -1,4 +1,3 @@
-import { unreachable } from '../../errors.ts';
 import { type Checked, type Guarded, is } from '../../system/json.ts';
 import type { BadPage } from './check-file.ts';
 import type { CopyCheck } from './check-files.ts';
@@ -43,8 +42,6 @@ function reasonOf(verdict: Exclude<Verdict, { kind: 'wal' }>, source: string): s
       return `damaged on ${source}, too`;
     case 'unclear':
       return `damaged in the copy; ${verdict.reason}`;
-    default:
-      return unreachable(verdict);
   }
 }
 
@@ -70,7 +67,7 @@ export function verificationOf(check: CopyCheck, judged: readonly JudgedPage[]):
 }
 
 /** The copy itself must not be used, as opposed to a good copy of a damaged source. */
-export function findingsOfCopy({ findings }: Verification): readonly Finding[] {
+export function findingsOfCopy({ findings }: Pick<Verification, 'findings'>): readonly Finding[] {
   return findings.filter(({ kind }) => kind !== 'bad-source');
 }
 

@@ -30,13 +30,9 @@ const attempts = 5;
 /** A page that is being written while it is read is complete a moment later. */
 const retryMs = 250;
 
-/** The position of a page in its own file. */
-function indexInFile({ file, block }: Pick<BadPage, 'file' | 'block'>, layout: PageLayout): number {
-  return block - file.segment * layout.segmentBlocks;
-}
-
-function scriptFor(path: string, index: number, { blockSize }: PageLayout): string {
-  const file = shellQuote(path);
+function scriptFor(dataDirectory: string, page: BadPage, { blockSize, segmentBlocks }: PageLayout): string {
+  const file = shellQuote(`${dataDirectory}/${page.file.path}`);
+  const index = page.block - page.file.segment * segmentBlocks;
   // The times come first: a change between the two is visible in the page.
   return `LC_ALL=C stat -L -c 'times %Y %W' -- ${file} 2>&1
 printf 'bytes '; od -An -v -tx1 -j ${index * blockSize} -N ${blockSize} ${file} 2>/dev/null | tr -d ' \\n'; echo`;
@@ -66,29 +62,24 @@ export function parseSourcePage(
   return { kind: 'page', ...page, changedS: Number(changed), bornS };
 }
 
+/** Reads each page once, into `found`. */
 async function askOnce(
   { shell, facts }: PageSource,
   pages: readonly BadPage[],
   layout: PageLayout,
-): Promise<SourcePage[]> {
-  const found: SourcePage[] = [];
+  found: Map<BadPage, SourcePage>,
+): Promise<void> {
   for (let from = 0; from < pages.length; from += batchPages) {
     const batch = pages.slice(from, from + batchPages);
-    const scripts = batch.map((page) =>
-      scriptFor(`${facts.dataDirectory}/${page.file.path}`, indexInFile(page, layout), layout),
-    );
+    const scripts = batch.map((page) => scriptFor(facts.dataDirectory, page, layout));
     const { lines } = await runRemotely(shell, scripts.join('\n'));
     if (lines.length < 2 * batch.length)
       throw new PitrError(
         `${shell.target.host} answered for ${Math.floor(lines.length / 2)} of ${batch.length} pages`,
       );
-    found.push(
-      ...batch.map(({ block }, index) =>
-        parseSourcePage(lines.slice(2 * index, 2 * index + 2), block, layout),
-      ),
-    );
+    for (const [index, page] of batch.entries())
+      found.set(page, parseSourcePage(lines.slice(2 * index, 2 * index + 2), page.block, layout));
   }
-  return found;
 }
 
 /** Reads these pages from the server they came from; bad ones are read again a few times. */
@@ -98,20 +89,16 @@ export async function readSourcePages(
   layout: PageLayout,
   pause: (ms: number) => Promise<void>,
 ): Promise<readonly SourcePage[]> {
-  const found = await askOnce(server, pages, layout);
+  const found = new Map<BadPage, SourcePage>();
+  await askOnce(server, pages, layout, found);
   for (let attempt = 2; attempt <= attempts; attempt += 1) {
-    const again = [...found.keys()].filter((index) => {
-      const source = found[index];
+    const again = pages.filter((page) => {
+      const source = found.get(page);
       return source?.kind === 'page' && source.state === 'bad';
     });
     if (again.length === 0) break;
     await pause(retryMs);
-    const next = await askOnce(
-      server,
-      again.flatMap((index) => pages[index] ?? []),
-      layout,
-    );
-    for (const [place, index] of again.entries()) found[index] = next[place] ?? { kind: 'gone' };
+    await askOnce(server, again, layout, found);
   }
-  return found;
+  return pages.flatMap((page) => found.get(page) ?? []);
 }

@@ -1,12 +1,14 @@
 import { join } from 'node:path';
 import type { PageLayout } from '../../postgres/control-file.ts';
+import { parseLsn } from '../../postgres/lsn.ts';
 import { utimes } from '../../system/files.ts';
+import type { BackupRecord, VerifiedFacts } from '../backup-record/record.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { originName, originOf } from '../primary/origin.ts';
 import type { Primary } from '../primary/primary.ts';
 import type { BadPage } from './check-file.ts';
 import { checkFiles } from './check-files.ts';
-import { type Finding, type JudgedPage, type Verification, verificationOf } from './findings.ts';
+import { type Finding, findingsOfCopy, type JudgedPage, verificationOf } from './findings.ts';
 import { type BackupSpan, judge, judgeAlone, judgeByOther } from './judge.ts';
 import { listRelationFiles } from './relation-files.ts';
 import { readSourcePages, type SourcePage } from './source-pages.ts';
@@ -25,7 +27,6 @@ export type ReadSource = (pages: readonly BadPage[], layout: PageLayout) => Prom
 
 export interface VerifyOptions {
   readonly layout: PageLayout;
-  readonly span: BackupSpan;
   readonly readSource: ReadSource;
   /** The total number first, and then how many are done. */
   readonly onProgress: (files: number, bytes: number) => void;
@@ -39,9 +40,19 @@ export function sourceOf(deps: Pick<StandbyDeps, 'pause'>, primary: Primary): Re
   });
 }
 
+/** A record of a backup that has ended but does not say where is one of an earlier release. */
+function spanOf({ status, startLsn, stopLsn = startLsn, startTime }: BackupRecord): BackupSpan {
+  return {
+    startLsn: parseLsn(startLsn),
+    stopLsn: status === 'copying' ? undefined : parseLsn(stopLsn),
+    startS: Date.parse(startTime) / 1000,
+  };
+}
+
 async function judgeAll(
   bad: readonly BadPage[],
-  { layout, span, readSource }: VerifyOptions,
+  span: BackupSpan,
+  { layout, readSource }: VerifyOptions,
 ): Promise<JudgedPage[]> {
   const answer = bad.length === 0 ? undefined : await readSource(bad, layout);
   return bad.map((page, index) => {
@@ -58,18 +69,18 @@ async function judgeAll(
 
 /** Checks every page of a copy, and compares each failing page with the one that it was copied from. Changes nothing. */
 export async function verifyCopy(
-  deps: Pick<StandbyDeps, 'signal' | 'log'>,
+  deps: Pick<StandbyDeps, 'signal' | 'log' | 'now'>,
   pgdata: string,
+  backup: BackupRecord,
   options: VerifyOptions,
-): Promise<Verification> {
+): Promise<VerifiedFacts> {
   const files = await listRelationFiles(pgdata);
-  const check = await checkFiles({ pgdata, layout: options.layout }, files, {
-    signal: deps.signal,
-    onChecked: options.onProgress,
-  });
+  const { layout, onProgress } = options;
+  const check = await checkFiles({ pgdata, layout }, files, deps.signal, onProgress);
   if (check.bad.length > 0)
     deps.log.debug(`${check.bad.length} pages fail in the copy: asking where they came from`);
-  return verificationOf(check, await judgeAll(check.bad, options));
+  const verification = verificationOf(check, await judgeAll(check.bad, spanOf(backup), options));
+  return { time: new Date(deps.now()).toISOString(), ...verification };
 }
 
 /**
@@ -77,6 +88,6 @@ export async function verifyCopy(
  * compares these, would keep them.
  */
 export async function distrustFiles(pgdata: string, findings: readonly Finding[]): Promise<void> {
-  const files = new Set(findings.filter(({ kind }) => kind !== 'bad-source').map(({ file }) => file));
+  const files = new Set(findingsOfCopy({ findings }).map(({ file }) => file));
   for (const file of files) await utimes(join(pgdata, file), 0, 0).catch(() => undefined);
 }

@@ -1,12 +1,7 @@
 import { judgeArchiving } from '../../config/archive-command.ts';
-import type { ServerSettings } from '../../postgres/server-settings.ts';
 import { shellQuote } from '../../system/shell-quote.ts';
 import type { Primary } from './primary.ts';
 import { runRemotely } from './remote-files.ts';
-
-function archivingOf({ archiveMode, archiveCommand, archiveLibrary }: ServerSettings) {
-  return { archiveMode, archiveCommand, archiveLibrary };
-}
 
 /**
  * PostgreSQL's shell works in the data directory. A bare name is looked up on the server's PATH, which is unknown
@@ -20,7 +15,7 @@ async function whatIsMissing(
   const looksForProgram = program.includes('/') ? `test -x ${shellQuote(program)} || exit 11` : ':';
   const script = `(cd ${shellQuote(facts.dataDirectory)} && { ${looksForProgram}; test -f ${shellQuote(iniFile)} || exit 12; })`;
   const { status } = await runRemotely(shell, script);
-  if (status === 11) return `there is no program "${program}" that could be run`;
+  if (status === 11) return `there is no program "${program}" that can be run`;
   return status === 12 ? `there is no INI file "${iniFile}"` : undefined;
 }
 
@@ -33,7 +28,7 @@ async function whatIsMissing(
 export async function findArchiveCommandProblem(primary: Primary): Promise<string | undefined> {
   const { settings } = primary.facts;
   if (settings.archiveMode === 'off' || settings.archiveCommand === '') return undefined;
-  const verdict = judgeArchiving(archivingOf(settings));
+  const verdict = judgeArchiving(settings);
   if (verdict.kind === 'wrong' && settings.archiveLibrary === '') return verdict.reason;
   if (verdict.kind !== 'call' || primary.protocol !== undefined) return undefined;
   const { program, iniFile } = verdict.call;

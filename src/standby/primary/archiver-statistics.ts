@@ -2,16 +2,15 @@ import { PitrError } from '../../errors.ts';
 import { systemClock } from '../../system/clock.ts';
 import type { Primary } from './primary.ts';
 
+type Asked = Pick<Primary, 'facts' | 'queryAside'>;
+
 const statisticsSql =
   'SELECT archived_count, last_archived_wal, last_archived_time, failed_count, last_failed_wal, last_failed_time FROM pg_stat_archiver';
 
 const stopGraceMs = 10_000;
 
 /** The primary's statistics of its archiving (9.4 and later), as a line for a message about WAL that does not arrive. */
-export async function archiverStatistics({
-  facts,
-  queryAside,
-}: Pick<Primary, 'facts' | 'queryAside'>): Promise<string | undefined> {
+export async function archiverStatistics({ facts, queryAside }: Asked): Promise<string | undefined> {
   if (!facts.capabilities.hasStatArchiver) return undefined;
   // Even if the primary cannot be reached any more, the message about the missing WAL must appear.
   const [row] = await queryAside(statisticsSql).catch(() => []);
@@ -24,7 +23,7 @@ export async function archiverStatistics({
 }
 
 /** Describes the primary's archiving, as the detail of a message about WAL that does not arrive. */
-export async function describeArchiving(primary: Pick<Primary, 'facts' | 'queryAside'>): Promise<string> {
+export async function describeArchiving(primary: Asked): Promise<string> {
   const command = primary.facts.settings.archiveCommand;
   return [await archiverStatistics(primary), `archive_command there is "${command}"`]
     .filter(Boolean)
@@ -33,7 +32,7 @@ export async function describeArchiving(primary: Pick<Primary, 'facts' | 'queryA
 
 /** @param outcome what has become of the backup */
 export async function unarchived(
-  primary: Pick<Primary, 'facts' | 'queryAside'>,
+  primary: Asked,
   walTimeoutS: number,
   outcome: string,
   cause?: unknown,
@@ -52,7 +51,7 @@ export async function unarchived(
  * @param outcome what has become of the backup, for the message
  */
 export async function explainUnarchived<T>(
-  primary: Pick<Primary, 'facts' | 'queryAside'>,
+  primary: Asked,
   walTimeoutS: number,
   outcome: string,
   stop: (limitMs: number) => Promise<T>,

@@ -1,12 +1,9 @@
-import { parseBackupLabel } from '../../postgres/backup-label.ts';
+import { type BackupLabel, parseBackupLabel } from '../../postgres/backup-label.ts';
 import { exclusiveBackupLabelSql } from '../../postgres/backup-sql.ts';
 import type { Primary } from './primary.ts';
 
 /** The exclusive backup in progress on the primary. It outlives the session that began it (up to 14). */
-export interface BackupInProgress {
-  readonly label: string;
-  readonly startTime: string;
-}
+export type BackupInProgress = Pick<BackupLabel, 'label' | 'startTime'>;
 
 /** Labels of this standby begin so; the rest names the run. */
 export function ownLabelPrefix(standby: string): string {
@@ -18,7 +15,5 @@ export async function findExclusiveBackup({
   query,
 }: Pick<Primary, 'facts' | 'query'>): Promise<BackupInProgress | undefined> {
   const [row] = await query(exclusiveBackupLabelSql(facts.capabilities));
-  if (row === undefined) return undefined;
-  const { label, startTime } = parseBackupLabel(row[0] ?? '', 'backup_label');
-  return { label, startTime };
+  return row === undefined ? undefined : parseBackupLabel(row[0] ?? '', 'backup_label');
 }

@@ -20,6 +20,6 @@ export async function sayWherePrimaryIsHere(
   if (isWrittenAsLoopback(host)) deps.log.notice(message);
   else
     deps.log.warning(message, {
-      hint: 'cmd_standby is run on the standby, never on the primary. It is right only where both servers share this machine.',
+      hint: 'Run cmd_standby only on the standby, never on the primary. This is right only if both servers run on this machine.',
     });
 }

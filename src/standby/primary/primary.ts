@@ -21,11 +21,10 @@ import {
   serverSettingsSql,
 } from '../../postgres/server-settings.ts';
 import { parseVersion } from '../../postgres/version.ts';
-import type { PsqlTarget } from '../../system/psql-failure.ts';
 import { noiseHint, type RemoteShell } from '../../system/ssh.ts';
 import { sshTarget } from '../../system/ssh-target.ts';
 import type { StandbyDeps } from '../deps.ts';
-import { databaseOf } from '../server/database.ts';
+import { databaseOf, psqlTarget } from '../server/database.ts';
 import { readRemoteFile } from './remote-files.ts';
 import { type Query, rejectWhenAborted, type ServerSession, withSession } from './session.ts';
 
@@ -70,16 +69,6 @@ interface ServerPlace {
   /** Where psql finds the server when it runs on that host. */
   readonly localAddress: string;
   readonly port: number;
-}
-
-function primaryPlace({ settings }: StandbyDeps): ServerPlace {
-  const { master_public_ip: host, master_local_ip: localAddress, port } = settings;
-  return { what: 'the primary', host, localAddress, port };
-}
-
-function psqlTarget({ settings }: StandbyDeps, { localAddress: host, port }: ServerPlace): PsqlTarget {
-  const { r_psql: psql, user } = settings;
-  return { psql, host, port, user, database: databaseOf(settings) };
 }
 
 /** The schema that contains the helper functions. */
@@ -145,10 +134,11 @@ export async function withServer<T>(
   const target = await sshTarget({ ...deps.settings, ...place }, deps.settings);
   deps.signal.throwIfAborted();
   const stop = rejectWhenAborted(deps.signal);
+  const psql = psqlTarget(deps.settings, place.localAddress, place.port);
   const work = deps.withRemoteShell(deps, target, (shell) => {
     // From here on a stop must let running work undo itself; only the login may be abandoned.
     stop.release();
-    return withSession(deps, shell, psqlTarget(deps, place), async (session) =>
+    return withSession(deps, shell, psql, async (session) =>
       use({ shell, facts: await gatherFacts(deps, shell, session.query), ...session }),
     );
   });
@@ -164,5 +154,6 @@ export async function withServer<T>(
 }
 
 export async function withPrimary<T>(deps: StandbyDeps, use: (primary: Primary) => Promise<T>): Promise<T> {
-  return withServer(deps, primaryPlace(deps), use);
+  const { master_public_ip: host, master_local_ip: localAddress, port } = deps.settings;
+  return withServer(deps, { what: 'the primary', host, localAddress, port }, use);
 }

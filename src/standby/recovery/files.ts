@@ -55,8 +55,7 @@ export async function writeRecoverySettings(
   mode: SettingsRecord['mode'],
   settings: RecoverySettings,
 ): Promise<void> {
-  const { deps } = server;
-  const { pgdata, capabilities } = server;
+  const { deps, pgdata, capabilities } = server;
   const earlier = await recordNames(pgdata, mode, [...settings.parameters.keys()]);
   if (capabilities.hasAutoConf) await changeAutoConf(pgdata, settings.parameters, earlier);
   if (capabilities.recoveryConf === 'signal-files') {
@@ -69,12 +68,10 @@ export async function writeRecoverySettings(
 
 /** Removes what `writeRecoverySettings` wrote, and nothing else, once the server is out of recovery. */
 export async function clearRecoverySettings(server: Server): Promise<void> {
-  const { deps } = server;
-  const { pgdata, capabilities } = server;
+  const { deps, pgdata, capabilities } = server;
   const names = (await readRecord(pgdata)).settings?.names ?? [];
   if (capabilities.hasAutoConf) await changeAutoConf(pgdata, new Map(), names);
-  if (capabilities.recoveryConf === 'signal-files')
-    for (const name of signalFiles) await removeDurably(join(pgdata, name));
+  if (capabilities.recoveryConf === 'signal-files') await writeSignal(pgdata, undefined);
   else await removeRecoveryConf(pgdata, deps.settings.recovery_conf);
   await changeRecord(pgdata, { settings: undefined, recoveredTo: undefined });
 }

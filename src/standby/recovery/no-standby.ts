@@ -1,4 +1,4 @@
-import type { DataDirectory } from '../server/data-directory.ts';
+import { type DataDirectory, wasInRecovery } from '../server/data-directory.ts';
 import type { Objection } from '../steps/objections.ts';
 import { hasUnfinishedFailover } from './unfinished-failover.ts';
 
@@ -21,7 +21,7 @@ export function noStandbyObjections(directory: DataDirectory): readonly Objectio
       },
     ];
   }
-  if (control.state === 'in-archive-recovery' || control.state === 'shut-down-in-recovery') return [];
+  if (wasInRecovery(control)) return [];
   const last = control.state.replaceAll('-', ' ');
   return [
     {

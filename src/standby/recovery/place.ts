@@ -1,25 +1,22 @@
 import { join } from 'node:path';
 import { refusal } from '../../errors.ts';
+import { conninfo } from '../../postgres/quoting.ts';
 import { settingsIn } from '../../postgres/settings-file.ts';
 import type { CommandLine } from '../../system/command.ts';
-import { readIfExists } from '../../system/durable.ts';
+import { exists, readIfExists } from '../../system/durable.ts';
 import { findProgram, requireProgram } from '../../system/find-program.ts';
+import { programRoot } from '../../system/program-root.ts';
 import { readRecord } from '../backup-record/record.ts';
 import { isKeepingWanted } from '../keep/visit.ts';
 import type { Server } from '../server/server.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
-import { packageFolders } from '../server/server-programs.ts';
-import { launcherPath } from './launcher.ts';
+import { programFolders } from '../server/server-programs.ts';
 import type { RecoveryPlace, Streaming } from './settings.ts';
 
 async function pgStandby({ deps, capabilities }: Server): Promise<CommandLine | undefined> {
-  const { pg_standby: wanted, includepath } = deps.settings;
   if (capabilities.standbyMode) return undefined;
-  const command = wanted ?? { program: 'pg_standby', args: [] };
-  return requireProgram('pg_standby', command, [
-    ...includepath,
-    ...packageFolders(capabilities.version.major),
-  ]);
+  const command = deps.settings.pg_standby ?? { program: 'pg_standby', args: [] };
+  return requireProgram('pg_standby', command, programFolders(deps, capabilities));
 }
 
 /** This program is optional: without it, `--cleanup` keeps the archive small. */
@@ -62,7 +59,7 @@ export async function recoveryPlace(
 ): Promise<RecoveryPlace> {
   const { deps } = server;
   return {
-    launcher: launcherPath(),
+    launcher: join(programRoot(), 'bin', 'cmd_standby'),
     archivedir: deps.settings.archivedir,
     iniFile: deps.iniFile,
     pgStandby: await pgStandby(server),
@@ -77,24 +74,27 @@ export async function recoveryPlace(
 /** The INI file's settings for streaming; undefined if it is off. */
 export function streamingOf({ deps, capabilities }: Server): Streaming | undefined {
   const { settings } = deps;
+  const { master_public_ip: host, port, repl_db_user: user, repl_db_password: password, sslmode } = settings;
   if (!settings.use_streaming_replication) return undefined;
   if (!capabilities.streaming) {
     throw refusal(`PostgreSQL ${capabilities.version.major} has no streaming replication`, {
       hint: 'Set use_streaming_replication: no',
     });
   }
-  if (settings.repl_db_user === undefined) {
+  if (user === undefined) {
     throw refusal('use_streaming_replication is on and repl_db_user is not set', {
       hint: 'Set repl_db_user: to the role that the standby streams with.',
     });
   }
   return {
-    host: settings.master_public_ip,
-    port: settings.port,
-    user: settings.repl_db_user,
-    password: settings.repl_db_password,
-    sslmode: settings.sslmode,
-    applicationName: deps.hostName,
+    conninfo: conninfo({ host, port, user, password, sslmode, application_name: deps.hostName }),
     triggerFile: settings.trigger_file,
   };
+}
+
+/** The file that promotes a standby of this release, if it exists. */
+export async function presentTriggerFile({ deps, capabilities }: Server): Promise<string | undefined> {
+  const { trigger_file: path } = deps.settings;
+  const isUsed = capabilities.triggerFile !== undefined && path !== undefined;
+  return isUsed && (await exists(path)) ? path : undefined;
 }

@@ -65,3 +65,26 @@ export async function hasEnded(server: Server, xid: number): Promise<boolean> {
   const said = rows?.[0]?.['status'];
   return said === 'committed' || said === 'aborted';
 }
+
+/** Whether a standby has paused its replay. If it does not answer, that is unknown and counts as no. */
+export async function isReplayPaused(server: Server, state: ServerState): Promise<boolean> {
+  const { isReplayPausedFunction: paused } = server.capabilities;
+  if (state.kind !== 'recovering' || !state.answers || paused === undefined) return false;
+  const rows = await rowsOf(server, `SELECT ${paused}() AS paused`);
+  return rows?.[0]?.['paused'] === true;
+}
+
+/** No session of a server in recovery can take this lock (manual, section "Hot Standby"): the replay holds it for its transaction. */
+const heldByReplay = `SELECT d.datname AS database,
+  CASE WHEN d.datname = current_database() THEN l.relation::regclass::text ELSE 'relation ' || l.relation::text END AS name
+  FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
+  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.granted ORDER BY 1, 2`;
+
+/**
+ * The relations that are locked by transactions which were unfinished where replay stopped. Every query on them waits
+ * until replay continues. Undefined if the server does not answer.
+ */
+export async function lockedRelations(server: Server): Promise<readonly string[] | undefined> {
+  const rows = await rowsOf(server, heldByReplay);
+  return rows?.map((row) => `${String(row['name'])} in database "${String(row['database'])}"`);
+}

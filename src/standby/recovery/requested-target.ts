@@ -1,3 +1,4 @@
+import type { OptionsOf } from '../../arguments.ts';
 import { usageError } from '../../errors.ts';
 import {
   type Parsed,
@@ -9,6 +10,7 @@ import {
   type RecoveryGoal,
   type RecoveryTargetSettings,
 } from '../../postgres/recovery-target.ts';
+import type { flags } from '../usage.ts';
 
 /** A time without a zone can be read only if the server's zone is known. */
 export type RequestedGoal =
@@ -19,60 +21,51 @@ export interface RequestedTarget extends Omit<RecoveryTargetSettings, 'goal'> {
   readonly goal: RequestedGoal;
 }
 
-/** The command line's options, as commander names them. */
-export interface TargetFlags {
-  readonly recover?: string;
-  readonly targetTime?: string;
-  readonly targetXid?: string;
-  readonly targetLsn?: string;
-  readonly targetName?: string;
-  readonly targetImmediate?: true;
-  readonly targetExclusive?: true;
-  readonly targetTimeline?: string;
-  readonly targetAction?: string;
-}
+type TargetFlags = OptionsOf<typeof flags>;
 
-const example = "Recovery to a moment: cmd_standby -C FILE -F999 -R '2008-05-28 11:00:38'";
+const example = "For point-in-time recovery: cmd_standby -C FILE -F999 -R '2008-05-28 11:00:38'";
 
 function must<T>(word: string, parsed: Parsed<T>): T {
   if (parsed.kind === 'good') return parsed.value;
   throw usageError(`${word}: ${parsed.reason}`, example);
 }
 
-type Asked = readonly { readonly word: string; readonly goal: () => RequestedGoal }[];
+interface Asked {
+  readonly word: string;
+  readonly goal: () => RequestedGoal;
+}
 
-function askedGoals(flags: TargetFlags): Asked {
-  const { recover, targetTime, targetXid, targetLsn, targetName, targetImmediate } = flags;
-  const goal = (word: string, text: string | undefined, read: (text: string) => RequestedGoal): Asked =>
-    text === undefined ? [] : [{ word, goal: () => read(text) }];
-  return [
-    ...goal('-R', recover, (text) => ({ kind: 'time', text })),
-    ...goal('--target-time', targetTime, (text) => ({ kind: 'time', text })),
-    ...goal('--target-xid', targetXid, (text) => ({
-      kind: 'xid',
-      xid: must('--target-xid', parseXid(text)),
-    })),
-    ...goal('--target-lsn', targetLsn, (text) => ({
-      kind: 'lsn',
-      lsn: must('--target-lsn', parseTargetLsn(text)),
-    })),
-    ...goal('--target-name', targetName, (text) => ({
-      kind: 'name',
-      name: must('--target-name', parseTargetName(text)),
-    })),
-    ...(targetImmediate === undefined
-      ? []
-      : [{ word: '--target-immediate', goal: () => ({ kind: 'immediate' }) as const }]),
+type GoalOption = readonly [
+  word: string,
+  value: string | true | undefined,
+  read: (word: string, text: string) => RequestedGoal,
+];
+
+/** The targets that are asked for. */
+function askedGoals(flags: TargetFlags): readonly Asked[] {
+  const { recover, targetTime, targetXid, targetLsn, targetName: name, targetImmediate } = flags;
+  const time = (text: string) => ({ kind: 'time', text }) as const;
+  const options: readonly GoalOption[] = [
+    ['-R', recover, (_, text) => time(text)],
+    ['--target-time', targetTime, (_, text) => time(text)],
+    ['--target-xid', targetXid, (word, text) => ({ kind: 'xid', xid: must(word, parseXid(text)) })],
+    ['--target-lsn', targetLsn, (word, text) => ({ kind: 'lsn', lsn: must(word, parseTargetLsn(text)) })],
+    ['--target-name', name, (word, text) => ({ kind: 'name', name: must(word, parseTargetName(text)) })],
+    ['--target-immediate', targetImmediate, () => ({ kind: 'immediate' })],
   ];
+  return options.flatMap(([word, value, read]) =>
+    value === undefined ? [] : [{ word, goal: () => read(word, String(value)) }],
+  );
 }
 
 /** Options that modify a target, and have no meaning without one. */
-function manners(flags: TargetFlags): readonly string[] {
-  return [
-    ...(flags.targetExclusive === undefined ? [] : ['--target-exclusive']),
-    ...(flags.targetTimeline === undefined ? [] : ['--target-timeline']),
-    ...(flags.targetAction === undefined ? [] : ['--target-action']),
-  ];
+function manners({ targetExclusive, targetTimeline, targetAction }: TargetFlags): readonly string[] {
+  const values = {
+    '--target-exclusive': targetExclusive,
+    '--target-timeline': targetTimeline,
+    '--target-action': targetAction,
+  };
+  return Object.entries(values).flatMap(([word, value]) => (value === undefined ? [] : [word]));
 }
 
 function refuseExclusive(goal: RequestedGoal): void {

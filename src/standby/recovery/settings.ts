@@ -4,7 +4,7 @@
  */
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import { formatLsn } from '../../postgres/lsn.ts';
-import { conninfo, doublePercent, settingLine } from '../../postgres/quoting.ts';
+import { doublePercent, settingLine } from '../../postgres/quoting.ts';
 import type { RecoveryGoal, RecoveryTargetSettings } from '../../postgres/recovery-target.ts';
 import { formatUtc } from '../../postgres/timestamp.ts';
 import type { CommandLine } from '../../system/command.ts';
@@ -18,12 +18,8 @@ export type RecoveryMode =
   | { readonly kind: 'hold' };
 
 export interface Streaming {
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly password: string | undefined;
-  readonly sslmode: string;
-  readonly applicationName: string;
+  /** How the standby reaches its primary. */
+  readonly conninfo: string;
   readonly triggerFile: string | undefined;
 }
 
@@ -86,25 +82,6 @@ function waitingRestoreCommand(pgStandby: CommandLine, archivedir: string): stri
   return `${shellWords(pgStandby)} -s1 -c ${shellWord(archivedir)} "%f" "%p" "%r"`;
 }
 
-export function primaryConninfo(streaming: Streaming): string {
-  return conninfo({
-    host: streaming.host,
-    port: streaming.port,
-    user: streaming.user,
-    password: streaming.password,
-    sslmode: streaming.sslmode,
-    application_name: streaming.applicationName,
-  });
-}
-
-function streamingSettings(capabilities: Capabilities, streaming: Streaming): Map<string, string> {
-  const settings = new Map([['primary_conninfo', primaryConninfo(streaming)]]);
-  const { triggerFile } = capabilities;
-  if (triggerFile !== undefined && streaming.triggerFile !== undefined)
-    settings.set(triggerFile, streaming.triggerFile);
-  return settings;
-}
-
 /**
  * The server runs it at each restartpoint, after it has removed WAL. Where a slot keeps WAL that the archive lacks, our
  * launcher advances the slot first: pg_archivecleanup alone would remove what proves that WAL has arrived.
@@ -136,7 +113,10 @@ function standbySettings(
   const cleanup = cleanupCommand(capabilities, place, streaming !== undefined);
   if (cleanup !== undefined) settings.set('archive_cleanup_command', cleanup);
   if (streaming === undefined) return settings;
-  return new Map([...settings, ...streamingSettings(capabilities, streaming)]);
+  settings.set('primary_conninfo', streaming.conninfo);
+  if (capabilities.triggerFile !== undefined && streaming.triggerFile !== undefined)
+    settings.set(capabilities.triggerFile, streaming.triggerFile);
+  return settings;
 }
 
 function goalSetting(goal: RecoveryGoal): [string, string] {

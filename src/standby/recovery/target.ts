@@ -31,12 +31,25 @@ export interface Target {
   readonly shown: string;
 }
 
-const forwardOnly = 'Recovery goes forward only: an older base backup is needed.';
-const replayedHint =
-  'Recovery goes forward only. Make a new base backup and recover from that, or use a standby that was kept cold.';
-
 export function showMoment(micros: bigint, zone: string): string {
   return `${formatInZone(micros, zone)} (${formatUtc(micros)} UTC)`;
+}
+
+/** Refuses a target that lies before the end of the base backup, or before what was replayed. */
+function refuseEarlier(
+  target: bigint,
+  shown: string,
+  { notBefore, replayed }: Partial<Pick<TargetBounds, 'notBefore' | 'replayed'>>,
+  show: (place: bigint) => string,
+): void {
+  if (notBefore !== undefined && target < notBefore)
+    throw refusal(`${shown} lies before the end of the base backup, ${show(notBefore)}`, {
+      hint: 'A recovery only goes forward: an older base backup is needed.',
+    });
+  if (replayed !== undefined && target < replayed)
+    throw refusal(`the standby has replayed past ${shown} already: up to ${show(replayed)}`, {
+      hint: 'A recovery only goes forward. Make a new base backup and recover from that, or use a standby that was kept cold.',
+    });
 }
 
 /** Reads the moment and refuses one to which this standby cannot be recovered. */
@@ -51,31 +64,13 @@ function chooseTime(text: string, bounds: TargetBounds): Target {
       `${shown} lies in the future: by this host's clock it is ${formatInZone(bounds.now, bounds.zone)}, and no WAL here is known to reach so far`,
     );
   }
-  if (bounds.notBefore !== undefined && micros < bounds.notBefore) {
-    throw refusal(`${shown} lies before the end of the base backup, ${show(bounds.notBefore)}`, {
-      hint: forwardOnly,
-    });
-  }
-  if (bounds.replayed !== undefined && bounds.replayed > micros) {
-    throw refusal(`the standby has replayed past ${shown} already: up to ${show(bounds.replayed)}`, {
-      hint: replayedHint,
-    });
-  }
+  refuseEarlier(micros, shown, bounds, show);
   return { goal: { kind: 'time', micros }, shown };
 }
 
-function chooseLsn(lsn: bigint, { notBeforeLsn, replayedLsn }: TargetBounds): Target {
+function chooseLsn(lsn: bigint, { notBeforeLsn: notBefore, replayedLsn: replayed }: TargetBounds): Target {
   const shown = `LSN ${formatLsn(lsn)}`;
-  if (notBeforeLsn !== undefined && lsn < notBeforeLsn) {
-    throw refusal(`${shown} lies before the end of the base backup, ${formatLsn(notBeforeLsn)}`, {
-      hint: forwardOnly,
-    });
-  }
-  if (replayedLsn !== undefined && lsn < replayedLsn) {
-    throw refusal(`the standby has replayed past ${shown} already: up to ${formatLsn(replayedLsn)}`, {
-      hint: replayedHint,
-    });
-  }
+  refuseEarlier(lsn, shown, { notBefore, replayed }, formatLsn);
   return { goal: { kind: 'lsn', lsn }, shown };
 }
 
@@ -89,7 +84,7 @@ function chooseXid(xid: number, { endedBeforeXid }: TargetBounds): Target {
   if (endedBeforeXid === undefined || !isEarlierXid(xid, endedBeforeXid))
     return { goal: { kind: 'xid', xid }, shown };
   throw refusal(`${shown} has ended in what is here already: all before transaction ${endedBeforeXid} have`, {
-    hint: 'Recovery goes forward only: a base backup from before that transaction is needed.',
+    hint: 'A recovery only goes forward: a base backup from before that transaction is needed.',
   });
 }
 

@@ -1,12 +1,12 @@
 import type { StandbyRecord } from '../backup-record/record.ts';
-import type { DataDirectory } from '../server/data-directory.ts';
+import { type DataDirectory, wasInRecovery } from '../server/data-directory.ts';
 import type { Objection } from '../steps/objections.ts';
 
 /** Whether the server had left recovery before it ended, but its failover was not completed. */
 export function hasUnfinishedFailover({ record, control, backupLabel }: DataDirectory): boolean {
   if (record.isFailoverUnfinished !== true || control === undefined || backupLabel !== undefined)
     return false;
-  return control.state !== 'in-archive-recovery' && control.state !== 'shut-down-in-recovery';
+  return !wasInRecovery(control);
 }
 
 /** Whether the failover configuration is in force: everything but the action was done. */

@@ -20,14 +20,8 @@ export interface DataDirectory {
   readonly isIncomplete: boolean;
   /** It exists until a server has begun to recover from the base backup. */
   readonly backupLabel: BackupLabel | undefined;
-  readonly signals: RecoverySignals;
-}
-
-/** Files that make a server recover. */
-interface RecoverySignals {
-  readonly standby: boolean;
-  readonly recovery: boolean;
-  readonly recoveryConf: boolean;
+  /** Whether a file makes a server that starts here recover. */
+  readonly hasRecoverySettings: boolean;
 }
 
 export const incompleteControlFile = 'pg_control.pitrtools';
@@ -39,14 +33,17 @@ async function readControl(pgdata: string): Promise<Pick<DataDirectory, 'control
   let problem = '';
   for (let attempt = 0; attempt < attempts; attempt++) {
     const bytes = await readIfExists(path);
-    const check =
-      bytes === undefined
-        ? ({ kind: 'bad', reason: `there is no file ${path}` } as const)
-        : checkControlFile(bytes);
+    if (bytes === undefined) return { control: undefined, controlProblem: `there is no file ${path}` };
+    const check = checkControlFile(bytes);
     if (check.kind === 'good') return { control: check.control, controlProblem: undefined };
     problem = check.reason;
   }
   return { control: undefined, controlProblem: problem };
+}
+
+/** Whether the cluster was last in recovery, and not in its first phase. */
+export function wasInRecovery({ state }: ControlFile): boolean {
+  return state === 'in-archive-recovery' || state === 'shut-down-in-recovery';
 }
 
 async function readLabel(pgdata: string): Promise<BackupLabel | undefined> {
@@ -65,13 +62,10 @@ export async function readCapabilities(pgdata: string): Promise<Capabilities> {
   return capabilitiesOf(parseVersion(text));
 }
 
-async function readSignals(pgdata: string): Promise<RecoverySignals> {
-  const has = (name: string) => exists(join(pgdata, name));
-  return {
-    standby: await has('standby.signal'),
-    recovery: await has('recovery.signal'),
-    recoveryConf: await has('recovery.conf'),
-  };
+async function hasRecoverySettings(pgdata: string): Promise<boolean> {
+  for (const name of ['standby.signal', 'recovery.signal', 'recovery.conf'])
+    if (await exists(join(pgdata, name))) return true;
+  return false;
 }
 
 async function hasUnfinishedCopy(pgdata: string): Promise<boolean> {
@@ -96,7 +90,7 @@ export async function readDataDirectory(pgdata: string): Promise<DataDirectory> 
     record: await readRecord(pgdata),
     isIncomplete: await hasUnfinishedCopy(pgdata),
     backupLabel: await readLabel(pgdata),
-    signals: await readSignals(pgdata),
+    hasRecoverySettings: await hasRecoverySettings(pgdata),
   };
 }
 

@@ -9,7 +9,7 @@ import {
 } from '../../postgres/standby-limits.ts';
 import { copyDurably, readIfExists } from '../../system/durable.ts';
 import { mkdir, withTemporaryDirectory } from '../../system/files.ts';
-import type { Objection } from '../steps/objections.ts';
+import { type Objection, when } from '../steps/objections.ts';
 import {
   parametersOfFiles,
   parametersOfServer,
@@ -83,14 +83,10 @@ export function limitObjectionsOf(
   low: readonly LowLimit[],
   configuration: ServerConfiguration,
 ): readonly Objection[] {
-  if (low.length === 0) return [];
-  const what = low.map(describeLowLimit).join('; ');
-  return [
-    {
-      message: `a hot standby needs at least the primary's settings: ${what}`,
-      hint: limitHint(low, configuration),
-    },
-  ];
+  return when(low.length > 0, {
+    message: `a hot standby needs at least the primary's settings: ${low.map(describeLowLimit).join('; ')}`,
+    hint: limitHint(low, configuration),
+  });
 }
 
 /** A server that is started with these parameters has the values that pg_control demands, whatever its files say. */

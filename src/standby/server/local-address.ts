@@ -1,6 +1,6 @@
 import { isAbsolute, join } from 'node:path';
 import type { StandbySettings } from '../../config/options-standby.ts';
-import type { LocalServer } from '../../system/local-sql.ts';
+import type { LocalServer } from '../../system/libpq-access.ts';
 import type { Postmaster } from '../../system/postmaster.ts';
 import { databaseOf } from './database.ts';
 

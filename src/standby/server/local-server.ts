@@ -1,9 +1,10 @@
-import { open, stat } from 'node:fs/promises';
+import { open, readFile, stat } from 'node:fs/promises';
 import { PitrError } from '../../errors.ts';
 import type { ControlFile } from '../../postgres/control-file.ts';
 import { type CommandResult, describeResult, succeeded } from '../../system/command.ts';
 import { fsyncPath } from '../../system/durable.ts';
-import { readPostmaster } from '../../system/postmaster.ts';
+import { readPostmaster, serverProcesses } from '../../system/postmaster.ts';
+import { titleOf } from '../../system/processes.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { readControlFile } from './data-directory.ts';
 import type { Server } from './server.ts';
@@ -11,8 +12,7 @@ import { type ServerConfiguration, serverOptions } from './server-configuration.
 import { serverLogFile } from './server-log.ts';
 import { requirePgCtl } from './server-programs.ts';
 import { runSiteCommand } from './shell-command.ts';
-import { stopProgress } from './stop-progress.ts';
-import { type Look, mustBecome, waitUntil } from './wait.ts';
+import { comesTrue, type Look, mustBecome } from './wait.ts';
 
 /** pg_ctl is called without waiting, because its own condition differs by version; it ends at once. */
 const pgCtlLimitMs = 30_000;
@@ -79,16 +79,23 @@ async function pgCtl(
   return deps.run({ program: command.program, args: all }, { limitMs: pgCtlLimitMs });
 }
 
-function siteLimitMs(deps: StandbyDeps): number {
-  return deps.settings.start_timeout * 1000;
-}
-
-function requireSuccess(result: CommandResult, what: string): void {
+async function mustSucceed(what: string, running: Promise<CommandResult>): Promise<void> {
+  const result = await running;
   if (succeeded(result)) return;
   const said = result.stdout.trim();
   throw new PitrError(`${what} failed`, {
     detail: `${describeResult(result)}${said === '' ? '' : `; ${said}`}`,
   });
+}
+
+type OwnCommand = 'start_command' | 'stop_command' | 'restart_command' | 'promote_command';
+
+/** Runs the site's own command for this, if the INI file has one: a service manager may have to know. Returns whether it has. */
+async function runOwnCommand({ deps }: Server, key: OwnCommand): Promise<boolean> {
+  const { [key]: own, start_timeout: limitS } = deps.settings;
+  if (own === undefined) return false;
+  await mustSucceed(`${key} "${own}"`, runSiteCommand(deps, own, limitS * 1000));
+  return true;
 }
 
 /**
@@ -99,11 +106,8 @@ const appearS = 5;
 
 /** After this, a server without a pid file has ended. */
 async function waitForPidFile(deps: StandbyDeps): Promise<void> {
-  await waitUntil(deps, appearS, async () => {
-    const postmaster = await readPostmaster(deps.settings.pgdata);
-    if (postmaster.kind === 'running') return { kind: 'done', value: undefined };
-    return { kind: 'waiting', progress: '' };
-  });
+  const { pgdata } = deps.settings;
+  await comesTrue(deps, appearS, async () => (await readPostmaster(pgdata)).kind === 'running');
 }
 
 /** Starts the server and returns as soon as its pid file exists. `observeServer` shows how the start continues. */
@@ -113,12 +117,10 @@ export async function startServerProgram(
 ): Promise<Started> {
   const { deps, pgdata } = server;
   const started = await beforeStart(deps);
-  const { start_command: own } = deps.settings;
   // Files that were just written to pgdata must also exist after a crash.
   await fsyncPath(pgdata);
   deps.report('server starting');
-  if (own === undefined) await startByPgCtl(server, configuration, started);
-  else requireSuccess(await runSiteCommand(deps, own, siteLimitMs(deps)), `start_command "${own}"`);
+  if (!(await runOwnCommand(server, 'start_command'))) await startByPgCtl(server, configuration, started);
   await waitForPidFile(deps);
   return started;
 }
@@ -138,6 +140,25 @@ async function startByPgCtl(
   throw new PitrError('pg_ctl could not start the server', { detail });
 }
 
+/** A process's title, and the number of bytes that it has written (proc(5)). */
+async function activityOf(pid: number): Promise<string> {
+  const title = await titleOf(pid);
+  const io = await readFile(`/proc/${pid}/io`, 'utf8').catch(() => '');
+  return `${pid} ${title} ${/^wchar: \d+$/m.exec(io)?.[0] ?? ''}`;
+}
+
+/**
+ * Text that changes as long as a shutdown makes progress. Only after the server has begun its last checkpoint do the
+ * writes of its processes count as progress. Before that, sessions that never end would look like progress.
+ */
+export async function stopProgress(pgdata: string): Promise<string> {
+  const control = await readControlFile(pgdata);
+  const state = control?.state ?? 'unknown';
+  if (state !== 'shutting-down' && state !== 'shut-down' && state !== 'shut-down-in-recovery') return state;
+  const pids = await serverProcesses(pgdata);
+  return [state, ...(await Promise.all(pids.map(activityOf)))].join('\n');
+}
+
 async function stopped(pgdata: string): Promise<Look<undefined>> {
   const postmaster = await readPostmaster(pgdata);
   if (postmaster.kind === 'none' || postmaster.kind === 'stale') return { kind: 'done', value: undefined };
@@ -147,50 +168,35 @@ async function stopped(pgdata: string): Promise<Look<undefined>> {
 /** Stops the server by a fast shutdown. Returns when none of its processes is left. */
 export async function stopServerProgram(server: Server): Promise<void> {
   const { deps, pgdata } = server;
-  const { stop_command: own, start_timeout: limitS } = deps.settings;
-  const result =
-    own === undefined
-      ? await pgCtl(server, ['-m', 'fast', '-W', 'stop'])
-      : await runSiteCommand(deps, own, siteLimitMs(deps));
-  requireSuccess(result, own === undefined ? 'pg_ctl stop' : `stop_command "${own}"`);
+  if (!(await runOwnCommand(server, 'stop_command')))
+    await mustSucceed('pg_ctl stop', pgCtl(server, ['-m', 'fast', '-W', 'stop']));
   await mustBecome(
     deps,
-    limitS,
+    deps.settings.start_timeout,
     () => stopped(pgdata),
-    (reason) =>
-      Promise.resolve(
-        new PitrError(`the server in "${pgdata}" has not stopped`, {
-          detail: reason,
-          hint: 'Look at its log: it may still be writing its last checkpoint. Raise start_timeout: if it needs longer.',
-        }),
-      ),
+    (detail) =>
+      new PitrError(`the server in "${pgdata}" has not stopped`, {
+        detail,
+        hint: 'Look at its log: it may still be writing its last checkpoint. Raise start_timeout: if it needs longer.',
+      }),
   );
 }
 
-/** Uses the site's own command if there is one, because a service manager may have to know of the stop. */
 export async function restartServerProgram(
   server: Server,
   configuration: ServerConfiguration,
 ): Promise<Started> {
-  const { deps } = server;
-  const { restart_command: own } = deps.settings;
-  if (own === undefined) {
+  const started = await beforeStart(server.deps);
+  if (!(await runOwnCommand(server, 'restart_command'))) {
     await stopServerProgram(server);
     return startServerProgram(server, configuration);
   }
-  const started = await beforeStart(deps);
-  requireSuccess(await runSiteCommand(deps, own, siteLimitMs(deps)), `restart_command "${own}"`);
-  await waitForPidFile(deps);
+  await waitForPidFile(server.deps);
   return started;
 }
 
 /** Asks a standby to end its recovery (9.1 and later) and returns at once. */
 export async function promoteServerProgram(server: Server): Promise<void> {
-  const { deps } = server;
-  const { promote_command: own } = deps.settings;
-  const result =
-    own === undefined
-      ? await pgCtl(server, ['-W', 'promote'])
-      : await runSiteCommand(deps, own, siteLimitMs(deps));
-  requireSuccess(result, own === undefined ? 'pg_ctl promote' : `promote_command "${own}"`);
+  if (!(await runOwnCommand(server, 'promote_command')))
+    await mustSucceed('pg_ctl promote', pgCtl(server, ['-W', 'promote']));
 }

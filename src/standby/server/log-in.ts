@@ -1,4 +1,5 @@
-import type { LocalResult, LocalServer, LocalSql } from '../../system/local-sql.ts';
+import type { LocalServer } from '../../system/libpq-access.ts';
+import type { LocalResult, LocalSql } from '../../system/local-sql.ts';
 import type { StandbyDeps } from '../deps.ts';
 
 // SQLSTATE 3D000, invalid_catalog_name: there is no such database.

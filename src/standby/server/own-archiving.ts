@@ -37,8 +37,7 @@ export async function askServer(server: Server): Promise<OwnArchiving> {
 
 /** The settings in the files that a promoted server reads. */
 async function askFiles(server: Server): Promise<OwnArchiving> {
-  const { major } = server.capabilities.version;
-  const configuration = await readConfiguration(server.deps.settings, 'failover', major);
+  const configuration = await readConfiguration(server, 'failover');
   const start = startParameters(server, 'failover', configuration);
   const values = await parametersOfFiles(server, names, start);
   if (values.has('archive_mode') && values.has('archive_command')) return known(values);
@@ -70,7 +69,7 @@ async function programProblem({ program }: ArchiveCall, pgdata: string): Promise
   if (!program.includes('/') || isExpanded(program)) return [];
   const path = resolve(pgdata, program);
   if ((await findProgram(path, [])) !== undefined) return [];
-  return [`there is no program "${path}" that could be run`];
+  return [`there is no program "${path}" that can be run`];
 }
 
 /** The problems of the archiver's INI file: it does not exist, cannot be used, or lists this host as a standby. */

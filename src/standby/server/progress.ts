@@ -2,7 +2,7 @@ import type { ControlFile } from '../../postgres/control-file.ts';
 import { formatLsn } from '../../postgres/lsn.ts';
 import type { AnswerOf, WalPlace } from '../../verbs/verbs.ts';
 import type { StandbyDeps } from '../deps.ts';
-import { type DataDirectory, readDataDirectory } from './data-directory.ts';
+import { type DataDirectory, readDataDirectory, wasInRecovery } from './data-directory.ts';
 import { serverOf } from './server.ts';
 import { observeServer, rowsOf, type ServerState } from './server-state.ts';
 
@@ -17,11 +17,6 @@ function provedPlace({ redoLsn, timeline, progress }: ControlFile): WalPlace {
   return isLater
     ? { timeline: progress.minRecoveryTimeline, lsn: formatLsn(progress.minRecoveryLsn) }
     : { timeline, lsn: formatLsn(redoLsn) };
-}
-
-/** A base backup on which no server was started yet still has the pg_control of its origin. */
-function isOfStandby({ state }: ControlFile, backupLabel: DataDirectory['backupLabel']): boolean {
-  return backupLabel === undefined && (state === 'in-archive-recovery' || state === 'shut-down-in-recovery');
 }
 
 /** Until a base backup has been started, its label counts: pg_control may be from a later checkpoint. */
@@ -43,7 +38,8 @@ function controlSays(directory: DataDirectory): Partial<Progress> {
     systemIdentifier,
     ...(walSegmentSize === undefined ? {} : { segmentSize: walSegmentSize }),
     ...placesOf(control, directory),
-    isStandby: isOfStandby(control, directory.backupLabel),
+    // A base backup on which no server was started yet still has the pg_control of its origin.
+    isStandby: directory.backupLabel === undefined && wasInRecovery(control),
   };
 }
 

@@ -5,6 +5,7 @@ import type { Capabilities } from '../../postgres/capabilities.ts';
 import { settingsIn } from '../../postgres/settings-file.ts';
 import { exists, readIfExists } from '../../system/durable.ts';
 import { shellQuote } from '../../system/shell-quote.ts';
+import type { Server } from './server.ts';
 
 /** One of the INI file's two sets of configuration files: for the standby, or for a promoted server. */
 export type ConfigurationRole = 'standby' | 'failover';
@@ -34,11 +35,6 @@ export function configurationSources(
   };
 }
 
-/** Debian's own tools look here, too. */
-function debianRoot(): string {
-  return process.env['PG_CLUSTER_CONF_ROOT'] ?? '/etc/postgresql';
-}
-
 /**
  * Debian keeps a cluster's configuration in /etc/postgresql/VERSION/NAME. A file there counts only if it names this
  * data directory, because many clusters have the name "main". If `PG_CLUSTER_CONF_ROOT` is set, Debian's own tools look
@@ -47,7 +43,7 @@ function debianRoot(): string {
 export async function findDebianConfigFile(
   pgdata: string,
   major: string,
-  root = debianRoot(),
+  root = process.env['PG_CLUSTER_CONF_ROOT'] ?? '/etc/postgresql',
 ): Promise<string | undefined> {
   const path = join(root, major, basename(pgdata), 'postgresql.conf');
   const text = await readFile(path, 'utf8').catch(() => undefined);
@@ -87,12 +83,11 @@ export function commandLineParameters(
 
 /** The configuration as it will be when the INI file's files have been copied. */
 export async function readConfiguration(
-  settings: StandbySettings,
+  { deps: { settings }, capabilities }: Server,
   role: ConfigurationRole,
-  major: string,
 ): Promise<ServerConfiguration> {
   const sources = configurationSources(settings, role);
-  const configFile = await configFileOf(settings, sources, major);
+  const configFile = await configFileOf(settings, sources, capabilities.version.major);
   const text = await readIfExists(sources.conf ?? configFile);
   const inFile = settingsIn(text?.toString('utf8') ?? '');
   const parameters = commandLineParameters(settings, sources, configFile, inFile);

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { refusal } from '../../errors.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
-import { findVersion, isSameMajor } from '../../postgres/version.ts';
+import { findVersion, isSameMajor, type Version } from '../../postgres/version.ts';
 import { type CommandLine, describeResult } from '../../system/command.ts';
 import { requireProgram } from '../../system/find-program.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -16,8 +16,27 @@ export async function installedPackageFolders(): Promise<readonly string[]> {
 }
 
 /** The folders in which packages install the programs of one major release. They are not on the PATH. */
-export function packageFolders(major: string): readonly string[] {
+function packageFolders(major: string): readonly string[] {
   return [`/usr/lib/postgresql/${major}/bin`, `/usr/pgsql-${major}/bin`, `/usr/local/pgsql/bin`];
+}
+
+/** Where the programs of this release are looked for. */
+export function programFolders({ settings }: StandbyDeps, { version }: Capabilities): readonly string[] {
+  return [...settings.includepath, ...packageFolders(version.major)];
+}
+
+/** The version of one of PostgreSQL's programs, as the program itself says. */
+export async function requireVersion(
+  deps: StandbyDeps,
+  command: CommandLine,
+  hint: string,
+): Promise<Version> {
+  const result = await deps.run({ ...command, args: [...command.args, '--version'] }, { limitMs });
+  // A site's own wrapper may print the version and exit with another status than 0.
+  const version = findVersion(result.stdout);
+  if (version !== undefined) return version;
+  const detail = describeResult(result);
+  throw refusal(`cannot determine the version of "${command.program}"`, { detail, hint });
 }
 
 /**
@@ -32,16 +51,8 @@ export async function requirePgCtl(
   whose: 'data directory' | 'primary' = 'data directory',
 ): Promise<CommandLine> {
   const { settings } = deps;
-  const folders = [...settings.includepath, ...packageFolders(capabilities.version.major)];
-  const command = await requireProgram('pg_ctl', settings.pg_ctl, folders);
-  const result = await deps.run({ ...command, args: [...command.args, '--version'] }, { limitMs });
-  const version = findVersion(result.stdout);
-  if (version === undefined) {
-    throw refusal(`cannot determine the version of "${command.program}"`, {
-      detail: describeResult(result),
-      hint: "Set pg_ctl: to the path of the server's pg_ctl.",
-    });
-  }
+  const command = await requireProgram('pg_ctl', settings.pg_ctl, programFolders(deps, capabilities));
+  const version = await requireVersion(deps, command, "Set pg_ctl: to the path of the server's pg_ctl.");
   if (isSameMajor(version, capabilities.version)) return command;
   const { major } = capabilities.version;
   const other = whose === 'primary' ? 'the primary is' : `the data directory "${settings.pgdata}"`;

@@ -4,7 +4,8 @@ import type { Capabilities } from '../../postgres/capabilities.ts';
 import type { ClusterState, ControlFile } from '../../postgres/control-file.ts';
 import { parseLsn } from '../../postgres/lsn.ts';
 import { exists } from '../../system/durable.ts';
-import type { LocalResult, LocalServer, LocalSql } from '../../system/local-sql.ts';
+import type { LocalServer } from '../../system/libpq-access.ts';
+import type { LocalResult, LocalSql } from '../../system/local-sql.ts';
 import { type Postmaster, readPostmaster } from '../../system/postmaster.ts';
 import { isSameDirectory, pidsWorkingIn, titleOf } from '../../system/processes.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -44,15 +45,15 @@ async function isServerOf(pgdata: string, sql: LocalSql): Promise<boolean> {
  * that port, such as a primary on this host. The server must therefore prove first that it is ours.
  */
 export async function withLocalServer<T>(
-  { deps, pgdata, capabilities }: Server,
+  server: Server,
   use: (sql: LocalSql) => Promise<T>,
   limitMs = sqlLimitMs,
 ): Promise<LocalResult<T>> {
-  const { settings } = deps;
+  const { deps, pgdata } = server;
   const postmaster = await readPostmaster(pgdata);
   const addressAs = async (role: ConfigurationRole): Promise<LocalServer> => {
-    const { inFile } = await readConfiguration(settings, role, capabilities.version.major);
-    return localServerAt(settings, postmaster, inFile);
+    const { inFile } = await readConfiguration(server, role);
+    return localServerAt(deps.settings, postmaster, inFile);
   };
   const address = await addressAs('standby');
   const first = await logIn(deps, address, limitMs, use);
@@ -182,12 +183,8 @@ export async function observeServer(server: Server, started = notStartedHere): P
   if (answer.kind === 'answered') {
     const { recovering, replayed } = answer.value;
     if (!recovering) return { kind: 'production', answers: true };
-    return {
-      kind: 'recovering',
-      answers: true,
-      replayed: lsnOf(replayed),
-      progress: `${progress} ${replayed}`,
-    };
+    const replayedLsn = lsnOf(replayed);
+    return { kind: 'recovering', answers: true, replayed: replayedLsn, progress: `${progress} ${replayed}` };
   }
   deps.log.debug(`the server does not answer: ${answer.reason}`);
   if (control === undefined || (await isFromBefore(control, pgdata, started)))

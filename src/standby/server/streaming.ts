@@ -42,30 +42,6 @@ async function saysItStreams(server: Server): Promise<boolean> {
   return rows?.[0]?.['status'] === 'streaming';
 }
 
-/** Each progress resets the count of refusals: the archive may bring the WAL that streaming needs. */
-interface Counted {
-  progress: string;
-  refusals: number;
-}
-
-async function look(server: Server, started: Started, counted: Counted): Promise<Look<undefined>> {
-  const text = (await serverLogSince(server.deps, started, readLogBytes)) ?? '';
-  const { hasBegun, refusals } = streamInLog(text);
-  const isSeen = hasBegun || (await hasStreamingTitle(server.pgdata)) || (await saysItStreams(server));
-  if (isSeen) return { kind: 'done', value: undefined };
-  const state = await observeServer(server, started);
-  if (state.kind === 'stopped') return { kind: 'failed', reason: 'the server has stopped' };
-  if (state.kind === 'production') return { kind: 'failed', reason: 'the server is out of recovery' };
-  if (state.progress !== counted.progress) {
-    counted.progress = state.progress;
-    counted.refusals = refusals.length;
-  }
-  const last = refusals.at(-1);
-  if (last !== undefined && refusals.length - counted.refusals >= enoughRefusals)
-    return { kind: 'failed', reason: last.trim() };
-  return { kind: 'waiting', progress: state.progress };
-}
-
 /**
  * Waits until the WAL receiver is streaming. The server says so (from 9.6), its process title does, or its log. As long
  * as a standby makes progress by replaying the archive, we keep waiting.
@@ -74,7 +50,22 @@ export async function waitUntilStreaming(
   server: Server,
   started: Started,
 ): Promise<Exclude<Look<undefined>, { kind: 'waiting' }>> {
-  const counted: Counted = { progress: '', refusals: 0 };
-  const { deps } = server;
-  return waitUntil(deps, deps.settings.start_timeout, () => look(server, started, counted));
+  const { deps, pgdata } = server;
+  // Each progress resets the count of refusals: the archive may bring the WAL that streaming needs.
+  let counted = { progress: '', refusals: 0 };
+  return waitUntil(deps, deps.settings.start_timeout, async () => {
+    const text = (await serverLogSince(deps, started, readLogBytes)) ?? '';
+    const { hasBegun, refusals } = streamInLog(text);
+    if (hasBegun || (await hasStreamingTitle(pgdata)) || (await saysItStreams(server)))
+      return { kind: 'done', value: undefined };
+    const state = await observeServer(server, started);
+    if (state.kind === 'stopped') return { kind: 'failed', reason: 'the server has stopped' };
+    if (state.kind === 'production') return { kind: 'failed', reason: 'the server is out of recovery' };
+    const { progress } = state;
+    if (progress !== counted.progress) counted = { progress, refusals: refusals.length };
+    const last = refusals.at(-1);
+    if (last !== undefined && refusals.length - counted.refusals >= enoughRefusals)
+      return { kind: 'failed', reason: last.trim() };
+    return { kind: 'waiting', progress };
+  });
 }

@@ -1,6 +1,8 @@
 import type { PitrError } from '../../errors.ts';
 import type { StandbyDeps } from '../deps.ts';
 
+type WaitDeps = Pick<StandbyDeps, 'pause' | 'monotonicMs' | 'signal'>;
+
 export type Look<T> =
   | { readonly kind: 'done'; readonly value: T }
   | { readonly kind: 'failed'; readonly reason: string }
@@ -20,7 +22,7 @@ const pauseGrowth = 1.25;
  * and one that stands still is not.
  */
 export async function waitUntil<T>(
-  deps: Pick<StandbyDeps, 'pause' | 'monotonicMs' | 'signal'>,
+  deps: WaitDeps,
   limitS: number,
   look: () => Promise<Look<T>>,
 ): Promise<Exclude<Look<T>, { kind: 'waiting' }>> {
@@ -41,12 +43,24 @@ export async function waitUntil<T>(
   }
 }
 
+/** The same for a condition that shows no progress: whether it comes true within the limit. */
+export async function comesTrue(
+  deps: WaitDeps,
+  limitS: number,
+  isTrue: () => Promise<boolean>,
+): Promise<boolean> {
+  const end = await waitUntil(deps, limitS, async () =>
+    (await isTrue()) ? { kind: 'done', value: true } : { kind: 'waiting', progress: '' },
+  );
+  return end.kind === 'done';
+}
+
 /** The same for a result that must come: otherwise throws the caller's error. */
 export async function mustBecome<T>(
-  deps: Pick<StandbyDeps, 'pause' | 'monotonicMs' | 'signal'>,
+  deps: WaitDeps,
   limitS: number,
   look: () => Promise<Look<T>>,
-  explain: (reason: string) => Promise<PitrError>,
+  explain: (reason: string) => PitrError | Promise<PitrError>,
 ): Promise<T> {
   const end = await waitUntil(deps, limitS, look);
   if (end.kind === 'done') return end.value;

@@ -42,7 +42,7 @@ export async function withSibling<T>(
   limitMs: number,
   use: (shell: RemoteShell) => Promise<T>,
 ): Promise<ConnectResult<T>> {
-  const held = leash(deps.startSession, limitMs, deps.signal);
+  const held = leash(deps.startSession, [deps.signal, AbortSignal.timeout(limitMs)]);
   try {
     const ssh = await sshTarget({ ...target, what: `the standby ${target.name}` }, archiver);
     const connectTimeoutS = Math.max(1, Math.min(ssh.connectTimeoutS, Math.ceil(limitMs / 1000)));
@@ -52,8 +52,6 @@ export async function withSibling<T>(
   } catch (error) {
     deps.signal.throwIfAborted();
     return { kind: 'unreachable', reason: messageOf(error) };
-  } finally {
-    held.release();
   }
 }
 

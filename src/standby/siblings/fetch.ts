@@ -86,8 +86,7 @@ async function transfer(
   });
   const outcome = rsyncOutcome(result);
   // What is missing is seen below.
-  if (outcome.kind !== 'whole' && outcome.kind !== 'vanished' && outcome.kind !== 'partial')
-    throw new PitrError(outcome.reason);
+  if ('reason' in outcome && outcome.kind !== 'partial') throw new PitrError(outcome.reason);
   const after = await fingerprints(shell, directory, names, limitMs);
   return new Set(names.filter((name) => before.has(name) && before.get(name) === after.get(name)));
 }

@@ -8,7 +8,7 @@ export const forceNames = {
   replay: '-F999 although WAL of the archive cannot be replayed, or was not',
   'sibling-ahead': '-F999 although another standby has WAL that cannot be fetched',
   target: '-F999 past the target of a recovery that has not reached it',
-  login: '-F999 although the server here does not let us in',
+  login: '-F999 although the server on this host rejects our login',
   gap: '-F999 to a target that may lie behind a gap in the WAL',
   crashed: '-B and -I over a server that was not shut down',
   'other-cluster': '-B and -I over another cluster',

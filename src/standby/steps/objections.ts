@@ -13,6 +13,11 @@ export interface Objection {
   readonly cost?: string;
 }
 
+/** For lists, such as plans and objections, some parts of which depend on the facts. */
+export function when<const T>(isSo: boolean, ...items: readonly T[]): readonly T[] {
+  return isSo ? items : [];
+}
+
 function objectionOf(error: unknown): Objection {
   if (!(error instanceof PitrError)) throw error;
   const hint = [error.detail, error.hint].filter(Boolean).join(' ');
@@ -61,7 +66,7 @@ export function isOverruled({ name }: Objection, force: Force): boolean {
 function wayOut({ name, hint, cost }: Objection): string | undefined {
   if (name === undefined) return hint;
   const price = cost === undefined ? '' : `: ${cost}`;
-  return [hint, `--force=${name} continues all the same${price}.`].filter(Boolean).join(' ');
+  return [hint, `--force=${name} continues anyway${price}.`].filter(Boolean).join(' ');
 }
 
 const untouched = 'nothing was changed';
@@ -90,7 +95,7 @@ export function sayOverruled(
     if (!isOverruled(objection, force)) continue;
     const { name, message, cost } = objection;
     log.warning(
-      `${message}; continuing all the same (--force=${name ?? ''})${cost === undefined ? '' : `: ${cost}`}`,
+      `${message}; continuing anyway (--force=${name ?? ''})${cost === undefined ? '' : `: ${cost}`}`,
     );
   }
 }

@@ -12,6 +12,11 @@ export interface StepEntry<S, C> {
   readonly leavesNothing?: boolean;
 }
 
+/** For the entries of one table: `P` is what a plan gives the step. */
+export function entriesFor<C>() {
+  return <P = unknown>(entry: StepEntry<P, C>): StepEntry<P, C> => entry;
+}
+
 /** An entry for every kind of step of an action: if one is missing, the code does not compile. */
 export type StepTable<S extends { readonly kind: string }, C> = {
   readonly [K in S['kind']]: StepEntry<Extract<S, { readonly kind: K }>, C>;

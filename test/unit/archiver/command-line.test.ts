@@ -19,7 +19,7 @@ describe('the command line of cmd_archiver', () => {
       ['-C', 'x.ini', '--timeline-restored', '3', '--dry-run'],
       { kind: 'timeline-restored', timeline: 3, iniFile: 'x.ini', dryRun: true },
     ],
-  ])('%j', (argv, request) => {
+  ])('%j is read', (argv, request) => {
     expect(parse(...argv)).toEqual({ dryRun: false, ...request });
   });
 
@@ -28,7 +28,7 @@ describe('the command line of cmd_archiver', () => {
     [['-C', 'x.ini', '-I', '-F', 'y'], /one action at a time, not -I and -F/],
     [['-C', 'x.ini', '--abandon', 'a', '--resume', 'b'], /one action at a time/],
     [['-C', 'x.ini', '-F', ''], /-F needs the path/],
-    [['-C', 'x.ini', '-F', 'y', '--dry-run'], /--dry-run goes with/],
+    [['-C', 'x.ini', '-F', 'y', '--dry-run'], /--dry-run can be used only with/],
     [['-C', 'x.ini', '-F', 'y', 'z'], /too many arguments/],
     [['-C', 'x.ini', '--timeline-restored', '0x1'], /is no timeline/],
     [['-C', 'x.ini', '-X'], /unknown option/],

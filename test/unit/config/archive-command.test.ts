@@ -1,22 +1,22 @@
 import { describe, expect, test } from 'vitest';
 import { archiveCallOf, judgeArchiving } from '../../../src/config/archive-command.ts';
 
-describe('the call that an archive_command makes', () => {
+describe('the call of our program in an archive_command', () => {
   test.each([
     ['/p/bin/cmd_archiver -C /p/a.ini -F %p', { program: '/p/bin/cmd_archiver', iniFile: '/p/a.ini' }],
     ['"/p q/cmd_archiver" -F "%p" --config=/p/a.ini', { program: '/p q/cmd_archiver', iniFile: '/p/a.ini' }],
     ['nice -n 5 cmd_archiver -C/p/a.ini -F%p', { program: 'cmd_archiver', iniFile: '/p/a.ini' }],
     ['cmd_archiver --file %p', { program: 'cmd_archiver', iniFile: undefined }],
-  ])('%s', (command, call) => {
+  ])('is found in %s', (command, call) => {
     expect(archiveCallOf(command)).toEqual({ ...call, passesSegment: true });
   });
 
-  test('another program makes none that could be seen', () => {
+  test('is not found in a call of another program', () => {
     expect(archiveCallOf('/usr/local/bin/archive %p')).toBeUndefined();
   });
 });
 
-describe('what the settings alone decide', () => {
+describe('the settings of a server alone', () => {
   const good = { archiveMode: 'on', archiveCommand: 'cmd_archiver -C /a.ini -F %p', archiveLibrary: '' };
   test.each([
     [{}, 'call', undefined],
@@ -26,7 +26,7 @@ describe('what the settings alone decide', () => {
     [{ archiveCommand: 'cmd_archiver -C /a.ini -F %f' }, 'wrong', 'by -F %p'],
     [{ archiveCommand: 'cmd_archiver -F %p' }, 'wrong', 'no INI file by -C'],
     [{ archiveCommand: 'cp %p /x/%f' }, 'unknown', 'cannot be determined'],
-  ])('%j: %s', (change, kind, reason) => {
+  ])('%j: the verdict is %s', (change, kind, reason) => {
     const verdict = judgeArchiving({ ...good, ...change });
     expect(verdict.kind).toBe(kind);
     if (verdict.kind !== 'call') expect(verdict.reason).toContain(reason);

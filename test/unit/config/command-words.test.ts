@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { splitWords } from '../../../src/config/command-words.ts';
 
-describe('splitWords', () => {
+describe('splitting a command line into words', () => {
   it.each([
     ['', []],
     ['  ', []],

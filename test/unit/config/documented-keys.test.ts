@@ -74,7 +74,7 @@ const files = [
   ...readdirSync(join(root, 'etc')).flatMap((name) => (name.endsWith('.ini.sample') ? [`etc/${name}`] : [])),
 ];
 
-describe('the keys that the documentation names', () => {
+describe('the keys in the documentation', () => {
   test.each(files)('are keys of the right program: %s', (file) => {
     expect(wrongKeys(basename(file), readFileSync(join(root, file), 'utf8'))).toEqual([]);
   });
@@ -85,7 +85,7 @@ describe('the keys that the documentation names', () => {
   });
 });
 
-test('a key of the other program, or of none, is found with its line', () => {
+test('an unknown key, or a key of the other program, is found with its line', () => {
   const text =
     'In `cmd_standby.ini`:\n\n```ini\nrsync: /usr/bin/rsync\nrsync_bin: /usr/bin/rsync\n```\nor `pg_clt:`.\n';
   expect(wrongKeys('how-to.md', text)).toEqual([

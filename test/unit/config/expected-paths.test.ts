@@ -6,7 +6,7 @@ import { capabilitiesOf } from '../../../src/postgres/capabilities.ts';
 import { parseVersion } from '../../../src/postgres/version.ts';
 import { archiverSettings, goodStandby, readFixture, standbySettings } from './fixtures.ts';
 
-it('lists what the archiver expects here, and nothing of the standby', () => {
+it("the archiver's check expects the paths of this host, and none of the standby", () => {
   const settings = archiverSettings(readFixture('how-to-archiver.ini'));
   expect(listExpectedPaths(archiverOptions, settings)).toEqual([
     { key: 'pgdata', kind: 'directory', path: '/var/lib/postgresql/8.4/main' },
@@ -15,7 +15,7 @@ it('lists what the archiver expects here, and nothing of the standby', () => {
   ]);
 });
 
-it('lists what the standby expects here, and nothing of the primary', () => {
+it("the standby's check expects the paths of this host, and none of the primary", () => {
   const keys = listExpectedPaths(standbyOptions, standbySettings(readFixture('how-to-standby.ini'))).map(
     ({ key }) => key,
   );
@@ -38,19 +38,22 @@ it.each([
   ['9.0', ['pg_archivecleanup']],
   ['15', ['pg_archivecleanup']],
   [undefined, ['pg_standby', 'pg_archivecleanup']],
-])('what release %s does not use is not expected, and in doubt it is', (version, used) => {
-  const settings = standbySettings(readFixture('how-to-standby.ini'));
-  const release = version === undefined ? undefined : capabilitiesOf(parseVersion(version));
-  const keys = listExpectedPaths(standbyOptions, settings, release).map(({ key }) => key);
-  expect(keys.filter((key) => key === 'pg_standby' || key === 'pg_archivecleanup')).toEqual(used);
-});
+])(
+  'a key that release %s does not use is not expected, but it is expected if the release is unknown',
+  (version, used) => {
+    const settings = standbySettings(readFixture('how-to-standby.ini'));
+    const release = version === undefined ? undefined : capabilitiesOf(parseVersion(version));
+    const keys = listExpectedPaths(standbyOptions, settings, release).map(({ key }) => key);
+    expect(keys.filter((key) => key === 'pg_standby' || key === 'pg_archivecleanup')).toEqual(used);
+  },
+);
 
 it.each([
   ['/opt/failover.sh now', ['/opt/failover.sh']],
   ['echo done', []],
   ['/opt/a;b', []],
   ["/opt/'", []],
-])('takes the script out of %j only where it is plain', (command, scripts) => {
+])('the script is found in %j only if its path is plain', (command, scripts) => {
   const settings = standbySettings(`${goodStandby}action_failover: ${command}\nincludepath: /opt/bin:/bin\n`);
   const expected = listExpectedPaths(standbyOptions, settings);
   expect(expected.filter(({ key }) => key === 'action_failover').map(({ path }) => path)).toEqual(scripts);

@@ -12,15 +12,15 @@ function replaceLine(text: string, from: string, to: string): string {
   return lines.join('\n');
 }
 
-describe("the how-to's archiver file", () => {
+describe('the archiver file of the how-to', () => {
   const text = readFixture('how-to-archiver.ini');
 
-  it('is the one that is indented throughout, with blanks behind values', () => {
+  it('is the one that is indented as a whole, with blanks after its values', () => {
     expect(text).toMatch(/^ {4}\[DEFAULT\]\n/);
     expect(text).toContain('state: online     ');
   });
 
-  it('loads with no problem and nothing to warn of', () => {
+  it('loads without problems or warnings', () => {
     const { settings, warnings } = usable(parseArchiverConfig(text));
     expect(warnings).toEqual([]);
     expect(settings).toEqual({
@@ -68,23 +68,23 @@ describe("the how-to's archiver file", () => {
     });
   });
 
-  it('with three mistakes gives three lines', () => {
+  it('gives three lines for three mistakes', () => {
     let broken = replaceLine(text, 'state: online', '    stat: online');
     broken = replaceLine(broken, 'ssh_timeout: 10', '    ssh_timeout: ten');
     broken = replaceLine(broken, 'l_archivedir: /var/lib/postgresql/archive', '');
     const config = parseArchiverConfig(broken);
     expect(config.kind === 'problems' && describeProblems('cmd_archiver.ini', config.problems)).toEqual([
-      'cmd_archiver.ini:1: missing required key "l_archivedir": where WAL waits on this host for standbys that cannot be reached, one directory per standby',
+      'cmd_archiver.ini:1: missing required key "l_archivedir": the directory on this host for the WAL of standbys that cannot be reached, with one queue directory per standby',
       'cmd_archiver.ini:3: unknown key "stat" (did you mean "state"?)',
       'cmd_archiver.ini:37: ssh_timeout: "ten" is not a number of seconds (1 to 3600)',
     ]);
   });
 });
 
-describe("the how-to's standby file", () => {
+describe('the standby file of the how-to', () => {
   const text = readFixture('how-to-standby.ini');
 
-  it('loads with no problem and nothing to warn of', () => {
+  it('loads without problems or warnings', () => {
     const { settings, warnings } = usable(parseStandbyConfig(text));
     expect(warnings).toEqual([]);
     expect(settings).toEqual({
@@ -142,7 +142,7 @@ describe("the how-to's standby file", () => {
     });
   });
 
-  it('with three mistakes gives three lines', () => {
+  it('gives three lines for three mistakes', () => {
     let broken = replaceLine(text, 'sslmode: prefer', 'ssl_mode: prefer');
     broken = replaceLine(broken, 'port: 5432', 'port: 5432x');
     broken = replaceLine(broken, 'master_public_ip: bitarena', '');
@@ -153,12 +153,12 @@ describe("the how-to's standby file", () => {
     ]);
   });
 
-  it('takes the line that its comment says to uncomment', () => {
+  it('accepts the line that its comment tells the reader to uncomment', () => {
     const { settings } = usable(parseStandbyConfig(text.replace(';no_copy_conf', 'no_copy_conf')));
     expect(settings.no_copy_conf).toBe(true);
   });
 
-  it("takes the values of the how-to's part on streaming", () => {
+  it("accepts the values of the how-to's section on streaming", () => {
     const streaming = text
       .replace('use_streaming_replication: no', 'use_streaming_replication: on')
       .replace('repl_db_password: replication', 'repl_db_password: changeme')
@@ -171,7 +171,7 @@ describe("the how-to's standby file", () => {
   });
 });
 
-describe('files of release 1.4', () => {
+describe('the INI files of release 1.4', () => {
   it('load for the archiver, with a warning for each key that has no effect', () => {
     const { settings, warnings } = usable(parseArchiverConfig(readFixture('release-1.4-archiver.ini')));
     expect(settings.includepath).toEqual(['/usr/bin', '/bin', '/usr/local/bin']);

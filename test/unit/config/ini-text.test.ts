@@ -19,7 +19,7 @@ function problemsOf(text: string): string[] {
   return parseIniText(text).problems.map(({ line, message }) => `${line}: ${message}`);
 }
 
-describe('key and value', () => {
+describe('a key and its value', () => {
   it.each([
     ['key: value', 'value'],
     ['key = value', 'value'],
@@ -31,11 +31,11 @@ describe('key and value', () => {
     ['key = a:b=c', 'a:b=c'],
     ['key: --bwlimit=100', '--bwlimit=100'],
     ['key: value   \t', 'value'],
-  ])('reads %j', (line, value) => {
+  ])('are read from %j', (line, value) => {
     expect(valueOf(line)).toBe(value);
   });
 
-  it('keeps the order of keys and their lines', () => {
+  it('keep their order and their lines', () => {
     const { sections } = parseIniText('[DEFAULT]\nb: 1\n\n; comment\na: 2\n');
     const entries = [...(sections.get('DEFAULT')?.entries.values() ?? [])];
     expect(entries.map(({ key, line }) => [key, line])).toEqual([
@@ -44,12 +44,12 @@ describe('key and value', () => {
     ]);
   });
 
-  it('takes DOS line ends and a byte order mark', () => {
+  it('are read with DOS line ends and a byte order mark', () => {
     expect(read('\uFEFF[DEFAULT]\r\nkey: value\r\n')).toEqual({ DEFAULT: { key: 'value' } });
   });
 });
 
-describe('values that the ini package would change', () => {
+describe('a value that the ini package would change', () => {
   it.each([
     '"quoted"',
     "'quoted'",
@@ -69,11 +69,11 @@ describe('values that the ini package would change', () => {
     '{"json": [1]}',
     '__proto__',
     'ümläut 漢字 \u2028 😀',
-  ])('returns %j as it is', (value) => {
+  ])('is returned unchanged: %j', (value) => {
     expect(valueOf(`key: ${value}`)).toBe(value);
   });
 
-  it('keeps keys and sections that mean something to it or to JavaScript', () => {
+  it('can be a key or section name with a meaning for that package or for JavaScript', () => {
     const keys = ['list[]', '__proto__', 'constructor', 'a.b', '"q"', 'true', '42'];
     const sections = ['10.0.0.1', '__proto__', 'true', 'a\\.b', '"q"', '7', 'host.example'];
     for (const section of sections) {
@@ -83,16 +83,16 @@ describe('values that the ini package would change', () => {
     }
   });
 
-  it('does not nest a section with a dot under another', () => {
+  it('does not nest a section whose name contains a dot', () => {
     expect(read('[a]\nk: 1\n[a.b]\nk: 2\n')).toEqual({ a: { k: '1' }, 'a.b': { k: '2' } });
   });
 
-  it('keeps a section without keys', () => {
+  it('does not remove a section without keys', () => {
     expect(read('[empty]\n')).toEqual({ empty: {} });
   });
 });
 
-describe('comments', () => {
+describe('a comment in the INI file', () => {
   it.each([
     ['key: value ; comment', 'value'],
     ['key: value\t;comment', 'value'],
@@ -100,96 +100,96 @@ describe('comments', () => {
     ['key: value # kept', 'value # kept'],
     ['key: ;all', ''],
     ['key: a ; b ; c', 'a'],
-  ])('reads %j', (line, value) => {
+  ])('is read as such in %j', (line, value) => {
     expect(valueOf(line)).toBe(value);
   });
 
-  it('skips lines that begin with ; or #, indented or not', () => {
+  it('is skipped if its line begins with ; or #, indented or not', () => {
     expect(read('; a\n# b\n[DEFAULT]\n  ; c: 1\n\t# d: 2\nkey: x\n')).toEqual({ DEFAULT: { key: 'x' } });
   });
 
-  it('takes a comment behind a section header', () => {
+  it('can follow a section header', () => {
     expect(read('[DEFAULT] ; the only one\nkey: x\n')).toEqual({ DEFAULT: { key: 'x' } });
   });
 });
 
-describe('indentation', () => {
-  it('reads a file that is indented as a whole', () => {
+describe('the indentation of an INI file', () => {
+  it('can be that of the whole file', () => {
     expect(read('    [DEFAULT]\n    a: 1\n\n    ; comment\n    b: 2\n')).toEqual({
       DEFAULT: { a: '1', b: '2' },
     });
   });
 
-  it('reads keys that are indented less than their header or the key before', () => {
+  it('can be less than that of the header or the key before', () => {
     expect(read('   [DEFAULT]\n  a: 1\n b: 2\nc: 3\n')).toEqual({ DEFAULT: { a: '1', b: '2', c: '3' } });
   });
 
-  it('continues a value on deeper lines, past blank and comment lines', () => {
+  it('continues a value on deeper lines, even after blank and comment lines', () => {
     const text = '[DEFAULT]\na: 1\n  two ; comment\n\n; comment\n  b: three\nc: 4\n';
     expect(read(text)).toEqual({ DEFAULT: { a: '1\ntwo\n\nb: three', c: '4' } });
   });
 
-  it('begins a value on the line after its key', () => {
+  it('can begin a value on the line after its key', () => {
     expect(read('[DEFAULT]\na:\n  1\n  2\n')).toEqual({ DEFAULT: { a: '1\n2' } });
   });
 
-  it('takes a deeper header for a continuation, as ConfigParser does', () => {
+  it('makes a deeper section header a continuation, as in ConfigParser', () => {
     expect(read('[DEFAULT]\na: 1\n  [b]\n')).toEqual({ DEFAULT: { a: '1\n[b]' } });
   });
 
-  it('remembers the lines of what continues', () => {
+  it('keeps the line numbers of continuation lines', () => {
     const { sections } = parseIniText('[DEFAULT]\na: 1\n\n  b: 2\n');
     expect(sections.get('DEFAULT')?.entries.get('a')?.continued).toEqual([{ line: 4, text: 'b: 2' }]);
   });
 });
 
-describe('sections whose keys are paths', () => {
+describe('a section whose keys are paths', () => {
   const options = { pathSections: ['tablespaces'] };
 
-  it('keep the case of their keys', () => {
+  it('keeps the case of its keys', () => {
     expect(read('[tablespaces]\n/srv/Fast = /data/Fast\n', options)).toEqual({
       tablespaces: { '/srv/Fast': '/data/Fast' },
     });
   });
 
-  it('split at a separator between blanks, so that a path may hold one', () => {
+  it('splits a line at a separator between blanks, so that a path can contain one', () => {
     expect(read('[tablespaces]\n/a:b = /c=d\n/x=/y\n', options)).toEqual({
       tablespaces: { '/a:b': '/c=d', '/x': '/y' },
     });
   });
 });
 
-describe('what is wrong', () => {
-  it('names both lines of a key that stands there twice, in any case', () => {
+describe('a mistake in the form of an INI file', () => {
+  it('shows both lines of a duplicate key, in any case', () => {
     expect(problemsOf('[DEFAULT]\na: 1\nb: 2\nA = 3\n')).toEqual(['4: "a" is already on line 2']);
   });
 
-  it('names both lines of a section that stands there twice', () => {
+  it('shows both lines of a duplicate section', () => {
     expect(problemsOf('[x]\n[y]\n[x]\n')).toEqual(['3: section [x] is already on line 1']);
   });
 
-  it('takes the same key in two sections', () => {
+  it('is not the same key in two sections', () => {
     expect(problemsOf('[x]\na: 1\n[y]\na: 2\n')).toEqual([]);
   });
 
-  it('reports a line that is nothing once, without what it says', () => {
+  it('is a line of no known form, which is reported once and without its text', () => {
     expect(problemsOf('[DEFAULT]\nhunter2\n  more\nkey: 1\n: no key\n')).toEqual([
       '2: neither "key: value", a [section] nor a comment',
       '5: neither "key: value", a [section] nor a comment',
     ]);
   });
 
-  it('reports keys before any section once', () => {
+  it('is a key before any section, which is reported once', () => {
     expect(problemsOf('a: 1\nb: 2\n')).toEqual([
       '1: a key before any section: the file must begin with [DEFAULT]',
     ]);
   });
 
-  it.each(['[DEFAULT', '[]', '[ ]', '[a] b', '[a]]'])('reports the header %j', (header) => {
+  it.each(['[DEFAULT', '[]', '[ ]', '[a] b', '[a]]'])('is the header %j', (header) => {
     expect(problemsOf(`${header}\n`)).toEqual(['1: this section header is not of the form [NAME]']);
   });
 
-  it('reads an empty file as nothing', () => {
+  it('is not an empty file', () => {
     expect(parseIniText('').sections.size).toBe(0);
   });
 });

@@ -23,11 +23,11 @@ describe('interpolation', () => {
     ['date +%H:%M', 'date +%H:%M'],
     ['%', '%'],
     ['%(', '%('],
-  ])('makes %j into %j', (text, value) => {
+  ])('replaces %j by %j', (text, value) => {
     expect(resolve(`[DEFAULT]\nbase: /srv\ndeep: %(base)s/a\nkey: ${text}\n`)['key']).toBe(value);
   });
 
-  it('reports a reference to itself, however long the way', () => {
+  it('reports a reference to itself over any number of keys', () => {
     expect(problemsOf('[DEFAULT]\na: %(b)s\nb: %(c)\nc: x%(a)s\nd: %(d)s\n')).toEqual([
       '2: "a" refers to itself: a -> b -> c -> a',
       '3: "b" refers to itself: b -> c -> a -> b',
@@ -36,14 +36,14 @@ describe('interpolation', () => {
     ]);
   });
 
-  it('reports a reference to nothing, with the key that was meant', () => {
+  it('reports a reference to an unknown key, with the key that was probably meant', () => {
     expect(problemsOf('[DEFAULT]\npgdata: /x\nkey: %(pgdta)s/y\nother: %(nothing)\n')).toEqual([
       '3: "key" refers to %(pgdta), which is not set (did you mean "pgdata"?)',
       '4: "other" refers to %(nothing), which is not set',
     ]);
   });
 
-  it('keeps a failed key apart from a missing one', () => {
+  it('distinguishes a key that failed from a missing one', () => {
     const section = resolveSection(parseIniText('[DEFAULT]\na: %(b)s\n'), 'DEFAULT');
     expect([...section.failedKeys]).toEqual(['a']);
     expect(section.entries.has('a')).toBe(false);
@@ -53,19 +53,19 @@ describe('interpolation', () => {
 describe('[DEFAULT]', () => {
   const text = '[DEFAULT]\nuser: postgres\nplace: /srv/%(host)s\nhost: main\n[far]\nhost: FAR\nown: 1\n';
 
-  it('is what other sections fall back on, interpolated in their light', () => {
+  it('supplies keys to the other sections, interpolated with their values', () => {
     expect(resolve(text, 'far')).toEqual({ user: 'postgres', place: '/srv/FAR', host: 'FAR', own: '1' });
   });
 
-  it('does not take from other sections', () => {
+  it('takes nothing from other sections', () => {
     expect(resolve(text)).toEqual({ user: 'postgres', place: '/srv/main', host: 'main' });
   });
 
-  it('is all that a section has which is not in the file', () => {
+  it('is all that a section has if the file does not contain that section', () => {
     expect(resolve(text, 'absent')).toEqual({ user: 'postgres', place: '/srv/main', host: 'main' });
   });
 
-  it('shows what is inherited, and from which line', () => {
+  it('shows which keys are inherited, and from which line', () => {
     const { entries, line } = resolveSection(parseIniText(text), 'far');
     expect(line).toBe(5);
     expect(entries.get('user')).toMatchObject({ inherited: true, line: 2 });
@@ -74,7 +74,7 @@ describe('[DEFAULT]', () => {
 });
 
 describe("an option's default", () => {
-  it('may refer to keys whose values hold a percent sign', () => {
+  it('can refer to keys whose values contain a percent sign', () => {
     const { entries } = resolveSection(parseIniText('[DEFAULT]\npgdata: /a%%(user)b\n'), 'DEFAULT');
     expect(interpolateDefault('%(pgdata)/recovery.conf', entries)).toEqual({
       kind: 'value',

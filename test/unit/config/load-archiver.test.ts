@@ -4,8 +4,8 @@ import { archiverSettings, goodArchiver, problemsOf, usable } from './fixtures.t
 
 const problems = (text: string): string[] => problemsOf(parseArchiverConfig(text));
 
-describe('what must be there', () => {
-  it('is four keys', () => {
+describe('the required keys of the archiver', () => {
+  it('are four', () => {
     expect(archiverSettings(goodArchiver)).toMatchObject({
       state: 'online',
       rsync_flags: ['-z'],
@@ -15,7 +15,7 @@ describe('what must be there', () => {
   });
 
   it.each(['pgdata', 'slaves', 'r_archivedir', 'l_archivedir'])(
-    'without %s is reported with the header',
+    'are reported with the header if %s is missing',
     (key) => {
       const text = `\n${goodArchiver}`.replace(new RegExp(`^${key}:.*\n`, 'm'), '');
       expect(problems(text)).toHaveLength(1);
@@ -23,25 +23,25 @@ describe('what must be there', () => {
     },
   );
 
-  it('is reported for an empty file at once, on its first line', () => {
+  it('are reported at once for an empty file, on its first line', () => {
     expect(problems('').map((problem) => problem.slice(0, 23))).toEqual(
       Array(4).fill('1: missing required key'),
     );
   });
 
-  it('is reported once when the key is mistyped', () => {
+  it('are reported once if one is mistyped', () => {
     expect(problems(goodArchiver.replace('slaves', 'slavs'))).toEqual([
       '3: unknown key "slavs" (did you mean "slaves"?)',
     ]);
   });
 
-  it('is reported once when its interpolation fails', () => {
+  it('are reported once if the interpolation of one fails', () => {
     expect(problems(goodArchiver.replace('/data', '%(home)/data'))).toEqual([
       '2: "pgdata" refers to %(home), which is not set',
     ]);
   });
 
-  it('may not be empty', () => {
+  it('must not be empty', () => {
     expect(problems(goodArchiver.replace('pgdata: /data', 'pgdata:').replace('a, b', '""'))).toEqual([
       "2: pgdata: is empty, but needed: the primary's data directory",
       '3: slaves: is empty, but needed: host names or IP addresses of the standbys, separated by commas',
@@ -49,24 +49,24 @@ describe('what must be there', () => {
   });
 });
 
-describe('empty values', () => {
-  it('leave a command unset', () => {
+describe('an empty value', () => {
+  it('leaves a command unset', () => {
     expect(archiverSettings(`${goodArchiver}notify_ok:\n`).notify_ok).toBeUndefined();
   });
 
-  it('mean no flags and no directories', () => {
+  it('means no flags and no directories', () => {
     const settings = archiverSettings(`${goodArchiver}rsync_flags:\nincludepath: ""\n`);
     expect(settings).toMatchObject({ rsync_flags: [], includepath: [] });
   });
 
-  it('are reported where there is a default', () => {
+  it('is reported if the key has a default', () => {
     expect(problems(`${goodArchiver}ssh_timeout:\n`)).toEqual([
-      '6: ssh_timeout: is empty; without the line it is 10',
+      '6: ssh_timeout: is empty; without this line it would be 10',
     ]);
   });
 });
 
-describe('mistakes', () => {
+describe('mistakes in cmd_archiver.ini', () => {
   it('are reported all at once, in the order of the file', () => {
     const text = `[DEFAULT]
 state: maybe
@@ -82,7 +82,7 @@ nonsense
 user: x
 `;
     expect(problems(text)).toEqual([
-      '1: missing required key "l_archivedir": where WAL waits on this host for standbys that cannot be reached, one directory per standby',
+      '1: missing required key "l_archivedir": the directory on this host for the WAL of standbys that cannot be reached, with one queue directory per standby',
       '2: state: "maybe" is none of online, offline',
       '3: pgdata: "data" is not an absolute path',
       '4: slaves: "a" is listed twice',
@@ -95,27 +95,27 @@ user: x
     ]);
   });
 
-  it('of indentation do not swallow a key', () => {
+  it('in the indentation do not hide a key', () => {
     expect(problems(`${goodArchiver}notify_ok: echo\n  state: offline\n`)).toEqual([
       '7: "state" is indented deeper than "notify_ok" on line 6, so it would be a part of that value',
     ]);
   });
 
-  it('in the name of a key are harmless even if they mean something to JavaScript', () => {
+  it('in the name of a key do no harm, even if the name means something to JavaScript', () => {
     expect(problems(`${goodArchiver}__proto__: x\nconstructor: y\n`)).toEqual([
       '6: unknown key "__proto__"',
       '7: unknown key "constructor"',
     ]);
   });
 
-  it('of case in [DEFAULT] are understood', () => {
+  it('in the case of a key in [DEFAULT] are accepted', () => {
     expect(problems(goodArchiver.replace('DEFAULT', 'default'))).toContain(
       '1: section [default] is not a standby in "slaves" (did you mean "DEFAULT"?)',
     );
   });
 });
 
-describe("a standby's own section", () => {
+describe('the section of one standby', () => {
   it('overrides the defaults', () => {
     const text = `${goodArchiver}user: postgres
 [b]
@@ -148,20 +148,20 @@ r_archivedir: /srv/archive
     ]);
   });
 
-  it('may be named by an address with dots', () => {
+  it('can have an address with dots as its name', () => {
     const text = `${goodArchiver.replace('a, b', '10.0.0.1')}[10.0.0.1]\nuser: x\n`;
     expect(archiverSettings(text).standbys).toMatchObject([
       { name: '10.0.0.1', host: '10.0.0.1', user: 'x' },
     ]);
   });
 
-  it('must name a standby', () => {
+  it('must have the name of a standby', () => {
     expect(problems(`${goodArchiver.replace('a, b', 'bitarena-clone')}[bitarena_clone]\nuser: x\n`)).toEqual([
       '6: section [bitarena_clone] is not a standby in "slaves" (did you mean "bitarena-clone"?)',
     ]);
   });
 
-  it('takes only what can differ between standbys', () => {
+  it('can set only keys that may differ between standbys', () => {
     expect(problems(`${goodArchiver}[a]\nstate: offline\nusr: x\nssh_timeout: 0\n`)).toEqual([
       '7: "state" belongs in [DEFAULT]: a standby\'s section may set host, user, ssh, ssh_timeout, rsync_flags, r_archivedir',
       '8: unknown key "usr" (did you mean "user"?)',
@@ -169,26 +169,26 @@ r_archivedir: /srv/archive
     ]);
   });
 
-  it('is where host belongs', () => {
+  it('is the right place for host', () => {
     expect(problems(`${goodArchiver}host: x\n`)).toEqual([
       '6: "host" belongs in the section of one standby, not in [DEFAULT]',
     ]);
   });
 
-  it('reports a mistake in a default once, not for each standby', () => {
+  it('does not repeat the report of a mistake in [DEFAULT]', () => {
     expect(problems(`${goodArchiver}user: a@b\n[a]\n[b]\n`)).toEqual([
       '6: user: "a@b" holds an "@": user and host have keys of their own',
     ]);
   });
 
-  it('must not lead two standbys into one directory', () => {
+  it('must not lead two standbys to one directory', () => {
     expect(problems(`${goodArchiver}[b]\nhost: a\n`)).toEqual([
       '6: standbys "a" and "b" both mean a:/remote',
     ]);
   });
 });
 
-describe('warnings', () => {
+describe('warnings about cmd_archiver.ini', () => {
   it('name a queue in the data directory', () => {
     const config = usable(parseArchiverConfig(goodArchiver.replace('/local', '/data/archive/')));
     expect(config.warnings).toEqual([
@@ -199,12 +199,12 @@ describe('warnings', () => {
     ]);
   });
 
-  it('do not take a longer name for a place inside', () => {
+  it('do not mistake a longer name for a path inside', () => {
     expect(usable(parseArchiverConfig(goodArchiver.replace('/local', '/data2'))).warnings).toEqual([]);
   });
 });
 
-it('returns the lines of the keys', () => {
+it('the lines of the keys are returned', () => {
   expect(Object.fromEntries(usable(parseArchiverConfig(goodArchiver)).lines)).toMatchObject({
     '': 1,
     slaves: 3,

@@ -1,12 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { parseStandbyConfig } from '../../../src/config/load-standby.ts';
-import { requireFor } from '../../../src/config/requirements.ts';
+import { parseStandbyConfig, requireFor } from '../../../src/config/load-standby.ts';
 import { goodStandby, problemsOf, standbySettings, usable } from './fixtures.ts';
 
 const problems = (text: string): string[] => problemsOf(parseStandbyConfig(text));
 
-describe('what must be there', () => {
-  it('is three keys', () => {
+describe('the required keys of the standby', () => {
+  it('are three', () => {
     expect(standbySettings(goodStandby)).toMatchObject({
       port: 5432,
       ssh_timeout: 30,
@@ -17,21 +16,24 @@ describe('what must be there', () => {
     });
   });
 
-  it.each(['master_public_ip', 'pgdata', 'archivedir'])('without %s is reported, and nothing else', (key) => {
-    const text = goodStandby.replace(new RegExp(`^${key}:.*\n`, 'm'), '');
-    expect(problems(text)).toHaveLength(1);
-    expect(problems(text)[0]).toMatch(new RegExp(`^1: missing required key "${key}": `));
-  });
+  it.each(['master_public_ip', 'pgdata', 'archivedir'])(
+    'are reported if %s is missing, and nothing else is',
+    (key) => {
+      const text = goodStandby.replace(new RegExp(`^${key}:.*\n`, 'm'), '');
+      expect(problems(text)).toHaveLength(1);
+      expect(problems(text)[0]).toMatch(new RegExp(`^1: missing required key "${key}": `));
+    },
+  );
 });
 
-describe('secrets', () => {
-  it('are taken as they are', () => {
+describe('a secret value', () => {
+  it('is read unchanged', () => {
     expect(standbySettings(`${goodStandby}repl_db_password: "it's" \\#=%x;\n`).repl_db_password).toBe(
       `"it's" \\#=%x;`,
     );
   });
 
-  it('do not appear in messages', () => {
+  it('does not appear in messages', () => {
     const text = `${goodStandby}repl_db_password: hunter2\n  hunter3\nrepl_db_passwd: hunter4\nhunter5\n`;
     expect(problems(text)).toHaveLength(3);
     expect(problems(text).join('\n')).not.toContain('hunter');
@@ -51,7 +53,7 @@ describe('[tablespaces]', () => {
     );
   });
 
-  it('refuses what is no path, or overlaps', () => {
+  it('refuses a value that is no path, or an overlapping one', () => {
     const text = `${goodStandby}[tablespaces]\nfast = /x\n/a = y\n/b = /data/b\n/c = /new\n/d = /new/d\n/e = /\n/c = /other\n`;
     expect(problems(text)).toEqual([
       '6: tablespace: "fast" is not an absolute path',
@@ -71,33 +73,33 @@ describe('[tablespaces]', () => {
   });
 });
 
-describe('places', () => {
-  it.each(['/data', '/data/archive', '//data/./archive/'])('refuses archivedir %s under pgdata', (path) => {
+describe('the archivedir of the standby', () => {
+  it.each(['/data', '/data/archive', '//data/./archive/'])('is refused at %s under pgdata', (path) => {
     expect(problems(goodStandby.replace('/archive', path))[0]).toMatch(
       /^4: archivedir .* lies in pgdata, where a base backup would delete it$/,
     );
   });
 
-  it('allows an archivedir beside it', () => {
+  it('is allowed beside pgdata', () => {
     expect(problems(goodStandby.replace('/archive', '/database'))).toEqual([]);
   });
 });
 
-describe('requireFor', () => {
-  it('asks for the role only where an action streams', () => {
+describe('the check for an action', () => {
+  it('requires the role only if the action uses streaming', () => {
     const text = `${goodStandby}use_streaming_replication: on\n`;
     const config = usable(parseStandbyConfig(text));
     expect(requireFor(config, 'start-standby')).toEqual([
       {
         line: 5,
         message:
-          'missing key "repl_db_user", which start-standby needs when "use_streaming_replication" is on: the database role to stream with',
+          'missing key "repl_db_user", which start-standby needs when "use_streaming_replication" is on: the database role for streaming replication',
       },
     ]);
     expect(requireFor(config, 'base-backup')).toEqual([]);
   });
 
-  it('is content with a role, or without streaming', () => {
+  it('succeeds with a role, or without streaming', () => {
     const streaming = `${goodStandby}use_streaming_replication: on\nrepl_db_user: r\n`;
     expect(requireFor(usable(parseStandbyConfig(streaming)), 'start-standby')).toEqual([]);
     expect(requireFor(usable(parseStandbyConfig(goodStandby)), 'start-standby')).toEqual([]);

@@ -3,7 +3,7 @@ import { didYouMean, nearestName, typoDistance } from '../../../src/config/neare
 
 const known = ['slaves', 'state', 'ssh', 'ssh_timeout', 'rsync_bin', 'rsync_flags', 'pgdata', 'user'];
 
-describe('nearestName', () => {
+describe('the nearest known name', () => {
   it.each([
     ['slavs', 'slaves'],
     ['salves', 'slaves'],
@@ -12,17 +12,17 @@ describe('nearestName', () => {
     ['rsync', 'rsync_bin'],
     ['rsync_flag', 'rsync_flags'],
     ['pg_data', 'pgdata'],
-  ])('finds %s to mean %s', (name, nearest) => {
+  ])('of %s is %s', (name, nearest) => {
     expect(nearestName(name, known)).toBe(nearest);
   });
 
-  it.each(['replication', 'colour', ''])('has nothing near %j', (name) => {
+  it.each(['replication', 'colour', ''])('does not exist for %j', (name) => {
     expect(nearestName(name, known)).toBeUndefined();
     expect(didYouMean(name, known)).toBe('');
   });
 });
 
-describe('typoDistance', () => {
+describe('the distance of two words', () => {
   it.each([
     ['', '', 0],
     ['same', 'same', 0],
@@ -32,7 +32,7 @@ describe('typoDistance', () => {
     ['ab', '', 2],
     ['kitten', 'sitting', 3],
     ['rsync', 'rsync_flags', 2],
-  ])('of %j and %j is %i', (a, b, distance) => {
+  ])('%j and %j is %i', (a, b, distance) => {
     expect(typoDistance(a, b)).toBe(distance);
     expect(typoDistance(b, a)).toBe(distance);
   });

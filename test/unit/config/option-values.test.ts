@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { Option } from '../../../src/config/option.ts';
-import { readValue } from '../../../src/config/option-values.ts';
+import { readValue } from '../../../src/config/read-options.ts';
 
 const base = { group: 'g', summary: 's', since: '2.0' } as const;
 
 function option(kind: Option['kind']): Option {
   if (kind === 'choice') return { ...base, kind, choices: ['prefer', 'verify-ca'] };
-  if (kind === 'integer' || kind === 'seconds') return { ...base, kind, min: 1, max: 32 };
+  if (kind === 'integer' || kind === 'seconds') return { ...base, kind, range: [1, 32] };
   return { ...base, kind };
 }
 
@@ -80,7 +80,7 @@ const bad: [Option['kind'], string, string[]][] = [
     '-n --delete',
     [
       '-n is refused: it copies nothing, and rsync reports success',
-      '--delete is refused: it deletes files at the receiving side on its own terms',
+      '--delete is refused: it changes which files are deleted on the receiving side',
     ],
   ],
   ['boolean', 'maybe', ['"maybe" is neither on (yes, true, 1) nor off (no, false, 0)']],
@@ -122,12 +122,12 @@ const bad: [Option['kind'], string, string[]][] = [
   ],
 ];
 
-describe('readValue', () => {
-  it.each(good)('reads the %s %j', (kind, text, value) => {
+describe('a value of the INI file', () => {
+  it.each(good)('is read as %s: %j', (kind, text, value) => {
     expect(readValue(option(kind), text)).toEqual({ kind: 'value', value });
   });
 
-  it.each(bad)('refuses the %s %j', (kind, text, messages) => {
+  it.each(bad)('is refused as %s: %j', (kind, text, messages) => {
     expect(readValue(option(kind), text)).toEqual({ kind: 'problems', messages });
   });
 });

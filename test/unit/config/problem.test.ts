@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { describeProblems } from '../../../src/config/problem.ts';
 
-it('gives one line per problem, by line, without repetitions', () => {
+it('each problem gives one line, sorted by line, without repetitions', () => {
   const problems = [
     { line: 12, message: 'b' },
     { line: 2, message: 'a' },

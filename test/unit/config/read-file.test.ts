@@ -3,9 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { parseArchiverConfig } from '../../../src/config/load-archiver.ts';
-import { parseStandbyConfig } from '../../../src/config/load-standby.ts';
+import { parseStandbyConfig, requireFor } from '../../../src/config/load-standby.ts';
 import { readConfiguration } from '../../../src/config/read-file.ts';
-import { requireFor } from '../../../src/config/requirements.ts';
 import { exitCodes } from '../../../src/errors.ts';
 import { removeTree } from '../../harness/remove-tree.ts';
 import { goodArchiver, goodStandby } from './fixtures.ts';
@@ -33,17 +32,20 @@ const programs = [
   },
 ];
 
-test.each(programs)('$name: every problem of a file is one error, with its line', async ({ read, good }) => {
-  const file = iniFile(`${good}ssh_timeout: ten\nfoo: bar\n`);
-  const last = good.split('\n').length;
-  await expect(read(file)).rejects.toMatchObject({
-    message: `the configuration file cannot be used:
+test.each(programs)(
+  '$name: all problems of a file make one error, each with its line',
+  async ({ read, good }) => {
+    const file = iniFile(`${good}ssh_timeout: ten\nfoo: bar\n`);
+    const last = good.split('\n').length;
+    await expect(read(file)).rejects.toMatchObject({
+      message: `the configuration file cannot be used:
 ${file}:${last}: ssh_timeout: "ten" is not a number of seconds (1 to 3600)
 ${file}:${last + 1}: unknown key "foo"`,
-    hint: 'Correct these lines; doc/reference.md explains each key.',
-    exitCode: exitCodes.configuration,
-  });
-});
+      hint: 'Correct these lines; doc/reference.md explains each key.',
+      exitCode: exitCodes.configuration,
+    });
+  },
+);
 
 test.each(programs)('$name: a file that cannot be read is named, with the reason', async ({ read }) => {
   await expect(read('/nonexistent.ini')).rejects.toMatchObject({
@@ -53,7 +55,7 @@ test.each(programs)('$name: a file that cannot be read is named, with the reason
   });
 });
 
-test('what one action needs is missing in the same words', async () => {
+test('a key that only one action needs is reported in the same form', async () => {
   const file = iniFile(`${goodStandby}use_streaming_replication: on\n`);
   const read = readConfiguration(file, {
     parse: parseStandbyConfig,
@@ -67,7 +69,7 @@ test('what one action needs is missing in the same words', async () => {
   });
 });
 
-test('warnings come with the file and the line', async () => {
+test('warnings show the file and the line', async () => {
   const file = iniFile(`${goodArchiver}queue_wait: 5\n`);
   const { settings, warnings } = await readConfiguration(file, { parse: parseArchiverConfig });
   expect(settings.pgdata).toBe('/data');

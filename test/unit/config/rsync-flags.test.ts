@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { findDangerousFlags } from '../../../src/config/rsync-flags.ts';
 
-describe('flags that are taken', () => {
+describe('rsync_flags without harm', () => {
   it.each([
     '-z',
     '-zz',
@@ -17,35 +17,35 @@ describe('flags that are taken', () => {
     '--no-W',
     '--rsync-path=/opt/bin/rsync',
     '--timeout=30 --stats --numeric-ids',
-  ])('%s', (flags) => {
+  ])('contain %s', (flags) => {
     expect(findDangerousFlags(flags.split(' '))).toEqual([]);
   });
 
-  it('are an empty list as well', () => {
+  it('can be an empty list', () => {
     expect(findDangerousFlags([])).toEqual([]);
   });
 });
 
-describe('flags that would lose or fake data', () => {
+describe('rsync_flags that would lose or falsify data', () => {
   it.each([
     ['--remove-source-files', '--remove-source-files is refused: it deletes files on the sending side'],
-    ['--delete-after', '--delete-after is refused: it deletes files at the receiving side on its own terms'],
+    ['--delete-after', '--delete-after is refused: it changes which files are deleted on the receiving side'],
     ['--ignore-existing', '--ignore-existing is refused: it leaves files out, and rsync reports success'],
     ['--exclude=*.conf', '--exclude is refused: it leaves files out, and rsync reports success'],
     ['-u', '-u is refused: it leaves files out, and rsync reports success'],
     ['-n', '-n is refused: it copies nothing, and rsync reports success'],
     ['-azn', '-n (in -azn) is refused: it copies nothing, and rsync reports success'],
-    ['-e', '-e is refused: the connection is made by us: see the keys ssh, user and ssh_timeout'],
+    ['-e', '-e is refused: pitrtools makes the connection: use the keys ssh, user and ssh_timeout'],
     [
       '-M--fake-super',
       '-M (in -M--fake-super) is refused: it passes flags to the other rsync that are not checked here',
     ],
-    ['--no-ignore-times', '--no-ignore-times is refused: it removes something that a safe copy relies on'],
-    ['--no-r', '--no-r is refused: it removes something that a safe copy relies on'],
+    ['--no-ignore-times', '--no-ignore-times is refused: it removes a flag that a safe copy needs'],
+    ['--no-r', '--no-r is refused: it removes a flag that a safe copy needs'],
     ['/etc/passwd', '"/etc/passwd" is not a flag, so rsync would take it for a file to copy'],
     ['--', '"--" is not a flag, so rsync would take it for a file to copy'],
     ['-', '"-" is not a flag, so rsync would take it for a file to copy'],
-  ])('%s', (flag, message) => {
+  ])('are refused: %s', (flag, message) => {
     expect(findDangerousFlags([flag])).toEqual([message]);
   });
 
@@ -55,11 +55,11 @@ describe('flags that would lose or fake data', () => {
       '--append --append-verify --link-dest=/x --copy-dest=/x --compare-dest=/x --update --max-size=1 --min-size=1 ' +
       '--filter=x --include=x --files-from=x --rsh=ssh --size-only --list-only --version --backup --safe-links -L -R -x'
     ).split(' '),
-  )('%s', (flag) => {
+  )('are refused: %s', (flag) => {
     expect(findDangerousFlags([flag])).toHaveLength(1);
   });
 
-  it('are found behind a value, and each is reported', () => {
+  it('are found after a value, and each is reported', () => {
     expect(findDangerousFlags(['--bwlimit', '100', '-n', '--bwlimit=5', '100', '--update'])).toHaveLength(3);
   });
 });

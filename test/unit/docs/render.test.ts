@@ -13,8 +13,8 @@ import { problemsOf } from '../config/fixtures.ts';
 const root = new URL('../../../', import.meta.url);
 const files = [...renderGeneratedFiles()];
 
-describe('generated files', () => {
-  it.each(files)('%s is what the tables say: otherwise run npm run docs', (path, text) => {
+describe('a generated file', () => {
+  it.each(files)('agrees with the tables, otherwise npm run docs must be run: %s', (path, text) => {
     expect(readFileSync(new URL(path, root), 'utf8')).toBe(text);
   });
 });
@@ -24,18 +24,18 @@ function uncomment(sample: string): string {
   return sample.replace(/^;(?=[\w[/])/gm, '');
 }
 
-describe('samples', () => {
-  it('load as they are', () => {
+describe('a sample INI file', () => {
+  it('loads unchanged', () => {
     expect(problemsOf(parseArchiverConfig(renderArchiverSample()))).toEqual([]);
     expect(problemsOf(parseStandbyConfig(renderStandbySample()))).toEqual([]);
   });
 
-  it('load with everything uncommented', () => {
+  it('loads with every line uncommented', () => {
     expect(problemsOf(parseArchiverConfig(uncomment(renderArchiverSample())))).toEqual([]);
     expect(problemsOf(parseStandbyConfig(uncomment(renderStandbySample())))).toEqual([]);
   });
 
-  it('hold every key once', () => {
+  it('contains every key once', () => {
     const samples = [
       [renderArchiverSample().split('[bitarena-clone]')[0] ?? '', archiverOptions],
       [renderStandbySample(), standbyOptions],
@@ -46,7 +46,7 @@ describe('samples', () => {
     }
   });
 
-  it('keep to a width that a terminal shows', () => {
+  it('has lines that fit on a terminal', () => {
     const lines = [renderArchiverSample(), renderStandbySample()].join('\n').split('\n');
     expect(lines.filter((line) => line.length > 96)).toEqual([]);
   });
@@ -55,7 +55,7 @@ describe('samples', () => {
 describe('the reference', () => {
   const reference = renderGeneratedFiles().get('doc/reference.md') ?? '';
 
-  it('names every key and every exit code', () => {
+  it('contains every key and every exit code', () => {
     for (const key of [...Object.keys(archiverOptions), ...Object.keys(standbyOptions)]) {
       expect(reference).toContain(`| \`${key}\` |`);
     }
@@ -68,8 +68,8 @@ describe('the reference', () => {
   });
 });
 
-describe('text', () => {
-  it('is wrapped at blanks, and a long word stands alone', () => {
+describe('a text for the documentation', () => {
+  it('is wrapped at blanks, and a long word has a line of its own', () => {
     expect(wrapText('one two three abcdefghijklmnop four', 9)).toEqual([
       'one two',
       'three',
@@ -84,7 +84,7 @@ describe('text', () => {
     ['libpq does', 'libpq does.'],
     ['2 when old', '2 when old.'],
     ['pg_ctl here', 'pg_ctl here.'],
-  ])('makes %j the sentence %j', (text, sentence) => {
+  ])('becomes a sentence: %j is %j', (text, sentence) => {
     expect(asSentence(text)).toBe(sentence);
   });
 });

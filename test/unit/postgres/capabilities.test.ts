@@ -27,7 +27,7 @@ function changesOf(key: keyof Capabilities): string {
     .join(', ');
 }
 
-test('what each release can do', () => {
+test('the table shows the capabilities of each release', () => {
   expect(changes()).toMatchInlineSnapshot(`
     {
       "backupApi": "8.4: "exclusive", 9.6: "nonexclusive-start-stop", 15: "nonexclusive-backup_start"",
@@ -88,18 +88,18 @@ test('what each release can do', () => {
   `);
 });
 
-test('every release has all the facts', () => {
+test('every release has a value for each capability', () => {
   const keys = all.map((capabilities) => Object.keys(capabilities).sort().join());
   expect(new Set(keys).size).toBe(1);
 });
 
-test('a minor release is what its major is', () => {
+test('a minor release has the capabilities of its major release', () => {
   const { version, ...facts } = capabilitiesOf(parseVersion('9.6.24'));
   expect(version.num).toBe(90624);
   expect({ ...facts, version: parseVersion('9.6') }).toEqual(capabilitiesOf(parseVersion('9.6')));
 });
 
-test('a release newer than this program is taken for the newest known one', () => {
+test('a release newer than this program has those of the newest known one', () => {
   const newer = capabilitiesOf(parseVersion('19beta1'));
   const newest = capabilitiesOf(parseVersion('18.4'));
   expect(newer).toEqual({ ...newest, version: newer.version });

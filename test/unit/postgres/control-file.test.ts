@@ -3,13 +3,13 @@ import { checkControlFile, pageLayoutOf, systemIdentifierOf } from '../../../src
 import { crc32c, legacyCrc32 } from '../../../src/postgres/crc32.ts';
 import { controlFile, realServers, someIdentifier } from './fixtures/build.ts';
 
-describe('checksums', () => {
-  test('CRC-32C gives the published check value', () => {
+describe('the checksums of pg_control', () => {
+  test('by CRC-32C agree with the published check value', () => {
     expect(crc32c(Buffer.from('123456789'))).toBe(0xe3069283);
     expect(crc32c(new Uint8Array())).toBe(0);
   });
 
-  test("the old one is as PostgreSQL's source describes it, bit by bit", () => {
+  test("by the old CRC agree with PostgreSQL's description, bit by bit", () => {
     const bytes = Buffer.from('123456789');
     expect(legacyCrc32(bytes)).toBe(bitwiseLegacy(bytes));
     expect(legacyCrc32(bytes)).not.toBe(0xcbf43926);
@@ -28,7 +28,7 @@ function bitwiseLegacy(bytes: Uint8Array): number {
 }
 
 describe.each(realServers())('pg_control of a real PostgreSQL %s', (major, { control, header }) => {
-  test('shows how relations are cut into pages and files, and whether pages have checksums', () => {
+  test('shows how relations are divided into pages and files, and whether pages have checksums', () => {
     // initdb got no option; only 18 makes checksums then.
     const hasChecksums = Number(major) >= 18;
     expect(pageLayoutOf(control)).toEqual({ blockSize: 8192, segmentBlocks: 131_072, hasChecksums });
@@ -37,7 +37,7 @@ describe.each(realServers())('pg_control of a real PostgreSQL %s', (major, { con
     expect(pageLayoutOf(torn)).toBeUndefined();
   });
 
-  test('is good', () => {
+  test('is valid', () => {
     const check = checkControlFile(control);
     expect(check).toMatchObject({ kind: 'good', control: { state: 'shut-down', timeline: 1 } });
     if (check.kind === 'bad') throw new Error(check.reason);
@@ -51,7 +51,7 @@ describe.each(realServers())('pg_control of a real PostgreSQL %s', (major, { con
     expect(check.control.time - (BigInt(check.control.systemIdentifier) >> 32n)).toBeLessThan(60n);
   });
 
-  test('shows how far a recovery would have come', () => {
+  test('shows how far a recovery has come', () => {
     const check = checkControlFile(control);
     const progress = check.kind === 'good' ? check.control.progress : undefined;
     const written = check.kind === 'good' ? check.control.time : 0n;
@@ -62,7 +62,7 @@ describe.each(realServers())('pg_control of a real PostgreSQL %s', (major, { con
     expect(written - (progress?.checkpointTime ?? 0n)).toBeLessThan(60n);
   });
 
-  test.each([0, 9, 17, 40, 100, 200])('is bad with one bit of byte %i changed', (place) => {
+  test.each([0, 9, 17, 40, 100, 200])('is invalid if one bit of byte %i is changed', (place) => {
     const damaged = Uint8Array.from(control);
     damaged[place] = (damaged[place] ?? 0) ^ 0x10;
     expect(checkControlFile(damaged)).toMatchObject({ kind: 'bad' });
@@ -71,7 +71,7 @@ describe.each(realServers())('pg_control of a real PostgreSQL %s', (major, { con
 
 const old = { redo: 0x1_2635_b428n, timeline: 9, littleEndian: true };
 
-describe('pg_control of releases that cannot be had here', () => {
+describe('pg_control of releases that cannot be installed here', () => {
   test.each([
     [
       '8.4',
@@ -113,7 +113,7 @@ describe('pg_control of releases that cannot be had here', () => {
       { ...old, controlVersion: 960, catalogVersion: 201608131, state: 99, checksum: 'crc32c' },
       'unknown',
     ],
-  ] as const)('%s', (_, fields, state) => {
+  ] as const)('of %s is read', (_, fields, state) => {
     for (const machine of [{}, { is32Bit: true }, { littleEndian: false }]) {
       expect(checkControlFile(controlFile({ ...fields, ...machine }))).toMatchObject({
         kind: 'good',
@@ -130,7 +130,7 @@ describe('pg_control of releases that cannot be had here', () => {
   });
 });
 
-describe('how far a recovery has come', () => {
+describe('the progress of a recovery', () => {
   const progressAt = { redo: 0x5000028n, timeline: 1, catalogVersion: 202604011, state: 5 } as const;
 
   test.each([
@@ -139,7 +139,7 @@ describe('how far a recovery has come', () => {
     [1800, 24, 64, 80, 96],
     [1902, 32, 72, 88, 104],
     [1905, 32, 72, 88, 104],
-  ])('stands where format %i has it', (controlVersion, nextXid, time, oldestActiveXid, minRecoveryLsn) => {
+  ])('is at the offset of format %i', (controlVersion, nextXid, time, oldestActiveXid, minRecoveryLsn) => {
     const bytes = controlFile({ ...progressAt, controlVersion, checksum: 'crc32c' });
     const view = new DataView(bytes.buffer);
     const redo = 40;
@@ -158,19 +158,16 @@ describe('how far a recovery has come', () => {
     expect(progress()).toEqual({ ...expected, endedBeforeXid: 700 });
   });
 
-  test.each([901, 1901, 1906, 2000])(
-    'is not guessed for format %i, which nobody here knows',
-    (controlVersion) => {
-      const bytes = controlFile({ ...progressAt, controlVersion, checksum: 'crc32c' });
-      expect(checkControlFile(bytes)).toEqual({
-        kind: 'bad',
-        reason: `pg_control is of version ${controlVersion}, which this release of pitrtools does not know`,
-      });
-    },
-  );
+  test.each([901, 1901, 1906, 2000])('is not guessed for the unknown format %i', (controlVersion) => {
+    const bytes = controlFile({ ...progressAt, controlVersion, checksum: 'crc32c' });
+    expect(checkControlFile(bytes)).toEqual({
+      kind: 'bad',
+      reason: `pg_control is of version ${controlVersion}, which this release of pitrtools does not know`,
+    });
+  });
 });
 
-describe('a bad pg_control:', () => {
+describe('pg_control is invalid', () => {
   const good = controlFile({
     ...old,
     controlVersion: 1300,
@@ -179,7 +176,7 @@ describe('a bad pg_control:', () => {
     checksum: 'crc32c',
   });
 
-  test.each([0, 512, 8191, 8193])('%i bytes', (length) => {
+  test.each([0, 512, 8191, 8193])('if it has %i bytes', (length) => {
     const bytes = new Uint8Array(length);
     bytes.set(good.subarray(0, length));
     expect(checkControlFile(bytes)).toEqual({
@@ -188,14 +185,14 @@ describe('a bad pg_control:', () => {
     });
   });
 
-  test('zeros', () => {
+  test('if it contains only zeros', () => {
     expect(checkControlFile(new Uint8Array(8192))).toEqual({
       kind: 'bad',
       reason: 'pg_control has the unknown format 0',
     });
   });
 
-  test('its first sector of one moment and the rest of its fields of another', () => {
+  test('if its first sector is older than its other fields', () => {
     const torn = Uint8Array.from(good);
     torn.fill(0, 128, 512);
     expect(checkControlFile(torn)).toMatchObject({ kind: 'bad', reason: /checksum/ });

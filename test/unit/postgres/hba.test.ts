@@ -8,7 +8,7 @@ function answer(text: string, wanted = login): string {
   return said.kind === 'line' ? `${said.method} (${said.number})` : said.kind;
 }
 
-describe('what pg_hba.conf says of a login over the socket', () => {
+describe('the text of pg_hba.conf', () => {
   test.each([
     ['local all all trust', 'trust (1)'],
     ['host all all 127.0.0.1/32 trust\nlocal all postgres peer', 'peer (2)'],
@@ -25,11 +25,11 @@ describe('what pg_hba.conf says of a login over the socket', () => {
     ['local all /^post trust', 'unknown'],
     ['include other.conf\nlocal all all trust', 'unknown'],
     ['local other +dba reject\nlocal all all trust', 'trust (2)'],
-  ])('%j', (text, expected) => {
+  ])('decides a login over the socket: %j', (text, expected) => {
     expect(answer(text)).toBe(expected);
   });
 
-  test('sameuser is no other database', () => {
+  test('does not match another database by sameuser', () => {
     expect(answer('local sameuser all peer', { user: 'postgres', database: 'template1' })).toBe('no-line');
   });
 });

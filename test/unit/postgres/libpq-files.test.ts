@@ -17,11 +17,11 @@ describe("a line of libpq's password file", () => {
     ['localhost:5432:postgres', undefined],
     ['localhost:*:*:*:\n*:*:*:*:second', undefined],
     ['', undefined],
-  ])('%j', (text, password) => {
+  ])('is read: %j', (text, password) => {
     expect(findPassword(text, question)).toBe(password);
   });
 
-  test('a host with colons is written with backslashes', () => {
+  test('has backslashes in a host with colons', () => {
     expect(findPassword('\\:\\:1:*:*:*:six', { ...question, hosts: ['::1'] })).toBe('six');
   });
 });
@@ -30,14 +30,14 @@ describe("a section of libpq's service file", () => {
   const text =
     '# all\n[other]\npassword=no\n\n[mine]\n passfile = /etc/pass\nsslmode=require\nsslmode=disable\n[next]\nuser=x\n';
 
-  test('has the parameters up to the next section, the first of each', () => {
+  test('contains the parameters up to the next section, and the first value of each', () => {
     expect([...(findService(text, 'mine') ?? [])]).toEqual([
       ['passfile', '/etc/pass'],
       ['sslmode', 'require'],
     ]);
   });
 
-  test('is undefined where there is none of that name', () => {
+  test('is undefined if the file has no service of that name', () => {
     expect(findService(text, 'nobody')).toBeUndefined();
   });
 });

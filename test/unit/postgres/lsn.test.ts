@@ -26,7 +26,7 @@ function segment(name: string): SegmentName {
   return parsed;
 }
 
-describe('a location', () => {
+describe('a location in the WAL', () => {
   test.each([
     ['0/0', 0n],
     ['1/25000020', 0x1_2500_0020n],
@@ -37,12 +37,12 @@ describe('a location', () => {
     expect(formatLsn(lsn)).toBe(text);
   });
 
-  test('is read with the leading zeros and the lower case that some programs write', () => {
+  test('is read with leading zeros and lower case, which some programs write', () => {
     expect(parseLsn('00000001/0a000028')).toBe(0x1_0a00_0028n);
   });
 
   test.each(['', '1', '1/', '/1', '1/G', '123456789/0', '1/2/3', ' 1/2', '-1/2', '1/2\n'])(
-    '%j is none',
+    'is not %j',
     (text) => {
       expect(() => parseLsn(text)).toThrow('not a WAL location');
     },
@@ -57,11 +57,11 @@ test.each([
   [2048, false],
   [3, false],
   [0, false],
-])('segments of %i MB: %s', (size, possible) => {
+])('segments of %i MB are possible: %s', (size, possible) => {
   expect(isSegmentSize(size * mb)).toBe(possible);
 });
 
-describe('segments follow each other', () => {
+describe('consecutive segments', () => {
   test.each([
     ['000000010000000000000001', '000000010000000000000002', layout()],
     ['0000000100000000000000FE', '0000000100000000000000FF', layout()],
@@ -71,16 +71,16 @@ describe('segments follow each other', () => {
     ['00000001000000000000003F', '000000010000000100000000', layout(64)],
     ['000000030000000A000000FE', '000000030000000B00000000', old],
     ['000000030000000A0000003E', '000000030000000B00000000', { ...old, segmentSize: 64 * mb }],
-  ])('%s, %s', (name, next, of) => {
+  ])('%s is followed by %s', (name, next, of) => {
     expect(previousSegment(segment(next), of)?.text).toBe(name);
     expect(nameOf(segment(name).timeline, segmentNumber(segment(name), of), of).text).toBe(name);
   });
 
-  test('from the first one', () => {
+  test('begin with the first one', () => {
     expect(previousSegment(segment('000000010000000000000000'), layout())).toBeUndefined();
   });
 
-  test('and a name that the layout does not have is refused', () => {
+  test('have only names that the layout contains', () => {
     expect(isPossibleSegment(segment('0000000100000000000000FF'), layout())).toBe(true);
     expect(isPossibleSegment(segment('0000000100000000000000FF'), old)).toBe(false);
     expect(() => segmentNumber(segment('0000000100000000000000FF'), old)).toThrow(
@@ -94,24 +94,24 @@ describe('segments follow each other', () => {
 });
 
 describe('the segment of a location', () => {
-  test('inside a segment is the same for the byte there and for the byte before', () => {
+  test('is the same for the byte there and for the byte before, inside a segment', () => {
     const lsn = parseLsn('1/25000020');
     expect(segmentContaining(1, lsn, layout()).text).toBe('000000010000000100000025');
     expect(segmentEndingAt(1, lsn, layout()).text).toBe('000000010000000100000025');
   });
 
-  test('on a boundary is the next one for what starts there and the one before for what ends there', () => {
+  test('is the next one for a start on a boundary, and the one before for an end there', () => {
     const lsn = parseLsn('1/26000000');
     expect(segmentContaining(1, lsn, layout()).text).toBe('000000010000000100000026');
     expect(segmentEndingAt(1, lsn, layout()).text).toBe('000000010000000100000025');
   });
 
-  test('on the boundary of a log', () => {
+  test('is the right one on the boundary of a log', () => {
     expect(segmentEndingAt(2, parseLsn('2/0'), layout()).text).toBe('0000000200000001000000FF');
     expect(segmentEndingAt(2, parseLsn('2/0'), old).text).toBe('0000000200000001000000FE');
   });
 
-  test('in the segment that 9.2 skips is the next one', () => {
+  test('is the next one for a location in the segment that 9.2 skips', () => {
     expect(segmentContaining(1, parseLsn('1/FF000000'), old).text).toBe('000000010000000200000000');
     expect(segmentEndingAt(1, parseLsn('1/FF000000'), old).text).toBe('0000000100000001000000FE');
   });
@@ -120,11 +120,14 @@ describe('the segment of a location', () => {
     expect(() => segmentEndingAt(1, 0n, layout())).toThrow('no WAL lies before');
   });
 
-  test.each([1, 16, 64, 1024])('and its first byte, with segments of %i MB', (segmentMb) => {
-    const lsn = parseLsn('7/C0000000');
-    const name = segmentContaining(1, lsn, layout(segmentMb));
-    expect(firstLsnOf(name, segmentMb * mb)).toBe(lsn);
-  });
+  test.each([1, 16, 64, 1024])(
+    'has its first byte at the right location, with segments of %i MB',
+    (segmentMb) => {
+      const lsn = parseLsn('7/C0000000');
+      const name = segmentContaining(1, lsn, layout(segmentMb));
+      expect(firstLsnOf(name, segmentMb * mb)).toBe(lsn);
+    },
+  );
 });
 
 describe('a range of segments', () => {
@@ -150,7 +153,7 @@ describe('a range of segments', () => {
     ]);
   });
 
-  test('cannot cross timelines, nor be without end', () => {
+  test('must not cross timelines or be too long', () => {
     const first = segment('000000010000000000000001');
     expect(() => listSegments(first, segment('000000020000000000000001'), layout())).toThrow(
       'different timelines',

@@ -18,7 +18,7 @@ function realPage(): Int32Array {
 
 const view = (words: Int32Array) => viewPage(words.buffer, 0, words.byteLength);
 
-test('a real page has the checksum that the server wrote, and only at its own place', () => {
+test('a real page has the checksum that the server wrote, but only at its own position', () => {
   const page = view(realPage());
   expect(pageChecksum(page, 3)).toBe(0x7301);
   expect(pageState(page, 3)).toBe('good');
@@ -28,7 +28,7 @@ test('a real page has the checksum that the server wrote, and only at its own pl
   expect(page.words).toEqual(realPage());
 });
 
-test('one flipped bit anywhere makes a page bad', () => {
+test('one changed bit at any position makes a page invalid', () => {
   for (let word = 0; word < 2048; word += 1) {
     const words = realPage();
     words[word] = (words[word] ?? 0) ^ (1 << (word % 32));
@@ -36,14 +36,14 @@ test('one flipped bit anywhere makes a page bad', () => {
   }
 });
 
-test('a page of zeros is new; one with a single bit in it is bad', () => {
+test('a page of zeros is new, and a page of zeros with a single bit is invalid', () => {
   const words = new Int32Array(2048);
   expect(pageState(view(words), 7)).toBe('new');
   words[2000] = 64;
   expect(pageState(view(words), 7)).toBe('bad');
 });
 
-test('pages of other sizes than 8 kB', () => {
+test('pages of other sizes than 8 kB are checked', () => {
   for (const bytes of [1024, 32_768]) {
     const words = new Int32Array(bytes / 4).fill(0x12_0345);
     const page = view(words);

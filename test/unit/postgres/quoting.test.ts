@@ -39,7 +39,7 @@ test.each([
   expect(conninfoValue(value)).toBe(written);
 });
 
-test('a connection string holds what has a value, in order', () => {
+test('a connection string contains the parameters that have a value, in order', () => {
   const text = conninfo({
     host: 'bitarena',
     port: 5432,
@@ -50,7 +50,7 @@ test('a connection string holds what has a value, in order', () => {
   expect(text).toBe("host=bitarena port=5432 user=replication password='it\\'s'");
 });
 
-describe('a value in a configuration file', () => {
+describe('a quoted value in a configuration file', () => {
   test.each([
     ['plain', "'plain'", "'plain'", "'plain'"],
     ['cp /a/%f "%p"', `'cp /a/%f "%p"'`, `'cp /a/%f "%p"'`, `'cp /a/%f "%p"'`],
@@ -58,7 +58,7 @@ describe('a value in a configuration file', () => {
     ['a\\b', "'a\\\\b'", "'a\\b'", "'a\\b'"],
     ['', "''", "''", undefined],
     ['two\nlines', "'two\\nlines'", undefined, undefined],
-  ])('%j', (value, parameter, doubled, plain) => {
+  ])('is read back by each release: %j', (value, parameter, doubled, plain) => {
     expect(settingValue(value, 'parameter')).toBe(parameter);
     for (const [syntax, written] of [
       ['doubled', doubled],
@@ -86,7 +86,7 @@ test('a value that cannot be written is refused without being shown', () => {
   expect(() => sqlIdentifier('')).toThrow('empty');
 });
 
-test('a line that 8.4 and 9.0 would cut in two is refused, by its bytes', () => {
+test('a line that 8.4 and 9.0 would cut in two is refused, counted in bytes', () => {
   const longest = 'ä'.repeat((1023 - "restore_command = ''".length - 1) / 2);
   for (const syntax of ['plain', 'doubled', 'parameter'] as const)
     expect(settingLine('restore_command', longest, syntax)).toBe(`restore_command = '${longest}'`);

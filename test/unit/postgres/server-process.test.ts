@@ -7,7 +7,7 @@ import {
   serverProgramPatterns,
 } from '../../../src/postgres/server-process.ts';
 
-describe('the title of a process of a server', () => {
+describe('the title of a server process', () => {
   test.each([
     ['/usr/lib/postgresql/15/bin/postgres -D /data', 'postmaster'],
     ['/usr/lib/postgresql/15/bin/postgres-D/data', 'postmaster'],
@@ -32,11 +32,11 @@ describe('the title of a process of a server', () => {
     ['postgres: checkpointer shop [local] idle', 'backend'],
     ['postgres: parallel worker for PID 4711', 'backend'],
     ['', 'backend'],
-  ])('%j is of a %s', (title, role) => {
+  ])('%j means %s', (title, role) => {
     expect(roleOf({ title })).toBe(role);
   });
 
-  test('names a helper', () => {
+  test('shows the name of a helper process', () => {
     expect(describeHelper({ pid: 4, state: 'S', title: 'postgres: 15/main: checkpointer  ' })).toBe(
       'checkpointer (pid 4)',
     );
@@ -59,7 +59,7 @@ test.each([
   ['postgresql', false],
   ['psql', false],
   ['sh', false],
-])('a program %s may be a server: %s, for both ends', (name, expected) => {
+])('a program named %s may be a server (%s), for both hosts', (name, expected) => {
   expect(isServerProgram(name)).toBe(expected);
   expect(isServerProgramForSh(name)).toBe(expected);
 });

@@ -5,7 +5,7 @@ import { demandedLimits, findLowLimits, type LimitName } from '../../../src/post
 import { realServers } from './fixtures/build.ts';
 
 describe.each(realServers())('pg_control of a real PostgreSQL %s', (major, { control }) => {
-  test('shows what a hot standby must have at least', () => {
+  test('shows the lowest values that a hot standby must have', () => {
     const limits = Object.fromEntries(demandedLimits(control) ?? []);
     const walSenders = Number(major) >= 12 ? { max_wal_senders: 10 } : {};
     expect(limits).toEqual({
@@ -17,7 +17,7 @@ describe.each(realServers())('pg_control of a real PostgreSQL %s', (major, { con
     });
   });
 
-  test('shows nothing where it is torn', () => {
+  test('shows nothing if it is incomplete', () => {
     const torn = Uint8Array.from(control);
     torn[100] = (torn[100] ?? 0) ^ 1;
     expect(demandedLimits(torn)).toBeUndefined();
@@ -48,18 +48,21 @@ test.each([
   ['9.4', 942, 201409291, [2, 0, 100, 8, 5, 64], [100, 8, 5, 64]],
   ['9.5', 942, 201510051, [2, 0, 100, 8, 5, 64, 1], [100, 8, 5, 64]],
   ['9.6', 960, 201608131, [2, 0, 100, 8, 5, 64, 0], [100, 8, 5, 64]],
-] as const)('of %s, which has no fixture, by its structure', (_, format, catalog, fields, values) => {
-  const bytes = oldControlFile(format, catalog, fields);
-  expect(checkControlFile(bytes).kind).toBe('good');
-  expect([...(demandedLimits(bytes) ?? []).values()]).toEqual(values);
-});
+] as const)(
+  'the limits in pg_control of %s, which has no fixture, are read by its structure',
+  (_, format, catalog, fields, values) => {
+    const bytes = oldControlFile(format, catalog, fields);
+    expect(checkControlFile(bytes).kind).toBe('good');
+    expect([...(demandedLimits(bytes) ?? []).values()]).toEqual(values);
+  },
+);
 
-test('8.4 demands nothing, and a format that is not known is not guessed', () => {
+test('8.4 has no limits, and an unknown format is not guessed', () => {
   expect(demandedLimits(oldControlFile(843, 200904091, [100, 5, 64]))).toBeUndefined();
   expect(demandedLimits(oldControlFile(2400, 202901011, [1, 0, 100, 8, 10, 5, 64, 0]))).toBeUndefined();
 });
 
-test('only what is lower here is named, and nothing that is not known here', () => {
+test('only settings that are lower here are named, and no setting that is unknown here', () => {
   const demanded = new Map<LimitName, number>([
     ['max_connections', 60],
     ['max_wal_senders', 10],

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { formatInZone, formatUtc, parseTimestamp } from '../../../src/postgres/timestamp.ts';
 
-describe('a moment', () => {
+describe('a timestamp', () => {
   test.each([
     ['2008-05-28 11:00:38.059389', 'UTC', '2008-05-28 11:00:38.059389+00'],
     ['2008-05-28 11:00:38.059389', 'Europe/Berlin', '2008-05-28 09:00:38.059389+00'],
@@ -19,7 +19,7 @@ describe('a moment', () => {
     ['2024-02-29 00:00:00', 'UTC', '2024-02-29 00:00:00+00'],
     ['  2024-02-29 00:00:00 ', 'Etc/UTC', '2024-02-29 00:00:00+00'],
     ['1969-12-31 23:59:59.999999', 'UTC', '1969-12-31 23:59:59.999999+00'],
-  ])('%j in %s is %s', (text, zone, utc) => {
+  ])('%j in %s means %s', (text, zone, utc) => {
     expect(formatUtc(micros(text, zone))).toBe(utc);
   });
 
@@ -40,8 +40,8 @@ describe('a moment', () => {
   });
 });
 
-describe('around a change of the clock', () => {
-  test('a local time that was left out is refused', () => {
+describe('a local time around a change of the clock', () => {
+  test('is refused if it was skipped', () => {
     expect(parseTimestamp('2026-03-29 02:30:00', 'Europe/Berlin')).toEqual({
       kind: 'bad',
       reason:
@@ -49,7 +49,7 @@ describe('around a change of the clock', () => {
     });
   });
 
-  test('a local time that came twice is refused', () => {
+  test('is refused if it occurred twice', () => {
     expect(parseTimestamp('2026-10-25 02:30:00', 'Europe/Berlin')).toMatchObject({
       kind: 'bad',
       reason: /twice/,
@@ -58,7 +58,7 @@ describe('around a change of the clock', () => {
     expect(parseTimestamp('2026-04-05 02:00:00', 'Australia/Sydney')).toMatchObject({ reason: /twice/ });
   });
 
-  test('an offset makes it clear', () => {
+  test('is clear with an offset', () => {
     expect(formatUtc(micros('2026-10-25 02:30:00+02', 'Europe/Berlin'))).toBe('2026-10-25 00:30:00+00');
     expect(formatUtc(micros('2026-10-25 02:30:00+01', 'Europe/Berlin'))).toBe('2026-10-25 01:30:00+00');
   });
@@ -68,7 +68,7 @@ describe('around a change of the clock', () => {
     ['2026-03-29 03:00:00', '2026-03-29 01:00:00+00'],
     ['2026-10-25 01:59:59', '2026-10-24 23:59:59+00'],
     ['2026-10-25 03:00:00', '2026-10-25 02:00:00+00'],
-  ])('%s, beside it, is clear', (text, utc) => {
+  ])('%s, shortly before or after, is clear', (text, utc) => {
     expect(formatUtc(micros(text, 'Europe/Berlin'))).toBe(utc);
   });
 });
@@ -83,7 +83,7 @@ test.each([
   '2008-05-28 11',
   '2008-05-28 11:00:38.1234567',
   "2008-05-28 11:00:38'",
-])('%j is no timestamp', (text) => {
+])('%j is not a timestamp', (text) => {
   expect(parseTimestamp(text, 'UTC')).toMatchObject({ kind: 'bad', reason: /is not a timestamp such as/ });
 });
 
@@ -100,7 +100,7 @@ test.each([
 });
 
 test.each(['CEST', 'PDT', 'IST', 'EST', '+16', '+2', 'Mars/Olympus', 'nowhere at all'])(
-  'the zone %j is not clear',
+  'the time zone %j is refused as unclear',
   (zone) => {
     expect(parseTimestamp(`2008-05-28 11:00:38 ${zone}`, 'UTC')).toMatchObject({
       kind: 'bad',
@@ -110,7 +110,7 @@ test.each(['CEST', 'PDT', 'IST', 'EST', '+16', '+2', 'Mars/Olympus', 'nowhere at
 );
 
 test.each(['localtime', 'posix/Europe/Berlin', '<+02>-02', 'FOO+3'])(
-  "a server's zone %j is not known here",
+  "the server's time zone %j is not known here",
   (zone) => {
     expect(parseTimestamp('2008-05-28 11:00:38', zone)).toMatchObject({
       kind: 'bad',

@@ -7,7 +7,7 @@ import {
   versionOfNum,
 } from '../../../src/postgres/version.ts';
 
-describe('a version is found in', () => {
+describe('a version of PostgreSQL', () => {
   test.each([
     ['8.4', '8.4', 80400],
     ['8.4.13', '8.4', 80413],
@@ -42,24 +42,24 @@ describe('a version is found in', () => {
     ['80413', '8.4', 80413],
     ['150018', '15', 150018],
     [' 100023 ', '10', 100023],
-  ])('%j', (text, major, num) => {
+  ])('is found in %j', (text, major, num) => {
     expect(parseVersion(text)).toEqual({ major, num });
   });
 });
 
 test.each(['', 'latest', '9', 'x15', '15.x', '1505', 'pg_ctl: command not found'])(
-  '%j holds none',
+  '%j contains no version',
   (text) => {
     expect(findVersion(text)).toBeUndefined();
     expect(() => parseVersion(text)).toThrow(`not a PostgreSQL version: '${text}'`);
   },
 );
 
-test.each(['8.4.13', '9.6.24', '15.18', '10.0'])('%s is written back', (text) => {
+test.each(['8.4.13', '9.6.24', '15.18', '10.0'])('%s is written unchanged', (text) => {
   expect(formatVersion(parseVersion(text))).toBe(text);
 });
 
-test('9.5 and 9.6 are different majors, 15.1 and 15.18 are not', () => {
+test('9.5 and 9.6 are different major releases, 15.1 and 15.18 are not', () => {
   expect(isSameMajor(versionOfNum(90500), versionOfNum(90624))).toBe(false);
   expect(isSameMajor(versionOfNum(150001), versionOfNum(150018))).toBe(true);
 });

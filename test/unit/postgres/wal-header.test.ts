@@ -10,7 +10,7 @@ import { realServers, someIdentifier, walHeader } from './fixtures/build.ts';
 
 const mb = 1024 * 1024;
 
-test.each(realServers())('a segment of a real PostgreSQL %s is read and is good', (major, server) => {
+test.each(realServers())('a segment of a real PostgreSQL %s is read and is valid', (major, server) => {
   const header = parseWalHeader(server.header);
   expect(header).toMatchObject({ kind: 'header', major, timeline: 1, pageAddress: 0x1000000n });
   expect(header).toMatchObject({ segmentSize: 16 * mb, blockSize: 8192 });
@@ -19,40 +19,43 @@ test.each(realServers())('a segment of a real PostgreSQL %s is read and is good'
   expect(checkSegmentHeader(server.header, expected)).toEqual({ kind: 'good', header });
 });
 
-describe('the header of every release', () => {
-  test.each([...pageMagics].map(([magic, major]) => [major, magic] as const))('%s', (major, magic) => {
-    const identifierOffset = ['8.4', '9.0', '9.1', '9.2'].includes(major) ? 16 : 24;
-    for (const littleEndian of [true, false]) {
-      const header = parseWalHeader(
-        walHeader({ magic, identifierOffset, littleEndian, pageAddress: 0x2_3000_0000n }),
-      );
-      expect(header).toEqual({
-        kind: 'header',
-        magic,
-        major,
-        timeline: 1,
-        pageAddress: 0x2_3000_0000n,
-        systemIdentifier: someIdentifier.toString(),
-        segmentSize: 16 * mb,
-        blockSize: 8192,
-        littleEndian,
-        alignment: identifierOffset === 16 ? undefined : 8,
-      });
-    }
-  });
+describe('the page header of release', () => {
+  test.each([...pageMagics].map(([magic, major]) => [major, magic] as const))(
+    '%s is read',
+    (major, magic) => {
+      const identifierOffset = ['8.4', '9.0', '9.1', '9.2'].includes(major) ? 16 : 24;
+      for (const littleEndian of [true, false]) {
+        const header = parseWalHeader(
+          walHeader({ magic, identifierOffset, littleEndian, pageAddress: 0x2_3000_0000n }),
+        );
+        expect(header).toEqual({
+          kind: 'header',
+          magic,
+          major,
+          timeline: 1,
+          pageAddress: 0x2_3000_0000n,
+          systemIdentifier: someIdentifier.toString(),
+          segmentSize: 16 * mb,
+          blockSize: 8192,
+          littleEndian,
+          alignment: identifierOffset === 16 ? undefined : 8,
+        });
+      }
+    },
+  );
 
-  test('9.3 and later on 32-bit x86', () => {
+  test('9.3 and later on 32-bit x86 is read', () => {
     const header = parseWalHeader(walHeader({ magic: 0xd07e, identifierOffset: 20, segmentSize: 64 * mb }));
     expect(header).toMatchObject({ systemIdentifier: someIdentifier.toString(), segmentSize: 64 * mb });
   });
 
-  test('a release that is newer than this program', () => {
+  test('newer than this program is read', () => {
     expect(parseWalHeader(walHeader({ magic: 0xd11b }))).toMatchObject({ kind: 'header', major: undefined });
     expect(checkSegmentHeader(walHeader({ magic: 0xd11b }), expectation())).toMatchObject({ kind: 'good' });
   });
 });
 
-describe('no header:', () => {
+describe('a page header is not found', () => {
   test.each([
     ['zeros', new Uint8Array(8192), /no WAL page: it begins with 0x0000/],
     ['too few bytes', walHeader({ magic: 0xd118 }).subarray(0, 39), /too short for a WAL page: 39 bytes/],
@@ -60,7 +63,7 @@ describe('no header:', () => {
     ['not the first page', walHeader({ magic: 0xd118, info: 0 }), /long header/],
     ['an impossible segment size', walHeader({ magic: 0xd118, segmentSize: 16 * mb + 1 }), /impossible/],
     ['an impossible page size', walHeader({ magic: 0xd118, blockSize: 8193 }), /impossible/],
-  ])('%s', (_, bytes, reason) => {
+  ])('in %s', (_, bytes, reason) => {
     expect(parseWalHeader(bytes)).toMatchObject({ kind: 'no-header', reason });
     expect(checkSegmentHeader(bytes, expectation())).toMatchObject({
       kind: 'bad',
@@ -70,40 +73,40 @@ describe('no header:', () => {
   });
 });
 
-test('bytes inside a larger buffer are read at their place', () => {
+test('bytes inside a larger buffer are read at their offset', () => {
   const buffer = Buffer.concat([Buffer.alloc(3), walHeader({ magic: 0xd118 })]);
   expect(parseWalHeader(buffer.subarray(3))).toMatchObject({ kind: 'header', major: '18' });
 });
 
 describe('a segment is refused', () => {
-  test('of another cluster', () => {
+  test('if it belongs to another cluster', () => {
     expect(check({ systemIdentifier: 1n })).toMatchObject({
       problem: 'foreign',
       reason: /cluster 1, not to 7711/,
     });
   });
 
-  test.each([0, 8192, 16 * mb - 1, 32 * mb])('of %i bytes instead of 16 MB', (fileSize) => {
+  test.each([0, 8192, 16 * mb - 1, 32 * mb])('if it has %i bytes instead of 16 MB', (fileSize) => {
     expect(check({}, { fileSize })).toMatchObject({
       problem: 'truncated',
       reason: `it has ${fileSize} bytes instead of 16777216`,
     });
   });
 
-  test('whose contents are an earlier segment, as those of a recycled file are', () => {
+  test('if it contains an earlier segment, as a recycled file does', () => {
     expect(check({ pageAddress: 0xe000000n })).toEqual({
       kind: 'bad',
       problem: 'wrong-place',
-      reason: 'it begins at 0/E000000, its name says 0/1000000',
+      reason: 'it begins at 0/E000000, but its name says 0/1000000',
     });
   });
 
-  test('under a name that its size does not allow', () => {
+  test('if its name is impossible for its size', () => {
     const name = segmentName(1, 0, 0x101);
     expect(check({ pageAddress: 0x1_0100_0000n }, { name })).toMatchObject({ problem: 'wrong-place' });
   });
 
-  test('of a timeline that is no ancestor', () => {
+  test('if its timeline is not an ancestor', () => {
     const name = segmentName(3, 0, 1);
     const isAncestor = (timeline: number) => timeline === 1;
     expect(check({ timeline: 2 }, { name, isAncestor })).toMatchObject({ problem: 'wrong-timeline' });
@@ -121,7 +124,7 @@ test('the first segment after a promotion in the middle of a segment is accepted
   );
 });
 
-test('a segment of 9.2 at 1/FE000000 is in its place', () => {
+test('a segment of 9.2 at 1/FE000000 has the right name', () => {
   const bytes = walHeader({ magic: 0xd071, identifierOffset: 16, pageAddress: 0x1_fe00_0000n });
   expect(checkSegmentHeader(bytes, { ...expectation(), name: segmentName(1, 1, 0xfe) })).toMatchObject({
     kind: 'good',

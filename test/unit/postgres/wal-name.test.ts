@@ -8,7 +8,7 @@ import {
   type WalName,
 } from '../../../src/postgres/wal-name.ts';
 
-test('a segment', () => {
+test('the name of a segment is parsed', () => {
   expect(parseWalName('0000000100000001000000A5')).toEqual({
     kind: 'segment',
     text: '0000000100000001000000A5',
@@ -18,7 +18,7 @@ test('a segment', () => {
   });
 });
 
-test('a segment of the highest numbers', () => {
+test('the name of the last possible segment is parsed', () => {
   expect(parseWalName('FFFFFFFFFFFFFFFF00000FFF')).toMatchObject({
     timeline: 0xffffffff,
     log: 0xffffffff,
@@ -26,7 +26,7 @@ test('a segment of the highest numbers', () => {
   });
 });
 
-test('an unfinished segment', () => {
+test('the name of a .partial file is parsed', () => {
   expect(parseWalName('000000010000000000000003.partial')).toEqual({
     kind: 'partial',
     text: '000000010000000000000003.partial',
@@ -34,7 +34,7 @@ test('an unfinished segment', () => {
   });
 });
 
-test('a timeline history', () => {
+test('the name of a .history file is parsed', () => {
   expect(parseWalName('0000000A.history')).toEqual({
     kind: 'history',
     text: '0000000A.history',
@@ -43,7 +43,7 @@ test('a timeline history', () => {
   expect(historyName(10)).toEqual(parseWalName('0000000A.history'));
 });
 
-test('the mark of a base backup', () => {
+test('the name of a .backup file is parsed', () => {
   expect(parseWalName('000000010000000100000025.00000020.backup')).toEqual({
     kind: 'backup',
     text: '000000010000000100000025.00000020.backup',
@@ -52,7 +52,7 @@ test('the mark of a base backup', () => {
   });
 });
 
-describe('is not a WAL name:', () => {
+describe('a name is not a WAL name', () => {
   test.each([
     '',
     '00000001000000010000002',
@@ -72,23 +72,26 @@ describe('is not a WAL name:', () => {
     '.pitrtools',
     'RECOVERYXLOG',
     'xlogtemp.1234',
-  ])('%j', (text) => {
+  ])('if it is %j', (text) => {
     expect(parseWalName(text)).toMatchObject({ kind: 'not-wal', text, reason: /not the name/ });
   });
 
   test.each(['0000000a.history', '0000000100000001000000a5', '0000000100000001000000a5.partial'])(
-    '%j, for its lower-case digits',
+    'if it is %j, because of its lower-case digits',
     (text) => {
       expect(parseWalName(text)).toMatchObject({ kind: 'not-wal', reason: /upper-case/ });
     },
   );
 
-  test.each(['00000000.history', '000000000000000100000025'])('%j, for its timeline', (text) => {
-    expect(parseWalName(text)).toMatchObject({ kind: 'not-wal', reason: 'there is no timeline 0' });
-  });
+  test.each(['00000000.history', '000000000000000100000025'])(
+    'if it is %j, because of its timeline',
+    (text) => {
+      expect(parseWalName(text)).toMatchObject({ kind: 'not-wal', reason: 'there is no timeline 0' });
+    },
+  );
 });
 
-test('a queue is sent by timeline, history first, then by place', () => {
+test('a queue is sorted by timeline, history first, and then by position', () => {
   const inOrder = [
     '000000010000000000000009',
     '00000001000000000000000A',
@@ -110,6 +113,6 @@ test.each([
   ['0000000300000001000000A5.partial', 3],
   ['0000000300000001000000A5.00000028.backup', 3],
   ['00000003.history', 3],
-])('%s is of timeline %i', (text, timeline) => {
+])('%s belongs to timeline %i', (text, timeline) => {
   expect(timelineOf(parseWalName(text) as WalName)).toBe(timeline);
 });

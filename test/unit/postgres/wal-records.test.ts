@@ -42,7 +42,7 @@ const lengths = [40, 100, 33, 5000, 3000, 57, 20_000, 64, 8000, 8150, 8160, 8100
 describe.each(releases)('the WAL of %s', (_, release) => {
   const wal = buildWal(release, first, 20, lengths);
 
-  test('is read to the end of its last record, from each of them', () => {
+  test('is read to the end of its last record, from any record', () => {
     for (const { start } of wal.records)
       expect(read(release, wal.bytes, start)).toEqual({ end: wal.end, damage: undefined });
   });
@@ -57,14 +57,14 @@ describe.each(releases)('the WAL of %s', (_, release) => {
     }
   });
 
-  test('ends before a record that is not whole', () => {
+  test('ends before an incomplete record', () => {
     const last = wal.records.at(-1);
     const bytes = wal.bytes.slice();
     bytes.fill(0, (last?.start ?? 0) - first + 30);
     expect(read(release, bytes, startOf(wal))).toEqual({ end: last?.start, damage: undefined });
   });
 
-  test('continues behind a switch in the next segment', () => {
+  test('continues in the next segment after a switch', () => {
     const switched = buildWal(release, first, 130, [50, 9000, 0, 60, 70]);
     expect(startOf(switched, 3)).toBeGreaterThan(first + segmentSize);
     expect(read(release, switched.bytes, startOf(switched))).toEqual({
@@ -78,7 +78,7 @@ describe.each(releases)('the WAL of %s', (_, release) => {
   });
 });
 
-describe('the WAL ends, without damage,', () => {
+describe('the WAL ends without damage', () => {
   const wal = buildWal(newest, first, 12, [...lengths.slice(0, 7), 30_000]);
   const last = startOf(wal, 7);
 
@@ -104,7 +104,7 @@ describe('the WAL ends, without damage,', () => {
     expect(read(newest, new Uint8Array(4 * block), first)).toEqual({ end: first, damage: undefined });
   });
 
-  test('where a record is still missing in the page, though a later one has come already', () => {
+  test('where a record is still missing in the page, although a later one has arrived', () => {
     const short = buildWal(newest, first, 1, [100, 100, 100]);
     short.bytes.fill(0, startOf(short, 1) - first, startOf(short, 2) - first);
     expect(read(newest, short.bytes, startOf(short))).toEqual({ end: startOf(short, 1), damage: undefined });
@@ -146,7 +146,7 @@ describe('the WAL is damaged', () => {
       /does not follow/,
     ],
   ];
-  test.each(reasons)('%s, and valid WAL is behind it', (_, record, change, reason) => {
+  test.each(reasons)('%s, and valid WAL follows', (_, record, change, reason) => {
     const bytes = wal.bytes.slice();
     change(bytes);
     const { damage } = read(newest, bytes, startOf(wal));
@@ -154,14 +154,14 @@ describe('the WAL is damaged', () => {
     expect(damage?.at).toBe(startOf(wal, record));
   });
 
-  test('where its very last record is whole and has a wrong checksum', () => {
+  test('where its very last record is complete and has a wrong checksum', () => {
     const bytes = wal.bytes.slice();
     const at = startOf(wal, lengths.length - 1) - first + 30;
     bytes[at] = (bytes[at] ?? 0) ^ 1;
     expect(read(newest, bytes, startOf(wal)).damage?.reason).toMatch(/wrong checksum/);
   });
 
-  test('where a record is not continued on the next page, which is good', () => {
+  test('where a record is not continued on the next page, which is valid', () => {
     const bytes = wal.bytes.slice();
     const page = Math.ceil((startOf(wal, 6) - first) / block) * block;
     bytes[page + 2] = 0;
@@ -172,7 +172,7 @@ describe('the WAL is damaged', () => {
   });
 });
 
-test('a record that was never finished is left out where the server says so', () => {
+test('a record that was never completed is skipped if the server marks it so', () => {
   const cut = buildWal(newest, first, 2, [8000, 3000]);
   const behind = buildWal(newest, first + block, 1, [40, 50], startOf(cut));
   const bytes = cut.bytes.slice();
@@ -182,6 +182,6 @@ test('a record that was never finished is left out where the server says so', ()
   expect(read(newest, bytes, startOf(cut))).toEqual({ end: behind.end, damage: undefined });
 });
 
-test('the WAL of an unknown release has no format', () => {
+test('the WAL of an unknown release has no known format', () => {
   expect(walFormat({ ...newest, magic: 0xd1ff, blockSize: block, segmentSize })).toBeUndefined();
 });

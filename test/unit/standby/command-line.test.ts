@@ -55,7 +55,7 @@ describe('the command line of cmd_standby', () => {
     [['-Astart_basebackup'], { kind: 'start-basebackup' }],
     [['-Astop_basebackup'], { kind: 'stop-basebackup' }],
     [['--cleanup'], { kind: 'cleanup' }],
-  ])('%j', (argv, action) => {
+  ])('%j is read', (argv, action) => {
     expect(parse(...argv)).toEqual({
       kind: 'run',
       iniFile: 'f.ini',
@@ -68,7 +68,7 @@ describe('the command line of cmd_standby', () => {
     });
   });
 
-  test('--dry-run and --force go with an action', () => {
+  test('allows --dry-run and --force only with an action', () => {
     expect(parse('-B', '--dry-run', '--force')).toMatchObject({
       dryRun: true,
       force: { kind: 'all' },
@@ -81,7 +81,7 @@ describe('the command line of cmd_standby', () => {
     expect(() => parse('-S', '--take-role')).toThrow('--take-role needs -F999');
   });
 
-  test('--force=NAMES overrules what it names, and refuses a name that it does not know with all that it does', () => {
+  test('overrules by --force=NAMES what it names, and refuses an unknown name with a list of the known ones', () => {
     expect(parse('-F999', '--force=primary-alive,archive')).toMatchObject({
       force: { kind: 'named', names: ['primary-alive', 'archive'] },
     });
@@ -142,7 +142,7 @@ describe('the command line of cmd_standby', () => {
     expect(error.hint).toMatch(/\.$|…$|'$/);
   });
 
-  test('an argument that belongs to nothing is refused', () => {
+  test('refuses an argument that belongs to no option', () => {
     expect(usageErrorOf('-C', 'f.ini', '-B', 'now').message).toMatch(/too many arguments/);
   });
 });

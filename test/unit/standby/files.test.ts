@@ -45,7 +45,7 @@ const directory = (major: string) => dataDirectory(major, { pgdata });
 const standby = { kind: 'standby', streaming: undefined } as const;
 
 describe('recovery settings on disk', () => {
-  test("from 12 on they join the user's own, and go again without them", async () => {
+  test("are added to the user's settings from 12 on, and removed again without changes to those", async () => {
     const own = "# mine\nwork_mem = '5MB'\n";
     writeFileSync(join(pgdata, 'postgresql.auto.conf'), own);
     writeFileSync(join(pgdata, 'recovery.signal'), '');
@@ -81,7 +81,7 @@ describe('recovery settings on disk', () => {
     expect((await readRecord(pgdata)).settings).toBeUndefined();
   });
 
-  test('the password world-readable: recovery.conf is for its owner only, and where the INI wants it', async () => {
+  test('are readable only by their owner, at the path in the INI file (bug of the original: the password world-readable)', async () => {
     const elsewhere = join(pgdata, 'etc');
     mkdirSync(elsewhere);
     const deps = depsWith({ recovery_conf: join(elsewhere, 'my-recovery.conf') });
@@ -99,8 +99,8 @@ describe('recovery settings on disk', () => {
   });
 });
 
-describe('configuration files', () => {
-  test('are copied when they differ, and what they replace is kept unless it is one of ours', async () => {
+describe('the configuration files of the standby', () => {
+  test('are copied if they differ, and a replaced file is kept unless it is one of ours', async () => {
     const [first, second] = [join(pgdata, 'first'), join(pgdata, 'second')];
     writeFileSync(first, 'one');
     writeFileSync(second, 'two');
@@ -119,20 +119,22 @@ describe('configuration files', () => {
     expect(readdirSync(pgdata).filter((name) => name.includes('before-pitrtools'))).toEqual([kept]);
   });
 
-  test('of a failover are put into force also where pgdata has the same bytes already', async () => {
+  test('of a failover are put into force even if pgdata contains the same bytes already', async () => {
     const [first, second] = [join(pgdata, 'first'), join(pgdata, 'second')];
     writeFileSync(first, 'one');
     for (const path of [second, join(pgdata, 'postgresql.conf')]) writeFileSync(path, 'two');
     const deps = depsWith({ pg_conf: first, pg_conf_failover: second });
-    const conf = await failoverConf(deps, '15');
+    const conf = await failoverConf(serverOf(deps, directory('15').capabilities));
     expect(conf?.files).toEqual([
       { key: 'pg_conf_failover', from: second, to: join(pgdata, 'postgresql.conf') },
     ]);
     expect(conf?.mustRestart).toBe(false);
-    expect(await failoverConf(depsWith({ pg_conf: first }), '15')).toBeUndefined();
+    expect(
+      await failoverConf(serverOf(depsWith({ pg_conf: first }), directory('15').capabilities)),
+    ).toBeUndefined();
   });
 
-  test('stay where they are with no_copy_conf, but must be there', async () => {
+  test('stay in their place with no_copy_conf, but must exist', async () => {
     const settings = depsWith({ pg_conf: join(pgdata, 'absent'), no_copy_conf: true }).settings;
     await expect(planConfCopies(settings, 'standby')).rejects.toThrow('(key pg_conf)');
     writeFileSync(join(pgdata, 'absent'), '');
@@ -152,7 +154,7 @@ function forked(walDir: string, fork: string, marks: readonly string[]): string 
   return status;
 }
 
-test("a lawful conflict: up to 9.4 only the old timeline's last segment is kept from being archived", async () => {
+test('up to 9.4 only the last segment of the old timeline is kept from being archived', async () => {
   const files = ['000000010000000000000004.ready', '000000020000000000000005.ready'];
   const marks = [...files, '000000010000000000000005.ready', '00000002.history.ready'];
   const status = forked('pg_xlog', '0/500100', marks);
@@ -165,10 +167,13 @@ test("a lawful conflict: up to 9.4 only the old timeline's last segment is kept 
 test.each([
   ['9.2', 'pg_xlog', '000000010000000000000005'],
   ['18', 'pg_wal', '0/500100'],
-])('with archiving off, %s is kept from archiving that segment once it is on', async (major, wal, fork) => {
-  const status = forked(wal, fork, []);
-  const server = serverOf(depsWith({}), directory(major).capabilities);
-  await setAsideLastSegment(server, 2);
-  await setAsideLastSegment(server, 2);
-  expect(readdirSync(status)).toEqual(['000000010000000000000005.done']);
-});
+])(
+  'with archiving off, %s keeps that segment from being archived after archiving is turned on',
+  async (major, wal, fork) => {
+    const status = forked(wal, fork, []);
+    const server = serverOf(depsWith({}), directory(major).capabilities);
+    await setAsideLastSegment(server, 2);
+    await setAsideLastSegment(server, 2);
+    expect(readdirSync(status)).toEqual(['000000010000000000000005.done']);
+  },
+);

@@ -79,7 +79,7 @@ async function look(tablespaces: number, shared: readonly number[] = []) {
   return { counted, overlaps: place.overlaps, left, spaces };
 }
 
-test('many tablespaces take as many commands as two of them, and one probe each', async () => {
+test('many tablespaces need as many commands as two, and one probe each', async () => {
   const few = await look(2);
   const many = await look(60);
   expect(few.overlaps).toEqual([]);
@@ -94,7 +94,7 @@ test('many tablespaces take as many commands as two of them, and one probe each'
   expect([...few.left, ...many.left]).toEqual([]);
 });
 
-test('a directory that both hosts see is named among many, and the probes are gone', async () => {
+test('a directory that both hosts share is found among many, and the probes are removed', async () => {
   const { overlaps, left, spaces } = await look(12, [3, 11]);
   expect(overlaps).toEqual(
     [3, 11].map((index) => ({

@@ -43,11 +43,11 @@ async function byRelease(
   return lines;
 }
 
-test('the SQL that the primary gets beside the helper functions', async () => {
+test('the primary gets only known SQL beside the helper functions', async () => {
   expect(await byRelease(serverSettingsSql)).toMatchInlineSnapshot(`
     [
-      "8.4: SELECT name, setting FROM pg_settings WHERE name IN ('server_version_num', 'data_directory', 'config_file', 'hba_file', 'ident_file', 'wal_block_size', 'archive_mode', 'archive_command', 'archive_library', 'wal_level', 'data_checksums', 'TimeZone', 'synchronous_standby_names', 'max_connections', 'max_worker_processes', 'max_wal_senders', 'max_prepared_transactions', 'max_locks_per_transaction') UNION ALL SELECT 'wal_segment_size', (s.setting::bigint * CASE s.unit WHEN 'B' THEN 1 ELSE b.setting::bigint END)::text FROM pg_settings s, pg_settings b WHERE s.name = 'wal_segment_size' AND b.name = 'wal_block_size' UNION ALL SELECT 'in_recovery', 'false'",
-      "9.0: SELECT name, setting FROM pg_settings WHERE name IN ('server_version_num', 'data_directory', 'config_file', 'hba_file', 'ident_file', 'wal_block_size', 'archive_mode', 'archive_command', 'archive_library', 'wal_level', 'data_checksums', 'TimeZone', 'synchronous_standby_names', 'max_connections', 'max_worker_processes', 'max_wal_senders', 'max_prepared_transactions', 'max_locks_per_transaction') UNION ALL SELECT 'wal_segment_size', (s.setting::bigint * CASE s.unit WHEN 'B' THEN 1 ELSE b.setting::bigint END)::text FROM pg_settings s, pg_settings b WHERE s.name = 'wal_segment_size' AND b.name = 'wal_block_size' UNION ALL SELECT 'in_recovery', pg_is_in_recovery()::text",
+      "8.4: SELECT name, setting FROM pg_settings WHERE name IN ('data_directory', 'config_file', 'hba_file', 'ident_file', 'archive_mode', 'archive_command', 'archive_library', 'data_checksums', 'TimeZone', 'max_connections', 'max_worker_processes', 'max_wal_senders', 'max_prepared_transactions', 'max_locks_per_transaction') UNION ALL SELECT 'wal_segment_size', (s.setting::bigint * CASE s.unit WHEN 'B' THEN 1 ELSE b.setting::bigint END)::text FROM pg_settings s, pg_settings b WHERE s.name = 'wal_segment_size' AND b.name = 'wal_block_size' UNION ALL SELECT 'in_recovery', 'false'",
+      "9.0: SELECT name, setting FROM pg_settings WHERE name IN ('data_directory', 'config_file', 'hba_file', 'ident_file', 'archive_mode', 'archive_command', 'archive_library', 'data_checksums', 'TimeZone', 'max_connections', 'max_worker_processes', 'max_wal_senders', 'max_prepared_transactions', 'max_locks_per_transaction') UNION ALL SELECT 'wal_segment_size', (s.setting::bigint * CASE s.unit WHEN 'B' THEN 1 ELSE b.setting::bigint END)::text FROM pg_settings s, pg_settings b WHERE s.name = 'wal_segment_size' AND b.name = 'wal_block_size' UNION ALL SELECT 'in_recovery', pg_is_in_recovery()::text",
     ]
   `);
   expect(await byRelease(tablespacesSql)).toMatchInlineSnapshot(`
@@ -85,7 +85,7 @@ test('the SQL that the primary gets beside the helper functions', async () => {
   `);
 });
 
-describe('the server of this host', () => {
+describe('the server of this host on an old release', () => {
   let pgdata: string;
   let pgCtl: string;
   beforeEach(() => {
@@ -154,7 +154,7 @@ describe('the server of this host', () => {
     `);
   });
 
-  test('proves by these statements that it takes a write', async () => {
+  test('is tested by these statements for a write', async () => {
     const statements = await byRelease(async (capabilities) => {
       const { deps, statements: made } = host(capabilities);
       expect(await verifyWrite(serverOf(deps, capabilities))).toBe(2);

@@ -55,7 +55,7 @@ function target(): Buffer | undefined {
 }
 
 describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restore in %s', (shell) => {
-  test('must-reach ends the server where the WAL ends, and nowhere else', () => {
+  test('ends the server at the end of the WAL with must-reach, and nowhere else', () => {
     put(segment, mebibyte);
     expect(restore(shell, 'must-reach')).toEqual({ code: 0, stderr: '' });
     expect(restore(shell, 'must-reach', '00000002.history').code).toBe(1);
@@ -70,7 +70,7 @@ describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restore in
     ['WAL of that place', 2 * 1024 * 1024, 0, 1],
     ['WAL of that place in the order of 9.2', 0, 2 * 1024 * 1024, 1],
     ['a segment that waits for its reuse', 1024 * 1024, 0, 126],
-  ])('must-reach leaves to the server what lies in pg_wal only: %s', (_, first, second, code) => {
+  ])('leaves to the server with must-reach what only pg_wal contains: %s', (_, first, second, code) => {
     const bytes = Buffer.from(mebibyte);
     bytes.writeUInt32LE(first, 8);
     bytes.writeUInt32LE(second, 12);
@@ -84,7 +84,7 @@ describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restore in
     expect(result.status).toBe(code);
   });
 
-  test('hold gives nothing to nobody', () => {
+  test('returns no file to any server with hold', () => {
     put(segment, mebibyte);
     const held = restore(shell, 'hold');
     expect(held.code).toBe(126);
@@ -92,7 +92,7 @@ describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restore in
     expect(target()).toBeUndefined();
   });
 
-  test.each(['standby', 'target'])('copies a whole file (%s)', (mode) => {
+  test.each(['standby', 'target'])('copies a complete file (%s)', (mode) => {
     put(segment, mebibyte);
     expect(restore(shell, mode)).toEqual({ code: 0, stderr: '' });
     expect(target()?.equals(mebibyte)).toBe(true);
@@ -101,9 +101,12 @@ describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restore in
     expect(target()?.toString()).toBe('x');
   });
 
-  test.each(['standby', 'target'])('says 1, and nothing, for what is not in the archive (%s)', (mode) => {
-    expect(restore(shell, mode)).toEqual({ code: 1, stderr: '' });
-  });
+  test.each(['standby', 'target'])(
+    'exits 1 without a message for a file that the archive does not contain (%s)',
+    (mode) => {
+      expect(restore(shell, mode)).toEqual({ code: 1, stderr: '' });
+    },
+  );
 
   const troubles: [string, () => unknown][] = [
     [
@@ -138,7 +141,7 @@ describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restore in
       },
     ],
   ];
-  test.each(troubles)('with %s a standby asks again and a recovery stops', (_, spoil) => {
+  test.each(troubles)('makes a standby ask again and a recovery stop, with %s', (_, spoil) => {
     spoil();
     expect(restore(shell, 'standby')).toMatchObject({
       code: 1,
@@ -165,7 +168,7 @@ describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restore in
   }
   const slept = () => readFileSync(join(directory, 'slept'), 'utf8').trim().split('\n');
 
-  test.each(troubles)('with %s a standby that is being promoted waits a minute, and ends', (_, spoil) => {
+  test.each(troubles)('makes a standby that is being promoted wait a minute and end, with %s', (_, spoil) => {
     const path = promoting(`4711 1700000000 ${segment} 1048576`);
     spoil();
     const { code, stderr } = restore(shell, 'standby', segment, "a r'c", path);
@@ -178,7 +181,7 @@ describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restore in
     expect(target()).toBeUndefined();
   });
 
-  test('a standby that is being promoted takes what it gets in that minute, and the end of the WAL for the end', () => {
+  test('gives a standby that is being promoted each file that arrives in that minute, and lets it open at the end of the WAL', () => {
     const path = promoting('4711 1700000000');
     put(segment, mebibyte);
     rmSync(join(directory, "a r'c", '.pitrtools'));
@@ -191,7 +194,7 @@ describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restore in
   });
 
   test.each(['4712 1700000000', '4711 1600000000', ''])(
-    'what the promotion of another server has left (%j) ends no standby',
+    'does not end a standby because of a file from the promotion of another server (%j)',
     (line) => {
       const path = promoting(line);
       rmSync(join(directory, "a r'c"), { recursive: true });
@@ -202,7 +205,7 @@ describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restore in
     },
   );
 
-  test('a standby is kept waiting for a segment as long as the server would wait, and log that it does', () => {
+  test('makes a standby wait for a segment as long as the server would wait and log', () => {
     const path = promoting('4711 1700000000');
     rmSync(join(directory, 'pitrtools-promoting'));
     const waits = (mode: string, name: string) => {
@@ -224,7 +227,7 @@ describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restore in
     expect(waits('standby', segment)).toEqual([]);
   });
 
-  test('a copy that was cut short by a crash is not taken up', () => {
+  test('does not use a copy that was cut short by a crash', () => {
     writeFileSync(join(directory, 'target.pitrtools'), 'half');
     put(segment, mebibyte);
     expect(restore(shell, 'standby').code).toBe(0);
@@ -232,7 +235,7 @@ describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restore in
   });
 });
 
-test('a call that cannot be understood does not look like the end of the WAL', () => {
+test('does not report the end of the WAL for an invalid call', () => {
   expect(spawnSync(launcher, ['--restore', 'standby'], { encoding: 'utf8' }).status).toBe(126);
 });
 

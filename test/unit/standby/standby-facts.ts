@@ -15,7 +15,6 @@ export const label = parseBackupLabel(
 export function controlFile(changes: Partial<ControlFile> = {}): ControlFile {
   return {
     systemIdentifier: '1',
-    controlVersion: 1300,
     catalogVersion: 202209061,
     state: 'in-archive-recovery',
     time: 0n,
@@ -38,7 +37,7 @@ export function dataDirectory(major: string, changes: Partial<DataDirectory> = {
     record: {},
     isIncomplete: false,
     backupLabel: undefined,
-    signals: { standby: false, recovery: false, recoveryConf: false },
+    hasRecoverySettings: false,
     ...changes,
   };
 }

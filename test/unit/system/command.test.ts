@@ -5,14 +5,14 @@ import { isProcessAlive } from '../../../src/system/processes.ts';
 const sh = (script: string) => ({ program: '/bin/sh', args: ['-c', script] });
 const minute = { limitMs: 60_000 };
 
-test('the output and the exit status of a command come back apart', async () => {
+test('the output and the exit status of a command are returned separately', async () => {
   const result = await runCommand(sh('echo out; echo err >&2; exit 3'), minute);
   expect(result).toEqual({ kind: 'exited', code: 3, stdout: 'out\n', stderr: 'err\n' });
   expect(succeeded(result)).toBe(false);
   expect(describeResult(result)).toBe('exit status 3: err');
 });
 
-test('a command gets its input and its environment, and works in the root directory in the language C', async () => {
+test('a command gets its input and its environment, and runs in the root directory with language C', async () => {
   const result = await runCommand(sh('cat; echo " $NAME $PWD $LC_ALL"'), {
     ...minute,
     input: 'in',
@@ -21,7 +21,7 @@ test('a command gets its input and its environment, and works in the root direct
   expect(result.stdout).toBe('in x / C\n');
 });
 
-test('a program that is not there is a value, not an exception', async () => {
+test('a program that does not exist is a value, not an exception', async () => {
   const result = await runCommand({ program: '/nonexistent/rsync', args: [] }, minute);
   expect(result.kind).toBe('not-started');
   expect(describeResult(result)).toContain('ENOENT');
@@ -31,7 +31,7 @@ test('a death by a signal is distinguished from an exit', async () => {
   expect(await runCommand(sh('kill -9 $$'), minute)).toMatchObject({ kind: 'killed', signal: 'SIGKILL' });
 });
 
-test('a command past its limit is ended with its whole process group, though it ignores SIGTERM', async () => {
+test('a command that exceeds its limit is ended with its whole process group, although it ignores SIGTERM', async () => {
   const script = 'trap "" TERM; sleep 300 & echo $!; while :; do sleep 1; done';
   // A busy machine must have started it by then: 0 would be the test's own process group.
   const result = await runCommand(sh(script), { limitMs: 2000 });
@@ -43,7 +43,7 @@ test('a command past its limit is ended with its whole process group, though it 
   }, 10_000);
 });
 
-test('a child that left the group and holds the pipe cannot hold us', async () => {
+test('a child that left the group and holds the pipe does not delay us', async () => {
   const result = await runCommand(sh('setsid sleep 15 & sleep 300'), { limitMs: 200 });
   expect(result.kind).toBe('timed-out');
 });
@@ -64,7 +64,7 @@ test('a command that is started after the abort is ended at once', async () => {
   expect((await runCommand(sh('sleep 300'), { ...minute, signal: AbortSignal.abort() })).kind).toBe('killed');
 });
 
-test('lines come whole, however the output is cut', async () => {
+test('lines are returned complete, however the output is divided', async () => {
   const lines: string[] = [];
   await runCommand(sh('printf a; sleep 0.1; printf "b\\nc\\n"'), {
     ...minute,
@@ -73,7 +73,7 @@ test('lines come whole, however the output is cut', async () => {
   expect(lines).toEqual(['ab', 'c']);
 });
 
-test('a session answers what it is asked until its input is closed', async () => {
+test('a session answers requests until its input is closed', async () => {
   const lines: string[] = [];
   const session = startSession({ program: 'cat', args: [] }, { onLine: (line) => lines.push(line) });
   session.write('one\n');
@@ -89,7 +89,7 @@ test('writing to a session that has ended does no harm', async () => {
   session.write('too late\n');
 });
 
-test('a program that floods us is ended, whole output, lines and errors alike', async () => {
+test('a program with too much output is ended, for whole output, lines and errors alike', async () => {
   const whole = await runCommand(sh('yes'), minute);
   expect(whole.kind).toBe('flooded');
   expect(whole.stdout.length).toBeLessThanOrEqual(4 * 1024 * 1024);
@@ -107,18 +107,18 @@ test('a program that floods us is ended, whole output, lines and errors alike', 
   expect(errors.stderr).toMatch(/last\n$/);
 });
 
-test('output up to its bound is an answer, and a caller may ask for more or less', async () => {
+test('output up to its limit is a result, and a caller can set the limit', async () => {
   const script = sh('yes | head -c 1000');
   expect((await runCommand(script, { ...minute, maxOutputBytes: 1000 })).stdout).toHaveLength(1000);
   expect((await runCommand(script, { ...minute, maxOutputBytes: 999 })).kind).toBe('flooded');
 });
 
-test('a session whose lines have no end is ended', async () => {
+test('a session whose lines never end is ended', async () => {
   const session = startSession(sh('tr "\\0" x </dev/zero'), { onLine: () => undefined });
   expect((await session.ended).kind).toBe('flooded');
 });
 
-test('a word with a NUL, which no program can be given, is a value, not an exception', async () => {
+test('a word with a NUL, which no program can receive, is a value, not an exception', async () => {
   const result = await runCommand({ program: 'echo', args: ['a\0b'] }, minute);
   expect(describeResult(result)).toBe('could not be started: one of its arguments contains a NUL: "a\\x00b"');
 });

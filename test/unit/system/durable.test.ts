@@ -13,7 +13,7 @@ import {
 } from '../../../src/system/durable.ts';
 import { temporaryDirectory } from './temporary.ts';
 
-test('a small file is replaced whole, for its owner only, and leaves no temporary file', async () => {
+test('a small file is replaced completely, readable only by its owner, without a temporary file left', async () => {
   const directory = temporaryDirectory();
   const path = join(directory, 'state');
   await writeDurably(path, 'one');
@@ -35,7 +35,7 @@ test('a write that fails keeps the old content and names the file', async () => 
   await expect(writeDurably(join(directory, 'none', 'x'), 'y')).rejects.toThrow('cannot write');
 });
 
-test('a name that is taken is never replaced', async () => {
+test('an existing file is never replaced by a link', async () => {
   const directory = temporaryDirectory();
   const [source, target] = [join(directory, 'source'), join(directory, 'target')];
   writeFileSync(source, 'new');
@@ -45,7 +45,7 @@ test('a name that is taken is never replaced', async () => {
   expect(readFileSync(target, 'utf8')).toBe('new');
 });
 
-test('a copy refuses a target that exists', async () => {
+test('a copy refuses an existing target', async () => {
   const directory = temporaryDirectory();
   const [source, target] = [join(directory, 'source'), join(directory, 'target')];
   writeFileSync(source, 'bytes');
@@ -54,21 +54,21 @@ test('a copy refuses a target that exists', async () => {
   await expect(copyDurably(source, target)).rejects.toThrow('EEXIST');
 });
 
-test('a missing file reads as undefined, a directory as an error', async () => {
+test('a missing file is read as undefined, and a directory is an error', async () => {
   const directory = temporaryDirectory();
   expect(await readIfExists(join(directory, 'none'))).toBeUndefined();
   await expect(readIfExists(directory)).rejects.toThrow(`cannot read "${directory}"`);
   expect(await exists(join(directory, 'none'))).toBe(false);
 });
 
-test('a directory is made with its parents for the owner only, and found again', async () => {
+test('a directory is made with its parents for the owner only, and an existing one is accepted', async () => {
   const path = join(temporaryDirectory(), 'a', 'b');
   expect(await ensureDirectory(path)).toBe('made');
   expect(await ensureDirectory(path)).toBe('present');
   expect(statSync(path).mode & 0o777).toBe(0o700);
 });
 
-test('a path that is a file, or that its owner may not write, is refused with the way out', async () => {
+test('a path that is a file, or that its owner cannot write, is refused with advice', async () => {
   const directory = temporaryDirectory();
   writeFileSync(join(directory, 'file'), '');
   await expect(ensureDirectory(join(directory, 'file'))).rejects.toThrow('cannot make directory');
@@ -77,7 +77,7 @@ test('a path that is a file, or that its owner may not write, is refused with th
   chmodSync(directory, 0o700);
 });
 
-test('whether a directory can be made is determined by the nearest existing one above it', async () => {
+test('the nearest existing parent decides whether a directory can be made', async () => {
   const directory = temporaryDirectory();
   const path = join(directory, 'a', 'b', 'c');
   await requireMakeable(path);

@@ -30,11 +30,11 @@ const wanted = {
   TZ: 'Europe/Berlin',
 };
 
-test('programs get the environment without what would change their work, and with what the documentation promises', () => {
+test('programs get the environment without harmful variables, and with those that the documentation promises', () => {
   expect(cleanedEnvironment({ ...hostile, ...wanted })).toEqual({ ...wanted, LC_ALL: 'C' });
 });
 
-test('a remote shell is cleaned by a line of sh that fails for nothing', async () => {
+test('a remote shell is cleaned by a line of sh that never fails', async () => {
   const show =
     'echo "$LC_ALL${PGHOST-}${PGHOSTADDR-}${PGOPTIONS-}${GREP_OPTIONS-}${CDPATH-}${LANG-} $PGPASSFILE"';
   const result = await runCommand(
@@ -44,7 +44,7 @@ test('a remote shell is cleaned by a line of sh that fails for nothing', async (
   expect(result).toMatchObject({ kind: 'exited', code: 0, stdout: 'C /secret/pgpass\n' });
 });
 
-test('a program starts although our own directory may not be entered, and a command of the user starts in theirs', async () => {
+test("a program starts although our own directory cannot be entered, and a command of the user starts in the caller's directory", async () => {
   const directory = join(temporaryDirectory(), 'closed');
   mkdirSync(directory);
   const before = process.cwd();

@@ -23,13 +23,13 @@ function file(name: string, text: string, mode = 0o600): string {
 }
 
 describe('the password of a local login', () => {
-  test('is the one of localhost where the login is over a socket', async () => {
+  test('is the one for localhost if the login uses a socket', async () => {
     const PGPASSFILE = file('pass', 'localhost:*:*:postgres:secret\n');
     expect((await accessOf(socket, { PGPASSFILE })).password).toBe('secret');
     expect((await accessOf(address, { PGPASSFILE })).password).toBeUndefined();
   });
 
-  test('is not taken from a file that others may read, and that is said', async () => {
+  test('is not read from a file that others can read, which is reported', async () => {
     const PGPASSFILE = file('pass', '*:*:*:*:secret\n', 0o640);
     const { password, lookedIn } = await accessOf(socket, { PGPASSFILE });
     expect(password).toBeUndefined();
@@ -60,12 +60,12 @@ describe('TLS of a local login', () => {
     ['nonsense', [true, false]],
     ['require', [true]],
     ['verify-full', [true]],
-  ])('is tried as libpq does: %s', async (PGSSLMODE, expected) => {
+  ])('is tried in the order of libpq: %s', async (PGSSLMODE, expected) => {
     const { tls } = await accessOf(address, { PGSSLMODE });
     expect(tls.map((one) => one !== false)).toEqual(expected);
   });
 
-  test('holds the certificate against the root that is given', async () => {
+  test('checks the certificate against the given root', async () => {
     const PGSSLROOTCERT = file('root.crt', 'a certificate');
     const [verified] = (await accessOf(address, { PGSSLMODE: 'require', PGSSLROOTCERT })).tls;
     expect(verified).toMatchObject({ rejectUnauthorized: true, ca: 'a certificate' });

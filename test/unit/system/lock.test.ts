@@ -4,7 +4,7 @@ import { runCommand, startSession } from '../../../src/system/command.ts';
 import { takeLock } from '../../../src/system/lock.ts';
 import { temporaryDirectory } from './temporary.ts';
 
-test('a lock keeps others out until it is released', async () => {
+test('a lock excludes other processes until it is released', async () => {
   const path = join(temporaryDirectory(), 'lock');
   const lock = await takeLock(runCommand, path, 0);
   expect(await takeLock(runCommand, path, 0)).toBeUndefined();
@@ -15,7 +15,7 @@ test('a lock keeps others out until it is released', async () => {
   await next?.release();
 });
 
-test('a stale pid file stops shipping forever: the lock of a killed holder is free', async () => {
+test('the lock of a killed holder is free (bug of the original: a stale pid file stops shipping forever)', async () => {
   const path = join(temporaryDirectory(), 'lock');
   let holding: (() => void) | undefined;
   const held = new Promise<void>((resolve) => (holding = resolve));
@@ -33,7 +33,7 @@ test('a stale pid file stops shipping forever: the lock of a killed holder is fr
   await lock?.release();
 });
 
-test('a child that inherits the lock holds it after its parent has let go', async () => {
+test('a child that inherits the lock holds it after its parent has released it', async () => {
   const path = join(temporaryDirectory(), 'lock');
   const lock = await takeLock(runCommand, path, 0);
   if (lock === undefined) throw new Error('not locked');

@@ -20,7 +20,7 @@ function world(commands: { ok?: string; warning?: string; critical?: string }) {
   return { deps: { log }, settings, said };
 }
 
-test('the alert text run through a shell: the message is an argument, whatever it holds', async () => {
+test('the message of a notification is an argument, whatever it contains (bug of the original: the alert text run through a shell)', async () => {
   const marker = join(temporaryDirectory(), 'marker');
   const { deps, settings, said } = world({ warning: 'printf "%s\\n"' });
   const message = `down; touch ${marker} $(touch ${marker}) \`touch ${marker}\` "'`;
@@ -30,7 +30,7 @@ test('the alert text run through a shell: the message is an argument, whatever i
   expect(existsSync(marker)).toBe(false);
 });
 
-test('the facts are in the environment', async () => {
+test('the details of a notification are in the environment', async () => {
   const { deps, settings, said } = world({
     critical: 'echo $PITRTOOLS_SEVERITY $PITRTOOLS_STANDBY $PITRTOOLS_QUEUE_LENGTH; :',
   });
@@ -43,14 +43,14 @@ test('the facts are in the environment', async () => {
   expect(said).toEqual(['NOTICE: critical s1 7\n']);
 });
 
-test('a command that fails is said and does no more', async () => {
+test('a notify command that fails is reported and has no other effect', async () => {
   const { deps, settings, said } = world({ ok: 'echo no >&2; exit 3;' });
   notify(deps, settings, { severity: 'ok', message: 'm', facts: {} });
   await partWithHooks(30_000);
   expect(said).toEqual(['WARNING: notify_ok failed: exit status 3: no\n']);
 });
 
-test('one that hangs holds up nobody, and lives on for itself when the program ends', async () => {
+test('a notify command that hangs delays no program, and continues after the program has ended', async () => {
   const file = join(temporaryDirectory(), 'pid');
   const { deps, settings, said } = world({ critical: `echo $$ > ${file}; exec sleep 600 #` });
   notify(deps, settings, { severity: 'critical', message: 'm', facts: {} });
@@ -62,7 +62,7 @@ test('one that hangs holds up nobody, and lives on for itself when the program e
   expect(said).toEqual(['WARNING: notify_critical is still running; it is ended after 10 s\n']);
 });
 
-test('one that outlives its limit is ended with all that it started', async () => {
+test('a notify command that exceeds its limit is ended with all its processes', async () => {
   const file = join(temporaryDirectory(), 'pid');
   const hook = startHook({ command: `sleep 600 & echo $! > ${file}; wait #`, args: [], env: {}, limitS: 1 });
   expect(await hook.ended).toEqual({ kind: 'timed-out', limitS: 1 });
@@ -70,7 +70,7 @@ test('one that outlives its limit is ended with all that it started', async () =
   await eventually(() => !isProcessAlive(pid));
 });
 
-test('what was said later counts', () => {
+test('the later notification counts', () => {
   const early = { severity: 'critical', lastNotified: 10 } as const;
   const late = { severity: 'ok', lastNotified: 20 } as const;
   expect(latestSaid(early, late)).toBe(late);
@@ -78,7 +78,7 @@ test('what was said later counts', () => {
   expect(latestSaid(undefined, early)).toBe(early);
 });
 
-test('without a command nothing is run', async () => {
+test('nothing is run without a notify command', async () => {
   const { deps, settings, said } = world({});
   notify(deps, settings, { severity: 'ok', message: 'm', facts: {} });
   await partWithHooks(30_000);
@@ -93,24 +93,24 @@ test.each([
   ['the same bad state, too early', { severity: 'critical', lastNotified: 1000 }, 'critical', false],
   ['the same bad state, time for a reminder', { severity: 'critical', lastNotified: 0 }, 'critical', true],
   ['still well, long after', { severity: 'ok', lastNotified: 0 }, 'ok', false],
-] as const)('%s', (_name, said, severity, due) => {
+] as const)('the decision to notify is right after %s', (_name, said, severity, due) => {
   expect(isNotificationDue(said, severity, 1060, 600)).toBe(due);
 });
 
-test('without a reminder a bad state is reported once', () => {
+test('a bad state is reported once without a reminder', () => {
   const said = { severity: 'critical', lastNotified: 0 } as const;
   expect(isNotificationDue(said, 'critical', 1_000_000, 0)).toBe(false);
   expect(isNotificationDue(said, 'ok', 1_000_000, 0)).toBe(true);
 });
 
-test('where the clock was set back, a bad state is said again rather than not for hours', () => {
+test('a bad state is reported again if the clock was set back, rather than not for hours', () => {
   const said = { severity: 'critical', lastNotified: 5000 } as const;
   expect(isNotificationDue(said, 'critical', 1000, 600)).toBe(true);
   expect(isNotificationDue(said, 'critical', 1000, 0)).toBe(false);
   expect(isNotificationDue({ ...said, severity: 'ok' }, 'ok', 1000, 600)).toBe(false);
 });
 
-test('a message and facts that hold a NUL or control characters reach the command escaped', async () => {
+test('a message or a detail with a NUL or control characters reaches the command escaped', async () => {
   const { deps, settings, said } = world({ critical: 'printf "%s|%s" "$PITRTOOLS_SEGMENT" "$1"; true' });
   const facts = { segment: 'a\0b' };
   notify(deps, settings, { severity: 'critical', message: 'x\0y\x1b[2J\nz', facts });

@@ -30,12 +30,12 @@ async function withProcessIn<T>(pgdata: string, use: (pid: number) => Promise<T>
 }
 
 describe('whether a server runs', () => {
-  test('no pid file and no process: none', async () => {
+  test('no pid file and no process mean that it does not run', async () => {
     expect(await readPostmaster(temporaryDirectory())).toEqual({ kind: 'none' });
     expect(await readPostmaster('/nonexistent/pgdata')).toEqual({ kind: 'none' });
   });
 
-  test('a living process that works in pgdata: running, with what the file says', async () => {
+  test('a living process that works in pgdata means that it runs, with the values in the file', async () => {
     const pgdata = pidFile('');
     await withProcessIn(pgdata, async (pid) => {
       writeFileSync(
@@ -55,7 +55,7 @@ describe('whether a server runs', () => {
     });
   });
 
-  test('a pid that another program got since: stale', async () => {
+  test('a pid that another program got since means that the file is stale', async () => {
     expect(await readPostmaster(pidFile(`${process.pid}\n/elsewhere\n`))).toEqual({
       kind: 'stale',
       pid: process.pid,
@@ -63,7 +63,7 @@ describe('whether a server runs', () => {
     expect(await readPostmaster(pidFile('4194303\n/elsewhere\n'))).toEqual({ kind: 'stale', pid: 4194303 });
   });
 
-  test('a server is known by its directory, whatever path leads there: a link', async () => {
+  test('a server is recognized by its directory, by whatever path: a link', async () => {
     const pgdata = pidFile('');
     const link = `${pgdata}.link`;
     symlinkSync(pgdata, link);
@@ -75,7 +75,7 @@ describe('whether a server runs', () => {
     unlinkSync(link);
   });
 
-  test('a process in a directory that had the same path before is a stranger', async () => {
+  test('a process in a directory that had the same path before belongs to another server', async () => {
     const pgdata = pidFile('');
     await withProcessIn(pgdata, async (pid) => {
       renameSync(pgdata, `${pgdata}.before`);
@@ -86,7 +86,7 @@ describe('whether a server runs', () => {
     });
   });
 
-  test('any error while reading the pid file means "not running": it means "unclear" here', async () => {
+  test('an unreadable pid file means that the state is unknown (bug of the original: any error while reading the pid file means "not running")', async () => {
     expect(await readPostmaster(pidFile('garbage\n'))).toMatchObject({ kind: 'unclear' });
     expect(await readPostmaster(pidFile(''))).toMatchObject({ kind: 'unclear' });
     const pgdata = pidFile('1\n');

@@ -36,14 +36,14 @@ const placeOf = () =>
   });
 
 describe('a private file', () => {
-  test('lies in a directory of ours that nobody else may enter, and is removed', async () => {
+  test('is in a directory of ours that no other user can enter, and is removed', async () => {
     const { path, mode } = await placeOf();
     expect(path.startsWith(join(shared, own, `${process.pid}-`))).toBe(true);
     expect([mode, statSync(join(shared, own)).mode & 0o777]).toEqual([0o700, 0o700]);
     expect(readdirSync(join(shared, own))).toEqual([]);
   });
 
-  test('of a process that was killed is removed by the next call', async () => {
+  test('of a killed process is removed by the next call', async () => {
     const left = leftover(join(shared, own));
     chmodSync(join(shared, own), 0o700);
     for (const name of ['socket', 'socket.AbCdEf0123456789', 'passwords'])
@@ -52,7 +52,7 @@ describe('a private file', () => {
     expect(existsSync(left)).toBe(false);
   });
 
-  test('is removed by its name only: nothing that lies deeper, and nothing by way of a link', async () => {
+  test('is removed only by its name, never recursively or through a link', async () => {
     const victim = join(shared, 'victim');
     mkdirSync(victim, { mode: 0o700 });
     writeFileSync(join(victim, 'passwords'), 'bytes');
@@ -87,7 +87,7 @@ describe('a private file', () => {
         mkdirSync(path, { mode: 0o755 });
       },
     ],
-  ])('lies beside %s that has taken the name of our directory', async (_what, plant) => {
+  ])('is made beside %s that has taken the name of our directory', async (_what, plant) => {
     const victim = join(shared, 'victim');
     mkdirSync(victim, { mode: 0o700 });
     plant(join(shared, own), victim);
@@ -98,7 +98,7 @@ describe('a private file', () => {
     expect(existsSync(dirname(path))).toBe(false);
   });
 
-  test('costs the same beside many foreign names: only so many are looked at', async () => {
+  test('costs the same beside many foreign names, because only a limited number is examined', async () => {
     writeFileSync(join(shared, own), '');
     const pid = deadPid();
     const letters = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];

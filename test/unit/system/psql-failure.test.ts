@@ -31,7 +31,7 @@ describe('the hint of a login that fails', () => {
     ['FATAL:  sorry, too many clients already', /max_connections/],
     ['FATAL:  the database system is starting up', /Wait/],
     ['FATAL:  etwas ist schiefgegangen', /psql -w -h 127\.0\.0\.1 -p 5432 -U postgres -d postgres/],
-  ])('%s', (stderr, expected) => {
+  ])('is right for %s', (stderr, expected) => {
     expect(hint(stderr)).toMatch(expected);
   });
 });
@@ -42,13 +42,13 @@ describe('the hint of a session that had worked', () => {
     ['server closed the connection unexpectedly', /ended the session/],
     ['ERROR:  permission denied for function pg_backup_start', /helper-sql/],
     ['ERROR:  division by zero', /log of the server/],
-  ])('speaks of no password: %s', (stderr, expected) => {
+  ])('does not mention a password: %s', (stderr, expected) => {
     expect(hint(stderr, true)).toMatch(expected);
     expect(hint(stderr, true)).not.toMatch(/password|pgpass/);
   });
 });
 
-test('a psql that is not there is reported by its name', () => {
+test('a psql that does not exist is reported by its name', () => {
   const result: CommandResult = { kind: 'exited', code: 127, stdout: '', stderr: 'not found' };
   const error = psqlFailure({ result, over, target, sql: 'SELECT 1', wasIn: false });
   expect(error.message).toBe('cannot run "psql" on the primary');

@@ -5,7 +5,7 @@ import { replaceDurably, reserveSpare } from '../../../src/system/replaceable.ts
 import { temporaryDirectory } from './temporary.ts';
 
 describe('a file that is replaced', () => {
-  test('reads as it was written, but for spaces at its end, and has a spare of a whole block', async () => {
+  test('is read back except for spaces at its end, and has a spare of a whole block', async () => {
     const path = join(temporaryDirectory(), 'state.json');
     await replaceDurably(path, '{"a": 1}\n');
     expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual({ a: 1 });
@@ -13,14 +13,14 @@ describe('a file that is replaced', () => {
     expect(statSync(join(path, '..', '.state.json.spare')).size).toBe(4096);
   });
 
-  test('may be longer than what is reserved', async () => {
+  test('can be longer than the reserved space', async () => {
     const path = join(temporaryDirectory(), 'state.json');
     const long = JSON.stringify({ a: 'x'.repeat(10_000) });
     await replaceDurably(path, long);
     expect(readFileSync(path, 'utf8').trimEnd()).toBe(long);
   });
 
-  test('gets its spare back where a run was killed between its two renames', async () => {
+  test('gets its spare back if a run was killed between its two renames', async () => {
     const path = join(temporaryDirectory(), 'state.json');
     await replaceDurably(path, '{}');
     const spare = join(path, '..', '.state.json.spare');

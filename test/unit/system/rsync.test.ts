@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { lightCompression } from '../../../src/system/rsync.ts';
 
-describe('compression on a fast link', () => {
-  test.each([['-z'], ['-az'], ['--compress'], ['-z --bwlimit=2000']])('%s is made light', (flags) => {
+describe('compression on a fast network', () => {
+  test.each([['-z'], ['-az'], ['--compress'], ['-z --bwlimit=2000']])('is made light for %s', (flags) => {
     expect(lightCompression(flags.split(' '))).toEqual(['--compress-level=1']);
   });
 
@@ -15,7 +15,7 @@ describe('compression on a fast link', () => {
     ['-z --compress-choice=zlib'],
     ['-z --no-compress'],
     ['-T/var/zoo'],
-  ])('"%s" stays what the user chose', (flags) => {
+  ])('stays what the user has chosen with "%s"', (flags) => {
     expect(lightCompression(flags.split(' ').filter(Boolean))).toEqual([]);
   });
 });

@@ -23,14 +23,14 @@ const whole = {
   ],
 };
 
-test('a sentinel is read back as it was written', async () => {
+test('a sentinel is read back unchanged', async () => {
   const archivedir = temporaryDirectory();
   expect(await readSentinel(archivedir)).toBeUndefined();
   await updateSentinel(runCommand, archivedir, () => whole);
   expect(await readSentinel(archivedir)).toEqual(whole);
 });
 
-test('what was never known is absent', () => {
+test('a fact that was never known is absent from a sentinel', () => {
   const bare = {
     ...whole,
     primaryPgdata: undefined,
@@ -41,9 +41,12 @@ test('what was never known is absent', () => {
   expect(parseSentinel(formatSentinel(bare))).toEqual(bare);
 });
 
-test.each(['', 'garbage', 'system_identifier: ', 'system_identifier: 12x'])('%j proves nothing', (text) => {
-  expect(parseSentinel(text)).toBeUndefined();
-});
+test.each(['', 'garbage', 'system_identifier: ', 'system_identifier: 12x'])(
+  '%j does not prove anything as a sentinel',
+  (text) => {
+    expect(parseSentinel(text)).toBeUndefined();
+  },
+);
 
 test('a sentinel whose timeline is no number proves nothing', () => {
   expect(parseSentinel('system_identifier: 1\nstandby: s\npromoted_at_timeline: no\n')).toBeUndefined();
@@ -64,7 +67,7 @@ test.each(['program: bin/cmd_standby\nini: /i', 'program: /p\x1b[2J\nini: /i', '
 );
 
 describe('a sentinel that was written', () => {
-  test('is known again only in the same directory, and only if nobody wrote another one', async () => {
+  test('is recognized only in the same directory, and only if no other process has written another one', async () => {
     const archive = join(temporaryDirectory(), 'archive');
     mkdirSync(archive);
     const sentinel = {

@@ -60,8 +60,9 @@ async function warnOfLowLimits(deps: StandbyDeps, { primary, place }: BackupFact
   const { capabilities, settings: server } = primary;
   // A pgdata without a configuration gets the primary's own, whose settings are high enough.
   if (place.content.kind !== 'cluster' && deps.settings.pg_conf === undefined) return;
-  const configuration = await readConfiguration(deps.settings, 'standby', capabilities.version.major);
-  const low = await limitsBelow(serverOf(deps, capabilities), configuration, server.standbyLimits);
+  const here = serverOf(deps, capabilities);
+  const configuration = await readConfiguration(here, 'standby');
+  const low = await limitsBelow(here, configuration, server.standbyLimits);
   for (const { message, hint } of limitObjectionsOf(low, configuration)) deps.log.warning(message, { hint });
 }
 

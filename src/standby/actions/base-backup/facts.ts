@@ -4,11 +4,11 @@ import { messageOf } from '../../../errors.ts';
 import { parseWalPosition, type WalPosition, walPositionSql } from '../../../postgres/backup-sql.ts';
 import type { LeftTimeline } from '../../../postgres/left-timeline.ts';
 import type { WalLayout } from '../../../postgres/lsn.ts';
-import { parseWalName, type WalName } from '../../../postgres/wal-name.ts';
+import { type WalName, walNamesAmong } from '../../../postgres/wal-name.ts';
 import { succeeded } from '../../../system/command.ts';
 import { exists } from '../../../system/durable.ts';
 import { readRecord, type StandbyRecord } from '../../backup-record/record.ts';
-import type { StandbyDeps } from '../../deps.ts';
+import type { BackupOptions, StandbyDeps } from '../../deps.ts';
 import { type LocalPlace, observeLocalPlace } from '../../host/place.ts';
 import { outsidePgdata } from '../../host/tablespaces.ts';
 import { findArchiveCommandProblem } from '../../primary/archive-program.ts';
@@ -103,9 +103,7 @@ async function findMissingConfiguration(
 }
 
 async function listArchived(place: LocalPlace): Promise<readonly WalName[]> {
-  if (!place.hasArchivedir) return [];
-  const names = (await readdir(place.archivedir)).map(parseWalName);
-  return names.filter((name): name is WalName => name.kind !== 'not-wal');
+  return place.hasArchivedir ? walNamesAmong(await readdir(place.archivedir)) : [];
 }
 
 /** A record that cannot be read is replaced; but it may have said that a failover is not finished. */
@@ -120,38 +118,31 @@ async function observeRecord(pgdata: string): Promise<Pick<BackupFacts, 'record'
 export async function observeForBackup(
   deps: StandbyDeps,
   primary: Primary,
-  options: { readonly dryRun: boolean; readonly force: Force; readonly verify: boolean },
+  { dryRun, force, verify }: Pick<BackupOptions, 'dryRun' | 'force' | 'verify'>,
 ): Promise<BackupFacts> {
-  const { facts } = primary;
-  const place = await observeLocalPlace(deps, primary, !options.dryRun);
+  const { facts, protocol, query, source } = primary;
+  const place = await observeLocalPlace(deps, primary, !dryRun);
   const archived = await listArchived(place);
   const { capabilities, settings } = facts;
+  const isExclusive = capabilities.backupApi === 'exclusive' && protocol === undefined;
   return {
     primary: facts,
     place,
     ...(await observeRecord(place.pgdata)),
-    rsync: primary.protocol === undefined ? await observeRsync(deps, primary.source ?? primary) : undefined,
-    source: primary.source === undefined ? undefined : await observeSource(deps, primary.source, place),
-    streaming:
-      primary.protocol === undefined
-        ? undefined
-        : await observeStreaming(deps, primary, place, primary.protocol),
+    rsync: protocol === undefined ? await observeRsync(deps, source ?? primary) : undefined,
+    source: source === undefined ? undefined : await observeSource(deps, source, place),
+    streaming: protocol === undefined ? undefined : await observeStreaming(deps, primary, place, protocol),
     diesWithParent: await canDieWithParent(deps),
     missingConfiguration: await findMissingConfiguration(deps, facts),
     archiveCommandProblem: await findArchiveCommandProblem(primary),
     archived,
-    position: settings.inRecovery
-      ? undefined
-      : parseWalPosition(await primary.query(walPositionSql(capabilities))),
-    backupInProgress:
-      capabilities.backupApi === 'exclusive' && primary.protocol === undefined
-        ? await findExclusiveBackup(primary)
-        : undefined,
+    position: settings.inRecovery ? undefined : parseWalPosition(await query(walPositionSql(capabilities))),
+    backupInProgress: isExclusive ? await findExclusiveBackup(primary) : undefined,
     notedBackup: await readNotedBackup(place.archivedir),
     label: `${ownLabelPrefix(deps.hostName)}${deps.nonce()}`,
     standby: deps.hostName,
-    force: options.force,
-    verify: options.verify,
+    force,
+    verify,
   };
 }
 

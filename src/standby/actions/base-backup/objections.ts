@@ -3,78 +3,68 @@ import { sentinelName } from '../../../system/sentinel.ts';
 import { placeObjections } from '../../host/place.ts';
 import { ownLabelPrefix } from '../../primary/backup-in-progress.ts';
 import { failoverObjections } from '../../recovery/unfinished-failover.ts';
-import type { Objection } from '../../steps/objections.ts';
+import { type Objection, when } from '../../steps/objections.ts';
 import { type BackupFacts, markOfPrimary } from './facts.ts';
 import { sourceObjections } from './source/objections.ts';
 import { streamingObjections } from './streaming/plan.ts';
 
-function primaryObjections(facts: BackupFacts): Objection[] {
-  const { settings, tablespaces } = facts.primary;
-  const objections: Objection[] = [];
-  if (settings.inRecovery) {
-    objections.push({
+function primaryObjections({ primary, archiveCommandProblem: problem }: BackupFacts): readonly Objection[] {
+  const { inRecovery, archiveMode, archiveCommand, archiveLibrary } = primary.settings;
+  const isEmpty = archiveCommand === '' && archiveLibrary === '';
+  const unwritable = primary.tablespaces.find(({ location }) => /[\n\\]/.test(location));
+  return [
+    ...when(inRecovery, {
       message: 'the server there is in recovery: it is a standby itself',
       hint: 'Check master_public_ip: and port:; a base backup is made of the primary.',
-    });
-  }
-  if (settings.archiveMode === 'off') {
-    objections.push({
+    }),
+    ...when(archiveMode === 'off', {
       message: 'archive_mode is off on the primary, so the WAL that a base backup needs would never arrive',
       hint: 'Set archive_mode = on and archive_command in its postgresql.conf, and restart it.',
-    });
-  } else if (settings.archiveCommand === '' && settings.archiveLibrary === '') {
-    objections.push({
+    }),
+    ...when(archiveMode !== 'off' && isEmpty, {
       message: 'archive_command is empty on the primary, so no WAL is shipped',
       hint: "Set archive_command = 'cmd_archiver -C FILE -F %p' there and reload.",
-    });
-  }
-  if (facts.archiveCommandProblem !== undefined) {
-    objections.push({
+    }),
+    ...when(problem !== undefined, {
       name: 'archive-command',
-      message: `PostgreSQL on the primary cannot archive: ${facts.archiveCommandProblem}`,
-      hint: "Correct archive_command there and reload: cmd_archiver without an action checks it. A shipper may deliver meanwhile, but the primary's WAL piles up.",
-      cost: "the base backup is made, and the primary's WAL piles up",
-    });
-  }
-  const unwritable = tablespaces.find(({ location }) => /[\n\\]/.test(location));
-  if (unwritable !== undefined) {
-    objections.push({
-      message: `the path of tablespace "${unwritable.name}" holds a line break or a backslash`,
+      message: `PostgreSQL on the primary cannot archive: ${problem ?? ''}`,
+      hint: 'Correct archive_command there and reload: cmd_archiver without an action checks it. A shipper may still deliver WAL, but pg_wal on the primary keeps growing.',
+      cost: 'the base backup is made, but pg_wal on the primary keeps growing',
+    }),
+    ...when(unwritable !== undefined, {
+      message: `the path of tablespace "${unwritable?.name ?? ''}" holds a line break or a backslash`,
       hint: 'Move the tablespace to a directory with a plain name.',
-    });
-  }
-  return objections;
-}
-
-function backupObjections({ backupInProgress: current, notedBackup, standby }: BackupFacts): Objection[] {
-  if (current === undefined || current.label === notedBackup) return [];
-  const isOfThisHost = current.label.startsWith(ownLabelPrefix(standby));
-  return [
-    {
-      message: `another backup is in progress on the primary: "${current.label}" since ${current.startTime}`,
-      hint: isOfThisHost
-        ? 'This version can make only one at a time. It was begun by -A start_basebackup or with another INI file of this host; if nobody needs it, end it: cmd_standby -C FILE -A stop_basebackup'
-        : 'This version can make only one at a time. It must be ended where it was begun; -A stop_basebackup ends only those of this host.',
-    },
+    }),
   ];
 }
 
-function lostArchive({ archivedir, hasRecord }: BackupFacts['place']): Objection {
-  const force = hasRecord ? ' --force=new-archive' : '';
-  return {
-    message: `archivedir "${archivedir}" has no ${sentinelName}: is its file system mounted?`,
-    hint: `Mount it; if it is the right directory, mark it as the archive: cmd_standby -C FILE -I${force}`,
-  };
+function backupObjections({
+  backupInProgress: current,
+  notedBackup,
+  standby,
+}: BackupFacts): readonly Objection[] {
+  if (current === undefined) return [];
+  const isOfThisHost = current.label.startsWith(ownLabelPrefix(standby));
+  return when(current.label !== notedBackup, {
+    message: `another backup is in progress on the primary: "${current.label}" since ${current.startTime}`,
+    hint: isOfThisHost
+      ? 'This version can make only one at a time. It was begun by -A start_basebackup or with another INI file of this host; if nobody needs it, end it: cmd_standby -C FILE -A stop_basebackup'
+      : 'This version can make only one at a time. It must be ended where it was begun; -A stop_basebackup ends only those of this host.',
+  });
 }
 
-function archiveObjections({ place }: BackupFacts): Objection[] {
-  if (place.hasArchivedir && place.sentinel.kind === 'none') return [lostArchive(place)];
-  if (place.hasArchivedir) return [];
+function archiveObjections({ place }: BackupFacts): readonly Objection[] {
+  const { archivedir, hasArchivedir, hasRecord, sentinel } = place;
+  const force = hasRecord ? ' --force=new-archive' : '';
   return [
-    {
-      message: `there is no archivedir "${place.archivedir}"`,
+    ...when(hasArchivedir && sentinel.kind === 'none', {
+      message: `archivedir "${archivedir}" has no ${sentinelName}: is its file system mounted?`,
+      hint: `Mount it; if it is the right directory, mark it as the archive: cmd_standby -C FILE -I${force}`,
+    }),
+    ...when(!hasArchivedir, {
+      message: `there is no archivedir "${archivedir}"`,
       hint: 'Run cmd_standby -C FILE -I first, or mount it.',
-    },
+    }),
   ];
 }
 

@@ -2,7 +2,7 @@ import { segmentContaining } from '../../../postgres/lsn.ts';
 import { timelineOf, type WalName } from '../../../postgres/wal-name.ts';
 import { formatSentinel } from '../../../system/sentinel.ts';
 import { newSentinel } from '../../host/place.ts';
-import { refuseOn } from '../../steps/objections.ts';
+import { refuseOn, when } from '../../steps/objections.ts';
 import { type BackupFacts, layoutOf, markOfPrimary } from './facts.ts';
 import { listObjections } from './objections.ts';
 import type { BackupStep } from './steps.ts';
@@ -44,36 +44,35 @@ export function planBaseBackup(facts: BackupFacts): readonly BackupStep[] {
   const foreign = findForeignHistory(facts);
   return [
     ...sentinelSteps(facts),
-    ...(foreign.length === 0 ? [] : [{ kind: 'set-aside', names: foreign } as const]),
+    ...when(foreign.length > 0, { kind: 'set-aside', names: foreign }),
     { kind: 'prove-wal' },
     ...(facts.streaming === undefined ? rsyncSteps(facts) : streamingSteps(facts.streaming)),
+    { kind: 'await-wal' },
+    { kind: 'finish' },
+    { kind: 'move-older' },
   ];
 }
 
-/** The steps between the start and the end of the backup, for a copy over ssh. */
+/** The steps of a copy over ssh, from the start of the backup until the copy is on the disk. */
 function rsyncSteps(facts: BackupFacts): readonly BackupStep[] {
   const { source, backupInProgress: leftover, missingConfiguration } = facts;
-  const when = <S>(isWanted: boolean, step: S) => (isWanted ? [step] : []);
   const verifies = facts.verify && facts.primary.settings.dataChecksums;
   return [
     ...(leftover === undefined ? [] : [{ kind: 'end-leftover', label: leftover.label } as const]),
     { kind: 'start-backup' },
-    ...when(source !== undefined, { kind: 'await-source' } as const),
+    ...when(source !== undefined, { kind: 'await-source' }),
     { kind: 'plan-copy' },
     { kind: 'mark-copying' },
     { kind: 'prepare-targets' },
     { kind: 'copy-files' },
-    ...when(source !== undefined, { kind: 'check-source' } as const),
+    ...when(source !== undefined, { kind: 'check-source' }),
     { kind: 'link-tablespaces' },
-    ...when(missingConfiguration.length > 0, { kind: 'copy-configuration' } as const),
+    ...when(missingConfiguration.length > 0, { kind: 'copy-configuration' }),
     { kind: 'fetch-control' },
-    ...when(verifies, { kind: 'verify' } as const),
+    ...when(verifies, { kind: 'verify' }),
     { kind: 'stop-backup' },
     { kind: 'write-label' },
     { kind: 'clean-settings' },
     { kind: 'flush' },
-    { kind: 'await-wal' },
-    { kind: 'finish' },
-    { kind: 'move-older' },
   ];
 }

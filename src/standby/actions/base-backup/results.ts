@@ -1,9 +1,12 @@
 import type { BackupLabel } from '../../../postgres/backup-label.ts';
+import { formatLsn, segmentContaining, segmentEndingAt } from '../../../postgres/lsn.ts';
+import { programVersion } from '../../../system/program-root.ts';
 import type { WrittenSentinel } from '../../../system/sentinel.ts';
 import type { BackupRecord } from '../../backup-record/record.ts';
 import type { StepEntry } from '../../steps/step-table.ts';
-import type { BackupContext } from './context.ts';
+import { type BackupContext, needed } from './context.ts';
 import type { CopyPlan } from './copy/planned-files.ts';
+import { type BackupFacts, layoutOf } from './facts.ts';
 import type { BackupOnPrimary, StoppedOnPrimary } from './on-primary/primary-backup.ts';
 import type { Before } from './pgdata/pgdata-files.ts';
 
@@ -102,4 +105,40 @@ export function finalRecord(run: BackupRun): BackupRecord {
 /** To a tenth of a second. */
 export function secondsBetween(fromMs: number, toMs: number): number {
   return Math.round((toMs - fromMs) / 100) / 10;
+}
+
+/** The record of a backup that is beginning. */
+export function recordOfStart(facts: BackupFacts, lsn: bigint, startTime: string): BackupRecord {
+  const { primary, label, source } = facts;
+  const { timeline } = needed(facts.position, 'the position of the primary');
+  return {
+    status: 'copying',
+    label,
+    systemIdentifier: primary.systemIdentifier,
+    primaryPgdata: primary.dataDirectory,
+    timeline,
+    segmentSize: primary.settings.walSegmentSize,
+    startLsn: formatLsn(lsn),
+    startSegment: segmentContaining(timeline, lsn, layoutOf(facts)).text,
+    startTime,
+    timeZone: primary.settings.timeZone,
+    toolVersion: programVersion(),
+    ...(source === undefined ? {} : { source: source.host }),
+  };
+}
+
+/** The start of recovery, as backup_label has it. */
+export function startIn({ startLsn, startSegment }: BackupLabel) {
+  return {
+    startLsn: formatLsn(startLsn),
+    startSegment: startSegment.text,
+    timeline: startSegment.timeline,
+  };
+}
+
+export function stopAt(facts: BackupFacts, { startSegment }: BackupLabel, lsn: bigint) {
+  return {
+    stopLsn: formatLsn(lsn),
+    stopSegment: segmentEndingAt(startSegment.timeline, lsn, layoutOf(facts)).text,
+  };
 }

@@ -53,7 +53,7 @@ async function takeSentinelBack(
     });
   else {
     deps.log.warning(
-      `"${archivedir}" is not the directory whose sentinel this backup changed, or it has another one now: it is left as it is`,
+      `"${archivedir}" is not the directory whose sentinel this backup changed, or it has another sentinel now: it stays unchanged`,
     );
   }
 }
@@ -141,19 +141,20 @@ export const backupSteps = {
     leavesNothing: true,
   }),
   'plan-copy': giving('plan-copy', {
-    say: () => 'list what is to be copied, and make sure that it can be read there and has room here',
+    say: () =>
+      'list the files to copy, and make sure that they can be read there and that there is enough space here',
     run: planCopy,
     leavesNothing: true,
   }),
   'mark-copying': giving('mark-copying', {
     say: (_step, { facts }) =>
-      `make it impossible for a server to start on "${facts.place.pgdata}" until the copy is whole`,
+      `make it impossible for a server to start on "${facts.place.pgdata}" until the copy is complete`,
     run: mark,
     undo: unmark,
     leavesNothing: true,
   }),
   'prepare-targets': step({
-    say: (_step, { facts }) => `remove from "${facts.place.pgdata}" what the primary does not have`,
+    say: (_step, { facts }) => `remove entries from "${facts.place.pgdata}" that the primary does not have`,
     run: async (run) => {
       const { roots } = resultOf(run, 'plan-copy');
       // While the directories are made, pgdata is still unchanged.

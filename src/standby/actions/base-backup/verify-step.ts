@@ -1,6 +1,5 @@
 import { PitrError } from '../../../errors.ts';
 import { pageLayoutOf } from '../../../postgres/control-file.ts';
-import { parseLsn } from '../../../postgres/lsn.ts';
 import type { BackupRecord, VerifiedFacts } from '../../backup-record/record.ts';
 import { describeFindings, describeVerification, findingsOfCopy } from '../../page-check/findings.ts';
 import { distrustFiles, sourceOf, verifyCopy } from '../../page-check/verify-copy.ts';
@@ -17,24 +16,19 @@ export async function verifyStep(
 ): Promise<VerifiedFacts> {
   const { pgdata } = facts.place;
   onEvent({ kind: 'phase', phase: 'verify' });
-  const verification = await verifyCopy(deps, pgdata, {
+  const verified = await verifyCopy(deps, pgdata, record, {
     layout: needed(pageLayoutOf(control), 'the size of a page'),
-    span: {
-      startLsn: parseLsn(record.startLsn),
-      stopLsn: undefined,
-      startS: Date.parse(record.startTime) / 1000,
-    },
     readSource: sourceOf(deps, primary),
     onProgress: (files, bytes) => {
       onEvent({ kind: 'progress', files, bytes });
     },
   });
-  deps.log.debug(`verified ${describeVerification(verification)}`);
-  const damaged = findingsOfCopy(verification);
-  if (damaged.length === 0) return { time: new Date(deps.now()).toISOString(), ...verification };
+  deps.log.debug(`verified ${describeVerification(verified)}`);
+  const damaged = findingsOfCopy(verified);
+  if (damaged.length === 0) return verified;
   await distrustFiles(pgdata, damaged);
   throw new PitrError('the copy is damaged', {
-    detail: describeFindings(verification.findings),
+    detail: describeFindings(verified.findings),
     hint: 'Run -B --verify again: it copies these files anew. If pages are damaged again, look at the disk and the memory of this host.',
   });
 }

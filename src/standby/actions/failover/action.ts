@@ -7,7 +7,7 @@ import { isProcessAlive } from '../../../system/processes.ts';
 import { changeRecord } from '../../backup-record/record.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import { runSiteCommand } from '../../server/shell-command.ts';
-import { waitUntil } from '../../server/wait.ts';
+import { comesTrue } from '../../server/wait.ts';
 import type { FailoverRun } from './run.ts';
 
 /** A site's script may have to wait until an address has moved, but not forever. */
@@ -34,27 +34,10 @@ async function awaitEarlier(deps: StandbyDeps): Promise<void> {
   const pid = Number(text?.toString('utf8').trim());
   if (!Number.isSafeInteger(pid) || pid <= 0 || !(await isActionOf(pid, pgdata))) return;
   deps.log.notice(`action_failover of an earlier run still runs (pid ${pid}): waiting for its end`);
-  const end = await waitUntil(deps, actionLimitS, async () =>
-    (await isActionOf(pid, pgdata)) ? { kind: 'waiting', progress: '' } : { kind: 'done', value: undefined },
-  );
-  if (end.kind === 'done') return;
+  if (await comesTrue(deps, actionLimitS, async () => !(await isActionOf(pid, pgdata)))) return;
   throw new PitrError(`action_failover of an earlier run does not end (pid ${pid})`, {
     hint: `Find out what it waits for, end it (kill ${pid}), and run -F999 again.`,
   });
-}
-
-function factsFor(deps: StandbyDeps, timeline: number, isRepeated: boolean, message: string) {
-  const { settings } = deps;
-  return {
-    PITRTOOLS_PROGRAM: 'cmd_standby',
-    PITRTOOLS_STANDBY: deps.hostName,
-    PITRTOOLS_PRIMARY: settings.master_public_ip,
-    PITRTOOLS_PGDATA: settings.pgdata,
-    PITRTOOLS_ARCHIVEDIR: settings.archivedir,
-    PITRTOOLS_TIMELINE: String(timeline),
-    PITRTOOLS_REPEATED: isRepeated ? 'yes' : 'no',
-    PITRTOOLS_MESSAGE: message,
-  };
 }
 
 export interface SiteAction {
@@ -73,7 +56,16 @@ export async function runAction(run: FailoverRun, { command, isRepeated }: SiteA
   await awaitEarlier(deps);
   await changeRecord(pgdata, { isActionBegun: true });
   const message = `failed over to ${deps.hostName}, timeline ${timeline}`;
-  const env = factsFor(deps, timeline, isRepeated, message);
+  const env = {
+    PITRTOOLS_PROGRAM: 'cmd_standby',
+    PITRTOOLS_STANDBY: deps.hostName,
+    PITRTOOLS_PRIMARY: deps.settings.master_public_ip,
+    PITRTOOLS_PGDATA: pgdata,
+    PITRTOOLS_ARCHIVEDIR: deps.settings.archivedir,
+    PITRTOOLS_TIMELINE: String(timeline),
+    PITRTOOLS_REPEATED: isRepeated ? 'yes' : 'no',
+    PITRTOOLS_MESSAGE: message,
+  };
   const pidFile = join(pgdata, pidName);
   const result = await runSiteCommand(deps, command, actionLimitS * 1000, { env, args: [message], pidFile });
   if (!succeeded(result)) run.actionFailure = describeResult(result);

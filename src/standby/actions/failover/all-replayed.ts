@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { messageOf, PitrError } from '../../../errors.ts';
-import { firstUntouched, parseHistory, type TimelineEntry } from '../../../postgres/history.ts';
+import { firstUntouched, type TimelineEntry } from '../../../postgres/history.ts';
 import { formatLsn, nameOf, segmentNumber } from '../../../postgres/lsn.ts';
 import { historyName } from '../../../postgres/wal-name.ts';
-import { readIfExists } from '../../../system/durable.ts';
+import { readHistory } from '../../archive/contents.ts';
 import type { ArchivedEnd } from '../../archive/replay-check.ts';
 import type { Server } from '../../server/server.ts';
-import type { ArchiveEnd } from './outcome.ts';
+import type { ArchiveEnd } from './report.ts';
 
 export interface NotReplayed {
   readonly first: string;
@@ -56,13 +56,8 @@ function leadsThrough(
 }
 
 /** The history of a timeline in the server's own pg_wal; undefined where there is none. */
-async function readHistory(
-  { pgdata, capabilities }: Pick<Server, 'pgdata' | 'capabilities'>,
-  timeline: number,
-): Promise<readonly TimelineEntry[] | undefined> {
-  const { text: name } = historyName(timeline);
-  const text = await readIfExists(join(pgdata, capabilities.walDirName, name));
-  return text === undefined ? undefined : parseHistory(text.toString('utf8'), name);
+async function ownHistory({ pgdata, capabilities }: Server, timeline: number) {
+  return readHistory(join(pgdata, capabilities.walDirName), timeline);
 }
 
 function placeOf({ end }: TimelineEntry): string {
@@ -71,7 +66,7 @@ function placeOf({ end }: TimelineEntry): string {
 
 /** The start of a timeline; undefined for the first one, or if its history cannot be read. */
 export async function beginningOf(server: Server, timeline: number): Promise<string | undefined> {
-  const entries = await readHistory(server, timeline).catch(() => undefined);
+  const entries = await ownHistory(server, timeline).catch(() => undefined);
   const branch = entries?.at(-1);
   return branch === undefined ? undefined : placeOf(branch);
 }
@@ -103,7 +98,7 @@ export async function seeAllReplayed(
   };
   if (timeline <= end.last.timeline)
     return unknown(`the server continues on timeline ${timeline}, so no history says where it opened`);
-  const entries = await readHistory(server, timeline).catch((error: unknown) => messageOf(error));
+  const entries = await ownHistory(server, timeline).catch((error: unknown) => messageOf(error));
   if (entries === undefined || typeof entries === 'string')
     return unknown(
       entries ?? `there is no ${historyName(timeline).text} in ${server.capabilities.walDirName}`,
@@ -113,9 +108,9 @@ export async function seeAllReplayed(
     return leadsThrough(end, entries, walSegmentSkipsFF)
       ? { kind: 'reached', last: end.last.text }
       : unknown(`the history of timeline ${timeline} does not lead through ${end.last.text}`);
-  const said = `the server opened short of the archive's end: ${describe(missing)}`;
+  const said = `the server opened before the end of the archive: ${describe(missing)}`;
   if (isAccepted) {
-    deps.log.warning(`${said}; continuing all the same (--force=replay)`);
+    deps.log.warning(`${said}; continuing anyway (--force=replay)`);
     return { kind: 'missed', reason: describe(missing) };
   }
   throw new PitrError(said, {

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { sqlLiteral } from '../../../postgres/quoting.ts';
 import { readIfExists } from '../../../system/durable.ts';
 import type { Server } from '../../server/server.ts';
-import { mustAnswer, type ServerState, withLocalServer } from '../../server/server-state.ts';
+import { mustAnswer, rowsOf, type ServerState } from '../../server/server-state.ts';
 
 const parameter = 'recovery_min_apply_delay';
 
@@ -25,19 +25,19 @@ export async function observeDelay(server: Server, state: ServerState): Promise<
   if (!capabilities.hasRecoveryMinApplyDelay || state.kind !== 'recovering' || !state.answers)
     return undefined;
   if (capabilities.recoveryConf === 'recovery.conf') return inRecoveryConf(server);
-  const answer = await withLocalServer(server, (sql) =>
-    sql(
-      `SELECT current_setting(name) AS value, sourcefile FROM pg_settings WHERE name = '${parameter}' AND setting <> '0'`,
-    ),
+  const rows = await rowsOf(
+    server,
+    `SELECT current_setting(name) AS value, sourcefile FROM pg_settings WHERE name = '${parameter}' AND setting <> '0'`,
   );
-  const row = answer.kind === 'answered' ? answer.value[0] : undefined;
+  const row = rows?.[0];
   if (row === undefined) return undefined;
   const value = String(row['value']);
   const isOwn = String(row['sourcefile']).endsWith('postgresql.auto.conf');
   return { kind: 'setting', value, own: isOwn ? value : undefined };
 }
 
-async function setDelay(server: Server, value: string | undefined) {
+/** @param value undefined to reset it */
+export async function setDelay(server: Server, value: string | undefined): Promise<void> {
   const change =
     value === undefined
       ? `ALTER SYSTEM RESET ${parameter}`
@@ -46,14 +46,4 @@ async function setDelay(server: Server, value: string | undefined) {
     await sql(change);
     await sql('SELECT pg_reload_conf()');
   });
-}
-
-/** Makes the server replay everything that is available now. */
-export async function dropDelay(server: Server): Promise<void> {
-  await setDelay(server, '0');
-}
-
-/** A production server does not use the delay, but the standby that it may become again does. */
-export async function restoreDelay(server: Server, { own }: SettingDelay): Promise<void> {
-  await setDelay(server, own);
 }

@@ -1,21 +1,19 @@
-import { messageOf } from '../../../errors.ts';
 import type { LowLimit } from '../../../postgres/standby-limits.ts';
-import { exists } from '../../../system/durable.ts';
 import { readPostmaster } from '../../../system/postmaster.ts';
-import { type Archive, readArchive, requireArchive } from '../../archive/own-archive.ts';
+import { type ArchiveFact, observeArchive } from '../../archive/own-archive.ts';
 import { type ArchivedEnd, checkArchive } from '../../archive/replay-check.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import { type ConfCopy, planConfCopies } from '../../host/conf-files.ts';
 import { hasKeptSlot } from '../../keep/slot.ts';
 import type { Liveness } from '../../primary/liveness/verdict.ts';
 import { type Guard, readGuard } from '../../recovery/guard.ts';
-import { recoveryPlace } from '../../recovery/place.ts';
+import { presentTriggerFile, recoveryPlace } from '../../recovery/place.ts';
+import { isReplayPaused } from '../../recovery/replayed.ts';
 import type { RecoveryPlace } from '../../recovery/settings.ts';
 import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
 import type { DataDirectory } from '../../server/data-directory.ts';
 import { findServer } from '../../server/find-server.ts';
 import { type MemoryForLimits, observeLowLimits, observeMemory } from '../../server/limits.ts';
-import { isReplayPaused } from '../../server/replay-paused.ts';
 import { readConfiguration, type ServerConfiguration } from '../../server/server-configuration.ts';
 import { observeServer, type ServerState } from '../../server/server-state.ts';
 import type { SiblingFacts } from '../../siblings/observe.ts';
@@ -23,10 +21,6 @@ import type { Force } from '../../steps/force.ts';
 import { observeDelay, type ReplayDelay } from './delay.ts';
 import { type LocalLogin, observeLocalLogin } from './local-login.ts';
 import { type FailoverConf, failoverConf } from './use-conf.ts';
-
-type ArchiveFact =
-  | { readonly kind: 'archive'; readonly archive: Archive }
-  | { readonly kind: 'unusable'; readonly reason: string };
 
 /** The facts about this host. */
 export interface LocalFacts {
@@ -78,17 +72,6 @@ export function isOpened({ state, directory }: Pick<LocalFacts, 'state' | 'direc
   return state.kind === 'production' || (state.kind === 'stopped' && hasUnfinishedFailover(directory));
 }
 
-async function archiveFact(deps: StandbyDeps, directory: DataDirectory): Promise<ArchiveFact> {
-  const { archivedir } = deps.settings;
-  const read = await readArchive(archivedir);
-  if (read.kind === 'unusable') return read;
-  try {
-    return { kind: 'archive', archive: await requireArchive(archivedir, directory) };
-  } catch (error) {
-    return { kind: 'unusable', reason: messageOf(error) };
-  }
-}
-
 /** A promoted server that became a standby again, perhaps months ago, may have left a guard. Such a guard means nothing. */
 async function guardOf(
   { settings: { pgdata } }: StandbyDeps,
@@ -104,14 +87,11 @@ async function guardOf(
 export async function observeHere(deps: StandbyDeps, isToTarget = false): Promise<LocalFacts> {
   const { settings } = deps;
   const { server, directory } = await findServer(deps, 'failover');
-  const { capabilities } = server;
-  const { major } = capabilities.version;
-  const configuration = await readConfiguration(settings, 'standby', major);
+  const configuration = await readConfiguration(server, 'standby');
   const state = await observeServer(server);
-  const conf = await failoverConf(deps, major);
-  const archive = await archiveFact(deps, directory);
+  const conf = await failoverConf(server);
+  const archive = await observeArchive(settings.archivedir, directory);
   const replayed = state.kind === 'recovering' ? state.replayed : undefined;
-  const trigger = capabilities.triggerFile === undefined ? undefined : settings.trigger_file;
   const replays = !isToTarget && state.kind !== 'production';
   const check =
     archive.kind === 'archive' && replays
@@ -143,7 +123,7 @@ export async function observeHere(deps: StandbyDeps, isToTarget = false): Promis
     configuration,
     standbyCopies: await planConfCopies(settings, 'standby'),
     failoverConf: conf,
-    triggerFile: trigger !== undefined && (await exists(trigger)) ? trigger : undefined,
+    triggerFile: await presentTriggerFile(server),
     action: settings.action_failover,
   };
 }

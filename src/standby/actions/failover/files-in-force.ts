@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { StandbyDeps } from '../../deps.ts';
 import type { Server } from '../../server/server.ts';
 import type { ServerConfiguration } from '../../server/server-configuration.ts';
-import { withLocalServer } from '../../server/server-state.ts';
+import { rowsOf } from '../../server/server-state.ts';
 
 interface Expected {
   readonly key: 'pg_conf_failover' | 'pg_hba_conf_failover';
@@ -35,15 +35,16 @@ export async function warnOfOtherFiles(server: Server, configuration: ServerConf
   const { deps } = server;
   const expected = expectedFiles(deps, configuration);
   if (expected.length === 0) return;
-  const answer = await withLocalServer(server, (sql) =>
-    sql("SELECT current_setting('config_file') AS config_file, current_setting('hba_file') AS hba_file"),
+  const rows = await rowsOf(
+    server,
+    "SELECT current_setting('config_file') AS config_file, current_setting('hba_file') AS hba_file",
   );
-  if (answer.kind !== 'answered') return;
+  if (rows === undefined) return;
   for (const { key, parameter, path } of expected) {
-    const inForce = String(answer.value[0]?.[parameter]);
+    const inForce = String(rows[0]?.[parameter]);
     if (await isSameFile(inForce, path)) continue;
     deps.log.warning(`${key} is not in force: the server reads "${inForce}", not "${path}"`, {
-      hint: 'A start_command starts the server with the files that it knows itself: change these, by action_failover for example.',
+      hint: 'start_command itself decides which files the server reads: change those files, for example by action_failover.',
     });
   }
 }

@@ -1,4 +1,5 @@
 /** The steps after the server is out of recovery. The failover has happened by then, even if one of them fails. */
+import { archiveCallOf } from '../../../config/archive-command.ts';
 import { messageOf, PitrError } from '../../../errors.ts';
 import { updateSentinel } from '../../../system/sentinel.ts';
 import type { ArchivedEnd } from '../../archive/replay-check.ts';
@@ -8,14 +9,16 @@ import { fitSlotAfterPromotion, keepAfterPromotion } from '../../keep/after-prom
 import { clearRecoverySettings } from '../../recovery/files.ts';
 import { removeGuard } from '../../recovery/guard.ts';
 import { askReplayed } from '../../recovery/replayed.ts';
+import { askServer, warnOfArchiving } from '../../server/own-archiving.ts';
+import type { Server } from '../../server/server.ts';
 import type { SiblingFacts } from '../../siblings/observe.ts';
 import { tellSiblings, withKnown } from '../../siblings/tell.ts';
 import type { StepEntry } from '../../steps/step-table.ts';
 import { runAction, type SiteAction } from './action.ts';
 import { seeAllReplayed } from './all-replayed.ts';
-import { checkArchiving } from './archiving-check.ts';
-import { restoreDelay, type SettingDelay } from './delay.ts';
+import { setDelay, type SettingDelay } from './delay.ts';
 import { archiveHistory, setAsideLastSegment } from './last-segment.ts';
+import type { Archiving } from './report.ts';
 import { declareLeft } from './role.ts';
 import { explained, type FailoverRun } from './run.ts';
 import { notToldWords } from './sibling-words.ts';
@@ -26,7 +29,7 @@ import { provenTimeline, verifyWrite } from './verify.ts';
 function afterwards({ message, detail, hint, cause }: PitrError): PitrError {
   return new PitrError(`the failover has happened, but was not finished: ${message}`, {
     detail,
-    hint: hint ?? 'The server here is out of recovery. Run -F999 again to finish what is left.',
+    hint: hint ?? 'The server here is out of recovery. Run -F999 again to complete the remaining steps.',
     cause,
   });
 }
@@ -45,7 +48,7 @@ async function markArchive({ server: { deps }, timeline }: FailoverRun): Promise
     });
   } catch (error) {
     deps.log.warning(
-      `archivedir "${archivedir}" cannot be marked as promoted (${messageOf(error)}): keep the old primary from delivering there`,
+      `archivedir "${archivedir}" cannot be marked as promoted (${messageOf(error)}): make sure that the old primary cannot deliver there`,
     );
   }
 }
@@ -68,6 +71,21 @@ function describeConf({ files, mustRestart }: FailoverConf): string {
   return `put ${what} into force, by ${mustRestart ? 'restart' : 'reload, or by restart where a setting needs one'}`;
 }
 
+/** Warns if the promoted server cannot archive, or would ship its WAL to itself: WAL would pile up, or be refused forever. */
+async function checkArchiving(server: Server): Promise<Archiving> {
+  const { deps } = server;
+  const answer = await askServer(server);
+  if (answer.kind === 'unknown') return answer;
+  const { archiveMode, archiveCommand, archiveLibrary } = answer.archiving;
+  if (archiveMode === 'off' || (archiveCommand === '' && archiveLibrary === '')) {
+    deps.log.warning('this server archives nothing: its own standbys need archive_mode and archive_command');
+    return { kind: 'nothing' };
+  }
+  await warnOfArchiving(deps, answer.archiving);
+  const ini = archiveLibrary === '' ? archiveCallOf(archiveCommand)?.iniFile : undefined;
+  return { kind: 'command', ini };
+}
+
 async function recordPromotion({ server, timeline, actionFailure }: FailoverRun): Promise<void> {
   await removeGuard(server.pgdata);
   await changeRecord(server.pgdata, {
@@ -87,7 +105,7 @@ export const finishingSteps = {
   }),
   'set-aside-last-segment': afterOpening({
     say: () =>
-      "keep the unfinished last segment of the old timeline from being archived under a whole segment's name",
+      'keep the unfinished last segment of the old timeline from being archived under the name of a complete segment',
     run: async (run) => setAsideLastSegment(run.server, await provenTimeline(run)),
   }),
   'verify-write': afterOpening({
@@ -110,9 +128,10 @@ export const finishingSteps = {
     say: () => 'remove our recovery settings',
     run: ({ server }) => clearRecoverySettings(server),
   }),
+  /** A production server does not use the delay, but the standby that it may become again does. */
   'restore-delay': afterOpening<{ readonly delay: SettingDelay }>({
-    say: () => 'set recovery_min_apply_delay back, for the standby that this server may be again',
-    run: ({ server }, { delay }) => restoreDelay(server, delay),
+    say: () => 'restore recovery_min_apply_delay, in case this server becomes a standby again',
+    run: ({ server }, { delay }) => setDelay(server, delay.own),
   }),
   'see-all-replayed': afterOpening<{ readonly end: ArchivedEnd; readonly isAccepted: boolean }>({
     say: ({ end }) => `check that the archived WAL was replayed, up to ${end.last.text}`,

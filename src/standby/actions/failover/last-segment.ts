@@ -1,6 +1,5 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseHistory, type TimelineEntry } from '../../../postgres/history.ts';
 import {
   isPossibleSegment,
   segmentContaining,
@@ -8,19 +7,13 @@ import {
   type WalLayout,
 } from '../../../postgres/lsn.ts';
 import { compareWalNames, historyName, parseWalName, type SegmentName } from '../../../postgres/wal-name.ts';
-import { exists, fsyncPath, readIfExists } from '../../../system/durable.ts';
+import { exists, fsyncPath } from '../../../system/durable.ts';
 import { rename } from '../../../system/files.ts';
+import { readHistory } from '../../archive/contents.ts';
 import type { Server } from '../../server/server.ts';
 import { writeForServer } from '../../server/server-modes.ts';
 
 const ready = '.ready';
-
-/** The end of the previous timeline; undefined if the server kept its timeline. */
-async function forkOf(directory: string, timeline: number): Promise<TimelineEntry | undefined> {
-  const { text: name } = historyName(timeline);
-  const text = await readIfExists(join(directory, name));
-  return text === undefined ? undefined : parseHistory(text.toString('utf8'), name).at(-1);
-}
 
 /** The segments of earlier timelines in pg_wal, beginning with the one in which the last of these timelines ended. */
 async function leftBehind(
@@ -28,7 +21,8 @@ async function leftBehind(
   timeline: number,
   layout: WalLayout,
 ): Promise<readonly SegmentName[]> {
-  const fork = await forkOf(directory, timeline);
+  // If the server kept its timeline, there is no history.
+  const fork = (await readHistory(directory, timeline))?.at(-1);
   if (fork === undefined) return [];
   const { end } = fork;
   const last = end.kind === 'lsn' ? segmentContaining(fork.timeline, end.lsn, layout) : end.segment;
@@ -53,11 +47,6 @@ async function markArchived(pgdata: string, status: string, name: string): Promi
   return true;
 }
 
-/** The size of the file itself, because its offset in pg_control depends on the release. */
-async function segmentSizeIn(directory: string, name: string): Promise<number> {
-  return (await stat(join(directory, name))).size;
-}
-
 /**
  * Prevents the unfinished segment in which the old timeline ended from being archived under a complete segment's name.
  * Up to 9.4 a promoted server archives it so at once. A later one does so at the next checkpoint after archiving is
@@ -72,7 +61,8 @@ export async function setAsideLastSegment(
   const directory = join(pgdata, capabilities.walDirName);
   const own = (await readdir(directory)).find((name) => parseWalName(name).kind === 'segment');
   if (own === undefined) return;
-  const segmentSize = await segmentSizeIn(directory, own);
+  // The size of the file itself, because its offset in pg_control depends on the release.
+  const { size: segmentSize } = await stat(join(directory, own));
   const { walSegmentSkipsFF } = capabilities;
   for (const { text: name } of await leftBehind(directory, newTimeline, { segmentSize, walSegmentSkipsFF }))
     if (await markArchived(pgdata, join(directory, 'archive_status'), name))

@@ -1,10 +1,12 @@
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
+import { PitrError } from '../../../errors.ts';
 import type { Capabilities } from '../../../postgres/capabilities.ts';
 import { askHba, type HbaAnswer } from '../../../postgres/hba.ts';
 import { readIfExists } from '../../../system/durable.ts';
+import type { LocalServer } from '../../../system/libpq-access.ts';
 import { type Access, accessOf, isSocket } from '../../../system/libpq-access.ts';
-import type { LocalServer, LocalSql } from '../../../system/local-sql.ts';
+import type { LocalSql } from '../../../system/local-sql.ts';
 import { readPostmaster } from '../../../system/postmaster.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import { localServerAt } from '../../server/local-address.ts';
@@ -12,9 +14,11 @@ import type { Server } from '../../server/server.ts';
 import {
   type ConfigurationRole,
   configurationSources,
+  isHotStandby,
   type ServerConfiguration,
 } from '../../server/server-configuration.ts';
-import { type ServerState, withLocalServer } from '../../server/server-state.ts';
+import { observeServer, type ServerState, withLocalServer } from '../../server/server-state.ts';
+import { waitUntil } from '../../server/wait.ts';
 
 /** Whether the steps after a promotion can log in to this host's server with the rights that they need. */
 export type LocalLogin =
@@ -25,7 +29,7 @@ export type LocalLogin =
 
 /** The hint for a login that fails. */
 export const loginHint =
-  'It must work here without a prompt: correct pg_hba.conf, .pgpass (host localhost for the socket) or the role, or name another database by dbname:.';
+  'The login must work here without a prompt: correct pg_hba.conf, .pgpass (host localhost for the socket) or the role, or name another database by dbname:.';
 
 /** An unknown login must not look like a proven one. */
 export function sayLogin({ log }: Pick<StandbyDeps, 'log'>, login: LocalLogin): void {
@@ -36,6 +40,8 @@ export function sayLogin({ log }: Pick<StandbyDeps, 'log'>, login: LocalLogin): 
 }
 
 const proved: LocalLogin = { kind: 'proved' };
+const unknown = (reason: string): LocalLogin => ({ kind: 'unknown', reason });
+const refused = (reason: string): LocalLogin => ({ kind: 'refused', reason });
 
 interface Rights {
   readonly isSuper: boolean;
@@ -62,16 +68,14 @@ async function askRights(sql: LocalSql, capabilities: Capabilities): Promise<Rig
 export function judgeRights(user: string, rights: Rights, needsReload: boolean): LocalLogin {
   if (rights.isSuper) return proved;
   if (!rights.mayCreate) {
-    return {
-      kind: 'refused',
-      reason: `role "${user}" is not allowed to write in its database: it needs CREATE on it, or to be a superuser`,
-    };
+    return refused(
+      `role "${user}" is not allowed to write in its database: it needs CREATE on it, or to be a superuser`,
+    );
   }
   if (!needsReload || rights.mayReload) return proved;
-  return {
-    kind: 'refused',
-    reason: `role "${user}" is not allowed to reload the configuration: it needs EXECUTE on pg_reload_conf(), or to be a superuser`,
-  };
+  return refused(
+    `role "${user}" is not allowed to reload the configuration: it needs EXECUTE on pg_reload_conf(), or to be a superuser`,
+  );
 }
 
 const passwordMethods = ['password', 'md5', 'scram-sha-256', 'ldap', 'pam', 'radius', 'bsd'];
@@ -86,34 +90,26 @@ interface HbaQuestion {
 
 /** The verdict from the text of pg_hba.conf alone. */
 export function judgeHba({ file, answer, user, systemUser, access }: HbaQuestion): LocalLogin {
-  if (answer.kind === 'no-line')
-    return { kind: 'refused', reason: `"${file}" has no local line for user "${user}"` };
+  if (answer.kind === 'no-line') return refused(`"${file}" has no local line for user "${user}"`);
   if (answer.kind === 'unknown') {
-    return {
-      kind: 'unknown',
-      reason: `line ${answer.number} of "${file}" does not show by itself whether it is for user "${user}"`,
-    };
+    return unknown(
+      `line ${answer.number} of "${file}" does not show by itself whether it is for user "${user}"`,
+    );
   }
   const { method, number, hasMap } = answer;
   const line = `line ${number} of "${file}" (${method})`;
   if (method === 'trust') return proved;
-  if (method === 'reject') return { kind: 'refused', reason: `${line} refuses user "${user}"` };
+  if (method === 'reject') return refused(`${line} refuses user "${user}"`);
   if (method === 'peer' || method === 'ident') {
-    if (hasMap) return { kind: 'unknown', reason: `${line} uses a map of users` };
+    if (hasMap) return unknown(`${line} uses a map of users`);
     if (user === systemUser) return proved;
-    return { kind: 'refused', reason: `${line} lets in user "${systemUser}", not "${user}"` };
+    return refused(`${line} lets in user "${systemUser}", not "${user}"`);
   }
   if (!passwordMethods.includes(method))
-    return { kind: 'unknown', reason: `${line} asks for a method that cannot be tried before the promotion` };
+    return unknown(`${line} asks for a method that cannot be tried before the promotion`);
   if (access.password !== undefined)
-    return {
-      kind: 'unknown',
-      reason: `${line} asks for a password, and whether it takes the one found is not known`,
-    };
-  return {
-    kind: 'refused',
-    reason: `${line} asks for a password, and none was found: ${access.lookedIn.join('; ')}`,
-  };
+    return unknown(`${line} asks for a password, and whether it takes the one found is not known`);
+  return refused(`${line} asks for a password, and none was found: ${access.lookedIn.join('; ')}`);
 }
 
 /** The pg_hba.conf that the server will read in this role, as long as the INI file's copies are not made yet. */
@@ -129,13 +125,10 @@ function hbaFile(
 async function byFile(file: string, server: LocalServer): Promise<LocalLogin> {
   const { user, database } = server;
   if (!isSocket(server.host)) {
-    return {
-      kind: 'unknown',
-      reason: `the server listens at no socket, and "${file}" is judged for sockets alone`,
-    };
+    return unknown(`the server listens at no socket, and "${file}" is judged for sockets alone`);
   }
   const text = await readIfExists(file).catch(() => undefined);
-  if (text === undefined) return { kind: 'unknown', reason: `"${file}" cannot be read here` };
+  if (text === undefined) return unknown(`"${file}" cannot be read here`);
   return judgeHba({
     file,
     answer: askHba(text.toString('utf8'), { user, database }),
@@ -169,13 +162,12 @@ async function tryLogin(
   const answer = await withLocalServer(server, (sql) => askRights(sql, capabilities));
   if (answer.kind === 'answered')
     return judgeRights(address.user, answer.value, failoverConfiguration !== undefined);
-  if (answer.kind !== 'not-accepting') return { kind: 'refused', reason: answer.reason };
+  if (answer.kind !== 'not-accepting') return refused(answer.reason);
   const found = await byFile(hbaFile(deps, 'standby', configuration), address);
   if (found.kind !== 'proved') return found;
-  return {
-    kind: 'unknown',
-    reason: `the server takes no connections while it recovers (${answer.reason}); its pg_hba.conf lets user "${address.user}" in, and whether that role may write is not known`,
-  };
+  return unknown(
+    `the server takes no connections while it recovers (${answer.reason}); its pg_hba.conf lets user "${address.user}" in, and whether that role may write is not known`,
+  );
 }
 
 /** Judges the login of a standby. A server that is open already shows by itself whether it answers. */
@@ -189,4 +181,46 @@ export async function observeLocalLogin(question: LoginQuestion): Promise<LocalL
   const later = hbaFile(deps, 'failover', failoverConfiguration);
   if (later === hbaFile(deps, 'standby', configuration)) return now;
   return worse(now, await byFile(later, address));
+}
+
+/** A hot standby answers queries once it is consistent. We do not wait for one that takes longer. */
+const consistentS = 10;
+
+async function onceItAnswers(server: Server, configuration: ServerConfiguration): Promise<ServerState> {
+  const { deps, capabilities } = server;
+  let state = await observeServer(server);
+  if (!isHotStandby(configuration, capabilities)) return state;
+  await waitUntil(deps, consistentS, async () => {
+    state = await observeServer(server);
+    if (state.kind !== 'recovering' || state.answers) return { kind: 'done', value: undefined };
+    const { kind } = await observeLocalLogin({ server, state, configuration });
+    // A refusal is final: the server will not let us in later.
+    return kind === 'refused'
+      ? { kind: 'done', value: undefined }
+      : { kind: 'waiting', progress: state.progress };
+  });
+  return state;
+}
+
+export interface LoginProof {
+  readonly configuration: ServerConfiguration;
+  readonly failoverConfiguration: ServerConfiguration | undefined;
+  /** The operator accepts a refusal: it is reported, and the failover continues. */
+  readonly isAccepted: boolean;
+}
+
+/** Checks the login after the standby was started: a server is not promoted if it would not let us finish. */
+export async function proveLogin(
+  server: Server,
+  { configuration, failoverConfiguration, isAccepted }: LoginProof,
+): Promise<void> {
+  const state = await onceItAnswers(server, configuration);
+  const login = await observeLocalLogin({ server, state, configuration, failoverConfiguration });
+  if (login.kind !== 'refused' || isAccepted) {
+    sayLogin(server.deps, login);
+    return;
+  }
+  throw new PitrError(`the server here was started and not promoted: it rejects our login: ${login.reason}`, {
+    hint: `${loginHint} Then run -F999 again.`,
+  });
 }

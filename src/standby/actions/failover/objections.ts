@@ -1,16 +1,11 @@
-import { type Liveness, livenessObjection } from '../../primary/liveness/verdict.ts';
+import { livenessObjections } from '../../primary/liveness/verdict.ts';
 import { noStandbyObjections } from '../../recovery/no-standby.ts';
 import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
 import { describeLowLimit, limitHint } from '../../server/limits.ts';
-import type { Objection } from '../../steps/objections.ts';
+import { type Objection, when } from '../../steps/objections.ts';
 import type { FailoverFacts, LocalFacts } from './facts.ts';
 import { loginHint } from './local-login.ts';
 import { siblingObjections } from './sibling-words.ts';
-
-export function primaryObjections({ liveness }: { readonly liveness: Liveness }): readonly Objection[] {
-  const objection = livenessObjection(liveness);
-  return objection === undefined ? [] : [objection];
-}
 
 /** A promotion cannot be undone, so the steps after it must not fail because of a login that never worked. */
 export function loginObjections({ login }: Pick<LocalFacts, 'login'>): readonly Objection[] {
@@ -18,7 +13,7 @@ export function loginObjections({ login }: Pick<LocalFacts, 'login'>): readonly 
   return [
     {
       name: 'login',
-      message: `the server here does not let us in: ${login.reason}`,
+      message: `the server on this host rejects our login: ${login.reason}`,
       hint: loginHint,
       cost: 'the steps after the promotion then fail',
     },
@@ -38,15 +33,12 @@ function archiveObjections({ archive, replayProblems, siblings }: FailoverFacts)
     ];
   }
   // What is fetched may fill the gaps: the archive is judged again after that.
-  if (replayProblems.length === 0 || siblings.comparison.fetches.length > 0) return [];
-  return [
-    {
-      name: 'replay',
-      message: `not all WAL in the archive can be replayed: ${replayProblems.join('; ')}`,
-      hint: 'Bring what is missing: the primary may still have it ("cmd_archiver --flush" there).',
-      cost: 'the WAL from there on is not replayed',
-    },
-  ];
+  return when(replayProblems.length > 0 && siblings.comparison.fetches.length === 0, {
+    name: 'replay',
+    message: `not all WAL in the archive can be replayed: ${replayProblems.join('; ')}`,
+    hint: 'Get the missing WAL: the primary may still have it (run "cmd_archiver --flush" there).',
+    cost: 'the WAL after that place is not replayed',
+  });
 }
 
 /** If a hot standby's settings are too low, a restart raises them, unless that is not possible. */
@@ -62,7 +54,7 @@ export function limitObjections({
   if (hasOwnStart)
     return [{ message: `${what}: start_command cannot start the server with other settings`, hint }];
   if (memory?.kind !== 'too-little') return [];
-  return [{ message: `${what}, and cannot be raised: ${memory.reason}`, hint }];
+  return [{ message: `${what}, and these settings cannot be raised: ${memory.reason}`, hint }];
 }
 
 /** A recovery that is paused at its target opens there: the WAL beyond was left out on purpose. */
@@ -75,19 +67,22 @@ function targetObjections({ state, directory }: FailoverFacts): readonly Objecti
   const { capabilities, record, pgdata } = directory;
   // Before 9.1 a failover itself is a recovery, and a server cannot pause.
   if (record.settings?.mode !== 'recovery' || !capabilities.hasPgCtlPromote) return [];
-  const named = { name: 'target', cost: 'it goes past the target, to the end of the WAL' } as const;
+  const named = {
+    name: 'target',
+    cost: 'the server replays past the target, to the end of the WAL',
+  } as const;
   if (state.kind === 'stopped')
     return [
       {
         ...named,
-        message: `a recovery to a target was under way in "${pgdata}", and the server has been stopped since`,
-        hint: 'To that target again: -A start, or -F999 with the target.',
+        message: `a recovery to a target in "${pgdata}" is not finished, and its server is stopped`,
+        hint: 'To continue to that target, run -A start, or -F999 with the target.',
       },
     ];
   return [
     {
       ...named,
-      message: 'the server here is on its way to a recovery target',
+      message: 'the server here is recovering to a target that it has not reached yet',
       hint: 'Wait until it pauses there; then -F999 opens it.',
     },
   ];
@@ -107,15 +102,14 @@ function productionObjections(facts: LocalFacts): readonly Objection[] {
   if (promoted !== undefined && !record.isFailoverUnfinished && !record.isActionBegun) {
     return [
       {
-        message: `the server in "${pgdata}" has been failed over already, at timeline ${promoted}`,
-        hint: 'It takes writes: there is nothing to do.',
+        message: `the server in "${pgdata}" was failed over already, to timeline ${promoted}`,
+        hint: 'It accepts writes, so there is nothing to do.',
       },
     ];
   }
-  if (isUnfinished(facts)) return [];
-  return [
-    { message: `the server in "${pgdata}" is no standby: it is out of recovery and was not made by -B` },
-  ];
+  return when(!isUnfinished(facts), {
+    message: `the server in "${pgdata}" is not a standby: it is out of recovery and was not made by -B`,
+  });
 }
 
 function startingObjections({ directory }: LocalFacts, progress: string): readonly Objection[] {
@@ -128,8 +122,8 @@ function startingObjections({ directory }: LocalFacts, progress: string): readon
     ];
   return [
     {
-      message: `the server here is still starting: it neither recovers nor serves yet (${progress})`,
-      hint: 'Wait until it is seen recovering, or stop it with -A stop; then run -F999 again.',
+      message: `the server here is still starting: it does not recover or accept connections yet (${progress})`,
+      hint: 'Wait until it recovers, or stop it with -A stop. Then run -F999 again.',
     },
   ];
 }
@@ -143,7 +137,7 @@ function standbyObjections(facts: FailoverFacts): readonly Objection[] {
     ...archiveObjections(facts),
     ...siblingObjections(facts.siblings),
     ...targetObjections(facts),
-    ...(facts.state.kind === 'stopped' ? noStandbyObjections(facts.directory) : []),
+    ...when(facts.state.kind === 'stopped', ...noStandbyObjections(facts.directory)),
   ];
 }
 
@@ -163,5 +157,5 @@ function hereObjections(facts: FailoverFacts): readonly Objection[] {
 
 /** All objections to a failover. */
 export function listFailoverObjections(facts: FailoverFacts): readonly Objection[] {
-  return [...primaryObjections(facts), ...hereObjections(facts)];
+  return [...livenessObjections(facts.liveness), ...hereObjections(facts)];
 }

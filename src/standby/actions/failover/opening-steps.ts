@@ -18,8 +18,8 @@ import { mustAnswer, observeServer } from '../../server/server-state.ts';
 import type { Fetch } from '../../siblings/compare.ts';
 import { fetchSegments } from '../../siblings/fetch.ts';
 import { serverSteps } from '../../steps/server-steps.ts';
-import { dropDelay, restoreDelay, type SettingDelay } from './delay.ts';
-import { type LoginProof, proveLogin } from './prove-login.ts';
+import { setDelay, type SettingDelay } from './delay.ts';
+import { type LoginProof, proveLogin } from './local-login.ts';
 import { type FailoverRun, step } from './run.ts';
 import { type ReplayProof, seeArchiveReplayed, seeItOpen } from './see-it-open.ts';
 
@@ -159,8 +159,8 @@ export const openingSteps = {
   }),
   'drop-delay': step<{ readonly delay: SettingDelay }>({
     say: ({ delay }) => `set recovery_min_apply_delay, which is ${delay.value}, to 0`,
-    run: ({ server }) => dropDelay(server),
-    undo: ({ server }, { delay }) => restoreDelay(server, delay),
+    run: ({ server }) => setDelay(server, '0'),
+    undo: ({ server }, { delay }) => setDelay(server, delay.own),
   }),
   /** Before 'promote', if the server can be queried. */
   'see-archive-replayed': step<ReplayProof>({

@@ -4,7 +4,7 @@ import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
 import { raised } from '../../server/limits.ts';
 import { isHotStandby } from '../../server/server-configuration.ts';
 import { overrules } from '../../steps/force.ts';
-import { refuseOn } from '../../steps/objections.ts';
+import { refuseOn, when } from '../../steps/objections.ts';
 import type { FailoverFacts, LocalFacts } from './facts.ts';
 import { isPausedAtTarget, listFailoverObjections } from './objections.ts';
 import { type Role, roleOf } from './role.ts';
@@ -21,7 +21,7 @@ export function afterSteps(
   checks: readonly FailoverStep[] = [],
 ): readonly FailoverStep[] {
   const { failoverConf, delay } = facts;
-  const steps: FailoverStep[] = [
+  return [
     // This step comes before any that may turn archiving on.
     { kind: 'set-aside-last-segment' },
     { kind: 'verify-write' },
@@ -32,18 +32,21 @@ export function afterSteps(
     ...checks,
     // Before clients or archiving may be turned on: from now on WAL of the old timeline is refused.
     ...roleSteps(facts, role),
+    ...(failoverConf === undefined ? [] : [{ kind: 'use-failover-conf', conf: failoverConf } as const]),
+    { kind: 'archive-history' },
+    { kind: 'check-archiving' },
+    // The last look before clients are sent here: the server may have ended since the first one.
+    { kind: 'verify-write' },
+    ...actionSteps(facts),
   ];
-  if (failoverConf !== undefined) steps.push({ kind: 'use-failover-conf', conf: failoverConf });
-  // The last look before clients are sent here: the server may have ended since the first one.
-  steps.push({ kind: 'archive-history' }, { kind: 'check-archiving' }, { kind: 'verify-write' });
-  return [...steps, ...actionSteps(facts)];
 }
 
 function roleSteps({ siblings }: FailoverFacts, role: Role): readonly FailoverStep[] {
   if (role.kind !== 'taken') return [];
-  const tell: readonly FailoverStep[] =
-    siblings.siblings.length === 0 ? [] : [{ kind: 'tell-siblings', siblings }];
-  return [{ kind: 'declare-left', siblings }, ...tell];
+  return [
+    { kind: 'declare-left', siblings },
+    ...when(siblings.siblings.length > 0, { kind: 'tell-siblings', siblings }),
+  ];
 }
 
 /** The failover is finished only when its action has ended. */
@@ -125,9 +128,10 @@ const opened: FailoverStep = { kind: 'see-it-open', target: undefined };
 
 function promoteAsItIs(facts: FailoverFacts): readonly FailoverStep[] {
   const { isPaused, delay } = facts;
-  const resume: readonly FailoverStep[] = isPaused ? [{ kind: 'resume-replay' }] : [];
-  const drop: readonly FailoverStep[] = delay?.kind === 'setting' ? [{ kind: 'drop-delay', delay }] : [];
-  const before = [...resume, ...drop];
+  const before: readonly FailoverStep[] = [
+    ...when(isPaused, { kind: 'resume-replay' }),
+    ...(delay?.kind === 'setting' ? [{ kind: 'drop-delay', delay } as const] : []),
+  ];
   return [...before, ...seeReplayed(facts, before), ...promoteSteps(facts), opened];
 }
 
@@ -137,13 +141,10 @@ export function restartSteps(
   mode: 'standby' | 'recovery',
   settings: RecoverySettings,
 ): readonly FailoverStep[] {
-  const stop: readonly FailoverStep[] = facts.state.kind === 'stopped' ? [] : [{ kind: 'stop-server' }];
-  // A recovery to a target opens a server that feeds nobody: the slot would only fill its pg_wal.
-  const drop: readonly FailoverStep[] =
-    mode === 'recovery' && facts.hasKeptSlot ? [{ kind: 'remove-slot' }] : [];
   return [
-    ...stop,
-    ...drop,
+    ...when(facts.state.kind !== 'stopped', { kind: 'stop-server' }),
+    // A recovery to a target opens a server that feeds nobody: the slot would only fill its pg_wal.
+    ...when(mode === 'recovery' && facts.hasKeptSlot, { kind: 'remove-slot' }),
     ...facts.standbyCopies.map((copy) => ({ kind: 'copy-conf', copy }) as const),
     { kind: 'write-settings', mode, settings },
     ...startSteps(facts),

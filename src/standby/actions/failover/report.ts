@@ -1,9 +1,115 @@
 import { exitCodes } from '../../../errors.ts';
+import { formatLsn } from '../../../postgres/lsn.ts';
+import { formatUtc } from '../../../postgres/timestamp.ts';
+import type { Liveness } from '../../primary/liveness/verdict.ts';
+import type { SiblingFacts } from '../../siblings/observe.ts';
 import { beginningOf } from './all-replayed.ts';
 import type { FailoverFacts } from './facts.ts';
-import { describeOutcome } from './outcome.ts';
 import type { Role } from './role.ts';
 import type { FailoverRun } from './run.ts';
+import { describeLoss, describeRole, nextForSiblings, type RoleOutcome } from './sibling-words.ts';
+
+/** Whether the server has replayed everything that the archive contained before the promotion. */
+export type ArchiveEnd =
+  | { readonly kind: 'reached'; readonly last: string }
+  /** The standby had replayed all of it before. */
+  | { readonly kind: 'reached-before' }
+  | { readonly kind: 'missed'; readonly reason: string };
+
+/** Where the promoted server archives its own WAL. */
+export type Archiving =
+  | { readonly kind: 'nothing' }
+  /** `ini` is cmd_archiver's INI file, if archive_command runs cmd_archiver. */
+  | { readonly kind: 'command'; readonly ini: string | undefined }
+  | { readonly kind: 'unknown'; readonly reason: string };
+
+/** The result of a failover; undefined means that a fact could not be determined. */
+export interface Outcome extends Pick<FailoverRun, 'timeline' | 'replayed' | 'archiveEnd' | 'archiving'> {
+  /** The start of the new timeline, according to its history file. */
+  readonly openedAt: string | undefined;
+  readonly liveness: Liveness;
+  /** Undefined if an earlier run did all that concerns the other standbys. */
+  readonly others: { readonly siblings: SiblingFacts; readonly role: RoleOutcome } | undefined;
+  readonly hostName: string;
+}
+
+const notDetermined = 'not determined';
+
+function describeEnd(end: ArchiveEnd | undefined): string {
+  if (end === undefined) return `Whether all WAL in the archive was replayed is ${notDetermined}`;
+  switch (end.kind) {
+    case 'reached':
+      return `All WAL in the archive was replayed, to segment ${end.last}`;
+    case 'reached-before':
+      return 'All WAL in the archive had been replayed before';
+    case 'missed':
+      return `Not all WAL in the archive was replayed: ${end.reason}`;
+  }
+}
+
+function describeOldPrimary(liveness: Liveness): string {
+  switch (liveness.kind) {
+    case 'dead': {
+      const files = liveness.unsent ?? 0;
+      const waiting = files === 0 ? '' : ` (${files} ${files === 1 ? 'file waits' : 'files wait'} there)`;
+      return `The old primary was found dead. It may hold WAL that was never shipped${waiting}: transactions in that WAL are missing here`;
+    }
+    case 'alive':
+      return 'The old primary was alive: what it has committed since, and still commits, is not here';
+    case 'unreachable':
+    case 'unasked':
+      return 'The old primary was not seen: whether it takes writes, and which WAL it never shipped, is not determined';
+  }
+}
+
+function describeReplayed({ openedAt, replayed }: Outcome): string {
+  const lsn = replayed?.lsn === undefined ? openedAt : `LSN ${formatLsn(replayed.lsn)}`;
+  const commit = replayed?.time === undefined ? notDetermined : formatUtc(replayed.time);
+  return `Replayed to ${lsn ?? `a place that is ${notDetermined}`}; time of the last commit: ${commit}`;
+}
+
+function archivingStep(archiving: Archiving | undefined): string {
+  switch (archiving?.kind) {
+    case 'nothing':
+      return "archiving: this server archives nothing. Set archive_mode = on and archive_command = 'cmd_archiver -C FILE -F %p', name its standbys in FILE, restart it, and run: cmd_archiver -C FILE -I";
+    case 'command':
+      return archiving.ini === undefined
+        ? 'archiving: this server archives by another program than cmd_archiver; check that it ships WAL to the standbys of this server'
+        : `archiving: name the standbys of this server in ${archiving.ini}, then run: cmd_archiver -C ${archiving.ini} -I`;
+    case 'unknown':
+    case undefined:
+      return `archiving: whether this server archives its WAL is ${notDetermined}; look at archive_mode and archive_command`;
+  }
+}
+
+/** The operator's next tasks, in the best order. */
+function nextSteps({ archiving, hostName, timeline, others }: Outcome): readonly string[] {
+  const name = timeline === undefined ? 'the new timeline' : `timeline ${timeline}`;
+  const each = others === undefined ? [] : nextForSiblings(others.role, hostName);
+  const generally = `other standbys: on each, set master_public_ip to this host (${hostName}), then run cmd_standby -C FILE -A stop and -S. One that has replayed beyond the beginning of ${name}, or lacks WAL of it, needs a new base backup: -B`;
+  return [
+    'old primary: keep it stopped. To make it a standby: on its host cmd_standby with -I, -B and -S (doc/how-to.md)',
+    archivingStep(archiving),
+    ...(each.length === 0 ? [generally] : each),
+    'a base backup of this server: cmd_standby -C FILE -B on a standby; base backups of the old primary end at the old timeline',
+    'statistics: vacuumdb --all --analyze-only',
+  ];
+}
+
+/** The lines that describe the state of this server and the next tasks. */
+export function describeOutcome(outcome: Outcome): readonly string[] {
+  const { timeline, openedAt, others } = outcome;
+  const begun = openedAt === undefined ? '' : `, which begins at ${openedAt}`;
+  return [
+    `This server is the primary now, on timeline ${timeline ?? `(${notDetermined})`}${begun}`,
+    describeReplayed(outcome),
+    describeEnd(outcome.archiveEnd),
+    describeOldPrimary(outcome.liveness),
+    ...(others === undefined ? [] : [...describeLoss(others.siblings), ...describeRole(others.role)]),
+    'Next:',
+    ...nextSteps(outcome).map((step) => `  - ${step}`),
+  ];
+}
 
 /**
  * Reports the state of this server, the data that may be missing, and the next tasks. Returns the exit code.

@@ -4,13 +4,13 @@
  */
 import { join } from 'node:path';
 import { messageOf, PitrError } from '../../../errors.ts';
-import { parseHistory, type TimelineEntry } from '../../../postgres/history.ts';
+import type { TimelineEntry } from '../../../postgres/history.ts';
 import { isHostWord, type LeftTimeline } from '../../../postgres/left-timeline.ts';
 import { firstLsnOf } from '../../../postgres/lsn.ts';
 import { historyName } from '../../../postgres/wal-name.ts';
-import { readIfExists } from '../../../system/durable.ts';
 import { readLeftMarks, writeLeftMarks } from '../../../system/left-marks.ts';
 import { readSentinel, updateSentinel } from '../../../system/sentinel.ts';
+import { readHistory } from '../../archive/contents.ts';
 import type { Server } from '../../server/server.ts';
 import type { SiblingFacts } from '../../siblings/observe.ts';
 import { type FailoverFacts, isOpened } from './facts.ts';
@@ -62,12 +62,13 @@ function ownWord(hostName: string): string {
  */
 async function marksOf(server: Server, timeline: number): Promise<readonly LeftTimeline[]> {
   const { deps, pgdata, capabilities } = server;
-  const { text: name } = historyName(timeline);
-  const text = await readIfExists(join(pgdata, capabilities.walDirName, name));
-  if (text === undefined)
-    throw new PitrError(`there is no ${name} in ${capabilities.walDirName}, which would say what was left`);
+  const { walDirName } = capabilities;
+  const entries = await readHistory(join(pgdata, walDirName), timeline);
+  if (entries === undefined)
+    throw new PitrError(
+      `there is no ${historyName(timeline).text} in ${walDirName}, which would say what was left`,
+    );
   const told = (await readSentinel(deps.settings.archivedir).catch(() => undefined))?.left ?? [];
-  const entries = parseHistory(text.toString('utf8'), name);
   return entries.map((entry) => {
     const left = lsnOf(entry, usualSegmentSize);
     const known = told.find((mark) => mark.timeline === left.timeline && mark.lsn === left.lsn);

@@ -5,9 +5,9 @@ import { notStartedHere } from '../../server/local-server.ts';
 import { serverOf } from '../../server/server.ts';
 import type { Told } from '../../siblings/tell.ts';
 import type { ServerContext } from '../../steps/server-steps.ts';
-import type { StepEntry } from '../../steps/step-table.ts';
+import { entriesFor, type StepEntry } from '../../steps/step-table.ts';
 import type { LocalFacts } from './facts.ts';
-import type { ArchiveEnd, Archiving } from './outcome.ts';
+import type { ArchiveEnd, Archiving } from './report.ts';
 import type { LeftResult } from './role.ts';
 
 /** The server that the steps work on, and the results that later steps or the report need. */
@@ -39,10 +39,7 @@ export function newRun(
   };
 }
 
-/** One kind of step of a failover; `P` is what the plan gives it. */
-export function step<P = unknown>(entry: StepEntry<P, FailoverRun>): StepEntry<P, FailoverRun> {
-  return entry;
-}
+export const step = entriesFor<FailoverRun>();
 
 /** The same step; `explain` converts its errors. */
 export function explained<P, C>(

@@ -1,8 +1,8 @@
 import { PitrError, refusal } from '../../../errors.ts';
 import { formatLsn } from '../../../postgres/lsn.ts';
 import { restoreTrouble } from '../../recovery/guard.ts';
+import { mustReach, timeSinceFirst } from '../../server/reach.ts';
 import type { FailoverRun } from './run.ts';
-import { mustReach } from './watch.ts';
 
 /** The location that the standby must have replayed before it is promoted. */
 export interface ReplayProof {
@@ -56,16 +56,10 @@ const unansweredMs = 10_000;
 
 export async function seeItOpen(run: FailoverRun): Promise<void> {
   const { deps, pgdata } = run.server;
-  let openSinceMs: number | undefined;
+  const isSilent = timeSinceFirst(deps, unansweredMs);
   await mustReach(
     run,
-    (state) => {
-      if (state.kind !== 'production') return false;
-      if (state.answers) return true;
-      const nowMs = deps.monotonicMs();
-      openSinceMs ??= nowMs;
-      return nowMs - openSinceMs >= unansweredMs;
-    },
+    (state) => state.kind === 'production' && (state.answers || isSilent()),
     (detail) => explainNotOpen(pgdata, detail),
   );
 }

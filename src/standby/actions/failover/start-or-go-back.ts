@@ -1,13 +1,12 @@
 import { dirname } from 'node:path';
 import { messageOf, PitrError } from '../../../errors.ts';
-import { serverLogTail, type Started, startServerProgram } from '../../server/local-server.ts';
+import { type Started, startServerProgram, stopProgress } from '../../server/local-server.ts';
+import { reaches } from '../../server/reach.ts';
 import type { Server } from '../../server/server.ts';
 import { readConfiguration } from '../../server/server-configuration.ts';
 import { writeForServer } from '../../server/server-modes.ts';
-import { observeServer, withLocalServer } from '../../server/server-state.ts';
-import { stopProgress } from '../../server/stop-progress.ts';
+import { observeServer, rowsOf, type ServerState } from '../../server/server-state.ts';
 import { type Look, waitUntil } from '../../server/wait.ts';
-import { whyNotReached } from './watch.ts';
 
 /** The files that a failover configuration replaces, with their former contents. */
 export type Old = readonly { readonly path: string; readonly content: Buffer | undefined }[];
@@ -27,18 +26,16 @@ interface Problem {
   readonly wasStarted: boolean;
 }
 
+function serves(state: ServerState): boolean {
+  return state.kind === 'production' && state.answers;
+}
+
 /** Starts a server and waits until it serves. */
 export async function tryStart(server: Server, start: () => Promise<Started>): Promise<Problem | undefined> {
-  const { deps } = server;
   try {
     const started = await start();
-    const reason = await whyNotReached(
-      server,
-      started,
-      (state) => state.kind === 'production' && state.answers,
-    );
-    if (reason === undefined) return undefined;
-    return { reason: `${reason}; ${await serverLogTail(deps, started)}`, wasStarted: true };
+    const end = await reaches({ server, started }, serves);
+    return end.kind === 'done' ? undefined : { reason: end.reason, wasStarted: true };
   } catch (error) {
     if (!(error instanceof PitrError)) throw error;
     return { reason: [messageOf(error), error.detail].filter(Boolean).join('; '), wasStarted: false };
@@ -53,7 +50,7 @@ async function waitForEnd(server: Server): Promise<Left> {
   const look = async (): Promise<Look<Left>> => {
     const state = await observeServer(server);
     if (state.kind === 'stopped') return { kind: 'done', value: 'ended' };
-    if (state.kind === 'production' && state.answers) return { kind: 'done', value: 'serves' };
+    if (serves(state)) return { kind: 'done', value: 'serves' };
     return { kind: 'waiting', progress: await stopProgress(deps.settings.pgdata) };
   };
   const end = await waitUntil(deps, deps.settings.start_timeout, look);
@@ -70,17 +67,16 @@ const whenItHasEnded =
 
 /** A production server that runs with the standby's files is better than one that a mistake in a file keeps from running. */
 async function goBack(server: Server, old: Old, { wasStarted }: Problem): Promise<Outcome> {
-  const { deps, capabilities } = server;
   await writeBack(old);
   const left = await waitForEnd(server);
   if (left === 'there')
     return { now: `the server is still ${wasStarted ? 'starting' : 'stopping'}`, hint: whenItHasEnded };
   if (left === 'serves') {
-    await withLocalServer(server, (sql) => sql('SELECT pg_reload_conf()'));
+    await rowsOf(server, 'SELECT pg_reload_conf()');
     return { now: 'the server runs', hint: correctThem };
   }
   // pgdata contains the former files again, whatever the INI file says. Only the parameters of the start are the standby's.
-  const before = await readConfiguration(deps.settings, 'standby', capabilities.version.major);
+  const before = await readConfiguration(server, 'standby');
   const problem = await tryStart(server, () => startServerProgram(server, before));
   const now =
     problem === undefined

@@ -16,8 +16,8 @@ import {
   type ServerConfiguration,
   serverOptions,
 } from '../../server/server-configuration.ts';
-import { mustAnswer, withLocalServer } from '../../server/server-state.ts';
-import { type Look, waitUntil } from '../../server/wait.ts';
+import { mustAnswer, rowsOf } from '../../server/server-state.ts';
+import { comesTrue } from '../../server/wait.ts';
 import { warnOfOtherFiles } from './files-in-force.ts';
 import { correctThem, type Old, startOrGoBack, tryStart, writeBack } from './start-or-go-back.ts';
 
@@ -33,15 +33,12 @@ export interface FailoverConf {
  * Undefined if the INI file names no other files for a failover. Equal files in pgdata are no reason to do nothing: the
  * standby's files are copied over them before a start, and perhaps the running server has not read them yet.
  */
-export async function failoverConf(
-  deps: Pick<StandbyDeps, 'settings'>,
-  major: string,
-): Promise<FailoverConf | undefined> {
-  const { settings } = deps;
+export async function failoverConf(server: Server): Promise<FailoverConf | undefined> {
+  const { settings } = server.deps;
   const files = await confFiles(settings, 'failover');
   if (files.length === 0) return undefined;
-  const configuration = await readConfiguration(settings, 'failover', major);
-  const before = await readConfiguration(settings, 'standby', major);
+  const configuration = await readConfiguration(server, 'failover');
+  const before = await readConfiguration(server, 'standby');
   const isOtherStart = serverOptions(configuration.parameters) !== serverOptions(before.parameters);
   const mustRestart = isOtherStart || (settings.no_copy_conf && hasOtherSources(settings));
   return { files, configuration, mustRestart };
@@ -86,14 +83,9 @@ const reloadLimitS = 5;
 
 /** Whether a reload has put the new files into force. A server does not load a file with a mistake. */
 async function reload(server: Server): Promise<boolean> {
-  const { deps } = server;
   const before = await loadTime(server);
   await signalReload(server);
-  const look = async (): Promise<Look<undefined>> =>
-    (await loadTime(server)) === before
-      ? { kind: 'waiting', progress: '' }
-      : { kind: 'done', value: undefined };
-  return (await waitUntil(deps, reloadLimitS, look)).kind === 'done';
+  return comesTrue(server.deps, reloadLimitS, async () => (await loadTime(server)) !== before);
 }
 
 /** The latest time at which the file may have changed: some file systems keep whole seconds. */
@@ -105,11 +97,9 @@ async function changedBeforeMs(path: string): Promise<number> {
 /** Whether the running server has read the present contents of these files at its start. In doubt the answer is no. */
 async function hasStartedWith(server: Server, files: readonly ConfCopy[]): Promise<boolean> {
   const { deps } = server;
-  const answer = await withLocalServer(server, (sql) =>
-    sql('SELECT extract(epoch FROM pg_postmaster_start_time())::text AS started'),
-  );
-  if (answer.kind !== 'answered') return false;
-  const startedMs = Number(answer.value[0]?.['started']) * 1000;
+  const rows = await rowsOf(server, 'SELECT extract(epoch FROM pg_postmaster_start_time())::text AS started');
+  if (rows === undefined) return false;
+  const startedMs = Number(rows[0]?.['started']) * 1000;
   const read = files.map(({ from, to }) => (deps.settings.no_copy_conf ? from : to));
   const changed = await Promise.all(read.map(changedBeforeMs));
   return changed.every((changedMs) => changedMs < startedMs);
@@ -131,12 +121,11 @@ function isForRecovery(name: string): boolean {
  */
 async function needsRestart(server: Server, files: readonly ConfCopy[]): Promise<boolean> {
   const { deps, capabilities } = server;
-  if (!capabilities.tellsPendingRestart) return !(await hasStartedWith(server, files));
-  const answer = await withLocalServer(server, (sql) =>
-    sql('SELECT name FROM pg_settings WHERE pending_restart'),
-  );
-  if (answer.kind !== 'answered') return !(await hasStartedWith(server, files));
-  const names = answer.value.map((row) => String(row['name'])).filter((name) => !isForRecovery(name));
+  const rows = capabilities.tellsPendingRestart
+    ? await rowsOf(server, 'SELECT name FROM pg_settings WHERE pending_restart')
+    : undefined;
+  if (rows === undefined) return !(await hasStartedWith(server, files));
+  const names = rows.map((row) => String(row['name'])).filter((name) => !isForRecovery(name));
   if (names.length > 0) deps.log.notice(`restarting for ${names.join(', ')}`);
   return names.length > 0;
 }
@@ -162,15 +151,13 @@ export async function startPromoted(server: Server, { conf, configuration }: Pro
 
 /** The server's own error messages about its files, from 9.5 on. */
 async function fileErrors(server: Server): Promise<string> {
-  const { capabilities } = server;
-  if (!capabilities.tellsPendingRestart) return 'the server log shows the reason';
-  const answer = await withLocalServer(server, (sql) =>
-    sql(
-      "SELECT sourcefile || ':' || sourceline || ': ' || error AS problem FROM pg_file_settings WHERE error IS NOT NULL",
-    ),
-  );
-  if (answer.kind !== 'answered') return 'the server log shows the reason';
-  return answer.value.map((row) => String(row['problem'])).join('; ');
+  const rows = server.capabilities.tellsPendingRestart
+    ? await rowsOf(
+        server,
+        "SELECT sourcefile || ':' || sourceline || ': ' || error AS problem FROM pg_file_settings WHERE error IS NOT NULL",
+      )
+    : undefined;
+  return rows?.map((row) => String(row['problem'])).join('; ') ?? 'the server log shows the reason';
 }
 
 /** A restart with files that a reload rejects would leave no running server at all. */
@@ -178,7 +165,7 @@ async function giveUpFiles(server: Server, old: Old): Promise<never> {
   const detail = await fileErrors(server);
   await writeBack(old);
   await signalReload(server);
-  throw new PitrError('the server does not take the failover configuration; it runs with its former one', {
+  throw new PitrError('the server does not accept the failover configuration; it runs with its former one', {
     detail,
     hint: correctThem,
   });

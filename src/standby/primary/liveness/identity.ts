@@ -2,17 +2,13 @@ import { valuesOf } from './remote-findings.ts';
 
 /** The identity of a living server, as far as it was learned. */
 export interface ServerIdentity {
-  readonly inRecovery: boolean | undefined;
+  readonly inRecovery?: boolean | undefined;
   /** Decimal. */
-  readonly systemIdentifier: string | undefined;
-  readonly timeline: number | undefined;
+  readonly systemIdentifier?: string | undefined;
+  readonly timeline?: number | undefined;
 }
 
-export const unknownIdentity: ServerIdentity = {
-  inRecovery: undefined,
-  systemIdentifier: undefined,
-  timeline: undefined,
-};
+export const unknownIdentity: ServerIdentity = {};
 
 /** 8.4 answers queries only once it is out of recovery. */
 function readRecovery(answers: readonly string[], hasStandbyFiles: boolean): boolean | undefined {

@@ -1,32 +1,40 @@
 import { messageOf, PitrError } from '../../../errors.ts';
+import { readSentinel } from '../../../system/sentinel.ts';
 import { sshTarget } from '../../../system/ssh-target.ts';
+import { readRecord } from '../../backup-record/record.ts';
 import type { StandbyDeps } from '../../deps.ts';
-import { databaseOf } from '../../server/database.ts';
+import { readControlFile } from '../../server/data-directory.ts';
+import { psqlTarget } from '../../server/database.ts';
 import { type ServerIdentity, unknownIdentity } from './identity.ts';
-import { type KnownPrimary, knownPrimary } from './known-primary.ts';
 import { type Neighbour, ownNetworkFault } from './own-network.ts';
 import { type ProbePort, probePort } from './port-probe.ts';
 import { probeRemote, type RemoteLook } from './remote-probe.ts';
-import type { RemoteQuestion } from './remote-script.ts';
 import { judgeLiveness, type Liveness, type PortAnswer, type RemoteAnswer } from './verdict.ts';
+
+/** This host's record of its primary. */
+interface KnownPrimary {
+  /** The place of its server on its host, as -B or -I recorded it. */
+  readonly pgdata: string | undefined;
+  /** Decimal. */
+  readonly systemIdentifier: string | undefined;
+}
+
+/** A file that cannot be read counts as unknown: every question about the primary must be answered with the archive gone. */
+async function knownPrimary({ settings }: Pick<StandbyDeps, 'settings'>): Promise<KnownPrimary> {
+  const sentinel = await readSentinel(settings.archivedir).catch(() => undefined);
+  const record = await readRecord(settings.pgdata).catch(() => undefined);
+  const control = await readControlFile(settings.pgdata).catch(() => undefined);
+  return {
+    pgdata: sentinel?.primaryPgdata ?? record?.backup?.primaryPgdata,
+    systemIdentifier: sentinel?.systemIdentifier ?? control?.systemIdentifier,
+  };
+}
 
 /** The answers to the two questions. */
 export interface PrimaryLook {
   readonly liveness: Liveness;
   readonly identity: ServerIdentity;
   readonly known: KnownPrimary;
-}
-
-function remoteQuestion({ settings }: StandbyDeps, { pgdata }: KnownPrimary): RemoteQuestion {
-  return {
-    primaryPgdata: pgdata,
-    psql: settings.r_psql,
-    host: settings.master_local_ip,
-    port: settings.port,
-    user: settings.user,
-    database: databaseOf(settings),
-    limitS: settings.failover_probe_timeout,
-  };
 }
 
 /** If ssh cannot be found, nothing was asked. */
@@ -50,7 +58,9 @@ async function lookThere(
   try {
     const place = { ...settings, host: settings.master_public_ip, what: 'the primary' };
     const target = await sshTarget(place, settings);
-    return await probeRemote(deps, target, remoteQuestion(deps, known), wanted, limitMs, signal);
+    const psql = psqlTarget(settings, settings.master_local_ip, settings.port);
+    const question = { ...psql, primaryPgdata: known.pgdata, limitS: settings.failover_probe_timeout };
+    return await probeRemote(deps, target, question, wanted, limitMs, signal);
   } catch (error) {
     return noLook(error);
   }

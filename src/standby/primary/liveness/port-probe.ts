@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { connect } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../../errors.ts';
 import { systemErrorCode } from '../../../system/durable.ts';
 import { type PortAnswer, strongestAnswer, type Unasked } from './verdict.ts';
@@ -95,19 +96,12 @@ function unresolved(host: string, reason: string): Unasked {
 }
 
 async function resolveName(host: string, limitMs: number): Promise<readonly string[] | Unasked> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<Unasked>((resolve) => {
-    timer = setTimeout(() => {
-      resolve(unresolved(host, `no answer within ${limitMs / 1000} s`));
-    }, limitMs);
-  });
+  const late = delay(limitMs, unresolved(host, `no answer within ${limitMs / 1000} s`), { ref: false });
   const addresses = lookup(host, { all: true }).then(
     (found) => found.map(({ address }) => address),
     (error: unknown) => unresolved(host, messageOf(error)),
   );
-  return Promise.race([addresses, late]).finally(() => {
-    clearTimeout(timer);
-  });
+  return Promise.race([addresses, late]);
 }
 
 /**

@@ -5,7 +5,7 @@ import {
   roleOf,
   type ServerProcess,
 } from '../../../postgres/server-process.ts';
-import type { RemoteFinding } from './verdict.ts';
+import type { Alive, RemoteFinding } from './verdict.ts';
 
 /** The output of the scripts of remote-script.ts. */
 type Lines = readonly string[];
@@ -21,14 +21,12 @@ function processesIn(lines: Lines): readonly ServerProcess[] {
   });
 }
 
-type Life = Extract<RemoteFinding, { readonly kind: 'alive' }>;
-
-const life = (by: string, answers = true): Life => ({ kind: 'alive', by, answers });
+const life = (by: string, answers = true): Alive => ({ kind: 'alive', by, answers });
 
 /** The finding of the look at the processes. */
 export interface ProcessFinding {
   /** A living server. */
-  readonly alive: Life | undefined;
+  readonly alive: Alive | undefined;
   /** Helpers that outlived their postmaster: they end by themselves. */
   readonly helpers: readonly ServerProcess[];
   /** The data directory exists, is the primary's, and all its processes could be seen. */
@@ -39,7 +37,7 @@ export interface ProcessFinding {
   readonly notes: readonly string[];
 }
 
-function findLife(lines: Lines, servers: readonly ServerProcess[]): Life | undefined {
+function findLife(lines: Lines, servers: readonly ServerProcess[]): Alive | undefined {
   const [running] = valuesOf(lines, 'postmaster');
   if (running !== undefined) return life(`its postmaster runs there (pid ${running})`);
   const postmaster = servers.find((server) => roleOf(server) === 'postmaster');

@@ -106,27 +106,20 @@ export async function probeRemote(
   limitMs: number,
   signal: AbortSignal,
 ): Promise<RemoteLook> {
-  const held = leash(deps.startSession, limitMs, signal);
+  // The answer is no longer needed, or the limit has passed.
+  const held = leash(deps.startSession, [signal, AbortSignal.timeout(limitMs)]);
   const endMs = deps.monotonicMs() + limitMs;
   const leftMs = (): number => Math.max(1, endMs - deps.monotonicMs());
   const connectTimeoutS = Math.max(1, Math.min(target.connectTimeoutS, Math.ceil(limitMs / 1000)));
-  try {
-    const used = await deps.withRemoteShell(
-      { startSession: held.startSession, log: deps.log },
-      // A host that was reached was reached, whatever its start-up files print.
-      { ...target, connectTimeoutS, allowsNoise: true },
-      (shell) => lookThere({ deps, shell, question, wanted, leftMs }),
-    );
-    if (used.kind === 'used') return used.value;
-    const reason = held.notStarted();
-    if (reason === undefined) return unreachable(used.reason);
-    const answer = {
-      kind: 'unasked',
-      reason: `ssh could not be started: ${reason}`,
-      check: checkSsh,
-    } as const;
-    return { answer, identity: unknownIdentity };
-  } finally {
-    held.release();
-  }
+  const used = await deps.withRemoteShell(
+    { startSession: held.startSession, log: deps.log },
+    // A host that was reached was reached, whatever its start-up files print.
+    { ...target, connectTimeoutS, allowsNoise: true },
+    (shell) => lookThere({ deps, shell, question, wanted, leftMs }),
+  );
+  if (used.kind === 'used') return used.value;
+  const reason = held.notStarted();
+  if (reason === undefined) return unreachable(used.reason);
+  const answer = { kind: 'unasked', reason: `ssh could not be started: ${reason}`, check: checkSsh } as const;
+  return { answer, identity: unknownIdentity };
 }

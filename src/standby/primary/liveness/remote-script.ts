@@ -1,16 +1,11 @@
 import { serverProgramPatterns } from '../../../postgres/server-process.ts';
-import type { CommandLine } from '../../../system/command.ts';
+import type { PsqlTarget } from '../../../system/psql-failure.ts';
 import { shellQuote } from '../../../system/shell-quote.ts';
 
 /** The facts that the primary's host is asked about. */
-export interface RemoteQuestion {
+export interface RemoteQuestion extends PsqlTarget {
   /** Unknown on a standby that was not made by us. */
   readonly primaryPgdata: string | undefined;
-  readonly psql: CommandLine;
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly database: string;
   /** Seconds for the whole look; psql gets only some of them. */
   readonly limitS: number;
 }

@@ -1,3 +1,5 @@
+import type { Objection } from '../../steps/objections.ts';
+
 /** The answer of a TCP port to a PostgreSQL client. */
 export type PortAnswer =
   /** The first byte of a protocol reply: a server (or a pooler in front of one) exists. */
@@ -18,10 +20,16 @@ export interface Unasked {
   readonly check: string;
 }
 
+export interface Alive {
+  readonly kind: 'alive';
+  readonly by: string;
+  /** False for a stopped postmaster, and if something only holds the port. */
+  readonly answers: boolean;
+}
+
 /** The finding of a look at the primary's host. */
 export type RemoteFinding =
-  /** `answers` is false for a postmaster that is stopped. */
-  | { readonly kind: 'alive'; readonly by: string; readonly answers: boolean }
+  | Alive
   | {
       readonly kind: 'dead';
       /** The number of WAL files that still wait there to be archived, if it is known. */
@@ -39,8 +47,7 @@ export type RemoteAnswer =
 
 /** Whether the primary is alive, as far as can be determined within `failover_probe_timeout`. */
 export type Liveness =
-  /** `answers` is false for a stopped postmaster, and if something only holds the port. */
-  | { readonly kind: 'alive'; readonly by: string; readonly answers: boolean }
+  | Alive
   /** Its host answers, and no server runs there. */
   | { readonly kind: 'dead'; readonly unsent: number | undefined; readonly warnings: readonly string[] }
   /** It does not answer. This does not prove that it is down: it may live beyond a broken network. */
@@ -93,27 +100,16 @@ export function describeLiveness(liveness: Liveness): string {
   }
 }
 
-/** The reason why a failover must not begin, unless the operator overrules it; undefined if there is none. */
-export interface LivenessObjection {
-  readonly name: 'primary-alive' | 'primary-unasked';
-  readonly message: string;
-  readonly hint: string;
-  readonly cost: string;
-}
-
 const twoServers = 'two servers take writes then, and what the old one takes is lost';
 
-export function livenessObjection(liveness: Liveness): LivenessObjection | undefined {
+/** The reason why a failover must not begin, unless the operator overrules it. */
+export function livenessObjections(liveness: Liveness): readonly Objection[] {
   const message = describeLiveness(liveness);
   if (liveness.kind === 'alive') {
     const hint = liveness.answers ? 'Stop the primary first.' : 'Power the host off or stop it first.';
-    return { name: 'primary-alive', message, hint, cost: twoServers };
+    return [{ name: 'primary-alive', message, hint, cost: twoServers }];
   }
-  if (liveness.kind !== 'unasked') return undefined;
-  return {
-    name: 'primary-unasked',
-    message,
-    hint: `${liveness.check} Make sure that the primary is down.`,
-    cost: `if it is alive, ${twoServers}`,
-  };
+  if (liveness.kind !== 'unasked') return [];
+  const hint = `${liveness.check} Make sure that the primary is down.`;
+  return [{ name: 'primary-unasked', message, hint, cost: `if it is alive, ${twoServers}` }];
 }

@@ -1,36 +1,27 @@
-import { type ExitCode, exitCodes } from '../../../errors.ts';
+import { exitCodes } from '../../../errors.ts';
 import type { ServerIdentity } from './identity.ts';
-import { describeLiveness, type Liveness } from './verdict.ts';
+import type { PrimaryLook } from './liveness.ts';
+import { describeLiveness } from './verdict.ts';
 
 /** The verdicts of -P, with an exit status for each. */
-export type Watched =
-  | 'alive'
-  | 'dead'
-  | 'unreachable'
-  | 'unasked'
-  /** Something only holds its port. */
-  | 'silent'
-  | 'in-recovery'
-  | 'other-cluster';
-
-export const watchedExitCodes: Readonly<Record<Watched, ExitCode | 0>> = {
+export const watchedExitCodes = {
   alive: 0,
   dead: exitCodes.primaryDead,
   unreachable: exitCodes.primaryUnreachable,
   unasked: exitCodes.primaryUnasked,
+  /** Something only holds its port. */
   silent: exitCodes.primarySilent,
   'in-recovery': exitCodes.primaryInRecovery,
   'other-cluster': exitCodes.primaryOfOtherCluster,
-};
+} as const;
 
-/** @param expected system identifier of our cluster, if it is known */
-export function judgeWatched(
-  liveness: Liveness,
-  { inRecovery, systemIdentifier }: ServerIdentity,
-  expected: string | undefined,
-): Watched {
+export type Watched = keyof typeof watchedExitCodes;
+
+export function judgeWatched({ liveness, identity, known }: PrimaryLook): Watched {
+  const { inRecovery, systemIdentifier } = identity;
   if (liveness.kind !== 'alive') return liveness.kind;
   if (!liveness.answers) return 'silent';
+  const { systemIdentifier: expected } = known;
   if (expected !== undefined && systemIdentifier !== undefined && systemIdentifier !== expected)
     return 'other-cluster';
   return inRecovery === true ? 'in-recovery' : 'alive';
@@ -49,18 +40,11 @@ function timelineWords({ timeline }: ServerIdentity): string {
   return timeline === undefined ? '' : ` (timeline ${timeline})`;
 }
 
-export function describeWatched(
-  watched: Watched,
-  liveness: Liveness,
-  identity: ServerIdentity,
-  expected: string | undefined,
-): string {
+export function describeWatched(watched: Watched, { liveness, identity, known }: PrimaryLook): string {
   if (liveness.kind !== 'alive' || watched === 'silent') return describeLiveness(liveness);
   const timeline = timelineWords(identity);
-  if (watched === 'other-cluster') {
-    const { systemIdentifier } = identity;
-    return `another cluster is in the primary's place: system identifier ${systemIdentifier ?? ''}, not ${expected ?? ''}${timeline}: ${liveness.by}`;
-  }
+  if (watched === 'other-cluster')
+    return `another cluster is in the primary's place: system identifier ${identity.systemIdentifier ?? ''}, not ${known.systemIdentifier ?? ''}${timeline}: ${liveness.by}`;
   if (watched === 'in-recovery')
     return `a server in recovery is in the primary's place: it is a standby, or still recovers${timeline}: ${liveness.by}`;
   return `${describeLiveness(liveness)}${timeline}${unknownWords(identity)}`;

@@ -1,14 +1,15 @@
 import { dirname } from 'node:path';
 import { refusal } from '../../../errors.ts';
-import type { CommandLine } from '../../../system/command.ts';
+import { type CommandLine, succeeded } from '../../../system/command.ts';
 import { requireProgram } from '../../../system/find-program.ts';
+import { isThisHost } from '../../../system/own-addresses.ts';
 import type { PsqlRunner } from '../../../system/psql.ts';
+import type { RemoteShell } from '../../../system/ssh.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import { databaseOf } from '../../server/database.ts';
 import { installedPackageFolders } from '../../server/server-programs.ts';
 import { askFacts, type Primary, type PrimaryFacts, type ProtocolAccess } from '../primary.ts';
 import { type Query, withSession } from '../session.ts';
-import { shellInstead } from './host-of-primary.ts';
 import { identifyPrimary, type Identity } from './identify.ts';
 import { withAccess } from './pass-file.ts';
 
@@ -25,6 +26,39 @@ function localRunner(deps: StandbyDeps, { env }: ProtocolAccess): PsqlRunner {
   return {
     start: (program, options) =>
       deps.startSession({ program: '/bin/sh', args: ['-c', `exec ${program}`] }, { ...options, env }),
+  };
+}
+
+/**
+ * Replaces the shell on the primary's host. It only has to answer whether a directory here is the primary's own. If the
+ * primary is this very host, its own shell answers; for any other primary there is no answer.
+ */
+async function shellInstead(deps: StandbyDeps): Promise<RemoteShell> {
+  const { settings } = deps;
+  const isHere = await isThisHost(settings.master_public_ip);
+  const ask = async (script: string, limitMs: number): Promise<readonly [number, readonly string[]]> => {
+    if (!isHere) return [1, []];
+    const result = await deps.run({ program: '/bin/sh', args: ['-c', script] }, { limitMs });
+    return [succeeded(result) ? 0 : 1, result.stdout.split('\n')];
+  };
+  return {
+    target: {
+      host: settings.master_public_ip,
+      what: 'the primary',
+      user: settings.user,
+      ssh: settings.ssh,
+      connectTimeoutS: settings.ssh_timeout,
+      debug: settings.ssh_debug,
+    },
+    run: async (script, { limitMs }) => {
+      const [status, lines] = await ask(script, limitMs);
+      return { kind: 'done', status, lines };
+    },
+    start: () => {
+      throw new Error('nothing is started on the primary where ssh to it is not allowed');
+    },
+    rsyncShell: '',
+    stderr: () => '',
   };
 }
 
@@ -58,13 +92,8 @@ export async function withPrimaryByProtocol<T>(
   return withAccess(settings, role, async (env) => {
     const protocol = { host: settings.master_public_ip, port: settings.port, role, env };
     const identity = await identifyPrimary(deps, psql, protocol);
-    const target = {
-      psql,
-      host: protocol.host,
-      port: protocol.port,
-      user: role,
-      database: databaseOf(settings),
-    };
+    const { host, port } = protocol;
+    const target = { psql, host, port, user: role, database: databaseOf(settings) };
     const runner = localRunner(deps, protocol);
     return withSession(deps, runner, target, async (session) => {
       const facts = await gatherFacts(identity, session.query, role);

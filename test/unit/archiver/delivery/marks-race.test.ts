@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { readGreeting } from '../../../../src/archiver/delivery/answers.ts';
+import { readAnswers } from '../../../../src/archiver/delivery/answers.ts';
 import { commitScript, helloScript, inboxOf } from '../../../../src/archiver/delivery/scripts.ts';
 import { parseLsn } from '../../../../src/postgres/lsn.ts';
 import { markLeft } from '../../../../src/standby/archive/mark-left.ts';
@@ -88,7 +88,7 @@ test('whenever a mark comes while files get their names, none of them stays past
     if (killMs !== undefined && held(at.archivedir).length > 0) {
       // Killed between the links and the second look: the next greeting shows it, and the mark is told again.
       seen.killed += 1;
-      const { newest } = readGreeting(await run(helloScript(at, [])), at.archivedir);
+      const { newest } = readAnswers(await run(helloScript(at, [])), at.archivedir);
       expect(newest.map(({ text }) => text)).toEqual([held(at.archivedir).toSorted().at(-1)]);
       await markLeft(deps, mark);
     }

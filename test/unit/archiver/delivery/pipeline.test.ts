@@ -93,8 +93,8 @@ async function until(isSo: () => boolean): Promise<void> {
   if (!isSo()) throw new Error('it does not come to that');
 }
 
-describe('batches on their way', () => {
-  test('travel two at once, and are committed in their order whichever arrives first', async () => {
+describe('batches that are being sent', () => {
+  test('travel two at a time, and are committed in their order although the second arrives first', async () => {
     const { events, ended, arrive, commit } = await stage(2, 3);
     await arrive('2');
     expect(events.filter((event) => event.startsWith('commits'))).toEqual([]);
@@ -109,7 +109,7 @@ describe('batches on their way', () => {
     expect(order).toEqual(['commits 1', 'safe 1', 'commits 2', 'safe 2', 'commits 3', 'safe 3']);
   });
 
-  test('travel one at a time where the link is slow; the next one while the last is committed', async () => {
+  test('travel one at a time on a slow link, and the next one travels while the last is committed', async () => {
     const { events, ended, arrive, commit } = await stage(1, 2);
     await until(() => events.includes('sends 1'));
     expect(events).toEqual(['sends 1']);
@@ -121,7 +121,7 @@ describe('batches on their way', () => {
     expect(await ended).toBeUndefined();
   });
 
-  test('after trouble nothing newer is committed, and the end waits for what still travels', async () => {
+  test('are not committed after a failure of an older one, and the end waits for those that still travel', async () => {
     const { events, ended, arrive } = await stage(2, 3);
     let isOver = false;
     void ended.then(() => (isOver = true));

@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readCommitAnswers, readGreeting } from '../../../../src/archiver/delivery/answers.ts';
+import { readAnswers } from '../../../../src/archiver/delivery/answers.ts';
 import {
   commitScript,
   type DeliveryPlace,
@@ -64,7 +64,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
 
     const read = (at: DeliveryPlace, name: string) => readFileSync(join(at.archivedir, name), 'utf8');
     const commit = (at: DeliveryPlace, ...files: [string, number][]) =>
-      readCommitAnswers(
+      readAnswers(
         run(
           commitScript(
             at,
@@ -75,28 +75,29 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
         at.archivedir,
       );
 
-    test('hello hands over what the sentinel says, and a text that proves nothing counts as none', () => {
+    test('the greeting hands over what the sentinel says, and a text that proves nothing counts as none', () => {
       const at = place();
       const sentinel = join(at.archivedir, '.pitrtools');
       const lines = ['program: /opt/it is/bin/cmd_standby', "ini: /etc/it's \\n.ini", 'left: 1 0/5000060 b'];
       writeFileSync(sentinel, ['system_identifier: 42', 'standby: s1', ...lines].join('\n'));
-      expect(readGreeting(run(helloScript(at, [])), at.archivedir).sentinel).toMatchObject({
+      expect(readAnswers(run(helloScript(at, [])), at.archivedir).sentinel).toMatchObject({
         command: { program: '/opt/it is/bin/cmd_standby', iniFile: "/etc/it's \\n.ini" },
         left: [{ timeline: 1, lsn: 0x5000060n, by: 'b' }],
       });
       writeFileSync(sentinel, 'system_identifier: 42\nleft: nonsense\n');
-      expect(readGreeting(run(helloScript(at, [])), at.archivedir).sentinel).toBeUndefined();
+      expect(readAnswers(run(helloScript(at, [])), at.archivedir).sentinel).toBeUndefined();
     });
 
-    test('hello makes a private place, keeps parts of the coming batch and removes the rest', () => {
+    test('the greeting makes a private directory, keeps parts of the coming batch and removes the rest', () => {
       const at = place();
       const earlier = { ...at, run: 'r0' };
       arrive(earlier, a, 'part');
       arrive(earlier, b, 'no longer wanted');
       arrive(earlier, `.${a}.Xy12`, 'temporary');
-      const greeting = readGreeting(run(helloScript(at, [a])), at.archivedir);
+      const greeting = readAnswers(run(helloScript(at, [a])), at.archivedir);
       expect(greeting).toEqual({
         isReady: true,
+        files: [],
         resumeRequest: undefined,
         directory: realpathSync(at.archivedir),
         sentinel: expect.objectContaining({ systemIdentifier: '42', standby: 's1' }) as unknown,
@@ -109,12 +110,12 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       expect(statSync(join(at.archivedir, inboxOf(at))).mode & 0o777).toBe(0o700);
     });
 
-    test('hello finds a resume request', () => {
+    test('the greeting finds a resume request', () => {
       const at = place();
       writeFileSync(join(at.archivedir, '.resume'), 'f00-12');
-      expect(readGreeting(run(helloScript(at, [])), at.archivedir).resumeRequest).toBe('f00-12');
+      expect(readAnswers(run(helloScript(at, [])), at.archivedir).resumeRequest).toBe('f00-12');
       writeFileSync(join(at.archivedir, '.resume'), 'two words\n');
-      expect(readGreeting(run(helloScript(at, [])), at.archivedir).resumeRequest).toBeUndefined();
+      expect(readAnswers(run(helloScript(at, [])), at.archivedir).resumeRequest).toBeUndefined();
     });
 
     test.each([
@@ -127,7 +128,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       const other = sentinel === undefined ? { ...at, archivedir: temporaryDirectory() } : at;
       if (sentinel !== undefined) writeFileSync(join(at.archivedir, '.pitrtools'), sentinel);
       arrive(other, a, 'bytes');
-      expect(readGreeting(run(helloScript({ ...other, run: 'r2' }, [])), other.archivedir)).toMatchObject({
+      expect(readAnswers(run(helloScript({ ...other, run: 'r2' }, [])), other.archivedir)).toMatchObject({
         isReady: false,
         trouble: { kind },
       });
@@ -136,16 +137,16 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       expect(existsSync(join(other.archivedir, a))).toBe(false);
     });
 
-    test('hello distinguishes a directory that is missing from one that cannot be used', () => {
+    test('the greeting distinguishes a directory that is missing from one that cannot be used', () => {
       const at = place();
       const missing = { ...at, archivedir: `${at.archivedir}/not there` };
-      expect(readGreeting(run(helloScript(missing, [])), 'x').trouble?.kind).toBe('no-directory');
+      expect(readAnswers(run(helloScript(missing, [])), 'x').trouble?.kind).toBe('no-directory');
       writeFileSync(join(at.archivedir, '.incoming'), 'a file in the way');
-      const { trouble } = readGreeting(run(helloScript(at, [])), at.archivedir);
+      const { trouble } = readAnswers(run(helloScript(at, [])), at.archivedir);
       expect(trouble?.reason).toMatch(/cannot be used: .*mkdir/);
     });
 
-    test('commit names whole files, and empties the inbox', () => {
+    test('the commit gives complete files their names, and empties the incoming directory', () => {
       const at = place();
       arrive(at, a, 'first');
       arrive(at, b, 'second');
@@ -157,7 +158,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       expect(readdirSync(join(at.archivedir, inboxOf(at)))).toEqual([]);
     });
 
-    test('the same bytes again are success; other bytes are a conflict, with both digests, and stay', () => {
+    test('the same bytes again are a success, and other bytes are a conflict with both digests and stay unchanged', () => {
       const at = place();
       writeFileSync(join(at.archivedir, a), 'first');
       writeFileSync(join(at.archivedir, b), 'SECOND');
@@ -174,7 +175,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       expect(existsSync(join(at.archivedir, c))).toBe(false);
     });
 
-    test('a file of another size, one that did not arrive and one whose name is a directory are failures', () => {
+    test('a file of another size, a missing file and a file whose name is a directory are failures', () => {
       const at = place();
       arrive(at, a, 'fir');
       expect(commit(at, [a, 5]).files).toEqual([{ kind: 'short', name: a, size: '3' }]);
@@ -185,7 +186,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       expect(readdirSync(join(at.archivedir, c))).toEqual([]);
     });
 
-    test('in recovery nothing is stored: only what is there already counts', () => {
+    test('in recovery nothing is stored, and only a file that exists counts', () => {
       const at = place({ mode: 'compare' });
       writeFileSync(join(at.archivedir, a), 'first');
       arrive(at, a, 'first');
@@ -217,21 +218,24 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
     // busybox runs its own programs whatever the PATH says: there they cannot be watched.
     const isWatchable = words[0] !== 'busybox';
 
-    test.skipIf(!isWatchable)('bug of the original: no fsync before success', () => {
-      const at = place();
-      arrive(at, a, 'first');
-      const { path, log } = traced(['sync', 'ln', 'rm']);
-      const lines = run(commitScript(at, [{ name: a, size: 5 }], []), path);
-      expect(lines).toEqual([`stored ${a}`]);
-      expect(readFileSync(log, 'utf8').trim().split('\n')).toEqual([
-        `sync ${inboxOf(at)}/${a}`,
-        `ln ${inboxOf(at)}/${a} .`,
-        'sync .',
-        `rm -f ${inboxOf(at)}/${a}`,
-      ]);
-    });
+    test.skipIf(!isWatchable)(
+      'every file and directory is flushed before success is reported (bug of the original: no fsync before success)',
+      () => {
+        const at = place();
+        arrive(at, a, 'first');
+        const { path, log } = traced(['sync', 'ln', 'rm']);
+        const lines = run(commitScript(at, [{ name: a, size: 5 }], []), path);
+        expect(lines).toEqual([`stored ${a}`]);
+        expect(readFileSync(log, 'utf8').trim().split('\n')).toEqual([
+          `sync ${inboxOf(at)}/${a}`,
+          `ln ${inboxOf(at)}/${a} .`,
+          'sync .',
+          `rm -f ${inboxOf(at)}/${a}`,
+        ]);
+      },
+    );
 
-    test.skipIf(!isWatchable)('a batch takes one process for each step, unless a name is taken', () => {
+    test.skipIf(!isWatchable)('a batch needs one process for each step, unless a name is taken', () => {
       const at = place();
       for (const name of [a, b]) arrive(at, name, 'bytes');
       const steps = (): string[] => {
@@ -253,12 +257,12 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       expect(steps().filter((step) => step === 'cmp')).toHaveLength(2);
     });
 
-    test('hello names the newest segment of each timeline that was left', () => {
+    test('the greeting names the newest segment of each timeline that was left', () => {
       const at = place();
       for (const name of [b, a, '000000020000000000000007', '00000003.history', `${c}.partial`])
         writeFileSync(join(at.archivedir, name), '');
       mark(at, '1 0/1000060 beta', '3 0/1 beta');
-      const { newest, marks } = readGreeting(run(helloScript(at, [])), at.archivedir);
+      const { newest, marks } = readAnswers(run(helloScript(at, [])), at.archivedir);
       expect(newest.map(({ text }) => text)).toEqual([b]);
       expect(marks).toEqual(['1 0/1000060 beta', '3 0/1 beta']);
     });
@@ -302,7 +306,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       expect(existsSync(join(at.archivedir, inboxOf(at), a))).toBe(true);
     });
 
-    test.skipIf(!isWatchable)('a batch that cannot be linked at once is named file by file', () => {
+    test.skipIf(!isWatchable)('a batch that cannot be linked at once is handled file by file', () => {
       const at = place();
       for (const name of [a, b]) arrive(at, name, 'bytes');
       const broken = traced(['ln'], { name: 'ln', when: `*' .'` });
@@ -318,18 +322,15 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       expect([read(at, a), read(at, b)]).toEqual(['bytes', 'bytes']);
     });
 
-    test.skipIf(!isWatchable)('no line says success when a file or the directory cannot be flushed', () => {
+    test.skipIf(!isWatchable)('no line reports success if a file or the directory cannot be flushed', () => {
       const at = place();
       arrive(at, a, 'first');
       const file = traced(['sync'], { name: 'sync', when: `*${a}*` });
-      const first = readCommitAnswers(
-        run(commitScript(at, [{ name: a, size: 5 }], []), file.path),
-        at.archivedir,
-      );
+      const first = readAnswers(run(commitScript(at, [{ name: a, size: 5 }], []), file.path), at.archivedir);
       expect(first.files).toMatchObject([{ kind: 'failed', name: a }]);
       expect(existsSync(join(at.archivedir, a))).toBe(false);
       const directory = traced(['sync'], { name: 'sync', when: '.' });
-      const second = readCommitAnswers(
+      const second = readAnswers(
         run(commitScript(at, [{ name: a, size: 5 }], []), directory.path),
         at.archivedir,
       );
@@ -338,8 +339,8 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
   },
 );
 
-describe('answers that the scripts never make', () => {
-  const answer = (line: string) => readCommitAnswers([line], '/archive').files[0];
+describe('an answer that the scripts never give', () => {
+  const answer = (line: string) => readAnswers([line], '/archive').files[0];
 
   test.each([
     `stored ${a} and more`,
@@ -349,17 +350,17 @@ describe('answers that the scripts never make', () => {
     `conflict ${a} \x1b[2J x`,
     'stored ../victim',
     'stored a\0b',
-  ])('are no success: %j', (line) => {
+  ])('is no success: %j', (line) => {
     expect(answer(line)).toMatchObject({
       kind: 'failed',
       reason: expect.stringContaining('not understood') as string,
     });
   });
 
-  test('are quoted without their control characters, and cut', () => {
+  test('is quoted without its control characters, and shortened', () => {
     expect(answer(`failed ${a} \x1b]0;x\x07${'y'.repeat(9999)}`)).toMatchObject({
       reason: expect.stringMatching(/^\\x1b\]0;x\\x07y{400,500} … \(10011 characters\)$/) as string,
     });
-    expect(readGreeting(['foreign \x1b[2J'], '/archive').trouble?.reason).toContain('\\x1b[2J');
+    expect(readAnswers(['foreign \x1b[2J'], '/archive').trouble?.reason).toContain('\\x1b[2J');
   });
 });

@@ -56,7 +56,7 @@ function lane(reminderS = 3600) {
 }
 
 describe('the operator is notified', () => {
-  test('of each change of severity once, and of nothing while all is well', async () => {
+  test('once of each change of severity, and never while all is well', async () => {
     const { find } = lane();
     expect(await find('ok', 0)).toEqual([]);
     expect(await find('unreachable', 1)).toEqual(['warn']);
@@ -68,7 +68,7 @@ describe('the operator is notified', () => {
     expect(await find('ok', 7)).toEqual([]);
   });
 
-  test('again after the reminder interval, while it lasts', async () => {
+  test('again after the reminder interval, while the problem lasts', async () => {
     const { find } = lane(60);
     expect(await find('unreachable', 0)).toEqual(['warn']);
     expect(await find('unreachable', 59)).toEqual([]);
@@ -76,13 +76,13 @@ describe('the operator is notified', () => {
     expect(await find('unreachable', 100)).toEqual([]);
   });
 
-  test('never again, where the interval is 0', async () => {
+  test('never again if the interval is 0', async () => {
     const { find } = lane(0);
     expect(await find('unreachable', 0)).toEqual(['warn']);
     expect(await find('unreachable', 1_000_000)).toEqual([]);
   });
 
-  test('with the facts in the environment', async () => {
+  test('with the details in the environment', async () => {
     const { find, calls } = lane();
     await find('conflict', 0);
     expect(calls[0]?.env).toEqual({
@@ -96,7 +96,7 @@ describe('the operator is notified', () => {
   });
 });
 
-test('the state knows since when it lasts, and forgets an abandonment that has ended', async () => {
+test('the state contains since when it lasts, and forgets an abandonment that has ended', async () => {
   const { find, state } = lane();
   await find('unreachable', 0);
   const first = await state();
@@ -107,7 +107,7 @@ test('the state knows since when it lasts, and forgets an abandonment that has e
   expect(await state()).not.toHaveProperty('abandoned');
 });
 
-test('since when a standby is in trouble is counted by a clock that nobody sets', async () => {
+test('the time since when a standby is in trouble is measured by a clock that nobody sets', async () => {
   const { find, state } = lane();
   await find('unreachable', 1);
   const { sinceMoment } = await state();
@@ -118,7 +118,7 @@ test('since when a standby is in trouble is counted by a clock that nobody sets'
   expect((await state()).sinceMoment).toEqual({ boot: 'this', ms: 505_000 });
 });
 
-test('the lost range grows in both directions and knows timelines', () => {
+test('the lost range grows in both directions and across timelines', () => {
   const abandoned = { since: 'x', by: 'operator' } as const;
   const first = withLost(abandoned, ['000000010000000000000005', '000000010000000000000003']);
   expect(first).toMatchObject({
@@ -132,7 +132,7 @@ test('the lost range grows in both directions and knows timelines', () => {
   expect(withLost(abandoned, [])).toMatchObject({ firstLost: undefined });
 });
 
-test('a resume request that was noted just before the standby is abandoned does not end the abandonment', async () => {
+test('a resume request that was recorded just before the abandonment does not end it', async () => {
   const { deps, s1, state, find } = lane();
   mkdirSync(s1.queue);
   await find('no-space', 1);

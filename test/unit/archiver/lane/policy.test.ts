@@ -33,28 +33,28 @@ function troubleFor(seconds: number): LaneState {
 describe('a standby in trouble is left alone', () => {
   const rest = (troubleMs: number, waitedMs = 0) => restMs({ kind: 'unreachable', troubleMs, waitedMs });
 
-  test('as long again as its trouble has lasted, between half a second and ten seconds', () => {
+  test('for as long as its trouble has lasted, between half a second and ten seconds', () => {
     expect([0, 800, 4_000, 10_000, 3_600_000].map((ms) => rest(ms))).toEqual([
       500, 800, 4_000, 10_000, 10_000,
     ]);
   });
 
-  test('five times as long as PostgreSQL waited for the try, a minute at most', () => {
+  test('for five times as long as PostgreSQL waited for the try, but for a minute at most', () => {
     expect(rest(0, 60)).toBe(500);
     expect(rest(1_000, 400)).toBe(2_000);
     expect(rest(0, 30_000)).toBe(60_000);
   });
 
-  test('for a minute where only people can end it', () => {
+  test('for a minute if only an operator can end the trouble', () => {
     expect(restMs({ kind: 'conflict', troubleMs: 0, waitedMs: 0 })).toBe(60_000);
   });
 
-  test('by what its state file says of its trouble', () => {
+  test('for as long as its state file requires', () => {
     expect(retryAtOf(clock, { health: 'ok' }, 'unreachable', 0)).toBe(1_500);
     expect(retryAtOf(clock, troubleFor(4), 'slow', 0)).toBe(5_000);
   });
 
-  test('until that is over, or the clock was set back', () => {
+  test('until that time is over, or the clock was set back', () => {
     const state = { health: 'unreachable', retryAt: 100_000 } as const;
     expect(isResting(state, 99_999)).toBe(true);
     expect(isResting(state, 100_000)).toBe(false);
@@ -70,19 +70,19 @@ function queueOf(files: number, settings: Partial<ArchiverSettings>) {
   return { lane: { queue, name: 's1' } as Lane, deps };
 }
 
-describe('room in a queue', () => {
-  test('ends at queue_max, by files', async () => {
+describe('the space in a queue', () => {
+  test('ends at queue_max, counted in files', async () => {
     const { lane, deps } = queueOf(2, { queue_max: { kind: 'files', files: 2 } });
     await expect(requireRoom(deps, lane, 1)).rejects.toThrow('its queue holds 2 files (queue_max)');
   });
 
-  test('ends at queue_max, by bytes', async () => {
+  test('ends at queue_max, counted in bytes', async () => {
     const { lane, deps } = queueOf(2, { queue_max: { kind: 'bytes', bytes: 6 } });
     expect(await requireRoom(deps, lane, 2)).toEqual({ files: 3, bytes: 6 });
     await expect(requireRoom(deps, lane, 3)).rejects.toThrow('0 MB of 0 MB (queue_max)');
   });
 
-  test('is granted by a count that is remembered, and never refused by it', async () => {
+  test('can be granted by a remembered count, but never refused by it', async () => {
     const { lane, deps } = queueOf(2, { queue_max: { kind: 'files', files: 3 } });
     expect(await requireRoom(deps, lane, 2, { files: 0, bytes: 0 })).toEqual({ files: 1, bytes: 2 });
     expect(await requireRoom(deps, lane, 2, { files: 9, bytes: 18 })).toMatchObject({ files: 3 });
@@ -93,7 +93,7 @@ describe('room in a queue', () => {
     await expect(requireRoom(deps, lane, 1)).rejects.toThrow('(queue_min_free)');
   });
 
-  test('is without a limit where the INI has none, and then no file is looked at', async () => {
+  test('has no limit without a key in the INI file, and then no file is examined', async () => {
     const { lane, deps } = queueOf(0, {});
     expect(await requireRoom(deps, { ...lane, queue: '/no such directory' }, 1)).toBeUndefined();
   });
@@ -103,7 +103,7 @@ const noSpace = Object.assign(new Error('full'), { code: 'ENOSPC' });
 const full = new PitrError('no room', { cause: noSpace });
 const lane = { standby: { ssh_timeout: 10 } } as Lane;
 
-describe('where the INI says abandon, a queue that', () => {
+describe('with queue_full: abandon, a queue that', () => {
   test.each([
     ['has just become full', 0, 0, 'wait'],
     ['is full, and the standby took a file a moment ago', 9, 1, 'wait'],
@@ -116,13 +116,13 @@ describe('where the INI says abandon, a queue that', () => {
     expect(answerFull({ queue_full: 'block' }, lane, full, fullness, now)).toBe('block');
   });
 
-  test('is not full but broken costs nobody his place', () => {
+  test('is broken and not full does not abandon its standby', () => {
     const fullness = { fullSinceMs: 0, silentSinceMs: 0 };
     const broken = new PitrError('no permission');
     expect(answerFull({ queue_full: 'abandon' }, lane, broken, fullness, now)).toBe('block');
   });
 
-  test('was in trouble before the host was booted, or by the time of day alone, is given time', () => {
+  test('was in trouble before the last boot, or only by the time of day, gets more time', () => {
     const sinceMoment = { boot: 'another', ms: 0 };
     const since = '1970-01-01T00:00:00Z';
     for (const state of [{ health: 'unsafe', sinceMoment } as const, { health: 'unsafe', since } as const]) {
@@ -142,8 +142,8 @@ test('the state file shows since when there has been trouble', () => {
   expect(seen({ health: 'unsafe' }, false)).toEqual(nothing);
 });
 
-describe('an error is trouble', () => {
-  test('in its own words', () => {
+describe('an error during shipping', () => {
+  test('is reported with its own text', () => {
     const error = new PitrError('cannot read', { detail: 'EIO' });
     expect(reasonOf(error)).toBe('cannot read (EIO)');
     const log = textLog({ debug: false }, () => {
@@ -152,7 +152,7 @@ describe('an error is trouble', () => {
     expect(troubleOfError(log, error)).toEqual({ kind: 'failed', reason: 'cannot read (EIO)' });
   });
 
-  test('and one that nobody expected shows itself in the log', () => {
+  test('is logged with its stack if nobody expected it', () => {
     const lines: string[] = [];
     const log = textLog({ debug: false }, (text) => lines.push(text));
     expect(troubleOfError(log, new TypeError('x is undefined'))).toMatchObject({ reason: 'x is undefined' });

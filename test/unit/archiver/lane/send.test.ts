@@ -51,7 +51,7 @@ function standby(refused?: string) {
 }
 
 describe('a queue', () => {
-  test('is sent oldest first, in batches, and what is safe leaves it', async () => {
+  test('is sent in batches, oldest file first, and loses the files that are safe', async () => {
     const { lane, delivery, deps, batches, fill } = standby();
     fill(namesFrom(1, 300));
     const result = await sendQueue(deps, lane, delivery, { mayContinue: () => true });
@@ -61,7 +61,7 @@ describe('a queue', () => {
     expect(readdirSync(lane.queue)).toEqual([]);
   });
 
-  test('is listed anew, and what came meanwhile is sent once', async () => {
+  test('is listed again, and a file that was added meanwhile is sent once', async () => {
     const { lane, delivery, deps, batches, fill } = standby();
     fill(namesFrom(1, 2));
     let isFilled = false;
@@ -76,7 +76,7 @@ describe('a queue', () => {
     expect(batches).toEqual([namesFrom(1, 2), namesFrom(3, 2)]);
   });
 
-  test('is left where it stands once the pace says no', async () => {
+  test('keeps the rest when the pace allows no further batch', async () => {
     const { lane, delivery, deps, fill } = standby();
     fill(namesFrom(1, 300));
     let begun = 0;
@@ -89,7 +89,7 @@ describe('a queue', () => {
     expect(readdirSync(lane.queue).sort()).toEqual(namesFrom(257, 44));
   });
 
-  test('keeps what the standby did not say it has', async () => {
+  test('keeps files that the standby did not confirm', async () => {
     const { lane, delivery, deps, fill } = standby(nameAt(3));
     fill(namesFrom(1, 4));
     const result = await sendQueue(deps, lane, delivery, { mayContinue: () => true });
@@ -98,7 +98,7 @@ describe('a queue', () => {
   });
 });
 
-test('files of a stopped server are sent where they lie, and stay there', async () => {
+test('the files of a stopped server are sent from pg_wal, and stay there', async () => {
   const { lane, delivery, deps, batches, fill } = standby(nameAt(2));
   const names = namesFrom(1, 3);
   fill(names);

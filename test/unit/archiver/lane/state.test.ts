@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { laneOf } from '../../../../src/archiver/lane/lane.ts';
-import { readLaneState, severityOfHealth } from '../../../../src/archiver/lane/state.ts';
+import { readLaneState, severities } from '../../../../src/archiver/lane/state.ts';
 import { layoutOf } from '../../../../src/archiver/layout.ts';
 import type { StandbyTarget } from '../../../../src/config/options-archiver.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
@@ -13,7 +13,7 @@ function newLane() {
 }
 
 describe('the state of a lane', () => {
-  test('is kept in a file, and unknown at first', async () => {
+  test('is kept in a file, and is unknown at first', async () => {
     const lane = newLane();
     expect(await readLaneState(lane)).toEqual({ health: 'ok' });
     const state = { health: 'slow', retryAt: 5, said: { severity: 'warning', lastNotified: 1 } } as const;
@@ -29,13 +29,13 @@ describe('the state of a lane', () => {
     '{"health":"well"}',
     '{"health":"abandoned","abandoned":{"since":"x"}}',
     '{"health":"slow","seenRequest":1}',
-  ])('a damaged file (%j) is an error: it may say "abandoned"', async (text) => {
+  ])('is an error if its file is damaged (%j), because the standby may be abandoned', async (text) => {
     const lane = newLane();
     writeFileSync(lane.stateFile, text);
     await expect(readLaneState(lane)).rejects.toThrow(/cannot understand/);
   });
 
-  test('a wrong field on which nothing that is safe depends counts as absent', async () => {
+  test('is valid with a wrong descriptive field, which counts as absent', async () => {
     const lane = newLane();
     writeFileSync(
       lane.stateFile,
@@ -44,13 +44,13 @@ describe('the state of a lane', () => {
     expect(await readLaneState(lane)).toEqual({ health: 'slow', reason: 'x' });
   });
 
-  test('severity: what gets better by itself is a warning', () => {
-    expect(severityOfHealth('ok')).toBe('ok');
+  test('is a warning if the trouble can end by itself', () => {
+    expect(severities.ok).toBe('ok');
     for (const health of ['unreachable', 'behind', 'no-space', 'slow'] as const) {
-      expect(severityOfHealth(health)).toBe('warning');
+      expect(severities[health]).toBe('warning');
     }
     for (const health of ['conflict', 'foreign', 'promoted', 'unsafe', 'abandoned', 'no-sentinel'] as const) {
-      expect(severityOfHealth(health)).toBe('critical');
+      expect(severities[health]).toBe('critical');
     }
   });
 });

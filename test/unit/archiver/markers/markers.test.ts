@@ -6,7 +6,6 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { layoutOf } from '../../../../src/archiver/layout.ts';
 import {
   canLeaveMarkers,
-  isConfigUnchanged,
   isProven,
   leaveMarkers,
   prepareMarkers,
@@ -16,7 +15,7 @@ import {
   withdrawMarkers,
 } from '../../../../src/archiver/markers/markers.ts';
 import { shipperPlaces } from '../../../../src/archiver/markers/places.ts';
-import { identityOf, type WalFile, walFileAt } from '../../../../src/archiver/wal/wal-file.ts';
+import { identityOf, isStill, type WalFile, walFileAt } from '../../../../src/archiver/wal/wal-file.ts';
 import { parseWalName } from '../../../../src/postgres/wal-name.ts';
 import { type RunCommand, runCommand } from '../../../../src/system/command.ts';
 
@@ -49,12 +48,12 @@ async function wal(name: string): Promise<WalFile> {
 
 async function adopt(): Promise<boolean> {
   await prepareMarkers(placesIn(), cluster, root);
-  const config = { file: iniFile(), identity: await identityOf(iniFile()) };
+  const config = { path: iniFile(), identity: await identityOf(iniFile()) };
   return (await stampConfig(runCommand, placesIn(), cluster, config)).isCurrent;
 }
 
 describe('markers', () => {
-  it('that were withdrawn are gone, and none is left before their directory is made anew', async () => {
+  it('that were withdrawn no longer exist, and none is made before their directory is made again', async () => {
     await adopt();
     const files = await Promise.all(names.map(wal));
     await leaveMarkers(runCommand, placesIn(), cluster, files.slice(0, 2));
@@ -70,7 +69,7 @@ describe('markers', () => {
     for (const file of files) expect(await isProven(placesIn(), cluster, iniFile(), file)).toBe(true);
   });
 
-  it('may be withdrawn again and again, and while they are made', async () => {
+  it('can be withdrawn repeatedly, even while they are made', async () => {
     await adopt();
     const files = await Promise.all(names.map(wal));
     for (let round = 0; round < 10; round++) {
@@ -82,7 +81,7 @@ describe('markers', () => {
     }
   });
 
-  it('prove a whole batch, to the nanosecond', async () => {
+  it('prove a whole batch, exact to the nanosecond', async () => {
     expect(await adopt()).toBe(true);
     const files = await Promise.all(names.map(wal));
     expect(await leaveMarkers(runCommand, placesIn(), cluster, files)).toEqual({ names });
@@ -94,7 +93,7 @@ describe('markers', () => {
     }
   });
 
-  it('are not left for a file that changed since it was looked at, nor for one that is gone', async () => {
+  it('are not made for a file that has changed since it was examined, or that no longer exists', async () => {
     await adopt();
     const [changed, gone, good] = await Promise.all(names.map(wal));
     if (changed === undefined || gone === undefined || good === undefined) throw new Error('files');
@@ -106,7 +105,7 @@ describe('markers', () => {
     expect(existsSync(join(placesIn().current, changed.name.text))).toBe(false);
   });
 
-  it('prove nothing once they, the stamp or all are gone, or the INI or the file changed', async () => {
+  it('prove nothing after they, the stamp or all were removed, or the INI file or the segment has changed', async () => {
     await adopt();
     const file = await wal(names[0] ?? '');
     const prove = () => isProven(placesIn(), cluster, iniFile(), file);
@@ -129,7 +128,7 @@ describe('markers', () => {
   });
 });
 
-describe('where no file can carry an exact time', () => {
+describe('a file system that cannot store exact times', () => {
   /** As on a file system that keeps whole seconds. */
   const coarse: RunCommand = async (command, options) => {
     const result = await runCommand(command, options);
@@ -140,10 +139,10 @@ describe('where no file can carry an exact time', () => {
     return result;
   };
 
-  it('it is proven in writing, no less strictly', async () => {
+  it('gets a written proof, which is as strict', async () => {
     const places = placesIn();
     await prepareMarkers(places, cluster, root);
-    const config = { file: iniFile(), identity: await identityOf(iniFile()) };
+    const config = { path: iniFile(), identity: await identityOf(iniFile()) };
     const flaw = 'l_archivedir cannot keep the times of files exactly';
     expect(await stampConfig(coarse, places, cluster, config)).toEqual({ isCurrent: true, flaw });
     const [file, changed] = await Promise.all(names.slice(0, 2).map(wal));
@@ -171,10 +170,10 @@ describe('where no file can carry an exact time', () => {
     expect(existsSync(places.written)).toBe(false);
   });
 
-  it('the writing is withdrawn with the markers, and none is left before their directory is made anew', async () => {
+  it('loses the written proof with the markers, and gets none before their directory is made again', async () => {
     const places = placesIn();
     await prepareMarkers(places, cluster, root);
-    const config = { file: iniFile(), identity: await identityOf(iniFile()) };
+    const config = { path: iniFile(), identity: await identityOf(iniFile()) };
     await stampConfig(coarse, places, cluster, config);
     const files = await Promise.all(names.map(wal));
     const proven = () => Promise.all(files.map((file) => isProven(places, cluster, iniFile(), file)));
@@ -188,12 +187,12 @@ describe('where no file can carry an exact time', () => {
     expect(await proven()).toEqual([true, true, true]);
   });
 
-  it('removes the writing with the marker, and says what cp complains of', async () => {
+  it('loses the written proof with its marker, and the complaint of cp is reported', async () => {
     const places = placesIn();
     const refusing: RunCommand = () =>
       Promise.resolve({ kind: 'exited', code: 1, stdout: '', stderr: 'cp: unrecognized option' });
     await prepareMarkers(places, cluster, root);
-    const config = { file: iniFile(), identity: await identityOf(iniFile()) };
+    const config = { path: iniFile(), identity: await identityOf(iniFile()) };
     const { flaw } = await stampConfig(refusing, places, cluster, config);
     expect(flaw).toContain('cp: unrecognized option');
     const file = await wal(names[0] ?? '');
@@ -205,11 +204,11 @@ describe('where no file can carry an exact time', () => {
 });
 
 describe('the stamp', () => {
-  it('is not made from an INI that changed since it was read', async () => {
+  it('is not made by an INI file that has changed since it was read', async () => {
     await prepareMarkers(placesIn(), cluster, root);
-    const config = { file: iniFile(), identity: await identityOf(iniFile()) };
+    const config = { path: iniFile(), identity: await identityOf(iniFile()) };
     utimesSync(iniFile(), 9, 9);
-    expect(await isConfigUnchanged(config)).toBe(false);
+    expect(await isStill(config)).toBe(false);
     expect(await stampConfig(runCommand, placesIn(), cluster, config)).toEqual({ isCurrent: false });
     expect(existsSync(placesIn().stamp)).toBe(false);
   });

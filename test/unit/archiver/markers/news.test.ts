@@ -15,7 +15,7 @@ function place() {
   return { layout, lines, deps: { layout, log, pid: 7 } as ArchiverDeps, news: shipperPlaces(layout).news };
 }
 
-test('what was left is said once, in its order and at its level', async () => {
+test('the lines for the log are reported once, in their order and at their level', async () => {
   const { deps, lines, layout } = place();
   await leaveNews(deps, 'warning', 'standby s1 is behind', 'noon');
   await leaveNews(deps, 'notice', 'standby s1 has all WAL again', 'one');
@@ -28,7 +28,7 @@ test('what was left is said once, in its order and at its level', async () => {
   expect(readdirSync(layout.privateDirectory)).toEqual([]);
 });
 
-test('another host cannot make two lines of one', async () => {
+test('a line break from another host cannot make two lines of one', async () => {
   const { deps, lines } = place();
   await leaveNews(deps, 'warning', 'it says: x\nnotice all is well', 'noon');
   await sayNews(deps);
@@ -36,7 +36,7 @@ test('another host cannot make two lines of one', async () => {
   expect(lines[0]).toMatch(/^WARNING: it says: x\S*n?notice all is well \(since noon\)\n$/);
 });
 
-test('as long as nobody asks, no more is kept than a person reads', async () => {
+test('no more lines are kept than an operator would read', async () => {
   const { deps, lines } = place();
   for (let more = 0; more < 300; more++) await leaveNews(deps, 'warning', 'x'.repeat(100), 'noon');
   await sayNews(deps);
@@ -44,7 +44,7 @@ test('as long as nobody asks, no more is kept than a person reads', async () => 
   expect(lines.length).toBeLessThan(100);
 });
 
-test('a disk that takes nothing hinders nobody', async () => {
+test('a full disk does not stop the program that adds a line', async () => {
   const { deps, lines, news } = place();
   mkdirSync(news);
   await leaveNews(deps, 'warning', 'x', 'noon');

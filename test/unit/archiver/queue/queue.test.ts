@@ -35,8 +35,8 @@ function place(): Place {
   return { root, temporary: join(root, 'tmp'), queue, s1: { queue: queue('s1'), name: 's1' } };
 }
 
-describe('enqueue', () => {
-  test('makes one copy for all queues, never a link to the source', async () => {
+describe('a file that is added to queues', () => {
+  test('is copied once for all queues, and never linked to the source', async () => {
     const { root, temporary, queue } = place();
     const file = await walFile(join(root, 'pg_wal'), segment, 'bytes');
     await withLocalCopy(file, temporary, 7, async (copy) => {
@@ -53,7 +53,7 @@ describe('enqueue', () => {
     expect(statSync(queue('s1')).mode & 0o777).toBe(0o700);
   });
 
-  test('the same bytes again are fine; other bytes are refused with both digests', async () => {
+  test('succeeds again with the same bytes, and is refused with other bytes and both digests', async () => {
     const { root, temporary, queue, s1 } = place();
     mkdirSync(queue('s1'));
     writeFileSync(join(queue('s1'), segment), 'bytes');
@@ -70,7 +70,7 @@ describe('enqueue', () => {
     expect(readdirSync(temporary)).toEqual([]);
   });
 
-  test('a source that changes while it is copied is not queued', async () => {
+  test('is not queued if it changes while it is copied', async () => {
     const { root, temporary, queue, s1 } = place();
     const file = await walFile(join(root, 'pg_wal'), segment, 'bytes');
     writeFileSync(file.path, 'recycled');
@@ -82,7 +82,7 @@ describe('enqueue', () => {
   });
 
   test.skipIf(process.getuid?.() === 0)(
-    'a queue that cannot be written is an error that names it',
+    'causes an error that names the queue if that cannot be written',
     async () => {
       const { root, temporary, queue, s1 } = place();
       mkdirSync(queue('s1'), { mode: 0o500 });
@@ -96,7 +96,7 @@ describe('enqueue', () => {
   );
 });
 
-test('a queue is listed in the order of sending, without what is no WAL', async () => {
+test('a queue is listed in the order of sending, without files that are no WAL', async () => {
   const { queue } = place();
   expect(await listQueue(queue('s1'))).toEqual([]);
   expect(await isQueueEmpty(queue('s1'))).toBe(true);

@@ -49,8 +49,8 @@ function shipment(board: Board, name: string) {
   return found;
 }
 
-describe('the order', () => {
-  it('is that of the names, history files first', () => {
+describe('the order of the board', () => {
+  it('is that of the names, with history files first', () => {
     const names = [segment(2, 2), segment(1), '00000002.history', segment(3), '00000003.history'];
     expect([...names].sort(compareReady)).toEqual([
       '00000002.history',
@@ -61,13 +61,13 @@ describe('the order', () => {
     ]);
   });
 
-  it('is kept whatever order names come in, and none stands twice', () => {
+  it('is the same in whatever order names are added, and no name occurs twice', () => {
     const board = createBoard(['a']);
     for (const number of [5, 1, 3, 2, 5, 4, 1]) addReady(board, segment(number));
     expect(board.order).toEqual([1, 2, 3, 4, 5].map((number) => segment(number)));
   });
 
-  it('follows the directory, and returns what went', () => {
+  it('follows the directory, and the names that are gone are returned', () => {
     const board = boardOf([segment(1), segment(2)]);
     expect(replaceReady(board, [segment(3), segment(2)])).toEqual([segment(1)]);
     expect(board.order).toEqual([segment(2), segment(3)]);
@@ -75,7 +75,7 @@ describe('the order', () => {
     expect(unseen(board)).toEqual([segment(3)]);
   });
 
-  it('looks at a window only, however long the backlog is', () => {
+  it('covers only a window, however long the backlog is', () => {
     const board = createBoard(['a']);
     for (let number = 1; number <= 1000; number++) addReady(board, segment(number));
     expect(unseen(board)).toHaveLength(256);
@@ -83,7 +83,7 @@ describe('the order', () => {
 });
 
 describe('a shipment', () => {
-  it('is complete when nobody lacks it and nobody reads it', () => {
+  it('is complete when no standby lacks it and no process reads it', () => {
     const board = boardOf([segment(1)]);
     const one = shipment(board, segment(1));
     one.owed.delete('a');
@@ -97,7 +97,7 @@ describe('a shipment', () => {
     expect(findComplete(board)).toEqual([]);
   });
 
-  it('is never complete with every standby abandoned', () => {
+  it('is never complete if every standby is abandoned', () => {
     const board = boardOf([segment(1)]);
     const one = shipment(board, segment(1));
     for (const name of ['a', 'b']) {
@@ -109,7 +109,7 @@ describe('a shipment', () => {
     expect(findComplete(board)).toEqual([one]);
   });
 
-  it('is offered again to a standby that is not abandoned any more, unless it is marked', () => {
+  it('is offered again to a standby that is no longer abandoned, unless it has a marker', () => {
     const board = boardOf([segment(1), segment(2)]);
     for (const { owed, abandoned } of shipmentsInOrder(board)) {
       owed.delete('a');
@@ -122,7 +122,7 @@ describe('a shipment', () => {
     expect(wasLost(board, 'a')).toBe(false);
   });
 
-  it('is not wanted any more once it is done, nor when another of its name came', () => {
+  it('is no longer wanted after it is archived, or when another file has its name', () => {
     const board = boardOf([segment(1)]);
     const one = shipment(board, segment(1));
     expect(isWanted(board, one)).toBe(true);
@@ -134,8 +134,8 @@ describe('a shipment', () => {
   });
 });
 
-describe('the head', () => {
-  it('is the oldest without a mark, and waits since it became that', () => {
+describe('the oldest file of the board', () => {
+  it('is the oldest one without a marker, and its waiting time begins when it became that', () => {
     const board = boardOf([segment(1), segment(2)]);
     expect(updateHead(board, 10)).toEqual({ name: segment(1), sinceMs: 10 });
     expect(updateHead(board, 500)).toEqual({ name: segment(1), sinceMs: 10 });

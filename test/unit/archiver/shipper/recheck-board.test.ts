@@ -56,14 +56,14 @@ async function marked() {
 
 const abandoned: LaneState = { health: 'abandoned', freed: '1', abandoned: { since: '', by: 'operator' } };
 
-describe('what the shipper remembers of copies', () => {
+describe('count as long as no marker was withdrawn', () => {
   test('is believed as long as no marker was withdrawn', async () => {
     const { work, shipment } = await marked();
     await recheckBoardIfDue(work);
     expect(shipment.isMarked).toBe(true);
   });
 
-  test('is over for an abandoned standby; the other one still counts', async () => {
+  test('no longer count for an abandoned standby, but still for the other one', async () => {
     const { work, lanes, shipment, free, isComplete } = await marked();
     await free('s1', abandoned);
     await recheckBoardIfDue(work);
@@ -75,7 +75,7 @@ describe('what the shipper remembers of copies', () => {
     expect(isComplete()).toBe(false);
   });
 
-  test('is over for one that was resumed before we looked: it gets all of it again', async () => {
+  test('no longer count for a standby that was resumed before the check, which then gets all files again', async () => {
     const { work, shipment, free, isComplete } = await marked();
     await free('s1', { health: 'behind', freed: '1' });
     await recheckBoardIfDue(work);
@@ -88,7 +88,7 @@ describe('what the shipper remembers of copies', () => {
     expect(isComplete()).toBe(true);
   });
 
-  test('is looked at again when that failed half way', async () => {
+  test('are checked again if the check has failed half way', async () => {
     const { work, shipment, free } = await marked();
     await free('s2', 'no state' as unknown as LaneState);
     await expect(recheckBoardIfDue(work)).rejects.toThrow('cannot understand');

@@ -3,7 +3,7 @@ import { createWakeUp } from '../../../../src/archiver/shipper/signal.ts';
 
 const never = 1_000_000;
 
-it('keeps a wake-up that nobody waits for yet, once', async () => {
+it('a wake-up before the wait is kept once', async () => {
   const wakeUp = createWakeUp();
   wakeUp.wake();
   wakeUp.wake();
@@ -19,7 +19,7 @@ it('keeps a wake-up that nobody waits for yet, once', async () => {
   expect(isOver).toBe(true);
 });
 
-it('does not take a wake-up for two waits, nor wait beyond its time', async () => {
+it('a wake-up does not end two waits, and no wait exceeds its time', async () => {
   const wakeUp = createWakeUp();
   const waiting = wakeUp.wait(never);
   wakeUp.wake();

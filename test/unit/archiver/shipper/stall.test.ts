@@ -20,7 +20,7 @@ function boardOf() {
   return { board, mark };
 }
 
-test('PostgreSQL that takes no marked segment is noticed, and each one that it takes begins anew', () => {
+test('a PostgreSQL that archives no segment with a marker is noticed, and each archived segment restarts the measurement', () => {
   const { board, mark } = boardOf();
   const watch: Watch = { marked: [], sinceMs: undefined };
   expect(stalledSince(watch, board, 0)).toBeUndefined();

@@ -10,7 +10,6 @@ const layout = { segmentSize: 16 * 1024 * 1024, walSegmentSkipsFF: false };
 function control(changes: Partial<ControlFile>): ControlFile {
   return {
     systemIdentifier: '1',
-    controlVersion: 1300,
     catalogVersion: 202209061,
     state: 'in-archive-recovery',
     time: 0n,
@@ -51,7 +50,7 @@ const segments = (last: number, timeline = 1) =>
 const removed = (input: CleanupFacts) => planCleanup(input).map(({ name }) => name);
 
 describe('--cleanup', () => {
-  test('removes what lies before the last restartpoint, oldest first', () => {
+  test('removes WAL from before the last restartpoint, oldest first', () => {
     expect(removed(facts(segments(8)))).toEqual(segments(4));
   });
 
@@ -60,7 +59,7 @@ describe('--cleanup', () => {
     expect(removed(facts(segments(8), { numarchives: 100 }))).toEqual([]);
   });
 
-  test('removes superseded WAL, whatever numarchives says, but what may be needed, and directories that are empty then', () => {
+  test('removes superseded WAL with any numarchives unless it may be needed, and then the empty directories', () => {
     const superseded = (names: readonly string[], hasOthers = false) => ({
       directory: '.superseded-x',
       files: facts(names).files,
@@ -88,19 +87,19 @@ describe('--cleanup', () => {
     expect(removed({ ...input, directory: { ...input.directory, backupLabel: label } })).toEqual(segments(2));
   });
 
-  test('never touches history files, nor a timeline that the standby has not come to', () => {
+  test('never removes history files or a timeline that the standby has not reached', () => {
     const names = ['00000002.history', ...segments(6, 2), ...segments(2)];
     expect(removed(facts(names))).toEqual(segments(2));
   });
 
-  test('removes the leftovers of older base backups and timelines, and keeps the newer', () => {
+  test('removes the remains of older base backups and timelines, and keeps the newer ones', () => {
     const old = '000000010000000000000002.00000028.backup';
     const partial = '000000010000000000000003.partial';
     const needed = '000000010000000000000006.00000028.backup';
     expect(removed(facts([old, partial, needed]))).toEqual([old, partial]);
   });
 
-  test('a segment on a boundary is kept: the redo location lies in it', () => {
+  test('keeps the segment of a redo location on a boundary', () => {
     const input = facts(segments(6));
     const directory = { ...input.directory, control: control({ redoLsn: parseLsn('0/5000000') }) };
     expect(removed({ ...input, directory })).toEqual(segments(4));
@@ -115,7 +114,7 @@ describe('--cleanup', () => {
     },
   );
 
-  test('refuses when pg_control cannot be read', () => {
+  test('refuses if pg_control cannot be read', () => {
     const input = facts(segments(8));
     const directory = { ...input.directory, control: undefined, controlProblem: 'damaged' };
     expect(() => planCleanup({ ...input, directory })).toThrow(/nothing was removed/);

@@ -28,7 +28,7 @@ function facts(changes: Partial<StartFacts> = {}): StartFacts {
 const kinds = (input: StartFacts) => planStartStandby(input).map(({ kind }) => kind);
 
 describe('-S', () => {
-  test('prepares, starts and sees', () => {
+  test('prepares and starts the server, and waits until it recovers', () => {
     const steps = ['copy-conf', 'write-settings', 'start-server', 'see-it-recover'];
     expect(kinds(facts())).toEqual(steps);
     // Other hosts must know how to call cmd_standby here.
@@ -77,13 +77,13 @@ describe('-S', () => {
     expect(() => planStartStandby(facts({ postmaster }))).toThrow('is running already in "/d" (pid 7)');
   });
 
-  test('refuses one that was promoted, until a new base backup is here', () => {
+  test('refuses a server that was promoted, until a new base backup exists here', () => {
     const promoted = dataDirectory('15', { record: { promotedAtTimeline: 2 } });
     expect(() => planStartStandby(facts({ directory: promoted }))).toThrow('was promoted at timeline 2');
     expect(kinds(facts({ directory: { ...promoted, backupLabel: label } }))).toHaveLength(4);
   });
 
-  test('sends one whose failover was not finished to -F999, not to a new base backup', () => {
+  test('asks for -F999 if a failover was not completed, and not for a new base backup', () => {
     const record = { promotedAtTimeline: 2, isFailoverUnfinished: true } as const;
     const directory = dataDirectory('15', { record, control: controlFile({ state: 'shut-down' }) });
     expect(() => planStartStandby(facts({ directory }))).toThrow(
@@ -96,11 +96,11 @@ describe('-S', () => {
     expect(() => planStartStandby(facts({ archive: marked }))).toThrow('is marked as promoted at timeline 2');
   });
 
-  test('refuses a trigger file that would promote at once', () => {
+  test('refuses a trigger file, which would promote the server at once', () => {
     expect(() => planStartStandby(facts({ triggerFile: '/t' }))).toThrow('the trigger file "/t" is there');
   });
 
-  test('"base backup finished" while the WAL it needs is still on the primary: such a backup is refused', () => {
+  test('refuses a base backup whose WAL is missing (bug of the original: "base backup finished" while the WAL it needs is still on the primary)', () => {
     expect(() => planStartStandby(facts({ hasFirstSegment: false }))).toThrow('000000010000000000000003');
     const lowLimits = [{ name: 'max_connections', here: 40, demanded: 60 }] as const;
     expect(() => planStartStandby(facts({ lowLimits }))).toThrow(
@@ -109,7 +109,7 @@ describe('-S', () => {
     expect(kinds(facts({ hasFirstSegment: false, streams: true }))).toHaveLength(5);
   });
 
-  test('refuses what pg_control does not vouch for', () => {
+  test('refuses a data directory whose pg_control cannot be verified', () => {
     const directory = dataDirectory('15', { control: undefined, controlProblem: 'torn', backupLabel: label });
     expect(() => planStartStandby(facts({ directory }))).toThrow('cannot start on "/d"');
   });

@@ -17,13 +17,13 @@ function facts(changes: Partial<StopFacts>): StopFacts {
 describe('-A stop', () => {
   const stops = [{ kind: 'stop-server', pid: 7 }];
 
-  test('stops what bears a record of ours, and a standby that another tool made', () => {
+  test('stops a server with a record of ours, and a standby that another tool made', () => {
     expect(planStop(facts({}))).toEqual(stops);
     const recovering = { kind: 'recovering', answers: true, progress: '' } as const;
     expect(planStop(facts({ foreignState: recovering }))).toEqual(stops);
   });
 
-  test('refuses a server of nobody of ours that takes writes, or may soon, unless forced', () => {
+  test('refuses a foreign server that accepts writes, or soon may, unless forced', () => {
     const production = { kind: 'production', answers: true } as const;
     const starting = { kind: 'starting', progress: '' } as const;
     expect(() => planStop(facts({ foreignState: production }))).toThrow(
@@ -33,7 +33,7 @@ describe('-A stop', () => {
     expect(planStop(facts({ foreignState: production, force: fullForce }))).toEqual(stops);
   });
 
-  test('has nothing to do where no server runs', () => {
+  test('does nothing if no server runs', () => {
     expect(planStop(facts({ postmaster: { kind: 'none' } }))).toEqual([]);
   });
 });

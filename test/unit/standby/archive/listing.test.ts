@@ -1,11 +1,10 @@
 import { expect, test } from 'vitest';
 import { pathTo } from '../../../../src/postgres/timelines.ts';
 import { parseWalName } from '../../../../src/postgres/wal-name.ts';
-import { describeOthers, describeTimeline } from '../../../../src/standby/archive/describe.ts';
-import { listTimelines } from '../../../../src/standby/archive/listing.ts';
+import { describeOthers, describeTimeline, listTimelines } from '../../../../src/standby/archive/listing.ts';
 import { contents, found, layout, twoPromotions } from './contents-kit.ts';
 
-test('an archive is listed by timeline, with gaps, what is spoilt and what was left behind', () => {
+test('an archive is listed by timeline, with gaps, damaged segments and segments of abandoned timelines', () => {
   const segments = ['1:3', '1:4', '1:7', found('1:8', 'it has 1 bytes'), '2:6', '3:8'];
   const here = contents(segments, twoPromotions);
   const lines = listTimelines(here, pathTo(3, here.histories, layout)).flatMap(describeTimeline);
@@ -23,7 +22,7 @@ test('an archive is listed by timeline, with gaps, what is spoilt and what was l
   ]);
 });
 
-test('the other files are named', () => {
+test('the other files of an archive are named', () => {
   const partial = parseWalName('000000010000000000000006.partial');
   const backup = parseWalName('000000010000000000000003.00000028.backup');
   if (partial.kind !== 'partial' || backup.kind !== 'backup') throw new Error('names');

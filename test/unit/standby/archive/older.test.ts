@@ -28,11 +28,11 @@ describe('WAL that is older than a backup', () => {
     parseWalName('00000003.history') as WalName,
   ];
 
-  test('has a lower number, on the same timeline or an earlier one; a history file is never that', () => {
+  test('has a lower number, on the same timeline or an earlier one, and is never a history file', () => {
     expect(names(olderThan(files, needed, layout))).toEqual(names(files.slice(0, 6)));
   });
 
-  test('is of its history only up to where that left the earlier timeline', () => {
+  test('includes an earlier timeline only up to the point where the history left it', () => {
     const ancestors = parseHistory('1\t0/5000060\tx\n2\t0/8000000\tx\n', '00000003.history');
     expect(names(olderInHistory(files, needed, ancestors, layout))).toEqual([
       ...names(files.slice(0, 2)),

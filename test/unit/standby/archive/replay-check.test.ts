@@ -30,14 +30,14 @@ function facts(numbers: readonly number[], changes: Partial<ReplayFacts> = {}): 
   return { segments, from: segment(5), path: pathOf(1, new Map(), layout), inPgWal: [], layout, ...changes };
 }
 
-describe('what a promotion could not replay', () => {
-  test('nothing, when all segments are there and whole', () => {
+describe('WAL that a promotion could not replay', () => {
+  test('does not exist if all segments are complete', () => {
     expect(findReplayProblems(facts([3, 4, 5, 6, 7]))).toEqual([]);
     expect(findReplayProblems(facts([3, 4]))).toEqual([]);
     expect(findReplayProblems(facts([]))).toEqual([]);
   });
 
-  test('what lies behind a missing segment', () => {
+  test('includes everything after a missing segment', () => {
     expect(findReplayProblems(facts([5, 7, 9]))).toEqual([
       'segment 000000010000000000000006 is missing',
       'segment 000000010000000000000008 is missing',
@@ -45,12 +45,12 @@ describe('what a promotion could not replay', () => {
     expect(findReplayProblems(facts([6]))).toEqual(['segment 000000010000000000000005 is missing']);
   });
 
-  test('a gap before the next segment to replay, or one that pg_wal fills, is none', () => {
+  test('does not exist for a gap before the next segment to replay, or for one that pg_wal fills', () => {
     expect(findReplayProblems(facts([1, 3, 5, 6]))).toEqual([]);
     expect(findReplayProblems(facts([5, 7], { inPgWal: [segment(6)] }))).toEqual([]);
   });
 
-  test('a segment of a later timeline stands for its place', () => {
+  test('does not exist if a segment of a later timeline takes its place', () => {
     const segments = [5, 7].map((number) => ({ name: segment(number), fault: undefined }));
     segments.push({ name: segment(6, 2), fault: undefined });
     const path = pathOf(1, historiesOf({ 2: '1\t0/6000100\tx\n' }), layout);
@@ -63,7 +63,7 @@ describe('what a promotion could not replay', () => {
     expect(findReplayProblems(facts([], { segments, path }))).toEqual([]);
   });
 
-  test('what an abandoned timeline left behind neither fills a gap nor makes one', () => {
+  test('is not affected by the segments of an abandoned timeline, which neither fill a gap nor make one', () => {
     const path = pathOf(2, historiesOf({ 2: '1\t0/6000100\tx\n' }), layout);
     const from = segment(6, 2);
     const own = [6, 7].map((number) => ({ name: segment(number, 2), fault: undefined }));
@@ -75,7 +75,7 @@ describe('what a promotion could not replay', () => {
     ]);
   });
 
-  test('the way is the one to the newest timeline that branched off the own one', () => {
+  test('is determined along the path to the newest timeline that branched off the own one', () => {
     const timelines = (own: number, texts: Record<number, string>) =>
       pathOf(own, historiesOf(texts), layout).map(({ timeline }) => timeline);
     const second = '1\t0/6000100\tx\n';
@@ -84,7 +84,7 @@ describe('what a promotion could not replay', () => {
     expect(timelines(1, { 3: second })).toEqual([1]);
   });
 
-  test('a segment that cannot be replayed, and what lies behind it', () => {
+  test('includes a segment that cannot be replayed, and everything after it', () => {
     const segments = [
       { name: segment(4), fault: 'it has 1 bytes' },
       { name: segment(5), fault: undefined },
@@ -101,13 +101,13 @@ describe('what a promotion could not replay', () => {
 describe('the last segment that a promotion must have replayed', () => {
   const lastOf = (input: ReplayFacts) => findArchivedEnd(input)?.last.text;
 
-  test('is the last archived one of the way, and none where all of them were replayed', () => {
+  test('is the last archived one of the path, and none if all segments were replayed', () => {
     expect(findArchivedEnd(facts([3, 7, 5, 6]))).toEqual({ last: segment(7), segmentSize });
     expect(lastOf(facts([3, 4]))).toBeUndefined();
     expect(lastOf(facts([5, 6], { inPgWal: [segment(7)] }))).toBe(segment(6).text);
   });
 
-  test('is of the newest timeline, and nothing that an abandoned one left behind', () => {
+  test('is on the newest timeline, never on an abandoned one', () => {
     const path = pathOf(1, historiesOf({ 2: '1\t0/6000100\tx\n' }), layout);
     const both = [5, 6, 7].map((number) => ({ name: segment(number), fault: undefined }));
     expect(lastOf(facts([], { segments: both, path }))).toBe(segment(6).text);
@@ -115,7 +115,7 @@ describe('the last segment that a promotion must have replayed', () => {
     expect(lastOf(facts([], { segments: both, path }))).toBe(segment(6, 2).text);
   });
 
-  test('is not the one at whose first byte the timeline was left: nothing of it is on the way', () => {
+  test('is not the one at whose first byte the timeline was left, because none of it is on the path', () => {
     const path = pathOf(1, historiesOf({ 2: '1\t0/6000000\tx\n' }), layout);
     expect(lastOf(facts([5, 6], { path }))).toBe(segment(5).text);
   });

@@ -11,7 +11,7 @@ function pgdataWith(record: string): string {
   return pgdata;
 }
 
-test('a record is read as it was written, and keeps what another release wrote', async () => {
+test('the record of a base backup is read back, and keeps fields of another release', async () => {
   const verified = {
     time: 't',
     ...{ files: 1, pages: 2, bytes: 3, leftToWal: 0 },
@@ -29,7 +29,7 @@ test('a record is read as it was written, and keeps what another release wrote',
   expect(JSON.parse(text)).toEqual({ backup: record.backup, later: 1, promotedAtTimeline: 2 });
 });
 
-test('what only describes counts as absent where it is wrong: a failover needs none of it', async () => {
+test('a wrong descriptive field of the record counts as absent, because a failover needs none of them', async () => {
   const odd = { raisedSettings: { max_connections: '10' }, isActionBegun: false, promotedAtTimeline: 2 };
   const backup = { ...completeBackup, copy: { files: '1' }, verified: 1, toolVersion: null };
   const pgdata = pgdataWith(JSON.stringify({ ...odd, backup }));
@@ -40,7 +40,7 @@ test('what only describes counts as absent where it is wrong: a failover needs n
   });
 });
 
-test('without a file there is no record', async () => {
+test('there is no record without a file', async () => {
   expect(await readRecord(temporaryDirectory())).toEqual({});
 });
 
@@ -53,7 +53,7 @@ test.each([
   ['{"promotedAtTimeline":"2"}', /its "promotedAtTimeline" is not what we write/],
   ['{"isActionBegun":"no"}', /its "isActionBegun" is not what we write/],
   ['{"backup":null}', /its "backup" is not what we write there: it is no JSON object/],
-])('a record that says %s is refused, with the reason', async (record, reason) => {
+])('a record that contains %s is refused, with the reason', async (record, reason) => {
   await expect(readRecord(pgdataWith(record))).rejects.toMatchObject({
     message: expect.stringMatching(/^cannot understand ".*pitrtools.json"$/) as string,
     detail: expect.stringMatching(reason) as string,

@@ -8,7 +8,7 @@ import { dataRules, tablespaceRules, withoutUnlogged } from '../../../../src/sta
 const target = { oid: '16400', name: 't', location: '/t', target: '/t', isInsidePgdata: false };
 const rules = dataRules([target], '/primary/main', ['conf.d', 'é.conf']);
 
-describe('of a data directory', () => {
+describe('the file of a data directory', () => {
   test.each([
     'PG_VERSION',
     'postgresql.auto.conf',
@@ -69,18 +69,18 @@ describe('of a data directory', () => {
     'Ã©.conf',
     'global/pg_control',
     'global/pg_control.pitrtools',
-  ])("%s is not copied, and the standby's own", (path) => {
+  ])('%s is not copied, and the standby keeps its own', (path) => {
     expect(rules.isCopied(path)).toBe(false);
     expect(rules.isKept(path, false)).toBe(true);
   });
 
-  test("the links of tablespaces are the standby's own, a directory in their place is not", () => {
+  test("that is a link to a tablespace is the standby's own, but a directory in its place is not", () => {
     expect(rules.isKept('pg_tblspc/16400', true)).toBe(true);
     expect(rules.isKept('pg_tblspc/16400', false)).toBe(false);
     expect(rules.isKept('linked', true)).toBe(false);
   });
 
-  test('a tablespace in it that goes elsewhere is not copied with it', () => {
+  test('that lies in a tablespace with another path here is not copied with the data directory', () => {
     const inside = { ...target, location: '/primary/main/spaces/t' };
     const { isCopied, unread } = dataRules([inside], '/primary/main', []);
     expect(isCopied('spaces/t')).toBe(false);
@@ -91,7 +91,7 @@ describe('of a data directory', () => {
   });
 });
 
-test("of a tablespace of 8.4 only what the server makes is copied or removed, later all of the server's folder", () => {
+test("in a tablespace of 8.4 only the server's files are copied or removed, and later versions have their own folder", () => {
   const old = tablespaceRules(undefined);
   expect(['PG_VERSION', '16384', '16384/1', 'README'].map(old.isCopied)).toEqual([true, true, true, false]);
   expect(['16385/1', 'photos'].map((path) => old.isKept(path, false))).toEqual([false, true]);
@@ -123,15 +123,18 @@ test.each([
   [[], 'rsync'],
   [['-z', '--rsync-path=/opt/bin/rsync'], '/opt/bin/rsync'],
   [['--rsync-path', 'sudo rsync', '-z'], 'sudo rsync'],
-])('the rsync that flags %j start on the primary', (flags, expected) => {
+])('with flags %j the right rsync is started on the primary', (flags, expected) => {
   expect(remoteRsync(flags)).toBe(expected);
 });
 
 test.each([
-  ['rsync  version 3.2.7  protocol version 31', { major: 3, num: 30_207 }],
-  ['rsync  version v3.4.1  protocol version 32', { major: 3, num: 30_401 }],
-  ['rsync  version 2.6.9  protocol version 29', { major: 2, num: 20_609 }],
+  ['rsync  version 3.2.7  protocol version 31', { major: 3, num: 30_207, hasZstd: false }],
+  [
+    'rsync  version v3.4.1  protocol version 32\nCompress list:\n    zstd lz4 zlibx',
+    { major: 3, num: 30_401, hasZstd: true },
+  ],
+  ['rsync  version 2.6.9  protocol version 29', { major: 2, num: 20_609, hasZstd: false }],
   ['openrsync: protocol version 29', undefined],
-])('the version in "%s"', (text, expected) => {
+])('the version of rsync is read from "%s"', (text, expected) => {
   expect(parseRsyncVersion(text)).toEqual(expected);
 });

@@ -18,13 +18,13 @@ function makePlace(version = '15', folder = 'PG_15_202209061') {
   return { pgdata, target, folder: join(target, folder), find };
 }
 
-test('an empty folder, and one of another version, are nobody’s that a base backup would touch', async () => {
+test('an empty folder and a folder of another version are not touched by a base backup', async () => {
   const { target, find } = makePlace();
   mkdirSync(join(target, 'PG_14_202107181', '5'), { recursive: true });
   expect(await find()).toEqual([]);
 });
 
-test('a filled folder is another cluster’s until a link of pgdata or the record of an unfinished copy shows whose it is', async () => {
+test('a filled folder belongs to another cluster unless a link in pgdata or the record of an unfinished copy shows its owner', async () => {
   const { pgdata, target, folder, find } = makePlace();
   writeFileSync(join(folder, 'x'), '');
   expect(await find()).toEqual([
@@ -38,22 +38,25 @@ test.each([
   ['copying', cluster, 0],
   ['copying', '1', 1],
   ['complete', cluster, 1],
-])('a record that says %s, of cluster %s', async (status, systemIdentifier, count) => {
-  const { pgdata, target, folder, find } = makePlace();
-  writeFileSync(join(folder, 'x'), '');
-  const backup = { ...completeBackup, status, systemIdentifier, tablespaces: [target] };
-  writeFileSync(join(pgdata, 'pitrtools.json'), JSON.stringify({ backup }));
-  expect(await find()).toHaveLength(count);
-});
+])(
+  'a folder belongs to this standby by a record that is %s, of cluster %s',
+  async (status, systemIdentifier, count) => {
+    const { pgdata, target, folder, find } = makePlace();
+    writeFileSync(join(folder, 'x'), '');
+    const backup = { ...completeBackup, status, systemIdentifier, tablespaces: [target] };
+    writeFileSync(join(pgdata, 'pitrtools.json'), JSON.stringify({ backup }));
+    expect(await find()).toHaveLength(count);
+  },
+);
 
-test('without pg_control of the primary any folder of its major version counts', async () => {
+test("any folder of the same major version counts if the primary's pg_control is unknown", async () => {
   const { folder, find } = makePlace('15', 'PG_15_1');
   writeFileSync(join(folder, 'x'), '');
   expect(await find()).toHaveLength(0);
   expect(await find({ ...primaryFacts(), control: undefined })).toHaveLength(1);
 });
 
-test('up to 8.4 the server’s files lie in the directory itself', async () => {
+test('the files of the server are in the directory itself up to 8.4', async () => {
   const { find } = makePlace('8.4', '16385');
   expect(await find()).toHaveLength(0);
   const filled = makePlace('8.4', '16385/5');

@@ -15,7 +15,7 @@ afterEach(() => {
 
 const settings = () => ({ pgdata, pg_conf: undefined, no_copy_conf: false });
 
-test('what postgresql.conf includes, by its name in pgdata', () => {
+test('the files that postgresql.conf includes are found by their names in pgdata', () => {
   const text = `include 'a.conf'
 include_dir = 'site/all'
 include_if_exists './b.conf'
@@ -28,7 +28,7 @@ include_dir '.'
   expect(includedNames(text, '/pg/main')).toEqual(['a.conf', 'site', 'b.conf', 'c']);
 });
 
-test('is what is there of it and of conf.d, but nothing that the server fills', async () => {
+test("the standby's own configuration is what exists of these and of conf.d, except the server's own files", async () => {
   const names = ['conf.d', 'site', 'base', 'pg_xact', 'space', 'other'];
   for (const name of names) mkdirSync(join(pgdata, name));
   writeFileSync(
@@ -42,7 +42,7 @@ test('is what is there of it and of conf.d, but nothing that the server fills', 
   ]);
 });
 
-test('after a copy that was interrupted is what its record says: the rest came with the copy', async () => {
+test("after an interrupted copy the record decides what is the standby's own, because the rest was copied", async () => {
   for (const name of ['conf.d', 'site']) mkdirSync(join(pgdata, name));
   writeFileSync(join(pgdata, 'postgresql.conf'), "include_dir 'site'\n");
   const write = (backup: object) => {

@@ -30,22 +30,22 @@ function makeCluster(name = 'pg_control'): void {
   writeFileSync(join(pgdata, 'base/5/1259_fsm'), '');
 }
 
-test('a directory that is not there', async () => {
+test('a directory that does not exist is recognized', async () => {
   expect(await inspectPgdata(join(pgdata, 'x'))).toEqual({ kind: 'missing' });
 });
 
-test('an empty directory may hold configuration and lost+found', async () => {
+test('an empty directory can contain configuration and lost+found', async () => {
   mkdirSync(join(pgdata, 'lost+found'));
   writeFileSync(join(pgdata, 'postgresql.conf'), '');
   expect(await inspectPgdata(pgdata)).toEqual({ kind: 'empty' });
 });
 
-test('a directory with anything else in it is nobody’s to replace', async () => {
+test('a directory with any other file is not replaced', async () => {
   writeFileSync(join(pgdata, 'thesis.txt'), '');
   expect(await inspectPgdata(pgdata)).toMatchObject({ kind: 'unknown' });
 });
 
-test('a cluster as initdb made it is fresh; one with a database, a table or a tablespace is not', async () => {
+test('a cluster as initdb made it is fresh, and one with a database, a table or a tablespace is not', async () => {
   makeCluster();
   expect(await inspectPgdata(pgdata)).toEqual({
     kind: 'cluster',
@@ -63,7 +63,7 @@ test('a cluster as initdb made it is fresh; one with a database, a table or a ta
   expect(await inspectPgdata(pgdata)).toMatchObject({ isFresh: false });
 });
 
-test('an unfinished copy is known by the control file that was taken away, or by the record alone', async () => {
+test('an unfinished copy is recognized by its moved pg_control, or by the record alone', async () => {
   makeCluster('pg_control.pitrtools');
   expect(await inspectPgdata(pgdata)).toMatchObject({ kind: 'cluster', systemIdentifier: '42' });
   rmSync(join(pgdata, 'global'), { recursive: true });
@@ -72,7 +72,7 @@ test('an unfinished copy is known by the control file that was taken away, or by
   expect(await inspectPgdata(pgdata)).toMatchObject({ kind: 'cluster', systemIdentifier: '43' });
 });
 
-test('what cannot be read is not empty', async () => {
+test('a directory that cannot be read is not treated as empty', async () => {
   const file = join(pgdata, 'file');
   writeFileSync(file, '');
   expect(await inspectPgdata(file)).toMatchObject({ kind: 'unknown' });

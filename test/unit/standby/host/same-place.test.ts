@@ -31,7 +31,7 @@ async function relate(ours: string, theirs: string) {
   return overlapOf(a, b);
 }
 
-describe('whether two directories of one host overlap', () => {
+describe('two directories of one host', () => {
   test.each([
     ["it's a dir", "it's a dir", 'same'],
     ['link', "it's a dir", 'same'],
@@ -42,11 +42,11 @@ describe('whether two directories of one host overlap', () => {
     ["it's a dir/not there", 'link/inner', undefined],
     ['other', "it's a dir", undefined],
     ["it's a dir", 'missing', undefined],
-  ])('%s and %s: %s', async (ours, theirs, expected) => {
+  ])('%s and %s are compared: %s', async (ours, theirs, expected) => {
     expect(await relate(ours, theirs)).toBe(expected);
   });
 
-  test('shows which kernel it asked', async () => {
+  test('are compared on a kernel that is named', async () => {
     expect((await placesOf('.')).kernel).toMatch(/^[0-9a-f-]{36}$/);
   });
 });

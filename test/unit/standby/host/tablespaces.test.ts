@@ -14,7 +14,7 @@ const tablespaces = [
   { oid: '16402', name: 'inside', location: '/primary/main/ts' },
 ];
 
-test('a tablespace goes where [tablespaces] sends it, else to the same path; one in pgdata stays there', () => {
+test('a tablespace goes to the path in [tablespaces] or to the same path, and one in pgdata stays there', () => {
   const mapping = new Map([['/disk/slow', '/here/slow']]);
   expect(
     tablespaceTargets(tablespaces, '/primary/main', '/standby/main', mapping).map(
@@ -27,7 +27,7 @@ test('a tablespace goes where [tablespaces] sends it, else to the same path; one
   ]);
 });
 
-test('a base backup with a tablespace: tablespace_map names our paths, unknown tablespaces keep theirs', () => {
+test('tablespace_map contains the paths of this host, and unknown tablespaces keep theirs (bug of the original: a base backup with a tablespace crashes)', () => {
   const targets = tablespaceTargets(
     tablespaces,
     '/primary/main',
@@ -39,7 +39,7 @@ test('a base backup with a tablespace: tablespace_map names our paths, unknown t
   );
 });
 
-test('a path with $& is put into tablespace_map as it is', () => {
+test('a path with $& is written into tablespace_map unchanged', () => {
   const targets = tablespaceTargets(tablespaces, '/p', '/s', new Map([['/disk/fast', "/x$&'"]]));
   expect(rewriteTablespaceMap('16400 /disk/fast\n', targets)).toBe("16400 /x$&'\n");
 });

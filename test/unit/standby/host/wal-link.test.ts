@@ -38,13 +38,13 @@ function empty(pgdata: string, walLink: WalLink | undefined): Promise<void> {
   return emptyWal({ deps: { log: { debug: () => undefined } }, facts } as unknown as BackupContext);
 }
 
-test('a directory is no link, and neither is nothing', async () => {
+test('a directory is no link, and neither is a missing path', async () => {
   const { directory, target } = makeLink();
   expect(await readWalLink(directory, 'wal')).toBeUndefined();
   expect(await readWalLink(join(target, 'none'), 'pg_wal')).toBeUndefined();
 });
 
-test('a link to a server’s WAL directory is fine, one to anything else is refused by name', async () => {
+test('a link to a server’s WAL directory is accepted, and any other link is refused by name', async () => {
   const { pgdata, target, link } = makeLink();
   await requireWalDirectory(await found(pgdata));
   writeFileSync(join(target, 'thesis.txt'), '');
@@ -57,7 +57,7 @@ test('a link to a server’s WAL directory is fine, one to anything else is refu
   await expect(requireWalDirectory(await found(pgdata))).rejects.toThrow('is not a directory');
 });
 
-test('what is emptied is WAL; what came meanwhile, and lost+found, stay', async () => {
+test('only WAL is removed behind the link, and newer files and lost+found stay', async () => {
   const { pgdata, target } = makeLink();
   const before = await found(pgdata);
   writeFileSync(join(target, 'thesis.txt'), '');
@@ -65,20 +65,22 @@ test('what is emptied is WAL; what came meanwhile, and lost+found, stay', async 
   expect(readdirSync(target).sort()).toEqual(['archive_status', 'lost+found', 'thesis.txt']);
 });
 
-test('a link that came or was turned elsewhere during the copy is not followed', async () => {
+test('a link that was made or changed during the copy is not followed', async () => {
   const { directory, pgdata, target, link } = makeLink();
   const before = await found(pgdata);
-  await expect(empty(pgdata, undefined)).rejects.toThrow('leads elsewhere than when this run began');
+  await expect(empty(pgdata, undefined)).rejects.toThrow(
+    'leads to another directory than when this run began',
+  );
   rmSync(link);
   symlinkSync(directory, link);
-  await expect(empty(pgdata, before)).rejects.toThrow('leads elsewhere');
+  await expect(empty(pgdata, before)).rejects.toThrow('leads to another directory');
   rmSync(link);
   symlinkSync(join(directory, 'none'), link);
-  await expect(empty(pgdata, before)).rejects.toThrow('leads elsewhere');
+  await expect(empty(pgdata, before)).rejects.toThrow('leads to another directory');
   expect(readdirSync(target)).toContain(segment);
 });
 
-test('pg_wal in pgdata itself is emptied of all but lost+found', async () => {
+test('pg_wal inside pgdata is emptied except for lost+found', async () => {
   const { directory, target } = makeLink();
   const pgdata = join(directory, 'other');
   mkdirSync(join(pgdata, 'pg_wal', 'lost+found'), { recursive: true });

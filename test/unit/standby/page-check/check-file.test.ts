@@ -35,19 +35,19 @@ function check(name: string, content: Buffer) {
   return checkFile(pgdata, file, layout, makeBuffer(layout));
 }
 
-test('a file that is longer than what is read at once', () => {
+test('a file that is longer than one read is checked', () => {
   const content = pages(300, 0);
   expect(check('16384', content)).toEqual({ pages: 300, bytes: 300 * 8192, bad: [], trouble: undefined });
   content[250 * 8192 + 100] = 99;
   expect(check('16384', content).bad).toMatchObject([{ block: 250, isPartial: false }]);
 });
 
-test('pages of the second file of a relation are counted on', () => {
+test("pages of a relation's second file are numbered after those of the first", () => {
   expect(check('16384.1', pages(3, 4)).bad).toEqual([]);
   expect(check('16384.1', pages(3, 0)).bad.map(({ block }) => block)).toEqual([4, 5, 6]);
 });
 
-test('a part of a page at the end, an empty file, and one that cannot be read', () => {
+test('an incomplete page at the end, an empty file and an unreadable file are reported as such', () => {
   expect(check('16384', pages(2, 0).subarray(0, 9000)).bad).toMatchObject([{ block: 1, isPartial: true }]);
   expect(check('16384', Buffer.alloc(0))).toMatchObject({ pages: 0, bad: [], trouble: undefined });
   const file = { path: 'base/5', fork: 'main', segment: 0 } as const;
@@ -64,7 +64,7 @@ test('the files of all databases in all tablespaces are found, and no others', a
   expect(found.map(({ path }) => path).sort()).toEqual(files.filter((file) => !file.includes('tmp')).sort());
 });
 
-test("what the primary's host prints for a page", () => {
+test("the output of the primary's host for a page is read", () => {
   const hex = `bytes ${pages(1, 9).toString('hex')}`;
   const page = { kind: 'page', state: 'good', lsn: 0x1_0001_0001_0001n, changedS: 77 };
   expect(parseSourcePage(['times 77 66', hex], 9, layout)).toEqual({ ...page, bornS: 66 });

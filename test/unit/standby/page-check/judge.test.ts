@@ -27,8 +27,8 @@ const source = (changes: Partial<Page>): SourcePage => ({
   ...changes,
 });
 
-describe('a page that fails in the copy', () => {
-  test('and is good on a server that it was not copied from is damaged only if it is not of the backup', () => {
+describe('a page that fails its check in the copy', () => {
+  test('and is good on a server that was not the source is damaged only if it is not from the backup', () => {
     const good = source({});
     expect(judgeByOther(badPage('1', 99n), good, over, 'the primary')).toEqual({ kind: 'bad-copy' });
     expect(judgeByOther(badPage('1', 150n), good, over, 'the primary')).toEqual({
@@ -54,11 +54,11 @@ describe('a page that fails in the copy', () => {
     ['after the backup: the file is gone', { kind: 'gone' }, over, 'unclear'],
     ['after the backup: the file was truncated', { kind: 'beyond-end' }, over, 'unclear'],
     ['after the backup: not changed', source({}), over, 'bad-copy'],
-  ])('%s', (_, found, span, kind) => {
+  ])('is judged: %s', (_, found, span, kind) => {
     expect(judge(badPage(), found, span)).toMatchObject({ kind });
   });
 
-  test('is made anew by the server in a map that it has just extended, and only there', () => {
+  test('is made again by the server in a map that was just extended, and only there', () => {
     const extended = source({ lsn: 0n, changedS: 1500 });
     expect(judge(badPage('16384_fsm'), extended, live)).toEqual({ kind: 'wal' });
     expect(judge(badPage('16384_vm'), extended, live)).toEqual({ kind: 'wal' });
@@ -66,7 +66,7 @@ describe('a page that fails in the copy', () => {
     expect(judge(badPage('16384_fsm'), source({ lsn: 0n }), live)).toEqual({ kind: 'bad-copy' });
   });
 
-  test('without the primary is believed only as far as it is of the backup', () => {
+  test('is judged without the primary only if it is not from the backup', () => {
     expect(judgeAlone(badPage('1', 100n), over)).toEqual({ kind: 'wal' });
     expect(judgeAlone(badPage('1', 99n), over)).toMatchObject({ kind: 'unclear' });
     expect(judgeAlone(badPage('1', 201n), over)).toMatchObject({ kind: 'unclear' });
@@ -74,7 +74,7 @@ describe('a page that fails in the copy', () => {
   });
 });
 
-test('which files have pages', () => {
+test('only files of relations have pages', () => {
   expect(parseRelationFile('base/5', '2619_fsm.2')).toEqual({
     path: 'base/5/2619_fsm.2',
     fork: 'fsm',

@@ -14,14 +14,14 @@ async function said(host: string, addresses: readonly string[]): Promise<readonl
 }
 
 describe('a master_public_ip that is this very host', () => {
-  test('is a warning where a name leads here, as Debian has it for its own', async () => {
+  test("causes a warning if a name resolves to this host, as Debian's own name does", async () => {
     expect(await said('alpha', ['127.0.1.1'])).toEqual([
       'warning: master_public_ip "alpha" is this very host',
     ]);
     expect(await said('alpha', ['192.0.2.1', '::1'])).toHaveLength(1);
   });
 
-  test('is a notice where it is written as a loopback address', async () => {
+  test('causes a notice if it is a loopback address', async () => {
     for (const [host, address] of [
       ['localhost', '::1'],
       ['127.0.0.1', '127.0.0.1'],
@@ -29,7 +29,7 @@ describe('a master_public_ip that is this very host', () => {
       expect(await said(host, [address])).toEqual([`notice: master_public_ip "${host}" is this very host`]);
   });
 
-  test('is not said of another host, nor of a name that does not resolve', async () => {
+  test('is not reported for another host, or for a name that does not resolve', async () => {
     expect(await said('alpha', ['192.0.2.1', '2001:db8::1'])).toEqual([]);
     expect(await said('alpha', [])).toEqual([]);
     expect(await said('127.example.org', ['192.0.2.1'])).toEqual([]);

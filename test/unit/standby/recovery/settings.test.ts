@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { capabilitiesOf } from '../../../../src/postgres/capabilities.ts';
+import { conninfo } from '../../../../src/postgres/quoting.ts';
 import type { RecoveryTargetSettings } from '../../../../src/postgres/recovery-target.ts';
 import { settingsIn, withSettings } from '../../../../src/postgres/settings-file.ts';
 import { parseVersion } from '../../../../src/postgres/version.ts';
 import {
-  primaryConninfo,
   recoveryConfText,
   type RecoveryMode,
   type RecoveryPlace,
@@ -48,13 +48,17 @@ const place: RecoveryPlace = {
   ownTargets: [],
 };
 
-const streaming: Streaming = {
+const primary = {
   host: 'bitarena',
   port: 5432,
   user: 'replication',
   password: 'changeme',
   sslmode: 'prefer',
-  applicationName: 'bitarena-clone',
+  application_name: 'bitarena-clone',
+};
+
+const streaming: Streaming = {
+  conninfo: conninfo(primary),
   triggerFile: '/var/lib/postgresql/pitrtools/cmd_end_recovery',
 };
 
@@ -86,20 +90,20 @@ function written(major: string, mode: RecoveryMode, where = place) {
   };
 }
 
-describe.each(majors)('recovery settings of PostgreSQL %s', (major) => {
-  test('warm standby', () => {
+describe.each(majors)('the recovery settings of PostgreSQL %s', (major) => {
+  test('are these for a warm standby', () => {
     expect(written(major, { kind: 'standby', streaming: undefined })).toMatchSnapshot();
   });
 
-  test.skipIf(!capabilities(major).streaming)('streaming standby', () => {
+  test.skipIf(!capabilities(major).streaming)('are these for a streaming standby', () => {
     expect(written(major, { kind: 'standby', streaming })).toMatchSnapshot();
   });
 
-  test.skipIf(!capabilities(major).streaming)('a password that each language must quote', () => {
+  test.skipIf(!capabilities(major).streaming)('contain a password that each language must quote', () => {
     const password = `it's a "pass" \\word 100%`;
     const { recoveryConf, parameters } = recoverySettings(
       capabilities(major),
-      { kind: 'standby', streaming: { ...streaming, password } },
+      { kind: 'standby', streaming: { ...streaming, conninfo: conninfo({ ...primary, password }) } },
       place,
     );
     const written =
@@ -109,7 +113,7 @@ describe.each(majors)('recovery settings of PostgreSQL %s', (major) => {
     expect(written.split('\n').find((line) => line.startsWith('primary_conninfo'))).toMatchSnapshot();
   });
 
-  test('recovery to the end, and none at all', () => {
+  test('are these for a recovery to the end, and for no recovery', () => {
     expect(written(major, { kind: 'to-end' })).toMatchSnapshot();
     expect(written(major, { kind: 'hold' })).toMatchSnapshot();
   });
@@ -117,18 +121,18 @@ describe.each(majors)('recovery settings of PostgreSQL %s', (major) => {
   const { recoveryTargets, targetActions } = capabilities(major);
 
   test.each(goals.filter(({ goal }) => recoveryTargets.includes(goal.kind)))(
-    'recovery to $goal.kind',
+    'are these for a recovery to $goal.kind',
     (target) => {
       expect(written(major, { kind: 'to-target', target })).toMatchSnapshot();
     },
   );
 
-  test.each(targetActions)('at the target: %s', (action) => {
+  test.each(targetActions)('are these at the target: %s', (action) => {
     const target = { ...toTime, action, timeline: 3 };
     expect(written(major, { kind: 'to-target', target })).toMatchSnapshot();
   });
 
-  test('a signal file is written from 12 on only, and recovery.conf before', () => {
+  test('a signal file is written only from 12 on, and recovery.conf only before', () => {
     const standby = written(major, { kind: 'standby', streaming: undefined });
     expect(standby.signal === undefined).toBe(standby['recovery.conf'] !== undefined);
     expect(written(major, { kind: 'to-end' }).signal).toBe(
@@ -136,14 +140,14 @@ describe.each(majors)('recovery settings of PostgreSQL %s', (major) => {
     );
   });
 
-  test('values pasted unescaped into recovery.conf: every value is read back as it was', () => {
+  test('every value in recovery.conf is read back unchanged (bug of the original: values pasted unescaped into recovery.conf)', () => {
     const known = capabilities(major);
     const hostile = major === '8.4' ? 'a b"\\%$`x' : `it's a "b\\%$\`x`;
     const where = { ...place, archivedir: `/srv/${hostile}`, launcher: `/opt/${hostile}/bin/cmd_standby` };
     const mode: RecoveryMode = {
       kind: 'standby',
       streaming: known.streaming
-        ? { ...streaming, password: `pass' \\word%`, triggerFile: '/tmp/t r' }
+        ? { conninfo: conninfo({ ...primary, password: `pass' \\word%` }), triggerFile: '/tmp/t r' }
         : undefined,
     };
     const settings = recoverySettings(known, mode, where);
@@ -153,13 +157,13 @@ describe.each(majors)('recovery settings of PostgreSQL %s', (major) => {
   });
 });
 
-test('before 12 a parameter that is not one of recovery.conf does not go there', () => {
+test('a parameter that recovery.conf does not know is not written there before 12', () => {
   const settings = recoverySettings(capabilities('9.6'), { kind: 'standby', streaming: undefined }, place);
   expect([...settings.recoveryConf.keys()]).not.toContain('wal_retrieve_retry_interval');
   expect([...settings.parameters.keys()]).toEqual(['wal_retrieve_retry_interval']);
 });
 
-test("a target in the server's own configuration is put out of force, and the way that it gave", () => {
+test("a target in the server's own configuration is overridden, together with its timeline and action", () => {
   const where = { ...place, ownTargets: ['recovery_target_time', 'recovery_target_timeline'] };
   const { parameters } = recoverySettings(
     capabilities('15'),
@@ -170,7 +174,7 @@ test("a target in the server's own configuration is put out of force, and the wa
   expect(parameters.get('recovery_target_timeline')).toBe('latest');
 });
 
-test("the user's own wal_retrieve_retry_interval stays", () => {
+test("the user's own wal_retrieve_retry_interval is kept", () => {
   const where = { ...place, ownRetryInterval: true };
   const settings = recoverySettings(capabilities('15'), { kind: 'standby', streaming: undefined }, where);
   expect([...settings.parameters.keys()]).not.toContain('wal_retrieve_retry_interval');
@@ -185,19 +189,19 @@ test('a quote in a path is refused for 8.4, which cannot read it', () => {
   );
 });
 
-test('without a password none is written, and .pgpass decides', () => {
-  expect(primaryConninfo({ ...streaming, password: undefined })).toBe(
+test('no password is written if there is none, and .pgpass is used', () => {
+  expect(conninfo({ ...primary, password: undefined })).toBe(
     'host=bitarena port=5432 user=replication sslmode=prefer application_name=bitarena-clone',
   );
 });
 
-describe('the restore_command, through a real shell', () => {
+describe('the restore_command in a real shell', () => {
   let directory: string | undefined;
   afterEach(() => {
     if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
   });
 
-  test('hands over its words whole, whatever the paths look like', () => {
+  test('passes its words on unchanged, whatever the paths contain', () => {
     directory = mkdtempSync(join(tmpdir(), 'pitrtools-unit-'));
     const folder = join(directory, `it's 100%p of "a" \\ $HOME \`b\` -x`);
     mkdirSync(folder);

@@ -23,8 +23,8 @@ const chooseTime = (text: string, within: TargetBounds) => chooseTarget({ kind: 
 const microsIn = ({ goal }: ReturnType<typeof chooseTarget>) =>
   goal.kind === 'time' ? goal.micros : undefined;
 
-describe('the moment of -R', () => {
-  test("is read in the primary's time zone and printed back with it", () => {
+describe('the time of -R', () => {
+  test("is read in the primary's time zone and printed with it", () => {
     const target = chooseTime('2008-05-28 11:00:38.059389', bounds);
     expect(microsIn(target)).toBe(micros('2008-05-28 18:00:38.059389+00'));
     expect(target.shown).toBe('2008-05-28 11:00:38.059389-07 (2008-05-28 18:00:38.059389+00 UTC)');
@@ -40,7 +40,7 @@ describe('the moment of -R', () => {
     expect(() => chooseTime(text, bounds)).toThrow(reason);
   });
 
-  test('takes what this host takes for the future, where the WAL here has reached it', () => {
+  test("may be in the future of this host's clock if the WAL here has reached it", () => {
     const lastCommit = micros('2008-06-01 12:00:00+00');
     const latest = '2008-06-01 12:00:00+00';
     expect(microsIn(chooseTime(latest, { ...bounds, lastCommit }))).toBe(lastCommit);
@@ -49,21 +49,21 @@ describe('the moment of -R', () => {
     );
   });
 
-  test('refuses what the standby has replayed past, to the microsecond', () => {
+  test('is refused if the standby has replayed past it, to the microsecond', () => {
     const replayed = micros('2008-05-28 18:00:38.059390+00');
     expect(() => chooseTime('2008-05-28 11:00:38.059389', { ...bounds, replayed })).toThrow(/replayed past/);
     expect(microsIn(chooseTime('2008-05-28 11:00:38.059390', { ...bounds, replayed }))).toBe(replayed);
   });
 
-  test('without a zone on record an offset must be given', () => {
+  test('must have an offset if no time zone is recorded', () => {
     const blind = { ...bounds, zone: 'an unknown zone' };
     expect(() => chooseTime('2008-05-28 11:00:38', blind)).toThrow(/add an offset/);
     expect(chooseTime('2008-05-28 11:00:38+00', blind).shown).toContain('UTC');
   });
 });
 
-describe('other targets', () => {
-  test('an LSN lies behind the base backup and what was replayed', () => {
+describe('another recovery target', () => {
+  test('by LSN lies after the base backup and after the replayed WAL', () => {
     const choose = (lsn: bigint, within = bounds) => chooseTarget({ kind: 'lsn', lsn }, within);
     expect(choose(0x300_0138n).shown).toBe('LSN 0/3000138');
     expect(() => choose(0x300_0137n)).toThrow('lies before the end of the base backup, 0/3000138');
@@ -72,20 +72,20 @@ describe('other targets', () => {
     );
   });
 
-  test('a transaction had not ended when the base backup was made', () => {
+  test('by transaction had not ended when the base backup was made', () => {
     const choose = (xid: number) => chooseTarget({ kind: 'xid', xid }, bounds);
     expect(choose(740).shown).toBe('transaction 740');
     expect(() => choose(739)).toThrow('transaction 739 has ended in what is here already');
   });
 
-  test("the numbers of transactions go round, as the server's do", () => {
+  test('by transaction uses numbers that wrap around, as in the server', () => {
     expect(isEarlierXid(739, 740)).toBe(true);
     expect(isEarlierXid(740, 740)).toBe(false);
     expect(isEarlierXid(4_294_967_290, 740)).toBe(true);
     expect(isEarlierXid(740, 4_294_967_290)).toBe(false);
   });
 
-  test('names and the end of the base backup are taken as they are', () => {
+  test('by name or at the end of the base backup is accepted unchanged', () => {
     expect(chooseTarget({ kind: 'name', name: 'x' }, bounds).shown).toBe("restore point 'x'");
     expect(chooseTarget({ kind: 'immediate' }, bounds).goal).toEqual({ kind: 'immediate' });
   });

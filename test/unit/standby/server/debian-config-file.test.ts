@@ -17,7 +17,7 @@ afterAll(() => {
   rmSync(root, { recursive: true, force: true });
 });
 
-test('Debian’s configuration file is found for the data directory that it names, and for no other', async () => {
+test('Debian’s configuration file is found for the data directory in it, and for no other', async () => {
   const found = (pgdata: string, major = '15') => findDebianConfigFile(pgdata, major, root);
   expect(await found('/var/lib/postgresql/15/main')).toBe(join(root, '15', 'main', 'postgresql.conf'));
   expect(await found('/data/main')).toBeUndefined();

@@ -23,7 +23,6 @@ function standing({ server = 'recovering', proved, replayed, knows = true, ances
   const entries = ancestors.map(([timeline, lsn]): TimelineEntry => ({
     timeline,
     end: { kind: 'lsn', lsn: parseLsn(lsn) },
-    reason: '',
   }));
   return judgeStanding({ progress, knowsMinRecovery: knows, ancestors: entries }, mark);
 }

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { StandbyDeps } from '../../../../src/standby/deps.ts';
 import { logIn } from '../../../../src/standby/server/log-in.ts';
-import type { LocalResult, LocalServer } from '../../../../src/system/local-sql.ts';
+import type { LocalServer } from '../../../../src/system/libpq-access.ts';
+import type { LocalResult } from '../../../../src/system/local-sql.ts';
 
 /** Logs in to a cluster that has these databases; returns which were tried, and the last answer. */
 async function tryWith(dbname: string | undefined, databases: readonly string[]) {
@@ -20,14 +21,14 @@ async function tryWith(dbname: string | undefined, databases: readonly string[])
 }
 
 describe('the database to log in to', () => {
-  test('is postgres, and template1 where the cluster has none of that name', async () => {
+  test('is postgres, or template1 if the cluster has none of that name', async () => {
     expect((await tryWith(undefined, ['postgres', 'template1'])).tried).toEqual(['postgres']);
     const { answer, tried } = await tryWith(undefined, ['template1']);
     expect(tried).toEqual(['postgres', 'template1']);
     expect(answer).toEqual({ kind: 'answered', value: 'template1' });
   });
 
-  test('is the one of the INI and no other', async () => {
+  test('is only the one of the INI file if that names one', async () => {
     const { answer, tried } = await tryWith('shop', ['postgres', 'template1']);
     expect(tried).toEqual(['shop']);
     expect(answer.kind).toBe('rejected');

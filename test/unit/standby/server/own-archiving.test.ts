@@ -8,7 +8,7 @@ function ini(slaves: string, more = ''): string {
 }
 
 describe('the INI file of the archive_command of a promoted server', () => {
-  test('must not have this host in its list, by name or by address', () => {
+  test('must not list this host, by name or by address', () => {
     expect(iniProblems('/i', ini('bitarena-clone, other'), own)).toEqual([
       'its list of standbys contains "bitarena-clone", which is this host',
     ]);

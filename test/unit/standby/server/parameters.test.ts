@@ -8,7 +8,7 @@ import { dataDirectory } from '../standby-facts.ts';
 const { capabilities } = dataDirectory('15');
 const settings = { pgdata: '/d', includepath: [], pg_ctl: { program: '/no/pg_ctl', args: [] }, port: 5432 };
 
-test("what the server's program cannot read of its files is not known", async () => {
+test("settings are unknown if the server's program cannot read them from its files", async () => {
   const asked: string[] = [];
   const run = ({ program, args }: CommandLine) => {
     asked.push([program, ...args].join(' '));
@@ -25,7 +25,7 @@ test("what the server's program cannot read of its files is not known", async ()
   ]);
 });
 
-test('a running server is asked for all of them at once', async () => {
+test('a running server is asked for all settings at once', async () => {
   const asked: string[] = [];
   const withLocalSql = async (_: unknown, __: number, use: (sql: unknown) => Promise<unknown>) => ({
     kind: 'answered',

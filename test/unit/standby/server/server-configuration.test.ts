@@ -5,13 +5,13 @@ import { commandLineParameters, serverOptions } from '../../../../src/standby/se
 const none = new Map<string, string>();
 const inPgdata = { pgdata: '/d', no_copy_conf: false };
 
-describe('what the server gets on its command line', () => {
-  test('nothing, where the files lie in pgdata', () => {
+describe('the command line of the server', () => {
+  test('contains nothing if the files are in pgdata', () => {
     const sources = { conf: '/c/postgresql.conf', hba: '/c/pg_hba.conf' };
     expect(commandLineParameters(inPgdata, sources, '/d/postgresql.conf', none)).toEqual(none);
   });
 
-  test('the files themselves with no_copy_conf', () => {
+  test('contains the files themselves with no_copy_conf', () => {
     const sources = { conf: '/c/postgresql.conf', hba: '/c/pg_hba.conf' };
     const settings = { pgdata: '/d', no_copy_conf: true };
     expect(commandLineParameters(settings, sources, '/c/postgresql.conf', none)).toEqual(
@@ -22,13 +22,13 @@ describe('what the server gets on its command line', () => {
     );
   });
 
-  test("Debian's file outside pgdata", () => {
+  test("contains Debian's file outside pgdata", () => {
     const sources = { conf: undefined, hba: undefined };
     const file = '/etc/postgresql/15/main/postgresql.conf';
     expect(commandLineParameters(inPgdata, sources, file, none)).toEqual(new Map([['config_file', file]]));
   });
 
-  test("this data directory and this pg_hba.conf, when the primary's file names others", () => {
+  test("contains this data directory and this pg_hba.conf if the primary's file names others", () => {
     const sources = { conf: '/c/postgresql.conf', hba: '/c/pg_hba.conf' };
     const inFile = new Map([
       ['data_directory', '/primary'],
@@ -49,7 +49,7 @@ describe('what the server gets on its command line', () => {
   });
 });
 
-describe('where the server listens', () => {
+describe('the address of the server', () => {
   const settings = { pgdata: '/d', user: 'postgres', local_port: undefined, dbname: undefined };
   const running = { kind: 'running', pid: 1, port: 5433, listenAddress: undefined } as const;
 
@@ -62,7 +62,7 @@ describe('where the server listens', () => {
     expect(localServerAt(settings, tcp, none).host).toBe('127.0.0.1');
   });
 
-  test('is never an abstract socket where there is another way', () => {
+  test('is never an abstract socket if there is another way', () => {
     const abstract = { ...running, socketDirectory: '@pg' };
     const inFile = new Map([['unix_socket_directories', '@pg, "/run/pg"']]);
     expect(localServerAt(settings, abstract, inFile).host).toBe('/run/pg');

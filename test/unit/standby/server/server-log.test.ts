@@ -23,17 +23,17 @@ function logFile(logfile?: string, logs = join(root, 'logs')): Promise<string> {
   return serverLogFile({ pgdata, logfile }, logs);
 }
 
-test('the INI names the log', async () => {
+test("the server's log is the one that the INI file names", async () => {
   expect(await logFile('/var/log/mine.log')).toBe('/var/log/mine.log');
 });
 
-test('a cluster of Debian logs where pg_lsclusters says, also by a link beside its configuration', async () => {
+test('the log of a Debian cluster is the one that pg_lsclusters shows, also by a link beside its configuration', async () => {
   expect(await logFile()).toBe(join(root, 'logs', 'postgresql-15-main.log'));
   symlinkSync(join(root, 'logs', 'other.log'), join(root, 'etc', '15', 'main', 'log'));
   expect(await logFile()).toBe(join(root, 'logs', 'other.log'));
 });
 
-test('where that is not, or cannot be written, the log lies in pgdata', async () => {
+test('the log is in pgdata if that log does not exist or cannot be written', async () => {
   const inPgdata = join(pgdata, 'pitrtools-server.log');
   expect(await logFile(undefined, join(root, 'not there'))).toBe(inPgdata);
   rmSync(join(root, 'etc'), { recursive: true });

@@ -28,7 +28,7 @@ test.each([
   ['one whose server knows no group access', 0o750, '10', '600 700'],
   ['one that is still empty', 0o750, undefined, '640 750'],
   ['one that the group may enter, but not list', 0o710, '18', '600 700'],
-])('%s: modes %o %s are %s', async (_name, mode, version, expected) => {
+])('the modes of %s (modes %o, %s) are %s', async (_name, mode, version, expected) => {
   const pgdata = dataDirectory(mode, version);
   const [file, made] = [join(pgdata, 'file'), join(pgdata, 'made')];
   await writeForServer(pgdata, file, 'content');
@@ -40,7 +40,7 @@ test.each([
   expect(modeOf(file)).toBe(expected.slice(0, 3));
 });
 
-test('a directory that is there keeps its mode, unless it is to be a tablespace that the group reads', async () => {
+test('an existing directory keeps its mode, unless it becomes a tablespace that the group can read', async () => {
   const pgdata = dataDirectory(0o750, '18');
   const there = join(pgdata, 'there');
   mkdirSync(there, { mode: 0o700 });
@@ -53,6 +53,6 @@ test('a directory that is there keeps its mode, unless it is to be a tablespace 
   expect(modeOf(there)).toBe('750');
 });
 
-test('a data directory that is not there has the modes of none', async () => {
+test('a data directory that does not exist has no group access', async () => {
   expect(await serverModes('/not/there')).toEqual({ file: 0o600, directory: 0o700 });
 });

@@ -26,7 +26,8 @@ import {
   settledPostmaster,
   withLocalServer,
 } from '../../../../src/standby/server/server-state.ts';
-import type { LocalResult, LocalServer, LocalSql } from '../../../../src/system/local-sql.ts';
+import type { LocalServer } from '../../../../src/system/libpq-access.ts';
+import type { LocalResult, LocalSql } from '../../../../src/system/local-sql.ts';
 import { controlFile } from '../../postgres/fixtures/build.ts';
 
 const inArchiveRecovery = 5;
@@ -81,8 +82,8 @@ async function startedAt(atS: number): Promise<Started> {
   return { logOffset: 0, atS, control: await readControlFile(pgdata) };
 }
 
-describe('a server that answers nothing and was just started', () => {
-  test('is not in production because the primary was when the copy of pg_control was taken', async () => {
+describe('a server that does not answer and was just started', () => {
+  test('is not in production only because the primary was when pg_control was copied', async () => {
     writeControl(inProduction, 0x5000028n);
     const started = await startedAt(controlTimeS);
     expect(await observe(started)).toBe('starting');
@@ -92,22 +93,22 @@ describe('a server that answers nothing and was just started', () => {
     expect(await observe(started)).toBe('production');
   });
 
-  test('does not recover because an earlier run did', async () => {
+  test('does not recover only because an earlier run did', async () => {
     writeControl(inArchiveRecovery, 0x5000028n);
     expect(await observe(await startedAt(controlTimeS + 1))).toBe('starting');
     expect(await observe(await startedAt(controlTimeS))).toBe('recovering');
   });
 });
 
-describe('a server that answers nothing and was found running', () => {
-  test('is believed what pg_control says', async () => {
+describe('a server that does not answer and was already running', () => {
+  test('has the state in its pg_control', async () => {
     writeControl(inProduction, 0x5000028n);
     expect(await observe(notStartedHere)).toBe('production');
     writeControl(inArchiveRecovery, 0x5000028n);
     expect(await observe(notStartedHere)).toBe('recovering');
   });
 
-  test('is starting while its base backup still has its label', async () => {
+  test('is starting as long as its base backup has its label', async () => {
     writeControl(inProduction, 0x5000028n);
     writeFileSync(join(pgdata, 'backup_label'), '');
     expect(await observe(notStartedHere)).toBe('starting');
@@ -116,8 +117,8 @@ describe('a server that answers nothing and was found running', () => {
   });
 });
 
-describe('a server that can answer nobody while it recovers (8.4)', () => {
-  test('is asked only once it may have opened: it logs a refusal of each question', async () => {
+describe('a server that answers no query while it recovers (8.4)', () => {
+  test('is queried only once it may have opened, because it logs a refusal of each query', async () => {
     let asked = 0;
     const deps = {
       settings: { pgdata, port: 5432, pg_conf: undefined, no_copy_conf: false },
@@ -144,8 +145,8 @@ describe('a server that can answer nobody while it recovers (8.4)', () => {
   });
 });
 
-describe('the progress of a server that answers nothing', () => {
-  test('shows the segment under replay, also where pgdata is a symbolic link', async () => {
+describe('the progress of a server that does not answer', () => {
+  test('shows the segment that is being replayed, also if pgdata is a symbolic link', async () => {
     writeControl(inArchiveRecovery, 0x5000028n);
     const title = 'postgres: startup recovering 000000010000000000000007';
     const startup = spawn('sleep', ['60'], { argv0: title, cwd: pgdata, stdio: 'ignore' });
@@ -160,7 +161,7 @@ describe('the progress of a server that answers nothing', () => {
     }
   });
 
-  test('changes with each write of pg_control, between restartpoints too', async () => {
+  test('changes with each write of pg_control, also between restartpoints', async () => {
     writeControl(inArchiveRecovery, 0x5000028n);
     const before = await progressAt(pgdata);
     expect(await progressAt(pgdata)).toBe(before);
@@ -169,7 +170,7 @@ describe('the progress of a server that answers nothing', () => {
   });
 });
 
-describe('a server whose pid file does not have its port (up to 9.0)', () => {
+describe('a server without its port in the pid file (up to 9.0)', () => {
   const old = capabilitiesOf(parseVersion('9.0'));
 
   /** Only one port answers, from this data directory; the others refuse. Returns the ports asked as well. */
@@ -204,7 +205,7 @@ describe('a server whose pid file does not have its port (up to 9.0)', () => {
 
   const answered = { kind: 'answered', value: 'answer' };
 
-  test('is asked where the standby listens, then where it listens after a failover', async () => {
+  test("is queried at the standby's port, then at the port after a failover", async () => {
     expect(await askWhere(5433, pgdata)).toEqual({ answer: answered, asked: [5433] });
     expect(await askWhere(5434, pgdata)).toEqual({ answer: answered, asked: [5433, 5434] });
     expect((await askWhere(5432, pgdata)).answer).toEqual({
@@ -213,20 +214,20 @@ describe('a server whose pid file does not have its port (up to 9.0)', () => {
     });
   });
 
-  test('is not mistaken for another that listens where it will after a failover', async () => {
+  test('is not mistaken for another server at the port after a failover', async () => {
     expect((await askWhere(5434, '/the/primary')).answer).toMatchObject({
       kind: 'no-server',
       reason: expect.stringContaining('is another one') as string,
     });
   });
 
-  test('is asked only where its pid file says', async () => {
+  test('is queried only at the port in its pid file', async () => {
     writeFileSync(join(pgdata, 'postmaster.pid'), `${postmaster.pid ?? ''}\n${pgdata}\n0\n5431\n`);
     expect((await askWhere(5434, pgdata)).asked).toEqual([5431]);
   });
 });
 
-test('a server is believed that has written its state since its start, though the clock was set back meanwhile', async () => {
+test('a server counts as having written its state since its start, although the clock was set back meanwhile', async () => {
   writeControl(inArchiveRecovery, 0x2000028n);
   const before = await readControlFile(pgdata);
   const atS = Number(before?.time ?? 0n) + 3600;
@@ -235,7 +236,7 @@ test('a server is believed that has written its state since its start, though th
   expect(await observe({ logOffset: 0, atS, control: before })).toBe('recovering');
 });
 
-describe('what is left of a killed server', () => {
+describe('a remaining process of a killed server', () => {
   /** A process of a server with this title; its program is called as a server's. */
   async function leftover(title: string): Promise<ChildProcess> {
     postmaster.kill();
@@ -269,12 +270,12 @@ describe('what is left of a killed server', () => {
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   }
 
-  test('is waited for, where it serves no client', async () => {
+  test('is waited for if it serves no client', async () => {
     const child = await leftover('postgres: checkpointer ');
     expect(await settled(() => kill(child))).toEqual({ found: { kind: 'none' }, pauses: 3 });
   });
 
-  test('is named, where it has not ended within the limit', async () => {
+  test('is named if it has not ended within the limit', async () => {
     const child = await leftover('postgres: checkpointer ');
     const { found } = await settled(() => Promise.resolve());
     await kill(child);
@@ -284,7 +285,7 @@ describe('what is left of a killed server', () => {
     });
   });
 
-  test('is not waited for, where it may serve a client', async () => {
+  test('is not waited for if it may serve a client', async () => {
     const child = await leftover('postgres: joe shop [local] COMMIT');
     const { found, pauses } = await settled(() => Promise.resolve());
     await kill(child);

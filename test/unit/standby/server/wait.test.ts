@@ -12,14 +12,14 @@ function stepping() {
   return { deps: { ...clock, signal: new AbortController().signal }, passed: () => passed };
 }
 
-test('a limit counts what has passed, whatever is done to the time of day meanwhile', async () => {
+test('a time limit counts the elapsed time, even if the time of day is set meanwhile', async () => {
   const { deps, passed } = stepping();
   const end = await waitUntil(deps, 60, () => Promise.resolve({ kind: 'waiting', progress: '' }));
   expect(end).toEqual({ kind: 'failed', reason: 'nothing moved for 60 s' });
   expect(passed()).toBe(60_000);
 });
 
-test('a limit begins anew with each progress', async () => {
+test('a time limit begins again with each progress', async () => {
   const { deps, passed } = stepping();
   const look = () =>
     Promise.resolve({ kind: 'waiting', progress: String(Math.min(passed(), 30_000)) } as const);
@@ -29,7 +29,7 @@ test('a limit begins anew with each progress', async () => {
   expect(passed()).toBeLessThanOrEqual(91_000);
 });
 
-test('looks become rarer: a server that is starting logs each of them', async () => {
+test('checks become less frequent, because a server that is starting logs each of them', async () => {
   const { deps, passed } = stepping();
   const looks: number[] = [];
   await waitUntil(deps, 60, () => {

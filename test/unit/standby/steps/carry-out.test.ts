@@ -35,32 +35,32 @@ function world(failing?: Name, undoFailing?: Name) {
 }
 
 describe('carrying out a plan', () => {
-  test('does every step in order and undoes nothing', async () => {
+  test('runs every step in order and undoes nothing', async () => {
     const { deps, plan, done } = world();
     await carryOut(deps, plan);
     expect(done).toEqual(names);
   });
 
-  test('a failure undoes what was begun, the failed step too, once and in reverse', async () => {
+  test('undoes every step that was begun after a failure, including the failed one, once and in reverse', async () => {
     const { deps, plan, done } = world('copy');
     await expect(carryOut(deps, plan)).rejects.toThrow('copy failed');
     expect(done).toEqual(['rename', 'copy', 'undo copy', 'undo rename']);
   });
 
-  test('stop_basebackup run although start failed: a step that was never begun is never undone', async () => {
+  test('does not undo a step that never began (bug of the original: stop_basebackup run although start failed)', async () => {
     const { deps, plan, done } = world('rename');
     await expect(carryOut(deps, plan)).rejects.toThrow('rename failed');
     expect(done).toEqual(['rename', 'undo rename']);
   });
 
-  test('an undo that fails is said, and the others are still undone', async () => {
+  test('reports an undo that fails, and undoes the others', async () => {
     const { deps, plan, done, said } = world('end', 'copy');
     await expect(carryOut(deps, plan)).rejects.toThrow('end failed');
     expect(done.slice(3)).toEqual(['undo end', 'undo copy', 'undo rename']);
     expect(said).toEqual(['ERROR: could not undo "do copy": stuck\n']);
   });
 
-  test('a refusal stays one only while nothing was changed, or all was taken back', async () => {
+  test('keeps a refusal a refusal only if nothing was changed, or everything was undone', async () => {
     const codeOf = async (count: number, leavesNothing = false, undoFailing?: Name) => {
       const { deps, plan } = world(undefined, undoFailing);
       const refuse = () => Promise.reject(refusal('no; nothing was changed'));
@@ -77,7 +77,7 @@ describe('carrying out a plan', () => {
     expect(await codeOf(3, true, 'copy')).toBe('1 no');
   });
 
-  test('a signal between two steps stops there and undoes', async () => {
+  test('stops after a signal between two steps, and undoes', async () => {
     const { deps, plan, done, controller } = world();
     const stopping = plan.map((step) => ({
       ...step,
@@ -91,7 +91,7 @@ describe('carrying out a plan', () => {
   });
 });
 
-test('a dry run prints every step and says that nothing was changed', () => {
+test('prints every step in a dry run, and reports that nothing was changed', () => {
   const { deps, plan, said, done } = world();
   printPlan(deps, plan);
   expect(said).toEqual(['1. do rename', '2. do copy', '3. do end', 'Dry run: nothing was changed.']);

@@ -15,14 +15,14 @@ function warningsOf(force: Force): string[] {
   return warnings;
 }
 
-test('every objection that is overruled is said, and no other', () => {
+test('every objection that is overruled is reported, and no other', () => {
   expect(warningsOf(noForce)).toEqual([]);
   expect(warningsOf({ kind: 'named', names: ['archive'] })).toEqual([
-    'no archive; continuing all the same (--force=archive)',
+    'no archive; continuing anyway (--force=archive)',
   ]);
   expect(warningsOf(fullForce)).toEqual([
-    'it is alive; continuing all the same (--force=primary-alive): two take writes',
-    'no archive; continuing all the same (--force=archive)',
+    'it is alive; continuing anyway (--force=primary-alive): two take writes',
+    'no archive; continuing anyway (--force=archive)',
   ]);
 });
 

@@ -56,7 +56,7 @@ describe('the steps of a table', () => {
     expect(said).toEqual(['1. write a', 'Dry run: nothing was changed.']);
   });
 
-  test('are undone in reverse by their own entries, where these have an undo', async () => {
+  test('are undone in reverse by their own entries, if these have an undo', async () => {
     const { deps, done } = world();
     const steps: readonly Step[] = [write('a'), { kind: 'look' }, write('b'), { kind: 'refuse' }];
     await expect(perform(deps, { dryRun: false }, steps, table, done)).rejects.toMatchObject({
@@ -65,7 +65,7 @@ describe('the steps of a table', () => {
     expect(done).toEqual(['write a', 'look', 'write b', 'remove b', 'remove a']);
   });
 
-  test('leave a refusal a refusal where those before it leave nothing', async () => {
+  test('keep a refusal a refusal if the steps before it change nothing', async () => {
     const { deps, done } = world();
     const steps: readonly Step[] = [{ kind: 'look' }, { kind: 'refuse' }];
     await expect(perform(deps, { dryRun: false }, steps, table, done)).rejects.toMatchObject({

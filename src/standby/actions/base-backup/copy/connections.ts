@@ -9,12 +9,7 @@ type Connection = (work: Work) => Promise<ConnectResult<void>>;
 /** The next connection that nobody uses; undefined if none is left. */
 export type TakeConnection = () => Connection | undefined;
 
-interface Opened {
-  readonly connection: Connection;
-  readonly closed: Promise<unknown>;
-}
-
-function openConnection(deps: StandbyDeps, target: SshTarget): Opened {
+function openConnection(deps: StandbyDeps, target: SshTarget) {
   let send: (work: Work) => void = () => undefined;
   const awaited = new Promise<Work>((resolve) => {
     send = resolve;

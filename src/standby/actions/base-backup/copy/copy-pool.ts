@@ -4,30 +4,56 @@ import { rsyncOutcome } from '../../../../system/rsync.ts';
 import type { RemoteShell } from '../../../../system/ssh.ts';
 import { originOf } from '../../../primary/origin.ts';
 import { type BackupContext, failure } from '../context.ts';
-import { flushCopy, type FlushMeanwhile, flushMeanwhile } from '../pgdata/flush.ts';
-import { type CopyProgress, trackProgress } from '../progress/copy-progress.ts';
+import { flushCopy, flushMeanwhile } from '../pgdata/flush.ts';
+import { trackProgress } from '../progress/copy-progress.ts';
 import type { Comparison } from './comparison.ts';
 import type { FileGroup } from './groups.ts';
 import { findLost } from './partial-transfer.ts';
 import { type GroupCopy, runGroup } from './rsync-group.ts';
-import type { TransferStatistics } from './rsync-output.ts';
+import { addStatistics, type TransferStatistics } from './rsync-output.ts';
+
+/** The part of the bandwidth limit that one worker gets. */
+function shareOf(bwlimit: number, workers: number): number | undefined {
+  return bwlimit === 0 ? undefined : Math.max(1, Math.floor(bwlimit / workers));
+}
 
 /** The state that several workers share while they copy. */
-interface Pool {
-  readonly context: BackupContext;
-  readonly comparison: Comparison;
-  readonly workers: number;
-  readonly waiting: FileGroup[];
-  readonly bwlimit: number | undefined;
-  readonly progress: CopyProgress;
-  readonly flush: FlushMeanwhile;
-  /** Ends every rsync, because the program must stop or because the copy has failed already. */
-  readonly ending: AbortController;
-  /** Records an error of work that runs beside the workers. */
-  readonly fail: (error: unknown, what: string) => void;
-  readonly errors: PitrError[];
-  moved: TransferStatistics;
+function createPool(context: BackupContext, groups: readonly FileGroup[], comparison: Comparison) {
+  const { rsync_threads, basebackup_bwlimit } = context.deps.settings;
+  const workers = Math.max(1, Math.min(rsync_threads, groups.length));
+  const failing = new AbortController();
+  const ended = AbortSignal.any([context.deps.signal, failing.signal]);
+  const errors: PitrError[] = [];
+  const flush = flushMeanwhile(
+    () => flushCopy(context, ended),
+    (error) => {
+      if (ended.aborted) return;
+      const flushError = new PitrError(`cannot flush the copy to the disk: ${messageOf(error)}`);
+      errors.push(error instanceof PitrError ? error : flushError);
+      failing.abort();
+    },
+  );
+  return {
+    context,
+    comparison,
+    workers,
+    waiting: [...groups],
+    bwlimit: shareOf(basebackup_bwlimit, workers),
+    progress: trackProgress((event) => {
+      if (event.kind === 'progress') flush.note(event.bytes);
+      context.onEvent(event);
+    }),
+    flush,
+    /** Ends every rsync, because the copy has failed already. */
+    failing,
+    /** Aborted also if the program must stop. */
+    ended,
+    errors,
+    moved: { literal: 0, received: 0 } as TransferStatistics,
+  };
 }
+
+type Pool = ReturnType<typeof createPool>;
 
 /**
  * Exit status 23 may mean that a block changed on the primary while rsync read the file twice: the checksum of the file
@@ -40,17 +66,8 @@ function isWorthAnotherTry(result: CommandResult): boolean {
 function copyError({ root }: FileGroup, detail: string): PitrError {
   return new PitrError(`copying "${root.source}" to "${root.target}" failed`, {
     detail,
-    hint: 'The copied files are kept, and the next -B transfers only the rest. Correct what rsync names, then run -B again.',
+    hint: 'The copied files are kept, and the next -B transfers only the rest. Correct the problem that rsync reports, then run -B again.',
   });
-}
-
-async function transfer(pool: Pool, copy: GroupCopy): Promise<CommandResult> {
-  const { result, statistics } = await runGroup(pool.context, copy);
-  pool.moved = {
-    literal: pool.moved.literal + statistics.literal,
-    received: pool.moved.received + statistics.received,
-  };
-  return result;
 }
 
 /** `ends-all`: the other workers would fail in the same way, or their work has become useless. */
@@ -83,22 +100,25 @@ async function judge(pool: Pool, group: FileGroup, result: CommandResult): Promi
 }
 
 async function copyGroup(pool: Pool, shell: RemoteShell, group: FileGroup): Promise<Failed | undefined> {
-  const { comparison, bwlimit, progress, ending } = pool;
+  const { context, comparison, bwlimit, progress, ended } = pool;
   progress.begin(group);
   const copy: GroupCopy = {
     shell,
     group,
     comparison,
     bwlimit,
-    signal: ending.signal,
+    signal: ended,
     onProgress: (update) => {
       progress.update(group, update);
     },
+    onLine: (line) => {
+      pool.moved = addStatistics(pool.moved, line);
+    },
   };
-  let result = await transfer(pool, copy);
-  if (isWorthAnotherTry(result)) result = await transfer(pool, copy);
+  let result = await runGroup(context, copy);
+  if (isWorthAnotherTry(result)) result = await runGroup(context, copy);
   // An rsync that we ended is no failure of its own.
-  if (ending.signal.aborted && result.kind === 'killed') return undefined;
+  if (ended.aborted && result.kind === 'killed') return undefined;
   const failed = await judge(pool, group, result);
   if (failed === undefined) progress.end(group);
   return failed;
@@ -106,17 +126,17 @@ async function copyGroup(pool: Pool, shell: RemoteShell, group: FileGroup): Prom
 
 /** Copies one group after another until none is left, or until a failure ends the whole copy. */
 async function work(pool: Pool, shell: RemoteShell): Promise<void> {
-  while (!pool.ending.signal.aborted) {
+  while (!pool.ended.aborted) {
     const group = pool.waiting.shift();
     if (group === undefined) return;
     const failed = await copyGroup(pool, shell, group).catch((error: unknown) => {
       // The other workers must not write while the steps are undone.
-      pool.ending.abort();
+      pool.failing.abort();
       throw error;
     });
     if (failed === undefined) continue;
     pool.errors.push(failed.error);
-    if (failed.endsAll) pool.ending.abort();
+    if (failed.endsAll) pool.failing.abort();
   }
 }
 
@@ -144,10 +164,10 @@ async function workApart(pool: Pool): Promise<void> {
   pool.errors.push(
     new PitrError(`cannot open another connection to ${target.what} ${target.user}@${target.host}`, {
       detail: result.reason,
-      hint: 'MaxStartups and MaxSessions of its sshd limit them; rsync_threads: says how many are opened.',
+      hint: 'MaxStartups and MaxSessions of its sshd limit the connections; rsync_threads: sets how many are opened.',
     }),
   );
-  pool.ending.abort();
+  pool.failing.abort();
 }
 
 function throwAll({ context, errors }: Pool): void {
@@ -158,57 +178,12 @@ function throwAll({ context, errors }: Pool): void {
 }
 
 async function runPool(pool: Pool): Promise<void> {
-  const { deps, primary } = pool.context;
-  const onStop = (): void => {
-    pool.ending.abort();
-  };
-  deps.signal.addEventListener('abort', onStop, { once: true });
   try {
     const others = Array.from({ length: pool.workers - 1 }, () => workApart(pool));
-    await Promise.all([work(pool, originOf(primary).shell), ...others]);
+    await Promise.all([work(pool, originOf(pool.context.primary).shell), ...others]);
   } finally {
     await pool.flush.end();
-    deps.signal.removeEventListener('abort', onStop);
   }
-}
-
-/** The part of the bandwidth limit that one worker gets. */
-function shareOf(bwlimit: number, workers: number): number | undefined {
-  return bwlimit === 0 ? undefined : Math.max(1, Math.floor(bwlimit / workers));
-}
-
-function createPool(context: BackupContext, groups: readonly FileGroup[], comparison: Comparison): Pool {
-  const { rsync_threads, basebackup_bwlimit } = context.deps.settings;
-  const workers = Math.max(1, Math.min(rsync_threads, groups.length));
-  const ending = new AbortController();
-  const errors: PitrError[] = [];
-  const fail: Pool['fail'] = (error, what) => {
-    if (ending.signal.aborted) return;
-    errors.push(error instanceof PitrError ? error : new PitrError(`${what}: ${messageOf(error)}`));
-    ending.abort();
-  };
-  const flush = flushMeanwhile(
-    () => flushCopy(context, ending.signal),
-    (error) => {
-      fail(error, 'cannot flush the copy to the disk');
-    },
-  );
-  return {
-    context,
-    comparison,
-    workers,
-    waiting: [...groups],
-    bwlimit: shareOf(basebackup_bwlimit, workers),
-    progress: trackProgress((event) => {
-      if (event.kind === 'progress') flush.note(event.bytes);
-      context.onEvent(event);
-    }),
-    flush,
-    ending,
-    fail,
-    errors,
-    moved: { literal: 0, received: 0 },
-  };
 }
 
 /** Copies all groups, `rsync_threads` at once, and returns how much was transferred. Reports every failure. */

@@ -71,18 +71,6 @@ function decodePath(text: string): string {
   });
 }
 
-type Entry =
-  | {
-      readonly kind: 'd' | 'D' | 'f' | 'F' | 'l';
-      readonly mode: number;
-      readonly size: number;
-      readonly path: string;
-    }
-  | { readonly kind: 'place'; readonly directory: string }
-  | { readonly kind: 'gone' }
-  | { readonly kind: 'end'; readonly status: number }
-  | { readonly kind: 'said'; readonly text: string };
-
 /** The limit of a listing in bytes: enough for ten million files with paths of a hundred characters. */
 const longestListing = 1024 ** 3;
 
@@ -91,80 +79,63 @@ const longestListing = 1024 ** 3;
  * removed.
  */
 function staysInside(path: string): boolean {
-  if (path === '') return true;
-  return (
-    !path.includes('\0') && path.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
-  );
+  const isStep = (part: string) => part !== '' && part !== '.' && part !== '..';
+  return path === '' || (!path.includes('\0') && path.split('/').every(isStep));
 }
 
-const entryLine = /^([dDfFlp]) ([0-7]+) (\d+) ([^]*)\$$/;
-
-function parseEntry(line: string): Entry | undefined {
-  if (line.startsWith('E ')) return { kind: 'said', text: line.slice(2) };
-  const end = /^Z (\d+)\$$/.exec(line);
-  if (end !== null) return { kind: 'end', status: Number(end[1]) };
-  if (line === 'gone') return { kind: 'gone' };
-  const match = entryLine.exec(line);
-  if (match === null) return undefined;
-  const [, kind = '', mode = '', size = '', path = ''] = match;
-  if (kind === 'p') return { kind: 'place', directory: printablePath(decodePath(path)) };
+/** The information from the lines of a listing that were read so far. */
+function emptyListing(source: string) {
   return {
-    kind: kind as 'd' | 'D' | 'f' | 'F' | 'l',
-    mode: Number.parseInt(mode, 8),
-    size: Number(size),
-    path: decodePath(path),
+    directories: [] as PlannedDirectory[],
+    files: [] as PlannedFile[],
+    links: [] as DirectoryLink[],
+    /** The real path of the root. */
+    source,
+    /** The real path of the directory in the next line. */
+    place: undefined as string | undefined,
+    unreadable: [] as string[],
+    said: [] as string[],
+    isGone: false,
+    /** Whether find came to its end. */
+    hasEnded: false,
+    /** The reason why the list cannot be trusted. */
+    untrusted: undefined as string | undefined,
   };
 }
 
+type Listing = ReturnType<typeof emptyListing>;
+
+const entryLine = /^([dDfFlp]) ([0-7]+) (\d+) ([^]*)\$$/;
 /** A running server removes files all the time, also while find lists them. */
 const isHarmless = (text: string) => text === '' || text.includes('No such file or directory');
 
-interface Collected {
-  readonly directories: PlannedDirectory[];
-  readonly files: PlannedFile[];
-  readonly links: DirectoryLink[];
-  /** The real path of the directory in the next line. */
-  place: string | undefined;
-  /** The real path of the root. */
-  source: string;
-  readonly unreadable: string[];
-  readonly said: string[];
-  isGone: boolean;
-  /** The reason why the list cannot be trusted. */
-  untrusted: string | undefined;
-  status: number | undefined;
+function collect(into: Listing, line: string, listed: Listed): void {
+  const [, kind, mode = '', size = '', path = ''] = entryLine.exec(line) ?? [];
+  if (kind !== undefined) collectEntry(into, { kind, mode, size, path: decodePath(path) }, listed);
+  else if (line === 'gone') into.isGone = true;
+  else if (/^Z \d+\$$/.test(line)) into.hasEnded = true;
+  else if (line.startsWith('E ') && !isHarmless(line.slice(2))) into.said.push(line.slice(2));
 }
 
-function collect(into: Collected, line: string, { rules, source, where }: Listed): void {
-  const entry = parseEntry(line);
-  if (entry === undefined) return;
+function collectEntry(
+  into: Listing,
+  { kind, mode, size, path }: Record<'kind' | 'mode' | 'size' | 'path', string>,
+  { rules, source, where }: Listed,
+): void {
   // The place belongs to the next line, whether that entry is copied or not.
   const { place } = into;
-  into.place = entry.kind === 'place' ? entry.directory : undefined;
-  if ('path' in entry && !staysInside(entry.path)) {
-    into.untrusted ??= `the list of the files of "${source}" on ${where} names one outside of it: "${quoted(printablePath(entry.path))}"`;
-    return;
-  }
-  if (entry.kind === 'end') {
-    into.status = entry.status;
-  } else if (entry.kind === 'gone') {
-    into.isGone = true;
-  } else if (entry.kind === 'said') {
-    if (!isHarmless(entry.text)) into.said.push(entry.text);
-  } else if ('path' in entry && (entry.path === '' || rules.isCopied(entry.path))) {
-    const { kind, path, mode, size } = entry;
-    if (kind === 'D' || kind === 'F') into.unreadable.push(path);
-    else if (kind === 'd') collectDirectory(into, { path, mode }, place);
-    else into.files.push({ path, size: kind === 'l' ? 0 : size, isLink: kind === 'l' });
-  }
+  into.place = kind === 'p' ? printablePath(path) : undefined;
+  if (kind === 'p') return;
+  if (!staysInside(path))
+    into.untrusted ??= `the list of the files of "${source}" on ${where} names a file outside of it: "${quoted(printablePath(path))}"`;
+  else if (path !== '' && !rules.isCopied(path)) return;
+  else if (kind === 'D' || kind === 'F') into.unreadable.push(path);
+  else if (kind === 'd') collectDirectory(into, { path, mode: Number.parseInt(mode, 8) }, place);
+  else into.files.push({ path, size: kind === 'l' ? 0 : Number(size), isLink: kind === 'l' });
 }
 
 /** A real path that is not valid text cannot be passed to rsync: then rsync must follow the link itself. */
-function collectDirectory(
-  into: Collected,
-  { path, mode }: PlannedDirectory,
-  place: string | undefined,
-): void {
+function collectDirectory(into: Listing, { path, mode }: PlannedDirectory, place: string | undefined): void {
   into.directories.push({ path, mode });
   if (place?.startsWith('/') !== true || `${place}${printablePath(path)}`.includes('\ufffd')) return;
   if (path === '') into.source = place;
@@ -187,7 +158,7 @@ function refuseUnreadable({ source, where }: Listed, paths: readonly string[], u
   const more = paths.length > shownFiles ? [`and ${paths.length - shownFiles} more`] : [];
   throw refusal(`${paths.length} files on ${where} cannot be read by ${user}`, {
     detail: [...shown, ...more].join('\n'),
-    hint: 'Nothing was copied. Give them back to the owner of the data directory there, or move them out of it.',
+    hint: 'Nothing was copied. Change their owner there to that of the data directory, or move them out of it.',
   });
 }
 
@@ -201,18 +172,7 @@ export async function listRoot(
   limitMs: number,
 ): Promise<RootListing | undefined> {
   const { source, rules, where } = listed;
-  const found: Collected = {
-    directories: [],
-    files: [],
-    links: [],
-    place: undefined,
-    source,
-    unreadable: [],
-    said: [],
-    isGone: false,
-    untrusted: undefined,
-    status: undefined,
-  };
+  const found = emptyListing(source);
   const result = await shell.run(listScript(source, rules), {
     limitMs,
     maxOutputBytes: longestListing,
@@ -223,11 +183,11 @@ export async function listRoot(
   if (result.kind === 'lost') throw lostConnection(shell, result.reason);
   if (found.untrusted !== undefined)
     throw new PitrError(found.untrusted, {
-      hint: 'Nothing was copied. No find prints this: look at that host.',
+      hint: 'Nothing was copied. A correct find never prints this: check that host.',
     });
   if (found.isGone) return undefined;
   refuseUnreadable(listed, found.unreadable, shell.target.user);
-  if (found.status === undefined || found.said.length > 0) {
+  if (!found.hasEnded || found.said.length > 0) {
     throw new PitrError(`cannot list the files of "${source}" on ${where}`, {
       detail: found.said.slice(0, shownFiles).join('\n') || `find was ended before it had finished`,
       hint: `The user ${shell.target.user} must be able to read all of it.`,

@@ -1,4 +1,4 @@
-import { type Dirent, lstatSync, readdirSync } from 'node:fs';
+import { type Dirent, lstatSync, readdirSync, type Stats } from 'node:fs';
 import { setImmediate as breathe } from 'node:timers/promises';
 import { messageOf, PitrError } from '../../../../errors.ts';
 import { systemErrorCode } from '../../../../system/durable.ts';
@@ -11,16 +11,16 @@ export interface LocalFiles {
    * Entries that must be removed, directories with their contents: the primary does not have them, or has another kind
    * of entry under that name.
    */
-  readonly superfluous: readonly string[];
+  readonly superfluous: string[];
   /** Files of the plan that rsync could not open for writing here. */
-  readonly unwritable: readonly string[];
+  readonly unwritable: string[];
   /** The size of the planned files that exist here in some form. */
-  readonly presentBytes: number;
+  presentBytes: number;
   /**
    * The space that the planned files still need on this file system, after the superfluous entries are removed. Can be
    * negative.
    */
-  readonly neededBytes: number;
+  neededBytes: number;
 }
 
 /** A file occupies whole blocks on the disk. */
@@ -32,25 +32,9 @@ function onDisk(size: number): number {
   return Math.ceil(size / blockBytes) * blockBytes;
 }
 
-interface Survey {
-  readonly superfluous: string[];
-  readonly unwritable: string[];
-  presentBytes: number;
-  neededBytes: number;
-}
-
-interface Expected {
-  readonly sizes: ReadonlyMap<string, number>;
-  readonly links: ReadonlySet<string>;
-  readonly directories: ReadonlySet<string>;
-}
-
-function expectedOf({ files, directories }: CopyRoot): Expected {
-  return {
-    sizes: new Map(files.map(({ path, size }) => [path, size])),
-    links: new Set(files.flatMap(({ path, isLink }) => (isLink ? [path] : []))),
-    directories: new Set(directories.map(({ path }) => path)),
-  };
+/** The bytes on the disk that removing an entry frees: none of a file that has another name. */
+function freedBy(found: Stats | undefined): number {
+  return found?.isFile() === true && found.nlink === 1 ? found.blocks * statBlockBytes : 0;
 }
 
 function readDirectory(target: string, path: string): readonly Dirent[] {
@@ -66,36 +50,27 @@ function readDirectory(target: string, path: string): readonly Dirent[] {
   }
 }
 
-/** Whether an entry of the target can stay under its name. */
-function isWanted(entry: Dirent, path: string, expected: Expected): boolean {
-  if (entry.isDirectory()) return expected.directories.has(path);
-  return expected.sizes.has(path) && entry.isSymbolicLink() === expected.links.has(path);
-}
-
-function lookAt(survey: Survey, target: string, path: string, planned: number | undefined): void {
+/** @param planned the size of the planned file that this entry can become; undefined if it must be removed */
+function lookAt(survey: LocalFiles, target: string, path: string, planned: number | undefined): void {
   const found = lstatSync(localPath(target, path), { throwIfNoEntry: false });
   if (found === undefined) return;
-  const taken = found.blocks * statBlockBytes;
   if (planned === undefined) {
     survey.superfluous.push(path);
-    survey.neededBytes -= found.isFile() && found.nlink === 1 ? taken : 0;
+    survey.neededBytes -= freedBy(found);
     return;
   }
   if (!found.isFile()) return;
   if ((found.mode & 0o200) === 0) survey.unwritable.push(path);
   survey.presentBytes += Math.min(found.size, planned);
-  survey.neededBytes -= Math.min(taken, onDisk(planned));
+  survey.neededBytes -= Math.min(found.blocks * statBlockBytes, onDisk(planned));
 }
 
 /** Counts the space that the removal of a directory frees. */
-async function countBelow(survey: Survey, target: string, path: string): Promise<void> {
+async function countBelow(survey: LocalFiles, target: string, path: string): Promise<void> {
   for (const entry of readDirectory(target, path)) {
     const inner = `${path}/${entry.name}`;
     if (entry.isDirectory()) await countBelow(survey, target, inner);
-    else {
-      const found = lstatSync(localPath(target, inner), { throwIfNoEntry: false });
-      survey.neededBytes -= found?.isFile() === true && found.nlink === 1 ? found.blocks * statBlockBytes : 0;
-    }
+    else survey.neededBytes -= freedBy(lstatSync(localPath(target, inner), { throwIfNoEntry: false }));
   }
   await breathe();
 }
@@ -103,25 +78,25 @@ async function countBelow(survey: Survey, target: string, path: string): Promise
 /** Compares everything in a root's target with the plan. Changes nothing. */
 export async function surveyTarget(root: CopyRoot, rules: CopyRules): Promise<LocalFiles> {
   const needed = root.files.reduce((sum, { size }) => sum + onDisk(size), 0);
-  const survey: Survey = { superfluous: [], unwritable: [], presentBytes: 0, neededBytes: needed };
+  const survey: LocalFiles = { superfluous: [], unwritable: [], presentBytes: 0, neededBytes: needed };
   const top = readDirectory(root.target, '');
   // If the target is empty, there is nothing to compare.
   if (top.length === 0) return survey;
-  const expected = expectedOf(root);
+  const files = new Map(root.files.map((file) => [file.path, file]));
+  const directories = new Set(root.directories.map(({ path }) => path));
   const walk = async (path: string, entries = readDirectory(root.target, path)): Promise<void> => {
-    let seen = 0;
-    for (const entry of entries) {
+    for (const [index, entry] of entries.entries()) {
       const inner = path === '' ? entry.name : `${path}/${entry.name}`;
       if (rules.isKept(inner, entry.isSymbolicLink())) continue;
-      const wanted = isWanted(entry, inner, expected);
+      const file = files.get(inner);
       if (!entry.isDirectory())
-        lookAt(survey, root.target, inner, wanted ? expected.sizes.get(inner) : undefined);
-      else if (wanted) await walk(inner);
+        lookAt(survey, root.target, inner, file?.isLink === entry.isSymbolicLink() ? file.size : undefined);
+      else if (directories.has(inner)) await walk(inner);
       else {
         survey.superfluous.push(inner);
         await countBelow(survey, root.target, inner);
       }
-      if (++seen % entriesPerBreath === 0) await breathe();
+      if ((index + 1) % entriesPerBreath === 0) await breathe();
     }
   };
   await walk('', top);

@@ -22,14 +22,10 @@ export async function measureRoom(demands: readonly Demand[]): Promise<readonly 
   for (const { target, neededBytes } of demands) {
     const place = await nearestExisting(target);
     const { dev } = await stat(place);
-    const known = byDevice.get(dev);
-    if (known !== undefined) {
-      const targets = [...known.targets, target];
-      byDevice.set(dev, { ...known, targets, neededBytes: known.neededBytes + neededBytes });
-      continue;
-    }
     const { bavail, bsize } = await statfs(place);
-    byDevice.set(dev, { targets: [target], neededBytes, freeBytes: bavail * bsize });
+    const known = byDevice.get(dev) ?? { targets: [], neededBytes: 0, freeBytes: bavail * bsize };
+    const targets = [...known.targets, target];
+    byDevice.set(dev, { ...known, targets, neededBytes: known.neededBytes + neededBytes });
   }
   return [...byDevice.values()];
 }
@@ -49,7 +45,7 @@ export function roomObjections(needs: readonly FileSystemNeed[]): readonly Objec
   return findLackOfRoom(needs).map((message) => ({
     name: 'room',
     message,
-    hint: 'Make room, or send tablespaces elsewhere by [tablespaces].',
-    cost: 'a copy that finds no room fails half way',
+    hint: 'Free some space, or give tablespaces another path by [tablespaces].',
+    cost: 'the copy fails when the file system is full',
   }));
 }

@@ -19,24 +19,11 @@ export interface RsyncAbility {
 
 const questionMs = 10_000;
 
-export function parseRsyncVersion(
-  text: string,
-): { readonly major: number; readonly num: number } | undefined {
+export function parseRsyncVersion(text: string) {
   const match = /version v?(\d+)\.(\d+)\.(\d+)/.exec(text);
   if (match === null) return undefined;
   const [major = 0, minor = 0, patch = 0] = match.slice(1).map(Number);
-  return { major, num: major * 10_000 + minor * 100 + patch };
-}
-
-interface RsyncRelease {
-  readonly major: number;
-  readonly num: number;
-  readonly hasZstd: boolean;
-}
-
-function releaseIn(text: string): RsyncRelease | undefined {
-  const version = parseRsyncVersion(text);
-  return version === undefined ? undefined : { ...version, hasZstd: /\bzstd\b/.test(text) };
+  return { major, num: major * 10_000 + minor * 100 + patch, hasZstd: /\bzstd\b/.test(text) };
 }
 
 /** The command that runs as rsync on the primary, according to the user's flags. */
@@ -47,14 +34,11 @@ export function remoteRsync(flags: readonly string[]): string {
   return flag === '--rsync-path' ? (flags[index + 1] ?? 'rsync') : flag.slice('--rsync-path='.length);
 }
 
-async function observeRemoteRsync(
-  { settings }: StandbyDeps,
-  { shell }: Primary,
-): Promise<RsyncRelease | undefined> {
+async function askRemoteRsync({ settings }: StandbyDeps, { shell }: Primary): Promise<string> {
   const command = remoteRsync(settings.rsync_flags);
   const { status, lines } = await runRemotely(shell, `${command} --version 2>&1`);
-  const missing = status === 127;
-  if (!missing) return releaseIn(lines.join('\n'));
+  const isMissing = status === 127;
+  if (!isMissing) return lines.join('\n');
   throw refusal(`there is no "${command}" on the primary ${shell.target.host}`, {
     detail: lines.join('\n'),
     hint: 'Install rsync there, or name it by --rsync-path=… in rsync_flags.',
@@ -64,11 +48,12 @@ async function observeRemoteRsync(
 export async function observeRsync(deps: StandbyDeps, primary: Primary): Promise<RsyncAbility> {
   const { settings } = deps;
   const rsync = await requireProgram('rsync', settings.rsync, settings.includepath);
-  const [result, there] = await Promise.all([
+  const [result, said] = await Promise.all([
     deps.run({ ...rsync, args: [...rsync.args, '--version'] }, { limitMs: questionMs }),
-    observeRemoteRsync(deps, primary),
+    askRemoteRsync(deps, primary),
   ]);
-  const here = succeeded(result) ? releaseIn(result.stdout) : undefined;
+  const here = succeeded(result) ? parseRsyncVersion(result.stdout) : undefined;
+  const there = parseRsyncVersion(said);
   if (here === undefined)
     deps.log.warning(`cannot determine the version of "${rsync.program}": ${describeResult(result)}`);
   const older = Math.min(here?.num ?? 0, there?.num ?? 0);

@@ -9,7 +9,7 @@ import type { Comparison } from './comparison.ts';
 import type { FileGroup } from './groups.ts';
 import { politeCommand, politeRsyncPath } from './politeness.ts';
 import type { RsyncAbility } from './rsync-ability.ts';
-import { addStatistics, parseProgress, type RsyncProgress, type TransferStatistics } from './rsync-output.ts';
+import { parseProgress, type RsyncProgress } from './rsync-output.ts';
 
 /** rsync gives up if no data moves for this long. A slow disk may be busy with one large file for a while. */
 const leastIoTimeoutS = 120;
@@ -30,6 +30,8 @@ export interface GroupCopy {
   readonly bwlimit: number | undefined;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: RsyncProgress) => void;
+  /** Called for every other line that rsync prints. */
+  readonly onLine: (line: string) => void;
 }
 
 /** If the user's flags choose a compression, that choice applies. */
@@ -87,38 +89,26 @@ function listOf({ files }: FileGroup): Buffer {
   return Buffer.from(files.map(({ path }) => `./${path}\0`).join(''), 'latin1');
 }
 
-async function withList<T>(group: FileGroup, use: (path: string) => Promise<T>): Promise<T> {
-  return withPrivateFile('files', async (path) => {
-    await writePrivately(path, listOf(group));
-    return use(path);
-  });
-}
-
-export interface GroupResult {
-  readonly result: CommandResult;
-  readonly statistics: TransferStatistics;
-}
-
 /** Copies a group of files by one rsync. A failure of rsync is a result and throws nothing. */
-export async function runGroup(context: BackupContext, copy: GroupCopy): Promise<GroupResult> {
+export async function runGroup(context: BackupContext, copy: GroupCopy): Promise<CommandResult> {
   const { deps, facts } = context;
-  let statistics: TransferStatistics = { literal: 0, received: 0 };
   const onLine = (line: string): void => {
     const progress = parseProgress(line);
     if (progress !== undefined) {
       copy.onProgress(progress);
       return;
     }
-    statistics = addStatistics(statistics, line);
+    copy.onLine(line);
     // Each update of the progress ends with an empty line.
     if (deps.settings.debug && line.trim() !== '') deps.report(line);
   };
-  return withList(copy.group, async (list) => {
+  return withPrivateFile('files', async (list) => {
+    await writePrivately(list, listOf(copy.group));
     // rsync 3.5 follows no symbolic link of another owner.
     const target = await realpath(copy.group.root.target);
     const command = groupCommand(context, copy, list, target);
     deps.log.debug(`${command.program} ${command.args.join(' ')}`);
-    const result = await deps.run(command, {
+    return deps.run(command, {
       limitMs: deps.settings.base_backup_timeout * 1000,
       env: rsyncEnvironment(needed(facts.rsync, 'rsync').program),
       signal: copy.signal,
@@ -126,6 +116,5 @@ export async function runGroup(context: BackupContext, copy: GroupCopy): Promise
       endsLinesAtReturns: true,
       onLine,
     });
-    return { result, statistics };
   });
 }

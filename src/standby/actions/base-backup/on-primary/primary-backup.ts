@@ -1,18 +1,23 @@
 import { PitrError } from '../../../../errors.ts';
 import { type BackupLabel, parseBackupLabel } from '../../../../postgres/backup-label.ts';
-import { parseStoppedBackup, startBackupSql, stopBackupSql } from '../../../../postgres/backup-sql.ts';
+import {
+  parseStoppedBackup,
+  sessionsNamingSql,
+  startBackupSql,
+  stopBackupSql,
+} from '../../../../postgres/backup-sql.ts';
 import { parseLsn } from '../../../../postgres/lsn.ts';
+import { systemClock } from '../../../../system/clock.ts';
 import type { BackupRecord } from '../../../backup-record/record.ts';
 import { explainUnarchived } from '../../../primary/archiver-statistics.ts';
+import { findExclusiveBackup } from '../../../primary/backup-in-progress.ts';
 import { checkpointLimitMs } from '../../../primary/checkpoint.ts';
 import type { Primary } from '../../../primary/primary.ts';
 import { isRemoteFile, readRemoteFile } from '../../../primary/remote-files.ts';
 import type { Query } from '../../../primary/session.ts';
-import type { BackupContext } from '../context.ts';
-import { recordOfStart, startIn, stopAt } from '../record-parts.ts';
-import { abandonStart } from './abandon-start.ts';
+import { type BackupContext, needed } from '../context.ts';
+import { recordOfStart, startIn, stopAt } from '../results.ts';
 import { forgetBackup, noteBackup } from './backup-note.ts';
-import { helperSchemaOf } from './helper-schema.ts';
 import { refuseNewInMap } from './tablespaces-meanwhile.ts';
 
 /** `starting`: the primary was asked to begin a backup, and has not answered yet. */
@@ -35,9 +40,15 @@ interface Progress {
 /** The server's own clock, in ISO 8601 and UTC, for comparison with the target of -R. */
 const clockSql = `SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 
+const pollMs = 1000;
 const stopGraceMs = 10_000;
 const longestLabel = 64 * 1024;
 const afterStop = 'The copy is kept, and the next -B transfers only what has changed.';
+
+/** The schema of the functions that begin and end a backup. */
+function helperSchemaOf({ facts }: Pick<Primary, 'facts'>): string {
+  return needed(facts.helperSchema, 'the schema of the helper functions');
+}
 
 export async function askClock(query: Query): Promise<string> {
   return (await query(clockSql))[0]?.[0] ?? '';
@@ -67,6 +78,35 @@ export async function endLeftover({ deps, primary }: BackupContext, label: strin
 }
 
 /**
+ * Ends an exclusive backup whose start was not answered. The primary continues its checkpoint even if the session is
+ * lost, and is in backup mode afterwards. Until then there is no label by which the backup could be ended.
+ */
+export async function abandonStart(
+  { deps, primary }: BackupContext,
+  label: string,
+  pause = systemClock().pause,
+): Promise<void> {
+  const limitMs = deps.settings.wal_timeout * 1000;
+  const startMs = deps.monotonicMs();
+  for (;;) {
+    // This order is necessary: if the start completes between the two queries, the label exists.
+    const isUnderWay = (await primary.queryAside(sessionsNamingSql(label))).length > 0;
+    const current = await findExclusiveBackup({ facts: primary.facts, query: primary.queryAside });
+    if (!isUnderWay) {
+      if (current?.label === label)
+        await primary.queryAside(stopBackupSql(helperSchemaOf(primary), label), limitMs);
+      return;
+    }
+    if (deps.monotonicMs() - startMs > limitMs) {
+      throw new PitrError(
+        `the primary is still beginning the backup "${label}"; the next -B ends it, and so does -A stop_basebackup`,
+      );
+    }
+    await pause(pollMs);
+  }
+}
+
+/**
  * Ends the backup that this run began, if it is still in progress. From 9.6 on it belongs to the session, which ends
  * with us. Before 9.6 the label ensures that we end no other backup.
  */
@@ -88,13 +128,8 @@ export async function abandonBackup(
   await forgetBackup(facts.place.archivedir);
 }
 
-interface LabelFiles {
-  readonly labelFile?: string;
-  readonly tablespaceMap?: string;
-}
-
 /** Up to 9.5 the server keeps both files in its data directory during the backup. */
-async function readExclusiveFiles({ shell, facts }: Primary): Promise<LabelFiles> {
+async function readExclusiveFiles({ shell, facts }: Primary) {
   const { capabilities, dataDirectory } = facts;
   if (capabilities.backupApi !== 'exclusive') return {};
   const read = async (name: string) =>
@@ -103,7 +138,7 @@ async function readExclusiveFiles({ shell, facts }: Primary): Promise<LabelFiles
     capabilities.hasTablespaceMap && (await isRemoteFile(shell, `${dataDirectory}/tablespace_map`));
   return {
     labelFile: await read('backup_label'),
-    ...(hasMap ? { tablespaceMap: await read('tablespace_map') } : {}),
+    tablespaceMap: hasMap ? await read('tablespace_map') : undefined,
   };
 }
 

@@ -1,4 +1,4 @@
-import { lstat, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PitrError } from '../../../../errors.ts';
 import { parseTablespaces, type Tablespace, tablespacesSql } from '../../../../postgres/backup-sql.ts';
@@ -57,9 +57,8 @@ export async function refuseNewInMap(context: BackupContext, map: string | undef
 /** The same for the files that pg_basebackup received, by the links that the server made for its tablespaces. */
 export async function refuseNewReceived(context: BackupContext): Promise<void> {
   const directory = join(receivingDirectory(context.facts.place), 'pg_tblspc');
-  const linked = new Set<string>();
-  for (const name of await readdir(directory))
-    if ((await lstat(join(directory, name))).isSymbolicLink()) linked.add(name);
+  const entries = await readdir(directory, { withFileTypes: true });
+  const linked = new Set(entries.filter((entry) => entry.isSymbolicLink()).map(({ name }) => name));
   // A firewall may have dropped the idle session meanwhile.
   const found = await askNew(context, context.primary.queryAside);
   refuseNew(found.filter(({ oid }) => linked.has(oid)));

@@ -1,6 +1,6 @@
-import { lstat, readdir, readlink } from 'node:fs/promises';
+import { readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PitrError } from '../../../../errors.ts';
+import { PitrError, refusal } from '../../../../errors.ts';
 import {
   ensureDirectory,
   exists,
@@ -9,16 +9,36 @@ import {
   removeDurably,
 } from '../../../../system/durable.ts';
 import { removeTree, rename, symlink, unlink } from '../../../../system/files.ts';
-import { type BackupRecord, recordFileName } from '../../../backup-record/record.ts';
-import type { LocalPlace } from '../../../host/place.ts';
-import { filledDirectories, outsidePgdata, rewriteTablespaceMap } from '../../../host/tablespaces.ts';
+import { readPostmaster } from '../../../../system/postmaster.ts';
+import { type BackupRecord, recordFileName, writeRecord } from '../../../backup-record/record.ts';
+import { serverObjections } from '../../../host/place.ts';
+import {
+  type CopyPlace,
+  filledDirectories,
+  outsidePgdata,
+  rewriteTablespaceMap,
+} from '../../../host/tablespaces.ts';
 import { isEmptied, readWalLink, type WalLink } from '../../../host/wal-link.ts';
 import { incompleteControlFile } from '../../../server/data-directory.ts';
 import { makeForServer, openToGroup, writeForServer } from '../../../server/server-modes.ts';
+import { isOverruled } from '../../../steps/objections.ts';
 import type { BackupContext } from '../context.ts';
 import type { BackupFacts } from '../facts.ts';
 import type { StoppedOnPrimary } from '../on-primary/primary-backup.ts';
-import { refuseServerStartedMeanwhile } from './started-meanwhile.ts';
+
+/**
+ * Refuses if a server was started on pgdata since the first check. The checkpoint at the start of the backup, or the
+ * transfer by pg_basebackup, takes long enough for an operator to start one.
+ */
+async function refuseServerStartedMeanwhile({ place, force }: BackupFacts): Promise<void> {
+  const now = { ...place, postmaster: await readPostmaster(place.pgdata) };
+  const [objection] = serverObjections(now).filter((one) => !isOverruled(one, force));
+  if (objection === undefined) return;
+  throw refusal(objection.message, {
+    detail: 'This was not the case when the run began. Nothing was copied over it.',
+    hint: objection.hint,
+  });
+}
 
 /** The state of pgdata before this run made it unable to start. It is restored as long as no byte has changed. */
 export interface Before {
@@ -29,10 +49,6 @@ export interface Before {
 function controlPaths(pgdata: string) {
   const global = join(pgdata, 'global');
   return { global, control: join(global, 'pg_control'), incomplete: join(global, incompleteControlFile) };
-}
-
-async function writeRecord(pgdata: string, backup: BackupRecord): Promise<void> {
-  await writeForServer(pgdata, join(pgdata, recordFileName), `${JSON.stringify({ backup }, null, 2)}\n`);
 }
 
 export async function readBefore(pgdata: string): Promise<Before> {
@@ -57,7 +73,7 @@ export async function markCopying(facts: BackupFacts, record: BackupRecord, befo
   await refuseServerStartedMeanwhile(facts);
   await ensureDirectory(pgdata);
   try {
-    await writeRecord(pgdata, { ...record, tablespaces, ownConfiguration });
+    await writeRecord(pgdata, { backup: { ...record, tablespaces, ownConfiguration } });
   } catch (error) {
     // If an earlier copy filled the disk, there is no space for the new record. The earlier record says the same, and
     // the next step makes space.
@@ -88,9 +104,9 @@ async function requireSameLink({ place, primary }: BackupFacts): Promise<WalLink
   const link = await readWalLink(place.pgdata, primary.capabilities.walDirName);
   if (link === undefined || (link.directory !== undefined && link.directory === place.walLink?.directory))
     return link;
-  throw new PitrError(`"${link.path}" leads elsewhere than when this run began`, {
+  throw new PitrError(`"${link.path}" leads to another directory than when this run began`, {
     detail: link.problem ?? `It is a link to "${link.text}" now.`,
-    hint: 'Put the link right, then run -B again.',
+    hint: 'Correct the link, then run -B again.',
   });
 }
 
@@ -108,16 +124,11 @@ export async function emptyWal({ deps, facts }: BackupContext): Promise<void> {
 }
 
 /** Makes the links in `pg_tblspc`, and removes the links of tablespaces that this backup does not have. */
-export async function linkTablespaces({
-  pgdata,
-  targets,
-}: Pick<LocalPlace, 'pgdata' | 'targets'>): Promise<void> {
+export async function linkTablespaces({ pgdata, targets }: CopyPlace): Promise<void> {
   const directory = join(pgdata, 'pg_tblspc');
   await makeForServer(pgdata, directory);
-  for (const name of await readdir(directory)) {
-    const path = join(directory, name);
-    if ((await lstat(path)).isSymbolicLink()) await unlink(path);
-  }
+  for (const entry of await readdir(directory, { withFileTypes: true }))
+    if (entry.isSymbolicLink()) await unlink(join(directory, entry.name));
   for (const { oid, target, isInsidePgdata } of targets) {
     if (!isInsidePgdata) await openToGroup(pgdata, target);
     await symlink(target, join(directory, oid));
@@ -127,7 +138,7 @@ export async function linkTablespaces({
 
 /** `backup_label`, without which a server would take the copy for a crashed cluster, and `tablespace_map`. */
 export async function writeLabelFiles(
-  { pgdata, targets }: Pick<LocalPlace, 'pgdata' | 'targets'>,
+  { pgdata, targets }: CopyPlace,
   { labelFile, tablespaceMap }: StoppedOnPrimary,
 ): Promise<void> {
   await writeForServer(pgdata, join(pgdata, 'backup_label'), labelFile);
@@ -142,12 +153,12 @@ export async function writeLabelFiles(
 export async function putControlInPlace(
   pgdata: string,
   content: Buffer,
-  record: BackupRecord,
+  backup: BackupRecord,
 ): Promise<void> {
   const { global, control, incomplete } = controlPaths(pgdata);
   await writeForServer(pgdata, control, content);
   await fsyncPath(global);
-  await writeRecord(pgdata, record);
+  await writeRecord(pgdata, { backup });
   await removeDurably(incomplete);
 }
 

@@ -1,25 +1,13 @@
 import type { FileGroup } from '../copy/groups.ts';
 import type { RsyncProgress } from '../copy/rsync-output.ts';
-import type { BackupPhase, OnBackupEvent } from './events.ts';
-
-interface Done {
-  readonly bytes: number;
-  readonly files: number;
-}
-
-/** Adds up the progress of the workers and reports it. */
-export interface CopyProgress {
-  readonly begin: (group: FileGroup) => void;
-  readonly update: (group: FileGroup, progress: RsyncProgress) => void;
-  readonly end: (group: FileGroup) => void;
-}
+import type { Amount, BackupPhase, OnBackupEvent } from './events.ts';
 
 function phaseOf({ root }: FileGroup): BackupPhase {
   return root.kind === 'data' ? 'data' : 'tablespaces';
 }
 
 /** Each release of rsync counts directories and unchanged files differently. We never report more files than there are. */
-function doneOf(group: FileGroup, progress: RsyncProgress, before: Done): Done {
+function doneOf(group: FileGroup, progress: RsyncProgress, before: Amount): Amount {
   const { remaining, total } = progress;
   const looked = remaining === undefined || total === undefined ? before.files : total - remaining;
   return {
@@ -28,9 +16,10 @@ function doneOf(group: FileGroup, progress: RsyncProgress, before: Done): Done {
   };
 }
 
-export function trackProgress(onEvent: OnBackupEvent): CopyProgress {
-  const current = new Map<FileGroup, Done>();
-  let ended: Done = { bytes: 0, files: 0 };
+/** Adds up the progress of the workers and reports it. */
+export function trackProgress(onEvent: OnBackupEvent) {
+  const current = new Map<FileGroup, Amount>();
+  let ended: Amount = { bytes: 0, files: 0 };
   let phase: BackupPhase | undefined;
   const report = (): void => {
     const all = [ended, ...current.values()];
@@ -41,17 +30,17 @@ export function trackProgress(onEvent: OnBackupEvent): CopyProgress {
     });
   };
   return {
-    begin: (group) => {
+    begin: (group: FileGroup): void => {
       current.set(group, { bytes: 0, files: 0 });
       if (phase === phaseOf(group)) return;
       phase = phaseOf(group);
       onEvent({ kind: 'phase', phase });
     },
-    update: (group, progress) => {
+    update: (group: FileGroup, progress: RsyncProgress): void => {
       current.set(group, doneOf(group, progress, current.get(group) ?? { bytes: 0, files: 0 }));
       report();
     },
-    end: (group) => {
+    end: (group: FileGroup): void => {
       current.delete(group);
       ended = { bytes: ended.bytes + group.bytes, files: ended.files + group.files.length };
       report();

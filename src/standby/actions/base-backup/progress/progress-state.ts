@@ -1,5 +1,5 @@
 import { durationText, rateOf, rateText, sizeText } from '../../../backup-record/words.ts';
-import type { BackupEvent, BackupPhase } from './events.ts';
+import type { Amount, BackupEvent, BackupPhase } from './events.ts';
 
 /** The progress of a base backup. Times are milliseconds of a clock that nobody sets. */
 export interface ProgressState {
@@ -8,11 +8,6 @@ export interface ProgressState {
   readonly done: Amount;
   /** The latest measurements, oldest first. The rate is computed from them. */
   readonly recent: readonly (Amount & { readonly atMs: number })[];
-}
-
-interface Amount {
-  readonly bytes: number;
-  readonly files: number;
 }
 
 const nothing: Amount = { bytes: 0, files: 0 };
@@ -83,12 +78,10 @@ function timeLeft(state: ProgressState, atMs: number): string {
   return `${durationText(left / rate)} left`;
 }
 
-/** `512 MB of 1.0 GB, 123 of 1234 files, 48 MB/s, 11 s left` */
-export function amountText(state: ProgressState, atMs: number): string {
-  return amountTexts(state, atMs)[0] ?? '';
-}
-
-/** The same in shorter and shorter forms for narrow lines. The remaining time is left out last. */
+/**
+ * `512 MB of 1.0 GB, 123 of 1234 files, 48 MB/s, 11 s left`, and the same in shorter and shorter forms for narrow
+ * lines. The remaining time is left out last.
+ */
 export function amountTexts(state: ProgressState, atMs: number): readonly string[] {
   const { planned, done } = state;
   if (planned === undefined) return [];

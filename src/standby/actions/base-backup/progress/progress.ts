@@ -1,8 +1,15 @@
 import type { Log } from '../../../../system/log.ts';
 import type { StandbyDeps } from '../../../deps.ts';
 import type { OnBackupEvent } from './events.ts';
-import { progressLog } from './progress-log.ts';
-import { afterEvent, noProgress, type ProgressState } from './progress-state.ts';
+import {
+  afterEvent,
+  amountTexts,
+  isCounting,
+  noProgress,
+  phaseText,
+  type ProgressState,
+  shareDone,
+} from './progress-state.ts';
 
 /** Shows the progress of a base backup. */
 export interface Watcher {
@@ -10,6 +17,44 @@ export interface Watcher {
   /** Removes the bar while other output is written. */
   readonly around: (write: () => void) => void;
   readonly stop: () => void;
+}
+
+function numbersOf({ phase, planned, done }: ProgressState) {
+  return {
+    phase,
+    bytes: done.bytes,
+    files: done.files,
+    plannedBytes: planned?.bytes,
+    plannedFiles: planned?.files,
+  };
+}
+
+/** For a log: one line for each phase, and one at regular intervals in between. */
+function progressLog(log: Log, everyMs: number, nowMs: () => number): Watcher {
+  let last: ProgressState | undefined;
+  // The workers may change between tablespaces and data repeatedly.
+  const said = new Set<ProgressState['phase']>();
+  const say = (): void => {
+    if (last === undefined) return;
+    const percent = `${Math.floor(100 * shareDone(last))} %`;
+    const amount = isCounting(last) ? `, ${percent}: ${amountTexts(last, nowMs())[0] ?? ''}` : '';
+    log.notice(`base backup: ${phaseText(last)}${amount}`, numbersOf(last));
+  };
+  const timer = everyMs === 0 ? undefined : setInterval(say, everyMs);
+  return {
+    show: (state) => {
+      last = state;
+      if (said.has(state.phase)) return;
+      said.add(state.phase);
+      say();
+    },
+    around: (write) => {
+      write();
+    },
+    stop: () => {
+      clearInterval(timer);
+    },
+  };
 }
 
 /** The deps of a base backup whose progress is shown: its messages are written around the progress bar. */

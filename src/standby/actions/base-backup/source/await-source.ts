@@ -4,11 +4,10 @@ import type { BackupRecord } from '../../../backup-record/record.ts';
 import { checkpoint, mayCheckpoint } from '../../../primary/checkpoint.ts';
 import { originOf } from '../../../primary/origin.ts';
 import type { Primary } from '../../../primary/primary.ts';
-import { type Look, waitUntil } from '../../../server/wait.ts';
+import { type Look, mustBecome } from '../../../server/wait.ts';
 import type { BackupContext } from '../context.ts';
 import { nudgeArchiver, nudgesAtTimes } from '../wal/nudge.ts';
-import { askState } from './facts.ts';
-import type { SourceState } from './state.ts';
+import { askState, type SourceState } from './facts.ts';
 
 /** The server may make its own restartpoint this much later than checkpoint_timeout. */
 const marginS = 60;
@@ -57,12 +56,12 @@ async function waitFor(
     await nudge(`${host}, which has replayed to ${progress} of ${shown(startLsn)}`);
     return { kind: 'waiting', progress };
   };
-  const end = await waitUntil(context.deps, limitS, look);
-  if (end.kind === 'done') return;
-  throw new PitrError(`${message} within ${limitS} s`, {
-    detail: `the backup began at ${shown(startLsn)}; ${host} has replayed to ${shown(state?.replayedLsn)}, and its last restartpoint is at ${shown(state?.redoLsn)}`,
-    hint: `See why ${host} is behind, or leave basebackup_source: out; wal_timeout: says how long a standstill is waited for.`,
-  });
+  const explain = () =>
+    new PitrError(`${message} within ${limitS} s`, {
+      detail: `the backup began at ${shown(startLsn)}; ${host} has replayed to ${shown(state?.replayedLsn)}, and its last restartpoint is at ${shown(state?.redoLsn)}`,
+      hint: `Find out why ${host} is behind, or leave basebackup_source: out; wal_timeout: sets how long -B waits without progress.`,
+    });
+  await mustBecome(context.deps, limitS, look, explain);
 }
 
 /** Requests a restartpoint if the role may do that. Otherwise the server makes one when its checkpoint_timeout has passed. */

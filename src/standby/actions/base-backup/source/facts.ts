@@ -1,9 +1,52 @@
+import { PitrError } from '../../../../errors.ts';
+import type { SqlRow } from '../../../../postgres/backup-sql.ts';
+import type { Capabilities } from '../../../../postgres/capabilities.ts';
+import { parseLsn } from '../../../../postgres/lsn.ts';
 import type { StandbyDeps } from '../../../deps.ts';
 import type { LocalPlace } from '../../../host/place.ts';
 import { findOverlaps, type FoundOverlap } from '../../../host/same-place.ts';
 import { filledDirectories } from '../../../host/tablespaces.ts';
 import type { Primary, PrimaryFacts } from '../../../primary/primary.ts';
-import { parseSourceState, type SourceState, sourceStateSql } from './state.ts';
+
+/** The state of a standby at one moment. */
+export interface SourceState {
+  readonly inRecovery: boolean;
+  readonly isPaused: boolean;
+  /** The end of the WAL that was replayed; undefined if none was. */
+  readonly replayedLsn: bigint | undefined;
+  /** All changes before this location are on its disk: its own recovery would start here. */
+  readonly redoLsn: bigint;
+  /** The timeline of its last restartpoint. */
+  readonly timeline: number;
+}
+
+/** One row of `SourceState`. */
+export function sourceStateSql(capabilities: Capabilities): string {
+  const { controlRedoColumn, isReplayPausedFunction, lastReplayLsnFunction } = capabilities;
+  if (
+    controlRedoColumn === undefined ||
+    isReplayPausedFunction === undefined ||
+    lastReplayLsnFunction === undefined
+  )
+    throw new PitrError(`PostgreSQL ${capabilities.version.major} cannot be copied from a standby`);
+  return (
+    'SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() ' +
+    `THEN ${isReplayPausedFunction}() END, ${lastReplayLsnFunction}(), ${controlRedoColumn}, timeline_id ` +
+    'FROM pg_control_checkpoint()'
+  );
+}
+
+export function parseSourceState(rows: readonly SqlRow[]): SourceState {
+  const [inRecovery, isPaused, replayed, redo, timeline] = rows[0] ?? [];
+  return {
+    inRecovery: inRecovery === 't',
+    isPaused: isPaused === 't',
+    replayedLsn:
+      replayed === undefined || replayed === null || replayed === '' ? undefined : parseLsn(replayed),
+    redoLsn: parseLsn(redo ?? ''),
+    timeline: Number(timeline),
+  };
+}
 
 /** Facts about the standby whose files are copied, from before the backup begins. */
 export interface SourceFacts {

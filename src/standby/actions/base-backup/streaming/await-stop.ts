@@ -5,8 +5,7 @@ import { readIfExists } from '../../../../system/durable.ts';
 import { mustBecome } from '../../../server/wait.ts';
 import type { BackupContext } from '../context.ts';
 import { type BackupFacts, layoutOf } from '../facts.ts';
-import { stopAt } from '../record-parts.ts';
-import type { StepResults } from '../results.ts';
+import { type StepResults, stopAt } from '../results.ts';
 import { nudgesAtTimes } from '../wal/nudge.ts';
 
 /** The file that the primary archives at the end of a backup. Its name contains the start of the backup. */
@@ -43,11 +42,9 @@ export async function awaitStop(
       return { kind: 'waiting', progress: '' };
     },
     () =>
-      Promise.resolve(
-        new PitrError(`the primary's "${name}" did not arrive in "${archivedir}" within ${wal_timeout} s`, {
-          hint: 'It says where the backup ended. The copy is kept, but -B must be run again: get the WAL to arrive first.',
-        }),
-      ),
+      new PitrError(`the primary's "${name}" did not arrive in "${archivedir}" within ${wal_timeout} s`, {
+        hint: 'That file shows where the backup ended. The copy is kept. Make sure that WAL arrives, then run -B again.',
+      }),
   );
   return { stopLsn, record: stopAt(facts, label, stopLsn) };
 }

@@ -5,18 +5,15 @@ import {
   tablespaceSizesSql,
 } from '../../../../postgres/backup-sql.ts';
 import { type Capabilities, capabilitiesOf } from '../../../../postgres/capabilities.ts';
-import { findVersion } from '../../../../postgres/version.ts';
-import { type CommandLine, describeResult, succeeded } from '../../../../system/command.ts';
+import type { CommandLine } from '../../../../system/command.ts';
 import { findProgram } from '../../../../system/find-program.ts';
 import type { StandbyDeps } from '../../../deps.ts';
 import type { LocalPlace } from '../../../host/place.ts';
 import type { Primary, ProtocolAccess } from '../../../primary/primary.ts';
-import { installedPackageFolders, packageFolders } from '../../../server/server-programs.ts';
+import { installedPackageFolders, programFolders, requireVersion } from '../../../server/server-programs.ts';
 import type { Demand, FileSystemNeed } from '../copy/room.ts';
 import { measureRoom } from '../copy/room.ts';
 import { bytesLeftBehind, bytesToBeFreed } from './old-copy.ts';
-
-const limitMs = 10_000;
 
 /** Facts that only a base backup by pg_basebackup needs. */
 export interface StreamingFacts {
@@ -32,36 +29,26 @@ export interface StreamingFacts {
   readonly needsAfterRemoval: readonly FileSystemNeed[];
 }
 
-interface Candidate {
-  readonly command: CommandLine;
-  readonly client: Capabilities;
-}
-
-async function examine(deps: StandbyDeps, command: CommandLine): Promise<Candidate> {
-  const result = await deps.run({ ...command, args: [...command.args, '--version'] }, { limitMs });
-  const version = succeeded(result) ? findVersion(result.stdout) : undefined;
-  if (version !== undefined) return { command, client: capabilitiesOf(version) };
-  throw refusal(`cannot determine the version of "${command.program}"`, {
-    detail: describeResult(result),
-    hint: 'Set pg_basebackup: to the path of the program itself.',
-  });
-}
-
 /** Finds a program of the server's version or a later one: an older program does not understand the server. */
-async function findPgBasebackup(deps: StandbyDeps, server: Capabilities): Promise<Candidate> {
-  const { pg_basebackup: command, includepath } = deps.settings;
+async function findPgBasebackup(deps: StandbyDeps, server: Capabilities) {
+  const { pg_basebackup: given } = deps.settings;
   const { major, num } = server.version;
-  const folders = [...includepath, ...packageFolders(major), ...(await installedPackageFolders())];
-  const program = await findProgram(command.program, folders);
+  const folders = [...programFolders(deps, server), ...(await installedPackageFolders())];
+  const program = await findProgram(given.program, folders);
   if (program === undefined) {
-    throw refusal(`there is no "${command.program}" on this host`, {
+    throw refusal(`there is no "${given.program}" on this host`, {
       hint: `Install PostgreSQL's client programs (Debian: postgresql-client-${major}), or set pg_basebackup: to its path.`,
     });
   }
-  const found = await examine(deps, { ...command, program });
-  const isOlder = found.client.version.num < num && found.client.version.major !== major;
-  if (!isOlder) return found;
-  throw refusal(`"${program}" is of PostgreSQL ${found.client.version.major}, and the primary of ${major}`, {
+  const command = { ...given, program };
+  const version = await requireVersion(
+    deps,
+    command,
+    'Set pg_basebackup: to the path of the program itself.',
+  );
+  const isOlder = version.num < num && version.major !== major;
+  if (!isOlder) return { command, client: capabilitiesOf(version) };
+  throw refusal(`"${program}" is of PostgreSQL ${version.major}, and the primary of ${major}`, {
     hint: `Set pg_basebackup: to one of PostgreSQL ${major} or later.`,
   });
 }

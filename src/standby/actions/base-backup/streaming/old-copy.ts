@@ -30,16 +30,11 @@ async function namesIn(directory: string): Promise<readonly string[]> {
   return (await exists(directory)) ? readdir(directory) : [];
 }
 
-interface OldPart {
-  readonly target: string;
-  readonly paths: readonly string[];
-}
-
 /** For each directory of this host, the parts of the present copy that a new one replaces. */
-async function findOldParts(place: LocalPlace, capabilities: Capabilities): Promise<readonly OldPart[]> {
+async function findOldParts(place: LocalPlace, capabilities: Capabilities) {
   const { pgdata, targets } = place;
   const data = (await namesIn(pgdata)).filter((name) => isReplaced(place, name));
-  const parts: OldPart[] = [{ target: pgdata, paths: data.map((name) => join(pgdata, name)) }];
+  const parts = [{ target: pgdata, paths: data.map((name) => join(pgdata, name)) }];
   for (const { target } of outsidePgdata(targets)) {
     const folders = (await namesIn(target)).filter((name) => isServersName(capabilities, undefined, name));
     parts.push({ target, paths: folders.map((name) => join(target, name)) });

@@ -1,4 +1,4 @@
-import type { Objection } from '../../../steps/objections.ts';
+import { type Objection, when } from '../../../steps/objections.ts';
 import { findLackOfRoom, roomObjections } from '../copy/room.ts';
 import type { BackupFacts } from '../facts.ts';
 import type { BackupStep } from '../steps.ts';
@@ -14,40 +14,34 @@ function streamingRoom({ needs, needsAfterRemoval }: StreamingFacts): readonly O
 }
 
 /** The objections that concern only pg_basebackup. */
-export function streamingObjections(facts: BackupFacts, streaming: StreamingFacts): Objection[] {
+export function streamingObjections(facts: BackupFacts, streaming: StreamingFacts): readonly Objection[] {
   const { capabilities } = facts.primary;
   const { client, program } = streaming;
-  const objections = [...streamingRoom(streaming)];
-  if (!capabilities.hasPgBasebackup) {
-    objections.push({
+  return [
+    ...streamingRoom(streaming),
+    ...when(!capabilities.hasPgBasebackup, {
       message: `PostgreSQL ${capabilities.version.major} cannot be copied by pg_basebackup`,
       hint: 'Use basebackup_method: rsync.',
-    });
-  }
-  if (facts.place.targets.length > 0 && !client.pgBasebackupMapsAndThrottles) {
-    objections.push({
+    }),
+    ...when(facts.place.targets.length > 0 && !client.pgBasebackupMapsAndThrottles, {
       message: `"${program.program}" is too old to receive tablespaces`,
       hint: 'Set pg_basebackup: to a later one.',
-    });
-  }
-  return objections;
+    }),
+  ];
 }
 
-/** The steps from the start of the backup to the removal of the primary's recovery settings. */
+/** The steps of a copy by pg_basebackup, from the start of the backup to its end. */
 export function streamingSteps(streaming: StreamingFacts): readonly BackupStep[] {
   const makesRoom = mustMakeRoom(streaming);
   return [
     { kind: 'note-beginning' },
-    ...(makesRoom ? [{ kind: 'mark-copying' } as const, { kind: 'remove-old-copy' } as const] : []),
+    ...when(makesRoom, { kind: 'mark-copying' }, { kind: 'remove-old-copy' }),
     { kind: 'receive' },
-    ...(makesRoom ? [] : [{ kind: 'mark-copying' } as const]),
+    ...when(!makesRoom, { kind: 'mark-copying' }),
     { kind: 'move-into-place' },
     { kind: 'link-tablespaces' },
     { kind: 'clean-settings' },
     { kind: 'flush' },
     { kind: 'await-stop' },
-    { kind: 'await-wal' },
-    { kind: 'finish' },
-    { kind: 'move-older' },
   ];
 }

@@ -7,18 +7,18 @@ import { describeResult, succeeded } from '../../../../system/command.ts';
 import { ensureDirectory } from '../../../../system/durable.ts';
 import { removeTree } from '../../../../system/files.ts';
 import type { BackupRecord } from '../../../backup-record/record.ts';
+import type { CopyPlace } from '../../../host/tablespaces.ts';
 import { unarchived } from '../../../primary/archiver-statistics.ts';
 import { explainRefusal } from '../../../primary/protocol/identify.ts';
 import { type BackupContext, failure, needed } from '../context.ts';
 import { askClock } from '../on-primary/primary-backup.ts';
 import { refuseNewReceived } from '../on-primary/tablespaces-meanwhile.ts';
-import { recordOfStart, startIn } from '../record-parts.ts';
-import { type ReceivedBackup, secondsBetween } from '../results.ts';
-import { receivingDirectory, type ReceivingPlace, receivingPlaces } from './places.ts';
-import { type Ending, type Received, runPgBasebackup, streamingOf } from './run-pg-basebackup.ts';
+import { type ReceivedBackup, recordOfStart, secondsBetween, startIn } from '../results.ts';
+import { type Ending, type Received, runPgBasebackup, streamingOf } from './pg-basebackup.ts';
+import { receivingDirectory, receivingPlaces } from './places.ts';
 
 /** Removes the received files, including those of a killed run. */
-export async function removeReceived(place: ReceivingPlace): Promise<void> {
+export async function removeReceived(place: CopyPlace): Promise<void> {
   for (const path of receivingPlaces(place)) await removeTree(path);
 }
 
@@ -30,7 +30,7 @@ async function countFiles(directory: string): Promise<number> {
 }
 
 /** pg_basebackup itself counts only bytes. */
-async function countReceived(place: ReceivingPlace): Promise<number> {
+async function countReceived(place: CopyPlace): Promise<number> {
   let count = 0;
   for (const path of receivingPlaces(place)) count += await countFiles(path);
   return count;
@@ -49,7 +49,7 @@ async function endingError({ deps, primary }: BackupContext, ending: Ending): Pr
   switch (ending) {
     case 'limit':
       return new PitrError(`pg_basebackup did not end within ${base_backup_timeout} s`, {
-        hint: 'base_backup_timeout: says how long it may take.',
+        hint: 'base_backup_timeout: sets how long it may take.',
       });
     case 'unarchived':
       return unarchived(primary, wal_timeout, 'What pg_basebackup received is removed.');
@@ -66,7 +66,7 @@ async function receiveError(context: BackupContext, { result, ending, said }: Re
   if (/FATAL/.test(stderr)) return explainRefusal(access, told);
   return new PitrError('pg_basebackup failed', {
     detail: describeResult(told),
-    hint: 'It changed nothing in pgdata. Correct what it names, then run -B again.',
+    hint: 'It changed nothing in pgdata. Correct the problem that it reports, then run -B again.',
   });
 }
 

@@ -28,7 +28,7 @@ export const receivingSteps = {
   }),
   receive: giving('receive', {
     say: (_step, { facts }) =>
-      `receive "${facts.primary.dataDirectory}" by pg_basebackup beside what is in "${facts.place.pgdata}"`,
+      `receive "${facts.primary.dataDirectory}" by pg_basebackup beside the contents of "${facts.place.pgdata}"`,
     run: (run) => receiveBackup(run, run.beganMs),
     undo: removeWhatWasReceived,
     leavesNothing: true,

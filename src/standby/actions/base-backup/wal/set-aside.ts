@@ -1,13 +1,12 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../../../errors.ts';
-import { parseHistory, type TimelineEntry } from '../../../../postgres/history.ts';
-import { historyName, parseWalName, type SegmentName, type WalName } from '../../../../postgres/wal-name.ts';
-import { fsyncPath, readIfExists } from '../../../../system/durable.ts';
+import { type SegmentName, type WalName, walNamesAmong } from '../../../../postgres/wal-name.ts';
+import { fsyncPath } from '../../../../system/durable.ts';
 import { rename, rmdir } from '../../../../system/files.ts';
 import { makeAsideDirectory } from '../../../archive/aside-directory.ts';
-import { olderInHistory } from '../../../archive/older.ts';
-import { supersededPrefix } from '../../../archive/superseded.ts';
+import { readHistory } from '../../../archive/contents.ts';
+import { olderInHistory, supersededPrefix } from '../../../archive/older.ts';
 import type { BackupContext } from '../context.ts';
 import { layoutOf } from '../facts.ts';
 
@@ -31,13 +30,6 @@ export async function setAside(context: BackupContext, names: readonly WalName[]
   return directory;
 }
 
-/** None for a timeline whose history file is missing here. */
-async function ancestorsOf(archivedir: string, timeline: number): Promise<readonly TimelineEntry[]> {
-  const { text: name } = historyName(timeline);
-  const text = await readIfExists(join(archivedir, name));
-  return text === undefined ? [] : parseHistory(text.toString('utf8'), name);
-}
-
 /**
  * Moves WAL that is older than the backup aside, because the copy in pgdata never reads it. The backup is good already:
  * an error here does not change that.
@@ -46,9 +38,8 @@ export async function moveOlder(context: BackupContext, startSegment: SegmentNam
   const { deps, facts } = context;
   const { archivedir } = facts.place;
   try {
-    const names = (await readdir(archivedir)).map(parseWalName);
-    const files = names.filter((name): name is WalName => name.kind !== 'not-wal');
-    const ancestors = await ancestorsOf(archivedir, startSegment.timeline);
+    const files = walNamesAmong(await readdir(archivedir));
+    const ancestors = (await readHistory(archivedir, startSegment.timeline)) ?? [];
     const older = olderInHistory(files, startSegment, ancestors, layoutOf(facts));
     if (older.length === 0) return;
     const directory = await moveInto(context, supersededPrefix, older);

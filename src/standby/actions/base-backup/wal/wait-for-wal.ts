@@ -86,7 +86,7 @@ async function refuseUnproven(context: BackupContext, segment: SegmentName): Pro
     detail: [await archiverStatistics(context.primary), ...causes.map((cause) => `- ${cause}`)]
       .filter(Boolean)
       .join('\n'),
-    hint: 'Nothing was copied and the standby is as it was. Get the WAL to arrive, then run -B again.',
+    hint: 'Nothing was copied, and the standby is unchanged. Make sure that WAL arrives, then run -B again.',
   });
 }
 
@@ -146,7 +146,7 @@ export async function awaitWal(context: BackupContext, first: SegmentName, stopL
     `the backup needs WAL that did not arrive in "${archivedir}" within ${wal_timeout} s: ${missing.map(({ text }) => text).join(', ')}`,
     {
       detail: await describeArchiving(primary),
-      hint: 'The copy is kept, and the next -B transfers only what has changed. Get the WAL to arrive first; wal_timeout: says how long to wait for it.',
+      hint: 'The copy is kept, and the next -B transfers only what has changed. Make sure that WAL arrives first. wal_timeout: sets how long -B waits for it.',
     },
   );
 }

@@ -47,6 +47,7 @@ async function bounds(
   const now = BigInt(deps.now()) * 1000n;
   const asked = requested.goal.kind === 'time' ? parseTimestamp(requested.goal.text, zone) : undefined;
   const isLater = asked?.kind === 'moment' && asked.micros > now;
+  const names = contents?.segments.map(({ name }) => name.text) ?? [];
   const replayed = standsThere ? undefined : await observeReplayed(server, directory, state);
   return {
     notBefore: end.time,
@@ -55,14 +56,9 @@ async function bounds(
     replayedLsn: replayed?.lsn,
     endedBeforeXid: standsThere ? undefined : control?.progress?.endedBeforeXid,
     now,
-    lastCommit: isLater && contents !== undefined ? await lastCommitIn(server, contents) : undefined,
+    lastCommit: isLater ? await lastCommit(server, deps.settings.archivedir, names) : undefined,
     zone,
   };
-}
-
-async function lastCommitIn(server: Server, contents: ArchiveContents) {
-  const names = contents.segments.map(({ name }) => name.text);
-  return lastCommit(server, contents.directory, names);
 }
 
 async function contentsHere(

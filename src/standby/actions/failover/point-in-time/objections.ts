@@ -1,20 +1,20 @@
-/** Why a recovery to a target must not begin. */
+/** The reasons why a recovery to a target must not begin. */
 import { refusal } from '../../../../errors.ts';
 import type { Capabilities } from '../../../../postgres/capabilities.ts';
 import { formatLsn, segmentNumber, type WalLayout } from '../../../../postgres/lsn.ts';
 import type { RecoveryGoal, TargetAction } from '../../../../postgres/recovery-target.ts';
 import { latestTimeline, pathTo, type TimelinePath } from '../../../../postgres/timelines.ts';
 import type { SegmentName } from '../../../../postgres/wal-name.ts';
-import type { ArchiveContents } from '../../../archive/contents.ts';
-import { firstSegment } from '../../../archive/first-segment.ts';
+import { type ArchiveContents, firstSegment } from '../../../archive/contents.ts';
 import { type Walk, walk } from '../../../archive/walk.ts';
+import { livenessObjections } from '../../../primary/liveness/verdict.ts';
 import { noStandbyObjections } from '../../../recovery/no-standby.ts';
 import type { RequestedTarget } from '../../../recovery/requested-target.ts';
 import type { Target } from '../../../recovery/target.ts';
 import { isHotStandby } from '../../../server/server-configuration.ts';
-import { type Attempt, attempt, type Objection } from '../../../steps/objections.ts';
+import { type Attempt, attempt, type Objection, when } from '../../../steps/objections.ts';
 import type { LocalFacts } from '../facts.ts';
-import { limitObjections, loginObjections, primaryObjections } from '../objections.ts';
+import { limitObjections, loginObjections } from '../objections.ts';
 import type { RecoveryFacts } from './facts.ts';
 
 const goalNames: Readonly<Record<RecoveryGoal['kind'], string>> = {
@@ -36,20 +36,16 @@ function unableObjections(
   { goal, action }: RequestedTarget,
 ): readonly Objection[] {
   const server = `PostgreSQL ${version.major}`;
-  const objections: Objection[] = [];
-  if (!recoveryTargets.includes(goal.kind)) {
-    objections.push({
+  return [
+    ...when(!recoveryTargets.includes(goal.kind), {
       message: `${server} cannot recover to ${goalNames[goal.kind]}`,
       hint: `It can recover to ${recoveryTargets.map((kind) => goalNames[kind]).join(', ')}.`,
-    });
-  }
-  if (!targetActions.includes(action)) {
-    objections.push({
+    }),
+    ...when(!targetActions.includes(action), {
       message: `${server} cannot ${actionNames[action]}`,
-      hint: `What it can do there: ${targetActions.join(', ')}.`,
-    });
-  }
-  return objections;
+      hint: `It supports these actions there: ${targetActions.join(', ')}.`,
+    }),
+  ];
 }
 
 /** A server that cannot be queried would not pause: it would open (up to 9.4) or shut down. */
@@ -57,20 +53,17 @@ function unseenPauseObjections(
   { directory, configuration }: LocalFacts,
   action: TargetAction,
 ): readonly Objection[] {
-  if (action !== 'pause' || isHotStandby(configuration, directory.capabilities)) return [];
-  return [
-    {
-      message: 'the server cannot pause at a recovery target: hot_standby is off',
-      hint: `Set hot_standby = on in ${configuration.configFile}.`,
-    },
-  ];
+  return when(action === 'pause' && !isHotStandby(configuration, directory.capabilities), {
+    message: 'the server cannot pause at a recovery target: hot_standby is off',
+    hint: `Set hot_standby = on in ${configuration.configFile}.`,
+  });
 }
 
 function stateObjections({ state, directory }: LocalFacts): readonly Objection[] {
   if (state.kind === 'production')
     return [
       {
-        message: `the server in "${directory.pgdata}" is out of recovery: it cannot be recovered to another moment`,
+        message: `the server in "${directory.pgdata}" is out of recovery: it cannot be recovered to a target`,
         hint: 'Make a new base backup and recover from that.',
       },
     ];
@@ -79,31 +72,26 @@ function stateObjections({ state, directory }: LocalFacts): readonly Objection[]
   if (state.kind === 'recovering' && !state.answers)
     return [
       {
-        message: 'a warm standby runs here, and cannot be asked how far it has replayed',
-        hint: 'It has replayed all that the archive held, so that recovery to a moment is for a cold standby. If the moment is still to come, stop it first, with -A stop.',
+        message: 'a warm standby runs here, and it cannot be queried for the LSN that it has replayed',
+        hint: 'It has replayed all WAL in the archive, so use a cold standby for point-in-time recovery. If the target is still to come, stop this standby first, with -A stop.',
       },
     ];
   return noStandbyObjections(directory);
 }
 
 function streamingObjections({ isStreaming }: RecoveryFacts): readonly Objection[] {
-  if (!isStreaming) return [];
-  return [
-    {
-      message: 'recovery to a moment is not for a standby that streams: use_streaming_replication is on',
-      hint: 'A streaming standby has replayed all there is. Set use_streaming_replication: no on a cold standby.',
-    },
-  ];
+  return when(isStreaming, {
+    message: 'point-in-time recovery is not possible on a streaming standby: use_streaming_replication is on',
+    hint: 'A streaming standby has replayed all WAL already. Set use_streaming_replication: no on a cold standby.',
+  });
 }
 
 function endedXidObjections({ hasXidEnded }: RecoveryFacts, { goal }: RequestedTarget): readonly Objection[] {
-  if (goal.kind !== 'xid' || !hasXidEnded) return [];
-  return [
-    {
-      message: `the standby has replayed past transaction ${goal.xid} already: it has ended here`,
-      hint: 'Recovery goes forward only. Make a new base backup and recover from that, or use a standby that was kept cold.',
-    },
-  ];
+  if (goal.kind !== 'xid') return [];
+  return when(hasXidEnded, {
+    message: `the standby has replayed past transaction ${goal.xid} already: that transaction has ended here`,
+    hint: 'A recovery only goes forward. Make a new base backup and recover from that, or use a standby that was kept cold.',
+  });
 }
 
 /** The LSN that the data here has reached, by which timelines are judged. */
@@ -122,13 +110,13 @@ function choosePath(
   if (badHistories.length > 0)
     throw refusal('a timeline history file cannot be used', {
       detail: badHistories.join('; '),
-      hint: 'Bring it again from where it came from, or move it away.',
+      hint: 'Copy it again from its source, or move it away.',
     });
   const timeline = wanted === 'latest' ? latestTimeline(own, histories) : wanted === 'current' ? own : wanted;
   if (timeline !== own && !histories.has(timeline)) {
     const known = [...new Set([own, ...histories.keys()])].sort((a, b) => a - b);
     throw refusal(`there is no history file of timeline ${timeline}`, {
-      hint: `The timelines known here: ${known.join(', ')}.`,
+      hint: `These timelines are known here: ${known.join(', ')}.`,
     });
   }
   const path = pathTo(timeline, histories, layout);
@@ -138,18 +126,19 @@ function choosePath(
 
 function refuseOtherWay(path: TimelinePath, timeline: number, own: number, at: bigint): void {
   const part = path.find((one) => one.timeline === own);
-  const hint = 'See what is there with --wal; choose another --target-timeline, or an older base backup.';
+  const hint =
+    'List the archive with --wal, then choose another --target-timeline, or use an older base backup.';
   if (part === undefined)
-    throw refusal(`timeline ${timeline} does not come from timeline ${own}, which is here`, { hint });
+    throw refusal(`timeline ${timeline} does not branch off timeline ${own} of the data here`, { hint });
   if (part.endLsn === undefined || part.endLsn >= at) return;
   throw refusal(
-    `timeline ${timeline} leaves timeline ${own} at ${formatLsn(part.endLsn)}, before ${formatLsn(at)}, where the data here stands`,
+    `the history of timeline ${timeline} leaves timeline ${own} at ${formatLsn(part.endLsn)}, but the data here has reached ${formatLsn(at)}`,
     { hint },
   );
 }
 
 const bringHint =
-  'Bring what is missing: the primary may still have it ("cmd_archiver --flush" there); --wal shows what is here.';
+  'Get the missing WAL: the primary may still have it (run "cmd_archiver --flush" there). --wal lists the WAL that is here.';
 
 function withoutBackupWal(
   { bounds }: RecoveryFacts,
@@ -169,7 +158,7 @@ function beyond(found: Walk, { goal, shown }: Target): Objection | undefined {
   if (goal.kind !== 'lsn' || goal.lsn < found.endLsn) return undefined;
   return {
     message: `${shown} lies beyond the WAL that can be replayed, which ends at ${formatLsn(found.endLsn)}: ${found.obstacle ?? `${found.last?.text ?? ''} is the last segment`}`,
-    hint: 'Choose an earlier target, or bring the missing WAL.',
+    hint: 'Choose an earlier target, or get the missing WAL.',
   };
 }
 
@@ -183,7 +172,7 @@ function behindGap(found: Walk, { goal, shown }: Target): Objection | undefined 
     name: 'gap',
     message: `whether ${shown} can be reached cannot be determined: ${found.obstacle}, and the WAL before it ends at ${formatLsn(found.endLsn)}`,
     hint: bringHint,
-    cost: 'if the target lies beyond the gap, that will be said and the server will not open',
+    cost: 'if the target lies beyond the gap, the recovery fails and the server does not open',
   };
 }
 
@@ -198,7 +187,7 @@ function walObjections(
       { message: `the archive cannot be read: ${facts.wal.reason}`, hint: 'Mount or repair archivedir.' },
     ];
   const { contents } = facts.wal;
-  const from = firstSegment(facts.directory, contents);
+  const from = firstSegment(facts.directory, contents.layout);
   const path = attempt(() => choosePath(facts, contents, from.timeline, timeline));
   if (target.objections.length + path.objections.length > 0) return path.objections;
   const found = walk(contents, path.value(), segmentNumber(from, contents.layout));
@@ -225,7 +214,7 @@ export function listRecoveryObjections(
     ...unableObjections(facts.directory.capabilities, requested),
     ...unfit,
     ...unseenPauseObjections(facts, requested.action),
-    ...(opens ? [...primaryObjections(facts), ...loginObjections(facts)] : []),
+    ...when(opens, ...livenessObjections(facts.liveness), ...loginObjections(facts)),
     ...limitObjections(facts),
     ...(facts.wal.kind === 'unusable' ? [...wal, ...target.objections] : [...target.objections, ...wal]),
     ...endedXidObjections(facts, requested),

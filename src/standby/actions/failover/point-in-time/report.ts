@@ -1,9 +1,9 @@
 import { PitrError, unreachable } from '../../../../errors.ts';
 import { formatLsn } from '../../../../postgres/lsn.ts';
 import type { TargetAction } from '../../../../postgres/recovery-target.ts';
+import { lockedRelations } from '../../../recovery/replayed.ts';
 import { showMoment } from '../../../recovery/target.ts';
 import { readControlFile } from '../../../server/data-directory.ts';
-import { lockedRelations } from '../../../server/locked-relations.ts';
 import type { Server } from '../../../server/server.ts';
 import { reportFailover } from '../report.ts';
 import { roleOf } from '../role.ts';
@@ -29,7 +29,7 @@ async function requireReached(run: RecoveryRun): Promise<void> {
   const log = await recoveryLog(run);
   if (log !== undefined && /recovery stopping (before|after)/.test(log)) return;
   throw new PitrError(`the server was opened, but its log does not show that it reached ${run.shown}`, {
-    hint: 'Look at what is in it. If the target was missed, make a new base backup: this server is out of recovery.',
+    hint: 'Check its data. If the target was missed, make a new base backup: this server is out of recovery.',
   });
 }
 
@@ -38,7 +38,9 @@ async function sayLocked(server: Server): Promise<void> {
   const { deps } = server;
   const locked = await lockedRelations(server);
   if (locked === undefined) {
-    deps.report('Which relations are locked by transactions that were not finished there is not determined');
+    deps.report(
+      'It was not determined which relations are locked by transactions that were not finished there',
+    );
     return;
   }
   if (locked.length === 0) return;

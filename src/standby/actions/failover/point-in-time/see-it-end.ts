@@ -1,10 +1,9 @@
 import { PitrError } from '../../../../errors.ts';
+import { isReplayPaused } from '../../../recovery/replayed.ts';
 import { readControlFile } from '../../../server/data-directory.ts';
 import { serverLogSince, serverLogTail } from '../../../server/local-server.ts';
-import { isReplayPaused } from '../../../server/replay-paused.ts';
-import type { ServerState } from '../../../server/server-state.ts';
+import { type Judge, mustReach } from '../../../server/reach.ts';
 import type { FailoverRun } from '../run.ts';
-import { mustReach } from '../watch.ts';
 
 /** More than a server logs during a recovery. */
 const readLogBytes = 1024 * 1024;
@@ -14,20 +13,10 @@ export async function recoveryLog({ server, started }: FailoverRun): Promise<str
   return serverLogSince(server.deps, started, readLogBytes);
 }
 
-function isSeenOpen(state: ServerState): boolean {
-  return state.kind === 'production' && state.answers;
-}
-
-const isOpen = 'it is out of recovery';
-
-async function mustEnd(
-  run: FailoverRun,
-  isThere: (state: ServerState) => boolean | string | Promise<boolean | string>,
-  message: string,
-): Promise<void> {
+async function mustEnd(run: FailoverRun, isThere: Judge, message: string): Promise<void> {
   await mustReach(
     run,
-    (state) => (isSeenOpen(state) ? isOpen : isThere(state)),
+    (state) => (state.kind === 'production' && state.answers ? 'it is out of recovery' : isThere(state)),
     (detail) => new PitrError(message, { detail, hint: 'The server log shows the reason.' }),
   );
 }

@@ -28,7 +28,7 @@ function explain(error: PitrError, { shown }: RecoveryRun): PitrError {
     return new PitrError(`the WAL in the archive ends before ${shown}`, {
       detail,
       cause,
-      hint: `The server has not been opened. Choose an earlier target, or bring the missing WAL; ${otherwise}`,
+      hint: `The server has not been opened. Choose an earlier target, or get the missing WAL; ${otherwise}`,
     });
   }
   if (!detail.includes('before consistent recovery point')) return error;

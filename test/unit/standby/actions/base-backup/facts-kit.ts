@@ -15,21 +15,17 @@ export const cluster = '7000000000000000001';
 
 export function primaryFacts(changes: Partial<ServerSettings> = {}, version = '15'): PrimaryFacts {
   const settings: ServerSettings = {
-    version: parseVersion(version),
     inRecovery: false,
     dataDirectory: '/primary/main',
     configFile: '/primary/main/postgresql.conf',
     hbaFile: '/primary/main/pg_hba.conf',
     identFile: '/primary/main/pg_ident.conf',
     walSegmentSize: 16 * 1024 * 1024,
-    walBlockSize: 8192,
     archiveMode: 'on',
     archiveCommand: 'cmd_archiver -C x -F %p',
     archiveLibrary: '',
-    walLevel: 'replica',
     dataChecksums: false,
     timeZone: 'UTC',
-    synchronousStandbyNames: '',
     standbyLimits: new Map(),
     ...changes,
   };

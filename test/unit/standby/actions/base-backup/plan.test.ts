@@ -42,7 +42,7 @@ const tablespace = {
 };
 
 describe('the plan of a base backup', () => {
-  test('changes nothing here before the WAL is proven, and ends with pg_control', () => {
+  test('changes nothing here before WAL has arrived, and ends with pg_control', () => {
     expect(planBaseBackup(backupFacts()).map(({ kind }) => kind)).toEqual([
       'write-sentinel',
       'prove-wal',
@@ -63,7 +63,7 @@ describe('the plan of a base backup', () => {
     ]);
   });
 
-  test('copies tablespaces but those inside pgdata, and configuration that is missing', () => {
+  test('copies tablespaces except those inside pgdata, and the configuration that is missing', () => {
     const inside = { ...tablespace, name: 'inside', isInsidePgdata: true };
     const facts = backupFacts({
       place: localPlace({ targets: [tablespace, inside] }),
@@ -80,7 +80,7 @@ describe('the plan of a base backup', () => {
     expect(steps.map(({ kind }) => kind)).toContain('copy-configuration');
   });
 
-  test('every step is described in one line', () => {
+  test('describes every step in one line', () => {
     const facts = backupFacts({
       place: localPlace({ targets: [tablespace] }),
       archived: walNames('00000002.history'),
@@ -89,7 +89,7 @@ describe('the plan of a base backup', () => {
     for (const step of planBaseBackup(facts)) expect(sentenceOf(step, facts)).toMatch(/^[a-z][^\n]+$/);
   });
 
-  test('a promotion of this standby in the past is taken out of the sentinel, but no left timeline', () => {
+  test('removes an earlier promotion of this standby from the sentinel, but no left timeline, and remembers it for the undo', () => {
     const sentinel = {
       systemIdentifier: cluster,
       standby: 'here',
@@ -246,7 +246,7 @@ describe('a base backup is refused', () => {
     expect(error.hint).toBeTruthy();
   });
 
-  test('while a foreign backup is in progress where there can be only one, but its own leftover is ended', () => {
+  test('if a foreign backup is in progress and only one is possible, but an own old one is ended', () => {
     const startTime = '2012-10-16 02:44:37 PDT';
     const other = backupFacts({ backupInProgress: { label: 'other tool', startTime } });
     expect(refusalOf(other).message).toContain('another backup is in progress on the primary: "other tool"');
@@ -260,7 +260,7 @@ describe('a base backup is refused', () => {
     expect(planBaseBackup(own)).toContainEqual({ kind: 'end-leftover', label: 'pitrtools here old' });
   });
 
-  test('for everything that stands against it at once', () => {
+  test('with all objections at once', () => {
     const facts = backupFacts({
       primary: primaryFacts({ archiveMode: 'off' }),
       place: localPlace({ hasArchivedir: false, troubles: [{ message: 'not ours', hint: 'chown' }] }),
@@ -271,7 +271,7 @@ describe('a base backup is refused', () => {
     expect(error.detail).toContain('archive_mode is off');
   });
 
-  test('over a promoted server whose failover was not finished, but for --force', () => {
+  test('over a promoted server whose failover was not finished, unless forced', () => {
     const facts = backupFacts({ record: { promotedAtTimeline: 2, isFailoverUnfinished: true } });
     expect(refusalOf(facts).message).toMatch(/promoted at timeline 2, and whose failover was not finished/);
     expect(refusalOf(facts).hint).toContain('-F999');
@@ -279,7 +279,7 @@ describe('a base backup is refused', () => {
     expect(planBaseBackup(backupFacts({ record: { promotedAtTimeline: 2 } }))).not.toEqual([]);
   });
 
-  test('not over a cluster that nobody used, nor with --force', () => {
+  test('over a used cluster, but not over one that was never used, without --force', () => {
     const content = { kind: 'cluster', systemIdentifier: '1', isFresh: true, isCrashed: false } as const;
     expect(planBaseBackup(place({ content }))).not.toEqual([]);
     const facts = { ...place({ content: { ...content, isFresh: false } }), force: fullForce };
@@ -288,7 +288,7 @@ describe('a base backup is refused', () => {
 });
 
 describe('WAL of another history in archivedir', () => {
-  test('is what lies on a later timeline or beyond the end of this one', () => {
+  test('is on a later timeline or beyond the end of the current one', () => {
     const facts = backupFacts({
       archived: walNames(
         '000000010000000000000004',
@@ -309,7 +309,7 @@ describe('WAL of another history in archivedir', () => {
     expect(planBaseBackup(facts)[1]).toMatchObject({ kind: 'set-aside' });
   });
 
-  test('is not what belongs to an earlier timeline', () => {
+  test('does not include files of an earlier timeline', () => {
     const facts = backupFacts({
       position: { lsn: 0x5000000n, timeline: 3 },
       archived: walNames(
@@ -323,11 +323,11 @@ describe('WAL of another history in archivedir', () => {
   });
 });
 
-describe('times are believed', () => {
+describe('a comparison by times', () => {
   const ours = { kind: 'cluster', systemIdentifier: cluster, isFresh: false, isCrashed: false } as const;
   const settled = { place: localPlace({ content: ours }), record: { backup: completeBackup } };
 
-  test('after a complete backup of this cluster', () => {
+  test('is used after a complete backup of this cluster', () => {
     expect(comparisonFor(backupFacts(settled))).toBe('times');
   });
 
@@ -344,7 +344,7 @@ describe('times are believed', () => {
       'an rsync that compares whole seconds',
       { ...settled, rsync: { ...rsyncAbility, comparesNanoseconds: false } },
     ],
-  ])('but not with %s', (_what, changes) => {
+  ])('is not used with %s', (_what, changes) => {
     expect(comparisonFor(backupFacts(changes))).toBe('contents');
   });
 });

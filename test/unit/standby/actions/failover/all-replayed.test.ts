@@ -34,7 +34,7 @@ describe('archived segments that an opened server has not replayed', () => {
     ['up to 9.2, where the history names a segment', '1\t000000010000000000000008\tx'],
     ['a timeline that came meanwhile, and left this one before', '1\t0/5000100\tx\n2\t0/6000100\tx'],
     ['nothing that a history shows', ''],
-  ])('are none where it has replayed %s', (_, history) => {
+  ])('do not exist if it has replayed %s', (_, history) => {
     expect(openedWith(history)).toBeUndefined();
   });
 
@@ -55,11 +55,11 @@ describe('archived segments that an opened server has not replayed', () => {
       2,
       'segment 000000010000000000000006',
     ],
-  ])('are reported when it opened %s', (_, history, first, count, openedAt) => {
+  ])('are reported if it opened %s', (_, history, first, count, openedAt) => {
     expect(openedWith(history)).toEqual({ first, last: end.last.text, count, openedAt });
   });
 
-  test('are reported, too, when it did not follow the archive to a newer timeline', () => {
+  test('are reported if it did not follow the archive to a newer timeline', () => {
     const second = endAt('000000020000000000000008');
     expect(openedWith('1\t0/6000100\tx', second)?.count).toBe(2);
     expect(openedWith('1\t0/6000100\tx\n2\t0/8000100\tx', second)).toBeUndefined();
@@ -71,7 +71,7 @@ describe('archived segments that an opened server has not replayed', () => {
   });
 });
 
-describe('once the server is open', () => {
+describe('after the opening of the server', () => {
   let pgdata: string;
   beforeEach(() => {
     pgdata = mkdtempSync(join(tmpdir(), 'pitrtools-unit-'));
@@ -90,27 +90,25 @@ describe('once the server is open', () => {
     return seeAllReplayed(serverOf(deps, dataDirectory('15').capabilities), end, timeline, isAccepted);
   }
 
-  test('it fails loudly where that was too early, and warns an operator who continues all the same', async () => {
+  test('-F999 fails if it opened too early, and warns an operator who continues with --force', async () => {
     writeFileSync(join(pgdata, 'pg_wal', '00000002.history'), '1\t0/7000000\tno recovery target specified\n');
     await expect(see(2, false)).rejects.toMatchObject({
       message:
-        "the server opened short of the archive's end: segments 000000010000000000000007 to 000000010000000000000008 (2) were not replayed",
+        'the server opened before the end of the archive: segments 000000010000000000000007 to 000000010000000000000008 (2) were not replayed',
       detail: expect.stringContaining('open on timeline 2, which begins at LSN 0/7000000') as string,
       hint: expect.stringMatching(/keep "\/a".*another standby.*-F999 --force/) as string,
     });
     expect(await see(2, true)).toMatchObject({ kind: 'missed' });
-    expect(warnings.splice(0)).toEqual([
-      expect.stringContaining('(2) were not replayed; continuing all the same'),
-    ]);
+    expect(warnings.splice(0)).toEqual([expect.stringContaining('(2) were not replayed; continuing anyway')]);
   });
 
-  test('all was replayed where the new timeline begins behind the archive', async () => {
+  test('all WAL counts as replayed if the new timeline begins after the end of the archive', async () => {
     writeFileSync(join(pgdata, 'pg_wal', '00000002.history'), '1\t0/9000000\tx\n');
     expect(await see(2, false)).toMatchObject({ kind: 'reached' });
     expect(warnings).toEqual([]);
   });
 
-  test('nothing is known where no timeline began, or one that does not lead through the last segment', async () => {
+  test('the result is unknown if no timeline began, or one that does not lead through the last segment', async () => {
     const history = '1\t0/3000100\tx\n2\t0/9000000\tx\n';
     writeFileSync(join(pgdata, 'pg_wal', '00000003.history'), history);
     for (const timeline of [1, 3]) expect(await see(timeline, false)).toBeUndefined();
@@ -120,7 +118,7 @@ describe('once the server is open', () => {
     ]);
   });
 
-  test('a history that is missing or cannot be read does not fail a failover, and proves nothing', async () => {
+  test('a history file that is missing or unreadable does not fail a failover, and the result is unknown', async () => {
     writeFileSync(join(pgdata, 'pg_wal', '00000002.history'), 'nonsense\n');
     expect(await see(2, false)).toBeUndefined();
     expect(await see(3, false)).toBeUndefined();

@@ -30,7 +30,7 @@ function makeWal(folder: string, history: boolean): string {
 test.each([
   ['9.4', 'pg_xlog'],
   ['18', 'pg_wal'],
-])('the history of a new timeline of %s is marked for archiving in %s, once', async (major, folder) => {
+])('the history file of a new timeline of %s is marked for archiving in %s, once', async (major, folder) => {
   const status = makeWal(folder, true);
   await archiveHistory(server(major), 10);
   expect(readdirSync(status)).toEqual(['0000000A.history.ready']);
@@ -40,7 +40,7 @@ test.each([
   expect(readdirSync(status)).toEqual(['0000000A.history.done']);
 });
 
-test('a history that the server does not have is not asked for', async () => {
+test('a history file that the server does not have is not marked for archiving', async () => {
   const status = makeWal('pg_wal', false);
   await archiveHistory(server('18'), 10);
   expect(readdirSync(status)).toEqual([]);

@@ -7,7 +7,7 @@ const none = { password: undefined, lookedIn: ['PGPASSWORD is not set'] };
 const found = { password: 'secret', lookedIn: ['/home/.pgpass'] };
 const line = (method: string, hasMap = false): HbaAnswer => ({ kind: 'line', number: 3, method, hasMap });
 
-describe('what the text of pg_hba.conf proves of the login after a promotion', () => {
+describe('the text of pg_hba.conf', () => {
   test.each([
     [line('trust'), none, 'proved'],
     [line('peer'), none, 'proved'],
@@ -18,21 +18,21 @@ describe('what the text of pg_hba.conf proves of the login after a promotion', (
     [line('gss'), found, 'unknown'],
     [{ kind: 'no-line' } as const, found, 'refused'],
     [{ kind: 'unknown', number: 1 } as const, found, 'unknown'],
-  ])('%j', (answer, access, kind) => {
+  ])('decides the login after a promotion: %j', (answer, access, kind) => {
     expect(judgeHba({ ...base, answer, access }).kind).toBe(kind);
   });
 
-  test('peer lets in the user of the system alone', () => {
+  test('lets in only the user of the operating system by peer', () => {
     const judged = judgeHba({ ...base, systemUser: 'dba', answer: line('peer'), access: none });
     expect(judged).toMatchObject({ kind: 'refused' });
     expect(judged.kind === 'refused' && judged.reason).toContain('line 3 of "/etc/pg_hba.conf" (peer)');
   });
 });
 
-describe('what a role must have for the steps after a promotion', () => {
+describe('the role for the steps after a promotion', () => {
   const rights = { isSuper: false, mayCreate: true, mayReload: false };
 
-  test('is to be a superuser, or to write and to reload', () => {
+  test('must be a superuser, or be able to write and to reload', () => {
     expect(judgeRights('dba', { ...rights, isSuper: true, mayCreate: false }, true).kind).toBe('proved');
     expect(judgeRights('dba', rights, false).kind).toBe('proved');
     expect(judgeRights('dba', { ...rights, mayReload: true }, true).kind).toBe('proved');

@@ -43,7 +43,7 @@ const stopped = { kind: 'stopped' } as const;
 const backedUp = dataDirectory('15', { record: { settings: { mode: 'standby', names: [], file: 'x' } } });
 const production = { kind: 'production', answers: true } as const;
 
-describe('-F999', () => {
+describe('-F999 by its plan', () => {
   test.each(['9.5', '11', '15', '18'])('promotes a running standby (%s)', (major) => {
     expect(kinds(facts(major))).toEqual(['guard-replay', 'promote', 'see-it-open', ...after]);
   });
@@ -57,12 +57,12 @@ describe('-F999', () => {
     expect(planFailover(open).at(-1)).toEqual({ kind: 'keep-streamed', redoLsn: undefined });
   });
 
-  test('resumes a paused replay first: 9.3 would wait forever', () => {
+  test('resumes a paused replay first, because 9.3 would wait forever', () => {
     expect(kinds(facts('9.5', { isPaused: true }))[0]).toBe('resume-replay');
   });
 
   test.each(['9.4', '15'])(
-    'keeps the unfinished last segment of the old timeline out of other archives before anything else (%s)',
+    'keeps the unfinished last segment of the old timeline from being archived before any other step (%s)',
     (major) => {
       const failoverConf = { files: [], configuration, mustRestart: true };
       const steps = kinds(facts(major, { failoverConf }));
@@ -73,7 +73,7 @@ describe('-F999', () => {
     },
   );
 
-  test('sees that a server which can be asked has replayed the archive to its end before it is promoted', () => {
+  test('waits until a server that can be queried has replayed the whole archive, and then promotes it', () => {
     const archivedEnd = { last: segmentName(1, 0, 8), segmentSize: 16 * 1024 * 1024, lsn: 0x8000100n };
     const see = { kind: 'see-archive-replayed', lsn: 0x8000100n, last: archivedEnd.last.text };
     const input = facts('15', { archivedEnd });
@@ -101,7 +101,7 @@ describe('-F999', () => {
   });
 
   test.each(['8.4', '9.0'])(
-    'without pg_ctl promote the server is restarted to recover to the end (%s)',
+    'restarts the server to recover to the end of the WAL if there is no pg_ctl promote (%s)',
     (major) => {
       expect(kinds(facts(major))).toEqual([
         'stop-server',
@@ -113,7 +113,7 @@ describe('-F999', () => {
     },
   );
 
-  test('starts a cold standby as a standby, without streaming, and promotes it', () => {
+  test('starts a cold standby as a standby without streaming, and promotes it', () => {
     const directory = dataDirectory('15', { backupLabel: label });
     const steps = stepsOf(facts('15', { state: stopped, directory }));
     expect(steps.map(({ kind }) => kind).slice(0, 7)).toEqual([
@@ -131,7 +131,7 @@ describe('-F999', () => {
     );
   });
 
-  test('puts the failover configuration into force and verifies after it, and runs the action last', () => {
+  test('puts the failover configuration into force, verifies after that, and runs action_failover last', () => {
     const failoverConf = { files: [], configuration, mustRestart: true };
     expect(kinds(facts('15', { failoverConf, action: 'true' })).slice(-9)).toEqual([
       'clear-settings',
@@ -146,7 +146,7 @@ describe('-F999', () => {
     ]);
   });
 
-  test('raises by a restart what pg_control demands, where that can be done', () => {
+  test('raises settings to those in pg_control by a restart, if that is possible', () => {
     const lowLimits = [{ name: 'max_connections', here: 40, demanded: 60 }] as const;
     const input = facts('15', { isPaused: true, lowLimits, memory: { kind: 'enough' } });
     const steps = stepsOf(input);
@@ -168,7 +168,7 @@ describe('-F999', () => {
     expect(() => stepsOf({ ...input, memory })).toThrow('it would take 9 MB; nothing was changed');
   });
 
-  test('owes an action that was begun and not seen to succeed, and nothing else', () => {
+  test('repeats action_failover if it was begun and did not succeed, and nothing else', () => {
     const record = { promotedAtTimeline: 2, isActionBegun: true } as const;
     for (const more of [{}, { isFailoverUnfinished: true } as const]) {
       const directory = dataDirectory('15', { record: { ...record, ...more } });
@@ -183,7 +183,7 @@ describe('-F999', () => {
     }
   });
 
-  test('refuses a living primary whatever else is true, but for --force', () => {
+  test('refuses if the primary is alive, whatever else is true, unless forced', () => {
     const liveness = { kind: 'alive', by: 'psql there says: 1', answers: true } as const;
     expect(() => stepsOf(facts('15', { liveness, state: production }))).toThrow(
       'the primary is alive: psql there says: 1; nothing was changed',
@@ -194,7 +194,7 @@ describe('-F999', () => {
     ]);
   });
 
-  test('refuses for all that stands against it at once, and one --force=NAME overrules no other', () => {
+  test('refuses with all objections at once, and one --force=NAME overrules no other objection', () => {
     const input = facts('15', {
       liveness: { kind: 'alive', by: 'psql', answers: true },
       archive: { kind: 'unusable', reason: 'not mounted' },
@@ -211,14 +211,16 @@ describe('-F999', () => {
     };
     const named = (...names: ForceName[]): Force => ({ kind: 'named', names });
     expect(refused(noForce)).toMatch(
-      /^the primary is alive: psql; nothing was changed\nalso:\n.*does not let us in.*--force=login[^]*--force=archive[^]*--force=primary-alive/,
+      /^the primary is alive: psql; nothing was changed\nalso:\n.*rejects our login.*--force=login[^]*--force=archive[^]*--force=primary-alive/,
     );
-    expect(refused(named('primary-alive'))).toMatch(/^the server here does not let us in[^]*--force=archive/);
+    expect(refused(named('primary-alive'))).toMatch(
+      /^the server on this host rejects our login[^]*--force=archive/,
+    );
     expect(refused(named('primary-alive', 'login'))).toMatch(/^the archive cannot be read: not mounted/);
     expect(refused(named('primary-alive', 'login', 'archive'))).toBe('');
   });
 
-  test('refuses an archive that cannot be read, but for --force', () => {
+  test('refuses an archive that cannot be read, unless forced', () => {
     const unusable = { kind: 'unusable', reason: 'not mounted' } as const;
     expect(() => stepsOf(facts('15', { archive: unusable }))).toThrow(
       'the archive cannot be read: not mounted',
@@ -229,7 +231,7 @@ describe('-F999', () => {
     ]);
   });
 
-  test('finishes what an earlier run, or a promotion by hand, has begun', () => {
+  test('completes a failover that an earlier run or a promotion by hand has begun', () => {
     const record = { settings: { mode: 'standby', names: [], file: 'x' } } as const;
     const directory = dataDirectory('15', { record });
     expect(kinds(facts('15', { state: production, directory }))).toEqual(after);
@@ -239,12 +241,12 @@ describe('-F999', () => {
     );
   });
 
-  test('refuses a server that was failed over to its end, and one that never was a standby', () => {
+  test('refuses a server whose failover was completed, and one that was never a standby', () => {
     const directory = dataDirectory('15', { record: { promotedAtTimeline: 2 } });
     expect(() => stepsOf(facts('15', { state: production, directory }))).toThrow(
-      'failed over already, at timeline 2',
+      'failed over already, to timeline 2',
     );
-    expect(() => stepsOf(facts('15', { state: production }))).toThrow('is no standby');
+    expect(() => stepsOf(facts('15', { state: production }))).toThrow('is not a standby');
   });
 
   const ended = dataDirectory('15', {
@@ -252,7 +254,7 @@ describe('-F999', () => {
     control: controlFile({ state: 'shut-down' }),
   });
 
-  test('starts a server that ended before its failover was finished, and finishes that', () => {
+  test('starts a server that ended before its failover was completed, and completes that', () => {
     const failoverConf = { files: [], configuration, mustRestart: true };
     const input = facts('15', { state: stopped, directory: ended, failoverConf });
     expect(kinds(input).slice(0, 3)).toEqual(['clear-settings', 'start-promoted', 'set-aside-last-segment']);
@@ -264,7 +266,7 @@ describe('-F999', () => {
     expect(() => stepsOf({ ...input, liveness })).toThrow('the primary is alive');
   });
 
-  test('and proves then that it replayed all that was archived when it was promoted, not what came since', () => {
+  test('checks after such a start that all WAL was replayed that was archived at the promotion, not later WAL', () => {
     const input = facts('15', { state: stopped, directory: ended, archivedEnd });
     expect(kinds(input)).not.toContain('see-all-replayed');
     expect(kinds({ ...input, state: production })).not.toContain('see-all-replayed');
@@ -273,19 +275,19 @@ describe('-F999', () => {
     expect(steps.find(({ kind }) => kind === 'see-all-replayed')).toMatchObject({ end: guard.end });
   });
 
-  test('what has a backup_label is a standby to be, whatever its record says', () => {
+  test('treats a data directory with a backup_label as a future standby, whatever its record contains', () => {
     const directory = { ...ended, backupLabel: label };
     expect(kinds(facts('15', { state: stopped, directory }))[0]).toBe('write-settings');
   });
 
-  test('a server that is still stopping is not said to start', () => {
+  test('does not describe a server that is still stopping as starting', () => {
     const directory = dataDirectory('15', { control: controlFile({ state: 'shutting-down' }) });
     expect(() => stepsOf(facts('15', { directory, state: { kind: 'starting', progress: '' } }))).toThrow(
       'the server here is still stopping',
     );
   });
 
-  test('refuses to start what is no standby, and to judge what is still starting', () => {
+  test('refuses to start a server that is no standby, and to judge one that is still starting', () => {
     const directory = dataDirectory('15', { control: controlFile({ state: 'shut-down' }) });
     expect(() => stepsOf(facts('15', { state: stopped, directory }))).toThrow('holds no base backup');
     expect(() => stepsOf(facts('15', { state: { kind: 'starting', progress: '' } }))).toThrow(
@@ -296,7 +298,7 @@ describe('-F999', () => {
   const archivedEnd = { last: segmentName(1, 0, 8), segmentSize: 16 * 1024 * 1024 };
   const guard = { pid: 4711, end: archivedEnd };
 
-  test('keeps the server from opening short of the end of the archive, and looks that it did not', () => {
+  test('keeps the server from opening before the end of the archive, and checks that it did not', () => {
     const steps = stepsOf(facts('15', { archivedEnd, action: 'true' }));
     expect(steps[0]).toEqual({ kind: 'guard-replay', end: archivedEnd });
     const seen = steps.findIndex(({ kind }) => kind === 'see-all-replayed');
@@ -307,7 +309,7 @@ describe('-F999', () => {
     expect(kinds(facts('9.0', { archivedEnd }))).not.toContain('guard-replay');
   });
 
-  test('another run looks at what the first one went by, and continues without it when forced', () => {
+  test('checks what the first run has recorded if it runs again, and continues without the check when forced', () => {
     const again = facts('15', { guard, archivedEnd: undefined, state: production, directory: backedUp });
     expect(stepsOf(again)).toContainEqual({
       kind: 'see-all-replayed',
@@ -325,7 +327,7 @@ describe('-F999', () => {
     expect(kinds({ ...ended, force: fullForce })).not.toContain('guard-replay');
   });
 
-  test('what was known to be out of reach is not looked for afterwards', () => {
+  test('does not check for WAL that was known to be unreachable', () => {
     const gap = facts('15', { replayProblems: ['a gap'], force: fullForce });
     expect(kinds(gap).slice(0, 2)).toEqual(['lift-guard', 'promote']);
     expect(kinds(gap)).not.toContain('see-all-replayed');
@@ -335,7 +337,7 @@ describe('-F999', () => {
     record: { settings: { mode: 'recovery', names: [], file: 'postgresql.auto.conf' } },
   });
 
-  test('opens a recovery that is paused at its target there, whatever the archive holds beyond', () => {
+  test('opens a recovery at the target where it is paused, whatever WAL the archive contains beyond', () => {
     const paused = facts('15', {
       isPaused: true,
       directory: recovering,
@@ -347,15 +349,18 @@ describe('-F999', () => {
   });
 
   test.each([
-    [stopped, 'the server has been stopped since'],
-    [{ kind: 'recovering', answers: true, progress: '' } as const, 'on its way to a recovery target'],
-  ])('does not replay past a target that was asked for: %j', (state, reason) => {
+    [stopped, 'its server is stopped'],
+    [
+      { kind: 'recovering', answers: true, progress: '' } as const,
+      'recovering to a target that it has not reached yet',
+    ],
+  ])('does not replay past a requested target: %j', (state, reason) => {
     const input = facts('15', { directory: recovering, state });
     expect(() => stepsOf(input)).toThrow(reason);
     expect(stepsOf({ ...input, force: fullForce }).length).toBeGreaterThan(0);
   });
 
-  test('when forced past a target on the way to it, takes the target away first: a promotion would open there', () => {
+  test('removes the target first if it is forced past it, because a promotion would open there', () => {
     const forced = stepsOf(facts('15', { directory: recovering, force: fullForce }));
     expect(forced.map(({ kind }) => kind)).toEqual([
       'stop-server',
@@ -371,7 +376,7 @@ describe('-F999', () => {
     expect(forced[1]).toMatchObject({ mode: 'standby', settings: { signal: 'standby.signal' } });
   });
 
-  test('before 9.1, where a failover is a recovery itself, one that was killed continues', () => {
+  test('continues a killed failover before 9.1, where a failover is itself a recovery', () => {
     const directory = dataDirectory('9.0', { record: recovering.record });
     expect(kinds(facts('9.0', { directory, state: stopped })).slice(0, 2)).toEqual([
       'write-settings',
@@ -379,7 +384,7 @@ describe('-F999', () => {
     ]);
   });
 
-  test('every step can be said in a line', () => {
+  test('describes every step in one line', () => {
     const failoverConf = { files: [], configuration, mustRestart: false };
     const steps = [
       ...stepsOf(facts('8.4', { failoverConf, action: 'true' })),

@@ -48,7 +48,7 @@ describe.each(['8.4', '9.0'])('a failover of %s that was interrupted', (major) =
     return existsSync(join(pgdata, 'recovery.conf'));
   }
 
-  test('leaves a server that recovers its recovery.conf: without, it could not end its recovery', async () => {
+  test('leaves a recovering server its recovery.conf, without which it could not end its recovery', async () => {
     const server = spawn('sleep', ['60'], { cwd: pgdata });
     writePid(String(server.pid));
     expect(await breakOff()).toBe(true);
@@ -56,23 +56,23 @@ describe.each(['8.4', '9.0'])('a failover of %s that was interrupted', (major) =
     expect(warnings.splice(0)).toEqual([expect.stringContaining('continues its recovery')]);
   });
 
-  test('leaves it, too, where it cannot be determined whether one runs', async () => {
+  test('leaves recovery.conf also if it cannot be determined whether a server runs', async () => {
     writePid('no pid');
     expect(await breakOff()).toBe(true);
   });
 
-  test('takes recovery.conf away where no server runs', async () => {
+  test('removes recovery.conf if no server runs', async () => {
     expect(await breakOff()).toBe(false);
     writePid(String(deadPid));
     expect(await breakOff()).toBe(false);
   });
 });
 
-describe('what keeps a promoted server from opening too early', () => {
+describe('the file that keeps a promoted server from opening too early', () => {
   const guard = 'pitrtools-promoting';
   const step: FailoverStep = { kind: 'guard-replay', end: undefined };
 
-  test('goes when the server was not promoted after all, and stays while it may open', async () => {
+  test('is removed if the server was not promoted, and stays as long as the server may open', async () => {
     writePid('4711');
     await writeGuard(pgdata, undefined);
     await bind(step, '15', 'begun')?.undo();

@@ -41,7 +41,7 @@ function openServer() {
   return { run: newRun(deps, localFacts('18')), writes: () => writes };
 }
 
-test('the first step that needs the timeline proves it by a write, and the last look before the action writes again', async () => {
+test('the first step that needs the timeline determines it by a write, and the last check before action_failover writes again', async () => {
   const { run, writes } = openServer();
   const steps: readonly FailoverStep[] = [
     { kind: 'set-aside-last-segment' },
@@ -58,7 +58,7 @@ test('the first step that needs the timeline proves it by a write, and the last 
   expect(counts).toEqual([1, 2, 2, 3]);
 });
 
-test('it writes again once another configuration was put into force', async () => {
+test('the check writes again after another configuration has taken effect', async () => {
   const { run, writes } = openServer();
   const configuration = { configFile: '/x', parameters: new Map(), inFile: new Map() };
   const steps: readonly FailoverStep[] = [

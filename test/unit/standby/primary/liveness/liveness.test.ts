@@ -42,7 +42,7 @@ describe('a port', () => {
     expect(await ask(port)).toEqual({ kind: 'held', how: 'answers, but not as PostgreSQL does' });
   });
 
-  test('that hangs up or says nothing is held by something', async () => {
+  test('that closes the connection or does not answer is held by another program', async () => {
     const hangsUp = await portThat((_, end) => {
       end();
     });
@@ -52,7 +52,7 @@ describe('a port', () => {
     expect(await ask(silent)).toEqual({ kind: 'held', how: 'does not answer' });
   });
 
-  test('that is closed is refused, and one that is no longer wanted is let go', async () => {
+  test('that is closed refuses, and one that is no longer wanted is abandoned', async () => {
     const port = await portThat(() => undefined);
     const controller = new AbortController();
     const answer = ask(port, controller.signal);
@@ -67,8 +67,8 @@ describe('a port', () => {
   });
 });
 
-describe('a question that does not leave this host', () => {
-  test('is for a name that does not resolve', async () => {
+describe('a query that does not leave this host', () => {
+  test('has a name that does not resolve', async () => {
     const answer = await probePort('no-such-host.invalid', 5432, 5_000, new AbortController().signal);
     expect(answer).toMatchObject({
       kind: 'unasked',
@@ -76,7 +76,7 @@ describe('a question that does not leave this host', () => {
     });
   });
 
-  test('is for an address that this host cannot connect to from where it is', async () => {
+  test('has an address that this host cannot connect to from its network', async () => {
     // The kernel refuses a broadcast address to TCP, whatever the network is.
     const answer = await probePort('255.255.255.255', 5432, 5_000, new AbortController().signal);
     expect(answer.kind).toBe('unasked');

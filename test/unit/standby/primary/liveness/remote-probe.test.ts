@@ -56,7 +56,7 @@ const looked = ['identifier 7', 'unsent 0', 'looked'];
 const refused = ['said psql: error: Connection refused', 'psql 2'];
 const helper = 'server 12 S postgres: writer process   ';
 
-describe('a look that the limit cuts off', () => {
+describe("a check of the primary's host that the limit ends", () => {
   test.each([
     ['server 1234 S /usr/bin/postgres-D/data', 'its postmaster runs there (pid 1234)'],
     [
@@ -64,12 +64,12 @@ describe('a look that the limit cuts off', () => {
       'its postmaster runs there (pid 1234): it is stopped, and can continue at any moment',
     ],
     ['server 1235 D postgres: joe db [local] UPDATE', 'server processes still run there (pid 1235)'],
-  ])('after "%s" has seen life', async (line, by) => {
+  ])('after "%s" has found the server alive', async (line, by) => {
     expect((await askOneThatSays([[line]])).answer).toMatchObject({ kind: 'alive', by });
   });
 
   test.each([[[[]]], [[looked]], [[looked, ['said psql: error: connection to ser']]]])(
-    'after %j has seen neither life nor death',
+    'after %j has found it neither alive nor dead',
     async (answers) => {
       expect((await askOneThatSays(answers)).answer).toEqual({
         kind: 'unreachable',
@@ -79,7 +79,7 @@ describe('a look that the limit cuts off', () => {
   );
 });
 
-describe('what outlives a postmaster without serving a client', () => {
+describe('a process that outlives its postmaster and serves no client', () => {
   test('is waited for', async () => {
     const { answer } = await askOneThatSays([[helper, ...looked], refused, [helper, ...looked], looked, []]);
     expect(answer).toEqual({ kind: 'dead', unsent: 0, hasLooked: true, notes: [] });
@@ -94,16 +94,16 @@ describe('what outlives a postmaster without serving a client', () => {
     });
   });
 
-  test('is no life though a client process of it comes to be seen', async () => {
+  test('is not taken for life although one of its client processes was seen', async () => {
     const client = 'server 13 S postgres: joe db [local] COMMIT';
     const { answer } = await askOneThatSays([[helper, ...looked], refused, [client, ...looked], []]);
     expect(answer).toEqual({ kind: 'alive', by: 'server processes still run there (pid 13)', answers: true });
   });
 });
 
-describe('what a living server is', () => {
+describe('the identity of a living server', () => {
   const postmaster = ['identifier 7', 'server 1 S postgres'];
-  test('is what it says of itself', async () => {
+  test('is taken from its own answers', async () => {
     const said = ['release 180004', 'recovery false', 'identifier 8', 'file 0000000A00000001000000FE'];
     expect((await askOneThatSays([postmaster, said, []], true)).identity).toEqual({
       inRecovery: false,
@@ -112,7 +112,7 @@ describe('what a living server is', () => {
     });
   });
 
-  test('is what its data directory says, where it answers nobody', async () => {
+  test('is taken from its data directory if it does not answer', async () => {
     expect((await askOneThatSays([['recovers', ...postmaster], [], []], true)).identity).toEqual({
       inRecovery: true,
       systemIdentifier: '7',
@@ -120,7 +120,7 @@ describe('what a living server is', () => {
     });
   });
 
-  test('8.4 answers only once it is out of recovery', async () => {
+  test('is known on 8.4 only once the server is out of recovery', async () => {
     expect((await askOneThatSays([postmaster, ['release 80422'], []], true)).identity.inRecovery).toBe(false);
   });
 });

@@ -66,12 +66,12 @@ function makePgdata(): string {
 
 const refused = `echo 'psql: error: connection to server failed: Connection refused' >&2; exit 2`;
 
-describe("the look at the primary's host", () => {
-  test('a server that psql reaches is alive', () => {
+describe("the check on the primary's host", () => {
+  test('finds a server alive if psql reaches it', () => {
     expect(look(psqlThat('echo 1'), undefined).kind).toBe('alive');
   });
 
-  test('a server that refuses psql is alive: it answered', () => {
+  test('finds a server alive if it refuses psql, because it has answered', () => {
     const fatal = psqlThat(`echo 'psql: error: FATAL:  the database system is starting up' >&2; exit 2`);
     expect(look(fatal, undefined)).toMatchObject({
       kind: 'alive',
@@ -79,7 +79,7 @@ describe("the look at the primary's host", () => {
     });
   });
 
-  test('no server, and a data directory without one, is dead; what waits to be archived is counted', () => {
+  test('finds a missing server or a data directory without one dead, and counts the files that wait to be archived', () => {
     const pgdata = makePgdata();
     writeFileSync(join(pgdata, 'pg_wal', 'archive_status', '000000010000000000000001.ready'), '');
     expect(look(psqlThat(refused), pgdata)).toEqual(dead(1));
@@ -87,7 +87,7 @@ describe("the look at the primary's host", () => {
     expect(look('/nonexistent/psql', pgdata)).toEqual(dead(1));
   });
 
-  test('a pid file of a process that is something else is stale', () => {
+  test('treats a pid file as stale if its process is something else', () => {
     const pgdata = makePgdata();
     writeFileSync(join(pgdata, 'postmaster.pid'), `${process.pid}\n`);
     expect(look(psqlThat(refused), pgdata).kind).toBe('dead');
@@ -112,7 +112,7 @@ describe("the look at the primary's host", () => {
     if (running.exitCode === null && running.signalCode === null) await once(running, 'exit');
   }
 
-  test('a living postmaster is found by where it works, whatever its pid file says, and by whatever path', async () => {
+  test('finds a living postmaster by its working directory, whatever its pid file contains, and by any path', async () => {
     const pgdata = makePgdata();
     const link = join(directory, 'link');
     symlinkSync(pgdata, link);
@@ -135,7 +135,7 @@ describe("the look at the primary's host", () => {
     expect(look(psqlThat(refused), pgdata).kind).toBe('dead');
   });
 
-  test('a server that works in another directory is none, though that one had the same path', async () => {
+  test('ignores a server in another directory, even if that had the same path', async () => {
     const pgdata = makePgdata();
     const running = await serverIn(pgdata);
     try {
@@ -146,7 +146,7 @@ describe("the look at the primary's host", () => {
     }
   });
 
-  test('what serves no client is no sign of life, and is named', async () => {
+  test('does not take a process that serves no client for a living server, and names it', async () => {
     const pgdata = makePgdata();
     const running = await serverIn(pgdata, 'postgres: 15/main: checkpointer ');
     try {
@@ -161,7 +161,7 @@ describe("the look at the primary's host", () => {
     }
   });
 
-  test("a data directory of another cluster, or a standby's, proves no death", () => {
+  test('does not take the data directory of another cluster or of a standby for proof of death', () => {
     const pgdata = makePgdata();
     mkdirSync(join(pgdata, 'global'));
     const identifier = Buffer.alloc(8);
@@ -178,7 +178,7 @@ describe("the look at the primary's host", () => {
     expect(look(psqlThat(refused), pgdata, '7000000000000000001').kind).toBe('unclear');
   });
 
-  test('psql must end before the limit of the whole look, and its silence proves nothing', () => {
+  test('ends psql before the limit of the whole check, and does not take its silence for proof', () => {
     const silent = psqlThat(`echo "psql: error: timeout expired after $PGCONNECT_TIMEOUT s" >&2; exit 2`);
     expect(look(silent, undefined)).toEqual({
       kind: 'unclear',
@@ -189,7 +189,7 @@ describe("the look at the primary's host", () => {
     expect(look(silent, makePgdata()).kind).toBe('dead');
   });
 
-  test('a port there that closes without a byte is no server where none is seen, and counts as one where nobody can look', () => {
+  test('does not take a port that closes without an answer for a server if none is seen, but does if processes cannot be seen', () => {
     const closed = psqlThat(`echo 'psql: error: server closed the connection unexpectedly' >&2; exit 2`);
     expect(look(closed, makePgdata())).toMatchObject({
       kind: 'dead',
@@ -198,7 +198,7 @@ describe("the look at the primary's host", () => {
     expect(look(closed, undefined)).toMatchObject({ kind: 'alive', answers: false });
   });
 
-  test('without psql and without a data directory nothing is proven', () => {
+  test('proves nothing without psql and without a data directory', () => {
     expect(look('/nonexistent/psql', undefined).kind).toBe('unclear');
     expect(look('/nonexistent/psql', join(directory, 'elsewhere')).kind).toBe('unclear');
   });

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import {
   describeLiveness,
   judgeLiveness,
-  livenessObjection,
+  livenessObjections,
   type PortAnswer,
   type RemoteAnswer,
   strongestAnswer,
@@ -79,16 +79,16 @@ const cases = table.flatMap(([port, row]) =>
   Object.entries(row).map(([remote, verdict]) => [port, remote as keyof typeof remotes, verdict] as const),
 );
 
-describe('both answers together', () => {
-  test.each(cases)('a port that is %s and a look that is %s make %s', (port, remote, verdict) => {
+describe('the verdict on the primary', () => {
+  test.each(cases)('with a port that is %s and a check that is %s is %s', (port, remote, verdict) => {
     const judged = judgeLiveness('p:1', ports[port], remotes[remote]);
     expect(judged.kind === 'alive' && !judged.answers ? 'silent' : judged.kind).toBe(verdict);
-    expect(livenessObjection(judged)?.name).toBe(
+    expect(livenessObjections(judged)[0]?.name).toBe(
       { alive: 'primary-alive', silent: 'primary-alive', unasked: 'primary-unasked' }[verdict],
     );
   });
 
-  test('a port that is held beside a dead server is warned of', () => {
+  test('warns of a port that is held beside a dead server', () => {
     expect(judgeLiveness('p:1', ports.held, remotes.dead)).toEqual({
       kind: 'dead',
       unsent: 0,
@@ -96,15 +96,15 @@ describe('both answers together', () => {
     });
   });
 
-  test('a port that is held says what to do', () => {
+  test('says what to do about a port that is held', () => {
     const judged = judgeLiveness('p:1', ports.held, remotes.unreachable);
     expect(describeLiveness(judged)).toBe(
       'the primary counts as alive: something accepts connections at p:1 and does not answer: a hung server or a proxy',
     );
-    expect(livenessObjection(judged)?.hint).toBe('Power the host off or stop it first.');
+    expect(livenessObjections(judged)[0]?.hint).toBe('Power the host off or stop it first.');
   });
 
-  test('the strongest answer of several addresses counts', () => {
+  test('follows the strongest answer of several addresses', () => {
     const kindOf = (...names: (keyof typeof ports)[]) =>
       strongestAnswer(names.map((name) => ports[name]))?.kind;
     expect(kindOf('unasked', 'refused')).toBe('none');

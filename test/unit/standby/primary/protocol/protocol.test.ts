@@ -3,11 +3,11 @@ import { expect, test } from 'vitest';
 import { explainRefusal } from '../../../../../src/standby/primary/protocol/identify.ts';
 import { passFileLine, withAccess } from '../../../../../src/standby/primary/protocol/pass-file.ts';
 
-test('a line of the password file escapes what separates its fields', () => {
+test('a line of the password file escapes the separators', () => {
   expect(passFileLine('a:b', 'c\\d:e')).toBe('*:*:*:a\\:b:c\\\\d\\:e\n');
 });
 
-test('the password lies where only we can read it, and only as long as it is used', async () => {
+test('the password is in a file that only we can read, and only as long as it is used', async () => {
   const file = await withAccess({ repl_db_password: 'secret', sslmode: 'require' }, 'copier', (env) => {
     const path = env['PGPASSFILE'] ?? '';
     expect(readFileSync(path, 'utf8')).toBe('*:*:*:copier:secret\n');
@@ -32,7 +32,7 @@ test.each([
   ['number of requested standby connections exceeds max_wal_senders', /no connection left/],
   ['password authentication failed for user "copier"', /does not accept the password of role "copier"/],
   ['Connection refused', /^cannot replicate from bitarena:5432 as role "copier"$/],
-])('%s: said so that a DBA knows what to do', (said, message) => {
+])('%s: the message tells the DBA what to do', (said, message) => {
   const stderr = `psql: error: connection to server failed: FATAL:  ${said}\n`;
   const error = explainRefusal(
     { host: 'bitarena', port: 5432, role: 'copier' },

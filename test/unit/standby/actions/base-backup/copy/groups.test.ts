@@ -22,8 +22,8 @@ function root(name: string, sizes: readonly number[]): CopyRoot {
 const segments = Array.from({ length: 12 }, () => 1024 * megabyte);
 const small = Array.from({ length: 30_000 }, () => 8192);
 
-describe('the files shared out', () => {
-  test('are all there, once', () => {
+describe('the files of a copy in groups', () => {
+  test('are all included, once', () => {
     const plan = { roots: [root('a', [...segments, ...small]), root('b', [5, 6])] };
     const shared = shareOut(plan, 4).flatMap(({ root: { name }, files }) =>
       files.map(({ path }) => `${name} ${path}`),
@@ -38,24 +38,24 @@ describe('the files shared out', () => {
     expect(Math.max(...groups.map(({ files }) => files.length))).toBeLessThanOrEqual(2);
   });
 
-  test('go in groups, never one by one where they are small', () => {
+  test('are combined if they are small, never copied one by one', () => {
     const groups = shareOut({ roots: [root('a', small)] }, 4);
     expect(groups.length).toBeLessThan(40);
     expect(Math.min(...groups.slice(0, -1).map(({ files }) => files.length))).toBeGreaterThan(500);
   });
 
-  test('end with small groups, so that no worker is left with a large one', () => {
+  test('end with small groups, so that no worker finishes much later than the others', () => {
     const sizes = groupBytes(shareOut({ roots: [root('a', [...segments, ...small])] }, 2));
     expect(sizes.at(-1)).toBeLessThan(64 * megabyte);
     expect(sizes[0]).toBeGreaterThan(2 * 1024 * megabyte);
   });
 
-  test('are one group for each root where one worker copies', () => {
+  test('are one group for each root if there is one worker', () => {
     const plan = { roots: [root('a', segments), root('empty', []), root('b', [5, 6])] };
     expect(shareOut(plan, 1).map(({ root: { name } }) => name)).toEqual(['a', 'b']);
   });
 
-  test('start no more copies because of a linked directory than it needs for itself', () => {
+  test('need no more rsyncs because of a linked directory than it needs for itself', () => {
     const plain = root(
       'a',
       Array.from({ length: 8 }, () => 1024 * megabyte),
@@ -80,7 +80,7 @@ function groupBytes(groups: readonly { readonly bytes: number }[]): number[] {
   return groups.map(({ bytes }) => bytes);
 }
 
-test('files behind linked directories are copied from where the links lead, each by its nearest one', () => {
+test('files behind linked directories are copied from the target of the nearest link', () => {
   const paths = ['PG_VERSION', 'base/1/2', 'base/5/6', 'basement/1'];
   const files = paths.map((path) => ({ path, size: 1, isLink: false }));
   const links = [

@@ -44,7 +44,7 @@ const listed = (source: string) => ({ source, rules: dataRules([], root, []), wh
 const list = () => listRoot(shell, listed(root), 10_000);
 
 describe('the list of a data directory', () => {
-  test('holds files with their sizes, directories with their modes, and nothing that is not copied', async () => {
+  test('contains files with their sizes, directories with their modes, and nothing that is not copied', async () => {
     fill(
       'PG_VERSION',
       'base/1/2',
@@ -65,7 +65,7 @@ describe('the list of a data directory', () => {
     expect(directories[0]).toBe('');
   });
 
-  test('names files by any bytes', async () => {
+  test('contains file names of any bytes', async () => {
     const odd = ['a b', "it's", 'x\\y', 'line\nfeed', '$HOME', '-n', 'tab\t'];
     const latin = Buffer.from([0x66, 0xfc, 0x72]);
     fill(...odd, latin);
@@ -75,7 +75,7 @@ describe('the list of a data directory', () => {
     expect(await sizesOnPrimary(shell, root, [...paths, 'gone'])).toEqual([...paths.map(() => 7), undefined]);
   });
 
-  test('follows links to directories, names links to files, and leaves those of tablespaces alone', async () => {
+  test('follows links to directories, names links to files, and omits those of tablespaces', async () => {
     fill('elsewhere/inner', 'pg_tblspc/16500/PG_15/1');
     symlinkSync(join(root, 'elsewhere'), join(root, 'linked'));
     symlinkSync('PG_VERSION', join(root, 'server.crt'));
@@ -99,7 +99,7 @@ describe('the list of a data directory', () => {
 
   // root reads everything.
   test.skipIf(process.getuid?.() === 0)(
-    'is refused with what cannot be read, but for what is not copied',
+    'is refused if it contains an unreadable entry, unless that is not copied',
     async () => {
       fill('base/1/2', 'base/1/3', 'postmaster.pid', 'secret/x');
       for (const path of ['base/1/2', 'postmaster.pid', 'secret']) chmodSync(join(root, path), 0);
@@ -115,11 +115,11 @@ describe('the list of a data directory', () => {
     },
   );
 
-  test('of what is not there is none', async () => {
+  test('does not exist for a missing directory', async () => {
     expect(await listRoot(shell, listed(join(root, 'gone')), 10_000)).toBeUndefined();
   });
 
-  test('that went round in a circle is no list', async () => {
+  test('is refused if a link leads round in a circle', async () => {
     fill('base/1/2');
     symlinkSync('..', join(root, 'base', 'up'));
     await expect(list()).rejects.toThrow(`cannot list the files of "${root}" on bitarena`);
@@ -129,11 +129,11 @@ describe('the list of a data directory', () => {
 test.each([
   ['base/1', `'base/1.'`],
   ['\xfc\n', `"$(printf '%b.' '\\0374\\0012')"`],
-])('the word for %j', (path, word) => {
+])('the shell word for %j protects every byte', (path, word) => {
   expect(dottedWord(path)).toBe(word);
 });
 
-describe('the list of a primary that is not to be trusted', () => {
+describe('the list of a primary that cannot be trusted', () => {
   const said = (...lines: readonly string[]) => {
     const hostile = {
       ...shell,
@@ -155,11 +155,11 @@ describe('the list of a primary that is not to be trusted', () => {
     String.raw`f 600 1 base/..\057..\057victim$`,
     String.raw`d 777 0 base\057..\057..$`,
     'f 600 1 base/$',
-  ])('is refused where it names what lies outside: %s', async (line) => {
-    await expect(said('d 700 0 $', 'd 700 0 base$', line)).rejects.toThrow('names one outside of it');
+  ])('is refused if it names a path outside: %s', async (line) => {
+    await expect(said('d 700 0 $', 'd 700 0 base$', line)).rejects.toThrow('names a file outside of it');
   });
 
-  test('takes the place in a line for that of the next one alone', async () => {
+  test('applies the real path in one line to the next line only', async () => {
     const found = await said(
       'p 0 0 /real$',
       'd 700 0 $',
@@ -172,7 +172,7 @@ describe('the list of a primary that is not to be trusted', () => {
     expect(found).toMatchObject({ source: '/real', links: [] });
   });
 
-  test('is taken as it is where all names stay inside', async () => {
+  test('is accepted unchanged if all names are inside', async () => {
     const found = await said('d 700 0 $', 'd 700 0 base$', 'f 600 1 base/..x$', 'f 600 1 ...$');
     expect(found?.files.map(({ path }) => path)).toEqual(['base/..x', '...']);
   });

@@ -40,8 +40,8 @@ function rootOf(files: Readonly<Record<string, number>>, directories: readonly s
 
 const survey = (root: CopyRoot) => surveyTarget(root, dataRules([], '/from', []));
 
-describe('what is in pgdata before the copy', () => {
-  test('is superfluous where the primary has it not, or has something else; what is kept is not', async () => {
+describe('an entry in pgdata before the copy', () => {
+  test('is superfluous if the primary has none or another kind of entry, unless it is kept', async () => {
     for (const path of [
       'base/1/2',
       'base/1/3',
@@ -72,7 +72,7 @@ describe('what is in pgdata before the copy', () => {
     ]);
   });
 
-  test('counts for the room that is needed, and so does what will be removed', async () => {
+  test('counts for the space that is needed, and so does an entry that will be removed', async () => {
     fill('base/1/2', 40_960);
     fill('base/1/3', 8192);
     fill('base/9/1', 81_920);
@@ -85,7 +85,7 @@ describe('what is in pgdata before the copy', () => {
     expect(found.neededBytes).toBe(409_600 - 40_960 + 4096 - 81_920);
   });
 
-  test('is nothing where there is no such directory', async () => {
+  test('does not exist if the directory is missing', async () => {
     rmSync(target, { recursive: true });
     expect(await survey(rootOf({ 'base/1/2': 5000 }, ['base']))).toEqual({
       superfluous: [],
@@ -96,8 +96,8 @@ describe('what is in pgdata before the copy', () => {
   });
 });
 
-describe('the room', () => {
-  test('of one file system is shared by what lies on it, made or not', async () => {
+describe('the free space', () => {
+  test('of one file system is shared by all directories on it, also by missing ones', async () => {
     const [other, needs] = [join(target, 'not', 'there'), 1000];
     const found = await measureRoom([
       { target, neededBytes: needs },
@@ -107,7 +107,7 @@ describe('the room', () => {
     expect(found[0]?.freeBytes).toBeLessThanOrEqual(statfsSync(target).blocks * statfsSync(target).bsize);
   });
 
-  test('that lacks is reported with both numbers', () => {
+  test('is reported with both numbers if it is too small', () => {
     const [enough, megabyte] = [{ targets: ['/a'], neededBytes: 5, freeBytes: 5 }, 1024 * 1024];
     const lacking = { targets: ['/b', '/c'], neededBytes: 300 * megabyte, freeBytes: 20.5 * megabyte };
     expect(findLackOfRoom([enough, lacking])).toEqual([

@@ -16,14 +16,17 @@ test.each([
     ['--rsync-path=nice -n 19 ionice -t -c 2 -n 7 rsync'],
     'nice -n 19 ionice -t -c 2 -n 7 /usr/bin/rsync -a',
   ],
-] as const)('niceness %i and disk priority %s', (basebackup_nice, basebackup_ionice, remote, local) => {
-  const settings = { basebackup_nice, basebackup_ionice };
-  expect(politeRsyncPath(settings, ['-z'])).toEqual(remote);
-  const { program, args } = politeCommand(settings, { diesWithParent: false }, rsync);
-  expect([program, ...args].join(' ')).toBe(local);
-});
+] as const)(
+  'niceness %i and disk priority %s are set on both hosts',
+  (basebackup_nice, basebackup_ionice, remote, local) => {
+    const settings = { basebackup_nice, basebackup_ionice };
+    expect(politeRsyncPath(settings, ['-z'])).toEqual(remote);
+    const { program, args } = politeCommand(settings, { diesWithParent: false }, rsync);
+    expect([program, ...args].join(' ')).toBe(local);
+  },
+);
 
-test("the user's own rsync on the primary wins, and the local one ends with its parent", () => {
+test("the user's own rsync on the primary is used, and the local one ends with its parent", () => {
   const settings = { basebackup_nice: 10, basebackup_ionice: 'off' } as const;
   expect(politeRsyncPath(settings, ['--rsync-path=/opt/rsync'])).toEqual([]);
   expect(politeCommand(settings, { diesWithParent: true }, rsync).args.join(' ')).toBe(

@@ -7,7 +7,7 @@ import type { BackupRun } from '../../../../../../src/standby/actions/base-backu
 import { backupSteps } from '../../../../../../src/standby/actions/base-backup/steps.ts';
 import { temporaryDirectory } from '../../../../system/temporary.ts';
 
-test('a directory that cannot be used is found out before anything is removed', async () => {
+test('a directory that cannot be used is reported before anything is removed', async () => {
   const directory = temporaryDirectory();
   const [pgdata, space] = [join(directory, 'main'), join(directory, 'space')];
   mkdirSync(pgdata);

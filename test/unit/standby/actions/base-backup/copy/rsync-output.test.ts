@@ -16,16 +16,19 @@ describe('the progress that rsync reports', () => {
       '              4   0%    1.95kB/s    0:00:00 (xfr#2, ir-chk=1005/1008)',
       { bytes: 4, remaining: 1005, total: 1008 },
     ],
-  ])('in "%s"', (line, expected) => {
+  ])('is read from "%s"', (line, expected) => {
     expect(parseProgress(line)).toMatchObject(expected);
   });
 
-  test.each(['base/1/1259', 'Number of files: 8 (reg: 7, dir: 1)', '', '90%'])('is not "%s"', (line) => {
-    expect(parseProgress(line)).toBeUndefined();
-  });
+  test.each(['base/1/1259', 'Number of files: 8 (reg: 7, dir: 1)', '', '90%'])(
+    'is not read from "%s"',
+    (line) => {
+      expect(parseProgress(line)).toBeUndefined();
+    },
+  );
 });
 
-test('the statistics of several transfers add up', () => {
+test('the statistics of several transfers are added up', () => {
   const lines = [
     'Literal data: 1,000 bytes',
     'Matched data: 5 bytes',
@@ -36,7 +39,7 @@ test('the statistics of several transfers add up', () => {
   expect(lines.reduce(addStatistics, { literal: 0, received: 0 })).toEqual({ literal: 1020, received: 2500 });
 });
 
-test('what rsync says when it did not transfer all names files, or something else', () => {
+test('the output of rsync about files that it did not transfer gives their names, or another reason', () => {
   const stderr = [
     'rsync: [sender] send_files failed to open "/data/base/1/2": Permission denied (13)',
     'rsync: [sender] link_stat "/data/base/1/t\\#303\\#244" failed: No such file or directory (2)',

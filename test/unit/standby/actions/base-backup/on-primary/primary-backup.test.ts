@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parseLsn } from '../../../../../../src/postgres/lsn.ts';
 import type { BackupContext } from '../../../../../../src/standby/actions/base-backup/context.ts';
-import { abandonStart } from '../../../../../../src/standby/actions/base-backup/on-primary/abandon-start.ts';
 import {
   noteBackup,
   readNotedBackup,
 } from '../../../../../../src/standby/actions/base-backup/on-primary/backup-note.ts';
 import {
   abandonBackup,
+  abandonStart,
   type BackupOnPrimary,
   endLeftover,
   startBackup,
@@ -99,7 +99,7 @@ const clock = [/clock_timestamp/, [['2026-01-01T00:00:01.000000Z']]] as const;
 const started = [/cmd_pg_start_backup/, [['0/5000028']]] as const;
 
 describe('a backup in one session (9.6 and later)', () => {
-  test('takes both files from what ended it', async () => {
+  test('gets both files from the call that ends it', async () => {
     const stopped = [['0/6000000', labelFile(label), '16400 /t\n']];
     const { context, state, scripts } = fakeWorld('15', [clock, started, [/cmd_pg_stop_backup/, stopped]]);
     expect(await startBackup(context, state)).toMatchObject({
@@ -118,7 +118,7 @@ describe('a backup in one session (9.6 and later)', () => {
     expect(scripts).toEqual([]);
   });
 
-  test('ends with the session: nothing is sent to undo it', async () => {
+  test('ends with its session, so that an undo sends nothing', async () => {
     const { context, state, sent } = fakeWorld('15', [clock, started]);
     await startBackup(context, state);
     const before = sent.length;
@@ -128,7 +128,7 @@ describe('a backup in one session (9.6 and later)', () => {
 });
 
 describe('an exclusive backup (up to 9.5)', () => {
-  test('takes both files from the data directory before it is ended', async () => {
+  test('gets both files from the data directory before it is ended', async () => {
     const files = { backup_label: labelFile(label), tablespace_map: '16400 /t\n' };
     const { context, state } = fakeWorld(
       '9.5',
@@ -142,7 +142,7 @@ describe('an exclusive backup (up to 9.5)', () => {
     });
   });
 
-  test('up to 9.4 has no tablespace_map', async () => {
+  test('has no tablespace_map up to 9.4', async () => {
     const files = { backup_label: labelFile(label), tablespace_map: 'a leftover' };
     const { context, state } = fakeWorld(
       '8.4',
@@ -153,7 +153,7 @@ describe('an exclusive backup (up to 9.5)', () => {
     expect((await stopBackup(context, state)).tablespaceMap).toBeUndefined();
   });
 
-  test('is ended by its label when the run fails, also after a signal', async () => {
+  test('is ended by its label if the run fails, also after a signal', async () => {
     const { context, state, sent } = fakeWorld('9.5', [clock, started]);
     await startBackup(context, state);
     await abandonBackup(context, state);
@@ -163,7 +163,7 @@ describe('an exclusive backup (up to 9.5)', () => {
     expect(sent.length).toBe(count);
   });
 
-  test('stop_basebackup run although start failed, ending a foreign backup', async () => {
+  test('is not ended if its start has failed (bug of the original: stop_basebackup run although start failed, ending a foreign backup)', async () => {
     const { context, state, sent } = fakeWorld('9.5', [
       clock,
       [/cmd_pg_start_backup/, new Error('already in progress')],
@@ -173,13 +173,13 @@ describe('an exclusive backup (up to 9.5)', () => {
     expect(sent.filter((sql) => sql.includes('stop'))).toEqual([]);
   });
 
-  test('that another program has ended makes the copy unusable', async () => {
+  test('makes the copy unusable if another program has ended it', async () => {
     const { context, state } = fakeWorld('9.5', [clock, started], { backup_label: labelFile('other') });
     await startBackup(context, state);
     await expect(stopBackup(context, state)).rejects.toThrow('was ended on the primary by another session');
   });
 
-  test('is noted in archivedir from before its start until it is over', async () => {
+  test('is recorded in archivedir from before its start until its end', async () => {
     const { context, state } = fakeWorld('9.5', [
       clock,
       [/cmd_pg_start_backup/, new Error('the connection is lost')],
@@ -190,7 +190,7 @@ describe('an exclusive backup (up to 9.5)', () => {
     expect(await readNotedBackup(archivedir)).toBeUndefined();
   });
 
-  test('whose start is not answered is ended in another session, once it has begun', async () => {
+  test('is ended in another session if its start was not answered, once it has begun', async () => {
     const file = [[labelFile(label)]] as const;
     const { context, state, sent } = fakeWorld('9.5', [
       clock,
@@ -219,7 +219,7 @@ describe('an exclusive backup (up to 9.5)', () => {
     expect(await readNotedBackup(archivedir)).toBeUndefined();
   });
 
-  test('is begun only when the start that a killed run left has ended, and is ended', async () => {
+  test('begins only after the start that a killed run left has ended, and that backup is ended first', async () => {
     const old = 'pitrtools here old';
     const { context, state, sent } = fakeWorld('9.5', [clock, started, [/pg_read_file/, [[labelFile(old)]]]]);
     await startBackup({ ...context, facts: { ...context.facts, notedBackup: old } }, state);
@@ -230,7 +230,7 @@ describe('an exclusive backup (up to 9.5)', () => {
     expect(await readNotedBackup(archivedir)).toBe(label);
   });
 
-  test('whose start does not end within the limit stays noted', async () => {
+  test('stays recorded if its start does not end within the limit', async () => {
     const { context, state } = fakeWorld('9.5', [clock, [/pg_stat_activity/, [['1']]]]);
     let now = 0;
     const deps = { ...context.deps, monotonicMs: () => now };
@@ -247,7 +247,7 @@ describe('an exclusive backup (up to 9.5)', () => {
     expect(await readNotedBackup(archivedir)).toBe(label);
   });
 
-  test('which a killed run left is ended by its own label', async () => {
+  test('is ended by its own label if a killed run left it', async () => {
     const { context, sent } = fakeWorld('9.5', []);
     await endLeftover(context, 'pitrtools here old');
     expect(sent).toEqual([expect.stringContaining("cmd_pg_stop_backup('pitrtools here old')")]);

@@ -39,14 +39,14 @@ function receivedWith(...oids: readonly string[]): string {
   return pgdata;
 }
 
-test('what is new is what was made or moved, not what was dropped', () => {
+test('a tablespace is new if it was made or moved, not if it was dropped', () => {
   expect(findNew([fast], [fast])).toEqual([]);
   expect(findNew([fast], [])).toEqual([]);
   expect(findNew([fast], [fast, late])).toEqual([late]);
   expect(findNew([fast], [{ ...fast, location: '/elsewhere' }])).toHaveLength(1);
 });
 
-test('a tablespace that the map has and the plan has not fails the backup, a stale link in it does not', async () => {
+test('a tablespace that is in the map and not in the plan fails the backup, but a stale link in the map does not', async () => {
   const map = '16400 /disk/fast\n16401 /disk/late\n';
   await expect(refuseNewInMap(contextWith([fast, late]), map)).rejects.toThrow(
     'tablespace "late" was made or moved meanwhile: run -B again',
@@ -55,7 +55,7 @@ test('a tablespace that the map has and the plan has not fails the backup, a sta
   await refuseNewInMap(contextWith([fast, late]), undefined);
 });
 
-test('a tablespace that only pg_basebackup knew of fails the backup, one that came after it does not', async () => {
+test('a tablespace that only pg_basebackup received fails the backup, but one that was made later does not', async () => {
   const context = contextWith([fast, late], receivedWith('16400', '16401'));
   await expect(refuseNewReceived(context)).rejects.toThrow('tablespace "late" was made or moved meanwhile');
   await refuseNewReceived(contextWith([fast, late], receivedWith('16400')));

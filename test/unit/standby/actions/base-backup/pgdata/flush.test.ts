@@ -21,14 +21,14 @@ function watched(): Watched {
   return { ...flushMeanwhile(flush, (error) => errors.push(error)), errors, flushes };
 }
 
-describe('flushing while the copy continues', () => {
-  test('is not worth it for little', () => {
+describe('flushing during the copy', () => {
+  test('does not begin for a small amount', () => {
     const { note, flushes } = watched();
     for (const bytes of [1, 100, 200]) note(bytes * megabyte);
     expect(flushes).toHaveLength(0);
   });
 
-  test('continues with each further amount, one at a time', async () => {
+  test('is repeated after each further amount, one flush at a time', async () => {
     const { note, end, flushes } = watched();
     note(300 * megabyte);
     note(2000 * megabyte);
@@ -43,7 +43,7 @@ describe('flushing while the copy continues', () => {
     expect(flushes).toHaveLength(2);
   });
 
-  test('reports a disk that does not take it', async () => {
+  test('reports a disk that cannot store the data', async () => {
     const { note, end, flushes, errors } = watched();
     note(300 * megabyte);
     const error = new Error('sync: Input/output error');

@@ -36,7 +36,7 @@ const record: BackupRecord = {
   },
 };
 
-test('a server that came up just before pg_control was taken away is seen, and pg_control put back', async () => {
+test('a server that started just before pg_control was removed is noticed, and pg_control is restored', async () => {
   const before = await readBefore(pgdata);
   await expect(markCopying(factsWith(noForce), record, before)).rejects.toThrow(
     /its postmaster.pid names \d+, which is gone/,
@@ -47,7 +47,7 @@ test('a server that came up just before pg_control was taken away is seen, and p
   expect(existsSync(join(pgdata, 'pitrtools.json'))).toBe(false);
 });
 
-test('what a server left that is gone hinders no --force', async () => {
+test('remains of a server that has ended do not prevent --force', async () => {
   await markCopying(factsWith(fullForce), record, await readBefore(pgdata));
   expect(existsSync(control())).toBe(false);
 });

@@ -10,7 +10,7 @@ const state: ProgressState = {
   recent: [{ bytes: 424 * gigabyte, files: 61_000, atMs: 0 }],
 };
 
-test('words are left out that do not fit, none is cut, and the time left is the last to go', () => {
+test('a progress line that is too long loses whole words, and the remaining time is the last to go', () => {
   const line = (columns: number) => lineOf(state, columns, 10_000);
   const full = line(200);
   expect(full).toMatch(

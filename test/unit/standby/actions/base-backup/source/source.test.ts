@@ -3,13 +3,13 @@ import { capabilitiesOf } from '../../../../../../src/postgres/capabilities.ts';
 import { parseVersion } from '../../../../../../src/postgres/version.ts';
 import { comparisonFor } from '../../../../../../src/standby/actions/base-backup/copy/comparison.ts';
 import { planBaseBackup } from '../../../../../../src/standby/actions/base-backup/plan.ts';
-import type { SourceFacts } from '../../../../../../src/standby/actions/base-backup/source/facts.ts';
-import { findUnplaced, locatedOn } from '../../../../../../src/standby/actions/base-backup/source/origin.ts';
-import { rulesForSource } from '../../../../../../src/standby/actions/base-backup/source/own-files.ts';
 import {
   parseSourceState,
+  type SourceFacts,
   sourceStateSql,
-} from '../../../../../../src/standby/actions/base-backup/source/state.ts';
+} from '../../../../../../src/standby/actions/base-backup/source/facts.ts';
+import { findUnplaced, locatedOn } from '../../../../../../src/standby/actions/base-backup/source/origin.ts';
+import { rulesForSource } from '../../../../../../src/standby/actions/base-backup/source/own-files.ts';
 import { dataRules } from '../../../../../../src/standby/host/copy-rules.ts';
 import { backupFacts, completeBackup, localPlace, primaryFacts } from '../facts-kit.ts';
 
@@ -27,7 +27,7 @@ function source(changes: Partial<SourceFacts> = {}): SourceFacts {
 }
 
 describe('the plan of a base backup from another standby', () => {
-  test('waits for that standby first, and looks at it again after the copy', () => {
+  test('waits for that standby first, and checks it again after the copy', () => {
     const kinds = planBaseBackup(backupFacts({ source: source() })).map(({ kind }) => kind);
     expect(kinds.slice(2, 9)).toEqual([
       'start-backup',
@@ -40,7 +40,7 @@ describe('the plan of a base backup from another standby', () => {
     ]);
   });
 
-  test('believes no times, and neither does the next base backup of the primary itself', () => {
+  test('does not compare by times, and neither does the next base backup of the primary', () => {
     const record = { backup: completeBackup };
     const content = {
       kind: 'cluster',
@@ -92,7 +92,7 @@ const inside = {
 };
 const outside = { oid: '2', name: 'fast', location: '/fast', target: '/here', isInsidePgdata: false };
 
-test('tablespaces by where that standby has them', () => {
+test('tablespaces are copied from their paths on that standby', () => {
   const there = {
     ...source().server,
     tablespaces: [
@@ -120,7 +120,7 @@ test("a standby's own settings are neither copied nor removed", () => {
   expect(rules.isCopied('standby.signal')).toBe(false);
 });
 
-test('the state of a standby, asked of each release', () => {
+test('the state of a standby is queried by the SQL of each release', () => {
   const sql = (version: string) => sourceStateSql(capabilitiesOf(parseVersion(version)));
   expect(sql('9.6')).toBe(
     'SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN pg_is_xlog_replay_paused() END, ' +

@@ -7,7 +7,7 @@ import { removeOldCopy } from '../../../../../../src/standby/actions/base-backup
 import { temporaryDirectory } from '../../../../system/temporary.ts';
 import { localPlace } from '../facts-kit.ts';
 
-test('of a tablespace only the folder of this version goes: another one is of another server', async () => {
+test('of a tablespace only the folder of this version is removed, because another folder belongs to another server', async () => {
   const directory = temporaryDirectory();
   const [pgdata, target] = [join(directory, 'main'), join(directory, 'space')];
   const paths = ['PG_15_202209061', 'PG_14_202107181', 'mine'].map((name) => join(target, name, '5'));

@@ -52,7 +52,7 @@ function kinds(changes: Partial<StreamingFacts>, force = noForce): readonly stri
 }
 
 describe('the plan of a base backup by pg_basebackup', () => {
-  test('receives beside the copy that is here, and moves it into place only when it is whole', () => {
+  test('receives beside the existing copy, and replaces that only when it has received everything', () => {
     expect(kinds({})).toEqual([
       'write-sentinel',
       'prove-wal',
@@ -70,19 +70,19 @@ describe('the plan of a base backup by pg_basebackup', () => {
     ]);
   });
 
-  test('removes that copy first where there is room for one only, once nothing can start on it', () => {
+  test('removes the existing copy first if there is space for one only, once no server can start on it', () => {
     const steps = kinds({ needs: [need(101)] });
     expect(steps.slice(2, 6)).toEqual(['note-beginning', 'mark-copying', 'remove-old-copy', 'receive']);
     expect(steps.filter((kind) => kind === 'mark-copying')).toHaveLength(1);
   });
 
-  test('is refused where there is no room even then; --force tries it beside the copy', () => {
+  test('is refused if there is not enough space even then, and --force tries it beside the copy', () => {
     const full = { needs: [need(300)], needsAfterRemoval: [need(200)] };
     expect(() => kinds(full)).toThrow('has 0 MB free');
     expect(kinds(full, fullForce)).not.toContain('remove-old-copy');
   });
 
-  test('is refused for a server or a program that cannot do it', () => {
+  test('is refused for a server or a program that lacks the ability', () => {
     const old = backupFacts({ rsync: undefined, primary: primaryFacts({}, '9.0'), streaming: streaming() });
     expect(() => planBaseBackup(old)).toThrow('PostgreSQL 9.0 cannot be copied by pg_basebackup');
     const place = localPlace({ targets: [outside] });
@@ -119,17 +119,17 @@ describe('the command line of pg_basebackup', () => {
     ['9.6', ['-X', '--no-sync', '--no-manifest']],
     ['12', ['--no-manifest']],
     ['9.3', ['--max-rate']],
-  ])('of %s has no %j', (client, words) => {
+  ])('of %s does not contain %j', (client, words) => {
     for (const word of words) expect(wordsOf(client, 100)).not.toContain(word);
   });
 
-  test('a limit beyond what the program takes is none', () => {
+  test('contains no limit if that exceeds what the program accepts', () => {
     expect(wordsOf('15', 2 * 1024 * 1024)).not.toContain('--max-rate');
     expect(wordsOf('15', 5000)).toContain('--max-rate=5000');
   });
 });
 
-test('progress as pg_basebackup prints it', () => {
+test('the progress of pg_basebackup is read as it prints it', () => {
   expect(parseReceiveProgress('   1024/22790 kB (4%), 0/1 tablespace')).toEqual({
     bytes: 1024 * 1024,
     total: 22790 * 1024,
@@ -143,7 +143,7 @@ test('progress as pg_basebackup prints it', () => {
   );
 });
 
-test('what a new copy takes the place of', () => {
+test('the list of directories that a new copy replaces is complete', () => {
   const place = localPlace();
   const names = ['base', 'backup_label', 'log', 'pg_wal', 'postgresql.conf', 'pitrtools.json', 'left over'];
   const more = ['.pitrtools-receiving', '.pitrtools-receiving-16401', 'postmaster.opts'];

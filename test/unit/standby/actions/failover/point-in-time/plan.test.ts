@@ -66,8 +66,8 @@ function thrownBy(action: () => unknown): PitrError {
 const kinds = (input: RecoveryFacts, requested = target()) =>
   planRecovery(input, requested).steps.map(({ kind }) => kind);
 
-describe('recovery to a target', () => {
-  test('recovers a cold standby, and stops a hot one first', () => {
+describe('the plan of a recovery to a target', () => {
+  test('recovers a cold standby, and stops a hot standby first', () => {
     const opening = ['write-settings', 'start-server', 'see-it-open', 'set-aside-last-segment'];
     expect(kinds(facts()).slice(0, 5)).toEqual(['record-role', ...opening]);
     const hot = facts({ state: { kind: 'recovering', answers: true, progress: '' } });
@@ -79,7 +79,7 @@ describe('recovery to a target', () => {
     expect(kinds(hot).slice(1, 4)).toEqual(['stop-server', 'remove-slot', 'write-settings']);
   });
 
-  test('a server that pauses or ends at its target is no production server', () => {
+  test('does not treat a server that pauses or ends at its target as a production server', () => {
     expect(kinds(facts(), target({ action: 'pause' }))).toEqual([
       'write-settings',
       'start-server',
@@ -93,7 +93,7 @@ describe('recovery to a target', () => {
     ]);
   });
 
-  test('every step can be said in a line', () => {
+  test('describes every step in one line', () => {
     const run = { ...newRun({ settings: {} } as StandbyDeps, facts()), place: facts().place, shown: 'x' };
     const actions = ['promote', 'pause', 'shutdown'] as const;
     const steps = actions.flatMap((action) => planRecovery(facts(), target({ action })).steps);
@@ -101,7 +101,7 @@ describe('recovery to a target', () => {
       expect(step.say()).toMatch(/^[a-z].*[^.]$/);
   });
 
-  test('only what opens must not have a living primary beside it', () => {
+  test('refuses a living primary only if the server is to open', () => {
     const alive = facts({ liveness: { kind: 'alive', by: 'x', answers: true } });
     expect(() => kinds(alive)).toThrow('the primary is alive');
     expect(kinds(alive, target({ action: 'pause' }))).toContain('see-it-paused');
@@ -111,7 +111,7 @@ describe('recovery to a target', () => {
 const lsn = (at: bigint) => target({ goal: { kind: 'lsn', lsn: at } });
 
 describe('the WAL that a recovery needs', () => {
-  test('an LSN beyond it is refused, exactly', () => {
+  test('must reach beyond an LSN, exactly', () => {
     expect(() => kinds(facts(), lsn(0x600_0000n))).toThrow(
       'LSN 0/6000000 lies beyond the WAL that can be replayed, which ends at 0/6000000: 000000010000000000000005 is the last segment',
     );
@@ -120,7 +120,7 @@ describe('the WAL that a recovery needs', () => {
 
   const gap = walOf(['1:3', '1:5']);
 
-  test('a gap is no matter before it, and beyond it an LSN cannot be reached', () => {
+  test('may have a gap after an LSN, but not before it', () => {
     expect(kinds(facts({ wal: gap }), lsn(0x3ff_0000n))).toContain('see-it-open');
     expect(() => kinds(facts({ wal: gap, force: fullForce }), lsn(0x500_0000n))).toThrow(
       'which ends at 0/4000000: segment 000000010000000000000004 is missing',
@@ -130,12 +130,12 @@ describe('the WAL that a recovery needs', () => {
   test.each([
     ['missing', gap, 'segment 000000010000000000000004 is missing'],
     ['spoilt', walOf(['1:3', found('1:4', 'it is of another cluster')]), 'cannot be replayed: it is of'],
-  ])('of other targets a %s segment is said, and --force tries', (_, here, reason) => {
+  ])('may have a %s segment before other targets only with --force', (_, here, reason) => {
     expect(() => kinds(facts({ wal: here }))).toThrow(reason);
     expect(kinds(facts({ wal: here, force: fullForce }))).toContain('see-it-open');
   });
 
-  test('the end of the base backup needs no more than the base backup does', () => {
+  test('need not reach further than the base backup for a target at the end of the base backup', () => {
     const immediate = target({ goal: { kind: 'immediate' } });
     expect(kinds(facts({ wal: gap }), immediate)).toContain('see-it-open');
     const short = facts({ wal: walOf(['1:4', '1:5']), force: fullForce });
@@ -148,30 +148,30 @@ describe('the WAL that a recovery needs', () => {
   });
 });
 
-describe('the timeline that a recovery follows', () => {
+describe('the timeline of a recovery', () => {
   const here = walOf(['1:3', '1:4', '1:5', '1:6', '2:6', '2:7', '2:8', '3:8', '3:9'], twoPromotions);
   const to = (timeline: RequestedTarget['timeline'], at = 0x300_0200n) =>
     kinds(facts({ wal: here }), { ...lsn(at), timeline });
 
-  test('decides what can be reached', () => {
+  test('determines which targets can be reached', () => {
     expect(to('latest', 0x900_0000n)).toContain('see-it-open');
     expect(to(2, 0x800_0000n)).toContain('see-it-open');
     expect(() => to('current', 0x700_0000n)).toThrow('which ends at 0/7000000');
     expect(() => to(2, 0x900_0000n)).toThrow('which ends at 0/9000000');
   });
 
-  test('must be known, and lead through what is here', () => {
+  test('must be known, and must lead through the data here', () => {
     expect(() => to(4)).toThrow('there is no history file of timeline 4; nothing was changed');
     const late = facts({
       wal: here,
       bounds: { ...facts().bounds, notBeforeLsn: 0x600_0200n },
     });
     expect(() => kinds(late, { ...lsn(0x600_0300n), timeline: 2 })).toThrow(
-      'timeline 2 leaves timeline 1 at 0/6000100, before 0/6000200, where the data here stands',
+      'the history of timeline 2 leaves timeline 1 at 0/6000100, but the data here has reached 0/6000200',
     );
     const other = facts({ wal: walOf([], { 4: '2\t0/4000000\tx\n' }) });
     expect(() => kinds(other, { ...lsn(0x300_0200n), timeline: 4 })).toThrow(
-      'timeline 4 does not come from timeline 1',
+      'timeline 4 does not branch off timeline 1',
     );
     const spoilt = facts({
       wal: { ...here, contents: { ...here.contents, badHistories: ['00000002.history: x'] } },
@@ -180,7 +180,7 @@ describe('the timeline that a recovery follows', () => {
   });
 });
 
-describe('what is refused whatever the archive holds', () => {
+describe('a recovery to a target is refused with any archive', () => {
   const unfit = (
     major: string,
     requested: Partial<RequestedTarget>,
@@ -207,15 +207,18 @@ describe('what is refused whatever the archive holds', () => {
     }).toThrow(reason);
   });
 
-  test('what each release can do is not', () => {
+  test('only if the release lacks the ability', () => {
     unfit('8.4', { goal: { kind: 'xid', xid: 5 } });
     unfit('9.1', {});
     unfit('10', { goal: { kind: 'lsn', lsn: 0x300_0200n }, action: 'pause' });
   });
 
   test.each([
-    [{ state: { kind: 'recovering', answers: false, progress: '' } as const }, 'cannot be asked how far'],
-    [{ state: { kind: 'production', answers: true } as const }, 'cannot be recovered to another moment'],
+    [
+      { state: { kind: 'recovering', answers: false, progress: '' } as const },
+      'cannot be queried for the LSN',
+    ],
+    [{ state: { kind: 'production', answers: true } as const }, 'cannot be recovered to a target'],
     [{ state: { kind: 'starting', progress: '' } as const }, 'is still starting'],
   ])('%j', (changes, reason) => {
     expect(() => {
@@ -223,7 +226,7 @@ describe('what is refused whatever the archive holds', () => {
     }).toThrow(reason);
   });
 
-  test('a standby that streams, an archive that cannot be read, and all else at once', () => {
+  test('for a standby that streams, an archive that cannot be read, and all other objections at once', () => {
     const trouble = {
       isStreaming: true,
       wal: { kind: 'unusable', reason: 'it is not mounted' },
@@ -238,13 +241,13 @@ describe('what is refused whatever the archive holds', () => {
     ]);
   });
 
-  test('the WAL is not judged from what is no standby', () => {
+  test('without a judgement of the WAL for a server that is no standby', () => {
     const state = { kind: 'production', answers: true } as const;
     const error = thrownBy(() => planRecovery(facts({ state, wal: walOf([]) }), target()));
     expect(error.detail).toBeUndefined();
   });
 
-  test('a transaction that the running standby has seen end', () => {
+  test('if the running standby has already replayed the end of the transaction', () => {
     const requested = target({ goal: { kind: 'xid', xid: 741 } });
     expect(() => planRecovery(facts({ hasXidEnded: true }), requested)).toThrow(
       'the standby has replayed past transaction 741 already',

@@ -3,7 +3,7 @@ import { mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { watchConfigFile } from '../../../../src/archiver/shipper/config-watch.ts';
+import { watchFile } from '../../../../src/archiver/shipper/watch.ts';
 
 let directory: string;
 let unwatch: () => void = () => undefined;
@@ -19,7 +19,7 @@ afterEach(() => {
 async function toldOf(file: string, change: () => void): Promise<void> {
   const events = new EventEmitter();
   const told = once(events, 'change');
-  unwatch = await watchConfigFile(file, () => events.emit('change'));
+  unwatch = await watchFile(file, () => events.emit('change'));
   change();
   await told;
 }
@@ -54,6 +54,6 @@ test('reports the file that a symbolic link leads to', async () => {
 });
 
 test('a directory that cannot be watched is no failure', async () => {
-  unwatch = await watchConfigFile(join(directory, 'gone', 'a.ini'), () => undefined);
+  unwatch = await watchFile(join(directory, 'gone', 'a.ini'), () => undefined);
   expect(unwatch).not.toThrow();
 });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { judgeDeviation } from '../../../../../../src/standby/actions/base-backup/copy/check-copy.ts';
+import { judgeDeviation } from '../../../../../../src/standby/actions/base-backup/copy/copy-files.ts';
 
 const file = { path: 'base/1/2', size: 100, isLink: false };
 
@@ -12,6 +12,6 @@ test.each([
   ['copied in part', 40, 100, 'again'],
   ['emptied here', 0, 180, 'again'],
   ['longer here than it ever was', 200, 100, 'again'],
-])('a file that was %s', (_what, here, now, verdict) => {
+])('the check of the copy judges a file that was %s', (_what, here, now, verdict) => {
   expect(judgeDeviation({ file, here }, now)).toBe(verdict);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { describeOutcome, type Outcome } from '../../../../../src/standby/actions/failover/outcome.ts';
+import { describeOutcome, type Outcome } from '../../../../../src/standby/actions/failover/report.ts';
 
 const known: Outcome = {
   timeline: 2,
@@ -13,7 +13,7 @@ const known: Outcome = {
 };
 
 describe('the report of a failover', () => {
-  test('says what the server is, how far it was replayed, and what may remain elsewhere', () => {
+  test("names the server's new state, the end of replay, and the WAL that may remain elsewhere", () => {
     expect(describeOutcome(known).slice(0, 5)).toEqual([
       'This server is the primary now, on timeline 2, which begins at LSN 0/5000110',
       'Replayed to LSN 0/5000110; time of the last commit: 2026-11-25 17:40:08.123456+00',
@@ -23,7 +23,7 @@ describe('the report of a failover', () => {
     ]);
   });
 
-  test('takes nothing for granted that could not be determined', () => {
+  test('reports as unknown what could not be determined', () => {
     const lines = describeOutcome({
       ...known,
       timeline: undefined,
@@ -46,17 +46,17 @@ describe('the report of a failover', () => {
     [{ kind: 'nothing' } as const, 'this server archives nothing. Set archive_mode = on'],
     [known.archiving, 'run: cmd_archiver -C /etc/cmd_archiver.ini -I'],
     [{ kind: 'command', ini: undefined } as const, 'by another program than cmd_archiver'],
-  ])('names the next commands for archiving: %o', (archiving, words) => {
+  ])('contains the next commands for archiving: %o', (archiving, words) => {
     expect(describeOutcome({ ...known, archiving }).join('\n')).toContain(words);
   });
 
-  test('says that nothing was left to replay', () => {
+  test('states that there was nothing left to replay', () => {
     expect(describeOutcome({ ...known, archiveEnd: { kind: 'reached-before' } })).toContain(
       'All WAL in the archive had been replayed before',
     );
   });
 
-  test('says what a loss is that was accepted', () => {
+  test('names a loss that was accepted with --force', () => {
     const archiveEnd = {
       kind: 'missed',
       reason: 'segment 000000010000000000000005 was not replayed',
