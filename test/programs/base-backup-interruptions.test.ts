@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { readRecord } from '../../src/standby/backup-record/record.ts';
+import { readRecord } from '../../src/standby/host/backup-record/record.ts';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { refusal } from '../../errors.ts';
 import { exists } from '../../system/durable.ts';
-import { backupJson, describeBackup } from '../backup-record/describe.ts';
-import { type BackupRecord, readRecord } from '../backup-record/record.ts';
 import type { StandbyDeps } from '../deps.ts';
+import { backupJson, describeBackup } from '../host/backup-record/describe.ts';
+import { type BackupRecord, readRecord } from '../host/backup-record/record.ts';
 
 function stateOf({ status }: BackupRecord, hasStarted: boolean): string {
   if (status === 'copying') return 'incomplete: no server can start on it until -B has succeeded';

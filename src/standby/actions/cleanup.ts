@@ -8,11 +8,11 @@ import { fsyncPath } from '../../system/durable.ts';
 import { removeFile, rmdir } from '../../system/files.ts';
 import { readStarts } from '../archive/contents.ts';
 import { segmentSizeOf } from '../archive/judge.ts';
+import { earlierOf, keptFrom } from '../archive/keep/kept-from.ts';
 import { isSuperseded, olderThan } from '../archive/older.ts';
 import { type Archive, requireArchive } from '../archive/own-archive.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
 import { noteOwnCommand } from '../host/own-command.ts';
-import { earlierOf, keptFrom } from '../keep/kept-from.ts';
 import {
   type DataDirectory,
   readDataDirectory,

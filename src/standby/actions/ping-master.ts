@@ -4,8 +4,8 @@ import { readIfExists } from '../../system/durable.ts';
 import { type Checked, is, parseJson } from '../../system/json.ts';
 import { isNotificationDue, notify, saidFields, type SaidState, type Severity } from '../../system/notify.ts';
 import { replaceDurably } from '../../system/replaceable.ts';
+import { keepStreamedWalAside } from '../archive/keep/keep.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
-import { keepStreamedWalAside } from '../keep/keep.ts';
 import { lookAtPrimary } from '../primary/liveness/liveness.ts';
 import {
   describeWatched,

@@ -1,9 +1,9 @@
 import type { SegmentName } from '../../postgres/wal-name.ts';
 import { describeResult, succeeded } from '../../system/command.ts';
 import { findProgram } from '../../system/find-program.ts';
+import { keepStreamedWal } from '../archive/keep/keep.ts';
+import { earlierOf } from '../archive/keep/kept-from.ts';
 import type { StandbyDeps } from '../deps.ts';
-import { keepStreamedWal } from '../keep/keep.ts';
-import { earlierOf } from '../keep/kept-from.ts';
 import { readDataDirectory } from '../server/data-directory.ts';
 
 const cleanupLimitMs = 60_000;

@@ -1,6 +1,6 @@
 import type { Postmaster } from '../../system/postmaster.ts';
-import { hasRecord } from '../backup-record/record.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
+import { hasRecord } from '../host/backup-record/record.ts';
 import { isInFailoverConfiguration } from '../recovery/unfinished-failover.ts';
 import { type DataDirectory, readCapabilities, wasInRecovery } from '../server/data-directory.ts';
 import { findServer, type FoundServer } from '../server/find-server.ts';

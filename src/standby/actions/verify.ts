@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { exitCodes, messageOf, PitrError, refusal } from '../../errors.ts';
 import { type PageLayout, pageLayoutOf } from '../../postgres/control-file.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
-import { type BackupRecord, changeRecord, readRecord } from '../backup-record/record.ts';
 import type { StandbyDeps } from '../deps.ts';
+import { type BackupRecord, changeRecord, readRecord } from '../host/backup-record/record.ts';
 import type { BadPage } from '../page-check/check-file.ts';
 import {
   describeFindings,

@@ -2,7 +2,7 @@ import { isAbsolute, join, relative, sep } from 'node:path';
 import type { StandbySettings } from '../../config/options-standby.ts';
 import { parseSettings } from '../../postgres/settings-file.ts';
 import { exists, readIfExists } from '../../system/durable.ts';
-import { readRecord, type StandbyRecord } from '../backup-record/record.ts';
+import { readRecord, type StandbyRecord } from './backup-record/record.ts';
 import { runtimeFiles } from './copy-rules.ts';
 import type { TablespaceTarget } from './tablespaces.ts';
 

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { messageOf } from '../../errors.ts';
 import { checkControlFile, type ClusterState, systemIdentifierOf } from '../../postgres/control-file.ts';
 import { readIfExists, systemErrorCode } from '../../system/durable.ts';
-import { readRecord, type StandbyRecord } from '../backup-record/record.ts';
 import { incompleteControlFile } from '../server/data-directory.ts';
+import { readRecord, type StandbyRecord } from './backup-record/record.ts';
 
 /** The content of pgdata, as far as it decides whether a base backup may replace it. */
 export type PgdataContent =

@@ -10,12 +10,12 @@ import {
 import type { Postmaster } from '../../system/postmaster.ts';
 import { parseSentinel, type Sentinel, sentinelName } from '../../system/sentinel.ts';
 import { findForeignSegment } from '../archive/arrival.ts';
-import { hasRecord } from '../backup-record/record.ts';
 import type { StandbyDeps } from '../deps.ts';
 import type { Primary, PrimaryFacts } from '../primary/primary.ts';
 import { requirePgCtl } from '../server/server-programs.ts';
 import { settledPostmaster } from '../server/server-state.ts';
 import { type Objection, objectionsOf, when } from '../steps/objections.ts';
+import { hasRecord } from './backup-record/record.ts';
 import { findForeignData } from './foreign-data.ts';
 import { misspeltPgdata } from './misspelt-pgdata.ts';
 import { ownCommand } from './own-command.ts';

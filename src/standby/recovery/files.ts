@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { withSettings } from '../../postgres/settings-file.ts';
 import { exists, fsyncPath, readIfExists, removeDurably, writeDurably } from '../../system/durable.ts';
 import { symlink } from '../../system/files.ts';
-import { changeRecord, readRecord, type SettingsRecord } from '../backup-record/record.ts';
+import { changeRecord, readRecord, type SettingsRecord } from '../host/backup-record/record.ts';
 import type { Server } from '../server/server.ts';
 import { writeForServer } from '../server/server-modes.ts';
 import { recoveryConfText, type RecoverySettings } from './settings.ts';

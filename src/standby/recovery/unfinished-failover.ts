@@ -1,4 +1,4 @@
-import type { StandbyRecord } from '../backup-record/record.ts';
+import type { StandbyRecord } from '../host/backup-record/record.ts';
 import { type DataDirectory, wasInRecovery } from '../server/data-directory.ts';
 import type { Objection } from '../steps/objections.ts';
 

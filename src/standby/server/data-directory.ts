@@ -6,7 +6,7 @@ import { type Capabilities, capabilitiesOf } from '../../postgres/capabilities.t
 import { checkControlFile, type ControlFile } from '../../postgres/control-file.ts';
 import { parseVersion } from '../../postgres/version.ts';
 import { exists, readIfExists } from '../../system/durable.ts';
-import { readRecord, type StandbyRecord } from '../backup-record/record.ts';
+import { readRecord, type StandbyRecord } from '../host/backup-record/record.ts';
 
 /** The state of a data directory as its own files show it, whether or not a server runs on it. */
 export interface DataDirectory {

@@ -1,5 +1,5 @@
+import { fitSlot } from '../archive/keep/leftover.ts';
 import { type ConfCopy, copyConf } from '../host/conf-files.ts';
-import { fitSlot } from '../keep/leftover.ts';
 import { type Started, startServerProgram, stopServerProgram } from '../server/local-server.ts';
 import { mustRecover } from '../server/reach.ts';
 import type { Server } from '../server/server.ts';

@@ -1,7 +1,7 @@
 import { exitCodes } from '../../../errors.ts';
-import { backupJson, describeSummary } from '../../backup-record/describe.ts';
-import type { BackupRecord } from '../../backup-record/record.ts';
 import type { BackupOptions, StandbyDeps } from '../../deps.ts';
+import { backupJson, describeSummary } from '../../host/backup-record/describe.ts';
+import type { BackupRecord } from '../../host/backup-record/record.ts';
 import { describeFindings } from '../../page-check/findings.ts';
 import { withPrimaryAndSource } from '../../primary/connect.ts';
 import { originOf } from '../../primary/origin.ts';

@@ -2,7 +2,7 @@ import type { BackupLabel } from '../../../postgres/backup-label.ts';
 import { formatLsn, segmentContaining, segmentEndingAt } from '../../../postgres/lsn.ts';
 import { programVersion } from '../../../system/program-root.ts';
 import type { WrittenSentinel } from '../../../system/sentinel.ts';
-import type { BackupRecord } from '../../backup-record/record.ts';
+import type { BackupRecord } from '../../host/backup-record/record.ts';
 import type { StepEntry } from '../../steps/step-table.ts';
 import { type BackupContext, needed } from './context.ts';
 import type { CopyPlan } from './copy/planned-files.ts';

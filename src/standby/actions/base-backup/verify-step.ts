@@ -1,6 +1,6 @@
 import { PitrError } from '../../../errors.ts';
 import { pageLayoutOf } from '../../../postgres/control-file.ts';
-import type { BackupRecord, VerifiedFacts } from '../../backup-record/record.ts';
+import type { BackupRecord, VerifiedFacts } from '../../host/backup-record/record.ts';
 import { describeFindings, describeVerification, findingsOfCopy } from '../../page-check/findings.ts';
 import { distrustFiles, sourceOf, verifyCopy } from '../../page-check/verify-copy.ts';
 import { type BackupContext, needed } from './context.ts';

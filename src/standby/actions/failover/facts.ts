@@ -1,10 +1,10 @@
 import type { LowLimit } from '../../../postgres/standby-limits.ts';
 import { readPostmaster } from '../../../system/postmaster.ts';
+import { hasKeptSlot } from '../../archive/keep/slot.ts';
 import { type ArchiveFact, observeArchive } from '../../archive/own-archive.ts';
 import { type ArchivedEnd, checkArchive } from '../../archive/replay-check.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import { type ConfCopy, planConfCopies } from '../../host/conf-files.ts';
-import { hasKeptSlot } from '../../keep/slot.ts';
 import type { Liveness } from '../../primary/liveness/verdict.ts';
 import { type Guard, readGuard } from '../../recovery/guard.ts';
 import { presentTriggerFile, recoveryPlace } from '../../recovery/place.ts';

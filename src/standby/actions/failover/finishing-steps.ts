@@ -2,10 +2,10 @@
 import { archiveCallOf } from '../../../config/archive-command.ts';
 import { messageOf, PitrError } from '../../../errors.ts';
 import { updateSentinel } from '../../../system/sentinel.ts';
+import { fitSlotAfterPromotion, keepAfterPromotion } from '../../archive/keep/after-promotion.ts';
 import type { ArchivedEnd } from '../../archive/replay-check.ts';
-import { changeRecord } from '../../backup-record/record.ts';
+import { changeRecord } from '../../host/backup-record/record.ts';
 import { ownCommand } from '../../host/own-command.ts';
-import { fitSlotAfterPromotion, keepAfterPromotion } from '../../keep/after-promotion.ts';
 import { clearRecoverySettings } from '../../recovery/files.ts';
 import { removeGuard } from '../../recovery/guard.ts';
 import { askReplayed } from '../../recovery/replayed.ts';

@@ -1,5 +1,5 @@
-import { changeRecord } from '../../backup-record/record.ts';
 import type { FailoverOptions, StandbyDeps } from '../../deps.ts';
+import { changeRecord } from '../../host/backup-record/record.ts';
 import { probePrimary } from '../../primary/liveness/liveness.ts';
 import { describeLiveness } from '../../primary/liveness/verdict.ts';
 import { sayWherePrimaryIsHere } from '../../primary/primary-is-here.ts';

@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { PitrError } from '../../../errors.ts';
+import { fitSlot } from '../../archive/keep/leftover.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import {
   type ConfCopy,
@@ -8,7 +9,6 @@ import {
   hasOtherSources,
   planConfCopies,
 } from '../../host/conf-files.ts';
-import { fitSlot } from '../../keep/leftover.ts';
 import { restartServerProgram, startServerProgram } from '../../server/local-server.ts';
 import type { Server } from '../../server/server.ts';
 import {

@@ -1,8 +1,8 @@
 import { messageOf, PitrError } from '../../../errors.ts';
 import { readSentinel } from '../../../system/sentinel.ts';
 import { sshTarget } from '../../../system/ssh-target.ts';
-import { readRecord } from '../../backup-record/record.ts';
 import type { StandbyDeps } from '../../deps.ts';
+import { readRecord } from '../../host/backup-record/record.ts';
 import { readControlFile } from '../../server/data-directory.ts';
 import { psqlTarget } from '../../server/database.ts';
 import { type ServerIdentity, unknownIdentity } from './identity.ts';

@@ -1,7 +1,7 @@
 import { lstat } from 'node:fs/promises';
 import { PitrError } from '../../../../errors.ts';
 import { systemErrorCode } from '../../../../system/durable.ts';
-import type { CopyFacts } from '../../../backup-record/record.ts';
+import type { CopyFacts } from '../../../host/backup-record/record.ts';
 import { originName, originOf } from '../../../primary/origin.ts';
 import type { BackupContext } from '../context.ts';
 import { secondsBetween } from '../results.ts';

@@ -8,7 +8,7 @@ import {
 } from '../../../../postgres/backup-sql.ts';
 import { parseLsn } from '../../../../postgres/lsn.ts';
 import { systemClock } from '../../../../system/clock.ts';
-import type { BackupRecord } from '../../../backup-record/record.ts';
+import type { BackupRecord } from '../../../host/backup-record/record.ts';
 import { explainUnarchived } from '../../../primary/archiver-statistics.ts';
 import { findExclusiveBackup } from '../../../primary/backup-in-progress.ts';
 import { checkpointLimitMs } from '../../../primary/checkpoint.ts';

@@ -1,6 +1,6 @@
 import { PitrError } from '../../../../errors.ts';
 import { formatLsn, parseLsn } from '../../../../postgres/lsn.ts';
-import type { BackupRecord } from '../../../backup-record/record.ts';
+import type { BackupRecord } from '../../../host/backup-record/record.ts';
 import { checkpoint, mayCheckpoint } from '../../../primary/checkpoint.ts';
 import { originOf } from '../../../primary/origin.ts';
 import type { Primary } from '../../../primary/primary.ts';

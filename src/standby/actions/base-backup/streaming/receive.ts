@@ -6,7 +6,7 @@ import { checkControlFile } from '../../../../postgres/control-file.ts';
 import { describeResult, succeeded } from '../../../../system/command.ts';
 import { ensureDirectory } from '../../../../system/durable.ts';
 import { removeTree } from '../../../../system/files.ts';
-import type { BackupRecord } from '../../../backup-record/record.ts';
+import type { BackupRecord } from '../../../host/backup-record/record.ts';
 import type { CopyPlace } from '../../../host/tablespaces.ts';
 import { unarchived } from '../../../primary/archiver-statistics.ts';
 import { explainRefusal } from '../../../primary/protocol/identify.ts';

@@ -6,7 +6,7 @@ import { parseVersion } from '../../../../../src/postgres/version.ts';
 import { parseWalName, type WalName } from '../../../../../src/postgres/wal-name.ts';
 import type { RsyncAbility } from '../../../../../src/standby/actions/base-backup/copy/rsync-ability.ts';
 import type { BackupFacts } from '../../../../../src/standby/actions/base-backup/facts.ts';
-import type { BackupRecord } from '../../../../../src/standby/backup-record/record.ts';
+import type { BackupRecord } from '../../../../../src/standby/host/backup-record/record.ts';
 import type { LocalPlace } from '../../../../../src/standby/host/place.ts';
 import type { PrimaryFacts } from '../../../../../src/standby/primary/primary.ts';
 import { noForce } from '../../../../../src/standby/steps/force.ts';

@@ -7,7 +7,7 @@ import {
   readBefore,
   unmarkCopying,
 } from '../../../../../../src/standby/actions/base-backup/pgdata/pgdata-files.ts';
-import type { BackupRecord } from '../../../../../../src/standby/backup-record/record.ts';
+import type { BackupRecord } from '../../../../../../src/standby/host/backup-record/record.ts';
 import { type Force, fullForce, noForce } from '../../../../../../src/standby/steps/force.ts';
 import { backupFacts, completeBackup, localPlace } from '../facts-kit.ts';
 

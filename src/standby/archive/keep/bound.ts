@@ -1,5 +1,5 @@
 import { statfs } from 'node:fs/promises';
-import { inMegabytes } from '../../megabytes.ts';
+import { inMegabytes } from '../../../megabytes.ts';
 import type { SlotFacts } from './slot.ts';
 
 export interface Room {

@@ -1,10 +1,10 @@
-import { messageOf } from '../../errors.ts';
-import { keptSlot } from '../../postgres/kept-slot.ts';
-import type { SegmentName } from '../../postgres/wal-name.ts';
-import { readArchiverPart } from '../host/archiver-part.ts';
-import type { Server } from '../server/server.ts';
-import type { ServerConfiguration } from '../server/server-configuration.ts';
-import { withLocalServer } from '../server/server-state.ts';
+import { messageOf } from '../../../errors.ts';
+import { keptSlot } from '../../../postgres/kept-slot.ts';
+import type { SegmentName } from '../../../postgres/wal-name.ts';
+import { readArchiverPart } from '../../host/archiver-part.ts';
+import type { Server } from '../../server/server.ts';
+import type { ServerConfiguration } from '../../server/server-configuration.ts';
+import { withLocalServer } from '../../server/server-state.ts';
 import { fillArchive, type Filled } from './fill-archive.ts';
 import { dropUnfitSlot, obstacleInFiles, removeSlot } from './leftover.ts';
 import { askSlot, hasKeptSlot } from './slot.ts';

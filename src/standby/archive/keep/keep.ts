@@ -1,13 +1,13 @@
 import { join } from 'node:path';
-import { messageOf } from '../../errors.ts';
-import { keptSlot } from '../../postgres/kept-slot.ts';
-import { readIfExists } from '../../system/durable.ts';
-import { type Checked, is, parseJson } from '../../system/json.ts';
-import { isNotificationDue, notify, saidFields, type Severity } from '../../system/notify.ts';
-import { replaceDurably } from '../../system/replaceable.ts';
-import type { StandbyDeps } from '../deps.ts';
-import { type DataDirectory, readDataDirectory } from '../server/data-directory.ts';
-import { serverOf } from '../server/server.ts';
+import { messageOf } from '../../../errors.ts';
+import { keptSlot } from '../../../postgres/kept-slot.ts';
+import { readIfExists } from '../../../system/durable.ts';
+import { type Checked, is, parseJson } from '../../../system/json.ts';
+import { isNotificationDue, notify, saidFields, type Severity } from '../../../system/notify.ts';
+import { replaceDurably } from '../../../system/replaceable.ts';
+import type { StandbyDeps } from '../../deps.ts';
+import { type DataDirectory, readDataDirectory } from '../../server/data-directory.ts';
+import { serverOf } from '../../server/server.ts';
 import { finishKeeping } from './after-promotion.ts';
 import { describeHeld, describeLoss, type Visit, visitSlot } from './visit.ts';
 

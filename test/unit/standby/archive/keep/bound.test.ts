@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { releaseFor } from '../../../../src/standby/keep/bound.ts';
-import type { SlotFacts } from '../../../../src/standby/keep/slot.ts';
+import { releaseFor } from '../../../../../src/standby/archive/keep/bound.ts';
+import type { SlotFacts } from '../../../../../src/standby/archive/keep/slot.ts';
 
 const mebibyte = 1024 * 1024;
 const segmentSize = 16 * mebibyte;

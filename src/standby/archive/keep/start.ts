@@ -1,8 +1,8 @@
-import { readDataDirectory } from '../server/data-directory.ts';
-import type { Server } from '../server/server.ts';
-import { isHotStandby, type ServerConfiguration } from '../server/server-configuration.ts';
-import { observeServer } from '../server/server-state.ts';
-import { type Look, waitUntil } from '../server/wait.ts';
+import { readDataDirectory } from '../../server/data-directory.ts';
+import type { Server } from '../../server/server.ts';
+import { isHotStandby, type ServerConfiguration } from '../../server/server-configuration.ts';
+import { observeServer } from '../../server/server-state.ts';
+import { type Look, waitUntil } from '../../server/wait.ts';
 import { keepStreamedWal } from './keep.ts';
 import { obstacleInFiles } from './leftover.ts';
 import { isKeepingWanted } from './visit.ts';

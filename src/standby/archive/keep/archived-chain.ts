@@ -1,12 +1,18 @@
 import { join } from 'node:path';
-import { ancestorsIn } from '../../postgres/history.ts';
-import { firstLsnOf, nameOf, segmentContaining, segmentNumber, type WalLayout } from '../../postgres/lsn.ts';
-import { type Histories, pathTo, type TimelinePath } from '../../postgres/timelines.ts';
-import type { SegmentName, WalName } from '../../postgres/wal-name.ts';
-import { readSegmentStart } from '../archive/arrival.ts';
-import { listWal, readHistories } from '../archive/contents.ts';
-import { faultOf } from '../archive/judge.ts';
-import type { DataDirectory } from '../server/data-directory.ts';
+import { ancestorsIn } from '../../../postgres/history.ts';
+import {
+  firstLsnOf,
+  nameOf,
+  segmentContaining,
+  segmentNumber,
+  type WalLayout,
+} from '../../../postgres/lsn.ts';
+import { type Histories, pathTo, type TimelinePath } from '../../../postgres/timelines.ts';
+import type { SegmentName, WalName } from '../../../postgres/wal-name.ts';
+import type { DataDirectory } from '../../server/data-directory.ts';
+import { readSegmentStart } from '../arrival.ts';
+import { listWal, readHistories } from '../contents.ts';
+import { faultOf } from '../judge.ts';
 
 /** What must be known of this host's WAL to see which of it archivedir holds. */
 export interface OwnWal {

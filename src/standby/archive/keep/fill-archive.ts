@@ -1,12 +1,12 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { SegmentName } from '../../postgres/wal-name.ts';
-import { copyDurably, exists, linkDurably, systemErrorCode } from '../../system/durable.ts';
-import { removeFile } from '../../system/files.ts';
-import { readSegmentStart } from '../archive/arrival.ts';
-import { requireArchive } from '../archive/own-archive.ts';
-import { readDataDirectory } from '../server/data-directory.ts';
-import type { Server } from '../server/server.ts';
+import type { SegmentName } from '../../../postgres/wal-name.ts';
+import { copyDurably, exists, linkDurably, systemErrorCode } from '../../../system/durable.ts';
+import { removeFile } from '../../../system/files.ts';
+import { readDataDirectory } from '../../server/data-directory.ts';
+import type { Server } from '../../server/server.ts';
+import { readSegmentStart } from '../arrival.ts';
+import { requireArchive } from '../own-archive.ts';
 import { isSegmentIn, numberOf, type OwnWal, readOwnWal, segmentOnPath } from './archived-chain.ts';
 
 /** One name only: what a killed run leaves behind, the next one replaces. */

@@ -2,15 +2,15 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { firstLsnOf, nameOf } from '../../../../src/postgres/lsn.ts';
-import { historyName } from '../../../../src/postgres/wal-name.ts';
+import { firstLsnOf, nameOf } from '../../../../../src/postgres/lsn.ts';
+import { historyName } from '../../../../../src/postgres/wal-name.ts';
 import {
   archivedUpTo,
   missingBetween,
   presentTimeline,
   readOwnWal,
-} from '../../../../src/standby/keep/archived-chain.ts';
-import { controlFile, dataDirectory } from '../standby-facts.ts';
+} from '../../../../../src/standby/archive/keep/archived-chain.ts';
+import { controlFile, dataDirectory } from '../../standby-facts.ts';
 
 const segmentSize = 1024 * 1024;
 const layout = { segmentSize, walSegmentSkipsFF: false };

@@ -1,9 +1,9 @@
-import { nameOf, segmentNumber, type WalLayout } from '../../postgres/lsn.ts';
-import type { SegmentName } from '../../postgres/wal-name.ts';
-import type { StandbyDeps } from '../deps.ts';
-import type { DataDirectory } from '../server/data-directory.ts';
-import { serverOf } from '../server/server.ts';
-import { withLocalServer } from '../server/server-state.ts';
+import { nameOf, segmentNumber, type WalLayout } from '../../../postgres/lsn.ts';
+import type { SegmentName } from '../../../postgres/wal-name.ts';
+import type { StandbyDeps } from '../../deps.ts';
+import type { DataDirectory } from '../../server/data-directory.ts';
+import { serverOf } from '../../server/server.ts';
+import { withLocalServer } from '../../server/server-state.ts';
 import { numberOf } from './archived-chain.ts';
 import { keepStreamedWal } from './keep.ts';
 import { askSlot, hasKeptSlot } from './slot.ts';

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
-import { messageOf, PitrError } from '../../errors.ts';
-import { exists, readIfExists } from '../../system/durable.ts';
-import { type Checked, checkFields, type Guarded, is, parseJson } from '../../system/json.ts';
-import { verificationFields } from '../page-check/findings.ts';
-import { writeForServer } from '../server/server-modes.ts';
+import { messageOf, PitrError } from '../../../errors.ts';
+import { exists, readIfExists } from '../../../system/durable.ts';
+import { type Checked, checkFields, type Guarded, is, parseJson } from '../../../system/json.ts';
+import { verificationFields } from '../../page-check/findings.ts';
+import { writeForServer } from '../../server/server-modes.ts';
 
 /** The costs of copying a base backup's files. Sizes in bytes. */
 const isCopy = is.object({

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
-import { keptSlot, keptSlotDirectory } from '../../postgres/kept-slot.ts';
-import { fsyncPath } from '../../system/durable.ts';
-import { removeTree } from '../../system/files.ts';
-import { readPostmaster } from '../../system/postmaster.ts';
-import { parametersOfFiles, type ParameterValues, startParameters } from '../server/parameters.ts';
-import type { Server } from '../server/server.ts';
-import type { ConfigurationRole, ServerConfiguration } from '../server/server-configuration.ts';
-import { mustAnswer } from '../server/server-state.ts';
+import { keptSlot, keptSlotDirectory } from '../../../postgres/kept-slot.ts';
+import { fsyncPath } from '../../../system/durable.ts';
+import { removeTree } from '../../../system/files.ts';
+import { readPostmaster } from '../../../system/postmaster.ts';
+import { parametersOfFiles, type ParameterValues, startParameters } from '../../server/parameters.ts';
+import type { Server } from '../../server/server.ts';
+import type { ConfigurationRole, ServerConfiguration } from '../../server/server-configuration.ts';
+import { mustAnswer } from '../../server/server-state.ts';
 import { dropSlot, hasKeptSlot } from './slot.ts';
 
 /** Drops the slot: by the server if it runs, else by removing its files. */

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
-import type { Capabilities } from '../../postgres/capabilities.ts';
-import { heldBytesSql, keptSlot, keptSlotDirectory } from '../../postgres/kept-slot.ts';
-import { formatLsn, parseLsn } from '../../postgres/lsn.ts';
-import { exists } from '../../system/durable.ts';
-import type { LocalSql } from '../../system/local-sql.ts';
+import type { Capabilities } from '../../../postgres/capabilities.ts';
+import { heldBytesSql, keptSlot, keptSlotDirectory } from '../../../postgres/kept-slot.ts';
+import { formatLsn, parseLsn } from '../../../postgres/lsn.ts';
+import { exists } from '../../../system/durable.ts';
+import type { LocalSql } from '../../../system/local-sql.ts';
 
 /** Our slot as the server shows it. */
 interface Slot {

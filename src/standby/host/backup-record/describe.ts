@@ -1,4 +1,4 @@
-import { describeFindings } from '../page-check/findings.ts';
+import { describeFindings } from '../../page-check/findings.ts';
 import type { BackupRecord, CopyFacts, VerifiedFacts } from './record.ts';
 import { durationText, rateOf, rateText, sizeText } from './words.ts';
 

@@ -1,9 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { changeRecord, readRecord } from '../../../../src/standby/backup-record/record.ts';
-import { temporaryDirectory } from '../../system/temporary.ts';
-import { completeBackup } from '../actions/base-backup/facts-kit.ts';
+import { changeRecord, readRecord } from '../../../../../src/standby/host/backup-record/record.ts';
+import { temporaryDirectory } from '../../../system/temporary.ts';
+import { completeBackup } from '../../actions/base-backup/facts-kit.ts';
 
 function pgdataWith(record: string): string {
   const pgdata = temporaryDirectory();
