@@ -38,7 +38,7 @@ export const standbyOptions = {
     example: '/etc/cmd_archiver.ini',
     summary: "cmd_archiver's INI file on this host: whom it feeds once it is the primary",
     detail:
-      'If not set, `cmd_archiver.ini` beside this file. A failover asks and tells the standbys that it names.',
+      'If not set, `cmd_archiver.ini` beside this file. A failover asks and informs the standbys that it names.',
   },
   user: {
     ...commonOptions.user,

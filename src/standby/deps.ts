@@ -28,7 +28,7 @@ export interface ActionOptions {
 
 /** Additional options of -F999. */
 export interface FailoverOptions extends ActionOptions {
-  /** Declare the old timeline left, and tell the other standbys, although the primary was not found dead. */
+  /** Declare the old timeline left, and inform the other standbys, although the primary was not found dead. */
   readonly takeRole: boolean;
 }
 

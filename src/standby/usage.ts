@@ -33,7 +33,7 @@ export const flags = {
   takeRole: [
     'Change roles',
     '--take-role',
-    'with -F999: tell the other standbys that the old timeline was left, even with a target or beside a living master',
+    'with -F999: inform the other standbys that the old timeline was left, even with a target or beside a living master',
   ],
   recover: [
     'Recover',

@@ -5,7 +5,7 @@ import { ensureDirectory, readIfExists, writeDurably } from './durable.ts';
 import { quoted } from './printable.ts';
 
 /**
- * The timelines that this host, as the primary, declares left: its archiver tells each standby at the first hello. A
+ * The timelines that this host, as the primary, declares left: its archiver informs each standby at the first hello. A
  * failover that took the role writes the file; in `l_archivedir/.archiver`.
  */
 function fileIn(lArchivedir: string): string {

@@ -1,5 +1,5 @@
 /**
- * What one host asks of another: a verb with typed arguments, and an answer with typed fields. `cmd_standby --serve`
+ * The questions that one host asks another: a verb with typed arguments, and an answer with typed fields. `cmd_standby --serve`
  * answers them (standby/actions/serve.ts); `call.ts` asks. Nothing else runs on another host at the request of a
  * change of roles, so that a key can be restricted to this table.
  */
@@ -49,7 +49,7 @@ const progress = {
   restartpoint: is.optional(isPlace),
   /** pg_control proves that WAL of this timeline was replayed up to here; the server may be further. */
   proved: is.optional(isPlace),
-  /** According to the server; of which timeline, it cannot tell. */
+  /** According to the server, which cannot say of which timeline. */
   replayed: is.optional(isLsnText),
   received: is.optional(isLsnText),
   /** Whether pg_control is that of a standby: only then are these locations WAL that it got from another server. */

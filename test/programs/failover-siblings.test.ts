@@ -95,7 +95,7 @@ function forkOf(heir: Standby): string {
 describe.each(failureMajors())('-F999 with another standby on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('on the one that is behind, fetches what only the other has, and tells it what was left', async ({
+  test('on the one that is behind, fetches what only the other has, and informs it of what was left', async ({
     world,
   }) => {
     const { primary, heir, other, holdBack, archiveRows } = await makeTrio(world);
@@ -128,14 +128,14 @@ describe.each(failureMajors())('-F999 with another standby on PostgreSQL %i', (m
     expect(declaredAt(heir)).toMatch(new RegExp(`^1 ${fork} \\S+\n$`));
     expect(marksAt(other)).toEqual([expect.stringMatching(new RegExp(`^left: 1 ${fork} `))]);
     expect(run.stdout).toContain(`timeline 1 was left at LSN ${fork}\n`);
-    expect(run.stdout).toContain('Standby other was told: it has not replayed past the fork');
+    expect(run.stdout).toContain('Standby other was informed: it has not replayed past the fork');
     expect(run.stdout).toContain(`  - on other: set master_public_ip to this host`);
     expect(run.stdout).toContain(`cmd_standby -C ${other.iniFile} -A stop and -S\n`);
   });
 });
 
 describe('-F999 with another standby', () => {
-  test('that has streamed further refuses, and is told to be lost for this timeline if forced', async ({
+  test('that has streamed further refuses, and is reported to be lost for this timeline if forced', async ({
     world,
   }) => {
     const { primary, heir, other, archiveRows } = await makeTrio(world, { use_streaming_replication: 'on' });
@@ -161,12 +161,12 @@ describe('-F999 with another standby', () => {
     expect(forced.stdout).toMatch(
       /^Lost: [1-9]\d* bytes of WAL after LSN [0-9A-F/]+, which standby other has/m,
     );
-    expect(forced.stdout).toContain('Standby other was told: it has replayed WAL past the fork');
+    expect(forced.stdout).toContain('Standby other was informed: it has replayed WAL past the fork');
     expect(forced.stdout).toContain(`cmd_standby -C ${other.iniFile} -A stop, -B and -S\n`);
     expect(marksAt(other)).toHaveLength(1);
   });
 
-  test('that is silent goes on, and says so', async ({ world }) => {
+  test('that is silent continues, and says so', async ({ world }) => {
     const { primary, heir, other, archiveRows } = await makeTrio(world, {}, { failover_probe_timeout: 4 });
     await startStandbys(world, heir);
     await archiveRows(100);
@@ -180,7 +180,7 @@ describe('-F999 with another standby', () => {
     expectExit(run, 0);
     expect(run.stderr).toMatch(/standby other did not answer \(.*\): how far it has come is unknown/);
     expect(run.stdout).toMatch(
-      /^Standby other was not told .*: the next hello of this host's cmd_archiver tells it$/m,
+      /^Standby other was not informed .*: the next hello of this host's cmd_archiver informs it$/m,
     );
     expect(run.stdout).toContain('Not asked, and perhaps further: other');
     expect(await countRows(heir)).toBe(100);
@@ -188,7 +188,7 @@ describe('-F999 with another standby', () => {
     expect(marksAt(other)).toEqual([]);
   });
 
-  test('tells it nothing beside a living primary, unless it takes the role', async ({ world }) => {
+  test('informs it of nothing beside a living primary, unless it takes the role', async ({ world }) => {
     const { heir, other, archiveRows } = await makeTrio(world);
     await archiveRows(100);
     const opened = await world.cmdStandby(heir, ['-F999', '--target-immediate', '--force']);
@@ -209,7 +209,7 @@ describe('-F999 with another standby', () => {
     expect(marksAt(heir)).toHaveLength(1);
   });
 
-  test('killed after the promotion, the next run tells it', async ({ world }) => {
+  test('killed after the promotion, the next run informs it', async ({ world }) => {
     const { primary, heir, other, archiveRows } = await makeTrio(world);
     await startStandbys(world, heir);
     await archiveRows(100);
@@ -229,7 +229,7 @@ describe('-F999 with another standby', () => {
 
     const second = await world.cmdStandby(heir, ['-F999']);
     expectExit(second, 0);
-    expect(second.stdout).toContain('Standby other was told: ');
+    expect(second.stdout).toContain('Standby other was informed: ');
     expect(marksAt(other)).toHaveLength(1);
     expect(declaredAt(heir)).toMatch(/^1 /);
   });
@@ -243,7 +243,7 @@ describe('-F999 with another standby', () => {
     const run = await world.cmdStandby(heir, ['-F999']);
     expectExit(run, 0);
     expect(run.stderr).toMatch(
-      /NOTICE: no other standby is asked or told: this host has no ".*nothing.ini".*set archiver_ini:/,
+      /NOTICE: no other standby is asked or informed: this host has no ".*nothing.ini".*set archiver_ini:/,
     );
     expect(run.stdout).toContain('  - other standbys: on each, set master_public_ip to this host');
     expect(marksAt(other)).toEqual([]);

@@ -31,9 +31,9 @@ describe.each(failureMajors())('an old primary on PostgreSQL %i', (major) => {
     );
     const sentinel = join(standby.archiveDir, '.pitrtools');
     const identifier = /system_identifier: (\d+)/.exec(readFileSync(sentinel, 'utf8'))?.[1] ?? '';
-    const told = await world.cmdStandby(standby, ['--serve', `mark-left 1 ${lsn} other ${identifier}`]);
-    expectExit(told, 0);
-    expect(told.stdout).toMatch(/"standing":"before"/);
+    const marked = await world.cmdStandby(standby, ['--serve', `mark-left 1 ${lsn} other ${identifier}`]);
+    expectExit(marked, 0);
+    expect(marked.stdout).toMatch(/"standing":"before"/);
 
     await primary.sql('INSERT INTO t VALUES (2)');
     const past = await primary.switchWal();
@@ -58,7 +58,7 @@ describe.each(failureMajors())('an old primary on PostgreSQL %i', (major) => {
     expectExit(await world.cmdStandby(standby, ['-A', 'start']), 0);
     expect(await standby.value('SELECT count(*) FROM t')).toBe('1');
 
-    // A file that comes by another way is moved aside when the mark is told again.
+    // A file that comes by another way is moved aside when the mark is reported again.
     writeFileSync(join(standby.archiveDir, past), readFileSync(join(primary.lArchiveDir, 'standby1', past)));
     const again = await world.cmdStandby(standby, ['--serve', `mark-left 1 ${lsn} other ${identifier}`]);
     expectExit(again, 0);

@@ -50,9 +50,9 @@ function serve(standby: Host, verb: string): Promise<Finished> {
 }
 
 /** What the new primary's -F999 tells a standby that it reaches. */
-async function tell({ systemIdentifier }: FakeCluster, standby: Host): Promise<void> {
-  const told = await serve(standby, `mark-left ${mark} ${systemIdentifier.toString()}`);
-  expect(told.code).toBe(0);
+async function inform({ systemIdentifier }: FakeCluster, standby: Host): Promise<void> {
+  const answer = await serve(standby, `mark-left ${mark} ${systemIdentifier.toString()}`);
+  expect(answer.code).toBe(0);
 }
 
 /** What -F999 leaves on the host that it promotes. */
@@ -86,7 +86,7 @@ describe('an old primary that comes back', () => {
       string,
     ];
     for (const name of [before, atFork, behind]) cluster.addSegment(name);
-    await tell(cluster, standby);
+    await inform(cluster, standby);
     for (const name of [before, atFork, behind]) expect((await cluster.archive(name)).code).toBe(0);
     expect(archivedFiles(standby)).toEqual([before]);
     expect(cluster.queue('s1')).toEqual([atFork, behind]);
@@ -104,7 +104,7 @@ describe('an old primary that comes back', () => {
     expect(cluster.queue('s1')).toEqual([atFork, behind]);
   });
 
-  test('that went on before its standby was told: what came is moved aside, and nothing more comes', async ({
+  test('that continued before its standby was informed: what came is moved aside, and nothing more comes', async ({
     world,
   }) => {
     const cluster = await clusterOf(world, ['s1']);
@@ -115,7 +115,7 @@ describe('an old primary that comes back', () => {
     await untilMarked(cluster, first);
     await eventually(() => archivedFiles(standby).length === 3, { what: 'three segments' });
     // In the middle of a lasting connection.
-    await tell(cluster, standby);
+    await inform(cluster, standby);
     expect(archivedFiles(standby)).toEqual([cluster.segment(2)]);
     expect(asideOf(standby)).toEqual([cluster.segment(3), cluster.segment(4)]);
     const more = [...addReadySegments(cluster, 5, 2).keys()];
@@ -155,7 +155,7 @@ describe('a standby that was away during the failover', () => {
 
     // The promotion was a mistake after all.
     const dry = await cluster.run(['--timeline-restored', '1', '--dry-run']);
-    expect(dry.stdout).toContain('Would tell standby s1');
+    expect(dry.stdout).toContain('Would inform standby s1');
     expect(sentinelOf(standby)).toContain('left:');
     expect(await cluster.run(['--timeline-restored', '1'])).toMatchObject({ code: 0 });
     expect(sentinelOf(standby)).not.toContain('left:');
@@ -168,7 +168,7 @@ describe('a standby that was away during the failover', () => {
     expect(archivedFiles(standby)).toContain(cluster.segment(5));
   });
 
-  test('a mark whose files were not moved, as after a kill, is told again', async ({ world }) => {
+  test('a mark whose files were not moved, as after a kill, is reported again', async ({ world }) => {
     const cluster = await clusterOf(world, ['s1']);
     const standby = only(cluster);
     writeFileSync(join(standby.archiveDir, '.pitrtools'), `${sentinelOf(standby)}left: ${mark}\n`);
@@ -185,7 +185,7 @@ describe('a standby that was away during the failover', () => {
     expect(asideOf(standby)).toEqual([cluster.segment(3)]);
   });
 
-  test('and cannot be told gets WAL all the same, and the operator learns it', async ({ world }) => {
+  test('and cannot be informed gets WAL all the same, and the operator learns it', async ({ world }) => {
     const cluster = await readyCluster(world, { slaves: ['s1'] });
     declare(cluster);
     const next = cluster.segment(3, 2);
@@ -205,15 +205,17 @@ describe('a standby that was away during the failover', () => {
     expect(sentinelOf(only(cluster))).toContain(`left: ${mark}\n`);
   });
 
-  test('is told that a timeline was restored when it is back', async ({ world }) => {
+  test('is informed that a timeline was restored when it is back', async ({ world }) => {
     const cluster = await clusterOf(world, ['s1', 's2']);
     const [first, second] = cluster.standbys as [Host, Host];
     declare(cluster);
-    for (const standby of [first, second]) await tell(cluster, standby);
+    for (const standby of [first, second]) await inform(cluster, standby);
     cluster.host.routeTo(second, { address: second.address, port: 1 });
     const restored = await cluster.run(['--timeline-restored', '1']);
     expect(restored.code).toBe(0);
-    expect(restored.stdout).toMatch(/Standby s1: takes WAL[^]*Standby s2: is told when it is reached next/);
+    expect(restored.stdout).toMatch(
+      /Standby s1: takes WAL[^]*Standby s2: is informed when it is reached next/,
+    );
     expect([sentinelOf(first), sentinelOf(second)].map((text) => text.includes('left:'))).toEqual([
       false,
       true,

@@ -138,7 +138,7 @@ test('a user without the right to make a slot is named, and the standby starts',
   await primary.sql('CREATE ROLE watcher LOGIN');
   await primary.sql('CHECKPOINT');
   const said = await startStreaming(world, pair);
-  expect(said).toContain('the user "watcher" may not make a replication slot');
+  expect(said).toContain('the user "watcher" cannot make a replication slot');
   expect(await slotSegment(pair)).toBe('no slot');
   expect(await standby.inRecovery()).toBe(true);
 });

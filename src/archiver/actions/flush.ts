@@ -57,7 +57,7 @@ async function ownWalToGive(deps: ArchiverDeps, state: LaneState) {
     return own !== undefined && owesCatchUp(state, own.timeline) ? own : undefined;
   } catch (error) {
     // Only what is queued or ready is sent then, as from a damaged data directory.
-    deps.log.warning(`cannot tell which WAL this server has: ${expectedError(deps.log, error).message}`);
+    deps.log.warning(`cannot determine which WAL this server has: ${expectedError(deps.log, error).message}`);
     return undefined;
   }
 }

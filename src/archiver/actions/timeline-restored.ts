@@ -4,10 +4,10 @@ import { formatLsn } from '../../postgres/lsn.ts';
 import { readLeftMarks, writeLeftMarks } from '../../system/left-marks.ts';
 import type { ActionOptions, ArchiverDeps } from '../deps.ts';
 import { withDelivery } from '../lane/connect.ts';
+import { takeBack } from '../lane/inform-left.ts';
 import { type Lane, lanesOf, withLaneLock } from '../lane/lane.ts';
 import { rememberRestored } from '../lane/left-state.ts';
 import { readHistory } from '../lane/own-forks.ts';
-import { takeBack } from '../lane/tell-left.ts';
 import { type Cluster, readPinnedCluster } from '../wal/cluster.ts';
 
 /** Longer than any other process holds a lane, except a --flush of a long queue. */
@@ -15,10 +15,10 @@ const lockWaitMs = 30_000;
 
 /** The outcome at one standby. */
 type Restored =
-  | { readonly kind: 'told'; readonly marks: readonly LeftTimeline[] }
+  | { readonly kind: 'informed'; readonly marks: readonly LeftTimeline[] }
   | { readonly kind: 'failed'; readonly reason: string };
 
-/** Only a server whose own history goes on behind the fork can say that the timeline was not left. */
+/** Only a server whose own history continues behind the fork can say that the timeline was not left. */
 async function requireOwnTimeline(
   deps: ArchiverDeps,
   cluster: Cluster,
@@ -38,8 +38,8 @@ async function requireOwnTimeline(
   });
 }
 
-/** Tells a standby that can be reached. The greeting takes back what it was to take back earlier. */
-async function tellUnderLock(
+/** Informs a standby that can be reached. The greeting takes back what it was to take back earlier. */
+async function informUnderLock(
   deps: ArchiverDeps,
   lane: Lane,
   cluster: Cluster,
@@ -55,10 +55,10 @@ async function tellUnderLock(
   });
   if (use.kind === 'trouble') return { kind: 'failed', reason: use.trouble.reason };
   if (!use.value) return { kind: 'failed', reason: 'its cmd_standby does not carry it out; see above' };
-  return { kind: 'told', marks };
+  return { kind: 'informed', marks };
 }
 
-async function tellStandby(
+async function informStandby(
   deps: ArchiverDeps,
   lane: Lane,
   cluster: Cluster,
@@ -67,7 +67,7 @@ async function tellStandby(
 ): Promise<Restored> {
   const use = async (): Promise<Restored> => {
     if (known !== undefined) await rememberRestored(lane, known);
-    return tellUnderLock(deps, lane, cluster, timeline);
+    return informUnderLock(deps, lane, cluster, timeline);
   };
   return withLaneLock(deps, lane, lockWaitMs, use, () =>
     Promise.resolve({ kind: 'failed', reason: 'another process is sending' }),
@@ -77,7 +77,10 @@ async function tellStandby(
   });
 }
 
-/** Remembers for a standby that could not be told what others showed. Returns whether there was anything to remember. */
+/**
+ * Remembers what others showed, for a standby that could not be informed. Returns whether there was anything to
+ * remember.
+ */
 async function rememberFor(deps: ArchiverDeps, lane: Lane, marks: readonly LeftTimeline[]): Promise<boolean> {
   const use = async (): Promise<boolean> => {
     for (const mark of marks) await rememberRestored(lane, mark);
@@ -88,7 +91,7 @@ async function rememberFor(deps: ArchiverDeps, lane: Lane, marks: readonly LeftT
 
 /**
  * `--timeline-restored`: the timeline was not left after all. First this host declares it no more, so that no greeting
- * marks it again; then every standby is told. One that cannot be told now is told when it is greeted next.
+ * marks it again; then every standby is informed. One that cannot be reached now is informed when it is greeted next.
  */
 export async function restoreTimeline(
   deps: ArchiverDeps,
@@ -103,7 +106,7 @@ export async function restoreTimeline(
   if (dryRun) {
     if (own !== undefined) deps.report(`Would no longer declare: ${describeLeft(own)}`);
     for (const { name } of lanes)
-      deps.report(`Would tell standby ${name} to take WAL of timeline ${timeline} again`);
+      deps.report(`Would inform standby ${name} that it may take WAL of timeline ${timeline} again`);
     return 0;
   }
   if (own !== undefined)
@@ -111,22 +114,22 @@ export async function restoreTimeline(
       deps.layout.root,
       declared.filter((mark) => mark !== own),
     );
-  const told = await Promise.all(
-    lanes.map(async (lane) => ({ lane, result: await tellStandby(deps, lane, cluster, timeline, own) })),
+  const informed = await Promise.all(
+    lanes.map(async (lane) => ({ lane, result: await informStandby(deps, lane, cluster, timeline, own) })),
   );
-  const seen = told.flatMap(({ result }) => (result.kind === 'told' ? result.marks : []));
+  const seen = informed.flatMap(({ result }) => (result.kind === 'informed' ? result.marks : []));
   const known = [
     ...new Map([own, ...seen].flatMap((mark) => (mark ? [[formatLeft(mark), mark]] : []))).values(),
   ];
   let isComplete = true;
-  for (const { lane, result } of told) {
-    if (result.kind === 'told') {
+  for (const { lane, result } of informed) {
+    if (result.kind === 'informed') {
       deps.report(`Standby ${lane.name}: takes WAL of timeline ${timeline}`);
     } else if (await rememberFor(deps, lane, known)) {
-      deps.report(`Standby ${lane.name}: is told when it is reached next (${result.reason})`);
+      deps.report(`Standby ${lane.name}: is informed when it is reached next (${result.reason})`);
     } else {
       isComplete = false;
-      deps.log.error(`standby ${lane.name} could not be told: ${result.reason}`, {
+      deps.log.error(`standby ${lane.name} could not be informed: ${result.reason}`, {
         hint: 'No mark is known that could be taken back later: run this again when the standby can be reached.',
       });
     }

@@ -136,7 +136,7 @@ export interface Answers {
   readonly sentinel: Sentinel | undefined;
   /** The texts of its `left:` lines. */
   readonly marks: readonly string[];
-  /** Of each timeline that was left, the newest segment there. */
+  /** The newest segment there of each timeline that was left. */
   readonly newest: readonly SegmentName[];
   /** The first script was carried out. */
   readonly isReady: boolean;

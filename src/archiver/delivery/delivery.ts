@@ -35,7 +35,7 @@ export interface Delivery {
   readonly marks?: readonly string[];
   /** The timelines that this server has left itself, with what it says of a file that is skipped for that reason. */
   readonly ownPast?: OwnPast | undefined;
-  /** What the operator must know of this standby, although it takes WAL. */
+  /** A problem that the operator must know of, although this standby takes WAL. */
   readonly concern?: Concern | undefined;
   /** Call this before a file can get its name. */
   readonly noteDelivery: () => Promise<void>;

@@ -13,7 +13,7 @@ import type { Trouble } from './trouble.ts';
  */
 export interface OwnPast {
   readonly forks: readonly LeftTimeline[];
-  /** Those that it declares left: they hold even where the standby could not be told. */
+  /** Those that it declares left: they hold even where the standby could not be informed. */
   readonly declared: readonly LeftTimeline[];
   readonly noteSkipped: (name: string, mark: LeftTimeline) => void;
 }

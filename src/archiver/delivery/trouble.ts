@@ -39,11 +39,11 @@ export interface Trouble {
   readonly hint?: string | undefined;
 }
 
-/** What an operator must know of a standby that takes WAL all the same. */
+/** Problems that an operator must know of, with a standby that takes WAL all the same. */
 export const concernSeverities = {
   /** It has replayed a timeline past the location where it was left: it cannot follow any more. */
   diverged: 'critical',
-  /** It could not be told of a timeline that was left. */
+  /** It could not be informed of a timeline that was left. */
   unmarked: 'warning',
 } as const satisfies Readonly<Record<string, Severity>>;
 

@@ -1,11 +1,11 @@
-/** What a standby lacks of this server's history. Pure. */
+/** Determines which files of this server's history a standby lacks. Pure. */
 import { formatLsn, nameOf, segmentContaining, segmentNumber, type WalLayout } from '../../postgres/lsn.ts';
 import { pathTo, type TimelinePath } from '../../postgres/timelines.ts';
 import { historyName, type WalName } from '../../postgres/wal-name.ts';
 import type { OwnWal } from '../wal/own-wal.ts';
 import type { Gap } from './state.ts';
 
-/** What a standby says that it has. */
+/** The WAL that a standby says it has. */
 export interface Holdings {
   /** Where its recovery would start again. */
   readonly restartpoint: { readonly timeline: number; readonly lsn: bigint };

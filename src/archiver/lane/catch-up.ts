@@ -19,9 +19,9 @@ import type { CaughtUp, Gap, LaneState } from './state.ts';
 
 // A standby of which it is not known what it has is asked for it, and gets what it lacks (doc/shipping.md, "Catch-up"). This
 // happens in passes: the standby is asked, the files that it lacks are sent, and it is asked again. Only its own answer
-// proves that it has them. What was found nowhere in two passes is a gap.
+// proves that it has them. A file that was found nowhere in two passes belongs to a gap.
 
-/** What is known while one standby catches up. */
+/** The facts that are known while one standby catches up. */
 export interface CatchUp {
   readonly own: OwnWal;
   readonly cluster: Cluster;
@@ -31,19 +31,19 @@ export interface CatchUp {
   from: bigint;
   /** Where the last answer ended; undefined if it was complete. */
   incompleteFrom: bigint | undefined;
-  /** What the last answer lacks and was not dealt with yet; undefined before the first one. */
+  /** The files that the last answer lacks and that were not dealt with yet; undefined before the first one. */
   pending: readonly Lacking[] | undefined;
   /** How many files of this pass were sent, and how many come by themselves. */
   sent: number;
   coming: number;
   /** How often the standby was asked in vain about files that come by themselves. */
   waits: number;
-  /** What was sent in this or an earlier pass. */
+  /** The files that were sent in this or an earlier pass. */
   readonly sentNames: Set<string>;
   /** The files of this pass that are nowhere, and those of the pass before. */
   missing: WalName[];
   missedBefore: ReadonlySet<string>;
-  /** What was found nowhere before `from`. */
+  /** The files before `from` that were found nowhere. */
   readonly gap: WalName[];
 }
 
@@ -53,7 +53,7 @@ export function owesCatchUp({ caughtUp, gap }: LaneState, timeline: number): boo
   return caughtUp?.timeline !== timeline;
 }
 
-/** The WAL of this server; undefined if it cannot be told what it has, or if it must not give any. */
+/** The WAL of this server; undefined if it cannot be determined what it has, or if it must not give any. */
 export async function findOwnWal(deps: ArchiverDeps): Promise<OwnWal | undefined> {
   const { pgdata, state } = deps.settings;
   // Offline: queues are drained, but nothing else is taken.
@@ -93,7 +93,7 @@ export type Asked =
 function readAnswer(answer: AnswerOf<'list'>, { systemIdentifier }: Cluster): Asked {
   const { restartpoint, names } = answer;
   if (answer.server === 'no-data') return { kind: 'no-data' };
-  if (restartpoint === undefined) return unknown('it cannot tell its restartpoint');
+  if (restartpoint === undefined) return unknown('it cannot determine its restartpoint');
   if (answer.systemIdentifier !== systemIdentifier)
     return unknown(`its data directory is of cluster ${answer.systemIdentifier ?? 'unknown'}`);
   if (names === undefined) return unknown('its archivedir cannot be relied on');
@@ -134,7 +134,7 @@ export function takeHoldings(catchUp: CatchUp, holdings: Holdings): string | und
   return undefined;
 }
 
-/** A server whose archiving is off leaves files ready for ever: after this many waits they are sent. */
+/** A server whose archiving is off leaves files ready forever: after this many waits they are sent. */
 const mostWaits = 3;
 
 /** This lane's queue or PostgreSQL will bring it. */
@@ -179,7 +179,7 @@ export async function nextCatchUpBatch(
   let [next, ...rest] = catchUp.pending ?? [];
   while (next !== undefined && files.length < limits.files) {
     const { name, isOptional } = next;
-    // What it lacks again, although it confirmed it, is sent again only after a wait: something there removes it.
+    // A file that it lacks again, although it confirmed it, is sent again only after a wait: something there removes it.
     if (catchUp.sentNames.delete(name.text) || (await comesByItself(lane, catchUp, name)))
       catchUp.coming += 1;
     else {
@@ -217,7 +217,7 @@ export async function sendCatchUpBatch(
 ): Promise<BatchResult> {
   const result = await sendBatch(deps, delivery, batch, limitMs);
   const { delivered, trouble } = result;
-  // What was recycled is one more reason to ask again.
+  // A file that was recycled is one more reason to ask again.
   catchUp.sent += Math.max(1, delivered.length);
   for (const { name } of delivered) catchUp.sentNames.add(name.text);
   return trouble?.kind === 'failed' && (await hasChanged(batch)) ? { delivered, trouble: undefined } : result;
@@ -229,7 +229,7 @@ export type PassEnd =
   | { readonly kind: 'wait' }
   | { readonly kind: 'caught-up'; readonly gap: readonly WalName[] };
 
-/** What follows once nothing of this pass is pending. */
+/** Determines what follows once nothing of this pass is pending. */
 export function endPass(catchUp: CatchUp): PassEnd {
   const { missing, missedBefore, sent, coming, gap, incompleteFrom } = catchUp;
   const isConfirmed = missing.every(({ text }) => missedBefore.has(text));

@@ -5,9 +5,9 @@ import type { OwnPast } from '../delivery/left-guard.ts';
 import type { Trouble } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import type { Cluster } from '../wal/cluster.ts';
+import { informLeft } from './inform-left.ts';
 import type { Lane } from './lane.ts';
 import { readOwnPast } from './own-forks.ts';
-import { tellLeft } from './tell-left.ts';
 
 export type Greeted =
   | { readonly kind: 'ready'; readonly delivery: Delivery; readonly resumeRequest: string | undefined }
@@ -44,13 +44,13 @@ export async function greet(
 ): Promise<Greeted> {
   const hello = await sayHello(delivery, names);
   if (hello.trouble !== undefined) return { kind: 'trouble', trouble: hello.trouble };
-  const told = await tellLeft(deps, lane, cluster, { ...hello, shell: delivery.shell });
-  if (told.kind === 'trouble') return told;
-  const after = told.isChanged ? await sayHello(delivery, []) : hello;
+  const informed = await informLeft(deps, lane, cluster, { ...hello, shell: delivery.shell });
+  if (informed.kind === 'trouble') return informed;
+  const after = informed.isChanged ? await sayHello(delivery, []) : hello;
   if (after.trouble !== undefined) return { kind: 'trouble', trouble: after.trouble };
   const { directory, sentinel, marks } = after;
   const ownPast = await ownPastOf(deps, cluster, sentinel);
-  const { concern } = told;
+  const { concern } = informed;
   const greeted = { ...delivery, directory, sentinel, marks, ownPast, concern };
   return { kind: 'ready', delivery: greeted, resumeRequest: hello.resumeRequest };
 }

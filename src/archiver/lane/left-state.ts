@@ -7,11 +7,11 @@ import type { Lane } from './lane.ts';
 const isMark = (value: unknown): value is string =>
   typeof value === 'string' && parseLeft(value) !== undefined;
 
-/** What this host knows of one standby and the timelines that were left; marks as in a sentinel. */
+/** The facts that this host has about one standby and the timelines that were left; marks as in a sentinel. */
 const fields = {
   /** The standby was seen on the timeline that branched off: it need not be asked again. */
   followed: is.listOf(isMark),
-  /** The standby is to forget these, and could not be told yet. */
+  /** The standby is to forget these, and could not be informed yet. */
   restored: is.listOf(isMark),
 };
 

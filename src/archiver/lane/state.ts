@@ -93,7 +93,7 @@ const stateFields = {
   gap: is.optional(isGap),
 };
 
-/** Fields whose wrong value must not stop archiving: without them the standby is asked once more, or told again. */
+/** Fields whose wrong value must not stop archiving: without them the standby is asked or informed once more. */
 const descriptive = [
   'since',
   'sinceMoment',

@@ -112,7 +112,7 @@ async function look(work: Work, memory: Memory): Promise<void> {
     return;
   }
   const waiting = await waitingFor(work, found.timeline);
-  // What PostgreSQL writes while it archives nothing is nowhere but in pg_wal.
+  // WAL that PostgreSQL writes while it archives nothing is nowhere but in pg_wal.
   const isDone = waiting.length === 0 && found.archives;
   const reason = isDone ? undefined : whyTooMuch(found, deps.settings.keep_streamed_max);
   if (!isDone && reason === undefined) return;

@@ -25,7 +25,7 @@ import type { ShipperLane } from './lane-record.ts';
 import { bytesAtOnce } from './lane-sources.ts';
 import { isStopped, type Work } from './work.ts';
 
-/** How often a standby that could not tell, that has no data, or that has a gap is asked again. */
+/** How often a standby that could not answer, that has no data, or that has a gap is asked again. */
 const askAgainMs = 60_000;
 const shortestWaitMs = 500;
 const lookMs = 10_000;

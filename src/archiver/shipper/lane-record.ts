@@ -31,7 +31,7 @@ export function createShipperLane(lane: Lane) {
     hasFailed: false,
     /** The trouble that the log knows of. */
     toldReason: undefined as string | undefined,
-    /** What the operator must know of it, although it takes WAL. */
+    /** A problem that the operator must know of, although the standby takes WAL. */
     concern: undefined as Concern | undefined,
     /** When it was last greeted. */
     greetedMs: -Infinity,
@@ -71,7 +71,7 @@ export function createShipperLane(lane: Lane) {
       run: undefined as CatchUp | undefined,
       /** The standby is being asked: its answer wakes the lane. */
       isAsking: false,
-      /** What it answered, until the lane has dealt with it. */
+      /** Its answer, until the lane has dealt with it. */
       answer: undefined as Asked | undefined,
       /** When the lane's state was last checked for a proof that is gone. */
       lookedMs: -Infinity,

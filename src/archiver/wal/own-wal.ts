@@ -101,8 +101,8 @@ async function listFinished(directory: string, timeline: number): Promise<readon
 /**
  * Reads pg_wal. Undefined if its files do not show which timeline the server writes, and where.
  *
- * A segment is complete once the next one has its first page, because PostgreSQL flushes a segment before it goes on to
- * the next. That proves it without asking the server. After a switch the next one may not be written to for long: the
+ * A segment is complete once the next one has its first page, because PostgreSQL flushes a segment before it continues
+ * with the next. That proves it without asking the server. After a switch the next one can stay unwritten for long: the
  * finished one, which may be archived already, is known by its file in archive_status, which stays until a checkpoint,
  * and that is written to the next one.
  */

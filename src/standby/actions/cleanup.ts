@@ -61,7 +61,7 @@ function firstNeeded({ directory, layout }: CleanupFacts): SegmentName {
   );
 }
 
-/** What the slot was not advanced over must stay, too: it proves that the WAL behind it has arrived. */
+/** WAL that the slot was not advanced over must stay, too: it proves that the WAL behind it has arrived. */
 function firstWanted(facts: CleanupFacts): SegmentName {
   const { keptFrom, layout } = facts;
   const needed = firstNeeded(facts);

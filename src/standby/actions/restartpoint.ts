@@ -29,7 +29,7 @@ export async function atRestartpoint(deps: StandbyDeps, needed: SegmentName): Pr
   const directory = await readDataDirectory(deps.settings.pgdata);
   const visit = await keepStreamedWal(deps, directory);
   if (visit.kind === 'unknown') {
-    // What the slot waits for is not known, so nothing may be removed. A server that is being stopped answers nobody.
+    // It is not known what the slot waits for, so nothing may be removed. A server that is being stopped answers nobody.
     deps.log.debug(`nothing is removed from the archive: ${visit.reason}`);
     return 0;
   }

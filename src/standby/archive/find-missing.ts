@@ -5,7 +5,7 @@ import { firstSegment, readContents } from './contents.ts';
 import { describeMissing } from './missing.ts';
 import { observeArchive } from './own-archive.ts';
 
-/** What the standby here lacks from its restartpoint on, although later WAL is here; undefined if nothing is known. */
+/** Finds what the standby here lacks from its restartpoint on, although later WAL is here; undefined if nothing is known. */
 export async function findMissing(archivedir: string, directory: DataDirectory): Promise<string | undefined> {
   const fact = await observeArchive(archivedir, directory);
   if (fact.kind === 'unusable') return undefined;

@@ -16,7 +16,7 @@ import { type Cluster, faultOf } from './judge.ts';
 
 type Offer = AnswerOf<'wal-from'>;
 
-/** Of a backlog longer than this (64 GB with segments of 16 MB), a promotion fetches only the beginning. */
+/** A promotion fetches only the beginning of a backlog longer than this (64 GB with segments of 16 MB). */
 const mostOffered = 4096;
 
 /** The end of the WAL that this standby has received or replayed. */

@@ -231,7 +231,7 @@ async function readFacts(
   };
 }
 
-/** What this host has from the segment on that it replays next; undefined if its pg_control cannot be read. */
+/** Reads what this host has from the segment on that it replays next; undefined if its pg_control cannot be read. */
 export async function readReplayFacts(
   directory: DataDirectory,
   archive: Archive,

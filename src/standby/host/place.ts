@@ -48,7 +48,7 @@ export interface LocalPlace extends CopyPlace {
   /** Signs of a misspelt pgdata. */
   readonly misspelt: readonly Objection[];
   readonly sentinel: SentinelState;
-  /** What the sentinel says of this host. */
+  /** The fields of the sentinel that describe this host. */
   readonly own: Pick<Sentinel, 'standby' | 'command'>;
   /** A segment in archivedir that another cluster wrote. */
   readonly foreignSegment: string | undefined;

@@ -27,8 +27,8 @@ function onOtherTimeline(
 }
 
 /**
- * Whether a standby has replayed a timeline past the location where it was left. The server does not tell of which
- * timeline the replayed WAL is: only pg_control proves that. Pure.
+ * Determines whether a standby has replayed a timeline past the location where it was left. The server does not say of
+ * which timeline the replayed WAL is: only pg_control proves that. Pure.
  */
 export function judgeStanding(
   { progress, knowsMinRecovery, ancestors }: StandingFacts,

@@ -71,7 +71,7 @@ export async function findDataDirectory(deps: StandbyDeps): Promise<DataDirector
   }
 }
 
-/** How far this host's standby has come, as far as its files and its server tell. Changes nothing. */
+/** Determines how far this host's standby has come, as far as its files and its server show. Changes nothing. */
 export async function observeProgress(deps: StandbyDeps): Promise<Progress> {
   const directory = await findDataDirectory(deps);
   return directory === undefined ? { server: 'no-data' } : progressOf(deps, directory);

@@ -11,13 +11,13 @@ import type { AnswerOf } from '../../verbs/verbs.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { findOverlaps } from '../host/same-place.ts';
 
-/** What one of the other standbys says of itself. */
+/** The answer of one of the other standbys about itself. */
 export type SiblingAnswer =
   /** It is this host, under a name that we did not know. */
   | { readonly kind: 'self' }
   /** It did not answer within the limit. */
   | { readonly kind: 'silent'; readonly reason: string }
-  /** Its archive cannot be told to be one of ours. */
+  /** Its archive cannot be shown to be one of ours. */
   | { readonly kind: 'no-archive'; readonly reason: string; readonly hint: string }
   | { readonly kind: 'foreign'; readonly systemIdentifier: string }
   /** Its cmd_standby could not be asked. */

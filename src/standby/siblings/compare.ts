@@ -1,4 +1,4 @@
-/** What the other standbys have, beside what this one has. Pure. */
+/** Compares what the other standbys have with what this one has. Pure. */
 import type { StandbyTarget } from '../../config/options-archiver.ts';
 import { leftMarkOf, type LeftTimeline } from '../../postgres/left-timeline.ts';
 import { firstLsnOf, isPossibleSegment, nameOf, parseLsn, segmentNumber } from '../../postgres/lsn.ts';
@@ -138,7 +138,7 @@ function standingOf(sibling: Sibling, own: OwnReach, reach: bigint): SiblingStan
   const apart = standingApart(sibling, own);
   if (apart !== undefined || sibling.answer.kind !== 'answered') return apart ?? { kind: 'not-ahead' };
   const { said } = sibling.answer;
-  // The locations of a former primary's pg_control are no WAL that it received; its last segments may not be whole.
+  // The locations of a former primary's pg_control are no WAL that it received; its last segments are perhaps not whole.
   const lsn = said.isStandby === true ? furthestOf(said) : 0n;
   return lsn > reach ? { kind: 'ahead', lsn, bytes: lsn - reach } : { kind: 'not-ahead' };
 }
@@ -148,7 +148,7 @@ export function compareSiblings(siblings: readonly Sibling[], own: OwnReach | un
   if (own === undefined) return { fetches: [], reach: undefined, compared: [] };
   const { from, layout } = own.facts;
   const answered = siblings.filter(({ answer }) => answer.kind === 'answered');
-  // What a sibling on another history has under these names may be other WAL.
+  // A sibling on another history may have other WAL under these names.
   const places = withOffers(
     own,
     answered.filter((sibling) => standingApart(sibling, own)?.kind !== 'other-timeline'),

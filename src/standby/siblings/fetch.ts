@@ -34,7 +34,7 @@ async function rsyncOf(archiver: ArchiverSettings, { rsync_flags }: StandbyTarge
   return { rsync, flags: rsync_flags, version: archiver.rsync_version === 2 ? 2 : 3 };
 }
 
-/** What would change if a server replaced or recycled one of the files. */
+/** Prints what would change if a server replaced or recycled one of the files. */
 function fingerprintScript(directory: string, names: readonly string[]): string {
   return `cd ${shellQuote(directory)} && stat -L -c '%n %d:%i %s %y' ${names.join(' ')}`;
 }
@@ -85,7 +85,7 @@ async function transfer(
     heldFds: deps.lockFd === undefined ? [] : [deps.lockFd],
   });
   const outcome = rsyncOutcome(result);
-  // What is missing is seen below.
+  // A file that is missing is seen below.
   if ('reason' in outcome && outcome.kind !== 'partial') throw new PitrError(outcome.reason);
   const after = await fingerprints(shell, directory, names, limitMs);
   return new Set(names.filter((name) => before.has(name) && before.get(name) === after.get(name)));

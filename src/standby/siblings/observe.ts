@@ -7,7 +7,7 @@ import { readSiblings, type SiblingList } from './siblings.ts';
 
 /** The other standbys, and their answers. */
 export interface Others {
-  /** Undefined if this action neither asks nor tells them. */
+  /** Undefined if this action neither asks nor informs them. */
   readonly list: SiblingList | undefined;
   readonly siblings: readonly Sibling[];
 }

@@ -9,7 +9,7 @@ import { progressOf } from '../server/progress.ts';
 import type { SiblingQuestion } from './ask.ts';
 import type { OwnReach } from './compare.ts';
 
-/** What this host asks the others; undefined if its pg_control cannot be read. */
+/** The question that this host asks the others; undefined if its pg_control cannot be read. */
 export async function ownQuestion(
   deps: StandbyDeps,
   directory: DataDirectory,

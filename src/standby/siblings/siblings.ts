@@ -11,7 +11,7 @@ export type SiblingList =
       readonly archiver: ArchiverSettings;
       readonly targets: readonly StandbyTarget[];
     }
-  /** `reason` says why nobody else can be asked or told, `hint` how to mend that. */
+  /** `reason` says why no other standby can be asked or informed, `hint` how to mend that. */
   | { readonly kind: 'unknown'; readonly reason: string; readonly hint: string };
 
 /** Its names and addresses, as an INI file may have them. */

@@ -60,7 +60,7 @@ test.each(['1', '1 0/3000060', '0 0/3000060 a', '1 0/3000060 a b', '1 3000060 a'
 );
 
 test.each(['program: bin/cmd_standby\nini: /i', 'program: /p\x1b[2J\nini: /i', 'program: /p'])(
-  'a sentinel with %j does not tell how cmd_standby is called there',
+  'a sentinel with %j does not say how cmd_standby is called there',
   (lines) => {
     expect(parseSentinel(`system_identifier: 1\nstandby: s\n${lines}\n`)?.command).toBeUndefined();
   },

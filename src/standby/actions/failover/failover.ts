@@ -87,7 +87,7 @@ async function observe(
 async function observeAgain(deps: StandbyDeps, before: FailoverFacts): Promise<FailoverFacts> {
   const here = await observeHere(deps);
   const comparison = await compare(deps, here, before.siblings);
-  // What was fetched, and cannot be replayed all the same, is an objection of the archive.
+  // WAL that was fetched, and cannot be replayed all the same, is an objection of the archive.
   return { ...before, ...here, siblings: { ...before.siblings, comparison: { ...comparison, fetches: [] } } };
 }
 

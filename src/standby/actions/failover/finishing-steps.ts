@@ -11,8 +11,8 @@ import { removeGuard } from '../../recovery/guard.ts';
 import { askReplayed } from '../../recovery/replayed.ts';
 import { askServer, warnOfArchiving } from '../../server/own-archiving.ts';
 import type { Server } from '../../server/server.ts';
+import { informSiblings, withKnown } from '../../siblings/inform.ts';
 import type { SiblingFacts } from '../../siblings/observe.ts';
-import { tellSiblings, withKnown } from '../../siblings/tell.ts';
 import type { StepEntry } from '../../steps/step-table.ts';
 import { runAction, type SiteAction } from './action.ts';
 import { seeAllReplayed } from './all-replayed.ts';
@@ -21,7 +21,7 @@ import { archiveHistory, setAsideLastSegment } from './last-segment.ts';
 import type { Archiving } from './report.ts';
 import { declareLeft } from './role.ts';
 import { explained, type FailoverRun } from './run.ts';
-import { notToldWords } from './sibling-words.ts';
+import { notInformedWords } from './sibling-words.ts';
 import { type FailoverConf, type PromotedStart, startPromoted, useFailoverConf } from './use-conf.ts';
 import { provenTimeline, verifyWrite } from './verify.ts';
 
@@ -53,17 +53,17 @@ async function markArchive({ server: { deps }, timeline }: FailoverRun): Promise
   }
 }
 
-async function tellOthers(
+async function informOthers(
   run: FailoverRun,
   { siblings: { list, siblings, comparison } }: { readonly siblings: SiblingFacts },
 ): Promise<void> {
   const marks = run.left?.marks ?? [];
   if (list?.kind !== 'known' || marks.length === 0) return;
   const { deps } = run.server;
-  const told = await tellSiblings(deps, list.archiver, siblings, marks);
-  run.told = told.map((each) => withKnown(each, comparison));
-  for (const told of run.told)
-    if (told.kind === 'not-told') deps.log.warning(notToldWords(told, run.left?.problem));
+  const informed = await informSiblings(deps, list.archiver, siblings, marks);
+  run.informed = informed.map((each) => withKnown(each, comparison));
+  for (const informed of run.informed)
+    if (informed.kind === 'not-informed') deps.log.warning(notInformedWords(informed, run.left?.problem));
 }
 
 function describeConf({ files, mustRestart }: FailoverConf): string {
@@ -142,20 +142,20 @@ export const finishingSteps = {
   'declare-left': afterOpening<{ readonly siblings: SiblingFacts }>({
     say: ({ siblings }) =>
       siblings.list?.kind === 'known'
-        ? `declare the old timeline left, in "${siblings.list.archiver.l_archivedir}": this host's cmd_archiver tells each standby so before it delivers`
+        ? `declare the old timeline left, in "${siblings.list.archiver.l_archivedir}": this host's cmd_archiver informs each standby of it before it delivers`
         : 'declare the old timeline left, in the archive of this host alone',
     run: async (run, { siblings }) => {
       run.left = await declareLeft(run.server, await provenTimeline(run), siblings);
     },
   }),
-  'tell-siblings': afterOpening<{ readonly siblings: SiblingFacts }>({
+  'inform-siblings': afterOpening<{ readonly siblings: SiblingFacts }>({
     say: ({ siblings }) => {
       const names = siblings.siblings.map(({ target, answer }) =>
         answer.kind === 'answered' ? target.name : `${target.name} (which could not be asked)`,
       );
-      return `tell the other standbys that the old timeline was left: ${names.join(', ')}`;
+      return `inform the other standbys that the old timeline was left: ${names.join(', ')}`;
     },
-    run: tellOthers,
+    run: informOthers,
   }),
   'use-failover-conf': afterOpening<{ readonly conf: FailoverConf }>({
     say: ({ conf }) => describeConf(conf),

@@ -32,7 +32,7 @@ function archiveObjections({ archive, replayProblems, siblings }: FailoverFacts)
       },
     ];
   }
-  // What is fetched may fill the gaps: the archive is judged again after that.
+  // WAL that is fetched may fill the gaps: the archive is judged again after that.
   return when(replayProblems.length > 0 && siblings.comparison.fetches.length === 0, {
     name: 'replay',
     message: `not all WAL in the archive can be replayed: ${replayProblems.join('; ')}`,

@@ -125,7 +125,7 @@ export const openingSteps = {
     say: ({ takesRole }) =>
       takesRole
         ? "record that this host takes the primary's role"
-        : "record that this host does not take the primary's role: the other standbys are not told",
+        : "record that this host does not take the primary's role: the other standbys are not informed",
     run: ({ server }, { takesRole }) => changeRecord(server.pgdata, { takesRole }),
     undo: async ({ server, opening }) => {
       if (opening === 'not begun') await changeRecord(server.pgdata, { takesRole: undefined });

@@ -45,7 +45,7 @@ function roleSteps({ siblings }: FailoverFacts, role: Role): readonly FailoverSt
   if (role.kind !== 'taken') return [];
   return [
     { kind: 'declare-left', siblings },
-    ...when(siblings.siblings.length > 0, { kind: 'tell-siblings', siblings }),
+    ...when(siblings.siblings.length > 0, { kind: 'inform-siblings', siblings }),
   ];
 }
 

@@ -114,7 +114,7 @@ export function describeOutcome(outcome: Outcome): readonly string[] {
 /**
  * Reports the state of this server, the data that may be missing, and the next tasks. Returns the exit code.
  *
- * @param role undefined if an earlier run has told the other standbys
+ * @param role undefined if an earlier run has informed the other standbys
  */
 export async function reportFailover(
   run: FailoverRun,
@@ -124,8 +124,8 @@ export async function reportFailover(
   const { server, timeline, actionFailure } = run;
   const { deps } = server;
   const openedAt = timeline === undefined ? undefined : await beginningOf(server, timeline);
-  const { left, told } = run;
-  const others = role === undefined ? undefined : { siblings, role: { role, left, told } };
+  const { left, informed } = run;
+  const others = role === undefined ? undefined : { siblings, role: { role, left, informed } };
   for (const line of describeOutcome({ ...run, openedAt, liveness, others, hostName: deps.hostName }))
     deps.report(line);
   deps.log.notice('Statistics are not replicated in warm standy mode.');

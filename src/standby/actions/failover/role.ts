@@ -1,6 +1,6 @@
 /**
- * Whether a failover takes the primary's role: only then is the old timeline declared left, and the other standbys are
- * told so. A server that was opened to look at something must not cut them off from a primary that lives.
+ * Determines whether a failover takes the primary's role: only then is the old timeline declared left, and are the other
+ * standbys informed of it. A server that was opened to look at something must not cut them off from a primary that lives.
  */
 import { join } from 'node:path';
 import { messageOf, PitrError } from '../../../errors.ts';
@@ -58,7 +58,7 @@ function ownWord(hostName: string): string {
 
 /**
  * The timelines that this server's history left, oldest first. Its history proves the locations; of an earlier
- * timeline, a mark that this host was told has the right name.
+ * timeline, a mark that this host was informed of has the right name.
  */
 async function marksOf(server: Server, timeline: number): Promise<readonly LeftTimeline[]> {
   const { deps, pgdata, capabilities } = server;
@@ -68,10 +68,10 @@ async function marksOf(server: Server, timeline: number): Promise<readonly LeftT
     throw new PitrError(
       `there is no ${historyName(timeline).text} in ${walDirName}, which would say what was left`,
     );
-  const told = (await readSentinel(deps.settings.archivedir).catch(() => undefined))?.left ?? [];
+  const inSentinel = (await readSentinel(deps.settings.archivedir).catch(() => undefined))?.left ?? [];
   return entries.map((entry) => {
     const left = lsnOf(entry, usualSegmentSize);
-    const known = told.find((mark) => mark.timeline === left.timeline && mark.lsn === left.lsn);
+    const known = inSentinel.find((mark) => mark.timeline === left.timeline && mark.lsn === left.lsn);
     return known ?? { ...left, by: ownWord(deps.hostName) };
   });
 }
@@ -89,10 +89,10 @@ async function markOwnArchive({ deps }: Server, marks: readonly LeftTimeline[]):
   });
 }
 
-/** What was written and said of the timelines that were left. */
+/** The outcome of declaring timelines left. */
 export interface LeftResult {
   readonly marks: readonly LeftTimeline[];
-  /** Why this host's cmd_archiver will not tell the standbys; undefined if it will. */
+  /** Why this host's cmd_archiver will not inform the standbys; undefined if it will. */
   readonly problem: string | undefined;
 }
 
@@ -124,7 +124,7 @@ export async function declareLeft(
   } catch (error) {
     const problem = messageOf(error);
     log.warning(
-      `cannot write the timelines that were left to "${directory}" (${problem}): cmd_archiver here will not tell the standbys. Correct that before this server archives`,
+      `cannot write the timelines that were left to "${directory}" (${problem}): cmd_archiver here will not inform the standbys. Correct that before this server archives`,
     );
     return { marks, problem };
   }

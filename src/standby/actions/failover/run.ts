@@ -3,7 +3,7 @@ import type { StandbyDeps } from '../../deps.ts';
 import type { Replayed } from '../../recovery/replayed.ts';
 import { notStartedHere } from '../../server/local-server.ts';
 import { serverOf } from '../../server/server.ts';
-import type { Told } from '../../siblings/tell.ts';
+import type { Informed } from '../../siblings/inform.ts';
 import type { ServerContext } from '../../steps/server-steps.ts';
 import { entriesFor, type StepEntry } from '../../steps/step-table.ts';
 import type { LocalFacts } from './facts.ts';
@@ -20,9 +20,9 @@ export interface FailoverRun extends ServerContext {
   replayed?: Replayed | undefined;
   archiveEnd?: ArchiveEnd | undefined;
   archiving?: Archiving | undefined;
-  /** What was declared left; undefined if this server did not take the role. */
+  /** The timelines that were declared left; undefined if this server did not take the role. */
   left?: LeftResult | undefined;
-  told?: readonly Told[] | undefined;
+  informed?: readonly Informed[] | undefined;
   /** The reason why action_failover failed; undefined if it did not. */
   actionFailure?: string;
 }

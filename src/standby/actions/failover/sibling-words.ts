@@ -1,12 +1,12 @@
-/** What a failover says of the other standbys. Pure, but for the log. */
+/** The messages of a failover about the other standbys. Pure, but for the log. */
 import { unreachable } from '../../../errors.ts';
 import { formatLsn } from '../../../postgres/lsn.ts';
 import type { Log } from '../../../system/log.ts';
 import { quoted } from '../../../system/printable.ts';
 import type { Sibling } from '../../siblings/ask.ts';
 import type { Compared } from '../../siblings/compare.ts';
+import type { Informed } from '../../siblings/inform.ts';
 import type { SiblingFacts } from '../../siblings/observe.ts';
-import type { Told } from '../../siblings/tell.ts';
 import type { Objection } from '../../steps/objections.ts';
 import type { LeftResult, Role } from './role.ts';
 
@@ -102,12 +102,12 @@ function sayStanding({ log }: { readonly log: Log }, compared: Compared): void {
 /** The answers, before anything changes. An objection says what it says itself. */
 export function saySiblings(deps: { readonly log: Log }, { list, siblings, comparison }: SiblingFacts): void {
   if (list?.kind === 'unknown')
-    deps.log.notice(`no other standby is asked or told: ${list.reason}. ${list.hint}`);
+    deps.log.notice(`no other standby is asked or informed: ${list.reason}. ${list.hint}`);
   for (const sibling of siblings) sayAnswer(deps, sibling);
   for (const compared of comparison.compared) sayStanding(deps, compared);
 }
 
-/** What may be lost by a promotion here; for the plan and for the report. */
+/** Describes what may be lost by a promotion here; for the plan and for the report. */
 export function describeLoss({ siblings, comparison }: SiblingFacts): readonly string[] {
   const { reach, compared } = comparison;
   if (reach === undefined) return [];
@@ -127,19 +127,19 @@ export function describeLoss({ siblings, comparison }: SiblingFacts): readonly s
   ];
 }
 
-/** @param problem why this host's cmd_archiver will not tell it either */
-export function notToldWords(
-  { sibling, reason }: Extract<Told, { kind: 'not-told' }>,
+/** @param problem why this host's cmd_archiver will not inform it either */
+export function notInformedWords(
+  { sibling, reason }: Extract<Informed, { kind: 'not-informed' }>,
   problem: string | undefined,
 ): string {
   const later =
     problem === undefined
-      ? "the next hello of this host's cmd_archiver tells it"
+      ? "the next hello of this host's cmd_archiver informs it"
       : 'keep the old primary from delivering there, or make a new base backup of it';
-  return `standby ${nameOf(sibling)} was not told that the old timeline was left (${quoted(reason)}): ${later}`;
+  return `standby ${nameOf(sibling)} was not informed that the old timeline was left (${quoted(reason)}): ${later}`;
 }
 
-/** Says what cmd_standby is to be called with there; its sentinel may not know. */
+/** Returns the INI file with which cmd_standby is to be called there; its sentinel does not always know. */
 function iniOf({ answer }: Sibling): string {
   return (answer.kind === 'answered' ? answer.command.iniFile : undefined) ?? 'FILE';
 }
@@ -151,38 +151,39 @@ const standingWords = {
   unknown: 'whether it has replayed past the fork is not determined',
 } as const;
 
-function nextFor(told: Told, hostName: string): string {
-  const { sibling } = told;
+function nextFor(informed: Informed, hostName: string): string {
+  const { sibling } = informed;
   const { name } = sibling.target;
   const ini = iniOf(sibling);
   const point = `on ${name}: set master_public_ip to this host (${hostName})`;
-  if (told.kind === 'told' && told.standing === 'diverged')
+  if (informed.kind === 'informed' && informed.standing === 'diverged')
     return `${point}, then run cmd_standby -C ${ini} -A stop, -B and -S`;
   const start = `${point}, then run cmd_standby -C ${ini} -A stop and -S`;
-  if (told.kind === 'told' && told.standing !== 'unknown') return start;
+  if (informed.kind === 'informed' && informed.standing !== 'unknown') return start;
   return `${start}; if it has replayed past the fork, -B instead of -S alone`;
 }
 
-function describeTold(told: Told, problem: string | undefined): string {
-  if (told.kind === 'not-told') {
-    const words = notToldWords(told, problem);
+function describeInformed(informed: Informed, problem: string | undefined): string {
+  if (informed.kind === 'not-informed') {
+    const words = notInformedWords(informed, problem);
     return words.charAt(0).toUpperCase() + words.slice(1);
   }
-  const moved = told.moved === 0 ? '' : `; ${told.moved} files from behind the fork were moved aside there`;
-  return `Standby ${nameOf(told.sibling)} was told: ${standingWords[told.standing]}${moved}`;
+  const moved =
+    informed.moved === 0 ? '' : `; ${informed.moved} files from behind the fork were moved aside there`;
+  return `Standby ${nameOf(informed.sibling)} was informed: ${standingWords[informed.standing]}${moved}`;
 }
 
-/** What the failover means for the other standbys. */
+/** The consequences of the failover for the other standbys. */
 export interface RoleOutcome {
   readonly role: Role;
   readonly left: LeftResult | undefined;
-  readonly told: readonly Told[] | undefined;
+  readonly informed: readonly Informed[] | undefined;
 }
 
-export function describeRole({ role, left, told = [] }: RoleOutcome): readonly string[] {
+export function describeRole({ role, left, informed = [] }: RoleOutcome): readonly string[] {
   if (role.kind === 'left') {
     return [
-      `This server has not taken the old primary's role, because ${role.reason}: no other standby was told, and they go on accepting WAL of the old timeline (--take-role tells them)`,
+      `This server has not taken the old primary's role, because ${role.reason}: no other standby was informed, and they still accept WAL of the old timeline (--take-role informs them)`,
     ];
   }
   const fork = left?.marks.at(-1);
@@ -190,10 +191,10 @@ export function describeRole({ role, left, told = [] }: RoleOutcome): readonly s
     fork === undefined
       ? "This server has taken the old primary's role, but the old timeline could not be declared left"
       : `This server has taken the old primary's role: timeline ${fork.timeline} was left at LSN ${formatLsn(fork.lsn)}`;
-  return [taken, ...told.map((each) => describeTold(each, left?.problem))];
+  return [taken, ...informed.map((each) => describeInformed(each, left?.problem))];
 }
 
 /** The next command for each of the other standbys that is known; none if no one is. */
-export function nextForSiblings({ told = [] }: RoleOutcome, hostName: string): readonly string[] {
-  return told.map((each) => nextFor(each, hostName));
+export function nextForSiblings({ informed = [] }: RoleOutcome, hostName: string): readonly string[] {
+  return informed.map((each) => nextFor(each, hostName));
 }

@@ -14,7 +14,7 @@ import { readSegmentStart } from '../arrival.ts';
 import { listWal, readHistories } from '../contents.ts';
 import { faultOf } from '../judge.ts';
 
-/** What must be known of this host's WAL to see which of it archivedir holds. */
+/** The facts about this host's WAL that are needed to see which of it archivedir holds. */
 export interface OwnWal {
   readonly archivedir: string;
   readonly systemIdentifier: string;

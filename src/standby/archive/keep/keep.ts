@@ -11,7 +11,7 @@ import { serverOf } from '../../server/server.ts';
 import { finishKeeping } from './after-promotion.ts';
 import { describeHeld, describeLoss, type Visit, visitSlot } from './visit.ts';
 
-/** What was last notified about the slot: a file of its own, because -P and the server's calls may come at once. */
+/** The state that was last notified about the slot, in a file of its own, because -P and the server's calls may come at once. */
 const stateName = '.cmd_standby.keep.json';
 const stateFields = { said: is.optional(is.object(saidFields)) };
 

@@ -59,7 +59,7 @@ function obstacleIn(row: Row): string | undefined {
   if (most === 0) return 'max_replication_slots is 0, and the slot needs at least 1';
   if (level === 'minimal' || level === 'archive') return `wal_level is ${level}, and the slot needs replica`;
   if (row['may_make'] !== true)
-    return `the user "${String(row['login'])}" may not make a replication slot: it needs the attribute SUPERUSER or REPLICATION`;
+    return `the user "${String(row['login'])}" cannot make a replication slot: it needs the attribute SUPERUSER or REPLICATION`;
   if (Number(row['slots']) >= most)
     return `max_replication_slots is ${most}, and all ${most} slots are in use: one more is needed`;
   return undefined;

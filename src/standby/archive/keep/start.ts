@@ -19,7 +19,7 @@ async function whyNot(server: Server, configuration: ServerConfiguration): Promi
   if (deps.settings.keep_streamed_max === 0) return 'keep_streamed_max is 0';
   if (!isKeepingWanted(server)) return `PostgreSQL ${capabilities.version.major} cannot (11 and later can)`;
   if (!isHotStandby(configuration, capabilities))
-    return 'hot_standby is off, so that the server cannot be told to make a replication slot';
+    return 'hot_standby is off, so that the server cannot be asked to make a replication slot';
   return obstacleInFiles(server, 'standby', configuration);
 }
 

@@ -165,7 +165,7 @@ function describeMissing(missing: Loss['missing'], archivedir: string): string {
   return `${archivedir} lacks ${what}`;
 }
 
-/** What it means that WAL is not held any more. */
+/** Describes what it means that WAL is not held any more. */
 export function describeLoss({ reason, missing }: Loss, archivedir: string): string {
   return `WAL that only streaming had brought is not kept here any more: ${reason}; ${describeMissing(missing, archivedir)}. After a failover to this host, other standbys that lack it need a new base backup`;
 }

@@ -88,13 +88,13 @@ describe('a timeline that was left', () => {
     expect(trouble).toBeUndefined();
   });
 
-  test('a history that goes on past the fork is not that of the new primary', () => {
+  test('a history that continues past the fork is not that of the new primary', () => {
     const later = { ...mark, lsn: parseLsn('0/7000000') };
     const { delivery } = deliveryTo({ marks: [mark], forks: [later] });
     expect(screen(delivery, batchOf(fork).files).trouble).toMatchObject({ kind: 'left' });
   });
 
-  test('what the primary declares left holds even where the standby was not told', () => {
+  test('what the primary declares left holds even where the standby was not informed', () => {
     const { delivery } = deliveryTo({ forks: [mark], declared: [mark] });
     expect(textsOf(screen(delivery, batchOf(before, fork).files).files)).toEqual([before]);
   });

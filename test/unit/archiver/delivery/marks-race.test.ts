@@ -86,7 +86,7 @@ test('whenever a mark comes while files get their names, none of them stays past
     if (lines.includes('marks-changed')) seen.refused += 1;
     if (answer.moved.length > 0) seen.aside += 1;
     if (killMs !== undefined && held(at.archivedir).length > 0) {
-      // Killed between the links and the second look: the next greeting shows it, and the mark is told again.
+      // Killed between the links and the second look: the next greeting shows it, and the mark is reported again.
       seen.killed += 1;
       const { newest } = readAnswers(await run(helloScript(at, [])), at.archivedir);
       expect(newest.map(({ text }) => text)).toEqual([held(at.archivedir).toSorted().at(-1)]);

@@ -3,7 +3,7 @@ import { parseHistory } from '../../../../src/postgres/history.ts';
 import { segmentName } from '../../../../src/postgres/wal-name.ts';
 import { pathOf } from '../../../../src/standby/archive/replay-check.ts';
 import { compareSiblings } from '../../../../src/standby/siblings/compare.ts';
-import { withKnown } from '../../../../src/standby/siblings/tell.ts';
+import { withKnown } from '../../../../src/standby/siblings/inform.ts';
 import { answering, names, own, sibling } from './sibling-kit.ts';
 
 const fetched = (...given: Parameters<typeof compareSiblings>) =>
@@ -104,14 +104,14 @@ describe('another standby', () => {
     expect(compareSiblings([before], ours).compared[0]?.standing).toEqual({ kind: 'not-ahead' });
   });
 
-  test('that was ahead before the promotion has diverged, if it cannot tell itself', () => {
+  test('that was ahead before the promotion has diverged, if it cannot say so itself', () => {
     const [ahead, level] = [answering('c', { replayed: '0/6000100' }), answering('d')];
     const comparison = compareSiblings([ahead, level], own([5]));
-    const told = { kind: 'told', standing: 'unknown', moved: 0 } as const;
-    expect(withKnown({ ...told, sibling: ahead }, comparison)).toMatchObject({ standing: 'diverged' });
-    expect(withKnown({ ...told, sibling: level }, comparison)).toMatchObject({ standing: 'unknown' });
+    const informed = { kind: 'informed', standing: 'unknown', moved: 0 } as const;
+    expect(withKnown({ ...informed, sibling: ahead }, comparison)).toMatchObject({ standing: 'diverged' });
+    expect(withKnown({ ...informed, sibling: level }, comparison)).toMatchObject({ standing: 'unknown' });
     const finishing = { ...comparison, compared: [] };
-    expect(withKnown({ ...told, sibling: ahead }, finishing)).toMatchObject({ standing: 'unknown' });
+    expect(withKnown({ ...informed, sibling: ahead }, finishing)).toMatchObject({ standing: 'unknown' });
   });
 
   test('that did not answer is compared with nothing', () => {

@@ -52,13 +52,13 @@ describe('the role of the primary', () => {
     expect(roleOf(recovering, false)).toEqual(taken);
   });
 
-  test('is recorded before anything can open the server, and told only after its checks', () => {
+  test('is recorded before anything can open the server, and passed on only after its checks', () => {
     const siblings = others(answering('c'));
     const kinds = planFailover(facts({ siblings })).map(({ kind }) => kind);
     expect(kinds.slice(0, 3)).toEqual(['record-role', 'guard-replay', 'promote']);
     const verified = kinds.indexOf('verify-write');
     expect(kinds.indexOf('declare-left')).toBeGreaterThan(verified);
-    expect(kinds[kinds.indexOf('declare-left') + 1]).toBe('tell-siblings');
+    expect(kinds[kinds.indexOf('declare-left') + 1]).toBe('inform-siblings');
     const alive = facts({ siblings, force: fullForce, liveness: { kind: 'alive', by: 'x', answers: true } });
     const without = planFailover(alive);
     expect(without[0]).toEqual({ kind: 'record-role', takesRole: false });
@@ -108,23 +108,23 @@ describe('the report on other standbys', () => {
     expect(describeLoss(alone.siblings)).toEqual([]);
   });
 
-  test('says of each whether it was told, how it stands, and the next command', () => {
+  test('says of each whether it was informed, how it stands, and the next command', () => {
     const marks = [{ timeline: 1, lsn: 0x600_0028n, by: 'b' }];
-    const told = [
-      { kind: 'told', sibling: answering('c'), standing: 'before', moved: 0 },
-      { kind: 'told', sibling: answering('d'), standing: 'diverged', moved: 2 },
+    const informed = [
+      { kind: 'informed', sibling: answering('c'), standing: 'before', moved: 0 },
+      { kind: 'informed', sibling: answering('d'), standing: 'diverged', moved: 2 },
       {
-        kind: 'not-told',
+        kind: 'not-informed',
         sibling: sibling('e', { kind: 'silent', reason: 'x' }),
         reason: 'no\u001b[2J route',
       },
     ] as const;
-    const outcome = { role: taken, left: { marks, problem: undefined }, told };
+    const outcome = { role: taken, left: { marks, problem: undefined }, informed };
     expect(describeRole(outcome)).toEqual([
       "This server has taken the old primary's role: timeline 1 was left at LSN 0/6000028",
-      'Standby c was told: it has not replayed past the fork',
-      'Standby d was told: it has replayed WAL past the fork, and cannot follow; 2 files from behind the fork were moved aside there',
-      "Standby e was not told that the old timeline was left (no\\x1b[2J route): the next hello of this host's cmd_archiver tells it",
+      'Standby c was informed: it has not replayed past the fork',
+      'Standby d was informed: it has replayed WAL past the fork, and cannot follow; 2 files from behind the fork were moved aside there',
+      "Standby e was not informed that the old timeline was left (no\\x1b[2J route): the next hello of this host's cmd_archiver informs it",
     ]);
     expect(nextForSiblings(outcome, 'b')).toEqual([
       'on c: set master_public_ip to this host (b), then run cmd_standby -C /etc/cmd_standby.ini -A stop and -S',
@@ -135,8 +135,8 @@ describe('the report on other standbys', () => {
 
   test('says what follows where the role was not taken', () => {
     const role = { kind: 'left', reason: 'the old primary is alive' } as const;
-    expect(describeRole({ role, left: undefined, told: undefined })[0]).toMatch(
-      /has not taken .* because the old primary is alive: no other standby was told, .*--take-role/,
+    expect(describeRole({ role, left: undefined, informed: undefined })[0]).toMatch(
+      /has not taken .* because the old primary is alive: no other standby was informed, .*--take-role/,
     );
   });
 });

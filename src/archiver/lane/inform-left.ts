@@ -1,7 +1,6 @@
 /**
- * What a greeting settles about the timelines that were left, before anything is delivered: the standby is told the
- * marks of this host that its sentinel lacks, asked whether it has replayed past a fork, and told which marks were taken
- * back.
+ * Brings the marks of a standby up to date at a greeting, before anything is delivered: it is informed of the marks of
+ * this host that its sentinel lacks, asked whether it has replayed past a fork, and informed which marks were taken back.
  */
 import { PitrError } from '../../errors.ts';
 import {
@@ -27,19 +26,19 @@ function verbLimitMs({ standby }: Lane): number {
   return Math.max(30_000, standby.ssh_timeout * 1000);
 }
 
-/** What the greeting showed, and the connection on which it was said. */
+/** The facts that the greeting showed, and its connection. */
 interface Greeting {
   readonly shell: RemoteShell;
   readonly sentinel: Sentinel;
   readonly newest: readonly SegmentName[];
 }
 
-export type Told =
-  | { readonly kind: 'told'; readonly isChanged: boolean; readonly concern: Concern | undefined }
+export type Informed =
+  | { readonly kind: 'informed'; readonly isChanged: boolean; readonly concern: Concern | undefined }
   | { readonly kind: 'trouble'; readonly trouble: Trouble };
 
-/** One thing to say, and whether the standby's archive is unsafe without it. */
-interface Telling {
+/** One mark to report, and whether the standby's archive is unsafe without it. */
+interface MarkReport {
   readonly mark: LeftTimeline;
   readonly isMissing: boolean;
 }
@@ -68,34 +67,34 @@ function isHeld(newest: readonly SegmentName[], mark: LeftTimeline, { segmentSiz
 }
 
 /** A server in recovery declares nothing left, but what stands in the archive against a mark is wrong all the same. */
-async function whatToTell(
+async function marksToReport(
   { layout }: ArchiverDeps,
   lane: Lane,
   cluster: Cluster,
   { sentinel, newest }: Greeting,
-): Promise<readonly Telling[]> {
-  const tellings: Telling[] = sentinel.left
+): Promise<readonly MarkReport[]> {
+  const reports: MarkReport[] = sentinel.left
     .filter((mark) => isHeld(newest, mark, cluster))
     .map((mark) => ({ mark, isMissing: true }));
-  if (cluster.isInRecovery) return tellings;
+  if (cluster.isInRecovery) return reports;
   for (const mark of await readLeftMarks(layout.root)) {
     const isMissing = withLeft(sentinel.left, mark) !== sentinel.left;
-    if (isMissing || !(await hasFollowed(lane, mark))) tellings.push({ mark, isMissing });
+    if (isMissing || !(await hasFollowed(lane, mark))) reports.push({ mark, isMissing });
   }
-  return tellings;
+  return reports;
 }
 
-/** Tells one mark. A mark that is there already is told again to learn how far the standby has come. */
-async function tell(
+/** Reports one mark. A mark that is there already is reported again to learn how far the standby has come. */
+async function reportMark(
   { log }: ArchiverDeps,
   lane: Lane,
   { systemIdentifier }: Cluster,
   { shell, sentinel }: Greeting,
-  { mark, isMissing }: Telling,
-): Promise<Told> {
-  const settled = (concern?: Concern): Told => ({ kind: 'told', isChanged: isMissing, concern });
-  const failed = (reason: string): Told => {
-    if (isMissing) return { kind: 'told', isChanged: false, concern: unmarked(mark, reason) };
+  { mark, isMissing }: MarkReport,
+): Promise<Informed> {
+  const settled = (concern?: Concern): Informed => ({ kind: 'informed', isChanged: isMissing, concern });
+  const failed = (reason: string): Informed => {
+    if (isMissing) return { kind: 'informed', isChanged: false, concern: unmarked(mark, reason) };
     log.debug(`standby ${lane.name} does not say how far it has come: ${reason}`);
     return settled();
   };
@@ -117,7 +116,7 @@ async function tell(
 }
 
 /**
- * Takes a mark back that this host was told to take back.
+ * Takes a mark back, as the operator asked this host to do.
  *
  * @returns whether the standby is without it now
  */
@@ -137,7 +136,7 @@ export async function takeBack(
         ? ({ kind: 'refused', reason: 'its sentinel does not say how cmd_standby is called' } as const)
         : await callVerb(shell, sentinel.command, 'unmark-left', args, limitMs);
     if (result.kind !== 'answered') {
-      log.warning(`standby ${lane.name} could not be told that timeline ${mark.timeline} was restored`, {
+      log.warning(`standby ${lane.name} could not be informed that timeline ${mark.timeline} was restored`, {
         detail: result.reason,
       });
       return false;
@@ -149,27 +148,27 @@ export async function takeBack(
 }
 
 /** The caller holds the lane's lock. */
-export async function tellLeft(
+export async function informLeft(
   deps: ArchiverDeps,
   lane: Lane,
   cluster: Cluster,
   greeting: Greeting,
-): Promise<Told> {
+): Promise<Informed> {
   let isChanged = false;
   let concern: Concern | undefined;
   try {
     for (const mark of await restoredFor(lane))
       isChanged = (await takeBack(deps, lane, cluster, greeting, mark)) || isChanged;
-    for (const telling of await whatToTell(deps, lane, cluster, greeting)) {
-      const told = await tell(deps, lane, cluster, greeting, telling);
-      if (told.kind === 'trouble') return told;
-      isChanged ||= told.isChanged;
-      if (concern?.kind !== 'diverged') concern = told.concern ?? concern;
+    for (const report of await marksToReport(deps, lane, cluster, greeting)) {
+      const informed = await reportMark(deps, lane, cluster, greeting, report);
+      if (informed.kind === 'trouble') return informed;
+      isChanged ||= informed.isChanged;
+      if (concern?.kind !== 'diverged') concern = informed.concern ?? concern;
     }
   } catch (error) {
     if (!(error instanceof PitrError)) throw error;
     const { message, hint } = error;
     return { kind: 'trouble', trouble: { kind: 'misconfigured', reason: message, hint } };
   }
-  return { kind: 'told', isChanged, concern };
+  return { kind: 'informed', isChanged, concern };
 }
