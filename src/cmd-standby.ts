@@ -1,14 +1,15 @@
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { parseStandbyConfig, requireFor } from './config/load-standby.ts';
 import type { StandbyAction, StandbySettings } from './config/options-standby.ts';
 import { type ConfigurationFile, readConfiguration } from './config/read-file.ts';
-import { messageOf, refusal, unreachable } from './errors.ts';
+import { messageOf, unreachable } from './errors.ts';
 import { type ProgramContext, refuseRoot, runProgram } from './program.ts';
 import { type Action, parseRequest, type Request } from './standby/command-line.ts';
 import type { StandbyDeps } from './standby/deps.ts';
+import { isRunningRefusal, takeActionLock } from './standby/host/action-lock.ts';
 import { exists } from './system/durable.ts';
 import { withLocalSql } from './system/local-sql.ts';
-import { type Lock, takeLock } from './system/lock.ts';
+import type { Lock } from './system/lock.ts';
 import { openLog } from './system/log.ts';
 import { programDeps } from './system/program-deps.ts';
 
@@ -28,12 +29,9 @@ function configAction({ kind }: Action): StandbyAction {
   if (kind === 'check' || kind === 'restore-state' || kind === 'backup-info' || kind === 'serve')
     return 'ping';
   if (kind === 'restartpoint') return 'ping';
+  if (kind === 'follow') return 'start-standby';
   return kind === 'recover' ? 'failover' : kind;
 }
-
-const lockName = '.cmd_standby.lock';
-/** The rsync of a killed run holds the lock until it notices that nobody reads its output. */
-const lockWaitMs = 10_000;
 
 /** Actions that change nothing, or nothing that could disturb another action. */
 const needsNoLock: readonly Action['kind'][] = [
@@ -55,16 +53,14 @@ async function lockFor(deps: StandbyDeps, { action, dryRun }: RunRequest): Promi
   if (dryRun || needsNoLock.includes(action.kind) || !(await exists(archivedir))) return undefined;
   let lock: Lock | undefined;
   try {
-    lock = await takeLock(deps.run, join(archivedir, lockName), lockWaitMs);
+    lock = await takeActionLock(deps);
   } catch (error) {
     if (!goesOnWithoutLock.includes(action.kind)) throw error;
     deps.log.warning(`continuing without a lock: ${messageOf(error)}`);
     return undefined;
   }
   if (lock !== undefined) return lock;
-  throw refusal('another action of cmd_standby, or the copy that it began, is still running', {
-    hint: `Wait until it has ended. To see which process holds the lock: fuser -v ${join(archivedir, lockName)}`,
-  });
+  throw isRunningRefusal(deps);
 }
 
 /** Each action is loaded only when it is requested. */
@@ -93,6 +89,8 @@ async function perform(deps: StandbyDeps, request: RunRequest): Promise<number> 
         options,
         action.target,
       );
+    case 'follow':
+      return (await import('./standby/actions/follow.ts')).follow(deps, options, action.address);
     case 'start':
       return (await import('./standby/actions/start-stop.ts')).startServer(deps, options);
     case 'stop':

@@ -5,6 +5,8 @@ export type Edit =
   | { readonly kind: 'changed'; readonly text: string; readonly line: number; readonly before: string }
   /** The file has this value already. */
   | { readonly kind: 'unchanged' }
+  /** The section has no such key. */
+  | { readonly kind: 'absent' }
   | { readonly kind: 'impossible'; readonly reason: string };
 
 function entriesIn(lines: readonly LogicalLine[], section: string, key: string): readonly EntryLine[] {
@@ -43,7 +45,7 @@ function differsOnlyBy(before: readonly LogicalLine[], after: readonly LogicalLi
 export function editIniValue(text: string, section: string, key: string, value: string): Edit {
   const { lines } = readLogicalLines(text);
   const [entry, second] = entriesIn(lines, section, key);
-  if (entry === undefined) return { kind: 'impossible', reason: `[${section}] has no key "${key}"` };
+  if (entry === undefined) return { kind: 'absent' };
   if (second !== undefined)
     return { kind: 'impossible', reason: `"${key}" is on line ${entry.line} and on line ${second.line}` };
   const written = writtenAs(value);
@@ -63,4 +65,27 @@ export function editIniValue(text: string, section: string, key: string, value: 
   if (head === '' || !differsOnlyBy(lines, readLogicalLines(edited).lines, wanted))
     return { kind: 'impossible', reason: `line ${entry.line} has a form that cannot be changed safely` };
   return { kind: 'changed', text: edited, line: entry.line, before: entry.value };
+}
+
+/** Adds a key behind another one of the same section, written as that one is. The key must not be there. */
+export function insertIniValue(
+  text: string,
+  section: string,
+  after: string,
+  key: string,
+  value: string,
+): Edit {
+  const [neighbour] = entriesIn(readLogicalLines(text).lines, section, after);
+  if (neighbour === undefined) return { kind: 'absent' };
+  const parts = text.split(/(\r\n|\n|\r)/);
+  const at = 2 * (neighbour.line - 1) + 2 * neighbour.continued.length;
+  const shape = /^\uFEFF?(\s*)[^:=]*?(\s*[:=][^\S\r\n]*)/.exec(parts[2 * (neighbour.line - 1)] ?? '');
+  const [, indent = '', separator = ': '] = shape ?? [];
+  const line = `${indent}${key}${separator}${writtenAs(value)}`;
+  const end = parts[at + 1] ?? '\n';
+  const edited = [...parts.slice(0, at + 1), end, line, ...parts.slice(at + 1)].join('');
+  const [added] = entriesIn(readLogicalLines(edited).lines, section, key);
+  if (added?.value !== writtenAs(value))
+    return { kind: 'impossible', reason: `"${key}" cannot be added behind line ${neighbour.line}` };
+  return { kind: 'changed', text: edited, line: added.line, before: '' };
 }

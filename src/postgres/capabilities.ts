@@ -132,6 +132,8 @@ function factsAt({ since, before, value }: At) {
     streaming: since('9.0'),
     /** `hot_standby` is on unless switched off. "Release 10", Migration */
     hotStandbyDefaultOn: since('10'),
+    /** A reload puts another `primary_conninfo` into force. "Release 13", Streaming Replication and Recovery */
+    reloadsPrimaryConninfo: since('13'),
     /** "Archive Recovery Settings" */
     hasArchiveCleanupCommand: since('9.0'),
     /** Earlier releases ask the archive again every 5 seconds. Server Configuration, "Replication" */

@@ -3,6 +3,7 @@ import { usageError } from '../errors.ts';
 import { seeHelp } from '../help.ts';
 import { parseWalName, type SegmentName } from '../postgres/wal-name.ts';
 import { quoted } from '../system/printable.ts';
+import { host, port } from '../verbs/arguments.ts';
 import { readVerbCall, type VerbCall } from '../verbs/read-call.ts';
 import type { BackupOptions, FailoverOptions } from './deps.ts';
 import { type RequestedTarget, requestedTarget, targetWord } from './recovery/requested-target.ts';
@@ -38,6 +39,11 @@ export type Action =
   | { readonly kind: (typeof controlActions)[ControlAction] }
   | { readonly kind: 'failover' }
   | { readonly kind: 'recover'; readonly target: RequestedTarget }
+  /** `port`: undefined if it is that of the INI file. */
+  | {
+      readonly kind: 'follow';
+      readonly address: { readonly host: string; readonly port: number | undefined };
+    }
   /** Requested by our own restore_command; `trouble` is undefined once the archive can be used again. */
   | { readonly kind: 'restore-state'; readonly trouble: string | undefined }
   /** Requested by our own archive_cleanup_command: recovery needs no WAL before this segment. */
@@ -84,6 +90,20 @@ function neededSegment(text: string): SegmentName {
   throw usageError(`--restartpoint "${quoted(text, 100)}" is no WAL segment`, 'The server passes it as %r.');
 }
 
+/** HOST or HOST:PORT; an IPv6 address with a port is written in brackets. */
+function addressOf(text: string): { readonly host: string; readonly port: number | undefined } {
+  const match = /^\[([^\]]+)\](?::(\d+))?$/.exec(text) ?? /^([^:]+)(?::(\d+))?$/.exec(text) ?? [text, text];
+  const [, name = '', digits] = match;
+  const parsed = host.parse(name);
+  const parsedPort = digits === undefined ? undefined : port.parse(digits);
+  if (parsed !== undefined && (digits === undefined || parsedPort !== undefined))
+    return { host: parsed, port: parsedPort };
+  throw usageError(
+    `--follow "${quoted(text, 100)}" is neither HOST nor HOST:PORT`,
+    'It is the name or the address of the server that this standby is to follow.',
+  );
+}
+
 interface Asked {
   readonly word: string;
   readonly action: Action;
@@ -91,7 +111,16 @@ interface Asked {
 
 /** Every action that the options ask for, with the words to name it by. */
 function askedActions(options: Options): readonly Asked[] {
-  const { restoreGood, restoreTrouble: trouble, restartpoint, serve, failover, action, base } = options;
+  const {
+    follow,
+    restoreGood,
+    restoreTrouble: trouble,
+    restartpoint,
+    serve,
+    failover,
+    action,
+    base,
+  } = options;
   const asked: Asked[] = actionOptions
     // With -B, --verify is no action of its own.
     .filter(([name]) => options[name] === true && !(name === 'verify' && base === true))
@@ -109,6 +138,8 @@ function askedActions(options: Options): readonly Asked[] {
     asked.push({ word: '--serve', action: { kind: 'serve', call: readVerbCall(serve) } });
   if (failover !== undefined)
     asked.push({ word: `-F${failover}`, action: failoverAction(failover, options) });
+  if (follow !== undefined)
+    asked.push({ word: '--follow', action: { kind: 'follow', address: addressOf(follow) } });
   if (action !== undefined) asked.push({ word: `-A ${action}`, action: controlAction(action) });
   return asked;
 }

@@ -35,6 +35,13 @@ export const flags = {
     '--take-role',
     'with -F999: inform the other standbys that the old timeline was left, even with a target or beside a living master',
   ],
+  follow: [
+    'Change roles',
+    '--follow <HOST>',
+    'make this standby follow another primary, HOST or HOST:PORT, and change the INI file',
+    '--follow HOST',
+    'make this standby follow another primary',
+  ],
   recover: [
     'Recover',
     '-R, --recover <TIMESTAMP>',

@@ -32,6 +32,12 @@ export const host: ArgumentKind<string> = {
   parse: (word) => (isHostWord(word) ? word : undefined),
 };
 
+export const port: ArgumentKind<number> = {
+  what: 'a port',
+  format: String,
+  parse: (word) => (/^[1-9]\d{0,4}$/.test(word) && Number(word) <= 65_535 ? Number(word) : undefined),
+};
+
 export const cluster: ArgumentKind<string> = {
   what: 'the system identifier of a cluster',
   format: (identifier) => identifier,

@@ -5,7 +5,7 @@
  */
 import { parseWalName } from '../postgres/wal-name.ts';
 import { type Checked, type Guarded, is } from '../system/json.ts';
-import { type AnyArgument, type ArgumentKind, cluster, host, lsn, timeline } from './arguments.ts';
+import { type AnyArgument, type ArgumentKind, cluster, host, lsn, port, timeline } from './arguments.ts';
 
 type Guards = Parameters<typeof is.object>[0];
 type Arguments = Readonly<Record<string, AnyArgument>>;
@@ -54,6 +54,13 @@ const progress = {
   received: is.optional(isLsnText),
   /** Whether pg_control is that of a standby: only then are these locations WAL that it got from another server. */
   isStandby: is.optional(is.boolean),
+};
+
+/** How a standby was seen to follow: it streams, or it has replayed WAL that came to its archive, up to that location. */
+const followed = {
+  by: is.oneOf('streaming', 'archive'),
+  timeline: is.number,
+  lsn: isLsnText,
 };
 
 export const verbs = {
@@ -115,6 +122,13 @@ export const verbs = {
       walDirectory: is.optional(is.text),
     },
   ),
+  /**
+   * This standby is to follow the server of this host and port, which is on this timeline. Answers once it is seen to
+   * follow. It can be repeated.
+   */
+  follow: verb({ host, port, cluster, timeline }, followed),
+  /** The same for a primary that was stopped: it becomes a standby, if that server's history contains all its WAL. */
+  'become-standby': verb({ host, port, cluster, timeline }, followed),
 } as const;
 
 /** The one line of standard output that is the answer begins with this; JSON follows. */

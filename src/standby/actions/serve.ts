@@ -4,6 +4,7 @@ import { listHoldings } from '../archive/holdings.ts';
 import { markLeft, unmarkLeft } from '../archive/mark-left.ts';
 import { observeOffer } from '../archive/offer.ts';
 import type { StandbyDeps } from '../deps.ts';
+import { becomeStandby, followAsked } from '../follow/asked.ts';
 import { observeProgress } from '../server/progress.ts';
 
 type Handler<Name extends VerbName> = (deps: StandbyDeps, args: ArgumentsOf<Name>) => Promise<AnswerOf<Name>>;
@@ -14,6 +15,8 @@ const handlers: { readonly [Name in VerbName]: Handler<Name> } = {
   'mark-left': markLeft,
   'unmark-left': unmarkLeft,
   'wal-from': (deps, { lsn }) => observeOffer(deps, lsn),
+  follow: followAsked,
+  'become-standby': becomeStandby,
 };
 
 /** --serve: carries out one verb for another host, and answers with one line of JSON. */

@@ -131,6 +131,17 @@ export async function withServer<T>(
   place: ServerPlace,
   use: (server: Primary) => Promise<T>,
 ): Promise<T> {
+  return withServerSession(deps, place, async (shell, session) =>
+    use({ shell, facts: await gatherFacts(deps, shell, session.query), ...session }),
+  );
+}
+
+/** The same for a caller that determines the facts it needs by itself. */
+export async function withServerSession<T>(
+  deps: StandbyDeps,
+  place: ServerPlace,
+  use: (shell: RemoteShell, session: ServerSession) => Promise<T>,
+): Promise<T> {
   const target = await sshTarget({ ...deps.settings, ...place }, deps.settings);
   deps.signal.throwIfAborted();
   const stop = rejectWhenAborted(deps.signal);
@@ -138,9 +149,7 @@ export async function withServer<T>(
   const work = deps.withRemoteShell(deps, target, (shell) => {
     // From here on a stop must let running work undo itself; only the login may be abandoned.
     stop.release();
-    return withSession(deps, shell, psql, async (session) =>
-      use({ shell, facts: await gatherFacts(deps, shell, session.query), ...session }),
-    );
+    return withSession(deps, shell, psql, (session) => use(shell, session));
   });
   const result = await Promise.race([work, stop.aborted]).finally(stop.release);
   if (result.kind === 'used') return result.value;

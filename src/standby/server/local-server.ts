@@ -39,7 +39,7 @@ async function beforeStart(deps: StandbyDeps): Promise<Started> {
   };
 }
 
-async function logSize(deps: StandbyDeps): Promise<number> {
+export async function logSize(deps: StandbyDeps): Promise<number> {
   return (await stat(await serverLogFile(deps.settings)).catch(() => undefined))?.size ?? 0;
 }
 

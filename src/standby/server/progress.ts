@@ -12,7 +12,7 @@ type Progress = AnswerOf<'status'>;
  * The WAL that pg_control proves to be replayed: that of the restartpoint, or of the later location before which
  * recovery cannot stop any more.
  */
-function provedPlace({ redoLsn, timeline, progress }: ControlFile): WalPlace {
+export function provedPlace({ redoLsn, timeline, progress }: ControlFile): WalPlace {
   const isLater = progress !== undefined && progress.minRecoveryLsn > redoLsn;
   return isLater
     ? { timeline: progress.minRecoveryTimeline, lsn: formatLsn(progress.minRecoveryLsn) }

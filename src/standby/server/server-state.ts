@@ -96,7 +96,7 @@ export async function requireClearPostmaster(deps: StandbyDeps): Promise<Postmas
 }
 
 /** The title of the startup process, which contains the segment that it replays. */
-async function startupTitle(pgdata: string): Promise<string> {
+export async function startupTitle(pgdata: string): Promise<string> {
   for (const pid of await pidsWorkingIn(pgdata)) {
     const title = await titleOf(pid);
     if (/^postgres: .*startup/.test(title)) return title;

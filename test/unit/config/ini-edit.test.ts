@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { editIniValue } from '../../../src/config/ini-edit.ts';
+import { editIniValue, insertIniValue } from '../../../src/config/ini-edit.ts';
 
 function edited(text: string, value = 'hostb'): string {
   const edit = editIniValue(text, 'DEFAULT', 'master_public_ip', value);
@@ -47,7 +47,6 @@ describe('the value of one key', () => {
 });
 
 test.each([
-  ['[DEFAULT]\nport: 1\n', '[DEFAULT] has no key "master_public_ip"'],
   ['[DEFAULT]\nmaster_public_ip: a\nmaster_public_ip: b\n', '"master_public_ip" is on line 2 and on line 3'],
   [
     '[DEFAULT]\nmaster_public_ip:\n  a\n',
@@ -55,4 +54,17 @@ test.each([
   ],
 ])('%j is left alone', (text, reason) => {
   expect(editIniValue(text, 'DEFAULT', 'master_public_ip', 'hostb')).toEqual({ kind: 'impossible', reason });
+});
+
+test.each([
+  ['[DEFAULT]\n  a = 1 ; one\n  b = 2\n', '[DEFAULT]\n  a = 1 ; one\n  port = 5433\n  b = 2\n'],
+  ['[DEFAULT]\r\na: 1\r\n', '[DEFAULT]\r\na: 1\r\nport: 5433\r\n'],
+  ['[DEFAULT]\na: 1', '[DEFAULT]\na: 1\nport: 5433'],
+  ['[DEFAULT]\na:\n  1\nb: 2\n', '[DEFAULT]\na:\n  1\nport:5433\nb: 2\n'],
+])('a key is added behind another in %j', (before, after) => {
+  expect(editIniValue(before, 'DEFAULT', 'port', '5433')).toEqual({ kind: 'absent' });
+  expect(insertIniValue(before, 'DEFAULT', 'a', 'port', '5433')).toMatchObject({
+    kind: 'changed',
+    text: after,
+  });
 });

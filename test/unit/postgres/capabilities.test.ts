@@ -65,6 +65,7 @@ test('the table shows the capabilities of each release', () => {
       "recoveryConf": "8.4: "recovery.conf", 12: "signal-files"",
       "recoveryConfSyntax": "8.4: "plain", 9.0: "doubled", 9.1: "parameter"",
       "recoveryTargets": "8.4: ["time","xid"], 9.1: ["time","xid","name"], 9.4: ["time","xid","name","immediate"], 10: ["time","xid","name","immediate","lsn"]",
+      "reloadsPrimaryConninfo": "8.4: false, 13: true",
       "replayResumeFunction": "8.4: none, 9.1: "pg_xlog_replay_resume", 10: "pg_wal_replay_resume"",
       "slotAdvanceFunction": "8.4: none, 11: "pg_replication_slot_advance"",
       "standbyMode": "8.4: false, 9.0: true",

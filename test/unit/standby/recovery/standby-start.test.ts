@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { planStartStandby, type StartFacts } from '../../../../src/standby/actions/start-standby.ts';
 import { recoverySettings } from '../../../../src/standby/recovery/settings.ts';
+import { planStartStandby, type StartFacts } from '../../../../src/standby/recovery/standby-start.ts';
 import { archive, configuration, controlFile, dataDirectory, label, place } from '../standby-facts.ts';
 
 const command = { program: '/p/bin/cmd_standby', iniFile: '/i' };

@@ -1,0 +1,56 @@
+import { quoted } from '../../system/printable.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { observeStart, type StartFacts } from '../recovery/standby-start.ts';
+import { findServer } from '../server/find-server.ts';
+import type { Server } from '../server/server.ts';
+import { observeServer, type ServerState } from '../server/server-state.ts';
+import type { HostAnswer } from './host.ts';
+import { type Address, type IniFact, observeIni } from './ini-file.ts';
+import type { OwnPlace } from './lineage.ts';
+import { observeOwnPlace } from './own-place.ts';
+
+export interface FollowRequest {
+  readonly address: Address;
+  /** The facts that another host relies on that asks for this; undefined for a person. */
+  readonly expected: { readonly cluster: string; readonly timeline: number } | undefined;
+  /** Whether the server here may be a former primary that was stopped. */
+  readonly mayBePrimary: boolean;
+}
+
+export interface FollowFacts {
+  readonly request: FollowRequest;
+  readonly answer: HostAnswer;
+  readonly start: StartFacts;
+  readonly state: ServerState;
+  readonly own: OwnPlace;
+  readonly ini: IniFact;
+  /** Whether a reload puts another primary into force. */
+  readonly reloads: boolean;
+  readonly hostName: string;
+}
+
+/** The settings as they will be when the INI file names the other server. */
+export function toward(deps: StandbyDeps, { host, port }: Address): StandbyDeps {
+  return { ...deps, settings: { ...deps.settings, master_public_ip: host, port } };
+}
+
+export interface OwnFacts extends Omit<FollowFacts, 'answer' | 'request'> {
+  readonly server: Server;
+}
+
+/** Everything but the other server. */
+export async function observeOwn(deps: StandbyDeps, address: Address): Promise<OwnFacts> {
+  const found = await findServer(toward(deps, address), 'start');
+  const { server, directory } = found;
+  const start = await observeStart(found);
+  const state = await observeServer(server);
+  return {
+    server,
+    start,
+    state,
+    own: await observeOwnPlace(server, directory, state),
+    ini: await observeIni(deps, address),
+    reloads: server.capabilities.reloadsPrimaryConninfo,
+    hostName: quoted(deps.hostName, 100),
+  };
+}

@@ -1,0 +1,114 @@
+/** The server that this host is to follow: what it is, and a connection to it that stays open. */
+import { PitrError } from '../../errors.ts';
+import {
+  parseWalPosition,
+  serverVersionSql,
+  switchWalSql,
+  walPositionSql,
+  writeWalRecordSql,
+} from '../../postgres/backup-sql.ts';
+import { type Capabilities, capabilitiesOf } from '../../postgres/capabilities.ts';
+import { parseHistory, type TimelineEntry } from '../../postgres/history.ts';
+import { parseLsn } from '../../postgres/lsn.ts';
+import {
+  parseServerSettings,
+  type ServerSettings,
+  serverSettingsSql,
+} from '../../postgres/server-settings.ts';
+import { parseVersion } from '../../postgres/version.ts';
+import { historyName, parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
+import type { RemoteShell } from '../../system/ssh.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { readRemoteControl, withServerSession } from '../primary/primary.ts';
+import { readRemoteFile } from '../primary/remote-files.ts';
+import type { Query, ServerSession } from '../primary/session.ts';
+import { provedPlace } from '../server/progress.ts';
+import type { Lineage } from './lineage.ts';
+
+/** Another server of the cluster, as it says itself. */
+export interface HostFacts extends Lineage {
+  readonly capabilities: Capabilities;
+  readonly systemIdentifier: string;
+  readonly inRecovery: boolean;
+  readonly settings: ServerSettings;
+  readonly dataDirectory: string;
+}
+
+export interface Host {
+  readonly facts: HostFacts;
+  readonly shell: RemoteShell;
+  readonly query: Query;
+}
+
+export type HostAnswer =
+  { readonly kind: 'host'; readonly host: Host } | { readonly kind: 'silent'; readonly error: PitrError };
+
+const historyBytes = 64 * 1024;
+
+async function readHistoryThere(
+  shell: RemoteShell,
+  dataDirectory: string,
+  { walDirName }: Capabilities,
+  timeline: number,
+): Promise<readonly TimelineEntry[]> {
+  if (timeline === 1) return [];
+  const { text: name } = historyName(timeline);
+  const bytes = await readRemoteFile(shell, `${dataDirectory}/${walDirName}/${name}`, historyBytes);
+  return parseHistory(bytes.toString('utf8'), name);
+}
+
+/** A standby does not say which timeline it replays: pg_control proves up to where it has come. */
+async function lineageInRecovery(
+  control: Awaited<ReturnType<typeof readRemoteControl>>['control'],
+  { lastReplayLsnFunction: replayed }: Capabilities,
+  query: Query,
+): Promise<Omit<Lineage, 'history'>> {
+  const proved = provedPlace(control);
+  const text = replayed === undefined ? '' : ((await query(`SELECT ${replayed}()::text`))[0]?.[0] ?? '');
+  return { timeline: proved.timeline, lsn: parseLsn(text === '' ? proved.lsn : text) };
+}
+
+async function askFacts(shell: RemoteShell, { query }: ServerSession): Promise<HostFacts> {
+  const capabilities = capabilitiesOf(parseVersion((await query(serverVersionSql))[0]?.[0] ?? ''));
+  const settings = parseServerSettings(await query(serverSettingsSql(capabilities)));
+  const { dataDirectory, inRecovery } = settings;
+  if (dataDirectory === undefined) {
+    throw new PitrError(`the server on ${shell.target.what} does not show its data_directory`, {
+      hint: `The user ${shell.target.user} must be a database superuser there.`,
+    });
+  }
+  const { control } = await readRemoteControl(shell, dataDirectory);
+  const here = inRecovery
+    ? await lineageInRecovery(control, capabilities, query)
+    : parseWalPosition(await query(walPositionSql(capabilities)));
+  const history = await readHistoryThere(shell, dataDirectory, capabilities, here.timeline);
+  const { systemIdentifier } = control;
+  return { ...here, history, capabilities, systemIdentifier, inRecovery, settings, dataDirectory };
+}
+
+/**
+ * Connects to the server that `master_public_ip` and `port` of these deps name. A server that does not answer is a
+ * value, so that all objections can be named at once.
+ */
+export async function withHost<T>(deps: StandbyDeps, use: (answer: HostAnswer) => Promise<T>): Promise<T> {
+  const { master_public_ip: host, master_local_ip: localAddress, port } = deps.settings;
+  const seen = { isConnected: false };
+  try {
+    return await withServerSession(deps, { what: host, host, localAddress, port }, async (shell, session) => {
+      const facts = await askFacts(shell, session);
+      seen.isConnected = true;
+      return use({ kind: 'host', host: { facts, shell, query: session.query } });
+    });
+  } catch (error) {
+    if (seen.isConnected || !(error instanceof PitrError)) throw error;
+    return use({ kind: 'silent', error });
+  }
+}
+
+/** Ends a segment there and returns its name. */
+export async function endSegmentThere({ facts, query }: Host): Promise<SegmentName> {
+  await query(writeWalRecordSql);
+  const name = parseWalName((await query(switchWalSql(facts.capabilities)))[0]?.[0] ?? '');
+  if (name.kind === 'segment') return name;
+  throw new PitrError(`the server there names no WAL segment but "${name.text}"`);
+}

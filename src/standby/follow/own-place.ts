@@ -1,0 +1,78 @@
+import { join } from 'node:path';
+import { parseLsn } from '../../postgres/lsn.ts';
+import { parseWalName } from '../../postgres/wal-name.ts';
+import { readHistory } from '../archive/contents.ts';
+import type { DataDirectory } from '../server/data-directory.ts';
+import { provedPlace } from '../server/progress.ts';
+import type { Server } from '../server/server.ts';
+import { rowsOf, type ServerState, startupTitle } from '../server/server-state.ts';
+import type { OwnPlace } from './lineage.ts';
+
+interface Place {
+  readonly timeline: number;
+  readonly lsn: bigint;
+}
+
+/** The later of both: a server's timelines only ever grow. */
+function later(one: Place, other: Place): Place {
+  return {
+    timeline: Math.max(one.timeline, other.timeline),
+    lsn: one.lsn > other.lsn ? one.lsn : other.lsn,
+  };
+}
+
+/** The timeline of the segment that the startup process reads: "startup recovering 000000010000000000000003". */
+async function replayedTimeline(pgdata: string): Promise<number> {
+  const word = /([0-9A-F]{24})$/.exec((await startupTitle(pgdata)).trim())?.[1] ?? '';
+  const name = parseWalName(word);
+  return name.kind === 'segment' ? name.timeline : 0;
+}
+
+/** WAL that was received will be replayed: it counts as well. */
+async function runningPlace(server: Server, proved: Place): Promise<Place> {
+  const { capabilities, pgdata } = server;
+  const { lastReplayLsnFunction: replay, lastReceiveLsnFunction: receive } = capabilities;
+  const timeline = await replayedTimeline(pgdata);
+  let place = later(proved, { timeline, lsn: 0n });
+  if (replay === undefined || receive === undefined) return place;
+  const [row] =
+    (await rowsOf(server, `SELECT ${replay}()::text AS replayed, ${receive}()::text AS received`)) ?? [];
+  for (const text of [row?.['replayed'], row?.['received']])
+    if (typeof text === 'string') place = later(place, { timeline: 0, lsn: parseLsn(text) });
+  return place;
+}
+
+async function placeOf(
+  server: Server,
+  { control, backupLabel, record }: DataDirectory,
+  state: ServerState,
+): Promise<Place & { readonly isRecordStart: boolean }> {
+  if (backupLabel !== undefined && state.kind === 'stopped') {
+    // Recovery must reach the end of the base backup.
+    const lsn = record.backup?.stopLsn === undefined ? backupLabel.startLsn : parseLsn(record.backup.stopLsn);
+    return { timeline: backupLabel.startSegment.timeline, lsn, isRecordStart: false };
+  }
+  if (control === undefined) return { timeline: 1, lsn: 0n, isRecordStart: false };
+  if (state.kind === 'stopped' && control.state === 'shut-down')
+    return { timeline: control.timeline, lsn: control.checkpointLsn, isRecordStart: true };
+  const { timeline, lsn } = provedPlace(control);
+  const proved = { timeline, lsn: parseLsn(lsn) };
+  const place = state.kind === 'stopped' ? proved : await runningPlace(server, proved);
+  return { ...place, isRecordStart: false };
+}
+
+/** The end of the WAL that the data here contains, or is certain to contain once its server runs. */
+export async function observeOwnPlace(
+  server: Server,
+  directory: DataDirectory,
+  state: ServerState,
+): Promise<OwnPlace> {
+  const { deps, pgdata, capabilities } = server;
+  const place = await placeOf(server, directory, state);
+  const folders = [join(pgdata, capabilities.walDirName), deps.settings.archivedir];
+  for (const folder of folders) {
+    const history = await readHistory(folder, place.timeline);
+    if (history !== undefined) return { ...place, history };
+  }
+  return { ...place, history: undefined };
+}

@@ -1,0 +1,152 @@
+import { describeLeft, type LeftTimeline, withLeft } from '../../postgres/left-timeline.ts';
+import { noStandbyObjections } from '../recovery/no-standby.ts';
+import {
+  archiveObjections,
+  keepingSteps,
+  preparingSteps,
+  settingObjections,
+} from '../recovery/standby-start.ts';
+import { noForce } from '../steps/force.ts';
+import { type Objection, refuseOn, when } from '../steps/objections.ts';
+import type { FollowFacts } from './facts.ts';
+import type { HostFacts } from './host.ts';
+import { markAgainst, marksOf, whyNotContained } from './lineage.ts';
+import type { FollowStep } from './steps.ts';
+
+/** A primary that was stopped cleanly and has not been started as a standby since. */
+export function isFormerPrimary({ start, state }: Pick<FollowFacts, 'start' | 'state'>): boolean {
+  const { control, backupLabel } = start.directory;
+  return state.kind === 'stopped' && backupLabel === undefined && control?.state === 'shut-down';
+}
+
+function silentObjection(facts: FollowFacts): readonly Objection[] {
+  const { answer } = facts;
+  if (answer.kind === 'host') return [];
+  const { message, detail, hint } = answer.error;
+  return [{ message, hint: [detail, hint].filter(Boolean).join('; ') }];
+}
+
+function hostObjections(facts: FollowFacts, there: HostFacts): readonly Objection[] {
+  const { request, start } = facts;
+  const { host } = request.address;
+  const { expected } = request;
+  const own = start.directory.control?.systemIdentifier;
+  if (own !== undefined && own !== there.systemIdentifier) {
+    return [
+      {
+        message: `${host} is a server of another cluster: its system identifier is ${there.systemIdentifier}, and ${own} here`,
+        hint: 'Check the name and the port.',
+      },
+    ];
+  }
+  return [
+    ...when(expected !== undefined && expected.cluster !== there.systemIdentifier, {
+      message: `${host} is a server of cluster ${there.systemIdentifier}, not of ${expected?.cluster ?? ''}`,
+    }),
+    ...when(expected !== undefined && expected.timeline !== there.timeline, {
+      message: `${host} is on timeline ${there.timeline}, not on ${expected?.timeline ?? 0}`,
+    }),
+    ...when(there.inRecovery && !start.streams, {
+      message: `${host} is itself a standby, and sends no WAL to an archive`,
+      hint: 'Follow the primary, or set use_streaming_replication: yes.',
+    }),
+    ...when(there.inRecovery && isFormerPrimary(facts), {
+      message: `${host} is itself in recovery: it has not taken the role of this server`,
+    }),
+  ];
+}
+
+/** Its history must contain all that this host has. */
+function historyObjections(facts: FollowFacts, there: HostFacts): readonly Objection[] {
+  const { host } = facts.request.address;
+  const { left } = facts.start.archive.sentinel;
+  const against = markAgainst(left, there);
+  if (against !== undefined) {
+    return [
+      {
+        message: `${host} is on a branch that was left: ${describeLeft(against)}`,
+        hint: `If its branch is the right one: cmd_archiver -C FILE --timeline-restored ${against.timeline} on ${host}`,
+      },
+    ];
+  }
+  const reason = whyNotContained(facts.own, there);
+  return when(reason !== undefined, {
+    message: `this server cannot follow ${host}: ${reason ?? ''}`,
+    hint: isFormerPrimary(facts)
+      ? 'Make it a standby by cmd_standby -C … --rejoin'
+      : `Set master_public_ip: ${host} and make a new base backup: cmd_standby -C … -A stop and -B`,
+  });
+}
+
+function iniObjections({ ini, request }: FollowFacts, iniFile: string): readonly Objection[] {
+  if (ini.kind !== 'impossible') return [];
+  const { host, port } = request.address;
+  return [
+    {
+      message: `cannot change "${iniFile}": ${ini.reason}`,
+      hint: `Write master_public_ip: ${host} and port: ${port} there yourself; then run this again.`,
+    },
+  ];
+}
+
+/** Objections to the state of the server here. */
+function ownObjections(facts: FollowFacts): readonly Objection[] {
+  const { state, start, request } = facts;
+  const { directory } = start;
+  if (state.kind === 'production') {
+    return [
+      {
+        message: `the server in "${directory.pgdata}" is in production`,
+        hint: 'Only a standby can follow another server. Stop a former primary first; then: cmd_standby -C … --rejoin',
+      },
+    ];
+  }
+  if (state.kind === 'starting')
+    return [{ message: `the server in "${directory.pgdata}" is starting`, hint: 'Wait until it recovers.' }];
+  if (state.kind === 'recovering') return archiveObjections(start);
+  if (request.mayBePrimary && isFormerPrimary(facts)) return settingObjections(start);
+  return [...noStandbyObjections(directory), ...archiveObjections(start), ...settingObjections(start)];
+}
+
+export function listFollowObjections(facts: FollowFacts, iniFile: string): readonly Objection[] {
+  const { answer } = facts;
+  const there = answer.kind === 'host' ? answer.host.facts : undefined;
+  const ofHost = there === undefined ? [] : hostObjections(facts, there);
+  const isComparable = there !== undefined && ofHost.length === 0 && facts.state.kind !== 'production';
+  return [
+    ...ownObjections(facts),
+    ...silentObjection(facts),
+    ...ofHost,
+    ...(isComparable ? historyObjections(facts, there) : []),
+    ...iniObjections(facts, iniFile),
+  ];
+}
+
+/** The marks of that history that the sentinel here lacks. */
+function missingMarks({ start, request }: FollowFacts, there: HostFacts): readonly LeftTimeline[] {
+  const { left } = start.archive.sentinel;
+  return marksOf(there, request.address.host).filter((mark) => withLeft(left, mark) !== left);
+}
+
+/** The steps. Throws a refusal that names all objections. */
+export function planFollow(facts: FollowFacts, iniFile: string): readonly FollowStep[] {
+  refuseOn(listFollowObjections(facts, iniFile), noForce);
+  const { answer, start, state, ini, request, reloads } = facts;
+  if (answer.kind === 'silent') throw answer.error;
+  const marks = missingMarks(facts, answer.host.facts);
+  const isRunning = state.kind === 'recovering';
+  const { configuration, settings, streams } = start;
+  return [
+    ...when(marks.length > 0, { kind: 'mark-left', marks }),
+    ...(ini.kind === 'editable' ? [{ kind: 'edit-ini', changes: ini.changes } as const] : []),
+    ...(isRunning ? [] : preparingSteps(start)),
+    ...when(isRunning && streams, { kind: 'write-settings', settings, streams }),
+    ...when(isFormerPrimary(facts), { kind: 'forget-promotion' }),
+    ...when(isRunning && streams && reloads, { kind: 'reload' }),
+    ...when(isRunning && streams && !reloads, { kind: 'restart', configuration }),
+    ...(isRunning ? [] : [{ kind: 'start-server', configuration } as const]),
+    ...when(!isRunning || (streams && !reloads), { kind: 'see-it-recover' }),
+    { kind: 'see-it-follow', host: request.address.host, streams },
+    ...keepingSteps(start),
+  ];
+}

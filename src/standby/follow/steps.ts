@@ -1,0 +1,85 @@
+import { formatLeft, type LeftTimeline } from '../../postgres/left-timeline.ts';
+import { updateSentinel } from '../../system/sentinel.ts';
+import { markLeft } from '../archive/mark-left.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { changeRecord } from '../host/backup-record/record.ts';
+import { startSteps } from '../recovery/standby-start.ts';
+import { logSize, notStartedHere, restartServerProgram } from '../server/local-server.ts';
+import type { ServerConfiguration } from '../server/server-configuration.ts';
+import type { ServerContext } from '../steps/server-steps.ts';
+import { entriesFor, type StepsOf } from '../steps/step-table.ts';
+import type { Host } from './host.ts';
+import { type Address, changeIni } from './ini-file.ts';
+import { reloadServer } from './reload.ts';
+import { type Followed, mustFollow } from './see-it-follow.ts';
+
+export interface FollowContext extends ServerContext {
+  /** With the settings of the INI file as it was. */
+  readonly deps: StandbyDeps;
+  readonly host: Host;
+  readonly address: Address;
+  /** Set once it was seen to follow. */
+  followed?: Followed;
+}
+
+const followStep = entriesFor<FollowContext>();
+
+/** A former primary's records of its promotion would forbid that it is a standby. */
+async function forgetPromotion({ deps, server }: FollowContext): Promise<void> {
+  await changeRecord(server.pgdata, {
+    promotedAtTimeline: undefined,
+    isFailoverUnfinished: undefined,
+    takesRole: undefined,
+    isActionBegun: undefined,
+    raisedSettings: undefined,
+  });
+  await updateSentinel(deps.run, deps.settings.archivedir, (before) => {
+    if (before === undefined) throw new Error(`${deps.settings.archivedir} has no sentinel any more`);
+    return { ...before, promotedAtTimeline: undefined };
+  });
+}
+
+export const followSteps = {
+  ...startSteps,
+  'mark-left': followStep<{ readonly marks: readonly LeftTimeline[] }>({
+    say: ({ marks }) =>
+      `note in the archive which timelines were left: ${marks.map((mark) => formatLeft(mark)).join(', ')}`,
+    run: async ({ deps, host }, { marks }) => {
+      const cluster = host.facts.systemIdentifier;
+      for (const { timeline, lsn, by } of marks) await markLeft(deps, { timeline, lsn, host: by, cluster });
+    },
+  }),
+  'edit-ini': followStep<{ readonly changes: readonly string[] }>({
+    say: ({ changes }, { deps }) => `write into ${deps.iniFile}: ${changes.join(', ')}`,
+    run: ({ deps, address }) => changeIni(deps, address),
+  }),
+  'forget-promotion': followStep({
+    say: (_step, { deps }) => `let ${deps.settings.archivedir} take WAL of a primary again`,
+    run: forgetPromotion,
+  }),
+  reload: followStep({
+    say: () => 'reload the server',
+    run: async (context) => {
+      context.started = { ...notStartedHere, logOffset: await logSize(context.server.deps) };
+      await reloadServer(context.server);
+    },
+  }),
+  restart: followStep<{ readonly configuration: ServerConfiguration }>({
+    say: () => 'restart the server',
+    run: async (context, { configuration }) => {
+      context.started = await restartServerProgram(context.server, configuration);
+    },
+  }),
+  'see-it-follow': followStep<{ readonly host: string; readonly streams: boolean }>({
+    say: ({ host, streams }) =>
+      streams
+        ? `wait until it is seen streaming from ${host}`
+        : `end a segment on ${host}, and wait until it has come here and is replayed`,
+    run: async (context, { streams }) => {
+      const { server, started, address, host } = context;
+      context.followed = await mustFollow({ server, started, address, facts: host.facts }, host, streams);
+    },
+  }),
+};
+
+export type FollowStep = StepsOf<typeof followSteps>;

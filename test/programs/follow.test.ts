@@ -1,0 +1,140 @@
+import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, expect } from 'vitest';
+import { answerMark } from '../../src/verbs/verbs.ts';
+import { wideMajors } from '../harness/postgres-programs.ts';
+import type { Standby } from '../harness/standby.ts';
+import { test } from '../harness/test.ts';
+import { addressOf, addRows, hasRows, iniOf, makeThree, streams } from './follow-kit.ts';
+import { countRows, expectExit } from './standby-kit.ts';
+
+function marksAt(standby: Standby): string[] {
+  const text = readFileSync(join(standby.archiveDir, '.pitrtools'), 'utf8');
+  return text.split('\n').filter((line) => line.startsWith('left: '));
+}
+
+describe.each(wideMajors())('a standby on PostgreSQL %i', (major) => {
+  test.override({ major });
+
+  test('that streams follows the new primary, and its INI file says so', async ({ world }) => {
+    const { primary, heir, other } = await makeThree(world, { heir: streams, other: streams });
+    await addRows(primary, 100);
+    for (const standby of [heir, other]) await hasRows(standby, 100);
+    const ini = readFileSync(other.iniFile, 'utf8').replace(
+      /^(master_public_ip.*)$/m,
+      '; the primary, since 2019\n$1   ; node a',
+    );
+    writeFileSync(other.iniFile, ini);
+    chmodSync(other.iniFile, 0o640);
+    await primary.kill9();
+    expectExit(await world.cmdStandby(heir, ['-F999']), 0);
+    await addRows(heir, 200);
+
+    const plan = await world.cmdStandby(other, ['--follow', addressOf(heir), '--dry-run']);
+    expectExit(plan, 0);
+    expect(plan.stdout).toContain(`master_public_ip: ${heir.host.address}, port: ${heir.port}`);
+    expect(plan.stdout).toContain(major >= 13 ? 'reload the server' : 'restart the server');
+    expect(readFileSync(other.iniFile, 'utf8')).toBe(ini);
+
+    const pid = other.postmaster();
+    const run = await world.cmdStandby(other, ['--follow', addressOf(heir)]);
+    expectExit(run, 0);
+    expect(run.stdout).toMatch(/^Follows \S+: streams from it, timeline 2, up to LSN /m);
+    expect(other.postmaster() === pid).toBe(major >= 13);
+    await hasRows(other, 200);
+    expect(readFileSync(other.iniFile, 'utf8')).toBe(
+      ini
+        .replace(primary.host.address, heir.host.address)
+        .replace(new RegExp(`^(port *[:=] *)${primary.port}$`, 'm'), `$1${heir.port}`),
+    );
+    expect(statSync(other.iniFile).mode & 0o777).toBe(0o640);
+    expect(marksAt(other)).toEqual([expect.stringMatching(/^left: 1 /)]);
+
+    // Once more: it follows already.
+    const again = await world.cmdStandby(other, ['--follow', addressOf(heir)]);
+    expectExit(again, 0);
+    expect(again.stdout).toContain('streams from it, timeline 2');
+  });
+
+  test('that reads the archive follows the new primary, and a cleanly stopped former primary too', async ({
+    world,
+  }) => {
+    const { primary, heir, other, former } = await makeThree(world, { heir: streams, former: streams });
+    await addRows(primary, 100);
+    await hasRows(heir, 100);
+    await primary.stop('fast');
+    expectExit(await world.cmdStandby(heir, ['-F999']), 0);
+    await addRows(heir, 200);
+
+    const run = await world.cmdStandby(other, ['--follow', addressOf(heir)]);
+    expectExit(run, 0);
+    expect(run.stdout).toMatch(/^Follows \S+: replays its WAL from the archive, timeline 2, up to LSN /m);
+    await hasRows(other, 200);
+
+    const refused = await world.cmdStandby(former, ['--follow', addressOf(heir)]);
+    expectExit(refused, 4);
+    expect(refused.stderr).toContain('not in recovery');
+
+    const cluster = await heir.value('SELECT system_identifier FROM pg_control_system()');
+    const ask = (timeline: number, identifier = cluster) =>
+      world.cmdStandby(former, [
+        '--serve',
+        `become-standby ${heir.host.address} ${heir.port} ${identifier} ${timeline}`,
+      ]);
+    expectExit(await ask(3), 4);
+    expectExit(await ask(2, '1234'), 4);
+    const became = await ask(2);
+    expectExit(became, 0);
+    expect(became.stdout).toContain(`${answerMark}{"by":"streaming","timeline":2,"lsn":"`);
+    await hasRows(former, 200);
+    expect(await former.inRecovery()).toBe(true);
+    await addRows(heir, 300);
+    await hasRows(former, 300);
+
+    // A lost answer is asked for again.
+    expectExit(await ask(2), 0);
+  });
+});
+
+describe('--follow refuses', () => {
+  test('another cluster, a silent host and a history without ours, with all objections at once', async ({
+    world,
+  }) => {
+    const { primary, heir, other } = await makeThree(world, { heir: streams, other: streams });
+    const stranger = await world.startPrimary({ name: 'stranger' });
+    await addRows(primary, 100);
+    for (const standby of [heir, other]) await hasRows(standby, 100);
+    const ini = readFileSync(other.iniFile, 'utf8');
+
+    const foreign = await world.cmdStandby(other, ['--follow', addressOf(stranger)]);
+    expectExit(foreign, 4);
+    expect(foreign.stderr).toMatch(
+      /is a server of another cluster: its system identifier is \d+, and \d+ here/,
+    );
+
+    chmodSync(dirname(other.iniFile), 0o500);
+    const silent = await world.cmdStandby(other, ['--follow', `${heir.host.address}:1`]);
+    chmodSync(dirname(other.iniFile), 0o700);
+    expectExit(silent, 4);
+    expect(silent.stderr).toContain(`cannot change "${iniOf(other)}": EACCES`);
+    expect(silent.stderr).toContain(
+      `Write master_public_ip: ${heir.host.address} and port: 1 there yourself`,
+    );
+
+    // The heir is opened while the primary lives: the other one has replayed past the fork.
+    expectExit(await world.cmdStandby(heir, ['-F999', '--force']), 0);
+    await addRows(primary, 200);
+    await hasRows(other, 200);
+    const diverged = await world.cmdStandby(other, ['--follow', addressOf(heir)]);
+    expectExit(diverged, 4);
+    expect(diverged.stderr).toMatch(
+      /cannot follow \S+: its timeline 2 left timeline 1 at \S+, and this host has WAL up to/,
+    );
+    expect(diverged.stderr).toContain('make a new base backup');
+
+    expect(readFileSync(other.iniFile, 'utf8')).toBe(ini);
+    await addRows(primary, 300);
+    await hasRows(other, 300);
+    expect(await countRows(heir)).toBe(100);
+  });
+});
