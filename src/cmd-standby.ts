@@ -30,7 +30,7 @@ function configAction({ kind }: Action): StandbyAction {
     return 'ping';
   if (kind === 'restartpoint') return 'ping';
   if (kind === 'follow') return 'start-standby';
-  return kind === 'recover' ? 'failover' : kind;
+  return kind === 'recover' || kind === 'switchover' ? 'failover' : kind;
 }
 
 /** Actions that change nothing, or nothing that could disturb another action. */
@@ -89,6 +89,8 @@ async function perform(deps: StandbyDeps, request: RunRequest): Promise<number> 
         options,
         action.target,
       );
+    case 'switchover':
+      return (await import('./standby/actions/failover/switchover/switchover.ts')).switchover(deps, options);
     case 'follow':
       return (await import('./standby/actions/follow.ts')).follow(deps, options, action.address);
     case 'start':
@@ -116,7 +118,7 @@ async function perform(deps: StandbyDeps, request: RunRequest): Promise<number> 
 
 /** A file's mode is no reason to refuse a failover. */
 const refusesOpenIni: readonly Action['kind'][] = ['init', 'base-backup'];
-const mentionsOpenIni: readonly Action['kind'][] = ['start-standby', 'failover', 'recover'];
+const mentionsOpenIni: readonly Action['kind'][] = ['start-standby', 'failover', 'recover', 'switchover'];
 
 async function judgeIniFile({ settings, iniFile, log }: StandbyDeps, { action }: RunRequest): Promise<void> {
   const isRefusal = refusesOpenIni.includes(action.kind);

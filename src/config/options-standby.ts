@@ -40,6 +40,31 @@ export const standbyOptions = {
     detail:
       'If not set, `cmd_archiver.ini` beside this file. A failover asks and informs the standbys that it names.',
   },
+  public_ip: {
+    kind: 'name',
+    group: groups.basics,
+    since: '2.0',
+    example: 'bitarena-clone',
+    summary: 'host name or IP address by which the other hosts reach this one once it is the primary',
+    detail:
+      'If not set, the name of this host. `--switchover` checks that the other hosts reach its server there.',
+  },
+  peer_program: {
+    kind: 'path',
+    group: groups.basics,
+    since: '2.0',
+    example: '/opt/pitrtools/bin/cmd_standby',
+    summary: 'cmd_standby on the host of the primary',
+    detail: 'If not set, the path of the program on this host. `--switchover` calls it there, over ssh.',
+  },
+  peer_ini: {
+    kind: 'path',
+    group: groups.basics,
+    since: '2.0',
+    example: '/etc/cmd_standby.ini',
+    summary: "cmd_standby's INI file on the host of the primary",
+    detail: 'If not set, the path of this file. It says how the primary is stopped, and run as a standby.',
+  },
   user: {
     ...commonOptions.user,
     summary: 'the system user to log in as on the primary, and the database superuser on both servers',

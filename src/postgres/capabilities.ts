@@ -70,6 +70,10 @@ function factsAt({ since, before, value }: At) {
     slotAdvanceFunction: value(undefined, ['11', 'pg_replication_slot_advance']),
     /** `pg_replication_slots.wal_status`: the server itself may drop what a slot holds. "pg_replication_slots" */
     tellsSlotWalStatus: since('13'),
+    /** A standby can have copies of the primary's logical slots. "Replication Slot Synchronization" */
+    syncsSlots: since('17'),
+    /** `pg_replication_slots`, and `ALTER SYSTEM`: a switchover needs them. "Release 9.4" */
+    hasReplicationSlots: since('9.4'),
 
     // -- base backup --
     /** A backup that belongs to a session; 15 renamed its functions. "System Administration Functions" */

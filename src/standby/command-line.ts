@@ -5,7 +5,7 @@ import { parseWalName, type SegmentName } from '../postgres/wal-name.ts';
 import { quoted } from '../system/printable.ts';
 import { host, port } from '../verbs/arguments.ts';
 import { readVerbCall, type VerbCall } from '../verbs/read-call.ts';
-import type { BackupOptions, FailoverOptions } from './deps.ts';
+import type { BackupOptions, FailoverOptions, SwitchoverOptions } from './deps.ts';
 import { type RequestedTarget, requestedTarget, targetWord } from './recovery/requested-target.ts';
 import { parseForce } from './steps/force.ts';
 import { type flags, usage } from './usage.ts';
@@ -20,6 +20,7 @@ const actionOptions = [
   ['standby', '-S', 'start-standby'],
   ['wal', '--wal', 'wal'],
   ['cleanup', '--cleanup', 'cleanup'],
+  ['switchover', '--switchover', 'switchover'],
 ] as const;
 
 /** The values of `-A`. */
@@ -51,7 +52,7 @@ export type Action =
   /** Requested by another host. */
   | { readonly kind: 'serve'; readonly call: VerbCall };
 
-interface RunRequest extends BackupOptions, FailoverOptions {
+interface RunRequest extends BackupOptions, FailoverOptions, SwitchoverOptions {
   readonly kind: 'run';
   readonly iniFile: string;
   readonly action: Action;
@@ -158,6 +159,23 @@ function chosenAction(options: Options): Action {
 
 const answersInJson: readonly Action['kind'][] = ['base-backup', 'verify', 'backup-info'];
 
+const longestGraceS = 86_400;
+
+function graceOf({ grace, switchover }: Options): number {
+  if (grace === undefined) return 0;
+  if (switchover !== true)
+    throw usageError(
+      '--grace needs --switchover',
+      'It says how long the open transactions of the primary may take.',
+    );
+  const seconds = /^\d{1,6}$/.test(grace) ? Number(grace) : NaN;
+  if (seconds <= longestGraceS) return seconds;
+  throw usageError(
+    `--grace "${quoted(grace, 100)}" is no number of seconds`,
+    `It takes 0 to ${longestGraceS}.`,
+  );
+}
+
 /** Throws a usage error, before anything is read or done. */
 export function parseRequest(argv: readonly string[]): Request {
   const read = readArguments(usage, argv);
@@ -171,5 +189,6 @@ export function parseRequest(argv: readonly string[]): Request {
   const [verify, json] = [options.verify === true, options.json === true];
   if (json && !answersInJson.includes(action.kind))
     throw usageError(`--json can be used only ${usage.shared.json}`, seeHelp(usage));
-  return { kind: 'run', iniFile, action, dryRun, force, takeRole, verify, json };
+  const graceS = graceOf(options);
+  return { kind: 'run', iniFile, action, dryRun, force, takeRole, graceS, verify, json };
 }

@@ -32,6 +32,12 @@ export interface FailoverOptions extends ActionOptions {
   readonly takeRole: boolean;
 }
 
+/** Additional options of --switchover. */
+export interface SwitchoverOptions extends ActionOptions {
+  /** Seconds that transactions of the primary have to come to an end by themselves. */
+  readonly graceS: number;
+}
+
 /** Additional options of -B, --verify and --backup-info. */
 export interface BackupOptions extends ActionOptions {
   /** With -B: check the copy's pages. */

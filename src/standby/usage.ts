@@ -30,6 +30,18 @@ export const flags = {
     '-F999',
     'fail over: make this standby the production server',
   ],
+  switchover: [
+    'Change roles',
+    '--switchover',
+    'change roles with a living master: stop it cleanly, make this standby the primary, and the old primary its standby',
+    '--switchover',
+    'change roles with a living master',
+  ],
+  grace: [
+    'Change roles',
+    '--grace <SECONDS>',
+    "with --switchover: how long the master's open transactions may take to end; then they are ended (0 by default)",
+  ],
   takeRole: [
     'Change roles',
     '--take-role',
@@ -108,6 +120,10 @@ Making a standby:
   cmd_standby -C /etc/cmd_standby.ini -B
   cmd_standby -C /etc/cmd_standby.ini -S
 
+Changing roles with a living master:
+  cmd_standby -C /etc/cmd_standby.ini --switchover --dry-run
+  cmd_standby -C /etc/cmd_standby.ini --switchover
+
 When the master has died:
   cmd_standby -C /etc/cmd_standby.ini -P
   cmd_standby -C /etc/cmd_standby.ini -F999
@@ -137,9 +153,6 @@ export const usage = {
     force: 'for the reasons that are named below, or for all of them',
     json: 'with -B, --verify and --backup-info',
   },
-  foot: [
-    "  cmd_standby -C /etc/cmd_standby.ini -F999 -R '2008-05-28 11:00:38.059389'",
-    '--dry-run shows the steps of an action, --force[=NAMES] overrules its refusals.',
-  ],
+  foot: ['--dry-run shows the steps of an action, --force[=NAMES] overrules its refusals.'],
   more,
 } as const satisfies Usage<typeof flags>;

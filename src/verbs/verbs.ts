@@ -63,6 +63,14 @@ const followed = {
   lsn: isLsnText,
 };
 
+/** Something that must be corrected first, and how. */
+const isProblem = is.object({ message: is.text, hint: is.optional(is.text) });
+
+/** Where a server that was shut down has left its WAL: the record of its last checkpoint, and the first byte behind it. */
+const isShutdown = is.object({ timeline: is.number, checkpoint: isLsnText, end: isLsnText });
+
+export type Shutdown = Guarded<typeof isShutdown>;
+
 export const verbs = {
   /** How far this standby has come. Changes nothing. */
   status: verb({}, progress),
@@ -129,6 +137,45 @@ export const verbs = {
   follow: verb({ host, port, cluster, timeline }, followed),
   /** The same for a primary that was stopped: it becomes a standby, if that server's history contains all its WAL. */
   'become-standby': verb({ host, port, cluster, timeline }, followed),
+  /** The facts about this host's server as the primary, and the obstacles to it as a standby. Changes nothing. */
+  'primary-facts': verb(
+    { cluster },
+    {
+      server: is.oneOf('recovering', 'production', 'starting', 'stopped'),
+      /** The timeline that it writes or, if it is stopped, wrote last. */
+      timeline: is.number,
+      segmentSize: is.number,
+      /** The major version, as PG_VERSION has it. */
+      version: is.text,
+      walDirectory: is.text,
+      /** Where WAL will arrive once it is a standby. */
+      archivedir: is.text,
+      /** The name with which it will stream once it is a standby; absent if it will read its archive only. */
+      streamsAs: is.optional(is.text),
+      /** Only if its last stop was a clean one. */
+      shutdown: is.optional(isShutdown),
+      /** The host for which a switchover stopped it. */
+      stoppedFor: is.optional(is.text),
+      logicalSlots: is.listOf(is.text),
+      synchronousStandbyNames: is.optional(is.text),
+      problems: is.listOf(isProblem),
+    },
+  ),
+  /** Whether a standby on this host could follow that server, by the INI file here. Changes nothing. */
+  'try-follow': verb({ host, port, cluster }, { problems: is.listOf(isProblem) }),
+  /**
+   * Before this primary is stopped for a switchover: makes the archive that it will have as a standby, a checkpoint, and
+   * ends the current segment. `lsn`: what a standby must have replayed then.
+   */
+  'prepare-switchover': verb({ timeline, cluster }, { lsn: isLsnText }),
+  /** How many clients are in the middle of a transaction. Changes nothing. */
+  'open-transactions': verb({ cluster }, { count: is.number }),
+  /**
+   * Stops this primary so that the host can take its role: from then on it starts as a standby only. It can be repeated.
+   */
+  'stop-primary': verb({ timeline, host, cluster }, { shutdown: isShutdown }),
+  /** Takes that back, as long as no other server was promoted: starts it as the primary again. It can be repeated. */
+  'resume-primary': verb({ timeline, cluster }, { wasStopped: is.boolean }),
 } as const;
 
 /** The one line of standard output that is the answer begins with this; JSON follows. */

@@ -5,6 +5,11 @@ import { markLeft, unmarkLeft } from '../archive/mark-left.ts';
 import { observeOffer } from '../archive/offer.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { becomeStandby, followAsked } from '../follow/asked.ts';
+import { primaryFacts } from '../hand-over/facts.ts';
+import { countOpenTransactions, prepareSwitchover } from '../hand-over/prepare.ts';
+import { resumePrimary } from '../hand-over/resume.ts';
+import { stopPrimary } from '../hand-over/stop.ts';
+import { tryFollow } from '../hand-over/try-follow.ts';
 import { observeProgress } from '../server/progress.ts';
 
 type Handler<Name extends VerbName> = (deps: StandbyDeps, args: ArgumentsOf<Name>) => Promise<AnswerOf<Name>>;
@@ -17,6 +22,12 @@ const handlers: { readonly [Name in VerbName]: Handler<Name> } = {
   'wal-from': (deps, { lsn }) => observeOffer(deps, lsn),
   follow: followAsked,
   'become-standby': becomeStandby,
+  'primary-facts': primaryFacts,
+  'try-follow': tryFollow,
+  'prepare-switchover': prepareSwitchover,
+  'open-transactions': countOpenTransactions,
+  'stop-primary': stopPrimary,
+  'resume-primary': resumePrimary,
 };
 
 /** --serve: carries out one verb for another host, and answers with one line of JSON. */

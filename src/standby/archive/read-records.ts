@@ -54,6 +54,7 @@ async function takeSegment(
   { segmentSize, blockSize }: WalFormat,
   from: number,
   signal: AbortSignal,
+  isEnough: () => boolean,
 ): Promise<void> {
   const first = Number(firstLsnOf(name, segmentSize));
   const handle = await open(path, 'r');
@@ -61,7 +62,7 @@ async function takeSegment(
     const buffer = new Uint8Array(chunkBytes);
     let at = Math.max(0, from - first);
     at -= at % blockSize;
-    while (at < segmentSize) {
+    while (at < segmentSize && !isEnough()) {
       signal.throwIfAborted();
       const { bytesRead } = await handle.read(buffer, 0, Math.min(chunkBytes, segmentSize - at), at);
       const whole = bytesRead - (bytesRead % blockSize);
@@ -79,10 +80,32 @@ async function takeSegment(
  *
  * @param from the start of a record in the first segment
  */
-export async function checkRecords(
+export function checkRecords(
   segments: readonly SegmentFile[],
   from: bigint,
   signal: AbortSignal,
+): Promise<RecordCheck> {
+  return readRecords(segments, from, signal, () => false);
+}
+
+/**
+ * Reads the record at this location, and not much more: the end of the WAL is known if it is the last one.
+ *
+ * @returns its end; `from` if there is no complete record
+ */
+export function readOneRecord(
+  segments: readonly SegmentFile[],
+  from: bigint,
+  signal: AbortSignal,
+): Promise<RecordCheck> {
+  return readRecords(segments, from, signal, (end) => BigInt(end) > from);
+}
+
+async function readRecords(
+  segments: readonly SegmentFile[],
+  from: bigint,
+  signal: AbortSignal,
+  isEnough: (end: number) => boolean,
 ): Promise<RecordCheck> {
   const [first] = segments;
   if (first === undefined) return { kind: 'read', end: from, damage: undefined };
@@ -93,7 +116,9 @@ export async function checkRecords(
   const [format] = formats;
   if (format === undefined) return { kind: 'unknown', reason: 'no format' };
   const readers = formats.map((one) => createWalReader(one, Number(from)));
-  for (const segment of segments) await takeSegment(readers, segment, format, Number(from), signal);
+  const hasEnough = () => readers.some((reader) => isEnough(reader.result().end));
+  for (const segment of segments)
+    await takeSegment(readers, segment, format, Number(from), signal, hasEnough);
   const [result] = readers.map((reader) => reader.result()).sort((a, b) => b.end - a.end);
   if (result === undefined) return { kind: 'unknown', reason: 'no format' };
   const { end, damage } = result;

@@ -19,6 +19,11 @@ export function isFormerPrimary({ start, state }: Pick<FollowFacts, 'start' | 's
   return state.kind === 'stopped' && backupLabel === undefined && control?.state === 'shut-down';
 }
 
+/** It was stopped for a switchover, and may have been started since: then it runs as a standby. */
+function wasStoppedForSwitchover({ start }: Pick<FollowFacts, 'start'>): boolean {
+  return start.directory.record.stoppedFor !== undefined;
+}
+
 function silentObjection(facts: FollowFacts): readonly Objection[] {
   const { answer } = facts;
   if (answer.kind === 'host') return [];
@@ -103,7 +108,7 @@ function ownObjections(facts: FollowFacts): readonly Objection[] {
   }
   if (state.kind === 'starting')
     return [{ message: `the server in "${directory.pgdata}" is starting`, hint: 'Wait until it recovers.' }];
-  if (state.kind === 'recovering') return archiveObjections(start);
+  if (state.kind === 'recovering') return wasStoppedForSwitchover(facts) ? [] : archiveObjections(start);
   if (request.mayBePrimary && isFormerPrimary(facts)) return settingObjections(start);
   return [...noStandbyObjections(directory), ...archiveObjections(start), ...settingObjections(start)];
 }
@@ -141,7 +146,7 @@ export function planFollow(facts: FollowFacts, iniFile: string): readonly Follow
     ...(ini.kind === 'editable' ? [{ kind: 'edit-ini', changes: ini.changes } as const] : []),
     ...(isRunning ? [] : preparingSteps(start)),
     ...when(isRunning && streams, { kind: 'write-settings', settings, streams }),
-    ...when(isFormerPrimary(facts), { kind: 'forget-promotion' }),
+    ...when(isFormerPrimary(facts) || wasStoppedForSwitchover(facts), { kind: 'forget-promotion' }),
     ...when(isRunning && streams && reloads, { kind: 'reload' }),
     ...when(isRunning && streams && !reloads, { kind: 'restart', configuration }),
     ...(isRunning ? [] : [{ kind: 'start-server', configuration } as const]),

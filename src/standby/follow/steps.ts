@@ -32,6 +32,7 @@ async function forgetPromotion({ deps, server }: FollowContext): Promise<void> {
     takesRole: undefined,
     isActionBegun: undefined,
     raisedSettings: undefined,
+    stoppedFor: undefined,
   });
   await updateSentinel(deps.run, deps.settings.archivedir, (before) => {
     if (before === undefined) throw new Error(`${deps.settings.archivedir} has no sentinel any more`);

@@ -8,8 +8,11 @@ const lockName = '.cmd_standby.lock';
 const lockWaitMs = 10_000;
 
 /** Excludes all other actions of this standby that change something. Undefined if one of them is running. */
-export async function takeActionLock({ run, settings }: StandbyDeps): Promise<Lock | undefined> {
-  return takeLock(run, join(settings.archivedir, lockName), lockWaitMs);
+export async function takeActionLock(
+  { run, settings }: StandbyDeps,
+  waitMs = lockWaitMs,
+): Promise<Lock | undefined> {
+  return takeLock(run, join(settings.archivedir, lockName), waitMs);
 }
 
 export function isRunningRefusal({ settings }: StandbyDeps) {
@@ -22,8 +25,9 @@ export function isRunningRefusal({ settings }: StandbyDeps) {
 export async function withActionLock<T>(
   deps: StandbyDeps,
   use: (deps: StandbyDeps) => Promise<T>,
+  waitMs = lockWaitMs,
 ): Promise<T> {
-  const lock = await takeActionLock(deps);
+  const lock = await takeActionLock(deps, waitMs);
   if (lock === undefined) throw isRunningRefusal(deps);
   try {
     return await use({ ...deps, lockFd: lock.fd });

@@ -182,6 +182,21 @@ export async function stopServerProgram(server: Server): Promise<void> {
   );
 }
 
+/**
+ * Ends a server that does not come to the end of its shutdown, as a crash would: its next start recovers. Returns when
+ * none of its processes is left.
+ */
+export async function stopServerAtOnce(server: Server): Promise<void> {
+  const { deps, pgdata } = server;
+  await mustSucceed('pg_ctl stop -m immediate', pgCtl(server, ['-m', 'immediate', '-W', 'stop']));
+  await mustBecome(
+    deps,
+    deps.settings.start_timeout,
+    () => stopped(pgdata),
+    (detail) => new PitrError(`the server in "${pgdata}" does not end`, { detail }),
+  );
+}
+
 export async function restartServerProgram(
   server: Server,
   configuration: ServerConfiguration,

@@ -100,7 +100,7 @@ async function callProblems(deps: StandbyDeps, call: ArchiveCall): Promise<reado
  * server is promoted. There are none if the server archives nothing. If it archives by another program than
  * cmd_archiver, the only possible reason is that the command names this host's own archive.
  */
-async function archivingProblems(deps: StandbyDeps, archiving: Archiving): Promise<readonly string[]> {
+export async function archivingProblems(deps: StandbyDeps, archiving: Archiving): Promise<readonly string[]> {
   const { archivedir } = deps.settings;
   const { archiveMode, archiveCommand, archiveLibrary } = archiving;
   if (archiveMode === 'off' || archiveCommand === '' || archiveLibrary !== '') return [];

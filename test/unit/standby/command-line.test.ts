@@ -63,6 +63,7 @@ describe('the command line of cmd_standby', () => {
       dryRun: false,
       force: { kind: 'none' },
       takeRole: false,
+      graceS: 0,
       verify: false,
       json: false,
     });

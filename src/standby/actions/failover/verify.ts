@@ -4,6 +4,7 @@ import { sqlIdentifier } from '../../../postgres/quoting.ts';
 import type { LocalSql } from '../../../system/local-sql.ts';
 import type { Server } from '../../server/server.ts';
 import { mustAnswer } from '../../server/server-state.ts';
+import { writtenTimeline } from '../../server/written-timeline.ts';
 import type { FailoverRun } from './run.ts';
 
 const limitMs = 30_000;
@@ -27,13 +28,6 @@ async function isInRecovery(sql: LocalSql, capabilities: Capabilities): Promise<
   return row?.['recovering'] === true;
 }
 
-/** pg_control shows the new timeline only after the next checkpoint; the name of the current segment shows it at once. */
-async function currentTimeline(sql: LocalSql, capabilities: Capabilities): Promise<number> {
-  const { walFileNameFunction: name, currentLsnFunction: current } = capabilities;
-  const [row] = await sql(`SELECT ${name}(${current}()) AS segment`);
-  return Number.parseInt(String(row?.['segment']).slice(0, 8), 16);
-}
-
 /** Proves that the server is out of recovery and takes a write; returns its timeline. */
 export async function verifyWrite(server: Server): Promise<number> {
   const { deps, capabilities } = server;
@@ -43,7 +37,7 @@ export async function verifyWrite(server: Server): Promise<number> {
     async (sql) => {
       if (await isInRecovery(sql, capabilities)) throw new PitrError('the server is still in recovery');
       await writeAndLeaveNothing(sql, capabilities, deps.nonce());
-      return currentTimeline(sql, capabilities);
+      return writtenTimeline(sql, capabilities);
     },
     limitMs,
   );

@@ -77,6 +77,26 @@ const isSettings = is.object({
 
 export type SettingsRecord = Guarded<typeof isSettings>;
 
+/** A switchover that this host has begun. */
+const isSwitchover = is.object({
+  /** The host of the old primary. */
+  primary: is.text,
+  /** The timeline that is left. */
+  timeline: is.number,
+  /** The end of the old primary's WAL, as PostgreSQL prints it; set from before the promotion on. */
+  end: is.optional(is.text),
+});
+
+export type SwitchoverRecord = Guarded<typeof isSwitchover>;
+
+const isStoppedFor = is.object({
+  host: is.text,
+  timeline: is.number,
+  /** Its last checkpoint as the primary, and the end of that record; set once it was shut down. */
+  checkpoint: is.optional(is.text),
+  end: is.optional(is.text),
+});
+
 /** `pgdata/pitrtools.json`. Unknown fields are kept when it is rewritten. */
 const recordFields = {
   backup: is.optional(is.anything),
@@ -91,6 +111,10 @@ const recordFields = {
   isActionBegun: is.optional(is.boolean),
   /** Settings that the server was started with for its promotion, since pg_control demanded more than its files have. */
   raisedSettings: is.optional(is.mapOf(is.number)),
+  /** Set from before the old primary is stopped until it is a standby and the others follow. */
+  switchover: is.optional(isSwitchover),
+  /** On the old primary: set from before it is stopped for that host, until it is in production again. */
+  stoppedFor: is.optional(isStoppedFor),
   /** The recovery target at which a server paused or shut down; it has not been in standby mode since. */
   recoveredTo: is.optional(is.text),
 };

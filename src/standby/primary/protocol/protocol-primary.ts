@@ -77,6 +77,14 @@ async function gatherFacts(identity: Identity, query: Query, role: string): Prom
   return { ...facts, helperSchema: undefined, dataDirectory, systemIdentifier, control: undefined };
 }
 
+/** Asks a server whether the role of the INI file may replicate from it, over the protocol that a standby speaks. */
+export async function identifyByProtocol(deps: StandbyDeps, host: string, port: number): Promise<Identity> {
+  const { settings } = deps;
+  const role = settings.repl_db_user ?? settings.user;
+  const psql = await findPsql(deps);
+  return withAccess(settings, role, (env) => identifyPrimary(deps, psql, { host, port, role, env }));
+}
+
 /**
  * Determines the facts about the primary without ssh to its host: every query goes to its server, in one session that
  * stays open during the action.

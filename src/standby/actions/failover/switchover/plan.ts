@@ -1,0 +1,72 @@
+import { refusal } from '../../../../errors.ts';
+import { refuseOn, when } from '../../../steps/objections.ts';
+import { afterSteps, planFailover } from '../plan.ts';
+import type { BeforeFacts, SwitchoverFacts } from './facts.ts';
+import { isStoppedForUs, listSwitchoverObjections } from './objections.ts';
+import type { SwitchoverStep } from './steps.ts';
+
+/** The other hosts turn to this one. */
+function turnSteps({ failover: { siblings } }: SwitchoverFacts): readonly SwitchoverStep[] {
+  return [
+    { kind: 'become-standby' },
+    ...when(siblings.siblings.length > 0, { kind: 'follow-siblings' as const, siblings }),
+    { kind: 'finish-switchover' },
+  ];
+}
+
+/** Before the primary is stopped: all that takes long, and all that may fail. */
+function preparingSteps(facts: SwitchoverFacts, { primary, part }: BeforeFacts): readonly SwitchoverStep[] {
+  const { timeline } = primary;
+  const { graceS } = facts;
+  return [
+    { kind: 'prepare-primary', timeline },
+    { kind: 'init-archiver', iniFile: part.iniFile },
+    { kind: 'drain' },
+    { kind: 'restartpoint', timeline },
+    ...when(graceS > 0, { kind: 'await-transactions' as const, graceS }),
+  ];
+}
+
+function openingSteps(facts: SwitchoverFacts, before: BeforeFacts): readonly SwitchoverStep[] {
+  const { peer, failover, streams } = facts;
+  const ending = { host: peer.host, timeline: before.primary.timeline };
+  return [
+    ...when(facts.begun?.end === undefined, { kind: 'record-switchover' as const, ...ending }),
+    { kind: 'stop-primary', ...ending },
+    { kind: 'bring-wal', streams },
+    { kind: 'see-end-replayed' },
+    { kind: 'record-end', ...ending },
+    { kind: 'lift-guard' },
+    { kind: 'promote' },
+    { kind: 'see-it-open', target: undefined },
+    { kind: 'see-fork' },
+    ...afterSteps(failover, { kind: 'taken' }),
+    { kind: 'keep-streamed', redoLsn: failover.directory.control?.redoLsn },
+  ];
+}
+
+function isFailoverFinished({ failover: { directory, state } }: SwitchoverFacts): boolean {
+  const { promotedAtTimeline, isFailoverUnfinished, isActionBegun } = directory.record;
+  const isOpen = promotedAtTimeline !== undefined && state.kind === 'production';
+  return isOpen && isFailoverUnfinished !== true && isActionBegun !== true;
+}
+
+/** The steps of a switchover, or of what is left of one. Throws a refusal if an objection is not overruled. */
+export function planSwitchover(facts: SwitchoverFacts): readonly SwitchoverStep[] {
+  const { before, failover } = facts;
+  if (before === undefined && facts.begun === undefined)
+    throw refusal(
+      `the server in "${failover.directory.pgdata}" is no standby any more; nothing was changed`,
+      {
+        hint: '--switchover runs on the standby that is to become the primary.',
+      },
+    );
+  if (before === undefined)
+    return isFailoverFinished(facts) ? turnSteps(facts) : [...planFailover(failover), ...turnSteps(facts)];
+  refuseOn(listSwitchoverObjections(facts), failover.force);
+  return [
+    ...(isStoppedForUs(before) ? [] : preparingSteps(facts, before)),
+    ...openingSteps(facts, before),
+    ...turnSteps(facts),
+  ];
+}

@@ -1,0 +1,52 @@
+import type { Shutdown } from '../../../../verbs/verbs.ts';
+import type { Peer } from '../../../peers/peer.ts';
+import { entriesFor } from '../../../steps/step-table.ts';
+import { type FailoverRun, newRun } from '../run.ts';
+import type { PrimaryFacts, SwitchoverFacts } from './facts.ts';
+import type { Turned } from './turn.ts';
+
+/** When the moments of the write outage were, on the clock of `monotonicMs`. */
+export interface Moments {
+  stopping?: number;
+  stopped?: number;
+  replayed?: number;
+  open?: number;
+}
+
+export interface SwitchoverRun extends FailoverRun {
+  readonly peer: Peer;
+  readonly systemIdentifier: string;
+  /** Undefined once this host was promoted. */
+  readonly facts: PrimaryFacts | undefined;
+  /** The name by which the other hosts reach this one. */
+  readonly publicName: string;
+  /** From 'unknown' on, the old primary may be stopped. */
+  primary: 'running' | 'unknown' | 'stopped';
+  /** The location that this standby must have replayed before the primary is stopped. */
+  drainTo?: bigint;
+  shutdown?: Shutdown;
+  readonly moments: Moments;
+  readonly turned: Turned[];
+}
+
+export function newSwitchoverRun(
+  deps: SwitchoverRun['server']['deps'],
+  facts: SwitchoverFacts,
+  publicName: string,
+): SwitchoverRun {
+  const { failover, peer, systemIdentifier, before, begun } = facts;
+  return {
+    ...newRun(deps, failover),
+    // An earlier run may have promoted the server before it ended.
+    opening: begun?.end === undefined ? 'not begun' : 'begun',
+    peer,
+    systemIdentifier,
+    facts: before?.primary,
+    publicName,
+    primary: 'running',
+    moments: {},
+    turned: [],
+  };
+}
+
+export const step = entriesFor<SwitchoverRun>();

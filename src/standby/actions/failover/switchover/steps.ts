@@ -1,0 +1,286 @@
+import { join } from 'node:path';
+import { PitrError } from '../../../../errors.ts';
+import { formatLsn, parseLsn } from '../../../../postgres/lsn.ts';
+import { describeResult, succeeded } from '../../../../system/command.ts';
+import { programRoot } from '../../../../system/program-root.ts';
+import { readHistory } from '../../../archive/contents.ts';
+import { changeRecord } from '../../../host/backup-record/record.ts';
+import { bringWalEnd } from '../../../peers/bring-wal.ts';
+import { readControlFile } from '../../../server/data-directory.ts';
+import { mustReach } from '../../../server/reach.ts';
+import { mustAnswer, observeServer } from '../../../server/server-state.ts';
+import { comesTrue } from '../../../server/wait.ts';
+import type { SiblingFacts } from '../../../siblings/observe.ts';
+import type { StepEntry, StepsOf } from '../../../steps/step-table.ts';
+import { failoverSteps } from '../steps.ts';
+import { provenTimeline } from '../verify.ts';
+import { resumePrimary } from './resume.ts';
+import { step, type SwitchoverRun } from './run.ts';
+import { turnPrimary, turnSiblings } from './turn.ts';
+
+/** A checkpoint of a busy server takes long. */
+const prepareMs = 31 * 60_000;
+const shortMs = 60_000;
+/** The server there has its own limit, start_timeout, in the INI file of its host. */
+const stopMs = 20 * 60_000;
+const initMs = 5 * 60_000;
+
+async function replayedHere(run: SwitchoverRun): Promise<bigint | undefined> {
+  const state = await observeServer(run.server);
+  return state.kind === 'recovering' ? state.replayed : undefined;
+}
+
+async function mustReplay(run: SwitchoverRun, lsn: bigint, what: string, hint: string): Promise<void> {
+  await mustReach(
+    run,
+    (state) => {
+      if (state.kind === 'production') return 'it is out of recovery: it was promoted by other means';
+      return state.kind === 'recovering' && state.replayed !== undefined && state.replayed >= lsn;
+    },
+    (detail) =>
+      new PitrError(`the standby here does not replay ${what}, LSN ${formatLsn(lsn)}`, { detail, hint }),
+  );
+}
+
+async function preparePrimary(run: SwitchoverRun, timeline: number): Promise<void> {
+  const args = { timeline, cluster: run.systemIdentifier };
+  const { lsn } = await run.peer.call('prepare-switchover', args, prepareMs);
+  run.drainTo = parseLsn(lsn);
+}
+
+async function initArchiver({ server: { deps } }: SwitchoverRun, iniFile: string): Promise<void> {
+  const program = join(programRoot(), 'bin', 'cmd_archiver');
+  const result = await deps.run({ program, args: ['-C', iniFile, '-I'] }, { limitMs: initMs });
+  if (succeeded(result)) return;
+  throw new PitrError(`cmd_archiver -C ${iniFile} -I fails on this host`, {
+    detail: describeResult(result),
+    hint: 'Run it by hand, and correct what it says.',
+  });
+}
+
+async function restartpoint({ server }: SwitchoverRun, timeline: number): Promise<void> {
+  await mustAnswer(server, 'cannot make a restartpoint', (sql) => sql('CHECKPOINT'), prepareMs);
+  const found = (await readControlFile(server.pgdata))?.timeline;
+  if (found === timeline) return;
+  throw new PitrError(
+    `the standby here has replayed timeline ${found ?? 0}, and the primary writes timeline ${timeline}`,
+    { hint: 'This standby does not follow that primary. Make a new base backup: -B' },
+  );
+}
+
+const lookMs = 200;
+
+/** Clients that are still in a transaction afterwards are ended by the stop. */
+async function awaitTransactions(run: SwitchoverRun, graceS: number): Promise<void> {
+  const { server, peer, systemIdentifier } = run;
+  const { deps } = server;
+  const endMs = deps.monotonicMs() + graceS * 1000;
+  for (;;) {
+    const { count } = await peer.call('open-transactions', { cluster: systemIdentifier }, shortMs);
+    if (count === 0) return;
+    if (deps.monotonicMs() >= endMs) {
+      deps.log.notice(
+        `${count} transactions of the primary are still open after ${graceS} s: they are ended`,
+      );
+      return;
+    }
+    await deps.pause(lookMs);
+  }
+}
+
+async function stopPrimary(run: SwitchoverRun, timeline: number): Promise<void> {
+  const { deps } = run.server;
+  run.moments.stopping = deps.monotonicMs();
+  run.primary = 'unknown';
+  const args = { timeline, host: run.publicName, cluster: run.systemIdentifier };
+  const { shutdown } = await run.peer.call('stop-primary', args, stopMs);
+  run.primary = 'stopped';
+  run.moments.stopped = deps.monotonicMs();
+  if (shutdown.timeline !== timeline)
+    throw new PitrError(`the old primary was on timeline ${shutdown.timeline}, not on ${timeline}`);
+  run.shutdown = shutdown;
+}
+
+function endOf({ shutdown }: SwitchoverRun): bigint {
+  if (shutdown === undefined) throw new Error('the old primary was not stopped');
+  return parseLsn(shutdown.end);
+}
+
+/** A primary that is being stopped sends all its WAL to those who stream, but it waits only for so long. */
+const streamedWithinS = 2;
+
+async function bringWal(run: SwitchoverRun, streams: boolean): Promise<void> {
+  const { server, peer, facts, shutdown, systemIdentifier } = run;
+  const end = endOf(run);
+  const hasAll = async () => ((await replayedHere(run)) ?? 0n) >= end;
+  if (streams ? await comesTrue(server.deps, streamedWithinS, hasAll) : await hasAll()) return;
+  const replayed = await replayedHere(run);
+  if (replayed === undefined || facts === undefined || shutdown === undefined || peer.shell === undefined)
+    throw new PitrError('the standby here does not say how far it has replayed');
+  const { walDirectory: directory, segmentSize } = facts;
+  const wal = { shutdown, directory, systemIdentifier, segmentSize };
+  const names = await bringWalEnd(server, peer.shell, replayed, wal);
+  server.deps.log.notice(`brought from ${peer.host} into pg_wal: ${names.join(', ')}`);
+}
+
+/** The new timeline must begin where the old primary has ended, or it could not follow. */
+async function seeFork(run: SwitchoverRun): Promise<void> {
+  const { server } = run;
+  const timeline = await provenTimeline(run);
+  const history = await readHistory(join(server.pgdata, server.capabilities.walDirName), timeline);
+  const fork = history?.at(-1)?.end;
+  run.moments.open = server.deps.monotonicMs();
+  if (fork?.kind === 'lsn' && fork.lsn >= endOf(run)) return;
+  const where = fork?.kind === 'lsn' ? formatLsn(fork.lsn) : 'an unknown location';
+  throw new PitrError(
+    `the new timeline begins at ${where}, before the end of the old primary's WAL, ${formatLsn(endOf(run))}`,
+    { hint: 'The old primary cannot follow it: make it a standby by a new base backup.' },
+  );
+}
+
+interface Ending {
+  readonly host: string;
+  readonly timeline: number;
+}
+
+const ownSteps = {
+  'prepare-primary': step<{ readonly timeline: number }>({
+    say: (_, { peer }) =>
+      `${peer.host}: make the archive that it will have as a standby, make a checkpoint, and end the segment`,
+    run: (run, { timeline }) => preparePrimary(run, timeline),
+  }),
+  /** After the step before: it looks for the archive there. */
+  'init-archiver': step<{ readonly iniFile: string }>({
+    say: ({ iniFile }) => `set up cmd_archiver: cmd_archiver -C ${iniFile} -I`,
+    run: (run, { iniFile }) => initArchiver(run, iniFile),
+  }),
+  drain: step({
+    say: () => 'wait until the standby has replayed what the primary had written until then',
+    run: (run) =>
+      mustReplay(
+        run,
+        run.drainTo ?? 0n,
+        'what the primary has written',
+        'The primary was not stopped. Its WAL does not arrive here: cmd_archiver --flush on the primary says why.',
+      ),
+    leavesNothing: true,
+  }),
+  restartpoint: step<{ readonly timeline: number }>({
+    say: ({ timeline }) => `make a restartpoint, and see that it is of timeline ${timeline}`,
+    run: (run, { timeline }) => restartpoint(run, timeline),
+    leavesNothing: true,
+  }),
+  'await-transactions': step<{ readonly graceS: number }>({
+    say: ({ graceS }, { peer }) => `${peer.host}: wait at most ${graceS} s until no transaction is open`,
+    run: (run, { graceS }) => awaitTransactions(run, graceS),
+    leavesNothing: true,
+  }),
+  /** Before the primary is stopped: a later run finishes what this one began. */
+  'record-switchover': step<Ending>({
+    say: () => 'record that the switchover has begun',
+    run: ({ server }, { host, timeline }) =>
+      changeRecord(server.pgdata, { switchover: { primary: host, timeline } }),
+    undo: async ({ server, primary }) => {
+      // If the primary could not be started again, the next run has to look at it.
+      if (primary === 'running') await changeRecord(server.pgdata, { switchover: undefined });
+    },
+    leavesNothing: true,
+  }),
+  'stop-primary': step<Ending>({
+    say: (_, { peer }) =>
+      `${peer.host}: stop the server fast (its clients are disconnected), see in its pg_control that it was shut down, and let it start as a standby only`,
+    run: (run, { timeline }) => stopPrimary(run, timeline),
+    undo: async (run, { timeline }) => {
+      if (run.opening === 'not begun' && run.primary !== 'running') await resumePrimary(run, timeline);
+    },
+  }),
+  'bring-wal': step<{ readonly streams: boolean }>({
+    say: (_, { peer }) =>
+      `bring the end of its WAL from ${peer.host} into pg_wal, unless it has come already`,
+    run: (run, { streams }) => bringWal(run, streams),
+    leavesNothing: true,
+  }),
+  'see-end-replayed': step({
+    say: () => 'wait until the standby has replayed the end of that WAL: the record of the shutdown',
+    run: async (run) => {
+      const hint = 'It has not been promoted. Its server log shows the reason.';
+      await mustReplay(run, endOf(run), "the end of the old primary's WAL", hint);
+      run.moments.replayed = run.server.deps.monotonicMs();
+    },
+    leavesNothing: true,
+  }),
+  /** From here on the switchover only goes forward. */
+  'record-end': step<Ending>({
+    say: () => "record that this host takes the primary's role",
+    run: (run, { host, timeline }) =>
+      changeRecord(run.server.pgdata, {
+        switchover: { primary: host, timeline, end: formatLsn(endOf(run)) },
+        takesRole: true,
+      }),
+    undo: async ({ server, opening }, { host, timeline }) => {
+      if (opening !== 'not begun') return;
+      await changeRecord(server.pgdata, { switchover: { primary: host, timeline }, takesRole: undefined });
+    },
+    leavesNothing: true,
+  }),
+  promote: step({
+    ...failoverSteps.promote,
+    run: async (run: SwitchoverRun) => {
+      // Whatever becomes of the command: the server may open from now on.
+      run.opening = 'begun';
+      await failoverSteps.promote.run(run, { kind: 'promote' });
+    },
+  }),
+  'see-fork': step({
+    say: () => "see that the new timeline begins at the end of the old primary's WAL",
+    run: seeFork,
+  }),
+  'become-standby': step({
+    say: (_, { peer, publicName }) =>
+      `${peer.host}: become a standby of ${publicName}, and be seen following it`,
+    run: turnPrimary,
+  }),
+  'follow-siblings': step<{ readonly siblings: SiblingFacts }>({
+    say: ({ siblings }, { publicName }) =>
+      `${siblings.siblings.map(({ target }) => target.name).join(', ')}: follow ${publicName}, and be seen following it`,
+    run: (run, { siblings }) => turnSiblings(run, siblings),
+  }),
+  'finish-switchover': step({
+    say: () => 'record that the switchover is finished',
+    run: async ({ server, actionFailure, turned }) => {
+      // The next run repeats what has failed.
+      const isAllTurned = turned.every(({ result }) => result.kind === 'follows');
+      if (actionFailure === undefined && isAllTurned)
+        await changeRecord(server.pgdata, { switchover: undefined });
+    },
+  }),
+};
+
+type Named<T> = { readonly [K in keyof T]: T[K] };
+
+/** Their own text begins with the host. */
+const isElsewhere: ReadonlySet<string> = new Set([
+  'prepare-primary',
+  'await-transactions',
+  'stop-primary',
+  'become-standby',
+  'follow-siblings',
+]);
+
+/** The plan shows the host of each step; those of a failover happen here. */
+function onHost<T extends Readonly<Record<string, StepEntry<never, never>>>>(table: T): Named<T> {
+  const named = Object.entries(table).map(([kind, entry]) => {
+    const say = (planned: never, run: never): string => {
+      const { server } = run as SwitchoverRun;
+      const text = entry.say(planned, run);
+      return isElsewhere.has(kind) ? text : `${server.deps.hostName}: ${text}`;
+    };
+    return [kind, { ...entry, say }] as const;
+  });
+  // Only `say` was replaced, by a function of the same type.
+  return Object.fromEntries(named) as unknown as T;
+}
+
+export const switchoverSteps = onHost({ ...failoverSteps, ...ownSteps });
+
+export type SwitchoverStep = StepsOf<typeof failoverSteps> | StepsOf<typeof ownSteps>;

@@ -1,0 +1,58 @@
+import { PitrError } from '../../../../errors.ts';
+import type { StandbyDeps, SwitchoverOptions } from '../../../deps.ts';
+import { readRecord } from '../../../host/backup-record/record.ts';
+import { type Peer, publicName, withPeer } from '../../../peers/peer.ts';
+import { perform } from '../../../steps/carry-out.ts';
+import { sayOverruled } from '../../../steps/objections.ts';
+import { sayLogin } from '../local-login.ts';
+import { observeSwitchover, type SwitchoverFacts } from './facts.ts';
+import { isStoppedForUs, listRemarks, listSwitchoverObjections } from './objections.ts';
+import { planSwitchover } from './plan.ts';
+import { reportSwitchover } from './report.ts';
+import { newSwitchoverRun, type SwitchoverRun } from './run.ts';
+import { switchoverSteps } from './steps.ts';
+
+function sayBegun({ log }: StandbyDeps, { before, begun, peer }: SwitchoverFacts): void {
+  if (before === undefined) {
+    if (begun !== undefined)
+      log.notice('the server here is out of recovery already: only the steps after the promotion remain');
+    return;
+  }
+  if (isStoppedForUs(before))
+    log.notice(`an earlier run has stopped the primary on ${peer.host}: this one finishes what it began`);
+}
+
+/** Once this host's server may be open, a failure must not read as if nothing had happened. */
+function afterPromotion(error: unknown, { opening }: SwitchoverRun): unknown {
+  if (opening === 'not begun' || !(error instanceof PitrError)) return error;
+  const { message, detail } = error;
+  const what = message.replace(/^the failover has happened, but was not finished: /, '');
+  return new PitrError(`the switchover has gone too far to be taken back, and is not finished: ${what}`, {
+    detail,
+    hint: `Correct that, then run --switchover again: it finishes what is left.${error.hint === undefined ? '' : ` ${error.hint}`}`,
+    cause: error,
+  });
+}
+
+async function switchRoles(deps: StandbyDeps, options: SwitchoverOptions, peer: Peer): Promise<number> {
+  const facts = await observeSwitchover(deps, peer, options);
+  const steps = planSwitchover(facts);
+  sayOverruled(deps, listSwitchoverObjections(facts), options.force);
+  sayBegun(deps, facts);
+  if (facts.before !== undefined) sayLogin(deps, facts.failover.login);
+  for (const remark of listRemarks(facts)) deps.log.warning(remark);
+  const run = newSwitchoverRun(deps, facts, publicName(deps));
+  try {
+    if (!(await perform(deps, options, steps, switchoverSteps, run))) return 0;
+  } catch (error) {
+    throw afterPromotion(error, run);
+  }
+  return reportSwitchover(run);
+}
+
+/** `--switchover`: changes roles with a living primary, which becomes a standby of this host. */
+export async function switchover(deps: StandbyDeps, options: SwitchoverOptions): Promise<number> {
+  const { pgdata, master_public_ip } = deps.settings;
+  const begun = (await readRecord(pgdata)).switchover;
+  return withPeer(deps, begun?.primary ?? master_public_ip, (peer) => switchRoles(deps, options, peer));
+}

@@ -1,0 +1,86 @@
+/** After the promotion: the old primary becomes a standby of this host, and the other standbys follow it. */
+import { messageOf, PitrError } from '../../../../errors.ts';
+import { readPostmaster } from '../../../../system/postmaster.ts';
+import { quoted } from '../../../../system/printable.ts';
+import { callVerb } from '../../../../verbs/call.ts';
+import type { AnswerOf } from '../../../../verbs/verbs.ts';
+import { type Sibling, withSibling } from '../../../siblings/ask.ts';
+import type { SiblingFacts } from '../../../siblings/observe.ts';
+import { provenTimeline } from '../verify.ts';
+import type { SwitchoverRun } from './run.ts';
+
+/** A host that was asked to follow this one. */
+export interface Turned {
+  readonly name: string;
+  readonly result:
+    | { readonly kind: 'follows'; readonly how: AnswerOf<'follow'> }
+    | { readonly kind: 'failed'; readonly reason: string };
+}
+
+/** It may have to wait for WAL: start_timeout and wal_timeout of its own INI file are its limits. */
+const limitMs = 20 * 60_000;
+
+/** The arguments for every host that is to follow this one. */
+async function request(run: SwitchoverRun) {
+  const { server, systemIdentifier: cluster, publicName: host } = run;
+  const postmaster = await readPostmaster(server.pgdata);
+  const port = postmaster.kind === 'running' ? postmaster.port : undefined;
+  return { host, port: port ?? server.deps.settings.port, cluster, timeline: await provenTimeline(run) };
+}
+
+function failed(name: string, error: unknown): Turned {
+  const detail = error instanceof PitrError ? error.detail : undefined;
+  const reason = quoted([messageOf(error), detail].filter(Boolean).join('; '));
+  return { name, result: { kind: 'failed', reason } };
+}
+
+export async function turnPrimary(run: SwitchoverRun): Promise<void> {
+  const { peer } = run;
+  const args = await request(run);
+  try {
+    // The kept connection may have ended meanwhile.
+    const how = await peer.callAnew('become-standby', args, limitMs);
+    run.turned.push({ name: peer.host, result: { kind: 'follows', how } });
+  } catch (error) {
+    run.server.deps.signal.throwIfAborted();
+    run.turned.push(failed(peer.host, error));
+  }
+}
+
+async function turnSibling(
+  run: SwitchoverRun,
+  { list }: SiblingFacts,
+  { target, answer }: Sibling,
+): Promise<Turned> {
+  const { name } = target;
+  if (answer.kind === 'self') return failed(name, new Error('it is this host'));
+  if (list?.kind !== 'known' || answer.kind !== 'answered') {
+    const reason = 'reason' in answer ? answer.reason : 'it belongs to another cluster';
+    return failed(name, new Error(reason));
+  }
+  const { deps } = run.server;
+  const args = await request(run);
+  const used = await withSibling(deps, list.archiver, target, limitMs, (shell) =>
+    callVerb(shell, answer.command, 'follow', args, limitMs),
+  );
+  if (used.kind !== 'used') return failed(name, new Error(used.reason));
+  const result = used.value;
+  if (result.kind !== 'answered') return failed(name, new Error(result.reason));
+  return { name, result: { kind: 'follows', how: result.answer } };
+}
+
+/** All at once: one that does not follow keeps none of the others from it. */
+export async function turnSiblings(run: SwitchoverRun, siblings: SiblingFacts): Promise<void> {
+  const turned = siblings.siblings.map((sibling) =>
+    turnSibling(run, siblings, sibling).catch((error: unknown) => failed(sibling.target.name, error)),
+  );
+  run.turned.push(...(await Promise.all(turned)));
+  run.server.deps.signal.throwIfAborted();
+}
+
+export function describeTurned({ name, result }: Turned): string {
+  if (result.kind === 'failed') return `${name} does not follow this host yet: ${result.reason}`;
+  const { by, lsn } = result.how;
+  const how = by === 'streaming' ? 'streams from it' : 'replays its WAL from the archive';
+  return `${name} follows this host: ${how}, up to LSN ${quoted(lsn)}`;
+}

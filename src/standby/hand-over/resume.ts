@@ -1,0 +1,86 @@
+import { PitrError, refusal } from '../../errors.ts';
+import { readSentinel } from '../../system/sentinel.ts';
+import type { AnswerOf, ArgumentsOf } from '../../verbs/verbs.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { withActionLock } from '../host/action-lock.ts';
+import { changeRecord, readRecord } from '../host/backup-record/record.ts';
+import { clearRecoverySettings } from '../recovery/files.ts';
+import { startServerProgram, stopServerAtOnce, stopServerProgram } from '../server/local-server.ts';
+import { reaches } from '../server/reach.ts';
+import type { Server } from '../server/server.ts';
+import { observeServer, type ServerState } from '../server/server-state.ts';
+import { comesTrue } from '../server/wait.ts';
+import { findOwnServer, type OwnServer, requireTimeline, timelineOf } from './own-server.ts';
+import { configurationBefore } from './start-options.ts';
+
+/** A stop that was begun is waited for, and then ended: nothing is lost by that, the start recovers. */
+async function endStop(server: Server): Promise<void> {
+  const { deps } = server;
+  const hasEnded = async () => (await observeServer(server)).kind === 'stopped';
+  if (await comesTrue(deps, deps.settings.start_timeout, hasEnded)) return;
+  deps.log.warning('the server does not come to the end of its shutdown: it is ended at once');
+  await stopServerAtOnce(server);
+}
+
+/** A timeline that was left has another primary. */
+async function requireNotLeft({ settings }: StandbyDeps, timeline: number): Promise<void> {
+  const marks = (await readSentinel(settings.archivedir))?.left ?? [];
+  if (!marks.some((mark) => mark.timeline === timeline)) return;
+  throw refusal(`timeline ${timeline} was left: another server has taken the primary's role`, {
+    hint: 'Make this host a standby of that server.',
+  });
+}
+
+async function startAgain({ server, directory }: OwnServer): Promise<void> {
+  const { pgdata } = directory;
+  // Only a switchover has written such settings for a server that was a primary.
+  if ((await readRecord(pgdata)).stoppedFor !== undefined) await clearRecoverySettings(server);
+  const started = await startServerProgram(server, await configurationBefore(server));
+  const end = await reaches({ server, started }, (state) => state.kind === 'production' && state.answers);
+  if (end.kind === 'failed')
+    throw new PitrError(`the server in "${pgdata}" does not start`, { detail: end.reason });
+}
+
+/**
+ * A server that was stopped for a switchover, and that was started since, runs as a standby. It has replayed its own WAL
+ * alone: it can be opened again.
+ */
+function requirePrimary({ directory, control }: OwnServer, state: ServerState): void {
+  const isStandby =
+    state.kind === 'recovering' ||
+    control.state === 'shut-down-in-recovery' ||
+    control.state === 'in-archive-recovery';
+  if (isStandby && directory.record.stoppedFor === undefined)
+    throw refusal(`the server in "${directory.pgdata}" on this host is a standby: it is not opened`);
+}
+
+/** `resume-primary`: see src/verbs/verbs.ts. */
+export async function resumePrimary(
+  deps: StandbyDeps,
+  { timeline, cluster }: ArgumentsOf<'resume-primary'>,
+): Promise<AnswerOf<'resume-primary'>> {
+  // The stop that it takes back may still be running.
+  return withActionLock(
+    deps,
+    (locked) => resumeUnderLock(locked, timeline, cluster),
+    deps.settings.start_timeout * 1000,
+  );
+}
+
+async function resumeUnderLock(
+  deps: StandbyDeps,
+  timeline: number,
+  cluster: string,
+): Promise<AnswerOf<'resume-primary'>> {
+  const own = await findOwnServer(deps, cluster);
+  const state = await observeServer(own.server);
+  requirePrimary(own, state);
+  requireTimeline(await timelineOf(own, state), timeline);
+  await requireNotLeft(deps, timeline);
+  const wasStopped = state.kind !== 'production';
+  if (state.kind === 'starting') await endStop(own.server);
+  if (state.kind === 'recovering') await stopServerProgram(own.server);
+  if (wasStopped) await startAgain(own);
+  await changeRecord(deps.settings.pgdata, { stoppedFor: undefined });
+  return { wasStopped };
+}

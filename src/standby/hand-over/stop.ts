@@ -1,0 +1,65 @@
+import { refusal } from '../../errors.ts';
+import type { AnswerOf, ArgumentsOf, Shutdown } from '../../verbs/verbs.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { withActionLock } from '../host/action-lock.ts';
+import { changeRecord } from '../host/backup-record/record.ts';
+import { writeRecoverySettings } from '../recovery/files.ts';
+import { recoveryPlace } from '../recovery/place.ts';
+import { recoverySettings } from '../recovery/settings.ts';
+import type { DataDirectory } from '../server/data-directory.ts';
+import { stopServerProgram } from '../server/local-server.ts';
+import type { Server } from '../server/server.ts';
+import { readConfiguration } from '../server/server-configuration.ts';
+import { observeServer } from '../server/server-state.ts';
+import { findOwnServer, requireTimeline, timelineOf } from './own-server.ts';
+import { readShutdown } from './shutdown.ts';
+
+/**
+ * From now on the server starts as a standby only, even if a supervisor, a boot or an operator starts it. There are
+ * never two servers that take writes, even if we end at this moment.
+ */
+async function becomeStandbyAtStart(server: Server): Promise<void> {
+  const place = await recoveryPlace(server, await readConfiguration(server, 'standby'));
+  const mode = { kind: 'standby', streaming: undefined } as const;
+  await writeRecoverySettings(server, 'standby', recoverySettings(server.capabilities, mode, place));
+}
+
+/** A supervisor has started it since, and it runs as a standby: where it had ended as the primary was noted. */
+function notedShutdown({ record }: DataDirectory, host: string): Shutdown | undefined {
+  const { stoppedFor } = record;
+  if (stoppedFor?.host !== host || stoppedFor.checkpoint === undefined || stoppedFor.end === undefined)
+    return undefined;
+  const { timeline, checkpoint, end } = stoppedFor;
+  return { timeline, checkpoint, end };
+}
+
+async function stopUnderLock(
+  deps: StandbyDeps,
+  { timeline, host, cluster }: ArgumentsOf<'stop-primary'>,
+): Promise<AnswerOf<'stop-primary'>> {
+  const own = await findOwnServer(deps, cluster);
+  const { server, directory } = own;
+  const { pgdata, control } = directory;
+  const state = await observeServer(server);
+  requireTimeline(await timelineOf(own, state), timeline);
+  const isStandby = state.kind === 'recovering' || control?.state === 'shut-down-in-recovery';
+  if (isStandby) {
+    const shutdown = notedShutdown(directory, host);
+    if (shutdown !== undefined) return { shutdown };
+    throw refusal(`the server in "${pgdata}" on this host is a standby already`);
+  }
+  await changeRecord(pgdata, { stoppedFor: { host, timeline } });
+  if (state.kind !== 'stopped') await stopServerProgram(server);
+  const shutdown = await readShutdown(server);
+  await changeRecord(pgdata, { stoppedFor: { host, ...shutdown } });
+  await becomeStandbyAtStart(server);
+  return { shutdown };
+}
+
+/** `stop-primary`: see src/verbs/verbs.ts. */
+export async function stopPrimary(
+  deps: StandbyDeps,
+  args: ArgumentsOf<'stop-primary'>,
+): Promise<AnswerOf<'stop-primary'>> {
+  return withActionLock(deps, (locked) => stopUnderLock(locked, args));
+}

@@ -1,0 +1,59 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect } from 'vitest';
+import { failureMajors } from '../harness/postgres-programs.ts';
+import { test } from '../harness/test.ts';
+import { countRows, expectExit } from './standby-kit.ts';
+import { hasRows, insertRows, isPrimary, makeDuo, record, segmentAt } from './switchover-kit.ts';
+
+describe.each(failureMajors())('--switchover on PostgreSQL %i', (major) => {
+  test.override({ major });
+
+  test.for([
+    ['warm', false],
+    ['streaming', true],
+  ] as const)(
+    'of a %s standby: no row is lost, and the old primary follows without a new base backup',
+    { timeout: 180_000 },
+    async ([, streams], { world }) => {
+      const { old, oldAsStandby, heir, heirAsPrimary } = await makeDuo(world, { streams });
+      await insertRows(old, 100);
+      const plan = await world.cmdStandby(heir, ['--switchover', '--dry-run']);
+      expectExit(plan, 0);
+      expect(plan.stdout).toContain(`${old.host.address}: stop the server fast`);
+      expect(await isPrimary(old)).toBe(true);
+      expect(record(heir)['switchover']).toBeUndefined();
+
+      await insertRows(old, 50);
+      const run = await world.cmdStandby(heir, ['--switchover']);
+      expectExit(run, 0);
+      expect(await isPrimary(heir)).toBe(true);
+      expect(await countRows(heir)).toBe(150);
+      // Unfinished: archivedir must not have it under its name.
+      const last = segmentAt(/end of its shutdown at LSN (\S+)/.exec(run.stdout)?.[1] ?? '');
+      expect(heir.archive()).not.toContain(last);
+      // From its promotion on, the server itself marks it as unfinished.
+      expect(existsSync(join(heir.pgdata, 'pg_wal', `${last}.partial`))).toBe(true);
+      if (!streams) expect(run.stderr).toContain(`into pg_wal: ${last}`);
+      expect(run.stdout).toMatch(/^Nobody took writes for [0-9.]+ s: the stop took/m);
+      expect(record(heir)['switchover']).toBeUndefined();
+
+      expect(await isPrimary(old)).toBe(false);
+      expect(run.stdout).toContain(
+        `${old.host.address} follows this host: ${streams ? 'streams' : 'replays'}`,
+      );
+      expect(readFileSync(oldAsStandby.iniFile, 'utf8')).toContain(`master_public_ip: ${heir.host.address}`);
+      await insertRows(heir, 10);
+      await heirAsPrimary.switchWal();
+      await hasRows(old, 160);
+      if (!streams) return;
+
+      const back = await world.cmdStandby(oldAsStandby, ['--switchover', '--grace', '1']);
+      expectExit(back, 0);
+      expect(await isPrimary(old)).toBe(true);
+      expect(await isPrimary(heir)).toBe(false);
+      await insertRows(old, 10);
+      await hasRows(heir, 170);
+    },
+  );
+});
