@@ -24,6 +24,9 @@ export const slowFiles: readonly string[] = [
   'shipper-outage',
   'shipper-roles',
   'shipper-steady',
+  'switchover-campaign',
+  'switchover-killed',
+  'switchover-siblings',
   'targets-actions',
   'targets-refusals',
 ].map((name) => `test/programs/${name}.test.ts`);

@@ -18,12 +18,16 @@ export interface Duo {
   readonly oldAsStandby: Standby;
   readonly heir: Standby;
   readonly heirAsPrimary: Primary;
+  /** Another standby, if one was wanted. */
+  readonly other: Standby | undefined;
 }
 
 export interface DuoOptions {
   readonly streams: boolean;
   readonly ofHeir?: IniKeys;
   readonly ofOld?: IniKeys;
+  /** Makes another standby, with these keys. */
+  readonly ofOther?: IniKeys;
 }
 
 /** Its server keeps the configuration in pgdata, whatever its role. */
@@ -34,8 +38,12 @@ const ownConfiguration: IniKeys = {
   pg_hba_conf_failover: undefined,
 };
 
-export async function makeDuo(world: World, { streams, ofHeir = {}, ofOld = {} }: DuoOptions): Promise<Duo> {
-  const old = await world.startPrimary({ name: 'old', slaves: ['heir'] });
+export async function makeDuo(
+  world: World,
+  { streams, ofHeir = {}, ofOld = {}, ofOther }: DuoOptions,
+): Promise<Duo> {
+  const others = ofOther === undefined ? [] : ['other'];
+  const old = await world.startPrimary({ name: 'old', slaves: ['heir', ...others] });
   await old.sql('CREATE TABLE rows (id serial PRIMARY KEY)');
   await installHelpers(old);
   const host = await world.host('heir');
@@ -52,7 +60,12 @@ export async function makeDuo(world: World, { streams, ofHeir = {}, ofOld = {} }
   });
   expectExit(await world.cmdArchiver(old, ['-I']), 0);
   await makeStandby(world, heir);
-  const heirAsPrimary = await world.asPrimary(heir, ['old']);
+  const other =
+    ofOther === undefined
+      ? undefined
+      : await world.addStandby('other', old, { ini: { ...common, ...ofOther } });
+  if (other !== undefined) await makeStandby(world, other);
+  const heirAsPrimary = await world.asPrimary(heir, ['old', ...others]);
   const oldAsStandby = await world.addStandby('old', heirAsPrimary, {
     pgdata: old.pgdata,
     ini: {
@@ -65,7 +78,7 @@ export async function makeDuo(world: World, { streams, ofHeir = {}, ofOld = {} }
       ...ofOld,
     },
   });
-  return { old, oldAsStandby, heir, heirAsPrimary };
+  return { old, oldAsStandby, heir, heirAsPrimary, other };
 }
 
 export async function insertRows(server: Pick<Primary, 'sql'>, count: number): Promise<void> {

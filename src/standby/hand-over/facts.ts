@@ -89,7 +89,8 @@ export async function primaryFacts(
   const shutdown = await shutdownOf(server, control, state);
   const streams = settings.use_streaming_replication && capabilities.streaming;
   return {
-    server: state.kind,
+    // One that answers nobody may be stopping.
+    server: state.kind === 'production' && !state.answers ? 'starting' : state.kind,
     timeline: await timelineOf(own, state),
     segmentSize: control.walSegmentSize ?? 0,
     version: capabilities.version.major,

@@ -13,13 +13,28 @@ import { comesTrue } from '../server/wait.ts';
 import { findOwnServer, type OwnServer, requireTimeline, timelineOf } from './own-server.ts';
 import { configurationBefore } from './start-options.ts';
 
-/** A stop that was begun is waited for, and then ended: nothing is lost by that, the start recovers. */
-async function endStop(server: Server): Promise<void> {
+function serves(state: ServerState): boolean {
+  return state.kind === 'production' && state.answers;
+}
+
+/**
+ * A server that answers nobody may be stopping: pg_control says "in production" until its last checkpoint. It is waited for,
+ * and then ended. Nothing is lost by that: the start recovers.
+ *
+ * @returns whether it serves
+ */
+async function awaitEnd(server: Server): Promise<boolean> {
   const { deps } = server;
-  const hasEnded = async () => (await observeServer(server)).kind === 'stopped';
-  if (await comesTrue(deps, deps.settings.start_timeout, hasEnded)) return;
-  deps.log.warning('the server does not come to the end of its shutdown: it is ended at once');
-  await stopServerAtOnce(server);
+  let state = await observeServer(server);
+  const isSettled = async () => {
+    state = await observeServer(server);
+    return state.kind === 'stopped' || serves(state);
+  };
+  if (!(await comesTrue(deps, deps.settings.start_timeout, isSettled))) {
+    deps.log.warning('the server does not come to the end of its shutdown: it is ended at once');
+    await stopServerAtOnce(server);
+  }
+  return serves(state);
 }
 
 /** A timeline that was left has another primary. */
@@ -36,7 +51,7 @@ async function startAgain({ server, directory }: OwnServer): Promise<void> {
   // Only a switchover has written such settings for a server that was a primary.
   if ((await readRecord(pgdata)).stoppedFor !== undefined) await clearRecoverySettings(server);
   const started = await startServerProgram(server, await configurationBefore(server));
-  const end = await reaches({ server, started }, (state) => state.kind === 'production' && state.answers);
+  const end = await reaches({ server, started }, serves);
   if (end.kind === 'failed')
     throw new PitrError(`the server in "${pgdata}" does not start`, { detail: end.reason });
 }
@@ -77,10 +92,9 @@ async function resumeUnderLock(
   requirePrimary(own, state);
   requireTimeline(await timelineOf(own, state), timeline);
   await requireNotLeft(deps, timeline);
-  const wasStopped = state.kind !== 'production';
-  if (state.kind === 'starting') await endStop(own.server);
   if (state.kind === 'recovering') await stopServerProgram(own.server);
-  if (wasStopped) await startAgain(own);
+  const isRunning = serves(state) || (await awaitEnd(own.server));
+  if (!isRunning) await startAgain(own);
   await changeRecord(deps.settings.pgdata, { stoppedFor: undefined });
-  return { wasStopped };
+  return { wasStopped: !isRunning };
 }

@@ -1,0 +1,87 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect } from 'vitest';
+import { familyOf } from '../harness/process-table.ts';
+import { test } from '../harness/test.ts';
+import { expectExit } from './standby-kit.ts';
+import { expectTurned, hasRows, insertRows, isPrimary, makeDuo, record } from './switchover-kit.ts';
+
+describe('--switchover with another standby', () => {
+  test(
+    'makes it follow; if it does not, the next call asks again',
+    { timeout: 240_000 },
+    async ({ world }) => {
+      const duo = await makeDuo(world, { streams: false, ofOther: { use_streaming_replication: 'on' } });
+      const { old, heir, heirAsPrimary, other } = duo;
+      if (other === undefined) throw new Error('there is no other standby');
+      await insertRows(old, 100);
+      const ini = readFileSync(other.iniFile, 'utf8');
+      other.writeIni({ port: 'nonsense' });
+      const refused = await world.cmdStandby(heir, ['--switchover']);
+      expectExit(refused, 4);
+      expect(refused.stderr).toContain('standby other cannot be asked');
+      expect(await isPrimary(old)).toBe(true);
+
+      const first = await world.cmdStandby(heir, ['--switchover', '--force=sibling-unasked']);
+      expectExit(first, 1);
+      expect(first.stdout).toContain(`${old.host.address} follows this host`);
+      expect(first.stderr).toContain('these hosts do not follow it yet: other');
+      expect(await isPrimary(heir)).toBe(true);
+      expect(record(heir)['switchover']).toBeDefined();
+
+      other.writeIni({ port: old.port });
+      expect(readFileSync(other.iniFile, 'utf8')).toBe(ini);
+      const second = await world.cmdStandby(heir, ['--switchover']);
+      expectExit(second, 0);
+      expect(second.stdout).toContain('other follows this host: streams from it');
+      await expectTurned(duo, 100);
+      await hasRows(other, 105);
+      await heirAsPrimary.switchWal();
+    },
+  );
+
+  test(
+    'names all that speaks against it at once, and changes nothing',
+    { timeout: 180_000 },
+    async ({ world }) => {
+      const duo = await makeDuo(world, { streams: true });
+      const { old, heir, heirAsPrimary } = duo;
+      heirAsPrimary.writeIni({ slaves: 'heir', r_archivedir: join(heir.host.directory, 'elsewhere') });
+      heir.writeIni({ pg_hba_conf: undefined, pg_conf_failover: undefined });
+      await heir.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+      await heir.reload();
+      await heir.sql('SELECT pg_wal_replay_pause()');
+      const refused = await world.cmdStandby(heir, ['--switchover']);
+      expectExit(refused, 4);
+      for (const text of [
+        'the replay here is paused',
+        'does not feed the old primary',
+        "synchronous_standby_names = 'nobody' here does not name the old primary",
+      ])
+        expect(refused.stderr).toContain(text);
+      expect(await isPrimary(old)).toBe(true);
+      expect(await heir.inRecovery()).toBe(true);
+      expect(record(old)['stoppedFor']).toBeUndefined();
+    },
+  );
+
+  test(
+    'ends a primary that hangs in its shutdown, and starts it again',
+    { timeout: 240_000 },
+    async ({ world }) => {
+      const duo = await makeDuo(world, { streams: false, ofOld: { start_timeout: 5 } });
+      const { old, heir } = duo;
+      await insertRows(old, 100);
+      const postmaster = old.postmaster() ?? 0;
+      const writer = familyOf(postmaster).find(({ commandLine }) => commandLine.includes('walwriter'));
+      process.kill(writer?.pid ?? 0, 'SIGSTOP');
+      const failed = await world.cmdStandby(heir, ['--switchover']);
+      expectExit(failed, 1);
+      expect(failed.stderr).toContain('has not stopped');
+      expect(failed.stderr).toContain('is in service again');
+      expect(await isPrimary(old)).toBe(true);
+      expectExit(await world.cmdStandby(heir, ['--switchover']), 0);
+      await expectTurned(duo, 100);
+    },
+  );
+});
