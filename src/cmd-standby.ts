@@ -29,7 +29,7 @@ function configAction({ kind }: Action): StandbyAction {
   if (kind === 'check' || kind === 'restore-state' || kind === 'backup-info' || kind === 'serve')
     return 'ping';
   if (kind === 'restartpoint') return 'ping';
-  if (kind === 'follow') return 'start-standby';
+  if (kind === 'follow' || kind === 'rejoin') return 'start-standby';
   return kind === 'recover' || kind === 'switchover' ? 'failover' : kind;
 }
 
@@ -93,6 +93,12 @@ async function perform(deps: StandbyDeps, request: RunRequest): Promise<number> 
       return (await import('./standby/actions/failover/switchover/switchover.ts')).switchover(deps, options);
     case 'follow':
       return (await import('./standby/actions/follow.ts')).follow(deps, options, action.address);
+    case 'rejoin': {
+      const { rejoinPrimary } = await import('./standby/actions/rejoin.ts');
+      const { baseBackup } = await import('./standby/actions/base-backup/base-backup.ts');
+      const { startStandby } = await import('./standby/actions/start-standby.ts');
+      return rejoinPrimary(deps, options, action.address, { baseBackup, startStandby });
+    }
     case 'start':
       return (await import('./standby/actions/start-stop.ts')).startServer(deps, options);
     case 'stop':

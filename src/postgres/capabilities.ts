@@ -183,6 +183,10 @@ function factsAt({ since, before, value }: At) {
     tellsPendingRestart: since('9.5'),
     /** "pg_basebackup" */
     hasPgBasebackup: since('9.1'),
+    /** `pg_rewind`: it needs page checksums or `wal_log_hints` in the cluster that it changes. "pg_rewind" */
+    hasPgRewind: since('9.5'),
+    /** It recovers a server that crashed, and takes WAL from the archive (`-c`). "pg_rewind" */
+    pgRewindRecovers: since('13'),
     /** By the program's own version: it can put tablespaces elsewhere, and be throttled. "pg_basebackup" */
     pgBasebackupMapsAndThrottles: since('9.4'),
     /**

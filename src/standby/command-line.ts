@@ -33,6 +33,12 @@ const controlActions = {
 
 type ControlAction = keyof typeof controlActions;
 
+/** `port`: undefined if it is that of the INI file. */
+interface GivenAddress {
+  readonly host: string;
+  readonly port: number | undefined;
+}
+
 /** The request of one call of cmd_standby. `check` is its action if none is given. */
 export type Action =
   | { readonly kind: 'check' }
@@ -40,7 +46,8 @@ export type Action =
   | { readonly kind: (typeof controlActions)[ControlAction] }
   | { readonly kind: 'failover' }
   | { readonly kind: 'recover'; readonly target: RequestedTarget }
-  /** `port`: undefined if it is that of the INI file. */
+  /** `address`: undefined for the primary that the INI file names. */
+  | { readonly kind: 'rejoin'; readonly address: GivenAddress | undefined }
   | {
       readonly kind: 'follow';
       readonly address: { readonly host: string; readonly port: number | undefined };
@@ -92,7 +99,7 @@ function neededSegment(text: string): SegmentName {
 }
 
 /** HOST or HOST:PORT; an IPv6 address with a port is written in brackets. */
-function addressOf(text: string): { readonly host: string; readonly port: number | undefined } {
+function addressOf(word: string, text: string): GivenAddress {
   const match = /^\[([^\]]+)\](?::(\d+))?$/.exec(text) ?? /^([^:]+)(?::(\d+))?$/.exec(text) ?? [text, text];
   const [, name = '', digits] = match;
   const parsed = host.parse(name);
@@ -100,7 +107,7 @@ function addressOf(text: string): { readonly host: string; readonly port: number
   if (parsed !== undefined && (digits === undefined || parsedPort !== undefined))
     return { host: parsed, port: parsedPort };
   throw usageError(
-    `--follow "${quoted(text, 100)}" is neither HOST nor HOST:PORT`,
+    `${word} "${quoted(text, 100)}" is neither HOST nor HOST:PORT`,
     'It is the name or the address of the server that this standby is to follow.',
   );
 }
@@ -114,6 +121,7 @@ interface Asked {
 function askedActions(options: Options): readonly Asked[] {
   const {
     follow,
+    rejoin,
     restoreGood,
     restoreTrouble: trouble,
     restartpoint,
@@ -140,7 +148,11 @@ function askedActions(options: Options): readonly Asked[] {
   if (failover !== undefined)
     asked.push({ word: `-F${failover}`, action: failoverAction(failover, options) });
   if (follow !== undefined)
-    asked.push({ word: '--follow', action: { kind: 'follow', address: addressOf(follow) } });
+    asked.push({ word: '--follow', action: { kind: 'follow', address: addressOf('--follow', follow) } });
+  if (rejoin !== undefined) {
+    const address = rejoin === true ? undefined : addressOf('--rejoin', rejoin);
+    asked.push({ word: '--rejoin', action: { kind: 'rejoin', address } });
+  }
   if (action !== undefined) asked.push({ word: `-A ${action}`, action: controlAction(action) });
   return asked;
 }

@@ -129,8 +129,7 @@ describe.each(failureMajors())('-F999 with another standby on PostgreSQL %i', (m
     expect(marksAt(other)).toEqual([expect.stringMatching(new RegExp(`^left: 1 ${fork} `))]);
     expect(run.stdout).toContain(`timeline 1 was left at LSN ${fork}\n`);
     expect(run.stdout).toContain('Standby other was informed: it has not replayed past the fork');
-    expect(run.stdout).toContain(`  - on other: set master_public_ip to this host`);
-    expect(run.stdout).toContain(`cmd_standby -C ${other.iniFile} -A stop and -S\n`);
+    expect(run.stdout).toContain(`  - on other: cmd_standby -C ${other.iniFile} --follow `);
   });
 });
 
@@ -245,7 +244,7 @@ describe('-F999 with another standby', () => {
     expect(run.stderr).toMatch(
       /NOTICE: no other standby is asked or informed: this host has no ".*nothing.ini".*set archiver_ini:/,
     );
-    expect(run.stdout).toContain('  - other standbys: on each, set master_public_ip to this host');
+    expect(run.stdout).toContain('  - other standbys: on each, cmd_standby -C FILE --follow ');
     expect(marksAt(other)).toEqual([]);
   });
 });

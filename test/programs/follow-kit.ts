@@ -53,7 +53,10 @@ export async function makeThree(world: World, options: ThreeOptions = {}): Promi
       archive_command: `${await shipScript(world, name, others)} %p %f`,
     };
   };
+  const hostOf = async (name: string) => ({ host: (await world.host(name)).address });
   const primary = await world.startPrimary({
+    slaves: ['heir', 'other'],
+    sections: { heir: await hostOf('heir'), other: await hostOf('other') },
     ...options.primary,
     settings: { ...(await archiving('primary')), ...options.primary?.settings },
   });

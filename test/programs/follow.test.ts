@@ -66,6 +66,8 @@ describe.each(wideMajors())('a standby on PostgreSQL %i', (major) => {
     expectExit(await world.cmdStandby(heir, ['-F999']), 0);
     await addRows(heir, 200);
 
+    // As if an earlier run was killed after it had changed the file.
+    other.writeIni({ master_public_ip: heir.host.address, port: heir.port });
     const run = await world.cmdStandby(other, ['--follow', addressOf(heir)]);
     expectExit(run, 0);
     expect(run.stdout).toMatch(/^Follows \S+: replays its WAL from the archive, timeline 2, up to LSN /m);
@@ -100,7 +102,11 @@ describe('--follow refuses', () => {
   test('another cluster, a silent host and a history without ours, with all objections at once', async ({
     world,
   }) => {
-    const { primary, heir, other } = await makeThree(world, { heir: streams, other: streams });
+    const { primary, heir, other } = await makeThree(world, {
+      heir: streams,
+      // Without ssh: everything is asked of the server itself.
+      other: { ...streams, basebackup_method: 'pg_basebackup' },
+    });
     const stranger = await world.startPrimary({ name: 'stranger' });
     await addRows(primary, 100);
     for (const standby of [heir, other]) await hasRows(standby, 100);
@@ -111,6 +117,10 @@ describe('--follow refuses', () => {
     expect(foreign.stderr).toMatch(
       /is a server of another cluster: its system identifier is \d+, and \d+ here/,
     );
+
+    const self = await world.cmdStandby(other, ['--follow', addressOf(other)]);
+    expectExit(self, 4);
+    expect(self.stderr).toContain('is this very server');
 
     chmodSync(dirname(other.iniFile), 0o500);
     const silent = await world.cmdStandby(other, ['--follow', `${heir.host.address}:1`]);

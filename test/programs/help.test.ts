@@ -62,7 +62,7 @@ describe.each(programs)('$program --help', ({ program, flags, actions, forces })
   test('names each flag and each name of --force with --help all, and so does the documentation', async () => {
     const all = await help('--help', 'all');
     const names = Object.values(flags).flatMap(([task, text]) =>
-      task === 'hidden' ? [] : text.split(/, | </).filter((word) => word.startsWith('-')),
+      task === 'hidden' ? [] : text.split(/, | [<[]/).filter((word) => word.startsWith('-')),
     );
     for (const name of [...names, ...shared, ...forces])
       expect(all).toMatch(new RegExp(`(^|\\s)${name}(\\s|,|$)`, 'm'));

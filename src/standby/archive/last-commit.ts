@@ -47,6 +47,30 @@ export function lastCommitTime(printed: string): bigint | undefined {
   return microsOf(last === undefined ? undefined : `${last}+00`);
 }
 
+/** Transactions that committed behind a location. */
+export interface Commits {
+  readonly count: number;
+  /** In microseconds since 1970. */
+  readonly last: bigint | undefined;
+}
+
+/** Undefined where it cannot be determined. */
+export async function commitsFrom(
+  { deps, capabilities }: Server,
+  directory: string,
+  timeline: number,
+  from: string,
+): Promise<Commits | undefined> {
+  const program = await findWalDump(deps, capabilities);
+  if (program === undefined) return undefined;
+  const args = ['-p', directory, '-t', String(timeline), '-s', from, '-r', 'Transaction'];
+  const { stdout } = await deps.run(
+    { program, args },
+    { limitMs, env: { TZ: 'UTC' }, maxOutputBytes: mostOutputBytes },
+  );
+  return { count: [...stdout.matchAll(commitTime)].length, last: lastCommitTime(stdout) };
+}
+
 /** The time of the last commit in these segments, oldest first; undefined where it cannot be determined. */
 export async function lastCommit(
   { deps, capabilities }: Server,

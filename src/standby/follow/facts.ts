@@ -7,6 +7,7 @@ import { observeServer, type ServerState } from '../server/server-state.ts';
 import type { HostAnswer } from './host.ts';
 import { type Address, type IniFact, observeIni } from './ini-file.ts';
 import type { OwnPlace } from './lineage.ts';
+import { archiveToMake } from './new-archive.ts';
 import { observeOwnPlace } from './own-place.ts';
 
 export interface FollowRequest {
@@ -36,17 +37,25 @@ export function toward(deps: StandbyDeps, { host, port }: Address): StandbyDeps 
 
 export interface OwnFacts extends Omit<FollowFacts, 'answer' | 'request'> {
   readonly server: Server;
+  /** A primary that was never a standby has no archive yet. */
+  readonly makesArchive: boolean;
 }
 
 /** Everything but the other server. */
-export async function observeOwn(deps: StandbyDeps, address: Address): Promise<OwnFacts> {
+export async function observeOwn(
+  deps: StandbyDeps,
+  address: Address,
+  mayMakeArchive = false,
+): Promise<OwnFacts> {
   const found = await findServer(toward(deps, address), 'start');
   const { server, directory } = found;
-  const start = await observeStart(found);
+  const made = mayMakeArchive ? await archiveToMake(deps, directory) : undefined;
+  const start = await observeStart(found, made);
   const state = await observeServer(server);
   return {
     server,
     start,
+    makesArchive: made !== undefined,
     state,
     own: await observeOwnPlace(server, directory, state),
     ini: await observeIni(deps, address),

@@ -19,7 +19,10 @@ import { parseVersion } from '../../postgres/version.ts';
 import { historyName, parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
 import type { StandbyDeps } from '../deps.ts';
-import { readRemoteControl, withServerSession } from '../primary/primary.ts';
+import { findOverlaps } from '../host/same-place.ts';
+import { type Primary, readRemoteControl, withServerSession } from '../primary/primary.ts';
+import { historyFromPrimary, identifyPrimary } from '../primary/protocol/identify.ts';
+import { findPsql, withPrimaryByProtocol } from '../primary/protocol/protocol-primary.ts';
 import { readRemoteFile } from '../primary/remote-files.ts';
 import type { Query, ServerSession } from '../primary/session.ts';
 import { provedPlace } from '../server/progress.ts';
@@ -41,7 +44,13 @@ export interface Host {
 }
 
 export type HostAnswer =
-  { readonly kind: 'host'; readonly host: Host } | { readonly kind: 'silent'; readonly error: PitrError };
+  | {
+      readonly kind: 'host';
+      readonly host: Host;
+      /** It is the server of this host's own pgdata. */
+      readonly isSelf: boolean;
+    }
+  | { readonly kind: 'silent'; readonly error: PitrError };
 
 const historyBytes = 64 * 1024;
 
@@ -86,18 +95,59 @@ async function askFacts(shell: RemoteShell, { query }: ServerSession): Promise<H
   return { ...here, history, capabilities, systemIdentifier, inRecovery, settings, dataDirectory };
 }
 
+/** Without ssh: everything is asked of the server itself. */
+async function askByProtocol(deps: StandbyDeps, primary: Primary): Promise<HostFacts> {
+  const { facts, protocol, query } = primary;
+  if (protocol === undefined) throw new Error('the server is reached over ssh');
+  const psql = await findPsql(deps);
+  const { capabilities, settings, systemIdentifier, dataDirectory } = facts;
+  const { inRecovery } = settings;
+  const { timeline } = await identifyPrimary(deps, psql, protocol);
+  const name = historyName(timeline).text;
+  const history =
+    timeline === 1 ? [] : parseHistory(await historyFromPrimary(deps, psql, protocol, timeline), name);
+  const { lastReplayLsnFunction: replayed } = capabilities;
+  const here =
+    inRecovery && replayed !== undefined
+      ? parseLsn((await query(`SELECT ${replayed}()::text`))[0]?.[0] ?? '')
+      : parseWalPosition(await query(walPositionSql(capabilities))).lsn;
+  return {
+    capabilities,
+    settings,
+    systemIdentifier,
+    dataDirectory,
+    inRecovery,
+    timeline,
+    history,
+    lsn: here,
+  };
+}
+
+/** Connects in the way that the INI file allows. */
+async function connect<T>(deps: StandbyDeps, use: (host: Host) => Promise<T>): Promise<T> {
+  const { master_public_ip: host, master_local_ip: localAddress, port, basebackup_method } = deps.settings;
+  if (basebackup_method === 'rsync')
+    return withServerSession(deps, { what: host, host, localAddress, port }, async (shell, session) =>
+      use({ facts: await askFacts(shell, session), shell, query: session.query }),
+    );
+  return withPrimaryByProtocol(deps, async (primary) =>
+    use({ facts: await askByProtocol(deps, primary), shell: primary.shell, query: primary.query }),
+  );
+}
+
 /**
  * Connects to the server that `master_public_ip` and `port` of these deps name. A server that does not answer is a
  * value, so that all objections can be named at once.
  */
 export async function withHost<T>(deps: StandbyDeps, use: (answer: HostAnswer) => Promise<T>): Promise<T> {
-  const { master_public_ip: host, master_local_ip: localAddress, port } = deps.settings;
   const seen = { isConnected: false };
   try {
-    return await withServerSession(deps, { what: host, host, localAddress, port }, async (shell, session) => {
-      const facts = await askFacts(shell, session);
+    return await connect(deps, async (host) => {
+      const places = [[deps.settings.pgdata], [host.facts.dataDirectory]] as const;
+      const overlaps = await findOverlaps(deps.run, host.shell, ...places);
+      const isSelf = overlaps.some(({ overlap }) => overlap === 'same');
       seen.isConnected = true;
-      return use({ kind: 'host', host: { facts, shell, query: session.query } });
+      return use({ kind: 'host', host, isSelf });
     });
   } catch (error) {
     if (seen.isConnected || !(error instanceof PitrError)) throw error;

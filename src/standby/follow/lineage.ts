@@ -18,6 +18,8 @@ export interface OwnPlace {
   readonly lsn: bigint;
   /** A record of this host begins there, a shutdown checkpoint, and must be contained too. */
   readonly isRecordStart: boolean;
+  /** The reason why the location is not known. */
+  readonly unknown?: string;
   /** The ancestors of the timeline as this host knows them; undefined if it has no history file. */
   readonly history: readonly TimelineEntry[] | undefined;
 }
@@ -35,6 +37,7 @@ function otherOrigin({ history }: OwnPlace, ancestors: readonly TimelineEntry[])
 
 /** Why the other server cannot be followed from here; undefined if it can. */
 export function whyNotContained(own: OwnPlace, { timeline, history, lsn }: Lineage): string | undefined {
+  if (own.unknown !== undefined) return `up to where this host has WAL is unknown: ${own.unknown}`;
   const index = history.findIndex((entry) => entry.timeline === own.timeline);
   const entry = history[index];
   const isOwn = own.timeline === timeline;

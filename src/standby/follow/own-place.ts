@@ -2,10 +2,11 @@ import { join } from 'node:path';
 import { parseLsn } from '../../postgres/lsn.ts';
 import { parseWalName } from '../../postgres/wal-name.ts';
 import { readHistory } from '../archive/contents.ts';
-import type { DataDirectory } from '../server/data-directory.ts';
+import { type DataDirectory, wasInRecovery } from '../server/data-directory.ts';
 import { provedPlace } from '../server/progress.ts';
 import type { Server } from '../server/server.ts';
 import { rowsOf, type ServerState, startupTitle } from '../server/server-state.ts';
+import { observeEnd } from './end-of-wal.ts';
 import type { OwnPlace } from './lineage.ts';
 
 interface Place {
@@ -42,19 +43,31 @@ async function runningPlace(server: Server, proved: Place): Promise<Place> {
   return place;
 }
 
-async function placeOf(
-  server: Server,
-  { control, backupLabel, record }: DataDirectory,
-  state: ServerState,
-): Promise<Place & { readonly isRecordStart: boolean }> {
+type FoundPlace = Omit<OwnPlace, 'history'>;
+
+/** The place of a former primary. */
+async function placeOfEnd({ deps }: Server, directory: DataDirectory): Promise<FoundPlace> {
+  const end = await observeEnd(directory, deps.signal);
+  const { timeline } = end;
+  switch (end.kind) {
+    case 'clean':
+      return { timeline, lsn: end.checkpoint, isRecordStart: true };
+    case 'crashed':
+      return { timeline, lsn: end.end, isRecordStart: false };
+    case 'unknown':
+      return { timeline, lsn: 0n, isRecordStart: false, unknown: end.reason };
+  }
+}
+
+async function placeOf(server: Server, directory: DataDirectory, state: ServerState): Promise<FoundPlace> {
+  const { control, backupLabel, record } = directory;
   if (backupLabel !== undefined && state.kind === 'stopped') {
     // Recovery must reach the end of the base backup.
     const lsn = record.backup?.stopLsn === undefined ? backupLabel.startLsn : parseLsn(record.backup.stopLsn);
     return { timeline: backupLabel.startSegment.timeline, lsn, isRecordStart: false };
   }
   if (control === undefined) return { timeline: 1, lsn: 0n, isRecordStart: false };
-  if (state.kind === 'stopped' && control.state === 'shut-down')
-    return { timeline: control.timeline, lsn: control.checkpointLsn, isRecordStart: true };
+  if (state.kind === 'stopped' && !wasInRecovery(control)) return placeOfEnd(server, directory);
   const { timeline, lsn } = provedPlace(control);
   const proved = { timeline, lsn: parseLsn(lsn) };
   const place = state.kind === 'stopped' ? proved : await runningPlace(server, proved);

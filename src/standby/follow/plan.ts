@@ -6,6 +6,7 @@ import {
   preparingSteps,
   settingObjections,
 } from '../recovery/standby-start.ts';
+import { wasInRecovery } from '../server/data-directory.ts';
 import { noForce } from '../steps/force.ts';
 import { type Objection, refuseOn, when } from '../steps/objections.ts';
 import type { FollowFacts } from './facts.ts';
@@ -13,10 +14,11 @@ import type { HostFacts } from './host.ts';
 import { markAgainst, marksOf, whyNotContained } from './lineage.ts';
 import type { FollowStep } from './steps.ts';
 
-/** A primary that was stopped cleanly and has not been started as a standby since. */
+/** A primary that does not run, and has not been started as a standby since. */
 export function isFormerPrimary({ start, state }: Pick<FollowFacts, 'start' | 'state'>): boolean {
   const { control, backupLabel } = start.directory;
-  return state.kind === 'stopped' && backupLabel === undefined && control?.state === 'shut-down';
+  if (state.kind !== 'stopped' || backupLabel !== undefined || control === undefined) return false;
+  return !wasInRecovery(control);
 }
 
 /** It was stopped for a switchover, and may have been started since: then it runs as a standby. */
@@ -44,6 +46,8 @@ function hostObjections(facts: FollowFacts, there: HostFacts): readonly Objectio
       },
     ];
   }
+  if (facts.answer.kind === 'host' && facts.answer.isSelf)
+    return [{ message: `${host} is this very server`, hint: 'Name the one that it is to follow.' }];
   return [
     ...when(expected !== undefined && expected.cluster !== there.systemIdentifier, {
       message: `${host} is a server of cluster ${there.systemIdentifier}, not of ${expected?.cluster ?? ''}`,
@@ -61,24 +65,29 @@ function hostObjections(facts: FollowFacts, there: HostFacts): readonly Objectio
   ];
 }
 
-/** Its history must contain all that this host has. */
-function historyObjections(facts: FollowFacts, there: HostFacts): readonly Objection[] {
+/** It must not be on a branch that was left. */
+function branchObjections(facts: FollowFacts, there: HostFacts): readonly Objection[] {
   const { host } = facts.request.address;
   const { left } = facts.start.archive.sentinel;
   const against = markAgainst(left, there);
-  if (against !== undefined) {
-    return [
-      {
-        message: `${host} is on a branch that was left: ${describeLeft(against)}`,
-        hint: `If its branch is the right one: cmd_archiver -C FILE --timeline-restored ${against.timeline} on ${host}`,
-      },
-    ];
-  }
+  if (against === undefined) return [];
+  return [
+    {
+      message: `${host} is on a branch that was left: ${describeLeft(against)}`,
+      hint: `If its branch is the right one: cmd_archiver -C FILE --timeline-restored ${against.timeline} on ${host}`,
+    },
+  ];
+}
+
+/** Its history must contain all that this host has. */
+function historyObjections(facts: FollowFacts, there: HostFacts): readonly Objection[] {
+  const { host } = facts.request.address;
+  if (branchObjections(facts, there).length > 0) return [];
   const reason = whyNotContained(facts.own, there);
   return when(reason !== undefined, {
     message: `this server cannot follow ${host}: ${reason ?? ''}`,
     hint: isFormerPrimary(facts)
-      ? 'Make it a standby by cmd_standby -C … --rejoin'
+      ? `Make it a standby by cmd_standby -C … --rejoin ${host}`
       : `Set master_public_ip: ${host} and make a new base backup: cmd_standby -C … -A stop and -B`,
   });
 }
@@ -102,7 +111,7 @@ function ownObjections(facts: FollowFacts): readonly Objection[] {
     return [
       {
         message: `the server in "${directory.pgdata}" is in production`,
-        hint: 'Only a standby can follow another server. Stop a former primary first; then: cmd_standby -C … --rejoin',
+        hint: 'Only a standby can follow another server. Stop a former primary first; then: cmd_standby -C … --rejoin HOST',
       },
     ];
   }
@@ -113,7 +122,15 @@ function ownObjections(facts: FollowFacts): readonly Objection[] {
   return [...noStandbyObjections(directory), ...archiveObjections(start), ...settingObjections(start)];
 }
 
-export function listFollowObjections(facts: FollowFacts, iniFile: string): readonly Objection[] {
+/**
+ * @param mustContain whether the history of the other server must contain all WAL of this host: else something makes it
+ * so first
+ */
+export function listFollowObjections(
+  facts: FollowFacts,
+  iniFile: string,
+  mustContain = true,
+): readonly Objection[] {
   const { answer } = facts;
   const there = answer.kind === 'host' ? answer.host.facts : undefined;
   const ofHost = there === undefined ? [] : hostObjections(facts, there);
@@ -122,13 +139,14 @@ export function listFollowObjections(facts: FollowFacts, iniFile: string): reado
     ...ownObjections(facts),
     ...silentObjection(facts),
     ...ofHost,
-    ...(isComparable ? historyObjections(facts, there) : []),
+    ...(isComparable ? branchObjections(facts, there) : []),
+    ...(isComparable && mustContain ? historyObjections(facts, there) : []),
     ...iniObjections(facts, iniFile),
   ];
 }
 
 /** The marks of that history that the sentinel here lacks. */
-function missingMarks({ start, request }: FollowFacts, there: HostFacts): readonly LeftTimeline[] {
+export function missingMarks({ start, request }: FollowFacts, there: HostFacts): readonly LeftTimeline[] {
   const { left } = start.archive.sentinel;
   return marksOf(there, request.address.host).filter((mark) => withLeft(left, mark) !== left);
 }

@@ -65,7 +65,7 @@ export function archiveObjections({
 }
 
 /** All objections to -S. */
-export function listStartObjections(facts: StartFacts): readonly Objection[] {
+function listStartObjections(facts: StartFacts): readonly Objection[] {
   const { directory, postmaster } = facts;
   // If a server runs on pgdata, nothing else is examined.
   if (postmaster.kind === 'running') return [runningObjection(directory, postmaster.pid)];
@@ -116,10 +116,14 @@ async function hasFirstSegment(directory: DataDirectory, archive: Archive): Prom
   return exists(join(directory.pgdata, directory.capabilities.walDirName, name));
 }
 
-export async function observeStart({ server, directory, postmaster }: FoundServer): Promise<StartFacts> {
+/** @param made an archive that is still to be made */
+export async function observeStart(
+  { server, directory, postmaster }: FoundServer,
+  made?: Archive,
+): Promise<StartFacts> {
   const { deps, capabilities } = server;
   const { settings } = deps;
-  const archive = await requireArchive(settings.archivedir, directory);
+  const archive = made ?? (await requireArchive(settings.archivedir, directory));
   const configuration = await readConfiguration(server, 'standby');
   const streaming = streamingOf(server);
   const place = await recoveryPlace(server, configuration);

@@ -25,6 +25,8 @@ export interface DataDirectory {
 }
 
 export const incompleteControlFile = 'pg_control.pitrtools';
+/** In pgdata: holds the cluster's files while pg_rewind changes them, so that no server can start meanwhile. */
+export const rewindingName = 'pitrtools-rewinding';
 const attempts = 5;
 
 /** A running server writes the file in one piece, but we may read it in the middle of that write. */
@@ -75,6 +77,11 @@ async function hasUnfinishedCopy(pgdata: string): Promise<boolean> {
 
 /** An unfinished copy is reported first, because the rest may be half of one cluster and half of another. */
 export async function refuseIncompleteCopy(pgdata: string): Promise<void> {
+  if (await exists(join(pgdata, rewindingName))) {
+    throw refusal(`pg_rewind was interrupted in "${pgdata}"`, {
+      hint: 'Run --rejoin again: cmd_standby -C … --rejoin HOST',
+    });
+  }
   if (!(await hasUnfinishedCopy(pgdata))) return;
   throw refusal(`the base backup in "${pgdata}" is incomplete`, {
     detail: 'A server that starts on it would be damaged.',

@@ -55,6 +55,12 @@ describe('the command line of cmd_standby', () => {
     [['-Astart_basebackup'], { kind: 'start-basebackup' }],
     [['-Astop_basebackup'], { kind: 'stop-basebackup' }],
     [['--cleanup'], { kind: 'cleanup' }],
+    [['--follow', 'hostb'], { kind: 'follow', address: { host: 'hostb', port: undefined } }],
+    [['--follow', 'hostb:5433'], { kind: 'follow', address: { host: 'hostb', port: 5433 } }],
+    [['--follow', '[fd00::1]:5433'], { kind: 'follow', address: { host: 'fd00::1', port: 5433 } }],
+    [['--follow', 'fd00::1'], { kind: 'follow', address: { host: 'fd00::1', port: undefined } }],
+    [['--rejoin'], { kind: 'rejoin', address: undefined }],
+    [['--rejoin', 'hostb:1'], { kind: 'rejoin', address: { host: 'hostb', port: 1 } }],
   ])('%j is read', (argv, action) => {
     expect(parse(...argv)).toEqual({
       kind: 'run',
@@ -146,4 +152,8 @@ describe('the command line of cmd_standby', () => {
   test('refuses an argument that belongs to no option', () => {
     expect(usageErrorOf('-C', 'f.ini', '-B', 'now').message).toMatch(/too many arguments/);
   });
+});
+
+test.each(['-x', 'a b', 'a;b', 'hostb:0', 'hostb:99999', '[x', ''])('--follow=%s is refused', (word) => {
+  expect(usageErrorOf('-C', 'f.ini', `--follow=${word}`).exitCode).toBe(exitCodes.usage);
 });

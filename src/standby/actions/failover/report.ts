@@ -86,9 +86,9 @@ function archivingStep(archiving: Archiving | undefined): string {
 function nextSteps({ archiving, hostName, timeline, others }: Outcome): readonly string[] {
   const name = timeline === undefined ? 'the new timeline' : `timeline ${timeline}`;
   const each = others === undefined ? [] : nextForSiblings(others.role, hostName);
-  const generally = `other standbys: on each, set master_public_ip to this host (${hostName}), then run cmd_standby -C FILE -A stop and -S. One that has replayed beyond the beginning of ${name}, or lacks WAL of it, needs a new base backup: -B`;
+  const generally = `other standbys: on each, cmd_standby -C FILE --follow ${hostName}. One that has replayed beyond the beginning of ${name}, or lacks WAL of it, needs a new base backup: -B`;
   return [
-    'old primary: keep it stopped. To make it a standby: on its host cmd_standby with -I, -B and -S (doc/how-to.md)',
+    `old primary: keep it stopped. To make it a standby: on its host cmd_standby -C FILE --rejoin ${hostName} (doc/rejoin.md)`,
     archivingStep(archiving),
     ...(each.length === 0 ? [generally] : each),
     'a base backup of this server: cmd_standby -C FILE -B on a standby; base backups of the old primary end at the old timeline',

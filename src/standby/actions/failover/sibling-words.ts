@@ -155,12 +155,11 @@ function nextFor(informed: Informed, hostName: string): string {
   const { sibling } = informed;
   const { name } = sibling.target;
   const ini = iniOf(sibling);
-  const point = `on ${name}: set master_public_ip to this host (${hostName})`;
   if (informed.kind === 'informed' && informed.standing === 'diverged')
-    return `${point}, then run cmd_standby -C ${ini} -A stop, -B and -S`;
-  const start = `${point}, then run cmd_standby -C ${ini} -A stop and -S`;
+    return `on ${name}: set master_public_ip to this host (${hostName}), then run cmd_standby -C ${ini} -A stop, -B and -S`;
+  const start = `on ${name}: cmd_standby -C ${ini} --follow ${hostName}`;
   if (informed.kind === 'informed' && informed.standing !== 'unknown') return start;
-  return `${start}; if it has replayed past the fork, -B instead of -S alone`;
+  return `${start}; if it has replayed past the fork, that refuses, and it needs a new base backup`;
 }
 
 function describeInformed(informed: Informed, problem: string | undefined): string {

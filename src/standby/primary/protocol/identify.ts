@@ -1,4 +1,5 @@
 import { type PitrError, refusal } from '../../../errors.ts';
+import { historyName } from '../../../postgres/wal-name.ts';
 import { type CommandLine, type CommandResult, describeResult, succeeded } from '../../../system/command.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import type { ProtocolAccess } from '../primary.ts';
@@ -54,16 +55,38 @@ export interface Identity {
   readonly timeline: number;
 }
 
+/** One command of the replication protocol. */
+function ask(
+  deps: StandbyDeps,
+  psql: CommandLine,
+  { host, port, role, env }: ProtocolAccess,
+  command: string,
+): Promise<CommandResult> {
+  const place = ['-h', host, '-p', String(port), '-U', role, '-d', 'replication=true'];
+  const args = [...psql.args, '-X', '-A', '-t', '-w', '-F', ' ', ...place, '-c', command];
+  return deps.run({ program: psql.program, args }, { limitMs, env, signal: deps.signal });
+}
+
+/** The text of a timeline's history file, which the server itself sends (from 9.3). */
+export async function historyFromPrimary(
+  deps: StandbyDeps,
+  psql: CommandLine,
+  access: ProtocolAccess,
+  timeline: number,
+): Promise<string> {
+  const result = await ask(deps, psql, access, `TIMELINE_HISTORY ${timeline}`);
+  const name = `${historyName(timeline).text} `;
+  if (!succeeded(result) || !result.stdout.startsWith(name)) throw explainRefusal(access, result);
+  return result.stdout.slice(name.length);
+}
+
 /** Asks over the very protocol that pg_basebackup will use: a missing right is found before anything is begun. */
 export async function identifyPrimary(
   deps: StandbyDeps,
   psql: CommandLine,
   access: ProtocolAccess,
 ): Promise<Identity> {
-  const { host, port, role, env } = access;
-  const place = ['-h', host, '-p', String(port), '-U', role, '-d', 'replication=true'];
-  const args = [...psql.args, '-X', '-A', '-t', '-w', '-F', ' ', ...place, '-c', 'IDENTIFY_SYSTEM'];
-  const result = await deps.run({ program: psql.program, args }, { limitMs, env, signal: deps.signal });
+  const result = await ask(deps, psql, access, 'IDENTIFY_SYSTEM');
   const match = /^(\d+) (\d+) /.exec(result.stdout);
   if (!succeeded(result) || match === null) throw explainRefusal(access, result);
   return { systemIdentifier: match[1] ?? '', timeline: Number(match[2]) };

@@ -14,7 +14,7 @@ import { identifyPrimary, type Identity } from './identify.ts';
 import { withAccess } from './pass-file.ts';
 
 /** psql of this host: beside pg_basebackup if the INI file names that, otherwise any psql. Any release will do. */
-async function findPsql({ settings }: StandbyDeps): Promise<CommandLine> {
+export async function findPsql({ settings }: StandbyDeps): Promise<CommandLine> {
   const { pg_basebackup, includepath } = settings;
   const beside = pg_basebackup.program.startsWith('/') ? [dirname(pg_basebackup.program)] : [];
   const folders = [...beside, ...includepath, ...(await installedPackageFolders())];

@@ -127,9 +127,9 @@ describe('the report on other standbys', () => {
       "Standby e was not informed that the old timeline was left (no\\x1b[2J route): the next hello of this host's cmd_archiver informs it",
     ]);
     expect(nextForSiblings(outcome, 'b')).toEqual([
-      'on c: set master_public_ip to this host (b), then run cmd_standby -C /etc/cmd_standby.ini -A stop and -S',
+      'on c: cmd_standby -C /etc/cmd_standby.ini --follow b',
       'on d: set master_public_ip to this host (b), then run cmd_standby -C /etc/cmd_standby.ini -A stop, -B and -S',
-      'on e: set master_public_ip to this host (b), then run cmd_standby -C FILE -A stop and -S; if it has replayed past the fork, -B instead of -S alone',
+      'on e: cmd_standby -C FILE --follow b; if it has replayed past the fork, that refuses, and it needs a new base backup',
     ]);
   });
 

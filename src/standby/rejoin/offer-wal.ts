@@ -1,0 +1,153 @@
+import { join } from 'node:path';
+import { PitrError } from '../../errors.ts';
+import { requireProgram } from '../../system/find-program.ts';
+import { addressesOf } from '../../system/own-addresses.ts';
+import { quoted } from '../../system/printable.ts';
+import { remotePath, rsyncCommand, rsyncEnvironment, rsyncOutcome } from '../../system/rsync.ts';
+import { parseSentinel, sentinelName } from '../../system/sentinel.ts';
+import { shellQuote } from '../../system/shell-quote.ts';
+import type { RemoteShell } from '../../system/ssh.ts';
+import type { StandbyDeps } from '../deps.ts';
+import type { Host } from '../follow/host.ts';
+import { readArchiverPart } from '../host/archiver-part.ts';
+import type { DataDirectory } from '../server/data-directory.ts';
+import type { Unsent } from './unsent.ts';
+
+/** The archive of the new primary, in which the WAL of this host arrived while it was a standby. */
+export type ArchiveThere =
+  | { readonly kind: 'archive'; readonly directory: string }
+  | { readonly kind: 'unusable'; readonly directory: string; readonly reason: string };
+
+export interface Offered {
+  /** Stored there under their own names. */
+  readonly stored: readonly string[];
+  /** The archive there had them, with the same bytes. */
+  readonly present: readonly string[];
+  /** In `directory` there: WAL that is in nobody's history, or bytes other than those of the file of that name. */
+  readonly kept: readonly string[];
+  readonly directory: string;
+}
+
+const limitMs = 60_000;
+/** The slowest acceptable link. */
+const bytesPerMs = 32;
+
+/** The path that cmd_archiver of this host has for that standby; else all hosts are taken to be alike. */
+async function directoryThere(deps: StandbyDeps, host: string): Promise<string> {
+  const part = await readArchiverPart(deps);
+  const wanted = [host, ...(await addressesOf(host))];
+  for (const target of part.kind === 'ready' ? part.settings.standbys : []) {
+    const names = [target.name, target.host, ...(await addressesOf(target.host))];
+    if (names.some((name) => wanted.includes(name))) return target.r_archivedir;
+  }
+  return deps.settings.archivedir;
+}
+
+export async function observeArchiveThere(
+  deps: StandbyDeps,
+  host: string,
+  { shell, facts }: Host,
+): Promise<ArchiveThere> {
+  const directory = await directoryThere(deps, host);
+  const path = `${directory}/${sentinelName}`;
+  const read = await shell.run(`head -c 65536 ${shellQuote(path)} | sed 's/^/: /'`, { limitMs });
+  const unusable = (reason: string): ArchiveThere => ({ kind: 'unusable', directory, reason });
+  if (read.kind === 'lost') return unusable(read.reason);
+  const text = read.lines.filter((line) => line.startsWith(': ')).map((line) => line.slice(2));
+  const sentinel = parseSentinel(text.join('\n'));
+  if (sentinel === undefined) return unusable(`it has no ${sentinelName}`);
+  if (sentinel.systemIdentifier !== facts.systemIdentifier)
+    return unusable(`it belongs to cluster ${sentinel.systemIdentifier}`);
+  return { kind: 'archive', directory };
+}
+
+function divergedName(timeline: number): string {
+  return `.diverged-${timeline}`;
+}
+
+/**
+ * Flushes each file. One that belongs to the history gets its own name in the archive by a link, which replaces
+ * nothing; it stays where it is if another file has that name. A line of answer for each.
+ */
+function storeScript(directory: string, folder: string, files: readonly Unsent[]): string {
+  const names = (which: (file: Unsent) => boolean) =>
+    files
+      .filter(which)
+      .map(({ name }) => name)
+      .join(' ');
+  return `cd ${shellQuote(`${directory}/${folder}`)} || exit 1
+for f in ${names(({ to }) => to === 'archive')}; do
+  sync "$f" || exit 1
+  if ln "$f" "../$f" 2>/dev/null; then echo "stored $f"; rm -f "$f"
+  elif cmp -s "$f" "../$f"; then echo "present $f"; rm -f "$f"
+  else echo "kept $f"; fi
+done
+for f in ${names(({ to, isTail }) => to === 'diverged' && !isTail)}; do sync "$f" || exit 1; echo "kept $f"; done
+for f in ${names(({ isTail }) => isTail)}; do
+  sync "$f" && mv -f "$f" "$f.partial" || exit 1
+  echo "kept $f.partial"
+done
+sync . ..
+cd .. && rmdir ${shellQuote(folder)} 2>/dev/null
+exit 0`;
+}
+
+function answersOf(lines: readonly string[], word: string): readonly string[] {
+  return lines.filter((line) => line.startsWith(`${word} `)).map((line) => line.slice(word.length + 1));
+}
+
+async function mustRun(shell: RemoteShell, script: string, ms: number): Promise<readonly string[]> {
+  const result = await shell.run(script, { limitMs: ms });
+  if (result.kind === 'done' && result.status === 0) return result.lines;
+  const reason = result.kind === 'lost' ? result.reason : quoted(result.lines.join('; '));
+  throw new PitrError(`cannot offer WAL to ${shell.target.what}`, { detail: reason });
+}
+
+/** Brings files of pg_wal to the new primary's archive. Nothing is replaced there. */
+export async function offerWal(
+  deps: StandbyDeps,
+  { pgdata, capabilities, control }: DataDirectory,
+  { shell, facts }: Host,
+  directory: string,
+  files: readonly Unsent[],
+): Promise<Offered> {
+  const { settings } = deps;
+  const folder = divergedName(control?.timeline ?? 0);
+  const target = `${directory}/${folder}`;
+  await mustRun(shell, `umask 077; mkdir -p ${shellQuote(target)}`, limitMs);
+  const rsync = await requireProgram('rsync', settings.rsync, settings.includepath);
+  const program = { rsync, flags: settings.rsync_flags, version: 3 } as const;
+  const walDirectory = join(pgdata, capabilities.walDirName);
+  const args = [
+    '--times',
+    '--from0',
+    '--files-from=-',
+    `${walDirectory}/`,
+    `${remotePath(shell, program, target)}/`,
+  ];
+  const longMs = limitMs + Math.ceil((files.length * facts.settings.walSegmentSize) / bytesPerMs);
+  const result = await deps.run(rsyncCommand(shell, program, settings.ssh_timeout, args), {
+    limitMs: longMs,
+    input: files.map(({ name }) => `${name}\0`).join(''),
+    env: rsyncEnvironment(program),
+    signal: deps.signal,
+  });
+  const outcome = rsyncOutcome(result);
+  if (outcome.kind !== 'whole') {
+    throw new PitrError(`cannot offer WAL to ${shell.target.what}`, {
+      detail: 'reason' in outcome ? outcome.reason : 'files vanished',
+    });
+  }
+  const lines = await mustRun(shell, storeScript(directory, folder, files), longMs);
+  const offered = {
+    stored: answersOf(lines, 'stored'),
+    present: answersOf(lines, 'present'),
+    kept: answersOf(lines, 'kept'),
+    directory: target,
+  };
+  const count = offered.stored.length + offered.present.length + offered.kept.length;
+  if (count === files.length) return offered;
+  throw new PitrError(`only ${count} of ${files.length} WAL files are safe on ${shell.target.what}`, {
+    detail: quoted(lines.join('; ')),
+  });
+}

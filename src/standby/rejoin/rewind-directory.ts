@@ -1,0 +1,88 @@
+/**
+ * The place in which pg_rewind works: a directory in pgdata, to which the cluster's own files are moved. Without
+ * PG_VERSION in pgdata no server starts there, whatever kills this program. Configuration and logs
+ * stay in pgdata: pg_rewind would replace them by those of the other host.
+ */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PitrError } from '../../errors.ts';
+import { exists, fsyncPath, readIfExists, writeDurably } from '../../system/durable.ts';
+import { mkdir, removeTree, rename } from '../../system/files.ts';
+import { incompleteControlFile, rewindingName } from '../server/data-directory.ts';
+
+/**
+ * - `moving`: nothing has changed but the place of the files;
+ * - `rewinding`: the files may be half of one history and half of another;
+ * - `rewound`: pg_rewind has succeeded.
+ */
+export type RewindPhase = 'moving' | 'rewinding' | 'rewound';
+
+const phases: readonly RewindPhase[] = ['moving', 'rewinding', 'rewound'];
+const phaseName = 'pitrtools-rewind-phase';
+
+/** The files of a cluster; all other entries of pgdata are the site's own. */
+const clusterFile = /^(?:base|global|PG_VERSION|pg_(?!hba\.conf$|ident\.conf$|log$).*)$/;
+/** Files that pg_rewind makes for the next start. */
+const resultFiles = ['backup_label', 'tablespace_map'];
+
+export function rewindDirectory(pgdata: string): string {
+  return join(pgdata, rewindingName);
+}
+
+/** Undefined if no rewind was interrupted here. */
+export async function rewindPhase(pgdata: string): Promise<RewindPhase | undefined> {
+  if (!(await exists(rewindDirectory(pgdata)))) return undefined;
+  const text = (await readIfExists(join(pgdata, phaseName)))?.toString('utf8').trim();
+  // The phase is written before the directory is made.
+  return phases.find((phase) => phase === text) ?? 'rewinding';
+}
+
+export async function notePhase(pgdata: string, phase: RewindPhase): Promise<void> {
+  await writeDurably(join(pgdata, phaseName), `${phase}\n`);
+}
+
+async function moveAll(from: string, to: string, names: readonly string[]): Promise<void> {
+  for (const name of names) await rename(join(from, name), join(to, name));
+  await fsyncPath(from);
+  await fsyncPath(to);
+}
+
+/** PG_VERSION goes first: from then on no server starts. */
+export async function moveIn(pgdata: string): Promise<void> {
+  const work = rewindDirectory(pgdata);
+  await notePhase(pgdata, 'moving');
+  await mkdir(work, { mode: 0o700 });
+  const names = (await readdir(pgdata)).filter((name) => clusterFile.test(name));
+  await moveAll(pgdata, work, ['PG_VERSION']);
+  await moveAll(
+    pgdata,
+    work,
+    names.filter((name) => name !== 'PG_VERSION'),
+  );
+}
+
+/** PG_VERSION comes last. Whatever else pg_rewind has brought from the other host goes. */
+export async function moveBack(pgdata: string): Promise<void> {
+  const work = rewindDirectory(pgdata);
+  const names = (await readdir(work)).filter(
+    (name) => name !== 'PG_VERSION' && (clusterFile.test(name) || resultFiles.includes(name)),
+  );
+  await moveAll(work, pgdata, names);
+  if (await exists(join(work, 'PG_VERSION'))) await moveAll(work, pgdata, ['PG_VERSION']);
+  if (!(await exists(join(pgdata, 'PG_VERSION')))) throw new PitrError(`there is no PG_VERSION in "${work}"`);
+  await removeTree(work);
+  await removeTree(join(pgdata, phaseName));
+  await fsyncPath(pgdata);
+}
+
+/** Puts half-changed files back such that only a base backup can use them. */
+export async function moveBackIncomplete(pgdata: string): Promise<void> {
+  const work = rewindDirectory(pgdata);
+  for (const folder of [work, pgdata]) {
+    const control = join(folder, 'global', 'pg_control');
+    if (!(await exists(control))) continue;
+    await rename(control, join(folder, 'global', incompleteControlFile));
+    await fsyncPath(join(folder, 'global'));
+  }
+  await moveBack(pgdata);
+}

@@ -1,0 +1,74 @@
+import { join } from 'node:path';
+import { messageOf, PitrError } from '../../errors.ts';
+import { settingLine } from '../../postgres/quoting.ts';
+import { describeResult, succeeded } from '../../system/command.ts';
+import { writeDurably } from '../../system/durable.ts';
+import { removeFile } from '../../system/files.ts';
+import type { StandbyDeps } from '../deps.ts';
+import type { Address } from '../follow/ini-file.ts';
+import { withAccess } from '../primary/protocol/pass-file.ts';
+import type { RecoverySettings } from '../recovery/settings.ts';
+import type { DataDirectory } from '../server/data-directory.ts';
+import { accessOf, type RewindAbility, sourceConninfo } from './rewind-ability.ts';
+import { moveIn, notePhase, rewindDirectory } from './rewind-directory.ts';
+
+type Able = Extract<RewindAbility, { kind: 'able' }>;
+
+/** pg_rewind has changed files and has not succeeded, or perhaps so: only a base backup can repair them. */
+export class RewindFailed extends PitrError {}
+
+const keptMegabytes = 1_000_000;
+
+/** The server's own configuration names other directories: pg_rewind gets one with nothing but the restore_command. */
+async function writeConfiguration(work: string, restoreCommand: string | undefined): Promise<void> {
+  const lines =
+    restoreCommand === undefined
+      ? []
+      : [
+          settingLine('restore_command', restoreCommand, 'parameter'),
+          // Recovery by pg_rewind ends with a checkpoint, which would remove WAL that pg_rewind then reads.
+          `wal_keep_size = ${keptMegabytes}`,
+        ];
+  await writeDurably(join(work, 'postgresql.conf'), lines.map((line) => `${line}\n`).join(''));
+  await removeFile(join(work, 'postgresql.auto.conf'));
+}
+
+/**
+ * Makes the files here those of the other server's history. On return they lie in the directory of the rewind, and no
+ * server can start.
+ */
+export async function runRewind(
+  deps: StandbyDeps,
+  { pgdata, capabilities }: DataDirectory,
+  settings: RecoverySettings,
+  { program, role }: Able,
+  address: Address,
+): Promise<void> {
+  const restoreCommand =
+    settings.parameters.get('restore_command') ?? settings.recoveryConf.get('restore_command');
+  const work = rewindDirectory(pgdata);
+  await moveIn(pgdata);
+  try {
+    await writeConfiguration(work, capabilities.pgRewindRecovers ? restoreCommand : undefined);
+    await notePhase(pgdata, 'rewinding');
+    const source = `--source-server=${sourceConninfo(deps, address, role)}`;
+    const args = ['-D', work, source, ...(capabilities.pgRewindRecovers ? ['-c'] : [])];
+    const result = await withAccess(accessOf(deps, role), role, (env) =>
+      deps.run(
+        { program, args },
+        {
+          limitMs: deps.settings.base_backup_timeout * 1000,
+          env,
+          signal: deps.signal,
+          heldFds: deps.lockFd === undefined ? [] : [deps.lockFd],
+        },
+      ),
+    );
+    deps.log.debug(`pg_rewind: ${result.stdout.trim()}`);
+    if (!succeeded(result)) throw new PitrError(`${describeResult(result)}; ${result.stdout.trim()}`);
+    await notePhase(pgdata, 'rewound');
+  } catch (error) {
+    deps.signal.throwIfAborted();
+    throw new RewindFailed('pg_rewind failed', { detail: messageOf(error), cause: error });
+  }
+}

@@ -1,0 +1,63 @@
+/** The WAL of a former primary that the new one's archive may lack. Pure but for the listing. */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { firstLsnOf, segmentEndingAt } from '../../postgres/lsn.ts';
+import { parseWalName, type WalName } from '../../postgres/wal-name.ts';
+import { type EndOfWal, layoutOf } from '../follow/end-of-wal.ts';
+import type { Lineage } from '../follow/lineage.ts';
+import type { DataDirectory } from '../server/data-directory.ts';
+
+/** A file in pg_wal. */
+export interface Unsent {
+  readonly name: string;
+  /** `archive`: WAL that the new primary's history contains, under its own name; `diverged`: WAL that is only here. */
+  readonly to: 'archive' | 'diverged';
+  /** The last segment: only its beginning was written. */
+  readonly isTail: boolean;
+}
+
+/** The names that PostgreSQL still wants to archive. */
+async function readyNames(walDirectory: string): Promise<readonly WalName[]> {
+  const names = await readdir(join(walDirectory, 'archive_status')).catch((): string[] => []);
+  return names
+    .filter((name) => name.endsWith('.ready'))
+    .map((name) => parseWalName(name.slice(0, -'.ready'.length)))
+    .filter((name) => name.kind !== 'not-wal')
+    .sort((a, b) => (a.text < b.text ? -1 : 1));
+}
+
+/** Where the new primary's history left this timeline; undefined if it does not contain the timeline at all. */
+export function forkOf(timeline: number, { timeline: theirs, history }: Lineage): bigint | undefined {
+  if (timeline === theirs) return undefined;
+  const entry = history.find((each) => each.timeline === timeline);
+  return entry?.end.kind === 'lsn' ? entry.end.lsn : undefined;
+}
+
+function destinationOf(name: WalName, there: Lineage, segmentSize: number): Unsent['to'] {
+  if (name.kind !== 'segment') return 'archive';
+  const fork = forkOf(name.timeline, there);
+  if (fork === undefined) return 'diverged';
+  return firstLsnOf(name, segmentSize) + BigInt(segmentSize) > fork ? 'diverged' : 'archive';
+}
+
+export async function observeUnsent(
+  directory: DataDirectory,
+  end: EndOfWal,
+  there: Lineage,
+  isContained: boolean,
+): Promise<readonly Unsent[]> {
+  const walDirectory = join(directory.pgdata, directory.capabilities.walDirName);
+  const layout = layoutOf(directory);
+  const present = new Set(await readdir(walDirectory));
+  const ready = (await readyNames(walDirectory)).filter(({ text }) => present.has(text));
+  const files = ready.map((name): Unsent => {
+    return { name: name.text, to: destinationOf(name, there, layout.segmentSize), isTail: false };
+  });
+  if (isContained || end.kind === 'unknown')
+    return files.filter(({ to }) => !isContained || to === 'archive');
+  // Behind a clean end there is the rest of the checkpoint's record.
+  const at = end.kind === 'clean' ? end.checkpoint + 1n : end.end;
+  const tail = segmentEndingAt(end.timeline, at, layout).text;
+  if (!present.has(tail) || files.some(({ name }) => name === tail)) return files;
+  return [...files, { name: tail, to: 'diverged', isTail: true }];
+}

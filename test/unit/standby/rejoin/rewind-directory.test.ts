@@ -1,0 +1,71 @@
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import {
+  moveBack,
+  moveBackIncomplete,
+  moveIn,
+  notePhase,
+  rewindDirectory,
+  rewindPhase,
+} from '../../../../src/standby/rejoin/rewind-directory.ts';
+import { temporaryDirectory } from '../../system/temporary.ts';
+
+const own = [
+  'log',
+  'pg_hba.conf',
+  'pg_ident.conf',
+  'pg_log',
+  'pitrtools.json',
+  'postgresql.conf',
+  'server.key',
+];
+const theirs = ['PG_VERSION', 'base', 'global', 'pg_wal', 'pg_xact'];
+
+function cluster(): string {
+  const pgdata = temporaryDirectory();
+  for (const name of [...own, 'PG_VERSION']) writeFileSync(join(pgdata, name), name);
+  for (const name of theirs.slice(1)) mkdirSync(join(pgdata, name));
+  writeFileSync(join(pgdata, 'global', 'pg_control'), 'x');
+  return pgdata;
+}
+
+const listed = (directory: string) => readdirSync(directory).sort();
+
+describe('the directory of a rewind', () => {
+  test("has the cluster's files, and pgdata keeps the site's own", async () => {
+    const pgdata = cluster();
+    expect(await rewindPhase(pgdata)).toBeUndefined();
+    await moveIn(pgdata);
+    expect(await rewindPhase(pgdata)).toBe('moving');
+    expect(listed(rewindDirectory(pgdata))).toEqual(theirs);
+    expect(listed(pgdata)).toEqual([...own, 'pitrtools-rewind-phase', 'pitrtools-rewinding'].sort());
+
+    // pg_rewind brings what the other host has.
+    for (const name of ['postgresql.conf', 'server.key', 'backup_label'])
+      writeFileSync(join(rewindDirectory(pgdata), name), 'other');
+    await notePhase(pgdata, 'rewound');
+    expect(await rewindPhase(pgdata)).toBe('rewound');
+    await moveBack(pgdata);
+    expect(listed(pgdata)).toEqual([...own, ...theirs, 'backup_label'].sort());
+    expect(await rewindPhase(pgdata)).toBeUndefined();
+  });
+
+  test('is taken up where the move back was interrupted', async () => {
+    const pgdata = cluster();
+    await moveIn(pgdata);
+    await notePhase(pgdata, 'rewound');
+    mkdirSync(join(pgdata, 'pg_stat'));
+    await moveBack(pgdata);
+    expect(existsSync(join(pgdata, 'PG_VERSION'))).toBe(true);
+  });
+
+  test('leaves nothing that can start after a half rewind', async () => {
+    const pgdata = cluster();
+    await moveIn(pgdata);
+    await notePhase(pgdata, 'rewinding');
+    await moveBackIncomplete(pgdata);
+    expect(listed(join(pgdata, 'global'))).toEqual(['pg_control.pitrtools']);
+    expect(existsSync(join(pgdata, 'PG_VERSION'))).toBe(true);
+  });
+});
