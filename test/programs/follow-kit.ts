@@ -80,8 +80,8 @@ export async function makeThree(world: World, options: ThreeOptions = {}): Promi
 }
 
 /** As `--follow` takes it: on one machine every server has a port of its own. */
-export function addressOf(standby: Pick<Standby, 'host' | 'port'>): string {
-  return `${standby.host.address}:${standby.port}`;
+export function addressOf({ host, port }: Pick<Standby, 'host' | 'port'>): string {
+  return `${host.address}:${port}`;
 }
 
 export async function addRows(server: Pick<Server, 'sql'>, last: number): Promise<void> {

@@ -118,6 +118,14 @@ describe('--follow refuses', () => {
       /is a server of another cluster: its system identifier is \d+, and \d+ here/,
     );
 
+    // A standby can be followed, too, and the former primary again.
+    for (const each of [heir, primary]) {
+      const run = await world.cmdStandby(other, ['--follow', addressOf(each)]);
+      expectExit(run, 0);
+      expect(run.stdout).toMatch(/^Follows \S+: streams from it, timeline 1, up to LSN /m);
+    }
+    expect(readFileSync(other.iniFile, 'utf8')).toBe(ini);
+
     const self = await world.cmdStandby(other, ['--follow', addressOf(other)]);
     expectExit(self, 4);
     expect(self.stderr).toContain('is this very server');

@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { capabilitiesOf } from '../../src/postgres/capabilities.ts';
 import { parseVersion } from '../../src/postgres/version.ts';
+import { moveIn, notePhase } from '../../src/standby/rejoin/rewind-directory.ts';
 import { checkout } from '../harness/checkout.ts';
 import { eventually } from '../harness/eventually.ts';
+import { writeScript } from '../harness/host.ts';
 import { clientProgram, debianMajor, wideMajors } from '../harness/postgres-programs.ts';
 import type { Standby } from '../harness/standby.ts';
 import { test } from '../harness/test.ts';
@@ -94,8 +96,22 @@ describe('a former primary with WAL that is only there', () => {
     );
     expect(plan.stdout).toMatch(/^1\. offer \d+ WAL files to the archive of/m);
 
+    // Killed when the files are in their place again, and no server runs yet.
+    const trace = join(former.host.directory, 'starting');
+    former.writeIni({ start_command: writeScript(former.host, 'start', `touch '${trace}'; sleep 60`) });
+    const first = world.startStandby(former, ['--rejoin', addressOf(heir)]);
+    await eventually(() => existsSync(trace), { limitMs: 60_000 });
+    first.killFamily();
+    const { stdout } = await first.finished;
+    expect(stdout).toMatch(/^Way: pg_rewind from/m);
+    former.writeIni({ start_command: undefined });
+    // And as if it was killed just before.
+    await moveIn(former.pgdata);
+    await notePhase(former.pgdata, 'rewound');
+
     const run = await world.cmdStandby(former, ['--rejoin', addressOf(heir)]);
     expectExit(run, 0);
+    expect(run.stderr).toContain('an interrupted pg_rewind had succeeded');
     expect(run.stdout).toMatch(/^Follows \S+: streams from it, timeline 2/m);
     const kept = readdirSync(join(heir.archiveDir, '.diverged-1'));
     expect(kept).toContain(unsent);

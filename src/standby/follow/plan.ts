@@ -83,7 +83,9 @@ function branchObjections(facts: FollowFacts, there: HostFacts): readonly Object
 function historyObjections(facts: FollowFacts, there: HostFacts): readonly Objection[] {
   const { host } = facts.request.address;
   if (branchObjections(facts, there).length > 0) return [];
-  const reason = whyNotContained(facts.own, there);
+  // A standby that is behind this one catches up by itself.
+  const lsn = there.inRecovery && facts.own.lsn > there.lsn ? facts.own.lsn : there.lsn;
+  const reason = whyNotContained(facts.own, { ...there, lsn });
   return when(reason !== undefined, {
     message: `this server cannot follow ${host}: ${reason ?? ''}`,
     hint: isFormerPrimary(facts)
