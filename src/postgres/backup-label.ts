@@ -33,7 +33,7 @@ export function parseBackupLabel(text: string, name: string): BackupLabel {
     startSegment: start.segment,
     checkpointLsn: parseLsn(need('CHECKPOINT LOCATION')),
     startTime: need('START TIME'),
-    // That of pg_rewind has no label.
+    // A file that pg_rewind wrote has no label.
     label: fields.get('LABEL') ?? need('BACKUP METHOD'),
     stop: fields.has('STOP WAL LOCATION') ? stopOf(need, name) : undefined,
   };

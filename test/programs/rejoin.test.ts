@@ -96,6 +96,10 @@ describe('a former primary with WAL that is only there', () => {
     );
     expect(plan.stdout).toMatch(/^1\. offer \d+ WAL files to the archive of/m);
 
+    // Another former primary has left a file of that name.
+    mkdirSync(join(heir.archiveDir, '.diverged-1'));
+    writeFileSync(join(heir.archiveDir, '.diverged-1', unsent), 'other');
+
     // Killed when the files are in their place again, and no server runs yet.
     const trace = join(former.host.directory, 'starting');
     former.writeIni({ start_command: writeScript(former.host, 'start', `touch '${trace}'; sleep 60`) });
@@ -114,7 +118,9 @@ describe('a former primary with WAL that is only there', () => {
     expect(run.stderr).toContain('an interrupted pg_rewind had succeeded');
     expect(run.stdout).toMatch(/^Follows \S+: streams from it, timeline 2/m);
     const kept = readdirSync(join(heir.archiveDir, '.diverged-1'));
-    expect(kept).toContain(unsent);
+    expect(kept).toContain(`${unsent}.2`);
+    expect(readFileSync(join(heir.archiveDir, '.diverged-1', unsent), 'utf8')).toBe('other');
+    expect(kept.filter((name) => name.startsWith('.'))).toEqual([]);
     expect(kept.filter((name) => name.endsWith('.partial'))).toHaveLength(1);
     await hasRows(former, 200);
     expect(await former.value("SELECT to_regclass('only_here') IS NULL")).toBe('true');

@@ -67,28 +67,37 @@ function divergedName(timeline: number): string {
 
 /**
  * Flushes each file. One that belongs to the history gets its own name in the archive by a link, which replaces
- * nothing; it stays where it is if another file has that name. A line of answer for each.
+ * nothing. All others, and one whose name has other bytes there, are kept in the folder above: if a former primary has
+ * left a file of that name, under a name with a number. A line of answer for each file.
  */
-function storeScript(directory: string, folder: string, files: readonly Unsent[]): string {
+function storeScript(incoming: string, files: readonly Unsent[]): string {
   const names = (which: (file: Unsent) => boolean) =>
     files
       .filter(which)
       .map(({ name }) => name)
       .join(' ');
-  return `cd ${shellQuote(`${directory}/${folder}`)} || exit 1
+  return `cd ${shellQuote(incoming)} || exit 1
+keep() {
+  n=$2; i=2
+  while ! ln "$1" "../$n" 2>/dev/null; do
+    [ -e "../$n" ] || exit 1
+    cmp -s "$1" "../$n" && break
+    n="$2.$i"; i=$((i+1))
+  done
+  echo "kept $n"
+}
 for f in ${names(({ to }) => to === 'archive')}; do
   sync "$f" || exit 1
-  if ln "$f" "../$f" 2>/dev/null; then echo "stored $f"; rm -f "$f"
-  elif cmp -s "$f" "../$f"; then echo "present $f"; rm -f "$f"
-  else echo "kept $f"; fi
+  if ln "$f" "../../$f" 2>/dev/null; then echo "stored $f"
+  elif cmp -s "$f" "../../$f"; then echo "present $f"
+  else keep "$f" "$f"; fi
 done
-for f in ${names(({ to, isTail }) => to === 'diverged' && !isTail)}; do sync "$f" || exit 1; echo "kept $f"; done
-for f in ${names(({ isTail }) => isTail)}; do
-  sync "$f" && mv -f "$f" "$f.partial" || exit 1
-  echo "kept $f.partial"
-done
-sync . ..
-cd .. && rmdir ${shellQuote(folder)} 2>/dev/null
+for f in ${names(({ to, isTail }) => to === 'diverged' && !isTail)}; do sync "$f" || exit 1; keep "$f" "$f"; done
+for f in ${names(({ isTail }) => isTail)}; do sync "$f" || exit 1; keep "$f" "$f.partial"; done
+sync .. ../.. || exit 1
+rm -f ${files.map(({ name }) => name).join(' ')}
+cd .. && rmdir ${shellQuote(incoming)} 2>/dev/null
+rmdir "$PWD" 2>/dev/null
 exit 0`;
 }
 
@@ -114,7 +123,9 @@ export async function offerWal(
   const { settings } = deps;
   const folder = divergedName(control?.timeline ?? 0);
   const target = `${directory}/${folder}`;
-  await mustRun(shell, `umask 077; mkdir -p ${shellQuote(target)}`, limitMs);
+  // Files of another former primary, or of an earlier run, must not be replaced.
+  const incoming = `${target}/.incoming-${deps.hostName.replaceAll(/[^\w.-]/g, '_')}`;
+  await mustRun(shell, `umask 077; mkdir -p ${shellQuote(incoming)}`, limitMs);
   const rsync = await requireProgram('rsync', settings.rsync, settings.includepath);
   const program = { rsync, flags: settings.rsync_flags, version: 3 } as const;
   const walDirectory = join(pgdata, capabilities.walDirName);
@@ -123,7 +134,7 @@ export async function offerWal(
     '--from0',
     '--files-from=-',
     `${walDirectory}/`,
-    `${remotePath(shell, program, target)}/`,
+    `${remotePath(shell, program, incoming)}/`,
   ];
   const longMs = limitMs + Math.ceil((files.length * facts.settings.walSegmentSize) / bytesPerMs);
   const result = await deps.run(rsyncCommand(shell, program, settings.ssh_timeout, args), {
@@ -138,7 +149,7 @@ export async function offerWal(
       detail: 'reason' in outcome ? outcome.reason : 'files vanished',
     });
   }
-  const lines = await mustRun(shell, storeScript(directory, folder, files), longMs);
+  const lines = await mustRun(shell, storeScript(incoming, files), longMs);
   const offered = {
     stored: answersOf(lines, 'stored'),
     present: answersOf(lines, 'present'),
