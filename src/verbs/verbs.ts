@@ -5,6 +5,7 @@
  */
 import { parseWalName } from '../postgres/wal-name.ts';
 import { type Checked, type Guarded, is } from '../system/json.ts';
+import { printable } from '../system/printable.ts';
 import { type AnyArgument, type ArgumentKind, cluster, host, lsn, port, timeline } from './arguments.ts';
 
 type Guards = Parameters<typeof is.object>[0];
@@ -22,6 +23,10 @@ function verb<A extends Arguments, F extends Guards>(args: A, answer: F): Verb<A
 
 const isLsnText = (value: unknown): value is string =>
   typeof value === 'string' && /^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/.test(value);
+
+/** A path that another host gives us: rsync reads from there. */
+const isAbsolutePath = (value: unknown): value is string =>
+  typeof value === 'string' && value.startsWith('/') && printable(value) === value;
 
 const isWalNameText = (value: unknown): value is string =>
   typeof value === 'string' && parseWalName(value).kind !== 'not-wal';
@@ -147,9 +152,9 @@ export const verbs = {
       segmentSize: is.number,
       /** The major version, as PG_VERSION has it. */
       version: is.text,
-      walDirectory: is.text,
+      walDirectory: isAbsolutePath,
       /** Where WAL will arrive once it is a standby. */
-      archivedir: is.text,
+      archivedir: isAbsolutePath,
       /** The name with which it will stream once it is a standby; absent if it will read its archive only. */
       streamsAs: is.optional(is.text),
       /** Only if its last stop was a clean one. */

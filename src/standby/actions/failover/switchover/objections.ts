@@ -10,6 +10,15 @@ export function isStoppedForUs({ primary, publicName }: BeforeFacts): boolean {
   return primary.stoppedFor === publicName && primary.server !== 'production';
 }
 
+/**
+ * An earlier run may have promoted this host's server before it ended: the old primary is not started again. If it serves, it was
+ * started by hand since, and the switchover begins anew.
+ */
+export function mayBePromoted({ before, begun }: Pick<SwitchoverFacts, 'before' | 'begun'>): boolean {
+  if (before === undefined) return true;
+  return begun?.end !== undefined && isStoppedForUs(before);
+}
+
 function primaryObjections(facts: BeforeFacts, host: string): readonly Objection[] {
   const { primary, publicName } = facts;
   switch (primary.server) {

@@ -2,7 +2,7 @@ import { refusal } from '../../../../errors.ts';
 import { refuseOn, when } from '../../../steps/objections.ts';
 import { afterSteps, planFailover } from '../plan.ts';
 import type { BeforeFacts, SwitchoverFacts } from './facts.ts';
-import { isStoppedForUs, listSwitchoverObjections } from './objections.ts';
+import { isStoppedForUs, listSwitchoverObjections, mayBePromoted } from './objections.ts';
 import type { SwitchoverStep } from './steps.ts';
 
 /** The other hosts turn to this one. */
@@ -31,7 +31,7 @@ function openingSteps(facts: SwitchoverFacts, before: BeforeFacts): readonly Swi
   const { peer, failover, streams } = facts;
   const ending = { host: peer.host, timeline: before.primary.timeline };
   return [
-    ...when(facts.begun?.end === undefined, { kind: 'record-switchover' as const, ...ending }),
+    ...when(!mayBePromoted(facts), { kind: 'record-switchover' as const, ...ending }),
     { kind: 'stop-primary', ...ending },
     { kind: 'bring-wal', streams },
     { kind: 'see-end-replayed' },

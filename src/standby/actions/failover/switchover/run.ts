@@ -3,6 +3,7 @@ import type { Peer } from '../../../peers/peer.ts';
 import { entriesFor } from '../../../steps/step-table.ts';
 import { type FailoverRun, newRun } from '../run.ts';
 import type { PrimaryFacts, SwitchoverFacts } from './facts.ts';
+import { mayBePromoted } from './objections.ts';
 import type { Turned } from './turn.ts';
 
 /** When the moments of the write outage were, on the clock of `monotonicMs`. */
@@ -34,11 +35,10 @@ export function newSwitchoverRun(
   facts: SwitchoverFacts,
   publicName: string,
 ): SwitchoverRun {
-  const { failover, peer, systemIdentifier, before, begun } = facts;
+  const { failover, peer, systemIdentifier, before } = facts;
   return {
     ...newRun(deps, failover),
-    // An earlier run may have promoted the server before it ended.
-    opening: begun?.end === undefined ? 'not begun' : 'begun',
+    opening: mayBePromoted(facts) ? 'begun' : 'not begun',
     peer,
     systemIdentifier,
     facts: before?.primary,
