@@ -337,6 +337,25 @@ export const standbyOptions = {
     example: 'pg_ctlcluster 15 main promote',
     summary: 'command that promotes the server, instead of pg_ctl',
   },
+  action_fence: {
+    kind: 'shell',
+    group: groups.failover,
+    since: '2.0',
+    example: 'ssh root@power1 poweroff bitarena',
+    expects: 'program',
+    summary:
+      'command that makes sure that the old primary takes no more writes, before a failover promotes this standby; it must exit 0',
+    detail:
+      "It runs in every failover that takes the primary's role. If it fails, the failover is refused. See doc/failover.md.",
+  },
+  fence_timeout: {
+    kind: 'seconds',
+    range: [1, 3600],
+    group: groups.failover,
+    since: '2.0',
+    default: '60',
+    summary: 'seconds within which action_fence must end',
+  },
   action_failover: {
     kind: 'shell',
     group: groups.failover,

@@ -21,7 +21,19 @@ export const nobodyAsked: SiblingFacts = { list: undefined, siblings: [], compar
 
 /** Asks the other standbys that this host's cmd_archiver would feed. Never fails. */
 export async function askOthers(deps: StandbyDeps): Promise<Others> {
-  const list = await readSiblings(deps);
+  return askListed(deps, await readSiblings(deps));
+}
+
+/** Asks once more those that answered: the silent ones would only take time. */
+export async function askAgain(deps: StandbyDeps, { list, siblings }: Others): Promise<Others> {
+  if (list?.kind !== 'known') return { list, siblings };
+  const silent = siblings.filter(({ answer }) => answer.kind === 'silent');
+  const targets = siblings.filter((each) => !silent.includes(each)).map(({ target }) => target);
+  const again = await askListed(deps, { ...list, targets });
+  return { list, siblings: [...again.siblings, ...silent] };
+}
+
+async function askListed(deps: StandbyDeps, list: SiblingList): Promise<Others> {
   if (list.kind === 'unknown' || list.targets.length === 0) return { list, siblings: [] };
   const directory = await findDataDirectory(deps);
   const question = directory === undefined ? undefined : await ownQuestion(deps, directory);

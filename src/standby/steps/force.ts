@@ -4,6 +4,7 @@ import { usageError } from '../../errors.ts';
 export const forceNames = {
   'primary-alive': '-F999 although the primary is alive',
   'primary-unasked': '-F999 although this host could not ask the primary',
+  fence: '-F999 although action_fence has failed',
   archive: '-F999 although the archive cannot be read',
   replay: '-F999 although WAL of the archive cannot be replayed, or was not',
   'sibling-ahead': '-F999 although another standby has WAL that cannot be fetched',

@@ -132,6 +132,7 @@ describe('the standby file of the how-to', () => {
       basebackup_nice: 0,
       basebackup_ionice: 'off',
       failover_probe_timeout: 5,
+      fence_timeout: 60,
       start_timeout: 120,
       wal_timeout: 120,
       base_backup_timeout: 86400,

@@ -92,6 +92,7 @@ async function recordPromotion({ server, timeline, actionFailure }: FailoverRun)
     promotedAtTimeline: timeline,
     isFailoverUnfinished: undefined,
     takesRole: undefined,
+    isFenceBegun: undefined,
     isActionBegun: actionFailure === undefined ? undefined : true,
   });
 }

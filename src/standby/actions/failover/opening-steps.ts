@@ -19,6 +19,7 @@ import type { Fetch } from '../../siblings/compare.ts';
 import { fetchSegments } from '../../siblings/fetch.ts';
 import { serverSteps } from '../../steps/server-steps.ts';
 import { setDelay, type SettingDelay } from './delay.ts';
+import { fenceStepTable } from './fence.ts';
 import { type LoginProof, proveLogin } from './local-login.ts';
 import { type FailoverRun, step } from './run.ts';
 import { type ReplayProof, seeArchiveReplayed, seeItOpen } from './see-it-open.ts';
@@ -118,6 +119,8 @@ async function fetchWal({ server }: FailoverRun, fetch: FetchWal): Promise<void>
 
 export const openingSteps = {
   ...serverSteps,
+  /** First of all: the facts are looked at again after it. */
+  ...fenceStepTable,
   /** Before all others: the archive is looked at again after it. */
   'fetch-wal': step<FetchWal>({ say: describeFetch, run: fetchWal }),
   /** Before anything can open the server. */

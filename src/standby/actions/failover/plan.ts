@@ -6,6 +6,7 @@ import { isHotStandby } from '../../server/server-configuration.ts';
 import { overrules } from '../../steps/force.ts';
 import { refuseOn, when } from '../../steps/objections.ts';
 import type { FailoverFacts, LocalFacts } from './facts.ts';
+import { fenceSteps } from './fence.ts';
 import { isPausedAtTarget, listFailoverObjections } from './objections.ts';
 import { type Role, roleOf } from './role.ts';
 import type { FailoverStep } from './steps.ts';
@@ -209,17 +210,26 @@ export function fetchSteps({ siblings, force }: FailoverFacts): readonly Failove
   return [{ kind: 'fetch-wal', archiver: list.archiver, fetches: comparison.fetches, isAccepted }];
 }
 
+/** The fence runs again in each run that has more to do than action_failover: an earlier one may be long ago. */
+export function fenceStepsOf(facts: FailoverFacts): readonly FailoverStep[] {
+  if (onlyActionRemains(facts)) return [];
+  return fenceSteps(facts, roleOf(facts, isPausedAtTarget(facts)));
+}
+
+/** The action begins last, so all other steps were completed. */
+function onlyActionRemains({ state, directory }: LocalFacts): boolean {
+  return state.kind === 'production' && directory.record.isActionBegun === true;
+}
+
 /** The steps of a failover. Throws a refusal if an objection is not overruled. */
 export function planFailover(facts: FailoverFacts): readonly FailoverStep[] {
   refuseOn(listFailoverObjections(facts), facts.force);
-  return [...promotionSteps(facts), keepStreamed(facts)];
+  return [...fenceStepsOf(facts), ...promotionSteps(facts), keepStreamed(facts)];
 }
 
 function promotionSteps(facts: FailoverFacts): readonly FailoverStep[] {
   const { state, directory } = facts;
-  // The action begins last, so all other steps were completed.
-  if (state.kind === 'production' && directory.record.isActionBegun === true)
-    return [{ kind: 'verify-write' }, ...actionSteps(facts)];
+  if (onlyActionRemains(facts)) return [{ kind: 'verify-write' }, ...actionSteps(facts)];
   if (state.kind === 'production') return afterSteps(facts, roleOf(facts, false), openedChecks(facts));
   if (state.kind === 'stopped' && hasUnfinishedFailover(directory)) return promotedSteps(facts);
   if (isPausedAtTarget(facts)) return [...openingSteps(facts), ...afterSteps(facts, roleOf(facts, true))];

@@ -8,6 +8,7 @@ import { askOthers, nobodyAsked, noComparison } from '../../siblings/observe.ts'
 import { perform } from '../../steps/carry-out.ts';
 import { sayOverruled } from '../../steps/objections.ts';
 import { observeHere } from './facts.ts';
+import { fenceOf } from './fence.ts';
 import { observeForTarget, type RecoveryFacts, targetKey } from './point-in-time/facts.ts';
 import { planRecovery } from './point-in-time/plan.ts';
 import { reportRecovery } from './point-in-time/report.ts';
@@ -26,7 +27,8 @@ async function observe(
   const tells = takeRole && requested.action === 'promote';
   const [liveness, others] = await Promise.all([probePrimary(deps), tells ? askOthers(deps) : nobodyAsked]);
   const siblings = { ...others, comparison: noComparison };
-  return { ...here, ...forTarget, liveness, siblings, force, takesRole: takeRole };
+  const fence = fenceOf(deps, here.directory.record);
+  return { ...here, ...forTarget, liveness, siblings, force, takesRole: takeRole, fence };
 }
 
 /** `-F999` with a target: recovers to the target, and opens, pauses or shuts down there. */

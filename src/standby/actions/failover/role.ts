@@ -24,7 +24,7 @@ const taken: Role = { kind: 'taken' };
 
 /** @param opensAtTarget the server opens at a recovery target, and leaves out WAL on purpose */
 export function roleOf(
-  facts: Pick<FailoverFacts, 'liveness' | 'takesRole' | 'state' | 'directory'>,
+  facts: Pick<FailoverFacts, 'liveness' | 'takesRole' | 'state' | 'directory' | 'fence'>,
   opensAtTarget: boolean,
 ): Role {
   if (facts.takesRole) return taken;
@@ -40,6 +40,8 @@ export function roleOf(
     case 'alive':
       return { kind: 'left', reason: 'the old primary is alive' };
     case 'unasked':
+      // The operator says that it is down, and the fence makes sure of it.
+      if (facts.fence.kind === 'due' || facts.fence.kind === 'done') return taken;
       return { kind: 'left', reason: 'the old primary could not be asked' };
   }
 }

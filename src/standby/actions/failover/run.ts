@@ -23,6 +23,8 @@ export interface FailoverRun extends ServerContext {
   /** The timelines that were declared left; undefined if this server did not take the role. */
   left?: LeftResult | undefined;
   informed?: readonly Informed[] | undefined;
+  /** Whether action_fence has succeeded; undefined if it was not run. */
+  isFenced?: boolean;
   /** The reason why action_failover failed; undefined if it did not. */
   actionFailure?: string;
 }

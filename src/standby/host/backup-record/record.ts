@@ -87,6 +87,8 @@ const recordFields = {
   isFailoverUnfinished: is.optional(is.boolean),
   /** Whether the failover takes the primary's role: decided before the server can open, and valid until it is finished. */
   takesRole: is.optional(is.boolean),
+  /** Set from before action_fence begins until the failover is finished. */
+  isFenceBegun: is.optional(is.boolean),
   /** Set from before action_failover begins until it has succeeded: -F999 still has to run it. */
   isActionBegun: is.optional(is.boolean),
   /** Settings that the server was started with for its promotion, since pg_control demanded more than its files have. */
