@@ -160,7 +160,8 @@ is_past() {
   case $1 in $(printf '%08X' "$2")????????????????) ;; *) return 1 ;; esac
   rest=\${1#????????}
   high=$((0x\${3%/*})) low=$((0x\${3#*/}))
-  log=$((0x\${rest%????????})) end=$(((0x\${rest#????????} + 1) * $(wc -c < "$1")))
+  # The size of ours in the inbox: mark-left may move the other name away, and dash ends at an arithmetic error.
+  log=$((0x\${rest%????????})) end=$(((0x\${rest#????????} + 1) * $(wc -c < "$inbox/$1")))
   [ "$log" -gt "$high" ] || { [ "$log" -eq "$high" ] && [ "$end" -gt "$low" ]; }
 }
 move_forbidden() {

@@ -55,7 +55,8 @@ function prepare(round: number) {
 async function run(script: string, killMs?: number, bin?: string): Promise<readonly string[]> {
   const { PATH = '' } = process.env;
   const env = { ...process.env, PATH: bin === undefined ? PATH : `${bin}:${PATH}` };
-  const shell = spawn('sh', { stdio: ['pipe', 'pipe', 'ignore'], env });
+  // A process group of its own: without it, an "ln" that the shell has started would outlive the shell.
+  const shell = spawn('sh', { stdio: ['pipe', 'pipe', 'ignore'], env, detached: true });
   let output = '';
   shell.stdout.on('data', (data: Buffer) => (output += data.toString()));
   // The shell may be dead before it has read all of it.
@@ -64,7 +65,7 @@ async function run(script: string, killMs?: number, bin?: string): Promise<reado
   const ended = new Promise((resolve) => shell.on('close', resolve));
   if (killMs !== undefined) {
     await sleep(killMs);
-    shell.kill('SIGKILL');
+    if (shell.pid !== undefined && shell.exitCode === null) process.kill(-shell.pid, 'SIGKILL');
   }
   await ended;
   return output.split('\n').filter((line) => line !== '');
