@@ -54,6 +54,12 @@ const progress = {
   received: is.optional(isLsnText),
   /** Whether pg_control is that of a standby: only then are these locations WAL that it got from another server. */
   isStandby: is.optional(is.boolean),
+  /** The timeline to which this host was promoted, by the mark of its archive. */
+  promotedTo: is.optional(is.number),
+  /** The history of that timeline, oldest first: each earlier timeline, and where it was left. */
+  ancestry: is.optional(is.listOf(isPlace)),
+  /** A -F999 is about to promote this standby, or was ended meanwhile. The text is its own: no other run has it. */
+  promotion: is.optional(is.text),
 };
 
 export const verbs = {

@@ -21,7 +21,12 @@ export type SiblingAnswer =
   | { readonly kind: 'no-archive'; readonly reason: string; readonly hint: string }
   | { readonly kind: 'foreign'; readonly systemIdentifier: string }
   /** Its cmd_standby could not be asked. */
-  | { readonly kind: 'mute'; readonly reason: string; readonly hint: string }
+  | {
+      readonly kind: 'mute';
+      readonly sentinel: Sentinel;
+      readonly reason: string;
+      readonly hint: string;
+    }
   | {
       readonly kind: 'answered';
       readonly sentinel: Sentinel;
@@ -104,12 +109,14 @@ async function askThere(
   const { command } = sentinel;
   if (command === undefined) {
     const reason = `${target.r_archivedir}/${sentinelName} there does not say how cmd_standby is called`;
-    return { kind: 'mute', reason, hint: 'Run cmd_standby -C FILE --cleanup there once.' };
+    return { kind: 'mute', sentinel, reason, hint: 'Run cmd_standby -C FILE --cleanup there once.' };
   }
   const result = await callVerb(shell, command, 'wal-from', { lsn: from }, leftMs());
   if (result.kind === 'lost') return { kind: 'silent', reason: result.reason };
-  if (result.kind === 'refused')
-    return { kind: 'mute', reason: result.reason, hint: 'Check cmd_standby and its INI file there.' };
+  if (result.kind === 'refused') {
+    const hint = 'Check cmd_standby and its INI file there.';
+    return { kind: 'mute', sentinel, reason: result.reason, hint };
+  }
   const said = result.answer;
   if (said.systemIdentifier !== undefined && said.systemIdentifier !== systemIdentifier)
     return { kind: 'foreign', systemIdentifier: quoted(said.systemIdentifier, 40) };

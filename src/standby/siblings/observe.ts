@@ -1,8 +1,10 @@
+import type { TimelinePath } from '../../postgres/timelines.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { findDataDirectory } from '../server/progress.ts';
 import { askSiblings, type Sibling } from './ask.ts';
 import type { Comparison } from './compare.ts';
 import { ownQuestion } from './own-reach.ts';
+import type { Rival } from './rivals.ts';
 import { readSiblings, type SiblingList } from './siblings.ts';
 
 /** The other standbys, and their answers. */
@@ -14,10 +16,20 @@ export interface Others {
 
 export interface SiblingFacts extends Others {
   readonly comparison: Comparison;
+  /** Those that were promoted apart from this host, or are about to be. */
+  readonly rivals: readonly Rival[];
+  /** The history of this host; undefined if it cannot be read. */
+  readonly path: TimelinePath | undefined;
 }
 
 export const noComparison: Comparison = { fetches: [], reach: undefined, compared: [] };
-export const nobodyAsked: SiblingFacts = { list: undefined, siblings: [], comparison: noComparison };
+export const nobodyAsked: SiblingFacts = {
+  list: undefined,
+  siblings: [],
+  comparison: noComparison,
+  rivals: [],
+  path: undefined,
+};
 
 /** Asks the other standbys that this host's cmd_archiver would feed. Never fails. */
 export async function askOthers(deps: StandbyDeps): Promise<Others> {

@@ -5,7 +5,7 @@ import { describeLiveness } from '../../primary/liveness/verdict.ts';
 import { sayWherePrimaryIsHere } from '../../primary/primary-is-here.ts';
 import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
 import { compareSiblings, type Comparison } from '../../siblings/compare.ts';
-import { askAgain, askOthers, noComparison, type Others } from '../../siblings/observe.ts';
+import { askAgain, askOthers, noComparison, type Others, type SiblingFacts } from '../../siblings/observe.ts';
 import { ownReach } from '../../siblings/own-reach.ts';
 import { perform } from '../../steps/carry-out.ts';
 import { sayOverruled } from '../../steps/objections.ts';
@@ -15,6 +15,7 @@ import { sayLogin } from './local-login.ts';
 import { isPausedAtTarget, listFailoverObjections } from './objections.ts';
 import { fenceStepsOf, fetchSteps, planFailover } from './plan.ts';
 import { reportFailover } from './report.ts';
+import { observeRivals } from './rivals.ts';
 import { roleOf } from './role.ts';
 import { newRun } from './run.ts';
 import { describeLoss, saySiblings } from './sibling-words.ts';
@@ -71,6 +72,10 @@ async function compare(deps: StandbyDeps, here: LocalFacts, { siblings }: Others
   return compareSiblings(siblings, await ownReach(deps, directory, archive.archive));
 }
 
+async function withComparison(deps: StandbyDeps, here: LocalFacts, others: Others): Promise<SiblingFacts> {
+  return { ...others, comparison: await compare(deps, here, others), ...(await observeRivals(here, others)) };
+}
+
 async function observe(
   deps: StandbyDeps,
   { force, takeRole: takesRole }: FailoverOptions,
@@ -80,7 +85,7 @@ async function observe(
     sayWherePrimaryIsHere(deps).then(() => observeHere(deps)),
     askOthers(deps),
   ]);
-  const siblings = { ...others, comparison: await compare(deps, here, others) };
+  const siblings = await withComparison(deps, here, others);
   const fence = fenceOf(deps, here.directory.record);
   return { ...here, liveness, siblings, force, takesRole, fence };
 }
@@ -88,15 +93,16 @@ async function observe(
 /** The archive has more WAL than when the first plan was made. */
 async function observeAgain(deps: StandbyDeps, before: FailoverFacts): Promise<FailoverFacts> {
   const here = await observeHere(deps);
-  const comparison = await compare(deps, here, before.siblings);
+  const siblings = await withComparison(deps, here, before.siblings);
   // WAL that was fetched, and cannot be replayed all the same, is an objection of the archive.
-  return { ...before, ...here, siblings: { ...before.siblings, comparison: { ...comparison, fetches: [] } } };
+  const comparison = { ...siblings.comparison, fetches: [] };
+  return { ...before, ...here, siblings: { ...siblings, comparison } };
 }
 
 /** The primary may have shipped WAL until it was fenced. */
 async function observeAfterFence(deps: StandbyDeps, before: FailoverFacts): Promise<FailoverFacts> {
   const [here, others] = await Promise.all([observeHere(deps), askAgain(deps, before.siblings)]);
-  return { ...before, ...here, siblings: { ...others, comparison: await compare(deps, here, others) } };
+  return { ...before, ...here, siblings: await withComparison(deps, here, others) };
 }
 
 /** A plan, and what this run has changed before it. */

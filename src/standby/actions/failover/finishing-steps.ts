@@ -93,6 +93,7 @@ async function recordPromotion({ server, timeline, actionFailure }: FailoverRun)
     isFailoverUnfinished: undefined,
     takesRole: undefined,
     isFenceBegun: undefined,
+    promotion: undefined,
     isActionBegun: actionFailure === undefined ? undefined : true,
   });
 }

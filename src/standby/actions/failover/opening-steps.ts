@@ -10,6 +10,7 @@ import type { ArchivedEnd } from '../../archive/replay-check.ts';
 import { changeRecord } from '../../host/backup-record/record.ts';
 import { clearRecoverySettings, writeRecoverySettings } from '../../recovery/files.ts';
 import { removeGuard, writeGuard } from '../../recovery/guard.ts';
+import { newPromotion } from '../../recovery/promotion.ts';
 import type { RecoverySettings } from '../../recovery/settings.ts';
 import { readControlFile } from '../../server/data-directory.ts';
 import { promoteServerProgram } from '../../server/local-server.ts';
@@ -21,6 +22,7 @@ import { serverSteps } from '../../steps/server-steps.ts';
 import { setDelay, type SettingDelay } from './delay.ts';
 import { fenceStepTable } from './fence.ts';
 import { type LoginProof, proveLogin } from './local-login.ts';
+import { type LastQuestion, seeNoRival } from './rivals.ts';
 import { type FailoverRun, step } from './run.ts';
 import { type ReplayProof, seeArchiveReplayed, seeItOpen } from './see-it-open.ts';
 
@@ -129,10 +131,25 @@ export const openingSteps = {
       takesRole
         ? "record that this host takes the primary's role"
         : "record that this host does not take the primary's role: the other standbys are not informed",
-    run: ({ server }, { takesRole }) => changeRecord(server.pgdata, { takesRole }),
-    undo: async ({ server, opening }) => {
-      if (opening === 'not begun') await changeRecord(server.pgdata, { takesRole: undefined });
+    run: async (run, { takesRole }) => {
+      run.promotion = await newPromotion(run.server.deps);
+      await changeRecord(run.server.pgdata, { takesRole, promotion: run.promotion });
     },
+    undo: async ({ server, opening }) => {
+      if (opening === 'not begun')
+        await changeRecord(server.pgdata, { takesRole: undefined, promotion: undefined });
+    },
+    leavesNothing: true,
+  }),
+  /** After 'record-role', which the other standbys see, and right before anything can open the server. */
+  'see-no-rival': step<LastQuestion>({
+    say: ({ siblings }) => {
+      const names = siblings.siblings
+        .filter(({ answer }) => answer.kind === 'answered')
+        .map(({ target }) => target.name);
+      return `ask once more whether another standby was promoted: ${names.join(', ')}`;
+    },
+    run: seeNoRival,
     leavesNothing: true,
   }),
   'write-settings': step<SettingsToWrite>({
@@ -169,6 +186,7 @@ export const openingSteps = {
   'see-archive-replayed': step<ReplayProof>({
     say: ({ lsn }) => `wait until the archive is replayed to its end, LSN ${formatLsn(lsn)}`,
     run: seeArchiveReplayed,
+    leavesNothing: true,
   }),
   /** Before 'promote'. */
   'guard-replay': step<{ readonly end: ArchivedEnd | undefined }>({

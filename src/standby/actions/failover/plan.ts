@@ -82,15 +82,26 @@ function seeReplayed(facts: FailoverFacts, before: readonly FailoverStep[]): rea
 }
 
 /** Before anything may open the server: a later run finishes what this one decided. */
-export function recordRole({ kind }: Role): FailoverStep {
+function recordRole({ kind }: Role): FailoverStep {
   return { kind: 'record-role', takesRole: kind === 'taken' };
+}
+
+/** Before anything may open the server, and after all that takes long. */
+export function claimSteps(
+  facts: LocalFacts & Pick<FailoverFacts, 'siblings' | 'force'>,
+  role: Role,
+): readonly FailoverStep[] {
+  const { siblings, force } = facts;
+  const isAnswered = siblings.siblings.some(({ answer }) => answer.kind === 'answered');
+  const asks = isAnswered && (role.kind === 'taken' || !isPausedAtTarget(facts));
+  return [recordRole(role), ...when(asks, { kind: 'see-no-rival', siblings, force } as const)];
 }
 
 function promoteSteps(facts: FailoverFacts): readonly FailoverStep[] {
   const isToReplayAll =
     facts.archive.kind === 'archive' && facts.replayProblems.length === 0 && !acceptsLoss(facts);
   return [
-    recordRole(roleOf(facts, false)),
+    ...claimSteps(facts, roleOf(facts, false)),
     isToReplayAll ? { kind: 'guard-replay', end: facts.archivedEnd } : { kind: 'lift-guard' },
     { kind: 'promote' },
   ];
@@ -156,7 +167,7 @@ function restartAndPromote(facts: FailoverFacts): readonly FailoverStep[] {
   const { capabilities } = facts.directory;
   if (!capabilities.hasPgCtlPromote) {
     const toEnd = recoverySettings(capabilities, { kind: 'to-end' }, facts.place);
-    return [recordRole(roleOf(facts, false)), ...restartSteps(facts, 'recovery', toEnd), opened];
+    return [...claimSteps(facts, roleOf(facts, false)), ...restartSteps(facts, 'recovery', toEnd), opened];
   }
   const standby = recoverySettings(capabilities, { kind: 'standby', streaming: undefined }, facts.place);
   const start = restartSteps(facts, 'standby', standby);
@@ -172,7 +183,8 @@ function restartAndPromote(facts: FailoverFacts): readonly FailoverStep[] {
 
 /** Starts a stopped standby first; promotes a running one without a restart. */
 function openingSteps(facts: FailoverFacts): readonly FailoverStep[] {
-  if (isPausedAtTarget(facts)) return [recordRole(roleOf(facts, true)), { kind: 'resume-replay' }, opened];
+  if (isPausedAtTarget(facts))
+    return [...claimSteps(facts, roleOf(facts, true)), { kind: 'resume-replay' }, opened];
   // A recovery to a target would open at the target, no matter when it is promoted.
   const isAimed = facts.directory.record.settings?.mode === 'recovery';
   return isPromotedAsItIs(facts) && !isAimed ? promoteAsItIs(facts) : restartAndPromote(facts);

@@ -1,5 +1,6 @@
 import { PitrError } from '../../../errors.ts';
 import type { StandbyDeps } from '../../deps.ts';
+import type { PromotionRecord } from '../../host/backup-record/record.ts';
 import type { Replayed } from '../../recovery/replayed.ts';
 import { notStartedHere } from '../../server/local-server.ts';
 import { serverOf } from '../../server/server.ts';
@@ -14,6 +15,8 @@ import type { LeftResult } from './role.ts';
 export interface FailoverRun extends ServerContext {
   /** From 'begun' on, the server may open as soon as it has no more WAL, even if this run ends. */
   opening: 'not begun' | 'begun' | 'done';
+  /** Names this run in the record of pgdata, from before the server can open. */
+  promotion?: PromotionRecord | undefined;
   /** The timeline of the running server; undefined until it has taken a write. */
   timeline?: number | undefined;
   /** The server's answer right after it opened: after a restart it does not know this any more. */

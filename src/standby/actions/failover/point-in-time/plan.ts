@@ -3,7 +3,7 @@ import { recoverySettings } from '../../../recovery/settings.ts';
 import { chooseTarget } from '../../../recovery/target.ts';
 import { attempt, type Objection, refuseOn } from '../../../steps/objections.ts';
 import { fenceSteps } from '../fence.ts';
-import { afterSteps, recordRole, restartSteps } from '../plan.ts';
+import { afterSteps, claimSteps, restartSteps } from '../plan.ts';
 import { roleOf } from '../role.ts';
 import type { RecoveryFacts } from './facts.ts';
 import { listRecoveryObjections } from './objections.ts';
@@ -30,7 +30,7 @@ function endSteps(facts: RecoveryFacts, { action }: RequestedTarget, shown: stri
 
 function roleSteps(facts: RecoveryFacts): readonly RecoveryStep[] {
   const role = roleOf(facts, true);
-  return [...fenceSteps(facts, role), recordRole(role)];
+  return [...fenceSteps(facts, role), ...claimSteps(facts, role)];
 }
 
 export function planRecovery(facts: RecoveryFacts, requested: RequestedTarget): PlannedRecovery {
