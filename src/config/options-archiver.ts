@@ -159,7 +159,7 @@ export const archiverOptions = {
     ...commonOptions.keep_streamed_max,
     ...shipping,
     detail:
-      'A standby that was promoted holds WAL in pg_wal by the replication slot `pitrtools_keep` until every standby has caught up. Beyond this size, or if less than `max_wal_size` is free, the shipper drops the slot and a notification says so.',
+      'A standby that was promoted holds WAL in pg_wal by the replication slot `pitrtools_keep` until every standby has caught up. Beyond this size, or if less than twice `max_wal_size` is free, the shipper drops the slot and a notification says so.',
   },
   notify_ok: commonOptions.notify_ok,
   notify_warning: commonOptions.notify_warning,

@@ -173,7 +173,7 @@ export const standbyOptions = {
   keep_streamed_max: {
     ...commonOptions.keep_streamed_max,
     detail:
-      'A streaming standby keeps WAL that its archive lacks by a replication slot of its own, `pitrtools_keep` (11 and later). Beyond this size, or if less than `max_wal_size` is free, the oldest WAL is given up and a notification says which. 0: none is kept.',
+      'A streaming standby keeps WAL that its archive lacks by a replication slot of its own, `pitrtools_keep` (11 and later). Beyond this size, or if less than twice `max_wal_size` is free, the oldest WAL is given up and a notification says which. 0: none is kept.',
   },
   pg_conf: {
     ...readyFile,

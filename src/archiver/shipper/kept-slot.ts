@@ -2,7 +2,7 @@ import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../errors.ts';
 import { inMegabytes } from '../../megabytes.ts';
-import { heldBytesSql, keptSlot, keptSlotDirectory } from '../../postgres/kept-slot.ts';
+import { heldBytesSql, keptSlot, keptSlotDirectory, whyTooFull } from '../../postgres/kept-slot.ts';
 import { exists } from '../../system/durable.ts';
 import { notify } from '../../system/notify.ts';
 import { readLaneState } from '../lane/state.ts';
@@ -28,8 +28,7 @@ export interface Held {
 export function whyTooMuch({ held, maxWalSize, free }: Held, most: number): string | undefined {
   if (held <= 0) return undefined;
   if (held > most) return `it keeps ${inMegabytes(held)}, and keep_streamed_max is ${inMegabytes(most)}`;
-  if (free >= maxWalSize) return undefined;
-  return `only ${inMegabytes(free)} are free on the file system of pg_wal, and max_wal_size is ${inMegabytes(maxWalSize)}`;
+  return whyTooFull(free, maxWalSize);
 }
 
 interface Observed extends Held {
@@ -87,7 +86,9 @@ interface Memory {
 function sayOnce({ deps }: Work, memory: Memory, reason: string): void {
   if (memory.said === reason) return;
   memory.said = reason;
-  deps.log.warning(`replication slot "${keptSlot}" cannot be asked or dropped, and pg_wal grows: ${reason}`, {
+  const message = `replication slot "${keptSlot}" cannot be asked or dropped, and pg_wal grows: ${reason}`;
+  notify(deps, deps.settings, { severity: 'critical', message, facts: { program: 'cmd_archiver' } });
+  deps.log.warning(message, {
     hint: `The user of cmd_archiver must be able to log in here (keys port, dbname, psql), as a superuser or with REPLICATION. By hand: SELECT pg_drop_replication_slot('${keptSlot}')`,
   });
 }

@@ -109,14 +109,15 @@ async function observe({ server, directory, postmaster }: FoundServer): Promise<
   const configuration = await readConfiguration(server, 'standby');
   const streaming = streamingOf(server);
   const place = await recoveryPlace(server, configuration);
-  const keeping = await observeKeeping(server, configuration);
+  const recovery = recoverySettings(capabilities, { kind: 'standby', streaming }, place);
+  const keeping = await observeKeeping(server, configuration, recovery);
   return {
     directory,
     postmaster,
     archive,
     configuration,
     copies: await planConfCopies(settings, 'standby'),
-    settings: recoverySettings(capabilities, { kind: 'standby', streaming }, place),
+    settings: recovery,
     keeping,
     hasKeptSlot: await hasKeptSlot(settings.pgdata),
     streams: streaming !== undefined,

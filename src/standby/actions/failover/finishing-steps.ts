@@ -2,7 +2,11 @@
 import { archiveCallOf } from '../../../config/archive-command.ts';
 import { messageOf, PitrError } from '../../../errors.ts';
 import { updateSentinel } from '../../../system/sentinel.ts';
-import { fitSlotAfterPromotion, keepAfterPromotion } from '../../archive/keep/after-promotion.ts';
+import {
+  fitSlotAfterPromotion,
+  keepAfterPromotion,
+  saveStreamed,
+} from '../../archive/keep/after-promotion.ts';
 import type { ArchivedEnd } from '../../archive/replay-check.ts';
 import { changeRecord } from '../../host/backup-record/record.ts';
 import { ownCommand } from '../../host/own-command.ts';
@@ -181,6 +185,11 @@ export const finishingSteps = {
   'run-action': afterOpening<SiteAction>({
     say: ({ command, isRepeated }) => `run action_failover${isRepeated ? ' again' : ''}: ${command}`,
     run: runAction,
+  }),
+  'save-streamed': afterOpening<{ readonly redoLsn: bigint }>({
+    say: () =>
+      'copy WAL that only streaming had brought from pg_wal to archivedir at once, because no slot keeps it',
+    run: ({ server }, { redoLsn }) => saveStreamed(server, redoLsn),
   }),
   'keep-streamed': afterOpening<{ readonly redoLsn: bigint | undefined }>({
     say: () => 'copy WAL that only streaming had brought from pg_wal to archivedir',

@@ -205,13 +205,20 @@ function promotedSteps(facts: FailoverFacts): readonly FailoverStep[] {
   ];
 }
 
+/** The checkpoint of a server that is open lies behind the promotion. */
+function lastRestartpoint({ state, directory }: FailoverFacts): bigint | undefined {
+  return state.kind === 'production' ? undefined : directory.control?.redoLsn;
+}
+
+/** As soon as no primary delivers to archivedir any more: without a slot, a checkpoint may remove it at any moment. */
+function saveStreamed(facts: FailoverFacts): readonly FailoverStep[] {
+  const redoLsn = lastRestartpoint(facts);
+  return facts.hasKeptSlot || redoLsn === undefined ? [] : [{ kind: 'save-streamed', redoLsn }];
+}
+
 /** Last, because it may take minutes: clients need not wait for it. */
-function keepStreamed({ state, directory }: FailoverFacts): FailoverStep {
-  // The checkpoint of a server that is open lies behind the promotion.
-  return {
-    kind: 'keep-streamed',
-    redoLsn: state.kind === 'production' ? undefined : directory.control?.redoLsn,
-  };
+function keepStreamed(facts: FailoverFacts): FailoverStep {
+  return { kind: 'keep-streamed', redoLsn: lastRestartpoint(facts) };
 }
 
 /** The WAL that only other standbys have: it is here before the server is promoted. */
@@ -236,7 +243,10 @@ function onlyActionRemains({ state, directory }: LocalFacts): boolean {
 /** The steps of a failover. Throws a refusal if an objection is not overruled. */
 export function planFailover(facts: FailoverFacts): readonly FailoverStep[] {
   refuseOn(listFailoverObjections(facts), facts.force);
-  return [...fenceStepsOf(facts), ...promotionSteps(facts), keepStreamed(facts)];
+  const steps = promotionSteps(facts).flatMap((step) =>
+    step.kind === 'mark-archive' ? [step, ...saveStreamed(facts)] : [step],
+  );
+  return [...fenceStepsOf(facts), ...steps, keepStreamed(facts)];
 }
 
 function promotionSteps(facts: FailoverFacts): readonly FailoverStep[] {

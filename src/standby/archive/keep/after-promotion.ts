@@ -1,12 +1,13 @@
 import { messageOf } from '../../../errors.ts';
 import { keptSlot } from '../../../postgres/kept-slot.ts';
 import type { SegmentName } from '../../../postgres/wal-name.ts';
-import { readArchiverPart } from '../../host/archiver-part.ts';
 import type { Server } from '../../server/server.ts';
 import type { ServerConfiguration } from '../../server/server-configuration.ts';
 import { withLocalServer } from '../../server/server-state.ts';
+import { observeBounder } from './bounder.ts';
 import { fillArchive, type Filled } from './fill-archive.ts';
 import { dropUnfitSlot, obstacleInFiles, removeSlot } from './leftover.ts';
+import { sayState } from './notice.ts';
 import { askSlot, hasKeptSlot } from './slot.ts';
 
 function describe(names: readonly SegmentName[]): string {
@@ -38,26 +39,53 @@ async function slotLocation(server: Server): Promise<bigint | undefined> {
   return answer.kind === 'answered' ? answer.value.slot?.restartLsn : undefined;
 }
 
-/** Only the archiver of this host knows when the other standbys have the WAL. If there is none, nobody would drop the slot. */
-async function partWithSlot(server: Server): Promise<void> {
-  const { deps } = server;
-  const part = await readArchiverPart(deps);
-  if (part.kind === 'ready') return;
-  await removeSlot(server);
-  const why = part.kind === 'missing' ? `there is no ${part.iniFile}` : part.reason;
-  deps.log.notice(
-    `replication slot "${keptSlot}" is dropped: no archiver of this host feeds other standbys (${why})`,
-  );
+const byHand = `By hand: SELECT pg_drop_replication_slot('${keptSlot}')`;
+
+/**
+ * The slot stays only where something limits it. Without that it is dropped once archivedir holds what only streaming had
+ * brought: there the archiver finds it for the other standbys. WAL that could be copied nowhere is not given up.
+ *
+ * @returns that the slot stays, and for how long; undefined if there is none, or more was to be said
+ */
+async function settleSlot(server: Server, isCopied: boolean): Promise<string | undefined> {
+  const { deps, pgdata } = server;
+  if (!(await hasKeptSlot(pgdata))) return undefined;
+  const slot = `replication slot "${keptSlot}"`;
+  const bounder = await observeBounder(server);
+  if (bounder.kind === 'archiver' || bounder.kind === 'server') {
+    const kept = `${slot} keeps WAL for the other standbys until cmd_archiver --ship has seen that they have it`;
+    await sayState(deps, 'ok', kept);
+    return kept;
+  }
+  if (bounder.kind === 'nobody' && isCopied) {
+    await removeSlot(server);
+    const dropped = `${slot} is dropped: nothing would limit what it keeps (${bounder.why}). archivedir holds what only streaming had brought; WAL from now on stays only as long as the server itself keeps it`;
+    deps.log.notice(dropped);
+    await sayState(deps, 'ok', dropped);
+    return undefined;
+  }
+  const what = isCopied ? 'WAL' : 'WAL that could not be copied to archivedir';
+  const kept = `${slot} keeps ${what}, and only cmd_standby -P limits how much (${bounder.why}): run -P every minute, or pg_wal may fill its file system. ${byHand}`;
+  await sayState(deps, 'critical', kept);
+  return undefined;
 }
 
-async function copyToArchive(server: Server, from: bigint): Promise<void> {
+/** Returns whether all was copied that pg_wal still holds. */
+async function copyToArchive(server: Server, from: bigint): Promise<boolean> {
   try {
     sayFilled(server, await fillArchive(server, from));
+    return true;
   } catch (error) {
+    const hasSlot = await hasKeptSlot(server.pgdata);
     server.deps.log.warning(
       `WAL that only streaming had brought could not be copied to archivedir: ${messageOf(error)}`,
-      { hint: `As long as replication slot "${keptSlot}" exists, it stays in pg_wal.` },
+      {
+        hint: hasSlot
+          ? `As long as replication slot "${keptSlot}" exists, it stays in pg_wal, and cmd_standby -P tries again.`
+          : 'The next checkpoints remove it from pg_wal. Standbys that lack it need a new base backup.',
+      },
     );
+    return false;
   }
 }
 
@@ -72,33 +100,37 @@ export async function fitSlotAfterPromotion(server: Server, conf: ServerConfigur
 }
 
 /**
+ * Right after the server has opened, where no slot keeps WAL: its next checkpoints remove what only streaming had brought.
+ *
+ * @param redoLsn the last restartpoint before the promotion
+ */
+export async function saveStreamed(server: Server, redoLsn: bigint): Promise<void> {
+  await copyToArchive(server, redoLsn);
+}
+
+/**
  * Brings what only this host's pg_wal holds into its archive, and leaves the slot for the standbys that lack it. A full
  * or missing archive is no failure of the failover.
  *
  * @param redoLsn the last restartpoint before the promotion, if that is known
  */
 export async function keepAfterPromotion(server: Server, redoLsn: bigint | undefined): Promise<void> {
+  const { log } = server.deps;
   const slot = await slotLocation(server);
   const from = slot !== undefined && (redoLsn === undefined || slot < redoLsn) ? slot : redoLsn;
-  if (from !== undefined) await copyToArchive(server, from);
-  await finish(server);
-  if (await hasKeptSlot(server.pgdata))
-    server.deps.log.notice(
-      `replication slot "${keptSlot}" keeps WAL for the other standbys until cmd_archiver --ship has seen that they have it`,
-    );
-}
-
-async function finish(server: Server): Promise<void> {
+  const isCopied = from === undefined || (await copyToArchive(server, from));
   try {
-    if (await hasKeptSlot(server.pgdata)) await partWithSlot(server);
+    // Where the slot stands must be known, or what it keeps may lie before what was copied.
+    const kept = await settleSlot(server, isCopied && slot !== undefined);
+    if (kept !== undefined) log.notice(kept);
   } catch (error) {
-    server.deps.log.warning(messageOf(error));
+    log.warning(messageOf(error), { hint: byHand });
   }
 }
 
-/** The same for a slot on a server that was promoted: that failover may have been killed in its last step. */
+/** The same for a slot on a server that was promoted: that failover may have been killed in its last step, or its archive full. */
 export async function finishKeeping(server: Server): Promise<void> {
   const from = await slotLocation(server);
-  if (from !== undefined) await copyToArchive(server, from);
-  await finish(server);
+  const isCopied = from !== undefined && (await copyToArchive(server, from));
+  await settleSlot(server, isCopied);
 }
