@@ -78,3 +78,8 @@ export function leftMarkOf(
 ): LeftTimeline | undefined {
   return marks.find((mark) => reachesPastFork(name, mark, layout));
 }
+
+/** Whether a history with these forks leaves the timeline there or earlier: what lies behind the mark is not in it. */
+export function leavesBy(forks: readonly LeftTimeline[], { timeline, lsn }: LeftTimeline): boolean {
+  return forks.some((fork) => fork.timeline === timeline && fork.lsn <= lsn);
+}

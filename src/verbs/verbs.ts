@@ -95,6 +95,20 @@ export const verbs = {
       aside: is.listOf(is.text),
     },
   ),
+  /**
+   * How this standby stands to the mark of this timeline that is in force here. What stands here against it is moved
+   * aside; no mark is set, so that one which was taken back stays so.
+   */
+  'check-left': verb(
+    { timeline, cluster },
+    {
+      /** As in the sentinel; absent if there is none, and then the standing as well. */
+      mark: is.optional(is.text),
+      standing: is.optional(standing),
+      /** The files that this call moved aside. */
+      moved: is.listOf(is.text),
+    },
+  ),
   /** Takes such a mark back, and puts the files back that were moved aside. It can be repeated. */
   'unmark-left': verb(
     { timeline, cluster },

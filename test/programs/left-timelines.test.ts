@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
@@ -10,6 +10,7 @@ import { type Finished, run } from '../harness/processes.ts';
 import { test } from '../harness/test.ts';
 import { buildWal } from '../harness/wal.ts';
 import type { World } from '../harness/world.ts';
+import { controlFile, someIdentifier } from '../unit/postgres/fixtures/build.ts';
 import {
   archivedBytes,
   archivedFiles,
@@ -20,7 +21,7 @@ import {
   segmentBytes,
   sentinelText,
 } from './archiver-cluster.ts';
-import { addReadySegments, pretendRunning, startShipper, untilMarked } from './shipper-kit.ts';
+import { addReadySegments, makeReady, pretendRunning, startShipper, untilMarked } from './shipper-kit.ts';
 
 /** With segments of 1 MB: in the third one. */
 const fork = '0/300060';
@@ -39,7 +40,7 @@ function prepareStandby(standby: Host, { systemIdentifier }: Pick<FakeCluster, '
 }
 
 async function clusterOf(world: World, slaves: readonly string[]): Promise<FakeCluster> {
-  const cluster = await readyCluster(world, { slaves });
+  const cluster = await readyCluster(world, { slaves, systemIdentifier: someIdentifier });
   for (const standby of cluster.standbys) prepareStandby(standby, cluster);
   return cluster;
 }
@@ -55,9 +56,29 @@ async function inform({ systemIdentifier }: FakeCluster, standby: Host): Promise
   expect(answer.code).toBe(0);
 }
 
-/** What -F999 leaves on the host that it promotes. */
-function declare({ lArchiveDir }: FakeCluster): void {
-  writeFileSync(join(lArchiveDir, '.archiver', 'left_timelines'), `${mark}\n`, { mode: 0o600 });
+/** A server on timeline 1, by its last checkpoint. */
+function oldControl(): Uint8Array {
+  const fields = { controlVersion: 1300, catalogVersion: 202_209_061, state: 6, redo: 0x100028n } as const;
+  return controlFile({ ...fields, timeline: 1, checksum: 'crc32c' });
+}
+
+/** What the promotion of this server leaves. There was no checkpoint since. */
+function promote(cluster: FakeCluster, { at = fork, control = oldControl() } = {}): void {
+  writeFileSync(join(cluster.pgdata, 'global', 'pg_control'), control);
+  writeFileSync(join(cluster.pgdata, 'PG_VERSION'), '15\n');
+  cluster.addFile('00000002.history', `1\t${at}\tno recovery target specified\n`);
+  cluster.addSegment(cluster.segment(3, 2));
+}
+
+/** The server is on timeline 1 again, as after a new copy of the old primary. */
+function goBack({ pgdata }: FakeCluster): void {
+  const directory = join(pgdata, 'pg_wal');
+  for (const name of readdirSync(directory)) if (name.startsWith('00000002')) rmSync(join(directory, name));
+}
+
+/** What -F999 leaves in l_archivedir of the host that it promotes. */
+function declare({ lArchiveDir }: FakeCluster, text = mark): void {
+  writeFileSync(join(lArchiveDir, '.archiver', 'left_timelines'), `${text}\n`, { mode: 0o600 });
 }
 
 function sentinelOf(standby: Host): string {
@@ -143,6 +164,7 @@ describe('a standby that was away during the failover', () => {
         return [name, bytes] as const;
       }),
     );
+    promote(cluster);
     declare(cluster);
     const next = cluster.segment(3, 2);
     const bytes = cluster.addSegment(next, { seed: 2 });
@@ -153,7 +175,10 @@ describe('a standby that was away during the failover', () => {
     expect(sentinelOf(standby)).toContain(`left: ${mark}\n`);
     expect(cluster.state('s1')).toMatchObject({ health: 'ok' });
 
-    // The promotion was a mistake after all.
+    // The promotion was a mistake after all: the server is a copy of the old primary again, and the file remained.
+    goBack(cluster);
+    const check = await cluster.run([]);
+    expect(check.stderr).toContain('is on timeline 1, and its history did not leave that timeline');
     const dry = await cluster.run(['--timeline-restored', '1', '--dry-run']);
     expect(dry.stdout).toContain('Would inform standby s1');
     expect(sentinelOf(standby)).toContain('left:');
@@ -186,7 +211,8 @@ describe('a standby that was away during the failover', () => {
   });
 
   test('and cannot be informed gets WAL all the same, and the operator learns it', async ({ world }) => {
-    const cluster = await readyCluster(world, { slaves: ['s1'] });
+    const cluster = await readyCluster(world, { slaves: ['s1'], systemIdentifier: someIdentifier });
+    promote(cluster);
     declare(cluster);
     const next = cluster.segment(3, 2);
     cluster.addSegment(next);
@@ -228,9 +254,101 @@ describe('a standby that was away during the failover', () => {
   });
 });
 
+describe('a mark that remains from a promotion that was a mistake', () => {
+  test('is ignored, with one warning, and does not make a file count as delivered', async ({ world }) => {
+    const cluster = await clusterOf(world, ['s1']);
+    const standby = only(cluster);
+    // Promoted in earnest, later than that mark says.
+    promote(cluster, { at: '0/500060' });
+    declare(cluster);
+    const before = cluster.segment(4);
+    cluster.addSegment(before);
+    const first = await cluster.archive(before);
+    expect(first.code).toBe(0);
+    expect(first.stderr).toMatch(
+      /left_timelines" says that timeline 1 was left at 0\/300060 by beta, but .* only later [^]*--timeline-restored 1/,
+    );
+    expect(archivedFiles(standby)).toEqual([before]);
+    expect(sentinelOf(standby)).not.toContain('left:');
+    expect(cluster.state('s1')).toMatchObject({ health: 'ok' });
+    cluster.addSegment(cluster.segment(5, 2));
+    const second = await cluster.archive(cluster.segment(5, 2));
+    expect(second.code).toBe(0);
+    expect(second.stderr).not.toContain('left_timelines');
+  });
+});
+
+describe('a standby whose cmd_standby hangs', () => {
+  /** Its cmd_standby notes each question and does not answer it, until `release` is called. */
+  function hang(standby: Host) {
+    const [program, questions, stop] = ['cmd_standby', 'questions', 'stop'].map((name) =>
+      join(standby.directory, name),
+    ) as [string, string, string];
+    const script = `#!/bin/sh
+echo "$4" >> ${questions}
+until [ -e ${stop} ]; do sleep 0.1; done
+echo end >> ${questions}
+`;
+    writeFileSync(program, script, { mode: 0o755 });
+    const sentinel = sentinelOf(standby).replace(/^program: .*$/m, `program: ${program}`);
+    writeFileSync(join(standby.archiveDir, '.pitrtools'), sentinel);
+    const lines = () => (existsSync(questions) ? readFileSync(questions, 'utf8').split('\n') : []);
+    const asked = (): number => lines().filter((line) => line.startsWith('check-left 1 ')).length;
+    const release = async (): Promise<void> => {
+      writeFileSync(stop, '');
+      const isOver = () => lines().filter((line) => line === 'end').length === (lines().length - 1) / 2;
+      await eventually(isOver, { what: 'the end of the hanging programs' });
+    };
+    return { asked, release };
+  }
+
+  test('gets WAL all the same: how far it has come stays unknown', async ({ world }) => {
+    const cluster = await clusterOf(world, ['s1']);
+    const standby = only(cluster);
+    promote(cluster);
+    declare(cluster);
+    await inform(cluster, standby);
+    const { asked, release } = hang(standby);
+    pretendRunning(world, cluster);
+    await startShipper(cluster);
+    const names = [4, 5].map((number) => cluster.segment(number, 2));
+    for (const name of names) {
+      cluster.addSegment(name);
+      makeReady(cluster, name);
+    }
+    // The question may take longer than that.
+    await eventually(() => names.every((name) => archivedFiles(standby).includes(name)), {
+      what: 'WAL at the standby',
+      limitMs: 20_000,
+    });
+    await eventually(() => cluster.state('s1')['health'] === 'ok', { what: 'a lane that is well' });
+    expect(asked()).toBe(1);
+    await release();
+  });
+
+  test('is not asked by each archive_command', async ({ world }) => {
+    const cluster = await clusterOf(world, ['s1']);
+    const standby = only(cluster);
+    promote(cluster);
+    declare(cluster);
+    await inform(cluster, standby);
+    const { asked, release } = hang(standby);
+    const names = [4, 5].map((number) => cluster.segment(number, 2));
+    for (const name of names) {
+      cluster.addSegment(name);
+      expect((await cluster.archive(name)).code).toBe(0);
+      expect(cluster.state('s1')).toMatchObject({ health: 'ok' });
+    }
+    expect(asked()).toBe(1);
+    expect(archivedFiles(standby)).toEqual(names);
+    await release();
+  });
+});
+
 describe('the new primary', () => {
   test('need not deliver what PostgreSQL asks to archive of the timeline that it left', async ({ world }) => {
     const cluster = await clusterOf(world, ['s1']);
+    promote(cluster);
     declare(cluster);
     const [atFork, next] = [cluster.segment(3), cluster.segment(3, 2)];
     for (const name of [atFork, next]) cluster.addSegment(name);
@@ -258,7 +376,8 @@ describe('the new primary', () => {
     writeFileSync(join(pgdata, 'global', 'pg_control'), control);
     writeFileSync(join(pgdata, 'PG_VERSION'), `${major}\n`);
     const early = '1 0/100060 beta';
-    writeFileSync(join(cluster.lArchiveDir, '.archiver', 'left_timelines'), `${early}\n`);
+    promote(cluster, { at: '0/100060', control });
+    declare(cluster, early);
     const next = cluster.segment(1, 2);
     cluster.addSegment(next);
     expect((await cluster.archive(next)).code).toBe(0);

@@ -10,6 +10,7 @@ import { type Lane, lanesOf, withLaneLock } from '../lane/lane.ts';
 import { countLost, noteRequest, recordFinding } from '../lane/modes.ts';
 import { expectedError, findingOf } from '../lane/policy.ts';
 import { type DirectResult, firstNames, sendQueue, sendStopped } from '../lane/send.ts';
+import { beginQuestion, shortQuestionMs, takeStandings } from '../lane/standing.ts';
 import { type LaneState, readLaneState, wellBut } from '../lane/state.ts';
 import { withdrawProofsOfOthers } from '../lane/withdraw-proofs.ts';
 import { listQueue } from '../queue/queue.ts';
@@ -77,9 +78,11 @@ async function flushUnderLock(task: Task): Promise<LaneFlush> {
   const use = await withDelivery(deps, lane, cluster, names, async (delivery, request) => {
     if (request !== undefined) await note(request);
     const greeted = { ...delivery, noteRequest: note };
-    const { concern } = delivery;
+    const question = await beginQuestion(deps, lane, delivery, shortQuestionMs);
     const result = await sendAll(task, greeted);
-    if (result.trouble !== undefined || own === undefined) return { ...result, concern };
+    if (result.trouble !== undefined) return { ...result, concern: delivery.concern };
+    const concern = await takeStandings(lane, delivery, await question.answer);
+    if (own === undefined) return { ...result, concern };
     caughtUp = await catchUpToEnd(deps, lane, cluster, greeted, own);
     const trouble = caughtUp.kind === 'trouble' ? caughtUp.trouble : undefined;
     return { ...result, concern, sent: result.sent + caughtUp.sent, trouble };

@@ -7,7 +7,7 @@ import { withDelivery } from '../lane/connect.ts';
 import { takeBack } from '../lane/inform-left.ts';
 import { type Lane, lanesOf, withLaneLock } from '../lane/lane.ts';
 import { rememberRestored } from '../lane/left-state.ts';
-import { readHistory } from '../lane/own-forks.ts';
+import { readForks } from '../lane/own-forks.ts';
 import { type Cluster, readPinnedCluster } from '../wal/cluster.ts';
 
 /** Longer than any other process holds a lane, except a --flush of a long queue. */
@@ -30,7 +30,8 @@ async function requireOwnTimeline(
       hint: `Run this on the primary whose timeline ${timeline} was not left after all.`,
     });
   }
-  const fork = (await readHistory(deps)).find((each) => each.timeline === timeline);
+  const own = await readForks(deps);
+  const fork = own.kind === 'known' ? own.forks.find((each) => each.timeline === timeline) : undefined;
   if (fork === undefined || (declared !== undefined && declared.lsn < fork.lsn)) return;
   throw refusal(`this server itself left timeline ${timeline} at ${formatLsn(fork.lsn)}`, {
     detail: `The standbys would accept WAL of an old primary that is not in the history of this server.`,

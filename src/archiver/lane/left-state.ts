@@ -2,6 +2,7 @@ import { messageOf, PitrError } from '../../errors.ts';
 import { formatLeft, type LeftTimeline, parseLeft } from '../../postgres/left-timeline.ts';
 import { readIfExists, writeDurably } from '../../system/durable.ts';
 import { type Checked, is, parseJson } from '../../system/json.ts';
+import type { Standing } from '../../verbs/verbs.ts';
 import type { Lane } from './lane.ts';
 
 const isMark = (value: unknown): value is string =>
@@ -11,13 +12,19 @@ const isMark = (value: unknown): value is string =>
 const fields = {
   /** The standby was seen on the timeline that branched off: it need not be asked again. */
   followed: is.listOf(isMark),
+  /** By its last answer it has replayed past these. */
+  diverged: is.listOf(isMark),
+  /** When it was last asked for that, in milliseconds since 1970. */
+  asked: is.optional(is.number),
   /** The standby is to forget these, and could not be informed yet. */
   restored: is.listOf(isMark),
+  /** Marks of this host that do not count, of which the log knows. */
+  ignored: is.listOf(isMark),
 };
 
 type LeftState = Checked<typeof fields>;
 
-const fresh: LeftState = { followed: [], restored: [] };
+const fresh: LeftState = { followed: [], diverged: [], restored: [], ignored: [] };
 
 async function readLeftState({ leftFile }: Lane): Promise<LeftState> {
   const content = await readIfExists(leftFile);
@@ -48,12 +55,71 @@ function withoutText(texts: readonly string[], mark: LeftTimeline): readonly str
   return texts.filter((text) => text !== formatLeft(mark));
 }
 
-export async function hasFollowed(lane: Lane, mark: LeftTimeline): Promise<boolean> {
-  return (await readLeftState(lane)).followed.includes(formatLeft(mark));
+/** Forgets all about a mark. */
+function withoutMark(state: LeftState, mark: LeftTimeline): LeftState {
+  return {
+    ...state,
+    followed: withoutText(state.followed, mark),
+    diverged: withoutText(state.diverged, mark),
+    restored: withoutText(state.restored, mark),
+    ignored: withoutText(state.ignored, mark),
+  };
 }
 
-export function noteFollowed(lane: Lane, mark: LeftTimeline): Promise<void> {
-  return change(lane, (state) => ({ ...state, followed: withText(state.followed, mark) }));
+/** The marks of which the standby is not known to be on the timeline that branched off. */
+export async function undecidedOf(
+  lane: Lane,
+  marks: readonly LeftTimeline[],
+): Promise<readonly LeftTimeline[]> {
+  const { followed } = await readLeftState(lane);
+  return marks.filter((mark) => !followed.includes(formatLeft(mark)));
+}
+
+/** A mark, and how the standby stands to it. */
+export interface KnownStanding {
+  readonly mark: LeftTimeline;
+  readonly standing: Standing;
+}
+
+/** Notes how the standby stands to these marks. */
+export function noteStandings(lane: Lane, standings: readonly KnownStanding[]): Promise<void> {
+  return change(lane, (before) =>
+    standings.reduce(
+      (state, { mark, standing }) => ({
+        ...state,
+        followed: standing === 'followed' ? withText(state.followed, mark) : state.followed,
+        diverged: (standing === 'diverged' ? withText : withoutText)(state.diverged, mark),
+      }),
+      before,
+    ),
+  );
+}
+
+/** The first of these marks that the standby has replayed past, by its last answer. */
+export async function divergedFrom(
+  lane: Lane,
+  marks: readonly LeftTimeline[],
+): Promise<LeftTimeline | undefined> {
+  const { diverged } = await readLeftState(lane);
+  return marks.find((mark) => diverged.includes(formatLeft(mark)));
+}
+
+/** Each question starts a program there: a standby that is greeted often is not asked each time. */
+const askAgainMs = 20_000;
+
+/** Whether the standby may be asked now; if so, it counts as asked. A clock that was set back hinders nothing. */
+export async function mayAsk(lane: Lane, nowMs: number): Promise<boolean> {
+  const { asked } = await readLeftState(lane);
+  if (asked !== undefined && asked <= nowMs && nowMs - asked < askAgainMs) return false;
+  await change(lane, (state) => ({ ...state, asked: nowMs }));
+  return true;
+}
+
+/** Remembers that the log knows that a mark of this host does not count. @returns whether that is news */
+export async function rememberIgnored(lane: Lane, mark: LeftTimeline): Promise<boolean> {
+  if ((await readLeftState(lane)).ignored.includes(formatLeft(mark))) return false;
+  await change(lane, (state) => ({ ...state, ignored: withText(state.ignored, mark) }));
+  return true;
 }
 
 /** The marks that this standby is still to forget. */
@@ -64,15 +130,12 @@ export async function restoredFor(lane: Lane): Promise<readonly LeftTimeline[]> 
 
 export function rememberRestored(lane: Lane, mark: LeftTimeline): Promise<void> {
   return change(lane, (state) => ({
-    followed: withoutText(state.followed, mark),
+    ...withoutMark(state, mark),
     restored: withText(state.restored, mark),
   }));
 }
 
 /** The standby has forgotten the mark, or never had it. */
 export function noteRestored(lane: Lane, mark: LeftTimeline): Promise<void> {
-  return change(lane, (state) => ({
-    followed: withoutText(state.followed, mark),
-    restored: withoutText(state.restored, mark),
-  }));
+  return change(lane, (state) => withoutMark(state, mark));
 }

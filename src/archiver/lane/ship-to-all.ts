@@ -20,6 +20,7 @@ import {
   troubleOfError,
 } from './policy.ts';
 import { firstNames, type Pace, sendFile, sendQueue } from './send.ts';
+import { beginQuestion, shortQuestionMs, takeStandings } from './standing.ts';
 import { type LaneState, readLaneState, wellBut } from './state.ts';
 
 /** The outcome of one file on one lane. The first two mean that a safe copy exists. */
@@ -72,8 +73,12 @@ async function attempt(shipment: Shipment, isQueued: boolean): Promise<Attempt> 
   const names = isQueued ? await firstNames(lane) : [file.name.text];
   const use = await withDelivery(deps, lane, cluster, names, async (delivery, request) => {
     if (request !== undefined) await noteRequest(deps, lane, request);
+    const question = await beginQuestion(deps, lane, delivery, shortQuestionMs);
+    const result = await useDelivery(shipment, delivery, isQueued);
     const { concern } = delivery;
-    return { ...(await useDelivery(shipment, delivery, isQueued)), seenRequest: request, concern };
+    if (result.trouble !== undefined) return { ...result, seenRequest: request, concern };
+    const now = await takeStandings(lane, delivery, await question.answer);
+    return { ...result, seenRequest: request, concern: now };
   });
   return use.kind === 'used' ? use.value : failed(use.trouble);
 }

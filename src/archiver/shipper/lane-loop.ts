@@ -9,6 +9,7 @@ import { greet } from '../lane/greet.ts';
 import { noteRequest, reserveLaneState } from '../lane/modes.ts';
 import { isResting, restMs, troubleOfError, troubleSinceMs } from '../lane/policy.ts';
 import { batchFiles, firstNames, sendQueue } from '../lane/send.ts';
+import { beginQuestion, longQuestionMs, takeStandings } from '../lane/standing.ts';
 import { type LaneState, readLaneState, wellBut } from '../lane/state.ts';
 import { isQueueEmpty } from '../queue/queue.ts';
 import { offerAgain, owedTo, wasLost } from './board.ts';
@@ -57,7 +58,7 @@ async function noticeState({ deps }: Work, lane: ShipperLane): Promise<void> {
 
 async function hasWork(work: Work, lane: ShipperLane): Promise<boolean> {
   // The first segment must find the connection open, and the operator must learn early what is wrong with it.
-  if (lane.isNew || lane.isPollDue) return true;
+  if (lane.isNew || lane.isPollDue || lane.standings !== undefined) return true;
   await noticeLostProof(work, lane);
   if (catchUpWaitMs(work, lane) === 0) return true;
   await noticeResumption(work, lane);
@@ -149,13 +150,27 @@ async function greetAgain(work: Work, lane: ShipperLane, delivery: Delivery): Pr
   const greeted = await greet(work.deps, lane, work.cluster, next, expected);
   if (greeted.kind === 'trouble') return greeted.trouble;
   if (greeted.resumeRequest !== undefined) await delivery.noteRequest?.(greeted.resumeRequest);
-  noteGreeting(work, lane, greeted.delivery);
+  await noteGreeting(work, lane, greeted.delivery);
   return greeted.delivery;
 }
 
-function noteGreeting({ deps }: Work, lane: ShipperLane, { concern }: Delivery): void {
-  lane.concern = concern;
+/** A question that is still open is asked beside the delivery: the answer wakes the lane. */
+async function noteGreeting({ deps }: Work, lane: ShipperLane, delivery: Delivery): Promise<void> {
+  lane.concern = delivery.concern;
   lane.greetedMs = deps.monotonicMs();
+  const { answer } = await beginQuestion(deps, lane, delivery, longQuestionMs);
+  void answer.then((standings) => {
+    if (standings.length === 0) return;
+    lane.standings = standings;
+    lane.wakeUp.wake();
+  });
+}
+
+/** The lane's lock is held. */
+async function noteAnswer(lane: ShipperLane, { ownPast }: Delivery): Promise<void> {
+  const { standings = [], concern } = lane;
+  lane.standings = undefined;
+  lane.concern = await takeStandings(lane, { concern, ownPast }, standings);
 }
 
 /** A new base backup there, or its cmd_standby, may have ended the concern: only a greeting shows that. */
@@ -168,6 +183,7 @@ function isGreetingDue({ deps }: Work, { concern, greetedMs }: ShipperLane): boo
  * while nothing was being sent: one more try costs little, so that is no trouble.
  */
 async function pause(work: Work, lane: ShipperLane, delivery: Delivery): Promise<boolean> {
+  await noteAnswer(lane, delivery);
   await noteBurst(work, lane);
   await awaitWork(work, lane);
   if (isStopped(work)) return false;
@@ -191,7 +207,7 @@ async function sendOverConnection(
   let delivery: Delivery = { ...first, noteRequest: note };
   let pauseMs = monotonicMs() + maxLockHoldMs;
   if (request !== undefined) await note(request);
-  noteGreeting(work, lane, first);
+  await noteGreeting(work, lane, first);
   resumeCatchUp(work, lane);
   let outdated = 0;
   for (;;) {

@@ -1,7 +1,7 @@
 import type { VerbCall } from '../../verbs/read-call.ts';
 import { answerMark, type AnswerOf, type ArgumentsOf, type VerbName } from '../../verbs/verbs.ts';
 import { listHoldings } from '../archive/holdings.ts';
-import { markLeft, unmarkLeft } from '../archive/mark-left.ts';
+import { checkLeft, markLeft, unmarkLeft } from '../archive/mark-left.ts';
 import { observeOffer } from '../archive/offer.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { observeProgress } from '../server/progress.ts';
@@ -12,6 +12,7 @@ const handlers: { readonly [Name in VerbName]: Handler<Name> } = {
   status: observeProgress,
   list: listHoldings,
   'mark-left': markLeft,
+  'check-left': checkLeft,
   'unmark-left': unmarkLeft,
   'wal-from': (deps, { lsn }) => observeOffer(deps, lsn),
 };

@@ -11,6 +11,7 @@ import { type Archive, requireArchive } from '../archive/own-archive.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
 import { type ConfCopy, planConfCopies } from '../host/conf-files.ts';
 import { noteOwnCommand } from '../host/own-command.ts';
+import { describeWithdrawal, findOwnMarks, withdrawOwnMarks } from '../host/own-marks.ts';
 import { sayWherePrimaryIsHere } from '../primary/primary-is-here.ts';
 import { writeRecoverySettings } from '../recovery/files.ts';
 import { removeGuard } from '../recovery/guard.ts';
@@ -45,6 +46,8 @@ export interface StartFacts extends Omit<FoundServer, 'server'> {
   readonly keeping: Keeping;
   /** A replication slot of ours, from an earlier run of this standby. */
   readonly hasKeptSlot: boolean;
+  /** The l_archivedir of this host, if marks of its promotion stand there. */
+  readonly ownMarks?: string | undefined;
 }
 
 function archiveObjections({
@@ -88,6 +91,7 @@ export function planStartStandby(facts: StartFacts): readonly StartStep[] {
     ...facts.copies.map((copy) => ({ kind: 'copy-conf', copy }) as const),
     ...when(facts.archive.sentinel.command === undefined, { kind: 'note-command' }),
     { kind: 'write-settings', settings: facts.settings, streams: facts.streams },
+    ...(facts.ownMarks === undefined ? [] : [{ kind: 'withdraw-marks', directory: facts.ownMarks } as const]),
     ...when(facts.hasKeptSlot && facts.keeping.kind !== 'slot', { kind: 'remove-slot' }),
     { kind: 'start-server', configuration: facts.configuration },
     { kind: 'see-it-recover' },
@@ -120,6 +124,7 @@ async function observe({ server, directory, postmaster }: FoundServer): Promise<
     settings: recovery,
     keeping,
     hasKeptSlot: await hasKeptSlot(settings.pgdata),
+    ownMarks: await findOwnMarks(deps),
     streams: streaming !== undefined,
     triggerFile: streaming === undefined ? undefined : await presentTriggerFile(server),
     hasFirstSegment: await hasFirstSegment(directory, archive),
@@ -149,6 +154,10 @@ const startSteps = {
   'note-command': serverStep({
     say: () => 'note in the archive how cmd_standby is called here, so that other hosts can ask it',
     run: ({ server }) => noteOwnCommand(server.deps),
+  }),
+  'withdraw-marks': serverStep<{ readonly directory: string }>({
+    say: ({ directory }) => describeWithdrawal(directory),
+    run: ({ server }, { directory }) => withdrawOwnMarks(server.deps, directory),
   }),
   'see-it-recover': serverStep({
     ...serverSteps['see-it-recover'],

@@ -112,6 +112,16 @@ async function movePastFork(
   return moved.sort();
 }
 
+async function moveAndSay(
+  deps: StandbyDeps,
+  mark: LeftTimeline,
+  directory: DataDirectory | undefined,
+): Promise<readonly string[]> {
+  const moved = await movePastFork(deps, mark, directory);
+  if (moved.length > 0) deps.log.notice(`moved ${moved.length} segments aside: ${describeLeft(mark)}`);
+  return moved;
+}
+
 /** All that lies aside of a timeline, as `DIRECTORY/NAME`. */
 export async function listAside(archivedir: string, timeline: number): Promise<readonly string[]> {
   const entries = await readdir(archivedir, { withFileTypes: true });
@@ -159,9 +169,7 @@ export async function markLeft(
     const left = withLeft(sentinel.left, { timeline, lsn, by: host });
     if (left !== sentinel.left) await write({ ...sentinel, left });
     const mark = left.find((each) => each.timeline === timeline) ?? { timeline, lsn, by: host };
-    const moved = await movePastFork(deps, mark, directory);
-    if (moved.length > 0) deps.log.notice(`moved ${moved.length} segments aside: ${describeLeft(mark)}`);
-    return { mark, moved };
+    return { mark, moved: await moveAndSay(deps, mark, directory) };
   });
   return {
     mark: formatLeft(told.mark),
@@ -169,6 +177,23 @@ export async function markLeft(
     moved: told.moved,
     aside: await listAside(archivedir, timeline),
   };
+}
+
+/** Sets no mark: what stands here against the one in force is moved aside. */
+export async function checkLeft(
+  deps: StandbyDeps,
+  { timeline, cluster }: ArgumentsOf<'check-left'>,
+): Promise<AnswerOf<'check-left'>> {
+  const { archivedir } = deps.settings;
+  const directory = await dataDirectory(deps);
+  const found = await withSentinel(deps.run, archivedir, async (before) => {
+    const { left } = requireSentinel(archivedir, before, cluster, directory);
+    const mark = left.find((each) => each.timeline === timeline);
+    return mark === undefined ? undefined : { mark, moved: await moveAndSay(deps, mark, directory) };
+  });
+  if (found === undefined) return { moved: [] };
+  const { mark, moved } = found;
+  return { mark: formatLeft(mark), standing: await observeStanding(deps, mark), moved };
 }
 
 type Return = 'returned' | 'kept';

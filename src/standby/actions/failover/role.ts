@@ -8,7 +8,7 @@ import type { TimelineEntry } from '../../../postgres/history.ts';
 import { isHostWord, type LeftTimeline } from '../../../postgres/left-timeline.ts';
 import { firstLsnOf } from '../../../postgres/lsn.ts';
 import { historyName } from '../../../postgres/wal-name.ts';
-import { readLeftMarks, writeLeftMarks } from '../../../system/left-marks.ts';
+import { writeLeftMarks } from '../../../system/left-marks.ts';
 import { readSentinel, updateSentinel } from '../../../system/sentinel.ts';
 import { readHistory } from '../../archive/contents.ts';
 import type { Server } from '../../server/server.ts';
@@ -120,8 +120,8 @@ export async function declareLeft(
   if (list?.kind !== 'known') return { marks, problem: list?.reason };
   const { l_archivedir: directory } = list.archiver;
   try {
-    const before = await readLeftMarks(directory);
-    await writeLeftMarks(directory, replaced(before, marks));
+    // Marks of timelines that are not in the history of this server remain from an earlier promotion.
+    await writeLeftMarks(directory, marks);
     return { marks, problem: undefined };
   } catch (error) {
     const problem = messageOf(error);
