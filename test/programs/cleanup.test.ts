@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
@@ -17,8 +17,14 @@ describe.each(failureMajors())('cmd_standby --cleanup on PostgreSQL %i', (major)
     await archiveRows(pair, 10);
     await archiveRows(pair, 20);
     const before = standby.archive();
+    // The sentinel names a program that was there before pitrtools was installed in another place.
+    const sentinel = join(standby.archiveDir, '.pitrtools');
+    const named = readFileSync(sentinel, 'utf8');
+    expect(named).toMatch(/^program: \/.*\/bin\/cmd_standby$/m);
+    writeFileSync(sentinel, named.replace(/^program: .*$/m, 'program: /opt/old/bin/cmd_standby'));
     const cold = await world.cmdStandby(standby, ['--cleanup']);
     expectExit(cold, 0);
+    expect(readFileSync(sentinel, 'utf8')).toBe(named);
     const label = before.find((name) => name.endsWith('.backup')) ?? '';
     expect(standby.archive()).toEqual(before.filter((name) => name >= label.slice(0, 24)));
 

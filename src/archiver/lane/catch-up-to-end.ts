@@ -44,7 +44,7 @@ async function pass(
   if (command === undefined)
     return {
       reason:
-        'its sentinel does not say how cmd_standby is called there (run cmd_standby -C FILE -I there once)',
+        'its sentinel does not say how cmd_standby is called there (run cmd_standby -C FILE --cleanup there once)',
     };
   const asked = await askHoldings(delivery, command, catchUp);
   deps.signal.throwIfAborted();

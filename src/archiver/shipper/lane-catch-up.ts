@@ -105,7 +105,7 @@ async function ask(work: Work, lane: ShipperLane, delivery: Delivery, run: Catch
   const { catchUp } = lane;
   const command = await commandOf(delivery);
   if (command === undefined) {
-    const hint = `Run cmd_standby -C FILE -I once on ${lane.name}.`;
+    const hint = `Run cmd_standby -C FILE --cleanup once on ${lane.name}.`;
     tellUnknown(work, lane, 'its sentinel does not say how cmd_standby is called there', hint);
     putOff(work, lane, askAgainMs);
     return;

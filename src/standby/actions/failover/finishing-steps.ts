@@ -9,7 +9,7 @@ import {
 } from '../../archive/keep/after-promotion.ts';
 import type { ArchivedEnd } from '../../archive/replay-check.ts';
 import { changeRecord } from '../../host/backup-record/record.ts';
-import { ownCommand } from '../../host/own-command.ts';
+import { commandToNote } from '../../host/own-command.ts';
 import { clearRecoverySettings } from '../../recovery/files.ts';
 import { removeGuard } from '../../recovery/guard.ts';
 import { askReplayed } from '../../recovery/replayed.ts';
@@ -48,7 +48,7 @@ async function markArchive({ server: { deps }, timeline }: FailoverRun): Promise
   try {
     await updateSentinel(deps.run, archivedir, (sentinel) => {
       if (sentinel === undefined) throw new PitrError('it has no sentinel');
-      return { ...sentinel, command: sentinel.command ?? ownCommand(deps), promotedAtTimeline: timeline };
+      return { ...sentinel, command: commandToNote(sentinel.command, deps), promotedAtTimeline: timeline };
     });
   } catch (error) {
     deps.log.warning(
