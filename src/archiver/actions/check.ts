@@ -42,7 +42,7 @@ async function checkPinned(deps: ArchiverDeps): Promise<void> {
 async function mentionGaps(deps: ArchiverDeps): Promise<void> {
   for (const lane of lanesOf(deps)) {
     const { gap } = await readLaneState(lane);
-    if (gap !== undefined) deps.log.warning(gapSentence(lane.name, gap.missing));
+    if (gap !== undefined) deps.log.warning(gapSentence(lane.name, gap));
   }
 }
 

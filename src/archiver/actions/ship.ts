@@ -5,7 +5,7 @@ import { messageOf, PitrError } from '../../errors.ts';
 import { takeLock } from '../../system/lock.ts';
 import { type Log, logFailure } from '../../system/log.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { withdrawProofsOfOthers } from '../lane/withdraw-proofs.ts';
+import { withdrawEndedProofs } from '../lane/lane.ts';
 import { prepareMarkers, stampConfig, wipeMarkers } from '../markers/markers.ts';
 import { type ShipperPlaces, shipperPlaces } from '../markers/places.ts';
 import { removeDeadTemporaries } from '../queue/temporaries.ts';
@@ -73,11 +73,11 @@ async function adoptStateSafely(work: Work, lane: ShipperLane): Promise<void> {
 /** Ships with one configuration until it is no longer valid. */
 async function shipBy(deps: ArchiverDeps, config: SeenFile): Promise<Stop> {
   const cluster = await readPinnedCluster(deps);
+  await withdrawEndedProofs(deps, cluster);
   if (cluster.isInRecovery) return 'in-recovery';
   const end = new AbortController();
   const work = createWork(deps, cluster, AbortSignal.any([end.signal, deps.signal]));
   await wipeMarkers(work.places);
-  await withdrawProofsOfOthers(deps);
   await removeDeadTemporaries(deps.layout);
   for (const lane of work.lanes) await adoptStateSafely(work, lane);
   const parts = await startTaking(work, config);

@@ -1,5 +1,3 @@
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import {
   firstLsnOf,
   formatLsn,
@@ -10,16 +8,20 @@ import {
   segmentNumber,
   type WalLayout,
 } from '../../postgres/lsn.ts';
-import type { SegmentName } from '../../postgres/wal-name.ts';
+import type { SegmentName, WalName } from '../../postgres/wal-name.ts';
 import { readSentinel } from '../../system/sentinel.ts';
 import type { AnswerOf, ArgumentsOf } from '../../verbs/verbs.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { readCapabilities } from '../server/data-directory.ts';
 import { observeProgress } from '../server/progress.ts';
-import { listWal } from './contents.ts';
+import { listWal, readHistories, readStarts } from './contents.ts';
+import { faultOf } from './judge.ts';
 
 /** The limit of an answer: it is one line, which the other end reads only up to a mebibyte. */
 const mostNames = 20_000;
+/** Each file that is not what its name says makes the answer longer by its reason. */
+const mostFaulty = 500;
+const longestReason = 200;
 
 interface Bounded {
   readonly names: readonly SegmentName[];
@@ -45,11 +47,30 @@ export function boundSegments(
   return { names: named.map(({ name }) => name), incompleteFrom };
 }
 
-async function sizeOf(path: string): Promise<number | undefined> {
-  return stat(path).then(
-    (found) => (found.isFile() ? found.size : undefined),
-    () => undefined,
-  );
+type Held = Required<Pick<AnswerOf<'list'>, 'names' | 'faulty'>>;
+
+/** Distinguishes the files that are what their names say. The judge of a segment is that of every recovery. */
+async function judgeFiles(
+  archivedir: string,
+  files: readonly WalName[],
+  segments: readonly SegmentName[],
+  cluster: { readonly systemIdentifier: string; readonly segmentSize: number },
+): Promise<Held> {
+  const { histories } = await readHistories(archivedir, files);
+  const names: string[] = [];
+  const faulty: { name: string; reason: string }[] = [];
+  for (const file of files) {
+    if (file.kind !== 'history') continue;
+    if ((histories.get(file.timeline) ?? []).length > 0) names.push(file.text);
+    else faulty.push({ name: file.text, reason: 'it is no timeline history that can be read' });
+  }
+  for (const start of await readStarts(archivedir, segments)) {
+    const reason = faultOf(start, { ...cluster, histories });
+    const name = start.name.text;
+    if (reason === undefined) names.push(name);
+    else if (faulty.length < mostFaulty) faulty.push({ name, reason: reason.slice(0, longestReason) });
+  }
+  return { names, faulty };
 }
 
 /** The verb `list`: how far this standby has come, and what its archivedir holds from there on. Changes nothing. */
@@ -62,7 +83,9 @@ export async function listHoldings(
   const { restartpoint, segmentSize } = progress;
   if (restartpoint === undefined || segmentSize === undefined) return progress;
   // An archive that is not mounted looks empty: nothing may be sent because of that.
-  if ((await readSentinel(archivedir))?.systemIdentifier !== progress.systemIdentifier) return progress;
+  const { systemIdentifier } = progress;
+  if (systemIdentifier === undefined) return progress;
+  if ((await readSentinel(archivedir))?.systemIdentifier !== systemIdentifier) return progress;
   const { walSegmentSkipsFF } = await readCapabilities(pgdata);
   const layout = { segmentSize, walSegmentSkipsFF };
   const start = parseLsn(restartpoint.lsn);
@@ -73,15 +96,12 @@ export async function listHoldings(
     first,
     layout,
   );
-  const whole: string[] = [];
-  for (const { text: name } of bounded.names)
-    if ((await sizeOf(join(archivedir, name))) === segmentSize) whole.push(name);
-  const histories = files.filter(({ kind }) => kind === 'history').map(({ text }) => text);
+  const held = await judgeFiles(archivedir, files, bounded.names, { systemIdentifier, segmentSize });
   const { incompleteFrom } = bounded;
   const rest = incompleteFrom === undefined ? undefined : nameOf(1, incompleteFrom, layout);
   return {
     ...progress,
-    names: [...histories, ...whole],
+    ...held,
     ...(rest === undefined ? {} : { incompleteFrom: formatLsn(firstLsnOf(rest, segmentSize)) }),
   };
 }

@@ -9,6 +9,7 @@ import { isHostWord, type LeftTimeline } from '../../../postgres/left-timeline.t
 import { firstLsnOf } from '../../../postgres/lsn.ts';
 import { historyName } from '../../../postgres/wal-name.ts';
 import { writeLeftMarks } from '../../../system/left-marks.ts';
+import { withdrawProofs } from '../../../system/proofs.ts';
 import { readSentinel, updateSentinel } from '../../../system/sentinel.ts';
 import { readHistory } from '../../archive/contents.ts';
 import type { Server } from '../../server/server.ts';
@@ -120,6 +121,8 @@ export async function declareLeft(
   if (list?.kind !== 'known') return { marks, problem: list?.reason };
   const { l_archivedir: directory } = list.archiver;
   try {
+    // An earlier role of this host proved nothing about the WAL that it writes now.
+    await withdrawProofs(log, join(directory, '.archiver'), () => true);
     // Marks of timelines that are not in the history of this server remain from an earlier promotion.
     await writeLeftMarks(directory, marks);
     return { marks, problem: undefined };
