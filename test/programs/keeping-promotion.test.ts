@@ -52,7 +52,9 @@ test('without a slot it is copied as soon as the server is open, not after actio
   world,
 }) => {
   const seen = join(world.directory, 'seen');
-  const pair = await makeStreamingPair(world, { ini: { keep_streamed_max: 0 } });
+  // From 11 on the first checkpoint after the promotion may remove it before anybody can copy it.
+  const settings = { wal_keep_size: '256MB' };
+  const pair = await makeStreamingPair(world, { ini: { keep_streamed_max: 0 }, settings });
   const { primary, standby } = pair;
   standby.writeIni({ action_failover: `sh -c 'ls ${standby.archiveDir} >${seen}'` });
   await startStreaming(world, pair);
