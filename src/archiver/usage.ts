@@ -9,6 +9,12 @@ export const flags = {
   ],
   file: ['Run', '-F, --file <PATH>', "archive one WAL file: PostgreSQL's %p", '-F %p'],
   ship: ['Run', '--ship', 'ship WAL before archive_command asks for it; for a service', '--ship'],
+  mayStart: [
+    'Run',
+    '--may-start',
+    'for the service of PostgreSQL: refuse its start if its timeline was left by a failover',
+    '--may-start',
+  ],
   cleanup: ['Run', '--cleanup', 'remove unfinished files of processes that have ended', '--cleanup'],
   flush: [
     'Change roles',

@@ -64,7 +64,14 @@ const progress = {
 
 export const verbs = {
   /** How far this standby has come. Changes nothing. */
-  status: verb({}, progress),
+  status: verb(
+    {},
+    {
+      ...progress,
+      /** A failover that takes the primary's role opens the server there, or has opened it and is not finished yet. */
+      takesRole: is.optional(is.boolean),
+    },
+  ),
   /**
    * The same, and what its archivedir holds of the segments that contain `from` or later WAL, but nothing from before
    * its restartpoint; each of them whole. Changes nothing.

@@ -3,6 +3,7 @@ import { describeLeft, formatLeft, type LeftTimeline } from '../../postgres/left
 import { formatLsn } from '../../postgres/lsn.ts';
 import { readLeftMarks, writeLeftMarks } from '../../system/left-marks.ts';
 import type { ActionOptions, ArchiverDeps } from '../deps.ts';
+import { askLeft } from '../lane/ask-left.ts';
 import { withDelivery } from '../lane/connect.ts';
 import { takeBack } from '../lane/inform-left.ts';
 import { type Lane, lanesOf, withLaneLock } from '../lane/lane.ts';
@@ -90,6 +91,18 @@ async function rememberFor(deps: ArchiverDeps, lane: Lane, marks: readonly LeftT
   return withLaneLock(deps, lane, lockWaitMs, use, () => Promise.resolve(false));
 }
 
+/** The marks of a standby to which nothing is delivered, because it was promoted. */
+async function marksAt(
+  deps: ArchiverDeps,
+  lane: Lane,
+  { systemIdentifier }: Cluster,
+  timeline: number,
+): Promise<readonly LeftTimeline[]> {
+  const endMs = deps.monotonicMs() + lane.standby.ssh_timeout * 1000;
+  const answer = await askLeft(deps, lane, systemIdentifier, endMs);
+  return answer.kind === 'answered' ? answer.sentinel.left.filter((mark) => mark.timeline === timeline) : [];
+}
+
 /**
  * `--timeline-restored`: the timeline was not left after all. First this host declares it no more, so that no greeting
  * marks it again; then every standby is informed. One that cannot be reached now is informed when it is greeted next.
@@ -118,7 +131,11 @@ export async function restoreTimeline(
   const informed = await Promise.all(
     lanes.map(async (lane) => ({ lane, result: await informStandby(deps, lane, cluster, timeline, own) })),
   );
-  const seen = informed.flatMap(({ result }) => (result.kind === 'informed' ? result.marks : []));
+  const failed = informed.filter(({ result }) => result.kind === 'failed').map(({ lane }) => lane);
+  const seen = [
+    ...informed.flatMap(({ result }) => (result.kind === 'informed' ? result.marks : [])),
+    ...(await Promise.all(failed.map((lane) => marksAt(deps, lane, cluster, timeline)))).flat(),
+  ];
   const known = [
     ...new Map([own, ...seen].flatMap((mark) => (mark ? [[formatLeft(mark), mark]] : []))).values(),
   ];

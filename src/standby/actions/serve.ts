@@ -4,12 +4,12 @@ import { listHoldings } from '../archive/holdings.ts';
 import { checkLeft, markLeft, unmarkLeft } from '../archive/mark-left.ts';
 import { observeOffer } from '../archive/offer.ts';
 import type { StandbyDeps } from '../deps.ts';
-import { observeProgress } from '../server/progress.ts';
+import { observeStatus } from '../server/progress.ts';
 
 type Handler<Name extends VerbName> = (deps: StandbyDeps, args: ArgumentsOf<Name>) => Promise<AnswerOf<Name>>;
 
 const handlers: { readonly [Name in VerbName]: Handler<Name> } = {
-  status: observeProgress,
+  status: observeStatus,
   list: listHoldings,
   'mark-left': markLeft,
   'check-left': checkLeft,

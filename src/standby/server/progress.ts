@@ -6,11 +6,12 @@ import type { AnswerOf, WalPlace } from '../../verbs/verbs.ts';
 import { readHistory } from '../archive/contents.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { isUnderWay } from '../recovery/promotion.ts';
+import { hasUnfinishedFailover } from '../recovery/unfinished-failover.ts';
 import { type DataDirectory, readDataDirectory, wasInRecovery } from './data-directory.ts';
 import { serverOf } from './server.ts';
 import { observeServer, rowsOf, type ServerState } from './server-state.ts';
 
-type Progress = AnswerOf<'status'>;
+type Progress = Omit<AnswerOf<'status'>, 'takesRole'>;
 
 /**
  * The WAL that pg_control proves to be replayed: that of the restartpoint, or of the later location before which
@@ -111,6 +112,18 @@ export async function findDataDirectory(deps: StandbyDeps): Promise<DataDirector
 export async function observeProgress(deps: StandbyDeps): Promise<Progress> {
   const directory = await findDataDirectory(deps);
   return directory === undefined ? { server: 'no-data' } : progressOf(deps, directory);
+}
+
+/** The same, and whether a failover is under way here. */
+export async function observeStatus(deps: StandbyDeps): Promise<AnswerOf<'status'>> {
+  const directory = await findDataDirectory(deps);
+  if (directory === undefined) return { server: 'no-data' };
+  const progress = await progressOf(deps, directory);
+  const { server, promotion } = progress;
+  const isOpened = server === 'production' || (server === 'down' && hasUnfinishedFailover(directory));
+  return (isOpened || promotion !== undefined) && directory.record.takesRole === true
+    ? { ...progress, takesRole: true }
+    : progress;
 }
 
 export async function progressOf(deps: StandbyDeps, directory: DataDirectory): Promise<Progress> {

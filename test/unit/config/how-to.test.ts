@@ -25,6 +25,8 @@ describe('the archiver file of the how-to', () => {
     expect(warnings).toEqual([]);
     expect(settings).toEqual({
       state: 'online',
+      start_unseen: 'allow',
+      start_probe_timeout: 10,
       pgdata: '/var/lib/postgresql/8.4/main',
       r_archivedir: '/var/lib/postgresql/archive',
       l_archivedir: '/var/lib/postgresql/archive',
