@@ -12,6 +12,7 @@ import {
   reachesPastFork,
   withLeft,
 } from '../../postgres/left-timeline.ts';
+import type { Histories } from '../../postgres/timelines.ts';
 import { parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
 import { fsyncPath, linkDurably, systemErrorCode } from '../../system/durable.ts';
 import { rename, rmdir, unlink } from '../../system/files.ts';
@@ -23,7 +24,7 @@ import { type DataDirectory, readDataDirectory } from '../server/data-directory.
 import { judgeStanding } from '../server/left-standing.ts';
 import { observeProgress } from '../server/progress.ts';
 import { makeAsideDirectory } from './aside-directory.ts';
-import { readHistories, readStarts } from './contents.ts';
+import { listWal, readHistories, readStarts } from './contents.ts';
 import { segmentSizeOf } from './judge.ts';
 
 function asidePrefix(timeline: number): string {
@@ -137,18 +138,33 @@ export async function listAside(archivedir: string, timeline: number): Promise<r
   return (await Promise.all(lists)).flat().sort();
 }
 
+/** Whether a timeline is known here that branched off the one that was left: only then can the standby have followed it. */
+async function knowsNext(
+  directory: DataDirectory | undefined,
+  archived: Histories,
+  { timeline }: LeftTimeline,
+): Promise<boolean> {
+  if (directory === undefined) return true;
+  const walDirectory = join(directory.pgdata, directory.capabilities.walDirName);
+  const { histories: local } = await readHistories(walDirectory, await listWal(walDirectory));
+  return [...archived.values(), ...local.values()].some((entries) =>
+    entries.some((entry) => entry.timeline === timeline),
+  );
+}
+
 /** Whether this host's standby has replayed past the fork. */
 async function observeStanding(deps: StandbyDeps, mark: LeftTimeline): Promise<Standing> {
   const { archivedir } = deps.settings;
   const progress = await observeProgress(deps);
   const directory = await dataDirectory(deps);
-  const histories = (await readdir(archivedir)).map(parseWalName).filter((name) => name.kind === 'history');
-  const { histories: read } = await readHistories(archivedir, histories);
+  // After the standby was asked: what it had followed by then is here.
+  const { histories } = await readHistories(archivedir, await listWal(archivedir));
   return judgeStanding(
     {
       progress,
       knowsMinRecovery: directory?.control?.progress !== undefined,
-      ancestors: read.get(progress.proved?.timeline ?? 0) ?? [],
+      ancestors: histories.get(progress.proved?.timeline ?? 0) ?? [],
+      knowsNext: await knowsNext(directory, histories, mark),
     },
     mark,
   );
