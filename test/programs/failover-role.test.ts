@@ -35,19 +35,25 @@ describe('the role of the primary', () => {
   test('is not taken beside a living primary: no other standby is informed, unless --take-role says so', async ({
     world,
   }) => {
-    const { heir, other, archiveRows } = await makeTrio(world);
+    const { primary, heir, other, holdBack, archiveRows } = await makeTrio(world);
+    await startStandbys(world, other);
     await archiveRows(100);
-    const opened = await world.cmdStandby(heir, ['-F999', '--target-immediate', '--force']);
+    const moment = await primary.value('SELECT clock_timestamp()::text');
+    await archiveRows(200);
+    const opened = await world.cmdStandby(heir, ['-F999', '-R', moment, '--force']);
     expectExit(opened, 0);
+    expect(await countRows(heir)).toBe(100);
     expect(opened.stdout).toContain(
       "This server has not taken the old primary's role, because the server was opened at a recovery target",
     );
     expect(marksAt(other)).toEqual([]);
     expect(declaredAt(heir)).toBeUndefined();
+    // The others continue to follow the primary.
+    holdBack(heir);
+    await archiveRows(300);
+    await hasRows(other, 300);
 
     await world.asPrimary(other, ['heir']);
-    expectExit(await world.cmdStandby(other, ['-S']), 0);
-    await hasRows(other, 100);
     const refused = await world.cmdStandby(other, ['-F999', '--force=primary-alive', '--take-role']);
     expectExit(refused, 4);
     expect(refused.stderr).toContain('heir is out of recovery, on timeline 2');
