@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
+import { checkout } from '../harness/checkout.ts';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { test } from '../harness/test.ts';
@@ -19,12 +20,12 @@ describe.each(failureMajors())('cmd_standby --cleanup on PostgreSQL %i', (major)
     const before = standby.archive();
     // The sentinel names a program that was there before pitrtools was installed in another place.
     const sentinel = join(standby.archiveDir, '.pitrtools');
-    const named = readFileSync(sentinel, 'utf8');
-    expect(named).toMatch(/^program: \/.*\/bin\/cmd_standby$/m);
-    writeFileSync(sentinel, named.replace(/^program: .*$/m, 'program: /opt/old/bin/cmd_standby'));
+    const gone = 'program: /opt/old/bin/cmd_standby\nini: /opt/old/cmd_standby.ini\n';
+    writeFileSync(sentinel, `${readFileSync(sentinel, 'utf8').replace(/^(program|ini): .*\n/gm, '')}${gone}`);
     const cold = await world.cmdStandby(standby, ['--cleanup']);
     expectExit(cold, 0);
-    expect(readFileSync(sentinel, 'utf8')).toBe(named);
+    const call = `program: ${checkout('bin', 'cmd_standby')}\nini: ${standby.iniFile}\n`;
+    expect(readFileSync(sentinel, 'utf8')).toContain(call);
     const label = before.find((name) => name.endsWith('.backup')) ?? '';
     expect(standby.archive()).toEqual(before.filter((name) => name >= label.slice(0, 24)));
 
