@@ -17,7 +17,7 @@ interface FencedPair extends Pair {
 }
 
 async function startedPair(world: World): Promise<FencedPair> {
-  const pair = await makePair(world);
+  const pair = await makePair(world, { ini: { failover_probe_timeout: 20 } });
   const { standby } = pair;
   expectExit(await world.cmdStandby(standby, ['-S']), 0);
   await archiveRows(pair, 100);
