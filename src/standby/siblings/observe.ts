@@ -1,4 +1,5 @@
 import type { TimelinePath } from '../../postgres/timelines.ts';
+import { quoted } from '../../system/printable.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { findDataDirectory } from '../server/progress.ts';
 import { askSiblings, type Sibling } from './ask.ts';
@@ -36,13 +37,29 @@ export async function askOthers(deps: StandbyDeps): Promise<Others> {
   return askListed(deps, await readSiblings(deps));
 }
 
-/** Asks once more those that answered: the silent ones would only take time. */
+function isSilent({ answer }: Sibling): boolean {
+  return answer.kind === 'silent';
+}
+
+/**
+ * Asks once more those that answered: the silent ones would only take time. One that falls silent now may only be slow,
+ * and gets a second chance.
+ */
 export async function askAgain(deps: StandbyDeps, { list, siblings }: Others): Promise<Others> {
   if (list?.kind !== 'known') return { list, siblings };
-  const silent = siblings.filter(({ answer }) => answer.kind === 'silent');
-  const targets = siblings.filter((each) => !silent.includes(each)).map(({ target }) => target);
-  const again = await askListed(deps, { ...list, targets });
-  return { list, siblings: [...again.siblings, ...silent] };
+  const ask = async (those: readonly Sibling[]) =>
+    (await askListed(deps, { ...list, targets: those.map(({ target }) => target) })).siblings;
+  const again = await ask(siblings.filter((each) => !isSilent(each)));
+  const last = await ask(again.filter(isSilent));
+  for (const { target, answer } of last)
+    if (answer.kind === 'silent')
+      deps.log.warning(
+        `standby ${target.name} does not answer any more (${quoted(answer.reason)}): how far it has come by now, and whether it was promoted, is unknown`,
+      );
+  return {
+    list,
+    siblings: [...again.filter((each) => !isSilent(each)), ...last, ...siblings.filter(isSilent)],
+  };
 }
 
 async function askListed(deps: StandbyDeps, list: SiblingList): Promise<Others> {
