@@ -81,14 +81,20 @@ export interface KnownStanding {
   readonly standing: Standing;
 }
 
+/** The marks past which the standby is known to have replayed. An answer that knows nothing takes none back. */
+function divergedBy(diverged: readonly string[], { mark, standing }: KnownStanding): readonly string[] {
+  if (standing === 'unknown') return diverged;
+  return (standing === 'diverged' ? withText : withoutText)(diverged, mark);
+}
+
 /** Notes how the standby stands to these marks. */
 export function noteStandings(lane: Lane, standings: readonly KnownStanding[]): Promise<void> {
   return change(lane, (before) =>
     standings.reduce(
-      (state, { mark, standing }) => ({
+      (state, known) => ({
         ...state,
-        followed: standing === 'followed' ? withText(state.followed, mark) : state.followed,
-        diverged: (standing === 'diverged' ? withText : withoutText)(state.diverged, mark),
+        followed: known.standing === 'followed' ? withText(state.followed, known.mark) : state.followed,
+        diverged: divergedBy(state.diverged, known),
       }),
       before,
     ),

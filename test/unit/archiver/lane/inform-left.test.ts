@@ -3,7 +3,12 @@ import { describe, expect, test } from 'vitest';
 import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
 import { informLeft } from '../../../../src/archiver/lane/inform-left.ts';
 import type { Lane } from '../../../../src/archiver/lane/lane.ts';
-import { divergedFrom, rememberRestored, restoredFor } from '../../../../src/archiver/lane/left-state.ts';
+import {
+  divergedFrom,
+  noteStandings,
+  rememberRestored,
+  restoredFor,
+} from '../../../../src/archiver/lane/left-state.ts';
 import type { LeftTimeline } from '../../../../src/postgres/left-timeline.ts';
 import { parseLsn } from '../../../../src/postgres/lsn.ts';
 import { parseWalName, type SegmentName } from '../../../../src/postgres/wal-name.ts';
@@ -97,6 +102,11 @@ describe('at a greeting', () => {
     expect(await lacking.inform()).toEqual({ isChanged: true, concern: undefined });
     expect(lacking.questions).toEqual(['mark-left 1 0/5000060 beta 42']);
     expect(await divergedFrom(lacking.lane, [mark])).toEqual(mark);
+    // Nothing shows later that it has followed, or never went past.
+    await noteStandings(lacking.lane, [{ mark, standing: 'unknown' }]);
+    expect(await divergedFrom(lacking.lane, [mark])).toEqual(mark);
+    await noteStandings(lacking.lane, [{ mark, standing: 'before' }]);
+    expect(await divergedFrom(lacking.lane, [mark])).toBeUndefined();
     const knowing = greetingOf({ left: [mark], declared: [mark] });
     expect(await knowing.inform()).toEqual({ isChanged: false, concern: undefined });
     expect(knowing.questions).toEqual([]);
