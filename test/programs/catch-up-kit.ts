@@ -28,6 +28,8 @@ export async function makeTrio(world: World): Promise<{ primary: Primary; first:
   expectExit(await world.cmdStandby(second, ['-I']), 0);
   expectExit(await world.cmdArchiver(primary, ['-I']), 0);
   await makeStandby(world, second);
+  // The shipper may have asked it when it had no data, and asks again after a minute.
+  expectExit(await world.cmdArchiver(primary, ['--flush']), 0);
   return { primary, first, second };
 }
 
@@ -41,10 +43,11 @@ export function laneState(primary: Primary, standby: string): LaneState {
 }
 
 export async function untilCaughtUp(primary: Primary, standby: string, timeline = 1): Promise<void> {
-  await eventually(() => laneState(primary, standby).caughtUp?.timeline === timeline, {
-    limitMs: 60_000,
-    what: `${standby} caught up`,
-  });
+  const isProved = () => {
+    const { caughtUp } = laneState(primary, standby);
+    return caughtUp?.timeline === timeline && caughtUp.hasNoData !== true;
+  };
+  await eventually(isProved, { limitMs: 60_000, what: `${standby} caught up` });
 }
 
 /** Segments that everybody gets who is in `slaves` at that time. */
