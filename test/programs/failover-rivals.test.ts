@@ -42,6 +42,27 @@ function withHeld(world: World, standby: Standby, key: 'promote_command' | 'star
   };
 }
 
+/** Until it is released, this standby does not answer the last question of another one. */
+function withHeldStatus({ host, archiveDir }: Standby) {
+  const [begun, released] = [join(host.directory, 'asked'), join(host.directory, 'released')];
+  const sentinel = join(archiveDir, '.pitrtools');
+  const text = readFileSync(sentinel, 'utf8');
+  const program = /^program: (.*)$/m.exec(text)?.[1] ?? '';
+  const script = writeScript(
+    host,
+    'held-cmd_standby',
+    `case "$*" in *'--serve status') touch '${begun}'; until [ -e '${released}' ]; do sleep 0.1; done;; esac
+exec '${program}' "$@"`,
+  );
+  writeFileSync(sentinel, text.replace(`program: ${program}`, `program: ${script}`));
+  return {
+    untilBegun: () => eventually(() => existsSync(begun), { limitMs: 60_000, what: 'the last question' }),
+    release: () => {
+      writeFileSync(released, '');
+    },
+  };
+}
+
 describe.each(failureMajors())('-F999 beside a standby that was promoted, on PostgreSQL %i', (major) => {
   test.override({ major });
 
@@ -108,6 +129,24 @@ describe('-F999', () => {
     held.release();
     expectExit(await world.cmdStandby(heir, ['-F999']), 0);
     expect(await heir.inRecovery()).toBe(false);
+    expect(marksAt(other)).toHaveLength(1);
+  });
+
+  test('promotes where another one was killed before it could open its server', async ({ world }) => {
+    const { heir, other } = await makeRivals(world);
+    const held = withHeldStatus(heir);
+    const first = world.startStandby(other, ['-F999']);
+    await held.untilBegun();
+    const refused = await world.cmdStandby(heir, ['-F999']);
+    expectExit(refused, 4);
+    expect(refused.stderr).toContain('or -A stop there and then -S');
+    first.killFamily();
+    await first.finished;
+    held.release();
+    // Its server still runs, and recovers.
+    expectExit(await world.cmdStandby(heir, ['-F999']), 0);
+    expect(await heir.inRecovery()).toBe(false);
+    expect(await other.inRecovery()).toBe(true);
     expect(marksAt(other)).toHaveLength(1);
   });
 

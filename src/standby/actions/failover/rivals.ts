@@ -48,7 +48,7 @@ function objectionOf(rival: Rival): Objection {
   const { target, rivalry } = rival;
   const hint =
     rivalry.kind === 'being-promoted'
-      ? `Wait for it; if it was interrupted, run -F999 on ${target.name} again, or -S there.`
+      ? `Wait for it; if it was interrupted, run -F999 on ${target.name} again, or -A stop there and then -S.`
       : `If ${target.name} is to be the primary, finish -F999 there and let this standby follow it; if it was only opened to look at something, stop its server first and make a new base backup of it.`;
   return { ...named, message: `standby ${siblingName(rival)} ${describeRivalry(rivalry)}`, hint };
 }
