@@ -188,7 +188,7 @@ export const finishingSteps = {
   }),
   'save-streamed': afterOpening<{ readonly redoLsn: bigint }>({
     say: () =>
-      'copy WAL that only streaming had brought from pg_wal to archivedir at once, because no slot keeps it',
+      'copy WAL that only streaming had brought from pg_wal to archivedir for a few seconds, because no slot keeps it',
     run: ({ server }, { redoLsn }) => saveStreamed(server, redoLsn),
   }),
   'keep-streamed': afterOpening<{ readonly redoLsn: bigint | undefined }>({

@@ -11,15 +11,18 @@ import { isPausedAtTarget, listFailoverObjections } from './objections.ts';
 import { type Role, roleOf } from './role.ts';
 import type { FailoverStep } from './steps.ts';
 
-/**
- * The steps after the server has opened.
- *
- * @param checks steps that must succeed before the server gets its failover configuration
- */
+interface Between {
+  /** They must succeed before the role is taken. */
+  readonly checks?: readonly FailoverStep[];
+  /** They come before a restart, whose checkpoint may remove WAL. */
+  readonly save?: readonly FailoverStep[];
+}
+
+/** The steps after the server has opened. */
 export function afterSteps(
   facts: FailoverFacts,
   role: Role,
-  checks: readonly FailoverStep[] = [],
+  { checks = [], save = [] }: Between = {},
 ): readonly FailoverStep[] {
   const { failoverConf, delay } = facts;
   return [
@@ -33,6 +36,7 @@ export function afterSteps(
     ...checks,
     // Before clients or archiving may be turned on: from now on WAL of the old timeline is refused.
     ...roleSteps(facts, role),
+    ...save,
     ...(failoverConf === undefined ? [] : [{ kind: 'use-failover-conf', conf: failoverConf } as const]),
     { kind: 'archive-history' },
     { kind: 'check-archiving' },
@@ -201,7 +205,7 @@ function promotedSteps(facts: FailoverFacts): readonly FailoverStep[] {
   return [
     { kind: 'clear-settings' },
     { kind: 'start-promoted', conf, configuration },
-    ...afterSteps(started, roleOf(facts, false), openedChecks(facts)),
+    ...finish(started, roleOf(facts, false), openedChecks(facts)),
   ];
 }
 
@@ -210,10 +214,14 @@ function lastRestartpoint({ state, directory }: FailoverFacts): bigint | undefin
   return state.kind === 'production' ? undefined : directory.control?.redoLsn;
 }
 
-/** As soon as no primary delivers to archivedir any more: without a slot, a checkpoint may remove it at any moment. */
+/** Once no primary delivers to archivedir any more: without a slot, a checkpoint may remove it at any moment. */
 function saveStreamed(facts: FailoverFacts): readonly FailoverStep[] {
   const redoLsn = lastRestartpoint(facts);
   return facts.hasKeptSlot || redoLsn === undefined ? [] : [{ kind: 'save-streamed', redoLsn }];
+}
+
+function finish(facts: FailoverFacts, role: Role, checks: readonly FailoverStep[]): readonly FailoverStep[] {
+  return afterSteps(facts, role, { checks, save: saveStreamed(facts) });
 }
 
 /** Last, because it may take minutes: clients need not wait for it. */
@@ -243,21 +251,18 @@ function onlyActionRemains({ state, directory }: LocalFacts): boolean {
 /** The steps of a failover. Throws a refusal if an objection is not overruled. */
 export function planFailover(facts: FailoverFacts): readonly FailoverStep[] {
   refuseOn(listFailoverObjections(facts), facts.force);
-  const steps = promotionSteps(facts).flatMap((step) =>
-    step.kind === 'mark-archive' ? [step, ...saveStreamed(facts)] : [step],
-  );
-  return [...fenceStepsOf(facts), ...steps, keepStreamed(facts)];
+  return [...fenceStepsOf(facts), ...promotionSteps(facts), keepStreamed(facts)];
 }
 
 function promotionSteps(facts: FailoverFacts): readonly FailoverStep[] {
   const { state, directory } = facts;
   if (onlyActionRemains(facts)) return [{ kind: 'verify-write' }, ...actionSteps(facts)];
-  if (state.kind === 'production') return afterSteps(facts, roleOf(facts, false), openedChecks(facts));
+  if (state.kind === 'production') return finish(facts, roleOf(facts, false), openedChecks(facts));
   if (state.kind === 'stopped' && hasUnfinishedFailover(directory)) return promotedSteps(facts);
-  if (isPausedAtTarget(facts)) return [...openingSteps(facts), ...afterSteps(facts, roleOf(facts, true))];
+  if (isPausedAtTarget(facts)) return [...openingSteps(facts), ...finish(facts, roleOf(facts, true), [])];
   return [
     ...fetchSteps(facts),
     ...openingSteps(facts),
-    ...afterSteps(facts, roleOf(facts, false), replayChecks(facts, facts.archivedEnd)),
+    ...finish(facts, roleOf(facts, false), replayChecks(facts, facts.archivedEnd)),
   ];
 }

@@ -19,15 +19,17 @@ function describe(names: readonly SegmentName[]): string {
     : `${names.length} segments, ${first.text} to ${last.text}`;
 }
 
-function sayFilled({ deps }: Server, { copied, missing }: Filled): void {
-  const { archivedir } = deps.settings;
+function sayCopied({ deps }: Server, { copied }: Filled): void {
   if (copied.length > 0)
     deps.log.notice(
-      `${describe(copied)}, which only streaming had brought: copied from pg_wal to ${archivedir}`,
+      `${describe(copied)}, which only streaming had brought: copied from pg_wal to ${deps.settings.archivedir}`,
     );
+}
+
+function sayMissing({ deps }: Server, { missing }: Filled): void {
   if (missing.length > 0)
     deps.log.warning(
-      `neither ${archivedir} nor pg_wal holds ${describe(missing)}: standbys that lack this WAL need a new base backup`,
+      `neither ${deps.settings.archivedir} nor pg_wal holds ${describe(missing)}: standbys that lack this WAL need a new base backup`,
     );
 }
 
@@ -70,11 +72,10 @@ async function settleSlot(server: Server, isCopied: boolean): Promise<string | u
   return undefined;
 }
 
-/** Returns whether all was copied that pg_wal still holds. */
-async function copyToArchive(server: Server, from: bigint): Promise<boolean> {
+/** Undefined if it failed, which is said. */
+async function tryToFill(server: Server, from: bigint, limitMs: number): Promise<Filled | undefined> {
   try {
-    sayFilled(server, await fillArchive(server, from));
-    return true;
+    return await fillArchive(server, from, limitMs);
   } catch (error) {
     const hasSlot = await hasKeptSlot(server.pgdata);
     server.deps.log.warning(
@@ -85,9 +86,21 @@ async function copyToArchive(server: Server, from: bigint): Promise<boolean> {
           : 'The next checkpoints remove it from pg_wal. Standbys that lack it need a new base backup.',
       },
     );
-    return false;
+    return undefined;
   }
 }
+
+/** Returns whether all was copied that pg_wal still holds. */
+async function copyToArchive(server: Server, from: bigint): Promise<boolean> {
+  const filled = await tryToFill(server, from, Number.POSITIVE_INFINITY);
+  if (filled === undefined) return false;
+  sayCopied(server, filled);
+  sayMissing(server, filled);
+  return true;
+}
+
+/** Clients wait meanwhile for the server, but what is not copied now is lost with the slot. */
+const unfitSlotLimitMs = 60_000;
 
 /** Before the promoted server is restarted with a configuration with which it can have no slot. */
 export async function fitSlotAfterPromotion(server: Server, conf: ServerConfiguration): Promise<void> {
@@ -95,17 +108,35 @@ export async function fitSlotAfterPromotion(server: Server, conf: ServerConfigur
   const obstacle = await obstacleInFiles(server, 'failover', conf);
   if (obstacle === undefined) return;
   const from = await slotLocation(server);
-  if (from !== undefined) await copyToArchive(server, from);
+  const filled = from === undefined ? undefined : await tryToFill(server, from, unfitSlotLimitMs);
+  if (filled !== undefined) {
+    sayCopied(server, filled);
+    sayMissing(server, filled);
+    if (filled.left.length > 0)
+      server.deps.log.warning(
+        `after ${unfitSlotLimitMs / 1000} s, ${describe(filled.left)} could not be copied to archivedir yet, and clients wait: the checkpoint of the restart may remove it. Standbys that lack this WAL need a new base backup then`,
+      );
+  }
   await dropUnfitSlot(server, obstacle, conf.configFile);
 }
 
+/** Clients wait meanwhile for action_failover. */
+const saveLimitMs = 5_000;
+
 /**
- * Right after the server has opened, where no slot keeps WAL: its next checkpoints remove what only streaming had brought.
+ * Soon after the server has opened, where no slot keeps WAL: its next checkpoints remove what only streaming had brought.
+ * Before action_failover it takes a few seconds at most; `keepAfterPromotion` copies the rest.
  *
  * @param redoLsn the last restartpoint before the promotion
  */
 export async function saveStreamed(server: Server, redoLsn: bigint): Promise<void> {
-  await copyToArchive(server, redoLsn);
+  const filled = await tryToFill(server, redoLsn, saveLimitMs);
+  if (filled === undefined) return;
+  sayCopied(server, filled);
+  if (filled.left.length > 0)
+    server.deps.log.notice(
+      `${describe(filled.left)}, which perhaps only streaming had brought: copied after action_failover, as clients wait for that`,
+    );
 }
 
 /**

@@ -31,9 +31,9 @@ const after = [
   'verify-write',
   'record-opening',
   'mark-archive',
-  'save-streamed',
   'clear-settings',
   'declare-left',
+  'save-streamed',
   'archive-history',
   'check-archiving',
   'verify-write',
@@ -135,9 +135,10 @@ describe('-F999 by its plan', () => {
 
   test('puts the failover configuration into force, verifies after that, and runs action_failover last', () => {
     const failoverConf = { files: [], configuration, mustRestart: true };
-    expect(kinds(facts('15', { failoverConf, action: 'true' })).slice(-9)).toEqual([
+    expect(kinds(facts('15', { failoverConf, action: 'true' })).slice(-10)).toEqual([
       'clear-settings',
       'declare-left',
+      'save-streamed',
       'use-failover-conf',
       'archive-history',
       'check-archiving',
