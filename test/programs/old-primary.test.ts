@@ -160,7 +160,15 @@ describe.each(failureMajors())('an old primary that is started again, on Postgre
       await addRows(b, 10);
       await resume(c);
       await follows(c, quartet, 90);
+      await untilLane(promoted, d, 'diverged');
+      expect(promoted.host.notifications()).toContainEqual(
+        expect.objectContaining({
+          severity: 'critical',
+          message: expect.stringMatching(/standby d .*has replayed that timeline past/) as string,
+        }),
+      );
       expect(await countRows(d)).toBe(2080);
+      await untilLane(a, c, 'left');
     },
   );
 });

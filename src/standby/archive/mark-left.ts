@@ -4,7 +4,7 @@
  */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PitrError, refusal } from '../../errors.ts';
+import { messageOf, PitrError, refusal } from '../../errors.ts';
 import {
   describeLeft,
   formatLeft,
@@ -17,7 +17,7 @@ import { parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
 import { fsyncPath, linkDurably, systemErrorCode } from '../../system/durable.ts';
 import { rename, rmdir, unlink } from '../../system/files.ts';
 import { haveSameContent } from '../../system/same-content.ts';
-import { type Sentinel, sentinelName, withSentinel } from '../../system/sentinel.ts';
+import { readSentinel, type Sentinel, sentinelName, withSentinel } from '../../system/sentinel.ts';
 import type { AnswerOf, ArgumentsOf, Standing } from '../../verbs/verbs.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { type DataDirectory, readDataDirectory } from '../server/data-directory.ts';
@@ -153,7 +153,11 @@ async function knowsNext(
 }
 
 /** Whether this host's standby has replayed past the fork. */
-async function observeStanding(deps: StandbyDeps, mark: LeftTimeline): Promise<Standing> {
+async function observeStanding(
+  deps: StandbyDeps,
+  mark: LeftTimeline,
+  wasDiverged: boolean,
+): Promise<Standing> {
   const { archivedir } = deps.settings;
   const progress = await observeProgress(deps);
   const directory = await dataDirectory(deps);
@@ -165,9 +169,49 @@ async function observeStanding(deps: StandbyDeps, mark: LeftTimeline): Promise<S
       knowsMinRecovery: directory?.control?.progress !== undefined,
       ancestors: histories.get(progress.proved?.timeline ?? 0) ?? [],
       knowsNext: await knowsNext(directory, histories, mark),
+      wasDiverged,
     },
     mark,
   );
+}
+
+/** Past the location of a mark the server has replayed also if it was seen past a later location. */
+function isDiverged({ diverged = [] }: Sentinel, { timeline, lsn }: LeftTimeline): boolean {
+  return diverged.some((each) => each.timeline === timeline && each.lsn >= lsn);
+}
+
+function withoutDiverged(sentinel: Sentinel, timeline: number): Sentinel {
+  return { ...sentinel, diverged: sentinel.diverged?.filter((each) => each.timeline !== timeline) };
+}
+
+/** Notes in the sentinel that the standby has diverged, or that this is not so any more. */
+async function noteStanding({ run, settings }: StandbyDeps, mark: LeftTimeline, diverged: boolean) {
+  await withSentinel(run, settings.archivedir, async (now, write) => {
+    // It was taken back meanwhile.
+    if (!now?.left.some((each) => formatLeft(each) === formatLeft(mark))) return;
+    if (isDiverged(now, mark) === diverged) return;
+    const { diverged: others = [], ...rest } = withoutDiverged(now, mark.timeline);
+    await write({ ...rest, diverged: diverged ? [...others, mark] : others });
+  });
+}
+
+/** How this host's standby stands to a mark, by this observation and an earlier one. */
+async function standingOf(deps: StandbyDeps, mark: LeftTimeline): Promise<Standing> {
+  const sentinel = await readSentinel(deps.settings.archivedir);
+  const wasDiverged = sentinel !== undefined && isDiverged(sentinel, mark);
+  const standing = await observeStanding(deps, mark, wasDiverged);
+  const isSo = standing === 'diverged';
+  if (standing === 'unknown' || isSo === wasDiverged) return standing;
+  // The answer is right all the same, and on a full disk the caller needs it.
+  await noteStanding(deps, mark, isSo).catch((error: unknown) => {
+    deps.log.warning(
+      `"${deps.settings.archivedir}" does not keep how this standby stands to a left timeline`,
+      {
+        detail: messageOf(error),
+      },
+    );
+  });
+  return standing;
 }
 
 /**
@@ -189,7 +233,7 @@ export async function markLeft(
   });
   return {
     mark: formatLeft(told.mark),
-    standing: await observeStanding(deps, told.mark),
+    standing: await standingOf(deps, told.mark),
     moved: told.moved,
     aside: await listAside(archivedir, timeline),
   };
@@ -209,7 +253,7 @@ export async function checkLeft(
   });
   if (found === undefined) return { moved: [] };
   const { mark, moved } = found;
-  return { mark: formatLeft(mark), standing: await observeStanding(deps, mark), moved };
+  return { mark: formatLeft(mark), standing: await standingOf(deps, mark), moved };
 }
 
 type Return = 'returned' | 'kept';
@@ -238,7 +282,10 @@ export async function unmarkLeft(
   return withSentinel(deps.run, archivedir, async (before, write) => {
     const sentinel = requireSentinel(archivedir, before, cluster, directory);
     const mark = sentinel.left.find((each) => each.timeline === timeline);
-    if (mark !== undefined) await write({ ...sentinel, left: sentinel.left.filter((each) => each !== mark) });
+    if (mark !== undefined) {
+      const left = sentinel.left.filter((each) => each !== mark);
+      await write({ ...withoutDiverged(sentinel, timeline), left });
+    }
     const result: Record<Return, string[]> = { returned: [], kept: [] };
     const directories = new Set<string>();
     for (const entry of await listAside(archivedir, timeline)) {

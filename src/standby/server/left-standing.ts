@@ -14,6 +14,8 @@ interface StandingFacts {
   readonly ancestors: readonly TimelineEntry[];
   /** Whether there is a timeline here that branched off the one that was left. */
   readonly knowsNext: boolean;
+  /** Whether an earlier answer was `diverged`. */
+  readonly wasDiverged: boolean;
 }
 
 /** On another timeline: its history says where it came from. */
@@ -33,7 +35,7 @@ function onOtherTimeline(
  * which timeline the replayed WAL is: only pg_control proves that. Pure.
  */
 export function judgeStanding(
-  { progress, knowsMinRecovery, ancestors, knowsNext }: StandingFacts,
+  { progress, knowsMinRecovery, ancestors, knowsNext, wasDiverged }: StandingFacts,
   mark: LeftTimeline,
 ): Standing {
   const { server, proved, replayed } = progress;
@@ -41,10 +43,12 @@ export function judgeStanding(
   if (proved === undefined) return 'unknown';
   if (proved.timeline !== mark.timeline) return onOtherTimeline(proved.timeline, ancestors, mark);
   if (parseLsn(proved.lsn) > mark.lsn) return 'diverged';
+  // An earlier answer, from before the next timeline came here, is true until pg_control proves another one.
+  const unproved = wasDiverged ? 'diverged' : 'unknown';
   // Replayed further: it may have changed to the new timeline, of which pg_control does not know yet, if it could find it.
   if (server === 'recovering' && replayed !== undefined) {
     if (parseLsn(replayed) <= mark.lsn) return 'before';
-    return knowsNext ? 'unknown' : 'diverged';
+    return knowsNext ? unproved : 'diverged';
   }
-  return server === 'down' && knowsMinRecovery ? 'before' : 'unknown';
+  return server === 'down' && knowsMinRecovery ? 'before' : unproved;
 }
