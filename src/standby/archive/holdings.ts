@@ -14,14 +14,16 @@ import type { AnswerOf, ArgumentsOf } from '../../verbs/verbs.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { readCapabilities } from '../server/data-directory.ts';
 import { observeProgress } from '../server/progress.ts';
-import { listWal, readHistories, readStarts } from './contents.ts';
-import { faultOf } from './judge.ts';
+import { listWal, readHistories, readStartsWhile } from './contents.ts';
+import { faultOf, type FoundStart } from './judge.ts';
 
 /** The limit of an answer: it is one line, which the other end reads only up to a mebibyte. */
 const mostNames = 20_000;
 /** Each file that is not what its name says makes the answer longer by its reason. */
 const mostFaulty = 500;
 const longestReason = 200;
+/** The other end waits for a minute: on a cold disk an answer in parts comes, a complete one might never. */
+const readingMs = 20_000;
 
 interface Bounded {
   readonly names: readonly SegmentName[];
@@ -53,7 +55,7 @@ type Held = Required<Pick<AnswerOf<'list'>, 'names' | 'faulty'>>;
 async function judgeFiles(
   archivedir: string,
   files: readonly WalName[],
-  segments: readonly SegmentName[],
+  segments: readonly FoundStart[],
   cluster: { readonly systemIdentifier: string; readonly segmentSize: number },
 ): Promise<Held> {
   const { histories } = await readHistories(archivedir, files);
@@ -64,7 +66,7 @@ async function judgeFiles(
     if ((histories.get(file.timeline) ?? []).length > 0) names.push(file.text);
     else faulty.push({ name: file.text, reason: 'it is no timeline history that can be read' });
   }
-  for (const start of await readStarts(archivedir, segments)) {
+  for (const start of segments) {
     const reason = faultOf(start, { ...cluster, histories });
     const name = start.name.text;
     if (reason === undefined) names.push(name);
@@ -73,12 +75,37 @@ async function judgeFiles(
   return { names, faulty };
 }
 
+/**
+ * Reads the starts of segments that are in the order of their numbers, as long as there is time, but never of no number:
+ * the next answer must begin later than this one.
+ */
+export async function readInTime(
+  archivedir: string,
+  { names, incompleteFrom }: Bounded,
+  layout: WalLayout,
+  isInTime: () => boolean,
+): Promise<{ readonly starts: readonly FoundStart[]; readonly incompleteFrom: number | undefined }> {
+  const numberOf = (name: SegmentName): number => segmentNumber(name, layout);
+  const [first] = names;
+  const isOfFirst = (name: SegmentName): boolean => first !== undefined && numberOf(name) === numberOf(first);
+  const { starts, unread } = await readStartsWhile(
+    archivedir,
+    names,
+    (next) => isOfFirst(next) || isInTime(),
+  );
+  if (unread === undefined) return { starts, incompleteFrom };
+  const end = numberOf(unread);
+  // Segments of one number are named together or not at all.
+  return { starts: starts.filter(({ name }) => numberOf(name) < end), incompleteFrom: end };
+}
+
 /** The verb `list`: how far this standby has come, and what its archivedir holds from there on. Changes nothing. */
 export async function listHoldings(
   deps: StandbyDeps,
   { from }: ArgumentsOf<'list'>,
 ): Promise<AnswerOf<'list'>> {
   const { archivedir, pgdata } = deps.settings;
+  const untilMs = deps.monotonicMs() + readingMs;
   const progress = await observeProgress(deps);
   const { restartpoint, segmentSize } = progress;
   if (restartpoint === undefined || segmentSize === undefined) return progress;
@@ -96,8 +123,9 @@ export async function listHoldings(
     first,
     layout,
   );
-  const held = await judgeFiles(archivedir, files, bounded.names, { systemIdentifier, segmentSize });
-  const { incompleteFrom } = bounded;
+  const isInTime = (): boolean => deps.monotonicMs() < untilMs;
+  const { starts, incompleteFrom } = await readInTime(archivedir, bounded, layout, isInTime);
+  const held = await judgeFiles(archivedir, files, starts, { systemIdentifier, segmentSize });
   const rest = incompleteFrom === undefined ? undefined : nameOf(1, incompleteFrom, layout);
   return {
     ...progress,
