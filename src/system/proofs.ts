@@ -25,22 +25,24 @@ async function namesOf(privateDirectory: string): Promise<readonly string[]> {
 
 /**
  * Ends the proofs of these standbys. It needs no lock and no space, so that archiving never waits for it; a failure is
- * logged, and never thrown.
+ * logged, and never thrown. Returns the standbys that had one.
  */
 export async function withdrawProofs(
   log: Log,
   privateDirectory: string,
   isWithdrawn: (standby: string) => boolean,
-): Promise<void> {
+): Promise<readonly string[]> {
   try {
     const files = (await namesOf(privateDirectory)).filter(
       (file) => file.endsWith(suffix) && !file.startsWith('.') && isWithdrawn(file.slice(0, -suffix.length)),
     );
     for (const file of files) await rm(join(privateDirectory, file), { force: true });
     if (files.length > 0) await fsyncPath(privateDirectory);
+    return files.map((file) => file.slice(0, -suffix.length));
   } catch (error) {
     log.warning(`cannot withdraw the proof of what a standby has: ${messageOf(error)}`, {
       hint: `Remove ${join(privateDirectory, `*${suffix}`)}: every standby is then asked again.`,
     });
+    return [];
   }
 }

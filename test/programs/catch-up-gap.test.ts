@@ -4,16 +4,51 @@ import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
-import { start } from '../harness/processes.ts';
+import { sendSignal, start } from '../harness/processes.ts';
 import { test } from '../harness/test.ts';
 import { archiveSegments, dropSlave, laneState, makeTrio, untilCaughtUp } from './catch-up-kit.ts';
-import { addRows } from './matrix-kit.ts';
+import { addRows, hasRows } from './matrix-kit.ts';
+import { shipperPids } from './shipper-kit.ts';
 import { expectExit } from './standby-kit.ts';
 
 async function untilGap(primary: Primary) {
   await eventually(() => laneState(primary, 's2').gap !== undefined, { limitMs: 60_000, what: 'the gap' });
   return laneState(primary, 's2').gap;
 }
+
+/** From now on PostgreSQL archives by this command. */
+async function archiveBy(primary: Primary, command: string): Promise<void> {
+  primary.configure({ archive_command: command });
+  await primary.reload();
+  await eventually(async () => (await primary.value('SHOW archive_command')) === command);
+}
+
+describe.each(failureMajors())('WAL that another archive_command took, on PostgreSQL %i', (major) => {
+  test.override({ major });
+
+  test(
+    'is given to the standbys, whether the shipper saw it pass or had ended',
+    { timeout: 240_000 },
+    async ({ world }) => {
+      const { primary, second } = await makeTrio(world);
+      await untilCaughtUp(primary, 's2');
+      const ours = await primary.value('SHOW archive_command');
+      for (const signal of ['SIGSTOP', 'SIGKILL'] as const) {
+        for (const pid of shipperPids(primary.host)) sendSignal(pid, signal);
+        await archiveBy(primary, '/bin/true');
+        const passed = await archiveSegments(primary, 3);
+        await archiveBy(primary, ours);
+        expect(second.archive()).not.toContain(passed.at(-1));
+        if (signal === 'SIGSTOP') for (const pid of shipperPids(primary.host)) sendSignal(pid, 'SIGCONT');
+        const [next = ''] = await archiveSegments(primary, 1);
+        for (const name of [...passed, next]) await second.received(name);
+        await untilCaughtUp(primary, 's2');
+        expect(laneState(primary, 's2').gap).toBeUndefined();
+      }
+      await hasRows(second, 80);
+    },
+  );
+});
 
 describe.each(failureMajors())('WAL that cannot be given to a standby, on PostgreSQL %i', (major) => {
   test.override({ major });

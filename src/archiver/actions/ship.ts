@@ -13,7 +13,7 @@ import { runKeeper } from '../shipper/keeper.ts';
 import { watchKeptSlot } from '../shipper/kept-slot.ts';
 import { adoptState, runLane } from '../shipper/lane-loop.ts';
 import type { ShipperLane } from '../shipper/lane-record.ts';
-import { runScanner } from '../shipper/scanner.ts';
+import { observeReady, runScanner } from '../shipper/scanner.ts';
 import { watchForStall } from '../shipper/stall.ts';
 import { awaitStop, describeStop, type Stop } from '../shipper/stop.ts';
 import { createWork, warnSlowPath, type Work } from '../shipper/work.ts';
@@ -57,7 +57,8 @@ async function startTaking(
   if (!isCurrent) return 'config-changed';
   if (flaw !== undefined) warnSlowPath(work, flaw);
   const directory = await walDirectory(deps.settings.pgdata);
-  return [runKeeper(work), runScanner(work, directory), watchForStall(work, config.path)];
+  const observation = await observeReady(work, directory);
+  return [runKeeper(work), runScanner(work, observation), watchForStall(work, config.path)];
 }
 
 /** A state that cannot be read must not delay the other standbys: the lane tries again, and reports the reason. */
