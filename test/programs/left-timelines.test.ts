@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
+import { hasSmallDisks, smallDisk } from '../harness/disk.ts';
 import { eventually } from '../harness/eventually.ts';
 import type { Host } from '../harness/host.ts';
 import { writeIni } from '../harness/ini.ts';
@@ -252,6 +253,41 @@ describe('a standby that was away during the failover', () => {
     expect(sentinelOf(second)).not.toContain('left:');
     expect(archivedFiles(second)).toEqual([cluster.segment(5)]);
   });
+});
+
+describe('a standby whose queue has filled the disk', () => {
+  test.skipIf(!hasSmallDisks())(
+    'is sent its queue, although how it stands to a left timeline cannot be noted',
+    async ({ world }) => {
+      const disk = await smallDisk();
+      world.onClose(() => {
+        disk.release();
+      });
+      const place = join(disk.directory, 'l_archive');
+      const { systemIdentifier, ...made } = await readyCluster(world, {
+        slaves: ['s1'],
+        systemIdentifier: someIdentifier,
+        ini: { l_archivedir: place },
+      });
+      const cluster: FakeCluster = { ...made, systemIdentifier, lArchiveDir: place };
+      const standby = only(cluster);
+      prepareStandby(standby, cluster);
+      promote(cluster);
+      declare(cluster);
+      await inform(cluster, standby);
+      await standby.sshd.kill();
+      const names = [4, 5, 6].map((number) => cluster.segment(number, 2)) as [string, string, string];
+      for (const name of names) cluster.addSegment(name);
+      for (const name of names.slice(0, 2)) expect((await cluster.archive(name)).code).toBe(0);
+      expect(cluster.queue('s1')).toEqual(names.slice(0, 2));
+      cluster.forgetTrouble('s1');
+      disk.fill();
+      await standby.sshd.start();
+      expect((await cluster.archive(names[2])).code).toBe(0);
+      expect(archivedFiles(standby)).toEqual(names);
+      expect(cluster.state('s1')).toMatchObject({ health: 'ok' });
+    },
+  );
 });
 
 describe('a mark that remains from a promotion that was a mistake', () => {

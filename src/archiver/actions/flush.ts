@@ -80,7 +80,7 @@ async function flushUnderLock(task: Task): Promise<LaneFlush> {
     const question = await beginQuestion(deps, lane, delivery, shortQuestionMs);
     const result = await sendAll(task, greeted);
     if (result.trouble !== undefined) return { ...result, concern: delivery.concern };
-    const concern = await takeStandings(lane, delivery, await question.answer);
+    const concern = await takeStandings(deps, lane, delivery, await question.answer);
     if (own === undefined) return { ...result, concern };
     caughtUp = await catchUpToEnd(deps, lane, cluster, greeted);
     const trouble = caughtUp.kind === 'trouble' ? caughtUp.trouble : undefined;

@@ -111,12 +111,13 @@ async function tidy(
  * @returns whether the standby is without it now
  */
 export async function takeBack(
-  { log }: ArchiverDeps,
+  deps: ArchiverDeps,
   lane: Lane,
   { systemIdentifier }: Cluster,
   { shell, sentinel }: Greeting,
   mark: LeftTimeline,
 ): Promise<boolean> {
+  const { log } = deps;
   const isThere = sentinel.left.some((each) => formatLeft(each) === formatLeft(mark));
   if (isThere) {
     const limitMs = verbLimitMs(lane);
@@ -133,7 +134,7 @@ export async function takeBack(
     }
     log.notice(`standby ${lane.name} takes WAL of timeline ${mark.timeline} again`);
   }
-  await noteRestored(lane, mark);
+  await noteRestored(deps, lane, mark);
   return true;
 }
 
@@ -148,7 +149,7 @@ async function takeAllBack(
   let { sentinel } = greeting;
   for (const mark of await restoredFor(lane)) {
     // Since the operator asked for that, this server has left the timeline for good.
-    if (leavesBy(own?.forks ?? [], mark)) await noteRestored(lane, mark);
+    if (leavesBy(own?.forks ?? [], mark)) await noteRestored(deps, lane, mark);
     else if (await takeBack(deps, lane, cluster, greeting, mark)) {
       const left = sentinel.left.filter((each) => formatLeft(each) !== formatLeft(mark));
       if (left.length < sentinel.left.length) sentinel = { ...sentinel, left };
@@ -158,9 +159,9 @@ async function takeAllBack(
 }
 
 /** A mark of this host that its history does not confirm is said once per standby. */
-async function sayIgnored({ log }: ArchiverDeps, lane: Lane, own: OwnLeft | undefined): Promise<void> {
+async function sayIgnored(deps: ArchiverDeps, lane: Lane, own: OwnLeft | undefined): Promise<void> {
   for (const { mark, message, hint } of own?.unconfirmed ?? [])
-    if (await rememberIgnored(lane, mark)) log.warning(message, { hint });
+    if (await rememberIgnored(deps, lane, mark)) deps.log.warning(message, { hint });
 }
 
 /** The caller holds the lane's lock. `own`: what this server has left itself. */
@@ -192,7 +193,7 @@ export async function informLeft(
     if ('unknown' in outcome) concern = unmarked(mark, outcome.unknown);
     else {
       sayMoved(deps, lane, mark, outcome.moved);
-      await noteStandings(lane, [{ mark, standing: outcome.standing }]);
+      await noteStandings(deps, lane, [{ mark, standing: outcome.standing }]);
       isChanged = true;
     }
   }

@@ -25,6 +25,8 @@ export function laneOf({ root, privateDirectory }: Layout, standby: StandbyTarge
     undeliveredFile: join(privateDirectory, `${name}.undelivered`),
     /** See left-state.ts. */
     leftFile: join(privateDirectory, `${name}.left`),
+    /** Remembered by this process in case the disk takes nothing. */
+    unnoted: {} as { asked?: number },
     /** See system/proofs.ts. */
     proofFile: proofFileIn(privateDirectory, name),
   };

@@ -1,8 +1,10 @@
 import { messageOf, PitrError } from '../../errors.ts';
 import { formatLeft, type LeftTimeline, parseLeft } from '../../postgres/left-timeline.ts';
-import { readIfExists, writeDurably } from '../../system/durable.ts';
+import { readIfExists } from '../../system/durable.ts';
 import { type Checked, is, parseJson } from '../../system/json.ts';
+import { replaceDurably } from '../../system/replaceable.ts';
 import type { Standing } from '../../verbs/verbs.ts';
+import type { ArchiverDeps } from '../deps.ts';
 import type { Lane } from './lane.ts';
 
 const isMark = (value: unknown): value is string =>
@@ -44,7 +46,27 @@ async function change(lane: Lane, use: (before: LeftState) => LeftState): Promis
   const before = await readLeftState(lane);
   const after = use(before);
   const text = JSON.stringify(after, undefined, 2);
-  if (text !== JSON.stringify(before, undefined, 2)) await writeDurably(lane.leftFile, `${text}\n`);
+  if (text !== JSON.stringify(before, undefined, 2)) await replaceDurably(lane.leftFile, `${text}\n`);
+}
+
+/**
+ * The same for facts without which WAL is delivered just as well, and which the next greeting finds again: a full disk
+ * must not stop the delivery, which makes room.
+ *
+ * @returns whether it is noted
+ */
+async function tryChange(
+  { log }: Pick<ArchiverDeps, 'log'>,
+  lane: Lane,
+  use: (before: LeftState) => LeftState,
+): Promise<boolean> {
+  try {
+    await change(lane, use);
+    return true;
+  } catch (error) {
+    log.debug(`cannot note how standby ${lane.name} stands to a timeline that was left: ${messageOf(error)}`);
+    return false;
+  }
 }
 
 function withText(texts: readonly string[], mark: LeftTimeline): readonly string[] {
@@ -87,44 +109,62 @@ function divergedBy(diverged: readonly string[], { mark, standing }: KnownStandi
   return (standing === 'diverged' ? withText : withoutText)(diverged, mark);
 }
 
-/** Notes how the standby stands to these marks. */
-export function noteStandings(lane: Lane, standings: readonly KnownStanding[]): Promise<void> {
-  return change(lane, (before) =>
-    standings.reduce(
-      (state, known) => ({
-        ...state,
-        followed: known.standing === 'followed' ? withText(state.followed, known.mark) : state.followed,
-        diverged: divergedBy(state.diverged, known),
-      }),
-      before,
-    ),
+function withStandings(before: LeftState, standings: readonly KnownStanding[]): LeftState {
+  return standings.reduce(
+    (state, known) => ({
+      ...state,
+      followed: known.standing === 'followed' ? withText(state.followed, known.mark) : state.followed,
+      diverged: divergedBy(state.diverged, known),
+    }),
+    before,
   );
 }
 
-/** The first of these marks that the standby has replayed past, by its last answer. */
+/** Notes how the standby stands to these marks. Never fails. */
+export async function noteStandings(
+  deps: ArchiverDeps,
+  lane: Lane,
+  standings: readonly KnownStanding[],
+): Promise<void> {
+  await tryChange(deps, lane, (state) => withStandings(state, standings));
+}
+
+/**
+ * The first of these marks that the standby has replayed past, by its last answer: `standings` come before what is
+ * noted.
+ */
 export async function divergedFrom(
   lane: Lane,
   marks: readonly LeftTimeline[],
+  standings: readonly KnownStanding[] = [],
 ): Promise<LeftTimeline | undefined> {
-  const { diverged } = await readLeftState(lane);
+  const { diverged } = withStandings(await readLeftState(lane), standings);
   return marks.find((mark) => diverged.includes(formatLeft(mark)));
 }
 
 /** Each question starts a program there: a standby that is greeted often is not asked each time. */
 const askAgainMs = 20_000;
 
-/** Whether the standby may be asked now; if so, it counts as asked. A clock that was set back hinders nothing. */
-export async function mayAsk(lane: Lane, nowMs: number): Promise<boolean> {
-  const { asked } = await readLeftState(lane);
-  if (asked !== undefined && asked <= nowMs && nowMs - asked < askAgainMs) return false;
-  await change(lane, (state) => ({ ...state, asked: nowMs }));
+/**
+ * Whether the standby may be asked now; if so, it counts as asked. A clock that was set back hinders nothing. Never
+ * fails: where the disk takes nothing, this process remembers it.
+ */
+export async function mayAsk(deps: ArchiverDeps, lane: Lane): Promise<boolean> {
+  const nowMs = deps.now();
+  const { asked = -Infinity } = await readLeftState(lane).catch(() => fresh);
+  const isRecent = [asked, lane.unnoted.asked ?? -Infinity].some(
+    (each) => each <= nowMs && nowMs - each < askAgainMs,
+  );
+  if (isRecent) return false;
+  lane.unnoted.asked = nowMs;
+  await tryChange(deps, lane, (state) => ({ ...state, asked: nowMs }));
   return true;
 }
 
-/** Remembers that the log knows that a mark of this host does not count. @returns whether that is news */
-export async function rememberIgnored(lane: Lane, mark: LeftTimeline): Promise<boolean> {
+/** Remembers that the log knows that a mark of this host does not count. @returns whether that is news. Never fails. */
+export async function rememberIgnored(deps: ArchiverDeps, lane: Lane, mark: LeftTimeline): Promise<boolean> {
   if ((await readLeftState(lane)).ignored.includes(formatLeft(mark))) return false;
-  await change(lane, (state) => ({ ...state, ignored: withText(state.ignored, mark) }));
+  await tryChange(deps, lane, (state) => ({ ...state, ignored: withText(state.ignored, mark) }));
   return true;
 }
 
@@ -134,6 +174,7 @@ export async function restoredFor(lane: Lane): Promise<readonly LeftTimeline[]> 
   return restored.map(parseLeft).filter((mark) => mark !== undefined);
 }
 
+/** A promise to the operator: it fails if it cannot be noted. */
 export function rememberRestored(lane: Lane, mark: LeftTimeline): Promise<void> {
   return change(lane, (state) => ({
     ...withoutMark(state, mark),
@@ -141,7 +182,7 @@ export function rememberRestored(lane: Lane, mark: LeftTimeline): Promise<void> 
   }));
 }
 
-/** The standby has forgotten the mark, or never had it. */
-export function noteRestored(lane: Lane, mark: LeftTimeline): Promise<void> {
-  return change(lane, (state) => withoutMark(state, mark));
+/** The standby has forgotten the mark, or never had it. Never fails: the next greeting would only say so again. */
+export async function noteRestored(deps: ArchiverDeps, lane: Lane, mark: LeftTimeline): Promise<void> {
+  await tryChange(deps, lane, (state) => withoutMark(state, mark));
 }

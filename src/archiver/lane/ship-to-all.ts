@@ -77,7 +77,7 @@ async function attempt(shipment: Shipment, isQueued: boolean): Promise<Attempt> 
     const result = await useDelivery(shipment, delivery, isQueued);
     const { concern } = delivery;
     if (result.trouble !== undefined) return { ...result, seenRequest: request, concern };
-    const now = await takeStandings(lane, delivery, await question.answer);
+    const now = await takeStandings(deps, lane, delivery, await question.answer);
     return { ...result, seenRequest: request, concern: now };
   });
   return use.kind === 'used' ? use.value : failed(use.trouble);

@@ -25,9 +25,16 @@ export const shortQuestionMs = 5_000;
 /** Node has to start there, and its server has to be asked. */
 export const longQuestionMs = 30_000;
 
-/** The concern about a standby that has replayed past one of these marks, by what is known of it. */
-export async function divergence(lane: Lane, marks: readonly LeftTimeline[]): Promise<Concern | undefined> {
-  const mark = await divergedFrom(lane, marks);
+/**
+ * The concern about a standby that has replayed past one of these marks, by what is known of it. `standings`: answers
+ * that are perhaps not noted.
+ */
+export async function divergence(
+  lane: Lane,
+  marks: readonly LeftTimeline[],
+  standings: readonly KnownStanding[] = [],
+): Promise<Concern | undefined> {
+  const mark = await divergedFrom(lane, marks, standings);
   return mark === undefined ? undefined : diverged(mark);
 }
 
@@ -65,7 +72,7 @@ export async function beginQuestion(
   limitMs: number,
 ): Promise<{ readonly answer: Promise<readonly KnownStanding[]> }> {
   const { undecided = [], sentinel } = delivery;
-  const isDue = undecided.length > 0 && sentinel?.command !== undefined && (await mayAsk(lane, deps.now()));
+  const isDue = undecided.length > 0 && sentinel?.command !== undefined && (await mayAsk(deps, lane));
   if (!isDue) return { answer: Promise.resolve([]) };
   const answer = ask(deps, delivery, limitMs).catch((error: unknown) => {
     deps.log.debug(`standby ${lane.name} could not be asked how far it has come: ${messageOf(error)}`);
@@ -74,15 +81,17 @@ export async function beginQuestion(
   return { answer };
 }
 
-/** Notes the answer. The caller holds the lane's lock. @returns the concern about this standby, as it is now */
+/** Notes the answer, as far as the disk can take it. The caller holds the lane's lock. @returns the concern about this standby, as it is now */
 export async function takeStandings(
+  deps: ArchiverDeps,
   lane: Lane,
   { concern, ownPast }: Pick<Delivery, 'concern' | 'ownPast'>,
   standings: readonly KnownStanding[],
 ): Promise<Concern | undefined> {
   if (standings.length === 0) return concern;
-  await noteStandings(lane, standings);
+  await noteStandings(deps, lane, standings);
   return (
-    (await divergence(lane, ownPast?.declared ?? [])) ?? (concern?.kind === 'diverged' ? undefined : concern)
+    (await divergence(lane, ownPast?.declared ?? [], standings)) ??
+    (concern?.kind === 'diverged' ? undefined : concern)
   );
 }

@@ -167,10 +167,10 @@ async function noteGreeting({ deps }: Work, lane: ShipperLane, delivery: Deliver
 }
 
 /** The lane's lock is held. */
-async function noteAnswer(lane: ShipperLane, { ownPast }: Delivery): Promise<void> {
+async function noteAnswer({ deps }: Work, lane: ShipperLane, { ownPast }: Delivery): Promise<void> {
   const { standings = [], concern } = lane;
   lane.standings = undefined;
-  lane.concern = await takeStandings(lane, { concern, ownPast }, standings);
+  lane.concern = await takeStandings(deps, lane, { concern, ownPast }, standings);
 }
 
 /** A new base backup there, or its cmd_standby, may have ended the concern: only a greeting shows that. */
@@ -183,7 +183,7 @@ function isGreetingDue({ deps }: Work, { concern, greetedMs }: ShipperLane): boo
  * while nothing was being sent: one more try costs little, so that is no trouble.
  */
 async function pause(work: Work, lane: ShipperLane, delivery: Delivery): Promise<boolean> {
-  await noteAnswer(lane, delivery);
+  await noteAnswer(work, lane, delivery);
   await noteBurst(work, lane);
   await awaitWork(work, lane);
   if (isStopped(work)) return false;

@@ -31,10 +31,19 @@ interface Standby {
   readonly forks?: readonly LeftTimeline[];
   /** Of its answer to each question; the text means that it breaks off. */
   readonly answer?: object | 'breaks off';
+  /** Nothing can be written in l_archivedir. */
+  readonly isFull?: boolean;
 }
 
 /** The greeting of a standby that answers each question in the same way. */
-function greetingOf({ left = [], newest = [], declared = [], forks = declared, answer = {} }: Standby) {
+function greetingOf({
+  left = [],
+  newest = [],
+  declared = [],
+  forks = declared,
+  answer = {},
+  isFull = false,
+}: Standby) {
   const questions: string[] = [];
   const warnings: string[] = [];
   const start: RemoteShell['start'] = (program, { onLine }) => {
@@ -52,11 +61,13 @@ function greetingOf({ left = [], newest = [], declared = [], forks = declared, a
   const lane = {
     name: 's1',
     standby: { ssh_timeout: 1 },
-    leftFile: join(temporaryDirectory(), 's1.left'),
+    leftFile: join(temporaryDirectory(), isFull ? 'missing' : '', 's1.left'),
+    unnoted: {},
   } as unknown as Lane;
+  const deps = { log } as unknown as ArchiverDeps;
   const inform = () =>
     informLeft(
-      { log } as unknown as ArchiverDeps,
+      deps,
       lane,
       cluster,
       {
@@ -66,7 +77,7 @@ function greetingOf({ left = [], newest = [], declared = [], forks = declared, a
       },
       { forks, declared, unconfirmed: [{ mark, message: 'ignored', hint: '' }] },
     );
-  return { inform, lane, questions, warnings };
+  return { deps, inform, lane, questions, warnings };
 }
 
 const marked = { mark: '1 0/5000060 beta', standing: 'diverged', moved: [], aside: [] };
@@ -103,9 +114,9 @@ describe('at a greeting', () => {
     expect(lacking.questions).toEqual(['mark-left 1 0/5000060 beta 42']);
     expect(await divergedFrom(lacking.lane, [mark])).toEqual(mark);
     // Nothing shows later that it has followed, or never went past.
-    await noteStandings(lacking.lane, [{ mark, standing: 'unknown' }]);
+    await noteStandings(lacking.deps, lacking.lane, [{ mark, standing: 'unknown' }]);
     expect(await divergedFrom(lacking.lane, [mark])).toEqual(mark);
-    await noteStandings(lacking.lane, [{ mark, standing: 'before' }]);
+    await noteStandings(lacking.deps, lacking.lane, [{ mark, standing: 'before' }]);
     expect(await divergedFrom(lacking.lane, [mark])).toBeUndefined();
     const knowing = greetingOf({ left: [mark], declared: [mark] });
     expect(await knowing.inform()).toEqual({ isChanged: false, concern: undefined });
@@ -121,6 +132,13 @@ describe('at a greeting', () => {
     const { inform, questions } = greetingOf({ left: [mark], newest: [behind], answer: { moved: [] } });
     expect(await inform()).toEqual({ isChanged: false, concern: undefined });
     expect(questions).toEqual(['check-left 1 42']);
+  });
+
+  test('a full disk here hinders nothing', async () => {
+    const { inform, lane, questions } = greetingOf({ declared: [mark], answer: marked, isFull: true });
+    expect(await inform()).toEqual({ isChanged: true, concern: undefined });
+    expect(questions).toEqual(['mark-left 1 0/5000060 beta 42']);
+    await expect(rememberRestored(lane, mark)).rejects.toThrow('cannot write');
   });
 
   test('a mark of this host that does not count is said once', async () => {
