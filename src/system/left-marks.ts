@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PitrError } from '../errors.ts';
 import { formatLeft, type LeftTimeline, parseLeft } from '../postgres/left-timeline.ts';
@@ -25,6 +26,12 @@ export async function readLeftMarks(lArchivedir: string): Promise<readonly LeftT
       hint: 'Correct that line: the history file of the present timeline in pg_wal has the timelines and locations.',
     });
   });
+}
+
+/** Another text each time the file was written or removed; undefined as long as there is none. */
+export async function leftMarksVersion(lArchivedir: string): Promise<string | undefined> {
+  const found = await stat(leftMarksFile(lArchivedir), { bigint: true }).catch(() => undefined);
+  return found && `${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}`;
 }
 
 export async function writeLeftMarks(lArchivedir: string, marks: readonly LeftTimeline[]): Promise<void> {

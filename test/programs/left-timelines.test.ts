@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
 import { hasSmallDisks, smallDisk } from '../harness/disk.ts';
@@ -232,6 +233,27 @@ describe('a standby that was away during the failover', () => {
     expect(sentinelOf(only(cluster))).toContain(`left: ${mark}\n`);
   });
 
+  test('and was greeted before this host declared the timeline left: it learns that over the same shipper', async ({
+    world,
+  }) => {
+    const cluster = await clusterOf(world, ['s1']);
+    const standby = only(cluster);
+    promote(cluster);
+    pretendRunning(world, cluster);
+    await startShipper(cluster);
+    const next = cluster.segment(4, 2);
+    cluster.addSegment(next);
+    makeReady(cluster, next);
+    await untilMarked(cluster, [next]);
+    expect(archivedFiles(standby)).toEqual([next]);
+    expect(sentinelOf(standby)).not.toContain('left:');
+    declare(cluster);
+    await eventually(() => sentinelOf(standby).includes(`left: ${mark}\n`), {
+      what: 'the mark at the standby',
+      limitMs: 20_000,
+    });
+  });
+
   test('is informed that a timeline was restored when it is back', async ({ world }) => {
     const cluster = await clusterOf(world, ['s1', 's2']);
     const [first, second] = cluster.standbys as [Host, Host];
@@ -316,7 +338,7 @@ describe('a mark that remains from a promotion that was a mistake', () => {
 
 describe('a standby whose cmd_standby hangs', () => {
   /** Its cmd_standby notes each question and does not answer it, until `release` is called. */
-  function hang(standby: Host) {
+  function hang(standby: Host, { answersThen = false } = {}) {
     const [program, questions, stop] = ['cmd_standby', 'questions', 'stop'].map((name) =>
       join(standby.directory, name),
     ) as [string, string, string];
@@ -324,6 +346,7 @@ describe('a standby whose cmd_standby hangs', () => {
 echo "$4" >> ${questions}
 until [ -e ${stop} ]; do sleep 0.1; done
 echo end >> ${questions}
+${answersThen ? `exec ${checkout('bin', 'cmd_standby')} "$@"` : ''}
 `;
     writeFileSync(program, script, { mode: 0o755 });
     const sentinel = sentinelOf(standby).replace(/^program: .*$/m, `program: ${program}`);
@@ -360,6 +383,27 @@ echo end >> ${questions}
     await eventually(() => cluster.state('s1')['health'] === 'ok', { what: 'a lane that is well' });
     expect(asked()).toBe(1);
     await release();
+  });
+
+  test('and that is abandoned before it answers: its answer makes nobody log in again and again', async ({
+    world,
+  }) => {
+    const cluster = await clusterOf(world, ['s1']);
+    const standby = only(cluster);
+    promote(cluster);
+    declare(cluster);
+    await inform(cluster, standby);
+    const { asked, release } = hang(standby, { answersThen: true });
+    pretendRunning(world, cluster);
+    await startShipper(cluster);
+    await eventually(() => asked() === 1, { what: 'the question' });
+    expect((await cluster.run(['--abandon', 's1'])).code).toBe(0);
+    const logins = (): number => readFileSync(standby.sshd.log, 'utf8').split('Accepted publickey').length;
+    const before = logins();
+    await release();
+    await eventually(() => logins() > before, { what: 'the question whether it wants WAL again' });
+    await delay(3_000);
+    expect(logins() - before).toBeLessThan(4);
   });
 
   test('is not asked by each archive_command', async ({ world }) => {

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { leftMarksVersion } from '../../system/left-marks.ts';
 import { logFailure } from '../../system/log.ts';
 import type { Delivery } from '../delivery/delivery.ts';
 import { sendBatches } from '../delivery/pipeline.ts';
@@ -65,7 +66,7 @@ async function hasWork(work: Work, lane: ShipperLane): Promise<boolean> {
   if (owedTo(work.board, lane.name).some(({ file }) => !lane.inFlight.has(file.name.text))) {
     return true;
   }
-  return !(await isQueueEmpty(lane.queue));
+  return !(await isQueueEmpty(lane.queue)) || areMarksOutdated(work, lane);
 }
 
 async function burstDirectly(
@@ -147,6 +148,7 @@ async function greetAgain(work: Work, lane: ShipperLane, delivery: Delivery): Pr
   const names = await firstNames(lane);
   const partial = owedTo(work.board, lane.name).map(({ file }) => file.name.text);
   const expected = [...names, ...partial].slice(0, batchFiles);
+  await noteMarksVersion(work, lane);
   const greeted = await greet(work.deps, lane, work.cluster, next, expected);
   if (greeted.kind === 'trouble') return greeted.trouble;
   if (greeted.resumeRequest !== undefined) await delivery.noteRequest?.(greeted.resumeRequest);
@@ -164,6 +166,19 @@ async function noteGreeting({ deps }: Work, lane: ShipperLane, delivery: Deliver
     lane.standings = standings;
     lane.wakeUp.wake();
   });
+}
+
+/**
+ * PostgreSQL archives as soon as it is promoted, but -F999 declares the old timeline left only later: a standby that was
+ * greeted before must still be informed.
+ */
+async function areMarksOutdated({ deps }: Work, { marksVersion }: ShipperLane): Promise<boolean> {
+  return marksVersion !== (await leftMarksVersion(deps.layout.root));
+}
+
+/** Call this before the marks are read. */
+async function noteMarksVersion({ deps }: Work, lane: ShipperLane): Promise<void> {
+  lane.marksVersion = await leftMarksVersion(deps.layout.root);
 }
 
 /** The lane's lock is held. */
@@ -189,7 +204,7 @@ async function pause(work: Work, lane: ShipperLane, delivery: Delivery): Promise
   if (isStopped(work)) return false;
   const { abandoned } = await readLaneState(lane);
   lane.isAbandoned = abandoned !== undefined;
-  if (lane.isAbandoned || isGreetingDue(work, lane)) return false;
+  if (lane.isAbandoned || isGreetingDue(work, lane) || (await areMarksOutdated(work, lane))) return false;
   // Nothing was interrupted, so the directory for incoming files is still right; each commit checks the rest.
   const answer = await delivery.shell.run(':', { limitMs: lane.standby.ssh_timeout * 1000 });
   return answer.kind !== 'lost';
@@ -288,8 +303,13 @@ async function serve(work: Work, lane: ShipperLane): Promise<void> {
   lane.isPollDue = false;
   const { deps, cluster } = work;
   const state = await readLaneState(lane);
+  await noteMarksVersion(work, lane);
   lane.isAbandoned = state.abandoned !== undefined;
-  if (state.abandoned !== undefined && !(await resumeOrLose(work, lane, state))) return;
+  if (state.abandoned !== undefined) {
+    // An answer to an earlier greeting: no delivery follows that would take it.
+    lane.standings = undefined;
+    if (!(await resumeOrLose(work, lane, state))) return;
+  }
   lane.isAbandoned = false;
   const names = await firstNames(lane);
   const use = await withDelivery(deps, lane, cluster, names, (delivery, request) =>

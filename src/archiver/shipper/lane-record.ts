@@ -36,6 +36,8 @@ export function createShipperLane(lane: Lane) {
     concern: undefined as Concern | undefined,
     /** How it stands to the timelines that were left, until the lane has noted that. */
     standings: undefined as readonly KnownStanding[] | undefined,
+    /** `left_timelines` at the last greeting. */
+    marksVersion: undefined as string | undefined,
     /** When it was last greeted. */
     greetedMs: -Infinity,
     /** The speed of the last transfers; 0 as long as none has ended. */
