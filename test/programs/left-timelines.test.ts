@@ -64,10 +64,15 @@ function oldControl(): Uint8Array {
   return controlFile({ ...fields, timeline: 1, checksum: 'crc32c' });
 }
 
+/** From now on the timeline of this server can be determined. */
+function makeReadable({ pgdata }: FakeCluster, control = oldControl()): void {
+  writeFileSync(join(pgdata, 'global', 'pg_control'), control);
+  writeFileSync(join(pgdata, 'PG_VERSION'), '15\n');
+}
+
 /** What the promotion of this server leaves. There was no checkpoint since. */
 function promote(cluster: FakeCluster, { at = fork, control = oldControl() } = {}): void {
-  writeFileSync(join(cluster.pgdata, 'global', 'pg_control'), control);
-  writeFileSync(join(cluster.pgdata, 'PG_VERSION'), '15\n');
+  makeReadable(cluster, control);
   cluster.addFile('00000002.history', `1\t${at}\tno recovery target specified\n`);
   cluster.addSegment(cluster.segment(3, 2));
 }
@@ -257,6 +262,7 @@ describe('a standby that was away during the failover', () => {
   test('is informed that a timeline was restored when it is back', async ({ world }) => {
     const cluster = await clusterOf(world, ['s1', 's2']);
     const [first, second] = cluster.standbys as [Host, Host];
+    makeReadable(cluster);
     declare(cluster);
     for (const standby of [first, second]) await inform(cluster, standby);
     cluster.host.routeTo(second, { address: second.address, port: 1 });
@@ -285,13 +291,11 @@ describe('a standby whose queue has filled the disk', () => {
       world.onClose(() => {
         disk.release();
       });
-      const place = join(disk.directory, 'l_archive');
-      const { systemIdentifier, ...made } = await readyCluster(world, {
+      const cluster = await readyCluster(world, {
         slaves: ['s1'],
         systemIdentifier: someIdentifier,
-        ini: { l_archivedir: place },
+        ini: { l_archivedir: join(disk.directory, 'l_archive') },
       });
-      const cluster: FakeCluster = { ...made, systemIdentifier, lArchiveDir: place };
       const standby = only(cluster);
       prepareStandby(standby, cluster);
       promote(cluster);

@@ -8,7 +8,7 @@ import { withDelivery } from '../lane/connect.ts';
 import { takeBack } from '../lane/inform-left.ts';
 import { type Lane, lanesOf, withLaneLock } from '../lane/lane.ts';
 import { rememberRestored } from '../lane/left-state.ts';
-import { readForks } from '../lane/own-forks.ts';
+import { historyUnknown, readForks } from '../lane/own-forks.ts';
 import { type Cluster, readPinnedCluster } from '../wal/cluster.ts';
 
 /** Longer than any other process holds a lane, except a --flush of a long queue. */
@@ -32,7 +32,13 @@ async function requireOwnTimeline(
     });
   }
   const own = await readForks(deps);
-  const fork = own.kind === 'known' ? own.forks.find((each) => each.timeline === timeline) : undefined;
+  if (own.kind === 'unknown') {
+    throw refusal(`it is not known whether this server itself left timeline ${timeline}`, {
+      detail: historyUnknown(deps, own.reason),
+      hint: 'Correct that, and run this again.',
+    });
+  }
+  const fork = own.forks.find((each) => each.timeline === timeline);
   if (fork === undefined || (declared !== undefined && declared.lsn < fork.lsn)) return;
   throw refusal(`this server itself left timeline ${timeline} at ${formatLsn(fork.lsn)}`, {
     detail: `The standbys would accept WAL of an old primary that is not in the history of this server.`,

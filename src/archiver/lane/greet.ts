@@ -9,7 +9,7 @@ import { informLeft } from './inform-left.ts';
 import type { Lane } from './lane.ts';
 import { undecidedOf } from './left-state.ts';
 import { type OwnLeft, readOwnLeft } from './own-forks.ts';
-import { divergence } from './standing.ts';
+import { divergence, longQuestionMs } from './standing.ts';
 
 export type Greeted =
   | { readonly kind: 'ready'; readonly delivery: Delivery; readonly resumeRequest: string | undefined }
@@ -35,6 +35,7 @@ async function informed(
   cluster: Cluster,
   delivery: Delivery,
   hello: Hello,
+  limitMs: number,
 ): Promise<Greeted> {
   const own = await readOwnLeft(deps, cluster, hello.sentinel);
   const { isChanged, concern } = await informLeft(
@@ -43,6 +44,7 @@ async function informed(
     cluster,
     { ...hello, shell: delivery.shell },
     own,
+    limitMs,
   );
   const after = isChanged ? await sayHello(delivery, []) : hello;
   if (after.trouble !== undefined) return { kind: 'trouble', trouble: after.trouble };
@@ -64,7 +66,8 @@ async function informed(
 
 /**
  * Greets a standby, on a new connection or again. Before anything is delivered it knows the timelines that were left,
- * or the delivery's `concern` says why not. The caller holds the lane's lock. `names` are those of the first batch.
+ * or the delivery's `concern` says why not. The caller holds the lane's lock. `names` are those of the first batch;
+ * `limitMs` is for the questions to its cmd_standby.
  */
 export async function greet(
   deps: ArchiverDeps,
@@ -72,11 +75,12 @@ export async function greet(
   cluster: Cluster,
   delivery: Delivery,
   names: readonly string[],
+  limitMs = Math.max(longQuestionMs, lane.standby.ssh_timeout * 1000),
 ): Promise<Greeted> {
   const hello = await sayHello(delivery, names);
   if (hello.trouble !== undefined) return { kind: 'trouble', trouble: hello.trouble };
   try {
-    return await informed(deps, lane, cluster, delivery, hello);
+    return await informed(deps, lane, cluster, delivery, hello, limitMs);
   } catch (error) {
     if (!(error instanceof PitrError)) throw error;
     const { message, hint } = error;

@@ -15,19 +15,23 @@ import type { SegmentName } from '../../postgres/wal-name.ts';
 import type { Sentinel } from '../../system/sentinel.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
 import { besideOf } from '../../system/ssh-beside.ts';
-import { callVerb } from '../../verbs/call.ts';
-import type { Standing } from '../../verbs/verbs.ts';
+import { callVerb, type VerbResult } from '../../verbs/call.ts';
+import type { ArgumentsOf, Standing, VerbName } from '../../verbs/verbs.ts';
 import type { Concern } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import type { Cluster } from '../wal/cluster.ts';
 import type { Lane } from './lane.ts';
-import { noteRestored, noteStandings, rememberIgnored, restoredFor } from './left-state.ts';
+import {
+  forgetIgnored,
+  hushOf,
+  noteRestored,
+  noteStandings,
+  noteUnanswered,
+  rememberIgnored,
+  restoredFor,
+} from './left-state.ts';
 import type { OwnLeft } from './own-forks.ts';
-
-/** The program there has to start first. */
-function verbLimitMs({ standby }: Lane): number {
-  return Math.max(30_000, standby.ssh_timeout * 1000);
-}
+import { longQuestionMs } from './standing.ts';
 
 /** The facts that the greeting showed, and its connection. */
 interface Greeting {
@@ -77,32 +81,81 @@ function sayMoved({ log }: ArchiverDeps, { name }: Lane, mark: LeftTimeline, mov
     log.notice(`standby ${name} moved ${moved.length} segments aside: ${describeLeft(mark)}`);
 }
 
+/** Asks the cmd_standby of one standby. */
+type Ask = <Name extends VerbName>(verb: Name, args: ArgumentsOf<Name>) => Promise<VerbResult<Name>>;
+
+/** All questions together end after `limitMs`. */
+function asker({ monotonicMs }: ArchiverDeps, { shell, sentinel }: Greeting, limitMs: number): Ask {
+  const { command } = sentinel;
+  const endMs = monotonicMs() + limitMs;
+  return (verb, args) => {
+    if (command === undefined)
+      return Promise.resolve({
+        kind: 'refused',
+        reason: 'its sentinel does not say how cmd_standby is called',
+      });
+    return callVerb(besideOf(shell), command, verb, args, Math.max(1, endMs - monotonicMs()));
+  };
+}
+
+/** A program that fails at once costs nothing: it may be asked at every greeting. */
+const costlyMs = 1_000;
+
+/**
+ * If a question without an answer took its time, there are no more for a while: PostgreSQL or the delivery of WAL waits
+ * for them.
+ */
+function hushedAsker(deps: ArchiverDeps, lane: Lane, greeting: Greeting, limitMs: number): Ask {
+  const ask = asker(deps, greeting, limitMs);
+  return async (verb, args) => {
+    const hush = await hushOf(deps, lane);
+    if (hush !== undefined) return { kind: 'lost', reason: hush };
+    const beganMs = deps.monotonicMs();
+    const result = await ask(verb, args);
+    if (result.kind !== 'answered' && deps.monotonicMs() - beganMs >= costlyMs)
+      await noteUnanswered(deps, lane, result.reason);
+    return result;
+  };
+}
+
 /** Sets a mark that its sentinel lacks. */
-async function setMark(
-  lane: Lane,
-  { systemIdentifier: cluster }: Cluster,
-  { shell, sentinel: { command } }: Greeting,
-  mark: LeftTimeline,
-): Promise<Outcome> {
-  if (command === undefined) return { unknown: 'its sentinel does not say how cmd_standby is called' };
+async function setMark(ask: Ask, cluster: string, mark: LeftTimeline): Promise<Outcome> {
   const args = { timeline: mark.timeline, lsn: mark.lsn, host: mark.by, cluster };
-  const result = await callVerb(besideOf(shell), command, 'mark-left', args, verbLimitMs(lane));
+  const result = await ask('mark-left', args);
   return result.kind === 'answered' ? result.answer : { unknown: result.reason };
 }
 
 /** Has it move aside what stands there against a mark of its own. It sets no mark: this one may be taken back meanwhile. */
-async function tidy(
-  lane: Lane,
-  { systemIdentifier: cluster }: Cluster,
-  { shell, sentinel: { command } }: Greeting,
-  { timeline }: LeftTimeline,
-): Promise<Outcome> {
-  if (command === undefined) return { unknown: 'its sentinel does not say how cmd_standby is called' };
-  const args = { timeline, cluster };
-  const result = await callVerb(besideOf(shell), command, 'check-left', args, verbLimitMs(lane));
+async function tidy(ask: Ask, cluster: string, { timeline }: LeftTimeline): Promise<Outcome> {
+  const result = await ask('check-left', { timeline, cluster });
   if (result.kind !== 'answered') return { unknown: result.reason };
   const { standing = 'unknown', moved } = result.answer;
   return { standing, moved };
+}
+
+function sayNotRestored({ log }: ArchiverDeps, { name }: Lane, { timeline }: LeftTimeline, detail: string) {
+  log.warning(`standby ${name} could not be informed that timeline ${timeline} was restored`, { detail });
+}
+
+async function takeBackBy(
+  ask: Ask,
+  deps: ArchiverDeps,
+  lane: Lane,
+  { systemIdentifier: cluster }: Cluster,
+  { left }: Sentinel,
+  mark: LeftTimeline,
+): Promise<boolean> {
+  const isThere = left.some((each) => formatLeft(each) === formatLeft(mark));
+  if (isThere) {
+    const result = await ask('unmark-left', { timeline: mark.timeline, cluster });
+    if (result.kind !== 'answered') {
+      sayNotRestored(deps, lane, mark, result.reason);
+      return false;
+    }
+    deps.log.notice(`standby ${lane.name} takes WAL of timeline ${mark.timeline} again`);
+  }
+  await noteRestored(deps, lane, mark);
+  return true;
 }
 
 /**
@@ -110,36 +163,20 @@ async function tidy(
  *
  * @returns whether the standby is without it now
  */
-export async function takeBack(
+export function takeBack(
   deps: ArchiverDeps,
   lane: Lane,
-  { systemIdentifier }: Cluster,
-  { shell, sentinel }: Greeting,
+  cluster: Cluster,
+  greeting: Greeting,
   mark: LeftTimeline,
 ): Promise<boolean> {
-  const { log } = deps;
-  const isThere = sentinel.left.some((each) => formatLeft(each) === formatLeft(mark));
-  if (isThere) {
-    const limitMs = verbLimitMs(lane);
-    const args = { timeline: mark.timeline, cluster: systemIdentifier };
-    const result =
-      sentinel.command === undefined
-        ? ({ kind: 'refused', reason: 'its sentinel does not say how cmd_standby is called' } as const)
-        : await callVerb(besideOf(shell), sentinel.command, 'unmark-left', args, limitMs);
-    if (result.kind !== 'answered') {
-      log.warning(`standby ${lane.name} could not be informed that timeline ${mark.timeline} was restored`, {
-        detail: result.reason,
-      });
-      return false;
-    }
-    log.notice(`standby ${lane.name} takes WAL of timeline ${mark.timeline} again`);
-  }
-  await noteRestored(deps, lane, mark);
-  return true;
+  const ask = asker(deps, greeting, Math.max(longQuestionMs, lane.standby.ssh_timeout * 1000));
+  return takeBackBy(ask, deps, lane, cluster, greeting.sentinel, mark);
 }
 
 /** Takes back what it is to forget. @returns its sentinel without that */
 async function takeAllBack(
+  ask: Ask,
   deps: ArchiverDeps,
   lane: Lane,
   cluster: Cluster,
@@ -150,7 +187,8 @@ async function takeAllBack(
   for (const mark of await restoredFor(lane)) {
     // Since the operator asked for that, this server has left the timeline for good.
     if (leavesBy(own?.forks ?? [], mark)) await noteRestored(deps, lane, mark);
-    else if (await takeBack(deps, lane, cluster, greeting, mark)) {
+    else if (own?.unknown !== undefined) sayNotRestored(deps, lane, mark, own.unknown);
+    else if (await takeBackBy(ask, deps, lane, cluster, greeting.sentinel, mark)) {
       const left = sentinel.left.filter((each) => formatLeft(each) !== formatLeft(mark));
       if (left.length < sentinel.left.length) sentinel = { ...sentinel, left };
     }
@@ -162,34 +200,47 @@ async function takeAllBack(
 async function sayIgnored(deps: ArchiverDeps, lane: Lane, own: OwnLeft | undefined): Promise<void> {
   for (const { mark, message, hint } of own?.unconfirmed ?? [])
     if (await rememberIgnored(deps, lane, mark)) deps.log.warning(message, { hint });
+  if (own !== undefined && own.declared.length > 0) await forgetIgnored(deps, lane, own.declared);
 }
 
-/** The caller holds the lane's lock. `own`: what this server has left itself. */
+/** While the history of this server cannot be determined, a standby stays without the mark. */
+function ignoredConcern({ left }: Sentinel, own: OwnLeft | undefined): Concern | undefined {
+  if (own?.unknown === undefined) return undefined;
+  const ignored = own.unconfirmed.find(({ mark }) => withLeft(left, mark) !== left);
+  return ignored && { kind: 'unmarked', reason: ignored.message, hint: ignored.hint };
+}
+
+/**
+ * The caller holds the lane's lock. `own`: what this server has left itself; `limitMs`: for all that the standby is
+ * asked.
+ */
 export async function informLeft(
   deps: ArchiverDeps,
   lane: Lane,
   cluster: Cluster,
   greeting: Greeting,
   own: OwnLeft | undefined,
+  limitMs: number,
 ): Promise<Informed> {
   await sayIgnored(deps, lane, own);
+  const ask = hushedAsker(deps, lane, greeting, limitMs);
+  const { systemIdentifier } = cluster;
   // A server in recovery declares nothing left, and takes nothing back, but what stands in the archive against a mark is
   // wrong all the same.
   const sentinel = cluster.isInRecovery
     ? greeting.sentinel
-    : await takeAllBack(deps, lane, cluster, greeting, own);
-  const now = { ...greeting, sentinel };
+    : await takeAllBack(ask, deps, lane, cluster, greeting, own);
   let isChanged = sentinel !== greeting.sentinel;
-  let concern: Concern | undefined;
+  let concern = ignoredConcern(sentinel, own);
   for (const mark of sentinel.left) {
     if (!isHeld(greeting.newest, mark, cluster)) continue;
-    const outcome = await tidy(lane, cluster, now, mark);
+    const outcome = await tidy(ask, systemIdentifier, mark);
     if ('unknown' in outcome) concern = untidy(mark, outcome.unknown);
     else sayMoved(deps, lane, mark, outcome.moved);
   }
   for (const mark of own?.declared ?? []) {
     if (withLeft(sentinel.left, mark) === sentinel.left) continue;
-    const outcome = await setMark(lane, cluster, now, mark);
+    const outcome = await setMark(ask, systemIdentifier, mark);
     if ('unknown' in outcome) concern = unmarked(mark, outcome.unknown);
     else {
       sayMoved(deps, lane, mark, outcome.moved);

@@ -26,7 +26,7 @@ export function laneOf({ root, privateDirectory }: Layout, standby: StandbyTarge
     /** See left-state.ts. */
     leftFile: join(privateDirectory, `${name}.left`),
     /** Remembered by this process in case the disk takes nothing. */
-    unnoted: {} as { asked?: number },
+    unnoted: {} as { asked?: number; unanswered?: { readonly atMs: number; readonly reason: string } },
     /** See system/proofs.ts. */
     proofFile: proofFileIn(privateDirectory, name),
   };

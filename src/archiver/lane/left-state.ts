@@ -18,6 +18,8 @@ const fields = {
   diverged: is.listOf(isMark),
   /** When it was last asked for that, in milliseconds since 1970. */
   asked: is.optional(is.number),
+  /** It took too long over a question that ended without an answer: when (as `asked`), and why there was none. */
+  unanswered: is.optional(is.object({ atMs: is.number, reason: is.text })),
   /** The standby is to forget these, and could not be informed yet. */
   restored: is.listOf(isMark),
   /** Marks of this host that do not count, of which the log knows. */
@@ -142,20 +144,41 @@ export async function divergedFrom(
   return marks.find((mark) => diverged.includes(formatLeft(mark)));
 }
 
+/** A clock that was set back hinders nothing. */
+function isWithin(timeMs: number, nowMs: number, spanMs: number): boolean {
+  return timeMs <= nowMs && nowMs - timeMs < spanMs;
+}
+
+/** Something waits for the questions of a greeting: one that hangs must not be asked at each of them. */
+const hushMs = 60_000;
+
+/** Why a standby is to be asked nothing now, because the last question only took time; undefined if it may be asked. */
+export async function hushOf(deps: ArchiverDeps, lane: Lane): Promise<string | undefined> {
+  const noted = await readLeftState(lane).catch(() => fresh);
+  const known = [noted.unanswered, lane.unnoted.unanswered].filter((each) => each !== undefined);
+  return known.find(({ atMs }) => isWithin(atMs, deps.now(), hushMs))?.reason;
+}
+
+/** Never fails: where the disk takes nothing, this process remembers it. */
+export async function noteUnanswered(deps: ArchiverDeps, lane: Lane, reason: string): Promise<void> {
+  const unanswered = { atMs: deps.now(), reason };
+  lane.unnoted.unanswered = unanswered;
+  await tryChange(deps, lane, (state) => ({ ...state, unanswered }));
+}
+
 /** Each question starts a program there: a standby that is greeted often is not asked each time. */
 const askAgainMs = 20_000;
 
 /**
- * Whether the standby may be asked now; if so, it counts as asked. A clock that was set back hinders nothing. Never
- * fails: where the disk takes nothing, this process remembers it.
+ * Whether the standby may be asked now; if so, it counts as asked. Never fails: where the disk takes nothing, this
+ * process remembers it.
  */
 export async function mayAsk(deps: ArchiverDeps, lane: Lane): Promise<boolean> {
+  if ((await hushOf(deps, lane)) !== undefined) return false;
   const nowMs = deps.now();
   const { asked = -Infinity } = await readLeftState(lane).catch(() => fresh);
-  const isRecent = [asked, lane.unnoted.asked ?? -Infinity].some(
-    (each) => each <= nowMs && nowMs - each < askAgainMs,
-  );
-  if (isRecent) return false;
+  const times = [asked, lane.unnoted.asked ?? -Infinity];
+  if (times.some((time) => isWithin(time, nowMs, askAgainMs))) return false;
   lane.unnoted.asked = nowMs;
   await tryChange(deps, lane, (state) => ({ ...state, asked: nowMs }));
   return true;
@@ -166,6 +189,15 @@ export async function rememberIgnored(deps: ArchiverDeps, lane: Lane, mark: Left
   if ((await readLeftState(lane)).ignored.includes(formatLeft(mark))) return false;
   await tryChange(deps, lane, (state) => ({ ...state, ignored: withText(state.ignored, mark) }));
   return true;
+}
+
+/** A mark that counts again is said anew should it cease to. Never fails. */
+export async function forgetIgnored(
+  deps: ArchiverDeps,
+  lane: Lane,
+  marks: readonly LeftTimeline[],
+): Promise<void> {
+  await tryChange(deps, lane, (state) => ({ ...state, ignored: marks.reduce(withoutText, state.ignored) }));
 }
 
 /** The marks that this standby is still to forget. */

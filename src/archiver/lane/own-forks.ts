@@ -64,14 +64,21 @@ export interface OwnLeft {
   /** Confirmed by the history. */
   readonly declared: readonly LeftTimeline[];
   readonly unconfirmed: readonly Unconfirmed[];
+  /** Why the history cannot be determined, if so: marks that it may well confirm do not count. */
+  readonly unknown: string | undefined;
 }
 
-function unconfirmed({ layout, settings }: ArchiverDeps, mark: LeftTimeline, own: OwnForks): Unconfirmed {
+export function historyUnknown({ settings }: ArchiverDeps, reason: string): string {
+  return `the history of the server in "${settings.pgdata}" cannot be determined (${reason})`;
+}
+
+function unconfirmed(deps: ArchiverDeps, mark: LeftTimeline, own: OwnForks): Unconfirmed {
+  const { layout, settings } = deps;
   const fork =
     own.kind === 'known' ? own.forks.find(({ timeline }) => timeline === mark.timeline) : undefined;
   const why =
     own.kind === 'unknown'
-      ? `the history of the server in "${settings.pgdata}" cannot be determined (${own.reason})`
+      ? historyUnknown(deps, own.reason)
       : fork === undefined
         ? `the server in "${settings.pgdata}" is on timeline ${own.timeline}, and its history did not leave that timeline`
         : `the server in "${settings.pgdata}" left that timeline only later (${describeLeft(fork)})`;
@@ -93,6 +100,7 @@ async function judgeMarks(deps: ArchiverDeps, marks: readonly LeftTimeline[]): P
     forks,
     declared: marks.filter((mark) => leavesBy(forks, mark)),
     unconfirmed: marks.filter((mark) => !leavesBy(forks, mark)).map((mark) => unconfirmed(deps, mark, own)),
+    unknown: own.kind === 'unknown' ? historyUnknown(deps, own.reason) : undefined,
   };
 }
 

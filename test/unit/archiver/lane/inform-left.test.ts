@@ -31,8 +31,12 @@ interface Standby {
   readonly forks?: readonly LeftTimeline[];
   /** Of its answer to each question; the text means that it breaks off. */
   readonly answer?: object | 'breaks off';
+  /** How long it takes over each question. */
+  readonly tookMs?: number;
   /** Nothing can be written in l_archivedir. */
   readonly isFull?: boolean;
+  /** The history of the server here cannot be determined. */
+  readonly isUnknown?: boolean;
 }
 
 /** The greeting of a standby that answers each question in the same way. */
@@ -42,11 +46,16 @@ function greetingOf({
   declared = [],
   forks = declared,
   answer = {},
+  tookMs = 0,
   isFull = false,
+  isUnknown = false,
 }: Standby) {
   const questions: string[] = [];
+  const clock = { ms: 1_000_000 };
+  const nowMs = () => clock.ms;
   const warnings: string[] = [];
   const start: RemoteShell['start'] = (program, { onLine }) => {
+    clock.ms += tookMs;
     questions.push(/(?:un)?(?:mark|check)-left [^']*/.exec(program)?.[0] ?? program);
     if (answer !== 'breaks off') onLine(`answer: ${JSON.stringify(answer)}`);
     const ended = Promise.resolve({ kind: 'exited', code: answer === 'breaks off' ? 255 : 0, stderr: '' });
@@ -64,7 +73,7 @@ function greetingOf({
     leftFile: join(temporaryDirectory(), isFull ? 'missing' : '', 's1.left'),
     unnoted: {},
   } as unknown as Lane;
-  const deps = { log } as unknown as ArchiverDeps;
+  const deps = { log, now: nowMs, monotonicMs: nowMs } as unknown as ArchiverDeps;
   const inform = () =>
     informLeft(
       deps,
@@ -75,9 +84,15 @@ function greetingOf({
         sentinel: { ...sentinel, promotedAtTimeline: undefined },
         newest,
       },
-      { forks, declared, unconfirmed: [{ mark, message: 'ignored', hint: '' }] },
+      {
+        forks,
+        declared,
+        unconfirmed: declared.includes(mark) ? [] : [{ mark, message: 'ignored', hint: '' }],
+        unknown: isUnknown ? 'no history' : undefined,
+      },
+      5_000,
     );
-  return { deps, inform, lane, questions, warnings };
+  return { clock, deps, inform, lane, questions, warnings };
 }
 
 const marked = { mark: '1 0/5000060 beta', standing: 'diverged', moved: [], aside: [] };
@@ -132,6 +147,39 @@ describe('at a greeting', () => {
     const { inform, questions } = greetingOf({ left: [mark], newest: [behind], answer: { moved: [] } });
     expect(await inform()).toEqual({ isChanged: false, concern: undefined });
     expect(questions).toEqual(['check-left 1 42']);
+  });
+
+  test('one that hangs is not asked again at once, nor any further question', async () => {
+    const second = { ...mark, timeline: 2 };
+    const standby: Standby = { declared: [mark, second], answer: 'breaks off', tookMs: 5_000 };
+    for (const isFull of [false, true]) {
+      const { clock, inform, questions } = greetingOf({ ...standby, isFull });
+      const { concern } = await inform();
+      expect(concern).toMatchObject({ kind: 'unmarked' });
+      expect(await inform()).toEqual({ isChanged: false, concern });
+      expect(questions).toHaveLength(1);
+      clock.ms += 60_000;
+      await inform();
+      expect(questions).toHaveLength(2);
+    }
+  });
+
+  test('one whose cmd_standby fails at once is asked at each greeting', async () => {
+    const { inform, questions } = greetingOf({ declared: [mark], answer: 'breaks off', tookMs: 300 });
+    await inform();
+    await inform();
+    expect(questions).toHaveLength(2);
+  });
+
+  test('a history that cannot be determined is a concern, unless the standby knows of the mark', async () => {
+    const { inform } = greetingOf({ isUnknown: true });
+    const concern = { kind: 'unmarked', reason: 'ignored', hint: '' };
+    expect(await inform()).toEqual({ isChanged: false, concern });
+    const knowing = greetingOf({ left: [mark], isUnknown: true });
+    await rememberRestored(knowing.lane, mark);
+    expect(await knowing.inform()).toEqual({ isChanged: false, concern: undefined });
+    expect(knowing.questions).toEqual([]);
+    expect(await restoredFor(knowing.lane)).toEqual([mark]);
   });
 
   test('a full disk here hinders nothing', async () => {

@@ -54,6 +54,7 @@ describe('a mark of this host', () => {
       forks: [{ timeline: 1, lsn: parseLsn(lsn), by: 'gamma' }],
       declared: [mark],
       unconfirmed: [],
+      unknown: undefined,
     });
   });
 
@@ -74,10 +75,11 @@ describe('a mark of this host', () => {
       { timeline: 2, histories: { '00000002.history': 'nonsense\n' } },
       /00000002.history cannot be read/,
     ],
-  ])('does not count if the history %s', async (_, server, reason) => {
+  ])('does not count if the history %s', async (what, server, reason) => {
     const own = await readOwnLeft(await hostOf(server), cluster, { left: [] });
     expect(own).toMatchObject({ declared: [], unconfirmed: [{ mark }] });
     expect(own?.unconfirmed[0]?.message).toMatch(reason);
+    expect(own?.unknown !== undefined).toBe(what.startsWith('cannot'));
   });
 
   test('does not count in recovery, and is not looked at', async () => {
