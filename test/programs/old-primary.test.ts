@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
@@ -146,6 +146,9 @@ describe.each(failureMajors())('an old primary that is started again, on Postgre
       for (const standby of [c, d]) await standby.received(alone[1] ?? '');
       // D replays the rows of the old primary; C is still busy with its backlog.
       await hasRows(d, 2080);
+      // As if it had streamed: the new primary would have sent it the history, and no WAL.
+      const history = '00000002.history';
+      copyFileSync(join(b.pgdata, 'pg_wal', history), join(d.pgdata, 'pg_wal', history));
       release();
       const finished = await failover.finished;
       expectExit(finished, 0);

@@ -13,7 +13,7 @@ import {
   withLeft,
 } from '../../postgres/left-timeline.ts';
 import type { Histories } from '../../postgres/timelines.ts';
-import { parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
+import { parseWalName, type SegmentName, type WalName } from '../../postgres/wal-name.ts';
 import { fsyncPath, linkDurably, systemErrorCode } from '../../system/durable.ts';
 import { rename, rmdir, unlink } from '../../system/files.ts';
 import { haveSameContent } from '../../system/same-content.ts';
@@ -138,17 +138,38 @@ export async function listAside(archivedir: string, timeline: number): Promise<r
   return (await Promise.all(lists)).flat().sort();
 }
 
-/** Whether a timeline is known here that branched off the one that was left: only then can the standby have followed it. */
+/** The WAL files of a directory, and the histories among them. */
+interface FoundWal {
+  readonly names: readonly WalName[];
+  readonly histories: Histories;
+}
+
+async function findWal(directory: string): Promise<FoundWal> {
+  const names = await listWal(directory);
+  return { names, histories: (await readHistories(directory, names)).histories };
+}
+
+/**
+ * Whether there is WAL here of a timeline that branched off the one that was left: only then can the standby have
+ * followed it. Its history alone proves nothing: a standby that streams fetches that although it cannot follow.
+ */
 async function knowsNext(
   directory: DataDirectory | undefined,
-  archived: Histories,
+  archived: FoundWal,
   { timeline }: LeftTimeline,
 ): Promise<boolean> {
   if (directory === undefined) return true;
-  const walDirectory = join(directory.pgdata, directory.capabilities.walDirName);
-  const { histories: local } = await readHistories(walDirectory, await listWal(walDirectory));
-  return [...archived.values(), ...local.values()].some((entries) =>
-    entries.some((entry) => entry.timeline === timeline),
+  const local = await findWal(join(directory.pgdata, directory.capabilities.walDirName));
+  const histories = [...archived.histories, ...local.histories];
+  const next = new Set(
+    histories
+      .filter(([, entries]) => entries.some((entry) => entry.timeline === timeline))
+      .map(([branch]) => branch),
+  );
+  // Up to 9.1 the server does not keep segments that a restore_command brings from somewhere else.
+  if (directory.control?.progress === undefined) return next.size > 0;
+  return [...archived.names, ...local.names].some(
+    (name) => name.kind === 'segment' && next.has(name.timeline),
   );
 }
 
@@ -162,13 +183,13 @@ async function observeStanding(
   const progress = await observeProgress(deps);
   const directory = await dataDirectory(deps);
   // After the standby was asked: what it had followed by then is here.
-  const { histories } = await readHistories(archivedir, await listWal(archivedir));
+  const archived = await findWal(archivedir);
   return judgeStanding(
     {
       progress,
       knowsMinRecovery: directory?.control?.progress !== undefined,
-      ancestors: histories.get(progress.proved?.timeline ?? 0) ?? [],
-      knowsNext: await knowsNext(directory, histories, mark),
+      ancestors: archived.histories.get(progress.proved?.timeline ?? 0) ?? [],
+      knowsNext: await knowsNext(directory, archived, mark),
       wasDiverged,
     },
     mark,

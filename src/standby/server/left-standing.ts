@@ -12,7 +12,7 @@ interface StandingFacts {
   readonly knowsMinRecovery: boolean;
   /** The history of the proved timeline; empty if it is unknown. */
   readonly ancestors: readonly TimelineEntry[];
-  /** Whether there is a timeline here that branched off the one that was left. */
+  /** Whether there is WAL here of a timeline that branched off the one that was left. */
   readonly knowsNext: boolean;
   /** Whether an earlier answer was `diverged`. */
   readonly wasDiverged: boolean;
