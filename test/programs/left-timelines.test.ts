@@ -24,6 +24,7 @@ import {
   sentinelText,
 } from './archiver-cluster.ts';
 import { addReadySegments, makeReady, pretendRunning, startShipper, untilMarked } from './shipper-kit.ts';
+import { movedAside } from './standby-kit.ts';
 
 /** With segments of 1 MB: in the third one. */
 const fork = '0/300060';
@@ -92,12 +93,6 @@ function sentinelOf(standby: Host): string {
   return readFileSync(join(standby.archiveDir, '.pitrtools'), 'utf8');
 }
 
-/** The WAL that lies aside there, by name. */
-function asideOf(standby: Host): string[] {
-  const directories = readdirSync(standby.archiveDir).filter((name) => name.startsWith('.left-1-'));
-  return directories.flatMap((name) => readdirSync(join(standby.archiveDir, name))).sort();
-}
-
 function only({ standbys }: FakeCluster): Host {
   const [standby] = standbys;
   if (standby === undefined) throw new Error('no standby');
@@ -145,7 +140,7 @@ describe('an old primary that comes back', () => {
     // In the middle of a lasting connection.
     await inform(cluster, standby);
     expect(archivedFiles(standby)).toEqual([cluster.segment(2)]);
-    expect(asideOf(standby)).toEqual([cluster.segment(3), cluster.segment(4)]);
+    expect(movedAside(standby, 1)).toEqual([cluster.segment(3), cluster.segment(4)]);
     const more = [...addReadySegments(cluster, 5, 2).keys()];
     await untilMarked(cluster, more);
     await eventually(() => cluster.state('s1')['health'] === 'left', { what: 'the lane to say so' });
@@ -178,7 +173,7 @@ describe('a standby that was away during the failover', () => {
     expect(await cluster.archive(next)).toMatchObject({ code: 0 });
     expect(archivedFiles(standby)).toEqual([cluster.segment(2), next]);
     expect(archivedBytes(standby, next).equals(bytes)).toBe(true);
-    expect(asideOf(standby)).toEqual([cluster.segment(3), cluster.segment(4)]);
+    expect(movedAside(standby, 1)).toEqual([cluster.segment(3), cluster.segment(4)]);
     expect(sentinelOf(standby)).toContain(`left: ${mark}\n`);
     expect(cluster.state('s1')).toMatchObject({ health: 'ok' });
 
@@ -191,7 +186,7 @@ describe('a standby that was away during the failover', () => {
     expect(sentinelOf(standby)).toContain('left:');
     expect(await cluster.run(['--timeline-restored', '1'])).toMatchObject({ code: 0 });
     expect(sentinelOf(standby)).not.toContain('left:');
-    expect(asideOf(standby)).toEqual([]);
+    expect(movedAside(standby, 1)).toEqual([]);
     for (const [name, content] of old) expect(archivedBytes(standby, name).equals(content)).toBe(true);
     // The next greeting does not mark it again.
     cluster.addSegment(cluster.segment(5));
@@ -214,7 +209,7 @@ describe('a standby that was away during the failover', () => {
     cluster.addSegment(next);
     expect((await cluster.archive(next)).code).toBe(0);
     expect(archivedFiles(standby)).toEqual([cluster.segment(2), next]);
-    expect(asideOf(standby)).toEqual([cluster.segment(3)]);
+    expect(movedAside(standby, 1)).toEqual([cluster.segment(3)]);
   });
 
   test('and cannot be informed gets WAL all the same, and the operator learns it', async ({ world }) => {
