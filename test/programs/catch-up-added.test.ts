@@ -2,14 +2,14 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
-import { failureMajors } from '../harness/postgres-programs.ts';
+import { outerMajors } from '../harness/postgres-programs.ts';
 import { test } from '../harness/test.ts';
 import { installHelpers } from './backup-kit.ts';
 import { archiveSegments, dropSlave, laneState, untilCaughtUp } from './catch-up-kit.ts';
 import { addHeir, failOver, makeStandby } from './matrix-kit.ts';
 import { expectExit } from './standby-kit.ts';
 
-describe.each(failureMajors())('a server on PostgreSQL %i that was promoted long ago', (major) => {
+describe.each(outerMajors())('a server on PostgreSQL %i that was promoted long ago', (major) => {
   test.override({ major });
 
   test(

@@ -2,7 +2,7 @@ import { copyFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
-import { failureMajors } from '../harness/postgres-programs.ts';
+import { outerMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import { sendSignal, start } from '../harness/processes.ts';
 import { test } from '../harness/test.ts';
@@ -23,7 +23,7 @@ async function archiveBy(primary: Primary, command: string): Promise<void> {
   await eventually(async () => (await primary.value('SHOW archive_command')) === command);
 }
 
-describe.each(failureMajors())('WAL that another archive_command took, on PostgreSQL %i', (major) => {
+describe.each(outerMajors())('WAL that another archive_command took, on PostgreSQL %i', (major) => {
   test.override({ major });
 
   test(
@@ -50,7 +50,7 @@ describe.each(failureMajors())('WAL that another archive_command took, on Postgr
   );
 });
 
-describe.each(failureMajors())('WAL that cannot be given to a standby, on PostgreSQL %i', (major) => {
+describe.each(outerMajors())('WAL that cannot be given to a standby, on PostgreSQL %i', (major) => {
   test.override({ major });
 
   test(

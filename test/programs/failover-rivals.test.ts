@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
-import { failureMajors, serverProgram } from '../harness/postgres-programs.ts';
+import { outerMajors, serverProgram } from '../harness/postgres-programs.ts';
 import { run } from '../harness/processes.ts';
 import type { Standby } from '../harness/standby.ts';
 import { test } from '../harness/test.ts';
@@ -63,7 +63,7 @@ exec '${program}' "$@"`,
   };
 }
 
-describe.each(failureMajors())('-F999 beside a standby that was promoted, on PostgreSQL %i', (major) => {
+describe.each(outerMajors())('-F999 beside a standby that was promoted, on PostgreSQL %i', (major) => {
   test.override({ major });
 
   test('refuses, also if its server has stopped or this host was only informed of it, unless forced', async ({

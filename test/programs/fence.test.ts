@@ -4,7 +4,7 @@ import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
 import { refusedPort } from '../harness/network.ts';
-import { clientProgram, failureMajors, serverProgram } from '../harness/postgres-programs.ts';
+import { clientProgram, outerMajors, serverProgram } from '../harness/postgres-programs.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
 import { archiveRows, countRows, expectExit, makePair, type Pair } from './standby-kit.ts';
@@ -35,7 +35,7 @@ async function isolate({ primary, standby }: Pair): Promise<void> {
   await primary.host.sshd.kill();
 }
 
-describe.each(failureMajors())('action_fence on PostgreSQL %i', (major) => {
+describe.each(outerMajors())('action_fence on PostgreSQL %i', (major) => {
   test.override({ major });
 
   test('ends a primary that lives beyond a broken network, before the standby is promoted', async ({

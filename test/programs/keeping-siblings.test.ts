@@ -2,7 +2,7 @@ import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
-import { wideMajors } from '../harness/postgres-programs.ts';
+import { failureMajors } from '../harness/postgres-programs.ts';
 import { archivingSettings } from '../harness/primary.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
@@ -44,7 +44,7 @@ async function streamTen(world: World, pair: Pair): Promise<string[]> {
   return [...first, ...second];
 }
 
-describe.each(wideMajors())('WAL that only streaming had brought, on PostgreSQL %i', (major) => {
+describe.each(failureMajors())('WAL that only streaming had brought, on PostgreSQL %i', (major) => {
   test.override({ major });
   // No slot can be had up to 10.
 

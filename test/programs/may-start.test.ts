@@ -4,7 +4,7 @@ import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
 import type { IniKeys } from '../harness/ini.ts';
-import { failureMajors, serverProgram } from '../harness/postgres-programs.ts';
+import { outerMajors, serverProgram } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import type { Standby } from '../harness/standby.ts';
 import { test } from '../harness/test.ts';
@@ -59,7 +59,7 @@ function ask(world: World, primary: Primary) {
   return world.cmdArchiver(primary, ['--may-start']);
 }
 
-describe.each(failureMajors())('--may-start on PostgreSQL %i', (major) => {
+describe.each(outerMajors())('--may-start on PostgreSQL %i', (major) => {
   test.override({ major });
 
   test('refuses an old primary as soon as one standby knows it, and not the new one', async ({ world }) => {
