@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
-import { failureMajors, serverProgram } from '../harness/postgres-programs.ts';
+import { outerMajors, serverProgram } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import type { Standby } from '../harness/standby.ts';
 import { test } from '../harness/test.ts';
@@ -92,7 +92,7 @@ async function follows(standby: Standby, { b, promoted }: Quartet, rows: number)
     expect(standby.archivedBytes(name).equals(readFileSync(join(b.pgdata, 'pg_wal', name)))).toBe(true);
 }
 
-describe.each(failureMajors())('an old primary that is started again, on PostgreSQL %i', (major) => {
+describe.each(outerMajors())('an old primary that is started again, on PostgreSQL %i', (major) => {
   test.override({ major });
 
   test(
