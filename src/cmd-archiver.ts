@@ -15,7 +15,7 @@ import { type ProgramContext, refuseRoot, runProgram } from './program.ts';
 import { systemClock } from './system/clock.ts';
 import { endAllCommands } from './system/command.ts';
 import { callersDirectory } from './system/environment.ts';
-import { type Log, openLog, timeStamp } from './system/log.ts';
+import { type Log, logFailure, openLog, textLog, timeStamp } from './system/log.ts';
 import { programDeps } from './system/program-deps.ts';
 
 const readSettings = (file: string) => readConfiguration(file, { parse: parseArchiverConfig });
@@ -103,6 +103,8 @@ async function perform(deps: ArchiverDeps, request: ActionRequest): Promise<numb
       await shipContinuously(deps, rereader(resolve(request.iniFile)));
       return 0;
     }
+    case 'may-start':
+      return (await import('./archiver/actions/may-start/may-start.ts')).mayStart(deps);
     case 'flush':
       return (await import('./archiver/actions/flush.ts')).flush(deps, request);
     case 'cleanup':
@@ -139,6 +141,28 @@ async function main(context: ProgramContext): Promise<number> {
     process.stdout.write(request.text);
     return 0;
   }
+  return request.kind === 'may-start'
+    ? inDoubtAllow(context, () => act(context, request))
+    : act(context, request);
+}
+
+/**
+ * A fault of ours (an INI file with a mistake, a bug) must not keep a primary from starting: without PostgreSQL's service
+ * asking us it would start, too. Only the action itself refuses.
+ */
+async function inDoubtAllow({ signal }: ProgramContext, use: () => Promise<number>): Promise<number> {
+  try {
+    return await use();
+  } catch (error) {
+    if (signal.aborted) throw error;
+    const log = textLog({ debug: false });
+    logFailure(log, error);
+    log.error('whether PostgreSQL may start here could not be determined: it is allowed');
+    return 0;
+  }
+}
+
+async function act(context: ProgramContext, request: ActionRequest): Promise<number> {
   refuseRoot();
   const { settings, warnings } = await readSettings(request.iniFile);
   const log = await openOwnLog(settings, request.kind === 'ship');

@@ -10,7 +10,7 @@ export type Action =
   | { readonly kind: 'archive'; readonly path: string }
   /** `plant`: the standby whose archive is to be marked in any case. */
   | { readonly kind: 'initialize'; readonly plant: string | undefined }
-  | { readonly kind: 'check' | 'ship' | 'flush' | 'cleanup' }
+  | { readonly kind: 'check' | 'ship' | 'may-start' | 'flush' | 'cleanup' }
   | { readonly kind: 'abandon' | 'resume'; readonly standby: string }
   | { readonly kind: 'timeline-restored'; readonly timeline: number };
 
@@ -36,11 +36,12 @@ function timelineOf(text: string): number {
 
 /** Every action that the options ask for, with the words to name it by. */
 function askedActions(options: Options): readonly Asked[] {
-  const { init, plant, file, ship, flush, cleanup, abandon, resume, timelineRestored } = options;
+  const { init, plant, file, ship, mayStart, flush, cleanup, abandon, resume, timelineRestored } = options;
   const asked: readonly (Asked | undefined)[] = [
     init && { word: '-I', action: { kind: 'initialize', plant } },
     file === undefined ? undefined : { word: '-F', action: { kind: 'archive', path: file } },
     ship && { word: '--ship', action: { kind: 'ship' } },
+    mayStart && { word: '--may-start', action: { kind: 'may-start' } },
     flush && { word: '--flush', action: { kind: 'flush' } },
     cleanup && { word: '--cleanup', action: { kind: 'cleanup' } },
     abandon === undefined ? undefined : { word: '--abandon', action: { kind: 'abandon', standby: abandon } },

@@ -8,20 +8,34 @@ export const flags = {
     'with -I: mark its archive directory even if WAL was delivered there before',
   ],
   file: ['Run', '-F, --file <PATH>', "archive one WAL file: PostgreSQL's %p", '-F %p'],
-  ship: ['Run', '--ship', 'ship WAL before archive_command asks for it; for a service', '--ship'],
+  ship: [
+    'Run',
+    '--ship',
+    'ship WAL before archive_command asks for it; for a service',
+    '--ship',
+    'ship WAL ahead of archive_command; for a service',
+  ],
+  mayStart: [
+    'Run',
+    '--may-start',
+    'for the service of PostgreSQL: refuse its start if its timeline was left by a failover',
+    '--may-start',
+    'refuse the start of a server whose timeline was left',
+  ],
   cleanup: ['Run', '--cleanup', 'remove unfinished files of processes that have ended', '--cleanup'],
   flush: [
     'Change roles',
     '--flush',
     'send all queued WAL and, if PostgreSQL is stopped, the WAL that it has not archived',
     '--flush',
-    'before a failover: send all WAL that is still on this host',
+    'before a failover: send all WAL that is still here',
   ],
   abandon: [
     'Recover',
     '--abandon <STANDBY>',
     'free the queue of a standby; it will need a new base backup',
     '--abandon STANDBY',
+    'free its queue; it will need a new base backup',
   ],
   resume: [
     'Recover',
@@ -34,6 +48,7 @@ export const flags = {
     '--timeline-restored <TIMELINE>',
     'the timeline was not left after all: have all standbys take its WAL again',
     '--timeline-restored N',
+    'the timeline was not left: have its WAL accepted again',
   ],
 } as const satisfies FlagTable;
 

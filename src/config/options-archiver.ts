@@ -55,6 +55,25 @@ export const archiverOptions = {
     default: 'online',
     summary: 'if offline, archive_command fails at once and PostgreSQL keeps its WAL',
   },
+  start_unseen: {
+    kind: 'choice',
+    choices: ['allow', 'refuse'],
+    group: groups.state,
+    since: '2.0',
+    default: 'allow',
+    summary:
+      'whether --may-start allows PostgreSQL to start if no standby can say whether its timeline was left',
+    detail:
+      'If it is allowed, `notify_critical` is run: after a power failure of the site a server must start all the same.',
+  },
+  start_probe_timeout: {
+    kind: 'seconds',
+    range: [1, 300],
+    group: groups.state,
+    since: '2.0',
+    default: '10',
+    summary: 'seconds within which the standbys must answer --may-start',
+  },
   user: commonOptions.user,
   ssh_timeout: {
     kind: 'seconds',
@@ -159,7 +178,7 @@ export const archiverOptions = {
     ...commonOptions.keep_streamed_max,
     ...shipping,
     detail:
-      'A standby that was promoted holds WAL in pg_wal by the replication slot `pitrtools_keep` until every standby has caught up. Beyond this size, or if less than `max_wal_size` is free, the shipper drops the slot and a notification says so.',
+      'A standby that was promoted holds WAL in pg_wal by the replication slot `pitrtools_keep` until every standby has caught up. Beyond this size, or if less than twice `max_wal_size` is free, the shipper drops the slot and a notification says so.',
   },
   notify_ok: commonOptions.notify_ok,
   notify_warning: commonOptions.notify_warning,

@@ -198,7 +198,7 @@ export const standbyOptions = {
   keep_streamed_max: {
     ...commonOptions.keep_streamed_max,
     detail:
-      'A streaming standby keeps WAL that its archive lacks by a replication slot of its own, `pitrtools_keep` (11 and later). Beyond this size, or if less than `max_wal_size` is free, the oldest WAL is given up and a notification says which. 0: none is kept.',
+      'A streaming standby keeps WAL that its archive lacks by a replication slot of its own, `pitrtools_keep` (11 and later). Beyond this size, or if less than twice `max_wal_size` is free, the oldest WAL is given up and a notification says which. 0: none is kept.',
   },
   pg_conf: {
     ...readyFile,
@@ -361,6 +361,25 @@ export const standbyOptions = {
     ...siteCommand,
     example: 'pg_ctlcluster 15 main promote',
     summary: 'command that promotes the server, instead of pg_ctl',
+  },
+  action_fence: {
+    kind: 'shell',
+    group: groups.failover,
+    since: '2.0',
+    example: 'ssh root@power1 poweroff bitarena',
+    expects: 'program',
+    summary:
+      'command that makes sure that the old primary takes no more writes, before a failover promotes this standby; it must exit 0',
+    detail:
+      "It runs in every failover that takes the primary's role. If it fails, the failover is refused. See doc/failover.md.",
+  },
+  fence_timeout: {
+    kind: 'seconds',
+    range: [1, 3600],
+    group: groups.failover,
+    since: '2.0',
+    default: '60',
+    summary: 'seconds within which action_fence must end',
   },
   action_failover: {
     kind: 'shell',

@@ -68,6 +68,8 @@ function factsAt({ since, before, value }: At) {
     // -- replication slots --
     /** Moves a slot by hand, also on a standby. "System Administration Functions" */
     slotAdvanceFunction: value(undefined, ['11', 'pg_replication_slot_advance']),
+    /** The server reports `archive_cleanup_command`; before, it is in `recovery.conf`. "Release 12", Migration */
+    reportsCleanupCommand: since('12'),
     /** `pg_replication_slots.wal_status`: the server itself may drop what a slot holds. "pg_replication_slots" */
     tellsSlotWalStatus: since('13'),
     /** A standby can have copies of the primary's logical slots. "Replication Slot Synchronization" */
@@ -222,4 +224,12 @@ export function capabilitiesOf(version: Version): Capabilities {
 /** `server_version_num` without the minor part. */
 function majorNum(version: Version): number {
   return version.num >= 100_000 ? version.num - (version.num % 10_000) : version.num - (version.num % 100);
+}
+
+/**
+ * Whether WAL that a physical slot is moved over may be removed by the next checkpoint. Earlier minor releases compute
+ * what all slots need only when a slot is made or dropped. "Release 11.9", "Release 12.4". `num` is `server_version_num`.
+ */
+export function releasesByAdvance(num: number): boolean {
+  return num < 120_000 ? num >= 110_009 : num >= 120_004;
 }

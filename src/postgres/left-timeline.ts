@@ -36,6 +36,13 @@ export function describeLeft({ timeline, lsn, by }: LeftTimeline): string {
   return `timeline ${timeline} was left at ${formatLsn(lsn)} by ${by}`;
 }
 
+/** The mark that a text of `describeLeft` names; undefined if the text does not begin with one. */
+export function parseDescribedLeft(text: string): LeftTimeline | undefined {
+  const [, timeline = '', lsn = '', by = ''] =
+    /^timeline (\d+) was left at (\S+) by ([^\s,]+)/.exec(text) ?? [];
+  return parseLeft(`${timeline} ${lsn} ${by.replace(/:$/, '')}`);
+}
+
 /** Undefined for a text in any other form. */
 export function parseLeft(text: string): LeftTimeline | undefined {
   const [first = '', second = '', by = '', ...rest] = text.split(' ');
@@ -77,4 +84,9 @@ export function leftMarkOf(
   layout: WalLayout,
 ): LeftTimeline | undefined {
   return marks.find((mark) => reachesPastFork(name, mark, layout));
+}
+
+/** Whether a history with these forks leaves the timeline there or earlier: what lies behind the mark is not in it. */
+export function leavesBy(forks: readonly LeftTimeline[], { timeline, lsn }: LeftTimeline): boolean {
+  return forks.some((fork) => fork.timeline === timeline && fork.lsn <= lsn);
 }

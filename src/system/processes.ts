@@ -23,6 +23,17 @@ export function isProcessAlive(pid: number): boolean {
   return !isZombie(pid);
 }
 
+/** When a process began, as the kernel counts: with its pid it names one process. Undefined if it has ended. */
+export function startOf(pid: number): string | undefined {
+  try {
+    // Field 22; the fields are counted from the state, the third one, because a name may contain spaces.
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  } catch {
+    return undefined;
+  }
+}
+
 /** A directory as the kernel identifies it, whatever path leads there. */
 interface Identity {
   readonly dev: bigint;

@@ -18,6 +18,11 @@ export interface Sentinel {
   readonly command?: StandbyCommand | undefined;
   /** The timelines of which no WAL from behind the fork is accepted any more, by timeline. */
   readonly left: readonly LeftTimeline[];
+  /**
+   * The marks past which the server here was seen to have replayed: later its archive contains the next timeline, and
+   * nothing shows it any more. A base backup withdraws them.
+   */
+  readonly diverged?: readonly LeftTimeline[] | undefined;
 }
 
 /** Absolute paths on the standby. */
@@ -38,6 +43,7 @@ export function formatSentinel(sentinel: Sentinel): string {
   if (sentinel.command !== undefined)
     lines.push(`program: ${sentinel.command.program}`, `ini: ${sentinel.command.iniFile}`);
   lines.push(...sentinel.left.map((mark) => `left: ${formatLeft(mark)}`));
+  lines.push(...(sentinel.diverged ?? []).map((mark) => `diverged: ${formatLeft(mark)}`));
   return `${lines.join('\n')}\n`;
 }
 
@@ -54,7 +60,11 @@ export function parseSentinel(text: string): Sentinel | undefined {
     return colon < 0 ? [] : [[line.slice(0, colon), line.slice(colon + 2)] as const];
   });
   const values = new Map(pairs);
-  const left = pairs.filter(([key]) => key === 'left').map(([, value]) => parseLeft(value));
+  const marksOf = (name: string) =>
+    pairs.filter(([key]) => key === name).map(([, value]) => parseLeft(value));
+  const left = marksOf('left');
+  // It forbids nothing: one that cannot be read is unknown.
+  const diverged = marksOf('diverged').filter((mark) => mark !== undefined);
   const systemIdentifier = values.get('system_identifier');
   if (systemIdentifier === undefined || !/^\d+$/.test(systemIdentifier)) return undefined;
   const promoted = values.get('promoted_at_timeline');
@@ -68,6 +78,7 @@ export function parseSentinel(text: string): Sentinel | undefined {
     promotedAtTimeline: promoted === undefined ? undefined : Number(promoted),
     command: parseCommand(values.get('program'), values.get('ini')),
     left: left.filter((mark) => mark !== undefined),
+    ...(diverged.length === 0 ? {} : { diverged }),
   };
 }
 

@@ -59,6 +59,12 @@ const progress = {
   received: is.optional(isLsnText),
   /** Whether pg_control is that of a standby: only then are these locations WAL that it got from another server. */
   isStandby: is.optional(is.boolean),
+  /** The timeline to which this host was promoted, by the mark of its archive. */
+  promotedTo: is.optional(is.number),
+  /** The history of that timeline, oldest first: each earlier timeline, and where it was left. */
+  ancestry: is.optional(is.listOf(isPlace)),
+  /** A -F999 is about to promote this standby, or was ended meanwhile. The text is its own: no other run has it. */
+  promotion: is.optional(is.text),
 };
 
 /** How a standby was seen to follow: it streams, or it has replayed WAL that came to its archive, up to that location. */
@@ -78,7 +84,14 @@ export type Shutdown = Guarded<typeof isShutdown>;
 
 export const verbs = {
   /** How far this standby has come. Changes nothing. */
-  status: verb({}, progress),
+  status: verb(
+    {},
+    {
+      ...progress,
+      /** A failover that takes the primary's role opens the server there, or has opened it and is not finished yet. */
+      takesRole: is.optional(is.boolean),
+    },
+  ),
   /**
    * The same, and what its archivedir holds of the segments that contain `from` or later WAL, but nothing from before
    * its restartpoint; each of them whole. Changes nothing.
@@ -89,6 +102,8 @@ export const verbs = {
       ...progress,
       /** History files, and segments in the order of replay; absent if archivedir cannot be relied on. */
       names: is.optional(is.listOf(isWalNameText)),
+      /** Files there under such a name that are not what it says, and why. */
+      faulty: is.optional(is.listOf(is.object({ name: isWalNameText, reason: is.text }))),
       /** Segments that contain this location or later WAL are not named, because the answer is limited. */
       incompleteFrom: is.optional(isLsnText),
     },
@@ -107,6 +122,20 @@ export const verbs = {
       moved: is.listOf(is.text),
       /** All files of this timeline that lie aside, as `DIRECTORY/NAME` in archivedir. */
       aside: is.listOf(is.text),
+    },
+  ),
+  /**
+   * How this standby stands to the mark of this timeline that is in force here. What stands here against it is moved
+   * aside; no mark is set, so that one which was taken back stays so.
+   */
+  'check-left': verb(
+    { timeline, cluster },
+    {
+      /** As in the sentinel; absent if there is none, and then the standing as well. */
+      mark: is.optional(is.text),
+      standing: is.optional(standing),
+      /** The files that this call moved aside. */
+      moved: is.listOf(is.text),
     },
   ),
   /** Takes such a mark back, and puts the files back that were moved aside. It can be repeated. */

@@ -24,6 +24,17 @@ export function wideMajors(): number[] {
   return few.length === 1 ? few : testMajors();
 }
 
+/**
+ * The majors for what depends little on the release and takes long: the oldest and the newest of those that failure paths run
+ * on. A run on a list of majors (`scripts/test --majors`) takes all of them.
+ */
+export function outerMajors(): number[] {
+  const majors = failureMajors();
+  return majors.join() === testMajors().join()
+    ? majors
+    : [...new Set([...majors.slice(0, 1), ...majors.slice(-1)])];
+}
+
 /** A server program (`postgres`, `initdb`, `pg_ctl`) of a major. */
 export function serverProgram(major: number, program: string): string {
   const place = process.env[`PITRTOOLS_PG_${major}`];

@@ -92,7 +92,7 @@ export async function fakeCluster(world: World, options: FakeClusterOptions): Pr
   mkdirSync(join(pgdata, 'pg_wal', 'archive_status'), { recursive: true });
   writeControlFile(pgdata, systemIdentifier);
   const iniFile = join(host.directory, 'cmd_archiver.ini');
-  const lArchiveDir = join(host.directory, 'l_archive');
+  const lArchiveDir = String(options.ini?.['l_archivedir'] ?? join(host.directory, 'l_archive'));
   const keys = { ...defaultKeys(host, world, standbys, pgdata, lArchiveDir), ...options.ini };
   const sections: Record<string, IniKeys> = Object.fromEntries(
     standbys.map((standby) => [standby.name, { r_archivedir: standby.archiveDir }]),

@@ -1,14 +1,14 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { failureMajors } from '../harness/postgres-programs.ts';
+import { outerMajors } from '../harness/postgres-programs.ts';
 import { test } from '../harness/test.ts';
 import { installHelpers } from './backup-kit.ts';
 import { archiveSegments, dropSlave, laneState, untilCaughtUp } from './catch-up-kit.ts';
 import { addHeir, addRows, failOver, hasRows, makeStandby } from './matrix-kit.ts';
 import { expectExit } from './standby-kit.ts';
 
-describe.each(failureMajors())('a promoted server on PostgreSQL %i', (major) => {
+describe.each(outerMajors())('a promoted server on PostgreSQL %i', (major) => {
   test.override({ major });
 
   test(

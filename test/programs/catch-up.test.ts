@@ -1,31 +1,11 @@
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
-import type { Primary } from '../harness/primary.ts';
-import type { Standby } from '../harness/standby.ts';
 import { test } from '../harness/test.ts';
-import type { World } from '../harness/world.ts';
-import { installHelpers } from './backup-kit.ts';
-import { archiveSegments, dropSlave, laneState, untilCaughtUp } from './catch-up-kit.ts';
-import { hasRows, makeStandby } from './matrix-kit.ts';
+import { archiveSegments, dropSlave, laneState, makeTrio, untilCaughtUp } from './catch-up-kit.ts';
+import { hasRows } from './matrix-kit.ts';
 import { shipperPids } from './shipper-kit.ts';
 import { expectExit } from './standby-kit.ts';
-
-/** A primary, a standby s2 that follows it, and a place s1 that stores its WAL. */
-async function makeTrio(world: World): Promise<{ primary: Primary; first: Standby; second: Standby }> {
-  const primary = await world.startPrimary({ slaves: ['s1', 's2'] });
-  await primary.sql('CREATE TABLE rows (id serial PRIMARY KEY)');
-  await installHelpers(primary);
-  const first = await world.addStandby('s1', primary);
-  const second = await world.addStandby('s2', primary, { ini: { wal_timeout: 60 } });
-  expectExit(await world.cmdStandby(first, ['-I']), 0);
-  expectExit(await world.cmdStandby(second, ['-I']), 0);
-  expectExit(await world.cmdArchiver(primary, ['-I']), 0);
-  await makeStandby(world, second);
-  return { primary, first, second };
-}
 
 describe.each(failureMajors())(
   'a standby of which it is not known what it has, on PostgreSQL %i',
@@ -90,51 +70,6 @@ describe.each(failureMajors())(
         expect(flush.stdout).toContain('Standby s2: it has all WAL from its restartpoint on');
         expect(second.archive()).toEqual(expect.arrayContaining(flushed));
         expect(laneState(primary, 's2').caughtUp?.timeline).toBe(1);
-      },
-    );
-
-    test(
-      'a gap is said by both programs, and closed by a new base backup',
-      { timeout: 240_000 },
-      async ({ world }) => {
-        const { primary, second } = await makeTrio(world);
-        await untilCaughtUp(primary, 's2');
-        const addAgain = dropSlave(primary, 's2');
-        const lost = await archiveSegments(primary, 3);
-        // As PostgreSQL removes them, once it needs them no more.
-        for (const name of lost.slice(0, 2)) rmSync(join(primary.pgdata, 'pg_wal', name));
-        addAgain();
-        await second.received(lost[2] ?? '');
-        await eventually(() => laneState(primary, 's2').gap !== undefined, {
-          limitMs: 60_000,
-          what: 'the gap',
-        });
-        expect(laneState(primary, 's2').gap?.missing).toEqual([{ first: lost[0], last: lost[1] }]);
-        const sentence = `standby s2 lacks ${lost[0] ?? ''} to ${lost[1] ?? ''} and they exist nowhere here`;
-        await eventually(() =>
-          primary.host
-            .notifications()
-            .some(({ severity, message }) => severity === 'critical' && message.startsWith(sentence)),
-        );
-        const listing = await world.cmdStandby(second, ['--wal']);
-        expect(listing.stdout).toContain(`${lost[0] ?? ''} to ${lost[1] ?? ''}`);
-        expect(listing.stdout).toMatch(/needs a new base backup/);
-        const check = await world.cmdStandby(second, []);
-        expect(check.stderr).toContain(`${lost[0] ?? ''} to ${lost[1] ?? ''}`);
-        await archiveSegments(primary, 1);
-        expect(primary.logText()).toContain(sentence);
-        expectExit(await world.cmdArchiver(primary, []), 0);
-
-        expectExit(await world.cmdStandby(second, ['-A', 'stop']), 0);
-        expectExit(await world.cmdStandby(second, ['-B']), 0);
-        expectExit(await world.cmdStandby(second, ['-S']), 0);
-        await eventually(() => laneState(primary, 's2').gap === undefined, {
-          limitMs: 120_000,
-          what: 'no gap',
-        });
-        await eventually(() =>
-          primary.host.notifications().some(({ message }) => /s2 lacks no WAL any more/.test(message)),
-        );
       },
     );
   },

@@ -1,6 +1,7 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
+import { checkout } from '../harness/checkout.ts';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { test } from '../harness/test.ts';
@@ -17,8 +18,14 @@ describe.each(failureMajors())('cmd_standby --cleanup on PostgreSQL %i', (major)
     await archiveRows(pair, 10);
     await archiveRows(pair, 20);
     const before = standby.archive();
+    // The sentinel names a program that was there before pitrtools was installed in another place.
+    const sentinel = join(standby.archiveDir, '.pitrtools');
+    const gone = 'program: /opt/old/bin/cmd_standby\nini: /opt/old/cmd_standby.ini\n';
+    writeFileSync(sentinel, `${readFileSync(sentinel, 'utf8').replace(/^(program|ini): .*\n/gm, '')}${gone}`);
     const cold = await world.cmdStandby(standby, ['--cleanup']);
     expectExit(cold, 0);
+    const call = `program: ${checkout('bin', 'cmd_standby')}\nini: ${standby.iniFile}\n`;
+    expect(readFileSync(sentinel, 'utf8')).toContain(call);
     const label = before.find((name) => name.endsWith('.backup')) ?? '';
     expect(standby.archive()).toEqual(before.filter((name) => name >= label.slice(0, 24)));
 

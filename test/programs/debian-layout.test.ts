@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import type { Host } from '../harness/host.ts';
+import { type Host, writeScript } from '../harness/host.ts';
 import { debianMajor } from '../harness/postgres-programs.ts';
 import { archivingSettings, type Primary, primaryOn } from '../harness/primary.ts';
 import { mustRun } from '../harness/processes.ts';
@@ -118,12 +118,18 @@ test(`cmd_standby works with Debian's layout on PostgreSQL ${major}: the configu
   // The command starts the server with Debian's file, whatever the INI names.
   writeFileSync(join(host.directory, 'failover.conf'), settingLines(baseSettings(standby)));
   standby.writeIni({ pg_conf_failover: join(host.directory, 'failover.conf') });
+  // The old primary must not come back when its host boots.
+  const startConf = join(confRoot(primary.host), ...cluster, 'start.conf');
+  writeFileSync(startConf, 'auto\n');
+  const fence = `exec ${host.ssh} -o BatchMode=yes "$PITRTOOLS_PRIMARY" "echo manual > '${startConf}'"`;
+  standby.writeIni({ action_fence: writeScript(host, 'fence', fence) });
   await primary.kill9();
   const failover = await world.cmdStandby(standby, ['-F999']);
   expectExit(failover, 0);
   expect(failover.stderr + failover.stdout).toContain(
     `pg_conf_failover is not in force: the server reads "${conf}"`,
   );
+  expect(readFileSync(startConf, 'utf8')).toBe('manual\n');
   expect(readFileSync(log, 'utf8')).toBe('stop\nstart\npromote\nstop\nstart\n');
   expect(await countRows(standby)).toBe(100);
   expect(await standby.value('SHOW config_file')).toBe(conf);

@@ -23,8 +23,7 @@ async function fullCluster(ini: Record<string, string> = {}) {
     disk.release();
   });
   const place = join(disk.directory, 'l_archive');
-  const made = await readyCluster(world, { slaves: ['s1', 's2'], ini: { l_archivedir: place, ...ini } });
-  const cluster: FakeCluster = { ...made, lArchiveDir: place };
+  const cluster = await readyCluster(world, { slaves: ['s1', 's2'], ini: { l_archivedir: place, ...ini } });
   pretendRunning(world, cluster);
   const [down, up] = cluster.standbys;
   if (down === undefined || up === undefined) throw new Error('no standby');

@@ -7,6 +7,9 @@ import { expectExit, makePair, type Pair, type PairOptions } from './standby-kit
 
 export const slot = 'pitrtools_keep';
 
+/** The place of a segment, whatever its timeline. */
+export const placeOf = (name: string) => name.slice(8);
+
 export async function makeStreamingPair(world: World, options: PairOptions = {}): Promise<Pair> {
   return makePair(world, {
     ...options,

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
@@ -16,7 +16,16 @@ describe.each(failureMajors())('an old primary on PostgreSQL %i', (major) => {
     const { primary, standby } = await backupPair(world);
     expectExit(await world.cmdStandby(standby, ['-I']), 0);
     await primary.sql('CREATE TABLE t (n int)');
+    // This host was a primary once.
+    const { lArchiveDir } = await world.asPrimary(standby, [standby.name]);
+    const declared = join(lArchiveDir, '.archiver', 'left_timelines');
+    mkdirSync(join(lArchiveDir, '.archiver'), { recursive: true, mode: 0o700 });
+    writeFileSync(declared, '1 0/1000060 here\n', { mode: 0o600 });
+    const plan = await world.cmdStandby(standby, ['-B', '--dry-run']);
+    expect(plan.stdout).toContain(`remove "${declared}": this host is a standby again`);
+    expect(existsSync(declared)).toBe(true);
     expectExit(await world.cmdStandby(standby, ['-B']), 0);
+    expect(existsSync(declared)).toBe(false);
     expectExit(await world.cmdStandby(standby, ['-S']), 0);
     await primary.sql('INSERT INTO t VALUES (1)');
     const before = await primary.switchWal();

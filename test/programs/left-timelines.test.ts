@@ -1,15 +1,18 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
+import { hasSmallDisks, smallDisk } from '../harness/disk.ts';
 import { eventually } from '../harness/eventually.ts';
 import type { Host } from '../harness/host.ts';
 import { writeIni } from '../harness/ini.ts';
-import { failureMajors, serverProgram } from '../harness/postgres-programs.ts';
+import { outerMajors, serverProgram } from '../harness/postgres-programs.ts';
 import { type Finished, run } from '../harness/processes.ts';
 import { test } from '../harness/test.ts';
 import { buildWal } from '../harness/wal.ts';
 import type { World } from '../harness/world.ts';
+import { controlFile, someIdentifier } from '../unit/postgres/fixtures/build.ts';
 import {
   archivedBytes,
   archivedFiles,
@@ -20,7 +23,8 @@ import {
   segmentBytes,
   sentinelText,
 } from './archiver-cluster.ts';
-import { addReadySegments, pretendRunning, startShipper, untilMarked } from './shipper-kit.ts';
+import { addReadySegments, makeReady, pretendRunning, startShipper, untilMarked } from './shipper-kit.ts';
+import { movedAside } from './standby-kit.ts';
 
 /** With segments of 1 MB: in the third one. */
 const fork = '0/300060';
@@ -39,7 +43,7 @@ function prepareStandby(standby: Host, { systemIdentifier }: Pick<FakeCluster, '
 }
 
 async function clusterOf(world: World, slaves: readonly string[]): Promise<FakeCluster> {
-  const cluster = await readyCluster(world, { slaves });
+  const cluster = await readyCluster(world, { slaves, systemIdentifier: someIdentifier });
   for (const standby of cluster.standbys) prepareStandby(standby, cluster);
   return cluster;
 }
@@ -55,19 +59,38 @@ async function inform({ systemIdentifier }: FakeCluster, standby: Host): Promise
   expect(answer.code).toBe(0);
 }
 
-/** What -F999 leaves on the host that it promotes. */
-function declare({ lArchiveDir }: FakeCluster): void {
-  writeFileSync(join(lArchiveDir, '.archiver', 'left_timelines'), `${mark}\n`, { mode: 0o600 });
+/** A server on timeline 1, by its last checkpoint. */
+function oldControl(): Uint8Array {
+  const fields = { controlVersion: 1300, catalogVersion: 202_209_061, state: 6, redo: 0x100028n } as const;
+  return controlFile({ ...fields, timeline: 1, checksum: 'crc32c' });
+}
+
+/** From now on the timeline of this server can be determined. */
+function makeReadable({ pgdata }: FakeCluster, control = oldControl()): void {
+  writeFileSync(join(pgdata, 'global', 'pg_control'), control);
+  writeFileSync(join(pgdata, 'PG_VERSION'), '15\n');
+}
+
+/** What the promotion of this server leaves. There was no checkpoint since. */
+function promote(cluster: FakeCluster, { at = fork, control = oldControl() } = {}): void {
+  makeReadable(cluster, control);
+  cluster.addFile('00000002.history', `1\t${at}\tno recovery target specified\n`);
+  cluster.addSegment(cluster.segment(3, 2));
+}
+
+/** The server is on timeline 1 again, as after a new copy of the old primary. */
+function goBack({ pgdata }: FakeCluster): void {
+  const directory = join(pgdata, 'pg_wal');
+  for (const name of readdirSync(directory)) if (name.startsWith('00000002')) rmSync(join(directory, name));
+}
+
+/** What -F999 leaves in l_archivedir of the host that it promotes. */
+function declare({ lArchiveDir }: FakeCluster, text = mark): void {
+  writeFileSync(join(lArchiveDir, '.archiver', 'left_timelines'), `${text}\n`, { mode: 0o600 });
 }
 
 function sentinelOf(standby: Host): string {
   return readFileSync(join(standby.archiveDir, '.pitrtools'), 'utf8');
-}
-
-/** The WAL that lies aside there, by name. */
-function asideOf(standby: Host): string[] {
-  const directories = readdirSync(standby.archiveDir).filter((name) => name.startsWith('.left-1-'));
-  return directories.flatMap((name) => readdirSync(join(standby.archiveDir, name))).sort();
 }
 
 function only({ standbys }: FakeCluster): Host {
@@ -117,7 +140,7 @@ describe('an old primary that comes back', () => {
     // In the middle of a lasting connection.
     await inform(cluster, standby);
     expect(archivedFiles(standby)).toEqual([cluster.segment(2)]);
-    expect(asideOf(standby)).toEqual([cluster.segment(3), cluster.segment(4)]);
+    expect(movedAside(standby, 1)).toEqual([cluster.segment(3), cluster.segment(4)]);
     const more = [...addReadySegments(cluster, 5, 2).keys()];
     await untilMarked(cluster, more);
     await eventually(() => cluster.state('s1')['health'] === 'left', { what: 'the lane to say so' });
@@ -143,23 +166,27 @@ describe('a standby that was away during the failover', () => {
         return [name, bytes] as const;
       }),
     );
+    promote(cluster);
     declare(cluster);
     const next = cluster.segment(3, 2);
     const bytes = cluster.addSegment(next, { seed: 2 });
     expect(await cluster.archive(next)).toMatchObject({ code: 0 });
     expect(archivedFiles(standby)).toEqual([cluster.segment(2), next]);
     expect(archivedBytes(standby, next).equals(bytes)).toBe(true);
-    expect(asideOf(standby)).toEqual([cluster.segment(3), cluster.segment(4)]);
+    expect(movedAside(standby, 1)).toEqual([cluster.segment(3), cluster.segment(4)]);
     expect(sentinelOf(standby)).toContain(`left: ${mark}\n`);
     expect(cluster.state('s1')).toMatchObject({ health: 'ok' });
 
-    // The promotion was a mistake after all.
+    // The promotion was a mistake after all: the server is a copy of the old primary again, and the file remained.
+    goBack(cluster);
+    const check = await cluster.run([]);
+    expect(check.stderr).toContain('is on timeline 1, and its history did not leave that timeline');
     const dry = await cluster.run(['--timeline-restored', '1', '--dry-run']);
     expect(dry.stdout).toContain('Would inform standby s1');
     expect(sentinelOf(standby)).toContain('left:');
     expect(await cluster.run(['--timeline-restored', '1'])).toMatchObject({ code: 0 });
     expect(sentinelOf(standby)).not.toContain('left:');
-    expect(asideOf(standby)).toEqual([]);
+    expect(movedAside(standby, 1)).toEqual([]);
     for (const [name, content] of old) expect(archivedBytes(standby, name).equals(content)).toBe(true);
     // The next greeting does not mark it again.
     cluster.addSegment(cluster.segment(5));
@@ -182,11 +209,12 @@ describe('a standby that was away during the failover', () => {
     cluster.addSegment(next);
     expect((await cluster.archive(next)).code).toBe(0);
     expect(archivedFiles(standby)).toEqual([cluster.segment(2), next]);
-    expect(asideOf(standby)).toEqual([cluster.segment(3)]);
+    expect(movedAside(standby, 1)).toEqual([cluster.segment(3)]);
   });
 
   test('and cannot be informed gets WAL all the same, and the operator learns it', async ({ world }) => {
-    const cluster = await readyCluster(world, { slaves: ['s1'] });
+    const cluster = await readyCluster(world, { slaves: ['s1'], systemIdentifier: someIdentifier });
+    promote(cluster);
     declare(cluster);
     const next = cluster.segment(3, 2);
     cluster.addSegment(next);
@@ -205,9 +233,31 @@ describe('a standby that was away during the failover', () => {
     expect(sentinelOf(only(cluster))).toContain(`left: ${mark}\n`);
   });
 
+  test('and was greeted before this host declared the timeline left: it learns that over the same shipper', async ({
+    world,
+  }) => {
+    const cluster = await clusterOf(world, ['s1']);
+    const standby = only(cluster);
+    promote(cluster);
+    pretendRunning(world, cluster);
+    await startShipper(cluster);
+    const next = cluster.segment(4, 2);
+    cluster.addSegment(next);
+    makeReady(cluster, next);
+    await untilMarked(cluster, [next]);
+    expect(archivedFiles(standby)).toEqual([next]);
+    expect(sentinelOf(standby)).not.toContain('left:');
+    declare(cluster);
+    await eventually(() => sentinelOf(standby).includes(`left: ${mark}\n`), {
+      what: 'the mark at the standby',
+      limitMs: 20_000,
+    });
+  });
+
   test('is informed that a timeline was restored when it is back', async ({ world }) => {
     const cluster = await clusterOf(world, ['s1', 's2']);
     const [first, second] = cluster.standbys as [Host, Host];
+    makeReadable(cluster);
     declare(cluster);
     for (const standby of [first, second]) await inform(cluster, standby);
     cluster.host.routeTo(second, { address: second.address, port: 1 });
@@ -228,9 +278,156 @@ describe('a standby that was away during the failover', () => {
   });
 });
 
+describe('a standby whose queue has filled the disk', () => {
+  test.skipIf(!hasSmallDisks())(
+    'is sent its queue, although how it stands to a left timeline cannot be noted',
+    async ({ world }) => {
+      const disk = await smallDisk();
+      world.onClose(() => {
+        disk.release();
+      });
+      const cluster = await readyCluster(world, {
+        slaves: ['s1'],
+        systemIdentifier: someIdentifier,
+        ini: { l_archivedir: join(disk.directory, 'l_archive') },
+      });
+      const standby = only(cluster);
+      prepareStandby(standby, cluster);
+      promote(cluster);
+      declare(cluster);
+      await inform(cluster, standby);
+      await standby.sshd.kill();
+      const names = [4, 5, 6].map((number) => cluster.segment(number, 2)) as [string, string, string];
+      for (const name of names) cluster.addSegment(name);
+      for (const name of names.slice(0, 2)) expect((await cluster.archive(name)).code).toBe(0);
+      expect(cluster.queue('s1')).toEqual(names.slice(0, 2));
+      cluster.forgetTrouble('s1');
+      disk.fill();
+      await standby.sshd.start();
+      expect((await cluster.archive(names[2])).code).toBe(0);
+      expect(archivedFiles(standby)).toEqual(names);
+      expect(cluster.state('s1')).toMatchObject({ health: 'ok' });
+    },
+  );
+});
+
+describe('a mark that remains from a promotion that was a mistake', () => {
+  test('is ignored, with one warning, and does not make a file count as delivered', async ({ world }) => {
+    const cluster = await clusterOf(world, ['s1']);
+    const standby = only(cluster);
+    // Promoted in earnest, later than that mark says.
+    promote(cluster, { at: '0/500060' });
+    declare(cluster);
+    const before = cluster.segment(4);
+    cluster.addSegment(before);
+    const first = await cluster.archive(before);
+    expect(first.code).toBe(0);
+    expect(first.stderr).toMatch(
+      /left_timelines" says that timeline 1 was left at 0\/300060 by beta, but .* only later [^]*--timeline-restored 1/,
+    );
+    expect(archivedFiles(standby)).toEqual([before]);
+    expect(sentinelOf(standby)).not.toContain('left:');
+    expect(cluster.state('s1')).toMatchObject({ health: 'ok' });
+    cluster.addSegment(cluster.segment(5, 2));
+    const second = await cluster.archive(cluster.segment(5, 2));
+    expect(second.code).toBe(0);
+    expect(second.stderr).not.toContain('left_timelines');
+  });
+});
+
+describe('a standby whose cmd_standby hangs', () => {
+  /** Its cmd_standby notes each question and does not answer it, until `release` is called. */
+  function hang(standby: Host, { answersThen = false } = {}) {
+    const [program, questions, stop] = ['cmd_standby', 'questions', 'stop'].map((name) =>
+      join(standby.directory, name),
+    ) as [string, string, string];
+    const script = `#!/bin/sh
+echo "$4" >> ${questions}
+until [ -e ${stop} ]; do sleep 0.1; done
+echo end >> ${questions}
+${answersThen ? `exec ${checkout('bin', 'cmd_standby')} "$@"` : ''}
+`;
+    writeFileSync(program, script, { mode: 0o755 });
+    const sentinel = sentinelOf(standby).replace(/^program: .*$/m, `program: ${program}`);
+    writeFileSync(join(standby.archiveDir, '.pitrtools'), sentinel);
+    const lines = () => (existsSync(questions) ? readFileSync(questions, 'utf8').split('\n') : []);
+    const asked = (): number => lines().filter((line) => line.startsWith('check-left 1 ')).length;
+    const release = async (): Promise<void> => {
+      writeFileSync(stop, '');
+      const isOver = () => lines().filter((line) => line === 'end').length === (lines().length - 1) / 2;
+      await eventually(isOver, { what: 'the end of the hanging programs' });
+    };
+    return { asked, release };
+  }
+
+  test('gets WAL all the same: how far it has come stays unknown', async ({ world }) => {
+    const cluster = await clusterOf(world, ['s1']);
+    const standby = only(cluster);
+    promote(cluster);
+    declare(cluster);
+    await inform(cluster, standby);
+    const { asked, release } = hang(standby);
+    pretendRunning(world, cluster);
+    await startShipper(cluster);
+    const names = [4, 5].map((number) => cluster.segment(number, 2));
+    for (const name of names) {
+      cluster.addSegment(name);
+      makeReady(cluster, name);
+    }
+    // The question may take longer than that.
+    await eventually(() => names.every((name) => archivedFiles(standby).includes(name)), {
+      what: 'WAL at the standby',
+      limitMs: 20_000,
+    });
+    await eventually(() => cluster.state('s1')['health'] === 'ok', { what: 'a lane that is well' });
+    expect(asked()).toBe(1);
+    await release();
+  });
+
+  test('and that is abandoned before it answers: its answer makes nobody log in again and again', async ({
+    world,
+  }) => {
+    const cluster = await clusterOf(world, ['s1']);
+    const standby = only(cluster);
+    promote(cluster);
+    declare(cluster);
+    await inform(cluster, standby);
+    const { asked, release } = hang(standby, { answersThen: true });
+    pretendRunning(world, cluster);
+    await startShipper(cluster);
+    await eventually(() => asked() === 1, { what: 'the question' });
+    expect((await cluster.run(['--abandon', 's1'])).code).toBe(0);
+    const logins = (): number => readFileSync(standby.sshd.log, 'utf8').split('Accepted publickey').length;
+    const before = logins();
+    await release();
+    await eventually(() => logins() > before, { what: 'the question whether it wants WAL again' });
+    await delay(3_000);
+    expect(logins() - before).toBeLessThan(4);
+  });
+
+  test('is not asked by each archive_command', async ({ world }) => {
+    const cluster = await clusterOf(world, ['s1']);
+    const standby = only(cluster);
+    promote(cluster);
+    declare(cluster);
+    await inform(cluster, standby);
+    const { asked, release } = hang(standby);
+    const names = [4, 5].map((number) => cluster.segment(number, 2));
+    for (const name of names) {
+      cluster.addSegment(name);
+      expect((await cluster.archive(name)).code).toBe(0);
+      expect(cluster.state('s1')).toMatchObject({ health: 'ok' });
+    }
+    expect(asked()).toBe(1);
+    expect(archivedFiles(standby)).toEqual(names);
+    await release();
+  });
+});
+
 describe('the new primary', () => {
   test('need not deliver what PostgreSQL asks to archive of the timeline that it left', async ({ world }) => {
     const cluster = await clusterOf(world, ['s1']);
+    promote(cluster);
     declare(cluster);
     const [atFork, next] = [cluster.segment(3), cluster.segment(3, 2)];
     for (const name of [atFork, next]) cluster.addSegment(name);
@@ -242,7 +439,7 @@ describe('the new primary', () => {
     expect(cluster.queue('s1')).toEqual([]);
   });
 
-  test.for(failureMajors())('says that a standby has diverged (PostgreSQL %i)', async (major, { world }) => {
+  test.for(outerMajors())('says that a standby has diverged (PostgreSQL %i)', async (major, { world }) => {
     const data = join(world.directory, 'initdb');
     const made = await run(serverProgram(major, 'initdb'), ['-A', 'trust', '-N', '-D', data]);
     expect(made.code).toBe(0);
@@ -258,7 +455,8 @@ describe('the new primary', () => {
     writeFileSync(join(pgdata, 'global', 'pg_control'), control);
     writeFileSync(join(pgdata, 'PG_VERSION'), `${major}\n`);
     const early = '1 0/100060 beta';
-    writeFileSync(join(cluster.lArchiveDir, '.archiver', 'left_timelines'), `${early}\n`);
+    promote(cluster, { at: '0/100060', control });
+    declare(cluster, early);
     const next = cluster.segment(1, 2);
     cluster.addSegment(next);
     expect((await cluster.archive(next)).code).toBe(0);

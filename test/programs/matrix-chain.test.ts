@@ -15,7 +15,7 @@ import {
   timelinesIn,
   turnTo,
 } from './matrix-kit.ts';
-import { countRows, expectExit } from './standby-kit.ts';
+import { countRows, expectExit, movedAside } from './standby-kit.ts';
 
 describe.each(failureMajors())('a chain of failovers on PostgreSQL %i', (major) => {
   test.override({ major });
@@ -70,9 +70,11 @@ describe.each(failureMajors())('a chain of failovers on PostgreSQL %i', (major) 
       // A server that was not shut down may hold WAL that nobody else has.
       expectExit(await world.cmdStandby(again, ['-I']), 4);
       await makeStandby(world, again, ['--force']);
-      expect(again.archive()).toEqual(expect.arrayContaining(abandoned));
       await addBoth(third, [again, witness], 100);
       await hasRows(again, 700);
+      // WAL from behind the fork was moved aside before replay could reach it, and nothing of it is lost.
+      expect(again.archive().filter((name) => abandoned.includes(name))).toEqual([]);
+      expect(movedAside(again, 1)).toEqual(abandoned);
       expect(await again.inRecovery()).toBe(true);
 
       await c.kill9();

@@ -71,6 +71,7 @@ describe('the npm package', () => {
     expect(result).toMatchObject({ code: 0, stderr: '' });
     expect(result.stdout.trim()).toBe(version());
     expect(existsSync(join(prefix, 'lib/node_modules/pitrtools/node_modules'))).toBe(false);
+    expect(existsSync(join(prefix, 'lib/node_modules/pitrtools/etc/postgresql-may-start.conf'))).toBe(true);
   });
 
   test('contains the licences of the bundled packages', () => {
@@ -142,6 +143,10 @@ describe('the Debian package', () => {
 
     await dpkg(root, '--install', made('.deb'));
     expect(existsSync(join(root, 'usr/lib/pitrtools/dist/gone.js'))).toBe(false);
+    const examples = readdirSync(join(root, 'usr/share/doc/pitrtools/examples'));
+    expect(examples).toEqual(
+      expect.arrayContaining(['pitrtools-shipper.service', 'postgresql-may-start.conf']),
+    );
     for (const program of programs)
       expect(await run(join(root, 'usr/bin', program), ['--version'])).toMatchObject({
         code: 0,

@@ -83,8 +83,10 @@ describe('cmd_standby --serve', () => {
     expect(await ask(world, standby, 'status')).toEqual({ server: 'no-data' });
   });
 
-  test('refuses any other line, and runs nothing of it', async ({ world }) => {
-    const { standby } = await makePair(world);
+  test('refuses any other line, runs nothing of it, and is understood among what a start-up file prints', async ({
+    world,
+  }) => {
+    const { primary, standby } = await makePair(world);
     const trace = join(standby.host.directory, 'trace');
     for (const line of [
       'stop',
@@ -100,10 +102,7 @@ describe('cmd_standby --serve', () => {
       expect(run.stderr).not.toContain('\u001b');
     }
     expect(existsSync(trace)).toBe(false);
-  });
 
-  test('is understood among what a start-up file prints', async ({ world }) => {
-    const { primary, standby } = await makePair(world);
     const program = writeScript(
       standby.host,
       'noisy',

@@ -1,6 +1,7 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { checkControlFile } from '../../src/postgres/control-file.ts';
 import { checkout } from '../harness/checkout.ts';
 import { eventually } from '../harness/eventually.ts';
 import { run, start } from '../harness/processes.ts';
@@ -52,4 +53,56 @@ test.skipIf(!existsSync(analyze))('systemd-analyze reports no problem of the ser
   expect(good.stderr).not.toContain('pitrtools-shipper');
   writeFileSync(copy, unitFor(cluster).replace('Restart=on-failure', 'Restart=now-and-then'));
   expect((await verify()).stderr).toMatch(/restart/i);
+});
+
+const dropIn = checkout('etc', 'postgresql-may-start.conf');
+
+/** The command of the drop-in as systemd would run it, but as this user. */
+function commandOf(program: string, iniFile: string): string {
+  const [, command = ''] = /^ExecStartPre=\/bin\/sh -c '(.*)'$/m.exec(readFileSync(dropIn, 'utf8')) ?? [];
+  expect(command).toContain('/usr/sbin/runuser -u postgres -- ');
+  return command
+    .replace('/usr/sbin/runuser -u postgres -- ', '')
+    .replace(/\S+\/bin\/cmd_archiver/, program)
+    .replace(/(?<=-C )\S+/, iniFile)
+    .replaceAll('$$', '$');
+}
+
+test("the drop-in of PostgreSQL's unit keeps an old primary down, and starts it if it cannot ask", async () => {
+  const primary = await world.startPrimary({ slaves: ['s1'], start: false });
+  const { archiveDir } = await world.host('s1');
+  mkdirSync(archiveDir, { mode: 0o700 });
+  const control = checkControlFile(readFileSync(join(primary.pgdata, 'global', 'pg_control')));
+  if (control.kind === 'bad') throw new Error(control.reason);
+  const sentinel = `system_identifier: ${control.control.systemIdentifier}\nstandby: s1\n`;
+  const start = (program = checkout('bin', 'cmd_archiver')) =>
+    run('/bin/sh', ['-c', commandOf(program, primary.iniFile)], { cwd: '/', env: primary.host.env });
+
+  writeFileSync(join(archiveDir, '.pitrtools'), sentinel);
+  expect(await start()).toMatchObject({
+    code: 0,
+    stdout: 'PostgreSQL may start: timeline 1 was not left, as s1 says\n',
+  });
+  writeFileSync(join(archiveDir, '.pitrtools'), `${sentinel}left: 1 0/1000000 s1\n`);
+  const refused = await start();
+  expect(refused.stderr).toContain('timeline 1 was left at 0/1000000 by s1, as standby s1 says');
+  expect(refused.code).toBe(1);
+  expect(await start('/nonexistent/cmd_archiver')).toMatchObject({ code: 0 });
+});
+
+test.skipIf(!existsSync(analyze))('systemd-analyze reports no problem of the drop-in', async () => {
+  const { directory } = await world.host('primary');
+  const unit = join(directory, 'database.service');
+  writeFileSync(unit, '[Service]\nType=oneshot\nExecStart=/bin/true\n');
+  mkdirSync(`${unit}.d`);
+  const verify = async (text: string) => {
+    writeFileSync(join(`${unit}.d`, 'pitrtools.conf'), text);
+    return run(analyze, ['verify', '--man=no', unit], {
+      env: { ...process.env, SYSTEMD_LOG_TARGET: 'console' },
+    });
+  };
+  const text = readFileSync(dropIn, 'utf8');
+  const good = await verify(text);
+  expect(good.stderr).not.toMatch(/database|pitrtools/);
+  expect((await verify(text.replace('Wants=', 'Wishes='))).stderr).toMatch(/pitrtools\.conf/);
 });

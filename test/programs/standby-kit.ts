@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from 'pg';
 import { expect } from 'vitest';
@@ -22,6 +22,12 @@ export interface PairOptions {
   readonly settings?: ServerSettings;
   readonly failoverSettings?: ServerSettings;
   readonly primarySettings?: ServerSettings;
+}
+
+/** The names of the WAL of a timeline that was left which a standby moved aside. */
+export function movedAside({ archiveDir }: Pick<Standby, 'archiveDir'>, timeline: number): string[] {
+  const directories = readdirSync(archiveDir).filter((name) => name.startsWith(`.left-${timeline}-`));
+  return directories.flatMap((name) => readdirSync(join(archiveDir, name))).sort();
 }
 
 function systemIdentifier(pgdata: string): string {

@@ -2,11 +2,10 @@ import { opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PitrError, refusal } from '../../errors.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { type Lane, lanesOf } from '../lane/lane.ts';
+import { type Lane, lanesOf, withdrawEndedProofs } from '../lane/lane.ts';
 import type { Pace } from '../lane/send.ts';
 import { type LaneOutcome, shipToStandby } from '../lane/ship-to-all.ts';
 import { readLaneState } from '../lane/state.ts';
-import { withdrawProofsOfOthers } from '../lane/withdraw-proofs.ts';
 import { askShipper, type ShipperAccess } from '../markers/ask.ts';
 import { sayNews } from '../markers/news.ts';
 import { withLocalCopy } from '../queue/queue.ts';
@@ -119,7 +118,7 @@ export async function archiveFile(deps: ArchiverDeps, path: string, shipper?: Sh
   const cluster = await readPinnedCluster(deps);
   await sayNews(deps);
   await checkWalFile(file, cluster, deps.settings.pgdata);
-  await withdrawProofsOfOthers(deps);
+  await withdrawEndedProofs(deps, cluster);
   if (shipper !== undefined && (await askShipper(deps, shipper, cluster, file)) === 'safe') return;
   await removeDeadTemporaries(layout);
   const shipped = await withLocalCopy(file, layout.temporary, deps.pid, (copy) => {

@@ -7,6 +7,7 @@ import { programRoot } from '../../system/program-root.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { lanesOf } from '../lane/lane.ts';
 import { gapSentence } from '../lane/modes.ts';
+import { findUnconfirmed } from '../lane/own-forks.ts';
 import { readLaneState } from '../lane/state.ts';
 import { mentionLeftoverQueues } from '../queue/leftover-queues.ts';
 import { readCluster, readPinnedIdentifier } from '../wal/cluster.ts';
@@ -29,7 +30,10 @@ async function checkPinned(deps: ArchiverDeps): Promise<void> {
     return;
   }
   const cluster = await readCluster(settings.pgdata);
-  if (cluster.systemIdentifier === pinned) return;
+  if (cluster.systemIdentifier === pinned) {
+    for (const { message, hint } of await findUnconfirmed(deps, cluster)) deps.log.warning(message, { hint });
+    return;
+  }
   throw new PitrError(
     `l_archivedir ${settings.l_archivedir} belongs to cluster ${pinned}, pgdata is ${cluster.systemIdentifier}`,
   );
@@ -38,7 +42,7 @@ async function checkPinned(deps: ArchiverDeps): Promise<void> {
 async function mentionGaps(deps: ArchiverDeps): Promise<void> {
   for (const lane of lanesOf(deps)) {
     const { gap } = await readLaneState(lane);
-    if (gap !== undefined) deps.log.warning(gapSentence(lane.name, gap.missing));
+    if (gap !== undefined) deps.log.warning(gapSentence(lane.name, gap));
   }
 }
 

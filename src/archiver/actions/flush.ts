@@ -6,12 +6,12 @@ import { pollAbandoned } from '../lane/abandonment.ts';
 import { findOwnWal, owesCatchUp } from '../lane/catch-up.ts';
 import { type CatchUpEnd, catchUpToEnd, describeEnd } from '../lane/catch-up-to-end.ts';
 import { withDelivery } from '../lane/connect.ts';
-import { type Lane, lanesOf, withLaneLock } from '../lane/lane.ts';
+import { type Lane, lanesOf, withdrawEndedProofs, withLaneLock } from '../lane/lane.ts';
 import { countLost, noteRequest, recordFinding } from '../lane/modes.ts';
 import { expectedError, findingOf } from '../lane/policy.ts';
 import { type DirectResult, firstNames, sendQueue, sendStopped } from '../lane/send.ts';
+import { beginQuestion, shortQuestionMs, takeStandings } from '../lane/standing.ts';
 import { type LaneState, readLaneState, wellBut } from '../lane/state.ts';
-import { withdrawProofsOfOthers } from '../lane/withdraw-proofs.ts';
 import { listQueue } from '../queue/queue.ts';
 import { removeDeadTemporaries } from '../queue/temporaries.ts';
 import { type Cluster, readPinnedCluster } from '../wal/cluster.ts';
@@ -51,10 +51,10 @@ async function sendAll({ deps, lane, ready }: Task, delivery: Delivery): Promise
 }
 
 /** This server's WAL, if it must be asked what the standby has. */
-async function ownWalToGive(deps: ArchiverDeps, state: LaneState) {
+async function ownWalToGive(deps: ArchiverDeps, lane: Lane, state: LaneState) {
   try {
     const own = await findOwnWal(deps);
-    return own !== undefined && owesCatchUp(state, own.timeline) ? own : undefined;
+    return own !== undefined && (await owesCatchUp(lane, state, own)) ? own : undefined;
   } catch (error) {
     // Only what is queued or ready is sent then, as from a damaged data directory.
     deps.log.warning(`cannot determine which WAL this server has: ${expectedError(deps.log, error).message}`);
@@ -69,7 +69,7 @@ async function flushUnderLock(task: Task): Promise<LaneFlush> {
   if (state === undefined) return { kind: 'abandoned' };
   const queued = await firstNames(lane);
   const names = queued.length > 0 ? queued : (ready?.names ?? []).slice(0, 1).map(({ text }) => text);
-  const own = await ownWalToGive(deps, state);
+  const own = await ownWalToGive(deps, lane, state);
   if (names.length === 0 && own === undefined) return { kind: 'tried', ...nothing, caughtUp: undefined };
   let caughtUp: CatchUpEnd | undefined;
   const began = deps.monotonicMs();
@@ -77,10 +77,12 @@ async function flushUnderLock(task: Task): Promise<LaneFlush> {
   const use = await withDelivery(deps, lane, cluster, names, async (delivery, request) => {
     if (request !== undefined) await note(request);
     const greeted = { ...delivery, noteRequest: note };
-    const { concern } = delivery;
+    const question = await beginQuestion(deps, lane, delivery, shortQuestionMs);
     const result = await sendAll(task, greeted);
-    if (result.trouble !== undefined || own === undefined) return { ...result, concern };
-    caughtUp = await catchUpToEnd(deps, lane, cluster, greeted, own);
+    if (result.trouble !== undefined) return { ...result, concern: delivery.concern };
+    const concern = await takeStandings(deps, lane, delivery, await question.answer);
+    if (own === undefined) return { ...result, concern };
+    caughtUp = await catchUpToEnd(deps, lane, cluster, greeted);
     const trouble = caughtUp.kind === 'trouble' ? caughtUp.trouble : undefined;
     return { ...result, concern, sent: result.sent + caughtUp.sent, trouble };
   });
@@ -216,7 +218,7 @@ export async function flush(deps: ArchiverDeps, options: ActionOptions): Promise
     await reportPlan(deps, ready);
     return 0;
   }
-  await withdrawProofsOfOthers(deps);
+  await withdrawEndedProofs(deps, cluster);
   await removeDeadTemporaries(deps.layout);
   const stopped = ready.kind === 'stopped' ? ready : undefined;
   const flushAll = lanesOf(deps).map(async (lane) => ({

@@ -5,7 +5,7 @@ import { messageOf, PitrError } from '../../errors.ts';
 import { takeLock } from '../../system/lock.ts';
 import { type Log, logFailure } from '../../system/log.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { withdrawProofsOfOthers } from '../lane/withdraw-proofs.ts';
+import { withdrawEndedProofs } from '../lane/lane.ts';
 import { prepareMarkers, stampConfig, wipeMarkers } from '../markers/markers.ts';
 import { type ShipperPlaces, shipperPlaces } from '../markers/places.ts';
 import { removeDeadTemporaries } from '../queue/temporaries.ts';
@@ -13,7 +13,7 @@ import { runKeeper } from '../shipper/keeper.ts';
 import { watchKeptSlot } from '../shipper/kept-slot.ts';
 import { adoptState, runLane } from '../shipper/lane-loop.ts';
 import type { ShipperLane } from '../shipper/lane-record.ts';
-import { runScanner } from '../shipper/scanner.ts';
+import { observeReady, runScanner } from '../shipper/scanner.ts';
 import { watchForStall } from '../shipper/stall.ts';
 import { awaitStop, describeStop, type Stop } from '../shipper/stop.ts';
 import { createWork, warnSlowPath, type Work } from '../shipper/work.ts';
@@ -57,7 +57,8 @@ async function startTaking(
   if (!isCurrent) return 'config-changed';
   if (flaw !== undefined) warnSlowPath(work, flaw);
   const directory = await walDirectory(deps.settings.pgdata);
-  return [runKeeper(work), runScanner(work, directory), watchForStall(work, config.path)];
+  const observation = await observeReady(work, directory);
+  return [runKeeper(work), runScanner(work, observation), watchForStall(work, config.path)];
 }
 
 /** A state that cannot be read must not delay the other standbys: the lane tries again, and reports the reason. */
@@ -73,11 +74,11 @@ async function adoptStateSafely(work: Work, lane: ShipperLane): Promise<void> {
 /** Ships with one configuration until it is no longer valid. */
 async function shipBy(deps: ArchiverDeps, config: SeenFile): Promise<Stop> {
   const cluster = await readPinnedCluster(deps);
+  await withdrawEndedProofs(deps, cluster);
   if (cluster.isInRecovery) return 'in-recovery';
   const end = new AbortController();
   const work = createWork(deps, cluster, AbortSignal.any([end.signal, deps.signal]));
   await wipeMarkers(work.places);
-  await withdrawProofsOfOthers(deps);
   await removeDeadTemporaries(deps.layout);
   for (const lane of work.lanes) await adoptStateSafely(work, lane);
   const parts = await startTaking(work, config);

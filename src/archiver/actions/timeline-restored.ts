@@ -3,11 +3,12 @@ import { describeLeft, formatLeft, type LeftTimeline } from '../../postgres/left
 import { formatLsn } from '../../postgres/lsn.ts';
 import { readLeftMarks, writeLeftMarks } from '../../system/left-marks.ts';
 import type { ActionOptions, ArchiverDeps } from '../deps.ts';
+import { askLeft } from '../lane/ask-left.ts';
 import { withDelivery } from '../lane/connect.ts';
 import { takeBack } from '../lane/inform-left.ts';
 import { type Lane, lanesOf, withLaneLock } from '../lane/lane.ts';
 import { rememberRestored } from '../lane/left-state.ts';
-import { readHistory } from '../lane/own-forks.ts';
+import { historyUnknown, readForks } from '../lane/own-forks.ts';
 import { type Cluster, readPinnedCluster } from '../wal/cluster.ts';
 
 /** Longer than any other process holds a lane, except a --flush of a long queue. */
@@ -30,7 +31,14 @@ async function requireOwnTimeline(
       hint: `Run this on the primary whose timeline ${timeline} was not left after all.`,
     });
   }
-  const fork = (await readHistory(deps)).find((each) => each.timeline === timeline);
+  const own = await readForks(deps);
+  if (own.kind === 'unknown') {
+    throw refusal(`it is not known whether this server itself left timeline ${timeline}`, {
+      detail: historyUnknown(deps, own.reason),
+      hint: 'Correct that, and run this again.',
+    });
+  }
+  const fork = own.forks.find((each) => each.timeline === timeline);
   if (fork === undefined || (declared !== undefined && declared.lsn < fork.lsn)) return;
   throw refusal(`this server itself left timeline ${timeline} at ${formatLsn(fork.lsn)}`, {
     detail: `The standbys would accept WAL of an old primary that is not in the history of this server.`,
@@ -89,6 +97,18 @@ async function rememberFor(deps: ArchiverDeps, lane: Lane, marks: readonly LeftT
   return withLaneLock(deps, lane, lockWaitMs, use, () => Promise.resolve(false));
 }
 
+/** The marks of a standby to which nothing is delivered, because it was promoted. */
+async function marksAt(
+  deps: ArchiverDeps,
+  lane: Lane,
+  { systemIdentifier }: Cluster,
+  timeline: number,
+): Promise<readonly LeftTimeline[]> {
+  const endMs = deps.monotonicMs() + lane.standby.ssh_timeout * 1000;
+  const answer = await askLeft(deps, lane, systemIdentifier, endMs);
+  return answer.kind === 'answered' ? answer.sentinel.left.filter((mark) => mark.timeline === timeline) : [];
+}
+
 /**
  * `--timeline-restored`: the timeline was not left after all. First this host declares it no more, so that no greeting
  * marks it again; then every standby is informed. One that cannot be reached now is informed when it is greeted next.
@@ -117,7 +137,11 @@ export async function restoreTimeline(
   const informed = await Promise.all(
     lanes.map(async (lane) => ({ lane, result: await informStandby(deps, lane, cluster, timeline, own) })),
   );
-  const seen = informed.flatMap(({ result }) => (result.kind === 'informed' ? result.marks : []));
+  const failed = informed.filter(({ result }) => result.kind === 'failed').map(({ lane }) => lane);
+  const seen = [
+    ...informed.flatMap(({ result }) => (result.kind === 'informed' ? result.marks : [])),
+    ...(await Promise.all(failed.map((lane) => marksAt(deps, lane, cluster, timeline)))).flat(),
+  ];
   const known = [
     ...new Map([own, ...seen].flatMap((mark) => (mark ? [[formatLeft(mark), mark]] : []))).values(),
   ];

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
 import type { StandbyTarget } from '../../config/options-archiver.ts';
+import type { LeftTimeline } from '../../postgres/left-timeline.ts';
 import { quoted } from '../../system/printable.ts';
 import {
   lightCompression,
@@ -37,6 +38,8 @@ export interface Delivery {
   readonly ownPast?: OwnPast | undefined;
   /** A problem that the operator must know of, although this standby takes WAL. */
   readonly concern?: Concern | undefined;
+  /** The marks of this host of which it is not known yet whether the standby has followed: see lane/standing.ts. */
+  readonly undecided?: readonly LeftTimeline[];
   /** Call this before a file can get its name. */
   readonly noteDelivery: () => Promise<void>;
   /** Called with a resume request that is found while files are delivered. */
@@ -59,7 +62,7 @@ export interface BatchResult {
 }
 
 /** The answers of a standby that can take WAL. */
-interface Hello extends Answers {
+export interface Hello extends Answers {
   readonly trouble: undefined;
   readonly sentinel: Sentinel;
 }

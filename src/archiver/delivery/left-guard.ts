@@ -2,7 +2,13 @@
  * Keeps WAL of a left timeline from behind the fork away from a standby, whatever its bytes. Pure. The commit script
  * proves that the marks are still those by which the files were compared.
  */
-import { describeLeft, leftMarkOf, type LeftTimeline, withLeft } from '../../postgres/left-timeline.ts';
+import {
+  describeLeft,
+  leavesBy,
+  leftMarkOf,
+  type LeftTimeline,
+  withLeft,
+} from '../../postgres/left-timeline.ts';
 import type { WalFile } from '../wal/wal-file.ts';
 import type { Delivery } from './delivery.ts';
 import type { Trouble } from './trouble.ts';
@@ -12,8 +18,9 @@ import type { Trouble } from './trouble.ts';
  * to 9.4 it does so at a promotion, and later ones where archiving is turned on afterwards): no standby needs them.
  */
 export interface OwnPast {
+  /** By its own history. */
   readonly forks: readonly LeftTimeline[];
-  /** Those that it declares left: they hold even where the standby could not be informed. */
+  /** Those that it declares left, and its history confirms: they hold even where the standby could not be informed. */
   readonly declared: readonly LeftTimeline[];
   readonly noteSkipped: (name: string, mark: LeftTimeline) => void;
 }
@@ -39,11 +46,6 @@ function refusedBy({ place }: Delivery, mark: LeftTimeline): Trouble {
   };
 }
 
-/** The history of this server leaves the timeline there or earlier: what lies behind the mark is not in it. */
-function isOwnPast({ ownPast }: Delivery, { timeline, lsn }: LeftTimeline): boolean {
-  return ownPast?.forks.some((fork) => fork.timeline === timeline && fork.lsn <= lsn) ?? false;
-}
-
 export function screen(delivery: Delivery, batch: readonly WalFile[]): Screened {
   const { sentinel, ownPast } = delivery;
   const marks = (ownPast?.declared ?? []).reduce(withLeft, sentinel?.left ?? []);
@@ -55,7 +57,7 @@ export function screen(delivery: Delivery, batch: readonly WalFile[]): Screened 
     const layout = { segmentSize: Number(file.identity.size), walSegmentSkipsFF: false };
     const mark = leftMarkOf(file.name, marks, layout);
     if (mark === undefined) files.push(file);
-    else if (isOwnPast(delivery, mark)) skipped.push({ file, mark });
+    else if (leavesBy(ownPast?.forks ?? [], mark)) skipped.push({ file, mark });
     else {
       const trouble = refusedBy(delivery, mark);
       return { accepted: batch.slice(0, index), files, skipped, trouble };

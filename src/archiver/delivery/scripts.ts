@@ -126,9 +126,10 @@ at_once() {
   sizes=$(echo $(wc -c ${inbox} 2>/dev/null))
   [ "$sizes" = "${sizes}${files.length > 1 ? ` ${total} total` : ''}" ] || return 1
   ${isNew} || return 1
+  # Before the links, some of which exist even if ln fails.
+  stored="${files.map(({ name }) => name).join(' ')}"
   ln ${inbox} . 2>/dev/null || return 1
   finished="${inbox.replaceAll('"', '')}"
-  stored="${files.map(({ name }) => name).join(' ')}"
 ${files.map(({ name }) => `  add "stored ${name}"`).join('\n')}
 }`;
 }
@@ -136,7 +137,8 @@ ${files.map(({ name }) => `  add "stored ${name}"`).join('\n')}
 const store = `
   err=
   if [ ! -d "$1" ]; then
-    err=$(ln "$file" "$1" 2>&1) && { add "stored $1"; stored="$stored $1"; return 0; }
+    stored="$stored $1"
+    err=$(ln "$file" "$1" 2>&1) && { add "stored $1"; return 0; }
   fi
   [ -f "$1" ] || { add "failed $1 $(one_line "cannot be given its name: $err")"; return 1; }`;
 
@@ -144,12 +146,49 @@ const compare = `
   [ -f "$1" ] || { add "absent $1"; return 1; }`;
 
 /**
+ * Moves those files aside that this script has given their names although a mark that came meanwhile forbids them. Only
+ * these: another sender may have had any other file confirmed, and one that lies aside is put back if the mark is taken
+ * back. A name is ours if it is the same file as in the inbox.
+ */
+const moveForbidden = (place: DeliveryPlace): string => `
+is_ours() {
+  set -- $(ls -di "$inbox/$1" "$1" 2>/dev/null)
+  [ $# -eq 4 ] && [ "$1" = "$3" ]
+}
+# NAME TIMELINE LSN: as reachesPastFork
+is_past() {
+  case $1 in $(printf '%08X' "$2")????????????????) ;; *) return 1 ;; esac
+  rest=\${1#????????}
+  high=$((0x\${3%/*})) low=$((0x\${3#*/}))
+  # The size of ours in the inbox: mark-left may move the other name away, and dash ends at an arithmetic error.
+  log=$((0x\${rest%????????})) end=$(((0x\${rest#????????} + 1) * $(wc -c < "$inbox/$1")))
+  [ "$log" -gt "$high" ] || { [ "$log" -eq "$high" ] && [ "$end" -gt "$low" ]; }
+}
+move_forbidden() {
+  while [ -n "$left" ]; do
+    mark=\${left%%|*} left=\${left#*|}
+    case "|$known" in *"|$mark|"*) continue ;; esac
+    timeline=\${mark%% *} lsn=\${mark#* }
+    lsn=\${lsn%% *}
+    case $timeline in '' | *[!0-9]*) continue ;; esac
+    case $lsn in */*/* | /* | */ | *[!0-9A-Fa-f/]*) continue ;; */*) ;; *) continue ;; esac
+    aside=.left-$timeline-$(date -u +%Y%m%dT%H%M%S)-${place.run}
+    for name in $stored; do
+      is_ours "$name" && is_past "$name" "$timeline" "$lsn" || continue
+      mkdir -p "$aside" && mv -f "$name" "$aside/$name" && sync "$aside"
+    done
+  done
+  sync .
+}
+`;
+
+/**
  * Gives the files of a batch their final names, oldest first, up to the first one that cannot have it. No line is
  * printed before the directory is flushed: a line is the only proof of delivery.
  *
  * The sender has compared the files with the marks that it knows, and nothing is stored if the sentinel has others. A
- * mark may also come between that look and the links: the script looks again, and takes back what it has stored. A mark
- * that comes later still finds the files under their names, and `mark-left` moves them aside.
+ * mark may also come between that look and the links: the script looks again, and moves aside what it has stored against
+ * the mark. A mark that comes later still finds the files under their names, and `mark-left` moves them aside.
  *
  * @param marks the `left:` lines of the sentinel as the greeting showed them
  */
@@ -198,8 +237,9 @@ ${isToStore ? commitAtOnce(files) : 'at_once() { return 1; }'}
 [ -n "$flushed" ] && at_once || {
 ${commits.join(' &&\n')}
 }
+${isToStore ? moveForbidden(place) : 'move_forbidden() { :; }'}
 read_sentinel && [ -z "$promoted" ] && [ "$left" = "$known" ] || {
-  [ -z "$stored" ] || { rm -f $stored; sync .; }
+  move_forbidden
   echo marks-changed
   exit 0
 }

@@ -5,12 +5,14 @@ import { withDelivery } from './connect.ts';
 import type { Lane } from './lane.ts';
 import { countLost, rangeOf, resumeLane } from './modes.ts';
 import { isResting, retryAtOf } from './policy.ts';
+import { shortQuestionMs } from './standing.ts';
 import type { LaneState } from './state.ts';
 
 /** Whether an abandoned standby asks to be resumed. If it could not be asked: the time of the next try. */
 async function askForRequest(deps: ArchiverDeps, lane: Lane, cluster: Cluster, state: LaneState) {
   const began = deps.monotonicMs();
-  const use = await withDelivery(deps, lane, cluster, [], (_, request) => Promise.resolve(request));
+  const requestOf = (_: unknown, request: string | undefined) => Promise.resolve(request);
+  const use = await withDelivery(deps, lane, cluster, [], requestOf, shortQuestionMs);
   if (use.kind === 'used') return { request: use.value, retryAt: undefined };
   const waitedMs = deps.monotonicMs() - began;
   return { request: undefined, retryAt: retryAtOf(deps, state, use.trouble.kind, waitedMs) };

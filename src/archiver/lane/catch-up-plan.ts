@@ -10,6 +10,8 @@ export interface Holdings {
   /** Where its recovery would start again. */
   readonly restartpoint: { readonly timeline: number; readonly lsn: bigint };
   readonly names: ReadonlySet<string>;
+  /** The files that it has under a name without being what it says, and why. */
+  readonly faulty: ReadonlyMap<string, string>;
   /** Segments that contain this location or later WAL may be there without being named. */
   readonly incompleteFrom: bigint | undefined;
 }

@@ -2,14 +2,13 @@ import type { Delivery } from '../delivery/delivery.ts';
 import type { Trouble } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import type { Cluster } from '../wal/cluster.ts';
-import type { OwnWal } from '../wal/own-wal.ts';
 import {
   askHoldings,
   beginCatchUp,
   type CatchUp,
   endPass,
   hurryCatchUp,
-  missingOf,
+  lackOf,
   nextCatchUpBatch,
   proofOf,
   sendCatchUpBatch,
@@ -18,11 +17,11 @@ import {
 import type { Lane } from './lane.ts';
 import { noteCatchUp } from './modes.ts';
 import { batchBytes, batchFiles, transferLimitMs } from './send.ts';
-import { describeMissing, type Gap } from './state.ts';
+import { describeLack, type Lack, lacksNothing } from './state.ts';
 
 /** How a catch-up that nothing else waits for ended; `sent` counts the files. */
 export type CatchUpEnd = { readonly sent: number } & (
-  | { readonly kind: 'caught-up'; readonly missing: Gap['missing'] }
+  | { readonly kind: 'caught-up'; readonly lack: Lack }
   /** Files come by themselves, or it lacks again what it got. */
   | { readonly kind: 'waits' }
   | { readonly kind: 'no-data' }
@@ -44,7 +43,7 @@ async function pass(
   if (command === undefined)
     return {
       reason:
-        'its sentinel does not say how cmd_standby is called there (run cmd_standby -C FILE -I there once)',
+        'its sentinel does not say how cmd_standby is called there (run cmd_standby -C FILE --cleanup there once)',
     };
   const asked = await askHoldings(delivery, command, catchUp);
   deps.signal.throwIfAborted();
@@ -68,15 +67,18 @@ export async function catchUpToEnd(
   lane: Lane,
   cluster: Cluster,
   delivery: Delivery,
-  own: OwnWal,
 ): Promise<CatchUpEnd> {
-  const catchUp = await beginCatchUp(deps, cluster, own);
+  const catchUp = await beginCatchUp(deps, lane, cluster);
+  if (catchUp === undefined) return { kind: 'unknown', sent: 0, reason: 'this server gives no WAL now' };
   hurryCatchUp(catchUp);
   let sent = 0;
   for (;;) {
     const passed = await pass(deps, lane, delivery, catchUp);
     if (passed === 'no-data') {
-      await noteCatchUp(deps, lane, { caughtUp: { ...proofOf(own), hasNoData: true }, missing: [] });
+      await noteCatchUp(deps, lane, {
+        caughtUp: { ...proofOf(catchUp), hasNoData: true },
+        lack: lacksNothing,
+      });
       return { kind: 'no-data', sent };
     }
     if ('reason' in passed) return { kind: 'unknown', sent, reason: passed.reason };
@@ -85,19 +87,19 @@ export async function catchUpToEnd(
     const end = endPass(catchUp);
     if (end.kind === 'wait') return { kind: 'waits', sent };
     if (end.kind === 'ask-again') continue;
-    const missing = missingOf(end.gap, own);
-    await noteCatchUp(deps, lane, { caughtUp: proofOf(own), missing });
-    return { kind: 'caught-up', sent, missing };
+    const lack = lackOf(catchUp);
+    await noteCatchUp(deps, lane, { caughtUp: proofOf(catchUp), lack });
+    return { kind: 'caught-up', sent, lack };
   }
 }
 
 /** For the report; undefined if there is nothing to say beside the number of files. */
 export function describeEnd(end: CatchUpEnd): string | undefined {
   switch (end.kind) {
-    case 'caught-up':
-      return end.missing.length === 0
-        ? 'it has all WAL from its restartpoint on'
-        : `it lacks ${describeMissing(end.missing)} and they exist nowhere here: it needs a new base backup, unless it streams them`;
+    case 'caught-up': {
+      const lack = describeLack(end.lack);
+      return lack.length === 0 ? 'it has all WAL from its restartpoint on' : `it ${lack.join('. It also ')}`;
+    }
     case 'waits':
       return 'it still lacks WAL';
     case 'no-data':

@@ -1,8 +1,9 @@
 import { dirname, join } from 'node:path';
 import { PitrError } from '../../errors.ts';
-import { nameOf, parseLsn } from '../../postgres/lsn.ts';
+import { formatLsn, nameOf, parseLsn } from '../../postgres/lsn.ts';
 import type { WalName } from '../../postgres/wal-name.ts';
-import { exists, systemErrorCode } from '../../system/durable.ts';
+import { exists, readIfExists, systemErrorCode, writeDurably } from '../../system/durable.ts';
+import { quoted } from '../../system/printable.ts';
 import type { StandbyCommand } from '../../system/sentinel.ts';
 import { besideOf } from '../../system/ssh-beside.ts';
 import { callVerb } from '../../verbs/call.ts';
@@ -11,11 +12,11 @@ import { type Batch, type BatchResult, type Delivery, sendBatch } from '../deliv
 import type { ArchiverDeps } from '../deps.ts';
 import { type Cluster, readCluster } from '../wal/cluster.ts';
 import { findOwnArchive } from '../wal/own-archive.ts';
-import { type OwnWal, readOwnWal } from '../wal/own-wal.ts';
+import { type OwnWal, readOwnWal, readRun } from '../wal/own-wal.ts';
 import { checkWalFile, isReady, isStill, type WalFile, walFileAt } from '../wal/wal-file.ts';
 import { boundRanges, type Holdings, type Lacking, planCatchUp, rangesOf } from './catch-up-plan.ts';
 import type { Lane } from './lane.ts';
-import type { CaughtUp, Gap, LaneState } from './state.ts';
+import type { CaughtUp, Conflict, Lack, LaneState } from './state.ts';
 
 // A standby of which it is not known what it has is asked for it, and gets what it lacks (doc/shipping.md, "Catch-up"). This
 // happens in passes: the standby is asked, the files that it lacks are sent, and it is asked again. Only its own answer
@@ -24,6 +25,8 @@ import type { CaughtUp, Gap, LaneState } from './state.ts';
 /** The facts that are known while one standby catches up. */
 export interface CatchUp {
   readonly own: OwnWal;
+  /** See proofOf. */
+  readonly token: string;
   readonly cluster: Cluster;
   /** The directories in which files are looked for. */
   readonly directories: readonly string[];
@@ -45,12 +48,38 @@ export interface CatchUp {
   missedBefore: ReadonlySet<string>;
   /** The files before `from` that were found nowhere. */
   readonly gap: WalName[];
+  /** The files that are not sent, because the standby has another one under that name; and why it is another. */
+  readonly conflicts: Map<string, string>;
+}
+
+/** Where the timeline branched off. */
+function forkOf({ timeline, histories }: OwnWal): string {
+  const parent = histories.get(timeline)?.at(-1);
+  if (parent === undefined) return '';
+  const { end } = parent;
+  return `${parent.timeline} ${end.kind === 'lsn' ? formatLsn(end.lsn) : end.segment.text}`;
+}
+
+async function readToken({ proofFile }: Lane): Promise<string | undefined> {
+  return (await readIfExists(proofFile))?.toString('utf8');
+}
+
+/** Whether the proof, if there is one, was neither withdrawn nor noted before the server was started. */
+export async function isProofInForce(lane: Lane, { caughtUp }: LaneState, pgdata: string): Promise<boolean> {
+  if (caughtUp === undefined || caughtUp.run !== (await readRun(pgdata))) return false;
+  return caughtUp.token === (await readToken(lane));
+}
+
+/** Whether the standby was seen to have all WAL of this server that it can get, or to have no data. */
+export async function isProved(lane: Lane, { caughtUp }: LaneState, own: OwnWal): Promise<boolean> {
+  if (caughtUp?.timeline !== own.timeline || caughtUp.fork !== forkOf(own)) return false;
+  return caughtUp.run === own.run && caughtUp.token === (await readToken(lane));
 }
 
 /** Whether it must be asked what the standby has. */
-export function owesCatchUp({ caughtUp, gap }: LaneState, timeline: number): boolean {
-  if (gap !== undefined || caughtUp?.hasNoData === true) return true;
-  return caughtUp?.timeline !== timeline;
+export async function owesCatchUp(lane: Lane, state: LaneState, own: OwnWal): Promise<boolean> {
+  if (state.gap !== undefined || state.caughtUp?.hasNoData === true) return true;
+  return !(await isProved(lane, state, own));
 }
 
 /** The WAL of this server; undefined if it cannot be determined what it has, or if it must not give any. */
@@ -62,11 +91,33 @@ export async function findOwnWal(deps: ArchiverDeps): Promise<OwnWal | undefined
   return cluster.isInRecovery ? undefined : readOwnWal(pgdata, cluster);
 }
 
-/** @param cluster the one that l_archivedir is bound to */
-export async function beginCatchUp(deps: ArchiverDeps, cluster: Cluster, own: OwnWal): Promise<CatchUp> {
+/** One that exists stays: since it was made, nothing was archived without this standby. */
+async function takeToken({ nonce }: ArchiverDeps, lane: Lane): Promise<string> {
+  const present = await readToken(lane);
+  if (present !== undefined) return present;
+  const made = nonce();
+  await writeDurably(lane.proofFile, made);
+  return made;
+}
+
+/**
+ * Undefined if this server must not give any WAL now.
+ *
+ * @param cluster the one that l_archivedir is bound to
+ */
+export async function beginCatchUp(
+  deps: ArchiverDeps,
+  lane: Lane,
+  cluster: Cluster,
+): Promise<CatchUp | undefined> {
+  // First: what is archived without the standby from now on withdraws it.
+  const token = await takeToken(deps, lane);
+  const own = await findOwnWal(deps);
+  if (own === undefined) return undefined;
   const archive = await findOwnArchive(deps, cluster);
   return {
     own,
+    token,
     cluster,
     directories: archive === undefined ? [own.directory] : [own.directory, archive],
     from: 0n,
@@ -79,6 +130,7 @@ export async function beginCatchUp(deps: ArchiverDeps, cluster: Cluster, own: Ow
     missing: [],
     missedBefore: new Set(),
     gap: [],
+    conflicts: new Map(),
   };
 }
 
@@ -91,7 +143,7 @@ export type Asked =
   | { readonly kind: 'unknown'; readonly reason: string };
 
 function readAnswer(answer: AnswerOf<'list'>, { systemIdentifier }: Cluster): Asked {
-  const { restartpoint, names } = answer;
+  const { restartpoint, names, faulty = [] } = answer;
   if (answer.server === 'no-data') return { kind: 'no-data' };
   if (restartpoint === undefined) return unknown('it cannot determine its restartpoint');
   if (answer.systemIdentifier !== systemIdentifier)
@@ -102,6 +154,7 @@ function readAnswer(answer: AnswerOf<'list'>, { systemIdentifier }: Cluster): As
     holdings: {
       restartpoint: { timeline: restartpoint.timeline, lsn: parseLsn(restartpoint.lsn) },
       names: new Set(names),
+      faulty: new Map(faulty.map(({ name, reason }) => [name, quoted(reason)])),
       incompleteFrom: answer.incompleteFrom === undefined ? undefined : parseLsn(answer.incompleteFrom),
     },
   };
@@ -126,7 +179,13 @@ export async function askHoldings(
 export function takeHoldings(catchUp: CatchUp, holdings: Holdings): string | undefined {
   const plan = planCatchUp(catchUp.own, holdings, catchUp.from);
   if (plan.kind === 'off-path') return plan.reason;
-  catchUp.pending = plan.files;
+  const { conflicts } = catchUp;
+  for (const name of conflicts.keys()) if (holdings.names.has(name)) conflicts.delete(name);
+  for (const { name } of plan.files) {
+    const reason = holdings.faulty.get(name.text);
+    if (reason !== undefined) conflicts.set(name.text, reason);
+  }
+  catchUp.pending = plan.files.filter(({ name }) => !conflicts.has(name.text));
   catchUp.incompleteFrom = holdings.incompleteFrom;
   catchUp.sent = 0;
   catchUp.coming = 0;
@@ -204,6 +263,14 @@ async function hasChanged({ files }: Batch): Promise<boolean> {
   return false;
 }
 
+/** The trouble that ends the delivery: another file under the name of one that the standby lacks does not. */
+function noteConflict({ conflicts }: CatchUp, { files }: Batch, { delivered, trouble }: BatchResult) {
+  const refused = files[delivered.length];
+  if (trouble?.kind !== 'conflict' || refused === undefined) return trouble;
+  conflicts.set(refused.name.text, trouble.reason);
+  return undefined;
+}
+
 /**
  * Sends one batch. PostgreSQL may have recycled a file meanwhile, which is no trouble: the next pass looks where else
  * it is.
@@ -216,18 +283,20 @@ export async function sendCatchUpBatch(
   limitMs: number,
 ): Promise<BatchResult> {
   const result = await sendBatch(deps, delivery, batch, limitMs);
-  const { delivered, trouble } = result;
+  const { delivered } = result;
+  const trouble = noteConflict(catchUp, batch, result);
   // A file that was recycled is one more reason to ask again.
   catchUp.sent += Math.max(1, delivered.length);
   for (const { name } of delivered) catchUp.sentNames.add(name.text);
-  return trouble?.kind === 'failed' && (await hasChanged(batch)) ? { delivered, trouble: undefined } : result;
+  const isOver = trouble?.kind === 'failed' && (await hasChanged(batch));
+  return { delivered, trouble: isOver ? undefined : trouble };
 }
 
 export type PassEnd =
   | { readonly kind: 'ask-again' }
   /** The standby waits for files that come by themselves. */
   | { readonly kind: 'wait' }
-  | { readonly kind: 'caught-up'; readonly gap: readonly WalName[] };
+  | { readonly kind: 'caught-up' };
 
 /** Determines what follows once nothing of this pass is pending. */
 export function endPass(catchUp: CatchUp): PassEnd {
@@ -241,17 +310,26 @@ export function endPass(catchUp: CatchUp): PassEnd {
     return { kind: 'wait' };
   }
   gap.push(...missing);
-  if (incompleteFrom === undefined) return { kind: 'caught-up', gap };
+  if (incompleteFrom === undefined) return { kind: 'caught-up' };
   catchUp.from = incompleteFrom;
   catchUp.missedBefore = new Set();
   return { kind: 'ask-again' };
 }
 
 /** The proof for the lane's state. */
-export function proofOf({ timeline, end, layout }: OwnWal): CaughtUp {
-  return { timeline, upTo: nameOf(timeline, end, layout).text };
+export function proofOf({ own, token }: CatchUp): CaughtUp {
+  const { timeline, run, end, layout } = own;
+  return { timeline, fork: forkOf(own), run, token, upTo: nameOf(timeline, end, layout).text };
 }
 
-export function missingOf(gap: readonly WalName[], { layout }: OwnWal): Gap['missing'] {
-  return boundRanges(rangesOf(gap, layout));
+/** The most files that are remembered with the reason why each is another. */
+const mostConflicts = 5;
+const longestReason = 300;
+
+export function lackOf({ gap, conflicts, own }: CatchUp): Lack {
+  const some: Conflict[] = [...conflicts].slice(0, mostConflicts).map(([name, reason]) => ({
+    name,
+    reason: reason.slice(0, longestReason),
+  }));
+  return { missing: boundRanges(rangesOf(gap, own.layout)), conflicts: some };
 }

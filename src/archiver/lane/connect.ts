@@ -48,7 +48,8 @@ export type LaneUse<T> =
 
 /**
  * Connects to a standby, checks that its archive directory is the right one, passes the open delivery to `use`, and
- * ends the connection. The caller holds the lane's lock. `names` are those of the first batch.
+ * ends the connection. The caller holds the lane's lock. `names` are those of the first batch;
+ * `limitMs`: see `greet`.
  */
 export async function withDelivery<T>(
   deps: ArchiverDeps,
@@ -56,6 +57,7 @@ export async function withDelivery<T>(
   cluster: Cluster,
   names: readonly string[],
   use: (delivery: Delivery, resumeRequest: string | undefined) => Promise<T>,
+  limitMs?: number,
 ): Promise<LaneUse<T>> {
   const tools = await findTools(deps, lane).catch(misconfigured);
   if ('kind' in tools) return { kind: 'trouble', trouble: tools };
@@ -67,7 +69,7 @@ export async function withDelivery<T>(
       place: placeOf(deps, lane, cluster),
       noteDelivery: () => noteDelivery(lane),
     };
-    const greeted = await greet(deps, lane, cluster, ungreeted, names);
+    const greeted = await greet(deps, lane, cluster, ungreeted, names, limitMs);
     if (greeted.kind === 'trouble') return greeted;
     return { kind: 'used', value: await use(greeted.delivery, greeted.resumeRequest) };
   };

@@ -2,8 +2,10 @@ import { join } from 'node:path';
 import type { StandbyTarget } from '../../config/options-archiver.ts';
 import { exists, removeDurably, writeDurably } from '../../system/durable.ts';
 import { takeLock } from '../../system/lock.ts';
+import { proofFileIn, withdrawProofs } from '../../system/proofs.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import type { Layout } from '../layout.ts';
+import type { Cluster } from '../wal/cluster.ts';
 
 /** The way to one standby, as this host sees it: made once per standby and passed to everything that concerns it. */
 export type Lane = Readonly<ReturnType<typeof laneOf>>;
@@ -23,12 +25,28 @@ export function laneOf({ root, privateDirectory }: Layout, standby: StandbyTarge
     undeliveredFile: join(privateDirectory, `${name}.undelivered`),
     /** See left-state.ts. */
     leftFile: join(privateDirectory, `${name}.left`),
+    /** Remembered by this process in case the disk takes nothing. */
+    unnoted: {} as { asked?: number; unanswered?: { readonly atMs: number; readonly reason: string } },
+    /** See system/proofs.ts. */
+    proofFile: proofFileIn(privateDirectory, name),
   };
 }
 
 /** One lane per standby of the INI file, in the order of that file. */
 export function lanesOf({ layout, settings }: ArchiverDeps): readonly Lane[] {
   return settings.standbys.map((standby) => laneOf(layout, standby));
+}
+
+/**
+ * Withdraws the proofs of standbys that `slaves` does not name: from now on WAL is archived without them. In recovery,
+ * WAL comes that this server never archives: no proof remains. Call this before anything is archived by an INI file.
+ */
+export async function withdrawEndedProofs(
+  { log, layout, settings }: ArchiverDeps,
+  { isInRecovery }: Cluster,
+): Promise<void> {
+  const served = new Set(isInRecovery ? [] : settings.standbys.map(({ name }) => name));
+  await withdrawProofs(log, layout.privateDirectory, (standby) => !served.has(standby));
 }
 
 /**

@@ -4,6 +4,7 @@ import { sinceBoot } from '../../system/clock.ts';
 import { exists } from '../../system/durable.ts';
 import { timeStamp } from '../../system/log.ts';
 import { isNotificationDue, notify, type SaidState, type Severity } from '../../system/notify.ts';
+import { withdrawProofs } from '../../system/proofs.ts';
 import { replaceDurably, reserveSpare } from '../../system/replaceable.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { withdrawMarkers } from '../markers/markers.ts';
@@ -14,11 +15,12 @@ import type { Lane } from './lane.ts';
 import {
   type Abandoned,
   type CaughtUp,
-  describeMissing,
+  describeLack,
   fresh,
   type Gap,
   hasAllWal,
   type Health,
+  type Lack,
   type LaneState,
   readLaneState,
   severities,
@@ -37,8 +39,8 @@ import {
 //            lost. It ends by --resume, or by a request of the standby that was not seen before: then the lane is behind.
 //
 // Beside this, `caughtUp` is the proof that the standby has all WAL from its restartpoint on, and `gap` is what exists nowhere
-// here. The proof ends when the standby is abandoned, when the INI file no longer names it, and when this server writes another
-// timeline.
+// here. The proof ends when the standby is abandoned, when the INI file no longer names it, and when this server is started,
+// is in recovery, or writes another timeline.
 //
 // A marker says that every standby has a copy, so an abandonment has an order: all markers are withdrawn; the state is
 // written; markers are withdrawn once more, because the shipper may have left others before it could see the state; then the
@@ -209,6 +211,8 @@ async function markAndFree(
   before: Abandoned,
 ): Promise<LaneState & { readonly abandoned: Abandoned }> {
   const places = shipperPlaces(deps.layout);
+  // A catch-up that is under way can then prove nothing.
+  await withdrawProofs(deps.log, deps.layout.privateDirectory, (standby) => standby === lane.name);
   const queued = await listQueue(lane.queue);
   const names = queued.map(({ text }) => text);
   const lost = {
@@ -291,13 +295,13 @@ export async function resumeLane(
   return resumed;
 }
 
-export function gapSentence(standby: string, missing: Gap['missing']): string {
-  return `standby ${standby} lacks ${describeMissing(missing)} and they exist nowhere here: it needs a new base backup, unless it streams them`;
+export function gapSentence(standby: string, gap: Pick<Gap, 'missing' | 'conflicts'>): string {
+  return `standby ${standby} ${describeLack(gap).join('. It also ')}`;
 }
 
 interface Caught {
-  readonly caughtUp: CaughtUp | undefined;
-  readonly missing: Gap['missing'];
+  readonly caughtUp: CaughtUp;
+  readonly lack: Lack;
 }
 
 /** The gap with the time of its notification, after the operator was notified if that is due. */
@@ -305,45 +309,45 @@ async function tellGap(
   deps: ArchiverDeps,
   { name }: Lane,
   before: Gap | undefined,
-  missing: Gap['missing'],
+  { missing, conflicts }: Lack,
 ): Promise<Gap | undefined> {
-  if (before === undefined && missing.length === 0) return undefined;
+  const lacks = missing.length > 0 || conflicts.length > 0;
+  if (before === undefined && !lacks) return undefined;
   const nowMs = deps.now();
-  const severity = missing.length > 0 ? 'critical' : 'ok';
-  const message = missing.length > 0 ? gapSentence(name, missing) : `standby ${name} lacks no WAL any more`;
+  const severity = lacks ? 'critical' : 'ok';
+  const message = lacks ? gapSentence(name, { missing, conflicts }) : `standby ${name} lacks no WAL any more`;
   const said = before?.said;
   const isDue = isNotificationDue(said, severity, nowMs / 1000, deps.settings.notify_reminder);
   if (isDue) {
-    const facts = { program: 'cmd_archiver', standby: name, segment: missing[0]?.first ?? '' };
+    const facts = {
+      program: 'cmd_archiver',
+      standby: name,
+      segment: missing[0]?.first ?? conflicts[0]?.name ?? '',
+    };
     notify(deps, deps.settings, { severity, message, facts });
   }
-  const level = missing.length > 0 ? 'warning' : 'notice';
-  if ((before === undefined) !== (missing.length === 0)) {
+  const level = lacks ? 'warning' : 'notice';
+  if ((before === undefined) === lacks) {
     deps.log[level](message);
     await leaveNews(deps, level, message, timeStamp(nowMs));
   }
-  if (missing.length === 0) return undefined;
+  if (!lacks) return undefined;
   const since = before?.since ?? new Date(nowMs).toISOString();
-  return { missing, since, said: isDue ? { severity, lastNotified: Math.floor(nowMs / 1000) } : said };
+  return {
+    missing,
+    ...(conflicts.length > 0 ? { conflicts } : {}),
+    since,
+    said: isDue ? { severity, lastNotified: Math.floor(nowMs / 1000) } : said,
+  };
 }
 
 /** Notes the end of a catch-up: what is proved, and what the standby lacks for good. */
-export async function noteCatchUp(
-  deps: ArchiverDeps,
-  lane: Lane,
-  { caughtUp, missing }: Caught,
-): Promise<void> {
+export async function noteCatchUp(deps: ArchiverDeps, lane: Lane, { caughtUp, lack }: Caught): Promise<void> {
   const state = await readLaneState(lane);
   // Abandoned meanwhile, which ends every proof.
   if (state.abandoned !== undefined) return;
-  const gap = await tellGap(deps, lane, state.gap, missing);
+  const gap = await tellGap(deps, lane, state.gap, lack);
   const after = { ...state, caughtUp, gap };
   if (isDeepStrictEqual(after, state)) return;
   await writeLaneState(lane, after);
-}
-
-/** The proof of a standby that gets no WAL any more, because the INI file does not name it. */
-export async function withdrawProof(lane: Lane): Promise<void> {
-  const { caughtUp, ...rest } = await readLaneState(lane);
-  if (caughtUp !== undefined) await writeLaneState(lane, rest);
 }

@@ -1,14 +1,19 @@
+/**
+ * The timelines that this server has left. Its own history proves that; a mark in `left_timelines` counts only if that
+ * history confirms it, because the file may remain from a promotion that was a mistake.
+ */
 import { join } from 'node:path';
+import { messageOf, PitrError } from '../../errors.ts';
 import { parseHistory, type TimelineEntry } from '../../postgres/history.ts';
-import type { LeftTimeline } from '../../postgres/left-timeline.ts';
+import { describeLeft, leavesBy, type LeftTimeline } from '../../postgres/left-timeline.ts';
 import { firstLsnOf } from '../../postgres/lsn.ts';
 import { historyName } from '../../postgres/wal-name.ts';
 import { readIfExists } from '../../system/durable.ts';
-import { readLeftMarks } from '../../system/left-marks.ts';
+import { leftMarksFile, readLeftMarks } from '../../system/left-marks.ts';
 import type { Sentinel } from '../../system/sentinel.ts';
-import type { OwnPast } from '../delivery/left-guard.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { type Cluster, readCluster } from '../wal/cluster.ts';
+import { readOwnWal } from '../wal/own-wal.ts';
 import { walDirectory } from '../wal/ready-files.ts';
 
 function forkOf(entry: TimelineEntry, by: string, segmentSize: number): LeftTimeline {
@@ -17,24 +22,103 @@ function forkOf(entry: TimelineEntry, by: string, segmentSize: number): LeftTime
   return { timeline, by, lsn: end.kind === 'lsn' ? end.lsn : firstLsnOf(end.segment, segmentSize) };
 }
 
-/** The timelines that this server has left: by its present history, whether or not it declared them left. */
-export async function readHistory({ settings, hostName }: ArchiverDeps): Promise<readonly LeftTimeline[]> {
-  const { timeline, segmentSize = 16 * 1024 * 1024 } = await readCluster(settings.pgdata);
-  if (timeline === undefined) return [];
+export type OwnForks =
+  | { readonly kind: 'known'; readonly timeline: number; readonly forks: readonly LeftTimeline[] }
+  | { readonly kind: 'unknown'; readonly reason: string };
+
+async function readHistory(pgdata: string, timeline: number): Promise<readonly TimelineEntry[]> {
+  if (timeline === 1) return [];
   const { text: name } = historyName(timeline);
-  const content = await readIfExists(join(await walDirectory(settings.pgdata), name));
-  if (content === undefined) return [];
-  return parseHistory(content.toString('utf8'), name).map((entry) => forkOf(entry, hostName, segmentSize));
+  const content = await readIfExists(join(await walDirectory(pgdata), name));
+  if (content === undefined)
+    throw new PitrError(`there is no ${name}, although the server is on timeline ${timeline}`);
+  return parseHistory(content.toString('utf8'), name);
 }
 
-/** Undefined if no timeline was left, as far as this server and the standby's sentinel know. */
-export async function readOwnPast(
+/** The timelines that this server has left: by its present history, whether or not it declared them left. */
+export async function readForks({ settings: { pgdata }, hostName }: ArchiverDeps): Promise<OwnForks> {
+  const cluster = await readCluster(pgdata);
+  if (cluster.timeline === undefined)
+    return { kind: 'unknown', reason: 'its pg_control has a layout that is not known' };
+  try {
+    // After a promotion pg_control names the old timeline until the next checkpoint.
+    const timeline = (await readOwnWal(pgdata, cluster))?.timeline ?? cluster.timeline;
+    const { segmentSize = 16 * 1024 * 1024 } = cluster;
+    const entries = await readHistory(pgdata, timeline);
+    return { kind: 'known', timeline, forks: entries.map((entry) => forkOf(entry, hostName, segmentSize)) };
+  } catch (error) {
+    return { kind: 'unknown', reason: messageOf(error) };
+  }
+}
+
+/** A mark in `left_timelines` that does not count. */
+export interface Unconfirmed {
+  readonly mark: LeftTimeline;
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** The timelines that this server has left, and those of them that it declares to the standbys. */
+export interface OwnLeft {
+  readonly forks: readonly LeftTimeline[];
+  /** Confirmed by the history. */
+  readonly declared: readonly LeftTimeline[];
+  readonly unconfirmed: readonly Unconfirmed[];
+  /** Why the history cannot be determined, if so: marks that it may well confirm do not count. */
+  readonly unknown: string | undefined;
+}
+
+export function historyUnknown({ settings }: ArchiverDeps, reason: string): string {
+  return `the history of the server in "${settings.pgdata}" cannot be determined (${reason})`;
+}
+
+function unconfirmed(deps: ArchiverDeps, mark: LeftTimeline, own: OwnForks): Unconfirmed {
+  const { layout, settings } = deps;
+  const fork =
+    own.kind === 'known' ? own.forks.find(({ timeline }) => timeline === mark.timeline) : undefined;
+  const why =
+    own.kind === 'unknown'
+      ? historyUnknown(deps, own.reason)
+      : fork === undefined
+        ? `the server in "${settings.pgdata}" is on timeline ${own.timeline}, and its history did not leave that timeline`
+        : `the server in "${settings.pgdata}" left that timeline only later (${describeLeft(fork)})`;
+  return {
+    mark,
+    message: `"${leftMarksFile(layout.root)}" says that ${describeLeft(mark)}, but ${why}: that mark is ignored, and no standby is informed of it`,
+    hint:
+      own.kind === 'unknown'
+        ? 'Correct that: until then the standbys would accept WAL of an old primary.'
+        : `It remains from an earlier promotion. To remove it, also from standbys that know of it: cmd_archiver -C FILE --timeline-restored ${mark.timeline}`,
+  };
+}
+
+/** The marks of this host, as far as its history confirms them. A server in recovery declares nothing. */
+async function judgeMarks(deps: ArchiverDeps, marks: readonly LeftTimeline[]): Promise<OwnLeft> {
+  const own = await readForks(deps);
+  const forks = own.kind === 'known' ? own.forks : [];
+  return {
+    forks,
+    declared: marks.filter((mark) => leavesBy(forks, mark)),
+    unconfirmed: marks.filter((mark) => !leavesBy(forks, mark)).map((mark) => unconfirmed(deps, mark, own)),
+    unknown: own.kind === 'unknown' ? historyUnknown(deps, own.reason) : undefined,
+  };
+}
+
+/**
+ * Undefined if no timeline was left, as far as this server and the standby's sentinel know: then its history is not
+ * read.
+ */
+export async function readOwnLeft(
   deps: ArchiverDeps,
-  cluster: Cluster,
-  sentinel: Sentinel,
-): Promise<Pick<OwnPast, 'forks' | 'declared'> | undefined> {
-  // A server in recovery declares nothing: what it wrote as a primary may have been overtaken.
-  const declared = cluster.isInRecovery ? [] : await readLeftMarks(deps.layout.root);
-  if (declared.length === 0 && sentinel.left.length === 0) return undefined;
-  return { declared, forks: [...declared, ...(await readHistory(deps))] };
+  { isInRecovery }: Cluster,
+  { left }: Pick<Sentinel, 'left'>,
+): Promise<OwnLeft | undefined> {
+  // A server in recovery declares nothing: its WAL as a primary may have been overtaken.
+  const marks = isInRecovery ? [] : await readLeftMarks(deps.layout.root);
+  return marks.length === 0 && left.length === 0 ? undefined : judgeMarks(deps, marks);
+}
+
+/** For a check of the configuration: the marks of this host that do not count. */
+export async function findUnconfirmed(deps: ArchiverDeps, cluster: Cluster): Promise<readonly Unconfirmed[]> {
+  return (await readOwnLeft(deps, cluster, { left: [] }))?.unconfirmed ?? [];
 }

@@ -20,6 +20,7 @@ import {
   troubleOfError,
 } from './policy.ts';
 import { firstNames, type Pace, sendFile, sendQueue } from './send.ts';
+import { beginQuestion, shortQuestionMs, takeStandings } from './standing.ts';
 import { type LaneState, readLaneState, wellBut } from './state.ts';
 
 /** The outcome of one file on one lane. The first two mean that a safe copy exists. */
@@ -70,11 +71,16 @@ async function useDelivery(shipment: Shipment, delivery: Delivery, isQueued: boo
 async function attempt(shipment: Shipment, isQueued: boolean): Promise<Attempt> {
   const { deps, lane, cluster, file } = shipment;
   const names = isQueued ? await firstNames(lane) : [file.name.text];
-  const use = await withDelivery(deps, lane, cluster, names, async (delivery, request) => {
+  const ship = async (delivery: Delivery, request: string | undefined): Promise<Attempt> => {
     if (request !== undefined) await noteRequest(deps, lane, request);
+    const question = await beginQuestion(deps, lane, delivery, shortQuestionMs);
+    const result = await useDelivery(shipment, delivery, isQueued);
     const { concern } = delivery;
-    return { ...(await useDelivery(shipment, delivery, isQueued)), seenRequest: request, concern };
-  });
+    if (result.trouble !== undefined) return { ...result, seenRequest: request, concern };
+    const now = await takeStandings(deps, lane, delivery, await question.answer);
+    return { ...result, seenRequest: request, concern: now };
+  };
+  const use = await withDelivery(deps, lane, cluster, names, ship, shortQuestionMs);
   return use.kind === 'used' ? use.value : failed(use.trouble);
 }
 
@@ -147,9 +153,8 @@ async function unsafe(
 
 /** While this server is in recovery, nothing is stored or queued: the standby must have the file already. */
 async function compareOnLane({ deps, lane, file, cluster, beginPace }: Shipment): Promise<LaneOutcome> {
-  const use = await withDelivery(deps, lane, cluster, [file.name.text], (delivery) =>
-    sendFile(deps, delivery, file, beginPace()),
-  );
+  const compare = (delivery: Delivery) => sendFile(deps, delivery, file, beginPace());
+  const use = await withDelivery(deps, lane, cluster, [file.name.text], compare, shortQuestionMs);
   const trouble = use.kind === 'trouble' ? use.trouble : use.value.trouble;
   if (trouble === undefined) return { kind: 'delivered' };
   const error = new PitrError(`standby ${lane.name}: ${trouble.reason}`, { hint: trouble.hint });

@@ -48,6 +48,12 @@ export type Abandoned = Guarded<typeof isAbandoned>;
 const isCaughtUp = is.object({
   /** The timeline that this server wrote then. */
   timeline: is.number,
+  /** Where that timeline branched off, because numbers are used again: `TIMELINE LSN`; empty for the first one. */
+  fork: is.text,
+  /** The start of the server (OwnWal). */
+  run: is.text,
+  /** The content of the file that ends the proof by its removal (system/proofs.ts). */
+  token: is.text,
   /** The segment that was being written then: PostgreSQL archives it and those after it. */
   upTo: is.text,
   /** The standby had no data, so it lacked nothing. */
@@ -57,19 +63,41 @@ const isCaughtUp = is.object({
 /** The proof that the standby has all WAL from its restartpoint on, apart from the gap, if there is one. */
 export type CaughtUp = Guarded<typeof isCaughtUp>;
 
+const isConflict = is.object({ name: is.text, reason: is.text });
+
+/** A file that the standby has under a name that it lacks: nothing is sent to replace it. */
+export type Conflict = Guarded<typeof isConflict>;
+
 const isGap = is.object({
   missing: is.listOf(is.object({ first: is.text, last: is.text })),
+  conflicts: is.optional(is.listOf(isConflict)),
   /** ISO 8601. */
   since: is.text,
   said: is.optional(is.object(saidFields)),
 });
 
-/** WAL that the standby lacks and that this host has nowhere. */
+/** WAL that the standby lacks, and that this host has nowhere or cannot send. */
 export type Gap = Guarded<typeof isGap>;
 
+/** All that a standby lacks at the end of a catch-up. */
+export type Lack = Pick<Gap, 'missing'> & { readonly conflicts: readonly Conflict[] };
+
+export const lacksNothing: Lack = { missing: [], conflicts: [] };
+
 /** `0000…A3 to 0000…A5, 0000…B1` */
-export function describeMissing(missing: Gap['missing']): string {
+function describeMissing(missing: Gap['missing']): string {
   return missing.map(({ first, last }) => (first === last ? first : `${first} to ${last}`)).join(', ');
+}
+
+/** The predicates of a sentence about the standby; none if it lacks nothing. */
+export function describeLack({
+  missing,
+  conflicts = [],
+}: Pick<Gap, 'missing' | 'conflicts'>): readonly string[] {
+  const lacks = `lacks ${describeMissing(missing)} and they exist nowhere here: it needs a new base backup, unless it streams them`;
+  const names = conflicts.map(({ name, reason }) => `${name} (${reason})`).join(', ');
+  const holds = `holds another file under the name of WAL that it lacks, which is not replaced: ${names}. Move such a file out of archivedir there, and it is sent; or make a new base backup there`;
+  return [...(missing.length > 0 ? [lacks] : []), ...(conflicts.length > 0 ? [holds] : [])];
 }
 
 /** The memory of one lane between calls. Only the holder of its lock writes it. */

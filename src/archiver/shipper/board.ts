@@ -1,3 +1,4 @@
+import type { SegmentName } from '../../postgres/wal-name.ts';
 import type { WalFile } from '../wal/wal-file.ts';
 
 /** One file that PostgreSQL wants archived, and the standbys that lack it. */
@@ -34,6 +35,8 @@ export function createBoard(standbys: readonly string[]) {
     refused: new Map<string, string>(),
     /** The refusals that were logged. */
     told: new Map<string, string>(),
+    /** The newest segment of each timeline that was in archive_status (passed.ts). */
+    newest: new Map<number, SegmentName>(),
     /** The oldest file without a marker, and since when (by `monotonicMs`): PostgreSQL may be waiting for it. */
     head: undefined as { readonly name: string; readonly sinceMs: number } | undefined,
   };
@@ -57,6 +60,11 @@ function placeOf(order: readonly string[], name: string): number {
     else high = middle;
   }
   return low;
+}
+
+/** Whether PostgreSQL has it ready, as far as the board knows. */
+export function isOnBoard({ order }: Board, name: string): boolean {
+  return order[placeOf(order, name)] === name;
 }
 
 export function addReady(board: Board, name: string): void {

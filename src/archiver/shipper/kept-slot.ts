@@ -2,9 +2,10 @@ import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../errors.ts';
 import { inMegabytes } from '../../megabytes.ts';
-import { heldBytesSql, keptSlot, keptSlotDirectory } from '../../postgres/kept-slot.ts';
+import { heldBytesSql, keptSlot, keptSlotDirectory, whyTooFull } from '../../postgres/kept-slot.ts';
 import { exists } from '../../system/durable.ts';
 import { notify } from '../../system/notify.ts';
+import { findOwnWal, isProved } from '../lane/catch-up.ts';
 import { readLaneState } from '../lane/state.ts';
 import { walDirectory } from '../wal/ready-files.ts';
 import { rowsOfServer } from '../wal/server-view.ts';
@@ -28,19 +29,16 @@ export interface Held {
 export function whyTooMuch({ held, maxWalSize, free }: Held, most: number): string | undefined {
   if (held <= 0) return undefined;
   if (held > most) return `it keeps ${inMegabytes(held)}, and keep_streamed_max is ${inMegabytes(most)}`;
-  if (free >= maxWalSize) return undefined;
-  return `only ${inMegabytes(free)} are free on the file system of pg_wal, and max_wal_size is ${inMegabytes(maxWalSize)}`;
+  return whyTooFull(free, maxWalSize);
 }
 
 interface Observed extends Held {
-  readonly timeline: number;
   /** Whether PostgreSQL archives what it writes now. */
   readonly archives: boolean;
 }
 
 const observeSql = `SELECT coalesce((${heldBytesSql})::text, '0'),
   (SELECT setting FROM pg_settings WHERE name = 'max_wal_size'),
-  substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
   current_setting('archive_mode')
 FROM pg_replication_slots WHERE slot_name = '${keptSlot}'`;
 
@@ -50,23 +48,24 @@ async function observe({ deps }: Work): Promise<Observed | string> {
   if (answer.kind === 'none') return answer.reason;
   const [row] = answer.rows;
   if (row === undefined) return 'the server does not know it';
-  const [held = '0', megabytes = '0', timeline = '', archiveMode = ''] = row;
+  const [held = '0', megabytes = '0', archiveMode = ''] = row;
   const { bavail, bsize } = await statfs(await walDirectory(deps.settings.pgdata));
   return {
     held: Number(held),
     maxWalSize: Number(megabytes) * mebibyte,
     free: bavail * bsize,
-    timeline: Number.parseInt(timeline, 16),
     archives: archiveMode !== 'off',
   };
 }
 
 /** The standbys without a proof that they have all WAL. An abandoned one needs a new base backup in any case. */
-async function waitingFor({ lanes }: Work, timeline: number): Promise<readonly string[]> {
+async function waitingFor({ deps, lanes }: Work): Promise<readonly string[]> {
   const names: string[] = [];
+  const own = await findOwnWal(deps);
   for (const lane of lanes) {
-    const { abandoned, caughtUp } = await readLaneState(lane);
-    if (abandoned === undefined && caughtUp?.timeline !== timeline) names.push(lane.name);
+    const state = await readLaneState(lane);
+    if (state.abandoned !== undefined) continue;
+    if (own === undefined || !(await isProved(lane, state, own))) names.push(lane.name);
   }
   return names;
 }
@@ -87,7 +86,9 @@ interface Memory {
 function sayOnce({ deps }: Work, memory: Memory, reason: string): void {
   if (memory.said === reason) return;
   memory.said = reason;
-  deps.log.warning(`replication slot "${keptSlot}" cannot be asked or dropped, and pg_wal grows: ${reason}`, {
+  const message = `replication slot "${keptSlot}" cannot be asked or dropped, and pg_wal grows: ${reason}`;
+  notify(deps, deps.settings, { severity: 'critical', message, facts: { program: 'cmd_archiver' } });
+  deps.log.warning(message, {
     hint: `The user of cmd_archiver must be able to log in here (keys port, dbname, psql), as a superuser or with REPLICATION. By hand: SELECT pg_drop_replication_slot('${keptSlot}')`,
   });
 }
@@ -111,7 +112,7 @@ async function look(work: Work, memory: Memory): Promise<void> {
     sayOnce(work, memory, found);
     return;
   }
-  const waiting = await waitingFor(work, found.timeline);
+  const waiting = await waitingFor(work);
   // WAL that PostgreSQL writes while it archives nothing is nowhere but in pg_wal.
   const isDone = waiting.length === 0 && found.archives;
   const reason = isDone ? undefined : whyTooMuch(found, deps.settings.keep_streamed_max);

@@ -10,7 +10,8 @@ import {
   type CatchUp,
   endPass,
   findOwnWal,
-  missingOf,
+  isProofInForce,
+  lackOf,
   nextCatchUpBatch,
   owesCatchUp,
   proofOf,
@@ -19,7 +20,7 @@ import {
 } from '../lane/catch-up.ts';
 import { noteCatchUp } from '../lane/modes.ts';
 import { batchFiles, transferLimitMs } from '../lane/send.ts';
-import { type CaughtUp, type Gap, readLaneState } from '../lane/state.ts';
+import { type CaughtUp, type Lack, lacksNothing, readLaneState } from '../lane/state.ts';
 import { withState } from './lane-notes.ts';
 import type { ShipperLane } from './lane-record.ts';
 import { bytesAtOnce } from './lane-sources.ts';
@@ -50,14 +51,14 @@ export function resumeCatchUp(work: Work, lane: ShipperLane): void {
   if (!isWaiting) catchUp.dueMs = work.deps.settings.state === 'offline' ? Infinity : 0;
 }
 
-/** Another process may have ended the proof: --abandon and --resume. */
+/** Another process may have ended the proof (--abandon, for example), or the server was started again. */
 export async function noticeLostProof({ deps }: Work, lane: ShipperLane): Promise<void> {
   const { catchUp } = lane;
   const nowMs = deps.monotonicMs();
   if (catchUp.dueMs < Infinity || nowMs - catchUp.lookedMs < lookMs) return;
   catchUp.lookedMs = nowMs;
-  const { caughtUp } = await readLaneState(lane);
-  if (caughtUp === undefined && deps.settings.state !== 'offline') catchUp.dueMs = 0;
+  if (deps.settings.state === 'offline') return;
+  if (!(await isProofInForce(lane, await readLaneState(lane), deps.settings.pgdata))) catchUp.dueMs = 0;
 }
 
 /** Looks whether the standby must be asked at all. */
@@ -68,11 +69,11 @@ async function begin(work: Work, lane: ShipperLane): Promise<CatchUp | undefined
     putOff(work, lane, askAgainMs);
     return undefined;
   }
-  if (!owesCatchUp(await readLaneState(lane), own.timeline)) {
+  if (!(await owesCatchUp(lane, await readLaneState(lane), own))) {
     putOff(work, lane, Infinity);
     return undefined;
   }
-  return beginCatchUp(deps, cluster, own);
+  return beginCatchUp(deps, lane, cluster);
 }
 
 /** Why it is not known what the standby lacks is said once. */
@@ -91,13 +92,8 @@ async function commandOf(delivery: Delivery): Promise<StandbyCommand | undefined
   return answer.kind === 'done' ? parseSentinel(answer.lines.join('\n'))?.command : undefined;
 }
 
-async function note(
-  work: Work,
-  lane: ShipperLane,
-  caughtUp: CaughtUp,
-  missing: Gap['missing'],
-): Promise<void> {
-  await withState(work, lane, () => noteCatchUp(work.deps, lane, { caughtUp, missing }));
+async function note(work: Work, lane: ShipperLane, caughtUp: CaughtUp, lack: Lack): Promise<void> {
+  await withState(work, lane, () => noteCatchUp(work.deps, lane, { caughtUp, lack }));
 }
 
 /** Asks beside normal delivery. The answer is dealt with by the next step, under the lane's lock. */
@@ -105,7 +101,7 @@ async function ask(work: Work, lane: ShipperLane, delivery: Delivery, run: Catch
   const { catchUp } = lane;
   const command = await commandOf(delivery);
   if (command === undefined) {
-    const hint = `Run cmd_standby -C FILE -I once on ${lane.name}.`;
+    const hint = `Run cmd_standby -C FILE --cleanup once on ${lane.name}.`;
     tellUnknown(work, lane, 'its sentinel does not say how cmd_standby is called there', hint);
     putOff(work, lane, askAgainMs);
     return;
@@ -125,7 +121,7 @@ async function ask(work: Work, lane: ShipperLane, delivery: Delivery, run: Catch
 async function takeAnswer(work: Work, lane: ShipperLane, run: CatchUp, asked: Asked): Promise<void> {
   switch (asked.kind) {
     case 'no-data':
-      await note(work, lane, { ...proofOf(run.own), hasNoData: true }, []);
+      await note(work, lane, { ...proofOf(run), hasNoData: true }, lacksNothing);
       putOff(work, lane, askAgainMs);
       return;
     case 'unknown':
@@ -152,10 +148,11 @@ async function finishPass(work: Work, lane: ShipperLane, run: CatchUp): Promise<
   }
   catchUp.waitMs = 0;
   catchUp.toldReason = undefined;
-  const missing = missingOf(end.gap, run.own);
-  await note(work, lane, proofOf(run.own), missing);
-  if (missing.length === 0) work.deps.log.debug(`standby ${lane.name} has all WAL from its restartpoint on`);
-  putOff(work, lane, missing.length === 0 ? Infinity : askAgainMs);
+  const lack = lackOf(run);
+  await note(work, lane, proofOf(run), lack);
+  const hasAll = lack.missing.length === 0 && lack.conflicts.length === 0;
+  if (hasAll) work.deps.log.debug(`standby ${lane.name} has all WAL from its restartpoint on`);
+  putOff(work, lane, hasAll ? Infinity : askAgainMs);
 }
 
 /** One step: at most one batch, so that normal delivery waits no longer than for a batch of its own. */

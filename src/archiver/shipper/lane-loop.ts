@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { leftMarksVersion } from '../../system/left-marks.ts';
 import { logFailure } from '../../system/log.ts';
 import type { Delivery } from '../delivery/delivery.ts';
 import { sendBatches } from '../delivery/pipeline.ts';
@@ -9,6 +10,7 @@ import { greet } from '../lane/greet.ts';
 import { noteRequest, reserveLaneState } from '../lane/modes.ts';
 import { isResting, restMs, troubleOfError, troubleSinceMs } from '../lane/policy.ts';
 import { batchFiles, firstNames, sendQueue } from '../lane/send.ts';
+import { beginQuestion, longQuestionMs, takeStandings } from '../lane/standing.ts';
 import { type LaneState, readLaneState, wellBut } from '../lane/state.ts';
 import { isQueueEmpty } from '../queue/queue.ts';
 import { offerAgain, owedTo, wasLost } from './board.ts';
@@ -57,14 +59,14 @@ async function noticeState({ deps }: Work, lane: ShipperLane): Promise<void> {
 
 async function hasWork(work: Work, lane: ShipperLane): Promise<boolean> {
   // The first segment must find the connection open, and the operator must learn early what is wrong with it.
-  if (lane.isNew || lane.isPollDue) return true;
+  if (lane.isNew || lane.isPollDue || lane.standings !== undefined) return true;
   await noticeLostProof(work, lane);
   if (catchUpWaitMs(work, lane) === 0) return true;
   await noticeResumption(work, lane);
   if (owedTo(work.board, lane.name).some(({ file }) => !lane.inFlight.has(file.name.text))) {
     return true;
   }
-  return !(await isQueueEmpty(lane.queue));
+  return !(await isQueueEmpty(lane.queue)) || areMarksOutdated(work, lane);
 }
 
 async function burstDirectly(
@@ -146,16 +148,44 @@ async function greetAgain(work: Work, lane: ShipperLane, delivery: Delivery): Pr
   const names = await firstNames(lane);
   const partial = owedTo(work.board, lane.name).map(({ file }) => file.name.text);
   const expected = [...names, ...partial].slice(0, batchFiles);
+  await noteMarksVersion(work, lane);
   const greeted = await greet(work.deps, lane, work.cluster, next, expected);
   if (greeted.kind === 'trouble') return greeted.trouble;
   if (greeted.resumeRequest !== undefined) await delivery.noteRequest?.(greeted.resumeRequest);
-  noteGreeting(work, lane, greeted.delivery);
+  await noteGreeting(work, lane, greeted.delivery);
   return greeted.delivery;
 }
 
-function noteGreeting({ deps }: Work, lane: ShipperLane, { concern }: Delivery): void {
-  lane.concern = concern;
+/** A question that is still open is asked beside the delivery: the answer wakes the lane. */
+async function noteGreeting({ deps }: Work, lane: ShipperLane, delivery: Delivery): Promise<void> {
+  lane.concern = delivery.concern;
   lane.greetedMs = deps.monotonicMs();
+  const { answer } = await beginQuestion(deps, lane, delivery, longQuestionMs);
+  void answer.then((standings) => {
+    if (standings.length === 0) return;
+    lane.standings = standings;
+    lane.wakeUp.wake();
+  });
+}
+
+/**
+ * PostgreSQL archives as soon as it is promoted, but -F999 declares the old timeline left only later: a standby that was
+ * greeted before must still be informed.
+ */
+async function areMarksOutdated({ deps }: Work, { marksVersion }: ShipperLane): Promise<boolean> {
+  return marksVersion !== (await leftMarksVersion(deps.layout.root));
+}
+
+/** Call this before the marks are read. */
+async function noteMarksVersion({ deps }: Work, lane: ShipperLane): Promise<void> {
+  lane.marksVersion = await leftMarksVersion(deps.layout.root);
+}
+
+/** The lane's lock is held. */
+async function noteAnswer({ deps }: Work, lane: ShipperLane, { ownPast }: Delivery): Promise<void> {
+  const { standings = [], concern } = lane;
+  lane.standings = undefined;
+  lane.concern = await takeStandings(deps, lane, { concern, ownPast }, standings);
 }
 
 /** A new base backup there, or its cmd_standby, may have ended the concern: only a greeting shows that. */
@@ -168,12 +198,13 @@ function isGreetingDue({ deps }: Work, { concern, greetedMs }: ShipperLane): boo
  * while nothing was being sent: one more try costs little, so that is no trouble.
  */
 async function pause(work: Work, lane: ShipperLane, delivery: Delivery): Promise<boolean> {
+  await noteAnswer(work, lane, delivery);
   await noteBurst(work, lane);
   await awaitWork(work, lane);
   if (isStopped(work)) return false;
   const { abandoned } = await readLaneState(lane);
   lane.isAbandoned = abandoned !== undefined;
-  if (lane.isAbandoned || isGreetingDue(work, lane)) return false;
+  if (lane.isAbandoned || isGreetingDue(work, lane) || (await areMarksOutdated(work, lane))) return false;
   // Nothing was interrupted, so the directory for incoming files is still right; each commit checks the rest.
   const answer = await delivery.shell.run(':', { limitMs: lane.standby.ssh_timeout * 1000 });
   return answer.kind !== 'lost';
@@ -191,7 +222,7 @@ async function sendOverConnection(
   let delivery: Delivery = { ...first, noteRequest: note };
   let pauseMs = monotonicMs() + maxLockHoldMs;
   if (request !== undefined) await note(request);
-  noteGreeting(work, lane, first);
+  await noteGreeting(work, lane, first);
   resumeCatchUp(work, lane);
   let outdated = 0;
   for (;;) {
@@ -272,8 +303,13 @@ async function serve(work: Work, lane: ShipperLane): Promise<void> {
   lane.isPollDue = false;
   const { deps, cluster } = work;
   const state = await readLaneState(lane);
+  await noteMarksVersion(work, lane);
   lane.isAbandoned = state.abandoned !== undefined;
-  if (state.abandoned !== undefined && !(await resumeOrLose(work, lane, state))) return;
+  if (state.abandoned !== undefined) {
+    // An answer to an earlier greeting: no delivery follows that would take it.
+    lane.standings = undefined;
+    if (!(await resumeOrLose(work, lane, state))) return;
+  }
   lane.isAbandoned = false;
   const names = await firstNames(lane);
   const use = await withDelivery(deps, lane, cluster, names, (delivery, request) =>

@@ -3,6 +3,7 @@ import type { SaidState } from '../../system/notify.ts';
 import type { Concern } from '../delivery/trouble.ts';
 import type { Asked, CatchUp } from '../lane/catch-up.ts';
 import type { Lane } from '../lane/lane.ts';
+import type { KnownStanding } from '../lane/left-state.ts';
 import type { QueueUse } from '../queue/queue.ts';
 import { createWakeUp } from './signal.ts';
 
@@ -33,6 +34,10 @@ export function createShipperLane(lane: Lane) {
     toldReason: undefined as string | undefined,
     /** A problem that the operator must know of, although the standby takes WAL. */
     concern: undefined as Concern | undefined,
+    /** How it stands to the timelines that were left, until the lane has noted that. */
+    standings: undefined as readonly KnownStanding[] | undefined,
+    /** `left_timelines` at the last greeting. */
+    marksVersion: undefined as string | undefined,
     /** When it was last greeted. */
     greetedMs: -Infinity,
     /** The speed of the last transfers; 0 as long as none has ended. */

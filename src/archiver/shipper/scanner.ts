@@ -2,10 +2,12 @@ import { join } from 'node:path';
 import { PitrError } from '../../errors.ts';
 import { parseWalName } from '../../postgres/wal-name.ts';
 import { logFailure } from '../../system/log.ts';
+import { withdrawProofs } from '../../system/proofs.ts';
 import { removeMarker } from '../markers/markers.ts';
-import { listReady } from '../wal/ready-files.ts';
+import { listStatus } from '../wal/ready-files.ts';
 import { checkWalFile, isReady, statusOf, walFileAt } from '../wal/wal-file.ts';
-import { addReady, admit, removeReady, replaceReady, unseen } from './board.ts';
+import { admit, unseen } from './board.ts';
+import { takeChange, takeListing } from './passed.ts';
 import { createWakeUp } from './signal.ts';
 import { watchDirectory } from './watch.ts';
 import { isStopped, type Work } from './work.ts';
@@ -23,24 +25,36 @@ async function forget(work: Work, name: string): Promise<void> {
   await removeMarker(work.places, work.cluster.systemIdentifier, name);
 }
 
+/** It is not known any more whether these standbys have everything: they are asked (lane-catch-up.ts). */
+async function doubt({ deps }: Work, mayLack: ReadonlySet<string>): Promise<void> {
+  if (mayLack.size === 0) return;
+  const { log, layout } = deps;
+  const asked = await withdrawProofs(log, layout.privateDirectory, (standby) => mayLack.has(standby));
+  if (asked.length === 0) return;
+  log.notice(
+    `PostgreSQL takes WAL for archived that this shipper did not ship: ${asked.join(', ')} will be asked what is lacking there`,
+  );
+}
+
 async function takeNews(work: Work, directory: string, news: News): Promise<void> {
   const names = [...news.names];
   const { everything } = news;
   news.names.clear();
   news.everything = false;
+  const { board } = work;
   if (everything) {
-    const ready = await listReady(directory);
-    work.board.refused.clear();
-    for (const name of replaceReady(work.board, ready)) await forget(work, name);
+    const { ready, done } = await listStatus(directory);
+    board.refused.clear();
+    const { gone, mayLack } = takeListing(board, ready, done);
+    await doubt(work, mayLack);
+    for (const name of gone) await forget(work, name);
     return;
   }
   for (const name of names) {
     if (parseWalName(name).kind === 'not-wal') continue;
-    if (await isReady(directory, name)) addReady(work.board, name);
-    else {
-      removeReady(work.board, name);
-      await forget(work, name);
-    }
+    const { gone, mayLack } = takeChange(board, name, await isReady(directory, name));
+    await doubt(work, mayLack);
+    for (const each of gone) await forget(work, each);
   }
 }
 
@@ -63,21 +77,38 @@ async function admitUnseen(work: Work, directory: string): Promise<void> {
   }
 }
 
-/** Keeps the board up to date with what PostgreSQL has ready, until the shipper stops. */
-export async function runScanner(work: Work, directory: string): Promise<void> {
+/** The observation of archive_status. */
+interface Observation {
+  readonly directory: string;
+  readonly news: News;
+  readonly wakeUp: ReturnType<typeof createWakeUp>;
+  readonly end: () => void;
+}
+
+/**
+ * Begins to observe archive_status. Of what passed before nobody has seen whether every standby got it, for example
+ * while no shipper ran: each of them is asked what it has.
+ */
+export async function observeReady(work: Work, directory: string): Promise<Observation> {
   const status = statusOf(directory);
   const news: News = { names: new Set(), everything: true };
   const wakeUp = createWakeUp();
-  work.stop.addEventListener('abort', wakeUp.wake, { once: true });
   const onEntry = (entry: string | null): void => {
     const name = /^(.*)\.(?:ready|done)$/s.exec(entry ?? '')?.[1];
     if (name !== undefined) news.names.add(name);
     if (entry === null) news.everything = true;
     if (name !== undefined || entry === null) wakeUp.wake();
   };
-  const unwatch = watchDirectory(status, onEntry, (reason) => {
+  const end = watchDirectory(status, onEntry, (reason) => {
     work.deps.log.warning(`cannot watch "${status}", so it is read every few seconds: ${reason}`);
   });
+  await withdrawProofs(work.deps.log, work.deps.layout.privateDirectory, () => true);
+  return { directory, news, wakeUp, end };
+}
+
+/** Keeps the board up to date with what PostgreSQL has ready, until the shipper stops. */
+export async function runScanner(work: Work, { directory, news, wakeUp, end }: Observation): Promise<void> {
+  work.stop.addEventListener('abort', wakeUp.wake, { once: true });
   let listedMs = -Infinity;
   try {
     while (!isStopped(work)) {
@@ -90,7 +121,7 @@ export async function runScanner(work: Work, directory: string): Promise<void> {
       await wakeUp.wait(pollMs);
     }
   } finally {
-    unwatch();
+    end();
   }
 }
 

@@ -1,4 +1,4 @@
-import { open, readdir, readFile } from 'node:fs/promises';
+import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PitrError } from '../../errors.ts';
 import { capabilitiesOf } from '../../postgres/capabilities.ts';
@@ -24,6 +24,8 @@ export interface OwnWal {
   readonly histories: Histories;
   /** The number of the segment that is being written, or will be next: PostgreSQL has archived none from it on. */
   readonly end: number;
+  /** Changes with each start of the server: it may have run with archiving off, or in recovery. */
+  readonly run: string;
 }
 
 async function readHistoriesOf(directory: string, names: readonly WalName[]): Promise<Histories> {
@@ -44,6 +46,12 @@ async function readHistoriesOf(directory: string, names: readonly WalName[]): Pr
 interface Found {
   readonly name: SegmentName;
   readonly segmentSize: number;
+}
+
+/** A server writes this file when it starts, and never else. */
+export async function readRun(pgdata: string): Promise<string> {
+  const found = await stat(join(pgdata, 'postmaster.opts'), { bigint: true }).catch(() => undefined);
+  return found === undefined ? '' : String(found.mtimeNs);
 }
 
 /** The newest segment of the timeline that the server has written to: the files behind it are only reserved. */
@@ -108,6 +116,8 @@ async function listFinished(directory: string, timeline: number): Promise<readon
  */
 export async function readOwnWal(pgdata: string, cluster: Cluster): Promise<OwnWal | undefined> {
   if (cluster.timeline === undefined) return undefined;
+  // Read first: a server that is started meanwhile makes the proof void.
+  const run = await readRun(pgdata);
   const directory = await walDirectory(pgdata);
   const version = parseVersion(await readFile(join(pgdata, 'PG_VERSION'), 'utf8'));
   const { walSegmentSkipsFF } = capabilitiesOf(version);
@@ -122,7 +132,7 @@ export async function readOwnWal(pgdata: string, cluster: Cluster): Promise<OwnW
       .filter((name) => isPossibleSegment(name, layout))
       .map((name) => segmentNumber(name, layout) + 1);
     const end = finished.reduce((most, each) => Math.max(most, each), segmentNumber(newest.name, layout));
-    return { directory, layout, timeline, histories, end };
+    return { directory, layout, timeline, histories, end, run };
   }
   return undefined;
 }

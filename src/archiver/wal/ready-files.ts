@@ -23,6 +23,8 @@ export type ReadyFiles =
       readonly problems: readonly string[];
     };
 
+const doneSuffix = '.done';
+
 /** pg_wal, or pg_xlog up to 9.6. */
 export async function walDirectory(pgdata: string): Promise<string> {
   for (const name of ['pg_wal', 'pg_xlog']) {
@@ -31,16 +33,20 @@ export async function walDirectory(pgdata: string): Promise<string> {
   throw new PitrError(`"${pgdata}" holds neither pg_wal nor pg_xlog`);
 }
 
-/** The names that are marked as ready there, unsorted. They are not processed here: there may be very many. */
-export async function listReady(directory: string): Promise<readonly string[]> {
+/** The names in archive_status, unsorted. They are not processed here: there may be very many. */
+export async function listStatus(
+  directory: string,
+): Promise<{ readonly ready: readonly string[]; readonly done: readonly string[] }> {
   const status = statusOf(directory);
   const entries = await readdir(status).catch((error: unknown) => {
     throw new PitrError(`cannot look into "${status}"`, { detail: messageOf(error), cause: error });
   });
-  return entries
-    .filter((entry) => entry.endsWith(readySuffix))
-    .map((entry) => entry.slice(0, -readySuffix.length))
-    .filter((name) => parseWalName(name).kind !== 'not-wal');
+  const endingWith = (suffix: string): readonly string[] =>
+    entries
+      .filter((entry) => entry.endsWith(suffix))
+      .map((entry) => entry.slice(0, -suffix.length))
+      .filter((name) => parseWalName(name).kind !== 'not-wal');
+  return { ready: endingWith(readySuffix), done: endingWith(doneSuffix) };
 }
 
 /** Reads what is ready, only if PostgreSQL is stopped: a running server archives and recycles by itself. */
@@ -51,7 +57,9 @@ export async function readReadyFiles(pgdata: string, cluster: Cluster): Promise<
   const directory = await walDirectory(pgdata);
   const names: WalName[] = [];
   const problems: string[] = [];
-  const ready = (await listReady(directory)).map(parseWalName).filter((name) => name.kind !== 'not-wal');
+  const ready = (await listStatus(directory)).ready
+    .map(parseWalName)
+    .filter((name) => name.kind !== 'not-wal');
   for (const name of ready.sort(compareWalNames)) {
     try {
       await checkWalFile(await walFileAt(join(directory, name.text), name), cluster, pgdata);
@@ -69,7 +77,7 @@ export async function markDone(directory: string, names: readonly string[]): Pro
   const status = statusOf(directory);
   for (const name of names) {
     try {
-      await rename(join(status, `${name}${readySuffix}`), join(status, `${name}.done`));
+      await rename(join(status, `${name}${readySuffix}`), join(status, `${name}${doneSuffix}`));
     } catch (error) {
       // If a server was started meanwhile, it has done this itself.
       if (systemErrorCode(error) !== 'ENOENT') throw error;

@@ -66,7 +66,11 @@ const initSteps: StepTable<InitStep, StandbyDeps> = {
     run: async ({ run }, { archivedir, sentinel }) => {
       await requireHardLinks(archivedir, 'pitrtools-init');
       // A timeline may have been left since the sentinel was observed.
-      await updateSentinel(run, archivedir, (now) => ({ ...sentinel, left: now?.left ?? sentinel.left }));
+      await updateSentinel(run, archivedir, (now) => ({
+        ...sentinel,
+        left: now?.left ?? sentinel.left,
+        diverged: now?.diverged,
+      }));
     },
   },
 };

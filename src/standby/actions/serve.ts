@@ -1,7 +1,7 @@
 import type { VerbCall } from '../../verbs/read-call.ts';
 import { answerMark, type AnswerOf, type ArgumentsOf, type VerbName } from '../../verbs/verbs.ts';
 import { listHoldings } from '../archive/holdings.ts';
-import { markLeft, unmarkLeft } from '../archive/mark-left.ts';
+import { checkLeft, markLeft, unmarkLeft } from '../archive/mark-left.ts';
 import { observeOffer } from '../archive/offer.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { becomeStandby, followAsked } from '../follow/asked.ts';
@@ -10,14 +10,15 @@ import { countOpenTransactions, prepareSwitchover } from '../hand-over/prepare.t
 import { resumePrimary } from '../hand-over/resume.ts';
 import { stopPrimary } from '../hand-over/stop.ts';
 import { tryFollow } from '../hand-over/try-follow.ts';
-import { observeProgress } from '../server/progress.ts';
+import { observeStatus } from '../server/progress.ts';
 
 type Handler<Name extends VerbName> = (deps: StandbyDeps, args: ArgumentsOf<Name>) => Promise<AnswerOf<Name>>;
 
 const handlers: { readonly [Name in VerbName]: Handler<Name> } = {
-  status: observeProgress,
+  status: observeStatus,
   list: listHoldings,
   'mark-left': markLeft,
+  'check-left': checkLeft,
   'unmark-left': unmarkLeft,
   'wal-from': (deps, { lsn }) => observeOffer(deps, lsn),
   follow: followAsked,

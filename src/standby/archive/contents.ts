@@ -41,20 +41,45 @@ export interface ArchiveContents {
 
 type Place = Pick<DataDirectory, 'pgdata' | 'capabilities' | 'record' | 'control'>;
 
+/** A disk that has to seek serves many readers faster than one. */
+const readersAtOnce = 32;
+
+interface ReadStarts {
+  readonly starts: readonly FoundStart[];
+  /** The first one that was not read; undefined if all were. */
+  readonly unread: SegmentName | undefined;
+}
+
+async function readStart(directory: string, name: SegmentName): Promise<FoundStart | undefined> {
+  const start = await readSegmentStart(join(directory, name.text)).catch((error: unknown) =>
+    messageOf(error),
+  );
+  // It was removed between listing and reading, by --cleanup or the server's own cleanup.
+  return start === undefined ? undefined : { name, start };
+}
+
+/** In the order of the names, as long as `mayRead` accepts the next one. */
+export async function readStartsWhile(
+  directory: string,
+  names: readonly WalName[],
+  mayRead: (next: SegmentName) => boolean,
+): Promise<ReadStarts> {
+  const segments = names.filter((name) => name.kind === 'segment');
+  const starts: FoundStart[] = [];
+  for (let at = 0; at < segments.length; at += readersAtOnce) {
+    const [next, ...others] = segments.slice(at, at + readersAtOnce);
+    if (next === undefined || !mayRead(next)) return { starts, unread: next };
+    const found = await Promise.all([next, ...others].map((name) => readStart(directory, name)));
+    starts.push(...found.filter((start) => start !== undefined));
+  }
+  return { starts, unread: undefined };
+}
+
 export async function readStarts(
   directory: string,
   names: readonly WalName[],
 ): Promise<readonly FoundStart[]> {
-  const found: FoundStart[] = [];
-  for (const name of names) {
-    if (name.kind !== 'segment') continue;
-    const start = await readSegmentStart(join(directory, name.text)).catch((error: unknown) =>
-      messageOf(error),
-    );
-    // It was removed between listing and reading, by --cleanup or the server's own cleanup.
-    if (start !== undefined) found.push({ name, start });
-  }
-  return found;
+  return (await readStartsWhile(directory, names, () => true)).starts;
 }
 
 /** The ancestors of a timeline; undefined if its history file does not exist there. */

@@ -1,5 +1,3 @@
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import {
   firstLsnOf,
   formatLsn,
@@ -10,16 +8,22 @@ import {
   segmentNumber,
   type WalLayout,
 } from '../../postgres/lsn.ts';
-import type { SegmentName } from '../../postgres/wal-name.ts';
+import type { SegmentName, WalName } from '../../postgres/wal-name.ts';
 import { readSentinel } from '../../system/sentinel.ts';
 import type { AnswerOf, ArgumentsOf } from '../../verbs/verbs.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { readCapabilities } from '../server/data-directory.ts';
 import { observeProgress } from '../server/progress.ts';
-import { listWal } from './contents.ts';
+import { listWal, readHistories, readStartsWhile } from './contents.ts';
+import { faultOf, type FoundStart } from './judge.ts';
 
 /** The limit of an answer: it is one line, which the other end reads only up to a mebibyte. */
 const mostNames = 20_000;
+/** Each file that is not what its name says makes the answer longer by its reason. */
+const mostFaulty = 500;
+const longestReason = 200;
+/** The other end waits for a minute: on a cold disk an answer in parts comes, a complete one might never. */
+const readingMs = 20_000;
 
 interface Bounded {
   readonly names: readonly SegmentName[];
@@ -45,11 +49,54 @@ export function boundSegments(
   return { names: named.map(({ name }) => name), incompleteFrom };
 }
 
-async function sizeOf(path: string): Promise<number | undefined> {
-  return stat(path).then(
-    (found) => (found.isFile() ? found.size : undefined),
-    () => undefined,
+type Held = Required<Pick<AnswerOf<'list'>, 'names' | 'faulty'>>;
+
+/** Distinguishes the files that are what their names say. The judge of a segment is that of every recovery. */
+async function judgeFiles(
+  archivedir: string,
+  files: readonly WalName[],
+  segments: readonly FoundStart[],
+  cluster: { readonly systemIdentifier: string; readonly segmentSize: number },
+): Promise<Held> {
+  const { histories } = await readHistories(archivedir, files);
+  const names: string[] = [];
+  const faulty: { name: string; reason: string }[] = [];
+  for (const file of files) {
+    if (file.kind !== 'history') continue;
+    if ((histories.get(file.timeline) ?? []).length > 0) names.push(file.text);
+    else faulty.push({ name: file.text, reason: 'it is no timeline history that can be read' });
+  }
+  for (const start of segments) {
+    const reason = faultOf(start, { ...cluster, histories });
+    const name = start.name.text;
+    if (reason === undefined) names.push(name);
+    else if (faulty.length < mostFaulty) faulty.push({ name, reason: reason.slice(0, longestReason) });
+  }
+  return { names, faulty };
+}
+
+/**
+ * Reads the starts of segments that are in the order of their numbers, as long as there is time, but never of no number:
+ * the next answer must begin later than this one.
+ */
+export async function readInTime(
+  archivedir: string,
+  { names, incompleteFrom }: Bounded,
+  layout: WalLayout,
+  isInTime: () => boolean,
+): Promise<{ readonly starts: readonly FoundStart[]; readonly incompleteFrom: number | undefined }> {
+  const numberOf = (name: SegmentName): number => segmentNumber(name, layout);
+  const [first] = names;
+  const isOfFirst = (name: SegmentName): boolean => first !== undefined && numberOf(name) === numberOf(first);
+  const { starts, unread } = await readStartsWhile(
+    archivedir,
+    names,
+    (next) => isOfFirst(next) || isInTime(),
   );
+  if (unread === undefined) return { starts, incompleteFrom };
+  const end = numberOf(unread);
+  // Segments of one number are named together or not at all.
+  return { starts: starts.filter(({ name }) => numberOf(name) < end), incompleteFrom: end };
 }
 
 /** The verb `list`: how far this standby has come, and what its archivedir holds from there on. Changes nothing. */
@@ -58,11 +105,14 @@ export async function listHoldings(
   { from }: ArgumentsOf<'list'>,
 ): Promise<AnswerOf<'list'>> {
   const { archivedir, pgdata } = deps.settings;
+  const untilMs = deps.monotonicMs() + readingMs;
   const progress = await observeProgress(deps);
   const { restartpoint, segmentSize } = progress;
   if (restartpoint === undefined || segmentSize === undefined) return progress;
   // An archive that is not mounted looks empty: nothing may be sent because of that.
-  if ((await readSentinel(archivedir))?.systemIdentifier !== progress.systemIdentifier) return progress;
+  const { systemIdentifier } = progress;
+  if (systemIdentifier === undefined) return progress;
+  if ((await readSentinel(archivedir))?.systemIdentifier !== systemIdentifier) return progress;
   const { walSegmentSkipsFF } = await readCapabilities(pgdata);
   const layout = { segmentSize, walSegmentSkipsFF };
   const start = parseLsn(restartpoint.lsn);
@@ -73,15 +123,13 @@ export async function listHoldings(
     first,
     layout,
   );
-  const whole: string[] = [];
-  for (const { text: name } of bounded.names)
-    if ((await sizeOf(join(archivedir, name))) === segmentSize) whole.push(name);
-  const histories = files.filter(({ kind }) => kind === 'history').map(({ text }) => text);
-  const { incompleteFrom } = bounded;
+  const isInTime = (): boolean => deps.monotonicMs() < untilMs;
+  const { starts, incompleteFrom } = await readInTime(archivedir, bounded, layout, isInTime);
+  const held = await judgeFiles(archivedir, files, starts, { systemIdentifier, segmentSize });
   const rest = incompleteFrom === undefined ? undefined : nameOf(1, incompleteFrom, layout);
   return {
     ...progress,
-    names: [...histories, ...whole],
+    ...held,
     ...(rest === undefined ? {} : { incompleteFrom: formatLsn(firstLsnOf(rest, segmentSize)) }),
   };
 }

@@ -4,7 +4,7 @@
  */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PitrError, refusal } from '../../errors.ts';
+import { messageOf, PitrError, refusal } from '../../errors.ts';
 import {
   describeLeft,
   formatLeft,
@@ -12,18 +12,19 @@ import {
   reachesPastFork,
   withLeft,
 } from '../../postgres/left-timeline.ts';
-import { parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
+import type { Histories } from '../../postgres/timelines.ts';
+import { parseWalName, type SegmentName, type WalName } from '../../postgres/wal-name.ts';
 import { fsyncPath, linkDurably, systemErrorCode } from '../../system/durable.ts';
 import { rename, rmdir, unlink } from '../../system/files.ts';
 import { haveSameContent } from '../../system/same-content.ts';
-import { type Sentinel, sentinelName, withSentinel } from '../../system/sentinel.ts';
+import { readSentinel, type Sentinel, sentinelName, withSentinel } from '../../system/sentinel.ts';
 import type { AnswerOf, ArgumentsOf, Standing } from '../../verbs/verbs.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { type DataDirectory, readDataDirectory } from '../server/data-directory.ts';
 import { judgeStanding } from '../server/left-standing.ts';
 import { observeProgress } from '../server/progress.ts';
 import { makeAsideDirectory } from './aside-directory.ts';
-import { readHistories, readStarts } from './contents.ts';
+import { listWal, readHistories, readStarts } from './contents.ts';
 import { segmentSizeOf } from './judge.ts';
 
 function asidePrefix(timeline: number): string {
@@ -112,6 +113,16 @@ async function movePastFork(
   return moved.sort();
 }
 
+async function moveAndSay(
+  deps: StandbyDeps,
+  mark: LeftTimeline,
+  directory: DataDirectory | undefined,
+): Promise<readonly string[]> {
+  const moved = await movePastFork(deps, mark, directory);
+  if (moved.length > 0) deps.log.notice(`moved ${moved.length} segments aside: ${describeLeft(mark)}`);
+  return moved;
+}
+
 /** All that lies aside of a timeline, as `DIRECTORY/NAME`. */
 export async function listAside(archivedir: string, timeline: number): Promise<readonly string[]> {
   const entries = await readdir(archivedir, { withFileTypes: true });
@@ -127,21 +138,101 @@ export async function listAside(archivedir: string, timeline: number): Promise<r
   return (await Promise.all(lists)).flat().sort();
 }
 
+/** The WAL files of a directory, and the histories among them. */
+interface FoundWal {
+  readonly names: readonly WalName[];
+  readonly histories: Histories;
+}
+
+async function findWal(directory: string): Promise<FoundWal> {
+  const names = await listWal(directory);
+  return { names, histories: (await readHistories(directory, names)).histories };
+}
+
+/**
+ * Whether there is WAL here of a timeline that branched off the one that was left: only then can the standby have
+ * followed it. Its history alone proves nothing: a standby that streams fetches that although it cannot follow.
+ */
+async function knowsNext(
+  directory: DataDirectory | undefined,
+  archived: FoundWal,
+  { timeline }: LeftTimeline,
+): Promise<boolean> {
+  if (directory === undefined) return true;
+  const local = await findWal(join(directory.pgdata, directory.capabilities.walDirName));
+  const histories = [...archived.histories, ...local.histories];
+  const next = new Set(
+    histories
+      .filter(([, entries]) => entries.some((entry) => entry.timeline === timeline))
+      .map(([branch]) => branch),
+  );
+  // Up to 9.1 the server does not keep segments that a restore_command brings from somewhere else.
+  if (directory.control?.progress === undefined) return next.size > 0;
+  return [...archived.names, ...local.names].some(
+    (name) => name.kind === 'segment' && next.has(name.timeline),
+  );
+}
+
 /** Whether this host's standby has replayed past the fork. */
-async function observeStanding(deps: StandbyDeps, mark: LeftTimeline): Promise<Standing> {
+async function observeStanding(
+  deps: StandbyDeps,
+  mark: LeftTimeline,
+  wasDiverged: boolean,
+): Promise<Standing> {
   const { archivedir } = deps.settings;
   const progress = await observeProgress(deps);
   const directory = await dataDirectory(deps);
-  const histories = (await readdir(archivedir)).map(parseWalName).filter((name) => name.kind === 'history');
-  const { histories: read } = await readHistories(archivedir, histories);
+  // After the standby was asked: what it had followed by then is here.
+  const archived = await findWal(archivedir);
   return judgeStanding(
     {
       progress,
       knowsMinRecovery: directory?.control?.progress !== undefined,
-      ancestors: read.get(progress.proved?.timeline ?? 0) ?? [],
+      ancestors: archived.histories.get(progress.proved?.timeline ?? 0) ?? [],
+      knowsNext: await knowsNext(directory, archived, mark),
+      wasDiverged,
     },
     mark,
   );
+}
+
+/** Past the location of a mark the server has replayed also if it was seen past a later location. */
+function isDiverged({ diverged = [] }: Sentinel, { timeline, lsn }: LeftTimeline): boolean {
+  return diverged.some((each) => each.timeline === timeline && each.lsn >= lsn);
+}
+
+function withoutDiverged(sentinel: Sentinel, timeline: number): Sentinel {
+  return { ...sentinel, diverged: sentinel.diverged?.filter((each) => each.timeline !== timeline) };
+}
+
+/** Notes in the sentinel that the standby has diverged, or that this is not so any more. */
+async function noteStanding({ run, settings }: StandbyDeps, mark: LeftTimeline, diverged: boolean) {
+  await withSentinel(run, settings.archivedir, async (now, write) => {
+    // It was taken back meanwhile.
+    if (!now?.left.some((each) => formatLeft(each) === formatLeft(mark))) return;
+    if (isDiverged(now, mark) === diverged) return;
+    const { diverged: others = [], ...rest } = withoutDiverged(now, mark.timeline);
+    await write({ ...rest, diverged: diverged ? [...others, mark] : others });
+  });
+}
+
+/** How this host's standby stands to a mark, by this observation and an earlier one. */
+async function standingOf(deps: StandbyDeps, mark: LeftTimeline): Promise<Standing> {
+  const sentinel = await readSentinel(deps.settings.archivedir);
+  const wasDiverged = sentinel !== undefined && isDiverged(sentinel, mark);
+  const standing = await observeStanding(deps, mark, wasDiverged);
+  const isSo = standing === 'diverged';
+  if (standing === 'unknown' || isSo === wasDiverged) return standing;
+  // The answer is right all the same, and on a full disk the caller needs it.
+  await noteStanding(deps, mark, isSo).catch((error: unknown) => {
+    deps.log.warning(
+      `"${deps.settings.archivedir}" does not keep how this standby stands to a left timeline`,
+      {
+        detail: messageOf(error),
+      },
+    );
+  });
+  return standing;
 }
 
 /**
@@ -159,16 +250,31 @@ export async function markLeft(
     const left = withLeft(sentinel.left, { timeline, lsn, by: host });
     if (left !== sentinel.left) await write({ ...sentinel, left });
     const mark = left.find((each) => each.timeline === timeline) ?? { timeline, lsn, by: host };
-    const moved = await movePastFork(deps, mark, directory);
-    if (moved.length > 0) deps.log.notice(`moved ${moved.length} segments aside: ${describeLeft(mark)}`);
-    return { mark, moved };
+    return { mark, moved: await moveAndSay(deps, mark, directory) };
   });
   return {
     mark: formatLeft(told.mark),
-    standing: await observeStanding(deps, told.mark),
+    standing: await standingOf(deps, told.mark),
     moved: told.moved,
     aside: await listAside(archivedir, timeline),
   };
+}
+
+/** Sets no mark: what stands here against the one in force is moved aside. */
+export async function checkLeft(
+  deps: StandbyDeps,
+  { timeline, cluster }: ArgumentsOf<'check-left'>,
+): Promise<AnswerOf<'check-left'>> {
+  const { archivedir } = deps.settings;
+  const directory = await dataDirectory(deps);
+  const found = await withSentinel(deps.run, archivedir, async (before) => {
+    const { left } = requireSentinel(archivedir, before, cluster, directory);
+    const mark = left.find((each) => each.timeline === timeline);
+    return mark === undefined ? undefined : { mark, moved: await moveAndSay(deps, mark, directory) };
+  });
+  if (found === undefined) return { moved: [] };
+  const { mark, moved } = found;
+  return { mark: formatLeft(mark), standing: await standingOf(deps, mark), moved };
 }
 
 type Return = 'returned' | 'kept';
@@ -197,7 +303,10 @@ export async function unmarkLeft(
   return withSentinel(deps.run, archivedir, async (before, write) => {
     const sentinel = requireSentinel(archivedir, before, cluster, directory);
     const mark = sentinel.left.find((each) => each.timeline === timeline);
-    if (mark !== undefined) await write({ ...sentinel, left: sentinel.left.filter((each) => each !== mark) });
+    if (mark !== undefined) {
+      const left = sentinel.left.filter((each) => each !== mark);
+      await write({ ...withoutDiverged(sentinel, timeline), left });
+    }
     const result: Record<Return, string[]> = { returned: [], kept: [] };
     const directories = new Set<string>();
     for (const entry of await listAside(archivedir, timeline)) {

@@ -114,6 +114,24 @@ export function pathOf(timeline: number, histories: Histories, layout: WalLayout
   return path.some((part) => part.timeline === timeline) ? path : pathTo(timeline, histories, layout);
 }
 
+/** The histories in pg_wal and in the archive, which wins. */
+async function historiesHere(walDirectory: string, local: readonly WalName[], archive: Archive | undefined) {
+  const archived = archive === undefined ? undefined : await readHistories(archive.directory, archive.files);
+  return new Map([...(await readHistories(walDirectory, local)).histories, ...(archived?.histories ?? [])]);
+}
+
+/** The timelines that led to the server here, and that it will follow; undefined if pg_control cannot be read. */
+export async function readOwnPath(
+  { pgdata, capabilities, control }: DataDirectory,
+  archive: Archive | undefined,
+): Promise<TimelinePath | undefined> {
+  if (control?.walSegmentSize === undefined) return undefined;
+  const layout = { segmentSize: control.walSegmentSize, walSegmentSkipsFF: capabilities.walSegmentSkipsFF };
+  const walDirectory = join(pgdata, capabilities.walDirName);
+  const histories = await historiesHere(walDirectory, await listWal(walDirectory), archive);
+  return pathOf(control.timeline, histories, layout);
+}
+
 /** Where replay continues: after the last replayed record, or where a start of the server would begin. */
 export function nextRecordOf(directory: DataDirectory, replayed: bigint | undefined): bigint | undefined {
   const { control, backupLabel } = directory;
@@ -214,8 +232,7 @@ async function readFacts(
   const from = nextSegmentOf(directory, replayed, layout);
   const walDirectory = join(pgdata, capabilities.walDirName);
   const local = await listWal(walDirectory);
-  const archived = await readHistories(archive.directory, archive.files);
-  const histories = new Map([...(await readHistories(walDirectory, local)).histories, ...archived.histories]);
+  const histories = await historiesHere(walDirectory, local, archive);
   const cluster = { systemIdentifier: control.systemIdentifier, segmentSize, histories };
   const place = { from, layout };
   // A recycled segment has its next name already, but its old contents.

@@ -38,6 +38,7 @@ export const runtimeFiles = [
   'fallback_promote',
   'logrotate',
   'pitrtools-action',
+  'pitrtools-fence',
   'pitrtools-keep.lock',
   'pitrtools-promoting',
   'pitrtools-restore-trouble',

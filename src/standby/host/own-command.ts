@@ -1,3 +1,4 @@
+import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../../errors.ts';
 import { programRoot } from '../../system/program-root.ts';
@@ -9,13 +10,31 @@ export function ownCommand({ iniFile }: StandbyDeps): StandbyCommand {
   return { program: join(programRoot(), 'bin', 'cmd_standby'), iniFile };
 }
 
-/** Has the sentinel say it, if an older version wrote it. Nothing else depends on it: a failure is a warning. */
+function isUsable({ program, iniFile }: StandbyCommand): boolean {
+  try {
+    accessSync(program, constants.X_OK);
+    accessSync(iniFile, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * The call that the sentinel is to name: the one that it names already, unless its program or INI file has been moved
+ * since, as when pitrtools was installed in another place.
+ */
+export function commandToNote(noted: StandbyCommand | undefined, deps: StandbyDeps): StandbyCommand {
+  return noted !== undefined && isUsable(noted) ? noted : ownCommand(deps);
+}
+
+/** Nothing else depends on the sentinel's naming it: a failure is a warning. */
 export async function noteOwnCommand(deps: StandbyDeps): Promise<void> {
   const { archivedir } = deps.settings;
   try {
     await updateSentinel(deps.run, archivedir, (sentinel) => {
       if (sentinel === undefined) throw new Error('it has no sentinel');
-      return { ...sentinel, command: sentinel.command ?? ownCommand(deps) };
+      return { ...sentinel, command: commandToNote(sentinel.command, deps) };
     });
   } catch (error) {
     deps.log.warning(

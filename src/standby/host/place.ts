@@ -263,6 +263,7 @@ export function placeObjections(place: LocalPlace, facts: PrimaryFacts): readonl
  * The sentinel that archivedir must have for this primary. A new base backup clears the mark of a promotion; timelines
  * that were left stay left.
  */
+/** Without the marks past which the server has replayed: a base backup replaces its data. */
 export function newSentinel({ own, sentinel }: LocalPlace, facts: PrimaryFacts): Sentinel {
   return {
     ...own,

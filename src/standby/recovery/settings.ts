@@ -89,11 +89,10 @@ function waitingRestoreCommand(pgStandby: CommandLine, archivedir: string): stri
 function cleanupCommand(
   { hasArchiveCleanupCommand }: Capabilities,
   { pgArchivecleanup: program, archivedir, launcher, iniFile, keepsStreamed, ownCleanup }: RecoveryPlace,
-  streams: boolean,
 ): string | undefined {
   if (!hasArchiveCleanupCommand) return undefined;
   const cleanup = program === undefined ? undefined : `${shellWords(program)} ${shellWord(archivedir)}`;
-  if (streams && keepsStreamed && !(cleanup === undefined && ownCleanup)) {
+  if (keepsStreamed && !(cleanup === undefined && ownCleanup)) {
     const ours = `${shellWord(launcher)} --restartpoint ${shellWord(iniFile)} "%r"`;
     return cleanup === undefined ? ours : `${ours} ${cleanup}`;
   }
@@ -110,7 +109,7 @@ function standbySettings(
     return settings.set('restore_command', waitingRestoreCommand(place.pgStandby, place.archivedir));
   if (capabilities.recoveryConf === 'recovery.conf') settings.set('standby_mode', 'on');
   settings.set('restore_command', restoreCommand(place, 'standby'));
-  const cleanup = cleanupCommand(capabilities, place, streaming !== undefined);
+  const cleanup = cleanupCommand(capabilities, place);
   if (cleanup !== undefined) settings.set('archive_cleanup_command', cleanup);
   if (streaming === undefined) return settings;
   settings.set('primary_conninfo', streaming.conninfo);

@@ -11,6 +11,7 @@ import { type Keeping, makeSlotOnStart, observeKeeping, sayNotKept } from '../ar
 import { type Archive, requireArchive } from '../archive/own-archive.ts';
 import { type ConfCopy, planConfCopies } from '../host/conf-files.ts';
 import { noteOwnCommand } from '../host/own-command.ts';
+import { describeWithdrawal, findOwnMarks, withdrawOwnMarks } from '../host/own-marks.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 import type { FoundServer } from '../server/find-server.ts';
 import { limitObjectionsOf, observeLowLimits } from '../server/limits.ts';
@@ -43,6 +44,8 @@ export interface StartFacts extends Omit<FoundServer, 'server'> {
   readonly keeping: Keeping;
   /** A replication slot of ours, from an earlier run of this standby. */
   readonly hasKeptSlot: boolean;
+  /** The l_archivedir of this host, if marks of its promotion stand there. */
+  readonly ownMarks?: string | undefined;
 }
 
 export function archiveObjections({
@@ -101,6 +104,7 @@ export function preparingSteps(facts: StartFacts): readonly StartStep[] {
     ...facts.copies.map((copy) => ({ kind: 'copy-conf', copy }) as const),
     ...when(facts.archive.sentinel.command === undefined, { kind: 'note-command' }),
     { kind: 'write-settings', settings: facts.settings, streams: facts.streams },
+    ...(facts.ownMarks === undefined ? [] : [{ kind: 'withdraw-marks', directory: facts.ownMarks } as const]),
     ...when(facts.hasKeptSlot && facts.keeping.kind !== 'slot', { kind: 'remove-slot' }),
   ];
 }
@@ -127,16 +131,18 @@ export async function observeStart(
   const configuration = await readConfiguration(server, 'standby');
   const streaming = streamingOf(server);
   const place = await recoveryPlace(server, configuration);
-  const keeping = await observeKeeping(server, configuration);
+  const recovery = recoverySettings(capabilities, { kind: 'standby', streaming }, place);
+  const keeping = await observeKeeping(server, configuration, recovery);
   return {
     directory,
     postmaster,
     archive,
     configuration,
     copies: await planConfCopies(settings, 'standby'),
-    settings: recoverySettings(capabilities, { kind: 'standby', streaming }, place),
+    settings: recovery,
     keeping,
     hasKeptSlot: await hasKeptSlot(settings.pgdata),
+    ownMarks: await findOwnMarks(deps),
     streams: streaming !== undefined,
     triggerFile: streaming === undefined ? undefined : await presentTriggerFile(server),
     hasFirstSegment: await hasFirstSegment(directory, archive),
@@ -166,6 +172,10 @@ export const startSteps = {
   'note-command': serverStep({
     say: () => 'note in the archive how cmd_standby is called here, so that other hosts can ask it',
     run: ({ server }) => noteOwnCommand(server.deps),
+  }),
+  'withdraw-marks': serverStep<{ readonly directory: string }>({
+    say: ({ directory }) => describeWithdrawal(directory),
+    run: ({ server }, { directory }) => withdrawOwnMarks(server.deps, directory),
   }),
   'see-it-recover': serverStep({
     ...serverSteps['see-it-recover'],

@@ -12,6 +12,10 @@ interface StandingFacts {
   readonly knowsMinRecovery: boolean;
   /** The history of the proved timeline; empty if it is unknown. */
   readonly ancestors: readonly TimelineEntry[];
+  /** Whether there is WAL here of a timeline that branched off the one that was left. */
+  readonly knowsNext: boolean;
+  /** Whether an earlier answer was `diverged`. */
+  readonly wasDiverged: boolean;
 }
 
 /** On another timeline: its history says where it came from. */
@@ -31,7 +35,7 @@ function onOtherTimeline(
  * which timeline the replayed WAL is: only pg_control proves that. Pure.
  */
 export function judgeStanding(
-  { progress, knowsMinRecovery, ancestors }: StandingFacts,
+  { progress, knowsMinRecovery, ancestors, knowsNext, wasDiverged }: StandingFacts,
   mark: LeftTimeline,
 ): Standing {
   const { server, proved, replayed } = progress;
@@ -39,8 +43,12 @@ export function judgeStanding(
   if (proved === undefined) return 'unknown';
   if (proved.timeline !== mark.timeline) return onOtherTimeline(proved.timeline, ancestors, mark);
   if (parseLsn(proved.lsn) > mark.lsn) return 'diverged';
-  // Replayed further: it may have changed to the new timeline, of which pg_control does not know yet.
-  if (server === 'recovering' && replayed !== undefined)
-    return parseLsn(replayed) <= mark.lsn ? 'before' : 'unknown';
-  return server === 'down' && knowsMinRecovery ? 'before' : 'unknown';
+  // An earlier answer, from before the next timeline came here, is true until pg_control proves another one.
+  const unproved = wasDiverged ? 'diverged' : 'unknown';
+  // Replayed further: it may have changed to the new timeline, of which pg_control does not know yet, if it could find it.
+  if (server === 'recovering' && replayed !== undefined) {
+    if (parseLsn(replayed) <= mark.lsn) return 'before';
+    return knowsNext ? unproved : 'diverged';
+  }
+  return server === 'down' && knowsMinRecovery ? 'before' : unproved;
 }

@@ -1,12 +1,17 @@
+import { join } from 'node:path';
 import type { ControlFile } from '../../postgres/control-file.ts';
 import { formatLsn } from '../../postgres/lsn.ts';
+import { readSentinel } from '../../system/sentinel.ts';
 import type { AnswerOf, WalPlace } from '../../verbs/verbs.ts';
+import { readHistory } from '../archive/contents.ts';
 import type { StandbyDeps } from '../deps.ts';
+import { isUnderWay } from '../recovery/promotion.ts';
+import { hasUnfinishedFailover } from '../recovery/unfinished-failover.ts';
 import { type DataDirectory, readDataDirectory, wasInRecovery } from './data-directory.ts';
 import { serverOf } from './server.ts';
 import { observeServer, rowsOf, type ServerState } from './server-state.ts';
 
-type Progress = AnswerOf<'status'>;
+type Progress = Omit<AnswerOf<'status'>, 'takesRole'>;
 
 /**
  * The WAL that pg_control proves to be replayed: that of the restartpoint, or of the later location before which
@@ -61,6 +66,38 @@ async function serverSays(deps: StandbyDeps, directory: DataDirectory): Promise<
   return { server: word, ...location('replayed'), ...location('received') };
 }
 
+/** A mark that cannot be read is no mark: the same archive takes no delivery either. */
+async function promotedTo({ settings: { archivedir } }: StandbyDeps): Promise<number | undefined> {
+  return (await readSentinel(archivedir).catch(() => undefined))?.promotedAtTimeline;
+}
+
+async function ancestryOf(
+  { settings: { archivedir } }: StandbyDeps,
+  { pgdata, capabilities }: DataDirectory,
+  timeline: number,
+): Promise<readonly WalPlace[] | undefined> {
+  for (const directory of [join(pgdata, capabilities.walDirName), archivedir]) {
+    const entries = await readHistory(directory, timeline).catch(() => undefined);
+    if (entries === undefined) continue;
+    return entries.flatMap(({ timeline, end }) =>
+      end.kind === 'lsn' ? [{ timeline, lsn: formatLsn(end.lsn) }] : [],
+    );
+  }
+  return undefined;
+}
+
+async function promotionSays(deps: StandbyDeps, directory: DataDirectory): Promise<Partial<Progress>> {
+  const { promotion } = directory.record;
+  const timeline = await promotedTo(deps);
+  const ancestry = timeline === undefined ? undefined : await ancestryOf(deps, directory, timeline);
+  const isBegun = promotion !== undefined && isUnderWay(promotion);
+  return {
+    ...(timeline === undefined ? {} : { promotedTo: timeline }),
+    ...(ancestry === undefined ? {} : { ancestry }),
+    ...(isBegun ? { promotion: promotion.run } : {}),
+  };
+}
+
 /** Undefined if pgdata holds no cluster. */
 export async function findDataDirectory(deps: StandbyDeps): Promise<DataDirectory | undefined> {
   try {
@@ -77,8 +114,20 @@ export async function observeProgress(deps: StandbyDeps): Promise<Progress> {
   return directory === undefined ? { server: 'no-data' } : progressOf(deps, directory);
 }
 
+/** The same, and whether a failover is under way here. */
+export async function observeStatus(deps: StandbyDeps): Promise<AnswerOf<'status'>> {
+  const directory = await findDataDirectory(deps);
+  if (directory === undefined) return { server: 'no-data' };
+  const progress = await progressOf(deps, directory);
+  const { server, promotion } = progress;
+  const isOpened = server === 'production' || (server === 'down' && hasUnfinishedFailover(directory));
+  return (isOpened || promotion !== undefined) && directory.record.takesRole === true
+    ? { ...progress, takesRole: true }
+    : progress;
+}
+
 export async function progressOf(deps: StandbyDeps, directory: DataDirectory): Promise<Progress> {
   if (directory.isIncomplete) return { server: 'no-data' };
   const server = await serverSays(deps, directory);
-  return { ...controlSays(directory), ...server };
+  return { ...controlSays(directory), ...(await promotionSays(deps, directory)), ...server };
 }

@@ -2,8 +2,8 @@ import type { ArchiverSettings, StandbyTarget } from '../../config/options-archi
 import { messageOf } from '../../errors.ts';
 import { leash } from '../../system/leash.ts';
 import { quoted } from '../../system/printable.ts';
-import { parseSentinel, type Sentinel, sentinelName, type StandbyCommand } from '../../system/sentinel.ts';
-import { shellQuote } from '../../system/shell-quote.ts';
+import { readRemoteSentinel } from '../../system/remote-sentinel.ts';
+import { type Sentinel, sentinelName, type StandbyCommand } from '../../system/sentinel.ts';
 import type { ConnectResult, RemoteShell } from '../../system/ssh.ts';
 import { sshTarget } from '../../system/ssh-target.ts';
 import { callVerb } from '../../verbs/call.ts';
@@ -21,7 +21,12 @@ export type SiblingAnswer =
   | { readonly kind: 'no-archive'; readonly reason: string; readonly hint: string }
   | { readonly kind: 'foreign'; readonly systemIdentifier: string }
   /** Its cmd_standby could not be asked. */
-  | { readonly kind: 'mute'; readonly reason: string; readonly hint: string }
+  | {
+      readonly kind: 'mute';
+      readonly sentinel: Sentinel;
+      readonly reason: string;
+      readonly hint: string;
+    }
   | {
       readonly kind: 'answered';
       readonly sentinel: Sentinel;
@@ -55,31 +60,6 @@ export async function withSibling<T>(
   }
 }
 
-const sentinelBytes = 64 * 1024;
-
-/** Each line of the sentinel begins with a mark, so that it is found among other output. */
-function sentinelScript(archivedir: string): string {
-  return `LC_ALL=C; export LC_ALL
-cd ${shellQuote(archivedir)} 2>/dev/null || { echo 'no directory'; exit 0; }
-[ -f ${sentinelName} ] || { echo 'no sentinel'; exit 0; }
-head -c ${sentinelBytes} ${sentinelName} | sed 's/^/: /'`;
-}
-
-function readSentinelLines(
-  lines: readonly string[],
-  { r_archivedir }: StandbyTarget,
-): Sentinel | Extract<SiblingAnswer, { kind: 'no-archive' }> {
-  const hint = 'Run cmd_standby -C FILE -I there; if that was done, its file system is perhaps not mounted.';
-  if (lines.includes('no directory'))
-    return { kind: 'no-archive', reason: `there is no directory ${r_archivedir} there`, hint };
-  if (lines.includes('no sentinel'))
-    return { kind: 'no-archive', reason: `${r_archivedir} has no ${sentinelName} there`, hint };
-  const text = lines.filter((line) => line.startsWith(': ')).map((line) => line.slice(2));
-  const sentinel = parseSentinel(text.join('\n'));
-  if (sentinel !== undefined) return sentinel;
-  return { kind: 'no-archive', reason: `${r_archivedir}/${sentinelName} there names no cluster`, hint };
-}
-
 export interface SiblingQuestion {
   readonly systemIdentifier: string;
   /** The WAL that this host replays next. */
@@ -93,10 +73,14 @@ async function askThere(
   shell: RemoteShell,
   leftMs: () => number,
 ): Promise<SiblingAnswer> {
-  const read = await shell.run(sentinelScript(target.r_archivedir), { limitMs: leftMs() });
+  const read = await readRemoteSentinel(shell, target.r_archivedir, leftMs());
   if (read.kind === 'lost') return { kind: 'silent', reason: read.reason };
-  const sentinel = readSentinelLines(read.lines, target);
-  if ('kind' in sentinel) return sentinel;
+  if (read.kind === 'none') {
+    const hint =
+      'Run cmd_standby -C FILE -I there; if that was done, its file system is perhaps not mounted.';
+    return { kind: 'no-archive', reason: read.reason, hint };
+  }
+  const { sentinel } = read;
   const overlaps = await findOverlaps(deps.run, shell, [deps.settings.archivedir], [target.r_archivedir]);
   if (overlaps.some(({ overlap }) => overlap === 'same')) return { kind: 'self' };
   if (sentinel.systemIdentifier !== systemIdentifier)
@@ -104,12 +88,14 @@ async function askThere(
   const { command } = sentinel;
   if (command === undefined) {
     const reason = `${target.r_archivedir}/${sentinelName} there does not say how cmd_standby is called`;
-    return { kind: 'mute', reason, hint: 'Run cmd_standby -C FILE --cleanup there once.' };
+    return { kind: 'mute', sentinel, reason, hint: 'Run cmd_standby -C FILE --cleanup there once.' };
   }
   const result = await callVerb(shell, command, 'wal-from', { lsn: from }, leftMs());
   if (result.kind === 'lost') return { kind: 'silent', reason: result.reason };
-  if (result.kind === 'refused')
-    return { kind: 'mute', reason: result.reason, hint: 'Check cmd_standby and its INI file there.' };
+  if (result.kind === 'refused') {
+    const hint = 'Check cmd_standby and its INI file there.';
+    return { kind: 'mute', sentinel, reason: result.reason, hint };
+  }
   const said = result.answer;
   if (said.systemIdentifier !== undefined && said.systemIdentifier !== systemIdentifier)
     return { kind: 'foreign', systemIdentifier: quoted(said.systemIdentifier, 40) };

@@ -3,10 +3,10 @@ import type { StandbyTarget } from '../../config/options-archiver.ts';
 import { leftMarkOf, type LeftTimeline } from '../../postgres/left-timeline.ts';
 import { firstLsnOf, isPossibleSegment, nameOf, parseLsn, segmentNumber } from '../../postgres/lsn.ts';
 import { parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
-import type { AnswerOf } from '../../verbs/verbs.ts';
 import { furthestOf } from '../archive/offer.ts';
 import type { ReplayFacts } from '../archive/replay-check.ts';
 import type { Sibling } from './ask.ts';
+import { type Rivalry, rivalryOf, timelineOf } from './rivals.ts';
 
 /** How far this host can replay by what it has itself. */
 export interface OwnReach {
@@ -27,10 +27,12 @@ export interface Fetch {
 
 /** How another standby that answered compares with this one. */
 type SiblingStanding =
-  /** It is out of recovery, or its archive was marked by a failover. */
-  | { readonly kind: 'promoted'; readonly timeline: number | undefined }
-  /** It is on a timeline that is not in the history of ours. */
-  | { readonly kind: 'other-timeline'; readonly timeline: number; readonly isLater: boolean }
+  /** It was promoted, or is about to be, apart from this host: see rivals.ts. */
+  | { readonly kind: 'rival'; readonly rivalry: Rivalry }
+  /** It was promoted to a timeline that this host has followed. */
+  | { readonly kind: 'former-primary'; readonly timeline: number }
+  /** It is on a timeline that is not in the history of ours, and no later one. */
+  | { readonly kind: 'other-timeline'; readonly timeline: number }
   /** It has nothing that this host does not have or fetch. */
   | { readonly kind: 'not-ahead' }
   /** `lsn`: how far it has come; `bytes` beyond what this host can replay. */
@@ -50,29 +52,27 @@ export interface Comparison {
   readonly compared: readonly Compared[];
 }
 
-type Said = AnswerOf<'wal-from'>;
-
-/** On its timeline, or on an earlier one that it has not left yet as far as pg_control shows. */
-function timelineOf({ proved, restartpoint }: Said): number | undefined {
-  const timelines = [proved, restartpoint].flatMap((place) => (place === undefined ? [] : [place.timeline]));
-  return timelines.length === 0 ? undefined : Math.max(...timelines);
-}
-
 function standingApart(sibling: Sibling, { facts }: OwnReach): SiblingStanding | undefined {
   if (sibling.answer.kind !== 'answered') return undefined;
   const { said, sentinel } = sibling.answer;
+  const known = { ...said, promotedTo: said.promotedTo ?? sentinel.promotedAtTimeline };
+  const rivalry = rivalryOf(known, facts.path);
+  if (rivalry !== undefined) return { kind: 'rival', rivalry };
+  if (known.promotedTo !== undefined) return { kind: 'former-primary', timeline: known.promotedTo };
   const timeline = timelineOf(said);
-  const newest = facts.path.at(-1)?.timeline ?? facts.from.timeline;
-  if (sentinel.promotedAtTimeline !== undefined)
-    return { kind: 'promoted', timeline: sentinel.promotedAtTimeline };
-  if (said.server === 'production') return { kind: 'promoted', timeline };
   if (timeline === undefined || said.isStandby !== true) return undefined;
   const part = facts.path.find((each) => each.timeline === timeline);
-  if (part === undefined) return { kind: 'other-timeline', timeline, isLater: timeline > newest };
+  if (part === undefined) return { kind: 'other-timeline', timeline };
   const hasLeft = said.proved?.timeline === timeline && part.endLsn !== undefined;
-  if (hasLeft && parseLsn(said.proved.lsn) > part.endLsn)
-    return { kind: 'other-timeline', timeline, isLater: false };
+  if (hasLeft && parseLsn(said.proved.lsn) > part.endLsn) return { kind: 'other-timeline', timeline };
   return undefined;
+}
+
+/** A sibling on another history may have other WAL under the names that this host needs. */
+function hasOurWal(sibling: Sibling, own: OwnReach): boolean {
+  const standing = standingApart(sibling, own);
+  if (standing?.kind === 'rival') return standing.rivalry.kind !== 'follows';
+  return standing?.kind !== 'other-timeline';
 }
 
 function segmentNames(texts: readonly string[]): readonly SegmentName[] {
@@ -148,10 +148,9 @@ export function compareSiblings(siblings: readonly Sibling[], own: OwnReach | un
   if (own === undefined) return { fetches: [], reach: undefined, compared: [] };
   const { from, layout } = own.facts;
   const answered = siblings.filter(({ answer }) => answer.kind === 'answered');
-  // A sibling on another history may have other WAL under these names.
   const places = withOffers(
     own,
-    answered.filter((sibling) => standingApart(sibling, own)?.kind !== 'other-timeline'),
+    answered.filter((sibling) => hasOurWal(sibling, own)),
   );
   const fetches: Fetch[] = [];
   let number = segmentNumber(from, layout);

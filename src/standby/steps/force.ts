@@ -4,10 +4,12 @@ import { usageError } from '../../errors.ts';
 export const forceNames = {
   'primary-alive': '-F999 although the primary is alive',
   'primary-unasked': '-F999 although this host could not ask the primary',
+  fence: '-F999 although action_fence has failed',
   archive: '-F999 although the archive cannot be read',
   replay: '-F999 although WAL of the archive cannot be replayed, or was not',
   'sibling-ahead': '-F999 although another standby has WAL that cannot be fetched',
   'sibling-unasked': '--switchover although another standby cannot be asked',
+  'sibling-promoted': '-F999 although another standby was promoted, or is being promoted',
   target: '-F999 past the target of a recovery that has not reached it',
   login: '-F999 although the server on this host rejects our login',
   gap: '-F999 to a target that may lie behind a gap in the WAL',

@@ -25,6 +25,8 @@ describe('the archiver file of the how-to', () => {
     expect(warnings).toEqual([]);
     expect(settings).toEqual({
       state: 'online',
+      start_unseen: 'allow',
+      start_probe_timeout: 10,
       pgdata: '/var/lib/postgresql/8.4/main',
       r_archivedir: '/var/lib/postgresql/archive',
       l_archivedir: '/var/lib/postgresql/archive',
@@ -132,6 +134,7 @@ describe('the standby file of the how-to', () => {
       basebackup_nice: 0,
       basebackup_ionice: 'off',
       failover_probe_timeout: 5,
+      fence_timeout: 60,
       start_timeout: 120,
       wal_timeout: 120,
       base_backup_timeout: 86400,

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Capabilities, capabilitiesOf } from '../../../src/postgres/capabilities.ts';
+import { type Capabilities, capabilitiesOf, releasesByAdvance } from '../../../src/postgres/capabilities.ts';
 import { parseVersion } from '../../../src/postgres/version.ts';
 
 const majors = '8.4 9.0 9.1 9.2 9.3 9.4 9.5 9.6 10 11 12 13 14 15 16 17 18'.split(' ');
@@ -70,6 +70,7 @@ test('the table shows the capabilities of each release', () => {
       "recoveryTargets": "8.4: ["time","xid"], 9.1: ["time","xid","name"], 9.4: ["time","xid","name","immediate"], 10: ["time","xid","name","immediate","lsn"]",
       "reloadsPrimaryConninfo": "8.4: false, 13: true",
       "replayResumeFunction": "8.4: none, 9.1: "pg_xlog_replay_resume", 10: "pg_wal_replay_resume"",
+      "reportsCleanupCommand": "8.4: false, 12: true",
       "slotAdvanceFunction": "8.4: none, 11: "pg_replication_slot_advance"",
       "standbyMode": "8.4: false, 9.0: true",
       "streaming": "8.4: false, 9.0: true",
@@ -123,4 +124,11 @@ describe('the helper functions', () => {
       expect(existsSync(join(import.meta.dirname, '../../../scripts', file))).toBe(true);
     },
   );
+});
+
+test('the minor releases that keep WAL over which a slot was moved', () => {
+  const keeping = [110_000, 110_008, 120_000, 120_003];
+  const releasing = [110_009, 110_022, 120_004, 120_022, 130_000, 180_001];
+  expect(keeping.map(releasesByAdvance)).not.toContain(true);
+  expect(releasing.map(releasesByAdvance)).not.toContain(false);
 });

@@ -94,7 +94,7 @@ describe('the command line of cmd_standby', () => {
     });
     const error = usageErrorOf('-C', 'f.ini', '-F999', '--force=primary-alive,archiv');
     expect(error.message).toBe('unknown name in --force: "archiv"');
-    expect(error.hint).toMatch(/primary-alive, primary-unasked, archive, replay/);
+    expect(error.hint).toMatch(/primary-alive, primary-unasked, fence, archive, replay/);
     expect(error.exitCode).toBe(exitCodes.usage);
     expect(usageErrorOf('-C', 'f.ini', '-F999', '--force=').message).toContain('unknown name');
     expect(usageErrorOf('-C', 'f.ini', '-F999', '--force=toString').message).toContain('unknown name');

@@ -257,6 +257,20 @@ describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restartpoi
     expect(run([]).status).toBe(0);
   });
 
+  test('says which program it lacks, and removes nothing', () => {
+    mkdirSync(join(directory, 'pg_replslot', 'pitrtools_keep'), { recursive: true });
+    const { status, stderr } = spawnSync(
+      shell.startsWith('/') ? shell : `/bin/${shell}`,
+      [launcher, '--restartpoint', join(directory, 'i.ini'), segment, ...program],
+      { cwd: directory, encoding: 'utf8', env: { PATH: directory } },
+    );
+    expect(status).toBe(1);
+    expect(stderr).toContain(
+      'there is no program "flock": the replication slot pitrtools_keep is not advanced',
+    );
+    expect(cleaned()).toBe('');
+  });
+
   test('leaves everything to Node where there is a slot, and does not wait for it', () => {
     mkdirSync(join(directory, 'pg_replslot', 'pitrtools_keep'), { recursive: true });
     const node = '#!/bin/sh\nwhile [ ! -e go ]; do sleep 0.1; done\necho "$@" >called\n';

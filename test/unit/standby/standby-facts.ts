@@ -95,4 +95,4 @@ export function localFacts(major: string, changes: Partial<LocalFacts> = {}): Lo
 }
 
 /** No other standby is known. */
-export const alone = { siblings: nobodyAsked, takesRole: false } as const;
+export const alone = { siblings: nobodyAsked, takesRole: false, fence: { kind: 'none' } } as const;

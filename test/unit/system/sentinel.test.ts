@@ -21,6 +21,7 @@ const whole = {
     { timeline: 1, lsn: 0x1_a300b2f8n, by: 'alpha' },
     { timeline: 3, lsn: 0x2_00000000n, by: '10.0.0.3' },
   ],
+  diverged: [{ timeline: 3, lsn: 0x2_00000000n, by: '10.0.0.3' }],
 };
 
 test('a sentinel is read back unchanged', async () => {
@@ -37,6 +38,7 @@ test('a fact that was never known is absent from a sentinel', () => {
     promotedAtTimeline: undefined,
     command: undefined,
     left: [],
+    diverged: undefined,
   };
   expect(parseSentinel(formatSentinel(bare))).toEqual(bare);
 });
@@ -58,6 +60,12 @@ test.each(['1', '1 0/3000060', '0 0/3000060 a', '1 0/3000060 a b', '1 3000060 a'
     expect(parseSentinel(`system_identifier: 1\nstandby: s\nleft: ${mark}\n`)).toBeUndefined();
   },
 );
+
+test('a location past which the server has replayed forbids nothing: one that cannot be read is unknown', () => {
+  const sentinel = parseSentinel('system_identifier: 1\nstandby: s\ndiverged: 1\n');
+  expect(sentinel).toMatchObject({ systemIdentifier: '1', left: [] });
+  expect(sentinel?.diverged).toBeUndefined();
+});
 
 test.each(['program: bin/cmd_standby\nini: /i', 'program: /p\x1b[2J\nini: /i', 'program: /p'])(
   'a sentinel with %j does not say how cmd_standby is called there',

@@ -9,6 +9,7 @@ import { succeeded } from '../../../system/command.ts';
 import { exists } from '../../../system/durable.ts';
 import type { BackupOptions, StandbyDeps } from '../../deps.ts';
 import { readRecord, type StandbyRecord } from '../../host/backup-record/record.ts';
+import { findOwnMarks } from '../../host/own-marks.ts';
 import { type LocalPlace, observeLocalPlace } from '../../host/place.ts';
 import { outsidePgdata } from '../../host/tablespaces.ts';
 import { findArchiveCommandProblem } from '../../primary/archive-program.ts';
@@ -61,6 +62,8 @@ export interface BackupFacts {
   readonly force: Force;
   /** Whether to check the pages of the copy. */
   readonly verify: boolean;
+  /** The l_archivedir of this host, if marks of its promotion stand there. */
+  readonly ownMarks?: string | undefined;
 }
 
 /** The mark in archivedir that says that the timeline was left on which the primary is. */
@@ -143,6 +146,7 @@ export async function observeForBackup(
     standby: deps.hostName,
     force,
     verify,
+    ownMarks: await findOwnMarks(deps),
   };
 }
 

@@ -48,6 +48,7 @@ export function planBaseBackup(facts: BackupFacts): readonly BackupStep[] {
     { kind: 'prove-wal' },
     ...(facts.streaming === undefined ? rsyncSteps(facts) : streamingSteps(facts.streaming)),
     { kind: 'await-wal' },
+    ...(facts.ownMarks === undefined ? [] : [{ kind: 'withdraw-marks', directory: facts.ownMarks } as const]),
     { kind: 'finish' },
     { kind: 'move-older' },
   ];

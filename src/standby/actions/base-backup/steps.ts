@@ -2,6 +2,7 @@ import { describeLeft, formatLeft, type LeftTimeline, withLeft } from '../../../
 import type { WalName } from '../../../postgres/wal-name.ts';
 import { ensureDirectory } from '../../../system/durable.ts';
 import { isStillThere, type Sentinel, updateSentinel } from '../../../system/sentinel.ts';
+import { describeWithdrawal, withdrawOwnMarks } from '../../host/own-marks.ts';
 import { readRemoteControl } from '../../primary/primary.ts';
 import type { StepsOf } from '../../steps/step-table.ts';
 import { comparisonFor } from './copy/comparison.ts';
@@ -229,6 +230,11 @@ export const backupSteps = {
       const { label } = resultOf(run, 'stop-backup', 'receive');
       return awaitWal(run, label.startSegment, resultOf(run, 'stop-backup', 'await-stop').stopLsn);
     },
+  }),
+  /** No way leads back to the primary that it was, and no server can start before the end. */
+  'withdraw-marks': step<{ readonly directory: string }>({
+    say: ({ directory }) => describeWithdrawal(directory),
+    run: ({ deps }, { directory }) => withdrawOwnMarks(deps, directory),
   }),
   finish: giving('finish', {
     say: () => 'put pg_control into place: from here on a server can start',

@@ -19,6 +19,7 @@ import { observeServer, type ServerState } from '../../server/server-state.ts';
 import type { SiblingFacts } from '../../siblings/observe.ts';
 import type { Force } from '../../steps/force.ts';
 import { observeDelay, type ReplayDelay } from './delay.ts';
+import type { Fence } from './fence.ts';
 import { type LocalLogin, observeLocalLogin } from './local-login.ts';
 import { type FailoverConf, failoverConf } from './use-conf.ts';
 
@@ -65,6 +66,7 @@ export interface FailoverFacts extends LocalFacts {
   readonly force: Force;
   /** --take-role. */
   readonly takesRole: boolean;
+  readonly fence: Fence;
 }
 
 /** Whether the server had left recovery before this run; perhaps it has ended since. */

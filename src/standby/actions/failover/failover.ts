@@ -1,19 +1,21 @@
-import { PitrError } from '../../../errors.ts';
+import { exitCodes, PitrError } from '../../../errors.ts';
 import type { FailoverOptions, StandbyDeps } from '../../deps.ts';
 import { probePrimary } from '../../primary/liveness/liveness.ts';
-import { describeLiveness, type Liveness } from '../../primary/liveness/verdict.ts';
+import { describeLiveness } from '../../primary/liveness/verdict.ts';
 import { sayWherePrimaryIsHere } from '../../primary/primary-is-here.ts';
 import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
 import { compareSiblings, type Comparison } from '../../siblings/compare.ts';
-import { askOthers, noComparison, type Others } from '../../siblings/observe.ts';
+import { askAgain, askOthers, noComparison, type Others, type SiblingFacts } from '../../siblings/observe.ts';
 import { ownReach } from '../../siblings/own-reach.ts';
 import { perform } from '../../steps/carry-out.ts';
 import { sayOverruled } from '../../steps/objections.ts';
 import { type FailoverFacts, isOpened, type LocalFacts, observeHere } from './facts.ts';
+import { fenceOf, sayNotFenced, withFenced } from './fence.ts';
 import { sayLogin } from './local-login.ts';
 import { isPausedAtTarget, listFailoverObjections } from './objections.ts';
-import { fetchSteps, planFailover } from './plan.ts';
+import { fenceStepsOf, fetchSteps, planFailover } from './plan.ts';
 import { reportFailover } from './report.ts';
+import { observeRivals } from './rivals.ts';
 import { roleOf } from './role.ts';
 import { newRun } from './run.ts';
 import { describeLoss, saySiblings } from './sibling-words.ts';
@@ -24,7 +26,7 @@ function unsentWords(unsent: number | undefined): string {
 }
 
 /** The operator must know this before the server opens. */
-function sayLiveness(deps: StandbyDeps, liveness: Liveness): void {
+function sayLiveness(deps: StandbyDeps, { liveness, fence }: FailoverFacts): void {
   switch (liveness.kind) {
     case 'alive':
     case 'unasked':
@@ -40,7 +42,7 @@ function sayLiveness(deps: StandbyDeps, liveness: Liveness): void {
       return;
     case 'unreachable':
       deps.log.warning(
-        `${describeLiveness(liveness)}: this does not prove that it is down: make sure that no client can write to it`,
+        `${describeLiveness(liveness)}: this does not prove that it is down: ${fence.kind === 'due' ? 'action_fence is to make sure of it' : 'make sure that no client can write to it'}`,
       );
   }
 }
@@ -70,6 +72,10 @@ async function compare(deps: StandbyDeps, here: LocalFacts, { siblings }: Others
   return compareSiblings(siblings, await ownReach(deps, directory, archive.archive));
 }
 
+async function withComparison(deps: StandbyDeps, here: LocalFacts, others: Others): Promise<SiblingFacts> {
+  return { ...others, comparison: await compare(deps, here, others), ...(await observeRivals(here, others)) };
+}
+
 async function observe(
   deps: StandbyDeps,
   { force, takeRole: takesRole }: FailoverOptions,
@@ -79,56 +85,114 @@ async function observe(
     sayWherePrimaryIsHere(deps).then(() => observeHere(deps)),
     askOthers(deps),
   ]);
-  const siblings = { ...others, comparison: await compare(deps, here, others) };
-  return { ...here, liveness, siblings, force, takesRole };
+  const siblings = await withComparison(deps, here, others);
+  const fence = fenceOf(deps, here.directory.record);
+  return { ...here, liveness, siblings, force, takesRole, fence };
 }
 
 /** The archive has more WAL than when the first plan was made. */
 async function observeAgain(deps: StandbyDeps, before: FailoverFacts): Promise<FailoverFacts> {
   const here = await observeHere(deps);
-  const comparison = await compare(deps, here, before.siblings);
+  const siblings = await withComparison(deps, here, before.siblings);
   // WAL that was fetched, and cannot be replayed all the same, is an objection of the archive.
-  return { ...before, ...here, siblings: { ...before.siblings, comparison: { ...comparison, fetches: [] } } };
+  const comparison = { ...siblings.comparison, fetches: [] };
+  return { ...before, ...here, siblings: { ...siblings, comparison } };
 }
 
-/** A plan after WAL was fetched: a refusal is none any more that changed nothing. */
-function planAgain(facts: FailoverFacts): readonly FailoverStep[] {
+/** The primary may have shipped WAL until it was fenced. */
+async function observeAfterFence(deps: StandbyDeps, before: FailoverFacts): Promise<FailoverFacts> {
+  const [here, others] = await Promise.all([observeHere(deps), askAgain(deps, before.siblings)]);
+  return { ...before, ...here, siblings: await withComparison(deps, here, others) };
+}
+
+/** A plan, and what this run has changed before it. */
+interface Prepared {
+  readonly facts: FailoverFacts;
+  readonly steps: readonly FailoverStep[];
+  /** Sentences. */
+  readonly changes: readonly string[];
+}
+
+/** After a change, a refusal is none any more that changed nothing. */
+async function afterChanges<T>(changes: readonly string[], use: () => T | Promise<T>): Promise<T> {
   try {
-    return planFailover(facts);
+    return await use();
   } catch (error) {
-    if (!(error instanceof PitrError)) throw error;
+    const isRefusal = error instanceof PitrError && error.exitCode === exitCodes.refused;
+    if (changes.length === 0 || !isRefusal) throw error;
     throw new PitrError(error.message.replace(/; nothing was changed$/, ''), {
-      detail: [error.detail, 'The WAL that was fetched from other standbys stays in archivedir.']
-        .filter(Boolean)
-        .join('\n'),
+      detail: [error.detail, ...changes].filter(Boolean).join('\n'),
       hint: error.hint,
       cause: error,
     });
   }
 }
 
+/** Objections that only the facts of now show, and that the operator overrules. */
+function sayNewlyOverruled(deps: StandbyDeps, before: FailoverFacts, now: FailoverFacts): void {
+  const known = new Set(listFailoverObjections(before).map(({ message }) => message));
+  const added = listFailoverObjections(now).filter(({ message }) => !known.has(message));
+  sayOverruled(deps, added, now.force);
+}
+
+/** Fences the old primary, and plans again by what is here and elsewhere then. */
+async function fenceAndPlan(
+  deps: StandbyDeps,
+  options: FailoverOptions,
+  { facts, steps }: Prepared,
+): Promise<Prepared> {
+  const fence = fenceStepsOf(facts);
+  if (fence.length === 0) return { facts, steps, changes: [] };
+  const run = newRun(deps, facts);
+  await perform(deps, options, fence, failoverSteps, run);
+  const changes = run.isFenced === true ? ['The old primary was fenced.'] : [];
+  return afterChanges(changes, async () => {
+    const again = withFenced(await observeAfterFence(deps, facts), run);
+    const planned = planFailover(again);
+    sayNewlyOverruled(deps, facts, again);
+    return { facts: again, steps: planned, changes };
+  });
+}
+
 /** Brings the WAL that only other standbys have, and plans again by what is here then. */
 async function fetchAndPlan(
   deps: StandbyDeps,
   options: FailoverOptions,
-  facts: FailoverFacts,
-): Promise<readonly [FailoverFacts, readonly FailoverStep[]]> {
+  before: Prepared,
+): Promise<Prepared> {
+  const { facts } = before;
+  if (facts.siblings.comparison.fetches.length === 0) return before;
   await perform(deps, options, fetchSteps(facts), failoverSteps, newRun(deps, facts));
-  const again = await observeAgain(deps, facts);
-  return [again, planAgain(again)];
+  const changes = [...before.changes, 'The WAL that was fetched from other standbys stays in archivedir.'];
+  return afterChanges(changes, async () => {
+    const again = await observeAgain(deps, facts);
+    return { facts: again, steps: planFailover(again), changes };
+  });
 }
 
 /** `-F999`: turns the standby into a production server, unless the primary is alive. */
 export async function failover(deps: StandbyDeps, options: FailoverOptions): Promise<number> {
-  let facts = await observe(deps, options);
-  let steps = planFailover(facts);
-  sayOverruled(deps, listFailoverObjections(facts), facts.force);
-  sayLiveness(deps, facts.liveness);
-  sayState(deps, facts);
-  saySiblings(deps, facts.siblings);
-  if (options.dryRun) for (const line of describeLoss(facts.siblings)) deps.report(line);
-  else if (facts.siblings.comparison.fetches.length > 0)
-    [facts, steps] = await fetchAndPlan(deps, options, facts);
+  const first = await observe(deps, options);
+  const planned: Prepared = { facts: first, steps: planFailover(first), changes: [] };
+  sayOverruled(deps, listFailoverObjections(first), first.force);
+  sayLiveness(deps, first);
+  sayState(deps, first);
+  saySiblings(deps, first.siblings);
+  sayNotFenced(deps, first, isPausedAtTarget(first));
+  if (options.dryRun) {
+    for (const line of describeLoss(first.siblings)) deps.report(line);
+    return promote(deps, options, planned);
+  }
+  const fenced = await fenceAndPlan(deps, options, planned);
+  const prepared = await afterChanges(fenced.changes, () => fetchAndPlan(deps, options, fenced));
+  return afterChanges(prepared.changes, () => promote(deps, options, prepared));
+}
+
+async function promote(
+  deps: StandbyDeps,
+  options: FailoverOptions,
+  { facts, steps }: Prepared,
+): Promise<number> {
   const run = newRun(deps, facts);
   if (!(await perform(deps, options, steps, failoverSteps, run))) return 0;
   const role = roleOf(facts, isPausedAtTarget(facts));

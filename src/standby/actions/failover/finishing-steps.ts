@@ -2,10 +2,14 @@
 import { archiveCallOf } from '../../../config/archive-command.ts';
 import { messageOf, PitrError } from '../../../errors.ts';
 import { updateSentinel } from '../../../system/sentinel.ts';
-import { fitSlotAfterPromotion, keepAfterPromotion } from '../../archive/keep/after-promotion.ts';
+import {
+  fitSlotAfterPromotion,
+  keepAfterPromotion,
+  saveStreamed,
+} from '../../archive/keep/after-promotion.ts';
 import type { ArchivedEnd } from '../../archive/replay-check.ts';
 import { changeRecord } from '../../host/backup-record/record.ts';
-import { ownCommand } from '../../host/own-command.ts';
+import { commandToNote } from '../../host/own-command.ts';
 import { clearRecoverySettings } from '../../recovery/files.ts';
 import { removeGuard } from '../../recovery/guard.ts';
 import { askReplayed } from '../../recovery/replayed.ts';
@@ -44,7 +48,7 @@ async function markArchive({ server: { deps }, timeline }: FailoverRun): Promise
   try {
     await updateSentinel(deps.run, archivedir, (sentinel) => {
       if (sentinel === undefined) throw new PitrError('it has no sentinel');
-      return { ...sentinel, command: sentinel.command ?? ownCommand(deps), promotedAtTimeline: timeline };
+      return { ...sentinel, command: commandToNote(sentinel.command, deps), promotedAtTimeline: timeline };
     });
   } catch (error) {
     deps.log.warning(
@@ -92,6 +96,8 @@ async function recordPromotion({ server, timeline, actionFailure }: FailoverRun)
     promotedAtTimeline: timeline,
     isFailoverUnfinished: undefined,
     takesRole: undefined,
+    isFenceBegun: undefined,
+    promotion: undefined,
     isActionBegun: actionFailure === undefined ? undefined : true,
   });
 }
@@ -179,6 +185,11 @@ export const finishingSteps = {
   'run-action': afterOpening<SiteAction>({
     say: ({ command, isRepeated }) => `run action_failover${isRepeated ? ' again' : ''}: ${command}`,
     run: runAction,
+  }),
+  'save-streamed': afterOpening<{ readonly redoLsn: bigint }>({
+    say: () =>
+      'copy WAL that only streaming had brought from pg_wal to archivedir for a few seconds, because no slot keeps it',
+    run: ({ server }, { redoLsn }) => saveStreamed(server, redoLsn),
   }),
   'keep-streamed': afterOpening<{ readonly redoLsn: bigint | undefined }>({
     say: () => 'copy WAL that only streaming had brought from pg_wal to archivedir',

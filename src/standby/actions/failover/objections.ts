@@ -5,6 +5,7 @@ import { describeLowLimit, limitHint } from '../../server/limits.ts';
 import { type Objection, when } from '../../steps/objections.ts';
 import type { FailoverFacts, LocalFacts } from './facts.ts';
 import { loginHint } from './local-login.ts';
+import { rivalObjections } from './rivals.ts';
 import { siblingObjections } from './sibling-words.ts';
 
 /** A promotion cannot be undone, so the steps after it must not fail because of a login that never worked. */
@@ -128,14 +129,31 @@ function startingObjections({ directory }: LocalFacts, progress: string): readon
   ];
 }
 
+/** A server that is opened at a target only to look at it disturbs nobody. */
+export function roleObjections({
+  takesRole,
+  siblings,
+}: Pick<FailoverFacts, 'takesRole' | 'siblings'>): readonly Objection[] {
+  return when(takesRole, ...rivalObjections(siblings));
+}
+
+/** A failover that was not finished must not continue, and send clients here, after another one has succeeded. */
+function openedObjections(facts: FailoverFacts): readonly Objection[] {
+  return when(
+    facts.directory.record.takesRole !== false || facts.takesRole,
+    ...rivalObjections(facts.siblings),
+  );
+}
+
 /** All objections to the promotion of this standby. */
 function standbyObjections(facts: FailoverFacts): readonly Objection[] {
-  if (isPausedAtTarget(facts)) return loginObjections(facts);
+  if (isPausedAtTarget(facts)) return [...loginObjections(facts), ...roleObjections(facts)];
   return [
     ...loginObjections(facts),
     ...limitObjections(facts),
     ...archiveObjections(facts),
     ...siblingObjections(facts.siblings),
+    ...rivalObjections(facts.siblings),
     ...targetObjections(facts),
     ...when(facts.state.kind === 'stopped', ...noStandbyObjections(facts.directory)),
   ];
@@ -145,11 +163,11 @@ function hereObjections(facts: FailoverFacts): readonly Objection[] {
   const { state, directory } = facts;
   switch (state.kind) {
     case 'production':
-      return productionObjections(facts);
+      return [...productionObjections(facts), ...openedObjections(facts)];
     case 'starting':
       return startingObjections(facts, state.progress);
     case 'stopped':
-      return hasUnfinishedFailover(directory) ? [] : standbyObjections(facts);
+      return hasUnfinishedFailover(directory) ? openedObjections(facts) : standbyObjections(facts);
     case 'recovering':
       return standbyObjections(facts);
   }

@@ -10,6 +10,7 @@ import type { ArchivedEnd } from '../../archive/replay-check.ts';
 import { changeRecord } from '../../host/backup-record/record.ts';
 import { clearRecoverySettings, writeRecoverySettings } from '../../recovery/files.ts';
 import { removeGuard, writeGuard } from '../../recovery/guard.ts';
+import { newPromotion, withServer } from '../../recovery/promotion.ts';
 import type { RecoverySettings } from '../../recovery/settings.ts';
 import { readControlFile } from '../../server/data-directory.ts';
 import { promoteServerProgram } from '../../server/local-server.ts';
@@ -19,7 +20,9 @@ import type { Fetch } from '../../siblings/compare.ts';
 import { fetchSegments } from '../../siblings/fetch.ts';
 import { serverSteps } from '../../steps/server-steps.ts';
 import { setDelay, type SettingDelay } from './delay.ts';
+import { fenceStepTable } from './fence.ts';
 import { type LoginProof, proveLogin } from './local-login.ts';
+import { type LastQuestion, seeNoRival } from './rivals.ts';
 import { type FailoverRun, step } from './run.ts';
 import { type ReplayProof, seeArchiveReplayed, seeItOpen } from './see-it-open.ts';
 
@@ -29,8 +32,17 @@ async function resumeReplay(server: Server): Promise<void> {
   await mustAnswer(server, 'cannot resume the replay', (sql) => sql(`SELECT ${resume}()`));
 }
 
+/** From now on the server may open even if this run is killed: other standbys must not be promoted as long as it runs. */
+async function noteOpening(run: FailoverRun): Promise<void> {
+  const { promotion, server } = run;
+  if (promotion === undefined) return;
+  run.promotion = await withServer(promotion, server.pgdata);
+  if (run.promotion !== promotion) await changeRecord(server.pgdata, { promotion: run.promotion });
+}
+
 async function promote(run: FailoverRun): Promise<void> {
   const { server } = run;
+  await noteOpening(run);
   // A site's own command may wait for the end of a long replay, and may be ended before that.
   if (server.deps.settings.promote_command !== undefined) run.opening = 'begun';
   try {
@@ -118,6 +130,8 @@ async function fetchWal({ server }: FailoverRun, fetch: FetchWal): Promise<void>
 
 export const openingSteps = {
   ...serverSteps,
+  /** First of all: the facts are looked at again after it. */
+  ...fenceStepTable,
   /** Before all others: the archive is looked at again after it. */
   'fetch-wal': step<FetchWal>({ say: describeFetch, run: fetchWal }),
   /** Before anything can open the server. */
@@ -126,10 +140,25 @@ export const openingSteps = {
       takesRole
         ? "record that this host takes the primary's role"
         : "record that this host does not take the primary's role: the other standbys are not informed",
-    run: ({ server }, { takesRole }) => changeRecord(server.pgdata, { takesRole }),
-    undo: async ({ server, opening }) => {
-      if (opening === 'not begun') await changeRecord(server.pgdata, { takesRole: undefined });
+    run: async (run, { takesRole }) => {
+      run.promotion = newPromotion(run.server.deps);
+      await changeRecord(run.server.pgdata, { takesRole, promotion: run.promotion });
     },
+    undo: async ({ server, opening }) => {
+      if (opening === 'not begun')
+        await changeRecord(server.pgdata, { takesRole: undefined, promotion: undefined });
+    },
+    leavesNothing: true,
+  }),
+  /** After 'record-role', which the other standbys see, and right before anything can open the server. */
+  'see-no-rival': step<LastQuestion>({
+    say: ({ siblings }) => {
+      const names = siblings.siblings
+        .filter(({ answer }) => answer.kind === 'answered')
+        .map(({ target }) => target.name);
+      return `ask once more whether another standby was promoted: ${names.join(', ')}`;
+    },
+    run: seeNoRival,
     leavesNothing: true,
   }),
   'write-settings': step<SettingsToWrite>({
@@ -155,7 +184,11 @@ export const openingSteps = {
   }),
   'resume-replay': step({
     say: () => 'resume the replay, which is paused',
-    run: ({ server }) => resumeReplay(server),
+    run: async (run) => {
+      // A server that is paused at its target opens then; before 'record-role', replay only continues.
+      await noteOpening(run);
+      await resumeReplay(run.server);
+    },
   }),
   'drop-delay': step<{ readonly delay: SettingDelay }>({
     say: ({ delay }) => `set recovery_min_apply_delay, which is ${delay.value}, to 0`,
@@ -166,6 +199,7 @@ export const openingSteps = {
   'see-archive-replayed': step<ReplayProof>({
     say: ({ lsn }) => `wait until the archive is replayed to its end, LSN ${formatLsn(lsn)}`,
     run: seeArchiveReplayed,
+    leavesNothing: true,
   }),
   /** Before 'promote'. */
   'guard-replay': step<{ readonly end: ArchivedEnd | undefined }>({
@@ -191,6 +225,8 @@ export const openingSteps = {
         ? 'wait until it is out of recovery'
         : `wait until it has recovered to ${target} and is out of recovery`,
     run: async (run) => {
+      // A server that was started with the settings of a recovery opens without a promotion.
+      await noteOpening(run);
       await seeItOpen(run);
       run.opening = 'done';
     },

@@ -6,19 +6,23 @@ import { isHotStandby } from '../../server/server-configuration.ts';
 import { overrules } from '../../steps/force.ts';
 import { refuseOn, when } from '../../steps/objections.ts';
 import type { FailoverFacts, LocalFacts } from './facts.ts';
+import { fenceSteps } from './fence.ts';
 import { isPausedAtTarget, listFailoverObjections } from './objections.ts';
 import { type Role, roleOf } from './role.ts';
 import type { FailoverStep } from './steps.ts';
 
-/**
- * The steps after the server has opened.
- *
- * @param checks steps that must succeed before the server gets its failover configuration
- */
+interface Between {
+  /** They must succeed before the role is taken. */
+  readonly checks?: readonly FailoverStep[];
+  /** They come before a restart, whose checkpoint may remove WAL. */
+  readonly save?: readonly FailoverStep[];
+}
+
+/** The steps after the server has opened. */
 export function afterSteps(
   facts: FailoverFacts,
   role: Role,
-  checks: readonly FailoverStep[] = [],
+  { checks = [], save = [] }: Between = {},
 ): readonly FailoverStep[] {
   const { failoverConf, delay } = facts;
   return [
@@ -32,6 +36,7 @@ export function afterSteps(
     ...checks,
     // Before clients or archiving may be turned on: from now on WAL of the old timeline is refused.
     ...roleSteps(facts, role),
+    ...save,
     ...(failoverConf === undefined ? [] : [{ kind: 'use-failover-conf', conf: failoverConf } as const]),
     { kind: 'archive-history' },
     { kind: 'check-archiving' },
@@ -81,15 +86,26 @@ function seeReplayed(facts: FailoverFacts, before: readonly FailoverStep[]): rea
 }
 
 /** Before anything may open the server: a later run finishes what this one decided. */
-export function recordRole({ kind }: Role): FailoverStep {
+function recordRole({ kind }: Role): FailoverStep {
   return { kind: 'record-role', takesRole: kind === 'taken' };
+}
+
+/** Before anything may open the server, and after all that takes long. */
+export function claimSteps(
+  facts: LocalFacts & Pick<FailoverFacts, 'siblings' | 'force'>,
+  role: Role,
+): readonly FailoverStep[] {
+  const { siblings, force } = facts;
+  const isAnswered = siblings.siblings.some(({ answer }) => answer.kind === 'answered');
+  const asks = isAnswered && (role.kind === 'taken' || !isPausedAtTarget(facts));
+  return [recordRole(role), ...when(asks, { kind: 'see-no-rival', siblings, force } as const)];
 }
 
 function promoteSteps(facts: FailoverFacts): readonly FailoverStep[] {
   const isToReplayAll =
     facts.archive.kind === 'archive' && facts.replayProblems.length === 0 && !acceptsLoss(facts);
   return [
-    recordRole(roleOf(facts, false)),
+    ...claimSteps(facts, roleOf(facts, false)),
     isToReplayAll ? { kind: 'guard-replay', end: facts.archivedEnd } : { kind: 'lift-guard' },
     { kind: 'promote' },
   ];
@@ -155,7 +171,7 @@ function restartAndPromote(facts: FailoverFacts): readonly FailoverStep[] {
   const { capabilities } = facts.directory;
   if (!capabilities.hasPgCtlPromote) {
     const toEnd = recoverySettings(capabilities, { kind: 'to-end' }, facts.place);
-    return [recordRole(roleOf(facts, false)), ...restartSteps(facts, 'recovery', toEnd), opened];
+    return [...claimSteps(facts, roleOf(facts, false)), ...restartSteps(facts, 'recovery', toEnd), opened];
   }
   const standby = recoverySettings(capabilities, { kind: 'standby', streaming: undefined }, facts.place);
   const start = restartSteps(facts, 'standby', standby);
@@ -171,7 +187,8 @@ function restartAndPromote(facts: FailoverFacts): readonly FailoverStep[] {
 
 /** Starts a stopped standby first; promotes a running one without a restart. */
 function openingSteps(facts: FailoverFacts): readonly FailoverStep[] {
-  if (isPausedAtTarget(facts)) return [recordRole(roleOf(facts, true)), { kind: 'resume-replay' }, opened];
+  if (isPausedAtTarget(facts))
+    return [...claimSteps(facts, roleOf(facts, true)), { kind: 'resume-replay' }, opened];
   // A recovery to a target would open at the target, no matter when it is promoted.
   const isAimed = facts.directory.record.settings?.mode === 'recovery';
   return isPromotedAsItIs(facts) && !isAimed ? promoteAsItIs(facts) : restartAndPromote(facts);
@@ -188,17 +205,28 @@ function promotedSteps(facts: FailoverFacts): readonly FailoverStep[] {
   return [
     { kind: 'clear-settings' },
     { kind: 'start-promoted', conf, configuration },
-    ...afterSteps(started, roleOf(facts, false), openedChecks(facts)),
+    ...finish(started, roleOf(facts, false), openedChecks(facts)),
   ];
 }
 
+/** The checkpoint of a server that is open lies behind the promotion. */
+function lastRestartpoint({ state, directory }: FailoverFacts): bigint | undefined {
+  return state.kind === 'production' ? undefined : directory.control?.redoLsn;
+}
+
+/** Once no primary delivers to archivedir any more: without a slot, a checkpoint may remove it at any moment. */
+function saveStreamed(facts: FailoverFacts): readonly FailoverStep[] {
+  const redoLsn = lastRestartpoint(facts);
+  return facts.hasKeptSlot || redoLsn === undefined ? [] : [{ kind: 'save-streamed', redoLsn }];
+}
+
+function finish(facts: FailoverFacts, role: Role, checks: readonly FailoverStep[]): readonly FailoverStep[] {
+  return afterSteps(facts, role, { checks, save: saveStreamed(facts) });
+}
+
 /** Last, because it may take minutes: clients need not wait for it. */
-function keepStreamed({ state, directory }: FailoverFacts): FailoverStep {
-  // The checkpoint of a server that is open lies behind the promotion.
-  return {
-    kind: 'keep-streamed',
-    redoLsn: state.kind === 'production' ? undefined : directory.control?.redoLsn,
-  };
+function keepStreamed(facts: FailoverFacts): FailoverStep {
+  return { kind: 'keep-streamed', redoLsn: lastRestartpoint(facts) };
 }
 
 /** The WAL that only other standbys have: it is here before the server is promoted. */
@@ -209,23 +237,32 @@ export function fetchSteps({ siblings, force }: FailoverFacts): readonly Failove
   return [{ kind: 'fetch-wal', archiver: list.archiver, fetches: comparison.fetches, isAccepted }];
 }
 
+/** The fence runs again in each run that has more to do than action_failover: an earlier one may be long ago. */
+export function fenceStepsOf(facts: FailoverFacts): readonly FailoverStep[] {
+  if (onlyActionRemains(facts)) return [];
+  return fenceSteps(facts, roleOf(facts, isPausedAtTarget(facts)));
+}
+
+/** The action begins last, so all other steps were completed. */
+function onlyActionRemains({ state, directory }: LocalFacts): boolean {
+  return state.kind === 'production' && directory.record.isActionBegun === true;
+}
+
 /** The steps of a failover. Throws a refusal if an objection is not overruled. */
 export function planFailover(facts: FailoverFacts): readonly FailoverStep[] {
   refuseOn(listFailoverObjections(facts), facts.force);
-  return [...promotionSteps(facts), keepStreamed(facts)];
+  return [...fenceStepsOf(facts), ...promotionSteps(facts), keepStreamed(facts)];
 }
 
 function promotionSteps(facts: FailoverFacts): readonly FailoverStep[] {
   const { state, directory } = facts;
-  // The action begins last, so all other steps were completed.
-  if (state.kind === 'production' && directory.record.isActionBegun === true)
-    return [{ kind: 'verify-write' }, ...actionSteps(facts)];
-  if (state.kind === 'production') return afterSteps(facts, roleOf(facts, false), openedChecks(facts));
+  if (onlyActionRemains(facts)) return [{ kind: 'verify-write' }, ...actionSteps(facts)];
+  if (state.kind === 'production') return finish(facts, roleOf(facts, false), openedChecks(facts));
   if (state.kind === 'stopped' && hasUnfinishedFailover(directory)) return promotedSteps(facts);
-  if (isPausedAtTarget(facts)) return [...openingSteps(facts), ...afterSteps(facts, roleOf(facts, true))];
+  if (isPausedAtTarget(facts)) return [...openingSteps(facts), ...finish(facts, roleOf(facts, true), [])];
   return [
     ...fetchSteps(facts),
     ...openingSteps(facts),
-    ...afterSteps(facts, roleOf(facts, false), replayChecks(facts, facts.archivedEnd)),
+    ...finish(facts, roleOf(facts, false), replayChecks(facts, facts.archivedEnd)),
   ];
 }

@@ -4,14 +4,16 @@ import { probePrimary } from '../../primary/liveness/liveness.ts';
 import { describeLiveness } from '../../primary/liveness/verdict.ts';
 import { sayWherePrimaryIsHere } from '../../primary/primary-is-here.ts';
 import type { RequestedTarget } from '../../recovery/requested-target.ts';
-import { askOthers, nobodyAsked, noComparison } from '../../siblings/observe.ts';
+import { askOthers, nobodyAsked } from '../../siblings/observe.ts';
 import { perform } from '../../steps/carry-out.ts';
 import { sayOverruled } from '../../steps/objections.ts';
 import { observeHere } from './facts.ts';
+import { fenceOf } from './fence.ts';
 import { observeForTarget, type RecoveryFacts, targetKey } from './point-in-time/facts.ts';
 import { planRecovery } from './point-in-time/plan.ts';
 import { reportRecovery } from './point-in-time/report.ts';
 import { type RecoveryRun, recoverySteps } from './point-in-time/steps.ts';
+import { observeRivals } from './rivals.ts';
 import { newRun } from './run.ts';
 import { saySiblings } from './sibling-words.ts';
 
@@ -25,8 +27,9 @@ async function observe(
   const forTarget = await observeForTarget(deps, here, requested);
   const tells = takeRole && requested.action === 'promote';
   const [liveness, others] = await Promise.all([probePrimary(deps), tells ? askOthers(deps) : nobodyAsked]);
-  const siblings = { ...others, comparison: noComparison };
-  return { ...here, ...forTarget, liveness, siblings, force, takesRole: takeRole };
+  const siblings = { ...nobodyAsked, ...others, ...(tells ? await observeRivals(here, others) : {}) };
+  const fence = fenceOf(deps, here.directory.record);
+  return { ...here, ...forTarget, liveness, siblings, force, takesRole: takeRole, fence };
 }
 
 /** `-F999` with a target: recovers to the target, and opens, pauses or shuts down there. */

@@ -28,6 +28,8 @@ export interface Outcome extends Pick<FailoverRun, 'timeline' | 'replayed' | 'ar
   /** The start of the new timeline, according to its history file. */
   readonly openedAt: string | undefined;
   readonly liveness: Liveness;
+  /** action_fence has succeeded. */
+  readonly isFenced: boolean;
   /** Undefined if an earlier run did all that concerns the other standbys. */
   readonly others: { readonly siblings: SiblingFacts; readonly role: RoleOutcome } | undefined;
   readonly hostName: string;
@@ -47,7 +49,11 @@ function describeEnd(end: ArchiveEnd | undefined): string {
   }
 }
 
-function describeOldPrimary(liveness: Liveness): string {
+function describeOldPrimary({ liveness, isFenced }: Pick<Outcome, 'liveness' | 'isFenced'>): string {
+  if (isFenced) {
+    const before = liveness.kind === 'alive' ? 'alive' : liveness.kind === 'dead' ? 'found dead' : 'not seen';
+    return `The old primary was ${before}, and action_fence has succeeded. It may hold WAL that was never shipped: transactions in that WAL are missing here`;
+  }
   switch (liveness.kind) {
     case 'dead': {
       const files = liveness.unsent ?? 0;
@@ -104,7 +110,7 @@ export function describeOutcome(outcome: Outcome): readonly string[] {
     `This server is the primary now, on timeline ${timeline ?? `(${notDetermined})`}${begun}`,
     describeReplayed(outcome),
     describeEnd(outcome.archiveEnd),
-    describeOldPrimary(outcome.liveness),
+    describeOldPrimary(outcome),
     ...(others === undefined ? [] : [...describeLoss(others.siblings), ...describeRole(others.role)]),
     'Next:',
     ...nextSteps(outcome).map((step) => `  - ${step}`),
@@ -118,7 +124,7 @@ export function describeOutcome(outcome: Outcome): readonly string[] {
  */
 export async function reportFailover(
   run: FailoverRun,
-  { liveness, siblings }: Pick<FailoverFacts, 'liveness' | 'siblings'>,
+  { liveness, siblings, fence }: Pick<FailoverFacts, 'liveness' | 'siblings' | 'fence'>,
   role: Role | undefined,
 ): Promise<number> {
   const { server, timeline, actionFailure } = run;
@@ -126,8 +132,9 @@ export async function reportFailover(
   const openedAt = timeline === undefined ? undefined : await beginningOf(server, timeline);
   const { left, informed } = run;
   const others = role === undefined ? undefined : { siblings, role: { role, left, informed } };
-  for (const line of describeOutcome({ ...run, openedAt, liveness, others, hostName: deps.hostName }))
-    deps.report(line);
+  const isFenced = run.isFenced ?? fence.kind === 'done';
+  const outcome = { ...run, openedAt, liveness, isFenced, others, hostName: deps.hostName };
+  for (const line of describeOutcome(outcome)) deps.report(line);
   deps.log.notice('Statistics are not replicated in warm standy mode.');
   deps.report('HINT: Execute ANALYZE on your databases');
   deps.report('Failover finished');

@@ -8,7 +8,8 @@ import type { TimelineEntry } from '../../../postgres/history.ts';
 import { isHostWord, type LeftTimeline } from '../../../postgres/left-timeline.ts';
 import { firstLsnOf } from '../../../postgres/lsn.ts';
 import { historyName } from '../../../postgres/wal-name.ts';
-import { readLeftMarks, writeLeftMarks } from '../../../system/left-marks.ts';
+import { writeLeftMarks } from '../../../system/left-marks.ts';
+import { withdrawProofs } from '../../../system/proofs.ts';
 import { readSentinel, updateSentinel } from '../../../system/sentinel.ts';
 import { readHistory } from '../../archive/contents.ts';
 import type { Server } from '../../server/server.ts';
@@ -24,7 +25,7 @@ const taken: Role = { kind: 'taken' };
 
 /** @param opensAtTarget the server opens at a recovery target, and leaves out WAL on purpose */
 export function roleOf(
-  facts: Pick<FailoverFacts, 'liveness' | 'takesRole' | 'state' | 'directory'>,
+  facts: Pick<FailoverFacts, 'liveness' | 'takesRole' | 'state' | 'directory' | 'fence'>,
   opensAtTarget: boolean,
 ): Role {
   if (facts.takesRole) return taken;
@@ -40,6 +41,8 @@ export function roleOf(
     case 'alive':
       return { kind: 'left', reason: 'the old primary is alive' };
     case 'unasked':
+      // The operator says that it is down, and the fence makes sure of it.
+      if (facts.fence.kind === 'due' || facts.fence.kind === 'done') return taken;
       return { kind: 'left', reason: 'the old primary could not be asked' };
   }
 }
@@ -118,8 +121,10 @@ export async function declareLeft(
   if (list?.kind !== 'known') return { marks, problem: list?.reason };
   const { l_archivedir: directory } = list.archiver;
   try {
-    const before = await readLeftMarks(directory);
-    await writeLeftMarks(directory, replaced(before, marks));
+    // An earlier role of this host proved nothing about the WAL that it writes now.
+    await withdrawProofs(log, join(directory, '.archiver'), () => true);
+    // Marks of timelines that are not in the history of this server remain from an earlier promotion.
+    await writeLeftMarks(directory, marks);
     return { marks, problem: undefined };
   } catch (error) {
     const problem = messageOf(error);

@@ -1,5 +1,6 @@
 import { PitrError } from '../../../errors.ts';
 import type { StandbyDeps } from '../../deps.ts';
+import type { PromotionRecord } from '../../host/backup-record/record.ts';
 import type { Replayed } from '../../recovery/replayed.ts';
 import { notStartedHere } from '../../server/local-server.ts';
 import { serverOf } from '../../server/server.ts';
@@ -14,6 +15,8 @@ import type { LeftResult } from './role.ts';
 export interface FailoverRun extends ServerContext {
   /** From 'begun' on, the server may open as soon as it has no more WAL, even if this run ends. */
   opening: 'not begun' | 'begun' | 'done';
+  /** Names this run in the record of pgdata, from before the server can open. */
+  promotion?: PromotionRecord | undefined;
   /** The timeline of the running server; undefined until it has taken a write. */
   timeline?: number | undefined;
   /** The server's answer right after it opened: after a restart it does not know this any more. */
@@ -23,6 +26,8 @@ export interface FailoverRun extends ServerContext {
   /** The timelines that were declared left; undefined if this server did not take the role. */
   left?: LeftResult | undefined;
   informed?: readonly Informed[] | undefined;
+  /** Whether action_fence has succeeded; undefined if it was not run. */
+  isFenced?: boolean;
   /** The reason why action_failover failed; undefined if it did not. */
   actionFailure?: string;
 }

@@ -10,7 +10,7 @@ import type { SiblingFacts } from '../../siblings/observe.ts';
 import type { Objection } from '../../steps/objections.ts';
 import type { LeftResult, Role } from './role.ts';
 
-function nameOf({ target: { name, host } }: Pick<Compared, 'target'>): string {
+export function siblingName({ target: { name, host } }: Pick<Compared, 'target'>): string {
   return host === name ? name : `${name} (host ${host})`;
 }
 
@@ -27,27 +27,19 @@ export function siblingObjections({ comparison: { compared, reach } }: SiblingFa
       return [
         {
           ...named,
-          message: `standby ${nameOf(each)} has come further: it has WAL up to LSN ${formatLsn(standing.lsn)}, and this host can replay to ${formatLsn(reach ?? 0n)}`,
+          message: `standby ${siblingName(each)} has come further: it has WAL up to LSN ${formatLsn(standing.lsn)}, and this host can replay to ${formatLsn(reach ?? 0n)}`,
           hint: `-F999 on ${each.target.name} loses less.`,
           cost: `${bytesWords(standing.bytes)} that only ${each.target.name} has are lost`,
         },
       ];
     }
-    if (standing.kind !== 'other-timeline' || !standing.isLater) return [];
-    return [
-      {
-        ...named,
-        message: `standby ${nameOf(each)} is on timeline ${standing.timeline}, which is later than that of this host`,
-        hint: `It follows a server that was promoted after this host had lost its way: -F999 on ${each.target.name} loses less.`,
-        cost: `all that was written on timeline ${standing.timeline} is lost`,
-      },
-    ];
+    return [];
   });
 }
 
 function sayAnswer({ log }: { readonly log: Log }, sibling: Sibling): void {
   const { answer } = sibling;
-  const name = nameOf(sibling);
+  const name = siblingName(sibling);
   switch (answer.kind) {
     case 'silent':
       log.warning(
@@ -73,21 +65,19 @@ function sayAnswer({ log }: { readonly log: Log }, sibling: Sibling): void {
 
 function sayStanding({ log }: { readonly log: Log }, compared: Compared): void {
   const { standing } = compared;
-  const name = nameOf(compared);
+  const name = siblingName(compared);
   switch (standing.kind) {
-    case 'promoted': {
-      const timeline = standing.timeline === undefined ? '' : `, at timeline ${standing.timeline}`;
-      log.warning(
-        `${name} was promoted${timeline}: if it takes writes of the same clients, there are two primaries after this failover`,
+    case 'former-primary':
+      log.notice(
+        `${name} is a former primary: this host has followed its promotion to timeline ${standing.timeline}`,
       );
       return;
-    }
     case 'other-timeline':
-      // A later one is an objection.
-      if (!standing.isLater)
-        log.warning(
-          `standby ${name} is on timeline ${standing.timeline}, which is not in the history of this host: it needs a new base backup`,
-        );
+      log.warning(
+        `standby ${name} is on timeline ${standing.timeline}, which is not in the history of this host: it needs a new base backup`,
+      );
+      return;
+    case 'rival':
       return;
     case 'not-ahead':
       log.notice(`standby ${name} has no WAL that is neither here nor fetched`);
@@ -115,7 +105,7 @@ export function describeLoss({ siblings, comparison }: SiblingFacts): readonly s
   const ahead = compared.flatMap((each) =>
     each.standing.kind === 'ahead'
       ? [
-          `Lost: ${bytesWords(each.standing.bytes)} after LSN ${here}, which standby ${nameOf(each)} has, up to LSN ${formatLsn(each.standing.lsn)}`,
+          `Lost: ${bytesWords(each.standing.bytes)} after LSN ${here}, which standby ${siblingName(each)} has, up to LSN ${formatLsn(each.standing.lsn)}`,
         ]
       : [],
   );
@@ -136,7 +126,7 @@ export function notInformedWords(
     problem === undefined
       ? "the next hello of this host's cmd_archiver informs it"
       : 'keep the old primary from delivering there, or make a new base backup of it';
-  return `standby ${nameOf(sibling)} was not informed that the old timeline was left (${quoted(reason)}): ${later}`;
+  return `standby ${siblingName(sibling)} was not informed that the old timeline was left (${quoted(reason)}): ${later}`;
 }
 
 /** Returns the INI file with which cmd_standby is to be called there; its sentinel does not always know. */
@@ -169,7 +159,7 @@ function describeInformed(informed: Informed, problem: string | undefined): stri
   }
   const moved =
     informed.moved === 0 ? '' : `; ${informed.moved} files from behind the fork were moved aside there`;
-  return `Standby ${nameOf(informed.sibling)} was informed: ${standingWords[informed.standing]}${moved}`;
+  return `Standby ${siblingName(informed.sibling)} was informed: ${standingWords[informed.standing]}${moved}`;
 }
 
 /** The consequences of the failover for the other standbys. */

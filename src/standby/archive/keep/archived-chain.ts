@@ -91,6 +91,18 @@ function startOf(number: number, layout: WalLayout): bigint {
   return firstLsnOf(nameOf(1, number, layout), layout.segmentSize);
 }
 
+/**
+ * The slot keeps what pg_wal holds. The slot of a server that crashed, or of an early minor release that was stopped, is
+ * back where it once was, and both pg_wal and archivedir may have lost that WAL since, as they should.
+ */
+export async function heldFrom(walDirectory: string, from: bigint, layout: WalLayout): Promise<bigint> {
+  const numbers = (await listWal(walDirectory))
+    .filter((name) => name.kind === 'segment')
+    .map((name) => segmentNumber(name, layout));
+  const oldest = Math.min(...numbers);
+  return numbers.length === 0 || oldest <= numberOf(from, layout) ? from : startOf(oldest, layout);
+}
+
 /** The location up to which archivedir holds every segment from `from` on; `from` itself if it lacks the first. */
 export async function archivedUpTo(wal: OwnWal, from: bigint): Promise<bigint> {
   const first = numberOf(from, wal.layout);

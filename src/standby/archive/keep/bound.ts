@@ -1,5 +1,6 @@
 import { statfs } from 'node:fs/promises';
 import { inMegabytes } from '../../../megabytes.ts';
+import { whyTooFull } from '../../../postgres/kept-slot.ts';
 import type { SlotFacts } from './slot.ts';
 
 export interface Room {
@@ -29,11 +30,8 @@ export function releaseFor(
   { most, free }: Room,
 ): Release | undefined {
   if (slot?.restartLsn === undefined || slot.heldBytes <= 0) return undefined;
-  if (free < maxWalSize)
-    return {
-      upTo: redoLsn,
-      reason: `only ${inMegabytes(free)} are free on the file system of pg_wal, and max_wal_size is ${inMegabytes(maxWalSize)}`,
-    };
+  const tooFull = whyTooFull(free, maxWalSize);
+  if (tooFull !== undefined) return { upTo: redoLsn, reason: tooFull };
   if (slot.heldBytes <= most) return undefined;
   const size = BigInt(segmentSize);
   // Whole segments are removed: to the end of the one that is partly beyond the limit.

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { SegmentName } from '../../../postgres/wal-name.ts';
 import { copyDurably, exists, linkDurably, systemErrorCode } from '../../../system/durable.ts';
 import { removeFile } from '../../../system/files.ts';
+import type { StandbyDeps } from '../../deps.ts';
 import { readDataDirectory } from '../../server/data-directory.ts';
 import type { Server } from '../../server/server.ts';
 import { readSegmentStart } from '../arrival.ts';
@@ -16,6 +17,8 @@ export interface Filled {
   readonly copied: readonly SegmentName[];
   /** Neither archivedir nor pg_wal holds them. */
   readonly missing: readonly SegmentName[];
+  /** The time limit was over before these. */
+  readonly left: readonly SegmentName[];
 }
 
 /** The inode of a file; undefined if there is none. */
@@ -58,27 +61,47 @@ function earlierSegments(wal: OwnWal, from: bigint): readonly SegmentName[] {
   return names;
 }
 
+/** Where WAL is copied from and to, and until when. */
+interface Filling {
+  readonly deps: Pick<StandbyDeps, 'signal' | 'monotonicMs'>;
+  readonly wal: OwnWal;
+  readonly walDirectory: string;
+  readonly limitMs: number;
+}
+
+/** Copies these segments, oldest first, unless archivedir holds them. */
+export async function copySegments(
+  names: readonly SegmentName[],
+  { deps, wal, walDirectory, limitMs }: Filling,
+): Promise<Filled> {
+  const endMs = deps.monotonicMs() + limitMs;
+  const copied: SegmentName[] = [];
+  const missing: SegmentName[] = [];
+  for (const [index, name] of names.entries()) {
+    deps.signal.throwIfAborted();
+    if (await exists(join(wal.archivedir, name.text))) continue;
+    if (deps.monotonicMs() >= endMs) return { copied, missing, left: names.slice(index) };
+    if (await copySegment(wal, walDirectory, name)) copied.push(name);
+    else missing.push(name);
+  }
+  return { copied, missing, left: [] };
+}
+
 /**
  * After a promotion: copies what only streaming had brought from pg_wal to archivedir, so that the archive leads from
  * its base backup to the new timeline. No primary delivers there any more, which could send another file of that name.
  *
  * @param from no recovery here needs WAL before this location, and no slot holds any
+ * @param limitMs milliseconds after which no other segment is begun
  */
-export async function fillArchive(server: Server, from: bigint): Promise<Filled> {
+export async function fillArchive(server: Server, from: bigint, limitMs: number): Promise<Filled> {
   const { deps, pgdata, capabilities } = server;
   const { archivedir } = deps.settings;
   const directory = await readDataDirectory(pgdata);
   await requireArchive(archivedir, directory);
   const segmentSize = directory.control?.walSegmentSize ?? directory.record.backup?.segmentSize;
   const wal = segmentSize === undefined ? undefined : await readOwnWal(archivedir, directory, segmentSize);
-  const copied: SegmentName[] = [];
-  const missing: SegmentName[] = [];
-  if (wal === undefined) return { copied, missing };
-  for (const name of earlierSegments(wal, from)) {
-    deps.signal.throwIfAborted();
-    if (await exists(join(archivedir, name.text))) continue;
-    if (await copySegment(wal, join(pgdata, capabilities.walDirName), name)) copied.push(name);
-    else missing.push(name);
-  }
-  return { copied, missing };
+  if (wal === undefined) return { copied: [], missing: [], left: [] };
+  const walDirectory = join(pgdata, capabilities.walDirName);
+  return copySegments(earlierSegments(wal, from), { deps, wal, walDirectory, limitMs });
 }

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Capabilities } from '../../../postgres/capabilities.ts';
+import { type Capabilities, releasesByAdvance } from '../../../postgres/capabilities.ts';
 import { heldBytesSql, keptSlot, keptSlotDirectory } from '../../../postgres/kept-slot.ts';
 import { formatLsn, parseLsn } from '../../../postgres/lsn.ts';
 import { exists } from '../../../system/durable.ts';
@@ -25,6 +25,12 @@ export interface SlotFacts {
   readonly maxWalSize: number;
   /** Why no slot can be made; undefined if one can. */
   readonly obstacle: string | undefined;
+  /** Whether another slot can be made beside those that exist. */
+  readonly hasSpareSlot: boolean;
+  /** Whether the WAL that the slot is moved over may be removed, without anything else. */
+  readonly releasesByAdvance: boolean;
+  /** The `archive_cleanup_command` in force, from 12 on. */
+  readonly cleanupCommand: string | undefined;
 }
 
 /** Whether the slot exists, by the files of a server that may be stopped. */
@@ -40,6 +46,8 @@ function factsSql({ tellsSlotWalStatus }: Pick<Capabilities, 'tellsSlotWalStatus
   current_setting('max_replication_slots') AS most_slots,
   (SELECT count(*) FROM pg_replication_slots)::text AS slots,
   current_setting('wal_level') AS wal_level,
+  current_setting('server_version_num') AS version_num,
+  (SELECT setting FROM pg_settings WHERE name = 'archive_cleanup_command') AS cleanup,
   current_user::text AS login,
   (SELECT rolsuper OR rolreplication FROM pg_roles WHERE rolname = current_user) AS may_make,
   (SELECT setting FROM pg_settings WHERE name = 'wal_segment_size') AS segment_size,
@@ -60,8 +68,9 @@ function obstacleIn(row: Row): string | undefined {
   if (level === 'minimal' || level === 'archive') return `wal_level is ${level}, and the slot needs replica`;
   if (row['may_make'] !== true)
     return `the user "${String(row['login'])}" cannot make a replication slot: it needs the attribute SUPERUSER or REPLICATION`;
-  if (Number(row['slots']) >= most)
-    return `max_replication_slots is ${most}, and all ${most} slots are in use: one more is needed`;
+  const needed = releasesByAdvance(Number(row['version_num'])) ? 1 : 2;
+  if (Number(row['slots']) + needed > most)
+    return `max_replication_slots is ${most}, and ${String(row['slots'])} slots are in use: ${needed === 1 ? 'one more is' : 'two more are'} needed`;
   return undefined;
 }
 
@@ -77,6 +86,7 @@ function slotIn(row: Row): Slot | undefined {
 /** From 11 on. */
 export async function askSlot(sql: LocalSql, capabilities: Capabilities): Promise<SlotFacts> {
   const [row = {}] = await sql(factsSql(capabilities));
+  const cleanup = row['cleanup'];
   return {
     isRecovering: row['recovering'] === true,
     slot: slotIn(row),
@@ -84,6 +94,9 @@ export async function askSlot(sql: LocalSql, capabilities: Capabilities): Promis
     segmentSize: Number(row['segment_size']),
     maxWalSize: Number(row['max_wal_megabytes']) * mebibyte,
     obstacle: obstacleIn(row),
+    hasSpareSlot: Number(row['slots']) < Number(row['most_slots']),
+    releasesByAdvance: releasesByAdvance(Number(row['version_num'])),
+    cleanupCommand: typeof cleanup === 'string' ? cleanup : undefined,
   };
 }
 
@@ -92,9 +105,24 @@ export async function makeSlot(sql: LocalSql): Promise<void> {
   await sql('SELECT pg_create_physical_replication_slot($1, true)', [keptSlot]);
 }
 
+/**
+ * Has an early minor release compute anew which WAL the slots need, as it does whenever one is dropped. Our own slot is
+ * there all the time: dropped and made anew, it would begin at the last restartpoint, and one that comes in between would
+ * remove what it kept. The server drops a temporary slot also when our session ends before we do.
+ */
+export async function recomputeRequired(sql: LocalSql): Promise<void> {
+  await sql(`SELECT pg_create_physical_replication_slot('pitrtools_' || pg_backend_pid(), false, true)`);
+  await sql(`SELECT pg_drop_replication_slot('pitrtools_' || pg_backend_pid())`);
+}
+
 /** The server takes its own last location if `lsn` lies beyond that. */
-export async function advanceSlot(sql: LocalSql, lsn: bigint): Promise<void> {
+export async function advanceSlot(
+  sql: LocalSql,
+  lsn: bigint,
+  facts: Pick<SlotFacts, 'releasesByAdvance'>,
+): Promise<void> {
   await sql('SELECT pg_replication_slot_advance($1, $2)', [keptSlot, formatLsn(lsn)]);
+  if (!facts.releasesByAdvance) await recomputeRequired(sql);
 }
 
 /** A slot that is gone already is no error. */

@@ -9,9 +9,18 @@ import type { DataDirectory } from '../../server/data-directory.ts';
 import { type Server, serverOf } from '../../server/server.ts';
 import { withLocalServer } from '../../server/server-state.ts';
 import { observeArchive } from '../own-archive.ts';
-import { archivedUpTo, missingBetween, type OwnWal, readOwnWal } from './archived-chain.ts';
+import { archivedUpTo, heldFrom, missingBetween, type OwnWal, readOwnWal } from './archived-chain.ts';
 import { freeBytes, releaseFor } from './bound.ts';
-import { advanceSlot, askSlot, dropSlot, hasKeptSlot, makeSlot, type SlotFacts } from './slot.ts';
+import { foreignCleanup, missingProgram } from './cleanup-command.ts';
+import {
+  advanceSlot,
+  askSlot,
+  dropSlot,
+  hasKeptSlot,
+  makeSlot,
+  recomputeRequired,
+  type SlotFacts,
+} from './slot.ts';
 
 /** WAL that the slot does not hold any more, though archivedir may lack it. */
 export interface Loss {
@@ -23,8 +32,8 @@ export interface Loss {
 export type Visit =
   /** There is no slot, and none is wanted. */
   | { readonly kind: 'none' }
-  /** A slot is wanted and cannot be made. */
-  | { readonly kind: 'obstacle'; readonly reason: string }
+  /** A slot is wanted and cannot be had; `loss` if there was one. */
+  | { readonly kind: 'obstacle'; readonly reason: string; readonly loss: Loss | undefined }
   /** The server could not be asked: whether it still holds something is not known. */
   | {
       readonly kind: 'unknown';
@@ -79,49 +88,94 @@ async function renew({ server, sql }: Session, facts: SlotFacts): Promise<void> 
   if (facts.isRecovering && isKeepingWanted(server)) await makeSlot(sql);
 }
 
-async function ensureSlot(session: Session): Promise<{ facts: SlotFacts; loss: Loss | undefined }> {
+interface Ensured {
+  readonly facts: SlotFacts;
+  readonly loss: Loss | undefined;
+  /** Why there is no slot, though one is wanted. */
+  readonly obstacle: string | undefined;
+}
+
+function ensured(facts: SlotFacts, loss?: Loss, obstacle?: string): Ensured {
+  return { facts, loss, obstacle };
+}
+
+/** A slot that nothing advances would keep WAL until the file system is full. */
+async function partWithSlot(session: Session, facts: SlotFacts, obstacle: string): Promise<Ensured> {
+  const from = facts.slot?.restartLsn;
+  const wal = from === undefined ? undefined : await ownWal(session, facts.segmentSize);
+  const loss = from === undefined ? undefined : await lossOf(wal, from, facts.redoLsn, obstacle);
+  if (facts.slot !== undefined) await dropSlot(session.sql);
+  return ensured({ ...facts, slot: undefined }, loss, obstacle);
+}
+
+async function ensureSlot(session: Session): Promise<Ensured> {
   const { sql, server } = session;
   const ask = () => askSlot(sql, server.capabilities);
   const facts = await ask();
   const wanted = facts.isRecovering ? isKeepingWanted(server) : server.deps.settings.keep_streamed_max > 0;
-  if (facts.slot !== undefined && !wanted) {
-    await dropSlot(sql);
-    return { facts: { ...facts, slot: undefined }, loss: undefined };
+  if (!wanted) {
+    if (facts.slot !== undefined) await dropSlot(sql);
+    return ensured({ ...facts, slot: undefined });
   }
+  const foreign = facts.isRecovering ? await foreignCleanup(server, facts) : undefined;
+  if (foreign !== undefined) return partWithSlot(session, facts, foreign);
   if (facts.slot !== undefined && facts.slot.restartLsn === undefined) {
     await renew(session, facts);
     const reason = 'the server gave it up (max_slot_wal_keep_size or idle_replication_slot_timeout)';
-    return { facts: await ask(), loss: { reason, missing: undefined } };
+    return ensured(await ask(), { reason, missing: undefined });
   }
-  const isMissing = facts.slot === undefined && facts.isRecovering && wanted;
-  if (!isMissing || facts.obstacle !== undefined) return { facts, loss: undefined };
+  if (facts.slot !== undefined || !facts.isRecovering) return ensured(facts);
+  const obstacle = facts.obstacle ?? (await missingProgram());
+  if (obstacle !== undefined) return ensured(facts, undefined, obstacle);
   await makeSlot(sql);
-  return { facts: await ask(), loss: undefined };
+  return ensured(await ask());
+}
+
+/** An early minor release needs a second slot for a moment, or WAL that the slot is moved over stays. */
+function canMove({ releasesByAdvance, hasSpareSlot }: SlotFacts): boolean {
+  return releasesByAdvance || hasSpareSlot;
 }
 
 /** On a standby, gives up what archivedir holds. A primary's slot waits for the standbys that are to get the WAL. */
 async function advance(session: Session, facts: SlotFacts, wal: OwnWal | undefined): Promise<SlotFacts> {
   const { sql, server } = session;
-  const from = facts.slot?.restartLsn;
-  if (!facts.isRecovering || from === undefined || wal === undefined) return facts;
-  const upTo = await archivedUpTo(wal, from);
-  if (upTo <= from) return facts;
-  await advanceSlot(sql, upTo);
-  return askSlot(sql, server.capabilities);
+  const { slot } = facts;
+  if (!facts.isRecovering || slot?.restartLsn === undefined || wal === undefined) return facts;
+  if (!canMove(facts)) {
+    server.deps.log.warning(
+      `replication slot "${keptSlot}" cannot be advanced: this minor release of PostgreSQL needs another slot for a moment, and max_replication_slots allows none`,
+      { hint: 'Raise max_replication_slots by 1, or install the last minor release.' },
+    );
+    return facts;
+  }
+  const from = slot.restartLsn;
+  const walDirectory = join(session.directory.pgdata, server.capabilities.walDirName);
+  const upTo = await archivedUpTo(wal, await heldFrom(walDirectory, from, wal.layout));
+  if (upTo > from) await advanceSlot(sql, upTo, facts);
+  // A run that was killed between the two statements has moved the slot only.
+  else if (!facts.releasesByAdvance) await recomputeRequired(sql);
+  return upTo > from ? askSlot(sql, server.capabilities) : facts;
+}
+
+/** Returns the location up to which the slot has given up its WAL. */
+async function release(session: Session, facts: SlotFacts, upTo: bigint): Promise<bigint> {
+  if (canMove(facts)) {
+    await advanceSlot(session.sql, upTo, facts);
+    return upTo;
+  }
+  await renew(session, facts);
+  return facts.redoLsn;
 }
 
 async function visitIn(session: Session): Promise<Visit> {
   const { sql, server, directory } = session;
-  const { facts: first, loss } = await ensureSlot(session);
-  if (first.slot === undefined) {
-    const isWanted = first.isRecovering && isKeepingWanted(server);
-    if (isWanted && first.obstacle !== undefined) return { kind: 'obstacle', reason: first.obstacle };
-    return { kind: 'none' };
-  }
+  const { facts: first, loss, obstacle } = await ensureSlot(session);
+  if (obstacle !== undefined) return { kind: 'obstacle', reason: obstacle, loss };
+  if (first.slot === undefined) return { kind: 'none' };
   const wal = await ownWal(session, first.segmentSize);
   const facts = await advance(session, first, wal);
   const free = await freeBytes(join(directory.pgdata, server.capabilities.walDirName));
-  const release = releaseFor(facts, { most: server.deps.settings.keep_streamed_max, free });
+  const excess = releaseFor(facts, { most: server.deps.settings.keep_streamed_max, free });
   const held = (now: SlotFacts, found: Loss | undefined): Visit => ({
     kind: 'held',
     isRecovering: now.isRecovering,
@@ -131,9 +185,9 @@ async function visitIn(session: Session): Promise<Visit> {
     loss: found,
   });
   const from = facts.slot?.restartLsn;
-  if (release === undefined || from === undefined || release.upTo <= from) return held(facts, loss);
-  const released = await lossOf(wal, from, release.upTo, release.reason);
-  await advanceSlot(sql, release.upTo);
+  if (excess === undefined || from === undefined || excess.upTo <= from) return held(facts, loss);
+  const upTo = await release(session, facts, excess.upTo);
+  const released = await lossOf(wal, from, upTo, excess.reason);
   return held(await askSlot(sql, server.capabilities), released ?? loss);
 }
 

@@ -97,6 +97,16 @@ const isStoppedFor = is.object({
   end: is.optional(is.text),
 });
 
+/** A run of -F999 that is about to promote the server. */
+const isPromotion = is.object({
+  /** Random: no other run has it. */
+  run: is.text,
+  /** The run, and the server if it runs: the promotion is under way while one of them exists. */
+  processes: is.listOf(is.object({ pid: is.number, start: is.text })),
+});
+
+export type PromotionRecord = Guarded<typeof isPromotion>;
+
 /** `pgdata/pitrtools.json`. Unknown fields are kept when it is rewritten. */
 const recordFields = {
   backup: is.optional(is.anything),
@@ -107,6 +117,10 @@ const recordFields = {
   isFailoverUnfinished: is.optional(is.boolean),
   /** Whether the failover takes the primary's role: decided before the server can open, and valid until it is finished. */
   takesRole: is.optional(is.boolean),
+  /** Set from before action_fence begins until the failover is finished. */
+  isFenceBegun: is.optional(is.boolean),
+  /** Set from before the server can open until the failover is finished: other hosts see that it is under way. */
+  promotion: is.optional(isPromotion),
   /** Set from before action_failover begins until it has succeeded: -F999 still has to run it. */
   isActionBegun: is.optional(is.boolean),
   /** Settings that the server was started with for its promotion, since pg_control demanded more than its files have. */

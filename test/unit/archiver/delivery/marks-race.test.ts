@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { readAnswers } from '../../../../src/archiver/delivery/answers.ts';
 import { commitScript, helloScript, inboxOf } from '../../../../src/archiver/delivery/scripts.ts';
 import { parseLsn } from '../../../../src/postgres/lsn.ts';
@@ -51,9 +51,12 @@ function prepare(round: number) {
   return { at, deps };
 }
 
-/** Runs a script as a lane does, and kills it after `killMs`. */
-async function run(script: string, killMs?: number): Promise<readonly string[]> {
-  const shell = spawn('sh', { stdio: ['pipe', 'pipe', 'ignore'] });
+/** Runs a script as a lane does, and kills it after `killMs`. Programs in `bin` come before those of the system. */
+async function run(script: string, killMs?: number, bin?: string): Promise<readonly string[]> {
+  const { PATH = '' } = process.env;
+  const env = { ...process.env, PATH: bin === undefined ? PATH : `${bin}:${PATH}` };
+  // A process group of its own: without it, an "ln" that the shell has started would outlive the shell.
+  const shell = spawn('sh', { stdio: ['pipe', 'pipe', 'ignore'], env, detached: true });
   let output = '';
   shell.stdout.on('data', (data: Buffer) => (output += data.toString()));
   // The shell may be dead before it has read all of it.
@@ -62,7 +65,7 @@ async function run(script: string, killMs?: number): Promise<readonly string[]> 
   const ended = new Promise((resolve) => shell.on('close', resolve));
   if (killMs !== undefined) {
     await sleep(killMs);
-    shell.kill('SIGKILL');
+    if (shell.pid !== undefined && shell.exitCode === null) process.kill(-shell.pid, 'SIGKILL');
   }
   await ended;
   return output.split('\n').filter((line) => line !== '');
@@ -95,4 +98,74 @@ test('whenever a mark comes while files get their names, none of them stays past
     expect(held(at.archivedir)).toEqual([]);
   }
   expect(seen.refused + seen.aside).toBeGreaterThan(0);
+});
+
+/** Commits while another process does something: between the first look at the sentinel and the links. */
+async function commitWhile(
+  { at }: ReturnType<typeof prepare>,
+  meanwhile: string,
+  { known = [], ln }: { readonly known?: readonly string[]; readonly ln?: string } = {},
+): Promise<readonly string[]> {
+  const bin = temporaryDirectory();
+  const add = (program: string, lines: string): void => {
+    writeFileSync(join(bin, program), `#!/bin/sh\n${lines}\n`);
+    chmodSync(join(bin, program), 0o755);
+  };
+  // The script flushes the files before it links them.
+  add('sync', `[ -e "${bin}/once" ] || { : > "${bin}/once"; ${meanwhile}; }`);
+  if (ln !== undefined) add('ln', ln);
+  const files = names.map((name) => ({ name, size: segmentBytes }));
+  return run(commitScript(at, files, known), undefined, bin);
+}
+
+function asideIn(archivedir: string): readonly string[] {
+  const directories = readdirSync(archivedir).filter((name) => /^\.left-1-\d{8}T\d{6}-r1$/.test(name));
+  return directories.flatMap((name) => readdirSync(join(archivedir, name))).sort();
+}
+
+describe('a mark that comes while files get their names', () => {
+  const addMark = (text: string) => `echo 'left: ${text}' >> .pitrtools`;
+
+  test('moves aside what was stored behind the fork, and only that', async () => {
+    const prepared = prepare(0);
+    const { archivedir } = prepared.at;
+    expect(await commitWhile(prepared, addMark('1 0/400060 beta'))).toEqual(['marks-changed']);
+    expect(held(archivedir)).toEqual(names.slice(0, 1));
+    expect(asideIn(archivedir)).toEqual(names.slice(1));
+  });
+
+  test.each([
+    ['of another timeline', addMark('2 0/400060 beta'), []],
+    ['that is taken back', `sed -i /^left/d .pitrtools`, ['1 0/900060 beta']],
+    ['that cannot be read', addMark('1 x/y beta'), []],
+  ])('moves nothing aside if it is one %s', async (_, meanwhile, known) => {
+    const prepared = prepare(0);
+    const { archivedir } = prepared.at;
+    const sentinel = join(archivedir, '.pitrtools');
+    writeFileSync(
+      sentinel,
+      `${readFileSync(sentinel, 'utf8')}${known.map((mark) => `left: ${mark}\n`).join('')}`,
+    );
+    expect(await commitWhile(prepared, meanwhile, { known })).toEqual(['marks-changed']);
+    expect(held(archivedir)).toEqual(names);
+    expect(asideIn(archivedir)).toEqual([]);
+  });
+
+  test('leaves a file where it is that another sender may have had confirmed', async () => {
+    const prepared = prepare(1);
+    const { archivedir } = prepared.at;
+    expect(await commitWhile(prepared, addMark('1 0/300060 beta'))).toEqual(['marks-changed']);
+    expect(held(archivedir)).toEqual(names.slice(1, 2));
+    expect(asideIn(archivedir)).toEqual(names.filter((_, index) => index !== 1));
+  });
+
+  test('moves aside what was linked before the links failed', async () => {
+    const prepared = prepare(0);
+    const { archivedir } = prepared.at;
+    // All at once it links one file only.
+    const ln = `[ $# -le 2 ] || { /bin/ln "$1" .; exit 1; }\nexec /bin/ln "$@"`;
+    expect(await commitWhile(prepared, addMark('1 0/300060 beta'), { ln })).toEqual(['marks-changed']);
+    expect(held(archivedir)).toEqual([]);
+    expect(asideIn(archivedir)).toEqual(names);
+  });
 });

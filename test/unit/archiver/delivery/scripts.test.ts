@@ -292,7 +292,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
         .find((folder) => existsSync(join(folder, 'ln')));
       writeFileSync(
         join(bin, 'ln'),
-        `#!/bin/sh\n${real}/ln "$@" || exit\necho 'left: 1 0/1000060 beta' >> '${sentinel.replaceAll("'", `'\\''`)}'\n`,
+        `#!/bin/sh\n${real}/ln "$@" || exit\necho 'left: 1 0/8 beta' >> '${sentinel.replaceAll("'", `'\\''`)}'\n`,
         { mode: 0o755 },
       );
       const files = names.map((name) => ({ name, size: 5 }));

@@ -32,6 +32,7 @@ function there(timeline: number, lsn: string, names: readonly string[] = [], res
   return {
     restartpoint: { timeline, lsn: parseLsn(lsn) },
     names: new Set(names),
+    faulty: new Map(),
     incompleteFrom: rest === undefined ? undefined : parseLsn(rest),
   };
 }

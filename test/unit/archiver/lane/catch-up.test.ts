@@ -1,14 +1,19 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
 import {
   type CatchUp,
   endPass,
+  isProofInForce,
+  lackOf,
   nextCatchUpBatch,
   owesCatchUp,
+  proofOf,
+  takeHoldings,
 } from '../../../../src/archiver/lane/catch-up.ts';
 import type { Lane } from '../../../../src/archiver/lane/lane.ts';
+import { parseHistory } from '../../../../src/postgres/history.ts';
 import { nameOf } from '../../../../src/postgres/lsn.ts';
 import { historyName } from '../../../../src/postgres/wal-name.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
@@ -18,7 +23,8 @@ const names = [3, 4, 5].map((number) => nameOf(1, number, layout));
 
 function catchUp(changes: Partial<CatchUp> = {}): CatchUp {
   return {
-    own: { directory: '/nowhere', layout, timeline: 1, histories: new Map(), end: 9 },
+    own: { directory: '/nowhere', layout, timeline: 1, histories: new Map(), end: 9, run: '7' },
+    token: 'token',
     cluster: { systemIdentifier: '42', timeline: 1, isInRecovery: false },
     directories: [],
     from: 0n,
@@ -31,20 +37,85 @@ function catchUp(changes: Partial<CatchUp> = {}): CatchUp {
     missing: [],
     missedBefore: new Set(),
     gap: [],
+    conflicts: new Map(),
     ...changes,
   };
 }
 
+/** A lane whose proof this token can end. */
+function laneWith(token?: string): Lane {
+  const proofFile = join(temporaryDirectory(), 's1.proof');
+  if (token !== undefined) writeFileSync(proofFile, token);
+  return { proofFile } as Lane;
+}
+
+const history = (lsn: string) => new Map([[2, parseHistory(`1\t${lsn}\tx\n`, '00000002.history')]]);
+
 describe('a standby must be asked', () => {
-  const proof = { timeline: 2, upTo: 'x' };
+  const own = { ...catchUp().own, timeline: 2, histories: history('0/5000060') };
+  const proof = proofOf(catchUp({ own }));
+  const gap = { missing: [], since: '' };
+
   test.each([
     ['when nothing is known', {}, true],
-    ['when this server writes another timeline now', { caughtUp: { ...proof, timeline: 1 } }, true],
-    ['as long as there is a gap', { caughtUp: proof, gap: { missing: [], since: '' } }, true],
+    ['when this server writes another timeline now', { caughtUp: { ...proof, timeline: 1, fork: '' } }, true],
+    [
+      'when the number of its timeline was used before',
+      { caughtUp: { ...proof, fork: '1 0/4000060' } },
+      true,
+    ],
+    ['when the server was started again', { caughtUp: { ...proof, run: '6' } }, true],
+    ['when its proof was withdrawn, and another begun', { caughtUp: { ...proof, token: 'other' } }, true],
+    ['as long as there is a gap', { caughtUp: proof, gap }, true],
     ['as long as it has no data', { caughtUp: { ...proof, hasNoData: true } }, true],
     ['no more, once it has everything', { caughtUp: proof }, false],
-  ])('%s', (_, state, expected) => {
-    expect(owesCatchUp({ health: 'ok', ...state }, 2)).toBe(expected);
+  ])('%s', async (_, state, expected) => {
+    expect(await owesCatchUp(laneWith('token'), { health: 'ok', ...state }, own)).toBe(expected);
+  });
+
+  test('when its proof was withdrawn', async () => {
+    expect(await owesCatchUp(laneWith(), { health: 'ok', caughtUp: proof }, own)).toBe(true);
+  });
+
+  test('as soon as the server is started again, or the proof is withdrawn', async () => {
+    const pgdata = temporaryDirectory();
+    const options = join(pgdata, 'postmaster.opts');
+    writeFileSync(options, '');
+    utimesSync(options, 5, 5);
+    const lane = laneWith('token');
+    const state = { health: 'ok', caughtUp: { ...proof, run: '5000000000' } } as const;
+    expect(await isProofInForce(lane, state, pgdata)).toBe(true);
+    utimesSync(options, 5, 6);
+    expect(await isProofInForce(lane, state, pgdata)).toBe(false);
+    utimesSync(options, 5, 5);
+    rmSync(lane.proofFile);
+    expect(await isProofInForce(lane, state, pgdata)).toBe(false);
+  });
+});
+
+describe('a file that the standby has, but that is not what its name says', () => {
+  const there = (present: readonly string[], faulty: readonly (readonly [string, string])[]) => ({
+    restartpoint: { timeline: 1, lsn: 0x300000n },
+    names: new Set(present),
+    faulty: new Map(faulty),
+    incompleteFrom: undefined,
+  });
+  const [third = nameOf(1, 3, layout), fourth = third] = names;
+
+  test('is not sent, and stays a conflict until the standby has the right one', () => {
+    const run = catchUp({ own: { ...catchUp().own, end: 5 } });
+    expect(takeHoldings(run, there([], [[fourth.text, 'it is empty']]))).toBeUndefined();
+    expect(run.pending?.map(({ name }) => name.text)).toEqual([third.text]);
+    expect(endPass(run)).toEqual({ kind: 'caught-up' });
+    expect(lackOf(run)).toEqual({ missing: [], conflicts: [{ name: fourth.text, reason: 'it is empty' }] });
+    takeHoldings(run, there([third.text, fourth.text], []));
+    expect(lackOf(run)).toEqual({ missing: [], conflicts: [] });
+  });
+
+  test('is no conflict if the standby does not need it', () => {
+    const run = catchUp({ own: { ...catchUp().own, end: 5 } });
+    takeHoldings(run, there([third.text, fourth.text], [['000000010000000000000009', 'it is empty']]));
+    expect(lackOf(run).conflicts).toEqual([]);
   });
 });
 
@@ -57,7 +128,8 @@ describe('at the end of a pass', () => {
     const run = catchUp({ missing: names });
     expect(endPass(run)).toEqual({ kind: 'ask-again' });
     run.missing = names.slice(0, 2);
-    expect(endPass(run)).toEqual({ kind: 'caught-up', gap: names.slice(0, 2) });
+    expect(endPass(run)).toEqual({ kind: 'caught-up' });
+    expect(run.gap).toEqual(names.slice(0, 2));
   });
 
   test('another missing file is looked for once more', () => {
@@ -81,7 +153,8 @@ describe('at the end of a pass', () => {
     expect(run.from).toBe(77n);
     run.missing = [];
     run.incompleteFrom = undefined;
-    expect(endPass(run)).toEqual({ kind: 'caught-up', gap: names });
+    expect(endPass(run)).toEqual({ kind: 'caught-up' });
+    expect(run.gap).toEqual(names);
   });
 });
 
@@ -96,7 +169,7 @@ describe('a batch', () => {
     const lane = { queue } as Lane;
     const deps = { settings: { pgdata: root } } as unknown as ArchiverDeps;
     const run = catchUp({
-      own: { directory, layout, timeline: 4, histories: new Map(), end: 9 },
+      own: { directory, layout, timeline: 4, histories: new Map(), end: 9, run: '7' },
       directories: [directory, archive],
       pending: [2, 3, 4].map((timeline) => ({ name: historyName(timeline), isOptional: timeline === 2 })),
     });

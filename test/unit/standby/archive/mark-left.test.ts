@@ -2,10 +2,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseLsn } from '../../../../src/postgres/lsn.ts';
-import { markLeft, unmarkLeft } from '../../../../src/standby/archive/mark-left.ts';
+import { checkLeft, markLeft, unmarkLeft } from '../../../../src/standby/archive/mark-left.ts';
 import type { StandbyDeps } from '../../../../src/standby/deps.ts';
 import { runCommand } from '../../../../src/system/command.ts';
-import { formatSentinel, readSentinel } from '../../../../src/system/sentinel.ts';
+import { formatSentinel, readSentinel, updateSentinel } from '../../../../src/system/sentinel.ts';
 import { buildWal } from '../../../harness/wal.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
 
@@ -106,6 +106,35 @@ describe('marking a timeline as left', () => {
     const answer = await markLeft(deps, { ...mark, lsn: parseLsn('0/9000000') });
     expect(answer.mark).toBe('1 0/5000060 beta');
     expect(segmentsIn(archive)).not.toContain(behind);
+  });
+});
+
+describe('a standby that was seen past the fork', () => {
+  const diverged = [{ timeline: 1, lsn: mark.lsn, by: 'beta' }];
+
+  async function prepareDiverged() {
+    const { archive, deps } = prepare();
+    await markLeft(deps, mark);
+    await updateSentinel(runCommand, archive, (before) => {
+      if (before === undefined) throw new Error('no sentinel');
+      return { ...before, diverged };
+    });
+    return { archive, deps };
+  }
+
+  test('has not diverged any more once its data show that', async () => {
+    const { archive, deps } = await prepareDiverged();
+    expect((await readSentinel(archive))?.diverged).toEqual(diverged);
+    expect(await checkLeft(deps, { timeline: 1, cluster })).toMatchObject({ standing: 'before' });
+    expect((await readSentinel(archive))?.diverged).toBeUndefined();
+    expect((await readSentinel(archive))?.left).toEqual(diverged);
+  });
+
+  test('has not diverged from a timeline that was not left', async () => {
+    const { archive, deps } = await prepareDiverged();
+    await unmarkLeft(deps, { timeline: 1, cluster });
+    expect(await readSentinel(archive)).toMatchObject({ left: [] });
+    expect((await readSentinel(archive))?.diverged).toBeUndefined();
   });
 });
 

@@ -249,7 +249,11 @@ describe('archive_cleanup_command of a standby that streams and keeps WAL by a s
     expect(command('15', { ownCleanup: true })).toBe(`${ours} ${program}`);
   });
 
+  test('stays ours when a failover starts the standby without streaming: another one would end the slot', () => {
+    expect(command('15', {}, { kind: 'standby', streaming: undefined })).toBe(`${ours} ${program}`);
+  });
+
   test('is the program alone where nothing is streamed', () => {
-    expect(command('15', {}, { kind: 'standby', streaming: undefined })).toBe(`${program} "%r"`);
+    expect(command('15', { keepsStreamed: false })).toBe(`${program} "%r"`);
   });
 });

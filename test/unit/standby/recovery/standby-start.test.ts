@@ -36,6 +36,14 @@ describe('-S', () => {
     expect(kinds(facts({ streams: true })).slice(-2)).toEqual(['see-it-recover', 'see-it-stream']);
   });
 
+  test('removes the marks that an earlier promotion of this host left', () => {
+    const directory = '/l';
+    const steps = planStartStandby(facts({ ownMarks: directory }));
+    expect(steps).toContainEqual({ kind: 'withdraw-marks', directory });
+    const order = steps.map(({ kind }) => kind);
+    expect(order.indexOf('withdraw-marks')).toBeLessThan(order.indexOf('start-server'));
+  });
+
   test('keeps streamed WAL once it streams, and drops a slot that nothing would advance', () => {
     const slot = { kind: 'slot' } as const;
     expect(kinds(facts({ streams: true, keeping: slot, hasKeptSlot: true })).slice(-2)).toEqual([

@@ -12,9 +12,19 @@ interface Facts {
   readonly replayed?: string;
   readonly knows?: boolean;
   readonly ancestors?: readonly (readonly [number, string])[];
+  readonly next?: boolean;
+  readonly was?: boolean;
 }
 
-function standing({ server = 'recovering', proved, replayed, knows = true, ancestors = [] }: Facts) {
+function standing({
+  server = 'recovering',
+  proved,
+  replayed,
+  knows = true,
+  ancestors = [],
+  next = true,
+  was = false,
+}: Facts) {
   const progress = {
     server,
     ...(proved === undefined ? {} : { proved: { timeline: proved[0], lsn: proved[1] } }),
@@ -24,7 +34,10 @@ function standing({ server = 'recovering', proved, replayed, knows = true, ances
     timeline,
     end: { kind: 'lsn', lsn: parseLsn(lsn) },
   }));
-  return judgeStanding({ progress, knowsMinRecovery: knows, ancestors: entries }, mark);
+  return judgeStanding(
+    { progress, knowsMinRecovery: knows, ancestors: entries, knowsNext: next, wasDiverged: was },
+    mark,
+  );
 }
 
 describe('where a standby stands to a timeline that was left', () => {
@@ -35,6 +48,11 @@ describe('where a standby stands to a timeline that was left', () => {
     ['proved past it', { proved: [2, '0/5000061'], replayed: '0/5000070' }, 'diverged'],
     ['proved past it, and stopped', { server: 'down', proved: [2, '0/6000000'] }, 'diverged'],
     ['replayed past it, of some timeline', { proved: [2, '0/4000000'], replayed: '0/5000070' }, 'unknown'],
+    ['… and no other timeline', { proved: [2, '0/4000000'], replayed: '0/5000070', next: false }, 'diverged'],
+    ['… after it was seen there', { proved: [2, '0/4000000'], replayed: '0/5000070', was: true }, 'diverged'],
+    ['it was, and is before it', { proved: [2, '0/4000000'], replayed: '0/5000060', was: true }, 'before'],
+    ['it was, and follows', { proved: [3, '0/5000070'], was: true }, 'followed'],
+    ['it was, and has other data now', { server: 'recovering', was: true }, 'unknown'],
     ['stopped before it', { server: 'down', proved: [2, '0/5000060'] }, 'before'],
     ['stopped, and not all is proved', { server: 'down', proved: [2, '0/4000000'], knows: false }, 'unknown'],
     ['it does not answer yet', { server: 'starting', proved: [2, '0/4000000'] }, 'unknown'],

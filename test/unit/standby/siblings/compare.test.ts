@@ -78,15 +78,19 @@ describe('another standby', () => {
   });
 
   test('that was promoted, or is on another timeline, is named so', () => {
-    expect(standing('c', {}, 2)).toEqual({ kind: 'promoted', timeline: 2 });
+    expect(standing('c', {}, 2)).toEqual({ kind: 'rival', rivalry: { kind: 'promoted', timeline: 2 } });
+    expect(standing('c', { promotedTo: 1 })).toEqual({ kind: 'former-primary', timeline: 1 });
     expect(standing('c', { server: 'production', isStandby: false })).toEqual({
-      kind: 'promoted',
-      timeline: 1,
+      kind: 'rival',
+      rivalry: { kind: 'open', timeline: 1 },
     });
+    // WAL from before its promotion is the same.
+    const promoted = answering('c', { archived: names(6) }, 2);
+    expect(compareSiblings([promoted], own([5])).fetches).toHaveLength(1);
     const proved = { timeline: 3, lsn: '0/6000000' };
     const later = answering('c', { proved, archived: names(6) });
     const { compared, fetches } = compareSiblings([later], own([5]));
-    expect(compared[0]?.standing).toEqual({ kind: 'other-timeline', timeline: 3, isLater: true });
+    expect(compared[0]?.standing).toEqual({ kind: 'rival', rivalry: { kind: 'follows', timeline: 3 } });
     expect(fetches).toEqual([]);
   });
 
@@ -98,7 +102,6 @@ describe('another standby', () => {
     expect(compareSiblings([past], ours).compared[0]?.standing).toEqual({
       kind: 'other-timeline',
       timeline: 1,
-      isLater: false,
     });
     const before = answering('c', { proved: { timeline: 1, lsn: '0/5000080' } });
     expect(compareSiblings([before], ours).compared[0]?.standing).toEqual({ kind: 'not-ahead' });

@@ -14,7 +14,7 @@ import type { Target } from '../../../recovery/target.ts';
 import { isHotStandby } from '../../../server/server-configuration.ts';
 import { type Attempt, attempt, type Objection, when } from '../../../steps/objections.ts';
 import type { LocalFacts } from '../facts.ts';
-import { limitObjections, loginObjections } from '../objections.ts';
+import { limitObjections, loginObjections, roleObjections } from '../objections.ts';
 import type { RecoveryFacts } from './facts.ts';
 
 const goalNames: Readonly<Record<RecoveryGoal['kind'], string>> = {
@@ -214,7 +214,12 @@ export function listRecoveryObjections(
     ...unableObjections(facts.directory.capabilities, requested),
     ...unfit,
     ...unseenPauseObjections(facts, requested.action),
-    ...when(opens, ...livenessObjections(facts.liveness), ...loginObjections(facts)),
+    ...when(
+      opens,
+      ...livenessObjections(facts.liveness),
+      ...loginObjections(facts),
+      ...roleObjections(facts),
+    ),
     ...limitObjections(facts),
     ...(facts.wal.kind === 'unusable' ? [...wal, ...target.objections] : [...target.objections, ...wal]),
     ...endedXidObjections(facts, requested),

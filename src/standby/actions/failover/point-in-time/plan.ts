@@ -2,7 +2,8 @@ import type { RequestedTarget } from '../../../recovery/requested-target.ts';
 import { recoverySettings } from '../../../recovery/settings.ts';
 import { chooseTarget } from '../../../recovery/target.ts';
 import { attempt, type Objection, refuseOn } from '../../../steps/objections.ts';
-import { afterSteps, recordRole, restartSteps } from '../plan.ts';
+import { fenceSteps } from '../fence.ts';
+import { afterSteps, claimSteps, restartSteps } from '../plan.ts';
 import { roleOf } from '../role.ts';
 import type { RecoveryFacts } from './facts.ts';
 import { listRecoveryObjections } from './objections.ts';
@@ -27,6 +28,11 @@ function endSteps(facts: RecoveryFacts, { action }: RequestedTarget, shown: stri
   }
 }
 
+function roleSteps(facts: RecoveryFacts): readonly RecoveryStep[] {
+  const role = roleOf(facts, true);
+  return [...fenceSteps(facts, role), ...claimSteps(facts, role)];
+}
+
 export function planRecovery(facts: RecoveryFacts, requested: RequestedTarget): PlannedRecovery {
   const target = attempt(() => chooseTarget(requested.goal, facts.bounds));
   const objections = listRecoveryObjections(facts, requested, target);
@@ -40,7 +46,7 @@ export function planRecovery(facts: RecoveryFacts, requested: RequestedTarget): 
     objections,
     steps: [
       // A server that pauses or shuts down at its target is not opened yet.
-      ...(requested.action === 'promote' ? [recordRole(roleOf(facts, true))] : []),
+      ...(requested.action === 'promote' ? roleSteps(facts) : []),
       ...restartSteps(facts, 'recovery', settings),
       ...endSteps(facts, requested, shown),
     ],

@@ -19,6 +19,7 @@ import { askOthers, noComparison, type Others } from '../../../siblings/observe.
 import type { Force } from '../../../steps/force.ts';
 import type { Objection } from '../../../steps/objections.ts';
 import { type FailoverFacts, observeHere } from '../facts.ts';
+import { observeRivals } from '../rivals.ts';
 
 export type PrimaryFacts = AnswerOf<'primary-facts'>;
 
@@ -165,7 +166,9 @@ export async function observeSwitchover(
   const failover: FailoverFacts = {
     ...here,
     liveness: dead,
-    siblings: { ...others, comparison: noComparison },
+    siblings: { ...others, comparison: noComparison, rivals: [], path: undefined },
+    // It is stopped here cleanly, and starts as a standby only.
+    fence: { kind: 'none' },
     force,
     takesRole: true,
   };
@@ -177,7 +180,8 @@ export async function observeSwitchover(
   });
   const fed = primary === undefined ? undefined : await findFed(deps, peer, others, primary);
   const siblings = others.siblings.filter(({ target }) => target !== fed);
-  const known = { ...failover, siblings: { ...failover.siblings, siblings } };
+  const rivals = await observeRivals(here, { ...others, siblings });
+  const known = { ...failover, siblings: { ...failover.siblings, ...rivals, siblings } };
   const postmaster = await readPostmaster(deps.settings.pgdata);
   const port = postmaster.kind === 'running' ? postmaster.port : undefined;
   const streams = deps.settings.use_streaming_replication && directory.capabilities.streaming;

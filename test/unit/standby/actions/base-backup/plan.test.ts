@@ -8,6 +8,7 @@ import { type BackupStep, backupSteps } from '../../../../../src/standby/actions
 import type { LocalPlace } from '../../../../../src/standby/host/place.ts';
 import { type Force, fullForce, noForce } from '../../../../../src/standby/steps/force.ts';
 import { bindSteps } from '../../../../../src/standby/steps/step-table.ts';
+import type { Sentinel } from '../../../../../src/system/sentinel.ts';
 import {
   backupFacts,
   cluster,
@@ -111,6 +112,22 @@ describe('the plan of a base backup', () => {
         left: sentinel.left,
       },
     });
+  });
+
+  test('withdraws that the server has replayed past a fork, as its data are replaced', () => {
+    const left = [{ timeline: 1, lsn: 0x3000060n, by: 'other' }];
+    const position = { lsn: 0x5000000n, timeline: 2 };
+    const [first] = planBaseBackup({ ...place({}), position });
+    const { sentinel } = first?.kind === 'write-sentinel' ? first : {};
+    if (sentinel === undefined) throw new Error('nothing is written');
+    const planned = (diverged: Sentinel['diverged']) => {
+      const found = { ...sentinel, left, diverged };
+      return planBaseBackup({ ...place({ sentinel: { kind: 'found', sentinel: found } }), position });
+    };
+    expect(planned(undefined)[0]?.kind).not.toBe('write-sentinel');
+    const [written] = planned(left);
+    expect(written).toMatchObject({ kind: 'write-sentinel', sentinel: { left } });
+    expect(written).not.toHaveProperty('sentinel.diverged');
   });
 });
 

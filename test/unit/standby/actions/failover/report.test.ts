@@ -7,6 +7,7 @@ const known: Outcome = {
   replayed: { lsn: 0x5000110n, time: 1_795_628_408_123_456n },
   archiveEnd: { kind: 'reached', last: '000000010000000000000005' },
   liveness: { kind: 'dead', unsent: 3, warnings: [] },
+  isFenced: false,
   archiving: { kind: 'command', ini: '/etc/cmd_archiver.ini' },
   others: undefined,
   hostName: 'beta',

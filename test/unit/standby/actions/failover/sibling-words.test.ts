@@ -10,6 +10,7 @@ import {
 } from '../../../../../src/standby/actions/failover/sibling-words.ts';
 import { compareSiblings } from '../../../../../src/standby/siblings/compare.ts';
 import type { SiblingFacts } from '../../../../../src/standby/siblings/observe.ts';
+import { findRivals } from '../../../../../src/standby/siblings/rivals.ts';
 import { fullForce, noForce } from '../../../../../src/standby/steps/force.ts';
 import { answering, archiver, names, own, sibling } from '../../siblings/sibling-kit.ts';
 import { alone, dataDirectory, localFacts } from '../../standby-facts.ts';
@@ -21,7 +22,10 @@ function facts(changes: Partial<FailoverFacts> = {}): FailoverFacts {
 
 function others(...siblings: SiblingFacts['siblings']): SiblingFacts {
   const list = { kind: 'known', archiver, targets: siblings.map(({ target }) => target) } as const;
-  return { list, siblings, comparison: compareSiblings(siblings, own([5])) };
+  const here = own([5]);
+  const { path } = here.facts;
+  const rivals = findRivals(siblings, path, []);
+  return { list, siblings, comparison: compareSiblings(siblings, here), rivals, path };
 }
 
 const taken = { kind: 'taken' } as const;
@@ -55,7 +59,7 @@ describe('the role of the primary', () => {
   test('is recorded before anything can open the server, and passed on only after its checks', () => {
     const siblings = others(answering('c'));
     const kinds = planFailover(facts({ siblings })).map(({ kind }) => kind);
-    expect(kinds.slice(0, 3)).toEqual(['record-role', 'guard-replay', 'promote']);
+    expect(kinds.slice(0, 4)).toEqual(['record-role', 'see-no-rival', 'guard-replay', 'promote']);
     const verified = kinds.indexOf('verify-write');
     expect(kinds.indexOf('declare-left')).toBeGreaterThan(verified);
     expect(kinds[kinds.indexOf('declare-left') + 1]).toBe('inform-siblings');
@@ -81,13 +85,6 @@ describe('a standby that is ahead', () => {
     });
   });
 
-  test('on a later timeline is one as well', () => {
-    const later = answering('c', { proved: { timeline: 3, lsn: '0/1' } });
-    expect(listFailoverObjections(facts({ siblings: others(later) }))).toMatchObject([
-      { name: 'sibling-ahead', message: expect.stringContaining('is on timeline 3') as string },
-    ]);
-  });
-
   test('is none where its WAL can be fetched, which comes first; then the archive is judged again', () => {
     const siblings = others(answering('c', { replayed: '0/6000100', archived: names(6) }));
     const input = facts({ siblings, replayProblems: ['a gap'] });
@@ -95,6 +92,59 @@ describe('a standby that is ahead', () => {
     expect(first).toMatchObject({ kind: 'fetch-wal', isAccepted: false });
     expect(second?.kind).toBe('record-role');
     expect(planFailover({ ...input, force: fullForce })[0]).toMatchObject({ isAccepted: true });
+  });
+});
+
+describe('a standby that was promoted, or is about to be', () => {
+  const objections = (changes: Partial<FailoverFacts>) =>
+    listFailoverObjections(facts(changes)).map(({ name, message }) => `${name ?? ''}: ${message}`);
+
+  test('is an objection with the way out', () => {
+    expect(
+      objections({
+        siblings: others(
+          answering('c', { server: 'production', isStandby: false }),
+          answering('d', { server: 'down' }, 2),
+          answering('e', { promotion: 'f1' }),
+          answering('f', { proved: { timeline: 3, lsn: '0/1' } }),
+          answering('g'),
+        ),
+      }),
+    ).toEqual([
+      'sibling-promoted: standby c is out of recovery, on timeline 1',
+      'sibling-promoted: standby d was promoted to timeline 2, which this host has not followed',
+      'sibling-promoted: standby e is being promoted by another -F999',
+      'sibling-promoted: standby f is on timeline 3, which is later than that of this host: another server was promoted',
+    ]);
+  });
+
+  test('is one for a failover that was not finished, if it takes the role', () => {
+    const siblings = others(answering('c', { server: 'production' }));
+    const opened = (takesRole: boolean) => ({
+      siblings,
+      state: { kind: 'production', answers: true } as const,
+      directory: dataDirectory('15', { record: { takesRole, isFailoverUnfinished: true } }),
+    });
+    expect(objections(opened(true))).toEqual([
+      'sibling-promoted: standby c is out of recovery, on timeline 1',
+    ]);
+    expect(objections(opened(false))).toEqual([]);
+  });
+
+  test('is asked for once more before every way of opening, and not where nobody answered', () => {
+    const kinds = (changes: Partial<FailoverFacts>) => planFailover(facts(changes)).map(({ kind }) => kind);
+    const siblings = others(answering('c'));
+    const stopped = kinds({ siblings, state: { kind: 'stopped' } });
+    expect(stopped.indexOf('see-no-rival')).toBe(stopped.indexOf('promote') - 2);
+    const old = kinds({
+      siblings,
+      directory: dataDirectory('9.0'),
+      state: { kind: 'recovering', answers: true, progress: '' },
+    });
+    expect(old.indexOf('see-no-rival')).toBe(1);
+    expect(kinds({ siblings: others(sibling('c', { kind: 'silent', reason: 'x' })) })).not.toContain(
+      'see-no-rival',
+    );
   });
 });
 

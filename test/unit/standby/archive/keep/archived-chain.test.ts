@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { firstLsnOf, nameOf } from '../../../../../src/postgres/lsn.ts';
+import { nameOf } from '../../../../../src/postgres/lsn.ts';
 import { historyName } from '../../../../../src/postgres/wal-name.ts';
 import {
   archivedUpTo,
@@ -11,9 +11,8 @@ import {
   readOwnWal,
 } from '../../../../../src/standby/archive/keep/archived-chain.ts';
 import { controlFile, dataDirectory } from '../../standby-facts.ts';
+import { layout, segment, segmentSize } from './wal-kit.ts';
 
-const segmentSize = 1024 * 1024;
-const layout = { segmentSize, walSegmentSkipsFF: false };
 let root = '';
 let archivedir = '';
 let pgWal = '';
@@ -28,19 +27,6 @@ beforeEach(() => {
 afterEach(() => {
   rmSync(root, { recursive: true, force: true });
 });
-
-/** A segment of cluster 1 as PostgreSQL 15 begins it. */
-function segment(timeline: number, number: number, address = number): Buffer {
-  const bytes = Buffer.alloc(segmentSize);
-  bytes.writeUInt16LE(0xd110, 0);
-  bytes.writeUInt16LE(2, 2);
-  bytes.writeUInt32LE(timeline, 4);
-  bytes.writeBigUInt64LE(firstLsnOf(nameOf(1, address, layout), segmentSize), 8);
-  bytes.writeBigUInt64LE(1n, 24);
-  bytes.writeUInt32LE(segmentSize, 32);
-  bytes.writeUInt32LE(8192, 36);
-  return bytes;
-}
 
 function put(directory: string, timeline: number, ...numbers: readonly number[]): void {
   for (const number of numbers)

@@ -17,6 +17,9 @@ function facts(redo: number, changes: Partial<SlotFacts> = {}): SlotFacts {
     segmentSize,
     maxWalSize: gibibyte,
     obstacle: undefined,
+    hasSpareSlot: true,
+    releasesByAdvance: true,
+    cleanupCommand: undefined,
     ...changes,
   };
 }
@@ -43,9 +46,15 @@ describe('what the slot gives up', () => {
   });
 
   test('everything if the file system has no room for the WAL until the next restartpoint', () => {
-    const release = releaseFor(facts(5), { ...roomy, free: gibibyte - 1 });
+    const release = releaseFor(facts(5), { ...roomy, free: 2 * gibibyte - 1 });
     expect(release?.upTo).toBe(facts(5).redoLsn);
-    expect(release?.reason).toContain('are free on the file system of pg_wal, and max_wal_size is 1024 MB');
+    expect(release?.reason).toBe(
+      'only 2048 MB are free on the file system of pg_wal, less than twice max_wal_size (1024 MB)',
+    );
+  });
+
+  test('nothing while there is room for what comes until the removal after the next look', () => {
+    expect(releaseFor(facts(5), { ...roomy, free: 2 * gibibyte })).toBeUndefined();
   });
 
   test('nothing where it holds nothing: that would free no space', () => {

@@ -1,0 +1,84 @@
+/**
+ * Asks a standby which timelines its archive declares left, without delivering anything and also where it was promoted:
+ * this server is perhaps an old primary.
+ */
+import { messageOf } from '../../errors.ts';
+import { leash } from '../../system/leash.ts';
+import { readRemoteSentinel } from '../../system/remote-sentinel.ts';
+import type { Sentinel } from '../../system/sentinel.ts';
+import type { RemoteShell } from '../../system/ssh.ts';
+import { callVerb } from '../../verbs/call.ts';
+import type { ArchiverDeps } from '../deps.ts';
+import { sshTargetOf } from './connect.ts';
+import type { Lane } from './lane.ts';
+
+export type LeftAnswer =
+  | {
+      readonly kind: 'answered';
+      readonly sentinel: Sentinel;
+      /** A failover that takes the primary's role is under way there, and has perhaps not declared it yet. */
+      readonly takesRole: boolean;
+    }
+  /** It was reached, and has no archive of this cluster. */
+  | { readonly kind: 'no-archive'; readonly reason: string }
+  | { readonly kind: 'silent'; readonly reason: string };
+
+async function takesRole(
+  { log }: ArchiverDeps,
+  { name }: Lane,
+  shell: RemoteShell,
+  { command }: Sentinel,
+  limitMs: number,
+): Promise<boolean> {
+  if (command === undefined) return false;
+  const result = await callVerb(shell, command, 'status', {}, limitMs);
+  if (result.kind === 'answered') return result.answer.takesRole === true;
+  log.debug(`standby ${name} does not say whether a failover is under way there: ${result.reason}`);
+  return false;
+}
+
+async function askThere(
+  deps: ArchiverDeps,
+  lane: Lane,
+  systemIdentifier: string,
+  shell: RemoteShell,
+  leftMs: () => number,
+): Promise<LeftAnswer> {
+  const read = await readRemoteSentinel(shell, lane.standby.r_archivedir, leftMs());
+  if (read.kind === 'lost') return { kind: 'silent', reason: read.reason };
+  if (read.kind === 'none') return { kind: 'no-archive', reason: read.reason };
+  const { sentinel } = read;
+  if (sentinel.systemIdentifier !== systemIdentifier)
+    return { kind: 'no-archive', reason: `its archive belongs to cluster ${sentinel.systemIdentifier}` };
+  return {
+    kind: 'answered',
+    sentinel,
+    takesRole: await takesRole(deps, lane, shell, sentinel, leftMs()),
+  };
+}
+
+/** Never fails. ssh may hang in any phase: at `endMs`, on the clock of `monotonicMs`, everything of ours is ended. */
+export async function askLeft(
+  deps: ArchiverDeps,
+  lane: Lane,
+  systemIdentifier: string,
+  endMs: number,
+): Promise<LeftAnswer> {
+  const leftMs = () => Math.max(1, Math.round(endMs - deps.monotonicMs()));
+  const held = leash(deps.startSession, [deps.signal, AbortSignal.timeout(leftMs())]);
+  try {
+    const target = await sshTargetOf(deps, lane);
+    const connectTimeoutS = Math.max(1, Math.min(target.connectTimeoutS, Math.ceil(leftMs() / 1000)));
+    // The answers are found among whatever a start-up file prints.
+    const shell = { ...target, connectTimeoutS, allowsNoise: true };
+    const used = await deps.withRemoteShell(
+      { startSession: held.startSession, log: deps.log },
+      shell,
+      (open) => askThere(deps, lane, systemIdentifier, open, leftMs),
+    );
+    return used.kind === 'used' ? used.value : { kind: 'silent', reason: used.reason };
+  } catch (error) {
+    deps.signal.throwIfAborted();
+    return { kind: 'silent', reason: messageOf(error) };
+  }
+}

@@ -1,0 +1,75 @@
+/** Two standbys must not both be promoted: the objection to that, and the last question before the promotion. */
+import { describeLeft } from '../../../postgres/left-timeline.ts';
+import { readOwnPath } from '../../archive/replay-check.ts';
+import { askOnceMore } from '../../siblings/ask-once-more.ts';
+import type { Others, SiblingFacts } from '../../siblings/observe.ts';
+import { findRivals, type Rival, type Rivalry } from '../../siblings/rivals.ts';
+import type { Force } from '../../steps/force.ts';
+import { type Objection, refuseOn, sayOverruled } from '../../steps/objections.ts';
+import type { LocalFacts } from './facts.ts';
+import type { FailoverRun } from './run.ts';
+import { siblingName } from './sibling-words.ts';
+
+export async function observeRivals(
+  { directory, archive }: Pick<LocalFacts, 'directory' | 'archive'>,
+  { siblings }: Others,
+): Promise<Pick<SiblingFacts, 'rivals' | 'path'>> {
+  const known = archive.kind === 'archive' ? archive.archive : undefined;
+  const path = await readOwnPath(directory, known);
+  return { path, rivals: findRivals(siblings, path, known?.sentinel.left ?? []) };
+}
+
+function describeRivalry(rivalry: Rivalry): string {
+  switch (rivalry.kind) {
+    case 'open':
+      return `is out of recovery${rivalry.timeline === undefined ? '' : `, on timeline ${rivalry.timeline}`}`;
+    case 'promoted':
+      return `was promoted to timeline ${rivalry.timeline}, which this host has not followed`;
+    case 'being-promoted':
+      return 'is being promoted by another -F999';
+    case 'follows':
+      return `is on timeline ${rivalry.timeline}, which is later than that of this host: another server was promoted`;
+  }
+}
+
+const named = {
+  name: 'sibling-promoted',
+  cost: 'there may be two primaries then, and what one of them takes is lost',
+} as const;
+
+function objectionOf(rival: Rival): Objection {
+  if (rival.target === undefined) {
+    return {
+      ...named,
+      message: `${describeLeft(rival.mark)}, and this host has not followed that promotion`,
+      hint: `If ${rival.mark.by} is the primary, let this standby follow it: set master_public_ip, then -A stop and -S.`,
+    };
+  }
+  const { target, rivalry } = rival;
+  const hint =
+    rivalry.kind === 'being-promoted'
+      ? `Wait for it; if it was interrupted, run -F999 on ${target.name} again, or -A stop there and then -S.`
+      : `If ${target.name} is to be the primary, finish -F999 there and let this standby follow it; if it was only opened to look at something, stop its server first and make a new base backup of it.`;
+  return { ...named, message: `standby ${siblingName(rival)} ${describeRivalry(rivalry)}`, hint };
+}
+
+export function rivalObjections({ rivals }: Pick<SiblingFacts, 'rivals'>): readonly Objection[] {
+  return rivals.map(objectionOf);
+}
+
+export interface LastQuestion {
+  readonly siblings: SiblingFacts;
+  readonly force: Force;
+}
+
+/** Long after the first question, or at the same moment as another run. Those found before are overruled. */
+export async function seeNoRival(
+  { server: { deps }, promotion }: FailoverRun,
+  { siblings: { list, siblings, path, rivals: before }, force }: LastQuestion,
+): Promise<void> {
+  if (list?.kind !== 'known') return;
+  const rivals = await askOnceMore(deps, list.archiver, siblings, { path, run: promotion?.run ?? '' });
+  refuseOn(rivals.map(objectionOf), force);
+  const added = rivals.filter(({ target }) => !before.some((each) => each.target?.name === target?.name));
+  sayOverruled(deps, added.map(objectionOf), force);
+}

@@ -1,0 +1,48 @@
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf } from '../errors.ts';
+import { fsyncPath, systemErrorCode } from './durable.ts';
+import type { Log } from './log.ts';
+
+const suffix = '.proof';
+
+/**
+ * As long as this file exists with the same content, everything that was archived was archived for that standby as
+ * well. The proof of what the standby has names that content (archiver/lane/catch-up.ts).
+ */
+export function proofFileIn(privateDirectory: string, standby: string): string {
+  return join(privateDirectory, `${standby}${suffix}`);
+}
+
+async function namesOf(privateDirectory: string): Promise<readonly string[]> {
+  try {
+    return await readdir(privateDirectory);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/**
+ * Ends the proofs of these standbys. It needs no lock and no space, so that archiving never waits for it; a failure is
+ * logged, and never thrown. Returns the standbys that had one.
+ */
+export async function withdrawProofs(
+  log: Log,
+  privateDirectory: string,
+  isWithdrawn: (standby: string) => boolean,
+): Promise<readonly string[]> {
+  try {
+    const files = (await namesOf(privateDirectory)).filter(
+      (file) => file.endsWith(suffix) && !file.startsWith('.') && isWithdrawn(file.slice(0, -suffix.length)),
+    );
+    for (const file of files) await rm(join(privateDirectory, file), { force: true });
+    if (files.length > 0) await fsyncPath(privateDirectory);
+    return files.map((file) => file.slice(0, -suffix.length));
+  } catch (error) {
+    log.warning(`cannot withdraw the proof of what a standby has: ${messageOf(error)}`, {
+      hint: `Remove ${join(privateDirectory, `*${suffix}`)}: every standby is then asked again.`,
+    });
+    return [];
+  }
+}
