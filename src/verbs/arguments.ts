@@ -32,6 +32,13 @@ export const host: ArgumentKind<string> = {
   parse: (word) => (isHostWord(word) ? word : undefined),
 };
 
+/** Random: it names one run of a program, and no other run has it. */
+export const token: ArgumentKind<string> = {
+  what: 'the token of a run',
+  format: (text) => text,
+  parse: (word) => (/^[0-9a-f]{8,64}$/.test(word) ? word : undefined),
+};
+
 export const port: ArgumentKind<number> = {
   what: 'a port',
   format: String,

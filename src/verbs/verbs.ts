@@ -6,7 +6,16 @@
 import { parseWalName } from '../postgres/wal-name.ts';
 import { type Checked, type Guarded, is } from '../system/json.ts';
 import { printable } from '../system/printable.ts';
-import { type AnyArgument, type ArgumentKind, cluster, host, lsn, port, timeline } from './arguments.ts';
+import {
+  type AnyArgument,
+  type ArgumentKind,
+  cluster,
+  host,
+  lsn,
+  port,
+  timeline,
+  token,
+} from './arguments.ts';
 
 type Guards = Parameters<typeof is.object>[0];
 type Arguments = Readonly<Record<string, AnyArgument>>;
@@ -205,11 +214,19 @@ export const verbs = {
   /** How many clients are in the middle of a transaction. Changes nothing. */
   'open-transactions': verb({ cluster }, { count: is.number }),
   /**
-   * Stops this primary so that the host can take its role: from then on it starts as a standby only. It can be repeated.
+   * Stops this primary so that the host can take its role: from then on it starts as a standby only. It can be repeated, by
+   * the same host alone. `token` names the run that asks last: no other run may have the primary back.
    */
-  'stop-primary': verb({ timeline, host, cluster }, { shutdown: isShutdown }),
+  'stop-primary': verb({ timeline, host, cluster, token }, { shutdown: isShutdown }),
   /** Takes that back, as long as no other server was promoted: starts it as the primary again. It can be repeated. */
-  'resume-primary': verb({ timeline, cluster }, { wasStopped: is.boolean }),
+  'resume-primary': verb(
+    { timeline, cluster, token },
+    {
+      wasStopped: is.boolean,
+      /** Another run has stopped it since, for this host: nothing was changed. */
+      heldBy: is.optional(is.text),
+    },
+  ),
 } as const;
 
 /** The one line of standard output that is the answer begins with this; JSON follows. */

@@ -3,19 +3,16 @@ import { readSentinel } from '../../system/sentinel.ts';
 import type { AnswerOf, ArgumentsOf } from '../../verbs/verbs.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { withActionLock } from '../host/action-lock.ts';
-import { changeRecord, readRecord } from '../host/backup-record/record.ts';
+import { changeRecord } from '../host/backup-record/record.ts';
 import { clearRecoverySettings } from '../recovery/files.ts';
 import { startServerProgram, stopServerAtOnce, stopServerProgram } from '../server/local-server.ts';
 import { reaches } from '../server/reach.ts';
 import type { Server } from '../server/server.ts';
-import { observeServer, type ServerState } from '../server/server-state.ts';
+import { observeServer } from '../server/server-state.ts';
 import { comesTrue } from '../server/wait.ts';
 import { findOwnServer, type OwnServer, requireTimeline, timelineOf } from './own-server.ts';
 import { configurationBefore } from './start-options.ts';
-
-function serves(state: ServerState): boolean {
-  return state.kind === 'production' && state.answers;
-}
+import { resumptionOf, serves } from './stopped-for.ts';
 
 /**
  * A server that answers nobody may be stopping: pg_control says "in production" until its last checkpoint. It is waited for,
@@ -48,52 +45,37 @@ async function requireNotLeft({ settings }: StandbyDeps, timeline: number): Prom
 
 async function startAgain({ server, directory }: OwnServer): Promise<void> {
   const { pgdata } = directory;
-  // Only a switchover has written such settings for a server that was a primary.
-  if ((await readRecord(pgdata)).stoppedFor !== undefined) await clearRecoverySettings(server);
   const started = await startServerProgram(server, await configurationBefore(server));
   const end = await reaches({ server, started }, serves);
   if (end.kind === 'failed')
     throw new PitrError(`the server in "${pgdata}" does not start`, { detail: end.reason });
 }
 
-/**
- * A server that was stopped for a switchover, and that was started since, runs as a standby. It has replayed its own WAL
- * alone: it can be opened again.
- */
-function requirePrimary({ directory, control }: OwnServer, state: ServerState): void {
-  const isStandby =
-    state.kind === 'recovering' ||
-    control.state === 'shut-down-in-recovery' ||
-    control.state === 'in-archive-recovery';
-  if (isStandby && directory.record.stoppedFor === undefined)
-    throw refusal(`the server in "${directory.pgdata}" on this host is a standby: it is not opened`);
-}
-
 /** `resume-primary`: see src/verbs/verbs.ts. */
 export async function resumePrimary(
   deps: StandbyDeps,
-  { timeline, cluster }: ArgumentsOf<'resume-primary'>,
+  args: ArgumentsOf<'resume-primary'>,
 ): Promise<AnswerOf<'resume-primary'>> {
   // The stop that it takes back may still be running.
-  return withActionLock(
-    deps,
-    (locked) => resumeUnderLock(locked, timeline, cluster),
-    deps.settings.start_timeout * 1000,
-  );
+  return withActionLock(deps, (locked) => resumeUnderLock(locked, args), deps.settings.start_timeout * 1000);
 }
 
 async function resumeUnderLock(
   deps: StandbyDeps,
-  timeline: number,
-  cluster: string,
+  { timeline, cluster, token }: ArgumentsOf<'resume-primary'>,
 ): Promise<AnswerOf<'resume-primary'>> {
   const own = await findOwnServer(deps, cluster);
   const state = await observeServer(own.server);
-  requirePrimary(own, state);
+  const resumption = resumptionOf(own.directory.record.stoppedFor, token, state);
+  if (resumption.kind === 'nothing') return { wasStopped: false };
+  if (resumption.kind === 'held') return { wasStopped: false, heldBy: resumption.by };
   requireTimeline(await timelineOf(own, state), timeline);
   await requireNotLeft(deps, timeline);
+  // One that was started since runs as a standby, and has replayed its own WAL alone: it can be opened again.
   if (state.kind === 'recovering') await stopServerProgram(own.server);
   const isRunning = serves(state) || (await awaitEnd(own.server));
+  // Also of one that serves: they were written before its stop, and its next start would be a standby's.
+  await clearRecoverySettings(own.server);
   if (!isRunning) await startAgain(own);
   await changeRecord(deps.settings.pgdata, { stoppedFor: undefined });
   return { wasStopped: !isRunning };

@@ -1,4 +1,4 @@
-import { refusal } from '../../errors.ts';
+import { PitrError, refusal } from '../../errors.ts';
 import type { AnswerOf, ArgumentsOf, Shutdown } from '../../verbs/verbs.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { withActionLock } from '../host/action-lock.ts';
@@ -13,6 +13,7 @@ import { readConfiguration } from '../server/server-configuration.ts';
 import { observeServer } from '../server/server-state.ts';
 import { findOwnServer, requireTimeline, timelineOf } from './own-server.ts';
 import { readShutdown } from './shutdown.ts';
+import { noteFor, requireNoOther } from './stopped-for.ts';
 
 /**
  * From now on the server starts as a standby only, even if a supervisor, a boot or an operator starts it. There are
@@ -35,24 +36,35 @@ function notedShutdown({ record }: DataDirectory, host: string): Shutdown | unde
 
 async function stopUnderLock(
   deps: StandbyDeps,
-  { timeline, host, cluster }: ArgumentsOf<'stop-primary'>,
+  { timeline, host, cluster, token }: ArgumentsOf<'stop-primary'>,
 ): Promise<AnswerOf<'stop-primary'>> {
   const own = await findOwnServer(deps, cluster);
   const { server, directory } = own;
   const { pgdata, control } = directory;
   const state = await observeServer(server);
   requireTimeline(await timelineOf(own, state), timeline);
-  const isStandby = state.kind === 'recovering' || control?.state === 'shut-down-in-recovery';
+  requireNoOther(directory.record.stoppedFor, host, state);
+  const stoppedFor = noteFor(directory.record.stoppedFor, { host, timeline, token });
+  const isStandby =
+    state.kind === 'recovering' ||
+    control?.state === 'shut-down-in-recovery' ||
+    (state.kind !== 'production' && control?.state === 'in-archive-recovery');
   if (isStandby) {
     const shutdown = notedShutdown(directory, host);
-    if (shutdown !== undefined) return { shutdown };
-    throw refusal(`the server in "${pgdata}" on this host is a standby already`);
+    if (shutdown === undefined) throw refusal(`the server in "${pgdata}" on this host is a standby already`);
+    await changeRecord(pgdata, { stoppedFor });
+    return { shutdown };
   }
-  await changeRecord(pgdata, { stoppedFor: { host, timeline } });
+  await changeRecord(pgdata, { stoppedFor });
+  // Before the stop: whatever starts the server after it starts a standby. A primary that runs does not read these settings.
+  await becomeStandbyAtStart(server);
   if (state.kind !== 'stopped') await stopServerProgram(server);
   const shutdown = await readShutdown(server);
-  await changeRecord(pgdata, { stoppedFor: { host, ...shutdown } });
-  await becomeStandbyAtStart(server);
+  await changeRecord(pgdata, { stoppedFor: { host, token, ...shutdown } });
+  if ((await observeServer(server)).kind === 'production')
+    throw new PitrError(`the server in "${pgdata}" was started again right after its stop`, {
+      hint: 'Find what starts it, and set stop_command: to a command that stops it for good.',
+    });
   return { shutdown };
 }
 

@@ -92,6 +92,8 @@ export type SwitchoverRecord = Guarded<typeof isSwitchover>;
 const isStoppedFor = is.object({
   host: is.text,
   timeline: is.number,
+  /** The run that asked last. */
+  token: is.optional(is.text),
   /** Its last checkpoint as the primary, and the end of that record; set once it was shut down. */
   checkpoint: is.optional(is.text),
   end: is.optional(is.text),

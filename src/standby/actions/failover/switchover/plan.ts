@@ -37,6 +37,7 @@ function openingSteps(facts: SwitchoverFacts, before: BeforeFacts): readonly Swi
     { kind: 'see-end-replayed' },
     { kind: 'record-end', ...ending },
     { kind: 'lift-guard' },
+    { kind: 'see-primary-stopped', ...ending },
     { kind: 'promote' },
     { kind: 'see-it-open', target: undefined },
     { kind: 'see-fork' },

@@ -1,5 +1,6 @@
 import { messageOf, PitrError } from '../../../../errors.ts';
 import { systemClock } from '../../../../system/clock.ts';
+import { quoted } from '../../../../system/printable.ts';
 import type { SwitchoverRun } from './run.ts';
 
 const limitMs = 15 * 60_000;
@@ -11,13 +12,21 @@ const pauseMs = 3_000;
  * back: it is tried again for a while.
  */
 export async function resumePrimary(run: SwitchoverRun, timeline: number): Promise<void> {
-  const { server, peer, systemIdentifier } = run;
+  const { server, peer, systemIdentifier, token } = run;
   const { log } = server.deps;
   // A signal that ends this program must not shorten this.
   const { pause } = systemClock();
   for (let attempt = 1; ; attempt += 1) {
     try {
-      await peer.callAnew('resume-primary', { timeline, cluster: systemIdentifier }, limitMs);
+      const args = { timeline, cluster: systemIdentifier, token };
+      const { heldBy } = await peer.callAnew('resume-primary', args, limitMs);
+      if (heldBy !== undefined) {
+        run.primary = 'not-ours';
+        log.warning(
+          `the old primary on ${peer.host} was not started again: another run has stopped it, for a switchover to ${quoted(heldBy)}`,
+        );
+        return;
+      }
       run.primary = 'running';
       log.notice(`the old primary on ${peer.host} is in service again, as the primary`);
       return;
@@ -29,9 +38,13 @@ export async function resumePrimary(run: SwitchoverRun, timeline: number): Promi
   }
 }
 
-function notResumed({ peer, systemIdentifier }: SwitchoverRun, timeline: number, cause: unknown): PitrError {
+function notResumed(
+  { peer, systemIdentifier, token }: SwitchoverRun,
+  timeline: number,
+  cause: unknown,
+): PitrError {
   const { program, iniFile } = peer.command;
-  const byHand = `${program} -C ${iniFile} --serve 'resume-primary ${timeline} ${systemIdentifier}'`;
+  const byHand = `${program} -C ${iniFile} --serve 'resume-primary ${timeline} ${systemIdentifier} ${token}'`;
   return new PitrError(
     `the old primary on ${peer.host} could not be started again: no server takes writes. Run --switchover again as soon as that host can be reached: it finishes the switchover. To have the old primary back instead, on ${peer.host}: ${byHand}`,
     { detail: messageOf(cause), cause },

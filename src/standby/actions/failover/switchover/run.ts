@@ -17,12 +17,14 @@ export interface Moments {
 export interface SwitchoverRun extends FailoverRun {
   readonly peer: Peer;
   readonly systemIdentifier: string;
+  /** Random: names this run to the old primary's host. */
+  readonly token: string;
   /** Undefined once this host was promoted. */
   readonly facts: PrimaryFacts | undefined;
   /** The name by which the other hosts reach this one. */
   readonly publicName: string;
-  /** From 'unknown' on, the old primary may be stopped. */
-  primary: 'running' | 'unknown' | 'stopped';
+  /** From 'unknown' on, the old primary may be stopped; 'not-ours': it is stopped for another run. */
+  primary: 'running' | 'unknown' | 'stopped' | 'not-ours';
   /** The location that this standby must have replayed before the primary is stopped. */
   drainTo?: bigint;
   shutdown?: Shutdown;
@@ -41,6 +43,7 @@ export function newSwitchoverRun(
     opening: mayBePromoted(facts) ? 'begun' : 'not begun',
     peer,
     systemIdentifier,
+    token: deps.nonce(),
     facts: before?.primary,
     publicName,
     primary: 'running',

@@ -88,12 +88,29 @@ async function awaitTransactions(run: SwitchoverRun, graceS: number): Promise<vo
   }
 }
 
+function stopArguments(
+  { publicName: host, systemIdentifier: cluster, token }: SwitchoverRun,
+  timeline: number,
+) {
+  return { timeline, host, cluster, token };
+}
+
+/** Nothing has started the old primary since its stop, and no other run has stopped it. */
+async function seePrimaryStopped(run: SwitchoverRun, timeline: number): Promise<void> {
+  const { shutdown } = await run.peer.call('stop-primary', stopArguments(run, timeline), stopMs);
+  const { checkpoint, end } = shutdown;
+  if (checkpoint === run.shutdown?.checkpoint && end === run.shutdown.end) return;
+  throw new PitrError(
+    `the old primary on ${run.peer.host} was started after its stop: its WAL ends at ${end} now, not at ${run.shutdown?.end ?? 'the same location'}`,
+    { hint: 'Find what starts it there, and keep it from doing so; then run --switchover again.' },
+  );
+}
+
 async function stopPrimary(run: SwitchoverRun, timeline: number): Promise<void> {
   const { deps } = run.server;
   run.moments.stopping = deps.monotonicMs();
   run.primary = 'unknown';
-  const args = { timeline, host: run.publicName, cluster: run.systemIdentifier };
-  const { shutdown } = await run.peer.call('stop-primary', args, stopMs);
+  const { shutdown } = await run.peer.call('stop-primary', stopArguments(run, timeline), stopMs);
   run.primary = 'stopped';
   run.moments.stopped = deps.monotonicMs();
   if (shutdown.timeline !== timeline)
@@ -182,7 +199,8 @@ const ownSteps = {
       changeRecord(server.pgdata, { switchover: { primary: host, timeline } }),
     undo: async ({ server, primary }) => {
       // If the primary could not be started again, the next run has to look at it.
-      if (primary === 'running') await changeRecord(server.pgdata, { switchover: undefined });
+      if (primary === 'running' || primary === 'not-ours')
+        await changeRecord(server.pgdata, { switchover: undefined });
     },
     leavesNothing: true,
   }),
@@ -221,6 +239,12 @@ const ownSteps = {
       if (opening !== 'not begun') return;
       await changeRecord(server.pgdata, { switchover: { primary: host, timeline }, takesRole: undefined });
     },
+    leavesNothing: true,
+  }),
+  /** The last step before the promotion. */
+  'see-primary-stopped': step<Ending>({
+    say: (_, { peer }) => `${peer.host}: see that the old primary has not been started meanwhile`,
+    run: (run, { timeline }) => seePrimaryStopped(run, timeline),
     leavesNothing: true,
   }),
   promote: step({
@@ -263,6 +287,7 @@ const isElsewhere: ReadonlySet<string> = new Set([
   'prepare-primary',
   'await-transactions',
   'stop-primary',
+  'see-primary-stopped',
   'become-standby',
   'follow-siblings',
 ]);

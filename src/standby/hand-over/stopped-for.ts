@@ -1,0 +1,55 @@
+/** The note of a primary that it was stopped for a switchover: only the run that has stopped it may have it back. Pure. */
+import { refusal } from '../../errors.ts';
+import { quoted } from '../../system/printable.ts';
+import type { StandbyRecord } from '../host/backup-record/record.ts';
+import type { ServerState } from '../server/server-state.ts';
+
+type StoppedFor = NonNullable<StandbyRecord['stoppedFor']>;
+
+export function serves(state: ServerState): boolean {
+  return state.kind === 'production' && state.answers;
+}
+
+/** Two standbys that both see this primary stopped would both be promoted. The same host may begin anew. */
+export function requireNoOther(
+  stoppedFor: Pick<StoppedFor, 'host'> | undefined,
+  host: string,
+  state: ServerState,
+): void {
+  // One that serves was started since: nobody waits for it.
+  if (stoppedFor === undefined || stoppedFor.host === host || serves(state)) return;
+  throw refusal(
+    `the server on this host was stopped for a switchover to ${quoted(stoppedFor.host)}, not to ${host}`,
+    { hint: 'Run --switchover on that host: it finishes what it began.' },
+  );
+}
+
+/** A stop returns the same end of the WAL however often it is asked: what was noted is kept for the same host and timeline. */
+export function noteFor(
+  before: StoppedFor | undefined,
+  now: { readonly host: string; readonly timeline: number; readonly token: string },
+): StoppedFor {
+  const isSame = before?.host === now.host && before.timeline === now.timeline;
+  return isSame ? { ...before, ...now } : now;
+}
+
+export type Resumption =
+  | { readonly kind: 'resume' }
+  /** It serves, and nobody has stopped it. */
+  | { readonly kind: 'nothing' }
+  /** Another run has stopped it since, and may be about to promote a standby. */
+  | { readonly kind: 'held'; readonly by: string };
+
+/** A request that comes late, or after another run's stop, must not open the server beside the one that is promoted. */
+export function resumptionOf(
+  stoppedFor: Pick<StoppedFor, 'host' | 'token'> | undefined,
+  token: string,
+  state: ServerState,
+): Resumption {
+  if (stoppedFor !== undefined)
+    return stoppedFor.token === token ? { kind: 'resume' } : { kind: 'held', by: stoppedFor.host };
+  if (serves(state)) return { kind: 'nothing' };
+  throw refusal('the server on this host was not stopped for a switchover: it is not started', {
+    hint: 'If it is to be the primary, start it there by hand.',
+  });
+}

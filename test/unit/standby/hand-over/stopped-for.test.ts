@@ -1,0 +1,54 @@
+import { describe, expect, test } from 'vitest';
+import { noteFor, requireNoOther, resumptionOf } from '../../../../src/standby/hand-over/stopped-for.ts';
+import type { ServerState } from '../../../../src/standby/server/server-state.ts';
+
+const stopped: ServerState = { kind: 'stopped' };
+const serving = { kind: 'production', answers: true } as unknown as ServerState;
+const silent = { kind: 'production', answers: false } as unknown as ServerState;
+
+describe('a stop', () => {
+  test('is refused to a second host, even while the first one waits', () => {
+    const refused = /was stopped for a switchover to b, not to c/;
+    expect(() => {
+      requireNoOther({ host: 'b' }, 'c', stopped);
+    }).toThrow(refused);
+    expect(() => {
+      requireNoOther({ host: 'b' }, 'c', silent);
+    }).toThrow(refused);
+  });
+
+  test.each([
+    ['the same host', { host: 'b' }, 'b', stopped],
+    ['the first host', undefined, 'c', serving],
+    ['another host, once the server was started again', { host: 'b' }, 'c', serving],
+  ] as const)('is allowed to %s', (_, stoppedFor, host, state) => {
+    expect(() => {
+      requireNoOther(stoppedFor, host, state);
+    }).not.toThrow();
+  });
+
+  test('replaces the token of the same host, and keeps the end that was noted', () => {
+    const noted = { host: 'b', timeline: 1, token: 'aa', checkpoint: '0/4000028', end: '0/4000098' };
+    expect(noteFor(noted, { host: 'b', timeline: 1, token: 'bb' })).toEqual({ ...noted, token: 'bb' });
+    const later = { host: 'b', timeline: 2, token: 'bb' };
+    expect(noteFor(noted, later)).toEqual(later);
+    expect(noteFor(undefined, later)).toEqual(later);
+  });
+});
+
+describe('a primary is started again', () => {
+  test('for the run that has stopped it', () => {
+    expect(resumptionOf({ host: 'b', token: 'aa' }, 'aa', stopped)).toEqual({ kind: 'resume' });
+    expect(resumptionOf({ host: 'b', token: 'aa' }, 'aa', serving)).toEqual({ kind: 'resume' });
+  });
+
+  test.each([stopped, silent, serving])('for no other run: %j', (state) => {
+    expect(resumptionOf({ host: 'b', token: 'bb' }, 'aa', state)).toEqual({ kind: 'held', by: 'b' });
+    expect(resumptionOf({ host: 'b', token: undefined }, 'aa', state)).toEqual({ kind: 'held', by: 'b' });
+  });
+
+  test('only if a switchover has stopped it', () => {
+    expect(resumptionOf(undefined, 'aa', serving)).toEqual({ kind: 'nothing' });
+    expect(() => resumptionOf(undefined, 'aa', stopped)).toThrow(/was not stopped for a switchover/);
+  });
+});
