@@ -1,5 +1,6 @@
 /** Two standbys must not both be promoted: the objection to that, and the last question before the promotion. */
-import { describeLeft } from '../../../postgres/left-timeline.ts';
+import { refusal } from '../../../errors.ts';
+import { describeLeft, type LeftTimeline } from '../../../postgres/left-timeline.ts';
 import { readOwnPath } from '../../archive/replay-check.ts';
 import { askOnceMore } from '../../siblings/ask-once-more.ts';
 import type { Others, SiblingFacts } from '../../siblings/observe.ts';
@@ -60,6 +61,15 @@ export function rivalObjections({ rivals }: Pick<SiblingFacts, 'rivals'>): reado
 export interface LastQuestion {
   readonly siblings: SiblingFacts;
   readonly force: Force;
+}
+
+/** A promotion elsewhere has left that timeline, and has informed this host. */
+export function refuseIfLeft(marks: readonly LeftTimeline[], timeline: number): void {
+  const mark = marks.find((each) => each.timeline === timeline);
+  if (mark === undefined) return;
+  throw refusal(`${describeLeft(mark)}: another server has taken the primary's role`, {
+    hint: `Let this standby follow it: cmd_standby -C FILE --follow ${mark.by}`,
+  });
 }
 
 /** Long after the first question, or at the same moment as another run. Those found before are overruled. */

@@ -36,6 +36,7 @@ function openingSteps(facts: SwitchoverFacts, before: BeforeFacts): readonly Swi
     { kind: 'bring-wal', streams },
     { kind: 'see-end-replayed' },
     { kind: 'record-end', ...ending },
+    { kind: 'see-role-free', timeline: ending.timeline, siblings: failover.siblings, force: failover.force },
     { kind: 'lift-guard' },
     { kind: 'see-primary-stopped', ...ending },
     { kind: 'promote' },
@@ -66,7 +67,10 @@ export function planSwitchover(facts: SwitchoverFacts): readonly SwitchoverStep[
     return isFailoverFinished(facts) ? turnSteps(facts) : [...planFailover(failover), ...turnSteps(facts)];
   refuseOn(listSwitchoverObjections(facts), failover.force);
   return [
-    ...(isStoppedForUs(before) ? [] : preparingSteps(facts, before)),
+    // However much an earlier run has done: another server may have taken the role since, and this host may have followed it.
+    ...(isStoppedForUs(before)
+      ? [{ kind: 'restartpoint', timeline: before.primary.timeline } as const]
+      : preparingSteps(facts, before)),
     ...openingSteps(facts, before),
     ...turnSteps(facts),
   ];

@@ -38,6 +38,14 @@ export async function resumePrimary(run: SwitchoverRun, timeline: number): Promi
   }
 }
 
+/** A server that opened beside the new primary would be a second one. */
+export function sayRoleTaken({ server, peer }: SwitchoverRun): void {
+  server.deps.log.warning(
+    `the old primary on ${peer.host} was not started again: another server has taken its role, or is about to`,
+    { hint: `Make it a standby of that server: --rejoin on ${peer.host}` },
+  );
+}
+
 function notResumed(
   { peer, systemIdentifier, token }: SwitchoverRun,
   timeline: number,

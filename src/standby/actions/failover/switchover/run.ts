@@ -25,6 +25,8 @@ export interface SwitchoverRun extends FailoverRun {
   readonly publicName: string;
   /** From 'unknown' on, the old primary may be stopped; 'not-ours': it is stopped for another run. */
   primary: 'running' | 'unknown' | 'stopped' | 'not-ours';
+  /** Another server has taken the role, or is about to: the old primary must not be started again. */
+  isRoleTaken?: boolean;
   /** The location that this standby must have replayed before the primary is stopped. */
   drainTo?: bigint;
   shutdown?: Shutdown;

@@ -3,18 +3,22 @@ import { PitrError } from '../../../../errors.ts';
 import { formatLsn, parseLsn } from '../../../../postgres/lsn.ts';
 import { describeResult, succeeded } from '../../../../system/command.ts';
 import { programRoot } from '../../../../system/program-root.ts';
+import { readSentinel } from '../../../../system/sentinel.ts';
 import { readHistory } from '../../../archive/contents.ts';
 import { changeRecord } from '../../../host/backup-record/record.ts';
 import { bringWalEnd } from '../../../peers/bring-wal.ts';
+import { newPromotion } from '../../../recovery/promotion.ts';
 import { readControlFile } from '../../../server/data-directory.ts';
 import { mustReach } from '../../../server/reach.ts';
 import { mustAnswer, observeServer } from '../../../server/server-state.ts';
 import { comesTrue } from '../../../server/wait.ts';
 import type { SiblingFacts } from '../../../siblings/observe.ts';
 import type { StepEntry, StepsOf } from '../../../steps/step-table.ts';
+import { type LastQuestion, refuseIfLeft, seeNoRival } from '../rivals.ts';
 import { failoverSteps } from '../steps.ts';
 import { provenTimeline } from '../verify.ts';
-import { resumePrimary } from './resume.ts';
+import { requireFork } from './fork.ts';
+import { resumePrimary, sayRoleTaken } from './resume.ts';
 import { step, type SwitchoverRun } from './run.ts';
 import { turnPrimary, turnSiblings } from './turn.ts';
 
@@ -60,10 +64,12 @@ async function initArchiver({ server: { deps } }: SwitchoverRun, iniFile: string
 
 async function restartpoint({ server }: SwitchoverRun, timeline: number): Promise<void> {
   await mustAnswer(server, 'cannot make a restartpoint', (sql) => sql('CHECKPOINT'), prepareMs);
-  const found = (await readControlFile(server.pgdata))?.timeline;
+  const control = await readControlFile(server.pgdata);
+  // WAL of a later timeline may have been replayed without a checkpoint of it.
+  const found = Math.max(control?.timeline ?? 0, control?.progress?.minRecoveryTimeline ?? 0);
   if (found === timeline) return;
   throw new PitrError(
-    `the standby here has replayed timeline ${found ?? 0}, and the primary writes timeline ${timeline}`,
+    `the standby here has replayed timeline ${found}, and the primary writes timeline ${timeline}`,
     { hint: 'This standby does not follow that primary. Make a new base backup: -B' },
   );
 }
@@ -140,19 +146,35 @@ async function bringWal(run: SwitchoverRun, streams: boolean): Promise<void> {
   server.deps.log.notice(`brought from ${peer.host} into pg_wal: ${names.join(', ')}`);
 }
 
-/** The new timeline must begin where the old primary has ended, or it could not follow. */
+interface RoleQuestion extends LastQuestion {
+  /** The timeline that this host leaves by its promotion. */
+  readonly timeline: number;
+}
+
+/**
+ * Another server may have been promoted since the first question: -F999 on another standby finds the old primary dead. This
+ * host's record says by now that a promotion is under way here, so of two runs at least one sees the other.
+ */
+async function seeRoleFree(run: SwitchoverRun, { timeline, ...question }: RoleQuestion): Promise<void> {
+  const { deps } = run.server;
+  const marks = (await readSentinel(deps.settings.archivedir))?.left ?? [];
+  try {
+    refuseIfLeft(marks, timeline);
+    await seeNoRival(run, question);
+  } catch (error) {
+    deps.signal.throwIfAborted();
+    run.isRoleTaken = true;
+    throw error;
+  }
+}
+
 async function seeFork(run: SwitchoverRun): Promise<void> {
-  const { server } = run;
+  const { server, shutdown } = run;
   const timeline = await provenTimeline(run);
   const history = await readHistory(join(server.pgdata, server.capabilities.walDirName), timeline);
-  const fork = history?.at(-1)?.end;
   run.moments.open = server.deps.monotonicMs();
-  if (fork?.kind === 'lsn' && fork.lsn >= endOf(run)) return;
-  const where = fork?.kind === 'lsn' ? formatLsn(fork.lsn) : 'an unknown location';
-  throw new PitrError(
-    `the new timeline begins at ${where}, before the end of the old primary's WAL, ${formatLsn(endOf(run))}`,
-    { hint: 'The old primary cannot follow it: make it a standby by a new base backup.' },
-  );
+  if (shutdown === undefined) throw new Error('the old primary was not stopped');
+  requireFork(history?.at(-1), shutdown);
 }
 
 interface Ending {
@@ -209,7 +231,9 @@ const ownSteps = {
       `${peer.host}: stop the server fast (its clients are disconnected), see in its pg_control that it was shut down, and let it start as a standby only`,
     run: (run, { timeline }) => stopPrimary(run, timeline),
     undo: async (run, { timeline }) => {
-      if (run.opening === 'not begun' && run.primary !== 'running') await resumePrimary(run, timeline);
+      if (run.opening !== 'not begun' || run.primary === 'running') return;
+      if (run.isRoleTaken === true) sayRoleTaken(run);
+      else await resumePrimary(run, timeline);
     },
   }),
   'bring-wal': step<{ readonly streams: boolean }>({
@@ -230,15 +254,25 @@ const ownSteps = {
   /** From here on the switchover only goes forward. */
   'record-end': step<Ending>({
     say: () => "record that this host takes the primary's role",
-    run: (run, { host, timeline }) =>
-      changeRecord(run.server.pgdata, {
+    run: async (run, { host, timeline }) => {
+      run.promotion = newPromotion(run.server.deps);
+      await changeRecord(run.server.pgdata, {
         switchover: { primary: host, timeline, end: formatLsn(endOf(run)) },
         takesRole: true,
-      }),
+        promotion: run.promotion,
+      });
+    },
     undo: async ({ server, opening }, { host, timeline }) => {
       if (opening !== 'not begun') return;
-      await changeRecord(server.pgdata, { switchover: { primary: host, timeline }, takesRole: undefined });
+      const switchover = { primary: host, timeline };
+      await changeRecord(server.pgdata, { switchover, takesRole: undefined, promotion: undefined });
     },
+    leavesNothing: true,
+  }),
+  /** After 'record-end', which the other standbys see. */
+  'see-role-free': step<RoleQuestion>({
+    say: () => 'ask once more whether another server has taken the role',
+    run: seeRoleFree,
     leavesNothing: true,
   }),
   /** The last step before the promotion. */

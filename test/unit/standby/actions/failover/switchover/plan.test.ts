@@ -1,0 +1,106 @@
+import { describe, expect, test } from 'vitest';
+import type { FailoverFacts } from '../../../../../../src/standby/actions/failover/facts.ts';
+import { refuseIfLeft } from '../../../../../../src/standby/actions/failover/rivals.ts';
+import type {
+  PrimaryFacts,
+  SwitchoverFacts,
+} from '../../../../../../src/standby/actions/failover/switchover/facts.ts';
+import { requireFork } from '../../../../../../src/standby/actions/failover/switchover/fork.ts';
+import { planSwitchover } from '../../../../../../src/standby/actions/failover/switchover/plan.ts';
+import { noForce } from '../../../../../../src/standby/steps/force.ts';
+import { alone, localFacts } from '../../../standby-facts.ts';
+
+const mark = { timeline: 1, lsn: 0x5000100n, by: 'c' };
+
+function factsWith(
+  primary: Partial<PrimaryFacts>,
+  siblings: Partial<FailoverFacts['siblings']> = {},
+): SwitchoverFacts {
+  const liveness = { kind: 'dead', unsent: undefined, warnings: [] } as const;
+  const local = localFacts('18');
+  const failover = {
+    ...local,
+    ...alone,
+    liveness,
+    takesRole: true,
+    force: noForce,
+    siblings: { ...alone.siblings, ...siblings },
+  };
+  const before = {
+    primary: {
+      server: 'stopped',
+      timeline: 1,
+      version: '18',
+      archivedir: '/a',
+      segmentSize: 1,
+      problems: [],
+      ...primary,
+    },
+    wayBack: [],
+    part: { kind: 'ready', iniFile: '/a.ini' },
+    archiving: { kind: 'known', archiving: { archiveMode: 'on', archiveCommand: 'x', archiveLibrary: '' } },
+    archivingProblems: [],
+    settings: new Map(),
+    syncedSlots: [],
+    free: new Map(),
+    publicName: 'b',
+  };
+  const others = { begun: undefined, peer: { host: 'a' }, fed: {}, graceS: 0, streams: true };
+  return { ...others, failover, before, port: 5432, systemIdentifier: '1' } as unknown as SwitchoverFacts;
+}
+
+const kinds = (facts: SwitchoverFacts) => planSwitchover(facts).map(({ kind }) => kind);
+
+describe('a switchover by its plan', () => {
+  test.each([
+    ['of its own', { server: 'production' } as const],
+    ['that an earlier run began', { stoppedFor: 'b' }],
+  ])('looks %s for another primary before it promotes', (_, primary) => {
+    const steps = kinds(factsWith(primary));
+    const at = (kind: (typeof steps)[number]) => steps.indexOf(kind);
+    // The check that the standby here is on the primary's timeline.
+    expect(at('restartpoint')).toBeGreaterThanOrEqual(0);
+    expect(at('restartpoint')).toBeLessThan(at('stop-primary'));
+    expect(at('record-end')).toBeLessThan(at('see-role-free'));
+    expect(at('see-role-free')).toBeLessThan(at('see-primary-stopped'));
+    expect(at('see-primary-stopped')).toBe(at('promote') - 1);
+  });
+
+  test('is refused if another server has taken the role since an earlier run', () => {
+    const rivals = [{ target: undefined, mark }];
+    expect(() => planSwitchover(factsWith({ stoppedFor: 'b' }, { rivals }))).toThrow(/has not followed that/);
+  });
+});
+
+test('a timeline that another server has left is not left again', () => {
+  expect(() => {
+    refuseIfLeft([mark], 1);
+  }).toThrow(/another server has taken the primary's role/);
+  expect(() => {
+    refuseIfLeft([mark], 2);
+  }).not.toThrow();
+});
+
+describe('the fork of the new timeline', () => {
+  const shutdown = { timeline: 1, checkpoint: '0/5000028', end: '0/50000A0' };
+  const left = (timeline: number, lsn: bigint) =>
+    ({ timeline, end: { kind: 'lsn', lsn } }) as unknown as Parameters<typeof requireFork>[0];
+
+  test('is at or behind the end of the old primary', () => {
+    expect(() => {
+      requireFork(left(1, 0x50000a0n), shutdown);
+    }).not.toThrow();
+    expect(() => {
+      requireFork(left(1, 0x5000028n), shutdown);
+    }).toThrow(/begins at 0\/5000028, before the end/);
+    expect(() => {
+      requireFork(undefined, shutdown);
+    }).toThrow(/an unknown location/);
+  });
+
+  test('leaves the timeline of the old primary, and no later one', () => {
+    expect(() => {
+      requireFork(left(2, 0x6000000n), shutdown);
+    }).toThrow(/has left timeline 2, and the old primary was on timeline 1/);
+  });
+});
