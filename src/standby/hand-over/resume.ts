@@ -1,9 +1,11 @@
-import { PitrError, refusal } from '../../errors.ts';
+import { messageOf, PitrError, refusal } from '../../errors.ts';
+import { leash } from '../../system/leash.ts';
 import { readSentinel } from '../../system/sentinel.ts';
 import type { AnswerOf, ArgumentsOf } from '../../verbs/verbs.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { withActionLock } from '../host/action-lock.ts';
 import { changeRecord } from '../host/backup-record/record.ts';
+import { withPeer } from '../peers/peer.ts';
 import { clearRecoverySettings } from '../recovery/files.ts';
 import { startServerProgram, stopServerAtOnce, stopServerProgram } from '../server/local-server.ts';
 import { reaches } from '../server/reach.ts';
@@ -12,7 +14,7 @@ import { observeServer } from '../server/server-state.ts';
 import { comesTrue } from '../server/wait.ts';
 import { findOwnServer, type OwnServer, requireTimeline, timelineOf } from './own-server.ts';
 import { configurationBefore } from './start-options.ts';
-import { resumptionOf, serves } from './stopped-for.ts';
+import { requireNotTaken, resumptionOf, serves } from './stopped-for.ts';
 
 /**
  * A server that answers nobody may be stopping: pg_control says "in production" until its last checkpoint. It is waited for,
@@ -32,6 +34,23 @@ async function awaitEnd(server: Server): Promise<boolean> {
     await stopServerAtOnce(server);
   }
   return serves(state);
+}
+
+const askMs = 10_000;
+
+/** The host for which this server was stopped may have been promoted, although this host was not informed. */
+async function requireHostInRecovery(deps: StandbyDeps, host: string, timeline: number): Promise<void> {
+  const { startSession } = leash(deps.startSession, [deps.signal, AbortSignal.timeout(askMs)]);
+  let said: AnswerOf<'status'>;
+  try {
+    said = await withPeer({ ...deps, startSession }, host, (peer) => peer.call('status', {}, askMs));
+  } catch (error) {
+    deps.signal.throwIfAborted();
+    // The token shows that the run which stopped this server, or an operator who has read its message, asks.
+    deps.log.warning(`whether ${host} was promoted cannot be asked: ${messageOf(error)}`);
+    return;
+  }
+  requireNotTaken(said, host, timeline);
 }
 
 /** A timeline that was left has another primary. */
@@ -71,6 +90,7 @@ async function resumeUnderLock(
   if (resumption.kind === 'held') return { wasStopped: false, heldBy: resumption.by };
   requireTimeline(await timelineOf(own, state), timeline);
   await requireNotLeft(deps, timeline);
+  if (!serves(state)) await requireHostInRecovery(deps, resumption.host, timeline);
   // One that was started since runs as a standby, and has replayed its own WAL alone: it can be opened again.
   if (state.kind === 'recovering') await stopServerProgram(own.server);
   const isRunning = serves(state) || (await awaitEnd(own.server));

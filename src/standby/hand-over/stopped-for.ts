@@ -1,6 +1,7 @@
 /** The note of a primary that it was stopped for a switchover: only the run that has stopped it may have it back. Pure. */
 import { refusal } from '../../errors.ts';
 import { quoted } from '../../system/printable.ts';
+import type { AnswerOf } from '../../verbs/verbs.ts';
 import type { StandbyRecord } from '../host/backup-record/record.ts';
 import type { ServerState } from '../server/server-state.ts';
 
@@ -34,7 +35,8 @@ export function noteFor(
 }
 
 export type Resumption =
-  | { readonly kind: 'resume' }
+  /** `host`: for which it was stopped. */
+  | { readonly kind: 'resume'; readonly host: string }
   /** It serves, and nobody has stopped it. */
   | { readonly kind: 'nothing' }
   /** Another run has stopped it since, and may be about to promote a standby. */
@@ -47,9 +49,29 @@ export function resumptionOf(
   state: ServerState,
 ): Resumption {
   if (stoppedFor !== undefined)
-    return stoppedFor.token === token ? { kind: 'resume' } : { kind: 'held', by: stoppedFor.host };
+    return stoppedFor.token === token
+      ? { kind: 'resume', host: stoppedFor.host }
+      : { kind: 'held', by: stoppedFor.host };
   if (serves(state)) return { kind: 'nothing' };
   throw refusal('the server on this host was not stopped for a switchover: it is not started', {
     hint: 'If it is to be the primary, start it there by hand.',
   });
+}
+
+/** @param said the answer of the host for which this server was stopped */
+export function requireNotTaken(
+  { server, promotedTo, promotion }: Pick<AnswerOf<'status'>, 'server' | 'promotedTo' | 'promotion'>,
+  host: string,
+  timeline: number,
+): void {
+  const wasPromoted = server === 'production' || (promotedTo !== undefined && promotedTo > timeline);
+  if (!wasPromoted && promotion === undefined) return;
+  throw refusal(
+    `${host} ${wasPromoted ? 'was promoted' : 'may be promoted at any moment'}: the server on this host is not opened beside it`,
+    {
+      hint: wasPromoted
+        ? `Make this host a standby of that server: cmd_standby -C FILE --rejoin ${host}`
+        : `Run --switchover again on ${host}, or stop its server first: cmd_standby -C FILE -A stop`,
+    },
+  );
 }

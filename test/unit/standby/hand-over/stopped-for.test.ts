@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { noteFor, requireNoOther, resumptionOf } from '../../../../src/standby/hand-over/stopped-for.ts';
+import {
+  noteFor,
+  requireNoOther,
+  requireNotTaken,
+  resumptionOf,
+} from '../../../../src/standby/hand-over/stopped-for.ts';
 import type { ServerState } from '../../../../src/standby/server/server-state.ts';
 
 const stopped: ServerState = { kind: 'stopped' };
@@ -38,8 +43,8 @@ describe('a stop', () => {
 
 describe('a primary is started again', () => {
   test('for the run that has stopped it', () => {
-    expect(resumptionOf({ host: 'b', token: 'aa' }, 'aa', stopped)).toEqual({ kind: 'resume' });
-    expect(resumptionOf({ host: 'b', token: 'aa' }, 'aa', serving)).toEqual({ kind: 'resume' });
+    expect(resumptionOf({ host: 'b', token: 'aa' }, 'aa', stopped)).toEqual({ kind: 'resume', host: 'b' });
+    expect(resumptionOf({ host: 'b', token: 'aa' }, 'aa', serving)).toEqual({ kind: 'resume', host: 'b' });
   });
 
   test.each([stopped, silent, serving])('for no other run: %j', (state) => {
@@ -51,4 +56,30 @@ describe('a primary is started again', () => {
     expect(resumptionOf(undefined, 'aa', serving)).toEqual({ kind: 'nothing' });
     expect(() => resumptionOf(undefined, 'aa', stopped)).toThrow(/was not stopped for a switchover/);
   });
+});
+
+describe('beside the host for which it was stopped, a primary is', () => {
+  const opens =
+    (said: Parameters<typeof requireNotTaken>[0]): (() => void) =>
+    () => {
+      requireNotTaken(said, 'b', 1);
+    };
+
+  test.each([{ server: 'production' }, { server: 'down', promotedTo: 2 }] as const)(
+    'not opened if that one was promoted: %j',
+    (said) => {
+      expect(opens(said)).toThrow(/b was promoted/);
+    },
+  );
+
+  test('not opened if that one is about to be promoted', () => {
+    expect(opens({ server: 'recovering', promotion: 'aa' })).toThrow(/at any moment/);
+  });
+
+  test.each([{ server: 'recovering' }, { server: 'recovering', promotedTo: 1 }, { server: 'down' }] as const)(
+    'opened if that one is a standby: %j',
+    (said) => {
+      expect(opens(said)).not.toThrow();
+    },
+  );
 });

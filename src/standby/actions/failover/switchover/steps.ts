@@ -20,7 +20,7 @@ import { provenTimeline } from '../verify.ts';
 import { requireFork } from './fork.ts';
 import { resumePrimary, sayRoleTaken } from './resume.ts';
 import { step, type SwitchoverRun } from './run.ts';
-import { turnPrimary, turnSiblings } from './turn.ts';
+import { informPrimary, turnPrimary, turnSiblings } from './turn.ts';
 
 /** A checkpoint of a busy server takes long. */
 const prepareMs = 31 * 60_000;
@@ -292,6 +292,14 @@ const ownSteps = {
   'see-fork': step({
     say: () => "see that the new timeline begins at the end of the old primary's WAL",
     run: seeFork,
+  }),
+  'declare-left': step<{ readonly siblings: SiblingFacts }>({
+    ...failoverSteps['declare-left'],
+    say: (planned, run) => `${failoverSteps['declare-left'].say(planned, run)}; and inform ${run.peer.host}`,
+    run: async (run, planned) => {
+      await failoverSteps['declare-left'].run(run, planned);
+      await informPrimary(run);
+    },
   }),
   'become-standby': step({
     say: (_, { peer, publicName }) =>

@@ -34,6 +34,29 @@ function failed(name: string, error: unknown): Turned {
   return { name, result: { kind: 'failed', reason } };
 }
 
+const markMs = 60_000;
+
+/**
+ * The old primary refuses to be opened again on the timeline that was left. Before anything else that may take long or fail: an
+ * operator, or a request that comes late, may start it at any moment.
+ */
+export async function informPrimary(run: SwitchoverRun): Promise<void> {
+  const { peer, systemIdentifier: cluster } = run;
+  const { log, signal } = run.server.deps;
+  const mark = run.left?.marks.at(-1);
+  if (mark === undefined) return;
+  const { timeline, lsn, by: host } = mark;
+  try {
+    await peer.callAnew('mark-left', { timeline, lsn, host, cluster }, markMs);
+  } catch (error) {
+    signal.throwIfAborted();
+    log.warning(
+      `the old primary on ${peer.host} could not be informed that timeline ${timeline} was left: ${messageOf(error)}`,
+      { hint: 'It must not be started as a primary.' },
+    );
+  }
+}
+
 export async function turnPrimary(run: SwitchoverRun): Promise<void> {
   const { peer } = run;
   const args = await request(run);
