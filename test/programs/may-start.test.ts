@@ -33,6 +33,8 @@ async function makeTrio(world: World, ini: IniKeys = {}): Promise<Trio> {
     });
     expectExit(await world.cmdStandby(standby, ['-I']), 0);
     await copyBaseBackup(primary, standby);
+    const label = readFileSync(join(standby.pgdata, 'backup_label'), 'utf8');
+    await standby.received(/\(file ([0-9A-F]{24})\)/.exec(label)?.[1] ?? '');
     standbys.push(standby);
   }
   const [heir, other] = standbys as [Standby, Standby];

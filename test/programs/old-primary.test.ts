@@ -164,12 +164,15 @@ describe.each(outerMajors())('an old primary that is started again, on PostgreSQ
       await resume(c);
       await follows(c, quartet, 90);
       await untilLane(promoted, d, 'diverged');
-      expect(promoted.host.notifications()).toContainEqual(
-        expect.objectContaining({
-          severity: 'critical',
-          message: expect.stringMatching(/standby d .*has replayed that timeline past/) as string,
-        }),
-      );
+      // A lane notes its state first, and then notifies.
+      const isNotified = () =>
+        promoted.host
+          .notifications()
+          .some(
+            ({ severity, message }) =>
+              severity === 'critical' && /standby d .*has replayed that timeline past/.test(message),
+          );
+      await eventually(isNotified, { what: 'the notification that d has diverged' });
       expect(await countRows(d)).toBe(2080);
       await untilLane(a, c, 'left');
     },
