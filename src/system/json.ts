@@ -1,7 +1,7 @@
 /** Checks whether a value that was read back has the form in which we write it. */
 type Guard<T> = (value: unknown) => value is T;
 
-type Fields = Readonly<Record<string, Guard<unknown>>>;
+export type Fields = Readonly<Record<string, Guard<unknown>>>;
 /** The type of the values that a guard accepts. */
 export type Guarded<G> = G extends (value: unknown) => value is infer T ? T : never;
 type Optional<F> = { [Name in keyof F]: undefined extends Guarded<F[Name]> ? Name : never }[keyof F];

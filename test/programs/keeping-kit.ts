@@ -59,6 +59,17 @@ export async function stream(pair: Pair, count: number): Promise<string[]> {
   return names;
 }
 
+/** Ten segments that the primary never archives, with two restartpoints between them. Returns their names. */
+export async function streamTen(world: World, pair: Pair): Promise<string[]> {
+  await startStreaming(world, pair);
+  await breakArchiving(pair, true);
+  const first = await stream(pair, 5);
+  await restartpoint(pair);
+  const second = await stream(pair, 5);
+  await restartpoint(pair);
+  return [...first, ...second];
+}
+
 export function inPgWal({ standby }: Pair): string[] {
   return readdirSync(join(standby.pgdata, 'pg_wal')).filter((name) => /^[0-9A-F]{24}$/.test(name));
 }

@@ -7,15 +7,7 @@ import { archivingSettings } from '../harness/primary.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
 import { installHelpers } from './backup-kit.ts';
-import {
-  breakArchiving,
-  critical,
-  makeStreamingPair,
-  restartpoint,
-  slotSegment,
-  startStreaming,
-  stream,
-} from './keeping-kit.ts';
+import { critical, makeStreamingPair, slotSegment, streamTen } from './keeping-kit.ts';
 import { copyBaseBackup, expectExit, type Pair } from './standby-kit.ts';
 
 /** Another standby of the same primary, which has WAL from its archive alone. */
@@ -31,17 +23,6 @@ async function addWarmStandby(world: World, { primary, standby }: Pair): Promise
     copyFileSync(join(standby.archiveDir, name), join(other.archiveDir, name));
   expectExit(await world.cmdStandby(other, ['-S']), 0);
   return other;
-}
-
-/** Ten segments that the primary never archives, with two restartpoints between them. Returns their names. */
-async function streamTen(world: World, pair: Pair): Promise<string[]> {
-  await startStreaming(world, pair);
-  await breakArchiving(pair, true);
-  const first = await stream(pair, 5);
-  await restartpoint(pair);
-  const second = await stream(pair, 5);
-  await restartpoint(pair);
-  return [...first, ...second];
 }
 
 describe.each(failureMajors())('WAL that only streaming had brought, on PostgreSQL %i', (major) => {

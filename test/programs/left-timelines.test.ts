@@ -1,103 +1,30 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect } from 'vitest';
-import { checkout } from '../harness/checkout.ts';
 import { hasSmallDisks, smallDisk } from '../harness/disk.ts';
 import { eventually } from '../harness/eventually.ts';
 import type { Host } from '../harness/host.ts';
-import { writeIni } from '../harness/ini.ts';
 import { outerMajors, serverProgram } from '../harness/postgres-programs.ts';
-import { type Finished, run } from '../harness/processes.ts';
+import { run } from '../harness/processes.ts';
 import { test } from '../harness/test.ts';
 import { buildWal } from '../harness/wal.ts';
-import type { World } from '../harness/world.ts';
-import { controlFile, someIdentifier } from '../unit/postgres/fixtures/build.ts';
+import { someIdentifier } from '../unit/postgres/fixtures/build.ts';
+import { archivedBytes, archivedFiles, fakeCluster, readyCluster, segmentBytes } from './archiver-cluster.ts';
 import {
-  archivedBytes,
-  archivedFiles,
-  type FakeCluster,
-  fakeCluster,
-  prepareArchive,
-  readyCluster,
-  segmentBytes,
-  sentinelText,
-} from './archiver-cluster.ts';
+  clusterOf,
+  declare,
+  fork,
+  goBack,
+  inform,
+  makeReadable,
+  mark,
+  only,
+  prepareStandby,
+  promote,
+  sentinelOf,
+} from './left-timelines-kit.ts';
 import { addReadySegments, makeReady, pretendRunning, startShipper, untilMarked } from './shipper-kit.ts';
 import { movedAside } from './standby-kit.ts';
-
-/** With segments of 1 MB: in the third one. */
-const fork = '0/300060';
-const mark = `1 ${fork} beta`;
-
-/** What `cmd_standby -I` leaves on a standby, with the way to call it there. */
-function prepareStandby(standby: Host, { systemIdentifier }: Pick<FakeCluster, 'systemIdentifier'>): void {
-  const pgdata = join(standby.directory, 'pgdata');
-  const iniFile = join(standby.directory, 'cmd_standby.ini');
-  writeIni(iniFile, { keys: { master_public_ip: 'primary', pgdata, archivedir: standby.archiveDir } });
-  prepareArchive(standby, systemIdentifier);
-  writeFileSync(
-    join(standby.archiveDir, '.pitrtools'),
-    `${sentinelText(systemIdentifier, standby.name)}program: ${checkout('bin', 'cmd_standby')}\nini: ${iniFile}\n`,
-  );
-}
-
-async function clusterOf(world: World, slaves: readonly string[]): Promise<FakeCluster> {
-  const cluster = await readyCluster(world, { slaves, systemIdentifier: someIdentifier });
-  for (const standby of cluster.standbys) prepareStandby(standby, cluster);
-  return cluster;
-}
-
-function serve(standby: Host, verb: string): Promise<Finished> {
-  const iniFile = join(standby.directory, 'cmd_standby.ini');
-  return run(checkout('bin', 'cmd_standby'), ['-C', iniFile, '--serve', verb], { env: standby.env });
-}
-
-/** What the new primary's -F999 tells a standby that it reaches. */
-async function inform({ systemIdentifier }: FakeCluster, standby: Host): Promise<void> {
-  const answer = await serve(standby, `mark-left ${mark} ${systemIdentifier.toString()}`);
-  expect(answer.code).toBe(0);
-}
-
-/** A server on timeline 1, by its last checkpoint. */
-function oldControl(): Uint8Array {
-  const fields = { controlVersion: 1300, catalogVersion: 202_209_061, state: 6, redo: 0x100028n } as const;
-  return controlFile({ ...fields, timeline: 1, checksum: 'crc32c' });
-}
-
-/** From now on the timeline of this server can be determined. */
-function makeReadable({ pgdata }: FakeCluster, control = oldControl()): void {
-  writeFileSync(join(pgdata, 'global', 'pg_control'), control);
-  writeFileSync(join(pgdata, 'PG_VERSION'), '15\n');
-}
-
-/** What the promotion of this server leaves. There was no checkpoint since. */
-function promote(cluster: FakeCluster, { at = fork, control = oldControl() } = {}): void {
-  makeReadable(cluster, control);
-  cluster.addFile('00000002.history', `1\t${at}\tno recovery target specified\n`);
-  cluster.addSegment(cluster.segment(3, 2));
-}
-
-/** The server is on timeline 1 again, as after a new copy of the old primary. */
-function goBack({ pgdata }: FakeCluster): void {
-  const directory = join(pgdata, 'pg_wal');
-  for (const name of readdirSync(directory)) if (name.startsWith('00000002')) rmSync(join(directory, name));
-}
-
-/** What -F999 leaves in l_archivedir of the host that it promotes. */
-function declare({ lArchiveDir }: FakeCluster, text = mark): void {
-  writeFileSync(join(lArchiveDir, '.archiver', 'left_timelines'), `${text}\n`, { mode: 0o600 });
-}
-
-function sentinelOf(standby: Host): string {
-  return readFileSync(join(standby.archiveDir, '.pitrtools'), 'utf8');
-}
-
-function only({ standbys }: FakeCluster): Host {
-  const [standby] = standbys;
-  if (standby === undefined) throw new Error('no standby');
-  return standby;
-}
 
 describe('an old primary that comes back', () => {
   test('delivers nothing past the fork, and keeps it', async ({ world }) => {
@@ -332,95 +259,6 @@ describe('a mark that remains from a promotion that was a mistake', () => {
     const second = await cluster.archive(cluster.segment(5, 2));
     expect(second.code).toBe(0);
     expect(second.stderr).not.toContain('left_timelines');
-  });
-});
-
-describe('a standby whose cmd_standby hangs', () => {
-  /** Its cmd_standby notes each question and does not answer it, until `release` is called. */
-  function hang(standby: Host, { answersThen = false } = {}) {
-    const [program, questions, stop] = ['cmd_standby', 'questions', 'stop'].map((name) =>
-      join(standby.directory, name),
-    ) as [string, string, string];
-    const script = `#!/bin/sh
-echo "$4" >> ${questions}
-until [ -e ${stop} ]; do sleep 0.1; done
-echo end >> ${questions}
-${answersThen ? `exec ${checkout('bin', 'cmd_standby')} "$@"` : ''}
-`;
-    writeFileSync(program, script, { mode: 0o755 });
-    const sentinel = sentinelOf(standby).replace(/^program: .*$/m, `program: ${program}`);
-    writeFileSync(join(standby.archiveDir, '.pitrtools'), sentinel);
-    const lines = () => (existsSync(questions) ? readFileSync(questions, 'utf8').split('\n') : []);
-    const asked = (): number => lines().filter((line) => line.startsWith('check-left 1 ')).length;
-    const release = async (): Promise<void> => {
-      writeFileSync(stop, '');
-      const isOver = () => lines().filter((line) => line === 'end').length === (lines().length - 1) / 2;
-      await eventually(isOver, { what: 'the end of the hanging programs' });
-    };
-    return { asked, release };
-  }
-
-  test('gets WAL all the same: how far it has come stays unknown', async ({ world }) => {
-    const cluster = await clusterOf(world, ['s1']);
-    const standby = only(cluster);
-    promote(cluster);
-    declare(cluster);
-    await inform(cluster, standby);
-    const { asked, release } = hang(standby);
-    pretendRunning(world, cluster);
-    await startShipper(cluster);
-    const names = [4, 5].map((number) => cluster.segment(number, 2));
-    for (const name of names) {
-      cluster.addSegment(name);
-      makeReady(cluster, name);
-    }
-    // The question may take longer than that.
-    await eventually(() => names.every((name) => archivedFiles(standby).includes(name)), {
-      what: 'WAL at the standby',
-      limitMs: 20_000,
-    });
-    await eventually(() => cluster.state('s1')['health'] === 'ok', { what: 'a lane that is well' });
-    expect(asked()).toBe(1);
-    await release();
-  });
-
-  test('and that is abandoned before it answers: its answer makes nobody log in again and again', async ({
-    world,
-  }) => {
-    const cluster = await clusterOf(world, ['s1']);
-    const standby = only(cluster);
-    promote(cluster);
-    declare(cluster);
-    await inform(cluster, standby);
-    const { asked, release } = hang(standby, { answersThen: true });
-    pretendRunning(world, cluster);
-    await startShipper(cluster);
-    await eventually(() => asked() === 1, { what: 'the question' });
-    expect((await cluster.run(['--abandon', 's1'])).code).toBe(0);
-    const logins = (): number => readFileSync(standby.sshd.log, 'utf8').split('Accepted publickey').length;
-    const before = logins();
-    await release();
-    await eventually(() => logins() > before, { what: 'the question whether it wants WAL again' });
-    await delay(3_000);
-    expect(logins() - before).toBeLessThan(4);
-  });
-
-  test('is not asked by each archive_command', async ({ world }) => {
-    const cluster = await clusterOf(world, ['s1']);
-    const standby = only(cluster);
-    promote(cluster);
-    declare(cluster);
-    await inform(cluster, standby);
-    const { asked, release } = hang(standby);
-    const names = [4, 5].map((number) => cluster.segment(number, 2));
-    for (const name of names) {
-      cluster.addSegment(name);
-      expect((await cluster.archive(name)).code).toBe(0);
-      expect(cluster.state('s1')).toMatchObject({ health: 'ok' });
-    }
-    expect(asked()).toBe(1);
-    expect(archivedFiles(standby)).toEqual(names);
-    await release();
   });
 });
 

@@ -15,6 +15,7 @@ import {
   slotSegment,
   startStreaming,
   stream,
+  streamTen,
 } from './keeping-kit.ts';
 import { expectExit, type Pair } from './standby-kit.ts';
 
@@ -69,19 +70,13 @@ describe.each(testMajors())('WAL that only streaming brings, on PostgreSQL %i', 
       const pair = await makeStreamingPair(world, { failoverSettings: archivingSettings(host) });
       const { primary, standby } = pair;
       writeArchiverIni(standby, world.user);
-      await startStreaming(world, pair);
-      await breakArchiving(pair, true);
-      const first = await stream(pair, 5);
-      await restartpoint(pair);
-      const second = await stream(pair, 5);
-      await restartpoint(pair);
+      const missed = await streamTen(world, pair);
       const rows = await primary.value('SELECT count(*) FROM rows');
       await primary.kill9();
       const failover = await world.cmdStandby(standby, ['-F999']);
       expectExit(failover, 0);
       expect(failover.stderr).toContain('which only streaming had brought: copied from pg_wal to');
       expect(failover.stderr).toContain('keeps WAL for the other standbys until cmd_archiver --ship');
-      const missed = [...first, ...second];
       expect(standby.archive()).toEqual(expect.arrayContaining(missed));
       // Nothing of the timeline's unfinished segment, and nothing that is no segment.
       const last = missed.at(-1) ?? '';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { messageOf } from '../../errors.ts';
-import { readIfExists } from '../../system/durable.ts';
-import { type Checked, is, parseJson } from '../../system/json.ts';
+import { is } from '../../system/json.ts';
+import { readNotified } from '../../system/notified.ts';
 import { isNotificationDue, notify, saidFields, type SaidState, type Severity } from '../../system/notify.ts';
 import { replaceDurably } from '../../system/replaceable.ts';
 import { keepStreamedWalAside } from '../archive/keep/keep.ts';
@@ -17,28 +17,16 @@ import {
 const stateName = '.cmd_standby.json';
 
 const stateFields = { ping: is.optional(is.object(saidFields)) };
-type State = Checked<typeof stateFields>;
 
 function statePath(deps: Pick<StandbyDeps, 'settings'>): string {
   return join(deps.settings.archivedir, stateName);
 }
 
-/** A state file that cannot be read counts as no earlier notification: one notification too many is better than none. */
-async function readState(deps: StandbyDeps): Promise<State> {
-  try {
-    const content = await readIfExists(statePath(deps));
-    return content === undefined ? {} : parseJson(content.toString('utf8'), stateFields);
-  } catch (error) {
-    deps.log.warning(`cannot understand "${statePath(deps)}": ${messageOf(error)}`);
-    return {};
-  }
-}
-
 async function notifyOfChange(deps: StandbyDeps, watched: Watched, message: string): Promise<void> {
   const severity: Severity = watched === 'alive' ? 'ok' : 'critical';
   const nowS = Math.floor(deps.now() / 1000);
-  const state = await readState(deps);
-  if (!isNotificationDue(state.ping, severity, nowS, deps.settings.notify_reminder)) return;
+  const state = await readNotified(deps.log, statePath(deps), stateFields);
+  if (!isNotificationDue(state?.ping, severity, nowS, deps.settings.notify_reminder)) return;
   const facts = {
     program: 'cmd_standby',
     standby: deps.hostName,

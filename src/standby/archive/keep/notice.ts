@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { messageOf } from '../../../errors.ts';
-import { readIfExists } from '../../../system/durable.ts';
-import { type Checked, is, parseJson } from '../../../system/json.ts';
+import { is } from '../../../system/json.ts';
+import { readNotified } from '../../../system/notified.ts';
 import { isNotificationDue, notify, saidFields, type Severity } from '../../../system/notify.ts';
 import { replaceDurably } from '../../../system/replaceable.ts';
 import type { StandbyDeps } from '../../deps.ts';
@@ -14,22 +14,12 @@ function statePath({ settings }: StandbyDeps): string {
   return join(settings.archivedir, stateName);
 }
 
-async function readState(deps: StandbyDeps): Promise<Checked<typeof stateFields>> {
-  try {
-    const content = await readIfExists(statePath(deps));
-    return content === undefined ? {} : parseJson(content.toString('utf8'), stateFields);
-  } catch (error) {
-    deps.log.warning(`cannot understand "${statePath(deps)}": ${messageOf(error)}`);
-    return {};
-  }
-}
-
 /** Logs and notifies how the slot is; a warning is logged only when it is notified as well. */
 export async function sayState(deps: StandbyDeps, severity: Severity, message: string): Promise<void> {
   const { archivedir, notify_reminder: reminderS } = deps.settings;
   if (severity === 'critical') deps.log.error(message);
   const nowS = Math.floor(deps.now() / 1000);
-  const { said } = await readState(deps);
+  const said = (await readNotified(deps.log, statePath(deps), stateFields))?.said;
   if (!isNotificationDue(said, severity, nowS, reminderS)) return;
   if (severity === 'warning') deps.log.warning(message);
   const facts = { program: 'cmd_standby', standby: deps.hostName, archivedir };
