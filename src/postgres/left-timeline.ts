@@ -36,13 +36,6 @@ export function describeLeft({ timeline, lsn, by }: LeftTimeline): string {
   return `timeline ${timeline} was left at ${formatLsn(lsn)} by ${by}`;
 }
 
-/** The mark that a text of `describeLeft` names; undefined if the text does not begin with one. */
-export function parseDescribedLeft(text: string): LeftTimeline | undefined {
-  const [, timeline = '', lsn = '', by = ''] =
-    /^timeline (\d+) was left at (\S+) by ([^\s,]+)/.exec(text) ?? [];
-  return parseLeft(`${timeline} ${lsn} ${by.replace(/:$/, '')}`);
-}
-
 /** Undefined for a text in any other form. */
 export function parseLeft(text: string): LeftTimeline | undefined {
   const [first = '', second = '', by = '', ...rest] = text.split(' ');

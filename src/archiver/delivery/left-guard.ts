@@ -41,6 +41,7 @@ function refusedBy({ place }: Delivery, mark: LeftTimeline): Trouble {
     place.mode === 'store' ? 'this server is an old primary' : 'this server has followed an old primary';
   return {
     kind: 'left',
+    mark,
     reason: `${describeLeft(mark)}: ${who}`,
     hint: `Stop this server, and make it a standby of ${mark.by} by a new base backup (cmd_standby -B). If the promotion of ${mark.by} was a mistake: cmd_archiver --timeline-restored ${mark.timeline}, here.`,
   };

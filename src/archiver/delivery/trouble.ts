@@ -1,3 +1,4 @@
+import type { LeftTimeline } from '../../postgres/left-timeline.ts';
 import type { Severity } from '../../system/notify.ts';
 
 /** The reason why a standby did not accept the WAL. All of these are expected: the WAL goes to the queue. Critical: an operator must act. */
@@ -37,6 +38,8 @@ export interface Trouble {
   /** Lower case, no full stop. */
   readonly reason: string;
   readonly hint?: string | undefined;
+  /** For `left`: the mark that forbids the WAL. */
+  readonly mark?: LeftTimeline | undefined;
 }
 
 /** Problems that an operator must know of, with a standby that takes WAL all the same. */

@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path';
 import { PitrError } from '../../errors.ts';
-import { formatLsn, nameOf, parseLsn } from '../../postgres/lsn.ts';
+import { formatLsn, parseLsn } from '../../postgres/lsn.ts';
 import type { WalName } from '../../postgres/wal-name.ts';
 import { exists, readIfExists, systemErrorCode, writeDurably } from '../../system/durable.ts';
 import { quoted } from '../../system/printable.ts';
@@ -318,8 +318,7 @@ export function endPass(catchUp: CatchUp): PassEnd {
 
 /** The proof for the lane's state. */
 export function proofOf({ own, token }: CatchUp): CaughtUp {
-  const { timeline, run, end, layout } = own;
-  return { timeline, fork: forkOf(own), run, token, upTo: nameOf(timeline, end, layout).text };
+  return { timeline: own.timeline, fork: forkOf(own), run: own.run, token };
 }
 
 /** The most files that are remembered with the reason why each is another. */

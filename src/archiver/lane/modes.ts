@@ -71,7 +71,10 @@ export async function reserveLaneState({ stateFile }: Lane): Promise<void> {
 }
 
 /** The condition of a lane, and the file that showed it. */
-export interface Finding extends Pick<LaneState, 'health' | 'reason' | 'retryAt' | 'seenRequest'> {
+export interface Finding extends Pick<
+  LaneState,
+  'health' | 'reason' | 'refusedFor' | 'retryAt' | 'seenRequest'
+> {
   /** The name of the file that was to be shipped, if there was one. */
   readonly segment?: string | undefined;
 }
@@ -121,7 +124,15 @@ async function sendNotification(
   });
 }
 
-const compared = ['health', 'reason', 'retryAt', 'sinceMoment', 'seenRequest', 'abandoned'] as const;
+const compared = [
+  'health',
+  'reason',
+  'refusedFor',
+  'retryAt',
+  'sinceMoment',
+  'seenRequest',
+  'abandoned',
+] as const;
 
 function isSame(before: LaneState, after: LaneState): boolean {
   return compared.every((field) => before[field] === after[field]);
@@ -136,6 +147,7 @@ function nextState(deps: ArchiverDeps, before: LaneState, finding: Finding, nowM
     since: isOld ? before.since : new Date(nowMs).toISOString(),
     sinceMoment: isKnown ? before.sinceMoment : deps.moment(),
     reason: finding.reason,
+    refusedFor: finding.refusedFor,
     retryAt: finding.retryAt,
     seenRequest: finding.seenRequest ?? before.seenRequest,
     said,

@@ -2,6 +2,7 @@ import { statfs } from 'node:fs/promises';
 import type { ArchiverSettings } from '../../config/options-archiver.ts';
 import { messageOf, PitrError } from '../../errors.ts';
 import { inMegabytes } from '../../megabytes.ts';
+import { formatLeft } from '../../postgres/left-timeline.ts';
 import { type Clock, sinceBoot } from '../../system/clock.ts';
 import { systemErrorCode } from '../../system/durable.ts';
 import { type Log, logFailure } from '../../system/log.ts';
@@ -73,10 +74,15 @@ export function retryAtOf(
 export function findingOf(
   deps: ArchiverDeps,
   before: LaneState,
-  { kind, reason }: Trouble,
+  { kind, reason, mark }: Trouble,
   waitedMs: number,
 ): Finding {
-  return { health: kind, reason, retryAt: retryAtOf(deps, before, kind, waitedMs) };
+  return {
+    health: kind,
+    reason,
+    refusedFor: mark && formatLeft(mark),
+    retryAt: retryAtOf(deps, before, kind, waitedMs),
+  };
 }
 
 /**

@@ -54,8 +54,6 @@ const isCaughtUp = is.object({
   run: is.text,
   /** The content of the file that ends the proof by its removal (system/proofs.ts). */
   token: is.text,
-  /** The segment that was being written then: PostgreSQL archives it and those after it. */
-  upTo: is.text,
   /** The standby had no data, so it lacked nothing. */
   hasNoData: is.optional(is.boolean),
 });
@@ -108,6 +106,8 @@ const stateFields = {
   /** The same moment for programs to measure from, because the time of day may be set. */
   sinceMoment: is.optional(isMoment),
   reason: is.optional(is.text),
+  /** For the health `left`: the mark for which the standby refused WAL, as `formatLeft` writes it. */
+  refusedFor: is.optional(is.text),
   /** We do not contact the standby before this time: milliseconds since 1970. */
   retryAt: is.optional(is.number),
   said: is.optional(is.object(saidFields)),
@@ -126,6 +126,7 @@ const descriptive = [
   'since',
   'sinceMoment',
   'reason',
+  'refusedFor',
   'retryAt',
   'said',
   'freed',

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { formatLeft } from '../../postgres/left-timeline.ts';
 import { leftMarksVersion } from '../../system/left-marks.ts';
 import { logFailure } from '../../system/log.ts';
 import type { Delivery } from '../delivery/delivery.ts';
@@ -294,7 +295,9 @@ async function noteTrouble(work: Work, lane: ShipperLane, trouble: Trouble): Pro
   lane.restUntilMs = nowMs + rest;
   work.decide.wake();
   tell(work, lane, trouble);
-  await record(work, lane, { health: trouble.kind, reason: trouble.reason, retryAt: deps.now() + rest });
+  const { kind, reason, mark } = trouble;
+  const refusedFor = mark && formatLeft(mark);
+  await record(work, lane, { health: kind, reason, refusedFor, retryAt: deps.now() + rest });
 }
 
 /** The life of one connection. The lane's lock is held. */

@@ -1,5 +1,5 @@
 import { exitCodes, messageOf, unreachable } from '../../../errors.ts';
-import { type LeftTimeline, parseDescribedLeft } from '../../../postgres/left-timeline.ts';
+import { type LeftTimeline, parseLeft } from '../../../postgres/left-timeline.ts';
 import { notify, partWithHooks } from '../../../system/notify.ts';
 import { readSentinel } from '../../../system/sentinel.ts';
 import type { ArchiverDeps } from '../../deps.ts';
@@ -23,8 +23,8 @@ async function fromFile<T>({ log }: ArchiverDeps, read: () => Promise<T>, orElse
 
 /** A standby that refused WAL of this server knew that its timeline was left. */
 async function refusalOf(lane: Lane): Promise<LeftTimeline | undefined> {
-  const { health, reason } = await readLaneState(lane);
-  return health === 'left' ? parseDescribedLeft(reason ?? '') : undefined;
+  const { health, refusedFor } = await readLaneState(lane);
+  return health === 'left' ? parseLeft(refusedFor ?? '') : undefined;
 }
 
 const retryMs = 1_000;

@@ -1,10 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type Asked, judgeStart, type StartFacts } from '../../../../src/archiver/actions/may-start/judge.ts';
-import {
-  describeLeft,
-  type LeftTimeline,
-  parseDescribedLeft,
-} from '../../../../src/postgres/left-timeline.ts';
+import type { LeftTimeline } from '../../../../src/postgres/left-timeline.ts';
 
 const fork: LeftTimeline = { timeline: 2, lsn: 0x5000110n, by: 'hostc' };
 const cluster = { systemIdentifier: '1', timeline: 2, begin: 0x3000000n, checkpointLsn: 0x4000028n };
@@ -98,11 +94,4 @@ describe('whether a primary may start', () => {
       warnings: ['standby a could not say it: no route'],
     });
   });
-});
-
-test('a mark is found again in the words that describe it', () => {
-  expect(parseDescribedLeft(`${describeLeft(fork)}: this server is an old primary`)).toEqual(fork);
-  const address = { ...fork, by: 'fe80::1%eth0' };
-  expect(parseDescribedLeft(describeLeft(address))).toEqual(address);
-  expect(parseDescribedLeft('no space left')).toBeUndefined();
 });

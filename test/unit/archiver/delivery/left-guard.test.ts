@@ -60,6 +60,7 @@ describe('a timeline that was left', () => {
     expect(textsOf(files)).toEqual([before]);
     expect(trouble).toMatchObject({
       kind: 'left',
+      mark,
       reason: 'timeline 1 was left at 0/5000060 by beta: this server is an old primary',
       hint: expect.stringMatching(/make it a standby of beta by a new base backup/) as unknown,
     });

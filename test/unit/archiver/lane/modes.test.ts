@@ -9,9 +9,11 @@ import {
   recordFinding,
   withLost,
 } from '../../../../src/archiver/lane/modes.ts';
+import { findingOf } from '../../../../src/archiver/lane/policy.ts';
 import { readLaneState } from '../../../../src/archiver/lane/state.ts';
 import { layoutOf } from '../../../../src/archiver/layout.ts';
 import type { ArchiverSettings, StandbyTarget } from '../../../../src/config/options-archiver.ts';
+import { parseLeft } from '../../../../src/postgres/left-timeline.ts';
 import type { StartHook } from '../../../../src/system/hook.ts';
 import { textLog } from '../../../../src/system/log.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
@@ -44,7 +46,16 @@ function lane(reminderS = 3600) {
   const log = textLog({ debug: false }, () => undefined);
   const moment = () => ({ boot: 'this', ms: clock.now / 2 });
   const now = () => clock.now;
-  const deps = { settings, layout, startHook, log, now, moment, nonce: () => 'n' } as unknown as ArchiverDeps;
+  const deps = {
+    settings,
+    layout,
+    startHook,
+    log,
+    now,
+    moment,
+    monotonicMs: () => clock.now,
+    nonce: () => 'n',
+  } as unknown as ArchiverDeps;
   const find = async (health: Finding['health'], atS: number): Promise<string[]> => {
     const before = calls.length;
     clock.now = 1_000_000 + atS * 1000;
@@ -147,4 +158,14 @@ test('a resume request that was recorded just before the abandonment does not en
     seenRequest: 'of a killed base backup',
     abandoned: { by: 'policy', firstLost: '000000010000000000000001' },
   });
+});
+
+test('the mark for which WAL was refused is kept until the standby takes WAL again', async () => {
+  const { deps, s1, find, state } = lane();
+  const mark = { timeline: 1, lsn: 0x5000060n, by: 'beta' };
+  const finding = findingOf(deps, await state(), { kind: 'left', reason: 'why', mark }, 0);
+  await recordFinding(deps, s1, await state(), finding);
+  expect(parseLeft((await state()).refusedFor ?? '')).toEqual(mark);
+  await find('ok', 1);
+  expect((await state()).refusedFor).toBeUndefined();
 });
