@@ -30,6 +30,7 @@ async function forgetPromotion({ deps, server }: FollowContext): Promise<void> {
     promotedAtTimeline: undefined,
     isFailoverUnfinished: undefined,
     takesRole: undefined,
+    promotion: undefined,
     isActionBegun: undefined,
     raisedSettings: undefined,
     stoppedFor: undefined,

@@ -1,8 +1,14 @@
+import type { StandbyRecord } from '../host/backup-record/record.ts';
 import { type DataDirectory, wasInRecovery } from '../server/data-directory.ts';
 import type { Objection } from '../steps/objections.ts';
 import { hasUnfinishedFailover } from './unfinished-failover.ts';
 
 export const newBackup = 'Make a new base backup: cmd_standby -C … -B';
+
+function finishHint({ switchover }: StandbyRecord): string {
+  const [what, action] = switchover === undefined ? ['failover', '-F999'] : ['switchover', '--switchover'];
+  return `Its ${what} was not finished; ${action} starts the server and finishes it.`;
+}
 
 /** Objections to a data directory that cannot become a standby. */
 export function noStandbyObjections(directory: DataDirectory): readonly Objection[] {
@@ -11,13 +17,19 @@ export function noStandbyObjections(directory: DataDirectory): readonly Objectio
     return [{ message: `cannot start on "${pgdata}": ${controlProblem}`, hint: newBackup }];
   if (backupLabel !== undefined) return [];
   if (record.promotedAtTimeline !== undefined) {
-    const hint = hasUnfinishedFailover(directory)
-      ? 'Its failover was not finished; -F999 starts the server and finishes it.'
-      : newBackup;
+    const hint = hasUnfinishedFailover(directory) ? finishHint(record) : newBackup;
     return [
       {
         message: `the server in "${pgdata}" was promoted at timeline ${record.promotedAtTimeline}: it is no standby any more`,
         hint,
+      },
+    ];
+  }
+  if (hasUnfinishedFailover(directory)) {
+    return [
+      {
+        message: `the server in "${pgdata}" was promoted, and its failover was not finished: it is no standby any more`,
+        hint: finishHint(record),
       },
     ];
   }

@@ -2,11 +2,13 @@ import type { StandbyRecord } from '../host/backup-record/record.ts';
 import { type DataDirectory, wasInRecovery } from '../server/data-directory.ts';
 import type { Objection } from '../steps/objections.ts';
 
-/** Whether the server had left recovery before it ended, but its failover was not completed. */
+/**
+ * Whether the server had left recovery before it ended, but its failover was not completed. If it ended right after it had
+ * opened, only the record that a promotion was about to begin says so.
+ */
 export function hasUnfinishedFailover({ record, control, backupLabel }: DataDirectory): boolean {
-  if (record.isFailoverUnfinished !== true || control === undefined || backupLabel !== undefined)
-    return false;
-  return !wasInRecovery(control);
+  if (control === undefined || backupLabel !== undefined || wasInRecovery(control)) return false;
+  return record.isFailoverUnfinished === true || record.promotion !== undefined;
 }
 
 /** Whether the failover configuration is in force: everything but the action was done. */

@@ -18,7 +18,7 @@ import { rowsOf } from '../../../server/server-state.ts';
 import { askOthers, noComparison, type Others } from '../../../siblings/observe.ts';
 import type { Force } from '../../../steps/force.ts';
 import type { Objection } from '../../../steps/objections.ts';
-import { type FailoverFacts, observeHere } from '../facts.ts';
+import { type FailoverFacts, isOpened, observeHere } from '../facts.ts';
 import { observeRivals } from '../rivals.ts';
 
 export type PrimaryFacts = AnswerOf<'primary-facts'>;
@@ -160,7 +160,7 @@ export async function observeSwitchover(
   const here = await observeHere(deps);
   const others = await askOthers(deps);
   const dead = { kind: 'dead', unsent: undefined, warnings: [] } as const;
-  const { directory, state } = here;
+  const { directory } = here;
   const systemIdentifier = directory.control?.systemIdentifier ?? '';
   const begun = directory.record.switchover;
   const failover: FailoverFacts = {
@@ -172,7 +172,7 @@ export async function observeSwitchover(
     force,
     takesRole: true,
   };
-  const isBefore = state.kind !== 'production' && directory.record.isFailoverUnfinished !== true;
+  const isBefore = !isOpened(here) && directory.record.isFailoverUnfinished !== true;
   // After the promotion it is good to know, but its host may be away.
   const primary = await askPrimary(peer, systemIdentifier).catch((error: unknown) => {
     if (isBefore) throw error;
