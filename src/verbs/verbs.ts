@@ -72,8 +72,10 @@ const progress = {
   promotedTo: is.optional(is.number),
   /** The history of that timeline, oldest first: each earlier timeline, and where it was left. */
   ancestry: is.optional(is.listOf(isPlace)),
-  /** A -F999 is about to promote this standby, or was ended meanwhile. The text is its own: no other run has it. */
+  /** A -F999 or --switchover is about to promote this standby, or was ended meanwhile. The text is its own: no other run has it. */
   promotion: is.optional(is.text),
+  /** The old primary of a switchover that was begun here and is not finished. */
+  switchover: is.optional(is.text),
 };
 
 /** How a standby was seen to follow: it streams, or it has replayed WAL that came to its archive, up to that location. */

@@ -1,42 +1,24 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { testMajors } from '../harness/postgres-programs.ts';
-import type { Primary } from '../harness/primary.ts';
 import { createRandom, testSeed } from '../harness/random.ts';
 import { test } from '../harness/test.ts';
 import { countRows } from './standby-kit.ts';
-import { type Duo, hasRows, insertRows, isPrimary, makeDuo } from './switchover-kit.ts';
+import {
+  type Duo,
+  hasRows,
+  insertRows,
+  isPrimary,
+  makeDuo,
+  type Side,
+  watchPrimaries,
+} from './switchover-kit.ts';
 
 test.override({ major: testMajors().at(-1) ?? 15 });
 
 const seed = testSeed();
 const isLong = process.env['PITRTOOLS_TEST_LONG'] === '1';
 const rounds = isLong ? 100 : 4;
-
-type Side = Pick<Primary, 'value' | 'sql' | 'log'>;
-
-async function takesWrites(server: Side): Promise<boolean> {
-  return isPrimary(server).catch(() => false);
-}
-
-/** Watches whether two servers take writes at the same time, until it is stopped. */
-function watch(one: Side, other: Side) {
-  const state = { isOver: false, seen: 0 };
-  const looks = (async () => {
-    while (!state.isOver) {
-      // The other one was the primary between two moments at which the first one was.
-      if ((await takesWrites(one)) && (await takesWrites(other)) && (await takesWrites(one))) state.seen += 1;
-      await delay(20);
-    }
-  })();
-  return {
-    stop: async (): Promise<number> => {
-      state.isOver = true;
-      await looks;
-      return state.seen;
-    },
-  };
-}
 
 /** Both directions: the second host is the one that is to become the primary. */
 function directions({ old, oldAsStandby, heir }: Duo) {
@@ -62,7 +44,7 @@ test(
       const now = round % 2 === 0 ? duo.heir : duo.old;
       await insertRows(primary, 10);
       rows += 10;
-      const watched = watch(duo.old, duo.heir);
+      const watched = watchPrimaries([duo.old, duo.heir]);
       const killedAfterMs = Math.floor(random() * longestMs);
       const run = world.startStandby(standby, ['--switchover']);
       const first = await Promise.race([run.finished, delay(killedAfterMs).then(() => undefined)]);

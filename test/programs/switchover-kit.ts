@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { checkControlFile, type ClusterState } from '../../src/postgres/control-file.ts';
 import { eventually } from '../harness/eventually.ts';
@@ -60,11 +61,7 @@ export async function makeDuo(
   });
   expectExit(await world.cmdArchiver(old, ['-I']), 0);
   await makeStandby(world, heir);
-  const other =
-    ofOther === undefined
-      ? undefined
-      : await world.addStandby('other', old, { ini: { ...common, ...ofOther } });
-  if (other !== undefined) await makeStandby(world, other);
+  const other = ofOther === undefined ? undefined : await addOther(world, old, { ...common, ...ofOther });
   const heirAsPrimary = await world.asPrimary(heir, ['old', ...others]);
   const oldAsStandby = await world.addStandby('old', heirAsPrimary, {
     pgdata: old.pgdata,
@@ -79,6 +76,53 @@ export async function makeDuo(
     },
   });
   return { old, oldAsStandby, heir, heirAsPrimary, other };
+}
+
+/** It may become the primary, too. */
+async function addOther(world: World, old: Primary, keys: IniKeys): Promise<Standby> {
+  const host = await world.host('other');
+  const other = await world.addStandby('other', old, {
+    settings: archivingSettings(host),
+    ini: {
+      public_ip: host.address,
+      peer_ini: join(old.host.directory, 'etc', 'cmd_standby.ini'),
+      ...keys,
+    },
+  });
+  await makeStandby(world, other);
+  await world.asPrimary(other, ['old', 'heir']);
+  return other;
+}
+
+export type Side = Pick<Primary, 'value' | 'sql' | 'log'>;
+
+async function takesWrites(server: Side): Promise<boolean> {
+  return isPrimary(server).catch(() => false);
+}
+
+/** Watches whether two servers take writes at the same time, until it is stopped. */
+export function watchPrimaries(servers: readonly Side[]): { stop(): Promise<number> } {
+  const state = { isOver: false, seen: 0 };
+  const pairs = servers.flatMap((one, index) =>
+    servers.slice(index + 1).map((other) => [one, other] as const),
+  );
+  const looks = (async () => {
+    while (!state.isOver) {
+      for (const [one, other] of pairs) {
+        // The other one was the primary between two moments at which the first one was.
+        if ((await takesWrites(one)) && (await takesWrites(other)) && (await takesWrites(one)))
+          state.seen += 1;
+      }
+      await delay(20);
+    }
+  })();
+  return {
+    stop: async () => {
+      state.isOver = true;
+      await looks;
+      return state.seen;
+    },
+  };
 }
 
 export async function insertRows(server: Pick<Primary, 'sql'>, count: number): Promise<void> {

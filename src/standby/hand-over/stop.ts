@@ -13,7 +13,7 @@ import { readConfiguration } from '../server/server-configuration.ts';
 import { observeServer } from '../server/server-state.ts';
 import { findOwnServer, requireTimeline, timelineOf } from './own-server.ts';
 import { readShutdown } from './shutdown.ts';
-import { noteFor, requireNoOther } from './stopped-for.ts';
+import { noteFor, requireNoOther, requireOurs } from './stopped-for.ts';
 
 /**
  * From now on the server starts as a standby only, even if a supervisor, a boot or an operator starts it. There are
@@ -44,7 +44,8 @@ async function stopUnderLock(
   const state = await observeServer(server);
   requireTimeline(await timelineOf(own, state), timeline);
   requireNoOther(directory.record.stoppedFor, host, state);
-  const stoppedFor = noteFor(directory.record.stoppedFor, { host, timeline, token });
+  const since = new Date(deps.now()).toISOString();
+  const stoppedFor = noteFor(directory.record.stoppedFor, { host, timeline, token, since });
   const isStandby =
     state.kind === 'recovering' ||
     control?.state === 'shut-down-in-recovery' ||
@@ -55,12 +56,13 @@ async function stopUnderLock(
     await changeRecord(pgdata, { stoppedFor });
     return { shutdown };
   }
+  requireOurs(directory.record.stoppedFor, state);
   await changeRecord(pgdata, { stoppedFor });
   // Before the stop: whatever starts the server after it starts a standby. A primary that runs does not read these settings.
   await becomeStandbyAtStart(server);
   if (state.kind !== 'stopped') await stopServerProgram(server);
   const shutdown = await readShutdown(server);
-  await changeRecord(pgdata, { stoppedFor: { host, token, ...shutdown } });
+  await changeRecord(pgdata, { stoppedFor: { ...stoppedFor, ...shutdown } });
   if ((await observeServer(server)).kind === 'production')
     throw new PitrError(`the server in "${pgdata}" was started again right after its stop`, {
       hint: 'Find what starts it, and set stop_command: to a command that stops it for good.',

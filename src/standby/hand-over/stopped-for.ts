@@ -2,10 +2,8 @@
 import { refusal } from '../../errors.ts';
 import { quoted } from '../../system/printable.ts';
 import type { AnswerOf } from '../../verbs/verbs.ts';
-import type { StandbyRecord } from '../host/backup-record/record.ts';
+import type { StoppedFor } from '../host/backup-record/record.ts';
 import type { ServerState } from '../server/server-state.ts';
-
-type StoppedFor = NonNullable<StandbyRecord['stoppedFor']>;
 
 export function serves(state: ServerState): boolean {
   return state.kind === 'production' && state.answers;
@@ -25,13 +23,24 @@ export function requireNoOther(
   );
 }
 
+/**
+ * A primary that ended by itself may have been replaced by a failover: a switchover that took it over, and was taken back later,
+ * would start it beside the new one.
+ */
+export function requireOurs(stoppedFor: Pick<StoppedFor, 'host'> | undefined, state: ServerState): void {
+  if (stoppedFor !== undefined || state.kind !== 'stopped') return;
+  throw refusal('the server on this host does not run, and was not stopped for a switchover', {
+    hint: 'Start it there first. If that is not possible, -F999 on the standby makes that the primary.',
+  });
+}
+
 /** A stop returns the same end of the WAL however often it is asked: what was noted is kept for the same host and timeline. */
 export function noteFor(
   before: StoppedFor | undefined,
-  now: { readonly host: string; readonly timeline: number; readonly token: string },
+  now: { readonly host: string; readonly timeline: number; readonly token: string; readonly since: string },
 ): StoppedFor {
   const isSame = before?.host === now.host && before.timeline === now.timeline;
-  return isSame ? { ...before, ...now } : now;
+  return isSame ? { ...before, ...now, since: before.since ?? now.since } : now;
 }
 
 export type Resumption =

@@ -87,7 +87,7 @@ async function ancestryOf(
 }
 
 async function promotionSays(deps: StandbyDeps, directory: DataDirectory): Promise<Partial<Progress>> {
-  const { promotion } = directory.record;
+  const { promotion, switchover } = directory.record;
   const timeline = await promotedTo(deps);
   const ancestry = timeline === undefined ? undefined : await ancestryOf(deps, directory, timeline);
   const isBegun = promotion !== undefined && isUnderWay(promotion);
@@ -95,6 +95,7 @@ async function promotionSays(deps: StandbyDeps, directory: DataDirectory): Promi
     ...(timeline === undefined ? {} : { promotedTo: timeline }),
     ...(ancestry === undefined ? {} : { ancestry }),
     ...(isBegun ? { promotion: promotion.run } : {}),
+    ...(switchover === undefined ? {} : { switchover: switchover.primary }),
   };
 }
 

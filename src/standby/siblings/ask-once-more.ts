@@ -3,10 +3,11 @@ import type { TimelinePath } from '../../postgres/timelines.ts';
 import { quoted } from '../../system/printable.ts';
 import type { StandbyCommand } from '../../system/sentinel.ts';
 import { callVerb, type VerbResult } from '../../verbs/call.ts';
+import type { AnswerOf } from '../../verbs/verbs.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { comesTrue } from '../server/wait.ts';
 import { type Sibling, withSibling } from './ask.ts';
-import { type Rival, type Rivalry, rivalryOf } from './rivals.ts';
+import { type Rival, rivalOf, rivalryOf } from './rivals.ts';
 
 /** A standby that can be asked again, and how its cmd_standby is called. */
 interface Asked {
@@ -24,6 +25,15 @@ async function askStatus(
     callVerb(shell, command, 'status', {}, limitMs),
   );
   return used.kind === 'used' ? used.value : { kind: 'lost', reason: used.reason };
+}
+
+function rivalIn(
+  { target }: Asked,
+  said: AnswerOf<'status'>,
+  path: TimelinePath | undefined,
+): Rival | undefined {
+  const rivalry = rivalryOf(said, path);
+  return rivalry === undefined ? undefined : rivalOf(target, rivalry, said);
 }
 
 /** Both of two runs that see each other know which one gives way. */
@@ -48,18 +58,17 @@ export async function askOnceMore(
   const all = siblings.flatMap(({ target, answer }): readonly Asked[] =>
     answer.kind === 'answered' ? [{ target, command: answer.command }] : [],
   );
-  const lastAnswers = new Map<Asked, Rivalry | undefined>();
+  const lastAnswers = new Map<Asked, Rival | undefined>();
   const ask = async (those: readonly Asked[], onSilence: (name: string, reason: string) => void) => {
     await Promise.all(
       those.map(async (each) => {
         const result = await askStatus(deps, archiver, each);
-        if (result.kind === 'answered') lastAnswers.set(each, rivalryOf(result.answer, path));
+        if (result.kind === 'answered') lastAnswers.set(each, rivalIn(each, result.answer, path));
         else onSilence(each.target.name, quoted(result.reason));
       }),
     );
   };
-  const rivals = () =>
-    [...lastAnswers].flatMap(([{ target }, rivalry]) => (rivalry === undefined ? [] : [{ target, rivalry }]));
+  const rivals = () => [...lastAnswers.values()].filter((rival) => rival !== undefined);
   const givesWay = () => rivals().some((rival) => givesWayTo(run, rival));
 
   await ask(all, (name, reason) => {
@@ -73,7 +82,7 @@ export async function askOnceMore(
     );
   });
   if (rivals().length === 0 || givesWay()) return rivals();
-  deps.log.notice('another -F999 runs: waiting until it has given way');
+  deps.log.notice('another standby is being promoted, too: waiting until that run has given way');
   await comesTrue(deps, deps.settings.failover_probe_timeout, async () => {
     await ask(all, (name, reason) => {
       deps.log.debug(`standby ${name} does not answer (${reason}): its last answer counts`);

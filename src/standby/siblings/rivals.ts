@@ -14,13 +14,14 @@ export type Rivalry =
   | { readonly kind: 'open'; readonly timeline: number | undefined }
   /** It was promoted to a timeline that is not in the history of this host, and is stopped or cannot be asked. */
   | { readonly kind: 'promoted'; readonly timeline: number }
-  /** A -F999 promotes it. `run` is different for each. */
+  /** A -F999 or --switchover promotes it. `run` is different for each. */
   | { readonly kind: 'being-promoted'; readonly run: string }
   /** It follows a server that was promoted to a timeline that this host does not know. */
   | { readonly kind: 'follows'; readonly timeline: number };
 
 export type Rival =
-  | { readonly target: StandbyTarget; readonly rivalry: Rivalry }
+  /** `bySwitchover`: what promotes it, or has promoted it, is a --switchover that is not finished. */
+  | { readonly target: StandbyTarget; readonly rivalry: Rivalry; readonly bySwitchover?: boolean }
   /** This host was informed of a promotion that it has not followed. */
   | { readonly target: undefined; readonly mark: LeftTimeline };
 
@@ -64,10 +65,18 @@ function rivalsAmong(siblings: readonly Sibling[], path: TimelinePath | undefine
     if (answer.kind !== 'answered' && answer.kind !== 'mute') return [];
     const { promotedAtTimeline: promotedTo } = answer.sentinel;
     const marked = promotedTo === undefined ? {} : { promotedTo };
-    const said = answer.kind === 'answered' ? answer.said : { server: 'unknown' as const };
+    const said: Said = answer.kind === 'answered' ? answer.said : { server: 'unknown' };
     const rivalry = rivalryOf({ ...marked, ...said }, path);
-    return rivalry === undefined ? [] : [{ target, rivalry }];
+    return rivalry === undefined ? [] : [rivalOf(target, rivalry, said)];
   });
+}
+
+export function rivalOf(
+  target: StandbyTarget,
+  rivalry: Rivalry,
+  { switchover }: Pick<Said, 'switchover'>,
+): Rival {
+  return switchover === undefined ? { target, rivalry } : { target, rivalry, bySwitchover: true };
 }
 
 /** The marks of this host's own archive for timelines that its history has not left there. */

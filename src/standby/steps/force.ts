@@ -10,6 +10,7 @@ export const forceNames = {
   'sibling-ahead': '-F999 although another standby has WAL that cannot be fetched',
   'sibling-unasked': '--switchover although another standby cannot be asked',
   'sibling-promoted': '-F999 although another standby was promoted, or is being promoted',
+  'switchover-begun': '-F999 although a switchover to another standby is not finished',
   target: '-F999 past the target of a recovery that has not reached it',
   login: '-F999 although the server on this host rejects our login',
   gap: '-F999 to a target that may lie behind a gap in the WAL',

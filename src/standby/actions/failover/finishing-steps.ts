@@ -98,6 +98,8 @@ async function recordPromotion({ server, timeline, actionFailure }: FailoverRun)
     takesRole: undefined,
     isFenceBegun: undefined,
     promotion: undefined,
+    // The server is a primary again: no switchover waits for its stop.
+    stoppedFor: undefined,
     isActionBegun: actionFailure === undefined ? undefined : true,
   });
 }

@@ -7,6 +7,7 @@ import type { FailoverFacts, LocalFacts } from './facts.ts';
 import { loginHint } from './local-login.ts';
 import { rivalObjections } from './rivals.ts';
 import { siblingObjections } from './sibling-words.ts';
+import { switchoverObjections } from './switchover-elsewhere.ts';
 
 /** A promotion cannot be undone, so the steps after it must not fail because of a login that never worked. */
 export function loginObjections({ login }: Pick<LocalFacts, 'login'>): readonly Objection[] {
@@ -132,9 +133,10 @@ function startingObjections({ directory }: LocalFacts, progress: string): readon
 /** A server that is opened at a target only to look at it disturbs nobody. */
 export function roleObjections({
   takesRole,
+  liveness,
   siblings,
-}: Pick<FailoverFacts, 'takesRole' | 'siblings'>): readonly Objection[] {
-  return when(takesRole, ...rivalObjections(siblings));
+}: Pick<FailoverFacts, 'takesRole' | 'liveness' | 'siblings'>): readonly Objection[] {
+  return when(takesRole, ...rivalObjections(siblings), ...switchoverObjections({ liveness, siblings }));
 }
 
 /** A failover that was not finished must not continue, and send clients here, after another one has succeeded. */
@@ -154,6 +156,7 @@ function standbyObjections(facts: FailoverFacts): readonly Objection[] {
     ...archiveObjections(facts),
     ...siblingObjections(facts.siblings),
     ...rivalObjections(facts.siblings),
+    ...switchoverObjections(facts),
     ...targetObjections(facts),
     ...when(facts.state.kind === 'stopped', ...noStandbyObjections(facts.directory)),
   ];

@@ -20,14 +20,14 @@ export async function observeRivals(
   return { path, rivals: findRivals(siblings, path, known?.sentinel.left ?? []) };
 }
 
-function describeRivalry(rivalry: Rivalry): string {
+function describeRivalry(rivalry: Rivalry, bySwitchover: boolean): string {
   switch (rivalry.kind) {
     case 'open':
       return `is out of recovery${rivalry.timeline === undefined ? '' : `, on timeline ${rivalry.timeline}`}`;
     case 'promoted':
       return `was promoted to timeline ${rivalry.timeline}, which this host has not followed`;
     case 'being-promoted':
-      return 'is being promoted by another -F999';
+      return `is being promoted by ${bySwitchover ? 'a switchover' : 'another -F999'}`;
     case 'follows':
       return `is on timeline ${rivalry.timeline}, which is later than that of this host: another server was promoted`;
   }
@@ -43,15 +43,23 @@ function objectionOf(rival: Rival): Objection {
     return {
       ...named,
       message: `${describeLeft(rival.mark)}, and this host has not followed that promotion`,
-      hint: `If ${rival.mark.by} is the primary, let this standby follow it: set master_public_ip, then -A stop and -S.`,
+      hint: `If ${rival.mark.by} is the primary, let this standby follow it: cmd_standby -C FILE --follow ${rival.mark.by}`,
     };
   }
-  const { target, rivalry } = rival;
-  const hint =
-    rivalry.kind === 'being-promoted'
-      ? `Wait for it; if it was interrupted, run -F999 on ${target.name} again, or -A stop there and then -S.`
-      : `If ${target.name} is to be the primary, finish -F999 there and let this standby follow it; if it was only opened to look at something, stop its server first and make a new base backup of it.`;
-  return { ...named, message: `standby ${siblingName(rival)} ${describeRivalry(rivalry)}`, hint };
+  const { target, rivalry, bySwitchover = false } = rival;
+  return {
+    ...named,
+    message: `standby ${siblingName(rival)} ${describeRivalry(rivalry, bySwitchover)}`,
+    hint: hintFor(target.name, rivalry, bySwitchover),
+  };
+}
+
+function hintFor(name: string, { kind }: Rivalry, bySwitchover: boolean): string {
+  const action = bySwitchover ? '--switchover' : '-F999';
+  const orNot = bySwitchover ? '' : ', or -A stop there and then -S';
+  if (kind === 'being-promoted')
+    return `Wait for it; if it was interrupted, run ${action} on ${name} again${orNot}.`;
+  return `If ${name} is to be the primary, finish ${action} there and let this standby follow it (--follow ${name}); if it was only opened to look at something, stop its server first and make a new base backup of it.`;
 }
 
 export function rivalObjections({ rivals }: Pick<SiblingFacts, 'rivals'>): readonly Objection[] {

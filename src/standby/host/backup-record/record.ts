@@ -94,10 +94,14 @@ const isStoppedFor = is.object({
   timeline: is.number,
   /** The run that asked last. */
   token: is.optional(is.text),
+  /** When it was asked first, in ISO 8601. */
+  since: is.optional(is.text),
   /** Its last checkpoint as the primary, and the end of that record; set once it was shut down. */
   checkpoint: is.optional(is.text),
   end: is.optional(is.text),
 });
+
+export type StoppedFor = Guarded<typeof isStoppedFor>;
 
 /** A run of -F999 that is about to promote the server. */
 const isPromotion = is.object({
@@ -158,6 +162,15 @@ function backupIn(value: unknown): BackupRecord {
     return checkFields(value, backupFields, ['copy', 'verified', 'toolVersion']);
   } catch (error) {
     throw new Error(`its "backup" is not what we write there: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** From the text of another host's record. One that cannot be understood says nothing. */
+export function stoppedForIn(content: string): StoppedFor | undefined {
+  try {
+    return parseJson(content, { stoppedFor: is.optional(isStoppedFor) }).stoppedFor;
+  } catch {
+    return undefined;
   }
 }
 

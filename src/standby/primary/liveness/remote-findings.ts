@@ -5,6 +5,7 @@ import {
   roleOf,
   type ServerProcess,
 } from '../../../postgres/server-process.ts';
+import { type StoppedFor, stoppedForIn } from '../../host/backup-record/record.ts';
 import type { Alive, RemoteFinding } from './verdict.ts';
 
 /** The output of the scripts of remote-script.ts. */
@@ -34,7 +35,13 @@ export interface ProcessFinding {
   /** The reason why the look proves nothing. */
   readonly obstacle: string | undefined;
   readonly unsent: number | undefined;
+  /** A switchover has stopped the server: that it would start as a standby is no obstacle then. */
+  readonly stoppedFor: StoppedFor | undefined;
   readonly notes: readonly string[];
+}
+
+function findStoppedFor(lines: Lines): StoppedFor | undefined {
+  return stoppedForIn(valuesOf(lines, 'record').join('\n'));
 }
 
 function findLife(lines: Lines, servers: readonly ServerProcess[]): Alive | undefined {
@@ -60,7 +67,8 @@ function findObstacle(lines: Lines, expected: string | undefined): string | unde
   const [identifier = ''] = valuesOf(lines, 'identifier');
   if (expected !== undefined && identifier !== '' && identifier !== expected)
     return `the data directory there is of another cluster (system identifier ${identifier}, not ${expected})`;
-  if (lines.includes('recovers')) return "the data directory there is a standby's";
+  if (lines.includes('recovers') && findStoppedFor(lines) === undefined)
+    return "the data directory there is a standby's";
   return lines.includes('looked') ? undefined : 'its data directory cannot be read there';
 }
 
@@ -82,6 +90,7 @@ export function readProcesses(lines: Lines, expected: string | undefined): Proce
     hasLooked: obstacle === undefined,
     obstacle,
     unsent: unsent === undefined ? undefined : Number(unsent),
+    stoppedFor: findStoppedFor(lines),
     notes: notesOf(lines),
   };
 }
@@ -117,14 +126,14 @@ export function readPsql(lines: Lines): PsqlFinding {
 export function judgeRemote(processes: ProcessFinding, psql: PsqlFinding): RemoteFinding {
   if (processes.alive !== undefined) return processes.alive;
   if (psql.kind === 'answered') return life(`psql there says: ${psql.said}`);
-  const { hasLooked, obstacle, unsent, helpers } = processes;
+  const { hasLooked, obstacle, unsent, helpers, stoppedFor } = processes;
   if (hasLooked || (psql.kind === 'nobody' && obstacle === 'its data directory is not known')) {
     const leftovers = helpers.map(describeHelper).join(', ');
     const left =
       leftovers === '' ? [] : [`its server has ended, but some of its processes have not yet: ${leftovers}`];
     const held =
       psql.kind === 'held' ? [`its port is held there by something that is no server: ${psql.said}`] : [];
-    return { kind: 'dead', unsent, hasLooked, notes: [...left, ...held, ...processes.notes] };
+    return { kind: 'dead', unsent, hasLooked, stoppedFor, notes: [...left, ...held, ...processes.notes] };
   }
   if (psql.kind === 'held')
     return life(

@@ -1,6 +1,7 @@
 import { serverProgramPatterns } from '../../../postgres/server-process.ts';
 import type { PsqlTarget } from '../../../system/psql-failure.ts';
 import { shellQuote } from '../../../system/shell-quote.ts';
+import { recordFileName } from '../../host/backup-record/record.ts';
 
 /** The facts that the primary's host is asked about. */
 export interface RemoteQuestion extends PsqlTarget {
@@ -50,7 +51,7 @@ const processPart = `
 
 /**
  * A POSIX sh script for the primary's host that prints one line per finding: `identifier` of the cluster in the data
- * directory, `recovers` if that is a standby's, `server PID STATE TITLE`, `hidden PID` (a server of ours that the
+ * directory, `recovers` if that is a standby's, and then each line of our record there as `record LINE`, `server PID STATE TITLE`, `hidden PID` (a server of ours that the
  * kernel hides from us), `postmaster PID` if there is no /proc, `container PID` if processes of other containers are
  * hidden, `blind`, `no-pgdata`, `unsent COUNT`, and `looked` at the end: without it the look was not completed. A
  * host may have thousands of processes: no program is started for each. One postmaster is enough.
@@ -60,7 +61,10 @@ export function processScript(pgdata: string | undefined): string {
   return `pgdata=${shellQuote(pgdata)}
 if [ -d "$pgdata" ]; then
   if [ -r "$pgdata/global/pg_control" ]; then echo "identifier" $(od -A n -t u8 -N 8 "$pgdata/global/pg_control" 2>/dev/null); fi
-  if [ -e "$pgdata/standby.signal" ] || [ -e "$pgdata/recovery.conf" ]; then echo recovers; fi
+  if [ -e "$pgdata/standby.signal" ] || [ -e "$pgdata/recovery.conf" ]; then
+    echo recovers
+    if [ -r "$pgdata/${recordFileName}" ]; then sed 's/^/record /' "$pgdata/${recordFileName}"; echo; fi
+  fi
   pid=
   if [ -r "$pgdata/postmaster.pid" ]; then read -r pid < "$pgdata/postmaster.pid"; fi
   case $pid in ''|*[!0-9]*) pid=0 ;; esac

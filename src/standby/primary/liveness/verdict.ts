@@ -1,3 +1,5 @@
+import { quoted } from '../../../system/printable.ts';
+import type { StoppedFor } from '../../host/backup-record/record.ts';
 import type { Objection } from '../../steps/objections.ts';
 
 /** The answer of a TCP port to a PostgreSQL client. */
@@ -36,6 +38,8 @@ export type RemoteFinding =
       readonly unsent: number | undefined;
       /** The primary's data directory exists without a server of it; otherwise only its address there refused psql. */
       readonly hasLooked: boolean;
+      /** A switchover has stopped it, which is not finished. */
+      readonly stoppedFor?: StoppedFor | undefined;
       /** Remarks on this look, for the operator. */
       readonly notes: readonly string[];
     }
@@ -49,7 +53,15 @@ export type RemoteAnswer =
 export type Liveness =
   | Alive
   /** Its host answers, and no server runs there. */
-  | { readonly kind: 'dead'; readonly unsent: number | undefined; readonly warnings: readonly string[] }
+  | {
+      readonly kind: 'dead';
+      readonly unsent: number | undefined;
+      readonly warnings: readonly string[];
+      /** Its data directory was seen. */
+      readonly hasLooked?: boolean;
+      /** A switchover has stopped it, which is not finished. */
+      readonly stoppedFor?: StoppedFor | undefined;
+    }
   /** It does not answer. This does not prove that it is down: it may live beyond a broken network. */
   | { readonly kind: 'unreachable'; readonly reason: string }
   /** The question was not asked because of a fault of this host's own. */
@@ -78,7 +90,8 @@ export function judgeLiveness(place: string, port: PortAnswer, remote: RemoteAns
   if (remote.kind === 'dead' && (held === undefined || remote.hasLooked)) {
     const warnings =
       held === undefined ? remote.notes : [`${held}, though no server runs there`, ...remote.notes];
-    return { kind: 'dead', unsent: remote.unsent, warnings };
+    const { unsent, hasLooked, stoppedFor } = remote;
+    return { kind: 'dead', unsent, warnings, hasLooked, stoppedFor };
   }
   if (held !== undefined) return { kind: 'alive', by: `${held}: a hung server or a proxy`, answers: false };
   if (port.kind === 'unasked') return port;
@@ -87,12 +100,21 @@ export function judgeLiveness(place: string, port: PortAnswer, remote: RemoteAns
   return { kind: 'unreachable', reason: `${place}: ${reasonOf(port)}; ssh: ${reasonOf(remote)}` };
 }
 
+/** Completes "it was stopped …". Its host has said it. */
+export function describeStop({ host, since }: StoppedFor): string {
+  const when = since === undefined ? '' : ` at ${quoted(since, 40)}`;
+  return `for a switchover to ${quoted(host, 80)}${when}, which is not finished`;
+}
+
 export function describeLiveness(liveness: Liveness): string {
   switch (liveness.kind) {
     case 'alive':
       return `the primary ${liveness.answers ? 'is' : 'counts as'} alive: ${liveness.by}`;
-    case 'dead':
-      return 'the primary is dead: its host answers, and no server runs there';
+    case 'dead': {
+      const { stoppedFor } = liveness;
+      const why = stoppedFor === undefined ? '' : `; it was stopped ${describeStop(stoppedFor)}`;
+      return `the primary is dead: its host answers, and no server runs there${why}`;
+    }
     case 'unreachable':
       return `the primary cannot be reached (${liveness.reason})`;
     case 'unasked':

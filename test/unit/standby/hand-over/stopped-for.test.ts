@@ -3,6 +3,7 @@ import {
   noteFor,
   requireNoOther,
   requireNotTaken,
+  requireOurs,
   resumptionOf,
 } from '../../../../src/standby/hand-over/stopped-for.ts';
 import type { ServerState } from '../../../../src/standby/server/server-state.ts';
@@ -33,11 +34,28 @@ describe('a stop', () => {
   });
 
   test('replaces the token of the same host, and keeps the end that was noted', () => {
-    const noted = { host: 'b', timeline: 1, token: 'aa', checkpoint: '0/4000028', end: '0/4000098' };
-    expect(noteFor(noted, { host: 'b', timeline: 1, token: 'bb' })).toEqual({ ...noted, token: 'bb' });
-    const later = { host: 'b', timeline: 2, token: 'bb' };
+    const since = '2026-11-28T20:00:00.000Z';
+    const noted = { host: 'b', timeline: 1, token: 'aa', since, checkpoint: '0/4000028', end: '0/4000098' };
+    const again = { host: 'b', timeline: 1, token: 'bb', since: '2026-11-28T21:00:00.000Z' };
+    expect(noteFor(noted, again)).toEqual({ ...noted, token: 'bb' });
+    const later = { ...again, timeline: 2 };
     expect(noteFor(noted, later)).toEqual(later);
     expect(noteFor(undefined, later)).toEqual(later);
+  });
+});
+
+describe('a stop of a primary that does not run', () => {
+  test('is refused unless a switchover has stopped it, because a failover may have replaced it', () => {
+    expect(() => {
+      requireOurs(undefined, stopped);
+    }).toThrow(/does not run, and was not stopped for a switchover/);
+    for (const [stoppedFor, state] of [
+      [{ host: 'b' }, stopped],
+      [undefined, serving],
+    ] as const)
+      expect(() => {
+        requireOurs(stoppedFor, state);
+      }).not.toThrow();
   });
 });
 

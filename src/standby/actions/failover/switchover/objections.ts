@@ -217,7 +217,10 @@ export function listSwitchoverObjections(facts: SwitchoverFacts): readonly Objec
     ...there,
     ...versionObjections(facts, before),
     ...hereObjections(facts),
-    ...(failover.state.kind === 'stopped' ? [] : listFailoverObjections(failover)),
+    // Only one host can stop the primary, which says for whom it was stopped.
+    ...(failover.state.kind === 'stopped' ? [] : listFailoverObjections(failover)).filter(
+      ({ name }) => name !== 'switchover-begun',
+    ),
     ...archivingObjections(before),
     ...siblingObjections(facts, before),
     ...synchronousObjections(before),

@@ -95,6 +95,43 @@ describe('a standby that is ahead', () => {
   });
 });
 
+describe('a switchover that is not finished', () => {
+  const stoppedFor = { host: 'hostb', timeline: 1 };
+  const dead = { kind: 'dead', unsent: 0, warnings: [], hasLooked: true } as const;
+  const objections = (changes: Partial<FailoverFacts>) => listFailoverObjections(facts(changes));
+
+  test('is an objection if the primary says that it was stopped for it', () => {
+    expect(objections({ liveness: { ...dead, stoppedFor } })).toMatchObject([
+      {
+        name: 'switchover-begun',
+        message: 'the primary was stopped for a switchover to hostb, which is not finished',
+        hint: 'Run --switchover on hostb: it finishes what it began, and loses nothing.',
+      },
+    ]);
+  });
+
+  test('is one if another standby says that it has begun it, unless the primary was seen and knows nothing of it', () => {
+    const siblings = others(answering('c', { switchover: 'hosta' }));
+    expect(objections({ siblings, liveness: { kind: 'unreachable', reason: 'x' } })).toMatchObject([
+      {
+        name: 'switchover-begun',
+        message: 'standby c has begun a switchover with hosta, which is not finished',
+      },
+    ]);
+    expect(objections({ siblings, liveness: dead })).toEqual([]);
+  });
+
+  test('is named as what promotes a standby', () => {
+    const promoting = answering('c', { promotion: 'f1', switchover: 'hosta' });
+    expect(objections({ siblings: others(promoting), liveness: dead })).toMatchObject([
+      {
+        message: 'standby c is being promoted by a switchover',
+        hint: 'Wait for it; if it was interrupted, run --switchover on c again.',
+      },
+    ]);
+  });
+});
+
 describe('a standby that was promoted, or is about to be', () => {
   const objections = (changes: Partial<FailoverFacts>) =>
     listFailoverObjections(facts(changes)).map(({ name, message }) => `${name ?? ''}: ${message}`);

@@ -178,6 +178,25 @@ describe("the check on the primary's host", () => {
     expect(look(psqlThat(refused), pgdata, '7000000000000000001').kind).toBe('unclear');
   });
 
+  test('takes a standby for a dead primary if a switchover has stopped it, and names the host', () => {
+    const pgdata = makePgdata();
+    writeFileSync(join(pgdata, 'standby.signal'), '');
+    const note = { host: 'b', timeline: 1, token: 'aaaaaaaa' };
+    const write = (record: unknown) => {
+      writeFileSync(join(pgdata, 'pitrtools.json'), JSON.stringify(record, null, 2));
+    };
+    write({ stoppedFor: note, settings: { mode: 'standby', names: [], file: 'x' } });
+    expect(look(psqlThat(refused), pgdata)).toMatchObject({ kind: 'dead', stoppedFor: note });
+    for (const other of [{}, { stoppedFor: 'b' }, { stoppedFor: { host: 1 } }]) {
+      write(other);
+      expect(look(psqlThat(refused), pgdata).kind).toBe('unclear');
+    }
+    // One that was put back into service, and has died since.
+    write({ stoppedFor: note });
+    rmSync(join(pgdata, 'standby.signal'));
+    expect(look(psqlThat(refused), pgdata)).toMatchObject({ kind: 'dead', stoppedFor: undefined });
+  });
+
   test('ends psql before the limit of the whole check, and does not take its silence for proof', () => {
     const silent = psqlThat(`echo "psql: error: timeout expired after $PGCONNECT_TIMEOUT s" >&2; exit 2`);
     expect(look(silent, undefined)).toEqual({

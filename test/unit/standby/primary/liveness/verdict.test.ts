@@ -92,8 +92,17 @@ describe('the verdict on the primary', () => {
     expect(judgeLiveness('p:1', ports.held, remotes.dead)).toEqual({
       kind: 'dead',
       unsent: 0,
+      hasLooked: true,
       warnings: ['something accepts connections at p:1 and does not answer, though no server runs there'],
     });
+  });
+
+  test('says for which switchover it was stopped', () => {
+    const stoppedFor = { host: 'b\u0007', timeline: 1, since: '2026-11-28T20:00:00.000Z' };
+    const judged = judgeLiveness('p:1', ports.refused, { ...remotes.dead, stoppedFor });
+    expect(describeLiveness(judged)).toBe(
+      'the primary is dead: its host answers, and no server runs there; it was stopped for a switchover to b\\x07 at 2026-11-28T20:00:00.000Z, which is not finished',
+    );
   });
 
   test('says what to do about a port that is held', () => {
