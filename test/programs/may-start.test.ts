@@ -102,7 +102,9 @@ describe.each(outerMajors())('--may-start on PostgreSQL %i', (major) => {
     const words = `ERROR: PostgreSQL must not start here: timeline 1 was left at ${fork} by`;
     expect(refused.stderr).toContain(words);
     expect(refused.stderr).toContain(', as standby heir says\n');
-    expect(refused.stderr).toContain('with -I, -B and -S on this host. If that promotion was a mistake');
+    expect(refused.stderr).toContain(
+      `--rejoin ${heir.host.name} on this host (doc/rejoin.md). If that promotion was a mistake`,
+    );
     // It may end before its first checkpoint on the new timeline.
     await heir.kill9();
     const again = await ask(world, next);

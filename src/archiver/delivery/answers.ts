@@ -67,7 +67,7 @@ function placeTrouble({ word, rest }: Words, archivedir: string): Trouble | unde
       return {
         kind: 'promoted',
         reason: `the standby was promoted (timeline ${quoted(rest, 100)}) and takes no WAL from this server any more`,
-        hint: 'If that server is the primary now, stop this server. To make that server a standby again, make a new base backup there.',
+        hint: 'If that server is the primary now, stop this server, and make it its standby (cmd_standby --rejoin, see doc/rejoin.md). To make that server a standby again, make a new base backup there.',
       };
     case 'marks-changed':
       return {

@@ -43,7 +43,7 @@ function refusedBy({ place }: Delivery, mark: LeftTimeline): Trouble {
     kind: 'left',
     mark,
     reason: `${describeLeft(mark)}: ${who}`,
-    hint: `Stop this server, and make it a standby of ${mark.by} by a new base backup (cmd_standby -B). If the promotion of ${mark.by} was a mistake: cmd_archiver --timeline-restored ${mark.timeline}, here.`,
+    hint: `Stop this server, and make it a standby of ${mark.by}: cmd_standby -C FILE --rejoin ${mark.by} here (doc/rejoin.md). If the promotion of ${mark.by} was a mistake: cmd_archiver --timeline-restored ${mark.timeline}, here.`,
   };
 }
 

@@ -16,8 +16,8 @@ export type LeftAnswer =
   | {
       readonly kind: 'answered';
       readonly sentinel: Sentinel;
-      /** A failover that takes the primary's role is under way there, and has perhaps not declared it yet. */
-      readonly takesRole: boolean;
+      /** A change of roles that takes the primary's role there is under way, and has perhaps not declared it yet. */
+      readonly takesRole: 'failover' | 'switchover' | undefined;
     }
   /** It was reached, and has no archive of this cluster. */
   | { readonly kind: 'no-archive'; readonly reason: string }
@@ -29,12 +29,15 @@ async function takesRole(
   shell: RemoteShell,
   { command }: Sentinel,
   limitMs: number,
-): Promise<boolean> {
-  if (command === undefined) return false;
+): Promise<'failover' | 'switchover' | undefined> {
+  if (command === undefined) return undefined;
   const result = await callVerb(shell, command, 'status', {}, limitMs);
-  if (result.kind === 'answered') return result.answer.takesRole === true;
+  if (result.kind === 'answered') {
+    if (result.answer.takesRole !== true) return undefined;
+    return result.answer.switchover === undefined ? 'failover' : 'switchover';
+  }
   log.debug(`standby ${name} does not say whether a failover is under way there: ${result.reason}`);
-  return false;
+  return undefined;
 }
 
 async function askThere(

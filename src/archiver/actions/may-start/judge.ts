@@ -66,16 +66,17 @@ function refusedFor({ timeline, checkpointLsn }: OwnCluster, { mark, by }: Found
     kind: 'refused',
     message: `PostgreSQL must not start here: ${describeLeft(mark)}, as ${by}`,
     detail,
-    hint: `Make this server a standby of ${mark.by}: cmd_standby -C FILE with -I, -B and -S on this host. If that promotion was a mistake and this server is the primary: cmd_archiver -C FILE --timeline-restored ${timeline}, then start it.`,
+    hint: `Make this server a standby of ${mark.by}: cmd_standby -C FILE --rejoin ${mark.by} on this host (doc/rejoin.md). If that promotion was a mistake and this server is the primary: cmd_archiver -C FILE --timeline-restored ${timeline}, then start it.`,
   };
 }
 
 function takingRole({ name, answer }: Asked): StartVerdict | undefined {
-  if (answer.kind !== 'answered' || !answer.takesRole) return undefined;
+  if (answer.kind !== 'answered' || answer.takesRole === undefined) return undefined;
+  const action = answer.takesRole === 'switchover' ? '--switchover' : '-F999';
   return {
     kind: 'refused',
-    message: `PostgreSQL must not start here: ${name} is taking the primary's role, by a failover that is not finished`,
-    hint: `Let -F999 on ${name} end, or run it again there. Then make this server its standby: cmd_standby -C FILE with -I, -B and -S on this host.`,
+    message: `PostgreSQL must not start here: ${name} is taking the primary's role, by a ${answer.takesRole} that is not finished`,
+    hint: `Let ${action} on ${name} end, or run it again there. Then make this server its standby: cmd_standby -C FILE --rejoin ${name} on this host.`,
   };
 }
 

@@ -13,7 +13,7 @@ function asked(name: string, left: readonly LeftTimeline[], changes: Partial<Ask
     promotedAtTimeline: undefined,
     left,
   };
-  const answer = { kind: 'answered', sentinel, takesRole: false } as const;
+  const answer = { kind: 'answered', sentinel, takesRole: undefined } as const;
   return { name, answer, restored: [], refusedBy: undefined, ...changes };
 }
 
@@ -65,10 +65,17 @@ describe('whether a primary may start', () => {
     const one = asked('b', []);
     if (one.answer.kind !== 'answered') throw new Error('unreachable');
     const { sentinel } = one.answer;
-    expect(judged({ ...one, answer: { ...one.answer, takesRole: true } })).toMatchObject({
-      kind: 'refused',
-      message: expect.stringContaining("b is taking the primary's role") as string,
-    });
+    for (const [takesRole, action] of [
+      ['failover', '-F999'],
+      ['switchover', '--switchover'],
+    ] as const)
+      expect(judged({ ...one, answer: { ...one.answer, takesRole } })).toMatchObject({
+        kind: 'refused',
+        message: expect.stringContaining(
+          `b is taking the primary's role, by a ${takesRole} that is not finished`,
+        ) as string,
+        hint: expect.stringContaining(`Let ${action} on b end`) as string,
+      });
     const opened = { ...one, answer: { ...one.answer, sentinel: { ...sentinel, promotedAtTimeline: 3 } } };
     expect(judged(opened)).toMatchObject({
       kind: 'allowed',
