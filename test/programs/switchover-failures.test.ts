@@ -1,10 +1,61 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
 import { test } from '../harness/test.ts';
+import type { World } from '../harness/world.ts';
 import { countRows, expectExit } from './standby-kit.ts';
-import { appears, expectTurned, insertRows, isPrimary, makeDuo, record, stateOf } from './switchover-kit.ts';
+import {
+  appears,
+  type Duo,
+  expectTurned,
+  insertRows,
+  isPrimary,
+  makeDuo,
+  record,
+  stateOf,
+} from './switchover-kit.ts';
+
+/** A stop that is killed before the server was stopped leaves the settings of a standby on a primary that serves. */
+async function seeInterruptedStop(world: World, { old, oldAsStandby, heir }: Duo): Promise<void> {
+  const host = heir.host.address;
+  const cluster = await old.value('SELECT system_identifier FROM pg_control_system()');
+  const files = ['standby.signal', 'recovery.conf'].map((name) => join(old.pgdata, name));
+  const startsAsStandby = () => files.some((path) => existsSync(path));
+  const killStop = async (token: string) => {
+    oldAsStandby.writeIni({ stop_command: 'kill -9 $PPID' });
+    const args = ['--serve', `stop-primary 1 ${host} ${cluster} ${token}`];
+    expect((await world.cmdStandby(oldAsStandby, args)).code).not.toBe(0);
+    oldAsStandby.writeIni({ stop_command: undefined });
+    expect(await isPrimary(old)).toBe(true);
+    expect(startsAsStandby()).toBe(true);
+  };
+  const resume = (token: string) =>
+    world.cmdStandby(oldAsStandby, ['--serve', `resume-primary 1 ${cluster} ${token}`]);
+
+  await killStop('aaaaaaa1');
+  const looked = await world.cmdStandby(oldAsStandby, []);
+  expect(looked.stderr).toContain(
+    `was to be stopped for a switchover to ${host}, and its next start would be that of a standby`,
+  );
+  expect(looked.stderr).toContain(`--serve 'resume-primary 1 ${cluster} aaaaaaa1'`);
+  const before = record(old);
+  const late = await resume('bbbbbbb2');
+  expectExit(late, 0);
+  expect(late.stdout).toContain(`"heldBy":"${host}"`);
+  expect(record(old)).toEqual(before);
+  expect(startsAsStandby()).toBe(true);
+  expectExit(await resume('aaaaaaa1'), 0);
+  expect(startsAsStandby()).toBe(false);
+  expect(record(old)['stoppedFor']).toBeUndefined();
+
+  await killStop('ccccccc3');
+  const planned = await world.cmdStandby(heir, ['--switchover', '--dry-run']);
+  expectExit(planned, 0);
+  expect(planned.stderr).toContain(`was to be stopped for a switchover to ${host}, and was not`);
+  expect(startsAsStandby()).toBe(true);
+}
 
 describe('--switchover that fails before the promotion', () => {
   test(
@@ -48,6 +99,10 @@ describe('--switchover that fails before the promotion', () => {
     await insertRows(old, 10);
     expect(await heir.inRecovery()).toBe(true);
     expect(record(heir)['switchover']).toBeUndefined();
+
+    await seeInterruptedStop(world, duo);
+    expectExit(await world.cmdStandby(heir, ['--switchover']), 0);
+    await expectTurned(duo, 110);
   });
 
   test(

@@ -10,6 +10,7 @@ import { findOpenIni } from '../../system/file-modes.ts';
 import { findMissing } from '../archive/find-missing.ts';
 import { missingSentence } from '../archive/missing.ts';
 import type { StandbyDeps } from '../deps.ts';
+import { sayTraceOfStop } from '../hand-over/half-stopped.ts';
 import { misspeltPgdata } from '../host/misspelt-pgdata.ts';
 import { sayWherePrimaryIsHere } from '../primary/primary-is-here.ts';
 import { noStandbyObjections } from '../recovery/no-standby.ts';
@@ -82,6 +83,7 @@ async function checkServer(deps: StandbyDeps): Promise<readonly Objection[]> {
   const directory = await readDataDirectory(deps.settings.pgdata).catch(() => undefined);
   if (directory?.control === undefined || directory.isIncomplete) return [];
   const server = serverOf(deps, directory.capabilities);
+  await sayTraceOfStop(deps, directory);
   await checkArchiving(server);
   await warnOfMissing(deps, directory);
   return findLowHere(server, directory);

@@ -1,5 +1,6 @@
 import { sayNotKept } from '../archive/keep/start.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
+import { sayTraceOfStop } from '../hand-over/half-stopped.ts';
 import { sayWherePrimaryIsHere } from '../primary/primary-is-here.ts';
 import { observeStart, planStartStandby, startSteps } from '../recovery/standby-start.ts';
 import { findServer } from '../server/find-server.ts';
@@ -10,6 +11,7 @@ import { perform } from '../steps/carry-out.ts';
 export async function startStandby(deps: StandbyDeps, options: ActionOptions): Promise<number> {
   await sayWherePrimaryIsHere(deps);
   const found = await findServer(deps, 'start');
+  await sayTraceOfStop(deps, found.directory);
   const facts = await observeStart(found);
   const steps = planStartStandby(facts);
   const context = { server: found.server, started: notStartedHere };

@@ -1,5 +1,6 @@
 import type { Postmaster } from '../../system/postmaster.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
+import { sayTraceOfStop } from '../hand-over/half-stopped.ts';
 import { hasRecord } from '../host/backup-record/record.ts';
 import { isInFailoverConfiguration } from '../recovery/unfinished-failover.ts';
 import { type DataDirectory, readCapabilities, wasInRecovery } from '../server/data-directory.ts';
@@ -99,6 +100,7 @@ type ControlStep = StepsOf<typeof controlSteps>;
 /** `-A start`: starts the server in whatever mode its data directory says. */
 export async function startServer(deps: StandbyDeps, options: ActionOptions): Promise<number> {
   const { server, directory, postmaster } = await findServer(deps, 'start');
+  await sayTraceOfStop(deps, directory);
   const role = isInFailoverConfiguration(directory.record) ? 'failover' : 'standby';
   const configuration = await readConfiguration(server, role);
   const steps = planStart({ directory, postmaster, configuration });

@@ -5,6 +5,7 @@ import type { StandbyDeps } from '../deps.ts';
 import { withActionLock } from '../host/action-lock.ts';
 import { mustAnswer } from '../server/server-state.ts';
 import { prepareArchive } from './archive-there.ts';
+import { takeBackStop } from './half-stopped.ts';
 import { findOwnServer, findPrimary } from './own-server.ts';
 
 /** A checkpoint of a busy server takes long. The one at its stop is then short. */
@@ -18,7 +19,10 @@ export async function prepareSwitchover(
   const { server } = await findPrimary(deps, args);
   const { capabilities } = server;
   await ensureDirectory(deps.settings.archivedir);
-  await withActionLock(deps, (locked) => prepareArchive(locked, args.cluster));
+  await withActionLock(deps, async (locked) => {
+    await takeBackStop(server);
+    await prepareArchive(locked, args.cluster);
+  });
   return mustAnswer(
     server,
     'cannot make a checkpoint',

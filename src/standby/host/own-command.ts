@@ -6,7 +6,7 @@ import { type StandbyCommand, updateSentinel } from '../../system/sentinel.ts';
 import type { StandbyDeps } from '../deps.ts';
 
 /** How other hosts call cmd_standby here. */
-export function ownCommand({ iniFile }: StandbyDeps): StandbyCommand {
+export function ownCommand({ iniFile }: Pick<StandbyDeps, 'iniFile'>): StandbyCommand {
   return { program: join(programRoot(), 'bin', 'cmd_standby'), iniFile };
 }
 

@@ -1,5 +1,6 @@
 import { exitCodes, PitrError } from '../../../errors.ts';
 import type { FailoverOptions, StandbyDeps } from '../../deps.ts';
+import { sayTraceOfStop } from '../../hand-over/half-stopped.ts';
 import { probePrimary } from '../../primary/liveness/liveness.ts';
 import { describeLiveness } from '../../primary/liveness/verdict.ts';
 import { sayWherePrimaryIsHere } from '../../primary/primary-is-here.ts';
@@ -85,6 +86,7 @@ async function observe(
     sayWherePrimaryIsHere(deps).then(() => observeHere(deps)),
     askOthers(deps),
   ]);
+  await sayTraceOfStop(deps, here.directory);
   const siblings = await withComparison(deps, here, others);
   const fence = fenceOf(deps, here.directory.record);
   return { ...here, liveness, siblings, force, takesRole, fence };

@@ -1,4 +1,5 @@
 import { PitrError } from '../../../../errors.ts';
+import { quoted } from '../../../../system/printable.ts';
 import type { StandbyDeps, SwitchoverOptions } from '../../../deps.ts';
 import { readRecord } from '../../../host/backup-record/record.ts';
 import { type Peer, publicName, withPeer } from '../../../peers/peer.ts';
@@ -22,6 +23,18 @@ function sayBegun({ log }: StandbyDeps, { before, begun, peer }: SwitchoverFacts
     log.notice(`an earlier run has stopped the primary on ${peer.host}: this one finishes what it began`);
 }
 
+/** Said also where this run is refused: until the stop is taken back, the next start of the primary would be a standby's. */
+function sayInterruptedStop({ log }: StandbyDeps, { before, peer }: SwitchoverFacts): void {
+  const { server, stoppedFor } = before?.primary ?? {};
+  if (server !== 'production' || stoppedFor === undefined) return;
+  log.warning(
+    `the primary on ${peer.host} was to be stopped for a switchover to ${quoted(stoppedFor, 80)}, and was not: its next start would be that of a standby`,
+    {
+      hint: `A run of --switchover takes that back before it stops the primary anew. cmd_standby -C FILE on ${peer.host} says how to take it back by hand.`,
+    },
+  );
+}
+
 /** Once this host's server may be open, a failure must not read as if nothing had happened. */
 function afterPromotion(error: unknown, { opening }: SwitchoverRun): unknown {
   if (opening === 'not begun' || !(error instanceof PitrError)) return error;
@@ -36,6 +49,7 @@ function afterPromotion(error: unknown, { opening }: SwitchoverRun): unknown {
 
 async function switchRoles(deps: StandbyDeps, options: SwitchoverOptions, peer: Peer): Promise<number> {
   const facts = await observeSwitchover(deps, peer, options);
+  sayInterruptedStop(deps, facts);
   const steps = planSwitchover(facts);
   sayOverruled(deps, listSwitchoverObjections(facts), options.force);
   sayBegun(deps, facts);
