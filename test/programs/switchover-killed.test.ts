@@ -113,7 +113,8 @@ test(
     const watched = watchPrimaries([old, heir, other]);
     const { script, trace } = waiting(heir);
     heir.writeIni({ rsync: script });
-    const first = world.startStandby(heir, ['--switchover']);
+    // It waits while the other programs of this test run.
+    const first = world.startStandby(heir, ['--switchover'], { limitMs: 280_000 });
     await appears(trace);
 
     // Nobody takes writes now.
