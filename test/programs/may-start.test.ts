@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
@@ -103,7 +104,7 @@ describe.each(outerMajors())('--may-start on PostgreSQL %i', (major) => {
     expect(refused.stderr).toContain(words);
     expect(refused.stderr).toContain(', as standby heir says\n');
     expect(refused.stderr).toContain(
-      `--rejoin ${heir.host.name} on this host (doc/rejoin.md). If that promotion was a mistake`,
+      `--rejoin ${hostname()} on this host (doc/rejoin.md). If that promotion was a mistake`,
     );
     // It may end before its first checkpoint on the new timeline.
     await heir.kill9();
