@@ -33,7 +33,6 @@ export const slowFiles: readonly string[] = [
   'shipper-outage',
   'shipper-roles',
   'shipper-steady',
-  'switchover-campaign',
   'switchover-killed',
   'switchover-siblings',
   'targets-actions',

@@ -94,7 +94,7 @@ async function addOther(world: World, old: Primary, keys: IniKeys): Promise<Stan
   return other;
 }
 
-export type Side = Pick<Primary, 'value' | 'sql' | 'log'>;
+type Side = Pick<Primary, 'value' | 'sql' | 'log'>;
 
 async function takesWrites(server: Side): Promise<boolean> {
   return isPrimary(server).catch(() => false);
