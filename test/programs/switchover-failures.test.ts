@@ -1,8 +1,9 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, symlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
+import { serverProgram } from '../harness/postgres-programs.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
 import { countRows, expectExit } from './standby-kit.ts';
@@ -65,6 +66,21 @@ describe('--switchover that fails before the promotion', () => {
       const duo = await makeDuo(world, { streams: false });
       const { old, heir } = duo;
       await insertRows(old, 100);
+      // The standby is not asked to open, although everything before that is done and recorded.
+      const pg_ctl = serverProgram(world.major, 'pg_ctl');
+      const refusing = `case "$*" in *promote*) exit 1 ;; esac; exec '${pg_ctl}' "$@"`;
+      const wrapper = writeScript(heir.host, 'pg_ctl', refusing);
+      // The server's other programs are looked for beside it.
+      symlinkSync(serverProgram(world.major, 'postgres'), join(dirname(wrapper), 'postgres'));
+      heir.writeIni({ pg_ctl: wrapper });
+      const notAsked = await world.cmdStandby(heir, ['--switchover']);
+      expectExit(notAsked, 1);
+      expect(notAsked.stderr).toContain('pg_ctl promote failed');
+      expect(notAsked.stderr).toContain(`the old primary on ${old.host.address} is in service again`);
+      expect(record(heir)).toMatchObject({ backup: { status: 'complete' } });
+      for (const name of ['switchover', 'takesRole', 'promotion']) expect(record(heir)[name]).toBeUndefined();
+      heir.writeIni({ pg_ctl });
+
       // It brings the segment, and then says that it has failed.
       const rsync = writeScript(heir.host, 'rsync', '/usr/bin/rsync "$@"; exit 23');
       heir.writeIni({ rsync });

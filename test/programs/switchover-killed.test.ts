@@ -61,6 +61,14 @@ describe('--switchover killed', () => {
       // A supervisor may start it at any moment.
       await old.start();
       expect(await isPrimary(old)).toBe(false);
+      // A refusal names the way back: nobody takes writes.
+      await heir.sql('SELECT pg_wal_replay_pause()');
+      const refused = await world.cmdStandby(heir, ['--switchover']);
+      expectExit(refused, 4);
+      expect(refused.stderr).toMatch(
+        /To have the old primary back instead.*--serve 'resume-primary 1 \d+ \w+'/,
+      );
+      await heir.sql('SELECT pg_wal_replay_resume()');
       const second = await world.cmdStandby(heir, ['--switchover']);
       expectExit(second, 0);
       expect(second.stderr).toContain('an earlier run has stopped the primary');

@@ -26,6 +26,11 @@ function wasStoppedForSwitchover({ start }: Pick<FollowFacts, 'start'>): boolean
   return start.directory.record.stoppedFor !== undefined;
 }
 
+/** Another primary than the one with which it began to change roles. */
+function hasBegunSwitchover({ start }: Pick<FollowFacts, 'start'>): boolean {
+  return start.directory.record.switchover !== undefined;
+}
+
 function silentObjection(facts: FollowFacts): readonly Objection[] {
   const { answer } = facts;
   if (answer.kind === 'host') return [];
@@ -166,7 +171,9 @@ export function planFollow(facts: FollowFacts, iniFile: string): readonly Follow
     ...(ini.kind === 'editable' ? [{ kind: 'edit-ini', changes: ini.changes } as const] : []),
     ...(isRunning ? [] : preparingSteps(start)),
     ...when(isRunning && streams, { kind: 'write-settings', settings, streams }),
-    ...when(isFormerPrimary(facts) || wasStoppedForSwitchover(facts), { kind: 'forget-promotion' }),
+    ...when(isFormerPrimary(facts) || wasStoppedForSwitchover(facts) || hasBegunSwitchover(facts), {
+      kind: 'forget-promotion',
+    }),
     ...when(isRunning && streams && reloads, { kind: 'reload' }),
     ...when(isRunning && streams && !reloads, { kind: 'restart', configuration }),
     ...(isRunning ? [] : [{ kind: 'start-server', configuration } as const]),

@@ -2,7 +2,8 @@ import { formatLeft, type LeftTimeline } from '../../postgres/left-timeline.ts';
 import { updateSentinel } from '../../system/sentinel.ts';
 import { markLeft } from '../archive/mark-left.ts';
 import type { StandbyDeps } from '../deps.ts';
-import { changeRecord } from '../host/backup-record/record.ts';
+import { changeRecord, readRecord } from '../host/backup-record/record.ts';
+import { stillUnderWay } from '../recovery/promotion.ts';
 import { startSteps } from '../recovery/standby-start.ts';
 import { logSize, notStartedHere, restartServerProgram } from '../server/local-server.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
@@ -26,14 +27,17 @@ const followStep = entriesFor<FollowContext>();
 
 /** A former primary's records of its promotion would forbid that it is a standby. */
 async function forgetPromotion({ deps, server }: FollowContext): Promise<void> {
+  const { promotion } = await readRecord(server.pgdata);
   await changeRecord(server.pgdata, {
     promotedAtTimeline: undefined,
     isFailoverUnfinished: undefined,
     takesRole: undefined,
-    promotion: undefined,
+    isFenceBegun: undefined,
+    promotion: stillUnderWay(promotion),
     isActionBegun: undefined,
     raisedSettings: undefined,
     stoppedFor: undefined,
+    switchover: undefined,
   });
   await updateSentinel(deps.run, deps.settings.archivedir, (before) => {
     if (before === undefined) throw new Error(`${deps.settings.archivedir} has no sentinel any more`);

@@ -12,9 +12,21 @@ function namedProcesses(pid: number): PromotionRecord['processes'] {
   return start === undefined ? [] : [{ pid, start }];
 }
 
-/** As long as nothing can open the server, only this process counts: if it is killed, nothing is under way. */
-export function newPromotion({ nonce }: Pick<StandbyDeps, 'nonce'>): PromotionRecord {
-  return { run: nonce(), processes: namedProcesses(process.pid) };
+function isThere({ pid, start }: PromotionRecord['processes'][number]): boolean {
+  return startOf(pid) === start;
+}
+
+/**
+ * As long as nothing can open the server, only this process counts: if it is killed, nothing is under way.
+ *
+ * @param earlier what is recorded: a killed run may have asked the server to open, and that server may still run
+ */
+export function newPromotion(
+  { nonce }: Pick<StandbyDeps, 'nonce'>,
+  earlier: PromotionRecord | undefined,
+): PromotionRecord {
+  const asked = earlier?.processes.filter(isThere) ?? [];
+  return { run: nonce(), processes: [...namedProcesses(process.pid), ...asked] };
 }
 
 /** The same once the server may open without this process. */
@@ -30,5 +42,10 @@ export async function withServer(promotion: PromotionRecord, pgdata: string): Pr
 
 /** A run that was killed may have asked the server to open, as long as that server runs. */
 export function isUnderWay({ processes }: PromotionRecord): boolean {
-  return processes.some(({ pid, start }) => startOf(pid) === start);
+  return processes.some(isThere);
+}
+
+/** A recorded promotion, unless it can open no server any more. */
+export function stillUnderWay(promotion: PromotionRecord | undefined): PromotionRecord | undefined {
+  return promotion !== undefined && isUnderWay(promotion) ? promotion : undefined;
 }

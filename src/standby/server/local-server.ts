@@ -79,16 +79,17 @@ async function pgCtl(
   return deps.run({ program: command.program, args: all }, { limitMs: pgCtlLimitMs });
 }
 
-async function mustSucceed(what: string, running: Promise<CommandResult>): Promise<void> {
-  const result = await running;
-  if (succeeded(result)) return;
+function describeFailure(result: CommandResult): string {
   const said = result.stdout.trim();
-  throw new PitrError(`${what} failed`, {
-    detail: `${describeResult(result)}${said === '' ? '' : `; ${said}`}`,
-  });
+  return `${describeResult(result)}${said === '' ? '' : `; ${said}`}`;
 }
 
-type OwnCommand = 'start_command' | 'stop_command' | 'restart_command' | 'promote_command';
+async function mustSucceed(what: string, running: Promise<CommandResult>): Promise<void> {
+  const result = await running;
+  if (!succeeded(result)) throw new PitrError(`${what} failed`, { detail: describeFailure(result) });
+}
+
+type OwnCommand = 'start_command' | 'stop_command' | 'restart_command';
 
 /** Runs the site's own command for this, if the INI file has one: a service manager may have to know. Returns whether it has. */
 async function runOwnCommand({ deps }: Server, key: OwnCommand): Promise<boolean> {
@@ -210,8 +211,29 @@ export async function restartServerProgram(
   return started;
 }
 
+/** The server was not asked to open: the program that asks it could not be started, or has refused. */
+export class NotAskedToOpen extends PitrError {}
+
+async function runPromotion(server: Server): Promise<CommandResult> {
+  const { deps } = server;
+  const { promote_command: own, start_timeout: limitS } = deps.settings;
+  if (own !== undefined) return runSiteCommand(deps, own, limitS * 1000);
+  try {
+    return await pgCtl(server, ['-W', 'promote']);
+  } catch (error) {
+    if (!(error instanceof PitrError)) throw error;
+    throw new NotAskedToOpen(error.message, error);
+  }
+}
+
 /** Asks a standby to end its recovery (9.1 and later) and returns at once. */
 export async function promoteServerProgram(server: Server): Promise<void> {
-  if (!(await runOwnCommand(server, 'promote_command')))
-    await mustSucceed('pg_ctl promote', pgCtl(server, ['-W', 'promote']));
+  const { promote_command: own } = server.deps.settings;
+  const result = await runPromotion(server);
+  if (succeeded(result)) return;
+  const what = own === undefined ? 'pg_ctl promote' : `promote_command "${own}"`;
+  // pg_ctl asks last of all. A site's own command may fail after that.
+  const isAsked = result.kind !== 'not-started' && (own !== undefined || result.kind !== 'exited');
+  const Failure = isAsked ? PitrError : NotAskedToOpen;
+  throw new Failure(`${what} failed`, { detail: describeFailure(result) });
 }

@@ -8,7 +8,7 @@ import {
   saveStreamed,
 } from '../../archive/keep/after-promotion.ts';
 import type { ArchivedEnd } from '../../archive/replay-check.ts';
-import { changeRecord } from '../../host/backup-record/record.ts';
+import { changeRecord, readRecord } from '../../host/backup-record/record.ts';
 import { commandToNote } from '../../host/own-command.ts';
 import { clearRecoverySettings } from '../../recovery/files.ts';
 import { removeGuard } from '../../recovery/guard.ts';
@@ -29,11 +29,14 @@ import { notInformedWords } from './sibling-words.ts';
 import { type FailoverConf, type PromotedStart, startPromoted, useFailoverConf } from './use-conf.ts';
 import { provenTimeline, verifyWrite } from './verify.ts';
 
+export const finishHint =
+  'The server here is out of recovery. Run -F999 again to complete the remaining steps.';
+
 /** Once the server is open, a failure must not read as if nothing had happened. */
 function afterwards({ message, detail, hint, cause }: PitrError): PitrError {
   return new PitrError(`the failover has happened, but was not finished: ${message}`, {
     detail,
-    hint: hint ?? 'The server here is out of recovery. Run -F999 again to complete the remaining steps.',
+    hint: hint ?? finishHint,
     cause,
   });
 }
@@ -90,6 +93,16 @@ async function checkArchiving(server: Server): Promise<Archiving> {
   return { kind: 'command', ini };
 }
 
+async function recordOpening({ pgdata }: Server, timeline: number | undefined): Promise<void> {
+  const { takesRole } = await readRecord(pgdata);
+  await changeRecord(pgdata, {
+    promotedAtTimeline: timeline,
+    isFailoverUnfinished: true,
+    // A server that was opened only to look at something is not what a switchover that was begun here wanted.
+    ...(takesRole === true ? {} : { switchover: undefined }),
+  });
+}
+
 async function recordPromotion({ server, timeline, actionFailure }: FailoverRun): Promise<void> {
   await removeGuard(server.pgdata);
   await changeRecord(server.pgdata, {
@@ -125,8 +138,7 @@ export const finishingSteps = {
   }),
   'record-opening': afterOpening({
     say: () => 'record that the server is out of recovery, and that the failover is not finished yet',
-    run: ({ server, timeline }) =>
-      changeRecord(server.pgdata, { promotedAtTimeline: timeline, isFailoverUnfinished: true }),
+    run: ({ server, timeline }) => recordOpening(server, timeline),
   }),
   'mark-archive': afterOpening({
     say: () => 'mark the archive as promoted, so that the old primary delivers nothing there any more',

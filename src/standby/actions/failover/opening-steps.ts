@@ -7,13 +7,13 @@ import type { LowLimit } from '../../../postgres/standby-limits.ts';
 import { readPostmaster } from '../../../system/postmaster.ts';
 import { removeSlot } from '../../archive/keep/leftover.ts';
 import type { ArchivedEnd } from '../../archive/replay-check.ts';
-import { changeRecord } from '../../host/backup-record/record.ts';
+import { changeRecord, readRecord, type RecordChange } from '../../host/backup-record/record.ts';
 import { clearRecoverySettings, writeRecoverySettings } from '../../recovery/files.ts';
 import { removeGuard, writeGuard } from '../../recovery/guard.ts';
-import { newPromotion, withServer } from '../../recovery/promotion.ts';
+import { newPromotion, stillUnderWay, withServer } from '../../recovery/promotion.ts';
 import type { RecoverySettings } from '../../recovery/settings.ts';
 import { readControlFile } from '../../server/data-directory.ts';
-import { promoteServerProgram } from '../../server/local-server.ts';
+import { NotAskedToOpen, promoteServerProgram } from '../../server/local-server.ts';
 import type { Server } from '../../server/server.ts';
 import { mustAnswer, observeServer } from '../../server/server-state.ts';
 import type { Fetch } from '../../siblings/compare.ts';
@@ -41,18 +41,38 @@ async function noteOpening(run: FailoverRun): Promise<void> {
 }
 
 async function promote(run: FailoverRun): Promise<void> {
-  const { server } = run;
+  const { server, opening } = run;
   await noteOpening(run);
   // A site's own command may wait for the end of a long replay, and may be ended before that.
-  if (server.deps.settings.promote_command !== undefined) run.opening = 'begun';
+  run.opening = 'begun';
   try {
     await promoteServerProgram(server);
   } catch (error) {
     // An earlier run may have promoted the server before it ended. The server may have opened since, and pg_ctl refuses
     // to promote an open server.
-    if ((await observeServer(server)).kind !== 'production') throw error;
+    if ((await observeServer(server)).kind === 'production') return;
+    if (error instanceof NotAskedToOpen) run.opening = opening;
+    throw error;
   }
-  run.opening = 'begun';
+}
+
+/** From now on the other standbys see that this host is about to be promoted. */
+export async function recordRole(run: FailoverRun, change: RecordChange): Promise<void> {
+  const { deps, pgdata } = run.server;
+  const { promotion } = await readRecord(pgdata);
+  run.earlier = stillUnderWay(promotion);
+  run.promotion = newPromotion(deps, run.earlier);
+  await changeRecord(pgdata, { ...change, promotion: run.promotion });
+}
+
+/** As it was, unless the server may open. */
+export async function takeRoleBack(
+  { server: { pgdata }, opening, earlier }: FailoverRun,
+  change: RecordChange = {},
+): Promise<void> {
+  if (opening !== 'not begun') return;
+  const role = earlier === undefined ? { takesRole: undefined } : {};
+  await changeRecord(pgdata, { ...role, ...change, promotion: stillUnderWay(earlier) });
 }
 
 /** The record explains to an operator where these values of the server's parameters come from. */
@@ -140,14 +160,8 @@ export const openingSteps = {
       takesRole
         ? "record that this host takes the primary's role"
         : "record that this host does not take the primary's role: the other standbys are not informed",
-    run: async (run, { takesRole }) => {
-      run.promotion = newPromotion(run.server.deps);
-      await changeRecord(run.server.pgdata, { takesRole, promotion: run.promotion });
-    },
-    undo: async ({ server, opening }) => {
-      if (opening === 'not begun')
-        await changeRecord(server.pgdata, { takesRole: undefined, promotion: undefined });
-    },
+    run: (run, { takesRole }) => recordRole(run, { takesRole }),
+    undo: (run) => takeRoleBack(run),
     leavesNothing: true,
   }),
   /** After 'record-role', which the other standbys see, and right before anything can open the server. */

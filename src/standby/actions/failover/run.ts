@@ -17,6 +17,8 @@ export interface FailoverRun extends ServerContext {
   opening: 'not begun' | 'begun' | 'done';
   /** Names this run in the record of pgdata, from before the server can open. */
   promotion?: PromotionRecord | undefined;
+  /** The promotion by a killed run that has asked the server to open, which has not done so yet. */
+  earlier?: PromotionRecord | undefined;
   /** The timeline of the running server; undefined until it has taken a write. */
   timeline?: number | undefined;
   /** The server's answer right after it opened: after a restart it does not know this any more. */

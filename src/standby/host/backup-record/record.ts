@@ -83,6 +83,8 @@ const isSwitchover = is.object({
   primary: is.text,
   /** The timeline that is left. */
   timeline: is.number,
+  /** The run that began it: with it the old primary can be had back. */
+  token: is.optional(is.text),
   /** The end of the old primary's WAL, as PostgreSQL prints it; set from before the promotion on. */
   end: is.optional(is.text),
 });
@@ -103,11 +105,11 @@ const isStoppedFor = is.object({
 
 export type StoppedFor = Guarded<typeof isStoppedFor>;
 
-/** A run of -F999 that is about to promote the server. */
+/** A run of -F999 or --switchover that is about to promote the server. */
 const isPromotion = is.object({
   /** Random: no other run has it. */
   run: is.text,
-  /** The run, and the server if it runs: the promotion is under way while one of them exists. */
+  /** The run, and the server once it is asked to open: the promotion is under way while one of them exists. */
   processes: is.listOf(is.object({ pid: is.number, start: is.text })),
 });
 

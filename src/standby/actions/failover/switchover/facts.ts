@@ -10,6 +10,7 @@ import { type ArchiverPart, readArchiverPart } from '../../../host/archiver-part
 import type { SwitchoverRecord } from '../../../host/backup-record/record.ts';
 import { type Peer, publicName } from '../../../peers/peer.ts';
 import { findHost } from '../../../peers/same-host.ts';
+import { stillUnderWay } from '../../../recovery/promotion.ts';
 import { archivingProblems, observeArchiving, type OwnArchiving } from '../../../server/own-archiving.ts';
 import type { ParameterValues } from '../../../server/parameters.ts';
 import { settingsAfterPromotion } from '../../../server/promoted-settings.ts';
@@ -47,6 +48,8 @@ export interface SwitchoverFacts {
   readonly before: BeforeFacts | undefined;
   /** The switchover that an earlier run has begun. */
   readonly begun: SwitchoverRecord | undefined;
+  /** A killed run has asked the server here to open, and it may do so at any moment. */
+  readonly isOpening: boolean;
   readonly peer: Peer;
   /** The old primary among the standbys that this host feeds; undefined if it is none of them, or cannot be asked. */
   readonly fed: StandbyTarget | undefined;
@@ -185,7 +188,8 @@ export async function observeSwitchover(
   const postmaster = await readPostmaster(deps.settings.pgdata);
   const port = postmaster.kind === 'running' ? postmaster.port : undefined;
   const streams = deps.settings.use_streaming_replication && directory.capabilities.streaming;
-  const common = { begun, peer, fed, port, systemIdentifier, graceS, streams, failover: known };
+  const isOpening = isBefore && stillUnderWay(directory.record.promotion) !== undefined;
+  const common = { begun, isOpening, peer, fed, port, systemIdentifier, graceS, streams, failover: known };
   if (!isBefore || primary === undefined) return { ...common, before: undefined };
   const before = await observeBefore(deps, peer, systemIdentifier, failover, primary, port);
   return { ...common, before };

@@ -11,12 +11,11 @@ export function isStoppedForUs({ primary, publicName }: BeforeFacts): boolean {
 }
 
 /**
- * An earlier run may have promoted this host's server before it ended: the old primary is not started again. If it serves, it was
- * started by hand since, and the switchover begins anew.
+ * An earlier run has asked this host's server to open before it ended: the old primary is not started again. As long as nobody
+ * has asked it, the switchover can be taken back, whatever is recorded.
  */
-export function mayBePromoted({ before, begun }: Pick<SwitchoverFacts, 'before' | 'begun'>): boolean {
-  if (before === undefined) return true;
-  return begun?.end !== undefined && isStoppedForUs(before);
+export function mayBePromoted({ before, isOpening }: Pick<SwitchoverFacts, 'before' | 'isOpening'>): boolean {
+  return before === undefined || isOpening;
 }
 
 function primaryObjections(facts: BeforeFacts, host: string): readonly Objection[] {
@@ -69,11 +68,16 @@ function versionObjections(
 }
 
 /** A standby that cannot be asked cannot be shown to have replayed the primary's last record. */
-function hereObjections({ failover }: SwitchoverFacts): readonly Objection[] {
+function hereObjections({ failover, isOpening }: SwitchoverFacts, before: BeforeFacts): readonly Objection[] {
   const { state, isPaused, delay } = failover;
   if (state.kind === 'stopped')
     return [{ message: 'the standby here is stopped', hint: 'Start it: cmd_standby -C FILE -S' }];
   return [
+    // Another server is the primary by now.
+    ...when(isOpening && !isStoppedForUs(before), {
+      message: 'an earlier run has asked the standby here to open: it may do so at any moment',
+      hint: 'Stop it, and start it as a standby: cmd_standby -C FILE -A stop, then -S',
+    }),
     ...when(state.kind === 'recovering' && !state.answers, {
       message: 'the standby here answers no query: whether it has replayed everything could not be seen',
       hint: 'Set hot_standby = on, and check that the login works.',
@@ -216,7 +220,7 @@ export function listSwitchoverObjections(facts: SwitchoverFacts): readonly Objec
     ...primaryObjections(before, peer.host),
     ...there,
     ...versionObjections(facts, before),
-    ...hereObjections(facts),
+    ...hereObjections(facts, before),
     // Only one host can stop the primary, which says for whom it was stopped.
     ...(failover.state.kind === 'stopped' ? [] : listFailoverObjections(failover)).filter(
       ({ name }) => name !== 'switchover-begun',

@@ -2,7 +2,7 @@ import { refusal } from '../../../../errors.ts';
 import { refuseOn, when } from '../../../steps/objections.ts';
 import { afterSteps, planFailover } from '../plan.ts';
 import type { BeforeFacts, SwitchoverFacts } from './facts.ts';
-import { isStoppedForUs, listSwitchoverObjections, mayBePromoted } from './objections.ts';
+import { isStoppedForUs, listSwitchoverObjections } from './objections.ts';
 import type { SwitchoverStep } from './steps.ts';
 
 /** The other hosts turn to this one. */
@@ -15,7 +15,9 @@ function turnSteps({ failover: { siblings } }: SwitchoverFacts): readonly Switch
 }
 
 /** Before the primary is stopped: all that takes long, and all that may fail. */
-function preparingSteps(facts: SwitchoverFacts, { primary, part }: BeforeFacts): readonly SwitchoverStep[] {
+function preparingSteps(facts: SwitchoverFacts, before: BeforeFacts): readonly SwitchoverStep[] {
+  if (isStoppedForUs(before)) return [];
+  const { primary, part } = before;
   const { timeline } = primary;
   const { graceS } = facts;
   return [
@@ -31,8 +33,10 @@ function openingSteps(facts: SwitchoverFacts, before: BeforeFacts): readonly Swi
   const { peer, failover, streams } = facts;
   const ending = { host: peer.host, timeline: before.primary.timeline };
   return [
-    ...when(!mayBePromoted(facts), { kind: 'record-switchover' as const, ...ending }),
+    { kind: 'record-switchover', ...ending },
     { kind: 'stop-primary', ...ending },
+    // Another server may have taken the role since an earlier run stopped the primary, and this host may have followed it.
+    ...when(isStoppedForUs(before), { kind: 'restartpoint' as const, timeline: ending.timeline }),
     { kind: 'bring-wal', streams },
     { kind: 'see-end-replayed' },
     { kind: 'record-end', ...ending },
@@ -66,12 +70,5 @@ export function planSwitchover(facts: SwitchoverFacts): readonly SwitchoverStep[
   if (before === undefined)
     return isFailoverFinished(facts) ? turnSteps(facts) : [...planFailover(failover), ...turnSteps(facts)];
   refuseOn(listSwitchoverObjections(facts), failover.force);
-  return [
-    // However much an earlier run has done: another server may have taken the role since, and this host may have followed it.
-    ...(isStoppedForUs(before)
-      ? [{ kind: 'restartpoint', timeline: before.primary.timeline } as const]
-      : preparingSteps(facts, before)),
-    ...openingSteps(facts, before),
-    ...turnSteps(facts),
-  ];
+  return [...preparingSteps(facts, before), ...openingSteps(facts, before), ...turnSteps(facts)];
 }

@@ -1,6 +1,7 @@
 import { messageOf, PitrError } from '../../../../errors.ts';
 import { systemClock } from '../../../../system/clock.ts';
 import { quoted } from '../../../../system/printable.ts';
+import type { Peer } from '../../../peers/peer.ts';
 import type { SwitchoverRun } from './run.ts';
 
 const limitMs = 15 * 60_000;
@@ -46,15 +47,23 @@ export function sayRoleTaken({ server, peer }: SwitchoverRun): void {
   );
 }
 
+/** @param token that of the run which has stopped the old primary */
+export function resumeByHand(
+  { host, command: { program, iniFile } }: Pick<Peer, 'host' | 'command'>,
+  cluster: string,
+  { timeline, token }: { readonly timeline: number; readonly token: string },
+): string {
+  return `To have the old primary back instead, on ${host}: ${program} -C ${iniFile} --serve 'resume-primary ${timeline} ${cluster} ${token}'`;
+}
+
 function notResumed(
   { peer, systemIdentifier, token }: SwitchoverRun,
   timeline: number,
   cause: unknown,
 ): PitrError {
-  const { program, iniFile } = peer.command;
-  const byHand = `${program} -C ${iniFile} --serve 'resume-primary ${timeline} ${systemIdentifier} ${token}'`;
+  const byHand = resumeByHand(peer, systemIdentifier, { timeline, token });
   return new PitrError(
-    `the old primary on ${peer.host} could not be started again: no server takes writes. Run --switchover again as soon as that host can be reached: it finishes the switchover. To have the old primary back instead, on ${peer.host}: ${byHand}`,
+    `the old primary on ${peer.host} could not be started again: no server takes writes. Run --switchover again as soon as that host can be reached: it finishes the switchover. ${byHand}`,
     { detail: messageOf(cause), cause },
   );
 }

@@ -3,7 +3,7 @@ import type { Peer } from '../../../peers/peer.ts';
 import { entriesFor } from '../../../steps/step-table.ts';
 import { type FailoverRun, newRun } from '../run.ts';
 import type { PrimaryFacts, SwitchoverFacts } from './facts.ts';
-import { mayBePromoted } from './objections.ts';
+import { isStoppedForUs, mayBePromoted } from './objections.ts';
 import type { Turned } from './turn.ts';
 
 /** When the moments of the write outage were, on the clock of `monotonicMs`. */
@@ -23,7 +23,7 @@ export interface SwitchoverRun extends FailoverRun {
   readonly facts: PrimaryFacts | undefined;
   /** The name by which the other hosts reach this one. */
   readonly publicName: string;
-  /** From 'unknown' on, the old primary may be stopped; 'not-ours': it is stopped for another run. */
+  /** 'unknown' or 'stopped': it is to be started again if the switchover fails; 'not-ours': it is stopped for another run. */
   primary: 'running' | 'unknown' | 'stopped' | 'not-ours';
   /** Another server has taken the role, or is about to: the old primary must not be started again. */
   isRoleTaken?: boolean;
@@ -48,7 +48,7 @@ export function newSwitchoverRun(
     token: deps.nonce(),
     facts: before?.primary,
     publicName,
-    primary: 'running',
+    primary: before !== undefined && isStoppedForUs(before) ? 'unknown' : 'running',
     moments: {},
     turned: [],
   };

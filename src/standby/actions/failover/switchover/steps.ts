@@ -7,13 +7,13 @@ import { readSentinel } from '../../../../system/sentinel.ts';
 import { readHistory } from '../../../archive/contents.ts';
 import { changeRecord } from '../../../host/backup-record/record.ts';
 import { bringWalEnd } from '../../../peers/bring-wal.ts';
-import { newPromotion } from '../../../recovery/promotion.ts';
 import { readControlFile } from '../../../server/data-directory.ts';
 import { mustReach } from '../../../server/reach.ts';
 import { mustAnswer, observeServer } from '../../../server/server-state.ts';
 import { comesTrue } from '../../../server/wait.ts';
 import type { SiblingFacts } from '../../../siblings/observe.ts';
 import type { StepEntry, StepsOf } from '../../../steps/step-table.ts';
+import { recordRole, takeRoleBack } from '../opening-steps.ts';
 import { type LastQuestion, refuseIfLeft, seeNoRival } from '../rivals.ts';
 import { failoverSteps } from '../steps.ts';
 import { provenTimeline } from '../verify.ts';
@@ -62,12 +62,14 @@ async function initArchiver({ server: { deps } }: SwitchoverRun, iniFile: string
   });
 }
 
-async function restartpoint({ server }: SwitchoverRun, timeline: number): Promise<void> {
+async function restartpoint(run: SwitchoverRun, timeline: number): Promise<void> {
+  const { server } = run;
   await mustAnswer(server, 'cannot make a restartpoint', (sql) => sql('CHECKPOINT'), prepareMs);
   const control = await readControlFile(server.pgdata);
   // WAL of a later timeline may have been replayed without a checkpoint of it.
   const found = Math.max(control?.timeline ?? 0, control?.progress?.minRecoveryTimeline ?? 0);
   if (found === timeline) return;
+  if (found > timeline) run.isRoleTaken = true;
   throw new PitrError(
     `the standby here has replayed timeline ${found}, and the primary writes timeline ${timeline}`,
     { hint: 'This standby does not follow that primary. Make a new base backup: -B' },
@@ -217,8 +219,12 @@ const ownSteps = {
   /** Before the primary is stopped: a later run finishes what this one began. */
   'record-switchover': step<Ending>({
     say: () => 'record that the switchover has begun',
-    run: ({ server }, { host, timeline }) =>
-      changeRecord(server.pgdata, { switchover: { primary: host, timeline } }),
+    run: ({ server, token, opening }, { host, timeline }) =>
+      changeRecord(server.pgdata, {
+        switchover: { primary: host, timeline, token },
+        // Nothing that an earlier run has begun can open the server here.
+        ...(opening === 'not begun' ? { takesRole: undefined, promotion: undefined } : {}),
+      }),
     undo: async ({ server, primary }) => {
       // If the primary could not be started again, the next run has to look at it.
       if (primary === 'running' || primary === 'not-ours')
@@ -251,22 +257,15 @@ const ownSteps = {
     },
     leavesNothing: true,
   }),
-  /** From here on the switchover only goes forward. */
   'record-end': step<Ending>({
     say: () => "record that this host takes the primary's role",
     run: async (run, { host, timeline }) => {
-      run.promotion = newPromotion(run.server.deps);
-      await changeRecord(run.server.pgdata, {
-        switchover: { primary: host, timeline, end: formatLsn(endOf(run)) },
-        takesRole: true,
-        promotion: run.promotion,
-      });
+      const end = formatLsn(endOf(run));
+      const switchover = { primary: host, timeline, token: run.token, end };
+      await recordRole(run, { switchover, takesRole: true });
     },
-    undo: async ({ server, opening }, { host, timeline }) => {
-      if (opening !== 'not begun') return;
-      const switchover = { primary: host, timeline };
-      await changeRecord(server.pgdata, { switchover, takesRole: undefined, promotion: undefined });
-    },
+    undo: (run, { host, timeline }) =>
+      takeRoleBack(run, { switchover: { primary: host, timeline, token: run.token } }),
     leavesNothing: true,
   }),
   /** After 'record-end', which the other standbys see. */
@@ -280,14 +279,6 @@ const ownSteps = {
     say: (_, { peer }) => `${peer.host}: see that the old primary has not been started meanwhile`,
     run: (run, { timeline }) => seePrimaryStopped(run, timeline),
     leavesNothing: true,
-  }),
-  promote: step({
-    ...failoverSteps.promote,
-    run: async (run: SwitchoverRun) => {
-      // Whatever becomes of the command: the server may open from now on.
-      run.opening = 'begun';
-      await failoverSteps.promote.run(run, { kind: 'promote' });
-    },
   }),
   'see-fork': step({
     say: () => "see that the new timeline begins at the end of the old primary's WAL",

@@ -3,15 +3,18 @@ import { quoted } from '../../../../system/printable.ts';
 import type { StandbyDeps, SwitchoverOptions } from '../../../deps.ts';
 import { readRecord } from '../../../host/backup-record/record.ts';
 import { type Peer, publicName, withPeer } from '../../../peers/peer.ts';
+import { observeServer } from '../../../server/server-state.ts';
 import { perform } from '../../../steps/carry-out.ts';
 import { sayOverruled } from '../../../steps/objections.ts';
+import { finishHint } from '../finishing-steps.ts';
 import { sayLogin } from '../local-login.ts';
 import { observeSwitchover, type SwitchoverFacts } from './facts.ts';
 import { isStoppedForUs, listRemarks, listSwitchoverObjections } from './objections.ts';
 import { planSwitchover } from './plan.ts';
 import { reportSwitchover } from './report.ts';
+import { resumeByHand } from './resume.ts';
 import { newSwitchoverRun, type SwitchoverRun } from './run.ts';
-import { switchoverSteps } from './steps.ts';
+import { type SwitchoverStep, switchoverSteps } from './steps.ts';
 
 function sayBegun({ log }: StandbyDeps, { before, begun, peer }: SwitchoverFacts): void {
   if (before === undefined) {
@@ -35,22 +38,61 @@ function sayInterruptedStop({ log }: StandbyDeps, { before, peer }: SwitchoverFa
   );
 }
 
+/** The server here was asked to open, and may still do so. */
+async function wayBack(run: SwitchoverRun): Promise<string | undefined> {
+  const { server, peer, systemIdentifier, token, facts } = run;
+  if (facts === undefined || (await observeServer(server)).kind !== 'recovering') return undefined;
+  const byHand = resumeByHand(peer, systemIdentifier, { timeline: facts.timeline, token });
+  return `The server here is still in recovery, and may open at any moment: stop it before anything else if the old primary is to be the primary again (-A stop). ${byHand}`;
+}
+
 /** Once this host's server may be open, a failure must not read as if nothing had happened. */
-function afterPromotion(error: unknown, { opening }: SwitchoverRun): unknown {
-  if (opening === 'not begun' || !(error instanceof PitrError)) return error;
-  const { message, detail } = error;
+async function afterPromotion(error: unknown, run: SwitchoverRun): Promise<unknown> {
+  if (run.opening === 'not begun' || !(error instanceof PitrError)) return error;
+  const { message, detail, hint } = error;
   const what = message.replace(/^the failover has happened, but was not finished: /, '');
+  const hints = [
+    'Correct that, then run --switchover again: it finishes what is left.',
+    hint === finishHint ? undefined : hint,
+    await wayBack(run),
+  ];
   return new PitrError(`the switchover has gone too far to be taken back, and is not finished: ${what}`, {
     detail,
-    hint: `Correct that, then run --switchover again: it finishes what is left.${error.hint === undefined ? '' : ` ${error.hint}`}`,
+    hint: hints.filter((text) => text !== undefined).join(' '),
     cause: error,
   });
+}
+
+/** A refusal changes nothing: the old primary stays as an earlier run has left it. */
+function refusedLater(error: unknown, facts: SwitchoverFacts): unknown {
+  const { before, begun, isOpening, peer, systemIdentifier } = facts;
+  const token = begun?.token;
+  if (!(error instanceof PitrError) || before === undefined || !isStoppedForUs(before)) return error;
+  if (isOpening || token === undefined) return error;
+  const byHand = resumeByHand(peer, systemIdentifier, { timeline: before.primary.timeline, token });
+  const { message, detail, hint, exitCode } = error;
+  return new PitrError(message, {
+    detail,
+    hint: [hint, `An earlier run has stopped the primary: no server takes writes. ${byHand}`]
+      .filter(Boolean)
+      .join(' '),
+    exitCode,
+    cause: error,
+  });
+}
+
+function plan(facts: SwitchoverFacts): readonly SwitchoverStep[] {
+  try {
+    return planSwitchover(facts);
+  } catch (error) {
+    throw refusedLater(error, facts);
+  }
 }
 
 async function switchRoles(deps: StandbyDeps, options: SwitchoverOptions, peer: Peer): Promise<number> {
   const facts = await observeSwitchover(deps, peer, options);
   sayInterruptedStop(deps, facts);
-  const steps = planSwitchover(facts);
+  const steps = plan(facts);
   sayOverruled(deps, listSwitchoverObjections(facts), options.force);
   sayBegun(deps, facts);
   if (facts.before !== undefined) sayLogin(deps, facts.failover.login);
@@ -59,7 +101,7 @@ async function switchRoles(deps: StandbyDeps, options: SwitchoverOptions, peer: 
   try {
     if (!(await perform(deps, options, steps, switchoverSteps, run))) return 0;
   } catch (error) {
-    throw afterPromotion(error, run);
+    throw await afterPromotion(error, run);
   }
   return reportSwitchover(run);
 }

@@ -6,11 +6,16 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type FailoverRun, newRun } from '../../../../../src/standby/actions/failover/run.ts';
 import { type FailoverStep, failoverSteps } from '../../../../../src/standby/actions/failover/steps.ts';
 import type { StandbyDeps } from '../../../../../src/standby/deps.ts';
-import { type PromotionRecord, readRecord } from '../../../../../src/standby/host/backup-record/record.ts';
+import {
+  changeRecord,
+  type PromotionRecord,
+  readRecord,
+} from '../../../../../src/standby/host/backup-record/record.ts';
 import { writeGuard } from '../../../../../src/standby/recovery/guard.ts';
-import { isUnderWay } from '../../../../../src/standby/recovery/promotion.ts';
+import { isUnderWay, withServer } from '../../../../../src/standby/recovery/promotion.ts';
 import { recoverySettings } from '../../../../../src/standby/recovery/settings.ts';
 import { bindSteps } from '../../../../../src/standby/steps/step-table.ts';
+import { runCommand } from '../../../../../src/system/command.ts';
 import { dataDirectory, localFacts, place } from '../../standby-facts.ts';
 
 let pgdata: string;
@@ -31,12 +36,15 @@ function writePid(line: string): void {
   writeFileSync(join(pgdata, 'postmaster.pid'), `${line}\n${pgdata}\n1700000000\n`);
 }
 
-function bind(step: FailoverStep, major: string, changes: Partial<FailoverRun> = {}) {
-  const settings = { pgdata, recovery_conf: join(pgdata, 'recovery.conf') };
+function runOf(major: string, changed: Readonly<Record<string, unknown>> = {}): FailoverRun {
+  const settings = { pgdata, recovery_conf: join(pgdata, 'recovery.conf'), start_timeout: 5, ...changed };
   const log = { warning: (line: string) => warnings.push(line) };
-  const deps = { settings, log, nonce: () => 'n' } as unknown as StandbyDeps;
-  const run = newRun(deps, localFacts(major, { directory: dataDirectory(major, { pgdata }) }));
-  return bindSteps<FailoverStep, FailoverRun>([step], failoverSteps, { ...run, ...changes })[0];
+  const deps = { settings, log, nonce: () => 'n', run: runCommand } as unknown as StandbyDeps;
+  return newRun(deps, localFacts(major, { directory: dataDirectory(major, { pgdata }) }));
+}
+
+function bind(step: FailoverStep, major: string, changes: Partial<FailoverRun> = {}) {
+  return bindSteps<FailoverStep, FailoverRun>([step], failoverSteps, { ...runOf(major), ...changes })[0];
 }
 
 describe.each(['8.4', '9.0'])('a failover of %s that was interrupted', (major) => {
@@ -110,4 +118,33 @@ describe('the record that a promotion is under way', () => {
       expect(killed(await claimed())).toBe(false);
     },
   );
+
+  test('that a killed run has begun outlives the next run, which is killed or fails', async () => {
+    const server = spawn('sleep', ['60'], { cwd: pgdata });
+    writePid(String(server.pid));
+    const asked = await withServer({ run: 'killed', processes: [{ pid: deadPid, start: '1' }] }, pgdata);
+    await changeRecord(pgdata, { promotion: asked, takesRole: true });
+    const run = runOf('18');
+    const [next] = bindSteps<FailoverStep, FailoverRun>([record], failoverSteps, run);
+    await next?.run();
+    expect(killed(await claimed())).toBe(true);
+    await next?.undo();
+    expect(await claimed()).toEqual(asked);
+    expect((await readRecord(pgdata)).takesRole).toBe(true);
+    server.kill();
+  });
+
+  test.each([
+    ['pg_ctl is not there', { pg_ctl: { program: '/nowhere/pg_ctl', args: [] } }, 'not begun'],
+    ['pg_ctl refuses', {}, 'not begun'],
+    ["a site's own command fails, which may have asked", { promote_command: 'exit 1' }, 'begun'],
+  ] as const)('the server was asked to open, or not, if %s', async (_, settings, opening) => {
+    const program = join(pgdata, 'pg_ctl');
+    const script = '#!/bin/sh\n[ "$1" = --version ] && echo "pg_ctl (PostgreSQL) 18.1" && exit\nexit 1\n';
+    writeFileSync(program, script, { mode: 0o700 });
+    const run = runOf('18', { pg_ctl: { program, args: [] }, includepath: [], ...settings });
+    const [promote] = bindSteps<FailoverStep, FailoverRun>([{ kind: 'promote' }], failoverSteps, run);
+    await expect(promote?.run()).rejects.toThrow(/pg_ctl|promote_command/);
+    expect(run.opening).toBe(opening);
+  });
 });

@@ -60,10 +60,25 @@ describe('a switchover by its plan', () => {
     const at = (kind: (typeof steps)[number]) => steps.indexOf(kind);
     // The check that the standby here is on the primary's timeline.
     expect(at('restartpoint')).toBeGreaterThanOrEqual(0);
-    expect(at('restartpoint')).toBeLessThan(at('stop-primary'));
+    expect(at('restartpoint')).toBeLessThan(at('bring-wal'));
+    expect(at('record-switchover')).toBeLessThan(at('stop-primary'));
     expect(at('record-end')).toBeLessThan(at('see-role-free'));
     expect(at('see-role-free')).toBeLessThan(at('see-primary-stopped'));
     expect(at('see-primary-stopped')).toBe(at('promote') - 1);
+  });
+
+  test('can give the old primary back until the standby here was asked to open', () => {
+    const steps = kinds(factsWith({ stoppedFor: 'b' }));
+    // The undo of the stop is what starts it again.
+    expect(steps.indexOf('stop-primary')).toBeLessThan(steps.indexOf('restartpoint'));
+  });
+
+  test('is refused beside another primary while the standby here may open', () => {
+    const isOpening = { isOpening: true };
+    expect(() => planSwitchover({ ...factsWith({ server: 'production' }), ...isOpening })).toThrow(
+      /asked the standby here to open/,
+    );
+    expect(kinds({ ...factsWith({ stoppedFor: 'b' }), ...isOpening })).toContain('promote');
   });
 
   test('is refused if another server has taken the role since an earlier run', () => {
