@@ -1,13 +1,12 @@
-// Writes the tables of bench-results/bench.json into doc/bench.md, and three of their rows into README.md,
-// each between two marks. Run by `scripts/bench --doc`.
+// Writes the tables of bench-results/bench.json into doc/bench.md, and some of their rows into README.md,
+// each between two marks. Run by `scripts/bench --doc`. What was not measured stays as it is.
 import { readFile, writeFile } from 'node:fs/promises';
 import { URL } from 'node:url';
 
 const root = new URL('..', import.meta.url);
-const [begin, end] = ['<!-- bench -->', '<!-- /bench -->'];
 
-/** The README's rows. Each one names a table by the beginning of its title, a column, and three tools. */
-const excerpts = [
+/** The README's rows. Each one names a table by the beginning of its title, a column, and a tool for each column. */
+const shipping = [
   {
     label: 'a backlog of WAL, until the standby has all of it',
     title: 'Draining a backlog',
@@ -40,6 +39,26 @@ const excerpts = [
   },
 ];
 
+const roles = [
+  {
+    label: 'roles change hands: no server takes writes (median)',
+    title: 'A switchover',
+    column: 'outage',
+    tools: ['cmd_standby --switchover', 'repmgr standby switchover'],
+  },
+];
+
+/** What is measured together. `titles`: how its tables begin; without it, all that no other one has. */
+const sections = [
+  { name: 'bench', columns: ['', 'pitrtools', 'pgBackRest', 'rsync'], excerpts: shipping },
+  { name: 'bench-roles', columns: ['', 'pitrtools', 'repmgr'], excerpts: roles, titles: ['A switchover'] },
+];
+
+function belongs({ title }, { titles }) {
+  if (titles !== undefined) return titles.some((one) => title.startsWith(one));
+  return !sections.some((other) => other.titles?.some((one) => title.startsWith(one)));
+}
+
 function rowOf(cells) {
   return `| ${cells.join(' | ')} |`;
 }
@@ -63,7 +82,8 @@ function excerptOf(tables, { label, title, column, tools }) {
   return [label, ...cells];
 }
 
-async function replaceBlock(name, lines) {
+async function replaceBlock(name, block, lines) {
+  const [begin, end] = [`<!-- ${block} -->`, `<!-- /${block} -->`];
   const file = new URL(name, root);
   const text = await readFile(file, 'utf8');
   const [from, to] = [text.indexOf(begin), text.indexOf(end)];
@@ -73,10 +93,14 @@ async function replaceBlock(name, lines) {
 }
 
 const { about, tables } = JSON.parse(await readFile(new URL('bench-results/bench.json', root), 'utf8'));
-const columns = ['', 'pitrtools', 'pgBackRest', 'rsync'];
-const rows = excerpts.map((excerpt) => excerptOf(tables, excerpt));
-await replaceBlock('doc/bench.md', [
-  `Measured on ${about.date} UTC: ${about.machine}; ${about.versions}; revision ${about.revision}.`,
-  ...tables.flatMap(tableOf),
-]);
-await replaceBlock('README.md', [columns, ruleOf(columns), ...rows].map(rowOf));
+for (const section of sections) {
+  const own = tables.filter((table) => belongs(table, section));
+  if (own.length === 0) continue;
+  const { name, columns, excerpts } = section;
+  const rows = excerpts.map((excerpt) => excerptOf(own, excerpt));
+  await replaceBlock('doc/bench.md', name, [
+    `Measured on ${about.date} UTC: ${about.machine}; ${about.versions}; revision ${about.revision}.`,
+    ...own.flatMap(tableOf),
+  ]);
+  await replaceBlock('README.md', name, [columns, ruleOf(columns), ...rows].map(rowOf));
+}

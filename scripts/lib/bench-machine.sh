@@ -20,10 +20,15 @@ offer_peers() {
 }
 
 missing_peers() {
-  local peer
+  local peer bin
   for peer in "${peers[@]}"; do
     [ -x "/usr/bin/${peer%%:*}" ] || echo "${peer#*:}"
   done
+  # repmgr is an extension of one major.
+  bin=$(newest_postgres_bin)
+  if [ -x "$bin/postgres" ] && ! [ -x "$bin/repmgr" ]; then
+    echo "postgresql-$(basename "$(dirname "$bin")")-repmgr"
+  fi
 }
 
 install_peers() {

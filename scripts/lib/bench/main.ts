@@ -11,7 +11,9 @@ import { cpuMethod } from './measure.ts';
 import { parseOptions, type Part } from './options.ts';
 import { measureOutage } from './outage.ts';
 import { measureQueued } from './queued.ts';
+import { repmgrProgram } from './repmgr.ts';
 import { type Report, saveReport, type Table, tableText } from './report.ts';
+import { measureSwitchover } from './switchover.ts';
 
 const measures: Record<Part, (context: BenchContext) => Promise<Table>> = {
   drain: measureDrain,
@@ -21,6 +23,7 @@ const measures: Record<Part, (context: BenchContext) => Promise<Table>> = {
   outage: measureOutage,
   queued: measureQueued,
   'base-backup': measureBaseBackup,
+  switchover: measureSwitchover,
 };
 
 async function main(): Promise<void> {
@@ -63,6 +66,7 @@ async function versions(major: number): Promise<string[]> {
     ['rsync', '--version'],
     ['pgbackrest', 'version'],
     ['barman-wal-archive', '--version'],
+    [repmgrProgram(major), '--version'],
   ];
   const answers: string[] = [`Node ${process.versions.node}`];
   for (const [program = '', ...args] of commands) {

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 
-const parts = ['drain', 'lag', 'call', 'fan-out', 'outage', 'queued', 'base-backup'] as const;
+const parts = ['drain', 'lag', 'call', 'fan-out', 'outage', 'queued', 'base-backup', 'switchover'] as const;
 export type Part = (typeof parts)[number];
 
 export interface BenchOptions {
@@ -16,6 +16,8 @@ export interface BenchOptions {
   /** Switched segments per tool, over all rounds. */
   readonly switches: number;
   readonly calls: number;
+  /** Changes of role by each tool. */
+  readonly switchovers: number;
   /** The lengths of the queues that are compared. */
   readonly queued: readonly [number, number];
   /** If empty, all that are installed. */
@@ -27,7 +29,15 @@ export interface BenchOptions {
   readonly backupFiles: number;
 }
 
-const full = { tools: [], rounds: 5, segments: 47, fanOutSegments: 32, switches: 200, calls: 300 };
+const full = {
+  tools: [],
+  rounds: 5,
+  segments: 47,
+  fanOutSegments: 32,
+  switches: 200,
+  calls: 300,
+  switchovers: 20,
+};
 const fullBackup = {
   backupTools: [],
   backupScale: 480,
@@ -42,6 +52,7 @@ const quick = {
   fanOutSegments: 8,
   switches: 10,
   calls: 60,
+  switchovers: 2,
 };
 /** Without tables and files: these two parts are left out. */
 const quickBackup = {
