@@ -5,6 +5,7 @@ import { parseWalName, type SegmentName } from '../postgres/wal-name.ts';
 import { quoted } from '../system/printable.ts';
 import { host, port } from '../verbs/arguments.ts';
 import { readVerbCall, type VerbCall } from '../verbs/read-call.ts';
+import { servesLines } from '../verbs/verbs.ts';
 import type { BackupOptions, FailoverOptions, SwitchoverOptions } from './deps.ts';
 import { type RequestedTarget, requestedTarget, targetWord } from './recovery/requested-target.ts';
 import { parseForce } from './steps/force.ts';
@@ -56,8 +57,8 @@ export type Action =
   | { readonly kind: 'restore-state'; readonly trouble: string | undefined }
   /** Requested by our own archive_cleanup_command: recovery needs no WAL before this segment. */
   | { readonly kind: 'restartpoint'; readonly needed: SegmentName }
-  /** Requested by another host. */
-  | { readonly kind: 'serve'; readonly call: VerbCall };
+  /** Requested by another host. `lines`: it writes one call after the other to our standard input. */
+  | { readonly kind: 'serve'; readonly call: VerbCall | 'lines' };
 
 interface RunRequest extends BackupOptions, FailoverOptions, SwitchoverOptions {
   readonly kind: 'run';
@@ -144,7 +145,10 @@ function askedActions(options: Options): readonly Asked[] {
       action: { kind: 'restartpoint', needed: neededSegment(restartpoint) },
     });
   if (serve !== undefined)
-    asked.push({ word: '--serve', action: { kind: 'serve', call: readVerbCall(serve) } });
+    asked.push({
+      word: '--serve',
+      action: { kind: 'serve', call: serve === servesLines ? 'lines' : readVerbCall(serve) },
+    });
   if (failover !== undefined)
     asked.push({ word: `-F${failover}`, action: failoverAction(failover, options) });
   if (follow !== undefined)

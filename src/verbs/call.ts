@@ -21,6 +21,29 @@ export function verbLine<Name extends VerbName>(name: Name, args: ArgumentsOf<Na
   return [name, ...kinds.map(([key, { format }]) => format(values[key] as never))].join(' ');
 }
 
+/** The other end's word for a call, before it is understood. */
+export type Answered =
+  | { readonly kind: 'answered'; readonly text: string }
+  | { readonly kind: 'refused'; readonly said: string }
+  | { readonly kind: 'lost'; readonly reason: string };
+
+export function readAnswer<Name extends VerbName>(
+  { target }: RemoteShell,
+  name: Name,
+  said: Answered,
+): VerbResult<Name> {
+  if (said.kind === 'lost') return said;
+  if (said.kind === 'refused')
+    return { kind: 'refused', reason: `${target.what} answered "${name}" with: ${quoted(said.said)}` };
+  try {
+    // The guards of this verb's answer have checked the value; the compiler cannot see that `name` chose them.
+    const answer = checkFields(JSON.parse(said.text), verbs[name].answer) as AnswerOf<Name>;
+    return { kind: 'answered', answer };
+  } catch (error) {
+    return { kind: 'refused', reason: `its answer to "${name}" is not understood: ${messageOf(error)}` };
+  }
+}
+
 /** Asks the cmd_standby of another host, over an open connection. `limitMs`: milliseconds until the connection is given up. */
 export async function callVerb<Name extends VerbName>(
   shell: RemoteShell,
@@ -32,16 +55,9 @@ export async function callVerb<Name extends VerbName>(
   const words = [program, '-C', iniFile, '--serve', verbLine(name, args)];
   const result = await shell.run(`${words.map(shellQuote).join(' ')} 2>&1`, { limitMs });
   if (result.kind === 'lost') return result;
-  const text = result.lines.find((line) => line.startsWith(answerMark))?.slice(answerMark.length);
-  if (result.status !== 0 || text === undefined) {
-    const said = quoted(result.lines.join(' ')) || `exit status ${result.status}`;
-    return { kind: 'refused', reason: `${shell.target.what} answered "${name}" with: ${said}` };
-  }
-  try {
-    // The guards of this verb's answer have checked the value; the compiler cannot see that `name` chose them.
-    const answer = checkFields(JSON.parse(text), verbs[name].answer) as AnswerOf<Name>;
-    return { kind: 'answered', answer };
-  } catch (error) {
-    return { kind: 'refused', reason: `its answer to "${name}" is not understood: ${messageOf(error)}` };
-  }
+  const { status, lines } = result;
+  const text = lines.find((line) => line.startsWith(answerMark))?.slice(answerMark.length);
+  if (status === 0 && text !== undefined) return readAnswer(shell, name, { kind: 'answered', text });
+  const said = lines.join(' ').trim() || `exit status ${status}`;
+  return readAnswer(shell, name, { kind: 'refused', said });
 }

@@ -234,6 +234,11 @@ export const verbs = {
 /** The one line of standard output that is the answer begins with this; JSON follows. */
 export const answerMark = 'answer: ';
 
+/** In place of a verb: the calls come one after the other, each as a line of standard input. */
+export const servesLines = '-';
+/** The line that says that such a call failed begins with this; the reason follows. */
+export const refusalMark = 'refused: ';
+
 export type VerbName = keyof typeof verbs;
 
 /** The values of a verb's arguments by name. */

@@ -1,5 +1,14 @@
-import type { VerbCall } from '../../verbs/read-call.ts';
-import { answerMark, type AnswerOf, type ArgumentsOf, type VerbName } from '../../verbs/verbs.ts';
+import { messageOf, PitrError } from '../../errors.ts';
+import { inputLines } from '../../system/input-lines.ts';
+import { quoted } from '../../system/printable.ts';
+import { readVerbCall, type VerbCall } from '../../verbs/read-call.ts';
+import {
+  answerMark,
+  type AnswerOf,
+  type ArgumentsOf,
+  refusalMark,
+  type VerbName,
+} from '../../verbs/verbs.ts';
 import { listHoldings } from '../archive/holdings.ts';
 import { checkLeft, markLeft, unmarkLeft } from '../archive/mark-left.ts';
 import { observeOffer } from '../archive/offer.ts';
@@ -31,11 +40,31 @@ const handlers: { readonly [Name in VerbName]: Handler<Name> } = {
   'resume-primary': resumePrimary,
 };
 
-/** --serve: carries out one verb for another host, and answers with one line of JSON. */
-export async function serveVerb(deps: StandbyDeps, call: VerbCall): Promise<number> {
+async function answerTo(deps: StandbyDeps, call: VerbCall): Promise<void> {
   // The compiler cannot see that the arguments belong to the handler of the same name.
   const handler: (given: StandbyDeps, args: never) => Promise<unknown> = handlers[call.name];
   const answer = await handler(deps, call.arguments as never);
   deps.report(`${answerMark}${JSON.stringify(answer)}`);
+}
+
+function describe(error: unknown): string {
+  const { detail, hint } = error instanceof PitrError ? error : {};
+  return [messageOf(error), detail, hint].filter(Boolean).join('; ');
+}
+
+/** --serve -: one call after the other, until standard input ends. A call that fails does not end it. */
+async function serveLines(deps: StandbyDeps): Promise<void> {
+  for await (const line of inputLines(deps.signal)) {
+    try {
+      await answerTo(deps, readVerbCall(line));
+    } catch (error) {
+      deps.report(`${refusalMark}${quoted(describe(error))}`);
+    }
+  }
+}
+
+/** --serve: carries out one verb for another host, and answers with one line of JSON. */
+export async function serveVerb(deps: StandbyDeps, call: VerbCall | 'lines'): Promise<number> {
+  await (call === 'lines' ? serveLines(deps) : answerTo(deps, call));
   return 0;
 }

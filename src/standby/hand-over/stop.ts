@@ -6,12 +6,12 @@ import { changeRecord } from '../host/backup-record/record.ts';
 import { writeRecoverySettings } from '../recovery/files.ts';
 import { recoveryPlace } from '../recovery/place.ts';
 import { recoverySettings } from '../recovery/settings.ts';
-import type { DataDirectory } from '../server/data-directory.ts';
+import { type DataDirectory, readControlFile } from '../server/data-directory.ts';
 import { stopServerProgram } from '../server/local-server.ts';
 import type { Server } from '../server/server.ts';
 import { readConfiguration } from '../server/server-configuration.ts';
 import { observeServer } from '../server/server-state.ts';
-import { findOwnServer, requireTimeline, timelineOf } from './own-server.ts';
+import { findOwnServer, type OwnServer, requireTimeline, timelineOf } from './own-server.ts';
 import { readShutdown } from './shutdown.ts';
 import { noteFor, requireNoOther, requireOurs } from './stopped-for.ts';
 
@@ -34,6 +34,18 @@ function notedShutdown({ record }: DataDirectory, host: string): Shutdown | unde
   return { timeline, checkpoint, end };
 }
 
+/** This run has stopped it before, and nothing has happened to it since: nothing is to be written. Asked during the write outage. */
+async function isStillStopped(
+  { server, directory: { record, hasRecoverySettings } }: OwnServer,
+  token: string,
+  noted: Shutdown,
+): Promise<boolean> {
+  if (record.stoppedFor?.token !== token || !hasRecoverySettings) return false;
+  if ((await readControlFile(server.pgdata))?.state !== 'shut-down') return false;
+  const { timeline, checkpoint, end } = await readShutdown(server);
+  return timeline === noted.timeline && checkpoint === noted.checkpoint && end === noted.end;
+}
+
 async function stopUnderLock(
   deps: StandbyDeps,
   { timeline, host, cluster, token }: ArgumentsOf<'stop-primary'>,
@@ -44,6 +56,9 @@ async function stopUnderLock(
   const state = await observeServer(server);
   requireTimeline(await timelineOf(own, state), timeline);
   requireNoOther(directory.record.stoppedFor, host, state);
+  const noted = notedShutdown(directory, host);
+  if (state.kind === 'stopped' && noted !== undefined && (await isStillStopped(own, token, noted)))
+    return { shutdown: noted };
   const since = new Date(deps.now()).toISOString();
   const stoppedFor = noteFor(directory.record.stoppedFor, { host, timeline, token, since });
   const isStandby =
@@ -51,10 +66,9 @@ async function stopUnderLock(
     control?.state === 'shut-down-in-recovery' ||
     (state.kind !== 'production' && control?.state === 'in-archive-recovery');
   if (isStandby) {
-    const shutdown = notedShutdown(directory, host);
-    if (shutdown === undefined) throw refusal(`the server in "${pgdata}" on this host is a standby already`);
+    if (noted === undefined) throw refusal(`the server in "${pgdata}" on this host is a standby already`);
     await changeRecord(pgdata, { stoppedFor });
-    return { shutdown };
+    return { shutdown: noted };
   }
   requireOurs(directory.record.stoppedFor, state);
   await changeRecord(pgdata, { stoppedFor });

@@ -4,7 +4,8 @@ import { quoted } from '../../system/printable.ts';
 import type { StandbyCommand } from '../../system/sentinel.ts';
 import type { RemoteShell, SshTarget } from '../../system/ssh.ts';
 import { sshTarget } from '../../system/ssh-target.ts';
-import { callVerb } from '../../verbs/call.ts';
+import { callVerb, type VerbResult } from '../../verbs/call.ts';
+import { keepAnswerer, type KeptAnswerer } from '../../verbs/kept.ts';
 import type { AnswerOf, ArgumentsOf, VerbName } from '../../verbs/verbs.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { ownCommand } from '../host/own-command.ts';
@@ -17,6 +18,8 @@ export interface Peer {
   readonly command: StandbyCommand;
   /** Asks once. Throws if there is no answer, or if the other end refuses. */
   readonly call: Ask;
+  /** From now on `call` starts no program there, if that is possible: each start would be part of the write outage. */
+  readonly keepAnswerer: () => Promise<void>;
   /** The same over a connection of its own, for a kept one that may be lost. */
   readonly callAnew: Ask;
 }
@@ -42,14 +45,12 @@ export function publicName({ settings, hostName }: Pick<StandbyDeps, 'settings' 
 const connectionHint =
   'It must work by hand, without a password; peer_program: and peer_ini: say how cmd_standby is called there.';
 
-async function ask<Name extends VerbName>(
+function answerOf<Name extends VerbName>(
   shell: RemoteShell,
   command: StandbyCommand,
   name: Name,
-  args: ArgumentsOf<Name>,
-  limitMs: number,
-): Promise<AnswerOf<Name>> {
-  const result = await callVerb(shell, command, name, args, limitMs);
+  result: VerbResult<Name>,
+): AnswerOf<Name> {
   if (result.kind === 'answered') return result.answer;
   if (result.kind === 'refused') {
     throw new PitrError(result.reason, {
@@ -68,18 +69,39 @@ function unreachable(target: SshTarget, reason: string): PitrError {
   });
 }
 
-function peerOf(deps: StandbyDeps, target: SshTarget, shell: RemoteShell | undefined, reason: string): Peer {
+const startLimitMs = 60_000;
+
+function peerOf(
+  deps: StandbyDeps,
+  target: SshTarget,
+  shell: RemoteShell | undefined,
+  reason: string,
+): { readonly peer: Peer; readonly end: () => void } {
   const command = peerCommand(deps);
   const callAnew: Ask = async (name, args, limitMs) => {
-    const used = await deps.withRemoteShell(deps, target, (own) => ask(own, command, name, args, limitMs));
+    const used = await deps.withRemoteShell(deps, target, async (own) =>
+      answerOf(own, command, name, await callVerb(own, command, name, args, limitMs)),
+    );
     if (used.kind === 'used') return used.value;
     throw unreachable(target, used.reason);
   };
+  let kept: KeptAnswerer | undefined;
   const call: Ask = async (name, args, limitMs) => {
     if (shell === undefined) throw unreachable(target, reason);
-    return ask(shell, command, name, args, limitMs);
+    const result =
+      (await kept?.call(name, args, limitMs)) ?? (await callVerb(shell, command, name, args, limitMs));
+    return answerOf(shell, command, name, result);
   };
-  return { host: target.host, shell, command, call, callAnew };
+  const keep = async (): Promise<void> => {
+    if (shell === undefined || kept !== undefined) return;
+    const answerer = keepAnswerer(shell, command);
+    const first = await answerer.call('status', {}, startLimitMs);
+    // One that does not answer is left alone: each call then starts the program, and shows what is wrong.
+    if (first?.kind === 'answered') kept = answerer;
+    else answerer.end();
+  };
+  const peer = { host: target.host, shell, command, call, keepAnswerer: keep, callAnew };
+  return { peer, end: () => kept?.end() };
 }
 
 /** Keeps one connection to the host. If there is none, `use` runs all the same: each of its questions then fails. */
@@ -90,6 +112,13 @@ export async function withPeer<T>(
 ): Promise<T> {
   const place = { ...deps.settings, host, what: `the old primary ${host}` };
   const target = { ...(await sshTarget(place, deps.settings)), allowsNoise: true };
-  const used = await deps.withRemoteShell(deps, target, (shell) => use(peerOf(deps, target, shell, '')));
-  return used.kind === 'used' ? used.value : use(peerOf(deps, target, undefined, used.reason));
+  const used = await deps.withRemoteShell(deps, target, async (shell) => {
+    const { peer, end } = peerOf(deps, target, shell, '');
+    try {
+      return await use(peer);
+    } finally {
+      end();
+    }
+  });
+  return used.kind === 'used' ? used.value : use(peerOf(deps, target, undefined, used.reason).peer);
 }

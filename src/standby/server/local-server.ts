@@ -12,7 +12,7 @@ import { type ServerConfiguration, serverOptions } from './server-configuration.
 import { serverLogFile } from './server-log.ts';
 import { requirePgCtl } from './server-programs.ts';
 import { runSiteCommand } from './shell-command.ts';
-import { comesTrue, type Look, mustBecome } from './wait.ts';
+import { closely, comesTrue, type Look, mustBecome } from './wait.ts';
 
 /** pg_ctl is called without waiting, because its own condition differs by version; it ends at once. */
 const pgCtlLimitMs = 30_000;
@@ -160,17 +160,25 @@ export async function stopProgress(pgdata: string): Promise<string> {
   return [state, ...(await Promise.all(pids.map(activityOf)))].join('\n');
 }
 
+async function hasEnded(pgdata: string): Promise<boolean> {
+  const { kind } = await readPostmaster(pgdata);
+  return kind === 'none' || kind === 'stale';
+}
+
 async function stopped(pgdata: string): Promise<Look<undefined>> {
-  const postmaster = await readPostmaster(pgdata);
-  if (postmaster.kind === 'none' || postmaster.kind === 'stale') return { kind: 'done', value: undefined };
+  if (await hasEnded(pgdata)) return { kind: 'done', value: undefined };
   return { kind: 'waiting', progress: await stopProgress(pgdata) };
 }
+
+const soonS = 3;
 
 /** Stops the server by a fast shutdown. Returns when none of its processes is left. */
 export async function stopServerProgram(server: Server): Promise<void> {
   const { deps, pgdata } = server;
   if (!(await runOwnCommand(server, 'stop_command')))
     await mustSucceed('pg_ctl stop', pgCtl(server, ['-m', 'fast', '-W', 'stop']));
+  // To look at the progress takes more time than most stops do.
+  if (await comesTrue(deps, soonS, () => hasEnded(pgdata), closely)) return;
   await mustBecome(
     deps,
     deps.settings.start_timeout,

@@ -13,9 +13,18 @@ export type Look<T> =
  * A server that does not accept connections yet logs each attempt of ours. The longer it takes, the rarer the attempts
  * become.
  */
-const firstPauseMs = 100;
 const longestPauseMs = 1_000;
 const pauseGrowth = 1.25;
+
+/** How long the pauses are at first, and from when on they become longer. */
+interface Pace {
+  readonly firstMs: number;
+  readonly steadyMs: number;
+}
+
+const usual: Pace = { firstMs: 100, steadyMs: 0 };
+/** For what comes within moments, while nobody takes writes. */
+export const closely: Pace = { firstMs: 10, steadyMs: 3_000 };
 
 /**
  * Polls until the result is final. The limit counts from the last progress: a replay that takes hours is waited for,
@@ -25,10 +34,12 @@ export async function waitUntil<T>(
   deps: WaitDeps,
   limitS: number,
   look: () => Promise<Look<T>>,
+  pace = usual,
 ): Promise<Exclude<Look<T>, { kind: 'waiting' }>> {
   let progress: string | undefined;
-  let pauseMs = firstPauseMs;
+  let pauseMs = pace.firstMs;
   let since = deps.monotonicMs();
+  const steadyUntil = since + pace.steadyMs;
   for (;;) {
     deps.signal.throwIfAborted();
     const seen = await look();
@@ -39,7 +50,7 @@ export async function waitUntil<T>(
     const leftMs = limitS * 1000 - (now - since);
     if (leftMs <= 0) return { kind: 'failed', reason: `nothing moved for ${limitS} s` };
     await deps.pause(Math.min(pauseMs, leftMs));
-    pauseMs = Math.min(longestPauseMs, pauseMs * pauseGrowth);
+    if (now >= steadyUntil) pauseMs = Math.min(longestPauseMs, pauseMs * pauseGrowth);
   }
 }
 
@@ -48,10 +59,11 @@ export async function comesTrue(
   deps: WaitDeps,
   limitS: number,
   isTrue: () => Promise<boolean>,
+  pace = usual,
 ): Promise<boolean> {
-  const end = await waitUntil(deps, limitS, async () =>
-    (await isTrue()) ? { kind: 'done', value: true } : { kind: 'waiting', progress: '' },
-  );
+  const look = async (): Promise<Look<true>> =>
+    (await isTrue()) ? { kind: 'done', value: true } : { kind: 'waiting', progress: '' };
+  const end = await waitUntil(deps, limitS, look, pace);
   return end.kind === 'done';
 }
 
@@ -61,8 +73,9 @@ export async function mustBecome<T>(
   limitS: number,
   look: () => Promise<Look<T>>,
   explain: (reason: string) => PitrError | Promise<PitrError>,
+  pace = usual,
 ): Promise<T> {
-  const end = await waitUntil(deps, limitS, look);
+  const end = await waitUntil(deps, limitS, look, pace);
   if (end.kind === 'done') return end.value;
   throw await explain(end.reason);
 }

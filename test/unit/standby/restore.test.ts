@@ -223,6 +223,11 @@ describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restore in
     writeFileSync(join(directory, 'promote'), '');
     expect(waits('standby', segment)).toEqual([]);
     rmSync(join(directory, 'promote'));
+    const record = join(directory, 'pitrtools.json');
+    writeFileSync(record, '{\n  "switchover": { "primary": "a" }\n}\n');
+    expect(waits('standby', segment)).toEqual([]);
+    writeFileSync(record, '{\n  "takesRole": true\n}\n');
+    expect(waits('standby', segment)).toEqual(['0.5']);
     put(segment, mebibyte);
     expect(waits('standby', segment)).toEqual([]);
   });

@@ -30,6 +30,8 @@ export interface SwitchoverRun extends FailoverRun {
   /** The location that this standby must have replayed before the primary is stopped. */
   drainTo?: bigint;
   shutdown?: Shutdown;
+  /** This standby was seen to have replayed the end of that shutdown's record. */
+  hasReplayedEnd?: boolean;
   readonly moments: Moments;
   readonly turned: Turned[];
 }

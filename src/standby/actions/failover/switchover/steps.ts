@@ -9,8 +9,8 @@ import { changeRecord } from '../../../host/backup-record/record.ts';
 import { bringWalEnd } from '../../../peers/bring-wal.ts';
 import { readControlFile } from '../../../server/data-directory.ts';
 import { mustReach } from '../../../server/reach.ts';
-import { mustAnswer, observeServer } from '../../../server/server-state.ts';
-import { comesTrue } from '../../../server/wait.ts';
+import { mustAnswer, rowsOf } from '../../../server/server-state.ts';
+import { closely, comesTrue } from '../../../server/wait.ts';
 import type { SiblingFacts } from '../../../siblings/observe.ts';
 import type { StepEntry, StepsOf } from '../../../steps/step-table.ts';
 import { recordRole, takeRoleBack } from '../opening-steps.ts';
@@ -29,9 +29,13 @@ const shortMs = 60_000;
 const stopMs = 20 * 60_000;
 const initMs = 5 * 60_000;
 
-async function replayedHere(run: SwitchoverRun): Promise<bigint | undefined> {
-  const state = await observeServer(run.server);
-  return state.kind === 'recovering' ? state.replayed : undefined;
+/** Undefined if the server does not say it, or is out of recovery. */
+async function replayedHere({ server }: SwitchoverRun): Promise<bigint | undefined> {
+  const { isInRecoveryFunction: asks, lastReplayLsnFunction: last } = server.capabilities;
+  if (asks === undefined || last === undefined) return undefined;
+  const rows = await rowsOf(server, `SELECT ${asks}() AS recovering, ${last}()::text AS replayed`);
+  const { recovering, replayed } = rows?.[0] ?? {};
+  return recovering === true && typeof replayed === 'string' ? parseLsn(replayed) : undefined;
 }
 
 async function mustReplay(run: SwitchoverRun, lsn: bigint, what: string, hint: string): Promise<void> {
@@ -116,6 +120,7 @@ async function seePrimaryStopped(run: SwitchoverRun, timeline: number): Promise<
 
 async function stopPrimary(run: SwitchoverRun, timeline: number): Promise<void> {
   const { deps } = run.server;
+  await run.peer.keepAnswerer();
   run.moments.stopping = deps.monotonicMs();
   run.primary = 'unknown';
   const { shutdown } = await run.peer.call('stop-primary', stopArguments(run, timeline), stopMs);
@@ -138,7 +143,11 @@ async function bringWal(run: SwitchoverRun, streams: boolean): Promise<void> {
   const { server, peer, facts, shutdown, systemIdentifier } = run;
   const end = endOf(run);
   const hasAll = async () => ((await replayedHere(run)) ?? 0n) >= end;
-  if (streams ? await comesTrue(server.deps, streamedWithinS, hasAll) : await hasAll()) return;
+  const comes = () => comesTrue(server.deps, streamedWithinS, hasAll, closely);
+  if (await (streams ? comes() : hasAll())) {
+    run.hasReplayedEnd = true;
+    return;
+  }
   const replayed = await replayedHere(run);
   if (replayed === undefined || facts === undefined || shutdown === undefined || peer.shell === undefined)
     throw new PitrError('the standby here does not say how far it has replayed');
@@ -252,7 +261,8 @@ const ownSteps = {
     say: () => 'wait until the standby has replayed the end of that WAL: the record of the shutdown',
     run: async (run) => {
       const hint = 'It has not been promoted. Its server log shows the reason.';
-      await mustReplay(run, endOf(run), "the end of the old primary's WAL", hint);
+      if (run.hasReplayedEnd !== true)
+        await mustReplay(run, endOf(run), "the end of the old primary's WAL", hint);
       run.moments.replayed = run.server.deps.monotonicMs();
     },
     leavesNothing: true,
