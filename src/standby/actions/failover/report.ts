@@ -1,6 +1,7 @@
 import { exitCodes } from '../../../errors.ts';
 import { formatLsn } from '../../../postgres/lsn.ts';
 import { formatUtc } from '../../../postgres/timestamp.ts';
+import { publicName } from '../../peers/peer.ts';
 import type { Liveness } from '../../primary/liveness/verdict.ts';
 import type { SiblingFacts } from '../../siblings/observe.ts';
 import { beginningOf } from './all-replayed.ts';
@@ -133,7 +134,7 @@ export async function reportFailover(
   const { left, informed } = run;
   const others = role === undefined ? undefined : { siblings, role: { role, left, informed } };
   const isFenced = run.isFenced ?? fence.kind === 'done';
-  const outcome = { ...run, openedAt, liveness, isFenced, others, hostName: deps.hostName };
+  const outcome = { ...run, openedAt, liveness, isFenced, others, hostName: publicName(deps) };
   for (const line of describeOutcome(outcome)) deps.report(line);
   deps.log.notice('Statistics are not replicated in warm standy mode.');
   deps.report('HINT: Execute ANALYZE on your databases');

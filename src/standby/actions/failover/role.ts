@@ -12,6 +12,7 @@ import { writeLeftMarks } from '../../../system/left-marks.ts';
 import { withdrawProofs } from '../../../system/proofs.ts';
 import { readSentinel, updateSentinel } from '../../../system/sentinel.ts';
 import { readHistory } from '../../archive/contents.ts';
+import { publicName } from '../../peers/peer.ts';
 import type { Server } from '../../server/server.ts';
 import type { SiblingFacts } from '../../siblings/observe.ts';
 import { type FailoverFacts, isOpened } from './facts.ts';
@@ -75,7 +76,7 @@ async function marksOf(server: Server, timeline: number): Promise<readonly LeftT
   return entries.map((entry) => {
     const left = lsnOf(entry, usualSegmentSize);
     const known = inSentinel.find((mark) => mark.timeline === left.timeline && mark.lsn === left.lsn);
-    return known ?? { ...left, by: ownWord(deps.hostName) };
+    return known ?? { ...left, by: ownWord(publicName(deps)) };
   });
 }
 
