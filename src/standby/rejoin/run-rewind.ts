@@ -1,16 +1,21 @@
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, PitrError } from '../../errors.ts';
 import { settingLine } from '../../postgres/quoting.ts';
+import { parseWalName } from '../../postgres/wal-name.ts';
 import { describeResult, succeeded } from '../../system/command.ts';
-import { writeDurably } from '../../system/durable.ts';
+import { fsyncPath, writeDurably } from '../../system/durable.ts';
 import { removeFile } from '../../system/files.ts';
 import type { StandbyDeps } from '../deps.ts';
+import { layoutOf } from '../follow/end-of-wal.ts';
 import type { Address } from '../follow/ini-file.ts';
+import type { Lineage } from '../follow/lineage.ts';
 import { withAccess } from '../primary/protocol/pass-file.ts';
 import type { RecoverySettings } from '../recovery/settings.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 import { accessOf, type RewindAbility, sourceConninfo } from './rewind-ability.ts';
 import { moveIn, notePhase, rewindDirectory } from './rewind-directory.ts';
+import { isBehindFork } from './unsent.ts';
 
 type Able = Extract<RewindAbility, { kind: 'able' }>;
 
@@ -34,16 +39,36 @@ async function writeConfiguration(work: string, restoreCommand: string | undefin
 }
 
 /**
+ * pg_rewind leaves the segments from the last common checkpoint up to the fork. Where the new timeline's segment of the fork's
+ * number is not to be had, recovery would take the old timeline's, and replay what is only here. It was offered before.
+ */
+export async function removeBehindFork(
+  directory: DataDirectory,
+  walDirectory: string,
+  there: Lineage,
+): Promise<void> {
+  const { segmentSize } = layoutOf(directory);
+  for (const text of await readdir(walDirectory)) {
+    const name = parseWalName(text);
+    if (name.kind === 'segment' && isBehindFork(name, there, segmentSize))
+      await removeFile(join(walDirectory, text));
+  }
+  await fsyncPath(walDirectory);
+}
+
+/**
  * Makes the files here those of the other server's history. On return they lie in the directory of the rewind, and no
  * server can start.
  */
 export async function runRewind(
   deps: StandbyDeps,
-  { pgdata, capabilities }: DataDirectory,
+  directory: DataDirectory,
   settings: RecoverySettings,
   { program, role }: Able,
   address: Address,
+  there: Lineage,
 ): Promise<void> {
+  const { pgdata, capabilities } = directory;
   const restoreCommand =
     settings.parameters.get('restore_command') ?? settings.recoveryConf.get('restore_command');
   const work = rewindDirectory(pgdata);
@@ -66,6 +91,7 @@ export async function runRewind(
     );
     deps.log.debug(`pg_rewind: ${result.stdout.trim()}`);
     if (!succeeded(result)) throw new PitrError(`${describeResult(result)}; ${result.stdout.trim()}`);
+    await removeBehindFork(directory, join(work, capabilities.walDirName), there);
     await notePhase(pgdata, 'rewound');
   } catch (error) {
     deps.signal.throwIfAborted();

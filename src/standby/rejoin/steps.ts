@@ -47,8 +47,8 @@ export const rejoinSteps = {
   }>({
     say: ({ able }, { address, directory }) =>
       `make the files in ${directory.pgdata} those of ${address.host} by ${able.program}; no server can start on them meanwhile`,
-    run: ({ deps, directory, address }, { able, settings }) =>
-      runRewind(deps, directory, settings, able, address),
+    run: ({ deps, directory, address, host }, { able, settings }) =>
+      runRewind(deps, directory, settings, able, address, host.facts),
   }),
   'put-back': rejoinStep({
     say: (_step, { directory }) => `put the files back in ${directory.pgdata}, with its own configuration`,

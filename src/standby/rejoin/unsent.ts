@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { firstLsnOf, segmentEndingAt } from '../../postgres/lsn.ts';
-import { parseWalName, type WalName } from '../../postgres/wal-name.ts';
+import { parseWalName, type SegmentName, type WalName } from '../../postgres/wal-name.ts';
 import { type EndOfWal, layoutOf } from '../follow/end-of-wal.ts';
 import type { Lineage } from '../follow/lineage.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
@@ -33,11 +33,16 @@ export function forkOf(timeline: number, { timeline: theirs, history }: Lineage)
   return entry?.end.kind === 'lsn' ? entry.end.lsn : undefined;
 }
 
+/** Of a timeline that their history has left, at the fork or behind it. */
+export function isBehindFork(name: SegmentName, there: Lineage, segmentSize: number): boolean {
+  const fork = forkOf(name.timeline, there);
+  return fork !== undefined && firstLsnOf(name, segmentSize) + BigInt(segmentSize) > fork;
+}
+
 function destinationOf(name: WalName, there: Lineage, segmentSize: number): Unsent['to'] {
   if (name.kind !== 'segment') return 'archive';
-  const fork = forkOf(name.timeline, there);
-  if (fork === undefined) return 'diverged';
-  return firstLsnOf(name, segmentSize) + BigInt(segmentSize) > fork ? 'diverged' : 'archive';
+  if (forkOf(name.timeline, there) === undefined) return 'diverged';
+  return isBehindFork(name, there, segmentSize) ? 'diverged' : 'archive';
 }
 
 export async function observeUnsent(
