@@ -49,6 +49,9 @@ describe.each(wideMajors())('a standby on PostgreSQL %i', (major) => {
     );
     expect(statSync(other.iniFile).mode & 0o777).toBe(0o640);
     expect(marksAt(other)).toEqual([expect.stringMatching(/^left: 1 /)]);
+    // A failover of this standby looks for the server there.
+    const sentinel = readFileSync(join(other.archiveDir, '.pitrtools'), 'utf8');
+    expect(sentinel).toContain(`primary_pgdata: ${heir.pgdata}\n`);
 
     // Once more: it follows already.
     const again = await world.cmdStandby(other, ['--follow', addressOf(heir)]);

@@ -1,5 +1,5 @@
 import { formatLeft, type LeftTimeline } from '../../postgres/left-timeline.ts';
-import { updateSentinel } from '../../system/sentinel.ts';
+import { readSentinel, updateSentinel } from '../../system/sentinel.ts';
 import { markLeft } from '../archive/mark-left.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { changeRecord, readRecord } from '../host/backup-record/record.ts';
@@ -45,6 +45,15 @@ async function forgetPromotion({ deps, server }: FollowContext): Promise<void> {
   });
 }
 
+/** A later -F999 looks for the primary's server in this directory on its host. */
+async function notePrimary({ deps, host }: FollowContext): Promise<void> {
+  const { archivedir } = deps.settings;
+  const primaryPgdata = host.facts.dataDirectory;
+  const sentinel = await readSentinel(archivedir);
+  if (sentinel === undefined || sentinel.primaryPgdata === primaryPgdata) return;
+  await updateSentinel(deps.run, archivedir, (before) => ({ ...(before ?? sentinel), primaryPgdata }));
+}
+
 export const followSteps = {
   ...startSteps,
   'mark-left': followStep<{ readonly marks: readonly LeftTimeline[] }>({
@@ -82,6 +91,7 @@ export const followSteps = {
         ? `wait until it is seen streaming from ${host}`
         : `end a segment on ${host}, and wait until it has come here and is replayed`,
     run: async (context, { streams }) => {
+      await notePrimary(context);
       const { server, started, address, host } = context;
       context.followed = await mustFollow({ server, started, address, facts: host.facts }, host, streams);
     },
