@@ -32,6 +32,8 @@ export interface SwitchoverRun extends FailoverRun {
   shutdown?: Shutdown;
   /** This standby was seen to have replayed the end of that shutdown's record. */
   hasReplayedEnd?: boolean;
+  /** The last restartpoint before the promotion. */
+  restartpointLsn?: bigint | undefined;
   readonly moments: Moments;
   readonly turned: Turned[];
 }

@@ -5,6 +5,7 @@ import { describeResult, succeeded } from '../../../../system/command.ts';
 import { programRoot } from '../../../../system/program-root.ts';
 import { readSentinel } from '../../../../system/sentinel.ts';
 import { readHistory } from '../../../archive/contents.ts';
+import { keepAfterPromotion } from '../../../archive/keep/after-promotion.ts';
 import { changeRecord } from '../../../host/backup-record/record.ts';
 import { bringWalEnd } from '../../../peers/bring-wal.ts';
 import { readControlFile } from '../../../server/data-directory.ts';
@@ -287,7 +288,10 @@ const ownSteps = {
   /** The last step before the promotion. */
   'see-primary-stopped': step<Ending>({
     say: (_, { peer }) => `${peer.host}: see that the old primary has not been started meanwhile`,
-    run: (run, { timeline }) => seePrimaryStopped(run, timeline),
+    run: async (run, { timeline }) => {
+      run.restartpointLsn = (await readControlFile(run.server.pgdata))?.redoLsn;
+      await seePrimaryStopped(run, timeline);
+    },
     leavesNothing: true,
   }),
   'see-fork': step({
@@ -301,6 +305,11 @@ const ownSteps = {
       await failoverSteps['declare-left'].run(run, planned);
       await informPrimary(run);
     },
+  }),
+  'keep-streamed': step<{ readonly redoLsn: bigint | undefined }>({
+    ...failoverSteps['keep-streamed'],
+    // The switchover's own restartpoint has removed WAL that the standby needed when it was planned.
+    run: ({ server, restartpointLsn }, { redoLsn }) => keepAfterPromotion(server, restartpointLsn ?? redoLsn),
   }),
   'become-standby': step({
     say: (_, { peer, publicName }) =>
