@@ -33,7 +33,7 @@ export function forkOf(timeline: number, { timeline: theirs, history }: Lineage)
   return entry?.end.kind === 'lsn' ? entry.end.lsn : undefined;
 }
 
-/** Of a timeline that their history has left, at the fork or behind it. */
+/** Whether a segment of a timeline that their history has left holds WAL from behind the fork. */
 export function isBehindFork(name: SegmentName, there: Lineage, segmentSize: number): boolean {
   const fork = forkOf(name.timeline, there);
   return fork !== undefined && firstLsnOf(name, segmentSize) + BigInt(segmentSize) > fork;
