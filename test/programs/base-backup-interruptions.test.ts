@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { readRecord } from '../../src/standby/host/backup-record/record.ts';
 import { eventually } from '../harness/eventually.ts';
-import { failureMajors } from '../harness/postgres-programs.ts';
+import { outerMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import { familyOf } from '../harness/process-table.ts';
 import { killAll, type Running } from '../harness/processes.ts';
@@ -115,7 +115,7 @@ async function expectNothingHalf(
   return true;
 }
 
-describe.each(failureMajors())('a base backup of PostgreSQL %i that is interrupted', (major) => {
+describe.each(outerMajors())('a base backup of PostgreSQL %i that is interrupted', (major) => {
   test.override({ major });
 
   test(

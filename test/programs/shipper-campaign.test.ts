@@ -18,7 +18,7 @@ test.override({ major: testMajors().at(-1) ?? 15 });
 
 const seed = testSeed();
 const isLong = process.env['PITRTOOLS_TEST_LONG'] === '1';
-const rounds = isLong ? 200 : 12;
+const rounds = Number(process.env['PITRTOOLS_TEST_ROUNDS'] ?? (isLong ? 200 : 12));
 
 type Victim = 'shipper' | 'ssh' | 'rsync' | 'sshd' | 'postgres';
 const victims: readonly Victim[] = ['shipper', 'ssh', 'rsync', 'sshd', 'postgres'];
