@@ -55,7 +55,7 @@ async function seeItFollow({ deps, request }: Rejoin): Promise<number> {
   return 0;
 }
 
-/** A refusal of -B after the WAL was offered is a failure: something was changed. */
+/** A refusal is a failure once something was changed. */
 async function afterChanges(run: () => Promise<number>): Promise<number> {
   try {
     return await run();
@@ -127,14 +127,18 @@ async function observe({ deps, request }: Rejoin, own: OwnFacts, host: Host): Pr
     return nothing;
   const { address } = request;
   const reason = whyNotContained(own.own, host.facts);
-  const end = await observeEnd(directory, deps.signal);
-  const ability =
-    reason === undefined ? undefined : await observeRewind(deps, directory, end.kind === 'clean', address);
+  const end = own.own.end ?? (await observeEnd(directory, deps.signal));
+  const [ability, unsent, archiveThere, onlyHere] = await Promise.all([
+    reason === undefined ? undefined : observeRewind(deps, directory, end.kind === 'clean', address),
+    observeUnsent(directory, end, own.own, host.facts, reason === undefined),
+    observeArchiveThere(deps, address.host, host),
+    observeOnlyHere(own.server, own, host),
+  ]);
   return {
     way: chooseWay(reason, () => ability ?? { kind: 'unable', reasons: [] }),
-    unsent: await observeUnsent(directory, end, host.facts, reason === undefined),
-    archiveThere: await observeArchiveThere(deps, address.host, host),
-    onlyHere: await observeOnlyHere(own.server, own, host),
+    unsent,
+    archiveThere,
+    onlyHere,
   };
 }
 
@@ -218,10 +222,19 @@ export async function rejoinPrimary(
       deps.report(`An interrupted pg_rewind ${phaseWords[phase]}. Then --rejoin continues.`);
       return 0;
     }
-    await takeUpRewind(deps, phase);
+    return afterChanges(async () => {
+      await takeUpRewind(deps, phase);
+      return rejoinFrom(rejoin);
+    });
   }
-  if (!(await readDataDirectory(settings.pgdata)).isIncomplete) return rejoinObserved(rejoin);
-  deps.report(`Way: a base backup of ${address.host} (-B), because the files here are incomplete`);
+  return rejoinFrom(rejoin);
+}
+
+/** No rewind is interrupted here any more. */
+async function rejoinFrom(rejoin: Rejoin): Promise<number> {
+  const { deps, options, request } = rejoin;
+  if (!(await readDataDirectory(deps.settings.pgdata)).isIncomplete) return rejoinObserved(rejoin);
+  deps.report(`Way: a base backup of ${request.address.host} (-B), because the files here are incomplete`);
   if (!options.dryRun) return byBaseBackup(rejoin);
   await checkBaseBackup(rejoin);
   return 0;

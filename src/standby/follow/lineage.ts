@@ -2,6 +2,7 @@
 import type { TimelineEntry } from '../../postgres/history.ts';
 import type { LeftTimeline } from '../../postgres/left-timeline.ts';
 import { formatLsn } from '../../postgres/lsn.ts';
+import type { EndOfWal } from './end-of-wal.ts';
 
 /** The timeline that a server writes, or replays, and the way to it. */
 export interface Lineage {
@@ -22,6 +23,8 @@ export interface OwnPlace {
   readonly unknown?: string;
   /** The ancestors of the timeline as this host knows them; undefined if it has no history file. */
   readonly history: readonly TimelineEntry[] | undefined;
+  /** Set for a primary that does not run any more. */
+  readonly end?: EndOfWal;
 }
 
 function isSameEntry(one: TimelineEntry, other: TimelineEntry | undefined): boolean {
@@ -33,6 +36,24 @@ function isSameEntry(one: TimelineEntry, other: TimelineEntry | undefined): bool
 /** Two servers may have been promoted to timelines of the same number. */
 function otherOrigin({ history }: OwnPlace, ancestors: readonly TimelineEntry[]): TimelineEntry | undefined {
   return history?.find((entry, index) => !isSameEntry(entry, ancestors[index]));
+}
+
+/** The ancestors of one of these timelines; undefined if it is none of them, or they are not known. */
+function ancestorsOf(
+  wanted: number,
+  { timeline, history }: Pick<OwnPlace, 'timeline' | 'history'>,
+): readonly TimelineEntry[] | undefined {
+  if (wanted === timeline) return history ?? (timeline === 1 ? [] : undefined);
+  const index = history?.findIndex((entry) => entry.timeline === wanted) ?? -1;
+  return index < 0 ? undefined : history?.slice(0, index);
+}
+
+/** Whether a timeline of this number is the same one here and there: both servers may have been promoted to it. */
+export function isSharedTimeline(timeline: number, own: OwnPlace, there: Lineage): boolean {
+  const ours = ancestorsOf(timeline, own);
+  const theirs = ancestorsOf(timeline, there);
+  if (ours === undefined || theirs?.length !== ours.length) return false;
+  return ours.every((entry, index) => isSameEntry(entry, theirs[index]));
 }
 
 /** Why the other server cannot be followed from here; undefined if it can. */

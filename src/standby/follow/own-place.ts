@@ -51,11 +51,11 @@ async function placeOfEnd({ deps }: Server, directory: DataDirectory): Promise<F
   const { timeline } = end;
   switch (end.kind) {
     case 'clean':
-      return { timeline, lsn: end.checkpoint, isRecordStart: true };
+      return { timeline, lsn: end.checkpoint, isRecordStart: true, end };
     case 'crashed':
-      return { timeline, lsn: end.end, isRecordStart: false };
+      return { timeline, lsn: end.end, isRecordStart: false, end };
     case 'unknown':
-      return { timeline, lsn: 0n, isRecordStart: false, unknown: end.reason };
+      return { timeline, lsn: 0n, isRecordStart: false, unknown: end.reason, end };
   }
 }
 

@@ -125,7 +125,8 @@ function ownObjections(facts: FollowFacts): readonly Objection[] {
   if (state.kind === 'starting')
     return [{ message: `the server in "${directory.pgdata}" is starting`, hint: 'Wait until it recovers.' }];
   if (state.kind === 'recovering') return wasStoppedForSwitchover(facts) ? [] : archiveObjections(start);
-  if (request.mayBePrimary && isFormerPrimary(facts)) return settingObjections(start);
+  const wasPrimary = isFormerPrimary(facts) || wasStoppedForSwitchover(facts);
+  if (request.mayBePrimary && wasPrimary) return settingObjections(start);
   return [...noStandbyObjections(directory), ...archiveObjections(start), ...settingObjections(start)];
 }
 
@@ -169,11 +170,12 @@ export function planFollow(facts: FollowFacts, iniFile: string): readonly Follow
   return [
     ...when(marks.length > 0, { kind: 'mark-left', marks }),
     ...(ini.kind === 'editable' ? [{ kind: 'edit-ini', changes: ini.changes } as const] : []),
-    ...(isRunning ? [] : preparingSteps(start)),
-    ...when(isRunning && streams, { kind: 'write-settings', settings, streams }),
+    // Once the settings are there, anybody's start makes it a standby, which must not look like a promoted one.
     ...when(isFormerPrimary(facts) || wasStoppedForSwitchover(facts) || hasBegunSwitchover(facts), {
       kind: 'forget-promotion',
     }),
+    ...(isRunning ? [] : preparingSteps(start)),
+    ...when(isRunning && streams, { kind: 'write-settings', settings, streams }),
     ...when(isRunning && streams && reloads, { kind: 'reload' }),
     ...when(isRunning && streams && !reloads, { kind: 'restart', configuration }),
     ...(isRunning ? [] : [{ kind: 'start-server', configuration } as const]),

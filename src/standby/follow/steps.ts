@@ -6,6 +6,7 @@ import { changeRecord, readRecord } from '../host/backup-record/record.ts';
 import { stillUnderWay } from '../recovery/promotion.ts';
 import { startSteps } from '../recovery/standby-start.ts';
 import { logSize, notStartedHere, restartServerProgram } from '../server/local-server.ts';
+import type { Server } from '../server/server.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
 import type { ServerContext } from '../steps/server-steps.ts';
 import { entriesFor, type StepsOf } from '../steps/step-table.ts';
@@ -26,9 +27,9 @@ export interface FollowContext extends ServerContext {
 const followStep = entriesFor<FollowContext>();
 
 /** A former primary's records of its promotion would forbid that it is a standby. */
-async function forgetPromotion({ deps, server }: FollowContext): Promise<void> {
-  const { promotion } = await readRecord(server.pgdata);
-  await changeRecord(server.pgdata, {
+export async function forgetPromotion({ deps, pgdata }: Server): Promise<void> {
+  const { promotion } = await readRecord(pgdata);
+  await changeRecord(pgdata, {
     promotedAtTimeline: undefined,
     isFailoverUnfinished: undefined,
     takesRole: undefined,
@@ -70,7 +71,7 @@ export const followSteps = {
   }),
   'forget-promotion': followStep({
     say: (_step, { deps }) => `let ${deps.settings.archivedir} take WAL of a primary again`,
-    run: forgetPromotion,
+    run: ({ server }) => forgetPromotion(server),
   }),
   reload: followStep({
     say: () => 'reload the server',

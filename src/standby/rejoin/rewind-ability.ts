@@ -124,10 +124,14 @@ export async function observeRewind(
   const program = await findOurs(deps, directory, 'pg_rewind');
   if (program === undefined)
     return unable(`there is no pg_rewind of PostgreSQL ${capabilities.version.major} here`);
-  const reasons = [...(await settingReasons(deps, directory)), ...(await fileReasons(deps, directory))];
+  const [ofSettings, ofFiles, login] = await Promise.all([
+    settingReasons(deps, directory),
+    fileReasons(deps, directory),
+    roleOf(deps, address).catch((error: unknown) => ({ reason: messageOf(error) })),
+  ]);
+  const reasons = [...ofSettings, ...ofFiles];
   if (!isClean && !capabilities.pgRewindRecovers)
     reasons.push('the server was not shut down cleanly, and before PostgreSQL 13 pg_rewind needs that');
-  const login = await roleOf(deps, address).catch((error: unknown) => ({ reason: messageOf(error) }));
   if ('reason' in login) reasons.push(login.reason);
   return 'role' in login && reasons.length === 0
     ? { kind: 'able', program, role: login.role }

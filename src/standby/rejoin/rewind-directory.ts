@@ -15,13 +15,37 @@ import { incompleteControlFile, rewindingName } from '../server/data-directory.t
  * - `rewinding`: the files may be half of one history and half of another;
  * - `rewound`: pg_rewind has succeeded.
  */
-export type RewindPhase = 'moving' | 'rewinding' | 'rewound';
+type NotedPhase = 'moving' | 'rewinding' | 'rewound';
 
-const phases: readonly RewindPhase[] = ['moving', 'rewinding', 'rewound'];
+/** `returned`: pg_rewind has succeeded, and its files are in their place; PG_VERSION is the last to come there. */
+export type RewindPhase = NotedPhase | 'returned';
+
+const phases: readonly NotedPhase[] = ['moving', 'rewinding', 'rewound'];
 const phaseName = 'pitrtools-rewind-phase';
 
-/** The files of a cluster; all other entries of pgdata are the site's own. */
-const clusterFile = /^(?:base|global|PG_VERSION|pg_(?!hba\.conf$|ident\.conf$|log$).*)$/;
+/** The entries of a cluster, in any release; all others in pgdata are the site's own. */
+const clusterFiles: ReadonlySet<string> = new Set([
+  'PG_VERSION',
+  'base',
+  'global',
+  'pg_clog',
+  'pg_commit_ts',
+  'pg_dynshmem',
+  'pg_logical',
+  'pg_multixact',
+  'pg_notify',
+  'pg_replslot',
+  'pg_serial',
+  'pg_snapshots',
+  'pg_stat',
+  'pg_stat_tmp',
+  'pg_subtrans',
+  'pg_tblspc',
+  'pg_twophase',
+  'pg_wal',
+  'pg_xact',
+  'pg_xlog',
+]);
 /** Files that pg_rewind makes for the next start. */
 const resultFiles = ['backup_label', 'tablespace_map'];
 
@@ -34,10 +58,11 @@ export async function rewindPhase(pgdata: string): Promise<RewindPhase | undefin
   if (!(await exists(rewindDirectory(pgdata)))) return undefined;
   const text = (await readIfExists(join(pgdata, phaseName)))?.toString('utf8').trim();
   // The phase is written before the directory is made.
-  return phases.find((phase) => phase === text) ?? 'rewinding';
+  const noted = phases.find((phase) => phase === text) ?? 'rewinding';
+  return noted === 'rewound' && (await exists(join(pgdata, 'PG_VERSION'))) ? 'returned' : noted;
 }
 
-export async function notePhase(pgdata: string, phase: RewindPhase): Promise<void> {
+export async function notePhase(pgdata: string, phase: NotedPhase): Promise<void> {
   await writeDurably(join(pgdata, phaseName), `${phase}\n`);
 }
 
@@ -52,7 +77,7 @@ export async function moveIn(pgdata: string): Promise<void> {
   const work = rewindDirectory(pgdata);
   await notePhase(pgdata, 'moving');
   await mkdir(work, { mode: 0o700 });
-  const names = (await readdir(pgdata)).filter((name) => clusterFile.test(name));
+  const names = (await readdir(pgdata)).filter((name) => clusterFiles.has(name));
   await moveAll(pgdata, work, ['PG_VERSION']);
   await moveAll(
     pgdata,
@@ -65,12 +90,14 @@ export async function moveIn(pgdata: string): Promise<void> {
 export async function moveBack(pgdata: string): Promise<void> {
   const work = rewindDirectory(pgdata);
   const names = (await readdir(work)).filter(
-    (name) => name !== 'PG_VERSION' && (clusterFile.test(name) || resultFiles.includes(name)),
+    (name) => name !== 'PG_VERSION' && (clusterFiles.has(name) || resultFiles.includes(name)),
   );
   await moveAll(work, pgdata, names);
   if (await exists(join(work, 'PG_VERSION'))) await moveAll(work, pgdata, ['PG_VERSION']);
   if (!(await exists(join(pgdata, 'PG_VERSION')))) throw new PitrError(`there is no PG_VERSION in "${work}"`);
   await removeTree(work);
+  // Without its phase, the directory would stand for a rewind that was interrupted.
+  await fsyncPath(pgdata);
   await removeTree(join(pgdata, phaseName));
   await fsyncPath(pgdata);
 }

@@ -33,6 +33,8 @@ async function writeConfiguration(work: string, restoreCommand: string | undefin
           settingLine('restore_command', restoreCommand, 'parameter'),
           // Recovery by pg_rewind ends with a checkpoint, which would remove WAL that pg_rewind then reads.
           `wal_keep_size = ${keptMegabytes}`,
+          // pg_rewind flushes all files at its end. Until then only a base backup follows an interruption.
+          'fsync = off',
         ];
   await writeDurably(join(work, 'postgresql.conf'), lines.map((line) => `${line}\n`).join(''));
   await removeFile(join(work, 'postgresql.auto.conf'));

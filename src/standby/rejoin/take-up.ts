@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { StandbyDeps } from '../deps.ts';
+import { forgetPromotion } from '../follow/steps.ts';
 import { writeRecoverySettings } from '../recovery/files.ts';
 import { recoveryPlace } from '../recovery/place.ts';
 import { recoverySettings } from '../recovery/settings.ts';
@@ -12,6 +13,7 @@ export const phaseWords = {
   moving: 'had not begun to change files: they are put back in their place',
   rewinding: 'may have left files half changed: only a base backup can repair them',
   rewound: 'had succeeded: its files are put in their place',
+  returned: 'had succeeded, and its files are in their place',
 } as const satisfies Record<RewindPhase, string>;
 
 /** The rewound files must never be there without settings that prevent a start as a primary. */
@@ -21,6 +23,7 @@ async function holdAndMoveBack(deps: StandbyDeps): Promise<void> {
   const place = await recoveryPlace(server, await readConfiguration(server, 'standby'));
   const settings = recoverySettings(server.capabilities, { kind: 'hold' }, place);
   await writeRecoverySettings(server, 'held', settings);
+  await forgetPromotion(server);
   await moveBack(pgdata);
 }
 
@@ -30,6 +33,7 @@ export async function takeUpRewind(deps: StandbyDeps, phase: RewindPhase): Promi
   deps.log.notice(`an interrupted pg_rewind ${phaseWords[phase]}`);
   switch (phase) {
     case 'moving':
+    case 'returned':
       return moveBack(pgdata);
     case 'rewinding':
       return moveBackIncomplete(pgdata);

@@ -2,9 +2,9 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { firstLsnOf, segmentEndingAt } from '../../postgres/lsn.ts';
-import { parseWalName, type SegmentName, type WalName } from '../../postgres/wal-name.ts';
+import { parseWalName, type SegmentName, timelineOf, type WalName } from '../../postgres/wal-name.ts';
 import { type EndOfWal, layoutOf } from '../follow/end-of-wal.ts';
-import type { Lineage } from '../follow/lineage.ts';
+import { isSharedTimeline, type Lineage, type OwnPlace } from '../follow/lineage.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 
 /** A file in pg_wal. */
@@ -39,7 +39,8 @@ export function isBehindFork(name: SegmentName, there: Lineage, segmentSize: num
   return fork !== undefined && firstLsnOf(name, segmentSize) + BigInt(segmentSize) > fork;
 }
 
-function destinationOf(name: WalName, there: Lineage, segmentSize: number): Unsent['to'] {
+function destinationOf(name: WalName, own: OwnPlace, there: Lineage, segmentSize: number): Unsent['to'] {
+  if (!isSharedTimeline(timelineOf(name), own, there)) return 'diverged';
   if (name.kind !== 'segment') return 'archive';
   if (forkOf(name.timeline, there) === undefined) return 'diverged';
   return isBehindFork(name, there, segmentSize) ? 'diverged' : 'archive';
@@ -48,6 +49,7 @@ function destinationOf(name: WalName, there: Lineage, segmentSize: number): Unse
 export async function observeUnsent(
   directory: DataDirectory,
   end: EndOfWal,
+  own: OwnPlace,
   there: Lineage,
   isContained: boolean,
 ): Promise<readonly Unsent[]> {
@@ -56,7 +58,7 @@ export async function observeUnsent(
   const present = new Set(await readdir(walDirectory));
   const ready = (await readyNames(walDirectory)).filter(({ text }) => present.has(text));
   const files = ready.map((name): Unsent => {
-    return { name: name.text, to: destinationOf(name, there, layout.segmentSize), isTail: false };
+    return { name: name.text, to: destinationOf(name, own, there, layout.segmentSize), isTail: false };
   });
   if (isContained || end.kind === 'unknown')
     return files.filter(({ to }) => !isContained || to === 'archive');

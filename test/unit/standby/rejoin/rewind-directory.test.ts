@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import {
@@ -14,6 +14,7 @@ import { temporaryDirectory } from '../../system/temporary.ts';
 const own = [
   'log',
   'pg_hba.conf',
+  'pg_hba.conf.before',
   'pg_ident.conf',
   'pg_log',
   'pitrtools.json',
@@ -58,6 +59,18 @@ describe('the directory of a rewind', () => {
     mkdirSync(join(pgdata, 'pg_stat'));
     await moveBack(pgdata);
     expect(existsSync(join(pgdata, 'PG_VERSION'))).toBe(true);
+  });
+
+  test('is taken up where it was only to be removed', async () => {
+    const pgdata = cluster();
+    await moveIn(pgdata);
+    await notePhase(pgdata, 'rewound');
+    expect(await rewindPhase(pgdata)).toBe('rewound');
+    for (const name of theirs) renameSync(join(rewindDirectory(pgdata), name), join(pgdata, name));
+    writeFileSync(join(rewindDirectory(pgdata), 'postgresql.conf'), 'other');
+    expect(await rewindPhase(pgdata)).toBe('returned');
+    await moveBack(pgdata);
+    expect(listed(pgdata)).toEqual([...own, ...theirs].sort());
   });
 
   test('leaves nothing that can start after a half rewind', async () => {

@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { EndOfWal } from '../../../../src/standby/follow/end-of-wal.ts';
+import type { OwnPlace } from '../../../../src/standby/follow/lineage.ts';
 import { observeUnsent } from '../../../../src/standby/rejoin/unsent.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
 import { controlFile, dataDirectory } from '../standby-facts.ts';
@@ -11,6 +12,7 @@ const there = {
   history: [{ timeline: 1, end: { kind: 'lsn', lsn: 0x5000100n } }],
   lsn: 0x6000000n,
 } as const;
+const own: OwnPlace = { timeline: 1, lsn: 0x6000100n, isRecordStart: false, history: undefined };
 const segment = (number: number) => `00000001000000000000000${number}`;
 
 function former(ready: readonly string[], present: readonly string[]) {
@@ -27,7 +29,7 @@ describe('the WAL of a former primary that the new one may lack', () => {
 
   test('is what was not archived, and the last segment', async () => {
     const ready = [4, 5, 9].map(segment);
-    expect(await observeUnsent(former(ready, present), crashed, there, false)).toEqual([
+    expect(await observeUnsent(former(ready, present), crashed, own, there, false)).toEqual([
       { name: segment(4), to: 'archive', isTail: false },
       // The fork is in it.
       { name: segment(5), to: 'diverged', isTail: false },
@@ -37,15 +39,30 @@ describe('the WAL of a former primary that the new one may lack', () => {
 
   test('lies under no name of the archive if the new primary does not know the timeline', async () => {
     const other = { ...there, timeline: 3, history: [] };
-    expect(await observeUnsent(former([segment(4)], present), crashed, other, false)).toEqual([
+    expect(await observeUnsent(former([segment(4)], present), crashed, own, other, false)).toEqual([
       { name: segment(4), to: 'diverged', isTail: false },
       { name: segment(6), to: 'diverged', isTail: true },
     ]);
   });
 
+  test('lies under no name of the archive if the new primary has another timeline of that number', async () => {
+    const fork = (lsn: bigint) => ({ timeline: 1, end: { kind: 'lsn', lsn } }) as const;
+    const theirs = { timeline: 3, lsn: 0x9000000n };
+    const end: EndOfWal = { kind: 'crashed', timeline: 2, end: 0x6000100n };
+    const ready = ['00000002.history', '000000020000000000000005'];
+    const destinations = async (ours: bigint) => {
+      const place: OwnPlace = { ...own, timeline: 2, history: [fork(ours)] };
+      const history = [fork(0x4000100n), { timeline: 2, end: { kind: 'lsn', lsn: 0x8000100n } } as const];
+      const files = await observeUnsent(former(ready, ready), end, place, { ...theirs, history }, false);
+      return files.map(({ to }) => to);
+    };
+    expect(await destinations(0x4000100n)).toEqual(['archive', 'archive']);
+    expect(await destinations(0x5000100n)).toEqual(['diverged', 'diverged']);
+  });
+
   test('has no last segment if the new primary has it all', async () => {
     const clean: EndOfWal = { kind: 'clean', timeline: 1, checkpoint: 0x5000028n };
-    expect(await observeUnsent(former([segment(4)], present), clean, there, true)).toEqual([
+    expect(await observeUnsent(former([segment(4)], present), clean, own, there, true)).toEqual([
       { name: segment(4), to: 'archive', isTail: false },
     ]);
   });
