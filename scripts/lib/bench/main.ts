@@ -11,6 +11,7 @@ import { cpuMethod } from './measure.ts';
 import { parseOptions, type Part } from './options.ts';
 import { measureOutage } from './outage.ts';
 import { measureQueued } from './queued.ts';
+import { measureRejoin } from './rejoin.ts';
 import { repmgrProgram } from './repmgr.ts';
 import { type Report, saveReport, type Table, tableText } from './report.ts';
 import { measureSwitchover } from './switchover.ts';
@@ -24,6 +25,7 @@ const measures: Record<Part, (context: BenchContext) => Promise<Table>> = {
   queued: measureQueued,
   'base-backup': measureBaseBackup,
   switchover: measureSwitchover,
+  rejoin: measureRejoin,
 };
 
 async function main(): Promise<void> {

@@ -1,6 +1,16 @@
 import { parseArgs } from 'node:util';
 
-const parts = ['drain', 'lag', 'call', 'fan-out', 'outage', 'queued', 'base-backup', 'switchover'] as const;
+const parts = [
+  'drain',
+  'lag',
+  'call',
+  'fan-out',
+  'outage',
+  'queued',
+  'base-backup',
+  'switchover',
+  'rejoin',
+] as const;
 export type Part = (typeof parts)[number];
 
 export interface BenchOptions {
@@ -27,6 +37,9 @@ export interface BenchOptions {
   readonly backupRounds: number;
   readonly backupTables: number;
   readonly backupFiles: number;
+  /** The scale of the pgbench database of a former primary. */
+  readonly rejoinScale: number;
+  readonly rejoinRounds: number;
 }
 
 const full = {
@@ -88,6 +101,8 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     segments,
     fanOutSegments: Math.min(segments, size.fanOutSegments),
     fanOut: values.quick ? [1, 4] : [1, 2, 4, 8],
+    rejoinScale: values.quick ? 16 : 128,
+    rejoinRounds: count('--rounds', values.rounds) ?? (values.quick ? 1 : 5),
     queued: values.quick ? [50, 500] : [100, 10_000],
   };
 }
