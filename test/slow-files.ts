@@ -28,6 +28,7 @@ export const slowFiles: readonly string[] = [
   'may-start',
   'old-primary',
   'package',
+  'rejoin-campaign',
   'replay-lag',
   'shipper-limits',
   'shipper-outage',

@@ -5,7 +5,7 @@ import { expect } from 'vitest';
 import { checkControlFile, type ClusterState } from '../../src/postgres/control-file.ts';
 import { eventually } from '../harness/eventually.ts';
 import type { IniKeys } from '../harness/ini.ts';
-import { archivingSettings, type Primary } from '../harness/primary.ts';
+import { archivingSettings, type Primary, type PrimaryOptions } from '../harness/primary.ts';
 import type { Standby } from '../harness/standby.ts';
 import type { World } from '../harness/world.ts';
 import { installHelpers } from './backup-kit.ts';
@@ -29,6 +29,7 @@ export interface DuoOptions {
   readonly ofOld?: IniKeys;
   /** Makes another standby, with these keys. */
   readonly ofOther?: IniKeys;
+  readonly cluster?: Pick<PrimaryOptions, 'checksums'>;
 }
 
 /** Its server keeps the configuration in pgdata, whatever its role. */
@@ -41,10 +42,10 @@ const ownConfiguration: IniKeys = {
 
 export async function makeDuo(
   world: World,
-  { streams, ofHeir = {}, ofOld = {}, ofOther }: DuoOptions,
+  { streams, ofHeir = {}, ofOld = {}, ofOther, cluster }: DuoOptions,
 ): Promise<Duo> {
   const others = ofOther === undefined ? [] : ['other'];
-  const old = await world.startPrimary({ name: 'old', slaves: ['heir', ...others] });
+  const old = await world.startPrimary({ name: 'old', slaves: ['heir', ...others], ...cluster });
   await old.sql('CREATE TABLE rows (id serial PRIMARY KEY)');
   await installHelpers(old);
   const host = await world.host('heir');
@@ -129,7 +130,7 @@ export async function insertRows(server: Pick<Primary, 'sql'>, count: number): P
   await server.sql('INSERT INTO rows SELECT FROM generate_series(1, $1::int)', [count]);
 }
 
-export async function hasRows(server: Pick<Standby, 'value' | 'log'>, count: number): Promise<void> {
+export async function hasRows(server: Pick<Primary, 'value' | 'log'>, count: number): Promise<void> {
   await eventually(async () => (await countRows(server).catch(() => -1)) === count, {
     limitMs: 60_000,
     what: `${count} rows; server log ${server.log}`,
