@@ -72,6 +72,8 @@ function factsAt({ since, before, value }: At) {
     reportsCleanupCommand: since('12'),
     /** `pg_replication_slots.wal_status`: the server itself may drop what a slot holds. "pg_replication_slots" */
     tellsSlotWalStatus: since('13'),
+    /** A slot that ends with its session. "pg_replication_slots" */
+    hasTemporarySlots: since('10'),
     /** A standby can have copies of the primary's logical slots. "Replication Slot Synchronization" */
     syncsSlots: since('17'),
     /** `pg_replication_slots`, and `ALTER SYSTEM`: a switchover needs them. "Release 9.4" */
@@ -138,6 +140,8 @@ function factsAt({ since, before, value }: At) {
     streaming: since('9.0'),
     /** `hot_standby` is on unless switched off. "Release 10", Migration */
     hotStandbyDefaultOn: since('10'),
+    /** `max_wal_senders` must not be lower than on the primary. "Hot Standby", Administrator's Overview */
+    comparesWalSenders: since('12'),
     /** A reload puts another `primary_conninfo` into force. "Release 13", Streaming Replication and Recovery */
     reloadsPrimaryConninfo: since('13'),
     /** "Archive Recovery Settings" */

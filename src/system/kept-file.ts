@@ -4,6 +4,23 @@ import { basename, dirname, join } from 'node:path';
 import { messageOf, PitrError } from '../errors.ts';
 import { fsyncPath } from './durable.ts';
 
+interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Why the user of this process cannot give a new file that owner and that group; undefined if he can. */
+export function ownerObstacle(
+  { uid, gid }: Owner,
+  user = process.getuid?.(),
+  groups = [process.getegid?.(), ...(process.getgroups?.() ?? [])],
+): string | undefined {
+  // Only the superuser gives files away. A user can give his own to his groups.
+  if (user === 0) return undefined;
+  if (uid !== user) return `it belongs to user ${uid}, and cmd_standby runs as user ${user ?? 'unknown'}`;
+  return groups.includes(gid) ? undefined : `it belongs to group ${gid}, of which its owner is no member`;
+}
+
 /**
  * Why a file of the user cannot be replaced by one of the same owner, group and mode; undefined if it can. Changes
  * nothing.
@@ -11,9 +28,9 @@ import { fsyncPath } from './durable.ts';
 export async function whyNotReplaced(path: string): Promise<string | undefined> {
   try {
     const real = await realpath(path);
-    const { uid } = await stat(real);
-    // Only the owner can give the new file its owner.
-    if (uid !== process.getuid?.()) return `it belongs to user ${uid}`;
+    const { uid, gid } = await stat(real);
+    const obstacle = ownerObstacle({ uid, gid });
+    if (obstacle !== undefined) return obstacle;
     await access(real, constants.W_OK);
     await access(dirname(real), constants.W_OK | constants.X_OK);
     return undefined;

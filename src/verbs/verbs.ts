@@ -88,6 +88,19 @@ const followed = {
 /** Something that must be corrected first, and how. */
 const isProblem = is.object({ message: is.text, hint: is.optional(is.text) });
 
+/** A name that PostgreSQL accepts: it is repeated in SQL that people type. */
+const isSlotName = (value: unknown): value is string =>
+  typeof value === 'string' && /^[a-z0-9_]{1,63}$/.test(value);
+
+/** See Slot in standby/server/slots.ts. */
+const isSlot = is.object({
+  name: isSlotName,
+  kind: is.oneOf('physical', 'logical'),
+  keepsWal: is.boolean,
+  isCopy: is.boolean,
+  isForFailover: is.boolean,
+});
+
 /** Where a server that was shut down has left its WAL: the record of its last checkpoint, and the first byte behind it. */
 const isShutdown = is.object({ timeline: is.number, checkpoint: isLsnText, end: isLsnText });
 
@@ -201,13 +214,33 @@ export const verbs = {
       shutdown: is.optional(isShutdown),
       /** The host for which a switchover stopped it. */
       stoppedFor: is.optional(is.text),
-      logicalSlots: is.listOf(is.text),
+      /** Replication slots but ours; none of a server that does not answer. */
+      slots: is.listOf(isSlot),
+      /** It takes over the slots of its primary once it is a standby (`sync_replication_slots`). */
+      syncsSlots: is.optional(is.boolean),
       synchronousStandbyNames: is.optional(is.text),
       problems: is.listOf(isProblem),
     },
   ),
-  /** Whether a standby on this host could follow that server, by the INI file here. Changes nothing. */
-  'try-follow': verb({ host, port, cluster }, { problems: is.listOf(isProblem) }),
+  /**
+   * Whether a standby on this host could follow that server, by the INI file here, which it would change. Changes
+   * nothing.
+   */
+  'try-follow': verb(
+    { host, port, cluster },
+    {
+      problems: is.listOf(isProblem),
+      /** The name with which it would stream; absent if it would read its archive only. */
+      streamsAs: is.optional(is.text),
+      /**
+       * The settings that must not be lower on a hot standby than on its primary, as it runs or will be started; absent if
+       * unknown.
+       */
+      limits: is.mapOf(is.number),
+      /** The replication slot with which it would stream (`primary_slot_name`). */
+      slot: is.optional(isSlotName),
+    },
+  ),
   /**
    * Before this primary is stopped for a switchover: makes the archive that it will have as a standby, a checkpoint, and
    * ends the current segment. `lsn`: what a standby must have replayed then.

@@ -11,6 +11,7 @@ import { noForce } from '../steps/force.ts';
 import { type Objection, refuseOn, when } from '../steps/objections.ts';
 import type { FollowFacts } from './facts.ts';
 import type { HostFacts } from './host.ts';
+import type { Address, IniFact } from './ini-file.ts';
 import { markAgainst, marksOf, whyNotContained } from './lineage.ts';
 import type { FollowStep } from './steps.ts';
 
@@ -99,19 +100,18 @@ function historyObjections(facts: FollowFacts, there: HostFacts): readonly Objec
   });
 }
 
-function iniObjections({ ini, request }: FollowFacts, iniFile: string): readonly Objection[] {
+export function iniObjections(ini: IniFact, { host, port }: Address, iniFile: string): readonly Objection[] {
   if (ini.kind !== 'impossible') return [];
-  const { host, port } = request.address;
   return [
     {
       message: `cannot change "${iniFile}": ${ini.reason}`,
-      hint: `Write master_public_ip: ${host} and port: ${port} there yourself; then run this again.`,
+      hint: `Write master_public_ip: ${host} and port: ${port} there yourself, or let the file and its directory belong to the user who runs cmd_standby; then run this again.`,
     },
   ];
 }
 
 /** Objections to the state of the server here. */
-function ownObjections(facts: FollowFacts): readonly Objection[] {
+export function ownObjections(facts: Pick<FollowFacts, 'start' | 'state' | 'request'>): readonly Objection[] {
   const { state, start, request } = facts;
   const { directory } = start;
   if (state.kind === 'production') {
@@ -149,7 +149,7 @@ export function listFollowObjections(
     ...ofHost,
     ...(isComparable ? branchObjections(facts, there) : []),
     ...(isComparable && mustContain ? historyObjections(facts, there) : []),
-    ...iniObjections(facts, iniFile),
+    ...iniObjections(facts.ini, facts.request.address, iniFile),
   ];
 }
 

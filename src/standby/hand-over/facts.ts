@@ -1,12 +1,16 @@
 import { join } from 'node:path';
-import { type ControlFile } from '../../postgres/control-file.ts';
+import type { Capabilities } from '../../postgres/capabilities.ts';
+import type { ControlFile } from '../../postgres/control-file.ts';
 import type { LocalSql } from '../../system/local-sql.ts';
 import type { AnswerOf, ArgumentsOf } from '../../verbs/verbs.ts';
 import type { StandbyDeps } from '../deps.ts';
+import { planConfCopies } from '../host/conf-files.ts';
 import { presentTriggerFile, streamingOf } from '../recovery/place.ts';
+import { findServer } from '../server/find-server.ts';
 import type { Server } from '../server/server.ts';
 import { requirePgCtl } from '../server/server-programs.ts';
 import { mustAnswer, observeServer, type ServerState } from '../server/server-state.ts';
+import { listSlots, type Slot } from '../server/slots.ts';
 import { attempt, type Objection, objectionsOf, when } from '../steps/objections.ts';
 import { archiveObjections } from './archive-there.ts';
 import { findOwnServer, timelineOf } from './own-server.ts';
@@ -16,31 +20,34 @@ import { supervisorObjections } from './supervisor.ts';
 type Facts = AnswerOf<'primary-facts'>;
 
 interface Asked {
-  readonly logicalSlots: readonly string[];
+  readonly slots: readonly Slot[];
+  readonly syncsSlots?: boolean;
   readonly synchronousStandbyNames: string;
   readonly runningBackups: number;
 }
 
-async function ask(sql: LocalSql): Promise<Asked> {
-  const slots = await sql(
-    "SELECT slot_name::text AS name FROM pg_replication_slots WHERE slot_type = 'logical' ORDER BY 1",
-  );
+async function ask(sql: LocalSql, capabilities: Capabilities): Promise<Asked> {
+  const slots = await listSlots(sql, capabilities);
   const [row] = await sql(
-    "SELECT current_setting('synchronous_standby_names') AS names, (SELECT count(*)::int FROM pg_stat_replication WHERE state = 'backup') AS backups",
+    "SELECT current_setting('synchronous_standby_names') AS names, (SELECT setting FROM pg_settings WHERE name = 'sync_replication_slots') AS syncs, (SELECT count(*)::int FROM pg_stat_replication WHERE state = 'backup') AS backups",
   );
   return {
-    logicalSlots: slots.map((slot) => String(slot['name'])),
+    slots,
+    ...(typeof row?.['syncs'] === 'string' ? { syncsSlots: row['syncs'] === 'on' } : {}),
     synchronousStandbyNames: String(row?.['names']),
     runningBackups: Number(row?.['backups']),
   };
 }
 
-const unasked: Asked = { logicalSlots: [], synchronousStandbyNames: '', runningBackups: 0 };
+const unasked: Asked = { slots: [], synchronousStandbyNames: '', runningBackups: 0 };
 
-async function askIfPrimary(server: Server, state: ServerState): Promise<Asked> {
-  return state.kind === 'production' && state.answers
-    ? mustAnswer(server, 'cannot determine the facts of the primary', ask)
-    : unasked;
+/** Also of one that is a standby by now: slots may remain on it. */
+async function askIfItAnswers(server: Server, state: ServerState): Promise<Asked> {
+  const answers = (state.kind === 'production' || state.kind === 'recovering') && state.answers;
+  if (!answers) return unasked;
+  return mustAnswer(server, 'cannot determine the facts of the server', (sql) =>
+    ask(sql, server.capabilities),
+  );
 }
 
 /** All that keeps this primary from becoming a standby, as far as this host alone can see it. */
@@ -51,10 +58,13 @@ async function listProblems(
   { runningBackups }: Asked,
 ): Promise<readonly Objection[]> {
   const { settings } = deps;
-  const isPgCtlNeeded = settings.start_command === undefined || settings.stop_command === undefined;
+  // For its start as a standby, findServer looks for it.
+  const isPgCtlNeeded = settings.start_command !== undefined && settings.stop_command === undefined;
   const trigger = await presentTriggerFile({ deps, capabilities, pgdata: settings.pgdata });
   return [
+    ...(await objectionsOf([() => findServer(deps, 'start')])),
     ...(isPgCtlNeeded ? await objectionsOf([() => requirePgCtl(deps, capabilities)]) : []),
+    ...(await objectionsOf([() => planConfCopies(settings, 'standby')])),
     ...(await supervisorObjections(deps)),
     ...(await archiveObjections(deps, cluster, wasStandby)),
     ...attempt(() => streamingOf({ deps, capabilities, pgdata: settings.pgdata })).objections,
@@ -84,7 +94,7 @@ export async function primaryFacts(
   const { settings } = deps;
   const { capabilities, record } = directory;
   const state = await observeServer(server);
-  const asked = await askIfPrimary(server, state);
+  const asked = await askIfItAnswers(server, state);
   const wasStandby = record.backup !== undefined || record.settings !== undefined;
   const shutdown = await shutdownOf(server, control, state);
   const streams = settings.use_streaming_replication && capabilities.streaming;
@@ -99,7 +109,8 @@ export async function primaryFacts(
     ...(streams ? { streamsAs: deps.hostName } : {}),
     ...(shutdown === undefined ? {} : { shutdown }),
     ...(record.stoppedFor === undefined ? {} : { stoppedFor: record.stoppedFor.host }),
-    logicalSlots: asked.logicalSlots,
+    slots: asked.slots,
+    ...(asked.syncsSlots === undefined ? {} : { syncsSlots: asked.syncsSlots }),
     synchronousStandbyNames: asked.synchronousStandbyNames,
     problems: (await listProblems(server, cluster, wasStandby, asked)).map(({ message, hint }) => ({
       message,

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Capabilities } from '../../postgres/capabilities.ts';
 import {
   demandedLimits,
   findLowLimits,
@@ -31,7 +32,34 @@ async function limitsOfFiles(server: Server, configuration: ServerConfiguration)
   return limitsIn(await parametersOfFiles(server, limitNames, start));
 }
 
-async function limitsOfServer(server: Server): Promise<Limits> {
+/**
+ * The values with which a server will be started as a hot standby; empty if it will be none. Those of its last start
+ * prove nothing: its files may have been changed since.
+ */
+export async function limitsAsStandby(server: Server, configuration: ServerConfiguration): Promise<Limits> {
+  const { capabilities } = server;
+  if (!isHotStandby(configuration, capabilities)) return new Map();
+  return limitsOfFiles(server, configuration);
+}
+
+/**
+ * The values that a primary with these settings demands of its hot standbys.
+ *
+ * @param raised those of a standby here that must be raised before its promotion
+ */
+export function limitsAsPrimary(
+  settings: ParameterValues,
+  raised: readonly LowLimit[],
+  { comparesWalSenders }: Pick<Capabilities, 'comparesWalSenders'>,
+): Limits {
+  const limits = new Map(limitsIn(settings));
+  for (const { name, demanded } of raised) limits.set(name, Math.max(demanded, limits.get(name) ?? 0));
+  if (!comparesWalSenders) limits.delete('max_wal_senders');
+  return limits;
+}
+
+/** The values with which the server runs; empty if it cannot be asked. */
+export async function limitsOfServer(server: Server): Promise<Limits> {
   const answer = await parametersOfServer(server, limitNames);
   return answer.kind === 'answered' ? limitsIn(answer.value) : new Map();
 }

@@ -8,7 +8,7 @@ export const forceNames = {
   archive: '-F999 although the archive cannot be read',
   replay: '-F999 although WAL of the archive cannot be replayed, or was not',
   'sibling-ahead': '-F999 although another standby has WAL that cannot be fetched',
-  'sibling-unasked': '--switchover although another standby cannot be asked',
+  'sibling-unasked': '--switchover although another standby cannot be asked, or could not follow',
   'sibling-promoted': '-F999 although another standby was promoted, or is being promoted',
   'switchover-begun': '-F999 although a switchover to another standby is not finished',
   target: '-F999 past the target of a recovery that has not reached it',
@@ -26,7 +26,7 @@ export const forceNames = {
   'archive-command':
     '-B although PostgreSQL on the primary cannot run the cmd_archiver of its archive_command',
   'left-timeline': '-B from an old primary, whose timeline was left by a promotion elsewhere',
-  room: '-B although there is not enough room',
+  room: '-B and --switchover although there is not enough room',
 } as const;
 
 export type ForceName = keyof typeof forceNames;

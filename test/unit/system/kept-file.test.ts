@@ -9,7 +9,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { replaceKept, whyNotReplaced } from '../../../src/system/kept-file.ts';
+import { ownerObstacle, replaceKept, whyNotReplaced } from '../../../src/system/kept-file.ts';
 import { temporaryDirectory } from './temporary.ts';
 
 describe('a file of the user', () => {
@@ -55,4 +55,15 @@ describe('a file of the user', () => {
       expect(await whyNotReplaced(join(directory, 'none'))).toContain('ENOENT');
     },
   );
+});
+
+test.each([
+  ['of the user and of a group of his', { uid: 100, gid: 7 }, 100, undefined],
+  ['of another user', { uid: 0, gid: 7 }, 100, /belongs to user 0/],
+  ['of a group that is not his', { uid: 100, gid: 8 }, 100, /belongs to group 8/],
+  ['of anybody, for root', { uid: 5, gid: 8 }, 0, undefined],
+])('a file %s is replaced only if the new one can be its like', (_, owner, user, obstacle) => {
+  const found = ownerObstacle(owner, user, [100, 7]);
+  if (obstacle === undefined) expect(found).toBeUndefined();
+  else expect(found).toMatch(obstacle);
 });

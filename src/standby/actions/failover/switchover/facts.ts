@@ -1,8 +1,9 @@
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StandbyTarget } from '../../../../config/options-archiver.ts';
-import { messageOf, PitrError, refusal } from '../../../../errors.ts';
+import { PitrError, refusal } from '../../../../errors.ts';
 import { isHostWord } from '../../../../postgres/left-timeline.ts';
+import { limitNames } from '../../../../postgres/standby-limits.ts';
 import { readPostmaster } from '../../../../system/postmaster.ts';
 import type { AnswerOf } from '../../../../verbs/verbs.ts';
 import type { StandbyDeps } from '../../../deps.ts';
@@ -14,28 +15,34 @@ import { stillUnderWay } from '../../../recovery/promotion.ts';
 import { archivingProblems, observeArchiving, type OwnArchiving } from '../../../server/own-archiving.ts';
 import type { ParameterValues } from '../../../server/parameters.ts';
 import { settingsAfterPromotion } from '../../../server/promoted-settings.ts';
-import { serverOf } from '../../../server/server.ts';
-import { rowsOf } from '../../../server/server-state.ts';
+import { type Server, serverOf } from '../../../server/server.ts';
+import { mustAnswer } from '../../../server/server-state.ts';
+import { listSlots, type Slot } from '../../../server/slots.ts';
 import { askOthers, noComparison, type Others } from '../../../siblings/observe.ts';
 import type { Force } from '../../../steps/force.ts';
-import type { Objection } from '../../../steps/objections.ts';
 import { type FailoverFacts, isOpened, observeHere } from '../facts.ts';
 import { observeRivals } from '../rivals.ts';
+import { askOldPrimary, askSiblingsToo, type Follower } from './followers.ts';
 
 export type PrimaryFacts = AnswerOf<'primary-facts'>;
 
 /** The facts that matter as long as this host is a standby. */
 export interface BeforeFacts {
   readonly primary: PrimaryFacts;
-  /** The obstacles to a standby on the old primary's host that is to follow this one. */
-  readonly wayBack: readonly Objection[];
+  /** Undefined if nobody can be given the name of this host, which is an objection of its own. */
+  readonly oldPrimary: Follower | undefined;
+  /** The other standbys that answered. */
+  readonly others: readonly Follower[];
   readonly part: ArchiverPart;
   readonly archiving: OwnArchiving;
   readonly archivingProblems: readonly string[];
   /** As after the promotion. */
   readonly settings: ParameterValues;
-  /** Logical slots that were synchronised from the primary (from 17): they are usable after the promotion. */
-  readonly syncedSlots: readonly string[];
+  /** Undefined if the server does not say. */
+  readonly hasChecksums: boolean | undefined;
+  readonly slotsHere: readonly Slot[];
+  /** The `application_name` of those who stream from this host already. */
+  readonly streamingHere: readonly string[];
   /** Bytes that are free, by directory. */
   readonly free: ReadonlyMap<string, number>;
   readonly publicName: string;
@@ -72,35 +79,50 @@ async function freeBytes(directories: readonly string[]): Promise<ReadonlyMap<st
   return found;
 }
 
-const settingNames = ['synchronous_standby_names', 'wal_level', 'max_wal_senders'] as const;
+const settingNames = [
+  'synchronous_standby_names',
+  'wal_level',
+  'wal_log_hints',
+  'full_page_writes',
+  ...limitNames,
+] as const;
 
-async function observeWayBack(
+async function askFollowers(
   deps: StandbyDeps,
   peer: Peer,
+  others: Others,
   cluster: string,
   port: number | undefined,
-): Promise<readonly Objection[]> {
+): Promise<Pick<BeforeFacts, 'oldPrimary' | 'others'>> {
   const host = publicName(deps);
-  // It is an objection of its own.
-  if (port === undefined || !isHostWord(host)) return [];
-  try {
-    return (await peer.call('try-follow', { host, port, cluster }, factsLimitMs)).problems;
-  } catch (error) {
-    return [{ message: `whether ${peer.host} can follow this host is not known: ${messageOf(error)}` }];
-  }
+  if (port === undefined || !isHostWord(host)) return { oldPrimary: undefined, others: [] };
+  const question = { host, port, cluster };
+  const [oldPrimary, siblings] = await Promise.all([
+    askOldPrimary(peer, question),
+    askSiblingsToo(deps, others, question),
+  ]);
+  return { oldPrimary, others: siblings };
 }
 
-async function syncedSlots(
-  deps: StandbyDeps,
-  { directory, state }: FailoverFacts,
-): Promise<readonly string[]> {
-  const { capabilities } = directory;
-  if (!capabilities.syncsSlots || state.kind !== 'recovering' || !state.answers) return [];
-  const rows = await rowsOf(
-    serverOf(deps, capabilities),
-    "SELECT slot_name::text AS name FROM pg_replication_slots WHERE slot_type = 'logical' AND synced AND invalidation_reason IS NULL",
-  );
-  return (rows ?? []).map((row) => String(row['name']));
+/** The facts that only the running server knows. */
+async function askHere(
+  server: Server,
+  { state }: FailoverFacts,
+): Promise<Pick<BeforeFacts, 'hasChecksums' | 'slotsHere' | 'streamingHere'>> {
+  // One that answers nobody is an objection of its own.
+  if (state.kind !== 'recovering' || !state.answers)
+    return { hasChecksums: undefined, slotsHere: [], streamingHere: [] };
+  return mustAnswer(server, 'cannot determine the facts of the standby', async (sql) => {
+    const [row] = await sql("SELECT setting FROM pg_settings WHERE name = 'data_checksums'");
+    const streaming = await sql(
+      "SELECT application_name AS name FROM pg_stat_replication WHERE state IN ('streaming', 'catchup')",
+    );
+    return {
+      hasChecksums: row === undefined ? undefined : row['setting'] !== 'off',
+      slotsHere: await listSlots(sql, server.capabilities),
+      streamingHere: streaming.map(({ name }) => String(name)),
+    };
+  });
 }
 
 /** Without an answer nothing is begun. */
@@ -131,12 +153,12 @@ async function observeBefore(
   ]);
   return {
     primary,
-    wayBack: await observeWayBack(deps, peer, cluster, port),
+    ...(await askFollowers(deps, peer, failover.siblings, cluster, port)),
+    ...(await askHere(server, failover)),
     part,
     archiving,
     archivingProblems: archiving.kind === 'known' ? await archivingProblems(deps, archiving.archiving) : [],
     settings,
-    syncedSlots: await syncedSlots(deps, failover),
     free: await freeBytes([join(pgdata, server.capabilities.walDirName), archivedir]),
     publicName: publicName(deps),
   };

@@ -4,6 +4,8 @@ import { quoted } from '../../../../system/printable.ts';
 import { type Objection, when } from '../../../steps/objections.ts';
 import { listFailoverObjections } from '../objections.ts';
 import type { BeforeFacts, SwitchoverFacts } from './facts.ts';
+import { followerObjections } from './follower-objections.ts';
+import { synchronousObjections } from './synchronous.ts';
 
 /** A run of this host stopped it before, and was ended: this one finishes what that one began. */
 export function isStoppedForUs({ primary, publicName }: BeforeFacts): boolean {
@@ -148,29 +150,6 @@ function siblingObjections(
   return [...notFed, ...silent];
 }
 
-/** The names in `synchronous_standby_names`, in any of its forms. */
-export function synchronousNames(text: string): readonly string[] {
-  const list = /\((.*)\)\s*$/s.exec(text)?.[1] ?? text;
-  return list
-    .split(',')
-    .map((name) => name.trim().replace(/^"(.*)"$/s, '$1'))
-    .filter((name) => name !== '');
-}
-
-/** A commit here would wait for a standby that does not exist. */
-function synchronousObjections({ settings, primary }: BeforeFacts): readonly Objection[] {
-  const value = settings.get('synchronous_standby_names') ?? '';
-  const names = synchronousNames(value);
-  if (names.length === 0 || names.includes('*')) return [];
-  const { streamsAs } = primary;
-  const isThere =
-    streamsAs !== undefined && names.some((name) => name.toLowerCase() === streamsAs.toLowerCase());
-  return when(!isThere, {
-    message: `synchronous_standby_names = '${value}' here does not name the old primary (${streamsAs ?? 'which will not stream'}): each commit would wait after the switchover`,
-    hint: `Add its application_name there${streamsAs === undefined ? '' : ` (${streamsAs})`}, or empty the setting.`,
-  });
-}
-
 const leastSegments = 8;
 
 function roomObjections({ free, primary }: BeforeFacts): readonly Objection[] {
@@ -184,23 +163,12 @@ function roomObjections({ free, primary }: BeforeFacts): readonly Objection[] {
   );
 }
 
-function serverObjections(
-  { settings, primary, wayBack, publicName }: BeforeFacts,
-  host: string,
-): readonly Objection[] {
+function serverObjections({ settings, publicName }: BeforeFacts): readonly Objection[] {
   return [
     ...when(settings.get('wal_level') === 'minimal', {
       message: 'wal_level = minimal is in force here after a promotion: no standby can follow',
       hint: 'Set wal_level = replica (hot_standby up to 9.5).',
     }),
-    ...when(primary.streamsAs !== undefined && settings.get('max_wal_senders') === '0', {
-      message: 'max_wal_senders = 0 is in force here after a promotion: no standby can stream',
-      hint: 'Set it to 10, for example.',
-    }),
-    ...wayBack.map(({ message, hint }) => ({
-      message: `${host} cannot follow this host: ${quoted(message)}`,
-      hint: `${hint === undefined ? '' : `${quoted(hint)} `}(public_ip: is the address that it uses: ${publicName})`,
-    })),
     ...when(!isHostWord(publicName), {
       message: `"${quoted(publicName)}" is no name of a host that others can be given`,
       hint: 'Set public_ip: to the address by which they reach this host.',
@@ -227,27 +195,9 @@ export function listSwitchoverObjections(facts: SwitchoverFacts): readonly Objec
     ),
     ...archivingObjections(before),
     ...siblingObjections(facts, before),
+    ...followerObjections(facts, before),
     ...synchronousObjections(before),
-    ...serverObjections(before, peer.host),
+    ...serverObjections(before),
     ...roomObjections(before),
-  ];
-}
-
-/** Facts that the operator must know before, and that prevent nothing. */
-export function listRemarks({ before }: SwitchoverFacts): readonly string[] {
-  if (before === undefined) return [];
-  const { primary, syncedSlots, settings } = before;
-  const lost = primary.logicalSlots.filter((name) => !syncedSlots.includes(name));
-  const wasSynchronous = synchronousNames(primary.synchronousStandbyNames ?? '').length > 0;
-  const isSynchronous = (settings.get('synchronous_standby_names') ?? '') !== '';
-  return [
-    ...when(
-      lost.length > 0,
-      `these logical replication slots of the primary do not exist here, and their subscribers lose their place: ${lost.map((name) => quoted(name, 64)).join(', ')}`,
-    ),
-    ...when(
-      wasSynchronous && !isSynchronous,
-      'the primary commits synchronously, and this host will not: synchronous_standby_names is empty here',
-    ),
   ];
 }

@@ -17,7 +17,7 @@ export function describeOutage({ stopping, stopped, replayed, open }: Moments): 
 
 /** Reports the state of both servers, and the next tasks. Returns the exit code. */
 export async function reportSwitchover(run: SwitchoverRun): Promise<number> {
-  const { server, timeline, actionFailure, moments, shutdown, left, informed, turned } = run;
+  const { server, timeline, actionFailure, moments, shutdown, left, informed, turned, remaining } = run;
   const { deps } = server;
   const openedAt = timeline === undefined ? undefined : await beginningOf(server, timeline);
   const where = openedAt === undefined ? '' : `, which begins at ${openedAt}`;
@@ -31,6 +31,7 @@ export async function reportSwitchover(run: SwitchoverRun): Promise<number> {
   const role = { role: { kind: 'taken' }, left, informed } as const;
   if (left !== undefined) for (const line of describeRole(role)) deps.report(line);
   for (const each of turned) deps.report(describeTurned(each));
+  for (const { message, hint } of remaining) deps.log.warning(message, { hint });
   const behind = turned.filter(({ result }) => result.kind === 'failed').map(({ name }) => name);
   if (behind.length > 0) {
     deps.log.error(

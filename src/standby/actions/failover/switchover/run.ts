@@ -4,6 +4,7 @@ import { entriesFor } from '../../../steps/step-table.ts';
 import { type FailoverRun, newRun } from '../run.ts';
 import type { PrimaryFacts, SwitchoverFacts } from './facts.ts';
 import { isStoppedForUs, mayBePromoted } from './objections.ts';
+import type { Remark } from './remarks.ts';
 import type { Turned } from './turn.ts';
 
 /** When the moments of the write outage were, on the clock of `monotonicMs`. */
@@ -36,6 +37,8 @@ export interface SwitchoverRun extends FailoverRun {
   restartpointLsn?: bigint | undefined;
   readonly moments: Moments;
   readonly turned: Turned[];
+  /** The tasks that are left on the old primary's host. */
+  readonly remaining: Remark[];
 }
 
 export function newSwitchoverRun(
@@ -55,6 +58,7 @@ export function newSwitchoverRun(
     primary: before !== undefined && isStoppedForUs(before) ? 'unknown' : 'running',
     moments: {},
     turned: [],
+    remaining: [],
   };
 }
 

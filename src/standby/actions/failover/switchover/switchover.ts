@@ -9,8 +9,9 @@ import { sayOverruled } from '../../../steps/objections.ts';
 import { finishHint } from '../finishing-steps.ts';
 import { sayLogin } from '../local-login.ts';
 import { observeSwitchover, type SwitchoverFacts } from './facts.ts';
-import { isStoppedForUs, listRemarks, listSwitchoverObjections } from './objections.ts';
+import { isStoppedForUs, listSwitchoverObjections } from './objections.ts';
 import { planSwitchover } from './plan.ts';
+import { listRemarks } from './remarks.ts';
 import { reportSwitchover } from './report.ts';
 import { resumeByHand } from './resume.ts';
 import { newSwitchoverRun, type SwitchoverRun } from './run.ts';
@@ -96,7 +97,7 @@ async function switchRoles(deps: StandbyDeps, options: SwitchoverOptions, peer: 
   sayOverruled(deps, listSwitchoverObjections(facts), options.force);
   sayBegun(deps, facts);
   if (facts.before !== undefined) sayLogin(deps, facts.failover.login);
-  for (const remark of listRemarks(facts)) deps.log.warning(remark);
+  for (const { message, hint } of listRemarks(facts)) deps.log.warning(message, { hint });
   const run = newSwitchoverRun(deps, facts, publicName(deps));
   try {
     if (!(await perform(deps, options, steps, switchoverSteps, run))) return 0;

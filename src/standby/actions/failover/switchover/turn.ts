@@ -7,6 +7,7 @@ import type { AnswerOf } from '../../../../verbs/verbs.ts';
 import { type Sibling, withSibling } from '../../../siblings/ask.ts';
 import type { SiblingFacts } from '../../../siblings/observe.ts';
 import { provenTimeline } from '../verify.ts';
+import { type Remark, remainingSlots } from './remarks.ts';
 import type { SwitchoverRun } from './run.ts';
 
 /** A host that was asked to follow this one. */
@@ -57,6 +58,8 @@ export async function informPrimary(run: SwitchoverRun): Promise<void> {
   }
 }
 
+const slotsMs = 60_000;
+
 export async function turnPrimary(run: SwitchoverRun): Promise<void> {
   const { peer } = run;
   const args = await request(run);
@@ -67,6 +70,21 @@ export async function turnPrimary(run: SwitchoverRun): Promise<void> {
   } catch (error) {
     run.server.deps.signal.throwIfAborted();
     run.turned.push(failed(peer.host, error));
+    return;
+  }
+  run.remaining.push(...(await askRemaining(run)));
+}
+
+/** The slots that the old primary still has. Its earlier answer is as good, where it does not answer. */
+async function askRemaining(run: SwitchoverRun): Promise<readonly Remark[]> {
+  const { peer, systemIdentifier: cluster, facts } = run;
+  try {
+    return remainingSlots(await peer.callAnew('primary-facts', { cluster }, slotsMs), peer.host, 'is');
+  } catch (error) {
+    const { signal, log } = run.server.deps;
+    signal.throwIfAborted();
+    log.warning(`which replication slots remain on ${peer.host} is not known: ${messageOf(error)}`);
+    return facts === undefined ? [] : remainingSlots(facts, peer.host, 'is');
   }
 }
 

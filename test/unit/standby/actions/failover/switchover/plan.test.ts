@@ -9,6 +9,7 @@ import { requireFork } from '../../../../../../src/standby/actions/failover/swit
 import { planSwitchover } from '../../../../../../src/standby/actions/failover/switchover/plan.ts';
 import { noForce } from '../../../../../../src/standby/steps/force.ts';
 import { alone, localFacts } from '../../../standby-facts.ts';
+import { beforeFacts } from './before-facts.ts';
 
 const mark = { timeline: 1, lsn: 0x5000100n, by: 'c' };
 
@@ -26,25 +27,7 @@ function factsWith(
     force: noForce,
     siblings: { ...alone.siblings, ...siblings },
   };
-  const before = {
-    primary: {
-      server: 'stopped',
-      timeline: 1,
-      version: '18',
-      archivedir: '/a',
-      segmentSize: 1,
-      problems: [],
-      ...primary,
-    },
-    wayBack: [],
-    part: { kind: 'ready', iniFile: '/a.ini' },
-    archiving: { kind: 'known', archiving: { archiveMode: 'on', archiveCommand: 'x', archiveLibrary: '' } },
-    archivingProblems: [],
-    settings: new Map(),
-    syncedSlots: [],
-    free: new Map(),
-    publicName: 'b',
-  };
+  const before = beforeFacts({ primary: { ...beforeFacts().primary, server: 'stopped', ...primary } });
   const others = { begun: undefined, peer: { host: 'a' }, fed: {}, graceS: 0, streams: true };
   return { ...others, failover, before, port: 5432, systemIdentifier: '1' } as unknown as SwitchoverFacts;
 }

@@ -1,17 +1,5 @@
 import { expect, test } from 'vitest';
-import { synchronousNames } from '../../../../../../src/standby/actions/failover/switchover/objections.ts';
 import { describeOutage } from '../../../../../../src/standby/actions/failover/switchover/report.ts';
-
-test.each([
-  ['', []],
-  ['a', ['a']],
-  ['a, "B c"', ['a', 'B c']],
-  ['2 (a, b)', ['a', 'b']],
-  ['FIRST 1 (*)', ['*']],
-  ['ANY 2 ("x",y , z)', ['x', 'y', 'z']],
-])('synchronous_standby_names = %j names %j', (text, names) => {
-  expect(synchronousNames(text)).toEqual(names);
-});
 
 test('the outage is described in its parts', () => {
   const moments = { stopping: 1000, stopped: 2500, replayed: 2600, open: 4000 };

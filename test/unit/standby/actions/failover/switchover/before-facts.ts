@@ -1,0 +1,39 @@
+import type { BeforeFacts } from '../../../../../../src/standby/actions/failover/switchover/facts.ts';
+import type { Follower } from '../../../../../../src/standby/actions/failover/switchover/followers.ts';
+import type { Slot } from '../../../../../../src/standby/server/slots.ts';
+
+/** The old primary as a standby that will stream. */
+export const oldPrimary: Follower = { name: 'a', problems: [], limits: {}, streamsAs: 'a' };
+
+export function slot(name: string, changes: Partial<Slot> = {}): Slot {
+  return { name, kind: 'physical', keepsWal: true, isCopy: false, isForFailover: false, ...changes };
+}
+
+/** The facts before a promotion to which nobody objects. */
+export function beforeFacts(changes: Partial<BeforeFacts> = {}): BeforeFacts {
+  return {
+    primary: {
+      server: 'production',
+      timeline: 1,
+      version: '18',
+      archivedir: '/a',
+      walDirectory: '/p/pg_wal',
+      segmentSize: 1,
+      problems: [],
+      slots: [],
+      streamsAs: 'a',
+    },
+    oldPrimary,
+    others: [],
+    part: { kind: 'ready', iniFile: '/a.ini' } as BeforeFacts['part'],
+    archiving: { kind: 'known', archiving: { archiveMode: 'on', archiveCommand: 'x', archiveLibrary: '' } },
+    archivingProblems: [],
+    settings: new Map(),
+    hasChecksums: undefined,
+    slotsHere: [],
+    streamingHere: [],
+    free: new Map(),
+    publicName: 'b',
+    ...changes,
+  };
+}
