@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { familyOf } from '../harness/process-table.ts';
 import { test } from '../harness/test.ts';
@@ -11,7 +11,11 @@ describe('--switchover with another standby', () => {
     'makes it follow; if it does not, the next call asks again',
     { timeout: 240_000 },
     async ({ world }) => {
-      const duo = await makeDuo(world, { streams: false, ofOther: { use_streaming_replication: 'on' } });
+      const duo = await makeDuo(world, {
+        streams: false,
+        ofHeir: { failover_probe_timeout: 15 },
+        ofOther: { use_streaming_replication: 'on' },
+      });
       const { old, heir, heirAsPrimary, other } = duo;
       if (other === undefined) throw new Error('there is no other standby');
       await insertRows(old, 100);
@@ -21,6 +25,14 @@ describe('--switchover with another standby', () => {
       expectExit(refused, 4);
       expect(refused.stderr).toContain('standby other cannot be asked');
       expect(await isPrimary(old)).toBe(true);
+
+      other.writeIni({ port: old.port });
+      chmodSync(dirname(other.iniFile), 0o500);
+      const unwritable = await world.cmdStandby(heir, ['--switchover', '--dry-run']);
+      chmodSync(dirname(other.iniFile), 0o700);
+      expectExit(unwritable, 4);
+      expect(unwritable.stderr).toContain(`other cannot follow this host: cannot change "${other.iniFile}"`);
+      other.writeIni({ port: 'nonsense' });
 
       const first = await world.cmdStandby(heir, ['--switchover', '--force=sibling-unasked']);
       expectExit(first, 1);
@@ -45,18 +57,26 @@ describe('--switchover with another standby', () => {
     { timeout: 180_000 },
     async ({ world }) => {
       const duo = await makeDuo(world, { streams: true });
-      const { old, heir, heirAsPrimary } = duo;
+      const { old, oldAsStandby, heir, heirAsPrimary } = duo;
+      const slot = world.major < 12 ? {} : { primary_slot_name: 'unmade' };
+      old.configure({ max_connections: 17, ...slot });
+      await old.reload();
+      chmodSync(dirname(oldAsStandby.iniFile), 0o500);
       heirAsPrimary.writeIni({ slaves: 'heir', r_archivedir: join(heir.host.directory, 'elsewhere') });
       heir.writeIni({ pg_hba_conf: undefined, pg_conf_failover: undefined });
       await heir.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
       await heir.reload();
       await heir.sql('SELECT pg_wal_replay_pause()');
       const refused = await world.cmdStandby(heir, ['--switchover']);
+      chmodSync(dirname(oldAsStandby.iniFile), 0o700);
       expectExit(refused, 4);
       for (const text of [
+        `cannot follow this host: cannot change "${oldAsStandby.iniFile}"`,
+        'max_connections is 17 there, and ',
+        ...(world.major < 12 ? [] : ['would stream by replication slot "unmade"']),
         'the replay here is paused',
         'does not feed the old primary',
-        "synchronous_standby_names = 'nobody' here does not name the old primary",
+        "synchronous_standby_names = 'nobody' here lets each commit wait for 1 of the standbys that it names, and none",
       ])
         expect(refused.stderr).toContain(text);
       expect(await isPrimary(old)).toBe(true);

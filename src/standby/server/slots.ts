@@ -16,7 +16,7 @@ export interface Slot {
 }
 
 /** From 9.4 on. */
-export function slotsSql({
+function slotsSql({
   hasTemporarySlots,
   tellsSlotWalStatus,
   syncsSlots,

@@ -1,5 +1,6 @@
-import { statfs } from 'node:fs/promises';
-import { join } from 'node:path';
+import { realpath, statfs } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { judgeArchiving } from '../../../../config/archive-command.ts';
 import type { StandbyTarget } from '../../../../config/options-archiver.ts';
 import { PitrError, refusal } from '../../../../errors.ts';
 import { isHostWord } from '../../../../postgres/left-timeline.ts';
@@ -36,6 +37,8 @@ export interface BeforeFacts {
   readonly part: ArchiverPart;
   readonly archiving: OwnArchiving;
   readonly archivingProblems: readonly string[];
+  /** The INI file that archive_command names, if it is another one than that of `part`. */
+  readonly otherIniFile: string | undefined;
   /** As after the promotion. */
   readonly settings: ParameterValues;
   /** Undefined if the server does not say. */
@@ -77,6 +80,21 @@ async function freeBytes(directories: readonly string[]): Promise<ReadonlyMap<st
     if (space !== undefined) found.set(directory, space.bavail * space.bsize);
   }
   return found;
+}
+
+/** Whom this host feeds is checked in one file, and must not stand in another one. */
+async function findOtherIniFile(
+  { settings: { pgdata } }: StandbyDeps,
+  archiving: OwnArchiving,
+  { iniFile }: ArchiverPart,
+): Promise<string | undefined> {
+  if (archiving.kind === 'unknown') return undefined;
+  const verdict = judgeArchiving(archiving.archiving);
+  if (verdict.kind !== 'call' || verdict.call.iniFile === undefined) return undefined;
+  // PostgreSQL's shell works in the data directory.
+  const named = await realpath(resolve(pgdata, verdict.call.iniFile)).catch(() => undefined);
+  const own = await realpath(iniFile).catch(() => undefined);
+  return named === undefined || own === undefined || named === own ? undefined : named;
 }
 
 const settingNames = [
@@ -158,6 +176,7 @@ async function observeBefore(
     part,
     archiving,
     archivingProblems: archiving.kind === 'known' ? await archivingProblems(deps, archiving.archiving) : [],
+    otherIniFile: await findOtherIniFile(deps, archiving, part),
     settings,
     free: await freeBytes([join(pgdata, server.capabilities.walDirName), archivedir]),
     publicName: publicName(deps),

@@ -66,6 +66,7 @@ function versionObjections(
     ];
   return when(primary.version !== capabilities.version.major, {
     message: `the primary is of PostgreSQL ${quoted(primary.version, 20)}, and this standby of ${capabilities.version.major}`,
+    hint: 'Check master_public_ip: and pgdata: on both hosts.',
   });
 }
 
@@ -90,14 +91,18 @@ function hereObjections({ failover, isOpening }: SwitchoverFacts, before: Before
     }),
     ...when(delay !== undefined, {
       message: 'the standby here delays its replay on purpose (recovery_min_apply_delay)',
-      hint: 'Set it to 0 first.',
+      hint: 'Set it to 0 and reload the server (up to 11, in recovery.conf: restart it), and wait until it has caught up.',
     }),
   ];
 }
 
-function archivingObjections({ part, archiving, archivingProblems }: BeforeFacts): readonly Objection[] {
-  const hint =
-    "Set archive_mode = on and archive_command = 'cmd_archiver -C FILE -F %p' in the configuration that is in force here after a promotion.";
+function archivingObjections({
+  part,
+  archiving,
+  archivingProblems,
+  otherIniFile,
+}: BeforeFacts): readonly Objection[] {
+  const hint = `Set archive_mode = on and archive_command = 'cmd_archiver -C ${part.iniFile} -F %p' in the configuration that is in force here after a promotion.`;
   const inPart: readonly Objection[] =
     part.kind === 'ready'
       ? []
@@ -121,6 +126,10 @@ function archivingObjections({ part, archiving, archivingProblems }: BeforeFacts
       message: `archive_command of this server must be changed: ${problem}`,
       hint,
     })),
+    ...when(otherIniFile !== undefined, {
+      message: `archive_command of this server names "${otherIniFile ?? ''}", and cmd_standby's INI file here names "${part.iniFile}" as cmd_archiver's`,
+      hint: `Set archiver_ini: ${otherIniFile ?? ''} in cmd_standby's INI file here, or correct archive_command.`,
+    }),
   ];
 }
 

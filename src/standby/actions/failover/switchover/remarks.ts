@@ -1,4 +1,6 @@
 /** Facts that the operator must know before a switchover, and that prevent nothing. Pure. */
+import { judgeArchiving } from '../../../../config/archive-command.ts';
+import { quoted } from '../../../../system/printable.ts';
 import type { Slot } from '../../../server/slots.ts';
 import { when } from '../../../steps/objections.ts';
 import type { BeforeFacts, PrimaryFacts, SwitchoverFacts } from './facts.ts';
@@ -85,12 +87,27 @@ function rewindRemarks({ settings, hasChecksums }: BeforeFacts): readonly Remark
   });
 }
 
+/** Whether a streaming standby alone gets WAL must be known before. */
+function archivingRemarks({ archiving }: BeforeFacts): readonly Remark[] {
+  if (archiving.kind === 'unknown') return [];
+  const verdict = judgeArchiving(archiving.archiving);
+  return verdict.kind === 'unknown'
+    ? [
+        {
+          message: `after the promotion, ${quoted(verdict.reason)}; without it, no WAL comes to the archives of the standbys`,
+          hint: 'If it does not: make a script that does, or let archive_command be cmd_archiver -C FILE -F %p',
+        },
+      ]
+    : [];
+}
+
 export function listRemarks({ before, failover, peer }: SwitchoverFacts): readonly Remark[] {
   if (before === undefined) return [];
   const { syncsSlots, hasPgRewind } = failover.directory.capabilities;
   return [
     ...lostRemarks(before, syncsSlots),
     ...remainingSlots(before.primary, peer.host, 'will be'),
+    ...archivingRemarks(before),
     ...synchronousRemarks(before),
     ...(hasPgRewind ? rewindRemarks(before) : []),
   ];

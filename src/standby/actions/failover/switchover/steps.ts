@@ -348,9 +348,9 @@ const isElsewhere: ReadonlySet<string> = new Set([
 function onHost<T extends Readonly<Record<string, StepEntry<never, never>>>>(table: T): Named<T> {
   const named = Object.entries(table).map(([kind, entry]) => {
     const say = (planned: never, run: never): string => {
-      const { server } = run as SwitchoverRun;
+      const { publicName } = run as SwitchoverRun;
       const text = entry.say(planned, run);
-      return isElsewhere.has(kind) ? text : `${server.deps.hostName}: ${text}`;
+      return isElsewhere.has(kind) ? text : `${publicName}: ${text}`;
     };
     return [kind, { ...entry, say }] as const;
   });

@@ -7,7 +7,7 @@ import type { AnswerOf } from '../../../../verbs/verbs.ts';
 import { type Sibling, withSibling } from '../../../siblings/ask.ts';
 import type { SiblingFacts } from '../../../siblings/observe.ts';
 import { provenTimeline } from '../verify.ts';
-import { type Remark, remainingSlots } from './remarks.ts';
+import { remainingSlots, type Remark } from './remarks.ts';
 import type { SwitchoverRun } from './run.ts';
 
 /** A host that was asked to follow this one. */

@@ -24,7 +24,7 @@ function runWith(left: SwitchoverRun['left'], answer: () => Promise<unknown>) {
     log: { warning: (text: string) => warnings.push(text) },
   };
   return {
-    run: { peer, systemIdentifier: '7', left, server: { deps } } as unknown as SwitchoverRun,
+    run: { peer, systemIdentifier: '7', publicName: 'b', left, server: { deps } } as unknown as SwitchoverRun,
     asked,
     warnings,
   };

@@ -99,6 +99,16 @@ describe('pg_rewind of this host, should it fail later', () => {
   });
 });
 
+test('an archive_command that is perhaps not cmd_archiver is said', () => {
+  const archiving = {
+    kind: 'known',
+    archiving: { archiveMode: 'on', archiveCommand: 'ship %p', archiveLibrary: '' },
+  } as const;
+  const [remark, ...more] = remarksOn({ archiving });
+  expect(more).toEqual([]);
+  expect(remark?.message).toContain('archive_command is "ship %p": whether that runs cmd_archiver');
+});
+
 test.each([
   ['stopped', 'us', true],
   ['starting', 'us', true],

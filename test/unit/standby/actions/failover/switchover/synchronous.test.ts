@@ -3,7 +3,7 @@ import {
   synchronousObjections,
   synchronousRemarks,
 } from '../../../../../../src/standby/actions/failover/switchover/synchronous.ts';
-import { beforeFacts, oldPrimary } from './before-facts.ts';
+import { beforeFacts, silentPrimary } from './before-facts.ts';
 
 interface Given {
   readonly here?: string;
@@ -15,16 +15,11 @@ interface Given {
 }
 
 function factsWith({ here = '', there = '', streamsAs = 'a', others = [], streamingHere = [] }: Given) {
-  const { primary } = beforeFacts();
   const follower = (name: string) => ({ name, problems: [], limits: {}, streamsAs: name });
-  const { streamsAs: _, ...silent } = oldPrimary;
-  const { streamsAs: __, ...silentPrimary } = primary;
+  const named = streamsAs === null ? {} : { streamsAs };
   return beforeFacts({
-    primary: {
-      ...(streamsAs === null ? silentPrimary : { ...primary, streamsAs }),
-      synchronousStandbyNames: there,
-    },
-    oldPrimary: streamsAs === null ? silent : { ...oldPrimary, streamsAs },
+    primary: { ...silentPrimary, ...named, synchronousStandbyNames: there },
+    oldPrimary: { name: 'a', problems: [], limits: {}, ...named },
     others: others.map(follower),
     streamingHere,
     settings: new Map([['synchronous_standby_names', here]]),
