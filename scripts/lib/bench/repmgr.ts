@@ -2,9 +2,10 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Host } from '../../../test/harness/host.ts';
 import { serverProgram } from '../../../test/harness/postgres-programs.ts';
-import { mustRun } from '../../../test/harness/processes.ts';
+import { type Finished, run } from '../../../test/harness/processes.ts';
 import { createServer, makeCluster, type Server } from '../../../test/harness/server.ts';
 import type { World } from '../../../test/harness/world.ts';
+import { mustSucceed } from './base-backup-site.ts';
 import { hostKeys } from './ssh-script.ts';
 
 /** A server that repmgr manages. */
@@ -12,7 +13,7 @@ export interface Node {
   readonly host: Host;
   readonly server: Server;
   /** Runs repmgr on this node's host. */
-  readonly repmgr: (args: readonly string[]) => Promise<string>;
+  readonly repmgr: (args: readonly string[]) => Promise<Finished>;
 }
 
 export function repmgrProgram(major: number): string {
@@ -57,8 +58,8 @@ async function makeNode(world: World, number: number, name: string): Promise<Nod
   });
   const file = join(directory, 'repmgr.conf');
   writeFileSync(file, configuration(number, { host, server }));
-  const repmgr = (args: readonly string[]): Promise<string> =>
-    mustRun(repmgrProgram(world.major), ['-f', file, ...args], { env: host.env, cwd: directory });
+  const repmgr = (args: readonly string[]): Promise<Finished> =>
+    run(repmgrProgram(world.major), ['-f', file, ...args], { env: host.env, cwd: directory });
   world.onClose(async () => {
     if (server.isRunning()) await server.kill9();
   });
@@ -83,20 +84,25 @@ export async function makeRepmgrPair(
   });
   await primary.server.start();
   await primary.server.sql('CREATE DATABASE repmgr');
-  await primary.repmgr(['primary', 'register']);
+  mustSucceed(await primary.repmgr(['primary', 'register']));
   const { address } = primary.host;
   const from = ['-h', address, '-p', String(primary.server.port), '-U', world.user, '-d', 'repmgr'];
-  await standby.repmgr([...from, 'standby', 'clone', '--fast-checkpoint']);
+  mustSucceed(await standby.repmgr([...from, 'standby', 'clone', '--fast-checkpoint']));
   standby.server.configure({
     listen_addresses: `127.0.0.1, ${standby.host.address}`,
     port: standby.server.port,
     unix_socket_directories: standby.server.socketDirectory,
   });
   await standby.server.start();
-  await standby.repmgr(['standby', 'register', '--wait-sync']);
+  mustSucceed(await standby.repmgr(['standby', 'register', '--wait-sync']));
   return nodes;
 }
 
+/** ERR_SWITCHOVER_INCOMPLETE: the roles have changed, but the old primary was seen before it had begun to stream. */
+const incomplete = 22;
+
 export async function repmgrSwitchover({ repmgr }: Node): Promise<void> {
-  await repmgr(['standby', 'switchover']);
+  const { code, stdout, stderr } = await repmgr(['standby', 'switchover']);
+  if (code !== 0 && code !== incomplete)
+    throw new Error(`repmgr standby switchover exited ${String(code)}: ${stdout}${stderr}`);
 }

@@ -46,9 +46,16 @@ export async function measureSwitchover({ major, options, say }: BenchContext): 
       ...(existsSync(repmgrProgram(major)) ? [await repmgr(world)] : []),
     ].filter(({ name }) => options.tools.length === 0 || options.tools.includes(name));
     const results = new Map<string, Change[]>(all.map(({ name }) => [name, []]));
+    const failed = new Set<string>();
     for (let round = 1; round <= options.switchovers; round++) {
-      for (const one of inTurn(all, round)) {
-        const change = await changeOnce(one, round % 2);
+      for (const one of inTurn(all, round).filter(({ name }) => !failed.has(name))) {
+        const change = await changeOnce(one, round % 2).catch((error: unknown) => String(error));
+        if (typeof change === 'string') {
+          // Which of its servers is the primary is not known any more: the other tool is measured without it.
+          say(`switchover ${one.label} FAILED: ${change}`);
+          failed.add(one.name);
+          continue;
+        }
         results.get(one.name)?.push(change);
         say(
           `switchover ${String(round)}/${String(options.switchovers)} ${one.label}: ${seconds(change.outage)} ` +
@@ -57,7 +64,7 @@ export async function measureSwitchover({ major, options, say }: BenchContext): 
         );
       }
     }
-    return switchoverTable(all, results, options.switchovers);
+    return switchoverTable(all, results);
   } finally {
     const isLasting = /\[listener\]|sshd_config|bin\/postgres -D|^postgres: /;
     killAll(processesOf(world.directory).filter(({ commandLine }) => !isLasting.test(commandLine)));
@@ -160,11 +167,8 @@ function momentOf(log: string, message: string, file: string): number {
   return Date.parse(`${day}T${time}Z`);
 }
 
-function switchoverTable(
-  all: readonly Contender[],
-  results: ReadonlyMap<string, readonly Change[]>,
-  changes: number,
-): Table {
+function switchoverTable(all: readonly Contender[], results: ReadonlyMap<string, readonly Change[]>): Table {
+  const counts = [...new Set(all.map(({ name }) => results.get(name)?.length ?? 0))].join(' or ');
   const of = (name: string, key: keyof Change): number[] => (results.get(name) ?? []).map((one) => one[key]);
   /** The slowest but one. */
   const slow = (name: string): number => of(name, 'outage').sort((a, b) => b - a)[1] ?? NaN;
@@ -179,7 +183,7 @@ function switchoverTable(
   ]);
   return {
     title: 'A switchover: how long no server takes writes',
-    note: `${String(changes)} changes of role by each, there and back in turns. From the last write that was acknowledged to the next one, of a client that tries every 10 ms on both servers. Medians, but for the slowest but one. Stop: to the end of the old primary; last WAL: to the request for the promotion; promotion: until the new primary is open.`,
+    note: `${counts} changes of role by each, there and back in turns. From the last write that was acknowledged to the next one, of a client that tries every 10 ms on both servers. Medians, but for the slowest but one. Stop: to the end of the old primary; last WAL: to the request for the promotion; promotion: until the new primary is open.`,
     columns: [
       'command',
       'outage',
