@@ -183,6 +183,10 @@ export const verbs = {
     {
       ...progress,
       archived: is.listOf(is.text),
+      /** Some in its archive are not named, because the answer is limited. */
+      isCut: is.optional(is.boolean),
+      /** Those in the queues of cmd_archiver of its host; absent if they are not known. */
+      queued: is.optional(is.listOf(is.text)),
       /** Those that are only in its data directory, in `walDirectory`. */
       inPgWal: is.listOf(is.text),
       walDirectory: is.optional(is.text),

@@ -20,6 +20,12 @@ import { RewindFailed } from '../rejoin/run-rewind.ts';
 import { type RejoinContext, rejoinSteps } from '../rejoin/steps.ts';
 import { phaseWords, takeUpRewind } from '../rejoin/take-up.ts';
 import { forkOf, observeUnsent, type Unsent } from '../rejoin/unsent.ts';
+import {
+  describeLacking,
+  describeUnknownWal,
+  observeWalToCome,
+  type WalToCome,
+} from '../rejoin/wal-to-come.ts';
 import { chooseWay, describeOnlyHere, describeWay, type OnlyHere, type Way } from '../rejoin/way.ts';
 import { readDataDirectory } from '../server/data-directory.ts';
 import { notStartedHere } from '../server/local-server.ts';
@@ -112,6 +118,7 @@ interface Observed {
   readonly unsent: readonly Unsent[];
   readonly archiveThere: ArchiveThere;
   readonly onlyHere: OnlyHere | undefined;
+  readonly walToCome: WalToCome;
 }
 
 const nothing: Observed = {
@@ -119,6 +126,7 @@ const nothing: Observed = {
   unsent: [],
   archiveThere: { kind: 'unusable', directory: '', reason: '' },
   onlyHere: undefined,
+  walToCome: { kind: 'there' },
 };
 
 async function observe({ deps, request }: Rejoin, own: OwnFacts, host: Host): Promise<Observed> {
@@ -128,17 +136,25 @@ async function observe({ deps, request }: Rejoin, own: OwnFacts, host: Host): Pr
   const { address } = request;
   const reason = whyNotContained(own.own, host.facts);
   const end = own.own.end ?? (await observeEnd(directory, deps.signal));
-  const [ability, unsent, archiveThere, onlyHere] = await Promise.all([
+  const [ability, unsent, [archiveThere, walToCome], onlyHere] = await Promise.all([
     reason === undefined ? undefined : observeRewind(deps, directory, end.kind === 'clean', address),
     observeUnsent(directory, end, own.own, host.facts, reason === undefined),
-    observeArchiveThere(deps, address.host, host),
+    observeArchiveThere(deps, address.host, host).then(
+      async (there) =>
+        [there, await observeWalToCome(deps, directory, own.own, host, there, own.makesArchive)] as const,
+    ),
     observeOnlyHere(own.server, own, host),
   ]);
   return {
-    way: chooseWay(reason, () => ability ?? { kind: 'unable', reasons: [] }),
+    way: chooseWay(
+      reason,
+      describeLacking(walToCome, address.host),
+      () => ability ?? { kind: 'unable', reasons: [] },
+    ),
     unsent,
     archiveThere,
     onlyHere,
+    walToCome,
   };
 }
 
@@ -181,6 +197,8 @@ async function rejoinObserved(rejoin: Rejoin): Promise<number> {
     if (answer.kind === 'silent') throw answer.error;
     if (isFormerPrimary(own)) deps.report(describeWay(observed.way, address.host));
     if (observed.onlyHere !== undefined) deps.report(describeOnlyHere(observed.onlyHere));
+    if (observed.walToCome.kind === 'unknown' && observed.way.kind !== 'base-backup')
+      deps.report(describeUnknownWal(observed.walToCome.reason));
     // Without an archive -B would refuse.
     if (observed.way.kind === 'base-backup' && !makesArchive) await checkBaseBackup(rejoin);
     const { host } = answer;

@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   isPossibleSegment,
@@ -6,9 +7,11 @@ import {
   segmentNumber,
   type WalLayout,
 } from '../../postgres/lsn.ts';
-import type { SegmentName, WalName } from '../../postgres/wal-name.ts';
+import { type SegmentName, type WalName, walNamesAmong } from '../../postgres/wal-name.ts';
+import { exists } from '../../system/durable.ts';
 import type { AnswerOf } from '../../verbs/verbs.ts';
 import type { StandbyDeps } from '../deps.ts';
+import { readArchiverPart } from '../host/archiver-part.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 import { findDataDirectory, progressOf } from '../server/progress.ts';
 import { listWal, readHistories, readStarts } from './contents.ts';
@@ -38,10 +41,30 @@ async function goodSegments(
   names: readonly WalName[],
   cluster: Cluster,
   isWanted: (name: SegmentName) => boolean,
-): Promise<readonly string[]> {
-  const wanted = names.filter((name) => name.kind === 'segment' && isWanted(name)).slice(0, mostOffered);
-  const starts = await readStarts(directory, wanted);
-  return starts.filter((start) => faultOf(start, cluster) === undefined).map(({ name }) => name.text);
+): Promise<{ readonly good: readonly string[]; readonly isCut: boolean }> {
+  const wanted = names.filter((name) => name.kind === 'segment' && isWanted(name));
+  const starts = await readStarts(directory, wanted.slice(0, mostOffered));
+  const good = starts.filter((start) => faultOf(start, cluster) === undefined);
+  return { good: good.map(({ name }) => name.text), isCut: wanted.length > mostOffered };
+}
+
+/** WAL that this host, as the primary, has not delivered yet. */
+async function queuedSegments(
+  deps: StandbyDeps,
+  isWanted: (name: SegmentName) => boolean,
+): Promise<readonly string[] | undefined> {
+  const part = await readArchiverPart(deps);
+  if (part.kind === 'unusable') return undefined;
+  if (part.kind === 'missing') return [];
+  const { l_archivedir, standbys } = part.settings;
+  const names = new Set<string>();
+  for (const standby of standbys) {
+    const queue = join(l_archivedir, standby.name);
+    if (!(await exists(queue))) continue;
+    for (const name of walNamesAmong(await readdir(queue)))
+      if (name.kind === 'segment' && isWanted(name)) names.add(name.text);
+  }
+  return names.size > mostOffered ? undefined : [...names];
 }
 
 /** The last segment that a server writes to is not whole, and one that it will write to next holds older WAL. */
@@ -72,14 +95,20 @@ async function segmentsHere(
     isPossibleSegment(name, layout) &&
     segmentNumber(name, layout) >= segmentNumber(segmentContaining(name.timeline, from, layout), layout);
   const offered = await goodSegments(archivedir, archived, cluster, isFrom);
-  const known = new Set(offered);
+  const known = new Set(offered.good);
   const inPgWal = await goodSegments(
     walDirectory,
     local,
     cluster,
     (name) => isFrom(name) && isWholeHere(name, end, layout) && !known.has(name.text),
   );
-  return { archived: offered, inPgWal, walDirectory };
+  return {
+    archived: offered.good,
+    ...(offered.isCut ? { isCut: true } : {}),
+    inPgWal: inPgWal.good,
+    walDirectory,
+    queued: await queuedSegments(deps, isFrom).catch(() => undefined),
+  };
 }
 
 /** How far this standby has come, and the whole segments that another standby could fetch here. Changes nothing. */

@@ -4,7 +4,7 @@ import { requireProgram } from '../../system/find-program.ts';
 import { addressesOf } from '../../system/own-addresses.ts';
 import { quoted } from '../../system/printable.ts';
 import { remotePath, rsyncCommand, rsyncEnvironment, rsyncOutcome } from '../../system/rsync.ts';
-import { parseSentinel, sentinelName } from '../../system/sentinel.ts';
+import { parseSentinel, sentinelName, type StandbyCommand } from '../../system/sentinel.ts';
 import { shellQuote } from '../../system/shell-quote.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -15,7 +15,12 @@ import type { Unsent } from './unsent.ts';
 
 /** The archive of the new primary, in which the WAL of this host arrived while it was a standby. */
 export type ArchiveThere =
-  | { readonly kind: 'archive'; readonly directory: string }
+  | {
+      readonly kind: 'archive';
+      readonly directory: string;
+      /** How cmd_standby is called there; undefined if its sentinel does not say. */
+      readonly command: StandbyCommand | undefined;
+    }
   | { readonly kind: 'unusable'; readonly directory: string; readonly reason: string };
 
 export interface Offered {
@@ -58,7 +63,7 @@ export async function observeArchiveThere(
   if (sentinel === undefined) return unusable(`it has no ${sentinelName}`);
   if (sentinel.systemIdentifier !== facts.systemIdentifier)
     return unusable(`it belongs to cluster ${sentinel.systemIdentifier}`);
-  return { kind: 'archive', directory };
+  return { kind: 'archive', directory, command: sentinel.command };
 }
 
 function divergedName(timeline: number): string {

@@ -14,12 +14,25 @@ export type Way =
     }
   | { readonly kind: 'base-backup'; readonly because: string; readonly reasons: readonly string[] };
 
-export function chooseWay(notContained: string | undefined, ability: () => RewindAbility): Way {
-  if (notContained === undefined) return { kind: 'none' };
+/**
+ * @param notContained why the new primary's history does not contain all WAL of this server
+ * @param lacking why this server could not replay what that history has besides: neither as it is nor rewound
+ */
+export function chooseWay(
+  notContained: string | undefined,
+  lacking: string | undefined,
+  ability: () => RewindAbility,
+): Way {
+  if (notContained === undefined)
+    return lacking === undefined
+      ? { kind: 'none' }
+      : { kind: 'base-backup', because: lacking, reasons: ['it would need the same WAL'] };
   const rewind = ability();
-  return rewind.kind === 'able'
-    ? { kind: 'rewind', able: rewind, because: notContained }
-    : { kind: 'base-backup', because: notContained, reasons: rewind.reasons };
+  if (rewind.kind === 'able' && lacking === undefined)
+    return { kind: 'rewind', able: rewind, because: notContained };
+  const unable = rewind.kind === 'able' ? [] : rewind.reasons;
+  const reasons = lacking === undefined ? unable : [...unable, lacking];
+  return { kind: 'base-backup', because: notContained, reasons };
 }
 
 export function describeWay(way: Way, host: string): string {

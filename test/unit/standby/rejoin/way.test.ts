@@ -6,9 +6,9 @@ const unable = { kind: 'unable', reasons: ['there is no pg_rewind', 'full_page_w
 
 describe('the way of a former primary', () => {
   test('is the cheapest that is sound', () => {
-    const words = (why: string | undefined, ability: typeof able | typeof unable) =>
+    const words = (why: string | undefined, ability: typeof able | typeof unable, lacking?: string) =>
       describeWay(
-        chooseWay(why, () => ability),
+        chooseWay(why, lacking, () => ability),
         'b',
       );
     expect(words(undefined, unable)).toBe(
@@ -18,6 +18,13 @@ describe('the way of a former primary', () => {
     expect(words('it left', unable)).toBe(
       'Way: a base backup of b (-B), because it left; no pg_rewind: there is no pg_rewind; full_page_writes was off',
     );
+    expect(words(undefined, able, 'WAL lacks')).toBe(
+      'Way: a base backup of b (-B), because WAL lacks; no pg_rewind: it would need the same WAL',
+    );
+    expect(words('it left', able, 'WAL lacks')).toBe(
+      'Way: a base backup of b (-B), because it left; no pg_rewind: WAL lacks',
+    );
+    expect(words('it left', unable, 'WAL lacks')).toMatch(/full_page_writes was off; WAL lacks$/);
   });
 
   test('is said with what is only there', () => {
