@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { capabilitiesOf } from '../../src/postgres/capabilities.ts';
@@ -63,6 +63,16 @@ describe.each(wideMajors())('a former primary on PostgreSQL %i', (major) => {
     expectExit(plan, 0);
     expect(plan.stdout).toMatch(/^Way: nothing is copied, because the history of \S+ contains all WAL/m);
     expect(existsSync(former.archiveDir)).toBe(false);
+
+    // As if a checkpoint had removed it: a copy of it is nowhere else.
+    const gone = await heir.switchWal();
+    const path = join(heir.pgdata, capabilitiesOf(parseVersion(String(major))).walDirName, gone);
+    renameSync(path, join(heir.host.directory, gone));
+    const lacking = await world.cmdStandby(former, ['--rejoin', addressOf(heir), '--dry-run', '-v']);
+    expect(lacking.stdout).toMatch(
+      new RegExp(`^Way: a base backup of \\S+ \\(-B\\), because WAL that .* is neither on .*: ${gone};`, 'm'),
+    );
+    renameSync(join(heir.host.directory, gone), path);
     const run = await world.cmdStandby(former, ['--rejoin', addressOf(heir)]);
     expectExit(run, 0);
     expect(run.stdout).toMatch(/^Follows \S+: streams from it, timeline 2/m);
