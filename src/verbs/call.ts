@@ -44,6 +44,12 @@ export function readAnswer<Name extends VerbName>(
   }
 }
 
+/** The course of a run hides why it failed. */
+function complaintOf(lines: readonly string[]): string {
+  const complaint = lines.filter((line) => !/^(DEBUG|NOTICE): /.test(line));
+  return (complaint.length === 0 ? lines : complaint).join(' ').trim();
+}
+
 /** Asks the cmd_standby of another host, over an open connection. `limitMs`: milliseconds until the connection is given up. */
 export async function callVerb<Name extends VerbName>(
   shell: RemoteShell,
@@ -58,6 +64,6 @@ export async function callVerb<Name extends VerbName>(
   const { status, lines } = result;
   const text = lines.find((line) => line.startsWith(answerMark))?.slice(answerMark.length);
   if (status === 0 && text !== undefined) return readAnswer(shell, name, { kind: 'answered', text });
-  const said = lines.join(' ').trim() || `exit status ${status}`;
+  const said = complaintOf(lines) || `exit status ${status}`;
   return readAnswer(shell, name, { kind: 'refused', said });
 }
