@@ -31,13 +31,14 @@ async function replayedTimeline(pgdata: string): Promise<number> {
 
 /** WAL that was received will be replayed: it counts as well. */
 async function runningPlace(server: Server, proved: Place): Promise<Place> {
-  const { capabilities, pgdata } = server;
-  const { lastReplayLsnFunction: replay, lastReceiveLsnFunction: receive } = capabilities;
-  const timeline = await replayedTimeline(pgdata);
-  let place = later(proved, { timeline, lsn: 0n });
-  if (replay === undefined || receive === undefined) return place;
+  const { lastReplayLsnFunction: replay, lastReceiveLsnFunction: receive } = server.capabilities;
   const [row] =
-    (await rowsOf(server, `SELECT ${replay}()::text AS replayed, ${receive}()::text AS received`)) ?? [];
+    replay === undefined || receive === undefined
+      ? []
+      : ((await rowsOf(server, `SELECT ${replay}()::text AS replayed, ${receive}()::text AS received`)) ??
+        []);
+  // After the locations: a server that moves to the next timeline meanwhile would seem to have passed the fork on the former one.
+  let place = later(proved, { timeline: await replayedTimeline(server.pgdata), lsn: 0n });
   for (const text of [row?.['replayed'], row?.['received']])
     if (typeof text === 'string') place = later(place, { timeline: 0, lsn: parseLsn(text) });
   return place;
