@@ -31,16 +31,17 @@ export type WalToCome =
   | { readonly kind: 'lacking'; readonly lacking: Lacking }
   | { readonly kind: 'unknown'; readonly reason: string };
 
-/** Up to here both servers have the same WAL; undefined if they share no timeline, or that is not known. */
+/**
+ * Up to here both servers have the same WAL; undefined if they share no timeline, or that is not known. A server that was
+ * just promoted may have WAL of a later timeline than its pg_control names: then its own end is unknown.
+ */
 export function commonEnd(own: OwnPlace, there: Lineage): bigint | undefined {
+  if (own.unknown !== undefined) return undefined;
   const ancestors = (own.history ?? []).map(({ timeline, end }) => ({
     timeline,
     lsn: end.kind === 'lsn' ? end.lsn : undefined,
   }));
-  const ours = [
-    ...ancestors,
-    { timeline: own.timeline, lsn: own.unknown === undefined ? own.lsn : undefined },
-  ];
+  const ours = [...ancestors, { timeline: own.timeline, lsn: own.lsn }];
   const shared = ours.findLast(({ timeline }) => isSharedTimeline(timeline, own, there));
   if (shared === undefined) return undefined;
   const theirs = shared.timeline === there.timeline ? there.lsn : forkOf(shared.timeline, there);
