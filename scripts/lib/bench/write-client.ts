@@ -3,7 +3,7 @@ import pg from 'pg';
 import type { Server } from '../../../test/harness/server.ts';
 
 /** A write that was acknowledged, and by which of the servers. */
-export interface Write {
+interface Write {
   readonly server: number;
   readonly atMs: number;
 }
