@@ -19,6 +19,7 @@ export const slowFiles: readonly string[] = [
   'catch-up-gap',
   'failover-rivals',
   'failover-role',
+  'how-to-roles',
   'keeping-limits',
   'keeping-promotion',
   'keeping-siblings',

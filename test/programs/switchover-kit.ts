@@ -33,7 +33,7 @@ export interface DuoOptions {
 }
 
 /** Its server keeps the configuration in pgdata, whatever its role. */
-const ownConfiguration: IniKeys = {
+export const ownConfiguration: IniKeys = {
   pg_conf: undefined,
   pg_hba_conf: undefined,
   pg_conf_failover: undefined,

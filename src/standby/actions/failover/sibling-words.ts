@@ -183,7 +183,16 @@ export function describeRole({ role, left, informed = [] }: RoleOutcome): readon
   return [taken, ...informed.map((each) => describeInformed(each, left?.problem))];
 }
 
-/** The next command for each of the other standbys that is known; none if no one is. */
-export function nextForSiblings({ informed = [] }: RoleOutcome, hostName: string): readonly string[] {
-  return informed.map((each) => nextFor(each, hostName));
+/**
+ * The next command for each of the other standbys that is known; none if no one is. The old primary, where this host is to
+ * feed it, needs another one.
+ */
+export function nextForSiblings(
+  { informed = [] }: RoleOutcome,
+  hostName: string,
+  primaryHost: string,
+): readonly string[] {
+  return informed
+    .filter(({ sibling }) => sibling.target.host !== primaryHost)
+    .map((each) => nextFor(each, hostName));
 }

@@ -67,7 +67,13 @@ describe('action_fence', () => {
   });
 
   test('is named by the report', () => {
-    const outcome = { openedAt: undefined, isFenced: true, others: undefined, hostName: 'beta' };
+    const outcome = {
+      openedAt: undefined,
+      isFenced: true,
+      others: undefined,
+      hostName: 'beta',
+      primaryHost: 'alpha',
+    };
     const [, , , line] = describeOutcome({ ...outcome, liveness: alive });
     expect(line).toMatch(/^The old primary was alive, and action_fence has succeeded\. /);
   });

@@ -197,12 +197,13 @@ describe('the report on other standbys', () => {
 
   test('says of each whether it was informed, how it stands, and the next command', () => {
     const marks = [{ timeline: 1, lsn: 0x600_0028n, by: 'b' }];
+    const silent = { kind: 'silent', reason: 'x' } as const;
     const informed = [
       { kind: 'informed', sibling: answering('c'), standing: 'before', moved: 0 },
       { kind: 'informed', sibling: answering('d'), standing: 'diverged', moved: 2 },
       {
         kind: 'not-informed',
-        sibling: sibling('e', { kind: 'silent', reason: 'x' }),
+        sibling: sibling('e', silent),
         reason: 'no\u001b[2J route',
       },
     ] as const;
@@ -213,7 +214,12 @@ describe('the report on other standbys', () => {
       'Standby d was informed: it has replayed WAL past the fork, and cannot follow; 2 files from behind the fork were moved aside there',
       "Standby e was not informed that the old timeline was left (no\\x1b[2J route): the next hello of this host's cmd_archiver informs it",
     ]);
-    expect(nextForSiblings(outcome, 'b')).toEqual([
+    // The old primary, a, is to be fed too.
+    const withOld = {
+      ...outcome,
+      informed: [...informed, { ...informed[2], sibling: sibling('a', silent) }],
+    };
+    expect(nextForSiblings(withOld, 'b', 'a')).toEqual([
       'on c: cmd_standby -C /etc/cmd_standby.ini --follow b',
       'on d: set master_public_ip to this host (b), then run cmd_standby -C /etc/cmd_standby.ini -A stop, -B and -S',
       'on e: cmd_standby -C FILE --follow b; if it has replayed past the fork, that refuses, and it needs a new base backup',
