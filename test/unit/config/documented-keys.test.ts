@@ -28,7 +28,7 @@ const subjects: Readonly<Record<string, readonly Program[]>> = {
 const walkthroughs = ['how-to.md', 'README.md', 'reference.md'];
 
 /** Of files of other programs, of the sentinel, and of what `--wal` prints. */
-const otherWords = new Set(['diverged', 'ini', 'key', 'left', 'missing', 'program', 'unusable']);
+const otherWords = new Set(['vacuumdb', 'diverged', 'ini', 'key', 'left', 'missing', 'program', 'unusable']);
 
 /** `key:` as code in a sentence, and the INI file that is spoken of from there on. */
 const inSentence = /`([a-z][a-z_]+):(?: [^`\n]*)?`|(cmd_(?:archiver|standby))\.ini\b/g;

@@ -62,7 +62,9 @@ describe('a timeline that was left', () => {
       kind: 'left',
       mark,
       reason: 'timeline 1 was left at 0/5000060 by beta: this server is an old primary',
-      hint: expect.stringMatching(/make it a standby of beta by a new base backup/) as unknown,
+      hint: expect.stringMatching(
+        /make it a standby of beta: cmd_standby -C FILE --rejoin beta here/,
+      ) as unknown,
     });
   });
 
