@@ -20,6 +20,7 @@ const doors = {
   pg: packages(['pg'], 'src/system/local-sql.ts'),
   commander: packages(['commander'], 'src/arguments.ts'),
   ini: packages(['ini'], 'src/config/ini-text.ts'),
+  table: packages(['cli-table3'], 'src/status/views/people.ts'),
 };
 
 /** Reading is free everywhere; a file is opened for writing, or changed, by system/ alone. */
@@ -109,6 +110,18 @@ export default tseslint.config(
   forbid(['src/system/command.ts'], [...allBut('execa'), ...below]),
   forbid(['src/system/log.ts'], [...allBut('pino'), ...below]),
   forbid(['src/system/local-sql.ts'], [...allBut('pg'), ...below]),
+  forbid(
+    ['src/status/**'],
+    [
+      ...Object.values(doors),
+      fileWrites,
+      {
+        group: ['**/archiver/**', '**/standby/**'],
+        message: 'both programs use status/: it imports neither',
+      },
+    ],
+  ),
+  forbid(['src/status/views/people.ts'], [...allBut('table'), fileWrites]),
   forbid(['src/config/**'], [...pureOnly, ...allBut('ini')]),
   forbid(['src/config/read-file.ts'], [pureOnly[1], ...Object.values(doors)]),
   forbid(['src/postgres/**'], [...pureOnly, ...Object.values(doors), { group: ['**/config/**'] }]),

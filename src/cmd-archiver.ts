@@ -105,6 +105,8 @@ async function perform(deps: ArchiverDeps, request: ActionRequest): Promise<numb
     }
     case 'may-start':
       return (await import('./archiver/actions/may-start/may-start.ts')).mayStart(deps);
+    case 'status':
+      return (await import('./archiver/actions/status.ts')).reportStatus(deps, request.iniFile, request);
     case 'flush':
       return (await import('./archiver/actions/flush.ts')).flush(deps, request);
     case 'cleanup':

@@ -2,6 +2,7 @@ import { onlyAction, type OptionsOf, readArguments } from '../arguments.ts';
 import { usageError } from '../errors.ts';
 import { seeHelp } from '../help.ts';
 import { parseTimeline } from '../postgres/left-timeline.ts';
+import { type StatusRequest, statusRequest, strayStatusOption } from '../status/arguments.ts';
 import { quoted } from '../system/printable.ts';
 import { type flags, usage } from './usage.ts';
 
@@ -11,6 +12,7 @@ export type Action =
   /** `plant`: the standby whose archive is to be marked in any case. */
   | { readonly kind: 'initialize'; readonly plant: string | undefined }
   | { readonly kind: 'check' | 'ship' | 'may-start' | 'flush' | 'cleanup' }
+  | ({ readonly kind: 'status' } & StatusRequest)
   | { readonly kind: 'abandon' | 'resume'; readonly standby: string }
   | { readonly kind: 'timeline-restored'; readonly timeline: number };
 
@@ -36,12 +38,14 @@ function timelineOf(text: string): number {
 
 /** Every action that the options ask for, with the words to name it by. */
 function askedActions(options: Options): readonly Asked[] {
-  const { init, plant, file, ship, mayStart, flush, cleanup, abandon, resume, timelineRestored } = options;
+  const { init, plant, file, ship, mayStart, status, flush, cleanup, abandon, resume, timelineRestored } =
+    options;
   const asked: readonly (Asked | undefined)[] = [
     init && { word: '-I', action: { kind: 'initialize', plant } },
     file === undefined ? undefined : { word: '-F', action: { kind: 'archive', path: file } },
     ship && { word: '--ship', action: { kind: 'ship' } },
     mayStart && { word: '--may-start', action: { kind: 'may-start' } },
+    status && { word: '--status', action: { kind: 'status', ...statusRequest(options, seeHelp(usage)) } },
     flush && { word: '--flush', action: { kind: 'flush' } },
     cleanup && { word: '--cleanup', action: { kind: 'cleanup' } },
     abandon === undefined ? undefined : { word: '--abandon', action: { kind: 'abandon', standby: abandon } },
@@ -68,6 +72,11 @@ export function parseRequest(argv: readonly string[]): Request {
   const hint = seeHelp(usage);
   if (options.plant !== undefined && options.init !== true)
     throw usageError('--plant can be used only with -I', hint);
+  const stray = strayStatusOption(options);
+  if (stray !== undefined && options.status !== true)
+    throw usageError(`--${stray} can be used only with --status`, hint);
+  if (options.json === true && options.status !== true)
+    throw usageError('--json can be used only with --status', hint);
   if (options.file === '') throw usageError('-F needs the path of a WAL file', hint);
   if (dryRun && !takesDryRun.includes(action.kind))
     throw usageError(`--dry-run can be used only ${usage.shared.dryRun}`, hint);

@@ -1,4 +1,5 @@
 import type { FlagTable, Usage } from '../help.ts';
+import { statusFlags } from '../status/arguments.ts';
 
 export const flags = {
   init: ['Set up', '-I, --init', 'make the queues, one per standby; can be repeated', '-I'],
@@ -22,6 +23,7 @@ export const flags = {
     '--may-start',
     'refuse the start of a server whose timeline was left',
   ],
+  ...statusFlags,
   cleanup: ['Run', '--cleanup', 'remove unfinished files of processes that have ended', '--cleanup'],
   flush: [
     'Change roles',
@@ -57,7 +59,10 @@ export const usage = {
   synopsis: '-C FILE [ACTION] [--dry-run]',
   description: "Ships PostgreSQL's WAL from the primary to its standbys.",
   flags,
-  shared: { dryRun: 'with --flush, --cleanup, --abandon, --resume or --timeline-restored' },
+  shared: {
+    json: 'with --status',
+    dryRun: 'with --flush, --cleanup, --abandon, --resume or --timeline-restored',
+  },
   foot: [
     '--dry-run: only show what --flush, --cleanup, --abandon and the like would do.',
     "In postgresql.conf: archive_command = '/path/to/cmd_archiver -C FILE -F %p'",

@@ -11,11 +11,14 @@ export const groups = {
   backup: 'Base backup and archive',
   limits: 'Time limits',
   commands: 'Your own commands that start, stop and promote the server',
+  status: 'Limits of --status',
   notification: 'Notifications',
   failover: 'Failover',
   logging: 'Logging',
   legacy: 'Keys of release 1.4 that have no effect',
 } as const;
+
+const status = { group: groups.status, since: '2.0' } as const;
 
 /** Keys that both programs read in the same way. */
 export const commonOptions = {
@@ -94,6 +97,62 @@ export const commonOptions = {
     since: '2.0',
     default: '3600',
     summary: 'seconds between reminders while a problem lasts; 0 for no reminders',
+  },
+  behind_warning_size: {
+    kind: 'size',
+    ...status,
+    default: '64MB',
+    summary: 'how much WAL may wait before --status warns, if it also waits for behind_warning_time',
+    detail:
+      'Both limits must be reached: an idle server writes a segment now and then, and a busy one a thousand in a minute.',
+  },
+  behind_warning_time: {
+    kind: 'seconds',
+    range: [0, 31_536_000],
+    ...status,
+    default: '300',
+    summary: 'how many seconds WAL may wait before --status warns, if it is also behind_warning_size',
+  },
+  behind_critical_size: {
+    kind: 'size',
+    ...status,
+    default: '1GB',
+    summary: 'the same for a critical finding',
+  },
+  behind_critical_time: {
+    kind: 'seconds',
+    range: [0, 31_536_000],
+    ...status,
+    default: '3600',
+    summary: 'the same for a critical finding',
+  },
+  disk_warning: {
+    kind: 'integer',
+    range: [1, 100],
+    ...status,
+    default: '85',
+    summary: 'the percentage of a file system in use from which --status warns',
+  },
+  disk_critical: {
+    kind: 'integer',
+    range: [1, 100],
+    ...status,
+    default: '95',
+    summary: 'the same for a critical finding',
+  },
+  disk_full_warning: {
+    kind: 'seconds',
+    range: [0, 31_536_000],
+    ...status,
+    default: '86400',
+    summary: 'seconds until a file system is full, at its present rate, below which --status warns',
+  },
+  disk_full_critical: {
+    kind: 'seconds',
+    range: [0, 31_536_000],
+    ...status,
+    default: '7200',
+    summary: 'the same for a critical finding',
   },
   debug: {
     kind: 'boolean',

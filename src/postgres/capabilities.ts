@@ -99,6 +99,12 @@ function factsAt({ since, before, value }: At) {
     hasReadAllStatsRole: since('10'),
     /** Where recovery starts, as `pg_control_checkpoint()` calls it. "System Information Functions" */
     controlRedoColumn: value(undefined, ['9.6', 'redo_location'], ['10', 'redo_lsn']),
+    /** `pg_stat_replication`. "Monitoring Database Activity" */
+    hasStatReplication: since('9.1'),
+    /** Its columns were renamed. "Release 10" */
+    replicationLsnSuffix: value('location', ['10', 'lsn']),
+    /** `replay_lag`. "Monitoring Database Activity" */
+    hasReplayLag: since('10'),
 
     // -- functions, by the name that this release gives them --
     /** "System Administration Functions" */

@@ -2,9 +2,10 @@
  * Functions that write files, for all other folders: lint allows no other module to import them from node:fs. None of
  * these flushes: a file that must outlive a crash goes through `durable.ts`, or its caller flushes the directory.
  */
-import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { messageOf, PitrError } from '../errors.ts';
 
 export { chmod, mkdir, rename, rmdir, symlink, unlink, utimes } from 'node:fs/promises';
 
@@ -26,6 +27,23 @@ export async function writePrivately(path: string, content: string | Uint8Array)
 /** One write at the end of a file that no other user can read. */
 export async function appendPrivately(path: string, content: string): Promise<void> {
   await appendFile(path, content, { mode: 0o600 });
+}
+
+/**
+ * Replaces a file that every user may read, such as one for node_exporter, in one step: no reader sees half of it. The
+ * temporary name ends otherwise, so that a reader of all `*.prom` files does not take it.
+ */
+export async function writePublicly(path: string, content: string): Promise<void> {
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    await writeFile(temporary, content, { mode: 0o644, flag: 'wx' });
+    // Whatever the umask is.
+    await chmod(temporary, 0o644);
+    await rename(temporary, path);
+  } catch (error) {
+    await removeFile(temporary).catch(() => undefined);
+    throw new PitrError(`cannot write "${path}"`, { detail: messageOf(error), cause: error });
+  }
 }
 
 /** A directory that no other user can enter, for as long as `use` runs. */

@@ -12,7 +12,7 @@ import { readLaneState } from '../lane/state.ts';
 import { mentionLeftoverQueues } from '../queue/leftover-queues.ts';
 import { readCluster, readPinnedIdentifier } from '../wal/cluster.ts';
 import { judgeOwnArchiving } from '../wal/own-archive-command.ts';
-import { viewServer } from '../wal/server-view.ts';
+import { describeStatistics, viewServer } from '../wal/server-view.ts';
 
 /** A program that a standby's own section names instead of the common one. */
 function ownPrograms(deps: ArchiverDeps): ExpectedPath[] {
@@ -61,7 +61,7 @@ async function checkArchiveCommand(deps: ArchiverDeps, iniFile: string): Promise
   if (verdict.kind === 'unknown') deps.log.warning(verdict.reason);
   if (verdict.kind !== 'wrong') return;
   throw new PitrError(`PostgreSQL does not archive with this program and INI file: ${verdict.reason}`, {
-    detail: view.statistics,
+    detail: view.statistics && describeStatistics(view.statistics),
     hint: `In postgresql.conf: archive_command = '${join(programRoot(), 'bin', 'cmd_archiver')} -C ${iniFile} -F %p'`,
   });
 }

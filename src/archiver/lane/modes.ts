@@ -88,7 +88,8 @@ const sentences: Readonly<Partial<Record<Health, (standby: string) => string>>> 
   abandoned: (standby) => `standby ${standby} is abandoned and needs a new base backup`,
 };
 
-function sentenceOf(standby: string, { health, reason }: Finding): string {
+/** The condition of a standby for people: lower case, no full stop. */
+export function sentenceOf(standby: string, { health, reason }: Pick<Finding, 'health' | 'reason'>): string {
   const sentence = sentences[health]?.(standby) ?? `WAL for standby ${standby} is queued`;
   return reason === undefined ? sentence : `${sentence}: ${reason}`;
 }

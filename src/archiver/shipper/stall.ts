@@ -13,7 +13,7 @@ import {
 import { readPostmaster } from '../../system/postmaster.ts';
 import { replaceDurably } from '../../system/replaceable.ts';
 import { judgeOwnArchiving } from '../wal/own-archive-command.ts';
-import { viewServer } from '../wal/server-view.ts';
+import { describeStatistics, viewServer } from '../wal/server-view.ts';
 import type { Board } from './board.ts';
 import { createWakeUp } from './signal.ts';
 import { isStopped, type Work } from './work.ts';
@@ -77,7 +77,7 @@ async function explain(work: Work, iniFile: string): Promise<string> {
     verdict.kind === 'call'
       ? `archive_command is "${view.archiving.archiveCommand}": PostgreSQL's log shows how it fails`
       : verdict.reason;
-  return view.statistics === undefined ? command : `${command}; ${view.statistics}`;
+  return view.statistics === undefined ? command : `${command}; ${describeStatistics(view.statistics)}`;
 }
 
 async function describe(work: Work, iniFile: string, stalledMs: number): Promise<string> {

@@ -5,13 +5,24 @@ import { readPostmaster } from '../../system/postmaster.ts';
 import { bareOutput, type Rows } from '../../system/psql.ts';
 import type { ArchiverDeps } from '../deps.ts';
 
+/** A row of pg_stat_archiver. Names and times are empty if there was none yet; times as the server writes them. */
+export interface ArchiverStatistics {
+  readonly archived: number;
+  readonly lastArchived: string;
+  readonly archivedAt: string;
+  readonly failed: number;
+  readonly lastFailed: string;
+  readonly failedAt: string;
+}
+
 /** The archiving settings and results that this host's server reports. */
 export type ServerView =
   | {
       readonly kind: 'seen';
       readonly archiving: Archiving;
-      /** From 9.4, as a sentence. */
-      readonly statistics: string | undefined;
+      /** From 9.4. */
+      readonly statistics: ArchiverStatistics | undefined;
+      readonly ask: Ask;
     }
   | { readonly kind: 'not-running' }
   | { readonly kind: 'unknown'; readonly reason: string };
@@ -26,7 +37,7 @@ const statisticsSql =
 
 type Answer =
   { readonly kind: 'rows'; readonly rows: Rows } | { readonly kind: 'none'; readonly reason: string };
-type Ask = (sql: string) => Promise<Answer>;
+export type Ask = (sql: string) => Promise<Answer>;
 
 /** Host and port come from the INI file, otherwise from postmaster.pid (9.1 and later), otherwise from psql itself. */
 async function connectionWords(deps: ArchiverDeps): Promise<string[] | undefined> {
@@ -68,12 +79,23 @@ async function chooseDatabase(deps: ArchiverDeps, program: string, connection: r
   return { reason };
 }
 
-async function statisticsBy(ask: Ask): Promise<string | undefined> {
+async function statisticsBy(ask: Ask): Promise<ArchiverStatistics | undefined> {
   const answer = await ask(statisticsSql);
   const [row] = answer.kind === 'rows' ? answer.rows : [];
   if (row === undefined) return undefined;
-  const [archived = '', lastArchived = '', archivedAt = '', failed = '', lastFailed = '', failedAt = ''] =
-    row;
+  const [archived, lastArchived = '', archivedAt = '', failed, lastFailed = '', failedAt = ''] = row;
+  return {
+    archived: Number(archived),
+    lastArchived,
+    archivedAt,
+    failed: Number(failed),
+    lastFailed,
+    failedAt,
+  };
+}
+
+export function describeStatistics(statistics: ArchiverStatistics): string {
+  const { archived, lastArchived, archivedAt, failed, lastFailed, failedAt } = statistics;
   const good = lastArchived === '' ? 'none yet' : `the last was ${lastArchived} at ${archivedAt}`;
   const bad = lastFailed === '' ? 'none' : `the last was ${lastFailed} at ${failedAt}`;
   return `pg_stat_archiver: ${archived} archived (${good}), ${failed} failures (${bad})`;
@@ -114,5 +136,6 @@ export async function viewServer(deps: ArchiverDeps): Promise<ServerView> {
       archiveLibrary: values.get('archive_library') ?? '',
     },
     statistics: await statisticsBy(chosen.ask),
+    ask: chosen.ask,
   };
 }

@@ -4,6 +4,17 @@ import { parseStandbyConfig } from '../../../src/config/load-standby.ts';
 import { describeProblems } from '../../../src/config/problem.ts';
 import { problemsOf, readFixture, usable } from './fixtures.ts';
 
+const statusLimits = {
+  behind_warning_size: 64 * 1024 ** 2,
+  behind_warning_time: 300,
+  behind_critical_size: 1024 ** 3,
+  behind_critical_time: 3600,
+  disk_warning: 85,
+  disk_critical: 95,
+  disk_full_warning: 86_400,
+  disk_full_critical: 7200,
+};
+
 function replaceLine(text: string, from: string, to: string): string {
   const lines = text.split('\n');
   const at = lines.findIndex((line) => line.trim() === from);
@@ -41,6 +52,7 @@ describe('the archiver file of the how-to', () => {
       notify_warning: 'echo WARNING',
       notify_critical: 'echo CRITICAL',
       notify_reminder: 3600,
+      ...statusLimits,
       keep_streamed_max: 10 * 1024 ** 3,
       archive_stall: 180,
       dbname: undefined,
@@ -124,6 +136,7 @@ describe('the standby file of the how-to', () => {
       notify_warning: 'echo WARNING',
       notify_ok: 'echo OK',
       notify_reminder: 3600,
+      ...statusLimits,
       keep_streamed_max: 10 * 1024 ** 3,
       action_failover: '/var/lib/postgresql/pitrtools/scripts/failover.sh',
       includepath: [],

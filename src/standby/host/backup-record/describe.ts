@@ -1,6 +1,6 @@
+import { durationText, rateOf, rateText, sizeText } from '../../../amounts.ts';
 import { describeFindings } from '../../page-check/findings.ts';
 import type { BackupRecord, CopyFacts, VerifiedFacts } from './record.ts';
-import { durationText, rateOf, rateText, sizeText } from './words.ts';
 
 type Line = readonly [name: string, value: string];
 

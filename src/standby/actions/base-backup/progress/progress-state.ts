@@ -1,4 +1,4 @@
-import { durationText, rateOf, rateText, sizeText } from '../../../host/backup-record/words.ts';
+import { durationText, rateOf, rateText, sizeText } from '../../../../amounts.ts';
 import type { Amount, BackupEvent, BackupPhase } from './events.ts';
 
 /** The progress of a base backup. Times are milliseconds of a clock that nobody sets. */

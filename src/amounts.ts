@@ -1,4 +1,4 @@
-/** Formats the base backup's numbers for people. */
+/** Amounts for people: sizes, durations, rates. */
 
 const units = ['bytes', 'kB', 'MB', 'GB', 'TB'] as const;
 

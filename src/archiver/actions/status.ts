@@ -1,0 +1,38 @@
+import { join, resolve } from 'node:path';
+import type { StatusRequest } from '../../status/arguments.ts';
+import { bySeverity } from '../../status/finding.ts';
+import type { StatusReport } from '../../status/report.ts';
+import { showStatus } from '../../status/show.ts';
+import { programRoot, programVersion } from '../../system/program-root.ts';
+import type { ArchiverDeps } from '../deps.ts';
+import { observeArchiver } from '../status/facts.ts';
+import { judgeArchiver } from '../status/judge.ts';
+import { metricsOf, sectionsOf } from '../status/show.ts';
+
+async function observe(deps: ArchiverDeps, iniFile: string, request: StatusRequest): Promise<StatusReport> {
+  const facts = await observeArchiver(deps, iniFile);
+  const context = {
+    limits: { ...deps.settings, ...request.limits },
+    command: `${join(programRoot(), 'bin', 'cmd_archiver')} -C ${iniFile}`,
+    pgdata: deps.settings.pgdata,
+  };
+  return {
+    program: 'cmd_archiver',
+    programVersion: programVersion(),
+    host: deps.hostName,
+    atMs: deps.now(),
+    findings: bySeverity(judgeArchiver(facts, context)),
+    facts: { ...facts },
+    sections: sectionsOf(facts),
+    metrics: metricsOf(facts),
+  };
+}
+
+/** `--status`: changes nothing but the samples from which the next call computes rates. */
+export async function reportStatus(
+  deps: ArchiverDeps,
+  iniFile: string,
+  request: StatusRequest,
+): Promise<number> {
+  return showStatus(deps, () => observe(deps, resolve(iniFile), request), request.form);
+}

@@ -1,0 +1,215 @@
+/** Everything that cmd_archiver --status looks at on this host, each fact by itself: one that fails hides no other. */
+import { readFile, stat, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { capabilitiesOf } from '../../postgres/capabilities.ts';
+import { parseVersion } from '../../postgres/version.ts';
+import { derive, type Fact, look, NotKnown, valueOf } from '../../status/fact.ts';
+import { sample, type Samples } from '../../status/samples.ts';
+import { emptyInS, trendOf } from '../../status/trend.ts';
+import { systemErrorCode } from '../../system/durable.ts';
+import { isLocked } from '../../system/lock.ts';
+import type { ArchiverDeps } from '../deps.ts';
+import { type Lane, lanesOf } from '../lane/lane.ts';
+import { type Gap, type LaneState, readLaneState } from '../lane/state.ts';
+import { shipperPlaces } from '../markers/places.ts';
+import { listQueue } from '../queue/queue.ts';
+import { type Cluster, readCluster, readPinnedIdentifier } from '../wal/cluster.ts';
+import { listStatus, walDirectory } from '../wal/ready-files.ts';
+import { readySuffix, statusOf } from '../wal/wal-file.ts';
+import { observeServerSide, type Receiver, type ServerFacts } from './server.ts';
+
+/** WAL that waits: for PostgreSQL to archive it, or in a queue for its standby. */
+export interface Backlog {
+  readonly files: number;
+  readonly bytes: number;
+  /** Undefined if nothing waits. */
+  readonly oldest: { readonly name: string; readonly ageS: number } | undefined;
+}
+
+export interface DiskFacts {
+  readonly name: 'pg_wal' | 'l_archivedir';
+  readonly path: string;
+  readonly use: Fact<{ readonly bytes: number; readonly freeBytes: number }>;
+  /** At the rate of the last half hour; Infinity if it does not get fuller. */
+  readonly fullInS: Fact<number>;
+}
+
+/** The part of a lane's memory that is for others. */
+export interface LaneCondition extends Pick<LaneState, 'health' | 'since' | 'reason' | 'abandoned'> {
+  readonly gap: Pick<Gap, 'missing' | 'conflicts' | 'since'> | undefined;
+  /** Whether the standby was asked what it has since the last change of roles. */
+  readonly isCaughtUp: boolean;
+}
+
+export interface StandbyFacts {
+  readonly name: string;
+  readonly state: Fact<LaneCondition>;
+  readonly queue: Fact<Backlog>;
+  /** As the server sees it; undefined if it does not stream. */
+  readonly stream: Fact<Receiver | undefined>;
+}
+
+export interface ArchiverFacts extends ServerFacts {
+  readonly state: 'online' | 'offline';
+  readonly cluster: Fact<Cluster>;
+  readonly version: Fact<string>;
+  /** Whether -I bound l_archivedir to this cluster. */
+  readonly isInitialized: Fact<boolean>;
+  readonly waiting: Fact<Backlog>;
+  /** WAL that the server wrote, per second. */
+  readonly made: Fact<number>;
+  readonly isShipping: Fact<boolean>;
+  readonly standbys: readonly StandbyFacts[];
+  readonly disks: readonly DiskFacts[];
+}
+
+const windowMs = 30 * 60_000;
+const recentMs = 5 * 60_000;
+
+async function oldestOf(deps: ArchiverDeps, directory: string, names: readonly string[], suffix = '') {
+  let oldest: { name: string; ms: number } | undefined;
+  for (const name of names) {
+    const found = await stat(join(directory, `${name}${suffix}`)).catch((error: unknown) => {
+      if (systemErrorCode(error) === 'ENOENT') return undefined;
+      throw error;
+    });
+    if (found !== undefined && (oldest === undefined || found.mtimeMs < oldest.ms))
+      oldest = { name, ms: found.mtimeMs };
+  }
+  return oldest && { name: oldest.name, ageS: Math.max(0, (deps.now() - oldest.ms) / 1000) };
+}
+
+async function bytesOf(directory: string, names: readonly string[]): Promise<number> {
+  let bytes = 0;
+  for (const name of names) {
+    const found = await stat(join(directory, name)).catch(() => undefined);
+    bytes += found?.size ?? 0;
+  }
+  return bytes;
+}
+
+/** The first names are the oldest, but a timeline's history sorts elsewhere: its first few decide. */
+const looked = 20;
+
+async function observeWaiting(deps: ArchiverDeps): Promise<Backlog> {
+  const directory = await walDirectory(deps.settings.pgdata);
+  const ready = [...(await listStatus(directory)).ready].sort();
+  const oldest = await oldestOf(deps, statusOf(directory), ready.slice(0, looked), readySuffix);
+  return { files: ready.length, bytes: await bytesOf(directory, ready), oldest };
+}
+
+async function observeQueue(deps: ArchiverDeps, { queue }: Lane): Promise<Backlog> {
+  const names = (await listQueue(queue)).map(({ text }) => text);
+  const oldest = await oldestOf(deps, queue, names.slice(0, looked));
+  return { files: names.length, bytes: await bytesOf(queue, names), oldest };
+}
+
+async function observeUse(path: string) {
+  const { bavail, bfree, blocks, bsize } = await statfs(path);
+  // As df counts: the space that only root may use is not there for us.
+  return { bytes: (blocks - bfree + bavail) * bsize, freeBytes: bavail * bsize };
+}
+
+/** A receiver gives its host's name as its application_name, or its address is the standby's name. */
+function isReceiverOf(name: string, { application, address, hostname }: Receiver): boolean {
+  const short = (word: string): string => (/^[\d.:]+$/.test(word) ? word : (word.split('.')[0] ?? word));
+  return [application, address, hostname].some(
+    (word) => word !== '' && (word === name || short(word) === short(name)),
+  );
+}
+
+async function observeCondition(lane: Lane): Promise<LaneCondition> {
+  const { health, since, reason, abandoned, gap, caughtUp } = await readLaneState(lane);
+  return {
+    health,
+    since,
+    reason,
+    abandoned,
+    gap: gap && { missing: gap.missing, conflicts: gap.conflicts, since: gap.since },
+    isCaughtUp: caughtUp !== undefined,
+  };
+}
+
+async function observeStandby(
+  deps: ArchiverDeps,
+  lane: Lane,
+  receivers: Fact<readonly Receiver[]>,
+): Promise<StandbyFacts> {
+  const [state, queue] = await Promise.all([
+    look(deps, () => observeCondition(lane)),
+    look(deps, () => observeQueue(deps, lane)),
+  ]);
+  const stream = derive(receivers, (all) =>
+    all.find((one) => one.state !== 'backup' && isReceiverOf(lane.name, one)),
+  );
+  return { name: lane.name, state, queue, stream };
+}
+
+function forecast(use: DiskFacts['use'], { pointsOf }: Samples, path: string, nowMs: number): Fact<number> {
+  if (use.kind === 'unknown') return use;
+  const trend = trendOf(pointsOf(path), nowMs, windowMs);
+  if (trend === undefined)
+    return { kind: 'unknown', reason: 'it was looked at for too short a time', atMs: use.atMs };
+  return { ...use, value: emptyInS(use.value.freeBytes, trend) };
+}
+
+function rateOf(written: Fact<bigint>, { pointsOf }: Samples, nowMs: number): Fact<number> {
+  if (written.kind === 'unknown') return written;
+  const trend = trendOf(pointsOf('written'), nowMs, recentMs);
+  if (trend === undefined)
+    return { kind: 'unknown', reason: 'it was looked at for too short a time', atMs: written.atMs };
+  return { ...written, value: Math.max(0, trend.rate) };
+}
+
+async function observeDisks(deps: ArchiverDeps) {
+  const { pgdata } = deps.settings;
+  const places = [
+    { name: 'pg_wal' as const, path: await walDirectory(pgdata).catch(() => pgdata) },
+    { name: 'l_archivedir' as const, path: deps.layout.root },
+  ];
+  return Promise.all(
+    places.map(async (place) => ({ ...place, use: await look(deps, () => observeUse(place.path)) })),
+  );
+}
+
+export async function observeArchiver(deps: ArchiverDeps, iniFile: string): Promise<ArchiverFacts> {
+  const { settings, layout } = deps;
+  const [cluster, version, isInitialized] = await Promise.all([
+    look(deps, () => readCluster(settings.pgdata)),
+    look(deps, async () => (await readFile(join(settings.pgdata, 'PG_VERSION'), 'utf8')).trim()),
+    look(deps, async () => (await readPinnedIdentifier(layout)) !== undefined),
+  ]);
+  const capabilities = await look(deps, () => {
+    if (version.kind === 'unknown') throw new NotKnown(version.reason);
+    return Promise.resolve(capabilitiesOf(parseVersion(version.value)));
+  });
+  const isInRecovery = derive(cluster, (seen) => seen.isInRecovery);
+  const server = await observeServerSide(deps, capabilities, isInRecovery, iniFile);
+  const [waiting, isShipping, disks, standbys] = await Promise.all([
+    look(deps, () => observeWaiting(deps)),
+    look(deps, () => isLocked(deps.run, shipperPlaces(layout).lock)),
+    observeDisks(deps),
+    Promise.all(lanesOf(deps).map((lane) => observeStandby(deps, lane, server.receivers))),
+  ]);
+  const written = valueOf(server.written);
+  const frees = disks.flatMap(({ path, use }) =>
+    use.kind === 'seen' ? [[path, use.value.freeBytes] as const] : [],
+  );
+  const samples = await sample(deps, join(layout.privateDirectory, 'samples.json'), {
+    ...Object.fromEntries(frees),
+    ...(written === undefined ? {} : { written: Number(written) }),
+  });
+  const nowMs = deps.monotonicMs();
+  return {
+    ...server,
+    state: settings.state,
+    cluster,
+    version,
+    isInitialized,
+    waiting,
+    made: rateOf(server.written, samples, nowMs),
+    isShipping,
+    standbys,
+    disks: disks.map((disk) => ({ ...disk, fullInS: forecast(disk.use, samples, disk.path, nowMs) })),
+  };
+}

@@ -1,0 +1,194 @@
+/** The findings in the facts of cmd_archiver --status. Pure. */
+import { durationText, sizeText } from '../../amounts.ts';
+import { type Fact, valueOf } from '../../status/fact.ts';
+import { type Finding, unknownFinding } from '../../status/finding.ts';
+import { judgeDisk, levelBehind, type StatusLimits } from '../../status/limits.ts';
+import { gapSentence, sentenceOf } from '../lane/modes.ts';
+import { type Health, severities } from '../lane/state.ts';
+import type { ArchiverFacts, StandbyFacts } from './facts.ts';
+
+export interface JudgeContext {
+  readonly limits: StatusLimits;
+  /** `cmd_archiver -C FILE`, to be typed. */
+  readonly command: string;
+  readonly pgdata: string;
+}
+
+function judgeServer({ isRunning, cluster }: ArchiverFacts, { pgdata }: JudgeContext): Finding[] {
+  if (valueOf(isRunning) !== false || valueOf(cluster)?.isInRecovery === true)
+    return unknownFinding('server', 'whether PostgreSQL runs', isRunning);
+  return [
+    {
+      name: 'server',
+      level: 'critical',
+      message: `PostgreSQL does not run on ${pgdata}`,
+      hint: 'If it was stopped on purpose, start it. If another host has taken its role: cmd_standby -C FILE --rejoin.',
+    },
+  ];
+}
+
+function judgeArchiving({ archiving, isRunning }: ArchiverFacts, { command }: JudgeContext): Finding[] {
+  if (valueOf(isRunning) === false) return [];
+  if (archiving.kind === 'unknown')
+    return unknownFinding('archiving', 'whether PostgreSQL archives by this program', archiving);
+  const { verdict } = archiving.value;
+  if (verdict.kind === 'call') return [];
+  return [
+    {
+      name: 'archiving',
+      level: verdict.kind === 'wrong' ? 'critical' : 'unknown',
+      message: verdict.reason,
+      hint: `In postgresql.conf: archive_mode = on, archive_command = '${command} -F %p'`,
+    },
+  ];
+}
+
+function judgeConfiguration({ state, isInitialized }: ArchiverFacts, { command }: JudgeContext): Finding[] {
+  const findings = unknownFinding('initialized', 'whether l_archivedir is initialized', isInitialized);
+  if (valueOf(isInitialized) === false)
+    findings.push({
+      name: 'initialized',
+      level: 'critical',
+      message: 'l_archivedir is not initialized, or its file system is not mounted',
+      hint: `Run ${command} -I once.`,
+    });
+  if (state === 'offline')
+    findings.push({
+      name: 'offline',
+      level: 'critical',
+      message: 'state is offline in the INI file: nothing is archived, and pg_wal grows',
+      hint: 'Set state: online.',
+    });
+  return findings;
+}
+
+function judgeWaiting(facts: ArchiverFacts, { limits }: JudgeContext): Finding[] {
+  const { waiting, archiving } = facts;
+  if (waiting.kind === 'unknown')
+    return unknownFinding('waiting', 'how much WAL PostgreSQL has still to archive', waiting);
+  const { files, bytes, oldest } = waiting.value;
+  const level = levelBehind(limits, bytes, oldest?.ageS);
+  if (level === 'ok' || oldest === undefined) return [];
+  const failure = valueOf(archiving)?.statistics;
+  const last =
+    failure?.lastFailed === undefined || failure.lastFailed === ''
+      ? ''
+      : `; the last failure was ${failure.lastFailed} at ${failure.failedAt}`;
+  return [
+    {
+      name: 'waiting',
+      level,
+      message: `${files} WAL files (${sizeText(bytes)}) wait in pg_wal to be archived, ${oldest.name} for ${durationText(oldest.ageS)}${last}`,
+      hint: "PostgreSQL's log says why archive_command fails.",
+    },
+  ];
+}
+
+function judgeShipper(facts: ArchiverFacts, { command }: JudgeContext): Finding[] {
+  const { isShipping, archiving, isRunning, state } = facts;
+  if (isShipping.kind === 'unknown') return unknownFinding('shipper', 'whether the shipper runs', isShipping);
+  const seen = valueOf(archiving);
+  const archives = seen?.verdict.kind === 'call' && (seen.statistics?.archived ?? 0) > 0;
+  if (isShipping.value || valueOf(isRunning) !== true || state === 'offline' || !archives) return [];
+  return [
+    {
+      name: 'shipper',
+      level: 'warning',
+      message: 'no shipper runs: queued WAL is not sent until the next segment is archived',
+      hint: `Run ${command} --ship as a service, or see shipper.log in l_archivedir/.archiver.`,
+    },
+  ];
+}
+
+const hints: Readonly<Partial<Record<Health, (command: string, name: string) => string>>> = {
+  unreachable: () => 'Check the host, its sshd and the key of the user who runs PostgreSQL.',
+  'no-directory': () => 'Mount the file system of archivedir there, or run cmd_standby -C FILE -I there.',
+  'no-space': () => 'Free space in archivedir there: cmd_standby -C FILE --cleanup.',
+  'no-sentinel': () => 'Run cmd_standby -C FILE -I there, if this is the right directory.',
+  unsafe: () => 'Free space in l_archivedir, or abandon the standby.',
+  abandoned: (command, name) =>
+    `Make a new base backup there (cmd_standby -B), or: ${command} --resume ${name}`,
+  diverged: () => 'Make it a standby again: cmd_standby -C FILE -B, there.',
+  left: () => 'This server is an old primary: stop it, then cmd_standby -C FILE --rejoin, here.',
+};
+
+function judgeLane({ name, state }: StandbyFacts, { command }: JudgeContext): Finding[] {
+  if (state.kind === 'unknown') return unknownFinding('standby', `the state of standby ${name}`, state);
+  const { health, gap, since } = state.value;
+  const findings: Finding[] = [];
+  const severity = severities[health];
+  const sinceMs = since === undefined ? NaN : Date.parse(since);
+  if (severity !== 'ok' && health !== 'behind')
+    findings.push({
+      name: 'standby',
+      about: name,
+      level: severity,
+      message: sentenceOf(name, state.value),
+      sinceMs: Number.isNaN(sinceMs) ? undefined : sinceMs,
+      hint: hints[health]?.(command, name) ?? `${command} --flush sends what is queued and shows each error.`,
+    });
+  if (gap !== undefined)
+    findings.push({ name: 'gap', about: name, level: 'critical', message: gapSentence(name, gap) });
+  return findings;
+}
+
+function judgeQueue({ name, queue }: StandbyFacts, { limits }: JudgeContext): Finding[] {
+  if (queue.kind === 'unknown') return unknownFinding('queue', `the queue of standby ${name}`, queue);
+  const { files, bytes, oldest } = queue.value;
+  const level = levelBehind(limits, bytes, oldest?.ageS);
+  if (level === 'ok' || oldest === undefined) return [];
+  return [
+    {
+      name: 'queue',
+      about: name,
+      level,
+      message: `${files} WAL files (${sizeText(bytes)}) are queued for standby ${name}, the oldest for ${durationText(oldest.ageS)}`,
+      hint: 'They are sent as soon as the standby takes WAL again.',
+    },
+  ];
+}
+
+function judgeStream(
+  { name, stream }: StandbyFacts,
+  written: Fact<bigint>,
+  { limits }: JudgeContext,
+): Finding[] {
+  const receiver = valueOf(stream);
+  const end = valueOf(written);
+  if (receiver?.replayed === undefined || end === undefined) return [];
+  const bytes = Math.max(0, Number(end - receiver.replayed));
+  const level = levelBehind(limits, bytes, receiver.replayLagS);
+  if (level === 'ok') return [];
+  return [
+    {
+      name: 'replay',
+      about: name,
+      level,
+      message: `standby ${name} streams, but has not replayed the last ${sizeText(bytes)} of WAL`,
+      hint: 'Look there: cmd_standby -C FILE --status. Replay may be paused, or waits for a query.',
+    },
+  ];
+}
+
+export function judgeArchiver(facts: ArchiverFacts, context: JudgeContext): readonly Finding[] {
+  const { cluster, disks, standbys, written } = facts;
+  const isStandby = valueOf(cluster)?.isInRecovery === true;
+  return [
+    ...unknownFinding('cluster', 'the cluster', cluster, 'Key pgdata: must name its data directory.'),
+    ...judgeConfiguration(facts, context),
+    ...judgeServer(facts, context),
+    // A standby archives nothing, unless archive_mode is always.
+    ...(isStandby ? [] : [...judgeArchiving(facts, context), ...judgeWaiting(facts, context)]),
+    ...judgeShipper(facts, context),
+    ...standbys.flatMap((standby) => [
+      ...judgeLane(standby, context),
+      ...judgeQueue(standby, context),
+      ...judgeStream(standby, written, context),
+    ]),
+    ...disks.flatMap((disk) =>
+      disk.use.kind === 'unknown'
+        ? unknownFinding('disk', `the space of ${disk.name} (${disk.path})`, disk.use)
+        : judgeDisk(context.limits, disk, disk.use.value, valueOf(disk.fullInS)),
+    ),
+  ];
+}

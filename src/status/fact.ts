@@ -1,0 +1,100 @@
+/**
+ * A look at one thing, for --status: its value, or why it is not known. A fact that could not be had is never taken for a
+ * good one.
+ */
+import { messageOf } from '../errors.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Log } from '../system/log.ts';
+
+interface Seen<T> {
+  readonly kind: 'seen';
+  readonly value: T;
+  /** Milliseconds since 1970, by this host's clock. */
+  readonly atMs: number;
+}
+
+interface Unknown {
+  readonly kind: 'unknown';
+  /** Lower case, no full stop. */
+  readonly reason: string;
+  readonly atMs: number;
+}
+
+export type Fact<T> = Seen<T> | Unknown;
+
+/** The error by which a look says that a fact cannot be known, though nothing failed. */
+export class NotKnown extends Error {}
+
+export interface LookDeps extends Pick<Clock, 'now'> {
+  readonly log: Log;
+}
+
+/** The longest that any look takes: no view takes longer, however many hosts are silent. */
+const longestLookMs = 2_500;
+
+function afterLimit(limitMs: number): { readonly passed: Promise<never>; readonly clear: () => void } {
+  let timer: NodeJS.Timeout | undefined;
+  const passed = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new NotKnown(`no answer within ${limitMs / 1000} s`));
+    }, limitMs);
+  });
+  return {
+    passed,
+    clear: () => {
+      clearTimeout(timer);
+    },
+  };
+}
+
+/**
+ * Never throws: an error becomes the reason why the fact is unknown.
+ *
+ * @param limitMs the look is given up after this time; what it began is left to end by itself
+ */
+export async function look<T>(
+  { now, log }: LookDeps,
+  ask: () => Promise<T>,
+  limitMs = longestLookMs,
+): Promise<Fact<T>> {
+  const limit = afterLimit(limitMs);
+  try {
+    const value = await Promise.race([ask(), limit.passed]);
+    return { kind: 'seen', value, atMs: now() };
+  } catch (error) {
+    if (!(error instanceof NotKnown)) log.debug(`a look failed: ${messageOf(error)}`);
+    return { kind: 'unknown', reason: messageOf(error), atMs: now() };
+  } finally {
+    limit.clear();
+  }
+}
+
+export function isFact(value: unknown): value is Fact<unknown> {
+  if (typeof value !== 'object' || value === null || !('kind' in value) || !('atMs' in value)) return false;
+  return value.kind === 'seen' || value.kind === 'unknown';
+}
+
+/** The fact that follows from another one, at the time when that was seen. */
+export function derive<T, U>(fact: Fact<T>, from: (value: T) => U): Fact<U> {
+  return fact.kind === 'seen' ? { ...fact, value: from(fact.value) } : fact;
+}
+
+export function valueOf<T>(fact: Fact<T> | undefined): T | undefined {
+  return fact?.kind === 'seen' ? fact.value : undefined;
+}
+
+/** Every unknown fact in a tree of facts, by its path, such as `standbys.b.queue`. */
+export function unknownFacts(
+  value: unknown,
+  path: readonly string[] = [],
+): readonly { readonly path: string; readonly reason: string }[] {
+  if (isFact(value))
+    return value.kind === 'unknown'
+      ? [{ path: path.join('.'), reason: value.reason }]
+      : unknownFacts(value.value, path);
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, part]: [string, unknown]) => {
+    const isNamed = Array.isArray(value) && typeof part === 'object' && part !== null && 'name' in part;
+    return unknownFacts(part, [...path, isNamed ? String(part.name) : key]);
+  });
+}

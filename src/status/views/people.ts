@@ -1,0 +1,126 @@
+import Table from 'cli-table3';
+import { durationText } from '../../amounts.ts';
+import { quoted } from '../../system/printable.ts';
+import { unknownFacts } from '../fact.ts';
+import { bySeverity, type Finding, type Level, worstOf } from '../finding.ts';
+import type { Section, StatusReport } from '../report.ts';
+
+/** The terminal; without one, lines are not broken and there is no colour. */
+export interface Terminal {
+  readonly columns: number | undefined;
+  readonly hasColour: boolean;
+}
+
+const colours = { ok: 32, unknown: 35, warning: 33, critical: 31 } as const satisfies Record<Level, number>;
+
+function coloured(text: string, level: Level, { hasColour }: Terminal): string {
+  return hasColour ? `\u001B[${colours[level]}m${text}\u001B[0m` : text;
+}
+
+const noFrame = {
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: '',
+};
+
+const gap = 2;
+const longestCell = 2000;
+const narrowest = 8;
+
+/** The widest columns give way until the table fits. */
+export function fittingWidths(natural: readonly number[], columns: number): number[] {
+  const widths = [...natural];
+  for (;;) {
+    const surplus = widths.reduce((sum, width) => sum + width, 0) - columns;
+    const widest = Math.max(...widths);
+    if (surplus <= 0 || widest <= narrowest) return widths;
+    const second = Math.max(narrowest, ...widths.filter((width) => width < widest));
+    const atWidest = widths.filter((width) => width === widest).length;
+    const less = Math.min(widest - second || 1, Math.ceil(surplus / atWidest));
+    for (const [index, width] of widths.entries()) if (width === widest) widths[index] = widest - less;
+  }
+}
+
+function tableOf(rows: readonly (readonly string[])[], columns: number | undefined): string[] {
+  const safe = rows.map((row) => row.map((cell) => quoted(cell, longestCell)));
+  const count = Math.max(...safe.map((row) => row.length));
+  const natural = Array.from({ length: count }, (_, index) =>
+    Math.max(...safe.map((row) => (row[index] ?? '').length + gap)),
+  );
+  const table = new Table({
+    chars: noFrame,
+    style: { 'padding-left': 0, 'padding-right': gap, head: [], border: [], compact: true },
+    wordWrap: true,
+    colWidths: columns === undefined ? natural : fittingWidths(natural, columns - 1),
+  });
+  for (const row of safe) table.push([...row, ...Array<string>(count - row.length).fill('')]);
+  return table
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd());
+}
+
+function sectionLines({ title, head, rows }: Section, columns: number | undefined): string[] {
+  if (rows.length === 0) return [];
+  const inner = columns === undefined ? undefined : columns - gap;
+  const lines = tableOf(head === undefined ? rows : [head, ...rows], inner);
+  return ['', `${title}:`, ...lines.map((line) => (line === '' ? '' : `${' '.repeat(gap)}${line}`))];
+}
+
+function findingRows({ level, message, sinceMs, hint }: Finding, atMs: number): string[][] {
+  const since =
+    sinceMs === undefined || sinceMs > atMs ? '' : ` (for ${durationText((atMs - sinceMs) / 1000)})`;
+  const rows = [[level.toUpperCase(), `${message}${since}`]];
+  if (hint !== undefined) rows.push(['', `→ ${hint}`]);
+  return rows;
+}
+
+function findingLines(report: StatusReport, terminal: Terminal): string[] {
+  const { findings, atMs } = report;
+  return bySeverity(findings).flatMap((finding) =>
+    tableOf(findingRows(finding, atMs), terminal.columns).map((line, index) =>
+      index === 0 ? line.replace(/^\S+/, (word) => coloured(word, finding.level, terminal)) : line,
+    ),
+  );
+}
+
+const summaries = {
+  ok: 'all is well',
+  unknown: 'not all is known',
+  warning: 'needs attention',
+  critical: 'needs attention now',
+} as const satisfies Record<Level, string>;
+
+/** Why a table above says unknown; the same reason is shown once. */
+function notKnown({ facts }: StatusReport): Section {
+  const unknown = unknownFacts(facts);
+  const rows = [...new Set(unknown.map(({ reason }) => reason))].map((reason) => {
+    const same = unknown.filter((one) => one.reason === reason);
+    return [same.map(({ path }) => path).join(', '), reason];
+  });
+  return { title: 'Not known', rows };
+}
+
+/** For a person: first whether all is well, then each thing that is not, with its way out, then the facts. */
+export function peopleView(report: StatusReport, terminal: Terminal): string {
+  const { host, program, findings, sections } = report;
+  const level = worstOf(findings);
+  const lines = [
+    `${quoted(host)} (${program}): ${coloured(summaries[level], level, terminal)}`,
+    ...findingLines(report, terminal),
+    ...[...sections, notKnown(report)].flatMap((section) => sectionLines(section, terminal.columns)),
+  ];
+  return lines.join('\n');
+}

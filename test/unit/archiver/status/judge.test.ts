@@ -1,0 +1,167 @@
+import { describe, expect, test } from 'vitest';
+import type { ArchiverFacts, LaneCondition, StandbyFacts } from '../../../../src/archiver/status/facts.ts';
+import { judgeArchiver } from '../../../../src/archiver/status/judge.ts';
+import type { Fact } from '../../../../src/status/fact.ts';
+
+const atMs = 0;
+const seen = <T>(value: T): Fact<T> => ({ kind: 'seen', value, atMs });
+const unknown = { kind: 'unknown', reason: 'no answer', atMs } as const;
+const nothing = { files: 0, bytes: 0, oldest: undefined };
+const backlog = (bytes: number, ageS: number) => ({ files: 3, bytes, oldest: { name: 'seg', ageS } });
+
+const lane = (health: LaneCondition['health'], gap?: LaneCondition['gap']): StandbyFacts['state'] =>
+  seen({ health, since: undefined, reason: undefined, abandoned: undefined, gap, isCaughtUp: true });
+
+const standby: StandbyFacts = {
+  name: 'b',
+  state: lane('ok'),
+  queue: seen(nothing),
+  stream: seen(undefined),
+};
+
+const statistics = {
+  archived: 5,
+  lastArchived: 'x',
+  archivedAt: '1',
+  failed: 0,
+  lastFailed: '',
+  failedAt: '',
+};
+
+const well: ArchiverFacts = {
+  state: 'online',
+  cluster: seen({ systemIdentifier: '1', timeline: 1, isInRecovery: false }),
+  version: seen('18'),
+  isInitialized: seen(true),
+  isRunning: seen(true),
+  written: seen(0x5000000n),
+  archiving: seen({
+    verdict: { kind: 'call', call: { program: 'cmd_archiver', iniFile: undefined, passesSegment: true } },
+    command: 'c',
+    statistics,
+  }),
+  receivers: seen([]),
+  waiting: seen(nothing),
+  made: seen(0),
+  isShipping: seen(true),
+  standbys: [standby],
+  disks: [{ name: 'pg_wal', path: '/w', use: seen({ bytes: 100, freeBytes: 90 }), fullInS: seen(Infinity) }],
+};
+
+const context = {
+  limits: {
+    behind_warning_size: 100,
+    behind_warning_time: 10,
+    behind_critical_size: 1000,
+    behind_critical_time: 60,
+    disk_warning: 80,
+    disk_critical: 95,
+    disk_full_warning: 3600,
+    disk_full_critical: 600,
+  },
+  command: 'cmd_archiver -C FILE',
+  pgdata: '/data',
+};
+
+const found = (changes: Partial<ArchiverFacts>) =>
+  judgeArchiver({ ...well, ...changes }, context).map(({ name, level }) => `${name} ${level}`);
+const withStandby = (changes: Partial<StandbyFacts>) => found({ standbys: [{ ...standby, ...changes }] });
+
+describe('cmd_archiver --status', () => {
+  test('finds nothing where all is well', () => {
+    expect(judgeArchiver(well, context)).toEqual([]);
+  });
+
+  test.each<[string, Partial<ArchiverFacts>, readonly string[]]>([
+    ['a server that does not run', { isRunning: seen(false) }, ['server critical']],
+    ['an INI file that is offline', { state: 'offline' }, ['offline critical']],
+    ['no -I', { isInitialized: seen(false) }, ['initialized critical']],
+    ['no shipper', { isShipping: seen(false) }, ['shipper warning']],
+    ['WAL that is not archived', { waiting: seen(backlog(200, 30)) }, ['waiting warning']],
+    ['much WAL that is not archived', { waiting: seen(backlog(2000, 300)) }, ['waiting critical']],
+    ['a cluster that cannot be read', { cluster: unknown }, ['cluster unknown']],
+    ['a shipper of which nothing is known', { isShipping: unknown }, ['shipper unknown']],
+    ['a server that lets nobody in', { archiving: unknown }, ['archiving unknown']],
+    [
+      'another archive_command',
+      { archiving: seen({ verdict: { kind: 'wrong', reason: 'r' }, command: '', statistics }) },
+      ['archiving critical'],
+    ],
+    [
+      'a full disk',
+      { disks: [{ name: 'pg_wal', path: '/w', use: seen({ bytes: 100, freeBytes: 4 }), fullInS: unknown }] },
+      ['disk critical'],
+    ],
+    [
+      'a disk of which nothing is known',
+      { disks: [{ name: 'pg_wal', path: '/w', use: unknown, fullInS: unknown }] },
+      ['disk unknown'],
+    ],
+  ])('finds %s', (_, changes, findings) => {
+    expect(found(changes)).toEqual(findings);
+  });
+
+  test.each<[string, Partial<StandbyFacts>, readonly string[]]>([
+    ['one that cannot be reached', { state: lane('unreachable') }, ['standby warning']],
+    ['one that takes no WAL and has no queue', { state: lane('unsafe') }, ['standby critical']],
+    ['one that has diverged', { state: lane('diverged') }, ['standby critical']],
+    ['one that was abandoned', { state: lane('abandoned') }, ['standby critical']],
+    ['one whose state cannot be read', { state: unknown }, ['standby unknown']],
+    ['a queue that grows', { queue: seen(backlog(500, 30)) }, ['queue warning']],
+    ['a queue that cannot be read', { queue: unknown }, ['queue unknown']],
+    [
+      'a gap',
+      {
+        state: lane('ok', {
+          missing: [{ first: 'a', last: 'b' }],
+          conflicts: undefined,
+          since: '2026-01-01',
+        }),
+      },
+      ['gap critical'],
+    ],
+    [
+      'one that streams, but does not replay',
+      {
+        stream: seen({
+          application: 'b',
+          address: '',
+          hostname: '',
+          state: 'streaming',
+          sync: 'async',
+          sent: 0x5000000n,
+          replayed: 0x4000000n,
+          replayLagS: 90,
+        }),
+      },
+      ['replay critical'],
+    ],
+  ])('finds a standby: %s', (_, changes, findings) => {
+    expect(withStandby(changes)).toEqual(findings);
+  });
+
+  test('a standby that is behind for a moment is no finding', () => {
+    expect(withStandby({ state: lane('behind'), queue: seen(backlog(2000, 2)) })).toEqual([]);
+  });
+
+  test('a host in recovery archives nothing, and that is well', () => {
+    const cluster = seen({ systemIdentifier: '1', timeline: 1, isInRecovery: true });
+    expect(found({ cluster, archiving: unknown, waiting: unknown })).toEqual([]);
+  });
+
+  test('every finding that is not unknown names the way out', () => {
+    const all = judgeArchiver(
+      {
+        ...well,
+        isRunning: seen(false),
+        state: 'offline',
+        isInitialized: seen(false),
+        waiting: seen(backlog(2000, 300)),
+        standbys: [{ ...standby, state: lane('foreign'), queue: seen(backlog(2000, 300)) }],
+      },
+      context,
+    );
+    expect(all.length).toBe(6);
+    for (const { hint } of all) expect(hint).toMatch(/\.$|%p'$/);
+  });
+});
