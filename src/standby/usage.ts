@@ -140,6 +140,9 @@ From cron:
 --force=NAME,NAME overrules the named refusals, --force all of them:
 ${forceTexts}
 
+Point-in-time recovery, with any --target-… in place of -R:
+  cmd_standby -C /etc/cmd_standby.ini -F999 -R '2008-05-28 11:00:38.059389'
+
 Exit status: 0 success, 1 failure, 2 command line, 3 configuration, 4 refused and nothing changed,
 5 failover done but action_failover failed, 6 stopped by a signal.
 `;

@@ -85,8 +85,9 @@ export const statusFlags = {
   status: [
     'Look',
     '--status',
-    'everything about this host and those that it knows, and what is not well',
+    'show the state of this host and of all that it knows, and each trouble',
     '--status',
+    'show the state of this host and its standbys',
   ],
   nagios: ['Look', '--nagios', 'with --status: one line for Nagios or Icinga; exits 0 to 3'],
   prometheus: ['Look', '--prometheus [FILE]', 'with --status: for Prometheus, to FILE or standard output'],

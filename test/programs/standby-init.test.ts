@@ -170,7 +170,7 @@ describe('the command line of cmd_standby', () => {
 
   test('needs no INI file for --help and --version', async ({ world }) => {
     const { standby } = await backupPair(world, { helpers: 'none' });
-    const help = await world.cmdStandby(standby, ['-h'], { ini: null });
+    const help = await world.cmdStandby(standby, ['--help', 'all'], { ini: null });
     expect(help).toMatchObject({ code: 0, stderr: '' });
     expect(help.stdout).toContain(
       "cmd_standby -C /etc/cmd_standby.ini -F999 -R '2008-05-28 11:00:38.059389'",
