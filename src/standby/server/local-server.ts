@@ -177,15 +177,17 @@ export async function stopServerProgram(server: Server): Promise<void> {
   const { deps, pgdata } = server;
   if (!(await runOwnCommand(server, 'stop_command')))
     await mustSucceed('pg_ctl stop', pgCtl(server, ['-m', 'fast', '-W', 'stop']));
+  const { start_timeout: limitS } = deps.settings;
+  const waitS = Math.min(soonS, limitS);
   // To look at the progress takes more time than most stops do.
-  if (await comesTrue(deps, soonS, () => hasEnded(pgdata), closely)) return;
+  if (await comesTrue(deps, waitS, () => hasEnded(pgdata), closely)) return;
   await mustBecome(
     deps,
-    deps.settings.start_timeout,
+    limitS - waitS,
     () => stopped(pgdata),
-    (detail) =>
+    () =>
       new PitrError(`the server in "${pgdata}" has not stopped`, {
-        detail,
+        detail: `nothing moved for ${limitS} s`,
         hint: 'Look at its log: it may still be writing its last checkpoint. Raise start_timeout: if it needs longer.',
       }),
   );
