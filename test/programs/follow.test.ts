@@ -2,7 +2,7 @@ import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { answerMark } from '../../src/verbs/verbs.ts';
-import { wideMajors } from '../harness/postgres-programs.ts';
+import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Standby } from '../harness/standby.ts';
 import { test } from '../harness/test.ts';
 import { addressOf, addRows, hasRows, iniOf, makeThree, streams } from './follow-kit.ts';
@@ -13,7 +13,7 @@ function marksAt(standby: Standby): string[] {
   return text.split('\n').filter((line) => line.startsWith('left: '));
 }
 
-describe.each(wideMajors())('a standby on PostgreSQL %i', (major) => {
+describe.each(failureMajors())('a standby on PostgreSQL %i', (major) => {
   test.override({ major });
 
   test('that streams follows the new primary, and its INI file says so', async ({ world }) => {

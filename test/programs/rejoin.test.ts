@@ -7,7 +7,7 @@ import { moveIn, notePhase } from '../../src/standby/rejoin/rewind-directory.ts'
 import { checkout } from '../harness/checkout.ts';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
-import { clientProgram, debianMajor, wideMajors } from '../harness/postgres-programs.ts';
+import { clientProgram, debianMajor, failureMajors } from '../harness/postgres-programs.ts';
 import type { Standby } from '../harness/standby.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
@@ -43,7 +43,7 @@ async function installHelpers(world: World, heir: Standby): Promise<void> {
 
 const streaming: ThreeOptions = { heir: streams, former: streams };
 
-describe.each(wideMajors())('a former primary on PostgreSQL %i', (major) => {
+describe.each(failureMajors())('a former primary on PostgreSQL %i', (major) => {
   test.override({ major });
 
   test('that stopped behind the fork rejoins as it is, also after a crash', async ({ world }) => {
