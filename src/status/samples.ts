@@ -35,6 +35,8 @@ export interface Samples {
   readonly pointsOf: (name: string) => readonly Point[];
 }
 
+export const noSamples: Samples = { pointsOf: () => [] };
+
 async function readSamples({ log }: SampleDeps, path: string): Promise<readonly Sample[]> {
   try {
     const content = await readIfExists(path);

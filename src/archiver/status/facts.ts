@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { capabilitiesOf } from '../../postgres/capabilities.ts';
 import { parseVersion } from '../../postgres/version.ts';
 import { derive, type Fact, look, NotKnown, valueOf } from '../../status/fact.ts';
-import { sample, type Samples } from '../../status/samples.ts';
+import { noSamples, sample, type Samples } from '../../status/samples.ts';
 import { emptyInS, trendOf } from '../../status/trend.ts';
 import { systemErrorCode } from '../../system/durable.ts';
 import { isLocked } from '../../system/lock.ts';
@@ -66,13 +66,20 @@ export interface ArchiverFacts extends ServerFacts {
 const windowMs = 30 * 60_000;
 const recentMs = 5 * 60_000;
 
+/** Undefined for a file that was archived, sent or recycled meanwhile. */
+async function statIfExists(path: string) {
+  try {
+    return await stat(path);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
 async function oldestOf(deps: ArchiverDeps, directory: string, names: readonly string[], suffix = '') {
   let oldest: { name: string; ms: number } | undefined;
   for (const name of names) {
-    const found = await stat(join(directory, `${name}${suffix}`)).catch((error: unknown) => {
-      if (systemErrorCode(error) === 'ENOENT') return undefined;
-      throw error;
-    });
+    const found = await statIfExists(join(directory, `${name}${suffix}`));
     if (found !== undefined && (oldest === undefined || found.mtimeMs < oldest.ms))
       oldest = { name, ms: found.mtimeMs };
   }
@@ -82,8 +89,7 @@ async function oldestOf(deps: ArchiverDeps, directory: string, names: readonly s
 async function bytesOf(directory: string, names: readonly string[]): Promise<number> {
   let bytes = 0;
   for (const name of names) {
-    const found = await stat(join(directory, name)).catch(() => undefined);
-    bytes += found?.size ?? 0;
+    bytes += (await statIfExists(join(directory, name)))?.size ?? 0;
   }
   return bytes;
 }
@@ -195,10 +201,13 @@ export async function observeArchiver(deps: ArchiverDeps, iniFile: string): Prom
   const frees = disks.flatMap(({ path, use }) =>
     use.kind === 'seen' ? [[path, use.value.freeBytes] as const] : [],
   );
-  const samples = await sample(deps, join(layout.privateDirectory, 'samples.json'), {
+  const values = {
     ...Object.fromEntries(frees),
     ...(written === undefined ? {} : { written: Number(written) }),
-  });
+  };
+  // A file system that hangs must not hold up the view.
+  const sampled = await look(deps, () => sample(deps, join(layout.privateDirectory, 'samples.json'), values));
+  const samples = valueOf(sampled) ?? noSamples;
   const nowMs = deps.monotonicMs();
   return {
     ...server,
