@@ -1,5 +1,6 @@
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import { findVersion, isSameMajor } from '../../postgres/version.ts';
+import { type CommandResult, succeeded } from '../../system/command.ts';
 import { findProgram } from '../../system/find-program.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { microsOf } from '../recovery/target.ts';
@@ -54,6 +55,11 @@ export interface Commits {
   readonly last: bigint | undefined;
 }
 
+/** At the end of the WAL, as in every last segment, it fails with this message. */
+export function isReadToEnd(result: CommandResult): boolean {
+  return succeeded(result) || (result.kind === 'exited' && result.stderr.includes('error in WAL record at '));
+}
+
 /** Undefined where it cannot be determined. */
 export async function commitsFrom(
   { deps, capabilities }: Server,
@@ -64,10 +70,12 @@ export async function commitsFrom(
   const program = await findWalDump(deps, capabilities);
   if (program === undefined) return undefined;
   const args = ['-p', directory, '-t', String(timeline), '-s', from, '-r', 'Transaction'];
-  const { stdout } = await deps.run(
+  const result = await deps.run(
     { program, args },
     { limitMs, env: { TZ: 'UTC' }, maxOutputBytes: mostOutputBytes },
   );
+  if (!isReadToEnd(result)) return undefined;
+  const { stdout } = result;
   return { count: [...stdout.matchAll(commitTime)].length, last: lastCommitTime(stdout) };
 }
 
