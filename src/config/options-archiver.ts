@@ -1,5 +1,5 @@
 import type { OptionTable, SettingsOf } from './option.ts';
-import { commonOptions, groups } from './options-common.ts';
+import { commonOptions, groups, statusOptions } from './options-common.ts';
 
 const archivePlace = {
   kind: 'path',
@@ -184,14 +184,7 @@ export const archiverOptions = {
   notify_warning: commonOptions.notify_warning,
   notify_critical: commonOptions.notify_critical,
   notify_reminder: commonOptions.notify_reminder,
-  behind_warning_size: commonOptions.behind_warning_size,
-  behind_warning_time: commonOptions.behind_warning_time,
-  behind_critical_size: commonOptions.behind_critical_size,
-  behind_critical_time: commonOptions.behind_critical_time,
-  disk_warning: commonOptions.disk_warning,
-  disk_critical: commonOptions.disk_critical,
-  disk_full_warning: commonOptions.disk_full_warning,
-  disk_full_critical: commonOptions.disk_full_critical,
+  ...statusOptions,
   debug: commonOptions.debug,
   ssh_debug: commonOptions.ssh_debug,
   log_format: commonOptions.log_format,

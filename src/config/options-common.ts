@@ -98,6 +98,30 @@ export const commonOptions = {
     default: '3600',
     summary: 'seconds between reminders while a problem lasts; 0 for no reminders',
   },
+  debug: {
+    kind: 'boolean',
+    group: groups.logging,
+    default: 'off',
+    summary: 'log each step and each command',
+  },
+  ssh_debug: {
+    kind: 'boolean',
+    group: groups.logging,
+    default: 'off',
+    summary: 'log the debug output of ssh (this is a lot)',
+  },
+  log_format: {
+    kind: 'choice',
+    choices: ['text', 'json'],
+    group: groups.logging,
+    since: '2.0',
+    default: 'text',
+    summary: 'text for people, or json for programs (one object per line)',
+  },
+} as const satisfies Record<string, Option>;
+
+/** The limits of --status, for both programs. */
+export const statusOptions = {
   behind_warning_size: {
     kind: 'size',
     ...status,
@@ -153,25 +177,5 @@ export const commonOptions = {
     ...status,
     default: '7200',
     summary: 'the same for a critical finding',
-  },
-  debug: {
-    kind: 'boolean',
-    group: groups.logging,
-    default: 'off',
-    summary: 'log each step and each command',
-  },
-  ssh_debug: {
-    kind: 'boolean',
-    group: groups.logging,
-    default: 'off',
-    summary: 'log the debug output of ssh (this is a lot)',
-  },
-  log_format: {
-    kind: 'choice',
-    choices: ['text', 'json'],
-    group: groups.logging,
-    since: '2.0',
-    default: 'text',
-    summary: 'text for people, or json for programs (one object per line)',
   },
 } as const satisfies Record<string, Option>;
