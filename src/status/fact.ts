@@ -4,6 +4,7 @@
  */
 import { messageOf } from '../errors.ts';
 import type { Clock } from '../system/clock.ts';
+import type { RunCommand } from '../system/command.ts';
 import type { Log } from '../system/log.ts';
 
 interface Seen<T> {
@@ -25,19 +26,38 @@ export type Fact<T> = Seen<T> | Unknown;
 /** The error by which a look says that a fact cannot be known, though nothing failed. */
 export class NotKnown extends Error {}
 
-export interface LookDeps extends Pick<Clock, 'now'> {
+export interface LookDeps extends Pick<Clock, 'now' | 'monotonicMs'> {
   readonly log: Log;
+  /** On the clock of `monotonicMs`: all looks of a view end by then, however many there are and however many hosts are silent. */
+  readonly endMs: number;
 }
 
-/** The longest that any look takes: no view takes longer, however many hosts are silent. */
-const longestLookMs = 2_500;
+/** The time for all looks of a view. */
+export const viewMs = 2_500;
+const late = `no answer within ${viewMs / 1000} s`;
+
+/** No command outlives the view: it would keep the program from ending. */
+export function withinView<D extends Pick<Clock, 'monotonicMs'> & { readonly run: RunCommand }>(
+  deps: D,
+): D & Pick<LookDeps, 'endMs'> {
+  const endMs = deps.monotonicMs() + viewMs;
+  const run: RunCommand = (command, options) => {
+    const leftMs = endMs - deps.monotonicMs();
+    if (leftMs <= 0) throw new NotKnown(late);
+    return deps.run(command, { ...options, limitMs: Math.min(options.limitMs, leftMs) });
+  };
+  return { ...deps, run, endMs };
+}
 
 function afterLimit(limitMs: number): { readonly passed: Promise<never>; readonly clear: () => void } {
   let timer: NodeJS.Timeout | undefined;
   const passed = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new NotKnown(`no answer within ${limitMs / 1000} s`));
-    }, limitMs);
+    timer = setTimeout(
+      () => {
+        reject(new NotKnown(late));
+      },
+      Math.max(0, limitMs),
+    );
   });
   return {
     passed,
@@ -47,17 +67,12 @@ function afterLimit(limitMs: number): { readonly passed: Promise<never>; readonl
   };
 }
 
-/**
- * Never throws: an error becomes the reason why the fact is unknown.
- *
- * @param limitMs the look is given up after this time; what it began is left to end by itself
- */
+/** Never throws: an error becomes the reason why the fact is unknown. What a look began is left to end by itself. */
 export async function look<T>(
-  { now, log }: LookDeps,
+  { now, monotonicMs, log, endMs }: LookDeps,
   ask: () => Promise<T>,
-  limitMs = longestLookMs,
 ): Promise<Fact<T>> {
-  const limit = afterLimit(limitMs);
+  const limit = afterLimit(endMs - monotonicMs());
   try {
     const value = await Promise.race([ask(), limit.passed]);
     return { kind: 'seen', value, atMs: now() };

@@ -4,6 +4,7 @@ import { Ajv } from 'ajv';
 import { expect } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
 import { eventually } from '../harness/eventually.ts';
+import { writeScript } from '../harness/host.ts';
 import { clientProgram, failureMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import { start } from '../harness/processes.ts';
@@ -113,6 +114,18 @@ test('--status finds nothing on a healthy host, and each trouble in all of its f
   const stopped = await statusOf(world, primary);
   expect(named(stopped)).toEqual(['server critical']);
   for (const { hint } of stopped.findings) expect(hint).toBeDefined();
+});
+
+test('--status shows the rest where the server does not answer', async ({ world }) => {
+  const { primary } = await pair(world);
+  primary.writeIni({ psql: writeScript(primary.host, 'psql', 'exec sleep 60') });
+  const { level, findings, facts } = await statusOf(world, primary);
+  expect(level).toBe('unknown');
+  expect(findings.map(({ name }) => name)).toEqual(['archiving']);
+  expect(facts.standbys[0]?.queue.value.files).toBe(0);
+  const text = await world.cmdArchiver(primary, ['--status']);
+  expect(text.stdout).toMatch(/\n {2}WAL written to +unknown\n/);
+  expect(text.stdout).toMatch(/Not known:\n.*written.* no answer within 2.5 s/);
 });
 
 test('--status refuses what it cannot do', async ({ world }) => {

@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import type { StatusRequest } from '../../status/arguments.ts';
+import { withinView } from '../../status/fact.ts';
 import { bySeverity } from '../../status/finding.ts';
 import type { StatusReport } from '../../status/report.ts';
 import { showStatus } from '../../status/show.ts';
@@ -10,7 +11,7 @@ import { judgeArchiver } from '../status/judge.ts';
 import { metricsOf, sectionsOf } from '../status/show.ts';
 
 async function observe(deps: ArchiverDeps, iniFile: string, request: StatusRequest): Promise<StatusReport> {
-  const facts = await observeArchiver(deps, iniFile);
+  const facts = await observeArchiver(withinView(deps), iniFile);
   const context = {
     limits: { ...deps.settings, ...request.limits },
     command: `${join(programRoot(), 'bin', 'cmd_archiver')} -C ${iniFile}`,

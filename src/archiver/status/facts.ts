@@ -3,12 +3,13 @@ import { readFile, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { capabilitiesOf } from '../../postgres/capabilities.ts';
 import { parseVersion } from '../../postgres/version.ts';
-import { derive, type Fact, look, NotKnown, valueOf } from '../../status/fact.ts';
+import { derive, type Fact, look, type LookDeps, NotKnown, valueOf } from '../../status/fact.ts';
 import { noSamples, sample, type Samples } from '../../status/samples.ts';
 import { emptyInS, trendOf } from '../../status/trend.ts';
 import { systemErrorCode } from '../../system/durable.ts';
 import { isLocked } from '../../system/lock.ts';
 import type { ArchiverDeps } from '../deps.ts';
+import { isProofInForce } from '../lane/catch-up.ts';
 import { type Lane, lanesOf } from '../lane/lane.ts';
 import { type Gap, type LaneState, readLaneState } from '../lane/state.ts';
 import { shipperPlaces } from '../markers/places.ts';
@@ -17,6 +18,9 @@ import { type Cluster, readCluster, readPinnedIdentifier } from '../wal/cluster.
 import { listStatus, walDirectory } from '../wal/ready-files.ts';
 import { readySuffix, statusOf } from '../wal/wal-file.ts';
 import { observeServerSide, type Receiver, type ServerFacts } from './server.ts';
+
+/** The outside world of one view, and the moment by which all its looks end. */
+export type StatusDeps = ArchiverDeps & LookDeps;
 
 /** WAL that waits: for PostgreSQL to archive it, or in a queue for its standby. */
 export interface Backlog {
@@ -37,7 +41,7 @@ export interface DiskFacts {
 /** The part of a lane's memory that is for others. */
 export interface LaneCondition extends Pick<LaneState, 'health' | 'since' | 'reason' | 'abandoned'> {
   readonly gap: Pick<Gap, 'missing' | 'conflicts' | 'since'> | undefined;
-  /** Whether the standby was asked what it has since the last change of roles. */
+  /** Whether it is proved that the standby was asked what it has, and has got all that it lacked and that exists here. */
   readonly isCaughtUp: boolean;
 }
 
@@ -63,6 +67,8 @@ export interface ArchiverFacts extends ServerFacts {
   readonly disks: readonly DiskFacts[];
 }
 
+/** The time for the samples if the other looks have used up theirs. */
+const sampleMs = 300;
 const windowMs = 30 * 60_000;
 const recentMs = 5 * 60_000;
 
@@ -124,31 +130,34 @@ function isReceiverOf(name: string, { application, address, hostname }: Receiver
   );
 }
 
-async function observeCondition(lane: Lane): Promise<LaneCondition> {
-  const { health, since, reason, abandoned, gap, caughtUp } = await readLaneState(lane);
+async function observeCondition({ settings }: ArchiverDeps, lane: Lane): Promise<LaneCondition> {
+  const state = await readLaneState(lane);
+  const { health, since, reason, abandoned, gap } = state;
   return {
     health,
     since,
     reason,
     abandoned,
     gap: gap && { missing: gap.missing, conflicts: gap.conflicts, since: gap.since },
-    isCaughtUp: caughtUp !== undefined,
+    isCaughtUp: await isProofInForce(lane, state, settings.pgdata),
   };
 }
 
-async function observeStandby(
-  deps: ArchiverDeps,
-  lane: Lane,
-  receivers: Fact<readonly Receiver[]>,
-): Promise<StandbyFacts> {
+type LaneFacts = Omit<StandbyFacts, 'stream'>;
+
+async function observeLane(deps: StatusDeps, lane: Lane): Promise<LaneFacts> {
   const [state, queue] = await Promise.all([
-    look(deps, () => observeCondition(lane)),
+    look(deps, () => observeCondition(deps, lane)),
     look(deps, () => observeQueue(deps, lane)),
   ]);
+  return { name: lane.name, state, queue };
+}
+
+function withStream(lane: LaneFacts, receivers: Fact<readonly Receiver[]>): StandbyFacts {
   const stream = derive(receivers, (all) =>
     all.find((one) => one.state !== 'backup' && isReceiverOf(lane.name, one)),
   );
-  return { name: lane.name, state, queue, stream };
+  return { ...lane, stream };
 }
 
 function forecast(use: DiskFacts['use'], { pointsOf }: Samples, path: string, nowMs: number): Fact<number> {
@@ -167,7 +176,7 @@ function rateOf(written: Fact<bigint>, { pointsOf }: Samples, nowMs: number): Fa
   return { ...written, value: Math.max(0, trend.rate) };
 }
 
-async function observeDisks(deps: ArchiverDeps) {
+async function observeDisks(deps: StatusDeps) {
   const { pgdata } = deps.settings;
   const places = [
     { name: 'pg_wal' as const, path: await walDirectory(pgdata).catch(() => pgdata) },
@@ -178,7 +187,7 @@ async function observeDisks(deps: ArchiverDeps) {
   );
 }
 
-export async function observeArchiver(deps: ArchiverDeps, iniFile: string): Promise<ArchiverFacts> {
+export async function observeArchiver(deps: StatusDeps, iniFile: string): Promise<ArchiverFacts> {
   const { settings, layout } = deps;
   const [cluster, version, isInitialized] = await Promise.all([
     look(deps, () => readCluster(settings.pgdata)),
@@ -190,12 +199,13 @@ export async function observeArchiver(deps: ArchiverDeps, iniFile: string): Prom
     return Promise.resolve(capabilitiesOf(parseVersion(version.value)));
   });
   const isInRecovery = derive(cluster, (seen) => seen.isInRecovery);
-  const server = await observeServerSide(deps, capabilities, isInRecovery, iniFile);
-  const [waiting, isShipping, disks, standbys] = await Promise.all([
+  // All at once: a server that does not answer must not use up the time for the files.
+  const [server, waiting, isShipping, disks, lanes] = await Promise.all([
+    observeServerSide(deps, capabilities, isInRecovery, iniFile),
     look(deps, () => observeWaiting(deps)),
     look(deps, () => isLocked(deps.run, shipperPlaces(layout).lock)),
     observeDisks(deps),
-    Promise.all(lanesOf(deps).map((lane) => observeStandby(deps, lane, server.receivers))),
+    Promise.all(lanesOf(deps).map((lane) => observeLane(deps, lane))),
   ]);
   const written = valueOf(server.written);
   const frees = disks.flatMap(({ path, use }) =>
@@ -205,8 +215,9 @@ export async function observeArchiver(deps: ArchiverDeps, iniFile: string): Prom
     ...Object.fromEntries(frees),
     ...(written === undefined ? {} : { written: Number(written) }),
   };
-  // A file system that hangs must not hold up the view.
-  const sampled = await look(deps, () => sample(deps, join(layout.privateDirectory, 'samples.json'), values));
+  // The last look has a moment of its own: without samples, no rate is known either.
+  const last = { ...deps, endMs: Math.max(deps.endMs, deps.monotonicMs() + sampleMs) };
+  const sampled = await look(last, () => sample(deps, join(layout.privateDirectory, 'samples.json'), values));
   const samples = valueOf(sampled) ?? noSamples;
   const nowMs = deps.monotonicMs();
   return {
@@ -218,7 +229,7 @@ export async function observeArchiver(deps: ArchiverDeps, iniFile: string): Prom
     waiting,
     made: rateOf(server.written, samples, nowMs),
     isShipping,
-    standbys,
+    standbys: lanes.map((lane) => withStream(lane, server.receivers)),
     disks: disks.map((disk) => ({ ...disk, fullInS: forecast(disk.use, samples, disk.path, nowMs) })),
   };
 }

@@ -15,8 +15,16 @@ export interface JudgeContext {
 }
 
 function judgeServer({ isRunning, cluster }: ArchiverFacts, { pgdata }: JudgeContext): Finding[] {
-  if (valueOf(isRunning) !== false || valueOf(cluster)?.isInRecovery === true)
-    return unknownFinding('server', 'whether PostgreSQL runs', isRunning);
+  if (valueOf(isRunning) !== false) return unknownFinding('server', 'whether PostgreSQL runs', isRunning);
+  if (valueOf(cluster)?.isInRecovery === true)
+    return [
+      {
+        name: 'server',
+        level: 'warning',
+        message: `the standby on ${pgdata} does not run`,
+        hint: 'Start it: cmd_standby -C FILE -S.',
+      },
+    ];
   return [
     {
       name: 'server',
@@ -165,7 +173,7 @@ function judgeStream(
       about: name,
       level,
       message: `standby ${name} streams, but has not replayed the last ${sizeText(bytes)} of WAL`,
-      hint: 'Look there: cmd_standby -C FILE --status. Replay may be paused, or waits for a query.',
+      hint: 'Look at the server there: its replay may be paused, or wait for a query.',
     },
   ];
 }

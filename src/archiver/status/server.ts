@@ -3,7 +3,8 @@ import type { ArchivingVerdict } from '../../config/archive-command.ts';
 import { walPositionSql } from '../../postgres/backup-sql.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import { parseLsn } from '../../postgres/lsn.ts';
-import { derive, type Fact, look, NotKnown } from '../../status/fact.ts';
+import { type Fact, look, type LookDeps, NotKnown } from '../../status/fact.ts';
+import { readPostmaster } from '../../system/postmaster.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { judgeOwnArchiving } from '../wal/own-archive-command.ts';
 import { type ArchiverStatistics, type Ask, type ServerView, viewServer } from '../wal/server-view.ts';
@@ -40,6 +41,12 @@ async function rowsOf(ask: Ask, sql: string) {
   const answer = await ask(sql);
   if (answer.kind === 'rows') return answer.rows;
   throw new NotKnown(answer.reason);
+}
+
+async function isServerRunning({ settings }: ArchiverDeps): Promise<boolean> {
+  const postmaster = await readPostmaster(settings.pgdata);
+  if (postmaster.kind === 'unclear') throw new NotKnown(postmaster.reason);
+  return postmaster.kind === 'running';
 }
 
 function requireSeen(view: ServerView) {
@@ -85,13 +92,15 @@ async function receiversOf(ask: Ask, capabilities: Capabilities): Promise<readon
 }
 
 export async function observeServerSide(
-  deps: ArchiverDeps,
+  deps: ArchiverDeps & LookDeps,
   capabilities: Fact<Capabilities>,
   isInRecovery: Fact<boolean>,
   iniFile: string,
 ): Promise<ServerFacts> {
-  const view = await look(deps, () => viewServer(deps));
-  const isRunning = derive(view, ({ kind }) => kind !== 'not-running');
+  const [isRunning, view] = await Promise.all([
+    look(deps, () => isServerRunning(deps)),
+    look(deps, () => viewServer(deps)),
+  ]);
   const from = async <T>(ask: (seen: ReturnType<typeof requireSeen>) => Promise<T>): Promise<Fact<T>> =>
     view.kind === 'unknown' ? view : look(deps, () => ask(requireSeen(view.value)));
   const known = <T>(fact: Fact<T>): T => {

@@ -25,7 +25,10 @@ function hostRows(facts: ArchiverFacts): string[][] {
       `${text(isRunning, (runs) => (runs ? 'running' : 'stopped'))}, PostgreSQL ${text(version, (it) => it)}`,
     ],
     ['cluster', text(cluster, ({ systemIdentifier }) => systemIdentifier)],
-    ['timeline', text(cluster, ({ timeline }) => (timeline === undefined ? 'unknown' : String(timeline)))],
+    [
+      'timeline (last checkpoint)',
+      text(cluster, ({ timeline }) => (timeline === undefined ? 'unknown' : String(timeline))),
+    ],
     ['WAL written to', text(written, formatLsn)],
     ['WAL written per second', text(made, rateText)],
     ['state', facts.state],
@@ -70,7 +73,7 @@ function standbyRow(standby: StandbyFacts, end: bigint | undefined): string[] {
     text(state, ({ isCaughtUp, gap, abandoned }) => {
       if (abandoned !== undefined) return `abandoned at ${abandoned.since}`;
       if (gap !== undefined) return 'has a gap';
-      return isCaughtUp ? 'complete' : 'not asked yet';
+      return isCaughtUp ? 'no gap' : 'not asked yet';
     }),
   ];
 }

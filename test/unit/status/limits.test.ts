@@ -1,16 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { judgeDisk, levelBehind, percentUsed, type StatusLimits } from '../../../src/status/limits.ts';
-
-const limits: StatusLimits = {
-  behind_warning_size: 100,
-  behind_warning_time: 10,
-  behind_critical_size: 1000,
-  behind_critical_time: 60,
-  disk_warning: 80,
-  disk_critical: 95,
-  disk_full_warning: 3600,
-  disk_full_critical: 600,
-};
+import { judgeDisk, levelBehind, percentUsed } from '../../../src/status/limits.ts';
+import { limits } from './limits-kit.ts';
 
 describe('WAL that waits', () => {
   test.each([

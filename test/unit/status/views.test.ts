@@ -76,7 +76,7 @@ describe('for people', () => {
     expect(Math.max(...plain.split('\n').map((line) => line.length))).toBeLessThan(columns);
     expect(plain.replaceAll(/\s+/g, ' ')).toContain('word word word');
     const colour = peopleView(report(), { columns, hasColour: true });
-    // eslint-disable-next-line no-control-regex
+    // eslint-disable-next-line no-control-regex -- these are what is removed
     expect(colour.replaceAll(/\u001B\[\d+m/g, '')).toBe(plain);
     expect(colour).not.toBe(plain);
   });

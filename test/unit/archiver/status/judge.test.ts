@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { ArchiverFacts, LaneCondition, StandbyFacts } from '../../../../src/archiver/status/facts.ts';
 import { judgeArchiver } from '../../../../src/archiver/status/judge.ts';
 import type { Fact } from '../../../../src/status/fact.ts';
+import { limits } from '../../status/limits-kit.ts';
 
 const atMs = 0;
 const seen = <T>(value: T): Fact<T> => ({ kind: 'seen', value, atMs });
@@ -49,16 +50,7 @@ const well: ArchiverFacts = {
 };
 
 const context = {
-  limits: {
-    behind_warning_size: 100,
-    behind_warning_time: 10,
-    behind_critical_size: 1000,
-    behind_critical_time: 60,
-    disk_warning: 80,
-    disk_critical: 95,
-    disk_full_warning: 3600,
-    disk_full_critical: 600,
-  },
+  limits,
   command: 'cmd_archiver -C FILE',
   pgdata: '/data',
 };
@@ -147,6 +139,12 @@ describe('cmd_archiver --status', () => {
   test('a host in recovery archives nothing, and that is well', () => {
     const cluster = seen({ systemIdentifier: '1', timeline: 1, isInRecovery: true });
     expect(found({ cluster, archiving: unknown, waiting: unknown })).toEqual([]);
+  });
+
+  test('a standby that does not run is a finding, too', () => {
+    const cluster = seen({ systemIdentifier: '1', timeline: 1, isInRecovery: true });
+    expect(found({ cluster, isRunning: seen(false) })).toEqual(['server warning']);
+    expect(found({ isRunning: unknown })).toEqual(['server unknown']);
   });
 
   test('every finding that is not unknown names the way out', () => {
