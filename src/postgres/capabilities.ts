@@ -76,6 +76,10 @@ function factsAt({ since, before, value }: At) {
     syncsSlots: since('17'),
     /** `pg_replication_slots`, and `ALTER SYSTEM`: a switchover needs them. "Release 9.4" */
     hasReplicationSlots: since('9.4'),
+    /** `pg_replication_slots.active_pid`: who uses a slot. "pg_replication_slots" */
+    tellsSlotProcess: since('9.5'),
+    /** A physical slot can keep WAL before anybody streams by it. "System Administration Functions" */
+    slotReservesAtOnce: since('9.6'),
 
     // -- base backup --
     /** A backup that belongs to a session; 15 renamed its functions. "System Administration Functions" */

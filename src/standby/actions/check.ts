@@ -20,6 +20,7 @@ import { type Server, serverOf } from '../server/server.ts';
 import { readConfiguration } from '../server/server-configuration.ts';
 import { installedPackageFolders } from '../server/server-programs.ts';
 import { observeServer } from '../server/server-state.ts';
+import { warnOfSlots } from '../slot/concerns.ts';
 import type { Objection } from '../steps/objections.ts';
 
 /** The release of the data directory here or, before the first base backup, the release in the INI file. */
@@ -84,5 +85,6 @@ async function checkServer(deps: StandbyDeps): Promise<readonly Objection[]> {
   const server = serverOf(deps, directory.capabilities);
   await checkArchiving(server);
   await warnOfMissing(deps, directory);
+  await warnOfSlots(deps, directory);
   return findLowHere(server, directory);
 }

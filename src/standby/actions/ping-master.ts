@@ -13,6 +13,8 @@ import {
   type Watched,
   watchedExitCodes,
 } from '../primary/liveness/watched.ts';
+import { findDataDirectory } from '../server/progress.ts';
+import { visitOwnSlot } from '../slot/concerns.ts';
 
 const stateName = '.cmd_standby.json';
 
@@ -50,7 +52,12 @@ export async function pingMaster(deps: StandbyDeps, options: ActionOptions): Pro
   const message = describeWatched(watched, look);
   if (!options.dryRun) await notifyOfChange(deps, watched, message);
   deps.report(message);
-  if (!options.dryRun) await keepStreamedWalAside(deps);
+  if (!options.dryRun) {
+    await keepStreamedWalAside(deps);
+    const directory =
+      watched === 'alive' && deps.settings.use_slot ? await findDataDirectory(deps) : undefined;
+    if (directory !== undefined) await visitOwnSlot(deps, directory);
+  }
   if (liveness.kind === 'dead') for (const warning of liveness.warnings) deps.report(warning);
   return watchedExitCodes[watched];
 }

@@ -4,16 +4,21 @@ import { sayWherePrimaryIsHere } from '../primary/primary-is-here.ts';
 import { observeStart, planStartStandby, startSteps } from '../recovery/standby-start.ts';
 import { findServer } from '../server/find-server.ts';
 import { notStartedHere } from '../server/local-server.ts';
+import { sayOwnSlot } from '../slot/concerns.ts';
+import { noSlot, observeOwnSlot } from '../slot/own-slot.ts';
 import { perform } from '../steps/carry-out.ts';
 
 /** `-S`: starts the standby, warm or hot, from the base backup in pgdata. */
 export async function startStandby(deps: StandbyDeps, options: ActionOptions): Promise<number> {
   await sayWherePrimaryIsHere(deps);
   const found = await findServer(deps, 'start');
-  const facts = await observeStart(found);
+  const { server, postmaster } = found;
+  const slot = postmaster.kind === 'running' ? noSlot : await observeOwnSlot(server);
+  const facts = { ...(await observeStart(found)), slot };
   const steps = planStartStandby(facts);
-  const context = { server: found.server, started: notStartedHere };
-  if (facts.keeping.kind === 'not-kept') sayNotKept(found.server, facts.keeping.reason);
+  const context = { server, started: notStartedHere };
+  if (facts.keeping.kind === 'not-kept') sayNotKept(server, facts.keeping.reason);
+  sayOwnSlot(deps, slot);
   if (!(await perform(deps, options, steps, startSteps, context))) return 0;
   deps.log.notice('check_pgpid_func()');
   deps.report('Successfully entered standby mode');

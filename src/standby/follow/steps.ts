@@ -6,6 +6,7 @@ import { changeRecord } from '../host/backup-record/record.ts';
 import { startSteps } from '../recovery/standby-start.ts';
 import { logSize, notStartedHere, restartServerProgram } from '../server/local-server.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
+import { dropSlotsHere } from '../slot/for-others.ts';
 import type { ServerContext } from '../steps/server-steps.ts';
 import { entriesFor, type StepsOf } from '../steps/step-table.ts';
 import type { Host } from './host.ts';
@@ -57,6 +58,11 @@ export const followSteps = {
   'forget-promotion': followStep({
     say: (_step, { deps }) => `let ${deps.settings.archivedir} take WAL of a primary again`,
     run: forgetPromotion,
+  }),
+  /** The standbys of a former primary make their slots on the next one. */
+  'drop-slots-here': followStep({
+    say: () => 'drop the replication slots here by which standbys have streamed',
+    run: ({ server }) => dropSlotsHere(server),
   }),
   reload: followStep({
     say: () => 'reload the server',

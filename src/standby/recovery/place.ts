@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { refusal } from '../../errors.ts';
+import type { Capabilities } from '../../postgres/capabilities.ts';
 import { conninfo } from '../../postgres/quoting.ts';
 import { settingsIn } from '../../postgres/settings-file.ts';
 import type { CommandLine } from '../../system/command.ts';
@@ -7,10 +8,12 @@ import { exists, readIfExists } from '../../system/durable.ts';
 import { findProgram, requireProgram } from '../../system/find-program.ts';
 import { programRoot } from '../../system/program-root.ts';
 import { isKeepingWanted } from '../archive/keep/visit.ts';
+import type { StandbyDeps } from '../deps.ts';
 import { readRecord } from '../host/backup-record/record.ts';
 import type { Server } from '../server/server.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
 import { programFolders } from '../server/server-programs.ts';
+import { ownSlotName } from '../slot/own-name.ts';
 import type { RecoveryPlace, Streaming } from './settings.ts';
 
 async function pgStandby({ deps, capabilities }: Server): Promise<CommandLine | undefined> {
@@ -71,6 +74,15 @@ export async function recoveryPlace(
   };
 }
 
+function requireSlotName(deps: StandbyDeps, capabilities: Capabilities): string | undefined {
+  if (deps.settings.use_slot && !capabilities.hasReplicationSlots) {
+    throw refusal(`PostgreSQL ${capabilities.version.major} has no replication slots`, {
+      hint: 'Set use_slot: no',
+    });
+  }
+  return ownSlotName(deps, capabilities);
+}
+
 /** The INI file's settings for streaming; undefined if it is off. */
 export function streamingOf({ deps, capabilities }: Server): Streaming | undefined {
   const { settings } = deps;
@@ -88,6 +100,7 @@ export function streamingOf({ deps, capabilities }: Server): Streaming | undefin
   }
   return {
     conninfo: conninfo({ host, port, user, password, sslmode, application_name: deps.hostName }),
+    slot: requireSlotName(deps, capabilities),
     triggerFile: settings.trigger_file,
   };
 }

@@ -20,6 +20,8 @@ export type RecoveryMode =
 export interface Streaming {
   /** How the standby reaches its primary. */
   readonly conninfo: string;
+  /** The replication slot there; undefined if it streams without one. */
+  readonly slot?: string | undefined;
   readonly triggerFile: string | undefined;
 }
 
@@ -113,6 +115,7 @@ function standbySettings(
   if (cleanup !== undefined) settings.set('archive_cleanup_command', cleanup);
   if (streaming === undefined) return settings;
   settings.set('primary_conninfo', streaming.conninfo);
+  if (streaming.slot !== undefined) settings.set('primary_slot_name', streaming.slot);
   if (capabilities.triggerFile !== undefined && streaming.triggerFile !== undefined)
     settings.set(capabilities.triggerFile, streaming.triggerFile);
   return settings;

@@ -9,6 +9,7 @@ import { removeSlot } from '../archive/keep/leftover.ts';
 import { hasKeptSlot } from '../archive/keep/slot.ts';
 import { type Keeping, makeSlotOnStart, observeKeeping, sayNotKept } from '../archive/keep/start.ts';
 import { type Archive, requireArchive } from '../archive/own-archive.ts';
+import type { OwnSlot } from '../host/backup-record/record.ts';
 import { type ConfCopy, planConfCopies } from '../host/conf-files.ts';
 import { noteOwnCommand } from '../host/own-command.ts';
 import { describeWithdrawal, findOwnMarks, withdrawOwnMarks } from '../host/own-marks.ts';
@@ -19,6 +20,16 @@ import { serverLogTail } from '../server/local-server.ts';
 import { mustRecover } from '../server/reach.ts';
 import { readConfiguration, type ServerConfiguration } from '../server/server-configuration.ts';
 import { waitUntilStreaming } from '../server/streaming.ts';
+import {
+  dropOwnSlot,
+  leftSlots,
+  makeOwnSlot,
+  noSlot,
+  noteOwnSlot,
+  ownSlotObjections,
+  type SlotFact,
+  takeSlotBack,
+} from '../slot/own-slot.ts';
 import { noForce } from '../steps/force.ts';
 import { type Objection, refuseOn, runningObjection, when } from '../steps/objections.ts';
 import { type ServerContext, serverStep, serverSteps } from '../steps/server-steps.ts';
@@ -44,6 +55,10 @@ export interface StartFacts extends Omit<FoundServer, 'server'> {
   readonly keeping: Keeping;
   /** A replication slot of ours, from an earlier run of this standby. */
   readonly hasKeptSlot: boolean;
+  /** The slot on the primary by which it streams. */
+  readonly slot: SlotFact;
+  /** Slots of this standby by which it streams no more. */
+  readonly leftSlots: readonly OwnSlot[];
   /** The l_archivedir of this host, if marks of its promotion stand there. */
   readonly ownMarks?: string | undefined;
 }
@@ -69,10 +84,15 @@ export function archiveObjections({
 
 /** All objections to -S. */
 function listStartObjections(facts: StartFacts): readonly Objection[] {
-  const { directory, postmaster } = facts;
+  const { directory, postmaster, slot } = facts;
   // If a server runs on pgdata, nothing else is examined.
   if (postmaster.kind === 'running') return [runningObjection(directory, postmaster.pid)];
-  return [...noStandbyObjections(directory), ...archiveObjections(facts), ...settingObjections(facts)];
+  return [
+    ...noStandbyObjections(directory),
+    ...archiveObjections(facts),
+    ...settingObjections(facts),
+    ...ownSlotObjections(slot, directory.control?.systemIdentifier),
+  ];
 }
 
 /** Objections to what is configured for a standby. */
@@ -90,12 +110,25 @@ export function settingObjections(facts: StartFacts): readonly Objection[] {
 export function planStartStandby(facts: StartFacts): readonly StartStep[] {
   refuseOn(listStartObjections(facts), noForce);
   return [
+    ...slotSteps(facts.slot),
     ...preparingSteps(facts),
     { kind: 'start-server', configuration: facts.configuration },
     { kind: 'see-it-recover' },
     ...when(facts.streams, { kind: 'see-it-stream' }),
+    ...leftSlotSteps(facts),
     ...keepingSteps(facts),
   ];
+}
+
+/** Before the standby streams by it. */
+export function slotSteps(slot: SlotFact): readonly StartStep[] {
+  if (slot.kind === 'none') return [];
+  return [{ kind: slot.kind === 'asked' ? 'make-slot' : 'note-slot', name: slot.name }];
+}
+
+/** Once it streams without them. */
+export function leftSlotSteps({ leftSlots: slots }: StartFacts): readonly StartStep[] {
+  return when(slots.length > 0, { kind: 'drop-left-slots', slots });
 }
 
 /** Everything up to the start of the server. */
@@ -142,6 +175,8 @@ export async function observeStart(
     settings: recovery,
     keeping,
     hasKeptSlot: await hasKeptSlot(settings.pgdata),
+    slot: noSlot,
+    leftSlots: leftSlots(deps, directory.record.ownSlots ?? [], streaming?.slot),
     ownMarks: await findOwnMarks(deps),
     streams: streaming !== undefined,
     triggerFile: streaming === undefined ? undefined : await presentTriggerFile(server),
@@ -194,6 +229,27 @@ export const startSteps = {
       `have replication slot "${keptSlot}" here, so that WAL which the archive lacks stays in pg_wal`,
     run: async ({ server }) => {
       sayNotKept(server, await makeSlotOnStart(server));
+    },
+  }),
+  'make-slot': serverStep<{ readonly name: string }>({
+    say: ({ name }, { server }) =>
+      `have replication slot "${name}" on ${server.deps.settings.master_public_ip}, which keeps WAL for this standby`,
+    run: async (context, { name }) => {
+      context.hasMadeSlot = await makeOwnSlot(context.server, name);
+    },
+    undo: async ({ server, hasMadeSlot }, { name }) => {
+      if (hasMadeSlot === true) await takeSlotBack(server, name);
+    },
+  }),
+  'note-slot': serverStep<{ readonly name: string }>({
+    say: ({ name }) => `record that this standby streams by replication slot "${name}": -P makes it`,
+    run: ({ server }, { name }) => noteOwnSlot(server, name),
+  }),
+  'drop-left-slots': serverStep<{ readonly slots: readonly OwnSlot[] }>({
+    say: ({ slots }) =>
+      `drop replication slots by which this standby streams no more: ${slots.map(({ name, host }) => `"${name}" on ${host}`).join(', ')}`,
+    run: async ({ server }, { slots }) => {
+      for (const slot of slots) await dropOwnSlot(server, slot);
     },
   }),
   'see-it-stream': serverStep({

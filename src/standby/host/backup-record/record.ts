@@ -89,6 +89,11 @@ const isSwitchover = is.object({
 
 export type SwitchoverRecord = Guarded<typeof isSwitchover>;
 
+/** A replication slot that was made for this standby on the server of that host. */
+const isOwnSlot = is.object({ name: is.text, host: is.text, port: is.number });
+
+export type OwnSlot = Guarded<typeof isOwnSlot>;
+
 const isStoppedFor = is.object({
   host: is.text,
   timeline: is.number,
@@ -131,6 +136,8 @@ const recordFields = {
   switchover: is.optional(isSwitchover),
   /** On the old primary: set from before it is stopped for that host, until it is in production again. */
   stoppedFor: is.optional(isStoppedFor),
+  /** Set from before the first of them is made: they are dropped when this standby streams by them no more. */
+  ownSlots: is.optional(is.listOf(isOwnSlot)),
   /** The recovery target at which a server paused or shut down; it has not been in standby mode since. */
   recoveredTo: is.optional(is.text),
 };

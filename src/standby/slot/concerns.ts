@@ -1,0 +1,84 @@
+/** What -S, -P and the check without an action have to say about slots on the primary. */
+import { messageOf, PitrError } from '../../errors.ts';
+import { findSlot, isLost } from '../../postgres/stream-slot.ts';
+import type { StandbyDeps } from '../deps.ts';
+import type { DataDirectory } from '../server/data-directory.ts';
+import { serverOf } from '../server/server.ts';
+import type { Objection } from '../steps/objections.ts';
+import { slotConcerns } from './objections.ts';
+import { ownSlotName } from './own-name.ts';
+import { askOwnSlotNow, leftSlots, makeOwnSlot, ownSlotObjections, type SlotFact } from './own-slot.ts';
+
+/** Before -S starts the standby. */
+export function sayOwnSlot({ log, settings }: StandbyDeps, slot: SlotFact): void {
+  const { master_public_ip: host } = settings;
+  if (slot.kind === 'silent')
+    log.warning(`replication slot "${slot.name}" cannot be made on ${host} now: ${slot.reason}`, {
+      hint: 'The standby replays the archive, and streams as soon as the slot is there: cmd_standby -P makes it.',
+    });
+  if (slot.kind === 'asked')
+    for (const concern of slotConcerns(slot.there, host, slot.name)) log.warning(concern);
+}
+
+/** Whether the standby here was started with that slot in its settings. */
+function streamsBySlot(deps: StandbyDeps, { record }: DataDirectory, name: string): boolean {
+  const own = record.ownSlots ?? [];
+  return record.settings?.mode === 'standby' && leftSlots(deps, own, name).length < own.length;
+}
+
+function sayObjections({ log }: StandbyDeps, objections: readonly Objection[]): void {
+  for (const { message, hint } of objections)
+    log.warning(
+      `this standby cannot stream by its replication slot: ${message}`,
+      hint === undefined ? {} : { hint },
+    );
+}
+
+/** For each -P while the primary is alive: makes the slot again if it is gone or has lost its WAL. Never fails. */
+export async function visitOwnSlot(deps: StandbyDeps, directory: DataDirectory): Promise<void> {
+  const { capabilities, control } = directory;
+  const name = ownSlotName(deps, capabilities);
+  if (name === undefined || !streamsBySlot(deps, directory, name)) return;
+  try {
+    const slot = await askOwnSlotNow(deps, capabilities);
+    const found = slot.kind === 'asked' ? findSlot(slot.there, name) : undefined;
+    if (found !== undefined && !isLost(found)) return;
+    const objections = ownSlotObjections(slot, control?.systemIdentifier, true);
+    sayObjections(deps, objections);
+    if (objections.length > 0) return;
+    await makeOwnSlot(serverOf(deps, capabilities), name);
+    if (found === undefined)
+      deps.log.notice(
+        `made replication slot "${name}" on ${deps.settings.master_public_ip}, which was missing`,
+      );
+  } catch (error) {
+    deps.signal.throwIfAborted();
+    deps.log.warning(
+      `replication slot "${name}" on ${deps.settings.master_public_ip} cannot be looked at: ${messageOf(error)}`,
+    );
+  }
+}
+
+/** For the check without an action. A primary that does not answer is no problem of this host. */
+export async function warnOfSlots(deps: StandbyDeps, directory: DataDirectory): Promise<void> {
+  const { capabilities, control } = directory;
+  try {
+    const slot = await askOwnSlotNow(deps, capabilities);
+    if (slot.kind !== 'asked') return;
+    const { name, there, host } = slot;
+    const objections = ownSlotObjections(slot, control?.systemIdentifier, true);
+    sayObjections(deps, objections);
+    if (objections.length > 0) return;
+    if (streamsBySlot(deps, directory, name) && findSlot(there, name) === undefined)
+      deps.log.warning(`there is no replication slot "${name}" on ${host}: this standby cannot stream`, {
+        hint: 'cmd_standby -P makes it.',
+      });
+    for (const concern of slotConcerns(there, host)) deps.log.warning(concern);
+  } catch (error) {
+    deps.signal.throwIfAborted();
+    if (!(error instanceof PitrError)) throw error;
+    deps.log.notice(
+      `the replication slots on ${deps.settings.master_public_ip} are not known: ${error.message}`,
+    );
+  }
+}

@@ -1,0 +1,87 @@
+/** The slots on this host's server by which other standbys stream. */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf } from '../../errors.ts';
+import { dropSlotSql, findSlot, isLost, isStreamSlot, makeSlotSql } from '../../postgres/stream-slot.ts';
+import { exists, fsyncPath } from '../../system/durable.ts';
+import { removeTree } from '../../system/files.ts';
+import { readPostmaster } from '../../system/postmaster.ts';
+import type { Server } from '../server/server.ts';
+import { mustAnswer } from '../server/server-state.ts';
+import { settingObjections } from './objections.ts';
+import { askSlots, queryOf } from './there.ts';
+
+/** In a data directory; each slot has a directory of its name there. */
+const slotsDirectory = 'pg_replslot';
+
+/** Only our slots, by their names. One that is in use stays. */
+export async function dropSlotsHere(server: Server): Promise<void> {
+  const { deps, pgdata, capabilities } = server;
+  if (!capabilities.hasReplicationSlots) return;
+  if ((await readPostmaster(pgdata)).kind === 'running') {
+    await mustAnswer(server, 'cannot drop the replication slots of standbys', async (sql) => {
+      const query = queryOf(sql);
+      for (const { name } of (await askSlots(query, capabilities)).slots)
+        if (isStreamSlot(name)) await query(dropSlotSql(name));
+    });
+    return;
+  }
+  const directory = join(pgdata, slotsDirectory);
+  if (!(await exists(directory))) return;
+  const names = (await readdir(directory)).filter(isStreamSlot);
+  for (const name of names) await removeTree(join(directory, name));
+  if (names.length === 0) return;
+  await fsyncPath(directory);
+  deps.log.notice(`dropped replication slots by which standbys have streamed: ${names.join(', ')}`);
+}
+
+/** Why a slot for another standby is not made here. */
+function whyNot(reason: string, name: string): string {
+  return `replication slot "${name}" for another standby was not made: ${reason}; WAL that this standby lacks comes from the archive`;
+}
+
+/**
+ * Before the server here is promoted: the other standbys lose no WAL between the promotion and the moment at which they
+ * follow. Never fails.
+ *
+ * @returns the names of the slots that were made
+ */
+export async function makeSlotsHere(server: Server, names: readonly string[]): Promise<readonly string[]> {
+  const { deps, capabilities } = server;
+  const made: string[] = [];
+  try {
+    await mustAnswer(server, 'cannot make replication slots', async (sql) => {
+      const query = queryOf(sql);
+      for (const name of names) {
+        const there = await askSlots(query, capabilities);
+        const found = findSlot(there, name);
+        if (found !== undefined && !isLost(found)) continue;
+        const isUnlimited = there.limitBytes === undefined && !deps.settings.slot_unlimited;
+        const [objection] = settingObjections(there, 'this host');
+        const full = there.slots.length >= there.most && found === undefined;
+        const reason = isUnlimited
+          ? 'nothing limits what it would keep (max_slot_wal_keep_size)'
+          : (objection?.message ?? (full ? `max_replication_slots is ${there.most}` : undefined));
+        if (reason !== undefined) {
+          deps.log.warning(whyNot(reason, name));
+          continue;
+        }
+        if (found !== undefined) await query(dropSlotSql(name));
+        await query(makeSlotSql(capabilities, name));
+        made.push(name);
+      }
+    });
+  } catch (error) {
+    deps.signal.throwIfAborted();
+    deps.log.warning(`replication slots for the other standbys were not made: ${messageOf(error)}`);
+  }
+  return made;
+}
+
+/** Drops slots that were made for a promotion which did not happen. */
+export async function dropSlotsMade(server: Server, names: readonly string[]): Promise<void> {
+  if (names.length === 0 || (await readPostmaster(server.pgdata)).kind !== 'running') return;
+  await mustAnswer(server, 'cannot drop replication slots', async (sql) => {
+    for (const name of names) await queryOf(sql)(dropSlotSql(name));
+  });
+}
