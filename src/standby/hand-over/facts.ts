@@ -7,6 +7,7 @@ import { presentTriggerFile, streamingOf } from '../recovery/place.ts';
 import type { Server } from '../server/server.ts';
 import { requirePgCtl } from '../server/server-programs.ts';
 import { mustAnswer, observeServer, type ServerState } from '../server/server-state.ts';
+import { ownSlotName } from '../slot/own-name.ts';
 import { attempt, type Objection, objectionsOf, when } from '../steps/objections.ts';
 import { archiveObjections } from './archive-there.ts';
 import { findOwnServer, timelineOf } from './own-server.ts';
@@ -88,6 +89,7 @@ export async function primaryFacts(
   const wasStandby = record.backup !== undefined || record.settings !== undefined;
   const shutdown = await shutdownOf(server, control, state);
   const streams = settings.use_streaming_replication && capabilities.streaming;
+  const streamSlot = ownSlotName(deps, capabilities);
   return {
     // One that answers nobody may be stopping.
     server: state.kind === 'production' && !state.answers ? 'starting' : state.kind,
@@ -97,6 +99,7 @@ export async function primaryFacts(
     walDirectory: join(directory.pgdata, capabilities.walDirName),
     archivedir: settings.archivedir,
     ...(streams ? { streamsAs: deps.hostName } : {}),
+    ...(streamSlot === undefined ? {} : { streamSlot }),
     ...(shutdown === undefined ? {} : { shutdown }),
     ...(record.stoppedFor === undefined ? {} : { stoppedFor: record.stoppedFor.host }),
     logicalSlots: asked.logicalSlots,

@@ -4,6 +4,7 @@ import type { StandbyDeps } from '../deps.ts';
 import { toward } from '../follow/facts.ts';
 import { type HostAnswer, withHost } from '../follow/host.ts';
 import { identifyByProtocol } from '../primary/protocol/protocol-primary.ts';
+import { noSlot, ownSlotObjections } from '../slot/own-slot.ts';
 import type { Objection } from '../steps/objections.ts';
 
 type Problem = AnswerOf<'try-follow'>['problems'][number];
@@ -14,8 +15,10 @@ function problemOf({ message, detail, hint }: PitrError): Problem {
 
 function problemsOf(answer: HostAnswer, host: string, cluster: string): readonly Problem[] {
   if (answer.kind === 'silent') return [problemOf(answer.error)];
-  const { systemIdentifier } = answer.host.facts;
-  if (systemIdentifier === cluster) return [];
+  const { systemIdentifier, slot = noSlot } = answer.host.facts;
+  // By then the slot may have been made there.
+  if (systemIdentifier === cluster)
+    return ownSlotObjections(slot, undefined, true).map(({ message, hint }) => ({ message, hint }));
   return [{ message: `${host} is a server of cluster ${systemIdentifier}` }];
 }
 

@@ -6,8 +6,11 @@ import { dropSlotSql, findSlot, isLost, isStreamSlot, makeSlotSql } from '../../
 import { exists, fsyncPath } from '../../system/durable.ts';
 import { removeTree } from '../../system/files.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
+import { parametersOfFiles, startParameters } from '../server/parameters.ts';
 import type { Server } from '../server/server.ts';
 import { mustAnswer } from '../server/server-state.ts';
+import type { Sibling } from '../siblings/ask.ts';
+import type { ServerConfiguration } from '../server/server-configuration.ts';
 import { settingObjections } from './objections.ts';
 import { askSlots, queryOf } from './there.ts';
 
@@ -35,6 +38,20 @@ export async function dropSlotsHere(server: Server): Promise<void> {
   deps.log.notice(`dropped replication slots by which standbys have streamed: ${names.join(', ')}`);
 }
 
+/** `max_replication_slots` in the configuration of the promoted server, which would not start with more slots. */
+async function mostWith(server: Server, conf: ServerConfiguration): Promise<number> {
+  const name = 'max_replication_slots';
+  const values = await parametersOfFiles(server, [name], startParameters(server, 'failover', conf));
+  return Number(values.get(name) ?? Number.POSITIVE_INFINITY);
+}
+
+/** The slots of the standbys that could be asked. */
+export function slotsOf(siblings: readonly Sibling[]): readonly string[] {
+  return siblings.flatMap(({ answer }) =>
+    answer.kind === 'answered' && answer.said.streamSlot !== undefined ? [answer.said.streamSlot] : [],
+  );
+}
+
 /** Why a slot for another standby is not made here. */
 function whyNot(reason: string, name: string): string {
   return `replication slot "${name}" for another standby was not made: ${reason}; WAL that this standby lacks comes from the archive`;
@@ -46,14 +63,20 @@ function whyNot(reason: string, name: string): string {
  *
  * @returns the names of the slots that were made
  */
-export async function makeSlotsHere(server: Server, names: readonly string[]): Promise<readonly string[]> {
+export async function makeSlotsHere(
+  server: Server,
+  names: readonly string[],
+  conf?: ServerConfiguration,
+): Promise<readonly string[]> {
   const { deps, capabilities } = server;
   const made: string[] = [];
   try {
+    const later = conf === undefined ? Number.POSITIVE_INFINITY : await mostWith(server, conf);
     await mustAnswer(server, 'cannot make replication slots', async (sql) => {
       const query = queryOf(sql);
       for (const name of names) {
-        const there = await askSlots(query, capabilities);
+        const now = await askSlots(query, capabilities);
+        const there = { ...now, most: Math.min(now.most, later) };
         const found = findSlot(there, name);
         if (found !== undefined && !isLost(found)) continue;
         const isUnlimited = there.limitBytes === undefined && !deps.settings.slot_unlimited;

@@ -25,6 +25,7 @@ export type SlotFact =
       readonly name: string;
       /** The host of that server. */
       readonly host: string;
+      readonly port: number;
       /** `slot_unlimited` */
       readonly isUnlimited: boolean;
       readonly there: SlotsThere;
@@ -63,8 +64,8 @@ export async function askOwnSlot(
 ): Promise<SlotFact> {
   const name = ownSlotName({ settings, hostName }, capabilities);
   if (name === undefined) return noSlot;
-  const { master_public_ip: host, slot_unlimited: isUnlimited } = settings;
-  return { kind: 'asked', name, host, isUnlimited, there: await ask(name) };
+  const { master_public_ip: host, port, slot_unlimited: isUnlimited } = settings;
+  return { kind: 'asked', name, host, port, isUnlimited, there: await ask(name) };
 }
 
 /** Before a standby is started that does not run yet. */
@@ -119,6 +120,13 @@ function isSame(one: OwnSlot, other: OwnSlot): boolean {
 /** Before the standby here streams by it: that it is made, and dropped in the end, depends on this note. */
 export async function noteOwnSlot({ deps, pgdata }: Server, name: string): Promise<void> {
   await noteSlot(pgdata, { name, ...addressOf(deps) });
+}
+
+/** The slots that were noted, and this one. */
+export function withSlot(known: readonly OwnSlot[], slot: SlotFact): readonly OwnSlot[] {
+  if (slot.kind !== 'asked') return known;
+  const { name, host, port } = slot;
+  return known.some((each) => isSame(each, { name, host, port })) ? known : [...known, { name, host, port }];
 }
 
 async function noteSlot(pgdata: string, slot: OwnSlot): Promise<void> {
@@ -177,6 +185,20 @@ export async function dropOwnSlot({ deps, pgdata, capabilities }: Server, slot: 
     });
   }
   await forgetSlot(pgdata, slot);
+}
+
+/**
+ * After a promotion. A primary that is dead keeps its slots until it becomes a standby.
+ *
+ * @param isAlive whether it is worth asking
+ */
+export async function leaveOwnSlots(
+  server: Server,
+  slots: readonly OwnSlot[],
+  isAlive: boolean,
+): Promise<void> {
+  if (isAlive) for (const slot of slots) await dropOwnSlot(server, slot);
+  else await changeRecord(server.pgdata, { ownSlots: undefined });
 }
 
 /** The slots that this standby has left behind, on other servers or because it wants none any more. */

@@ -20,6 +20,8 @@ import {
 } from '../../primary/backup-in-progress.ts';
 import type { Primary, PrimaryFacts } from '../../primary/primary.ts';
 import { findDebianConfigFile } from '../../server/server-configuration.ts';
+import { askOwnSlot, type SlotFact } from '../../slot/own-slot.ts';
+import { askSlots } from '../../slot/there.ts';
 import type { Force } from '../../steps/force.ts';
 import { observeRsync, type RsyncAbility } from './copy/rsync-ability.ts';
 import { readNotedBackup } from './on-primary/backup-note.ts';
@@ -62,6 +64,8 @@ export interface BackupFacts {
   readonly force: Force;
   /** Whether to check the pages of the copy. */
   readonly verify: boolean;
+  /** The slot on the primary by which the standby will stream. */
+  readonly slot: SlotFact;
   /** The l_archivedir of this host, if marks of its promotion stand there. */
   readonly ownMarks?: string | undefined;
 }
@@ -146,6 +150,7 @@ export async function observeForBackup(
     standby: deps.hostName,
     force,
     verify,
+    slot: await askOwnSlot(deps, capabilities, () => askSlots(query, capabilities)),
     ownMarks: await findOwnMarks(deps),
   };
 }

@@ -45,6 +45,7 @@ export function planBaseBackup(facts: BackupFacts): readonly BackupStep[] {
   return [
     ...sentinelSteps(facts),
     ...when(foreign.length > 0, { kind: 'set-aside', names: foreign }),
+    ...(facts.slot.kind === 'asked' ? [{ kind: 'make-slot', name: facts.slot.name } as const] : []),
     { kind: 'prove-wal' },
     ...(facts.streaming === undefined ? rsyncSteps(facts) : streamingSteps(facts.streaming)),
     { kind: 'await-wal' },

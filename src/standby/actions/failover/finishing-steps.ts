@@ -8,7 +8,7 @@ import {
   saveStreamed,
 } from '../../archive/keep/after-promotion.ts';
 import type { ArchivedEnd } from '../../archive/replay-check.ts';
-import { changeRecord } from '../../host/backup-record/record.ts';
+import { changeRecord, type OwnSlot } from '../../host/backup-record/record.ts';
 import { commandToNote } from '../../host/own-command.ts';
 import { clearRecoverySettings } from '../../recovery/files.ts';
 import { removeGuard } from '../../recovery/guard.ts';
@@ -17,6 +17,7 @@ import { askServer, warnOfArchiving } from '../../server/own-archiving.ts';
 import type { Server } from '../../server/server.ts';
 import { informSiblings, withKnown } from '../../siblings/inform.ts';
 import type { SiblingFacts } from '../../siblings/observe.ts';
+import { leaveOwnSlots } from '../../slot/own-slot.ts';
 import type { StepEntry } from '../../steps/step-table.ts';
 import { runAction, type SiteAction } from './action.ts';
 import { seeAllReplayed } from './all-replayed.ts';
@@ -194,6 +195,11 @@ export const finishingSteps = {
   'keep-streamed': afterOpening<{ readonly redoLsn: bigint | undefined }>({
     say: () => 'copy WAL that only streaming had brought from pg_wal to archivedir',
     run: ({ server }, { redoLsn }) => keepAfterPromotion(server, redoLsn),
+  }),
+  'leave-slots': afterOpening<{ readonly slots: readonly OwnSlot[]; readonly isAlive: boolean }>({
+    say: ({ slots, isAlive }) =>
+      `${isAlive ? 'drop' : 'forget'} the replication slots by which this standby has streamed: ${slots.map(({ name, host }) => `"${name}" on ${host}`).join(', ')}`,
+    run: ({ server }, { slots, isAlive }) => leaveOwnSlots(server, slots, isAlive),
   }),
   'record-promotion': afterOpening({
     say: () => 'record that the failover is finished',

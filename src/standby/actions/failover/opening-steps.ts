@@ -15,9 +15,11 @@ import type { RecoverySettings } from '../../recovery/settings.ts';
 import { readControlFile } from '../../server/data-directory.ts';
 import { promoteServerProgram } from '../../server/local-server.ts';
 import type { Server } from '../../server/server.ts';
+import type { ServerConfiguration } from '../../server/server-configuration.ts';
 import { mustAnswer, observeServer } from '../../server/server-state.ts';
 import type { Fetch } from '../../siblings/compare.ts';
 import { fetchSegments } from '../../siblings/fetch.ts';
+import { dropSlotsMade, makeSlotsHere } from '../../slot/for-others.ts';
 import { serverSteps } from '../../steps/server-steps.ts';
 import { setDelay, type SettingDelay } from './delay.ts';
 import { fenceStepTable } from './fence.ts';
@@ -87,6 +89,12 @@ async function clearUnlessItRecovers(
     return;
   }
   await clearRecoverySettings(server);
+}
+
+interface SlotsToMake {
+  readonly names: readonly string[];
+  /** The configuration with which the promoted server will be restarted. */
+  readonly conf: ServerConfiguration | undefined;
 }
 
 interface FetchWal {
@@ -208,6 +216,18 @@ export const openingSteps = {
     // The guard stays if the promotion was begun: the server may still open, and must not open too early.
     undo: async ({ server, opening }) => {
       if (opening === 'not begun') await removeGuard(server.pgdata);
+    },
+    leavesNothing: true,
+  }),
+  /** Before 'promote', if the server can be queried. */
+  'make-slots': step<SlotsToMake>({
+    say: ({ names }) =>
+      `have the replication slots here by which the other standbys will stream: ${names.join(', ')}`,
+    run: async (run, { names, conf }) => {
+      run.madeSlots = await makeSlotsHere(run.server, names, conf);
+    },
+    undo: async ({ server, opening, madeSlots = [] }) => {
+      if (opening === 'not begun') await dropSlotsMade(server, madeSlots);
     },
     leavesNothing: true,
   }),

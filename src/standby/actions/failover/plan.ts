@@ -3,6 +3,7 @@ import { type RecoverySettings, recoverySettings } from '../../recovery/settings
 import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
 import { raised } from '../../server/limits.ts';
 import { isHotStandby } from '../../server/server-configuration.ts';
+import { slotsOf } from '../../slot/for-others.ts';
 import { overrules } from '../../steps/force.ts';
 import { refuseOn, when } from '../../steps/objections.ts';
 import type { FailoverFacts, LocalFacts } from './facts.ts';
@@ -43,6 +44,7 @@ export function afterSteps(
     // The last look before clients are sent here: the server may have ended since the first one.
     { kind: 'verify-write' },
     ...actionSteps(facts),
+    ...leaveSlots(facts),
   ];
 }
 
@@ -104,11 +106,26 @@ export function claimSteps(
 function promoteSteps(facts: FailoverFacts): readonly FailoverStep[] {
   const isToReplayAll =
     facts.archive.kind === 'archive' && facts.replayProblems.length === 0 && !acceptsLoss(facts);
+  const role = roleOf(facts, false);
   return [
-    ...claimSteps(facts, roleOf(facts, false)),
+    ...slotSteps(facts, role),
+    ...claimSteps(facts, role),
     isToReplayAll ? { kind: 'guard-replay', end: facts.archivedEnd } : { kind: 'lift-guard' },
     { kind: 'promote' },
   ];
+}
+
+/** The other standbys stream from here as soon as they follow: until then their slots keep the WAL that they lack. */
+function slotSteps(facts: FailoverFacts, role: Role): readonly FailoverStep[] {
+  const names = slotsOf(facts.siblings.siblings);
+  if (role.kind !== 'taken' || names.length === 0 || !canBeAsked(facts)) return [];
+  return [{ kind: 'make-slots', names, conf: facts.failoverConf?.configuration }];
+}
+
+/** The primary that this standby has streamed from is dead as a rule; it drops the slot when it becomes a standby. */
+function leaveSlots({ directory, liveness }: FailoverFacts): readonly FailoverStep[] {
+  const slots = directory.record.ownSlots ?? [];
+  return when(slots.length > 0, { kind: 'leave-slots', slots, isAlive: liveness.kind === 'alive' });
 }
 
 function replayChecks(facts: FailoverFacts, end: ArchivedEnd | undefined): readonly FailoverStep[] {

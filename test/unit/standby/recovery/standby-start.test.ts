@@ -66,6 +66,7 @@ describe('-S', () => {
       kind: 'asked',
       name: 'pitrtools_for_b_0123456789ab',
       host: 'a',
+      port: 5432,
       isUnlimited: false,
     } as const;
     const good = { ...asked, there: slots() } as const;

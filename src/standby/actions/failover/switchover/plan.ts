@@ -1,4 +1,5 @@
 import { refusal } from '../../../../errors.ts';
+import { slotsOf } from '../../../slot/for-others.ts';
 import { refuseOn, when } from '../../../steps/objections.ts';
 import { afterSteps, planFailover } from '../plan.ts';
 import type { BeforeFacts, SwitchoverFacts } from './facts.ts';
@@ -30,7 +31,14 @@ function preparingSteps(facts: SwitchoverFacts, { primary, part }: BeforeFacts):
 function openingSteps(facts: SwitchoverFacts, before: BeforeFacts): readonly SwitchoverStep[] {
   const { peer, failover, streams } = facts;
   const ending = { host: peer.host, timeline: before.primary.timeline };
+  const { streamSlot } = before.primary;
+  const slots = [...slotsOf(failover.siblings.siblings), ...(streamSlot === undefined ? [] : [streamSlot])];
   return [
+    ...when(slots.length > 0, {
+      kind: 'make-slots' as const,
+      names: slots,
+      conf: failover.failoverConf?.configuration,
+    }),
     ...when(!mayBePromoted(facts), { kind: 'record-switchover' as const, ...ending }),
     { kind: 'stop-primary', ...ending },
     { kind: 'bring-wal', streams },
