@@ -48,7 +48,7 @@ describe('a slot on the primary', () => {
 
   test('that another standby uses is an objection, and one that this standby may be using is not', () => {
     const busy = slots({ slots: [slot({ isActive: true, client: '10.0.0.7 other\nhost' })] });
-    expect(texts(busy, wanted)).toEqual([expect.stringContaining('is in use by "10.0.0.7 other')]);
+    expect(texts(busy, wanted)).toEqual([expect.stringContaining('is in use by 10.0.0.7 other\\nhost')]);
     expect(texts(busy, wanted)[0]).not.toContain('\n');
     expect(texts(busy, { ...wanted, mayBeInUse: true })).toEqual([]);
     expect(texts(slots({ slots: [slot({ isPhysical: false })] }), wanted)).toEqual([
