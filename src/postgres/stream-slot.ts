@@ -30,7 +30,7 @@ export interface SlotThere {
   readonly name: string;
   readonly isPhysical: boolean;
   readonly isActive: boolean;
-  /** Who streams by it; empty if that is not known. */
+  /** The address and name of the standby that streams by it; empty if they are not known. */
   readonly client: string;
   /** From 13 on: `reserved`, `extended`, `unreserved` or `lost`. */
   readonly status: string | undefined;

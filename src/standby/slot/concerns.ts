@@ -1,4 +1,4 @@
-/** What -S, -P and the check without an action have to say about slots on the primary. */
+/** The warnings of -S, -P and the check without an action about slots on the primary. */
 import { messageOf, PitrError } from '../../errors.ts';
 import { findSlot, isLost } from '../../postgres/stream-slot.ts';
 import type { StandbyDeps } from '../deps.ts';

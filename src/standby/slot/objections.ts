@@ -14,7 +14,7 @@ export interface WantedSlot {
   readonly isUnlimited: boolean;
 }
 
-/** What keeps a server from having another slot, whoever wants it. */
+/** Obstacles to another slot on a server, for any standby. */
 export function settingObjections(there: SlotsThere, host: string): readonly Objection[] {
   const { mayMake, login, most, walLevel } = there;
   return [
@@ -61,7 +61,7 @@ function roomObjections({ slots, most }: SlotsThere, { name, host }: WantedSlot)
   ];
 }
 
-/** A slot of that name that is not ours, or that somebody else uses. */
+/** A slot of that name that is not ours, or that another standby uses. */
 function nameObjections(there: SlotsThere, { name, host, mayBeInUse }: WantedSlot): readonly Objection[] {
   const found = findSlot(there, name);
   if (found === undefined) return [];
@@ -91,7 +91,7 @@ export function slotObjections(there: SlotsThere, wanted: WantedSlot): readonly 
 const muchBytes = 1024 ** 3;
 
 /**
- * What is wrong with the slots of our standbys on a server, except with the one that is about to be used.
+ * The troubles of the slots of our standbys on a server, except with the one that is about to be used.
  *
  * @param ownName that slot
  */

@@ -56,7 +56,7 @@ async function askUntilUnused(
   return there;
 }
 
-/** What the INI file wants, and what that server says. */
+/** The wish of the INI file, and the answer of that server. */
 export async function askOwnSlot(
   { settings, hostName }: StandbyDeps,
   capabilities: Capabilities,

@@ -7,7 +7,9 @@ import { type FailoverRun, newRun } from '../../../../../src/standby/actions/fai
 import { type FailoverStep, failoverSteps } from '../../../../../src/standby/actions/failover/steps.ts';
 import type { StandbyDeps } from '../../../../../src/standby/deps.ts';
 import { type Force, type ForceName, fullForce, noForce } from '../../../../../src/standby/steps/force.ts';
+import { nobodyAsked } from '../../../../../src/standby/siblings/observe.ts';
 import { bindSteps } from '../../../../../src/standby/steps/step-table.ts';
+import { answering } from '../../siblings/sibling-kit.ts';
 import {
   alone,
   archive,
@@ -57,6 +59,30 @@ describe('-F999 by its plan', () => {
     // The checkpoint of a server that is open lies behind the promotion.
     const open = facts('15', { state: production, directory: backedUp, hasKeptSlot: true });
     expect(planFailover(open).at(-1)).toEqual({ kind: 'keep-streamed', redoLsn: undefined });
+  });
+
+  test('makes the slots of the other standbys before the promotion, and gives up its own after it', () => {
+    const name = 'pitrtools_for_c_0123456789ab';
+    const own = { name: 'pitrtools_for_b_0123456789ab', host: 'a', port: 5432 };
+    const siblings = { ...nobodyAsked, siblings: [answering('c', { streamSlot: name })] };
+    const directory = dataDirectory('15', { record: { ...backedUp.record, ownSlots: [own] } });
+    const input = facts('15', { siblings, directory });
+    const steps = planFailover(input);
+    const order = steps.map(({ kind }) => kind);
+    expect(steps[0]).toEqual({ kind: 'make-slots', names: [name], conf: undefined });
+    expect(order.indexOf('make-slots')).toBeLessThan(order.indexOf('record-role'));
+    expect(steps.at(-2)).toEqual({ kind: 'leave-slots', slots: [own], isAlive: false });
+    // A server that cannot be queried makes none, and neither does one that does not take the role.
+    const silent = { kind: 'recovering', answers: false, progress: '' } as const;
+    expect(kinds({ ...input, state: silent })).not.toContain('make-slots');
+    const beside = facts('15', {
+      siblings,
+      directory,
+      liveness: { kind: 'alive', by: 'x', answers: true },
+      force: fullForce,
+    });
+    expect(kinds(beside)).not.toContain('make-slots');
+    expect(planFailover(beside).at(-2)).toEqual({ kind: 'leave-slots', slots: [own], isAlive: true });
   });
 
   test('resumes a paused replay first, because 9.3 would wait forever', () => {
