@@ -73,6 +73,7 @@ describe.each(outerMajors())('use_slot on PostgreSQL %i', (major) => {
       primary: { settings: limited },
       settings: limited,
     });
+    await world.asPrimary(heir, ['other']);
     const [ofHeir, ofOther] = [await ownSlot(heir, major), await ownSlot(other, major)];
     expect(ofHeir).not.toBe(ofOther);
     await eventuallyOn(primary, [`${ofHeir} active`, `${ofOther} active`], 'on the primary');
