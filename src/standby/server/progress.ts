@@ -7,8 +7,8 @@ import { readHistory } from '../archive/contents.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { isUnderWay } from '../recovery/promotion.ts';
 import { hasUnfinishedFailover } from '../recovery/unfinished-failover.ts';
-import { type DataDirectory, readDataDirectory, wasInRecovery } from './data-directory.ts';
 import { ownSlotName } from '../slot/own-name.ts';
+import { type DataDirectory, readDataDirectory, wasInRecovery } from './data-directory.ts';
 import { serverOf } from './server.ts';
 import { observeServer, rowsOf, type ServerState } from './server-state.ts';
 

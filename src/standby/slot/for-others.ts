@@ -8,9 +8,9 @@ import { removeTree } from '../../system/files.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
 import { parametersOfFiles, startParameters } from '../server/parameters.ts';
 import type { Server } from '../server/server.ts';
+import type { ServerConfiguration } from '../server/server-configuration.ts';
 import { mustAnswer } from '../server/server-state.ts';
 import type { Sibling } from '../siblings/ask.ts';
-import type { ServerConfiguration } from '../server/server-configuration.ts';
 import { settingObjections } from './objections.ts';
 import { askSlots, queryOf } from './there.ts';
 

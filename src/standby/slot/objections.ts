@@ -4,7 +4,7 @@ import { quoted } from '../../system/printable.ts';
 import { type Objection, when } from '../steps/objections.ts';
 
 /** The slot that is wanted on a server, and what the INI file says of it. */
-export interface WantedSlot {
+interface WantedSlot {
   readonly name: string;
   /** The host of that server, for messages. */
   readonly host: string;

@@ -125,6 +125,8 @@ describe('the standby file of the how-to', () => {
       notify_ok: 'echo OK',
       notify_reminder: 3600,
       keep_streamed_max: 10 * 1024 ** 3,
+      use_slot: false,
+      slot_unlimited: false,
       action_failover: '/var/lib/postgresql/pitrtools/scripts/failover.sh',
       includepath: [],
       rsync_threads: 1,

@@ -1,6 +1,6 @@
 import { describeLeft, formatLeft, type LeftTimeline, withLeft } from '../../../postgres/left-timeline.ts';
-import type { WalName } from '../../../postgres/wal-name.ts';
 import { dropSlotSql } from '../../../postgres/stream-slot.ts';
+import type { WalName } from '../../../postgres/wal-name.ts';
 import { ensureDirectory } from '../../../system/durable.ts';
 import { isStillThere, type Sentinel, updateSentinel } from '../../../system/sentinel.ts';
 import { describeWithdrawal, withdrawOwnMarks } from '../../host/own-marks.ts';

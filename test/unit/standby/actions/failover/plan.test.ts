@@ -6,8 +6,8 @@ import { planFailover } from '../../../../../src/standby/actions/failover/plan.t
 import { type FailoverRun, newRun } from '../../../../../src/standby/actions/failover/run.ts';
 import { type FailoverStep, failoverSteps } from '../../../../../src/standby/actions/failover/steps.ts';
 import type { StandbyDeps } from '../../../../../src/standby/deps.ts';
-import { type Force, type ForceName, fullForce, noForce } from '../../../../../src/standby/steps/force.ts';
 import { nobodyAsked } from '../../../../../src/standby/siblings/observe.ts';
+import { type Force, type ForceName, fullForce, noForce } from '../../../../../src/standby/steps/force.ts';
 import { bindSteps } from '../../../../../src/standby/steps/step-table.ts';
 import { answering } from '../../siblings/sibling-kit.ts';
 import {
