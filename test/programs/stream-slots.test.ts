@@ -61,7 +61,8 @@ async function holdSlot(primary: Primary, name: string): Promise<() => void> {
 describe.each(outerMajors())('use_slot on PostgreSQL %i', (major) => {
   test.override({ major });
   const limited = major >= 13 ? { max_slot_wal_keep_size: '1GB' } : {};
-  const keys = { ...bySlot, slot_unlimited: major >= 13 ? 'no' : 'yes' };
+  // Only a standby that answers in time gets a slot here.
+  const keys = { ...bySlot, failover_probe_timeout: 30, slot_unlimited: major >= 13 ? 'no' : 'yes' };
 
   test('the slots go with the roles: made before the promotion, and gone where nobody streams by them', async ({
     world,
@@ -86,7 +87,7 @@ describe.each(outerMajors())('use_slot on PostgreSQL %i', (major) => {
     const run = await world.cmdStandby(heir, ['-F999']);
     expectExit(run, 0);
     // Before its standby follows, and as long as nobody has asked it to.
-    expect(await slotsOn(heir)).toEqual([ofOther]);
+    expect(await slotsOn(heir), `${run.stdout}${run.stderr}`).toEqual([ofOther]);
     await addRows(heir, 200);
     const followed = await world.cmdStandby(other, ['--follow', addressOf(heir)]);
     expectExit(followed, 0);
