@@ -107,7 +107,7 @@ describe.each(outerMajors())('use_slot on PostgreSQL %i', (major) => {
 
     // The key off: streams without, and leaves none behind.
     expectExit(await world.cmdStandby(other, ['-Astop']), 0);
-    other.writeIni({ use_slot: 'no' });
+    other.writeIni({ use_slot: 'no', master_public_ip: heir.host.address, port: heir.port });
     expectExit(await world.cmdStandby(other, ['-S']), 0);
     await eventuallyOn(heir, [`${ofFormer} active`], 'on the new primary');
     await addRows(heir, 300);
