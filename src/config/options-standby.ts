@@ -118,6 +118,16 @@ export const standbyOptions = {
     detail:
       'If not set, a Debian cluster uses the log that pg_lsclusters shows, which logrotate rotates; any other server uses pitrtools-server.log in pgdata.',
   },
+  recovery_min_apply_delay: {
+    kind: 'span',
+    group: groups.server,
+    since: '2.0',
+    example: '4h',
+    summary:
+      'how long this standby waits before it replays a commit, which makes it a delayed standby (9.4 and later)',
+    detail:
+      '`-S` writes it into the recovery settings. If not set, the standby replays at once, unless its own configuration says something else. See [delayed standby](delayed.md).',
+  },
   ssh: commonOptions.ssh,
   rsync: {
     ...serverProgram,

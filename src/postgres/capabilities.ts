@@ -111,7 +111,7 @@ function factsAt({ since, before, value }: At) {
     walFileNameFunction: value('pg_xlogfile_name', ['10', 'pg_walfile_name']),
     /** The segment that this function names for a location between two segments. "Release 17", Migration */
     walFileNameOfBoundary: value('segment before', ['17', 'segment behind']),
-    /** This one and the next five: "System Administration Functions", Recovery Control. */
+    /** This one and the next six: "System Administration Functions", Recovery Control. */
     isInRecoveryFunction: value(undefined, ['9.0', 'pg_is_in_recovery']),
     lastReplayLsnFunction: value(
       undefined,
@@ -125,6 +125,7 @@ function factsAt({ since, before, value }: At) {
     ),
     lastReplayTimestampFunction: value(undefined, ['9.1', 'pg_last_xact_replay_timestamp']),
     replayResumeFunction: value(undefined, ['9.1', 'pg_xlog_replay_resume'], ['10', 'pg_wal_replay_resume']),
+    replayPauseFunction: value(undefined, ['9.1', 'pg_xlog_replay_pause'], ['10', 'pg_wal_replay_pause']),
     isReplayPausedFunction: value(
       undefined,
       ['9.1', 'pg_is_xlog_replay_paused'],

@@ -6,7 +6,12 @@ import { quoted } from '../system/printable.ts';
 import { host, port } from '../verbs/arguments.ts';
 import { readVerbCall, type VerbCall } from '../verbs/read-call.ts';
 import type { BackupOptions, FailoverOptions, SwitchoverOptions } from './deps.ts';
-import { type RequestedTarget, requestedTarget, targetWord } from './recovery/requested-target.ts';
+import {
+  pauseBefore,
+  type RequestedTarget,
+  requestedTarget,
+  targetWord,
+} from './recovery/requested-target.ts';
 import { parseForce } from './steps/force.ts';
 import { type flags, usage } from './usage.ts';
 
@@ -122,6 +127,7 @@ function askedActions(options: Options): readonly Asked[] {
   const {
     follow,
     rejoin,
+    pauseBefore: moment,
     restoreGood,
     restoreTrouble: trouble,
     restartpoint,
@@ -147,6 +153,8 @@ function askedActions(options: Options): readonly Asked[] {
     asked.push({ word: '--serve', action: { kind: 'serve', call: readVerbCall(serve) } });
   if (failover !== undefined)
     asked.push({ word: `-F${failover}`, action: failoverAction(failover, options) });
+  if (moment !== undefined)
+    asked.push({ word: '--pause-before', action: { kind: 'recover', target: pauseBefore(moment) } });
   if (follow !== undefined)
     asked.push({ word: '--follow', action: { kind: 'follow', address: addressOf('--follow', follow) } });
   if (rejoin !== undefined) {

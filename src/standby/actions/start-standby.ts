@@ -22,5 +22,9 @@ export async function startStandby(deps: StandbyDeps, options: ActionOptions): P
   if (!(await perform(deps, options, steps, startSteps, context))) return 0;
   deps.log.notice('check_pgpid_func()');
   deps.report('Successfully entered standby mode');
+  if (facts.isDelayed && facts.streams)
+    deps.report(
+      'It delays its replay: it streams once it has replayed what the archive holds, and not before',
+    );
   return 0;
 }

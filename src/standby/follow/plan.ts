@@ -178,7 +178,7 @@ export function planFollow(facts: FollowFacts, iniFile: string): readonly Follow
     ...when(isRunning && streams && !reloads, { kind: 'restart', configuration }),
     ...(isRunning ? [] : [{ kind: 'start-server', configuration } as const]),
     ...when(!isRunning || (streams && !reloads), { kind: 'see-it-recover' }),
-    { kind: 'see-it-follow', host: request.address.host, streams },
+    { kind: 'see-it-follow', host: request.address.host, streams, isDelayed: start.isDelayed },
     ...leftSlotSteps(start),
     ...keepingSteps(start),
   ];

@@ -12,7 +12,7 @@ import { entriesFor, type StepsOf } from '../steps/step-table.ts';
 import type { Host } from './host.ts';
 import { type Address, changeIni } from './ini-file.ts';
 import { reloadServer } from './reload.ts';
-import { type Followed, mustFollow } from './see-it-follow.ts';
+import { type Followed, type Manner, mustFollow } from './see-it-follow.ts';
 
 export interface FollowContext extends ServerContext {
   /** With the settings of the INI file as it was. */
@@ -77,14 +77,14 @@ export const followSteps = {
       context.started = await restartServerProgram(context.server, configuration);
     },
   }),
-  'see-it-follow': followStep<{ readonly host: string; readonly streams: boolean }>({
-    say: ({ host, streams }) =>
-      streams
+  'see-it-follow': followStep<{ readonly host: string } & Manner>({
+    say: ({ host, streams, isDelayed }) =>
+      streams && !isDelayed
         ? `wait until it is seen streaming from ${host}`
-        : `end a segment on ${host}, and wait until it has come here and is replayed`,
-    run: async (context, { streams }) => {
+        : `end a segment on ${host}, and wait until it has come here${isDelayed ? '' : ' and is replayed'}`,
+    run: async (context, manner) => {
       const { server, started, address, host } = context;
-      context.followed = await mustFollow({ server, started, address, facts: host.facts }, host, streams);
+      context.followed = await mustFollow({ server, started, address, facts: host.facts }, host, manner);
     },
   }),
 };

@@ -14,7 +14,7 @@ import type { Server } from '../server/server.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
 import { programFolders } from '../server/server-programs.ts';
 import { ownSlotName } from '../slot/own-name.ts';
-import type { RecoveryPlace, Streaming } from './settings.ts';
+import { delayParameter, type RecoveryPlace, type Streaming } from './settings.ts';
 
 async function pgStandby({ deps, capabilities }: Server): Promise<CommandLine | undefined> {
   if (capabilities.standbyMode) return undefined;
@@ -44,16 +44,37 @@ const targetParameters = [
   'recovery_target_timeline',
 ];
 
-async function ownTargets(
+/** The user's own settings: up to 11 the server's configuration contains none for a recovery. */
+async function ownSettings(
   { pgdata, capabilities }: Server,
   { inFile }: ServerConfiguration,
-): Promise<readonly string[]> {
-  if (capabilities.recoveryConf !== 'signal-files') return [];
+): Promise<ReadonlyMap<string, string>> {
+  if (capabilities.recoveryConf !== 'signal-files') return new Map();
   const text = await readIfExists(join(pgdata, 'postgresql.auto.conf'));
-  const ours = (await readRecord(pgdata)).settings?.names ?? [];
+  const { settings, ownDelay } = await readRecord(pgdata);
+  const ours = settings?.names ?? [];
   const theirs = [...settingsIn(text?.toString('utf8') ?? '')].filter(([name]) => !ours.includes(name));
-  const inForce = new Map([...inFile, ...theirs]);
-  return targetParameters.filter((name) => !['', 'latest'].includes(inForce.get(name) ?? ''));
+  return new Map([
+    ...inFile,
+    ...theirs,
+    ...(ownDelay === undefined ? [] : [[delayParameter, ownDelay] as const]),
+  ]);
+}
+
+function isDelay(value: string | undefined): boolean {
+  return value !== undefined && !/^0+\s*[a-z]*$/.test(value.trim());
+}
+
+/** The delay that the INI file sets; undefined if it sets none. */
+export function iniDelayOf({ deps, capabilities }: Server): string | undefined {
+  const { recovery_min_apply_delay: delay } = deps.settings;
+  if (delay === undefined || capabilities.hasRecoveryMinApplyDelay) return delay;
+  throw refusal(
+    `PostgreSQL ${capabilities.version.major} cannot delay its replay: ${delayParameter} needs 9.4`,
+    {
+      hint: `Remove ${delayParameter} from the INI file.`,
+    },
+  );
 }
 
 export async function recoveryPlace(
@@ -61,6 +82,7 @@ export async function recoveryPlace(
   configuration: ServerConfiguration,
 ): Promise<RecoveryPlace> {
   const { deps } = server;
+  const own = await ownSettings(server, configuration);
   return {
     launcher: join(programRoot(), 'bin', 'cmd_standby'),
     archivedir: deps.settings.archivedir,
@@ -70,7 +92,8 @@ export async function recoveryPlace(
     keepsStreamed: isKeepingWanted(server),
     ownCleanup: (configuration.inFile.get('archive_cleanup_command') ?? '') !== '',
     ownRetryInterval: configuration.inFile.has('wal_retrieve_retry_interval'),
-    ownTargets: await ownTargets(server, configuration),
+    ownDelay: isDelay(own.get(delayParameter)),
+    ownTargets: targetParameters.filter((name) => !['', 'latest'].includes(own.get(name) ?? '')),
   };
 }
 

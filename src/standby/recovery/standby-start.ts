@@ -37,7 +37,7 @@ import type { StepsOf } from '../steps/step-table.ts';
 import { writeRecoverySettings } from './files.ts';
 import { removeGuard } from './guard.ts';
 import { newBackup, noStandbyObjections } from './no-standby.ts';
-import { presentTriggerFile, recoveryPlace, streamingOf } from './place.ts';
+import { iniDelayOf, presentTriggerFile, recoveryPlace, streamingOf } from './place.ts';
 import { type RecoverySettings, recoverySettings } from './settings.ts';
 
 export interface StartFacts extends Omit<FoundServer, 'server'> {
@@ -46,6 +46,8 @@ export interface StartFacts extends Omit<FoundServer, 'server'> {
   readonly copies: readonly ConfCopy[];
   readonly settings: RecoverySettings;
   readonly streams: boolean;
+  /** A delayed standby replays commits late, and streams only once it has come to the end of its archive. */
+  readonly isDelayed: boolean;
   /** A file that would promote the standby as soon as it runs. */
   readonly triggerFile: string | undefined;
   /** Whether the first segment that the base backup needs is available. */
@@ -114,7 +116,7 @@ export function planStartStandby(facts: StartFacts): readonly StartStep[] {
     ...preparingSteps(facts),
     { kind: 'start-server', configuration: facts.configuration },
     { kind: 'see-it-recover' },
-    ...when(facts.streams, { kind: 'see-it-stream' }),
+    ...when(facts.streams && !facts.isDelayed, { kind: 'see-it-stream' }),
     ...leftSlotSteps(facts),
     ...keepingSteps(facts),
   ];
@@ -164,7 +166,8 @@ export async function observeStart(
   const configuration = await readConfiguration(server, 'standby');
   const streaming = streamingOf(server);
   const place = await recoveryPlace(server, configuration);
-  const recovery = recoverySettings(capabilities, { kind: 'standby', streaming }, place);
+  const delay = iniDelayOf(server);
+  const recovery = recoverySettings(capabilities, { kind: 'standby', streaming, delay }, place);
   const keeping = await observeKeeping(server, configuration, recovery);
   return {
     directory,
@@ -179,6 +182,7 @@ export async function observeStart(
     leftSlots: leftSlots(deps, directory.record.ownSlots ?? [], streaming?.slot),
     ownMarks: await findOwnMarks(deps),
     streams: streaming !== undefined,
+    isDelayed: delay !== undefined || place.ownDelay,
     triggerFile: streaming === undefined ? undefined : await presentTriggerFile(server),
     hasFirstSegment: await hasFirstSegment(directory, archive),
     // A running server is refused anyway.

@@ -69,7 +69,7 @@ export function planRejoin(facts: RejoinFacts, iniFile: string): readonly Rejoin
     { kind: 'put-back' },
     { kind: 'start-server', configuration },
     { kind: 'see-it-recover' },
-    { kind: 'see-it-follow', host: request.address.host, streams },
+    { kind: 'see-it-follow', host: request.address.host, streams, isDelayed: start.isDelayed },
     ...leftSlotSteps(start),
     ...keepingSteps(start),
   ];

@@ -81,6 +81,48 @@ describe('recovery settings on disk', () => {
     expect((await readRecord(pgdata)).settings).toBeUndefined();
   });
 
+  test("leave out the user's own delay while a recovery to a target runs, and bring it back with the standby", async () => {
+    const { capabilities } = directory('15');
+    const server = serverOf(depsWith({}), capabilities);
+    const delay = () => /^recovery_min_apply_delay = (.*)$/m.exec(read('postgresql.auto.conf'))?.[1];
+    const target = {
+      kind: 'to-target',
+      target: { goal: { kind: 'time', micros: 0n }, exclusive: true, timeline: 'latest', action: 'pause' },
+    } as const;
+    const where = { ...place, ownDelay: true };
+    const write = {
+      target: () => writeRecoverySettings(server, 'recovery', recoverySettings(capabilities, target, where)),
+      hold: () =>
+        writeRecoverySettings(server, 'held', recoverySettings(capabilities, { kind: 'hold' }, where)),
+      standby: (more = {}) =>
+        writeRecoverySettings(
+          server,
+          'standby',
+          recoverySettings(capabilities, { ...standby, ...more }, where),
+        ),
+    };
+    writeFileSync(join(pgdata, 'postgresql.auto.conf'), "recovery_min_apply_delay = '2h'\n");
+    await write.standby();
+    expect(delay()).toBe("'2h'");
+    for (let round = 0; round < 2; round++) {
+      await write.target();
+      expect(delay()).toBe("'0'");
+      await write.target();
+      await write.hold();
+      expect(delay()).toBeUndefined();
+      await write.standby();
+      await write.standby();
+      expect(delay()).toBe("'2h'");
+    }
+    writeFileSync(join(pgdata, 'postgresql.auto.conf'), read('postgresql.auto.conf').replace("'2h'", "'3h'"));
+    await write.target();
+    await clearRecoverySettings(server);
+    expect(delay()).toBe("'3h'");
+    await write.standby({ delay: '4h' });
+    await write.standby();
+    expect(delay()).toBeUndefined();
+  });
+
   test('are readable only by their owner, at the path in the INI file (bug of the original: the password world-readable)', async () => {
     const elsewhere = join(pgdata, 'etc');
     mkdirSync(elsewhere);

@@ -10,13 +10,13 @@ import type { ArchivedEnd } from '../../archive/replay-check.ts';
 import { changeRecord } from '../../host/backup-record/record.ts';
 import { clearRecoverySettings, writeRecoverySettings } from '../../recovery/files.ts';
 import { removeGuard, writeGuard } from '../../recovery/guard.ts';
+import { resumeReplay } from '../../recovery/pause.ts';
 import { newPromotion, withServer } from '../../recovery/promotion.ts';
 import type { RecoverySettings } from '../../recovery/settings.ts';
 import { readControlFile } from '../../server/data-directory.ts';
 import { promoteServerProgram } from '../../server/local-server.ts';
-import type { Server } from '../../server/server.ts';
 import type { ServerConfiguration } from '../../server/server-configuration.ts';
-import { mustAnswer, observeServer } from '../../server/server-state.ts';
+import { observeServer } from '../../server/server-state.ts';
 import type { Fetch } from '../../siblings/compare.ts';
 import { fetchSegments } from '../../siblings/fetch.ts';
 import { dropSlotsMade, makeSlotsHere } from '../../slot/for-others.ts';
@@ -27,12 +27,6 @@ import { type LoginProof, proveLogin } from './local-login.ts';
 import { type LastQuestion, seeNoRival } from './rivals.ts';
 import { type FailoverRun, step } from './run.ts';
 import { type ReplayProof, seeArchiveReplayed, seeItOpen } from './see-it-open.ts';
-
-async function resumeReplay(server: Server): Promise<void> {
-  const { replayResumeFunction: resume } = server.capabilities;
-  if (resume === undefined) return;
-  await mustAnswer(server, 'cannot resume the replay', (sql) => sql(`SELECT ${resume}()`));
-}
 
 /** From now on the server may open even if this run is killed: other standbys must not be promoted as long as it runs. */
 async function noteOpening(run: FailoverRun): Promise<void> {

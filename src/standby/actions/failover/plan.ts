@@ -33,7 +33,7 @@ export function afterSteps(
     { kind: 'record-opening' },
     { kind: 'mark-archive' },
     { kind: 'clear-settings' },
-    ...(delay?.kind === 'setting' ? [{ kind: 'restore-delay', delay } as const] : []),
+    ...(delay?.kind === 'setting' && !delay.isOurs ? [{ kind: 'restore-delay', delay } as const] : []),
     ...checks,
     // Before clients or archiving may be turned on: from now on WAL of the old timeline is refused.
     ...roleSteps(facts, role),

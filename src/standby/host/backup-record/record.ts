@@ -138,6 +138,8 @@ const recordFields = {
   stoppedFor: is.optional(isStoppedFor),
   /** Set from before the first of them is made: they are dropped when this standby streams by them no more. */
   ownSlots: is.optional(is.listOf(isOwnSlot)),
+  /** The delay that ALTER SYSTEM had set, while a recovery to a target runs without it. */
+  ownDelay: is.optional(is.text),
   /** The recovery target at which a server paused or shut down; it has not been in standby mode since. */
   recoveredTo: is.optional(is.text),
 };

@@ -17,6 +17,7 @@ function facts(changes: Partial<StartFacts> = {}): StartFacts {
     copies: [{ key: 'pg_conf', from: '/etc/x', to: '/d/postgresql.conf' }],
     settings: recoverySettings(directory.capabilities, { kind: 'standby', streaming: undefined }, place),
     streams: false,
+    isDelayed: false,
     triggerFile: undefined,
     hasFirstSegment: true,
     lowLimits: [],

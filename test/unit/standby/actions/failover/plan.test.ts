@@ -109,7 +109,7 @@ describe('-F999 by its plan', () => {
       { ...see, isFirst: true },
       { kind: 'guard-replay', end: archivedEnd },
     ]);
-    const delay = { kind: 'setting', value: '1h', own: undefined } as const;
+    const delay = { kind: 'setting', value: '1h', own: undefined, isOurs: false } as const;
     const delayed = stepsOf({ ...input, delay, isPaused: true });
     expect(delayed.slice(0, 4)).toEqual([
       { kind: 'resume-replay' },
