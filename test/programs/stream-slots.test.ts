@@ -9,17 +9,11 @@ import type { Primary } from '../harness/primary.ts';
 import type { Server } from '../harness/server.ts';
 import type { Standby } from '../harness/standby.ts';
 import { test } from '../harness/test.ts';
+import { installHelpers } from './backup-kit.ts';
 import { addressOf, addRows, hasRows, makeThree, streams } from './follow-kit.ts';
-import { expectExit, makePair } from './standby-kit.ts';
+import { expectExit, makePair, slotsOn } from './standby-kit.ts';
 
 const bySlot = { ...streams, use_slot: 'yes' };
-
-async function slotsOn(server: Pick<Server, 'sql'>): Promise<readonly string[]> {
-  const rows = await server.sql(
-    "SELECT slot_name::text || CASE WHEN active THEN ' active' ELSE '' END AS slot FROM pg_replication_slots WHERE slot_name::text LIKE 'pitrtools\\_for\\_%' ORDER BY 1",
-  );
-  return rows.map((row) => String(row['slot']));
-}
 
 /** As the standby's server was started. */
 async function ownSlot(standby: Standby, major: number): Promise<string> {
@@ -174,5 +168,17 @@ describe.each(outerMajors())('use_slot on PostgreSQL %i', (major) => {
     await standby.start();
     expectExit(await world.cmdStandby(standby, ['-P']), 0);
     await eventuallyOn(primary, [`${name} active`], 'on the primary');
+
+    // A base backup that fails takes back the slot that it has made.
+    expectExit(await world.cmdStandby(standby, ['-Astop']), 0);
+    await primary.sql('SELECT pg_drop_replication_slot($1)', [name]);
+    await installHelpers(primary);
+    primary.configure({ archive_command: 'false' });
+    await primary.reload();
+    standby.writeIni({ wal_timeout: 2 });
+    const failed = await world.cmdStandby(standby, ['-B']);
+    expectExit(failed, 1);
+    expect(failed.stderr).toContain(`have replication slot "${name}" on the primary`);
+    expect(await slotsOn(primary)).toEqual([]);
   });
 });
