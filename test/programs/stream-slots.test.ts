@@ -177,7 +177,7 @@ describe.each(outerMajors())('use_slot on PostgreSQL %i', (major) => {
     await primary.reload();
     standby.writeIni({ wal_timeout: 2 });
     const failed = await world.cmdStandby(standby, ['-B']);
-    expectExit(failed, 1);
+    expectExit(failed, 4);
     expect(failed.stderr).toContain(`have replication slot "${name}" on the primary`);
     expect(await slotsOn(primary)).toEqual([]);
   });
