@@ -141,10 +141,10 @@ describe.each(failureMajors())('a recovery target on PostgreSQL %i', (major) => 
 
   test.skipIf(major < 12)('does not continue by itself after an interruption', async () => {
     const { standby, marks } = scene;
-    const hold = holdRestore(standby.host, segments()[0] ?? '');
+    const hold = holdRestore(standby.host, segments().at(-2) ?? '');
     const args = ['-F999', '--target-name', marks.name];
     const running = world.startStandby(standby, args, { variables: { PATH: hold.path } });
-    await eventually(hold.isHeld, { what: 'the restore of the first segment' });
+    await eventually(hold.isHeld, { what: 'the restore of its segment' });
     running.signal('SIGTERM');
     const ended = await running.finished;
     hold.release();
