@@ -1,10 +1,11 @@
 import { join } from 'node:path';
-import { settingsIn, withSettings } from '../../postgres/settings-file.ts';
+import { withSettings } from '../../postgres/settings-file.ts';
 import { exists, fsyncPath, readIfExists, removeDurably, writeDurably } from '../../system/durable.ts';
 import { symlink } from '../../system/files.ts';
 import { changeRecord, readRecord, type SettingsRecord } from '../host/backup-record/record.ts';
 import type { Server } from '../server/server.ts';
 import { writeForServer } from '../server/server-modes.ts';
+import { ownDelayOf } from './own-delay.ts';
 import { delayParameter, recoveryConfText, type RecoverySettings } from './settings.ts';
 
 const autoConf = 'postgresql.auto.conf';
@@ -51,27 +52,55 @@ async function ownDelayToKeep(
   mode: SettingsRecord['mode'],
   { parameters }: RecoverySettings,
 ): Promise<ReadonlyMap<string, string>> {
-  const { settings, ownDelay } = await readRecord(pgdata);
-  const isNamed = settings?.names.includes(delayParameter) === true;
+  const record = await readRecord(pgdata);
+  const isNamed = record.settings?.names.includes(delayParameter) === true;
   const isOurs = parameters.has(delayParameter);
   if (!isNamed && !isOurs) return new Map();
   const text = (await readIfExists(join(pgdata, autoConf)))?.toString('utf8') ?? '';
-  const isAway = settings?.mode !== 'standby' && ownDelay !== undefined;
-  const inFile = isNamed && ownDelay === undefined ? undefined : settingsIn(text).get(delayParameter);
-  const own = isAway ? ownDelay : inFile;
   // The INI file's delay replaces it for good.
-  const kept = mode === 'standby' && isOurs ? undefined : own;
-  if (kept !== ownDelay) await changeRecord(pgdata, { ownDelay: kept });
+  const kept = mode === 'standby' && isOurs ? undefined : ownDelayOf(record, text);
+  if (kept !== record.ownDelay) await changeRecord(pgdata, { ownDelay: kept });
   return mode === 'standby' && kept !== undefined ? new Map([[delayParameter, kept]]) : new Map();
 }
 
-/** The parameters that this run and earlier ones set. They are recorded before the file changes, so that a crash loses none. */
-async function recordNames(pgdata: string, mode: SettingsRecord['mode'], names: readonly string[]) {
-  const earlier = (await readRecord(pgdata)).settings?.names ?? [];
-  const all = [...new Set([...earlier, ...names])];
-  const stands = mode === 'standby' ? { recoveredTo: undefined } : {};
-  await changeRecord(pgdata, { settings: { mode, names: all, file: autoConf }, ...stands });
-  return earlier;
+interface Recorded {
+  /** The parameters that earlier runs set. */
+  readonly earlier: readonly string[];
+  readonly settings: SettingsRecord;
+}
+
+/**
+ * The parameters that this run and earlier ones set. They are recorded before the file changes, so that a crash loses
+ * none. The mode `standby` comes after it: until then the file may lack the user's own delay, which the record has.
+ */
+async function recordNames(
+  pgdata: string,
+  mode: SettingsRecord['mode'],
+  names: readonly string[],
+): Promise<Recorded> {
+  const before = (await readRecord(pgdata)).settings;
+  const earlier = before?.names ?? [];
+  const settings = { mode, names: [...new Set([...earlier, ...names])], file: autoConf };
+  const until = mode === 'standby' ? (before?.mode ?? mode) : mode;
+  await changeRecord(pgdata, { settings: { ...settings, mode: until } });
+  return { earlier, settings };
+}
+
+async function writeFiles(
+  { deps, pgdata, capabilities }: Server,
+  { parameters, signal, recoveryConf }: RecoverySettings,
+  own: ReadonlyMap<string, string>,
+  earlier: readonly string[],
+): Promise<void> {
+  // With recovery.signal and a standby's restore_command the server would open where the archive ends.
+  const isSignalFirst = signal === 'standby.signal';
+  if (isSignalFirst) await writeSignal(pgdata, signal);
+  if (capabilities.hasAutoConf) await changeAutoConf(pgdata, new Map([...own, ...parameters]), earlier);
+  if (capabilities.recoveryConf === 'signal-files') {
+    if (!isSignalFirst) await writeSignal(pgdata, signal);
+    return;
+  }
+  await writeRecoveryConf(pgdata, deps.settings.recovery_conf, recoveryConfText(capabilities, recoveryConf));
 }
 
 /** Puts the settings into force for the next start. The user's own lines stay as they are. */
@@ -80,17 +109,11 @@ export async function writeRecoverySettings(
   mode: SettingsRecord['mode'],
   settings: RecoverySettings,
 ): Promise<void> {
-  const { deps, pgdata, capabilities } = server;
+  const { pgdata } = server;
   const own = await ownDelayToKeep(pgdata, mode, settings);
-  const earlier = await recordNames(pgdata, mode, [...settings.parameters.keys()]);
-  if (capabilities.hasAutoConf)
-    await changeAutoConf(pgdata, new Map([...own, ...settings.parameters]), earlier);
-  if (capabilities.recoveryConf === 'signal-files') {
-    await writeSignal(pgdata, settings.signal);
-    return;
-  }
-  const text = recoveryConfText(capabilities, settings.recoveryConf);
-  await writeRecoveryConf(pgdata, deps.settings.recovery_conf, text);
+  const recorded = await recordNames(pgdata, mode, [...settings.parameters.keys()]);
+  await writeFiles(server, settings, own, recorded.earlier);
+  if (mode === 'standby') await changeRecord(pgdata, { settings: recorded.settings, recoveredTo: undefined });
 }
 
 /** Removes what `writeRecoverySettings` wrote, and nothing else, once the server is out of recovery. */

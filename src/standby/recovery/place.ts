@@ -14,6 +14,7 @@ import type { Server } from '../server/server.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
 import { programFolders } from '../server/server-programs.ts';
 import { ownSlotName } from '../slot/own-name.ts';
+import { ownDelayOf } from './own-delay.ts';
 import { delayParameter, type RecoveryPlace, type Streaming } from './settings.ts';
 
 async function pgStandby({ deps, capabilities }: Server): Promise<CommandLine | undefined> {
@@ -50,10 +51,11 @@ async function ownSettings(
   { inFile }: ServerConfiguration,
 ): Promise<ReadonlyMap<string, string>> {
   if (capabilities.recoveryConf !== 'signal-files') return new Map();
-  const text = await readIfExists(join(pgdata, 'postgresql.auto.conf'));
-  const { settings, ownDelay } = await readRecord(pgdata);
-  const ours = settings?.names ?? [];
-  const theirs = [...settingsIn(text?.toString('utf8') ?? '')].filter(([name]) => !ours.includes(name));
+  const text = (await readIfExists(join(pgdata, 'postgresql.auto.conf')))?.toString('utf8') ?? '';
+  const record = await readRecord(pgdata);
+  const ours = record.settings?.names ?? [];
+  const theirs = [...settingsIn(text)].filter(([name]) => !ours.includes(name));
+  const ownDelay = ownDelayOf(record, text);
   return new Map([
     ...inFile,
     ...theirs,
