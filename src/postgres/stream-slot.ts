@@ -10,6 +10,9 @@ import { sqlLiteral } from './quoting.ts';
 const pattern = /^pitrtools_for_[a-z0-9_]{1,32}_[0-9a-f]{12}$/;
 const longestWord = 32;
 
+/** In a data directory; each slot has a directory of its name there. */
+export const slotsDirectory = 'pg_replslot';
+
 /**
  * A slot's name has only these characters, and 63 at most.
  *

@@ -2,7 +2,14 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../errors.ts';
-import { dropSlotSql, findSlot, isLost, isStreamSlot, makeSlotSql } from '../../postgres/stream-slot.ts';
+import {
+  dropSlotSql,
+  findSlot,
+  isLost,
+  isStreamSlot,
+  makeSlotSql,
+  slotsDirectory,
+} from '../../postgres/stream-slot.ts';
 import { exists, fsyncPath } from '../../system/durable.ts';
 import { removeTree } from '../../system/files.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
@@ -13,9 +20,6 @@ import { mustAnswer } from '../server/server-state.ts';
 import type { Sibling } from '../siblings/ask.ts';
 import { settingObjections } from './objections.ts';
 import { askSlots, queryOf } from './there.ts';
-
-/** In a data directory; each slot has a directory of its name there. */
-const slotsDirectory = 'pg_replslot';
 
 /** Only our slots, by their names. One that is in use stays. */
 export async function dropSlotsHere(server: Server): Promise<void> {
