@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
@@ -94,6 +94,24 @@ describe('a delayed standby', () => {
     const moment = await now(primary);
     await archiveRows(pair, 20);
     expect(await countRows(standby)).toBe(10);
+    const stopping = join(standby.host.directory, 'stopping');
+    standby.writeIni({ stop_command: `touch ${stopping}; exec sleep 20` });
+    const killed = world.startStandby(standby, ['--pause-before', moment]);
+    await eventually(() => existsSync(stopping));
+    killed.killFamily();
+    await killed.finished;
+    standby.writeIni({ stop_command: undefined });
+    const isPaused = () => standby.value('SELECT pg_is_wal_replay_paused()');
+    expect((await world.cmdStandby(standby, [])).stderr).toContain(
+      'the replay of the standby here is paused',
+    );
+    const again = await world.cmdStandby(standby, ['--pause-before', before]);
+    expectExit(again, 4);
+    expect(again.stderr).toContain('has paused the replay of the standby here, and has not ended it');
+    expect(await isPaused()).toBe('true');
+    expect((await world.cmdStandby(standby, ['-P'])).stderr).toContain('resumed the replay');
+    expect(await isPaused()).toBe('false');
+
     expectExit(await world.cmdStandby(standby, ['--pause-before', moment]), 0);
     expect(await standby.value('SHOW recovery_min_apply_delay')).toBe('0');
     for (let round = 0; round < 2; round++) {

@@ -12,6 +12,7 @@ import { missingSentence } from '../archive/missing.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { misspeltPgdata } from '../host/misspelt-pgdata.ts';
 import { sayWherePrimaryIsHere } from '../primary/primary-is-here.ts';
+import { warnOfPause } from '../recovery/left-pause.ts';
 import { noStandbyObjections } from '../recovery/no-standby.ts';
 import { type DataDirectory, readDataDirectory } from '../server/data-directory.ts';
 import { limitObjectionsOf, observeLowLimits } from '../server/limits.ts';
@@ -86,5 +87,6 @@ async function checkServer(deps: StandbyDeps): Promise<readonly Objection[]> {
   await checkArchiving(server);
   await warnOfMissing(deps, directory);
   await warnOfSlots(deps, directory);
+  await warnOfPause(deps, directory);
   return findLowHere(server, directory);
 }

@@ -13,6 +13,7 @@ import {
   type Watched,
   watchedExitCodes,
 } from '../primary/liveness/watched.ts';
+import { endLeftPause } from '../recovery/left-pause.ts';
 import { findDataDirectory } from '../server/progress.ts';
 import { visitOwnSlot } from '../slot/concerns.ts';
 
@@ -54,6 +55,7 @@ export async function pingMaster(deps: StandbyDeps, options: ActionOptions): Pro
   deps.report(message);
   if (!options.dryRun) {
     await keepStreamedWalAside(deps);
+    await endLeftPause(deps);
     const directory =
       watched === 'alive' && deps.settings.use_slot ? await findDataDirectory(deps) : undefined;
     if (directory !== undefined) await visitOwnSlot(deps, directory);

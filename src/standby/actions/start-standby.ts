@@ -1,6 +1,7 @@
 import { sayNotKept } from '../archive/keep/start.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
 import { sayWherePrimaryIsHere } from '../primary/primary-is-here.ts';
+import { sayLeftPause } from '../recovery/left-pause.ts';
 import { observeStart, planStartStandby, startSteps } from '../recovery/standby-start.ts';
 import { findServer } from '../server/find-server.ts';
 import { notStartedHere } from '../server/local-server.ts';
@@ -12,7 +13,8 @@ import { perform } from '../steps/carry-out.ts';
 export async function startStandby(deps: StandbyDeps, options: ActionOptions): Promise<number> {
   await sayWherePrimaryIsHere(deps);
   const found = await findServer(deps, 'start');
-  const { server, postmaster } = found;
+  const { server, directory, postmaster } = found;
+  if (postmaster.kind === 'running') sayLeftPause(deps, directory.record);
   const slot = postmaster.kind === 'running' ? noSlot : await observeOwnSlot(server);
   const facts = { ...(await observeStart(found)), slot };
   const steps = planStartStandby(facts);

@@ -82,7 +82,7 @@ async function recordNames(
   const earlier = before?.names ?? [];
   const settings = { mode, names: [...new Set([...earlier, ...names])], file: autoConf };
   const until = mode === 'standby' ? (before?.mode ?? mode) : mode;
-  await changeRecord(pgdata, { settings: { ...settings, mode: until } });
+  await changeRecord(pgdata, { settings: { ...settings, mode: until }, pausedServer: undefined });
   return { earlier, settings };
 }
 
@@ -124,7 +124,8 @@ export async function clearRecoverySettings(server: Server): Promise<void> {
   if (capabilities.hasAutoConf) await changeAutoConf(pgdata, own, names);
   if (capabilities.recoveryConf === 'signal-files') await writeSignal(pgdata, undefined);
   else await removeRecoveryConf(pgdata, deps.settings.recovery_conf);
-  await changeRecord(pgdata, { settings: undefined, recoveredTo: undefined, ownDelay: undefined });
+  const none = { settings: undefined, recoveredTo: undefined, ownDelay: undefined, pausedServer: undefined };
+  await changeRecord(pgdata, none);
 }
 
 /** The server renames its recovery.conf itself; the target of a link stays, and may contain a password. */

@@ -3,6 +3,7 @@ import { changeRecord } from '../../host/backup-record/record.ts';
 import { probePrimary } from '../../primary/liveness/liveness.ts';
 import { describeLiveness } from '../../primary/liveness/verdict.ts';
 import { sayWherePrimaryIsHere } from '../../primary/primary-is-here.ts';
+import { sayLeftPause } from '../../recovery/left-pause.ts';
 import type { RequestedTarget } from '../../recovery/requested-target.ts';
 import { askOthers, nobodyAsked } from '../../siblings/observe.ts';
 import { perform } from '../../steps/carry-out.ts';
@@ -41,6 +42,8 @@ export async function recoverTo(
   asked: RequestedTarget,
 ): Promise<number> {
   const { facts, requested } = await observe(deps, options, asked);
+  // Before a refusal, too.
+  if (facts.isPauseLeft) sayLeftPause(deps, facts.directory.record);
   const { shown, objections, steps } = planRecovery(facts, requested);
   sayOverruled(deps, objections, options.force);
   deps.report(`Recovery to ${shown}`);

@@ -140,6 +140,8 @@ const recordFields = {
   ownSlots: is.optional(is.listOf(isOwnSlot)),
   /** The delay that ALTER SYSTEM had set, while a recovery to a target runs without it. */
   ownDelay: is.optional(is.text),
+  /** The server whose replay we pause: set from before that until the replay is resumed, or settings are written. */
+  pausedServer: is.optional(is.object({ pid: is.number, start: is.text })),
   /** The recovery target at which a server paused or shut down; it has not been in standby mode since. */
   recoveredTo: is.optional(is.text),
 };

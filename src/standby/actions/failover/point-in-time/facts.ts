@@ -7,6 +7,7 @@ import { lastCommit } from '../../../archive/last-commit.ts';
 import { latestTransactionEnd } from '../../../archive/read-records.ts';
 import type { StandbyDeps } from '../../../deps.ts';
 import { backupEnd } from '../../../recovery/base-backup-end.ts';
+import { isPauseNoted } from '../../../recovery/left-pause.ts';
 import { hasEnded, observeReplayed } from '../../../recovery/replayed.ts';
 import type { RequestedTarget } from '../../../recovery/requested-target.ts';
 import type { TargetBounds } from '../../../recovery/target.ts';
@@ -26,6 +27,8 @@ interface TargetFacts {
   readonly isStreaming: boolean;
   /** The standby delays its replay: although it runs, the target can still be ahead. */
   readonly isDelayed: boolean;
+  /** An earlier recovery to a target was killed, and has left the replay paused. */
+  readonly isPauseLeft: boolean;
   /**
    * The latest end of a transaction in the WAL here, in microseconds since 1970. Determined only for a time and a standby
    * that runs: a target that it does not reach would cost it its delay.
@@ -140,6 +143,7 @@ export async function observeForTarget(
     bounds: await bounds(server, here, wal.kind === 'contents' ? wal.contents : undefined, requested),
     hasXidEnded: canAsk && (await hasEnded(server, goal.xid)),
     isStreaming: deps.settings.use_streaming_replication,
+    isPauseLeft: here.isPaused && isPauseNoted(here.directory.record),
     isDelayed: here.delay !== undefined || deps.settings.recovery_min_apply_delay !== undefined,
     walEnd:
       goal.kind === 'time' && here.state.kind === 'recovering' && wal.kind === 'contents'

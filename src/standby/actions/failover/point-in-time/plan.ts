@@ -28,12 +28,16 @@ function endSteps(facts: RecoveryFacts, { action }: RequestedTarget, shown: stri
   }
 }
 
-/** A running standby may come to the target at any moment. One that recovers to a target stands at it, or is beyond. */
+/**
+ * A running standby may come to the target at any moment. One that recovers to a target stands at it, or is beyond. A
+ * pause that an earlier run has left ends with this one.
+ */
 function pauseSteps(facts: RecoveryFacts, requested: RequestedTarget): readonly RecoveryStep[] {
-  const { state, isPaused, directory, bounds } = facts;
+  const { state, isPaused, isPauseLeft, directory, bounds } = facts;
   if (state.kind !== 'recovering' || !state.answers) return [];
   if (directory.record.settings?.mode === 'recovery') return [];
-  return [...when(!isPaused, { kind: 'pause-replay' }), { kind: 'see-it-before', requested, bounds }];
+  const isOurs = !isPaused || isPauseLeft;
+  return [...when(isOurs, { kind: 'pause-replay' }), { kind: 'see-it-before', requested, bounds }];
 }
 
 function roleSteps(facts: RecoveryFacts): readonly RecoveryStep[] {

@@ -1,6 +1,7 @@
 import { PitrError } from '../../../../errors.ts';
 import { systemClock } from '../../../../system/clock.ts';
 import { writeRecoverySettings } from '../../../recovery/files.ts';
+import { forgetPause, notePause } from '../../../recovery/left-pause.ts';
 import { pauseReplay, resumeReplay } from '../../../recovery/pause.ts';
 import { askReplayed, type Replayed } from '../../../recovery/replayed.ts';
 import type { RequestedTarget } from '../../../recovery/requested-target.ts';
@@ -97,8 +98,14 @@ export const recoverySteps = {
   /** A standby that runs must not replay past the target while it is being stopped. */
   'pause-replay': step({
     say: () => 'pause the replay',
-    run: ({ server }) => pauseReplay(server),
-    undo: ({ server }) => resumeIfRecovering(withoutAbort(server)),
+    run: async ({ server }) => {
+      await notePause(server);
+      await pauseReplay(server);
+    },
+    undo: async ({ server }) => {
+      await resumeIfRecovering(withoutAbort(server));
+      await forgetPause(server);
+    },
     leavesNothing: true,
   }),
   /** After 'pause-replay': the standby could have come further meanwhile. */

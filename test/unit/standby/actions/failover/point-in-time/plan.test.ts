@@ -51,6 +51,7 @@ function facts(changes: Partial<RecoveryFacts> = {}): RecoveryFacts {
     hasXidEnded: false,
     isStreaming: false,
     isDelayed: false,
+    isPauseLeft: false,
     walEnd: undefined,
     ...changes,
   };
@@ -88,6 +89,8 @@ describe('the plan of a recovery to a target', () => {
     expect(() => kinds(hot)).toThrow('not possible on a streaming standby');
     const delayed = { ...hot, isDelayed: true };
     expect(kinds(delayed, target({ action: 'pause' }))[0]).toBe('see-it-before');
+    // A pause that an earlier run has left is undone if this one fails, too.
+    expect(kinds({ ...delayed, isPauseLeft: true }, target({ action: 'pause' }))[0]).toBe('pause-replay');
     const text = '2026-05-28 11:00:00+00';
     const time = target({ action: 'pause', exclusive: true, goal: { kind: 'time', text } });
     const bounds = { ...hot.bounds, now: 1_900_000_000_000_000n };
