@@ -94,6 +94,11 @@ describe('the example health-check', () => {
     );
     expect((await get(standby, b ?? '', '/')).stdout).toMatch(/^HTTP\/1\.0 503 [^]*standby\n$/);
     expect((await get(standby, b ?? '', '/standby')).stdout).toMatch(/^HTTP\/1\.0 200 /);
+    // A client that sends only a part of its request.
+    const slow = '{ printf \'GET / HTTP/1.1\\r\\nHost: x\\r\\n\'; sleep 5; } | HEALTH_TIMEOUT=1 "$0" http';
+    expect((await run('sh', ['-c', slow, example('health-check')], { env })).stdout).toMatch(
+      /^HTTP\/1\.0 408 /,
+    );
     expect((await get(standby, b ?? '', '/other')).stdout).toMatch(/^HTTP\/1\.0 404 /);
   });
 });
