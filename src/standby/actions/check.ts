@@ -22,6 +22,7 @@ import { readConfiguration } from '../server/server-configuration.ts';
 import { installedPackageFolders } from '../server/server-programs.ts';
 import { observeServer } from '../server/server-state.ts';
 import { warnOfSlots } from '../slot/concerns.ts';
+import { sayLeftSlots } from '../slot/left-slots.ts';
 import type { Objection } from '../steps/objections.ts';
 
 /** The release of the data directory here or, before the first base backup, the release in the INI file. */
@@ -88,5 +89,6 @@ async function checkServer(deps: StandbyDeps): Promise<readonly Objection[]> {
   await warnOfMissing(deps, directory);
   await warnOfSlots(deps, directory);
   await warnOfPause(deps, directory);
+  sayLeftSlots(deps, directory);
   return findLowHere(server, directory);
 }

@@ -20,16 +20,9 @@ import { serverLogTail } from '../server/local-server.ts';
 import { mustRecover } from '../server/reach.ts';
 import { readConfiguration, type ServerConfiguration } from '../server/server-configuration.ts';
 import { waitUntilStreaming } from '../server/streaming.ts';
-import {
-  dropOwnSlot,
-  leftSlots,
-  makeOwnSlot,
-  noSlot,
-  noteOwnSlot,
-  ownSlotObjections,
-  type SlotFact,
-  takeSlotBack,
-} from '../slot/own-slot.ts';
+import { dropLeftSlots, takeSlotBack } from '../slot/left-slots.ts';
+import { leftSlots, noteOwnSlot } from '../slot/notes.ts';
+import { makeOwnSlot, noSlot, ownSlotObjections, type SlotFact } from '../slot/own-slot.ts';
 import { noForce } from '../steps/force.ts';
 import { type Objection, refuseOn, runningObjection, when } from '../steps/objections.ts';
 import { type ServerContext, serverStep, serverSteps } from '../steps/server-steps.ts';
@@ -252,9 +245,7 @@ export const startSteps = {
   'drop-left-slots': serverStep<{ readonly slots: readonly OwnSlot[] }>({
     say: ({ slots }) =>
       `drop replication slots by which this standby streams no more: ${slots.map(({ name, host }) => `"${name}" on ${host}`).join(', ')}`,
-    run: async ({ server }, { slots }) => {
-      for (const slot of slots) await dropOwnSlot(server, slot);
-    },
+    run: ({ server }, { slots }) => dropLeftSlots(server, slots),
   }),
   'see-it-stream': serverStep({
     say: () => 'wait until it is seen streaming from the primary',

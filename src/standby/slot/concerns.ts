@@ -5,9 +5,10 @@ import type { StandbyDeps } from '../deps.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 import { serverOf } from '../server/server.ts';
 import type { Objection } from '../steps/objections.ts';
+import { leftSlots } from './notes.ts';
 import { slotConcerns } from './objections.ts';
 import { ownSlotName } from './own-name.ts';
-import { askOwnSlotNow, leftSlots, makeOwnSlot, ownSlotObjections, type SlotFact } from './own-slot.ts';
+import { askOwnSlotNow, makeOwnSlot, ownSlotObjections, type SlotFact } from './own-slot.ts';
 
 /** Before -S starts the standby. */
 export function sayOwnSlot({ log, settings }: StandbyDeps, slot: SlotFact): void {

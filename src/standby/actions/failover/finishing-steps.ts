@@ -17,7 +17,7 @@ import { askServer, warnOfArchiving } from '../../server/own-archiving.ts';
 import type { Server } from '../../server/server.ts';
 import { informSiblings, withKnown } from '../../siblings/inform.ts';
 import type { SiblingFacts } from '../../siblings/observe.ts';
-import { leaveOwnSlots } from '../../slot/own-slot.ts';
+import { leaveOwnSlots } from '../../slot/left-slots.ts';
 import type { StepEntry } from '../../steps/step-table.ts';
 import { runAction, type SiteAction } from './action.ts';
 import { seeAllReplayed } from './all-replayed.ts';
@@ -196,10 +196,10 @@ export const finishingSteps = {
     say: () => 'copy WAL that only streaming had brought from pg_wal to archivedir',
     run: ({ server }, { redoLsn }) => keepAfterPromotion(server, redoLsn),
   }),
-  'leave-slots': afterOpening<{ readonly slots: readonly OwnSlot[]; readonly isAlive: boolean }>({
-    say: ({ slots, isAlive }) =>
-      `${isAlive ? 'drop' : 'forget'} the replication slots by which this standby has streamed: ${slots.map(({ name, host }) => `"${name}" on ${host}`).join(', ')}`,
-    run: ({ server }, { slots, isAlive }) => leaveOwnSlots(server, slots, isAlive),
+  'leave-slots': afterOpening<{ readonly slots: readonly OwnSlot[]; readonly isAsked: boolean }>({
+    say: ({ slots, isAsked }) =>
+      `drop the replication slots by which this standby has streamed${isAsked ? '' : ' (the old primary does so when it becomes a standby)'}: ${slots.map(({ name, host }) => `"${name}" on ${host}`).join(', ')}`,
+    run: ({ server }, { slots, isAsked }) => leaveOwnSlots(server, slots, isAsked),
   }),
   'record-promotion': afterOpening({
     say: () => 'record that the failover is finished',

@@ -44,7 +44,7 @@ export function afterSteps(
     // The last look before clients are sent here: the server may have ended since the first one.
     { kind: 'verify-write' },
     ...actionSteps(facts),
-    ...leaveSlots(facts),
+    ...leaveSlots(facts, role),
   ];
 }
 
@@ -122,10 +122,14 @@ function slotSteps(facts: FailoverFacts, role: Role): readonly FailoverStep[] {
   return [{ kind: 'make-slots', names, conf: facts.failoverConf?.configuration }];
 }
 
-/** The primary that this standby has streamed from is dead as a rule; it drops the slot when it becomes a standby. */
-function leaveSlots({ directory, liveness }: FailoverFacts): readonly FailoverStep[] {
+/**
+ * A primary whose role was taken drops the slot when it becomes a standby. One that keeps its role keeps the slot, too,
+ * although it does not answer now.
+ */
+function leaveSlots({ directory, liveness }: FailoverFacts, role: Role): readonly FailoverStep[] {
   const slots = directory.record.ownSlots ?? [];
-  return when(slots.length > 0, { kind: 'leave-slots', slots, isAlive: liveness.kind === 'alive' });
+  const isAsked = role.kind !== 'taken' || liveness.kind === 'alive';
+  return when(slots.length > 0, { kind: 'leave-slots', slots, isAsked });
 }
 
 function replayChecks(facts: FailoverFacts, end: ArchivedEnd | undefined): readonly FailoverStep[] {
@@ -273,7 +277,8 @@ export function planFailover(facts: FailoverFacts): readonly FailoverStep[] {
 
 function promotionSteps(facts: FailoverFacts): readonly FailoverStep[] {
   const { state, directory } = facts;
-  if (onlyActionRemains(facts)) return [{ kind: 'verify-write' }, ...actionSteps(facts)];
+  if (onlyActionRemains(facts))
+    return [{ kind: 'verify-write' }, ...actionSteps(facts), ...leaveSlots(facts, roleOf(facts, false))];
   if (state.kind === 'production') return finish(facts, roleOf(facts, false), openedChecks(facts));
   if (state.kind === 'stopped' && hasUnfinishedFailover(directory)) return promotedSteps(facts);
   if (isPausedAtTarget(facts)) return [...openingSteps(facts), ...finish(facts, roleOf(facts, true), [])];

@@ -26,7 +26,7 @@ import {
 import { isEmptied, readWalLink, type WalLink } from '../../../host/wal-link.ts';
 import { incompleteControlFile } from '../../../server/data-directory.ts';
 import { makeForServer, openToGroup, writeForServer } from '../../../server/server-modes.ts';
-import { withSlot } from '../../../slot/own-slot.ts';
+import { withSlot } from '../../../slot/notes.ts';
 import { isOverruled } from '../../../steps/objections.ts';
 import type { BackupContext } from '../context.ts';
 import type { BackupFacts } from '../facts.ts';

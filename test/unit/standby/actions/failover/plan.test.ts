@@ -71,7 +71,7 @@ describe('-F999 by its plan', () => {
     const order = steps.map(({ kind }) => kind);
     expect(steps[0]).toEqual({ kind: 'make-slots', names: [name], conf: undefined });
     expect(order.indexOf('make-slots')).toBeLessThan(order.indexOf('record-role'));
-    expect(steps.at(-2)).toEqual({ kind: 'leave-slots', slots: [own], isAlive: false });
+    expect(steps.at(-2)).toEqual({ kind: 'leave-slots', slots: [own], isAsked: false });
     // A server that cannot be queried makes none, and neither does one that does not take the role.
     const silent = { kind: 'recovering', answers: false, progress: '' } as const;
     expect(kinds({ ...input, state: silent })).not.toContain('make-slots');
@@ -82,7 +82,19 @@ describe('-F999 by its plan', () => {
       force: fullForce,
     });
     expect(kinds(beside)).not.toContain('make-slots');
-    expect(planFailover(beside).at(-2)).toEqual({ kind: 'leave-slots', slots: [own], isAlive: true });
+    expect(planFailover(beside).at(-2)).toEqual({ kind: 'leave-slots', slots: [own], isAsked: true });
+    // Neither does a primary give up its role that cannot be asked now.
+    const unasked = facts('15', {
+      siblings,
+      directory,
+      liveness: { kind: 'unasked', reason: 'x', check: 'x' },
+      force: fullForce,
+    });
+    expect(planFailover(unasked).at(-2)).toEqual({ kind: 'leave-slots', slots: [own], isAsked: true });
+    // An earlier run has ended within its action.
+    const record = { ...directory.record, isActionBegun: true, takesRole: true };
+    const late = facts('15', { state: production, directory: { ...directory, record } });
+    expect(kinds(late)).toContain('leave-slots');
   });
 
   test('resumes a paused replay first, because 9.3 would wait forever', () => {
