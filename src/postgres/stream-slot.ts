@@ -56,8 +56,14 @@ export interface SlotsThere {
   readonly slots: readonly SlotThere[];
 }
 
+/** Whether it keeps no WAL any more. */
 export function isLost({ status }: Pick<SlotThere, 'status'>): boolean {
   return status === 'lost';
+}
+
+/** Whether it can be made anew: on 16 and 17 a standby may be streaming by a slot that keeps nothing. */
+export function mustRenew({ status, isActive }: Pick<SlotThere, 'status' | 'isActive'>): boolean {
+  return isLost({ status }) && !isActive;
 }
 
 export function findSlot({ slots }: Pick<SlotsThere, 'slots'>, name: string): SlotThere | undefined {
@@ -75,6 +81,12 @@ export function slotSettingsSql({ controlRedoColumn, tellsSlotWalStatus }: Capab
 FROM pg_roles WHERE rolname = current_user`;
 }
 
+/**
+ * On 16 and 17, a slot that was invalidated and is in use again counts as `unreserved`: it keeps nothing, and is lost when
+ * that connection ends. One that is valid and `unreserved` has no WAL left to be written (seen on 16.14 and 17.10).
+ */
+const walStatus = `CASE WHEN active AND wal_status = 'unreserved' AND coalesce(safe_wal_size, 1) > 0 THEN 'lost' ELSE wal_status END`;
+
 /** A row for each slot. From 9.4 on. */
 export function slotsSql({
   tellsSlotWalStatus,
@@ -87,7 +99,7 @@ export function slotsSql({
     ? "(SELECT concat_ws(' ', host(client_addr), application_name) FROM pg_stat_replication WHERE pid = active_pid)"
     : "''";
   return `SELECT slot_name::text AS slot, slot_type::text AS type, active::text AS active, ${client} AS client,
-  ${tellsSlotWalStatus ? 'wal_status' : "''"} AS status, trunc(${end} - restart_lsn)::text AS held
+  ${tellsSlotWalStatus ? walStatus : "''"} AS status, trunc(${end} - restart_lsn)::text AS held
 FROM pg_replication_slots ORDER BY slot_name`;
 }
 

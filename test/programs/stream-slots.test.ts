@@ -161,10 +161,12 @@ describe.each(outerMajors())('use_slot on PostgreSQL %i', (major) => {
       expect(await primary.value(status)).toMatch(/^(reserved|extended)$/);
     } else expectExit(await start(), 0);
 
-    // Somebody has dropped it: the next -P makes it again, and the standby streams.
+    // Somebody has dropped it: the next -P makes it again once the standby runs, which then streams.
     await eventuallyOn(primary, [`${name} active`], 'on the primary');
     expectExit(await world.cmdStandby(standby, ['-Astop']), 0);
     await primary.sql('SELECT pg_drop_replication_slot($1)', [name]);
+    expect((await world.cmdStandby(standby, ['-P'])).stderr).toContain('no standby is recovering here');
+    expect(await slotsOn(primary)).toEqual([]);
     await standby.start();
     expectExit(await world.cmdStandby(standby, ['-P']), 0);
     await eventuallyOn(primary, [`${name} active`], 'on the primary');

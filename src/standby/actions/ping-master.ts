@@ -10,6 +10,7 @@ import { lookAtPrimary } from '../primary/liveness/liveness.ts';
 import {
   describeWatched,
   judgeWatched,
+  sendsWal,
   type Watched,
   watchedExitCodes,
 } from '../primary/liveness/watched.ts';
@@ -56,8 +57,7 @@ export async function pingMaster(deps: StandbyDeps, options: ActionOptions): Pro
   if (!options.dryRun) {
     await keepStreamedWalAside(deps);
     await endLeftPause(deps);
-    const directory =
-      watched === 'alive' && deps.settings.use_slot ? await findDataDirectory(deps) : undefined;
+    const directory = sendsWal(watched) && deps.settings.use_slot ? await findDataDirectory(deps) : undefined;
     if (directory !== undefined) await visitOwnSlot(deps, directory);
   }
   if (liveness.kind === 'dead') for (const warning of liveness.warnings) deps.report(warning);

@@ -1,12 +1,13 @@
 /** The warnings of -S, -P and the check without an action about slots on the primary. */
 import { messageOf, PitrError } from '../../errors.ts';
-import { findSlot, isLost } from '../../postgres/stream-slot.ts';
+import { findSlot, isLost, type SlotThere } from '../../postgres/stream-slot.ts';
 import type { StandbyDeps } from '../deps.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 import { serverOf } from '../server/server.ts';
+import { observeServer } from '../server/server-state.ts';
 import type { Objection } from '../steps/objections.ts';
 import { leftSlots } from './notes.ts';
-import { slotConcerns } from './objections.ts';
+import { renewCommands, slotConcerns } from './objections.ts';
 import { ownSlotName } from './own-name.ts';
 import { askOwnSlotNow, makeOwnSlot, ownSlotObjections, type SlotFact } from './own-slot.ts';
 
@@ -35,7 +36,22 @@ function sayObjections({ log }: StandbyDeps, objections: readonly Objection[]): 
     );
 }
 
-/** For each -P while the primary is alive: makes the slot again if it is gone or has lost its WAL. Never fails. */
+/**
+ * The need of -P. A slot for a standby that does not stream would only keep WAL: perhaps it is retired, and the operator
+ * has dropped its slot.
+ *
+ * @param askRecovers whether the server here runs as a standby: asked only if it matters
+ */
+export async function slotNeed(
+  found: SlotThere | undefined,
+  askRecovers: () => Promise<boolean>,
+): Promise<'none' | 'start-anew' | 'later' | 'make'> {
+  if (found !== undefined && !isLost(found)) return 'none';
+  if (found?.isActive === true) return 'start-anew';
+  return (await askRecovers()) ? 'make' : 'later';
+}
+
+/** For each -P while a server that it can stream from is alive: makes the slot again if it is gone or lost. Never fails. */
 export async function visitOwnSlot(deps: StandbyDeps, directory: DataDirectory): Promise<void> {
   const { capabilities, control } = directory;
   const name = ownSlotName(deps, capabilities);
@@ -43,11 +59,16 @@ export async function visitOwnSlot(deps: StandbyDeps, directory: DataDirectory):
   try {
     const slot = await askOwnSlotNow(deps, capabilities);
     const found = slot.kind === 'asked' ? findSlot(slot.there, name) : undefined;
-    if (found !== undefined && !isLost(found)) return;
+    const server = serverOf(deps, capabilities);
+    const need = await slotNeed(found, async () => (await observeServer(server)).kind === 'recovering');
+    if (need !== 'make') {
+      sayNeed(deps, need, name, found !== undefined);
+      return;
+    }
     const objections = ownSlotObjections(slot, control?.systemIdentifier, true);
     sayObjections(deps, objections);
     if (objections.length > 0) return;
-    await makeOwnSlot(serverOf(deps, capabilities), name);
+    await makeOwnSlot(server, name);
     if (found === undefined)
       deps.log.notice(
         `made replication slot "${name}" on ${deps.settings.master_public_ip}, which was missing`,
@@ -58,6 +79,24 @@ export async function visitOwnSlot(deps: StandbyDeps, directory: DataDirectory):
       `replication slot "${name}" on ${deps.settings.master_public_ip} cannot be looked at: ${messageOf(error)}`,
     );
   }
+}
+
+function sayNeed(
+  { log, settings }: StandbyDeps,
+  need: 'none' | 'start-anew' | 'later',
+  name: string,
+  isThere: boolean,
+): void {
+  const slot = `replication slot "${name}" on ${settings.master_public_ip}`;
+  if (need === 'start-anew')
+    log.warning(
+      `${slot} is in use by this standby, but keeps no WAL: it was invalidated (max_slot_wal_keep_size)`,
+      { hint: `Make it anew: ${renewCommands}` },
+    );
+  if (need === 'later')
+    log.notice(
+      `${slot} ${isThere ? 'keeps no WAL any more' : 'is missing'}, and no standby is recovering here: -S makes it`,
+    );
 }
 
 /** For the check without an action. A primary that does not answer is no problem of this host. */
@@ -72,7 +111,7 @@ export async function warnOfSlots(deps: StandbyDeps, directory: DataDirectory): 
     if (objections.length > 0) return;
     if (streamsBySlot(deps, directory, name) && findSlot(there, name) === undefined)
       deps.log.warning(`there is no replication slot "${name}" on ${host}: this standby cannot stream`, {
-        hint: 'cmd_standby -P makes it.',
+        hint: 'While it recovers, cmd_standby -P makes it; else -S.',
       });
     for (const concern of slotConcerns(there, host)) deps.log.warning(concern);
   } catch (error) {

@@ -5,14 +5,15 @@ import { messageOf } from '../../errors.ts';
 import {
   dropSlotSql,
   findSlot,
-  isLost,
   isStreamSlot,
   makeSlotSql,
+  mustRenew,
   slotsDirectory,
 } from '../../postgres/stream-slot.ts';
 import { exists, fsyncPath } from '../../system/durable.ts';
 import { removeTree } from '../../system/files.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
+import type { StandbyDeps } from '../deps.ts';
 import { parametersOfFiles, startParameters } from '../server/parameters.ts';
 import type { Server } from '../server/server.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
@@ -21,6 +22,13 @@ import type { Sibling } from '../siblings/ask.ts';
 import { settingObjections } from './objections.ts';
 import { askSlots, queryOf } from './there.ts';
 
+function sayDropped({ log }: Pick<StandbyDeps, 'log'>, names: readonly string[]): void {
+  if (names.length === 0) return;
+  log.notice(`dropped replication slots by which standbys have streamed: ${names.join(', ')}`, {
+    hint: 'A standby that continues to stream from this host makes its slot again by its next -P.',
+  });
+}
+
 /** Only our slots, by their names. One that is in use stays. */
 export async function dropSlotsHere(server: Server): Promise<void> {
   const { deps, pgdata, capabilities } = server;
@@ -28,8 +36,15 @@ export async function dropSlotsHere(server: Server): Promise<void> {
   if ((await readPostmaster(pgdata)).kind === 'running') {
     await mustAnswer(server, 'cannot drop the replication slots of standbys', async (sql) => {
       const query = queryOf(sql);
-      for (const { name } of (await askSlots(query, capabilities)).slots)
-        if (isStreamSlot(name)) await query(dropSlotSql(name));
+      const askNames = async () =>
+        (await askSlots(query, capabilities)).slots.map(({ name }) => name).filter(isStreamSlot);
+      const names = await askNames();
+      for (const name of names) await query(dropSlotSql(name));
+      const left = await askNames();
+      sayDropped(
+        deps,
+        names.filter((name) => !left.includes(name)),
+      );
     });
     return;
   }
@@ -37,9 +52,8 @@ export async function dropSlotsHere(server: Server): Promise<void> {
   if (!(await exists(directory))) return;
   const names = (await readdir(directory)).filter(isStreamSlot);
   for (const name of names) await removeTree(join(directory, name));
-  if (names.length === 0) return;
-  await fsyncPath(directory);
-  deps.log.notice(`dropped replication slots by which standbys have streamed: ${names.join(', ')}`);
+  if (names.length > 0) await fsyncPath(directory);
+  sayDropped(deps, names);
 }
 
 /** `max_replication_slots` in the configuration of the promoted server, which would not start with more slots. */
@@ -82,7 +96,7 @@ export async function makeSlotsHere(
         const now = await askSlots(query, capabilities);
         const there = { ...now, most: Math.min(now.most, later) };
         const found = findSlot(there, name);
-        if (found !== undefined && !isLost(found)) continue;
+        if (found !== undefined && !mustRenew(found)) continue;
         const isUnlimited = there.limitBytes === undefined && !deps.settings.slot_unlimited;
         const [objection] = settingObjections(there, 'this host');
         const full = there.slots.length >= there.most && found === undefined;

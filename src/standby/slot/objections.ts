@@ -90,6 +90,12 @@ export function slotObjections(there: SlotsThere, wanted: WantedSlot): readonly 
 
 const muchBytes = 1024 ** 3;
 
+/** The settings by which a server gives up what a slot keeps. */
+export const limits = 'max_slot_wal_keep_size, or from 18 on idle_replication_slot_timeout';
+
+/** A slot that is in use cannot be dropped. */
+export const renewCommands = 'cmd_standby -A stop, then -S';
+
 /**
  * The troubles of the slots of our standbys on a server, except with the one that is about to be used.
  *
@@ -103,7 +109,9 @@ export function slotConcerns(there: SlotsThere, host: string, ownName?: string):
       const { name, isActive, heldBytes = 0 } = slot;
       if (isLost(slot))
         return [
-          `replication slot "${name}" on ${host} keeps no WAL any more (max_slot_wal_keep_size): the standby that streams by it needs the archive; its next -P makes it anew. If that standby is gone: ${dropByHand(name)}`,
+          isActive
+            ? `replication slot "${name}" on ${host} is in use, but keeps no WAL any more (max_slot_wal_keep_size): make it anew by ${renewCommands} on that standby`
+            : `replication slot "${name}" on ${host} keeps no WAL any more (${limits}): the standby that streams by it needs the archive; its next -P makes it anew. If that standby is gone: ${dropByHand(name)}`,
         ];
       if (isActive || heldBytes < most) return [];
       return [

@@ -9,7 +9,7 @@ import type { Server } from '../server/server.ts';
 import { comesTrue } from '../server/wait.ts';
 import type { Objection } from '../steps/objections.ts';
 import { addressOf, noteOwnSlot } from './notes.ts';
-import { slotObjections } from './objections.ts';
+import { limits, slotObjections } from './objections.ts';
 import { ownSlotName } from './own-name.ts';
 import { askSlots, ensureSlot } from './there.ts';
 
@@ -114,11 +114,8 @@ export async function makeOwnSlot(server: Server, name: string): Promise<boolean
   await noteOwnSlot(server, name);
   const made = await withPrimaryQuery(deps, (query) => ensureSlot(query, capabilities, name));
   if (made === 'renewed')
-    deps.log.warning(
-      `replication slot "${name}" on ${host} had lost its WAL (max_slot_wal_keep_size) and was made anew`,
-      {
-        hint: 'The WAL that it kept must come from the archive; if it is not there, make a new base backup.',
-      },
-    );
+    deps.log.warning(`replication slot "${name}" on ${host} had lost its WAL (${limits}) and was made anew`, {
+      hint: 'The WAL that it kept must come from the archive; if it is not there, make a new base backup.',
+    });
   return made !== 'present';
 }

@@ -3,8 +3,8 @@ import {
   dropByHand,
   dropSlotSql,
   findSlot,
-  isLost,
   makeSlotSql,
+  mustRenew,
   parseSlots,
   slotSettingsSql,
   slotsSql,
@@ -32,10 +32,10 @@ export function queryOf(sql: LocalSql): Query {
 /** `renewed`: the server had given up what the slot kept. */
 export type Made = 'present' | 'made' | 'renewed';
 
-/** Makes the slot, unless it is there and keeps WAL. */
+/** Makes the slot, unless it is there and keeps WAL, or is in use. */
 export async function ensureSlot(query: Query, capabilities: Capabilities, name: string): Promise<Made> {
   const found = findSlot(await askSlots(query, capabilities), name);
-  if (found !== undefined && !isLost(found)) return 'present';
+  if (found !== undefined && !mustRenew(found)) return 'present';
   if (found !== undefined) await query(dropSlotSql(name));
   await query(makeSlotSql(capabilities, name));
   return found === undefined ? 'made' : 'renewed';

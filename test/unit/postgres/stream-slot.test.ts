@@ -48,6 +48,10 @@ describe('the statements about slots', () => {
     expect(slotsSql(of('9.5'))).toContain('active_pid');
     expect(slotsSql(of('12'))).not.toContain('wal_status');
     expect(slotsSql(of('13'))).toContain('wal_status');
+    // An invalidated slot in use: seen on 16 and 17.
+    expect(slotsSql(of('16'))).toContain(
+      "active AND wal_status = 'unreserved' AND coalesce(safe_wal_size, 1) > 0 THEN 'lost'",
+    );
     expect(slotSettingsSql(of('9.5'))).not.toContain('pg_control_system');
     expect(slotSettingsSql(of('9.6'))).toContain('pg_control_system');
     expect(slotSettingsSql(of('12'))).not.toContain('max_slot_wal_keep_size');

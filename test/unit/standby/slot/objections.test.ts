@@ -64,6 +64,9 @@ describe('slots of other standbys', () => {
 
   test('are a concern once they have lost their WAL, or keep much and are not used', () => {
     expect(concerns({ status: 'lost' })).toEqual([expect.stringContaining('keeps no WAL any more')]);
+    expect(concerns({ status: 'lost', isActive: true })).toEqual([
+      expect.stringMatching(/is in use, but keeps no WAL any more .*-A stop, then -S on that standby/),
+    ]);
     expect(concerns({ heldBytes: 600_000 })).toEqual([
       expect.stringMatching(/is not in use and keeps 0.6 MB .*pg_drop_replication_slot\('pitrtools_for_c_/),
     ]);
