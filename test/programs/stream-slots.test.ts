@@ -171,7 +171,7 @@ describe.each(outerMajors())('use_slot on PostgreSQL %i', (major) => {
     expectExit(await world.cmdStandby(standby, ['-P']), 0);
     await eventuallyOn(primary, [`${name} active`], 'on the primary');
 
-    // A base backup that fails takes back the slot that it has made.
+    // A base backup that fails leaves no slot.
     expectExit(await world.cmdStandby(standby, ['-Astop']), 0);
     await primary.sql('SELECT pg_drop_replication_slot($1)', [name]);
     await installHelpers(primary);
@@ -180,7 +180,6 @@ describe.each(outerMajors())('use_slot on PostgreSQL %i', (major) => {
     standby.writeIni({ wal_timeout: 2 });
     const failed = await world.cmdStandby(standby, ['-B']);
     expectExit(failed, 4);
-    expect(failed.stderr).toContain(`have replication slot "${name}" on the primary`);
     expect(await slotsOn(primary)).toEqual([]);
   });
 });

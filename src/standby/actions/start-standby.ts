@@ -15,7 +15,7 @@ export async function startStandby(deps: StandbyDeps, options: ActionOptions): P
   const found = await findServer(deps, 'start');
   const { server, directory, postmaster } = found;
   if (postmaster.kind === 'running') sayLeftPause(deps, directory.record);
-  const slot = postmaster.kind === 'running' ? noSlot : await observeOwnSlot(server);
+  const slot = postmaster.kind === 'running' ? noSlot : await observeOwnSlot(server, found.directory);
   const facts = { ...(await observeStart(found)), slot };
   const steps = planStartStandby(facts);
   const context = { server, started: notStartedHere };

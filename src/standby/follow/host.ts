@@ -19,6 +19,7 @@ import { parseVersion } from '../../postgres/version.ts';
 import { historyName, parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
 import type { StandbyDeps } from '../deps.ts';
+import { readRecord } from '../host/backup-record/record.ts';
 import { findOverlaps } from '../host/same-place.ts';
 import { type Primary, readRemoteControl, withServerSession } from '../primary/primary.ts';
 import { historyFromPrimary, identifyPrimary } from '../primary/protocol/identify.ts';
@@ -96,7 +97,9 @@ async function askFacts(deps: StandbyDeps, shell: RemoteShell, { query }: Server
     : parseWalPosition(await query(walPositionSql(capabilities)));
   const history = await readHistoryThere(shell, dataDirectory, capabilities, here.timeline);
   const { systemIdentifier } = control;
-  const slot = await askOwnSlot(deps, capabilities, () => askSlots(query, capabilities));
+  const slot = await askOwnSlot(deps, { capabilities, record: await readRecord(deps.settings.pgdata) }, () =>
+    askSlots(query, capabilities),
+  );
   return { ...here, history, capabilities, systemIdentifier, inRecovery, settings, dataDirectory, slot };
 }
 
@@ -125,7 +128,9 @@ async function askByProtocol(deps: StandbyDeps, primary: Primary): Promise<HostF
     timeline,
     history,
     lsn: here,
-    slot: await askOwnSlot(deps, capabilities, () => askSlots(query, capabilities)),
+    slot: await askOwnSlot(deps, { capabilities, record: await readRecord(deps.settings.pgdata) }, () =>
+      askSlots(query, capabilities),
+    ),
   };
 }
 

@@ -58,7 +58,7 @@ async function listProblems(
     ...(isPgCtlNeeded ? await objectionsOf([() => requirePgCtl(deps, capabilities)]) : []),
     ...(await supervisorObjections(deps)),
     ...(await archiveObjections(deps, cluster, wasStandby)),
-    ...attempt(() => streamingOf({ deps, capabilities, pgdata: settings.pgdata })).objections,
+    ...attempt(() => streamingOf({ deps, capabilities, pgdata: settings.pgdata }, {})).objections,
     ...when(trigger !== undefined, {
       message: `the trigger file "${trigger ?? ''}" is there: the server would be promoted as soon as it is a standby`,
       hint: `Remove it: rm ${trigger ?? ''}`,
@@ -89,7 +89,7 @@ export async function primaryFacts(
   const wasStandby = record.backup !== undefined || record.settings !== undefined;
   const shutdown = await shutdownOf(server, control, state);
   const streams = settings.use_streaming_replication && capabilities.streaming;
-  const streamSlot = ownSlotName(deps, capabilities);
+  const streamSlot = ownSlotName(deps, capabilities, record);
   return {
     // One that answers nobody may be stopping.
     server: state.kind === 'production' && !state.answers ? 'starting' : state.kind,

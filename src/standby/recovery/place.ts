@@ -13,7 +13,7 @@ import { readRecord } from '../host/backup-record/record.ts';
 import type { Server } from '../server/server.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
 import { programFolders } from '../server/server-programs.ts';
-import { ownSlotName } from '../slot/own-name.ts';
+import { ownSlotName, type SlotIdentity } from '../slot/own-name.ts';
 import { ownDelayOf } from './own-delay.ts';
 import { delayParameter, type RecoveryPlace, type Streaming } from './settings.ts';
 
@@ -99,17 +99,21 @@ export async function recoveryPlace(
   };
 }
 
-function requireSlotName(deps: StandbyDeps, capabilities: Capabilities): string | undefined {
+function requireSlotName(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  identity: SlotIdentity,
+): string | undefined {
   if (deps.settings.use_slot && !capabilities.hasReplicationSlots) {
     throw refusal(`PostgreSQL ${capabilities.version.major} has no replication slots`, {
       hint: 'Set use_slot: no',
     });
   }
-  return ownSlotName(deps, capabilities);
+  return ownSlotName(deps, capabilities, identity);
 }
 
 /** The INI file's settings for streaming; undefined if it is off. */
-export function streamingOf({ deps, capabilities }: Server): Streaming | undefined {
+export function streamingOf({ deps, capabilities }: Server, identity: SlotIdentity): Streaming | undefined {
   const { settings } = deps;
   const { master_public_ip: host, port, repl_db_user: user, repl_db_password: password, sslmode } = settings;
   if (!settings.use_streaming_replication) return undefined;
@@ -125,7 +129,7 @@ export function streamingOf({ deps, capabilities }: Server): Streaming | undefin
   }
   return {
     conninfo: conninfo({ host, port, user, password, sslmode, application_name: deps.hostName }),
-    slot: requireSlotName(deps, capabilities),
+    slot: requireSlotName(deps, capabilities, identity),
     triggerFile: settings.trigger_file,
   };
 }

@@ -157,7 +157,7 @@ export async function observeStart(
   const { settings } = deps;
   const archive = made ?? (await requireArchive(settings.archivedir, directory));
   const configuration = await readConfiguration(server, 'standby');
-  const streaming = streamingOf(server);
+  const streaming = streamingOf(server, directory.record);
   const place = await recoveryPlace(server, configuration);
   const delay = iniDelayOf(server);
   const recovery = recoverySettings(capabilities, { kind: 'standby', streaming, delay }, place);

@@ -130,7 +130,7 @@ export async function observeStatus(deps: StandbyDeps): Promise<AnswerOf<'status
 export async function progressOf(deps: StandbyDeps, directory: DataDirectory): Promise<Progress> {
   if (directory.isIncomplete) return { server: 'no-data' };
   const server = await serverSays(deps, directory);
-  const streamSlot = ownSlotName(deps, directory.capabilities);
+  const streamSlot = ownSlotName(deps, directory.capabilities, directory.record);
   const slot = streamSlot === undefined ? {} : { streamSlot };
   return { ...slot, ...controlSays(directory), ...(await promotionSays(deps, directory)), ...server };
 }

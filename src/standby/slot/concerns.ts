@@ -54,10 +54,10 @@ export async function slotNeed(
 /** For each -P while a server that it can stream from is alive: makes the slot again if it is gone or lost. Never fails. */
 export async function visitOwnSlot(deps: StandbyDeps, directory: DataDirectory): Promise<void> {
   const { capabilities, control } = directory;
-  const name = ownSlotName(deps, capabilities);
+  const name = ownSlotName(deps, capabilities, directory.record);
   if (name === undefined || !streamsBySlot(deps, directory, name)) return;
   try {
-    const slot = await askOwnSlotNow(deps, capabilities);
+    const slot = await askOwnSlotNow(deps, directory);
     const found = slot.kind === 'asked' ? findSlot(slot.there, name) : undefined;
     const server = serverOf(deps, capabilities);
     const need = await slotNeed(found, async () => (await observeServer(server)).kind === 'recovering');
@@ -101,9 +101,9 @@ function sayNeed(
 
 /** For the check without an action. A primary that does not answer is no problem of this host. */
 export async function warnOfSlots(deps: StandbyDeps, directory: DataDirectory): Promise<void> {
-  const { capabilities, control } = directory;
+  const { control } = directory;
   try {
-    const slot = await askOwnSlotNow(deps, capabilities);
+    const slot = await askOwnSlotNow(deps, directory);
     if (slot.kind !== 'asked') return;
     const { name, there, host } = slot;
     const objections = ownSlotObjections(slot, control?.systemIdentifier, true);

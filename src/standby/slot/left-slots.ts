@@ -7,7 +7,7 @@ import { messageOf } from '../../errors.ts';
 import { dropByHand, findSlot } from '../../postgres/stream-slot.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
 import type { StandbyDeps } from '../deps.ts';
-import type { OwnSlot } from '../host/backup-record/record.ts';
+import { type OwnSlot, readRecord } from '../host/backup-record/record.ts';
 import { withPrimaryQuery } from '../primary/query.ts';
 import type { Query } from '../primary/session.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
@@ -118,7 +118,8 @@ export async function dropOwnSlot(
 
 /** Never fails. */
 export async function dropLeftSlots(server: Server, slots: readonly OwnSlot[]): Promise<void> {
-  const now = ownSlotName(server.deps, server.capabilities);
+  const { deps, pgdata, capabilities } = server;
+  const now = ownSlotName(deps, capabilities, await readRecord(pgdata));
   for (const slot of slots) await dropOwnSlot(server, slot, now);
 }
 
@@ -153,7 +154,7 @@ type LeftIn = Pick<DataDirectory, 'capabilities' | 'record'>;
 export function leftSlotsOf(deps: StandbyDeps, { capabilities, record }: LeftIn): readonly OwnSlot[] {
   // Every other server may be started as a standby again.
   const isPromoted = record.promotedAtTimeline !== undefined;
-  const name = isPromoted ? undefined : ownSlotName(deps, capabilities);
+  const name = isPromoted ? undefined : ownSlotName(deps, capabilities, record);
   return leftSlots(deps, record.ownSlots ?? [], name);
 }
 

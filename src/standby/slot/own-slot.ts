@@ -10,7 +10,7 @@ import { comesTrue } from '../server/wait.ts';
 import type { Objection } from '../steps/objections.ts';
 import { addressOf, noteOwnSlot } from './notes.ts';
 import { limits, slotObjections } from './objections.ts';
-import { ownSlotName } from './own-name.ts';
+import { ownSlotName, type SlotIdentity } from './own-name.ts';
 import { askSlots, ensureSlot } from './there.ts';
 
 /** The slot by which the standby is to stream. */
@@ -50,37 +50,43 @@ async function askUntilUnused(
   return there;
 }
 
+/** The data directory by whose slot is streamed. */
+export interface SlotOwner {
+  readonly capabilities: Capabilities;
+  readonly record: SlotIdentity;
+}
+
 /** The wish of the INI file, and the answer of that server. */
 export async function askOwnSlot(
   { settings, hostName }: StandbyDeps,
-  capabilities: Capabilities,
+  { capabilities, record }: SlotOwner,
   ask: (name: string) => Promise<SlotsThere>,
 ): Promise<SlotFact> {
-  const name = ownSlotName({ settings, hostName }, capabilities);
+  const name = ownSlotName({ settings, hostName }, capabilities, record);
   if (name === undefined) return noSlot;
   const { master_public_ip: host, port, slot_unlimited: isUnlimited } = settings;
   return { kind: 'asked', name, host, port, isUnlimited, there: await ask(name) };
 }
 
 /** Before a standby is started that does not run yet. */
-export async function observeOwnSlot(server: Server): Promise<SlotFact> {
+export async function observeOwnSlot(server: Server, owner: SlotOwner): Promise<SlotFact> {
   const { deps, capabilities } = server;
   try {
-    return await askOwnSlot(deps, capabilities, (name) =>
+    return await askOwnSlot(deps, owner, (name) =>
       withPrimaryQuery(deps, (query) => askUntilUnused(server, query, name)),
     );
   } catch (error) {
     deps.signal.throwIfAborted();
-    const name = ownSlotName(deps, capabilities);
+    const name = ownSlotName(deps, capabilities, owner.record);
     if (!(error instanceof PitrError) || name === undefined) throw error;
     return { kind: 'silent', name, reason: [error.message, error.detail].filter(Boolean).join(': ') };
   }
 }
 
 /** The same of one that perhaps runs. */
-export async function askOwnSlotNow(deps: StandbyDeps, capabilities: Capabilities): Promise<SlotFact> {
-  return askOwnSlot(deps, capabilities, () =>
-    withPrimaryQuery(deps, (query) => askSlots(query, capabilities)),
+export async function askOwnSlotNow(deps: StandbyDeps, owner: SlotOwner): Promise<SlotFact> {
+  return askOwnSlot(deps, owner, () =>
+    withPrimaryQuery(deps, (query) => askSlots(query, owner.capabilities)),
   );
 }
 

@@ -64,6 +64,8 @@ export interface BackupFacts {
   readonly force: Force;
   /** Whether to check the pages of the copy. */
   readonly verify: boolean;
+  /** The name of its slot depends on it: two hosts may have the same name and pgdata. */
+  readonly slotIdentity: string;
   /** The slot on the primary by which the standby will stream. */
   readonly slot: SlotFact;
   /** The l_archivedir of this host, if marks of its promotion stand there. */
@@ -132,10 +134,14 @@ export async function observeForBackup(
   const archived = await listArchived(place);
   const { capabilities, settings } = facts;
   const isExclusive = capabilities.backupApi === 'exclusive' && protocol === undefined;
+  const record = await observeRecord(place.pgdata);
+  const slotIdentity = record.record.slotIdentity ?? deps.nonce();
+  const owner = { capabilities, record: { slotIdentity } };
   return {
     primary: facts,
     place,
-    ...(await observeRecord(place.pgdata)),
+    ...record,
+    slotIdentity,
     rsync: protocol === undefined ? await observeRsync(deps, source ?? primary) : undefined,
     source: source === undefined ? undefined : await observeSource(deps, source, place),
     streaming: protocol === undefined ? undefined : await observeStreaming(deps, primary, place, protocol),
@@ -150,7 +156,7 @@ export async function observeForBackup(
     standby: deps.hostName,
     force,
     verify,
-    slot: await askOwnSlot(deps, capabilities, () => askSlots(query, capabilities)),
+    slot: await askOwnSlot(deps, owner, () => askSlots(query, capabilities)),
     ownMarks: await findOwnMarks(deps),
   };
 }

@@ -116,13 +116,15 @@ export const backupSteps = {
     undo: putNamesBack,
     leavesNothing: true,
   }),
-  /** Before the backup begins, so that no WAL from then on is missing. */
+  /** After 'mark-copying', which notes it. */
   'make-slot': giving<'make-slot', { readonly name: string }>('make-slot', {
     say: ({ name }) => `have replication slot "${name}" on the primary, which keeps WAL for this standby`,
     run: ({ primary }, { name }) => ensureSlot(primary.query, primary.facts.capabilities, name),
-    undo: async ({ primary, results }, { name }) => {
+    undo: async ({ primary, facts, results }, { name }) => {
       const made = results['make-slot'];
-      if (made === 'made' || made === 'renewed') await primary.queryToUndo(dropSlotSql(name));
+      // No standby streams by one that a killed base backup has made.
+      const isNobodys = made === 'present' && facts.record.backup?.status === 'copying';
+      if (made === 'made' || made === 'renewed' || isNobodys) await primary.queryToUndo(dropSlotSql(name));
     },
     leavesNothing: true,
   }),

@@ -138,6 +138,8 @@ const recordFields = {
   stoppedFor: is.optional(isStoppedFor),
   /** Set from before the first of them is made: they are dropped when this standby streams by them no more. */
   ownSlots: is.optional(is.listOf(isOwnSlot)),
+  /** Random; made by the first base backup in this data directory. The name of its slot depends on it. */
+  slotIdentity: is.optional(is.text),
   /** The delay that ALTER SYSTEM had set, while a recovery to a target runs without it. */
   ownDelay: is.optional(is.text),
   /** The server whose replay we pause: set from before that until the replay is resumed, or settings are written. */

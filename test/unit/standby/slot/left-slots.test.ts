@@ -28,7 +28,7 @@ const settings = {
   ssh_timeout: 5,
   failover_probe_timeout: 5,
 } as StandbySettings;
-const ownName = ownSlotName({ settings, hostName: 'bravo' }, capabilities) ?? '';
+const ownName = ownSlotName({ settings, hostName: 'bravo' }, capabilities, {}) ?? '';
 
 interface Case {
   readonly servers: Readonly<Record<string, FakeServer>>;

@@ -10,12 +10,7 @@ import {
 } from '../../../../system/durable.ts';
 import { removeTree, rename, symlink, unlink } from '../../../../system/files.ts';
 import { readPostmaster } from '../../../../system/postmaster.ts';
-import {
-  type BackupRecord,
-  type OwnSlot,
-  recordFileName,
-  writeRecord,
-} from '../../../host/backup-record/record.ts';
+import { type BackupRecord, recordFileName, writeRecord } from '../../../host/backup-record/record.ts';
 import { serverObjections } from '../../../host/place.ts';
 import {
   type CopyPlace,
@@ -69,10 +64,12 @@ function isUnfinished({ record, hadControl }: Before): boolean {
 }
 
 /** All else that an earlier record says is about the server that is replaced. */
-function ownSlotsOf({ record, slot }: Pick<BackupFacts, 'record' | 'slot'>): readonly OwnSlot[] | undefined {
+function slotRecord({ record, slot, slotIdentity }: SlotFacts) {
   const slots = withSlot(record.ownSlots ?? [], slot);
-  return slots.length === 0 ? undefined : slots;
+  return { ownSlots: slots.length === 0 ? undefined : slots, slotIdentity };
 }
+
+type SlotFacts = Pick<BackupFacts, 'record' | 'slot' | 'slotIdentity'>;
 
 /**
  * Takes pg_control away and records that a copy is in progress, each flushed before the next step. From here on no
@@ -85,8 +82,8 @@ export async function markCopying(facts: BackupFacts, record: BackupRecord, befo
   await refuseServerStartedMeanwhile(facts);
   await ensureDirectory(pgdata);
   try {
-    const ownSlots = ownSlotsOf(facts);
-    await writeRecord(pgdata, { backup: { ...record, tablespaces, ownConfiguration }, ownSlots });
+    const backup = { ...record, tablespaces, ownConfiguration };
+    await writeRecord(pgdata, { backup, ...slotRecord(facts) });
   } catch (error) {
     // If an earlier copy filled the disk, there is no space for the new record. The earlier record says the same, and
     // the next step makes space.
@@ -171,7 +168,7 @@ export async function putControlInPlace(
   const { global, control, incomplete } = controlPaths(pgdata);
   await writeForServer(pgdata, control, content);
   await fsyncPath(global);
-  await writeRecord(pgdata, { backup, ownSlots: ownSlotsOf(facts) });
+  await writeRecord(pgdata, { backup, ...slotRecord(facts) });
   await removeDurably(incomplete);
 }
 

@@ -93,6 +93,7 @@ export function backupFacts(changes: Partial<BackupFacts> = {}): BackupFacts {
     diesWithParent: false,
     missingConfiguration: [],
     slot: { kind: 'none' },
+    slotIdentity: 'abc',
     archiveCommandProblem: undefined,
     archived: [],
     position: { lsn: parseLsn('0/5000000'), timeline: 1 },
