@@ -9,12 +9,13 @@ import {
   makeSlotSql,
   mustRenew,
   slotsDirectory,
+  type SlotsThere,
 } from '../../postgres/stream-slot.ts';
 import { exists, fsyncPath } from '../../system/durable.ts';
 import { removeTree } from '../../system/files.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
 import type { StandbyDeps } from '../deps.ts';
-import { parametersOfFiles, startParameters } from '../server/parameters.ts';
+import { parametersOfFiles, type ParameterValues, startParameters } from '../server/parameters.ts';
 import type { Server } from '../server/server.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
 import { mustAnswer } from '../server/server-state.ts';
@@ -56,11 +57,28 @@ export async function dropSlotsHere(server: Server): Promise<void> {
   sayDropped(deps, names);
 }
 
-/** `max_replication_slots` in the configuration of the promoted server, which would not start with more slots. */
-async function mostWith(server: Server, conf: ServerConfiguration): Promise<number> {
-  const name = 'max_replication_slots';
-  const values = await parametersOfFiles(server, [name], startParameters(server, 'failover', conf));
-  return Number(values.get(name) ?? Number.POSITIVE_INFINITY);
+/** The settings of the configuration with which the promoted server is started again. */
+async function settingsWith(server: Server, conf: ServerConfiguration): Promise<ParameterValues> {
+  const names = ['max_replication_slots', 'wal_level'];
+  if (server.capabilities.tellsSlotWalStatus) names.push('max_slot_wal_keep_size');
+  return parametersOfFiles(server, names, startParameters(server, 'failover', conf));
+}
+
+/**
+ * The server here as it will be after its promotion: it would not start with more slots than it may have, or with any and
+ * `wal_level = minimal`, and may not limit what they keep.
+ *
+ * @param later what is known of its settings then
+ */
+export function afterPromotion(now: SlotsThere, later: ParameterValues): SlotsThere {
+  const most = Number(later.get('max_replication_slots') ?? Number.POSITIVE_INFINITY);
+  const megabytes = later.get('max_slot_wal_keep_size');
+  return {
+    ...now,
+    most: Math.min(now.most, most),
+    walLevel: later.get('wal_level') === 'minimal' ? 'minimal' : now.walLevel,
+    limitBytes: megabytes !== undefined && Number(megabytes) < 0 ? undefined : now.limitBytes,
+  };
 }
 
 /** The slots of the standbys that could be asked. */
@@ -89,16 +107,15 @@ export async function makeSlotsHere(
   const { deps, capabilities } = server;
   const made: string[] = [];
   try {
-    const later = conf === undefined ? Number.POSITIVE_INFINITY : await mostWith(server, conf);
+    const later = conf === undefined ? new Map<string, string>() : await settingsWith(server, conf);
     await mustAnswer(server, 'cannot make replication slots', async (sql) => {
       const query = queryOf(sql);
       for (const name of names) {
-        const now = await askSlots(query, capabilities);
-        const there = { ...now, most: Math.min(now.most, later) };
+        const there = afterPromotion(await askSlots(query, capabilities), later);
         const found = findSlot(there, name);
         if (found !== undefined && !mustRenew(found)) continue;
         const isUnlimited = there.limitBytes === undefined && !deps.settings.slot_unlimited;
-        const [objection] = settingObjections(there, 'this host');
+        const [objection] = settingObjections(there, 'this host as a primary');
         const full = there.slots.length >= there.most && found === undefined;
         const reason = isUnlimited
           ? 'nothing limits what it would keep (max_slot_wal_keep_size)'

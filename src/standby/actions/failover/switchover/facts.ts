@@ -35,6 +35,8 @@ export interface BeforeFacts {
   readonly settings: ParameterValues;
   /** Logical slots that were synchronised from the primary (from 17): they are usable after the promotion. */
   readonly syncedSlots: readonly string[];
+  /** All replication slots of the server here, and how many it can have now; undefined if it has none or is not asked. */
+  readonly slotsHere: { readonly names: readonly string[]; readonly most: number } | undefined;
   /** Bytes that are free, by directory. */
   readonly free: ReadonlyMap<string, number>;
   readonly publicName: string;
@@ -69,7 +71,12 @@ async function freeBytes(directories: readonly string[]): Promise<ReadonlyMap<st
   return found;
 }
 
-const settingNames = ['synchronous_standby_names', 'wal_level', 'max_wal_senders'] as const;
+const settingNames = [
+  'synchronous_standby_names',
+  'wal_level',
+  'max_wal_senders',
+  'max_replication_slots',
+] as const;
 
 async function observeWayBack(
   deps: StandbyDeps,
@@ -98,6 +105,22 @@ async function syncedSlots(
     "SELECT slot_name::text AS name FROM pg_replication_slots WHERE slot_type = 'logical' AND synced AND invalidation_reason IS NULL",
   );
   return (rows ?? []).map((row) => String(row['name']));
+}
+
+async function slotsHere(
+  deps: StandbyDeps,
+  { directory, state }: FailoverFacts,
+): Promise<BeforeFacts['slotsHere']> {
+  const { capabilities } = directory;
+  if (!capabilities.hasReplicationSlots || state.kind !== 'recovering' || !state.answers) return undefined;
+  const rows = await rowsOf(
+    serverOf(deps, capabilities),
+    "SELECT current_setting('max_replication_slots') AS most, (SELECT string_agg(slot_name::text, ',') FROM pg_replication_slots) AS names",
+  );
+  const [row] = rows ?? [];
+  if (row === undefined) return undefined;
+  const names = typeof row['names'] === 'string' ? row['names'].split(',') : [];
+  return { names, most: Number(row['most']) };
 }
 
 /** Without an answer nothing is begun. */
@@ -134,6 +157,7 @@ async function observeBefore(
     archivingProblems: archiving.kind === 'known' ? await archivingProblems(deps, archiving.archiving) : [],
     settings,
     syncedSlots: await syncedSlots(deps, failover),
+    slotsHere: await slotsHere(deps, failover),
     free: await freeBytes([join(pgdata, server.capabilities.walDirName), archivedir]),
     publicName: publicName(deps),
   };

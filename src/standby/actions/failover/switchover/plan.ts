@@ -1,9 +1,8 @@
 import { refusal } from '../../../../errors.ts';
-import { slotsOf } from '../../../slot/for-others.ts';
 import { refuseOn, when } from '../../../steps/objections.ts';
 import { afterSteps, planFailover } from '../plan.ts';
 import type { BeforeFacts, SwitchoverFacts } from './facts.ts';
-import { isStoppedForUs, listSwitchoverObjections, mayBePromoted } from './objections.ts';
+import { isStoppedForUs, listSwitchoverObjections, mayBePromoted, wantedSlots } from './objections.ts';
 import type { SwitchoverStep } from './steps.ts';
 
 /** The other hosts turn to this one. */
@@ -31,8 +30,7 @@ function preparingSteps(facts: SwitchoverFacts, { primary, part }: BeforeFacts):
 function openingSteps(facts: SwitchoverFacts, before: BeforeFacts): readonly SwitchoverStep[] {
   const { peer, failover, streams } = facts;
   const ending = { host: peer.host, timeline: before.primary.timeline };
-  const { streamSlot } = before.primary;
-  const slots = [...slotsOf(failover.siblings.siblings), ...(streamSlot === undefined ? [] : [streamSlot])];
+  const slots = wantedSlots(facts, before);
   return [
     ...when(slots.length > 0, {
       kind: 'make-slots' as const,
