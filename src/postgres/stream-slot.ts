@@ -139,6 +139,16 @@ export function dropSlotSql(name: string): string {
   return `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = ${sqlLiteral(name)} AND NOT active`;
 }
 
+/** One row: from where the slot keeps WAL; empty if it keeps none. No row if there is no such slot. */
+export function slotLsnSql(name: string): string {
+  return `SELECT coalesce(restart_lsn::text, '') AS lsn FROM pg_replication_slots WHERE slot_name = ${sqlLiteral(name)}`;
+}
+
+/** @param lsn where it stood when it was made: a standby that streams moves it */
+export function dropUntouchedSlotSql(name: string, lsn: string): string {
+  return `${dropSlotSql(name)} AND coalesce(restart_lsn::text, '') = ${sqlLiteral(lsn)}`;
+}
+
 /** To type. */
 export function dropByHand(name: string): string {
   return `SELECT pg_drop_replication_slot('${name}')`;

@@ -34,6 +34,7 @@ async function forgetPromotion({ deps, server }: FollowContext): Promise<void> {
     isActionBegun: undefined,
     raisedSettings: undefined,
     stoppedFor: undefined,
+    slotsForOthers: undefined,
   });
   await updateSentinel(deps.run, deps.settings.archivedir, (before) => {
     if (before === undefined) throw new Error(`${deps.settings.archivedir} has no sentinel any more`);

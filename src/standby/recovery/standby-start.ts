@@ -20,6 +20,7 @@ import { serverLogTail } from '../server/local-server.ts';
 import { mustRecover } from '../server/reach.ts';
 import { readConfiguration, type ServerConfiguration } from '../server/server-configuration.ts';
 import { waitUntilStreaming } from '../server/streaming.ts';
+import { dropSlotsOfNoPromotion } from '../slot/for-others.ts';
 import { dropLeftSlots, takeSlotBack } from '../slot/left-slots.ts';
 import { leftSlots, noteOwnSlot } from '../slot/notes.ts';
 import { makeOwnSlot, noSlot, ownSlotObjections, type SlotFact } from '../slot/own-slot.ts';
@@ -121,9 +122,13 @@ export function slotSteps(slot: SlotFact): readonly StartStep[] {
   return [{ kind: slot.kind === 'asked' ? 'make-slot' : 'note-slot', name: slot.name }];
 }
 
-/** Once it streams without them. */
-export function leftSlotSteps({ leftSlots: slots }: StartFacts): readonly StartStep[] {
-  return when(slots.length > 0, { kind: 'drop-left-slots', slots });
+/** Once it streams without them; and once it runs as a standby, those of a promotion that did not happen. */
+export function leftSlotSteps({ leftSlots: slots, directory }: StartFacts): readonly StartStep[] {
+  const names = (directory.record.slotsForOthers ?? []).map(({ name }) => name);
+  return [
+    ...when(slots.length > 0, { kind: 'drop-left-slots' as const, slots }),
+    ...when(names.length > 0, { kind: 'drop-made-slots' as const, names }),
+  ];
 }
 
 /** Everything up to the start of the server. */
@@ -246,6 +251,11 @@ export const startSteps = {
     say: ({ slots }) =>
       `drop replication slots by which this standby streams no more: ${slots.map(({ name, host }) => `"${name}" on ${host}`).join(', ')}`,
     run: ({ server }, { slots }) => dropLeftSlots(server, slots),
+  }),
+  'drop-made-slots': serverStep<{ readonly names: readonly string[] }>({
+    say: ({ names }) =>
+      `drop the replication slots here that were made for a promotion which did not happen: ${names.join(', ')}`,
+    run: ({ server }) => dropSlotsOfNoPromotion(server),
   }),
   'see-it-stream': serverStep({
     say: () => 'wait until it is seen streaming from the primary',

@@ -3,11 +3,14 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../errors.ts';
 import {
+  dropByHand,
   dropSlotSql,
+  dropUntouchedSlotSql,
   findSlot,
   isStreamSlot,
   makeSlotSql,
   mustRenew,
+  slotLsnSql,
   slotsDirectory,
   type SlotsThere,
 } from '../../postgres/stream-slot.ts';
@@ -15,6 +18,8 @@ import { exists, fsyncPath } from '../../system/durable.ts';
 import { removeTree } from '../../system/files.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
 import type { StandbyDeps } from '../deps.ts';
+import { changeRecord, type OthersSlot, readRecord } from '../host/backup-record/record.ts';
+import type { Query } from '../primary/session.ts';
 import { parametersOfFiles, type ParameterValues, startParameters } from '../server/parameters.ts';
 import type { Server } from '../server/server.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
@@ -95,17 +100,14 @@ function whyNot(reason: string, name: string): string {
 
 /**
  * Before the server here is promoted: the other standbys lose no WAL between the promotion and the moment at which they
- * follow. Never fails.
- *
- * @returns the names of the slots that were made
+ * follow. Each is noted, for the case that the promotion does not happen. Never fails.
  */
 export async function makeSlotsHere(
   server: Server,
   names: readonly string[],
   conf?: ServerConfiguration,
-): Promise<readonly string[]> {
+): Promise<void> {
   const { deps, capabilities } = server;
-  const made: string[] = [];
   try {
     const later = conf === undefined ? new Map<string, string>() : await settingsWith(server, conf);
     await mustAnswer(server, 'cannot make replication slots', async (sql) => {
@@ -125,21 +127,60 @@ export async function makeSlotsHere(
           continue;
         }
         if (found !== undefined) await query(dropSlotSql(name));
+        await noteSlot(server.pgdata, { name });
         await query(makeSlotSql(capabilities, name));
-        made.push(name);
+        await noteSlot(server.pgdata, { name, lsn: (await query(slotLsnSql(name)))[0]?.[0] ?? undefined });
       }
     });
   } catch (error) {
     deps.signal.throwIfAborted();
     deps.log.warning(`replication slots for the other standbys were not made: ${messageOf(error)}`);
   }
-  return made;
 }
 
-/** Drops slots that were made for a promotion which did not happen. */
-export async function dropSlotsMade(server: Server, names: readonly string[]): Promise<void> {
-  if (names.length === 0 || (await readPostmaster(server.pgdata)).kind !== 'running') return;
-  await mustAnswer(server, 'cannot drop replication slots', async (sql) => {
-    for (const name of names) await queryOf(sql)(dropSlotSql(name));
-  });
+async function noteSlot(pgdata: string, slot: OthersSlot): Promise<void> {
+  const { slotsForOthers = [] } = await readRecord(pgdata);
+  const others = slotsForOthers.filter(({ name }) => name !== slot.name);
+  await changeRecord(pgdata, { slotsForOthers: [...others, slot] });
+}
+
+/**
+ * Drops the slots that this run or an earlier one has made for a promotion which did not happen. One by which a standby
+ * has streamed since then stays.
+ */
+export async function dropSlotsMade(server: Server): Promise<void> {
+  const { deps, pgdata } = server;
+  const { slotsForOthers = [] } = await readRecord(pgdata);
+  if (slotsForOthers.length === 0 || (await readPostmaster(pgdata)).kind !== 'running') return;
+  await mustAnswer(server, 'cannot drop replication slots', (sql) =>
+    dropUntouched(deps, queryOf(sql), slotsForOthers),
+  );
+  await changeRecord(pgdata, { slotsForOthers: undefined });
+}
+
+export async function dropUntouched(
+  { log }: Pick<Server['deps'], 'log'>,
+  query: Query,
+  slots: readonly OthersSlot[],
+): Promise<void> {
+  for (const { name, lsn } of slots) {
+    if (lsn !== undefined) await query(dropUntouchedSlotSql(name, lsn));
+    if ((await query(slotLsnSql(name))).length === 0) log.notice(`replication slot "${name}" here is gone`);
+    else
+      log.warning(
+        `replication slot "${name}" here stays: ${lsn === undefined ? 'it is not known whether a standby streams by it' : 'a standby has streamed by it'}`,
+        { hint: `If no standby needs it: ${dropByHand(name)}` },
+      );
+  }
+}
+
+/** Never fails: the standby here runs, whatever becomes of them. */
+export async function dropSlotsOfNoPromotion(server: Server): Promise<void> {
+  const { deps } = server;
+  try {
+    await dropSlotsMade(server);
+  } catch (error) {
+    deps.signal.throwIfAborted();
+    deps.log.warning(`replication slots that were made here for other standbys stay: ${messageOf(error)}`);
+  }
 }

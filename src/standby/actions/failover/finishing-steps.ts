@@ -99,6 +99,8 @@ async function recordPromotion({ server, timeline, actionFailure }: FailoverRun)
     takesRole: undefined,
     isFenceBegun: undefined,
     promotion: undefined,
+    // The other standbys stream by them now.
+    slotsForOthers: undefined,
     isActionBegun: actionFailure === undefined ? undefined : true,
   });
 }

@@ -218,10 +218,10 @@ export const openingSteps = {
     say: ({ names }) =>
       `have the replication slots here by which the other standbys will stream: ${names.join(', ')}`,
     run: async (run, { names, conf }) => {
-      run.madeSlots = await makeSlotsHere(run.server, names, conf);
+      await makeSlotsHere(run.server, names, conf);
     },
-    undo: async ({ server, opening, madeSlots = [] }) => {
-      if (opening === 'not begun') await dropSlotsMade(server, madeSlots);
+    undo: async ({ server, opening }) => {
+      if (opening === 'not begun') await dropSlotsMade(server);
     },
     leavesNothing: true,
   }),

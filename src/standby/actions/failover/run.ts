@@ -26,8 +26,6 @@ export interface FailoverRun extends ServerContext {
   /** The timelines that were declared left; undefined if this server did not take the role. */
   left?: LeftResult | undefined;
   informed?: readonly Informed[] | undefined;
-  /** Replication slots for the other standbys that this run has made. */
-  madeSlots?: readonly string[];
   /** Whether action_fence has succeeded; undefined if it was not run. */
   isFenced?: boolean;
   /** The reason why action_failover failed; undefined if it did not. */

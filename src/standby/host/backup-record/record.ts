@@ -94,6 +94,15 @@ const isOwnSlot = is.object({ name: is.text, host: is.text, port: is.number });
 
 export type OwnSlot = Guarded<typeof isOwnSlot>;
 
+/** A replication slot that was made on the server here for another standby. */
+const isOthersSlot = is.object({
+  name: is.text,
+  /** From where it kept WAL when it was made; not set if the run was killed then. */
+  lsn: is.optional(is.text),
+});
+
+export type OthersSlot = Guarded<typeof isOthersSlot>;
+
 const isStoppedFor = is.object({
   host: is.text,
   timeline: is.number,
@@ -138,6 +147,8 @@ const recordFields = {
   stoppedFor: is.optional(isStoppedFor),
   /** Set from before the first of them is made: they are dropped when this standby streams by them no more. */
   ownSlots: is.optional(is.listOf(isOwnSlot)),
+  /** Set from before the first of them is made until the promotion for which they were made is finished. */
+  slotsForOthers: is.optional(is.listOf(isOthersSlot)),
   /** Random; made by the first base backup in this data directory. The name of its slot depends on it. */
   slotIdentity: is.optional(is.text),
   /** The delay that ALTER SYSTEM had set, while a recovery to a target runs without it. */

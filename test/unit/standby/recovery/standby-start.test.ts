@@ -74,6 +74,9 @@ describe('-S', () => {
     const order = kinds(facts({ streams: true, slot: good, leftSlots: [left] }));
     expect(order[0]).toBe('make-slot');
     expect(order.slice(-2)).toEqual(['see-it-stream', 'drop-left-slots']);
+    const record = { slotsForOthers: [{ name: 'pitrtools_for_c_0123456789ab', lsn: '0/3000028' }] };
+    const directory = dataDirectory('15', { backupLabel: label, record });
+    expect(kinds(facts({ directory })).slice(-2)).toEqual(['see-it-recover', 'drop-made-slots']);
     // A primary that does not answer keeps the standby from nothing.
     const silent = { kind: 'silent', name: asked.name, reason: 'x' } as const;
     expect(kinds(facts({ streams: true, slot: silent }))[0]).toBe('note-slot');
