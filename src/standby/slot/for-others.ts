@@ -71,7 +71,7 @@ async function settingsWith(server: Server, conf: ServerConfiguration): Promise<
 
 /**
  * The server here as it will be after its promotion: it would not start with more slots than it may have, or with any and
- * `wal_level = minimal`, and may not limit what they keep.
+ * `wal_level = minimal`, and perhaps does not limit what they keep.
  *
  * @param later what is known of its settings then
  */
