@@ -80,6 +80,8 @@ const progress = {
   promotion: is.optional(is.text),
   /** The replication slot by which this standby streams from its primary, and will stream from the next one. */
   streamSlot: is.optional(isStreamSlotText),
+  /** The host from which it streams by that slot, as its INI file names it. */
+  streamsFrom: is.optional(is.text),
 };
 
 /** How a standby was seen to follow: it streams, or it has replayed WAL that came to its archive, up to that location. */

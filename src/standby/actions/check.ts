@@ -22,6 +22,7 @@ import { readConfiguration } from '../server/server-configuration.ts';
 import { installedPackageFolders } from '../server/server-programs.ts';
 import { observeServer } from '../server/server-state.ts';
 import { warnOfSlots } from '../slot/concerns.ts';
+import { warnOfSlotsHere } from '../slot/for-others.ts';
 import { sayLeftSlots } from '../slot/left-slots.ts';
 import type { Objection } from '../steps/objections.ts';
 
@@ -89,6 +90,7 @@ async function checkServer(deps: StandbyDeps): Promise<readonly Objection[]> {
   await warnOfMissing(deps, directory);
   await warnOfSlots(deps, directory);
   await warnOfPause(deps, directory);
+  await warnOfSlotsHere(server);
   sayLeftSlots(deps, directory);
   return findLowHere(server, directory);
 }

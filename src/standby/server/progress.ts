@@ -131,6 +131,7 @@ export async function progressOf(deps: StandbyDeps, directory: DataDirectory): P
   if (directory.isIncomplete) return { server: 'no-data' };
   const server = await serverSays(deps, directory);
   const streamSlot = ownSlotName(deps, directory.capabilities, directory.record);
-  const slot = streamSlot === undefined ? {} : { streamSlot };
+  const streamsFrom = deps.settings.master_public_ip;
+  const slot = streamSlot === undefined ? {} : { streamSlot, streamsFrom };
   return { ...slot, ...controlSays(directory), ...(await promotionSays(deps, directory)), ...server };
 }

@@ -23,9 +23,10 @@ import type { Query } from '../primary/session.ts';
 import { parametersOfFiles, type ParameterValues, startParameters } from '../server/parameters.ts';
 import type { Server } from '../server/server.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
-import { mustAnswer } from '../server/server-state.ts';
+import { mustAnswer, observeServer } from '../server/server-state.ts';
 import type { Sibling } from '../siblings/ask.ts';
-import { settingObjections } from './objections.ts';
+import type { SiblingFacts } from '../siblings/observe.ts';
+import { settingObjections, slotConcerns } from './objections.ts';
 import { askSlots, queryOf } from './there.ts';
 
 function sayDropped({ log }: Pick<StandbyDeps, 'log'>, names: readonly string[]): void {
@@ -86,11 +87,31 @@ export function afterPromotion(now: SlotsThere, later: ParameterValues): SlotsTh
   };
 }
 
-/** The slots of the standbys that could be asked. */
-export function slotsOf(siblings: readonly Sibling[]): readonly string[] {
-  return siblings.flatMap(({ answer }) =>
-    answer.kind === 'answered' && answer.said.streamSlot !== undefined ? [answer.said.streamSlot] : [],
+/** A standby that will not follow this host needs no slot here, and nobody would drop it. */
+function willFollow(
+  { target, answer }: Sibling,
+  { siblings, comparison }: Pick<SiblingFacts, 'siblings' | 'comparison'>,
+): boolean {
+  if (answer.kind !== 'answered' || answer.said.server !== 'recovering') return false;
+  const standing = comparison.compared.find((each) => each.target.name === target.name)?.standing.kind;
+  const isApart = standing !== undefined && standing !== 'not-ahead' && standing !== 'ahead';
+  const streamsFromStandby = siblings.some(
+    (other) =>
+      other.target.name !== target.name &&
+      other.target.host === answer.said.streamsFrom &&
+      other.answer.kind === 'answered' &&
+      other.answer.said.server === 'recovering',
   );
+  return !isApart && !streamsFromStandby;
+}
+
+/** The slots of the standbys that could be asked, and that will follow this host. */
+export function slotsOf(facts: Pick<SiblingFacts, 'siblings' | 'comparison'>): readonly string[] {
+  return facts.siblings.flatMap((sibling) => {
+    const { answer } = sibling;
+    const slot = answer.kind === 'answered' ? answer.said.streamSlot : undefined;
+    return slot !== undefined && willFollow(sibling, facts) ? [slot] : [];
+  });
 }
 
 /** Why a slot for another standby is not made here. */
@@ -130,6 +151,9 @@ export async function makeSlotsHere(
         await noteSlot(server.pgdata, { name });
         await query(makeSlotSql(capabilities, name));
         await noteSlot(server.pgdata, { name, lsn: (await query(slotLsnSql(name)))[0]?.[0] ?? undefined });
+        deps.log.notice(
+          `made replication slot "${name}" here for another standby: it keeps WAL until that standby streams from here`,
+        );
       }
     });
   } catch (error) {
@@ -182,5 +206,22 @@ export async function dropSlotsOfNoPromotion(server: Server): Promise<void> {
   } catch (error) {
     deps.signal.throwIfAborted();
     deps.log.warning(`replication slots that were made here for other standbys stay: ${messageOf(error)}`);
+  }
+}
+
+/** For the check without an action: on a primary nobody else looks at the slots of its standbys. */
+export async function warnOfSlotsHere(server: Server): Promise<void> {
+  const { deps, capabilities } = server;
+  if (!capabilities.hasReplicationSlots) return;
+  const state = await observeServer(server);
+  if (state.kind !== 'production' || !state.answers) return;
+  try {
+    await mustAnswer(server, 'the replication slots here are not known', async (sql) => {
+      const there = await askSlots(queryOf(sql), capabilities);
+      for (const concern of slotConcerns(there, 'this host')) deps.log.warning(concern);
+    });
+  } catch (error) {
+    deps.signal.throwIfAborted();
+    deps.log.notice(messageOf(error));
   }
 }

@@ -117,7 +117,7 @@ function promoteSteps(facts: FailoverFacts): readonly FailoverStep[] {
 
 /** The other standbys stream from here as soon as they follow: until then their slots keep the WAL that they lack. */
 function slotSteps(facts: FailoverFacts, role: Role): readonly FailoverStep[] {
-  const names = slotsOf(facts.siblings.siblings);
+  const names = slotsOf(facts.siblings);
   if (role.kind !== 'taken' || names.length === 0 || !canBeAsked(facts)) return [];
   return [{ kind: 'make-slots', names, conf: facts.failoverConf?.configuration }];
 }

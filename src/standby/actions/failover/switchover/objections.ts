@@ -208,7 +208,7 @@ function serverObjections(
 /** The slots that the others need here. The old primary's comes first: without it that server would stay down. */
 export function wantedSlots({ failover }: SwitchoverFacts, { primary }: BeforeFacts): readonly string[] {
   const { streamSlot } = primary;
-  return [...(streamSlot === undefined ? [] : [streamSlot]), ...slotsOf(failover.siblings.siblings)];
+  return [...(streamSlot === undefined ? [] : [streamSlot]), ...slotsOf(failover.siblings)];
 }
 
 /** Each of the others could be refused only when it follows, and the old primary is stopped by then. */
