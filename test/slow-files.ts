@@ -17,6 +17,7 @@ export const slowFiles: readonly string[] = [
   'base-backup-threads',
   'catch-up-added',
   'catch-up-gap',
+  'delayed',
   'failover-rivals',
   'failover-role',
   'how-to-roles',

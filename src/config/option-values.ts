@@ -22,6 +22,8 @@ export const plainKinds = {
   port: readPort,
   /** A number of bytes. */
   size: readSize,
+  /** A time span in PostgreSQL's own units, as written. */
+  span: readSpan,
   'queue-limit': readQueueLimit,
   /** A version of PostgreSQL, as written. */
   version: readVersion,
@@ -79,6 +81,13 @@ function readSize(text: string): ValueResult<number> {
   const bytes = Number(digits) * 1024 ** power;
   if (power >= 0 && Number.isSafeInteger(bytes)) return value(bytes);
   return wrong(`"${text}" is not a size such as 500MB or 20GB`);
+}
+
+/** Without a unit PostgreSQL would take milliseconds. */
+function readSpan(text: string): ValueResult<string> {
+  const [, digits = '', unit = ''] = /^(\d{1,9})\s*(ms|s|min|h|d)$/.exec(text) ?? [];
+  if (Number(digits) > 0) return value(`${Number(digits)}${unit}`);
+  return wrong(`"${text}" is not a time span such as 90s, 30min, 4h or 1d`);
 }
 
 /** How much a queue may hold. */

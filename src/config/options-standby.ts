@@ -118,6 +118,16 @@ export const standbyOptions = {
     detail:
       'If not set, a Debian cluster uses the log that pg_lsclusters shows, which logrotate rotates; any other server uses pitrtools-server.log in pgdata.',
   },
+  recovery_min_apply_delay: {
+    kind: 'span',
+    group: groups.server,
+    since: '2.0',
+    example: '4h',
+    summary:
+      'how long this standby waits before it replays a commit, which makes it a delayed standby (9.4 and later)',
+    detail:
+      '`-S` writes it into the recovery settings. If not set, the standby replays at once, unless its own configuration says something else. See [delayed standby](delayed.md).',
+  },
   ssh: commonOptions.ssh,
   rsync: {
     ...serverProgram,
@@ -199,6 +209,25 @@ export const standbyOptions = {
     ...commonOptions.keep_streamed_max,
     detail:
       'A streaming standby keeps WAL that its archive lacks by a replication slot of its own, `pitrtools_keep` (11 and later). Beyond this size, or if less than twice `max_wal_size` is free, the oldest WAL is given up and a notification says which. 0: none is kept.',
+  },
+  use_slot: {
+    kind: 'boolean',
+    group: groups.streaming,
+    since: '2.0',
+    default: 'no',
+    summary:
+      'stream by a replication slot on the primary, which keeps the WAL that this standby lacks (9.4 and later)',
+    detail:
+      'The slot is made before it is needed, and dropped when this standby streams by it no more. `max_slot_wal_keep_size` on the primary must limit what it keeps. See doc/streaming.md.',
+  },
+  slot_unlimited: {
+    kind: 'boolean',
+    group: groups.streaming,
+    since: '2.0',
+    default: 'no',
+    summary:
+      'use such a slot even if nothing limits what it keeps: then a standby that stays away fills pg_wal of the primary',
+    detail: 'Up to 12 PostgreSQL has no such limit.',
   },
   pg_conf: {
     ...readyFile,

@@ -78,6 +78,10 @@ function factsAt({ since, before, value }: At) {
     syncsSlots: since('17'),
     /** `pg_replication_slots`, and `ALTER SYSTEM`: a switchover needs them. "Release 9.4" */
     hasReplicationSlots: since('9.4'),
+    /** `pg_replication_slots.active_pid`: who uses a slot. "pg_replication_slots" */
+    tellsSlotProcess: since('9.5'),
+    /** A physical slot can keep WAL before anybody streams by it. "System Administration Functions" */
+    slotReservesAtOnce: since('9.6'),
 
     // -- base backup --
     /** A backup that belongs to a session; 15 renamed its functions. "System Administration Functions" */
@@ -115,7 +119,7 @@ function factsAt({ since, before, value }: At) {
     walFileNameFunction: value('pg_xlogfile_name', ['10', 'pg_walfile_name']),
     /** The segment that this function names for a location between two segments. "Release 17", Migration */
     walFileNameOfBoundary: value('segment before', ['17', 'segment behind']),
-    /** This one and the next five: "System Administration Functions", Recovery Control. */
+    /** This one and the next six: "System Administration Functions", Recovery Control. */
     isInRecoveryFunction: value(undefined, ['9.0', 'pg_is_in_recovery']),
     lastReplayLsnFunction: value(
       undefined,
@@ -129,6 +133,7 @@ function factsAt({ since, before, value }: At) {
     ),
     lastReplayTimestampFunction: value(undefined, ['9.1', 'pg_last_xact_replay_timestamp']),
     replayResumeFunction: value(undefined, ['9.1', 'pg_xlog_replay_resume'], ['10', 'pg_wal_replay_resume']),
+    replayPauseFunction: value(undefined, ['9.1', 'pg_xlog_replay_pause'], ['10', 'pg_wal_replay_pause']),
     isReplayPausedFunction: value(
       undefined,
       ['9.1', 'pg_is_xlog_replay_paused'],
@@ -199,6 +204,8 @@ function factsAt({ since, before, value }: At) {
     hasPgRewind: since('9.5'),
     /** It recovers a server that crashed, and takes WAL from the archive (`-c`). "pg_rewind" */
     pgRewindRecovers: since('13'),
+    /** It leaves the replication slots of the other server out. "Release 11" */
+    pgRewindLeavesSlots: since('11'),
     /** By the program's own version: it can put tablespaces elsewhere, and be throttled. "pg_basebackup" */
     pgBasebackupMapsAndThrottles: since('9.4'),
     /**

@@ -25,6 +25,27 @@ export function parseTimestamp(text: string, serverZone: string): ParsedTimestam
   return typeof instant === 'string' ? bad(instant) : moment(BigInt(instant) * 1000n + fractionMicros);
 }
 
+const timeOfDay = /^\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?$/;
+
+/**
+ * Adds the date to a time of day such as `11:00`: that of the last moment before `now` at which the clock in `zone`
+ * showed it. Any other text is returned unchanged.
+ *
+ * @param now microseconds since 1970
+ */
+export function withDate(text: string, now: bigint, zone: string): string {
+  const time = text.trim();
+  if (!timeOfDay.test(time)) return text;
+  const dayMicros = 86_400_000_000n;
+  for (const then of [now, now - dayMicros, now - 2n * dayMicros]) {
+    const dated = `${formatInZone(then, zone).slice(0, 10)} ${time}`;
+    const parsed = parseTimestamp(dated, zone);
+    // A text that cannot be read is refused later, with its reason.
+    if (parsed.kind === 'bad' || parsed.micros <= now) return dated;
+  }
+  return text;
+}
+
 /** Milliseconds since 1970 as if the local time were UTC; undefined for 30 February or 25 o'clock. */
 function utcMillisOf(date: string, time: string): number | undefined {
   const [hour = 0, minute = 0, second = 0] = time.split(':').map(Number);

@@ -25,7 +25,19 @@ export interface WalReader {
   readonly result: () => WalReading;
 }
 
-/** The position of a record's header in memory. */
+/** A complete record that was checked. */
+export interface SeenRecord {
+  /** Its resource manager. */
+  readonly rmgr: number;
+  readonly info: number;
+  /** The bytes behind its header: up to `keptBytes` of it. */
+  readonly content: DataView;
+}
+
+/** Enough for the headers and the first fields of a record that ends a transaction. */
+const keptBytes = 64;
+
+/** The position of a record's header in memory, and of some bytes behind it. */
 interface Header {
   readonly bytes: Uint8Array;
   readonly view: DataView;
@@ -53,6 +65,9 @@ interface Stop {
 
 interface State {
   readonly format: WalFormat;
+  readonly onRecord: ((record: SeenRecord) => void) | undefined;
+  /** The reading began inside a record, which is skipped. */
+  isInside: boolean;
   /** The place where the next record begins, unless a record is open. */
   position: number;
   /** The start of the previous record. */
@@ -154,6 +169,18 @@ function hasRecordBehind({ format }: State, page: Page, at: number): boolean {
   return false;
 }
 
+function seenRecord(
+  { rmgrOffset, infoOffset, recordHeader }: WalFormat,
+  { header: { view, offset }, length }: WholeRecord,
+): SeenRecord {
+  const from = view.byteOffset + offset + recordHeader;
+  return {
+    rmgr: view.getUint8(offset + rmgrOffset),
+    info: view.getUint8(offset + infoOffset),
+    content: new DataView(view.buffer, from, Math.min(length - recordHeader, keptBytes)),
+  };
+}
+
 /** @returns where on the page the next record begins; undefined where there is none */
 function endRecord(state: State, page: Page, record: WholeRecord, end: number): number | undefined {
   const { format } = state;
@@ -169,6 +196,7 @@ function endRecord(state: State, page: Page, record: WholeRecord, end: number): 
     return undefined;
   }
   state.previous = start;
+  state.onRecord?.(seenRecord(format, record));
   const next = alignUp(end, format.alignment);
   const isSwitch =
     header.view.getUint8(header.offset + format.rmgrOffset) === 0 &&
@@ -185,8 +213,8 @@ function openRecord(state: State, page: Page, at: number, length: number): void 
   const { recordHeader, blockSize, checksum } = format;
   const got = blockSize - at;
   const start = page.address + at;
-  const copy = new Uint8Array(recordHeader);
-  copy.set(page.bytes.subarray(page.offset + at, page.offset + at + Math.min(got, recordHeader)));
+  const copy = new Uint8Array(recordHeader + keptBytes);
+  copy.set(page.bytes.subarray(page.offset + at, page.offset + at + Math.min(got, copy.length)));
   const header = { bytes: copy, view: new DataView(copy.buffer), offset: 0 };
   if (got >= recordHeader && !isPrevious(state, start, previousOf(state, header))) {
     const isDamage = hasRecordBehind(state, page, at);
@@ -203,8 +231,9 @@ function takePart(state: State, record: OpenRecord, page: Page, at: number): num
   const { recordHeader, blockSize, checksum } = state.format;
   const part = Math.min(record.length - record.got, blockSize - at);
   const ofHeader = Math.min(part, Math.max(0, recordHeader - record.got));
+  const kept = Math.min(part, Math.max(0, recordHeader + keptBytes - record.got));
   const from = page.offset + at;
-  record.header.bytes.set(page.bytes.subarray(from, from + ofHeader), Math.min(record.got, recordHeader));
+  if (kept > 0) record.header.bytes.set(page.bytes.subarray(from, from + kept), record.got);
   record.crc = checksum.add(record.crc, page.bytes, from + ofHeader, from + part);
   record.got += part;
   if (record.got < record.length) return undefined;
@@ -267,12 +296,30 @@ function readRecords(state: State, page: Page, from: number): void {
   }
 }
 
+/** Where the first record begins on a page that may continue one of which the beginning is unknown. */
+function behindFirstPart(state: State, page: Page, header: number): number | undefined {
+  const { alignment, blockSize, remainderBytes, littleEndian } = state.format;
+  state.isInside = false;
+  if ((flagsOf(page, state.format) & continuesRecord) === 0) return header;
+  const left = page.view.getUint32(page.offset + (remainderBytes === 0 ? 16 : header), littleEndian);
+  const behind = alignUp(header + remainderBytes + left, alignment);
+  if (behind < blockSize) return behind;
+  state.isInside = true;
+  state.position = page.address + blockSize;
+  return undefined;
+}
+
 function takeGoodPage(state: State, page: Page): void {
   const { format, open } = state;
   const header = headerBytes(page, format);
   if (open !== undefined) {
     const at = continueRecord(state, open, page, header);
     if (at !== undefined) readRecords(state, page, at);
+    return;
+  }
+  if (state.isInside) {
+    const behind = behindFirstPart(state, page, header);
+    if (behind !== undefined) readRecords(state, page, behind);
     return;
   }
   const at = Math.max(state.position - page.address, header);
@@ -298,10 +345,23 @@ function takePage(state: State, page: Page): void {
   else stopAt(state, open?.start ?? page.address, fault, false);
 }
 
+export interface WalReaderOptions {
+  /** Called for each record that is complete and good. Its content is valid only during the call. */
+  readonly onRecord?: (record: SeenRecord) => void;
+  /** `from` is a page that may begin inside a record. */
+  readonly mayBeInside?: boolean;
+}
+
 /** @param from where a record begins, or a page */
-export function createWalReader(format: WalFormat, from: number): WalReader {
+export function createWalReader(
+  format: WalFormat,
+  from: number,
+  { onRecord, mayBeInside = false }: WalReaderOptions = {},
+): WalReader {
   const state: State = {
     format,
+    onRecord,
+    isInside: mayBeInside,
     position: from,
     previous: undefined,
     end: from,

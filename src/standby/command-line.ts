@@ -7,7 +7,12 @@ import { host, port } from '../verbs/arguments.ts';
 import { readVerbCall, type VerbCall } from '../verbs/read-call.ts';
 import { servesLines } from '../verbs/verbs.ts';
 import type { BackupOptions, FailoverOptions, SwitchoverOptions } from './deps.ts';
-import { type RequestedTarget, requestedTarget, targetWord } from './recovery/requested-target.ts';
+import {
+  pauseBefore,
+  type RequestedTarget,
+  requestedTarget,
+  targetWord,
+} from './recovery/requested-target.ts';
 import { parseForce } from './steps/force.ts';
 import { type flags, usage } from './usage.ts';
 
@@ -123,6 +128,7 @@ function askedActions(options: Options): readonly Asked[] {
   const {
     follow,
     rejoin,
+    pauseBefore: moment,
     restoreGood,
     restoreTrouble: trouble,
     restartpoint,
@@ -151,6 +157,8 @@ function askedActions(options: Options): readonly Asked[] {
     });
   if (failover !== undefined)
     asked.push({ word: `-F${failover}`, action: failoverAction(failover, options) });
+  if (moment !== undefined)
+    asked.push({ word: '--pause-before', action: { kind: 'recover', target: pauseBefore(moment) } });
   if (follow !== undefined)
     asked.push({ word: '--follow', action: { kind: 'follow', address: addressOf('--follow', follow) } });
   if (rejoin !== undefined) {

@@ -68,6 +68,13 @@ export const flags = {
     '-F999 -R TIMESTAMP',
     'recover to this moment; by --target-… to another target',
   ],
+  pauseBefore: [
+    'Recover',
+    '--pause-before <TIME>',
+    "recover a delayed (or cold) standby to just before this moment, and pause there; TIME may be a time of day: '11:00'",
+    '--pause-before TIME',
+    'recover to just before this moment and pause there',
+  ],
   targetTime: ['Recover', '--target-time <TIMESTAMP>', 'the same as -R'],
   targetXid: ['Recover', '--target-xid <NUMBER>', 'with -F999: recover to the end of this transaction'],
   targetLsn: [
@@ -133,6 +140,10 @@ Point-in-time recovery, on a standby that was never started with -S:
   cmd_standby -C /etc/cmd_standby.ini -F999 -R '2008-05-28 11:00:38.059389'
   cmd_standby -C /etc/cmd_standby.ini --wal
   cmd_standby -C /etc/cmd_standby.ini -F999 -R '2008-05-28 11:00:30' --target-action pause
+
+A table was dropped at 11:05, and this is a delayed standby (recovery_min_apply_delay):
+  cmd_standby -C /etc/cmd_standby.ini --pause-before 11:05
+  cmd_standby -C /etc/cmd_standby.ini -F999
 
 From cron:
   cmd_standby -C /etc/cmd_standby.ini --cleanup

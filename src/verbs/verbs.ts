@@ -3,6 +3,7 @@
  * answers them (standby/actions/serve.ts); `call.ts` asks. Nothing else runs on another host at the request of a
  * change of roles, so that a key can be restricted to this table.
  */
+import { isStreamSlot } from '../postgres/stream-slot.ts';
 import { parseWalName } from '../postgres/wal-name.ts';
 import { type Checked, type Guarded, is } from '../system/json.ts';
 import { printable } from '../system/printable.ts';
@@ -36,6 +37,9 @@ const isLsnText = (value: unknown): value is string =>
 /** A path that another host gives us: rsync reads from there. */
 const isAbsolutePath = (value: unknown): value is string =>
   typeof value === 'string' && value.startsWith('/') && printable(value) === value;
+
+const isStreamSlotText = (value: unknown): value is string =>
+  typeof value === 'string' && isStreamSlot(value);
 
 const isWalNameText = (value: unknown): value is string =>
   typeof value === 'string' && parseWalName(value).kind !== 'not-wal';
@@ -76,6 +80,10 @@ const progress = {
   promotion: is.optional(is.text),
   /** The old primary of a switchover that was begun here and is not finished. */
   switchover: is.optional(is.text),
+  /** The replication slot by which this standby streams from its primary, and will stream from the next one. */
+  streamSlot: is.optional(isStreamSlotText),
+  /** The host from which it streams by that slot, as its INI file names it. */
+  streamsFrom: is.optional(is.text),
 };
 
 /** How a standby was seen to follow: it streams, or it has replayed WAL that came to its archive, up to that location. */
@@ -214,6 +222,8 @@ export const verbs = {
       archivedir: isAbsolutePath,
       /** The name with which it will stream once it is a standby; absent if it will read its archive only. */
       streamsAs: is.optional(is.text),
+      /** The replication slot by which it will stream then. */
+      streamSlot: is.optional(isStreamSlotText),
       /** Only if its last stop was a clean one. */
       shutdown: is.optional(isShutdown),
       /** The host for which a switchover stopped it. */
@@ -241,7 +251,7 @@ export const verbs = {
        * unknown.
        */
       limits: is.mapOf(is.number),
-      /** The replication slot with which it would stream (`primary_slot_name`). */
+      /** The replication slot with which it would stream (`primary_slot_name`), if that is none of ours. */
       slot: is.optional(isSlotName),
     },
   ),

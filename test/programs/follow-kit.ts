@@ -4,7 +4,7 @@ import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
 import type { IniKeys } from '../harness/ini.ts';
 import type { Primary, PrimaryOptions } from '../harness/primary.ts';
-import type { Server } from '../harness/server.ts';
+import type { Server, ServerSettings } from '../harness/server.ts';
 import type { Standby } from '../harness/standby.ts';
 import type { World } from '../harness/world.ts';
 import { copyBaseBackup, countRows, expectExit, writeSentinelFor } from './standby-kit.ts';
@@ -23,6 +23,8 @@ export interface ThreeOptions {
   readonly other?: IniKeys;
   readonly former?: IniKeys;
   readonly primary?: PrimaryOptions;
+  /** Of the standbys. */
+  readonly settings?: ServerSettings;
 }
 
 export const streams: IniKeys = { use_streaming_replication: 'on' };
@@ -66,6 +68,7 @@ export async function makeThree(world: World, options: ThreeOptions = {}): Promi
     const standby = await world.addStandby(name, primary, {
       ini,
       failoverSettings: await archiving(name),
+      ...(options.settings === undefined ? {} : { settings: options.settings }),
       ...(pgdata === undefined ? {} : { pgdata }),
     });
     writeSentinelFor(standby, primary);

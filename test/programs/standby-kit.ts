@@ -7,7 +7,7 @@ import { formatSentinel } from '../../src/system/sentinel.ts';
 import type { IniKeys } from '../harness/ini.ts';
 import type { Primary } from '../harness/primary.ts';
 import type { Finished } from '../harness/processes.ts';
-import type { ServerSettings } from '../harness/server.ts';
+import type { Server, ServerSettings } from '../harness/server.ts';
 import type { Standby } from '../harness/standby.ts';
 import type { World } from '../harness/world.ts';
 
@@ -113,6 +113,14 @@ export async function archiveRows({ primary, standby }: Pair, last: number): Pro
 
 export async function countRows(server: Pick<Standby, 'value'>): Promise<number> {
   return Number(await server.value('SELECT count(*) FROM rows'));
+}
+
+/** Our slots there by which standbys stream, each with its state. */
+export async function slotsOn(server: Pick<Server, 'sql'>): Promise<readonly string[]> {
+  const rows = await server.sql(
+    "SELECT slot_name::text || CASE WHEN active THEN ' active' ELSE '' END AS slot FROM pg_replication_slots WHERE slot_name::text LIKE 'pitrtools\\_for\\_%' ORDER BY 1",
+  );
+  return rows.map((row) => String(row['slot']));
 }
 
 /** A run that ended otherwise is shown whole. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { test } from '../harness/test.ts';
-import { countRows, expectExit } from './standby-kit.ts';
+import { countRows, expectExit, slotsOn } from './standby-kit.ts';
 import { hasRows, insertRows, isPrimary, makeDuo, record, segmentAt } from './switchover-kit.ts';
 
 describe.each(failureMajors())('--switchover on PostgreSQL %i', (major) => {
@@ -16,7 +16,9 @@ describe.each(failureMajors())('--switchover on PostgreSQL %i', (major) => {
     'of a %s standby: no row is lost, and the old primary follows without a new base backup',
     { timeout: 180_000 },
     async ([, streams], { world }) => {
-      const { old, oldAsStandby, heir, heirAsPrimary } = await makeDuo(world, { streams });
+      const bySlot = streams ? { use_slot: 'yes', slot_unlimited: 'yes' } : {};
+      const duo = { streams, ofHeir: bySlot, ofOld: bySlot };
+      const { old, oldAsStandby, heir, heirAsPrimary } = await makeDuo(world, duo);
       await insertRows(old, 100);
       await old.sql("SELECT pg_create_physical_replication_slot('forgotten', true)");
       const plan = await world.cmdStandby(heir, ['--switchover', '--dry-run']);
@@ -57,6 +59,12 @@ describe.each(failureMajors())('--switchover on PostgreSQL %i', (major) => {
       await heirAsPrimary.switchWal();
       await hasRows(old, 160);
       if (!streams) return;
+      // Each slot is on the primary, whoever that is.
+      expect(await slotsOn(old)).toEqual([]);
+      const [slot] = await slotsOn(heir);
+      expect(run.stderr).toContain(
+        `have the replication slots here by which the other standbys will stream: ${slot?.replace(' active', '') ?? ''}`,
+      );
 
       const back = await world.cmdStandby(oldAsStandby, ['--switchover', '--grace', '1']);
       expectExit(back, 0);
@@ -65,6 +73,8 @@ describe.each(failureMajors())('--switchover on PostgreSQL %i', (major) => {
       expect(await isPrimary(heir)).toBe(false);
       await insertRows(old, 10);
       await hasRows(heir, 170);
+      expect(await slotsOn(heir)).toEqual([]);
+      expect(await slotsOn(old)).toEqual([expect.stringMatching(/ active$/)]);
     },
   );
 });

@@ -14,6 +14,7 @@ import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Finished } from '../harness/processes.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { snapshot } from './backup-kit.ts';
+import { holdRestore } from './hold-restore.ts';
 import { expectExit } from './standby-kit.ts';
 import { lastRow, makeScene, type Scene } from './targets-kit.ts';
 
@@ -140,17 +141,13 @@ describe.each(failureMajors())('a recovery target on PostgreSQL %i', (major) => 
 
   test.skipIf(major < 12)('does not continue by itself after an interruption', async () => {
     const { standby, marks } = scene;
-    const file = join(standby.host.directory, 'etc', 'pg_conf', 'postgresql.conf');
-    const before = readFileSync(file);
-    // Each commit is replayed an hour late: the recovery stands at the first.
-    appendFileSync(file, "recovery_min_apply_delay = '1h'\n");
-    const running = world.startStandby(standby, ['-F999', '--target-name', marks.name]);
-    await eventually(async () => standby.isRunning() && (await standby.inRecovery().catch(() => false)), {
-      what: 'the server in recovery',
-    });
+    const hold = holdRestore(standby.host, segments().at(-2) ?? '');
+    const args = ['-F999', '--target-name', marks.name];
+    const running = world.startStandby(standby, args, { variables: { PATH: hold.path } });
+    await eventually(hold.isHeld, { what: 'the restore of its segment' });
     running.signal('SIGTERM');
     const ended = await running.finished;
-    writeFileSync(file, before);
+    hold.release();
     expectExit(ended, 6);
     expect(standby.isRunning()).toBe(false);
     await standby.start().catch(() => undefined);

@@ -29,6 +29,8 @@ export function describeKind(option: Option): string {
       return 'port number';
     case 'size':
       return 'size, such as `500MB`';
+    case 'span':
+      return 'time span, such as `30min` or `4h`';
     case 'queue-limit':
       return 'size, such as `50GB`, or number of files';
     case 'version':

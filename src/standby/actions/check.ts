@@ -13,6 +13,7 @@ import type { StandbyDeps } from '../deps.ts';
 import { sayTraceOfStop } from '../hand-over/half-stopped.ts';
 import { misspeltPgdata } from '../host/misspelt-pgdata.ts';
 import { sayWherePrimaryIsHere } from '../primary/primary-is-here.ts';
+import { warnOfPause } from '../recovery/left-pause.ts';
 import { noStandbyObjections } from '../recovery/no-standby.ts';
 import { type DataDirectory, readDataDirectory } from '../server/data-directory.ts';
 import { limitObjectionsOf, observeLowLimits } from '../server/limits.ts';
@@ -21,6 +22,9 @@ import { type Server, serverOf } from '../server/server.ts';
 import { readConfiguration } from '../server/server-configuration.ts';
 import { installedPackageFolders } from '../server/server-programs.ts';
 import { observeServer } from '../server/server-state.ts';
+import { warnOfSlots } from '../slot/concerns.ts';
+import { warnOfSlotsHere } from '../slot/for-others.ts';
+import { sayLeftSlots } from '../slot/left-slots.ts';
 import type { Objection } from '../steps/objections.ts';
 
 /** The release of the data directory here or, before the first base backup, the release in the INI file. */
@@ -86,5 +90,9 @@ async function checkServer(deps: StandbyDeps): Promise<readonly Objection[]> {
   await sayTraceOfStop(deps, directory);
   await checkArchiving(server);
   await warnOfMissing(deps, directory);
+  await warnOfSlots(deps, directory);
+  await warnOfPause(deps, directory);
+  await warnOfSlotsHere(server);
+  sayLeftSlots(deps, directory);
   return findLowHere(server, directory);
 }

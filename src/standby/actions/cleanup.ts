@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { refusal } from '../../errors.ts';
+import type { Capabilities } from '../../postgres/capabilities.ts';
 import { keptSlot } from '../../postgres/kept-slot.ts';
 import { segmentContaining, type WalLayout } from '../../postgres/lsn.ts';
 import { compareWalNames, type SegmentName, type WalName, walNamesAmong } from '../../postgres/wal-name.ts';
@@ -12,6 +13,7 @@ import { earlierOf, keptFrom } from '../archive/keep/kept-from.ts';
 import { isSuperseded, olderThan } from '../archive/older.ts';
 import { type Archive, requireArchive } from '../archive/own-archive.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
+import type { OwnSlot } from '../host/backup-record/record.ts';
 import { noteOwnCommand } from '../host/own-command.ts';
 import {
   type DataDirectory,
@@ -19,17 +21,25 @@ import {
   refuseIncompleteCopy,
   wasInRecovery,
 } from '../server/data-directory.ts';
+import { serverOf } from '../server/server.ts';
+import { dropLeftSlots, leftSlotsOf } from '../slot/left-slots.ts';
 import { perform } from '../steps/carry-out.ts';
+import { when } from '../steps/objections.ts';
 import type { StepEntry, StepTable } from '../steps/step-table.ts';
 
 export interface CleanupFacts {
-  readonly directory: Pick<DataDirectory, 'pgdata' | 'control' | 'controlProblem' | 'backupLabel' | 'record'>;
+  readonly directory: Pick<
+    DataDirectory,
+    'pgdata' | 'capabilities' | 'control' | 'controlProblem' | 'backupLabel' | 'record'
+  >;
   readonly files: readonly WalName[];
   readonly layout: WalLayout;
   readonly numarchives: number;
   readonly superseded: readonly Superseded[];
   /** WAL from here on is what the standby's replication slot waits for; undefined if it has none. */
   readonly keptFrom: bigint | undefined;
+  /** Slots on other servers by which this standby streams no more. */
+  readonly leftSlots: readonly OwnSlot[];
 }
 
 /** A directory in archivedir with WAL that an earlier base backup on this host made unnecessary. */
@@ -43,7 +53,12 @@ export interface Superseded {
 /** `name` is relative to archivedir. */
 export type CleanupStep =
   | { readonly kind: 'remove'; readonly name: string }
-  | { readonly kind: 'remove-directory'; readonly name: string };
+  | { readonly kind: 'remove-directory'; readonly name: string }
+  | {
+      readonly kind: 'drop-left-slots';
+      readonly slots: readonly OwnSlot[];
+      readonly capabilities: Capabilities;
+    };
 
 /** The first segment that the server in pgdata would replay. It never reads anything older. */
 function firstNeeded({ directory, layout }: CleanupFacts): SegmentName {
@@ -91,7 +106,9 @@ export function planCleanup(facts: CleanupFacts): readonly CleanupStep[] {
     if (name.kind === 'segment' && mayGo-- <= 0) break;
     steps.push({ kind: 'remove', name: name.text });
   }
-  return steps;
+  const { leftSlots: slots, directory } = facts;
+  const { capabilities } = directory;
+  return [...steps, ...when(slots.length > 0, { kind: 'drop-left-slots' as const, slots, capabilities })];
 }
 
 /** The size according to the record, or according to the archived segments if they all agree. */
@@ -135,6 +152,7 @@ async function observe(deps: StandbyDeps, isDry: boolean): Promise<CleanupFacts>
     numarchives: settings.numarchives,
     superseded,
     keptFrom: kept,
+    leftSlots: leftSlotsOf(deps, directory),
   };
 }
 
@@ -165,6 +183,11 @@ function removal(remove: (path: string) => Promise<void>): StepEntry<{ readonly 
 const cleanupSteps: StepTable<CleanupStep, StandbyDeps> = {
   remove: removal(removeFile),
   'remove-directory': removal(rmdir),
+  'drop-left-slots': {
+    say: ({ slots }) =>
+      `drop replication slots by which this standby streams no more: ${slots.map(({ name, host }) => `"${name}" on ${host}`).join(', ')}`,
+    run: (deps, { slots, capabilities }) => dropLeftSlots(serverOf(deps, capabilities), slots),
+  },
 };
 
 /** `--cleanup`: removes WAL from archivedir that is provably unnecessary. */

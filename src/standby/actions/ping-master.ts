@@ -10,9 +10,13 @@ import { lookAtPrimary } from '../primary/liveness/liveness.ts';
 import {
   describeWatched,
   judgeWatched,
+  sendsWal,
   type Watched,
   watchedExitCodes,
 } from '../primary/liveness/watched.ts';
+import { endLeftPause } from '../recovery/left-pause.ts';
+import { findDataDirectory } from '../server/progress.ts';
+import { visitOwnSlot } from '../slot/concerns.ts';
 
 const stateName = '.cmd_standby.json';
 
@@ -50,7 +54,12 @@ export async function pingMaster(deps: StandbyDeps, options: ActionOptions): Pro
   const message = describeWatched(watched, look);
   if (!options.dryRun) await notifyOfChange(deps, watched, message);
   deps.report(message);
-  if (!options.dryRun) await keepStreamedWalAside(deps);
+  if (!options.dryRun) {
+    await keepStreamedWalAside(deps);
+    await endLeftPause(deps);
+    const directory = sendsWal(watched) && deps.settings.use_slot ? await findDataDirectory(deps) : undefined;
+    if (directory !== undefined) await visitOwnSlot(deps, directory);
+  }
   if (liveness.kind === 'dead') for (const warning of liveness.warnings) deps.report(warning);
   return watchedExitCodes[watched];
 }

@@ -4,6 +4,7 @@ import { firstLsnOf } from '../../postgres/lsn.ts';
 import { type Alignment, type WalFormat, walFormat } from '../../postgres/wal-format.ts';
 import type { SegmentName } from '../../postgres/wal-name.ts';
 import { createWalReader, type WalReader } from '../../postgres/wal-records.ts';
+import { transactionEnd } from '../../postgres/wal-transactions.ts';
 import { readSegmentStart, type SegmentStart } from './arrival.ts';
 
 /** A segment that follows the one before it. */
@@ -127,4 +128,29 @@ async function readRecords(
     end: BigInt(end),
     damage: damage === undefined ? undefined : { at: BigInt(damage.at), reason: damage.reason },
   };
+}
+
+/**
+ * The latest end of a transaction, a commit or a rollback, of which this segment holds the whole record. In microseconds
+ * since 1970; undefined if there is none, or if the release's records are unknown.
+ */
+export async function latestTransactionEnd(
+  segment: SegmentFile,
+  signal: AbortSignal,
+): Promise<bigint | undefined> {
+  const start = await readSegmentStart(segment.path);
+  const formats = start === undefined ? [] : formatsOf(start);
+  const [format] = formats;
+  if (format === undefined || typeof format === 'string') return undefined;
+  let latest: bigint | undefined;
+  const readFrom = Number(firstLsnOf(segment.name, format.segmentSize));
+  const reader = createWalReader(format, readFrom, {
+    mayBeInside: true,
+    onRecord: (record) => {
+      const end = transactionEnd(format, record);
+      if (end !== undefined && (latest === undefined || end > latest)) latest = end;
+    },
+  });
+  await takeSegment([reader], segment, format, readFrom, signal, () => false);
+  return latest;
 }

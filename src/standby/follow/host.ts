@@ -19,6 +19,7 @@ import { parseVersion } from '../../postgres/version.ts';
 import { historyName, parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
 import type { StandbyDeps } from '../deps.ts';
+import { readRecord } from '../host/backup-record/record.ts';
 import { findOverlaps } from '../host/same-place.ts';
 import { type Primary, readRemoteControl, withServerSession } from '../primary/primary.ts';
 import { historyFromPrimary, identifyPrimary } from '../primary/protocol/identify.ts';
@@ -26,6 +27,8 @@ import { findPsql, withPrimaryByProtocol } from '../primary/protocol/protocol-pr
 import { readRemoteFile } from '../primary/remote-files.ts';
 import type { Query, ServerSession } from '../primary/session.ts';
 import { provedPlace } from '../server/progress.ts';
+import { askOwnSlot, type SlotFact } from '../slot/own-slot.ts';
+import { askSlots } from '../slot/there.ts';
 import type { Lineage } from './lineage.ts';
 
 /** Another server of the cluster, as it says itself. */
@@ -35,6 +38,8 @@ export interface HostFacts extends Lineage {
   readonly inRecovery: boolean;
   readonly settings: ServerSettings;
   readonly dataDirectory: string;
+  /** The slot there by which this standby is to stream. */
+  readonly slot?: SlotFact;
 }
 
 export interface Host {
@@ -77,7 +82,7 @@ async function lineageInRecovery(
   return { timeline: proved.timeline, lsn: parseLsn(text === '' ? proved.lsn : text) };
 }
 
-async function askFacts(shell: RemoteShell, { query }: ServerSession): Promise<HostFacts> {
+async function askFacts(deps: StandbyDeps, shell: RemoteShell, { query }: ServerSession): Promise<HostFacts> {
   const capabilities = capabilitiesOf(parseVersion((await query(serverVersionSql))[0]?.[0] ?? ''));
   const settings = parseServerSettings(await query(serverSettingsSql(capabilities)));
   const { dataDirectory, inRecovery } = settings;
@@ -92,7 +97,10 @@ async function askFacts(shell: RemoteShell, { query }: ServerSession): Promise<H
     : parseWalPosition(await query(walPositionSql(capabilities)));
   const history = await readHistoryThere(shell, dataDirectory, capabilities, here.timeline);
   const { systemIdentifier } = control;
-  return { ...here, history, capabilities, systemIdentifier, inRecovery, settings, dataDirectory };
+  const slot = await askOwnSlot(deps, { capabilities, record: await readRecord(deps.settings.pgdata) }, () =>
+    askSlots(query, capabilities),
+  );
+  return { ...here, history, capabilities, systemIdentifier, inRecovery, settings, dataDirectory, slot };
 }
 
 /** Without ssh: everything is asked of the server itself. */
@@ -120,6 +128,9 @@ async function askByProtocol(deps: StandbyDeps, primary: Primary): Promise<HostF
     timeline,
     history,
     lsn: here,
+    slot: await askOwnSlot(deps, { capabilities, record: await readRecord(deps.settings.pgdata) }, () =>
+      askSlots(query, capabilities),
+    ),
   };
 }
 
@@ -128,7 +139,7 @@ async function connect<T>(deps: StandbyDeps, use: (host: Host) => Promise<T>): P
   const { master_public_ip: host, master_local_ip: localAddress, port, basebackup_method } = deps.settings;
   if (basebackup_method === 'rsync')
     return withServerSession(deps, { what: host, host, localAddress, port }, async (shell, session) =>
-      use({ facts: await askFacts(shell, session), shell, query: session.query }),
+      use({ facts: await askFacts(deps, shell, session), shell, query: session.query }),
     );
   return withPrimaryByProtocol(deps, async (primary) =>
     use({ facts: await askByProtocol(deps, primary), shell: primary.shell, query: primary.query }),

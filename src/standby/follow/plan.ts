@@ -3,10 +3,13 @@ import { noStandbyObjections } from '../recovery/no-standby.ts';
 import {
   archiveObjections,
   keepingSteps,
+  leftSlotSteps,
   preparingSteps,
   settingObjections,
+  slotSteps,
 } from '../recovery/standby-start.ts';
 import { wasInRecovery } from '../server/data-directory.ts';
+import { noSlot, ownSlotObjections } from '../slot/own-slot.ts';
 import { noForce } from '../steps/force.ts';
 import { type Objection, refuseOn, when } from '../steps/objections.ts';
 import type { FollowFacts } from './facts.ts';
@@ -68,6 +71,7 @@ function hostObjections(facts: FollowFacts, there: HostFacts): readonly Objectio
     ...when(there.inRecovery && isFormerPrimary(facts), {
       message: `${host} is itself in recovery: it has not taken the role of this server`,
     }),
+    ...ownSlotObjections(there.slot ?? noSlot, undefined, facts.state.kind === 'recovering'),
   ];
 }
 
@@ -167,20 +171,22 @@ export function planFollow(facts: FollowFacts, iniFile: string): readonly Follow
   const marks = missingMarks(facts, answer.host.facts);
   const isRunning = state.kind === 'recovering';
   const { configuration, settings, streams } = start;
+  const wasPrimary = isFormerPrimary(facts) || wasStoppedForSwitchover(facts);
   return [
     ...when(marks.length > 0, { kind: 'mark-left', marks }),
     ...(ini.kind === 'editable' ? [{ kind: 'edit-ini', changes: ini.changes } as const] : []),
+    ...slotSteps(answer.host.facts.slot ?? noSlot),
+    ...when(wasPrimary, { kind: 'drop-slots-here' }),
     // Once the settings are there, anybody's start makes it a standby, which must not look like a promoted one.
-    ...when(isFormerPrimary(facts) || wasStoppedForSwitchover(facts) || hasBegunSwitchover(facts), {
-      kind: 'forget-promotion',
-    }),
+    ...when(wasPrimary || hasBegunSwitchover(facts), { kind: 'forget-promotion' }),
     ...(isRunning ? [] : preparingSteps(start)),
     ...when(isRunning && streams, { kind: 'write-settings', settings, streams }),
     ...when(isRunning && streams && reloads, { kind: 'reload' }),
     ...when(isRunning && streams && !reloads, { kind: 'restart', configuration }),
     ...(isRunning ? [] : [{ kind: 'start-server', configuration } as const]),
     ...when(!isRunning || (streams && !reloads), { kind: 'see-it-recover' }),
-    { kind: 'see-it-follow', host: request.address.host, streams },
+    { kind: 'see-it-follow', host: request.address.host, streams, isDelayed: start.isDelayed },
+    ...leftSlotSteps(start),
     ...keepingSteps(start),
   ];
 }

@@ -14,8 +14,16 @@ import type { Address } from './ini-file.ts';
 export interface Followed {
   readonly by: 'streaming' | 'archive';
   readonly timeline: number;
-  /** Received from there; from the archive, replayed. */
+  /** Received from there; from the archive, replayed, unless it is still to be replayed. */
   readonly lsn: bigint;
+  readonly isDelayed?: true;
+}
+
+/** The way in which this standby is to get WAL. */
+export interface Manner {
+  readonly streams: boolean;
+  /** It replays late, on purpose, and may ask for a stream only then: that its archive gets WAL is all that can be seen. */
+  readonly isDelayed: boolean;
 }
 
 interface Following {
@@ -140,18 +148,29 @@ async function awaitReplay({ server, started, facts }: Following, segment: Segme
   });
 }
 
-async function seeItInArchive(following: Following, host: Host): Promise<Seen> {
+async function seeItInArchive(following: Following, host: Host, isDelayed: boolean): Promise<Seen> {
   const arrived = await awaitArrival(following, host);
-  if (arrived.kind === 'done') return awaitReplay(following, arrived.value);
+  if (arrived.kind === 'done') {
+    if (!isDelayed) return awaitReplay(following, arrived.value);
+    const { timeline } = arrived.value;
+    const segmentSize = following.facts.settings.walSegmentSize;
+    const lsn = firstLsnOf(arrived.value, segmentSize) + BigInt(segmentSize);
+    return { kind: 'done', value: { by: 'archive', timeline, lsn, isDelayed } };
+  }
   const { archivedir } = following.server.deps.settings;
   const reason = arrived.kind === 'failed' ? arrived.reason : '';
   return { kind: 'failed', reason: `no WAL of it arrived in "${archivedir}": ${reason}` };
 }
 
 /** Waits until this standby is seen following the other server. Otherwise throws; the settings stay as they are. */
-export async function mustFollow(following: Following, host: Host, streams: boolean): Promise<Followed> {
+export async function mustFollow(
+  following: Following,
+  host: Host,
+  { streams: mayStream, isDelayed }: Manner,
+): Promise<Followed> {
+  const streams = mayStream && !isDelayed;
   const { server, started, address, facts } = following;
-  const seen = await (streams ? seeItStream(following) : seeItInArchive(following, host));
+  const seen = await (streams ? seeItStream(following) : seeItInArchive(following, host, isDelayed));
   if (seen.kind === 'done') return seen.value;
   const { deps } = server;
   const { repl_db_user: user = 'USER' } = deps.settings;
@@ -167,7 +186,10 @@ export async function mustFollow(following: Following, host: Host, streams: bool
   );
 }
 
-export function describeFollowed({ by, timeline, lsn }: Followed, { host }: Address): string {
-  const what = by === 'streaming' ? 'streams from it' : 'replays its WAL from the archive';
+export function describeFollowed({ by, timeline, lsn, isDelayed }: Followed, { host }: Address): string {
+  const ofArchive = isDelayed
+    ? 'has its WAL in the archive, to replay it later'
+    : 'replays its WAL from the archive';
+  const what = by === 'streaming' ? 'streams from it' : ofArchive;
   return `Follows ${host}: ${what}, timeline ${timeline}, up to LSN ${formatLsn(lsn)}`;
 }

@@ -8,12 +8,13 @@ import { startSteps } from '../recovery/standby-start.ts';
 import { logSize, notStartedHere, restartServerProgram } from '../server/local-server.ts';
 import type { Server } from '../server/server.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
+import { dropSlotsHere } from '../slot/for-others.ts';
 import type { ServerContext } from '../steps/server-steps.ts';
 import { entriesFor, type StepsOf } from '../steps/step-table.ts';
 import type { Host } from './host.ts';
 import { type Address, changeIni } from './ini-file.ts';
 import { reloadServer } from './reload.ts';
-import { type Followed, mustFollow } from './see-it-follow.ts';
+import { type Followed, type Manner, mustFollow } from './see-it-follow.ts';
 
 export interface FollowContext extends ServerContext {
   /** With the settings of the INI file as it was. */
@@ -73,6 +74,11 @@ export const followSteps = {
     say: (_step, { deps }) => `let ${deps.settings.archivedir} take WAL of a primary again`,
     run: ({ server }) => forgetPromotion(server),
   }),
+  /** The standbys of a former primary make their slots on the next one. */
+  'drop-slots-here': followStep({
+    say: () => 'drop the replication slots here by which standbys have streamed',
+    run: ({ server }) => dropSlotsHere(server),
+  }),
   reload: followStep({
     say: () => 'reload the server',
     run: async (context) => {
@@ -86,15 +92,15 @@ export const followSteps = {
       context.started = await restartServerProgram(context.server, configuration);
     },
   }),
-  'see-it-follow': followStep<{ readonly host: string; readonly streams: boolean }>({
-    say: ({ host, streams }) =>
-      streams
+  'see-it-follow': followStep<{ readonly host: string } & Manner>({
+    say: ({ host, streams, isDelayed }) =>
+      streams && !isDelayed
         ? `wait until it is seen streaming from ${host}`
-        : `end a segment on ${host}, and wait until it has come here and is replayed`,
-    run: async (context, { streams }) => {
+        : `end a segment on ${host}, and wait until it has come here${isDelayed ? '' : ' and is replayed'}`,
+    run: async (context, manner) => {
       await notePrimary(context);
       const { server, started, address, host } = context;
-      context.followed = await mustFollow({ server, started, address, facts: host.facts }, host, streams);
+      context.followed = await mustFollow({ server, started, address, facts: host.facts }, host, manner);
     },
   }),
 };

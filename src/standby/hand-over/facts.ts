@@ -11,6 +11,7 @@ import type { Server } from '../server/server.ts';
 import { requirePgCtl } from '../server/server-programs.ts';
 import { mustAnswer, observeServer, type ServerState } from '../server/server-state.ts';
 import { listSlots, type Slot } from '../server/slots.ts';
+import { ownSlotName } from '../slot/own-name.ts';
 import { attempt, type Objection, objectionsOf, when } from '../steps/objections.ts';
 import { archiveObjections } from './archive-there.ts';
 import { findOwnServer, timelineOf } from './own-server.ts';
@@ -67,7 +68,7 @@ async function listProblems(
     ...(await objectionsOf([() => planConfCopies(settings, 'standby')])),
     ...(await supervisorObjections(deps)),
     ...(await archiveObjections(deps, cluster, wasStandby)),
-    ...attempt(() => streamingOf({ deps, capabilities, pgdata: settings.pgdata })).objections,
+    ...attempt(() => streamingOf({ deps, capabilities, pgdata: settings.pgdata }, {})).objections,
     ...when(trigger !== undefined, {
       message: `the trigger file "${trigger ?? ''}" is there: the server would be promoted as soon as it is a standby`,
       hint: `Remove it: rm ${trigger ?? ''}`,
@@ -98,6 +99,7 @@ export async function primaryFacts(
   const wasStandby = record.backup !== undefined || record.settings !== undefined;
   const shutdown = await shutdownOf(server, control, state);
   const streams = settings.use_streaming_replication && capabilities.streaming;
+  const streamSlot = ownSlotName(deps, capabilities, record);
   return {
     // One that answers nobody may be stopping.
     server: state.kind === 'production' && !state.answers ? 'starting' : state.kind,
@@ -107,6 +109,7 @@ export async function primaryFacts(
     walDirectory: join(directory.pgdata, capabilities.walDirName),
     archivedir: settings.archivedir,
     ...(streams ? { streamsAs: deps.hostName } : {}),
+    ...(streamSlot === undefined ? {} : { streamSlot }),
     ...(shutdown === undefined ? {} : { shutdown }),
     ...(record.stoppedFor === undefined ? {} : { stoppedFor: record.stoppedFor.host }),
     slots: asked.slots,

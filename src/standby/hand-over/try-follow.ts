@@ -1,4 +1,5 @@
 import { PitrError } from '../../errors.ts';
+import { isStreamSlot } from '../../postgres/stream-slot.ts';
 import type { AnswerOf, ArgumentsOf } from '../../verbs/verbs.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { observeOwn, toward } from '../follow/facts.ts';
@@ -6,11 +7,14 @@ import { type HostAnswer, withHost } from '../follow/host.ts';
 import { type Address, observeIni } from '../follow/ini-file.ts';
 import { iniObjections, ownObjections } from '../follow/plan.ts';
 import { identifyByProtocol } from '../primary/protocol/protocol-primary.ts';
+import type { DataDirectory } from '../server/data-directory.ts';
 import { limitsAsStandby, limitsOfServer } from '../server/limits.ts';
 import { parametersOfServer } from '../server/parameters.ts';
 import type { Server } from '../server/server.ts';
 import { readConfiguration } from '../server/server-configuration.ts';
 import { observeServer, type ServerState } from '../server/server-state.ts';
+import { ownSlotName } from '../slot/own-name.ts';
+import { noSlot, ownSlotObjections } from '../slot/own-slot.ts';
 import { type Objection, objectionsOf } from '../steps/objections.ts';
 import { findOwnServer } from './own-server.ts';
 
@@ -23,11 +27,13 @@ function problemOf({ message, detail, hint }: PitrError): Problem {
 
 function problemsOf(answer: HostAnswer, host: string, cluster: string): readonly Problem[] {
   if (answer.kind === 'silent') return [problemOf(answer.error)];
-  const { systemIdentifier } = answer.host.facts;
+  const { systemIdentifier, slot = noSlot } = answer.host.facts;
   if (systemIdentifier !== cluster)
     return [{ message: `${host} is a server of cluster ${systemIdentifier}` }];
-  if (!answer.isSelf) return [];
-  return [{ message: `${host} leads to this host itself`, hint: 'Correct its name or its address here.' }];
+  if (answer.isSelf)
+    return [{ message: `${host} leads to this host itself`, hint: 'Correct its name or its address here.' }];
+  // By then the slot may have been made there.
+  return ownSlotObjections(slot, undefined, true).map(({ message, hint }) => ({ message, hint }));
 }
 
 /** The connection by which a standby is made to follow: ssh, and psql there. */
@@ -50,10 +56,12 @@ async function tryStreaming(deps: StandbyDeps): Promise<readonly Objection[]> {
   }
 }
 
-async function slotOf(server: Server): Promise<string | undefined> {
+/** A slot that somebody has named: ours is made there. */
+async function slotOf(server: Server, { record }: DataDirectory): Promise<string | undefined> {
+  if (ownSlotName(server.deps, server.capabilities, record) !== undefined) return undefined;
   const answer = await parametersOfServer(server, ['primary_slot_name']);
   const name = answer.kind === 'answered' ? answer.value.get('primary_slot_name') : undefined;
-  return name === '' ? undefined : name;
+  return name === undefined || name === '' || isStreamSlot(name) ? undefined : name;
 }
 
 /** A standby that runs is perhaps only reloaded; any other server will be started with the files of that role. */
@@ -87,10 +95,10 @@ export async function tryFollow(
   { host, port, cluster }: ArgumentsOf<'try-follow'>,
 ): Promise<Answer> {
   const address = { host, port };
-  const { server } = await findOwnServer(deps, cluster);
+  const { server, directory } = await findOwnServer(deps, cluster);
   const there = toward(deps, address);
   const state = await observeServer(server);
-  const slot = await slotOf(server);
+  const slot = await slotOf(server, directory);
   const found = await Promise.all([
     tryAsking(there, cluster),
     tryStreaming(there),

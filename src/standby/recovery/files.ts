@@ -5,7 +5,8 @@ import { symlink } from '../../system/files.ts';
 import { changeRecord, readRecord, type SettingsRecord } from '../host/backup-record/record.ts';
 import type { Server } from '../server/server.ts';
 import { writeForServer } from '../server/server-modes.ts';
-import { recoveryConfText, type RecoverySettings } from './settings.ts';
+import { ownDelayOf } from './own-delay.ts';
+import { delayParameter, recoveryConfText, type RecoverySettings } from './settings.ts';
 
 const autoConf = 'postgresql.auto.conf';
 const signalFiles = ['standby.signal', 'recovery.signal'] as const;
@@ -40,13 +41,66 @@ async function writeSignal(pgdata: string, wanted: RecoverySettings['signal']): 
   if (wanted !== undefined) await writeForServer(pgdata, join(pgdata, wanted), '');
 }
 
-/** The parameters that this run and earlier ones set. They are recorded before the file changes, so that a crash loses none. */
-async function recordNames(pgdata: string, mode: SettingsRecord['mode'], names: readonly string[]) {
-  const earlier = (await readRecord(pgdata)).settings?.names ?? [];
-  const all = [...new Set([...earlier, ...names])];
-  const stands = mode === 'standby' ? { recoveredTo: undefined } : {};
-  await changeRecord(pgdata, { settings: { mode, names: all, file: autoConf }, ...stands });
-  return earlier;
+/**
+ * A delay that the user has set by ALTER SYSTEM: a recovery to a target must run without it, and the standby gets it back.
+ * The record keeps it meanwhile.
+ *
+ * @returns the settings to write beside ours
+ */
+async function ownDelayToKeep(
+  pgdata: string,
+  mode: SettingsRecord['mode'],
+  { parameters }: RecoverySettings,
+): Promise<ReadonlyMap<string, string>> {
+  const record = await readRecord(pgdata);
+  const isNamed = record.settings?.names.includes(delayParameter) === true;
+  const isOurs = parameters.has(delayParameter);
+  if (!isNamed && !isOurs) return new Map();
+  const text = (await readIfExists(join(pgdata, autoConf)))?.toString('utf8') ?? '';
+  // The INI file's delay replaces it for good.
+  const kept = mode === 'standby' && isOurs ? undefined : ownDelayOf(record, text);
+  if (kept !== record.ownDelay) await changeRecord(pgdata, { ownDelay: kept });
+  return mode === 'standby' && kept !== undefined ? new Map([[delayParameter, kept]]) : new Map();
+}
+
+interface Recorded {
+  /** The parameters that earlier runs set. */
+  readonly earlier: readonly string[];
+  readonly settings: SettingsRecord;
+}
+
+/**
+ * The parameters that this run and earlier ones set. They are recorded before the file changes, so that a crash loses
+ * none. The mode `standby` comes after it: until then the file may lack the user's own delay, which the record has.
+ */
+async function recordNames(
+  pgdata: string,
+  mode: SettingsRecord['mode'],
+  names: readonly string[],
+): Promise<Recorded> {
+  const before = (await readRecord(pgdata)).settings;
+  const earlier = before?.names ?? [];
+  const settings = { mode, names: [...new Set([...earlier, ...names])], file: autoConf };
+  const until = mode === 'standby' ? (before?.mode ?? mode) : mode;
+  await changeRecord(pgdata, { settings: { ...settings, mode: until }, pausedServer: undefined });
+  return { earlier, settings };
+}
+
+async function writeFiles(
+  { deps, pgdata, capabilities }: Server,
+  { parameters, signal, recoveryConf }: RecoverySettings,
+  own: ReadonlyMap<string, string>,
+  earlier: readonly string[],
+): Promise<void> {
+  // With recovery.signal and a standby's restore_command the server would open where the archive ends.
+  const isSignalFirst = signal === 'standby.signal';
+  if (isSignalFirst) await writeSignal(pgdata, signal);
+  if (capabilities.hasAutoConf) await changeAutoConf(pgdata, new Map([...own, ...parameters]), earlier);
+  if (capabilities.recoveryConf === 'signal-files') {
+    if (!isSignalFirst) await writeSignal(pgdata, signal);
+    return;
+  }
+  await writeRecoveryConf(pgdata, deps.settings.recovery_conf, recoveryConfText(capabilities, recoveryConf));
 }
 
 /** Puts the settings into force for the next start. The user's own lines stay as they are. */
@@ -55,25 +109,23 @@ export async function writeRecoverySettings(
   mode: SettingsRecord['mode'],
   settings: RecoverySettings,
 ): Promise<void> {
-  const { deps, pgdata, capabilities } = server;
-  const earlier = await recordNames(pgdata, mode, [...settings.parameters.keys()]);
-  if (capabilities.hasAutoConf) await changeAutoConf(pgdata, settings.parameters, earlier);
-  if (capabilities.recoveryConf === 'signal-files') {
-    await writeSignal(pgdata, settings.signal);
-    return;
-  }
-  const text = recoveryConfText(capabilities, settings.recoveryConf);
-  await writeRecoveryConf(pgdata, deps.settings.recovery_conf, text);
+  const { pgdata } = server;
+  const own = await ownDelayToKeep(pgdata, mode, settings);
+  const recorded = await recordNames(pgdata, mode, [...settings.parameters.keys()]);
+  await writeFiles(server, settings, own, recorded.earlier);
+  if (mode === 'standby') await changeRecord(pgdata, { settings: recorded.settings, recoveredTo: undefined });
 }
 
 /** Removes what `writeRecoverySettings` wrote, and nothing else, once the server is out of recovery. */
 export async function clearRecoverySettings(server: Server): Promise<void> {
   const { deps, pgdata, capabilities } = server;
-  const names = (await readRecord(pgdata)).settings?.names ?? [];
-  if (capabilities.hasAutoConf) await changeAutoConf(pgdata, new Map(), names);
+  const { settings: { names } = { names: [] as const }, ownDelay } = await readRecord(pgdata);
+  const own = new Map(ownDelay === undefined ? [] : [[delayParameter, ownDelay]]);
+  if (capabilities.hasAutoConf) await changeAutoConf(pgdata, own, names);
   if (capabilities.recoveryConf === 'signal-files') await writeSignal(pgdata, undefined);
   else await removeRecoveryConf(pgdata, deps.settings.recovery_conf);
-  await changeRecord(pgdata, { settings: undefined, recoveredTo: undefined });
+  const none = { settings: undefined, recoveredTo: undefined, ownDelay: undefined, pausedServer: undefined };
+  await changeRecord(pgdata, none);
 }
 
 /** The server renames its recovery.conf itself; the target of a link stays, and may contain a password. */

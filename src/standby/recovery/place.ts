@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { refusal } from '../../errors.ts';
+import type { Capabilities } from '../../postgres/capabilities.ts';
 import { conninfo } from '../../postgres/quoting.ts';
 import { settingsIn } from '../../postgres/settings-file.ts';
 import type { CommandLine } from '../../system/command.ts';
@@ -7,11 +8,14 @@ import { exists, readIfExists } from '../../system/durable.ts';
 import { findProgram, requireProgram } from '../../system/find-program.ts';
 import { programRoot } from '../../system/program-root.ts';
 import { isKeepingWanted } from '../archive/keep/visit.ts';
+import type { StandbyDeps } from '../deps.ts';
 import { readRecord } from '../host/backup-record/record.ts';
 import type { Server } from '../server/server.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
 import { programFolders } from '../server/server-programs.ts';
-import type { RecoveryPlace, Streaming } from './settings.ts';
+import { ownSlotName, type SlotIdentity } from '../slot/own-name.ts';
+import { ownDelayOf } from './own-delay.ts';
+import { delayParameter, type RecoveryPlace, type Streaming } from './settings.ts';
 
 async function pgStandby({ deps, capabilities }: Server): Promise<CommandLine | undefined> {
   if (capabilities.standbyMode) return undefined;
@@ -41,16 +45,38 @@ const targetParameters = [
   'recovery_target_timeline',
 ];
 
-async function ownTargets(
+/** The user's own settings: up to 11 the server's configuration contains none for a recovery. */
+async function ownSettings(
   { pgdata, capabilities }: Server,
   { inFile }: ServerConfiguration,
-): Promise<readonly string[]> {
-  if (capabilities.recoveryConf !== 'signal-files') return [];
-  const text = await readIfExists(join(pgdata, 'postgresql.auto.conf'));
-  const ours = (await readRecord(pgdata)).settings?.names ?? [];
-  const theirs = [...settingsIn(text?.toString('utf8') ?? '')].filter(([name]) => !ours.includes(name));
-  const inForce = new Map([...inFile, ...theirs]);
-  return targetParameters.filter((name) => !['', 'latest'].includes(inForce.get(name) ?? ''));
+): Promise<ReadonlyMap<string, string>> {
+  if (capabilities.recoveryConf !== 'signal-files') return new Map();
+  const text = (await readIfExists(join(pgdata, 'postgresql.auto.conf')))?.toString('utf8') ?? '';
+  const record = await readRecord(pgdata);
+  const ours = record.settings?.names ?? [];
+  const theirs = [...settingsIn(text)].filter(([name]) => !ours.includes(name));
+  const ownDelay = ownDelayOf(record, text);
+  return new Map([
+    ...inFile,
+    ...theirs,
+    ...(ownDelay === undefined ? [] : [[delayParameter, ownDelay] as const]),
+  ]);
+}
+
+function isDelay(value: string | undefined): boolean {
+  return value !== undefined && !/^0+\s*[a-z]*$/.test(value.trim());
+}
+
+/** The delay that the INI file sets; undefined if it sets none. */
+export function iniDelayOf({ deps, capabilities }: Server): string | undefined {
+  const { recovery_min_apply_delay: delay } = deps.settings;
+  if (delay === undefined || capabilities.hasRecoveryMinApplyDelay) return delay;
+  throw refusal(
+    `PostgreSQL ${capabilities.version.major} cannot delay its replay: ${delayParameter} needs 9.4`,
+    {
+      hint: `Remove ${delayParameter} from the INI file.`,
+    },
+  );
 }
 
 export async function recoveryPlace(
@@ -58,6 +84,7 @@ export async function recoveryPlace(
   configuration: ServerConfiguration,
 ): Promise<RecoveryPlace> {
   const { deps } = server;
+  const own = await ownSettings(server, configuration);
   return {
     launcher: join(programRoot(), 'bin', 'cmd_standby'),
     archivedir: deps.settings.archivedir,
@@ -67,12 +94,26 @@ export async function recoveryPlace(
     keepsStreamed: isKeepingWanted(server),
     ownCleanup: (configuration.inFile.get('archive_cleanup_command') ?? '') !== '',
     ownRetryInterval: configuration.inFile.has('wal_retrieve_retry_interval'),
-    ownTargets: await ownTargets(server, configuration),
+    ownDelay: isDelay(own.get(delayParameter)),
+    ownTargets: targetParameters.filter((name) => !['', 'latest'].includes(own.get(name) ?? '')),
   };
 }
 
+function requireSlotName(
+  deps: StandbyDeps,
+  capabilities: Capabilities,
+  identity: SlotIdentity,
+): string | undefined {
+  if (deps.settings.use_slot && !capabilities.hasReplicationSlots) {
+    throw refusal(`PostgreSQL ${capabilities.version.major} has no replication slots`, {
+      hint: 'Set use_slot: no',
+    });
+  }
+  return ownSlotName(deps, capabilities, identity);
+}
+
 /** The INI file's settings for streaming; undefined if it is off. */
-export function streamingOf({ deps, capabilities }: Server): Streaming | undefined {
+export function streamingOf({ deps, capabilities }: Server, identity: SlotIdentity): Streaming | undefined {
   const { settings } = deps;
   const { master_public_ip: host, port, repl_db_user: user, repl_db_password: password, sslmode } = settings;
   if (!settings.use_streaming_replication) return undefined;
@@ -88,6 +129,7 @@ export function streamingOf({ deps, capabilities }: Server): Streaming | undefin
   }
   return {
     conninfo: conninfo({ host, port, user, password, sslmode, application_name: deps.hostName }),
+    slot: requireSlotName(deps, capabilities, identity),
     triggerFile: settings.trigger_file,
   };
 }

@@ -14,7 +14,9 @@ import type { flags } from '../usage.ts';
 
 /** A time without a zone can be read only if the server's zone is known. */
 export type RequestedGoal =
-  { readonly kind: 'time'; readonly text: string } | Exclude<RecoveryGoal, { readonly kind: 'time' }>;
+  /** `mayLackDate`: a time of day alone means the last moment at which the clock showed it. */
+  | { readonly kind: 'time'; readonly text: string; readonly mayLackDate?: true }
+  | Exclude<RecoveryGoal, { readonly kind: 'time' }>;
 
 /** The recovery target that the command line asks for. */
 export interface RequestedTarget extends Omit<RecoveryTargetSettings, 'goal'> {
@@ -100,5 +102,15 @@ export function requestedTarget(flags: TargetFlags): RequestedTarget | undefined
     exclusive,
     timeline: must('--target-timeline', parseTargetTimeline(flags.targetTimeline ?? 'latest')),
     action: must('--target-action', parseTargetAction(flags.targetAction ?? 'promote')),
+  };
+}
+
+/** `--pause-before`: the server pauses just before that moment, and nothing is opened. */
+export function pauseBefore(text: string): RequestedTarget {
+  return {
+    goal: { kind: 'time', text, mayLackDate: true },
+    exclusive: true,
+    timeline: 'latest',
+    action: 'pause',
   };
 }

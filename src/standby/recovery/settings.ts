@@ -10,7 +10,12 @@ import { formatUtc } from '../../postgres/timestamp.ts';
 import type { CommandLine } from '../../system/command.ts';
 
 export type RecoveryMode =
-  | { readonly kind: 'standby'; readonly streaming: Streaming | undefined }
+  /** `delay`: what the INI file sets for a delayed standby. */
+  | {
+      readonly kind: 'standby';
+      readonly streaming: Streaming | undefined;
+      readonly delay?: string | undefined;
+    }
   /** Plain archive recovery, which opens at the end of the WAL. Releases without `pg_ctl promote` use it for a failover. */
   | { readonly kind: 'to-end' }
   | { readonly kind: 'to-target'; readonly target: RecoveryTargetSettings }
@@ -20,6 +25,8 @@ export type RecoveryMode =
 export interface Streaming {
   /** How the standby reaches its primary. */
   readonly conninfo: string;
+  /** The replication slot there; undefined if it streams without one. */
+  readonly slot?: string | undefined;
   readonly triggerFile: string | undefined;
 }
 
@@ -39,6 +46,8 @@ export interface RecoveryPlace {
   readonly ownCleanup: boolean;
   /** Whether the user's own configuration sets `wal_retrieve_retry_interval`. */
   readonly ownRetryInterval: boolean;
+  /** Whether the user's own configuration sets `recovery_min_apply_delay`. */
+  readonly ownDelay: boolean;
   /** Recovery targets in the server's own configuration; from 12 on they would have an effect. */
   readonly ownTargets: readonly string[];
 }
@@ -51,6 +60,8 @@ export interface RecoverySettings {
   /** Only from 12 on. The other signal file must not exist. */
   readonly signal: 'standby.signal' | 'recovery.signal' | undefined;
 }
+
+export const delayParameter = 'recovery_min_apply_delay';
 
 /** With the default of 5 s, the server would look for an archived segment that late. */
 const retryInterval = '500ms';
@@ -101,7 +112,7 @@ function cleanupCommand(
 
 function standbySettings(
   capabilities: Capabilities,
-  streaming: Streaming | undefined,
+  { streaming, delay }: Extract<RecoveryMode, { kind: 'standby' }>,
   place: RecoveryPlace,
 ): Map<string, string> {
   const settings = new Map<string, string>();
@@ -111,8 +122,10 @@ function standbySettings(
   settings.set('restore_command', restoreCommand(place, 'standby'));
   const cleanup = cleanupCommand(capabilities, place);
   if (cleanup !== undefined) settings.set('archive_cleanup_command', cleanup);
+  if (delay !== undefined) settings.set(delayParameter, delay);
   if (streaming === undefined) return settings;
   settings.set('primary_conninfo', streaming.conninfo);
+  if (streaming.slot !== undefined) settings.set('primary_slot_name', streaming.slot);
   if (capabilities.triggerFile !== undefined && streaming.triggerFile !== undefined)
     settings.set(capabilities.triggerFile, streaming.triggerFile);
   return settings;
@@ -156,6 +169,8 @@ function targetSettings(
   );
   // The recovery must end where the archive ends. It must not continue with WAL from a primary that is still alive.
   if (standsBy && capabilities.recoveryConf === 'signal-files') settings.set('primary_conninfo', '');
+  // A delayed standby would wait at each commit on the way to its target.
+  if (place.ownDelay) settings.set(delayParameter, '0');
   settings.set(...goalSetting(goal));
   // Set even if the value is the default, because the user's own configuration may set another one.
   if (goal.kind !== 'name' && goal.kind !== 'immediate')
@@ -170,7 +185,7 @@ function targetSettings(
 function settingsOf(capabilities: Capabilities, mode: RecoveryMode, place: RecoveryPlace) {
   switch (mode.kind) {
     case 'standby':
-      return standbySettings(capabilities, mode.streaming, place);
+      return standbySettings(capabilities, mode, place);
     case 'to-end':
       return new Map([['restore_command', restoreCommand(place, 'target')]]);
     case 'hold':

@@ -9,6 +9,7 @@ import { removeSlot } from '../archive/keep/leftover.ts';
 import { hasKeptSlot } from '../archive/keep/slot.ts';
 import { type Keeping, makeSlotOnStart, observeKeeping, sayNotKept } from '../archive/keep/start.ts';
 import { type Archive, requireArchive } from '../archive/own-archive.ts';
+import type { OwnSlot } from '../host/backup-record/record.ts';
 import { type ConfCopy, planConfCopies } from '../host/conf-files.ts';
 import { noteOwnCommand } from '../host/own-command.ts';
 import { describeWithdrawal, findOwnMarks, withdrawOwnMarks } from '../host/own-marks.ts';
@@ -19,6 +20,10 @@ import { serverLogTail } from '../server/local-server.ts';
 import { mustRecover } from '../server/reach.ts';
 import { readConfiguration, type ServerConfiguration } from '../server/server-configuration.ts';
 import { waitUntilStreaming } from '../server/streaming.ts';
+import { dropSlotsOfNoPromotion } from '../slot/for-others.ts';
+import { dropLeftSlots, takeSlotBack } from '../slot/left-slots.ts';
+import { leftSlots, noteOwnSlot } from '../slot/notes.ts';
+import { makeOwnSlot, noSlot, ownSlotObjections, type SlotFact } from '../slot/own-slot.ts';
 import { noForce } from '../steps/force.ts';
 import { type Objection, refuseOn, runningObjection, when } from '../steps/objections.ts';
 import { type ServerContext, serverStep, serverSteps } from '../steps/server-steps.ts';
@@ -26,7 +31,7 @@ import type { StepsOf } from '../steps/step-table.ts';
 import { writeRecoverySettings } from './files.ts';
 import { removeGuard } from './guard.ts';
 import { newBackup, noStandbyObjections } from './no-standby.ts';
-import { presentTriggerFile, recoveryPlace, streamingOf } from './place.ts';
+import { iniDelayOf, presentTriggerFile, recoveryPlace, streamingOf } from './place.ts';
 import { type RecoverySettings, recoverySettings } from './settings.ts';
 
 export interface StartFacts extends Omit<FoundServer, 'server'> {
@@ -35,6 +40,8 @@ export interface StartFacts extends Omit<FoundServer, 'server'> {
   readonly copies: readonly ConfCopy[];
   readonly settings: RecoverySettings;
   readonly streams: boolean;
+  /** A delayed standby replays commits late, and streams only once it has come to the end of its archive. */
+  readonly isDelayed: boolean;
   /** A file that would promote the standby as soon as it runs. */
   readonly triggerFile: string | undefined;
   /** Whether the first segment that the base backup needs is available. */
@@ -44,6 +51,10 @@ export interface StartFacts extends Omit<FoundServer, 'server'> {
   readonly keeping: Keeping;
   /** A replication slot of ours, from an earlier run of this standby. */
   readonly hasKeptSlot: boolean;
+  /** The slot on the primary by which it streams. */
+  readonly slot: SlotFact;
+  /** Slots of this standby by which it streams no more. */
+  readonly leftSlots: readonly OwnSlot[];
   /** The l_archivedir of this host, if marks of its promotion stand there. */
   readonly ownMarks?: string | undefined;
 }
@@ -69,10 +80,15 @@ export function archiveObjections({
 
 /** All objections to -S. */
 function listStartObjections(facts: StartFacts): readonly Objection[] {
-  const { directory, postmaster } = facts;
+  const { directory, postmaster, slot } = facts;
   // If a server runs on pgdata, nothing else is examined.
   if (postmaster.kind === 'running') return [runningObjection(directory, postmaster.pid)];
-  return [...noStandbyObjections(directory), ...archiveObjections(facts), ...settingObjections(facts)];
+  return [
+    ...noStandbyObjections(directory),
+    ...archiveObjections(facts),
+    ...settingObjections(facts),
+    ...ownSlotObjections(slot, directory.control?.systemIdentifier),
+  ];
 }
 
 /** Objections to what is configured for a standby. */
@@ -90,11 +106,28 @@ export function settingObjections(facts: StartFacts): readonly Objection[] {
 export function planStartStandby(facts: StartFacts): readonly StartStep[] {
   refuseOn(listStartObjections(facts), noForce);
   return [
+    ...slotSteps(facts.slot),
     ...preparingSteps(facts),
     { kind: 'start-server', configuration: facts.configuration },
     { kind: 'see-it-recover' },
-    ...when(facts.streams, { kind: 'see-it-stream' }),
+    ...when(facts.streams && !facts.isDelayed, { kind: 'see-it-stream' }),
+    ...leftSlotSteps(facts),
     ...keepingSteps(facts),
+  ];
+}
+
+/** Before the standby streams by it. */
+export function slotSteps(slot: SlotFact): readonly StartStep[] {
+  if (slot.kind === 'none') return [];
+  return [{ kind: slot.kind === 'asked' ? 'make-slot' : 'note-slot', name: slot.name }];
+}
+
+/** Once it streams without them; and once it runs as a standby, those of a promotion that did not happen. */
+export function leftSlotSteps({ leftSlots: slots, directory }: StartFacts): readonly StartStep[] {
+  const names = (directory.record.slotsForOthers ?? []).map(({ name }) => name);
+  return [
+    ...when(slots.length > 0, { kind: 'drop-left-slots' as const, slots }),
+    ...when(names.length > 0, { kind: 'drop-made-slots' as const, names }),
   ];
 }
 
@@ -129,9 +162,10 @@ export async function observeStart(
   const { settings } = deps;
   const archive = made ?? (await requireArchive(settings.archivedir, directory));
   const configuration = await readConfiguration(server, 'standby');
-  const streaming = streamingOf(server);
+  const streaming = streamingOf(server, directory.record);
   const place = await recoveryPlace(server, configuration);
-  const recovery = recoverySettings(capabilities, { kind: 'standby', streaming }, place);
+  const delay = iniDelayOf(server);
+  const recovery = recoverySettings(capabilities, { kind: 'standby', streaming, delay }, place);
   const keeping = await observeKeeping(server, configuration, recovery);
   return {
     directory,
@@ -142,8 +176,11 @@ export async function observeStart(
     settings: recovery,
     keeping,
     hasKeptSlot: await hasKeptSlot(settings.pgdata),
+    slot: noSlot,
+    leftSlots: leftSlots(deps, directory.record.ownSlots ?? [], streaming?.slot),
     ownMarks: await findOwnMarks(deps),
     streams: streaming !== undefined,
+    isDelayed: delay !== undefined || place.ownDelay,
     triggerFile: streaming === undefined ? undefined : await presentTriggerFile(server),
     hasFirstSegment: await hasFirstSegment(directory, archive),
     // A running server is refused anyway.
@@ -195,6 +232,30 @@ export const startSteps = {
     run: async ({ server }) => {
       sayNotKept(server, await makeSlotOnStart(server));
     },
+  }),
+  'make-slot': serverStep<{ readonly name: string }>({
+    say: ({ name }, { server }) =>
+      `have replication slot "${name}" on ${server.deps.settings.master_public_ip}, which keeps WAL for this standby`,
+    run: async (context, { name }) => {
+      context.hasMadeSlot = await makeOwnSlot(context.server, name);
+    },
+    undo: async ({ server, hasMadeSlot }, { name }) => {
+      if (hasMadeSlot === true) await takeSlotBack(server, name);
+    },
+  }),
+  'note-slot': serverStep<{ readonly name: string }>({
+    say: ({ name }) => `record that this standby streams by replication slot "${name}": -P makes it`,
+    run: ({ server }, { name }) => noteOwnSlot(server, name),
+  }),
+  'drop-left-slots': serverStep<{ readonly slots: readonly OwnSlot[] }>({
+    say: ({ slots }) =>
+      `drop replication slots by which this standby streams no more: ${slots.map(({ name, host }) => `"${name}" on ${host}`).join(', ')}`,
+    run: ({ server }, { slots }) => dropLeftSlots(server, slots),
+  }),
+  'drop-made-slots': serverStep<{ readonly names: readonly string[] }>({
+    say: ({ names }) =>
+      `drop the replication slots here that were made for a promotion which did not happen: ${names.join(', ')}`,
+    run: ({ server }) => dropSlotsOfNoPromotion(server),
   }),
   'see-it-stream': serverStep({
     say: () => 'wait until it is seen streaming from the primary',

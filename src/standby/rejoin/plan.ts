@@ -1,6 +1,7 @@
 import type { FollowFacts } from '../follow/facts.ts';
 import { listFollowObjections, missingMarks, planFollow } from '../follow/plan.ts';
-import { keepingSteps, preparingSteps } from '../recovery/standby-start.ts';
+import { keepingSteps, leftSlotSteps, preparingSteps, slotSteps } from '../recovery/standby-start.ts';
+import { noSlot } from '../slot/own-slot.ts';
 import { noForce } from '../steps/force.ts';
 import { type Objection, refuseOn, when } from '../steps/objections.ts';
 import type { ArchiveThere } from './offer-wal.ts';
@@ -59,6 +60,8 @@ export function planRejoin(facts: RejoinFacts, iniFile: string): readonly Rejoin
   const { configuration, settings, streams } = start;
   return [
     ...first,
+    ...slotSteps(answer.host.facts.slot ?? noSlot),
+    { kind: 'drop-slots-here' },
     { kind: 'checkpoint-there' },
     { kind: 'rewind', able: way.able, settings },
     ...preparingSteps(start),
@@ -66,7 +69,8 @@ export function planRejoin(facts: RejoinFacts, iniFile: string): readonly Rejoin
     { kind: 'put-back' },
     { kind: 'start-server', configuration },
     { kind: 'see-it-recover' },
-    { kind: 'see-it-follow', host: request.address.host, streams },
+    { kind: 'see-it-follow', host: request.address.host, streams, isDelayed: start.isDelayed },
+    ...leftSlotSteps(start),
     ...keepingSteps(start),
   ];
 }

@@ -6,6 +6,8 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PitrError } from '../../errors.ts';
+import type { Capabilities } from '../../postgres/capabilities.ts';
+import { slotsDirectory } from '../../postgres/stream-slot.ts';
 import { exists, fsyncPath, readIfExists, writeDurably } from '../../system/durable.ts';
 import { mkdir, removeTree, rename } from '../../system/files.ts';
 import { incompleteControlFile, rewindingName } from '../server/data-directory.ts';
@@ -64,6 +66,22 @@ export async function rewindPhase(pgdata: string): Promise<RewindPhase | undefin
 
 export async function notePhase(pgdata: string, phase: NotedPhase): Promise<void> {
   await writeDurably(join(pgdata, phaseName), `${phase}\n`);
+}
+
+/**
+ * Up to 10 pg_rewind copies the replication slots of the other server and removes those that were here: nobody streams
+ * by what it leaves, and it would keep WAL here without a limit.
+ */
+export async function removeCopiedSlots(
+  pgdata: string,
+  { pgRewindLeavesSlots }: Pick<Capabilities, 'pgRewindLeavesSlots'>,
+): Promise<readonly string[]> {
+  const directory = join(rewindDirectory(pgdata), slotsDirectory);
+  if (pgRewindLeavesSlots || !(await exists(directory))) return [];
+  const names = await readdir(directory);
+  for (const name of names) await removeTree(join(directory, name));
+  await fsyncPath(directory);
+  return names.sort();
 }
 
 async function moveAll(from: string, to: string, names: readonly string[]): Promise<void> {

@@ -6,6 +6,7 @@ import { parseWalName } from '../../postgres/wal-name.ts';
 import { describeResult, succeeded } from '../../system/command.ts';
 import { fsyncPath, writeDurably } from '../../system/durable.ts';
 import { removeFile } from '../../system/files.ts';
+import { quoted } from '../../system/printable.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { layoutOf } from '../follow/end-of-wal.ts';
 import type { Address } from '../follow/ini-file.ts';
@@ -14,7 +15,7 @@ import { withAccess } from '../primary/protocol/pass-file.ts';
 import type { RecoverySettings } from '../recovery/settings.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 import { accessOf, type RewindAbility, sourceConninfo } from './rewind-ability.ts';
-import { moveIn, notePhase, rewindDirectory } from './rewind-directory.ts';
+import { moveIn, notePhase, removeCopiedSlots, rewindDirectory } from './rewind-directory.ts';
 import { isBehindFork } from './unsent.ts';
 
 type Able = Extract<RewindAbility, { kind: 'able' }>;
@@ -94,6 +95,11 @@ export async function runRewind(
     deps.log.debug(`pg_rewind: ${result.stdout.trim()}`);
     if (!succeeded(result)) throw new PitrError(`${describeResult(result)}; ${result.stdout.trim()}`);
     await removeBehindFork(directory, join(work, capabilities.walDirName), there);
+    const slots = await removeCopiedSlots(pgdata, capabilities);
+    if (slots.length > 0)
+      deps.log.notice(
+        `removed replication slots that pg_rewind has copied: ${slots.map((name) => quoted(name)).join(', ')}`,
+      );
     await notePhase(pgdata, 'rewound');
   } catch (error) {
     deps.signal.throwIfAborted();

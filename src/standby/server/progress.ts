@@ -7,6 +7,7 @@ import { readHistory } from '../archive/contents.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { isUnderWay } from '../recovery/promotion.ts';
 import { hasUnfinishedFailover } from '../recovery/unfinished-failover.ts';
+import { ownSlotName } from '../slot/own-name.ts';
 import { type DataDirectory, readDataDirectory, wasInRecovery } from './data-directory.ts';
 import { serverOf } from './server.ts';
 import { observeServer, rowsOf, type ServerState } from './server-state.ts';
@@ -130,5 +131,8 @@ export async function observeStatus(deps: StandbyDeps): Promise<AnswerOf<'status
 export async function progressOf(deps: StandbyDeps, directory: DataDirectory): Promise<Progress> {
   if (directory.isIncomplete) return { server: 'no-data' };
   const server = await serverSays(deps, directory);
-  return { ...controlSays(directory), ...(await promotionSays(deps, directory)), ...server };
+  const streamSlot = ownSlotName(deps, directory.capabilities, directory.record);
+  const streamsFrom = deps.settings.master_public_ip;
+  const slot = streamSlot === undefined ? {} : { streamSlot, streamsFrom };
+  return { ...slot, ...controlSays(directory), ...(await promotionSays(deps, directory)), ...server };
 }

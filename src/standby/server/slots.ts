@@ -1,5 +1,6 @@
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import { keptSlot } from '../../postgres/kept-slot.ts';
+import { isStreamSlot } from '../../postgres/stream-slot.ts';
 import type { LocalSql } from '../../system/local-sql.ts';
 
 /** A replication slot of the server that outlives its session, and is none of ours. */
@@ -36,7 +37,8 @@ FROM pg_replication_slots WHERE slot_name <> '${keptSlot}' ${lasts} ORDER BY 1`;
 export async function listSlots(sql: LocalSql, capabilities: Capabilities): Promise<readonly Slot[]> {
   if (!capabilities.hasReplicationSlots) return [];
   const rows = await sql(slotsSql(capabilities));
-  return rows.map((row) => ({
+  const others = rows.filter(({ name }) => !isStreamSlot(String(name)));
+  return others.map((row) => ({
     name: String(row['name']),
     kind: row['kind'] === 'logical' ? 'logical' : 'physical',
     keepsWal: row['keeps'] === true,

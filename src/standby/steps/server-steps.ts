@@ -10,6 +10,8 @@ import { entriesFor } from './step-table.ts';
 export interface ServerContext {
   readonly server: Server;
   started: Started;
+  /** Whether a step has made a replication slot on the primary. */
+  hasMadeSlot?: boolean;
 }
 
 export const serverStep = entriesFor<ServerContext>();

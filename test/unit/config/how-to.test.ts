@@ -138,6 +138,8 @@ describe('the standby file of the how-to', () => {
       notify_reminder: 3600,
       ...statusLimits,
       keep_streamed_max: 10 * 1024 ** 3,
+      use_slot: false,
+      slot_unlimited: false,
       action_failover: '/var/lib/postgresql/pitrtools/scripts/failover.sh',
       includepath: [],
       rsync_threads: 1,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { formatInZone, formatUtc, parseTimestamp } from '../../../src/postgres/timestamp.ts';
+import { formatInZone, formatUtc, parseTimestamp, withDate } from '../../../src/postgres/timestamp.ts';
 
 describe('a timestamp', () => {
   test.each([
@@ -125,3 +125,17 @@ function micros(text: string, zone: string): bigint {
   if (parsed.kind === 'bad') throw new Error(parsed.reason);
   return parsed.micros;
 }
+
+describe('a time of day', () => {
+  const now = micros('2026-05-28 11:04:30+00', 'UTC');
+  test.each([
+    ['11:04', 'UTC', '2026-05-28 11:04'],
+    ['11:05', 'UTC', '2026-05-27 11:05'],
+    ['13:04:30.000', 'Europe/Berlin', '2026-05-28 13:04:30.000'],
+    ['23:00', 'Pacific/Auckland', '2026-05-28 23:00'],
+    ['2026-05-01 11:00', 'UTC', '2026-05-01 11:00'],
+    ['noon', 'UTC', 'noon'],
+  ])('%s in %s gets the date of the last time that the clock showed it', (text, zone, expected) => {
+    expect(withDate(text, now, zone)).toBe(expected);
+  });
+});

@@ -57,6 +57,27 @@ describe.each(releases)('the WAL of %s', (_, release) => {
     }
   });
 
+  test('can be read from a page inside a record on, and shows each whole record', () => {
+    const format = walFormat({ ...release, blockSize: block, segmentSize });
+    if (format === undefined) throw new Error('unknown');
+    for (let page = 0; page < 5; page++) {
+      const from = first + page * block;
+      const seen: number[] = [];
+      const reader = createWalReader(format, from, {
+        mayBeInside: true,
+        onRecord: ({ rmgr, content }) => {
+          expect(rmgr).toBe(10);
+          seen.push(content.byteLength + format.recordHeader);
+        },
+      });
+      for (let offset = page * block; offset < wal.bytes.length; offset += block)
+        reader.takePage(wal.bytes, offset, first + offset);
+      const behind = wal.records.filter(({ start }) => start >= from);
+      expect(seen).toEqual(behind.map(({ length }) => Math.min(length, format.recordHeader + 64)));
+      expect(reader.result()).toEqual({ end: wal.end, damage: undefined });
+    }
+  });
+
   test('ends before an incomplete record', () => {
     const last = wal.records.at(-1);
     const bytes = wal.bytes.slice();

@@ -49,6 +49,18 @@ describe('the command line of cmd_standby', () => {
       ['-F999', '--target-immediate'],
       { kind: 'recover', target: { ...plainly, goal: { kind: 'immediate' } } },
     ],
+    [
+      ['--pause-before', '11:05'],
+      {
+        kind: 'recover',
+        target: {
+          ...plainly,
+          goal: { kind: 'time', text: '11:05', mayLackDate: true },
+          exclusive: true,
+          action: 'pause',
+        },
+      },
+    ],
     [['--wal'], { kind: 'wal' }],
     [['-Astart'], { kind: 'start' }],
     [['-A', 'stop'], { kind: 'stop' }],

@@ -19,8 +19,10 @@ import type { StandbyDeps } from '../../../src/standby/deps.ts';
 import { readRecord } from '../../../src/standby/host/backup-record/record.ts';
 import { copyConf, planConfCopies } from '../../../src/standby/host/conf-files.ts';
 import { clearRecoverySettings, writeRecoverySettings } from '../../../src/standby/recovery/files.ts';
+import { recoveryPlace } from '../../../src/standby/recovery/place.ts';
 import { recoverySettings } from '../../../src/standby/recovery/settings.ts';
 import { serverOf } from '../../../src/standby/server/server.ts';
+import type { ServerConfiguration } from '../../../src/standby/server/server-configuration.ts';
 import { dataDirectory, place } from './standby-facts.ts';
 
 let pgdata = '';
@@ -79,6 +81,96 @@ describe('recovery settings on disk', () => {
     expect(read('postgresql.auto.conf')).toBe(own);
     expect(readdirSync(pgdata).filter((name) => name.endsWith('.signal'))).toEqual([]);
     expect((await readRecord(pgdata)).settings).toBeUndefined();
+  });
+
+  test("leave out the user's own delay while a recovery to a target runs, and bring it back with the standby", async () => {
+    const { capabilities } = directory('15');
+    const server = serverOf(depsWith({}), capabilities);
+    const delay = () => /^recovery_min_apply_delay = (.*)$/m.exec(read('postgresql.auto.conf'))?.[1];
+    const target = {
+      kind: 'to-target',
+      target: { goal: { kind: 'time', micros: 0n }, exclusive: true, timeline: 'latest', action: 'pause' },
+    } as const;
+    const where = { ...place, ownDelay: true };
+    const write = {
+      target: () => writeRecoverySettings(server, 'recovery', recoverySettings(capabilities, target, where)),
+      hold: () =>
+        writeRecoverySettings(server, 'held', recoverySettings(capabilities, { kind: 'hold' }, where)),
+      standby: (more = {}) =>
+        writeRecoverySettings(
+          server,
+          'standby',
+          recoverySettings(capabilities, { ...standby, ...more }, where),
+        ),
+    };
+    writeFileSync(join(pgdata, 'postgresql.auto.conf'), "recovery_min_apply_delay = '2h'\n");
+    await write.standby();
+    expect(delay()).toBe("'2h'");
+    for (let round = 0; round < 2; round++) {
+      await write.target();
+      expect(delay()).toBe("'0'");
+      await write.target();
+      await write.hold();
+      expect(delay()).toBeUndefined();
+      await write.standby();
+      await write.standby();
+      expect(delay()).toBe("'2h'");
+    }
+    writeFileSync(join(pgdata, 'postgresql.auto.conf'), read('postgresql.auto.conf').replace("'2h'", "'3h'"));
+    await write.target();
+    await clearRecoverySettings(server);
+    expect(delay()).toBe("'3h'");
+    await write.standby({ delay: '4h' });
+    await write.standby();
+    expect(delay()).toBeUndefined();
+  });
+
+  test("have the user's own delay after every interruption of a standby's start", async () => {
+    const { capabilities } = directory('15');
+    const server = serverOf(depsWith({}), capabilities);
+    const paths = [join(pgdata, 'postgresql.auto.conf'), join(pgdata, 'pitrtools.json')] as const;
+    const state = () => paths.map((path) => readFileSync(path, 'utf8'));
+    const putBack = (files: readonly string[]) => {
+      paths.forEach((path, index) => {
+        writeFileSync(path, files[index] ?? '');
+      });
+    };
+    const writeStandby = () =>
+      writeRecoverySettings(server, 'standby', recoverySettings(capabilities, standby, place));
+    writeFileSync(paths[0], "recovery_min_apply_delay = '4h'\n");
+    await writeStandby();
+    const target = {
+      kind: 'to-target',
+      target: { goal: { kind: 'time', micros: 0n }, exclusive: true, timeline: 'latest', action: 'pause' },
+    } as const;
+    const where = { ...place, ownDelay: true };
+    await writeRecoverySettings(server, 'recovery', recoverySettings(capabilities, target, where));
+    const [confOfTarget = ''] = state();
+    expect(confOfTarget).toContain("recovery_min_apply_delay = '0'");
+
+    const settings = recoverySettings(capabilities, standby, place);
+    const parameters = new Map(settings.parameters);
+    parameters[Symbol.iterator] = () => {
+      throw new Error('killed');
+    };
+    await expect(writeRecoverySettings(server, 'standby', { ...settings, parameters })).rejects.toThrow(
+      'killed',
+    );
+    const [confBefore = '', recordBefore = ''] = state();
+    expect(confBefore).toBe(confOfTarget);
+    await writeStandby();
+    const [confAfter = '', recordAfter = ''] = state();
+    expect(confAfter).toContain("recovery_min_apply_delay = '4h'");
+    putBack([confAfter, recordBefore]);
+    await writeStandby();
+    expect(state()).toEqual([confAfter, recordAfter]);
+
+    // The user changes it afterwards.
+    putBack([confAfter.replace("'4h'", "'0'"), recordAfter]);
+    await writeStandby();
+    expect(read('postgresql.auto.conf')).toContain("recovery_min_apply_delay = '0'");
+    const configuration = { inFile: new Map<string, string>() } as unknown as ServerConfiguration;
+    expect((await recoveryPlace(server, configuration)).ownDelay).toBe(false);
   });
 
   test('are readable only by their owner, at the path in the INI file (bug of the original: the password world-readable)', async () => {

@@ -51,6 +51,7 @@ export const place: RecoveryPlace = {
   keepsStreamed: false,
   ownCleanup: false,
   ownRetryInterval: false,
+  ownDelay: false,
   ownTargets: [],
 };
 

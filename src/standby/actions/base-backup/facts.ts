@@ -20,6 +20,8 @@ import {
 } from '../../primary/backup-in-progress.ts';
 import type { Primary, PrimaryFacts } from '../../primary/primary.ts';
 import { findDebianConfigFile } from '../../server/server-configuration.ts';
+import { askOwnSlot, type SlotFact } from '../../slot/own-slot.ts';
+import { askSlots } from '../../slot/there.ts';
 import type { Force } from '../../steps/force.ts';
 import { observeRsync, type RsyncAbility } from './copy/rsync-ability.ts';
 import { readNotedBackup } from './on-primary/backup-note.ts';
@@ -62,6 +64,10 @@ export interface BackupFacts {
   readonly force: Force;
   /** Whether to check the pages of the copy. */
   readonly verify: boolean;
+  /** The name of its slot depends on it: two hosts may have the same name and pgdata. */
+  readonly slotIdentity: string;
+  /** The slot on the primary by which the standby will stream. */
+  readonly slot: SlotFact;
   /** The l_archivedir of this host, if marks of its promotion stand there. */
   readonly ownMarks?: string | undefined;
 }
@@ -128,10 +134,14 @@ export async function observeForBackup(
   const archived = await listArchived(place);
   const { capabilities, settings } = facts;
   const isExclusive = capabilities.backupApi === 'exclusive' && protocol === undefined;
+  const record = await observeRecord(place.pgdata);
+  const slotIdentity = record.record.slotIdentity ?? deps.nonce();
+  const owner = { capabilities, record: { slotIdentity } };
   return {
     primary: facts,
     place,
-    ...(await observeRecord(place.pgdata)),
+    ...record,
+    slotIdentity,
     rsync: protocol === undefined ? await observeRsync(deps, source ?? primary) : undefined,
     source: source === undefined ? undefined : await observeSource(deps, source, place),
     streaming: protocol === undefined ? undefined : await observeStreaming(deps, primary, place, protocol),
@@ -146,6 +156,7 @@ export async function observeForBackup(
     standby: deps.hostName,
     force,
     verify,
+    slot: await askOwnSlot(deps, owner, () => askSlots(query, capabilities)),
     ownMarks: await findOwnMarks(deps),
   };
 }

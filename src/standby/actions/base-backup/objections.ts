@@ -3,6 +3,7 @@ import { sentinelName } from '../../../system/sentinel.ts';
 import { placeObjections } from '../../host/place.ts';
 import { ownLabelPrefix } from '../../primary/backup-in-progress.ts';
 import { failoverObjections } from '../../recovery/unfinished-failover.ts';
+import { ownSlotObjections } from '../../slot/own-slot.ts';
 import { type Objection, when } from '../../steps/objections.ts';
 import { type BackupFacts, markOfPrimary } from './facts.ts';
 import { sourceObjections } from './source/objections.ts';
@@ -92,6 +93,7 @@ export function listObjections(facts: BackupFacts): readonly Objection[] {
     ...primaryObjections(facts),
     ...leftTimelineObjections(facts),
     ...backupObjections(facts),
+    ...ownSlotObjections(facts.slot, undefined),
     ...(facts.source === undefined ? [] : sourceObjections(facts, facts.source)),
     ...(facts.streaming === undefined ? [] : streamingObjections(facts, facts.streaming)),
   ];

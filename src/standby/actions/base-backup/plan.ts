@@ -46,12 +46,23 @@ export function planBaseBackup(facts: BackupFacts): readonly BackupStep[] {
     ...sentinelSteps(facts),
     ...when(foreign.length > 0, { kind: 'set-aside', names: foreign }),
     { kind: 'prove-wal' },
-    ...(facts.streaming === undefined ? rsyncSteps(facts) : streamingSteps(facts.streaming)),
+    ...withSlot(facts, facts.streaming === undefined ? rsyncSteps(facts) : streamingSteps(facts.streaming)),
     { kind: 'await-wal' },
     ...(facts.ownMarks === undefined ? [] : [{ kind: 'withdraw-marks', directory: facts.ownMarks } as const]),
     { kind: 'finish' },
     { kind: 'move-older' },
   ];
+}
+
+/**
+ * The slot is made once it is noted, so that a later run can drop it if this one is killed. The archive has all WAL of
+ * the backup, and the slot keeps the WAL after it.
+ */
+function withSlot({ slot }: BackupFacts, steps: readonly BackupStep[]): readonly BackupStep[] {
+  if (slot.kind !== 'asked') return steps;
+  return steps.flatMap<BackupStep>((step) =>
+    step.kind === 'mark-copying' ? [step, { kind: 'make-slot', name: slot.name }] : [step],
+  );
 }
 
 /** The steps of a copy over ssh, from the start of the backup until the copy is on the disk. */

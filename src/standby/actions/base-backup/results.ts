@@ -3,6 +3,7 @@ import { formatLsn, segmentContaining, segmentEndingAt } from '../../../postgres
 import { programVersion } from '../../../system/program-root.ts';
 import type { WrittenSentinel } from '../../../system/sentinel.ts';
 import type { BackupRecord } from '../../host/backup-record/record.ts';
+import type { Made } from '../../slot/there.ts';
 import type { StepEntry } from '../../steps/step-table.ts';
 import { type BackupContext, needed } from './context.ts';
 import type { CopyPlan } from './copy/planned-files.ts';
@@ -24,6 +25,7 @@ export interface StepResults {
   'write-sentinel': WrittenSentinel;
   /** The directory that the files were moved to. */
   'set-aside': string;
+  'make-slot': Made;
   'start-backup': BackupRecord;
   'note-beginning': BackupRecord;
   'plan-copy': CopyPlan;

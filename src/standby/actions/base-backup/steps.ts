@@ -1,9 +1,11 @@
 import { describeLeft, formatLeft, type LeftTimeline, withLeft } from '../../../postgres/left-timeline.ts';
+import { dropSlotSql } from '../../../postgres/stream-slot.ts';
 import type { WalName } from '../../../postgres/wal-name.ts';
 import { ensureDirectory } from '../../../system/durable.ts';
 import { isStillThere, type Sentinel, updateSentinel } from '../../../system/sentinel.ts';
 import { describeWithdrawal, withdrawOwnMarks } from '../../host/own-marks.ts';
 import { readRemoteControl } from '../../primary/primary.ts';
+import { ensureSlot } from '../../slot/there.ts';
 import type { StepsOf } from '../../steps/step-table.ts';
 import { comparisonFor } from './copy/comparison.ts';
 import { copyFiles } from './copy/copy-files.ts';
@@ -112,6 +114,18 @@ export const backupSteps = {
       `move ${names.length} files of another history aside in "${facts.place.archivedir}"`,
     run: (run, { names }) => setAside(run, names),
     undo: putNamesBack,
+    leavesNothing: true,
+  }),
+  /** After 'mark-copying', which notes it. */
+  'make-slot': giving<'make-slot', { readonly name: string }>('make-slot', {
+    say: ({ name }) => `have replication slot "${name}" on the primary, which keeps WAL for this standby`,
+    run: ({ primary }, { name }) => ensureSlot(primary.query, primary.facts.capabilities, name),
+    undo: async ({ primary, facts, results }, { name }) => {
+      const made = results['make-slot'];
+      // No standby streams by one that a killed base backup has made.
+      const isNobodys = made === 'present' && facts.record.backup?.status === 'copying';
+      if (made === 'made' || made === 'renewed' || isNobodys) await primary.queryToUndo(dropSlotSql(name));
+    },
     leavesNothing: true,
   }),
   'prove-wal': step({
@@ -241,7 +255,7 @@ export const backupSteps = {
     run: async (run) => {
       const record = finalRecord(run);
       const { control } = resultOf(run, 'fetch-control', 'receive');
-      await putControlInPlace(run.facts.place.pgdata, control, record);
+      await putControlInPlace(run.facts, control, record);
       return record;
     },
   }),

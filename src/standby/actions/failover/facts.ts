@@ -109,7 +109,7 @@ export async function observeHere(deps: StandbyDeps, isToTarget = false): Promis
     hasKeptSlot: await hasKeptSlot(settings.pgdata),
     hasOwnStart: settings.start_command !== undefined,
     isPaused: await isReplayPaused(server, state),
-    delay: await observeDelay(server, state),
+    delay: await observeDelay(server, state, directory.record.settings?.names ?? []),
     login: await observeLocalLogin({
       server,
       state,

@@ -8,7 +8,7 @@ import {
   saveStreamed,
 } from '../../archive/keep/after-promotion.ts';
 import type { ArchivedEnd } from '../../archive/replay-check.ts';
-import { changeRecord, readRecord } from '../../host/backup-record/record.ts';
+import { changeRecord, type OwnSlot, readRecord } from '../../host/backup-record/record.ts';
 import { commandToNote } from '../../host/own-command.ts';
 import { clearRecoverySettings } from '../../recovery/files.ts';
 import { removeGuard } from '../../recovery/guard.ts';
@@ -17,6 +17,7 @@ import { askServer, warnOfArchiving } from '../../server/own-archiving.ts';
 import type { Server } from '../../server/server.ts';
 import { informSiblings, withKnown } from '../../siblings/inform.ts';
 import type { SiblingFacts } from '../../siblings/observe.ts';
+import { leaveOwnSlots } from '../../slot/left-slots.ts';
 import type { StepEntry } from '../../steps/step-table.ts';
 import { runAction, type SiteAction } from './action.ts';
 import { seeAllReplayed } from './all-replayed.ts';
@@ -113,6 +114,8 @@ async function recordPromotion({ server, timeline, actionFailure }: FailoverRun)
     promotion: undefined,
     // The server is a primary again: no switchover waits for its stop.
     stoppedFor: undefined,
+    // The other standbys stream by them now.
+    slotsForOthers: undefined,
     isActionBegun: actionFailure === undefined ? undefined : true,
   });
 }
@@ -208,6 +211,11 @@ export const finishingSteps = {
   'keep-streamed': afterOpening<{ readonly redoLsn: bigint | undefined }>({
     say: () => 'copy WAL that only streaming had brought from pg_wal to archivedir',
     run: ({ server }, { redoLsn }) => keepAfterPromotion(server, redoLsn),
+  }),
+  'leave-slots': afterOpening<{ readonly slots: readonly OwnSlot[]; readonly isAsked: boolean }>({
+    say: ({ slots, isAsked }) =>
+      `drop the replication slots by which this standby has streamed${isAsked ? '' : ' (the old primary does so when it becomes a standby)'}: ${slots.map(({ name, host }) => `"${name}" on ${host}`).join(', ')}`,
+    run: ({ server }, { slots, isAsked }) => leaveOwnSlots(server, slots, isAsked),
   }),
   'record-promotion': afterOpening({
     say: () => 'record that the failover is finished',

@@ -10,14 +10,16 @@ import type { ArchivedEnd } from '../../archive/replay-check.ts';
 import { changeRecord, readRecord, type RecordChange } from '../../host/backup-record/record.ts';
 import { clearRecoverySettings, writeRecoverySettings } from '../../recovery/files.ts';
 import { removeGuard, writeGuard } from '../../recovery/guard.ts';
+import { resumeReplay } from '../../recovery/pause.ts';
 import { newPromotion, stillUnderWay, withServer } from '../../recovery/promotion.ts';
 import type { RecoverySettings } from '../../recovery/settings.ts';
 import { readControlFile } from '../../server/data-directory.ts';
 import { NotAskedToOpen, promoteServerProgram } from '../../server/local-server.ts';
-import type { Server } from '../../server/server.ts';
-import { mustAnswer, observeServer } from '../../server/server-state.ts';
+import type { ServerConfiguration } from '../../server/server-configuration.ts';
+import { observeServer } from '../../server/server-state.ts';
 import type { Fetch } from '../../siblings/compare.ts';
 import { fetchSegments } from '../../siblings/fetch.ts';
+import { dropSlotsMade, makeSlotsHere } from '../../slot/for-others.ts';
 import { serverSteps } from '../../steps/server-steps.ts';
 import { setDelay, type SettingDelay } from './delay.ts';
 import { fenceStepTable } from './fence.ts';
@@ -25,12 +27,6 @@ import { type LoginProof, proveLogin } from './local-login.ts';
 import { type LastQuestion, seeNoRival } from './rivals.ts';
 import { type FailoverRun, step } from './run.ts';
 import { type ReplayProof, seeArchiveReplayed, seeItOpen } from './see-it-open.ts';
-
-async function resumeReplay(server: Server): Promise<void> {
-  const { replayResumeFunction: resume } = server.capabilities;
-  if (resume === undefined) return;
-  await mustAnswer(server, 'cannot resume the replay', (sql) => sql(`SELECT ${resume}()`));
-}
 
 /** From now on the server may open even if this run is killed: other standbys must not be promoted as long as it runs. */
 async function noteOpening(run: FailoverRun): Promise<void> {
@@ -107,6 +103,12 @@ async function clearUnlessItRecovers(
     return;
   }
   await clearRecoverySettings(server);
+}
+
+interface SlotsToMake {
+  readonly names: readonly string[];
+  /** The configuration with which the promoted server will be restarted. */
+  readonly conf: ServerConfiguration | undefined;
 }
 
 interface FetchWal {
@@ -222,6 +224,18 @@ export const openingSteps = {
     // The guard stays if the promotion was begun: the server may still open, and must not open too early.
     undo: async ({ server, opening }) => {
       if (opening === 'not begun') await removeGuard(server.pgdata);
+    },
+    leavesNothing: true,
+  }),
+  /** Before 'promote', if the server can be queried. */
+  'make-slots': step<SlotsToMake>({
+    say: ({ names }) =>
+      `have the replication slots here by which the other standbys will stream: ${names.join(', ')}`,
+    run: async (run, { names, conf }) => {
+      await makeSlotsHere(run.server, names, conf);
+    },
+    undo: async ({ server, opening }) => {
+      if (opening === 'not begun') await dropSlotsMade(server);
     },
     leavesNothing: true,
   }),

@@ -3,6 +3,7 @@ import { type RecoverySettings, recoverySettings } from '../../recovery/settings
 import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
 import { raised } from '../../server/limits.ts';
 import { isHotStandby } from '../../server/server-configuration.ts';
+import { slotsOf } from '../../slot/for-others.ts';
 import { overrules } from '../../steps/force.ts';
 import { refuseOn, when } from '../../steps/objections.ts';
 import type { FailoverFacts, LocalFacts } from './facts.ts';
@@ -32,7 +33,7 @@ export function afterSteps(
     { kind: 'record-opening' },
     { kind: 'mark-archive' },
     { kind: 'clear-settings' },
-    ...(delay?.kind === 'setting' ? [{ kind: 'restore-delay', delay } as const] : []),
+    ...(delay?.kind === 'setting' && !delay.isOurs ? [{ kind: 'restore-delay', delay } as const] : []),
     ...checks,
     // Before clients or archiving may be turned on: from now on WAL of the old timeline is refused.
     ...roleSteps(facts, role),
@@ -43,6 +44,7 @@ export function afterSteps(
     // The last look before clients are sent here: the server may have ended since the first one.
     { kind: 'verify-write' },
     ...actionSteps(facts),
+    ...leaveSlots(facts, role),
   ];
 }
 
@@ -104,11 +106,30 @@ export function claimSteps(
 function promoteSteps(facts: FailoverFacts): readonly FailoverStep[] {
   const isToReplayAll =
     facts.archive.kind === 'archive' && facts.replayProblems.length === 0 && !acceptsLoss(facts);
+  const role = roleOf(facts, false);
   return [
-    ...claimSteps(facts, roleOf(facts, false)),
+    ...slotSteps(facts, role),
+    ...claimSteps(facts, role),
     isToReplayAll ? { kind: 'guard-replay', end: facts.archivedEnd } : { kind: 'lift-guard' },
     { kind: 'promote' },
   ];
+}
+
+/** The other standbys stream from here as soon as they follow: until then their slots keep the WAL that they lack. */
+function slotSteps(facts: FailoverFacts, role: Role): readonly FailoverStep[] {
+  const names = slotsOf(facts.siblings);
+  if (role.kind !== 'taken' || names.length === 0 || !canBeAsked(facts)) return [];
+  return [{ kind: 'make-slots', names, conf: facts.failoverConf?.configuration }];
+}
+
+/**
+ * A primary whose role was taken drops the slot when it becomes a standby. One that keeps its role keeps the slot, too,
+ * although it does not answer now.
+ */
+function leaveSlots({ directory, liveness }: FailoverFacts, role: Role): readonly FailoverStep[] {
+  const slots = directory.record.ownSlots ?? [];
+  const isAsked = role.kind !== 'taken' || liveness.kind === 'alive';
+  return when(slots.length > 0, { kind: 'leave-slots', slots, isAsked });
 }
 
 function replayChecks(facts: FailoverFacts, end: ArchivedEnd | undefined): readonly FailoverStep[] {
@@ -256,7 +277,8 @@ export function planFailover(facts: FailoverFacts): readonly FailoverStep[] {
 
 function promotionSteps(facts: FailoverFacts): readonly FailoverStep[] {
   const { state, directory } = facts;
-  if (onlyActionRemains(facts)) return [{ kind: 'verify-write' }, ...actionSteps(facts)];
+  if (onlyActionRemains(facts))
+    return [{ kind: 'verify-write' }, ...actionSteps(facts), ...leaveSlots(facts, roleOf(facts, false))];
   if (state.kind === 'production') return finish(facts, roleOf(facts, false), openedChecks(facts));
   if (state.kind === 'stopped' && hasUnfinishedFailover(directory)) return promotedSteps(facts);
   if (isPausedAtTarget(facts)) return [...openingSteps(facts), ...finish(facts, roleOf(facts, true), [])];

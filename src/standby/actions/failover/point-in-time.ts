@@ -3,13 +3,14 @@ import { changeRecord } from '../../host/backup-record/record.ts';
 import { probePrimary } from '../../primary/liveness/liveness.ts';
 import { describeLiveness } from '../../primary/liveness/verdict.ts';
 import { sayWherePrimaryIsHere } from '../../primary/primary-is-here.ts';
+import { sayLeftPause } from '../../recovery/left-pause.ts';
 import type { RequestedTarget } from '../../recovery/requested-target.ts';
 import { askOthers, nobodyAsked } from '../../siblings/observe.ts';
 import { perform } from '../../steps/carry-out.ts';
 import { sayOverruled } from '../../steps/objections.ts';
 import { observeHere } from './facts.ts';
 import { fenceOf } from './fence.ts';
-import { observeForTarget, type RecoveryFacts, targetKey } from './point-in-time/facts.ts';
+import { dated, observeForTarget, type RecoveryFacts, targetKey } from './point-in-time/facts.ts';
 import { planRecovery } from './point-in-time/plan.ts';
 import { reportRecovery } from './point-in-time/report.ts';
 import { type RecoveryRun, recoverySteps } from './point-in-time/steps.ts';
@@ -20,25 +21,29 @@ import { saySiblings } from './sibling-words.ts';
 async function observe(
   deps: StandbyDeps,
   { force, takeRole }: FailoverOptions,
-  requested: RequestedTarget,
-): Promise<RecoveryFacts> {
+  asked: RequestedTarget,
+): Promise<{ readonly facts: RecoveryFacts; readonly requested: RequestedTarget }> {
   await sayWherePrimaryIsHere(deps);
   const here = await observeHere(deps, true);
+  const requested = dated(deps, here, asked);
   const forTarget = await observeForTarget(deps, here, requested);
   const tells = takeRole && requested.action === 'promote';
   const [liveness, others] = await Promise.all([probePrimary(deps), tells ? askOthers(deps) : nobodyAsked]);
   const siblings = { ...nobodyAsked, ...others, ...(tells ? await observeRivals(here, others) : {}) };
   const fence = fenceOf(deps, here.directory.record);
-  return { ...here, ...forTarget, liveness, siblings, force, takesRole: takeRole, fence };
+  const facts = { ...here, ...forTarget, liveness, siblings, force, takesRole: takeRole, fence };
+  return { facts, requested };
 }
 
 /** `-F999` with a target: recovers to the target, and opens, pauses or shuts down there. */
 export async function recoverTo(
   deps: StandbyDeps,
   options: FailoverOptions,
-  requested: RequestedTarget,
+  asked: RequestedTarget,
 ): Promise<number> {
-  const facts = await observe(deps, options, requested);
+  const { facts, requested } = await observe(deps, options, asked);
+  // Before a refusal, too.
+  if (facts.isPauseLeft) sayLeftPause(deps, facts.directory.record);
   const { shown, objections, steps } = planRecovery(facts, requested);
   sayOverruled(deps, objections, options.force);
   deps.report(`Recovery to ${shown}`);

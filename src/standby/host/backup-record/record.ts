@@ -91,6 +91,20 @@ const isSwitchover = is.object({
 
 export type SwitchoverRecord = Guarded<typeof isSwitchover>;
 
+/** A replication slot that was made for this standby on the server of that host. */
+const isOwnSlot = is.object({ name: is.text, host: is.text, port: is.number });
+
+export type OwnSlot = Guarded<typeof isOwnSlot>;
+
+/** A replication slot that was made on the server here for another standby. */
+const isOthersSlot = is.object({
+  name: is.text,
+  /** From where it kept WAL when it was made; not set if the run was killed then. */
+  lsn: is.optional(is.text),
+});
+
+export type OthersSlot = Guarded<typeof isOthersSlot>;
+
 const isStoppedFor = is.object({
   host: is.text,
   timeline: is.number,
@@ -137,6 +151,16 @@ const recordFields = {
   switchover: is.optional(isSwitchover),
   /** On the old primary: set from before it is stopped for that host, until it is in production again. */
   stoppedFor: is.optional(isStoppedFor),
+  /** Set from before the first of them is made: they are dropped when this standby streams by them no more. */
+  ownSlots: is.optional(is.listOf(isOwnSlot)),
+  /** Set from before the first of them is made until the promotion for which they were made is finished. */
+  slotsForOthers: is.optional(is.listOf(isOthersSlot)),
+  /** Random; made by the first base backup in this data directory. The name of its slot depends on it. */
+  slotIdentity: is.optional(is.text),
+  /** The delay that ALTER SYSTEM had set, while a recovery to a target runs without it. */
+  ownDelay: is.optional(is.text),
+  /** The server whose replay we pause: set from before that until the replay is resumed, or settings are written. */
+  pausedServer: is.optional(is.object({ pid: is.number, start: is.text })),
   /** The recovery target at which a server paused or shut down; it has not been in standby mode since. */
   recoveredTo: is.optional(is.text),
 };

@@ -27,6 +27,11 @@ export function judgeWatched({ liveness, identity, known }: PrimaryLook): Watche
   return inRecovery === true ? 'in-recovery' : 'alive';
 }
 
+/** Whether a standby can stream from it: from another standby as well. */
+export function sendsWal(watched: Watched): boolean {
+  return watched === 'alive' || watched === 'in-recovery';
+}
+
 /** Names what could not be learned of a server. */
 function unknownWords({ inRecovery, systemIdentifier }: ServerIdentity): string {
   const unknown = [

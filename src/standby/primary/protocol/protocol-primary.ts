@@ -109,3 +109,16 @@ export async function withPrimaryByProtocol<T>(
     });
   });
 }
+
+/** Queries alone, without the facts. */
+export async function withProtocolQuery<T>(deps: StandbyDeps, use: (query: Query) => Promise<T>): Promise<T> {
+  const { settings } = deps;
+  const role = settings.repl_db_user ?? settings.user;
+  const psql = await findPsql(deps);
+  return withAccess(settings, role, (env) => {
+    const protocol = { host: settings.master_public_ip, port: settings.port, role, env };
+    const { host, port } = protocol;
+    const target = { psql, host, port, user: role, database: databaseOf(settings) };
+    return withSession(deps, localRunner(deps, protocol), target, ({ query }) => use(query));
+  });
+}

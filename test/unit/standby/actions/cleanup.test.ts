@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { parseBackupLabel } from '../../../../src/postgres/backup-label.ts';
+import { capabilitiesOf } from '../../../../src/postgres/capabilities.ts';
 import type { ControlFile } from '../../../../src/postgres/control-file.ts';
 import { parseLsn } from '../../../../src/postgres/lsn.ts';
+import { parseVersion } from '../../../../src/postgres/version.ts';
 import { parseWalName, type WalName } from '../../../../src/postgres/wal-name.ts';
 import { type CleanupFacts, planCleanup } from '../../../../src/standby/actions/cleanup.ts';
 
@@ -27,6 +29,7 @@ function facts(names: readonly string[], changes: Partial<CleanupFacts> = {}): C
   return {
     directory: {
       pgdata: '/d',
+      capabilities: capabilitiesOf(parseVersion('15')),
       control: control({}),
       controlProblem: undefined,
       backupLabel: undefined,
@@ -37,6 +40,7 @@ function facts(names: readonly string[], changes: Partial<CleanupFacts> = {}): C
     numarchives: 0,
     keptFrom: undefined,
     superseded: [],
+    leftSlots: [],
     ...changes,
   };
 }
@@ -47,9 +51,17 @@ const segments = (last: number, timeline = 1) =>
     (_, i) => `0000000${timeline}00000000${(i + 1).toString(16).toUpperCase().padStart(8, '0')}`,
   );
 
-const removed = (input: CleanupFacts) => planCleanup(input).map(({ name }) => name);
+const removed = (input: CleanupFacts) =>
+  planCleanup(input).flatMap((step) => ('name' in step ? [step.name] : []));
 
 describe('--cleanup', () => {
+  test('drops slots on other servers by which this standby streams no more', () => {
+    const slots = [{ name: 'pitrtools_for_b_0123456789ab', host: 'old', port: 5432 }];
+    const { kind, ...step } = planCleanup(facts(segments(8), { leftSlots: slots })).at(-1) ?? {};
+    expect(kind).toBe('drop-left-slots');
+    expect(step).toMatchObject({ slots });
+  });
+
   test('removes WAL from before the last restartpoint, oldest first', () => {
     expect(removed(facts(segments(8)))).toEqual(segments(4));
   });

@@ -45,6 +45,7 @@ const place: RecoveryPlace = {
   keepsStreamed: false,
   ownCleanup: false,
   ownRetryInterval: false,
+  ownDelay: false,
   ownTargets: [],
 };
 
@@ -178,6 +179,21 @@ test("the user's own wal_retrieve_retry_interval is kept", () => {
   const where = { ...place, ownRetryInterval: true };
   const settings = recoverySettings(capabilities('15'), { kind: 'standby', streaming: undefined }, where);
   expect([...settings.parameters.keys()]).not.toContain('wal_retrieve_retry_interval');
+});
+
+test('a delayed standby has its delay in the settings, and a recovery to a target runs without one', () => {
+  const delayed = { kind: 'standby', streaming: undefined, delay: '4h' } as const;
+  expect(
+    recoverySettings(capabilities('15'), delayed, place).parameters.get('recovery_min_apply_delay'),
+  ).toBe('4h');
+  expect(
+    recoverySettings(capabilities('11'), delayed, place).recoveryConf.get('recovery_min_apply_delay'),
+  ).toBe('4h');
+  const target = { kind: 'to-target', target: toTime } as const;
+  const delayOf = (where: RecoveryPlace) =>
+    recoverySettings(capabilities('15'), target, where).parameters.get('recovery_min_apply_delay');
+  expect(delayOf({ ...place, ownDelay: true })).toBe('0');
+  expect(delayOf(place)).toBeUndefined();
 });
 
 test('a quote in a path is refused for 8.4, which cannot read it', () => {

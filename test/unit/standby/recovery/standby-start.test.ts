@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { recoverySettings } from '../../../../src/standby/recovery/settings.ts';
 import { planStartStandby, type StartFacts } from '../../../../src/standby/recovery/standby-start.ts';
+import { slot, slots } from '../slot/slots-there.ts';
 import { archive, configuration, controlFile, dataDirectory, label, place } from '../standby-facts.ts';
 
 const command = { program: '/p/bin/cmd_standby', iniFile: '/i' };
@@ -16,11 +17,14 @@ function facts(changes: Partial<StartFacts> = {}): StartFacts {
     copies: [{ key: 'pg_conf', from: '/etc/x', to: '/d/postgresql.conf' }],
     settings: recoverySettings(directory.capabilities, { kind: 'standby', streaming: undefined }, place),
     streams: false,
+    isDelayed: false,
     triggerFile: undefined,
     hasFirstSegment: true,
     lowLimits: [],
     keeping: { kind: 'not-needed' },
     hasKeptSlot: false,
+    slot: { kind: 'none' },
+    leftSlots: [],
     ...changes,
   };
 }
@@ -55,6 +59,29 @@ describe('-S', () => {
     expect(left).toContain('remove-slot');
     const notKept = { kind: 'not-kept', reason: 'x' } as const;
     expect(kinds(facts({ streams: true, keeping: notKept, hasKeptSlot: true }))).toContain('remove-slot');
+  });
+
+  test('makes its slot on the primary first, and drops those that it has left once it streams', () => {
+    const left = { name: 'pitrtools_for_b_0123456789ab', host: 'old', port: 5432 };
+    const asked = {
+      kind: 'asked',
+      name: 'pitrtools_for_b_0123456789ab',
+      host: 'a',
+      port: 5432,
+      isUnlimited: false,
+    } as const;
+    const good = { ...asked, there: slots() } as const;
+    const order = kinds(facts({ streams: true, slot: good, leftSlots: [left] }));
+    expect(order[0]).toBe('make-slot');
+    expect(order.slice(-2)).toEqual(['see-it-stream', 'drop-left-slots']);
+    const record = { slotsForOthers: [{ name: 'pitrtools_for_c_0123456789ab', lsn: '0/3000028' }] };
+    const directory = dataDirectory('15', { backupLabel: label, record });
+    expect(kinds(facts({ directory })).slice(-2)).toEqual(['see-it-recover', 'drop-made-slots']);
+    // A primary that does not answer keeps the standby from nothing.
+    const silent = { kind: 'silent', name: asked.name, reason: 'x' } as const;
+    expect(kinds(facts({ streams: true, slot: silent }))[0]).toBe('note-slot');
+    const full = { ...asked, there: slots({ most: 1, slots: [slot({ name: 'other' })] }) } as const;
+    expect(() => kinds(facts({ streams: true, slot: full }))).toThrow(/max_replication_slots is 1 on a/);
   });
 
   test.each(['in-archive-recovery', 'shut-down-in-recovery'] as const)(

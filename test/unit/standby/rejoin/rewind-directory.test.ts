@@ -1,11 +1,14 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { capabilitiesOf } from '../../../../src/postgres/capabilities.ts';
+import { parseVersion } from '../../../../src/postgres/version.ts';
 import {
   moveBack,
   moveBackIncomplete,
   moveIn,
   notePhase,
+  removeCopiedSlots,
   rewindDirectory,
   rewindPhase,
 } from '../../../../src/standby/rejoin/rewind-directory.ts';
@@ -80,5 +83,19 @@ describe('the directory of a rewind', () => {
     await moveBackIncomplete(pgdata);
     expect(listed(join(pgdata, 'global'))).toEqual(['pg_control.pitrtools']);
     expect(existsSync(join(pgdata, 'PG_VERSION'))).toBe(true);
+  });
+
+  test('keeps no slot that pg_rewind up to 10 has copied from the other server', async () => {
+    const slots = ['pitrtools_for_c_0123456789ab', 'theirs'];
+    const rewound = async (major: string) => {
+      const pgdata = cluster();
+      await moveIn(pgdata);
+      const directory = join(rewindDirectory(pgdata), 'pg_replslot');
+      for (const name of slots) mkdirSync(join(directory, name, 'snap'), { recursive: true });
+      const removed = await removeCopiedSlots(pgdata, capabilitiesOf(parseVersion(major)));
+      return { removed, left: listed(directory) };
+    };
+    expect(await rewound('10')).toEqual({ removed: slots, left: [] });
+    expect(await rewound('11')).toEqual({ removed: [], left: slots });
   });
 });

@@ -21,6 +21,7 @@ import {
 import { isEmptied, readWalLink, type WalLink } from '../../../host/wal-link.ts';
 import { incompleteControlFile } from '../../../server/data-directory.ts';
 import { makeForServer, openToGroup, writeForServer } from '../../../server/server-modes.ts';
+import { withSlot } from '../../../slot/notes.ts';
 import { isOverruled } from '../../../steps/objections.ts';
 import type { BackupContext } from '../context.ts';
 import type { BackupFacts } from '../facts.ts';
@@ -62,6 +63,14 @@ function isUnfinished({ record, hadControl }: Before): boolean {
   return !hadControl && record !== undefined && /"status": *"copying"/.test(record.toString('utf8'));
 }
 
+/** All else that an earlier record says is about the server that is replaced. */
+function slotRecord({ record, slot, slotIdentity }: SlotFacts) {
+  const slots = withSlot(record.ownSlots ?? [], slot);
+  return { ownSlots: slots.length === 0 ? undefined : slots, slotIdentity };
+}
+
+type SlotFacts = Pick<BackupFacts, 'record' | 'slot' | 'slotIdentity'>;
+
 /**
  * Takes pg_control away and records that a copy is in progress, each flushed before the next step. From here on no
  * server can start on this directory.
@@ -73,7 +82,8 @@ export async function markCopying(facts: BackupFacts, record: BackupRecord, befo
   await refuseServerStartedMeanwhile(facts);
   await ensureDirectory(pgdata);
   try {
-    await writeRecord(pgdata, { backup: { ...record, tablespaces, ownConfiguration } });
+    const backup = { ...record, tablespaces, ownConfiguration };
+    await writeRecord(pgdata, { backup, ...slotRecord(facts) });
   } catch (error) {
     // If an earlier copy filled the disk, there is no space for the new record. The earlier record says the same, and
     // the next step makes space.
@@ -151,14 +161,14 @@ export async function writeLabelFiles(
  * this rename on, and not before. The record follows; after a crash between the two only another -B is needed.
  */
 export async function putControlInPlace(
-  pgdata: string,
+  { place: { pgdata }, ...facts }: BackupFacts,
   content: Buffer,
   backup: BackupRecord,
 ): Promise<void> {
   const { global, control, incomplete } = controlPaths(pgdata);
   await writeForServer(pgdata, control, content);
   await fsyncPath(global);
-  await writeRecord(pgdata, { backup });
+  await writeRecord(pgdata, { backup, ...slotRecord(facts) });
   await removeDurably(incomplete);
 }
 

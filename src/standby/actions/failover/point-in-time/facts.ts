@@ -1,9 +1,13 @@
+import { join } from 'node:path';
 import { messageOf } from '../../../../errors.ts';
-import { parseTimestamp } from '../../../../postgres/timestamp.ts';
+import { parseTimestamp, withDate } from '../../../../postgres/timestamp.ts';
+import type { SegmentName } from '../../../../postgres/wal-name.ts';
 import { type ArchiveContents, readContents } from '../../../archive/contents.ts';
 import { lastCommit } from '../../../archive/last-commit.ts';
+import { latestTransactionEnd } from '../../../archive/read-records.ts';
 import type { StandbyDeps } from '../../../deps.ts';
 import { backupEnd } from '../../../recovery/base-backup-end.ts';
+import { isPauseNoted } from '../../../recovery/left-pause.ts';
 import { hasEnded, observeReplayed } from '../../../recovery/replayed.ts';
 import type { RequestedTarget } from '../../../recovery/requested-target.ts';
 import type { TargetBounds } from '../../../recovery/target.ts';
@@ -21,6 +25,15 @@ interface TargetFacts {
   /** Whether the server here has replayed the end of the requested transaction. */
   readonly hasXidEnded: boolean;
   readonly isStreaming: boolean;
+  /** The standby delays its replay: although it runs, the target can still be ahead. */
+  readonly isDelayed: boolean;
+  /** An earlier recovery to a target was killed, and has left the replay paused. */
+  readonly isPauseLeft: boolean;
+  /**
+   * The latest end of a transaction in the WAL here, in microseconds since 1970. Determined only for a time and a standby
+   * that runs: a target that it does not reach would cost it its delay.
+   */
+  readonly walEnd: bigint | undefined;
 }
 
 export interface RecoveryFacts extends FailoverFacts, TargetFacts {}
@@ -39,11 +52,11 @@ async function bounds(
   requested: RequestedTarget,
 ): Promise<TargetBounds> {
   const { deps } = server;
-  const { directory, state, configuration } = here;
+  const { directory, state } = here;
   const { record, control } = directory;
   const end = await backupEnd(directory, contents);
   const standsThere = record.recoveredTo === targetKey(requested);
-  const zone = record.backup?.timeZone ?? configuration.inFile.get('timezone') ?? 'an unknown zone';
+  const zone = zoneOf(here);
   const now = BigInt(deps.now()) * 1000n;
   const asked = requested.goal.kind === 'time' ? parseTimestamp(requested.goal.text, zone) : undefined;
   const isLater = asked?.kind === 'moment' && asked.micros > now;
@@ -75,6 +88,47 @@ async function contentsHere(
   }
 }
 
+/** A segment without the end of a transaction is rare, and reading far back would take minutes. */
+const mostSegments = 8;
+
+function byPlace(a: SegmentName, b: SegmentName): number {
+  const [placeA, placeB] = [a.text.slice(8) + a.text, b.text.slice(8) + b.text];
+  return placeA < placeB ? -1 : 1;
+}
+
+/** Undefined if it cannot be determined. */
+async function latestEnd(
+  { deps, pgdata, capabilities }: Server,
+  { directory, segments, inPgWal }: ArchiveContents,
+): Promise<bigint | undefined> {
+  const good = segments.filter(({ fault }) => fault === undefined).map(({ name }) => name);
+  const inArchive = new Set(good.map(({ text }) => text));
+  const names = [...good, ...inPgWal].sort(byPlace).slice(-mostSegments).reverse();
+  for (const name of names) {
+    const folder = inArchive.has(name.text) ? directory : join(pgdata, capabilities.walDirName);
+    const end = await latestTransactionEnd({ name, path: join(folder, name.text) }, deps.signal);
+    if (end !== undefined) return end;
+  }
+  return undefined;
+}
+
+/** The time zone in which a time without one is meant. */
+function zoneOf({ directory: { record }, configuration }: LocalFacts): string {
+  return record.backup?.timeZone ?? configuration.inFile.get('timezone') ?? 'an unknown zone';
+}
+
+/** A time of day gets its date before anything else is done with it. */
+export function dated(
+  deps: Pick<StandbyDeps, 'now'>,
+  here: LocalFacts,
+  requested: RequestedTarget,
+): RequestedTarget {
+  const { goal } = requested;
+  if (goal.kind !== 'time' || goal.mayLackDate !== true) return requested;
+  const text = withDate(goal.text, BigInt(deps.now()) * 1000n, zoneOf(here));
+  return { ...requested, goal: { kind: 'time', text } };
+}
+
 export async function observeForTarget(
   deps: StandbyDeps,
   here: LocalFacts,
@@ -89,5 +143,11 @@ export async function observeForTarget(
     bounds: await bounds(server, here, wal.kind === 'contents' ? wal.contents : undefined, requested),
     hasXidEnded: canAsk && (await hasEnded(server, goal.xid)),
     isStreaming: deps.settings.use_streaming_replication,
+    isPauseLeft: here.isPaused && isPauseNoted(here.directory.record),
+    isDelayed: here.delay !== undefined || deps.settings.recovery_min_apply_delay !== undefined,
+    walEnd:
+      goal.kind === 'time' && here.state.kind === 'recovering' && wal.kind === 'contents'
+        ? await latestEnd(server, wal.contents)
+        : undefined,
   };
 }

@@ -10,7 +10,7 @@ import { type Walk, walk } from '../../../archive/walk.ts';
 import { livenessObjections } from '../../../primary/liveness/verdict.ts';
 import { noStandbyObjections } from '../../../recovery/no-standby.ts';
 import type { RequestedTarget } from '../../../recovery/requested-target.ts';
-import type { Target } from '../../../recovery/target.ts';
+import { showMoment, type Target } from '../../../recovery/target.ts';
 import { isHotStandby } from '../../../server/server-configuration.ts';
 import { type Attempt, attempt, type Objection, when } from '../../../steps/objections.ts';
 import type { LocalFacts } from '../facts.ts';
@@ -79,10 +79,10 @@ function stateObjections({ state, directory }: LocalFacts): readonly Objection[]
   return noStandbyObjections(directory);
 }
 
-function streamingObjections({ isStreaming }: RecoveryFacts): readonly Objection[] {
-  return when(isStreaming, {
+function streamingObjections({ isStreaming, isDelayed }: RecoveryFacts): readonly Objection[] {
+  return when(isStreaming && !isDelayed, {
     message: 'point-in-time recovery is not possible on a streaming standby: use_streaming_replication is on',
-    hint: 'A streaming standby has replayed all WAL already. Set use_streaming_replication: no on a cold standby.',
+    hint: 'A streaming standby has replayed all WAL already. Set use_streaming_replication: no on a cold standby, or keep a delayed one: recovery_min_apply_delay.',
   });
 }
 
@@ -162,6 +162,15 @@ function beyond(found: Walk, { goal, shown }: Target): Objection | undefined {
   };
 }
 
+/** A standby that runs would replay all that is here in vain, although it was to replay it later. */
+function notHereYet({ walEnd, bounds }: RecoveryFacts, { goal, shown }: Target): Objection | undefined {
+  if (goal.kind !== 'time' || walEnd === undefined || goal.micros <= walEnd) return undefined;
+  return {
+    message: `the WAL here does not reach ${shown}: the last transaction in it ended at ${showMoment(walEnd, bounds.zone)}`,
+    hint: 'On the primary, end a segment after that moment (psql -c "SELECT pg_switch_wal()"; before 10, pg_switch_xlog()). When it has come here, run this again.',
+  };
+}
+
 /**
  * Only an LSN shows on which side of a gap it lies. --force=gap allows to try other targets, because a target that is
  * not reached never opens the server.
@@ -194,6 +203,7 @@ function walObjections(
   const objection =
     withoutBackupWal(facts, found, from, contents.layout) ??
     beyond(found, target.value()) ??
+    notHereYet(facts, target.value()) ??
     behindGap(found, target.value());
   return objection === undefined ? [] : [objection];
 }

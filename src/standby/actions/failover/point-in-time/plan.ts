@@ -1,7 +1,7 @@
 import type { RequestedTarget } from '../../../recovery/requested-target.ts';
 import { recoverySettings } from '../../../recovery/settings.ts';
 import { chooseTarget } from '../../../recovery/target.ts';
-import { attempt, type Objection, refuseOn } from '../../../steps/objections.ts';
+import { attempt, type Objection, refuseOn, when } from '../../../steps/objections.ts';
 import { fenceSteps } from '../fence.ts';
 import { afterSteps, claimSteps, restartSteps } from '../plan.ts';
 import { roleOf } from '../role.ts';
@@ -28,6 +28,18 @@ function endSteps(facts: RecoveryFacts, { action }: RequestedTarget, shown: stri
   }
 }
 
+/**
+ * A running standby may come to the target at any moment. One that recovers to a target stands at it, or is beyond. A
+ * pause that an earlier run has left ends with this one.
+ */
+function pauseSteps(facts: RecoveryFacts, requested: RequestedTarget): readonly RecoveryStep[] {
+  const { state, isPaused, isPauseLeft, directory, bounds } = facts;
+  if (state.kind !== 'recovering' || !state.answers) return [];
+  if (directory.record.settings?.mode === 'recovery') return [];
+  const isOurs = !isPaused || isPauseLeft;
+  return [...when(isOurs, { kind: 'pause-replay' }), { kind: 'see-it-before', requested, bounds }];
+}
+
 function roleSteps(facts: RecoveryFacts): readonly RecoveryStep[] {
   const role = roleOf(facts, true);
   return [...fenceSteps(facts, role), ...claimSteps(facts, role)];
@@ -47,6 +59,7 @@ export function planRecovery(facts: RecoveryFacts, requested: RequestedTarget): 
     steps: [
       // A server that pauses or shuts down at its target is not opened yet.
       ...(requested.action === 'promote' ? roleSteps(facts) : []),
+      ...pauseSteps(facts, requested),
       ...restartSteps(facts, 'recovery', settings),
       ...endSteps(facts, requested, shown),
     ],

@@ -1,9 +1,12 @@
 import { PitrError, unreachable } from '../../../../errors.ts';
 import { formatLsn } from '../../../../postgres/lsn.ts';
 import type { TargetAction } from '../../../../postgres/recovery-target.ts';
+import { readPostmaster } from '../../../../system/postmaster.ts';
+import { shellQuote } from '../../../../system/shell-quote.ts';
 import { lockedRelations } from '../../../recovery/replayed.ts';
 import { showMoment } from '../../../recovery/target.ts';
 import { readControlFile } from '../../../server/data-directory.ts';
+import { localServerAt } from '../../../server/local-address.ts';
 import type { Server } from '../../../server/server.ts';
 import { reportFailover } from '../report.ts';
 import { roleOf } from '../role.ts';
@@ -50,7 +53,35 @@ async function sayLocked(server: Server): Promise<void> {
   );
 }
 
+/** For a person, who reads it before it is pasted. */
+function shellWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : shellQuote(word);
+}
+
+/** The command by which the data can be looked at. */
+async function lookCommand({ deps }: Server, { configuration }: RecoveryFacts): Promise<string> {
+  const { settings } = deps;
+  const { host, port, user, database } = localServerAt(
+    settings,
+    await readPostmaster(settings.pgdata),
+    configuration.inFile,
+  );
+  return ['psql', '-h', host, '-p', String(port), '-U', user, database].map(shellWord).join(' ');
+}
+
+function openHint({ liveness }: RecoveryFacts): string {
+  // To get a table back, a server is opened while the primary serves.
+  return liveness.kind === 'alive'
+    ? 'To open it there, beside the primary, which is alive: -F999 --force=primary-alive'
+    : 'To open it there: -F999';
+}
+
 const elsewhere = 'a later target: -F999 with another --target-…; as a standby again: -A stop, then -S';
+
+/** `shown` may say "just before …". */
+function placeOf({ shown }: RecoveryRun): string {
+  return shown.startsWith('just before ') ? shown : `at ${shown}`;
+}
 
 /** The last lines of the report, and the exit code. */
 export async function reportRecovery(
@@ -65,12 +96,13 @@ export async function reportRecovery(
       await requireReached(run);
       return reportFailover(run, facts, roleOf(facts, true));
     case 'pause':
-      deps.report(`Paused at ${run.shown}: the server answers queries and takes no writes`);
+      deps.report(`Paused ${placeOf(run)}: the server answers queries and takes no writes`);
       await sayLocked(run.server);
-      deps.report(`HINT: To open it there: -F999; ${elsewhere}`);
+      deps.report(`HINT: To look at the data: ${await lookCommand(run.server, facts)}`);
+      deps.report(`HINT: ${openHint(facts)}; ${elsewhere}`);
       return 0;
     case 'shutdown':
-      deps.report(`Shut down at ${run.shown}`);
+      deps.report(`Shut down ${placeOf(run)}`);
       deps.report(
         'HINT: To open it there: the same -F999 with --target-action promote; a later target: -F999 with another --target-…; as a standby again: -S',
       );

@@ -1,13 +1,17 @@
 import { PitrError } from '../../../../errors.ts';
 import { systemClock } from '../../../../system/clock.ts';
 import { writeRecoverySettings } from '../../../recovery/files.ts';
+import { forgetPause, notePause } from '../../../recovery/left-pause.ts';
+import { pauseReplay, resumeReplay } from '../../../recovery/pause.ts';
 import { askReplayed, type Replayed } from '../../../recovery/replayed.ts';
+import type { RequestedTarget } from '../../../recovery/requested-target.ts';
 import { type RecoveryPlace, recoverySettings } from '../../../recovery/settings.ts';
+import { chooseTarget, type TargetBounds } from '../../../recovery/target.ts';
 import { stopServerProgram } from '../../../server/local-server.ts';
 import { type Server, serverOf } from '../../../server/server.ts';
 import { observeServer } from '../../../server/server-state.ts';
 import type { StepEntry, StepsOf } from '../../../steps/step-table.ts';
-import { explained, type FailoverRun } from '../run.ts';
+import { explained, type FailoverRun, step } from '../run.ts';
 import { failoverSteps } from '../steps.ts';
 import { seeItPaused, seeItShutDown } from './see-it-end.ts';
 
@@ -75,12 +79,44 @@ async function holdUnlessOpen(run: RecoveryRun): Promise<void> {
   if ((await observeServer(server)).kind !== 'production') await hold({ ...run, server });
 }
 
+async function resumeIfRecovering(server: Server): Promise<void> {
+  const state = await observeServer(server);
+  if (state.kind === 'recovering' && state.answers) await resumeReplay(server);
+}
+
 interface AtTarget {
   readonly target: string;
 }
 
+interface BeforeTarget {
+  readonly requested: RequestedTarget;
+  readonly bounds: TargetBounds;
+}
+
 export const recoverySteps = {
   ...failoverSteps,
+  /** A standby that runs must not replay past the target while it is being stopped. */
+  'pause-replay': step({
+    say: () => 'pause the replay',
+    run: async ({ server }) => {
+      await notePause(server);
+      await pauseReplay(server);
+    },
+    undo: async ({ server }) => {
+      await resumeIfRecovering(withoutAbort(server));
+      await forgetPause(server);
+    },
+    leavesNothing: true,
+  }),
+  /** After 'pause-replay': the standby could have come further meanwhile. */
+  'see-it-before': step<BeforeTarget>({
+    say: () => 'check that it has not replayed past the target',
+    run: async ({ server }, { requested, bounds }) => {
+      const { time, lsn } = await askReplayed(server);
+      chooseTarget(requested.goal, { ...bounds, replayed: time, replayedLsn: lsn });
+    },
+    leavesNothing: true,
+  }),
   'write-settings': { ...failoverSteps['write-settings'], undo: holdUnlessOpen },
   'start-server': { ...failoverSteps['start-server'], undo: stopUnlessOpen },
   'see-it-open': atTarget({

@@ -3,8 +3,10 @@ import { join, resolve } from 'node:path';
 import { judgeArchiving } from '../../../../config/archive-command.ts';
 import type { StandbyTarget } from '../../../../config/options-archiver.ts';
 import { PitrError, refusal } from '../../../../errors.ts';
+import type { Capabilities } from '../../../../postgres/capabilities.ts';
 import { isHostWord } from '../../../../postgres/left-timeline.ts';
 import { limitNames } from '../../../../postgres/standby-limits.ts';
+import type { LocalSql } from '../../../../system/local-sql.ts';
 import { readPostmaster } from '../../../../system/postmaster.ts';
 import type { AnswerOf } from '../../../../verbs/verbs.ts';
 import type { StandbyDeps } from '../../../deps.ts';
@@ -27,6 +29,11 @@ import { askOldPrimary, askSiblingsToo, type Follower } from './followers.ts';
 
 export type PrimaryFacts = AnswerOf<'primary-facts'>;
 
+interface SlotRoom {
+  readonly names: readonly string[];
+  readonly most: number;
+}
+
 /** The facts that matter as long as this host is a standby. */
 export interface BeforeFacts {
   readonly primary: PrimaryFacts;
@@ -44,6 +51,8 @@ export interface BeforeFacts {
   /** Undefined if the server does not say. */
   readonly hasChecksums: boolean | undefined;
   readonly slotsHere: readonly Slot[];
+  /** All slots here, ours too, and how many there can be now; undefined if the server has none or is not asked. */
+  readonly slotRoom: SlotRoom | undefined;
   /** The `application_name` of those who stream from this host already. */
   readonly streamingHere: readonly string[];
   /** Bytes that are free, by directory. */
@@ -102,6 +111,7 @@ const settingNames = [
   'wal_level',
   'wal_log_hints',
   'full_page_writes',
+  'max_replication_slots',
   ...limitNames,
 ] as const;
 
@@ -122,14 +132,27 @@ async function askFollowers(
   return { oldPrimary, others: siblings };
 }
 
+async function askSlotRoom(
+  sql: LocalSql,
+  { hasReplicationSlots }: Capabilities,
+): Promise<SlotRoom | undefined> {
+  if (!hasReplicationSlots) return undefined;
+  const [row] = await sql(
+    "SELECT current_setting('max_replication_slots') AS most, (SELECT string_agg(slot_name::text, ',') FROM pg_replication_slots) AS names",
+  );
+  if (row === undefined) return undefined;
+  const names = typeof row['names'] === 'string' ? row['names'].split(',') : [];
+  return { names, most: Number(row['most']) };
+}
+
 /** The facts that only the running server knows. */
 async function askHere(
   server: Server,
   { state }: FailoverFacts,
-): Promise<Pick<BeforeFacts, 'hasChecksums' | 'slotsHere' | 'streamingHere'>> {
+): Promise<Pick<BeforeFacts, 'hasChecksums' | 'slotsHere' | 'slotRoom' | 'streamingHere'>> {
   // One that answers nobody is an objection of its own.
   if (state.kind !== 'recovering' || !state.answers)
-    return { hasChecksums: undefined, slotsHere: [], streamingHere: [] };
+    return { hasChecksums: undefined, slotsHere: [], slotRoom: undefined, streamingHere: [] };
   return mustAnswer(server, 'cannot determine the facts of the standby', async (sql) => {
     const [row] = await sql("SELECT setting FROM pg_settings WHERE name = 'data_checksums'");
     const streaming = await sql(
@@ -138,6 +161,7 @@ async function askHere(
     return {
       hasChecksums: row === undefined ? undefined : row['setting'] !== 'off',
       slotsHere: await listSlots(sql, server.capabilities),
+      slotRoom: await askSlotRoom(sql, server.capabilities),
       streamingHere: streaming.map(({ name }) => String(name)),
     };
   });

@@ -1,6 +1,7 @@
 import { isHostWord } from '../../../../postgres/left-timeline.ts';
 import { formatVersion } from '../../../../postgres/version.ts';
 import { quoted } from '../../../../system/printable.ts';
+import { slotsOf } from '../../../slot/for-others.ts';
 import { type Objection, when } from '../../../steps/objections.ts';
 import { listFailoverObjections } from '../objections.ts';
 import type { BeforeFacts, SwitchoverFacts } from './facts.ts';
@@ -185,6 +186,27 @@ function serverObjections({ settings, publicName }: BeforeFacts): readonly Objec
   ];
 }
 
+/** The slots that the others need here. The old primary's comes first: without it that server would stay down. */
+export function wantedSlots({ failover }: SwitchoverFacts, { primary }: BeforeFacts): readonly string[] {
+  const { streamSlot } = primary;
+  return [...(streamSlot === undefined ? [] : [streamSlot]), ...slotsOf(failover.siblings)];
+}
+
+/** Each of the others could be refused only when it follows, and the old primary is stopped by then. */
+function slotObjections(facts: SwitchoverFacts, before: BeforeFacts): readonly Objection[] {
+  const { slotRoom, settings } = before;
+  if (slotRoom === undefined || isStoppedForUs(before)) return [];
+  const { names } = slotRoom;
+  const missing = wantedSlots(facts, before).filter((name) => !names.includes(name));
+  const later = Number(settings.get('max_replication_slots') ?? Number.POSITIVE_INFINITY);
+  const most = Math.min(slotRoom.most, later);
+  const needed = names.length + missing.length;
+  return when(missing.length > 0 && needed > most, {
+    message: `max_replication_slots here is ${most}, and ${needed} are needed: ${[...names, ...missing].join(', ')}`,
+    hint: 'Raise it in the configuration of this host, also in that of a failover, and restart the server; or drop slots that nobody needs: SELECT pg_drop_replication_slot(…)',
+  });
+}
+
 /** All objections of all hosts, at once. */
 export function listSwitchoverObjections(facts: SwitchoverFacts): readonly Objection[] {
   const { before, failover, peer } = facts;
@@ -207,6 +229,7 @@ export function listSwitchoverObjections(facts: SwitchoverFacts): readonly Objec
     ...followerObjections(facts, before),
     ...synchronousObjections(before),
     ...serverObjections(before),
+    ...slotObjections(facts, before),
     ...roomObjections(before),
   ];
 }

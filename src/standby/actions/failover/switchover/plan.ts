@@ -2,7 +2,7 @@ import { refusal } from '../../../../errors.ts';
 import { refuseOn, when } from '../../../steps/objections.ts';
 import { afterSteps, planFailover } from '../plan.ts';
 import type { BeforeFacts, SwitchoverFacts } from './facts.ts';
-import { isStoppedForUs, listSwitchoverObjections } from './objections.ts';
+import { isStoppedForUs, listSwitchoverObjections, wantedSlots } from './objections.ts';
 import type { SwitchoverStep } from './steps.ts';
 
 /** The other hosts turn to this one. */
@@ -32,7 +32,13 @@ function preparingSteps(facts: SwitchoverFacts, before: BeforeFacts): readonly S
 function openingSteps(facts: SwitchoverFacts, before: BeforeFacts): readonly SwitchoverStep[] {
   const { peer, failover, streams } = facts;
   const ending = { host: peer.host, timeline: before.primary.timeline };
+  const slots = wantedSlots(facts, before);
   return [
+    ...when(slots.length > 0, {
+      kind: 'make-slots' as const,
+      names: slots,
+      conf: failover.failoverConf?.configuration,
+    }),
     { kind: 'record-switchover', ...ending },
     { kind: 'stop-primary', ...ending },
     // Another server may have taken the role since an earlier run stopped the primary, and this host may have followed it.

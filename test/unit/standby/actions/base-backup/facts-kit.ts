@@ -92,6 +92,8 @@ export function backupFacts(changes: Partial<BackupFacts> = {}): BackupFacts {
     source: undefined,
     diesWithParent: false,
     missingConfiguration: [],
+    slot: { kind: 'none' },
+    slotIdentity: 'abc',
     archiveCommandProblem: undefined,
     archived: [],
     position: { lsn: parseLsn('0/5000000'), timeline: 1 },

@@ -9,6 +9,7 @@ import type { LocalPlace } from '../../../../../src/standby/host/place.ts';
 import { type Force, fullForce, noForce } from '../../../../../src/standby/steps/force.ts';
 import { bindSteps } from '../../../../../src/standby/steps/step-table.ts';
 import type { Sentinel } from '../../../../../src/system/sentinel.ts';
+import { slot, slots } from '../../slot/slots-there.ts';
 import {
   backupFacts,
   cluster,
@@ -43,6 +44,17 @@ const tablespace = {
 };
 
 describe('the plan of a base backup', () => {
+  test('makes the slot by which the standby will stream once it is noted, or says why it cannot', () => {
+    const asked = { kind: 'asked', name: slot().name, host: 'a', port: 5432, isUnlimited: false } as const;
+    const order = planBaseBackup(backupFacts({ slot: { ...asked, there: slots() } })).map(({ kind }) => kind);
+    expect(order.indexOf('make-slot')).toBe(order.indexOf('mark-copying') + 1);
+    expect(order.indexOf('make-slot')).toBeLessThan(order.indexOf('await-wal'));
+    const unlimited = slots({ limitBytes: undefined });
+    expect(refusalOf(backupFacts({ slot: { ...asked, there: unlimited } })).message).toContain(
+      'max_slot_wal_keep_size is not set on a',
+    );
+  });
+
   test('changes nothing here before WAL has arrived, and ends with pg_control', () => {
     expect(planBaseBackup(backupFacts()).map(({ kind }) => kind)).toEqual([
       'write-sentinel',

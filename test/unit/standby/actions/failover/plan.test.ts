@@ -6,8 +6,10 @@ import { planFailover } from '../../../../../src/standby/actions/failover/plan.t
 import { type FailoverRun, newRun } from '../../../../../src/standby/actions/failover/run.ts';
 import { type FailoverStep, failoverSteps } from '../../../../../src/standby/actions/failover/steps.ts';
 import type { StandbyDeps } from '../../../../../src/standby/deps.ts';
+import { nobodyAsked } from '../../../../../src/standby/siblings/observe.ts';
 import { type Force, type ForceName, fullForce, noForce } from '../../../../../src/standby/steps/force.ts';
 import { bindSteps } from '../../../../../src/standby/steps/step-table.ts';
+import { answering } from '../../siblings/sibling-kit.ts';
 import {
   alone,
   archive,
@@ -59,6 +61,42 @@ describe('-F999 by its plan', () => {
     expect(planFailover(open).at(-1)).toEqual({ kind: 'keep-streamed', redoLsn: undefined });
   });
 
+  test('makes the slots of the other standbys before the promotion, and gives up its own after it', () => {
+    const name = 'pitrtools_for_c_0123456789ab';
+    const own = { name: 'pitrtools_for_b_0123456789ab', host: 'a', port: 5432 };
+    const siblings = { ...nobodyAsked, siblings: [answering('c', { streamSlot: name })] };
+    const directory = dataDirectory('15', { record: { ...backedUp.record, ownSlots: [own] } });
+    const input = facts('15', { siblings, directory });
+    const steps = planFailover(input);
+    const order = steps.map(({ kind }) => kind);
+    expect(steps[0]).toEqual({ kind: 'make-slots', names: [name], conf: undefined });
+    expect(order.indexOf('make-slots')).toBeLessThan(order.indexOf('record-role'));
+    expect(steps.at(-2)).toEqual({ kind: 'leave-slots', slots: [own], isAsked: false });
+    // A server that cannot be queried makes none, and neither does one that does not take the role.
+    const silent = { kind: 'recovering', answers: false, progress: '' } as const;
+    expect(kinds({ ...input, state: silent })).not.toContain('make-slots');
+    const beside = facts('15', {
+      siblings,
+      directory,
+      liveness: { kind: 'alive', by: 'x', answers: true },
+      force: fullForce,
+    });
+    expect(kinds(beside)).not.toContain('make-slots');
+    expect(planFailover(beside).at(-2)).toEqual({ kind: 'leave-slots', slots: [own], isAsked: true });
+    // Neither does a primary give up its role that cannot be asked now.
+    const unasked = facts('15', {
+      siblings,
+      directory,
+      liveness: { kind: 'unasked', reason: 'x', check: 'x' },
+      force: fullForce,
+    });
+    expect(planFailover(unasked).at(-2)).toEqual({ kind: 'leave-slots', slots: [own], isAsked: true });
+    // An earlier run has ended within its action.
+    const record = { ...directory.record, isActionBegun: true, takesRole: true };
+    const late = facts('15', { state: production, directory: { ...directory, record } });
+    expect(kinds(late)).toContain('leave-slots');
+  });
+
   test('resumes a paused replay first, because 9.3 would wait forever', () => {
     expect(kinds(facts('9.5', { isPaused: true }))[0]).toBe('resume-replay');
   });
@@ -83,7 +121,7 @@ describe('-F999 by its plan', () => {
       { ...see, isFirst: true },
       { kind: 'guard-replay', end: archivedEnd },
     ]);
-    const delay = { kind: 'setting', value: '1h', own: undefined } as const;
+    const delay = { kind: 'setting', value: '1h', own: undefined, isOurs: false } as const;
     const delayed = stepsOf({ ...input, delay, isPaused: true });
     expect(delayed.slice(0, 4)).toEqual([
       { kind: 'resume-replay' },

@@ -7,8 +7,9 @@ import {
   readBefore,
   unmarkCopying,
 } from '../../../../../../src/standby/actions/base-backup/pgdata/pgdata-files.ts';
-import type { BackupRecord } from '../../../../../../src/standby/host/backup-record/record.ts';
+import { type BackupRecord, readRecord } from '../../../../../../src/standby/host/backup-record/record.ts';
 import { type Force, fullForce, noForce } from '../../../../../../src/standby/steps/force.ts';
+import { slot, slots } from '../../../slot/slots-there.ts';
 import { backupFacts, completeBackup, localPlace } from '../facts-kit.ts';
 
 /** Beyond what the kernel gives to any process. */
@@ -50,4 +51,19 @@ test('a server that started just before pg_control was removed is noticed, and p
 test('remains of a server that has ended do not prevent --force', async () => {
   await markCopying(factsWith(fullForce), record, await readBefore(pgdata));
   expect(existsSync(control())).toBe(false);
+});
+
+test('the slot by which the standby will stream is noted, beside those that it had', async () => {
+  const old = { name: slot().name, host: 'old', port: 5432 };
+  const asked = { kind: 'asked', name: slot().name, host: 'a', port: 5432, isUnlimited: false } as const;
+  const facts = {
+    ...factsWith(noForce),
+    slot: { ...asked, there: slots() },
+    slotIdentity: 'mine',
+    record: { ownSlots: [old] },
+  };
+  await markCopying(facts, completeBackup, await readBefore(pgdata));
+  const { slotIdentity, ownSlots } = await readRecord(pgdata);
+  expect(slotIdentity).toBe('mine');
+  expect(ownSlots).toEqual([old, { name: asked.name, host: 'a', port: 5432 }]);
 });

@@ -50,6 +50,9 @@ function facts(changes: Partial<RecoveryFacts> = {}): RecoveryFacts {
     },
     hasXidEnded: false,
     isStreaming: false,
+    isDelayed: false,
+    isPauseLeft: false,
+    walEnd: undefined,
     ...changes,
   };
 }
@@ -71,12 +74,29 @@ describe('the plan of a recovery to a target', () => {
     const opening = ['write-settings', 'start-server', 'see-it-open', 'set-aside-last-segment'];
     expect(kinds(facts()).slice(0, 5)).toEqual(['record-role', ...opening]);
     const hot = facts({ state: { kind: 'recovering', answers: true, progress: '' } });
-    expect(kinds(hot).slice(0, 6)).toEqual(['record-role', 'stop-server', ...opening]);
+    const paused = ['record-role', 'pause-replay', 'see-it-before', 'stop-server'];
+    expect(kinds(hot).slice(0, 8)).toEqual([...paused, ...opening]);
   });
 
   test('drops the slot of a standby once it is stopped: it would only fill pg_wal', () => {
     const hot = facts({ state: { kind: 'recovering', answers: true, progress: '' }, hasKeptSlot: true });
-    expect(kinds(hot).slice(1, 4)).toEqual(['stop-server', 'remove-slot', 'write-settings']);
+    expect(kinds(hot).slice(3, 6)).toEqual(['stop-server', 'remove-slot', 'write-settings']);
+  });
+
+  test('takes a delayed standby that streams, and refuses one of which the WAL ends before a time', () => {
+    const running = { kind: 'recovering', answers: true, progress: '' } as const;
+    const hot = facts({ state: running, isStreaming: true, isPaused: true });
+    expect(() => kinds(hot)).toThrow('not possible on a streaming standby');
+    const delayed = { ...hot, isDelayed: true };
+    expect(kinds(delayed, target({ action: 'pause' }))[0]).toBe('see-it-before');
+    // A pause that an earlier run has left is undone if this one fails, too.
+    expect(kinds({ ...delayed, isPauseLeft: true }, target({ action: 'pause' }))[0]).toBe('pause-replay');
+    const text = '2026-05-28 11:00:00+00';
+    const time = target({ action: 'pause', exclusive: true, goal: { kind: 'time', text } });
+    const bounds = { ...hot.bounds, now: 1_900_000_000_000_000n };
+    const at = (walEnd: bigint) => kinds({ ...delayed, bounds, walEnd }, time);
+    expect(at(1_779_966_000_000_000n)).toContain('see-it-paused');
+    expect(() => at(1_779_965_999_999_999n)).toThrow('the WAL here does not reach 2026-05-28 11:00:00+00');
   });
 
   test('does not treat a server that pauses or ends at its target as a production server', () => {

@@ -37,6 +37,7 @@ export function beforeFacts(changes: Partial<BeforeFacts> = {}): BeforeFacts {
     settings: new Map(),
     hasChecksums: undefined,
     slotsHere: [],
+    slotRoom: undefined,
     streamingHere: [],
     free: new Map(),
     publicName: 'b',

@@ -8,6 +8,7 @@ import type {
 import { requireFork } from '../../../../../../src/standby/actions/failover/switchover/fork.ts';
 import { planSwitchover } from '../../../../../../src/standby/actions/failover/switchover/plan.ts';
 import { noForce } from '../../../../../../src/standby/steps/force.ts';
+import { answering } from '../../../siblings/sibling-kit.ts';
 import { alone, localFacts } from '../../../standby-facts.ts';
 import { beforeFacts } from './before-facts.ts';
 
@@ -27,7 +28,10 @@ function factsWith(
     force: noForce,
     siblings: { ...alone.siblings, ...siblings },
   };
-  const before = beforeFacts({ primary: { ...beforeFacts().primary, server: 'stopped', ...primary } });
+  const before = beforeFacts({
+    primary: { ...beforeFacts().primary, server: 'stopped', ...primary },
+    slotRoom: { names: ['pitrtools_keep'], most: 2 },
+  });
   const others = { begun: undefined, peer: { host: 'a' }, fed: {}, graceS: 0, streams: true };
   return { ...others, failover, before, port: 5432, systemIdentifier: '1' } as unknown as SwitchoverFacts;
 }
@@ -67,6 +71,25 @@ describe('a switchover by its plan', () => {
   test('is refused if another server has taken the role since an earlier run', () => {
     const rivals = [{ target: undefined, mark }];
     expect(() => planSwitchover(factsWith({ stoppedFor: 'b' }, { rivals }))).toThrow(/has not followed that/);
+  });
+});
+
+test('all slots that the others will need are counted before the primary is stopped, its own first', () => {
+  const ofPrimary = 'pitrtools_for_a_0123456789ab';
+  const ofSibling = 'pitrtools_for_c_0123456789ab';
+  const siblings = { siblings: [answering('c', { streamSlot: ofSibling })] };
+  const one = planSwitchover(factsWith({ server: 'production', streamSlot: ofPrimary }));
+  expect(one).toContainEqual({ kind: 'make-slots', names: [ofPrimary], conf: undefined });
+  const two = (server: 'production' | 'stopped') =>
+    factsWith({ server, streamSlot: ofPrimary, stoppedFor: 'b' }, siblings);
+  expect(() => planSwitchover(two('production'))).toThrow(
+    `max_replication_slots here is 2, and 3 are needed: pitrtools_keep, ${ofPrimary}, ${ofSibling}`,
+  );
+  // The primary is stopped already: a slot that does not fit is no reason to leave it so.
+  expect(planSwitchover(two('stopped'))).toContainEqual({
+    kind: 'make-slots',
+    names: [ofPrimary, ofSibling],
+    conf: undefined,
   });
 });
 
