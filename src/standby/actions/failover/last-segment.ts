@@ -7,7 +7,7 @@ import {
   type WalLayout,
 } from '../../../postgres/lsn.ts';
 import { compareWalNames, historyName, parseWalName, type SegmentName } from '../../../postgres/wal-name.ts';
-import { exists, fsyncPath } from '../../../system/durable.ts';
+import { exists, fsyncPath, systemErrorCode } from '../../../system/durable.ts';
 import { rename } from '../../../system/files.ts';
 import { readHistory } from '../../archive/contents.ts';
 import type { Server } from '../../server/server.ts';
@@ -38,13 +38,36 @@ async function leftBehind(
 async function markArchived(pgdata: string, status: string, name: string): Promise<boolean> {
   const mark = (suffix: string) => join(status, `${name}${suffix}`);
   if (await exists(mark(ready))) {
-    await rename(mark(ready), mark('.done'));
+    // The archiver process may have done the same meanwhile.
+    await ifThere(rename(mark(ready), mark('.done')));
     await fsyncPath(status);
     return true;
   }
   if (await exists(mark('.done'))) return false;
   await writeForServer(pgdata, mark('.done'), '');
   return true;
+}
+
+/**
+ * The size of the files themselves, because its offset in pg_control depends on the release. The server may rename or
+ * remove any of them at this moment.
+ */
+async function sizeOfSegments(directory: string): Promise<number | undefined> {
+  for (const name of await readdir(directory)) {
+    if (parseWalName(name).kind !== 'segment') continue;
+    const found = await ifThere(stat(join(directory, name)));
+    if (found !== undefined) return found.size;
+  }
+  return undefined;
+}
+
+async function ifThere<T>(look: Promise<T>): Promise<T | undefined> {
+  try {
+    return await look;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 /**
@@ -59,10 +82,8 @@ export async function setAsideLastSegment(
   newTimeline: number,
 ): Promise<void> {
   const directory = join(pgdata, capabilities.walDirName);
-  const own = (await readdir(directory)).find((name) => parseWalName(name).kind === 'segment');
-  if (own === undefined) return;
-  // The size of the file itself, because its offset in pg_control depends on the release.
-  const { size: segmentSize } = await stat(join(directory, own));
+  const segmentSize = await sizeOfSegments(directory);
+  if (segmentSize === undefined) return;
   const { walSegmentSkipsFF } = capabilities;
   for (const { text: name } of await leftBehind(directory, newTimeline, { segmentSize, walSegmentSkipsFF }))
     if (await markArchived(pgdata, join(directory, 'archive_status'), name))
