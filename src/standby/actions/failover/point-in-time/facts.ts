@@ -110,7 +110,7 @@ async function latestEnd(
 }
 
 /** The time zone in which a time without one is meant. */
-export function zoneOf({ directory: { record }, configuration }: LocalFacts): string {
+function zoneOf({ directory: { record }, configuration }: LocalFacts): string {
   return record.backup?.timeZone ?? configuration.inFile.get('timezone') ?? 'an unknown zone';
 }
 
