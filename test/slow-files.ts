@@ -15,6 +15,7 @@ export const slowFiles: readonly string[] = [
   'base-backup-streaming',
   'base-backup-tablespaces',
   'base-backup-threads',
+  'cascading',
   'catch-up-added',
   'catch-up-gap',
   'delayed',

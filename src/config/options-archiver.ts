@@ -48,6 +48,16 @@ export const archiverOptions = {
     detail:
       'If not set, the usual one beside this file. A standby that lacks WAL which pg_wal holds no more gets it from there.',
   },
+  relay: {
+    kind: 'boolean',
+    group: groups.basics,
+    since: '2.0',
+    default: 'no',
+    summary:
+      'whether this host, while it is itself a standby, feeds those in slaves from its archivedir (cascading)',
+    detail:
+      '`cmd_archiver --ship` then runs on a standby as well; `standby_ini` says which archivedir that is. See [cascading](cascading.md).',
+  },
   state: {
     kind: 'choice',
     choices: ['online', 'offline'],

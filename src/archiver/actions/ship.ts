@@ -13,6 +13,7 @@ import { runKeeper } from '../shipper/keeper.ts';
 import { watchKeptSlot } from '../shipper/kept-slot.ts';
 import { adoptState, runLane } from '../shipper/lane-loop.ts';
 import type { ShipperLane } from '../shipper/lane-record.ts';
+import { relay } from '../shipper/relay.ts';
 import { observeReady, runScanner } from '../shipper/scanner.ts';
 import { watchForStall } from '../shipper/stall.ts';
 import { awaitStop, describeStop, type Stop } from '../shipper/stop.ts';
@@ -75,7 +76,7 @@ async function adoptStateSafely(work: Work, lane: ShipperLane): Promise<void> {
 async function shipBy(deps: ArchiverDeps, config: SeenFile): Promise<Stop> {
   const cluster = await readPinnedCluster(deps);
   await withdrawEndedProofs(deps, cluster);
-  if (cluster.isInRecovery) return 'in-recovery';
+  if (cluster.isInRecovery) return deps.settings.relay ? relay(deps, cluster, config) : 'in-recovery';
   const end = new AbortController();
   const work = createWork(deps, cluster, AbortSignal.any([end.signal, deps.signal]));
   await wipeMarkers(work.places);
@@ -115,6 +116,11 @@ async function awaitUsable(
   return undefined;
 }
 
+/** A host that also feeds others while it is a standby needs its shipper in both roles. */
+function continuesAfter(stop: Stop, { relay: relays }: ArchiverSettings): boolean {
+  return stop === 'config-changed' || stop === 'promoted' || (stop === 'in-recovery' && relays);
+}
+
 async function shipUnderLock(
   deps: ArchiverDeps,
   places: ShipperPlaces,
@@ -134,7 +140,7 @@ async function shipUnderLock(
     const began = deps.monotonicMs();
     const stop = await shipBy({ ...deps, settings, log }, identity);
     log.notice(describeStop(stop, settings.pgdata));
-    if (stop !== 'config-changed') return;
+    if (!continuesAfter(stop, settings)) return;
     restartDelayMs =
       deps.monotonicMs() - began > hurriedMs
         ? shortestRestartDelayMs

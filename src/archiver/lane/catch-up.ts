@@ -10,6 +10,7 @@ import { callVerb } from '../../verbs/call.ts';
 import type { AnswerOf } from '../../verbs/verbs.ts';
 import { type Batch, type BatchResult, type Delivery, sendBatch } from '../delivery/delivery.ts';
 import type { ArchiverDeps } from '../deps.ts';
+import { readArchiveWal } from '../wal/archive-wal.ts';
 import { type Cluster, readCluster } from '../wal/cluster.ts';
 import { findOwnArchive } from '../wal/own-archive.ts';
 import { type OwnWal, readOwnWal, readRun } from '../wal/own-wal.ts';
@@ -112,9 +113,13 @@ export async function beginCatchUp(
 ): Promise<CatchUp | undefined> {
   // First: what is archived without the standby from now on withdraws it.
   const token = await takeToken(deps, lane);
-  const own = await findOwnWal(deps);
+  const { relayedFrom } = cluster;
+  const own =
+    relayedFrom === undefined
+      ? await findOwnWal(deps)
+      : await readArchiveWal(deps.settings.pgdata, relayedFrom, cluster);
   if (own === undefined) return undefined;
-  const archive = await findOwnArchive(deps, cluster);
+  const archive = relayedFrom === undefined ? await findOwnArchive(deps, cluster) : undefined;
   return {
     own,
     token,

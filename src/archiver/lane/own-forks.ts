@@ -10,7 +10,7 @@ import { firstLsnOf } from '../../postgres/lsn.ts';
 import { historyName } from '../../postgres/wal-name.ts';
 import { readIfExists } from '../../system/durable.ts';
 import { leftMarksFile, readLeftMarks } from '../../system/left-marks.ts';
-import type { Sentinel } from '../../system/sentinel.ts';
+import { readSentinel, type Sentinel } from '../../system/sentinel.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { type Cluster, readCluster } from '../wal/cluster.ts';
 import { readOwnWal } from '../wal/own-wal.ts';
@@ -105,14 +105,35 @@ async function judgeMarks(deps: ArchiverDeps, marks: readonly LeftTimeline[]): P
 }
 
 /**
+ * A standby that feeds others passes on the marks of its own archive: the WAL that they forbid it has not, and need not
+ * have followed the promotion yet.
+ */
+async function relayedLeft(
+  deps: ArchiverDeps,
+  archivedir: string,
+  theirs: readonly LeftTimeline[],
+): Promise<OwnLeft | undefined> {
+  const declared = (await readSentinel(archivedir))?.left ?? [];
+  if (declared.length === 0 && theirs.length === 0) return undefined;
+  const own = await readForks(deps);
+  return {
+    forks: own.kind === 'known' ? own.forks : [],
+    declared,
+    unconfirmed: [],
+    unknown: own.kind === 'unknown' ? historyUnknown(deps, own.reason) : undefined,
+  };
+}
+
+/**
  * Undefined if no timeline was left, as far as this server and the standby's sentinel know: then its history is not
  * read.
  */
 export async function readOwnLeft(
   deps: ArchiverDeps,
-  { isInRecovery }: Cluster,
+  { isInRecovery, relayedFrom }: Cluster,
   { left }: Pick<Sentinel, 'left'>,
 ): Promise<OwnLeft | undefined> {
+  if (relayedFrom !== undefined) return relayedLeft(deps, relayedFrom, left);
   // A server in recovery declares nothing: its WAL as a primary may have been overtaken.
   const marks = isInRecovery ? [] : await readLeftMarks(deps.layout.root);
   return marks.length === 0 && left.length === 0 ? undefined : judgeMarks(deps, marks);

@@ -8,7 +8,7 @@ import { watchFile } from './watch.ts';
 import type { Work } from './work.ts';
 
 /** The reason why a shipper stopped working by one configuration. */
-export type Stop = 'requested' | 'config-changed' | 'nothing-to-do' | 'in-recovery';
+export type Stop = 'requested' | 'config-changed' | 'nothing-to-do' | 'in-recovery' | 'promoted';
 
 const watchMs = 250;
 /** A server that is restarted must find its shipper still running. */
@@ -86,6 +86,7 @@ const sentences: Readonly<Record<Stop, (pgdata: string) => string>> = {
   'config-changed': () => 'the configuration changed',
   'nothing-to-do': (pgdata) =>
     `the shipper ends: the server in ${pgdata} is stopped, and nothing more can be delivered`,
+  promoted: (pgdata) => `the server in ${pgdata} is out of recovery`,
   'in-recovery': (pgdata) => `the shipper ends: the server in ${pgdata} is a standby`,
 };
 

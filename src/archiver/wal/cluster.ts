@@ -16,6 +16,11 @@ export interface Cluster {
   readonly segmentSize?: number | undefined;
   /** It replays another server's WAL: it is itself a standby. */
   readonly isInRecovery: boolean;
+  /**
+   * Set while this host, a standby, feeds others: the archivedir from which it does. It then gives WAL although it is
+   * itself in recovery, and `isInRecovery` is false.
+   */
+  readonly relayedFrom?: string | undefined;
 }
 
 const recoveryStates: readonly string[] = ['in-archive-recovery', 'shut-down-in-recovery'];

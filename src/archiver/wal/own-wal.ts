@@ -28,7 +28,7 @@ export interface OwnWal {
   readonly run: string;
 }
 
-async function readHistoriesOf(directory: string, names: readonly WalName[]): Promise<Histories> {
+export async function readHistoriesOf(directory: string, names: readonly WalName[]): Promise<Histories> {
   const histories = new Map<number, readonly TimelineEntry[]>();
   for (const name of names) {
     if (name.kind !== 'history') continue;

@@ -1,0 +1,241 @@
+/**
+ * Feeds other standbys while this host is itself one (cascading). The source is its archivedir, so that it works in every
+ * release and for a standby that only reads its archive. A standby gets each new file, after the marks of left timelines; it
+ * is asked what it has at the beginning, after a trouble and once a minute, and gets what it lacks.
+ */
+import { readdir } from 'node:fs/promises';
+import { messageOf } from '../../errors.ts';
+import { formatLeft } from '../../postgres/left-timeline.ts';
+import { compareWalNames, parseWalName, type WalName, walNamesAmong } from '../../postgres/wal-name.ts';
+import { readSentinel } from '../../system/sentinel.ts';
+import type { Delivery } from '../delivery/delivery.ts';
+import type { Trouble } from '../delivery/trouble.ts';
+import type { ArchiverDeps } from '../deps.ts';
+import { beginCatchUp, nextCatchUpBatch, sendCatchUpBatch } from '../lane/catch-up.ts';
+import { type CatchUpEnd, catchUpToEnd, describeEnd } from '../lane/catch-up-to-end.ts';
+import { withDelivery } from '../lane/connect.ts';
+import { type Lane, lanesOf, withLaneLock } from '../lane/lane.ts';
+import { noteRequest, recordFinding } from '../lane/modes.ts';
+import { findingOf, restMs, troubleOfError } from '../lane/policy.ts';
+import { batchBytes, batchFiles, transferLimitMs } from '../lane/send.ts';
+import { readLaneState, wellBut } from '../lane/state.ts';
+import { type Cluster, readCluster } from '../wal/cluster.ts';
+import { findOwnArchive } from '../wal/own-archive.ts';
+import { isStill, type SeenFile } from '../wal/wal-file.ts';
+import { createWakeUp, type WakeUp } from './signal.ts';
+import type { Stop } from './stop.ts';
+import { watchDirectory } from './watch.ts';
+
+const lookMs = 1_000;
+/** How often a standby is asked whether it still has everything. */
+const quietMs = 60_000;
+/** Where the archive is fed quickly, a round takes all that came meanwhile. */
+const shortestRoundMs = 500;
+const lockWaitMs = 5_000;
+
+interface Relay {
+  readonly deps: ArchiverDeps;
+  readonly cluster: Cluster;
+  readonly archivedir: string;
+  readonly stop: AbortSignal;
+  readonly wakeUps: Map<string, WakeUp>;
+}
+
+/** Changes with everything that a standby may have to get or to know. */
+async function newsOf({ archivedir }: Relay): Promise<string> {
+  const names = (await readdir(archivedir)).filter((name) => parseWalName(name).kind !== 'not-wal');
+  const left = (await readSentinel(archivedir))?.left ?? [];
+  return [...names.sort(), ...left.map((mark) => formatLeft(mark))].join(' ');
+}
+
+type Round = { readonly trouble: Trouble | undefined } | 'nothing' | 'busy';
+
+/** The progress with one standby, as long as this process serves it. */
+interface Progress {
+  /** The files that it has confirmed, and those that stood in the archive at the beginning. */
+  readonly known: Set<string>;
+  /** When it was asked last what it has; undefined if it must be asked at once. */
+  askedMs: number | undefined;
+  said: string;
+}
+
+function sayEnd({ deps }: Relay, { name }: Lane, end: CatchUpEnd, progress: Progress): void {
+  const sentence = describeEnd(end) ?? '';
+  if (sentence !== progress.said && sentence !== '') deps.log.notice(`standby ${name}: ${sentence}`);
+  progress.said = sentence;
+}
+
+/** Sends the files that have come since the beginning, also to a standby that has no data yet: its base backup waits for them. */
+async function sendNew(
+  { deps, cluster }: Relay,
+  lane: Lane,
+  delivery: Delivery,
+  names: readonly WalName[],
+): Promise<Trouble | undefined> {
+  const sending = names.length === 0 ? undefined : await beginCatchUp(deps, lane, cluster);
+  if (sending === undefined) return undefined;
+  sending.pending = names.map((name) => ({ name, isOptional: true }));
+  for (;;) {
+    deps.signal.throwIfAborted();
+    const batch = await nextCatchUpBatch(deps, lane, sending, { files: batchFiles, bytes: batchBytes });
+    if (batch === undefined) return undefined;
+    const { trouble } = await sendCatchUpBatch(deps, delivery, sending, batch, transferLimitMs(batch));
+    if (trouble !== undefined) return trouble;
+  }
+}
+
+/** History files first: the WAL behind a fork cannot be replayed without them. */
+function inOrder(a: WalName, b: WalName): number {
+  const [historyA, historyB] = [a.kind === 'history', b.kind === 'history'];
+  if (historyA !== historyB) return historyA ? -1 : 1;
+  return compareWalNames(a, b);
+}
+
+async function converse(
+  relay: Relay,
+  lane: Lane,
+  delivery: Delivery,
+  progress: Progress,
+): Promise<Trouble | undefined> {
+  const { deps, cluster, archivedir } = relay;
+  const { known } = progress;
+  const fresh = walNamesAmong(await readdir(archivedir))
+    .filter(({ text }) => !known.has(text))
+    .sort(inOrder);
+  const trouble = await sendNew(relay, lane, delivery, fresh);
+  if (trouble !== undefined) return trouble;
+  for (const { text } of fresh) known.add(text);
+  const nowMs = deps.monotonicMs();
+  if (progress.askedMs !== undefined && nowMs - progress.askedMs < quietMs) return undefined;
+  const end = await catchUpToEnd(deps, lane, cluster, delivery);
+  sayEnd(relay, lane, end, progress);
+  if (end.kind === 'trouble') return end.trouble;
+  progress.askedMs = nowMs;
+  return undefined;
+}
+
+async function round(relay: Relay, lane: Lane, progress: Progress): Promise<Round> {
+  const { deps, archivedir } = relay;
+  const before = await readLaneState(lane);
+  if (before.abandoned !== undefined) return 'nothing';
+  // The server may have followed another timeline since the last round.
+  const cluster = {
+    ...(await readCluster(deps.settings.pgdata)),
+    isInRecovery: false,
+    relayedFrom: archivedir,
+  };
+  const began = deps.monotonicMs();
+  const use = await withDelivery(deps, lane, cluster, [], async (delivery, request) => {
+    if (request !== undefined) await noteRequest(deps, lane, request);
+    const trouble = await converse({ ...relay, cluster }, lane, delivery, progress);
+    return { trouble, concern: delivery.concern };
+  });
+  const { trouble, concern } = use.kind === 'used' ? use.value : { trouble: use.trouble, concern: undefined };
+  const finding =
+    trouble === undefined ? wellBut(concern) : findingOf(deps, before, trouble, deps.monotonicMs() - began);
+  await recordFinding(deps, lane, await readLaneState(lane), finding);
+  return { trouble };
+}
+
+async function roundSafely(relay: Relay, lane: Lane, progress: Progress): Promise<Round> {
+  const { deps, stop } = relay;
+  try {
+    return await withLaneLock(
+      deps,
+      lane,
+      lockWaitMs,
+      () => round(relay, lane, progress),
+      () => Promise.resolve('busy' as const),
+    );
+  } catch (error) {
+    if (stop.aborted) return 'nothing';
+    return { trouble: troubleOfError(deps.log, error) };
+  }
+}
+
+/** Serves one standby until the relay stops. */
+async function relayTo(relay: Relay, lane: Lane): Promise<void> {
+  const { deps, stop, wakeUps } = relay;
+  const wakeUp = createWakeUp();
+  wakeUps.set(lane.name, wakeUp);
+  const names = walNamesAmong(await readdir(relay.archivedir).catch(() => []));
+  const progress: Progress = {
+    known: new Set(names.map(({ text }) => text)),
+    askedMs: undefined,
+    said: '',
+  };
+  let told = '';
+  let troubleSinceMs: number | undefined;
+  let served: string | undefined;
+  let servedMs = -Infinity;
+  while (!stop.aborted) {
+    const news = await newsOf(relay).catch((error: unknown) => {
+      deps.log.warning(`the archive of this host cannot be read: ${messageOf(error)}`);
+      return served;
+    });
+    if (news === served && deps.monotonicMs() - servedMs < quietMs) {
+      await wakeUp.wait(lookMs);
+      continue;
+    }
+    const result = await roundSafely(relay, lane, progress);
+    if (typeof result === 'string') {
+      await wakeUp.wait(lookMs);
+      continue;
+    }
+    const { trouble } = result;
+    if (trouble === undefined) {
+      [served, servedMs, troubleSinceMs, told] = [news, deps.monotonicMs(), undefined, ''];
+      await wakeUp.wait(shortestRoundMs);
+      continue;
+    }
+    progress.askedMs = undefined;
+    if (told !== trouble.reason) deps.log.warning(`standby ${lane.name}: ${trouble.reason}`);
+    told = trouble.reason;
+    troubleSinceMs ??= deps.monotonicMs();
+    const troubleMs = deps.monotonicMs() - troubleSinceMs;
+    await wakeUp.wait(restMs({ kind: trouble.kind, troubleMs, waitedMs: 0 }));
+  }
+}
+
+async function awaitEnd({ deps, cluster }: Relay, config: SeenFile, lookAgain: WakeUp): Promise<Stop> {
+  const { signal, settings } = deps;
+  while (!signal.aborted) {
+    if (!(await isStill(config))) return 'config-changed';
+    const now = await readCluster(settings.pgdata).catch(() => undefined);
+    if (now?.systemIdentifier !== cluster.systemIdentifier) return 'nothing-to-do';
+    if (!now.isInRecovery) return 'promoted';
+    await lookAgain.wait(lookMs);
+  }
+  return 'requested';
+}
+
+/** Feeds the standbys in `slaves` until this server is promoted, or the configuration changes. */
+export async function relay(deps: ArchiverDeps, cluster: Cluster, config: SeenFile): Promise<Stop> {
+  const archivedir = await findOwnArchive(deps, cluster);
+  if (archivedir === undefined) {
+    deps.log.error('relay is on, but the archivedir of this host is not known (standby_ini)');
+    return 'in-recovery';
+  }
+  const end = new AbortController();
+  const stop = AbortSignal.any([end.signal, deps.signal]);
+  const own: Relay = { deps: { ...deps, signal: stop }, cluster, archivedir, stop, wakeUps: new Map() };
+  const lookAgain = createWakeUp();
+  const wakeAll = (): void => {
+    for (const { wake } of own.wakeUps.values()) wake();
+  };
+  const onEnd = (): void => {
+    lookAgain.wake();
+    wakeAll();
+  };
+  stop.addEventListener('abort', onEnd, { once: true });
+  const unwatch = watchDirectory(archivedir, wakeAll);
+  deps.log.notice(`this server is a standby: feeding others from "${archivedir}"`);
+  const lanes = lanesOf(own.deps).map((lane) => relayTo(own, lane));
+  try {
+    return await awaitEnd({ ...own, deps }, config, lookAgain);
+  } finally {
+    end.abort();
+    unwatch();
+    await Promise.all(lanes);
+  }
+}
