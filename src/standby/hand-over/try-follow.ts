@@ -56,7 +56,7 @@ async function tryStreaming(deps: StandbyDeps): Promise<readonly Objection[]> {
   }
 }
 
-/** A slot that somebody has named: ours is made there. */
+/** A slot that the operator has named: ours is made there. */
 async function slotOf(server: Server, { record }: DataDirectory): Promise<string | undefined> {
   if (ownSlotName(server.deps, server.capabilities, record) !== undefined) return undefined;
   const answer = await parametersOfServer(server, ['primary_slot_name']);

@@ -38,6 +38,8 @@ describe('the archiver file of the how-to', () => {
       state: 'online',
       start_unseen: 'allow',
       start_probe_timeout: 10,
+      relay: false,
+      standby_ini: undefined,
       pgdata: '/var/lib/postgresql/8.4/main',
       r_archivedir: '/var/lib/postgresql/archive',
       l_archivedir: '/var/lib/postgresql/archive',
