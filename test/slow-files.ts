@@ -38,6 +38,7 @@ export const slowFiles: readonly string[] = [
   'shipper-outage',
   'shipper-roles',
   'shipper-steady',
+  'stream-slots',
   'switchover-campaign',
   'switchover-failures',
   'switchover-killed',

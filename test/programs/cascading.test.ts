@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import type { IniKeys } from '../harness/ini.ts';
-import { outerMajors } from '../harness/postgres-programs.ts';
+import { newestMajors } from '../harness/postgres-programs.ts';
 import { archivingSettings, type Primary } from '../harness/primary.ts';
 import type { Standby } from '../harness/standby.ts';
 import { test } from '../harness/test.ts';
@@ -26,7 +26,7 @@ function marksAt(standby: Standby): string[] {
   return text.split('\n').filter((line) => line.startsWith('left: '));
 }
 
-describe.each(outerMajors())('a chain of standbys on PostgreSQL %i', (major) => {
+describe.each(newestMajors())('a chain of standbys on PostgreSQL %i', (major) => {
   test.override({ major });
 
   test('A → B → C follows through two failovers, without a gap', { timeout: 400_000 }, async ({ world }) => {

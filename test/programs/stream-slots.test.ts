@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
-import { outerMajors } from '../harness/postgres-programs.ts';
+import { newestMajors, outerMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import type { Server } from '../harness/server.ts';
 import type { Standby } from '../harness/standby.ts';
@@ -52,7 +52,7 @@ async function holdSlot(primary: Primary, name: string): Promise<() => void> {
   };
 }
 
-describe.each(outerMajors())('use_slot on PostgreSQL %i', (major) => {
+describe.each(newestMajors())('slots through a change of roles on PostgreSQL %i', (major) => {
   test.override({ major });
   const limited = major >= 13 ? { max_slot_wal_keep_size: '1GB' } : {};
   // Only a standby that answers in time gets a slot here.
@@ -107,6 +107,10 @@ describe.each(outerMajors())('use_slot on PostgreSQL %i', (major) => {
     await addRows(heir, 300);
     for (const standby of [other, former]) await hasRows(standby, 300);
   });
+});
+
+describe.each(outerMajors())('use_slot on PostgreSQL %i', (major) => {
+  test.override({ major });
 
   test('-S refuses what would harm the primary, takes up a slot, and makes one anew that has lost its WAL', async ({
     world,
