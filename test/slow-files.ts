@@ -34,6 +34,7 @@ export const slowFiles: readonly string[] = [
   'rejoin',
   'rejoin-campaign',
   'replay-lag',
+  'roles-campaign',
   'shipper-limits',
   'shipper-outage',
   'shipper-roles',

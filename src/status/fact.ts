@@ -98,6 +98,17 @@ export function valueOf<T>(fact: Fact<T> | undefined): T | undefined {
   return fact?.kind === 'seen' ? fact.value : undefined;
 }
 
+/** For a table: its value as a text, or that it is unknown. */
+export function factText<T>(fact: Fact<T>, show: (value: T) => string): string {
+  return fact.kind === 'seen' ? show(fact.value) : 'unknown';
+}
+
+/** For a look that needs another fact: its value; unknown for the same reason. */
+export function known<T>(fact: Fact<T>): T {
+  if (fact.kind === 'seen') return fact.value;
+  throw new NotKnown(fact.reason);
+}
+
 /** Every unknown fact in a tree of facts, by its path, such as `standbys.b.queue`. */
 export function unknownFacts(
   value: unknown,

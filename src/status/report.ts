@@ -20,6 +20,15 @@ export interface Metric {
   }[];
 }
 
+export function gauge(name: string, help: string, samples: Metric['samples']): Metric {
+  return { name, help, type: 'gauge', samples };
+}
+
+/** The sample of a number of which there is only one. */
+export function one(value: number | undefined): Metric['samples'] {
+  return [{ labels: {}, value }];
+}
+
 export interface StatusReport {
   readonly program: 'cmd_archiver' | 'cmd_standby';
   readonly programVersion: string;

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { HostNetwork } from './host-networks.ts';
 import { type Finished, run, type StartOptions } from './processes.ts';
 import { createSshd, type Sshd, type SshKeys } from './sshd.ts';
 
@@ -19,7 +20,7 @@ interface Notification {
 export interface Host {
   readonly name: string;
   readonly directory: string;
-  /** The address of this host in 127.0.0.0/8: no other host of any world has it. */
+  /** The address of this host in 127.0.0.0/8: no other host of any world has it. With networks of its own: in 10.99.0.0/24. */
   readonly address: string;
   readonly sshd: Sshd;
   /** Where WAL arrives when this host is a standby: its archivedir, the archiver's r_archivedir. */
@@ -32,6 +33,8 @@ export interface Host {
   runOn(target: string, command: string, options?: StartOptions): Promise<Finished>;
   /** From now on this host's ssh goes elsewhere for `target`; without a route, back to its sshd. */
   routeTo(target: Host, route?: Route): void;
+  /** Its own, if the world has such. */
+  readonly network: HostNetwork | undefined;
   /** Command for the INI's `notify_*` keys. */
   notify(severity: 'ok' | 'warning' | 'critical'): string;
   /** What the notify commands were called with, oldest first. */
@@ -47,6 +50,7 @@ export interface HostPlace {
   readonly sshPort: number;
   readonly user: string;
   readonly archiveDir?: string | undefined;
+  readonly network?: HostNetwork | undefined;
 }
 
 const acceptNew = ['-o', 'StrictHostKeyChecking=accept-new'];
@@ -70,9 +74,11 @@ export function createHost(keys: SshKeys, place: HostPlace): Host {
       address: place.address,
       port: place.sshPort,
       world: place.world,
+      env: place.network?.env,
     }),
     archiveDir: place.archiveDir ?? join(directory, 'archive'),
     ssh: `/usr/bin/ssh -F ${sshConfig}`,
+    network: place.network,
     env,
     runOn: (target, command, options = {}) =>
       run('/usr/bin/ssh', ['-F', sshConfig, '-o', 'BatchMode=yes', ...acceptNew, target, command], {
@@ -103,6 +109,7 @@ function hostEnvironment(place: HostPlace, directory: string): NodeJS.ProcessEnv
     TMPDIR: process.env['TMPDIR'],
     PITRTOOLS_NODE: process.execPath,
     PITRTOOLS_TEST_WORLD: place.world,
+    ...place.network?.env,
   };
 }
 

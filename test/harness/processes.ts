@@ -44,7 +44,7 @@ export function endWithUs(directory: string): () => void {
 /** Starts a command in a process group of its own. */
 export function start(command: string, args: readonly string[], options: StartOptions = {}): Running {
   const began = performance.now();
-  const child = spawn(command, args, {
+  const child = spawn(...inItsNetwork(command, args, options.env), {
     cwd: options.cwd,
     env: options.env ?? process.env,
     stdio: [options.stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
@@ -62,6 +62,20 @@ export function start(command: string, args: readonly string[], options: StartOp
       killAll(familyOf(pid));
     },
   };
+}
+
+/** A host of a world may have a network of its own (host-networks.ts). There the command has this user's number again. */
+function inItsNetwork(
+  command: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): [string, readonly string[]] {
+  const target = env['PITRTOOLS_TEST_NETWORK'];
+  if (target === undefined) return [command, args];
+  const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
+  const there = ['--preserve-credentials', '--user', '--net', '--target', target, '--'];
+  const back = ['unshare', '--user', `--map-user=${uid}`, `--map-group=${gid}`, '--'];
+  return ['nsenter', [...there, ...back, command, ...args]];
 }
 
 /** Runs a command to its end. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { eventually } from './eventually.ts';
 import { accepts } from './network.ts';
 import { familyOf } from './process-table.ts';
-import { killAll, mustRun, type Running, start } from './processes.ts';
+import { killAll, mustRun, run, type Running, start } from './processes.ts';
 
 export interface SshKeys {
   readonly identity: string;
@@ -40,6 +40,7 @@ export interface SshdPlace {
   readonly address: string;
   readonly port: number;
   readonly world: string;
+  readonly env?: NodeJS.ProcessEnv | undefined;
 }
 
 /** A private sshd that runs as the current user and lets only the world's key in. */
@@ -62,7 +63,7 @@ export function createSshd(keys: SshKeys, place: SshdPlace): Sshd {
     async start() {
       // Absolute, because sshd starts itself anew for each connection.
       listener = start('/usr/sbin/sshd', ['-D', '-f', files.config, '-E', files.log], unlimited(place));
-      await eventually(() => accepts(place.address, place.port), {
+      await eventually(() => acceptsThere(place), {
         limitMs: 10_000,
         what: `sshd on ${place.address}:${place.port}, log ${files.log}`,
       });
@@ -92,8 +93,19 @@ export function createSshd(keys: SshKeys, place: SshdPlace): Sshd {
 
 const oneDayMs = 86_400_000;
 
+function environmentOf({ world, env }: SshdPlace): NodeJS.ProcessEnv {
+  return { PATH: process.env['PATH'], PITRTOOLS_TEST_WORLD: world, ...env };
+}
+
 function unlimited(place: SshdPlace): { env: NodeJS.ProcessEnv; limitMs: number } {
-  return { env: { PATH: process.env['PATH'], PITRTOOLS_TEST_WORLD: place.world }, limitMs: oneDayMs };
+  return { env: environmentOf(place), limitMs: oneDayMs };
+}
+
+async function acceptsThere(place: SshdPlace): Promise<boolean> {
+  if (place.env === undefined) return accepts(place.address, place.port);
+  const dial = ['-c', `exec 3<>/dev/tcp/${place.address}/${place.port}`];
+  const { code } = await run('bash', dial, { env: environmentOf(place) });
+  return code === 0;
 }
 
 function sshdConfig(keys: SshKeys, place: SshdPlace): string {

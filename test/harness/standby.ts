@@ -23,6 +23,8 @@ export interface StandbyOptions {
   readonly failoverSettings?: ServerSettings;
   /** Its data directory; `pgdata` in the host's directory by default, like the primary's but in another tree. */
   readonly pgdata?: string;
+  /** That of a server which is there already. */
+  readonly port?: number;
 }
 
 /** A standby's place: nothing is there yet but the INI and the configuration files that it names. */

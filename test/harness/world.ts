@@ -3,6 +3,7 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { checkout } from './checkout.ts';
 import { createHost, type Host } from './host.ts';
+import { type HostNetworks, makeHostNetworks } from './host-networks.ts';
 import { reserveNetwork, reservePort } from './ports.ts';
 import { createPrimary, type Primary, primaryOn, type PrimaryOptions } from './primary.ts';
 import { processesOf } from './process-table.ts';
@@ -22,6 +23,8 @@ import { createStandby, type Standby, type StandbyOptions } from './standby.ts';
 
 export interface WorldOptions {
   readonly major: number;
+  /** Each host has a network of its own: not every kernel allows it (missingHostNetworks). */
+  readonly hasNetworks?: boolean;
 }
 
 interface HostOptions {
@@ -68,11 +71,20 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   const network = await reserveNetwork();
   undo.push(() => network.release());
   const keys = await makeKeys(join(directory, 'keys'));
-  return assemble({ directory, keys, prefix: network.prefix, undo, user: userInfo().username, ...options });
+  const networks = await networksOf(options, directory);
+  if (networks !== undefined) undo.push(() => networks.close());
+  const prefix = networks === undefined ? network.prefix : '10.99.0';
+  return assemble({ directory, keys, prefix, networks, undo, user: userInfo().username, ...options });
+}
+
+async function networksOf(options: WorldOptions, directory: string): Promise<HostNetworks | undefined> {
+  if (options.hasNetworks !== true) return undefined;
+  return makeHostNetworks(directory);
 }
 
 interface Ground extends WorldOptions {
   readonly directory: string;
+  readonly networks: HostNetworks | undefined;
   readonly keys: SshKeys;
   readonly prefix: string;
   readonly user: string;
@@ -107,7 +119,7 @@ function assemble(ground: Ground): World {
     },
     addStandby: async (name, primary, options = {}) => {
       const standby = createStandby(
-        { major, user, host: await host(name), port: await port(), primary },
+        { major, user, host: await host(name), port: options.port ?? (await port()), primary },
         options,
       );
       servers.push(standby);
@@ -143,6 +155,7 @@ async function settle(
     address,
     sshPort: await port(),
     user: ground.user,
+    network: await ground.networks?.add(address),
   });
   await host.sshd.start();
   host.routeTo(host);

@@ -1,11 +1,12 @@
 /** Everything that cmd_archiver --status looks at on this host, each fact by itself: one that fails hides no other. */
-import { readFile, stat, statfs } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { capabilitiesOf } from '../../postgres/capabilities.ts';
 import { parseVersion } from '../../postgres/version.ts';
+import { type DiskFacts, diskSamples, observeDisks, withForecast } from '../../status/disks.ts';
 import { derive, type Fact, look, type LookDeps, NotKnown, valueOf } from '../../status/fact.ts';
 import { noSamples, sample, type Samples } from '../../status/samples.ts';
-import { emptyInS, trendOf } from '../../status/trend.ts';
+import { trendOf } from '../../status/trend.ts';
 import { systemErrorCode } from '../../system/durable.ts';
 import { isLocked } from '../../system/lock.ts';
 import type { ArchiverDeps } from '../deps.ts';
@@ -28,14 +29,6 @@ export interface Backlog {
   readonly bytes: number;
   /** Undefined if nothing waits. */
   readonly oldest: { readonly name: string; readonly ageS: number } | undefined;
-}
-
-export interface DiskFacts {
-  readonly name: 'pg_wal' | 'l_archivedir';
-  readonly path: string;
-  readonly use: Fact<{ readonly bytes: number; readonly freeBytes: number }>;
-  /** At the rate of the last half hour; Infinity if it does not get fuller. */
-  readonly fullInS: Fact<number>;
 }
 
 /** The part of a lane's memory that is for others. */
@@ -69,7 +62,6 @@ export interface ArchiverFacts extends ServerFacts {
 
 /** The time for the samples if the other looks have used up theirs. */
 const sampleMs = 300;
-const windowMs = 30 * 60_000;
 const recentMs = 5 * 60_000;
 
 /** Undefined for a file that was archived, sent or recycled meanwhile. */
@@ -116,12 +108,6 @@ async function observeQueue(deps: ArchiverDeps, { queue }: Lane): Promise<Backlo
   return { files: names.length, bytes: await bytesOf(queue, names), oldest };
 }
 
-async function observeUse(path: string) {
-  const { bavail, bfree, blocks, bsize } = await statfs(path);
-  // As df counts: the space that only root may use is not there for us.
-  return { bytes: (blocks - bfree + bavail) * bsize, freeBytes: bavail * bsize };
-}
-
 /** A receiver gives its host's name as its application_name, or its address is the standby's name. */
 function isReceiverOf(name: string, { application, address, hostname }: Receiver): boolean {
   const short = (word: string): string => (/^[\d.:]+$/.test(word) ? word : (word.split('.')[0] ?? word));
@@ -160,14 +146,6 @@ function withStream(lane: LaneFacts, receivers: Fact<readonly Receiver[]>): Stan
   return { ...lane, stream };
 }
 
-function forecast(use: DiskFacts['use'], { pointsOf }: Samples, path: string, nowMs: number): Fact<number> {
-  if (use.kind === 'unknown') return use;
-  const trend = trendOf(pointsOf(path), nowMs, windowMs);
-  if (trend === undefined)
-    return { kind: 'unknown', reason: 'it was looked at for too short a time', atMs: use.atMs };
-  return { ...use, value: emptyInS(use.value.freeBytes, trend) };
-}
-
 function rateOf(written: Fact<bigint>, { pointsOf }: Samples, nowMs: number): Fact<number> {
   if (written.kind === 'unknown') return written;
   const trend = trendOf(pointsOf('written'), nowMs, recentMs);
@@ -176,15 +154,11 @@ function rateOf(written: Fact<bigint>, { pointsOf }: Samples, nowMs: number): Fa
   return { ...written, value: Math.max(0, trend.rate) };
 }
 
-async function observeDisks(deps: StatusDeps) {
-  const { pgdata } = deps.settings;
-  const places = [
-    { name: 'pg_wal' as const, path: await walDirectory(pgdata).catch(() => pgdata) },
-    { name: 'l_archivedir' as const, path: deps.layout.root },
+async function diskPlaces({ settings: { pgdata }, layout }: StatusDeps) {
+  return [
+    { name: 'pg_wal', path: await walDirectory(pgdata).catch(() => pgdata) },
+    { name: 'l_archivedir', path: layout.root },
   ];
-  return Promise.all(
-    places.map(async (place) => ({ ...place, use: await look(deps, () => observeUse(place.path)) })),
-  );
 }
 
 export async function observeArchiver(deps: StatusDeps, iniFile: string): Promise<ArchiverFacts> {
@@ -204,15 +178,12 @@ export async function observeArchiver(deps: StatusDeps, iniFile: string): Promis
     observeServerSide(deps, capabilities, isInRecovery, iniFile),
     look(deps, () => observeWaiting(deps)),
     look(deps, () => isLocked(deps.run, shipperPlaces(layout).lock)),
-    observeDisks(deps),
+    diskPlaces(deps).then((places) => observeDisks(deps, places)),
     Promise.all(lanesOf(deps).map((lane) => observeLane(deps, lane))),
   ]);
   const written = valueOf(server.written);
-  const frees = disks.flatMap(({ path, use }) =>
-    use.kind === 'seen' ? [[path, use.value.freeBytes] as const] : [],
-  );
   const values = {
-    ...Object.fromEntries(frees),
+    ...diskSamples(disks),
     ...(written === undefined ? {} : { written: Number(written) }),
   };
   // The last look has a moment of its own: without samples, no rate is known either.
@@ -230,6 +201,6 @@ export async function observeArchiver(deps: StatusDeps, iniFile: string): Promis
     made: rateOf(server.written, samples, nowMs),
     isShipping,
     standbys: lanes.map((lane) => withStream(lane, server.receivers)),
-    disks: disks.map((disk) => ({ ...disk, fullInS: forecast(disk.use, samples, disk.path, nowMs) })),
+    disks: withForecast(disks, samples, nowMs),
   };
 }

@@ -1,8 +1,9 @@
 /** The findings in the facts of cmd_archiver --status. Pure. */
 import { durationText, sizeText } from '../../amounts.ts';
+import { judgeDisks } from '../../status/disks.ts';
 import { type Fact, valueOf } from '../../status/fact.ts';
 import { type Finding, unknownFinding } from '../../status/finding.ts';
-import { judgeDisk, levelBehind, type StatusLimits } from '../../status/limits.ts';
+import { levelBehind, type StatusLimits } from '../../status/limits.ts';
 import { gapSentence, sentenceOf } from '../lane/modes.ts';
 import { type Health, severities } from '../lane/state.ts';
 import type { ArchiverFacts, StandbyFacts } from './facts.ts';
@@ -193,10 +194,6 @@ export function judgeArchiver(facts: ArchiverFacts, context: JudgeContext): read
       ...judgeQueue(standby, context),
       ...judgeStream(standby, written, context),
     ]),
-    ...disks.flatMap((disk) =>
-      disk.use.kind === 'unknown'
-        ? unknownFinding('disk', `the space of ${disk.name} (${disk.path})`, disk.use)
-        : judgeDisk(context.limits, disk, disk.use.value, valueOf(disk.fullInS)),
-    ),
+    ...judgeDisks(context.limits, disks),
   ];
 }

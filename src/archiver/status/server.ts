@@ -3,7 +3,7 @@ import type { ArchivingVerdict } from '../../config/archive-command.ts';
 import { walPositionSql } from '../../postgres/backup-sql.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import { parseLsn } from '../../postgres/lsn.ts';
-import { type Fact, look, type LookDeps, NotKnown } from '../../status/fact.ts';
+import { type Fact, known, look, type LookDeps, NotKnown } from '../../status/fact.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { judgeOwnArchiving } from '../wal/own-archive-command.ts';
@@ -103,10 +103,6 @@ export async function observeServerSide(
   ]);
   const from = async <T>(ask: (seen: ReturnType<typeof requireSeen>) => Promise<T>): Promise<Fact<T>> =>
     view.kind === 'unknown' ? view : look(deps, () => ask(requireSeen(view.value)));
-  const known = <T>(fact: Fact<T>): T => {
-    if (fact.kind === 'seen') return fact.value;
-    throw new NotKnown(fact.reason);
-  };
   const [written, archiving, receivers] = await Promise.all([
     from(async ({ ask }) => {
       if (known(isInRecovery)) throw new NotKnown('the server is in recovery');

@@ -1,14 +1,10 @@
 /** The facts of cmd_archiver --status as tables for people and as numbers for machines. Pure. */
 import { durationText, rateText, sizeText } from '../../amounts.ts';
 import { formatLsn } from '../../postgres/lsn.ts';
-import { derive, type Fact, valueOf } from '../../status/fact.ts';
-import { percentUsed } from '../../status/limits.ts';
-import type { Metric, Section } from '../../status/report.ts';
-import type { ArchiverFacts, Backlog, DiskFacts, StandbyFacts } from './facts.ts';
-
-function text<T>(fact: Fact<T>, show: (value: T) => string): string {
-  return fact.kind === 'seen' ? show(fact.value) : 'unknown';
-}
+import { diskMetrics, diskSection } from '../../status/disks.ts';
+import { derive, type Fact, factText, valueOf } from '../../status/fact.ts';
+import { gauge, type Metric, one, type Section } from '../../status/report.ts';
+import type { ArchiverFacts, Backlog, StandbyFacts } from './facts.ts';
 
 function backlogText({ files, bytes, oldest }: Backlog): string {
   if (oldest === undefined) return 'none';
@@ -19,20 +15,20 @@ function hostRows(facts: ArchiverFacts): string[][] {
   const { cluster, version, isRunning, written, archiving, isShipping, waiting, made } = facts;
   const statistics = valueOf(archiving)?.statistics;
   return [
-    ['role', text(cluster, ({ isInRecovery }) => (isInRecovery ? 'standby' : 'primary'))],
+    ['role', factText(cluster, ({ isInRecovery }) => (isInRecovery ? 'standby' : 'primary'))],
     [
       'server',
-      `${text(isRunning, (runs) => (runs ? 'running' : 'stopped'))}, PostgreSQL ${text(version, (it) => it)}`,
+      `${factText(isRunning, (runs) => (runs ? 'running' : 'stopped'))}, PostgreSQL ${factText(version, (it) => it)}`,
     ],
-    ['cluster', text(cluster, ({ systemIdentifier }) => systemIdentifier)],
+    ['cluster', factText(cluster, ({ systemIdentifier }) => systemIdentifier)],
     [
       'timeline (last checkpoint)',
-      text(cluster, ({ timeline }) => (timeline === undefined ? 'unknown' : String(timeline))),
+      factText(cluster, ({ timeline }) => (timeline === undefined ? 'unknown' : String(timeline))),
     ],
-    ['WAL written to', text(written, formatLsn)],
-    ['WAL written per second', text(made, rateText)],
+    ['WAL written to', factText(written, formatLsn)],
+    ['WAL written per second', factText(made, rateText)],
     ['state', facts.state],
-    ['archive_command', text(archiving, ({ command }) => (command === '' ? 'none' : command))],
+    ['archive_command', factText(archiving, ({ command }) => (command === '' ? 'none' : command))],
     ...(statistics === undefined
       ? []
       : [
@@ -47,13 +43,13 @@ function hostRows(facts: ArchiverFacts): string[][] {
             statistics.lastFailed === '' ? 'none' : `${statistics.lastFailed} at ${statistics.failedAt}`,
           ],
         ]),
-    ['waits to be archived', text(waiting, backlogText)],
-    ['shipper', text(isShipping, (runs) => (runs ? 'running' : 'not running'))],
+    ['waits to be archived', factText(waiting, backlogText)],
+    ['shipper', factText(isShipping, (runs) => (runs ? 'running' : 'not running'))],
   ];
 }
 
 function lagText({ stream }: StandbyFacts, end: bigint | undefined): string {
-  return text(stream, (receiver) => {
+  return factText(stream, (receiver) => {
     if (receiver === undefined) return 'no';
     const { state, replayed, replayLagS } = receiver;
     if (replayed === undefined || end === undefined) return state;
@@ -67,26 +63,14 @@ function standbyRow(standby: StandbyFacts, end: bigint | undefined): string[] {
   const { name, state, queue } = standby;
   return [
     name,
-    text(state, ({ health }) => health),
-    text(queue, backlogText),
+    factText(state, ({ health }) => health),
+    factText(queue, backlogText),
     lagText(standby, end),
-    text(state, ({ isCaughtUp, gap, abandoned }) => {
+    factText(state, ({ isCaughtUp, gap, abandoned }) => {
       if (abandoned !== undefined) return `abandoned at ${abandoned.since}`;
       if (gap !== undefined) return 'has a gap';
       return isCaughtUp ? 'no gap' : 'not asked yet';
     }),
-  ];
-}
-
-function diskRow({ name, path, use, fullInS }: DiskFacts): string[] {
-  return [
-    name,
-    path,
-    text(use, (seen) => `${percentUsed(seen)} % of ${sizeText(seen.bytes)}`),
-    text(use, ({ freeBytes }) => sizeText(freeBytes)),
-    text(fullInS, (seconds) =>
-      seconds === Infinity ? 'does not get fuller' : `in ${durationText(seconds)}`,
-    ),
   ];
 }
 
@@ -99,33 +83,20 @@ export function sectionsOf(facts: ArchiverFacts): readonly Section[] {
       head: ['standby', 'state', 'queue', 'streams', 'WAL from its base backup on'],
       rows: facts.standbys.map((standby) => standbyRow(standby, end)),
     },
-    {
-      title: 'File systems',
-      head: ['of', 'path', 'used', 'free', 'full'],
-      rows: facts.disks.map(diskRow),
-    },
+    diskSection(facts.disks),
   ];
 }
 
 type Samples = Metric['samples'];
 
-const gauge = (name: string, help: string, samples: Samples): Metric => ({
-  name,
-  help,
-  type: 'gauge',
-  samples,
-});
 const asNumber = (fact: Fact<boolean>): number | undefined => valueOf(derive(fact, Number));
 
 export function metricsOf(facts: ArchiverFacts): readonly Metric[] {
   const { standbys, disks, written, archiving, waiting, made, isRunning, isShipping, cluster } = facts;
   const statistics = valueOf(archiving)?.statistics;
   const end = valueOf(written);
-  const one = (value: number | undefined): Samples => [{ labels: {}, value }];
   const each = (value: (standby: StandbyFacts) => number | undefined): Samples =>
     standbys.map((standby) => ({ labels: { standby: standby.name }, value: value(standby) }));
-  const eachDisk = (value: (disk: DiskFacts) => number | undefined): Samples =>
-    disks.map((disk) => ({ labels: { of: disk.name }, value: value(disk) }));
   const queue = ({ queue: fact }: StandbyFacts): Backlog | undefined => valueOf(fact);
   return [
     gauge('server_up', 'Whether PostgreSQL runs on this host.', one(asNumber(isRunning))),
@@ -184,20 +155,6 @@ export function metricsOf(facts: ArchiverFacts): readonly Metric[] {
         return replayed === undefined || end === undefined ? undefined : Math.max(0, Number(end - replayed));
       }),
     ),
-    gauge(
-      'disk_bytes',
-      'The size of the file system.',
-      eachDisk(({ use }) => valueOf(use)?.bytes),
-    ),
-    gauge(
-      'disk_free_bytes',
-      'The space that is free there.',
-      eachDisk(({ use }) => valueOf(use)?.freeBytes),
-    ),
-    gauge(
-      'disk_full_in_seconds',
-      'The time until it is full, at the rate of the last half hour.',
-      eachDisk(({ fullInS }) => valueOf(fullInS)),
-    ),
+    ...diskMetrics(disks),
   ];
 }

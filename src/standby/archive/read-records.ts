@@ -76,6 +76,13 @@ async function takeSegment(
   }
 }
 
+/** Reads and checks the records in these consecutive segments, from the start of a record in the first one on. */
+export type ReadRecords = (
+  segments: readonly SegmentFile[],
+  from: bigint,
+  signal: AbortSignal,
+) => Promise<RecordCheck>;
+
 /**
  * Reads and checks every record in these consecutive segments: in one pass, a megabyte at a time.
  *

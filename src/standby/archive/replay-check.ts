@@ -23,7 +23,7 @@ import type { DataDirectory } from '../server/data-directory.ts';
 import { firstSegment, type FoundSegment, listWal, readHistories, readStarts } from './contents.ts';
 import { type Cluster, faultOf, segmentSizeOf } from './judge.ts';
 import type { Archive } from './own-archive.ts';
-import { checkRecords, type RecordCheck, type SegmentFile } from './read-records.ts';
+import { checkRecords, type ReadRecords, type RecordCheck, type SegmentFile } from './read-records.ts';
 
 /** The end of the WAL that a promotion must have replayed. */
 export interface ArchivedEnd {
@@ -205,9 +205,10 @@ async function readRow(
   deps: Pick<StandbyDeps, 'log' | 'signal'>,
   row: readonly SegmentFile[],
   from: bigint,
+  readRecords: ReadRecords,
 ): Promise<RecordCheck | string> {
   try {
-    const check = await checkRecords(row, from, deps.signal);
+    const check = await readRecords(row, from, deps.signal);
     if (check.kind === 'unknown')
       deps.log.warning(
         `whether the records of the archived WAL are whole cannot be determined: ${check.reason}; only the first page of each segment was looked at`,
@@ -257,12 +258,13 @@ export async function readReplayFacts(
   return readFacts(directory, archive, replayed, directory.control?.walSegmentSize);
 }
 
-/** Examines every archived segment that is still to be replayed, and every record in them. */
+/** Examines every archived segment that is still to be replayed, and by `readRecords` every record in them. */
 export async function checkArchive(
   deps: Pick<StandbyDeps, 'log' | 'signal'>,
   directory: DataDirectory,
   archive: Archive,
   replayed: bigint | undefined,
+  readRecords: ReadRecords = checkRecords,
 ): Promise<ArchiveCheck> {
   const facts = await readFacts(directory, archive, replayed);
   const from = nextRecordOf(directory, replayed);
@@ -272,7 +274,7 @@ export async function checkArchive(
   const { pgdata, capabilities } = directory;
   const directories = { archive: archive.directory, wal: join(pgdata, capabilities.walDirName) };
   const row = segmentsInRow(facts, end.last, directories);
-  const check = await readRow(deps, row, from);
+  const check = await readRow(deps, row, from, readRecords);
   const inRecords = typeof check === 'string' ? [check] : damageWords(check, facts);
   const problems = [...inRecords, ...findReplayProblems(facts)];
   if (problems.length > 0)

@@ -2,6 +2,7 @@ import type { LowLimit } from '../../../postgres/standby-limits.ts';
 import { readPostmaster } from '../../../system/postmaster.ts';
 import { hasKeptSlot } from '../../archive/keep/slot.ts';
 import { type ArchiveFact, observeArchive } from '../../archive/own-archive.ts';
+import type { ReadRecords } from '../../archive/read-records.ts';
 import { type ArchivedEnd, checkArchive } from '../../archive/replay-check.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import { type ConfCopy, planConfCopies } from '../../host/conf-files.ts';
@@ -86,7 +87,11 @@ async function guardOf(
 }
 
 /** @param isToTarget a recovery to a target examines the archive itself, and a promoted server does not need it */
-export async function observeHere(deps: StandbyDeps, isToTarget = false): Promise<LocalFacts> {
+export async function observeHere(
+  deps: StandbyDeps,
+  isToTarget = false,
+  readRecords?: ReadRecords,
+): Promise<LocalFacts> {
   const { settings } = deps;
   const { server, directory } = await findServer(deps, 'failover');
   const configuration = await readConfiguration(server, 'standby');
@@ -97,7 +102,7 @@ export async function observeHere(deps: StandbyDeps, isToTarget = false): Promis
   const replays = !isToTarget && state.kind !== 'production';
   const check =
     archive.kind === 'archive' && replays
-      ? await checkArchive(deps, directory, archive.archive, replayed)
+      ? await checkArchive(deps, directory, archive.archive, replayed, readRecords)
       : undefined;
   const question = { server, configuration, state };
   const lowLimits = await observeLowLimits(question);

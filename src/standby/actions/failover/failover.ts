@@ -1,22 +1,17 @@
 import { exitCodes, PitrError } from '../../../errors.ts';
 import type { FailoverOptions, StandbyDeps } from '../../deps.ts';
-import { sayTraceOfStop } from '../../hand-over/half-stopped.ts';
-import { probePrimary } from '../../primary/liveness/liveness.ts';
 import { describeLiveness } from '../../primary/liveness/verdict.ts';
-import { sayWherePrimaryIsHere } from '../../primary/primary-is-here.ts';
 import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
-import { compareSiblings, type Comparison } from '../../siblings/compare.ts';
-import { askAgain, askOthers, noComparison, type Others, type SiblingFacts } from '../../siblings/observe.ts';
-import { ownReach } from '../../siblings/own-reach.ts';
+import { askAgain } from '../../siblings/observe.ts';
 import { perform } from '../../steps/carry-out.ts';
 import { sayOverruled } from '../../steps/objections.ts';
-import { type FailoverFacts, isOpened, type LocalFacts, observeHere } from './facts.ts';
-import { fenceOf, sayNotFenced, withFenced } from './fence.ts';
+import { type FailoverFacts, observeHere } from './facts.ts';
+import { sayNotFenced, withFenced } from './fence.ts';
 import { sayLogin } from './local-login.ts';
 import { isPausedAtTarget, listFailoverObjections } from './objections.ts';
+import { observeFailover, withComparison } from './observe.ts';
 import { fenceStepsOf, fetchSteps, planFailover } from './plan.ts';
 import { reportFailover } from './report.ts';
-import { observeRivals } from './rivals.ts';
 import { roleOf } from './role.ts';
 import { newRun } from './run.ts';
 import { describeLoss, saySiblings } from './sibling-words.ts';
@@ -64,32 +59,6 @@ function sayState(deps: StandbyDeps, facts: FailoverFacts): void {
   if (facts.login.kind !== 'refused') sayLogin(deps, facts.login);
   if (facts.triggerFile !== undefined)
     deps.log.warning(`the trigger file "${facts.triggerFile}" is there: remove it before the next -S`);
-}
-
-/** A server that is open, or that opens at its target, needs no more WAL. */
-async function compare(deps: StandbyDeps, here: LocalFacts, { siblings }: Others): Promise<Comparison> {
-  const { directory, archive } = here;
-  if (isOpened(here) || isPausedAtTarget(here) || archive.kind !== 'archive') return noComparison;
-  return compareSiblings(siblings, await ownReach(deps, directory, archive.archive));
-}
-
-async function withComparison(deps: StandbyDeps, here: LocalFacts, others: Others): Promise<SiblingFacts> {
-  return { ...others, comparison: await compare(deps, here, others), ...(await observeRivals(here, others)) };
-}
-
-async function observe(
-  deps: StandbyDeps,
-  { force, takeRole: takesRole }: FailoverOptions,
-): Promise<FailoverFacts> {
-  const [liveness, here, others] = await Promise.all([
-    probePrimary(deps),
-    sayWherePrimaryIsHere(deps).then(() => observeHere(deps)),
-    askOthers(deps),
-  ]);
-  await sayTraceOfStop(deps, here.directory);
-  const siblings = await withComparison(deps, here, others);
-  const fence = fenceOf(deps, here.directory.record);
-  return { ...here, liveness, siblings, force, takesRole, fence };
 }
 
 /** The archive has more WAL than when the first plan was made. */
@@ -174,7 +143,7 @@ async function fetchAndPlan(
 
 /** `-F999`: turns the standby into a production server, unless the primary is alive. */
 export async function failover(deps: StandbyDeps, options: FailoverOptions): Promise<number> {
-  const first = await observe(deps, options);
+  const first = await observeFailover(deps, options);
   const planned: Prepared = { facts: first, steps: planFailover(first), changes: [] };
   sayOverruled(deps, listFailoverObjections(first), first.force);
   sayLiveness(deps, first);

@@ -1,0 +1,490 @@
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { describe, expect } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
+import { missingHostNetworks } from '../harness/host-networks.ts';
+import { failureMajors, serverProgram } from '../harness/postgres-programs.ts';
+import { familyOf, type ProcessEntry, processesOf } from '../harness/process-table.ts';
+import { killAll } from '../harness/processes.ts';
+import { createRandom, testSeed } from '../harness/random.ts';
+import { test } from '../harness/test.ts';
+import type { World } from '../harness/world.ts';
+import {
+  type CampaignLog,
+  campaignLog,
+  editIni,
+  idsUpTo,
+  lsnOf,
+  makeNodes,
+  type Node,
+  replays,
+  type Row,
+  startClient,
+  watchPrimaries,
+  type WritingClient,
+} from './roles-kit.ts';
+
+const seed = testSeed();
+const changes = Number(process.env['PITRTOOLS_TEST_CHANGES'] ?? 3);
+const newBackup = /new base backup|make a base backup/;
+
+type Away = 'crashed' | 'removed' | 'abandoned' | 'replaced';
+
+interface Campaign {
+  readonly world: World;
+  readonly nodes: readonly Node[];
+  readonly random: () => number;
+  readonly log: CampaignLog;
+  readonly client: WritingClient;
+  /** Who does not follow at present, and why. */
+  readonly away: Map<Node, Away>;
+  readonly counts: Record<string, number>;
+  primary: Node;
+  /** Ids that all who followed at the last look have. */
+  settled: Set<number>;
+  /** Acknowledged, but only the dead primary had them. */
+  readonly lost: Set<number>;
+  /** Where `client.rows` stood at the last change of the primary. */
+  epoch: number;
+}
+
+function count({ counts }: Campaign, what: string): void {
+  counts[what] = (counts[what] ?? 0) + 1;
+}
+
+function pick<T>({ random }: Campaign, items: readonly T[]): T {
+  const item = items[Math.floor(random() * items.length)];
+  if (item === undefined) throw new Error('nothing to choose from');
+  return item;
+}
+
+function followers({ nodes, primary, away }: Campaign): Node[] {
+  return nodes.filter((node) => node !== primary && !away.has(node));
+}
+
+function addressOf({ standby }: Node): string {
+  return `${standby.host.address}:${standby.port}`;
+}
+
+async function onStandby(
+  campaign: Campaign,
+  node: Node,
+  args: readonly string[],
+  codes: readonly number[] = [0],
+) {
+  const { world, log } = campaign;
+  const run = log.ran(node.name, args, await world.cmdStandby(node.standby, args, { limitMs: 300_000 }));
+  expect(codes, `${node.name}: ${args.join(' ')}: ${run.code}\n${run.stdout}${run.stderr}`).toContain(
+    run.code,
+  );
+  return run;
+}
+
+async function onPrimary(
+  campaign: Campaign,
+  node: Node,
+  args: readonly string[],
+  codes: readonly number[] = [0],
+) {
+  const { world, log } = campaign;
+  const run = log.ran(node.name, ['cmd_archiver', ...args], await world.cmdArchiver(node.primary, args));
+  expect(codes, `${node.name}: ${args.join(' ')}: ${run.code}\n${run.stdout}${run.stderr}`).toContain(
+    run.code,
+  );
+  return run;
+}
+
+/** Hosts whose files lie at different places have to say so. */
+function namePeer({ nodes, primary }: Campaign): void {
+  for (const node of nodes) if (node !== primary) editIni(node, 'peer_ini', primary.standby.iniFile);
+}
+
+function nextPrimary(campaign: Campaign, node: Node): void {
+  campaign.primary = node;
+  campaign.epoch = campaign.client.rows.length;
+  namePeer(campaign);
+}
+
+/** -B and -S, after the program has said that it takes this. */
+async function baseBackup(campaign: Campaign, node: Node, because: string): Promise<void> {
+  campaign.log.say(`${node.name}: a base backup: ${because}`);
+  count(campaign, '-B');
+  if (node.standby.isRunning()) await onStandby(campaign, node, ['-A', 'stop']);
+  editIni(node, 'master_public_ip', campaign.primary.standby.host.address);
+  editIni(node, 'port', campaign.primary.standby.port);
+  await onStandby(campaign, node, ['-B']);
+  await onStandby(campaign, node, ['-S']);
+}
+
+async function follow(campaign: Campaign, node: Node): Promise<void> {
+  const run = await onStandby(campaign, node, ['--follow', addressOf(campaign.primary)], [0, 4]);
+  if (run.code === 0) {
+    count(campaign, 'follow');
+    return;
+  }
+  expect(run.stderr).toMatch(newBackup);
+  await baseBackup(campaign, node, 'said by --follow');
+}
+
+/** `slaves` and the sections of those who are there. */
+function writeSlaves({ nodes, away }: Campaign, node: Node): void {
+  const isIn = (other: Node) => other !== node && away.get(other) !== 'removed';
+  const slaves = nodes.filter(isIn);
+  node.primary.writeIni({ slaves: slaves.map(({ name }) => name).join(', ') });
+  const text = readFileSync(node.primary.iniFile, 'utf8');
+  const parts = text.split(/^(?=\[)/m);
+  const kept = parts.filter(
+    (part) => !nodes.some((each) => !isIn(each) && part.startsWith(`[${each.name}]`)),
+  );
+  writeFileSync(node.primary.iniFile, kept.join(''));
+}
+
+async function rejoin(campaign: Campaign, node: Node): Promise<void> {
+  const { random, primary } = campaign;
+  if (random() < 0.3) await onStandby(campaign, node, ['--rejoin', addressOf(primary), '--dry-run']);
+  const run = await onStandby(campaign, node, ['--rejoin', addressOf(primary)], [0, 1]);
+  count(campaign, 'rejoin');
+  const way = /^Way: (nothing|pg_rewind|a base backup)/m.exec(run.stdout)?.[1] ?? 'not said';
+  count(campaign, `rejoin by ${way}`);
+  expect(way, 'the way is said').not.toBe('not said');
+  if (way === 'a base backup') count(campaign, '-B');
+  campaign.away.delete(node);
+  if (run.code === 0) {
+    if (way !== 'a base backup') count(campaign, 'rejoin without -B');
+    return;
+  }
+  // The WAL that it needs now exists nowhere any more: the new primary is a later copy.
+  expect(run.stderr).toContain('is not seen following it');
+  await eventually(
+    async () => {
+      const { stdout } = await onPrimary(campaign, primary, ['--flush'], [0, 1]);
+      return new RegExp(`Standby ${node.name}: it lacks .* needs a new base backup`).test(stdout);
+    },
+    { limitMs: 90_000, everyMs: 2_000, what: `the gap of ${node.name}` },
+  );
+  await baseBackup(campaign, node, 'a gap is said');
+}
+
+async function switchover(campaign: Campaign): Promise<void> {
+  const { away } = campaign;
+  const heir = pick(campaign, followers(campaign));
+  const old = campaign.primary;
+  const force = [...away].length === 0 ? [] : ['--force=sibling-unasked'];
+  const run = await onStandby(campaign, heir, ['--switchover', ...force], force.length === 0 ? [0] : [0, 1]);
+  if (run.code === 1)
+    expect(run.stderr).toContain('this server is the primary now, but these hosts do not follow it yet');
+  nextPrimary(campaign, heir);
+  campaign.epoch = 0;
+  count(campaign, 'switchover');
+  campaign.log.say(`switched over from ${old.name} to ${heir.name}`);
+}
+
+/** Where the WAL ends that this standby has, streamed or in its archive. */
+async function knownTo(node: Node, timeline: number): Promise<bigint> {
+  const { standby } = node;
+  const text = await standby.value(
+    'SELECT greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())::text',
+  );
+  const size = BigInt(await standby.value("SELECT setting FROM pg_settings WHERE name = 'wal_segment_size'"));
+  const prefix = timeline.toString(16).toUpperCase().padStart(8, '0');
+  const last = standby
+    .archive()
+    .filter((name) => name.length === 24 && name.startsWith(prefix))
+    .at(-1);
+  if (last === undefined) return lsnOf(text);
+  const high = BigInt(`0x${last.slice(8, 16)}`) << 32n;
+  const end = high + (BigInt(`0x${last.slice(16)}`) + 1n) * size;
+  return end > lsnOf(text) ? end : lsnOf(text);
+}
+
+async function timelineOf({ standby }: Node): Promise<number> {
+  const name = await standby.value('SELECT pg_walfile_name(pg_current_wal_lsn())');
+  return Number.parseInt(name.slice(0, 8), 16);
+}
+
+/** Its WAL senders hang, so that what it writes now is only there. */
+function isolate({ standby }: Node): void {
+  const senders = familyOf(standby.postmaster() ?? 0).filter(({ commandLine }) =>
+    /wal ?sender/.test(commandLine),
+  );
+  killAll(senders, 'SIGSTOP');
+}
+
+/** Beside the server, there is its sshd, and the shipper, which outlives the server by some seconds. */
+async function switchOff({ standby, primary: { iniFile } }: Node): Promise<void> {
+  const { host } = standby;
+  await host.network?.setLink('down');
+  await standby.kill9();
+  await host.sshd.kill();
+  const isShipper = ({ commandLine }: ProcessEntry) =>
+    commandLine.includes(iniFile) && / --ship\b/.test(commandLine);
+  killAll(processesOf(host.directory).filter(isShipper));
+}
+
+async function switchOn({ standby: { host } }: Node): Promise<void> {
+  if (host.sshd.isRunning()) return;
+  await host.network?.setLink('up');
+  await host.sshd.start();
+}
+
+async function crash(campaign: Campaign): Promise<void> {
+  const { random, primary, log } = campaign;
+  const { standby: server } = primary;
+  const timeline = await timelineOf(primary);
+  const isIsolated = random() < 0.4;
+  if (isIsolated) {
+    isolate(primary);
+    await delay(700);
+  }
+  const how = isIsolated
+    ? pick(campaign, ['machine', 'power'] as const)
+    : pick(campaign, ['machine', 'power', 'postmaster', 'immediate'] as const);
+  log.say(`${primary.name} crashes: ${how}${isIsolated ? ', after its WAL senders hung' : ''}`);
+  if (how === 'immediate') await server.stop('immediate');
+  else if (how === 'power') await switchOff(primary);
+  else await server.kill9(how);
+  count(campaign, `crash (${how})`);
+  campaign.away.set(primary, 'crashed');
+  await failOver(campaign, primary, timeline);
+}
+
+async function failOver(campaign: Campaign, old: Node, timeline: number): Promise<void> {
+  const { random, log } = campaign;
+  const candidates = followers(campaign);
+  let heir = pick(campaign, candidates);
+  const known = new Map<Node, bigint>();
+  for (const node of candidates) known.set(node, await knownTo(node, timeline));
+  const first = await onStandby(campaign, heir, ['-F999'], [0, 4]);
+  let shipped = [...known.values()].reduce((one, other) => (one > other ? one : other));
+  // Silent standbys hold up nothing.
+  if (candidates.some(({ name }) => first.stderr.includes(`standby ${name} did not answer`)))
+    shipped = known.get(heir) ?? 0n;
+  if (first.code === 4) {
+    expect(first.stderr).toMatch(/sibling-ahead|--force/);
+    if (random() < 0.5) {
+      await onStandby(campaign, heir, ['-F999', '--force=sibling-ahead']);
+      shipped = known.get(heir) ?? 0n;
+      count(campaign, 'forced');
+    } else {
+      heir = candidates.find((node) => node !== heir) ?? heir;
+      await onStandby(campaign, heir, ['-F999']);
+    }
+  }
+  count(campaign, 'failover');
+  const { epoch, client, settled, lost } = campaign;
+  nextPrimary(campaign, heir);
+  const had = client.rows.slice(0, client.rows.length);
+  const present = new Set(await idsUpTo(heir, had.at(-1)?.id ?? 0));
+  const required = (row: Row, index: number) =>
+    settled.has(row.id) || (index >= epoch && row.lsn !== undefined && row.lsn <= shipped);
+  for (const [index, row] of had.entries()) {
+    if (present.has(row.id) || lost.has(row.id)) continue;
+    const what = `row ${row.id}, acknowledged at ${row.lsn?.toString(16)}, of ${old.name}; shipped: ${shipped.toString(16)}`;
+    expect(required(row, index), what).toBe(false);
+    lost.add(row.id);
+  }
+  log.say(`${heir.name} is the primary; ${lost.size} rows were only on dead ones in all`);
+  await switchOn(old);
+  const mayStart = await onPrimary(campaign, old, ['--may-start'], [0, 4]);
+  expect(mayStart.code, 'cmd_archiver --may-start on the dead primary').toBe(4);
+  const others = followers(campaign);
+  for (const node of others) await follow(campaign, node);
+  if (random() < 0.6) await rejoin(campaign, old);
+}
+
+async function retire(campaign: Campaign): Promise<void> {
+  const { away, primary } = campaign;
+  const node = pick(campaign, followers(campaign));
+  const kind = pick(campaign, ['removed', 'removed', 'abandoned', 'replaced'] as const);
+  if (kind === 'abandoned') await onPrimary(campaign, primary, ['--abandon', node.name]);
+  await onStandby(campaign, node, ['-A', 'stop']);
+  away.set(node, kind);
+  for (const each of campaign.nodes) writeSlaves(campaign, each);
+  count(campaign, `retire (${kind})`);
+}
+
+async function takeBack(campaign: Campaign, node: Node): Promise<void> {
+  const { away, primary } = campaign;
+  const kind = away.get(node);
+  if (kind === 'crashed') return rejoin(campaign, node);
+  away.delete(node);
+  for (const each of campaign.nodes) writeSlaves(campaign, each);
+  count(campaign, `add (${kind})`);
+  if (kind === 'replaced') {
+    const { standby, primary: asPrimary } = node;
+    for (const directory of [standby.pgdata, standby.archiveDir, asPrimary.lArchiveDir])
+      rmSync(directory, { recursive: true });
+    mkdirSync(standby.pgdata, { mode: 0o700 });
+    await onStandby(campaign, node, ['-I']);
+    await baseBackup(campaign, node, 'a new machine');
+    await onPrimary(campaign, node, ['-I']);
+    return;
+  }
+  if (kind === 'abandoned') {
+    const status = await onPrimary(campaign, primary, [], [0, 1, 3]);
+    if (/abandoned/.test(status.stdout + status.stderr)) {
+      await onPrimary(campaign, primary, ['--resume', node.name]);
+      await baseBackup(campaign, node, 'it was abandoned');
+      return;
+    }
+  }
+  await follow(campaign, node);
+}
+
+/** What must hold after every change. */
+async function verify(campaign: Campaign, about: string): Promise<void> {
+  const { primary, client, lost, settled, log, random } = campaign;
+  const before = client.rows.length;
+  const deadline = Date.now() + 30_000;
+  while (client.rows.length < before + 5 && Date.now() < deadline) await delay(50);
+  expect(client.rows.length, `${about}: the client writes to ${primary.name}`).toBeGreaterThanOrEqual(
+    before + 5,
+  );
+  const acknowledged = client.rows.slice();
+  const last = acknowledged.at(-1)?.id ?? 0;
+  const isCheckpointed = random() < 0.5;
+  if (isCheckpointed) await primary.standby.sql('CHECKPOINT');
+  const lsn = lsnOf(await primary.standby.value('SELECT pg_current_wal_lsn()::text'));
+  const timeline = await timelineOf(primary);
+  await primary.primary.switchWal();
+  const there = await idsUpTo(primary, last);
+  const has = new Set(there);
+  const missing = acknowledged.filter(({ id }) => !has.has(id) && !lost.has(id));
+  expect(
+    missing.map(({ id }) => id),
+    `${about}: acknowledged, but not on ${primary.name}`,
+  ).toEqual([]);
+  for (const node of followers(campaign)) {
+    await replays(node, lsn, 90_000);
+    expect(await idsUpTo(node, last), `${about}: rows on ${node.name}`).toEqual(there);
+    if (isCheckpointed) await node.standby.sql('CHECKPOINT');
+    expect(replayedTimeline(node), `${about}: timeline of ${node.name}`).toBe(timeline);
+    await noGap(campaign, node);
+  }
+  for (const id of there) settled.add(id);
+  const state = await onPrimary(campaign, primary, [], [0]);
+  expect(state.stdout + state.stderr, about).not.toMatch(/ lacks |diverged/);
+  log.say(`${about}: ${there.length} rows everywhere, timeline ${timeline}`);
+}
+
+/** Every server says in the title of its startup process which segment it reads. */
+function replayedTimeline({ standby }: Node): number {
+  const titles = familyOf(standby.postmaster() ?? 0).map(({ commandLine }) => commandLine);
+  const found = titles.flatMap(
+    (title) => /startup +(?:recovering|waiting for) ([0-9A-F]{8})/.exec(title)?.[1] ?? [],
+  );
+  return Number.parseInt(found[0] ?? '', 16);
+}
+
+/** The archive lags behind a streaming standby, and the shipper asks a standby again only after some time. */
+async function noGap(campaign: Campaign, node: Node): Promise<void> {
+  for (let round = 0; ; round += 1) {
+    const { stdout, stderr } = await onStandby(campaign, node, ['--wal']);
+    if (!/missing/i.test(stdout + stderr)) return;
+    expect(round, `${node.name}: --wal:\n${stdout}${stderr}`).toBeLessThan(8);
+    await onPrimary(campaign, campaign.primary, ['--flush'], [0, 1]);
+    await delay(1_000);
+  }
+}
+
+async function change(campaign: Campaign): Promise<string> {
+  const { away, random } = campaign;
+  const [gone] = [...away.keys()];
+  if (gone !== undefined && random() < 0.5) {
+    await takeBack(campaign, gone);
+    return `${gone.name} is back`;
+  }
+  const kinds = [
+    'switchover',
+    'switchover',
+    'crash',
+    'crash',
+    'crash',
+    ...(gone === undefined ? ['retire'] : []),
+  ];
+  const kind = pick(campaign, kinds);
+  if (kind === 'switchover') await switchover(campaign);
+  else if (kind === 'crash') {
+    // With only two of them left, the third one comes back first.
+    if (gone !== undefined && away.get(gone) !== 'crashed') await takeBack(campaign, gone);
+    await crash(campaign);
+  } else await retire(campaign);
+  return kind;
+}
+
+/** The packaged servers hold initdb, pg_ctl and postgres only. */
+function hasRewind(major: number): boolean {
+  return existsSync(join(dirname(serverProgram(major, 'pg_ctl')), 'pg_rewind'));
+}
+
+/** For who looks for the reason: the world of a test ends with it. */
+function keepWorld({ directory }: World, major: number): void {
+  const place = process.env['PITRTOOLS_TEST_KEEP'];
+  if (place === undefined) return;
+  const copy = join(place, `roles-${major}-${seed}-${Date.now()}`);
+  const isSocket = /\/\.s\.PGSQL|\.sock$/;
+  cpSync(directory, copy, { recursive: true, filter: (source) => !isSocket.test(source) });
+  console.log(`kept in ${copy}`);
+}
+
+const missing = await missingHostNetworks();
+if (missing !== undefined) console.log(`skipped: ${missing}`);
+
+describe
+  .skipIf(missing !== undefined)
+  .each(process.env['PITRTOOLS_TEST_CHANGES'] === undefined ? failureMajors().slice(-1) : failureMajors())(
+  'changes of role at random on PostgreSQL %i',
+  (major) => {
+    test.override({ major, hasNetworks: true });
+
+    test(
+      `lose no row and leave no gap (seed ${seed}, ${changes} changes)`,
+      { timeout: 120_000 + changes * 120_000 },
+      async ({ world }) => {
+        const beganMs = Date.now();
+        const random = createRandom(seed + major);
+        const log = campaignLog();
+        const streams = [random() < 0.5, false, true] as const;
+        const nodes = await makeNodes(world, { streams, walSegmentMb: random() < 0.7 ? 1 : 16 });
+        const [a, b, c] = nodes;
+        const client = startClient(nodes, 30);
+        const campaign: Campaign = {
+          ...{ world, nodes, random, log, client, primary: a, epoch: 0 },
+          ...{ away: new Map(), counts: {}, settled: new Set(), lost: new Set() },
+        };
+        const watched = watchPrimaries(nodes, (line) => {
+          log.say(line);
+        });
+        try {
+          for (const node of [b, c]) {
+            for (const action of ['-I', '-B', '-S']) await onStandby(campaign, node, [action]);
+            await onPrimary(campaign, node, ['-I']);
+          }
+          namePeer(campaign);
+          await verify(campaign, 'the beginning');
+          for (let round = 1; round <= changes; round += 1) {
+            log.say(`--- change ${round}`);
+            const kind = await change(campaign);
+            await verify(campaign, `after change ${round}, ${kind}`);
+            expect(watched.seen(), `two servers took writes; change ${round}, ${kind}`).toBe(0);
+          }
+          const { '-B': backups = 0, rejoin: rejoins = 0, 'rejoin without -B': cheap = 0 } = campaign.counts;
+          const minutes = ((Date.now() - beganMs) / 60_000).toFixed(1);
+          console.log(
+            `PostgreSQL ${major}, seed ${seed}: ${changes} changes in ${minutes} min, ${backups} times -B, ${cheap} of ${rejoins} rejoins without; ${JSON.stringify(campaign.counts)}, ${client.rows.length} rows`,
+          );
+          if (hasRewind(major)) expect(cheap, 'rejoins without -B').toBeGreaterThanOrEqual(rejoins / 2);
+        } catch (error) {
+          console.log(log.lines.join('\n'));
+          console.log(JSON.stringify(campaign.counts));
+          keepWorld(world, major);
+          throw error;
+        } finally {
+          await client.stop();
+          await watched.stop();
+        }
+      },
+    );
+  },
+);
