@@ -29,6 +29,7 @@ export const slowFiles: readonly string[] = [
   'matrix-clusters',
   'matrix-mixups',
   'may-start',
+  'monitoring',
   'old-primary',
   'package',
   'rejoin',

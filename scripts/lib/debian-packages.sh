@@ -17,6 +17,11 @@ missing_debian_packages() {
   if ! { [ -x "$bin/psql" ] && [ -x "$bin/pgbench" ] && [ -x "$bin/pg_archivecleanup" ]; }; then
     echo postgresql
   fi
+  # Only for the tests of what monitoring reads: want_monitoring=1, exported.
+  if [ -n "${want_monitoring-}" ]; then
+    [ -x /usr/bin/promtool ] || echo prometheus
+    [ -x /usr/bin/prometheus-node-exporter ] || echo prometheus-node-exporter
+  fi
 }
 
 require_debian_packages() {

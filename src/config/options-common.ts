@@ -76,7 +76,7 @@ export const commonOptions = {
     example: 'echo OK',
     summary: 'command to run when a problem is over',
     detail:
-      'The message is appended as the last argument; environment variables whose names begin with PITRTOOLS_ contain the details.',
+      'The message is appended as the last argument; environment variables whose names begin with PITRTOOLS_ contain the details, and standard input has all of it as JSON.',
   },
   notify_warning: {
     kind: 'shell',

@@ -21,6 +21,8 @@ interface HookCommand {
   /** Its further arguments. */
   readonly args: readonly string[];
   readonly env: Environment;
+  /** Its standard input; empty if there is none. A command that does not read it is as well. */
+  readonly input?: string | undefined;
   readonly limitS: number;
 }
 
@@ -77,12 +79,16 @@ export const startHook: StartHook = (hook) => {
     detached: true,
     cwd: callersDirectory(),
     env: { ...process.env, ...hook.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   });
+  // Many commands never read it.
+  child.stdin.on('error', () => undefined);
+  child.stdin.end(hook.input ?? '');
   let leave: () => void = () => undefined;
   const left = new Promise<HookEnd>((resolve) => {
     leave = () => {
       child.unref();
+      child.stdin.destroy();
       child.stdout.destroy();
       child.stderr.destroy();
       resolve({ kind: 'left' });

@@ -1,15 +1,26 @@
+import type { Clock } from './clock.ts';
 import { type Hook, type HookEnd, type StartHook, startHook } from './hook.ts';
 import { type Checked, is } from './json.ts';
 import type { Log } from './log.ts';
 import { quoted } from './printable.ts';
+import { programVersion } from './program-root.ts';
 
 export type Severity = 'ok' | 'warning' | 'critical';
 
-/** One notification. The message reaches the command as one argument, the facts as environment variables. */
+/**
+ * One notification. The message reaches the command as one argument, the facts as environment variables, and all of it
+ * as JSON on standard input.
+ */
 export interface Notification {
   readonly severity: Severity;
+  /** Which question it answers, as the findings of --status are named. */
+  readonly name: string;
+  /** The standby, host or directory that it is about, if the name alone does not say it. */
+  readonly about?: string | undefined;
   readonly message: string;
-  readonly facts: Readonly<Record<string, string | number>>;
+  readonly facts: Readonly<Record<string, string | number>> & {
+    readonly program: 'cmd_archiver' | 'cmd_standby';
+  };
 }
 
 /** The commands of `notify_ok`, `notify_warning`, `notify_critical`, and the seconds between reminders. */
@@ -20,7 +31,8 @@ export interface NotifySettings {
   readonly notify_reminder: number;
 }
 
-export interface NotifyDeps {
+export interface NotifyDeps extends Pick<Clock, 'now'> {
+  readonly hostName: string;
   readonly log: Log;
   readonly startHook?: StartHook | undefined;
 }
@@ -53,6 +65,45 @@ function logEnd(log: Log, name: string, end: HookEnd): void {
   }
 }
 
+/** Changes when a field is removed or changes its meaning; a new field does not change it. */
+const jsonVersion = 1;
+
+/** The form is described by doc/notification.schema.json: it has the findings of --status --json. */
+function jsonOf(
+  { now, hostName }: NotifyDeps,
+  { severity: level, name, about, message, facts }: Notification,
+) {
+  const { program, ...details } = facts;
+  const subject = { name, about };
+  return JSON.stringify({
+    version: jsonVersion,
+    program,
+    programVersion: programVersion(),
+    host: hostName,
+    at: new Date(now()).toISOString(),
+    level,
+    subject,
+    message,
+    // A problem that is over is no finding any more.
+    findings: level === 'ok' ? [] : [{ ...subject, level, message }],
+    details,
+  });
+}
+
+/** NUL is refused by the kernel, and mail programs and pagers handle control characters as badly as terminals do. */
+function harmless(notification: Notification): Notification {
+  const { facts } = notification;
+  const texts = Object.entries(facts).map(([key, value]) => [
+    key,
+    typeof value === 'number' ? value : quoted(value, longestMessage),
+  ]);
+  return {
+    ...notification,
+    message: quoted(notification.message, longestMessage),
+    facts: { ...(Object.fromEntries(texts) as Record<string, string | number>), program: facts.program },
+  };
+}
+
 /**
  * Starts the command of that severity, and waits for nothing: an alert script that hangs delays nobody. The message
  * is never part of the shell's text: the shell sees it as `$1`, and nothing in it can be taken for a command. A
@@ -62,18 +113,15 @@ export function notify(deps: NotifyDeps, settings: NotifySettings, notification:
   const name = `notify_${notification.severity}` as const;
   const command = settings[name];
   if (command === undefined || command.trim() === '') return;
-  // The message may quote another host, and mail programs and pagers handle control characters as badly as terminals
-  // do.
-  const message = quoted(notification.message, longestMessage);
-  const facts: Notification['facts'] = { severity: notification.severity, message, ...notification.facts };
+  const harmlessOne = harmless(notification);
+  const { severity, message, facts } = harmlessOne;
+  const all: Readonly<Record<string, string | number>> = { severity, message, ...facts };
   const env = Object.fromEntries(
-    Object.entries(facts).map(([key, value]) => [
-      `PITRTOOLS_${key.toUpperCase()}`,
-      quoted(value.toString(), longestMessage),
-    ]),
+    Object.entries(all).map(([key, value]) => [`PITRTOOLS_${key.toUpperCase()}`, value.toString()]),
   );
   const start = deps.startHook ?? startHook;
-  const hook = start({ command, args: [message], env, limitS });
+  const input = `${jsonOf(deps, harmlessOne)}\n`;
+  const hook = start({ command, args: [message], env, input, limitS });
   const logged = hook.ended.then((end) => {
     running.delete(hook);
     logEnd(deps.log, name, end);

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checkControlFile } from '../../src/postgres/control-file.ts';
@@ -54,6 +54,36 @@ test.skipIf(!existsSync(analyze))('systemd-analyze reports no problem of the ser
   writeFileSync(copy, unitFor(cluster).replace('Restart=on-failure', 'Restart=now-and-then'));
   expect((await verify()).stderr).toMatch(/restart/i);
 });
+
+/** The commands of all other units, with the places of this machine. */
+const timedUnits = readdirSync(checkout('etc', 'systemd'));
+
+test.skipIf(!existsSync(analyze))(
+  'systemd-analyze reports no problem of the timers and their services',
+  async () => {
+    const host = await world.host('s1');
+    for (const name of timedUnits) {
+      const unit = readFileSync(checkout('etc', 'systemd', name), 'utf8')
+        .replace('User=postgres', `User=${world.user}`)
+        .replace(/(?<=^ExecStart=)\S+\/bin\/(%i|\w+)/m, checkout('bin', 'cmd_standby'));
+      writeFileSync(join(host.directory, name), unit);
+    }
+    const instances = timedUnits
+      .filter((name) => name.endsWith('.timer'))
+      .map((name) => name.replace('@', '@cmd_standby'));
+    expect(instances).toHaveLength(3);
+    // An instance is a link to its template here: systemd-analyze looks for no template beside it.
+    const verified = await run(
+      analyze,
+      ['verify', '--man=no', ...instances.map((name) => join(host.directory, name))],
+      {
+        env: { ...process.env, SYSTEMD_LOG_TARGET: 'console', SYSTEMD_UNIT_PATH: `${host.directory}:` },
+      },
+    );
+    expect(verified.code, verified.stderr).toBe(0);
+    expect(verified.stderr).not.toContain('pitrtools-');
+  },
+);
 
 const dropIn = checkout('etc', 'postgresql-may-start.conf');
 

@@ -115,6 +115,8 @@ async function sendNotification(
   const queued = await listQueue(queue).catch(() => []);
   notify(deps, deps.settings, {
     severity,
+    name: 'standby',
+    about: name,
     message: sentenceOf(name, finding),
     facts: {
       program: 'cmd_archiver',
@@ -333,11 +335,11 @@ async function tellGap(
   const isDue = isNotificationDue(said, severity, nowMs / 1000, deps.settings.notify_reminder);
   if (isDue) {
     const facts = {
-      program: 'cmd_archiver',
+      program: 'cmd_archiver' as const,
       standby: name,
       segment: missing[0]?.first ?? conflicts[0]?.name ?? '',
     };
-    notify(deps, deps.settings, { severity, message, facts });
+    notify(deps, deps.settings, { severity, name: 'gap', about: name, message, facts });
   }
   const level = lacks ? 'warning' : 'notice';
   if ((before === undefined) === lacks) {

@@ -87,7 +87,12 @@ function sayOnce({ deps }: Work, memory: Memory, reason: string): void {
   if (memory.said === reason) return;
   memory.said = reason;
   const message = `replication slot "${keptSlot}" cannot be asked or dropped, and pg_wal grows: ${reason}`;
-  notify(deps, deps.settings, { severity: 'critical', message, facts: { program: 'cmd_archiver' } });
+  notify(deps, deps.settings, {
+    severity: 'critical',
+    name: 'keeping',
+    message,
+    facts: { program: 'cmd_archiver' },
+  });
   deps.log.warning(message, {
     hint: `The user of cmd_archiver must be able to log in here (keys port, dbname, psql), as a superuser or with REPLICATION. By hand: SELECT pg_drop_replication_slot('${keptSlot}')`,
   });
@@ -101,7 +106,12 @@ function sayGone({ deps }: Work, waiting: readonly string[], reason: string | un
   const before = waiting.length === 0 ? 'archiving was turned on' : `${waiting.join(', ')} had caught up`;
   const message = `replication slot "${keptSlot}" was dropped before ${before}: ${reason}. A standby that lacks what pg_wal loses needs a new base backup`;
   deps.log.error(message);
-  notify(deps, deps.settings, { severity: 'critical', message, facts: { program: 'cmd_archiver' } });
+  notify(deps, deps.settings, {
+    severity: 'critical',
+    name: 'keeping',
+    message,
+    facts: { program: 'cmd_archiver' },
+  });
 }
 
 async function look(work: Work, memory: Memory): Promise<void> {

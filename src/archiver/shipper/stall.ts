@@ -96,11 +96,11 @@ async function say(work: Work, memory: Memory, severity: Severity, message: () =
   if (severity === 'ok') deps.log.notice(text);
   else deps.log.error(text);
   const facts = {
-    program: 'cmd_archiver',
+    program: 'cmd_archiver' as const,
     segment: work.board.order[0] ?? '',
     ready: work.board.order.length,
   };
-  notify(deps, deps.settings, { severity, message: text, facts });
+  notify(deps, deps.settings, { severity, name: 'waiting', message: text, facts });
   memory.said = { severity, lastNotified: nowS };
   await replaceDurably(stateFile(work), JSON.stringify(memory.said)).catch((error: unknown) => {
     deps.log.warning(`cannot store the last report about archive_command: ${messageOf(error)}`);

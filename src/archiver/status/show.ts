@@ -91,6 +91,13 @@ type Samples = Metric['samples'];
 
 const asNumber = (fact: Fact<boolean>): number | undefined => valueOf(derive(fact, Number));
 
+function primaryOf({ cluster, isRunning }: ArchiverFacts): Samples {
+  const seen = valueOf(cluster);
+  const runs = valueOf(isRunning);
+  if (seen === undefined || runs === undefined) return [];
+  return [{ labels: { cluster: seen.systemIdentifier }, value: Number(runs && !seen.isInRecovery) }];
+}
+
 export function metricsOf(facts: ArchiverFacts): readonly Metric[] {
   const { standbys, disks, written, archiving, waiting, made, isRunning, isShipping, cluster } = facts;
   const statistics = valueOf(archiving)?.statistics;
@@ -100,6 +107,11 @@ export function metricsOf(facts: ArchiverFacts): readonly Metric[] {
   const queue = ({ queue: fact }: StandbyFacts): Backlog | undefined => valueOf(fact);
   return [
     gauge('server_up', 'Whether PostgreSQL runs on this host.', one(asNumber(isRunning))),
+    gauge(
+      'primary',
+      'Whether the server on this host takes writes: it runs, and not as a standby.',
+      primaryOf(facts),
+    ),
     gauge('timeline', 'The timeline of the last checkpoint.', one(valueOf(cluster)?.timeline)),
     gauge('shipper_up', 'Whether the shipper runs.', one(asNumber(isShipping))),
     gauge(

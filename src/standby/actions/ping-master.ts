@@ -32,12 +32,13 @@ async function notifyOfChange(deps: StandbyDeps, watched: Watched, message: stri
   const state = await readNotified(deps.log, statePath(deps), stateFields);
   if (!isNotificationDue(state?.ping, severity, nowS, deps.settings.notify_reminder)) return;
   const facts = {
-    program: 'cmd_standby',
+    program: 'cmd_standby' as const,
     standby: deps.hostName,
     primary: deps.settings.master_public_ip,
     liveness: watched,
   };
-  notify(deps, deps.settings, { severity, message, facts });
+  const about = deps.settings.master_public_ip;
+  notify(deps, deps.settings, { severity, name: 'primary', about, message, facts });
   const said: SaidState = { severity, lastNotified: nowS };
   await replaceDurably(statePath(deps), `${JSON.stringify({ ...state, ping: said }, null, 2)}\n`).catch(
     (error: unknown) => {

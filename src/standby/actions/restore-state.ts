@@ -9,13 +9,16 @@ import type { StandbyDeps } from '../deps.ts';
  */
 export function tellRestoreState(deps: StandbyDeps, trouble: string | undefined): number {
   const { archivedir } = deps.settings;
-  const facts = { program: 'cmd_standby', standby: deps.hostName, archivedir };
-  notify(
-    deps,
-    deps.settings,
-    trouble === undefined
-      ? { severity: 'ok', message: `the standby can restore from ${archivedir} again`, facts }
-      : { severity: 'critical', message: `the standby cannot restore WAL: ${trouble}`, facts },
-  );
+  const facts = { program: 'cmd_standby' as const, standby: deps.hostName, archivedir };
+  notify(deps, deps.settings, {
+    severity: trouble === undefined ? 'ok' : 'critical',
+    name: 'archive',
+    about: archivedir,
+    message:
+      trouble === undefined
+        ? `the standby can restore from ${archivedir} again`
+        : `the standby cannot restore WAL: ${trouble}`,
+    facts,
+  });
   return 0;
 }

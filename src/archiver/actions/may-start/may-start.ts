@@ -96,6 +96,7 @@ async function allowUnseen(deps: ArchiverDeps, timeline: number, reasons: readon
   );
   notify(deps, settings, {
     severity: 'critical',
+    name: 'start',
     message: `PostgreSQL starts on ${hostName} although no standby could say whether its timeline ${timeline} was left, so there may be two primaries: ${why}`,
     facts: {
       program: 'cmd_archiver',

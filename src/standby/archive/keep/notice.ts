@@ -22,8 +22,8 @@ export async function sayState(deps: StandbyDeps, severity: Severity, message: s
   const said = (await readNotified(deps.log, statePath(deps), stateFields))?.said;
   if (!isNotificationDue(said, severity, nowS, reminderS)) return;
   if (severity === 'warning') deps.log.warning(message);
-  const facts = { program: 'cmd_standby', standby: deps.hostName, archivedir };
-  notify(deps, deps.settings, { severity, message, facts });
+  const facts = { program: 'cmd_standby' as const, standby: deps.hostName, archivedir };
+  notify(deps, deps.settings, { severity, name: 'keeping', message, facts });
   await replaceDurably(
     statePath(deps),
     `${JSON.stringify({ said: { severity, lastNotified: nowS } }, null, 2)}\n`,

@@ -1,53 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import type { ArchiverFacts, LaneCondition, StandbyFacts } from '../../../../src/archiver/status/facts.ts';
+import type { ArchiverFacts, StandbyFacts } from '../../../../src/archiver/status/facts.ts';
 import { judgeArchiver } from '../../../../src/archiver/status/judge.ts';
-import type { Fact } from '../../../../src/status/fact.ts';
 import { limits } from '../../status/limits-kit.ts';
-
-const atMs = 0;
-const seen = <T>(value: T): Fact<T> => ({ kind: 'seen', value, atMs });
-const unknown = { kind: 'unknown', reason: 'no answer', atMs } as const;
-const nothing = { files: 0, bytes: 0, oldest: undefined };
-const backlog = (bytes: number, ageS: number) => ({ files: 3, bytes, oldest: { name: 'seg', ageS } });
-
-const lane = (health: LaneCondition['health'], gap?: LaneCondition['gap']): StandbyFacts['state'] =>
-  seen({ health, since: undefined, reason: undefined, abandoned: undefined, gap, isCaughtUp: true });
-
-const standby: StandbyFacts = {
-  name: 'b',
-  state: lane('ok'),
-  queue: seen(nothing),
-  stream: seen(undefined),
-};
-
-const statistics = {
-  archived: 5,
-  lastArchived: 'x',
-  archivedAt: '1',
-  failed: 0,
-  lastFailed: '',
-  failedAt: '',
-};
-
-const well: ArchiverFacts = {
-  state: 'online',
-  cluster: seen({ systemIdentifier: '1', timeline: 1, isInRecovery: false }),
-  version: seen('18'),
-  isInitialized: seen(true),
-  isRunning: seen(true),
-  written: seen(0x5000000n),
-  archiving: seen({
-    verdict: { kind: 'call', call: { program: 'cmd_archiver', iniFile: undefined, passesSegment: true } },
-    command: 'c',
-    statistics,
-  }),
-  receivers: seen([]),
-  waiting: seen(nothing),
-  made: seen(0),
-  isShipping: seen(true),
-  standbys: [standby],
-  disks: [{ name: 'pg_wal', path: '/w', use: seen({ bytes: 100, freeBytes: 90 }), fullInS: seen(Infinity) }],
-};
+import { backlog, lane, seen, standby, statistics, unknown, well } from './facts-kit.ts';
 
 const context = {
   limits,
