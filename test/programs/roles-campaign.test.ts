@@ -20,6 +20,7 @@ import {
   type Node,
   replays,
   type Row,
+  slotsFor,
   startClient,
   watchPrimaries,
   type WritingClient,
@@ -356,6 +357,7 @@ async function verify(campaign: Campaign, about: string): Promise<void> {
     expect(await idsUpTo(node, last), `${about}: rows on ${node.name}`).toEqual(there);
     if (isCheckpointed) await node.standby.sql('CHECKPOINT');
     expect(replayedTimeline(node), `${about}: timeline of ${node.name}`).toBe(timeline);
+    expect(await slotsFor(node), `${about}: slots for others on ${node.name}`).toEqual([]);
     await noGap(campaign, node);
   }
   for (const id of there) settled.add(id);
@@ -442,7 +444,8 @@ describe
         const random = createRandom(seed + major);
         const log = campaignLog();
         const streams = [random() < 0.5, false, true] as const;
-        const nodes = await makeNodes(world, { streams, walSegmentMb: random() < 0.7 ? 1 : 16 });
+        const hasSlots = random() < 0.5;
+        const nodes = await makeNodes(world, { streams, walSegmentMb: random() < 0.7 ? 1 : 16, hasSlots });
         const [a, b, c] = nodes;
         const client = startClient(nodes, 30);
         const campaign: Campaign = {
@@ -468,7 +471,7 @@ describe
           const { '-B': backups = 0, rejoin: rejoins = 0, 'rejoin without -B': cheap = 0 } = campaign.counts;
           const minutes = ((Date.now() - beganMs) / 60_000).toFixed(1);
           console.log(
-            `PostgreSQL ${major}, seed ${seed}: ${changes} changes in ${minutes} min, ${backups} times -B, ${cheap} of ${rejoins} rejoins without; ${JSON.stringify(campaign.counts)}, ${client.rows.length} rows`,
+            `PostgreSQL ${major}, seed ${seed}: ${changes} changes in ${minutes} min, ${backups} times -B, ${cheap} of ${rejoins} rejoins without; ${hasSlots ? 'by slots' : 'no slots'}, ${JSON.stringify(campaign.counts)}, ${client.rows.length} rows`,
           );
           if (hasRewind(major)) expect(cheap, 'rejoins without -B').toBeGreaterThanOrEqual(rejoins / 2);
         } catch (error) {
