@@ -28,7 +28,7 @@ function configAction({ kind }: Action): StandbyAction {
   if (kind === 'verify') return 'base-backup';
   if (kind === 'check' || kind === 'restore-state' || kind === 'backup-info' || kind === 'serve')
     return 'ping';
-  if (kind === 'restartpoint') return 'ping';
+  if (kind === 'restartpoint' || kind === 'status') return 'ping';
   if (kind === 'follow' || kind === 'rejoin') return 'start-standby';
   return kind === 'recover' || kind === 'switchover' ? 'failover' : kind;
 }
@@ -40,6 +40,7 @@ const needsNoLock: readonly Action['kind'][] = [
   'wal',
   'restore-state',
   'backup-info',
+  'status',
   // The server must not wait for another action.
   'restartpoint',
   // A verb that changes something excludes others by itself.
@@ -79,6 +80,11 @@ async function perform(deps: StandbyDeps, request: RunRequest): Promise<number> 
       return (await import('./standby/actions/verify.ts')).verifyBackup(deps, options);
     case 'backup-info':
       return (await import('./standby/actions/backup-info.ts')).showBackup(deps, options);
+    case 'status': {
+      const { reportStatus } = await import('./standby/actions/status.ts');
+      const { failoverNow } = await import('./standby/actions/failover/now.ts');
+      return reportStatus(deps, action, failoverNow);
+    }
     case 'start-standby':
       return (await import('./standby/actions/start-standby.ts')).startStandby(deps, options);
     case 'failover':

@@ -423,6 +423,17 @@ export const standbyOptions = {
   notify_critical: commonOptions.notify_critical,
   notify_reminder: commonOptions.notify_reminder,
   ...statusOptions,
+  backup_warning_age: {
+    kind: 'seconds',
+    range: [0, 315_360_000],
+    group: statusOptions.disk_warning.group,
+    since: '2.0',
+    default: '604800',
+    summary:
+      'seconds after which --status warns of a base backup on which no server was started; 0 for never',
+    detail:
+      'The default is 7 days. A recovery from such a base backup replays all WAL since. A standby that replays WAL as it comes is as old as that, whatever the age of its base backup.',
+  },
   debug: commonOptions.debug,
   ssh_debug: commonOptions.ssh_debug,
   log_format: commonOptions.log_format,

@@ -64,6 +64,8 @@ function factsAt({ since, before, value }: At) {
     hasStatArchiver: since('9.4'),
     /** `pg_stat_wal_receiver`. "The Statistics Collector" */
     hasStatWalReceiver: since('9.6'),
+    /** Its column `sender_host`. "The Statistics Collector" */
+    tellsSenderHost: since('11'),
 
     // -- replication slots --
     /** Moves a slot by hand, also on a standby. "System Administration Functions" */

@@ -2,6 +2,7 @@ import { onlyAction, type OptionsOf, readArguments } from '../arguments.ts';
 import { usageError } from '../errors.ts';
 import { seeHelp } from '../help.ts';
 import { parseWalName, type SegmentName } from '../postgres/wal-name.ts';
+import { type StatusRequest, statusRequest, strayStatusOption } from '../status/arguments.ts';
 import { quoted } from '../system/printable.ts';
 import { host, port } from '../verbs/arguments.ts';
 import { readVerbCall, type VerbCall } from '../verbs/read-call.ts';
@@ -51,6 +52,7 @@ export type Action =
   | { readonly kind: (typeof actionOptions)[number][2] }
   | { readonly kind: (typeof controlActions)[ControlAction] }
   | { readonly kind: 'failover' }
+  | ({ readonly kind: 'status' } & StatusRequest)
   | { readonly kind: 'recover'; readonly target: RequestedTarget }
   /** `address`: undefined for the primary that the INI file names. */
   | { readonly kind: 'rejoin'; readonly address: GivenAddress | undefined }
@@ -141,6 +143,11 @@ function askedActions(options: Options): readonly Asked[] {
     // With -B, --verify is no action of its own.
     .filter(([name]) => options[name] === true && !(name === 'verify' && base === true))
     .map(([, word, kind]) => ({ word, action: { kind } }));
+  if (options.status === true)
+    asked.push({
+      word: '--status',
+      action: { kind: 'status', ...statusRequest(options, seeHelp(usage)) },
+    });
   if (restoreGood === true)
     asked.push({ word: '--restore-good', action: { kind: 'restore-state', trouble: undefined } });
   if (trouble !== undefined)
@@ -181,7 +188,7 @@ function chosenAction(options: Options): Action {
   return onlyAction(asked, { kind: 'check' });
 }
 
-const answersInJson: readonly Action['kind'][] = ['base-backup', 'verify', 'backup-info'];
+const answersInJson: readonly Action['kind'][] = ['base-backup', 'verify', 'backup-info', 'status'];
 
 const longestGraceS = 86_400;
 
@@ -213,6 +220,9 @@ export function parseRequest(argv: readonly string[]): Request {
   const [verify, json] = [options.verify === true, options.json === true];
   if (json && !answersInJson.includes(action.kind))
     throw usageError(`--json can be used only ${usage.shared.json}`, seeHelp(usage));
+  const stray = strayStatusOption(options);
+  if (stray !== undefined && action.kind !== 'status')
+    throw usageError(`--${stray} can be used only with --status`, seeHelp(usage));
   const graceS = graceOf(options);
   return { kind: 'run', iniFile, action, dryRun, force, takeRole, graceS, verify, json };
 }

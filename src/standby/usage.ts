@@ -1,4 +1,5 @@
 import type { FlagTable, Usage } from '../help.ts';
+import { statusFlags } from '../status/arguments.ts';
 import { forceNames } from './steps/force.ts';
 
 export const flags = {
@@ -20,7 +21,19 @@ export const flags = {
     'start or stop the server on this host',
   ],
   cleanup: ['Run', '--cleanup', 'remove archived WAL that nothing here needs any more', '--cleanup'],
-  ping: ['Look', '-P, --ping', 'check whether the master is alive; see the exit status', '-P'],
+  ping: [
+    'Look',
+    '-P, --ping',
+    'check whether the master is alive; see the exit status',
+    '-P, --status',
+    'check the master; show the state of everything',
+  ],
+  ...statusFlags,
+  status: [
+    'Look',
+    '--status',
+    'show the state of this standby, its master and the other standbys, each trouble, and what a failover would lose now',
+  ],
   backupInfo: ['Look', '--backup-info', 'show what is known of the base backup in pgdata', '--backup-info'],
   wal: ['Look', '--wal', 'list the archived WAL, its gaps, possible targets', '--wal'],
   failover: [
@@ -164,7 +177,7 @@ export const usage = {
   shared: {
     dryRun: 'with any action',
     force: 'for the reasons that are named below, or for all of them',
-    json: 'with -B, --verify and --backup-info',
+    json: 'with -B, --verify, --backup-info and --status',
   },
   foot: ['--dry-run shows the steps of an action, --force[=NAMES] overrules its refusals.'],
   more,

@@ -109,6 +109,16 @@ export function known<T>(fact: Fact<T>): T {
   throw new NotKnown(fact.reason);
 }
 
+/** A fact that follows from others without another look; unknown if `from` throws that it is. */
+export function conclude<T>({ now }: Pick<Clock, 'now'>, from: () => T): Fact<T> {
+  try {
+    return { kind: 'seen', value: from(), atMs: now() };
+  } catch (error) {
+    if (!(error instanceof NotKnown)) throw error;
+    return { kind: 'unknown', reason: messageOf(error), atMs: now() };
+  }
+}
+
 /** Every unknown fact in a tree of facts, by its path, such as `standbys.b.queue`. */
 export function unknownFacts(
   value: unknown,

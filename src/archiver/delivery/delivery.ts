@@ -42,8 +42,6 @@ export interface Delivery {
   readonly undecided?: readonly LeftTimeline[];
   /** Call this before a file can get its name. */
   readonly noteDelivery: () => Promise<void>;
-  /** Called with the files that the standby has secured. */
-  readonly noteStored?: (files: readonly WalFile[]) => void;
   /** Called with a resume request that is found while files are delivered. */
   readonly noteRequest?: ((request: string) => Promise<unknown>) | undefined;
 }
@@ -210,10 +208,7 @@ async function commitFiles(delivery: Delivery, batch: Batch): Promise<BatchResul
   if (answer.kind === 'lost') return { delivered: [], trouble: lost(answer.reason) };
   const { files: answers, trouble, resumeRequest } = readAnswers(answer.lines, place.archivedir);
   if (resumeRequest !== undefined) await delivery.noteRequest?.(resumeRequest);
-  if (trouble !== undefined) return { delivered: [], trouble };
-  const result = judge(answers, batch, standby.name);
-  if (place.mode === 'store') delivery.noteStored?.(result.delivered);
-  return result;
+  return trouble === undefined ? judge(answers, batch, standby.name) : { delivered: [], trouble };
 }
 
 /** Sends one batch over an open connection and makes the standby secure it. */

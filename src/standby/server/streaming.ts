@@ -16,6 +16,17 @@ const readLogBytes = 64 * 1024;
 /** The WAL receiver's title once it has received something: "walreceiver streaming 0/3000060". */
 const streamingTitle = /^postgres: .*(?:wal receiver process|walreceiver)\s+streaming /;
 
+const receiverTitle = /^postgres: .*(?:wal receiver process|walreceiver)/;
+
+/** The WAL receiver by its title, which shows whether it has received something; undefined if there is none. */
+export async function receiverInTitles(pgdata: string): Promise<{ readonly streams: boolean } | undefined> {
+  for (const pid of await serverProcesses(pgdata)) {
+    const title = await titleOf(pid);
+    if (receiverTitle.test(title)) return { streams: streamingTitle.test(title) };
+  }
+  return undefined;
+}
+
 /** Signs of the stream in the server's log since it was started. */
 export interface StreamInLog {
   readonly hasBegun: boolean;
@@ -31,8 +42,7 @@ export function streamInLog(text: string): StreamInLog {
 }
 
 async function hasStreamingTitle(pgdata: string): Promise<boolean> {
-  for (const pid of await serverProcesses(pgdata)) if (streamingTitle.test(await titleOf(pid))) return true;
-  return false;
+  return (await receiverInTitles(pgdata))?.streams === true;
 }
 
 /** Other roles than a superuser or a reader of all statistics see only the pid, so an empty answer proves nothing. */

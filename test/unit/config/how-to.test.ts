@@ -139,6 +139,7 @@ describe('the standby file of the how-to', () => {
       notify_ok: 'echo OK',
       notify_reminder: 3600,
       ...statusLimits,
+      backup_warning_age: 604_800,
       keep_streamed_max: 10 * 1024 ** 3,
       use_slot: false,
       slot_unlimited: false,

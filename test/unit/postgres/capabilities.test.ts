@@ -88,6 +88,7 @@ test('the table shows the capabilities of each release', () => {
       "targetAction": "8.4: none, 9.1: "pause_at_recovery_target", 9.5: "recovery_target_action"",
       "targetActions": "8.4: ["promote"], 9.1: ["promote","pause"], 9.5: ["promote","pause","shutdown"]",
       "tellsPendingRestart": "8.4: false, 9.5: true",
+      "tellsSenderHost": "8.4: false, 11: true",
       "tellsSlotProcess": "8.4: false, 9.5: true",
       "tellsSlotWalStatus": "8.4: false, 13: true",
       "timelineLatestMustBeWritten": "8.4: true, 12: false",

@@ -30,10 +30,15 @@ export async function withComparison(
 interface Looks {
   readonly primary: () => Promise<Liveness>;
   readonly here: () => Promise<LocalFacts>;
+  readonly others: () => Promise<Others>;
 }
 
 function usualLooks(deps: StandbyDeps): Looks {
-  return { primary: () => probePrimary(deps), here: () => observeHere(deps) };
+  return {
+    primary: () => probePrimary(deps),
+    here: () => observeHere(deps),
+    others: () => askOthers(deps),
+  };
 }
 
 /** All that a failover is planned by. Changes nothing. */
@@ -45,7 +50,7 @@ export async function observeFailover(
   const [liveness, here, others] = await Promise.all([
     looks.primary(),
     sayWherePrimaryIsHere(deps).then(looks.here),
-    askOthers(deps),
+    looks.others(),
   ]);
   await sayTraceOfStop(deps, here.directory);
   const siblings = await withComparison(deps, here, others);

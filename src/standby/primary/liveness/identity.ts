@@ -6,6 +6,8 @@ export interface ServerIdentity {
   /** Decimal. */
   readonly systemIdentifier?: string | undefined;
   readonly timeline?: number | undefined;
+  /** The end of the WAL that it has written, as PostgreSQL prints it. */
+  readonly written?: string | undefined;
 }
 
 export const unknownIdentity: ServerIdentity = {};
@@ -45,5 +47,6 @@ export function readIdentity(
     inRecovery: readRecovery(answers, isOfDirectory && processes.includes('recovers')),
     systemIdentifier: identifierIn(answers) ?? (isOfDirectory ? identifierIn(processes) : undefined),
     timeline: readTimeline(answers),
+    written: valuesOf(answers, 'written').find((text) => /^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/.test(text)),
   };
 }

@@ -115,9 +115,11 @@ const identityStatements = [
   "SELECT 'checkpoint-timeline ' || timeline_id::text FROM pg_control_checkpoint();",
   "SELECT 'file ' || pg_walfile_name(pg_current_wal_lsn());",
   "SELECT 'file ' || pg_xlogfile_name(pg_current_xlog_location());",
+  "SELECT 'written ' || pg_current_wal_lsn()::text;",
+  "SELECT 'written ' || pg_current_xlog_location()::text;",
 ];
 
-/** Asks a living server what it is: lines `release`, `recovery`, `identifier`, `checkpoint-timeline` and `file`. */
+/** Asks a living server what it is: lines `release`, `recovery`, `identifier`, `checkpoint-timeline`, `file` and `written`. */
 export function identityScript(question: RemoteQuestion): string {
   const statements = identityStatements.map(shellQuote).join(' ');
   return `printf '%s\\n' ${statements} | ${psqlCall(question, [])} 2>/dev/null`;

@@ -1,0 +1,168 @@
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Ajv } from 'ajv';
+import { expect } from 'vitest';
+import { checkout } from '../harness/checkout.ts';
+import { eventually } from '../harness/eventually.ts';
+import { writeScript } from '../harness/host.ts';
+import { failureMajors } from '../harness/postgres-programs.ts';
+import type { Standby } from '../harness/standby.ts';
+import { test } from '../harness/test.ts';
+import type { World } from '../harness/world.ts';
+import { archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
+
+test.override({ major: failureMajors().at(-1) ?? 15 });
+
+/** The test machine's own disk is no matter here. */
+const ini = {
+  debug: 'off',
+  disk_warning: 100,
+  disk_critical: 100,
+  disk_full_warning: 0,
+  disk_full_critical: 0,
+};
+
+const fitsSchema = new Ajv().compile(
+  JSON.parse(readFileSync(checkout('doc', 'status.schema.json'), 'utf8')) as object,
+);
+
+interface Seen<T> {
+  readonly value: T;
+  readonly unknown?: string;
+}
+
+interface Status {
+  readonly level: string;
+  readonly findings: readonly {
+    readonly name: string;
+    readonly about?: string;
+    readonly level: string;
+    readonly message: string;
+    readonly hint?: string;
+  }[];
+  readonly facts: {
+    readonly mode: Seen<string>;
+    readonly receiver: Seen<{ status: string } | null>;
+    readonly delayS: Seen<number>;
+    readonly primary: Seen<{ found: string; written?: string }>;
+    readonly failover: Seen<{ isPossible: boolean; objections: { name?: string }[] }>;
+    readonly loss: Seen<{ bytes: number; seconds?: number; isAtMost: boolean; knownAgeS: number }>;
+  };
+}
+
+async function statusOf(world: World, standby: Standby, ...more: string[]): Promise<Status> {
+  const run = await world.cmdStandby(standby, ['--status', '--json', ...more]);
+  expectExit(run, 0);
+  expect(run.stderr).toBe('');
+  const status: unknown = JSON.parse(run.stdout);
+  if (!fitsSchema(status)) throw new Error(JSON.stringify(fitsSchema.errors));
+  return status as Status;
+}
+
+const named = ({ findings }: Status) =>
+  findings.map(({ name, about = '', level }) => `${name} ${about} ${level}`.replace('  ', ' '));
+
+test('--status finds nothing on a healthy standby, and each trouble', async ({ world }) => {
+  const pair = await makePair(world, { ini: { ...ini, use_streaming_replication: 'on' } });
+  const { primary, standby } = pair;
+  const cold = await statusOf(world, standby);
+  expect(named(cold)).toEqual([]);
+  expect(cold.facts.mode.value).toBe('cold');
+
+  expectExit(await world.cmdStandby(standby, ['-S']), 0);
+  await archiveRows(pair, 100);
+  await eventually(async () => (await countRows(standby)) === 100, { what: 'the rows' });
+  const well = await statusOf(world, standby);
+  expect(named(well)).toEqual([]);
+  const { mode, receiver, failover, loss, primary: seen } = well.facts;
+  expect(mode.value).toBe('hot standby');
+  expect(receiver.value?.status).toBe('streaming');
+  expect(failover.value).toMatchObject({ isPossible: true, objections: [{ name: 'primary-alive' }] });
+  expect(seen.value.written).toMatch(/^0\//);
+  expect(loss.value).toMatchObject({ isAtMost: true, knownAgeS: 0 });
+  expect(loss.value.bytes).toBeLessThan(16 * 1024 * 1024);
+  const text = await world.cmdStandby(standby, ['--status']);
+  expect(text.stdout).toMatch(/: all is well\n\nThis host:\n {2}server +hot standby, PostgreSQL /);
+  expect(text.stdout).toMatch(/\n {2}possible +yes, once the primary is stopped\n/);
+  expect(await world.cmdStandby(standby, ['--status', '--nagios'])).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(
+      /^cmd_standby OK - .*: nothing to report \| .*'failover_possible'=1/,
+    ) as string,
+  });
+  const metrics = await world.cmdStandby(standby, ['--status', '--prometheus']);
+  expect(metrics.stdout).toContain('pitrtools_mode{program="cmd_standby",mode="hot standby"} 1\n');
+
+  await standby.sql('SELECT pg_wal_replay_pause()');
+  await eventually(async () => named(await statusOf(world, standby)).includes('paused warning'), {
+    what: 'a paused replay',
+  });
+  await standby.sql('SELECT pg_wal_replay_resume()');
+
+  // What waits on purpose is no finding.
+  await standby.sql("ALTER SYSTEM SET recovery_min_apply_delay = '1h'");
+  await standby.sql('SELECT pg_reload_conf()');
+  await primary.sql('INSERT INTO rows VALUES (101)');
+  const delayed = await statusOf(world, standby, '--warning', '1B,0');
+  expect(delayed.facts.delayS.value).toBe(3600);
+  expect(named(delayed).filter((name) => name.startsWith('replay'))).toEqual([]);
+  await standby.sql('ALTER SYSTEM RESET recovery_min_apply_delay');
+  await standby.sql('SELECT pg_reload_conf()');
+  await eventually(async () => (await countRows(standby)) === 101, { what: 'the end of the delay' });
+
+  // As if its file system were not mounted.
+  renameSync(standby.archiveDir, `${standby.archiveDir}.away`);
+  mkdirSync(standby.archiveDir);
+  expect(named(await statusOf(world, standby))).toEqual(['archive critical', 'failover archive critical']);
+  const refused = await world.cmdStandby(standby, ['-F999', '--dry-run', '--force=primary-alive']);
+  expectExit(refused, 4);
+  expect(readdirSync(standby.archiveDir)).toEqual([]);
+  rmdirSync(standby.archiveDir);
+  renameSync(`${standby.archiveDir}.away`, standby.archiveDir);
+  expect(named(await statusOf(world, standby))).toEqual([]);
+
+  // A segment is lost while the server here is stopped.
+  expectExit(await world.cmdStandby(standby, ['-A', 'stop']), 0);
+  const lost = await archiveRows(pair, 200);
+  await archiveRows(pair, 300);
+  const place = join(standby.archiveDir, lost);
+  renameSync(place, `${place}.away`);
+  const gap = await statusOf(world, standby);
+  expect(named(gap)).toEqual(['server critical', 'gap critical', 'failover replay critical']);
+  for (const { hint } of gap.findings) expect(hint).toBeDefined();
+  expect(gap.facts.failover.value.isPossible).toBe(false);
+  expectExit(await world.cmdStandby(standby, ['-F999', '--dry-run', '--force=primary-alive']), 4);
+  renameSync(`${place}.away`, place);
+
+  await primary.kill9();
+  const dead = await statusOf(world, standby);
+  expect(named(dead)).toEqual(['server critical', 'primary critical']);
+  expect(dead.facts.failover.value).toEqual({
+    ...dead.facts.failover.value,
+    isPossible: true,
+    objections: [],
+  });
+  expect(dead.facts.loss.value.isAtMost).toBe(false);
+  expect(dead.facts.loss.value.knownAgeS).toBeGreaterThan(0);
+  expectExit(await world.cmdStandby(standby, ['-F999', '--dry-run']), 0);
+});
+
+test('--status shows the rest within its limit where every other host is silent', async ({ world }) => {
+  const pair = await makePair(world, { ini });
+  const { standby } = pair;
+  expectExit(await world.cmdStandby(standby, ['-S']), 0);
+  const archiver = await world.asPrimary(standby, ['other', 'another']);
+  const hangs = writeScript(standby.host, 'ssh', 'exec sleep 60');
+  archiver.writeIni({ ssh: hangs });
+  // Nobody answers for an address of this network (RFC 5737).
+  standby.writeIni({ ssh: hangs, master_public_ip: '192.0.2.1' });
+  const begin = performance.now();
+  const status = await statusOf(world, standby);
+  expect(performance.now() - begin).toBeLessThan(4_000);
+  expect(status.facts.mode.value).toBe('hot standby');
+  expect(status.facts.loss.unknown).toMatch(/how far the primary has written is not known/);
+  expect(named(status).filter((name) => name.startsWith('standby'))).toEqual([
+    'standby other unknown',
+    'standby another unknown',
+  ]);
+});
