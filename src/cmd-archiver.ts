@@ -107,6 +107,8 @@ async function perform(deps: ArchiverDeps, request: ActionRequest): Promise<numb
       return (await import('./archiver/actions/may-start/may-start.ts')).mayStart(deps);
     case 'status':
       return (await import('./archiver/actions/status.ts')).reportStatus(deps, request.iniFile, request);
+    case 'ledger':
+      return (await import('./archiver/actions/ledger.ts')).showLedger(deps, request);
     case 'flush':
       return (await import('./archiver/actions/flush.ts')).flush(deps, request);
     case 'cleanup':

@@ -41,6 +41,7 @@ export const slowFiles: readonly string[] = [
   'shipper-roles',
   'shipper-steady',
   'stream-slots',
+  'status-forecast',
   'switchover-campaign',
   'switchover-failures',
   'switchover-killed',

@@ -13,6 +13,8 @@ export type Action =
   | { readonly kind: 'initialize'; readonly plant: string | undefined }
   | { readonly kind: 'check' | 'ship' | 'may-start' | 'flush' | 'cleanup' }
   | ({ readonly kind: 'status' } & StatusRequest)
+  /** `standby`: all of them if it is undefined. */
+  | { readonly kind: 'ledger'; readonly standby: string | undefined; readonly json: boolean }
   | { readonly kind: 'abandon' | 'resume'; readonly standby: string }
   | { readonly kind: 'timeline-restored'; readonly timeline: number };
 
@@ -37,15 +39,22 @@ function timelineOf(text: string): number {
 }
 
 /** Every action that the options ask for, with the words to name it by. */
-function askedActions(options: Options): readonly Asked[] {
+function askedActions(options: Options, json: boolean): readonly Asked[] {
   const { init, plant, file, ship, mayStart, status, flush, cleanup, abandon, resume, timelineRestored } =
     options;
+  const { ledger } = options;
   const asked: readonly (Asked | undefined)[] = [
     init && { word: '-I', action: { kind: 'initialize', plant } },
     file === undefined ? undefined : { word: '-F', action: { kind: 'archive', path: file } },
     ship && { word: '--ship', action: { kind: 'ship' } },
     mayStart && { word: '--may-start', action: { kind: 'may-start' } },
     status && { word: '--status', action: { kind: 'status', ...statusRequest(options, seeHelp(usage)) } },
+    ledger === undefined
+      ? undefined
+      : {
+          word: '--ledger',
+          action: { kind: 'ledger', standby: ledger === true ? undefined : ledger, json },
+        },
     flush && { word: '--flush', action: { kind: 'flush' } },
     cleanup && { word: '--cleanup', action: { kind: 'cleanup' } },
     abandon === undefined ? undefined : { word: '--abandon', action: { kind: 'abandon', standby: abandon } },
@@ -62,12 +71,14 @@ function askedActions(options: Options): readonly Asked[] {
 
 const takesDryRun: readonly Action['kind'][] = ['flush', 'cleanup', 'abandon', 'resume', 'timeline-restored'];
 
+const answersInJson: readonly Action['kind'][] = ['status', 'ledger'];
+
 /** Throws a usage error, before anything is read or done. */
 export function parseRequest(argv: readonly string[]): Request {
   const read = readArguments(usage, argv);
   if (read.kind === 'show') return read;
   const { options, iniFile } = read;
-  const action = onlyAction(askedActions(options), { kind: 'check' });
+  const action = onlyAction(askedActions(options, options.json === true), { kind: 'check' });
   const dryRun = options.dryRun === true;
   const hint = seeHelp(usage);
   if (options.plant !== undefined && options.init !== true)
@@ -75,8 +86,8 @@ export function parseRequest(argv: readonly string[]): Request {
   const stray = strayStatusOption(options);
   if (stray !== undefined && options.status !== true)
     throw usageError(`--${stray} can be used only with --status`, hint);
-  if (options.json === true && options.status !== true)
-    throw usageError('--json can be used only with --status', hint);
+  if (options.json === true && !answersInJson.includes(action.kind))
+    throw usageError(`--json can be used only ${usage.shared.json}`, hint);
   if (options.file === '') throw usageError('-F needs the path of a WAL file', hint);
   if (dryRun && !takesDryRun.includes(action.kind))
     throw usageError(`--dry-run can be used only ${usage.shared.dryRun}`, hint);

@@ -24,6 +24,13 @@ export const flags = {
     'refuse the start of a server whose timeline was left',
   ],
   ...statusFlags,
+  ledger: [
+    'Look',
+    '--ledger [STANDBY]',
+    'show the WAL that was delivered to each standby, and when; with the events that matter beside it',
+    '--ledger [STANDBY]',
+    'show which WAL was delivered to it, and when',
+  ],
   cleanup: ['Run', '--cleanup', 'remove unfinished files of processes that have ended', '--cleanup'],
   flush: [
     'Change roles',
@@ -60,7 +67,7 @@ export const usage = {
   description: "Ships PostgreSQL's WAL from the primary to its standbys.",
   flags,
   shared: {
-    json: 'with --status',
+    json: 'with --status or --ledger',
     dryRun: 'with --flush, --cleanup, --abandon, --resume or --timeline-restored',
   },
   foot: [

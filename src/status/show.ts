@@ -1,11 +1,12 @@
 /** Shows a report in the form that was asked for; --watch repeats it on the terminal. */
 import type { Clock } from '../system/clock.ts';
 import { writePublicly } from '../system/files.ts';
+import { printable } from '../system/printable.ts';
 import { worstOf } from './finding.ts';
-import type { StatusReport } from './report.ts';
+import type { Section, StatusReport } from './report.ts';
 import { jsonView } from './views/json.ts';
 import { nagiosCode, nagiosView } from './views/nagios.ts';
-import { peopleView, type Terminal } from './views/people.ts';
+import { peopleView, tablesView, type Terminal } from './views/people.ts';
 import { prometheusView } from './views/prometheus.ts';
 
 export type StatusForm =
@@ -72,6 +73,16 @@ async function paused({ pause, signal }: ShowDeps, everyS: number): Promise<bool
     if (signal.aborted) return false;
     throw error;
   }
+}
+
+/** Tables for a person. */
+export function showTables(sections: readonly Section[]): void {
+  print(tablesView(sections, terminal()));
+}
+
+/** One JSON object on one line; its strings are escaped as JSON has it. */
+export function showJson(value: object): void {
+  print(printable(JSON.stringify(value)));
 }
 
 /** @returns the exit status: that of Nagios for its form, otherwise 0, because the report could be made */

@@ -4,7 +4,7 @@
  */
 import { appendFile, chmod, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { messageOf, PitrError } from '../errors.ts';
 
 export { chmod, mkdir, rename, rmdir, symlink, unlink, utimes } from 'node:fs/promises';
@@ -27,6 +27,18 @@ export async function writePrivately(path: string, content: string | Uint8Array)
 /** One write at the end of a file that no other user can read. */
 export async function appendPrivately(path: string, content: string): Promise<void> {
   await appendFile(path, content, { mode: 0o600 });
+}
+
+/** Replaces a file that no other user can read, in one step and without a flush: after a crash of the host it may be empty. */
+export async function replacePrivately(path: string, content: string): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.tmp`);
+  try {
+    await writeFile(temporary, content, { mode: 0o600 });
+    await rename(temporary, path);
+  } catch (error) {
+    await removeFile(temporary).catch(() => undefined);
+    throw new PitrError(`cannot write "${path}"`, { detail: messageOf(error), cause: error });
+  }
 }
 
 /**

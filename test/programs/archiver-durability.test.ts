@@ -44,3 +44,24 @@ test('-F exits 0 only after a queued segment was flushed to the disk (bug of the
   ];
   expect([...order].sort((a, b) => a - b)).toEqual(order);
 });
+
+test('the ledger adds no flush to a delivery', async ({ skip, world }) => {
+  skip(!(await canTrace()), 'strace cannot be used here');
+  const cluster = await readyCluster(world, { slaves: ['s1'] });
+  const name = cluster.segment(1);
+  cluster.addSegment(name);
+  const trace = join(cluster.host.directory, 'trace');
+  const calls = 'trace=fsync,fdatasync,sync,syncfs,sync_file_range,rename,renameat,renameat2,openat';
+  const program = [process.execPath, checkout('dist', 'cmd-archiver.js'), '-C', cluster.iniFile];
+  const result = await run(
+    '/usr/bin/strace',
+    ['-f', '-qq', '-y', '-e', calls, '-o', trace, ...program, '-F', `pg_wal/${name}`],
+    { cwd: cluster.pgdata, env: cluster.host.env },
+  );
+  expect(result.code).toBe(0);
+  const lines = readFileSync(trace, 'utf8').split('\n');
+  const ofLedger = lines.filter((line) => line.includes('/.archiver/ledger'));
+  expect(ofLedger.some((line) => /rename/.test(line))).toBe(true);
+  expect(ofLedger.filter((line) => /sync|O_D?SYNC/.test(line))).toEqual([]);
+  expect(lines.some((line) => /\b(?:sync|syncfs)\(/.test(line) && /\.archiver/.test(line))).toBe(false);
+});

@@ -55,6 +55,14 @@ describe.each(failureMajors())(
         for (const name of abandoned) await second.received(name);
         await untilCaughtUp(primary, 's2');
 
+        // Abandoned, and told at the standby to follow that primary.
+        expectExit(await world.cmdArchiver(primary, ['--abandon', 's2']), 0);
+        const missed = await archiveSegments(primary, 1);
+        const address = `${primary.host.address}:${primary.port}`;
+        expectExit(await world.cmdStandby(second, ['--follow', address]), 0);
+        for (const name of missed) await second.received(name);
+        await untilCaughtUp(primary, 's2');
+
         // Without a shipper.
         addAgain = dropSlave(primary, 's2');
         const flushed = await archiveSegments(primary, 2);

@@ -1,7 +1,10 @@
-import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect } from 'vitest';
+import { capabilitiesOf } from '../../src/postgres/capabilities.ts';
+import { parseVersion } from '../../src/postgres/version.ts';
 import { answerMark } from '../../src/verbs/verbs.ts';
+import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Standby } from '../harness/standby.ts';
 import { test } from '../harness/test.ts';
@@ -68,6 +71,26 @@ describe.each(failureMajors())('a standby on PostgreSQL %i', (major) => {
     await primary.stop('fast');
     expectExit(await world.cmdStandby(heir, ['-F999']), 0);
     await addRows(heir, 200);
+    const cluster = await heir.value('SELECT system_identifier FROM pg_control_system()');
+    const ask = (timeline: number, identifier = cluster) =>
+      world.cmdStandby(former, [
+        '--serve',
+        `become-standby ${heir.host.address} ${heir.port} ${identifier} ${timeline}`,
+      ]);
+
+    // As if a checkpoint had removed it: a copy of it is nowhere else.
+    const gone = await heir.switchWal();
+    const walDirectory = join(heir.pgdata, capabilitiesOf(parseVersion(String(major))).walDirName);
+    const copies = [walDirectory, other.archiveDir, former.archiveDir].map((each) => join(each, gone));
+    await eventually(() => copies.every((copy) => existsSync(copy)));
+    for (const copy of copies) renameSync(copy, `${copy}.aside`);
+    const lacking = await world.cmdStandby(other, ['--follow', addressOf(heir)]);
+    for (const lacks of [lacking, await ask(2)]) {
+      expectExit(lacks, 4);
+      expect(lacks.stderr).toMatch(new RegExp(`cannot follow .*: WAL that .* is neither on .*: ${gone}`));
+    }
+    expect(lacking.stderr).toContain(`If a copy exists, bring it to "${other.archiveDir}"`);
+    for (const copy of copies) renameSync(`${copy}.aside`, copy);
 
     // As if an earlier run was killed after it had changed the file.
     other.writeIni({ master_public_ip: heir.host.address, port: heir.port });
@@ -80,12 +103,6 @@ describe.each(failureMajors())('a standby on PostgreSQL %i', (major) => {
     expectExit(refused, 4);
     expect(refused.stderr).toContain('not in recovery');
 
-    const cluster = await heir.value('SELECT system_identifier FROM pg_control_system()');
-    const ask = (timeline: number, identifier = cluster) =>
-      world.cmdStandby(former, [
-        '--serve',
-        `become-standby ${heir.host.address} ${heir.port} ${identifier} ${timeline}`,
-      ]);
     expectExit(await ask(3), 4);
     expectExit(await ask(2, '1234'), 4);
     const became = await ask(2);

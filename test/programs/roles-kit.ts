@@ -48,6 +48,8 @@ export interface NodesOptions {
   /** Whether each of the three streams, as a standby. */
   readonly streams: readonly [boolean, boolean, boolean];
   readonly walSegmentMb: number | undefined;
+  /** Whether they stream by slots on the primary. */
+  readonly hasSlots: boolean;
 }
 
 const names = ['a', 'b', 'c'] as const;
@@ -77,6 +79,7 @@ export async function makeNodes(world: World, options: NodesOptions): Promise<re
       settings: archivingSettings(host),
       ini: {
         use_streaming_replication: streams ? 'on' : 'no',
+        ...(streams && options.hasSlots ? { use_slot: 'on', slot_unlimited: 'yes' } : {}),
         start_timeout: 60,
         failover_probe_timeout: 30,
         wal_timeout: 60,
@@ -234,6 +237,14 @@ export function watchPrimaries(nodes: readonly Node[], report: (line: string) =>
 export async function idsUpTo({ standby }: Node, last: number): Promise<number[]> {
   const rows = await standby.sql('SELECT id::int AS id FROM rows WHERE id <= $1 ORDER BY id', [last]);
   return rows.map(({ id }) => Number(id));
+}
+
+/** Of ours, for a standby that streams from this server. */
+export async function slotsFor({ standby }: Node): Promise<string[]> {
+  const rows = await standby.sql(
+    "SELECT slot_name::text AS name FROM pg_replication_slots WHERE slot_name LIKE 'pitrtools\\_for\\_%'",
+  );
+  return rows.map(({ name }) => String(name));
 }
 
 export async function replays({ standby }: Node, lsn: bigint, limitMs: number): Promise<void> {

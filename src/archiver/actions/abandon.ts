@@ -64,7 +64,7 @@ export async function resumeStandby(
       return;
     }
     const verb = options.dryRun ? 'Would resume' : 'Resumed';
-    if (!options.dryRun) await resumeLane(lane, state, state.seenRequest);
+    if (!options.dryRun) await resumeLane(deps, lane, state, state.seenRequest);
     deps.report(`${verb} standby ${standby} (${rangeOf(state.abandoned)})`);
     deps.report('It is asked what it lacks, and gets what is still here; the rest is reported as a gap');
     deps.report(

@@ -12,6 +12,8 @@ import { expectedError, findingOf } from '../lane/policy.ts';
 import { type DirectResult, firstNames, sendQueue, sendStopped } from '../lane/send.ts';
 import { beginQuestion, shortQuestionMs, takeStandings } from '../lane/standing.ts';
 import { type LaneState, readLaneState, wellBut } from '../lane/state.ts';
+import { learnTail } from '../ledger/learn.ts';
+import { writeLedger } from '../ledger/ledger.ts';
 import { listQueue } from '../queue/queue.ts';
 import { removeDeadTemporaries } from '../queue/temporaries.ts';
 import { type Cluster, readPinnedCluster } from '../wal/cluster.ts';
@@ -77,6 +79,7 @@ async function flushUnderLock(task: Task): Promise<LaneFlush> {
   const use = await withDelivery(deps, lane, cluster, names, async (delivery, request) => {
     if (request !== undefined) await note(request);
     const greeted = { ...delivery, noteRequest: note };
+    await learnTail(deps, lane, delivery);
     const question = await beginQuestion(deps, lane, delivery, shortQuestionMs);
     const result = await sendAll(task, greeted);
     if (result.trouble !== undefined) return { ...result, concern: delivery.concern };
@@ -99,7 +102,13 @@ async function flushUnderLock(task: Task): Promise<LaneFlush> {
 async function flushLane(task: Task): Promise<LaneFlush> {
   const { deps, lane } = task;
   try {
-    const use = (): Promise<LaneFlush> => flushUnderLock(task);
+    const use = async (): Promise<LaneFlush> => {
+      try {
+        return await flushUnderLock(task);
+      } finally {
+        await writeLedger(deps, lane);
+      }
+    };
     return await withLaneLock(deps, lane, lane.standby.ssh_timeout * 1000, use, () =>
       Promise.resolve({ kind: 'failed', reason: 'another process is sending' }),
     );

@@ -42,6 +42,8 @@ export interface Delivery {
   readonly undecided?: readonly LeftTimeline[];
   /** Call this before a file can get its name. */
   readonly noteDelivery: () => Promise<void>;
+  /** Called with the files that the standby has secured. */
+  readonly noteStored?: (files: readonly WalFile[]) => void;
   /** Called with a resume request that is found while files are delivered. */
   readonly noteRequest?: ((request: string) => Promise<unknown>) | undefined;
 }
@@ -208,7 +210,10 @@ async function commitFiles(delivery: Delivery, batch: Batch): Promise<BatchResul
   if (answer.kind === 'lost') return { delivered: [], trouble: lost(answer.reason) };
   const { files: answers, trouble, resumeRequest } = readAnswers(answer.lines, place.archivedir);
   if (resumeRequest !== undefined) await delivery.noteRequest?.(resumeRequest);
-  return trouble === undefined ? judge(answers, batch, standby.name) : { delivered: [], trouble };
+  if (trouble !== undefined) return { delivered: [], trouble };
+  const result = judge(answers, batch, standby.name);
+  if (place.mode === 'store') delivery.noteStored?.(result.delivered);
+  return result;
 }
 
 /** Sends one batch over an open connection and makes the standby secure it. */

@@ -39,7 +39,7 @@ export async function pollAbandoned(
     : await askForRequest(deps, lane, cluster, state);
   deps.signal.throwIfAborted();
   if (request !== undefined && request !== state.seenRequest) {
-    const resumed = await resumeLane(lane, state, request);
+    const resumed = await resumeLane(deps, lane, state, request);
     deps.log.notice(`standby ${lane.name} asked to be resumed (${rangeOf(state.abandoned)})`);
     return resumed;
   }

@@ -7,7 +7,9 @@ import { type Delivery, laneId } from '../delivery/delivery.ts';
 import type { DeliveryPlace } from '../delivery/scripts.ts';
 import type { Trouble } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
+import { noteStored } from '../ledger/ledger.ts';
 import type { Cluster } from '../wal/cluster.ts';
+import type { WalFile } from '../wal/wal-file.ts';
 import { greet } from './greet.ts';
 import { type Lane, noteDelivery } from './lane.ts';
 
@@ -68,6 +70,9 @@ export async function withDelivery<T>(
       rsync: tools.rsync,
       place: placeOf(deps, lane, cluster),
       noteDelivery: () => noteDelivery(lane),
+      noteStored: (files: readonly WalFile[]) => {
+        noteStored(lane.ledger, files, deps.now());
+      },
     };
     const greeted = await greet(deps, lane, cluster, ungreeted, names, limitMs);
     if (greeted.kind === 'trouble') return greeted;

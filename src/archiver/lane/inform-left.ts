@@ -19,6 +19,7 @@ import { callVerb, type VerbResult } from '../../verbs/call.ts';
 import type { ArgumentsOf, Standing, VerbName } from '../../verbs/verbs.ts';
 import type { Concern } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
+import { noteEvent } from '../ledger/ledger.ts';
 import type { Cluster } from '../wal/cluster.ts';
 import type { Lane } from './lane.ts';
 import {
@@ -153,6 +154,7 @@ async function takeBackBy(
       return false;
     }
     deps.log.notice(`standby ${lane.name} takes WAL of timeline ${mark.timeline} again`);
+    await noteEvent(deps, lane, { kind: 'left-taken-back', mark: formatLeft(mark) });
   }
   await noteRestored(deps, lane, mark);
   return true;
@@ -244,7 +246,9 @@ export async function informLeft(
     if ('unknown' in outcome) concern = unmarked(mark, outcome.unknown);
     else {
       sayMoved(deps, lane, mark, outcome.moved);
-      await noteStandings(deps, lane, [{ mark, standing: outcome.standing }]);
+      const { standing, moved } = outcome;
+      await noteEvent(deps, lane, { kind: 'left-marked', mark: formatLeft(mark), moved: moved.length });
+      await noteStandings(deps, lane, [{ mark, standing }]);
       isChanged = true;
     }
   }

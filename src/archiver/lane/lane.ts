@@ -5,6 +5,7 @@ import { takeLock } from '../../system/lock.ts';
 import { proofFileIn, withdrawProofs } from '../../system/proofs.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import type { Layout } from '../layout.ts';
+import { createLedgerMemory, ledgerPlace } from '../ledger/ledger.ts';
 import type { Cluster } from '../wal/cluster.ts';
 
 /** The way to one standby, as this host sees it: made once per standby and passed to everything that concerns it. */
@@ -29,6 +30,8 @@ export function laneOf({ root, privateDirectory }: Layout, standby: StandbyTarge
     unnoted: {} as { asked?: number; unanswered?: { readonly atMs: number; readonly reason: string } },
     /** See system/proofs.ts. */
     proofFile: proofFileIn(privateDirectory, name),
+    ...ledgerPlace(privateDirectory, name),
+    ledger: createLedgerMemory(),
   };
 }
 

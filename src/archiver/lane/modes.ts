@@ -7,6 +7,8 @@ import { isNotificationDue, notify, type SaidState, type Severity } from '../../
 import { withdrawProofs } from '../../system/proofs.ts';
 import { replaceDurably, reserveSpare } from '../../system/replaceable.ts';
 import type { ArchiverDeps } from '../deps.ts';
+import type { NewEvent } from '../ledger/events.ts';
+import { noteEvent } from '../ledger/ledger.ts';
 import { withdrawMarkers } from '../markers/markers.ts';
 import { leaveNews } from '../markers/news.ts';
 import { shipperPlaces } from '../markers/places.ts';
@@ -200,6 +202,7 @@ export async function noteRequest(deps: ArchiverDeps, lane: Lane, request: strin
   if (state.abandoned !== undefined || state.seenRequest === request) return;
   try {
     await writeLaneState(lane, { ...state, seenRequest: request });
+    await noteEvent(deps, lane, { kind: 'backup-begun' });
   } catch (error) {
     // This failure hinders no delivery.
     deps.log.warning(`cannot note the resume request of standby ${lane.name}: ${messageOf(error)}`);
@@ -209,6 +212,10 @@ export async function noteRequest(deps: ArchiverDeps, lane: Lane, request: strin
 export function rangeOf({ firstLost, lastLost }: Abandoned): string {
   if (firstLost === undefined || lastLost === undefined) return 'nothing was lost yet';
   return `lost: ${firstLost} to ${lastLost}`;
+}
+
+function lostOf({ firstLost, lastLost }: Abandoned): { readonly first?: string; readonly last?: string } {
+  return firstLost === undefined || lastLost === undefined ? {} : { first: firstLost, last: lastLost };
 }
 
 /** The state with `names` counted among the WAL that the standby will never get. */
@@ -272,6 +279,13 @@ export async function abandonLane(
   const since = new Date(deps.now()).toISOString();
   const marked = await markAndFree(deps, lane, state, withLost(state.abandoned ?? { since, by }, names));
   const range = rangeOf(marked.abandoned);
+  if (state.abandoned === undefined)
+    await noteEvent(deps, lane, {
+      kind: 'abandoned',
+      by,
+      ...lostOf(marked.abandoned),
+      ...(why ? { why } : {}),
+    });
   // The previous condition decides whether this is news, and since when it has been so.
   await recordFinding(
     deps,
@@ -300,13 +314,18 @@ export async function countLost(
 
 /** @param request the one that ends the abandonment, or the last one before the operator ended it */
 export async function resumeLane(
+  deps: ArchiverDeps,
   lane: Lane,
-  { said, freed, gap }: LaneState,
+  { said, freed, gap, abandoned, seenRequest }: LaneState,
   request: string | undefined,
 ): Promise<LaneState> {
   // Without a proof of what the standby has: it must be asked.
   const resumed: LaneState = { health: 'behind', reason: 'resumed', said, freed, gap, seenRequest: request };
   await writeLaneState(lane, resumed);
+  if (abandoned !== undefined) {
+    const by = request === seenRequest ? 'operator' : 'standby';
+    await noteEvent(deps, lane, { kind: 'resumed', by, since: abandoned.since, ...lostOf(abandoned) });
+  }
   return resumed;
 }
 
@@ -365,4 +384,23 @@ export async function noteCatchUp(deps: ArchiverDeps, lane: Lane, { caughtUp, la
   const after = { ...state, caughtUp, gap };
   if (isDeepStrictEqual(after, state)) return;
   await writeLaneState(lane, after);
+  await noteLedgerOf(deps, lane, state, after);
+}
+
+async function noteLedgerOf(
+  deps: ArchiverDeps,
+  lane: Lane,
+  before: LaneState,
+  { caughtUp, gap }: LaneState,
+): Promise<void> {
+  const lackOf = (one: Gap | undefined) => one && { missing: one.missing, conflicts: one.conflicts };
+  if (!isDeepStrictEqual(lackOf(before.gap), lackOf(gap))) {
+    const conflicts = gap?.conflicts?.map(({ name }) => name) ?? [];
+    const event: NewEvent =
+      gap === undefined ? { kind: 'gap-closed' } : { kind: 'gap', missing: gap.missing, conflicts };
+    await noteEvent(deps, lane, event);
+  }
+  if (caughtUp === undefined || isDeepStrictEqual(before.caughtUp, caughtUp)) return;
+  const { timeline, hasNoData } = caughtUp;
+  await noteEvent(deps, lane, { kind: 'caught-up', timeline, ...(hasNoData ? { hasNoData } : {}) });
 }

@@ -2,6 +2,7 @@ import { PitrError } from '../../errors.ts';
 import type { Delivery } from '../delivery/delivery.ts';
 import type { Concern, Trouble } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
+import { writeLedger } from '../ledger/ledger.ts';
 import { isQueueEmpty, type LocalCopy } from '../queue/queue.ts';
 import type { Cluster } from '../wal/cluster.ts';
 import type { WalFile } from '../wal/wal-file.ts';
@@ -80,8 +81,12 @@ async function attempt(shipment: Shipment, isQueued: boolean): Promise<Attempt> 
     const now = await takeStandings(deps, lane, delivery, await question.answer);
     return { ...result, seenRequest: request, concern: now };
   };
-  const use = await withDelivery(deps, lane, cluster, names, ship, shortQuestionMs);
-  return use.kind === 'used' ? use.value : failed(use.trouble);
+  try {
+    const use = await withDelivery(deps, lane, cluster, names, ship, shortQuestionMs);
+    return use.kind === 'used' ? use.value : failed(use.trouble);
+  } finally {
+    await writeLedger(deps, lane);
+  }
 }
 
 function findingOfAttempt(

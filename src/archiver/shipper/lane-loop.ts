@@ -13,6 +13,8 @@ import { isResting, restMs, troubleOfError, troubleSinceMs } from '../lane/polic
 import { batchFiles, firstNames, sendQueue } from '../lane/send.ts';
 import { beginQuestion, longQuestionMs, takeStandings } from '../lane/standing.ts';
 import { type LaneState, readLaneState, wellBut } from '../lane/state.ts';
+import { learnTail } from '../ledger/learn.ts';
+import { isLedgerDue, writeLedger } from '../ledger/ledger.ts';
 import { isQueueEmpty } from '../queue/queue.ts';
 import { offerAgain, owedTo, wasLost } from './board.ts';
 import { catchUpWaitMs, noticeLostProof, resumeCatchUp, stepCatchUp } from './lane-catch-up.ts';
@@ -127,6 +129,14 @@ async function noteBurst(work: Work, lane: ShipperLane): Promise<void> {
   else tell(work, lane, lane.concern);
   // A short-lived queue is not reported: only one that outlasts a burst.
   if (await isQueueEmpty(lane.queue)) await record(work, lane, wellBut(lane.concern));
+  if (isLedgerDue(work.deps, lane)) await writeLedger(work.deps, lane);
+  await unlockLane(lane);
+}
+
+/** The last files before a pause. */
+async function writeDueLedger(work: Work, lane: ShipperLane): Promise<void> {
+  if (!isLedgerDue(work.deps, lane) || !(await lockLane(work, lane))) return;
+  await writeLedger(work.deps, lane);
   await unlockLane(lane);
 }
 
@@ -136,8 +146,10 @@ async function awaitWork(work: Work, lane: ShipperLane): Promise<void> {
   while (!isStopped(work)) {
     if (waitMs > 0) await lane.wakeUp.wait(waitMs);
     if (isStopped(work)) return;
-    if (!(await hasWork(work, lane))) waitMs = Math.min(idleMs, catchUpWaitMs(work, lane));
-    else if (await lockLane(work, lane)) return;
+    if (!(await hasWork(work, lane))) {
+      await writeDueLedger(work, lane);
+      waitMs = Math.min(idleMs, catchUpWaitMs(work, lane));
+    } else if (await lockLane(work, lane)) return;
     else waitMs = lockRetryMs;
   }
 }
@@ -224,6 +236,7 @@ async function sendOverConnection(
   let pauseMs = monotonicMs() + maxLockHoldMs;
   if (request !== undefined) await note(request);
   await noteGreeting(work, lane, first);
+  await learnTail(work.deps, lane, first);
   resumeCatchUp(work, lane);
   let outdated = 0;
   for (;;) {
@@ -379,7 +392,19 @@ export async function runLane(work: Work, lane: ShipperLane): Promise<void> {
       lane.isBehind = true;
       waitMs = idleMs;
     } finally {
+      if (lane.lock !== undefined) await writeLedger(deps, lane);
       await unlockLane(lane);
     }
+  }
+  await writeLastLedger(work, lane);
+}
+
+/** A process that holds the lane now must not delay our end: the next shipper asks the standby. */
+async function writeLastLedger(work: Work, lane: ShipperLane): Promise<void> {
+  if (lane.ledger.pending.length === 0) return;
+  try {
+    if (await lockLane(work, lane)) await writeLedger(work.deps, lane);
+  } finally {
+    await unlockLane(lane);
   }
 }

@@ -7,25 +7,21 @@ import type { ActionOptions, BackupOptions, StandbyDeps } from '../deps.ts';
 import { observeEnd } from '../follow/end-of-wal.ts';
 import { type FollowRequest, observeOwn, type OwnFacts, toward } from '../follow/facts.ts';
 import { followHost } from '../follow/follow.ts';
-import { type Host, withHost } from '../follow/host.ts';
+import { type Host, type HostAnswer, withHost } from '../follow/host.ts';
+import { type ArchiveThere, observeArchiveThere } from '../follow/host-archive.ts';
 import { type Address, changeIni } from '../follow/ini-file.ts';
-import { whyNotContained } from '../follow/lineage.ts';
+import { forkOf, whyNotContained } from '../follow/lineage.ts';
 import { isFormerPrimary } from '../follow/plan.ts';
 import { describeFollowed } from '../follow/see-it-follow.ts';
-import { type ArchiveThere, observeArchiveThere, type Offered } from '../rejoin/offer-wal.ts';
+import { describeLacking, describeUnknownWal, observeWalFor, type WalToCome } from '../follow/wal-to-come.ts';
+import type { Offered } from '../rejoin/offer-wal.ts';
 import { listRejoinObjections, planRejoin, type RejoinFacts } from '../rejoin/plan.ts';
 import { observeRewind } from '../rejoin/rewind-ability.ts';
 import { moveBack, rewindPhase } from '../rejoin/rewind-directory.ts';
 import { RewindFailed } from '../rejoin/run-rewind.ts';
 import { type RejoinContext, rejoinSteps } from '../rejoin/steps.ts';
 import { phaseWords, takeUpRewind } from '../rejoin/take-up.ts';
-import { forkOf, observeUnsent, type Unsent } from '../rejoin/unsent.ts';
-import {
-  describeLacking,
-  describeUnknownWal,
-  observeWalToCome,
-  type WalToCome,
-} from '../rejoin/wal-to-come.ts';
+import { observeUnsent, type Unsent } from '../rejoin/unsent.ts';
 import { chooseWay, describeOnlyHere, describeWay, type OnlyHere, type Way } from '../rejoin/way.ts';
 import { readDataDirectory } from '../server/data-directory.ts';
 import { notStartedHere } from '../server/local-server.ts';
@@ -129,20 +125,20 @@ const nothing: Observed = {
   walToCome: { kind: 'there' },
 };
 
-async function observe({ deps, request }: Rejoin, own: OwnFacts, host: Host): Promise<Observed> {
+async function observe({ deps, request }: Rejoin, own: OwnFacts, answer: HostAnswer): Promise<Observed> {
   const { directory } = own.start;
-  if (!isFormerPrimary(own) || directory.control?.systemIdentifier !== host.facts.systemIdentifier)
-    return nothing;
   const { address } = request;
+  if (answer.kind === 'silent') return nothing;
+  const { host } = answer;
+  if (!isFormerPrimary(own) || directory.control?.systemIdentifier !== host.facts.systemIdentifier)
+    return { ...nothing, walToCome: await observeWalFor(deps, own, answer, address) };
   const reason = whyNotContained(own.own, host.facts);
   const end = own.own.end ?? (await observeEnd(directory, deps.signal));
-  const [ability, unsent, [archiveThere, walToCome], onlyHere] = await Promise.all([
+  const [ability, unsent, archiveThere, walToCome, onlyHere] = await Promise.all([
     reason === undefined ? undefined : observeRewind(deps, directory, end.kind === 'clean', address),
     observeUnsent(directory, end, own.own, host.facts, reason === undefined),
-    observeArchiveThere(deps, address.host, host).then(
-      async (there) =>
-        [there, await observeWalToCome(deps, directory, own.own, host, there, own.makesArchive)] as const,
-    ),
+    observeArchiveThere(deps, address.host, host),
+    observeWalFor(deps, own, answer, address),
     observeOnlyHere(own.server, own, host),
   ]);
   return {
@@ -190,9 +186,9 @@ async function rejoinObserved(rejoin: Rejoin): Promise<number> {
   const { address } = request;
   const { server, makesArchive, ...own } = await observeOwn(deps, address, true);
   return withHost(toward(deps, address), async (answer) => {
-    const observed =
-      answer.kind === 'host' ? await observe(rejoin, { ...own, server, makesArchive }, answer.host) : nothing;
-    const facts: RejoinFacts = { ...observed, makesArchive, follow: { ...own, request, answer } };
+    const observed = await observe(rejoin, { ...own, server, makesArchive }, answer);
+    const { walToCome } = observed;
+    const facts: RejoinFacts = { ...observed, makesArchive, follow: { ...own, request, answer, walToCome } };
     refuseOn(listRejoinObjections(facts, deps.iniFile), noForce);
     if (answer.kind === 'silent') throw answer.error;
     if (isFormerPrimary(own)) deps.report(describeWay(observed.way, address.host));

@@ -9,6 +9,7 @@ import { type Address, type IniFact, observeIni } from './ini-file.ts';
 import type { OwnPlace } from './lineage.ts';
 import { archiveToMake } from './new-archive.ts';
 import { observeOwnPlace } from './own-place.ts';
+import type { WalToCome } from './wal-to-come.ts';
 
 export interface FollowRequest {
   readonly address: Address;
@@ -25,6 +26,8 @@ export interface FollowFacts {
   readonly state: ServerState;
   readonly own: OwnPlace;
   readonly ini: IniFact;
+  /** Whether the WAL can be had that the server here must replay to come to the other one's present. */
+  readonly walToCome: WalToCome;
   /** Whether a reload puts another primary into force. */
   readonly reloads: boolean;
   readonly hostName: string;
@@ -35,7 +38,7 @@ export function toward(deps: StandbyDeps, { host, port }: Address): StandbyDeps 
   return { ...deps, settings: { ...deps.settings, master_public_ip: host, port } };
 }
 
-export interface OwnFacts extends Omit<FollowFacts, 'answer' | 'request'> {
+export interface OwnFacts extends Omit<FollowFacts, 'answer' | 'request' | 'walToCome'> {
   readonly server: Server;
   /** A primary that was never a standby has no archive yet. */
   readonly makesArchive: boolean;

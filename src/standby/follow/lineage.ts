@@ -56,6 +56,13 @@ export function isSharedTimeline(timeline: number, own: OwnPlace, there: Lineage
   return ours.every((entry, index) => isSameEntry(entry, theirs[index]));
 }
 
+/** Where the new primary's history left this timeline; undefined if it does not contain the timeline at all. */
+export function forkOf(timeline: number, { timeline: theirs, history }: Lineage): bigint | undefined {
+  if (timeline === theirs) return undefined;
+  const entry = history.find((each) => each.timeline === timeline);
+  return entry?.end.kind === 'lsn' ? entry.end.lsn : undefined;
+}
+
 /** Why the other server cannot be followed from here; undefined if it can. */
 export function whyNotContained(own: OwnPlace, { timeline, history, lsn }: Lineage): string | undefined {
   if (own.unknown !== undefined) return `up to where this host has WAL is unknown: ${own.unknown}`;

@@ -17,6 +17,7 @@ import type { HostFacts } from './host.ts';
 import type { Address, IniFact } from './ini-file.ts';
 import { markAgainst, marksOf, whyNotContained } from './lineage.ts';
 import type { FollowStep } from './steps.ts';
+import { describeLacking } from './wal-to-come.ts';
 
 /** A primary that does not run, and has not been started as a standby since. */
 export function isFormerPrimary({ start, state }: Pick<FollowFacts, 'start' | 'state'>): boolean {
@@ -92,7 +93,6 @@ function branchObjections(facts: FollowFacts, there: HostFacts): readonly Object
 /** Its history must contain all that this host has. */
 function historyObjections(facts: FollowFacts, there: HostFacts): readonly Objection[] {
   const { host } = facts.request.address;
-  if (branchObjections(facts, there).length > 0) return [];
   // A standby that is behind this one catches up by itself.
   const lsn = there.inRecovery && facts.own.lsn > there.lsn ? facts.own.lsn : there.lsn;
   const reason = whyNotContained(facts.own, { ...there, lsn });
@@ -102,6 +102,22 @@ function historyObjections(facts: FollowFacts, there: HostFacts): readonly Objec
       ? `Make it a standby by cmd_standby -C … --rejoin ${host}`
       : `Set master_public_ip: ${host} and make a new base backup: cmd_standby -C … -A stop and -B`,
   });
+}
+
+/** Else it would wait for that WAL without end. */
+function walObjections({ walToCome, request, start }: FollowFacts): readonly Objection[] {
+  const { host } = request.address;
+  const reason = describeLacking(walToCome, host);
+  return when(reason !== undefined, {
+    message: `this server cannot follow ${host}: ${reason ?? ''}`,
+    hint: `If a copy exists, bring it to "${start.archive.directory}". Else set master_public_ip: ${host} and make a new base backup: cmd_standby -C … -A stop and -B`,
+  });
+}
+
+function reachObjections(facts: FollowFacts, there: HostFacts): readonly Objection[] {
+  if (branchObjections(facts, there).length > 0) return [];
+  const history = historyObjections(facts, there);
+  return history.length > 0 ? history : walObjections(facts);
 }
 
 export function iniObjections(ini: IniFact, { host, port }: Address, iniFile: string): readonly Objection[] {
@@ -152,7 +168,7 @@ export function listFollowObjections(
     ...silentObjection(facts),
     ...ofHost,
     ...(isComparable ? branchObjections(facts, there) : []),
-    ...(isComparable && mustContain ? historyObjections(facts, there) : []),
+    ...(isComparable && mustContain ? reachObjections(facts, there) : []),
     ...iniObjections(facts.ini, facts.request.address, iniFile),
   ];
 }

@@ -1,6 +1,8 @@
+import { messageOf } from '../../errors.ts';
 import { formatLeft, type LeftTimeline } from '../../postgres/left-timeline.ts';
 import { readSentinel, updateSentinel } from '../../system/sentinel.ts';
 import { markLeft } from '../archive/mark-left.ts';
+import { askToResume, endRequest } from '../archive/resume-request.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { changeRecord, readRecord } from '../host/backup-record/record.ts';
 import { stillUnderWay } from '../recovery/promotion.ts';
@@ -99,8 +101,14 @@ export const followSteps = {
         : `end a segment on ${host}, and wait until it has come here${isDelayed ? '' : ' and is replayed'}`,
     run: async (context, manner) => {
       await notePrimary(context);
-      const { server, started, address, host } = context;
+      const { deps, server, started, address, host } = context;
+      const { archivedir } = deps.settings;
+      await askToResume(deps, archivedir).catch((error: unknown) => {
+        deps.log.warning(`cannot ask cmd_archiver to end an abandonment: ${messageOf(error)}`);
+      });
       context.followed = await mustFollow({ server, started, address, facts: host.facts }, host, manner);
+      // A stream proves nothing about the archiver: it finds the request at its next hello.
+      if (context.followed.by === 'archive') await endRequest(archivedir);
     },
   }),
 };

@@ -1,10 +1,10 @@
 import type { FollowFacts } from '../follow/facts.ts';
+import type { ArchiveThere } from '../follow/host-archive.ts';
 import { listFollowObjections, missingMarks, planFollow } from '../follow/plan.ts';
 import { keepingSteps, leftSlotSteps, preparingSteps, slotSteps } from '../recovery/standby-start.ts';
 import { noSlot } from '../slot/own-slot.ts';
 import { noForce } from '../steps/force.ts';
 import { type Objection, refuseOn, when } from '../steps/objections.ts';
-import type { ArchiveThere } from './offer-wal.ts';
 import type { RejoinStep } from './steps.ts';
 import type { Unsent } from './unsent.ts';
 import type { Way } from './way.ts';

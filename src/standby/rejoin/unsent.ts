@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { firstLsnOf, segmentEndingAt } from '../../postgres/lsn.ts';
 import { parseWalName, type SegmentName, timelineOf, type WalName } from '../../postgres/wal-name.ts';
 import { type EndOfWal, layoutOf } from '../follow/end-of-wal.ts';
-import { isSharedTimeline, type Lineage, type OwnPlace } from '../follow/lineage.ts';
+import { forkOf, isSharedTimeline, type Lineage, type OwnPlace } from '../follow/lineage.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 
 /** A file in pg_wal. */
@@ -24,13 +24,6 @@ async function readyNames(walDirectory: string): Promise<readonly WalName[]> {
     .map((name) => parseWalName(name.slice(0, -'.ready'.length)))
     .filter((name) => name.kind !== 'not-wal')
     .sort((a, b) => (a.text < b.text ? -1 : 1));
-}
-
-/** Where the new primary's history left this timeline; undefined if it does not contain the timeline at all. */
-export function forkOf(timeline: number, { timeline: theirs, history }: Lineage): bigint | undefined {
-  if (timeline === theirs) return undefined;
-  const entry = history.find((each) => each.timeline === timeline);
-  return entry?.end.kind === 'lsn' ? entry.end.lsn : undefined;
 }
 
 /** Whether a segment of a timeline that their history has left holds WAL from behind the fork. */

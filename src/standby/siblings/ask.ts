@@ -1,6 +1,7 @@
 import type { ArchiverSettings, StandbyTarget } from '../../config/options-archiver.ts';
 import { messageOf } from '../../errors.ts';
 import { leash } from '../../system/leash.ts';
+import { addressesOf } from '../../system/own-addresses.ts';
 import { quoted } from '../../system/printable.ts';
 import { readRemoteSentinel } from '../../system/remote-sentinel.ts';
 import { type Sentinel, sentinelName, type StandbyCommand } from '../../system/sentinel.ts';
@@ -37,6 +38,8 @@ export type SiblingAnswer =
 export interface Sibling {
   readonly target: StandbyTarget;
   readonly answer: SiblingAnswer;
+  /** Its host is that of the primary so far: the look at that server says what is known of it. */
+  readonly isPrimaryHost?: true;
 }
 
 /** Connects to one of them. ssh may hang in any phase: after `limitMs` everything of ours is ended. */
@@ -127,5 +130,19 @@ export async function askSiblings(
   question: SiblingQuestion,
 ): Promise<readonly Sibling[]> {
   const asked = await Promise.all(targets.map((target) => ask(deps, archiver, target, question)));
-  return asked.filter(({ answer }) => answer.kind !== 'self');
+  const others = asked.filter(({ answer }) => answer.kind !== 'self');
+  const ofPrimary = await hostNames(deps.settings.master_public_ip);
+  return Promise.all(
+    others.map(async (each) => {
+      const names = await hostNames(each.target.host);
+      return names.some((name) => ofPrimary.includes(name))
+        ? { ...each, isPrimaryHost: true as const }
+        : each;
+    }),
+  );
+}
+
+/** One host may have several names. */
+async function hostNames(host: string): Promise<readonly string[]> {
+  return [host, ...(await addressesOf(host))];
 }

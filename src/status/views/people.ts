@@ -79,6 +79,14 @@ function sectionLines({ title, head, rows }: Section, columns: number | undefine
   return ['', `${title}:`, ...lines.map((line) => (line === '' ? '' : `${' '.repeat(gap)}${line}`))];
 }
 
+/** Tables alone. */
+export function tablesView(sections: readonly Section[], { columns }: Terminal): string {
+  return sections
+    .flatMap((section) => sectionLines(section, columns))
+    .join('\n')
+    .trimStart();
+}
+
 function findingRows({ level, message, sinceMs, hint }: Finding, atMs: number): string[][] {
   const since =
     sinceMs === undefined || sinceMs > atMs ? '' : ` (for ${durationText((atMs - sinceMs) / 1000)})`;

@@ -34,8 +34,6 @@ export interface Outcome extends Pick<FailoverRun, 'timeline' | 'replayed' | 'ar
   /** Undefined if an earlier run did all that concerns the other standbys. */
   readonly others: { readonly siblings: SiblingFacts; readonly role: RoleOutcome } | undefined;
   readonly hostName: string;
-  /** `master_public_ip`. */
-  readonly primaryHost: string;
 }
 
 const notDetermined = 'not determined';
@@ -92,9 +90,9 @@ function archivingStep(archiving: Archiving | undefined): string {
 }
 
 /** The operator's next tasks, in the best order. */
-function nextSteps({ archiving, hostName, primaryHost, timeline, others }: Outcome): readonly string[] {
+function nextSteps({ archiving, hostName, timeline, others }: Outcome): readonly string[] {
   const name = timeline === undefined ? 'the new timeline' : `timeline ${timeline}`;
-  const each = others === undefined ? [] : nextForSiblings(others.role, hostName, primaryHost);
+  const each = others === undefined ? [] : nextForSiblings(others.role, hostName);
   const generally = `other standbys: on each, cmd_standby -C FILE --follow ${hostName}. One that has replayed beyond the beginning of ${name}, or lacks WAL of it, needs a new base backup: -B`;
   return [
     `old primary: keep it stopped. To make it a standby: on its host cmd_standby -C FILE --rejoin ${hostName} (doc/rejoin.md)`,
@@ -135,9 +133,8 @@ export async function reportFailover(
   const openedAt = timeline === undefined ? undefined : await beginningOf(server, timeline);
   const { left, informed } = run;
   const others = role === undefined ? undefined : { siblings, role: { role, left, informed } };
-  const primaryHost = deps.settings.master_public_ip;
   const isFenced = run.isFenced ?? fence.kind === 'done';
-  const outcome = { ...run, openedAt, liveness, isFenced, others, hostName: publicName(deps), primaryHost };
+  const outcome = { ...run, openedAt, liveness, isFenced, others, hostName: publicName(deps) };
   for (const line of describeOutcome(outcome)) deps.report(line);
   deps.log.notice('Statistics are not replicated in warm standy mode.');
   deps.report('HINT: Execute ANALYZE on your databases');

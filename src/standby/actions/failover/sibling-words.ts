@@ -38,10 +38,11 @@ export function siblingObjections({ comparison: { compared, reach } }: SiblingFa
 }
 
 function sayAnswer({ log }: { readonly log: Log }, sibling: Sibling): void {
-  const { answer } = sibling;
+  const { answer, isPrimaryHost } = sibling;
   const name = siblingName(sibling);
   switch (answer.kind) {
     case 'silent':
+      if (isPrimaryHost === true) return;
       log.warning(
         `standby ${name} did not answer (${quoted(answer.reason)}): how far it has come is unknown`,
       );
@@ -109,7 +110,9 @@ export function describeLoss({ siblings, comparison }: SiblingFacts): readonly s
         ]
       : [],
   );
-  const silent = siblings.filter(({ answer }) => answer.kind !== 'answered').map(({ target }) => target.name);
+  const silent = siblings
+    .filter(({ answer, isPrimaryHost }) => answer.kind !== 'answered' && isPrimaryHost !== true)
+    .map(({ target }) => target.name);
   const unknown = silent.length === 0 ? '' : `. Not asked, and perhaps further: ${silent.join(', ')}`;
   return [
     ...ahead,
@@ -187,12 +190,8 @@ export function describeRole({ role, left, informed = [] }: RoleOutcome): readon
  * The next command for each of the other standbys that is known; none if no one is. The old primary, where this host is to
  * feed it, needs another one.
  */
-export function nextForSiblings(
-  { informed = [] }: RoleOutcome,
-  hostName: string,
-  primaryHost: string,
-): readonly string[] {
+export function nextForSiblings({ informed = [] }: RoleOutcome, hostName: string): readonly string[] {
   return informed
-    .filter(({ sibling }) => sibling.target.host !== primaryHost)
+    .filter(({ sibling }) => sibling.isPrimaryHost !== true)
     .map((each) => nextFor(each, hostName));
 }

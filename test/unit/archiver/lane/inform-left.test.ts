@@ -9,6 +9,7 @@ import {
   rememberRestored,
   restoredFor,
 } from '../../../../src/archiver/lane/left-state.ts';
+import { createLedgerMemory } from '../../../../src/archiver/ledger/ledger.ts';
 import type { LeftTimeline } from '../../../../src/postgres/left-timeline.ts';
 import { parseLsn } from '../../../../src/postgres/lsn.ts';
 import { parseWalName, type SegmentName } from '../../../../src/postgres/wal-name.ts';
@@ -67,11 +68,15 @@ function greetingOf({
   const log = { debug: silent, notice: silent, warning: (text: string) => warnings.push(text) };
   const command = { program: '/p', iniFile: '/i' };
   const sentinel = { systemIdentifier: '42', standby: 's1', primaryPgdata: undefined, command, left };
+  const ledgerDirectory = temporaryDirectory();
   const lane = {
     name: 's1',
     standby: { ssh_timeout: 1 },
     leftFile: join(temporaryDirectory(), isFull ? 'missing' : '', 's1.left'),
     unnoted: {},
+    ledger: createLedgerMemory(),
+    ledgerDirectory,
+    ledgerEvents: join(ledgerDirectory, 's1@events'),
   } as unknown as Lane;
   const deps = { log, now: nowMs, monotonicMs: nowMs } as unknown as ArchiverDeps;
   const inform = () =>

@@ -24,6 +24,48 @@ function stoppedAgain(stoppedFor: { host: string; timeline: number } | undefined
   return objections.map(({ message }) => message).filter((message) => !message.includes('does not answer'));
 }
 
+test('a standby for which WAL is nowhere does not follow, unless its history forbids that already', () => {
+  const lacking = {
+    first: '000000010000000000000004',
+    last: '000000010000000000000004',
+    count: 1,
+    number: 4,
+  };
+  const objectionsAt = (lsn: bigint) => {
+    const facts = {
+      request: { address: { host: 'b', port: 5432 }, expected: undefined, mayBePrimary: false },
+      answer: {
+        kind: 'host',
+        isSelf: false,
+        host: {
+          facts: {
+            systemIdentifier: controlFile().systemIdentifier,
+            timeline: 1,
+            history: [],
+            lsn: 0x8000000n,
+            inRecovery: false,
+          },
+        },
+      },
+      state: { kind: 'recovering', answers: true },
+      own: { timeline: 1, lsn, isRecordStart: false, history: undefined },
+      ini: { kind: 'same' },
+      walToCome: { kind: 'lacking', lacking },
+      start: {
+        directory: dataDirectory('15', { control: controlFile() }),
+        archive,
+        configuration,
+        streams: true,
+      },
+    };
+    return listFollowObjections(facts as unknown as FollowFacts, '/i').map(({ message }) => message);
+  };
+  expect(objectionsAt(0x4000000n)).toEqual([
+    expect.stringContaining(`is neither on b nor in archivedir here: ${lacking.first}`),
+  ]);
+  expect(objectionsAt(0x9000000n)).toEqual([expect.stringContaining('has no more than up to')]);
+});
+
 describe('a server that was promoted earlier', () => {
   test('can become a standby if it was stopped for a switchover, though it has been in recovery since', () => {
     expect(stoppedAgain({ host: 'b', timeline: 2 }, true)).toEqual([]);

@@ -3,17 +3,14 @@ import { PitrError, refusal } from '../../../../errors.ts';
 import { writeWalRecordSql } from '../../../../postgres/backup-sql.ts';
 import { listSegments, segmentEndingAt } from '../../../../postgres/lsn.ts';
 import type { SegmentName } from '../../../../postgres/wal-name.ts';
-import { exists, removeDurably, writeDurably } from '../../../../system/durable.ts';
 import { arrivalOf } from '../../../archive/arrival.ts';
+import { askToResume, endRequest } from '../../../archive/resume-request.ts';
 import { archiverStatistics, describeArchiving } from '../../../primary/archiver-statistics.ts';
 import { checkpoint, mayCheckpoint } from '../../../primary/checkpoint.ts';
 import { waitUntil } from '../../../server/wait.ts';
 import type { BackupContext } from '../context.ts';
 import { layoutOf } from '../facts.ts';
 import { endSegment, nudgesAtTimes } from './nudge.ts';
-
-/** The request to the archiver: it looks for this file whenever it connects, and then ships again. */
-const resumeRequest = '.resume';
 
 /** The segments that are not complete in archivedir. A segment with other contents is an error. */
 async function missingOf(
@@ -117,15 +114,14 @@ function refuseStale(context: BackupContext, segment: SegmentName): void {
  */
 export async function proveWal(context: BackupContext): Promise<void> {
   const { deps, facts } = context;
-  const request = join(facts.place.archivedir, resumeRequest);
-  await writeDurably(request, `${deps.nonce()}\n`);
+  await askToResume(deps, facts.place.archivedir);
   try {
     const segment = await switchSegment(context);
     refuseStale(context, segment);
     deps.log.debug(`waiting for ${segment.text} in ${facts.place.archivedir}`);
     if (!(await waitForAny(context, segment))) await refuseUnproven(context, segment);
   } finally {
-    if (await exists(request)) await removeDurably(request);
+    await endRequest(facts.place.archivedir);
   }
 }
 

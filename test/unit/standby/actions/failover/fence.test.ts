@@ -72,7 +72,6 @@ describe('action_fence', () => {
       isFenced: true,
       others: undefined,
       hostName: 'beta',
-      primaryHost: 'alpha',
     };
     const [, , , line] = describeOutcome({ ...outcome, liveness: alive });
     expect(line).toMatch(/^The old primary was alive, and action_fence has succeeded\. /);

@@ -11,7 +11,6 @@ const known: Outcome = {
   archiving: { kind: 'command', ini: '/etc/cmd_archiver.ini' },
   others: undefined,
   hostName: 'beta',
-  primaryHost: 'old',
 };
 
 describe('the report of a failover', () => {

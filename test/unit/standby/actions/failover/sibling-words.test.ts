@@ -188,7 +188,9 @@ describe('a standby that was promoted, or is about to be', () => {
 describe('the report on other standbys', () => {
   test('says what may be lost, and who was not asked', () => {
     const silent = sibling('d', { kind: 'silent', reason: 'x' });
-    expect(describeLoss(others(answering('c', { replayed: '0/6000100' }), silent))).toEqual([
+    // The old primary's host, too, would be fed from here: what it may have is in the same line.
+    const old = { ...sibling('a', silent.answer), isPrimaryHost: true as const };
+    expect(describeLoss(others(answering('c', { replayed: '0/6000100' }), silent, old))).toEqual([
       'Lost: 256 bytes of WAL after LSN 0/6000000, which standby c has, up to LSN 0/6000100',
       'May be lost: WAL that the old primary wrote after LSN 0/6000000; how much that is, is not known here. Not asked, and perhaps further: d',
     ]);
@@ -217,9 +219,12 @@ describe('the report on other standbys', () => {
     // The old primary, a, is to be fed too.
     const withOld = {
       ...outcome,
-      informed: [...informed, { ...informed[2], sibling: sibling('a', silent) }],
+      informed: [
+        ...informed,
+        { ...informed[2], sibling: { ...sibling('a', silent), isPrimaryHost: true as const } },
+      ],
     };
-    expect(nextForSiblings(withOld, 'b', 'a')).toEqual([
+    expect(nextForSiblings(withOld, 'b')).toEqual([
       'on c: cmd_standby -C /etc/cmd_standby.ini --follow b',
       'on d: set master_public_ip to this host (b), then run cmd_standby -C /etc/cmd_standby.ini -A stop, -B and -S',
       'on e: cmd_standby -C FILE --follow b; if it has replayed past the fork, that refuses, and it needs a new base backup',

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { OwnPlace } from '../../../../src/standby/follow/lineage.ts';
-import { commonEnd, describeLacking, lackingWal } from '../../../../src/standby/rejoin/wal-to-come.ts';
+import { commonEnd, describeLacking, lackingWal } from '../../../../src/standby/follow/wal-to-come.ts';
 
 const layout = { segmentSize: 16 * 1024 * 1024, walSegmentSkipsFF: false };
 const left = (timeline: number, lsn: bigint) => ({ timeline, end: { kind: 'lsn', lsn } }) as const;

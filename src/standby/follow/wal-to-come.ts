@@ -1,21 +1,25 @@
 /**
- * Whether the WAL can be had that this server must replay before it follows the new primary. It may have been removed
- * there since the fork: then a server that is left as it is, or rewound, would wait for it without end.
+ * Whether the WAL can be had that the server here must replay before it follows another one. It may have been removed
+ * there since this server has come to its place, or since the fork: then this server would wait for it without end.
  */
 import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { messageOf, PitrError } from '../../errors.ts';
 import { firstLsnOf, nameOf, segmentContaining, segmentNumber, type WalLayout } from '../../postgres/lsn.ts';
 import { nameOnPath, pathTo } from '../../postgres/timelines.ts';
 import { quoted } from '../../system/printable.ts';
 import type { StandbyCommand } from '../../system/sentinel.ts';
 import { callVerb } from '../../verbs/call.ts';
+import { listWal, readHistories, readStarts } from '../archive/contents.ts';
+import { faultOf } from '../archive/judge.ts';
 import type { StandbyDeps } from '../deps.ts';
-import { layoutOf } from '../follow/end-of-wal.ts';
-import type { Host } from '../follow/host.ts';
-import { isSharedTimeline, type Lineage, type OwnPlace } from '../follow/lineage.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
-import type { ArchiveThere } from './offer-wal.ts';
-import { forkOf } from './unsent.ts';
+import { layoutOf } from './end-of-wal.ts';
+import type { OwnFacts } from './facts.ts';
+import type { Host, HostAnswer } from './host.ts';
+import { type ArchiveThere, observeArchiveThere } from './host-archive.ts';
+import type { Address } from './ini-file.ts';
+import { forkOf, isSharedTimeline, type Lineage, type OwnPlace } from './lineage.ts';
 
 /** Segments that are nowhere. */
 export interface Lacking {
@@ -77,7 +81,7 @@ export function lackingWal(
 
 const limitMs = 60_000;
 
-/** Whole segments in the archive there, and those in the queues of its cmd_archiver. */
+/** Whole segments in the archive and in pg_wal there, and those in the queues of its cmd_archiver. */
 async function askArchiveThere(
   { shell }: Host,
   command: StandbyCommand | undefined,
@@ -86,50 +90,68 @@ async function askArchiveThere(
   if (command === undefined) throw new PitrError('the archive there does not say how cmd_standby is called');
   const result = await callVerb(shell, command, 'wal-from', { lsn }, limitMs);
   if (result.kind !== 'answered') throw new PitrError(quoted(result.reason));
-  const { archived, queued, isCut } = result.answer;
+  const { archived, inPgWal, queued, isCut } = result.answer;
   if (queued === undefined || isCut === true)
     throw new PitrError('cmd_standby there cannot name all segments that it has');
-  return [...archived, ...queued];
+  return [...archived, ...inPgWal, ...queued];
+}
+
+interface Search {
+  readonly deps: StandbyDeps;
+  readonly directory: DataDirectory;
+  readonly host: Host;
+  readonly archiveThere: () => Promise<ArchiveThere>;
+  /** A server that was never a standby has no archive yet. */
+  readonly makesArchive: boolean;
+}
+
+/** A standby may have received segments that it has not replayed. Files that wait for reuse have names of later ones. */
+async function inPgWalHere({ pgdata, capabilities, control }: DataDirectory): Promise<readonly string[]> {
+  if (control?.walSegmentSize === undefined) return [];
+  const walDirectory = join(pgdata, capabilities.walDirName);
+  const names = await listWal(walDirectory);
+  const { histories } = await readHistories(walDirectory, names);
+  const { systemIdentifier, walSegmentSize: segmentSize } = control;
+  const starts = await readStarts(walDirectory, names);
+  const good = starts.filter(
+    (start) => faultOf(start, { systemIdentifier, segmentSize, histories }) === undefined,
+  );
+  return good.map(({ name }) => name.text);
+}
+
+/** A standby's pg_wal has files that wait for reuse below its place, too: there only the first page shows what a file is. */
+async function inPgWalThere({ facts, query }: Host): Promise<readonly string[]> {
+  if (facts.inRecovery) return [];
+  const rows = await query(`SELECT pg_ls_dir('${facts.capabilities.walDirName}')`);
+  return rows.flatMap(([name]) => name ?? []);
 }
 
 /** Looks first where WAL leaves, then where it arrives. */
-async function findLacking(
-  deps: StandbyDeps,
-  layout: WalLayout,
-  host: Host,
-  archiveThere: ArchiveThere,
-  makesArchive: boolean,
-  from: bigint,
-): Promise<Lacking | undefined> {
-  const { facts, query } = host;
-  const rows = await query(`SELECT pg_ls_dir('${facts.capabilities.walDirName}')`);
-  const inPgWal = rows.flatMap(([name]) => name ?? []);
-  const seen = new Set(inPgWal);
-  const absent = lackingWal(seen, from, facts, layout);
+async function findLacking(search: Search, from: bigint): Promise<Lacking | undefined> {
+  const { deps, directory, host, makesArchive } = search;
+  const { facts } = host;
+  const layout = layoutOf(directory);
+  const lackingIn = (names: readonly string[]) => lackingWal(new Set(names), from, facts, layout);
+  const inArchive = async () => (makesArchive ? [] : readdir(deps.settings.archivedir));
+  const leaving = await inPgWalThere(host);
+  if (lackingIn(leaving) === undefined) return undefined;
+  const seen = [...leaving, ...(await inArchive()), ...(await inPgWalHere(directory))];
+  const absent = lackingIn(seen);
   if (absent === undefined) return undefined;
-  const here = makesArchive ? [] : await readdir(deps.settings.archivedir);
-  if (lackingWal(new Set([...seen, ...here]), from, facts, layout) === undefined) return undefined;
+  const archiveThere = await search.archiveThere();
   if (archiveThere.kind === 'unusable') throw new PitrError(archiveThere.reason);
   const first = firstLsnOf(nameOf(facts.timeline, absent.number, layout), layout.segmentSize);
   const there = await askArchiveThere(host, archiveThere.command, first);
   // Some may have arrived meanwhile.
-  const arrived = makesArchive ? [] : await readdir(deps.settings.archivedir);
-  return lackingWal(new Set([...seen, ...there, ...arrived]), from, facts, layout);
+  return lackingIn([...seen, ...there, ...(await inArchive())]);
 }
 
-export async function observeWalToCome(
-  deps: StandbyDeps,
-  directory: DataDirectory,
-  own: OwnPlace,
-  host: Host,
-  archiveThere: ArchiveThere,
-  makesArchive: boolean,
-): Promise<WalToCome> {
+export async function observeWalToCome(search: Search, own: OwnPlace): Promise<WalToCome> {
+  const { deps, host } = search;
   const from = commonEnd(own, host.facts);
   if (from === undefined) return { kind: 'unknown', reason: 'it is unknown where both histories part' };
   try {
-    const layout = layoutOf(directory);
-    const lacking = await findLacking(deps, layout, host, archiveThere, makesArchive, from);
+    const lacking = await findLacking(search, from);
     return lacking === undefined ? { kind: 'there' } : { kind: 'lacking', lacking };
   } catch (error) {
     deps.signal.throwIfAborted();
@@ -137,7 +159,23 @@ export async function observeWalToCome(
   }
 }
 
-/** Why this server cannot reach the new primary's present by replaying WAL; undefined if nothing proves that. */
+/** A server that cannot follow that one for another reason has an objection for it. */
+export async function observeWalFor(
+  deps: StandbyDeps,
+  own: OwnFacts,
+  answer: HostAnswer,
+  { host: name }: Address,
+): Promise<WalToCome> {
+  const { directory } = own.start;
+  if (answer.kind === 'silent' || answer.isSelf || own.state.kind === 'production') return { kind: 'there' };
+  const { host } = answer;
+  if (directory.control?.systemIdentifier !== host.facts.systemIdentifier) return { kind: 'there' };
+  const archiveThere = () => observeArchiveThere(deps, name, host);
+  const { makesArchive } = own;
+  return observeWalToCome({ deps, directory, host, archiveThere, makesArchive }, own.own);
+}
+
+/** Why this server cannot reach the other one's present by replaying WAL; undefined if nothing proves that. */
 export function describeLacking(wal: WalToCome, host: string): string | undefined {
   if (wal.kind !== 'lacking') return undefined;
   const { first, last, count } = wal.lacking;

@@ -1,0 +1,32 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import type { Finished } from '../harness/processes.ts';
+
+/** The parts of `--ledger --json` that tests look at. */
+interface ShownLedger {
+  readonly standby: string;
+  readonly delivered: readonly {
+    readonly first: string;
+    readonly last: string;
+    readonly segments: number;
+    readonly learned: number;
+  }[];
+  readonly missing: readonly { readonly first: string; readonly last: string; readonly why: string }[];
+  readonly events: readonly { readonly kind: string; readonly user: string; readonly host: string }[];
+  readonly refused: readonly { readonly line: number }[];
+}
+
+/** By the standby's name. */
+export function shownLedger({ code, stdout, stderr }: Finished, standby: string): ShownLedger {
+  expect(code, stderr).toBe(0);
+  const { standbys } = JSON.parse(stdout) as { standbys: readonly ShownLedger[] };
+  const ledger = standbys.find((one) => one.standby === standby);
+  if (ledger === undefined) throw new Error(`no ledger of ${standby} in ${stdout}`);
+  return ledger;
+}
+
+/** The ranges that are open, as they are on the disk now. */
+export function writtenLedger(lArchiveDir: string, standby: string): string {
+  return readFileSync(join(lArchiveDir, '.archiver', 'ledger', standby), 'utf8');
+}
