@@ -13,13 +13,15 @@ interface SharedOptions {
   readonly help?: string | true;
 }
 
-/** The values of a program's flags: text if a flag takes a value, or true where that value is left out. */
+/** The values of a program's flags: text if a flag takes a value, several if it takes any number, or true where it is left out. */
 export type OptionsOf<Flags extends FlagTable> = {
   readonly [Name in keyof Flags]?: Flags[Name][1] extends `${string}<${string}`
     ? string
-    : Flags[Name][1] extends `${string}[${string}`
-      ? string | true
-      : true;
+    : Flags[Name][1] extends `${string}...]`
+      ? readonly string[] | true
+      : Flags[Name][1] extends `${string}[${string}`
+        ? string | true
+        : true;
 };
 
 /** Either a text to show, or the given options and the INI file. */

@@ -3,7 +3,8 @@ import type { ExpectedPath } from './config/expected-paths.ts';
 import { exitCodes, PitrError } from './errors.ts';
 import { findProgram } from './system/find-program.ts';
 
-async function problemOf(
+/** Undefined if it exists here; the sentence begins with its key. */
+export async function problemOf(
   { key, kind, path }: ExpectedPath,
   includePath: readonly string[],
 ): Promise<string | undefined> {

@@ -109,6 +109,8 @@ async function perform(deps: ArchiverDeps, request: ActionRequest): Promise<numb
       return (await import('./archiver/actions/status.ts')).reportStatus(deps, request.iniFile, request);
     case 'ledger':
       return (await import('./archiver/actions/ledger.ts')).showLedger(deps, request);
+    case 'doctor':
+      return (await import('./archiver/actions/doctor.ts')).checkAll(deps, request.iniFile, request);
     case 'flush':
       return (await import('./archiver/actions/flush.ts')).flush(deps, request);
     case 'cleanup':

@@ -15,6 +15,8 @@ export const exitCodes = {
   actionFailed: 5,
   /** The program was ended by a signal (SIGINT, SIGTERM, SIGHUP) before it had finished. */
   interrupted: 6,
+  /** Only `--check`: nothing failed, but something could not be determined. */
+  notAllChecked: 7,
   /** Only `-P`: what it found in place of the living primary. */
   primaryDead: 10,
   primaryUnreachable: 11,

@@ -1,4 +1,5 @@
 import { onlyAction, type OptionsOf, readArguments } from '../arguments.ts';
+import { checkNames } from '../check/arguments.ts';
 import { usageError } from '../errors.ts';
 import { seeHelp } from '../help.ts';
 import { parseTimeline } from '../postgres/left-timeline.ts';
@@ -15,6 +16,8 @@ export type Action =
   | ({ readonly kind: 'status' } & StatusRequest)
   /** `standby`: all of them if it is undefined. */
   | { readonly kind: 'ledger'; readonly standby: string | undefined; readonly json: boolean }
+  /** `--check`. `names`: those checks only; none for all of them. */
+  | { readonly kind: 'doctor'; readonly names: readonly string[]; readonly json: boolean }
   | { readonly kind: 'abandon' | 'resume'; readonly standby: string }
   | { readonly kind: 'timeline-restored'; readonly timeline: number };
 
@@ -42,7 +45,7 @@ function timelineOf(text: string): number {
 function askedActions(options: Options, json: boolean): readonly Asked[] {
   const { init, plant, file, ship, mayStart, status, flush, cleanup, abandon, resume, timelineRestored } =
     options;
-  const { ledger } = options;
+  const { ledger, check } = options;
   const asked: readonly (Asked | undefined)[] = [
     init && { word: '-I', action: { kind: 'initialize', plant } },
     file === undefined ? undefined : { word: '-F', action: { kind: 'archive', path: file } },
@@ -55,6 +58,14 @@ function askedActions(options: Options, json: boolean): readonly Asked[] {
           word: '--ledger',
           action: { kind: 'ledger', standby: ledger === true ? undefined : ledger, json },
         },
+    check && {
+      word: '--check',
+      action: {
+        kind: 'doctor',
+        names: checkNames(check),
+        json,
+      },
+    },
     flush && { word: '--flush', action: { kind: 'flush' } },
     cleanup && { word: '--cleanup', action: { kind: 'cleanup' } },
     abandon === undefined ? undefined : { word: '--abandon', action: { kind: 'abandon', standby: abandon } },
@@ -69,9 +80,16 @@ function askedActions(options: Options, json: boolean): readonly Asked[] {
   return asked.filter((one) => one !== undefined);
 }
 
-const takesDryRun: readonly Action['kind'][] = ['flush', 'cleanup', 'abandon', 'resume', 'timeline-restored'];
+const takesDryRun: readonly Action['kind'][] = [
+  'doctor',
+  'flush',
+  'cleanup',
+  'abandon',
+  'resume',
+  'timeline-restored',
+];
 
-const answersInJson: readonly Action['kind'][] = ['status', 'ledger'];
+const answersInJson: readonly Action['kind'][] = ['doctor', 'status', 'ledger'];
 
 /** Throws a usage error, before anything is read or done. */
 export function parseRequest(argv: readonly string[]): Request {

@@ -1,3 +1,4 @@
+import { checkFlags } from '../check/arguments.ts';
 import type { FlagTable, Usage } from '../help.ts';
 import { statusFlags } from '../status/arguments.ts';
 
@@ -24,6 +25,7 @@ export const flags = {
     'refuse the start of a server whose timeline was left',
   ],
   ...statusFlags,
+  ...checkFlags,
   ledger: [
     'Look',
     '--ledger [STANDBY]',
@@ -67,8 +69,8 @@ export const usage = {
   description: "Ships PostgreSQL's WAL from the primary to its standbys.",
   flags,
   shared: {
-    json: 'with --status or --ledger',
-    dryRun: 'with --flush, --cleanup, --abandon, --resume or --timeline-restored',
+    json: 'with --status, --check or --ledger',
+    dryRun: 'with --check, --flush, --cleanup, --abandon, --resume or --timeline-restored',
   },
   foot: [
     '--dry-run: only show what --flush, --cleanup, --abandon and the like would do.',

@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../errors.ts';
 import { describeHelper, isServerProgram, roleOf, type ServerRole } from '../postgres/server-process.ts';
-import { systemErrorCode } from './durable.ts';
+import { exists, systemErrorCode } from './durable.ts';
 import { isProcessAlive, ownerOf, pidsWorkingIn, programOf, titleOf, worksIn } from './processes.ts';
 
 /** Whether a server runs on a data directory, according to its postmaster.pid and the processes that work there. */
@@ -97,4 +97,16 @@ export async function readPostmaster(pgdata: string): Promise<Postmaster> {
     return { kind: 'unclear', reason: `${path} holds no pid: "${lines[0] ?? ''}"` };
   if (isProcessAlive(pid) && (await isItsPostmaster(pid, pgdata))) return describe(pid, lines);
   return (await unnamed(pgdata)) ?? { kind: 'stale', pid };
+}
+
+/** The data directories of the servers that run on this host, as far as we may look into their processes. */
+export async function runningDataDirectories(): Promise<readonly string[]> {
+  const found = new Set<string>();
+  for (const entry of await readdir('/proc').catch(() => [])) {
+    if (!/^\d+$/.test(entry) || !isServerProgram(await programOf(Number(entry)))) continue;
+    const directory = await readlink(`/proc/${entry}/cwd`).catch(() => undefined);
+    if (directory !== undefined && (await exists(join(directory, 'postmaster.pid')).catch(() => false)))
+      found.add(directory);
+  }
+  return [...found].sort();
 }

@@ -53,8 +53,10 @@ export interface RemoteShell {
 
 export type ConnectResult<T> =
   | { readonly kind: 'used'; readonly value: T }
-  /** `noisy`: a start-up file of the login there prints text, which would mix with the output of every program. */
-  | { readonly kind: 'unreachable' | 'noisy'; readonly reason: string };
+  /** `said`: all that ssh printed; `reason` is the end of it. */
+  | { readonly kind: 'unreachable'; readonly reason: string; readonly said?: string }
+  /** A start-up file of the login there prints text, which would mix with the output of every program. */
+  | { readonly kind: 'noisy'; readonly reason: string };
 
 export const noiseHint =
   'A login that is not interactive must not print anything: let ~/.bashrc or the like print only if [ -t 1 ]. This command must print nothing: ssh USER@HOST true';
@@ -262,7 +264,8 @@ export const withRemoteShell: WithRemoteShell = (deps, target, use) =>
   withPrivateFile('socket', async (socket) => {
     const { shell, session, answer } = await openShell(deps, target, socket);
     try {
-      if (answer.kind === 'lost') return { kind: 'unreachable', reason: answer.reason };
+      if (answer.kind === 'lost')
+        return { kind: 'unreachable', reason: answer.reason, said: session.stderr() };
       if (answer.lines.length > 0 && target.allowsNoise !== true) {
         return { kind: 'noisy', reason: noiseReason(answer.lines) };
       }

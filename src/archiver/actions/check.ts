@@ -1,9 +1,10 @@
 import { join, resolve } from 'node:path';
 import { requirePaths } from '../../check-paths.ts';
-import { type ExpectedPath, listExpectedPaths } from '../../config/expected-paths.ts';
+import { listExpectedPaths } from '../../config/expected-paths.ts';
 import { archiverOptions } from '../../config/options-archiver.ts';
 import { PitrError } from '../../errors.ts';
 import { programRoot } from '../../system/program-root.ts';
+import { ownPrograms } from '../check/local.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { lanesOf } from '../lane/lane.ts';
 import { gapSentence } from '../lane/modes.ts';
@@ -13,14 +14,6 @@ import { mentionLeftoverQueues } from '../queue/leftover-queues.ts';
 import { readCluster, readPinnedIdentifier } from '../wal/cluster.ts';
 import { judgeOwnArchiving } from '../wal/own-archive-command.ts';
 import { describeStatistics, viewServer } from '../wal/server-view.ts';
-
-/** A program that a standby's own section names instead of the common one. */
-function ownPrograms(deps: ArchiverDeps): ExpectedPath[] {
-  const { ssh, standbys } = deps.settings;
-  return standbys
-    .filter((standby) => standby.ssh.program !== ssh.program)
-    .map((standby) => ({ key: `[${standby.name}] ssh`, kind: 'program', path: standby.ssh.program }));
-}
 
 async function checkPinned(deps: ArchiverDeps): Promise<void> {
   const { settings } = deps;
@@ -73,7 +66,7 @@ export async function checkConfiguration(
   requireClosedIni: () => Promise<void>,
 ): Promise<void> {
   const { settings } = deps;
-  const expected = [...listExpectedPaths(archiverOptions, settings), ...ownPrograms(deps)];
+  const expected = [...listExpectedPaths(archiverOptions, settings), ...ownPrograms(settings)];
   await requirePaths(expected, settings.includepath);
   await requireClosedIni();
   await checkPinned(deps);

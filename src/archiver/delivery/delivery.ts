@@ -93,7 +93,7 @@ function unreadable(archivedir: string): Trouble {
 
 /** Checks the standby's archive directory. @returns the reason why it cannot take WAL as `trouble` */
 export async function sayHello(
-  delivery: Delivery,
+  delivery: Pick<Delivery, 'shell' | 'place' | 'standby'>,
   names: readonly string[],
 ): Promise<Hello | { readonly trouble: Trouble }> {
   const { shell, place, standby } = delivery;

@@ -43,7 +43,7 @@ err=$(ln "${probe}" ${name} 2>&1) || {
   rm -f "${probe}"
   # It has them where the reason is another.
   case $err in
-    *'o space left'* | *uota* | *'ead-only'*) printf 'unusable %s\\n' "$(one_line "$err")" ;;
+    *'o space left'* | *uota* | *'ead-only'* | *'ermission denied'*) printf 'unusable %s\\n' "$(one_line "$err")" ;;
     *) printf 'no-links %s\\n' "$(one_line "$err")" ;;
   esac
   exit 0

@@ -35,7 +35,7 @@ export function sshTargetOf(deps: ArchiverDeps, { standby }: Lane): Promise<SshT
   return sshTarget({ ...standby, what: 'the standby' }, deps.settings);
 }
 
-function placeOf(deps: ArchiverDeps, { standby, name }: Lane, cluster: Cluster): DeliveryPlace {
+export function placeOf(deps: ArchiverDeps, { standby, name }: Lane, cluster: Cluster): DeliveryPlace {
   return {
     archivedir: standby.r_archivedir,
     systemIdentifier: cluster.systemIdentifier,

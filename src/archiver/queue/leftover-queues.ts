@@ -5,7 +5,7 @@ import type { ArchiverDeps } from '../deps.ts';
 import { measureQueue } from './queue.ts';
 
 /** The queues of standbys that are not in `slaves` any more: nothing sends them, and nothing removes them. */
-async function findLeftovers({ layout, settings }: ArchiverDeps) {
+export async function findLeftovers({ layout, settings }: ArchiverDeps) {
   const known = new Set(settings.standbys.map(({ name }) => name));
   const entries = await readdir(layout.root, { withFileTypes: true }).catch(() => []);
   const strangers = entries.filter(

@@ -116,7 +116,7 @@ function isReceiverOf(name: string, { application, address, hostname }: Receiver
   );
 }
 
-async function observeCondition({ settings }: ArchiverDeps, lane: Lane): Promise<LaneCondition> {
+export async function observeCondition({ settings }: ArchiverDeps, lane: Lane): Promise<LaneCondition> {
   const state = await readLaneState(lane);
   const { health, since, reason, abandoned, gap } = state;
   return {

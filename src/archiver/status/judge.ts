@@ -109,7 +109,7 @@ function judgeShipper(facts: ArchiverFacts, { command }: JudgeContext): Finding[
   ];
 }
 
-const hints: Readonly<Partial<Record<Health, (command: string, name: string) => string>>> = {
+export const healthHints: Readonly<Partial<Record<Health, (command: string, name: string) => string>>> = {
   unreachable: () => 'Check the host, its sshd and the key of the user who runs PostgreSQL.',
   'no-directory': () => 'Mount the file system of archivedir there, or run cmd_standby -C FILE -I there.',
   'no-space': () => 'Free space in archivedir there: cmd_standby -C FILE --cleanup.',
@@ -121,7 +121,10 @@ const hints: Readonly<Partial<Record<Health, (command: string, name: string) => 
   left: () => 'This server is an old primary: stop it, then cmd_standby -C FILE --rejoin, here.',
 };
 
-function judgeLane({ name, state }: StandbyFacts, { command }: JudgeContext): Finding[] {
+export function judgeLane(
+  { name, state }: Pick<StandbyFacts, 'name' | 'state'>,
+  { command }: Pick<JudgeContext, 'command'>,
+): Finding[] {
   if (state.kind === 'unknown') return unknownFinding('standby', `the state of standby ${name}`, state);
   const { health, gap, since } = state.value;
   const findings: Finding[] = [];
@@ -134,7 +137,9 @@ function judgeLane({ name, state }: StandbyFacts, { command }: JudgeContext): Fi
       level: severity,
       message: sentenceOf(name, state.value),
       sinceMs: Number.isNaN(sinceMs) ? undefined : sinceMs,
-      hint: hints[health]?.(command, name) ?? `${command} --flush sends what is queued and shows each error.`,
+      hint:
+        healthHints[health]?.(command, name) ??
+        `${command} --flush sends what is queued and shows each error.`,
     });
   if (gap !== undefined)
     findings.push({ name: 'gap', about: name, level: 'critical', message: gapSentence(name, gap) });

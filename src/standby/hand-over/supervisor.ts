@@ -1,12 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { readPostmaster } from '../../system/postmaster.ts';
+import { unitIn } from '../../system/units.ts';
 import type { StandbyDeps } from '../deps.ts';
 import type { Objection } from '../steps/objections.ts';
-
-/** The unit of systemd that runs a process (cgroups(7)); undefined if it is none of PostgreSQL. */
-export function unitIn(cgroup: string): string | undefined {
-  return /\/(postgres[^/\n]*\.service)$/m.exec(cgroup)?.[1];
-}
 
 /** A server that is stopped behind the back of its supervisor may be started again by it at any moment. */
 export async function supervisorObjections({ settings }: StandbyDeps): Promise<readonly Objection[]> {

@@ -53,7 +53,8 @@ export function fittingWidths(natural: readonly number[], columns: number): numb
   }
 }
 
-function tableOf(rows: readonly (readonly string[])[], columns: number | undefined): string[] {
+/** Its lines; foreign text in it is escaped. Without `columns` no line is broken. */
+export function tableOf(rows: readonly (readonly string[])[], columns: number | undefined): string[] {
   const safe = rows.map((row) => row.map((cell) => quoted(cell, longestCell)));
   const count = Math.max(...safe.map((row) => row.length));
   const natural = Array.from({ length: count }, (_, index) =>

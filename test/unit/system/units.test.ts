@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { unitIn } from '../../../../src/standby/hand-over/supervisor.ts';
+import { unitIn } from '../../../src/system/units.ts';
 
 test.each([
   ['0::/system.slice/system-postgresql.slice/postgresql@15-main.service\n', 'postgresql@15-main.service'],

@@ -1,0 +1,202 @@
+/**
+ * The live proof of cmd_archiver --check: the server writes a record and ends its segment, and the segment is seen where
+ * it must arrive.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { durationText } from '../../amounts.ts';
+import { failure, good, of, skipped, unknown, type Verdict, verdictOfError } from '../../check/check.ts';
+import { switchWalSql } from '../../postgres/backup-sql.ts';
+import { capabilitiesOf } from '../../postgres/capabilities.ts';
+import { parseVersion } from '../../postgres/version.ts';
+import { parseWalName } from '../../postgres/wal-name.ts';
+import { describeResult, succeeded } from '../../system/command.ts';
+import { exists } from '../../system/durable.ts';
+import { quoted } from '../../system/printable.ts';
+import { programRoot } from '../../system/program-root.ts';
+import { shellQuote } from '../../system/shell-quote.ts';
+import type { RemoteShell } from '../../system/ssh.ts';
+import { sshTargetOf } from '../lane/connect.ts';
+import { readLaneState } from '../lane/state.ts';
+import { judgeOwnArchiving } from '../wal/own-archive-command.ts';
+import { walDirectory } from '../wal/ready-files.ts';
+import { type Ask, type ServerView } from '../wal/server-view.ts';
+import { isReady } from '../wal/wal-file.ts';
+import type { ArchiverCheck, CheckedStandby } from './context.ts';
+
+const archivedLimitMs = 30_000;
+const arrivalLimitMs = 20_000;
+const pollMs = 100;
+const digestLimitMs = 20_000;
+
+interface Switched {
+  /** pg_wal, or pg_xlog. */
+  readonly directory: string;
+  readonly name: string;
+}
+
+/** Without a record of ours an idle server would end nothing. A transaction with a number leaves one when it ends. */
+const recordSql = 'SELECT txid_current()';
+
+async function switchSegment({ deps }: ArchiverCheck, ask: Ask): Promise<Switched | Verdict> {
+  const { pgdata } = deps.settings;
+  const version = parseVersion(await readFile(join(pgdata, 'PG_VERSION'), 'utf8'));
+  const capabilities = capabilitiesOf(version);
+  const recorded = await ask(recordSql);
+  const switched = recorded.kind === 'rows' ? await ask(switchWalSql(capabilities)) : recorded;
+  if (switched.kind === 'none') {
+    const { switchWalFunction, canGrantAdminFunctions } = capabilities;
+    const grant = `GRANT EXECUTE ON FUNCTION ${switchWalFunction}() TO the role that asks`;
+    return unknown(
+      `the server does not end its segment for us: ${quoted(switched.reason, 300)}`,
+      `It needs a superuser${canGrantAdminFunctions ? `, or ${grant}` : ''}.`,
+    );
+  }
+  const name = parseWalName(switched.rows[0]?.[0] ?? '');
+  if (name.kind !== 'segment') return unknown(`the server names no segment: "${quoted(name.text, 100)}"`);
+  return { directory: await walDirectory(pgdata), name: name.text };
+}
+
+/** @returns whether it became true within the limit */
+async function within(
+  { deps }: ArchiverCheck,
+  limitMs: number,
+  test: () => Promise<boolean>,
+): Promise<boolean> {
+  const endMs = deps.monotonicMs() + limitMs;
+  for (;;) {
+    if (await test()) return true;
+    if (deps.monotonicMs() >= endMs) return false;
+    await deps.pause(pollMs);
+  }
+}
+
+async function lastFailure(ask: Ask): Promise<string> {
+  const answer = await ask('SELECT last_failed_wal, last_failed_time FROM pg_stat_archiver');
+  const [name = '', time = ''] = answer.kind === 'rows' ? (answer.rows[0] ?? []) : [];
+  return name === '' ? '' : `; its last failure was ${quoted(name, 100)} at ${quoted(time, 100)}`;
+}
+
+/** As PostgreSQL may call it after a crash: it must succeed, and change nothing. */
+async function archiveAgain(
+  check: ArchiverCheck,
+  { directory, name }: Switched,
+): Promise<Verdict | undefined> {
+  const path = join(directory, name);
+  if (!(await exists(path))) return undefined;
+  const program = join(programRoot(), 'bin', 'cmd_archiver');
+  const result = await check.deps.run(
+    { program, args: ['-C', check.iniFile, '-F', path] },
+    { limitMs: archivedLimitMs },
+  );
+  if (succeeded(result)) return undefined;
+  return failure(
+    `${name} was archived, but not a second time: ${describeResult(result)}`,
+    'PostgreSQL may ask for a segment again after a crash, and would then archive nothing more.',
+  );
+}
+
+async function digestHere(check: ArchiverCheck, { directory, name }: Switched): Promise<string | undefined> {
+  const result = await check.deps.run(
+    { program: 'cksum', args: [join(directory, name)] },
+    { limitMs: digestLimitMs },
+  );
+  return succeeded(result) ? /^\d+ \d+/.exec(result.stdout)?.[0] : undefined;
+}
+
+async function digestThere(shell: RemoteShell, path: string): Promise<string | undefined> {
+  const result = await shell.run(`LC_ALL=C cksum < ${shellQuote(path)}`, { limitMs: digestLimitMs });
+  return result.kind === 'done' ? /^\d+ \d+/.exec(result.lines.at(-1) ?? '')?.[0] : undefined;
+}
+
+async function whyNot({ lane }: CheckedStandby): Promise<string> {
+  const { health, reason } = await readLaneState(lane);
+  return health === 'ok'
+    ? ''
+    : `: the standby is ${health}${reason === undefined ? '' : ` (${quoted(reason, 300)})`}`;
+}
+
+async function arrived(
+  check: ArchiverCheck,
+  standby: CheckedStandby,
+  switched: Switched,
+  startMs: number,
+): Promise<Verdict> {
+  const { deps } = check;
+  const { r_archivedir } = standby.lane.standby;
+  const path = `${r_archivedir}/${switched.name}`;
+  const here = digestHere(check, switched);
+  const target = await sshTargetOf(deps, standby.lane);
+  const looked = await deps.withRemoteShell(deps, target, async (shell): Promise<Verdict> => {
+    const limitMs = standby.lane.standby.ssh_timeout * 1000;
+    const isThere = await within(check, arrivalLimitMs, async () => {
+      const found = await shell.run(`[ -f ${shellQuote(path)} ]`, { limitMs });
+      return found.kind === 'done' && found.status === 0;
+    });
+    if (!isThere)
+      return failure(
+        `${switched.name} has not arrived in ${r_archivedir} within ${durationText(arrivalLimitMs / 1000)}${await whyNot(standby)}`,
+        `${check.command} --flush sends what is queued and shows each error.`,
+      );
+    const tookS = (deps.monotonicMs() - startMs) / 1000;
+    const [ours, theirs] = await Promise.all([here, digestThere(shell, path)]);
+    const says = `${switched.name} was in ${r_archivedir} ${durationText(tookS)} after the switch`;
+    if (ours === undefined || theirs === undefined)
+      return unknown(`${says}; its contents could not be compared`);
+    if (ours === theirs) return good(`${says}, with the same contents`);
+    return failure(
+      `${path} there has other contents than here`,
+      `Abandon that standby and make a new base backup there: ${check.command} --abandon ${standby.lane.name}`,
+    );
+  });
+  if (looked.kind === 'used') return looked.value;
+  return failure(
+    `${switched.name} could not be looked for: ${quoted(looked.reason)}${await whyNot(standby)}`,
+    'See the check ssh.',
+  );
+}
+
+async function prove(check: ArchiverCheck, ask: Ask): Promise<readonly Verdict[]> {
+  const startMs = check.deps.monotonicMs();
+  const switched = await switchSegment(check, ask);
+  if ('result' in switched) return [switched];
+  const { directory, name } = switched;
+  if (!(await within(check, archivedLimitMs, async () => !(await isReady(directory, name)))))
+    return [
+      failure(
+        `PostgreSQL has not archived ${name} within ${durationText(archivedLimitMs / 1000)}${await lastFailure(ask)}`,
+        "PostgreSQL's log says why archive_command fails.",
+      ),
+    ];
+  const archivedS = (check.deps.monotonicMs() - startMs) / 1000;
+  const again = await archiveAgain(check, switched);
+  const arrivals = check.standbys.map(async (standby) =>
+    of(standby.lane.name, await arrived(check, standby, switched, startMs).catch(verdictOfError)),
+  );
+  const here = again ?? good(`PostgreSQL archived ${name} in ${durationText(archivedS)}, and a second time`);
+  return [here, ...(await Promise.all(arrivals))];
+}
+
+function notTried(
+  { dryRun, deps }: ArchiverCheck,
+  view: ServerView,
+  isInRecovery: boolean,
+): string | undefined {
+  if (dryRun) return '--dry-run leaves it out: it would write a record and end the segment';
+  if (view.kind !== 'seen') return 'the server could not be asked: see the check server';
+  if (isInRecovery) return 'the server is a standby';
+  return deps.settings.state === 'offline' ? 'state is offline' : undefined;
+}
+
+export async function checkDelivery(check: ArchiverCheck): Promise<Verdict | readonly Verdict[]> {
+  const { deps, iniFile } = check;
+  const view = await check.server();
+  const cluster = await check.cluster().catch(() => undefined);
+  if (cluster === undefined) return skipped('the cluster here is not known: see the check pgdata');
+  const reason = notTried(check, view, cluster.isInRecovery);
+  if (reason !== undefined || view.kind !== 'seen') return skipped(reason ?? '');
+  const own = await judgeOwnArchiving(view.archiving, { pgdata: deps.settings.pgdata, iniFile });
+  if (own.kind === 'wrong')
+    return skipped('PostgreSQL does not archive by this program: see the check archiving');
+  return prove(check, view.ask);
+}

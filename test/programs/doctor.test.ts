@@ -1,0 +1,175 @@
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Ajv } from 'ajv';
+import { expect } from 'vitest';
+import { checkout } from '../harness/checkout.ts';
+import { clientProgram, failureMajors } from '../harness/postgres-programs.ts';
+import type { Primary } from '../harness/primary.ts';
+import type { Finished } from '../harness/processes.ts';
+import type { Standby } from '../harness/standby.ts';
+import { test } from '../harness/test.ts';
+import type { World } from '../harness/world.ts';
+import { installHelpers } from './backup-kit.ts';
+import { expectExit } from './standby-kit.ts';
+
+test.override({ major: failureMajors().at(-1) ?? 15 });
+
+interface Found {
+  readonly name: string;
+  readonly about?: string;
+  readonly result: string;
+  readonly says: string;
+  readonly hint?: string;
+}
+
+interface Report {
+  readonly code: number | null;
+  readonly checks: readonly Found[];
+}
+
+const fitsSchema = new Ajv().compile(
+  JSON.parse(readFileSync(checkout('doc', 'check.schema.json'), 'utf8')) as object,
+);
+
+/** The test machine's own disk is no matter here. */
+const noDiskLimits = { disk_warning: 100, disk_critical: 100 };
+
+function reportOf({ code, stdout, stderr }: Finished): Report {
+  expect(stdout, stderr).toMatch(/^\{/);
+  const report: unknown = JSON.parse(stdout);
+  if (!fitsSchema(report)) throw new Error(JSON.stringify(fitsSchema.errors));
+  return { ...(report as Report), code };
+}
+
+const troubles = ({ checks }: Report): Found[] =>
+  checks.filter(({ result }) => !['ok', 'skipped'].includes(result));
+
+/** A primary and a standby as the tour makes them, before the base backup. */
+async function tour(world: World): Promise<{ primary: Primary; standby: Standby }> {
+  const primary = await world.startPrimary({
+    slaves: ['standby1'],
+    ini: { psql: clientProgram('psql'), debug: 'off', ...noDiskLimits },
+  });
+  const standby = await world.addStandby('standby1', primary);
+  await installHelpers(primary);
+  expectExit(await world.cmdStandby(standby, ['-I']), 0);
+  expectExit(await world.cmdArchiver(primary, ['-I']), 0);
+  return { primary, standby };
+}
+
+test('cmd_archiver --check finds nothing on a healthy pair, and names each typical mistake', async ({
+  world,
+}) => {
+  const { primary, standby } = await tour(world);
+  const check = async (...names: string[]) =>
+    reportOf(await world.cmdArchiver(primary, ['--check', ...names, '--json']));
+  /** The only trouble that these checks find. */
+  const trouble = async (...names: string[]): Promise<Found> => {
+    const report = await check(...names);
+    const found = troubles(report);
+    expect(found, JSON.stringify(report)).toHaveLength(1);
+    expect(report.code).toBe(found[0]?.result === 'failed' ? 1 : 7);
+    return found[0] as Found;
+  };
+
+  const well = await check();
+  expect(troubles(well)).toEqual([]);
+  expect(well.code).toBe(0);
+  const delivered = well.checks.filter(({ name }) => name === 'delivery');
+  expect(delivered.map(({ says }) => says)).toEqual([
+    expect.stringMatching(/^PostgreSQL archived 00000001\w{16} in .*, and a second time$/),
+    expect.stringMatching(/^00000001\w{16} was in .* after the switch, with the same contents$/),
+  ]);
+  const text = await world.cmdArchiver(primary, ['--check', '--dry-run']);
+  expect(text).toMatchObject({ code: 0, stderr: '' });
+  expect(text.stdout).toMatch(/^ok +node +Node\.js/);
+  expect(text.stdout).toMatch(/\nskipped +delivery +--dry-run leaves it out/);
+  expect(text.stdout).toMatch(/\S+ \(cmd_archiver --check\): \d+ ok, \d+ skipped\n$/);
+  expect(await world.cmdArchiver(primary, ['--check', 'nothing'])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('there is no check "nothing"') as string,
+  });
+
+  const ssh = { ssh: primary.host.ssh };
+  primary.writeIni({ pgdata: join(primary.host.directory, 'pgdat') });
+  const wrongPgdata = await trouble('pgdata', 'archive');
+  expect(wrongPgdata.says).toContain(
+    `cannot read "${join(primary.host.directory, 'pgdat', 'global', 'pg_control')}"`,
+  );
+  expect(wrongPgdata.hint).toContain(primary.pgdata);
+  primary.writeIni({ pgdata: primary.pgdata });
+
+  primary.writeIni({ slaves: 'standby1, standbx' });
+  expect(await trouble('ssh', 'archive', 'clock')).toMatchObject({
+    about: 'standbx',
+    says: 'there is no host of the name standbx',
+    hint: expect.stringContaining('Correct it in slaves:') as string,
+  });
+  primary.writeIni({ slaves: 'standby1' });
+
+  const authorized = join(standby.host.directory, 'ssh', 'authorized_keys');
+  const keys = readFileSync(authorized);
+  writeFileSync(authorized, '');
+  const unauthorised = await trouble('ssh', 'archive', 'versions');
+  expect(unauthorised.says).toMatch(
+    /^standby1 does not let us in as user .*: no key of .* is authorised there$/,
+  );
+  expect(unauthorised.hint).toContain(`~${world.user}/.ssh/authorized_keys on standby1`);
+  writeFileSync(authorized, keys);
+
+  const knownHosts = join(primary.host.directory, 'ssh', 'known_hosts');
+  const known = readFileSync(knownHosts, 'utf8');
+  writeFileSync(knownHosts, '');
+  primary.writeIni({ ssh: `${primary.host.ssh} -o StrictHostKeyChecking=yes` });
+  expect((await trouble('ssh')).says).toBe(
+    'the host key of standby1 is not known here, and ssh is not allowed to accept it',
+  );
+  primary.writeIni(ssh);
+  const other = readFileSync(authorized, 'utf8').split(' ')[1] ?? '';
+  writeFileSync(knownHosts, known.replace(/(ssh-ed25519) \S+/g, `$1 ${other}`));
+  const changed = await trouble('ssh');
+  expect(changed.says).toMatch(
+    new RegExp(
+      `^the host key of standby1 is not the ED25519 key in ${knownHosts}, line \\d+: it was changed there`,
+    ),
+  );
+  expect(changed.hint).toContain(`ssh-keygen -f ${knownHosts} -R `);
+  writeFileSync(knownHosts, known);
+
+  chmodSync(standby.archiveDir, 0o500);
+  const closed = await trouble('archive');
+  expect(closed.says).toMatch(new RegExp(`^${standby.archiveDir} cannot be used: .*Permission denied`));
+  expect(closed.hint).toContain(`Make ${standby.archiveDir} writable`);
+  chmodSync(standby.archiveDir, 0o700);
+
+  primary.writeIni({ psql: '/nowhere/psql' });
+  expect(await trouble('paths')).toMatchObject({
+    about: 'psql',
+    says: 'psql: there is no program /nowhere/psql',
+    hint: expect.stringMatching(/^There is one at \/.*psql: set psql: to that\.$/) as string,
+  });
+  primary.writeIni({ psql: clientProgram('psql') });
+
+  const hba = join(primary.pgdata, 'pg_hba.conf');
+  const rules = readFileSync(hba, 'utf8');
+  writeFileSync(hba, `local all all reject\n${rules}`);
+  await primary.reload();
+  const refused = await trouble('server', 'archiving', 'delivery');
+  expect(refused.says).toContain('pg_hba.conf rejects');
+  expect(refused.hint).toContain(`in pg_hba.conf "local all ${world.user} peer"`);
+  writeFileSync(hba, rules);
+
+  primary.configure({ archive_command: `/nowhere/cmd_archiver -C ${primary.iniFile} -F %p` });
+  await primary.reload();
+  const badCommand = await trouble('archiving', 'delivery');
+  expect(badCommand.says).toContain('there is no program "/nowhere/cmd_archiver" that can be run');
+  expect(badCommand.hint).toContain(
+    `archive_command = '${checkout('bin', 'cmd_archiver')} -C ${primary.iniFile} -F %p'`,
+  );
+
+  primary.writeIni({ pgdat: '/x', ssh_timeout: 'soon' });
+  const ini = await world.cmdArchiver(primary, ['--check']);
+  expectExit(ini, 3);
+  expect(ini.stderr).toMatch(/cmd_archiver\.ini:\d+: .*pgdat.*pgdata/);
+  expect(ini.stderr).toMatch(/cmd_archiver\.ini:\d+: .*ssh_timeout/);
+});
