@@ -16,6 +16,7 @@ import { abandonBackup, endLeftover, startBackup, stopBackup } from './on-primar
 import { refuseNewTablespaces } from './on-primary/tablespaces-meanwhile.ts';
 import { cleanSettings, copyConfiguration } from './pgdata/configuration.ts';
 import { flushCopy } from './pgdata/flush.ts';
+import { bringHistory } from './pgdata/history.ts';
 import {
   type Before,
   emptyWal,
@@ -186,6 +187,7 @@ export const backupSteps = {
     run: async (run) => {
       const copy = await copyFiles(run, resultOf(run, 'plan-copy'), run.beganMs);
       await emptyWal(run);
+      await bringHistory(run);
       return { copy };
     },
   }),

@@ -9,6 +9,7 @@ import { makeForServer, openToGroup } from '../../../server/server-modes.ts';
 import type { BackupContext } from '../context.ts';
 import type { BackupFacts, MissingConfiguration } from '../facts.ts';
 import { copyConfiguration } from '../pgdata/configuration.ts';
+import { bringHistory } from '../pgdata/history.ts';
 import { emptyWal } from '../pgdata/pgdata-files.ts';
 import { isReplaced } from './old-copy.ts';
 import { receivingDirectory, receivingTablespace } from './places.ts';
@@ -86,6 +87,7 @@ export async function moveIntoPlace(context: BackupContext, control: Buffer): Pr
   await moveData(facts);
   for (const tablespace of facts.place.targets) await moveTablespace(facts, control, tablespace);
   await emptyWal(context);
+  await bringHistory(context);
   await copyReceivedConfiguration(context);
   await removeReceived(facts.place);
 }
