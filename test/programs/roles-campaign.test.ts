@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect } from 'vitest';
@@ -115,6 +115,9 @@ async function baseBackup(campaign: Campaign, node: Node, because: string): Prom
   editIni(node, 'master_public_ip', campaign.primary.standby.host.address);
   editIni(node, 'port', campaign.primary.standby.port);
   await onStandby(campaign, node, ['-B']);
+  const timeline = await timelineOf(campaign.primary);
+  const history = `${timeline.toString(16).toUpperCase().padStart(8, '0')}.history`;
+  if (timeline > 1) expect(readdirSync(join(node.standby.pgdata, 'pg_wal'))).toContain(history);
   await onStandby(campaign, node, ['-S']);
 }
 
@@ -143,7 +146,8 @@ async function backupForGap(campaign: Campaign, node: Node, run: Finished): Prom
 
 /** `slaves` and the sections of those who are there. */
 function writeSlaves({ nodes, away }: Campaign, node: Node): void {
-  const isIn = (other: Node) => other !== node && away.get(other) !== 'removed';
+  const isGone = (other: Node) => ['removed', 'replaced'].includes(away.get(other) ?? '');
+  const isIn = (other: Node) => other !== node && !isGone(other);
   const slaves = nodes.filter(isIn);
   node.primary.writeIni({ slaves: slaves.map(({ name }) => name).join(', ') });
   const text = readFileSync(node.primary.iniFile, 'utf8');
@@ -306,6 +310,9 @@ async function retire(campaign: Campaign): Promise<void> {
   await onStandby(campaign, node, ['-A', 'stop']);
   away.set(node, kind);
   for (const each of campaign.nodes) writeSlaves(campaign, each);
+  if (kind === 'replaced')
+    for (const directory of [node.standby.pgdata, node.standby.archiveDir, node.primary.lArchiveDir])
+      rmSync(directory, { recursive: true });
   count(campaign, `retire (${kind})`);
 }
 
@@ -317,10 +324,7 @@ async function takeBack(campaign: Campaign, node: Node): Promise<void> {
   for (const each of campaign.nodes) writeSlaves(campaign, each);
   count(campaign, `add (${kind})`);
   if (kind === 'replaced') {
-    const { standby, primary: asPrimary } = node;
-    for (const directory of [standby.pgdata, standby.archiveDir, asPrimary.lArchiveDir])
-      rmSync(directory, { recursive: true });
-    mkdirSync(standby.pgdata, { mode: 0o700 });
+    mkdirSync(node.standby.pgdata, { mode: 0o700 });
     await onStandby(campaign, node, ['-I']);
     await baseBackup(campaign, node, 'a new machine');
     await onPrimary(campaign, node, ['-I']);
@@ -362,7 +366,8 @@ async function verify(campaign: Campaign, about: string): Promise<void> {
   }
   for (const id of there) settled.add(id);
   const state = await onPrimary(campaign, primary, [], [0]);
-  expect(state.stdout + state.stderr, about).not.toMatch(/ lacks |diverged/);
+  for (const { name } of followers(campaign))
+    expect(state.stdout + state.stderr, about).not.toMatch(new RegExp(`\\b${name} (lacks|has diverged)`));
   log.say(`${about}: ${there.length} rows everywhere, timeline ${timeline}`);
 }
 
