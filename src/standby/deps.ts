@@ -18,6 +18,13 @@ export interface StandbyDeps extends ProgramDeps {
    * inherits it.
    */
   readonly lockFd: number | undefined;
+  /** The action that was called, where it takes the steps of another one: hints name it. */
+  readonly calledAs?: '--switchover';
+}
+
+/** The action that promotes, as it was called; undefined if that is not known: then it is a failover. */
+export function promotingAction({ calledAs }: Pick<StandbyDeps, 'calledAs'>): '-F999' | '--switchover' {
+  return calledAs ?? '-F999';
 }
 
 /** The options of the command line beside the action itself. */

@@ -1,12 +1,12 @@
 import type { StandbyRecord } from '../host/backup-record/record.ts';
 import { type DataDirectory, wasInRecovery } from '../server/data-directory.ts';
 import type { Objection } from '../steps/objections.ts';
-import { hasUnfinishedFailover } from './unfinished-failover.ts';
+import { hasUnfinishedFailover, unfinishedAction } from './unfinished-failover.ts';
 
 export const newBackup = 'Make a new base backup: cmd_standby -C … -B';
 
-function finishHint({ switchover }: StandbyRecord): string {
-  const [what, action] = switchover === undefined ? ['failover', '-F999'] : ['switchover', '--switchover'];
+function finishHint(record: StandbyRecord): string {
+  const { what, action } = unfinishedAction(record);
   return `Its ${what} was not finished; ${action} starts the server and finishes it.`;
 }
 

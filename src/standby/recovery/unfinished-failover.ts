@@ -11,6 +11,13 @@ export function hasUnfinishedFailover({ record, control, backupLabel }: DataDire
   return record.isFailoverUnfinished === true || record.promotion !== undefined;
 }
 
+/** The unfinished change of roles, and the action that finishes it. */
+export function unfinishedAction({ switchover }: Pick<StandbyRecord, 'switchover'>) {
+  return switchover === undefined
+    ? { what: 'failover', action: '-F999' }
+    : { what: 'switchover', action: '--switchover' };
+}
+
 /** Whether the failover configuration is in force: everything but the action was done. */
 export function isInFailoverConfiguration(record: StandbyRecord): boolean {
   if (record.promotedAtTimeline === undefined) return false;
@@ -40,8 +47,8 @@ export function failoverObjections(
   return [
     {
       name: 'unfinished-failover',
-      message: `pgdata "${pgdata}" holds a server that was promoted at timeline ${record.promotedAtTimeline ?? 0}, and whose failover was not finished`,
-      hint: 'Run -F999 again to finish it.',
+      message: `pgdata "${pgdata}" holds a server that was promoted at timeline ${record.promotedAtTimeline ?? 0}, and whose ${unfinishedAction(record).what} was not finished`,
+      hint: `Run ${unfinishedAction(record).action} again to finish it.`,
       cost: '-B replaces it, and all that it took since is lost',
     },
   ];

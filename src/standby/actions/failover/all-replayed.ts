@@ -5,6 +5,7 @@ import { formatLsn, nameOf, segmentNumber } from '../../../postgres/lsn.ts';
 import { historyName } from '../../../postgres/wal-name.ts';
 import { readHistory } from '../../archive/contents.ts';
 import type { ArchivedEnd } from '../../archive/replay-check.ts';
+import { promotingAction } from '../../deps.ts';
 import type { Server } from '../../server/server.ts';
 import type { ArchiveEnd } from './report.ts';
 
@@ -115,6 +116,6 @@ export async function seeAllReplayed(
   }
   throw new PitrError(said, {
     detail: `It is open on timeline ${timeline}, which begins at ${missing.openedAt}; transactions in the WAL after that are missing. action_failover has not been run.`,
-    hint: `Keep clients away, and keep "${deps.settings.archivedir}": -F999 on the base backup or on another standby, with a copy of that directory, replays all of it. To continue with the server as it is: -F999 --force=replay.`,
+    hint: `Keep clients away, and keep "${deps.settings.archivedir}": -F999 on the base backup or on another standby, with a copy of that directory, replays all of it. To continue with the server as it is: ${promotingAction(deps)} --force=replay.`,
   });
 }

@@ -8,6 +8,7 @@ import {
   saveStreamed,
 } from '../../archive/keep/after-promotion.ts';
 import type { ArchivedEnd } from '../../archive/replay-check.ts';
+import { promotingAction, type StandbyDeps } from '../../deps.ts';
 import { changeRecord, type OwnSlot, readRecord } from '../../host/backup-record/record.ts';
 import { commandToNote } from '../../host/own-command.ts';
 import { clearRecoverySettings } from '../../recovery/files.ts';
@@ -30,14 +31,15 @@ import { notInformedWords } from './sibling-words.ts';
 import { type FailoverConf, type PromotedStart, startPromoted, useFailoverConf } from './use-conf.ts';
 import { provenTimeline, verifyWrite } from './verify.ts';
 
-export const finishHint =
-  'The server here is out of recovery. Run -F999 again to complete the remaining steps.';
+export function finishHint(deps: StandbyDeps): string {
+  return `The server here is out of recovery. Run ${promotingAction(deps)} again to complete the remaining steps.`;
+}
 
 /** Once the server is open, a failure must not read as if nothing had happened. */
-function afterwards({ message, detail, hint, cause }: PitrError): PitrError {
+function afterwards({ message, detail, hint, cause }: PitrError, { server }: FailoverRun): PitrError {
   return new PitrError(`the failover has happened, but was not finished: ${message}`, {
     detail,
-    hint: hint ?? finishHint,
+    hint: hint ?? finishHint(server.deps),
     cause,
   });
 }

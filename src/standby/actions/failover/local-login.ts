@@ -8,7 +8,7 @@ import type { LocalServer } from '../../../system/libpq-access.ts';
 import { type Access, accessOf, isSocket } from '../../../system/libpq-access.ts';
 import type { LocalSql } from '../../../system/local-sql.ts';
 import { readPostmaster } from '../../../system/postmaster.ts';
-import type { StandbyDeps } from '../../deps.ts';
+import { promotingAction, type StandbyDeps } from '../../deps.ts';
 import { localServerAt } from '../../server/local-address.ts';
 import type { Server } from '../../server/server.ts';
 import {
@@ -221,6 +221,6 @@ export async function proveLogin(
     return;
   }
   throw new PitrError(`the server here was started and not promoted: it rejects our login: ${login.reason}`, {
-    hint: `${loginHint} Then run -F999 again.`,
+    hint: `${loginHint} Then run ${promotingAction(server.deps)} again.`,
   });
 }

@@ -4,7 +4,7 @@ import { PitrError } from '../../../errors.ts';
 import type { CommandResult } from '../../../system/command.ts';
 import { readIfExists, removeDurably, systemErrorCode } from '../../../system/durable.ts';
 import { isProcessAlive } from '../../../system/processes.ts';
-import type { StandbyDeps } from '../../deps.ts';
+import { promotingAction, type StandbyDeps } from '../../deps.ts';
 import { runSiteCommand } from '../../server/shell-command.ts';
 import { comesTrue } from '../../server/wait.ts';
 
@@ -36,7 +36,7 @@ export async function awaitEarlier(deps: StandbyDeps, { key, pidName, limitS }: 
   deps.log.notice(`${key} of an earlier run still runs (pid ${pid}): waiting for its end`);
   if (await comesTrue(deps, limitS, async () => !(await isOurs(pid, pgdata)))) return;
   throw new PitrError(`${key} of an earlier run does not end (pid ${pid})`, {
-    hint: `Find out what it waits for, end it (kill ${pid}), and run -F999 again.`,
+    hint: `Find out what it waits for, end it (kill ${pid}), and run ${promotingAction(deps)} again.`,
   });
 }
 

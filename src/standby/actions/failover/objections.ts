@@ -119,13 +119,13 @@ function startingObjections({ directory }: LocalFacts, progress: string): readon
     return [
       {
         message: 'the server here is still stopping',
-        hint: 'Wait until it has ended; then run -F999 again.',
+        hint: 'Wait until it has ended; then run this again.',
       },
     ];
   return [
     {
       message: `the server here is still starting: it does not recover or accept connections yet (${progress})`,
-      hint: 'Wait until it recovers, or stop it with -A stop. Then run -F999 again.',
+      hint: 'Wait until it recovers, or stop it with -A stop. Then run this again.',
     },
   ];
 }

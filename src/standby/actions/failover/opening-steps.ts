@@ -7,6 +7,7 @@ import type { LowLimit } from '../../../postgres/standby-limits.ts';
 import { readPostmaster } from '../../../system/postmaster.ts';
 import { removeSlot } from '../../archive/keep/leftover.ts';
 import type { ArchivedEnd } from '../../archive/replay-check.ts';
+import { promotingAction } from '../../deps.ts';
 import { changeRecord, readRecord, type RecordChange } from '../../host/backup-record/record.ts';
 import { clearRecoverySettings, writeRecoverySettings } from '../../recovery/files.ts';
 import { removeGuard, writeGuard } from '../../recovery/guard.ts';
@@ -99,7 +100,8 @@ async function clearUnlessItRecovers(
   // would open on the old timeline.
   const { kind } = await readPostmaster(server.pgdata);
   if (kind === 'running' || kind === 'unclear') {
-    server.deps.log.warning('the server continues its recovery, and opens by itself: run -F999 again');
+    const action = promotingAction(server.deps);
+    server.deps.log.warning(`the server continues its recovery, and opens by itself: run ${action} again`);
     return;
   }
   await clearRecoverySettings(server);

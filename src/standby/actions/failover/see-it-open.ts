@@ -1,7 +1,9 @@
 import { PitrError, refusal } from '../../../errors.ts';
 import { formatLsn } from '../../../postgres/lsn.ts';
+import { promotingAction } from '../../deps.ts';
 import { restoreTrouble } from '../../recovery/guard.ts';
 import { mustReach, timeSinceFirst } from '../../server/reach.ts';
+import type { Server } from '../../server/server.ts';
 import type { FailoverRun } from './run.ts';
 
 /** The location that the standby must have replayed before it is promoted. */
@@ -28,7 +30,7 @@ export async function seeArchiveReplayed(
       const message = `the standby does not replay the archive to its end, LSN ${formatLsn(lsn)} in ${last}`;
       const explanation = {
         detail,
-        hint: 'It has not been promoted. The server log shows the reason. Correct it, then run -F999 again. --force=replay promotes without the WAL that it does not replay.',
+        hint: `It has not been promoted. The server log shows the reason. Correct it, then run ${promotingAction(run.server.deps)} again. --force=replay promotes without the WAL that it does not replay.`,
       };
       return isFirst
         ? refusal(`${message}; nothing was changed`, explanation)
@@ -37,17 +39,18 @@ export async function seeArchiveReplayed(
   );
 }
 
-async function explainNotOpen(pgdata: string, detail: string): Promise<PitrError> {
+async function explainNotOpen({ pgdata, deps }: Server, detail: string): Promise<PitrError> {
+  const action = promotingAction(deps);
   const trouble = await restoreTrouble(pgdata);
   if (trouble === undefined) {
     return new PitrError('the server did not leave recovery', {
       detail,
-      hint: 'The server log shows the reason. Correct it, then run -F999 again.',
+      hint: `The server log shows the reason. Correct it, then run ${action} again.`,
     });
   }
   return new PitrError(`the server has not opened, because it cannot read the archive: ${trouble}`, {
     detail,
-    hint: 'Nothing is lost. Correct that, then run -F999 again. If it cannot be corrected: -F999 --force=replay opens the server without the WAL from there on.',
+    hint: `Nothing is lost. Correct that, then run ${action} again. If it cannot be corrected: ${action} --force=replay opens the server without the WAL from there on.`,
   });
 }
 
@@ -55,11 +58,11 @@ async function explainNotOpen(pgdata: string, detail: string): Promise<PitrError
 const unansweredMs = 10_000;
 
 export async function seeItOpen(run: FailoverRun): Promise<void> {
-  const { deps, pgdata } = run.server;
+  const { deps } = run.server;
   const isSilent = timeSinceFirst(deps, unansweredMs);
   await mustReach(
     run,
     (state) => state.kind === 'production' && (state.answers || isSilent()),
-    (detail) => explainNotOpen(pgdata, detail),
+    (detail) => explainNotOpen(run.server, detail),
   );
 }

@@ -1,5 +1,6 @@
 import { dirname } from 'node:path';
 import { messageOf, PitrError } from '../../../errors.ts';
+import { promotingAction } from '../../deps.ts';
 import { type Started, startServerProgram, stopProgress } from '../../server/local-server.ts';
 import { reaches } from '../../server/reach.ts';
 import type { Server } from '../../server/server.ts';
@@ -16,8 +17,9 @@ export async function writeBack(old: Old): Promise<void> {
     if (content !== undefined) await writeForServer(dirname(path), path, content);
 }
 
-export const correctThem =
-  'Correct pg_conf_failover and pg_hba_conf_failover if the reason lies there; then run -F999 again to put them into force.';
+export function correctThem({ deps }: Server): string {
+  return `Correct pg_conf_failover and pg_hba_conf_failover if the reason lies there; then run ${promotingAction(deps)} again to put them into force.`;
+}
 
 /** Why a server that was started or restarted does not serve. */
 interface Problem {
@@ -62,18 +64,22 @@ interface Outcome {
   readonly hint: string;
 }
 
-const whenItHasEnded =
-  'It answers nobody. Look at its log, and wait until it has ended; then run -F999 again, which starts it with the failover configuration and finishes the failover.';
+function whenItHasEnded({ deps }: Server): string {
+  return `It answers nobody. Look at its log, and wait until it has ended; then run ${promotingAction(deps)} again, which starts it with the failover configuration and finishes what is left.`;
+}
 
 /** A production server that runs with the standby's files is better than one that a mistake in a file keeps from running. */
 async function goBack(server: Server, old: Old, { wasStarted }: Problem): Promise<Outcome> {
   await writeBack(old);
   const left = await waitForEnd(server);
   if (left === 'there')
-    return { now: `the server is still ${wasStarted ? 'starting' : 'stopping'}`, hint: whenItHasEnded };
+    return {
+      now: `the server is still ${wasStarted ? 'starting' : 'stopping'}`,
+      hint: whenItHasEnded(server),
+    };
   if (left === 'serves') {
     await rowsOf(server, 'SELECT pg_reload_conf()');
-    return { now: 'the server runs', hint: correctThem };
+    return { now: 'the server runs', hint: correctThem(server) };
   }
   // pgdata contains the former files again, whatever the INI file says. Only the parameters of the start are the standby's.
   const before = await readConfiguration(server, 'standby');
@@ -82,7 +88,7 @@ async function goBack(server: Server, old: Old, { wasStarted }: Problem): Promis
     problem === undefined
       ? 'the server runs with its former configuration'
       : `and not with its former configuration either: ${problem.reason}`;
-  return { now, hint: correctThem };
+  return { now, hint: correctThem(server) };
 }
 
 /**

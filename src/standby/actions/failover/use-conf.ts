@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { PitrError } from '../../../errors.ts';
 import { fitSlot } from '../../archive/keep/leftover.ts';
-import type { StandbyDeps } from '../../deps.ts';
+import { promotingAction, type StandbyDeps } from '../../deps.ts';
 import {
   type ConfCopy,
   confFiles,
@@ -145,7 +145,7 @@ export async function startPromoted(server: Server, { conf, configuration }: Pro
   if (problem === undefined) return;
   throw new PitrError('the promoted server does not start', {
     detail: problem.reason,
-    hint: 'Correct the reason, then run -F999 again.',
+    hint: `Correct the reason, then run ${promotingAction(deps)} again.`,
   });
 }
 
@@ -167,7 +167,7 @@ async function giveUpFiles(server: Server, old: Old): Promise<never> {
   await signalReload(server);
   throw new PitrError('the server does not accept the failover configuration; it runs with its former one', {
     detail,
-    hint: correctThem,
+    hint: correctThem(server),
   });
 }
 

@@ -54,7 +54,7 @@ async function afterPromotion(error: unknown, run: SwitchoverRun): Promise<unkno
   const what = message.replace(/^the failover has happened, but was not finished: /, '');
   const hints = [
     'Correct that, then run --switchover again: it finishes what is left.',
-    hint === finishHint ? undefined : hint,
+    hint === finishHint(run.server.deps) ? undefined : hint,
     await wayBack(run),
   ];
   return new PitrError(`the switchover has gone too far to be taken back, and is not finished: ${what}`, {
@@ -108,7 +108,8 @@ async function switchRoles(deps: StandbyDeps, options: SwitchoverOptions, peer: 
 }
 
 /** `--switchover`: changes roles with a living primary, which becomes a standby of this host. */
-export async function switchover(deps: StandbyDeps, options: SwitchoverOptions): Promise<number> {
+export async function switchover(given: StandbyDeps, options: SwitchoverOptions): Promise<number> {
+  const deps: StandbyDeps = { ...given, calledAs: '--switchover' };
   const { pgdata, master_public_ip } = deps.settings;
   const begun = (await readRecord(pgdata)).switchover;
   return withPeer(deps, begun?.primary ?? master_public_ip, (peer) => switchRoles(deps, options, peer));
