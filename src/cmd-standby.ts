@@ -26,7 +26,13 @@ function readSettings({ iniFile, action }: RunRequest): Promise<ConfigurationFil
 function configAction({ kind }: Action): StandbyAction {
   if (kind === 'wal') return 'cleanup';
   if (kind === 'verify') return 'base-backup';
-  if (kind === 'check' || kind === 'restore-state' || kind === 'backup-info' || kind === 'serve')
+  if (
+    kind === 'check' ||
+    kind === 'doctor' ||
+    kind === 'restore-state' ||
+    kind === 'backup-info' ||
+    kind === 'serve'
+  )
     return 'ping';
   if (kind === 'restartpoint' || kind === 'status') return 'ping';
   if (kind === 'follow' || kind === 'rejoin') return 'start-standby';
@@ -36,6 +42,7 @@ function configAction({ kind }: Action): StandbyAction {
 /** Actions that change nothing, or nothing that could disturb another action. */
 const needsNoLock: readonly Action['kind'][] = [
   'check',
+  'doctor',
   'ping',
   'wal',
   'restore-state',
@@ -70,6 +77,13 @@ async function perform(deps: StandbyDeps, request: RunRequest): Promise<number> 
   switch (action.kind) {
     case 'check':
       return (await import('./standby/actions/check.ts')).checkConfiguration(deps);
+    case 'doctor': {
+      const { checkAll } = await import('./standby/actions/doctor.ts');
+      const { switchover } = await import('./standby/actions/failover/switchover/switchover.ts');
+      return checkAll(deps, action.names, options, (quiet) =>
+        switchover(quiet, { ...options, dryRun: true }),
+      );
+    }
     case 'init':
       return (await import('./standby/actions/init.ts')).initStandby(deps, options);
     case 'ping':

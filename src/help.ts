@@ -30,8 +30,13 @@ export interface Usage<Flags extends FlagTable = FlagTable> {
   readonly more: string;
 }
 
-/** The action of both programs if none is given. */
-const check: Flag = ['Look', '', 'check FILE and what it names on this host', '(no action)'];
+/** The action of both programs if none is given, and the one that asks the other hosts, too. */
+const check: Flag = [
+  'Look',
+  '',
+  'check FILE; --check: whether all hosts work together',
+  '(no action), --check',
+];
 
 /** The options for each task, on one screen of a terminal: 24 lines of 80 columns. */
 export function shortHelp({ program, synopsis, description, flags, foot }: Usage): string {

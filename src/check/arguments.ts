@@ -8,8 +8,6 @@ export const checkFlags = {
     'Look',
     '--check [NAME...]',
     'check by trying it that all hosts work together, and show the way out of each trouble; with names, only these checks',
-    '--check',
-    'try whether all hosts work together',
   ],
 } as const;
 

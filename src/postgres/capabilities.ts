@@ -109,6 +109,8 @@ function factsAt({ since, before, value }: At) {
     hasStatReplication: since('9.1'),
     /** Its columns were renamed. "Release 10" */
     replicationLsnSuffix: value('location', ['10', 'lsn']),
+    /** A database records the version of its collation. "pg_database" */
+    recordsCollationVersion: since('15'),
     /** `replay_lag`. "Monitoring Database Activity" */
     hasReplayLag: since('10'),
 

@@ -1,4 +1,5 @@
 import { onlyAction, type OptionsOf, readArguments } from '../arguments.ts';
+import { checkNames } from '../check/arguments.ts';
 import { usageError } from '../errors.ts';
 import { seeHelp } from '../help.ts';
 import { parseWalName, type SegmentName } from '../postgres/wal-name.ts';
@@ -60,6 +61,8 @@ export type Action =
       readonly kind: 'follow';
       readonly address: { readonly host: string; readonly port: number | undefined };
     }
+  /** `--check`. `names`: those checks only; none for all of them. */
+  | { readonly kind: 'doctor'; readonly names: readonly string[] }
   /** Requested by our own restore_command; `trouble` is undefined once the archive can be used again. */
   | { readonly kind: 'restore-state'; readonly trouble: string | undefined }
   /** Requested by our own archive_cleanup_command: recovery needs no WAL before this segment. */
@@ -138,6 +141,7 @@ function askedActions(options: Options): readonly Asked[] {
     failover,
     action,
     base,
+    check,
   } = options;
   const asked: Asked[] = actionOptions
     // With -B, --verify is no action of its own.
@@ -157,6 +161,8 @@ function askedActions(options: Options): readonly Asked[] {
       word: '--restartpoint',
       action: { kind: 'restartpoint', needed: neededSegment(restartpoint) },
     });
+  if (check !== undefined)
+    asked.push({ word: '--check', action: { kind: 'doctor', names: checkNames(check) } });
   if (serve !== undefined)
     asked.push({
       word: '--serve',
@@ -188,7 +194,7 @@ function chosenAction(options: Options): Action {
   return onlyAction(asked, { kind: 'check' });
 }
 
-const answersInJson: readonly Action['kind'][] = ['base-backup', 'verify', 'backup-info', 'status'];
+const answersInJson: readonly Action['kind'][] = ['base-backup', 'verify', 'backup-info', 'status', 'doctor'];
 
 const longestGraceS = 86_400;
 

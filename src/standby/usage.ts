@@ -1,3 +1,4 @@
+import { checkFlags } from '../check/arguments.ts';
 import type { FlagTable, Usage } from '../help.ts';
 import { statusFlags } from '../status/arguments.ts';
 import { forceNames } from './steps/force.ts';
@@ -36,6 +37,7 @@ export const flags = {
   ],
   backupInfo: ['Look', '--backup-info', 'show what is known of the base backup in pgdata', '--backup-info'],
   wal: ['Look', '--wal', 'list the archived WAL, its gaps, possible targets', '--wal'],
+  ...checkFlags,
   failover: [
     'Change roles',
     '-F, --failover <999>',
@@ -177,7 +179,7 @@ export const usage = {
   shared: {
     dryRun: 'with any action',
     force: 'for the reasons that are named below, or for all of them',
-    json: 'with -B, --verify, --backup-info and --status',
+    json: 'with -B, --verify, --backup-info, --status and --check',
   },
   foot: ['--dry-run shows the steps of an action, --force[=NAMES] overrules its refusals.'],
   more,

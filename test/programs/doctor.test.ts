@@ -173,3 +173,108 @@ test('cmd_archiver --check finds nothing on a healthy pair, and names each typic
   expect(ini.stderr).toMatch(/cmd_archiver\.ini:\d+: .*pgdat.*pgdata/);
   expect(ini.stderr).toMatch(/cmd_archiver\.ini:\d+: .*ssh_timeout/);
 });
+
+test('cmd_standby --check finds nothing before and after the base backup, and names each typical mistake', async ({
+  world,
+}) => {
+  const { primary, standby } = await tour(world);
+  standby.writeIni({ debug: 'off', ...noDiskLimits });
+  const check = async (...names: string[]) =>
+    reportOf(await world.cmdStandby(standby, ['--check', ...names, '--json']));
+  /** The only trouble that these checks find. */
+  const trouble = async (...names: string[]): Promise<Found> => {
+    const report = await check(...names);
+    const found = troubles(report);
+    expect(found, JSON.stringify(report)).toHaveLength(1);
+    expect(report.code).toBe(found[0]?.result === 'failed' ? 1 : 7);
+    return found[0] as Found;
+  };
+
+  expect(troubles(await check())).toEqual([]);
+  const text = await world.cmdStandby(standby, ['--check']);
+  expect(text).toMatchObject({ code: 0, stderr: '' });
+  expect(text.stdout).toMatch(/\nskipped +restore +.* has no segment yet/);
+
+  standby.writeIni({ pgdata: `${standby.pgdata}x` });
+  expect(await trouble('pgdata')).toMatchObject({
+    says: expect.stringContaining(`pgdata "${standby.pgdata}x" does not exist`) as string,
+    hint: expect.stringContaining('Correct pgdata: in the INI file') as string,
+  });
+  // The INI file of the standby, used on the primary.
+  standby.writeIni({ pgdata: primary.pgdata });
+  const wrongHost = troubles(await check('place'));
+  expect(wrongHost.map(({ says }) => says)).toContain(
+    `"${primary.pgdata}" is the primary's own directory "${primary.pgdata}"`,
+  );
+  expect(wrongHost.map(({ hint }) => hint).join(' ')).toContain('This host is the primary');
+  standby.writeIni({ pgdata: standby.pgdata });
+
+  standby.writeIni({ master_public_ip: 'primaryx' });
+  expect(await trouble('ssh', 'sql', 'clock')).toMatchObject({
+    says: 'there is no host of the name primaryx',
+    hint: expect.stringContaining('Correct it in master_public_ip:') as string,
+  });
+  standby.writeIni({ master_public_ip: primary.host.address });
+
+  const authorized = join(primary.host.directory, 'ssh', 'authorized_keys');
+  const keys = readFileSync(authorized);
+  writeFileSync(authorized, '');
+  expect((await trouble('ssh', 'sql')).says).toMatch(
+    /does not let us in as user .*: no key of .* is authorised/,
+  );
+  writeFileSync(authorized, keys);
+
+  standby.writeIni({ r_psql: '/nowhere/psql' });
+  const psql = await trouble('ssh', 'sql', 'place');
+  expect(psql).toMatchObject({ name: 'sql', hint: 'Set r_psql: to the path of psql there.' });
+  expect(psql.says).toContain('cannot run "/nowhere/psql"');
+  standby.writeIni({ r_psql: clientProgram('psql') });
+
+  const hba = join(primary.pgdata, 'pg_hba.conf');
+  const rules = readFileSync(hba, 'utf8');
+  writeFileSync(hba, `host all all 127.0.0.1/32 reject\nhost replication all all reject\n${rules}`);
+  await primary.reload();
+  standby.writeIni({ use_streaming_replication: 'yes' });
+  const refused = troubles(await check('sql', 'streaming'));
+  expect(refused.map(({ name }) => name)).toEqual(['sql', 'streaming']);
+  expect(refused[0]?.hint).toContain('use .pgpass or pg_hba.conf');
+  expect(refused[1]?.hint).toContain('host replication');
+  writeFileSync(hba, rules);
+  await primary.reload();
+  standby.writeIni({ use_streaming_replication: 'no', pgversion: 9.4 });
+  expect((await trouble('place')).says).toBe(
+    `pgversion: says 9.4, but the primary is PostgreSQL ${primary.major}`,
+  );
+  standby.writeIni({ pgversion: primary.major });
+
+  expectExit(await world.cmdStandby(standby, ['-B']), 0);
+  expectExit(await world.cmdStandby(standby, ['-S']), 0);
+  const running = await check();
+  expect(troubles(running).filter(({ name }) => name !== 'switchover')).toEqual([]);
+  expect(running.checks.find(({ name }) => name === 'restore')?.says).toMatch(
+    /^restore_command fetched 00000001\w{16}, and it is whole and of this cluster$/,
+  );
+  const inArchiver = await world.cmdArchiver(primary, ['--check', 'role', '--json'], {
+    ini: standbyArchiverIni(standby, primary),
+  });
+  expect(troubles(reportOf(inArchiver))).toMatchObject([
+    { name: 'role', result: 'unknown', hint: expect.stringContaining('on the primary') as string },
+  ]);
+
+  const newest =
+    standby
+      .archive()
+      .filter((name) => name.length === 24)
+      .at(-1) ?? '';
+  writeFileSync(join(standby.archiveDir, newest), Buffer.alloc(16 * 1024 * 1024));
+  const zeros = await trouble('restore');
+  expect(zeros.says).toContain(`restore_command fetched ${newest}, but `);
+});
+
+/** cmd_archiver's INI file of the primary, copied to the standby and used for the server there. */
+function standbyArchiverIni(standby: Standby, primary: Primary): string {
+  const file = join(standby.host.directory, 'etc', 'copied_archiver.ini');
+  const text = readFileSync(primary.iniFile, 'utf8').replace(/^pgdata.*$/m, `pgdata: ${standby.pgdata}`);
+  writeFileSync(file, text, { mode: 0o600 });
+  return file;
+}

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { archiverChecks } from '../../../src/archiver/check/checks.ts';
 import type { Checks } from '../../../src/check/check.ts';
+import { standbyChecks } from '../../../src/standby/check/checks.ts';
 
 const text = readFileSync(new URL('../../../doc/check.md', import.meta.url), 'utf8');
 
@@ -11,11 +12,11 @@ function tableOf(program: string): string[] {
   return section.split('\n').filter((line) => line.startsWith('| `'));
 }
 
-test.each<[string, Checks<never>]>([['cmd_archiver', archiverChecks]])(
-  'doc/check.md has the checks of %s, in their order and words',
-  (program, checks) => {
-    expect(tableOf(program)).toEqual(
-      Object.entries(checks).map(([name, { what }]) => `| \`${name}\` | ${what} |`),
-    );
-  },
-);
+test.each<[string, Checks<never>]>([
+  ['cmd_archiver', archiverChecks],
+  ['cmd_standby', standbyChecks],
+])('doc/check.md has the checks of %s, in their order and words', (program, checks) => {
+  expect(tableOf(program)).toEqual(
+    Object.entries(checks).map(([name, { what }]) => `| \`${name}\` | ${what} |`),
+  );
+});

@@ -70,6 +70,7 @@ test('the table shows the capabilities of each release', () => {
       "pgRewindLeavesSlots": "8.4: false, 11: true",
       "pgRewindRecovers": "8.4: false, 13: true",
       "readFileNeedsLength": "8.4: true, 9.1: false",
+      "recordsCollationVersion": "8.4: false, 15: true",
       "recoveryConf": "8.4: "recovery.conf", 12: "signal-files"",
       "recoveryConfSyntax": "8.4: "plain", 9.0: "doubled", 9.1: "parameter"",
       "recoveryTargets": "8.4: ["time","xid"], 9.1: ["time","xid","name"], 9.4: ["time","xid","name","immediate"], 10: ["time","xid","name","immediate","lsn"]",
