@@ -115,9 +115,11 @@ async function perform(deps: StandbyDeps, request: RunRequest): Promise<number> 
       return (await import('./standby/actions/follow.ts')).follow(deps, options, action.address);
     case 'rejoin': {
       const { rejoinPrimary } = await import('./standby/actions/rejoin.ts');
-      const { baseBackup } = await import('./standby/actions/base-backup/base-backup.ts');
-      const { startStandby } = await import('./standby/actions/start-standby.ts');
-      return rejoinPrimary(deps, options, action.address, { baseBackup, startStandby });
+      return rejoinPrimary(deps, options, action.address, async () => {
+        const { baseBackup } = await import('./standby/actions/base-backup/base-backup.ts');
+        const { startStandby } = await import('./standby/actions/start-standby.ts');
+        return { baseBackup, startStandby };
+      });
     }
     case 'start':
       return (await import('./standby/actions/start-stop.ts')).startServer(deps, options);

@@ -1,5 +1,6 @@
-import { copyFileSync, cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { eventually } from '../../../test/harness/eventually.ts';
 import { archivingSettings, type Primary } from '../../../test/harness/primary.ts';
 import { processesOf } from '../../../test/harness/process-table.ts';
@@ -17,8 +18,12 @@ export interface RejoinSite {
   readonly heir: Primary;
   /** Size of its databases. */
   readonly bytes: number;
-  /** The former primary's host as the crash left it. */
-  restore(): Promise<void>;
+  /**
+   * Both hosts as the crash left them.
+   *
+   * @param isCold whether none of the former primary's files are in memory, because its host has crashed as well
+   */
+  restore(isCold: boolean): Promise<void>;
   /** Leaves nothing of its data directory but its configuration. */
   empty(): void;
   /** Whether `--rejoin` finds pg_rewind. */
@@ -45,10 +50,15 @@ export async function withRejoinSite<T>(
   try {
     return await use(await setUp(world, scale));
   } finally {
-    const isLasting = /\[listener\]|sshd_config|bin\/postgres -D|^postgres: /;
-    killAll(processesOf(world.directory).filter(({ commandLine }) => !isLasting.test(commandLine)));
+    endPrograms(world);
     await world.close();
   }
+}
+
+/** All that runs but the servers and the sshds. */
+function endPrograms(world: World): void {
+  const isLasting = /\[listener\]|sshd_config|bin\/postgres -D|^postgres: /;
+  killAll(processesOf(world.directory).filter(({ commandLine }) => !isLasting.test(commandLine)));
 }
 
 async function makeHeir(world: World, primary: Primary): Promise<{ standby: Standby; heir: Primary }> {
@@ -95,22 +105,30 @@ async function setUp(world: World, scale: number): Promise<RejoinSite> {
   const hidden = join(world.directory, 'hidden');
   const keys = { ...ini, ...ownConfiguration, port: heir.port, includepath: hidden };
   const former = await world.addStandby('former', heir, { pgdata: primary.pgdata, ini: keys });
-  mkdirSync(former.archiveDir, { recursive: true, mode: 0o700 });
   await diverge(world, primary, standby);
+  mustSucceed(await world.cmdStandby(former, ['-I']));
   mustSucceed(await world.cmdArchiver(heir, ['-I']));
-  const crashed = join(world.directory, 'crashed');
-  cpSync(former.pgdata, crashed, { recursive: true, preserveTimestamps: true });
+  // Its WAL since the fork must be there in each round.
+  await heir.kill9();
+  endPrograms(world);
+  const crashed = new Map(
+    directoriesOf(former, heir).map((path, index) => [
+      path,
+      join(world.directory, `crashed${String(index)}`),
+    ]),
+  );
+  for (const [path, copy] of crashed) await mustRun('cp', ['-a', path, copy], { limitMs });
   return {
     world,
     former,
     heir,
     bytes,
-    restore: () => restore(world, former, crashed, bytes),
+    restore: (isCold) => restore({ world, former, heir, bytes, crashed }, isCold),
     empty: () => {
       rmSync(former.pgdata, { recursive: true });
       mkdirSync(former.pgdata, { mode: 0o700 });
       for (const name of ['postgresql.conf', 'pg_hba.conf'])
-        copyFileSync(join(crashed, name), join(former.pgdata, name));
+        copyFileSync(join(crashed.get(former.pgdata) ?? '', name), join(former.pgdata, name));
       former.writeIni({ master_public_ip: heir.host.address });
     },
     offerRewind: (isThere) => {
@@ -119,13 +137,42 @@ async function setUp(world: World, scale: number): Promise<RejoinSite> {
   };
 }
 
-async function restore(world: World, former: Standby, crashed: string, bytes: number): Promise<void> {
-  if (former.isRunning()) await former.stop();
-  rmSync(former.pgdata, { recursive: true });
-  await mustRun('cp', ['-a', crashed, former.pgdata], { limitMs });
+/** Data, and the archives of WAL, of which a host may have none. */
+function directoriesOf(former: Standby, heir: Primary): readonly string[] {
+  const names = ['archive', 'l_archive'];
+  const archives = [former.host, heir.host].flatMap((host) =>
+    names.map((name) => join(host.directory, name)),
+  );
+  return [former.pgdata, heir.pgdata, ...archives.filter((path) => existsSync(path))];
+}
+
+interface Crashed extends Pick<RejoinSite, 'world' | 'former' | 'heir' | 'bytes'> {
+  /** The copy of each directory. */
+  readonly crashed: ReadonlyMap<string, string>;
+}
+
+const settleMs = 1_500;
+
+async function restore({ world, former, heir, bytes, crashed }: Crashed, isCold: boolean): Promise<void> {
+  for (const server of [former, heir]) if (server.isRunning()) await server.kill9();
+  endPrograms(world);
+  for (const path of directoriesOf(former, heir)) rmSync(path, { recursive: true });
+  for (const [path, copy] of crashed) await mustRun('cp', ['-a', copy, path], { limitMs });
   former.writeIni({});
+  await heir.start();
+  world.startArchiver(heir, ['--ship'], { limitMs: 3_600_000 });
   await mustRun('sync', ['-f', world.directory], { limitMs });
   await touchMemory(world.directory, Math.ceil(bytes / 1e6) + 500);
+  if (isCold) await forgetFiles(former.pgdata);
+  await setTimeout(settleMs);
+}
+
+/** They are on the disk already. Another user's permission is not needed for that. */
+async function forgetFiles(directory: string): Promise<void> {
+  const forget = 'for file; do dd if="$file" iflag=nocache count=0 status=none; done';
+  await mustRun('find', [directory, '-type', 'f', '-exec', '/bin/sh', '-c', forget, 'sh', '{}', '+'], {
+    limitMs,
+  });
 }
 
 /** A program that is found first, and is of another release. */

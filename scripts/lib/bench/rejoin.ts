@@ -58,25 +58,43 @@ async function rejoin({ world, former, heir }: RejoinSite, way: string): Promise
   return run;
 }
 
-async function measure({ say }: BenchContext, site: RejoinSite, way: Way): Promise<Sample> {
-  await site.restore();
+/** A way, and whether the host of the former primary has crashed with its server, so that its memory is empty. */
+interface Run {
+  readonly way: Way;
+  readonly isCold: boolean;
+}
+
+const runs: readonly Run[] = [
+  ...ways.map((way) => ({ way, isCold: false })),
+  ...ways.filter(({ name }) => name !== 'empty').map((way) => ({ way, isCold: true })),
+];
+
+function keyOf(name: string, isCold: boolean): string {
+  return isCold ? `${name}-cold` : name;
+}
+
+async function measure({ say }: BenchContext, site: RejoinSite, { way, isCold }: Run): Promise<Sample> {
+  await site.restore(isCold);
   way.prepare(site);
   const meter = startMeter();
   const began = performance.now();
   const run = await way.run(site);
   const sample = { seconds: (performance.now() - began) / 1000, ...meter.stop() };
   mustSucceed(run);
-  say(`rejoin ${way.label}: ${seconds(sample.seconds)}, CPU ${seconds(sample.cpuSeconds)}`);
+  say(
+    `rejoin ${way.label}${isCold ? ', its files not in memory' : ''}: ${seconds(sample.seconds)}, CPU ${seconds(sample.cpuSeconds)}`,
+  );
   return sample;
 }
 
 /** Measures how long a former primary takes to become a standby, by each way on the same data. */
 export async function measureRejoin(context: BenchContext): Promise<Table> {
   const { major, options } = context;
-  const samples = new Map<string, Sample[]>(ways.map(({ name }) => [name, []]));
+  const samples = new Map<string, Sample[]>(runs.map(({ way, isCold }) => [keyOf(way.name, isCold), []]));
   const bytes = await withRejoinSite(major, options.rejoinScale, async (site) => {
     for (let round = 1; round <= options.rejoinRounds; round += 1)
-      for (const way of inTurn(ways, round)) samples.get(way.name)?.push(await measure(context, site, way));
+      for (const run of inTurn(runs, round))
+        samples.get(keyOf(run.way.name, run.isCold))?.push(await measure(context, site, run));
     return site.bytes;
   });
   const of = (name: string, key: keyof Sample) =>
@@ -87,12 +105,25 @@ export async function measureRejoin(context: BenchContext): Promise<Table> {
     title: `A former primary of ${(bytes / 1e9).toFixed(1)} GB becomes a standby`,
     note:
       `Medians of ${String(options.rejoinRounds)}. It has crashed after a change in each hundredth page of its largest table that its heir does not have. From the call until the ` +
-      'server is seen streaming. The columns ÷ say how many times what the base backups take.',
-    columns: ['way', 'time', '÷ reusing', '÷ empty', 'CPU', '÷ reusing', '÷ empty', 'memory'],
+      'server is seen streaming. Cold: none of its files are in memory, as after a crash of its host. The columns ÷ say how many times what the base backups take.',
+    columns: [
+      'way',
+      'time',
+      '÷ reusing',
+      '÷ empty',
+      'cold',
+      '÷ reusing',
+      'CPU',
+      '÷ reusing',
+      '÷ empty',
+      'memory',
+    ],
     rows: ways.map(({ name, label }) => [
       label,
       seconds(of(name, 'seconds')),
       ...by(name, 'seconds'),
+      seconds(of(keyOf(name, true), 'seconds')),
+      ratio(over(of(keyOf(name, true), 'seconds'), of(keyOf('reuse', true), 'seconds'))),
       seconds(of(name, 'cpuSeconds')),
       ...by(name, 'cpuSeconds'),
       megabytes(of(name, 'peakMemoryMb')),

@@ -36,11 +36,14 @@ export interface BaseBackupActions {
   readonly startStandby: (deps: StandbyDeps, options: ActionOptions) => Promise<number>;
 }
 
+/** They are many modules, and most calls need none of them. */
+type LoadActions = () => Promise<BaseBackupActions>;
+
 interface Rejoin {
   readonly deps: StandbyDeps;
   readonly options: ActionOptions;
   readonly request: FollowRequest;
-  readonly actions: BaseBackupActions;
+  readonly load: LoadActions;
 }
 
 /** The objections of -B to a server that was not shut down: the WAL that is only here was offered to the new primary. */
@@ -70,7 +73,8 @@ async function afterChanges(run: () => Promise<number>): Promise<number> {
 
 /** By -B and -S. The files here may be damaged, so nothing is asked of them. */
 async function byBaseBackup(rejoin: Rejoin): Promise<number> {
-  const { deps, request, actions } = rejoin;
+  const { deps, request, load } = rejoin;
+  const actions = await load();
   await changeIni(deps, request.address);
   const there = toward(deps, request.address);
   const made = await afterChanges(() => actions.baseBackup(there, backupOptions(false)));
@@ -80,13 +84,14 @@ async function byBaseBackup(rejoin: Rejoin): Promise<number> {
 }
 
 /** -B names its objections before anything changes. */
-async function checkBaseBackup({ deps, options, request, actions }: Rejoin): Promise<void> {
+async function checkBaseBackup({ deps, options, request, load }: Rejoin): Promise<void> {
   const report = options.dryRun
     ? deps.report
     : (line: string) => {
         deps.log.debug(line);
       };
-  await actions.baseBackup({ ...toward(deps, request.address), report }, backupOptions(true));
+  const { baseBackup } = await load();
+  await baseBackup({ ...toward(deps, request.address), report }, backupOptions(true));
 }
 
 function reportOffered({ report }: StandbyDeps, host: string, offered: Offered | undefined): void {
@@ -184,8 +189,11 @@ async function carryOut(
 async function rejoinObserved(rejoin: Rejoin): Promise<number> {
   const { deps, options, request } = rejoin;
   const { address } = request;
-  const { server, makesArchive, ...own } = await observeOwn(deps, address, true);
+  // Meanwhile the connection is made.
+  const observing = observeOwn(deps, address, true);
+  observing.catch(() => undefined);
   return withHost(toward(deps, address), async (answer) => {
+    const { server, makesArchive, ...own } = await observing;
     const observed = await observe(rejoin, { ...own, server, makesArchive }, answer);
     const { walToCome } = observed;
     const facts: RejoinFacts = { ...observed, makesArchive, follow: { ...own, request, answer, walToCome } };
@@ -221,7 +229,7 @@ export async function rejoinPrimary(
   deps: StandbyDeps,
   options: ActionOptions,
   given: { readonly host: string; readonly port: number | undefined } | undefined,
-  actions: BaseBackupActions,
+  load: LoadActions,
 ): Promise<number> {
   const { settings } = deps;
   const address =
@@ -229,7 +237,7 @@ export async function rejoinPrimary(
       ? await defaultAddress(deps)
       : { host: given.host, port: given.port ?? settings.port };
   const request: FollowRequest = { address, expected: undefined, mayBePrimary: true };
-  const rejoin: Rejoin = { deps, options, request, actions };
+  const rejoin: Rejoin = { deps, options, request, load };
   const phase = await rewindPhase(settings.pgdata);
   if (phase !== undefined) {
     if (options.dryRun) {

@@ -92,7 +92,7 @@ async function seeItStream(following: Following): Promise<Seen> {
     const last = refusals.at(-1);
     if (last !== undefined && refusals.length - counted.refusals >= enoughRefusals)
       return { kind: 'failed', reason: last.trim() };
-    return { kind: 'waiting', progress };
+    return { kind: 'waiting', progress, isQuiet: isHot };
   });
 }
 

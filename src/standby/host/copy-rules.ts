@@ -42,6 +42,7 @@ export const runtimeFiles = [
   'pitrtools-keep.lock',
   'pitrtools-promoting',
   'pitrtools-restore-trouble',
+  'pitrtools-restore-looked',
   'postgresql.auto.conf.tmp',
   'postmaster.opts',
   'postmaster.pid',

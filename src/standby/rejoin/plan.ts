@@ -52,6 +52,7 @@ export function planRejoin(facts: RejoinFacts, iniFile: string): readonly Rejoin
   if (way.kind === 'none') return [...offer, ...planFollow(follow, iniFile)];
   const marks = missingMarks(follow, answer.host.facts);
   const first: readonly RejoinStep[] = [
+    ...when(way.kind === 'rewind', { kind: 'checkpoint-there' }),
     ...offer,
     ...when(marks.length > 0, { kind: 'mark-left', marks }),
     ...(ini.kind === 'editable' ? [{ kind: 'edit-ini', changes: ini.changes } as const] : []),
@@ -62,7 +63,6 @@ export function planRejoin(facts: RejoinFacts, iniFile: string): readonly Rejoin
     ...first,
     ...slotSteps(answer.host.facts.slot ?? noSlot),
     { kind: 'drop-slots-here' },
-    { kind: 'checkpoint-there' },
     { kind: 'rewind', able: way.able, settings },
     ...preparingSteps(start),
     { kind: 'forget-promotion' },

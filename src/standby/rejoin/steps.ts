@@ -14,6 +14,8 @@ import type { Unsent } from './unsent.ts';
 export interface RejoinContext extends FollowContext {
   readonly directory: DataDirectory;
   offered?: Offered;
+  /** The checkpoint that was asked for. */
+  checkpoint?: Promise<unknown>;
 }
 
 const rejoinStep = entriesFor<RejoinContext>();
@@ -38,7 +40,12 @@ export const rejoinSteps = {
   'checkpoint-there': rejoinStep({
     say: (_step, { address }) =>
       `make a checkpoint on ${address.host}, so that its pg_control shows its timeline`,
-    run: ({ host }) => host.query(checkpointSql, checkpointMs),
+    run: (context) => {
+      // Our WAL is offered meanwhile.
+      context.checkpoint = context.host.query(checkpointSql, checkpointMs);
+      context.checkpoint.catch(() => undefined);
+      return Promise.resolve();
+    },
     leavesNothing: true,
   }),
   rewind: rejoinStep<{
@@ -47,8 +54,10 @@ export const rejoinSteps = {
   }>({
     say: ({ able }, { address, directory }) =>
       `make the files in ${directory.pgdata} those of ${address.host} by ${able.program}; no server can start on them meanwhile`,
-    run: ({ deps, directory, address, host }, { able, settings }) =>
-      runRewind(deps, directory, settings, able, address, host.facts),
+    run: async ({ deps, directory, address, host, checkpoint }, { able, settings }) => {
+      await checkpoint;
+      await runRewind(deps, directory, settings, able, address, host.facts);
+    },
   }),
   'put-back': rejoinStep({
     say: (_step, { directory }) => `put the files back in ${directory.pgdata}, with its own configuration`,

@@ -108,7 +108,7 @@ const appearS = 5;
 /** After this, a server without a pid file has ended. */
 async function waitForPidFile(deps: StandbyDeps): Promise<void> {
   const { pgdata } = deps.settings;
-  await comesTrue(deps, appearS, async () => (await readPostmaster(pgdata)).kind === 'running');
+  await comesTrue(deps, appearS, async () => (await readPostmaster(pgdata)).kind === 'running', closely);
 }
 
 /** Starts the server and returns as soon as its pid file exists. `observeServer` shows how the start continues. */

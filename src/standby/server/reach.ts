@@ -1,9 +1,11 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { PitrError } from '../../errors.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { serverLogTail, type Started } from './local-server.ts';
 import type { Server } from './server.ts';
 import { observeServer, type ServerState } from './server-state.ts';
-import { type Look, waitUntil } from './wait.ts';
+import { type Look, lookingAt, waitUntil } from './wait.ts';
 
 interface StartedServer {
   readonly server: Server;
@@ -21,16 +23,27 @@ function lookOf(state: ServerState, judgement: boolean | string): Look<ServerSta
   return { kind: 'waiting', progress: state.kind === 'production' ? '' : state.progress };
 }
 
+/** From PostgreSQL 10 on its last line says whether the server accepts connections. */
+async function pidFileText(pgdata: string): Promise<string> {
+  return readFile(join(pgdata, 'postmaster.pid'), 'utf8').catch(() => '');
+}
+
 /** Waits until a started server reaches the state. The reason for a failure contains the end of the server's log. */
 export async function reaches(
   { server, started }: StartedServer,
   judge: Judge,
 ): Promise<Exclude<Look<ServerState>, { kind: 'waiting' }>> {
   const { deps } = server;
-  const end = await waitUntil(deps, deps.settings.start_timeout, async () => {
+  const look = async () => {
     const state = await observeServer(server, started);
     return lookOf(state, await judge(state));
-  });
+  };
+  const end = await waitUntil(
+    deps,
+    deps.settings.start_timeout,
+    look,
+    lookingAt(() => pidFileText(server.pgdata)),
+  );
   if (end.kind === 'done') return end;
   return { kind: 'failed', reason: `${end.reason}; ${await serverLogTail(deps, started)}` };
 }

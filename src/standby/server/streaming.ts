@@ -76,6 +76,6 @@ export async function waitUntilStreaming(
     const last = refusals.at(-1);
     if (last !== undefined && refusals.length - counted.refusals >= enoughRefusals)
       return { kind: 'failed', reason: last.trim() };
-    return { kind: 'waiting', progress };
+    return { kind: 'waiting', progress, isQuiet: state.kind === 'recovering' && state.answers };
   });
 }

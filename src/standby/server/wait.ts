@@ -6,8 +6,13 @@ type WaitDeps = Pick<StandbyDeps, 'pause' | 'monotonicMs' | 'signal'>;
 export type Look<T> =
   | { readonly kind: 'done'; readonly value: T }
   | { readonly kind: 'failed'; readonly reason: string }
-  /** `progress` is any text that changes as long as there is progress. */
-  | { readonly kind: 'waiting'; readonly progress: string };
+  | {
+      readonly kind: 'waiting';
+      /** Any text that changes as long as there is progress. */
+      readonly progress: string;
+      /** The next look will leave no line in the server's log, and may come soon. */
+      readonly isQuiet?: boolean;
+    };
 
 /**
  * A server that does not accept connections yet logs each attempt of ours. The longer it takes, the rarer the attempts
@@ -20,11 +25,35 @@ const pauseGrowth = 1.25;
 interface Pace {
   readonly firstMs: number;
   readonly steadyMs: number;
+  /** A text that changes with what is waited for. To read it costs little and leaves no trace, so it is read often. */
+  readonly sign?: () => Promise<string>;
 }
 
+/** Each look at a server takes about as long. */
+const soonMs = 20;
 const usual: Pace = { firstMs: 100, steadyMs: 0 };
 /** For what comes within moments, while nobody takes writes. */
 export const closely: Pace = { firstMs: 10, steadyMs: 3_000 };
+
+/** As usual, but the next look comes as soon as the sign changes. */
+export function lookingAt(sign: () => Promise<string>): Pace {
+  return { ...usual, sign };
+}
+
+/** The sign was read before the look that found nothing: a change since then counts. */
+async function pauseWhile(
+  deps: WaitDeps,
+  ms: number,
+  before: string | undefined,
+  { sign }: Pace,
+): Promise<void> {
+  if (sign === undefined) return deps.pause(ms);
+  const endMs = deps.monotonicMs() + ms;
+  for (let leftMs = ms; leftMs > 0; leftMs = endMs - deps.monotonicMs()) {
+    if ((await sign()) !== before) return;
+    await deps.pause(Math.min(closely.firstMs, leftMs));
+  }
+}
 
 /**
  * Polls until the result is final. The limit counts from the last progress: a replay that takes hours is waited for,
@@ -40,8 +69,10 @@ export async function waitUntil<T>(
   let pauseMs = pace.firstMs;
   let since = deps.monotonicMs();
   const steadyUntil = since + pace.steadyMs;
+  const quietUntil = since + closely.steadyMs;
   for (;;) {
     deps.signal.throwIfAborted();
+    const sign = await pace.sign?.();
     const seen = await look();
     if (seen.kind !== 'waiting') return seen;
     const now = deps.monotonicMs();
@@ -49,7 +80,8 @@ export async function waitUntil<T>(
     progress = seen.progress;
     const leftMs = limitS * 1000 - (now - since);
     if (leftMs <= 0) return { kind: 'failed', reason: `nothing moved for ${limitS} s` };
-    await deps.pause(Math.min(pauseMs, leftMs));
+    const isSoon = seen.isQuiet === true && now < quietUntil;
+    await pauseWhile(deps, Math.min(isSoon ? soonMs : pauseMs, leftMs), sign, pace);
     if (now >= steadyUntil) pauseMs = Math.min(longestPauseMs, pauseMs * pauseGrowth);
   }
 }

@@ -39,9 +39,16 @@ function put(name: string, content: Buffer | string): void {
   writeFileSync(join(directory, "a r'c", name), content);
 }
 
-function restore(shell: string, mode: string, name = segment, archive = "a r'c", path = '/usr/bin:/bin') {
+function restore(
+  shell: string,
+  mode: string,
+  name = segment,
+  archive = "a r'c",
+  path = '/usr/bin:/bin',
+  to = 'target',
+) {
   // Relative, as PostgreSQL gives %p, and without Node on the PATH: a restored segment must not need it.
-  const result = spawnSync(shell, [launcher, '--restore', mode, join(directory, archive), name, 'target'], {
+  const result = spawnSync(shell, [launcher, '--restore', mode, join(directory, archive), name, to], {
     cwd: directory,
     encoding: 'utf8',
     env: { PATH: path },
@@ -230,6 +237,57 @@ describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restore in
     expect(waits('standby', segment)).toEqual(['0.5']);
     put(segment, mebibyte);
     expect(waits('standby', segment)).toEqual([]);
+  });
+
+  test('does not let a standby wait that was just started', () => {
+    const path = promoting('');
+    rmSync(join(directory, 'pitrtools-promoting'));
+    const waits = (since: string) => {
+      writeFileSync(join(directory, 'postmaster.pid'), `4711\n/data\n${since}\n5432\n`);
+      rmSync(join(directory, 'slept'), { force: true });
+      restore(shell, 'standby', segment, "a r'c", path);
+      return existsSync(join(directory, 'slept'));
+    };
+    const now = Math.floor(Date.now() / 1000);
+    expect(waits(String(now))).toBe(false);
+    expect(waits(String(now - 60))).toBe(true);
+    // A clock that was set back, and PostgreSQL 9.0, which has its shared memory's key there.
+    expect(waits(String(now + 60))).toBe(true);
+    expect(waits('  5432001    65536')).toBe(true);
+    expect(waits('')).toBe(true);
+  });
+
+  test('lets a standby wait for a segment that is in its pg_wal only when it asks for it again', () => {
+    const path = promoting('4711 1700000000');
+    rmSync(join(directory, 'pitrtools-promoting'));
+    mkdirSync(join(directory, 'pg_wal'));
+    const inPgWal = (name: string, address: number) => {
+      const bytes = Buffer.alloc(1024 * 1024);
+      bytes.writeUInt32LE(address, 8);
+      writeFileSync(join(directory, 'pg_wal', name), bytes);
+    };
+    const waits = (name: string) => {
+      rmSync(join(directory, 'slept'), { force: true });
+      restore(shell, 'standby', name, "a r'c", path, 'pg_wal/RECOVERYXLOG');
+      return existsSync(join(directory, 'slept'));
+    };
+    const [first, second, third] = [
+      '000000010000000000000001',
+      '000000010000000000000002',
+      '000000010000000000000003',
+    ];
+    inPgWal(first, 1024 * 1024);
+    inPgWal(second, 2 * 1024 * 1024);
+    // A recycled one has its new name already.
+    inPgWal(third, 1024 * 1024);
+    expect([first, second, second, first, third, '000000010000000000000004'].map(waits)).toEqual([
+      false,
+      false,
+      true,
+      false,
+      true,
+      true,
+    ]);
   });
 
   test('does not use a copy that was cut short by a crash', () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { waitUntil } from '../../../../src/standby/server/wait.ts';
+import { lookingAt, waitUntil } from '../../../../src/standby/server/wait.ts';
 
 /** Its time of day is set forward by 90 s at every look; what passes is the time of the pauses. */
 function stepping() {
@@ -40,4 +40,30 @@ test('checks become less frequent, because a server that is starting logs each o
   // What ends soon is seen soon.
   expect(within(500)).toBeGreaterThanOrEqual(4);
   expect(within(60_000)).toBeLessThan(75);
+});
+
+test('looks again as soon as the sign has changed', async () => {
+  const { deps, passed } = stepping();
+  const looks: number[] = [];
+  const sign = () => Promise.resolve(passed() < 250 ? 'starting' : 'ready');
+  const look = () => {
+    looks.push(passed());
+    const isSeen = looks.length > 1 && passed() >= 250;
+    return Promise.resolve(isSeen ? done : ({ kind: 'waiting', progress: '' } as const));
+  };
+  const done = { kind: 'done', value: undefined } as const;
+  expect(await waitUntil(deps, 60, look, lookingAt(sign))).toEqual(done);
+  expect(looks).toEqual([0, 100, 225, 255]);
+});
+
+test('looks soon again for a while where that leaves no trace', async () => {
+  const { deps, passed } = stepping();
+  const looks: number[] = [];
+  await waitUntil(deps, 60, () => {
+    looks.push(passed());
+    return Promise.resolve({ kind: 'waiting', progress: '', isQuiet: true });
+  });
+  const within = (ms: number) => looks.filter((at) => at <= ms).length;
+  expect(within(1_000)).toBeGreaterThan(40);
+  expect(within(60_000) - within(5_000)).toBeLessThan(75);
 });
