@@ -48,10 +48,25 @@ const roles = [
   },
 ];
 
+const rejoin = [
+  {
+    label: 'a former primary becomes a standby',
+    title: 'A former primary of',
+    column: 'time',
+    tools: ['--rejoin by pg_rewind', '--rejoin by -B, which reuses the files that are right'],
+  },
+];
+
 /** What is measured together. `titles`: how its tables begin; without it, all that no other one has. */
 const sections = [
   { name: 'bench', columns: ['', 'pitrtools', 'pgBackRest', 'rsync'], excerpts: shipping },
   { name: 'bench-roles', columns: ['', 'pitrtools', 'repmgr'], excerpts: roles, titles: ['A switchover'] },
+  {
+    name: 'bench-rejoin',
+    columns: ['', 'by pg_rewind', 'by a base backup'],
+    excerpts: rejoin,
+    titles: ['A former primary of'],
+  },
 ];
 
 function belongs({ title }, { titles }) {

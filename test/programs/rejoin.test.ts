@@ -105,7 +105,7 @@ describe('a former primary with WAL that is only there', () => {
     expect(plan.stdout).toMatch(
       /^Only here: \d+ bytes of WAL after LSN \S+, with \d committed transactions, the last at/m,
     );
-    expect(plan.stdout).toMatch(/^1\. offer \d+ WAL files to the archive of/m);
+    expect(plan.stdout).toMatch(/^2\. offer \d+ WAL files to the archive of/m);
 
     // Another former primary has left a file of that name.
     mkdirSync(join(heir.archiveDir, '.diverged-1'));

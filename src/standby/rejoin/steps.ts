@@ -39,7 +39,7 @@ export const rejoinSteps = {
   }),
   'checkpoint-there': rejoinStep({
     say: (_step, { address }) =>
-      `make a checkpoint on ${address.host}, so that its pg_control shows its timeline`,
+      `make a checkpoint on ${address.host} during the next steps, so that its pg_control shows its timeline`,
     run: (context) => {
       // Our WAL is offered meanwhile.
       context.checkpoint = context.host.query(checkpointSql, checkpointMs);

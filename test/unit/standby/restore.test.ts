@@ -239,7 +239,7 @@ describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restore in
     expect(waits('standby', segment)).toEqual([]);
   });
 
-  test('does not let a standby wait that was just started', () => {
+  test('does not let a standby wait that was just started and streams', () => {
     const path = promoting('');
     rmSync(join(directory, 'pitrtools-promoting'));
     const waits = (since: string) => {
@@ -249,6 +249,8 @@ describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restore in
       return existsSync(join(directory, 'slept'));
     };
     const now = Math.floor(Date.now() / 1000);
+    expect(waits(String(now))).toBe(true);
+    writeFileSync(join(directory, 'postgresql.auto.conf'), "primary_conninfo = 'host=a'\n");
     expect(waits(String(now))).toBe(false);
     expect(waits(String(now - 60))).toBe(true);
     // A clock that was set back, and PostgreSQL 9.0, which has its shared memory's key there.
