@@ -106,7 +106,7 @@ async function setUp(world: World, scale: number): Promise<RejoinSite> {
   const keys = { ...ini, ...ownConfiguration, port: heir.port, includepath: hidden };
   const former = await world.addStandby('former', heir, { pgdata: primary.pgdata, ini: keys });
   await diverge(world, primary, standby);
-  mustSucceed(await world.cmdStandby(former, ['-I']));
+  mustSucceed(await world.cmdStandby(former, ['-I', '--force=crashed']));
   mustSucceed(await world.cmdArchiver(heir, ['-I']));
   // Its WAL since the fork must be there in each round.
   await heir.kill9();
