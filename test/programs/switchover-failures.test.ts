@@ -41,6 +41,13 @@ async function seeInterruptedStop(world: World, { old, oldAsStandby, heir }: Duo
     `was to be stopped for a switchover to ${host}, and its next start would be that of a standby`,
   );
   expect(looked.stderr).toContain(`--serve 'resume-primary 1 ${cluster} aaaaaaa1'`);
+  const stop = await world.cmdStandby(oldAsStandby, ['-A', 'stop', '--dry-run']);
+  expect(stop.stderr).toContain(`was to be stopped for a switchover to ${host}`);
+  const archiver = await world.cmdArchiver(old, []);
+  expectExit(archiver, 0);
+  expect(archiver.stderr).toContain(
+    `or was to be stopped, for a switchover to ${host}, which is not finished`,
+  );
   const before = record(old);
   const late = await resume('bbbbbbb2');
   expectExit(late, 0);

@@ -2,8 +2,10 @@ import { join, resolve } from 'node:path';
 import { requirePaths } from '../../check-paths.ts';
 import { listExpectedPaths } from '../../config/expected-paths.ts';
 import { archiverOptions } from '../../config/options-archiver.ts';
-import { PitrError } from '../../errors.ts';
+import { messageOf, PitrError } from '../../errors.ts';
+import { quoted } from '../../system/printable.ts';
 import { programRoot } from '../../system/program-root.ts';
+import { readStoppedFor } from '../../system/stopped-for.ts';
 import { ownPrograms } from '../check/local.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { lanesOf } from '../lane/lane.ts';
@@ -36,6 +38,22 @@ async function mentionGaps(deps: ArchiverDeps): Promise<void> {
   for (const lane of lanesOf(deps)) {
     const { gap } = await readLaneState(lane);
     if (gap !== undefined) deps.log.warning(gapSentence(lane.name, gap));
+  }
+}
+
+/** The server may wait for its standby, or start as a standby next: cmd_standby has the ways out. */
+async function mentionSwitchover({ settings: { pgdata }, log }: ArchiverDeps): Promise<void> {
+  try {
+    const stoppedFor = await readStoppedFor(pgdata);
+    if (stoppedFor === undefined) return;
+    log.warning(
+      `the server in "${pgdata}" was stopped, or was to be stopped, for a switchover to ${quoted(stoppedFor.host, 80)}, which is not finished`,
+      { hint: 'cmd_standby -C FILE on this host says what comes next, and how to take it back.' },
+    );
+  } catch (error) {
+    log.warning(
+      `whether a switchover has stopped the server in "${pgdata}" is not known: ${messageOf(error)}`,
+    );
   }
 }
 
@@ -72,6 +90,7 @@ export async function checkConfiguration(
   await checkPinned(deps);
   await mentionLeftoverQueues(deps);
   await mentionGaps(deps);
+  await mentionSwitchover(deps);
   if (settings.state === 'offline') deps.log.notice('state is offline: nothing will be archived');
   await checkArchiveCommand(deps, resolve(configFile));
   deps.report('Config OK');

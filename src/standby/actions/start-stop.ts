@@ -1,6 +1,6 @@
 import type { Postmaster } from '../../system/postmaster.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
-import { sayTraceOfStop } from '../hand-over/half-stopped.ts';
+import { sayTraceHere, sayTraceOfStop } from '../hand-over/half-stopped.ts';
 import { hasRecord } from '../host/backup-record/record.ts';
 import { isInFailoverConfiguration } from '../recovery/unfinished-failover.ts';
 import { type DataDirectory, readCapabilities, wasInRecovery } from '../server/data-directory.ts';
@@ -113,6 +113,7 @@ export async function stopServer(deps: StandbyDeps, options: ActionOptions): Pro
   const postmaster = await requireClearPostmaster(deps);
   const { pgdata } = deps.settings;
   const server = serverOf(deps, await readCapabilities(pgdata));
+  await sayTraceHere(deps);
   const facts: StopFacts = {
     pgdata,
     postmaster,

@@ -146,7 +146,7 @@ async function findLacking(search: Search, from: bigint): Promise<Lacking | unde
   return lackingIn([...seen, ...there, ...(await inArchive())]);
 }
 
-export async function observeWalToCome(search: Search, own: OwnPlace): Promise<WalToCome> {
+async function observeWalToCome(search: Search, own: OwnPlace): Promise<WalToCome> {
   const { deps, host } = search;
   const from = commonEnd(own, host.facts);
   if (from === undefined) return { kind: 'unknown', reason: 'it is unknown where both histories part' };

@@ -1,11 +1,12 @@
 /** The traces of a stop for a switchover, on the old primary's host. */
-import { PitrError } from '../../errors.ts';
+import { messageOf, PitrError } from '../../errors.ts';
 import { quoted } from '../../system/printable.ts';
+import { readStoppedFor } from '../../system/stopped-for.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { changeRecord, readRecord } from '../host/backup-record/record.ts';
 import { ownCommand } from '../host/own-command.ts';
 import { clearRecoverySettings } from '../recovery/files.ts';
-import type { DataDirectory } from '../server/data-directory.ts';
+import { type DataDirectory, readDataDirectory } from '../server/data-directory.ts';
 import { type Server, serverOf } from '../server/server.ts';
 import { observeServer, type ServerState } from '../server/server-state.ts';
 import { serves } from './stopped-for.ts';
@@ -44,6 +45,20 @@ export async function sayTraceOfStop(deps: StandbyDeps, directory: DataDirectory
   const state = await observeServer(serverOf(deps, directory.capabilities));
   const trace = traceOfStop(deps, directory, state);
   if (trace !== undefined) deps.log.warning(trace.message, { hint: trace.hint });
+}
+
+/** The same for an action that needs nothing of the data directory: it does not fail where that cannot be read. */
+export async function sayTraceHere(deps: StandbyDeps): Promise<void> {
+  const { pgdata } = deps.settings;
+  try {
+    if ((await readStoppedFor(pgdata)) !== undefined)
+      await sayTraceOfStop(deps, await readDataDirectory(pgdata));
+  } catch (error) {
+    deps.signal.throwIfAborted();
+    deps.log.warning(
+      `whether a switchover was to stop the server in "${pgdata}" is not known: ${messageOf(error)}`,
+    );
+  }
 }
 
 /**

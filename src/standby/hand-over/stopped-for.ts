@@ -1,8 +1,8 @@
 /** The note of a primary that it was stopped for a switchover: only the run that has stopped it may have it back. Pure. */
 import { refusal } from '../../errors.ts';
 import { quoted } from '../../system/printable.ts';
+import type { StoppedFor } from '../../system/stopped-for.ts';
 import type { AnswerOf } from '../../verbs/verbs.ts';
-import type { StoppedFor } from '../host/backup-record/record.ts';
 import type { ServerState } from '../server/server-state.ts';
 
 export function serves(state: ServerState): boolean {

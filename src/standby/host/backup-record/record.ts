@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { messageOf, PitrError } from '../../../errors.ts';
 import { exists, readIfExists } from '../../../system/durable.ts';
 import { type Checked, checkFields, type Guarded, is, parseJson } from '../../../system/json.ts';
+import { isStoppedFor, recordFileName } from '../../../system/stopped-for.ts';
 import { verificationFields } from '../../page-check/findings.ts';
 import { writeForServer } from '../../server/server-modes.ts';
 
@@ -105,20 +106,6 @@ const isOthersSlot = is.object({
 
 export type OthersSlot = Guarded<typeof isOthersSlot>;
 
-const isStoppedFor = is.object({
-  host: is.text,
-  timeline: is.number,
-  /** The run that asked last. */
-  token: is.optional(is.text),
-  /** When it was asked first, in ISO 8601. */
-  since: is.optional(is.text),
-  /** Its last checkpoint as the primary, and the end of that record; set once it was shut down. */
-  checkpoint: is.optional(is.text),
-  end: is.optional(is.text),
-});
-
-export type StoppedFor = Guarded<typeof isStoppedFor>;
-
 /** A run of -F999 or --switchover that is about to promote the server. */
 const isPromotion = is.object({
   /** Random: no other run has it. */
@@ -169,8 +156,6 @@ export type StandbyRecord = Omit<Checked<typeof recordFields>, 'backup'> & {
   readonly backup?: BackupRecord | undefined;
 };
 
-export const recordFileName = 'pitrtools.json';
-
 /** Whether -B, -S or -F999 has left a record here, even one that can no longer be understood. */
 export function hasRecord(pgdata: string): Promise<boolean> {
   return exists(join(pgdata, recordFileName));
@@ -188,15 +173,6 @@ function backupIn(value: unknown): BackupRecord {
     return checkFields(value, backupFields, ['copy', 'verified', 'toolVersion']);
   } catch (error) {
     throw new Error(`its "backup" is not what we write there: ${messageOf(error)}`, { cause: error });
-  }
-}
-
-/** From the text of another host's record. One that cannot be understood says nothing. */
-export function stoppedForIn(content: string): StoppedFor | undefined {
-  try {
-    return parseJson(content, { stoppedFor: is.optional(isStoppedFor) }).stoppedFor;
-  } catch {
-    return undefined;
   }
 }
 

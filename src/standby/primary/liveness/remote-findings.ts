@@ -5,7 +5,7 @@ import {
   roleOf,
   type ServerProcess,
 } from '../../../postgres/server-process.ts';
-import { type StoppedFor, stoppedForIn } from '../../host/backup-record/record.ts';
+import { type StoppedFor, stoppedForIn } from '../../../system/stopped-for.ts';
 import type { Alive, RemoteFinding } from './verdict.ts';
 
 /** The output of the scripts of remote-script.ts. */

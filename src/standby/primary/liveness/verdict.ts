@@ -1,5 +1,5 @@
 import { quoted } from '../../../system/printable.ts';
-import type { StoppedFor } from '../../host/backup-record/record.ts';
+import type { StoppedFor } from '../../../system/stopped-for.ts';
 import type { Objection } from '../../steps/objections.ts';
 
 /** The answer of a TCP port to a PostgreSQL client. */

@@ -10,7 +10,8 @@ import {
 } from '../../../../system/durable.ts';
 import { removeTree, rename, symlink, unlink } from '../../../../system/files.ts';
 import { readPostmaster } from '../../../../system/postmaster.ts';
-import { type BackupRecord, recordFileName, writeRecord } from '../../../host/backup-record/record.ts';
+import { recordFileName } from '../../../../system/stopped-for.ts';
+import { type BackupRecord, writeRecord } from '../../../host/backup-record/record.ts';
 import { serverObjections } from '../../../host/place.ts';
 import {
   type CopyPlace,
