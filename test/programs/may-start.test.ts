@@ -117,6 +117,12 @@ describe.each(outerMajors())('--may-start on PostgreSQL %i', (major) => {
     expectExit(byOther, 4);
     expect(byOther.stderr).toContain(words);
     expect(byOther.stderr).toContain(', as standby other says\n');
+    expect(primary.host.notifications()).toContainEqual({
+      severity: 'critical',
+      message: expect.stringMatching(
+        /: PostgreSQL must not start here: .*, as standby other says\. Make /,
+      ) as string,
+    });
 
     await other.host.sshd.kill();
     primary.writeIni({ start_probe_timeout: 3 });
@@ -133,6 +139,7 @@ describe.each(outerMajors())('--may-start on PostgreSQL %i', (major) => {
     const strict = await ask(world, primary);
     expectExit(strict, 4);
     expect(strict.stderr).toContain('(start_unseen: refuse)\n');
+    expect(primary.host.notifications().at(-1)?.message).toContain('(start_unseen: refuse). Make one');
 
     // The operator decides that the old primary is to go on.
     await heir.host.sshd.start();

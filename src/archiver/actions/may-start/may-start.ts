@@ -87,24 +87,44 @@ async function judge(deps: ArchiverDeps): Promise<StartVerdict & { readonly time
 /** systemd ends what a service's preparation leaves behind: the command must have run to its end. */
 const hookGraceMs = 12_000;
 
+async function notifyCritical(
+  deps: ArchiverDeps,
+  message: string,
+  timeline: number | undefined,
+): Promise<void> {
+  const { settings } = deps;
+  const standby = settings.standbys.map(({ name }) => name).join(' ');
+  const facts = {
+    program: 'cmd_archiver',
+    standby,
+    ...(timeline === undefined ? {} : { timeline }),
+  } as const;
+  notify(deps, settings, { severity: 'critical', name: 'start', message, facts });
+  await partWithHooks(hookGraceMs);
+}
+
+/** The log of a service that does not start is perhaps read late. */
+async function refuse(
+  deps: ArchiverDeps,
+  { message, detail, hint }: Pick<Extract<StartVerdict, { kind: 'refused' }>, 'message' | 'detail' | 'hint'>,
+  timeline: number | undefined,
+): Promise<number> {
+  deps.log.error(message, { detail, hint });
+  await notifyCritical(deps, `${deps.hostName}: ${message}. ${hint}`, timeline);
+  return exitCodes.refused;
+}
+
 async function allowUnseen(deps: ArchiverDeps, timeline: number, reasons: readonly string[]): Promise<void> {
-  const { settings, hostName } = deps;
   const why = reasons.join('; ');
   deps.log.warning(
     `no standby could say whether timeline ${timeline} was left: PostgreSQL may start all the same (start_unseen: allow)`,
     { detail: why, hint: 'Make sure that no other server is the primary now.' },
   );
-  notify(deps, settings, {
-    severity: 'critical',
-    name: 'start',
-    message: `PostgreSQL starts on ${hostName} although no standby could say whether its timeline ${timeline} was left, so there may be two primaries: ${why}`,
-    facts: {
-      program: 'cmd_archiver',
-      standby: settings.standbys.map(({ name }) => name).join(' '),
-      timeline,
-    },
-  });
-  await partWithHooks(hookGraceMs);
+  await notifyCritical(
+    deps,
+    `PostgreSQL starts on ${deps.hostName} although no standby could say whether its timeline ${timeline} was left, so there may be two primaries: ${why}`,
+    timeline,
+  );
 }
 
 /**
@@ -119,21 +139,21 @@ export async function mayStart(deps: ArchiverDeps): Promise<number> {
       deps.report(`PostgreSQL may start: ${verdict.reason}`);
       return 0;
     case 'refused':
-      deps.log.error(verdict.message, { detail: verdict.detail, hint: verdict.hint });
-      return exitCodes.refused;
+      return refuse(deps, verdict, verdict.timeline);
     case 'unseen':
       if (deps.settings.start_unseen === 'allow') {
         await allowUnseen(deps, verdict.timeline ?? 0, verdict.reasons);
         return 0;
       }
-      deps.log.error(
-        `PostgreSQL must not start here: no standby could say whether timeline ${verdict.timeline ?? 0} was left (start_unseen: refuse)`,
+      return refuse(
+        deps,
         {
+          message: `PostgreSQL must not start here: no standby could say whether timeline ${verdict.timeline ?? 0} was left (start_unseen: refuse)`,
           detail: verdict.reasons.join('; '),
           hint: 'Make one of the standbys reachable. Only if no other server is the primary now: set start_unseen: allow, and start it.',
         },
+        verdict.timeline,
       );
-      return exitCodes.refused;
     default:
       return unreachable(verdict);
   }
