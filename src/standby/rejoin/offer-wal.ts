@@ -28,38 +28,52 @@ function divergedName(timeline: number): string {
   return `.diverged-${timeline}`;
 }
 
+/** The directory of one run, in that of all runs of this host: a run that was killed has perhaps left its own. */
+interface Incoming {
+  readonly parent: string;
+  readonly run: string;
+}
+
 /**
  * Flushes each file. One that belongs to the history gets its own name in the archive by a link, which replaces
  * nothing. All others, and one whose name has other bytes there, are kept in the folder above: if a former primary has
  * left a file of that name, under a name with a number. A line of answer for each file.
+ *
+ * Whole files of a killed run may be the last copies by now: they are kept, too, unless the archive has them.
  */
-function storeScript(incoming: string, files: readonly Unsent[]): string {
+export function storeScript({ parent, run }: Incoming, files: readonly Unsent[]): string {
   const names = (which: (file: Unsent) => boolean) =>
     files
       .filter(which)
       .map(({ name }) => name)
       .join(' ');
-  return `cd ${shellQuote(incoming)} || exit 1
+  return `cd ${shellQuote(`${parent}/${run}`)} || exit 1
 keep() {
   n=$2; i=2
-  while ! ln "$1" "../$n" 2>/dev/null; do
-    [ -e "../$n" ] || exit 1
-    cmp -s "$1" "../$n" && break
+  while ! ln "$1" "../../$n" 2>/dev/null; do
+    [ -e "../../$n" ] || exit 1
+    cmp -s "$1" "../../$n" && break
     n="$2.$i"; i=$((i+1))
   done
   echo "kept $n"
 }
 for f in ${names(({ to }) => to === 'archive')}; do
   sync "$f" || exit 1
-  if ln "$f" "../../$f" 2>/dev/null; then echo "stored $f"
-  elif cmp -s "$f" "../../$f"; then echo "present $f"
+  if ln "$f" "../../../$f" 2>/dev/null; then echo "stored $f"
+  elif cmp -s "$f" "../../../$f"; then echo "present $f"
   else keep "$f" "$f"; fi
 done
 for f in ${names(({ to, isTail }) => to === 'diverged' && !isTail)}; do sync "$f" || exit 1; keep "$f" "$f"; done
 for f in ${names(({ isTail }) => isTail)}; do sync "$f" || exit 1; keep "$f" "$f.partial"; done
-sync .. ../.. || exit 1
-rm -f ${files.map(({ name }) => name).join(' ')}
-cd .. && rmdir ${shellQuote(incoming)} 2>/dev/null
+for each in ../* ../*/*; do
+  f=\${each##*/}
+  [ "$each" = "../${run}/$f" ] || [ ! -f "$each" ] && continue
+  cmp -s "$each" "../../../$f" || cmp -s "$each" "../../$f.partial" && continue
+  sync "$each" || exit 1
+  keep "$each" "$f" >/dev/null
+done
+sync ../.. ../../.. || exit 1
+cd ../.. && rm -rf ${shellQuote(parent)}
 rmdir "$PWD" 2>/dev/null
 exit 0`;
 }
@@ -87,8 +101,10 @@ export async function offerWal(
   const folder = divergedName(control?.timeline ?? 0);
   const target = `${directory}/${folder}`;
   // Files of another former primary, or of an earlier run, must not be replaced.
-  const incoming = `${target}/.incoming-${deps.hostName.replaceAll(/[^\w.-]/g, '_')}`;
-  await mustRun(shell, `umask 077; mkdir -p ${shellQuote(incoming)}`, limitMs);
+  const parent = `${target}/.incoming-${deps.hostName.replaceAll(/[^\w.-]/g, '_')}`;
+  const incoming = { parent, run: deps.nonce() };
+  const directoryOfRun = `${parent}/${incoming.run}`;
+  await mustRun(shell, `umask 077; mkdir -p ${shellQuote(directoryOfRun)}`, limitMs);
   const rsync = await requireProgram('rsync', settings.rsync, settings.includepath);
   const program = { rsync, flags: settings.rsync_flags, version: 3 } as const;
   const walDirectory = join(pgdata, capabilities.walDirName);
@@ -97,7 +113,7 @@ export async function offerWal(
     '--from0',
     '--files-from=-',
     `${walDirectory}/`,
-    `${remotePath(shell, program, incoming)}/`,
+    `${remotePath(shell, program, directoryOfRun)}/`,
   ];
   const longMs = limitMs + Math.ceil((files.length * facts.settings.walSegmentSize) / bytesPerMs);
   const result = await deps.run(rsyncCommand(shell, program, settings.ssh_timeout, args), {

@@ -10,6 +10,7 @@ import type { Capabilities } from '../../postgres/capabilities.ts';
 import { slotsDirectory } from '../../postgres/stream-slot.ts';
 import { exists, fsyncPath, readIfExists, writeDurably } from '../../system/durable.ts';
 import { mkdir, removeTree, rename } from '../../system/files.ts';
+import { readPostmaster } from '../../system/postmaster.ts';
 import { incompleteControlFile, rewindingName } from '../server/data-directory.ts';
 
 /**
@@ -90,13 +91,22 @@ async function moveAll(from: string, to: string, names: readonly string[]): Prom
   await fsyncPath(to);
 }
 
-/** PG_VERSION goes first: from then on no server starts. */
+/**
+ * PG_VERSION goes first: from then on no server starts. One that was started meanwhile would write into the files that
+ * pg_rewind changes.
+ */
 export async function moveIn(pgdata: string): Promise<void> {
   const work = rewindDirectory(pgdata);
   await notePhase(pgdata, 'moving');
   await mkdir(work, { mode: 0o700 });
   const names = (await readdir(pgdata)).filter((name) => clusterFiles.has(name));
   await moveAll(pgdata, work, ['PG_VERSION']);
+  const postmaster = await readPostmaster(pgdata);
+  if (postmaster.kind === 'running' || postmaster.kind === 'unclear') {
+    await moveBack(pgdata);
+    const detail = postmaster.kind === 'running' ? `pid ${postmaster.pid}` : postmaster.reason;
+    throw new PitrError(`a server was started in "${pgdata}" meanwhile, or perhaps was`, { detail });
+  }
   await moveAll(
     pgdata,
     work,

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -53,6 +54,20 @@ describe('the directory of a rewind', () => {
     await moveBack(pgdata);
     expect(listed(pgdata)).toEqual([...own, ...theirs, 'backup_label'].sort());
     expect(await rewindPhase(pgdata)).toBeUndefined();
+  });
+
+  test('gets no files under a server that was started meanwhile', async () => {
+    const pgdata = cluster();
+    const server = spawn('sleep', ['60'], { cwd: pgdata });
+    try {
+      writeFileSync(join(pgdata, 'postmaster.pid'), `${server.pid ?? 0}\n${pgdata}\n`);
+      const before = listed(pgdata);
+      await expect(moveIn(pgdata)).rejects.toThrow('was started');
+      expect(listed(pgdata)).toEqual(before);
+      expect(await rewindPhase(pgdata)).toBeUndefined();
+    } finally {
+      server.kill();
+    }
   });
 
   test('is taken up where the move back was interrupted', async () => {
