@@ -28,6 +28,7 @@ export const slowFiles: readonly string[] = [
   'matrix-chain',
   'matrix-clusters',
   'matrix-mixups',
+  'loss-campaign',
   'may-start',
   'monitoring',
   'old-primary',
