@@ -394,7 +394,7 @@ async function noGap(campaign: Campaign, node: Node): Promise<void> {
 async function change(campaign: Campaign): Promise<string> {
   const { away, random } = campaign;
   const [gone] = [...away.keys()];
-  if (gone !== undefined && random() < 0.5) {
+  if (gone !== undefined && (followers(campaign).length === 0 || random() < 0.5)) {
     await takeBack(campaign, gone);
     return `${gone.name} is back`;
   }
