@@ -40,6 +40,12 @@ export async function makeHostNetworks(world: string): Promise<HostNetworks> {
     ...['--user', '--map-root-user', '--net', '--'],
     ...['sh', '-c', `${bridge} && { ${stays}; }`],
   ]);
+  const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
+  // One for all hosts: the kernel hides from each other what processes in different ones work on.
+  const user = await hold('nsenter', [
+    ...within(hub),
+    ...['unshare', '--user', `--map-user=${uid}`, `--map-group=${gid}`, '--', 'sh', '-c', stays],
+  ]);
   const inNetworkOf = (pid: number, script: string): Promise<string> =>
     mustRun('nsenter', [...within(pid), 'sh', '-c', `${path}; ${script}`], { env });
   return {
@@ -55,7 +61,7 @@ export async function makeHostNetworks(world: string): Promise<HostNetworks> {
         `ip link set lo up && ip addr add ${address}/24 dev wire && ip link set wire up`,
       );
       return {
-        env: { PITRTOOLS_TEST_NETWORK: String(host) },
+        env: { PITRTOOLS_TEST_NETWORK: `${host} ${user}` },
         setLink: async (state) => {
           await inNetworkOf(host, `ip link set wire ${state}`);
         },

@@ -70,12 +70,13 @@ function inItsNetwork(
   args: readonly string[],
   env: NodeJS.ProcessEnv = {},
 ): [string, readonly string[]] {
-  const target = env['PITRTOOLS_TEST_NETWORK'];
-  if (target === undefined) return [command, args];
-  const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
-  const there = ['--preserve-credentials', '--user', '--net', '--target', target, '--'];
-  const back = ['unshare', '--user', `--map-user=${uid}`, `--map-group=${gid}`, '--'];
-  return ['nsenter', [...there, ...back, command, ...args]];
+  const [network, user] = env['PITRTOOLS_TEST_NETWORK']?.split(' ') ?? [];
+  if (network === undefined || user === undefined) return [command, args];
+  const enter = (target: string, ...kinds: readonly string[]) => [
+    ...['nsenter', '--preserve-credentials', '--target', target, ...kinds, '--'],
+  ];
+  const [program, ...there] = [...enter(network, '--user', '--net'), ...enter(user, '--user')];
+  return [program ?? '', [...there, command, ...args]];
 }
 
 /** Runs a command to its end. */
