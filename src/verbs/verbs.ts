@@ -134,6 +134,11 @@ export const verbs = {
       ...progress,
       /** History files, and segments in the order of replay; absent if archivedir cannot be relied on. */
       names: is.optional(is.listOf(isWalNameText)),
+      /**
+       * Segments that it has replayed, of those that only its pg_wal holds, whole: its archivedir lacks them, and its own
+       * recovery does not.
+       */
+      own: is.optional(is.listOf(isWalNameText)),
       /** Files there under such a name that are not what it says, and why. */
       faulty: is.optional(is.listOf(is.object({ name: isWalNameText, reason: is.text }))),
       /** Segments that contain this location or later WAL are not named, because the answer is limited. */

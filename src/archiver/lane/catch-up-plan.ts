@@ -10,6 +10,8 @@ export interface Holdings {
   /** Where its recovery would start again. */
   readonly restartpoint: { readonly timeline: number; readonly lsn: bigint };
   readonly names: ReadonlySet<string>;
+  /** Segments that its archive lacks and that its own recovery finds in pg_wal. */
+  readonly own: ReadonlySet<string>;
   /** The files that it has under a name without being what it says, and why. */
   readonly faulty: ReadonlyMap<string, string>;
   /** Segments that contain this location or later WAL may be there without being named. */
@@ -87,7 +89,7 @@ export function planCatchUp(own: Wal, there: Holdings, from: bigint): CatchUpPla
   for (let number = first; number < last; number++) {
     const [name, ...others] = namesOf(number, path, layout);
     if (name === undefined || [name, ...others].some(({ text }) => there.names.has(text))) continue;
-    segments.push({ name, isOptional: false });
+    segments.push({ name, isOptional: there.own.has(name.text) });
   }
   return { kind: 'lacks', files: [...histories(own, there, path), ...segments] };
 }

@@ -148,7 +148,7 @@ export type Asked =
   | { readonly kind: 'unknown'; readonly reason: string };
 
 function readAnswer(answer: AnswerOf<'list'>, { systemIdentifier }: Cluster): Asked {
-  const { restartpoint, names, faulty = [] } = answer;
+  const { restartpoint, names, own = [], faulty = [] } = answer;
   if (answer.server === 'no-data') return { kind: 'no-data' };
   if (restartpoint === undefined) return unknown('it cannot determine its restartpoint');
   if (answer.systemIdentifier !== systemIdentifier)
@@ -159,6 +159,7 @@ function readAnswer(answer: AnswerOf<'list'>, { systemIdentifier }: Cluster): As
     holdings: {
       restartpoint: { timeline: restartpoint.timeline, lsn: parseLsn(restartpoint.lsn) },
       names: new Set(names),
+      own: new Set(own),
       faulty: new Map(faulty.map(({ name, reason }) => [name, quoted(reason)])),
       incompleteFrom: answer.incompleteFrom === undefined ? undefined : parseLsn(answer.incompleteFrom),
     },

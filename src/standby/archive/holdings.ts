@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import {
   firstLsnOf,
   formatLsn,
@@ -8,7 +9,7 @@ import {
   segmentNumber,
   type WalLayout,
 } from '../../postgres/lsn.ts';
-import type { SegmentName, WalName } from '../../postgres/wal-name.ts';
+import { parseWalName, type SegmentName, type WalName } from '../../postgres/wal-name.ts';
 import { readSentinel } from '../../system/sentinel.ts';
 import type { AnswerOf, ArgumentsOf } from '../../verbs/verbs.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -49,7 +50,10 @@ export function boundSegments(
   return { names: named.map(({ name }) => name), incompleteFrom };
 }
 
-type Held = Required<Pick<AnswerOf<'list'>, 'names' | 'faulty'>>;
+interface Held {
+  readonly names: readonly string[];
+  readonly faulty: readonly { readonly name: string; readonly reason: string }[];
+}
 
 /** Distinguishes the files that are what their names say. The judge of a segment is that of every recovery. */
 async function judgeFiles(
@@ -99,6 +103,39 @@ export async function readInTime(
   return { starts: starts.filter(({ name }) => numberOf(name) < end), incompleteFrom: end };
 }
 
+/** The limit of what is said of pg_wal, which holds little more than the server itself needs. */
+const mostOwn = 5_000;
+
+/** The locations before which all WAL was replayed here. */
+function replayedTo({ proved, replayed }: Pick<AnswerOf<'list'>, 'proved' | 'replayed'>): bigint {
+  const known = [proved?.lsn, replayed].flatMap((text) => (text === undefined ? [] : [parseLsn(text)]));
+  return known.reduce((one, other) => (one > other ? one : other), 0n);
+}
+
+/**
+ * A former primary that rejoined as it is has its own WAL in pg_wal alone. A segment that the server has not replayed to its end
+ * may be unfinished, or one that was kept for later use under its next name.
+ */
+async function listOwn(
+  walDirectory: string,
+  first: number,
+  replayed: bigint,
+  layout: WalLayout,
+  isInTime: () => boolean,
+  systemIdentifier: string,
+): Promise<readonly string[]> {
+  const end = segmentNumber(segmentContaining(1, replayed, layout), layout);
+  const files = await listWal(walDirectory);
+  const segments = files
+    .filter((name) => name.kind === 'segment')
+    .filter((name) => isPossibleSegment(name, layout) && segmentNumber(name, layout) < end);
+  const bounded = boundSegments(segments, first, layout, mostOwn);
+  const { starts } = await readInTime(walDirectory, bounded, layout, isInTime);
+  const cluster = { systemIdentifier, segmentSize: layout.segmentSize };
+  const { names } = await judgeFiles(walDirectory, files, starts, cluster);
+  return names.filter((name) => parseWalName(name).kind === 'segment');
+}
+
 /** The verb `list`: how far this standby has come, and what its archivedir holds from there on. Changes nothing. */
 export async function listHoldings(
   deps: StandbyDeps,
@@ -113,7 +150,7 @@ export async function listHoldings(
   const { systemIdentifier } = progress;
   if (systemIdentifier === undefined) return progress;
   if ((await readSentinel(archivedir))?.systemIdentifier !== systemIdentifier) return progress;
-  const { walSegmentSkipsFF } = await readCapabilities(pgdata);
+  const { walSegmentSkipsFF, walDirName } = await readCapabilities(pgdata);
   const layout = { segmentSize, walSegmentSkipsFF };
   const start = parseLsn(restartpoint.lsn);
   const first = segmentNumber(segmentContaining(1, start > from ? start : from, layout), layout);
@@ -127,9 +164,19 @@ export async function listHoldings(
   const { starts, incompleteFrom } = await readInTime(archivedir, bounded, layout, isInTime);
   const held = await judgeFiles(archivedir, files, starts, { systemIdentifier, segmentSize });
   const rest = incompleteFrom === undefined ? undefined : nameOf(1, incompleteFrom, layout);
+  const inWal = await listOwn(
+    join(pgdata, walDirName),
+    first,
+    replayedTo(progress),
+    layout,
+    isInTime,
+    systemIdentifier,
+  );
+  const own = inWal.filter((name) => !held.names.includes(name));
   return {
     ...progress,
     ...held,
+    ...(own.length === 0 ? {} : { own }),
     ...(rest === undefined ? {} : { incompleteFrom: formatLsn(firstLsnOf(rest, segmentSize)) }),
   };
 }

@@ -32,6 +32,7 @@ function there(timeline: number, lsn: string, names: readonly string[] = [], res
   return {
     restartpoint: { timeline, lsn: parseLsn(lsn) },
     names: new Set(names),
+    own: new Set(),
     faulty: new Map(),
     incompleteFrom: rest === undefined ? undefined : parseLsn(rest),
   };
@@ -62,6 +63,18 @@ describe('what a standby lacks', () => {
   test('is nothing that it has', () => {
     const names = ['00000002.history', '00000003.history', segment(2, 6), segment(3, 8)];
     expect(lacking(there(2, '0/6000000', names))).toEqual([segment(2, 7), segment(3, 9), segment(3, 10)]);
+  });
+
+  test('is not needed if its own pg_wal holds it, but is sent if it can be had', () => {
+    const names = ['00000002.history', '00000003.history'];
+    const holdings = { ...there(2, '0/6000000', names), own: new Set([segment(2, 6), segment(2, 8)]) };
+    expect(lacking(holdings)).toEqual([
+      `(${segment(2, 6)})`,
+      segment(2, 7),
+      segment(3, 8),
+      segment(3, 9),
+      segment(3, 10),
+    ]);
   });
 
   test('is never a segment of an older timeline that reaches past its fork, and having that one does not help', () => {

@@ -97,6 +97,7 @@ describe('a file that the standby has, but that is not what its name says', () =
   const there = (present: readonly string[], faulty: readonly (readonly [string, string])[]) => ({
     restartpoint: { timeline: 1, lsn: 0x300000n },
     names: new Set(present),
+    own: new Set<string>(),
     faulty: new Map(faulty),
     incompleteFrom: undefined,
   });
