@@ -32,8 +32,10 @@ export function switchoverObjections(
   if (liveness.kind === 'dead' && liveness.hasLooked === true) return there;
   const begun = facts.siblings.siblings.flatMap(({ target, answer }): readonly Objection[] => {
     if (answer.kind !== 'answered') return [];
-    const { server, switchover } = answer.said;
-    return when(switchover !== undefined && server !== 'production', {
+    const { server, switchover, promotedTo } = answer.said;
+    // One that was promoted by it is judged as a rival, unless this host has followed that promotion.
+    const isBegun = switchover !== undefined && server !== 'production' && promotedTo === undefined;
+    return when(isBegun, {
       ...named,
       message: `standby ${siblingName({ target })} has begun a switchover with ${quoted(switchover ?? '', 80)}, which is not finished`,
       hint: `Run --switchover on ${target.name}: it finishes what it began, and loses nothing.`,

@@ -121,6 +121,13 @@ describe('a switchover that is not finished', () => {
     expect(objections({ siblings, liveness: dead })).toEqual([]);
   });
 
+  test('is none once it has promoted that standby: then it matters whether this host has followed', () => {
+    const liveness = { kind: 'unreachable', reason: 'x' } as const;
+    const siblings = others(answering('c', { server: 'down', switchover: 'hosta', promotedTo: 2 }));
+    expect(objections({ siblings, liveness }).map(({ name }) => name)).toEqual(['sibling-promoted']);
+    expect(objections({ siblings: { ...siblings, rivals: [] }, liveness })).toEqual([]);
+  });
+
   test('is named as what promotes a standby', () => {
     const promoting = answering('c', { promotion: 'f1', switchover: 'hosta' });
     expect(objections({ siblings: others(promoting), liveness: dead })).toMatchObject([
