@@ -5,7 +5,7 @@ import { expect } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
 import { clientProgram, failureMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
-import type { Finished } from '../harness/processes.ts';
+import { type Finished, run } from '../harness/processes.ts';
 import type { Standby } from '../harness/standby.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
@@ -166,6 +166,15 @@ test('cmd_archiver --check finds nothing on a healthy pair, and names each typic
   expect(badCommand.hint).toContain(
     `archive_command = '${checkout('bin', 'cmd_archiver')} -C ${primary.iniFile} -F %p'`,
   );
+
+  // As root in a user namespace, where the machine allows one.
+  if ((await run('unshare', ['--map-root-user', 'true'])).code === 0) {
+    const asRoot = ['--map-root-user', checkout('bin', 'cmd_archiver'), '-C', primary.iniFile, '--check'];
+    expect(await run('unshare', asRoot, { env: primary.host.env })).toMatchObject({
+      code: 4,
+      stderr: expect.stringMatching(/must not be run as root\nHINT: .* su - postgres/) as string,
+    });
+  }
 
   primary.writeIni({ pgdat: '/x', ssh_timeout: 'soon' });
   const ini = await world.cmdArchiver(primary, ['--check']);
