@@ -80,7 +80,7 @@ test('cmd_archiver --check finds nothing on a healthy pair, and names each typic
     expect.stringMatching(/^PostgreSQL archived 00000001\w{16} in .*, and a second time$/),
     expect.stringMatching(/^00000001\w{16} was in .* after the switch, with the same contents$/),
   ]);
-  const text = await world.cmdArchiver(primary, ['--check', '--dry-run']);
+  const text = await world.cmdArchiver(primary, ['--check', 'node', 'delivery', '--dry-run']);
   expect(text).toMatchObject({ code: 0, stderr: '' });
   expect(text.stdout).toMatch(/^ok +node +Node\.js/);
   expect(text.stdout).toMatch(/\nskipped +delivery +--dry-run leaves it out/);
@@ -200,7 +200,7 @@ test('cmd_standby --check finds nothing before and after the base backup, and na
   };
 
   expect(troubles(await check())).toEqual([]);
-  const text = await world.cmdStandby(standby, ['--check']);
+  const text = await world.cmdStandby(standby, ['--check', 'node', 'restore']);
   expect(text).toMatchObject({ code: 0, stderr: '' });
   expect(text.stdout).toMatch(/\nskipped +restore +.* has no segment yet/);
 
