@@ -111,6 +111,10 @@ async function perform(deps: ArchiverDeps, request: ActionRequest): Promise<numb
       return (await import('./archiver/actions/ledger.ts')).showLedger(deps, request);
     case 'doctor':
       return (await import('./archiver/actions/doctor.ts')).checkAll(deps, request.iniFile, request);
+    case 'audit':
+      return (await import('./archiver/actions/audit.ts')).audit(deps, request);
+    case 'history':
+      return (await import('./archiver/actions/history.ts')).showHistory(deps, request);
     case 'flush':
       return (await import('./archiver/actions/flush.ts')).flush(deps, request);
     case 'cleanup':

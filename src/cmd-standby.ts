@@ -31,10 +31,10 @@ function configAction({ kind }: Action): StandbyAction {
     kind === 'doctor' ||
     kind === 'restore-state' ||
     kind === 'backup-info' ||
-    kind === 'serve'
+    kind === 'history'
   )
     return 'ping';
-  if (kind === 'restartpoint' || kind === 'status') return 'ping';
+  if (kind === 'restartpoint' || kind === 'status' || kind === 'serve') return 'ping';
   if (kind === 'follow' || kind === 'rejoin') return 'start-standby';
   return kind === 'recover' || kind === 'switchover' ? 'failover' : kind;
 }
@@ -48,6 +48,7 @@ const needsNoLock: readonly Action['kind'][] = [
   'restore-state',
   'backup-info',
   'status',
+  'history',
   // The server must not wait for another action.
   'restartpoint',
   // A verb that changes something excludes others by itself.
@@ -99,6 +100,8 @@ async function perform(deps: StandbyDeps, request: RunRequest): Promise<number> 
       const { failoverNow } = await import('./standby/actions/failover/now.ts');
       return reportStatus(deps, action, failoverNow);
     }
+    case 'history':
+      return (await import('./standby/actions/history.ts')).showHistory(deps, options);
     case 'start-standby':
       return (await import('./standby/actions/start-standby.ts')).startStandby(deps, options);
     case 'failover':

@@ -18,6 +18,13 @@ export type Action =
   | { readonly kind: 'ledger'; readonly standby: string | undefined; readonly json: boolean }
   /** `--check`. `names`: those checks only; none for all of them. */
   | { readonly kind: 'doctor'; readonly names: readonly string[]; readonly json: boolean }
+  | {
+      readonly kind: 'audit';
+      readonly standby: string | undefined;
+      readonly digests: boolean;
+      readonly json: boolean;
+    }
+  | { readonly kind: 'history'; readonly json: boolean }
   | { readonly kind: 'abandon' | 'resume'; readonly standby: string }
   | { readonly kind: 'timeline-restored'; readonly timeline: number };
 
@@ -45,7 +52,8 @@ function timelineOf(text: string): number {
 function askedActions(options: Options, json: boolean): readonly Asked[] {
   const { init, plant, file, ship, mayStart, status, flush, cleanup, abandon, resume, timelineRestored } =
     options;
-  const { ledger, check } = options;
+  const { ledger, check, audit } = options;
+  const digests = options.digests === true;
   const asked: readonly (Asked | undefined)[] = [
     init && { word: '-I', action: { kind: 'initialize', plant } },
     file === undefined ? undefined : { word: '-F', action: { kind: 'archive', path: file } },
@@ -66,6 +74,13 @@ function askedActions(options: Options, json: boolean): readonly Asked[] {
         json,
       },
     },
+    audit === undefined
+      ? undefined
+      : {
+          word: '--audit',
+          action: { kind: 'audit', standby: audit === true ? undefined : audit, digests, json },
+        },
+    options.history && { word: '--history', action: { kind: 'history', json } },
     flush && { word: '--flush', action: { kind: 'flush' } },
     cleanup && { word: '--cleanup', action: { kind: 'cleanup' } },
     abandon === undefined ? undefined : { word: '--abandon', action: { kind: 'abandon', standby: abandon } },
@@ -89,7 +104,7 @@ const takesDryRun: readonly Action['kind'][] = [
   'timeline-restored',
 ];
 
-const answersInJson: readonly Action['kind'][] = ['doctor', 'status', 'ledger'];
+const answersInJson: readonly Action['kind'][] = ['doctor', 'status', 'ledger', 'audit', 'history'];
 
 /** Throws a usage error, before anything is read or done. */
 export function parseRequest(argv: readonly string[]): Request {
@@ -106,6 +121,8 @@ export function parseRequest(argv: readonly string[]): Request {
     throw usageError(`--${stray} can be used only with --status`, hint);
   if (options.json === true && !answersInJson.includes(action.kind))
     throw usageError(`--json can be used only ${usage.shared.json}`, hint);
+  if (options.digests === true && options.audit === undefined)
+    throw usageError('--digests can be used only with --audit', hint);
   if (options.file === '') throw usageError('-F needs the path of a WAL file', hint);
   if (dryRun && !takesDryRun.includes(action.kind))
     throw usageError(`--dry-run can be used only ${usage.shared.dryRun}`, hint);

@@ -30,9 +30,22 @@ export const flags = {
     'Look',
     '--ledger [STANDBY]',
     'show the WAL that was delivered to each standby, and when; with the events that matter beside it',
-    '--ledger [STANDBY]',
-    'show which WAL was delivered to it, and when',
+    '--ledger, --history',
+    'show what was delivered, and what was done',
   ],
+  audit: [
+    'Look',
+    '--audit [STANDBY]',
+    'compare the WAL that was delivered with the files that each standby has',
+    '--audit',
+    'ask the standbys whether they still have it',
+  ],
+  history: [
+    'Look',
+    '--history',
+    'show the changes of roles, abandonments, gaps and base backups, with who and when',
+  ],
+  digests: ['Look', '--digests', 'with --audit: compare the bytes as well, of WAL that is still here'],
   cleanup: ['Run', '--cleanup', 'remove unfinished files of processes that have ended', '--cleanup'],
   flush: [
     'Change roles',
@@ -69,7 +82,7 @@ export const usage = {
   description: "Ships PostgreSQL's WAL from the primary to its standbys.",
   flags,
   shared: {
-    json: 'with --status, --check or --ledger',
+    json: 'with --status, --check, --ledger, --audit or --history',
     dryRun: 'with --check, --flush, --cleanup, --abandon, --resume or --timeline-restored',
   },
   foot: [

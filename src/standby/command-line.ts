@@ -27,6 +27,7 @@ const actionOptions = [
   ['backupInfo', '--backup-info', 'backup-info'],
   ['standby', '-S', 'start-standby'],
   ['wal', '--wal', 'wal'],
+  ['history', '--history', 'history'],
   ['cleanup', '--cleanup', 'cleanup'],
   ['switchover', '--switchover', 'switchover'],
 ] as const;
@@ -194,7 +195,14 @@ function chosenAction(options: Options): Action {
   return onlyAction(asked, { kind: 'check' });
 }
 
-const answersInJson: readonly Action['kind'][] = ['base-backup', 'verify', 'backup-info', 'status', 'doctor'];
+const answersInJson: readonly Action['kind'][] = [
+  'base-backup',
+  'verify',
+  'backup-info',
+  'status',
+  'doctor',
+  'history',
+];
 
 const longestGraceS = 86_400;
 

@@ -36,7 +36,18 @@ export const flags = {
     'show the state of this standby, its master and the other standbys, each trouble, and what a failover would lose now',
   ],
   backupInfo: ['Look', '--backup-info', 'show what is known of the base backup in pgdata', '--backup-info'],
-  wal: ['Look', '--wal', 'list the archived WAL, its gaps, possible targets', '--wal'],
+  wal: [
+    'Look',
+    '--wal',
+    'list the archived WAL, its gaps, possible targets',
+    '--wal, --history',
+    'list the archived WAL; show what was done here',
+  ],
+  history: [
+    'Look',
+    '--history',
+    'show the changes of roles and the base backups on this host, with who and when',
+  ],
   ...checkFlags,
   failover: [
     'Change roles',
@@ -179,7 +190,7 @@ export const usage = {
   shared: {
     dryRun: 'with any action',
     force: 'for the reasons that are named below, or for all of them',
-    json: 'with -B, --verify, --backup-info, --status and --check',
+    json: 'with -B, --verify, --backup-info, --status, --check and --history',
   },
   foot: ['--dry-run shows the steps of an action, --force[=NAMES] overrules its refusals.'],
   more,

@@ -50,3 +50,9 @@ export const cluster: ArgumentKind<string> = {
   format: (identifier) => identifier,
   parse: (word) => (/^[1-9]\d{0,19}$/.test(word) ? word : undefined),
 };
+
+export const choice: ArgumentKind<boolean> = {
+  what: 'yes or no',
+  format: (value) => (value ? 'yes' : 'no'),
+  parse: (word) => (word === 'yes' ? true : word === 'no' ? false : undefined),
+};

@@ -10,6 +10,7 @@ import { printable } from '../system/printable.ts';
 import {
   type AnyArgument,
   type ArgumentKind,
+  choice,
   cluster,
   host,
   lsn,
@@ -43,6 +44,11 @@ const isStreamSlotText = (value: unknown): value is string =>
 
 const isWalNameText = (value: unknown): value is string =>
   typeof value === 'string' && parseWalName(value).kind !== 'not-wal';
+
+/** SHA-256 in hexadecimal, where digests were asked for. */
+const isDigest = is.optional(
+  (value: unknown): value is string => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value),
+);
 
 /** A location in the WAL of a timeline. */
 const isPlace = is.object({ timeline: is.number, lsn: isLsnText });
@@ -141,6 +147,23 @@ export const verbs = {
       own: is.optional(is.listOf(isWalNameText)),
       /** Files there under such a name that are not what it says, and why. */
       faulty: is.optional(is.listOf(is.object({ name: isWalNameText, reason: is.text }))),
+      /** Segments that contain this location or later WAL are not named, because the answer is limited. */
+      incompleteFrom: is.optional(isLsnText),
+    },
+  ),
+  /**
+   * The segments of archivedir that contain `from` or later WAL, but nothing from before the restartpoint, on any timeline:
+   * as they are, whole or not. Listed before the restartpoint was read: a segment from it on that is not named was not
+   * there. Changes nothing.
+   */
+  inventory: verb(
+    { from: lsn, digests: choice },
+    {
+      ...progress,
+      /** In the order of their numbers; absent if archivedir cannot be relied on. */
+      files: is.optional(is.listOf(is.object({ name: isWalNameText, size: is.number, sha256: isDigest }))),
+      /** Segments that this host has moved into a directory of archivedir, where no recovery finds them. */
+      aside: is.optional(is.listOf(isWalNameText)),
       /** Segments that contain this location or later WAL are not named, because the answer is limited. */
       incompleteFrom: is.optional(isLsnText),
     },

@@ -9,6 +9,7 @@ import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Standby } from '../harness/standby.ts';
 import { test } from '../harness/test.ts';
 import { addressOf, addRows, hasRows, iniOf, makeThree, streams } from './follow-kit.ts';
+import { shownEvents } from './ledger-kit.ts';
 import { countRows, expectExit } from './standby-kit.ts';
 
 function marksAt(standby: Standby): string[] {
@@ -55,6 +56,11 @@ describe.each(failureMajors())('a standby on PostgreSQL %i', (major) => {
     // A failover of this standby looks for the server there.
     const sentinel = readFileSync(join(other.archiveDir, '.pitrtools'), 'utf8');
     expect(sentinel).toContain(`primary_pgdata: ${heir.pgdata}\n`);
+
+    const ofHeir = shownEvents(await world.cmdStandby(heir, ['--history', '--json']));
+    expect(ofHeir.at(-1)).toMatchObject({ kind: 'promoted', by: 'failover', timeline: 2 });
+    const ofOther = shownEvents(await world.cmdStandby(other, ['--history', '--json']));
+    expect(ofOther.map(({ kind }) => kind)).toEqual(['standby-started', 'left-marked', 'follows']);
 
     // Once more: it follows already.
     const again = await world.cmdStandby(other, ['--follow', addressOf(heir)]);

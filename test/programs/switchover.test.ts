@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { test } from '../harness/test.ts';
+import { shownEvents } from './ledger-kit.ts';
 import { countRows, expectExit, slotsOn } from './standby-kit.ts';
 import { hasRows, insertRows, isPrimary, makeDuo, record, segmentAt } from './switchover-kit.ts';
 
@@ -55,6 +56,16 @@ describe.each(failureMajors())('--switchover on PostgreSQL %i', (major) => {
       expect(run.stderr).toMatch(/is a standby, and these replication slots .*: forgotten \(physical\)/);
       await old.sql("SELECT pg_drop_replication_slot('forgotten')");
       expect(readFileSync(oldAsStandby.iniFile, 'utf8')).toContain(`master_public_ip: ${heir.host.address}`);
+      expect(shownEvents(await world.cmdStandby(heir, ['--history', '--json']))).toMatchObject([
+        { kind: 'base-backup' },
+        { kind: 'standby-started' },
+        { kind: 'promoted', by: 'switchover', timeline: 2 },
+      ]);
+      expect(shownEvents(await world.cmdStandby(oldAsStandby, ['--history', '--json']))).toMatchObject([
+        { kind: 'stopped-for', by: heir.host.address, timeline: 1 },
+        { kind: 'left-marked' },
+        { kind: 'follows', primary: heir.host.address, timeline: 2, asked: true },
+      ]);
       await insertRows(heir, 10);
       await heirAsPrimary.switchWal();
       await hasRows(old, 160);

@@ -49,6 +49,8 @@ export type LedgerMemory = ReturnType<typeof createLedgerMemory>;
 export function createLedgerMemory() {
   return {
     pending: [] as Delivered[],
+    /** A file with a name of its own is among them: there are few, and each is an event. */
+    hasNamed: false,
     /** By `monotonicMs`. */
     writtenMs: -Infinity,
     /** The standby was asked what an earlier process delivered last. */
@@ -122,9 +124,12 @@ export function openRanges(state: LedgerState): readonly Range[] {
 }
 
 /** Call this for files that the standby has confirmed. */
-export function noteStored({ pending }: LedgerMemory, files: readonly WalFile[], atMs: number): void {
-  if (pending.length >= mostPending) return;
-  for (const { name, identity } of files) pending.push({ name, bytes: Number(identity.size), atMs });
+export function noteStored(ledger: LedgerMemory, files: readonly WalFile[], atMs: number): void {
+  if (ledger.pending.length >= mostPending) return;
+  for (const { name, identity } of files) {
+    ledger.pending.push({ name, bytes: Number(identity.size), atMs });
+    if (name.kind !== 'segment') ledger.hasNamed = true;
+  }
 }
 
 const isoOf = (ms: number): string => new Date(ms).toISOString();
@@ -273,7 +278,8 @@ export function isLedgerDue(
   { monotonicMs }: Pick<ArchiverDeps, 'monotonicMs'>,
   { ledger }: LedgerLane,
 ): boolean {
-  return ledger.pending.length > 0 && monotonicMs() - ledger.writtenMs >= writeMs;
+  if (ledger.pending.length === 0) return false;
+  return ledger.hasNamed || monotonicMs() - ledger.writtenMs >= writeMs;
 }
 
 /** Writes what was delivered. Never fails. The caller holds the lane's lock. */
@@ -281,6 +287,7 @@ export async function writeLedger(deps: ArchiverDeps, lane: LedgerLane): Promise
   const { ledger } = lane;
   if (ledger.pending.length === 0) return;
   ledger.writtenMs = deps.monotonicMs();
+  ledger.hasNamed = false;
   await attempt(deps, lane, async () => {
     const delivered = ledger.pending.splice(0);
     try {

@@ -31,6 +31,11 @@ function gapWords({ missing, conflicts }: Extract<LedgerEvent, { kind: 'gap' }>)
   return `gap: it ${parts.join(' and ')}`;
 }
 
+/** Changes of roles, and all that endangers a standby; not each catch-up. */
+export function isHistory({ kind }: LedgerEvent): boolean {
+  return kind !== 'caught-up' && kind !== 'partial' && kind !== 'damaged';
+}
+
 /** Lower case, no full stop. */
 export function eventWords(event: LedgerEvent): string {
   switch (event.kind) {

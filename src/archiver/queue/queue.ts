@@ -1,10 +1,8 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { opendir, readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { messageOf, PitrError } from '../../errors.ts';
 import { parseWalName, type WalName } from '../../postgres/wal-name.ts';
+import { sha256Of } from '../../system/digest.ts';
 import { copyDurably, fsyncPath, linkDurably, sizeOf, systemErrorCode } from '../../system/durable.ts';
 import { mkdir, removeFile } from '../../system/files.ts';
 import type { Lane } from '../lane/lane.ts';
@@ -36,12 +34,6 @@ export async function withLocalCopy<T>(
   } finally {
     if (made !== undefined) await removeFile(target).catch(() => undefined);
   }
-}
-
-async function sha256Of(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
-  return hash.digest('hex');
 }
 
 async function ensureQueue(queue: string): Promise<void> {

@@ -14,6 +14,7 @@ import { forkOf, whyNotContained } from '../follow/lineage.ts';
 import { isFormerPrimary } from '../follow/plan.ts';
 import { describeFollowed } from '../follow/see-it-follow.ts';
 import { describeLacking, describeUnknownWal, observeWalFor, type WalToCome } from '../follow/wal-to-come.ts';
+import { noteHistory } from '../host/history.ts';
 import type { Offered } from '../rejoin/offer-wal.ts';
 import { listRejoinObjections, planRejoin, type RejoinFacts } from '../rejoin/plan.ts';
 import { observeRewind } from '../rejoin/rewind-ability.ts';
@@ -56,7 +57,10 @@ function backupOptions(dryRun: boolean): BackupOptions {
 async function seeItFollow({ deps, request }: Rejoin): Promise<number> {
   const { address } = request;
   const followed = await followHost(toward(deps, address), request, { dryRun: false });
-  if (followed !== undefined) deps.report(describeFollowed(followed, address));
+  if (followed !== undefined) {
+    await noteHistory(deps, { kind: 'rejoined', primary: address.host, way: 'by a base backup' });
+    deps.report(describeFollowed(followed, address));
+  }
   return 0;
 }
 
@@ -210,7 +214,11 @@ async function rejoinObserved(rejoin: Rejoin): Promise<number> {
     const context: RejoinContext = { deps, server, started: notStartedHere, host, address, directory };
     const end = await carryOut(rejoin, facts, context);
     if (end === 'base-backup' && !options.dryRun) return byBaseBackup(rejoin);
-    if (context.followed !== undefined) deps.report(describeFollowed(context.followed, address));
+    if (context.followed !== undefined) {
+      const way = observed.way.kind === 'rewind' ? 'by pg_rewind' : 'as it was';
+      await noteHistory(deps, { kind: 'rejoined', primary: address.host, way });
+      deps.report(describeFollowed(context.followed, address));
+    }
     return 0;
   });
 }

@@ -10,6 +10,7 @@ import {
   type VerbName,
 } from '../../verbs/verbs.ts';
 import { listHoldings } from '../archive/holdings.ts';
+import { takeInventory } from '../archive/inventory.ts';
 import { checkLeft, markLeft, unmarkLeft } from '../archive/mark-left.ts';
 import { observeOffer } from '../archive/offer.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -26,6 +27,7 @@ type Handler<Name extends VerbName> = (deps: StandbyDeps, args: ArgumentsOf<Name
 const handlers: { readonly [Name in VerbName]: Handler<Name> } = {
   status: observeStatus,
   list: listHoldings,
+  inventory: takeInventory,
   'mark-left': markLeft,
   'check-left': checkLeft,
   'unmark-left': unmarkLeft,

@@ -1,6 +1,7 @@
 import { sayNotKept } from '../archive/keep/start.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
 import { sayTraceOfStop } from '../hand-over/half-stopped.ts';
+import { noteHistory } from '../host/history.ts';
 import { sayWherePrimaryIsHere } from '../primary/primary-is-here.ts';
 import { sayLeftPause } from '../recovery/left-pause.ts';
 import { observeStart, planStartStandby, startSteps } from '../recovery/standby-start.ts';
@@ -24,6 +25,7 @@ export async function startStandby(deps: StandbyDeps, options: ActionOptions): P
   if (facts.keeping.kind === 'not-kept') sayNotKept(server, facts.keeping.reason);
   sayOwnSlot(deps, slot);
   if (!(await perform(deps, options, steps, startSteps, context))) return 0;
+  await noteHistory(deps, { kind: 'standby-started' });
   deps.log.notice('check_pgpid_func()');
   deps.report('Successfully entered standby mode');
   if (facts.isDelayed && facts.streams)

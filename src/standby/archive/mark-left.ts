@@ -20,6 +20,7 @@ import { haveSameContent } from '../../system/same-content.ts';
 import { readSentinel, type Sentinel, sentinelName, withSentinel } from '../../system/sentinel.ts';
 import type { AnswerOf, ArgumentsOf, Standing } from '../../verbs/verbs.ts';
 import type { StandbyDeps } from '../deps.ts';
+import { noteHistory } from '../host/history.ts';
 import { type DataDirectory, readDataDirectory } from '../server/data-directory.ts';
 import { judgeStanding } from '../server/left-standing.ts';
 import { observeProgress } from '../server/progress.ts';
@@ -248,9 +249,12 @@ export async function markLeft(
   const told = await withSentinel(deps.run, archivedir, async (before, write) => {
     const sentinel = requireSentinel(archivedir, before, cluster, directory);
     const left = withLeft(sentinel.left, { timeline, lsn, by: host });
-    if (left !== sentinel.left) await write({ ...sentinel, left });
+    const isNew = left !== sentinel.left;
+    if (isNew) await write({ ...sentinel, left });
     const mark = left.find((each) => each.timeline === timeline) ?? { timeline, lsn, by: host };
-    return { mark, moved: await moveAndSay(deps, mark, directory) };
+    const moved = await moveAndSay(deps, mark, directory);
+    if (isNew) await noteHistory(deps, { kind: 'left-marked', mark: formatLeft(mark), moved: moved.length });
+    return { mark, moved };
   });
   return {
     mark: formatLeft(told.mark),
@@ -306,6 +310,7 @@ export async function unmarkLeft(
     if (mark !== undefined) {
       const left = sentinel.left.filter((each) => each !== mark);
       await write({ ...withoutDiverged(sentinel, timeline), left });
+      await noteHistory(deps, { kind: 'left-taken-back', mark: formatLeft(mark) });
     }
     const result: Record<Return, string[]> = { returned: [], kept: [] };
     const directories = new Set<string>();

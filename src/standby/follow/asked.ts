@@ -4,6 +4,7 @@ import { formatLsn } from '../../postgres/lsn.ts';
 import type { AnswerOf, ArgumentsOf } from '../../verbs/verbs.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { withActionLock } from '../host/action-lock.ts';
+import { noteFollowed } from '../host/history.ts';
 import { followHost } from './follow.ts';
 
 async function followFor(
@@ -14,6 +15,7 @@ async function followFor(
   const request = { address: { host, port }, expected: { cluster, timeline }, mayBePrimary };
   const followed = await withActionLock(deps, (locked) => followHost(locked, request, { dryRun: false }));
   if (followed === undefined) throw refusal('nothing was followed');
+  await noteFollowed(deps, followed, host, true);
   return { ...followed, lsn: formatLsn(followed.lsn) };
 }
 

@@ -5,6 +5,7 @@ import type { AnswerOf, ArgumentsOf } from '../../verbs/verbs.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { withActionLock } from '../host/action-lock.ts';
 import { changeRecord } from '../host/backup-record/record.ts';
+import { noteHistory } from '../host/history.ts';
 import { withPeer } from '../peers/peer.ts';
 import { clearRecoverySettings } from '../recovery/files.ts';
 import { startServerProgram, stopServerAtOnce, stopServerProgram } from '../server/local-server.ts';
@@ -98,5 +99,6 @@ async function resumeUnderLock(
   await clearRecoverySettings(own.server);
   if (!isRunning) await startAgain(own);
   await changeRecord(deps.settings.pgdata, { stoppedFor: undefined });
+  await noteHistory(deps, { kind: 'resumed', timeline });
   return { wasStopped: !isRunning };
 }

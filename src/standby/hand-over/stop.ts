@@ -3,6 +3,7 @@ import type { AnswerOf, ArgumentsOf, Shutdown } from '../../verbs/verbs.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { withActionLock } from '../host/action-lock.ts';
 import { changeRecord } from '../host/backup-record/record.ts';
+import { noteHistory } from '../host/history.ts';
 import { writeRecoverySettings } from '../recovery/files.ts';
 import { recoveryPlace } from '../recovery/place.ts';
 import { recoverySettings } from '../recovery/settings.ts';
@@ -81,6 +82,8 @@ async function stopUnderLock(
     throw new PitrError(`the server in "${pgdata}" was started again right after its stop`, {
       hint: 'Find what starts it, and set stop_command: to a command that stops it for good.',
     });
+  const { timeline: left, end } = shutdown;
+  await noteHistory(deps, { kind: 'stopped-for', by: host, timeline: left, end });
   return { shutdown };
 }
 

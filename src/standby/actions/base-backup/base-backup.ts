@@ -2,6 +2,7 @@ import { exitCodes } from '../../../errors.ts';
 import type { BackupOptions, StandbyDeps } from '../../deps.ts';
 import { backupJson, describeSummary } from '../../host/backup-record/describe.ts';
 import type { BackupRecord } from '../../host/backup-record/record.ts';
+import { noteHistory } from '../../host/history.ts';
 import { describeFindings } from '../../page-check/findings.ts';
 import { withPrimaryAndSource } from '../../primary/connect.ts';
 import { originOf } from '../../primary/origin.ts';
@@ -83,6 +84,15 @@ async function carryOutWatched(run: BackupRun, steps: readonly BackupStep[], jso
   );
 }
 
+function noteBackup(deps: StandbyDeps, { label, startLsn, source }: BackupRecord): Promise<void> {
+  return noteHistory(deps, {
+    kind: 'base-backup',
+    label,
+    startLsn,
+    ...(source === undefined ? {} : { source }),
+  });
+}
+
 /**
  * -B: makes pgdata a copy of the primary that a server can recover from, together with the WAL in archivedir. Every
  * refusal comes before anything changes. From the first changed byte until the end no server can start.
@@ -108,6 +118,8 @@ export async function baseBackup(given: StandbyDeps, options: BackupOptions): Pr
       return 0;
     }
     await carryOutWatched(run, steps, options.json);
-    return reportEnd(run, resultOf(run, 'finish'), options.json);
+    const record = resultOf(run, 'finish');
+    await noteBackup(deps, record);
+    return reportEnd(run, record, options.json);
   });
 }

@@ -1,6 +1,7 @@
 import { exitCodes } from '../../../errors.ts';
 import { formatLsn } from '../../../postgres/lsn.ts';
 import { formatUtc } from '../../../postgres/timestamp.ts';
+import { notePromotion } from '../../host/history.ts';
 import { publicName } from '../../peers/peer.ts';
 import type { Liveness } from '../../primary/liveness/verdict.ts';
 import type { SiblingFacts } from '../../siblings/observe.ts';
@@ -127,12 +128,14 @@ export async function reportFailover(
   run: FailoverRun,
   { liveness, siblings, fence }: Pick<FailoverFacts, 'liveness' | 'siblings' | 'fence'>,
   role: Role | undefined,
+  by: 'failover' | 'recovery' = 'failover',
 ): Promise<number> {
   const { server, timeline, actionFailure } = run;
   const { deps } = server;
   const openedAt = timeline === undefined ? undefined : await beginningOf(server, timeline);
   const { left, informed } = run;
   const others = role === undefined ? undefined : { siblings, role: { role, left, informed } };
+  await notePromotion(deps, by, deps.settings.master_public_ip, timeline);
   const isFenced = run.isFenced ?? fence.kind === 'done';
   const outcome = { ...run, openedAt, liveness, isFenced, others, hostName: publicName(deps) };
   for (const line of describeOutcome(outcome)) deps.report(line);

@@ -3,6 +3,7 @@ import { formatLsn } from '../../../../postgres/lsn.ts';
 import type { TargetAction } from '../../../../postgres/recovery-target.ts';
 import { readPostmaster } from '../../../../system/postmaster.ts';
 import { shellQuote } from '../../../../system/shell-quote.ts';
+import { noteHistory } from '../../../host/history.ts';
 import { lockedRelations } from '../../../recovery/replayed.ts';
 import { showMoment } from '../../../recovery/target.ts';
 import { readControlFile } from '../../../server/data-directory.ts';
@@ -94,14 +95,16 @@ export async function reportRecovery(
   switch (action) {
     case 'promote':
       await requireReached(run);
-      return reportFailover(run, facts, roleOf(facts, true));
+      return reportFailover(run, facts, roleOf(facts, true), 'recovery');
     case 'pause':
+      await noteHistory(deps, { kind: 'recovered', action, target: run.shown });
       deps.report(`Paused ${placeOf(run)}: the server answers queries and takes no writes`);
       await sayLocked(run.server);
       deps.report(`HINT: To look at the data: ${await lookCommand(run.server, facts)}`);
       deps.report(`HINT: ${openHint(facts)}; ${elsewhere}`);
       return 0;
     case 'shutdown':
+      await noteHistory(deps, { kind: 'recovered', action, target: run.shown });
       deps.report(`Shut down ${placeOf(run)}`);
       deps.report(
         'HINT: To open it there: the same -F999 with --target-action promote; a later target: -F999 with another --target-…; as a standby again: -S',

@@ -1,4 +1,5 @@
 import { exitCodes } from '../../../../errors.ts';
+import { notePromotion } from '../../../host/history.ts';
 import { beginningOf } from '../all-replayed.ts';
 import { describeRole } from '../sibling-words.ts';
 import type { Moments, SwitchoverRun } from './run.ts';
@@ -19,6 +20,7 @@ export function describeOutage({ stopping, stopped, replayed, open }: Moments): 
 export async function reportSwitchover(run: SwitchoverRun): Promise<number> {
   const { server, timeline, actionFailure, moments, shutdown, left, informed, turned, remaining } = run;
   const { deps } = server;
+  await notePromotion(deps, 'switchover', run.peer.host, timeline);
   const openedAt = timeline === undefined ? undefined : await beginningOf(server, timeline);
   const where = openedAt === undefined ? '' : `, which begins at ${openedAt}`;
   deps.report(

@@ -1,0 +1,189 @@
+import { join } from 'node:path';
+import { exitCodes, messageOf, PitrError } from '../../errors.ts';
+import type { SegmentName } from '../../postgres/wal-name.ts';
+import { showJson } from '../../status/show.ts';
+import { sha256Of } from '../../system/digest.ts';
+import { systemErrorCode } from '../../system/durable.ts';
+import { quoted } from '../../system/printable.ts';
+import { programVersion } from '../../system/program-root.ts';
+import type { ArchiverDeps } from '../deps.ts';
+import { type Lane, lanesOf } from '../lane/lane.ts';
+import { askInventory } from '../ledger/ask-inventory.ts';
+import { compareLedger, type Finding, type Inventory } from '../ledger/judge.ts';
+import { readLedger } from '../ledger/read.ts';
+import { type Cluster, readPinnedCluster } from '../wal/cluster.ts';
+import { findOwnArchive } from '../wal/own-archive.ts';
+import { walDirectory } from '../wal/ready-files.ts';
+import { checkWalFile, isStill, walFileAt } from '../wal/wal-file.ts';
+
+/** The form of --json: it changes when a field is removed or changes its meaning. */
+const jsonVersion = 1;
+
+interface Content {
+  /** How many segments were compared byte by byte, by their digests. */
+  readonly compared: number;
+  readonly other: readonly string[];
+}
+
+type Audit =
+  | { readonly kind: 'known'; readonly finding: Finding; readonly content: Content | undefined }
+  | { readonly kind: 'unknown'; readonly reason: string };
+
+/** The digest of the segment as it is here; undefined if it is here no more. */
+async function ownDigest(
+  { settings }: ArchiverDeps,
+  cluster: Cluster,
+  directories: readonly string[],
+  name: SegmentName,
+): Promise<string | undefined> {
+  for (const directory of directories) {
+    try {
+      const file = await walFileAt(join(directory, name.text), name);
+      await checkWalFile(file, cluster, settings.pgdata);
+      const digest = await sha256Of(file.path);
+      // PostgreSQL may have recycled it meanwhile.
+      if (await isStill(file)) return digest;
+    } catch (error) {
+      if (!(error instanceof PitrError) && systemErrorCode(error) === undefined) throw error;
+    }
+  }
+  return undefined;
+}
+
+async function compareContent(
+  deps: ArchiverDeps,
+  cluster: Cluster,
+  { whole }: Finding,
+  { files }: Inventory,
+): Promise<Content> {
+  const archive = await findOwnArchive(deps, cluster);
+  const directories = [await walDirectory(deps.settings.pgdata), ...(archive === undefined ? [] : [archive])];
+  const other: string[] = [];
+  let compared = 0;
+  for (const name of whole) {
+    deps.signal.throwIfAborted();
+    const theirs = files.get(name.text)?.sha256;
+    const ours = theirs === undefined ? undefined : await ownDigest(deps, cluster, directories, name);
+    if (ours === undefined) continue;
+    compared += 1;
+    if (ours !== theirs) other.push(name.text);
+  }
+  return { compared, other };
+}
+
+async function auditLane(deps: ArchiverDeps, lane: Lane, cluster: Cluster, digests: boolean): Promise<Audit> {
+  // Read first: a segment that is delivered meanwhile is not looked for.
+  const { layout, ranges } = await readLedger(deps, lane.name);
+  if (layout === undefined || ranges.length === 0)
+    return { kind: 'unknown', reason: 'the ledger records no delivery' };
+  const asked = await askInventory(deps, lane, cluster.systemIdentifier, digests);
+  if (asked.kind === 'unknown') return asked;
+  const finding = compareLedger(ranges, asked.inventory, layout);
+  const content = digests ? await compareContent(deps, cluster, finding, asked.inventory) : undefined;
+  return { kind: 'known', finding, content };
+}
+
+/** One standby that cannot be asked must not hide the others. */
+async function auditSafely(
+  deps: ArchiverDeps,
+  lane: Lane,
+  cluster: Cluster,
+  digests: boolean,
+): Promise<Audit> {
+  try {
+    return await auditLane(deps, lane, cluster, digests);
+  } catch (error) {
+    deps.signal.throwIfAborted();
+    return { kind: 'unknown', reason: messageOf(error) };
+  }
+}
+
+function isFlawless(audit: Audit): boolean {
+  if (audit.kind === 'unknown') return false;
+  const { finding, content } = audit;
+  return finding.missing.length === 0 && finding.wrongSize.length === 0 && (content?.other.length ?? 0) === 0;
+}
+
+function summaryOf({ from, expected, aside, missing, wrongSize }: Finding): string {
+  if (from === undefined) return 'no delivered segment is newer than its restartpoint';
+  const lacking = missing.reduce((sum, { segments }) => sum + segments, 0);
+  const there = expected - aside - lacking - wrongSize.length;
+  const moved = aside === 0 ? '' : `, ${aside} were moved aside there`;
+  return `${there} of ${expected} delivered segments from ${from} on are there${moved}`;
+}
+
+function report({ report: say }: ArchiverDeps, name: string, audit: Audit): void {
+  const line = (text: string): void => {
+    say(`Standby ${name}: ${text}`);
+  };
+  if (audit.kind === 'unknown') {
+    line(`unknown: ${quoted(audit.reason)}`);
+    return;
+  }
+  const { finding, content } = audit;
+  line(summaryOf(finding));
+  for (const { first, last, segments } of finding.missing)
+    line(`missing: ${first === last ? first : `${first} to ${last} (${segments})`}`);
+  for (const { name: segment, size } of finding.wrongSize) line(`wrong size: ${segment} has ${size} bytes`);
+  if (content === undefined) return;
+  for (const segment of content.other) line(`other content: ${segment}`);
+  line(
+    `${content.compared} of ${finding.whole.length} were compared by their digests: the rest is here no more`,
+  );
+}
+
+function shownOf(name: string, audit: Audit) {
+  if (audit.kind === 'unknown') return { standby: name, verdict: 'unknown', reason: audit.reason };
+  const { from, expected, aside, missing, wrongSize } = audit.finding;
+  return {
+    standby: name,
+    verdict: isFlawless(audit) ? 'whole' : 'faulty',
+    ...(from === undefined ? {} : { from }),
+    expected,
+    aside,
+    missing,
+    wrongSize,
+    ...(audit.content === undefined
+      ? {}
+      : { compared: audit.content.compared, otherContent: audit.content.other }),
+  };
+}
+
+function chosenLanes(deps: ArchiverDeps, standby: string | undefined): readonly Lane[] {
+  const lanes = lanesOf(deps);
+  const chosen = lanes.filter(({ name }) => standby === undefined || name === standby);
+  if (chosen.length > 0) return chosen;
+  throw new PitrError(`"${quoted(standby ?? '')}" is not a standby of this configuration`, {
+    hint: `Known: ${lanes.map(({ name }) => name).join(', ')}.`,
+  });
+}
+
+/**
+ * `--audit`: compares what the ledger says was delivered with what each standby says it has. Changes nothing.
+ *
+ * @returns 0 only if every standby was asked, and all is there
+ */
+export async function audit(
+  deps: ArchiverDeps,
+  request: { readonly standby: string | undefined; readonly digests: boolean; readonly json: boolean },
+): Promise<number> {
+  const lanes = chosenLanes(deps, request.standby);
+  const cluster = await readPinnedCluster(deps);
+  const audits = await Promise.all(
+    lanes.map(async (lane) => ({
+      name: lane.name,
+      audit: await auditSafely(deps, lane, cluster, request.digests),
+    })),
+  );
+  if (request.json)
+    showJson({
+      version: jsonVersion,
+      program: 'cmd_archiver',
+      programVersion: programVersion(),
+      host: deps.hostName,
+      at: new Date(deps.now()).toISOString(),
+      standbys: audits.map(({ name, audit: one }) => shownOf(name, one)),
+    });
+  else for (const { name, audit: one } of audits) report(deps, name, one);
+  return audits.every(({ audit: one }) => isFlawless(one)) ? 0 : exitCodes.failure;
+}
