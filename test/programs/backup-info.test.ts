@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
@@ -44,10 +44,20 @@ describe.each(failureMajors())('--backup-info on PostgreSQL %i', (major) => {
       segmentSize: 16 * 1024 * 1024,
       primaryPgdata: primary.pgdata,
     });
+    // A base backup is old only as long as nothing was replayed on it.
+    const record = inPgdata(standby, 'pitrtools.json');
+    const { backup: recorded, ...others } = JSON.parse(readFileSync(record, 'utf8')) as {
+      backup: Record<string, unknown>;
+    };
+    const stopTime = new Date(Date.now() - 9 * 86_400_000).toISOString();
+    writeFileSync(record, JSON.stringify({ ...others, backup: { ...recorded, stopTime } }));
+    const old = async () => (await world.cmdStandby(standby, ['--status'])).stdout;
+    expect(await old()).toMatch(/WARNING +the base backup here is 216 h \d+ min old/);
     expect(await world.cmdStandby(standby, ['-S'])).toMatchObject({ code: 0 });
     await eventually(() => !existsSync(inPgdata(standby, 'backup_label')));
     const started = await world.cmdStandby(standby, ['--backup-info', '--json']);
     expect(JSON.parse(started.stdout)).toMatchObject({ hasStarted: true, status: 'complete' });
+    expect(await old()).not.toMatch(/WARNING +the base backup/);
   });
 
   test('refuses --json with an action that cannot answer with a JSON object', async ({ world }) => {

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { test } from '../harness/test.ts';
 import { declaredAt, forkOf, hasRows, makeTrio, marksAt, startStandbys } from './siblings-kit.ts';
@@ -59,6 +60,13 @@ describe('-F999 with another standby', () => {
     await hasRows(other, 150);
     await primary.kill9();
 
+    // As -F999 says it; on a busy machine the other host's answer may take longer than a view.
+    const saysSo = async () => {
+      const { stdout } = await world.cmdStandby(heir, ['--status']);
+      const isRefused = / a failover here is refused: standby other has come further/.test(stdout);
+      return isRefused && / most advanced +other, /.test(stdout);
+    };
+    await eventually(saysSo, { what: 'its answer' });
     const refused = await world.cmdStandby(heir, ['-F999']);
     expectExit(refused, 4);
     expect(refused.stderr).toMatch(

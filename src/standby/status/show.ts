@@ -79,7 +79,15 @@ function lossText({ bytes, seconds, isAtMost, knownAgeS, perS }: LossFacts): str
   return `about ${sizeText(bytes)}${time}: ${known}, and it wrote ${rateText(perS)}`;
 }
 
-function failoverRows({ failover, loss, primary }: StandbyFacts): string[][] {
+/** A standby that does not answer may have more WAL than this host. */
+function silentText({ standbys }: StandbyFacts): string {
+  if (standbys.kind === 'unknown') return '; the other standbys are not known';
+  const silent = (standbys.value ?? []).filter(({ answer }) => answer !== 'answered').map(({ name }) => name);
+  return silent.length === 0 ? '' : `; not known: ${silent.join(', ')}`;
+}
+
+function failoverRows(facts: StandbyFacts): string[][] {
+  const { failover, loss, primary } = facts;
   if (failover.kind === 'seen' && failover.value === undefined) return [];
   const shown = valueOf(failover);
   const isAlive = shown?.objections.some(({ name }) => name === 'primary-alive') === true;
@@ -100,7 +108,7 @@ function failoverRows({ failover, loss, primary }: StandbyFacts): string[][] {
       factText(failover, (seen) =>
         seen?.mostAdvanced === undefined
           ? 'not known'
-          : `${seen.mostAdvanced.name}, ${formatLsn(seen.mostAdvanced.lsn)}`,
+          : `${seen.mostAdvanced.name}, ${formatLsn(seen.mostAdvanced.lsn)}${silentText(facts)}`,
       ),
     ],
   ];
